@@ -1,0 +1,114 @@
+/* Waiting for several futures at once.
+ *
+ * Each of these takes over the caller's references, and settles only when every
+ * future given to it has ended: nothing is left running behind it.  They are
+ * futures themselves, so they compose.  Cancelling one cancels its members,
+ * and dropping its last reference does too. */
+
+#ifndef ALOOP_COMPOSE_H
+#define ALOOP_COMPOSE_H
+
+#include "aloop/base.h"
+#include "aloop/future.h"
+
+ALOOP_BEGIN
+
+/**
+ * Waits for all of `count` futures.  On the first error the others are
+ * cancelled, awaited, and that first error is the status.  `futures` itself is
+ * only read during the call.  Members may repeat (each with its reference);
+ * none at all settle at once.  A NULL member is one that failed.
+ *
+ * Status:  0, or the first error; ALOOP_EABORTED if that was a member being
+ *          cancelled by somebody else.
+ */
+ALOOP_API aloop_future *aloop_gather_array(aloop *loop, size_t count,
+                                           aloop_future *const *futures);
+
+/**
+ * Waits for all and cancels none.  `ret_statuses[i]`, borrowed until the future
+ * settles, becomes the status of futures[i]; NULL if nobody wants them.
+ *
+ * Status:  how many succeeded.
+ */
+ALOOP_API aloop_future *aloop_gather_settled(aloop *loop, size_t count,
+                                             aloop_future *const *futures,
+                                             ssize_t *ret_statuses);
+
+/**
+ * Waits for the first success; then the others are cancelled and awaited.
+ * `ret_index`, unless NULL, becomes the winner's place.  A loser may have
+ * succeeded all the same before it could be cancelled: what it wrote through
+ * its own results is the caller's.
+ *
+ * Status:  the winner's; if all fail, the first error; ALOOP_EINVAL for none.
+ */
+ALOOP_API aloop_future *aloop_any_array(aloop *loop, size_t count,
+                                        aloop_future *const *futures,
+                                        size_t *ret_index);
+
+/**
+ * Waits for the first to settle, whether well or not; otherwise as any.
+ *
+ * Status:  that one's; ALOOP_EABORTED if somebody else cancelled it.
+ */
+ALOOP_API aloop_future *aloop_race_array(aloop *loop, size_t count,
+                                         aloop_future *const *futures,
+                                         size_t *ret_index);
+
+/**
+ * Runs fn(loop, items + i * item_size) as a task for each of `count` items, at
+ * most `limit` at a time (0: no limit), in order; a gather of them.  `items`
+ * is borrowed until the future settles.
+ *
+ * Status:  as aloop_gather_array().
+ */
+ALOOP_API aloop_future *aloop_map(aloop *loop,
+                                  ssize_t (*fn)(aloop *loop, void *item),
+                                  void *items, size_t count, size_t item_size,
+                                  size_t limit);
+
+/**
+ * `future`, but cancelled once `delay_ns` have passed; settles when it has
+ * ended.  One that succeeds in spite of being cancelled has succeeded.
+ *
+ * Status:  the future's; ALOOP_ETIMEDOUT if the time ran out first;
+ *          ALOOP_EABORTED if somebody else cancelled it.
+ */
+ALOOP_API aloop_future *aloop_timeout(aloop_future *future, int64_t delay_ns);
+
+ALOOP_END
+
+/* The same for futures written out: aloop_gather(loop, a, b, c). */
+#ifdef __cplusplus
+template <typename... T> aloop_future *aloop_gather(aloop *loop, T... futures)
+{
+    aloop_future *const all[] = {futures...};
+    return aloop_gather_array(loop, sizeof...(futures), all);
+}
+template <typename... T> aloop_future *aloop_any(aloop *loop, T... futures)
+{
+    aloop_future *const all[] = {futures...};
+    return aloop_any_array(loop, sizeof...(futures), all, NULL);
+}
+template <typename... T> aloop_future *aloop_race(aloop *loop, T... futures)
+{
+    aloop_future *const all[] = {futures...};
+    return aloop_race_array(loop, sizeof...(futures), all, NULL);
+}
+#else
+#define ALOOP_LIST_(...) (aloop_future *const[]){__VA_ARGS__}
+#define ALOOP_COUNT_(...) \
+    (sizeof(ALOOP_LIST_(__VA_ARGS__)) / sizeof(aloop_future *))
+#define aloop_gather(loop, ...)                          \
+    aloop_gather_array((loop), ALOOP_COUNT_(__VA_ARGS__), \
+                       ALOOP_LIST_(__VA_ARGS__))
+#define aloop_any(loop, ...)                           \
+    aloop_any_array((loop), ALOOP_COUNT_(__VA_ARGS__), \
+                    ALOOP_LIST_(__VA_ARGS__), NULL)
+#define aloop_race(loop, ...)                           \
+    aloop_race_array((loop), ALOOP_COUNT_(__VA_ARGS__), \
+                     ALOOP_LIST_(__VA_ARGS__), NULL)
+#endif
+
+#endif

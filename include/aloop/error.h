@@ -1,0 +1,73 @@
+/* Errors: the negated errno of this system, plus a few of ours. */
+
+#ifndef ALOOP_ERROR_H
+#define ALOOP_ERROR_H
+
+#include <errno.h>
+
+#include "aloop/base.h"
+
+ALOOP_BEGIN
+
+/* Any other negated errno may come back as well; these are the ones that the
+ * library itself gives or that users commonly compare with. */
+enum {
+    ALOOP_EACCES = -EACCES,
+    ALOOP_EADDRINUSE = -EADDRINUSE,
+    ALOOP_EADDRNOTAVAIL = -EADDRNOTAVAIL,
+    ALOOP_EAFNOSUPPORT = -EAFNOSUPPORT,
+    ALOOP_EAGAIN = -EAGAIN,
+    ALOOP_EALREADY = -EALREADY,
+    ALOOP_EBADF = -EBADF,
+    ALOOP_EBUSY = -EBUSY,
+    ALOOP_ECANCELED = -ECANCELED, /* From an await: I am cancelled. */
+    ALOOP_ECONNABORTED = -ECONNABORTED,
+    ALOOP_ECONNREFUSED = -ECONNREFUSED,
+    ALOOP_ECONNRESET = -ECONNRESET,
+    ALOOP_EDEADLK = -EDEADLK, /* This await could never end. */
+    ALOOP_EHOSTUNREACH = -EHOSTUNREACH,
+    ALOOP_EINVAL = -EINVAL, /* An argument that cannot be right. */
+    ALOOP_EMFILE = -EMFILE,
+    ALOOP_EMSGSIZE = -EMSGSIZE, /* The delimiter did not come within size. */
+    ALOOP_ENAMETOOLONG = -ENAMETOOLONG,
+    ALOOP_ENETUNREACH = -ENETUNREACH,
+    ALOOP_ENFILE = -ENFILE,
+    ALOOP_ENOBUFS = -ENOBUFS,
+    ALOOP_ENOENT = -ENOENT,
+    ALOOP_ENOMEM = -ENOMEM, /* Also what a NULL future counts as. */
+    ALOOP_ENOTCONN = -ENOTCONN,
+    ALOOP_ENOTSUP = -ENOTSUP,
+    ALOOP_EPERM = -EPERM,
+    ALOOP_EPIPE = -EPIPE, /* Written after the writing side was closed. */
+    ALOOP_ETIMEDOUT = -ETIMEDOUT,
+
+    /* Ours, outside the range of any errno. */
+    ALOOP_EOF = -4095,          /* The stream ended before what was asked. */
+    ALOOP_EABORTED = -4094,     /* What I waited for was cancelled by others. */
+    ALOOP_EHOSTNOTFOUND = -4093, /* No such host or service. */
+    ALOOP_EAGAINDNS = -4092,    /* Name look-up: temporary failure. */
+    ALOOP_ERESOLVE = -4091,     /* Name look-up: any other failure. */
+    ALOOP_ECLOSED = -4090       /* The channel is closed. */
+};
+
+/**
+ * A short English sentence for `error` ("connection refused"), without a full
+ * stop.  0 and more is "success"; an unknown number "unknown error".
+ *
+ * Memory:  static text, never freed, never changed.
+ * Context: any thread, signal handlers included; errno and the locale are left
+ *          alone.
+ */
+ALOOP_API const char *aloop_strerror(int error);
+
+/**
+ * The name of `error` ("ECONNREFUSED"), or "EUNKNOWN"; "OK" for 0 and more.
+ *
+ * Memory:  static text.
+ * Context: any thread.
+ */
+ALOOP_API const char *aloop_error_name(int error);
+
+ALOOP_END
+
+#endif

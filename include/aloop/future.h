@@ -1,0 +1,95 @@
+/* Futures: what an operation, a task or a promise will come to.
+ *
+ * A future is pending, then settles once, with a status: 0 or more is success
+ * and often a count, less is an error.  It is counted: whoever gets one owns a
+ * reference.  A function that waits for a future or hands it on (aloop_await,
+ * aloop_then, aloop_gather, aloop_timeout, ...) takes the caller's reference
+ * over; aloop_future_ref() first to keep one.
+ *
+ * Dropping the last reference to a pending operation or task cancels it;
+ * aloop_detach() lets it finish alone.  A NULL future is accepted wherever a
+ * future is and counts as one that failed with ALOOP_ENOMEM. */
+
+#ifndef ALOOP_FUTURE_H
+#define ALOOP_FUTURE_H
+
+#include "aloop/base.h"
+#include "aloop/error.h"
+
+ALOOP_BEGIN
+
+/* What aloop_future_status() says of a future that has not settled. */
+enum { ALOOP_PENDING = -4089 };
+
+typedef void (*aloop_future_cb)(aloop_future *future, ssize_t status,
+                                void *arg);
+
+/**
+ * A promise: a future that settles when somebody calls aloop_future_resolve() on it.
+ * It does not keep the loop alive by itself.  A promise that is awaited while
+ * nobody else holds a reference can never settle: ALOOP_EDEADLK.
+ *
+ * Memory:  the caller owns the one reference.  NULL when there is no memory.
+ */
+ALOOP_API aloop_future *aloop_future_new(aloop *loop);
+
+/**
+ * Settles a promise.  Nothing runs inside this call: continuations and waiting
+ * tasks run in the next turn, in the order in which they registered.
+ *
+ * Errors:  ALOOP_EALREADY when it has settled; ALOOP_EINVAL when `future` is
+ *          no promise or `status` is ALOOP_PENDING.
+ */
+ALOOP_API int aloop_future_resolve(aloop_future *future, ssize_t status);
+
+/**
+ * Calls `callback` once the future has settled, in a turn of the loop, also if
+ * it has settled already.  Any number may be attached; each holds the future.
+ *
+ * Memory:  takes over the caller's reference, also on failure.
+ * Errors:  ALOOP_EINVAL, ALOOP_ENOMEM; the error of a NULL future, or of one
+ *          that misuse made without a loop: the callback then never runs.
+ */
+ALOOP_API int aloop_then(aloop_future *future, aloop_future_cb callback,
+                         void *arg);
+
+/** One more reference to `future`, which is returned. */
+ALOOP_API aloop_future *aloop_future_ref(aloop_future *future);
+
+/**
+ * Gives a reference back.  The last one cancels a pending operation.  An error
+ * that nobody looked at is reported to the loop's unhandled-error hook.
+ */
+ALOOP_API void aloop_future_unref(aloop_future *future);
+
+/**
+ * Asks for an end: an operation stops and settles with ALOOP_ECANCELED; a group
+ * passes it on to its members; a task is marked, see task.h.  An operation on
+ * another thread settles only once that thread has let go.  The reference
+ * stays the caller's.
+ *
+ * Returns: 1 if it was pending, 0 if it had settled (and nothing happens).
+ */
+ALOOP_API int aloop_cancel(aloop_future *future);
+
+/**
+ * Gives the reference back and lets the operation or task finish by itself.
+ * Its error, if any, is reported to the unhandled-error hook.
+ */
+ALOOP_API void aloop_detach(aloop_future *future);
+
+/**
+ * The status, or ALOOP_PENDING.  Looking at an error counts as handling it.  A
+ * cancelled future's status is ALOOP_ECANCELED, whoever asks.
+ */
+ALOOP_API ssize_t aloop_future_status(aloop_future *future);
+
+/** Whether it has settled; looks at nothing. */
+ALOOP_API bool aloop_future_settled(const aloop_future *future);
+
+/** A future that has settled with `status`. */
+ALOOP_API aloop_future *aloop_future_done(aloop *loop, ssize_t status);
+
+ALOOP_END
+
+#endif

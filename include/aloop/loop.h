@@ -1,0 +1,157 @@
+/* The loop: what runs callbacks and tasks, on the thread that calls it. */
+
+#ifndef ALOOP_LOOP_H
+#define ALOOP_LOOP_H
+
+#include "aloop/base.h"
+
+ALOOP_BEGIN
+
+typedef void (*aloop_fn)(aloop *loop, void *arg);
+
+/**
+ * Hears of an error that nobody looked at: a future that failed and was let go
+ * unread, an accept that failed and will be tried again.  `what` names the
+ * origin ("task crawl (main.c:12)"), valid during the call.
+ */
+typedef void (*aloop_error_cb)(aloop *loop, int error, const char *what,
+                               void *arg);
+
+/**
+ * What a loop is made with.  Set `size` to sizeof(aloop_options) and what you
+ * need; zero everywhere else means the default.
+ */
+typedef struct aloop_options {
+    size_t size; /* Of this struct, as the caller knows it. */
+    /* Memory: as realloc, with the old size told; new_size 0 frees and returns
+     * NULL.  Must be thread-safe where aloop_post() is used from other threads.
+     * Default: realloc and free. */
+    void *(*resize)(void *context, void *old, size_t old_size,
+                    size_t new_size);
+    void *resize_context;
+    /* Nanoseconds that never go backwards (steps back are clamped).  Waits use
+     * the system's clock all the same.  Default: the monotonic clock. */
+    int64_t (*clock_ns)(void *context);
+    void *clock_context;
+    /* Usable bytes of a task's stack.  Default: 256 KiB less a guard. */
+    size_t stack_size;
+    /* Threads for name look-ups, started when first needed.  Default: 4. */
+    unsigned resolver_threads;
+    /* Errors nobody looked at.  Default: one line on standard error. */
+    aloop_error_cb on_unhandled;
+    void *on_unhandled_arg;
+} aloop_options;
+
+/**
+ * Makes a loop.  `options` may be NULL.  NULL when memory or descriptors ran
+ * out, or when options->size is no size this library knows.
+ *
+ * Memory:  free it with aloop_free().
+ */
+ALOOP_API aloop *aloop_new(const aloop_options *options);
+
+/**
+ * Cancels what is still running, lets tasks run to their ends (each await of
+ * theirs now returns ALOOP_ECANCELED, shielded or not), closes every handle,
+ * and frees everything: afterwards not one byte or descriptor is left.  What
+ * streams still had to send is not waited for; aloop_main() does.  A task that
+ * goes on awaiting for 10,000 turns all the same loses its stack as it is.
+ * NULL is allowed.
+ *
+ * Errors:  ALOOP_EBUSY from inside a callback or task of this loop; it is then
+ *          left as it was.
+ */
+ALOOP_API int aloop_free(aloop *loop);
+
+/**
+ * Runs turns until nothing is left to wait for, or aloop_stop().  A loop is
+ * alive while a referenced handle is active, an operation or a task is
+ * pending, a closed stream still has bytes to send, or work is queued.
+ *
+ * Returns: 0 when nothing is left, 1 when stopped; it may be run again.
+ * Errors:  ALOOP_EBUSY when it is running already; what the system's wait
+ *          failed with.
+ */
+ALOOP_API int aloop_run(aloop *loop);
+
+/**
+ * One turn: due timers; what was queued when the turn began; sending; one wait
+ * of at most `max_wait_ns` (0: none, less: as long as it takes), shorter when
+ * there is work; what became ready.
+ *
+ * Returns: 1 if the loop is still alive afterwards, else 0.
+ * Errors:  as aloop_run().
+ */
+ALOOP_API int aloop_step(aloop *loop, int64_t max_wait_ns);
+
+/**
+ * Makes aloop_run() return 1 after the turn that is under way, which then does
+ * not wait.  Before aloop_run(), makes the next one return 1 without a turn.
+ * aloop_step() ignores it.
+ */
+ALOOP_API void aloop_stop(aloop *loop);
+
+/** Whether there is anything for aloop_run() to wait for. */
+ALOOP_API bool aloop_alive(aloop *loop);
+
+/** Now, on the loop's clock; read anew at each call.  0 for a NULL loop. */
+ALOOP_API int64_t aloop_now(aloop *loop);
+
+/**
+ * The one descriptor that a host loop has to watch: it is readable exactly when
+ * aloop_step(loop, 0) has something to do, due timers and posts from other
+ * threads included.  The host needs no timeout.  It stays the same until
+ * aloop_free(), and belongs to the loop.
+ *
+ * Errors:  ALOOP_ENOTSUP where the system has no such thing (the poll reactor).
+ */
+ALOOP_API int aloop_fd(aloop *loop);
+
+/**
+ * Queues fn(loop, arg) for the next turn, in the order of the calls.
+ *
+ * Errors:  ALOOP_EINVAL, ALOOP_ENOMEM.
+ */
+ALOOP_API int aloop_defer(aloop *loop, aloop_fn fn, void *arg);
+
+/**
+ * aloop_defer() for other threads: fn runs on the loop's thread, first in, first
+ * out, each post once.  A queued post keeps the loop alive, a promise to post
+ * does not: hold the loop with aloop_hold() first.
+ *
+ * Context: any thread; not signal handlers.
+ * Errors:  ALOOP_EINVAL, ALOOP_ENOMEM.
+ */
+ALOOP_API int aloop_post(aloop *loop, aloop_fn fn, void *arg);
+
+/**
+ * Ends the loop's present wait, or its next one; many wake-ups may become one.
+ *
+ * Context: any thread, signal handlers included.
+ */
+ALOOP_API void aloop_wake(aloop *loop);
+
+/**
+ * Keeps the loop alive until aloop_release(), as an active handle would: for
+ * work that another thread will post.  Counted.
+ */
+ALOOP_API void aloop_hold(aloop *loop);
+ALOOP_API void aloop_release(aloop *loop); /**< Takes one hold back. */
+
+/**
+ * For a child made by fork(), before anything else is done with the loop: makes
+ * the kernel objects that parent and child would share anew.  Handles, tasks
+ * and futures go on in the child; streams and listeners are then shared with
+ * the parent, so close them in one of the two.  A name look-up that was under
+ * way in the parent fails in the child with ALOOP_ECANCELED.
+ *
+ * Errors:  no descriptor or memory; the loop can then only be freed.
+ */
+ALOOP_API int aloop_after_fork(aloop *loop);
+
+/** "epoll", "kqueue" or "poll". */
+ALOOP_API const char *aloop_reactor(void);
+
+ALOOP_END
+
+#endif

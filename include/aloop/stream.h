@@ -1,0 +1,161 @@
+/* Streams: bytes in both directions, in order, with back pressure.
+ *
+ * Reading is either a callback for whatever comes (aloop_stream_start) or one
+ * future at a time (aloop_stream_read and its kin).  Writing is either a copy
+ * that returns at once (aloop_stream_put) or a future that borrows the bytes
+ * (aloop_stream_write).  What is written in one callback or turn leaves in one
+ * system call. */
+
+#ifndef ALOOP_STREAM_H
+#define ALOOP_STREAM_H
+
+#include "aloop/base.h"
+
+ALOOP_BEGIN
+
+/**
+ * `size` > 0: that many bytes at `data`, which is borrowed until the callback
+ * returns.  0: the end of the stream.  Less: an error.  After the end or an
+ * error the callback is not called again; the stream still has to be closed.
+ */
+typedef void (*aloop_stream_cb)(aloop_stream *stream, const void *data,
+                                ssize_t size, void *arg);
+
+/**
+ * Calls `on_data` for whatever arrives, until aloop_stream_stop().  Calling it
+ * while started replaces callback and argument.
+ *
+ * While more than the high-water mark of bytes wait to be sent on the same
+ * stream, reading pauses: a peer that sends and never reads costs no more
+ * memory than that.
+ *
+ * Errors:  ALOOP_EINVAL; ALOOP_EBUSY while a read future is pending; what
+ *          watching the descriptor failed with.
+ */
+ALOOP_API int aloop_stream_start(aloop_stream *stream,
+                                 aloop_stream_cb on_data, void *arg);
+
+/** No more on_data until the next start; nothing is lost.  Idempotent. */
+ALOOP_API int aloop_stream_stop(aloop_stream *stream);
+
+/**
+ * Reads what is there, once there is something: 1 to `size` bytes into
+ * `buffer`, which is borrowed until the future settles.
+ *
+ * Status:  the number of bytes; 0 at the end of the stream; else an error:
+ *          ALOOP_EINVAL (size 0 is one), ALOOP_EBUSY (only one read at a time;
+ *          none while started), ALOOP_ECONNRESET, ALOOP_ECANCELED after
+ *          aloop_cancel() or when the stream is closed.
+ */
+ALOOP_API aloop_future *aloop_stream_read(aloop_stream *stream, void *buffer,
+                                          size_t size);
+
+/**
+ * Reads exactly `size` bytes.
+ *
+ * Status:  `size`; ALOOP_EOF if the stream ends before.  On any failure and on
+ *          cancellation the bytes that had come are not lost: the next read
+ *          gets them.
+ */
+ALOOP_API aloop_future *aloop_stream_read_exactly(aloop_stream *stream,
+                                                  void *buffer, size_t size);
+
+/**
+ * Reads up to and including the first `delimiter` (1 to 256 bytes, copied).
+ *
+ * Status:  the bytes up to its end; ALOOP_EMSGSIZE if it does not come within
+ *          `size` bytes, ALOOP_EOF if the stream ends without it: nothing is
+ *          lost then, the next read gets the bytes.
+ */
+ALOOP_API aloop_future *aloop_stream_read_until(aloop_stream *stream,
+                                                void *buffer, size_t size,
+                                                const void *delimiter,
+                                                size_t delimiter_size);
+
+/**
+ * Reads to the end of the stream.
+ *
+ * Status:  the number of bytes; ALOOP_EMSGSIZE once there are more than `size`
+ *          (nothing is lost).
+ */
+ALOOP_API aloop_future *aloop_stream_read_to_end(aloop_stream *stream,
+                                                 void *buffer, size_t size);
+
+/**
+ * Copies the bytes and sends them after the present callback, or at the end of
+ * the turn.
+ *
+ * Returns: 0, or 1 when more than the high-water mark of bytes are queued now:
+ *          the caller had better aloop_stream_drain().
+ * Errors:  ALOOP_EINVAL, ALOOP_ENOMEM (nothing of it is queued), ALOOP_EPIPE
+ *          after aloop_stream_shutdown(), or what an earlier send failed with.
+ */
+ALOOP_API int aloop_stream_put(aloop_stream *stream, const void *data,
+                               size_t size);
+
+/**
+ * Sends the bytes, which are borrowed until the future settles, behind all that
+ * was written before.
+ *
+ * Status:  `size`, once the system has taken all; 0 for none, at once; else
+ *          the error, and an unknown part of them was sent.  Cancelling it
+ *          before its first byte was sent takes it back; after that the rest
+ *          is dropped and the stream's writing side is broken (ALOOP_EPIPE).
+ */
+ALOOP_API aloop_future *aloop_stream_write(aloop_stream *stream,
+                                           const void *data, size_t size);
+
+/** Settles with 0 once no more than the low-water mark of bytes are queued. */
+ALOOP_API aloop_future *aloop_stream_drain(aloop_stream *stream);
+
+/**
+ * Half-close: settles with 0 once all that was written has been sent and the
+ * peer told that no more will come.  Reading goes on.
+ */
+ALOOP_API aloop_future *aloop_stream_shutdown(aloop_stream *stream);
+
+/** Bytes written that the system has not taken yet. */
+ALOOP_API size_t aloop_stream_queued(const aloop_stream *stream);
+
+/**
+ * The water marks, low < high or both 0; at first 16 KiB and 64 KiB.  A high
+ * mark of SIZE_MAX never pauses anything.
+ */
+ALOOP_API int aloop_stream_set_water(aloop_stream *stream, size_t low,
+                                     size_t high);
+
+/** The descriptor, still the stream's; ALOOP_EBADF where there is none. */
+ALOOP_API int aloop_stream_fd(const aloop_stream *stream);
+
+/**
+ * The other end's address, ours: "127.0.0.1:80", "[::1]:80".
+ *
+ * Returns: the length; -ENOSPC, and nothing written, where
+ *          `size` is too small (96 is enough).
+ */
+ALOOP_API int aloop_stream_peer(const aloop_stream *stream, char *text,
+                                size_t size);
+ALOOP_API int aloop_stream_local(const aloop_stream *stream, char *text,
+                                 size_t size); /**< See aloop_stream_peer. */
+
+/** A started stream keeps the loop alive unless unreferenced.  Idempotent. */
+ALOOP_API void aloop_stream_ref(aloop_stream *stream);
+ALOOP_API void aloop_stream_unref(aloop_stream *stream); /**< See ref. */
+
+/**
+ * Final at once: no callback of the stream runs any more, its pending read is
+ * cancelled, and `stream` is gone.  What was written is still sent, pending
+ * writes settle, and only then the descriptor is closed; a peer that takes
+ * nothing for 30 s gets a reset.  NULL is allowed.
+ */
+ALOOP_API void aloop_stream_close(aloop_stream *stream);
+
+/**
+ * As close, but what was not sent is dropped, pending writes are cancelled and
+ * the peer gets a reset.
+ */
+ALOOP_API void aloop_stream_abort(aloop_stream *stream);
+
+ALOOP_END
+
+#endif

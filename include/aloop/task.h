@@ -1,0 +1,141 @@
+/* Tasks: ordinary C functions that may wait.
+ *
+ * A task runs on a stack of its own, on the loop's thread, until it awaits
+ * something that has not settled; then others run.  A task is a future: its
+ * status is what the function returned.
+ *
+ * Cancellation is a state, not an event.  Once aloop_cancel() was called on a
+ * task, the await it is in ends, and every later one that would have to wait
+ * ends too, after one yield, with ALOOP_ECANCELED, so that clean-up cannot
+ * hang; between aloop_shield_begin() and aloop_shield_end() awaits work as if
+ * nothing had happened.  A future that has settled is delivered all the same:
+ * what completed is not lost.  The function always starts, even when cancelled
+ * before, so what `arg` owns gets freed. */
+
+#ifndef ALOOP_TASK_H
+#define ALOOP_TASK_H
+
+#include "aloop/base.h"
+#include "aloop/future.h"
+
+ALOOP_BEGIN
+
+typedef ssize_t (*aloop_task_fn)(aloop *loop, void *arg);
+
+/** Options of one task; zero means the default.  Set `size` to its sizeof. */
+typedef struct aloop_task_options {
+    size_t size;
+    const char *name;  /* For reports; copied.  Default: the function's. */
+    size_t stack_size; /* Usable bytes; at least 16 KiB. */
+} aloop_task_options;
+
+/**
+ * A new task that will run fn(loop, arg), from the next turn on.  Runs nothing
+ * itself.  Dropping the future cancels the task: aloop_detach() it to let it
+ * run alone.
+ *
+ * aloop_spawn(loop, fn, arg) and aloop_spawn_with(loop, fn, arg, options) are
+ * the ways to call it: they add the function's name and the place.
+ *
+ * Memory:  the caller owns the one reference.  A stack is taken when the task
+ *          first runs; the task ends with ALOOP_ENOMEM if there is none.
+ */
+ALOOP_API aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn,
+                                       void *arg,
+                                       const aloop_task_options *options,
+                                       const char *name, const char *where);
+
+#define aloop_spawn(loop, fn, arg) \
+    aloop_spawn_at((loop), (fn), (arg), NULL, #fn, ALOOP_HERE)
+#define aloop_spawn_with(loop, fn, arg, options) \
+    aloop_spawn_at((loop), (fn), (arg), (options), #fn, ALOOP_HERE)
+
+/**
+ * Waits for `future` and returns its status.  Other callbacks and tasks run
+ * meanwhile.  Outside any task, with the loop not running, it runs the loop
+ * until the future settles.
+ *
+ * Whatever the outcome, nothing that it waited for is still running when it
+ * returns, unless somebody else holds a reference too: arguments, buffers and
+ * results may live on the caller's stack.
+ *
+ * A future that has settled is returned without waiting, but every 64th such
+ * await of a task in a row yields.
+ *
+ * Memory:  takes over the caller's reference, whatever the result.
+ * Status:  the future's; ALOOP_ECANCELED: this task is cancelled;
+ *          ALOOP_ETIMEDOUT: a deadline around this await has passed, see
+ *          aloop_deadline_begin(); ALOOP_EABORTED: somebody cancelled
+ *          what was waited for; ALOOP_ENOMEM for NULL; ALOOP_EDEADLK, at once,
+ *          in a loop callback, on oneself or a task that waits for this one,
+ *          and on a promise that nobody else holds; ALOOP_EINVAL for a future
+ *          of another loop than the one that runs on this thread.
+ */
+ALOOP_API ssize_t aloop_await(aloop_future *future);
+
+/**
+ * Lets everything else that is ready run once.  Outside a task: one turn that
+ * does not wait.
+ *
+ * Status:  0; in a task ALOOP_ECANCELED and ALOOP_ETIMEDOUT as for an await;
+ *          ALOOP_EDEADLK in a loop callback.
+ */
+ALOOP_API ssize_t aloop_yield(aloop *loop);
+
+/** The loop that runs on this thread now, or NULL. */
+ALOOP_API aloop *aloop_current(void);
+
+/** The task that runs on this thread now, borrowed, or NULL. */
+ALOOP_API aloop_future *aloop_current_task(void);
+
+/** A task's name, NULL for any other future.  Lives as long as the task. */
+ALOOP_API const char *aloop_task_name(const aloop_future *task);
+
+/** Whether somebody cancelled the running task; for loops without awaits. */
+ALOOP_API bool aloop_cancelled(void);
+
+/**
+ * Until the matching end, awaits of the running task end neither by
+ * cancellation nor by a deadline.  Nests.
+ *
+ * Errors:  ALOOP_EINVAL outside a task, or for an end without a begin.
+ */
+ALOOP_API int aloop_shield_begin(void);
+ALOOP_API int aloop_shield_end(void); /**< See aloop_shield_begin. */
+
+/**
+ * A deadline for a stretch of the running task's code: once it has passed,
+ * awaits that would have to wait end with ALOOP_ETIMEDOUT until
+ * aloop_deadline_end().  Nests; the scopes must be ended innermost first, and
+ * the task's end ends what is left.
+ *
+ * Memory:  the library owns the scope, until its end.  NULL outside a task,
+ *          or when there is no memory; the calls below take that.
+ */
+ALOOP_API aloop_deadline *aloop_deadline_begin(aloop *loop, int64_t delay_ns);
+
+/**
+ * Moves it to `delay_ns` from now.  One that has passed starts anew.
+ */
+ALOOP_API int aloop_deadline_move(aloop_deadline *deadline, int64_t delay_ns);
+
+/**
+ * Ends the scope.
+ *
+ * Returns: 1 if this deadline had passed, so that an ALOOP_ETIMEDOUT seen in
+ *          the scope was its doing; 0 if not; ALOOP_EINVAL for NULL.
+ */
+ALOOP_API int aloop_deadline_end(aloop_deadline *deadline);
+
+/**
+ * A whole program: makes a loop, runs fn(loop, arg) as a task until it returns,
+ * cancels what is still running and waits for its end, lets closed streams send
+ * what they still have, and frees everything.
+ *
+ * Status:  what `fn` returned; ALOOP_ENOMEM and the like if there was no loop.
+ */
+ALOOP_API ssize_t aloop_main(aloop_task_fn fn, void *arg);
+
+ALOOP_END
+
+#endif

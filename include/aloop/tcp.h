@@ -1,0 +1,66 @@
+/* TCP: listening and connecting.  See RFC 9293; connecting, RFC 8305. */
+
+#ifndef ALOOP_TCP_H
+#define ALOOP_TCP_H
+
+#include "aloop/base.h"
+#include "aloop/loop.h"
+
+ALOOP_BEGIN
+
+/** A peer has connected; `stream` is the callee's to close. */
+typedef void (*aloop_listener_cb)(aloop_listener *listener,
+                                  aloop_stream *stream, void *arg);
+
+/**
+ * Listens on a numeric address ("127.0.0.1", "::1"; NULL is every local one)
+ * and a decimal port ("0": any free one, see aloop_listener_port).  Addresses
+ * that a closed connection still holds are reused.
+ *
+ * When descriptors or memory run out, accepting stops for 100 ms, is reported
+ * once to the loop's unhandled-error hook for each stretch, and goes on.
+ *
+ * Memory:  the library owns the listener, until aloop_listener_close().
+ * Errors:  ALOOP_EINVAL, ALOOP_EADDRINUSE, ALOOP_EACCES, ALOOP_EADDRNOTAVAIL,
+ *          ALOOP_EMFILE, ALOOP_ENOMEM.
+ */
+ALOOP_API int aloop_tcp_listen(aloop *loop, const char *host,
+                               const char *port, aloop_listener_cb on_stream,
+                               void *arg, aloop_listener **ret_listener);
+
+/** The port that it listens on; ALOOP_EINVAL for NULL. */
+ALOOP_API int aloop_listener_port(const aloop_listener *listener);
+
+/** The descriptor, still the listener's. */
+ALOOP_API int aloop_listener_fd(const aloop_listener *listener);
+
+/** A listener keeps the loop alive unless unreferenced.  Idempotent. */
+ALOOP_API void aloop_listener_ref(aloop_listener *listener);
+ALOOP_API void aloop_listener_unref(aloop_listener *listener); /**< See ref. */
+
+/** Final at once; streams that it accepted go on.  NULL is allowed. */
+ALOOP_API void aloop_listener_close(aloop_listener *listener);
+
+/**
+ * Connects to `host` (a name, or a numeric address, for which no thread is
+ * used) and `port` (a number or a service name).  Where there are several
+ * addresses they race, IPv6 and IPv4 in turn, 250 ms apart or as soon as the
+ * one before has failed (RFC 8305, section 5); the first to connect wins.
+ *
+ * `*ret_stream` is written before the future settles with 0, and then is the
+ * caller's to close, also where nobody looks at the future any more.
+ *
+ * Status:  0; the error of the last attempt to fail (ALOOP_ECONNREFUSED,
+ *          ALOOP_ETIMEDOUT, ...); ALOOP_EHOSTNOTFOUND, ALOOP_EAGAINDNS,
+ *          ALOOP_ERESOLVE from the look-up; ALOOP_ENAMETOOLONG (253 bytes).
+ */
+ALOOP_API aloop_future *aloop_tcp_connect(aloop *loop, const char *host,
+                                          const char *port,
+                                          aloop_stream **ret_stream);
+
+/** Whether small writes leave at once (TCP_NODELAY); at first they do. */
+ALOOP_API int aloop_tcp_set_nodelay(aloop_stream *stream, bool on);
+
+ALOOP_END
+
+#endif
