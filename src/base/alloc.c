@@ -1,0 +1,45 @@
+/* The allocator: thin, so that one pointer decides where all memory is from. */
+
+#include "base/alloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void *libc_resize(void *context, void *old, size_t old_size, size_t size)
+{
+    (void) context;
+    (void) old_size;
+    if (size > 0)
+        return realloc(old, size);
+    free(old);
+    return NULL;
+}
+
+const struct aloop__alloc aloop__alloc_default = {libc_resize, NULL};
+
+void *aloop__alloc_new(const struct aloop__alloc *alloc, size_t size)
+{
+    return alloc->resize(alloc->context, NULL, 0, size);
+}
+
+void *aloop__alloc_zero(const struct aloop__alloc *alloc, size_t size)
+{
+    void *memory = aloop__alloc_new(alloc, size);
+
+    if (memory != NULL)
+        memset(memory, 0, size);
+    return memory;
+}
+
+void *aloop__alloc_resize(const struct aloop__alloc *alloc, void *old,
+                          size_t old_size, size_t size)
+{
+    return alloc->resize(alloc->context, old, old_size, size);
+}
+
+void aloop__alloc_free(const struct aloop__alloc *alloc, void *old,
+                       size_t size)
+{
+    if (old != NULL)
+        alloc->resize(alloc->context, old, size, 0);
+}

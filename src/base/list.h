@@ -1,0 +1,74 @@
+/* Doubly linked lists, intrusive and circular.
+ *
+ * A list is a node that is nobody's: its next is the first, its prev the last.
+ * A node in no list points at itself, so removing it again does nothing.
+ * Where user code runs, lists are not iterated: the head is popped. */
+
+#ifndef ALOOP_BASE_LIST_H
+#define ALOOP_BASE_LIST_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct aloop__node {
+    struct aloop__node *prev;
+    struct aloop__node *next;
+};
+
+#define CONTAINER_OF(pointer, type, member) \
+    ((type *) (void *) ((char *) (pointer) - offsetof(type, member)))
+
+static inline void list_init(struct aloop__node *node)
+{
+    node->prev = node;
+    node->next = node;
+}
+
+/* A list without members, or a node without a list. */
+static inline bool list_empty(const struct aloop__node *node)
+{
+    return node->next == node;
+}
+
+static inline void list_push(struct aloop__node *list, struct aloop__node *node)
+{
+    assert(list_empty(node));
+    node->prev = list->prev;
+    node->next = list;
+    list->prev->next = node;
+    list->prev = node;
+}
+
+static inline void list_remove(struct aloop__node *node)
+{
+    node->prev->next = node->next;
+    node->next->prev = node->prev;
+    list_init(node);
+}
+
+/* The first member, taken out; NULL when there is none. */
+static inline struct aloop__node *list_pop(struct aloop__node *list)
+{
+    struct aloop__node *node = list->next;
+
+    if (node == list)
+        return NULL;
+    list_remove(node);
+    return node;
+}
+
+/* Moves all of `from` behind the members of `list`. */
+static inline void list_append(struct aloop__node *list,
+                               struct aloop__node *from)
+{
+    if (list_empty(from))
+        return;
+    list->prev->next = from->next;
+    from->next->prev = list->prev;
+    from->prev->next = list;
+    list->prev = from->prev;
+    list_init(from);
+}
+
+#endif

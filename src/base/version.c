@@ -1,0 +1,9 @@
+/* The library's version, as linked. */
+
+#include "aloop/base.h"
+
+const char *aloop_version(void)
+{
+    return ALOOP_TEXT(ALOOP_VERSION_MAJOR) "." ALOOP_TEXT(
+        ALOOP_VERSION_MINOR) "." ALOOP_TEXT(ALOOP_VERSION_PATCH);
+}
