@@ -1,0 +1,335 @@
+/* The switch in assembly, for x86-64, aarch64 and riscv64.
+ *
+ * A flow that waits has the registers that a function must preserve, and the
+ * floating point control words, in one frame at context->sp.  A new flow gets
+ * such a frame made up, which returns into aloop__context_boot.
+ *
+ * - The switch ends with `ret`: the processor's guess at its target is wrong,
+ *   but its guesses for the callers stay right, and no landing pad is needed
+ *   where indirect branches are checked.
+ * - Control words are loaded only where they differ: loading is slow.  Sticky
+ *   status bits are not the flow's, so they do not count as a difference.
+ * - The unwind tables hold at each instruction, since the frames of both flows
+ *   have one layout.  aloop__context_boot has an undefined return address and
+ *   a zero frame pointer, so that every backtrace ends there; its first
+ *   instruction is never run: unwinders look at the one before the return
+ *   address, which has to be inside the function.
+ * - It is assembly in a C file, not of its own, so that the build needs one
+ *   language and link-time optimisation works.
+ *
+ * On x86-64 this file must be compiled with -fcf-protection=branch (or none):
+ * `full` would mark it as fit for shadow stacks, which the switch is not. */
+
+#include "os/context.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "os/context_hooks.h"
+
+#if defined(__APPLE__)
+#define FUNCTION(name)                                                         \
+    ".text\n.p2align 4\n.globl _" #name "\n.private_extern _" #name            \
+    "\n_" #name ":\n.cfi_startproc\n"
+#define FUNCTION_END(name) ".cfi_endproc\n"
+#define FILE_END ""
+#else
+/* In a section of its own, lest debuggers take it for the C code before it. */
+#define FUNCTION(name)                                                         \
+    ".section .text.aloop__context, \"ax\", %progbits\n"                        \
+    ".p2align 4\n.globl " #name "\n.hidden " #name "\n.type " #name           \
+    ", %function\n" #name ":\n.cfi_startproc\n"
+#define FUNCTION_END(name) ".cfi_endproc\n.size " #name ", . - " #name "\n"
+#define FILE_END ".section .note.GNU-stack, \"\", %progbits\n.text\n"
+#endif
+
+/* Pushes the frame, stores where it is in *ret_sp, and goes on with the frame
+ * at `sp`. */
+void aloop__context_jump(void **ret_sp, void *sp)
+    __attribute__((visibility("hidden")));
+/* Where a made-up frame returns to; no function to call. */
+extern const char aloop__context_boot[] __attribute__((visibility("hidden")));
+
+/* The frame as an array of words: how many, and which is which.  BOOT_SKIP is
+ * the size of the instruction that is never run. */
+
+#if defined(__x86_64__) && !defined(__ILP32__)
+
+enum {
+    WORD_CONTROL = 0,
+    WORD_RUN = 3, /* r13 */
+    WORD_ARG = 4, /* r12 */
+    WORD_RETURN = 7,
+    FRAME_WORDS = 8,
+    BOOT_SKIP = 1
+};
+
+/* mxcsr, and the x87 control word above it. */
+HOOK uintptr_t control_words(void)
+{
+    uint32_t mxcsr;
+    uint16_t x87;
+
+    __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+    __asm__ volatile("fnstcw %0" : "=m"(x87));
+    return (uintptr_t) x87 << 32 | mxcsr;
+}
+
+#define PUSH(register)                                                         \
+    "pushq %" #register "\n.cfi_adjust_cfa_offset 8\n"                         \
+    ".cfi_rel_offset %" #register ", 0\n"
+#define POP(register)                                                          \
+    "popq %" #register "\n.cfi_adjust_cfa_offset -8\n"                         \
+    ".cfi_restore %" #register "\n"
+
+__asm__(FUNCTION(aloop__context_jump)
+    "endbr64\n"
+    PUSH(rbp) PUSH(rbx) PUSH(r12) PUSH(r13) PUSH(r14) PUSH(r15)
+    "subq $8, %rsp\n"
+    ".cfi_adjust_cfa_offset 8\n"
+    "stmxcsr (%rsp)\n"
+    "fnstcw 4(%rsp)\n"
+    "movl (%rsp), %eax\n"
+    "movzwl 4(%rsp), %ecx\n"
+    "movq %rsp, (%rdi)\n"
+    "movq %rsi, %rsp\n"
+    "xorl (%rsp), %eax\n"
+    "testl $0xffc0, %eax\n" /* All but the status bits. */
+    "jne 3f\n"
+    "1: cmpw 4(%rsp), %cx\n"
+    "jne 4f\n"
+    "2:\n"
+    ".cfi_remember_state\n"
+    "addq $8, %rsp\n"
+    ".cfi_adjust_cfa_offset -8\n"
+    POP(r15) POP(r14) POP(r13) POP(r12) POP(rbx) POP(rbp)
+    "ret\n"
+    ".cfi_restore_state\n"
+    "3: ldmxcsr (%rsp)\n"
+    "jmp 1b\n"
+    "4: fnclex\n" /* A status bit that is now unmasked would trap. */
+    "fldcw 4(%rsp)\n"
+    "jmp 2b\n"
+    FUNCTION_END(aloop__context_jump)
+
+    FUNCTION(aloop__context_boot)
+    ".cfi_undefined rip\n"
+    "nop\n"
+    "movq %r12, %rdi\n"
+    "call *%r13\n"
+    "ud2\n"
+    FUNCTION_END(aloop__context_boot)
+    FILE_END);
+
+#elif defined(__aarch64__) && !defined(__ILP32__)
+
+enum {
+    WORD_CONTROL = 0,
+    WORD_ARG = 2,     /* x19 */
+    WORD_RUN = 3,     /* x20 */
+    WORD_RETURN = 13, /* x30 */
+    FRAME_WORDS = 22,
+    BOOT_SKIP = 4
+};
+
+HOOK uintptr_t control_words(void)
+{
+    uintptr_t fpcr;
+
+    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+    return fpcr;
+}
+
+/* Two registers at `at` bytes into the frame. */
+#define SAVE(one, two, at)                                                     \
+    "stp " #one ", " #two ", [sp, #" #at "]\n"                                 \
+    ".cfi_rel_offset " #one ", " #at "\n"                                      \
+    ".cfi_rel_offset " #two ", " #at " + 8\n"
+#define LOAD(one, two, at)                                                     \
+    "ldp " #one ", " #two ", [sp, #" #at "]\n"                                 \
+    ".cfi_restore " #one "\n.cfi_restore " #two "\n"
+
+__asm__(FUNCTION(aloop__context_jump)
+    "hint #34\n" /* bti c: far calls arrive through an indirect branch. */
+    "sub sp, sp, #176\n"
+    ".cfi_adjust_cfa_offset 176\n"
+    SAVE(x19, x20, 16) SAVE(x21, x22, 32) SAVE(x23, x24, 48)
+    SAVE(x25, x26, 64) SAVE(x27, x28, 80) SAVE(x29, x30, 96)
+    SAVE(d8, d9, 112) SAVE(d10, d11, 128)
+    SAVE(d12, d13, 144) SAVE(d14, d15, 160)
+    "mrs x9, fpcr\n"
+    "str x9, [sp]\n"
+    "mov x10, sp\n"
+    "str x10, [x0]\n"
+    "mov sp, x1\n"
+    "ldr x10, [sp]\n"
+    "cmp x9, x10\n"
+    "b.eq 1f\n"
+    "msr fpcr, x10\n"
+    "1:\n"
+    LOAD(x19, x20, 16) LOAD(x21, x22, 32) LOAD(x23, x24, 48)
+    LOAD(x25, x26, 64) LOAD(x27, x28, 80) LOAD(x29, x30, 96)
+    LOAD(d8, d9, 112) LOAD(d10, d11, 128)
+    LOAD(d12, d13, 144) LOAD(d14, d15, 160)
+    "add sp, sp, #176\n"
+    ".cfi_adjust_cfa_offset -176\n"
+    "ret\n"
+    FUNCTION_END(aloop__context_jump)
+
+    FUNCTION(aloop__context_boot)
+    ".cfi_undefined x30\n"
+    "nop\n"
+    "mov x0, x19\n"
+    "blr x20\n"
+    "brk #1\n"
+    FUNCTION_END(aloop__context_boot)
+    FILE_END);
+
+#elif __riscv_xlen == 64 && defined(__riscv_float_abi_double)
+
+enum {
+    WORD_RETURN = 0, /* ra */
+    WORD_ARG = 2,    /* s1 */
+    WORD_RUN = 3,    /* s2 */
+    WORD_CONTROL = 25,
+    FRAME_WORDS = 26,
+    BOOT_SKIP = 4
+};
+
+HOOK uintptr_t control_words(void)
+{
+    uintptr_t frm;
+
+    __asm__ volatile("frrm %0" : "=r"(frm));
+    return frm;
+}
+
+#define SAVE(register, at)                                                     \
+    "sd " #register ", " #at "(sp)\n.cfi_rel_offset " #register ", " #at "\n"
+#define LOAD(register, at)                                                     \
+    "ld " #register ", " #at "(sp)\n.cfi_restore " #register "\n"
+#define SAVE_FLOAT(register, at)                                               \
+    "fsd " #register ", " #at "(sp)\n.cfi_rel_offset " #register ", " #at "\n"
+#define LOAD_FLOAT(register, at)                                               \
+    "fld " #register ", " #at "(sp)\n.cfi_restore " #register "\n"
+
+__asm__(FUNCTION(aloop__context_jump)
+    "addi sp, sp, -208\n"
+    ".cfi_adjust_cfa_offset 208\n"
+    SAVE(ra, 0) SAVE(s0, 8) SAVE(s1, 16) SAVE(s2, 24) SAVE(s3, 32)
+    SAVE(s4, 40) SAVE(s5, 48) SAVE(s6, 56) SAVE(s7, 64) SAVE(s8, 72)
+    SAVE(s9, 80) SAVE(s10, 88) SAVE(s11, 96)
+    SAVE_FLOAT(fs0, 104) SAVE_FLOAT(fs1, 112) SAVE_FLOAT(fs2, 120)
+    SAVE_FLOAT(fs3, 128) SAVE_FLOAT(fs4, 136) SAVE_FLOAT(fs5, 144)
+    SAVE_FLOAT(fs6, 152) SAVE_FLOAT(fs7, 160) SAVE_FLOAT(fs8, 168)
+    SAVE_FLOAT(fs9, 176) SAVE_FLOAT(fs10, 184) SAVE_FLOAT(fs11, 192)
+    "frrm t0\n"
+    "sd t0, 200(sp)\n"
+    "sd sp, 0(a0)\n"
+    "mv sp, a1\n"
+    "ld t1, 200(sp)\n"
+    "beq t0, t1, 1f\n"
+    "fsrm t1\n"
+    "1:\n"
+    LOAD(ra, 0) LOAD(s0, 8) LOAD(s1, 16) LOAD(s2, 24) LOAD(s3, 32)
+    LOAD(s4, 40) LOAD(s5, 48) LOAD(s6, 56) LOAD(s7, 64) LOAD(s8, 72)
+    LOAD(s9, 80) LOAD(s10, 88) LOAD(s11, 96)
+    LOAD_FLOAT(fs0, 104) LOAD_FLOAT(fs1, 112) LOAD_FLOAT(fs2, 120)
+    LOAD_FLOAT(fs3, 128) LOAD_FLOAT(fs4, 136) LOAD_FLOAT(fs5, 144)
+    LOAD_FLOAT(fs6, 152) LOAD_FLOAT(fs7, 160) LOAD_FLOAT(fs8, 168)
+    LOAD_FLOAT(fs9, 176) LOAD_FLOAT(fs10, 184) LOAD_FLOAT(fs11, 192)
+    "addi sp, sp, 208\n"
+    ".cfi_adjust_cfa_offset -208\n"
+    "ret\n"
+    FUNCTION_END(aloop__context_jump)
+
+    FUNCTION(aloop__context_boot)
+    ".cfi_undefined ra\n"
+    ".option push\n"
+    ".option norvc\n"
+    "nop\n"
+    ".option pop\n"
+    "mv a0, s1\n"
+    "jalr s2\n"
+    "ebreak\n"
+    FUNCTION_END(aloop__context_boot)
+    FILE_END);
+
+#else
+#error "no assembly for this machine: build context_ucontext.c instead"
+#endif
+
+void aloop__context_init_thread(struct aloop__context *context)
+{
+    memset(context, 0, sizeof *context);
+}
+
+void aloop__context_fini_thread(struct aloop__context *context)
+{
+    (void) context;
+}
+
+/* What aloop__context_boot calls. */
+UNINSTRUMENTED static void enter(struct aloop__context *self)
+{
+    hook_enter(self);
+    self->run(self->arg);
+    __builtin_trap();
+}
+
+/* Uninstrumented because it writes above what ASan knows of the stack. */
+UNINSTRUMENTED void aloop__context_init(struct aloop__context *context,
+                                        void *low, size_t size,
+                                        void (*run)(void *arg), void *arg)
+{
+    uintptr_t top = ((uintptr_t) low + size) & ~(uintptr_t) 15;
+    uintptr_t *frame = (uintptr_t *) top - FRAME_WORDS;
+
+    memset(context, 0, sizeof *context);
+    context->low = low;
+    context->size = size;
+    context->run = run;
+    context->arg = arg;
+    context->sp = frame;
+    hook_init(context);
+
+    memset(frame, 0, FRAME_WORDS * sizeof *frame); /* Frame pointer, too. */
+    frame[WORD_CONTROL] = control_words();
+    frame[WORD_RUN] = (uintptr_t) enter;
+    frame[WORD_ARG] = (uintptr_t) context;
+    frame[WORD_RETURN] = (uintptr_t) aloop__context_boot + BOOT_SKIP;
+}
+
+/* The one place that a flow waits in, and that calls the switch, also for
+ * flows that end: so the processor's guess at where the switch returns to is
+ * right each time.  That saves a flow that runs once a fifth of its cost. */
+__attribute__((noinline)) UNINSTRUMENTED static void
+leave(struct aloop__context *from, struct aloop__context *to, bool last)
+{
+    struct hook_kept kept;
+
+    hook_keep(&kept);
+    hook_leave(from, to, last);
+    aloop__context_jump(&from->sp, to->sp);
+    hook_arrive(from);
+    hook_restore(&kept);
+}
+
+UNINSTRUMENTED void aloop__context_switch(struct aloop__context *from,
+                                          struct aloop__context *to)
+{
+    leave(from, to, false);
+}
+
+UNINSTRUMENTED _Noreturn void
+aloop__context_switch_last(struct aloop__context *from,
+                           struct aloop__context *to)
+{
+    leave(from, to, true);
+    __builtin_unreachable();
+}
+
+void aloop__context_fini(struct aloop__context *context)
+{
+    hook_fini(context);
+}

@@ -1,0 +1,169 @@
+/* What both kinds of context switch share: telling the sanitizers, and keeping
+ * what belongs to a flow but is not in a register (errno, C++ exceptions).
+ *
+ * A flow's errno and exception state lie on its own stack while it waits.
+ * Included by the one implementation that is linked in. */
+
+#ifndef ALOOP_OS_CONTEXT_HOOKS_H
+#define ALOOP_OS_CONTEXT_HOOKS_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "os/context.h"
+#include "os/tools.h"
+
+/* For the functions around a switch.  TSan counts the calls and returns of
+ * each fiber: those that enter on one and return on another, or never, must
+ * not be counted.  Clang needs a stronger word than no_sanitize for that, but
+ * MSan must not see it, for want of shadows for the arguments. */
+#if WITH_TSAN && defined(__clang__)
+#define UNINSTRUMENTED                                                         \
+    __attribute__((no_sanitize("thread"), disable_sanitizer_instrumentation))
+#elif defined(__clang__)
+#define UNINSTRUMENTED __attribute__((no_sanitize("address", "memory")))
+#else
+#define UNINSTRUMENTED __attribute__((no_sanitize_address, no_sanitize_thread))
+#endif
+
+#define HOOK static inline __attribute__((always_inline)) UNINSTRUMENTED
+
+#if WITH_ASAN
+/* Who left for the flow that now arrives: ASan tells the bounds of its stack,
+ * which nobody else knows where it is a thread's own. */
+static _Thread_local struct aloop__context *asan_left;
+#endif
+
+/* A TSan fiber is made anew for each flow.  Reusing one would save 0.4 ms with
+ * gcc 12, but each flow leaves calls behind that never return, and TSan's own
+ * record of them would overflow in the end. */
+HOOK void hook_init(struct aloop__context *context)
+{
+#if WITH_TSAN
+    context->sanitizer = __tsan_create_fiber(0);
+#else
+    context->sanitizer = NULL;
+#endif
+}
+
+HOOK void hook_fini(struct aloop__context *context)
+{
+#if WITH_TSAN
+    if (context->sanitizer != NULL)
+        __tsan_destroy_fiber(context->sanitizer);
+#endif
+    context->sanitizer = NULL;
+}
+
+/* Right before the switch; nothing instrumented may come between. */
+HOOK void hook_leave(struct aloop__context *from, struct aloop__context *to,
+                     bool last)
+{
+    (void) from;
+    (void) to;
+    (void) last;
+#if WITH_ASAN
+    asan_left = from;
+    __sanitizer_start_switch_fiber(last ? NULL : &from->sanitizer, to->low,
+                                   to->size);
+#elif WITH_TSAN
+    from->sanitizer = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(to->sanitizer, 0);
+#endif
+}
+
+/* First thing after it, in the flow that was switched to. */
+HOOK void hook_arrive(struct aloop__context *self)
+{
+    (void) self;
+#if WITH_ASAN
+    const void *low;
+    size_t size;
+
+    __sanitizer_finish_switch_fiber(self->sanitizer, &low, &size);
+    asan_left->low = (void *) low;
+    asan_left->size = size;
+#endif
+}
+
+/* __cxa_eh_globals of the Itanium C++ ABI: the exceptions being handled. */
+struct hook_exceptions {
+    void *caught;
+    unsigned uncaught;
+#if defined(__ARM_EABI_UNWINDER__) || defined(__ARM_EABI__)
+    void *propagating;
+#endif
+};
+
+/* NULL in a program without C++. */
+#if defined(__APPLE__)
+
+#include <dlfcn.h>
+#include <stdatomic.h>
+
+/* A weak reference would have to be allowed by the linker's command line. */
+HOOK struct hook_exceptions *hook_exceptions_here(void)
+{
+    static _Atomic(void *) found;
+    static atomic_bool looked;
+    struct hook_exceptions *(*function)(void) = NULL;
+    void *symbol;
+
+    if (!atomic_load_explicit(&looked, memory_order_acquire)) {
+        atomic_store(&found, dlsym(RTLD_DEFAULT, "__cxa_get_globals"));
+        atomic_store_explicit(&looked, 1, memory_order_release);
+    }
+    symbol = atomic_load_explicit(&found, memory_order_relaxed);
+    memcpy(&function, &symbol, sizeof function);
+    return function != NULL ? function() : NULL;
+}
+
+#else
+
+extern struct hook_exceptions *__cxa_get_globals(void) __attribute__((weak));
+
+HOOK struct hook_exceptions *hook_exceptions_here(void)
+{
+    return __cxa_get_globals != NULL ? __cxa_get_globals() : NULL;
+}
+
+#endif
+
+/* What a flow keeps on its stack while it waits. */
+struct hook_kept {
+    struct hook_exceptions *home; /* Where the thread has them. */
+    struct hook_exceptions exceptions;
+    int error;
+};
+
+HOOK void hook_keep(struct hook_kept *kept)
+{
+    kept->error = errno;
+    kept->home = hook_exceptions_here();
+    if (kept->home != NULL)
+        kept->exceptions = *kept->home;
+}
+
+/* A flow never changes threads, so that `home` still holds. */
+HOOK void hook_restore(const struct hook_kept *kept)
+{
+    errno = kept->error;
+    if (kept->home != NULL)
+        *kept->home = kept->exceptions;
+}
+
+/* The start of a new flow, on its own stack. */
+HOOK void hook_enter(struct aloop__context *self)
+{
+    struct hook_exceptions *home;
+
+    hook_arrive(self);
+    errno = 0;
+    home = hook_exceptions_here();
+    if (home != NULL)
+        memset(home, 0, sizeof *home);
+}
+
+#endif

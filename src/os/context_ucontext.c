@@ -1,0 +1,97 @@
+/* The switch for machines without one in assembly: ucontext.
+ *
+ * A flow that waits keeps its ucontext_t on its own stack, and context->sp
+ * points to it; so does a new one, at the very top.  Each switch costs a
+ * system call, because ucontext also carries the signal mask. */
+
+#define _GNU_SOURCE
+#define _XOPEN_SOURCE 700
+#define _DARWIN_C_SOURCE
+#define _NETBSD_SOURCE
+
+#include "os/context.h"
+
+#include <stdint.h>
+#include <ucontext.h>
+
+#include "os/context_hooks.h"
+
+#if defined(__APPLE__)
+#pragma clang diagnostic ignored "-Wdeprecated-declarations"
+#endif
+
+void aloop__context_init_thread(struct aloop__context *context)
+{
+    memset(context, 0, sizeof *context);
+}
+
+void aloop__context_fini_thread(struct aloop__context *context)
+{
+    (void) context;
+}
+
+/* makecontext passes nothing but ints. */
+UNINSTRUMENTED static void aloop__context_boot(unsigned high, unsigned low)
+{
+    uintptr_t bits = (uintptr_t) ((uint64_t) high << 32 | low);
+    struct aloop__context *self = (struct aloop__context *) bits;
+
+    hook_enter(self);
+    self->run(self->arg);
+    __builtin_trap();
+}
+
+void aloop__context_init(struct aloop__context *context, void *low,
+                         size_t size, void (*run)(void *arg), void *arg)
+{
+    uintptr_t top = ((uintptr_t) low + size - sizeof(ucontext_t))
+                    & ~(uintptr_t) 63;
+    ucontext_t *fresh = (ucontext_t *) top;
+    uint64_t bits = (uintptr_t) context;
+
+    memset(context, 0, sizeof *context);
+    context->low = low;
+    context->size = size;
+    context->run = run;
+    context->arg = arg;
+    context->sp = fresh;
+    hook_init(context);
+    (void) getcontext(fresh); /* With a valid argument it cannot fail. */
+    fresh->uc_link = NULL;
+    fresh->uc_stack.ss_sp = low;
+    fresh->uc_stack.ss_size = top - (uintptr_t) low;
+    makecontext(fresh, (void (*)(void)) aloop__context_boot, 2,
+                (unsigned) (bits >> 32), (unsigned) bits);
+}
+
+UNINSTRUMENTED void aloop__context_switch(struct aloop__context *from,
+                                          struct aloop__context *to)
+{
+    struct hook_kept kept;
+    ucontext_t here;
+
+    /* swapcontext does not write these, but ASan reads them. */
+    here.uc_link = NULL;
+    here.uc_stack.ss_sp = NULL;
+    here.uc_stack.ss_size = 0;
+    from->sp = &here;
+    hook_keep(&kept);
+    hook_leave(from, to, false);
+    (void) swapcontext(&here, to->sp);
+    hook_arrive(from);
+    hook_restore(&kept);
+}
+
+UNINSTRUMENTED _Noreturn void
+aloop__context_switch_last(struct aloop__context *from,
+                           struct aloop__context *to)
+{
+    hook_leave(from, to, true);
+    (void) setcontext(to->sp);
+    __builtin_unreachable();
+}
+
+void aloop__context_fini(struct aloop__context *context)
+{
+    hook_fini(context);
+}

@@ -1,0 +1,232 @@
+/* Readiness from Linux's epoll.
+ *
+ * Two instances, of which the second exists only for a host loop:
+ *
+ *     host's poll --> host_fd --> epoll_fd --> the descriptors under watch
+ *                           \---> alarm_fd
+ *
+ * Waiting looks at epoll_fd alone, so the alarm is never an event, and costs
+ * nothing unless asked for.  Renewing replaces epoll_fd and keeps host_fd with
+ * the registration that the host has made of it.  A forked child shares all
+ * three with its parent and must leave them as they are: it replaces all.
+ *
+ * What the kernel keeps with a descriptor is its number, its generation, and
+ * whether reading was asked for: see key_of. */
+
+#define _GNU_SOURCE /* dup3. */
+
+#include "os/reactor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "os/sys.h"
+
+enum { BATCH = 256 };
+
+struct aloop__reactor {
+    const struct aloop__alloc *alloc;
+    int epoll_fd;
+    int host_fd; /* -1 until it is asked for, together with alarm_fd. */
+    int alarm_fd;
+    pid_t owner; /* The process that made them. */
+    struct epoll_event batch[BATCH];
+};
+
+const char aloop__reactor_name[] = "epoll";
+
+int aloop__reactor_open(const struct aloop__alloc *alloc,
+                        struct aloop__reactor **ret)
+{
+    struct aloop__reactor *reactor = aloop__alloc_zero(alloc, sizeof *reactor);
+    int fd;
+
+    if (reactor == NULL)
+        return -ENOMEM;
+    fd = sys_epoll_open();
+    if (fd < 0) {
+        aloop__alloc_free(alloc, reactor, sizeof *reactor);
+        return fd;
+    }
+    reactor->alloc = alloc;
+    reactor->epoll_fd = fd;
+    reactor->host_fd = reactor->alarm_fd = -1;
+    reactor->owner = getpid();
+    *ret = reactor;
+    return 0;
+}
+
+void aloop__reactor_close(struct aloop__reactor *reactor)
+{
+    if (reactor == NULL)
+        return;
+    if (reactor->host_fd >= 0) {
+        sys_close(reactor->host_fd);
+        sys_close(reactor->alarm_fd);
+    }
+    sys_close(reactor->epoll_fd);
+    aloop__alloc_free(reactor->alloc, reactor, sizeof *reactor);
+}
+
+/* Generation, one bit for REACTOR_READ, descriptor.  The bit is for hang-ups,
+ * which epoll reports unasked: they count as the end of what is read, but only
+ * to somebody who reads. */
+static uint64_t key_of(int fd, uint32_t generation, unsigned bits)
+{
+    uint64_t reads = (bits & REACTOR_READ) != 0;
+
+    return (uint64_t) generation << 32 | reads << 31 | (uint64_t) fd;
+}
+
+static struct aloop__event translated(const struct epoll_event *event)
+{
+    uint64_t key = event->data.u64;
+    bool reads = (key >> 31 & 1) != 0;
+    struct aloop__event ret = {
+        .fd = (int) (key & 0x7fffffff),
+        .generation = (uint32_t) (key >> 32),
+    };
+
+    if ((event->events & EPOLLIN) != 0)
+        ret.bits |= REACTOR_READ;
+    if ((event->events & EPOLLOUT) != 0)
+        ret.bits |= REACTOR_WRITE;
+    if ((event->events & (EPOLLERR | EPOLLHUP)) != 0)
+        ret.bits |= REACTOR_ERROR | (reads ? REACTOR_READ : 0u);
+    return ret;
+}
+
+int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
+                       uint32_t generation, unsigned was, unsigned now)
+{
+    struct epoll_event event = {0};
+    int error;
+
+    if (now == 0) {
+        /* Fails only where there is nothing to remove: the descriptor was
+         * closed, and perhaps the number given to something else. */
+        if (was != 0)
+            sys_epoll_ctl(reactor->epoll_fd, EPOLL_CTL_DEL, fd, &event);
+        return 0;
+    }
+    if ((now & REACTOR_READ) != 0)
+        event.events |= EPOLLIN;
+    if ((now & REACTOR_WRITE) != 0)
+        event.events |= EPOLLOUT;
+    event.data.u64 = key_of(fd, generation, now);
+    error = sys_epoll_ctl(reactor->epoll_fd,
+                          was == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd,
+                          &event);
+    if (was == 0 && error == -EEXIST)
+        error = sys_epoll_ctl(reactor->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+    else if (was != 0 && error == -ENOENT)
+        error = sys_epoll_ctl(reactor->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+    return error;
+}
+
+int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
+                        struct aloop__event *events, int max)
+{
+    int count = sys_epoll_wait(reactor->epoll_fd, reactor->batch,
+                               max < BATCH ? max : BATCH, timeout_ns);
+
+    for (int i = 0; i < count; i++)
+        events[i] = translated(&reactor->batch[i]);
+    return count;
+}
+
+static int watch(int epoll_fd, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    return sys_epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+/* Makes a host's descriptor that sees `epoll_fd` and a new alarm. */
+static int open_host(int epoll_fd, int *ret_host_fd, int *ret_alarm_fd)
+{
+    int host_fd = sys_epoll_open();
+    int alarm_fd = host_fd < 0 ? host_fd : sys_alarm_open();
+    int error = alarm_fd;
+
+    if (error >= 0)
+        error = watch(host_fd, alarm_fd);
+    if (error >= 0)
+        error = watch(host_fd, epoll_fd);
+    if (error >= 0) {
+        *ret_host_fd = host_fd;
+        *ret_alarm_fd = alarm_fd;
+        return 0;
+    }
+    if (alarm_fd >= 0)
+        sys_close(alarm_fd);
+    if (host_fd >= 0)
+        sys_close(host_fd);
+    return error;
+}
+
+int aloop__reactor_fd(struct aloop__reactor *reactor)
+{
+    int error = 0;
+
+    if (reactor->host_fd < 0)
+        error = open_host(reactor->epoll_fd, &reactor->host_fd,
+                          &reactor->alarm_fd);
+    return error < 0 ? error : reactor->host_fd;
+}
+
+int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
+{
+    int fd = aloop__reactor_fd(reactor);
+
+    return fd < 0 ? fd : sys_alarm_set(reactor->alarm_fd, delay_ns);
+}
+
+/* In a child: nothing that the parent sees may change, so the numbers are
+ * pointed at new objects. */
+static int replace_host(struct aloop__reactor *reactor, int epoll_fd)
+{
+    int host_fd, alarm_fd;
+    int error = open_host(epoll_fd, &host_fd, &alarm_fd);
+    int result;
+
+    if (error < 0)
+        return error;
+    do {
+        result = dup3(host_fd, reactor->host_fd, O_CLOEXEC);
+    } while (result < 0 && (errno == EINTR || errno == EBUSY));
+    error = result < 0 ? -errno : 0;
+    sys_close(host_fd);
+    sys_close(error < 0 ? alarm_fd : reactor->alarm_fd);
+    if (error == 0)
+        reactor->alarm_fd = alarm_fd;
+    return error;
+}
+
+int aloop__reactor_renew(struct aloop__reactor *reactor)
+{
+    struct epoll_event event = {0};
+    int error = 0, fd = sys_epoll_open();
+
+    if (fd < 0)
+        return fd;
+    if (reactor->host_fd >= 0 && reactor->owner != getpid()) {
+        error = replace_host(reactor, fd);
+    } else if (reactor->host_fd >= 0) {
+        error = watch(reactor->host_fd, fd);
+        if (error == 0)
+            sys_epoll_ctl(reactor->host_fd, EPOLL_CTL_DEL, reactor->epoll_fd,
+                          &event);
+    }
+    if (error < 0) {
+        sys_close(fd);
+        return error;
+    }
+    sys_close(reactor->epoll_fd);
+    reactor->epoll_fd = fd;
+    reactor->owner = getpid();
+    return 0;
+}

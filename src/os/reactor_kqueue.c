@@ -1,0 +1,288 @@
+/* Readiness from kqueue: macOS and the BSDs.
+ *
+ * As with epoll there are two, the second only for a host loop, so that the
+ * alarm (a timer) is never an event and stays due until it is set anew:
+ *
+ *     host's poll --> host_fd --> queue_fd --> the descriptors under watch
+ *                           \---> the alarm
+ *
+ * A forked child inherits neither; the numbers may even be somebody else's by
+ * then, so it closes nothing.
+ *
+ * Reading and writing are two filters, hence up to two events of a descriptor.
+ * The number is the event's ident, the generation its udata. */
+
+#define _DARWIN_C_SOURCE
+#define _NETBSD_SOURCE
+
+#include "os/reactor.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/types.h>
+#include <sys/event.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "os/sys.h"
+
+/* Answers to changes only, no events among them; where it is missing those
+ * come too and are passed over: what is ready is reported again. */
+#ifndef EV_RECEIPT
+#define EV_RECEIPT 0
+#endif
+
+/* Where a timer cannot count in nanoseconds it counts in milliseconds. */
+#ifdef NOTE_NSECONDS
+enum { TIMER_UNIT = NOTE_NSECONDS, TIMER_UNIT_NS = 1 };
+#else
+enum { TIMER_UNIT = 0, TIMER_UNIT_NS = 1000000 };
+#endif
+
+#define ALARM_MAX_NS INT64_C(100000000000000000) /* Three years. */
+
+enum { BATCH = 256 };
+
+struct aloop__reactor {
+    const struct aloop__alloc *alloc;
+    int queue_fd;
+    int host_fd; /* -1 until it is asked for. */
+    pid_t owner; /* The process that made them. */
+    struct kevent batch[BATCH];
+};
+
+const char aloop__reactor_name[] = "kqueue";
+
+int aloop__reactor_open(const struct aloop__alloc *alloc,
+                        struct aloop__reactor **ret)
+{
+    struct aloop__reactor *reactor = aloop__alloc_zero(alloc, sizeof *reactor);
+    int fd;
+
+    if (reactor == NULL)
+        return -ENOMEM;
+    fd = sys_kqueue_open();
+    if (fd < 0) {
+        aloop__alloc_free(alloc, reactor, sizeof *reactor);
+        return fd;
+    }
+    reactor->alloc = alloc;
+    reactor->queue_fd = fd;
+    reactor->host_fd = -1;
+    reactor->owner = getpid();
+    *ret = reactor;
+    return 0;
+}
+
+void aloop__reactor_close(struct aloop__reactor *reactor)
+{
+    if (reactor == NULL)
+        return;
+    if (reactor->owner == getpid()) {
+        if (reactor->host_fd >= 0)
+            sys_close(reactor->host_fd);
+        sys_close(reactor->queue_fd);
+    }
+    aloop__alloc_free(reactor->alloc, reactor, sizeof *reactor);
+}
+
+/* Constants, because a filter's type differs between systems. */
+static const struct kevent read_kind = {.filter = EVFILT_READ};
+static const struct kevent write_kind = {.filter = EVFILT_WRITE};
+static const struct kevent alarm_kind = {.filter = EVFILT_TIMER};
+
+/* Not EV_SET: udata is a pointer on some systems and an integer on others. */
+static struct kevent change_of(const struct kevent *kind, int fd,
+                               unsigned flags, uint32_t generation)
+{
+    struct kevent change = *kind;
+    uintptr_t udata = generation;
+
+    static_assert(sizeof change.udata == sizeof udata, "udata is a word");
+    change.ident = (uintptr_t) fd;
+    change.flags = (unsigned short) flags;
+    memcpy(&change.udata, &udata, sizeof udata);
+    return change;
+}
+
+/* What kqueue alone does not say of a new descriptor: whether it is of the
+ * kind that is always ready, and for which others ask. */
+static int check_kind(int fd)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    return S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) ? -EPERM : 0;
+}
+
+int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
+                       uint32_t generation, unsigned was, unsigned now)
+{
+    static const struct {
+        unsigned bit;
+        const struct kevent *kind;
+    } kinds[] = {
+        {REACTOR_READ, &read_kind}, {REACTOR_WRITE, &write_kind},
+    };
+    struct kevent changes[2], answers[2];
+    int count = 0, error = now != 0 && was == 0 ? check_kind(fd) : 0;
+
+    if (error < 0)
+        return error;
+    for (size_t i = 0; i < 2; i++) {
+        /* What stays is added again: it may have been lost, and its
+         * generation may be another. */
+        unsigned flags = (now & kinds[i].bit) != 0 ? EV_ADD : EV_DELETE;
+
+        if (((was | now) & kinds[i].bit) != 0)
+            changes[count++] = change_of(kinds[i].kind, fd,
+                                         flags | EV_RECEIPT, generation);
+    }
+    count = sys_kevent(reactor->queue_fd, changes, count, answers, count, 0);
+    for (int i = 0; i < count && error == 0; i++) {
+        unsigned bit = answers[i].filter == EVFILT_READ ? REACTOR_READ
+                                                        : REACTOR_WRITE;
+
+        /* Removing fails only where there is nothing to remove. */
+        if ((answers[i].flags & EV_ERROR) != 0 && (now & bit) != 0)
+            error = -(int) answers[i].data;
+    }
+    return count < 0 && now != 0 ? count : error;
+}
+
+static struct aloop__event translated(const struct kevent *event)
+{
+    bool reads = event->filter == EVFILT_READ;
+    bool at_end = (event->flags & EV_EOF) != 0;
+    struct aloop__event ret = {
+        .fd = (int) event->ident,
+        .bits = reads ? REACTOR_READ : REACTOR_WRITE,
+    };
+    uintptr_t udata;
+
+    memcpy(&udata, &event->udata, sizeof udata);
+    ret.generation = (uint32_t) udata;
+    /* The end of what can be read is none of an error's business, unless one
+     * came with it; the end of what can be written always is. */
+    if ((at_end && (!reads || event->fflags != 0))
+        || (event->flags & EV_ERROR) != 0)
+        ret.bits |= REACTOR_ERROR;
+    return ret;
+}
+
+int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
+                        struct aloop__event *events, int max)
+{
+    int count = sys_kevent(reactor->queue_fd, NULL, 0, reactor->batch,
+                           max < BATCH ? max : BATCH, timeout_ns);
+
+    for (int i = 0; i < count; i++)
+        events[i] = translated(&reactor->batch[i]);
+    return count;
+}
+
+static int watch(int queue_fd, int fd)
+{
+    struct kevent change = change_of(&read_kind, fd, EV_ADD, 0);
+
+    return sys_kevent(queue_fd, &change, 1, NULL, 0, 0);
+}
+
+static int open_host(int queue_fd)
+{
+    int fd = sys_kqueue_open();
+    int error = fd < 0 ? fd : watch(fd, queue_fd);
+
+    if (error < 0 && fd >= 0)
+        sys_close(fd);
+    return error < 0 ? error : fd;
+}
+
+int aloop__reactor_fd(struct aloop__reactor *reactor)
+{
+    int fd = reactor->host_fd;
+
+    if (fd < 0) {
+        fd = open_host(reactor->queue_fd);
+        if (fd >= 0)
+            reactor->host_fd = fd;
+    }
+    return fd;
+}
+
+/* Removed first, for not every system restarts a timer that is added again;
+ * and in a call of its own, because it may fail. */
+int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
+{
+    int fd = aloop__reactor_fd(reactor);
+    struct kevent change = change_of(&alarm_kind, 0, EV_DELETE, 0);
+
+    if (fd < 0)
+        return fd;
+    sys_kevent(fd, &change, 1, NULL, 0, 0);
+    if (delay_ns < 0)
+        return 0;
+    if (delay_ns > ALARM_MAX_NS)
+        delay_ns = ALARM_MAX_NS;
+    change = change_of(&alarm_kind, 0, EV_ADD | EV_ONESHOT, 0);
+    change.fflags = TIMER_UNIT;
+    change.data = delay_ns / TIMER_UNIT_NS + (delay_ns % TIMER_UNIT_NS != 0);
+    if (change.data == 0)
+        change.data = 1;
+    return sys_kevent(fd, &change, 1, NULL, 0, 0);
+}
+
+/* In a child: the host's number again if it is still free. */
+static int replace_host(struct aloop__reactor *reactor, int queue_fd)
+{
+    int fd = open_host(queue_fd);
+
+    if (fd < 0)
+        return fd;
+    if (fd != reactor->host_fd && fcntl(reactor->host_fd, F_GETFD) < 0
+        && dup2(fd, reactor->host_fd) >= 0) {
+        fcntl(reactor->host_fd, F_SETFD, FD_CLOEXEC);
+        sys_close(fd);
+        return 0;
+    }
+    reactor->host_fd = fd;
+    return 0;
+}
+
+/* A queue under any number but `taken`. */
+static int open_queue(int taken)
+{
+    int fd = sys_kqueue_open(), other;
+
+    if (fd < 0 || fd != taken)
+        return fd;
+    other = sys_kqueue_open();
+    sys_close(fd);
+    return other;
+}
+
+int aloop__reactor_renew(struct aloop__reactor *reactor)
+{
+    bool is_child = reactor->owner != getpid();
+    int error = 0, fd = open_queue(reactor->host_fd);
+
+    if (fd < 0)
+        return fd;
+    if (reactor->host_fd >= 0)
+        error = is_child ? replace_host(reactor, fd)
+                         : watch(reactor->host_fd, fd);
+    if (error < 0) {
+        sys_close(fd);
+        return error;
+    }
+    if (!is_child)
+        sys_close(reactor->queue_fd); /* And the host's forgets it. */
+    reactor->queue_fd = fd;
+    reactor->owner = getpid();
+    return 0;
+}

@@ -1,0 +1,266 @@
+/* Readiness from poll: for systems with nothing better, and to keep the other
+ * two honest.
+ *
+ * What is watched is a dense array, as poll wants it, with the generations
+ * beside it; `places` says where in it a descriptor is.  Unlike the others
+ * poll watches numbers, so a closed descriptor is found out (POLLNVAL),
+ * reported once and dropped, and a reused one goes on.
+ *
+ * A host loop would need a thread that polls on its behalf and writes to a
+ * wake-up channel; the two functions at the end are where that would start. */
+
+#define _GNU_SOURCE
+#define _DARWIN_C_SOURCE
+#define _NETBSD_SOURCE
+
+#include "os/reactor.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "os/sys.h"
+
+struct aloop__reactor {
+    const struct aloop__alloc *alloc;
+    struct pollfd *fds;    /* `count` used, in no order. */
+    uint32_t *generations; /* Of the same places. */
+    size_t count, capacity;
+    size_t first;         /* Where the next search begins: nobody is last. */
+    size_t *places;       /* By descriptor: place + 1, or 0 for none. */
+    size_t places_size;
+};
+
+const char aloop__reactor_name[] = "poll";
+
+int aloop__reactor_open(const struct aloop__alloc *alloc,
+                        struct aloop__reactor **ret)
+{
+    struct aloop__reactor *reactor = aloop__alloc_zero(alloc, sizeof *reactor);
+
+    if (reactor == NULL)
+        return -ENOMEM;
+    reactor->alloc = alloc;
+    *ret = reactor;
+    return 0;
+}
+
+void aloop__reactor_close(struct aloop__reactor *reactor)
+{
+    if (reactor == NULL)
+        return;
+    aloop__alloc_free(reactor->alloc, reactor->fds,
+                      reactor->capacity * sizeof *reactor->fds);
+    aloop__alloc_free(reactor->alloc, reactor->generations,
+                      reactor->capacity * sizeof *reactor->generations);
+    aloop__alloc_free(reactor->alloc, reactor->places,
+                      reactor->places_size * sizeof *reactor->places);
+    aloop__alloc_free(reactor->alloc, reactor, sizeof *reactor);
+}
+
+/* Makes room for one more entry, in both arrays or in neither. */
+static int grow_entries(struct aloop__reactor *reactor)
+{
+    size_t old = reactor->capacity, capacity = old == 0 ? 16 : old * 2;
+    uint32_t *generations;
+    struct pollfd *fds;
+
+    if (reactor->count < old)
+        return 0;
+    fds = aloop__alloc_new(reactor->alloc, capacity * sizeof *fds);
+    generations = aloop__alloc_new(reactor->alloc,
+                                   capacity * sizeof *generations);
+    if (fds == NULL || generations == NULL) {
+        aloop__alloc_free(reactor->alloc, fds, capacity * sizeof *fds);
+        aloop__alloc_free(reactor->alloc, generations,
+                          capacity * sizeof *generations);
+        return -ENOMEM;
+    }
+    if (old > 0) {
+        memcpy(fds, reactor->fds, old * sizeof *fds);
+        memcpy(generations, reactor->generations, old * sizeof *generations);
+    }
+    aloop__alloc_free(reactor->alloc, reactor->fds, old * sizeof *fds);
+    aloop__alloc_free(reactor->alloc, reactor->generations,
+                      old * sizeof *generations);
+    reactor->fds = fds;
+    reactor->generations = generations;
+    reactor->capacity = capacity;
+    return 0;
+}
+
+/* Makes `places` reach to `fd`. */
+static int grow_places(struct aloop__reactor *reactor, size_t fd)
+{
+    size_t old = reactor->places_size, size = old == 0 ? 64 : old;
+    size_t *places;
+
+    if (fd < old)
+        return 0;
+    while (size <= fd)
+        size *= 2;
+    places = aloop__alloc_resize(reactor->alloc, reactor->places,
+                                 old * sizeof *places, size * sizeof *places);
+    if (places == NULL)
+        return -ENOMEM;
+    memset(places + old, 0, (size - old) * sizeof *places);
+    reactor->places = places;
+    reactor->places_size = size;
+    return 0;
+}
+
+/* -EBADF, and -EPERM for what poll would call ready for ever. */
+static int check_kind(int fd)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    return S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) ? -EPERM : 0;
+}
+
+static size_t place_of(const struct aloop__reactor *reactor, int fd)
+{
+    return (size_t) fd < reactor->places_size ? reactor->places[fd] : 0;
+}
+
+/* The last entry moves to where one was taken out. */
+static void remove_entry(struct aloop__reactor *reactor, size_t i)
+{
+    size_t last = --reactor->count;
+
+    reactor->places[reactor->fds[i].fd] = 0;
+    if (i == last)
+        return;
+    reactor->fds[i] = reactor->fds[last];
+    reactor->generations[i] = reactor->generations[last];
+    reactor->places[reactor->fds[i].fd] = i + 1;
+}
+
+static int add_entry(struct aloop__reactor *reactor, int fd)
+{
+    int error = check_kind(fd);
+
+    if (error == 0)
+        error = grow_places(reactor, (size_t) fd);
+    if (error == 0)
+        error = grow_entries(reactor);
+    if (error < 0)
+        return error;
+    reactor->fds[reactor->count] = (struct pollfd){.fd = fd};
+    reactor->places[fd] = ++reactor->count;
+    return 0;
+}
+
+int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
+                       uint32_t generation, unsigned was, unsigned now)
+{
+    size_t place = place_of(reactor, fd);
+    int error = 0;
+
+    (void) was; /* The table knows better. */
+    if (now == 0) {
+        if (place > 0)
+            remove_entry(reactor, place - 1);
+        return 0;
+    }
+    if (place == 0) {
+        error = add_entry(reactor, fd);
+        place = reactor->count;
+    }
+    if (error < 0)
+        return error;
+    reactor->fds[place - 1].events =
+        (short) (((now & REACTOR_READ) != 0 ? POLLIN : 0)
+                 | ((now & REACTOR_WRITE) != 0 ? POLLOUT : 0));
+    reactor->fds[place - 1].revents = 0;
+    reactor->generations[place - 1] = generation;
+    return 0;
+}
+
+/* A hang-up is the end of what is read, to somebody who reads. */
+static unsigned bits_of(const struct pollfd *fd)
+{
+    unsigned bits = 0;
+
+    if ((fd->revents & POLLIN) != 0)
+        bits |= REACTOR_READ;
+    if ((fd->revents & POLLOUT) != 0)
+        bits |= REACTOR_WRITE;
+    if ((fd->revents & (POLLERR | POLLHUP)) != 0)
+        bits |= REACTOR_ERROR
+                | ((fd->events & POLLIN) != 0 ? REACTOR_READ : 0u);
+    if ((fd->revents & POLLNVAL) != 0)
+        bits |= REACTOR_ERROR;
+    return bits;
+}
+
+/* Collects from all entries, beginning where the last search ended. */
+static int collect(struct aloop__reactor *reactor, struct aloop__event *events,
+                   int max)
+{
+    size_t i = reactor->first < reactor->count ? reactor->first : 0;
+    int count = 0;
+
+    for (size_t n = reactor->count; n > 0 && count < max; n--) {
+        struct pollfd *fd = &reactor->fds[i];
+
+        if (fd->revents != 0)
+            events[count++] = (struct aloop__event){
+                .fd = fd->fd,
+                .generation = reactor->generations[i],
+                .bits = bits_of(fd),
+            };
+        if (++i == reactor->count)
+            i = 0;
+    }
+    reactor->first = i;
+    return count;
+}
+
+/* Drops what turned out to be closed, so that it is reported but once. */
+static void drop_closed(struct aloop__reactor *reactor,
+                        const struct aloop__event *events, int count)
+{
+    for (int k = 0; k < count; k++) {
+        size_t place = place_of(reactor, events[k].fd);
+
+        if ((reactor->fds[place - 1].revents & POLLNVAL) != 0)
+            remove_entry(reactor, place - 1);
+    }
+}
+
+int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
+                        struct aloop__event *events, int max)
+{
+    int count = sys_poll(reactor->fds, reactor->count, timeout_ns);
+
+    if (count <= 0)
+        return count;
+    count = collect(reactor, events, max);
+    drop_closed(reactor, events, count);
+    return count;
+}
+
+int aloop__reactor_fd(struct aloop__reactor *reactor)
+{
+    (void) reactor;
+    return -ENOTSUP;
+}
+
+int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
+{
+    (void) reactor;
+    (void) delay_ns;
+    return -ENOTSUP;
+}
+
+/* There is no kernel object: a child's copy is its own. */
+int aloop__reactor_renew(struct aloop__reactor *reactor)
+{
+    for (size_t i = 0; i < reactor->count; i++)
+        reactor->places[reactor->fds[i].fd] = 0;
+    reactor->count = 0;
+    return 0;
+}

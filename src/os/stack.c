@@ -1,0 +1,467 @@
+/* The pool of stacks.
+ *
+ * Address space comes in slabs of up to 64 equal slots, one mapping each; what
+ * was never used of it costs nothing.  A slot, from low to high addresses:
+ *
+ *     | guard | usable, as aloop__stack_get hands it out | colour |
+ *
+ * Guard.  64 KiB where address space is plentiful: a frame larger than the
+ * guard steps over it into the neighbour, and char buffer[65536] is about the
+ * largest that people write without a thought.  4 pages elsewhere, which still
+ * catches the 9 KiB frames of C libraries.  It is put in place when the slot is
+ * first used: without splitting the mapping where the system can do that, or
+ * else with mprotect.  That makes two more mappings of each stack, and once the
+ * process has used up those it may have, malloc fails as well; so only so many
+ * are guarded in this way, and later ones are not guarded at all.
+ *
+ * Colour.  Frames of different stacks at the same distance from a page's end
+ * fall into the same few sets of the first-level cache; up to 2 KiB at the top
+ * of each slot are given up to spread them.
+ *
+ * Free slots are kept on an array that is used as a stack, so that the one used
+ * last, whose pages are in the cache, is the next to go.  Nothing is written
+ * into a free slot: a link there would keep one page of each resident.  Slots
+ * never used so far are counted, not listed.
+ *
+ * Trimming.  Time is counted in windows of so many sleeps of the loop.  A slab
+ * that is entirely free and was not touched for a whole window is first
+ * discarded, and unmapped when it was not touched for another one; but as many
+ * free slots as half of the recent peak stay as they are. */
+
+#include "os/stack.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "os/sys.h"
+#include "os/tools.h"
+
+enum {
+    SLAB_SLOTS = 64,
+    SLAB_SIZE_MAX = 64 * 1024 * 1024, /* Unless one slot is larger. */
+    STACK_SIZE_MIN = 32 * 1024,
+    COLOURS = 32,
+    COLOUR_STEP = 64,
+    COLOUR_MAX = (COLOURS - 1) * COLOUR_STEP,
+    /* Of vm.max_map_count's default of 65,530, a quarter. */
+    MPROTECT_MAX = 8192,
+    WINDOW_SLEEPS = 64,
+    FREE_MIN = 64,     /* This many free slots are never trimmed. */
+    TRIM_SLABS_MAX = 64 /* In one go, so that the loop does not stall. */
+};
+
+/* Sizes where address space is plentiful, and where it is not. */
+static const struct {
+    size_t usable; /* By default; what the colour takes included. */
+    size_t guard;
+} sizes[2] = {{192 * 1024, 64 * 1024}, {48 * 1024, 16 * 1024}};
+
+struct slab {
+    char *pages;
+    size_t slot_size;
+    uint32_t index;     /* In stacks->slabs. */
+    uint32_t window;    /* When a slot was last taken or put back. */
+    uint8_t slots;
+    uint8_t fresh;      /* Slots from here on were never used. */
+    uint8_t used;       /* Slots in use now. */
+    uint8_t mprotected; /* Slots that count in mprotected_total. */
+    bool discarded;     /* Free, and its pages were given back. */
+    bool dedicated;     /* One larger stack; lives as long as that is used. */
+    struct tools_slab tools;
+    /* number[i] is i.  A stack in use points to its own, which leads to the
+     * slab and to the slot without a division, the dearest thing in a put. */
+    uint8_t number[SLAB_SLOTS];
+};
+
+struct aloop__stacks {
+    const struct aloop__alloc *alloc;
+    size_t size;      /* What aloop__stack_get promises by default. */
+    size_t slot_size;
+    size_t guard_size;
+    uint8_t slots;    /* In each new slab. */
+    bool light;       /* Guards that split no mapping work. */
+
+    struct slab **slabs; /* slab_count entries; NULL is a vacancy. */
+    uint32_t slab_count, slab_max;
+    uint32_t vacancy;    /* No vacancy is before this one. */
+    struct slab *fresh;  /* Where slots never used are left, or NULL. */
+
+    /* Slots used before: slab index * SLAB_SLOTS + slot.  There is always room
+     * for all slots of all slabs, so that putting back cannot fail. */
+    uint32_t *free;
+    uint32_t free_count, free_max;
+    uint32_t discarded;  /* How many of them are in discarded slabs. */
+
+    uint32_t used;
+    uint32_t peak;       /* Most in use lately. */
+    uint32_t window;     /* Number of the present window ... */
+    uint32_t sleeps;     /* ... and how many sleeps it has seen. */
+    uint32_t trim_next;  /* The next slab to look at. */
+};
+
+/* In the whole process, as the limit on mappings is. */
+static atomic_uint mprotected_total;
+
+static size_t round_up(size_t size, size_t unit)
+{
+    return (size + unit - 1) / unit * unit;
+}
+
+/* The slot that holds `usable` bytes and a guard; 0 where no slot can. */
+static size_t slot_size_for(const struct aloop__stacks *stacks, size_t usable)
+{
+    if (usable > SIZE_MAX / 8)
+        return 0;
+    return round_up(usable * TOOLS_STACK_SCALE + stacks->guard_size,
+                    sys_page_size());
+}
+
+static bool light_guard_works(void)
+{
+    size_t size = sys_page_size();
+    void *page = sys_pages_map(size);
+
+    if (page == NULL)
+        return false;
+    int r = sys_pages_guard(page, size, true);
+    sys_pages_unmap(page, size);
+    return r == 0;
+}
+
+int aloop__stacks_open(const struct aloop__alloc *alloc, size_t size,
+                       struct aloop__stacks **ret)
+{
+    bool scarce = sizeof(void *) < 8 || sys_pages_scarce();
+    struct aloop__stacks *stacks = aloop__alloc_zero(alloc, sizeof *stacks);
+    size_t slots;
+
+    if (stacks == NULL)
+        return -ENOMEM;
+    if (size > 0 && size < STACK_SIZE_MIN)
+        size = STACK_SIZE_MIN;
+    if (size < SIZE_MAX - COLOUR_MAX)
+        size = size > 0 ? size + COLOUR_MAX : sizes[scarce].usable;
+
+    stacks->alloc = alloc;
+    stacks->guard_size = round_up(sizes[scarce].guard, sys_page_size());
+    stacks->slot_size = slot_size_for(stacks, size);
+    if (stacks->slot_size == 0) {
+        aloop__alloc_free(alloc, stacks, sizeof *stacks);
+        return -ENOMEM;
+    }
+    stacks->size = stacks->slot_size - stacks->guard_size - COLOUR_MAX;
+    slots = SLAB_SIZE_MAX / stacks->slot_size;
+    stacks->slots = (uint8_t) (slots < 1            ? 1
+                               : slots > SLAB_SLOTS ? SLAB_SLOTS
+                                                    : slots);
+    stacks->light = light_guard_works();
+    stacks->window = 1;
+    *ret = stacks;
+    return 0;
+}
+
+static char *slot_pages(const struct slab *slab, uint32_t slot)
+{
+    return slab->pages + slot * slab->slot_size;
+}
+
+static void slab_close(struct aloop__stacks *stacks, struct slab *slab)
+{
+    for (uint32_t slot = 0; slot < slab->fresh; slot++)
+        tools_slot_fini(&slab->tools, slot,
+                        slot_pages(slab, slot) + stacks->guard_size,
+                        slab->slot_size - stacks->guard_size);
+    tools_slab_fini(&slab->tools, stacks->alloc, slab->slots);
+    atomic_fetch_sub_explicit(&mprotected_total, slab->mprotected,
+                              memory_order_relaxed);
+    sys_pages_unmap(slab->pages, slab->slots * slab->slot_size);
+
+    if (slab->discarded)
+        stacks->discarded -= slab->fresh;
+    stacks->used -= slab->used;
+    stacks->slabs[slab->index] = NULL;
+    if (slab->index < stacks->vacancy)
+        stacks->vacancy = slab->index;
+    if (stacks->fresh == slab)
+        stacks->fresh = NULL;
+    aloop__alloc_free(stacks->alloc, slab, sizeof *slab);
+}
+
+void aloop__stacks_close(struct aloop__stacks *stacks)
+{
+    const struct aloop__alloc *alloc = stacks->alloc;
+
+    for (uint32_t i = 0; i < stacks->slab_count; i++)
+        if (stacks->slabs[i] != NULL)
+            slab_close(stacks, stacks->slabs[i]);
+    assert(stacks->used == 0);
+    aloop__alloc_free(alloc, stacks->slabs,
+                      stacks->slab_max * sizeof *stacks->slabs);
+    aloop__alloc_free(alloc, stacks->free,
+                      stacks->free_max * sizeof *stacks->free);
+    aloop__alloc_free(alloc, stacks, sizeof *stacks);
+}
+
+/* Room for one more slab, and for its slots to be free. */
+static int reserve(struct aloop__stacks *stacks)
+{
+    uint32_t max = stacks->slab_max;
+    void *array;
+
+    if (stacks->slab_count == max) {
+        max = max > 0 ? max + max / 2 : 4;
+        array = aloop__alloc_resize(stacks->alloc, stacks->slabs,
+                                    stacks->slab_max * sizeof *stacks->slabs,
+                                    max * sizeof *stacks->slabs);
+        if (array == NULL)
+            return -ENOMEM;
+        stacks->slabs = array;
+        stacks->slab_max = max;
+    }
+    if (max * stacks->slots > stacks->free_max) {
+        uint32_t free_max = max * stacks->slots;
+
+        array = aloop__alloc_resize(stacks->alloc, stacks->free,
+                                    stacks->free_max * sizeof *stacks->free,
+                                    free_max * sizeof *stacks->free);
+        if (array == NULL)
+            return -ENOMEM;
+        stacks->free = array;
+        stacks->free_max = free_max;
+    }
+    return 0;
+}
+
+static int slab_open(struct aloop__stacks *stacks, size_t slot_size,
+                     uint8_t slots, struct slab **ret)
+{
+    int r = reserve(stacks);
+    struct slab *slab;
+
+    if (r < 0)
+        return r;
+    slab = aloop__alloc_zero(stacks->alloc, sizeof *slab);
+    if (slab == NULL)
+        return -ENOMEM;
+    if (tools_slab_init(&slab->tools, stacks->alloc, slots) < 0)
+        goto fail;
+    slab->pages = sys_pages_map(slots * slot_size);
+    if (slab->pages == NULL)
+        goto fail;
+    slab->slot_size = slot_size;
+    slab->slots = slots;
+    for (uint8_t i = 0; i < slots; i++)
+        slab->number[i] = i;
+
+    while (stacks->vacancy < stacks->slab_count
+           && stacks->slabs[stacks->vacancy] != NULL)
+        stacks->vacancy++;
+    slab->index = stacks->vacancy;
+    if (slab->index == stacks->slab_count)
+        stacks->slab_count++;
+    stacks->slabs[slab->index] = slab;
+    *ret = slab;
+    return 0;
+
+fail:
+    tools_slab_fini(&slab->tools, stacks->alloc, slots);
+    aloop__alloc_free(stacks->alloc, slab, sizeof *slab);
+    return -ENOMEM;
+}
+
+static bool mprotect_claim(void)
+{
+    if (atomic_fetch_add_explicit(&mprotected_total, 1, memory_order_relaxed)
+        < MPROTECT_MAX)
+        return true;
+    atomic_fetch_sub_explicit(&mprotected_total, 1, memory_order_relaxed);
+    return false;
+}
+
+/* The best guard there is; where even mprotect fails, there is none. */
+static void slot_guard(struct aloop__stacks *stacks, struct slab *slab,
+                       uint32_t slot)
+{
+    void *guard = slot_pages(slab, slot);
+
+    if (stacks->light && sys_pages_guard(guard, stacks->guard_size, true) == 0)
+        return;
+    stacks->light = false; /* It has stopped working: mlockall, perhaps. */
+    if (!mprotect_claim())
+        return;
+    slab->mprotected++;
+    (void) sys_pages_guard(guard, stacks->guard_size, false);
+}
+
+/* Makes a slot that was never used ready. */
+static uint32_t slot_fresh(struct aloop__stacks *stacks, struct slab *slab)
+{
+    uint32_t slot = slab->fresh++;
+
+    assert(!slab->discarded); /* Else used slots of it would be free. */
+    slot_guard(stacks, slab, slot);
+    tools_slot_init(&slab->tools, slot,
+                    slot_pages(slab, slot) + stacks->guard_size,
+                    slab->slot_size - stacks->guard_size);
+    return slot;
+}
+
+static void slot_take(struct aloop__stacks *stacks, struct slab *slab,
+                      uint32_t slot, struct aloop__stack *ret)
+{
+    size_t colour = slot % COLOURS * COLOUR_STEP;
+
+    if (slab->discarded) {
+        slab->discarded = false;
+        stacks->discarded -= slab->fresh;
+    }
+    slab->used++;
+    slab->window = stacks->window;
+    if (++stacks->used > stacks->peak)
+        stacks->peak = stacks->used;
+    ret->low = slot_pages(slab, slot) + stacks->guard_size;
+    ret->size = slab->slot_size - stacks->guard_size - colour;
+    ret->slab = &slab->number[slot];
+    tools_slot_take(ret->low, ret->size);
+}
+
+static int dedicated_get(struct aloop__stacks *stacks, size_t size,
+                         struct aloop__stack *ret)
+{
+    size_t slot_size = slot_size_for(stacks, size);
+    struct slab *slab;
+    int r;
+
+    if (slot_size == 0)
+        return -ENOMEM;
+    r = slab_open(stacks, slot_size, 1, &slab);
+    if (r < 0)
+        return r;
+    slab->dedicated = true;
+    slot_take(stacks, slab, slot_fresh(stacks, slab), ret);
+    return 0;
+}
+
+int aloop__stack_get(struct aloop__stacks *stacks, size_t size,
+                     struct aloop__stack *ret)
+{
+    if (size > stacks->size)
+        return dedicated_get(stacks, size, ret);
+
+    if (stacks->free_count > 0) {
+        uint32_t id = stacks->free[--stacks->free_count];
+
+        slot_take(stacks, stacks->slabs[id / SLAB_SLOTS], id % SLAB_SLOTS,
+                  ret);
+        return 0;
+    }
+    if (stacks->fresh == NULL) {
+        int r = slab_open(stacks, stacks->slot_size, stacks->slots,
+                          &stacks->fresh);
+        if (r < 0)
+            return r;
+    }
+    struct slab *slab = stacks->fresh;
+    slot_take(stacks, slab, slot_fresh(stacks, slab), ret);
+    if (slab->fresh == slab->slots)
+        stacks->fresh = NULL;
+    return 0;
+}
+
+void aloop__stack_put(struct aloop__stacks *stacks, struct aloop__stack *stack)
+{
+    uint8_t *number = stack->slab;
+    uint32_t slot = *number;
+    void *base = number - slot - offsetof(struct slab, number);
+    struct slab *slab = base;
+
+    assert(slab->used > 0);
+    if (slab->dedicated) {
+        slab_close(stacks, slab);
+        return;
+    }
+    tools_slot_put(stack->low, stack->size);
+    slab->used--;
+    slab->window = stacks->window;
+    stacks->used--;
+    stacks->free[stacks->free_count++] = slab->index * SLAB_SLOTS + slot;
+}
+
+/* Takes the slots of slabs that are no more off the free ones. */
+static void free_sweep(struct aloop__stacks *stacks)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < stacks->free_count; i++)
+        if (stacks->slabs[stacks->free[i] / SLAB_SLOTS] != NULL)
+            stacks->free[kept++] = stacks->free[i];
+    stacks->free_count = kept;
+}
+
+/* How many free slots with their pages there are beyond those to be kept. */
+static uint32_t spare_slots(const struct aloop__stacks *stacks)
+{
+    uint32_t keep = stacks->peak / 2 > FREE_MIN ? stacks->peak / 2 : FREE_MIN;
+    uint32_t resident = stacks->free_count - stacks->discarded;
+
+    return resident > keep ? resident - keep : 0;
+}
+
+/* Looks at the slabs from trim_next on, until it has done enough for once.
+ * Returns whether it got to the end. */
+static bool trim_some(struct aloop__stacks *stacks)
+{
+    uint32_t spare = spare_slots(stacks), done = 0;
+    bool closed = false;
+
+    while (stacks->trim_next < stacks->slab_count && done < TRIM_SLABS_MAX) {
+        struct slab *slab = stacks->slabs[stacks->trim_next++];
+
+        if (slab == NULL || slab->used > 0 || slab->window == stacks->window)
+            continue;
+        if (slab->discarded) {
+            slab_close(stacks, slab);
+            closed = true;
+            done++;
+        } else if (slab->fresh <= spare) {
+            sys_pages_discard(slab->pages, slab->slots * slab->slot_size);
+            slab->discarded = true;
+            stacks->discarded += slab->fresh;
+            spare -= slab->fresh;
+            done++;
+        }
+    }
+    if (closed)
+        free_sweep(stacks);
+    return stacks->trim_next >= stacks->slab_count;
+}
+
+void aloop__stacks_trim(struct aloop__stacks *stacks)
+{
+    if (stacks->free_count <= FREE_MIN)
+        return;
+    if (++stacks->sleeps < WINDOW_SLEEPS || !trim_some(stacks))
+        return;
+    stacks->trim_next = 0;
+    stacks->sleeps = 0;
+    stacks->window++;
+    stacks->peak -= (stacks->peak - stacks->used) / 2;
+}
+
+enum aloop__guard aloop__stacks_guard(const struct aloop__stacks *stacks)
+{
+    if (stacks->light)
+        return GUARD_LIGHT;
+    return atomic_load_explicit(&mprotected_total, memory_order_relaxed)
+                   < MPROTECT_MAX
+               ? GUARD_MPROTECT
+               : GUARD_NONE;
+}
+
+size_t aloop__stacks_used(const struct aloop__stacks *stacks)
+{
+    return stacks->used;
+}

@@ -1,0 +1,317 @@
+/* Names and addresses.
+ *
+ * A sys_address holds bytes, so a sockaddr is copied in and out of it, never
+ * looked at through a cast.  Numbers are parsed here and by inet_pton, whose
+ * idea of an address is strict: no octal, no short forms, no brackets. */
+
+#define _GNU_SOURCE
+#define _DARWIN_C_SOURCE
+#define _NETBSD_SOURCE
+
+#include "os/sys.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "aloop/error.h"
+
+#define SIZE_OF_BYTES sizeof(((struct sys_address *) NULL)->bytes)
+
+static_assert(sizeof(struct sockaddr_in6) <= SIZE_OF_BYTES
+                  && sizeof(struct sockaddr_un) <= SIZE_OF_BYTES,
+              "the addresses of every family fit");
+
+enum { HOST_SIZE_MAX = 253, PORT_DIGITS_MAX = 5 };
+
+static void store(struct sys_address *ret, const void *address, size_t size)
+{
+    memset(ret, 0, sizeof *ret);
+    memcpy(ret->bytes, address, size);
+    ret->size = (uint32_t) size;
+}
+
+/* Copies an address of the wanted size out of the bytes; short ones are
+ * filled up with zeros. */
+static void load(const struct sys_address *address, void *ret, size_t size)
+{
+    memset(ret, 0, size);
+    memcpy(ret, address->bytes, address->size < size ? address->size : size);
+}
+
+static int system_family(const struct sys_address *address)
+{
+    struct sockaddr any;
+
+    if (address->size < offsetof(struct sockaddr, sa_family)
+                            + sizeof any.sa_family)
+        return AF_UNSPEC;
+    load(address, &any, sizeof any);
+    return any.sa_family;
+}
+
+enum sys_family sys_address_family(const struct sys_address *address)
+{
+    static const struct {
+        int system;
+        enum sys_family ours;
+    } families[] = {
+        {AF_INET, SYS_INET}, {AF_INET6, SYS_INET6}, {AF_UNIX, SYS_UNIX},
+    };
+    int family = system_family(address);
+
+    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
+        if (families[i].system == family)
+            return families[i].ours;
+    return SYS_FAMILY_NONE;
+}
+
+uint16_t sys_address_port(const struct sys_address *address)
+{
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+
+    switch (system_family(address)) {
+    case AF_INET:
+        load(address, &v4, sizeof v4);
+        return ntohs(v4.sin_port);
+    case AF_INET6:
+        load(address, &v6, sizeof v6);
+        return ntohs(v6.sin6_port);
+    default:
+        return 0;
+    }
+}
+
+static int written(int length, size_t size)
+{
+    return length < 0 || (size_t) length >= size ? -ENOSPC : length;
+}
+
+static int format_v6(const struct sys_address *address, char *text,
+                     size_t size)
+{
+    struct sockaddr_in6 v6;
+    char host[INET6_ADDRSTRLEN], scope[16] = "";
+
+    load(address, &v6, sizeof v6);
+    if (inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof host) == NULL)
+        return -errno;
+    if (v6.sin6_scope_id != 0)
+        snprintf(scope, sizeof scope, "%%%lu",
+                 (unsigned long) v6.sin6_scope_id);
+    return written(snprintf(text, size, "[%s%s]:%u", host, scope,
+                            (unsigned) ntohs(v6.sin6_port)),
+                   size);
+}
+
+/* The path; "@name" where Linux keeps it out of the file system; nothing for
+ * a socket without a name. */
+static int format_unix(const struct sys_address *address, char *text,
+                       size_t size)
+{
+    struct sockaddr_un local;
+    size_t start = offsetof(struct sockaddr_un, sun_path);
+    size_t length = address->size > start ? address->size - start : 0;
+    bool is_abstract;
+
+    load(address, &local, sizeof local);
+    if (length > sizeof local.sun_path)
+        length = sizeof local.sun_path;
+    is_abstract = length > 1 && local.sun_path[0] == '\0';
+    if (!is_abstract)
+        length = strnlen(local.sun_path, length);
+    if (length >= size)
+        return -ENOSPC;
+    memcpy(text, local.sun_path, length);
+    if (is_abstract)
+        text[0] = '@';
+    text[length] = '\0';
+    return (int) length;
+}
+
+int sys_address_format(const struct sys_address *address, char *text,
+                       size_t size)
+{
+    struct sockaddr_in v4;
+    char host[INET_ADDRSTRLEN];
+
+    switch (system_family(address)) {
+    case AF_INET:
+        load(address, &v4, sizeof v4);
+        if (inet_ntop(AF_INET, &v4.sin_addr, host, sizeof host) == NULL)
+            return -errno;
+        return written(snprintf(text, size, "%s:%u", host,
+                                (unsigned) ntohs(v4.sin_port)),
+                       size);
+    case AF_INET6:
+        return format_v6(address, text, size);
+    case AF_UNIX:
+        return format_unix(address, text, size);
+    default:
+        return -EINVAL;
+    }
+}
+
+/* Decimal digits and nothing else; -EINVAL above `max`. */
+static int64_t parse_number(const char *text, size_t digits_max, int64_t max)
+{
+    int64_t number = 0;
+    size_t i;
+
+    for (i = 0; text[i] >= '0' && text[i] <= '9' && i < digits_max; i++)
+        number = number * 10 + (text[i] - '0');
+    return i == 0 || text[i] != '\0' || number > max ? -EINVAL : number;
+}
+
+static int parse_port(const char *text)
+{
+    if (text == NULL)
+        return -EINVAL;
+    return (int) parse_number(text, PORT_DIGITS_MAX, UINT16_MAX);
+}
+
+/* The interface behind the '%' of a link-local address: number or name. */
+static int parse_scope(const char *text, uint32_t *ret)
+{
+    int64_t scope = parse_number(text, 10, UINT32_MAX);
+
+    if (scope < 0)
+        scope = if_nametoindex(text); /* 0: no such interface. */
+    if (scope <= 0)
+        return -EINVAL;
+    *ret = (uint32_t) scope;
+    return 0;
+}
+
+static int parse_v6(const char *host, struct sockaddr_in6 *ret)
+{
+    char numeric[INET6_ADDRSTRLEN];
+    size_t length = strcspn(host, "%");
+
+    if (length >= sizeof numeric)
+        return -EINVAL;
+    memcpy(numeric, host, length);
+    numeric[length] = '\0';
+    if (inet_pton(AF_INET6, numeric, &ret->sin6_addr) != 1)
+        return -EINVAL;
+    if (host[length] == '\0')
+        return 0;
+    return parse_scope(host + length + 1, &ret->sin6_scope_id);
+}
+
+/* Whether the system speaks IPv6; asked each time, for it can be switched. */
+static bool has_v6(void)
+{
+    int fd = sys_tcp_socket(SYS_INET6);
+
+    if (fd >= 0)
+        sys_close(fd);
+    return fd != -EAFNOSUPPORT;
+}
+
+int sys_address_parse(const char *host, const char *port,
+                      struct sys_address *ret)
+{
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    int number = parse_port(port);
+
+    memset(&v4, 0, sizeof v4);
+    memset(&v6, 0, sizeof v6);
+    if (number < 0)
+        return number;
+    if (host == NULL)
+        host = has_v6() ? "::" : "0.0.0.0";
+    if (inet_pton(AF_INET, host, &v4.sin_addr) == 1) {
+        v4.sin_family = AF_INET;
+        v4.sin_port = htons((uint16_t) number);
+        store(ret, &v4, sizeof v4);
+        return 0;
+    }
+    if (parse_v6(host, &v6) < 0)
+        return -EINVAL;
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons((uint16_t) number);
+    store(ret, &v6, sizeof v6);
+    return 0;
+}
+
+static int resolver_error(int code, int system_error)
+{
+    static const struct {
+        int code;
+        int error;
+    } errors[] = {
+        {EAI_NONAME, ALOOP_EHOSTNOTFOUND},
+        {EAI_SERVICE, ALOOP_EHOSTNOTFOUND},
+#ifdef EAI_NODATA
+        {EAI_NODATA, ALOOP_EHOSTNOTFOUND},
+#endif
+#ifdef EAI_ADDRFAMILY
+        {EAI_ADDRFAMILY, ALOOP_EHOSTNOTFOUND},
+#endif
+        {EAI_AGAIN, ALOOP_EAGAINDNS},
+        {EAI_MEMORY, ALOOP_ENOMEM},
+    };
+
+    if (code == EAI_SYSTEM)
+        return system_error != 0 ? -system_error : ALOOP_ERESOLVE;
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+        if (errors[i].code == code)
+            return errors[i].error;
+    return ALOOP_ERESOLVE;
+}
+
+/* The name of a service has a letter in it.  Whatever has none must be a port
+ * number: the resolvers' own parsers cut 65616 to 80 and take "+80". */
+static bool port_is_sane(const char *port)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+    return strpbrk(port, letters) != NULL || parse_port(port) >= 0;
+}
+
+static size_t copy_addresses(const struct addrinfo *list,
+                             struct sys_address *ret, size_t max)
+{
+    size_t count = 0;
+
+    for (; list != NULL && count < max; list = list->ai_next)
+        if (list->ai_family == AF_INET || list->ai_family == AF_INET6)
+            store(&ret[count++], list->ai_addr, list->ai_addrlen);
+    return count;
+}
+
+int sys_resolve(const char *host, const char *port, struct sys_address *ret,
+                size_t max)
+{
+    struct addrinfo hints, *list = NULL;
+    size_t count;
+    int code;
+
+    if (host == NULL || port == NULL || !port_is_sane(port))
+        return -EINVAL;
+    if (strnlen(host, HOST_SIZE_MAX + 1) > HOST_SIZE_MAX)
+        return -ENAMETOOLONG;
+    memset(&hints, 0, sizeof hints);
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    do {
+        errno = 0;
+        code = getaddrinfo(host, port, &hints, &list);
+    } while (code == EAI_SYSTEM && errno == EINTR);
+    if (code != 0)
+        return resolver_error(code, errno);
+    count = copy_addresses(list, ret, max);
+    freeaddrinfo(list);
+    return count > 0 ? (int) count : ALOOP_EHOSTNOTFOUND;
+}

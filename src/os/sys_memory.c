@@ -1,0 +1,172 @@
+/* The seam's pages: memory for the stacks of tasks.
+ *
+ * Everything is mapped without reserving it, so that the address space of a
+ * million stacks costs nothing until it is touched, and without huge pages,
+ * which would turn each stack's first page into 2 MiB. */
+
+#define _GNU_SOURCE
+#define _DARWIN_C_SOURCE
+#define _NETBSD_SOURCE
+
+#include "os/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#if !defined(MAP_ANONYMOUS)
+#define MAP_ANONYMOUS MAP_ANON
+#endif
+
+#if !defined(MAP_NORESERVE)
+#define MAP_NORESERVE 0
+#endif
+
+/* OpenBSD insists on it.  On FreeBSD and DragonFly it means something else: a
+ * mapping that grows downwards, with a guard of the kernel's own. */
+#if defined(MAP_STACK) && !defined(__FreeBSD__) && !defined(__DragonFly__)
+enum { STACK_FLAG = MAP_STACK };
+#else
+enum { STACK_FLAG = 0 };
+#endif
+
+size_t sys_page_size(void)
+{
+    return (size_t) sysconf(_SC_PAGESIZE);
+}
+
+void *sys_pages_map(size_t size)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | STACK_FLAG;
+    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+
+    if (pages == MAP_FAILED)
+        return NULL;
+#if defined(MADV_NOHUGEPAGE)
+    (void) madvise(pages, size, MADV_NOHUGEPAGE); /* EINVAL: it has none. */
+#endif
+    return pages;
+}
+
+void sys_pages_unmap(void *pages, size_t size)
+{
+    (void) munmap(pages, size);
+}
+
+#if defined(__linux__)
+
+enum { GUARD_INSTALL = 102 }; /* MADV_GUARD_INSTALL, from Linux 6.13 on. */
+
+/* What is known of guards that split no mapping, in the whole process. */
+enum { LIGHT_UNKNOWN, LIGHT_WORKS, LIGHT_FAILS };
+static atomic_int light_state;
+
+/* Whether the kernel refuses to read from `page`; LIGHT_UNKNOWN where there
+ * is no descriptor left to ask with. */
+static int light_try(void *page)
+{
+    int fds[2];
+
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        return LIGHT_UNKNOWN;
+    bool faults = write(fds[1], page, 1) < 0 && errno == EFAULT;
+    (void) close(fds[0]);
+    (void) close(fds[1]);
+    return faults ? LIGHT_WORKS : LIGHT_FAILS;
+}
+
+/* Success alone proves nothing: emulators return 0 for advice that they do
+ * not know, and then a stack would be without a guard. */
+static int light_probe(void)
+{
+    size_t size = sys_page_size();
+    void *page = sys_pages_map(size);
+    int state = LIGHT_FAILS;
+
+    if (page == NULL)
+        return LIGHT_UNKNOWN;
+    if (madvise(page, size, GUARD_INSTALL) == 0)
+        state = light_try(page);
+    sys_pages_unmap(page, size);
+    return state;
+}
+
+static int guard_light(void *pages, size_t size)
+{
+    int state = atomic_load_explicit(&light_state, memory_order_relaxed);
+
+    if (state == LIGHT_UNKNOWN) {
+        state = light_probe();
+        atomic_store_explicit(&light_state, state, memory_order_relaxed);
+    }
+    if (state != LIGHT_WORKS)
+        return -ENOTSUP;
+    return madvise(pages, size, GUARD_INSTALL) == 0 ? 0 : -errno;
+}
+
+void sys_pages_light_guards(bool allowed)
+{
+    atomic_store_explicit(&light_state, allowed ? LIGHT_UNKNOWN : LIGHT_FAILS,
+                          memory_order_relaxed);
+}
+
+#else
+
+static int guard_light(void *pages, size_t size)
+{
+    (void) pages;
+    (void) size;
+    return -ENOTSUP;
+}
+
+void sys_pages_light_guards(bool allowed)
+{
+    (void) allowed;
+}
+
+#endif
+
+int sys_pages_guard(void *pages, size_t size, bool light)
+{
+    if (light)
+        return guard_light(pages, size);
+    return mprotect(pages, size, PROT_NONE) == 0 ? 0 : -errno;
+}
+
+void sys_pages_discard(void *pages, size_t size)
+{
+    /* Only Linux drops the pages at once for DONTNEED; the others take it as
+     * a hint about paging, and FREE for what is meant here. */
+#if defined(__linux__)
+    (void) madvise(pages, size, MADV_DONTNEED);
+#elif defined(MADV_FREE)
+    (void) madvise(pages, size, MADV_FREE);
+#else
+    (void) pages;
+    (void) size;
+#endif
+}
+
+static bool limited(const struct rlimit *limit)
+{
+    return limit->rlim_cur != RLIM_INFINITY;
+}
+
+bool sys_pages_scarce(void)
+{
+    struct rlimit limit;
+
+#if defined(RLIMIT_AS)
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limited(&limit))
+        return true;
+#endif
+#if defined(__linux__) || defined(__OpenBSD__)
+    /* These count private mappings as data, too. */
+    if (getrlimit(RLIMIT_DATA, &limit) == 0 && limited(&limit))
+        return true;
+#endif
+    return false;
+}

@@ -1,0 +1,389 @@
+/* The real system: clock, descriptors, the wake-up channel and sockets. */
+
+#define _GNU_SOURCE /* accept4. */
+#define _DARWIN_C_SOURCE
+#define _NETBSD_SOURCE
+
+#include "os/sys.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <sys/eventfd.h>
+#endif
+
+/* Whether a descriptor can be made non-blocking and close-on-exec at once. */
+#ifdef SOCK_CLOEXEC
+#define HAVE_SOCK_FLAGS 1
+#else
+#define HAVE_SOCK_FLAGS 0
+#endif
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* There SO_NOSIGPIPE does it, see set_no_sigpipe. */
+#endif
+
+/* More than this some systems refuse and no socket takes. */
+#define TRANSFER_MAX ((size_t) 0x7ffff000)
+
+int64_t sys_clock_ns(void)
+{
+#ifdef __APPLE__
+    clockid_t clock = CLOCK_UPTIME_RAW; /* The other one counts in us. */
+#else
+    clockid_t clock = CLOCK_MONOTONIC;
+#endif
+    struct timespec now;
+    int error = clock_gettime(clock, &now);
+
+    assert(error == 0);
+    (void) error;
+    return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Standard error may be a pipe that nobody reads any more, and write has no
+ * flag against SIGPIPE: so it is blocked, and taken if it came of this. */
+void sys_complain(const char *line, size_t size)
+{
+    sigset_t broken_pipe, before, pending;
+    bool was_pending;
+    ssize_t count;
+    int number;
+
+    sigemptyset(&broken_pipe);
+    sigaddset(&broken_pipe, SIGPIPE);
+    sigpending(&pending);
+    was_pending = sigismember(&pending, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
+    do {
+        count = write(STDERR_FILENO, line, size);
+    } while (count < 0 && errno == EINTR);
+    if (count < 0 && errno == EPIPE && !was_pending) {
+        sigpending(&pending);
+        if (sigismember(&pending, SIGPIPE))
+            sigwait(&broken_pipe, &number);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+int sys_close(int fd)
+{
+    if (close(fd) == 0 || errno == EINTR) /* Closed all the same. */
+        return 0;
+    return -errno;
+}
+
+static int result_of(int result)
+{
+    return result < 0 ? -errno : result;
+}
+
+#if !HAVE_SOCK_FLAGS || !defined(__linux__)
+
+/* Non-blocking and close-on-exec. */
+static int set_flags(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -errno;
+    return result_of(fcntl(fd, F_SETFD, FD_CLOEXEC));
+}
+
+#endif
+
+#ifdef __linux__
+
+int sys_wake_open(int fds[2])
+{
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (fd < 0)
+        return -errno;
+    fds[0] = fds[1] = fd;
+    return 0;
+}
+
+#else
+
+int sys_wake_open(int fds[2])
+{
+    int ends[2];
+    int error = result_of(pipe(ends));
+
+    if (error < 0)
+        return error;
+    for (int i = 0; i < 2 && error == 0; i++)
+        error = set_flags(ends[i]);
+    if (error < 0) {
+        close(ends[0]);
+        close(ends[1]);
+        return error;
+    }
+    fds[0] = ends[0];
+    fds[1] = ends[1];
+    return 0;
+}
+
+#endif
+
+/* Eight bytes, as an eventfd wants them; to a pipe they are as good as one.
+ * When it is full it is readable, which is all that is asked. */
+void sys_wake_signal(int fd)
+{
+    static const uint64_t one = 1;
+    int before = errno;
+
+    while (write(fd, &one, sizeof one) < 0 && errno == EINTR)
+        continue;
+    errno = before;
+}
+
+void sys_wake_drain(int fd)
+{
+    char buffer[1024]; /* An eventfd gives 8 bytes, which ends the loop. */
+    ssize_t count;
+
+    do {
+        count = read(fd, buffer, sizeof buffer);
+    } while (count == (ssize_t) sizeof buffer
+             || (count < 0 && errno == EINTR));
+}
+
+void sys_wake_close(int fds[2])
+{
+    if (fds[0] >= 0)
+        close(fds[0]);
+    if (fds[1] >= 0 && fds[1] != fds[0])
+        close(fds[1]);
+    fds[0] = fds[1] = -1;
+}
+
+static int set_option(int fd, int level, int name, int value)
+{
+    return result_of(setsockopt(fd, level, name, &value, sizeof value));
+}
+
+/* Where sends have no flag for it the socket has.  That can fail only on an
+ * accepted socket whose peer has gone, and then does not matter. */
+static void set_no_sigpipe(int fd)
+{
+#ifdef __APPLE__
+    set_option(fd, SOL_SOCKET, SO_NOSIGPIPE, 1);
+#else
+    (void) fd;
+#endif
+}
+
+int sys_tcp_socket(enum sys_family family)
+{
+    static const int families[] = {
+        [SYS_FAMILY_NONE] = AF_UNSPEC,
+        [SYS_INET] = AF_INET,
+        [SYS_INET6] = AF_INET6,
+        [SYS_UNIX] = AF_UNIX,
+    };
+    int fd;
+
+    if (family == SYS_FAMILY_NONE)
+        return -EAFNOSUPPORT;
+#if HAVE_SOCK_FLAGS
+    fd = socket(families[family],
+                SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+#else
+    fd = socket(families[family], SOCK_STREAM, 0);
+    if (fd < 0)
+        return -errno;
+    int error = set_flags(fd);
+    if (error < 0) {
+        close(fd);
+        return error;
+    }
+#endif
+    set_no_sigpipe(fd);
+    return fd;
+}
+
+/* One socket on "::" stands for every local address, so it takes IPv4 too,
+ * whatever the system's default; OpenBSD cannot, and is asked in vain. */
+int sys_reuse_address(int fd, enum sys_family family)
+{
+    if (family == SYS_INET6)
+        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    return set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+}
+
+int sys_no_delay(int fd, bool on)
+{
+    return set_option(fd, IPPROTO_TCP, TCP_NODELAY, on);
+}
+
+int sys_reset_on_close(int fd)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+
+    return result_of(
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
+}
+
+int sys_bind(int fd, const struct sys_address *address)
+{
+    return result_of(bind(fd, (const struct sockaddr *) address->bytes,
+                          (socklen_t) address->size));
+}
+
+int sys_listen(int fd, int backlog)
+{
+    return result_of(listen(fd, backlog));
+}
+
+static int accept_once(int fd)
+{
+#if HAVE_SOCK_FLAGS
+    return result_of(accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
+#else
+    int accepted = accept(fd, NULL, NULL);
+    int error = accepted < 0 ? -errno : set_flags(accepted);
+
+    if (accepted >= 0 && error < 0)
+        close(accepted);
+    return error < 0 ? error : accepted;
+#endif
+}
+
+int sys_accept(int fd)
+{
+    int accepted;
+
+    do {
+        accepted = accept_once(fd);
+    } while (accepted == -EINTR);
+    if (accepted >= 0)
+        set_no_sigpipe(accepted);
+    return accepted;
+}
+
+/* Interrupted it goes on by itself, and must not be called again. */
+int sys_connect(int fd, const struct sys_address *address)
+{
+    int error = result_of(
+        connect(fd, (const struct sockaddr *) address->bytes,
+                (socklen_t) address->size));
+
+    return error == -EINTR ? -EINPROGRESS : error;
+}
+
+int sys_socket_error(int fd)
+{
+    int error = 0;
+    socklen_t size = sizeof error;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+        return -errno;
+    return -error;
+}
+
+static int take_address(int result, struct sys_address *address,
+                        socklen_t size, struct sys_address *ret)
+{
+    if (result < 0)
+        return -errno;
+    if (size > sizeof address->bytes)
+        size = sizeof address->bytes; /* It was cut. */
+    address->size = (uint32_t) size;
+    *ret = *address;
+    return 0;
+}
+
+int sys_local_address(int fd, struct sys_address *ret)
+{
+    struct sys_address address = {0};
+    socklen_t size = sizeof address.bytes;
+    int result = getsockname(fd, (struct sockaddr *) address.bytes, &size);
+
+    return take_address(result, &address, size, ret);
+}
+
+int sys_peer_address(int fd, struct sys_address *ret)
+{
+    struct sys_address address = {0};
+    socklen_t size = sizeof address.bytes;
+    int result = getpeername(fd, (struct sockaddr *) address.bytes, &size);
+
+    return take_address(result, &address, size, ret);
+}
+
+ssize_t sys_recv(int fd, void *buffer, size_t size)
+{
+    ssize_t count;
+
+    do {
+        count = recv(fd, buffer, size < TRANSFER_MAX ? size : TRANSFER_MAX, 0);
+    } while (count < 0 && errno == EINTR);
+    return count < 0 ? -errno : count;
+}
+
+/* Whether a send is to be repeated.  macOS says EPROTOTYPE of a socket that is
+ * just shutting down, and the next time what is the matter. */
+static bool repeats(int error)
+{
+#ifdef __APPLE__
+    return error == EINTR || error == EPROTOTYPE;
+#else
+    return error == EINTR;
+#endif
+}
+
+ssize_t sys_send(int fd, const void *data, size_t size)
+{
+    ssize_t count;
+
+    do {
+        count = send(fd, data, size < TRANSFER_MAX ? size : TRANSFER_MAX,
+                     MSG_NOSIGNAL);
+    } while (count < 0 && repeats(errno));
+    return count < 0 ? -errno : count;
+}
+
+ssize_t sys_sendv(int fd, const struct sys_piece *pieces, size_t count)
+{
+    struct iovec vectors[SYS_PIECES_MAX];
+    struct msghdr message;
+    size_t room = TRANSFER_MAX;
+    ssize_t sent;
+
+    memset(&message, 0, sizeof message);
+    message.msg_iov = vectors;
+    if (count > SYS_PIECES_MAX)
+        count = SYS_PIECES_MAX;
+    for (size_t i = 0; i < count && room > 0; i++) {
+        size_t size = pieces[i].size < room ? pieces[i].size : room;
+
+        vectors[i].iov_base = (void *) pieces[i].data;
+        vectors[i].iov_len = size;
+        message.msg_iovlen++; /* Of a type that differs. */
+        room -= size;
+    }
+    do {
+        sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+    } while (sent < 0 && repeats(errno));
+    return sent < 0 ? -errno : sent;
+}
+
+int sys_shutdown_write(int fd)
+{
+    return result_of(shutdown(fd, SHUT_WR));
+}

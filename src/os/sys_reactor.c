@@ -1,0 +1,205 @@
+/* The calls that the reactors wait with.
+ *
+ * Waits are the one place where a signal is let through: it ends them with 0.
+ * A wait is cut to what every system accepts (the int of milliseconds, or the
+ * 100,000,000 seconds beyond which the BSDs refuse a timespec): longer than
+ * that, 0 may come back early, and the caller looks at the clock anyway. */
+
+#define _GNU_SOURCE /* ppoll, syscall; the rest asks for nothing special. */
+#define _DARWIN_C_SOURCE
+#define _NETBSD_SOURCE
+
+#include "os/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
+
+#if defined(__linux__) || defined(__FreeBSD__) || defined(__OpenBSD__)
+#define HAVE_PPOLL 1
+#else
+#define HAVE_PPOLL 0
+#endif
+
+#define NS_PER_S INT64_C(1000000000)
+#define NS_PER_MS INT64_C(1000000)
+#define TIMESPEC_MAX_S INT64_C(100000000)
+
+#if defined(__linux__) || !HAVE_PPOLL
+/* Rounded up: a millisecond too late is late, one too early is a lie. */
+static int milliseconds(int64_t ns)
+{
+    if (ns < 0)
+        return -1;
+    if (ns / NS_PER_MS >= INT_MAX)
+        return INT_MAX;
+    return (int) (ns / NS_PER_MS + (ns % NS_PER_MS != 0));
+}
+#endif
+
+static struct timespec timespec_of(int64_t ns)
+{
+    if (ns / NS_PER_S >= TIMESPEC_MAX_S)
+        ns = TIMESPEC_MAX_S * NS_PER_S;
+    return (struct timespec){
+        .tv_sec = (time_t) (ns / NS_PER_S),
+        .tv_nsec = (long) (ns % NS_PER_S),
+    };
+}
+
+static int wait_result(int count)
+{
+    if (count >= 0)
+        return count;
+    return errno == EINTR ? 0 : -errno;
+}
+
+#ifdef __linux__
+
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+
+int sys_epoll_open(void)
+{
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+int sys_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    return epoll_ctl(epoll, operation, fd, event) < 0 ? -errno : 0;
+}
+
+#ifdef SYS_epoll_pwait2
+
+/* Nanoseconds.  By number, for many a libc is older than its kernel; with the
+ * kernel's own idea of a timespec, which has 64 bits everywhere.  -ENOSYS
+ * where there is no such call, or where a filter written before it existed
+ * forbids it: that is found out once. */
+static int wait_exactly(int epoll, struct epoll_event *events, int count,
+                        int64_t timeout_ns)
+{
+    static atomic_bool missing;
+    struct {
+        int64_t s;
+        int64_t ns;
+    } timeout;
+    struct timespec cut = timespec_of(timeout_ns);
+    long result;
+
+    if (atomic_load_explicit(&missing, memory_order_relaxed))
+        return -ENOSYS;
+    timeout.s = cut.tv_sec;
+    timeout.ns = cut.tv_nsec;
+    result = syscall(SYS_epoll_pwait2, epoll, events, count, &timeout, NULL,
+                     (size_t) 8);
+    if (result < 0 && (errno == ENOSYS || errno == EPERM)) {
+        atomic_store_explicit(&missing, true, memory_order_relaxed);
+        return -ENOSYS;
+    }
+    return wait_result((int) result);
+}
+
+#else
+
+static int wait_exactly(int epoll, struct epoll_event *events, int count,
+                        int64_t timeout_ns)
+{
+    (void) epoll;
+    (void) events;
+    (void) count;
+    (void) timeout_ns;
+    return -ENOSYS;
+}
+
+#endif
+
+int sys_epoll_wait(int epoll, struct epoll_event *events, int count,
+                   int64_t timeout_ns)
+{
+    int timeout_ms = milliseconds(timeout_ns);
+
+    if (timeout_ns > 0 && timeout_ms < INT_MAX) {
+        int result = wait_exactly(epoll, events, count, timeout_ns);
+
+        if (result != -ENOSYS)
+            return result;
+    }
+    return wait_result(epoll_wait(epoll, events, count, timeout_ms));
+}
+
+int sys_alarm_open(void)
+{
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+int sys_alarm_set(int fd, int64_t delay_ns)
+{
+    struct itimerspec timer = {0};
+
+    if (delay_ns >= 0) /* To the kernel 0 means never. */
+        timer.it_value = timespec_of(delay_ns > 0 ? delay_ns : 1);
+    return timerfd_settime(fd, 0, &timer, NULL) < 0 ? -errno : 0;
+}
+
+#endif /* __linux__ */
+
+#if !defined(__linux__)
+#define HAVE_KQUEUE 1
+#elif defined(__has_include)
+#if __has_include(<sys/event.h>)
+#define HAVE_KQUEUE 1 /* The tests' stand-in. */
+#endif
+#endif
+
+#ifdef HAVE_KQUEUE
+
+#include <sys/event.h>
+
+int sys_kqueue_open(void)
+{
+    int fd = kqueue();
+
+    if (fd >= 0)
+        fcntl(fd, F_SETFD, FD_CLOEXEC); /* Cannot fail on what is open. */
+    return fd < 0 ? -errno : fd;
+}
+
+int sys_kevent(int queue, const struct kevent *changes, int change_count,
+               struct kevent *events, int event_count, int64_t timeout_ns)
+{
+    struct timespec timeout = timespec_of(timeout_ns < 0 ? 0 : timeout_ns);
+
+    /* NetBSD counts in size_t, the others in int. */
+#ifdef __NetBSD__
+    return wait_result(kevent(queue, changes, (size_t) change_count, events,
+                              (size_t) event_count,
+                              timeout_ns < 0 ? NULL : &timeout));
+#else
+    return wait_result(kevent(queue, changes, change_count, events,
+                              event_count,
+                              timeout_ns < 0 ? NULL : &timeout));
+#endif
+}
+
+#endif /* HAVE_KQUEUE */
+
+int sys_poll(struct pollfd *fds, size_t count, int64_t timeout_ns)
+{
+#if HAVE_PPOLL
+    struct timespec timeout = timespec_of(timeout_ns < 0 ? 0 : timeout_ns);
+
+    return wait_result(ppoll(fds, (nfds_t) count,
+                             timeout_ns < 0 ? NULL : &timeout, NULL));
+#else
+    return wait_result(poll(fds, (nfds_t) count, milliseconds(timeout_ns)));
+#endif
+}

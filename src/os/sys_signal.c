@@ -1,0 +1,81 @@
+/* Signal dispositions, and the lock that handlers share with the loops.
+ *
+ * Nothing here runs unless somebody watches a signal.  `kept` is written only
+ * by the two functions that the caller serialises. */
+
+#define _GNU_SOURCE
+#define _DARWIN_C_SOURCE
+#define _NETBSD_SOURCE
+
+#include "os/sys.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+/* What was there before us, by signal number. */
+static struct {
+    struct sigaction before;
+    bool is_ours;
+} kept[SYS_SIGNAL_MAX + 1];
+
+static atomic_flag lock = ATOMIC_FLAG_INIT;
+static sigset_t mask_before; /* The lock holder's; guarded by the lock. */
+
+int sys_signal_catch(int number, void (*handler)(int number))
+{
+    struct sigaction action = {0}, before;
+
+    if (number < 1 || number > SYS_SIGNAL_MAX)
+        return -EINVAL;
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART | SA_ONSTACK;
+    sigfillset(&action.sa_mask);
+    if (sigaction(number, &action, &before) < 0)
+        return -errno;
+    if (!kept[number].is_ours) {
+        kept[number].before = before;
+        kept[number].is_ours = true;
+    }
+    return 0;
+}
+
+void sys_signal_restore(int number)
+{
+    if (number < 1 || number > SYS_SIGNAL_MAX || !kept[number].is_ours)
+        return;
+    sigaction(number, &kept[number].before, NULL);
+    kept[number].is_ours = false;
+}
+
+void sys_signal_lock(void)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (atomic_flag_test_and_set_explicit(&lock, memory_order_acquire))
+        sched_yield();
+    mask_before = before;
+}
+
+void sys_signal_unlock(void)
+{
+    sigset_t before = mask_before;
+
+    atomic_flag_clear_explicit(&lock, memory_order_release);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void sys_signal_lock_in_handler(void)
+{
+    while (atomic_flag_test_and_set_explicit(&lock, memory_order_acquire))
+        continue; /* Short: the holder runs with its signals blocked. */
+}
+
+void sys_signal_unlock_in_handler(void)
+{
+    atomic_flag_clear_explicit(&lock, memory_order_release);
+}

@@ -1,0 +1,139 @@
+/* Threads, for the pool, and what they wait with: POSIX threads.
+ *
+ * Memory is malloc's: a thread outlives the loop that it was started for by
+ * the moment that joining it takes, and belongs to no loop's allocator. */
+
+#define _GNU_SOURCE
+#define _DARWIN_C_SOURCE
+#define _NETBSD_SOURCE
+
+#include "os/sys.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+struct sys_thread {
+    pthread_t id;
+    void (*run)(void *arg);
+    void *arg;
+};
+
+struct sys_monitor {
+    pthread_mutex_t mutex;
+    pthread_cond_t condition;
+};
+
+uintptr_t sys_thread_self(void)
+{
+    return (uintptr_t) pthread_self();
+}
+
+static void *thread_main(void *arg)
+{
+    const struct sys_thread *thread = arg;
+
+    thread->run(thread->arg);
+    return NULL;
+}
+
+int sys_thread_start(void (*run)(void *arg), void *arg,
+                     struct sys_thread **ret)
+{
+    struct sys_thread *thread = malloc(sizeof *thread);
+    sigset_t all, before;
+    int error;
+
+    if (thread == NULL)
+        return -ENOMEM;
+    thread->run = run;
+    thread->arg = arg;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* The thread inherits it. */
+    error = pthread_create(&thread->id, NULL, thread_main, thread);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) {
+        free(thread);
+        return -error;
+    }
+    *ret = thread;
+    return 0;
+}
+
+void sys_thread_join(struct sys_thread *thread)
+{
+    int error = pthread_join(thread->id, NULL);
+
+    assert(error == 0);
+    (void) error;
+    free(thread);
+}
+
+int sys_monitor_open(struct sys_monitor **ret)
+{
+    struct sys_monitor *monitor = malloc(sizeof *monitor);
+    int error;
+
+    if (monitor == NULL)
+        return -ENOMEM;
+    error = pthread_mutex_init(&monitor->mutex, NULL);
+    if (error != 0)
+        goto fail;
+    error = pthread_cond_init(&monitor->condition, NULL);
+    if (error != 0) {
+        pthread_mutex_destroy(&monitor->mutex);
+        goto fail;
+    }
+    *ret = monitor;
+    return 0;
+
+fail:
+    free(monitor);
+    return -error;
+}
+
+void sys_monitor_close(struct sys_monitor *monitor)
+{
+    if (monitor == NULL)
+        return;
+    pthread_cond_destroy(&monitor->condition);
+    pthread_mutex_destroy(&monitor->mutex);
+    free(monitor);
+}
+
+void sys_monitor_enter(struct sys_monitor *monitor)
+{
+    int error = pthread_mutex_lock(&monitor->mutex);
+
+    assert(error == 0);
+    (void) error;
+}
+
+void sys_monitor_leave(struct sys_monitor *monitor)
+{
+    int error = pthread_mutex_unlock(&monitor->mutex);
+
+    assert(error == 0);
+    (void) error;
+}
+
+int sys_monitor_wait(struct sys_monitor *monitor)
+{
+    int error = pthread_cond_wait(&monitor->condition, &monitor->mutex);
+
+    assert(error == 0);
+    (void) error;
+    return 0;
+}
+
+void sys_monitor_notify(struct sys_monitor *monitor)
+{
+    pthread_cond_signal(&monitor->condition);
+}
+
+void sys_monitor_notify_all(struct sys_monitor *monitor)
+{
+    pthread_cond_broadcast(&monitor->condition);
+}

@@ -1,0 +1,144 @@
+/* What the sanitizers and valgrind want to know about stacks.
+ *
+ * WITH_ASAN and WITH_TSAN are 1 where the compiler instruments for them.  What
+ * valgrind is told costs next to nothing outside of it. */
+
+#ifndef ALOOP_OS_TOOLS_H
+#define ALOOP_OS_TOOLS_H
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/alloc.h"
+
+#if defined(__has_feature)
+#define HAS_FEATURE(name) __has_feature(name)
+#else
+#define HAS_FEATURE(name) 0
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) || HAS_FEATURE(address_sanitizer)
+#define WITH_ASAN 1
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
+#else
+#define WITH_ASAN 0
+#endif
+
+#if defined(__SANITIZE_THREAD__) || HAS_FEATURE(thread_sanitizer)
+#define WITH_TSAN 1
+#include <sanitizer/tsan_interface.h>
+#else
+#define WITH_TSAN 0
+#endif
+
+#if defined(__has_include)
+#if __has_include(<valgrind/memcheck.h>)
+#define WITH_VALGRIND 1
+#include <valgrind/memcheck.h>
+#include <valgrind/valgrind.h>
+#endif
+#endif
+#if !defined(WITH_VALGRIND)
+#define WITH_VALGRIND 0
+#endif
+
+enum { TOOLS_STACK_SCALE = WITH_ASAN ? 2 : 1 }; /* Frames are larger. */
+
+/* For a slab of stacks. */
+struct tools_slab {
+    unsigned *valgrind_ids; /* One for each slot; NULL outside valgrind. */
+};
+
+static inline int tools_slab_init(struct tools_slab *tools,
+                                  const struct aloop__alloc *alloc,
+                                  size_t slots)
+{
+    tools->valgrind_ids = NULL;
+#if WITH_VALGRIND
+    if (RUNNING_ON_VALGRIND) {
+        size_t size = slots * sizeof *tools->valgrind_ids;
+
+        tools->valgrind_ids = aloop__alloc_zero(alloc, size);
+        return tools->valgrind_ids != NULL ? 0 : -ENOMEM;
+    }
+#endif
+    (void) alloc;
+    (void) slots;
+    return 0;
+}
+
+static inline void tools_slab_fini(struct tools_slab *tools,
+                                   const struct aloop__alloc *alloc,
+                                   size_t slots)
+{
+    aloop__alloc_free(alloc, tools->valgrind_ids,
+                      slots * sizeof *tools->valgrind_ids);
+}
+
+/* Before the first use of a slot.  The range excludes the guard: the leak
+ * checkers read all of it. */
+static inline void tools_slot_init(struct tools_slab *tools, uint32_t slot,
+                                   void *low, size_t size)
+{
+#if WITH_ASAN
+    __lsan_register_root_region(low, size);
+#endif
+#if WITH_VALGRIND
+    if (tools->valgrind_ids != NULL)
+        tools->valgrind_ids[slot] =
+            (unsigned) VALGRIND_STACK_REGISTER(low, (char *) low + size - 1);
+#endif
+    (void) tools;
+    (void) slot;
+    (void) low;
+    (void) size;
+}
+
+/* Before its memory is unmapped; other things will be mapped there. */
+static inline void tools_slot_fini(struct tools_slab *tools, uint32_t slot,
+                                   void *low, size_t size)
+{
+#if WITH_ASAN
+    __lsan_unregister_root_region(low, size);
+    __asan_unpoison_memory_region(low, size);
+#endif
+#if WITH_VALGRIND
+    if (tools->valgrind_ids != NULL)
+        VALGRIND_STACK_DEREGISTER(tools->valgrind_ids[slot]);
+#endif
+    (void) tools;
+    (void) slot;
+    (void) low;
+    (void) size;
+}
+
+/* Each time a stack is handed out ... */
+static inline void tools_slot_take(void *low, size_t size)
+{
+#if WITH_ASAN
+    __asan_unpoison_memory_region(low, size);
+#endif
+#if WITH_VALGRIND
+    (void) VALGRIND_MAKE_MEM_UNDEFINED(low, size);
+#endif
+    (void) low;
+    (void) size;
+}
+
+/* ... and put back, after which every access to it is reported. */
+static inline void tools_slot_put(void *low, size_t size)
+{
+#if WITH_ASAN
+    __asan_poison_memory_region(low, size);
+#endif
+#if WITH_VALGRIND
+    (void) VALGRIND_MAKE_MEM_NOACCESS(low, size);
+#endif
+    (void) low;
+    (void) size;
+}
+
+#endif
