@@ -1,0 +1,236 @@
+/* Futures: pending, then settled once.
+ *
+ * Life: an object exists while somebody holds a reference or it is pending.
+ * Dropping the last reference to a pending one cancels it; the memory goes when
+ * it then settles.  Settling runs nothing: the waiters' nodes move to the ready
+ * queue, all at once and in order. */
+
+#include "loop/future.h"
+
+/* What misuse without a loop gives: settled, shared, never written to. */
+static const aloop_future misuse = {.status = ALOOP_EINVAL, .refs = 1};
+
+static void *future_of(aloop *loop, const struct aloop__future_ops *ops,
+                       ssize_t status)
+{
+    aloop_future *future = aloop__slab_get(&loop->slab, ops->size);
+
+    if (future == NULL)
+        return NULL;
+    list_init(&future->pending);
+    list_init(&future->waiters);
+    future->loop = loop;
+    future->ops = ops;
+    future->status = status;
+    future->refs = 1;
+    return future;
+}
+
+void *aloop__future_new(aloop *loop, const struct aloop__future_ops *ops)
+{
+    aloop_future *future;
+
+    aloop__check_thread(loop);
+    future = future_of(loop, ops, ALOOP_PENDING);
+    if (future == NULL)
+        return NULL;
+    list_push(&loop->pending, &future->pending);
+    loop->live += ops->is_live;
+    return future;
+}
+
+static void report(const aloop_future *future)
+{
+    const char *what = future->ops->describe != NULL
+                           ? future->ops->describe(future)
+                           : future->ops->name;
+
+    aloop__unhandled(future->loop, (int) future->status, what);
+}
+
+static void destroy(aloop_future *future)
+{
+    aloop *loop = future->loop;
+    size_t size = future->ops->size;
+
+    if (future->status < 0 && !future->seen && !loop->dying &&
+        !(future->cancelling && future->status == ALOOP_ECANCELED))
+        report(future);
+    if (future->ops->fini != NULL)
+        future->ops->fini(future);
+    aloop__slab_put(&loop->slab, future, size);
+}
+
+void aloop__future_settle(aloop_future *future, ssize_t status)
+{
+    aloop *loop = future->loop;
+
+    assert(aloop__future_pending(future) && status != ALOOP_PENDING);
+    future->status = status;
+    list_remove(&future->pending);
+    loop->live -= future->ops->is_live;
+    list_append(&loop->ready, &future->waiters);
+    if (loop->embedded)
+        aloop__touch(loop);
+    if (future->refs == 0)
+        destroy(future);
+}
+
+static void no_cancel(aloop_future *future)
+{
+    (void) future; /* It has settled. */
+}
+
+static const struct aloop__future_ops failed_ops = {
+    .name = "operation", .size = sizeof(aloop_future), .cancel = no_cancel};
+
+aloop_future *aloop__future_failed(aloop *loop, int error)
+{
+    if (loop == NULL)
+        return (aloop_future *) (uintptr_t) &misuse;
+    return future_of(loop, &failed_ops, error);
+}
+
+aloop_future *aloop_future_done(aloop *loop, ssize_t status)
+{
+    if (loop == NULL || status == ALOOP_PENDING)
+        return aloop__future_failed(loop, ALOOP_EINVAL);
+    return future_of(loop, &failed_ops, status);
+}
+
+/* A promise that only waiters hold can be settled by nobody. */
+static void check_promise(aloop_future *future)
+{
+    if (future->ops->is_promise && aloop__future_pending(future) &&
+        future->refs == future->waiting && future->refs > 0)
+        aloop__future_settle(future, ALOOP_EDEADLK);
+}
+
+void aloop__future_wait(aloop_future *future, struct aloop__ready *ready)
+{
+    future->seen = true;
+    if (!aloop__future_pending(future)) {
+        aloop__ready_push(future->loop, ready);
+        return;
+    }
+    list_push(&future->waiters, &ready->node);
+    future->waiting++;
+    check_promise(future);
+}
+
+void aloop__future_unwait(aloop_future *future, struct aloop__ready *ready)
+{
+    if (aloop__future_pending(future))
+        future->waiting--;
+    list_remove(&ready->node);
+}
+
+ssize_t aloop__future_take(aloop_future *future)
+{
+    ssize_t status = future->status;
+
+    if (future->loop == NULL)
+        return status;
+    future->seen = true;
+    aloop_future_unref(future);
+    return status;
+}
+
+static void promise_cancel(aloop_future *future)
+{
+    aloop__future_settle(future, ALOOP_ECANCELED);
+}
+
+static const struct aloop__future_ops promise_ops = {
+    .name = "promise",
+    .size = sizeof(aloop_future),
+    .cancel = promise_cancel,
+    .is_promise = true};
+
+aloop_future *aloop_future_new(aloop *loop)
+{
+    if (loop == NULL)
+        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    return aloop__future_new(loop, &promise_ops);
+}
+
+int aloop_future_resolve(aloop_future *future, ssize_t status)
+{
+    if (future == NULL || future->ops != &promise_ops ||
+        status == ALOOP_PENDING)
+        return ALOOP_EINVAL;
+    if (!aloop__future_pending(future))
+        return ALOOP_EALREADY;
+    aloop__future_settle(future, status);
+    return 0;
+}
+
+aloop_future *aloop_future_ref(aloop_future *future)
+{
+    if (future != NULL && future->loop != NULL)
+        future->refs++;
+    return future;
+}
+
+void aloop_future_unref(aloop_future *future)
+{
+    if (future == NULL || future->loop == NULL)
+        return;
+    aloop__check_thread(future->loop);
+    assert(future->refs > 0);
+    if (future->refs == 1 && !future->detached)
+        aloop_cancel(future); /* Settles with the reference still there. */
+    future->refs--;
+    if (future->refs > 0)
+        check_promise(future);
+    else if (!aloop__future_pending(future))
+        destroy(future);
+}
+
+int aloop_cancel(aloop_future *future)
+{
+    if (future == NULL || future->loop == NULL ||
+        !aloop__future_pending(future))
+        return 0;
+    aloop__check_thread(future->loop);
+    if (!future->cancelling) {
+        future->cancelling = true;
+        future->ops->cancel(future);
+    }
+    return 1;
+}
+
+void aloop_detach(aloop_future *future)
+{
+    if (future == NULL || future->loop == NULL)
+        return;
+    future->detached = true;
+    aloop_future_unref(future);
+}
+
+ssize_t aloop_future_status(aloop_future *future)
+{
+    if (future == NULL)
+        return ALOOP_ENOMEM;
+    if (future->loop != NULL && !aloop__future_pending(future))
+        future->seen = true;
+    return future->status;
+}
+
+bool aloop_future_settled(const aloop_future *future)
+{
+    return future == NULL || !aloop__future_pending(future);
+}
+
+void aloop__futures_cancel_all(aloop *loop)
+{
+    struct aloop__node *node, asked;
+
+    /* Cancelling may settle any of them: always take the head. */
+    list_init(&asked);
+    while ((node = list_pop(&loop->pending)) != NULL) {
+        list_push(&asked, node);
+        aloop_cancel(CONTAINER_OF(node, aloop_future, pending));
+    }
+    list_append(&loop->pending, &asked);
+}

@@ -1,0 +1,61 @@
+/* Futures from the inside: what operations, tasks and groups are made of. */
+
+#ifndef ALOOP_LOOP_FUTURE_H
+#define ALOOP_LOOP_FUTURE_H
+
+#include "aloop/future.h"
+#include "loop/loop.h"
+
+/* What differs between kinds of future.  One const table per kind. */
+struct aloop__future_ops {
+    const char *name; /* "connect"; for reports. */
+    size_t size;      /* Of the whole object, whose first member it is. */
+    /* Asked once to end early: settles now, or later. */
+    void (*cancel)(aloop_future *future);
+    /* Frees what the object owns; may be NULL. */
+    void (*fini)(aloop_future *future);
+    /* Its name in a report instead of `name`; may be NULL. */
+    const char *(*describe)(const aloop_future *future);
+    bool is_live;    /* Keeps the loop going while it is pending. */
+    bool is_promise; /* Settled by whoever else holds it. */
+};
+
+struct aloop_future {
+    struct aloop__node pending; /* In loop->pending until it settles. */
+    struct aloop__node waiters; /* Of struct aloop__ready, in order. */
+    aloop *loop;                /* NULL: a constant that misuse gives. */
+    const struct aloop__future_ops *ops;
+    ssize_t status;    /* ALOOP_PENDING until it settles. */
+    uint32_t refs;     /* The users' and waiters'; not the operation's. */
+    uint32_t waiting;  /* How many of them only wait. */
+    bool cancelling;   /* ops->cancel was called. */
+    bool detached;     /* Dropping the last reference does not cancel. */
+    bool seen;         /* Somebody looked at the status, or will. */
+};
+
+/* A pending one with one reference, the rest zeroed; NULL without memory. */
+void *aloop__future_new(aloop *loop, const struct aloop__future_ops *ops);
+
+/* Settles it: waiters go to the ready queue.  Frees it if nobody holds it. */
+void aloop__future_settle(aloop_future *future, ssize_t status);
+
+/* A future that has failed; without a loop, or memory, still one. */
+aloop_future *aloop__future_failed(aloop *loop, int error);
+
+static inline bool aloop__future_pending(const aloop_future *future)
+{
+    return future->status == ALOOP_PENDING;
+}
+
+/* Runs `ready` in the next turn after `future` has settled.  The waiter's
+ * reference, which it keeps, is counted as waiting. */
+void aloop__future_wait(aloop_future *future, struct aloop__ready *ready);
+/* Takes that back; the waiter still has its reference. */
+void aloop__future_unwait(aloop_future *future, struct aloop__ready *ready);
+/* What a waiter takes from a settled future, reference included. */
+ssize_t aloop__future_take(aloop_future *future);
+
+/* Cancels everything that is pending and was not asked yet. */
+void aloop__futures_cancel_all(aloop *loop);
+
+#endif

@@ -1,0 +1,72 @@
+/* The life cycle that all handles share; see struct aloop__handle. */
+
+#include "loop/loop.h"
+
+static bool counts(const struct aloop__handle *handle)
+{
+    return handle->active && handle->referenced;
+}
+
+void *aloop__handle_new(aloop *loop, const struct aloop__handle_ops *ops)
+{
+    struct aloop__handle *handle;
+
+    aloop__check_thread(loop);
+    handle = aloop__slab_get(&loop->slab, ops->size);
+    if (handle == NULL)
+        return NULL;
+    list_init(&handle->node);
+    list_push(&loop->handles, &handle->node);
+    handle->loop = loop;
+    handle->ops = ops;
+    handle->referenced = true;
+    return handle;
+}
+
+void aloop__handle_set_active(struct aloop__handle *handle, bool active)
+{
+    handle->loop->live -= counts(handle);
+    handle->active = active;
+    handle->loop->live += counts(handle);
+}
+
+void aloop__handle_set_referenced(struct aloop__handle *handle,
+                                  bool referenced)
+{
+    handle->loop->live -= counts(handle);
+    handle->referenced = referenced;
+    handle->loop->live += counts(handle);
+}
+
+void aloop__handle_closed(struct aloop__handle *handle)
+{
+    aloop__handle_set_active(handle, false);
+    handle->closed = true;
+    list_remove(&handle->node);
+    list_push(&handle->loop->closed, &handle->node);
+    if (handle->loop->embedded)
+        aloop__touch(handle->loop);
+}
+
+void aloop__handles_free_closed(aloop *loop)
+{
+    struct aloop__node *node;
+
+    while ((node = list_pop(&loop->closed)) != NULL) {
+        struct aloop__handle *handle =
+            CONTAINER_OF(node, struct aloop__handle, node);
+
+        aloop__slab_put(&loop->slab, handle, handle->ops->size);
+    }
+}
+
+void aloop__handles_close_all(aloop *loop)
+{
+    /* A close moves its handle out of the list, and may close others. */
+    while (!list_empty(&loop->handles)) {
+        struct aloop__handle *handle =
+            CONTAINER_OF(loop->handles.next, struct aloop__handle, node);
+
+        handle->ops->close(handle);
+    }
+}

@@ -1,0 +1,137 @@
+/* Descriptors under watch.
+ *
+ * The reactor's events name a descriptor and a generation, never an object:
+ * loop->ios says whose the descriptor is now, and the generation whether the
+ * event was meant for it.  An event that fits nobody is left over from this
+ * batch (its owner was closed by a callback before it) or, if nothing was
+ * closed, belongs to a descriptor that was closed behind the loop's back while
+ * a duplicate lives on: the kernel cannot remove that one, so the whole set is
+ * made anew, or it would be reported for ever. */
+
+#include "loop/loop.h"
+
+#include <string.h>
+
+#include "os/reactor.h"
+
+static int make_room(aloop *loop, size_t fd)
+{
+    size_t count = loop->io_count == 0 ? 64 : loop->io_count;
+    struct aloop__io **ios;
+
+    if (fd < loop->io_count)
+        return 0;
+    while (count <= fd)
+        count *= 2;
+    ios = aloop__alloc_resize(&loop->alloc, loop->ios,
+                              loop->io_count * sizeof(struct aloop__io *),
+                              count * sizeof(struct aloop__io *));
+    if (ios == NULL)
+        return ALOOP_ENOMEM;
+    memset(ios + loop->io_count, 0,
+           (count - loop->io_count) * sizeof(struct aloop__io *));
+    loop->ios = ios;
+    loop->io_count = count;
+    return 0;
+}
+
+/* Somebody closed the old owner's descriptor behind its back, for the number
+ * has come back as another one: the old owner must hear of it, and must not
+ * close it again. */
+static void evict(aloop *loop, struct aloop__io *io)
+{
+    aloop__reactor_set(loop->reactor, io->fd, io->generation, io->armed, 0);
+    loop->ios[io->fd] = NULL;
+    loop->io_closed = true;
+    io->armed = 0;
+    io->fd = -1;
+    io->on_ready(io, REACTOR_ERROR);
+}
+
+int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
+                   void (*on_ready)(struct aloop__io *io, unsigned bits))
+{
+    int error = make_room(loop, (size_t) fd);
+
+    if (error < 0)
+        return error;
+    if (loop->ios[fd] != NULL)
+        evict(loop, loop->ios[fd]);
+    io->fd = fd;
+    io->generation = ++loop->generation;
+    io->armed = 0;
+    io->on_ready = on_ready;
+    loop->ios[fd] = io;
+    return 0;
+}
+
+int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits)
+{
+    int error;
+
+    if (io->armed == bits)
+        return 0;
+    if (io->fd < 0)
+        return ALOOP_EBADF;
+    error = aloop__reactor_set(loop->reactor, io->fd, io->generation,
+                               io->armed, bits);
+    if (error == 0)
+        io->armed = bits;
+    return error;
+}
+
+int aloop__io_close(aloop *loop, struct aloop__io *io)
+{
+    int fd = io->fd;
+
+    if (fd < 0)
+        return -1;
+    aloop__io_arm(loop, io, 0); /* What it fails with is gone already. */
+    loop->ios[fd] = NULL;
+    loop->io_closed = true;
+    io->fd = -1;
+    io->armed = 0;
+    return fd;
+}
+
+static struct aloop__io *owner(aloop *loop, const struct aloop__event *event)
+{
+    struct aloop__io *io = NULL;
+
+    if (event->fd >= 0 && (size_t) event->fd < loop->io_count)
+        io = loop->ios[event->fd];
+    return io != NULL && io->generation == event->generation ? io : NULL;
+}
+
+void aloop__io_dispatch(aloop *loop, const struct aloop__event *event)
+{
+    struct aloop__io *io = owner(loop, event);
+
+    if (io == NULL) {
+        if (!loop->io_closed)
+            aloop__io_renew(loop);
+    } else if (io->armed == 0) {
+        return; /* Disarmed by a callback of this batch. */
+    } else {
+        io->on_ready(io, event->bits);
+    }
+}
+
+int aloop__io_renew(aloop *loop)
+{
+    int error = aloop__reactor_renew(loop->reactor);
+
+    for (size_t fd = 0; error == 0 && fd < loop->io_count; fd++) {
+        struct aloop__io *io = loop->ios[fd];
+
+        if (io == NULL || io->armed == 0)
+            continue;
+        error = aloop__reactor_set(loop->reactor, io->fd, io->generation, 0,
+                                   io->armed);
+        if (error == ALOOP_EBADF) { /* This was the one. */
+            evict(loop, io);
+            error = 0;
+        }
+    }
+    return error;
+}

@@ -1,0 +1,272 @@
+/* Making and freeing a loop, and the small questions one can ask it. */
+
+#include "loop/loop.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "loop/buffers.h"
+#include "loop/future.h"
+#include "loop/pool.h"
+#include "os/reactor.h"
+#include "os/sys.h"
+
+enum { RESOLVER_THREADS = 4, FREE_TURNS_MAX = 10000 };
+
+static int64_t system_clock(void *context)
+{
+    (void) context;
+    return sys_clock_ns();
+}
+
+static void complain(aloop *loop, int error, const char *what, void *arg)
+{
+    char line[256];
+    int length = snprintf(line, sizeof line, "aloop: %s failed: %s\n", what,
+                          aloop_strerror(error));
+
+    (void) loop;
+    (void) arg;
+    if (length >= (int) sizeof line) {
+        length = (int) sizeof line - 1;
+        line[length - 1] = '\n';
+    }
+    sys_complain(line, (size_t) length);
+}
+
+/* What the caller gave, on top of the defaults; false if it makes no sense. */
+static bool take_options(aloop_options *options, const aloop_options *given)
+{
+    memset(options, 0, sizeof *options);
+    if (given != NULL) {
+        if (given->size < sizeof given->size || given->size > sizeof *options)
+            return false;
+        memcpy(options, given, given->size);
+    }
+    if (options->resize == NULL) {
+        options->resize = aloop__alloc_default.resize;
+        options->resize_context = NULL;
+    }
+    if (options->clock_ns == NULL)
+        options->clock_ns = system_clock;
+    if (options->on_unhandled == NULL)
+        options->on_unhandled = complain;
+    if (options->resolver_threads == 0)
+        options->resolver_threads = RESOLVER_THREADS;
+    return true;
+}
+
+static void init_lists(aloop *loop)
+{
+    list_init(&loop->ready);
+    list_init(&loop->batch);
+    list_init(&loop->flushing);
+    list_init(&loop->handles);
+    list_init(&loop->closed);
+    list_init(&loop->pending);
+    list_init(&loop->signals);
+}
+
+static void release(aloop *loop)
+{
+    struct aloop__alloc alloc = loop->alloc;
+
+    aloop__wake_close(loop);
+    if (loop->reactor != NULL)
+        aloop__reactor_close(loop->reactor);
+    aloop__timers_close(&loop->timers);
+    aloop__buffers_close(loop);
+    aloop__slab_close(&loop->slab);
+    aloop__alloc_free(&alloc, loop->receive_buffer, RECEIVE_SIZE);
+    aloop__alloc_free(&alloc, loop->ios,
+                      loop->io_count * sizeof(struct aloop__io *));
+    aloop__alloc_free(&alloc, loop, sizeof *loop);
+}
+
+aloop *aloop_new(const aloop_options *given)
+{
+    aloop_options options;
+    struct aloop__alloc alloc;
+    aloop *loop;
+    int error;
+
+    if (!take_options(&options, given))
+        return NULL;
+    alloc.resize = options.resize;
+    alloc.context = options.resize_context;
+    loop = aloop__alloc_zero(&alloc, sizeof *loop);
+    if (loop == NULL)
+        return NULL;
+    loop->alloc = alloc;
+    loop->options = options;
+    loop->floor_ns = INT64_MIN;
+    loop->thread = sys_thread_self();
+    loop->wake_fds[0] = loop->wake_fds[1] = -1;
+    loop->wake_io.fd = -1;
+    init_lists(loop);
+    aloop__slab_open(&loop->slab, &loop->alloc);
+    aloop__timers_open(&loop->timers, &loop->alloc);
+    error = aloop__reactor_open(&loop->alloc, &loop->reactor);
+    if (error == 0)
+        error = aloop__wake_open(loop);
+    if (error == 0)
+        return loop;
+    release(loop);
+    return NULL;
+}
+
+/* Cancels all there is until nothing is pending any more.  Operations end at
+ * once; tasks run, and may start new ones, which are cancelled in turn. */
+static void wind_up(aloop *loop)
+{
+    int turns = 0;
+
+    loop->dying = true;
+    do {
+        aloop__futures_cancel_all(loop);
+        aloop__turn(loop, 0, false);
+    } while ((!list_empty(&loop->pending) || !list_empty(&loop->ready)) &&
+             ++turns < FREE_TURNS_MAX);
+}
+
+int aloop_free(aloop *loop)
+{
+    if (loop == NULL)
+        return 0;
+    aloop__check_thread(loop);
+    if (loop->running)
+        return ALOOP_EBUSY;
+    wind_up(loop);
+    aloop__handles_close_all(loop);
+    aloop__handles_free_closed(loop);
+    if (loop->resolver != NULL)
+        aloop__pool_close(loop->resolver);
+    if (loop->fini_tasks != NULL)
+        loop->fini_tasks(loop);
+    release(loop);
+    return 0;
+}
+
+int64_t aloop__now(aloop *loop)
+{
+    int64_t now_ns = loop->options.clock_ns(loop->options.clock_context);
+
+    if (now_ns > loop->floor_ns)
+        loop->floor_ns = now_ns;
+    return loop->floor_ns;
+}
+
+int64_t aloop__after(int64_t now_ns, int64_t delay_ns)
+{
+    if (delay_ns <= 0)
+        return now_ns;
+    return now_ns > INT64_MAX - delay_ns ? INT64_MAX : now_ns + delay_ns;
+}
+
+int64_t aloop_now(aloop *loop)
+{
+    return loop == NULL ? 0 : aloop__now(loop);
+}
+
+void aloop__check_thread(const aloop *loop)
+{
+    assert(loop->thread == sys_thread_self());
+    (void) loop;
+}
+
+bool aloop_alive(aloop *loop)
+{
+    return loop != NULL &&
+           (loop->live > 0 || loop->lingering > 0 || aloop__has_work(loop));
+}
+
+void aloop_stop(aloop *loop)
+{
+    if (loop != NULL)
+        loop->stopping = true;
+}
+
+void aloop_hold(aloop *loop)
+{
+    if (loop == NULL)
+        return;
+    loop->holds++;
+    loop->live++;
+}
+
+void aloop_release(aloop *loop)
+{
+    if (loop == NULL || loop->holds == 0)
+        return;
+    loop->holds--;
+    loop->live--;
+}
+
+void aloop__unhandled(aloop *loop, int error, const char *what)
+{
+    loop->options.on_unhandled(loop, error, what,
+                               loop->options.on_unhandled_arg);
+}
+
+char *aloop__receive_buffer(aloop *loop)
+{
+    if (loop->receive_buffer == NULL)
+        loop->receive_buffer = aloop__alloc_new(&loop->alloc, RECEIVE_SIZE);
+    return loop->receive_buffer;
+}
+
+/* How long until a turn has something to do: 0 now, < 0 not by itself. */
+static int64_t due_in(aloop *loop)
+{
+    int64_t when_ns, now_ns;
+
+    if (aloop__has_work(loop) || !list_empty(&loop->closed))
+        return 0;
+    when_ns = aloop__timers_next(&loop->timers);
+    if (when_ns == INT64_MAX)
+        return -1;
+    now_ns = aloop__now(loop);
+    return when_ns > now_ns ? when_ns - now_ns : 0;
+}
+
+void aloop__touch(aloop *loop)
+{
+    if (!loop->running)
+        aloop__reactor_alarm(loop->reactor, due_in(loop));
+}
+
+int aloop_fd(aloop *loop)
+{
+    int fd;
+
+    if (loop == NULL)
+        return ALOOP_EINVAL;
+    fd = aloop__reactor_fd(loop->reactor);
+    if (fd >= 0 && !loop->embedded) {
+        loop->embedded = true;
+        aloop__touch(loop);
+    }
+    return fd;
+}
+
+int aloop_after_fork(aloop *loop)
+{
+    int error;
+
+    if (loop == NULL)
+        return ALOOP_EINVAL;
+    loop->thread = sys_thread_self();
+    if (loop->resolver != NULL) {
+        aloop__pool_abandon(loop->resolver);
+        loop->resolver = NULL;
+    }
+    error = aloop__wake_renew(loop);
+    if (error == 0)
+        error = aloop__io_renew(loop);
+    return error;
+}
+
+const char *aloop_reactor(void)
+{
+    return aloop__reactor_name;
+}

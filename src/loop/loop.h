@@ -1,0 +1,193 @@
+/* The loop's inside: what every other part hangs on to. */
+
+#ifndef ALOOP_LOOP_LOOP_H
+#define ALOOP_LOOP_LOOP_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "aloop/base.h"
+#include "aloop/error.h"
+#include "aloop/loop.h"
+#include "base/alloc.h"
+#include "base/list.h"
+#include "base/slab.h"
+#include "loop/timed.h"
+
+/* Something to be called in the next turn.  In at most one list at a time: the
+ * ready queue, the batch of this turn, or the waiters of a future. */
+struct aloop__ready {
+    struct aloop__node node;
+    void (*run)(struct aloop__ready *ready);
+};
+
+/* What a handle is to the loop; each kind embeds one.
+ *
+ *          activate          close                 the turn ends
+ *     IDLE <-------> ACTIVE -------> CLOSED (in loop->closed) ----> freed
+ *       +------------------------------^                              */
+struct aloop__handle {
+    struct aloop__node node; /* In loop->handles, or in loop->closed. */
+    aloop *loop;
+    const struct aloop__handle_ops *ops;
+    bool active;     /* Counted in loop->live if also referenced. */
+    bool referenced; /* True at first. */
+    bool closed;
+};
+
+/* What differs between kinds of handle. */
+struct aloop__handle_ops {
+    size_t size;                                /* Of the whole object. */
+    void (*close)(struct aloop__handle *handle); /* As the user's close. */
+};
+
+/* A descriptor that the loop watches; see io.c. */
+struct aloop__io {
+    int fd;              /* -1: not open. */
+    uint32_t generation; /* Differs from any earlier use of the same fd. */
+    unsigned armed;      /* REACTOR_* that the reactor watches now. */
+    void (*on_ready)(struct aloop__io *io, unsigned bits);
+};
+
+/* A call from another thread. */
+struct aloop__post {
+    struct aloop__post *next;
+    aloop_fn fn;
+    void *arg;
+};
+
+enum { BUFFER_CLASSES = 2 };
+
+struct aloop__reactor;
+struct aloop__stacks;
+struct aloop__context;
+struct aloop__task;
+struct aloop__pool;
+
+struct aloop {
+    struct aloop__alloc alloc;
+    aloop_options options; /* With every default filled in. */
+    struct aloop__slab slab;
+    struct aloop__reactor *reactor;
+
+    /* Work: see turn.c for the order. */
+    struct aloop__node ready;    /* For the next turn. */
+    struct aloop__node batch;    /* What this turn still has to run. */
+    struct aloop__node flushing; /* Streams with bytes to send, of struct
+                                  * aloop__ready as well. */
+    struct aloop__timers timers;
+    size_t live;                 /* What keeps aloop_run() going. */
+    size_t holds;                /* aloop_hold(), part of live. */
+    size_t lingering;            /* Closed streams that still send. */
+    bool running;                /* Inside a turn. */
+    bool stopping;
+    bool dying;                  /* Inside aloop_free(). */
+    bool embedded;               /* aloop_fd() was asked for. */
+    unsigned skipped;            /* Turns since the reactor was asked. */
+    int64_t waited_ns;           /* When the reactor was last asked. */
+    int64_t floor_ns;            /* The clock never goes below. */
+    uintptr_t thread;            /* The one that runs it, for checks. */
+
+    /* Everything that exists. */
+    struct aloop__node handles;
+    struct aloop__node closed;  /* Handles to be freed at the turn's end. */
+    struct aloop__node pending; /* Futures that have not settled. */
+
+    /* Descriptors, by number. */
+    struct aloop__io **ios;
+    size_t io_count;
+    uint32_t generation;   /* The last one given out. */
+    bool io_closed;        /* Since the reactor was last asked. */
+    char *receive_buffer;  /* RECEIVE_SIZE bytes, made when first needed. */
+    struct {
+        struct aloop__free_buffer *first;
+        unsigned count;
+    } buffers[BUFFER_CLASSES]; /* Unused ones; see buffers.c. */
+
+    /* Other threads and signal handlers. */
+    int wake_fds[2];
+    struct aloop__io wake_io;
+    atomic_bool waking;                   /* A wake-up is on its way. */
+    _Atomic(struct aloop__post *) posts;  /* Last in, first out. */
+    atomic_bool signalled;                /* A signal handler left something. */
+    void (*on_signalled)(aloop *loop);
+    struct aloop__node signals;           /* Signal watches of this loop. */
+
+    struct aloop__pool *resolver; /* NULL until first needed. */
+
+    /* Tasks; task.c. */
+    struct aloop__stacks *stacks; /* NULL until first needed. */
+    struct aloop__task *current;  /* The task that runs, or NULL. */
+    struct aloop__context *context; /* Of the loop itself; task.c makes it. */
+    void (*fini_tasks)(aloop *loop);
+};
+
+enum { RECEIVE_SIZE = 64 * 1024, EVENTS_MAX = 256 };
+
+/* loop.c */
+
+/* The clock, never going back. */
+int64_t aloop__now(aloop *loop);
+/* now + delay_ns, saturating at the end of time; a negative delay is none. */
+int64_t aloop__after(int64_t now_ns, int64_t delay_ns);
+/* What the loop has to do has changed while a host may be waiting. */
+void aloop__touch(aloop *loop);
+/* Reports an error that nobody looked at. */
+void aloop__unhandled(aloop *loop, int error, const char *what);
+/* The loop whose turn runs on this thread, or NULL. */
+aloop *aloop__running(void);
+/* Whether the caller may touch the loop; checked in debug builds. */
+void aloop__check_thread(const aloop *loop);
+
+static inline void aloop__ready_push(aloop *loop, struct aloop__ready *ready)
+{
+    list_push(&loop->ready, &ready->node);
+    if (loop->embedded)
+        aloop__touch(loop);
+}
+
+/* turn.c */
+
+/* One turn, with a wait of at most max_wait_ns (< 0: for ever).  `lazy` allows
+ * it to leave the reactor alone while there is other work, for a while. */
+int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy);
+bool aloop__has_work(aloop *loop); /* Something for the next turn, now. */
+
+/* handle.c */
+
+/* A zeroed handle of ops->size bytes, referenced, idle; or NULL. */
+void *aloop__handle_new(aloop *loop, const struct aloop__handle_ops *ops);
+void aloop__handle_set_active(struct aloop__handle *handle, bool active);
+void aloop__handle_set_referenced(struct aloop__handle *handle,
+                                  bool referenced);
+/* Idle, out of loop->handles, freed when the turn ends. */
+void aloop__handle_closed(struct aloop__handle *handle);
+void aloop__handles_free_closed(aloop *loop);
+void aloop__handles_close_all(aloop *loop);
+
+/* io.c */
+
+/* Takes `fd` under watch, of nothing yet.  ALOOP_ENOMEM. */
+int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
+                   void (*on_ready)(struct aloop__io *io, unsigned bits));
+/* Watches exactly `bits` (REACTOR_READ | REACTOR_WRITE). */
+int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits);
+/* Stops watching; returns the descriptor, still open, or -1. */
+int aloop__io_close(aloop *loop, struct aloop__io *io);
+/* Calls back for what the reactor reported. */
+struct aloop__event;
+void aloop__io_dispatch(aloop *loop, const struct aloop__event *event);
+/* After fork, or when the reactor reports what cannot be removed. */
+int aloop__io_renew(aloop *loop);
+
+/* post.c */
+
+int aloop__wake_open(aloop *loop);
+void aloop__wake_close(aloop *loop); /* Queued posts are dropped. */
+int aloop__wake_renew(aloop *loop);  /* After fork: a channel of its own. */
+
+/* A buffer of RECEIVE_SIZE bytes that whoever is being dispatched may use;
+ * NULL when there is no memory. */
+char *aloop__receive_buffer(aloop *loop);
+
+#endif

@@ -1,0 +1,43 @@
+/* Continuations: a callback once a future has settled. */
+
+#include "loop/future.h"
+
+struct then {
+    struct aloop__ready ready;
+    aloop_future *future; /* Holds a reference. */
+    aloop_future_cb callback;
+    void *arg;
+};
+
+static void run(struct aloop__ready *ready)
+{
+    struct then *then = CONTAINER_OF(ready, struct then, ready);
+    aloop_future *future = then->future;
+    aloop_future_cb callback = then->callback;
+    void *arg = then->arg;
+
+    aloop__slab_put(&future->loop->slab, then, sizeof *then);
+    callback(future, future->status, arg);
+    aloop_future_unref(future);
+}
+
+int aloop_then(aloop_future *future, aloop_future_cb callback, void *arg)
+{
+    struct then *then;
+
+    if (future == NULL || future->loop == NULL)
+        return (int) aloop_future_status(future);
+    then = callback == NULL ? NULL : aloop__slab_get(&future->loop->slab,
+                                                     sizeof *then);
+    if (then == NULL) {
+        aloop_future_unref(future);
+        return callback == NULL ? ALOOP_EINVAL : ALOOP_ENOMEM;
+    }
+    list_init(&then->ready.node);
+    then->ready.run = run;
+    then->future = future;
+    then->callback = callback;
+    then->arg = arg;
+    aloop__future_wait(future, &then->ready);
+    return 0;
+}

@@ -1,0 +1,196 @@
+/* The queue of deadlines: a heap with four children to a node.
+ *
+ * The heap's entries carry a copy of the deadline, so that sifting touches the
+ * heap alone.  Moving a deadline later only writes it into the timed object;
+ * its entry is then out of date (its order differs), stands too early, and is
+ * put right when it comes to the top.  So pushing an idle time-out on with
+ * every message costs two writes.
+ *
+ * A started object is in exactly one place: in the heap, or, once due, in
+ * timers->due, which one call of aloop__timers_run drains. */
+
+#include "loop/timed.h"
+
+#include "aloop/error.h"
+
+enum { ARITY = 4, ROOM_MIN = 64 };
+
+struct aloop__entry {
+    int64_t when_ns;
+    struct aloop__timed *timed;
+};
+
+void aloop__timers_open(struct aloop__timers *timers,
+                        const struct aloop__alloc *alloc)
+{
+    *timers = (struct aloop__timers){.alloc = alloc};
+    list_init(&timers->due);
+}
+
+void aloop__timers_close(struct aloop__timers *timers)
+{
+    aloop__alloc_free(timers->alloc, timers->heap,
+                      timers->room * sizeof *timers->heap);
+    timers->heap = NULL;
+}
+
+void aloop__timed_init(struct aloop__timed *timed,
+                       void (*fire)(struct aloop__timed *timed))
+{
+    *timed = (struct aloop__timed){.fire = fire};
+    list_init(&timed->due);
+}
+
+static bool before(const struct aloop__entry *a, const struct aloop__entry *b)
+{
+    if (a->when_ns != b->when_ns)
+        return a->when_ns < b->when_ns;
+    return a->timed->entry_order < b->timed->entry_order;
+}
+
+static void put(struct aloop__timers *timers, size_t i,
+                struct aloop__entry entry)
+{
+    timers->heap[i] = entry;
+    entry.timed->place = i + 1;
+}
+
+static void sift_up(struct aloop__timers *timers, size_t i,
+                    struct aloop__entry entry)
+{
+    while (i > 0) {
+        size_t parent = (i - 1) / ARITY;
+
+        if (!before(&entry, &timers->heap[parent]))
+            break;
+        put(timers, i, timers->heap[parent]);
+        i = parent;
+    }
+    put(timers, i, entry);
+}
+
+static size_t least_child(const struct aloop__timers *timers, size_t i)
+{
+    size_t first = i * ARITY + 1;
+    size_t end = first + ARITY < timers->count ? first + ARITY : timers->count;
+    size_t least = first;
+
+    for (size_t child = first + 1; child < end; child++)
+        if (before(&timers->heap[child], &timers->heap[least]))
+            least = child;
+    return least;
+}
+
+static void sift_down(struct aloop__timers *timers, size_t i,
+                      struct aloop__entry entry)
+{
+    while (i * ARITY + 1 < timers->count) {
+        size_t child = least_child(timers, i);
+
+        if (!before(&timers->heap[child], &entry))
+            break;
+        put(timers, i, timers->heap[child]);
+        i = child;
+    }
+    put(timers, i, entry);
+}
+
+static int grow(struct aloop__timers *timers)
+{
+    size_t room = timers->room == 0 ? ROOM_MIN : timers->room * 2;
+    struct aloop__entry *heap = aloop__alloc_resize(
+        timers->alloc, timers->heap, timers->room * sizeof *heap,
+        room * sizeof *heap);
+
+    if (heap == NULL)
+        return ALOOP_ENOMEM;
+    timers->heap = heap;
+    timers->room = room;
+    return 0;
+}
+
+static void remove_entry(struct aloop__timers *timers, size_t i)
+{
+    struct aloop__entry last = timers->heap[--timers->count];
+
+    timers->heap[i].timed->place = 0;
+    if (i == timers->count)
+        return;
+    if (i > 0 && before(&last, &timers->heap[(i - 1) / ARITY]))
+        sift_up(timers, i, last);
+    else
+        sift_down(timers, i, last);
+}
+
+int aloop__timed_start(struct aloop__timers *timers,
+                       struct aloop__timed *timed, int64_t when_ns)
+{
+    struct aloop__entry entry = {when_ns, timed};
+    size_t place = timed->place;
+
+    if (place == 0 && timers->count == timers->room && grow(timers) < 0)
+        return ALOOP_ENOMEM;
+    list_remove(&timed->due);
+    timed->when_ns = when_ns;
+    timed->order = ++timers->order;
+    if (place > 0 && when_ns >= timers->heap[place - 1].when_ns)
+        return 0; /* Later: the entry is put right when it surfaces. */
+    timed->entry_order = timed->order;
+    sift_up(timers, place > 0 ? place - 1 : timers->count++, entry);
+    return 0;
+}
+
+void aloop__timed_stop(struct aloop__timers *timers,
+                       struct aloop__timed *timed)
+{
+    list_remove(&timed->due);
+    if (timed->place > 0)
+        remove_entry(timers, timed->place - 1);
+}
+
+bool aloop__timed_active(const struct aloop__timed *timed)
+{
+    return timed->place > 0 || !list_empty(&timed->due);
+}
+
+/* Brings the entry that is really first to the top. */
+static void settle_top(struct aloop__timers *timers)
+{
+    while (timers->count > 0) {
+        struct aloop__timed *timed = timers->heap[0].timed;
+        struct aloop__entry entry = {timed->when_ns, timed};
+
+        if (timed->entry_order == timed->order)
+            return;
+        timed->entry_order = timed->order;
+        sift_down(timers, 0, entry);
+    }
+}
+
+int64_t aloop__timers_next(struct aloop__timers *timers)
+{
+    settle_top(timers);
+    return timers->count == 0 ? INT64_MAX : timers->heap[0].when_ns;
+}
+
+/* Two passes, because firing runs the user's code, which may start, stop or
+ * close anything.  The first settles who is due; the second only ever takes
+ * the head of a list that stopping keeps true.  What is started meanwhile goes
+ * to the heap, so no callback can keep this from ending. */
+void aloop__timers_run(struct aloop__timers *timers, int64_t now_ns)
+{
+    struct aloop__node *node;
+
+    while (timers->count > 0 && aloop__timers_next(timers) <= now_ns) {
+        struct aloop__timed *timed = timers->heap[0].timed;
+
+        remove_entry(timers, 0);
+        list_push(&timers->due, &timed->due);
+    }
+    while ((node = list_pop(&timers->due)) != NULL) {
+        struct aloop__timed *timed =
+            CONTAINER_OF(node, struct aloop__timed, due);
+
+        timed->fire(timed); /* May free it. */
+    }
+}

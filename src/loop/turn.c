@@ -1,0 +1,182 @@
+/* One turn of the loop.
+ *
+ * The order, each phase a function below:
+ *
+ *   1. take_batch   what was queued before the turn began is this turn's
+ *   2. run_timers   deadlines that have passed, earliest first
+ *   3. run_batch    this turn's work, first in, first out
+ *   4. flush        streams that were written to send
+ *   5. wait         until something is ready, a deadline, or a wake-up
+ *   6. dispatch     what became ready; each stream that its own callback wrote
+ *                   to sends as that callback returns
+ *   7. flush        streams that other callbacks wrote to
+ *   8. free         handles that were closed
+ *
+ * Work queued by any of them runs in the next turn, so that no chain of
+ * callbacks can keep a turn from reaching the wait. */
+
+#include "loop/loop.h"
+
+#include "aloop/task.h"
+
+#include "os/reactor.h"
+#include "os/sys.h"
+
+/* How long a busy loop may leave the reactor alone: asking it costs a system
+ * call, which a batch of short callbacks would spend most of its time in. */
+enum { SKIPS_MAX = 32 };
+static const int64_t skip_ns = 20000;
+
+static _Thread_local aloop *running;
+
+aloop *aloop__running(void)
+{
+    return running;
+}
+
+bool aloop__has_work(aloop *loop)
+{
+    return !list_empty(&loop->ready) || !list_empty(&loop->flushing) ||
+           atomic_load_explicit(&loop->posts, memory_order_relaxed) != NULL;
+}
+
+static void take_batch(aloop *loop)
+{
+    list_append(&loop->batch, &loop->ready);
+}
+
+static void run_timers(aloop *loop)
+{
+    if (loop->timers.count > 0)
+        aloop__timers_run(&loop->timers, aloop__now(loop));
+}
+
+static void run_all(struct aloop__node *list)
+{
+    struct aloop__node *node;
+
+    while ((node = list_pop(list)) != NULL) {
+        struct aloop__ready *ready =
+            CONTAINER_OF(node, struct aloop__ready, node);
+
+        ready->run(ready);
+    }
+}
+
+static void run_batch(aloop *loop)
+{
+    run_all(&loop->batch);
+}
+
+/* Sending may call back and so lead to more of it: one round only. */
+static void flush(aloop *loop)
+{
+    struct aloop__node list;
+
+    list_init(&list);
+    list_append(&list, &loop->flushing);
+    run_all(&list);
+}
+
+/* How long the wait may last. */
+static int64_t time_left(aloop *loop, int64_t max_wait_ns)
+{
+    int64_t when_ns, left_ns;
+
+    if (max_wait_ns == 0 || loop->stopping || !list_empty(&loop->ready) ||
+        !list_empty(&loop->flushing) ||
+        (loop->live == 0 && loop->lingering == 0))
+        return 0;
+    when_ns = aloop__timers_next(&loop->timers);
+    if (when_ns == INT64_MAX)
+        return max_wait_ns;
+    left_ns = when_ns - aloop__now(loop);
+    if (left_ns <= 0)
+        return 0;
+    return max_wait_ns < 0 || left_ns < max_wait_ns ? left_ns : max_wait_ns;
+}
+
+/* Whether to leave the reactor alone in this turn. */
+static bool may_skip(aloop *loop)
+{
+    if (list_empty(&loop->ready) || loop->stopping ||
+        ++loop->skipped > SKIPS_MAX)
+        return false;
+    return aloop__now(loop) - loop->waited_ns < skip_ns;
+}
+
+static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool lazy)
+{
+    struct aloop__event events[EVENTS_MAX];
+    int count;
+
+    if (lazy && may_skip(loop))
+        return 0;
+    loop->io_closed = false;
+    count = aloop__reactor_wait(loop->reactor, time_left(loop, max_wait_ns),
+                                events, EVENTS_MAX);
+    if (lazy) {
+        loop->skipped = 0;
+        loop->waited_ns = loop->floor_ns;
+    }
+    for (int i = 0; i < count; i++)
+        aloop__io_dispatch(loop, &events[i]);
+    return count < 0 ? count : 0;
+}
+
+int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy)
+{
+    aloop *outer = running;
+    int error;
+
+    loop->running = true;
+    running = loop;
+    take_batch(loop);
+    run_timers(loop);
+    run_batch(loop);
+    flush(loop);
+    error = wait_and_dispatch(loop, max_wait_ns, lazy);
+    flush(loop);
+    aloop__handles_free_closed(loop);
+    running = outer;
+    loop->running = false;
+    if (loop->embedded)
+        aloop__touch(loop);
+    return error;
+}
+
+int aloop_step(aloop *loop, int64_t max_wait_ns)
+{
+    int error;
+
+    if (loop == NULL)
+        return ALOOP_EINVAL;
+    if (loop->running)
+        return ALOOP_EBUSY;
+    aloop__check_thread(loop);
+    error = aloop__turn(loop, max_wait_ns, false);
+    return error < 0 ? error : aloop_alive(loop);
+}
+
+int aloop_run(aloop *loop)
+{
+    int error = 0;
+
+    if (loop == NULL)
+        return ALOOP_EINVAL;
+    if (loop->running)
+        return ALOOP_EBUSY;
+    aloop__check_thread(loop);
+    while (error == 0 && !loop->stopping && aloop_alive(loop))
+        error = aloop__turn(loop, -1, true);
+    if (error < 0)
+        return error;
+    error = loop->stopping;
+    loop->stopping = false;
+    return error;
+}
+
+aloop *aloop_current(void)
+{
+    return running;
+}
