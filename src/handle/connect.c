@@ -1,0 +1,265 @@
+/* Connecting by TCP: a look-up, then a race of attempts (RFC 8305).
+ *
+ * The addresses are tried in the resolver's order with the families taking
+ * turns.  A new attempt starts 250 ms after the last one, or as soon as one
+ * has failed; the first to succeed ends the others. */
+
+#include <string.h>
+
+#include "aloop/tcp.h"
+#include "handle/resolve.h"
+#include "handle/stream.h"
+#include "os/reactor.h"
+
+static const int64_t attempt_delay_ns = ALOOP_MS(250); /* RFC 8305, 5. */
+
+struct connect {
+    aloop_future future;
+    aloop_stream **ret_stream;
+    struct aloop__resolve *resolve; /* While the look-up is under way. */
+    struct sys_address *addresses;  /* Ours. */
+    size_t count;
+    size_t next;                 /* The first that was not tried. */
+    struct aloop__node attempts; /* Under way. */
+    struct aloop__timed timed;   /* Until the next attempt starts. */
+    int last_error;
+};
+
+struct attempt {
+    struct aloop__node node;
+    struct aloop__io io;
+    struct connect *connect;
+};
+
+static void free_attempt(struct attempt *attempt)
+{
+    aloop *loop = attempt->connect->future.loop;
+    int fd = aloop__io_close(loop, &attempt->io);
+
+    if (fd >= 0)
+        sys_close(fd);
+    list_remove(&attempt->node);
+    aloop__slab_put(&loop->slab, attempt, sizeof *attempt);
+}
+
+static void stop(struct connect *connect)
+{
+    aloop__timed_stop(&connect->future.loop->timers, &connect->timed);
+    if (connect->resolve != NULL)
+        aloop__resolve_cancel(connect->resolve);
+    connect->resolve = NULL;
+    while (!list_empty(&connect->attempts))
+        free_attempt(
+            CONTAINER_OF(connect->attempts.next, struct attempt, node));
+}
+
+static void connect_cancel(aloop_future *future)
+{
+    stop(CONTAINER_OF(future, struct connect, future));
+    aloop__future_settle(future, ALOOP_ECANCELED);
+}
+
+static void connect_fini(aloop_future *future)
+{
+    struct connect *connect = CONTAINER_OF(future, struct connect, future);
+
+    aloop__alloc_free(&future->loop->alloc, connect->addresses,
+                      connect->count * sizeof *connect->addresses);
+}
+
+static const struct aloop__future_ops connect_ops = {
+    .name = "connect",
+    .size = sizeof(struct connect),
+    .cancel = connect_cancel,
+    .fini = connect_fini,
+    .is_live = true};
+
+/* `fd` has connected. */
+static void succeed(struct connect *connect, int fd)
+{
+    aloop_stream *stream;
+    int error;
+
+    stop(connect);
+    error = aloop__stream_new(connect->future.loop, fd, &stream);
+    if (error == 0)
+        *connect->ret_stream = stream;
+    aloop__future_settle(&connect->future, error);
+}
+
+static void on_ready(struct aloop__io *io, unsigned bits);
+
+/* Watches an attempt that takes its time. */
+static int watch(struct connect *connect, int fd)
+{
+    aloop *loop = connect->future.loop;
+    struct attempt *attempt = aloop__slab_get(&loop->slab, sizeof *attempt);
+    int error;
+
+    if (attempt == NULL)
+        return ALOOP_ENOMEM;
+    list_init(&attempt->node);
+    attempt->connect = connect;
+    attempt->io.fd = -1;
+    error = aloop__io_open(loop, &attempt->io, fd, on_ready);
+    if (error == 0)
+        error = aloop__io_arm(loop, &attempt->io, REACTOR_WRITE);
+    if (error == 0) {
+        list_push(&connect->attempts, &attempt->node);
+        return 0;
+    }
+    aloop__io_close(loop, &attempt->io); /* The caller closes `fd`. */
+    aloop__slab_put(&loop->slab, attempt, sizeof *attempt);
+    return error;
+}
+
+/* Starts to connect: 1 if it has, 0 if that is under way, or an error.  The
+ * descriptor is only left open for the first two. */
+static int try_address(struct connect *connect,
+                       const struct sys_address *address, int *ret_fd)
+{
+    int fd = sys_tcp_socket(sys_address_family(address));
+    int error;
+
+    if (fd < 0)
+        return fd;
+    *ret_fd = fd;
+    error = sys_no_delay(fd, true);
+    if (error == 0) {
+        error = sys_connect(fd, address);
+        if (error == 0)
+            return 1;
+        if (error == -EINPROGRESS)
+            error = watch(connect, fd);
+    }
+    if (error < 0)
+        sys_close(fd);
+    return error;
+}
+
+/* The next address that does not fail at once; the end when there is none. */
+static void try_next(struct connect *connect)
+{
+    aloop *loop = connect->future.loop;
+    int error = -1;
+    int fd;
+
+    aloop__timed_stop(&loop->timers, &connect->timed);
+    while (error < 0 && connect->next < connect->count) {
+        error = try_address(connect, &connect->addresses[connect->next++],
+                            &fd);
+        if (error < 0)
+            connect->last_error = error;
+    }
+    if (error == 1) {
+        succeed(connect, fd);
+    } else if (list_empty(&connect->attempts)) {
+        stop(connect);
+        aloop__future_settle(&connect->future, connect->last_error);
+    } else if (connect->next < connect->count) {
+        /* Without memory for the timer, failures still lead on. */
+        aloop__timed_start(&loop->timers, &connect->timed,
+                           aloop__after(aloop__now(loop), attempt_delay_ns));
+    }
+}
+
+static void on_due(struct aloop__timed *timed)
+{
+    try_next(CONTAINER_OF(timed, struct connect, timed));
+}
+
+static void on_ready(struct aloop__io *io, unsigned bits)
+{
+    struct attempt *attempt = CONTAINER_OF(io, struct attempt, io);
+    struct connect *connect = attempt->connect;
+    int error = io->fd < 0 ? ALOOP_EBADF : sys_socket_error(io->fd);
+
+    (void) bits;
+    if (error == 0) {
+        int fd = aloop__io_close(connect->future.loop, io);
+
+        free_attempt(attempt);
+        succeed(connect, fd);
+        return;
+    }
+    connect->last_error = error;
+    free_attempt(attempt);
+    try_next(connect);
+}
+
+/* The families take turns, beginning with the first address's. */
+static void interleave(struct sys_address *sorted,
+                       const struct sys_address *addresses, size_t count)
+{
+    enum sys_family wanted = sys_address_family(&addresses[0]);
+    bool is_used[RESOLVE_MAX] = {false};
+
+    for (size_t i = 0; i < count; i++) {
+        size_t pick = count;
+
+        for (size_t j = count; j-- > 0;) {
+            bool fits = sys_address_family(&addresses[j]) == wanted;
+
+            if (!is_used[j] && (fits || pick == count ||
+                                sys_address_family(&addresses[pick]) != wanted))
+                pick = j;
+        }
+        is_used[pick] = true;
+        sorted[i] = addresses[pick];
+        wanted = sys_address_family(&addresses[pick]) == SYS_INET ? SYS_INET6
+                                                                  : SYS_INET;
+    }
+}
+
+/* Starts with the addresses that are known now. */
+static void begin(struct connect *connect, const struct sys_address *addresses,
+                  size_t count)
+{
+    connect->addresses = aloop__alloc_new(&connect->future.loop->alloc,
+                                          count * sizeof *addresses);
+    if (connect->addresses == NULL) {
+        aloop__future_settle(&connect->future, ALOOP_ENOMEM);
+        return;
+    }
+    connect->count = count;
+    interleave(connect->addresses, addresses, count);
+    try_next(connect);
+}
+
+static void on_resolved(void *arg, const struct sys_address *addresses,
+                        int count)
+{
+    struct connect *connect = arg;
+
+    connect->resolve = NULL;
+    if (count < 0)
+        aloop__future_settle(&connect->future, count);
+    else
+        begin(connect, addresses, (size_t) count);
+}
+
+aloop_future *aloop_tcp_connect(aloop *loop, const char *host,
+                                const char *port, aloop_stream **ret_stream)
+{
+    struct sys_address address;
+    struct connect *connect;
+    int error;
+
+    if (loop == NULL || host == NULL || port == NULL || ret_stream == NULL)
+        return aloop__future_failed(loop, ALOOP_EINVAL);
+    connect = aloop__future_new(loop, &connect_ops);
+    if (connect == NULL)
+        return NULL;
+    connect->ret_stream = ret_stream;
+    list_init(&connect->attempts);
+    aloop__timed_init(&connect->timed, on_due);
+    if (sys_address_parse(host, port, &address) == 0) {
+        begin(connect, &address, 1);
+        return &connect->future;
+    }
+    error = aloop__resolve_start(loop, host, port, on_resolved, connect,
+                                 &connect->resolve);
+    if (error < 0)
+        aloop__future_settle(&connect->future, error);
+    return &connect->future;
+}

@@ -1,0 +1,215 @@
+/* TCP listeners.
+ *
+ * How many connections are taken in one go adapts: as many as the last time
+ * proved to be there, so that under a steady trickle no call is made only to
+ * learn that there is no more, and a burst is still taken quickly. */
+
+#include "aloop/tcp.h"
+#include "handle/stream.h"
+#include "os/reactor.h"
+#include "os/sys.h"
+
+enum { BACKLOG = 4096, BURST_MAX = 64 };
+static const int64_t back_off_ns = ALOOP_MS(100);
+
+struct aloop_listener {
+    struct aloop__handle handle;
+    struct aloop__io io;
+    struct aloop__timed retry; /* While accepting is suspended. */
+    unsigned burst;            /* Accepts in the next go. */
+    bool has_complained;       /* About the present shortage. */
+    aloop_listener_cb on_stream;
+    void *arg;
+};
+
+static void listener_close(struct aloop__handle *handle)
+{
+    aloop_listener *listener = CONTAINER_OF(handle, aloop_listener, handle);
+    int fd = aloop__io_close(handle->loop, &listener->io);
+
+    aloop__timed_stop(&handle->loop->timers, &listener->retry);
+    if (fd >= 0)
+        sys_close(fd);
+    aloop__handle_closed(handle);
+}
+
+static const struct aloop__handle_ops listener_ops = {
+    .size = sizeof(aloop_listener), .close = listener_close};
+
+/* Leaves accepting alone for a while: descriptors or memory have run out, and
+ * the connection that cannot be taken would be reported again and again. */
+static void suspend(aloop_listener *listener, int error)
+{
+    aloop *loop = listener->handle.loop;
+    int64_t when_ns = aloop__after(aloop__now(loop), back_off_ns);
+
+    aloop__io_arm(loop, &listener->io, 0);
+    if (aloop__timed_start(&loop->timers, &listener->retry, when_ns) < 0)
+        aloop__io_arm(loop, &listener->io, REACTOR_READ);
+    if (!listener->has_complained)
+        aloop__unhandled(loop, error, "accept");
+    listener->has_complained = true;
+}
+
+static void on_retry(struct aloop__timed *timed)
+{
+    aloop_listener *listener = CONTAINER_OF(timed, aloop_listener, retry);
+    int error = aloop__io_arm(listener->handle.loop, &listener->io,
+                              REACTOR_READ);
+
+    if (error < 0)
+        suspend(listener, error);
+}
+
+/* Errors of the one connection, which has gone by then; see accept(2). */
+static bool is_passing(int error)
+{
+    return error == ALOOP_ECONNABORTED || error == -EPROTO ||
+           error == ALOOP_EPERM || error == -ENETDOWN ||
+           error == ALOOP_EHOSTUNREACH || error == ALOOP_ENETUNREACH;
+}
+
+/* Takes one connection; 0, or why there was none. */
+static int accept_one(aloop_listener *listener)
+{
+    aloop *loop = listener->handle.loop;
+    aloop_stream *stream;
+    int fd = sys_accept(listener->io.fd);
+    int error = fd;
+
+    if (fd >= 0)
+        error = aloop__stream_new(loop, fd, &stream);
+    if (error == 0) {
+        listener->has_complained = false;
+        listener->on_stream(listener, stream, listener->arg);
+    }
+    return is_passing(error) ? 0 : error;
+}
+
+static void on_ready(struct aloop__io *io, unsigned bits)
+{
+    aloop_listener *listener = CONTAINER_OF(io, aloop_listener, io);
+    unsigned taken = 0;
+    int error = 0;
+
+    (void) bits;
+    if (io->fd < 0) { /* Somebody closed it behind our back. */
+        aloop__handle_set_active(&listener->handle, false);
+        aloop__unhandled(listener->handle.loop, ALOOP_EBADF, "listener");
+        return;
+    }
+    while (taken < listener->burst && error == 0 && io->armed != 0) {
+        error = accept_one(listener);
+        taken += error == 0;
+    }
+    if (listener->handle.closed)
+        return;
+    if (error == 0 && listener->burst < BURST_MAX)
+        listener->burst *= 2;
+    else if (error < 0)
+        listener->burst = taken > 0 ? taken : 1;
+    if (error < 0 && error != ALOOP_EAGAIN)
+        suspend(listener, error);
+}
+
+static int open_socket(const struct sys_address *address)
+{
+    enum sys_family family = sys_address_family(address);
+    int fd = sys_tcp_socket(family);
+    int error;
+
+    if (fd < 0)
+        return fd;
+    error = sys_reuse_address(fd, family);
+    if (error == 0)
+        error = sys_no_delay(fd, true); /* What it accepts inherits this. */
+    if (error == 0)
+        error = sys_bind(fd, address);
+    if (error == 0)
+        error = sys_listen(fd, BACKLOG);
+    if (error == 0)
+        return fd;
+    sys_close(fd);
+    return error;
+}
+
+int aloop_tcp_listen(aloop *loop, const char *host, const char *port,
+                     aloop_listener_cb on_stream, void *arg,
+                     aloop_listener **ret_listener)
+{
+    struct sys_address address;
+    aloop_listener *listener;
+    int error;
+
+    if (loop == NULL || port == NULL || on_stream == NULL ||
+        ret_listener == NULL)
+        return ALOOP_EINVAL;
+    error = sys_address_parse(host, port, &address);
+    if (error < 0)
+        return error;
+    listener = aloop__handle_new(loop, &listener_ops);
+    if (listener == NULL)
+        return ALOOP_ENOMEM;
+    listener->io.fd = -1;
+    listener->burst = 1;
+    listener->on_stream = on_stream;
+    listener->arg = arg;
+    aloop__timed_init(&listener->retry, on_retry);
+    error = open_socket(&address);
+    if (error >= 0) {
+        int fd = error;
+
+        error = aloop__io_open(loop, &listener->io, fd, on_ready);
+        if (error < 0)
+            sys_close(fd);
+    }
+    if (error == 0)
+        error = aloop__io_arm(loop, &listener->io, REACTOR_READ);
+    if (error < 0) {
+        listener_close(&listener->handle);
+        return error;
+    }
+    aloop__handle_set_active(&listener->handle, true);
+    *ret_listener = listener;
+    return 0;
+}
+
+int aloop_listener_port(const aloop_listener *listener)
+{
+    struct sys_address address;
+    int error;
+
+    if (listener == NULL)
+        return ALOOP_EINVAL;
+    if (listener->io.fd < 0)
+        return ALOOP_EBADF;
+    error = sys_local_address(listener->io.fd, &address);
+    return error < 0 ? error : sys_address_port(&address);
+}
+
+int aloop_listener_fd(const aloop_listener *listener)
+{
+    if (listener == NULL)
+        return ALOOP_EINVAL;
+    return listener->io.fd >= 0 ? listener->io.fd : ALOOP_EBADF;
+}
+
+void aloop_listener_ref(aloop_listener *listener)
+{
+    if (listener != NULL)
+        aloop__handle_set_referenced(&listener->handle, true);
+}
+
+void aloop_listener_unref(aloop_listener *listener)
+{
+    if (listener != NULL)
+        aloop__handle_set_referenced(&listener->handle, false);
+}
+
+void aloop_listener_close(aloop_listener *listener)
+{
+    if (listener == NULL)
+        return;
+    aloop__check_thread(listener->handle.loop);
+    listener_close(&listener->handle);
+}

@@ -1,0 +1,81 @@
+/* Name look-ups on the pool.  The object belongs to the job and outlives
+ * whoever asked, because getaddrinfo cannot be interrupted. */
+
+#include "handle/resolve.h"
+
+#include <string.h>
+
+#include "loop/pool.h"
+
+enum { HOST_MAX = 253, PORT_MAX = 63 };
+
+struct aloop__resolve {
+    struct aloop__job job;
+    aloop *loop;
+    aloop__resolve_cb on_resolved; /* NULL: cancelled. */
+    void *arg;
+    int result; /* How many addresses, or an error. */
+    struct sys_address addresses[RESOLVE_MAX];
+    char host[HOST_MAX + 1];
+    char port[PORT_MAX + 1];
+};
+
+static void work(struct aloop__job *job)
+{
+    struct aloop__resolve *resolve =
+        CONTAINER_OF(job, struct aloop__resolve, job);
+
+    resolve->result = sys_resolve(resolve->host, resolve->port,
+                                  resolve->addresses, RESOLVE_MAX);
+}
+
+static void done(struct aloop__job *job, int error)
+{
+    struct aloop__resolve *resolve =
+        CONTAINER_OF(job, struct aloop__resolve, job);
+    int count = error < 0 ? error : resolve->result;
+
+    if (count == 0)
+        count = ALOOP_EHOSTNOTFOUND;
+    if (resolve->on_resolved != NULL)
+        resolve->on_resolved(resolve->arg, resolve->addresses, count);
+    aloop__alloc_free(&resolve->loop->alloc, resolve, sizeof *resolve);
+}
+
+int aloop__resolve_start(aloop *loop, const char *host, const char *port,
+                         aloop__resolve_cb on_resolved, void *arg,
+                         struct aloop__resolve **ret)
+{
+    struct aloop__resolve *resolve;
+    int error = 0;
+
+    if (strlen(host) > HOST_MAX || strlen(port) > PORT_MAX)
+        return ALOOP_ENAMETOOLONG;
+    if (loop->resolver == NULL)
+        error = aloop__pool_open(loop, loop->options.resolver_threads,
+                                 &loop->resolver);
+    if (error < 0)
+        return error;
+    resolve = aloop__alloc_zero(&loop->alloc, sizeof *resolve);
+    if (resolve == NULL)
+        return ALOOP_ENOMEM;
+    resolve->loop = loop;
+    resolve->on_resolved = on_resolved;
+    resolve->arg = arg;
+    resolve->job.work = work;
+    resolve->job.done = done;
+    memcpy(resolve->host, host, strlen(host));
+    memcpy(resolve->port, port, strlen(port));
+    error = aloop__pool_submit(loop->resolver, &resolve->job);
+    if (error < 0)
+        aloop__alloc_free(&loop->alloc, resolve, sizeof *resolve);
+    else
+        *ret = resolve;
+    return error;
+}
+
+void aloop__resolve_cancel(struct aloop__resolve *resolve)
+{
+    resolve->on_resolved = NULL;
+    aloop__pool_withdraw(resolve->loop->resolver, &resolve->job);
+}

@@ -1,0 +1,163 @@
+/* Signals as handles.
+ *
+ * The process-wide part is one list of watches under a spin lock that the
+ * handler takes too; whoever else takes it has all signals blocked, so no
+ * handler can meet its own thread inside.  The handler counts the signal in
+ * each watch and wakes its loop; the loop calls back once for each count. */
+
+#include "aloop/signal.h"
+
+#include "loop/loop.h"
+#include "os/sys.h"
+
+enum { BUDGET = 64 }; /* Callbacks of one watch in one turn. */
+
+struct aloop_signal {
+    struct aloop__handle handle;
+    struct aloop__node node;   /* In loop->signals; the loop's own. */
+    struct aloop__node shared; /* In watches[number]; under the lock. */
+    int number;
+    atomic_uint pending; /* Received and not called back yet. */
+    aloop_signal_cb on_signal;
+    void *arg;
+};
+
+/* All watches of the process by number; empty lists are zeroed nodes. */
+static struct aloop__node watches[SYS_SIGNAL_MAX + 1];
+
+static void on_delivery(int number)
+{
+    struct aloop__node *list = &watches[number];
+    struct aloop__node *node;
+
+    sys_signal_lock_in_handler();
+    for (node = list->next; node != NULL && node != list; node = node->next) {
+        aloop_signal *watch = CONTAINER_OF(node, aloop_signal, shared);
+        aloop *loop = watch->handle.loop;
+
+        atomic_fetch_add(&watch->pending, 1);
+        atomic_store(&loop->signalled, true);
+        aloop_wake(loop);
+    }
+    sys_signal_unlock_in_handler();
+}
+
+/* The handler is installed with the first watch of a number and removed with
+ * the last; both inside the lock, which serialises them. */
+static int enlist(aloop_signal *watch)
+{
+    struct aloop__node *list = &watches[watch->number];
+    int error = 0;
+
+    sys_signal_lock();
+    if (list->next == NULL)
+        list_init(list);
+    if (list_empty(list))
+        error = sys_signal_catch(watch->number, on_delivery);
+    if (error == 0)
+        list_push(list, &watch->shared);
+    sys_signal_unlock();
+    return error;
+}
+
+static void delist(aloop_signal *watch)
+{
+    sys_signal_lock();
+    if (!list_empty(&watch->shared)) {
+        list_remove(&watch->shared);
+        if (list_empty(&watches[watch->number]))
+            sys_signal_restore(watch->number);
+    }
+    sys_signal_unlock();
+}
+
+static void signal_close(struct aloop__handle *handle)
+{
+    aloop_signal *watch = CONTAINER_OF(handle, aloop_signal, handle);
+
+    delist(watch);
+    list_remove(&watch->node);
+    aloop__handle_closed(handle);
+}
+
+static const struct aloop__handle_ops signal_ops = {
+    .size = sizeof(aloop_signal), .close = signal_close};
+
+/* Calls back for one watch; what is over the budget comes with the next turn.
+ * The callback may close this watch: `node` being in no list then says so. */
+static void deliver(aloop *loop, aloop_signal *watch)
+{
+    unsigned count = atomic_exchange(&watch->pending, 0);
+
+    if (count > BUDGET) {
+        atomic_fetch_add(&watch->pending, count - BUDGET);
+        atomic_store(&loop->signalled, true);
+        aloop_wake(loop);
+        count = BUDGET;
+    }
+    while (count-- > 0 && !watch->handle.closed)
+        watch->on_signal(watch, watch->number, watch->arg);
+}
+
+/* Closed watches stay allocated until the turn's end, and callbacks that close
+ * others take them out of `todo`. */
+static void on_signalled(aloop *loop)
+{
+    struct aloop__node todo, *node;
+
+    list_init(&todo);
+    list_append(&todo, &loop->signals);
+    while ((node = list_pop(&todo)) != NULL) {
+        list_push(&loop->signals, node);
+        deliver(loop, CONTAINER_OF(node, aloop_signal, node));
+    }
+}
+
+int aloop_signal_start(aloop *loop, int number, aloop_signal_cb on_signal,
+                       void *arg, aloop_signal **ret_signal)
+{
+    aloop_signal *watch;
+    int error;
+
+    if (loop == NULL || on_signal == NULL || ret_signal == NULL ||
+        number < 1 || number > SYS_SIGNAL_MAX)
+        return ALOOP_EINVAL;
+    watch = aloop__handle_new(loop, &signal_ops);
+    if (watch == NULL)
+        return ALOOP_ENOMEM;
+    list_init(&watch->node);
+    list_init(&watch->shared);
+    watch->number = number;
+    watch->on_signal = on_signal;
+    watch->arg = arg;
+    error = enlist(watch);
+    if (error < 0) {
+        aloop__handle_closed(&watch->handle);
+        return error;
+    }
+    list_push(&loop->signals, &watch->node);
+    loop->on_signalled = on_signalled;
+    aloop__handle_set_active(&watch->handle, true);
+    *ret_signal = watch;
+    return 0;
+}
+
+void aloop_signal_ref(aloop_signal *watch)
+{
+    if (watch != NULL)
+        aloop__handle_set_referenced(&watch->handle, true);
+}
+
+void aloop_signal_unref(aloop_signal *watch)
+{
+    if (watch != NULL)
+        aloop__handle_set_referenced(&watch->handle, false);
+}
+
+void aloop_signal_close(aloop_signal *watch)
+{
+    if (watch == NULL)
+        return;
+    aloop__check_thread(watch->handle.loop);
+    signal_close(&watch->handle);
+}

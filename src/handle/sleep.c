@@ -1,0 +1,57 @@
+/* Sleeping: a deadline as a future. */
+
+#include "aloop/timer.h"
+#include "loop/future.h"
+
+struct sleep {
+    aloop_future future;
+    struct aloop__timed timed;
+};
+
+static void sleep_cancel(aloop_future *future)
+{
+    struct sleep *sleep = CONTAINER_OF(future, struct sleep, future);
+
+    aloop__timed_stop(&future->loop->timers, &sleep->timed);
+    aloop__future_settle(future, ALOOP_ECANCELED);
+}
+
+static const struct aloop__future_ops sleep_ops = {
+    .name = "sleep",
+    .size = sizeof(struct sleep),
+    .cancel = sleep_cancel,
+    .is_live = true};
+
+static void on_due(struct aloop__timed *timed)
+{
+    struct sleep *sleep = CONTAINER_OF(timed, struct sleep, timed);
+
+    aloop__future_settle(&sleep->future, 0);
+}
+
+aloop_future *aloop_sleep_until(aloop *loop, int64_t when_ns)
+{
+    struct sleep *sleep;
+
+    if (loop == NULL)
+        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    sleep = aloop__future_new(loop, &sleep_ops);
+    if (sleep == NULL)
+        return NULL;
+    aloop__timed_init(&sleep->timed, on_due);
+    if (aloop__timed_start(&loop->timers, &sleep->timed, when_ns) < 0) {
+        sleep->future.refs = 0;
+        aloop__future_settle(&sleep->future, ALOOP_ECANCELED);
+        return NULL;
+    }
+    if (loop->embedded)
+        aloop__touch(loop);
+    return &sleep->future;
+}
+
+aloop_future *aloop_sleep(aloop *loop, int64_t delay_ns)
+{
+    if (loop == NULL)
+        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    return aloop_sleep_until(loop, aloop__after(aloop__now(loop), delay_ns));
+}

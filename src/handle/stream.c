@@ -1,0 +1,268 @@
+/* Streams: a descriptor's life from connected to closed.
+ *
+ * After a close that still has bytes to send the object lives on ("lingers"),
+ * without callbacks, until they are gone, the connection breaks, or the peer
+ * took nothing for LINGER_NS. */
+
+#include "handle/stream.h"
+
+#include "aloop/tcp.h"
+#include "os/reactor.h"
+#include "os/sys.h"
+
+enum { WATER_LOW = 16 * 1024, WATER_HIGH = 64 * 1024 };
+static const int64_t linger_ns = ALOOP_SEC(30);
+
+struct aloop__linger {
+    struct aloop__timed timed;
+    aloop_stream *stream;
+};
+
+static void end(aloop_stream *stream);
+
+/* As the loop's end: at once, without a reset. */
+static void close_now(struct aloop__handle *handle)
+{
+    aloop_stream *stream = CONTAINER_OF(handle, aloop_stream, handle);
+
+    if (!handle->closed) {
+        aloop__stream_stop_reading(stream);
+        handle->closed = true;
+    }
+    end(stream);
+}
+
+static const struct aloop__handle_ops stream_ops = {
+    .size = sizeof(aloop_stream), .close = close_now};
+
+int aloop__stream_want(aloop_stream *stream, unsigned bits)
+{
+    return aloop__io_arm(stream->handle.loop, &stream->io,
+                         stream->io.armed | bits);
+}
+
+void aloop__stream_unwant(aloop_stream *stream, unsigned bits)
+{
+    /* A failure leaves useless events, which lead here again. */
+    aloop__io_arm(stream->handle.loop, &stream->io,
+                  stream->io.armed & ~bits);
+}
+
+/* The descriptor is broken and nobody reads: whoever waits hears why. */
+static void on_error(aloop_stream *stream)
+{
+    int error = stream->io.fd < 0 ? ALOOP_EBADF
+                                  : sys_socket_error(stream->io.fd);
+
+    aloop__stream_unwant(stream, REACTOR_READ | REACTOR_WRITE);
+    if (error == 0)
+        error = ALOOP_EPIPE; /* Hung up. */
+    aloop__stream_fail_writing(stream, error);
+    if (stream->io.fd < 0)
+        aloop__stream_fail_reading(stream, error);
+    if (stream->handle.closed)
+        end(stream);
+}
+
+static void on_ready(struct aloop__io *io, unsigned bits)
+{
+    aloop_stream *stream = CONTAINER_OF(io, aloop_stream, io);
+
+    if (io->fd < 0 || (bits == REACTOR_ERROR && io->armed == REACTOR_WRITE)) {
+        on_error(stream);
+        return;
+    }
+    if ((bits & (REACTOR_WRITE | REACTOR_ERROR)) != 0 &&
+        (io->armed & REACTOR_WRITE) != 0)
+        aloop__stream_flush(stream);
+    if ((bits & (REACTOR_READ | REACTOR_ERROR)) != 0 &&
+        (io->armed & REACTOR_READ) != 0)
+        aloop__stream_readable(stream);
+}
+
+int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret)
+{
+    aloop_stream *stream = aloop__handle_new(loop, &stream_ops);
+    int error = ALOOP_ENOMEM;
+
+    if (stream != NULL)
+        error = aloop__io_open(loop, &stream->io, fd, on_ready);
+    if (error < 0) {
+        sys_close(fd);
+        if (stream != NULL)
+            aloop__handle_closed(&stream->handle);
+        return error;
+    }
+    list_init(&stream->flush.node);
+    stream->flush.run = aloop__stream_run_flush;
+    list_init(&stream->deliver.node);
+    stream->deliver.run = aloop__stream_deliver;
+    list_init(&stream->pieces);
+    list_init(&stream->waits);
+    stream->low = WATER_LOW;
+    stream->high = WATER_HIGH;
+    *ret = stream;
+    return 0;
+}
+
+static void drop_linger(aloop_stream *stream)
+{
+    aloop *loop = stream->handle.loop;
+
+    if (stream->linger == NULL)
+        return;
+    loop->lingering--;
+    aloop__timed_stop(&loop->timers, &stream->linger->timed);
+    aloop__slab_put(&loop->slab, stream->linger, sizeof *stream->linger);
+    stream->linger = NULL;
+}
+
+/* Nothing is left of it after this turn. */
+static void end(aloop_stream *stream)
+{
+    int fd;
+
+    drop_linger(stream);
+    aloop__stream_fail_writing(stream, ALOOP_ECANCELED);
+    list_remove(&stream->flush.node);
+    list_remove(&stream->deliver.node);
+    fd = aloop__io_close(stream->handle.loop, &stream->io);
+    if (fd >= 0)
+        sys_close(fd);
+    aloop__handle_closed(&stream->handle);
+}
+
+static void reset(aloop_stream *stream)
+{
+    if (stream->io.fd >= 0)
+        sys_reset_on_close(stream->io.fd);
+    end(stream);
+}
+
+static void on_linger_over(struct aloop__timed *timed)
+{
+    reset(CONTAINER_OF(timed, struct aloop__linger, timed)->stream);
+}
+
+static int start_linger(aloop_stream *stream)
+{
+    aloop *loop = stream->handle.loop;
+
+    return aloop__timed_start(&loop->timers, &stream->linger->timed,
+                              aloop__after(aloop__now(loop), linger_ns));
+}
+
+void aloop__stream_progress(aloop_stream *stream)
+{
+    if (list_empty(&stream->pieces) && list_empty(&stream->waits))
+        end(stream);
+    else if (stream->linger != NULL)
+        start_linger(stream);
+}
+
+/* Stays for as long as it has something to send, within bounds. */
+static void linger(aloop_stream *stream)
+{
+    aloop *loop = stream->handle.loop;
+
+    stream->linger = aloop__slab_get(&loop->slab, sizeof *stream->linger);
+    if (stream->linger == NULL) {
+        reset(stream); /* Without memory there is no bound to keep. */
+        return;
+    }
+    loop->lingering++;
+    aloop__timed_init(&stream->linger->timed, on_linger_over);
+    stream->linger->stream = stream;
+    if (start_linger(stream) < 0)
+        reset(stream);
+}
+
+void aloop_stream_close(aloop_stream *stream)
+{
+    if (stream == NULL)
+        return;
+    aloop__check_thread(stream->handle.loop);
+    aloop__stream_stop_reading(stream);
+    aloop__stream_unwant(stream, REACTOR_READ);
+    stream->handle.closed = true;
+    if (list_empty(&stream->pieces) && list_empty(&stream->waits))
+        end(stream);
+    else
+        linger(stream);
+}
+
+void aloop_stream_abort(aloop_stream *stream)
+{
+    if (stream == NULL)
+        return;
+    aloop__check_thread(stream->handle.loop);
+    aloop__stream_stop_reading(stream);
+    stream->handle.closed = true;
+    reset(stream);
+}
+
+size_t aloop_stream_queued(const aloop_stream *stream)
+{
+    return stream == NULL ? 0 : stream->queued;
+}
+
+int aloop_stream_set_water(aloop_stream *stream, size_t low, size_t high)
+{
+    if (stream == NULL || low > high || (low == high && high != 0))
+        return ALOOP_EINVAL;
+    stream->low = low;
+    stream->high = high;
+    return 0;
+}
+
+int aloop_stream_fd(const aloop_stream *stream)
+{
+    if (stream == NULL)
+        return ALOOP_EINVAL;
+    return stream->io.fd >= 0 ? stream->io.fd : ALOOP_EBADF;
+}
+
+static int address_text(const aloop_stream *stream, char *text, size_t size,
+                        int (*ask)(int fd, struct sys_address *ret))
+{
+    struct sys_address address;
+    int error;
+
+    if (stream == NULL || text == NULL)
+        return ALOOP_EINVAL;
+    if (stream->io.fd < 0)
+        return ALOOP_EBADF;
+    error = ask(stream->io.fd, &address);
+    return error < 0 ? error : sys_address_format(&address, text, size);
+}
+
+int aloop_stream_peer(const aloop_stream *stream, char *text, size_t size)
+{
+    return address_text(stream, text, size, sys_peer_address);
+}
+
+int aloop_stream_local(const aloop_stream *stream, char *text, size_t size)
+{
+    return address_text(stream, text, size, sys_local_address);
+}
+
+void aloop_stream_ref(aloop_stream *stream)
+{
+    if (stream != NULL)
+        aloop__handle_set_referenced(&stream->handle, true);
+}
+
+void aloop_stream_unref(aloop_stream *stream)
+{
+    if (stream != NULL)
+        aloop__handle_set_referenced(&stream->handle, false);
+}
+
+int aloop_tcp_set_nodelay(aloop_stream *stream, bool on)
+{
+    if (stream == NULL)
+        return ALOOP_EINVAL;
+    if (stream->io.fd < 0)
+        return ALOOP_EBADF;
+    return sys_no_delay(stream->io.fd, on);
+}

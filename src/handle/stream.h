@@ -1,0 +1,80 @@
+/* Streams from the inside; stream.c, stream_read.c and stream_write.c. */
+
+#ifndef ALOOP_HANDLE_STREAM_H
+#define ALOOP_HANDLE_STREAM_H
+
+#include "aloop/stream.h"
+#include "loop/future.h"
+
+/* Some bytes to send.  Either `room` bytes of ours behind it (what was put), or
+ * part of a write operation whose bytes are borrowed. */
+struct aloop__piece {
+    struct aloop__node node; /* In stream->pieces. */
+    const char *data;        /* What was not sent yet ... */
+    size_t size;             /* ... and how much. */
+    size_t room;             /* 0: borrowed. */
+};
+
+/* Bytes that were received and not asked for yet. */
+struct aloop__input {
+    size_t room;
+    size_t start;
+    size_t end;
+    char bytes[];
+};
+
+struct aloop_stream {
+    struct aloop__handle handle;
+    struct aloop__io io;
+    struct aloop__ready flush;   /* In loop->flushing: has bytes to send. */
+    struct aloop__ready deliver; /* Queued: on_data has to hear something that
+                                  * no readiness will tell. */
+    /* Reading: a callback or an operation, never both. */
+    aloop_stream_cb on_data;
+    void *arg;
+    struct aloop__read *reading;
+    struct aloop__input *input; /* NULL while there is none. */
+    int read_error;             /* What reading ended with; 0: it goes on. */
+    bool has_ended;             /* The peer sends no more. */
+    bool is_hot;                /* The last receive filled its buffer. */
+    bool is_dispatching;        /* Inside its own on_data. */
+    /* Writing. */
+    bool is_shut;               /* No more may be written. */
+    bool has_shut;              /* And the peer was told. */
+    bool is_sending;            /* Counted in loop->live. */
+    bool is_paused;             /* `queued` was over the high-water mark and is
+                                 * not yet down to the low one: no reading. */
+    int write_error;            /* What sending failed with. */
+    struct aloop__node pieces;
+    struct aloop__node waits;   /* Drains and shutdowns, of struct wait. */
+    size_t queued;              /* Bytes in `pieces`. */
+    size_t low;
+    size_t high;
+    struct aloop__linger *linger; /* After a close that still sends. */
+};
+
+/* Takes `fd`, which is connected; closes it also on failure. */
+int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret);
+
+/* Watches for what is wanted now, and for nothing else where that is known to
+ * cost a useless event; interest in reading is otherwise left standing. */
+int aloop__stream_want(aloop_stream *stream, unsigned bits);
+void aloop__stream_unwant(aloop_stream *stream, unsigned bits);
+/* After sending: a closed stream ends here once it has sent everything. */
+void aloop__stream_progress(aloop_stream *stream);
+
+/* stream_read.c */
+void aloop__stream_readable(aloop_stream *stream);
+void aloop__stream_deliver(struct aloop__ready *ready);
+void aloop__stream_stop_reading(aloop_stream *stream); /* For a close. */
+void aloop__stream_resume(aloop_stream *stream);
+/* Reading has failed for a reason that no receive will tell. */
+void aloop__stream_fail_reading(aloop_stream *stream, int error);
+
+/* stream_write.c */
+void aloop__stream_flush(aloop_stream *stream);
+void aloop__stream_run_flush(struct aloop__ready *ready);
+/* Nothing can be sent any more: whoever waits for that hears `error`. */
+void aloop__stream_fail_writing(aloop_stream *stream, int error);
+
+#endif

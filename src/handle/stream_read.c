@@ -1,0 +1,481 @@
+/* Reading from a stream.
+ *
+ * A byte comes from the kernel into the loop's receive buffer and goes straight
+ * to on_data; or it comes into the buffer of the read operation that waits; or,
+ * where that one asks for little, into stream->input, from which this and the
+ * following operations take what they want, so that many small reads cost one
+ * system call.  An operation that fails after it took bytes gives them back to
+ * stream->input: nothing is lost. */
+
+#include "handle/stream.h"
+
+#include <string.h>
+
+#include "loop/buffers.h"
+#include "os/reactor.h"
+#include "os/sys.h"
+
+enum {
+    ROUNDS_MAX = 4,    /* Receives of one stream in one turn. */
+    DIRECT_MIN = 2048, /* Less is received by way of stream->input. */
+    DELIMITER_MAX = 256
+};
+
+enum kind { SOME, EXACTLY, UNTIL, TO_END };
+
+struct aloop__read {
+    aloop_future future;
+    aloop_stream *stream;
+    enum kind kind;
+    char *buffer;
+    size_t size;
+    size_t filled;
+    size_t searched; /* UNTIL: no delimiter begins before. */
+    size_t delimiter_size;
+    char delimiter[DELIMITER_MAX];
+};
+
+static size_t input_size(const aloop_stream *stream)
+{
+    return stream->input == NULL ? 0
+                                 : stream->input->end - stream->input->start;
+}
+
+static void drop_input(aloop_stream *stream)
+{
+    if (stream->input == NULL)
+        return;
+    aloop__buffer_put(stream->handle.loop, stream->input,
+                      sizeof *stream->input + stream->input->room);
+    stream->input = NULL;
+}
+
+static void consume(aloop_stream *stream, size_t size)
+{
+    stream->input->start += size;
+    if (stream->input->start == stream->input->end)
+        drop_input(stream);
+}
+
+static struct aloop__input *new_input(aloop *loop, size_t size)
+{
+    size_t whole = sizeof(struct aloop__input) + size;
+    struct aloop__input *input = aloop__buffer_get(loop, &whole);
+
+    if (input == NULL)
+        return NULL;
+    input->room = whole - sizeof *input;
+    input->start = 0;
+    input->end = 0;
+    return input;
+}
+
+/* Puts bytes that were taken back in front.  Where there is no memory for them
+ * the stream cannot be read any further, for it would have a gap. */
+static void give_back(aloop_stream *stream, const char *bytes, size_t size)
+{
+    size_t rest = input_size(stream);
+    struct aloop__input *input;
+
+    if (size == 0)
+        return;
+    input = new_input(stream->handle.loop, size + rest);
+    if (input == NULL) {
+        stream->read_error = ALOOP_ENOMEM;
+        return;
+    }
+    memcpy(input->bytes, bytes, size);
+    if (rest > 0)
+        memcpy(input->bytes + size,
+               stream->input->bytes + stream->input->start, rest);
+    input->end = size + rest;
+    drop_input(stream);
+    stream->input = input;
+}
+
+/* One receive; notes the end and errors.  > 0, or 0 when nothing came. */
+static size_t receive(aloop_stream *stream, char *buffer, size_t size)
+{
+    ssize_t n = sys_recv(stream->io.fd, buffer, size);
+
+    stream->is_hot = n == (ssize_t) size;
+    if (n > 0)
+        return (size_t) n;
+    if (n == 0)
+        stream->has_ended = true;
+    else if (n != ALOOP_EAGAIN)
+        stream->read_error = (int) n;
+    return 0;
+}
+
+static bool is_over(const aloop_stream *stream)
+{
+    return stream->has_ended || stream->read_error != 0;
+}
+
+/* Operations. */
+
+static void settle(struct aloop__read *op, ssize_t status)
+{
+    aloop_stream *stream = op->stream;
+
+    stream->reading = NULL;
+    if (status < 0)
+        give_back(stream, op->buffer, op->filled);
+    aloop__future_settle(&op->future, status);
+}
+
+static void read_cancel(aloop_future *future)
+{
+    settle(CONTAINER_OF(future, struct aloop__read, future), ALOOP_ECANCELED);
+}
+
+static const struct aloop__future_ops read_ops = {
+    .name = "stream read",
+    .size = sizeof(struct aloop__read),
+    .cancel = read_cancel,
+    .is_live = true};
+
+/* Most reads have no delimiter and need not carry the room for one. */
+static const struct aloop__future_ops plain_ops = {
+    .name = "stream read",
+    .size = offsetof(struct aloop__read, delimiter),
+    .cancel = read_cancel,
+    .is_live = true};
+
+/* Where the delimiter ends in what has been filled; 0: not in there. */
+static size_t find(struct aloop__read *op)
+{
+    size_t size = op->delimiter_size;
+
+    while (op->searched + size <= op->filled) {
+        size_t left = op->filled - size + 1 - op->searched;
+        const char *from = op->buffer + op->searched;
+        const char *hit = memchr(from, op->delimiter[0], left);
+
+        if (hit == NULL) {
+            op->searched += left;
+            break;
+        }
+        op->searched = (size_t) (hit - op->buffer);
+        if (memcmp(hit, op->delimiter, size) == 0)
+            return op->searched + size;
+        op->searched++;
+    }
+    return 0;
+}
+
+/* Takes what the operation can use out of stream->input. */
+static void fill(struct aloop__read *op)
+{
+    aloop_stream *stream = op->stream;
+    size_t size = input_size(stream);
+    size_t before = op->filled, end;
+
+    if (size > op->size - op->filled)
+        size = op->size - op->filled;
+    if (size == 0)
+        return;
+    memcpy(op->buffer + op->filled,
+           stream->input->bytes + stream->input->start, size);
+    op->filled += size;
+    end = op->kind == UNTIL ? find(op) : 0;
+    if (end > 0)
+        op->filled = end; /* The rest stays where it is. */
+    consume(stream, op->filled - before);
+}
+
+/* Whether the operation can end with what it has, and how. */
+static bool is_complete(const struct aloop__read *op, ssize_t *ret_status)
+{
+    bool is_full = op->filled == op->size;
+    bool has_found = op->kind == UNTIL && op->filled > op->searched &&
+                     op->filled - op->searched == op->delimiter_size &&
+                     memcmp(op->buffer + op->searched, op->delimiter,
+                            op->delimiter_size) == 0;
+
+    *ret_status = (ssize_t) op->filled;
+    if (op->kind == SOME)
+        return op->filled > 0;
+    if (op->kind == EXACTLY)
+        return is_full;
+    if (op->kind == UNTIL && !has_found)
+        *ret_status = ALOOP_EMSGSIZE;
+    if (op->kind == UNTIL)
+        return has_found || is_full;
+    *ret_status = ALOOP_EMSGSIZE;
+    return is_full && input_size(op->stream) > 0;
+}
+
+/* The stream is over: what that means for the operation. */
+static ssize_t status_at_end(const struct aloop__read *op)
+{
+    if (op->stream->read_error != 0)
+        return op->stream->read_error;
+    if (op->kind == TO_END)
+        return (ssize_t) op->filled;
+    return op->kind == SOME ? 0 : ALOOP_EOF;
+}
+
+static bool settle_if_complete(struct aloop__read *op)
+{
+    ssize_t status;
+
+    fill(op);
+    if (is_complete(op, &status))
+        settle(op, status);
+    else if (is_over(op->stream) && input_size(op->stream) == 0)
+        settle(op, status_at_end(op));
+    else
+        return false;
+    return true;
+}
+
+/* One receive for the operation; 0 when nothing came. */
+static size_t receive_for(struct aloop__read *op)
+{
+    aloop_stream *stream = op->stream;
+    size_t left = op->size - op->filled;
+    size_t n;
+
+    if (op->kind != UNTIL && left >= DIRECT_MIN) {
+        n = receive(stream, op->buffer + op->filled, left);
+        op->filled += n;
+        return n;
+    }
+    stream->input = new_input(stream->handle.loop, DIRECT_MIN);
+    if (stream->input == NULL) {
+        settle(op, ALOOP_ENOMEM);
+        return 0;
+    }
+    n = receive(stream, stream->input->bytes, stream->input->room);
+    stream->input->end = n;
+    if (n == 0)
+        drop_input(stream);
+    return n;
+}
+
+static void run_operation(struct aloop__read *op)
+{
+    aloop_stream *stream = op->stream;
+
+    for (int i = 0; i < ROUNDS_MAX; i++) {
+        size_t n = receive_for(op);
+
+        if (stream->reading != op || settle_if_complete(op) || n == 0 ||
+            !stream->is_hot)
+            return;
+    }
+}
+
+/* The callback. */
+
+static void call(aloop_stream *stream, const char *data, ssize_t size)
+{
+    if (size <= 0)
+        aloop__handle_set_active(&stream->handle, false);
+    stream->is_dispatching = true;
+    stream->on_data(stream, data, size, stream->arg);
+    stream->is_dispatching = false;
+    if ((stream->io.armed & REACTOR_WRITE) == 0)
+        aloop__stream_flush(stream);
+}
+
+static bool wants_data(const aloop_stream *stream)
+{
+    return stream->on_data != NULL && stream->handle.active &&
+           !stream->handle.closed;
+}
+
+/* Tells on_data of the end, once. */
+static void call_end(aloop_stream *stream)
+{
+    if (!wants_data(stream) || !is_over(stream))
+        return;
+    aloop__stream_unwant(stream, REACTOR_READ);
+    call(stream, NULL, stream->read_error);
+}
+
+static void run_callback(aloop_stream *stream)
+{
+    char *buffer = aloop__receive_buffer(stream->handle.loop);
+
+    if (buffer == NULL) {
+        aloop__stream_unwant(stream, REACTOR_READ);
+        call(stream, NULL, ALOOP_ENOMEM);
+        return;
+    }
+    for (int i = 0; i < ROUNDS_MAX && wants_data(stream) && !is_over(stream);
+         i++) {
+        size_t n = receive(stream, buffer, RECEIVE_SIZE);
+
+        if (n == 0)
+            break;
+        call(stream, buffer, (ssize_t) n);
+        if (!stream->is_hot || stream->is_paused)
+            return;
+    }
+    call_end(stream);
+}
+
+void aloop__stream_readable(aloop_stream *stream)
+{
+    if (stream->reading != NULL)
+        run_operation(stream->reading);
+    else if (wants_data(stream) && !stream->is_paused &&
+             input_size(stream) == 0)
+        run_callback(stream);
+    else
+        aloop__stream_unwant(stream, REACTOR_READ); /* Nobody listens now. */
+}
+
+static void deliver_later(aloop_stream *stream)
+{
+    if (list_empty(&stream->deliver.node))
+        aloop__ready_push(stream->handle.loop, &stream->deliver);
+}
+
+void aloop__stream_resume(aloop_stream *stream)
+{
+    int error = 0;
+
+    if (wants_data(stream) && !is_over(stream) &&
+        !stream->is_paused)
+        error = aloop__stream_want(stream, REACTOR_READ);
+    if (error < 0)
+        aloop__stream_fail_reading(stream, error);
+}
+
+void aloop__stream_fail_reading(aloop_stream *stream, int error)
+{
+    stream->read_error = error;
+    if (stream->reading != NULL)
+        settle(stream->reading, error);
+    deliver_later(stream);
+}
+
+/* What on_data has to hear without any readiness: bytes that an operation left
+ * over, an end that is known already. */
+void aloop__stream_deliver(struct aloop__ready *ready)
+{
+    aloop_stream *stream = CONTAINER_OF(ready, aloop_stream, deliver);
+    struct aloop__input *input = stream->input;
+
+    if (!wants_data(stream))
+        return;
+    if (input != NULL) {
+        stream->input = NULL;
+        call(stream, input->bytes + input->start,
+             (ssize_t) (input->end - input->start));
+        aloop__buffer_put(stream->handle.loop, input,
+                          sizeof *input + input->room);
+    }
+    if (stream->input == NULL)
+        call_end(stream);
+    aloop__stream_resume(stream);
+}
+
+int aloop_stream_start(aloop_stream *stream, aloop_stream_cb on_data,
+                       void *arg)
+{
+    int error = 0;
+
+    if (stream == NULL || on_data == NULL)
+        return ALOOP_EINVAL;
+    aloop__check_thread(stream->handle.loop);
+    if (stream->reading != NULL)
+        return ALOOP_EBUSY;
+    if (is_over(stream) || stream->input != NULL)
+        deliver_later(stream);
+    if (!is_over(stream) && !stream->is_paused)
+        error = aloop__stream_want(stream, REACTOR_READ);
+    if (error < 0)
+        return error;
+    stream->on_data = on_data;
+    stream->arg = arg;
+    aloop__handle_set_active(&stream->handle, true);
+    return 0;
+}
+
+int aloop_stream_stop(aloop_stream *stream)
+{
+    if (stream == NULL)
+        return ALOOP_EINVAL;
+    aloop__check_thread(stream->handle.loop);
+    stream->on_data = NULL;
+    list_remove(&stream->deliver.node);
+    aloop__handle_set_active(&stream->handle, false);
+    return 0;
+}
+
+void aloop__stream_stop_reading(aloop_stream *stream)
+{
+    aloop_stream_stop(stream);
+    if (stream->reading != NULL)
+        aloop_cancel(&stream->reading->future);
+    drop_input(stream);
+}
+
+static aloop_future *start_read(aloop_stream *stream, enum kind kind,
+                                void *buffer, size_t size,
+                                const void *delimiter, size_t delimiter_size)
+{
+    struct aloop__read *op;
+    int error = 0;
+
+    if (stream == NULL)
+        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    if (buffer == NULL || size == 0 || size > PTRDIFF_MAX)
+        return aloop__future_failed(stream->handle.loop, ALOOP_EINVAL);
+    if (stream->reading != NULL || stream->on_data != NULL)
+        return aloop__future_failed(stream->handle.loop, ALOOP_EBUSY);
+    op = aloop__future_new(stream->handle.loop,
+                           kind == UNTIL ? &read_ops : &plain_ops);
+    if (op == NULL)
+        return NULL;
+    op->stream = stream;
+    op->kind = kind;
+    op->buffer = buffer;
+    op->size = size;
+    op->delimiter_size = delimiter_size;
+    if (delimiter_size > 0)
+        memcpy(op->delimiter, delimiter, delimiter_size);
+    stream->reading = op;
+    if (settle_if_complete(op))
+        return &op->future;
+    if (stream->is_hot)
+        run_operation(op);
+    if (stream->reading == op)
+        error = aloop__stream_want(stream, REACTOR_READ);
+    if (error < 0)
+        settle(op, error);
+    return &op->future;
+}
+
+aloop_future *aloop_stream_read(aloop_stream *stream, void *buffer,
+                                size_t size)
+{
+    return start_read(stream, SOME, buffer, size, NULL, 0);
+}
+
+aloop_future *aloop_stream_read_exactly(aloop_stream *stream, void *buffer,
+                                        size_t size)
+{
+    return start_read(stream, EXACTLY, buffer, size, NULL, 0);
+}
+
+aloop_future *aloop_stream_read_until(aloop_stream *stream, void *buffer,
+                                      size_t size, const void *delimiter,
+                                      size_t delimiter_size)
+{
+    if (stream != NULL && (delimiter == NULL || delimiter_size == 0 ||
+                           delimiter_size > DELIMITER_MAX))
+        return aloop__future_failed(stream->handle.loop, ALOOP_EINVAL);
+    return start_read(stream, UNTIL, buffer, size, delimiter, delimiter_size);
+}
+
+aloop_future *aloop_stream_read_to_end(aloop_stream *stream, void *buffer,
+                                       size_t size)
+{
+    return start_read(stream, TO_END, buffer, size, NULL, 0);
+}

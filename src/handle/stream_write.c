@@ -1,0 +1,424 @@
+/* Writing to a stream.
+ *
+ * What is written becomes a piece in stream->pieces: what was put is copied
+ * into a piece with room behind it, which the next put fills further; what is
+ * written by an operation stays where it is.  All pieces leave in one gathered
+ * send: as the stream's own callback returns, or with the end of the turn.
+ * Only when the kernel takes no more is its writability watched. */
+
+#include "handle/stream.h"
+
+#include <string.h>
+
+#include "loop/buffers.h"
+#include "os/reactor.h"
+#include "os/sys.h"
+
+enum { SENDS_MAX = 8 }; /* Of one stream in one flush. */
+
+struct write {
+    aloop_future future;
+    aloop_stream *stream;
+    struct aloop__piece piece;
+    size_t size;
+};
+
+/* A future for something that sending leads to. */
+struct wait {
+    aloop_future future;
+    struct aloop__node node; /* In stream->waits. */
+    bool is_shutdown;        /* Else it is a drain. */
+};
+
+/* Pieces. */
+
+static void free_piece(aloop_stream *stream, struct aloop__piece *piece)
+{
+    list_remove(&piece->node);
+    if (piece->room > 0)
+        aloop__buffer_put(stream->handle.loop, piece,
+                          sizeof *piece + piece->room);
+}
+
+static struct write *write_of(struct aloop__piece *piece)
+{
+    return CONTAINER_OF(piece, struct write, piece);
+}
+
+/* The first piece is over and done with. */
+static void finish_piece(aloop_stream *stream, struct aloop__piece *piece)
+{
+    bool is_borrowed = piece->room == 0;
+
+    free_piece(stream, piece);
+    if (is_borrowed)
+        aloop__future_settle(&write_of(piece)->future,
+                             (ssize_t) write_of(piece)->size);
+}
+
+static struct aloop__piece *first_piece(const aloop_stream *stream)
+{
+    return CONTAINER_OF(stream->pieces.next, struct aloop__piece, node);
+}
+
+/* `sent` bytes have gone. */
+static void advance(aloop_stream *stream, size_t sent)
+{
+    stream->queued -= sent;
+    while (sent > 0) {
+        struct aloop__piece *piece = first_piece(stream);
+        size_t size = piece->size < sent ? piece->size : sent;
+
+        piece->data += size;
+        piece->size -= size;
+        sent -= size;
+        if (piece->size == 0)
+            finish_piece(stream, piece);
+    }
+}
+
+/* One system call for as much as fits into it. */
+static ssize_t send_pieces(aloop_stream *stream, size_t *ret_asked)
+{
+    struct sys_piece pieces[SYS_PIECES_MAX];
+    struct aloop__node *node = stream->pieces.next;
+    size_t count = 0, asked = 0;
+
+    for (; node != &stream->pieces && count < SYS_PIECES_MAX;
+         node = node->next) {
+        struct aloop__piece *piece =
+            CONTAINER_OF(node, struct aloop__piece, node);
+
+        pieces[count++] = (struct sys_piece){piece->data, piece->size};
+        asked += piece->size;
+    }
+    *ret_asked = asked;
+    if (count == 1)
+        return sys_send(stream->io.fd, pieces[0].data, pieces[0].size);
+    return sys_sendv(stream->io.fd, pieces, count);
+}
+
+/* Drains and shutdowns. */
+
+static void wait_cancel(aloop_future *future)
+{
+    struct wait *wait = CONTAINER_OF(future, struct wait, future);
+
+    list_remove(&wait->node);
+    aloop__future_settle(future, ALOOP_ECANCELED);
+}
+
+static const struct aloop__future_ops wait_ops = {
+    .name = "stream drain or shutdown",
+    .size = sizeof(struct wait),
+    .cancel = wait_cancel,
+    .is_live = true};
+
+static void settle_waits(aloop_stream *stream)
+{
+    struct aloop__node *node = stream->waits.next;
+
+    while (node != &stream->waits) {
+        struct wait *wait = CONTAINER_OF(node, struct wait, node);
+        int error = stream->write_error;
+
+        node = node->next;
+        if (error == 0 && (wait->is_shutdown ? !stream->has_shut
+                                             : stream->queued > stream->low))
+            continue;
+        list_remove(&wait->node);
+        aloop__future_settle(&wait->future, error);
+    }
+}
+
+/* All has been sent: the peer may be told, if that was asked for. */
+static void shut_if_due(aloop_stream *stream)
+{
+    int error;
+
+    if (!stream->is_shut || stream->has_shut || stream->queued > 0 ||
+        stream->write_error != 0)
+        return;
+    error = sys_shutdown_write(stream->io.fd);
+    stream->has_shut = error == 0;
+    stream->write_error = error;
+}
+
+/* Flushing. */
+
+static void set_sending(aloop_stream *stream)
+{
+    bool is_sending = !list_empty(&stream->pieces);
+
+    stream->handle.loop->live += is_sending;
+    stream->handle.loop->live -= stream->is_sending;
+    stream->is_sending = is_sending;
+}
+
+static void resume_if_drained(aloop_stream *stream)
+{
+    if (!stream->is_paused || stream->queued > stream->low)
+        return;
+    stream->is_paused = false;
+    aloop__stream_resume(stream);
+}
+
+void aloop__stream_fail_writing(aloop_stream *stream, int error)
+{
+    stream->write_error = error;
+    while (!list_empty(&stream->pieces)) {
+        struct aloop__piece *piece = first_piece(stream);
+        bool is_borrowed = piece->room == 0;
+
+        free_piece(stream, piece);
+        if (is_borrowed)
+            aloop__future_settle(&write_of(piece)->future, error);
+    }
+    stream->queued = 0;
+    set_sending(stream);
+    settle_waits(stream);
+    resume_if_drained(stream); /* Reading will tell, too. */
+}
+
+/* Sends until the kernel takes no more; whether that is where it ended. */
+static bool send_all(aloop_stream *stream)
+{
+    for (int i = 0; i < SENDS_MAX && !list_empty(&stream->pieces); i++) {
+        size_t asked;
+        ssize_t n = send_pieces(stream, &asked);
+
+        if (n == ALOOP_EAGAIN)
+            return true;
+        if (n < 0) {
+            aloop__stream_fail_writing(stream, (int) n);
+            return false;
+        }
+        advance(stream, (size_t) n);
+        if ((size_t) n < asked)
+            return true;
+    }
+    return !list_empty(&stream->pieces);
+}
+
+/* What follows from bytes having gone, or from the writing side's end. */
+static void after_sending(aloop_stream *stream)
+{
+    set_sending(stream);
+    shut_if_due(stream);
+    if (!list_empty(&stream->waits))
+        settle_waits(stream);
+    resume_if_drained(stream);
+    if (stream->handle.closed)
+        aloop__stream_progress(stream);
+}
+
+void aloop__stream_flush(aloop_stream *stream)
+{
+    bool is_blocked;
+
+    list_remove(&stream->flush.node);
+    if (stream->io.fd < 0 ||
+        (list_empty(&stream->pieces) && list_empty(&stream->waits) &&
+         !stream->is_shut && !stream->handle.closed))
+        return;
+    is_blocked = send_all(stream);
+    if (is_blocked) {
+        int error = aloop__stream_want(stream, REACTOR_WRITE);
+
+        if (error < 0)
+            aloop__stream_fail_writing(stream, error);
+    } else {
+        aloop__stream_unwant(stream, REACTOR_WRITE);
+    }
+    after_sending(stream);
+}
+
+void aloop__stream_run_flush(struct aloop__ready *ready)
+{
+    aloop__stream_flush(CONTAINER_OF(ready, aloop_stream, flush));
+}
+
+/* Has it sent soon: with its own callback's return, when the kernel takes more,
+ * or at the end of the turn. */
+static void flush_later(aloop_stream *stream)
+{
+    aloop *loop = stream->handle.loop;
+
+    set_sending(stream);
+    if (stream->is_dispatching || (stream->io.armed & REACTOR_WRITE) != 0 ||
+        !list_empty(&stream->flush.node))
+        return;
+    list_push(&loop->flushing, &stream->flush.node);
+    if (loop->embedded)
+        aloop__touch(loop);
+}
+
+/* The calls. */
+
+/* Why nothing can be written; 0: it can. */
+static int refusal(const aloop_stream *stream)
+{
+    if (stream->write_error != 0)
+        return stream->write_error;
+    return stream->is_shut ? ALOOP_EPIPE : 0;
+}
+
+/* What the last piece still has room for. */
+static size_t room_left(const aloop_stream *stream)
+{
+    struct aloop__piece *piece =
+        CONTAINER_OF(stream->pieces.prev, struct aloop__piece, node);
+    const char *bytes = (const char *) (piece + 1);
+
+    if (list_empty(&stream->pieces) || piece->room == 0)
+        return 0;
+    return piece->room - (size_t) (piece->data + piece->size - bytes);
+}
+
+static void append(aloop_stream *stream, const char *data, size_t size)
+{
+    struct aloop__piece *piece =
+        CONTAINER_OF(stream->pieces.prev, struct aloop__piece, node);
+    char *bytes = (char *) (piece + 1);
+
+    if (size == 0)
+        return;
+    memcpy(bytes + (piece->room - room_left(stream)), data, size);
+    piece->size += size;
+}
+
+static struct aloop__piece *new_piece(aloop *loop, size_t size)
+{
+    size_t whole = sizeof(struct aloop__piece) + size;
+    struct aloop__piece *piece = aloop__buffer_get(loop, &whole);
+
+    if (piece == NULL)
+        return NULL;
+    list_init(&piece->node);
+    piece->data = (char *) (piece + 1);
+    piece->size = 0;
+    piece->room = whole - sizeof *piece;
+    return piece;
+}
+
+/* Room for all is found before the first byte is copied. */
+static int put(aloop_stream *stream, const char *data, size_t size)
+{
+    size_t left = room_left(stream);
+    size_t first = size < left ? size : left;
+    struct aloop__piece *piece = NULL;
+
+    if (size > left) {
+        piece = new_piece(stream->handle.loop, size - left);
+        if (piece == NULL)
+            return ALOOP_ENOMEM;
+    }
+    append(stream, data, first);
+    if (piece != NULL) {
+        list_push(&stream->pieces, &piece->node);
+        append(stream, data + first, size - first);
+    }
+    return 0;
+}
+
+/* More is queued now: has it sent soon. */
+static void queued_more(aloop_stream *stream, size_t size)
+{
+    stream->queued += size;
+    if (stream->queued > stream->high)
+        stream->is_paused = true;
+    flush_later(stream);
+}
+
+int aloop_stream_put(aloop_stream *stream, const void *data, size_t size)
+{
+    int error;
+
+    if (stream == NULL || (data == NULL && size > 0) ||
+        size > PTRDIFF_MAX - sizeof(struct aloop__piece))
+        return ALOOP_EINVAL;
+    aloop__check_thread(stream->handle.loop);
+    error = refusal(stream);
+    if (error == 0 && size > 0)
+        error = put(stream, data, size);
+    if (error < 0)
+        return error;
+    queued_more(stream, size);
+    return stream->queued > stream->high;
+}
+
+static void write_cancel(aloop_future *future)
+{
+    struct write *write = CONTAINER_OF(future, struct write, future);
+    aloop_stream *stream = write->stream;
+    bool is_torn = write->piece.size < write->size;
+
+    stream->queued -= write->piece.size;
+    list_remove(&write->piece.node);
+    aloop__future_settle(future, ALOOP_ECANCELED);
+    if (is_torn) /* The peer must see no gap. */
+        aloop__stream_fail_writing(stream, ALOOP_EPIPE);
+    flush_later(stream); /* For what follows from it. */
+}
+
+static const struct aloop__future_ops write_ops = {
+    .name = "stream write",
+    .size = sizeof(struct write),
+    .cancel = write_cancel};
+
+aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
+                                 size_t size)
+{
+    struct write *write;
+
+    if (stream == NULL)
+        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    if ((data == NULL && size > 0) || size > PTRDIFF_MAX)
+        return aloop__future_failed(stream->handle.loop, ALOOP_EINVAL);
+    if (refusal(stream) < 0)
+        return aloop__future_failed(stream->handle.loop, refusal(stream));
+    if (size == 0)
+        return aloop_future_done(stream->handle.loop, 0);
+    write = aloop__future_new(stream->handle.loop, &write_ops);
+    if (write == NULL)
+        return NULL;
+    write->stream = stream;
+    write->size = size;
+    list_init(&write->piece.node);
+    write->piece.data = data;
+    write->piece.size = size;
+    list_push(&stream->pieces, &write->piece.node);
+    queued_more(stream, size);
+    return &write->future;
+}
+
+static aloop_future *wait_for(aloop_stream *stream, bool is_shutdown)
+{
+    struct wait *wait;
+
+    if (stream == NULL)
+        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    if (stream->write_error != 0)
+        return aloop__future_failed(stream->handle.loop, stream->write_error);
+    if (is_shutdown ? stream->has_shut : stream->queued <= stream->low)
+        return aloop_future_done(stream->handle.loop, 0);
+    wait = aloop__future_new(stream->handle.loop, &wait_ops);
+    if (wait == NULL)
+        return NULL;
+    list_init(&wait->node);
+    list_push(&stream->waits, &wait->node);
+    wait->is_shutdown = is_shutdown;
+    stream->is_shut = stream->is_shut || is_shutdown;
+    flush_later(stream);
+    return &wait->future;
+}
+
+aloop_future *aloop_stream_drain(aloop_stream *stream)
+{
+    return wait_for(stream, false);
+}
+
+aloop_future *aloop_stream_shutdown(aloop_stream *stream)
+{
+    return wait_for(stream, true);
+}

@@ -1,0 +1,160 @@
+/* Timers as handles. */
+
+#include "aloop/timer.h"
+
+#include "loop/loop.h"
+
+struct aloop_timer {
+    struct aloop__handle handle;
+    struct aloop__timed timed;
+    int64_t period_ns; /* 0: one-shot. */
+    aloop_timer_cb on_expire;
+    void *arg;
+};
+
+static void timer_close(struct aloop__handle *handle)
+{
+    aloop_timer *timer = CONTAINER_OF(handle, aloop_timer, handle);
+
+    aloop__timed_stop(&handle->loop->timers, &timer->timed);
+    aloop__handle_closed(handle);
+}
+
+static const struct aloop__handle_ops timer_ops = {
+    .size = sizeof(aloop_timer), .close = timer_close};
+
+/* The first point of the timer's grid that has not passed. */
+static int64_t next_point(const aloop_timer *timer, int64_t now_ns)
+{
+    int64_t late_ns = now_ns - timer->timed.when_ns;
+    int64_t periods = late_ns / timer->period_ns + 1;
+
+    if (periods > (INT64_MAX - timer->timed.when_ns) / timer->period_ns)
+        return INT64_MAX;
+    return timer->timed.when_ns + periods * timer->period_ns;
+}
+
+static void on_due(struct aloop__timed *timed)
+{
+    aloop_timer *timer = CONTAINER_OF(timed, aloop_timer, timed);
+    aloop *loop = timer->handle.loop;
+    int error = ALOOP_EAGAIN;
+
+    if (timer->period_ns > 0)
+        error = aloop__timed_start(&loop->timers, timed,
+                                   next_point(timer, aloop__now(loop)));
+    if (error < 0)
+        aloop__handle_set_active(&timer->handle, false);
+    if (error < 0 && timer->period_ns > 0)
+        aloop__unhandled(loop, error, "periodic timer");
+    timer->on_expire(timer, timer->arg); /* May close it. */
+}
+
+int aloop_timer_set(aloop_timer *timer, int64_t when_ns)
+{
+    aloop *loop;
+    int error;
+
+    if (timer == NULL)
+        return ALOOP_EINVAL;
+    loop = timer->handle.loop;
+    aloop__check_thread(loop);
+    error = aloop__timed_start(&loop->timers, &timer->timed, when_ns);
+    if (error < 0)
+        return error;
+    aloop__handle_set_active(&timer->handle, true);
+    if (loop->embedded)
+        aloop__touch(loop);
+    return 0;
+}
+
+int aloop_timer_again(aloop_timer *timer, int64_t delay_ns)
+{
+    if (timer == NULL)
+        return ALOOP_EINVAL;
+    return aloop_timer_set(
+        timer, aloop__after(aloop__now(timer->handle.loop), delay_ns));
+}
+
+int aloop_timer_start(aloop *loop, int64_t delay_ns, int64_t period_ns,
+                      aloop_timer_cb on_expire, void *arg,
+                      aloop_timer **ret_timer)
+{
+    aloop_timer *timer;
+    int error;
+
+    if (loop == NULL || on_expire == NULL || ret_timer == NULL ||
+        period_ns < 0)
+        return ALOOP_EINVAL;
+    timer = aloop__handle_new(loop, &timer_ops);
+    if (timer == NULL)
+        return ALOOP_ENOMEM;
+    aloop__timed_init(&timer->timed, on_due);
+    timer->period_ns = period_ns;
+    timer->on_expire = on_expire;
+    timer->arg = arg;
+    error = aloop_timer_again(timer, delay_ns);
+    if (error < 0)
+        timer_close(&timer->handle);
+    else
+        *ret_timer = timer;
+    return error;
+}
+
+int aloop_timer_set_period(aloop_timer *timer, int64_t period_ns)
+{
+    if (timer == NULL || period_ns < 0)
+        return ALOOP_EINVAL;
+    timer->period_ns = period_ns;
+    return 0;
+}
+
+int aloop_timer_stop(aloop_timer *timer)
+{
+    aloop *loop;
+
+    if (timer == NULL)
+        return ALOOP_EINVAL;
+    loop = timer->handle.loop;
+    aloop__check_thread(loop);
+    aloop__timed_stop(&loop->timers, &timer->timed);
+    aloop__handle_set_active(&timer->handle, false);
+    if (loop->embedded)
+        aloop__touch(loop);
+    return 0;
+}
+
+bool aloop_timer_active(const aloop_timer *timer)
+{
+    return timer != NULL && timer->handle.active;
+}
+
+int64_t aloop_timer_due_ns(const aloop_timer *timer)
+{
+    int64_t now_ns;
+
+    if (!aloop_timer_active(timer))
+        return -1;
+    now_ns = aloop__now(timer->handle.loop);
+    return timer->timed.when_ns > now_ns ? timer->timed.when_ns - now_ns : 0;
+}
+
+void aloop_timer_ref(aloop_timer *timer)
+{
+    if (timer != NULL)
+        aloop__handle_set_referenced(&timer->handle, true);
+}
+
+void aloop_timer_unref(aloop_timer *timer)
+{
+    if (timer != NULL)
+        aloop__handle_set_referenced(&timer->handle, false);
+}
+
+void aloop_timer_close(aloop_timer *timer)
+{
+    if (timer == NULL)
+        return;
+    aloop__check_thread(timer->handle.loop);
+    timer_close(&timer->handle);
+}
