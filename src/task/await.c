@@ -1,0 +1,168 @@
+/* Waiting, and being interrupted in it.
+ *
+ * A task that waits for a future is one of its waiters and holds a reference to
+ * it.  Cancelling the task, or a deadline around the await, interrupts that: if
+ * the task holds the only reference, the future is cancelled and the task goes
+ * on waiting until it has ended; if somebody else holds one too, the task lets
+ * go of it and wakes up.  Cancellation is a state: the same happens at the
+ * start of every later await.  What has settled is delivered before any of
+ * this is looked at. */
+
+#include "task/task.h"
+
+enum { STREAK_MAX = 64, CHAIN_MAX = 1000 };
+
+int aloop__task_reason(const struct aloop__task *task)
+{
+    if (task->shields > 0 && !task->future.loop->dying)
+        return 0;
+    if (task->cancelled)
+        return ALOOP_ECANCELED;
+    return task->passed > 0 ? ALOOP_ETIMEDOUT : 0;
+}
+
+void aloop__task_interrupt(struct aloop__task *task)
+{
+    aloop_future *future = task->awaiting;
+    int reason = aloop__task_reason(task);
+
+    if (reason == 0 || future == NULL || task->interrupt != 0 ||
+        !aloop__future_pending(future))
+        return;
+    task->interrupt = reason;
+    if (future->refs == 1) {
+        aloop_cancel(future); /* Its end wakes the task. */
+        return;
+    }
+    aloop__future_unwait(future, &task->ready);
+    task->let_go = true;
+    aloop__ready_push(task->future.loop, &task->ready);
+}
+
+/* Whether `future` waits, task for task, for this one. */
+static bool is_awaited_by(const aloop_future *future,
+                          const struct aloop__task *task)
+{
+    for (int i = 0; i < CHAIN_MAX && future != NULL; i++) {
+        if (future == &task->future)
+            return true;
+        if (!aloop__is_task(future))
+            return false;
+        future = aloop__task_of(future)->awaiting;
+    }
+    return false;
+}
+
+static ssize_t refuse(aloop_future *future, int error)
+{
+    future->seen = true;
+    aloop_future_unref(future);
+    return error;
+}
+
+/* What the future came to, for this await. */
+static ssize_t outcome(aloop_future *future, int interrupt)
+{
+    ssize_t status = aloop__future_take(future);
+
+    if (status != ALOOP_ECANCELED)
+        return status;
+    return interrupt != 0 ? interrupt : ALOOP_EABORTED;
+}
+
+static ssize_t await_in_task(struct aloop__task *task, aloop_future *future)
+{
+    int interrupt;
+    bool let_go;
+
+    if (is_awaited_by(future, task))
+        return refuse(future, ALOOP_EDEADLK);
+    if (!aloop__future_pending(future) && ++task->streak < STREAK_MAX)
+        return outcome(future, 0);
+    aloop__future_wait(future, &task->ready);
+    task->awaiting = future;
+    aloop__task_interrupt(task);
+    aloop__task_suspend(task);
+    interrupt = task->interrupt;
+    let_go = task->let_go;
+    task->awaiting = NULL;
+    task->interrupt = 0;
+    task->let_go = false;
+    if (!let_go)
+        return outcome(future, interrupt);
+    aloop_future_unref(future);
+    return interrupt;
+}
+
+static ssize_t await_outside(aloop *loop, aloop_future *future)
+{
+    int error = 0;
+
+    if (loop->running)
+        return refuse(future, ALOOP_EDEADLK);
+    aloop__check_thread(loop);
+    while (error == 0 && aloop__future_pending(future)) {
+        if (!aloop_alive(loop))
+            return refuse(future, ALOOP_EDEADLK);
+        error = aloop__turn(loop, -1, true);
+    }
+    if (error < 0)
+        return refuse(future, error);
+    return outcome(future, 0);
+}
+
+ssize_t aloop_await(aloop_future *future)
+{
+    aloop *loop = aloop__running();
+
+    if (future == NULL)
+        return ALOOP_ENOMEM;
+    if (future->loop == NULL)
+        return future->status;
+    if (loop != NULL && loop != future->loop)
+        return refuse(future, ALOOP_EINVAL);
+    if (loop != NULL && loop->current != NULL)
+        return await_in_task(loop->current, future);
+    return await_outside(future->loop, future);
+}
+
+ssize_t aloop_yield(aloop *loop)
+{
+    struct aloop__task *task = aloop__task_current();
+
+    if (loop == NULL || (task != NULL && task->future.loop != loop))
+        return ALOOP_EINVAL;
+    if (task != NULL) {
+        aloop__ready_push(loop, &task->ready);
+        aloop__task_suspend(task);
+        return aloop__task_reason(task);
+    }
+    return loop->running ? ALOOP_EDEADLK : aloop__turn(loop, 0, false);
+}
+
+bool aloop_cancelled(void)
+{
+    struct aloop__task *task = aloop__task_current();
+
+    return task != NULL && task->cancelled;
+}
+
+int aloop_shield_begin(void)
+{
+    struct aloop__task *task = aloop__task_current();
+
+    if (task == NULL)
+        return ALOOP_EINVAL;
+    task->shields++;
+    return 0;
+}
+
+int aloop_shield_end(void)
+{
+    struct aloop__task *task = aloop__task_current();
+
+    if (task == NULL || task->shields == 0)
+        return ALOOP_EINVAL;
+    task->shields--;
+    return 0;
+}

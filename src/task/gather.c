@@ -1,0 +1,203 @@
+/* gather, gather_settled, any and race: one group, four rules.
+ *
+ * A group registers with all of its members and settles when the last has
+ * ended.  The rules differ in which statuses decide the outcome; once it is
+ * decided the members that are left are cancelled, and awaited all the same. */
+
+#include "aloop/compose.h"
+#include "loop/future.h"
+
+enum rule { GATHER, SETTLED, ANY, RACE };
+
+struct member {
+    struct aloop__ready ready; /* Among the waiters of `future`. */
+    struct group *group;
+    aloop_future *future; /* Holds a reference; NULL is one that failed. */
+    bool has_ended;
+};
+
+struct group {
+    aloop_future future;
+    enum rule rule;
+    struct member *members;
+    size_t count;
+    size_t left;      /* Members that have not ended. */
+    bool is_decided;  /* `outcome` is final. */
+    ssize_t outcome;
+    bool has_lost;    /* A member was cancelled, by whomever. */
+    ssize_t *ret_statuses;
+    size_t *ret_index;
+};
+
+static struct group *group_of(aloop_future *future)
+{
+    return CONTAINER_OF(future, struct group, future);
+}
+
+static void cancel_members(struct group *group)
+{
+    /* Settling goes through the ready queue: the array stays as it is. */
+    for (size_t i = 0; i < group->count; i++)
+        if (!group->members[i].has_ended)
+            aloop_cancel(group->members[i].future);
+}
+
+static void group_cancel(aloop_future *future)
+{
+    cancel_members(group_of(future));
+}
+
+static void group_fini(aloop_future *future)
+{
+    struct group *group = group_of(future);
+
+    aloop__alloc_free(&future->loop->alloc, group->members,
+                      group->count * sizeof *group->members);
+}
+
+static const struct aloop__future_ops group_ops = {.name = "group",
+                                                   .size = sizeof(struct group),
+                                                   .cancel = group_cancel,
+                                                   .fini = group_fini};
+
+/* A member's status as the group's: ECANCELED would say that the group was. */
+static ssize_t as_outcome(const struct group *group, ssize_t status)
+{
+    return status == ALOOP_ECANCELED && !group->future.cancelling
+               ? ALOOP_EABORTED
+               : status;
+}
+
+/* Whether `status` ends the matter. */
+static bool decides(const struct group *group, ssize_t status)
+{
+    static const bool on_success[] = {false, false, true, true};
+    static const bool on_failure[] = {true, false, false, true};
+
+    return status < 0 ? on_failure[group->rule] : on_success[group->rule];
+}
+
+static void note(struct group *group, size_t i, ssize_t status)
+{
+    if (group->ret_statuses != NULL)
+        group->ret_statuses[i] = status;
+    group->has_lost = group->has_lost || status == ALOOP_ECANCELED;
+    if (group->is_decided)
+        return;
+    if (group->rule == SETTLED) {
+        group->outcome += status >= 0;
+    } else if (decides(group, status)) {
+        group->is_decided = true;
+        group->outcome = group->rule == GATHER || status < 0
+                             ? as_outcome(group, status)
+                             : status;
+        if (group->ret_index != NULL)
+            *group->ret_index = i;
+        cancel_members(group);
+    } else if (group->rule == ANY && group->outcome == 0) {
+        group->outcome = as_outcome(group, status); /* The first error. */
+    }
+}
+
+static void on_member(struct aloop__ready *ready)
+{
+    struct member *member = CONTAINER_OF(ready, struct member, ready);
+    struct group *group = member->group;
+    ssize_t status = ALOOP_ENOMEM;
+
+    member->has_ended = true;
+    if (member->future != NULL)
+        status = aloop__future_take(member->future);
+    group->left--;
+    note(group, (size_t) (member - group->members), status);
+    if (group->left > 0)
+        return;
+    if (group->rule == SETTLED && group->future.cancelling && group->has_lost)
+        group->outcome = ALOOP_ECANCELED;
+    aloop__future_settle(&group->future, group->outcome);
+}
+
+/* Registers with a member; one that does not belong here has failed. */
+static void join(struct group *group, struct member *member,
+                 aloop_future *future)
+{
+    aloop *loop = group->future.loop;
+
+    if (future != NULL && future->loop != NULL && future->loop != loop) {
+        aloop_future_unref(future);
+        future = aloop__future_failed(NULL, ALOOP_EINVAL);
+    }
+    list_init(&member->ready.node);
+    member->ready.run = on_member;
+    member->group = group;
+    member->future = future;
+    member->has_ended = false;
+    if (future == NULL || future->loop == NULL)
+        aloop__ready_push(loop, &member->ready);
+    else
+        aloop__future_wait(future, &member->ready);
+}
+
+static aloop_future *give_up(size_t count, aloop_future *const *futures)
+{
+    for (size_t i = 0; i < count; i++)
+        aloop_future_unref(futures[i]);
+    return NULL;
+}
+
+static aloop_future *new_group(aloop *loop, enum rule rule, size_t count,
+                               aloop_future *const *futures,
+                               ssize_t *ret_statuses, size_t *ret_index)
+{
+    struct group *group;
+
+    if (loop == NULL || (futures == NULL && count > 0) ||
+        count > SIZE_MAX / sizeof(struct member))
+        return aloop__future_failed(loop, ALOOP_EINVAL);
+    if (count == 0)
+        return aloop_future_done(loop, rule >= ANY ? ALOOP_EINVAL : 0);
+    group = aloop__future_new(loop, &group_ops);
+    if (group == NULL)
+        return give_up(count, futures);
+    group->members = aloop__alloc_new(&loop->alloc,
+                                      count * sizeof *group->members);
+    if (group->members == NULL) {
+        group->future.refs = 0;
+        group->future.seen = true;
+        aloop__future_settle(&group->future, ALOOP_ENOMEM);
+        return give_up(count, futures);
+    }
+    group->rule = rule;
+    group->count = count;
+    group->left = count;
+    group->ret_statuses = ret_statuses;
+    group->ret_index = ret_index;
+    for (size_t i = 0; i < count; i++)
+        join(group, &group->members[i], futures[i]);
+    return &group->future;
+}
+
+aloop_future *aloop_gather_array(aloop *loop, size_t count,
+                                 aloop_future *const *futures)
+{
+    return new_group(loop, GATHER, count, futures, NULL, NULL);
+}
+
+aloop_future *aloop_gather_settled(aloop *loop, size_t count,
+                                   aloop_future *const *futures,
+                                   ssize_t *ret_statuses)
+{
+    return new_group(loop, SETTLED, count, futures, ret_statuses, NULL);
+}
+
+aloop_future *aloop_any_array(aloop *loop, size_t count,
+                              aloop_future *const *futures, size_t *ret_index)
+{
+    return new_group(loop, ANY, count, futures, NULL, ret_index);
+}
+
+aloop_future *aloop_race_array(aloop *loop, size_t count,
+                               aloop_future *const *futures, size_t *ret_index)
+{
+    return new_group(loop, RACE, count, futures, NULL, ret_index);
+}

@@ -1,0 +1,144 @@
+/* map: one function over an array, as tasks, so many at a time. */
+
+#include "aloop/compose.h"
+#include "aloop/task.h"
+#include "loop/future.h"
+
+/* A place in which one task after the other runs. */
+struct lane {
+    struct aloop__ready ready; /* Among the waiters of `task`. */
+    struct map *map;
+    aloop_future *task; /* Holds a reference; NULL when the lane is empty. */
+};
+
+struct map {
+    aloop_future future;
+    aloop_task_fn fn;
+    char *items;
+    size_t item_size;
+    size_t count;
+    size_t next; /* The first item that was not begun. */
+    size_t running;
+    ssize_t outcome;
+    struct lane *lanes;
+    size_t lane_count;
+};
+
+/* Begins no more, and ends what runs. */
+static void stop(struct map *map)
+{
+    map->next = map->count;
+    for (size_t i = 0; i < map->lane_count; i++)
+        if (map->lanes[i].task != NULL)
+            aloop_cancel(map->lanes[i].task);
+}
+
+static void map_cancel(aloop_future *future)
+{
+    struct map *map = CONTAINER_OF(future, struct map, future);
+
+    if (map->next < map->count && map->outcome == 0)
+        map->outcome = ALOOP_ECANCELED;
+    stop(map);
+}
+
+static void map_fini(aloop_future *future)
+{
+    struct map *map = CONTAINER_OF(future, struct map, future);
+
+    aloop__alloc_free(&future->loop->alloc, map->lanes,
+                      map->lane_count * sizeof *map->lanes);
+}
+
+static const struct aloop__future_ops map_ops = {.name = "map",
+                                                 .size = sizeof(struct map),
+                                                 .cancel = map_cancel,
+                                                 .fini = map_fini};
+
+static void fail(struct map *map, ssize_t status)
+{
+    if (map->outcome == 0)
+        map->outcome = status == ALOOP_ECANCELED && !map->future.cancelling
+                           ? ALOOP_EABORTED
+                           : status;
+    stop(map);
+}
+
+/* Starts the next item in an empty lane. */
+static void begin(struct lane *lane)
+{
+    struct map *map = lane->map;
+    void *item = map->items + map->next++ * map->item_size;
+
+    lane->task = aloop_spawn_at(map->future.loop, map->fn, item, NULL,
+                                "map item", "aloop_map");
+    if (lane->task == NULL) {
+        fail(map, ALOOP_ENOMEM);
+        return;
+    }
+    map->running++;
+    aloop__future_wait(lane->task, &lane->ready);
+}
+
+static void on_task(struct aloop__ready *ready)
+{
+    struct lane *lane = CONTAINER_OF(ready, struct lane, ready);
+    struct map *map = lane->map;
+    ssize_t status = aloop__future_take(lane->task);
+
+    lane->task = NULL;
+    map->running--;
+    if (status < 0)
+        fail(map, status);
+    if (map->next < map->count)
+        begin(lane);
+    if (map->running == 0)
+        aloop__future_settle(&map->future, map->outcome);
+}
+
+static bool make_lanes(struct map *map, size_t limit)
+{
+    size_t count = limit == 0 || limit > map->count ? map->count : limit;
+
+    if (count > SIZE_MAX / sizeof *map->lanes)
+        return false;
+    map->lanes = aloop__alloc_new(&map->future.loop->alloc,
+                                  count * sizeof *map->lanes);
+    if (map->lanes == NULL)
+        return false;
+    map->lane_count = count;
+    for (size_t i = 0; i < count; i++) {
+        list_init(&map->lanes[i].ready.node);
+        map->lanes[i].ready.run = on_task;
+        map->lanes[i].map = map;
+        map->lanes[i].task = NULL;
+    }
+    return true;
+}
+
+aloop_future *aloop_map(aloop *loop, aloop_task_fn fn, void *items,
+                        size_t count, size_t item_size, size_t limit)
+{
+    struct map *map;
+
+    if (loop == NULL || fn == NULL || (items == NULL && count > 0))
+        return aloop__future_failed(loop, ALOOP_EINVAL);
+    if (count == 0)
+        return aloop_future_done(loop, 0);
+    map = aloop__future_new(loop, &map_ops);
+    if (map == NULL)
+        return NULL;
+    map->fn = fn;
+    map->items = items;
+    map->count = count;
+    map->item_size = item_size;
+    if (make_lanes(map, limit))
+        for (size_t i = 0; i < map->lane_count && map->next < count; i++)
+            begin(&map->lanes[i]);
+    if (map->running > 0)
+        return &map->future;
+    map->future.refs = 0;
+    map->future.seen = true;
+    aloop__future_settle(&map->future, ALOOP_ENOMEM);
+    return NULL;
+}

@@ -1,0 +1,68 @@
+/* Queues of waiters. */
+
+#include "task/queue.h"
+
+void aloop__queue_init(struct aloop__queue *queue, aloop *loop)
+{
+    queue->loop = loop;
+    list_init(&queue->waiters);
+    queue->count = 0;
+}
+
+void *aloop__waiter_new(aloop *loop, const struct aloop__future_ops *ops)
+{
+    struct aloop__waiter *waiter = aloop__future_new(loop, ops);
+
+    if (waiter != NULL)
+        list_init(&waiter->node);
+    return waiter;
+}
+
+void aloop__waiter_drop(struct aloop__waiter *waiter)
+{
+    if (waiter == NULL)
+        return;
+    waiter->future.refs = 0;
+    aloop__future_settle(&waiter->future, 0);
+}
+
+void aloop__queue_push(struct aloop__queue *queue,
+                       struct aloop__waiter *waiter)
+{
+    list_push(&queue->waiters, &waiter->node);
+    waiter->queue = queue;
+    queue->count++;
+}
+
+struct aloop__waiter *aloop__queue_first(struct aloop__queue *queue)
+{
+    if (list_empty(&queue->waiters))
+        return NULL;
+    return CONTAINER_OF(queue->waiters.next, struct aloop__waiter, node);
+}
+
+void aloop__queue_remove(struct aloop__waiter *waiter)
+{
+    list_remove(&waiter->node);
+    waiter->queue->count--;
+    waiter->queue = NULL;
+}
+
+void aloop__waiter_settle(struct aloop__waiter *waiter, ssize_t status)
+{
+    aloop__queue_remove(waiter);
+    aloop__future_settle(&waiter->future, status);
+}
+
+void aloop__queue_settle(struct aloop__queue *queue, ssize_t status)
+{
+    struct aloop__waiter *waiter;
+
+    while ((waiter = aloop__queue_first(queue)) != NULL)
+        aloop__waiter_settle(waiter, status);
+}
+
+void aloop__waiter_cancel(aloop_future *future)
+{
+    aloop__waiter_settle(aloop__waiter_of(future), ALOOP_ECANCELED);
+}

@@ -1,0 +1,236 @@
+/* Tasks: from spawn to end.
+ *
+ *   NEW --first run--> RUNNING <--suspend/resume--> WAITING
+ *                         |
+ *                       ENDED --> the future settles, the stack goes back
+ *
+ * Tasks switch only to and from the loop: callbacks keep the thread's own
+ * stack.  The stack is taken at the first run, so that a batch of short tasks
+ * reuses one that is warm, and given back on the loop's side, never by the
+ * dying task itself. */
+
+#include "task/task.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "os/sys.h"
+
+enum { NAME_MAX_SIZE = 64 };
+
+static void task_cancel(aloop_future *future)
+{
+    struct aloop__task *task = aloop__task_of(future);
+
+    task->cancelled = true;
+    aloop__task_interrupt(task);
+}
+
+static void give_stack_back(struct aloop__task *task)
+{
+    if (task->stack.low == NULL)
+        return;
+    aloop__context_fini(&task->context);
+    aloop__stack_put(task->future.loop->stacks, &task->stack);
+    task->stack.low = NULL;
+}
+
+static void task_fini(aloop_future *future)
+{
+    struct aloop__task *task = aloop__task_of(future);
+
+    give_stack_back(task);
+    if (task->name_room > 0)
+        aloop__slab_put(&future->loop->slab, task->name, task->name_room);
+}
+
+static const char *task_describe(const aloop_future *future)
+{
+    static _Thread_local char text[160];
+    const struct aloop__task *task = aloop__task_of(future);
+
+    snprintf(text, sizeof text, "task %s (%s)", task->name, task->where);
+    return text;
+}
+
+static const struct aloop__future_ops task_ops = {
+    .name = "task",
+    .size = sizeof(struct aloop__task),
+    .cancel = task_cancel,
+    .fini = task_fini,
+    .describe = task_describe,
+    .is_live = true};
+
+bool aloop__is_task(const aloop_future *future)
+{
+    return future->ops == &task_ops;
+}
+
+struct aloop__task *aloop__task_current(void)
+{
+    aloop *loop = aloop__running();
+
+    return loop == NULL ? NULL : loop->current;
+}
+
+/* The first frame of every task. */
+static void boot(void *arg)
+{
+    struct aloop__task *task = arg;
+    aloop *loop = task->future.loop;
+
+    task->result = task->fn(loop, task->arg);
+    task->state = TASK_ENDED;
+    aloop__context_switch_last(&task->context, loop->context);
+}
+
+static void end(struct aloop__task *task, ssize_t result)
+{
+    aloop__deadlines_end(task);
+    give_stack_back(task);
+    if (result == ALOOP_PENDING)
+        result = ALOOP_EINVAL; /* No status at all. */
+    aloop__future_settle(&task->future, result);
+}
+
+static int start(struct aloop__task *task)
+{
+    aloop *loop = task->future.loop;
+    int error = 0;
+
+    if (loop->stacks == NULL)
+        error = aloop__stacks_open(&loop->alloc, loop->options.stack_size,
+                                   &loop->stacks);
+    if (error == 0)
+        error = aloop__stack_get(loop->stacks, task->stack_size,
+                                 &task->stack);
+    if (error == 0)
+        aloop__context_init(&task->context, task->stack.low, task->stack.size,
+                            boot, task);
+    return error;
+}
+
+static void resume(struct aloop__ready *ready)
+{
+    struct aloop__task *task = CONTAINER_OF(ready, struct aloop__task, ready);
+    aloop *loop = task->future.loop;
+
+    if (task->state == TASK_NEW) {
+        int error = start(task);
+
+        if (error < 0) {
+            task->state = TASK_ENDED;
+            end(task, error);
+            return;
+        }
+    }
+    task->state = TASK_RUNNING;
+    loop->current = task;
+    aloop__context_switch(loop->context, &task->context);
+    loop->current = NULL;
+    if (task->state == TASK_ENDED)
+        end(task, task->result);
+}
+
+void aloop__task_suspend(struct aloop__task *task)
+{
+    task->state = TASK_WAITING;
+    task->streak = 0;
+    aloop__context_switch(&task->context, task->future.loop->context);
+}
+
+/* Whatever still waits is given up: its stack is freed as it is. */
+static void fini_tasks(aloop *loop)
+{
+    struct aloop__node *node;
+
+    while ((node = list_pop(&loop->pending)) != NULL) {
+        aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
+
+        if (aloop__is_task(future))
+            give_stack_back(aloop__task_of(future));
+    }
+    if (loop->stacks != NULL)
+        aloop__stacks_close(loop->stacks);
+    aloop__context_fini_thread(loop->context);
+    aloop__alloc_free(&loop->alloc, loop->context, sizeof *loop->context);
+}
+
+/* The loop's own flow is made with its first task. */
+static int prepare_loop(aloop *loop)
+{
+    if (loop->context != NULL)
+        return 0;
+    loop->context = aloop__alloc_zero(&loop->alloc, sizeof *loop->context);
+    if (loop->context == NULL)
+        return ALOOP_ENOMEM;
+    aloop__context_init_thread(loop->context);
+    loop->fini_tasks = fini_tasks;
+    return 0;
+}
+
+/* A name of the caller's that may not outlive the call. */
+static bool copy_name(struct aloop__task *task, const char *name)
+{
+    size_t length = strlen(name);
+    size_t room = (length < NAME_MAX_SIZE ? length : NAME_MAX_SIZE) + 1;
+
+    task->name = aloop__slab_get(&task->future.loop->slab, room);
+    if (task->name == NULL)
+        return false;
+    memcpy(task->name, name, room - 1); /* The slab's memory is zeroed. */
+    task->name_room = room;
+    return true;
+}
+
+static bool are_valid(const aloop_task_options *options)
+{
+    return options == NULL || options->size == sizeof *options;
+}
+
+aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
+                             const aloop_task_options *options,
+                             const char *name, const char *where)
+{
+    struct aloop__task *task;
+
+    if (loop == NULL || fn == NULL || !are_valid(options))
+        return aloop__future_failed(loop, ALOOP_EINVAL);
+    if (prepare_loop(loop) < 0)
+        return NULL;
+    task = aloop__future_new(loop, &task_ops);
+    if (task == NULL)
+        return NULL;
+    list_init(&task->ready.node);
+    list_init(&task->deadlines);
+    task->ready.run = resume;
+    task->fn = fn;
+    task->arg = arg;
+    task->name = (char *) (uintptr_t) (name != NULL ? name : "?");
+    task->where = where != NULL ? where : "?";
+    task->state = TASK_NEW;
+    if (options != NULL) {
+        task->stack_size = options->stack_size;
+        if (options->name != NULL && !copy_name(task, options->name)) {
+            task->future.refs = 0;
+            aloop__future_settle(&task->future, ALOOP_ECANCELED);
+            return NULL;
+        }
+    }
+    aloop__ready_push(loop, &task->ready);
+    return &task->future;
+}
+
+aloop_future *aloop_current_task(void)
+{
+    struct aloop__task *task = aloop__task_current();
+
+    return task == NULL ? NULL : &task->future;
+}
+
+const char *aloop_task_name(const aloop_future *task)
+{
+    if (task == NULL || task->loop == NULL || !aloop__is_task(task))
+        return NULL;
+    return aloop__task_of(task)->name;
+}

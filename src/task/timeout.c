@@ -1,0 +1,75 @@
+/* A future with a time limit: cancels its target when that has passed, and
+ * settles when the target has ended. */
+
+#include "aloop/compose.h"
+#include "loop/future.h"
+
+struct timeout {
+    aloop_future future;
+    struct aloop__ready ready; /* Among the target's waiters. */
+    struct aloop__timed timed;
+    aloop_future *target; /* Holds a reference. */
+    bool has_expired;
+};
+
+static void timeout_cancel(aloop_future *future)
+{
+    struct timeout *timeout = CONTAINER_OF(future, struct timeout, future);
+
+    aloop_cancel(timeout->target);
+}
+
+static const struct aloop__future_ops timeout_ops = {
+    .name = "timeout", .size = sizeof(struct timeout), .cancel = timeout_cancel};
+
+static void on_due(struct aloop__timed *timed)
+{
+    struct timeout *timeout = CONTAINER_OF(timed, struct timeout, timed);
+
+    /* Too late for one that has settled and only was not looked at yet. */
+    timeout->has_expired = aloop_cancel(timeout->target) == 1;
+}
+
+static void on_target(struct aloop__ready *ready)
+{
+    struct timeout *timeout = CONTAINER_OF(ready, struct timeout, ready);
+    aloop *loop = timeout->future.loop;
+    ssize_t status = aloop__future_take(timeout->target);
+
+    aloop__timed_stop(&loop->timers, &timeout->timed);
+    if (status == ALOOP_ECANCELED && !timeout->future.cancelling)
+        status = ALOOP_EABORTED;
+    if (status < 0 && timeout->has_expired)
+        status = ALOOP_ETIMEDOUT;
+    aloop__future_settle(&timeout->future, status);
+}
+
+aloop_future *aloop_timeout(aloop_future *target, int64_t delay_ns)
+{
+    struct timeout *timeout;
+    aloop *loop;
+    int64_t when_ns;
+
+    if (target == NULL || target->loop == NULL)
+        return target;
+    loop = target->loop;
+    timeout = aloop__future_new(loop, &timeout_ops);
+    if (timeout == NULL) {
+        aloop_future_unref(target);
+        return NULL;
+    }
+    list_init(&timeout->ready.node);
+    timeout->ready.run = on_target;
+    timeout->target = target;
+    aloop__timed_init(&timeout->timed, on_due);
+    when_ns = aloop__after(aloop__now(loop), delay_ns);
+    if (aloop__timed_start(&loop->timers, &timeout->timed, when_ns) < 0) {
+        timeout->future.refs = 0;
+        timeout->future.seen = true;
+        aloop__future_settle(&timeout->future, ALOOP_ENOMEM);
+        aloop_future_unref(target);
+        return NULL;
+    }
+    aloop__future_wait(target, &timeout->ready);
+    return &timeout->future;
+}
