@@ -23,7 +23,7 @@ ALOOP_BEGIN
  *          cancelled by somebody else.
  */
 ALOOP_API aloop_future *aloop_gather_array(aloop *loop, size_t count,
-                                           aloop_future *const *futures);
+                                           aloop_future **futures);
 
 /**
  * Waits for all and cancels none.  `ret_statuses[i]`, borrowed until the future
@@ -32,7 +32,7 @@ ALOOP_API aloop_future *aloop_gather_array(aloop *loop, size_t count,
  * Status:  how many succeeded.
  */
 ALOOP_API aloop_future *aloop_gather_settled(aloop *loop, size_t count,
-                                             aloop_future *const *futures,
+                                             aloop_future **futures,
                                              ssize_t *ret_statuses);
 
 /**
@@ -44,7 +44,7 @@ ALOOP_API aloop_future *aloop_gather_settled(aloop *loop, size_t count,
  * Status:  the winner's; if all fail, the first error; ALOOP_EINVAL for none.
  */
 ALOOP_API aloop_future *aloop_any_array(aloop *loop, size_t count,
-                                        aloop_future *const *futures,
+                                        aloop_future **futures,
                                         size_t *ret_index);
 
 /**
@@ -53,7 +53,7 @@ ALOOP_API aloop_future *aloop_any_array(aloop *loop, size_t count,
  * Status:  that one's; ALOOP_EABORTED if somebody else cancelled it.
  */
 ALOOP_API aloop_future *aloop_race_array(aloop *loop, size_t count,
-                                         aloop_future *const *futures,
+                                         aloop_future **futures,
                                          size_t *ret_index);
 
 /**
@@ -83,21 +83,21 @@ ALOOP_END
 #ifdef __cplusplus
 template <typename... T> aloop_future *aloop_gather(aloop *loop, T... futures)
 {
-    aloop_future *const all[] = {futures...};
+    aloop_future *all[] = {futures...};
     return aloop_gather_array(loop, sizeof...(futures), all);
 }
 template <typename... T> aloop_future *aloop_any(aloop *loop, T... futures)
 {
-    aloop_future *const all[] = {futures...};
+    aloop_future *all[] = {futures...};
     return aloop_any_array(loop, sizeof...(futures), all, NULL);
 }
 template <typename... T> aloop_future *aloop_race(aloop *loop, T... futures)
 {
-    aloop_future *const all[] = {futures...};
+    aloop_future *all[] = {futures...};
     return aloop_race_array(loop, sizeof...(futures), all, NULL);
 }
 #else
-#define ALOOP_LIST_(...) (aloop_future *const[]){__VA_ARGS__}
+#define ALOOP_LIST_(...) (aloop_future *[]){__VA_ARGS__}
 #define ALOOP_COUNT_(...) \
     (sizeof(ALOOP_LIST_(__VA_ARGS__)) / sizeof(aloop_future *))
 #define aloop_gather(loop, ...)                          \

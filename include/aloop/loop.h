@@ -33,7 +33,8 @@ typedef struct aloop_options {
      * the system's clock all the same.  Default: the monotonic clock. */
     int64_t (*clock_ns)(void *context);
     void *clock_context;
-    /* Usable bytes of a task's stack.  Default: 256 KiB less a guard. */
+    /* Usable bytes of a task's stack.  Default: 192 KiB, and a guard; less
+     * where address space is scarce. */
     size_t stack_size;
     /* Threads for name look-ups, started when first needed.  Default: 4. */
     unsigned resolver_threads;
@@ -115,8 +116,8 @@ ALOOP_API int aloop_fd(aloop *loop);
 ALOOP_API int aloop_defer(aloop *loop, aloop_fn fn, void *arg);
 
 /**
- * aloop_defer() for other threads: fn runs on the loop's thread, first in, first
- * out, each post once.  A queued post keeps the loop alive, a promise to post
+ * aloop_defer() for other threads: fn runs on the loop's thread, first in,
+ * first out, each post once.  A queued post keeps the loop alive, a promise to post
  * does not: hold the loop with aloop_hold() first.
  *
  * Context: any thread; not signal handlers.

@@ -26,7 +26,7 @@ typedef ssize_t (*aloop_task_fn)(aloop *loop, void *arg);
 typedef struct aloop_task_options {
     size_t size;
     const char *name;  /* For reports; copied.  Default: the function's. */
-    size_t stack_size; /* Usable bytes; at least 16 KiB. */
+    size_t stack_size; /* Usable bytes; less than 32 KiB is that. */
 } aloop_task_options;
 
 /**

@@ -20,7 +20,7 @@
 #include "aloop/task.h"
 
 #include "os/reactor.h"
-#include "os/sys.h"
+#include "os/stack.h"
 
 /* How long a busy loop may leave the reactor alone: asking it costs a system
  * call, which a batch of short callbacks would spend most of its time in. */
@@ -108,13 +108,16 @@ static bool may_skip(aloop *loop)
 static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool lazy)
 {
     struct aloop__event events[EVENTS_MAX];
+    int64_t left_ns;
     int count;
 
     if (lazy && may_skip(loop))
         return 0;
+    left_ns = time_left(loop, max_wait_ns);
+    if (left_ns != 0 && loop->stacks != NULL)
+        aloop__stacks_trim(loop->stacks);
     loop->io_closed = false;
-    count = aloop__reactor_wait(loop->reactor, time_left(loop, max_wait_ns),
-                                events, EVENTS_MAX);
+    count = aloop__reactor_wait(loop->reactor, left_ns, events, EVENTS_MAX);
     if (lazy) {
         loop->skipped = 0;
         loop->waited_ns = loop->floor_ns;

@@ -8,8 +8,6 @@
 
 #include <stddef.h>
 
-enum { CONTEXT_EH_WORDS = 2 };
-
 /* A flow that is not running now.  The fields are the implementation's. */
 struct aloop__context {
     void *sp;             /* Where its registers were pushed. */
@@ -18,8 +16,6 @@ struct aloop__context {
     void *sanitizer;      /* ASan's fake stack, or TSan's fiber. */
     void (*run)(void *arg);
     void *arg;
-    void *eh[CONTEXT_EH_WORDS]; /* C++: __cxa_eh_globals while it waits. */
-    int error;            /* errno while it waits. */
 };
 
 /* The thread's own flow, whatever stack it is on; for the loop. */

@@ -36,7 +36,7 @@
 #else
 /* In a section of its own, lest debuggers take it for the C code before it. */
 #define FUNCTION(name)                                                         \
-    ".section .text.aloop__context, \"ax\", %progbits\n"                        \
+    ".section .text.aloop__context, \"ax\", %progbits\n"                      \
     ".p2align 4\n.globl " #name "\n.hidden " #name "\n.type " #name           \
     ", %function\n" #name ":\n.cfi_startproc\n"
 #define FUNCTION_END(name) ".cfi_endproc\n.size " #name ", . - " #name "\n"

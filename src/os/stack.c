@@ -42,7 +42,6 @@
 enum {
     SLAB_SLOTS = 64,
     SLAB_SIZE_MAX = 64 * 1024 * 1024, /* Unless one slot is larger. */
-    STACK_SIZE_MIN = 32 * 1024,
     COLOURS = 32,
     COLOUR_STEP = 64,
     COLOUR_MAX = (COLOURS - 1) * COLOUR_STEP,

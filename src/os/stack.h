@@ -7,6 +7,8 @@
 
 #include "base/alloc.h"
 
+enum { STACK_SIZE_MIN = 32 * 1024 };
+
 struct aloop__stacks; /* One pool for each loop. */
 
 /* What a task runs on.  Usable bytes are [low, low + size). */

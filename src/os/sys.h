@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* ---- sys_posix.c: clock, descriptors, sockets ---- */
+/* sys_posix.c: clock, descriptors, sockets. */
 
 /* Nanoseconds on a monotonic clock; its zero means nothing. */
 int64_t sys_clock_ns(void);
@@ -55,7 +55,9 @@ struct sys_piece {
 enum { SYS_PIECES_MAX = 64 }; /* In one sys_sendv; at most IOV_MAX. */
 
 int sys_tcp_socket(enum sys_family family); /* Returns the descriptor. */
-int sys_reuse_address(int fd, enum sys_family family); /* And v6-only. */
+/* Addresses that a closed connection still holds may be bound; an IPv6 socket
+ * takes IPv4 too. */
+int sys_reuse_address(int fd, enum sys_family family);
 int sys_no_delay(int fd, bool on);
 int sys_reset_on_close(int fd); /* close sends RST, drops what is queued. */
 int sys_bind(int fd, const struct sys_address *address);
@@ -74,7 +76,7 @@ ssize_t sys_send(int fd, const void *data, size_t size);
 ssize_t sys_sendv(int fd, const struct sys_piece *pieces, size_t count);
 int sys_shutdown_write(int fd);
 
-/* ---- sys_address.c: names and addresses ---- */
+/* sys_address.c: names and addresses. */
 
 enum sys_family sys_address_family(const struct sys_address *address);
 uint16_t sys_address_port(const struct sys_address *address);
@@ -93,7 +95,7 @@ int sys_address_parse(const char *host, const char *port,
 int sys_resolve(const char *host, const char *port, struct sys_address *ret,
                 size_t max);
 
-/* ---- sys_signal.c ---- */
+/* sys_signal.c. */
 
 /* From now on `handler` runs for `number` (SA_RESTART, SA_ONSTACK, all signals
  * blocked meanwhile); the previous disposition is kept, and put back by
@@ -109,7 +111,7 @@ void sys_signal_unlock(void);
 void sys_signal_lock_in_handler(void);
 void sys_signal_unlock_in_handler(void);
 
-/* ---- sys_thread.c ---- */
+/* sys_thread.c. */
 
 struct sys_thread;
 struct sys_monitor; /* A mutex with one condition. */
@@ -130,7 +132,7 @@ int sys_monitor_wait(struct sys_monitor *monitor);
 void sys_monitor_notify(struct sys_monitor *monitor);     /* One waiter. */
 void sys_monitor_notify_all(struct sys_monitor *monitor);
 
-/* ---- sys_memory.c: pages, for the stacks of tasks ---- */
+/* sys_memory.c: pages, for the stacks of tasks. */
 
 size_t sys_page_size(void);
 /* Fresh zeroed pages, not reserved, never huge; NULL when there are none. */
@@ -148,7 +150,7 @@ bool sys_pages_scarce(void);
  * forgets what was found out about them. */
 void sys_pages_light_guards(bool allowed);
 
-/* ---- What the reactors are made of; each is called by one reactor only ---- */
+/* What the reactors are made of; each is called by one reactor only. */
 
 struct epoll_event;
 struct kevent;

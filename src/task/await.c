@@ -94,21 +94,26 @@ static ssize_t await_in_task(struct aloop__task *task, aloop_future *future)
     return interrupt;
 }
 
+static void end_wait(struct aloop__ready *ready)
+{
+    (void) ready; /* That it was queued has kept the turn from sleeping. */
+}
+
 static ssize_t await_outside(aloop *loop, aloop_future *future)
 {
+    struct aloop__ready ready = {.run = end_wait};
     int error = 0;
 
     if (loop->running)
         return refuse(future, ALOOP_EDEADLK);
     aloop__check_thread(loop);
-    while (error == 0 && aloop__future_pending(future)) {
-        if (!aloop_alive(loop))
-            return refuse(future, ALOOP_EDEADLK);
-        error = aloop__turn(loop, -1, true);
-    }
-    if (error < 0)
-        return refuse(future, error);
-    return outcome(future, 0);
+    list_init(&ready.node);
+    aloop__future_wait(future, &ready);
+    while (error == 0 && aloop__future_pending(future))
+        error = aloop_alive(loop) ? aloop__turn(loop, -1, true)
+                                  : ALOOP_EDEADLK;
+    aloop__future_unwait(future, &ready);
+    return error < 0 ? refuse(future, error) : outcome(future, 0);
 }
 
 ssize_t aloop_await(aloop_future *future)

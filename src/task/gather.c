@@ -138,7 +138,7 @@ static void join(struct group *group, struct member *member,
         aloop__future_wait(future, &member->ready);
 }
 
-static aloop_future *give_up(size_t count, aloop_future *const *futures)
+static aloop_future *give_up(size_t count, aloop_future **futures)
 {
     for (size_t i = 0; i < count; i++)
         aloop_future_unref(futures[i]);
@@ -146,7 +146,7 @@ static aloop_future *give_up(size_t count, aloop_future *const *futures)
 }
 
 static aloop_future *new_group(aloop *loop, enum rule rule, size_t count,
-                               aloop_future *const *futures,
+                               aloop_future **futures,
                                ssize_t *ret_statuses, size_t *ret_index)
 {
     struct group *group;
@@ -178,26 +178,26 @@ static aloop_future *new_group(aloop *loop, enum rule rule, size_t count,
 }
 
 aloop_future *aloop_gather_array(aloop *loop, size_t count,
-                                 aloop_future *const *futures)
+                                 aloop_future **futures)
 {
     return new_group(loop, GATHER, count, futures, NULL, NULL);
 }
 
 aloop_future *aloop_gather_settled(aloop *loop, size_t count,
-                                   aloop_future *const *futures,
+                                   aloop_future **futures,
                                    ssize_t *ret_statuses)
 {
     return new_group(loop, SETTLED, count, futures, ret_statuses, NULL);
 }
 
 aloop_future *aloop_any_array(aloop *loop, size_t count,
-                              aloop_future *const *futures, size_t *ret_index)
+                              aloop_future **futures, size_t *ret_index)
 {
     return new_group(loop, ANY, count, futures, NULL, ret_index);
 }
 
 aloop_future *aloop_race_array(aloop *loop, size_t count,
-                               aloop_future *const *futures, size_t *ret_index)
+                               aloop_future **futures, size_t *ret_index)
 {
     return new_group(loop, RACE, count, futures, NULL, ret_index);
 }

@@ -20,7 +20,9 @@ static void timeout_cancel(aloop_future *future)
 }
 
 static const struct aloop__future_ops timeout_ops = {
-    .name = "timeout", .size = sizeof(struct timeout), .cancel = timeout_cancel};
+    .name = "timeout",
+    .size = sizeof(struct timeout),
+    .cancel = timeout_cancel};
 
 static void on_due(struct aloop__timed *timed)
 {
