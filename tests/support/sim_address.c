@@ -1,0 +1,366 @@
+/* Addresses, numeric ones for real; the names that a test has made up; and
+ * which addresses do not answer. */
+
+#define _POSIX_C_SOURCE 200809L
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "aloop/error.h"
+#include "sim_world.h"
+
+enum { NAME_SIZE = 256 };
+
+struct host {
+    struct host *next;
+    char name[NAME_SIZE];
+    int error; /* Or 0, and: */
+    size_t count;
+    struct sys_address addresses[];
+};
+
+/* An address with something the matter. */
+struct silent {
+    struct silent *next;
+    struct sys_address address;
+    bool is_blackhole; /* Otherwise unreachable. */
+};
+
+static struct host *hosts;
+static struct silent *silents;
+
+static const struct {
+    const char *name, *port;
+} services[] = {{"http", "80"}, {"https", "443"}, {"domain", "53"}};
+
+static struct sockaddr_in to_inet(const struct sys_address *address)
+{
+    struct sockaddr_in inet;
+
+    memcpy(&inet, address->bytes, sizeof inet);
+    return inet;
+}
+
+static struct sockaddr_in6 to_inet6(const struct sys_address *address)
+{
+    struct sockaddr_in6 inet6;
+
+    memcpy(&inet6, address->bytes, sizeof inet6);
+    return inet6;
+}
+
+static struct sys_address from_bytes(const void *bytes, size_t size)
+{
+    struct sys_address address = {.size = (uint32_t) size};
+
+    memcpy(address.bytes, bytes, size);
+    return address;
+}
+
+static struct sys_address from_inet(struct in_addr host)
+{
+    struct sockaddr_in inet;
+
+    memset(&inet, 0, sizeof inet);
+    inet.sin_family = AF_INET;
+    inet.sin_addr = host;
+    return from_bytes(&inet, sizeof inet);
+}
+
+static struct sys_address from_inet6(struct in6_addr host)
+{
+    struct sockaddr_in6 inet6;
+
+    memset(&inet6, 0, sizeof inet6);
+    inet6.sin6_family = AF_INET6;
+    inet6.sin6_addr = host;
+    return from_bytes(&inet6, sizeof inet6);
+}
+
+enum sys_family sys_address_family(const struct sys_address *address)
+{
+    struct sockaddr any;
+
+    if (address->size < sizeof any)
+        return SYS_FAMILY_NONE;
+    memcpy(&any, address->bytes, sizeof any);
+    if (any.sa_family == AF_INET)
+        return SYS_INET;
+    return any.sa_family == AF_INET6 ? SYS_INET6 : SYS_FAMILY_NONE;
+}
+
+uint16_t sys_address_port(const struct sys_address *address)
+{
+    enum sys_family family = sys_address_family(address);
+
+    if (family == SYS_FAMILY_NONE)
+        return 0;
+    return ntohs(family == SYS_INET ? to_inet(address).sin_port
+                                    : to_inet6(address).sin6_port);
+}
+
+void sim__address_set_port(struct sys_address *address, uint16_t port)
+{
+    if (sys_address_family(address) == SYS_INET) {
+        struct sockaddr_in inet = to_inet(address);
+
+        inet.sin_port = htons(port);
+        memcpy(address->bytes, &inet, sizeof inet);
+    } else {
+        struct sockaddr_in6 inet6 = to_inet6(address);
+
+        inet6.sin6_port = htons(port);
+        memcpy(address->bytes, &inet6, sizeof inet6);
+    }
+}
+
+bool sim__address_same(const struct sys_address *a, const struct sys_address *b)
+{
+    if (sys_address_family(a) != sys_address_family(b))
+        return false;
+    if (sys_address_family(a) == SYS_INET)
+        return to_inet(a).sin_addr.s_addr == to_inet(b).sin_addr.s_addr;
+    struct in6_addr host_a = to_inet6(a).sin6_addr;
+    struct in6_addr host_b = to_inet6(b).sin6_addr;
+    return memcmp(&host_a, &host_b, sizeof host_a) == 0;
+}
+
+static struct sys_address parsed(const char *host)
+{
+    struct sys_address address = {0};
+    int error = sys_address_parse(host, "0", &address);
+
+    assert(error == 0);
+    (void) error;
+    return address;
+}
+
+bool sim__address_is_any(const struct sys_address *address)
+{
+    struct sys_address any = parsed(
+        sys_address_family(address) == SYS_INET ? "0.0.0.0" : "::");
+
+    return sim__address_same(address, &any);
+}
+
+struct sys_address sim__address_source(const struct sys_address *to)
+{
+    if (sys_address_family(to) == SYS_INET) {
+        uint32_t host = ntohl(to_inet(to).sin_addr.s_addr);
+
+        return parsed(host >> 24 == 127 ? "127.0.0.1" : "192.0.2.1");
+    }
+    struct in6_addr host = to_inet6(to).sin6_addr;
+    return parsed(IN6_IS_ADDR_LOOPBACK(&host) ? "::1" : "2001:db8::1");
+}
+
+struct sys_address sim__address_mapped(const struct sys_address *address)
+{
+    struct in_addr host = to_inet(address).sin_addr;
+    struct in6_addr mapped = {{{0}}};
+    struct sys_address result;
+
+    mapped.s6_addr[10] = mapped.s6_addr[11] = 0xff;
+    memcpy(&mapped.s6_addr[12], &host, sizeof host);
+    result = from_inet6(mapped);
+    sim__address_set_port(&result, sys_address_port(address));
+    return result;
+}
+
+int sys_address_format(const struct sys_address *address, char *text,
+                       size_t size)
+{
+    enum sys_family family = sys_address_family(address);
+    struct sockaddr_in inet = {0};
+    struct sockaddr_in6 inet6 = {0};
+    char host[INET6_ADDRSTRLEN];
+    int written;
+
+    if (family == SYS_FAMILY_NONE)
+        return -EINVAL;
+    if (family == SYS_INET) {
+        inet = to_inet(address);
+        inet_ntop(AF_INET, &inet.sin_addr, host, sizeof host);
+    } else {
+        inet6 = to_inet6(address);
+        inet_ntop(AF_INET6, &inet6.sin6_addr, host, sizeof host);
+    }
+    written = snprintf(text, size, family == SYS_INET ? "%s:%u" : "[%s]:%u",
+                       host, (unsigned) sys_address_port(address));
+    return (size_t) written < size ? written : -ENOSPC;
+}
+
+static int parse_port(const char *port)
+{
+    int value = 0;
+
+    if (port == NULL || *port == '\0')
+        return -EINVAL;
+    for (; *port != '\0'; port++) {
+        if (*port < '0' || *port > '9')
+            return -EINVAL;
+        value = 10 * value + (*port - '0');
+        if (value > UINT16_MAX)
+            return -EINVAL;
+    }
+    return value;
+}
+
+int sys_address_parse(const char *host, const char *port,
+                      struct sys_address *ret)
+{
+    int number = parse_port(port);
+    struct in_addr inet;
+    struct in6_addr inet6;
+
+    if (number < 0)
+        return number;
+    if (host == NULL)
+        host = sim__world.options.no_ipv6 ? "0.0.0.0" : "::";
+    if (inet_pton(AF_INET, host, &inet) == 1)
+        *ret = from_inet(inet);
+    else if (inet_pton(AF_INET6, host, &inet6) == 1)
+        *ret = from_inet6(inet6);
+    else
+        return -EINVAL;
+    sim__address_set_port(ret, (uint16_t) number);
+    return 0;
+}
+
+static struct host **find_host(const char *name)
+{
+    struct host **at = &hosts;
+
+    while (*at != NULL && strcmp((*at)->name, name) != 0)
+        at = &(*at)->next;
+    return at;
+}
+
+static struct host *add_host(const char *name, size_t count)
+{
+    struct host **at = find_host(name), *old = *at;
+    struct host *host =
+        sim__allocate(NULL, sizeof *host + count * sizeof host->addresses[0]);
+
+    if (old != NULL) {
+        *at = old->next;
+        free(old);
+    }
+    *host = (struct host){.next = hosts, .count = count};
+    snprintf(host->name, sizeof host->name, "%s", name);
+    hosts = host;
+    return host;
+}
+
+void sim_host(const char *name, const char *const *addresses)
+{
+    size_t count = 0;
+
+    while (addresses[count] != NULL)
+        count++;
+    struct host *host = add_host(name, count);
+
+    for (size_t i = 0; i < count; i++)
+        host->addresses[i] = parsed(addresses[i]);
+}
+
+void sim_host_error(const char *name, int error)
+{
+    add_host(name, 0)->error = error;
+}
+
+static const char *service_port(const char *port)
+{
+    for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)
+        if (strcmp(port, services[i].name) == 0)
+            return services[i].port;
+    return port;
+}
+
+int sys_resolve(const char *host, const char *port, struct sys_address *ret,
+                size_t max)
+{
+    int fault = sim__enter("sys_resolve");
+    struct host *found;
+    int number;
+    size_t count;
+
+    if (fault < 0)
+        return fault;
+    sim__trace_bytes(host, strlen(host));
+    number = parse_port(service_port(port));
+    if (number < 0)
+        return ALOOP_EHOSTNOTFOUND;
+    if (max > 0 && sys_address_parse(host, service_port(port), ret) == 0)
+        return 1;
+    found = *find_host(host);
+    if (found == NULL)
+        return ALOOP_EHOSTNOTFOUND;
+    if (found->error < 0)
+        return found->error;
+    count = found->count < max ? found->count : max;
+    for (size_t i = 0; i < count; i++) {
+        ret[i] = found->addresses[i];
+        sim__address_set_port(&ret[i], (uint16_t) number);
+    }
+    return (int) count;
+}
+
+static void add_silent(const char *host, bool is_blackhole)
+{
+    struct silent *silent = sim__allocate(NULL, sizeof *silent);
+
+    *silent = (struct silent){silents, parsed(host), is_blackhole};
+    silents = silent;
+}
+
+static bool is_silent(const struct sys_address *address, bool is_blackhole)
+{
+    for (struct silent *silent = silents; silent != NULL; silent = silent->next)
+        if (silent->is_blackhole == is_blackhole &&
+            sim__address_same(&silent->address, address))
+            return true;
+    return false;
+}
+
+void sim_blackhole(const char *host)
+{
+    add_silent(host, true);
+}
+
+void sim_unreachable(const char *host)
+{
+    add_silent(host, false);
+}
+
+bool sim__address_is_blackhole(const struct sys_address *address)
+{
+    return is_silent(address, true);
+}
+
+bool sim__address_is_unreachable(const struct sys_address *address)
+{
+    return is_silent(address, false);
+}
+
+void sim__address_end(void)
+{
+    while (hosts != NULL) {
+        struct host *host = hosts;
+
+        hosts = host->next;
+        free(host);
+    }
+    while (silents != NULL) {
+        struct silent *silent = silents;
+
+        silents = silent->next;
+        free(silent);
+    }
+}

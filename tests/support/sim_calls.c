@@ -1,0 +1,208 @@
+/* The socket calls of the seam: faults, bad numbers and whims, and then what
+ * sim_net.c and sim_stream.c make of them. */
+
+#include <errno.h>
+
+#include "sim_world.h"
+
+static struct sim_socket *find(int fd, int *ret_error)
+{
+    struct sim_file *file = sim__file(fd);
+
+    if (file == NULL || file->kind != SIM_SOCKET) {
+        *ret_error = file == NULL ? -EBADF : -ENOTSOCK;
+        return NULL;
+    }
+    return file->socket;
+}
+
+/* What every call on a socket begins with. */
+static struct sim_socket *enter(const char *name, int fd, int *ret_error)
+{
+    struct sim_socket *socket = NULL;
+
+    *ret_error = sim__enter(name);
+    if (*ret_error == 0)
+        socket = find(fd, ret_error);
+    return socket;
+}
+
+int sys_tcp_socket(enum sys_family family)
+{
+    int fault = sim__enter("sys_tcp_socket");
+    struct sim_file *file;
+    int fd;
+
+    if (fault < 0)
+        return fault;
+    if ((family != SYS_INET && family != SYS_INET6) ||
+        (family == SYS_INET6 && sim__world.options.no_ipv6))
+        return -EAFNOSUPPORT;
+    fd = sim__fd_open(SIM_SOCKET, &file);
+    if (fd >= 0)
+        file->socket = sim__socket_new(family);
+    return fd;
+}
+
+/* One socket on "::" takes both families, as it is made here. */
+int sys_reuse_address(int fd, enum sys_family family)
+{
+    int error;
+    struct sim_socket *socket = enter("sys_reuse_address", fd, &error);
+
+    (void) family;
+    if (socket != NULL)
+        socket->reuse = true;
+    return error;
+}
+
+int sys_no_delay(int fd, bool on)
+{
+    int error;
+
+    enter("sys_no_delay", fd, &error);
+    sim__trace(on);
+    return error;
+}
+
+int sys_reset_on_close(int fd)
+{
+    int error;
+    struct sim_socket *socket = enter("sys_reset_on_close", fd, &error);
+
+    if (socket != NULL)
+        socket->reset_on_close = true;
+    return error;
+}
+
+int sys_bind(int fd, const struct sys_address *address)
+{
+    int error;
+    struct sim_socket *socket = enter("sys_bind", fd, &error);
+
+    return socket != NULL ? sim__bind(socket, address) : error;
+}
+
+int sys_listen(int fd, int backlog)
+{
+    int error;
+    struct sim_socket *socket = enter("sys_listen", fd, &error);
+
+    return socket != NULL ? sim__listen(socket, backlog) : error;
+}
+
+int sys_accept(int fd)
+{
+    int error;
+    struct sim_socket *socket = enter("sys_accept", fd, &error);
+    struct sim_file *file;
+
+    if (socket == NULL)
+        return error;
+    if (socket->state != SIM_LISTENING)
+        return -EINVAL;
+    if (socket->waiting == 0 ||
+        sim__chance(sim__world.options.spurious_percent))
+        return -EAGAIN;
+    fd = sim__fd_open(SIM_SOCKET, &file);
+    if (fd >= 0)
+        file->socket = sim__take(socket);
+    return fd;
+}
+
+int sys_connect(int fd, const struct sys_address *address)
+{
+    int error;
+    struct sim_socket *socket = enter("sys_connect", fd, &error);
+
+    return socket != NULL ? sim__connect(socket, address) : error;
+}
+
+int sys_socket_error(int fd)
+{
+    int error;
+    struct sim_socket *socket = enter("sys_socket_error", fd, &error);
+
+    if (socket == NULL)
+        return error;
+    error = socket->error;
+    socket->error = 0;
+    sim__trace(error);
+    return error;
+}
+
+int sys_local_address(int fd, struct sys_address *ret)
+{
+    int error;
+    struct sim_socket *socket = enter("sys_local_address", fd, &error);
+
+    if (socket == NULL)
+        return error;
+    *ret = socket->local;
+    if (ret->size == 0)
+        sys_address_parse(socket->family == SYS_INET ? "0.0.0.0" : "::", "0",
+                          ret);
+    return 0;
+}
+
+int sys_peer_address(int fd, struct sys_address *ret)
+{
+    int error;
+    struct sim_socket *socket = enter("sys_peer_address", fd, &error);
+
+    if (socket == NULL)
+        return error;
+    if (socket->state != SIM_CONNECTED)
+        return -ENOTCONN;
+    *ret = socket->remote;
+    return 0;
+}
+
+ssize_t sys_recv(int fd, void *buffer, size_t size)
+{
+    int error;
+    struct sim_socket *socket = enter("sys_recv", fd, &error);
+    ssize_t count;
+
+    if (socket == NULL)
+        return error;
+    count = sim__receive(socket, buffer, size);
+    sim__trace(count);
+    if (count > 0)
+        sim__trace_bytes(buffer, (size_t) count);
+    return count;
+}
+
+ssize_t sys_send(int fd, const void *data, size_t size)
+{
+    struct sys_piece piece = {data, size};
+    int error;
+    struct sim_socket *socket = enter("sys_send", fd, &error);
+
+    return socket != NULL ? sim__send(socket, &piece, 1) : error;
+}
+
+ssize_t sys_sendv(int fd, const struct sys_piece *pieces, size_t count)
+{
+    int error;
+    struct sim_socket *socket = enter("sys_sendv", fd, &error);
+
+    if (socket == NULL)
+        return error;
+    if (count > SYS_PIECES_MAX)
+        return -EMSGSIZE;
+    return sim__send(socket, pieces, count);
+}
+
+int sys_shutdown_write(int fd)
+{
+    int error;
+    struct sim_socket *socket = enter("sys_shutdown_write", fd, &error);
+
+    if (socket == NULL)
+        return error;
+    if (socket->state != SIM_CONNECTED)
+        return -ENOTCONN;
+    sim__finish(socket);
+    return 0;
+}

@@ -1,0 +1,146 @@
+/* The outside world's ends of connections, for tests that have one loop only.
+ * They are sockets without a descriptor, and spared the whims of the calls. */
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "sim_world.h"
+
+static struct sim_socket **peers;
+static int peers_size, peers_capacity;
+
+static int add_peer(struct sim_socket *socket)
+{
+    if (peers_size == peers_capacity) {
+        peers_capacity = 2 * peers_capacity + 16;
+        peers = sim__allocate(peers,
+                              (size_t) peers_capacity * sizeof *peers);
+    }
+    peers[peers_size] = socket;
+    return peers_size++;
+}
+
+/* A number that is no peer is a mistake of the test, as is an address. */
+static struct sim_socket *peer_at(int peer)
+{
+    if (peer < 0 || peer >= peers_size)
+        abort();
+    return peers[peer];
+}
+
+static struct sys_address address_of(const char *host, uint16_t port)
+{
+    struct sys_address address;
+
+    if (sys_address_parse(host, "0", &address) < 0)
+        abort();
+    sim__address_set_port(&address, port);
+    return address;
+}
+
+static struct sim_socket *new_outside(const struct sys_address *address)
+{
+    struct sim_socket *socket = sim__socket_new(sys_address_family(address));
+
+    socket->outside = true;
+    return socket;
+}
+
+int sim_connect_to(const char *host, uint16_t port)
+{
+    struct sys_address address = address_of(host, port);
+    struct sim_socket *socket = new_outside(&address);
+    int error = sim__join(socket, &address);
+
+    sim__trace(error);
+    return error < 0 ? error : add_peer(socket);
+}
+
+int sim_connect(uint16_t port)
+{
+    int peer = sim_connect_to("127.0.0.1", port);
+
+    return peer == -ECONNREFUSED ? sim_connect_to("::1", port) : peer;
+}
+
+int sim_listen(const char *host, uint16_t port, int backlog)
+{
+    struct sys_address address = address_of(host, port);
+    struct sim_socket *socket = new_outside(&address);
+    int error;
+
+    socket->reuse = true;
+    socket->v6_only = true;
+    error = sim__bind(socket, &address);
+    if (error == 0)
+        error = sim__listen(socket, backlog);
+    return error < 0 ? error : add_peer(socket);
+}
+
+int sim_accept(int listener)
+{
+    struct sim_socket *server = sim__take(peer_at(listener));
+
+    return server != NULL ? add_peer(server) : -EAGAIN;
+}
+
+ssize_t sim_peer_send(int peer, const void *data, size_t size)
+{
+    struct sys_piece piece = {data, size};
+
+    return sim__send(peer_at(peer), &piece, 1);
+}
+
+ssize_t sim_peer_receive(int peer, void *buffer, size_t size)
+{
+    ssize_t count = sim__receive(peer_at(peer), buffer, size);
+
+    sim__trace(count);
+    return count == -EAGAIN ? 0 : count;
+}
+
+void sim_peer_shutdown(int peer)
+{
+    struct sim_socket *socket = peer_at(peer);
+
+    if (socket->state == SIM_CONNECTED)
+        sim__finish(socket);
+}
+
+void sim_peer_close(int peer)
+{
+    sim__socket_gone(peer_at(peer));
+}
+
+void sim_peer_reset(int peer)
+{
+    struct sim_socket *socket = peer_at(peer);
+
+    socket->reset_on_close = true;
+    sim__socket_gone(socket);
+}
+
+bool sim_peer_eof(int peer)
+{
+    const struct sim_socket *socket = peer_at(peer);
+
+    return socket->fin_arrived && socket->size == 0;
+}
+
+int sim_peer_error(int peer)
+{
+    return peer_at(peer)->error;
+}
+
+bool sim_peer_connected(int peer)
+{
+    return peer_at(peer)->state == SIM_CONNECTED;
+}
+
+void sim__peer_end(void)
+{
+    free(peers);
+    peers = NULL;
+    peers_size = 0;
+    peers_capacity = 0;
+}

@@ -1,0 +1,338 @@
+/* The simulated reactor, the one place where time moves.
+ *
+ * As with epoll, what is watched is a description under a number: a description
+ * that lives on after its number was closed goes on reporting, with the
+ * generation it was set with, and can no longer be removed. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "sim_world.h"
+
+struct watch {
+    struct sim_file *file;
+    int fd;
+    uint32_t generation;
+    unsigned bits;
+    size_t ready; /* Scratch: element k names the k-th one that is ready. */
+};
+
+struct aloop__reactor {
+    const struct aloop__alloc *alloc;
+    int fd;      /* As the kernel's object would have. */
+    int host_fd; /* -1 until it is asked for. */
+    int64_t alarm_ns; /* World time; INT64_MAX: not set. */
+    struct watch *watches; /* In the order of their setting. */
+    size_t size, capacity;
+    size_t first; /* Whose turn it is where not all events fit. */
+};
+
+const char aloop__reactor_name[] = "sim";
+
+static int open_fd(struct aloop__reactor *reactor)
+{
+    struct sim_file *file;
+    int fd = sim__fd_open(SIM_REACTOR, &file);
+
+    if (fd >= 0)
+        file->reactor = reactor;
+    return fd;
+}
+
+static void close_fd(int fd)
+{
+    struct sim_file *file = sim__peek(fd);
+
+    if (file != NULL)
+        file->reactor = NULL;
+    sim__fd_close(fd);
+}
+
+int aloop__reactor_open(const struct aloop__alloc *alloc,
+                        struct aloop__reactor **ret)
+{
+    int fault = sim__enter("aloop__reactor_open");
+    struct aloop__reactor *reactor;
+    int fd;
+
+    if (fault < 0)
+        return fault;
+    reactor = aloop__alloc_zero(alloc, sizeof *reactor);
+    if (reactor == NULL)
+        return -ENOMEM;
+    fd = open_fd(reactor);
+    if (fd < 0) {
+        aloop__alloc_free(alloc, reactor, sizeof *reactor);
+        return fd;
+    }
+    reactor->alloc = alloc;
+    reactor->fd = fd;
+    reactor->host_fd = -1;
+    reactor->alarm_ns = INT64_MAX;
+    *ret = reactor;
+    return 0;
+}
+
+void aloop__reactor_close(struct aloop__reactor *reactor)
+{
+    if (reactor == NULL)
+        return;
+    sim__note("aloop__reactor_close");
+    close_fd(reactor->fd);
+    if (reactor->host_fd >= 0)
+        close_fd(reactor->host_fd);
+    aloop__alloc_free(reactor->alloc, reactor->watches,
+                      reactor->capacity * sizeof reactor->watches[0]);
+    aloop__alloc_free(reactor->alloc, reactor, sizeof *reactor);
+}
+
+static struct watch *find_watch(struct aloop__reactor *reactor,
+                                const struct sim_file *file, int fd)
+{
+    for (size_t i = 0; i < reactor->size; i++)
+        if (reactor->watches[i].file == file && reactor->watches[i].fd == fd)
+            return &reactor->watches[i];
+    return NULL;
+}
+
+static void remove_watch(struct aloop__reactor *reactor, struct watch *watch)
+{
+    size_t after = (size_t) (&reactor->watches[reactor->size] - watch) - 1;
+
+    memmove(watch, watch + 1, after * sizeof *watch);
+    reactor->size--;
+}
+
+/* What is closed for good is watched no more. */
+static void sweep(struct aloop__reactor *reactor)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < reactor->size; i++)
+        if (reactor->watches[i].file->references > 0)
+            reactor->watches[kept++] = reactor->watches[i];
+    reactor->size = kept;
+}
+
+/* NULL: no memory. */
+static struct watch *add_watch(struct aloop__reactor *reactor,
+                               struct sim_file *file, int fd)
+{
+    if (reactor->size == reactor->capacity) {
+        size_t capacity = 2 * reactor->capacity + 16;
+        struct watch *watches = aloop__alloc_resize(
+            reactor->alloc, reactor->watches,
+            reactor->capacity * sizeof *watches, capacity * sizeof *watches);
+
+        if (watches == NULL)
+            return NULL;
+        reactor->watches = watches;
+        reactor->capacity = capacity;
+    }
+    struct watch *watch = &reactor->watches[reactor->size++];
+    *watch = (struct watch){.file = file, .fd = fd};
+    return watch;
+}
+
+/* Removing cannot be told to fail: no system's does. */
+int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
+                       uint32_t generation, unsigned was, unsigned now)
+{
+    struct sim_file *file = sim__peek(fd);
+    struct watch *watch;
+    int fault;
+
+    sim__trace(fd);
+    sim__trace(now);
+    sweep(reactor);
+    watch = find_watch(reactor, file, fd);
+    if (now == 0) {
+        sim__note("aloop__reactor_unset");
+        if (was != 0 && file != NULL && watch != NULL)
+            remove_watch(reactor, watch);
+        return 0;
+    }
+    fault = sim__enter("aloop__reactor_set");
+    if (fault < 0)
+        return fault;
+    if (file == NULL)
+        return -EBADF;
+    if (file->kind == SIM_REGULAR)
+        return -EPERM;
+    if (watch == NULL)
+        watch = add_watch(reactor, file, fd);
+    if (watch == NULL)
+        return -ENOMEM;
+    watch->generation = generation;
+    watch->bits = now;
+    return 0;
+}
+
+/* A hang-up counts as the end of what is read, to somebody who reads. */
+static unsigned bits_of(const struct watch *watch)
+{
+    unsigned ready = sim__ready_bits(watch->file);
+    unsigned bits = ready & (watch->bits | REACTOR_ERROR);
+
+    if ((bits & REACTOR_ERROR) != 0)
+        bits |= watch->bits & REACTOR_READ;
+    return bits;
+}
+
+/* Where there are more than fit, the next wait goes on with the others. */
+static size_t find_ready(struct aloop__reactor *reactor)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < reactor->size; i++) {
+        size_t at = (reactor->first + i) % reactor->size;
+
+        if (bits_of(&reactor->watches[at]) != 0)
+            reactor->watches[count++].ready = at;
+    }
+    return count;
+}
+
+static void shuffle(struct watch *watches, size_t count)
+{
+    for (size_t i = count; i > 1; i--) {
+        size_t j = (size_t) sim_random(i);
+        size_t ready = watches[i - 1].ready;
+
+        watches[i - 1].ready = watches[j].ready;
+        watches[j].ready = ready;
+    }
+}
+
+static int collect(struct aloop__reactor *reactor,
+                   struct aloop__event *events, int max)
+{
+    struct watch *watches = reactor->watches;
+    size_t count;
+
+    sweep(reactor);
+    count = find_ready(reactor);
+    if (sim__world.options.shuffle)
+        shuffle(watches, count);
+    if (count > (size_t) max) {
+        count = (size_t) max;
+        reactor->first = watches[count - 1].ready + 1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct watch *watch = &watches[watches[i].ready];
+
+        events[i] = (struct aloop__event){watch->fd, watch->generation,
+                                          bits_of(watch)};
+        sim__trace(watch->fd);
+        sim__trace(watch->generation);
+        sim__trace(events[i].bits);
+    }
+    return (int) count;
+}
+
+/* When a wait is over though nothing came. */
+static int64_t end_of(int64_t timeout_ns)
+{
+    bool is_early = timeout_ns != 0 &&
+                    sim__chance(sim__world.options.early_percent);
+
+    if (is_early)
+        timeout_ns =
+            timeout_ns < 0 ? 0 : (int64_t) sim_random((uint64_t) timeout_ns);
+    if (timeout_ns < 0)
+        return INT64_MAX;
+    return sim__add_ns(sim__world.now_ns, timeout_ns);
+}
+
+int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
+                        struct aloop__event *events, int max)
+{
+    int fault = sim__enter("aloop__reactor_wait");
+    int64_t end_ns = end_of(timeout_ns);
+
+    sim__world.wakes++;
+    sim__world.interrupted = false;
+    if (sim__locks_held())
+        sim__world.bad_locks++;
+    if (fault < 0)
+        return fault;
+    for (;;) {
+        int count;
+        int64_t next_ns;
+
+        sim__happen();
+        sim__trace(sim__world.now_ns);
+        count = collect(reactor, events, max);
+        if (count > 0 || sim__world.interrupted ||
+            sim__world.now_ns >= end_ns)
+            return count;
+        next_ns = sim__next_ns();
+        if (next_ns == INT64_MAX && timeout_ns < 0) {
+            sim__world.deadlocked = true;
+            return -EDEADLK;
+        }
+        sim__world.now_ns = next_ns < end_ns ? next_ns : end_ns;
+    }
+}
+
+int aloop__reactor_fd(struct aloop__reactor *reactor)
+{
+    int fault = sim__enter("aloop__reactor_fd");
+
+    if (fault < 0)
+        return fault;
+    if (reactor->host_fd < 0) {
+        int fd = open_fd(reactor);
+
+        if (fd < 0)
+            return fd;
+        reactor->host_fd = fd;
+    }
+    return reactor->host_fd;
+}
+
+/* For the world to get to that moment at all. */
+static void tick(void *arg)
+{
+    (void) arg;
+}
+
+int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
+{
+    int fault = sim__enter("aloop__reactor_alarm");
+    int64_t alarm_ns = delay_ns < 0
+                           ? INT64_MAX
+                           : sim__add_ns(sim__world.now_ns, delay_ns);
+
+    sim__trace(delay_ns);
+    if (fault < 0)
+        return fault;
+    if (alarm_ns != reactor->alarm_ns && alarm_ns != INT64_MAX)
+        sim__schedule(alarm_ns, tick, NULL);
+    reactor->alarm_ns = alarm_ns;
+    return 0;
+}
+
+int aloop__reactor_renew(struct aloop__reactor *reactor)
+{
+    int fault = sim__enter("aloop__reactor_renew");
+
+    if (fault < 0)
+        return fault;
+    reactor->size = 0;
+    reactor->first = 0;
+    return 0;
+}
+
+bool sim__reactor_readable(const struct aloop__reactor *reactor)
+{
+    if (reactor == NULL)
+        return false;
+    if (reactor->alarm_ns <= sim__world.now_ns)
+        return true;
+    for (size_t i = 0; i < reactor->size; i++)
+        if (reactor->watches[i].file->references > 0 &&
+            bits_of(&reactor->watches[i]) != 0)
+            return true;
+    return false;
+}

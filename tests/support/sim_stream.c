@@ -1,0 +1,289 @@
+/* What travels on a connection: segments, in order and one by one, and what
+ * their arrival does.  Each direction has one bounded buffer: what is under way
+ * and what has arrived and was not received count together.
+ *
+ * Ends, errors and readiness are those of Linux: data come before the error of
+ * a reset, a reset after an orderly end is -EPIPE, and data for an end that is
+ * closed are answered with a reset. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim_world.h"
+
+void sim__drop(struct sim_socket *socket)
+{
+    free(socket->bytes);
+    socket->bytes = NULL;
+    socket->start = socket->size = socket->capacity = 0;
+}
+
+static void append(struct sim_socket *socket, const void *data, size_t size)
+{
+    if (socket->start + socket->size + size > socket->capacity) {
+        if (socket->size > 0)
+            memmove(socket->bytes, socket->bytes + socket->start,
+                    socket->size);
+        socket->start = 0;
+        if (socket->size + size > socket->capacity) {
+            socket->capacity = 2 * socket->capacity + size;
+            socket->bytes = sim__allocate(socket->bytes, socket->capacity);
+        }
+    }
+    memcpy(socket->bytes + socket->start + socket->size, data, size);
+    socket->size += size;
+}
+
+static void on_data(struct sim_socket *socket,
+                    const struct sim_segment *segment)
+{
+    socket->flying -= segment->size;
+    if (socket->gone)
+        sim__abort(socket);
+    else if (socket->state != SIM_DEAD)
+        append(socket, segment->bytes, segment->size);
+}
+
+static void on_accepted(struct sim_socket *socket,
+                        const struct sim_segment *segment)
+{
+    (void) segment;
+    if (socket->gone)
+        sim__abort(socket);
+    else if (socket->state == SIM_CONNECTING)
+        socket->state = SIM_CONNECTED;
+}
+
+static void on_fin(struct sim_socket *socket,
+                   const struct sim_segment *segment)
+{
+    (void) segment;
+    if (socket->state != SIM_DEAD)
+        socket->fin_arrived = true;
+}
+
+static void on_rst(struct sim_socket *socket,
+                   const struct sim_segment *segment)
+{
+    (void) segment;
+    if (socket->state == SIM_DEAD)
+        return;
+    if (socket->state == SIM_CONNECTING)
+        socket->error = -ECONNREFUSED;
+    else
+        socket->error = socket->fin_arrived ? -EPIPE : -ECONNRESET;
+    socket->state = SIM_DEAD;
+}
+
+static void (*const on_segment[])(struct sim_socket *socket,
+                                  const struct sim_segment *segment) = {
+    [SIM_DATA] = on_data,
+    [SIM_ACCEPTED] = on_accepted,
+    [SIM_FIN] = on_fin,
+    [SIM_RST] = on_rst,
+};
+
+/* Everything that is due, because a reset may have overtaken what an event
+ * was made for. */
+static void arrive(void *arg)
+{
+    struct sim_socket *socket = arg;
+
+    while (socket->segments != NULL &&
+           socket->segments->due_ns <= sim__world.now_ns) {
+        struct sim_segment *segment = socket->segments;
+
+        socket->segments = segment->next;
+        sim__trace(segment->kind);
+        sim__trace((int64_t) segment->size);
+        on_segment[segment->kind](socket, segment);
+        free(segment);
+    }
+}
+
+void sim__segment(struct sim_socket *to, enum sim_segment_kind kind,
+                  const void *data, size_t size)
+{
+    struct sim_segment *segment = sim__allocate(NULL, sizeof *segment + size);
+    int64_t due_ns = sim__add_ns(sim__world.now_ns, sim__delay_ns());
+
+    if (due_ns < to->last_due_ns)
+        due_ns = to->last_due_ns;
+    to->last_due_ns = due_ns;
+    *segment = (struct sim_segment){
+        .due_ns = due_ns, .kind = kind, .size = size};
+    if (size > 0)
+        memcpy(segment->bytes, data, size);
+    to->flying += size;
+    if (to->segments == NULL)
+        to->segments = segment;
+    else
+        to->last->next = segment;
+    to->last = segment;
+    sim__schedule(due_ns, arrive, to);
+}
+
+void sim__finish(struct sim_socket *socket)
+{
+    if (!socket->fin_sent)
+        sim__segment(socket->other, SIM_FIN, NULL, 0);
+    socket->fin_sent = true;
+}
+
+/* The answer to a SYN is not taken back: what is reset then is a connection,
+ * and not the attempt to make one. */
+static void lose_segments(struct sim_socket *to)
+{
+    struct sim_segment **at = &to->segments;
+
+    while (*at != NULL) {
+        struct sim_segment *segment = *at;
+
+        if (segment->kind == SIM_ACCEPTED) {
+            to->last = segment;
+            at = &segment->next;
+            continue;
+        }
+        to->flying -= segment->size;
+        *at = segment->next;
+        free(segment);
+    }
+}
+
+void sim__abort(struct sim_socket *socket)
+{
+    socket->state = SIM_DEAD;
+    if (socket->other == NULL)
+        return;
+    lose_segments(socket->other);
+    sim__segment(socket->other, SIM_RST, NULL, 0);
+}
+
+size_t sim__room(const struct sim_socket *socket)
+{
+    size_t used = socket->other->flying + socket->other->size;
+    size_t limit = sim__world.options.buffer_size;
+
+    return used < limit ? limit - used : 0;
+}
+
+/* Sends `size` bytes as one or more segments. */
+static void transmit(struct sim_socket *socket, const unsigned char *data,
+                     size_t size)
+{
+    while (size > 0) {
+        size_t part = size;
+
+        if (sim__chance(sim__world.options.split_percent))
+            part = 1 + (size_t) sim_random(size);
+        sim__segment(socket->other, SIM_DATA, data, part);
+        data += part;
+        size -= part;
+    }
+}
+
+/* What the socket says before it looks at the data; 0: it takes them. */
+static int send_refusal(struct sim_socket *socket)
+{
+    int error = socket->error;
+
+    if (socket->state == SIM_CONNECTING)
+        return -EAGAIN;
+    if (error < 0) {
+        if (!socket->outside)
+            socket->error = 0;
+        return error;
+    }
+    if (socket->state != SIM_CONNECTED || socket->fin_sent)
+        return -EPIPE;
+    return 0;
+}
+
+/* As much of `size` as this call takes, or -EAGAIN. */
+static ssize_t share(const struct sim_socket *socket, size_t size,
+                     unsigned short_percent)
+{
+    if (socket->outside)
+        return (ssize_t) size;
+    if (sim__chance(sim__world.options.spurious_percent))
+        return -EAGAIN;
+    if (sim__chance(short_percent))
+        size = 1 + (size_t) sim_random(size);
+    return (ssize_t) size;
+}
+
+ssize_t sim__send(struct sim_socket *socket, const struct sys_piece *pieces,
+                  size_t count)
+{
+    int error = send_refusal(socket);
+    size_t total = 0, used = 0, room;
+    unsigned char *data;
+    ssize_t taken;
+
+    if (error < 0)
+        return error;
+    for (size_t i = 0; i < count; i++)
+        total += pieces[i].size;
+    if (total == 0)
+        return 0;
+    room = sim__room(socket);
+    if (room == 0)
+        return -EAGAIN;
+    taken = share(socket, total < room ? total : room,
+                  sim__world.options.short_send_percent);
+    sim__trace(taken);
+    if (taken < 0)
+        return taken;
+    data = sim__allocate(NULL, (size_t) taken);
+    for (size_t i = 0; i < count && used < (size_t) taken; i++) {
+        size_t part = (size_t) taken - used;
+
+        if (part > pieces[i].size)
+            part = pieces[i].size;
+        if (part > 0)
+            memcpy(data + used, pieces[i].data, part);
+        used += part;
+    }
+    sim__trace_bytes(data, used);
+    transmit(socket, data, used);
+    free(data);
+    return taken;
+}
+
+/* With nothing here to give: the end, an error, or nothing yet. */
+static ssize_t nothing(struct sim_socket *socket)
+{
+    int error = socket->error;
+
+    if (socket->fin_arrived)
+        return 0;
+    if (error < 0) {
+        if (!socket->outside)
+            socket->error = 0;
+        return error;
+    }
+    if (socket->state == SIM_FRESH || socket->state == SIM_LISTENING)
+        return -ENOTCONN;
+    return socket->state == SIM_DEAD ? 0 : -EAGAIN;
+}
+
+ssize_t sim__receive(struct sim_socket *socket, void *buffer, size_t size)
+{
+    ssize_t count;
+
+    if (size == 0)
+        return 0;
+    if (socket->size == 0)
+        return nothing(socket);
+    count = share(socket, size < socket->size ? size : socket->size,
+                  sim__world.options.short_recv_percent);
+    if (count <= 0)
+        return count;
+    memcpy(buffer, socket->bytes + socket->start, (size_t) count);
+    socket->start += (size_t) count;
+    socket->size -= (size_t) count;
+    if (socket->size == 0)
+        socket->start = 0;
+    return count;
+}

@@ -1,0 +1,321 @@
+/* Threads, which run to their ends inside a wait; locks, which only see to it
+ * that they are used in pairs; and signals, which come when a test says so. */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "sim_world.h"
+
+enum { SELF_MAIN = 1, SELF_OUTSIDE = 2, SELF_FIRST = 3 };
+
+struct sys_thread {
+    struct sys_thread *next; /* In start order. */
+    void (*run)(void *arg);  /* NULL: it has begun to run. */
+    void *arg;
+    uintptr_t self;
+};
+
+struct sys_monitor {
+    struct sys_monitor *next;
+    bool entered;
+};
+
+static struct sys_thread *threads;
+static struct sys_monitor *monitors;
+static uintptr_t self = SELF_MAIN;
+static uintptr_t next_self = SELF_FIRST;
+static void (*handlers[SYS_SIGNAL_MAX + 1])(int number);
+static bool is_pending[SYS_SIGNAL_MAX + 1];
+static bool signal_locked, in_handler;
+
+static void run_as(uintptr_t who, void (*run)(void *arg), void *arg)
+{
+    uintptr_t before = self;
+
+    self = who;
+    run(arg);
+    self = before;
+}
+
+void sim_as_thread(sim_fn fn, void *arg)
+{
+    run_as(SELF_OUTSIDE, fn, arg);
+}
+
+uintptr_t sys_thread_self(void)
+{
+    sim__note("sys_thread_self");
+    return self;
+}
+
+int sys_thread_start(void (*run)(void *arg), void *arg,
+                     struct sys_thread **ret)
+{
+    int fault = sim__enter("sys_thread_start");
+    struct sys_thread **at = &threads, *thread;
+
+    if (fault < 0)
+        return fault;
+    thread = sim__allocate(NULL, sizeof *thread);
+    *thread = (struct sys_thread){NULL, run, arg, next_self++};
+    while (*at != NULL)
+        at = &(*at)->next;
+    *at = thread;
+    *ret = thread;
+    return 0;
+}
+
+static bool run_thread(struct sys_thread *thread)
+{
+    void (*run)(void *arg) = thread->run;
+
+    if (run == NULL)
+        return false;
+    thread->run = NULL;
+    sim__trace((int64_t) thread->self);
+    run_as(thread->self, run, thread->arg);
+    return true;
+}
+
+/* From the start again after each, because it may have started or joined
+ * others. */
+bool sim__threads_run(void)
+{
+    bool any_ran = false;
+    struct sys_thread *thread = threads;
+
+    while (thread != NULL)
+        if (run_thread(thread)) {
+            any_ran = true;
+            thread = threads;
+        } else
+            thread = thread->next;
+    return any_ran;
+}
+
+void sys_thread_join(struct sys_thread *thread)
+{
+    struct sys_thread **at = &threads;
+
+    sim__note("sys_thread_join");
+    if (sim__locks_held()) /* The thread may want what is held. */
+        sim__world.bad_locks++;
+    run_thread(thread);
+    while (*at != thread)
+        at = &(*at)->next;
+    *at = thread->next;
+    free(thread);
+}
+
+unsigned sim_threads_open(void)
+{
+    unsigned count = 0;
+
+    for (struct sys_thread *at = threads; at != NULL; at = at->next)
+        count++;
+    return count;
+}
+
+int sys_monitor_open(struct sys_monitor **ret)
+{
+    int fault = sim__enter("sys_monitor_open");
+
+    if (fault < 0)
+        return fault;
+    *ret = sim__allocate(NULL, sizeof **ret);
+    **ret = (struct sys_monitor){monitors, false};
+    monitors = *ret;
+    return 0;
+}
+
+/* Sets it and tells of a mistake where it was so already. */
+static void set_lock(bool *lock, bool locked)
+{
+    if (*lock == locked)
+        sim__world.bad_locks++;
+    *lock = locked;
+}
+
+void sys_monitor_close(struct sys_monitor *monitor)
+{
+    struct sys_monitor **at = &monitors;
+
+    sim__note("sys_monitor_close");
+    if (monitor->entered)
+        sim__world.bad_locks++;
+    while (*at != monitor)
+        at = &(*at)->next;
+    *at = monitor->next;
+    free(monitor);
+}
+
+void sys_monitor_enter(struct sys_monitor *monitor)
+{
+    sim__note("sys_monitor_enter");
+    set_lock(&monitor->entered, true);
+}
+
+void sys_monitor_leave(struct sys_monitor *monitor)
+{
+    sim__note("sys_monitor_leave");
+    set_lock(&monitor->entered, false);
+}
+
+/* The main flow may wait for what threads do; nobody notifies a thread, since
+ * all others stand still until it ends. */
+int sys_monitor_wait(struct sys_monitor *monitor)
+{
+    bool any_ran;
+
+    sim__note("sys_monitor_wait");
+    set_lock(&monitor->entered, false);
+    any_ran = self == SELF_MAIN && sim__threads_run();
+    set_lock(&monitor->entered, true);
+    return any_ran ? 0 : -ECANCELED;
+}
+
+void sys_monitor_notify(struct sys_monitor *monitor)
+{
+    (void) monitor;
+    sim__note("sys_monitor_notify");
+}
+
+void sys_monitor_notify_all(struct sys_monitor *monitor)
+{
+    (void) monitor;
+    sim__note("sys_monitor_notify_all");
+}
+
+unsigned sim__monitors_open(void)
+{
+    unsigned count = 0;
+
+    for (struct sys_monitor *at = monitors; at != NULL; at = at->next)
+        count++;
+    return count;
+}
+
+bool sim__locks_held(void)
+{
+    bool is_held = signal_locked;
+
+    for (struct sys_monitor *at = monitors; at != NULL; at = at->next)
+        is_held |= at->entered;
+    return is_held;
+}
+
+static bool is_signal(int number)
+{
+    return number > 0 && number <= SYS_SIGNAL_MAX;
+}
+
+int sys_signal_catch(int number, void (*handler)(int number))
+{
+    int fault = sim__enter("sys_signal_catch");
+
+    if (fault < 0)
+        return fault;
+    if (!is_signal(number) || number == SIGKILL || number == SIGSTOP)
+        return -EINVAL;
+    handlers[number] = handler;
+    return 0;
+}
+
+void sys_signal_restore(int number)
+{
+    sim__note("sys_signal_restore");
+    if (is_signal(number))
+        handlers[number] = NULL;
+}
+
+static void deliver(void)
+{
+    for (int number = 1; number <= SYS_SIGNAL_MAX; number++) {
+        if (!is_pending[number] || signal_locked || in_handler)
+            continue;
+        is_pending[number] = false;
+        if (handlers[number] == NULL)
+            continue;
+        in_handler = true;
+        handlers[number](number);
+        in_handler = false;
+        sim__world.interrupted = true;
+    }
+}
+
+bool sim_raise(int number)
+{
+    if (!sim_signal_caught(number))
+        return false;
+    sim__trace(number);
+    is_pending[number] = true;
+    deliver();
+    return true;
+}
+
+bool sim_signal_caught(int number)
+{
+    return is_signal(number) && handlers[number] != NULL;
+}
+
+unsigned sim__signals_caught(void)
+{
+    unsigned count = 0;
+
+    for (int number = 1; number <= SYS_SIGNAL_MAX; number++)
+        count += handlers[number] != NULL;
+    return count;
+}
+
+void sys_signal_lock(void)
+{
+    sim__note("sys_signal_lock");
+    if (in_handler)
+        sim__world.bad_locks++;
+    set_lock(&signal_locked, true);
+}
+
+void sys_signal_unlock(void)
+{
+    sim__note("sys_signal_unlock");
+    set_lock(&signal_locked, false);
+    deliver();
+}
+
+void sys_signal_lock_in_handler(void)
+{
+    sim__note("sys_signal_lock_in_handler");
+    if (!in_handler)
+        sim__world.bad_locks++;
+    set_lock(&signal_locked, true);
+}
+
+void sys_signal_unlock_in_handler(void)
+{
+    sim__note("sys_signal_unlock_in_handler");
+    set_lock(&signal_locked, false);
+}
+
+void sim__thread_end(void)
+{
+    while (threads != NULL) {
+        struct sys_thread *thread = threads;
+
+        threads = thread->next;
+        free(thread);
+    }
+    while (monitors != NULL) {
+        struct sys_monitor *monitor = monitors;
+
+        monitors = monitor->next;
+        free(monitor);
+    }
+    for (int number = 0; number <= SYS_SIGNAL_MAX; number++) {
+        handlers[number] = NULL;
+        is_pending[number] = false;
+    }
+    signal_locked = in_handler = false;
+    self = SELF_MAIN;
+    next_self = SELF_FIRST;
+}

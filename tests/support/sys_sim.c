@@ -1,0 +1,457 @@
+/* The simulated world: its time, its chance, what is going to happen in it,
+ * and the calls that have been told to fail.
+ *
+ * Events are a heap by time and then by the order of their making.  World time
+ * never goes back: a clock that jumps is world time with an offset. */
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim_world.h"
+
+enum { CALLS_MAX = 64, MESS_SIZE = 256 };
+
+static const int64_t START_NS = 7919000000017; /* Nothing round. */
+
+struct event {
+    int64_t due_ns;
+    uint64_t order;
+    sim_fn fn;
+    void *arg;
+};
+
+struct call {
+    const char *name;
+    unsigned count;
+    bool can_fail;
+};
+
+struct fault {
+    struct fault *next;
+    const char *name; /* NULL: any. */
+    unsigned left;
+    int error;
+};
+
+struct sim_world sim__world;
+
+static struct event *events;
+static size_t events_size, events_capacity;
+static uint64_t events_made;
+static struct call calls[CALLS_MAX];
+static size_t calls_size;
+static struct fault *faults;
+static char *complaints;
+static size_t complaints_size;
+
+void *sim__allocate(void *old, size_t size)
+{
+    void *memory = realloc(old, size);
+
+    if (memory == NULL)
+        abort();
+    return memory;
+}
+
+static bool is_before(const struct event *a, const struct event *b)
+{
+    if (a->due_ns != b->due_ns)
+        return a->due_ns < b->due_ns;
+    return a->order < b->order;
+}
+
+static void swap(size_t i, size_t j)
+{
+    struct event event = events[i];
+
+    events[i] = events[j];
+    events[j] = event;
+}
+
+void sim__schedule(int64_t due_ns, sim_fn fn, void *arg)
+{
+    if (events_size == events_capacity) {
+        events_capacity = 2 * events_capacity + 16;
+        events = sim__allocate(events, events_capacity * sizeof *events);
+    }
+    size_t i = events_size++;
+    events[i] = (struct event){due_ns, events_made++, fn, arg};
+    while (i > 0 && is_before(&events[i], &events[(i - 1) / 2])) {
+        swap(i, (i - 1) / 2);
+        i = (i - 1) / 2;
+    }
+}
+
+static struct event pop(void)
+{
+    struct event first = events[0];
+
+    events[0] = events[--events_size];
+    for (size_t i = 0;;) {
+        size_t least = i, left = 2 * i + 1, right = left + 1;
+
+        if (left < events_size && is_before(&events[left], &events[least]))
+            least = left;
+        if (right < events_size && is_before(&events[right], &events[least]))
+            least = right;
+        if (least == i)
+            return first;
+        swap(i, least);
+        i = least;
+    }
+}
+
+int64_t sim__next_ns(void)
+{
+    return events_size > 0 ? events[0].due_ns : INT64_MAX;
+}
+
+void sim__happen(void)
+{
+    for (;;) {
+        if (sim__threads_run())
+            continue;
+        if (sim__next_ns() > sim__world.now_ns)
+            return;
+        struct event event = pop();
+
+        event.fn(event.arg);
+    }
+}
+
+int64_t sim__add_ns(int64_t a_ns, int64_t b_ns)
+{
+    return a_ns > INT64_MAX - b_ns ? INT64_MAX : a_ns + b_ns;
+}
+
+void sim_advance(int64_t ns)
+{
+    sim__world.now_ns = sim__add_ns(sim__world.now_ns, ns);
+    sim__trace(ns);
+}
+
+void sim_jump(int64_t ns)
+{
+    sim__world.jump_ns += ns;
+    sim__trace(ns);
+}
+
+void sim_pass(int64_t ns)
+{
+    int64_t end_ns = sim__add_ns(sim__world.now_ns, ns);
+
+    for (sim__happen(); sim__next_ns() <= end_ns; sim__happen())
+        sim__world.now_ns = sim__next_ns();
+    sim__world.now_ns = end_ns;
+    sim__trace(ns);
+}
+
+/* What a test does from outside runs as another thread. */
+struct outside {
+    struct outside *next;
+    sim_fn fn;
+    void *arg;
+};
+
+static struct outside *outsides;
+
+static void run_outside(void *arg)
+{
+    struct outside *outside = arg;
+
+    sim_as_thread(outside->fn, outside->arg);
+}
+
+void sim_at(int64_t delay_ns, sim_fn fn, void *arg)
+{
+    struct outside *outside = sim__allocate(NULL, sizeof *outside);
+
+    *outside = (struct outside){outsides, fn, arg};
+    outsides = outside;
+    sim__schedule(sim__add_ns(sim__world.now_ns, delay_ns), run_outside,
+                  outside);
+}
+
+static void free_outsides(void)
+{
+    while (outsides != NULL) {
+        struct outside *outside = outsides;
+
+        outsides = outside->next;
+        free(outside);
+    }
+}
+
+/* splitmix64 */
+static uint64_t next_random(void)
+{
+    uint64_t x = sim__world.random += UINT64_C(0x9e3779b97f4a7c15);
+
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+uint64_t sim_random(uint64_t bound)
+{
+    return bound > 0 ? next_random() % bound : 0;
+}
+
+/* Draws nothing where nothing is left to chance, so that a plain world does
+ * not depend on its seed. */
+bool sim__chance(unsigned percent)
+{
+    return percent > 0 && sim_random(100) < percent;
+}
+
+int64_t sim__delay_ns(void)
+{
+    const struct sim_options *options = &sim__world.options;
+    int64_t range_ns = options->delay_max_ns - options->delay_min_ns;
+
+    if (range_ns <= 0)
+        return options->delay_min_ns;
+    return options->delay_min_ns +
+           (int64_t) sim_random((uint64_t) range_ns + 1);
+}
+
+/* FNV-1a, over the bytes. */
+void sim__trace_bytes(const void *data, size_t size)
+{
+    const unsigned char *bytes = data;
+
+    for (size_t i = 0; i < size; i++) {
+        sim__world.hash ^= bytes[i];
+        sim__world.hash *= UINT64_C(0x100000001b3);
+    }
+}
+
+/* Over the value, whatever the order of this machine's bytes is. */
+void sim__trace(int64_t value)
+{
+    sim__world.hash ^= (uint64_t) value;
+    sim__world.hash *= UINT64_C(0x100000001b3);
+    sim__world.hash ^= sim__world.hash >> 29;
+}
+
+uint64_t sim_trace_hash(void)
+{
+    return sim__world.hash;
+}
+
+static struct call *find_call(const char *name)
+{
+    for (size_t i = 0; i < calls_size; i++)
+        if (calls[i].name == name || strcmp(calls[i].name, name) == 0)
+            return &calls[i];
+    return NULL;
+}
+
+static void count(const char *name, bool can_fail)
+{
+    struct call *call = find_call(name);
+
+    if (call == NULL) {
+        assert(calls_size < CALLS_MAX);
+        call = &calls[calls_size++];
+        *call = (struct call){name, 0, can_fail};
+    }
+    call->count++;
+    sim__trace(call - calls);
+}
+
+void sim__note(const char *name)
+{
+    count(name, false);
+}
+
+int sim__enter(const char *name)
+{
+    int error = 0;
+
+    count(name, true);
+    for (struct fault **at = &faults; *at != NULL;) {
+        struct fault *fault = *at;
+        bool matches = fault->name == NULL || strcmp(fault->name, name) == 0;
+
+        if (matches && --fault->left == 0) {
+            error = fault->error;
+            *at = fault->next;
+            free(fault);
+        } else
+            at = &fault->next;
+    }
+    sim__trace(error);
+    return error;
+}
+
+void sim_fail(const char *call_name, unsigned nth, int error)
+{
+    struct fault *fault = sim__allocate(NULL, sizeof *fault);
+
+    assert(nth > 0 && error < 0);
+    *fault = (struct fault){faults, call_name, nth, error};
+    faults = fault;
+}
+
+unsigned sim_faults_pending(void)
+{
+    unsigned pending = 0;
+
+    for (struct fault *fault = faults; fault != NULL; fault = fault->next)
+        pending++;
+    return pending;
+}
+
+unsigned sim_calls(const char *call_name)
+{
+    unsigned sum = 0;
+
+    for (size_t i = 0; i < calls_size; i++) {
+        bool matches = call_name == NULL
+                           ? calls[i].can_fail
+                           : strcmp(calls[i].name, call_name) == 0;
+
+        if (matches)
+            sum += calls[i].count;
+    }
+    return sum;
+}
+
+int64_t sys_clock_ns(void)
+{
+    sim__note("sys_clock_ns");
+    return sim__world.now_ns + sim__world.jump_ns;
+}
+
+void sys_complain(const char *line, size_t size)
+{
+    sim__note("sys_complain");
+    sim__trace_bytes(line, size);
+    complaints = sim__allocate(complaints, complaints_size + size + 1);
+    memcpy(complaints + complaints_size, line, size);
+    complaints_size += size;
+    complaints[complaints_size] = '\0';
+}
+
+const char *sim_complaints(void)
+{
+    return complaints != NULL ? complaints : "";
+}
+
+struct sim_options *sim_options(void)
+{
+    return &sim__world.options;
+}
+
+void sim_buffer_size(size_t size)
+{
+    sim__world.options.buffer_size = size;
+}
+
+void sim_chaos(void)
+{
+    struct sim_options *options = &sim__world.options;
+
+    options->delay_min_ns = 0;
+    options->delay_max_ns = 5000000;
+    options->split_percent = 30;
+    options->short_send_percent = 20;
+    options->short_recv_percent = 20;
+    options->spurious_percent = 10;
+    options->early_percent = 5;
+    options->connect_now_percent = 10;
+    options->shuffle = true;
+}
+
+bool sim_deadlocked(void)
+{
+    return sim__world.deadlocked;
+}
+
+unsigned sim_wakes(void)
+{
+    return sim__world.wakes;
+}
+
+unsigned sim_bad_uses(void)
+{
+    return sim__world.bad_uses;
+}
+
+unsigned sim_bad_closes(void)
+{
+    return sim__world.bad_closes;
+}
+
+unsigned sim_bad_locks(void)
+{
+    return sim__world.bad_locks;
+}
+
+const char *sim_mess(void)
+{
+    const struct {
+        const char *name;
+        unsigned count;
+    } counts[] = {
+        {"open descriptors", sim_descriptors_open()},
+        {"bad closes", sim_bad_closes()},
+        {"bad uses of descriptors", sim_bad_uses()},
+        {"bad locks", sim_bad_locks()},
+        {"locks held", sim__locks_held()},
+        {"threads not joined", sim_threads_open()},
+        {"open monitors", sim__monitors_open()},
+        {"caught signals", sim__signals_caught()},
+        {"deadlocks", sim_deadlocked()},
+    };
+    static char text[MESS_SIZE];
+    size_t used = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        if (counts[i].count > 0 && used < sizeof text)
+            used += (size_t) snprintf(text + used, sizeof text - used,
+                                      "%s%u %s", used > 0 ? ", " : "",
+                                      counts[i].count, counts[i].name);
+    return text;
+}
+
+void sim_end(void)
+{
+    sim__peer_end();
+    sim__fd_end();
+    sim__net_end();
+    sim__thread_end();
+    sim__address_end();
+    free_outsides();
+    while (faults != NULL) {
+        struct fault *fault = faults;
+
+        faults = fault->next;
+        free(fault);
+    }
+    free(complaints);
+    complaints = NULL;
+    complaints_size = 0;
+    free(events);
+    events = NULL;
+    events_size = events_capacity = 0;
+    events_made = 0;
+    calls_size = 0;
+}
+
+void sim_reset(uint64_t seed)
+{
+    sim_end();
+    sim__world = (struct sim_world){
+        .now_ns = START_NS,
+        .random = seed,
+        .hash = UINT64_C(0xcbf29ce484222325),
+        .options = {.delay_min_ns = 1000,
+                    .delay_max_ns = 1000,
+                    .buffer_size = 65536},
+    };
+}

@@ -1,0 +1,461 @@
+/* Tests of the simulated operating system itself: time, descriptors, readiness,
+ * threads, signals, faults.  Its network has test_sim_net.c. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "aloop/error.h"
+#include "os/reactor.h"
+#include "support/sim.h"
+
+enum { EVENTS = 8 };
+
+static const int64_t SECOND = 1000000000;
+
+static struct {
+    struct aloop__reactor *reactor;
+    struct aloop__event events[EVENTS];
+    int ran;
+    int64_t ran_ns;
+    uintptr_t self;
+    struct sys_monitor *monitor;
+} f;
+
+static int set_up(void **state)
+{
+    (void) state;
+    sim_reset(1);
+    memset(&f, 0, sizeof f);
+    return aloop__reactor_open(&aloop__alloc_default, &f.reactor);
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    aloop__reactor_close(f.reactor);
+    sim_end();
+    return 0;
+}
+
+static int wait_ns(int64_t timeout_ns)
+{
+    return aloop__reactor_wait(f.reactor, timeout_ns, f.events, EVENTS);
+}
+
+static void watch(int fd, unsigned bits)
+{
+    assert_int_equal(aloop__reactor_set(f.reactor, fd, 7, 0, bits), 0);
+}
+
+static void unwatch(int fd)
+{
+    assert_int_equal(aloop__reactor_set(f.reactor, fd, 7, REACTOR_READ, 0),
+                     0);
+}
+
+static void remember(void *arg)
+{
+    (void) arg;
+    f.ran++;
+    f.ran_ns = sys_clock_ns();
+    f.self = sys_thread_self();
+}
+
+static void time_moves_only_in_a_wait_and_to_its_end(void **state)
+{
+    int64_t start_ns = sys_clock_ns();
+
+    (void) state;
+    assert_int_equal(sys_clock_ns(), start_ns);
+    assert_int_equal(wait_ns(0), 0);
+    assert_int_equal(sys_clock_ns(), start_ns);
+
+    assert_int_equal(wait_ns(5 * SECOND), 0);
+
+    assert_int_equal(sys_clock_ns(), start_ns + 5 * SECOND);
+    assert_int_equal(sim_wakes(), 2);
+}
+
+static void the_clock_alone_jumps_back(void **state)
+{
+    int64_t start_ns = sys_clock_ns();
+
+    (void) state;
+    sim_at(SECOND, remember, NULL);
+    sim_jump(-60 * SECOND);
+    assert_int_equal(sys_clock_ns(), start_ns - 60 * SECOND);
+
+    wait_ns(2 * SECOND);
+
+    assert_int_equal(f.ran_ns, start_ns - 59 * SECOND);
+    assert_int_equal(sys_clock_ns(), start_ns - 58 * SECOND);
+}
+
+static void what_a_busy_callback_missed_happens_in_the_next_wait(void **state)
+{
+    (void) state;
+    sim_at(SECOND, remember, NULL);
+
+    sim_advance(3 * SECOND);
+    assert_int_equal(f.ran, 0);
+    wait_ns(0);
+
+    assert_int_equal(f.ran, 1);
+    assert_int_not_equal(f.self, sys_thread_self());
+}
+
+static void a_wait_that_cannot_end_is_refused(void **state)
+{
+    (void) state;
+    sim_at(SECOND, remember, NULL);
+
+    assert_int_equal(wait_ns(-1), -EDEADLK);
+
+    assert_int_equal(f.ran, 1);
+    assert_true(sim_deadlocked());
+    assert_string_equal(sim_mess(), "1 open descriptors, 1 deadlocks");
+}
+
+static void descriptors_are_reused_lowest_first_and_run_out(void **state)
+{
+    int a = sys_tcp_socket(SYS_INET), b = sys_tcp_socket(SYS_INET);
+
+    (void) state;
+    sys_close(a);
+    assert_int_equal(sys_tcp_socket(SYS_INET), a);
+    sim_descriptors_max(sim_descriptors_open());
+    assert_int_equal(sys_tcp_socket(SYS_INET), -EMFILE);
+    assert_int_equal(sys_close(b), 0);
+    assert_int_equal(sys_close(b), -EBADF);
+    assert_int_equal(sys_no_delay(b, true), -EBADF);
+    assert_int_equal(sys_no_delay(sim_file(), true), -ENOTSOCK);
+    assert_int_equal(sim_bad_closes(), 1);
+    assert_int_equal(sim_bad_uses(), 1);
+}
+
+static void a_description_kept_open_reports_until_the_reactor_is_renewed(
+    void **state)
+{
+    int fds[2];
+
+    (void) state;
+    assert_int_equal(sim_pair(fds), 0);
+    watch(fds[0], REACTOR_READ);
+    sim_keep_open(fds[0]);
+    sys_close(fds[0]);
+    assert_int_equal(aloop__reactor_set(f.reactor, fds[0], 8, 0,
+                                        REACTOR_READ), -EBADF);
+    unwatch(fds[0]);
+    sys_send(fds[1], "a", 1);
+    assert_int_equal(wait_ns(SECOND), 1);
+    assert_int_equal(f.events[0].fd, fds[0]);
+    assert_int_equal(f.events[0].generation, 7);
+    assert_int_equal(f.events[0].bits, REACTOR_READ);
+    assert_int_equal(sim_descriptors_open(), 2);
+    assert_false(sim_fd_readable(fds[1]));
+
+    assert_int_equal(aloop__reactor_renew(f.reactor), 0);
+
+    assert_int_equal(wait_ns(SECOND), 0);
+}
+
+static void a_closed_description_reports_nothing(void **state)
+{
+    int fds[2];
+
+    (void) state;
+    sim_pair(fds);
+    watch(fds[0], REACTOR_READ | REACTOR_WRITE);
+    assert_int_equal(wait_ns(0), 1);
+    sys_close(fds[0]);
+    assert_int_equal(sys_tcp_socket(SYS_INET), fds[0]);
+
+    assert_int_equal(wait_ns(0), 0);
+    watch(fds[0], REACTOR_READ);
+    assert_int_equal(aloop__reactor_set(f.reactor, sim_file(), 1, 0,
+                                        REACTOR_READ), -EPERM);
+}
+
+static void when_not_all_events_fit_the_others_come_next(void **state)
+{
+    int fds[4];
+    unsigned seen = 0;
+
+    (void) state;
+    sim_pair(fds);
+    sim_pair(fds + 2);
+    for (int i = 0; i < 4; i++)
+        watch(fds[i], REACTOR_WRITE);
+
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(aloop__reactor_wait(f.reactor, 0, f.events, 1), 1);
+        seen |= 1u << f.events[0].fd;
+    }
+
+    assert_int_equal(seen, 15u << fds[0]);
+}
+
+static void a_wake_up_is_readable_until_drained(void **state)
+{
+    int one[2], two[2];
+
+    (void) state;
+    assert_int_equal(sys_wake_open(one), 0);
+    assert_int_equal(one[0], one[1]);
+    sim_options()->wake_pair = true;
+    assert_int_equal(sys_wake_open(two), 0);
+    assert_int_not_equal(two[0], two[1]);
+
+    sys_wake_signal(two[1]);
+    sys_wake_signal(two[1]);
+    assert_true(sim_fd_readable(two[0]));
+    assert_false(sim_fd_readable(one[0]));
+    sys_wake_drain(two[0]);
+    assert_false(sim_fd_readable(two[0]));
+    sys_wake_close(one);
+    sys_wake_close(two);
+    assert_int_equal(sim_descriptors_open(), 1);
+}
+
+static void a_host_sees_events_and_the_alarm(void **state)
+{
+    int host = aloop__reactor_fd(f.reactor), fds[2];
+    int64_t start_ns = sys_clock_ns();
+
+    (void) state;
+    assert_int_equal(aloop__reactor_fd(f.reactor), host);
+    sim_pair(fds);
+    watch(fds[0], REACTOR_READ);
+    aloop__reactor_alarm(f.reactor, SECOND);
+    assert_false(sim_poll(host, SECOND / 2));
+    assert_true(sim_poll(host, -1));
+    assert_int_equal(sys_clock_ns(), start_ns + SECOND);
+    assert_int_equal(wait_ns(0), 0);
+    aloop__reactor_alarm(f.reactor, -1);
+    assert_false(sim_fd_readable(host));
+
+    sys_send(fds[1], "a", 1);
+    assert_true(sim_poll(host, -1));
+    assert_int_equal(wait_ns(0), 1);
+    unwatch(fds[0]);
+    assert_false(sim_poll(host, -1));
+    assert_true(sim_deadlocked());
+}
+
+static void names_are_what_the_test_says(void **state)
+{
+    const char *const addresses[] = {"::1", "10.0.0.2", NULL};
+    struct sys_address found[4];
+    char text[96];
+
+    (void) state;
+    sim_host("example.test", addresses);
+    sim_host_error("later.test", ALOOP_EAGAINDNS);
+
+    assert_int_equal(sys_resolve("example.test", "http", found, 4), 2);
+    assert_true(sys_address_format(&found[1], text, sizeof text) > 0);
+    assert_string_equal(text, "10.0.0.2:80");
+    assert_int_equal(sys_resolve("example.test", "1", found, 1), 1);
+    assert_int_equal(sys_resolve("later.test", "1", found, 4),
+                     ALOOP_EAGAINDNS);
+    assert_int_equal(sys_resolve("no.test", "1", found, 4),
+                     ALOOP_EHOSTNOTFOUND);
+    assert_int_equal(sys_address_parse("no.test", "1", found), -EINVAL);
+    assert_int_equal(sys_address_parse("::1", "65536", found), -EINVAL);
+}
+
+static void work(void *arg)
+{
+    remember(arg);
+    sys_monitor_enter(f.monitor);
+    assert_int_equal(sys_monitor_wait(f.monitor), -ECANCELED);
+    sys_monitor_leave(f.monitor);
+}
+
+static void threads_run_before_time_moves(void **state)
+{
+    int64_t start_ns = sys_clock_ns();
+    struct sys_thread *first, *second;
+
+    (void) state;
+    assert_int_equal(sys_monitor_open(&f.monitor), 0);
+    assert_int_equal(sys_thread_start(work, NULL, &first), 0);
+    assert_int_equal(f.ran, 0);
+    wait_ns(SECOND);
+    assert_int_equal(f.ran, 1);
+    assert_int_equal(f.ran_ns, start_ns);
+    assert_int_not_equal(f.self, sys_thread_self());
+
+    assert_int_equal(sys_thread_start(work, NULL, &second), 0);
+    sys_thread_join(second);
+    assert_int_equal(f.ran, 2);
+    assert_int_equal(sim_threads_open(), 1);
+    sys_thread_join(first);
+    sys_monitor_close(f.monitor);
+    assert_int_equal(f.ran, 2);
+    assert_string_equal(sim_mess(), "1 open descriptors");
+}
+
+static void unbalanced_locks_are_counted(void **state)
+{
+    (void) state;
+    assert_int_equal(sys_monitor_open(&f.monitor), 0);
+    sys_monitor_leave(f.monitor);
+    assert_int_equal(sim_bad_locks(), 1);
+    sys_signal_lock_in_handler();
+    assert_int_equal(sim_bad_locks(), 2);
+    wait_ns(0);
+    assert_int_equal(sim_bad_locks(), 3);
+}
+
+static void on_signal(int number)
+{
+    f.ran = number;
+}
+
+static void a_signal_waits_for_the_lock_and_ends_a_wait(void **state)
+{
+    (void) state;
+    assert_false(sim_raise(SIGINT));
+    assert_int_equal(sys_signal_catch(SIGKILL, on_signal), -EINVAL);
+    assert_int_equal(sys_signal_catch(SIGINT, on_signal), 0);
+    sys_signal_lock();
+    assert_true(sim_raise(SIGINT));
+    assert_int_equal(f.ran, 0);
+    sys_signal_unlock();
+    assert_int_equal(f.ran, SIGINT);
+
+    sys_signal_restore(SIGINT);
+    assert_false(sim_signal_caught(SIGINT));
+}
+
+static void raise_now(void *arg)
+{
+    (void) arg;
+    sim_raise(SIGINT);
+}
+
+static void a_signal_ends_a_wait_early(void **state)
+{
+    int64_t start_ns = sys_clock_ns();
+
+    (void) state;
+    sys_signal_catch(SIGINT, on_signal);
+    sim_at(SECOND, raise_now, NULL);
+
+    assert_int_equal(wait_ns(-1), 0);
+
+    assert_int_equal(sys_clock_ns(), start_ns + SECOND);
+}
+
+static void the_nth_call_fails_once(void **state)
+{
+    (void) state;
+    sim_fail("sys_tcp_socket", 2, -ENOBUFS);
+    assert_int_equal(sys_tcp_socket(SYS_INET), 4);
+    assert_int_equal(sys_tcp_socket(SYS_INET), -ENOBUFS);
+    assert_int_equal(sys_tcp_socket(SYS_INET), 5);
+    assert_int_equal(sim_calls("sys_tcp_socket"), 3);
+
+    sim_fail(NULL, 1, -EIO);
+    sys_clock_ns();
+    assert_int_equal(sim_faults_pending(), 1);
+    assert_int_equal(sys_close(4), -EIO);
+    assert_int_equal(sim_faults_pending(), 0);
+    assert_int_equal(sys_tcp_socket(SYS_INET), 4);
+}
+
+static void complaints_are_kept(void **state)
+{
+    (void) state;
+    assert_string_equal(sim_complaints(), "");
+    sys_complain("one\n", 4);
+    sys_complain("two\n", 4);
+    assert_string_equal(sim_complaints(), "one\ntwo\n");
+}
+
+enum { LOAD = 20000 };
+
+/* Sends LOAD bytes through a world of chance; returns its trace. */
+static uint64_t carry(uint64_t seed)
+{
+    static unsigned char sent[LOAD], received[LOAD];
+    size_t out = 0, in = 0;
+    int fds[2];
+
+    aloop__reactor_close(f.reactor);
+    sim_reset(seed);
+    assert_int_equal(aloop__reactor_open(&aloop__alloc_default, &f.reactor),
+                     0);
+    sim_chaos();
+    sim_buffer_size(300);
+    for (size_t i = 0; i < LOAD; i++)
+        sent[i] = (unsigned char) (i * 7 + i / 256);
+    sim_pair(fds);
+    watch(fds[0], REACTOR_WRITE);
+    watch(fds[1], REACTOR_READ);
+    while (in < LOAD) {
+        int count = wait_ns(-1);
+
+        assert_true(count >= 0);
+        for (int i = 0; i < count; i++) {
+            bool sends = f.events[i].fd == fds[0];
+            ssize_t moved =
+                sends ? sys_send(fds[0], sent + out, LOAD - out)
+                      : sys_recv(fds[1], received + in, LOAD - in);
+
+            assert_true(moved >= 0 || moved == -EAGAIN);
+            if (moved > 0)
+                *(sends ? &out : &in) += (size_t) moved;
+        }
+        if (out == LOAD)
+            unwatch(fds[0]);
+    }
+    assert_memory_equal(sent, received, LOAD);
+    return sim_trace_hash();
+}
+
+static void chaos_loses_nothing_and_is_repeatable(void **state)
+{
+    uint64_t first = carry(5);
+
+    (void) state;
+    assert_true(carry(5) == first);
+    assert_true(carry(6) != first);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(time_moves_only_in_a_wait_and_to_its_end),
+        TEST(the_clock_alone_jumps_back),
+        TEST(what_a_busy_callback_missed_happens_in_the_next_wait),
+        TEST(a_wait_that_cannot_end_is_refused),
+        TEST(descriptors_are_reused_lowest_first_and_run_out),
+        TEST(a_description_kept_open_reports_until_the_reactor_is_renewed),
+        TEST(a_closed_description_reports_nothing),
+        TEST(when_not_all_events_fit_the_others_come_next),
+        TEST(a_wake_up_is_readable_until_drained),
+        TEST(a_host_sees_events_and_the_alarm),
+        TEST(names_are_what_the_test_says),
+        TEST(threads_run_before_time_moves),
+        TEST(unbalanced_locks_are_counted),
+        TEST(a_signal_waits_for_the_lock_and_ends_a_wait),
+        TEST(a_signal_ends_a_wait_early),
+        TEST(the_nth_call_fails_once),
+        TEST(complaints_are_kept),
+        TEST(chaos_loses_nothing_and_is_repeatable),
+    };
+
+    return cmocka_run_group_tests_name("sim", tests, NULL, NULL);
+}

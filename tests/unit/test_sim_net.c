@@ -1,0 +1,393 @@
+/* Tests of the simulated network. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "os/reactor.h"
+#include "support/sim.h"
+
+enum { EVENTS = 8, US = 1000 };
+
+static const int64_t SECOND = 1000000000;
+
+static struct {
+    struct aloop__reactor *reactor;
+    struct aloop__event events[EVENTS];
+} f;
+
+static int set_up(void **state)
+{
+    (void) state;
+    sim_reset(1);
+    memset(&f, 0, sizeof f);
+    return aloop__reactor_open(&aloop__alloc_default, &f.reactor);
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    aloop__reactor_close(f.reactor);
+    sim_end();
+    return 0;
+}
+
+static int wait_ns(int64_t timeout_ns)
+{
+    return aloop__reactor_wait(f.reactor, timeout_ns, f.events, EVENTS);
+}
+
+static void watch(int fd, unsigned bits)
+{
+    assert_int_equal(aloop__reactor_set(f.reactor, fd, 7, 0, bits), 0);
+}
+
+static void unwatch(int fd)
+{
+    assert_int_equal(aloop__reactor_set(f.reactor, fd, 7, REACTOR_READ, 0),
+                     0);
+}
+
+/* What is ready on `fd` now, of what is asked for and what is not. */
+static unsigned ready(int fd)
+{
+    unsigned bits;
+
+    watch(fd, REACTOR_READ | REACTOR_WRITE);
+    bits = wait_ns(0) > 0 ? f.events[0].bits : 0;
+    unwatch(fd);
+    return bits;
+}
+
+static struct sys_address at(const char *host, const char *port)
+{
+    struct sys_address address = {0};
+
+    assert_int_equal(sys_address_parse(host, port, &address), 0);
+    return address;
+}
+
+static int listen_on(const char *host, const char *port, int backlog)
+{
+    struct sys_address address = at(host, port);
+    enum sys_family family = sys_address_family(&address);
+    int fd = sys_tcp_socket(family);
+
+    assert_true(fd >= 0);
+    assert_int_equal(sys_reuse_address(fd, family), 0);
+    assert_int_equal(sys_bind(fd, &address), 0);
+    assert_int_equal(sys_listen(fd, backlog), 0);
+    return fd;
+}
+
+static int connect_to(const char *host, const char *port)
+{
+    struct sys_address address = at(host, port);
+    int fd = sys_tcp_socket(sys_address_family(&address));
+
+    assert_true(fd >= 0);
+    assert_int_equal(sys_connect(fd, &address), -EINPROGRESS);
+    return fd;
+}
+
+/* A connection between a descriptor, returned, and a peer. */
+static int connect_peer(int *ret_peer)
+{
+    int listener = listen_on("127.0.0.1", "80", 5);
+    int fd;
+
+    *ret_peer = sim_connect(80);
+    assert_true(*ret_peer >= 0);
+    sim_pass(US);
+    fd = sys_accept(listener);
+    assert_true(fd >= 0);
+    assert_int_equal(sys_close(listener), 0);
+    return fd;
+}
+
+static void a_connection_takes_its_delays(void **state)
+{
+    int listener = listen_on("::1", "80", 5);
+    int64_t start_ns = sys_clock_ns();
+    int fd = connect_to("::1", "80");
+    struct sys_address local, remote;
+    int accepted;
+
+    (void) state;
+    assert_int_equal(ready(fd), 0);
+    watch(listener, REACTOR_READ);
+    assert_int_equal(wait_ns(-1), 1);
+    assert_int_equal(f.events[0].fd, listener);
+    assert_int_equal(f.events[0].generation, 7);
+    assert_int_equal(sys_clock_ns(), start_ns + US);
+    accepted = sys_accept(listener);
+    assert_int_equal(sys_accept(listener), -EAGAIN);
+    watch(fd, REACTOR_WRITE);
+    assert_int_equal(wait_ns(-1), 1);
+
+    assert_int_equal(f.events[0].bits, REACTOR_WRITE);
+    assert_int_equal(sys_clock_ns(), start_ns + 2 * US);
+    assert_int_equal(sys_socket_error(fd), 0);
+    sys_local_address(fd, &local);
+    sys_peer_address(accepted, &remote);
+    assert_memory_equal(&local, &remote, sizeof local);
+}
+
+static void connecting_fails_as_the_address_says(void **state)
+{
+    struct sys_address nowhere = at("10.0.0.2", "80");
+    int refused = connect_to("127.0.0.1", "81");
+    int64_t start_ns = sys_clock_ns();
+    int silent, unreachable;
+
+    (void) state;
+    sim_blackhole("10.0.0.1");
+    sim_unreachable("10.0.0.2");
+    silent = connect_to("10.0.0.1", "80");
+    unreachable = sys_tcp_socket(SYS_INET);
+    assert_int_equal(sys_connect(unreachable, &nowhere), -ENETUNREACH);
+
+    sim_pass(2 * US);
+    assert_int_equal(ready(refused), 7);
+    assert_int_equal(sys_socket_error(refused), -ECONNREFUSED);
+    assert_int_equal(sys_socket_error(refused), 0);
+    watch(silent, REACTOR_WRITE);
+    assert_int_equal(wait_ns(-1), 1);
+
+    assert_int_equal(sys_socket_error(silent), -ETIMEDOUT);
+    assert_int_equal((sys_clock_ns() - start_ns) / SECOND, 127);
+}
+
+static void a_full_backlog_swallows_until_there_is_room(void **state)
+{
+    int listener = listen_on("127.0.0.1", "80", 1);
+    int late;
+
+    (void) state;
+    assert_true(sim_connect(80) >= 0);
+    assert_true(sim_connect(80) >= 0);
+    assert_int_equal(sim_connect(80), -EAGAIN);
+    late = connect_to("127.0.0.1", "80");
+    sim_pass(SECOND / 2);
+    assert_int_equal(ready(late), 0);
+
+    assert_true(sys_accept(listener) >= 0);
+    sim_pass(SECOND);
+
+    assert_int_equal(ready(late), REACTOR_WRITE);
+    assert_int_equal(sim_connect(81), -ECONNREFUSED);
+}
+
+static void an_address_in_use_is_refused_and_port_0_is_a_free_one(void **state)
+{
+    int first = listen_on("127.0.0.1", "80", 5);
+    struct sys_address taken = at("0.0.0.0", "80"), any = at("::1", "0");
+    int fd = sys_tcp_socket(SYS_INET), other = sys_tcp_socket(SYS_INET6);
+
+    (void) state;
+    assert_int_equal(sys_bind(fd, &taken), -EADDRINUSE);
+    sys_close(first);
+    assert_int_equal(sys_bind(fd, &taken), 0);
+    assert_int_equal(sys_bind(other, &any), 0);
+    assert_int_equal(sys_local_address(other, &any), 0);
+    assert_in_range(sys_address_port(&any), 49152, 65535);
+}
+
+static void the_ipv6_wildcard_takes_ipv4_too(void **state)
+{
+    int listener = listen_on(NULL, "80", 5);
+    int peer = sim_connect_to("127.0.0.1", 80);
+    struct sys_address address;
+    char text[96];
+
+    (void) state;
+    assert_true(peer >= 0);
+    sim_pass(US);
+    assert_int_equal(sys_local_address(sys_accept(listener), &address), 0);
+    assert_int_equal(sys_address_format(&address, text, sizeof text), 21);
+    assert_string_equal(text, "[::ffff:127.0.0.1]:80");
+    assert_int_equal(sys_address_format(&address, text, 21), -ENOSPC);
+}
+
+static void bytes_arrive_after_the_delay_and_in_order(void **state)
+{
+    const struct sys_piece pieces[] = {{"ab", 2}, {"", 0}, {"cde", 3}};
+    char buffer[8] = "";
+    int peer, fd = connect_peer(&peer);
+
+    (void) state;
+    assert_int_equal(sys_recv(fd, buffer, 8), -EAGAIN);
+    assert_int_equal(sys_sendv(fd, pieces, 3), 5);
+    assert_int_equal(sim_peer_receive(peer, buffer, 8), 0);
+    sim_pass(US);
+    assert_int_equal(sim_peer_receive(peer, buffer, 4), 4);
+    assert_int_equal(sim_peer_receive(peer, buffer + 4, 4), 1);
+    assert_memory_equal(buffer, "abcde", 5);
+
+    assert_int_equal(sim_peer_send(peer, "xyz", 3), 3);
+    watch(fd, REACTOR_READ);
+    assert_int_equal(wait_ns(-1), 1);
+    assert_int_equal(sys_recv(fd, buffer, 8), 3);
+    assert_memory_equal(buffer, "xyz", 3);
+}
+
+static void a_full_buffer_refuses_until_the_peer_receives(void **state)
+{
+    char bytes[8] = "abcdefg";
+    int peer, fd = connect_peer(&peer);
+
+    (void) state;
+    sim_buffer_size(6);
+    assert_int_equal(sys_send(fd, bytes, 8), 6);
+    assert_int_equal(sys_send(fd, bytes, 8), -EAGAIN);
+    sim_pass(US);
+    assert_int_equal(ready(fd), 0);
+
+    assert_int_equal(sim_peer_receive(peer, bytes, 2), 2);
+
+    assert_int_equal(ready(fd), REACTOR_WRITE);
+    assert_int_equal(sys_send(fd, bytes, 8), 2);
+}
+
+static void each_direction_ends_alone(void **state)
+{
+    char byte;
+    int peer, fd = connect_peer(&peer);
+
+    (void) state;
+    assert_int_equal(sys_send(fd, "a", 1), 1);
+    assert_int_equal(sys_shutdown_write(fd), 0);
+    assert_int_equal(sys_send(fd, "b", 1), -EPIPE);
+    sim_pass(US);
+    assert_false(sim_peer_eof(peer));
+    assert_int_equal(sim_peer_receive(peer, &byte, 1), 1);
+    assert_true(sim_peer_eof(peer));
+
+    assert_int_equal(sim_peer_send(peer, "c", 1), 1);
+    sim_peer_shutdown(peer);
+    sim_pass(US);
+
+    assert_int_equal(ready(fd), 7);
+    assert_int_equal(sys_recv(fd, &byte, 1), 1);
+    assert_int_equal(sys_recv(fd, &byte, 1), 0);
+}
+
+static void writing_to_a_closed_peer_ends_in_a_broken_pipe(void **state)
+{
+    char byte;
+    int peer, fd = connect_peer(&peer);
+
+    (void) state;
+    sim_peer_close(peer);
+    sim_pass(US);
+    assert_int_equal(sys_recv(fd, &byte, 1), 0);
+    assert_int_equal(sys_send(fd, "a", 1), 1);
+    assert_int_equal(ready(fd), REACTOR_READ | REACTOR_WRITE);
+    sim_pass(2 * US);
+
+    assert_int_equal(ready(fd), 7);
+    assert_int_equal(sys_socket_error(fd), -EPIPE);
+    assert_int_equal(sys_send(fd, "a", 1), -EPIPE);
+}
+
+static void a_reset_comes_after_the_data_that_had_arrived(void **state)
+{
+    char byte;
+    int peer, fd = connect_peer(&peer);
+
+    (void) state;
+    sim_peer_send(peer, "a", 1);
+    sim_pass(US);
+    sim_peer_send(peer, "lost", 4);
+    sim_peer_reset(peer);
+    sim_pass(US);
+
+    assert_int_equal(ready(fd), 7);
+    assert_int_equal(sys_recv(fd, &byte, 1), 1);
+    assert_int_equal(sys_recv(fd, &byte, 1), -ECONNRESET);
+    assert_int_equal(sys_recv(fd, &byte, 1), 0);
+    assert_int_equal(sys_send(fd, "a", 1), -EPIPE);
+}
+
+static void closing_with_unread_data_or_on_demand_resets(void **state)
+{
+    int first, a = connect_peer(&first);
+    int second, b = connect_peer(&second);
+    char byte;
+
+    (void) state;
+    sim_peer_send(first, "a", 1);
+    sim_pass(US);
+    assert_int_equal(sys_send(b, "lost", 4), 4);
+    assert_int_equal(sys_reset_on_close(b), 0);
+    sys_close(a);
+    sys_close(b);
+    sim_pass(US);
+
+    assert_int_equal(sim_peer_error(first), -ECONNRESET);
+    assert_int_equal(sim_peer_receive(second, &byte, 1), -ECONNRESET);
+    assert_false(sim_peer_connected(second));
+}
+
+static void a_closed_listener_resets_those_who_wait(void **state)
+{
+    int listener = listen_on("127.0.0.1", "80", 5);
+    int early = sim_connect(80), late;
+
+    (void) state;
+    sim_pass(US);
+    late = sim_connect(80);
+    sys_close(listener);
+    sim_pass(3 * US);
+
+    assert_int_equal(sim_peer_error(early), -ECONNRESET);
+    assert_int_equal(sim_peer_error(late), -ECONNRESET);
+}
+
+static void a_peer_can_be_the_server(void **state)
+{
+    int listener = sim_listen("10.0.0.9", 80, 5);
+    int fd = connect_to("10.0.0.9", "80"), peer;
+    char byte = 0;
+
+    (void) state;
+    assert_int_equal(sim_accept(listener), -EAGAIN);
+    sim_pass(2 * US);
+    peer = sim_accept(listener);
+    sys_send(fd, "a", 1);
+    sim_pass(US);
+
+    assert_int_equal(sim_peer_receive(peer, &byte, 1), 1);
+    assert_int_equal(byte, 'a');
+    sim_peer_close(listener);
+    assert_int_equal(sim_connect_to("10.0.0.9", 80), -ECONNREFUSED);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_connection_takes_its_delays),
+        TEST(connecting_fails_as_the_address_says),
+        TEST(a_full_backlog_swallows_until_there_is_room),
+        TEST(an_address_in_use_is_refused_and_port_0_is_a_free_one),
+        TEST(the_ipv6_wildcard_takes_ipv4_too),
+        TEST(bytes_arrive_after_the_delay_and_in_order),
+        TEST(a_full_buffer_refuses_until_the_peer_receives),
+        TEST(each_direction_ends_alone),
+        TEST(writing_to_a_closed_peer_ends_in_a_broken_pipe),
+        TEST(a_reset_comes_after_the_data_that_had_arrived),
+        TEST(closing_with_unread_data_or_on_demand_resets),
+        TEST(a_closed_listener_resets_those_who_wait),
+        TEST(a_peer_can_be_the_server),
+    };
+
+    return cmocka_run_group_tests_name("sim_net", tests, NULL, NULL);
+}
