@@ -1,0 +1,292 @@
+/* Futures: promises, continuations, references, unhandled errors. */
+
+#include "support/fixture.h"
+
+static void on_settled(aloop_future *future, ssize_t status, void *arg)
+{
+    assert_true(aloop_future_settled(future));
+    t.calls++;
+    note((int) (intptr_t) arg);
+    note((int) status);
+}
+
+static void *name(int n)
+{
+    return (void *) (intptr_t) n;
+}
+
+static void a_new_promise_is_pending(void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    (void) state;
+    assert_false(aloop_future_settled(promise));
+    assert_int_equal(aloop_future_status(promise), ALOOP_PENDING);
+    assert_int_equal(aloop_cancel(promise), 1);
+    assert_int_equal(aloop_future_status(promise), ALOOP_ECANCELED);
+    aloop_future_unref(promise);
+}
+
+static void a_promise_settles_once(void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    (void) state;
+    assert_int_equal(aloop_future_resolve(promise, 7), 0);
+    assert_int_equal(aloop_future_resolve(promise, 8), ALOOP_EALREADY);
+    assert_int_equal(aloop_cancel(promise), 0);
+    assert_int_equal(aloop_future_status(promise), 7);
+    aloop_future_unref(promise);
+}
+
+static void settling_runs_nothing_inline(void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    (void) state;
+    assert_int_equal(
+        aloop_then(aloop_future_ref(promise), on_settled, name(1)), 0);
+    aloop_future_resolve(promise, 5);
+    assert_int_equal(t.calls, 0);
+    aloop_step(t.loop, 0);
+    assert_noted(1, 5);
+    aloop_future_unref(promise);
+}
+
+static void continuations_run_in_the_order_of_registration(void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    (void) state;
+    for (int i = 1; i <= 3; i++)
+        aloop_then(aloop_future_ref(promise), on_settled, name(i));
+    aloop_future_resolve(promise, 0);
+    aloop_then(aloop_future_ref(promise), on_settled, name(4));
+    aloop_run(t.loop);
+    assert_noted(1, 0, 2, 0, 3, 0, 4, 0);
+    aloop_future_unref(promise);
+}
+
+static void then_on_a_settled_future_runs_in_the_next_turn(void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_then(aloop_future_done(t.loop, 3), on_settled,
+                                name(1)),
+                     0);
+    assert_int_equal(t.calls, 0);
+    assert_true(aloop_alive(t.loop));
+    aloop_step(t.loop, 0);
+    assert_noted(1, 3);
+}
+
+static void then_owns_the_reference_it_was_given(void **state)
+{
+    (void) state;
+    assert_int_equal(
+        aloop_then(aloop_sleep(t.loop, ALOOP_MS(1)), on_settled, name(1)), 0);
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_noted(1, 0);
+}
+
+static void dropping_the_last_reference_cancels_an_operation(void **state)
+{
+    aloop_future *sleep = aloop_sleep(t.loop, ALOOP_SEC(1));
+
+    (void) state;
+    assert_true(aloop_alive(t.loop));
+    aloop_future_ref(sleep);
+    aloop_future_unref(sleep);
+    assert_true(aloop_alive(t.loop));
+    aloop_future_unref(sleep);
+    assert_false(aloop_alive(t.loop));
+}
+
+static void a_detached_operation_finishes_alone(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+
+    (void) state;
+    aloop_detach(aloop_sleep(t.loop, ALOOP_SEC(1)));
+    assert_true(aloop_alive(t.loop));
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_true(aloop_now(t.loop) - begin == ALOOP_SEC(1));
+}
+
+static void a_cancelled_operation_settles_with_ecanceled(void **state)
+{
+    aloop_future *sleep = aloop_sleep(t.loop, ALOOP_SEC(1));
+
+    (void) state;
+    assert_int_equal(aloop_cancel(sleep), 1);
+    assert_int_equal(aloop_future_status(sleep), ALOOP_ECANCELED);
+    assert_int_equal(aloop_cancel(sleep), 0);
+    aloop_future_unref(sleep);
+    assert_int_equal(t.unhandled, 0);
+}
+
+static void an_error_nobody_looked_at_is_reported_once(void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    (void) state;
+    aloop_future_resolve(promise, ALOOP_EPIPE);
+    assert_int_equal(t.unhandled, 0);
+    aloop_future_unref(promise);
+    assert_int_equal(t.unhandled, 1);
+    assert_int_equal(t.unhandled_error, ALOOP_EPIPE);
+    assert_string_equal(t.unhandled_what, "promise");
+}
+
+static void an_error_somebody_looked_at_is_not_reported(void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    (void) state;
+    aloop_future_resolve(promise, ALOOP_EPIPE);
+    assert_int_equal(aloop_future_status(promise), ALOOP_EPIPE);
+    aloop_future_unref(promise);
+    promise = aloop_future_new(t.loop);
+    aloop_then(aloop_future_ref(promise), on_settled, name(1));
+    aloop_future_resolve(promise, ALOOP_EPIPE);
+    aloop_future_unref(promise);
+    aloop_run(t.loop);
+    assert_int_equal(t.unhandled, 0);
+}
+
+static void the_error_of_a_detached_future_is_reported(void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    (void) state;
+    aloop_future_ref(promise);
+    aloop_detach(promise);
+    aloop_future_resolve(promise, ALOOP_EPIPE);
+    aloop_future_unref(promise);
+    assert_int_equal(t.unhandled, 1);
+}
+
+static void a_null_future_counts_as_one_without_memory(void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_await(NULL), ALOOP_ENOMEM);
+    assert_int_equal(aloop_future_status(NULL), ALOOP_ENOMEM);
+    assert_true(aloop_future_settled(NULL));
+    assert_int_equal(aloop_then(NULL, on_settled, NULL), ALOOP_ENOMEM);
+    assert_int_equal(aloop_cancel(NULL), 0);
+    assert_null(aloop_future_ref(NULL));
+    aloop_future_unref(NULL);
+    aloop_detach(NULL);
+    assert_null(aloop_timeout(NULL, 1));
+    assert_int_equal(aloop_future_resolve(NULL, 0), ALOOP_EINVAL);
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_int_equal(t.calls, 0);
+}
+
+static void misuse_gives_a_future_that_has_failed(void **state)
+{
+    aloop_future *future = aloop_future_new(NULL);
+
+    (void) state;
+    assert_int_equal(aloop_future_status(future), ALOOP_EINVAL);
+    assert_ptr_equal(aloop_future_ref(future), future);
+    aloop_future_unref(future);
+    aloop_detach(future);
+    assert_int_equal(aloop_cancel(future), 0);
+    assert_int_equal(aloop_then(future, on_settled, NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_await(future), ALOOP_EINVAL);
+    assert_int_equal(aloop_future_status(
+                         aloop_future_done(t.loop, ALOOP_PENDING)) < 0,
+                     1);
+    assert_int_equal(aloop_then(aloop_future_new(t.loop), NULL, NULL),
+                     ALOOP_EINVAL);
+}
+
+static void only_promises_can_be_resolved(void **state)
+{
+    aloop_future *sleep = aloop_sleep(t.loop, 1);
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    (void) state;
+    assert_int_equal(aloop_future_resolve(sleep, 0), ALOOP_EINVAL);
+    assert_int_equal(aloop_future_resolve(promise, ALOOP_PENDING),
+                     ALOOP_EINVAL);
+    aloop_future_unref(sleep);
+    aloop_future_unref(promise);
+}
+
+static void a_pending_promise_keeps_no_loop_alive(void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    (void) state;
+    assert_false(aloop_alive(t.loop));
+    assert_int_equal(aloop_run(t.loop), 0);
+    aloop_future_unref(promise);
+}
+
+/* Nobody is left who could settle it: whoever waits must hear that. */
+static void a_promise_that_only_waiters_hold_fails(void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    (void) state;
+    aloop_then(aloop_future_ref(promise), on_settled, name(1));
+    assert_false(aloop_future_settled(promise));
+    aloop_future_unref(promise);
+    aloop_run(t.loop);
+    assert_noted(1, ALOOP_EDEADLK);
+}
+
+static void free_loop_cancels_what_is_pending_and_tells(void **state)
+{
+    (void) state;
+    aloop_then(aloop_sleep(t.loop, ALOOP_SEC(9)), on_settled, name(1));
+    aloop_then(aloop_future_ref(aloop_future_new(t.loop)), on_settled,
+               name(2));
+    assert_int_equal(aloop_free(t.loop), 0);
+    t.loop = NULL;
+    assert_noted(1, ALOOP_ECANCELED, 2, ALOOP_ECANCELED);
+}
+
+static void every_error_has_a_name_and_a_sentence(void **state)
+{
+    (void) state;
+    assert_string_equal(aloop_strerror(ALOOP_ECONNREFUSED),
+                        "connection refused");
+    assert_string_equal(aloop_error_name(ALOOP_ECONNREFUSED), "ECONNREFUSED");
+    assert_string_equal(aloop_error_name(ALOOP_EOF), "EOF");
+    assert_string_equal(aloop_strerror(0), "success");
+    assert_string_equal(aloop_strerror(17), "success");
+    assert_string_equal(aloop_strerror(-99999), "unknown error");
+    assert_string_equal(aloop_error_name(-99999), "EUNKNOWN");
+    for (int error = ALOOP_EOF; error <= ALOOP_ECLOSED; error++)
+        assert_string_not_equal(aloop_error_name(error), "EUNKNOWN");
+    assert_string_equal(aloop_version(), "0.1.0");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_new_promise_is_pending),
+        TEST(a_promise_settles_once),
+        TEST(settling_runs_nothing_inline),
+        TEST(continuations_run_in_the_order_of_registration),
+        TEST(then_on_a_settled_future_runs_in_the_next_turn),
+        TEST(then_owns_the_reference_it_was_given),
+        TEST(dropping_the_last_reference_cancels_an_operation),
+        TEST(a_detached_operation_finishes_alone),
+        TEST(a_cancelled_operation_settles_with_ecanceled),
+        TEST(an_error_nobody_looked_at_is_reported_once),
+        TEST(an_error_somebody_looked_at_is_not_reported),
+        TEST(the_error_of_a_detached_future_is_reported),
+        TEST(a_null_future_counts_as_one_without_memory),
+        TEST(misuse_gives_a_future_that_has_failed),
+        TEST(only_promises_can_be_resolved),
+        TEST(a_pending_promise_keeps_no_loop_alive),
+        TEST(a_promise_that_only_waiters_hold_fails),
+        TEST(free_loop_cancels_what_is_pending_and_tells),
+        TEST(every_error_has_a_name_and_a_sentence),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

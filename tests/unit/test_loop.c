@@ -1,0 +1,506 @@
+/* The loop: turns, liveness, stopping, deferring, embedding. */
+
+#include "base/alloc.h"
+#include "support/fixture.h"
+
+#define MS ALOOP_MS(1)
+
+static void note_arg(aloop *loop, void *arg)
+{
+    (void) loop;
+    t.calls++;
+    note((int) (intptr_t) arg);
+}
+
+static void *name(int n)
+{
+    return (void *) (intptr_t) n;
+}
+
+static void note_timer(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    note((int) (intptr_t) arg);
+}
+
+static aloop_timer *start(int64_t delay_ns, int n)
+{
+    aloop_timer *timer = NULL;
+
+    aloop_timer_start(t.loop, delay_ns, 0, note_timer, name(n), &timer);
+    return timer;
+}
+
+static void a_fresh_loop_is_not_alive_and_run_returns_at_once(void **state)
+{
+    (void) state;
+    assert_false(aloop_alive(t.loop));
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_int_equal(aloop_step(t.loop, -1), 0);
+}
+
+static void run_returns_zero_when_nothing_is_left(void **state)
+{
+    (void) state;
+    start(MS, 1);
+    assert_true(aloop_alive(t.loop));
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_false(aloop_alive(t.loop));
+    assert_noted(1);
+}
+
+static void stop_before_run_returns_one_without_a_turn(void **state)
+{
+    (void) state;
+    start(0, 1);
+    aloop_stop(t.loop);
+    assert_int_equal(aloop_run(t.loop), 1);
+    assert_int_equal(t.noted, 0);
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_noted(1);
+}
+
+static void stop_now(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_stop(loop);
+}
+
+static void stop_in_a_callback_returns_one_and_the_loop_can_go_on(void **state)
+{
+    (void) state;
+    start(MS, 1);
+    aloop_defer(t.loop, stop_now, NULL);
+    assert_int_equal(aloop_run(t.loop), 1);
+    assert_int_equal(t.noted, 0);
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_noted(1);
+}
+
+static void defer_again(aloop *loop, void *arg)
+{
+    int *left = arg;
+
+    note(*left);
+    if (--*left > 0)
+        aloop_defer(loop, defer_again, arg);
+}
+
+static void work_queued_by_a_callback_runs_in_the_next_turn(void **state)
+{
+    int left = 3;
+
+    (void) state;
+    aloop_defer(t.loop, defer_again, &left);
+    aloop_step(t.loop, 0);
+    assert_noted(3);
+    aloop_step(t.loop, 0);
+    assert_noted(3, 2);
+}
+
+static void deferred_calls_run_first_in_first_out(void **state)
+{
+    (void) state;
+    for (int i = 1; i <= 5; i++)
+        aloop_defer(t.loop, note_arg, name(i));
+    aloop_run(t.loop);
+    assert_noted(1, 2, 3, 4, 5);
+}
+
+static void a_turn_runs_timers_then_queued_work_then_waits(void **state)
+{
+    (void) state;
+    aloop_defer(t.loop, note_arg, name(2));
+    start(0, 1);
+    start(MS, 3);
+    aloop_step(t.loop, -1); /* Has work left?  No: waits for the timer. */
+    assert_noted(1, 2);
+    aloop_step(t.loop, -1);
+    assert_noted(1, 2, 3);
+}
+
+static void step_waits_no_longer_than_told(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+
+    (void) state;
+    start(10 * MS, 1);
+    assert_int_equal(aloop_step(t.loop, 0), 1);
+    assert_true(aloop_now(t.loop) == begin);
+    assert_int_equal(aloop_step(t.loop, 3 * MS), 1);
+    assert_true(aloop_now(t.loop) - begin == 3 * MS);
+    aloop_step(t.loop, -1);
+    assert_true(aloop_now(t.loop) - begin == 10 * MS);
+    assert_int_equal(aloop_step(t.loop, 0), 0);
+    assert_noted(1);
+}
+
+static int rounds;
+
+static void defer_for_ever(aloop *loop, void *arg)
+{
+    if (++rounds < 100000)
+        aloop_defer(loop, defer_for_ever, arg);
+}
+
+static void on_data(aloop_stream *stream, const void *data, ssize_t size,
+                    void *arg)
+{
+    (void) stream;
+    (void) data;
+    (void) arg;
+    if (size > 0)
+        note(rounds);
+}
+
+static void on_stream(aloop_listener *listener, aloop_stream *stream,
+                      void *arg)
+{
+    (void) arg;
+    aloop_stream_start(stream, on_data, NULL);
+    aloop_stream_unref(stream);
+    aloop_listener_close(listener);
+}
+
+static void queued_work_does_not_starve_io(void **state)
+{
+    aloop_listener *listener;
+    int peer;
+
+    (void) state;
+    rounds = 0;
+    aloop_tcp_listen(t.loop, "127.0.0.1", "7", on_stream, NULL, &listener);
+    peer = sim_connect(7);
+    assert_int_equal(sim_peer_send(peer, "x", 1), 1);
+    sim_pass(MS);
+    aloop_defer(t.loop, defer_for_ever, NULL);
+    aloop_run(t.loop);
+    assert_int_equal(t.noted, 1);
+    assert_true(t.order[0] < 200);
+    sim_peer_close(peer);
+}
+
+static void post_here(void *arg)
+{
+    aloop_post(t.loop, note_arg, arg);
+}
+
+static void a_queued_post_keeps_the_loop_alive(void **state)
+{
+    (void) state;
+    sim_as_thread(post_here, name(1));
+    sim_as_thread(post_here, name(2));
+    aloop_post(t.loop, note_arg, name(3));
+    assert_true(aloop_alive(t.loop));
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_noted(1, 2, 3);
+}
+
+static void posts_wake_a_loop_that_sleeps(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+
+    (void) state;
+    start(ALOOP_SEC(1), 9);
+    sim_at(5 * MS, post_here, name(1));
+    aloop_step(t.loop, -1);
+    assert_noted(1);
+    assert_true(aloop_now(t.loop) - begin == 5 * MS);
+}
+
+static void a_burst_of_posts_costs_one_wake_up(void **state)
+{
+    unsigned before = sim_calls("sys_wake_signal");
+
+    (void) state;
+    for (int i = 0; i < 60; i++)
+        sim_as_thread(post_here, name(i));
+    aloop_run(t.loop);
+    assert_int_equal(t.calls, 60);
+    assert_true(sim_calls("sys_wake_signal") - before <= 1);
+}
+
+static void a_hold_keeps_the_loop_alive_until_released(void **state)
+{
+    (void) state;
+    aloop_hold(t.loop);
+    aloop_hold(t.loop);
+    assert_true(aloop_alive(t.loop));
+    aloop_release(t.loop);
+    assert_true(aloop_alive(t.loop));
+    aloop_release(t.loop);
+    aloop_release(t.loop); /* One too many is ignored. */
+    assert_false(aloop_alive(t.loop));
+}
+
+static void queued_posts_are_dropped_with_the_loop(void **state)
+{
+    (void) state;
+    sim_as_thread(post_here, name(1));
+    aloop_free(t.loop);
+    t.loop = NULL;
+    assert_true(t.noted <= 1);
+}
+
+/* The loop's one descriptor. */
+
+static void the_descriptor_is_readable_exactly_when_there_is_work(void **state)
+{
+    int fd = aloop_fd(t.loop);
+    aloop_timer *timer;
+
+    (void) state;
+    assert_true(fd >= 0);
+    assert_false(sim_poll(fd, 0));
+    timer = start(5 * MS, 1);
+    assert_false(sim_poll(fd, 4 * MS));
+    assert_true(sim_poll(fd, 2 * MS));
+    aloop_step(t.loop, 0);
+    assert_noted(1);
+    assert_false(sim_poll(fd, 0));
+
+    aloop_defer(t.loop, note_arg, name(2));
+    assert_true(sim_poll(fd, 0));
+    aloop_step(t.loop, 0);
+    assert_false(sim_poll(fd, 0));
+
+    sim_as_thread(post_here, name(3));
+    assert_true(sim_poll(fd, 0));
+    aloop_step(t.loop, 0);
+    assert_noted(1, 2, 3);
+    assert_false(sim_poll(fd, 0));
+    aloop_timer_close(timer);
+    aloop_step(t.loop, 0);
+    assert_false(sim_poll(fd, 0));
+    assert_int_equal(aloop_fd(t.loop), fd);
+}
+
+static void stopping_the_timer_takes_the_readiness_back(void **state)
+{
+    int fd = aloop_fd(t.loop);
+    aloop_timer *timer = start(5 * MS, 1);
+
+    (void) state;
+    aloop_timer_stop(timer);
+    assert_false(sim_poll(fd, 10 * MS));
+    aloop_timer_again(timer, MS);
+    aloop_timer_again(timer, 20 * MS);
+    assert_false(sim_poll(fd, 10 * MS));
+    assert_true(sim_poll(fd, 11 * MS));
+}
+
+static ssize_t sleeps_thrice(aloop *loop, void *arg)
+{
+    (void) arg;
+    for (int i = 0; i < 3; i++) {
+        aloop_await(aloop_sleep(loop, MS));
+        note(i);
+    }
+    return 0;
+}
+
+static void tasks_run_in_an_embedded_loop_without_a_timeout(void **state)
+{
+    int fd = aloop_fd(t.loop);
+    int64_t begin = aloop_now(t.loop);
+    unsigned steps = 0;
+
+    (void) state;
+    aloop_detach(aloop_spawn(t.loop, sleeps_thrice, NULL));
+    while (aloop_alive(t.loop)) {
+        assert_true(sim_poll(fd, ALOOP_SEC(10)));
+        aloop_step(t.loop, 0);
+        steps++;
+    }
+    assert_noted(0, 1, 2);
+    assert_true(aloop_now(t.loop) - begin == 3 * MS);
+    assert_true(steps <= 10);
+}
+
+/* Options. */
+
+static int64_t frozen_clock(void *context)
+{
+    return *(int64_t *) context;
+}
+
+static void a_clock_of_ones_own_is_used(void **state)
+{
+    int64_t now = 12345;
+    aloop_options options = {.size = sizeof options,
+                             .clock_ns = frozen_clock,
+                             .clock_context = &now};
+    aloop *loop = aloop_new(&options);
+    aloop_timer *timer;
+
+    (void) state;
+    assert_true(aloop_now(loop) == 12345);
+    aloop_timer_start(loop, 100, 0, note_timer, name(1), &timer);
+    aloop_step(loop, 0);
+    assert_int_equal(t.noted, 0);
+    now += 100;
+    aloop_step(loop, 0);
+    assert_noted(1);
+    aloop_free(loop);
+}
+
+struct counted {
+    size_t used;
+    unsigned calls;
+    unsigned fail_at; /* 0: never. */
+};
+
+static void *counted_resize(void *context, void *old, size_t old_size,
+                            size_t size)
+{
+    struct counted *counted = context;
+    void *memory;
+
+    if (size > 0 && ++counted->calls == counted->fail_at)
+        return NULL;
+    memory = aloop__alloc_default.resize(NULL, old, old_size, size);
+    if (size == 0 || memory != NULL)
+        counted->used += size - old_size;
+    return memory;
+}
+
+static void an_allocator_of_ones_own_gets_every_byte_back(void **state)
+{
+    struct counted counted = {0, 0, 0};
+    aloop_options options = {.size = sizeof options,
+                             .resize = counted_resize,
+                             .resize_context = &counted};
+    aloop *loop = aloop_new(&options);
+
+    (void) state;
+    assert_true(counted.used > 0);
+    aloop_detach(aloop_spawn(loop, sleeps_thrice, NULL));
+    aloop_run(loop);
+    aloop_sleep(loop, MS);
+    aloop_free(loop);
+    assert_int_equal(counted.used, 0);
+}
+
+static void running_out_of_memory_at_any_point_loses_nothing(void **state)
+{
+    unsigned points = 0;
+
+    (void) state;
+    for (unsigned n = 1;; n++) {
+        struct counted counted = {0, 0, n};
+        aloop_options options = {.size = sizeof options,
+                                 .resize = counted_resize,
+                                 .resize_context = &counted,
+                                 .on_unhandled = on_unhandled};
+        aloop *loop = aloop_new(&options);
+        ssize_t status = ALOOP_ENOMEM;
+
+        if (loop != NULL)
+            status = aloop_await(aloop_timeout(
+                aloop_gather(loop, aloop_spawn(loop, sleeps_thrice, NULL),
+                             aloop_sleep(loop, MS)),
+                ALOOP_SEC(1)));
+        assert_true(status == 0 || status == ALOOP_ENOMEM);
+        aloop_free(loop);
+        assert_int_equal(counted.used, 0);
+        if (counted.calls < n)
+            break;
+        points++;
+    }
+    assert_true(points >= 5);
+}
+
+static void making_a_loop_fails_cleanly_without_descriptors(void **state)
+{
+    unsigned before = sim_descriptors_open();
+
+    (void) state;
+    for (unsigned n = 0; n < 3; n++) {
+        aloop *loop;
+
+        sim_descriptors_max(before + n);
+        loop = aloop_new(NULL);
+        assert_true(loop == NULL || n > 0);
+        aloop_free(loop);
+        assert_int_equal(sim_descriptors_open(), before);
+    }
+    sim_descriptors_max(1000);
+}
+
+static void bad_arguments_are_refused(void **state)
+{
+    aloop_options small = {.size = 3};
+    aloop_options large = {.size = sizeof large + 1};
+
+    (void) state;
+    assert_null(aloop_new(&small));
+    assert_null(aloop_new(&large));
+    assert_int_equal(aloop_free(NULL), 0);
+    assert_int_equal(aloop_run(NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_step(NULL, 0), ALOOP_EINVAL);
+    assert_int_equal(aloop_fd(NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_defer(NULL, note_arg, NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_defer(t.loop, NULL, NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_post(NULL, note_arg, NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_post(t.loop, NULL, NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_after_fork(NULL), ALOOP_EINVAL);
+    assert_false(aloop_alive(NULL));
+    assert_true(aloop_now(NULL) == 0);
+    aloop_stop(NULL);
+    aloop_wake(NULL);
+    aloop_hold(NULL);
+    aloop_release(NULL);
+}
+
+static void run_inner(aloop *loop, void *arg)
+{
+    aloop *inner = arg;
+
+    assert_ptr_equal(aloop_current(), loop);
+    aloop_defer(inner, note_arg, name(1));
+    assert_int_equal(aloop_run(inner), 0);
+    assert_ptr_equal(aloop_current(), loop);
+    note(2);
+}
+
+static void a_callback_may_run_another_loop(void **state)
+{
+    aloop *inner = aloop_new(NULL);
+
+    (void) state;
+    aloop_defer(t.loop, run_inner, inner);
+    aloop_run(t.loop);
+    assert_noted(1, 2);
+    aloop_free(inner);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_fresh_loop_is_not_alive_and_run_returns_at_once),
+        TEST(run_returns_zero_when_nothing_is_left),
+        TEST(stop_before_run_returns_one_without_a_turn),
+        TEST(stop_in_a_callback_returns_one_and_the_loop_can_go_on),
+        TEST(work_queued_by_a_callback_runs_in_the_next_turn),
+        TEST(deferred_calls_run_first_in_first_out),
+        TEST(a_turn_runs_timers_then_queued_work_then_waits),
+        TEST(step_waits_no_longer_than_told),
+        TEST(queued_work_does_not_starve_io),
+        TEST(a_queued_post_keeps_the_loop_alive),
+        TEST(posts_wake_a_loop_that_sleeps),
+        TEST(a_burst_of_posts_costs_one_wake_up),
+        TEST(a_hold_keeps_the_loop_alive_until_released),
+        TEST(queued_posts_are_dropped_with_the_loop),
+        TEST(the_descriptor_is_readable_exactly_when_there_is_work),
+        TEST(stopping_the_timer_takes_the_readiness_back),
+        TEST(tasks_run_in_an_embedded_loop_without_a_timeout),
+        TEST(a_clock_of_ones_own_is_used),
+        TEST(an_allocator_of_ones_own_gets_every_byte_back),
+        TEST(running_out_of_memory_at_any_point_loses_nothing),
+        TEST(making_a_loop_fails_cleanly_without_descriptors),
+        TEST(bad_arguments_are_refused),
+        TEST(a_callback_may_run_another_loop),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,475 @@
+/* Timers and sleeping. */
+
+#include "support/fixture.h"
+
+#define MS ALOOP_MS(1)
+
+static void note_arg(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    t.calls++;
+    note((int) (intptr_t) arg);
+}
+
+static aloop_timer *start(int64_t delay_ns, int64_t period_ns, int name)
+{
+    aloop_timer *timer = NULL;
+
+    assert_int_equal(aloop_timer_start(t.loop, delay_ns, period_ns, note_arg,
+                                       (void *) (intptr_t) name, &timer),
+                     0);
+    return timer;
+}
+
+static void a_timer_fires_at_its_deadline_and_never_early(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+
+    (void) state;
+    start(5 * MS + 1, 0, 1);
+
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_noted(1);
+    assert_true(aloop_now(t.loop) - begin == 5 * MS + 1);
+}
+
+static void timers_fire_in_order_of_deadline(void **state)
+{
+    (void) state;
+    start(3 * MS, 0, 3);
+    start(1 * MS, 0, 1);
+    start(2 * MS, 0, 2);
+
+    aloop_run(t.loop);
+
+    assert_noted(1, 2, 3);
+}
+
+static void equal_deadlines_fire_in_start_order(void **state)
+{
+    int64_t when = aloop_now(t.loop) + MS;
+    aloop_timer *first;
+
+    (void) state;
+    first = start(MS, 0, 1);
+    for (int i = 2; i <= 9; i++)
+        aloop_timer_set(start(MS, 0, i), when);
+    aloop_timer_set(first, when); /* Again: goes behind the others. */
+
+    aloop_run(t.loop);
+
+    assert_noted(2, 3, 4, 5, 6, 7, 8, 9, 1);
+}
+
+static void equal_deadlines_fire_in_start_order_after_lazy_moves(void **state)
+{
+    int64_t when = aloop_now(t.loop) + 9 * MS;
+    aloop_timer *timers[5];
+
+    (void) state;
+    for (int i = 0; i < 5; i++)
+        timers[i] = start(MS, 0, i);
+    for (int i = 4; i >= 0; i--)
+        aloop_timer_set(timers[i], when);
+
+    aloop_run(t.loop);
+
+    assert_noted(4, 3, 2, 1, 0);
+}
+
+static void start_again(aloop_timer *timer, void *arg)
+{
+    (void) arg;
+    note(1);
+    if (++t.calls < 3)
+        aloop_timer_again(timer, 0);
+}
+
+static void note_two(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    note(2);
+}
+
+static void a_zero_delay_is_the_next_turn(void **state)
+{
+    aloop_timer *timer;
+
+    (void) state;
+    aloop_timer_start(t.loop, 0, 0, start_again, NULL, &timer);
+    aloop_step(t.loop, 0);
+    assert_noted(1); /* Not again in the same turn. */
+    aloop_step(t.loop, 0);
+    assert_noted(1, 1);
+}
+
+static aloop_timer *other;
+
+static void stop_other(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    (void) arg;
+    t.calls++;
+    aloop_timer_stop(other);
+}
+
+static void close_other(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    (void) arg;
+    t.calls++;
+    aloop_timer_close(other);
+    other = NULL;
+}
+
+static void a_timer_stopped_by_another_of_its_batch_does_not_fire(void **state)
+{
+    int64_t when = aloop_now(t.loop) + MS;
+    aloop_timer *timer;
+
+    (void) state;
+    aloop_timer_start(t.loop, MS, 0, stop_other, NULL, &timer);
+    aloop_timer_set(timer, when);
+    other = start(MS, 0, 9);
+    aloop_timer_set(other, when);
+
+    aloop_run(t.loop);
+
+    assert_int_equal(t.calls, 1);
+    assert_int_equal(t.noted, 0);
+    assert_false(aloop_timer_active(other));
+}
+
+static void a_timer_closed_by_another_of_its_batch_does_not_fire(void **state)
+{
+    int64_t when = aloop_now(t.loop) + MS;
+    aloop_timer *timer;
+
+    (void) state;
+    aloop_timer_start(t.loop, MS, 0, close_other, NULL, &timer);
+    aloop_timer_set(timer, when);
+    other = start(MS, 0, 9);
+    aloop_timer_set(other, when);
+
+    aloop_run(t.loop);
+
+    assert_int_equal(t.calls, 1);
+    assert_int_equal(t.noted, 0);
+}
+
+/* Failure class 8: a timer deleted in its own callback. */
+static void close_self(aloop_timer *timer, void *arg)
+{
+    (void) arg;
+    t.calls++;
+    aloop_timer_close(timer);
+}
+
+static void a_timer_may_close_itself(void **state)
+{
+    aloop_timer *timer;
+
+    (void) state;
+    aloop_timer_start(t.loop, MS, MS, close_self, NULL, &timer);
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_int_equal(t.calls, 1);
+}
+
+static void note_time_and_stop_at_five(aloop_timer *timer, void *arg)
+{
+    int64_t *begin = arg;
+
+    note((int) ((aloop_now(t.loop) - *begin) / MS));
+    if (++t.calls == 5)
+        aloop_timer_close(timer);
+    sim_advance(MS / 2); /* Being slow must not shift the grid. */
+}
+
+static void a_periodic_timer_does_not_drift(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+    aloop_timer *timer;
+
+    (void) state;
+    aloop_timer_start(t.loop, 10 * MS, 10 * MS, note_time_and_stop_at_five,
+                      &begin, &timer);
+    aloop_run(t.loop);
+    assert_noted(10, 20, 30, 40, 50);
+}
+
+static void be_late(aloop_timer *timer, void *arg)
+{
+    int64_t *begin = arg;
+
+    note((int) ((aloop_now(t.loop) - *begin) / MS));
+    if (++t.calls == 1)
+        sim_advance(35 * MS);
+    if (t.calls == 3)
+        aloop_timer_close(timer);
+}
+
+/* Failure class 34: a periodic timer whose callback is slower than it. */
+static void a_periodic_timer_never_fires_twice_to_catch_up(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+    aloop_timer *timer;
+
+    (void) state;
+    aloop_timer_start(t.loop, 10 * MS, 10 * MS, be_late, &begin, &timer);
+    aloop_run(t.loop);
+    assert_noted(10, 45, 50); /* Due at 20, run at 45; then on the grid. */
+}
+
+/* Failure classes 30 and 31: huge delays. */
+static void delays_beyond_the_end_of_time_saturate(void **state)
+{
+    (void) state;
+    start(INT64_MAX, 0, 9);
+    start(INT64_MAX - 1, INT64_MAX, 8);
+    start(MS, 0, 1);
+
+    aloop_step(t.loop, -1);
+    aloop_step(t.loop, 0);
+
+    assert_noted(1);
+    assert_true(aloop_alive(t.loop));
+}
+
+static void long_delays_fire_after_exactly_that_time(void **state)
+{
+    static const int64_t delays[] = {ALOOP_SEC(40 * 60), ALOOP_SEC(25 * 86400),
+                                     ALOOP_SEC(50 * 86400),
+                                     ALOOP_SEC(100LL * 365 * 86400),
+                                     (INT64_C(1) << 31) * MS + 1,
+                                     ((INT64_C(1) << 32) + 1) * MS};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof delays / sizeof delays[0]; i++) {
+        int64_t begin = aloop_now(t.loop);
+        aloop_timer *timer = start(delays[i], 0, 1);
+
+        aloop_run(t.loop);
+        assert_true(aloop_now(t.loop) - begin == delays[i]);
+        aloop_timer_close(timer);
+    }
+}
+
+/* Failure class 33: a cached time makes a timer fire too soon. */
+static void a_timer_armed_after_long_work_counts_from_then(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+
+    (void) state;
+    aloop_step(t.loop, 0);
+    sim_advance(400 * MS);
+    start(200 * MS, 0, 1);
+    aloop_run(t.loop);
+    assert_true(aloop_now(t.loop) - begin == 600 * MS);
+}
+
+/* Failure class 35: the clock goes back. */
+static void a_clock_that_goes_back_fires_nothing_early_or_late(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+
+    (void) state;
+    start(10 * MS, 0, 1);
+    sim_jump(-ALOOP_SEC(3600));
+    assert_true(aloop_now(t.loop) == begin);
+    aloop_step(t.loop, 5 * MS);
+    assert_int_equal(t.noted, 0);
+}
+
+static void moving_a_deadline_takes_effect_both_ways(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+    aloop_timer *later = start(5 * MS, 0, 1);
+    aloop_timer *sooner = start(50 * MS, 0, 2);
+
+    (void) state;
+    assert_int_equal(aloop_timer_again(later, 20 * MS), 0);
+    assert_int_equal(aloop_timer_again(sooner, 10 * MS), 0);
+    assert_true(aloop_timer_due_ns(later) == 20 * MS);
+    aloop_run(t.loop);
+    assert_noted(2, 1);
+    assert_true(aloop_now(t.loop) - begin == 20 * MS);
+}
+
+static void a_lazily_moved_timer_costs_at_most_one_wait(void **state)
+{
+    aloop_timer *timer = start(MS, 0, 1);
+    unsigned wakes;
+
+    (void) state;
+    for (int i = 0; i < 1000; i++)
+        aloop_timer_again(timer, 5 * MS);
+    wakes = sim_wakes();
+    aloop_run(t.loop);
+    assert_noted(1);
+    assert_true(sim_wakes() - wakes <= 2);
+}
+
+static void a_stopped_timer_does_not_fire_and_can_be_restarted(void **state)
+{
+    aloop_timer *timer = start(MS, 0, 1);
+
+    (void) state;
+    assert_int_equal(aloop_timer_stop(timer), 0);
+    assert_int_equal(aloop_timer_stop(timer), 0);
+    assert_false(aloop_timer_active(timer));
+    assert_true(aloop_timer_due_ns(timer) == -1);
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_int_equal(t.noted, 0);
+    aloop_timer_again(timer, MS);
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_noted(1);
+}
+
+static void an_unreferenced_timer_keeps_no_loop_alive(void **state)
+{
+    aloop_timer *timer = start(MS, 0, 1);
+
+    (void) state;
+    aloop_timer_unref(timer);
+    aloop_timer_unref(timer);
+    assert_false(aloop_alive(t.loop));
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_int_equal(t.noted, 0);
+    aloop_timer_ref(timer);
+    aloop_timer_ref(timer);
+    assert_true(aloop_alive(t.loop));
+    aloop_timer_unref(timer); /* One undoes both: idempotent. */
+    assert_false(aloop_alive(t.loop));
+}
+
+static void a_period_set_in_the_callback_holds_from_the_next(void **state)
+{
+    aloop_timer *timer = start(MS, MS, 1);
+
+    (void) state;
+    aloop_step(t.loop, -1);
+    aloop_step(t.loop, 0);
+    assert_noted(1); /* The second expiry is set already. */
+    assert_int_equal(aloop_timer_set_period(timer, 0), 0);
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_noted(1, 1);
+    assert_int_equal(aloop_timer_set_period(timer, -1), ALOOP_EINVAL);
+}
+
+static void bad_arguments_are_refused(void **state)
+{
+    aloop_timer *timer = NULL;
+
+    (void) state;
+    assert_int_equal(aloop_timer_start(NULL, 0, 0, note_arg, NULL, &timer),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_timer_start(t.loop, 0, 0, NULL, NULL, &timer),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_timer_start(t.loop, 0, 0, note_arg, NULL, NULL),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_timer_start(t.loop, 0, -1, note_arg, NULL, &timer),
+                     ALOOP_EINVAL);
+    assert_null(timer);
+    assert_int_equal(aloop_timer_again(NULL, 0), ALOOP_EINVAL);
+    assert_int_equal(aloop_timer_set(NULL, 0), ALOOP_EINVAL);
+    assert_int_equal(aloop_timer_stop(NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_timer_set_period(NULL, 0), ALOOP_EINVAL);
+    assert_false(aloop_timer_active(NULL));
+    assert_true(aloop_timer_due_ns(NULL) == -1);
+    aloop_timer_ref(NULL);
+    aloop_timer_unref(NULL);
+    aloop_timer_close(NULL);
+    assert_int_equal(aloop_await(aloop_sleep(NULL, 0)), ALOOP_EINVAL);
+}
+
+static void a_slow_chain_of_zero_timers_does_not_keep_io_waiting(void **state)
+{
+    aloop_timer *timer;
+
+    (void) state;
+    aloop_timer_start(t.loop, 0, 0, start_again, NULL, &timer);
+    aloop_defer(t.loop, note_two, NULL);
+    aloop_step(t.loop, 0);
+    assert_noted(1, 2); /* Timers come first, once. */
+}
+
+static void a_sleep_lasts_as_long_as_asked(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, 7 * MS)), 0);
+    assert_true(aloop_now(t.loop) - begin == 7 * MS);
+    assert_int_equal(aloop_await(aloop_sleep_until(t.loop, begin + 9 * MS)),
+                     0);
+    assert_true(aloop_now(t.loop) - begin == 9 * MS);
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, -5)), 0);
+}
+
+/* Random starts, moves and stops against a plain array. */
+static void a_thousand_random_timers_agree_with_a_model(void **state)
+{
+    enum { COUNT = 1000 };
+    static aloop_timer *timers[COUNT];
+    static int64_t when[COUNT];
+    int64_t begin = aloop_now(t.loop), expected = 0, last = 0;
+
+    (void) state;
+    for (int i = 0; i < COUNT; i++) {
+        when[i] = begin + (int64_t) sim_random(50) * MS;
+        timers[i] = start(0, 0, 0);
+        aloop_timer_set(timers[i], when[i]);
+    }
+    for (int i = 0; i < 5 * COUNT; i++) {
+        size_t k = (size_t) sim_random(COUNT);
+
+        when[k] = begin + (int64_t) sim_random(50) * MS;
+        if (sim_random(4) == 0) {
+            when[k] = INT64_MAX;
+            aloop_timer_stop(timers[k]);
+        } else {
+            aloop_timer_set(timers[k], when[k]);
+        }
+    }
+    for (int i = 0; i < COUNT; i++) {
+        expected += when[i] != INT64_MAX;
+        if (when[i] != INT64_MAX && when[i] > last)
+            last = when[i];
+    }
+    aloop_run(t.loop);
+    assert_int_equal(t.calls, expected);
+    assert_true(aloop_now(t.loop) == last);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_timer_fires_at_its_deadline_and_never_early),
+        TEST(timers_fire_in_order_of_deadline),
+        TEST(equal_deadlines_fire_in_start_order),
+        TEST(equal_deadlines_fire_in_start_order_after_lazy_moves),
+        TEST(a_zero_delay_is_the_next_turn),
+        TEST(a_timer_stopped_by_another_of_its_batch_does_not_fire),
+        TEST(a_timer_closed_by_another_of_its_batch_does_not_fire),
+        TEST(a_timer_may_close_itself),
+        TEST(a_periodic_timer_does_not_drift),
+        TEST(a_periodic_timer_never_fires_twice_to_catch_up),
+        TEST(delays_beyond_the_end_of_time_saturate),
+        TEST(long_delays_fire_after_exactly_that_time),
+        TEST(a_timer_armed_after_long_work_counts_from_then),
+        TEST(a_clock_that_goes_back_fires_nothing_early_or_late),
+        TEST(moving_a_deadline_takes_effect_both_ways),
+        TEST(a_lazily_moved_timer_costs_at_most_one_wait),
+        TEST(a_stopped_timer_does_not_fire_and_can_be_restarted),
+        TEST(an_unreferenced_timer_keeps_no_loop_alive),
+        TEST(a_period_set_in_the_callback_holds_from_the_next),
+        TEST(bad_arguments_are_refused),
+        TEST(a_slow_chain_of_zero_timers_does_not_keep_io_waiting),
+        TEST(a_sleep_lasts_as_long_as_asked),
+        TEST(a_thousand_random_timers_agree_with_a_model),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
