@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Runs one of the six programs and compares what it does with what its header
+# says.  usage: check.sh NAME [RUNNER...] PROGRAM
+set -u
+name=$1
+shift
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d) || exit 1
+server=
+# shellcheck disable=SC2317
+finish() {
+    [ -n "$server" ] && kill "$server" 2>/dev/null && wait "$server"
+    rm -rf "$work"
+}
+trap finish EXIT
+
+fail() {
+    printf '%s: %s\n' "$name" "$*" >&2
+    [ -s "$work/out" ] && sed 's/^/  out: /' "$work/out" >&2
+    [ -s "$work/err" ] && sed 's/^/  err: /' "$work/err" >&2
+    exit 1
+}
+
+# The words after the program are its arguments; output is compared.
+expect() {
+    local expected=$1
+    shift
+    "$@" >"$work/out" 2>"$work/err" || fail "exit status $?"
+    printf '%s' "$expected" | cmp -s - "$work/out" ||
+        fail "printed something else than $(printf '%q' "$expected")"
+}
+
+# A second that lasts at least a second, by the clock of the shell.
+took_ms() {
+    local start=${EPOCHREALTIME/[.,]/}
+    "$@"
+    local end=${EPOCHREALTIME/[.,]/}
+    took=$(((end - start) / 1000))
+}
+
+check_gather() {
+    took_ms expect $'Task 1 started\nTask 2 started\nTask 1 completed\nTask 2 completed\n' "$@"
+    [ "$took" -ge 2000 ] || fail "slept only $took ms"
+}
+
+check_chain() {
+    took_ms expect $'Coroutine started\nCoroutine finished\n42\n' "$@"
+    [ "$took" -ge 1000 ] || fail "slept only $took ms"
+}
+
+check_deadline() {
+    took_ms expect $'slow ended: cancelled, and again: cancelled\nwhole: timed out\nfirst: 7\n' "$@"
+    [ "$took" -lt 10000 ] || fail "waited for a cancelled sleep"
+}
+
+check_embed() {
+    took_ms expect $'tick\ntick\ntick\nhost done\n' "$@"
+    [ "$took" -ge 30 ] || fail "ticked too early: $took ms"
+}
+
+# Waits until something answers on the port, at most ten seconds.
+until_open() {
+    local i
+    for ((i = 0; i < 200; i++)); do
+        (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return 0
+        read -r -t 0.05 <> <(:)
+    done
+    fail "nobody listens on port $1"
+}
+
+free_port() {
+    port=$((20000 + RANDOM % 10000))
+    while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+        port=$((port + 1))
+    done
+}
+
+check_echo() {
+    local answer i
+    free_port
+    "$@" "$port" >"$work/out" 2>"$work/err" &
+    server=$!
+    until_open "$port"
+    for i in 1 2 3; do
+        exec 4<>"/dev/tcp/127.0.0.1/$port" || fail "connection $i refused"
+        printf 'line %s\n' "$i" >&4
+        read -r -t 10 answer <&4
+        [ "$answer" = "line $i" ] || fail "echoed '$answer'"
+        exec 4>&-
+    done
+    kill -TERM "$server"
+    wait "$server" || fail "exit status $? after SIGTERM"
+    server=
+}
+
+# A server of one's own that answers every request with its path.
+check_fetch() {
+    free_port
+    "$(dirname "${*: -1}")/page_server" "$port" &
+    server=$!
+    until_open "$port"
+    "$@" "$port" /one /missing /two >"$work/out" 2>"$work/err" ||
+        fail "exit status $?"
+    printf '%s' $'/one: 4 bytes\n/one\n/missing: 8 bytes\n/missing\n/two: 4 bytes\n/two\n' |
+        cmp -s - "$work/out" || fail "the pages are not what the server sent"
+    kill "$server"
+    wait "$server" 2>/dev/null
+    server=
+    "$@" "$port" /gone >"$work/out" 2>"$work/err" || fail "exit status $?"
+    grep -q '^/gone: connection refused$' "$work/out" ||
+        fail "a refused connection is not told"
+}
+
+"check_$name" "$@"

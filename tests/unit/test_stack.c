@@ -1,0 +1,560 @@
+/* The pool of stacks. */
+
+#define _GNU_SOURCE
+#define _DARWIN_C_SOURCE
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "os/context.h"
+#include "os/stack.h"
+#include "os/sys.h"
+#include "os/tools.h"
+
+enum { KIB = 1024, SLEEPS_MANY = 1000, MPROTECT_MAX = 8192 };
+
+static struct {
+    struct aloop__alloc alloc;
+    size_t live;       /* Bytes that were not given back. */
+    long calls_left;   /* Then the allocator fails; < 0 is never. */
+    struct aloop__stacks *stacks;
+    struct aloop__stack *stack; /* An array for tests that need many. */
+} f;
+
+static void *counted_resize(void *context, void *old, size_t old_size,
+                            size_t size)
+{
+    (void) context;
+    if (size > 0 && f.calls_left == 0)
+        return NULL;
+    if (size > 0 && f.calls_left > 0)
+        f.calls_left--;
+    void *memory = size > 0 ? realloc(old, size) : NULL;
+    if (size == 0)
+        free(old);
+    f.live += size - old_size;
+    return memory;
+}
+
+static int set_up(void **state)
+{
+    (void) state;
+    memset(&f, 0, sizeof f);
+    f.alloc.resize = counted_resize;
+    f.calls_left = -1;
+    sys_pages_light_guards(true);
+    return aloop__stacks_open(&f.alloc, 0, &f.stacks);
+}
+
+static int set_up_without_light_guards(void **state)
+{
+    int r = set_up(state);
+
+    aloop__stacks_close(f.stacks);
+    sys_pages_light_guards(false);
+    return r < 0 ? r : aloop__stacks_open(&f.alloc, 0, &f.stacks);
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    aloop__stacks_close(f.stacks);
+    free(f.stack);
+    sys_pages_light_guards(true);
+    return f.live == 0 ? 0 : -1;
+}
+
+/* Whether tools make each stack dear; then a test makes do with fewer. */
+static bool is_slow(void)
+{
+#if WITH_VALGRIND
+    if (RUNNING_ON_VALGRIND)
+        return true;
+#endif
+    return WITH_ASAN || WITH_TSAN;
+}
+
+static void get_many(size_t count)
+{
+    f.stack = calloc(count, sizeof *f.stack);
+    assert_non_null(f.stack);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(aloop__stack_get(f.stacks, 0, &f.stack[i]), 0);
+}
+
+static void put_many(size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        aloop__stack_put(f.stacks, &f.stack[i]);
+}
+
+/* The byte where the first frame of a task would be. */
+static char *top(const struct aloop__stack *stack)
+{
+    return (char *) stack->low + stack->size - 1;
+}
+
+static void all_of_a_stack_is_usable(void **state)
+{
+    struct aloop__stack stack;
+
+    (void) state;
+    assert_int_equal(aloop__stack_get(f.stacks, 0, &stack), 0);
+    memset(stack.low, 1, stack.size);
+
+    assert_true(stack.size >= 32 * KIB);
+    assert_int_equal(aloop__stacks_used(f.stacks), 1);
+    aloop__stack_put(f.stacks, &stack);
+    assert_int_equal(aloop__stacks_used(f.stacks), 0);
+}
+
+static void the_default_size_is_as_asked_for(void **state)
+{
+    static const size_t asked[] = {1, 32 * KIB, 100 * KIB, 2048 * KIB};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        struct aloop__stacks *stacks;
+        struct aloop__stack one, two;
+
+        assert_int_equal(aloop__stacks_open(&f.alloc, asked[i], &stacks), 0);
+        assert_int_equal(aloop__stack_get(stacks, 0, &one), 0);
+        assert_int_equal(aloop__stack_get(stacks, asked[i], &two), 0);
+        assert_true(one.size >= asked[i] && one.size >= 32 * KIB);
+        assert_true(two.size >= asked[i] && two.size >= 32 * KIB);
+        aloop__stacks_close(stacks);
+    }
+}
+
+static void a_larger_stack_is_had_for_the_asking(void **state)
+{
+    size_t size = 5000 * KIB;
+    struct aloop__stack large, other;
+
+    (void) state;
+    assert_int_equal(aloop__stack_get(f.stacks, size, &large), 0);
+    assert_int_equal(aloop__stack_get(f.stacks, 0, &other), 0);
+    memset(large.low, 1, large.size);
+
+    assert_true(large.size >= size);
+    assert_true(other.size < size);
+    aloop__stack_put(f.stacks, &large);
+    aloop__stack_put(f.stacks, &other);
+    assert_int_equal(aloop__stacks_used(f.stacks), 0);
+}
+
+static void large_stacks_come_and_go_without_a_trace(void **state)
+{
+    struct aloop__stack one, two;
+    size_t live = 0;
+
+    (void) state;
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(aloop__stack_get(f.stacks, 1024 * KIB, &one), 0);
+        assert_int_equal(aloop__stack_get(f.stacks, 1024 * KIB, &two), 0);
+        aloop__stack_put(f.stacks, &one);
+        aloop__stack_put(f.stacks, &two);
+        if (i == 0)
+            live = f.live;
+    }
+
+    assert_int_equal(f.live, live);
+}
+
+static void stacks_never_overlap(void **state)
+{
+    enum { COUNT = 300 };
+
+    (void) state;
+    get_many(COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        *(int *) f.stack[i].low = i;
+        *top(&f.stack[i]) = (char) i;
+    }
+
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(*(int *) f.stack[i].low, i);
+        assert_int_equal(*top(&f.stack[i]), (char) i);
+        for (int j = 0; j < i; j++)
+            assert_true(top(&f.stack[i]) < (char *) f.stack[j].low
+                        || top(&f.stack[j]) < (char *) f.stack[i].low);
+    }
+    put_many(COUNT);
+}
+
+static void the_stack_put_back_last_is_the_next_to_go(void **state)
+{
+    enum { COUNT = 200 };
+
+    (void) state;
+    get_many(COUNT);
+    put_many(COUNT);
+
+    for (int i = COUNT - 1; i >= 0; i--) {
+        struct aloop__stack stack;
+
+        assert_int_equal(aloop__stack_get(f.stacks, 0, &stack), 0);
+        assert_ptr_equal(stack.low, f.stack[i].low);
+        assert_int_equal(stack.size, f.stack[i].size);
+    }
+    assert_int_equal(aloop__stacks_used(f.stacks), COUNT);
+}
+
+static void neighbours_begin_on_different_cache_lines(void **state)
+{
+    (void) state;
+    get_many(2);
+
+    assert_int_not_equal((uintptr_t) top(&f.stack[0]) % 4096,
+                         (uintptr_t) top(&f.stack[1]) % 4096);
+    put_many(2);
+}
+
+static void closing_takes_stacks_that_are_in_use(void **state)
+{
+    struct aloop__stack large;
+
+    (void) state;
+    get_many(100);
+    assert_int_equal(aloop__stack_get(f.stacks, 1024 * KIB, &large), 0);
+    *top(&large) = 1;
+
+    aloop__stacks_close(f.stacks);
+    assert_int_equal(f.live, 0);
+    assert_int_equal(aloop__stacks_open(&f.alloc, 0, &f.stacks), 0);
+}
+
+static void memory_running_out_is_an_error_and_leaks_nothing(void **state)
+{
+    long failures = 0;
+    int r = -1;
+
+    (void) state;
+    for (long calls = 0; r < 0; calls++) {
+        size_t live = f.live;
+        struct aloop__stacks *stacks = NULL;
+        struct aloop__stack stack;
+
+        f.calls_left = calls;
+        r = aloop__stacks_open(&f.alloc, 0, &stacks);
+        for (int i = 0; r == 0 && i < 400; i++)
+            r = aloop__stack_get(stacks, 0, &stack);
+        f.calls_left = -1;
+        if (r < 0)
+            assert_int_equal(r, -ENOMEM);
+        failures += r < 0;
+        /* What failed can be asked for again. */
+        if (stacks != NULL) {
+            assert_int_equal(aloop__stack_get(stacks, 0, &stack), 0);
+            *top(&stack) = 1;
+            aloop__stack_put(stacks, &stack);
+            aloop__stacks_close(stacks);
+        }
+        assert_int_equal(f.live, live);
+    }
+    assert_true(failures > 5);
+}
+
+static void address_space_running_out_is_an_error(void **state)
+{
+    size_t most = SIZE_MAX / 16, too_much = SIZE_MAX - 100;
+    struct aloop__stacks *stacks;
+    struct aloop__stack stack;
+
+    (void) state;
+    if (sizeof(void *) < 8)
+        skip();
+    assert_int_equal(aloop__stack_get(f.stacks, most, &stack), -ENOMEM);
+    assert_int_equal(aloop__stack_get(f.stacks, too_much, &stack), -ENOMEM);
+    assert_int_equal(aloop__stacks_open(&f.alloc, too_much, &stacks), -ENOMEM);
+    assert_int_equal(aloop__stacks_open(&f.alloc, most, &stacks), 0);
+    assert_int_equal(aloop__stack_get(stacks, 0, &stack), -ENOMEM);
+    assert_int_equal(aloop__stack_get(stacks, 0, &stack), -ENOMEM);
+
+    assert_int_equal(aloop__stacks_used(f.stacks), 0);
+    aloop__stacks_close(stacks);
+    assert_int_equal(aloop__stack_get(f.stacks, 0, &stack), 0);
+}
+
+/* What happens to a process that overruns a stack is tried in a child. */
+
+static struct aloop__context child, thread;
+
+/* More than any stack here holds; for the compiler, there is an end. */
+static volatile int steps_left = 1 << 20;
+
+__attribute__((noinline)) static void overrun_in_small_steps(void *arg)
+{
+    volatile char frame[256];
+
+    frame[0] = frame[255] = 1;
+    if (steps_left-- > 0)
+        overrun_in_small_steps(arg);
+    frame[0] = frame[255];
+}
+
+/* Touches only the far end of each frame, and gives up once the guard must
+ * have been passed, lest anything below it is hit. */
+__attribute__((noinline)) static void overrun_in_large_steps(void *arg)
+{
+    volatile char frame[48 * KIB];
+    const struct aloop__stack *stack = arg;
+
+    frame[0] = 1;
+    if ((uintptr_t) frame + 64 * KIB < (uintptr_t) stack->low)
+        _exit(0);
+    if (steps_left-- > 0)
+        overrun_in_large_steps(arg);
+    frame[1] = frame[0];
+}
+
+static bool child_dies(void (*overrun)(void *arg))
+{
+    struct aloop__stack below, stack;
+    int status, quiet;
+    pid_t pid;
+
+    assert_int_equal(aloop__stack_get(f.stacks, 0, &below), 0);
+    assert_int_equal(aloop__stack_get(f.stacks, 0, &stack), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        quiet = open("/dev/null", O_WRONLY);
+        (void) dup2(quiet, STDOUT_FILENO);
+        (void) dup2(quiet, STDERR_FILENO);
+        (void) signal(SIGSEGV, SIG_DFL);
+        (void) signal(SIGBUS, SIG_DFL);
+        aloop__context_init_thread(&thread);
+        aloop__context_init(&child, stack.low, stack.size, overrun, &stack);
+        aloop__context_switch(&thread, &child);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    /* Sanitizers report it and exit with a status of their own. */
+    return WIFSIGNALED(status) || WEXITSTATUS(status) != 0;
+}
+
+static void recursion_without_end_hits_the_guard(void **state)
+{
+    (void) state;
+    assert_true(child_dies(overrun_in_small_steps));
+}
+
+static void a_frame_of_48_kib_does_not_step_over_the_guard(void **state)
+{
+    (void) state;
+    if (sizeof(void *) < 8 || sys_pages_scarce())
+        skip();
+    assert_true(child_dies(overrun_in_large_steps));
+}
+
+static void a_dedicated_stack_has_a_guard(void **state)
+{
+    (void) state;
+    aloop__stacks_close(f.stacks);
+    assert_int_equal(aloop__stacks_open(&f.alloc, 32 * KIB, &f.stacks), 0);
+    assert_true(child_dies(overrun_in_small_steps));
+}
+
+static void without_light_guards_it_is_mprotect(void **state)
+{
+    (void) state;
+    assert_int_equal(aloop__stacks_guard(f.stacks), GUARD_MPROTECT);
+}
+
+static void only_so_many_stacks_are_guarded_by_mprotect(void **state)
+{
+    enum { COUNT = MPROTECT_MAX + 100 };
+
+    (void) state;
+    if (is_slow())
+        skip();
+    get_many(COUNT);
+    *top(&f.stack[COUNT - 1]) = 1;
+
+    assert_int_equal(aloop__stacks_guard(f.stacks), GUARD_NONE);
+    aloop__stacks_close(f.stacks);
+    assert_int_equal(aloop__stacks_open(&f.alloc, 0, &f.stacks), 0);
+    assert_int_equal(aloop__stacks_guard(f.stacks), GUARD_MPROTECT);
+}
+
+static void a_hundred_thousand_stacks_are_in_use_at_once(void **state)
+{
+    size_t count = is_slow() ? 500 : 100000;
+
+    (void) state;
+    if (sizeof(void *) < 8 || sys_pages_scarce())
+        skip();
+    get_many(count);
+    for (size_t i = 0; i < count; i++)
+        *(volatile char *) top(&f.stack[i]) = (char) i;
+
+    assert_int_equal(aloop__stacks_used(f.stacks), count);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(*(volatile char *) top(&f.stack[i]), (char) i);
+    put_many(count);
+}
+
+#if defined(__linux__)
+
+static bool is_resident(const struct aloop__stack *stack)
+{
+    size_t size = sys_page_size();
+    unsigned char resident = 0;
+    char *page = top(stack);
+
+    page -= (uintptr_t) page % size;
+    return mincore(page, size, &resident) == 0 && (resident & 1) != 0;
+}
+
+static size_t count_resident(size_t count)
+{
+    size_t resident = 0;
+
+    for (size_t i = 0; i < count; i++)
+        resident += is_resident(&f.stack[i]);
+    return resident;
+}
+
+static void discarded_pages_are_gone_but_guarded_ones_stay(void **state)
+{
+    size_t size = sys_page_size();
+    char *pages = sys_pages_map(2 * size);
+    struct aloop__stack last = {pages + size, size, NULL};
+    int fds[2];
+
+    (void) state;
+    assert_non_null(pages);
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(sys_pages_guard(pages, size, false), 0);
+    *top(&last) = 1;
+    bool before = is_resident(&last);
+    sys_pages_discard(pages, 2 * size);
+
+    assert_true(before);
+    assert_false(is_resident(&last));
+    assert_int_equal(*top(&last), 0);
+    assert_int_equal(write(fds[1], pages, 1), -1);
+    assert_int_equal(errno, EFAULT);
+    (void) close(fds[0]);
+    (void) close(fds[1]);
+    sys_pages_unmap(pages, 2 * size);
+}
+
+static void sleep_often(void)
+{
+    for (int i = 0; i < SLEEPS_MANY; i++)
+        aloop__stacks_trim(f.stacks);
+}
+
+static void stacks_long_free_are_given_back(void **state)
+{
+    enum { COUNT = 1024 };
+
+    (void) state;
+    get_many(COUNT);
+    for (int i = 0; i < COUNT; i++)
+        *top(&f.stack[i]) = 1;
+    put_many(COUNT);
+    assert_int_equal(count_resident(COUNT), COUNT);
+    sleep_often();
+
+    assert_true(count_resident(COUNT) <= 64);
+    free(f.stack);
+    get_many(COUNT);
+    for (int i = 0; i < COUNT; i++)
+        *top(&f.stack[i]) = 1;
+    put_many(COUNT);
+}
+
+static void stacks_in_use_are_not_trimmed(void **state)
+{
+    enum { COUNT = 1024 };
+
+    (void) state;
+    get_many(COUNT);
+    for (int i = 0; i < COUNT; i++)
+        *top(&f.stack[i]) = (char) i;
+    for (int i = 0; i < COUNT; i += 2)
+        aloop__stack_put(f.stacks, &f.stack[i]);
+    sleep_often();
+
+    for (int i = 1; i < COUNT; i += 2) {
+        assert_int_equal(*top(&f.stack[i]), (char) i);
+        aloop__stack_put(f.stacks, &f.stack[i]);
+    }
+}
+
+static void what_each_burst_uses_is_kept(void **state)
+{
+    enum { COUNT = 1024 };
+
+    (void) state;
+    get_many(COUNT);
+    for (int i = 0; i < COUNT; i++)
+        *top(&f.stack[i]) = 1;
+    put_many(COUNT);
+    for (int burst = 0; burst < SLEEPS_MANY; burst++) {
+        for (int i = 0; i < COUNT; i++)
+            (void) aloop__stack_get(f.stacks, 0, &f.stack[i]);
+        put_many(COUNT);
+        aloop__stacks_trim(f.stacks);
+    }
+
+    assert_int_equal(count_resident(COUNT), COUNT);
+}
+
+#endif
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST_HEAVY(name)                                                       \
+    {#name " (mprotect)", name, set_up_without_light_guards, tear_down, NULL}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(all_of_a_stack_is_usable),
+        TEST(the_default_size_is_as_asked_for),
+        TEST(a_larger_stack_is_had_for_the_asking),
+        TEST(large_stacks_come_and_go_without_a_trace),
+        TEST(stacks_never_overlap),
+        TEST(the_stack_put_back_last_is_the_next_to_go),
+        TEST(neighbours_begin_on_different_cache_lines),
+        TEST(closing_takes_stacks_that_are_in_use),
+        TEST(memory_running_out_is_an_error_and_leaks_nothing),
+        TEST(address_space_running_out_is_an_error),
+        TEST(recursion_without_end_hits_the_guard),
+        TEST(a_frame_of_48_kib_does_not_step_over_the_guard),
+        TEST(a_dedicated_stack_has_a_guard),
+        TEST_HEAVY(without_light_guards_it_is_mprotect),
+        TEST_HEAVY(recursion_without_end_hits_the_guard),
+        TEST_HEAVY(a_frame_of_48_kib_does_not_step_over_the_guard),
+        TEST_HEAVY(stacks_never_overlap),
+        TEST_HEAVY(only_so_many_stacks_are_guarded_by_mprotect),
+        TEST(a_hundred_thousand_stacks_are_in_use_at_once),
+#if defined(__linux__)
+        TEST(discarded_pages_are_gone_but_guarded_ones_stay),
+        TEST(stacks_long_free_are_given_back),
+        TEST_HEAVY(stacks_long_free_are_given_back),
+        TEST(stacks_in_use_are_not_trimmed),
+        TEST(what_each_burst_uses_is_kept),
+#endif
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
