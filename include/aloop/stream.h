@@ -114,6 +114,17 @@ ALOOP_API aloop_future *aloop_stream_drain(aloop_stream *stream);
  */
 ALOOP_API aloop_future *aloop_stream_shutdown(aloop_stream *stream);
 
+/**
+ * Moves everything that `from` receives into `to`, with back pressure, until
+ * the end of `from`, and then shuts `to` down.  Both streams stay the
+ * caller's, to be closed afterwards; closing one earlier cancels this.
+ *
+ * Status:  the number of bytes; else the error of either side, with `to` left
+ *          as it was; ALOOP_EBUSY while `from` is started or read, or when
+ *          another pipe leads into `to`.
+ */
+ALOOP_API aloop_future *aloop_pipe(aloop_stream *from, aloop_stream *to);
+
 /** Bytes written that the system has not taken yet. */
 ALOOP_API size_t aloop_stream_queued(const aloop_stream *stream);
 

@@ -66,7 +66,7 @@ static const struct entry entries[] = {
     {ALOOP_EHOSTNOTFOUND, "EHOSTNOTFOUND", "no such host or service"},
     {ALOOP_EAGAINDNS, "EAGAINDNS", "temporary failure in name resolution"},
     {ALOOP_ERESOLVE, "ERESOLVE", "name resolution failed"},
-    {ALOOP_ECLOSED, "ECLOSED", "channel is closed"},
+    {ALOOP_ECLOSED, "ECLOSED", "closed"},
 };
 
 static const struct entry *find(int error)

@@ -20,15 +20,22 @@ struct aloop__linger {
 
 static void end(aloop_stream *stream);
 
+/* The user's part of a close: no callback from now on, readers are told. */
+static void begin_close(aloop_stream *stream)
+{
+    aloop__pump_end(stream->pump_from);
+    aloop__pump_end(stream->pump_to);
+    aloop__stream_stop_reading(stream);
+    stream->handle.closed = true;
+}
+
 /* As the loop's end: at once, without a reset. */
 static void close_now(struct aloop__handle *handle)
 {
     aloop_stream *stream = CONTAINER_OF(handle, aloop_stream, handle);
 
-    if (!handle->closed) {
-        aloop__stream_stop_reading(stream);
-        handle->closed = true;
-    }
+    if (!handle->closed)
+        begin_close(stream);
     end(stream);
 }
 
@@ -182,9 +189,8 @@ void aloop_stream_close(aloop_stream *stream)
     if (stream == NULL)
         return;
     aloop__check_thread(stream->handle.loop);
-    aloop__stream_stop_reading(stream);
+    begin_close(stream);
     aloop__stream_unwant(stream, REACTOR_READ);
-    stream->handle.closed = true;
     if (list_empty(&stream->pieces) && list_empty(&stream->waits))
         end(stream);
     else
@@ -196,8 +202,7 @@ void aloop_stream_abort(aloop_stream *stream)
     if (stream == NULL)
         return;
     aloop__check_thread(stream->handle.loop);
-    aloop__stream_stop_reading(stream);
-    stream->handle.closed = true;
+    begin_close(stream);
     reset(stream);
 }
 

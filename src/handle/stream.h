@@ -51,6 +51,8 @@ struct aloop_stream {
     size_t low;
     size_t high;
     struct aloop__linger *linger; /* After a close that still sends. */
+    struct aloop__pump *pump_from; /* What pipes from this stream, */
+    struct aloop__pump *pump_to;   /* and what pipes into it. */
 };
 
 /* Takes `fd`, which is connected; closes it also on failure. */
@@ -76,5 +78,8 @@ void aloop__stream_flush(aloop_stream *stream);
 void aloop__stream_run_flush(struct aloop__ready *ready);
 /* Nothing can be sent any more: whoever waits for that hears `error`. */
 void aloop__stream_fail_writing(aloop_stream *stream, int error);
+
+/* pump.c: ends an aloop_pipe() because one of its streams is closed. */
+void aloop__pump_end(struct aloop__pump *pump);
 
 #endif

@@ -383,7 +383,8 @@ int aloop_stream_start(aloop_stream *stream, aloop_stream_cb on_data,
     if (stream == NULL || on_data == NULL)
         return ALOOP_EINVAL;
     aloop__check_thread(stream->handle.loop);
-    if (stream->reading != NULL)
+    if (stream->reading != NULL ||
+        (stream->pump_from != NULL && arg != stream->pump_from))
         return ALOOP_EBUSY;
     if (is_over(stream) || stream->input != NULL)
         deliver_later(stream);

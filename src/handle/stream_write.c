@@ -217,9 +217,7 @@ void aloop__stream_flush(aloop_stream *stream)
     bool is_blocked;
 
     list_remove(&stream->flush.node);
-    if (stream->io.fd < 0 ||
-        (list_empty(&stream->pieces) && list_empty(&stream->waits) &&
-         !stream->is_shut && !stream->handle.closed))
+    if (stream->io.fd < 0)
         return;
     is_blocked = send_all(stream);
     if (is_blocked) {
@@ -358,6 +356,8 @@ static void write_cancel(aloop_future *future)
     aloop__future_settle(future, ALOOP_ECANCELED);
     if (is_torn) /* The peer must see no gap. */
         aloop__stream_fail_writing(stream, ALOOP_EPIPE);
+    if (list_empty(&stream->pieces))
+        aloop__stream_unwant(stream, REACTOR_WRITE);
     flush_later(stream); /* For what follows from it. */
 }
 

@@ -120,8 +120,8 @@ void aloop__future_wait(aloop_future *future, struct aloop__ready *ready)
 
 void aloop__future_unwait(aloop_future *future, struct aloop__ready *ready)
 {
-    if (aloop__future_pending(future))
-        future->waiting--;
+    if (aloop__future_pending(future) && --future->waiting == 0)
+        future->seen = false; /* Nobody will look now. */
     list_remove(&ready->node);
 }
 
@@ -222,15 +222,29 @@ bool aloop_future_settled(const aloop_future *future)
     return future == NULL || !aloop__future_pending(future);
 }
 
-void aloop__futures_cancel_all(aloop *loop)
+/* Whether somebody waits who will cancel it when that is due. */
+static bool is_looked_after(const aloop_future *future)
+{
+    const struct aloop__node *node = future->waiters.next;
+
+    for (; node != &future->waiters; node = node->next)
+        if (!aloop__is_then(CONTAINER_OF(node, struct aloop__ready, node)))
+            return true;
+    return false;
+}
+
+void aloop__futures_cancel_all(aloop *loop, bool is_forced)
 {
     struct aloop__node *node, asked;
 
     /* Cancelling may settle any of them: always take the head. */
     list_init(&asked);
     while ((node = list_pop(&loop->pending)) != NULL) {
+        aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
+
         list_push(&asked, node);
-        aloop_cancel(CONTAINER_OF(node, aloop_future, pending));
+        if (is_forced || !is_looked_after(future))
+            aloop_cancel(future);
     }
     list_append(&loop->pending, &asked);
 }

@@ -123,7 +123,7 @@ static void wind_up(aloop *loop)
 
     loop->dying = true;
     do {
-        aloop__futures_cancel_all(loop);
+        aloop__futures_cancel_all(loop, true);
         aloop__turn(loop, 0, false);
     } while ((!list_empty(&loop->pending) || !list_empty(&loop->ready)) &&
              ++turns < FREE_TURNS_MAX);

@@ -21,6 +21,11 @@ static void run(struct aloop__ready *ready)
     aloop_future_unref(future);
 }
 
+bool aloop__is_then(const struct aloop__ready *ready)
+{
+    return ready->run == run;
+}
+
 int aloop_then(aloop_future *future, aloop_future_cb callback, void *arg)
 {
     struct then *then;

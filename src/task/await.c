@@ -53,9 +53,12 @@ static bool is_awaited_by(const aloop_future *future,
     return false;
 }
 
+/* Nobody gets what it came to: an error counts as seen, this one tells enough;
+ * a success does not, so that a lock that was granted passes on. */
 static ssize_t refuse(aloop_future *future, int error)
 {
-    future->seen = true;
+    if (!aloop__future_pending(future) && future->status < 0)
+        future->seen = true;
     aloop_future_unref(future);
     return error;
 }

@@ -10,7 +10,7 @@ static int finish(aloop *loop)
     int error = 0;
 
     while (error == 0 && !list_empty(&loop->pending)) {
-        aloop__futures_cancel_all(loop);
+        aloop__futures_cancel_all(loop, false);
         error = aloop__turn(loop, -1, true);
     }
     while (error == 0 && loop->lingering > 0)

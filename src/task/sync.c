@@ -15,9 +15,9 @@
 #include "task/task.h"
 
 struct aloop_semaphore {
-    struct aloop__queue queue;  /* Of struct permit. */
-    struct aloop__node linked;  /* Of struct permit, not in the queue. */
-    size_t free;                /* Permits that nobody has. */
+    struct aloop__queue queue; /* Of struct permit. */
+    struct aloop__node linked; /* Of struct permit, not in the queue. */
+    size_t free;               /* Permits that nobody has. */
 };
 
 struct aloop_mutex {
@@ -300,32 +300,47 @@ static ssize_t relock(struct permit *permit)
     return aloop_await(&permit->waiter.future);
 }
 
+/* Unlocks the mutex and lines up for both; without memory does neither. */
+static int let_go(aloop_condition *condition, aloop_semaphore *semaphore,
+                  struct aloop__waiter **ret_waiter,
+                  struct permit **ret_permit)
+{
+    aloop *loop = condition->queue.loop;
+    struct permit *permit = aloop__waiter_new(loop, &relock_ops);
+    struct aloop__waiter *waiter;
+
+    if (permit == NULL)
+        return ALOOP_ENOMEM;
+    waiter = aloop__waiter_new(loop, &notified_ops);
+    if (waiter == NULL) {
+        aloop__waiter_drop(&permit->waiter);
+        return ALOOP_ENOMEM;
+    }
+    permit->count = 1;
+    link_to(permit, semaphore);
+    aloop__queue_push(&condition->queue, waiter);
+    give_back(semaphore, 1);
+    *ret_waiter = waiter;
+    *ret_permit = permit;
+    return 0;
+}
+
 ssize_t aloop_condition_wait(aloop_condition *condition, aloop_mutex *mutex)
 {
     struct aloop__task *task = aloop__task_current();
     struct aloop__waiter *waiter;
     struct permit *permit;
-    aloop *loop;
     ssize_t status, error;
 
-    if (condition == NULL || mutex == NULL || task == NULL)
-        return ALOOP_EINVAL;
-    loop = task->future.loop;
-    if (condition->queue.loop != loop || mutex->semaphore.queue.loop != loop)
+    if (condition == NULL || mutex == NULL || task == NULL ||
+        condition->queue.loop != task->future.loop ||
+        mutex->semaphore.queue.loop != task->future.loop)
         return ALOOP_EINVAL;
     if (!aloop_mutex_locked(mutex))
         return ALOOP_EPERM;
-    waiter = aloop__waiter_new(loop, &notified_ops);
-    permit = aloop__waiter_new(loop, &relock_ops);
-    if (waiter == NULL || permit == NULL) {
-        aloop__waiter_drop(waiter);
-        aloop__waiter_drop(&permit->waiter);
-        return ALOOP_ENOMEM;
-    }
-    permit->count = 1;
-    link_to(permit, &mutex->semaphore);
-    aloop__queue_push(&condition->queue, waiter);
-    give_back(&mutex->semaphore, 1);
+    error = let_go(condition, &mutex->semaphore, &waiter, &permit);
+    if (error < 0)
+        return error;
     status = aloop_await(&waiter->future);
     error = relock(permit);
     return error < 0 ? error : status;

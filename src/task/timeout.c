@@ -22,7 +22,8 @@ static void timeout_cancel(aloop_future *future)
 static const struct aloop__future_ops timeout_ops = {
     .name = "timeout",
     .size = sizeof(struct timeout),
-    .cancel = timeout_cancel};
+    .cancel = timeout_cancel,
+    .is_live = true};
 
 static void on_due(struct aloop__timed *timed)
 {

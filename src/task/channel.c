@@ -1,0 +1,238 @@
+/* Channels.
+ *
+ * Items lie in a ring.  What can be done is done at once, so that
+ *
+ *   - while a receiver waits, the ring is empty and no sender waits;
+ *   - while a sender waits, the ring is full.
+ *
+ * Hence a newcomer that finds an item, or room, overtakes nobody.  The item of
+ * a sender that waits stays with it, in the memory that it lends. */
+
+#include "aloop/channel.h"
+
+#include <string.h>
+
+#include "task/queue.h"
+
+/* A handle, so that aloop_free() gives the ring back. */
+struct aloop_channel {
+    struct aloop__handle handle; /* Never active. */
+    struct aloop__queue senders;
+    struct aloop__queue receivers;
+    char *ring; /* NULL when the capacity is 0. */
+    size_t item_size;
+    size_t capacity;
+    size_t first; /* The place of the oldest item. */
+    size_t count;
+    bool is_closed;
+};
+
+/* The future of a send or a receive. */
+struct transfer {
+    struct aloop__waiter waiter;
+    const void *item; /* A sender's, borrowed. */
+    void *ret_item;   /* A receiver's, borrowed. */
+};
+
+static const struct aloop__future_ops send_ops = {
+    .name = "channel send",
+    .size = sizeof(struct transfer),
+    .cancel = aloop__waiter_cancel};
+
+static const struct aloop__future_ops receive_ops = {
+    .name = "channel receive",
+    .size = sizeof(struct transfer),
+    .cancel = aloop__waiter_cancel};
+
+/* Who waits longest, or NULL. */
+static struct transfer *first_of(struct aloop__queue *queue)
+{
+    struct aloop__waiter *waiter = aloop__queue_first(queue);
+
+    return waiter == NULL ? NULL
+                          : CONTAINER_OF(waiter, struct transfer, waiter);
+}
+
+static void shut(aloop_channel *channel)
+{
+    channel->is_closed = true;
+    aloop__queue_settle(&channel->senders, ALOOP_ECLOSED);
+    aloop__queue_settle(&channel->receivers, ALOOP_ECLOSED);
+}
+
+static void channel_close(struct aloop__handle *handle)
+{
+    aloop_channel *channel = CONTAINER_OF(handle, aloop_channel, handle);
+
+    shut(channel);
+    aloop__alloc_free(&handle->loop->alloc, channel->ring,
+                      channel->capacity * channel->item_size);
+    aloop__handle_closed(handle);
+}
+
+static const struct aloop__handle_ops channel_ops = {
+    .size = sizeof(aloop_channel), .close = channel_close};
+
+aloop_channel *aloop_channel_new(aloop *loop, size_t item_size,
+                                 size_t capacity)
+{
+    aloop_channel *channel;
+    char *ring = NULL;
+
+    if (loop == NULL || item_size == 0 || capacity > SIZE_MAX / item_size)
+        return NULL;
+    if (capacity > 0) {
+        ring = aloop__alloc_new(&loop->alloc, capacity * item_size);
+        if (ring == NULL)
+            return NULL;
+    }
+    channel = aloop__handle_new(loop, &channel_ops);
+    if (channel == NULL) {
+        aloop__alloc_free(&loop->alloc, ring, capacity * item_size);
+        return NULL;
+    }
+    aloop__queue_init(&channel->senders, loop);
+    aloop__queue_init(&channel->receivers, loop);
+    channel->ring = ring;
+    channel->item_size = item_size;
+    channel->capacity = capacity;
+    return channel;
+}
+
+void aloop_channel_free(aloop_channel *channel)
+{
+    if (channel == NULL)
+        return;
+    aloop__check_thread(channel->handle.loop);
+    channel_close(&channel->handle);
+}
+
+/* The place of the item that is `i` behind the oldest. */
+static char *place(aloop_channel *channel, size_t i)
+{
+    size_t left = channel->capacity - channel->first;
+    size_t index = i < left ? channel->first + i : i - left;
+
+    return channel->ring + index * channel->item_size;
+}
+
+static void put(aloop_channel *channel, const void *item)
+{
+    memcpy(place(channel, channel->count), item, channel->item_size);
+    channel->count++;
+}
+
+static void get(aloop_channel *channel, void *ret_item)
+{
+    memcpy(ret_item, place(channel, 0), channel->item_size);
+    channel->count--;
+    channel->first++;
+    if (channel->first == channel->capacity)
+        channel->first = 0;
+}
+
+int aloop_channel_try_send(aloop_channel *channel, const void *item)
+{
+    struct transfer *receiver;
+
+    if (channel == NULL || item == NULL)
+        return ALOOP_EINVAL;
+    aloop__check_thread(channel->handle.loop);
+    if (channel->is_closed)
+        return ALOOP_ECLOSED;
+    receiver = first_of(&channel->receivers);
+    if (receiver != NULL) {
+        memcpy(receiver->ret_item, item, channel->item_size);
+        aloop__waiter_settle(&receiver->waiter, 0);
+        return 0;
+    }
+    if (channel->count == channel->capacity)
+        return ALOOP_EAGAIN;
+    put(channel, item);
+    return 0;
+}
+
+int aloop_channel_try_receive(aloop_channel *channel, void *ret_item)
+{
+    struct transfer *sender;
+
+    if (channel == NULL || ret_item == NULL)
+        return ALOOP_EINVAL;
+    aloop__check_thread(channel->handle.loop);
+    sender = first_of(&channel->senders);
+    if (channel->count > 0) {
+        get(channel, ret_item);
+        if (sender != NULL)
+            put(channel, sender->item);
+    } else if (sender != NULL) {
+        memcpy(ret_item, sender->item, channel->item_size);
+    } else {
+        return channel->is_closed ? ALOOP_ECLOSED : ALOOP_EAGAIN;
+    }
+    if (sender != NULL)
+        aloop__waiter_settle(&sender->waiter, 0);
+    return 0;
+}
+
+aloop_future *aloop_channel_send(aloop_channel *channel, const void *item)
+{
+    struct transfer *transfer;
+    int result;
+
+    if (channel == NULL)
+        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    /* First, so that nothing is sent without memory to say so. */
+    transfer = aloop__waiter_new(channel->handle.loop, &send_ops);
+    if (transfer == NULL)
+        return NULL;
+    transfer->item = item;
+    result = aloop_channel_try_send(channel, item);
+    if (result == ALOOP_EAGAIN)
+        aloop__queue_push(&channel->senders, &transfer->waiter);
+    else
+        aloop__future_settle(&transfer->waiter.future, result);
+    return &transfer->waiter.future;
+}
+
+aloop_future *aloop_channel_receive(aloop_channel *channel, void *ret_item)
+{
+    struct transfer *transfer;
+    int result;
+
+    if (channel == NULL)
+        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    transfer = aloop__waiter_new(channel->handle.loop, &receive_ops);
+    if (transfer == NULL)
+        return NULL;
+    transfer->ret_item = ret_item;
+    result = aloop_channel_try_receive(channel, ret_item);
+    if (result == ALOOP_EAGAIN)
+        aloop__queue_push(&channel->receivers, &transfer->waiter);
+    else
+        aloop__future_settle(&transfer->waiter.future, result);
+    return &transfer->waiter.future;
+}
+
+int aloop_channel_close(aloop_channel *channel)
+{
+    if (channel == NULL)
+        return ALOOP_EINVAL;
+    aloop__check_thread(channel->handle.loop);
+    shut(channel);
+    return 0;
+}
+
+bool aloop_channel_closed(const aloop_channel *channel)
+{
+    return channel == NULL || channel->is_closed;
+}
+
+size_t aloop_channel_count(const aloop_channel *channel)
+{
+    return channel == NULL ? 0 : channel->count;
+}
+
+size_t aloop_channel_capacity(const aloop_channel *channel)
+{
+    return channel == NULL ? 0 : channel->capacity;
+}

@@ -1,0 +1,201 @@
+/* Groups of tasks.
+ *
+ * A group registers with each of its members, and settles its waits when the
+ * last one has ended.  The first member that fails is kept, settled, until the
+ * group goes: its error is either given to a wait or, as any error that nobody
+ * looked at, reported when it is let go.
+ *
+ * Tasks never end inside a cancel, so that the list of members holds still
+ * while all of them are cancelled. */
+
+#include "aloop/group.h"
+
+#include "task/queue.h"
+
+struct aloop_group {
+    struct aloop__queue waits;
+    struct aloop__node members;
+    size_t count;
+    ssize_t error;        /* Of the first that failed, or 0. */
+    aloop_future *failed; /* That member, with a reference; or NULL. */
+    bool is_ending;       /* All were cancelled; nobody is let in. */
+    bool was_cancelled;   /* And not for an error. */
+    bool has_lost;        /* And a member ended by that. */
+    bool was_freed;       /* Goes with the last member. */
+};
+
+struct member {
+    struct aloop__ready ready; /* Among the waiters of `task`. */
+    struct aloop__node node;   /* In group->members. */
+    aloop_group *group;
+    aloop_future *task; /* Holds a reference. */
+};
+
+aloop_group *aloop_group_new(aloop *loop)
+{
+    aloop_group *group;
+
+    if (loop == NULL)
+        return NULL;
+    aloop__check_thread(loop);
+    group = aloop__slab_get(&loop->slab, sizeof *group);
+    if (group == NULL)
+        return NULL;
+    aloop__queue_init(&group->waits, loop);
+    list_init(&group->members);
+    return group;
+}
+
+/* Cancels all, once. */
+static void end_all(aloop_group *group)
+{
+    struct aloop__node *node = group->members.next;
+
+    if (group->is_ending)
+        return;
+    group->is_ending = true;
+    for (; node != &group->members; node = node->next)
+        aloop_cancel(CONTAINER_OF(node, struct member, node)->task);
+}
+
+static void release(aloop_group *group)
+{
+    aloop_future_unref(group->failed);
+    aloop__slab_put(&group->waits.loop->slab, group, sizeof *group);
+}
+
+/* What a wait is told once all have ended. */
+static ssize_t outcome(aloop_group *group)
+{
+    if (group->error < 0) {
+        group->failed->seen = true;
+        return group->error;
+    }
+    return group->has_lost ? ALOOP_ECANCELED : 0;
+}
+
+static void note(aloop_group *group, aloop_future *task)
+{
+    if (task->status >= 0)
+        return;
+    if (task->status == ALOOP_ECANCELED && task->cancelling) {
+        group->has_lost = group->has_lost || group->was_cancelled;
+        return;
+    }
+    if (group->failed != NULL)
+        return;
+    group->error =
+        task->status == ALOOP_ECANCELED ? ALOOP_EABORTED : task->status;
+    group->failed = aloop_future_ref(task);
+    end_all(group);
+}
+
+static void on_member(struct aloop__ready *ready)
+{
+    struct member *member = CONTAINER_OF(ready, struct member, ready);
+    aloop_group *group = member->group;
+    aloop_future *task = member->task;
+
+    list_remove(&member->node);
+    group->count--;
+    aloop__slab_put(&group->waits.loop->slab, member, sizeof *member);
+    note(group, task);
+    /* Whoever else holds it sees to its error; the group alone has not yet. */
+    task->seen = task != group->failed || task->refs > 2;
+    aloop_future_unref(task);
+    if (group->count > 0)
+        return;
+    if (group->waits.count > 0)
+        aloop__queue_settle(&group->waits, outcome(group));
+    if (group->was_freed)
+        release(group);
+}
+
+/* Takes the task over; there is no way to fail. */
+static void join(aloop_group *group, struct member *member, aloop_future *task)
+{
+    list_init(&member->node);
+    list_init(&member->ready.node);
+    member->ready.run = on_member;
+    member->group = group;
+    member->task = task;
+    list_push(&group->members, &member->node);
+    group->count++;
+    aloop__future_wait(task, &member->ready);
+}
+
+int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn, void *arg,
+                         const aloop_task_options *options, const char *name,
+                         const char *where)
+{
+    struct member *member;
+    aloop_future *task;
+    aloop *loop;
+
+    if (group == NULL || fn == NULL)
+        return ALOOP_EINVAL;
+    if (group->is_ending)
+        return ALOOP_ECANCELED;
+    loop = group->waits.loop;
+    member = aloop__slab_get(&loop->slab, sizeof *member);
+    if (member == NULL)
+        return ALOOP_ENOMEM;
+    task = aloop_spawn_at(loop, fn, arg, options, name, where);
+    if (task != NULL && !aloop_future_settled(task)) {
+        join(group, member, task);
+        return 0;
+    }
+    aloop__slab_put(&loop->slab, member, sizeof *member);
+    return task == NULL ? ALOOP_ENOMEM : (int) aloop__future_take(task);
+}
+
+static void wait_cancel(aloop_future *future)
+{
+    aloop_group_cancel(CONTAINER_OF(aloop__waiter_of(future)->queue,
+                                    aloop_group, waits));
+}
+
+static const struct aloop__future_ops wait_ops = {
+    .name = "group wait",
+    .size = sizeof(struct aloop__waiter),
+    .cancel = wait_cancel};
+
+aloop_future *aloop_group_wait(aloop_group *group)
+{
+    struct aloop__waiter *waiter;
+
+    if (group == NULL)
+        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    waiter = aloop__waiter_new(group->waits.loop, &wait_ops);
+    if (waiter == NULL)
+        return NULL;
+    aloop__queue_push(&group->waits, waiter);
+    if (group->count == 0)
+        aloop__waiter_settle(waiter, outcome(group));
+    return &waiter->future;
+}
+
+int aloop_group_cancel(aloop_group *group)
+{
+    if (group == NULL)
+        return ALOOP_EINVAL;
+    aloop__check_thread(group->waits.loop);
+    group->was_cancelled = true;
+    end_all(group);
+    return 0;
+}
+
+void aloop_group_free(aloop_group *group)
+{
+    if (group == NULL)
+        return;
+    aloop_group_cancel(group);
+    group->was_freed = true;
+    if (group->count == 0)
+        release(group);
+}
+
+size_t aloop_group_count(const aloop_group *group)
+{
+    return group == NULL ? 0 : group->count;
+}

@@ -1,0 +1,209 @@
+/* aloop_pipe: from one stream into another. */
+
+#include <string.h>
+
+#include "support/fixture.h"
+
+static aloop_stream *streams[2];
+static int accepted;
+
+static void on_stream(aloop_listener *listener, aloop_stream *stream,
+                      void *arg)
+{
+    (void) listener;
+    (void) arg;
+    streams[accepted++] = stream;
+}
+
+/* Two connections: peers[i] is the other end of streams[i]. */
+static void connect_two(int peers[2])
+{
+    aloop_listener *listener = NULL;
+
+    accepted = 0;
+    assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "7", on_stream,
+                                      NULL, &listener),
+                     0);
+    for (int i = 0; i < 2; i++) {
+        peers[i] = sim_connect(7);
+        sim_pass(ALOOP_MS(1));
+        while (accepted == i)
+            aloop_step(t.loop, ALOOP_MS(1));
+    }
+    aloop_listener_close(listener);
+}
+
+static void close_all(int peers[2])
+{
+    for (int i = 0; i < 2; i++) {
+        aloop_stream_close(streams[i]);
+        sim_peer_close(peers[i]);
+    }
+}
+
+/* Runs the loop until the peer has received what it can get. */
+static size_t receive(int peer, char *buffer, size_t size, aloop_future *until)
+{
+    size_t got = 0;
+
+    for (int i = 0; i < 10000 && got < size; i++) {
+        ssize_t n = sim_peer_receive(peer, buffer + got, size - got);
+
+        got += n > 0 ? (size_t) n : 0;
+        if (n <= 0 && aloop_future_settled(until) && sim_peer_eof(peer))
+            break;
+        aloop_step(t.loop, 0);
+        sim_pass(ALOOP_MS(1)); /* The loop may have nothing to wait for. */
+    }
+    return got;
+}
+
+static char data[300000], back[300001];
+
+static void fill(void)
+{
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (char) (i * 7 + i / 251);
+}
+
+static void pump_through(int peers[2])
+{
+    aloop_future *pipe = aloop_pipe(streams[0], streams[1]);
+    size_t sent = 0, got = 0;
+
+    for (int i = 0; i < 10000 && sent < sizeof data; i++) {
+        ssize_t n = sim_peer_send(peers[0], data + sent, sizeof data - sent);
+
+        sent += n > 0 ? (size_t) n : 0;
+        if (sent == sizeof data)
+            sim_peer_shutdown(peers[0]);
+        aloop_step(t.loop, ALOOP_MS(1));
+        n = sim_peer_receive(peers[1], back + got, sizeof back - got);
+        got += n > 0 ? (size_t) n : 0;
+    }
+    got += receive(peers[1], back + got, sizeof back - got, pipe);
+    assert_int_equal(got, sizeof data);
+    assert_memory_equal(back, data, sizeof data);
+    assert_true(sim_peer_eof(peers[1]));
+    assert_int_equal(aloop_await(pipe), (ssize_t) sizeof data);
+}
+
+static void a_pipe_moves_everything_and_then_the_end(void **state)
+{
+    int peers[2];
+
+    (void) state;
+    fill();
+    connect_two(peers);
+    pump_through(peers);
+    close_all(peers);
+}
+
+static void a_pipe_is_right_in_a_chaotic_world(void **state)
+{
+    int peers[2];
+
+    (void) state;
+    fill();
+    sim_chaos();
+    connect_two(peers);
+    pump_through(peers);
+    close_all(peers);
+}
+
+static void a_pipe_into_a_peer_that_never_reads_holds_back(void **state)
+{
+    int peers[2];
+    aloop_future *pipe;
+    size_t sent = 0;
+
+    (void) state;
+    fill();
+    sim_buffer_size(4096);
+    connect_two(peers);
+    pipe = aloop_pipe(streams[0], streams[1]);
+    for (int i = 0; i < 500; i++) {
+        ssize_t n = sim_peer_send(peers[0], data, sizeof data);
+
+        sent += n > 0 ? (size_t) n : 0;
+        aloop_step(t.loop, ALOOP_MS(1));
+    }
+    assert_true(aloop_stream_queued(streams[1]) <= 2 * 64 * 1024);
+    assert_true(sent < 300000);
+    assert_false(aloop_future_settled(pipe));
+    assert_int_equal(aloop_cancel(pipe), 1);
+    assert_int_equal(aloop_future_status(pipe), ALOOP_ECANCELED);
+    aloop_future_unref(pipe);
+    aloop_stream_abort(streams[0]);
+    aloop_stream_abort(streams[1]);
+    sim_peer_close(peers[0]);
+    sim_peer_close(peers[1]);
+}
+
+static void closing_either_stream_cancels_the_pipe(void **state)
+{
+    (void) state;
+    for (int which = 0; which < 2; which++) {
+        int peers[2];
+        aloop_future *pipe;
+
+        connect_two(peers);
+        pipe = aloop_pipe(streams[0], streams[1]);
+        assert_int_equal(aloop_future_status(
+                             aloop_pipe(streams[0], streams[1])),
+                         ALOOP_EBUSY);
+        aloop_stream_close(streams[which]);
+        assert_int_equal(aloop_await(pipe), ALOOP_EABORTED);
+        aloop_stream_close(streams[!which]);
+        sim_peer_close(peers[0]);
+        sim_peer_close(peers[1]);
+    }
+}
+
+static void a_reset_of_either_side_ends_the_pipe_with_its_error(void **state)
+{
+    (void) state;
+    for (int which = 0; which < 2; which++) {
+        int peers[2];
+        aloop_future *pipe;
+        ssize_t status;
+
+        connect_two(peers);
+        pipe = aloop_pipe(streams[0], streams[1]);
+        sim_peer_reset(peers[which]);
+        for (int i = 0; i < 10 && !aloop_future_settled(pipe); i++) {
+            sim_peer_send(peers[0], "x", 1);
+            aloop_step(t.loop, ALOOP_MS(1));
+        }
+        status = aloop_await(pipe);
+        assert_true(status == ALOOP_ECONNRESET || status == ALOOP_EPIPE);
+        close_all(peers);
+    }
+}
+
+static void bad_arguments_are_refused(void **state)
+{
+    int peers[2];
+
+    (void) state;
+    connect_two(peers);
+    assert_int_equal(aloop_await(aloop_pipe(NULL, streams[0])), ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_pipe(streams[0], NULL)), ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_pipe(streams[0], streams[0])),
+                     ALOOP_EBUSY);
+    close_all(peers);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_pipe_moves_everything_and_then_the_end),
+        TEST(a_pipe_is_right_in_a_chaotic_world),
+        TEST(a_pipe_into_a_peer_that_never_reads_holds_back),
+        TEST(closing_either_stream_cancels_the_pipe),
+        TEST(a_reset_of_either_side_ends_the_pipe_with_its_error),
+        TEST(bad_arguments_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
