@@ -26,8 +26,9 @@ typedef void (*aloop_future_cb)(aloop_future *future, ssize_t status,
 
 /**
  * A promise: a future that settles when somebody calls
- * aloop_future_resolve() on it.  It does not keep the loop alive by itself.  A promise that is awaited while
- * nobody else holds a reference can never settle: ALOOP_EDEADLK.
+ * aloop_future_resolve() on it.  It does not keep the loop alive by itself.  A
+ * promise that is awaited while nobody else holds a reference can never settle:
+ * ALOOP_EDEADLK.
  *
  * Memory:  the caller owns the one reference.  NULL when there is no memory.
  */

@@ -55,8 +55,9 @@ void aloop__future_unwait(aloop_future *future, struct aloop__ready *ready);
 /* What a waiter takes from a settled future, reference included. */
 ssize_t aloop__future_take(aloop_future *future);
 
-/* Cancels everything that is pending and was not asked yet.  Unless `is_forced`,
- * what a task or a group waits for is left to them: a task may be shielded. */
+/* Cancels everything that is pending and was not asked yet.  What a task or a
+ * group waits for is left to them, for a task may be shielded, unless that
+ * `is_forced`. */
 void aloop__futures_cancel_all(aloop *loop, bool is_forced);
 
 /* Whether a waiter is a continuation, which cancels nothing (then.c). */

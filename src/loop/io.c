@@ -3,10 +3,10 @@
  * The reactor's events name a descriptor and a generation, never an object:
  * loop->ios says whose the descriptor is now, and the generation whether the
  * event was meant for it.  An event that fits nobody is left over from this
- * batch (its owner was closed by a callback before it) or, if nothing was
- * closed, belongs to a descriptor that was closed behind the loop's back while
- * a duplicate lives on: the kernel cannot remove that one, so the whole set is
- * made anew, or it would be reported for ever. */
+ * batch (a callback before it closed or disarmed its owner) or, if there was no
+ * such thing, belongs to a descriptor that was closed behind the loop's back
+ * while a duplicate lives on: the kernel cannot remove that one, so the whole
+ * set is made anew, or it would be reported for ever. */
 
 #include "loop/loop.h"
 
@@ -77,6 +77,8 @@ int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits)
                                io->armed, bits);
     if (error == 0)
         io->armed = bits;
+    if (bits == 0)
+        loop->io_closed = true;
     return error;
 }
 
@@ -107,14 +109,10 @@ void aloop__io_dispatch(aloop *loop, const struct aloop__event *event)
 {
     struct aloop__io *io = owner(loop, event);
 
-    if (io == NULL) {
-        if (!loop->io_closed)
-            aloop__io_renew(loop);
-    } else if (io->armed == 0) {
-        return; /* Disarmed by a callback of this batch. */
-    } else {
+    if (io != NULL && io->armed != 0)
         io->on_ready(io, event->bits);
-    }
+    else if (!loop->io_closed)
+        aloop__io_renew(loop);
 }
 
 int aloop__io_renew(aloop *loop)

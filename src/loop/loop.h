@@ -97,7 +97,7 @@ struct aloop {
     struct aloop__io **ios;
     size_t io_count;
     uint32_t generation;   /* The last one given out. */
-    bool io_closed;        /* Since the reactor was last asked. */
+    bool io_closed;        /* Or one disarmed, since the reactor was asked. */
     char *receive_buffer;  /* RECEIVE_SIZE bytes, made when first needed. */
     struct {
         struct aloop__free_buffer *first;

@@ -91,7 +91,7 @@ int sys_address_parse(const char *host, const char *port,
                       struct sys_address *ret);
 /* Asks the system's resolver (getaddrinfo, SOCK_STREAM), which may block for
  * long: for a pool thread.  Writes up to `max` addresses in the resolver's
- * order and returns how many, or an error: ALOOP_EHOST..., see aloop/error.h. */
+ * order and returns how many, or an error: ALOOP_EHOST..., aloop/error.h. */
 int sys_resolve(const char *host, const char *port, struct sys_address *ret,
                 size_t max);
 
