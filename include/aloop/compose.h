@@ -3,7 +3,10 @@
  * Each of these takes over the caller's references, and settles only when every
  * future given to it has ended: nothing is left running behind it.  They are
  * futures themselves, so they compose.  Cancelling one cancels its members,
- * and dropping its last reference does too. */
+ * and dropping its last reference does too.
+ *
+ * NULL where there is no memory: the members have then lost the caller's
+ * references, so that those that nobody else holds are cancelled. */
 
 #ifndef ALOOP_COMPOSE_H
 #define ALOOP_COMPOSE_H
@@ -74,6 +77,8 @@ ALOOP_API aloop_future *aloop_map(aloop *loop,
  *
  * Status:  the future's; ALOOP_ETIMEDOUT if the time ran out first;
  *          ALOOP_EABORTED if somebody else cancelled it.
+ * Memory:  where there is none, the result is `future` itself, cancelled:
+ *          nothing goes on without its limit.
  */
 ALOOP_API aloop_future *aloop_timeout(aloop_future *future, int64_t delay_ns);
 

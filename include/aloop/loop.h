@@ -102,9 +102,11 @@ ALOOP_API int64_t aloop_now(aloop *loop);
  * The one descriptor that a host loop has to watch: it is readable exactly when
  * aloop_step(loop, 0) has something to do, due timers and posts from other
  * threads included.  The host needs no timeout.  It stays the same until
- * aloop_free(), and belongs to the loop.
+ * aloop_free(), and belongs to the loop.  The poll reactor starts a thread for
+ * it, which lives as long.
  *
- * Errors:  ALOOP_ENOTSUP where the system has no such thing (the poll reactor).
+ * Errors:  ALOOP_EINVAL; no descriptor, memory or thread, and then nothing has
+ *          changed.
  */
 ALOOP_API int aloop_fd(aloop *loop);
 

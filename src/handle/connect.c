@@ -53,25 +53,27 @@ static void stop(struct connect *connect)
             CONTAINER_OF(connect->attempts.next, struct attempt, node));
 }
 
-static void connect_cancel(aloop_future *future)
+/* A settled one may be held for long: nothing is kept for it. */
+static void settle(struct connect *connect, int status)
 {
-    stop(CONTAINER_OF(future, struct connect, future));
-    aloop__future_settle(future, ALOOP_ECANCELED);
+    aloop__alloc_free(&connect->future.loop->alloc, connect->addresses,
+                      connect->count * sizeof *connect->addresses);
+    connect->addresses = NULL;
+    aloop__future_settle(&connect->future, status);
 }
 
-static void connect_fini(aloop_future *future)
+static void connect_cancel(aloop_future *future)
 {
     struct connect *connect = CONTAINER_OF(future, struct connect, future);
 
-    aloop__alloc_free(&future->loop->alloc, connect->addresses,
-                      connect->count * sizeof *connect->addresses);
+    stop(connect);
+    settle(connect, ALOOP_ECANCELED);
 }
 
 static const struct aloop__future_ops connect_ops = {
     .name = "connect",
     .size = sizeof(struct connect),
     .cancel = connect_cancel,
-    .fini = connect_fini,
     .is_live = true};
 
 /* `fd` has connected. */
@@ -84,7 +86,7 @@ static void succeed(struct connect *connect, int fd)
     error = aloop__stream_new(connect->future.loop, fd, &stream);
     if (error == 0)
         *connect->ret_stream = stream;
-    aloop__future_settle(&connect->future, error);
+    settle(connect, error);
 }
 
 static void on_ready(struct aloop__io *io, unsigned bits);
@@ -144,7 +146,7 @@ static void try_next(struct connect *connect)
     int error = -1;
     int fd;
 
-    aloop__timed_stop(&loop->timers, &connect->timed);
+    aloop__timed_clear(loop, &connect->timed);
     while (error < 0 && connect->next < connect->count) {
         error = try_address(connect, &connect->addresses[connect->next++],
                             &fd);
@@ -155,10 +157,10 @@ static void try_next(struct connect *connect)
         succeed(connect, fd);
     } else if (list_empty(&connect->attempts)) {
         stop(connect);
-        aloop__future_settle(&connect->future, connect->last_error);
+        settle(connect, connect->last_error);
     } else if (connect->next < connect->count) {
         /* Without memory for the timer, failures still lead on. */
-        aloop__timed_start(&loop->timers, &connect->timed,
+        aloop__timed_set(loop, &connect->timed,
                            aloop__after(aloop__now(loop), attempt_delay_ns));
     }
 }
@@ -218,7 +220,7 @@ static void begin(struct connect *connect, const struct sys_address *addresses,
     connect->addresses = aloop__alloc_new(&connect->future.loop->alloc,
                                           count * sizeof *addresses);
     if (connect->addresses == NULL) {
-        aloop__future_settle(&connect->future, ALOOP_ENOMEM);
+        settle(connect, ALOOP_ENOMEM);
         return;
     }
     connect->count = count;
@@ -233,7 +235,7 @@ static void on_resolved(void *arg, const struct sys_address *addresses,
 
     connect->resolve = NULL;
     if (count < 0)
-        aloop__future_settle(&connect->future, count);
+        settle(connect, count);
     else
         begin(connect, addresses, (size_t) count);
 }
@@ -260,6 +262,6 @@ aloop_future *aloop_tcp_connect(aloop *loop, const char *host,
     error = aloop__resolve_start(loop, host, port, on_resolved, connect,
                                  &connect->resolve);
     if (error < 0)
-        aloop__future_settle(&connect->future, error);
+        settle(connect, error);
     return &connect->future;
 }

@@ -27,7 +27,7 @@ static void listener_close(struct aloop__handle *handle)
     aloop_listener *listener = CONTAINER_OF(handle, aloop_listener, handle);
     int fd = aloop__io_close(handle->loop, &listener->io);
 
-    aloop__timed_stop(&handle->loop->timers, &listener->retry);
+    aloop__timed_clear(handle->loop, &listener->retry);
     if (fd >= 0)
         sys_close(fd);
     aloop__handle_closed(handle);
@@ -44,7 +44,7 @@ static void suspend(aloop_listener *listener, int error)
     int64_t when_ns = aloop__after(aloop__now(loop), back_off_ns);
 
     aloop__io_arm(loop, &listener->io, 0);
-    if (aloop__timed_start(&loop->timers, &listener->retry, when_ns) < 0)
+    if (aloop__timed_set(loop, &listener->retry, when_ns) < 0)
         aloop__io_arm(loop, &listener->io, REACTOR_READ);
     if (!listener->has_complained)
         aloop__unhandled(loop, error, "accept");

@@ -12,7 +12,7 @@ static void sleep_cancel(aloop_future *future)
 {
     struct sleep *sleep = CONTAINER_OF(future, struct sleep, future);
 
-    aloop__timed_stop(&future->loop->timers, &sleep->timed);
+    aloop__timed_clear(future->loop, &sleep->timed);
     aloop__future_settle(future, ALOOP_ECANCELED);
 }
 
@@ -39,13 +39,8 @@ aloop_future *aloop_sleep_until(aloop *loop, int64_t when_ns)
     if (sleep == NULL)
         return NULL;
     aloop__timed_init(&sleep->timed, on_due);
-    if (aloop__timed_start(&loop->timers, &sleep->timed, when_ns) < 0) {
-        sleep->future.refs = 0;
-        aloop__future_settle(&sleep->future, ALOOP_ECANCELED);
-        return NULL;
-    }
-    if (loop->embedded)
-        aloop__touch(loop);
+    if (aloop__timed_set(loop, &sleep->timed, when_ns) < 0)
+        return aloop__future_discard(&sleep->future);
     return &sleep->future;
 }
 

@@ -119,7 +119,7 @@ static void drop_linger(aloop_stream *stream)
     if (stream->linger == NULL)
         return;
     loop->lingering--;
-    aloop__timed_stop(&loop->timers, &stream->linger->timed);
+    aloop__timed_clear(loop, &stream->linger->timed);
     aloop__slab_put(&loop->slab, stream->linger, sizeof *stream->linger);
     stream->linger = NULL;
 }
@@ -155,7 +155,7 @@ static int start_linger(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
 
-    return aloop__timed_start(&loop->timers, &stream->linger->timed,
+    return aloop__timed_set(loop, &stream->linger->timed,
                               aloop__after(aloop__now(loop), linger_ns));
 }
 
@@ -217,6 +217,10 @@ int aloop_stream_set_water(aloop_stream *stream, size_t low, size_t high)
         return ALOOP_EINVAL;
     stream->low = low;
     stream->high = high;
+    stream->is_paused = stream->queued > high;
+    aloop__stream_queue_changed(stream);
+    if (!stream->is_paused)
+        aloop__stream_resume(stream);
     return 0;
 }
 

@@ -6,13 +6,20 @@
 #include "aloop/stream.h"
 #include "loop/future.h"
 
-/* Some bytes to send.  Either `room` bytes of ours behind it (what was put), or
- * part of a write operation whose bytes are borrowed. */
+enum aloop__piece_kind {
+    PIECE_OWNED, /* What was put: in `room` bytes behind the piece. */
+    PIECE_LENT,  /* What was put out of the loop's receive buffer, by the very
+                  * callback that was given it: ours until that returns. */
+    PIECE_WRITE  /* Part of a write operation, whose caller's bytes they are. */
+};
+
+/* Some bytes to send. */
 struct aloop__piece {
     struct aloop__node node; /* In stream->pieces. */
     const char *data;        /* What was not sent yet ... */
     size_t size;             /* ... and how much. */
-    size_t room;             /* 0: borrowed. */
+    size_t room;             /* PIECE_OWNED only, else 0. */
+    enum aloop__piece_kind kind;
 };
 
 /* Bytes that were received and not asked for yet. */
@@ -42,6 +49,7 @@ struct aloop_stream {
     bool is_shut;               /* No more may be written. */
     bool has_shut;              /* And the peer was told. */
     bool is_sending;            /* Counted in loop->live. */
+    bool has_lent;              /* There is a PIECE_LENT. */
     bool is_paused;             /* `queued` was over the high-water mark and is
                                  * not yet down to the low one: no reading. */
     int write_error;            /* What sending failed with. */
@@ -76,6 +84,10 @@ void aloop__stream_fail_reading(aloop_stream *stream, int error);
 /* stream_write.c */
 void aloop__stream_flush(aloop_stream *stream);
 void aloop__stream_run_flush(struct aloop__ready *ready);
+/* Fewer bytes are queued, or the marks have moved: who waits for that? */
+void aloop__stream_queue_changed(aloop_stream *stream);
+/* Its own callback has returned: what was lent becomes ours. */
+void aloop__stream_own(aloop_stream *stream);
 /* Nothing can be sent any more: whoever waits for that hears `error`. */
 void aloop__stream_fail_writing(aloop_stream *stream, int error);
 

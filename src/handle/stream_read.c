@@ -279,6 +279,8 @@ static void call(aloop_stream *stream, const char *data, ssize_t size)
     stream->is_dispatching = false;
     if ((stream->io.armed & REACTOR_WRITE) == 0)
         aloop__stream_flush(stream);
+    if (stream->has_lent)
+        aloop__stream_own(stream);
 }
 
 static bool wants_data(const aloop_stream *stream)
@@ -290,7 +292,7 @@ static bool wants_data(const aloop_stream *stream)
 /* Tells on_data of the end, once. */
 static void call_end(aloop_stream *stream)
 {
-    if (!wants_data(stream) || !is_over(stream))
+    if (!wants_data(stream) || !is_over(stream) || input_size(stream) > 0)
         return;
     aloop__stream_unwant(stream, REACTOR_READ);
     call(stream, NULL, stream->read_error);
@@ -305,7 +307,8 @@ static void run_callback(aloop_stream *stream)
         call(stream, NULL, ALOOP_ENOMEM);
         return;
     }
-    for (int i = 0; i < ROUNDS_MAX && wants_data(stream) && !is_over(stream);
+    for (int i = 0; i < ROUNDS_MAX && wants_data(stream) &&
+                    !is_over(stream) && input_size(stream) == 0;
          i++) {
         size_t n = receive(stream, buffer, RECEIVE_SIZE);
 

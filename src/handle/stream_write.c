@@ -14,7 +14,10 @@
 #include "os/reactor.h"
 #include "os/sys.h"
 
-enum { SENDS_MAX = 8 }; /* Of one stream in one flush. */
+enum {
+    SENDS_MAX = 8,  /* Of one stream in one flush. */
+    LEND_MIN = 2048 /* Copying less costs no more than not copying. */
+};
 
 struct write {
     aloop_future future;
@@ -34,10 +37,13 @@ struct wait {
 
 static void free_piece(aloop_stream *stream, struct aloop__piece *piece)
 {
+    aloop *loop = stream->handle.loop;
+
     list_remove(&piece->node);
-    if (piece->room > 0)
-        aloop__buffer_put(stream->handle.loop, piece,
-                          sizeof *piece + piece->room);
+    if (piece->kind == PIECE_OWNED)
+        aloop__buffer_put(loop, piece, sizeof *piece + piece->room);
+    else if (piece->kind == PIECE_LENT)
+        aloop__slab_put(&loop->slab, piece, sizeof *piece);
 }
 
 static struct write *write_of(struct aloop__piece *piece)
@@ -48,10 +54,10 @@ static struct write *write_of(struct aloop__piece *piece)
 /* The first piece is over and done with. */
 static void finish_piece(aloop_stream *stream, struct aloop__piece *piece)
 {
-    bool is_borrowed = piece->room == 0;
+    bool is_write = piece->kind == PIECE_WRITE;
 
     free_piece(stream, piece);
-    if (is_borrowed)
+    if (is_write)
         aloop__future_settle(&write_of(piece)->future,
                              (ssize_t) write_of(piece)->size);
 }
@@ -163,21 +169,26 @@ static void resume_if_drained(aloop_stream *stream)
     aloop__stream_resume(stream);
 }
 
+void aloop__stream_queue_changed(aloop_stream *stream)
+{
+    settle_waits(stream);
+    resume_if_drained(stream);
+}
+
 void aloop__stream_fail_writing(aloop_stream *stream, int error)
 {
     stream->write_error = error;
     while (!list_empty(&stream->pieces)) {
         struct aloop__piece *piece = first_piece(stream);
-        bool is_borrowed = piece->room == 0;
+        bool is_write = piece->kind == PIECE_WRITE;
 
         free_piece(stream, piece);
-        if (is_borrowed)
+        if (is_write)
             aloop__future_settle(&write_of(piece)->future, error);
     }
     stream->queued = 0;
     set_sending(stream);
-    settle_waits(stream);
-    resume_if_drained(stream); /* Reading will tell, too. */
+    aloop__stream_queue_changed(stream); /* Reading will tell, too. */
 }
 
 /* Sends until the kernel takes no more; whether that is where it ended. */
@@ -205,9 +216,7 @@ static void after_sending(aloop_stream *stream)
 {
     set_sending(stream);
     shut_if_due(stream);
-    if (!list_empty(&stream->waits))
-        settle_waits(stream);
-    resume_if_drained(stream);
+    aloop__stream_queue_changed(stream);
     if (stream->handle.closed)
         aloop__stream_progress(stream);
 }
@@ -268,7 +277,7 @@ static size_t room_left(const aloop_stream *stream)
         CONTAINER_OF(stream->pieces.prev, struct aloop__piece, node);
     const char *bytes = (const char *) (piece + 1);
 
-    if (list_empty(&stream->pieces) || piece->room == 0)
+    if (list_empty(&stream->pieces) || piece->kind != PIECE_OWNED)
         return 0;
     return piece->room - (size_t) (piece->data + piece->size - bytes);
 }
@@ -296,7 +305,73 @@ static struct aloop__piece *new_piece(aloop *loop, size_t size)
     piece->data = (char *) (piece + 1);
     piece->size = 0;
     piece->room = whole - sizeof *piece;
+    piece->kind = PIECE_OWNED;
     return piece;
+}
+
+/* Whether the bytes are the ones that on_data, which is running, was given;
+ * sending may then follow before anything else is received. */
+static bool is_lendable(const aloop_stream *stream, const char *data,
+                        size_t size)
+{
+    const char *buffer = stream->handle.loop->receive_buffer;
+
+    return size >= LEND_MIN && stream->is_dispatching && buffer != NULL &&
+           (uintptr_t) data >= (uintptr_t) buffer &&
+           (uintptr_t) data < (uintptr_t) buffer + RECEIVE_SIZE;
+}
+
+static bool lend(aloop_stream *stream, const char *data, size_t size)
+{
+    struct aloop__piece *piece;
+
+    if (!is_lendable(stream, data, size))
+        return false;
+    piece = aloop__slab_get(&stream->handle.loop->slab, sizeof *piece);
+    if (piece == NULL)
+        return false;
+    list_init(&piece->node);
+    piece->data = data;
+    piece->size = size;
+    piece->kind = PIECE_LENT;
+    list_push(&stream->pieces, &piece->node);
+    stream->has_lent = true;
+    return true;
+}
+
+/* An owned piece in the place of a lent one. */
+static bool own_piece(aloop_stream *stream, struct aloop__piece *lent)
+{
+    struct aloop__piece *piece = new_piece(stream->handle.loop, lent->size);
+
+    if (piece == NULL)
+        return false;
+    memcpy(piece + 1, lent->data, lent->size);
+    piece->size = lent->size;
+    list_push(&lent->node, &piece->node); /* In front of it. */
+    free_piece(stream, lent);
+    return true;
+}
+
+void aloop__stream_own(aloop_stream *stream)
+{
+    struct aloop__node *node = stream->pieces.next;
+    bool is_owned = true;
+
+    stream->has_lent = false;
+    while (node != &stream->pieces && is_owned) {
+        struct aloop__piece *piece =
+            CONTAINER_OF(node, struct aloop__piece, node);
+
+        node = node->next;
+        if (piece->kind == PIECE_LENT)
+            is_owned = own_piece(stream, piece);
+    }
+    if (is_owned)
+        return;
+    aloop__stream_fail_writing(stream, ALOOP_ENOMEM);
+    if (stream->handle.closed)
+        aloop__stream_progress(stream);
 }
 
 /* Room for all is found before the first byte is copied. */
@@ -337,7 +412,7 @@ int aloop_stream_put(aloop_stream *stream, const void *data, size_t size)
         return ALOOP_EINVAL;
     aloop__check_thread(stream->handle.loop);
     error = refusal(stream);
-    if (error == 0 && size > 0)
+    if (error == 0 && size > 0 && !lend(stream, data, size))
         error = put(stream, data, size);
     if (error < 0)
         return error;
@@ -358,7 +433,8 @@ static void write_cancel(aloop_future *future)
         aloop__stream_fail_writing(stream, ALOOP_EPIPE);
     if (list_empty(&stream->pieces))
         aloop__stream_unwant(stream, REACTOR_WRITE);
-    flush_later(stream); /* For what follows from it. */
+    aloop__stream_queue_changed(stream);
+    flush_later(stream); /* A shutdown or close may be due. */
 }
 
 static const struct aloop__future_ops write_ops = {
@@ -387,6 +463,7 @@ aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
     list_init(&write->piece.node);
     write->piece.data = data;
     write->piece.size = size;
+    write->piece.kind = PIECE_WRITE;
     list_push(&stream->pieces, &write->piece.node);
     queued_more(stream, size);
     return &write->future;

@@ -16,22 +16,21 @@ static void timer_close(struct aloop__handle *handle)
 {
     aloop_timer *timer = CONTAINER_OF(handle, aloop_timer, handle);
 
-    aloop__timed_stop(&handle->loop->timers, &timer->timed);
+    aloop__timed_clear(handle->loop, &timer->timed);
     aloop__handle_closed(handle);
 }
 
 static const struct aloop__handle_ops timer_ops = {
     .size = sizeof(aloop_timer), .close = timer_close};
 
-/* The first point of the timer's grid that has not passed. */
+/* The first point of the timer's grid that has not passed.  Unsigned, for the
+ * distance from the distant past does not fit. */
 static int64_t next_point(const aloop_timer *timer, int64_t now_ns)
 {
-    int64_t late_ns = now_ns - timer->timed.when_ns;
-    int64_t periods = late_ns / timer->period_ns + 1;
+    uint64_t late_ns = (uint64_t) now_ns - (uint64_t) timer->timed.when_ns;
+    uint64_t past_ns = late_ns % (uint64_t) timer->period_ns;
 
-    if (periods > (INT64_MAX - timer->timed.when_ns) / timer->period_ns)
-        return INT64_MAX;
-    return timer->timed.when_ns + periods * timer->period_ns;
+    return aloop__after(now_ns, timer->period_ns - (int64_t) past_ns);
 }
 
 static void on_due(struct aloop__timed *timed)
@@ -41,7 +40,7 @@ static void on_due(struct aloop__timed *timed)
     int error = ALOOP_EAGAIN;
 
     if (timer->period_ns > 0)
-        error = aloop__timed_start(&loop->timers, timed,
+        error = aloop__timed_set(loop, timed,
                                    next_point(timer, aloop__now(loop)));
     if (error < 0)
         aloop__handle_set_active(&timer->handle, false);
@@ -59,12 +58,10 @@ int aloop_timer_set(aloop_timer *timer, int64_t when_ns)
         return ALOOP_EINVAL;
     loop = timer->handle.loop;
     aloop__check_thread(loop);
-    error = aloop__timed_start(&loop->timers, &timer->timed, when_ns);
+    error = aloop__timed_set(loop, &timer->timed, when_ns);
     if (error < 0)
         return error;
     aloop__handle_set_active(&timer->handle, true);
-    if (loop->embedded)
-        aloop__touch(loop);
     return 0;
 }
 
@@ -117,10 +114,8 @@ int aloop_timer_stop(aloop_timer *timer)
         return ALOOP_EINVAL;
     loop = timer->handle.loop;
     aloop__check_thread(loop);
-    aloop__timed_stop(&loop->timers, &timer->timed);
+    aloop__timed_clear(loop, &timer->timed);
     aloop__handle_set_active(&timer->handle, false);
-    if (loop->embedded)
-        aloop__touch(loop);
     return 0;
 }
 
@@ -131,12 +126,9 @@ bool aloop_timer_active(const aloop_timer *timer)
 
 int64_t aloop_timer_due_ns(const aloop_timer *timer)
 {
-    int64_t now_ns;
-
     if (!aloop_timer_active(timer))
         return -1;
-    now_ns = aloop__now(timer->handle.loop);
-    return timer->timed.when_ns > now_ns ? timer->timed.when_ns - now_ns : 0;
+    return aloop__until(aloop__now(timer->handle.loop), timer->timed.when_ns);
 }
 
 void aloop_timer_ref(aloop_timer *timer)

@@ -48,17 +48,43 @@ static void report(const aloop_future *future)
     aloop__unhandled(future->loop, (int) future->status, what);
 }
 
+/* An error that nobody looked at or wanted. */
+static bool is_unread(const aloop_future *future)
+{
+    return future->status < 0 && !future->seen && !future->loop->dying &&
+           !(future->cancelling && future->status == ALOOP_ECANCELED);
+}
+
 static void destroy(aloop_future *future)
 {
-    aloop *loop = future->loop;
-    size_t size = future->ops->size;
-
-    if (future->status < 0 && !future->seen && !loop->dying &&
-        !(future->cancelling && future->status == ALOOP_ECANCELED))
-        report(future);
     if (future->ops->fini != NULL)
         future->ops->fini(future);
-    aloop__slab_put(&loop->slab, future, size);
+    aloop__slab_put(&future->loop->slab, future, future->ops->size);
+}
+
+void aloop__futures_report(aloop *loop)
+{
+    struct aloop__node *node;
+
+    while ((node = list_pop(&loop->unread)) != NULL) {
+        aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
+
+        report(future);
+        destroy(future);
+    }
+}
+
+/* Nobody holds it.  The report is the user's code, and whoever settles things
+ * must not meet that: it waits for the end of the turn. */
+static void let_go(aloop_future *future)
+{
+    if (!is_unread(future)) {
+        destroy(future);
+        return;
+    }
+    list_push(&future->loop->unread, &future->pending);
+    if (future->loop->embedded)
+        aloop__touch(future->loop);
 }
 
 void aloop__future_settle(aloop_future *future, ssize_t status)
@@ -73,7 +99,28 @@ void aloop__future_settle(aloop_future *future, ssize_t status)
     if (loop->embedded)
         aloop__touch(loop);
     if (future->refs == 0)
-        destroy(future);
+        let_go(future);
+}
+
+void *aloop__future_discard(aloop_future *future)
+{
+    future->refs = 0;
+    future->seen = true;
+    aloop__future_settle(future, ALOOP_ENOMEM);
+    return NULL;
+}
+
+void aloop__futures_abandon(aloop *loop)
+{
+    struct aloop__node *node;
+
+    list_append(&loop->pending, &loop->unread);
+    while ((node = list_pop(&loop->pending)) != NULL) {
+        aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
+
+        if (future->ops->fini != NULL)
+            future->ops->fini(future);
+    }
 }
 
 static void no_cancel(aloop_future *future)
@@ -184,7 +231,7 @@ void aloop_future_unref(aloop_future *future)
     if (future->refs > 0)
         check_promise(future);
     else if (!aloop__future_pending(future))
-        destroy(future);
+        let_go(future);
 }
 
 int aloop_cancel(aloop_future *future)

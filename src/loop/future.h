@@ -39,6 +39,9 @@ void *aloop__future_new(aloop *loop, const struct aloop__future_ops *ops);
 /* Settles it: waiters go to the ready queue.  Frees it if nobody holds it. */
 void aloop__future_settle(aloop_future *future, ssize_t status);
 
+/* Takes a new one back for want of memory; returns NULL. */
+void *aloop__future_discard(aloop_future *future);
+
 /* A future that has failed; without a loop, or memory, still one. */
 aloop_future *aloop__future_failed(aloop *loop, int error);
 
@@ -59,6 +62,11 @@ ssize_t aloop__future_take(aloop_future *future);
  * group waits for is left to them, for a task may be shielded, unless that
  * `is_forced`. */
 void aloop__futures_cancel_all(aloop *loop, bool is_forced);
+
+/* Reports errors that nobody looked at; part of every turn. */
+void aloop__futures_report(aloop *loop);
+/* Frees what pending futures own, for the loop's end. */
+void aloop__futures_abandon(aloop *loop);
 
 /* Whether a waiter is a continuation, which cancels nothing (then.c). */
 bool aloop__is_then(const struct aloop__ready *ready);

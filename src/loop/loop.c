@@ -64,6 +64,7 @@ static void init_lists(aloop *loop)
     list_init(&loop->handles);
     list_init(&loop->closed);
     list_init(&loop->pending);
+    list_init(&loop->unread);
     list_init(&loop->signals);
 }
 
@@ -109,6 +110,7 @@ aloop *aloop_new(const aloop_options *given)
     error = aloop__reactor_open(&loop->alloc, &loop->reactor);
     if (error == 0)
         error = aloop__wake_open(loop);
+    loop->waited_ns = aloop__now(loop);
     if (error == 0)
         return loop;
     release(loop);
@@ -127,6 +129,7 @@ static void wind_up(aloop *loop)
         aloop__turn(loop, 0, false);
     } while ((!list_empty(&loop->pending) || !list_empty(&loop->ready)) &&
              ++turns < FREE_TURNS_MAX);
+    aloop__futures_cancel_all(loop, true);
 }
 
 int aloop_free(aloop *loop)
@@ -141,6 +144,7 @@ int aloop_free(aloop *loop)
     aloop__handles_free_closed(loop);
     if (loop->resolver != NULL)
         aloop__pool_close(loop->resolver);
+    aloop__futures_abandon(loop);
     if (loop->fini_tasks != NULL)
         loop->fini_tasks(loop);
     release(loop);
@@ -161,6 +165,15 @@ int64_t aloop__after(int64_t now_ns, int64_t delay_ns)
     if (delay_ns <= 0)
         return now_ns;
     return now_ns > INT64_MAX - delay_ns ? INT64_MAX : now_ns + delay_ns;
+}
+
+int64_t aloop__until(int64_t now_ns, int64_t when_ns)
+{
+    if (when_ns <= now_ns)
+        return 0;
+    if (now_ns < 0 && when_ns > INT64_MAX + now_ns)
+        return INT64_MAX;
+    return when_ns - now_ns;
 }
 
 int64_t aloop_now(aloop *loop)
@@ -218,21 +231,35 @@ char *aloop__receive_buffer(aloop *loop)
 /* How long until a turn has something to do: 0 now, < 0 not by itself. */
 static int64_t due_in(aloop *loop)
 {
-    int64_t when_ns, now_ns;
+    int64_t when_ns;
 
     if (aloop__has_work(loop) || !list_empty(&loop->closed))
         return 0;
     when_ns = aloop__timers_next(&loop->timers);
-    if (when_ns == INT64_MAX)
-        return -1;
-    now_ns = aloop__now(loop);
-    return when_ns > now_ns ? when_ns - now_ns : 0;
+    return when_ns == INT64_MAX ? -1
+                                : aloop__until(aloop__now(loop), when_ns);
 }
 
 void aloop__touch(aloop *loop)
 {
     if (!loop->running)
         aloop__reactor_alarm(loop->reactor, due_in(loop));
+}
+
+int aloop__timed_set(aloop *loop, struct aloop__timed *timed, int64_t when_ns)
+{
+    int error = aloop__timed_start(&loop->timers, timed, when_ns);
+
+    if (loop->embedded)
+        aloop__touch(loop);
+    return error;
+}
+
+void aloop__timed_clear(aloop *loop, struct aloop__timed *timed)
+{
+    aloop__timed_stop(&loop->timers, timed);
+    if (loop->embedded)
+        aloop__touch(loop);
 }
 
 int aloop_fd(aloop *loop)
@@ -260,9 +287,9 @@ int aloop_after_fork(aloop *loop)
         aloop__pool_abandon(loop->resolver);
         loop->resolver = NULL;
     }
-    error = aloop__wake_renew(loop);
+    error = aloop__io_renew(loop); /* First: what is shared stays as it is. */
     if (error == 0)
-        error = aloop__io_renew(loop);
+        error = aloop__wake_renew(loop);
     return error;
 }
 

@@ -80,7 +80,8 @@ struct aloop {
     size_t holds;                /* aloop_hold(), part of live. */
     size_t lingering;            /* Closed streams that still send. */
     bool running;                /* Inside a turn. */
-    bool stopping;
+    bool stopping;               /* aloop_stop(), */
+    bool heeds_stop;             /* which concerns aloop_run() alone. */
     bool dying;                  /* Inside aloop_free(). */
     bool embedded;               /* aloop_fd() was asked for. */
     unsigned skipped;            /* Turns since the reactor was asked. */
@@ -92,6 +93,8 @@ struct aloop {
     struct aloop__node handles;
     struct aloop__node closed;  /* Handles to be freed at the turn's end. */
     struct aloop__node pending; /* Futures that have not settled. */
+    struct aloop__node unread;  /* Failed ones that nobody holds any more, to
+                                 * be reported as the turn ends. */
 
     /* Descriptors, by number. */
     struct aloop__io **ios;
@@ -130,8 +133,14 @@ enum { RECEIVE_SIZE = 64 * 1024, EVENTS_MAX = 256 };
 int64_t aloop__now(aloop *loop);
 /* now + delay_ns, saturating at the end of time; a negative delay is none. */
 int64_t aloop__after(int64_t now_ns, int64_t delay_ns);
+/* From now to when_ns, saturating; 0 if that has passed. */
+int64_t aloop__until(int64_t now_ns, int64_t when_ns);
 /* What the loop has to do has changed while a host may be waiting. */
 void aloop__touch(aloop *loop);
+/* aloop__timed_start and aloop__timed_stop, and the host is told. */
+int aloop__timed_set(aloop *loop, struct aloop__timed *timed,
+                     int64_t when_ns);
+void aloop__timed_clear(aloop *loop, struct aloop__timed *timed);
 /* Reports an error that nobody looked at. */
 void aloop__unhandled(aloop *loop, int error, const char *what);
 /* The loop whose turn runs on this thread, or NULL. */

@@ -10,7 +10,8 @@
  *   6. dispatch     what became ready; each stream that its own callback wrote
  *                   to sends as that callback returns
  *   7. flush        streams that other callbacks wrote to
- *   8. free         handles that were closed
+ *   8. report       errors that nobody looked at
+ *   9. free         handles that were closed
  *
  * Work queued by any of them runs in the next turn, so that no chain of
  * callbacks can keep a turn from reaching the wait. */
@@ -19,6 +20,7 @@
 
 #include "aloop/task.h"
 
+#include "loop/future.h"
 #include "os/reactor.h"
 #include "os/stack.h"
 
@@ -37,6 +39,7 @@ aloop *aloop__running(void)
 bool aloop__has_work(aloop *loop)
 {
     return !list_empty(&loop->ready) || !list_empty(&loop->flushing) ||
+           !list_empty(&loop->unread) ||
            atomic_load_explicit(&loop->posts, memory_order_relaxed) != NULL;
 }
 
@@ -78,28 +81,30 @@ static void flush(aloop *loop)
     run_all(&list);
 }
 
+static bool is_stopping(const aloop *loop)
+{
+    return loop->stopping && loop->heeds_stop;
+}
+
 /* How long the wait may last. */
 static int64_t time_left(aloop *loop, int64_t max_wait_ns)
 {
     int64_t when_ns, left_ns;
 
-    if (max_wait_ns == 0 || loop->stopping || !list_empty(&loop->ready) ||
-        !list_empty(&loop->flushing) ||
+    if (max_wait_ns == 0 || is_stopping(loop) || aloop__has_work(loop) ||
         (loop->live == 0 && loop->lingering == 0))
         return 0;
     when_ns = aloop__timers_next(&loop->timers);
     if (when_ns == INT64_MAX)
         return max_wait_ns;
-    left_ns = when_ns - aloop__now(loop);
-    if (left_ns <= 0)
-        return 0;
+    left_ns = aloop__until(aloop__now(loop), when_ns);
     return max_wait_ns < 0 || left_ns < max_wait_ns ? left_ns : max_wait_ns;
 }
 
 /* Whether to leave the reactor alone in this turn. */
 static bool may_skip(aloop *loop)
 {
-    if (list_empty(&loop->ready) || loop->stopping ||
+    if (list_empty(&loop->ready) || is_stopping(loop) ||
         ++loop->skipped > SKIPS_MAX)
         return false;
     return aloop__now(loop) - loop->waited_ns < skip_ns;
@@ -140,6 +145,7 @@ int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy)
     flush(loop);
     error = wait_and_dispatch(loop, max_wait_ns, lazy);
     flush(loop);
+    aloop__futures_report(loop);
     aloop__handles_free_closed(loop);
     running = outer;
     loop->running = false;
@@ -170,8 +176,10 @@ int aloop_run(aloop *loop)
     if (loop->running)
         return ALOOP_EBUSY;
     aloop__check_thread(loop);
+    loop->heeds_stop = true;
     while (error == 0 && !loop->stopping && aloop_alive(loop))
         error = aloop__turn(loop, -1, true);
+    loop->heeds_stop = false;
     if (error < 0)
         return error;
     error = loop->stopping;

@@ -35,6 +35,7 @@ void aloop__task_interrupt(struct aloop__task *task)
         return;
     }
     aloop__future_unwait(future, &task->ready);
+    task->awaiting = NULL;
     task->let_go = true;
     aloop__ready_push(task->future.loop, &task->ready);
 }
@@ -66,33 +67,45 @@ static ssize_t refuse(aloop_future *future, int error)
 /* What the future came to, for this await. */
 static ssize_t outcome(aloop_future *future, int interrupt)
 {
-    ssize_t status = aloop__future_take(future);
+    ssize_t status = future->status;
 
-    if (status != ALOOP_ECANCELED)
-        return status;
-    return interrupt != 0 ? interrupt : ALOOP_EABORTED;
+    if (status == ALOOP_ECANCELED && interrupt != 0)
+        status = interrupt;
+    else if (status == ALOOP_ECANCELED && !future->loop->dying)
+        status = ALOOP_EABORTED;
+    aloop__future_take(future);
+    return status;
+}
+
+static void wait_once(struct aloop__task *task, aloop_future *future)
+{
+    aloop__future_wait(future, &task->ready);
+    task->awaiting = future;
+    aloop__task_interrupt(task);
+    aloop__task_suspend(task);
+    task->awaiting = NULL;
 }
 
 static ssize_t await_in_task(struct aloop__task *task, aloop_future *future)
 {
     int interrupt;
-    bool let_go;
 
     if (is_awaited_by(future, task))
         return refuse(future, ALOOP_EDEADLK);
     if (!aloop__future_pending(future) && ++task->streak < STREAK_MAX)
         return outcome(future, 0);
-    aloop__future_wait(future, &task->ready);
-    task->awaiting = future;
-    aloop__task_interrupt(task);
-    aloop__task_suspend(task);
+    wait_once(task, future);
     interrupt = task->interrupt;
-    let_go = task->let_go;
-    task->awaiting = NULL;
+    if (task->let_go && aloop__future_pending(future) && future->refs == 1) {
+        /* Whoever else held it has let go as well: it is ours to end. */
+        task->let_go = false;
+        aloop_cancel(future);
+        wait_once(task, future);
+    }
     task->interrupt = 0;
-    task->let_go = false;
-    if (!let_go)
+    if (!task->let_go)
         return outcome(future, interrupt);
+    task->let_go = false;
     aloop_future_unref(future);
     return interrupt;
 }

@@ -53,7 +53,7 @@ int aloop_deadline_move(aloop_deadline *deadline, int64_t delay_ns)
     if (deadline == NULL)
         return ALOOP_EINVAL;
     loop = deadline->task->future.loop;
-    error = aloop__timed_start(&loop->timers, &deadline->timed,
+    error = aloop__timed_set(loop, &deadline->timed,
                                aloop__after(aloop__now(loop), delay_ns));
     if (error == 0)
         set_passed(deadline, false);
@@ -70,7 +70,7 @@ int aloop_deadline_end(aloop_deadline *deadline)
     loop = deadline->task->future.loop;
     has_passed = deadline->has_passed;
     set_passed(deadline, false);
-    aloop__timed_stop(&loop->timers, &deadline->timed);
+    aloop__timed_clear(loop, &deadline->timed);
     list_remove(&deadline->node);
     aloop__slab_put(&loop->slab, deadline, sizeof *deadline);
     return has_passed;

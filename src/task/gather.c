@@ -53,6 +53,7 @@ static void group_fini(aloop_future *future)
 
     aloop__alloc_free(&future->loop->alloc, group->members,
                       group->count * sizeof *group->members);
+    group->members = NULL;
 }
 
 static const struct aloop__future_ops group_ops = {.name = "group",
@@ -114,6 +115,7 @@ static void on_member(struct aloop__ready *ready)
         return;
     if (group->rule == SETTLED && group->future.cancelling && group->has_lost)
         group->outcome = ALOOP_ECANCELED;
+    group_fini(&group->future); /* A settled one may be held for long. */
     aloop__future_settle(&group->future, group->outcome);
 }
 
@@ -151,9 +153,13 @@ static aloop_future *new_group(aloop *loop, enum rule rule, size_t count,
 {
     struct group *group;
 
-    if (loop == NULL || (futures == NULL && count > 0) ||
+    if ((futures == NULL && count > 0) ||
         count > SIZE_MAX / sizeof(struct member))
         return aloop__future_failed(loop, ALOOP_EINVAL);
+    if (loop == NULL) {
+        give_up(count, futures);
+        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    }
     if (count == 0)
         return aloop_future_done(loop, rule >= ANY ? ALOOP_EINVAL : 0);
     group = aloop__future_new(loop, &group_ops);
@@ -162,9 +168,7 @@ static aloop_future *new_group(aloop *loop, enum rule rule, size_t count,
     group->members = aloop__alloc_new(&loop->alloc,
                                       count * sizeof *group->members);
     if (group->members == NULL) {
-        group->future.refs = 0;
-        group->future.seen = true;
-        aloop__future_settle(&group->future, ALOOP_ENOMEM);
+        aloop__future_discard(&group->future);
         return give_up(count, futures);
     }
     group->rule = rule;

@@ -48,6 +48,7 @@ static void map_fini(aloop_future *future)
 
     aloop__alloc_free(&future->loop->alloc, map->lanes,
                       map->lane_count * sizeof *map->lanes);
+    map->lanes = NULL;
 }
 
 static const struct aloop__future_ops map_ops = {.name = "map",
@@ -92,8 +93,10 @@ static void on_task(struct aloop__ready *ready)
         fail(map, status);
     if (map->next < map->count)
         begin(lane);
-    if (map->running == 0)
-        aloop__future_settle(&map->future, map->outcome);
+    if (map->running > 0)
+        return;
+    map_fini(&map->future); /* A settled one may be held for long. */
+    aloop__future_settle(&map->future, map->outcome);
 }
 
 static bool make_lanes(struct map *map, size_t limit)
@@ -137,8 +140,5 @@ aloop_future *aloop_map(aloop *loop, aloop_task_fn fn, void *items,
             begin(&map->lanes[i]);
     if (map->running > 0)
         return &map->future;
-    map->future.refs = 0;
-    map->future.seen = true;
-    aloop__future_settle(&map->future, ALOOP_ENOMEM);
-    return NULL;
+    return aloop__future_discard(&map->future);
 }

@@ -276,7 +276,12 @@ static const struct aloop__future_ops notified_ops = {
 
 static void relock_cancel(aloop_future *future)
 {
-    (void) future; /* The wait ends with the mutex, however it ends. */
+    struct aloop__waiter *waiter =
+        CONTAINER_OF(future, struct aloop__waiter, future);
+
+    /* The wait ends with the mutex, however it ends, but for the loop's end. */
+    if (future->loop->dying && waiter->queue != NULL)
+        aloop__waiter_cancel(future);
 }
 
 static const struct aloop__future_ops relock_ops = {
@@ -295,6 +300,10 @@ static ssize_t relock(struct permit *permit)
         return ALOOP_ECLOSED; /* The mutex was freed meanwhile. */
     }
     unlink_from(permit);
+    if (permit->waiter.future.loop->dying) {
+        aloop__waiter_drop(&permit->waiter);
+        return ALOOP_ECANCELED;
+    }
     aloop__queue_push(&semaphore->queue, &permit->waiter);
     serve(semaphore);
     return aloop_await(&permit->waiter.future);

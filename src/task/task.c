@@ -139,17 +139,8 @@ void aloop__task_suspend(struct aloop__task *task)
     aloop__context_switch(&task->context, task->future.loop->context);
 }
 
-/* Whatever still waits is given up: its stack is freed as it is. */
 static void fini_tasks(aloop *loop)
 {
-    struct aloop__node *node;
-
-    while ((node = list_pop(&loop->pending)) != NULL) {
-        aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
-
-        if (aloop__is_task(future))
-            give_stack_back(aloop__task_of(future));
-    }
     if (loop->stacks != NULL)
         aloop__stacks_close(loop->stacks);
     aloop__context_fini_thread(loop->context);
@@ -211,11 +202,8 @@ aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
     task->state = TASK_NEW;
     if (options != NULL) {
         task->stack_size = options->stack_size;
-        if (options->name != NULL && !copy_name(task, options->name)) {
-            task->future.refs = 0;
-            aloop__future_settle(&task->future, ALOOP_ECANCELED);
-            return NULL;
-        }
+        if (options->name != NULL && !copy_name(task, options->name))
+            return aloop__future_discard(&task->future);
     }
     aloop__ready_push(loop, &task->ready);
     return &task->future;

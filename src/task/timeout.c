@@ -39,12 +39,20 @@ static void on_target(struct aloop__ready *ready)
     aloop *loop = timeout->future.loop;
     ssize_t status = aloop__future_take(timeout->target);
 
-    aloop__timed_stop(&loop->timers, &timeout->timed);
+    aloop__timed_clear(loop, &timeout->timed);
     if (status == ALOOP_ECANCELED && !timeout->future.cancelling)
         status = ALOOP_EABORTED;
     if (status < 0 && timeout->has_expired)
         status = ALOOP_ETIMEDOUT;
     aloop__future_settle(&timeout->future, status);
+}
+
+/* There is no memory to limit it: better cancelled than left without limit, and
+ * whoever waits still waits until it has ended. */
+static aloop_future *without_limit(aloop_future *target)
+{
+    aloop_cancel(target);
+    return target;
 }
 
 aloop_future *aloop_timeout(aloop_future *target, int64_t delay_ns)
@@ -57,21 +65,16 @@ aloop_future *aloop_timeout(aloop_future *target, int64_t delay_ns)
         return target;
     loop = target->loop;
     timeout = aloop__future_new(loop, &timeout_ops);
-    if (timeout == NULL) {
-        aloop_future_unref(target);
-        return NULL;
-    }
+    if (timeout == NULL)
+        return without_limit(target);
     list_init(&timeout->ready.node);
     timeout->ready.run = on_target;
     timeout->target = target;
     aloop__timed_init(&timeout->timed, on_due);
     when_ns = aloop__after(aloop__now(loop), delay_ns);
-    if (aloop__timed_start(&loop->timers, &timeout->timed, when_ns) < 0) {
-        timeout->future.refs = 0;
-        timeout->future.seen = true;
-        aloop__future_settle(&timeout->future, ALOOP_ENOMEM);
-        aloop_future_unref(target);
-        return NULL;
+    if (aloop__timed_set(loop, &timeout->timed, when_ns) < 0) {
+        aloop__future_discard(&timeout->future);
+        return without_limit(target);
     }
     aloop__future_wait(target, &timeout->ready);
     return &timeout->future;
