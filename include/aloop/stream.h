@@ -27,7 +27,8 @@ typedef void (*aloop_stream_cb)(aloop_stream *stream, const void *data,
  *
  * While more than the high-water mark of bytes wait to be sent on the same
  * stream, reading pauses: a peer that sends and never reads costs no more
- * memory than that.
+ * memory than that.  Two ends that both do so while both have that much to
+ * send wait for each other for ever: one of them had better raise its marks.
  *
  * Errors:  ALOOP_EINVAL; ALOOP_EBUSY while a read future is pending; what
  *          watching the descriptor failed with.

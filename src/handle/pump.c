@@ -119,7 +119,8 @@ aloop_future *aloop_pipe(aloop_stream *from, aloop_stream *to)
     loop = from->handle.loop;
     if (to->handle.loop != loop)
         return aloop__future_failed(loop, ALOOP_EINVAL);
-    if (from->on_data != NULL || from->pump_from != NULL || to->pump_to != NULL || from == to)
+    if (from->on_data != NULL || from->pump_from != NULL ||
+        to->pump_to != NULL || from == to)
         return aloop__future_failed(loop, ALOOP_EBUSY);
     pump = aloop__future_new(loop, &pump_ops);
     if (pump == NULL)

@@ -6,11 +6,17 @@
 
 #include "handle/stream.h"
 
+#include <string.h>
+
 #include "aloop/tcp.h"
 #include "os/reactor.h"
 #include "os/sys.h"
 
-enum { WATER_LOW = 16 * 1024, WATER_HIGH = 64 * 1024 };
+enum {
+    WATER_LOW = 16 * 1024,
+    WATER_HIGH = 64 * 1024,
+    ADDRESS_TEXT_MAX = 128
+};
 static const int64_t linger_ns = ALOOP_SEC(30);
 
 struct aloop__linger {
@@ -235,14 +241,21 @@ static int address_text(const aloop_stream *stream, char *text, size_t size,
                         int (*ask)(int fd, struct sys_address *ret))
 {
     struct sys_address address;
-    int error;
+    char whole[ADDRESS_TEXT_MAX];
+    int length;
 
     if (stream == NULL || text == NULL)
         return ALOOP_EINVAL;
     if (stream->io.fd < 0)
         return ALOOP_EBADF;
-    error = ask(stream->io.fd, &address);
-    return error < 0 ? error : sys_address_format(&address, text, size);
+    length = ask(stream->io.fd, &address);
+    if (length == 0)
+        length = sys_address_format(&address, whole, sizeof whole);
+    if (length >= 0 && (size_t) length >= size)
+        return -ENOSPC;
+    if (length >= 0)
+        memcpy(text, whole, (size_t) length + 1);
+    return length;
 }
 
 int aloop_stream_peer(const aloop_stream *stream, char *text, size_t size)

@@ -91,6 +91,13 @@ void aloop__stream_own(aloop_stream *stream);
 /* Nothing can be sent any more: whoever waits for that hears `error`. */
 void aloop__stream_fail_writing(aloop_stream *stream, int error);
 
+/* pieces.c */
+/* Queues a copy of the bytes, or lends them.  ALOOP_ENOMEM: nothing is. */
+int aloop__pieces_put(aloop_stream *stream, const char *data, size_t size);
+/* Copies what was lent; false without memory. */
+bool aloop__pieces_own(aloop_stream *stream);
+void aloop__piece_free(aloop_stream *stream, struct aloop__piece *piece);
+
 /* pump.c: ends an aloop_pipe() because one of its streams is closed. */
 void aloop__pump_end(struct aloop__pump *pump);
 

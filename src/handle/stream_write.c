@@ -1,23 +1,16 @@
 /* Writing to a stream.
  *
- * What is written becomes a piece in stream->pieces: what was put is copied
- * into a piece with room behind it, which the next put fills further; what is
- * written by an operation stays where it is.  All pieces leave in one gathered
- * send: as the stream's own callback returns, or with the end of the turn.
- * Only when the kernel takes no more is its writability watched. */
+ * What is written becomes pieces (pieces.c); what is written by an operation
+ * stays where it is.  All pieces leave in one gathered send: as the stream's
+ * own callback returns, or with the end of the turn.  Only when the kernel
+ * takes no more is its writability watched. */
 
 #include "handle/stream.h"
 
-#include <string.h>
-
-#include "loop/buffers.h"
 #include "os/reactor.h"
 #include "os/sys.h"
 
-enum {
-    SENDS_MAX = 8,  /* Of one stream in one flush. */
-    LEND_MIN = 2048 /* Copying less costs no more than not copying. */
-};
+enum { SENDS_MAX = 8 }; /* Of one stream in one flush. */
 
 struct write {
     aloop_future future;
@@ -35,17 +28,6 @@ struct wait {
 
 /* Pieces. */
 
-static void free_piece(aloop_stream *stream, struct aloop__piece *piece)
-{
-    aloop *loop = stream->handle.loop;
-
-    list_remove(&piece->node);
-    if (piece->kind == PIECE_OWNED)
-        aloop__buffer_put(loop, piece, sizeof *piece + piece->room);
-    else if (piece->kind == PIECE_LENT)
-        aloop__slab_put(&loop->slab, piece, sizeof *piece);
-}
-
 static struct write *write_of(struct aloop__piece *piece)
 {
     return CONTAINER_OF(piece, struct write, piece);
@@ -56,7 +38,7 @@ static void finish_piece(aloop_stream *stream, struct aloop__piece *piece)
 {
     bool is_write = piece->kind == PIECE_WRITE;
 
-    free_piece(stream, piece);
+    aloop__piece_free(stream, piece);
     if (is_write)
         aloop__future_settle(&write_of(piece)->future,
                              (ssize_t) write_of(piece)->size);
@@ -182,7 +164,7 @@ void aloop__stream_fail_writing(aloop_stream *stream, int error)
         struct aloop__piece *piece = first_piece(stream);
         bool is_write = piece->kind == PIECE_WRITE;
 
-        free_piece(stream, piece);
+        aloop__piece_free(stream, piece);
         if (is_write)
             aloop__future_settle(&write_of(piece)->future, error);
     }
@@ -270,128 +252,13 @@ static int refusal(const aloop_stream *stream)
     return stream->is_shut ? ALOOP_EPIPE : 0;
 }
 
-/* What the last piece still has room for. */
-static size_t room_left(const aloop_stream *stream)
-{
-    struct aloop__piece *piece =
-        CONTAINER_OF(stream->pieces.prev, struct aloop__piece, node);
-    const char *bytes = (const char *) (piece + 1);
-
-    if (list_empty(&stream->pieces) || piece->kind != PIECE_OWNED)
-        return 0;
-    return piece->room - (size_t) (piece->data + piece->size - bytes);
-}
-
-static void append(aloop_stream *stream, const char *data, size_t size)
-{
-    struct aloop__piece *piece =
-        CONTAINER_OF(stream->pieces.prev, struct aloop__piece, node);
-    char *bytes = (char *) (piece + 1);
-
-    if (size == 0)
-        return;
-    memcpy(bytes + (piece->room - room_left(stream)), data, size);
-    piece->size += size;
-}
-
-static struct aloop__piece *new_piece(aloop *loop, size_t size)
-{
-    size_t whole = sizeof(struct aloop__piece) + size;
-    struct aloop__piece *piece = aloop__buffer_get(loop, &whole);
-
-    if (piece == NULL)
-        return NULL;
-    list_init(&piece->node);
-    piece->data = (char *) (piece + 1);
-    piece->size = 0;
-    piece->room = whole - sizeof *piece;
-    piece->kind = PIECE_OWNED;
-    return piece;
-}
-
-/* Whether the bytes are the ones that on_data, which is running, was given;
- * sending may then follow before anything else is received. */
-static bool is_lendable(const aloop_stream *stream, const char *data,
-                        size_t size)
-{
-    const char *buffer = stream->handle.loop->receive_buffer;
-
-    return size >= LEND_MIN && stream->is_dispatching && buffer != NULL &&
-           (uintptr_t) data >= (uintptr_t) buffer &&
-           (uintptr_t) data < (uintptr_t) buffer + RECEIVE_SIZE;
-}
-
-static bool lend(aloop_stream *stream, const char *data, size_t size)
-{
-    struct aloop__piece *piece;
-
-    if (!is_lendable(stream, data, size))
-        return false;
-    piece = aloop__slab_get(&stream->handle.loop->slab, sizeof *piece);
-    if (piece == NULL)
-        return false;
-    list_init(&piece->node);
-    piece->data = data;
-    piece->size = size;
-    piece->kind = PIECE_LENT;
-    list_push(&stream->pieces, &piece->node);
-    stream->has_lent = true;
-    return true;
-}
-
-/* An owned piece in the place of a lent one. */
-static bool own_piece(aloop_stream *stream, struct aloop__piece *lent)
-{
-    struct aloop__piece *piece = new_piece(stream->handle.loop, lent->size);
-
-    if (piece == NULL)
-        return false;
-    memcpy(piece + 1, lent->data, lent->size);
-    piece->size = lent->size;
-    list_push(&lent->node, &piece->node); /* In front of it. */
-    free_piece(stream, lent);
-    return true;
-}
-
 void aloop__stream_own(aloop_stream *stream)
 {
-    struct aloop__node *node = stream->pieces.next;
-    bool is_owned = true;
-
-    stream->has_lent = false;
-    while (node != &stream->pieces && is_owned) {
-        struct aloop__piece *piece =
-            CONTAINER_OF(node, struct aloop__piece, node);
-
-        node = node->next;
-        if (piece->kind == PIECE_LENT)
-            is_owned = own_piece(stream, piece);
-    }
-    if (is_owned)
+    if (aloop__pieces_own(stream))
         return;
     aloop__stream_fail_writing(stream, ALOOP_ENOMEM);
     if (stream->handle.closed)
         aloop__stream_progress(stream);
-}
-
-/* Room for all is found before the first byte is copied. */
-static int put(aloop_stream *stream, const char *data, size_t size)
-{
-    size_t left = room_left(stream);
-    size_t first = size < left ? size : left;
-    struct aloop__piece *piece = NULL;
-
-    if (size > left) {
-        piece = new_piece(stream->handle.loop, size - left);
-        if (piece == NULL)
-            return ALOOP_ENOMEM;
-    }
-    append(stream, data, first);
-    if (piece != NULL) {
-        list_push(&stream->pieces, &piece->node);
-        append(stream, data + first, size - first);
-    }
-    return 0;
 }
 
 /* More is queued now: has it sent soon. */
@@ -412,8 +279,8 @@ int aloop_stream_put(aloop_stream *stream, const void *data, size_t size)
         return ALOOP_EINVAL;
     aloop__check_thread(stream->handle.loop);
     error = refusal(stream);
-    if (error == 0 && size > 0 && !lend(stream, data, size))
-        error = put(stream, data, size);
+    if (error == 0 && size > 0)
+        error = aloop__pieces_put(stream, data, size);
     if (error < 0)
         return error;
     queued_more(stream, size);

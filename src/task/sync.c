@@ -14,6 +14,8 @@
 #include "task/queue.h"
 #include "task/task.h"
 
+enum { RELOCK_TURNS = 100 }; /* For others to clean up, at the loop's end. */
+
 struct aloop_semaphore {
     struct aloop__queue queue; /* Of struct permit. */
     struct aloop__node linked; /* Of struct permit, not in the queue. */
@@ -34,7 +36,8 @@ struct permit {
     struct aloop__waiter waiter;
     aloop_semaphore *semaphore;
     size_t count;
-    bool is_given; /* `semaphore` gave `count` of its permits. */
+    bool is_given;  /* `semaphore` gave `count` of its permits. */
+    unsigned asked; /* To end, by the loop's end: relock_cancel(). */
 };
 
 static struct permit *permit_of(struct aloop__waiter *waiter)
@@ -276,12 +279,16 @@ static const struct aloop__future_ops notified_ops = {
 
 static void relock_cancel(aloop_future *future)
 {
-    struct aloop__waiter *waiter =
-        CONTAINER_OF(future, struct aloop__waiter, future);
+    struct permit *permit = permit_of(aloop__waiter_of(future));
 
-    /* The wait ends with the mutex, however it ends, but for the loop's end. */
-    if (future->loop->dying && waiter->queue != NULL)
+    /* The wait ends with the mutex, however it ends.  At the loop's end, too,
+     * as long as those who hold it may still be cleaning up. */
+    if (!future->loop->dying)
+        return;
+    if (permit->waiter.queue != NULL && permit->asked++ == RELOCK_TURNS)
         aloop__waiter_cancel(future);
+    else
+        future->cancelling = false; /* Ask again in the next turn. */
 }
 
 static const struct aloop__future_ops relock_ops = {
@@ -300,10 +307,6 @@ static ssize_t relock(struct permit *permit)
         return ALOOP_ECLOSED; /* The mutex was freed meanwhile. */
     }
     unlink_from(permit);
-    if (permit->waiter.future.loop->dying) {
-        aloop__waiter_drop(&permit->waiter);
-        return ALOOP_ECANCELED;
-    }
     aloop__queue_push(&semaphore->queue, &permit->waiter);
     serve(semaphore);
     return aloop_await(&permit->waiter.future);

@@ -347,6 +347,7 @@ static void a_send_that_failed_unread_is_reported(void **state)
     aloop_detach(aloop_channel_send(channel, &item));
     assert_int_equal(t.unhandled, 0);
     aloop_channel_close(channel);
+    aloop_run(t.loop);
 
     assert_int_equal(t.unhandled, 1);
     assert_int_equal(t.unhandled_error, ALOOP_ECLOSED);

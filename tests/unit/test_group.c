@@ -321,6 +321,7 @@ static void an_error_that_no_wait_gave_is_reported(void **state)
     assert_int_equal(t.unhandled, 0);
 
     aloop_group_free(group);
+    aloop_run(t.loop);
     assert_int_equal(t.unhandled, 1);
     assert_int_equal(t.unhandled_error, ALOOP_EPIPE);
     t.unhandled_what[9] = '\0';

@@ -1,0 +1,147 @@
+/* What is queued on a stream to be sent; see struct aloop__piece.
+ *
+ * Small writes are copied into one piece after the other, each filled before
+ * the next is begun.  What an on_data callback puts straight out of the receive
+ * buffer is lent: it is sent from there as the callback returns, and only what
+ * the kernel did not take is copied. */
+
+#include "handle/stream.h"
+
+#include <string.h>
+
+#include "loop/buffers.h"
+
+enum { LEND_MIN = 2048 }; /* Copying less costs no more than lending. */
+
+void aloop__piece_free(aloop_stream *stream, struct aloop__piece *piece)
+{
+    aloop *loop = stream->handle.loop;
+
+    list_remove(&piece->node);
+    if (piece->kind == PIECE_OWNED)
+        aloop__buffer_put(loop, piece, sizeof *piece + piece->room);
+    else if (piece->kind == PIECE_LENT)
+        aloop__slab_put(&loop->slab, piece, sizeof *piece);
+}
+
+/* What the last piece still has room for. */
+static size_t room_left(const aloop_stream *stream)
+{
+    struct aloop__piece *piece =
+        CONTAINER_OF(stream->pieces.prev, struct aloop__piece, node);
+    const char *bytes = (const char *) (piece + 1);
+
+    if (list_empty(&stream->pieces) || piece->kind != PIECE_OWNED)
+        return 0;
+    return piece->room - (size_t) (piece->data + piece->size - bytes);
+}
+
+static void append(aloop_stream *stream, const char *data, size_t size)
+{
+    struct aloop__piece *piece =
+        CONTAINER_OF(stream->pieces.prev, struct aloop__piece, node);
+    char *bytes = (char *) (piece + 1);
+
+    if (size == 0)
+        return;
+    memcpy(bytes + (piece->room - room_left(stream)), data, size);
+    piece->size += size;
+}
+
+static struct aloop__piece *new_piece(aloop *loop, size_t size)
+{
+    size_t whole = sizeof(struct aloop__piece) + size;
+    struct aloop__piece *piece = aloop__buffer_get(loop, &whole);
+
+    if (piece == NULL)
+        return NULL;
+    list_init(&piece->node);
+    piece->data = (char *) (piece + 1);
+    piece->size = 0;
+    piece->room = whole - sizeof *piece;
+    piece->kind = PIECE_OWNED;
+    return piece;
+}
+
+/* Whether the bytes are the ones that on_data, which is running, was given;
+ * sending may then follow before anything else is received. */
+static bool is_lendable(const aloop_stream *stream, const char *data,
+                        size_t size)
+{
+    const char *buffer = stream->handle.loop->receive_buffer;
+
+    return size >= LEND_MIN && stream->is_dispatching && buffer != NULL &&
+           (uintptr_t) data >= (uintptr_t) buffer &&
+           (uintptr_t) data < (uintptr_t) buffer + RECEIVE_SIZE;
+}
+
+static bool lend(aloop_stream *stream, const char *data, size_t size)
+{
+    struct aloop__piece *piece;
+
+    if (!is_lendable(stream, data, size))
+        return false;
+    piece = aloop__slab_get(&stream->handle.loop->slab, sizeof *piece);
+    if (piece == NULL)
+        return false;
+    list_init(&piece->node);
+    piece->data = data;
+    piece->size = size;
+    piece->kind = PIECE_LENT;
+    list_push(&stream->pieces, &piece->node);
+    stream->has_lent = true;
+    return true;
+}
+
+/* An owned piece in the place of a lent one. */
+static bool own_piece(aloop_stream *stream, struct aloop__piece *lent)
+{
+    struct aloop__piece *piece = new_piece(stream->handle.loop, lent->size);
+
+    if (piece == NULL)
+        return false;
+    memcpy(piece + 1, lent->data, lent->size);
+    piece->size = lent->size;
+    list_push(&lent->node, &piece->node); /* In front of it. */
+    aloop__piece_free(stream, lent);
+    return true;
+}
+
+/* Room for all is found before the first byte is copied. */
+int aloop__pieces_put(aloop_stream *stream, const char *data, size_t size)
+{
+    size_t left = room_left(stream);
+    size_t first = size < left ? size : left;
+    struct aloop__piece *piece = NULL;
+
+    if (lend(stream, data, size))
+        return 0;
+    if (size > left) {
+        piece = new_piece(stream->handle.loop, size - left);
+        if (piece == NULL)
+            return ALOOP_ENOMEM;
+    }
+    append(stream, data, first);
+    if (piece != NULL) {
+        list_push(&stream->pieces, &piece->node);
+        append(stream, data + first, size - first);
+    }
+    return 0;
+}
+
+bool aloop__pieces_own(aloop_stream *stream)
+{
+    struct aloop__node *node = stream->pieces.next;
+    bool is_owned = true;
+
+    stream->has_lent = false;
+    while (node != &stream->pieces && is_owned) {
+        struct aloop__piece *piece =
+            CONTAINER_OF(node, struct aloop__piece, node);
+
+        node = node->next;
+        if (piece->kind == PIECE_LENT)
+            is_owned = own_piece(stream, piece);
+    }
+    return is_owned;
+}
