@@ -1,0 +1,57 @@
+/* One waiting function calls another: in C, that is a function call.
+ *
+ *     usage: chain
+ *
+ * Prints, one second apart:
+ *     Coroutine started
+ *     Coroutine finished
+ *     42
+ */
+
+#include <aloop.h>
+
+#include <stdio.h>
+#include <string.h>
+
+/* May suspend the task that calls it, as any function may. */
+static ssize_t compute(aloop *loop, int *ret_answer)
+{
+    ssize_t status;
+
+    puts("Coroutine started");
+    status = aloop_await(aloop_sleep(loop, ALOOP_SEC(1)));
+    if (status < 0)
+        return status;
+    puts("Coroutine finished");
+    *ret_answer = 42;
+    return 0;
+}
+
+static ssize_t amain(aloop *loop, void *arg)
+{
+    int answer;
+    ssize_t status = compute(loop, &answer);
+
+    (void) arg;
+    if (status < 0)
+        return status;
+    printf("%d\n", answer);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    ssize_t status;
+
+    if (argc > 1) {
+        bool help = strcmp(argv[1], "-h") == 0
+                 || strcmp(argv[1], "--help") == 0;
+
+        fprintf(help ? stdout : stderr, "usage: chain\n");
+        return help ? 0 : 2;
+    }
+    status = aloop_main(amain, NULL);
+    if (status < 0)
+        fprintf(stderr, "chain: %s\n", aloop_strerror((int) status));
+    return status < 0;
+}

@@ -1,0 +1,61 @@
+/* Two tasks sleep at the same time; a third one waits for both.
+ *
+ *     usage: gather
+ *
+ * Prints, in two seconds and not in three:
+ *     Task 1 started
+ *     Task 2 started
+ *     Task 1 completed
+ *     Task 2 completed
+ */
+
+#include <aloop.h>
+
+#include <stdio.h>
+#include <string.h>
+
+struct job {
+    const char *name;
+    int seconds;
+};
+
+static ssize_t work(aloop *loop, void *arg)
+{
+    const struct job *job = arg;
+    ssize_t status;
+
+    printf("%s started\n", job->name);
+    status = aloop_await(aloop_sleep(loop, ALOOP_SEC(job->seconds)));
+    if (status < 0)
+        return status;
+    printf("%s completed\n", job->name);
+    return 0;
+}
+
+/* The jobs may live on this stack: when the await returns, both have ended. */
+static ssize_t amain(aloop *loop, void *arg)
+{
+    struct job one = {"Task 1", 1};
+    struct job two = {"Task 2", 2};
+
+    (void) arg;
+    return aloop_await(aloop_gather(loop, aloop_spawn(loop, work, &one),
+                                    aloop_spawn(loop, work, &two)));
+}
+
+int main(int argc, char **argv)
+{
+    ssize_t status;
+
+    if (argc > 1) {
+        bool help = strcmp(argv[1], "-h") == 0
+                 || strcmp(argv[1], "--help") == 0;
+
+        fprintf(help ? stdout : stderr, "usage: gather\n");
+        return help ? 0 : 2;
+    }
+    status = aloop_main(amain, NULL);
+    if (status < 0)
+        fprintf(stderr, "gather: %s\n", aloop_strerror((int) status));
+    return status < 0;
+}
