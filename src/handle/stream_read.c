@@ -101,7 +101,9 @@ static size_t receive(aloop_stream *stream, char *buffer, size_t size)
     stream->is_hot = n == (ssize_t) size;
     if (n > 0)
         return (size_t) n;
-    if (n == 0)
+    if (n == 0 && stream->write_error == ALOOP_ECONNRESET)
+        stream->read_error = ALOOP_ECONNRESET; /* A send heard it first. */
+    else if (n == 0)
         stream->has_ended = true;
     else if (n != ALOOP_EAGAIN)
         stream->read_error = (int) n;
