@@ -96,7 +96,7 @@ check_echo() {
 # A server of one's own that answers every request with its path.
 check_fetch() {
     free_port
-    "$(dirname "${*: -1}")/page_server" "$port" &
+    "${@:1:$#-1}" "$(dirname "${*: -1}")/page_server" "$port" &
     server=$!
     until_open "$port"
     "$@" "$port" /one /missing /two >"$work/out" 2>"$work/err" ||

@@ -1,0 +1,81 @@
+/* Connections that come and go: connect, a byte there and back, close. */
+
+#include "server.h"
+
+#include <unistd.h>
+
+enum { BATCH = 64 };
+
+static const int64_t slice_ns = 30000000, quick_slice_ns = 15000000;
+
+/* A batch at a time, so that the server finds several waiting. */
+static double churn_for(struct server *server, int64_t ns)
+{
+    int64_t end_ns = wall_ns() + ns;
+    double connections = 0;
+    int fds[BATCH];
+    char byte;
+
+    do {
+        for (int i = 0; i < BATCH; i++) {
+            fds[i] = client_connect(server);
+            client_send(fds[i], "x", 1);
+        }
+        for (int i = BATCH; i-- > 0;) {
+            client_receive(fds[i], &byte, 1);
+            close(fds[i]);
+        }
+        connections += BATCH;
+    } while (wall_ns() < end_ns);
+    return connections;
+}
+
+static void count(struct server *server, enum peer peer, struct row *row)
+{
+    double before = server_counted(server, SYSTEM_CALLS);
+    double connections = churn_for(server, 5000000);
+    double after = server_counted(server, SYSTEM_CALLS);
+
+    if (before >= 0 && after > before)
+        row_add(row, peer, (after - before) / connections);
+}
+
+void bench_churn(struct bench *bench)
+{
+    struct row row = {.work = "connect, one byte, close",
+                      .aim = AIM_RATIO, .limit = 1.05};
+    struct row calls = {.work = "  system calls per connection", .digits = 2};
+    int64_t ns = bench->is_quick ? quick_slice_ns : slice_ns;
+    struct server servers[PEERS];
+
+    if (!is_wanted(bench, row.work))
+        return;
+    for (enum peer peer = HAND; peer < PEERS; peer++) {
+        if (!server_exists(bench, peer))
+            continue;
+        server_start(&servers[peer], peer, false);
+        churn_for(&servers[peer], 5000000);
+        count(&servers[peer], peer, &calls);
+    }
+    for (int i = 0; i < bench->rounds; i++) {
+        for (int turn = 0; turn < PEERS; turn++) {
+            enum peer peer = whose_turn(i, turn);
+            int64_t before_ns;
+            double connections;
+
+            if (!server_exists(bench, peer))
+                continue;
+            before_ns = server_cpu_ns(&servers[peer]);
+            connections = churn_for(&servers[peer], ns);
+            row_add(&row, peer,
+                    (double) (server_cpu_ns(&servers[peer]) - before_ns) /
+                        connections);
+        }
+    }
+    for (enum peer peer = HAND; peer < PEERS; peer++)
+        if (server_exists(bench, peer))
+            server_stop(&servers[peer]);
+    row_print(bench, &row);
+    if (calls.count[ALOOP] > 0)
+        row_print(bench, &calls);
+}

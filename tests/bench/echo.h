@@ -1,0 +1,77 @@
+/* The echo servers, and what a message is.
+ *
+ * Plain: whatever arrives is sent back.  Framed: the server looks for
+ * messages, as a protocol's would, and answers each with a write call of its
+ * own; what the peer makes of these calls is the point. */
+
+#ifndef ECHO_H
+#define ECHO_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { MESSAGE_SIZE = 64, CHUNK_SIZE = 64 * 1024 };
+
+/* Shared with the process that measures. */
+struct server_report {
+    atomic_int port;            /* 0 until it listens. */
+    _Atomic(int64_t) user_bytes; /* Allocated now. */
+};
+
+/* Each serves on 127.0.0.1 until it is killed; never returns. */
+void echo_epoll(struct server_report *report, bool framed);
+void echo_aloop(struct server_report *report, bool framed);
+void echo_uv(struct server_report *report, bool framed);
+
+/* As realloc, counting in report->user_bytes. */
+void *counted_resize(struct server_report *report, void *old, size_t size);
+
+/* The beginning of a message whose rest has not come yet. */
+struct partial {
+    char bytes[MESSAGE_SIZE];
+    size_t size;
+};
+
+typedef void (*frame_fn)(void *arg, const char *frame, size_t size);
+
+/* A message's first two bytes are its length, these two included. */
+static inline size_t frame_size(const char *bytes)
+{
+    size_t size = (size_t) (unsigned char) bytes[0] << 8 |
+                  (unsigned char) bytes[1];
+
+    return size < 2 || size > MESSAGE_SIZE ? MESSAGE_SIZE : size;
+}
+
+/* Calls on_frame for each whole message of what has come so far. */
+static inline void split(struct partial *partial, const char *data,
+                         size_t size, frame_fn on_frame, void *arg)
+{
+    while (size > 0) {
+        size_t need, take;
+
+        if (partial->size == 0 && size >= 2 && size >= frame_size(data)) {
+            take = frame_size(data);
+            on_frame(arg, data, take);
+            data += take;
+            size -= take;
+            continue;
+        }
+        need = partial->size < 2 ? 2 : frame_size(partial->bytes);
+        take = need - partial->size < size ? need - partial->size : size;
+        memcpy(partial->bytes + partial->size, data, take);
+        partial->size += take;
+        data += take;
+        size -= take;
+        if (partial->size >= 2 &&
+            partial->size == frame_size(partial->bytes)) {
+            on_frame(arg, partial->bytes, partial->size);
+            partial->size = 0;
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,194 @@
+/* The echo server by hand: the least that an epoll loop can do.
+ *
+ * One receive and one send for each readiness, one shared buffer, EPOLLOUT
+ * only while the kernel takes no more.  Framed answers are gathered by hand
+ * and leave in one send. */
+
+#define _GNU_SOURCE /* accept4. */
+
+#include "echo.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+enum { EVENTS = 256, ROUNDS = 4 };
+
+struct connection {
+    int fd;
+    char *left; /* What the kernel did not take, or NULL. */
+    size_t left_size;
+    size_t left_sent;
+    struct partial *partial; /* NULL unless framed. */
+};
+
+struct server {
+    struct server_report *report;
+    int epoll_fd;
+    int listen_fd;
+    bool framed;
+    size_t gathered;
+    char in[CHUNK_SIZE];
+    char out[CHUNK_SIZE + MESSAGE_SIZE];
+};
+
+static void watch(struct server *server, int op, int fd, uint32_t events,
+                  void *data)
+{
+    struct epoll_event event = {.events = events, .data.ptr = data};
+
+    fail_if(epoll_ctl(server->epoll_fd, op, fd, &event) < 0, "epoll_ctl");
+}
+
+static void drop(struct server *server, struct connection *connection)
+{
+    close(connection->fd);
+    counted_resize(server->report, connection->left, 0);
+    counted_resize(server->report, connection->partial, 0);
+    counted_resize(server->report, connection, 0);
+}
+
+static void accept_all(struct server *server)
+{
+    for (;;) {
+        int fd = accept4(server->listen_fd, NULL, NULL,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct connection *connection;
+
+        if (fd < 0)
+            return;
+        connection = counted_resize(server->report, NULL, sizeof *connection);
+        *connection = (struct connection){.fd = fd};
+        if (server->framed) {
+            connection->partial = counted_resize(
+                server->report, NULL, sizeof *connection->partial);
+            connection->partial->size = 0;
+        }
+        watch(server, EPOLL_CTL_ADD, fd, EPOLLIN, connection);
+    }
+}
+
+/* Keeps what was not sent, and reads no more until it is. */
+static void keep(struct server *server, struct connection *connection,
+                 const char *data, size_t size)
+{
+    connection->left = counted_resize(server->report, NULL, size);
+    memcpy(connection->left, data, size);
+    connection->left_size = size;
+    connection->left_sent = 0;
+    watch(server, EPOLL_CTL_MOD, connection->fd, EPOLLOUT, connection);
+}
+
+static bool answer(struct server *server, struct connection *connection,
+                   const char *data, size_t size)
+{
+    ssize_t sent = send(connection->fd, data, size, MSG_NOSIGNAL);
+
+    if (sent < 0 && errno != EAGAIN)
+        return false;
+    if (sent < 0)
+        sent = 0;
+    if ((size_t) sent < size)
+        keep(server, connection, data + sent, size - (size_t) sent);
+    return true;
+}
+
+static bool send_left(struct server *server, struct connection *connection)
+{
+    ssize_t sent = send(connection->fd,
+                        connection->left + connection->left_sent,
+                        connection->left_size - connection->left_sent,
+                        MSG_NOSIGNAL);
+
+    if (sent < 0)
+        return errno == EAGAIN;
+    connection->left_sent += (size_t) sent;
+    if (connection->left_sent < connection->left_size)
+        return true;
+    counted_resize(server->report, connection->left, 0);
+    connection->left = NULL;
+    watch(server, EPOLL_CTL_MOD, connection->fd, EPOLLIN, connection);
+    return true;
+}
+
+static void gather(void *arg, const char *frame, size_t size)
+{
+    struct server *server = arg;
+
+    memcpy(server->out + server->gathered, frame, size);
+    server->gathered += size;
+}
+
+static bool readable(struct server *server, struct connection *connection)
+{
+    for (int i = 0; i < ROUNDS && connection->left == NULL; i++) {
+        ssize_t n = recv(connection->fd, server->in, sizeof server->in, 0);
+        bool ok = true;
+
+        if (n <= 0)
+            return n < 0 && errno == EAGAIN;
+        if (server->framed) {
+            server->gathered = 0;
+            split(connection->partial, server->in, (size_t) n, gather, server);
+            if (server->gathered > 0)
+                ok = answer(server, connection, server->out, server->gathered);
+        } else {
+            ok = answer(server, connection, server->in, (size_t) n);
+        }
+        if (!ok || (size_t) n < sizeof server->in)
+            return ok;
+    }
+    return true;
+}
+
+static void open_listener(struct server *server)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof address;
+    int on = 1;
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    server->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    fail_if(server->listen_fd < 0 ||
+                setsockopt(server->listen_fd, IPPROTO_TCP, TCP_NODELAY, &on,
+                           sizeof on) < 0 ||
+                bind(server->listen_fd, (void *) &address, size) < 0 ||
+                listen(server->listen_fd, 4096) < 0 ||
+                getsockname(server->listen_fd, (void *) &address, &size) < 0,
+            "listening by hand");
+    watch(server, EPOLL_CTL_ADD, server->listen_fd, EPOLLIN, NULL);
+    atomic_store(&server->report->port, ntohs(address.sin_port));
+}
+
+void echo_epoll(struct server_report *report, bool framed)
+{
+    struct server *server = malloc(sizeof *server);
+    struct epoll_event events[EVENTS];
+
+    fail_if(server == NULL, "malloc");
+    server->report = report;
+    server->framed = framed;
+    server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    fail_if(server->epoll_fd < 0, "epoll_create1");
+    open_listener(server);
+    for (;;) {
+        int count = epoll_wait(server->epoll_fd, events, EVENTS, -1);
+
+        for (int i = 0; i < count; i++) {
+            struct connection *connection = events[i].data.ptr;
+
+            if (connection == NULL)
+                accept_all(server);
+            else if (!(connection->left != NULL
+                           ? send_left(server, connection)
+                           : readable(server, connection)))
+                drop(server, connection);
+        }
+    }
+}

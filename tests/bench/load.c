@@ -1,0 +1,226 @@
+/* Echo: so many connections, so many messages in flight on each. */
+
+#include "server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CONNECTIONS_MAX = 1000, FLIGHT_MAX = 16 * 1024 };
+
+static const int64_t slice_ns = 40000000, quick_slice_ns = 15000000;
+
+struct echo {
+    const char *work;
+    int connections;
+    size_t size; /* Of a message. */
+    int in_flight;
+    bool framed;
+    enum aim aim;
+    double limit;
+};
+
+struct load {
+    const struct echo *echo;
+    struct server server;
+    int fds[CONNECTIONS_MAX];
+};
+
+/* What is sent: as many messages as are in flight, each with its length. */
+static void fill(const struct echo *echo, char *bytes)
+{
+    size_t size = echo->size * (size_t) echo->in_flight;
+
+    memset(bytes, 'x', size);
+    for (size_t i = 0; i < size && echo->framed; i += echo->size) {
+        bytes[i] = (char) (echo->size >> 8);
+        bytes[i + 1] = (char) (echo->size & 255);
+    }
+}
+
+/* Sends on every connection, then collects the answers: from the last one
+ * first, when the server has answered all of them. */
+static void exchange(struct load *load, const char *bytes)
+{
+    const struct echo *echo = load->echo;
+    size_t size = echo->size * (size_t) echo->in_flight;
+    char answer[FLIGHT_MAX];
+
+    for (int i = 0; i < echo->connections; i++)
+        client_send(load->fds[i], bytes, size);
+    for (int i = echo->connections; i-- > 0;) {
+        client_receive(load->fds[i], answer, size);
+        if (memcmp(answer, bytes, size) != 0) {
+            fprintf(stderr, "aloop_bench: a wrong answer\n");
+            exit(1);
+        }
+    }
+}
+
+/* Exchanges for a while; how many messages. */
+static double exchange_for(struct load *load, const char *bytes, int64_t ns)
+{
+    int64_t end_ns = wall_ns() + ns;
+    double messages = 0;
+
+    do {
+        exchange(load, bytes);
+        messages += load->echo->connections * load->echo->in_flight;
+    } while (wall_ns() < end_ns);
+    return messages;
+}
+
+static void load_open(struct load *load, const struct echo *echo,
+                      enum peer peer, const char *bytes)
+{
+    load->echo = echo;
+    server_start(&load->server, peer, echo->framed);
+    for (int i = 0; i < echo->connections; i++)
+        load->fds[i] = client_connect(&load->server);
+    exchange_for(load, bytes, 5000000);
+}
+
+static void load_close(struct load *load)
+{
+    for (int i = 0; i < load->echo->connections; i++)
+        close(load->fds[i]);
+    server_stop(&load->server);
+}
+
+/* One more round of what is counted rather than timed. */
+static void count(struct load *load, enum peer peer, const char *bytes,
+                  enum counter counter, struct row *row)
+{
+    double before = server_counted(&load->server, counter);
+    double messages = exchange_for(load, bytes, 5000000);
+    double after = server_counted(&load->server, counter);
+
+    if (before >= 0 && after > before)
+        row_add(row, peer, (after - before) / messages);
+}
+
+static struct load loads[PEERS];
+
+static void take_turns(struct bench *bench, const char *bytes, struct row *row)
+{
+    int64_t ns = bench->is_quick ? quick_slice_ns : slice_ns;
+
+    for (int i = 0; i < bench->rounds; i++) {
+        for (int turn = 0; turn < PEERS; turn++) {
+            enum peer peer = whose_turn(i, turn);
+            struct load *load = &loads[peer];
+            int64_t before_ns;
+            double messages;
+
+            if (!server_exists(bench, peer))
+                continue;
+            exchange(load, bytes); /* Whoever was before is forgotten. */
+            before_ns = server_cpu_ns(&load->server);
+            messages = exchange_for(load, bytes, ns);
+            row_add(row, peer,
+                    (double) (server_cpu_ns(&load->server) - before_ns) /
+                        messages);
+        }
+    }
+}
+
+/* The bar of the first release, besides the aims. */
+static void print_bar(const struct echo *echo, const struct row *row)
+{
+    double less = row_ratio(row, UV, ALOOP);
+    double ratio = row_ratio(row, ALOOP, HAND);
+
+    if (!echo->framed)
+        printf("%-38s %s\n", "  bar: <= 1.10 of by hand",
+               ratio <= 1.10 ? "met" : "MISSED");
+    else if (less >= 0)
+        printf("%-38s %s (%.1f)\n", "  bar: libuv costs >= 5 times as much",
+               less >= 5 ? "met" : "MISSED", less);
+}
+
+static void run(struct bench *bench, const struct echo *echo)
+{
+    struct row time = {.work = echo->work, .aim = echo->aim,
+                       .limit = echo->limit, .digits = 0};
+    struct row calls = {.work = "  system calls per message", .digits = 3};
+    struct row instructions = {.work = "  user instructions per message",
+                               .aim = echo->framed ? AIM_NONE : AIM_VALUE,
+                               .limit = 200};
+    char bytes[FLIGHT_MAX];
+
+    if (!is_wanted(bench, echo->work))
+        return;
+    fill(echo, bytes);
+    for (enum peer peer = HAND; peer < PEERS; peer++)
+        if (server_exists(bench, peer))
+            load_open(&loads[peer], echo, peer, bytes);
+    take_turns(bench, bytes, &time);
+    for (enum peer peer = HAND; peer < PEERS; peer++) {
+        if (!server_exists(bench, peer))
+            continue;
+        count(&loads[peer], peer, bytes, SYSTEM_CALLS, &calls);
+        count(&loads[peer], peer, bytes, INSTRUCTIONS, &instructions);
+        load_close(&loads[peer]);
+    }
+    row_print(bench, &time);
+    print_bar(echo, &time);
+    if (calls.count[ALOOP] > 0)
+        row_print(bench, &calls);
+    if (instructions.count[ALOOP] > 0)
+        row_print(bench, &instructions);
+    bench->has_counters = bench->has_counters || calls.count[ALOOP] > 0;
+}
+
+/* What a connection that says nothing takes of the server's own memory. */
+static void run_idle(struct bench *bench)
+{
+    static const struct echo echo = {.connections = CONNECTIONS_MAX,
+                                     .size = 1, .in_flight = 1};
+    struct row row = {.work = "idle connection, bytes of user memory",
+                      .aim = AIM_VALUE, .limit = 200};
+
+    if (!is_wanted(bench, row.work))
+        return;
+    for (enum peer peer = HAND; peer < PEERS; peer++) {
+        struct load *load = &loads[peer];
+        struct echo one = echo;
+        int64_t before;
+
+        if (!server_exists(bench, peer))
+            continue;
+        one.connections = 1;
+        load_open(load, &one, peer, "x");
+        before = atomic_load(&load->server.report->user_bytes);
+        for (int i = 1; i < CONNECTIONS_MAX; i++)
+            load->fds[i] = client_connect(&load->server);
+        load->echo = &echo;
+        exchange(load, "x");
+        row_add(&row, peer,
+                (double) (atomic_load(&load->server.report->user_bytes) -
+                          before) / (CONNECTIONS_MAX - 1));
+        load_close(load);
+    }
+    row_print(bench, &row);
+}
+
+void bench_echo(struct bench *bench)
+{
+    static const struct echo echoes[] = {
+        {"echo 64 B, 1 connection", 1, 64, 1, false, AIM_RATIO, 1.03},
+        {"echo 64 B, 64 connections", 64, 64, 1, false, AIM_RATIO, 1.03},
+        {"echo 64 B, 1000 connections", 1000, 64, 1, false, AIM_RATIO, 1.03},
+        {"echo 64 B, 1 conn., 16 in flight", 1, 64, 16, true, AIM_RATIO,
+         1.15},
+        {"echo 64 B, 64 conn., 16 in flight", 64, 64, 16, true, AIM_RATIO,
+         1.15},
+        {"echo 64 B, 1000 conn., 16 in flight", 1000, 64, 16, true, AIM_RATIO,
+         1.15},
+        {"echo 16 KiB, 64 connections", 64, 16 * 1024, 1, false, AIM_RATIO,
+         1.05},
+    };
+
+    for (size_t i = 0; i < sizeof echoes / sizeof *echoes; i++)
+        run(bench, &echoes[i]);
+    run_idle(bench);
+}

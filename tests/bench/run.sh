@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Builds the benchmark in a build directory and prints its table.
+#
+#     usage: tests/bench/run.sh BUILD-DIRECTORY [--quick] [--only TEXT]
+set -eu
+
+if [ $# -lt 1 ] || [ ! -e "$1/CMakeCache.txt" ]; then
+    echo "usage: tests/bench/run.sh BUILD-DIRECTORY [--quick] [--only TEXT]" >&2
+    exit 2
+fi
+dir=$1
+shift
+if ! grep -q '^CMAKE_BUILD_TYPE:.*=Release' "$dir/CMakeCache.txt"; then
+    echo "tests/bench/run.sh: $dir is no Release build: the library's" \
+        "assertions are measured, too" >&2
+fi
+cmake --build "$dir" --target aloop_bench >/dev/null
+exec "$dir/tests/bench/aloop_bench" "$@"

@@ -1,0 +1,34 @@
+/* A server in a process of its own, and connections to it. */
+
+#ifndef SERVER_H
+#define SERVER_H
+
+#include <sys/types.h>
+#include <time.h>
+
+#include "bench.h"
+#include "echo.h"
+
+enum counter { SYSTEM_CALLS, INSTRUCTIONS, COUNTERS };
+
+struct server {
+    pid_t pid;
+    clockid_t clock; /* Its CPU time. */
+    struct server_report *report;
+    int counters[COUNTERS]; /* -1: cannot be counted here. */
+};
+
+/* Whether the peer takes part. */
+bool server_exists(const struct bench *bench, enum peer peer);
+void server_start(struct server *server, enum peer peer, bool framed);
+void server_stop(struct server *server);
+int64_t server_cpu_ns(const struct server *server);
+/* Since it was started, or negative. */
+double server_counted(const struct server *server, enum counter counter);
+
+int client_connect(const struct server *server);
+void client_send(int fd, const char *data, size_t size);
+/* Waits for exactly `size` bytes. */
+void client_receive(int fd, char *buffer, size_t size);
+
+#endif

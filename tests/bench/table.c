@@ -1,0 +1,139 @@
+/* The table: medians, ratios, and how they stand to the aims. */
+
+#include "bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct spread {
+    double low; /* A quarter lies below. */
+    double median;
+    double high;
+};
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *) a, y = *(const double *) b;
+
+    return (x > y) - (x < y);
+}
+
+static struct spread spread_of(double *values, int count)
+{
+    struct spread ret = {-1, -1, -1};
+
+    if (count == 0)
+        return ret;
+    qsort(values, (size_t) count, sizeof *values, by_size);
+    ret.low = values[count / 4];
+    ret.median = count % 2 == 1
+                     ? values[count / 2]
+                     : (values[count / 2 - 1] + values[count / 2]) / 2;
+    ret.high = values[count - 1 - count / 4];
+    return ret;
+}
+
+static struct spread value_spread(const struct row *row, enum peer peer)
+{
+    double values[ROUNDS_MAX];
+
+    memcpy(values, row->values[peer], sizeof values);
+    return spread_of(values, row->count[peer]);
+}
+
+static struct spread ratio_spread(const struct row *row, enum peer over,
+                                  enum peer under)
+{
+    double ratios[ROUNDS_MAX];
+    int count = row->count[over] < row->count[under] ? row->count[over]
+                                                     : row->count[under];
+
+    for (int i = 0; i < count; i++) {
+        if (row->values[under][i] <= 0)
+            return spread_of(ratios, 0);
+        ratios[i] = row->values[over][i] / row->values[under][i];
+    }
+    return spread_of(ratios, count);
+}
+
+void table_head(void)
+{
+    printf("CPU time; by hand, libaloop and libuv took turns on one "
+           "processor.\nMedians; in brackets the middle half of the "
+           "rounds.\n\n");
+    printf("%-38s %9s %9s  %-19s %9s %6s  %s\n", "", "by hand", "libaloop",
+           "ratio", "libuv", "ratio", "aim");
+}
+
+void row_add(struct row *row, enum peer peer, double value)
+{
+    if (value >= 0 && row->count[peer] < ROUNDS_MAX)
+        row->values[peer][row->count[peer]++] = value;
+}
+
+double row_value(const struct row *row, enum peer peer)
+{
+    return value_spread(row, peer).median;
+}
+
+double row_ratio(const struct row *row, enum peer over, enum peer under)
+{
+    return ratio_spread(row, over, under).median;
+}
+
+static void print_value(const struct row *row, enum peer peer)
+{
+    double value = row_value(row, peer);
+
+    if (value < 0)
+        printf(" %9s", "-");
+    else
+        printf(" %9.*f", row->digits, value);
+}
+
+static void print_ratio(const struct row *row)
+{
+    struct spread ratio = ratio_spread(row, ALOOP, HAND);
+    struct spread value = value_spread(row, ALOOP);
+    char text[48] = "";
+
+    if (ratio.median >= 0)
+        snprintf(text, sizeof text, "%.3f (%.2f-%.2f)", ratio.median,
+                 ratio.low, ratio.high);
+    else if (value.median >= 0 && row->count[ALOOP] > 1)
+        snprintf(text, sizeof text, "      (%.*f-%.*f)", row->digits,
+                 value.low, row->digits, value.high);
+    printf("  %-19s", text);
+}
+
+void row_print(struct bench *bench, const struct row *row)
+{
+    double ratio = row_ratio(row, UV, HAND);
+    double got = row->aim == AIM_RATIO ? row_ratio(row, ALOOP, HAND)
+                                       : row_value(row, ALOOP);
+
+    printf("%-38s", row->work);
+    print_value(row, HAND);
+    print_value(row, ALOOP);
+    print_ratio(row);
+    print_value(row, UV);
+    if (ratio < 0)
+        printf(" %6s", "");
+    else
+        printf(" %6.2f", ratio);
+    if (row->aim != AIM_NONE && got >= 0) {
+        bool is_met = got <= row->limit;
+
+        bench->missed += !is_met;
+        printf("  <= %.*f%s", row->aim == AIM_RATIO ? 2 : 0, row->limit,
+               is_met ? "" : "  missed");
+    }
+    printf("\n");
+    fflush(stdout);
+}
+
+bool is_wanted(const struct bench *bench, const char *work)
+{
+    return bench->only == NULL || strstr(work, bench->only) != NULL;
+}

@@ -1,0 +1,151 @@
+/* Timers: started, stopped, moved, fired; each measurement in a process of
+ * its own, so that all find memory in the same state. */
+
+#include "timers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    MANY = 1000000,
+    FEW = 10000,
+    MOVES = 50,
+    MAKES = 100000,
+    FIRING_ROUNDS = 5
+};
+
+static const int64_t second_ns = 1000000000;
+
+static const struct timers_peer *const peers[PEERS] = {
+    [HAND] = &timers_hand,
+    [ALOOP] = &timers_aloop,
+#ifdef BENCH_UV
+    [UV] = &timers_uv,
+#endif
+};
+
+/* Moments within one second, from `from_ns` on. */
+static int64_t *moments(size_t count, int64_t from_ns)
+{
+    int64_t *when_ns = malloc(count * sizeof *when_ns);
+    uint32_t state = 1;
+
+    fail_if(when_ns == NULL, "malloc");
+    for (size_t i = 0; i < count; i++)
+        when_ns[i] = from_ns + (int64_t) (random_next(&state) % 1000000000);
+    return when_ns;
+}
+
+static uint32_t *shuffled(size_t count)
+{
+    uint32_t *order = malloc(count * sizeof *order);
+    uint32_t state = 2;
+
+    fail_if(order == NULL, "malloc");
+    for (size_t i = 0; i < count; i++)
+        order[i] = (uint32_t) i;
+    for (size_t i = count; i-- > 1;) {
+        size_t j = random_next(&state) % (i + 1);
+        uint32_t other = order[i];
+
+        order[i] = order[j];
+        order[j] = other;
+    }
+    return order;
+}
+
+static void start_and_stop(const void *arg, double *results)
+{
+    const struct timers_peer *peer = arg;
+    int64_t *when_ns = moments(MANY, 1000 * second_ns);
+    uint32_t *order = shuffled(MANY);
+    int64_t begin_ns, middle_ns;
+
+    peer->open(MANY);
+    peer->start(when_ns); /* Brings all the memory in. */
+    peer->stop(order);
+    begin_ns = cpu_ns();
+    peer->start(when_ns);
+    middle_ns = cpu_ns();
+    peer->stop(order);
+    results[0] = (double) (middle_ns - begin_ns) / MANY;
+    results[1] = (double) (cpu_ns() - middle_ns) / MANY;
+}
+
+static void move(const void *arg, double *results)
+{
+    const struct timers_peer *peer = arg;
+    int64_t *when_ns = moments(FEW, 1000 * second_ns);
+    uint32_t *order = shuffled(FEW);
+    int64_t begin_ns;
+
+    peer->open(FEW);
+    peer->start(when_ns);
+    peer->move(when_ns, order, second_ns);
+    begin_ns = cpu_ns();
+    for (int i = 0; i < MOVES; i++)
+        peer->move(when_ns, order, (i + 2) * second_ns);
+    results[0] = (double) (cpu_ns() - begin_ns) / (MOVES * FEW);
+    begin_ns = cpu_ns();
+    peer->make(MAKES);
+    results[1] = (double) (cpu_ns() - begin_ns) / MAKES;
+}
+
+/* Far enough ahead that the slowest has started all of them by then. */
+static void fire(const void *arg, double *results)
+{
+    const struct timers_peer *peer = arg;
+    int64_t *when_ns = moments(MANY, second_ns);
+    int64_t begin_ns;
+
+    peer->open(MANY);
+    peer->start(when_ns);
+    begin_ns = cpu_ns();
+    results[1] = (double) peer->fire(when_ns);
+    results[0] = (double) (cpu_ns() - begin_ns) / MANY;
+    if (results[1] < 0)
+        results[1] = 0;
+}
+
+/* Two rows from one kind of child. */
+static void measure(struct bench *bench, int rounds,
+                    void (*fn)(const void *arg, double *results),
+                    struct row *first, struct row *second)
+{
+    if (!is_wanted(bench, first->work) && !is_wanted(bench, second->work))
+        return;
+    for (int i = 0; i < rounds; i++) {
+        for (enum peer peer = HAND; peer < PEERS; peer++) {
+            double results[2];
+
+            if (peers[peer] == NULL ||
+                !in_child(fn, peers[peer], results, 2))
+                continue;
+            row_add(first, peer, results[0]);
+            row_add(second, peer, results[1]);
+        }
+    }
+    row_print(bench, first);
+    row_print(bench, second);
+}
+
+void bench_timers(struct bench *bench)
+{
+    struct row start = {.work = "timers, 1 M live: start",
+                        .aim = AIM_VALUE, .limit = 12, .digits = 1};
+    struct row stop = {.work = "timers, 1 M live: stop at random",
+                       .aim = AIM_VALUE, .limit = 85, .digits = 1};
+    struct row again = {.work = "timers, 10 k live: re-arm",
+                        .aim = AIM_VALUE, .limit = 4, .digits = 1};
+    struct row make = {.work = "timers, 10 k live: make, start, free",
+                       .digits = 1};
+    struct row fired = {.work = "timers, 1 M firing within 1 s",
+                        .aim = AIM_VALUE, .limit = 380, .digits = 1};
+    struct row early = {.work = "  how early at the most, ns",
+                        .aim = AIM_VALUE, .limit = 0};
+    int rounds = bench->is_quick ? 3 : 7;
+
+    measure(bench, rounds, start_and_stop, &start, &stop);
+    measure(bench, bench->rounds, move, &again, &make);
+    measure(bench, bench->is_quick ? 1 : FIRING_ROUNDS, fire, &fired, &early);
+}

@@ -1,0 +1,42 @@
+/* What is done with timers, by each peer in its own way.
+ *
+ * Timers are numbered; moments are nanoseconds since open(). */
+
+#ifndef TIMERS_H
+#define TIMERS_H
+
+#include "bench.h"
+
+struct timers_peer {
+    void (*open)(size_t count);
+    /* All of them, in the order of their numbers. */
+    void (*start)(const int64_t *when_ns);
+    /* All of them, in this order. */
+    void (*stop)(const uint32_t *order);
+    /* Moves all of them, in this order, to when_ns + push_ns. */
+    void (*move)(const int64_t *when_ns, const uint32_t *order,
+                 int64_t push_ns);
+    /* Runs until all have fired; the most that any one was early. */
+    int64_t (*fire)(const int64_t *when_ns);
+    /* Makes, starts and frees one, so many times. */
+    void (*make)(size_t times);
+};
+
+extern const struct timers_peer timers_hand, timers_aloop, timers_uv;
+
+/* How early a timer is, for one in SAMPLE of them: the clock costs time. */
+enum { SAMPLE = 64 };
+
+static inline void note_early(size_t fired, int64_t when_ns, int64_t start_ns,
+                              int64_t *early_ns)
+{
+    int64_t ns;
+
+    if (fired % SAMPLE != 0)
+        return;
+    ns = when_ns - (wall_ns() - start_ns);
+    if (ns > *early_ns)
+        *early_ns = ns;
+}
+
+#endif

@@ -1,0 +1,60 @@
+/* Calls put off to the next turn, and calls between two threads. */
+
+#include "turns.h"
+
+enum { DEFERRED = 2000000, ROUND_TRIPS = 10000 };
+
+static const struct turns_peer *const peers[PEERS] = {
+    [HAND] = &turns_hand,
+    [ALOOP] = &turns_aloop,
+#ifdef BENCH_UV
+    [UV] = &turns_uv,
+#endif
+};
+
+static void defer(const void *arg, double *results)
+{
+    const struct turns_peer *peer = arg;
+    int64_t begin_ns;
+
+    peer->defer(DEFERRED / 10);
+    begin_ns = cpu_ns();
+    peer->defer(DEFERRED);
+    results[0] = (double) (cpu_ns() - begin_ns) / DEFERRED;
+}
+
+static void ping_pong(const void *arg, double *results)
+{
+    const struct turns_peer *peer = arg;
+    int64_t begin_ns = cpu_ns();
+
+    peer->ping_pong(ROUND_TRIPS);
+    results[0] = (double) (cpu_ns() - begin_ns) / ROUND_TRIPS;
+}
+
+static void measure(struct bench *bench, struct row *row,
+                    void (*fn)(const void *arg, double *results))
+{
+    if (!is_wanted(bench, row->work))
+        return;
+    for (int i = 0; i < bench->rounds; i++) {
+        for (enum peer peer = HAND; peer < PEERS; peer++) {
+            double result;
+
+            if (peers[peer] != NULL && in_child(fn, peers[peer], &result, 1))
+                row_add(row, peer, result);
+        }
+    }
+    row_print(bench, row);
+}
+
+void bench_turns(struct bench *bench)
+{
+    struct row deferred = {.work = "deferred call, in batches of 1,000",
+                           .aim = AIM_VALUE, .limit = 6, .digits = 1};
+    struct row trips = {.work = "ping-pong between two threads",
+                        .aim = AIM_RATIO, .limit = 1.15};
+
+    measure(bench, &deferred, defer);
+    measure(bench, &trips, ping_pong);
+}
