@@ -64,9 +64,11 @@ static void destroy(aloop_future *future)
 
 void aloop__futures_report(aloop *loop)
 {
-    struct aloop__node *node;
+    struct aloop__node list, *node;
 
-    while ((node = list_pop(&loop->unread)) != NULL) {
+    list_init(&list);
+    list_append(&list, &loop->unread); /* The hook may add to it. */
+    while ((node = list_pop(&list)) != NULL) {
         aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
 
         report(future);

@@ -155,6 +155,34 @@ static void an_error_somebody_looked_at_is_not_reported(void **state)
     assert_int_equal(t.unhandled, 0);
 }
 
+static void fail_again(aloop *loop, int error, const char *what, void *arg)
+{
+    aloop_future *promise = aloop_future_new(loop);
+
+    (void) what;
+    (void) arg;
+    t.unhandled++;
+    aloop_future_resolve(promise, error);
+    aloop_future_unref(promise);
+}
+
+static void a_hook_that_leaves_errors_itself_is_called_once_a_turn(
+    void **state)
+{
+    aloop_options options = {.size = sizeof options,
+                             .on_unhandled = fail_again};
+    aloop *loop = aloop_new(&options);
+
+    (void) state;
+    fail_again(loop, ALOOP_EPIPE, NULL, NULL);
+    t.unhandled = 0;
+    for (int i = 1; i <= 3; i++) {
+        aloop_step(loop, 0);
+        assert_int_equal(t.unhandled, i);
+    }
+    aloop_free(loop);
+}
+
 static void the_error_of_a_detached_future_is_reported(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
@@ -281,6 +309,7 @@ int main(void)
         TEST(a_cancelled_operation_settles_with_ecanceled),
         TEST(an_error_nobody_looked_at_is_reported_once),
         TEST(an_error_somebody_looked_at_is_not_reported),
+        TEST(a_hook_that_leaves_errors_itself_is_called_once_a_turn),
         TEST(the_error_of_a_detached_future_is_reported),
         TEST(a_null_future_counts_as_one_without_memory),
         TEST(misuse_gives_a_future_that_has_failed),

@@ -1,0 +1,440 @@
+/* Where two rules meet: sharing and cancelling, stopping and waiting, the ends
+ * of time, and what happens between the turns of an embedded loop. */
+
+#include "support/fixture.h"
+
+#define MS ALOOP_MS(1)
+
+static void note_timer(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    note((int) (intptr_t) arg);
+}
+
+/* Sharing what is waited for. */
+
+/* Ends 10 ms after it was cancelled; *arg is whether it runs. */
+static ssize_t ends_slowly(aloop *loop, void *arg)
+{
+    bool *is_running = arg;
+    ssize_t status;
+
+    *is_running = true;
+    status = aloop_await(aloop_sleep(loop, ALOOP_SEC(10)));
+    aloop_shield_begin();
+    aloop_await(aloop_sleep(loop, 10 * MS));
+    aloop_shield_end();
+    *is_running = false;
+    return status;
+}
+
+struct waiter {
+    aloop_future *future;
+    const bool *is_running;
+    ssize_t status;
+    int64_t end_ns;
+};
+
+/* Notes whether what it waited for still runs. */
+static ssize_t waits(aloop *loop, void *arg)
+{
+    struct waiter *waiter = arg;
+
+    waiter->status = aloop_await(aloop_future_ref(waiter->future));
+    waiter->end_ns = aloop_now(loop);
+    if (waiter->is_running != NULL)
+        note(*waiter->is_running);
+    return waiter->status;
+}
+
+static void the_last_waiter_to_let_go_waits_for_the_end(void **state)
+{
+    bool is_running = false;
+    int64_t begin = aloop_now(t.loop);
+    aloop_future *shared = aloop_spawn(t.loop, ends_slowly, &is_running);
+    struct waiter first = {shared, &is_running, 1, 0}, second = first;
+    aloop_future *tasks[] = {aloop_spawn(t.loop, waits, &first),
+                             aloop_spawn(t.loop, waits, &second)};
+
+    (void) state;
+    aloop_step(t.loop, 0);
+    aloop_future_unref(shared);
+    aloop_cancel(tasks[0]);
+    aloop_cancel(tasks[1]);
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_noted(1, 0); /* The first left it to the second. */
+    assert_int_equal(first.status, ALOOP_ECANCELED);
+    assert_int_equal(second.status, ALOOP_ECANCELED);
+    assert_true(first.end_ns == begin);
+    assert_true(second.end_ns == begin + 10 * MS);
+    aloop_future_unref(tasks[0]);
+    aloop_future_unref(tasks[1]);
+}
+
+static void a_cancelled_waiter_left_alone_waits_for_the_end(void **state)
+{
+    bool is_running = false;
+    int64_t begin = aloop_now(t.loop);
+    aloop_future *shared = aloop_spawn(t.loop, ends_slowly, &is_running);
+    struct waiter waiter = {shared, &is_running, 1, 0};
+    aloop_future *task = aloop_spawn(t.loop, waits, &waiter);
+
+    (void) state;
+    aloop_step(t.loop, 0);
+    aloop_cancel(task);
+    aloop_future_unref(shared); /* Before the task can have run. */
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_noted(0);
+    assert_int_equal(waiter.status, ALOOP_ECANCELED);
+    assert_true(waiter.end_ns == begin + 10 * MS);
+    aloop_future_unref(task);
+}
+
+static void an_error_whose_waiter_let_go_is_reported(void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+    struct waiter waiter = {promise, NULL, 1, 0};
+    aloop_future *task = aloop_spawn(t.loop, waits, &waiter);
+
+    (void) state;
+    aloop_step(t.loop, 0);
+    aloop_cancel(task);
+    aloop_run(t.loop);
+    assert_int_equal(waiter.status, ALOOP_ECANCELED);
+    aloop_future_resolve(promise, ALOOP_EPIPE);
+    aloop_future_unref(promise);
+    aloop_run(t.loop);
+
+    assert_int_equal(t.unhandled, 1);
+    assert_int_equal(t.unhandled_error, ALOOP_EPIPE);
+    aloop_future_unref(task);
+}
+
+static void note_status(aloop_future *future, ssize_t status, void *arg)
+{
+    (void) future;
+    (void) arg;
+    note((int) status);
+}
+
+static void an_error_that_a_continuation_got_is_not_reported(void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+    struct waiter waiter = {promise, NULL, 1, 0};
+    aloop_future *task = aloop_spawn(t.loop, waits, &waiter);
+
+    (void) state;
+    aloop_then(aloop_future_ref(promise), note_status, NULL);
+    aloop_step(t.loop, 0);
+    aloop_cancel(task);
+    aloop_run(t.loop);
+    assert_int_equal(waiter.status, ALOOP_ECANCELED);
+    aloop_future_resolve(promise, ALOOP_EPIPE);
+    aloop_future_unref(promise);
+    aloop_run(t.loop);
+
+    assert_noted(ALOOP_EPIPE);
+    assert_int_equal(t.unhandled, 0);
+    aloop_future_unref(task);
+}
+
+static void an_error_after_an_await_that_could_not_end_is_reported(
+    void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_future_ref(promise)), ALOOP_EDEADLK);
+    aloop_future_resolve(promise, ALOOP_EPIPE);
+    aloop_future_unref(promise);
+    aloop_run(t.loop);
+
+    assert_int_equal(t.unhandled, 1);
+    assert_int_equal(t.unhandled_error, ALOOP_EPIPE);
+}
+
+static void a_lock_granted_after_its_waiter_let_go_passes_on(void **state)
+{
+    aloop_mutex *mutex = aloop_mutex_new(t.loop);
+    aloop_future *lock, *next, *task;
+    struct waiter waiter = {NULL, NULL, 1, 0};
+
+    (void) state;
+    assert_int_equal(aloop_mutex_try_lock(mutex), 0);
+    lock = aloop_mutex_lock(mutex);
+    next = aloop_mutex_lock(mutex);
+    waiter.future = lock;
+    task = aloop_spawn(t.loop, waits, &waiter);
+    aloop_step(t.loop, 0);
+    aloop_cancel(task);
+    aloop_run(t.loop);
+    assert_int_equal(waiter.status, ALOOP_ECANCELED);
+
+    assert_int_equal(aloop_mutex_unlock(mutex), 0);
+    assert_true(aloop_future_settled(lock));
+    assert_false(aloop_future_settled(next));
+    aloop_future_unref(lock);
+    assert_int_equal(aloop_future_status(next), 0);
+    assert_true(aloop_mutex_locked(mutex));
+    assert_int_equal(aloop_mutex_unlock(mutex), 0);
+    assert_false(aloop_mutex_locked(mutex));
+    aloop_future_unref(next);
+    aloop_future_unref(task);
+}
+
+/* Two tasks that wait for each other one after the other. */
+static struct {
+    aloop_future *cancelled, *canceller;
+    ssize_t cancelled_status, canceller_status;
+} pair;
+
+static ssize_t is_cancelled(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    pair.cancelled_status = aloop_await(aloop_future_ref(pair.canceller));
+    return 7;
+}
+
+static ssize_t cancels_and_waits(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_await(aloop_sleep(loop, MS));
+    aloop_cancel(pair.cancelled);
+    pair.canceller_status = aloop_await(aloop_future_ref(pair.cancelled));
+    return 0;
+}
+
+static void a_task_that_has_let_go_can_be_awaited_by_what_it_awaited(
+    void **state)
+{
+    (void) state;
+    pair.canceller = aloop_spawn(t.loop, cancels_and_waits, NULL);
+    pair.cancelled = aloop_spawn(t.loop, is_cancelled, NULL);
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_int_equal(pair.canceller_status, 7);
+    assert_int_equal(pair.cancelled_status, ALOOP_ECANCELED);
+    aloop_future_unref(pair.canceller);
+    aloop_future_unref(pair.cancelled);
+}
+
+/* Stopping, and deadlines where arithmetic ends. */
+
+static void stop_now(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_stop(loop);
+}
+
+/* Were the wait not to wait, the 50th would fail. */
+static void a_stop_neither_ends_nor_spins_an_await_outside(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+    aloop_future *sleep = aloop_sleep(t.loop, 5 * MS);
+    unsigned before = sim_wakes();
+
+    (void) state;
+    aloop_defer(t.loop, stop_now, NULL);
+    sim_fail("aloop__reactor_wait", 50, ALOOP_EBADF);
+    assert_int_equal(aloop_await(sleep), 0);
+
+    assert_true(aloop_now(t.loop) == begin + 5 * MS);
+    assert_true(sim_wakes() - before <= 3);
+    assert_int_equal(aloop_run(t.loop), 1); /* It was meant for this. */
+    assert_int_equal(aloop_run(t.loop), 0);
+}
+
+static void a_stop_does_not_shorten_the_wait_of_a_step(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+    aloop_future *sleep = aloop_sleep(t.loop, 5 * MS);
+
+    (void) state;
+    aloop_stop(t.loop);
+    assert_int_equal(aloop_step(t.loop, 3 * MS), 1);
+    assert_true(aloop_now(t.loop) == begin + 3 * MS);
+    aloop_step(t.loop, -1);
+    assert_true(aloop_now(t.loop) == begin + 5 * MS);
+    aloop_future_unref(sleep);
+}
+
+static void set_to_the_beginning_of_time(aloop *loop, void *arg)
+{
+    (void) loop;
+    assert_int_equal(aloop_timer_set(arg, INT64_MIN), 0);
+}
+
+static void a_timer_set_to_the_beginning_of_time_is_due_at_once(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+    aloop_timer *timer;
+
+    (void) state;
+    aloop_timer_start(t.loop, ALOOP_SEC(1), 0, note_timer, NULL, &timer);
+    aloop_defer(t.loop, set_to_the_beginning_of_time, timer);
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_noted(0);
+    assert_true(aloop_now(t.loop) == begin);
+}
+
+static void a_period_from_the_beginning_of_time_keeps_to_its_grid(
+    void **state)
+{
+    static const int64_t periods[] = {1, 7, 3 * MS, INT64_MAX};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof periods / sizeof *periods; i++) {
+        uint64_t late = (uint64_t) aloop_now(t.loop) - (uint64_t) INT64_MIN;
+        int64_t left = periods[i] - (int64_t) (late % (uint64_t) periods[i]);
+        aloop_timer *timer;
+
+        aloop_timer_start(t.loop, ALOOP_SEC(1), periods[i], note_timer, NULL,
+                          &timer);
+        aloop_timer_set(timer, INT64_MIN);
+        aloop_step(t.loop, 0);
+        assert_int_equal(t.noted, i + 1); /* Once. */
+        assert_true(aloop_timer_due_ns(timer) == left);
+        aloop_timer_close(timer);
+    }
+}
+
+static void is_busy_and_defers_again(aloop *loop, void *arg)
+{
+    sim_advance(MS);
+    if (++t.calls < 5)
+        aloop_defer(loop, is_busy_and_defers_again, arg);
+}
+
+/* No clock but the one that decides this was ever asked. */
+static void a_busy_loop_asks_the_reactor_in_time_from_the_beginning(
+    void **state)
+{
+    unsigned before = sim_wakes();
+
+    (void) state;
+    aloop_post(t.loop, is_busy_and_defers_again, NULL);
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_int_equal(t.calls, 5);
+    assert_int_equal(sim_wakes() - before, 5);
+}
+
+/* Embedded: what is done between the turns. */
+
+static void a_timeout_made_outside_a_turn_wakes_the_host(void **state)
+{
+    int fd = aloop_fd(t.loop);
+    int64_t begin = aloop_now(t.loop);
+    aloop_future *promise = aloop_future_new(t.loop);
+    aloop_future *limited;
+
+    (void) state;
+    assert_false(sim_poll(fd, 0));
+    limited = aloop_timeout(aloop_future_ref(promise), MS);
+    assert_true(sim_poll(fd, ALOOP_SEC(1)));
+    assert_true(aloop_now(t.loop) == begin + MS);
+    aloop_step(t.loop, 0);
+    assert_true(sim_poll(fd, 0));
+    aloop_step(t.loop, 0);
+    assert_int_equal(aloop_future_status(limited), ALOOP_ETIMEDOUT);
+    assert_false(sim_poll(fd, ALOOP_SEC(1)));
+    aloop_future_unref(limited);
+    aloop_future_unref(promise);
+}
+
+static aloop_deadline *deadline;
+
+static ssize_t sleeps_within_a_deadline(aloop *loop, void *arg)
+{
+    ssize_t *status = arg;
+
+    deadline = aloop_deadline_begin(loop, ALOOP_SEC(50));
+    *status = aloop_await(aloop_sleep(loop, ALOOP_SEC(40)));
+    return aloop_deadline_end(deadline);
+}
+
+static void a_deadline_moved_outside_a_turn_wakes_the_host(void **state)
+{
+    int fd = aloop_fd(t.loop);
+    int64_t begin = aloop_now(t.loop);
+    ssize_t status = 1;
+    aloop_future *task = aloop_spawn(t.loop, sleeps_within_a_deadline,
+                                     &status);
+
+    (void) state;
+    aloop_step(t.loop, 0);
+    assert_false(sim_poll(fd, 0));
+    assert_int_equal(aloop_deadline_move(deadline, MS), 0);
+    assert_true(sim_poll(fd, ALOOP_SEC(1)));
+    assert_true(aloop_now(t.loop) == begin + MS);
+    aloop_step(t.loop, 0);
+    aloop_step(t.loop, 0);
+    assert_int_equal(status, ALOOP_ETIMEDOUT);
+    assert_int_equal(aloop_future_status(task), 1);
+    aloop_future_unref(task);
+}
+
+/* Composition. */
+
+static void a_timeout_keeps_the_loop_for_what_would_not(void **state)
+{
+    aloop_channel *channel = aloop_channel_new(t.loop, sizeof(int), 1);
+    int64_t begin = aloop_now(t.loop);
+    int item = 5;
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_channel_receive(channel, &item)),
+                     ALOOP_EDEADLK);
+    assert_int_equal(
+        aloop_await(aloop_timeout(aloop_channel_receive(channel, &item), MS)),
+        ALOOP_ETIMEDOUT);
+    assert_true(aloop_now(t.loop) == begin + MS);
+    assert_int_equal(item, 5);
+    aloop_channel_free(channel);
+}
+
+static void a_group_without_a_loop_takes_the_references_over(void **state)
+{
+    aloop_future *sleeps[4][2], *groups[4];
+
+    (void) state;
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 2; j++)
+            sleeps[i][j] = aloop_sleep(t.loop, ALOOP_SEC(1));
+    groups[0] = aloop_gather_array(NULL, 2, sleeps[0]);
+    groups[1] = aloop_gather_settled(NULL, 2, sleeps[1], NULL);
+    groups[2] = aloop_any_array(NULL, 2, sleeps[2], NULL);
+    groups[3] = aloop_race_array(NULL, 2, sleeps[3], NULL);
+
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(aloop_future_status(groups[i]), ALOOP_EINVAL);
+    assert_false(aloop_alive(t.loop));
+    assert_int_equal(t.unhandled, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_last_waiter_to_let_go_waits_for_the_end),
+        TEST(a_cancelled_waiter_left_alone_waits_for_the_end),
+        TEST(an_error_whose_waiter_let_go_is_reported),
+        TEST(an_error_that_a_continuation_got_is_not_reported),
+        TEST(an_error_after_an_await_that_could_not_end_is_reported),
+        TEST(a_lock_granted_after_its_waiter_let_go_passes_on),
+        TEST(a_task_that_has_let_go_can_be_awaited_by_what_it_awaited),
+        TEST(a_stop_neither_ends_nor_spins_an_await_outside),
+        TEST(a_stop_does_not_shorten_the_wait_of_a_step),
+        TEST(a_timer_set_to_the_beginning_of_time_is_due_at_once),
+        TEST(a_period_from_the_beginning_of_time_keeps_to_its_grid),
+        TEST(a_busy_loop_asks_the_reactor_in_time_from_the_beginning),
+        TEST(a_timeout_made_outside_a_turn_wakes_the_host),
+        TEST(a_deadline_moved_outside_a_turn_wakes_the_host),
+        TEST(a_timeout_keeps_the_loop_for_what_would_not),
+        TEST(a_group_without_a_loop_takes_the_references_over),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
