@@ -213,10 +213,14 @@ void aloop__pool_close(struct aloop__pool *pool)
     aloop__alloc_free(&pool->loop->alloc, pool, sizeof *pool);
 }
 
-/* The monitor is left as it is: a thread of the parent may have been inside,
- * and destroying a condition that has waiters may wait for them. */
+/* The monitor is not closed: a thread of the parent may have been inside, and
+ * destroying a condition that has waiters may wait for them. */
 void aloop__pool_abandon(struct aloop__pool *pool)
 {
     cancel_known(pool);
+    for (unsigned i = 0; i < pool->threads_max; i++)
+        if (pool->workers[i].thread != NULL)
+            sys_thread_forget(pool->workers[i].thread);
+    sys_monitor_forget(pool->monitor);
     aloop__alloc_free(&pool->loop->alloc, pool, sizeof *pool);
 }

@@ -48,7 +48,9 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
                         struct aloop__event *events, int max);
 
 /* The one descriptor for a host loop: readable while an event waits or the
- * alarm is due.  -ENOTSUP where there is no such thing. */
+ * alarm is due.  A wait may take that back, and the alarm with it, until
+ * aloop__reactor_alarm is called; and what somebody else has used up may keep
+ * it readable until then. */
 int aloop__reactor_fd(struct aloop__reactor *reactor);
 
 /* Makes the descriptor above readable once delay_ns have passed (0: now); < 0

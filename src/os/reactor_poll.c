@@ -6,8 +6,10 @@
  * poll watches numbers, so a closed descriptor is found out (POLLNVAL),
  * reported once and dropped, and a reused one goes on.
  *
- * A host loop would need a thread that polls on its behalf and writes to a
- * wake-up channel; the two functions at the end are where that would start. */
+ * For a host loop there is a thread that polls a copy of what is watched, see
+ * reactor_poll_host.c.  The copy is published whenever the loop is left to its
+ * host, that is by aloop__reactor_alarm, and taken back by a wait, with which
+ * the loop looks for itself; what changes in between is published at once. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -17,9 +19,11 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "os/reactor_poll_host.h"
 #include "os/sys.h"
 
 struct aloop__reactor {
@@ -30,6 +34,10 @@ struct aloop__reactor {
     size_t first;         /* Where the next search begins: nobody is last. */
     size_t *places;       /* By descriptor: place + 1, or 0 for none. */
     size_t places_size;
+    struct aloop__poll_host *host; /* NULL until it is asked for. */
+    bool is_published;             /* What is watched, and the alarm. */
+    bool has_changed;              /* Since it was last published. */
+    int64_t due_ns;                /* When the alarm is. */
 };
 
 const char aloop__reactor_name[] = "poll";
@@ -50,6 +58,7 @@ void aloop__reactor_close(struct aloop__reactor *reactor)
 {
     if (reactor == NULL)
         return;
+    aloop__poll_host_close(reactor->host);
     aloop__alloc_free(reactor->alloc, reactor->fds,
                       reactor->capacity * sizeof *reactor->fds);
     aloop__alloc_free(reactor->alloc, reactor->generations,
@@ -57,6 +66,25 @@ void aloop__reactor_close(struct aloop__reactor *reactor)
     aloop__alloc_free(reactor->alloc, reactor->places,
                       reactor->places_size * sizeof *reactor->places);
     aloop__alloc_free(reactor->alloc, reactor, sizeof *reactor);
+}
+
+static void publish(struct aloop__reactor *reactor)
+{
+    static const struct pollfd none;
+    const struct pollfd *fds = reactor->fds != NULL ? reactor->fds : &none;
+
+    if (!reactor->has_changed)
+        fds = NULL;
+    reactor->is_published = true;
+    reactor->has_changed = !aloop__poll_host_publish(
+        reactor->host, fds, reactor->count, reactor->due_ns);
+}
+
+static void withdraw(struct aloop__reactor *reactor)
+{
+    if (reactor->is_published)
+        aloop__poll_host_withdraw(reactor->host);
+    reactor->is_published = false;
 }
 
 /* Makes room for one more entry, in both arrays or in neither. */
@@ -130,6 +158,7 @@ static void remove_entry(struct aloop__reactor *reactor, size_t i)
 {
     size_t last = --reactor->count;
 
+    reactor->has_changed = true;
     reactor->places[reactor->fds[i].fd] = 0;
     if (i == last)
         return;
@@ -153,18 +182,13 @@ static int add_entry(struct aloop__reactor *reactor, int fd)
     return 0;
 }
 
-int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
-                       uint32_t generation, unsigned was, unsigned now)
+/* Watches `bits`, which are some, from now on. */
+static int set_entry(struct aloop__reactor *reactor, int fd,
+                     uint32_t generation, unsigned bits)
 {
     size_t place = place_of(reactor, fd);
     int error = 0;
 
-    (void) was; /* The table knows better. */
-    if (now == 0) {
-        if (place > 0)
-            remove_entry(reactor, place - 1);
-        return 0;
-    }
     if (place == 0) {
         error = add_entry(reactor, fd);
         place = reactor->count;
@@ -172,11 +196,31 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
     if (error < 0)
         return error;
     reactor->fds[place - 1].events =
-        (short) (((now & REACTOR_READ) != 0 ? POLLIN : 0)
-                 | ((now & REACTOR_WRITE) != 0 ? POLLOUT : 0));
+        (short) (((bits & REACTOR_READ) != 0 ? POLLIN : 0)
+                 | ((bits & REACTOR_WRITE) != 0 ? POLLOUT : 0));
     reactor->fds[place - 1].revents = 0;
     reactor->generations[place - 1] = generation;
+    reactor->has_changed = true;
     return 0;
+}
+
+int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
+                       uint32_t generation, unsigned was, unsigned now)
+{
+    bool was_published = reactor->is_published;
+    size_t place = place_of(reactor, fd);
+    int error = 0;
+
+    (void) was; /* The table knows better. */
+    if (now != 0) {
+        error = set_entry(reactor, fd, generation, now);
+    } else if (place > 0) {
+        withdraw(reactor); /* The caller may close it next. */
+        remove_entry(reactor, place - 1);
+    }
+    if (was_published && reactor->has_changed)
+        publish(reactor);
+    return error;
 }
 
 /* A hang-up is the end of what is read, to somebody who reads. */
@@ -234,8 +278,10 @@ static void drop_closed(struct aloop__reactor *reactor,
 int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
                         struct aloop__event *events, int max)
 {
-    int count = sys_poll(reactor->fds, reactor->count, timeout_ns);
+    int count;
 
+    withdraw(reactor);
+    count = sys_poll(reactor->fds, reactor->count, timeout_ns);
     if (count <= 0)
         return count;
     count = collect(reactor, events, max);
@@ -245,22 +291,50 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
 
 int aloop__reactor_fd(struct aloop__reactor *reactor)
 {
-    (void) reactor;
-    return -ENOTSUP;
+    int error;
+
+    if (reactor->host == NULL) {
+        error = aloop__poll_host_open(reactor->alloc, &reactor->host);
+        if (error < 0)
+            return error;
+        reactor->has_changed = true;
+        reactor->due_ns = POLL_HOST_NEVER;
+        publish(reactor);
+    }
+    return aloop__poll_host_fd(reactor->host);
 }
 
 int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
 {
-    (void) reactor;
-    (void) delay_ns;
-    return -ENOTSUP;
+    int fd = aloop__reactor_fd(reactor);
+    int64_t now_ns = sys_clock_ns();
+
+    if (fd < 0)
+        return fd;
+    reactor->due_ns = POLL_HOST_NEVER;
+    if (delay_ns >= 0 && delay_ns < POLL_HOST_NEVER - now_ns)
+        reactor->due_ns = now_ns + delay_ns;
+    publish(reactor);
+    return 0;
 }
 
-/* There is no kernel object: a child's copy is its own. */
+/* There is no kernel object, and a child's copy is its own: all but what
+ * belongs to the host. */
 int aloop__reactor_renew(struct aloop__reactor *reactor)
 {
+    bool was_published = reactor->is_published;
+    int error = 0;
+
+    withdraw(reactor);
+    if (reactor->host != NULL)
+        error = aloop__poll_host_renew(reactor->host);
+    if (error < 0)
+        return error;
     for (size_t i = 0; i < reactor->count; i++)
         reactor->places[reactor->fds[i].fd] = 0;
     reactor->count = 0;
+    reactor->has_changed = true;
+    if (was_published)
+        publish(reactor);
     return 0;
 }

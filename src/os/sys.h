@@ -122,6 +122,11 @@ uintptr_t sys_thread_self(void);
 int sys_thread_start(void (*run)(void *arg), void *arg,
                      struct sys_thread **ret);
 void sys_thread_join(struct sys_thread *thread); /* And frees it. */
+/* In a forked child, which has neither the threads nor any use for a monitor
+ * that one of them may have been inside of: frees the memory, no more.  NULL
+ * is allowed. */
+void sys_thread_forget(struct sys_thread *thread);
+void sys_monitor_forget(struct sys_monitor *monitor);
 int sys_monitor_open(struct sys_monitor **ret);
 void sys_monitor_close(struct sys_monitor *monitor);
 void sys_monitor_enter(struct sys_monitor *monitor);

@@ -71,6 +71,11 @@ void sys_thread_join(struct sys_thread *thread)
     free(thread);
 }
 
+void sys_thread_forget(struct sys_thread *thread)
+{
+    free(thread);
+}
+
 int sys_monitor_open(struct sys_monitor **ret)
 {
     struct sys_monitor *monitor = malloc(sizeof *monitor);
@@ -100,6 +105,12 @@ void sys_monitor_close(struct sys_monitor *monitor)
         return;
     pthread_cond_destroy(&monitor->condition);
     pthread_mutex_destroy(&monitor->mutex);
+    free(monitor);
+}
+
+/* Not destroyed: that may wait for whom the condition takes for a waiter. */
+void sys_monitor_forget(struct sys_monitor *monitor)
+{
     free(monitor);
 }
 

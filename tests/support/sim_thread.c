@@ -94,18 +94,30 @@ bool sim__threads_run(void)
     return any_ran;
 }
 
-void sys_thread_join(struct sys_thread *thread)
+static void free_thread(struct sys_thread *thread)
 {
     struct sys_thread **at = &threads;
 
-    sim__note("sys_thread_join");
-    if (sim__locks_held()) /* The thread may want what is held. */
-        sim__world.bad_locks++;
-    run_thread(thread);
     while (*at != thread)
         at = &(*at)->next;
     *at = thread->next;
     free(thread);
+}
+
+void sys_thread_join(struct sys_thread *thread)
+{
+    sim__note("sys_thread_join");
+    if (sim__locks_held()) /* The thread may want what is held. */
+        sim__world.bad_locks++;
+    run_thread(thread);
+    free_thread(thread);
+}
+
+/* Whether it has run or not: it does not exist here. */
+void sys_thread_forget(struct sys_thread *thread)
+{
+    sim__note("sys_thread_forget");
+    free_thread(thread);
 }
 
 unsigned sim_threads_open(void)
@@ -137,17 +149,28 @@ static void set_lock(bool *lock, bool locked)
     *lock = locked;
 }
 
-void sys_monitor_close(struct sys_monitor *monitor)
+static void free_monitor(struct sys_monitor *monitor)
 {
     struct sys_monitor **at = &monitors;
 
-    sim__note("sys_monitor_close");
-    if (monitor->entered)
-        sim__world.bad_locks++;
     while (*at != monitor)
         at = &(*at)->next;
     *at = monitor->next;
     free(monitor);
+}
+
+void sys_monitor_close(struct sys_monitor *monitor)
+{
+    sim__note("sys_monitor_close");
+    if (monitor->entered)
+        sim__world.bad_locks++;
+    free_monitor(monitor);
+}
+
+void sys_monitor_forget(struct sys_monitor *monitor)
+{
+    sim__note("sys_monitor_forget");
+    free_monitor(monitor);
 }
 
 void sys_monitor_enter(struct sys_monitor *monitor)

@@ -410,6 +410,8 @@ static void a_wake_up_leaves_errno_alone(void **state)
         sys_wake_signal(fds[1]);
         assert_int_equal(errno, 4711);
     }
+    sys_wake_signal(-1);
+    assert_int_equal(errno, 4711);
 
     sys_wake_close(fds);
 }
@@ -762,13 +764,30 @@ static void the_lock_is_shared_with_handlers(void **state)
     sys_signal_restore(SIGALRM);
 }
 
-static void look_around(void *arg)
+static bool is_blocked(int number)
 {
     sigset_t mask;
 
     pthread_sigmask(SIG_SETMASK, NULL, &mask);
-    if (sigismember(&mask, SIGTERM) && sigismember(&mask, SIGALRM)
-        && sigismember(&mask, SIGUSR1))
+    return sigismember(&mask, number) == 1;
+}
+
+/* Or its handler would wait for the very thread that it interrupted. */
+static void the_holder_of_the_lock_hears_no_signals(void **state)
+{
+    (void) state;
+    assert_false(is_blocked(SIGUSR1));
+
+    sys_signal_lock();
+
+    assert_true(is_blocked(SIGUSR1) && is_blocked(SIGALRM));
+    sys_signal_unlock();
+    assert_false(is_blocked(SIGUSR1));
+}
+
+static void look_around(void *arg)
+{
+    if (is_blocked(SIGTERM) && is_blocked(SIGALRM) && is_blocked(SIGUSR1))
         *(uintptr_t *) arg = sys_thread_self();
 }
 
@@ -886,7 +905,7 @@ static void connect_later(void *arg)
 /* Class 28.  The sockets block, so that there is something to interrupt. */
 static void an_interrupted_call_goes_on(void **state)
 {
-    static char block[1 << 22];
+    static char block[1 << 16];
     struct sys_address address;
     int listener = open_listener(&address), pair[2], sum = 0, accepted;
     struct later later = {sys_tcp_socket(SYS_INET), &address};
@@ -914,10 +933,10 @@ static void an_interrupted_call_goes_on(void **state)
     assert_int_equal(byte, 'x');
 
     assert_int_equal(sys_thread_start(receive_later, &later, &thread), 0);
-    while (sum < (int) sizeof block) { /* A signal may cut it, no more. */
-        ssize_t count = sys_send(pair[0], block, sizeof block - (size_t) sum);
+    while (sum < 1 << 23) { /* More than the socket holds. */
+        ssize_t count = sys_send(pair[0], block, sizeof block);
 
-        assert_true(count > 0);
+        assert_true(count > 0); /* A signal may cut it, no more. */
         sum += (int) count;
     }
     assert_int_equal(sys_shutdown_write(pair[0]), 0);
@@ -988,6 +1007,7 @@ int main(void)
         cmocka_unit_test(a_caught_signal_is_as_before_when_it_is_put_back),
         cmocka_unit_test(a_signal_that_cannot_be_caught_is_refused),
         cmocka_unit_test(the_lock_is_shared_with_handlers),
+        cmocka_unit_test(the_holder_of_the_lock_hears_no_signals),
         cmocka_unit_test(a_thread_is_another_one_and_hears_no_signals),
         cmocka_unit_test(a_monitor_wakes_one_or_all),
         cmocka_unit_test(an_interrupted_call_goes_on),

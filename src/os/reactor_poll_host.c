@@ -1,0 +1,357 @@
+/* A thread that polls for a host loop.
+ *
+ * Two wake-up channels: the host watches one, and the other ends the thread's
+ * poll.  Both sides meet under a monitor:
+ *
+ *               publish                   ready or due
+ *     IDLE --------------> WATCHING ------------------------> SIGNALLED
+ *       ^                   |    ^                             |     |
+ *       |     withdraw      |    |           publish           |     |
+ *       +-------------------+    +-----------------------------+     |
+ *       +------------------------------------------------------------+
+ *
+ * The host's channel is full in SIGNALLED and nowhere else.  The thread polls
+ * in WATCHING only; having signalled it sleeps until the next publication, so
+ * that readiness which the host has not looked at yet costs nothing.
+ *
+ * A poll that is under way while the loop changes anything is poked: it ends,
+ * and what it found is forgotten, since it was about an older state.
+ *
+ * There are two copies of what is watched: one is the thread's, which polls it
+ * outside the monitor, into the other the loop writes the next publication. */
+
+#define _GNU_SOURCE
+#define _DARWIN_C_SOURCE
+#define _NETBSD_SOURCE
+
+#include "os/reactor_poll_host.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "os/sys.h"
+
+enum state { IDLE, WATCHING, SIGNALLED, ENDING };
+
+struct set {
+    struct pollfd *fds; /* The first is the control channel. */
+    size_t count, capacity;
+};
+
+/* What a forked child makes anew. */
+struct parts {
+    struct sys_monitor *monitor;
+    int host_fds[2];    /* What the host watches, and how to make it ready. */
+    int control_fds[2]; /* What the thread polls besides. */
+};
+
+struct aloop__poll_host {
+    const struct aloop__alloc *alloc;
+    struct parts parts;
+    struct sys_thread *thread; /* NULL: it could not be started in a child. */
+    pid_t owner;               /* The process that the thread lives in. */
+    /* Under the monitor: */
+    enum state state;
+    bool is_polling; /* The thread is in its poll, or about to be. */
+    bool is_poked;   /* That poll is outdated, and the control channel full. */
+    bool is_fresh;   /* The loop's set is newer than the thread's. */
+    unsigned taken;  /* The set that is the thread's; it alone changes this. */
+    int64_t due_ns;
+    struct set sets[2];
+};
+
+/* Makes the host's descriptor readable; inside the monitor. */
+static void signal_host(struct aloop__poll_host *host)
+{
+    if (host->state != SIGNALLED)
+        sys_wake_signal(host->parts.host_fds[1]);
+    host->state = SIGNALLED;
+}
+
+/* Leaves SIGNALLED; inside the monitor. */
+static void calm_host(struct aloop__poll_host *host, enum state state)
+{
+    if (host->state == SIGNALLED)
+        sys_wake_drain(host->parts.host_fds[0]);
+    host->state = state;
+}
+
+/* Makes the thread see a change; inside the monitor. */
+static void poke(struct aloop__poll_host *host)
+{
+    if (!host->is_polling) {
+        if (host->state != SIGNALLED) /* Then there is nothing for it to do. */
+            sys_monitor_notify_all(host->parts.monitor);
+    } else if (!host->is_poked) {
+        host->is_poked = true;
+        sys_wake_signal(host->parts.control_fds[1]);
+    }
+}
+
+static int64_t time_left(int64_t due_ns)
+{
+    int64_t now_ns;
+
+    if (due_ns == POLL_HOST_NEVER)
+        return -1;
+    now_ns = sys_clock_ns();
+    return due_ns > now_ns ? due_ns - now_ns : 0;
+}
+
+/* One poll; inside the monitor except while it lasts.  A poll that failed is
+ * for the host too: its step makes the same one and returns the error. */
+static void look(struct aloop__poll_host *host)
+{
+    int64_t left_ns = time_left(host->due_ns);
+    struct set *set;
+    int count;
+
+    if (host->is_fresh)
+        host->taken = 1 - host->taken;
+    host->is_fresh = false;
+    set = &host->sets[host->taken];
+    host->is_polling = true;
+    sys_monitor_leave(host->parts.monitor);
+    count = sys_poll(set->fds, set->count, left_ns);
+    sys_monitor_enter(host->parts.monitor);
+    host->is_polling = false;
+    if (host->is_poked) {
+        host->is_poked = false;
+        sys_wake_drain(host->parts.control_fds[0]);
+        sys_monitor_notify_all(host->parts.monitor);
+    } else if (count != 0 || time_left(host->due_ns) == 0) {
+        assert(host->state == WATCHING);
+        signal_host(host);
+    }
+}
+
+static void work(void *arg)
+{
+    struct aloop__poll_host *host = arg;
+    int error = 0;
+
+    sys_monitor_enter(host->parts.monitor);
+    while (host->state != ENDING && error == 0) {
+        if (host->state == WATCHING)
+            look(host);
+        else
+            error = sys_monitor_wait(host->parts.monitor);
+    }
+    sys_monitor_leave(host->parts.monitor);
+}
+
+static void close_parts(struct parts *parts)
+{
+    sys_wake_close(parts->host_fds);
+    sys_wake_close(parts->control_fds);
+    sys_monitor_close(parts->monitor);
+}
+
+static int open_parts(struct parts *ret)
+{
+    struct parts parts = {NULL, {-1, -1}, {-1, -1}};
+    int error = sys_monitor_open(&parts.monitor);
+
+    if (error == 0)
+        error = sys_wake_open(parts.host_fds);
+    if (error == 0)
+        error = sys_wake_open(parts.control_fds);
+    if (error < 0)
+        close_parts(&parts);
+    else
+        *ret = parts;
+    return error;
+}
+
+static int start(struct aloop__poll_host *host)
+{
+    host->thread = NULL;
+    host->owner = getpid();
+    host->state = IDLE;
+    host->is_polling = host->is_poked = host->is_fresh = false;
+    return sys_thread_start(work, host, &host->thread);
+}
+
+int aloop__poll_host_open(const struct aloop__alloc *alloc,
+                          struct aloop__poll_host **ret)
+{
+    struct aloop__poll_host *host = aloop__alloc_zero(alloc, sizeof *host);
+    int error;
+
+    if (host == NULL)
+        return -ENOMEM;
+    host->alloc = alloc;
+    error = open_parts(&host->parts);
+    if (error == 0) {
+        error = start(host);
+        if (error == 0) {
+            *ret = host;
+            return 0;
+        }
+        close_parts(&host->parts);
+    }
+    aloop__alloc_free(alloc, host, sizeof *host);
+    return error;
+}
+
+static bool is_ours(const struct aloop__poll_host *host)
+{
+    return host->owner == getpid();
+}
+
+static void end_thread(struct aloop__poll_host *host)
+{
+    sys_monitor_enter(host->parts.monitor);
+    host->state = ENDING;
+    poke(host);
+    sys_monitor_leave(host->parts.monitor);
+    if (host->thread != NULL)
+        sys_thread_join(host->thread);
+}
+
+/* In a child: the thread did not come along, and the monitor may be for ever
+ * entered. */
+static void abandon(struct aloop__poll_host *host)
+{
+    sys_thread_forget(host->thread);
+    sys_monitor_forget(host->parts.monitor);
+    host->thread = NULL;
+    host->parts.monitor = NULL;
+}
+
+void aloop__poll_host_close(struct aloop__poll_host *host)
+{
+    if (host == NULL)
+        return;
+    if (is_ours(host))
+        end_thread(host);
+    else
+        abandon(host);
+    close_parts(&host->parts);
+    for (int i = 0; i < 2; i++)
+        aloop__alloc_free(host->alloc, host->sets[i].fds,
+                          host->sets[i].capacity * sizeof(struct pollfd));
+    aloop__alloc_free(host->alloc, host, sizeof *host);
+}
+
+int aloop__poll_host_fd(const struct aloop__poll_host *host)
+{
+    return host->parts.host_fds[0];
+}
+
+static bool make_room(const struct aloop__alloc *alloc, struct set *set,
+                      size_t count)
+{
+    size_t capacity = set->capacity == 0 ? 16 : set->capacity;
+    struct pollfd *fds;
+
+    if (count <= set->capacity)
+        return true;
+    while (capacity < count)
+        capacity *= 2;
+    fds = aloop__alloc_new(alloc, capacity * sizeof *fds);
+    if (fds == NULL)
+        return false;
+    aloop__alloc_free(alloc, set->fds, set->capacity * sizeof *fds);
+    set->fds = fds;
+    set->capacity = capacity;
+    return true;
+}
+
+/* Writes the loop's set; inside the monitor. */
+static bool copy(struct aloop__poll_host *host, const struct pollfd *fds,
+                 size_t count)
+{
+    struct set *set = &host->sets[1 - host->taken];
+
+    if (!make_room(host->alloc, set, count + 1))
+        return false;
+    set->fds[0] = (struct pollfd){
+        .fd = host->parts.control_fds[0],
+        .events = POLLIN,
+    };
+    memcpy(set->fds + 1, fds, count * sizeof *fds);
+    set->count = count + 1;
+    host->is_fresh = true;
+    return true;
+}
+
+bool aloop__poll_host_publish(struct aloop__poll_host *host,
+                              const struct pollfd *fds, size_t count,
+                              int64_t due_ns)
+{
+    bool is_copied;
+
+    if (!is_ours(host))
+        return true;
+    sys_monitor_enter(host->parts.monitor);
+    host->due_ns = due_ns;
+    is_copied = fds == NULL || copy(host, fds, count);
+    if (!is_copied || time_left(due_ns) == 0)
+        signal_host(host);
+    else
+        calm_host(host, WATCHING);
+    poke(host);
+    sys_monitor_leave(host->parts.monitor);
+    return is_copied;
+}
+
+void aloop__poll_host_withdraw(struct aloop__poll_host *host)
+{
+    int error = 0;
+
+    if (!is_ours(host))
+        return;
+    sys_monitor_enter(host->parts.monitor);
+    calm_host(host, IDLE);
+    if (host->is_polling)
+        poke(host);
+    while (host->is_polling && error == 0)
+        error = sys_monitor_wait(host->parts.monitor);
+    sys_monitor_leave(host->parts.monitor);
+}
+
+/* Puts a fresh channel's reading end under the number of an old one. */
+static int replace_channel(int fds[2], int fresh[2])
+{
+    bool is_one = fresh[1] == fresh[0];
+    int result;
+
+    do {
+        result = dup2(fresh[0], fds[0]);
+    } while (result < 0 && (errno == EINTR || errno == EBUSY));
+    if (result < 0)
+        return -errno;
+    fcntl(fds[0], F_SETFD, FD_CLOEXEC); /* Cannot fail on what is open. */
+    sys_close(fresh[0]);
+    if (fds[1] != fds[0])
+        sys_close(fds[1]);
+    fresh[0] = fds[0];
+    fresh[1] = is_one ? fds[0] : fresh[1];
+    return 0;
+}
+
+int aloop__poll_host_renew(struct aloop__poll_host *host)
+{
+    struct parts parts;
+    int error;
+
+    if (is_ours(host))
+        return 0;
+    error = open_parts(&parts);
+    if (error < 0)
+        return error;
+    error = replace_channel(host->parts.host_fds, parts.host_fds);
+    if (error < 0) {
+        close_parts(&parts);
+        return error;
+    }
+    abandon(host);
+    sys_wake_close(host->parts.control_fds);
+    host->parts = parts;
+    return start(host);
+}
