@@ -51,7 +51,8 @@ ALOOP_API aloop_future *aloop_any_array(aloop *loop, size_t count,
                                         size_t *ret_index);
 
 /**
- * Waits for the first to settle, whether well or not; otherwise as any.
+ * Waits for the first to settle, whether well or not; otherwise as any, and
+ * `ret_index` becomes that one's place in either case.
  *
  * Status:  that one's; ALOOP_EABORTED if somebody else cancelled it.
  */

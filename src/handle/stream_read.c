@@ -93,6 +93,13 @@ static void give_back(aloop_stream *stream, const char *bytes, size_t size)
     stream->input = input;
 }
 
+/* The kernel tells an error once: where a send heard it, the receive after it
+ * says end of stream.  After EPIPE that is true, the peer's end came first. */
+static bool is_end_of_connection(int error)
+{
+    return error == ALOOP_ECONNRESET || error == ALOOP_ETIMEDOUT;
+}
+
 /* One receive; notes the end and errors.  > 0, or 0 when nothing came. */
 static size_t receive(aloop_stream *stream, char *buffer, size_t size)
 {
@@ -101,8 +108,8 @@ static size_t receive(aloop_stream *stream, char *buffer, size_t size)
     stream->is_hot = n == (ssize_t) size;
     if (n > 0)
         return (size_t) n;
-    if (n == 0 && stream->write_error == ALOOP_ECONNRESET)
-        stream->read_error = ALOOP_ECONNRESET; /* A send heard it first. */
+    if (n == 0 && is_end_of_connection(stream->write_error))
+        stream->read_error = stream->write_error;
     else if (n == 0)
         stream->has_ended = true;
     else if (n != ALOOP_EAGAIN)

@@ -276,6 +276,8 @@ static bool is_looked_after(const aloop_future *future)
 {
     const struct aloop__node *node = future->waiters.next;
 
+    if (future->is_member)
+        return false;
     for (; node != &future->waiters; node = node->next)
         if (!aloop__is_then(CONTAINER_OF(node, struct aloop__ready, node)))
             return true;

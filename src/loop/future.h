@@ -30,6 +30,7 @@ struct aloop_future {
     uint32_t waiting;  /* How many of them only wait. */
     bool cancelling;   /* ops->cancel was called. */
     bool detached;     /* Dropping the last reference does not cancel. */
+    bool is_member;    /* Of a group, which leaves it alone unless told. */
     bool seen;         /* Somebody looked at the status, or will. */
 };
 

@@ -115,21 +115,32 @@ void aloop__io_dispatch(aloop *loop, const struct aloop__event *event)
         aloop__io_renew(loop);
 }
 
-int aloop__io_renew(aloop *loop)
+/* Watches again what one descriptor was watched for. */
+static int rearm(aloop *loop, struct aloop__io *io)
 {
-    int error = aloop__reactor_renew(loop->reactor);
-
-    for (size_t fd = 0; error == 0 && fd < loop->io_count; fd++) {
-        struct aloop__io *io = loop->ios[fd];
-
-        if (io == NULL || io->armed == 0)
-            continue;
-        error = aloop__reactor_set(loop->reactor, io->fd, io->generation, 0,
+    int error = aloop__reactor_set(loop->reactor, io->fd, io->generation, 0,
                                    io->armed);
-        if (error == ALOOP_EBADF) { /* This was the one. */
-            evict(loop, io);
-            error = 0;
-        }
+
+    if (error == ALOOP_EBADF) { /* This was the one. */
+        evict(loop, io);
+        error = 0;
     }
     return error;
+}
+
+int aloop__io_renew(aloop *loop)
+{
+    int first_error = aloop__reactor_renew(loop->reactor);
+
+    for (size_t fd = 0; fd < loop->io_count; fd++) {
+        struct aloop__io *io = loop->ios[fd];
+        int error = 0;
+
+        if (io != NULL && io->armed != 0)
+            error = rearm(loop, io);
+        if (first_error == 0)
+            first_error = error;
+    }
+    loop->is_renewal_due = first_error < 0; /* Again in the next turn. */
+    return first_error;
 }

@@ -181,12 +181,6 @@ int64_t aloop_now(aloop *loop)
     return loop == NULL ? 0 : aloop__now(loop);
 }
 
-void aloop__check_thread(const aloop *loop)
-{
-    assert(loop->thread == sys_thread_self());
-    (void) loop;
-}
-
 bool aloop_alive(aloop *loop)
 {
     return loop != NULL &&

@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/slab.h"
 #include "loop/timed.h"
+#include "os/sys.h"
 
 /* Something to be called in the next turn.  In at most one list at a time: the
  * ready queue, the batch of this turn, or the waiters of a future. */
@@ -101,6 +102,7 @@ struct aloop {
     size_t io_count;
     uint32_t generation;   /* The last one given out. */
     bool io_closed;        /* Or one disarmed, since the reactor was asked. */
+    bool is_renewal_due;   /* The last aloop__io_renew() has failed. */
     char *receive_buffer;  /* RECEIVE_SIZE bytes, made when first needed. */
     struct {
         struct aloop__free_buffer *first;
@@ -145,8 +147,13 @@ void aloop__timed_clear(aloop *loop, struct aloop__timed *timed);
 void aloop__unhandled(aloop *loop, int error, const char *what);
 /* The loop whose turn runs on this thread, or NULL. */
 aloop *aloop__running(void);
+
 /* Whether the caller may touch the loop; checked in debug builds. */
-void aloop__check_thread(const aloop *loop);
+static inline void aloop__check_thread(const aloop *loop)
+{
+    assert(loop->thread == sys_thread_self());
+    (void) loop;
+}
 
 static inline void aloop__ready_push(aloop *loop, struct aloop__ready *ready)
 {

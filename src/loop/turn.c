@@ -121,6 +121,8 @@ static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool lazy)
     left_ns = time_left(loop, max_wait_ns);
     if (left_ns != 0 && loop->stacks != NULL)
         aloop__stacks_trim(loop->stacks);
+    if (loop->is_renewal_due)
+        aloop__io_renew(loop);
     loop->io_closed = false;
     count = aloop__reactor_wait(loop->reactor, left_ns, events, EVENTS_MAX);
     if (lazy) {

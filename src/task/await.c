@@ -21,6 +21,12 @@ int aloop__task_reason(const struct aloop__task *task)
     return task->passed > 0 ? ALOOP_ETIMEDOUT : 0;
 }
 
+/* Whether ending `future` concerns nobody but the task that awaits it. */
+static bool is_ours(const aloop_future *future)
+{
+    return future->refs == 1 && !future->detached;
+}
+
 void aloop__task_interrupt(struct aloop__task *task)
 {
     aloop_future *future = task->awaiting;
@@ -30,7 +36,7 @@ void aloop__task_interrupt(struct aloop__task *task)
         !aloop__future_pending(future))
         return;
     task->interrupt = reason;
-    if (future->refs == 1) {
+    if (is_ours(future)) {
         aloop_cancel(future); /* Its end wakes the task. */
         return;
     }
@@ -96,7 +102,7 @@ static ssize_t await_in_task(struct aloop__task *task, aloop_future *future)
         return outcome(future, 0);
     wait_once(task, future);
     interrupt = task->interrupt;
-    if (task->let_go && aloop__future_pending(future) && future->refs == 1) {
+    if (task->let_go && aloop__future_pending(future) && is_ours(future)) {
         /* Whoever else held it has let go as well: it is ours to end. */
         task->let_go = false;
         aloop_cancel(future);

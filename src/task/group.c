@@ -119,6 +119,7 @@ static void join(aloop_group *group, struct member *member, aloop_future *task)
     member->ready.run = on_member;
     member->group = group;
     member->task = task;
+    task->is_member = true;
     list_push(&group->members, &member->node);
     group->count++;
     aloop__future_wait(task, &member->ready);

@@ -26,6 +26,8 @@ ssize_t aloop_main(aloop_task_fn fn, void *arg)
 
     if (fn == NULL)
         return ALOOP_EINVAL;
+    if (aloop__running() != NULL)
+        return ALOOP_EDEADLK;
     loop = aloop_new(NULL);
     if (loop == NULL)
         return ALOOP_ENOMEM;

@@ -20,6 +20,7 @@ struct aloop_semaphore {
     struct aloop__queue queue; /* Of struct permit. */
     struct aloop__node linked; /* Of struct permit, not in the queue. */
     size_t free;               /* Permits that nobody has. */
+    struct permit *last_given; /* While it is linked. */
 };
 
 struct aloop_mutex {
@@ -53,6 +54,8 @@ static void link_to(struct permit *permit, aloop_semaphore *semaphore)
 
 static void unlink_from(struct permit *permit)
 {
+    if (permit->semaphore->last_given == permit)
+        permit->semaphore->last_given = NULL;
     permit->semaphore = NULL;
     list_remove(&permit->waiter.node);
 }
@@ -73,6 +76,7 @@ static void serve(aloop_semaphore *semaphore)
             semaphore->free -= permit->count;
             permit->is_given = true;
             link_to(permit, semaphore);
+            semaphore->last_given = permit;
         }
         aloop__future_settle(&waiter->future, 0);
     }
@@ -80,6 +84,8 @@ static void serve(aloop_semaphore *semaphore)
 
 static void give_back(aloop_semaphore *semaphore, size_t count)
 {
+    if (count > SIZE_MAX - semaphore->free)
+        count = SIZE_MAX - semaphore->free;
     semaphore->free += count;
     serve(semaphore);
 }
@@ -243,6 +249,9 @@ int aloop_mutex_unlock(aloop_mutex *mutex)
     if (!aloop_mutex_locked(mutex))
         return ALOOP_EPERM;
     aloop__check_thread(mutex->semaphore.queue.loop);
+    /* Its future may not have been looked at: it has nothing to give back. */
+    if (mutex->semaphore.last_given != NULL)
+        mutex->semaphore.last_given->is_given = false;
     give_back(&mutex->semaphore, 1);
     return 0;
 }

@@ -190,6 +190,22 @@ static void task_and_inner_future_may_both_be_cancelled(void **state)
     assert_int_equal(aloop_await(sleep), ALOOP_EABORTED);
 }
 
+static void cancelling_a_waiter_leaves_what_was_detached(void **state)
+{
+    aloop_future *sleep = aloop_sleep(t.loop, 3 * MS);
+    aloop_future *task = aloop_spawn(t.loop, awaits_arg,
+                                     aloop_future_ref(sleep));
+    int64_t begin = aloop_now(t.loop);
+
+    (void) state;
+    aloop_step(t.loop, 0);
+    aloop_detach(sleep);
+    aloop_cancel(task);
+    assert_int_equal(aloop_await(task), ALOOP_EABORTED);
+    aloop_run(t.loop);
+    assert_true(aloop_now(t.loop) - begin == 3 * MS);
+}
+
 static ssize_t ignores_cancel(aloop *loop, void *arg)
 {
     (void) arg;
@@ -436,6 +452,7 @@ int main(void)
         TEST(the_cancel_shows_at_the_next_await_that_would_wait),
         TEST(cancelling_a_waiter_cancels_what_only_it_holds_and_waits),
         TEST(cancelling_a_waiter_leaves_what_others_hold),
+        TEST(cancelling_a_waiter_leaves_what_was_detached),
         TEST(what_somebody_else_cancelled_is_eaborted),
         TEST(task_and_inner_future_may_both_be_cancelled),
         TEST(a_task_that_completes_in_spite_of_a_cancel_has_completed),

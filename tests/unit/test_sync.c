@@ -827,6 +827,20 @@ static void permits_survive_a_crowd_that_is_cancelled_at_random(void **state)
     assert_int_equal(aloop_semaphore_count(crowd.semaphore), 3);
 }
 
+static void an_unlock_takes_the_grant_of_an_unread_future_with_it(void **state)
+{
+    aloop_mutex *mutex = aloop_mutex_new(t.loop);
+    aloop_future *lock = aloop_mutex_lock(mutex);
+
+    (void) state;
+    assert_true(aloop_future_settled(lock));
+    assert_int_equal(aloop_mutex_unlock(mutex), 0);
+    aloop_future_unref(lock); /* Has nothing left to give back. */
+    assert_int_equal(aloop_mutex_try_lock(mutex), 0);
+    assert_int_equal(aloop_mutex_try_lock(mutex), ALOOP_EAGAIN);
+    aloop_mutex_free(mutex);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -868,6 +882,7 @@ int main(void)
         TEST(a_barrier_of_one_stops_nobody),
         TEST(freeing_ends_waits_for_all_kinds),
         TEST(nonsense_is_refused),
+        TEST(an_unlock_takes_the_grant_of_an_unread_future_with_it),
         TEST(permits_survive_a_crowd_that_is_cancelled_at_random)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

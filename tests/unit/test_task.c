@@ -497,6 +497,60 @@ static void main_cancels_and_awaits_what_is_left(void **state)
     assert_int_equal(freed, 1);
 }
 
+static ssize_t runs_main(aloop *loop, void *arg)
+{
+    (void) loop;
+    return aloop_main(spawns_and_returns, arg);
+}
+
+static void main_inside_a_running_loop_is_refused(void **state)
+{
+    int freed = 0;
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_spawn(t.loop, runs_main, &freed)),
+                     ALOOP_EDEADLK);
+    assert_int_equal(freed, 0);
+}
+
+static ssize_t leaves_a_group_behind(aloop *loop, void *arg)
+{
+    aloop_group *group = aloop_group_new(loop);
+
+    aloop_group_spawn(group, never_ends, arg);
+    aloop_await(aloop_sleep(loop, 1));
+    return 5;
+}
+
+static void main_ends_the_members_of_a_group_nobody_waits_for(void **state)
+{
+    int freed = 0;
+    int64_t begin = aloop_now(t.loop);
+
+    (void) state;
+    assert_int_equal(aloop_main(leaves_a_group_behind, &freed), 5);
+    assert_int_equal(freed, 1);
+    assert_true(aloop_now(t.loop) - begin < ALOOP_SEC(1));
+}
+
+static ssize_t awaits_a_done_one(aloop *loop, void *arg)
+{
+    (void) arg;
+    note(1);
+    aloop_await(aloop_future_done(loop, 0));
+    note(2);
+    return 0;
+}
+
+static void a_settled_future_is_returned_without_a_switch(void **state)
+{
+    (void) state;
+    aloop_detach(aloop_spawn(t.loop, awaits_a_done_one, NULL));
+    aloop_detach(aloop_spawn(t.loop, returns_arg, name(3)));
+    aloop_step(t.loop, 0);
+    assert_noted(1, 2, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -525,6 +579,9 @@ int main(void)
         TEST(freeing_the_loop_lets_tasks_clean_up),
         TEST(freeing_the_loop_ends_even_tasks_that_refuse_to),
         TEST(main_cancels_and_awaits_what_is_left),
+        TEST(main_inside_a_running_loop_is_refused),
+        TEST(main_ends_the_members_of_a_group_nobody_waits_for),
+        TEST(a_settled_future_is_returned_without_a_switch),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
