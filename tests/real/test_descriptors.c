@@ -1,0 +1,378 @@
+/* Descriptors of the kernel: running out of them, losing them to others, and
+ * giving every one back. */
+
+#define _POSIX_C_SOURCE 200809L
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "aloop.h"
+#include "os/tools.h"
+
+/* In a child, where cmocka must not go on. */
+#define CHECK(claim)                                                   \
+    do {                                                               \
+        if (!(claim)) {                                                \
+            fprintf(stderr, "child: line %d: %s\n", __LINE__, #claim); \
+            _exit(1);                                                  \
+        }                                                              \
+    } while (0)
+
+enum { CLIENTS = 12, NUMBERS_MAX = 1024 };
+
+static struct {
+    aloop *loop;
+    aloop_listener *listener;
+    char port[8];
+    aloop_stream *client, *server;
+    aloop_stream *accepted[CLIENTS];
+    int count;
+    int unhandled, unhandled_error;
+    int calls;
+    ssize_t last;
+    int open; /* Descriptors before the test. */
+} f;
+
+static int open_descriptors(void)
+{
+    int count = 0;
+
+    for (int fd = 0; fd < NUMBERS_MAX; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static void on_unhandled(aloop *loop, int error, const char *what, void *arg)
+{
+    (void) loop;
+    (void) what;
+    (void) arg;
+    f.unhandled++;
+    f.unhandled_error = error;
+}
+
+static int set_up(void **state)
+{
+    aloop_options options = {.size = sizeof options,
+                             .on_unhandled = on_unhandled};
+
+    (void) state;
+    memset(&f, 0, sizeof f);
+    f.open = open_descriptors();
+    f.loop = aloop_new(&options);
+    return f.loop == NULL;
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_free(f.loop), 0);
+    assert_int_equal(open_descriptors(), f.open);
+    return 0;
+}
+
+static void keep(aloop_listener *listener, aloop_stream *stream, void *arg)
+{
+    (void) listener;
+    (void) arg;
+    f.server = stream;
+    f.accepted[f.count++] = stream;
+}
+
+static int listen_here(void)
+{
+    int error = aloop_tcp_listen(f.loop, "127.0.0.1", "0", keep, NULL,
+                                 &f.listener);
+
+    if (error == 0)
+        snprintf(f.port, sizeof f.port, "%d",
+                 aloop_listener_port(f.listener));
+    return error;
+}
+
+static aloop_stream *connect_here(void)
+{
+    int before = f.count;
+
+    f.client = NULL;
+    if (aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", f.port,
+                                      &f.client)) < 0)
+        return NULL;
+    while (f.count == before && aloop_step(f.loop, -1) >= 0)
+        continue;
+    return f.client;
+}
+
+static void connect_both(void)
+{
+    assert_int_equal(listen_here(), 0);
+    assert_non_null(connect_here());
+    aloop_listener_close(f.listener);
+}
+
+static void count_data(aloop_stream *stream, const void *data, ssize_t size,
+                       void *arg)
+{
+    (void) stream;
+    (void) data;
+    (void) arg;
+    f.calls++;
+    f.last = size;
+}
+
+/* Steps for `ns`; how many waits came back. */
+static int turns_in(int64_t ns)
+{
+    int64_t end = aloop_now(f.loop) + ns;
+    int turns = 0;
+
+    aloop_hold(f.loop); /* Without anything to wait for it would not wait. */
+    for (int64_t now; (now = aloop_now(f.loop)) < end; turns++)
+        aloop_step(f.loop, end - now);
+    aloop_release(f.loop);
+    return turns;
+}
+
+/* Valgrind keeps to the limit by closing what the kernel has accepted. */
+static bool has_true_limits(void)
+{
+#if WITH_VALGRIND
+    return RUNNING_ON_VALGRIND == 0;
+#else
+    return true;
+#endif
+}
+
+/* Lets `count` more descriptors be opened. */
+static void limit_descriptors(int count)
+{
+    struct rlimit limit;
+    int fd = 0;
+
+    for (int free_count = 0; free_count <= count; fd++)
+        free_count += fcntl(fd, F_GETFD) < 0;
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = (rlim_t) fd - 1;
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+}
+
+/* Somebody else connects, with descriptors of his own. */
+static pid_t connect_from_a_child(int clients, int *ret_pipe)
+{
+    int fds[2], streams = 0;
+    pid_t child;
+    char byte;
+
+    assert_int_equal(pipe(fds), 0);
+    child = fork();
+    if (child != 0) {
+        close(fds[0]);
+        *ret_pipe = fds[1];
+        return child;
+    }
+    close(fds[1]);
+    CHECK(aloop_after_fork(f.loop) == 0);
+    aloop_listener_close(f.listener);
+    for (; streams < clients; streams++) {
+        aloop_stream *stream;
+
+        CHECK(aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", f.port,
+                                            &stream)) == 0);
+    }
+    while (read(fds[0], &byte, 1) > 0) /* Until the parent has seen enough. */
+        continue;
+    _exit(0);
+}
+
+/* Failure class 18: accept at EMFILE spins. */
+static void without_descriptors_accepting_backs_off_and_recovers(void **state)
+{
+    int hold, status;
+    pid_t child, clients;
+
+    (void) state;
+    if (!has_true_limits())
+        skip();
+    child = fork(); /* For the limit, which is the process's. */
+    if (child > 0) {
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        return;
+    }
+    CHECK(aloop_after_fork(f.loop) == 0);
+    CHECK(listen_here() == 0);
+    clients = connect_from_a_child(CLIENTS, &hold);
+    limit_descriptors(3);
+    while (f.unhandled == 0)
+        CHECK(aloop_step(f.loop, -1) >= 0);
+    CHECK(f.count == 3);
+    CHECK(f.unhandled_error == ALOOP_EMFILE);
+    CHECK(turns_in(ALOOP_SEC(1)) <= 20);
+    CHECK(f.count == 3 && f.unhandled == 1);
+
+    while (f.count < CLIENTS) { /* One goes, one comes. */
+        aloop_stream_close(f.accepted[f.count - 1]);
+        for (int before = f.count; f.count == before;)
+            CHECK(aloop_step(f.loop, -1) >= 0);
+    }
+    close(hold);
+    CHECK(waitpid(clients, &status, 0) == clients && status == 0);
+    CHECK(aloop_free(f.loop) == 0);
+    _exit(0);
+}
+
+static void without_descriptors_a_connect_or_a_loop_is_refused(void **state)
+{
+    pid_t child;
+    int status;
+
+    (void) state;
+    if (!has_true_limits())
+        skip();
+    child = fork();
+    if (child > 0) {
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        return;
+    }
+    CHECK(aloop_after_fork(f.loop) == 0);
+    limit_descriptors(0);
+    CHECK(aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", "9",
+                                        &f.client)) == ALOOP_EMFILE);
+    CHECK(listen_here() == ALOOP_EMFILE);
+    CHECK(aloop_new(NULL) == NULL);
+    CHECK(aloop_free(f.loop) == 0);
+    _exit(0);
+}
+
+/* Failure class 13: the user closes the descriptor behind the loop. */
+static void a_descriptor_closed_by_others_costs_no_spin(void **state)
+{
+    (void) state;
+    connect_both();
+    aloop_stream_start(f.server, count_data, NULL);
+    aloop_step(f.loop, 0);
+    close(aloop_stream_fd(f.server));
+    aloop_stream_put(f.client, "x", 1);
+
+    assert_true(turns_in(ALOOP_MS(300)) <= 10);
+    if (f.calls > 0) /* Where the system tells at all. */
+        assert_true(f.calls == 1 && f.last < 0);
+    aloop_stream_close(f.client);
+}
+
+/* Failure class 2: a duplicate keeps what was closed in the kernel's set. */
+static void a_duplicate_of_a_closed_descriptor_costs_no_spin(void **state)
+{
+    int copy;
+
+    (void) state;
+    connect_both();
+    aloop_stream_start(f.server, count_data, NULL);
+    aloop_step(f.loop, 0);
+    copy = dup(aloop_stream_fd(f.server));
+    close(aloop_stream_fd(f.server));
+    aloop_stream_put(f.client, "x", 1);
+
+    assert_true(turns_in(ALOOP_MS(300)) <= 10);
+    assert_true(f.calls <= 1);
+    aloop_stream_close(f.client);
+    close(copy);
+}
+
+static void a_closed_stream_with_a_duplicate_elsewhere_costs_no_spin(
+    void **state)
+{
+    int copy;
+
+    (void) state;
+    connect_both();
+    aloop_stream_start(f.server, count_data, NULL);
+    aloop_step(f.loop, 0);
+    copy = dup(aloop_stream_fd(f.server));
+    aloop_stream_close(f.server);
+    aloop_stream_put(f.client, "x", 1);
+
+    assert_true(turns_in(ALOOP_MS(300)) <= 10);
+    assert_int_equal(f.calls, 0);
+    aloop_stream_close(f.client);
+    close(copy);
+}
+
+/* Failure classes 1 and 3: the number is somebody else's before its old owner
+ * is closed, and then neither hears or closes what is the other's. */
+static void a_reused_number_belongs_to_its_new_owner(void **state)
+{
+    aloop_stream *lost;
+    char byte;
+
+    (void) state;
+    connect_both();
+    lost = f.server;
+    aloop_stream_start(lost, count_data, NULL);
+    aloop_step(f.loop, 0);
+    close(aloop_stream_fd(lost));
+    aloop_stream_close(f.client);
+    connect_both();
+
+    assert_int_equal(aloop_stream_fd(lost), ALOOP_EBADF);
+    aloop_stream_close(lost);
+    assert_int_equal(aloop_stream_put(f.client, "x", 1), 0);
+    assert_int_equal(aloop_await(aloop_stream_read(f.server, &byte, 1)), 1);
+    assert_int_equal(aloop_stream_put(f.server, "y", 1), 0);
+    assert_int_equal(aloop_await(aloop_stream_read(f.client, &byte, 1)), 1);
+    assert_true(f.calls <= 1 && f.last <= 0);
+    aloop_stream_close(f.client);
+    aloop_stream_close(f.server);
+}
+
+static void every_descriptor_is_given_back(void **state)
+{
+    static char big[8 * 1024 * 1024], buffer[16];
+    aloop_stream *stream;
+
+    (void) state;
+    aloop_fd(f.loop); /* The host's ones, too. */
+    assert_int_equal(listen_here(), 0);
+    for (int i = 0; i < 5; i++) {
+        stream = connect_here();
+        assert_non_null(stream);
+        aloop_detach(aloop_stream_write(stream, big, sizeof big));
+        aloop_detach(aloop_stream_read(stream, buffer, sizeof buffer));
+        if (i == 2)
+            aloop_stream_close(stream); /* Lingers. */
+    }
+    aloop_detach(aloop_tcp_connect(f.loop, "localhost", f.port, &stream));
+    aloop_step(f.loop, 0);
+    /* And see tear_down. */
+    assert_true(open_descriptors() > f.open + 10);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(without_descriptors_accepting_backs_off_and_recovers),
+        TEST(without_descriptors_a_connect_or_a_loop_is_refused),
+        TEST(a_descriptor_closed_by_others_costs_no_spin),
+        TEST(a_duplicate_of_a_closed_descriptor_costs_no_spin),
+        TEST(a_closed_stream_with_a_duplicate_elsewhere_costs_no_spin),
+        TEST(a_reused_number_belongs_to_its_new_owner),
+        TEST(every_descriptor_is_given_back),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

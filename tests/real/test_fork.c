@@ -1,0 +1,381 @@
+/* A loop after fork.  A child tells by its exit status whether all was well. */
+
+#define _POSIX_C_SOURCE 200809L
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "aloop.h"
+#include "os/tools.h"
+
+/* In the child, where cmocka must not go on. */
+#define CHECK(claim)                       \
+    do {                                   \
+        if (!(claim)) {                    \
+            fprintf(stderr, "child: line %d: %s\n", __LINE__, #claim); \
+            _exit(1);                      \
+        }                                  \
+    } while (0)
+
+static struct {
+    aloop *loop;
+    aloop_stream *client, *server;
+    int timers, posts, signals;
+    char text[16];
+} f;
+
+static int set_up(void **state)
+{
+    (void) state;
+    memset(&f, 0, sizeof f);
+    f.loop = aloop_new(NULL);
+    return f.loop == NULL;
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    return aloop_free(f.loop);
+}
+
+static void keep(aloop_listener *listener, aloop_stream *stream, void *arg)
+{
+    (void) arg;
+    f.server = stream;
+    aloop_listener_close(listener);
+}
+
+static void connect_both(void)
+{
+    aloop_listener *listener;
+    char port[8];
+
+    assert_int_equal(aloop_tcp_listen(f.loop, "127.0.0.1", "0", keep, NULL,
+                                      &listener),
+                     0);
+    snprintf(port, sizeof port, "%d", aloop_listener_port(listener));
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", port, &f.client)),
+        0);
+    while (f.server == NULL)
+        assert_true(aloop_step(f.loop, -1) >= 0);
+}
+
+static void assert_child_succeeded(pid_t child)
+{
+    int status;
+
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void on_timer(aloop_timer *timer, void *arg)
+{
+    (void) arg;
+    f.timers++;
+    aloop_timer_close(timer);
+}
+
+static void on_post(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    f.posts++;
+}
+
+static void *post(void *arg)
+{
+    aloop_post(f.loop, on_post, arg);
+    return NULL;
+}
+
+/* A post by another thread while this one sleeps in the loop. */
+static bool a_post_arrives(void)
+{
+    int before = f.posts;
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, post, NULL) != 0)
+        return false;
+    aloop_hold(f.loop);
+    while (f.posts == before)
+        if (aloop_step(f.loop, -1) < 0)
+            return false;
+    aloop_release(f.loop);
+    pthread_join(thread, NULL);
+    return f.posts == before + 1;
+}
+
+static bool a_text_arrives(void)
+{
+    aloop_future *read = aloop_stream_read(f.server, f.text, sizeof f.text);
+
+    if (aloop_stream_put(f.client, "hello", 5) < 0 ||
+        aloop_await(read) != 5)
+        return false;
+    return memcmp(f.text, "hello", 5) == 0;
+}
+
+static void timers_and_posts_go_on_in_the_child(void **state)
+{
+    aloop_timer *timer;
+    pid_t child;
+
+    (void) state;
+    aloop_timer_start(f.loop, ALOOP_MS(5), 0, on_timer, NULL, &timer);
+    child = fork();
+    if (child == 0) {
+        CHECK(aloop_after_fork(f.loop) == 0);
+        CHECK(aloop_run(f.loop) == 0);
+        CHECK(f.timers == 1);
+        CHECK(a_post_arrives());
+        CHECK(aloop_free(f.loop) == 0);
+        _exit(0);
+    }
+    assert_child_succeeded(child);
+
+    assert_int_equal(aloop_run(f.loop), 0);
+    assert_int_equal(f.timers, 1);
+}
+
+/* Failure class 38: fork shares the kernel's objects; what the child does with
+ * them takes the parent's events away. */
+static void the_parent_still_gets_its_events(void **state)
+{
+    pid_t child;
+
+    (void) state;
+    connect_both();
+    assert_true(a_post_arrives());
+    child = fork();
+    if (child == 0) {
+        CHECK(aloop_after_fork(f.loop) == 0);
+        aloop_stream_close(f.client);
+        aloop_stream_close(f.server);
+        CHECK(a_post_arrives());
+        CHECK(aloop_free(f.loop) == 0);
+        _exit(0);
+    }
+    assert_child_succeeded(child);
+
+    assert_true(a_text_arrives());
+    assert_true(a_post_arrives());
+    aloop_stream_close(f.client);
+    aloop_stream_close(f.server);
+}
+
+static void a_child_that_frees_the_loop_leaves_the_parents_alone(void **state)
+{
+    pid_t child;
+
+    (void) state;
+    connect_both();
+    child = fork();
+    if (child == 0) {
+        CHECK(aloop_after_fork(f.loop) == 0);
+        CHECK(aloop_free(f.loop) == 0);
+        _exit(0);
+    }
+    assert_child_succeeded(child);
+
+    assert_true(a_text_arrives());
+    assert_true(a_post_arrives());
+    aloop_stream_close(f.client);
+    aloop_stream_close(f.server);
+}
+
+static void streams_work_in_the_child_and_are_closed_in_the_parent(
+    void **state)
+{
+    pid_t child;
+
+    (void) state;
+    connect_both();
+    aloop_future_unref(aloop_stream_read(f.server, f.text, 1)); /* Watched. */
+    child = fork();
+    if (child == 0) {
+        CHECK(aloop_after_fork(f.loop) == 0);
+        CHECK(a_text_arrives());
+        aloop_stream_close(f.client);
+        CHECK(aloop_await(aloop_stream_read(f.server, f.text, 1)) == 0);
+        CHECK(aloop_free(f.loop) == 0);
+        _exit(0);
+    }
+    /* The child has duplicates, so this ends nothing for it. */
+    aloop_stream_close(f.client);
+    aloop_stream_close(f.server);
+    aloop_run(f.loop);
+
+    assert_child_succeeded(child);
+    assert_true(a_post_arrives());
+}
+
+static void new_connections_work_in_both(void **state)
+{
+    pid_t child = fork();
+
+    (void) state;
+    if (child == 0)
+        CHECK(aloop_after_fork(f.loop) == 0);
+    connect_both();
+    if (child == 0) {
+        CHECK(a_text_arrives());
+        CHECK(aloop_free(f.loop) == 0);
+        _exit(0);
+    }
+    assert_true(a_text_arrives());
+    aloop_stream_close(f.client);
+    aloop_stream_close(f.server);
+    assert_child_succeeded(child);
+}
+
+static void on_signal(aloop_signal *watch, int number, void *arg)
+{
+    (void) watch;
+    (void) number;
+    (void) arg;
+    f.signals++;
+}
+
+static void a_signal_to_the_child_does_not_reach_the_parent(void **state)
+{
+    aloop_signal *watch;
+    pid_t child;
+
+    (void) state;
+    assert_int_equal(
+        aloop_signal_start(f.loop, SIGUSR1, on_signal, NULL, &watch), 0);
+    child = fork();
+    if (child == 0) {
+        CHECK(aloop_after_fork(f.loop) == 0);
+        CHECK(raise(SIGUSR1) == 0);
+        while (f.signals == 0)
+            CHECK(aloop_step(f.loop, -1) == 1);
+        aloop_signal_close(watch);
+        CHECK(aloop_free(f.loop) == 0);
+        _exit(0);
+    }
+    assert_child_succeeded(child);
+
+    aloop_step(f.loop, 0);
+    assert_int_equal(f.signals, 0);
+    raise(SIGUSR1);
+    while (f.signals == 0)
+        assert_int_equal(aloop_step(f.loop, -1), 1);
+    assert_int_equal(f.signals, 1);
+    aloop_signal_close(watch);
+}
+
+static void the_embedding_descriptor_works_in_both(void **state)
+{
+    struct pollfd host = {.fd = aloop_fd(f.loop), .events = POLLIN};
+    aloop_timer *timer;
+    pid_t child;
+
+    (void) state;
+    if (host.fd == ALOOP_ENOTSUP)
+        skip();
+    aloop_timer_start(f.loop, ALOOP_MS(20), 0, on_timer, NULL, &timer);
+    child = fork();
+    if (child == 0) {
+        CHECK(aloop_after_fork(f.loop) == 0);
+        CHECK(aloop_fd(f.loop) == host.fd);
+        while (f.timers == 0) {
+            CHECK(poll(&host, 1, 20000) == 1);
+            CHECK(aloop_step(f.loop, 0) >= 0);
+        }
+        CHECK(aloop_free(f.loop) == 0);
+        _exit(0);
+    }
+    while (f.timers == 0) {
+        assert_int_equal(poll(&host, 1, 20000), 1);
+        assert_true(aloop_step(f.loop, 0) >= 0);
+    }
+    assert_child_succeeded(child);
+}
+
+static void a_grandchild_works_too(void **state)
+{
+    pid_t child = fork();
+
+    (void) state;
+    if (child == 0) {
+        pid_t grandchild;
+        int status;
+
+        CHECK(aloop_after_fork(f.loop) == 0);
+        grandchild = fork();
+        if (grandchild == 0) {
+            CHECK(aloop_after_fork(f.loop) == 0);
+            CHECK(a_post_arrives());
+            CHECK(aloop_free(f.loop) == 0);
+            _exit(0);
+        }
+        CHECK(waitpid(grandchild, &status, 0) == grandchild && status == 0);
+        CHECK(a_post_arrives());
+        CHECK(aloop_free(f.loop) == 0);
+        _exit(0);
+    }
+    assert_child_succeeded(child);
+    assert_true(a_post_arrives());
+}
+
+static void a_look_up_that_was_under_way_fails_in_the_child(void **state)
+{
+    aloop_stream *stream = NULL;
+    aloop_future *connect =
+        aloop_tcp_connect(f.loop, "localhost", "1", &stream);
+    pid_t child;
+
+    (void) state;
+    if (WITH_TSAN) { /* Which has no threads after the fork of several. */
+        aloop_future_unref(connect);
+        skip();
+    }
+    child = fork();
+    if (child == 0) {
+        CHECK(aloop_after_fork(f.loop) == 0);
+        CHECK(aloop_future_status(connect) == ALOOP_ECANCELED);
+        aloop_future_unref(connect);
+        /* And new ones get threads of their own. */
+        CHECK(aloop_await(aloop_tcp_connect(f.loop, "localhost", "1",
+                                            &stream)) == ALOOP_ECONNREFUSED);
+        CHECK(aloop_free(f.loop) == 0);
+        _exit(0);
+    }
+    assert_child_succeeded(child);
+    assert_int_equal(aloop_await(connect), ALOOP_ECONNREFUSED);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(timers_and_posts_go_on_in_the_child),
+        TEST(the_parent_still_gets_its_events),
+        TEST(a_child_that_frees_the_loop_leaves_the_parents_alone),
+        TEST(streams_work_in_the_child_and_are_closed_in_the_parent),
+        TEST(new_connections_work_in_both),
+        TEST(a_signal_to_the_child_does_not_reach_the_parent),
+        TEST(the_embedding_descriptor_works_in_both),
+        TEST(a_grandchild_works_too),
+        TEST(a_look_up_that_was_under_way_fails_in_the_child),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

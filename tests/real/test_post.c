@@ -1,0 +1,339 @@
+/* Work and wake-ups from other threads. */
+
+#define _POSIX_C_SOURCE 200809L
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aloop.h"
+
+enum { THREADS = 4, POSTS = 25000 };
+
+struct poster {
+    pthread_t thread;
+    int posted; /* Its own counter ... */
+    int ran;    /* ... and the loop's. */
+    bool is_disordered;
+};
+
+static struct {
+    aloop *loop;
+    struct poster posters[THREADS];
+    int ran;
+    atomic_bool is_over;
+} f;
+
+/* Who sent it, and how many of his came before. */
+struct message {
+    struct poster *poster;
+    int number;
+};
+
+static int set_up(void **state)
+{
+    (void) state;
+    memset((void *) &f, 0, sizeof f);
+    f.loop = aloop_new(NULL);
+    return f.loop == NULL;
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    return aloop_free(f.loop);
+}
+
+static void on_message(aloop *loop, void *arg)
+{
+    struct message *message = arg;
+    struct poster *poster = message->poster;
+
+    poster->is_disordered |= message->number != poster->ran;
+    if (++poster->ran == POSTS)
+        aloop_release(loop);
+    f.ran++;
+    free(message);
+}
+
+static void *post_many(void *arg)
+{
+    struct poster *poster = arg;
+
+    for (int i = 0; i < POSTS; i++) {
+        struct message *message = malloc(sizeof *message);
+
+        *message = (struct message){poster, i};
+        if (aloop_post(f.loop, on_message, message) == 0)
+            poster->posted++;
+    }
+    return NULL;
+}
+
+/* Failure class 43: a wake-up is lost, or the queue is torn. */
+static void posts_of_several_threads_all_run_in_order_for_each(void **state)
+{
+    (void) state;
+    for (int i = 0; i < THREADS; i++) {
+        aloop_hold(f.loop);
+        pthread_create(&f.posters[i].thread, NULL, post_many, &f.posters[i]);
+    }
+
+    assert_int_equal(aloop_run(f.loop), 0);
+
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(f.posters[i].thread, NULL);
+        assert_int_equal(f.posters[i].posted, POSTS);
+        assert_int_equal(f.posters[i].ran, POSTS);
+        assert_false(f.posters[i].is_disordered);
+    }
+    assert_int_equal(f.ran, THREADS * POSTS);
+}
+
+static void answer(aloop *loop, void *arg)
+{
+    (void) loop;
+    atomic_store((atomic_int *) arg, 1);
+}
+
+static void release(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_release(loop);
+}
+
+/* One post at a time, each only when the one before was served: the loop is
+ * asleep, or about to be, at nearly every post. */
+static void *post_and_wait(void *arg)
+{
+    (void) arg;
+    for (int i = 0; i < 2000; i++) {
+        atomic_int is_served = 0;
+
+        aloop_post(f.loop, answer, &is_served);
+        while (atomic_load(&is_served) == 0)
+            sched_yield();
+    }
+    aloop_post(f.loop, release, NULL);
+    return NULL;
+}
+
+static void a_post_wakes_a_loop_that_sleeps(void **state)
+{
+    pthread_t thread;
+
+    (void) state;
+    aloop_hold(f.loop);
+    pthread_create(&thread, NULL, post_and_wait, NULL);
+
+    assert_int_equal(aloop_run(f.loop), 0);
+
+    pthread_join(thread, NULL);
+}
+
+static void *wake_many(void *arg)
+{
+    (void) arg;
+    while (!atomic_load(&f.is_over)) {
+        aloop_wake(f.loop);
+        sched_yield();
+    }
+    return NULL;
+}
+
+static void wake_ups_end_waits_and_run_nothing(void **state)
+{
+    pthread_t thread;
+
+    (void) state;
+    aloop_hold(f.loop);
+    pthread_create(&thread, NULL, wake_many, NULL);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(aloop_step(f.loop, -1), 1); /* Comes back. */
+    atomic_store(&f.is_over, true);
+    pthread_join(thread, NULL);
+    aloop_release(f.loop);
+
+    assert_int_equal(aloop_run(f.loop), 0);
+}
+
+static void *post_release(void *arg)
+{
+    aloop_post(arg, release, NULL);
+    return NULL;
+}
+
+static void a_hold_keeps_the_loop_until_its_release(void **state)
+{
+    pthread_t thread;
+
+    (void) state;
+    assert_false(aloop_alive(f.loop));
+    aloop_hold(f.loop);
+    aloop_hold(f.loop);
+    aloop_release(f.loop);
+    assert_true(aloop_alive(f.loop));
+    pthread_create(&thread, NULL, post_release, f.loop);
+
+    assert_int_equal(aloop_run(f.loop), 0);
+
+    pthread_join(thread, NULL);
+    assert_false(aloop_alive(f.loop));
+}
+
+static void note_post(aloop *loop, void *arg)
+{
+    (void) loop;
+    f.posters[0].ran = f.posters[0].ran * 10 + *(int *) arg;
+}
+
+static void *post_hello(void *arg)
+{
+    static int one = 1;
+
+    (void) arg;
+    aloop_post(f.loop, note_post, &one);
+    return NULL;
+}
+
+static void a_post_of_another_thread_runs_before_a_later_one_of_ours(
+    void **state)
+{
+    pthread_t thread;
+    int two = 2;
+
+    (void) state;
+    pthread_create(&thread, NULL, post_hello, NULL);
+    pthread_join(thread, NULL);
+    aloop_post(f.loop, note_post, &two);
+
+    assert_int_equal(aloop_run(f.loop), 0);
+
+    assert_int_equal(f.posters[0].ran, 12);
+}
+
+/* Failure class 45: what the poster still touches is destroyed right after. */
+static void a_loop_is_freed_right_after_the_post_that_ends_it(void **state)
+{
+    (void) state;
+    for (int i = 0; i < 200; i++) {
+        aloop *loop = aloop_new(NULL);
+        pthread_t thread;
+
+        aloop_hold(loop);
+        pthread_create(&thread, NULL, post_release, loop);
+        assert_int_equal(aloop_run(loop), 0);
+        pthread_join(thread, NULL);
+        assert_int_equal(aloop_free(loop), 0);
+    }
+}
+
+/* One of two loops, each on a thread of its own. */
+struct side {
+    aloop *loop;
+    atomic_int *ready; /* How many loops there are, and how many have ended. */
+    struct side *other;
+    int hits;
+};
+
+enum { HITS = 5000 };
+
+static void hit(aloop *loop, void *arg)
+{
+    struct side *side = arg;
+
+    if (++side->hits == HITS)
+        aloop_release(loop);
+    if (side->hits <= HITS)
+        aloop_post(side->other->loop, hit, side->other);
+}
+
+static void wait_until(atomic_int *value, int wanted)
+{
+    while (atomic_load(value) < wanted)
+        sched_yield();
+}
+
+static void *play(void *arg)
+{
+    struct side *side = arg;
+
+    side->loop = aloop_new(NULL);
+    aloop_hold(side->loop);
+    atomic_fetch_add(side->ready, 1);
+    wait_until(side->ready, 2);
+    aloop_post(side->other->loop, hit, side->other);
+    aloop_run(side->loop);
+    atomic_fetch_add(side->ready, 1);
+    wait_until(side->ready, 4); /* The other may still post here. */
+    aloop_free(side->loop);
+    return NULL;
+}
+
+static void two_loops_on_two_threads_post_to_each_other(void **state)
+{
+    atomic_int ready = 0;
+    struct side sides[2] = {{.ready = &ready, .other = &sides[1]},
+                            {.ready = &ready, .other = &sides[0]}};
+    pthread_t threads[2];
+
+    (void) state;
+    for (int i = 0; i < 2; i++)
+        pthread_create(&threads[i], NULL, play, &sides[i]);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+
+    assert_true(sides[0].hits >= HITS && sides[1].hits >= HITS);
+}
+
+static void posts_that_are_queued_as_the_loop_is_freed_leak_nothing(
+    void **state)
+{
+    aloop *loop = aloop_new(NULL);
+
+    (void) state;
+    for (int i = 0; i < 100; i++)
+        aloop_post(loop, release, NULL);
+
+    assert_int_equal(aloop_free(loop), 0);
+}
+
+static void arguments_that_cannot_be_right_are_refused(void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_post(NULL, release, NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_post(f.loop, NULL, NULL), ALOOP_EINVAL);
+    aloop_wake(NULL);
+    aloop_hold(NULL);
+    aloop_release(NULL);
+    aloop_release(f.loop); /* Unheld. */
+    assert_false(aloop_alive(f.loop));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(posts_of_several_threads_all_run_in_order_for_each),
+        TEST(a_post_wakes_a_loop_that_sleeps),
+        TEST(wake_ups_end_waits_and_run_nothing),
+        TEST(a_hold_keeps_the_loop_until_its_release),
+        TEST(a_post_of_another_thread_runs_before_a_later_one_of_ours),
+        TEST(a_loop_is_freed_right_after_the_post_that_ends_it),
+        TEST(two_loops_on_two_threads_post_to_each_other),
+        TEST(posts_that_are_queued_as_the_loop_is_freed_leak_nothing),
+        TEST(arguments_that_cannot_be_right_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,249 @@
+/* Signals of the kernel. */
+
+#define _POSIX_C_SOURCE 200809L
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "aloop.h"
+#include "os/tools.h"
+
+static struct {
+    aloop *loop;
+    int calls;
+    int last;
+    volatile sig_atomic_t own_calls; /* Of a handler that is not aloop's. */
+} f;
+
+static int set_up(void **state)
+{
+    (void) state;
+    memset((void *) &f, 0, sizeof f);
+    f.loop = aloop_new(NULL);
+    return f.loop == NULL;
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    return aloop_free(f.loop);
+}
+
+static void count(aloop_signal *watch, int number, void *arg)
+{
+    (void) watch;
+    (void) arg;
+    f.calls++;
+    f.last = number;
+}
+
+static aloop_signal *watch(int number)
+{
+    aloop_signal *signal = NULL;
+
+    assert_int_equal(
+        aloop_signal_start(f.loop, number, count, NULL, &signal), 0);
+    return signal;
+}
+
+static void step_until(int calls)
+{
+    while (f.calls < calls)
+        assert_int_equal(aloop_step(f.loop, -1), 1);
+}
+
+static void ten_raises_are_ten_calls(void **state)
+{
+    aloop_signal *signal = watch(SIGUSR1);
+
+    (void) state;
+    for (int i = 0; i < 10; i++)
+        raise(SIGUSR1);
+    assert_int_equal(f.calls, 0);
+    step_until(10);
+    aloop_step(f.loop, 0);
+
+    assert_int_equal(f.calls, 10);
+    assert_int_equal(f.last, SIGUSR1);
+    aloop_signal_close(signal);
+}
+
+static void on_own(int number)
+{
+    (void) number;
+    f.own_calls++;
+}
+
+static void closing_the_last_watch_puts_back_what_was_there(void **state)
+{
+    struct sigaction own = {0}, before, after;
+    aloop_signal *a, *b;
+
+    (void) state;
+    own.sa_handler = on_own;
+    sigemptyset(&own.sa_mask);
+    sigaddset(&own.sa_mask, SIGUSR2);
+    sigaction(SIGUSR1, &own, &before);
+    a = watch(SIGUSR1);
+    b = watch(SIGUSR1);
+    raise(SIGUSR1);
+    assert_int_equal(f.own_calls, 0);
+    aloop_signal_close(a);
+    aloop_signal_close(b);
+
+    raise(SIGUSR1);
+    sigaction(SIGUSR1, &before, &after);
+
+    assert_int_equal(f.own_calls, 1);
+    assert_true(after.sa_handler == on_own);
+    assert_int_equal(sigismember(&after.sa_mask, SIGUSR2), 1);
+}
+
+/* No handler is installed, and SIGPIPE is left alone, unless asked for. */
+static void a_loop_without_watches_changes_no_disposition(void **state)
+{
+    struct sigaction now;
+
+    (void) state;
+    for (int number = 1; number < 32; number++) {
+        if (number == SIGKILL || number == SIGSTOP)
+            continue;
+        assert_int_equal(sigaction(number, NULL, &now), 0);
+        /* Sanitizers and cmocka catch what a crash raises. */
+        if (number != SIGSEGV && number != SIGBUS && number != SIGFPE &&
+            number != SIGILL && number != SIGABRT && number != SIGSYS &&
+            number != SIGTRAP)
+            assert_true(now.sa_handler == SIG_DFL ||
+                        now.sa_handler == SIG_IGN);
+    }
+}
+
+/* Failure class 27: SIGPIPE. */
+static void sigpipe_is_a_signal_like_any_other(void **state)
+{
+    aloop_signal *signal = watch(SIGPIPE);
+    int fds[2];
+
+    (void) state;
+    assert_int_equal(pipe(fds), 0);
+    close(fds[0]);
+    assert_int_equal(write(fds[1], "x", 1), -1);
+    close(fds[1]);
+    step_until(1);
+
+    assert_int_equal(f.last, SIGPIPE);
+    aloop_signal_close(signal);
+}
+
+/* Failure class 37: a signal is pending as its watch is closed. */
+static void a_signal_that_came_before_the_close_is_not_called_back(void **state)
+{
+    aloop_signal *signal = watch(SIGPIPE);
+
+    (void) state;
+    raise(SIGPIPE);
+    aloop_signal_close(signal);
+    assert_int_equal(aloop_step(f.loop, 0), 0);
+
+    assert_int_equal(f.calls, 0);
+}
+
+static void numbers_that_cannot_be_caught_are_refused(void **state)
+{
+    static const int numbers[] = {0, -1, SIGKILL, SIGSTOP, 4096};
+    aloop_signal *signal = NULL;
+
+    (void) state;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        assert_int_equal(
+            aloop_signal_start(f.loop, numbers[i], count, NULL, &signal),
+            ALOOP_EINVAL);
+    assert_null(signal);
+}
+
+static void *raise_many(void *arg)
+{
+    pthread_t *target = arg;
+
+    for (int i = 0; i < 50000; i++)
+        pthread_kill(*target, SIGUSR1);
+    return NULL;
+}
+
+static void *raise_here(void *arg)
+{
+    (void) arg;
+    for (int i = 0; i < 50000; i++)
+        raise(SIGUSR1); /* Handled on this thread, each of them. */
+    return NULL;
+}
+
+static void add(aloop_signal *watch_, int number, void *arg)
+{
+    (void) watch_;
+    (void) number;
+    ++*(int *) arg;
+}
+
+/* Failure class 36: a storm of signals, from two threads, while the loop
+ * opens and closes watches and sleeps in between.  What a thread raises for
+ * itself is handled before raise() returns, and none of it may be lost. */
+static void a_storm_from_two_threads_is_counted_whole(void **state)
+{
+    pthread_t threads[2], self = pthread_self();
+    int kept = 0, others = 0;
+    aloop_signal *keeper, *passing;
+
+    (void) state;
+#if WITH_VALGRIND
+    if (RUNNING_ON_VALGRIND) /* It does not survive such a storm itself. */
+        skip();
+#endif
+    assert_int_equal(
+        aloop_signal_start(f.loop, SIGUSR1, add, &kept, &keeper), 0);
+    assert_int_equal(pthread_create(&threads[0], NULL, raise_many, &self), 0);
+    assert_int_equal(pthread_create(&threads[1], NULL, raise_here, NULL), 0);
+    while (kept < 50000) {
+        assert_int_equal(
+            aloop_signal_start(f.loop, SIGUSR1, add, &others, &passing), 0);
+        assert_int_equal(aloop_step(f.loop, -1), 1);
+        aloop_signal_close(passing);
+    }
+    pthread_join(threads[0], NULL);
+    pthread_join(threads[1], NULL);
+    for (int before = -1; before != kept;) {
+        before = kept;
+        aloop_step(f.loop, 0);
+    }
+
+    /* The kernel may merge the ones that were sent to this thread. */
+    assert_in_range(kept, 50001, 100000);
+    assert_true(others <= kept);
+    aloop_signal_close(keeper);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_loop_without_watches_changes_no_disposition),
+        TEST(ten_raises_are_ten_calls),
+        TEST(closing_the_last_watch_puts_back_what_was_there),
+        TEST(sigpipe_is_a_signal_like_any_other),
+        TEST(a_signal_that_came_before_the_close_is_not_called_back),
+        TEST(numbers_that_cannot_be_caught_are_refused),
+        TEST(a_storm_from_two_threads_is_counted_whole),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,444 @@
+/* Connecting: names, and the race of addresses (RFC 8305) in virtual time. */
+
+#include "support/fixture.h"
+
+#include <string.h>
+
+#define MS ALOOP_MS(1)
+
+static const int64_t second_ns = ALOOP_SEC(1);
+
+static struct {
+    int64_t begin_ns;
+    aloop_stream *stream;
+    char peer[96];
+} k;
+
+/* Names the addresses, up to a NULL, that "host" has. */
+static void host(const char *a, const char *b, const char *c, const char *d)
+{
+    const char *const addresses[] = {a, b, c, d, NULL};
+
+    sim_host("host", addresses);
+}
+
+static aloop_future *start(const char *name)
+{
+    k.stream = NULL;
+    k.begin_ns = aloop_now(t.loop);
+    return aloop_tcp_connect(t.loop, name, "80", &k.stream);
+}
+
+/* Connects, remembers with whom, and closes. */
+static ssize_t connect_to(const char *name)
+{
+    ssize_t status = aloop_await(start(name));
+
+    if (status == 0) {
+        aloop_stream_peer(k.stream, k.peer, sizeof k.peer);
+        aloop_stream_close(k.stream);
+        aloop_step(t.loop, 0);
+    } else
+        assert_null(k.stream);
+    return status;
+}
+
+static int64_t elapsed_ns(void)
+{
+    return aloop_now(t.loop) - k.begin_ns;
+}
+
+/* More than `ns` by no more than the time that packets travel. */
+static void assert_elapsed(int64_t ns)
+{
+    assert_true(elapsed_ns() >= ns);
+    assert_true(elapsed_ns() < ns + MS);
+}
+
+static void a_numeric_address_is_connected_to_without_a_thread(void **state)
+{
+    (void) state;
+    sim_listen("127.0.0.1", 80, 1);
+    sim_listen("::1", 80, 1);
+
+    assert_int_equal(connect_to("127.0.0.1"), 0);
+    assert_string_equal(k.peer, "127.0.0.1:80");
+    assert_int_equal(connect_to("::1"), 0);
+    assert_string_equal(k.peer, "[::1]:80");
+
+    assert_int_equal(sim_calls("sys_thread_start"), 0);
+    assert_elapsed(0);
+}
+
+static void a_connection_that_is_made_at_once_settles(void **state)
+{
+    (void) state;
+    sim_listen("127.0.0.1", 80, 1);
+    sim_options()->connect_now_percent = 100;
+
+    assert_int_equal(connect_to("127.0.0.1"), 0);
+}
+
+static void a_refused_connection_says_so(void **state)
+{
+    (void) state;
+    assert_int_equal(connect_to("127.0.0.1"), ALOOP_ECONNREFUSED);
+    sim_options()->connect_now_percent = 100;
+    assert_int_equal(connect_to("127.0.0.1"), ALOOP_ECONNREFUSED);
+    sim_unreachable("10.0.0.1");
+    assert_int_equal(connect_to("10.0.0.1"), ALOOP_ENETUNREACH);
+    assert_elapsed(0);
+}
+
+static void a_name_is_looked_up_on_a_thread(void **state)
+{
+    (void) state;
+    sim_listen("10.0.0.1", 80, 1);
+    host("10.0.0.1", NULL, NULL, NULL);
+
+    assert_int_equal(connect_to("host"), 0);
+
+    assert_string_equal(k.peer, "10.0.0.1:80");
+    assert_int_equal(sim_calls("sys_thread_start"), 1);
+}
+
+static void a_service_name_is_looked_up(void **state)
+{
+    (void) state;
+    sim_listen("127.0.0.1", 80, 1);
+
+    assert_int_equal(aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "http",
+                                                   &k.stream)),
+                     0);
+    aloop_stream_close(k.stream);
+    assert_int_equal(aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "gone",
+                                                   &k.stream)),
+                     ALOOP_EHOSTNOTFOUND);
+}
+
+static void what_the_look_up_fails_with_is_the_status(void **state)
+{
+    static const int errors[] = {ALOOP_EHOSTNOTFOUND, ALOOP_EAGAINDNS,
+                                 ALOOP_ERESOLVE};
+
+    (void) state;
+    for (size_t i = 0; i < 3; i++) {
+        sim_host_error("host", errors[i]);
+        assert_int_equal(connect_to("host"), errors[i]);
+    }
+    host(NULL, NULL, NULL, NULL);
+    assert_int_equal(connect_to("host"), ALOOP_EHOSTNOTFOUND);
+    sim_fail("sys_thread_start", 1, ALOOP_EAGAIN);
+    aloop_free(t.loop);
+    t.loop = aloop_new(NULL); /* Whose pool has no thread yet. */
+    assert_int_equal(connect_to("host"), ALOOP_EAGAIN);
+}
+
+/* Failure class 46: a long name is cut and another host is asked. */
+static void a_name_that_is_too_long_is_refused_and_never_cut(void **state)
+{
+    char name[1101];
+
+    (void) state;
+    for (size_t length = 250; length <= 1100; length++) {
+        memset(name, 'a', length);
+        name[length] = '\0';
+        assert_int_equal(connect_to(name), length > 253 ? ALOOP_ENAMETOOLONG
+                                                        : ALOOP_EHOSTNOTFOUND);
+    }
+    memcpy(name, "0x", 2);
+    memset(name + 2, '0', 1000);
+    assert_int_equal(connect_to(name), ALOOP_ENAMETOOLONG);
+    assert_int_equal(aloop_await(aloop_tcp_connect(t.loop, "host", name,
+                                                   &k.stream)),
+                     ALOOP_ENAMETOOLONG);
+    assert_int_equal(connect_to(""), ALOOP_EHOSTNOTFOUND);
+}
+
+static void arguments_that_cannot_be_right_are_refused(void **state)
+{
+    aloop_stream *stream;
+
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(NULL, "::1", "80", &stream)),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, NULL, "80", &stream)),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, "::1", NULL, &stream)),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, "::1", "80", NULL)),
+        ALOOP_EINVAL);
+}
+
+/* The race. */
+
+static void the_second_address_is_tried_after_exactly_250_ms(void **state)
+{
+    (void) state;
+    sim_listen("10.0.0.2", 80, 1);
+    sim_blackhole("10.0.0.1");
+    host("10.0.0.1", "10.0.0.2", NULL, NULL);
+
+    assert_int_equal(connect_to("host"), 0);
+
+    assert_string_equal(k.peer, "10.0.0.2:80");
+    assert_elapsed(250 * MS);
+    assert_int_equal(sim_calls("sys_connect"), 2);
+}
+
+static void each_further_address_is_tried_250_ms_later(void **state)
+{
+    (void) state;
+    sim_listen("10.0.0.4", 80, 1);
+    sim_blackhole("10.0.0.1");
+    sim_blackhole("10.0.0.2");
+    sim_blackhole("10.0.0.3");
+    host("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4");
+
+    assert_int_equal(connect_to("host"), 0);
+
+    assert_string_equal(k.peer, "10.0.0.4:80");
+    assert_elapsed(750 * MS);
+}
+
+static void a_failing_address_starts_the_next_at_once(void **state)
+{
+    (void) state;
+    sim_listen("10.0.0.3", 80, 1);
+    sim_unreachable("10.0.0.2"); /* Fails inside connect, the first later. */
+    host("10.0.0.1", "10.0.0.2", "10.0.0.3", NULL);
+
+    assert_int_equal(connect_to("host"), 0);
+
+    assert_string_equal(k.peer, "10.0.0.3:80");
+    assert_elapsed(0);
+}
+
+static void a_failure_restarts_the_delay_of_the_next(void **state)
+{
+    (void) state;
+    sim_listen("10.0.0.4", 80, 1);
+    sim_blackhole("10.0.0.1");
+    sim_blackhole("10.0.0.3");
+    host("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4");
+
+    assert_int_equal(connect_to("host"), 0); /* 250: 2nd and 3rd; 500: 4th. */
+
+    assert_elapsed(500 * MS);
+}
+
+static void a_slow_first_address_may_still_win(void **state)
+{
+    (void) state;
+    sim_listen("10.0.0.1", 80, 1);
+    sim_blackhole("10.0.0.2");
+    sim_options()->delay_min_ns = sim_options()->delay_max_ns = 200 * MS;
+    host("10.0.0.1", "10.0.0.2", NULL, NULL);
+
+    assert_int_equal(connect_to("host"), 0);
+
+    assert_string_equal(k.peer, "10.0.0.1:80");
+    assert_elapsed(400 * MS);
+    assert_int_equal(sim_calls("sys_connect"), 2);
+    assert_int_equal(sim_descriptors_open(), 2); /* The loser is closed. */
+}
+
+static void where_all_fail_the_last_error_is_the_status(void **state)
+{
+    (void) state;
+    sim_unreachable("10.0.0.1");
+    sim_unreachable("10.0.0.3");
+    host("10.0.0.1", "10.0.0.2", NULL, NULL);
+    assert_int_equal(connect_to("host"), ALOOP_ECONNREFUSED);
+
+    host("10.0.0.2", "10.0.0.3", NULL, NULL);
+    assert_int_equal(connect_to("host"), ALOOP_ENETUNREACH);
+}
+
+static void an_address_that_swallows_all_times_out_in_the_end(void **state)
+{
+    (void) state;
+    sim_blackhole("10.0.0.1");
+    host("10.0.0.2", "10.0.0.1", NULL, NULL);
+
+    assert_int_equal(connect_to("host"), ALOOP_ETIMEDOUT);
+
+    assert_true(elapsed_ns() >= 127 * second_ns);
+}
+
+static void the_families_take_turns_beginning_with_the_first(void **state)
+{
+    (void) state;
+    sim_blackhole("2001:db8::1");
+    sim_blackhole("2001:db8::2");
+    sim_listen("10.0.0.1", 80, 4);
+    host("2001:db8::1", "2001:db8::2", "10.0.0.1", NULL);
+    assert_int_equal(connect_to("host"), 0);
+    assert_elapsed(250 * MS); /* Before the second IPv6 one. */
+
+    sim_blackhole("10.0.0.2");
+    sim_blackhole("10.0.0.3");
+    sim_listen("2001:db8::3", 80, 4);
+    host("10.0.0.2", "10.0.0.3", "2001:db8::3", NULL);
+    assert_int_equal(connect_to("host"), 0);
+    assert_elapsed(250 * MS);
+    assert_string_equal(k.peer, "[2001:db8::3]:80");
+}
+
+static void a_machine_without_ipv6_goes_on_to_ipv4_at_once(void **state)
+{
+    (void) state;
+    sim_options()->no_ipv6 = true;
+    sim_listen("10.0.0.1", 80, 1);
+    host("2001:db8::1", "2001:db8::2", "10.0.0.1", NULL);
+
+    assert_int_equal(connect_to("host"), 0);
+
+    assert_elapsed(0);
+}
+
+static void the_sixteenth_address_is_still_tried(void **state)
+{
+    static char names[16][16];
+    const char *addresses[17] = {NULL};
+
+    (void) state;
+    for (size_t i = 0; i < 16; i++) {
+        memcpy(names[i], "10.0.1.100", 11);
+        names[i][8] = (char) ('0' + i / 10);
+        names[i][9] = (char) ('0' + i % 10);
+        addresses[i] = names[i];
+    }
+    sim_host("host", addresses);
+    sim_listen("10.0.1.115", 80, 1);
+
+    assert_int_equal(connect_to("host"), 0);
+    assert_int_equal(sim_calls("sys_connect"), 16);
+}
+
+/* Cancelling. */
+
+static void a_timed_out_connect_leaves_nothing_behind(void **state)
+{
+    unsigned open = sim_descriptors_open();
+
+    (void) state;
+    sim_blackhole("10.0.0.1");
+    sim_blackhole("10.0.0.2");
+    host("10.0.0.1", "10.0.0.2", NULL, NULL);
+
+    assert_int_equal(aloop_await(aloop_timeout(start("host"), second_ns)),
+                     ALOOP_ETIMEDOUT);
+
+    assert_elapsed(second_ns);
+    assert_null(k.stream);
+    assert_int_equal(sim_descriptors_open(), open);
+    assert_int_equal(aloop_run(t.loop), 0);
+}
+
+/* A millisecond at a time, through the look-up, the first attempt, and both. */
+static void a_connect_is_cancelled_at_every_stage(void **state)
+{
+    unsigned open = sim_descriptors_open();
+
+    (void) state;
+    sim_blackhole("10.0.0.1");
+    sim_blackhole("10.0.0.2");
+    host("10.0.0.1", "10.0.0.2", NULL, NULL);
+    for (int64_t ns = 0; ns <= 520 * MS; ns += 13 * MS) {
+        aloop_future *future = start("host");
+
+        if (ns > 0)
+            aloop_await(aloop_sleep(t.loop, ns));
+        assert_false(aloop_future_settled(future));
+        assert_int_equal(aloop_cancel(future), 1);
+        assert_int_equal(aloop_cancel(future), 0);
+        assert_int_equal(aloop_future_status(future), ALOOP_ECANCELED);
+        aloop_future_unref(future);
+        assert_int_equal(sim_descriptors_open(), open);
+        assert_int_equal(aloop_run(t.loop), 0);
+    }
+    assert_null(k.stream);
+}
+
+static void a_dropped_connect_is_cancelled(void **state)
+{
+    unsigned open = sim_descriptors_open();
+
+    (void) state;
+    aloop_future_unref(start("127.0.0.1"));
+
+    assert_int_equal(sim_descriptors_open(), open);
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_int_equal(t.unhandled, 0);
+}
+
+static void a_detached_connect_hands_its_stream_over_all_the_same(void **state)
+{
+    (void) state;
+    sim_listen("127.0.0.1", 80, 1);
+    aloop_detach(start("127.0.0.1"));
+
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_non_null(k.stream);
+    aloop_stream_close(k.stream);
+}
+
+static void a_detached_connect_that_fails_is_reported(void **state)
+{
+    (void) state;
+    aloop_detach(start("127.0.0.1"));
+
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_int_equal(t.unhandled, 1);
+    assert_int_equal(t.unhandled_error, ALOOP_ECONNREFUSED);
+    assert_string_equal(t.unhandled_what, "connect");
+}
+
+static void without_descriptors_a_connect_fails(void **state)
+{
+    (void) state;
+    sim_descriptors_max(sim_descriptors_open());
+    assert_int_equal(connect_to("127.0.0.1"), ALOOP_EMFILE);
+
+    host("10.0.0.1", "10.0.0.2", NULL, NULL);
+    assert_int_equal(connect_to("host"), ALOOP_EMFILE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_numeric_address_is_connected_to_without_a_thread),
+        TEST(a_connection_that_is_made_at_once_settles),
+        TEST(a_refused_connection_says_so),
+        TEST(a_name_is_looked_up_on_a_thread),
+        TEST(a_service_name_is_looked_up),
+        TEST(what_the_look_up_fails_with_is_the_status),
+        TEST(a_name_that_is_too_long_is_refused_and_never_cut),
+        TEST(arguments_that_cannot_be_right_are_refused),
+        TEST(the_second_address_is_tried_after_exactly_250_ms),
+        TEST(each_further_address_is_tried_250_ms_later),
+        TEST(a_failing_address_starts_the_next_at_once),
+        TEST(a_failure_restarts_the_delay_of_the_next),
+        TEST(a_slow_first_address_may_still_win),
+        TEST(where_all_fail_the_last_error_is_the_status),
+        TEST(an_address_that_swallows_all_times_out_in_the_end),
+        TEST(the_families_take_turns_beginning_with_the_first),
+        TEST(a_machine_without_ipv6_goes_on_to_ipv4_at_once),
+        TEST(the_sixteenth_address_is_still_tried),
+        TEST(a_timed_out_connect_leaves_nothing_behind),
+        TEST(a_connect_is_cancelled_at_every_stage),
+        TEST(a_dropped_connect_is_cancelled),
+        TEST(a_detached_connect_hands_its_stream_over_all_the_same),
+        TEST(a_detached_connect_that_fails_is_reported),
+        TEST(without_descriptors_a_connect_fails),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,383 @@
+/* Listening and accepting. */
+
+#include "support/fixture.h"
+
+#include <string.h>
+
+#define MS ALOOP_MS(1)
+
+enum { STREAMS_MAX = 256 };
+
+static struct {
+    aloop_listener *listener;
+    uint16_t port;
+    aloop_stream *streams[STREAMS_MAX];
+    int count;
+    int close_at; /* The listener closes itself at this one. */
+} l;
+
+static void on_stream(aloop_listener *listener, aloop_stream *stream,
+                      void *arg)
+{
+    assert_ptr_equal(arg, &l);
+    l.streams[l.count++] = stream;
+    if (l.count == l.close_at)
+        aloop_listener_close(listener);
+}
+
+static int listen_on(const char *host, const char *port)
+{
+    int error;
+
+    memset(&l, 0, sizeof l);
+    error = aloop_tcp_listen(t.loop, host, port, on_stream, &l, &l.listener);
+    if (error == 0)
+        l.port = (uint16_t) aloop_listener_port(l.listener);
+    return error;
+}
+
+static void close_streams(void)
+{
+    while (l.count > 0)
+        aloop_stream_close(l.streams[--l.count]);
+}
+
+static void run_for(int64_t ns)
+{
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
+}
+
+static void connections_are_accepted_in_order(void **state)
+{
+    int peers[3];
+    char text[96], byte;
+
+    (void) state;
+    assert_int_equal(listen_on("127.0.0.1", "0"), 0);
+    assert_true(l.port > 0);
+    for (int i = 0; i < 3; i++) {
+        peers[i] = sim_connect(l.port);
+        assert_int_equal(sim_peer_send(peers[i], &"abc"[i], 1), 1);
+    }
+    run_for(10 * MS);
+
+    assert_int_equal(l.count, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(aloop_await(aloop_stream_read(l.streams[i], &byte, 1)),
+                         1);
+        assert_int_equal(byte, 'a' + i);
+    }
+    assert_true(aloop_stream_peer(l.streams[0], text, sizeof text) > 0);
+    assert_memory_equal(text, "127.0.0.1:", 10);
+    close_streams();
+    aloop_listener_close(l.listener);
+}
+
+static void every_local_address_is_listened_on_for_null(void **state)
+{
+    (void) state;
+    assert_int_equal(listen_on(NULL, "8080"), 0);
+    assert_int_equal(l.port, 8080);
+    assert_true(sim_connect_to("127.0.0.1", 8080) >= 0);
+    assert_true(sim_connect_to("::1", 8080) >= 0);
+    run_for(10 * MS);
+
+    assert_int_equal(l.count, 2);
+    close_streams();
+    aloop_listener_close(l.listener);
+}
+
+static void a_burst_of_connections_is_accepted_whole(void **state)
+{
+    (void) state;
+    assert_int_equal(listen_on("127.0.0.1", "0"), 0);
+    for (int i = 0; i < 200; i++)
+        assert_true(sim_connect(l.port) >= 0);
+    run_for(10 * MS);
+
+    assert_int_equal(l.count, 200);
+    close_streams();
+    aloop_listener_close(l.listener);
+}
+
+/* A steady trickle: nearly every accept finds somebody. */
+static void a_trickle_costs_hardly_more_than_one_accept_for_each(void **state)
+{
+    (void) state;
+    assert_int_equal(listen_on("127.0.0.1", "0"), 0);
+    for (int i = 0; i < 100; i++) {
+        sim_connect(l.port);
+        run_for(MS);
+    }
+
+    assert_int_equal(l.count, 100);
+    assert_true(sim_calls("sys_accept") <= 160);
+    close_streams();
+    aloop_listener_close(l.listener);
+}
+
+static void a_used_address_is_refused(void **state)
+{
+    aloop_listener *second = NULL;
+
+    (void) state;
+    assert_int_equal(listen_on("127.0.0.1", "8080"), 0);
+
+    assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "8080", on_stream,
+                                      &l, &second),
+                     ALOOP_EADDRINUSE);
+    assert_null(second);
+    aloop_listener_close(l.listener);
+    assert_int_equal(listen_on("127.0.0.1", "8080"), 0);
+    aloop_listener_close(l.listener);
+}
+
+static void arguments_that_cannot_be_right_are_refused(void **state)
+{
+    aloop_listener *listener = NULL;
+
+    (void) state;
+    assert_int_equal(
+        aloop_tcp_listen(NULL, "::1", "0", on_stream, &l, &listener),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_tcp_listen(t.loop, "::1", NULL, on_stream, &l, &listener),
+        ALOOP_EINVAL);
+    assert_int_equal(aloop_tcp_listen(t.loop, "::1", "0", NULL, &l, &listener),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_tcp_listen(t.loop, "::1", "0", on_stream, &l, NULL),
+                     ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_tcp_listen(t.loop, "localhost", "0", on_stream, &l, &listener),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_tcp_listen(t.loop, "::1", "http", on_stream, &l, &listener),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_tcp_listen(t.loop, "::1", "65536", on_stream, &l, &listener),
+        ALOOP_EINVAL);
+    assert_null(listener);
+    assert_int_equal(aloop_listener_port(NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_listener_fd(NULL), ALOOP_EINVAL);
+    aloop_listener_close(NULL);
+    aloop_listener_ref(NULL);
+    aloop_listener_unref(NULL);
+}
+
+static void a_listener_keeps_the_loop_alive_unless_unreferenced(void **state)
+{
+    (void) state;
+    assert_int_equal(listen_on("::1", "0"), 0);
+    assert_true(aloop_alive(t.loop));
+    assert_true(aloop_listener_fd(l.listener) >= 0);
+    aloop_listener_unref(l.listener);
+    aloop_listener_unref(l.listener);
+    assert_false(aloop_alive(t.loop));
+    aloop_listener_ref(l.listener);
+    assert_true(aloop_alive(t.loop));
+
+    aloop_listener_close(l.listener);
+    assert_false(aloop_alive(t.loop));
+}
+
+static void a_listener_closed_in_its_callback_accepts_no_more(void **state)
+{
+    int peers[5];
+
+    (void) state;
+    assert_int_equal(listen_on("127.0.0.1", "0"), 0);
+    l.close_at = 3;
+    for (int i = 0; i < 5; i++)
+        peers[i] = sim_connect(l.port);
+
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_int_equal(l.count, 3);
+    sim_pass(MS);
+    assert_int_equal(sim_peer_error(peers[2]), 0); /* Accepted ones go on. */
+    assert_int_equal(sim_peer_error(peers[4]), ALOOP_ECONNRESET);
+    close_streams();
+}
+
+/* Failure class 18: accept at EMFILE spins. */
+static void without_descriptors_accepting_backs_off_reports_and_recovers(
+    void **state)
+{
+    unsigned before;
+
+    (void) state;
+    assert_int_equal(listen_on("127.0.0.1", "0"), 0);
+    sim_descriptors_max(sim_descriptors_open() + 1);
+    sim_connect(l.port);
+    sim_connect(l.port);
+    sim_connect(l.port);
+    run_for(10 * MS);
+    assert_int_equal(l.count, 1);
+
+    before = sim_calls("sys_accept");
+    run_for(ALOOP_SEC(1));
+    assert_int_equal(l.count, 1);
+    assert_in_range(sim_calls("sys_accept") - before, 9, 11);
+    assert_int_equal(t.unhandled, 1); /* Once for the whole stretch. */
+    assert_int_equal(t.unhandled_error, ALOOP_EMFILE);
+    assert_string_equal(t.unhandled_what, "accept");
+
+    sim_descriptors_max(0);
+    run_for(101 * MS);
+    assert_int_equal(l.count, 3);
+    assert_int_equal(t.unhandled, 1);
+
+    /* The next stretch is reported again. */
+    sim_descriptors_max(sim_descriptors_open());
+    sim_connect(l.port);
+    run_for(ALOOP_SEC(1));
+    assert_int_equal(t.unhandled, 2);
+    close_streams();
+    aloop_listener_close(l.listener);
+}
+
+static void a_descriptor_that_is_freed_serves_the_next_connection(void **state)
+{
+    (void) state;
+    assert_int_equal(listen_on("127.0.0.1", "0"), 0);
+    sim_descriptors_max(sim_descriptors_open() + 1);
+    for (int i = 0; i < 20; i++)
+        sim_connect(l.port);
+
+    for (int i = 0; i < 20; i++) {
+        run_for(200 * MS);
+        assert_int_equal(l.count, 1);
+        close_streams();
+    }
+    aloop_listener_close(l.listener);
+}
+
+static void a_listener_closed_while_it_backs_off_is_gone(void **state)
+{
+    (void) state;
+    assert_int_equal(listen_on("127.0.0.1", "0"), 0);
+    sim_descriptors_max(sim_descriptors_open());
+    sim_connect(l.port);
+    run_for(10 * MS);
+    assert_int_equal(t.unhandled, 1);
+
+    aloop_listener_close(l.listener);
+
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_int_equal(l.count, 0);
+}
+
+static void close_the_listener(aloop *loop, int error, const char *what,
+                               void *arg)
+{
+    (void) loop;
+    (void) error;
+    (void) what;
+    (void) arg;
+    aloop_listener_close(l.listener);
+}
+
+static void a_listener_may_be_closed_by_the_error_hook(void **state)
+{
+    aloop_options options = {.size = sizeof options,
+                             .on_unhandled = close_the_listener};
+
+    (void) state;
+    aloop_free(t.loop);
+    t.loop = aloop_new(&options);
+    assert_int_equal(listen_on("127.0.0.1", "0"), 0);
+    sim_descriptors_max(sim_descriptors_open());
+    sim_connect(l.port);
+
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_int_equal(l.count, 0);
+}
+
+static void a_connection_that_vanished_before_its_accept_harms_nobody(
+    void **state)
+{
+    (void) state;
+    assert_int_equal(listen_on("127.0.0.1", "0"), 0);
+    sim_fail("sys_accept", 1, ALOOP_ECONNABORTED);
+    sim_connect(l.port);
+    sim_connect(l.port);
+    run_for(10 * MS);
+
+    assert_int_equal(l.count, 2); /* The simulation forgets neither. */
+    assert_int_equal(t.unhandled, 0);
+    close_streams();
+    aloop_listener_close(l.listener);
+}
+
+static void listening_fails_at_every_step_without_a_leak(void **state)
+{
+    static const struct {
+        const char *call;
+        int error;
+    } steps[] = {{"sys_tcp_socket", ALOOP_EMFILE},
+                 {"sys_reuse_address", ALOOP_ENOMEM},
+                 {"sys_no_delay", ALOOP_ENOMEM},
+                 {"sys_bind", ALOOP_EACCES},
+                 {"sys_listen", ALOOP_EADDRINUSE},
+                 {"aloop__reactor_set", ALOOP_ENOMEM}};
+    unsigned open = sim_descriptors_open();
+
+    (void) state;
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        sim_fail(steps[i].call, 1, steps[i].error);
+        assert_int_equal(listen_on("127.0.0.1", "80"), steps[i].error);
+        assert_int_equal(sim_descriptors_open(), open);
+    }
+    assert_false(aloop_alive(t.loop));
+}
+
+/* Failure class 13: the listener's descriptor is closed by others, and its
+ * number comes back as a connection. */
+static void a_listener_that_lost_its_descriptor_is_reported(void **state)
+{
+    aloop_stream *stream = NULL;
+    int outside = sim_listen("10.0.0.1", 80, 1);
+    int fd;
+
+    (void) state;
+    assert_int_equal(listen_on("127.0.0.1", "0"), 0);
+    fd = aloop_listener_fd(l.listener);
+    sys_close(fd);
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, "10.0.0.1", "80", &stream)), 0);
+
+    assert_int_equal(aloop_stream_fd(stream), fd);
+    assert_int_equal(t.unhandled, 1);
+    assert_int_equal(t.unhandled_error, ALOOP_EBADF);
+    assert_int_equal(aloop_listener_fd(l.listener), ALOOP_EBADF);
+    assert_int_equal(aloop_listener_port(l.listener), ALOOP_EBADF);
+    aloop_listener_close(l.listener);
+    assert_int_equal(aloop_stream_put(stream, "x", 1), 0);
+    aloop_stream_close(stream);
+    aloop_run(t.loop);
+    assert_true(sim_accept(outside) >= 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(connections_are_accepted_in_order),
+        TEST(every_local_address_is_listened_on_for_null),
+        TEST(a_burst_of_connections_is_accepted_whole),
+        TEST(a_trickle_costs_hardly_more_than_one_accept_for_each),
+        TEST(a_used_address_is_refused),
+        TEST(arguments_that_cannot_be_right_are_refused),
+        TEST(a_listener_keeps_the_loop_alive_unless_unreferenced),
+        TEST(a_listener_closed_in_its_callback_accepts_no_more),
+        TEST(without_descriptors_accepting_backs_off_reports_and_recovers),
+        TEST(a_descriptor_that_is_freed_serves_the_next_connection),
+        TEST(a_listener_closed_while_it_backs_off_is_gone),
+        TEST(a_listener_may_be_closed_by_the_error_hook),
+        TEST(a_connection_that_vanished_before_its_accept_harms_nobody),
+        TEST(listening_fails_at_every_step_without_a_leak),
+        TEST(a_listener_that_lost_its_descriptor_is_reported),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,298 @@
+/* The pool of threads, simulated: a thread runs to its end inside a wait of the
+ * loop. */
+
+#include "support/fixture.h"
+
+#include <stdlib.h>
+
+#include "loop/pool.h"
+#include "os/sys.h"
+
+enum { JOBS = 6 };
+
+static struct {
+    struct aloop__pool *pool;
+    struct {
+        struct aloop__job job;
+        bool is_done;
+        int error;
+    } jobs[JOBS];
+    int worked;
+    uintptr_t worker; /* The thread that was last at work. */
+} p;
+
+static int index_of(struct aloop__job *job)
+{
+    for (int i = 0; i < JOBS; i++)
+        if (job == &p.jobs[i].job)
+            return i;
+    abort();
+}
+
+static void work(struct aloop__job *job)
+{
+    (void) index_of(job);
+    p.worked++;
+    p.worker = sys_thread_self();
+}
+
+static void done(struct aloop__job *job, int error)
+{
+    int i = index_of(job);
+
+    assert_false(p.jobs[i].is_done);
+    p.jobs[i].is_done = true;
+    p.jobs[i].error = error;
+    note(i);
+}
+
+static void open_pool(unsigned threads)
+{
+    for (size_t i = 0; i < sizeof p; i++)
+        ((char *) &p)[i] = 0;
+    assert_int_equal(aloop__pool_open(t.loop, threads, &p.pool), 0);
+    t.loop->resolver = p.pool; /* A wake-up collects; the loop closes it. */
+}
+
+static int submit(int i)
+{
+    p.jobs[i].job.work = work;
+    p.jobs[i].job.done = done;
+    return aloop__pool_submit(p.pool, &p.jobs[i].job);
+}
+
+static void jobs_run_on_threads_and_are_done_on_the_loop(void **state)
+{
+    (void) state;
+    open_pool(2);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(submit(i), 0);
+    assert_int_equal(p.worked, 0);
+    assert_true(aloop_alive(t.loop));
+
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_int_equal(p.worked, 3);
+    assert_int_not_equal(p.worker, sys_thread_self());
+    assert_noted(0, 1, 2);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(p.jobs[i].error, 0);
+}
+
+static void there_are_never_more_threads_than_allowed(void **state)
+{
+    (void) state;
+    open_pool(2);
+    for (int i = 0; i < JOBS; i++)
+        assert_int_equal(submit(i), 0);
+    assert_int_equal(sim_threads_open(), 2);
+
+    aloop_run(t.loop);
+
+    assert_int_equal(p.worked, JOBS);
+}
+
+static void threads_that_have_ended_are_joined_and_replaced(void **state)
+{
+    (void) state;
+    open_pool(2);
+    for (int round = 0; round < 5; round++) {
+        assert_int_equal(submit(round), 0);
+        aloop_run(t.loop);
+        assert_true(p.jobs[round].is_done);
+        assert_true(sim_threads_open() <= 2);
+    }
+}
+
+static void submit_the_next(struct aloop__job *job, int error)
+{
+    int i = index_of(job);
+
+    done(job, error);
+    if (i + 1 < JOBS) {
+        p.jobs[i + 1].job.work = work;
+        p.jobs[i + 1].job.done = submit_the_next;
+        assert_int_equal(aloop__pool_submit(p.pool, &p.jobs[i + 1].job), 0);
+    }
+}
+
+static void a_job_may_be_submitted_as_another_is_done(void **state)
+{
+    (void) state;
+    open_pool(1);
+    p.jobs[0].job.work = work;
+    p.jobs[0].job.done = submit_the_next;
+    assert_int_equal(aloop__pool_submit(p.pool, &p.jobs[0].job), 0);
+
+    aloop_run(t.loop);
+
+    assert_noted(0, 1, 2, 3, 4, 5);
+}
+
+/* Failure class 44: cancelling at every state. */
+static void a_job_that_has_not_begun_is_taken_back(void **state)
+{
+    (void) state;
+    open_pool(1);
+    for (int i = 0; i < 3; i++)
+        submit(i);
+
+    assert_true(aloop__pool_withdraw(p.pool, &p.jobs[1].job));
+    assert_true(p.jobs[1].is_done);
+    assert_int_equal(p.jobs[1].error, ALOOP_ECANCELED);
+    aloop_run(t.loop);
+
+    assert_int_equal(p.worked, 2);
+    assert_noted(1, 0, 2);
+}
+
+static void withdraw_own(struct aloop__job *job)
+{
+    work(job);
+    t.calls += aloop__pool_withdraw(p.pool, job);
+}
+
+static void a_job_that_runs_is_let_finish(void **state)
+{
+    (void) state;
+    open_pool(1);
+    p.jobs[0].job.work = withdraw_own;
+    p.jobs[0].job.done = done;
+    assert_int_equal(aloop__pool_submit(p.pool, &p.jobs[0].job), 0);
+
+    aloop_run(t.loop);
+
+    assert_int_equal(t.calls, 0); /* It was not taken back. */
+    assert_noted(0);
+    assert_int_equal(p.jobs[0].error, 0);
+}
+
+static void a_job_that_has_run_but_was_not_collected_is_not_taken_back(
+    void **state)
+{
+    (void) state;
+    open_pool(1);
+    submit(0);
+    sim_pass(1); /* The thread runs; the loop does not. */
+    assert_int_equal(p.worked, 1);
+
+    assert_false(aloop__pool_withdraw(p.pool, &p.jobs[0].job));
+    assert_false(p.jobs[0].is_done);
+    aloop_run(t.loop);
+
+    assert_noted(0);
+}
+
+static void without_any_thread_a_submit_fails(void **state)
+{
+    (void) state;
+    open_pool(2);
+    sim_fail("sys_thread_start", 1, ALOOP_EAGAIN);
+    assert_int_equal(submit(0), ALOOP_EAGAIN);
+    assert_false(aloop_alive(t.loop));
+
+    assert_int_equal(submit(0), 0);
+    aloop_run(t.loop);
+    assert_noted(0);
+}
+
+static void one_thread_is_enough_where_a_second_cannot_start(void **state)
+{
+    (void) state;
+    open_pool(4);
+    submit(0);
+    sim_fail("sys_thread_start", 1, ALOOP_EAGAIN);
+
+    assert_int_equal(submit(1), 0);
+    aloop_run(t.loop);
+
+    assert_noted(0, 1);
+}
+
+static void a_pool_that_cannot_be_opened_leaves_nothing(void **state)
+{
+    struct aloop__pool *pool = NULL;
+
+    (void) state;
+    sim_fail("sys_monitor_open", 1, ALOOP_ENOMEM);
+    assert_int_equal(aloop__pool_open(t.loop, 1, &pool), ALOOP_ENOMEM);
+    assert_null(pool);
+}
+
+static void closing_cancels_what_has_not_run(void **state)
+{
+    (void) state;
+    open_pool(1);
+    for (int i = 0; i < 3; i++)
+        submit(i);
+    t.loop->resolver = NULL;
+
+    aloop__pool_close(p.pool);
+
+    assert_int_equal(t.noted, 3);
+    for (int i = 0; i < 3; i++)
+        assert_true(p.jobs[i].is_done &&
+                    p.jobs[i].error == ALOOP_ECANCELED);
+    assert_int_equal(p.worked, 0);
+    assert_int_equal(sim_threads_open(), 0);
+    assert_false(aloop_alive(t.loop));
+}
+
+static void freeing_the_loop_waits_for_its_threads(void **state)
+{
+    (void) state;
+    open_pool(3);
+    for (int i = 0; i < JOBS; i++)
+        submit(i);
+
+    assert_int_equal(aloop_free(t.loop), 0);
+
+    t.loop = NULL;
+    assert_int_equal(sim_threads_open(), 0);
+    assert_int_equal(t.noted, JOBS);
+}
+
+/* As in a forked child, where the threads do not exist. */
+static void abandoning_cancels_without_touching_threads(void **state)
+{
+    unsigned joins, enters;
+
+    (void) state;
+    open_pool(2);
+    submit(0);
+    submit(1);
+    t.loop->resolver = NULL;
+    joins = sim_calls("sys_thread_join");
+    enters = sim_calls("sys_monitor_enter");
+
+    aloop__pool_abandon(p.pool);
+
+    assert_int_equal(sim_calls("sys_thread_join"), joins);
+    assert_int_equal(sim_calls("sys_monitor_enter"), enters);
+    assert_noted(0, 1);
+    assert_int_equal(p.jobs[1].error, ALOOP_ECANCELED);
+    assert_int_equal(p.worked, 0);
+    assert_false(aloop_alive(t.loop));
+    assert_int_equal(sim_threads_open(), 0); /* Their memory is freed. */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(jobs_run_on_threads_and_are_done_on_the_loop),
+        TEST(there_are_never_more_threads_than_allowed),
+        TEST(threads_that_have_ended_are_joined_and_replaced),
+        TEST(a_job_may_be_submitted_as_another_is_done),
+        TEST(a_job_that_has_not_begun_is_taken_back),
+        TEST(a_job_that_runs_is_let_finish),
+        TEST(a_job_that_has_run_but_was_not_collected_is_not_taken_back),
+        TEST(without_any_thread_a_submit_fails),
+        TEST(one_thread_is_enough_where_a_second_cannot_start),
+        TEST(a_pool_that_cannot_be_opened_leaves_nothing),
+        TEST(closing_cancels_what_has_not_run),
+        TEST(freeing_the_loop_waits_for_its_threads),
+        TEST(abandoning_cancels_without_touching_threads),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,363 @@
+/* Streams as a whole: echoes in a world of chance, and what a stream tells
+ * about itself. */
+
+#include "support/fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TOTAL = 1024 * 1024, CHUNK = 9000, SEEDS = 50 };
+
+static size_t bytes_out; /* Of memory that the loop has. */
+
+static void *resize(void *context, void *old, size_t old_size, size_t new_size)
+{
+    (void) context;
+    bytes_out += new_size;
+    bytes_out -= old_size;
+    if (new_size > 0)
+        return realloc(old, new_size);
+    free(old);
+    return NULL;
+}
+
+/* A new world, and a loop in it. */
+static void renew(uint64_t seed)
+{
+    aloop_options options = {.size = sizeof options,
+                             .resize = resize,
+                             .on_unhandled = on_unhandled};
+
+    aloop_free(t.loop);
+    assert_string_equal(sim_mess(), "");
+    sim_reset(seed);
+    t.loop = aloop_new(&options);
+    assert_non_null(t.loop);
+}
+
+static void leave(void)
+{
+    aloop_free(t.loop);
+    t.loop = NULL;
+    assert_int_equal(bytes_out, 0);
+    assert_string_equal(sim_mess(), "");
+}
+
+/* The byte at a place of the stream; its period is long and no power of two. */
+static char byte_at(size_t place)
+{
+    return (char) (place * 31 + place / 251 + place / 65521);
+}
+
+static void make_bytes(char *bytes, size_t place, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = byte_at(place + i);
+}
+
+static void check_bytes(const char *bytes, size_t place, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i] != byte_at(place + i))
+            fail_msg("byte %zu is wrong", place + i);
+}
+
+/* Echo, by callback. */
+
+static void on_echo(aloop_stream *stream, const void *data, ssize_t size,
+                    void *arg)
+{
+    (void) arg;
+    if (size > 0)
+        aloop_stream_put(stream, data, (size_t) size);
+    else
+        aloop_stream_close(stream);
+}
+
+static void accept_by_callback(aloop_listener *listener, aloop_stream *stream,
+                               void *arg)
+{
+    (void) arg;
+    aloop_stream_start(stream, on_echo, NULL);
+    aloop_listener_close(listener);
+}
+
+static size_t put_so_far, got_so_far;
+
+static void put_more(aloop_future *future, ssize_t status, void *arg)
+{
+    aloop_stream *stream = arg;
+    char bytes[CHUNK];
+
+    (void) future;
+    assert_int_equal(status, 0);
+    while (aloop_stream_queued(stream) < 3 * CHUNK && put_so_far < TOTAL) {
+        size_t size = 1 + (size_t) sim_random(CHUNK);
+
+        if (size > TOTAL - put_so_far)
+            size = TOTAL - put_so_far;
+        make_bytes(bytes, put_so_far, size);
+        assert_int_equal(aloop_stream_put(stream, bytes, size), 0);
+        put_so_far += size;
+    }
+    if (put_so_far < TOTAL)
+        aloop_then(aloop_stream_drain(stream), put_more, stream);
+    else
+        aloop_detach(aloop_stream_shutdown(stream));
+}
+
+static void on_answer(aloop_stream *stream, const void *data, ssize_t size,
+                      void *arg)
+{
+    (void) arg;
+    if (size > 0) {
+        check_bytes(data, got_so_far, (size_t) size);
+        got_so_far += (size_t) size;
+        return;
+    }
+    assert_int_equal(size, 0);
+    aloop_stream_close(stream);
+}
+
+static void on_connected(aloop_future *future, ssize_t status, void *arg)
+{
+    aloop_stream *stream = *(aloop_stream **) arg;
+
+    assert_int_equal(status, 0);
+    /* One of the two has to go on reading whatever waits to be sent. */
+    aloop_stream_set_water(stream, CHUNK, SIZE_MAX);
+    aloop_stream_start(stream, on_answer, NULL);
+    put_more(future, 0, stream);
+}
+
+static void an_echo_by_callback_survives_chance_unaltered(void **state)
+{
+    (void) state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        aloop_listener *listener;
+        aloop_stream *stream;
+
+        renew(seed);
+        sim_chaos();
+        put_so_far = got_so_far = 0;
+        aloop_tcp_listen(t.loop, "::1", "7", accept_by_callback, NULL,
+                         &listener);
+        aloop_then(aloop_tcp_connect(t.loop, "::1", "7", &stream),
+                   on_connected, &stream);
+        assert_int_equal(aloop_run(t.loop), 0);
+        assert_int_equal(got_so_far, TOTAL);
+        leave();
+    }
+}
+
+/* Echo, by tasks. */
+
+static ssize_t serve(aloop *loop, void *arg)
+{
+    aloop_stream *stream = arg;
+    char bytes[CHUNK];
+    ssize_t n;
+
+    (void) loop;
+    while ((n = aloop_await(aloop_stream_read(stream, bytes, CHUNK))) > 0) {
+        n = aloop_await(aloop_stream_write(stream, bytes, (size_t) n));
+        if (n < 0)
+            break;
+    }
+    aloop_stream_close(stream);
+    return n;
+}
+
+static void accept_by_task(aloop_listener *listener, aloop_stream *stream,
+                           void *arg)
+{
+    (void) arg;
+    aloop_detach(aloop_spawn(t.loop, serve, stream));
+    aloop_listener_close(listener);
+}
+
+static ssize_t send_all(aloop *loop, void *arg)
+{
+    char bytes[CHUNK];
+    size_t place = 0;
+
+    (void) loop;
+    while (place < TOTAL) {
+        size_t size = 1 + (size_t) sim_random(CHUNK);
+
+        if (size > TOTAL - place)
+            size = TOTAL - place;
+        make_bytes(bytes, place, size);
+        assert_int_equal(aloop_await(aloop_stream_write(arg, bytes, size)),
+                         (ssize_t) size);
+        place += size;
+    }
+    return aloop_await(aloop_stream_shutdown(arg));
+}
+
+static ssize_t receive_all(aloop *loop, void *arg)
+{
+    char bytes[CHUNK];
+    ssize_t n, total = 0;
+
+    (void) loop;
+    do {
+        size_t size = 1 + (size_t) sim_random(CHUNK);
+
+        n = aloop_await(sim_random(2) == 0
+                            ? aloop_stream_read(arg, bytes, size)
+                            : aloop_stream_read_exactly(arg, bytes, size));
+        if (n == ALOOP_EOF)
+            n = aloop_await(aloop_stream_read_to_end(arg, bytes, CHUNK));
+        assert_true(n >= 0);
+        check_bytes(bytes, (size_t) total, (size_t) n);
+        total += n;
+    } while (n > 0);
+    return total;
+}
+
+static void an_echo_by_tasks_survives_chance_unaltered(void **state)
+{
+    (void) state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        aloop_listener *listener;
+        aloop_stream *stream;
+        aloop_future *sender;
+
+        renew(seed);
+        sim_chaos();
+        aloop_tcp_listen(t.loop, "::1", "7", accept_by_task, NULL, &listener);
+        assert_int_equal(
+            aloop_await(aloop_tcp_connect(t.loop, "::1", "7", &stream)), 0);
+        sender = aloop_spawn(t.loop, send_all, stream);
+        assert_int_equal(
+            aloop_await(aloop_spawn(t.loop, receive_all, stream)), TOTAL);
+        assert_int_equal(aloop_await(sender), 0);
+        aloop_stream_close(stream);
+        leave();
+    }
+}
+
+/* What a stream tells. */
+
+static aloop_stream *accepted;
+
+static void keep(aloop_listener *listener, aloop_stream *stream, void *arg)
+{
+    (void) arg;
+    accepted = stream;
+    aloop_listener_close(listener);
+}
+
+static void a_stream_tells_both_addresses_and_its_descriptor(void **state)
+{
+    aloop_stream *stream;
+    aloop_listener *listener;
+    char local[96], peer[96];
+    int length;
+
+    (void) state;
+    aloop_tcp_listen(t.loop, "::1", "7", keep, NULL, &listener);
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, "::1", "7", &stream)), 0);
+    aloop_run(t.loop);
+
+    length = aloop_stream_peer(stream, peer, sizeof peer);
+    assert_int_equal(length, 7);
+    assert_string_equal(peer, "[::1]:7");
+    assert_int_equal(aloop_stream_peer(stream, local, 8), 7);
+    length = aloop_stream_local(stream, local, sizeof local);
+    assert_int_equal(length, (int) strlen(local));
+    aloop_stream_peer(accepted, peer, sizeof peer);
+    assert_string_equal(peer, local);
+    assert_true(aloop_stream_fd(stream) >= 0);
+    assert_int_equal(aloop_tcp_set_nodelay(stream, false), 0);
+    aloop_stream_close(stream);
+    aloop_stream_close(accepted);
+}
+
+static void questions_that_cannot_be_answered_are_refused(void **state)
+{
+    aloop_stream *stream;
+    aloop_listener *listener;
+    char text[96] = "kept";
+
+    (void) state;
+    aloop_tcp_listen(t.loop, "::1", "7", keep, NULL, &listener);
+    aloop_await(aloop_tcp_connect(t.loop, "::1", "7", &stream));
+    aloop_run(t.loop);
+
+    assert_int_equal(aloop_stream_peer(stream, text, 0), -ENOSPC);
+    assert_int_equal(aloop_stream_peer(stream, text, 4), -ENOSPC);
+    assert_string_equal(text, "kept");
+    assert_int_equal(aloop_stream_peer(stream, NULL, 96), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_peer(NULL, text, 96), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_local(NULL, text, 96), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_fd(NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_tcp_set_nodelay(NULL, true), ALOOP_EINVAL);
+    aloop_stream_close(stream);
+    aloop_stream_close(accepted);
+}
+
+static void only_a_started_and_referenced_stream_keeps_the_loop_alive(
+    void **state)
+{
+    aloop_stream *stream;
+    aloop_listener *listener;
+
+    (void) state;
+    aloop_tcp_listen(t.loop, "::1", "7", keep, NULL, &listener);
+    aloop_await(aloop_tcp_connect(t.loop, "::1", "7", &stream));
+    aloop_run(t.loop);
+    assert_false(aloop_alive(t.loop));
+
+    aloop_stream_start(stream, on_echo, NULL);
+    assert_true(aloop_alive(t.loop));
+    aloop_stream_unref(stream);
+    aloop_stream_unref(stream);
+    assert_false(aloop_alive(t.loop));
+    aloop_stream_ref(stream);
+    aloop_stream_ref(stream);
+    assert_true(aloop_alive(t.loop));
+    aloop_stream_stop(stream);
+    assert_false(aloop_alive(t.loop));
+    aloop_stream_close(stream);
+    aloop_stream_close(accepted);
+}
+
+static void a_pending_write_keeps_the_loop_of_an_unreferenced_stream(
+    void **state)
+{
+    aloop_stream *stream;
+    aloop_listener *listener;
+    aloop_future *write;
+
+    (void) state;
+    aloop_tcp_listen(t.loop, "::1", "7", keep, NULL, &listener);
+    aloop_await(aloop_tcp_connect(t.loop, "::1", "7", &stream));
+    aloop_run(t.loop);
+    aloop_stream_unref(stream);
+
+    write = aloop_stream_write(stream, "hello", 5);
+    assert_true(aloop_alive(t.loop));
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_int_equal(aloop_future_status(write), 5);
+    aloop_future_unref(write);
+    aloop_stream_close(stream);
+    aloop_stream_close(accepted);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_echo_by_callback_survives_chance_unaltered),
+        TEST(an_echo_by_tasks_survives_chance_unaltered),
+        TEST(a_stream_tells_both_addresses_and_its_descriptor),
+        TEST(questions_that_cannot_be_answered_are_refused),
+        TEST(only_a_started_and_referenced_stream_keeps_the_loop_alive),
+        TEST(a_pending_write_keeps_the_loop_of_an_unreferenced_stream),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,316 @@
+/* How streams end: half-close, close and its bound, abort. */
+
+#include "support/fixture.h"
+
+#include <string.h>
+
+#define MS ALOOP_MS(1)
+
+enum { BUFFER = 65536 }; /* What a direction of a connection holds. */
+
+static int peer, other_peer;
+static char in[4 * BUFFER];
+
+static aloop_stream *connected(void)
+{
+    aloop_stream *stream = NULL;
+    int listener = sim_listen("127.0.0.1", 80, 8);
+
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream)),
+        0);
+    other_peer = peer;
+    peer = sim_accept(listener);
+    assert_true(peer >= 0);
+    sim_peer_close(listener);
+    return stream;
+}
+
+static void run_for(int64_t ns)
+{
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
+}
+
+static void fill(aloop_stream *stream)
+{
+    static const char full[BUFFER];
+
+    assert_true(aloop_stream_put(stream, full, BUFFER) >= 0);
+    run_for(MS);
+    assert_int_equal(aloop_stream_queued(stream), 0);
+}
+
+static void note_status(aloop_future *future, ssize_t status, void *arg)
+{
+    (void) future;
+    (void) arg;
+    note((int) status);
+}
+
+/* Half-close. */
+
+static void a_shutdown_sends_what_was_put_and_then_the_end(void **state)
+{
+    aloop_stream *stream = connected();
+    aloop_future *shutdown;
+
+    (void) state;
+    aloop_stream_put(stream, "bye", 3);
+    shutdown = aloop_stream_shutdown(stream);
+    assert_int_equal(aloop_stream_put(stream, "x", 1), ALOOP_EPIPE);
+    assert_int_equal(aloop_await(aloop_stream_write(stream, "x", 1)),
+                     ALOOP_EPIPE);
+
+    assert_int_equal(aloop_await(shutdown), 0);
+    run_for(MS);
+    assert_int_equal(sim_peer_receive(peer, in, sizeof in), 3);
+    assert_true(sim_peer_eof(peer));
+    assert_int_equal(aloop_await(aloop_stream_shutdown(stream)), 0);
+    aloop_stream_close(stream);
+}
+
+static void after_a_shutdown_reading_goes_on(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[8];
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_stream_shutdown(stream)), 0);
+    sim_peer_send(peer, "answer", 6);
+    sim_peer_shutdown(peer);
+
+    assert_int_equal(aloop_await(aloop_stream_read_to_end(stream, buffer, 8)),
+                     6);
+    aloop_stream_close(stream);
+}
+
+static void after_the_peers_end_writing_goes_on(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[8];
+
+    (void) state;
+    sim_peer_shutdown(peer);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 8)), 0);
+
+    assert_int_equal(aloop_await(aloop_stream_write(stream, "late", 4)), 4);
+    run_for(MS);
+    assert_int_equal(sim_peer_receive(peer, in, sizeof in), 4);
+    aloop_stream_close(stream);
+}
+
+static void a_shutdown_waits_until_all_has_been_sent(void **state)
+{
+    aloop_stream *stream = connected();
+    aloop_future *shutdown;
+
+    (void) state;
+    fill(stream);
+    aloop_stream_put(stream, "rest", 4);
+    shutdown = aloop_stream_shutdown(stream);
+    run_for(10 * MS);
+    assert_false(aloop_future_settled(shutdown));
+    assert_false(sim_peer_eof(peer));
+
+    sim_peer_receive(peer, in, BUFFER);
+    assert_int_equal(aloop_await(shutdown), 0);
+    aloop_stream_close(stream);
+}
+
+/* Close. */
+
+static void a_close_sends_what_was_queued_and_then_the_end(void **state)
+{
+    aloop_stream *stream = connected();
+    aloop_future *write;
+
+    (void) state;
+    aloop_stream_put(stream, "one ", 4);
+    write = aloop_stream_write(stream, "two", 3);
+    aloop_stream_close(stream);
+    assert_true(aloop_alive(t.loop));
+
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_int_equal(aloop_future_status(write), 3);
+    aloop_future_unref(write);
+    sim_pass(MS);
+    assert_int_equal(sim_peer_receive(peer, in, sizeof in), 7);
+    assert_true(sim_peer_eof(peer));
+}
+
+static void drain_peer(void *arg)
+{
+    (void) arg;
+    sim_peer_receive(peer, in, BUFFER);
+}
+
+static void a_closed_stream_keeps_the_loop_until_its_bytes_are_sent(
+    void **state)
+{
+    static const char rest[1000];
+    aloop_stream *stream = connected();
+    int64_t begin;
+
+    (void) state;
+    fill(stream);
+    aloop_stream_unref(stream);
+    aloop_stream_put(stream, rest, sizeof rest);
+    aloop_stream_close(stream);
+    begin = aloop_now(t.loop);
+    sim_at(ALOOP_SEC(20), drain_peer, NULL);
+
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_true(aloop_now(t.loop) - begin == ALOOP_SEC(20));
+    sim_pass(MS);
+    assert_int_equal(sim_peer_receive(peer, in, BUFFER), 1000);
+    assert_true(sim_peer_eof(peer));
+}
+
+static void a_peer_that_takes_nothing_for_30_s_gets_a_reset(void **state)
+{
+    aloop_stream *stream = connected();
+    int64_t begin;
+
+    (void) state;
+    fill(stream);
+    aloop_stream_put(stream, "never", 5);
+    begin = aloop_now(t.loop);
+    aloop_stream_close(stream);
+
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_true(aloop_now(t.loop) - begin == ALOOP_SEC(30));
+    sim_pass(MS);
+    assert_int_equal(sim_peer_error(peer), ALOOP_ECONNRESET);
+}
+
+static void a_host_loop_is_told_of_the_30_s_as_well(void **state)
+{
+    int fd = aloop_fd(t.loop);
+    aloop_stream *stream = connected();
+
+    (void) state;
+    fill(stream);
+    aloop_stream_put(stream, "never", 5);
+    aloop_step(t.loop, 0);
+    aloop_stream_close(stream); /* Outside any turn. */
+
+    while (aloop_alive(t.loop)) {
+        assert_true(sim_poll(fd, -1));
+        aloop_step(t.loop, 0);
+    }
+
+    sim_pass(MS);
+    assert_int_equal(sim_peer_error(peer), ALOOP_ECONNRESET);
+}
+
+static void a_peer_that_takes_a_little_now_and_then_gets_all(void **state)
+{
+    static const char rest[2 * BUFFER];
+    aloop_stream *stream = connected();
+
+    (void) state;
+    fill(stream);
+    aloop_stream_put(stream, rest, sizeof rest);
+    aloop_stream_close(stream);
+    for (int i = 1; i <= 3; i++)
+        sim_at(ALOOP_SEC(29) * i, drain_peer, NULL);
+
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    sim_pass(MS);
+    assert_int_equal(sim_peer_error(peer), 0);
+    assert_true(sim_peer_eof(peer) ||
+                sim_peer_receive(peer, in, BUFFER) == BUFFER);
+}
+
+static void a_close_settles_what_waits_for_sending(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    fill(stream);
+    aloop_then(aloop_stream_write(stream, "12345", 5), note_status, NULL);
+    aloop_then(aloop_stream_shutdown(stream), note_status, NULL);
+    aloop_stream_close(stream);
+    sim_at(MS, drain_peer, NULL);
+
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_noted(5, 0);
+}
+
+static void cancelling_the_last_write_of_a_closed_stream_ends_it(void **state)
+{
+    aloop_stream *stream = connected();
+    int64_t begin = aloop_now(t.loop);
+    aloop_future *write;
+
+    (void) state;
+    fill(stream);
+    write = aloop_stream_write(stream, "12345", 5);
+    run_for(MS);
+    aloop_stream_close(stream);
+    aloop_future_unref(write);
+
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_true(aloop_now(t.loop) - begin < ALOOP_SEC(1));
+    sim_pass(MS);
+    sim_peer_receive(peer, in, BUFFER);
+    assert_true(sim_peer_eof(peer));
+}
+
+static void an_abort_drops_what_was_queued_and_resets(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[4];
+
+    (void) state;
+    fill(stream);
+    aloop_then(aloop_stream_write(stream, "12345", 5), note_status, NULL);
+    aloop_then(aloop_stream_read(stream, buffer, 4), note_status, NULL);
+    aloop_then(aloop_stream_shutdown(stream), note_status, NULL);
+
+    aloop_stream_abort(stream);
+
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_int_equal(t.noted, 3);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(t.order[i], ALOOP_ECANCELED);
+    sim_pass(MS);
+    assert_int_equal(sim_peer_error(peer), ALOOP_ECONNRESET);
+}
+
+static void null_is_closed_and_aborted_without_effect(void **state)
+{
+    (void) state;
+    aloop_stream_close(NULL);
+    aloop_stream_abort(NULL);
+    aloop_stream_ref(NULL);
+    aloop_stream_unref(NULL);
+    assert_false(aloop_alive(t.loop));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_shutdown_sends_what_was_put_and_then_the_end),
+        TEST(after_a_shutdown_reading_goes_on),
+        TEST(after_the_peers_end_writing_goes_on),
+        TEST(a_shutdown_waits_until_all_has_been_sent),
+        TEST(a_close_sends_what_was_queued_and_then_the_end),
+        TEST(a_closed_stream_keeps_the_loop_until_its_bytes_are_sent),
+        TEST(a_peer_that_takes_nothing_for_30_s_gets_a_reset),
+        TEST(a_host_loop_is_told_of_the_30_s_as_well),
+        TEST(a_peer_that_takes_a_little_now_and_then_gets_all),
+        TEST(a_close_settles_what_waits_for_sending),
+        TEST(cancelling_the_last_write_of_a_closed_stream_ends_it),
+        TEST(an_abort_drops_what_was_queued_and_resets),
+        TEST(null_is_closed_and_aborted_without_effect),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,205 @@
+/* What becomes of a connection when a call or an allocation fails. */
+
+#include "support/fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MS ALOOP_MS(1)
+
+/* Memory that can be told to run out, and counts what is out. */
+static struct {
+    size_t bytes;
+    unsigned calls;
+    unsigned fails_at; /* This allocation of all; 0: none. */
+} memory;
+
+static void *resize(void *context, void *old, size_t old_size, size_t new_size)
+{
+    (void) context;
+    if (new_size > 0 && ++memory.calls == memory.fails_at)
+        return NULL;
+    memory.bytes += new_size;
+    memory.bytes -= old_size;
+    if (new_size > 0)
+        return realloc(old, new_size);
+    free(old);
+    return NULL;
+}
+
+/* A new world, with or without a loop in it. */
+static bool renew(uint64_t seed)
+{
+    aloop_options options = {.size = sizeof options,
+                             .resize = resize,
+                             .on_unhandled = on_unhandled};
+
+    aloop_free(t.loop);
+    assert_string_equal(sim_mess(), "");
+    sim_reset(seed);
+    t.loop = aloop_new(&options);
+    return t.loop != NULL;
+}
+
+static void leave(void)
+{
+    aloop_free(t.loop);
+    t.loop = NULL;
+    assert_int_equal(memory.bytes, 0);
+    assert_string_equal(sim_mess(), "");
+}
+
+static aloop_stream *accepted;
+
+static void keep(aloop_listener *listener, aloop_stream *stream, void *arg)
+{
+    (void) arg;
+    accepted = stream;
+    aloop_listener_close(listener);
+}
+
+static ssize_t read_line(aloop_stream *stream)
+{
+    char line[64];
+
+    return aloop_await(aloop_timeout(
+        aloop_stream_read_until(stream, line, sizeof line, "\n", 1),
+        ALOOP_SEC(1)));
+}
+
+/* Listen, connect, say a line each way, end.  0, or the first error. */
+static ssize_t talk(void)
+{
+    aloop_listener *listener = NULL;
+    aloop_stream *stream = NULL;
+    ssize_t error;
+
+    accepted = NULL;
+    error = aloop_tcp_listen(t.loop, "127.0.0.1", "7", keep, NULL, &listener);
+    if (error < 0)
+        return error;
+    error = aloop_await(
+        aloop_timeout(aloop_tcp_connect(t.loop, "localhost", "7", &stream),
+                      ALOOP_SEC(1)));
+    for (int i = 0; i < 200 && error == 0 && accepted == NULL; i++)
+        error = aloop_await(aloop_sleep(t.loop, MS));
+    if (error == 0 && accepted == NULL)
+        error = ALOOP_ETIMEDOUT;
+    if (accepted == NULL)
+        aloop_listener_close(listener);
+    if (error == 0)
+        error = aloop_stream_put(stream, "hello\n", 6);
+    if (error == 0)
+        error = read_line(accepted);
+    if (error > 0)
+        error = aloop_await(aloop_stream_write(accepted, "you\n", 4));
+    if (error > 0)
+        error = read_line(stream);
+    if (error > 0)
+        error = aloop_await(aloop_stream_shutdown(stream));
+    aloop_stream_close(stream);
+    aloop_stream_close(accepted);
+    return error < 0 ? error : 0;
+}
+
+static const char *const localhost[] = {"::1", "127.0.0.1", NULL};
+
+static void settled_futures_that_are_held_to_the_end_leak_nothing(void **state)
+{
+    aloop_stream *stream;
+    char buffer[4];
+
+    (void) state;
+    assert_true(renew(1));
+    sim_host("localhost", localhost);
+    sim_listen("127.0.0.1", 7, 1);
+    aloop_future *connect =
+        aloop_tcp_connect(t.loop, "localhost", "7", &stream);
+    aloop_run(t.loop);
+    assert_int_equal(aloop_future_status(connect), 0);
+    aloop_stream_read(stream, buffer, sizeof buffer);
+    aloop_stream_write(stream, "bye", 3);
+    aloop_stream_shutdown(stream);
+    aloop_stream_close(stream);
+
+    leave();
+}
+
+static void a_failing_allocation_ends_in_an_error_and_leaks_nothing(
+    void **state)
+{
+    ssize_t error = -1;
+    unsigned failures = 0;
+
+    (void) state;
+    for (unsigned n = 1; error < 0 || memory.calls >= memory.fails_at; n++) {
+        memory.calls = 0;
+        memory.fails_at = n;
+        error = -1;
+        if (renew(1)) {
+            sim_host("localhost", localhost);
+            error = talk();
+        }
+        failures += error < 0;
+        leave();
+        assert_true(n < 1000);
+    }
+    memory.fails_at = 0;
+    assert_true(failures > 10);
+}
+
+static void a_failing_call_ends_in_an_error_or_success_and_leaks_nothing(
+    void **state)
+{
+    static const int errors[] = {ALOOP_ENOMEM, ALOOP_EMFILE, ALOOP_EAGAIN,
+                                 ALOOP_ECONNRESET, -EIO};
+    unsigned pending = 0, failures = 0, n = 1;
+
+    (void) state;
+    for (size_t e = 0; e < sizeof errors / sizeof errors[0]; e++)
+        for (n = 1, pending = 0; pending == 0; n++) {
+            assert_true(renew(1));
+            sim_host("localhost", localhost);
+            sim_fail(NULL, n, errors[e]);
+            failures += talk() < 0;
+            aloop_step(t.loop, 0);
+            pending = sim_faults_pending();
+            leave();
+            assert_true(n < 1000);
+        }
+    assert_true(failures > 10);
+}
+
+/* By name, so that each of them is known to have been reached. */
+static void every_call_that_a_connection_makes_may_fail(void **state)
+{
+    static const char *const names[] = {
+        "sys_tcp_socket", "sys_reuse_address", "sys_no_delay", "sys_bind",
+        "sys_listen", "sys_accept", "sys_connect", "sys_socket_error",
+        "sys_recv", "sys_send", "sys_shutdown_write", "sys_resolve",
+        "sys_thread_start", "sys_monitor_open", "aloop__reactor_set"};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_true(renew(1));
+        sim_host("localhost", localhost);
+        sim_fail(names[i], 1, -EIO);
+        talk();
+        if (sim_faults_pending() > 0)
+            fail_msg("%s was not called", names[i]);
+        leave();
+    }
+}
+
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(settled_futures_that_are_held_to_the_end_leak_nothing),
+        TEST(a_failing_allocation_ends_in_an_error_and_leaks_nothing),
+        TEST(a_failing_call_ends_in_an_error_or_success_and_leaks_nothing),
+        TEST(every_call_that_a_connection_makes_may_fail),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,353 @@
+/* Streams that are closed by callbacks, that lose their descriptors to others,
+ * and that outlive their loop. */
+
+#include "support/fixture.h"
+
+#include <string.h>
+
+#define MS ALOOP_MS(1)
+
+enum { BUFFER = 65536 }; /* What a direction of a connection holds. */
+
+static int peer, other_peer;
+static char in[4 * BUFFER];
+
+static aloop_stream *connected(void)
+{
+    aloop_stream *stream = NULL;
+    int listener = sim_listen("127.0.0.1", 80, 8);
+
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream)),
+        0);
+    other_peer = peer;
+    peer = sim_accept(listener);
+    assert_true(peer >= 0);
+    sim_peer_close(listener);
+    return stream;
+}
+
+static void run_for(int64_t ns)
+{
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
+}
+
+static void fill(aloop_stream *stream)
+{
+    static const char full[BUFFER];
+
+    assert_true(aloop_stream_put(stream, full, BUFFER) >= 0);
+    run_for(MS);
+    assert_int_equal(aloop_stream_queued(stream), 0);
+}
+
+/* Where the library ought to go to sleep, or to end. */
+static void assert_quiet_for_a_second(void)
+{
+    unsigned before = sim_wakes();
+    aloop_future *second = aloop_sleep(t.loop, ALOOP_SEC(1));
+
+    while (!aloop_future_settled(second) && sim_wakes() - before <= 5)
+        aloop_step(t.loop, ALOOP_SEC(1));
+    assert_true(sim_wakes() - before <= 5);
+    aloop_future_unref(second);
+}
+
+static void note_size(aloop_stream *stream, const void *data, ssize_t size,
+                      void *arg)
+{
+    (void) stream;
+    (void) data;
+    (void) arg;
+    t.calls++;
+    note((int) size);
+}
+
+static void note_status(aloop_future *future, ssize_t status, void *arg)
+{
+    (void) future;
+    (void) arg;
+    note((int) status);
+}
+
+/* Closing from callbacks. */
+
+static void answer_and_close(aloop_stream *stream, const void *data,
+                             ssize_t size, void *arg)
+{
+    (void) arg;
+    note_size(stream, data, size, arg);
+    aloop_stream_put(stream, "answer", 6);
+    aloop_stream_close(stream);
+}
+
+/* Failure class 4: its own callback closes it, and the path goes on. */
+static void a_stream_closed_in_its_own_callback_sends_and_is_silent(
+    void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    aloop_stream_start(stream, answer_and_close, NULL);
+    sim_peer_send(peer, "1", 1);
+    run_for(MS);
+    sim_peer_send(peer, "2", 1);
+    run_for(MS);
+
+    assert_noted(1);
+    assert_int_equal(sim_peer_receive(peer, in, sizeof in), 6);
+}
+
+static void close_on_error(aloop_stream *stream, const void *data,
+                           ssize_t size, void *arg)
+{
+    note_size(stream, data, size, arg);
+    if (size <= 0)
+        aloop_stream_close(stream);
+}
+
+static void a_stream_is_closed_in_the_callback_of_its_reset(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    aloop_stream_start(stream, close_on_error, NULL);
+    aloop_stream_put(stream, "x", 1);
+    run_for(MS);
+    sim_peer_reset(peer);
+    run_for(MS);
+
+    assert_noted(ALOOP_ECONNRESET);
+}
+
+static aloop_stream *pair[2];
+
+static void close_from_the_hook(aloop *loop, int error, const char *what,
+                                void *arg)
+{
+    (void) loop;
+    (void) what;
+    (void) arg;
+    note(error);
+    aloop_stream_abort(pair[0]);
+    pair[0] = NULL;
+}
+
+static void a_stream_may_be_closed_by_the_error_hook(void **state)
+{
+    static const char big[2 * BUFFER]; /* More than a dying peer frees. */
+    aloop_options options = {.size = sizeof options,
+                             .on_unhandled = close_from_the_hook};
+
+    (void) state;
+    aloop_free(t.loop);
+    t.loop = aloop_new(&options);
+    pair[0] = connected();
+    fill(pair[0]);
+    aloop_detach(aloop_stream_write(pair[0], big, sizeof big));
+    aloop_detach(aloop_stream_write(pair[0], big, sizeof big));
+    aloop_detach(aloop_stream_shutdown(pair[0]));
+    run_for(MS);
+    sim_peer_reset(peer);
+    run_for(MS);
+
+    assert_true(t.noted >= 1);
+    assert_int_equal(t.order[0], ALOOP_ECONNRESET);
+    assert_null(pair[0]);
+}
+
+static void close_the_other(aloop_stream *stream, const void *data,
+                            ssize_t size, void *arg)
+{
+    int me = stream == pair[1];
+
+    note_size(stream, data, size, arg);
+    aloop_stream_close(pair[!me]);
+    pair[!me] = NULL;
+}
+
+/* Failure class 6: a neighbour is closed while both are being dispatched. */
+static void a_stream_closed_by_its_neighbour_in_one_batch_is_silent(
+    void **state)
+{
+    (void) state;
+    pair[0] = connected();
+    pair[1] = connected();
+    aloop_stream_start(pair[0], close_the_other, NULL);
+    aloop_stream_start(pair[1], close_the_other, NULL);
+    sim_peer_send(peer, "a", 1);
+    sim_peer_send(other_peer, "b", 1);
+    run_for(MS);
+
+    assert_noted(1);
+    aloop_stream_close(pair[0]);
+    aloop_stream_close(pair[1]);
+}
+
+static void on_stream(aloop_listener *listener, aloop_stream *stream,
+                      void *arg)
+{
+    (void) listener;
+    (void) arg;
+    aloop_stream_start(stream, note_size, NULL);
+    pair[1] = stream;
+}
+
+static void close_and_reuse(aloop_stream *stream, const void *data,
+                            ssize_t size, void *arg)
+{
+    int number = aloop_stream_fd(pair[1]), fds[2];
+
+    (void) stream;
+    (void) data;
+    (void) size;
+    (void) arg;
+    t.calls++;
+    aloop_stream_close(pair[1]); /* Ready, too, in this batch. */
+    assert_int_equal(sim_pair(fds), 0);
+    assert_int_equal(fds[0], number);
+    sys_close(fds[0]);
+    sys_close(fds[1]);
+    aloop_future_unref(aloop_tcp_connect(t.loop, "127.0.0.1", "81", pair));
+}
+
+/* Failure class 1: the event of a closed stream reaches the new owner of its
+ * number. */
+static void a_number_reused_within_the_batch_hears_nothing_of_the_old(
+    void **state)
+{
+    aloop_stream *stream = connected();
+    aloop_listener *listener;
+    int first_peer = peer;
+
+    (void) state;
+    aloop_tcp_listen(t.loop, "127.0.0.1", "81", on_stream, NULL, &listener);
+    pair[1] = connected();
+    aloop_stream_start(stream, close_and_reuse, NULL);
+    aloop_stream_start(pair[1], note_size, NULL);
+    sim_peer_send(first_peer, "a", 1);
+    sim_peer_send(peer, "b", 1);
+    run_for(MS);
+
+    assert_int_equal(t.calls, 1);
+    aloop_stream_close(stream);
+    aloop_listener_close(listener);
+}
+
+/* Descriptors behind the loop's back. */
+
+/* Failure class 2: a closed descriptor goes on being reported because somebody
+ * holds a duplicate. */
+static void a_closed_stream_with_a_duplicate_elsewhere_costs_no_spin(
+    void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    aloop_stream_start(stream, note_size, NULL);
+    sim_keep_open(aloop_stream_fd(stream));
+    aloop_stream_close(stream);
+    sim_peer_send(peer, "a", 1);
+
+    assert_quiet_for_a_second();
+    assert_int_equal(t.calls, 0);
+}
+
+/* Failure class 13: the user has closed the descriptor; here a duplicate keeps
+ * it in the kernel's set, from which it can no longer be removed. */
+static void a_descriptor_closed_by_others_is_an_error_and_no_spin(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    aloop_stream_start(stream, note_size, NULL);
+    sim_keep_open(aloop_stream_fd(stream));
+    sys_close(aloop_stream_fd(stream));
+    sim_peer_send(peer, "a", 1);
+
+    assert_quiet_for_a_second();
+    assert_noted(ALOOP_EBADF);
+    assert_quiet_for_a_second(); /* The duplicate is still ready. */
+    aloop_free(t.loop);
+    t.loop = NULL;
+    assert_int_equal(sim_descriptors_open(), 0);
+    sim_reset(1); /* The bad use and the bad close were this test's. */
+}
+
+/* Failure class 3: the number comes back while its old owner still exists. */
+static void a_stream_hears_that_its_number_was_taken_over(void **state)
+{
+    aloop_stream *old = connected(), *new;
+    char buffer[4];
+    int fd = aloop_stream_fd(old);
+
+    (void) state;
+    aloop_then(aloop_stream_read(old, buffer, 4), note_status, NULL);
+    run_for(MS);
+    sys_close(fd);
+    new = connected();
+    assert_int_equal(aloop_stream_fd(new), fd);
+    run_for(MS);
+    assert_noted(ALOOP_EBADF);
+    assert_int_equal(aloop_stream_fd(old), ALOOP_EBADF);
+    assert_int_equal(aloop_stream_put(old, "x", 1), ALOOP_EBADF);
+    assert_int_equal(aloop_stream_peer(old, in, sizeof in), ALOOP_EBADF);
+    assert_int_equal(aloop_stream_local(old, in, sizeof in), ALOOP_EBADF);
+    assert_int_equal(aloop_tcp_set_nodelay(old, true), ALOOP_EBADF);
+
+    /* Failure class 9: its close takes somebody else's descriptor along. */
+    aloop_stream_close(old);
+    sim_peer_send(peer, "to the new one", 4);
+    assert_int_equal(aloop_await(aloop_stream_read(new, buffer, 4)), 4);
+    aloop_stream_close(new);
+}
+
+/* The loop's end. */
+
+static void a_loop_is_freed_with_everything_open(void **state)
+{
+    static char buffers[3][8];
+    aloop_listener *listener;
+    aloop_stream *stream;
+
+    (void) state;
+    for (int i = 0; i < 3; i++) {
+        stream = connected();
+        fill(stream);
+        aloop_detach(aloop_stream_write(stream, "queued", 6));
+        aloop_stream_put(stream, "more", 4);
+        aloop_detach(aloop_stream_drain(stream));
+        aloop_detach(aloop_stream_shutdown(stream));
+        aloop_detach(aloop_stream_read(stream, buffers[i], 8));
+        if (i == 1)
+            aloop_stream_close(stream); /* Lingers. */
+    }
+    stream = connected();
+    aloop_stream_start(stream, note_size, NULL);
+    aloop_tcp_listen(t.loop, "::1", "0", on_stream, NULL, &listener);
+    aloop_detach(aloop_tcp_connect(t.loop, "10.0.0.9", "9", pair));
+
+    assert_int_equal(aloop_free(t.loop), 0);
+
+    t.loop = NULL;
+    assert_string_equal(sim_mess(), "");
+    assert_int_equal(t.calls, 0);
+}
+
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_stream_closed_in_its_own_callback_sends_and_is_silent),
+        TEST(a_stream_is_closed_in_the_callback_of_its_reset),
+        TEST(a_stream_may_be_closed_by_the_error_hook),
+        TEST(a_stream_closed_by_its_neighbour_in_one_batch_is_silent),
+        TEST(a_number_reused_within_the_batch_hears_nothing_of_the_old),
+        TEST(a_closed_stream_with_a_duplicate_elsewhere_costs_no_spin),
+        TEST(a_descriptor_closed_by_others_is_an_error_and_no_spin),
+        TEST(a_stream_hears_that_its_number_was_taken_over),
+        TEST(a_loop_is_freed_with_everything_open),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

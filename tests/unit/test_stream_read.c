@@ -1,0 +1,338 @@
+/* Reading from streams by future. */
+
+#include "support/fixture.h"
+
+#include <string.h>
+
+#define MS ALOOP_MS(1)
+
+/* The connection that most tests need; the peer is the outside's end. */
+static struct {
+    int peer;
+    char got[8192]; /* What on_data was given, joined. */
+    size_t size;
+} c;
+
+static aloop_stream *connected(void)
+{
+    aloop_stream *stream = NULL;
+    int listener = sim_listen("127.0.0.1", 80, 8);
+
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream)),
+        0);
+    memset(&c, 0, sizeof c);
+    c.peer = sim_accept(listener);
+    assert_true(c.peer >= 0);
+    return stream;
+}
+
+static void run_for(int64_t ns)
+{
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
+}
+
+static void send_text(const char *text)
+{
+    assert_int_equal(sim_peer_send(c.peer, text, strlen(text)),
+                     (ssize_t) strlen(text));
+    run_for(MS);
+}
+
+static void collect(aloop_stream *stream, const void *data, ssize_t size,
+                    void *arg)
+{
+    (void) stream;
+    (void) arg;
+    t.calls++;
+    if (size <= 0) {
+        note((int) size);
+        return;
+    }
+    assert_true(c.size + (size_t) size <= sizeof c.got);
+    memcpy(c.got + c.size, data, (size_t) size);
+    c.size += (size_t) size;
+}
+
+static void a_read_settles_with_what_is_there(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[16] = {0};
+    aloop_future *read = aloop_stream_read(stream, buffer, sizeof buffer);
+
+    (void) state;
+    run_for(MS);
+    assert_false(aloop_future_settled(read));
+    send_text("abc");
+
+    assert_int_equal(aloop_await(read), 3);
+    assert_string_equal(buffer, "abc");
+    sim_peer_shutdown(c.peer);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 16)), 0);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 16)), 0);
+    aloop_stream_close(stream);
+}
+
+static void many_small_reads_cost_one_receive(void **state)
+{
+    aloop_stream *stream = connected();
+    char byte;
+    unsigned before;
+
+    (void) state;
+    send_text("0123456789");
+    before = sim_calls("sys_recv");
+
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(aloop_await(aloop_stream_read(stream, &byte, 1)), 1);
+        assert_int_equal(byte, '0' + i);
+    }
+
+    assert_int_equal(sim_calls("sys_recv") - before, 1);
+    aloop_stream_close(stream);
+}
+
+static void an_exact_read_waits_for_all_its_bytes(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[6];
+    aloop_future *read = aloop_stream_read_exactly(stream, buffer, 6);
+
+    (void) state;
+    send_text("ab");
+    send_text("cd");
+    assert_false(aloop_future_settled(read));
+    send_text("efgh");
+
+    assert_int_equal(aloop_await(read), 6);
+    assert_memory_equal(buffer, "abcdef", 6);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 6)), 2);
+    assert_memory_equal(buffer, "gh", 2);
+    aloop_stream_close(stream);
+}
+
+static void an_exact_read_of_much_goes_straight_to_its_buffer(void **state)
+{
+    static char sent[40000], buffer[40000];
+    aloop_stream *stream = connected();
+    aloop_future *read;
+
+    (void) state;
+    for (size_t i = 0; i < sizeof sent; i++)
+        sent[i] = (char) (i * 7 + i / 251);
+    read = aloop_stream_read_exactly(stream, buffer, sizeof buffer);
+    assert_int_equal(sim_peer_send(c.peer, sent, 30000), 30000);
+    run_for(MS);
+    assert_int_equal(sim_peer_send(c.peer, sent + 30000, 10000), 10000);
+
+    assert_int_equal(aloop_await(read), (ssize_t) sizeof buffer);
+    assert_memory_equal(buffer, sent, sizeof sent);
+    aloop_stream_close(stream);
+}
+
+static void an_exact_read_that_meets_the_end_gives_its_bytes_back(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[16] = {0};
+
+    (void) state;
+    send_text("half");
+    sim_peer_shutdown(c.peer);
+
+    assert_int_equal(aloop_await(aloop_stream_read_exactly(stream, buffer, 8)),
+                     ALOOP_EOF);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 16)), 4);
+    assert_memory_equal(buffer, "half", 4);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 16)), 0);
+    aloop_stream_close(stream);
+}
+
+static void a_cancelled_read_gives_its_bytes_back(void **state)
+{
+    static char big[4096];
+    aloop_stream *stream = connected();
+    char buffer[16] = {0};
+    aloop_future *read = aloop_stream_read_exactly(stream, big, sizeof big);
+
+    (void) state;
+    send_text("begun ");
+    assert_int_equal(aloop_cancel(read), 1);
+    assert_int_equal(aloop_future_status(read), ALOOP_ECANCELED);
+    memset(big, 'x', sizeof big); /* The buffer is the caller's again. */
+    aloop_future_unref(read);
+    send_text("and done");
+
+    assert_int_equal(aloop_await(aloop_stream_read_exactly(stream, buffer, 14)),
+                     14);
+    assert_string_equal(buffer, "begun and done");
+    aloop_stream_close(stream);
+}
+
+static void a_timed_out_read_leaves_the_stream_usable(void **state)
+{
+    aloop_stream *stream = connected();
+    int64_t begin = aloop_now(t.loop);
+    char buffer[16] = {0};
+
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_timeout(aloop_stream_read(stream, buffer, 16),
+                                  7 * MS)),
+        ALOOP_ETIMEDOUT);
+    assert_true(aloop_now(t.loop) - begin == 7 * MS);
+    send_text("late");
+
+    assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 16)), 4);
+    aloop_stream_close(stream);
+}
+
+static void a_reset_fails_the_pending_read_and_every_later_one(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[16];
+    aloop_future *read = aloop_stream_read_exactly(stream, buffer, 8);
+
+    (void) state;
+    send_text("part");
+    sim_peer_reset(c.peer);
+
+    assert_int_equal(aloop_await(read), ALOOP_ECONNRESET);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 16)), 4);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 16)),
+                     ALOOP_ECONNRESET);
+    aloop_stream_close(stream);
+}
+
+/* The kernel tells of a reset once, and here a send is told. */
+static void a_reset_that_a_send_met_first_is_not_taken_for_the_end(
+    void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[16];
+
+    (void) state;
+    send_text("half an answ");
+    sim_peer_reset(c.peer);
+    run_for(MS);
+    assert_int_equal(aloop_await(aloop_stream_write(stream, "x", 1)),
+                     ALOOP_ECONNRESET);
+
+    assert_int_equal(
+        aloop_await(aloop_stream_read_to_end(stream, buffer, sizeof buffer)),
+        ALOOP_ECONNRESET);
+    aloop_stream_close(stream);
+}
+
+static void closing_the_stream_cancels_its_pending_read(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[4] = "...";
+    aloop_future *read = aloop_stream_read(stream, buffer, 4);
+
+    (void) state;
+    aloop_stream_close(stream);
+
+    assert_int_equal(aloop_future_status(read), ALOOP_ECANCELED);
+    assert_string_equal(buffer, "...");
+    aloop_future_unref(read);
+}
+
+static void a_dropped_read_is_cancelled_and_reported_to_nobody(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[4];
+
+    (void) state;
+    aloop_future_unref(aloop_stream_read(stream, buffer, 4));
+    send_text("abc");
+
+    assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 4)), 3);
+    assert_int_equal(t.unhandled, 0);
+    aloop_stream_close(stream);
+}
+
+static void there_is_one_reader_at_a_time(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[4];
+    aloop_future *read = aloop_stream_read(stream, buffer, 4);
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 4)),
+                     ALOOP_EBUSY);
+    assert_int_equal(aloop_stream_start(stream, collect, NULL), ALOOP_EBUSY);
+    aloop_future_unref(read);
+
+    assert_int_equal(aloop_stream_start(stream, collect, NULL), 0);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 4)),
+                     ALOOP_EBUSY);
+    assert_int_equal(
+        aloop_await(aloop_stream_read_until(stream, buffer, 4, "\n", 1)),
+        ALOOP_EBUSY);
+    aloop_stream_close(stream);
+}
+
+/* Failure class 29: sizes at the limits of their types. */
+static void sizes_that_cannot_be_right_are_refused(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[4];
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 0)),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, NULL, 4)),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, SIZE_MAX)),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_stream_read_exactly(
+                         stream, buffer, (size_t) PTRDIFF_MAX + 1)),
+                     ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(aloop_stream_read_to_end(stream, buffer, SIZE_MAX)),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(aloop_stream_read_until(stream, buffer, 4, "x", 0)),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(aloop_stream_read_until(stream, buffer, 4, NULL, 1)),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(aloop_stream_read_until(stream, buffer, 4, buffer, 257)),
+        ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_stream_read(NULL, buffer, 4)),
+                     ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(aloop_stream_read_until(NULL, buffer, 4, "x", 1)),
+        ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_stream_read_to_end(NULL, buffer, 4)),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_stream_read_exactly(NULL, buffer, 4)),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_start(NULL, collect, NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_start(stream, NULL, NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_stop(NULL), ALOOP_EINVAL);
+    aloop_stream_close(stream);
+}
+
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_read_settles_with_what_is_there),
+        TEST(many_small_reads_cost_one_receive),
+        TEST(an_exact_read_waits_for_all_its_bytes),
+        TEST(an_exact_read_of_much_goes_straight_to_its_buffer),
+        TEST(an_exact_read_that_meets_the_end_gives_its_bytes_back),
+        TEST(a_cancelled_read_gives_its_bytes_back),
+        TEST(a_timed_out_read_leaves_the_stream_usable),
+        TEST(a_reset_fails_the_pending_read_and_every_later_one),
+        TEST(a_reset_that_a_send_met_first_is_not_taken_for_the_end),
+        TEST(closing_the_stream_cancels_its_pending_read),
+        TEST(a_dropped_read_is_cancelled_and_reported_to_nobody),
+        TEST(there_is_one_reader_at_a_time),
+        TEST(sizes_that_cannot_be_right_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

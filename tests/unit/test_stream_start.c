@@ -1,0 +1,279 @@
+/* Reading from streams by callback. */
+
+#include "support/fixture.h"
+
+#include <string.h>
+
+#define MS ALOOP_MS(1)
+
+/* The connection that most tests need; the peer is the outside's end. */
+static struct {
+    int peer;
+    char got[8192]; /* What on_data was given, joined. */
+    size_t size;
+} c;
+
+static aloop_stream *connected(void)
+{
+    aloop_stream *stream = NULL;
+    int listener = sim_listen("127.0.0.1", 80, 8);
+
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream)),
+        0);
+    memset(&c, 0, sizeof c);
+    c.peer = sim_accept(listener);
+    assert_true(c.peer >= 0);
+    return stream;
+}
+
+static void run_for(int64_t ns)
+{
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
+}
+
+static void send_text(const char *text)
+{
+    assert_int_equal(sim_peer_send(c.peer, text, strlen(text)),
+                     (ssize_t) strlen(text));
+    run_for(MS);
+}
+
+static void collect(aloop_stream *stream, const void *data, ssize_t size,
+                    void *arg)
+{
+    (void) stream;
+    (void) arg;
+    t.calls++;
+    if (size <= 0) {
+        note((int) size);
+        return;
+    }
+    assert_true(c.size + (size_t) size <= sizeof c.got);
+    memcpy(c.got + c.size, data, (size_t) size);
+    c.size += (size_t) size;
+}
+
+static void assert_got(const char *text)
+{
+    assert_int_equal(c.size, strlen(text));
+    assert_memory_equal(c.got, text, c.size);
+}
+
+static void what_arrives_is_called_back_in_order_and_then_the_end(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    assert_int_equal(aloop_stream_start(stream, collect, NULL), 0);
+    send_text("one ");
+    send_text("two");
+    assert_got("one two");
+    assert_int_equal(t.calls, 2);
+
+    sim_peer_shutdown(c.peer);
+    assert_int_equal(aloop_run(t.loop), 0); /* No longer kept alive. */
+
+    assert_noted(0);
+    aloop_stream_close(stream);
+}
+
+static void the_end_is_told_once_and_once_more_after_a_new_start(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    aloop_stream_start(stream, collect, NULL);
+    sim_peer_shutdown(c.peer);
+    run_for(5 * MS);
+    assert_noted(0);
+
+    aloop_stream_start(stream, collect, NULL);
+    run_for(5 * MS);
+
+    assert_noted(0, 0);
+    aloop_stream_close(stream);
+}
+
+static void a_reset_is_told_once_after_the_data_before_it(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    sim_peer_send(c.peer, "last", 4);
+    run_for(MS);
+    sim_peer_reset(c.peer);
+    run_for(MS);
+
+    aloop_stream_start(stream, collect, NULL);
+    run_for(5 * MS);
+
+    assert_got("last");
+    assert_noted(ALOOP_ECONNRESET);
+    aloop_stream_close(stream);
+}
+
+static void a_stopped_stream_is_silent_and_loses_nothing(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    aloop_stream_start(stream, collect, NULL);
+    assert_int_equal(aloop_stream_stop(stream), 0);
+    assert_int_equal(aloop_stream_stop(stream), 0);
+    send_text("kept");
+    assert_int_equal(t.calls, 0);
+
+    aloop_stream_start(stream, collect, NULL);
+    run_for(MS);
+
+    assert_got("kept");
+    aloop_stream_close(stream);
+}
+
+static void stop_and_start(aloop_stream *stream, const void *data,
+                           ssize_t size, void *arg)
+{
+    collect(stream, data, size, arg);
+    aloop_stream_stop(stream);
+    aloop_stream_start(stream, stop_and_start, arg);
+}
+
+static void stopping_and_starting_inside_the_callback_loses_nothing(
+    void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    sim_options()->short_recv_percent = 100;
+    aloop_stream_start(stream, stop_and_start, NULL);
+    for (int i = 0; i < 20; i++)
+        send_text("0123456789");
+
+    assert_int_equal(c.size, 200);
+    for (size_t i = 0; i < 200; i++)
+        assert_int_equal(c.got[i], '0' + (int) (i % 10));
+    aloop_stream_close(stream);
+}
+
+static void count_only(aloop_stream *stream, const void *data, ssize_t size,
+                       void *arg)
+{
+    (void) stream;
+    (void) data;
+    *(ssize_t *) arg += size;
+}
+
+static void a_second_start_replaces_callback_and_argument(void **state)
+{
+    aloop_stream *stream = connected();
+    ssize_t count = 0;
+
+    (void) state;
+    aloop_stream_start(stream, collect, NULL);
+    assert_int_equal(aloop_stream_start(stream, count_only, &count), 0);
+    send_text("four");
+
+    assert_int_equal(count, 4);
+    assert_int_equal(t.calls, 0);
+    aloop_stream_close(stream);
+}
+
+static void a_start_delivers_what_a_read_left_over_and_then_the_end(
+    void **state)
+{
+    aloop_stream *stream = connected();
+    char one;
+
+    (void) state;
+    send_text("abc");
+    sim_peer_shutdown(c.peer);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, &one, 1)), 1);
+
+    aloop_stream_start(stream, collect, NULL);
+    run_for(MS);
+
+    assert_got("bc");
+    assert_noted(0);
+    aloop_stream_close(stream);
+}
+
+static void ignore(aloop_stream *stream, const void *data, ssize_t size,
+                   void *arg)
+{
+    (void) stream;
+    (void) data;
+    (void) arg;
+    t.calls += size > 0;
+}
+
+/* A receive that filled its buffer is followed by another in the same turn:
+ * what a read gave back between the two has to come before it. */
+static void give_back(aloop_stream *stream, const void *data, ssize_t size,
+                      void *arg)
+{
+    static char line[65536];
+    aloop_future *read;
+
+    (void) arg;
+    (void) data;
+    assert_int_equal(size, 65536);
+    assert_true(sim_peer_send(c.peer, "bc", 2) == 2);
+    sim_pass(MS);
+    aloop_stream_stop(stream);
+    read = aloop_stream_read_until(stream, line, sizeof line, "\n", 1);
+    aloop_future_unref(read); /* Has taken "bc" and gives it back. */
+    assert_int_equal(sim_peer_send(c.peer, "d", 1), 1);
+    sim_pass(MS);
+    aloop_stream_start(stream, collect, NULL);
+}
+
+static void what_a_read_gave_back_comes_before_newer_bytes(void **state)
+{
+    static char full[65536];
+    aloop_stream *stream = connected();
+
+    (void) state;
+    memset(full, 'a', sizeof full);
+    assert_int_equal(sim_peer_send(c.peer, full, sizeof full),
+                     (ssize_t) sizeof full);
+    run_for(MS);
+    aloop_stream_start(stream, give_back, NULL);
+    run_for(MS);
+
+    assert_got("bcd");
+    aloop_stream_close(stream);
+}
+
+static void a_stream_stopped_while_it_is_told_of_data_hears_no_more(
+    void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    aloop_stream_start(stream, ignore, NULL);
+    send_text("x");
+    aloop_stream_stop(stream);
+    sim_peer_shutdown(c.peer);
+    assert_int_equal(aloop_run(t.loop), 0); /* Nothing keeps it alive. */
+
+    assert_int_equal(t.calls, 1);
+    aloop_stream_close(stream);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_arrives_is_called_back_in_order_and_then_the_end),
+        TEST(the_end_is_told_once_and_once_more_after_a_new_start),
+        TEST(a_reset_is_told_once_after_the_data_before_it),
+        TEST(a_stopped_stream_is_silent_and_loses_nothing),
+        TEST(stopping_and_starting_inside_the_callback_loses_nothing),
+        TEST(a_second_start_replaces_callback_and_argument),
+        TEST(a_start_delivers_what_a_read_left_over_and_then_the_end),
+        TEST(what_a_read_gave_back_comes_before_newer_bytes),
+        TEST(a_stream_stopped_while_it_is_told_of_data_hears_no_more),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,421 @@
+/* Reading from streams up to a delimiter and to the end, and what a loop owes
+ * its streams: that none spins and none starves another. */
+
+#include "support/fixture.h"
+
+#include <string.h>
+
+#define MS ALOOP_MS(1)
+
+static int peer;
+
+static aloop_stream *connected(void)
+{
+    aloop_stream *stream = NULL;
+    int listener = sim_listen("127.0.0.1", 80, 8);
+
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream)),
+        0);
+    peer = sim_accept(listener);
+    assert_true(peer >= 0);
+    sim_peer_close(listener);
+    return stream;
+}
+
+static void run_for(int64_t ns)
+{
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
+}
+
+static void send_bytes(const char *bytes, size_t size)
+{
+    assert_int_equal(sim_peer_send(peer, bytes, size), (ssize_t) size);
+    run_for(MS);
+}
+
+static void send_text(const char *text)
+{
+    send_bytes(text, strlen(text));
+}
+
+static ssize_t read_until(aloop_stream *stream, char *buffer, size_t size,
+                          const char *delimiter)
+{
+    return aloop_await(aloop_stream_read_until(stream, buffer, size,
+                                               delimiter,
+                                               strlen(delimiter)));
+}
+
+static void a_delimiter_is_found_wherever_segments_cut_it(void **state)
+{
+    static const char text[] = "head\r\n\r\nrest";
+    size_t size = sizeof text - 1;
+    aloop_stream *stream = connected();
+
+    (void) state;
+    for (size_t cut = 1; cut < size; cut++) {
+        char buffer[32];
+        aloop_future *read = aloop_stream_read_until(
+            stream, buffer, sizeof buffer, "\r\n\r\n", 4);
+
+        send_bytes(text, cut);
+        assert_int_equal(aloop_future_settled(read), cut >= 8);
+        send_bytes(text + cut, size - cut);
+        assert_int_equal(aloop_await(read), 8);
+        assert_memory_equal(buffer, "head\r\n\r\n", 8);
+        assert_int_equal(
+            aloop_await(aloop_stream_read_exactly(stream, buffer, 4)), 4);
+        assert_memory_equal(buffer, "rest", 4);
+    }
+    aloop_stream_close(stream);
+}
+
+static void a_delimiter_is_found_where_every_byte_comes_alone(void **state)
+{
+    static const char text[] = "aaab";
+    aloop_stream *stream = connected();
+    char buffer[8];
+    aloop_future *read =
+        aloop_stream_read_until(stream, buffer, sizeof buffer, "aab", 3);
+
+    (void) state;
+    for (size_t i = 0; i < 4; i++) {
+        assert_false(aloop_future_settled(read));
+        send_bytes(text + i, 1);
+    }
+
+    assert_int_equal(aloop_await(read), 4);
+    assert_memory_equal(buffer, "aaab", 4);
+    aloop_stream_close(stream);
+}
+
+static void several_lines_of_one_segment_are_read_one_by_one(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[16];
+
+    (void) state;
+    send_text("a\nbc\n\ndef\n");
+
+    assert_int_equal(read_until(stream, buffer, 16, "\n"), 2);
+    assert_int_equal(read_until(stream, buffer, 16, "\n"), 3);
+    assert_memory_equal(buffer, "bc\n", 3);
+    assert_int_equal(read_until(stream, buffer, 16, "\n"), 1);
+    assert_int_equal(read_until(stream, buffer, 16, "\n"), 4);
+    assert_int_equal(sim_calls("sys_recv"), 1);
+    aloop_stream_close(stream);
+}
+
+static void a_line_that_fits_exactly_is_read(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[4];
+
+    (void) state;
+    send_text("abc\nmore");
+
+    assert_int_equal(read_until(stream, buffer, 4, "\n"), 4);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 4)), 4);
+    assert_memory_equal(buffer, "more", 4);
+    aloop_stream_close(stream);
+}
+
+static void a_line_that_is_too_long_is_refused_and_kept(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[32] = {0};
+
+    (void) state;
+    send_text("much too long\nnext");
+
+    assert_int_equal(read_until(stream, buffer, 4, "\n"), ALOOP_EMSGSIZE);
+    assert_int_equal(read_until(stream, buffer, 32, "\n"), 14);
+    assert_memory_equal(buffer, "much too long\n", 14);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 32)), 4);
+    aloop_stream_close(stream);
+}
+
+static void a_line_without_an_end_is_kept_at_the_end_of_the_stream(
+    void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[32];
+
+    (void) state;
+    send_text("unfinished");
+    sim_peer_shutdown(peer);
+
+    assert_int_equal(read_until(stream, buffer, 32, "\n"), ALOOP_EOF);
+    assert_int_equal(aloop_await(aloop_stream_read_to_end(stream, buffer, 32)),
+                     10);
+    assert_memory_equal(buffer, "unfinished", 10);
+    aloop_stream_close(stream);
+}
+
+static void a_cancelled_line_is_kept(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[32];
+    aloop_future *read = aloop_stream_read_until(stream, buffer, 32, "\n", 1);
+
+    (void) state;
+    send_text("be");
+    aloop_cancel(read);
+    aloop_future_unref(read);
+    send_text("gun\n");
+
+    assert_int_equal(read_until(stream, buffer, 32, "\n"), 6);
+    assert_memory_equal(buffer, "begun\n", 6);
+    aloop_stream_close(stream);
+}
+
+static void a_delimiter_may_have_256_bytes_and_is_copied(void **state)
+{
+    aloop_stream *stream = connected();
+    char delimiter[256], buffer[512];
+    aloop_future *read;
+
+    (void) state;
+    for (size_t i = 0; i < sizeof delimiter; i++)
+        delimiter[i] = (char) i;
+    read = aloop_stream_read_until(stream, buffer, sizeof buffer, delimiter,
+                                   sizeof delimiter);
+    send_bytes(delimiter, 200);
+    send_bytes(delimiter, 100);
+    send_bytes(delimiter + 100, 156);
+    memset(delimiter, 0, sizeof delimiter);
+
+    assert_int_equal(aloop_await(read), 456);
+    aloop_stream_close(stream);
+}
+
+static void a_read_to_the_end_gets_all(void **state)
+{
+    static char sent[50000], buffer[50001];
+    aloop_stream *stream = connected();
+    aloop_future *read =
+        aloop_stream_read_to_end(stream, buffer, sizeof buffer);
+
+    (void) state;
+    memset(sent, 'z', sizeof sent);
+    send_bytes(sent, 20000);
+    send_bytes(sent, 30000);
+    assert_false(aloop_future_settled(read));
+    sim_peer_shutdown(peer);
+
+    assert_int_equal(aloop_await(read), 50000);
+    assert_memory_equal(buffer, sent, sizeof sent);
+    aloop_stream_close(stream);
+}
+
+static void a_read_to_the_end_may_fit_exactly(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[5];
+    aloop_future *read = aloop_stream_read_to_end(stream, buffer, 5);
+
+    (void) state;
+    send_text("12345");
+    assert_false(aloop_future_settled(read));
+    sim_peer_shutdown(peer);
+
+    assert_int_equal(aloop_await(read), 5);
+    assert_int_equal(aloop_await(aloop_stream_read_to_end(stream, buffer, 5)),
+                     0);
+    aloop_stream_close(stream);
+}
+
+static void a_read_to_the_end_of_too_much_is_refused_and_loses_nothing(
+    void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[16];
+    aloop_future *read = aloop_stream_read_to_end(stream, buffer, 5);
+
+    (void) state;
+    send_text("12345");
+    send_text("6");
+
+    assert_int_equal(aloop_await(read), ALOOP_EMSGSIZE);
+    sim_peer_shutdown(peer);
+    assert_int_equal(aloop_await(aloop_stream_read_to_end(stream, buffer, 16)),
+                     6);
+    assert_memory_equal(buffer, "123456", 6);
+    aloop_stream_close(stream);
+}
+
+/* Nobody spins. */
+
+static void ignore(aloop_stream *stream, const void *data, ssize_t size,
+                   void *arg)
+{
+    (void) stream;
+    (void) data;
+    (void) arg;
+    t.calls += size > 0;
+}
+
+static void assert_quiet_for_a_second(void)
+{
+    unsigned before = sim_wakes();
+    aloop_future *second = aloop_sleep(t.loop, ALOOP_SEC(1));
+
+    while (!aloop_future_settled(second) && sim_wakes() - before <= 5)
+        aloop_step(t.loop, ALOOP_SEC(1));
+    assert_true(sim_wakes() - before <= 5);
+    aloop_future_unref(second);
+}
+
+/* Failure class 17: a busy loop for want of anybody who reads. */
+static void a_stream_that_nobody_reads_costs_no_spin(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    sim_peer_send(peer, "hello", 5);
+    assert_quiet_for_a_second();
+
+    aloop_stream_start(stream, ignore, NULL);
+    run_for(MS);
+    aloop_stream_stop(stream);
+    sim_peer_send(peer, "hello", 5);
+    assert_quiet_for_a_second();
+
+    assert_int_equal(t.calls, 1);
+    aloop_stream_close(stream);
+}
+
+/* Failure class 15: a hang-up or an error that nobody waits for. */
+static void an_end_or_a_reset_that_nobody_reads_costs_no_spin(void **state)
+{
+    aloop_stream *ended = connected();
+    aloop_stream *reset;
+    char buffer[4];
+
+    (void) state;
+    sim_peer_shutdown(peer);
+    assert_int_equal(aloop_await(aloop_stream_read(ended, buffer, 4)), 0);
+    assert_int_equal(aloop_await(aloop_stream_shutdown(ended)), 0);
+    reset = connected();
+    sim_peer_reset(peer);
+    assert_quiet_for_a_second();
+
+    aloop_stream_start(reset, ignore, NULL);
+    assert_quiet_for_a_second();
+
+    aloop_stream_close(ended);
+    aloop_stream_close(reset);
+}
+
+/* Nobody starves. */
+
+static struct {
+    int64_t due_ns;
+    int64_t late_ns; /* The worst. */
+} fair;
+
+static void flood(aloop_stream *stream, const void *data, ssize_t size,
+                  void *arg)
+{
+    static const char more[65536];
+
+    (void) data;
+    (void) arg;
+    assert_true(size > 0);
+    sim_advance(ALOOP_US(100)); /* What is done with it takes its time. */
+    sim_peer_send(peer, more, sizeof more);
+    if (++t.calls == 5000)
+        aloop_stream_close(stream);
+}
+
+static void on_tick(aloop_timer *timer, void *arg)
+{
+    int64_t late_ns = aloop_now(t.loop) - fair.due_ns;
+
+    (void) arg;
+    if (late_ns > fair.late_ns)
+        fair.late_ns = late_ns;
+    fair.due_ns += MS;
+    if (t.calls == 5000)
+        aloop_timer_close(timer);
+    else
+        note(1);
+}
+
+/* Failure class 20: starvation by one busy descriptor. */
+static void a_flooding_peer_does_not_make_timers_late(void **state)
+{
+    static const char first[65536];
+    aloop_stream *stream = connected();
+    aloop_timer *timer;
+
+    (void) state;
+    memset(&fair, 0, sizeof fair);
+    sim_options()->delay_min_ns = sim_options()->delay_max_ns = 0;
+    sim_peer_send(peer, first, sizeof first);
+    aloop_stream_start(stream, flood, NULL);
+    fair.due_ns = aloop_now(t.loop) + MS;
+    aloop_timer_start(t.loop, MS, MS, on_tick, NULL, &timer);
+
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_true(t.noted > 50);
+    assert_true(fair.late_ns <= ALOOP_US(500)); /* A few receives. */
+}
+
+static void on_other(aloop_stream *stream, const void *data, ssize_t size,
+                     void *arg)
+{
+    (void) stream;
+    (void) data;
+    (void) size;
+    (void) arg;
+    note(t.calls); /* After how many of the flood's. */
+}
+
+static void a_flooding_peer_does_not_starve_another_stream(void **state)
+{
+    static const char first[65536];
+    aloop_stream *quiet = connected();
+    int quiet_peer = peer;
+    aloop_stream *flooded = connected();
+
+    (void) state;
+    sim_options()->delay_min_ns = sim_options()->delay_max_ns = 0;
+    aloop_stream_start(flooded, flood, NULL);
+    aloop_stream_start(quiet, on_other, NULL);
+    sim_peer_send(peer, first, sizeof first);
+    sim_peer_send(quiet_peer, "me too", 6);
+
+    for (int i = 0; i < 3; i++)
+        aloop_step(t.loop, 0);
+
+    assert_int_equal(t.noted, 1);
+    assert_true(t.order[0] <= 8);
+    aloop_stream_close(flooded);
+    aloop_stream_close(quiet);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_delimiter_is_found_wherever_segments_cut_it),
+        TEST(a_delimiter_is_found_where_every_byte_comes_alone),
+        TEST(several_lines_of_one_segment_are_read_one_by_one),
+        TEST(a_line_that_fits_exactly_is_read),
+        TEST(a_line_that_is_too_long_is_refused_and_kept),
+        TEST(a_line_without_an_end_is_kept_at_the_end_of_the_stream),
+        TEST(a_cancelled_line_is_kept),
+        TEST(a_delimiter_may_have_256_bytes_and_is_copied),
+        TEST(a_read_to_the_end_gets_all),
+        TEST(a_read_to_the_end_may_fit_exactly),
+        TEST(a_read_to_the_end_of_too_much_is_refused_and_loses_nothing),
+        TEST(a_stream_that_nobody_reads_costs_no_spin),
+        TEST(an_end_or_a_reset_that_nobody_reads_costs_no_spin),
+        TEST(a_flooding_peer_does_not_make_timers_late),
+        TEST(a_flooding_peer_does_not_starve_another_stream),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

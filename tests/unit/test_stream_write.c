@@ -1,0 +1,429 @@
+/* Writing to streams: order, gathering, partial sends, cancelling. */
+
+#include "support/fixture.h"
+
+#include <string.h>
+
+#define MS ALOOP_MS(1)
+
+enum { BUFFER = 65536 }; /* What a direction of a connection holds. */
+
+static int peer;
+static char in[4 * BUFFER]; /* What the peer has received ... */
+static size_t in_size;      /* ... and how much. */
+
+static aloop_stream *connected(void)
+{
+    aloop_stream *stream = NULL;
+    int listener = sim_listen("127.0.0.1", 80, 8);
+
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream)),
+        0);
+    peer = sim_accept(listener);
+    in_size = 0;
+    assert_true(peer >= 0);
+    sim_peer_close(listener);
+    return stream;
+}
+
+static void run_for(int64_t ns)
+{
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
+}
+
+/* The peer takes at most `size` bytes of what has arrived. */
+static void receive(size_t size)
+{
+    ssize_t n = 1;
+
+    while (size > 0 && n > 0) {
+        n = sim_peer_receive(peer, in + in_size,
+                             size < sizeof in - in_size ? size
+                                                        : sizeof in - in_size);
+        assert_true(n >= 0);
+        in_size += (size_t) n;
+        size -= (size_t) n;
+    }
+}
+
+static void receive_all(void)
+{
+    run_for(MS);
+    receive(SIZE_MAX);
+}
+
+static void assert_received(const char *text)
+{
+    receive_all();
+    assert_int_equal(in_size, strlen(text));
+    assert_memory_equal(in, text, in_size);
+}
+
+static unsigned sends(void)
+{
+    return sim_calls("sys_send") + sim_calls("sys_sendv");
+}
+
+/* Fills the connection, so that the next byte has to wait. */
+static void fill(aloop_stream *stream)
+{
+    static const char full[BUFFER];
+
+    assert_true(aloop_stream_put(stream, full, BUFFER) >= 0);
+    run_for(MS);
+    assert_int_equal(aloop_stream_queued(stream), 0);
+}
+
+static void what_is_put_and_written_arrives_in_that_order(void **state)
+{
+    aloop_stream *stream = connected();
+    char borrowed[] = "two ";
+    aloop_future *write;
+
+    (void) state;
+    assert_int_equal(aloop_stream_put(stream, "one ", 4), 0);
+    write = aloop_stream_write(stream, borrowed, 4);
+    assert_int_equal(aloop_stream_put(stream, "three ", 6), 0);
+    assert_int_equal(aloop_stream_put(stream, "four", 4), 0);
+    assert_int_equal(aloop_stream_queued(stream), 18);
+
+    assert_int_equal(aloop_await(write), 4);
+    assert_received("one two three four");
+    assert_int_equal(aloop_stream_queued(stream), 0);
+    aloop_stream_close(stream);
+}
+
+static void what_is_put_is_copied_at_once(void **state)
+{
+    aloop_stream *stream = connected();
+    char text[] = "before";
+
+    (void) state;
+    aloop_stream_put(stream, text, 6);
+    memcpy(text, "after!", 6);
+
+    assert_received("before");
+    aloop_stream_close(stream);
+}
+
+static void nothing_is_written_at_once(void **state)
+{
+    aloop_stream *stream = connected();
+    aloop_future *write = aloop_stream_write(stream, NULL, 0);
+    unsigned before = sends();
+
+    (void) state;
+    assert_int_equal(aloop_future_status(write), 0);
+    aloop_future_unref(write);
+    assert_int_equal(aloop_stream_put(stream, NULL, 0), 0);
+    run_for(MS);
+
+    assert_int_equal(sends(), before);
+    aloop_stream_close(stream);
+}
+
+static void put_many(aloop_stream *stream, const void *data, ssize_t size,
+                     void *arg)
+{
+    (void) data;
+    (void) size;
+    (void) arg;
+    for (int i = 0; i < 500; i++)
+        aloop_stream_put(stream, "0123456789", 10);
+    t.order[0] = (int) sends();
+    t.calls++;
+}
+
+static void puts_of_its_own_callback_leave_in_one_call_as_it_returns(
+    void **state)
+{
+    aloop_stream *stream = connected();
+    unsigned before = sends();
+
+    (void) state;
+    aloop_stream_start(stream, put_many, NULL);
+    sim_peer_send(peer, "go", 2);
+    while (t.calls == 0)
+        aloop_step(t.loop, MS);
+
+    assert_int_equal(t.order[0], before); /* Not inside the callback. */
+    assert_int_equal(sends(), before + 1);
+    receive_all();
+    assert_int_equal(in_size, 5000);
+    aloop_stream_close(stream);
+}
+
+static void write_from_elsewhere(aloop *loop, void *arg)
+{
+    (void) loop;
+    for (int i = 0; i < 60; i++)
+        aloop_stream_put(arg, "0123456789", 10);
+    aloop_detach(aloop_stream_write(arg, "tail", 4));
+    aloop_stream_put(arg, "!", 1);
+    note((int) sends());
+}
+
+static void puts_from_elsewhere_leave_in_one_call_within_the_turn(void **state)
+{
+    aloop_stream *stream = connected();
+    unsigned before = sends();
+
+    (void) state;
+    aloop_defer(t.loop, write_from_elsewhere, stream);
+    aloop_step(t.loop, 0);
+
+    assert_noted((int) before);
+    assert_int_equal(sends(), before + 1);
+    receive_all();
+    assert_int_equal(in_size, 605);
+    assert_memory_equal(in + 590, "0123456789tail!", 15);
+    aloop_stream_close(stream);
+}
+
+/* Failure class 22: the rest of a partial send is dropped. */
+static void short_sends_lose_and_repeat_nothing(void **state)
+{
+    static char big[100000];
+    aloop_stream *stream = connected();
+    aloop_future *write;
+
+    (void) state;
+    for (size_t i = 0; i < sizeof big; i++)
+        big[i] = (char) (i * 11 + i / 253);
+    sim_options()->short_send_percent = 100;
+    sim_options()->spurious_percent = 30;
+    aloop_stream_put(stream, big, 10);
+    write = aloop_stream_write(stream, big + 10, sizeof big - 20);
+    aloop_stream_put(stream, big + sizeof big - 10, 10);
+    for (int i = 0; i < 20000 && in_size < sizeof big; i++) {
+        run_for(MS);
+        receive(SIZE_MAX);
+    }
+
+    assert_int_equal(aloop_future_status(write), (ssize_t) sizeof big - 20);
+    aloop_future_unref(write);
+    assert_int_equal(in_size, sizeof big);
+    assert_memory_equal(in, big, sizeof big);
+    aloop_stream_close(stream);
+}
+
+/* Failure class 21: more pieces than one gathered send takes. */
+static void five_thousand_borrowed_pieces_arrive_in_order(void **state)
+{
+    static char bytes[5000];
+    aloop_stream *stream = connected();
+    aloop_future *last = NULL;
+    unsigned before = sends();
+
+    (void) state;
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (char) (i * 3 + i / 249);
+        if (last != NULL)
+            aloop_detach(last);
+        last = aloop_stream_write(stream, bytes + i, 1);
+    }
+    assert_int_equal(aloop_stream_queued(stream), sizeof bytes);
+
+    assert_int_equal(aloop_await(last), 1);
+    receive_all();
+    assert_int_equal(in_size, sizeof bytes);
+    assert_memory_equal(in, bytes, sizeof bytes);
+    assert_int_equal(sends() - before,
+                     (sizeof bytes + SYS_PIECES_MAX - 1) / SYS_PIECES_MAX);
+    aloop_stream_close(stream);
+}
+
+static void the_queue_grows_by_exactly_what_is_written(void **state)
+{
+    aloop_stream *stream = connected();
+    aloop_future *one, *two;
+
+    (void) state;
+    fill(stream);
+    one = aloop_stream_write(stream, "12345", 5);
+    run_for(MS);
+    assert_int_equal(aloop_stream_queued(stream), 5);
+    two = aloop_stream_write(stream, "6", 1);
+    run_for(MS);
+    assert_int_equal(aloop_stream_queued(stream), 6);
+    assert_false(aloop_future_settled(one));
+
+    receive(BUFFER);
+    assert_int_equal(aloop_await(two), 1);
+    assert_int_equal(aloop_await(one), 5);
+    receive_all();
+    assert_memory_equal(in + BUFFER, "123456", 6);
+    aloop_stream_close(stream);
+}
+
+/* Cancelling. */
+
+static void a_write_cancelled_before_its_first_byte_is_taken_back(void **state)
+{
+    aloop_stream *stream = connected();
+    aloop_future *write;
+
+    (void) state;
+    aloop_stream_put(stream, "one ", 4);
+    write = aloop_stream_write(stream, "never ", 6);
+    aloop_stream_put(stream, "two", 3);
+    assert_int_equal(aloop_cancel(write), 1);
+    assert_int_equal(aloop_future_status(write), ALOOP_ECANCELED);
+    aloop_future_unref(write);
+    assert_int_equal(aloop_stream_queued(stream), 7);
+
+    assert_received("one two");
+    aloop_stream_close(stream);
+}
+
+static void a_write_cancelled_after_its_first_byte_breaks_the_stream(
+    void **state)
+{
+    static const char big[BUFFER + 10];
+    aloop_stream *stream = connected();
+    aloop_future *write = aloop_stream_write(stream, big, sizeof big);
+    aloop_future *behind = aloop_stream_write(stream, "x", 1);
+
+    (void) state;
+    run_for(MS);
+    aloop_future_unref(write); /* The last reference: cancels it. */
+
+    assert_int_equal(aloop_future_status(behind), ALOOP_EPIPE);
+    aloop_future_unref(behind);
+    assert_int_equal(aloop_stream_queued(stream), 0);
+    assert_int_equal(aloop_stream_put(stream, "x", 1), ALOOP_EPIPE);
+    assert_int_equal(aloop_await(aloop_stream_write(stream, "x", 1)),
+                     ALOOP_EPIPE);
+    assert_int_equal(aloop_await(aloop_stream_drain(stream)), ALOOP_EPIPE);
+    assert_int_equal(aloop_await(aloop_stream_shutdown(stream)), ALOOP_EPIPE);
+    assert_int_equal(t.unhandled, 0);
+    aloop_stream_close(stream);
+}
+
+static void ignore(aloop_stream *stream, const void *data, ssize_t size,
+                   void *arg)
+{
+    (void) stream;
+    (void) data;
+    (void) arg;
+    t.calls += size > 0;
+}
+
+static void assert_quiet_for_a_second(void)
+{
+    unsigned before = sim_wakes();
+    aloop_future *second = aloop_sleep(t.loop, ALOOP_SEC(1));
+
+    while (!aloop_future_settled(second) && sim_wakes() - before <= 5)
+        aloop_step(t.loop, ALOOP_SEC(1));
+    assert_true(sim_wakes() - before <= 5);
+    aloop_future_unref(second);
+}
+
+/* Failure class 17: writability is watched and nothing is left to write. */
+static void a_stream_whose_waiting_write_was_cancelled_costs_no_spin(
+    void **state)
+{
+    aloop_stream *stream = connected();
+    aloop_future *write;
+
+    (void) state;
+    fill(stream);
+    write = aloop_stream_write(stream, "x", 1);
+    run_for(MS); /* The connection is full: its writability is watched. */
+    aloop_future_unref(write);
+    receive(BUFFER); /* And now there is room. */
+
+    assert_quiet_for_a_second();
+    aloop_stream_put(stream, "still works", 11);
+    receive_all();
+    assert_int_equal(in_size, BUFFER + 11);
+    aloop_stream_close(stream);
+}
+
+static void a_stream_broken_by_a_cancelled_write_costs_no_spin(void **state)
+{
+    static const char big[BUFFER + 10];
+    aloop_stream *stream = connected();
+    aloop_future *write = aloop_stream_write(stream, big, sizeof big);
+
+    (void) state;
+    run_for(MS);
+    aloop_future_unref(write);
+    receive(BUFFER);
+
+    assert_quiet_for_a_second();
+    aloop_stream_close(stream);
+}
+
+static void cancelling_the_writes_that_paused_reading_resumes_it(void **state)
+{
+    static const char big[BUFFER + 1];
+    aloop_stream *stream = connected();
+    aloop_future *write;
+
+    (void) state;
+    fill(stream);
+    aloop_stream_start(stream, ignore, NULL);
+    write = aloop_stream_write(stream, big, sizeof big);
+    sim_peer_send(peer, "hello", 5);
+    run_for(MS);
+    assert_int_equal(t.calls, 0);
+
+    aloop_future_unref(write);
+    run_for(MS);
+
+    assert_int_equal(t.calls, 1);
+    aloop_stream_close(stream);
+}
+
+/* Failure class 29: sizes at the limits of their types. */
+static void sizes_and_marks_that_cannot_be_right_are_refused(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    assert_int_equal(aloop_stream_put(stream, "x", SIZE_MAX), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_put(stream, "x", PTRDIFF_MAX), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_put(stream, NULL, 1), ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_stream_write(stream, "x", SIZE_MAX)),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_stream_write(stream, NULL, 1)),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_set_water(stream, 2, 1), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_set_water(stream, 1, 1), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_set_water(stream, 0, 0), 0);
+    assert_int_equal(aloop_stream_set_water(NULL, 0, 1), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_put(NULL, "x", 1), ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_stream_write(NULL, "x", 1)),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_stream_drain(NULL)), ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_stream_shutdown(NULL)), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_queued(NULL), 0);
+    assert_int_equal(aloop_stream_queued(stream), 0);
+    aloop_stream_close(stream);
+}
+
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_put_and_written_arrives_in_that_order),
+        TEST(what_is_put_is_copied_at_once),
+        TEST(nothing_is_written_at_once),
+        TEST(puts_of_its_own_callback_leave_in_one_call_as_it_returns),
+        TEST(puts_from_elsewhere_leave_in_one_call_within_the_turn),
+        TEST(short_sends_lose_and_repeat_nothing),
+        TEST(five_thousand_borrowed_pieces_arrive_in_order),
+        TEST(the_queue_grows_by_exactly_what_is_written),
+        TEST(a_write_cancelled_before_its_first_byte_is_taken_back),
+        TEST(a_write_cancelled_after_its_first_byte_breaks_the_stream),
+        TEST(a_stream_whose_waiting_write_was_cancelled_costs_no_spin),
+        TEST(a_stream_broken_by_a_cancelled_write_costs_no_spin),
+        TEST(cancelling_the_writes_that_paused_reading_resumes_it),
+        TEST(sizes_and_marks_that_cannot_be_right_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
