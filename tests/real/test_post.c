@@ -11,9 +11,13 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "aloop.h"
 
@@ -307,6 +311,46 @@ static void posts_that_are_queued_as_the_loop_is_freed_leak_nothing(
     assert_int_equal(aloop_free(loop), 0);
 }
 
+static void release_nothing(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+}
+
+static void *defer_from_a_thread(void *arg)
+{
+    aloop_defer(f.loop, release_nothing, arg);
+    return NULL;
+}
+
+static void a_call_from_another_thread_is_caught_in_debug_builds(void **state)
+{
+#ifdef NDEBUG
+    (void) state;
+    (void) defer_from_a_thread;
+    skip();
+#else
+    int status;
+    pid_t child = fork();
+
+    (void) state;
+    if (child == 0) {
+        struct rlimit none = {0, 0};
+        pthread_t thread;
+
+        setrlimit(RLIMIT_CORE, &none);
+        signal(SIGABRT, SIG_DFL);
+        close(STDERR_FILENO); /* What assert has to say is expected. */
+        pthread_create(&thread, NULL, defer_from_a_thread, NULL);
+        pthread_join(thread, NULL);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+#endif
+}
+
 static void arguments_that_cannot_be_right_are_refused(void **state)
 {
     (void) state;
@@ -332,6 +376,7 @@ int main(void)
         TEST(a_loop_is_freed_right_after_the_post_that_ends_it),
         TEST(two_loops_on_two_threads_post_to_each_other),
         TEST(posts_that_are_queued_as_the_loop_is_freed_leak_nothing),
+        TEST(a_call_from_another_thread_is_caught_in_debug_builds),
         TEST(arguments_that_cannot_be_right_are_refused),
     };
 
