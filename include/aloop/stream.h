@@ -158,7 +158,9 @@ ALOOP_API void aloop_stream_unref(aloop_stream *stream); /**< See ref. */
  * Final at once: no callback of the stream runs any more, its pending read is
  * cancelled, and `stream` is gone.  What was written is still sent, pending
  * writes settle, and only then the descriptor is closed; a peer that takes
- * nothing for 30 s gets a reset.  NULL is allowed.
+ * nothing for 30 s gets a reset.  What has come and was not read is dropped;
+ * what comes after the close still makes the system send a reset, so let the
+ * peer end first where it may be sending.  NULL is allowed.
  */
 ALOOP_API void aloop_stream_close(aloop_stream *stream);
 

@@ -9,13 +9,15 @@
 #include <string.h>
 
 #include "aloop/tcp.h"
+#include "loop/buffers.h"
 #include "os/reactor.h"
 #include "os/sys.h"
 
 enum {
     WATER_LOW = 16 * 1024,
     WATER_HIGH = 64 * 1024,
-    ADDRESS_TEXT_MAX = 128
+    ADDRESS_TEXT_MAX = 128,
+    DISCARDS_MAX = 64 /* Receives before a close. */
 };
 static const int64_t linger_ns = ALOOP_SEC(30);
 
@@ -165,10 +167,38 @@ static int start_linger(aloop_stream *stream)
                               aloop__after(aloop__now(loop), linger_ns));
 }
 
+/* Closing a socket that has unread bytes resets the connection, and a reset may
+ * destroy what we sent and the peer has not read (RFC 9293, 3.6.1; RFC 2525,
+ * 2.17): what has come is read, within bounds, and forgotten. */
+static void discard_unread(aloop_stream *stream)
+{
+    aloop *loop = stream->handle.loop;
+    size_t size = BUFFER_SMALL;
+    ssize_t n = (ssize_t) size;
+    void *buffer;
+
+    if (stream->has_ended || stream->read_error != 0 ||
+        stream->write_error != 0 || stream->io.fd < 0)
+        return;
+    /* Not the receive buffer: an on_data may be reading that just now. */
+    buffer = aloop__buffer_get(loop, &size);
+    if (buffer == NULL)
+        return;
+    for (int i = 0; i < DISCARDS_MAX && n == (ssize_t) size; i++)
+        n = sys_recv(stream->io.fd, buffer, size);
+    aloop__buffer_put(loop, buffer, size);
+}
+
+static void end_in_peace(aloop_stream *stream)
+{
+    discard_unread(stream);
+    end(stream);
+}
+
 void aloop__stream_progress(aloop_stream *stream)
 {
     if (list_empty(&stream->pieces) && list_empty(&stream->waits))
-        end(stream);
+        end_in_peace(stream);
     else if (stream->linger != NULL)
         start_linger(stream);
 }
@@ -198,7 +228,7 @@ void aloop_stream_close(aloop_stream *stream)
     begin_close(stream);
     aloop__stream_unwant(stream, REACTOR_READ);
     if (list_empty(&stream->pieces) && list_empty(&stream->waits))
-        end(stream);
+        end_in_peace(stream);
     else
         linger(stream);
 }

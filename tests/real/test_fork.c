@@ -21,6 +21,14 @@
 #include "aloop.h"
 #include "os/tools.h"
 
+/* A child of several threads can start none under TSan, and qemu-user 7.2 ends
+ * on an assertion of its own there. */
+#if defined UNDER_QEMU
+enum { HAS_THREADS_AFTER_FORK = 0 };
+#else
+enum { HAS_THREADS_AFTER_FORK = !WITH_TSAN };
+#endif
+
 /* In the child, where cmocka must not go on. */
 #define CHECK(claim)                       \
     do {                                   \
@@ -287,8 +295,8 @@ static void the_embedding_descriptor_works_in_both(void **state)
     pid_t child;
 
     (void) state;
-    if (host.fd == ALOOP_ENOTSUP)
-        skip();
+    if (!HAS_THREADS_AFTER_FORK && strcmp(aloop_reactor(), "poll") == 0)
+        skip(); /* There the descriptor is a thread's work. */
     aloop_timer_start(f.loop, ALOOP_MS(20), 0, on_timer, NULL, &timer);
     child = fork();
     if (child == 0) {
@@ -342,7 +350,7 @@ static void a_look_up_that_was_under_way_fails_in_the_child(void **state)
     pid_t child;
 
     (void) state;
-    if (WITH_TSAN) { /* Which has no threads after the fork of several. */
+    if (!HAS_THREADS_AFTER_FORK) {
         aloop_future_unref(connect);
         skip();
     }

@@ -206,6 +206,29 @@ static void referencing_a_stream_is_idempotent(void **state)
     sim_peer_close(peer);
 }
 
+/* A reset could destroy the reply on its way to the peer. */
+static void closing_with_unread_input_resets_nobody(void **state)
+{
+    aloop_listener *listener = listen_on_seven();
+    int peer = sim_connect(7);
+    char reply[8];
+
+    (void) state;
+    assert_int_equal(sim_peer_send(peer, "a long question", 15), 15);
+    aloop_step(t.loop, MS);
+    aloop_step(t.loop, MS);
+    sim_pass(MS);
+    aloop_stream_put(accepted[0], "reply", 5);
+    aloop_stream_close(accepted[0]);
+    aloop_step(t.loop, MS);
+    sim_pass(MS);
+    assert_int_equal(sim_peer_receive(peer, reply, sizeof reply), 5);
+    assert_int_equal(sim_peer_error(peer), 0);
+    assert_true(sim_peer_eof(peer));
+    aloop_listener_close(listener);
+    sim_peer_close(peer);
+}
+
 static void note_how_many(aloop_timer *timer, void *arg)
 {
     (void) timer;
@@ -268,6 +291,7 @@ int main(void)
         TEST(a_refused_await_takes_the_reference_over_all_the_same),
         TEST(a_channel_that_closes_leaves_the_item_untouched),
         TEST(referencing_a_stream_is_idempotent),
+        TEST(closing_with_unread_input_resets_nobody),
         TEST(a_flood_of_connections_leaves_room_for_a_timer),
         TEST(a_closed_handle_is_freed_as_the_turn_ends),
     };
