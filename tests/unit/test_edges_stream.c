@@ -2,15 +2,13 @@
  * an error hook that ends what fails, descriptors that others close, marks
  * that move, and closing between the turns of an embedded loop. */
 
-#include "support/fixture.h"
+#include "support/stream_fixture.h"
 
 #include <string.h>
 
 #include "handle/stream.h"
 #include "loop/buffers.h"
 #include "os/sys.h"
-
-#define MS ALOOP_MS(1)
 
 enum { SOME_MORE = 100000 };
 
@@ -28,26 +26,6 @@ static int set_up_bytes(void **state)
 
 #define STREAM(name) \
     cmocka_unit_test_setup_teardown(name, set_up_bytes, tear_down)
-
-/* A stream of the loop, and its peer. */
-static aloop_stream *connected(int *ret_peer)
-{
-    aloop_stream *stream = NULL;
-    int listener = sim_listen("127.0.0.1", 80, 8);
-
-    assert_int_equal(
-        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream)),
-        0);
-    *ret_peer = sim_accept(listener);
-    assert_true(*ret_peer >= 0);
-    sim_peer_close(listener);
-    return stream;
-}
-
-static void run_for(int64_t ns)
-{
-    assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
-}
 
 /* Gives a stream more than its connection takes at once. */
 static void block(aloop_stream *stream)
@@ -96,7 +74,7 @@ static void bytes_given_back_in_the_callback_come_before_newer_ones(
 
     (void) state;
     sim_buffer_size(1 << 20);
-    stream = connected(&peer);
+    stream = connected_to(&peer);
     assert_int_equal(sim_peer_send(peer, bytes, sizeof bytes), sizeof bytes);
     sim_pass(MS);
     aloop_stream_start(stream, asks_for_a_line_at_first, NULL);
@@ -121,7 +99,7 @@ static void the_end_is_told_after_bytes_given_back_in_the_callback(
 
     (void) state;
     sim_buffer_size(1 << 20);
-    stream = connected(&peer);
+    stream = connected_to(&peer);
     sim_peer_send(peer, bytes, RECEIVE_SIZE + rest);
     sim_peer_shutdown(peer);
     sim_pass(MS);
@@ -154,7 +132,7 @@ static void an_error_is_told_after_bytes_given_back_in_the_callback(
 
     (void) state;
     sim_buffer_size(1 << 20);
-    stream = connected(&peer);
+    stream = connected_to(&peer);
     fd = aloop_stream_fd(stream);
     sim_peer_send(peer, bytes, sizeof bytes);
     sim_pass(MS);
@@ -205,7 +183,7 @@ static void the_hook_may_abort_the_stream_whose_drains_fail(void **state)
     use_hook(abort_doomed);
     open = sim_descriptors_open();
     sim_buffer_size(1024);
-    doomed = connected(&peer);
+    doomed = connected_to(&peer);
     block(doomed);
     for (int i = 0; i < 3; i++)
         aloop_detach(aloop_stream_drain(doomed));
@@ -225,7 +203,7 @@ static void the_hook_runs_as_the_turn_ends_and_not_within_a_call(void **state)
 
     (void) state;
     sim_buffer_size(1024);
-    stream = connected(&peer);
+    stream = connected_to(&peer);
     block(stream);
     drain = aloop_stream_drain(stream);
     aloop_detach(drain);
@@ -263,7 +241,7 @@ static void a_closed_number_with_a_duplicate_is_told_once_without_a_spin(
     int fd, peer;
 
     (void) state;
-    stream = connected(&peer);
+    stream = connected_to(&peer);
     aloop_stream_start(stream, note_size, NULL);
     run_for(MS);
     fd = aloop_stream_fd(stream);
@@ -305,9 +283,9 @@ static void a_second_pipe_from_a_stream_is_refused_while_one_waits(
 
     (void) state;
     sim_buffer_size(1024);
-    from = connected(&source);
-    to = connected(&sink);
-    other = connected(&unused);
+    from = connected_to(&source);
+    to = connected_to(&sink);
+    other = connected_to(&unused);
     aloop_stream_set_water(to, 0, 1);
     pipe = aloop_pipe(from, to);
     while ((n = sim_peer_send(source, bytes + sent, 1024)) > 0) {
@@ -347,7 +325,7 @@ static void a_close_outside_a_turn_wakes_the_host_to_give_the_peer_up(
 
     (void) state;
     sim_buffer_size(1024);
-    stream = connected(&peer);
+    stream = connected_to(&peer);
     block(stream);
     fd = aloop_fd(t.loop);
     aloop_step(t.loop, 0);
@@ -373,7 +351,7 @@ static void higher_marks_settle_a_drain(void **state)
 
     (void) state;
     sim_buffer_size(1024);
-    stream = connected(&peer);
+    stream = connected_to(&peer);
     block(stream);
     drain = aloop_stream_drain(stream);
     assert_false(aloop_future_settled(drain));
@@ -391,7 +369,7 @@ static void higher_marks_resume_reading(void **state)
 
     (void) state;
     sim_buffer_size(1024);
-    stream = connected(&peer);
+    stream = connected_to(&peer);
     aloop_stream_start(stream, note_size, NULL);
     block(stream);
     sim_peer_send(peer, "hello", 5);
@@ -410,7 +388,7 @@ static void lower_marks_pause_reading(void **state)
 
     (void) state;
     sim_buffer_size(1024);
-    stream = connected(&peer);
+    stream = connected_to(&peer);
     aloop_stream_set_water(stream, 0, SIZE_MAX);
     aloop_stream_start(stream, note_size, NULL);
     assert_int_equal(aloop_stream_put(stream, bytes, SOME_MORE), 0);
@@ -433,7 +411,7 @@ static void a_cancelled_write_settles_a_drain_and_resumes_reading(
 
     (void) state;
     sim_buffer_size(1024);
-    stream = connected(&peer);
+    stream = connected_to(&peer);
     block(stream);
     queued = aloop_stream_queued(stream);
     aloop_stream_set_water(stream, queued, queued + 1);

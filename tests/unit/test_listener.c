@@ -1,10 +1,8 @@
 /* Listening and accepting. */
 
-#include "support/fixture.h"
+#include "support/stream_fixture.h"
 
 #include <string.h>
-
-#define MS ALOOP_MS(1)
 
 enum { STREAMS_MAX = 256 };
 
@@ -40,11 +38,6 @@ static void close_streams(void)
 {
     while (l.count > 0)
         aloop_stream_close(l.streams[--l.count]);
-}
-
-static void run_for(int64_t ns)
-{
-    assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
 }
 
 static void connections_are_accepted_in_order(void **state)

@@ -1,65 +1,13 @@
 /* Tests of the simulated operating system itself: time, descriptors, readiness,
  * threads, signals, faults.  Its network has test_sim_net.c. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/sim_fixture.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 
 #include "aloop/error.h"
-#include "os/reactor.h"
-#include "support/sim.h"
-
-enum { EVENTS = 8 };
-
-static const int64_t SECOND = 1000000000;
-
-static struct {
-    struct aloop__reactor *reactor;
-    struct aloop__event events[EVENTS];
-    int ran;
-    int64_t ran_ns;
-    uintptr_t self;
-    struct sys_monitor *monitor;
-} f;
-
-static int set_up(void **state)
-{
-    (void) state;
-    sim_reset(1);
-    memset(&f, 0, sizeof f);
-    return aloop__reactor_open(&aloop__alloc_default, &f.reactor);
-}
-
-static int tear_down(void **state)
-{
-    (void) state;
-    aloop__reactor_close(f.reactor);
-    sim_end();
-    return 0;
-}
-
-static int wait_ns(int64_t timeout_ns)
-{
-    return aloop__reactor_wait(f.reactor, timeout_ns, f.events, EVENTS);
-}
-
-static void watch(int fd, unsigned bits)
-{
-    assert_int_equal(aloop__reactor_set(f.reactor, fd, 7, 0, bits), 0);
-}
-
-static void unwatch(int fd)
-{
-    assert_int_equal(aloop__reactor_set(f.reactor, fd, 7, REACTOR_READ, 0),
-                     0);
-}
 
 static void remember(void *arg)
 {
@@ -431,8 +379,6 @@ static void chaos_loses_nothing_and_is_repeatable(void **state)
     assert_true(carry(5) == first);
     assert_true(carry(6) != first);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {

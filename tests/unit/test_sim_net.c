@@ -1,58 +1,11 @@
 /* Tests of the simulated network. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/sim_fixture.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "os/reactor.h"
-#include "support/sim.h"
-
-enum { EVENTS = 8, US = 1000 };
-
-static const int64_t SECOND = 1000000000;
-
-static struct {
-    struct aloop__reactor *reactor;
-    struct aloop__event events[EVENTS];
-} f;
-
-static int set_up(void **state)
-{
-    (void) state;
-    sim_reset(1);
-    memset(&f, 0, sizeof f);
-    return aloop__reactor_open(&aloop__alloc_default, &f.reactor);
-}
-
-static int tear_down(void **state)
-{
-    (void) state;
-    aloop__reactor_close(f.reactor);
-    sim_end();
-    return 0;
-}
-
-static int wait_ns(int64_t timeout_ns)
-{
-    return aloop__reactor_wait(f.reactor, timeout_ns, f.events, EVENTS);
-}
-
-static void watch(int fd, unsigned bits)
-{
-    assert_int_equal(aloop__reactor_set(f.reactor, fd, 7, 0, bits), 0);
-}
-
-static void unwatch(int fd)
-{
-    assert_int_equal(aloop__reactor_set(f.reactor, fd, 7, REACTOR_READ, 0),
-                     0);
-}
+enum { US = 1000 };
 
 /* What is ready on `fd` now, of what is asked for and what is not. */
 static unsigned ready(int fd)
@@ -368,8 +321,6 @@ static void a_peer_can_be_the_server(void **state)
     sim_peer_close(listener);
     assert_int_equal(sim_connect_to("10.0.0.9", 80), -ECONNREFUSED);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {

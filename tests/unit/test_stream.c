@@ -1,47 +1,11 @@
 /* Streams as a whole: echoes in a world of chance, and what a stream tells
  * about itself. */
 
-#include "support/fixture.h"
+#include "support/stream_fixture.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { TOTAL = 1024 * 1024, CHUNK = 9000, SEEDS = 50 };
-
-static size_t bytes_out; /* Of memory that the loop has. */
-
-static void *resize(void *context, void *old, size_t old_size, size_t new_size)
-{
-    (void) context;
-    bytes_out += new_size;
-    bytes_out -= old_size;
-    if (new_size > 0)
-        return realloc(old, new_size);
-    free(old);
-    return NULL;
-}
-
-/* A new world, and a loop in it. */
-static void renew(uint64_t seed)
-{
-    aloop_options options = {.size = sizeof options,
-                             .resize = resize,
-                             .on_unhandled = on_unhandled};
-
-    aloop_free(t.loop);
-    assert_string_equal(sim_mess(), "");
-    sim_reset(seed);
-    t.loop = aloop_new(&options);
-    assert_non_null(t.loop);
-}
-
-static void leave(void)
-{
-    aloop_free(t.loop);
-    t.loop = NULL;
-    assert_int_equal(bytes_out, 0);
-    assert_string_equal(sim_mess(), "");
-}
 
 /* The byte at a place of the stream; its period is long and no power of two. */
 static char byte_at(size_t place)
@@ -137,7 +101,7 @@ static void an_echo_by_callback_survives_chance_unaltered(void **state)
         aloop_listener *listener;
         aloop_stream *stream;
 
-        renew(seed);
+        assert_true(renew(seed));
         sim_chaos();
         put_so_far = got_so_far = 0;
         aloop_tcp_listen(t.loop, "::1", "7", accept_by_callback, NULL,
@@ -195,7 +159,7 @@ static ssize_t send_all(aloop *loop, void *arg)
     return aloop_await(aloop_stream_shutdown(arg));
 }
 
-static ssize_t receive_all(aloop *loop, void *arg)
+static ssize_t receive_to_end(aloop *loop, void *arg)
 {
     char bytes[CHUNK];
     ssize_t n, total = 0;
@@ -224,14 +188,14 @@ static void an_echo_by_tasks_survives_chance_unaltered(void **state)
         aloop_stream *stream;
         aloop_future *sender;
 
-        renew(seed);
+        assert_true(renew(seed));
         sim_chaos();
         aloop_tcp_listen(t.loop, "::1", "7", accept_by_task, NULL, &listener);
         assert_int_equal(
             aloop_await(aloop_tcp_connect(t.loop, "::1", "7", &stream)), 0);
         sender = aloop_spawn(t.loop, send_all, stream);
         assert_int_equal(
-            aloop_await(aloop_spawn(t.loop, receive_all, stream)), TOTAL);
+            aloop_await(aloop_spawn(t.loop, receive_to_end, stream)), TOTAL);
         assert_int_equal(aloop_await(sender), 0);
         aloop_stream_close(stream);
         leave();

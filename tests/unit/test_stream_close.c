@@ -1,51 +1,8 @@
 /* How streams end: half-close, close and its bound, abort. */
 
-#include "support/fixture.h"
+#include "support/stream_fixture.h"
 
 #include <string.h>
-
-#define MS ALOOP_MS(1)
-
-enum { BUFFER = 65536 }; /* What a direction of a connection holds. */
-
-static int peer, other_peer;
-static char in[4 * BUFFER];
-
-static aloop_stream *connected(void)
-{
-    aloop_stream *stream = NULL;
-    int listener = sim_listen("127.0.0.1", 80, 8);
-
-    assert_int_equal(
-        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream)),
-        0);
-    other_peer = peer;
-    peer = sim_accept(listener);
-    assert_true(peer >= 0);
-    sim_peer_close(listener);
-    return stream;
-}
-
-static void run_for(int64_t ns)
-{
-    assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
-}
-
-static void fill(aloop_stream *stream)
-{
-    static const char full[BUFFER];
-
-    assert_true(aloop_stream_put(stream, full, BUFFER) >= 0);
-    run_for(MS);
-    assert_int_equal(aloop_stream_queued(stream), 0);
-}
-
-static void note_status(aloop_future *future, ssize_t status, void *arg)
-{
-    (void) future;
-    (void) arg;
-    note((int) status);
-}
 
 /* Half-close. */
 
@@ -63,8 +20,8 @@ static void a_shutdown_sends_what_was_put_and_then_the_end(void **state)
 
     assert_int_equal(aloop_await(shutdown), 0);
     run_for(MS);
-    assert_int_equal(sim_peer_receive(peer, in, sizeof in), 3);
-    assert_true(sim_peer_eof(peer));
+    assert_int_equal(sim_peer_receive(c.peer, c.in, sizeof c.in), 3);
+    assert_true(sim_peer_eof(c.peer));
     assert_int_equal(aloop_await(aloop_stream_shutdown(stream)), 0);
     aloop_stream_close(stream);
 }
@@ -76,8 +33,8 @@ static void after_a_shutdown_reading_goes_on(void **state)
 
     (void) state;
     assert_int_equal(aloop_await(aloop_stream_shutdown(stream)), 0);
-    sim_peer_send(peer, "answer", 6);
-    sim_peer_shutdown(peer);
+    sim_peer_send(c.peer, "answer", 6);
+    sim_peer_shutdown(c.peer);
 
     assert_int_equal(aloop_await(aloop_stream_read_to_end(stream, buffer, 8)),
                      6);
@@ -90,12 +47,12 @@ static void after_the_peers_end_writing_goes_on(void **state)
     char buffer[8];
 
     (void) state;
-    sim_peer_shutdown(peer);
+    sim_peer_shutdown(c.peer);
     assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 8)), 0);
 
     assert_int_equal(aloop_await(aloop_stream_write(stream, "late", 4)), 4);
     run_for(MS);
-    assert_int_equal(sim_peer_receive(peer, in, sizeof in), 4);
+    assert_int_equal(sim_peer_receive(c.peer, c.in, sizeof c.in), 4);
     aloop_stream_close(stream);
 }
 
@@ -110,9 +67,9 @@ static void a_shutdown_waits_until_all_has_been_sent(void **state)
     shutdown = aloop_stream_shutdown(stream);
     run_for(10 * MS);
     assert_false(aloop_future_settled(shutdown));
-    assert_false(sim_peer_eof(peer));
+    assert_false(sim_peer_eof(c.peer));
 
-    sim_peer_receive(peer, in, BUFFER);
+    sim_peer_receive(c.peer, c.in, BUFFER);
     assert_int_equal(aloop_await(shutdown), 0);
     aloop_stream_close(stream);
 }
@@ -135,14 +92,14 @@ static void a_close_sends_what_was_queued_and_then_the_end(void **state)
     assert_int_equal(aloop_future_status(write), 3);
     aloop_future_unref(write);
     sim_pass(MS);
-    assert_int_equal(sim_peer_receive(peer, in, sizeof in), 7);
-    assert_true(sim_peer_eof(peer));
+    assert_int_equal(sim_peer_receive(c.peer, c.in, sizeof c.in), 7);
+    assert_true(sim_peer_eof(c.peer));
 }
 
 static void drain_peer(void *arg)
 {
     (void) arg;
-    sim_peer_receive(peer, in, BUFFER);
+    sim_peer_receive(c.peer, c.in, BUFFER);
 }
 
 static void a_closed_stream_keeps_the_loop_until_its_bytes_are_sent(
@@ -164,8 +121,8 @@ static void a_closed_stream_keeps_the_loop_until_its_bytes_are_sent(
 
     assert_true(aloop_now(t.loop) - begin == ALOOP_SEC(20));
     sim_pass(MS);
-    assert_int_equal(sim_peer_receive(peer, in, BUFFER), 1000);
-    assert_true(sim_peer_eof(peer));
+    assert_int_equal(sim_peer_receive(c.peer, c.in, BUFFER), 1000);
+    assert_true(sim_peer_eof(c.peer));
 }
 
 static void a_peer_that_takes_nothing_for_30_s_gets_a_reset(void **state)
@@ -183,7 +140,7 @@ static void a_peer_that_takes_nothing_for_30_s_gets_a_reset(void **state)
 
     assert_true(aloop_now(t.loop) - begin == ALOOP_SEC(30));
     sim_pass(MS);
-    assert_int_equal(sim_peer_error(peer), ALOOP_ECONNRESET);
+    assert_int_equal(sim_peer_error(c.peer), ALOOP_ECONNRESET);
 }
 
 static void a_host_loop_is_told_of_the_30_s_as_well(void **state)
@@ -203,7 +160,7 @@ static void a_host_loop_is_told_of_the_30_s_as_well(void **state)
     }
 
     sim_pass(MS);
-    assert_int_equal(sim_peer_error(peer), ALOOP_ECONNRESET);
+    assert_int_equal(sim_peer_error(c.peer), ALOOP_ECONNRESET);
 }
 
 static void a_peer_that_takes_a_little_now_and_then_gets_all(void **state)
@@ -221,9 +178,9 @@ static void a_peer_that_takes_a_little_now_and_then_gets_all(void **state)
     assert_int_equal(aloop_run(t.loop), 0);
 
     sim_pass(MS);
-    assert_int_equal(sim_peer_error(peer), 0);
-    assert_true(sim_peer_eof(peer) ||
-                sim_peer_receive(peer, in, BUFFER) == BUFFER);
+    assert_int_equal(sim_peer_error(c.peer), 0);
+    assert_true(sim_peer_eof(c.peer) ||
+                sim_peer_receive(c.peer, c.in, BUFFER) == BUFFER);
 }
 
 static void a_close_settles_what_waits_for_sending(void **state)
@@ -259,8 +216,8 @@ static void cancelling_the_last_write_of_a_closed_stream_ends_it(void **state)
 
     assert_true(aloop_now(t.loop) - begin < ALOOP_SEC(1));
     sim_pass(MS);
-    sim_peer_receive(peer, in, BUFFER);
-    assert_true(sim_peer_eof(peer));
+    sim_peer_receive(c.peer, c.in, BUFFER);
+    assert_true(sim_peer_eof(c.peer));
 }
 
 static void an_abort_drops_what_was_queued_and_resets(void **state)
@@ -281,7 +238,7 @@ static void an_abort_drops_what_was_queued_and_resets(void **state)
     for (int i = 0; i < 3; i++)
         assert_int_equal(t.order[i], ALOOP_ECANCELED);
     sim_pass(MS);
-    assert_int_equal(sim_peer_error(peer), ALOOP_ECONNRESET);
+    assert_int_equal(sim_peer_error(c.peer), ALOOP_ECONNRESET);
 }
 
 static void null_is_closed_and_aborted_without_effect(void **state)

@@ -1,53 +1,8 @@
 /* What becomes of a connection when a call or an allocation fails. */
 
-#include "support/fixture.h"
+#include "support/stream_fixture.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-#define MS ALOOP_MS(1)
-
-/* Memory that can be told to run out, and counts what is out. */
-static struct {
-    size_t bytes;
-    unsigned calls;
-    unsigned fails_at; /* This allocation of all; 0: none. */
-} memory;
-
-static void *resize(void *context, void *old, size_t old_size, size_t new_size)
-{
-    (void) context;
-    if (new_size > 0 && ++memory.calls == memory.fails_at)
-        return NULL;
-    memory.bytes += new_size;
-    memory.bytes -= old_size;
-    if (new_size > 0)
-        return realloc(old, new_size);
-    free(old);
-    return NULL;
-}
-
-/* A new world, with or without a loop in it. */
-static bool renew(uint64_t seed)
-{
-    aloop_options options = {.size = sizeof options,
-                             .resize = resize,
-                             .on_unhandled = on_unhandled};
-
-    aloop_free(t.loop);
-    assert_string_equal(sim_mess(), "");
-    sim_reset(seed);
-    t.loop = aloop_new(&options);
-    return t.loop != NULL;
-}
-
-static void leave(void)
-{
-    aloop_free(t.loop);
-    t.loop = NULL;
-    assert_int_equal(memory.bytes, 0);
-    assert_string_equal(sim_mess(), "");
-}
 
 static aloop_stream *accepted;
 

@@ -1,57 +1,9 @@
 /* Streams that are closed by callbacks, that lose their descriptors to others,
  * and that outlive their loop. */
 
-#include "support/fixture.h"
+#include "support/stream_fixture.h"
 
 #include <string.h>
-
-#define MS ALOOP_MS(1)
-
-enum { BUFFER = 65536 }; /* What a direction of a connection holds. */
-
-static int peer, other_peer;
-static char in[4 * BUFFER];
-
-static aloop_stream *connected(void)
-{
-    aloop_stream *stream = NULL;
-    int listener = sim_listen("127.0.0.1", 80, 8);
-
-    assert_int_equal(
-        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream)),
-        0);
-    other_peer = peer;
-    peer = sim_accept(listener);
-    assert_true(peer >= 0);
-    sim_peer_close(listener);
-    return stream;
-}
-
-static void run_for(int64_t ns)
-{
-    assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
-}
-
-static void fill(aloop_stream *stream)
-{
-    static const char full[BUFFER];
-
-    assert_true(aloop_stream_put(stream, full, BUFFER) >= 0);
-    run_for(MS);
-    assert_int_equal(aloop_stream_queued(stream), 0);
-}
-
-/* Where the library ought to go to sleep, or to end. */
-static void assert_quiet_for_a_second(void)
-{
-    unsigned before = sim_wakes();
-    aloop_future *second = aloop_sleep(t.loop, ALOOP_SEC(1));
-
-    while (!aloop_future_settled(second) && sim_wakes() - before <= 5)
-        aloop_step(t.loop, ALOOP_SEC(1));
-    assert_true(sim_wakes() - before <= 5);
-    aloop_future_unref(second);
-}
 
 static void note_size(aloop_stream *stream, const void *data, ssize_t size,
                       void *arg)
@@ -61,13 +13,6 @@ static void note_size(aloop_stream *stream, const void *data, ssize_t size,
     (void) arg;
     t.calls++;
     note((int) size);
-}
-
-static void note_status(aloop_future *future, ssize_t status, void *arg)
-{
-    (void) future;
-    (void) arg;
-    note((int) status);
 }
 
 /* Closing from callbacks. */
@@ -89,13 +34,13 @@ static void a_stream_closed_in_its_own_callback_sends_and_is_silent(
 
     (void) state;
     aloop_stream_start(stream, answer_and_close, NULL);
-    sim_peer_send(peer, "1", 1);
+    sim_peer_send(c.peer, "1", 1);
     run_for(MS);
-    sim_peer_send(peer, "2", 1);
+    sim_peer_send(c.peer, "2", 1);
     run_for(MS);
 
     assert_noted(1);
-    assert_int_equal(sim_peer_receive(peer, in, sizeof in), 6);
+    assert_int_equal(sim_peer_receive(c.peer, c.in, sizeof c.in), 6);
 }
 
 static void close_on_error(aloop_stream *stream, const void *data,
@@ -114,7 +59,7 @@ static void a_stream_is_closed_in_the_callback_of_its_reset(void **state)
     aloop_stream_start(stream, close_on_error, NULL);
     aloop_stream_put(stream, "x", 1);
     run_for(MS);
-    sim_peer_reset(peer);
+    sim_peer_reset(c.peer);
     run_for(MS);
 
     assert_noted(ALOOP_ECONNRESET);
@@ -148,7 +93,7 @@ static void a_stream_may_be_closed_by_the_error_hook(void **state)
     aloop_detach(aloop_stream_write(pair[0], big, sizeof big));
     aloop_detach(aloop_stream_shutdown(pair[0]));
     run_for(MS);
-    sim_peer_reset(peer);
+    sim_peer_reset(c.peer);
     run_for(MS);
 
     assert_true(t.noted >= 1);
@@ -175,8 +120,8 @@ static void a_stream_closed_by_its_neighbour_in_one_batch_is_silent(
     pair[1] = connected();
     aloop_stream_start(pair[0], close_the_other, NULL);
     aloop_stream_start(pair[1], close_the_other, NULL);
-    sim_peer_send(peer, "a", 1);
-    sim_peer_send(other_peer, "b", 1);
+    sim_peer_send(c.peer, "a", 1);
+    sim_peer_send(c.other_peer, "b", 1);
     run_for(MS);
 
     assert_noted(1);
@@ -218,7 +163,7 @@ static void a_number_reused_within_the_batch_hears_nothing_of_the_old(
 {
     aloop_stream *stream = connected();
     aloop_listener *listener;
-    int first_peer = peer;
+    int first_peer = c.peer;
 
     (void) state;
     aloop_tcp_listen(t.loop, "127.0.0.1", "81", on_stream, NULL, &listener);
@@ -226,7 +171,7 @@ static void a_number_reused_within_the_batch_hears_nothing_of_the_old(
     aloop_stream_start(stream, close_and_reuse, NULL);
     aloop_stream_start(pair[1], note_size, NULL);
     sim_peer_send(first_peer, "a", 1);
-    sim_peer_send(peer, "b", 1);
+    sim_peer_send(c.peer, "b", 1);
     run_for(MS);
 
     assert_int_equal(t.calls, 1);
@@ -247,7 +192,7 @@ static void a_closed_stream_with_a_duplicate_elsewhere_costs_no_spin(
     aloop_stream_start(stream, note_size, NULL);
     sim_keep_open(aloop_stream_fd(stream));
     aloop_stream_close(stream);
-    sim_peer_send(peer, "a", 1);
+    sim_peer_send(c.peer, "a", 1);
 
     assert_quiet_for_a_second();
     assert_int_equal(t.calls, 0);
@@ -263,7 +208,7 @@ static void a_descriptor_closed_by_others_is_an_error_and_no_spin(void **state)
     aloop_stream_start(stream, note_size, NULL);
     sim_keep_open(aloop_stream_fd(stream));
     sys_close(aloop_stream_fd(stream));
-    sim_peer_send(peer, "a", 1);
+    sim_peer_send(c.peer, "a", 1);
 
     assert_quiet_for_a_second();
     assert_noted(ALOOP_EBADF);
@@ -291,13 +236,13 @@ static void a_stream_hears_that_its_number_was_taken_over(void **state)
     assert_noted(ALOOP_EBADF);
     assert_int_equal(aloop_stream_fd(old), ALOOP_EBADF);
     assert_int_equal(aloop_stream_put(old, "x", 1), ALOOP_EBADF);
-    assert_int_equal(aloop_stream_peer(old, in, sizeof in), ALOOP_EBADF);
-    assert_int_equal(aloop_stream_local(old, in, sizeof in), ALOOP_EBADF);
+    assert_int_equal(aloop_stream_peer(old, c.in, sizeof c.in), ALOOP_EBADF);
+    assert_int_equal(aloop_stream_local(old, c.in, sizeof c.in), ALOOP_EBADF);
     assert_int_equal(aloop_tcp_set_nodelay(old, true), ALOOP_EBADF);
 
     /* Failure class 9: its close takes somebody else's descriptor along. */
     aloop_stream_close(old);
-    sim_peer_send(peer, "to the new one", 4);
+    sim_peer_send(c.peer, "to the new one", 4);
     assert_int_equal(aloop_await(aloop_stream_read(new, buffer, 4)), 4);
     aloop_stream_close(new);
 }

@@ -1,58 +1,8 @@
 /* Reading from streams by future. */
 
-#include "support/fixture.h"
+#include "support/stream_fixture.h"
 
 #include <string.h>
-
-#define MS ALOOP_MS(1)
-
-/* The connection that most tests need; the peer is the outside's end. */
-static struct {
-    int peer;
-    char got[8192]; /* What on_data was given, joined. */
-    size_t size;
-} c;
-
-static aloop_stream *connected(void)
-{
-    aloop_stream *stream = NULL;
-    int listener = sim_listen("127.0.0.1", 80, 8);
-
-    assert_int_equal(
-        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream)),
-        0);
-    memset(&c, 0, sizeof c);
-    c.peer = sim_accept(listener);
-    assert_true(c.peer >= 0);
-    return stream;
-}
-
-static void run_for(int64_t ns)
-{
-    assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
-}
-
-static void send_text(const char *text)
-{
-    assert_int_equal(sim_peer_send(c.peer, text, strlen(text)),
-                     (ssize_t) strlen(text));
-    run_for(MS);
-}
-
-static void collect(aloop_stream *stream, const void *data, ssize_t size,
-                    void *arg)
-{
-    (void) stream;
-    (void) arg;
-    t.calls++;
-    if (size <= 0) {
-        note((int) size);
-        return;
-    }
-    assert_true(c.size + (size_t) size <= sizeof c.got);
-    memcpy(c.got + c.size, data, (size_t) size);
-    c.size += (size_t) size;
-}
 
 static void a_read_settles_with_what_is_there(void **state)
 {

@@ -1,63 +1,13 @@
 /* Reading from streams by callback. */
 
-#include "support/fixture.h"
+#include "support/stream_fixture.h"
 
 #include <string.h>
 
-#define MS ALOOP_MS(1)
-
-/* The connection that most tests need; the peer is the outside's end. */
-static struct {
-    int peer;
-    char got[8192]; /* What on_data was given, joined. */
-    size_t size;
-} c;
-
-static aloop_stream *connected(void)
-{
-    aloop_stream *stream = NULL;
-    int listener = sim_listen("127.0.0.1", 80, 8);
-
-    assert_int_equal(
-        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream)),
-        0);
-    memset(&c, 0, sizeof c);
-    c.peer = sim_accept(listener);
-    assert_true(c.peer >= 0);
-    return stream;
-}
-
-static void run_for(int64_t ns)
-{
-    assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
-}
-
-static void send_text(const char *text)
-{
-    assert_int_equal(sim_peer_send(c.peer, text, strlen(text)),
-                     (ssize_t) strlen(text));
-    run_for(MS);
-}
-
-static void collect(aloop_stream *stream, const void *data, ssize_t size,
-                    void *arg)
-{
-    (void) stream;
-    (void) arg;
-    t.calls++;
-    if (size <= 0) {
-        note((int) size);
-        return;
-    }
-    assert_true(c.size + (size_t) size <= sizeof c.got);
-    memcpy(c.got + c.size, data, (size_t) size);
-    c.size += (size_t) size;
-}
-
 static void assert_got(const char *text)
 {
-    assert_int_equal(c.size, strlen(text));
-    assert_memory_equal(c.got, text, c.size);
+    assert_int_equal(c.got_size, strlen(text));
+    assert_memory_equal(c.got, text, c.got_size);
 }
 
 static void what_arrives_is_called_back_in_order_and_then_the_end(void **state)
@@ -150,7 +100,7 @@ static void stopping_and_starting_inside_the_callback_loses_nothing(
     for (int i = 0; i < 20; i++)
         send_text("0123456789");
 
-    assert_int_equal(c.size, 200);
+    assert_int_equal(c.got_size, 200);
     for (size_t i = 0; i < 200; i++)
         assert_int_equal(c.got[i], '0' + (int) (i % 10));
     aloop_stream_close(stream);
@@ -196,15 +146,6 @@ static void a_start_delivers_what_a_read_left_over_and_then_the_end(
     assert_got("bc");
     assert_noted(0);
     aloop_stream_close(stream);
-}
-
-static void ignore(aloop_stream *stream, const void *data, ssize_t size,
-                   void *arg)
-{
-    (void) stream;
-    (void) data;
-    (void) arg;
-    t.calls += size > 0;
 }
 
 /* A receive that filled its buffer is followed by another in the same turn:

@@ -1,43 +1,9 @@
 /* Reading from streams up to a delimiter and to the end, and what a loop owes
  * its streams: that none spins and none starves another. */
 
-#include "support/fixture.h"
+#include "support/stream_fixture.h"
 
 #include <string.h>
-
-#define MS ALOOP_MS(1)
-
-static int peer;
-
-static aloop_stream *connected(void)
-{
-    aloop_stream *stream = NULL;
-    int listener = sim_listen("127.0.0.1", 80, 8);
-
-    assert_int_equal(
-        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream)),
-        0);
-    peer = sim_accept(listener);
-    assert_true(peer >= 0);
-    sim_peer_close(listener);
-    return stream;
-}
-
-static void run_for(int64_t ns)
-{
-    assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
-}
-
-static void send_bytes(const char *bytes, size_t size)
-{
-    assert_int_equal(sim_peer_send(peer, bytes, size), (ssize_t) size);
-    run_for(MS);
-}
-
-static void send_text(const char *text)
-{
-    send_bytes(text, strlen(text));
-}
 
 static ssize_t read_until(aloop_stream *stream, char *buffer, size_t size,
                           const char *delimiter)
@@ -144,7 +110,7 @@ static void a_line_without_an_end_is_kept_at_the_end_of_the_stream(
 
     (void) state;
     send_text("unfinished");
-    sim_peer_shutdown(peer);
+    sim_peer_shutdown(c.peer);
 
     assert_int_equal(read_until(stream, buffer, 32, "\n"), ALOOP_EOF);
     assert_int_equal(aloop_await(aloop_stream_read_to_end(stream, buffer, 32)),
@@ -202,7 +168,7 @@ static void a_read_to_the_end_gets_all(void **state)
     send_bytes(sent, 20000);
     send_bytes(sent, 30000);
     assert_false(aloop_future_settled(read));
-    sim_peer_shutdown(peer);
+    sim_peer_shutdown(c.peer);
 
     assert_int_equal(aloop_await(read), 50000);
     assert_memory_equal(buffer, sent, sizeof sent);
@@ -218,7 +184,7 @@ static void a_read_to_the_end_may_fit_exactly(void **state)
     (void) state;
     send_text("12345");
     assert_false(aloop_future_settled(read));
-    sim_peer_shutdown(peer);
+    sim_peer_shutdown(c.peer);
 
     assert_int_equal(aloop_await(read), 5);
     assert_int_equal(aloop_await(aloop_stream_read_to_end(stream, buffer, 5)),
@@ -238,7 +204,7 @@ static void a_read_to_the_end_of_too_much_is_refused_and_loses_nothing(
     send_text("6");
 
     assert_int_equal(aloop_await(read), ALOOP_EMSGSIZE);
-    sim_peer_shutdown(peer);
+    sim_peer_shutdown(c.peer);
     assert_int_equal(aloop_await(aloop_stream_read_to_end(stream, buffer, 16)),
                      6);
     assert_memory_equal(buffer, "123456", 6);
@@ -247,39 +213,19 @@ static void a_read_to_the_end_of_too_much_is_refused_and_loses_nothing(
 
 /* Nobody spins. */
 
-static void ignore(aloop_stream *stream, const void *data, ssize_t size,
-                   void *arg)
-{
-    (void) stream;
-    (void) data;
-    (void) arg;
-    t.calls += size > 0;
-}
-
-static void assert_quiet_for_a_second(void)
-{
-    unsigned before = sim_wakes();
-    aloop_future *second = aloop_sleep(t.loop, ALOOP_SEC(1));
-
-    while (!aloop_future_settled(second) && sim_wakes() - before <= 5)
-        aloop_step(t.loop, ALOOP_SEC(1));
-    assert_true(sim_wakes() - before <= 5);
-    aloop_future_unref(second);
-}
-
 /* Failure class 17: a busy loop for want of anybody who reads. */
 static void a_stream_that_nobody_reads_costs_no_spin(void **state)
 {
     aloop_stream *stream = connected();
 
     (void) state;
-    sim_peer_send(peer, "hello", 5);
+    sim_peer_send(c.peer, "hello", 5);
     assert_quiet_for_a_second();
 
     aloop_stream_start(stream, ignore, NULL);
     run_for(MS);
     aloop_stream_stop(stream);
-    sim_peer_send(peer, "hello", 5);
+    sim_peer_send(c.peer, "hello", 5);
     assert_quiet_for_a_second();
 
     assert_int_equal(t.calls, 1);
@@ -294,11 +240,11 @@ static void an_end_or_a_reset_that_nobody_reads_costs_no_spin(void **state)
     char buffer[4];
 
     (void) state;
-    sim_peer_shutdown(peer);
+    sim_peer_shutdown(c.peer);
     assert_int_equal(aloop_await(aloop_stream_read(ended, buffer, 4)), 0);
     assert_int_equal(aloop_await(aloop_stream_shutdown(ended)), 0);
     reset = connected();
-    sim_peer_reset(peer);
+    sim_peer_reset(c.peer);
     assert_quiet_for_a_second();
 
     aloop_stream_start(reset, ignore, NULL);
@@ -324,7 +270,7 @@ static void flood(aloop_stream *stream, const void *data, ssize_t size,
     (void) arg;
     assert_true(size > 0);
     sim_advance(ALOOP_US(100)); /* What is done with it takes its time. */
-    sim_peer_send(peer, more, sizeof more);
+    sim_peer_send(c.peer, more, sizeof more);
     if (++t.calls == 5000)
         aloop_stream_close(stream);
 }
@@ -353,7 +299,7 @@ static void a_flooding_peer_does_not_make_timers_late(void **state)
     (void) state;
     memset(&fair, 0, sizeof fair);
     sim_options()->delay_min_ns = sim_options()->delay_max_ns = 0;
-    sim_peer_send(peer, first, sizeof first);
+    sim_peer_send(c.peer, first, sizeof first);
     aloop_stream_start(stream, flood, NULL);
     fair.due_ns = aloop_now(t.loop) + MS;
     aloop_timer_start(t.loop, MS, MS, on_tick, NULL, &timer);
@@ -378,14 +324,14 @@ static void a_flooding_peer_does_not_starve_another_stream(void **state)
 {
     static const char first[65536];
     aloop_stream *quiet = connected();
-    int quiet_peer = peer;
+    int quiet_peer = c.peer;
     aloop_stream *flooded = connected();
 
     (void) state;
     sim_options()->delay_min_ns = sim_options()->delay_max_ns = 0;
     aloop_stream_start(flooded, flood, NULL);
     aloop_stream_start(quiet, on_other, NULL);
-    sim_peer_send(peer, first, sizeof first);
+    sim_peer_send(c.peer, first, sizeof first);
     sim_peer_send(quiet_peer, "me too", 6);
 
     for (int i = 0; i < 3; i++)

@@ -1,94 +1,8 @@
 /* Back pressure: water marks, drains, and reading that pauses. */
 
-#include "support/fixture.h"
+#include "support/stream_fixture.h"
 
 #include <string.h>
-
-#define MS ALOOP_MS(1)
-
-enum { BUFFER = 65536 }; /* What a direction of a connection holds. */
-
-static int peer;
-static char in[4 * BUFFER]; /* What the peer has received ... */
-static size_t in_size;      /* ... and how much. */
-
-static aloop_stream *connected(void)
-{
-    aloop_stream *stream = NULL;
-    int listener = sim_listen("127.0.0.1", 80, 8);
-
-    assert_int_equal(
-        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream)),
-        0);
-    peer = sim_accept(listener);
-    in_size = 0;
-    assert_true(peer >= 0);
-    sim_peer_close(listener);
-    return stream;
-}
-
-static void run_for(int64_t ns)
-{
-    assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
-}
-
-/* The peer takes at most `size` bytes of what has arrived. */
-static void receive(size_t size)
-{
-    ssize_t n = 1;
-
-    while (size > 0 && n > 0) {
-        n = sim_peer_receive(peer, in + in_size,
-                             size < sizeof in - in_size ? size
-                                                        : sizeof in - in_size);
-        assert_true(n >= 0);
-        in_size += (size_t) n;
-        size -= (size_t) n;
-    }
-}
-
-static void receive_all(void)
-{
-    run_for(MS);
-    receive(SIZE_MAX);
-}
-
-static void assert_received(const char *text)
-{
-    receive_all();
-    assert_int_equal(in_size, strlen(text));
-    assert_memory_equal(in, text, in_size);
-}
-
-/* Fills the connection, so that the next byte has to wait. */
-static void fill(aloop_stream *stream)
-{
-    static const char full[BUFFER];
-
-    assert_true(aloop_stream_put(stream, full, BUFFER) >= 0);
-    run_for(MS);
-    assert_int_equal(aloop_stream_queued(stream), 0);
-}
-
-static void ignore(aloop_stream *stream, const void *data, ssize_t size,
-                   void *arg)
-{
-    (void) stream;
-    (void) data;
-    (void) arg;
-    t.calls += size > 0;
-}
-
-static void assert_quiet_for_a_second(void)
-{
-    unsigned before = sim_wakes();
-    aloop_future *second = aloop_sleep(t.loop, ALOOP_SEC(1));
-
-    while (!aloop_future_settled(second) && sim_wakes() - before <= 5)
-        aloop_step(t.loop, ALOOP_SEC(1));
-    assert_true(sim_wakes() - before <= 5);
-    aloop_future_unref(second);
-}
 
 static void a_put_says_when_more_than_the_high_mark_is_queued(void **state)
 {
@@ -146,7 +60,7 @@ static void new_marks_settle_drains_and_resume_reading_at_once(void **state)
     aloop_stream_start(stream, ignore, NULL);
     aloop_stream_put(stream, bytes, sizeof bytes);
     drain = aloop_stream_drain(stream);
-    sim_peer_send(peer, "a", 1);
+    sim_peer_send(c.peer, "a", 1);
     run_for(MS);
     assert_int_equal(t.calls, 0);
 
@@ -187,7 +101,7 @@ static void reading_pauses_above_the_high_mark_and_resumes_at_the_low(
     fill(stream);
     aloop_stream_start(stream, ignore, NULL);
     aloop_stream_put(stream, bytes, sizeof bytes);
-    sim_peer_send(peer, "a", 1);
+    sim_peer_send(c.peer, "a", 1);
     assert_quiet_for_a_second();
     assert_int_equal(t.calls, 0);
 
@@ -222,7 +136,7 @@ static void a_peer_that_sends_and_never_reads_costs_bounded_memory(void **state)
     (void) state;
     aloop_stream_start(stream, echo, &most);
     for (int i = 0; i < 1000; i++) {
-        ssize_t n = sim_peer_send(peer, bytes, sizeof bytes);
+        ssize_t n = sim_peer_send(c.peer, bytes, sizeof bytes);
 
         taken += n > 0 ? (size_t) n : 0;
         run_for(MS);

@@ -1,78 +1,12 @@
 /* Writing to streams: order, gathering, partial sends, cancelling. */
 
-#include "support/fixture.h"
+#include "support/stream_fixture.h"
 
 #include <string.h>
-
-#define MS ALOOP_MS(1)
-
-enum { BUFFER = 65536 }; /* What a direction of a connection holds. */
-
-static int peer;
-static char in[4 * BUFFER]; /* What the peer has received ... */
-static size_t in_size;      /* ... and how much. */
-
-static aloop_stream *connected(void)
-{
-    aloop_stream *stream = NULL;
-    int listener = sim_listen("127.0.0.1", 80, 8);
-
-    assert_int_equal(
-        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream)),
-        0);
-    peer = sim_accept(listener);
-    in_size = 0;
-    assert_true(peer >= 0);
-    sim_peer_close(listener);
-    return stream;
-}
-
-static void run_for(int64_t ns)
-{
-    assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
-}
-
-/* The peer takes at most `size` bytes of what has arrived. */
-static void receive(size_t size)
-{
-    ssize_t n = 1;
-
-    while (size > 0 && n > 0) {
-        n = sim_peer_receive(peer, in + in_size,
-                             size < sizeof in - in_size ? size
-                                                        : sizeof in - in_size);
-        assert_true(n >= 0);
-        in_size += (size_t) n;
-        size -= (size_t) n;
-    }
-}
-
-static void receive_all(void)
-{
-    run_for(MS);
-    receive(SIZE_MAX);
-}
-
-static void assert_received(const char *text)
-{
-    receive_all();
-    assert_int_equal(in_size, strlen(text));
-    assert_memory_equal(in, text, in_size);
-}
 
 static unsigned sends(void)
 {
     return sim_calls("sys_send") + sim_calls("sys_sendv");
-}
-
-/* Fills the connection, so that the next byte has to wait. */
-static void fill(aloop_stream *stream)
-{
-    static const char full[BUFFER];
-
-    assert_true(aloop_stream_put(stream, full, BUFFER) >= 0);
-    run_for(MS);
-    assert_int_equal(aloop_stream_queued(stream), 0);
 }
 
 static void what_is_put_and_written_arrives_in_that_order(void **state)
@@ -143,14 +77,14 @@ static void puts_of_its_own_callback_leave_in_one_call_as_it_returns(
 
     (void) state;
     aloop_stream_start(stream, put_many, NULL);
-    sim_peer_send(peer, "go", 2);
+    sim_peer_send(c.peer, "go", 2);
     while (t.calls == 0)
         aloop_step(t.loop, MS);
 
     assert_int_equal(t.order[0], before); /* Not inside the callback. */
     assert_int_equal(sends(), before + 1);
     receive_all();
-    assert_int_equal(in_size, 5000);
+    assert_int_equal(c.in_size, 5000);
     aloop_stream_close(stream);
 }
 
@@ -176,8 +110,8 @@ static void puts_from_elsewhere_leave_in_one_call_within_the_turn(void **state)
     assert_noted((int) before);
     assert_int_equal(sends(), before + 1);
     receive_all();
-    assert_int_equal(in_size, 605);
-    assert_memory_equal(in + 590, "0123456789tail!", 15);
+    assert_int_equal(c.in_size, 605);
+    assert_memory_equal(c.in + 590, "0123456789tail!", 15);
     aloop_stream_close(stream);
 }
 
@@ -196,15 +130,15 @@ static void short_sends_lose_and_repeat_nothing(void **state)
     aloop_stream_put(stream, big, 10);
     write = aloop_stream_write(stream, big + 10, sizeof big - 20);
     aloop_stream_put(stream, big + sizeof big - 10, 10);
-    for (int i = 0; i < 20000 && in_size < sizeof big; i++) {
+    for (int i = 0; i < 20000 && c.in_size < sizeof big; i++) {
         run_for(MS);
         receive(SIZE_MAX);
     }
 
     assert_int_equal(aloop_future_status(write), (ssize_t) sizeof big - 20);
     aloop_future_unref(write);
-    assert_int_equal(in_size, sizeof big);
-    assert_memory_equal(in, big, sizeof big);
+    assert_int_equal(c.in_size, sizeof big);
+    assert_memory_equal(c.in, big, sizeof big);
     aloop_stream_close(stream);
 }
 
@@ -227,8 +161,8 @@ static void five_thousand_borrowed_pieces_arrive_in_order(void **state)
 
     assert_int_equal(aloop_await(last), 1);
     receive_all();
-    assert_int_equal(in_size, sizeof bytes);
-    assert_memory_equal(in, bytes, sizeof bytes);
+    assert_int_equal(c.in_size, sizeof bytes);
+    assert_memory_equal(c.in, bytes, sizeof bytes);
     assert_int_equal(sends() - before,
                      (sizeof bytes + SYS_PIECES_MAX - 1) / SYS_PIECES_MAX);
     aloop_stream_close(stream);
@@ -253,7 +187,7 @@ static void the_queue_grows_by_exactly_what_is_written(void **state)
     assert_int_equal(aloop_await(two), 1);
     assert_int_equal(aloop_await(one), 5);
     receive_all();
-    assert_memory_equal(in + BUFFER, "123456", 6);
+    assert_memory_equal(c.in + BUFFER, "123456", 6);
     aloop_stream_close(stream);
 }
 
@@ -301,26 +235,6 @@ static void a_write_cancelled_after_its_first_byte_breaks_the_stream(
     aloop_stream_close(stream);
 }
 
-static void ignore(aloop_stream *stream, const void *data, ssize_t size,
-                   void *arg)
-{
-    (void) stream;
-    (void) data;
-    (void) arg;
-    t.calls += size > 0;
-}
-
-static void assert_quiet_for_a_second(void)
-{
-    unsigned before = sim_wakes();
-    aloop_future *second = aloop_sleep(t.loop, ALOOP_SEC(1));
-
-    while (!aloop_future_settled(second) && sim_wakes() - before <= 5)
-        aloop_step(t.loop, ALOOP_SEC(1));
-    assert_true(sim_wakes() - before <= 5);
-    aloop_future_unref(second);
-}
-
 /* Failure class 17: writability is watched and nothing is left to write. */
 static void a_stream_whose_waiting_write_was_cancelled_costs_no_spin(
     void **state)
@@ -338,7 +252,7 @@ static void a_stream_whose_waiting_write_was_cancelled_costs_no_spin(
     assert_quiet_for_a_second();
     aloop_stream_put(stream, "still works", 11);
     receive_all();
-    assert_int_equal(in_size, BUFFER + 11);
+    assert_int_equal(c.in_size, BUFFER + 11);
     aloop_stream_close(stream);
 }
 
@@ -367,7 +281,7 @@ static void cancelling_the_writes_that_paused_reading_resumes_it(void **state)
     fill(stream);
     aloop_stream_start(stream, ignore, NULL);
     write = aloop_stream_write(stream, big, sizeof big);
-    sim_peer_send(peer, "hello", 5);
+    sim_peer_send(c.peer, "hello", 5);
     run_for(MS);
     assert_int_equal(t.calls, 0);
 

@@ -1,0 +1,200 @@
+/* What the streams' tests share: a connection whose other end is a peer that
+ * the test plays, what each end got through it, and a loop whose memory is
+ * counted. */
+
+#ifndef STREAM_FIXTURE_H
+#define STREAM_FIXTURE_H
+
+#include "support/fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MS ALOOP_MS(1)
+
+enum { BUFFER = 65536 }; /* What a direction of a connection holds. */
+
+/* The latest connection, by connected(). */
+static struct {
+    int peer;             /* The outside's end. */
+    int other_peer;       /* That of the connection before it. */
+    char got[8192];       /* What collect() was given, joined ... */
+    size_t got_size;      /* ... and how much. */
+    char in[4 * BUFFER];  /* What the peer has received ... */
+    size_t in_size;       /* ... and how much, by receive(). */
+} c;
+
+static inline void run_for(int64_t ns)
+{
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
+}
+
+/* A stream of the loop, and its peer. */
+static inline aloop_stream *connected_to(int *ret_peer)
+{
+    aloop_stream *stream = NULL;
+    int listener = sim_listen("127.0.0.1", 80, 8);
+
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream)),
+        0);
+    *ret_peer = sim_accept(listener);
+    assert_true(*ret_peer >= 0);
+    sim_peer_close(listener);
+    return stream;
+}
+
+static inline aloop_stream *connected(void)
+{
+    c.other_peer = c.peer;
+    c.got_size = 0;
+    c.in_size = 0;
+    return connected_to(&c.peer);
+}
+
+/* From the peer to the stream. */
+
+static inline void send_bytes(const char *bytes, size_t size)
+{
+    assert_int_equal(sim_peer_send(c.peer, bytes, size), (ssize_t) size);
+    run_for(MS);
+}
+
+static inline void send_text(const char *text)
+{
+    send_bytes(text, strlen(text));
+}
+
+/* Callbacks of a started stream. */
+
+static inline void collect(aloop_stream *stream, const void *data,
+                           ssize_t size, void *arg)
+{
+    (void) stream;
+    (void) arg;
+    t.calls++;
+    if (size <= 0) {
+        note((int) size);
+        return;
+    }
+    assert_true(c.got_size + (size_t) size <= sizeof c.got);
+    memcpy(c.got + c.got_size, data, (size_t) size);
+    c.got_size += (size_t) size;
+}
+
+static inline void ignore(aloop_stream *stream, const void *data, ssize_t size,
+                          void *arg)
+{
+    (void) stream;
+    (void) data;
+    (void) arg;
+    t.calls += size > 0;
+}
+
+/* From the stream to the peer. */
+
+/* Fills the connection, so that the next byte has to wait. */
+static inline void fill(aloop_stream *stream)
+{
+    static const char full[BUFFER];
+
+    assert_true(aloop_stream_put(stream, full, BUFFER) >= 0);
+    run_for(MS);
+    assert_int_equal(aloop_stream_queued(stream), 0);
+}
+
+/* The peer takes at most `size` bytes of what has arrived. */
+static inline void receive(size_t size)
+{
+    ssize_t n = 1;
+
+    while (size > 0 && n > 0) {
+        size_t room = sizeof c.in - c.in_size;
+
+        n = sim_peer_receive(c.peer, c.in + c.in_size,
+                             size < room ? size : room);
+        assert_true(n >= 0);
+        c.in_size += (size_t) n;
+        size -= (size_t) n;
+    }
+}
+
+static inline void receive_all(void)
+{
+    run_for(MS);
+    receive(SIZE_MAX);
+}
+
+static inline void assert_received(const char *text)
+{
+    receive_all();
+    assert_int_equal(c.in_size, strlen(text));
+    assert_memory_equal(c.in, text, c.in_size);
+}
+
+/* The loop. */
+
+static inline void note_status(aloop_future *future, ssize_t status, void *arg)
+{
+    (void) future;
+    (void) arg;
+    note((int) status);
+}
+
+/* Where the library ought to go to sleep, or to end. */
+static inline void assert_quiet_for_a_second(void)
+{
+    unsigned before = sim_wakes();
+    aloop_future *second = aloop_sleep(t.loop, ALOOP_SEC(1));
+
+    while (!aloop_future_settled(second) && sim_wakes() - before <= 5)
+        aloop_step(t.loop, ALOOP_SEC(1));
+    assert_true(sim_wakes() - before <= 5);
+    aloop_future_unref(second);
+}
+
+/* Memory of the loops of renew(): counts what is out, and can be told to run
+ * out. */
+static struct {
+    size_t bytes;
+    unsigned calls;
+    unsigned fails_at; /* This allocation of all; 0: none. */
+} memory;
+
+static inline void *resize(void *context, void *old, size_t old_size,
+                           size_t new_size)
+{
+    (void) context;
+    if (new_size > 0 && ++memory.calls == memory.fails_at)
+        return NULL;
+    memory.bytes += new_size;
+    memory.bytes -= old_size;
+    if (new_size > 0)
+        return realloc(old, new_size);
+    free(old);
+    return NULL;
+}
+
+/* A new world, and a loop in it; false where there was no memory for one. */
+static inline bool renew(uint64_t seed)
+{
+    aloop_options options = {.size = sizeof options,
+                             .resize = resize,
+                             .on_unhandled = on_unhandled};
+
+    aloop_free(t.loop);
+    assert_string_equal(sim_mess(), "");
+    sim_reset(seed);
+    t.loop = aloop_new(&options);
+    return t.loop != NULL;
+}
+
+static inline void leave(void)
+{
+    aloop_free(t.loop);
+    t.loop = NULL;
+    assert_int_equal(memory.bytes, 0);
+    assert_string_equal(sim_mess(), "");
+}
+
+#endif
