@@ -117,17 +117,23 @@ static void *get_shared(struct aloop__slab *slab, size_t class)
     return object;
 }
 
-void *aloop__slab_get(struct aloop__slab *slab, size_t size)
+void *aloop__slab_take(struct aloop__slab *slab, size_t size)
 {
     void *object;
 
     assert(size > 0 && size <= SLAB_MAX);
     object = SLAB_SINGLE ? get_single(slab, size)
                          : get_shared(slab, class_of(size));
-    if (object != NULL) {
-        slab->used++;
+    slab->used += object != NULL;
+    return object;
+}
+
+void *aloop__slab_get(struct aloop__slab *slab, size_t size)
+{
+    void *object = aloop__slab_take(slab, size);
+
+    if (object != NULL)
         memset(object, 0, size);
-    }
     return object;
 }
 

@@ -27,6 +27,8 @@ void aloop__slab_close(struct aloop__slab *slab);
 
 /* Zeroed; size is at most SLAB_MAX.  NULL when there is no memory. */
 void *aloop__slab_get(struct aloop__slab *slab, size_t size);
+/* The same with indeterminate contents, for what is small and often made. */
+void *aloop__slab_take(struct aloop__slab *slab, size_t size);
 /* `size` is what it was got with; `object` may be NULL. */
 void aloop__slab_put(struct aloop__slab *slab, void *object, size_t size);
 

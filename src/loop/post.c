@@ -35,7 +35,7 @@ int aloop_defer(aloop *loop, aloop_fn fn, void *arg)
     if (loop == NULL || fn == NULL)
         return ALOOP_EINVAL;
     aloop__check_thread(loop);
-    call = aloop__slab_get(&loop->slab, sizeof *call);
+    call = aloop__slab_take(&loop->slab, sizeof *call);
     if (call == NULL)
         return ALOOP_ENOMEM;
     list_init(&call->ready.node);

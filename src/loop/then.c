@@ -28,12 +28,12 @@ bool aloop__is_then(const struct aloop__ready *ready)
 
 int aloop_then(aloop_future *future, aloop_future_cb callback, void *arg)
 {
-    struct then *then;
+    struct then *then = NULL;
 
     if (future == NULL || future->loop == NULL)
         return (int) aloop_future_status(future);
-    then = callback == NULL ? NULL : aloop__slab_get(&future->loop->slab,
-                                                     sizeof *then);
+    if (callback != NULL)
+        then = aloop__slab_take(&future->loop->slab, sizeof *then);
     if (then == NULL) {
         aloop_future_unref(future);
         return callback == NULL ? ALOOP_EINVAL : ALOOP_ENOMEM;
