@@ -34,6 +34,7 @@ enum {
     ALOOP_ENFILE = -ENFILE,
     ALOOP_ENOBUFS = -ENOBUFS,
     ALOOP_ENOENT = -ENOENT,
+    ALOOP_ENOSPC = -ENOSPC, /* A text does not fit where it is to go. */
     ALOOP_ENOMEM = -ENOMEM, /* Also what a NULL future counts as. */
     ALOOP_ENOTCONN = -ENOTCONN,
     ALOOP_ENOTSUP = -ENOTSUP,

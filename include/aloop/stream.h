@@ -13,9 +13,14 @@
 
 ALOOP_BEGIN
 
+/* A descriptor that somebody else closes is noticed at its next use, with
+ * ALOOP_EBADF; a read that waits may not hear of it, for the system says
+ * nothing. */
+
 /**
  * `size` > 0: that many bytes at `data`, which is borrowed until the callback
- * returns.  0: the end of the stream.  Less: an error.  After the end or an
+ * returns.  0: the end of the stream.  Less: an error, also when what was put
+ * could not be sent for want of memory.  After the end or an
  * error the callback is not called again; the stream still has to be closed.
  */
 typedef void (*aloop_stream_cb)(aloop_stream *stream, const void *data,
@@ -142,7 +147,7 @@ ALOOP_API int aloop_stream_fd(const aloop_stream *stream);
 /**
  * The other end's address, ours: "127.0.0.1:80", "[::1]:80".
  *
- * Returns: the length; -ENOSPC, and nothing written, where
+ * Returns: the length; ALOOP_ENOSPC, and nothing written, where
  *          `size` is too small (96 is enough).
  */
 ALOOP_API int aloop_stream_peer(const aloop_stream *stream, char *text,

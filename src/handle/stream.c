@@ -132,9 +132,17 @@ static void drop_linger(aloop_stream *stream)
     stream->linger = NULL;
 }
 
+/* Somebody closed the descriptor: the number may be another's by now. */
+static bool has_lost_descriptor(const aloop_stream *stream)
+{
+    return stream->read_error == ALOOP_EBADF ||
+           stream->write_error == ALOOP_EBADF;
+}
+
 /* Nothing is left of it after this turn. */
 static void end(aloop_stream *stream)
 {
+    bool is_ours = !has_lost_descriptor(stream);
     int fd;
 
     drop_linger(stream);
@@ -142,14 +150,14 @@ static void end(aloop_stream *stream)
     list_remove(&stream->flush.node);
     list_remove(&stream->deliver.node);
     fd = aloop__io_close(stream->handle.loop, &stream->io);
-    if (fd >= 0)
+    if (fd >= 0 && is_ours)
         sys_close(fd);
     aloop__handle_closed(&stream->handle);
 }
 
 static void reset(aloop_stream *stream)
 {
-    if (stream->io.fd >= 0)
+    if (stream->io.fd >= 0 && !has_lost_descriptor(stream))
         sys_reset_on_close(stream->io.fd);
     end(stream);
 }
@@ -191,6 +199,10 @@ static void discard_unread(aloop_stream *stream)
 
 static void end_in_peace(aloop_stream *stream)
 {
+    if (stream->write_error != 0) {
+        reset(stream); /* The peer must not take a part for the whole. */
+        return;
+    }
     discard_unread(stream);
     end(stream);
 }
@@ -282,7 +294,7 @@ static int address_text(const aloop_stream *stream, char *text, size_t size,
     if (length == 0)
         length = sys_address_format(&address, whole, sizeof whole);
     if (length >= 0 && (size_t) length >= size)
-        return -ENOSPC;
+        return ALOOP_ENOSPC;
     if (length >= 0)
         memcpy(text, whole, (size_t) length + 1);
     return length;

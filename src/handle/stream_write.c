@@ -157,13 +157,25 @@ void aloop__stream_queue_changed(aloop_stream *stream)
     resume_if_drained(stream);
 }
 
+/* What was put has no future to tell of its loss; the peer's doing is told by
+ * reading, the rest has to be. */
+static bool is_to_be_told(const aloop_stream *stream, int error)
+{
+    return stream->on_data != NULL && !stream->handle.closed &&
+           error != ALOOP_EPIPE && error != ALOOP_ECONNRESET &&
+           error != ALOOP_ETIMEDOUT;
+}
+
 void aloop__stream_fail_writing(aloop_stream *stream, int error)
 {
+    bool has_lost = false;
+
     stream->write_error = error;
     while (!list_empty(&stream->pieces)) {
         struct aloop__piece *piece = first_piece(stream);
         bool is_write = piece->kind == PIECE_WRITE;
 
+        has_lost = has_lost || !is_write;
         aloop__piece_free(stream, piece);
         if (is_write)
             aloop__future_settle(&write_of(piece)->future, error);
@@ -171,6 +183,8 @@ void aloop__stream_fail_writing(aloop_stream *stream, int error)
     stream->queued = 0;
     set_sending(stream);
     aloop__stream_queue_changed(stream); /* Reading will tell, too. */
+    if (has_lost && is_to_be_told(stream, error))
+        aloop__stream_fail_reading(stream, error);
 }
 
 /* Sends until the kernel takes no more; whether that is where it ended. */

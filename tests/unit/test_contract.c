@@ -229,6 +229,36 @@ static void closing_with_unread_input_resets_nobody(void **state)
     sim_peer_close(peer);
 }
 
+static void note_size(aloop_stream *stream, const void *data, ssize_t size,
+                      void *arg)
+{
+    (void) stream;
+    (void) data;
+    (void) arg;
+    note((int) size);
+}
+
+static void what_was_put_and_could_not_be_sent_is_told_and_reset(void **state)
+{
+    aloop_listener *listener = listen_on_seven();
+    int peer = sim_connect(7);
+
+    (void) state;
+    aloop_step(t.loop, MS);
+    aloop_step(t.loop, MS);
+    aloop_stream_start(accepted[0], note_size, NULL);
+    sim_fail("sys_send", 1, -ENOBUFS);
+    assert_int_equal(aloop_stream_put(accepted[0], "reply", 5), 0);
+    aloop_step(t.loop, 0);
+    aloop_step(t.loop, 0);
+    assert_noted(-ENOBUFS);
+    aloop_stream_close(accepted[0]);
+    sim_pass(MS);
+    assert_int_equal(sim_peer_error(peer), ALOOP_ECONNRESET);
+    aloop_listener_close(listener);
+    sim_peer_close(peer);
+}
+
 static void note_how_many(aloop_timer *timer, void *arg)
 {
     (void) timer;
@@ -292,6 +322,7 @@ int main(void)
         TEST(a_channel_that_closes_leaves_the_item_untouched),
         TEST(referencing_a_stream_is_idempotent),
         TEST(closing_with_unread_input_resets_nobody),
+        TEST(what_was_put_and_could_not_be_sent_is_told_and_reset),
         TEST(a_flood_of_connections_leaves_room_for_a_timer),
         TEST(a_closed_handle_is_freed_as_the_turn_ends),
     };

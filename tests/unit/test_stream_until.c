@@ -343,9 +343,38 @@ static void a_flooding_peer_does_not_starve_another_stream(void **state)
     aloop_stream_close(quiet);
 }
 
+static void count_bytes(aloop_stream *stream, const void *data, ssize_t size,
+                        void *arg)
+{
+    (void) stream;
+    (void) data;
+    *(size_t *) arg += size > 0 ? (size_t) size : 0;
+}
+
+/* However much is there, others have their turn in between. */
+static void only_so_much_is_received_in_one_turn(void **state)
+{
+    static const char much[2 << 20];
+    aloop_stream *stream;
+    size_t got = 0;
+
+    (void) state;
+    sim_buffer_size(sizeof much);
+    stream = connected();
+    send_bytes(much, sizeof much);
+    aloop_stream_start(stream, count_bytes, &got);
+    aloop_step(t.loop, 0);
+    assert_in_range(got, 1, sizeof much / 4);
+
+    run_for(MS);
+    assert_int_equal(got, sizeof much);
+    aloop_stream_close(stream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(only_so_much_is_received_in_one_turn),
         TEST(a_delimiter_is_found_wherever_segments_cut_it),
         TEST(a_delimiter_is_found_where_every_byte_comes_alone),
         TEST(several_lines_of_one_segment_are_read_one_by_one),

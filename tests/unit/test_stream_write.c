@@ -115,6 +115,48 @@ static void puts_from_elsewhere_leave_in_one_call_within_the_turn(void **state)
     aloop_stream_close(stream);
 }
 
+static void put_into(aloop_stream *stream, const void *data, ssize_t size,
+                     void *arg)
+{
+    (void) stream;
+    aloop_stream_put(arg, data, (size_t) size);
+}
+
+static void puts_of_another_streams_callback_leave_within_the_turn(
+    void **state)
+{
+    aloop_stream *from = connected(), *to = connected();
+    unsigned before;
+
+    (void) state;
+    aloop_stream_start(from, put_into, to);
+    sim_peer_send(c.other_peer, "x", 1);
+    sim_pass(MS);
+    before = sends();
+    aloop_step(t.loop, 0);
+
+    assert_int_equal(sends(), before + 1);
+    aloop_stream_close(from);
+    aloop_stream_close(to);
+}
+
+static void only_so_much_is_sent_in_one_turn(void **state)
+{
+    static char byte[20000];
+    aloop_stream *stream = connected();
+    unsigned before = sends();
+
+    (void) state;
+    for (size_t i = 0; i < sizeof byte; i++)
+        aloop_detach(aloop_stream_write(stream, byte + i, 1));
+    aloop_step(t.loop, 0);
+    assert_in_range(sends() - before, 1, 16);
+
+    run_for(MS);
+    assert_int_equal(aloop_stream_queued(stream), 0);
+    aloop_stream_close(stream);
+}
+
 /* Failure class 22: the rest of a partial send is dropped. */
 static void short_sends_lose_and_repeat_nothing(void **state)
 {
@@ -328,6 +370,8 @@ int main(void)
         TEST(nothing_is_written_at_once),
         TEST(puts_of_its_own_callback_leave_in_one_call_as_it_returns),
         TEST(puts_from_elsewhere_leave_in_one_call_within_the_turn),
+        TEST(puts_of_another_streams_callback_leave_within_the_turn),
+        TEST(only_so_much_is_sent_in_one_turn),
         TEST(short_sends_lose_and_repeat_nothing),
         TEST(five_thousand_borrowed_pieces_arrive_in_order),
         TEST(the_queue_grows_by_exactly_what_is_written),

@@ -27,6 +27,9 @@ static void a_timer_fires_at_its_deadline_and_never_early(void **state)
 
     (void) state;
     start(5 * MS + 1, 0, 1);
+    sim_advance(5 * MS); /* One nanosecond is left. */
+    aloop_step(t.loop, 0);
+    assert_int_equal(t.noted, 0);
 
     assert_int_equal(aloop_run(t.loop), 0);
 
