@@ -20,8 +20,8 @@ ALOOP_BEGIN
 /**
  * `size` > 0: that many bytes at `data`, which is borrowed until the callback
  * returns.  0: the end of the stream.  Less: an error, also when what was put
- * could not be sent for want of memory.  After the end or an
- * error the callback is not called again; the stream still has to be closed.
+ * could not be sent for want of memory.  After the end or an error the callback
+ * is not called again; the stream still has to be closed.
  */
 typedef void (*aloop_stream_cb)(aloop_stream *stream, const void *data,
                                 ssize_t size, void *arg);
