@@ -27,11 +27,11 @@
 #define ALOOP_VERSION_MINOR 1
 #define ALOOP_VERSION_PATCH 0
 
-/* Durations as nanoseconds: ALOOP_MS(20), ALOOP_SEC(1). */
+/* Durations as nanoseconds: ALOOP_MS(20), ALOOP_SEC(0.5). */
 #define ALOOP_NS(count) ((int64_t) (count))
-#define ALOOP_US(count) ((int64_t) (count) * INT64_C(1000))
-#define ALOOP_MS(count) ((int64_t) (count) * INT64_C(1000000))
-#define ALOOP_SEC(count) ((int64_t) (count) * INT64_C(1000000000))
+#define ALOOP_US(count) ((int64_t) ((count) * INT64_C(1000)))
+#define ALOOP_MS(count) ((int64_t) ((count) * INT64_C(1000000)))
+#define ALOOP_SEC(count) ((int64_t) ((count) * INT64_C(1000000000)))
 
 /* "file.c:12", the place of the call, for names in reports. */
 #define ALOOP_TEXT_(x) #x

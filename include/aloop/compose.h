@@ -89,17 +89,17 @@ ALOOP_END
 #ifdef __cplusplus
 template <typename... T> aloop_future *aloop_gather(aloop *loop, T... futures)
 {
-    aloop_future *all[] = {futures...};
+    aloop_future *all[] = {futures..., NULL}; /* Never of no size. */
     return aloop_gather_array(loop, sizeof...(futures), all);
 }
 template <typename... T> aloop_future *aloop_any(aloop *loop, T... futures)
 {
-    aloop_future *all[] = {futures...};
+    aloop_future *all[] = {futures..., NULL}; /* Never of no size. */
     return aloop_any_array(loop, sizeof...(futures), all, NULL);
 }
 template <typename... T> aloop_future *aloop_race(aloop *loop, T... futures)
 {
-    aloop_future *all[] = {futures...};
+    aloop_future *all[] = {futures..., NULL}; /* Never of no size. */
     return aloop_race_array(loop, sizeof...(futures), all, NULL);
 }
 #else

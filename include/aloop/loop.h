@@ -120,7 +120,8 @@ ALOOP_API int aloop_defer(aloop *loop, aloop_fn fn, void *arg);
 /**
  * aloop_defer() for other threads: fn runs on the loop's thread, first in,
  * first out, each post once.  A queued post keeps the loop alive, a promise to
- * post does not: hold the loop with aloop_hold() first.
+ * post does not: hold the loop with aloop_hold() first.  The loop must not be
+ * freed before the call returns: let the thread end first.
  *
  * Context: any thread; not signal handlers.
  * Errors:  ALOOP_EINVAL, ALOOP_ENOMEM.

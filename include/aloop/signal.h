@@ -31,7 +31,8 @@ ALOOP_API int aloop_signal_start(aloop *loop, int number,
 ALOOP_API void aloop_signal_ref(aloop_signal *signal);
 ALOOP_API void aloop_signal_unref(aloop_signal *signal); /**< See ref. */
 
-/** Final at once, also for signals that have come but not been called back. */
+/** Final at once, also for signals that have come but not been called back.
+ * NULL is allowed. */
 ALOOP_API void aloop_signal_close(aloop_signal *signal);
 
 ALOOP_END

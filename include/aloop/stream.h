@@ -101,7 +101,8 @@ ALOOP_API int aloop_stream_put(aloop_stream *stream, const void *data,
 
 /**
  * Sends the bytes, which are borrowed until the future settles, behind all that
- * was written before.
+ * was written before.  They leave with the end of the turn, so awaiting each of
+ * many small writes costs a turn each: put those, and drain when put returns 1.
  *
  * Status:  `size`, once the system has taken all; 0 for none, at once; else
  *          the error, and an unknown part of them was sent.  Cancelling it
@@ -116,7 +117,8 @@ ALOOP_API aloop_future *aloop_stream_drain(aloop_stream *stream);
 
 /**
  * Half-close: settles with 0 once all that was written has been sent and the
- * peer told that no more will come.  Reading goes on.
+ * peer told that no more will come.  Reading goes on.  It is done once asked
+ * for: cancelling or dropping the future only ends the waiting.
  */
 ALOOP_API aloop_future *aloop_stream_shutdown(aloop_stream *stream);
 
@@ -171,7 +173,7 @@ ALOOP_API void aloop_stream_close(aloop_stream *stream);
 
 /**
  * As close, but what was not sent is dropped, pending writes are cancelled and
- * the peer gets a reset.
+ * the peer gets a reset.  NULL is allowed.
  */
 ALOOP_API void aloop_stream_abort(aloop_stream *stream);
 

@@ -10,7 +10,10 @@
  * hang; between aloop_shield_begin() and aloop_shield_end() awaits work as if
  * nothing had happened.  A future that has settled is delivered all the same:
  * what completed is not lost.  The function always starts, even when cancelled
- * before, so what `arg` owns gets freed. */
+ * before, so what `arg` owns gets freed.  A task that never has to wait is not
+ * interrupted: in long loops aloop_yield() tells of cancels and deadlines.
+ *
+ * An exception that leaves a task's function ends a C++ program. */
 
 #ifndef ALOOP_TASK_H
 #define ALOOP_TASK_H

@@ -54,9 +54,11 @@ static void suspend(aloop_listener *listener, int error)
 static void on_retry(struct aloop__timed *timed)
 {
     aloop_listener *listener = CONTAINER_OF(timed, aloop_listener, retry);
-    int error = aloop__io_arm(listener->handle.loop, &listener->io,
-                              REACTOR_READ);
+    aloop *loop = listener->handle.loop;
+    int error = aloop__io_arm(loop, &listener->io, REACTOR_READ);
 
+    /* Keeps its place among the timers, so that the next needs no memory. */
+    aloop__timed_set(loop, timed, INT64_MAX);
     if (error < 0)
         suspend(listener, error);
 }
@@ -163,6 +165,8 @@ int aloop_tcp_listen(aloop *loop, const char *host, const char *port,
         if (error < 0)
             sys_close(fd);
     }
+    if (error == 0)
+        error = aloop__timed_set(loop, &listener->retry, INT64_MAX);
     if (error == 0)
         error = aloop__io_arm(loop, &listener->io, REACTOR_READ);
     if (error < 0) {

@@ -103,6 +103,7 @@ int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret)
     if (stream != NULL)
         error = aloop__io_open(loop, &stream->io, fd, on_ready);
     if (error < 0) {
+        sys_reset_on_close(fd); /* The peer must not take it for an end. */
         sys_close(fd);
         if (stream != NULL)
             aloop__handle_closed(&stream->handle);

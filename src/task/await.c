@@ -121,6 +121,15 @@ static void end_wait(struct aloop__ready *ready)
     (void) ready; /* That it was queued has kept the turn from sleeping. */
 }
 
+/* The system cannot wait any more, so neither can the caller: ends what it
+ * waits for with turns that do not wait. */
+static void wind_down(aloop *loop, aloop_future *future)
+{
+    aloop_cancel(future);
+    for (int i = 0; i < CHAIN_MAX && aloop__future_pending(future); i++)
+        aloop__turn(loop, 0, false);
+}
+
 static ssize_t await_outside(aloop *loop, aloop_future *future)
 {
     struct aloop__ready ready = {.run = end_wait};
@@ -134,8 +143,11 @@ static ssize_t await_outside(aloop *loop, aloop_future *future)
     while (error == 0 && aloop__future_pending(future))
         error = aloop_alive(loop) ? aloop__turn(loop, -1, true)
                                   : ALOOP_EDEADLK;
+    if (error < 0 && error != ALOOP_EDEADLK && is_ours(future))
+        wind_down(loop, future);
     aloop__future_unwait(future, &ready);
-    return error < 0 ? refuse(future, error) : outcome(future, 0);
+    return aloop__future_pending(future) ? refuse(future, error)
+                                         : outcome(future, 0);
 }
 
 ssize_t aloop_await(aloop_future *future)

@@ -398,6 +398,15 @@ static void a_slow_chain_of_zero_timers_does_not_keep_io_waiting(void **state)
     assert_noted(1, 2); /* Timers come first, once. */
 }
 
+static void units_take_fractions(void **state)
+{
+    (void) state;
+    assert_true(ALOOP_SEC(0.5) == 500000000);
+    assert_true(ALOOP_MS(1.5) == 1500000);
+    assert_true(ALOOP_SEC(-2) == -2000000000);
+    assert_true(ALOOP_US(INT64_C(9000000000)) == INT64_C(9000000000000));
+}
+
 static void a_sleep_lasts_as_long_as_asked(void **state)
 {
     int64_t begin = aloop_now(t.loop);
@@ -470,6 +479,7 @@ int main(void)
         TEST(a_period_set_in_the_callback_holds_from_the_next),
         TEST(bad_arguments_are_refused),
         TEST(a_slow_chain_of_zero_timers_does_not_keep_io_waiting),
+        TEST(units_take_fractions),
         TEST(a_sleep_lasts_as_long_as_asked),
         TEST(a_thousand_random_timers_agree_with_a_model),
     };
