@@ -33,6 +33,7 @@ struct fault {
     const char *name; /* NULL: any. */
     unsigned left;
     int error;
+    bool lasts; /* The calls after that one fail too. */
 };
 
 struct sim_world sim__world;
@@ -276,24 +277,40 @@ int sim__enter(const char *name)
         struct fault *fault = *at;
         bool matches = fault->name == NULL || strcmp(fault->name, name) == 0;
 
-        if (matches && --fault->left == 0) {
-            error = fault->error;
+        if (!matches || --fault->left > 0) {
+            at = &fault->next;
+            continue;
+        }
+        error = fault->error;
+        if (fault->lasts) {
+            fault->left = 1;
+            at = &fault->next;
+        } else {
             *at = fault->next;
             free(fault);
-        } else
-            at = &fault->next;
+        }
     }
     sim__trace(error);
     return error;
 }
 
-void sim_fail(const char *call_name, unsigned nth, int error)
+static void add_fault(const char *name, unsigned nth, int error, bool lasts)
 {
     struct fault *fault = sim__allocate(NULL, sizeof *fault);
 
     assert(nth > 0 && error < 0);
-    *fault = (struct fault){faults, call_name, nth, error};
+    *fault = (struct fault){faults, name, nth, error, lasts};
     faults = fault;
+}
+
+void sim_fail(const char *call_name, unsigned nth, int error)
+{
+    add_fault(call_name, nth, error, false);
+}
+
+void sim_fail_from(const char *call_name, unsigned nth, int error)
+{
+    add_fault(call_name, nth, error, true);
 }
 
 unsigned sim_faults_pending(void)

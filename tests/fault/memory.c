@@ -1,0 +1,170 @@
+/* The library's memory while it is tortured.
+ *
+ * Each block carries its size, is filled when it is freed, and moves whenever
+ * it is resized, so that a use of what is gone shows.  The linker leads what
+ * the library asks of its slabs, of pages and of the default allocator through
+ * here (--wrap), so that each object is counted and can fail. */
+
+#define _GNU_SOURCE
+
+#include "point.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/slab.h"
+
+static struct {
+    size_t bytes;        /* Handed out, those of single objects included. */
+    size_t page_bytes;
+    size_t object_bytes; /* Of single objects in open slabs. */
+    size_t lost; /* Objects that a closed slab had handed out. */
+    bool has_slabs;
+    bool may_lose; /* The scenario meant to. */
+} memory;
+
+union header {
+    size_t size;
+    max_align_t align;
+};
+
+static void give_back(void *old, size_t old_size)
+{
+    union header *header = old;
+
+    if (old == NULL)
+        return;
+    header--;
+    torture_expect(header->size == old_size,
+                   "freed twice, or with another size");
+    memory.bytes -= old_size;
+    memset(header, 0xdd, sizeof *header + old_size);
+    free(header);
+}
+
+void *point_resize(void *context, void *old, size_t old_size, size_t size)
+{
+    union header *header;
+
+    (void) context;
+    if (size == 0) {
+        give_back(old, old_size);
+        return NULL;
+    }
+    if (point_fails(CALL_MEMORY))
+        return NULL;
+    header = malloc(sizeof *header + size);
+    torture_expect(header != NULL, "the test ran out of memory");
+    header->size = size;
+    memset(header + 1, 0xaa, size);
+    if (old != NULL)
+        memcpy(header + 1, old, size < old_size ? size : old_size);
+    memory.bytes += size;
+    give_back(old, old_size);
+    return header + 1;
+}
+
+void point_use_memory(bool has_slabs)
+{
+    memory.has_slabs = has_slabs;
+}
+
+void torture_leave_objects(void)
+{
+    memory.may_lose = true;
+}
+
+void point_check_memory(void)
+{
+    torture_expect(memory.lost == 0 || memory.may_lose, "leaks objects");
+    torture_expect(memory.bytes == 0, "leaks bytes");
+    torture_expect(memory.page_bytes == 0, "leaks pages");
+}
+
+#ifdef WITH_WRAPS
+
+extern const struct aloop__alloc __wrap_aloop__alloc_default;
+void *__real_aloop__slab_get(struct aloop__slab *slab, size_t size);
+void *__wrap_aloop__slab_get(struct aloop__slab *slab, size_t size);
+void *__real_aloop__slab_take(struct aloop__slab *slab, size_t size);
+void *__wrap_aloop__slab_take(struct aloop__slab *slab, size_t size);
+void __real_aloop__slab_put(struct aloop__slab *slab, void *object,
+                            size_t size);
+void __wrap_aloop__slab_put(struct aloop__slab *slab, void *object,
+                            size_t size);
+void __real_aloop__slab_close(struct aloop__slab *slab);
+void __wrap_aloop__slab_close(struct aloop__slab *slab);
+void *__real_sys_pages_map(size_t size);
+void *__wrap_sys_pages_map(size_t size);
+void __real_sys_pages_unmap(void *pages, size_t size);
+void __wrap_sys_pages_unmap(void *pages, size_t size);
+int __real_sys_pages_guard(void *pages, size_t size, bool light);
+int __wrap_sys_pages_guard(void *pages, size_t size, bool light);
+
+const struct aloop__alloc __wrap_aloop__alloc_default = {point_resize, NULL};
+
+void *__wrap_aloop__slab_take(struct aloop__slab *slab, size_t size)
+{
+    void *object;
+
+    if (memory.has_slabs)
+        return __real_aloop__slab_take(slab, size);
+    object = aloop__alloc_new(slab->alloc, size);
+    slab->used += object != NULL;
+    memory.object_bytes += object != NULL ? size : 0;
+    return object;
+}
+
+void *__wrap_aloop__slab_get(struct aloop__slab *slab, size_t size)
+{
+    void *object = __wrap_aloop__slab_take(slab, size);
+
+    if (object != NULL)
+        memset(object, 0, size);
+    return object;
+}
+
+void __wrap_aloop__slab_put(struct aloop__slab *slab, void *object,
+                            size_t size)
+{
+    if (memory.has_slabs || object == NULL) {
+        __real_aloop__slab_put(slab, object, size);
+        return;
+    }
+    slab->used--;
+    memory.object_bytes -= size;
+    aloop__alloc_free(slab->alloc, object, size);
+}
+
+void __wrap_aloop__slab_close(struct aloop__slab *slab)
+{
+    memory.lost += slab->used;
+    if (!memory.has_slabs)
+        memory.bytes -= memory.object_bytes; /* They count as lost. */
+    __real_aloop__slab_close(slab);
+}
+
+void *__wrap_sys_pages_map(size_t size)
+{
+    void *pages = point_fails(CALL_PAGES) ? NULL : __real_sys_pages_map(size);
+
+    if (pages != NULL)
+        memory.page_bytes += size;
+    return pages;
+}
+
+void __wrap_sys_pages_unmap(void *pages, size_t size)
+{
+    if (pages != NULL)
+        memory.page_bytes -= size;
+    __real_sys_pages_unmap(pages, size);
+}
+
+int __wrap_sys_pages_guard(void *pages, size_t size, bool light)
+{
+    if (point_fails(CALL_GUARD))
+        return -ENOMEM;
+    return __real_sys_pages_guard(pages, size, light);
+}
+
+#endif

@@ -1,0 +1,189 @@
+/* Connecting, by number and by name, and being connected to. */
+
+#include "torture.h"
+
+#include <string.h>
+
+enum { LOOKUPS = 6, CLIENTS = 3 };
+
+static aloop_stream *streams[LOOKUPS];
+
+static void say_hello(aloop_stream *stream, ssize_t *error)
+{
+    char text[96];
+
+    if (stream == NULL)
+        return;
+    torture_keep(error, aloop_stream_peer(stream, text, sizeof text));
+    torture_keep(error, aloop_stream_local(stream, text, sizeof text));
+    torture_keep(error, aloop_tcp_set_nodelay(stream, true));
+    torture_keep(error, torture_await(aloop_stream_write(stream, "hello", 5),
+                                      10));
+}
+
+ssize_t torture_connect(aloop *loop)
+{
+    ssize_t error = 0, status;
+    int listener = sim_listen("127.0.0.1", 80, 8);
+
+    torture_keep(&error, torture_await(aloop_tcp_connect(
+                             loop, "127.0.0.1", "80", &streams[0]), 10));
+    say_hello(streams[0], &error);
+    aloop_stream_abort(streams[0]);
+    /* Nobody listens there. */
+    status = torture_await(
+        aloop_tcp_connect(loop, "127.0.0.1", "81", &streams[1]), 10);
+    torture_expect(status < 0 && streams[1] == NULL, "connected to nobody");
+    torture_keep(&error, status == ALOOP_ECONNREFUSED ? 0 : status);
+    /* Given up. */
+    status = torture_await(
+        aloop_tcp_connect(loop, "fd00::9", "80", &streams[2]), 1);
+    torture_expect(status < 0 && streams[2] == NULL, "connected to nobody");
+    if (status != ALOOP_EAFNOSUPPORT) /* A world without IPv6. */
+        torture_keep(&error, status == ALOOP_ETIMEDOUT ? 0 : status);
+    /* Dropped, and left to itself. */
+    aloop_future_unref(
+        aloop_tcp_connect(loop, "127.0.0.1", "80", &streams[3]));
+    aloop_detach(aloop_tcp_connect(loop, "127.0.0.1", "80", &streams[4]));
+    torture_keep(&error, torture_pass(loop, 100 * MS));
+    aloop_stream_close(streams[3]); /* It may have been done at once. */
+    aloop_stream_close(streams[4]);
+    sim_peer_close(listener);
+    return error;
+}
+
+/* Several look-ups at once, one of them dropped, one in vain. */
+ssize_t torture_names(aloop *loop)
+{
+    static const char *const hosts[LOOKUPS] = {
+        "localhost", "many", "nobody", "localhost", "many", "localhost"};
+    aloop_future *futures[LOOKUPS];
+    int listener = sim_listen("127.0.0.1", 80, 8);
+    ssize_t error = 0, status;
+
+    for (int i = 0; i < LOOKUPS; i++)
+        futures[i] = aloop_tcp_connect(loop, hosts[i], "80", &streams[i]);
+    aloop_future_unref(futures[3]);
+    aloop_cancel(futures[5]);
+    for (int i = 0; i < LOOKUPS; i++) {
+        if (i == 3)
+            continue;
+        status = torture_await(futures[i], 20);
+        if (i == 2)
+            torture_expect(status < 0, "connected to nobody");
+        torture_keep(&error, i == 2 || i == 5 ? 0 : status);
+    }
+    torture_keep(&error, torture_pass(loop, 100 * MS));
+    for (int i = 0; i < LOOKUPS; i++) {
+        say_hello(streams[i], &error);
+        aloop_stream_close(streams[i]);
+    }
+    sim_peer_close(listener);
+    return error;
+}
+
+/* The server's side of a connection. */
+struct side {
+    struct torture_watch watch;
+    aloop_stream *stream;
+};
+
+static struct side sides[2 * CLIENTS];
+static unsigned sides_used;
+static struct torture_watch listening = {"accepts when closed", 0, 0, false};
+
+static void on_data(aloop_stream *stream, const void *data, ssize_t size,
+                    void *arg)
+{
+    struct side *side = arg;
+
+    torture_called(&side->watch);
+    torture_expect(stream == side->stream, "another stream's callback");
+    if (size > 0 && aloop_stream_put(stream, data, (size_t) size) >= 0)
+        return;
+    side->watch.closed = true;
+    aloop_stream_close(stream);
+}
+
+static void on_stream(aloop_listener *listener, aloop_stream *stream,
+                      void *arg)
+{
+    struct side *side = &sides[sides_used++];
+
+    (void) listener;
+    torture_called(arg);
+    torture_expect(sides_used < 2 * CLIENTS, "accepts more than connected");
+    *side = (struct side){{"a callback after close", 0, 0, false}, stream};
+    if (aloop_stream_start(stream, on_data, side) == 0)
+        return;
+    side->watch.closed = true;
+    aloop_stream_close(stream);
+}
+
+static struct client {
+    int peer;
+    char got[64];
+    size_t got_size;
+    size_t sent;
+} clients[CLIENTS];
+
+static void client_send(struct client *client)
+{
+    char bytes[16];
+    ssize_t n;
+
+    if (client->peer < 0)
+        return;
+    torture_fill(bytes, client->sent, sizeof bytes);
+    n = sim_peer_send(client->peer, bytes, sizeof bytes);
+    client->sent += n > 0 ? (size_t) n : 0;
+}
+
+static void client_receive(struct client *client)
+{
+    ssize_t n = 0;
+
+    if (client->peer >= 0)
+        n = sim_peer_receive(client->peer, client->got + client->got_size,
+                             sizeof client->got - client->got_size);
+    client->got_size += n > 0 ? (size_t) n : 0;
+    torture_expect(client->got_size <= client->sent &&
+                       torture_matches(client->got, 0, client->got_size),
+                   "other bytes arrive than were sent");
+}
+
+/* An echo server of callbacks; its clients come from outside. */
+ssize_t torture_listen(aloop *loop)
+{
+    static aloop_listener *listener;
+    ssize_t error = 0;
+    size_t echoed = 0;
+
+    torture_keep(&error, aloop_tcp_listen(loop, NULL, "7", on_stream,
+                                          &listening, &listener));
+    if (listener == NULL)
+        return error;
+    torture_expect(aloop_listener_port(listener) == 7 || error < 0 ||
+                       !torture_is_rehearsal(), "listens elsewhere");
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i].peer = sim_connect(7);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < CLIENTS; i++)
+            client_send(&clients[i]);
+        torture_keep(&error, torture_pass(loop, 150 * MS));
+        for (int i = 0; i < CLIENTS; i++)
+            client_receive(&clients[i]);
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        echoed += clients[i].got_size;
+        if (clients[i].peer >= 0)
+            sim_peer_shutdown(clients[i].peer);
+    }
+    torture_expect(echoed == sizeof clients[0].got / 4 * 3 * CLIENTS ||
+                       !torture_is_rehearsal(), "not all was echoed");
+    torture_keep(&error, torture_pass(loop, 100 * MS));
+    aloop_listener_close(listener);
+    listening.closed = true;
+    torture_keep(&error, torture_pass(loop, 100 * MS));
+    return error;
+}

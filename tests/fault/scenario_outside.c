@@ -1,0 +1,208 @@
+/* What comes from outside: signals, posts of other threads, a host's loop, and
+ * a fork. */
+
+#include "torture.h"
+
+#include <signal.h>
+
+enum { POSTS = 10, HOST_TURNS_MAX = 400 };
+
+static struct torture_watch signal_watches[3];
+static aloop_signal *signals[3];
+
+static void on_signal(aloop_signal *watch, int number, void *arg)
+{
+    size_t i = (size_t) ((struct torture_watch *) arg - signal_watches);
+
+    (void) watch;
+    torture_called(arg);
+    torture_expect(number == (i == 2 ? SIGTERM : SIGUSR1), "another signal");
+    if (i != 1)
+        return;
+    aloop_signal_close(signals[1]);
+    signal_watches[1].closed = true;
+}
+
+static void raise_both(void *arg)
+{
+    (void) arg;
+    sim_raise(SIGUSR1);
+    sim_raise(SIGTERM);
+}
+
+ssize_t torture_signals(aloop *loop)
+{
+    bool is_started[3] = {false};
+    ssize_t error = 0, passed = 0;
+
+    for (int i = 0; i < 3; i++) {
+        int status;
+
+        signal_watches[i] =
+            (struct torture_watch){"a signal's callback", 0, 3, false};
+        status = aloop_signal_start(loop, i == 2 ? SIGTERM : SIGUSR1,
+                                    on_signal, &signal_watches[i],
+                                    &signals[i]);
+        is_started[i] = status == 0;
+        torture_keep(&error, status);
+    }
+    for (int i = 0; i < 3; i++) {
+        sim_at(MS, raise_both, NULL);
+        torture_keep(&passed, torture_pass(loop, 20 * MS));
+    }
+    for (int i = 0; i < 3; i++) {
+        if (passed == 0 && is_started[i])
+            torture_expect(signal_watches[i].calls == (i == 1 ? 1 : 3),
+                           "a signal was lost");
+        if (is_started[i] && !signal_watches[i].closed)
+            aloop_signal_close(signals[i]);
+        signal_watches[i].closed = true;
+    }
+    torture_expect(!sim_signal_caught(SIGUSR1) && !sim_signal_caught(SIGTERM),
+                   "a handler stays behind");
+    torture_keep(&error, passed);
+    torture_keep(&error, aloop_run(loop));
+    return error;
+}
+
+static aloop *posted_to;
+static int posted[POSTS], posted_count, run_count;
+
+static void on_post(aloop *loop, void *arg)
+{
+    torture_expect(loop == posted_to, "posted to another loop");
+    torture_expect(run_count < posted_count && arg == &posted[run_count],
+                   "posts run twice or in another order");
+    torture_expect(*(int *) arg < POSTS, "another argument");
+    run_count++;
+}
+
+static void post_some(void *arg)
+{
+    (void) arg;
+    for (int i = 0; i < POSTS / 2; i++)
+        if (aloop_post(posted_to, on_post, &posted[posted_count]) == 0)
+            posted_count++;
+    aloop_wake(posted_to);
+}
+
+ssize_t torture_posts(aloop *loop)
+{
+    ssize_t error = 0, passed = 0;
+
+    posted_to = loop;
+    aloop_hold(loop);
+    sim_at(MS, post_some, NULL);
+    torture_keep(&passed, torture_pass(loop, 2 * MS));
+    post_some(NULL);
+    aloop_release(loop);
+    torture_keep(&passed, aloop_run(loop));
+    torture_expect(passed < 0 || run_count == posted_count, "a post is lost");
+    torture_keep(&error, posted_count < POSTS ? ALOOP_ENOMEM : 0);
+    torture_keep(&error, passed);
+    return error;
+}
+
+static struct torture_watch tick_watch = {"a timer runs late", 0, 20, false};
+static ssize_t echoed;
+
+static void on_tick(aloop_timer *timer, void *arg)
+{
+    struct torture_watch *watch = arg;
+
+    torture_called(watch);
+    if (watch->calls < 20)
+        return;
+    watch->closed = true;
+    aloop_timer_close(timer);
+}
+
+static ssize_t exchange(aloop *loop, void *arg)
+{
+    static aloop_stream *stream;
+    char bytes[8];
+    ssize_t status = torture_await(
+        aloop_tcp_connect(loop, "localhost", "80", &stream), 5);
+
+    (void) arg;
+    if (status == 0)
+        status = torture_await(aloop_stream_write(stream, "hello", 5), 5);
+    if (status > 0)
+        status = torture_await(aloop_stream_read(stream, bytes, 8), 1);
+    aloop_stream_close(stream);
+    echoed = status == ALOOP_ETIMEDOUT ? 0 : status;
+    return echoed;
+}
+
+/* The loop inside of another one, which watches its one descriptor. */
+ssize_t torture_embed(aloop *loop)
+{
+    static aloop_timer *timer;
+    int listener = sim_listen("127.0.0.1", 80, 4);
+    int fd = aloop_fd(loop), turns = 0, status = 0;
+    ssize_t error = 0;
+
+    torture_keep(&error, fd);
+    torture_keep(&error, aloop_timer_start(loop, MS, MS, on_tick, &tick_watch,
+                                           &timer));
+    aloop_detach(aloop_spawn(loop, exchange, NULL));
+    posted_to = loop;
+    sim_at(5 * MS, post_some, NULL);
+    while (status >= 0 && aloop_alive(loop) && turns++ < HOST_TURNS_MAX) {
+        bool is_ready = sim_poll(fd, ALOOP_SEC(2));
+
+        torture_expect(is_ready || !torture_is_rehearsal() ||
+                           !aloop_alive(loop),
+                       "the loop's descriptor tells nothing");
+        status = aloop_step(loop, 0);
+        torture_keep(&error, status);
+    }
+    torture_expect(turns < HOST_TURNS_MAX, "spins in its host");
+    torture_keep(&error, echoed);
+    sim_peer_close(listener);
+    return error;
+}
+
+static ssize_t look_up(aloop *loop, void *arg)
+{
+    static aloop_stream *stream;
+    ssize_t status = torture_await(
+        aloop_tcp_connect(loop, "localhost", "80", &stream), 5);
+
+    (void) arg;
+    aloop_stream_close(stream);
+    return status == ALOOP_ECANCELED ? 0 : status;
+}
+
+static void on_stream(aloop_listener *listener, aloop_stream *stream,
+                      void *arg)
+{
+    (void) listener;
+    (void) arg;
+    aloop_stream_close(stream);
+}
+
+/* The child's side of a fork that came while a name was looked up. */
+ssize_t torture_fork(aloop *loop)
+{
+    static aloop_listener *listener;
+    static aloop_timer *timer;
+    aloop_future *task = aloop_spawn(loop, look_up, NULL);
+    ssize_t error = 0, status;
+
+    torture_keep(&error, aloop_tcp_listen(loop, "127.0.0.1", "80", on_stream,
+                                          NULL, &listener));
+    torture_keep(&error, aloop_timer_start(loop, MS, MS, on_tick, &tick_watch,
+                                           &timer));
+    torture_keep(&error, aloop_step(loop, 0));
+    status = aloop_after_fork(loop);
+    if (status < 0) {
+        aloop_future_unref(task);
+        return status;
+    }
+    sim_connect(80);
+    torture_keep(&error, torture_await(task, 10));
+    aloop_listener_close(listener);
+    torture_keep(&error, aloop_run(loop));
+    return error;
+}

@@ -1,0 +1,229 @@
+/* Groups, channels, and what tasks agree by. */
+
+#include "torture.h"
+
+enum { ITEMS = 12, WAITERS = 3 };
+
+static int live; /* Members that have begun and not ended. */
+
+static ssize_t member(aloop *loop, void *arg)
+{
+    int delay = *(const int *) arg;
+    ssize_t status;
+
+    live++;
+    status = torture_pass(loop, delay * MS);
+    live--;
+    return status == 0 && delay == 3 ? ALOOP_EPERM : status;
+}
+
+static int delays[] = {1, 2, 5, 3, 50};
+
+/* A member that brings another one in. */
+static ssize_t recruiter(aloop *loop, void *arg)
+{
+    aloop_group *group = arg;
+    ssize_t status = torture_pass(loop, MS);
+
+    return status < 0 ? status
+                      : aloop_group_spawn(group, member, &delays[1]);
+}
+
+ssize_t torture_group(aloop *loop)
+{
+    aloop_group *group = aloop_group_new(loop);
+    ssize_t error = group == NULL ? ALOOP_ENOMEM : 0, status;
+
+    for (int i = 0; i < 3; i++)
+        torture_keep(&error, aloop_group_spawn(group, member, &delays[i]));
+    torture_keep(&error, aloop_group_spawn(group, recruiter, group));
+    status = torture_await(aloop_group_wait(group), 5);
+    torture_keep(&error, status);
+    torture_expect(status < 0 || live == 0, "a group left its member");
+    /* One that fails, and ends the others. */
+    torture_keep(&error, aloop_group_spawn(group, member, &delays[3]));
+    torture_keep(&error, aloop_group_spawn(group, member, &delays[4]));
+    status = torture_await(aloop_group_wait(group), 5);
+    torture_keep(&error, status == ALOOP_EPERM ? 0 : status);
+    torture_expect(status != ALOOP_EPERM || live == 0,
+                   "a group left its member");
+    aloop_group_free(group);
+    /* One that is dropped with all that is in it. */
+    group = aloop_group_new(loop);
+    torture_keep(&error, aloop_group_spawn(group, member, &delays[4]));
+    torture_keep(&error, torture_pass(loop, 10 * MS));
+    aloop_group_free(group);
+    status = aloop_run(loop);
+    torture_keep(&error, status);
+    torture_expect(status < 0 || live == 0, "a member outlives its group");
+    return error;
+}
+
+static aloop_channel *channel;
+static int sent, received;
+
+static ssize_t produce(aloop *loop, void *arg)
+{
+    ssize_t status = 0;
+
+    (void) arg;
+    for (int i = 0; i < ITEMS && status >= 0; i++) {
+        status = i % 4 == 3 ? torture_pass(loop, MS) : 0;
+        if (status >= 0)
+            status = torture_await(aloop_channel_send(channel, &i), 5);
+        sent += status >= 0;
+    }
+    aloop_channel_close(channel);
+    return status;
+}
+
+static ssize_t consume(aloop *loop, void *arg)
+{
+    ssize_t status = 0;
+    int item;
+
+    (void) loop;
+    (void) arg;
+    for (;;) {
+        item = -1;
+        status = torture_await(aloop_channel_receive(channel, &item), 5);
+        if (status < 0)
+            break;
+        torture_expect(item == received, "items are lost or out of order");
+        received++;
+    }
+    aloop_channel_close(channel);
+    return status == ALOOP_ECLOSED ? 0 : status;
+}
+
+ssize_t torture_channel(aloop *loop)
+{
+    static char item[40];
+    aloop_channel *other = aloop_channel_new(loop, sizeof item, 0);
+    aloop_future *waiting;
+    ssize_t error = 0;
+    int ran;
+
+    channel = aloop_channel_new(loop, sizeof(int), 2);
+    if (channel == NULL || other == NULL)
+        error = ALOOP_ENOMEM;
+    torture_keep(&error, aloop_await(aloop_gather(
+                             loop, aloop_spawn(loop, produce, NULL),
+                             aloop_spawn(loop, consume, NULL))));
+    ran = aloop_run(loop);
+    torture_keep(&error, ran);
+    if (ran < 0) { /* Tasks may still use the channel. */
+        torture_leave_objects();
+        return error;
+    }
+    torture_expect(received <= sent + 1, "more arrives than was sent");
+    torture_expect(error < 0 || received == ITEMS, "items are missing");
+    aloop_channel_free(channel);
+    /* Waiting sends and receives, when the channel goes. */
+    waiting = aloop_channel_send(other, item);
+    aloop_future_unref(aloop_channel_send(other, item));
+    aloop_detach(aloop_channel_send(other, item));
+    if (waiting == NULL)
+        torture_keep(&error, ALOOP_ENOMEM);
+    aloop_channel_free(other);
+    ssize_t status = aloop_await(waiting);
+    torture_expect(status < 0, "sent into nothing");
+    torture_keep(&error, status == ALOOP_ECLOSED ? 0 : status);
+    return error;
+}
+
+static aloop_mutex *mutex;
+static aloop_condition *condition;
+static aloop_semaphore *semaphore;
+static aloop_event *event;
+static aloop_barrier *barrier;
+static int holders;
+static bool is_go;
+
+static ssize_t wait_for_go(void)
+{
+    ssize_t status = torture_await(aloop_mutex_lock(mutex), 5);
+
+    if (status < 0)
+        return status;
+    torture_expect(++holders == 1, "a mutex is held twice");
+    while (!is_go && status >= 0) {
+        holders--;
+        status = aloop_condition_wait(condition, mutex);
+        if (status == ALOOP_ECLOSED)
+            return status;
+        torture_expect(++holders == 1, "a mutex is held twice");
+    }
+    holders--;
+    torture_keep(&status, aloop_mutex_unlock(mutex));
+    return status;
+}
+
+static ssize_t waiter(aloop *loop, void *arg)
+{
+    aloop_deadline *deadline = aloop_deadline_begin(loop, ALOOP_SEC(5));
+    ssize_t status;
+
+    (void) arg;
+    if (deadline == NULL)
+        return ALOOP_ENOMEM;
+    status = wait_for_go();
+    if (status >= 0)
+        status = aloop_await(aloop_semaphore_acquire(semaphore, 1));
+    if (status >= 0) {
+        status = torture_pass(loop, MS);
+        aloop_semaphore_release(semaphore, 1);
+    }
+    if (status >= 0)
+        status = aloop_await(aloop_event_wait(event));
+    if (status >= 0)
+        status = aloop_await(aloop_barrier_wait(barrier));
+    aloop_deadline_end(deadline);
+    return status;
+}
+
+static ssize_t starter(aloop *loop, void *arg)
+{
+    ssize_t status = torture_pass(loop, 5 * MS);
+
+    (void) arg;
+    if (status < 0)
+        return status;
+    status = torture_await(aloop_mutex_lock(mutex), 5);
+    if (status < 0)
+        return status;
+    is_go = true;
+    torture_keep(&status, aloop_condition_notify_all(condition));
+    torture_keep(&status, aloop_mutex_unlock(mutex));
+    torture_keep(&status, torture_pass(loop, 5 * MS));
+    torture_keep(&status, aloop_event_set(event));
+    return status;
+}
+
+ssize_t torture_sync(aloop *loop)
+{
+    aloop_future *tasks[WAITERS + 1];
+    ssize_t error;
+
+    mutex = aloop_mutex_new(loop);
+    condition = aloop_condition_new(loop);
+    semaphore = aloop_semaphore_new(loop, 2);
+    event = aloop_event_new(loop);
+    barrier = aloop_barrier_new(loop, WAITERS);
+    for (int i = 0; i < WAITERS; i++)
+        tasks[i] = aloop_spawn(loop, waiter, NULL);
+    tasks[WAITERS] = aloop_spawn(loop, starter, NULL);
+    error = aloop_await(aloop_gather_array(loop, WAITERS + 1, tasks));
+    int status = aloop_run(loop);
+    torture_keep(&error, status);
+    if (status < 0) { /* Tasks may still use what is below. */
+        torture_leave_objects();
+        return error;
+    }
+    aloop_barrier_free(barrier);
+    aloop_event_free(event);
+    aloop_semaphore_free(semaphore);
+    aloop_condition_free(condition);
+    aloop_mutex_free(mutex);
+    return error;
+}

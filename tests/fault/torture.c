@@ -1,0 +1,279 @@
+/* Runs every scenario with each of its allocations and calls failing.
+ *
+ *     usage: torture [--every K] [--seconds S] [SCENARIO[@WORLD]]
+ *            torture [--seconds S] SCENARIO@WORLD KIND CALL NTH ERROR
+ *
+ * The first form runs all points, or each K-th, and prints how many there were
+ * and how many failed; the second runs one, here and now, so that a debugger
+ * can look at it.  A point may take S seconds (2) of this machine's time. */
+
+#define _GNU_SOURCE
+
+#include "point.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const struct point_scenario scenarios[] = {
+    {"timers", torture_timers, false},
+    {"then", torture_then, false},
+    {"tasks", torture_tasks, false},
+    {"cancel", torture_cancel, false},
+    {"scopes", torture_scopes, false},
+#ifdef WITH_WRAPS
+    {"main", torture_main, true},
+#endif
+    {"connect", torture_connect, false},
+    {"names", torture_names, false},
+    {"listen", torture_listen, false},
+    {"echo", torture_echo, false},
+    {"reads", torture_reads, false},
+    {"writes", torture_writes, false},
+    {"pipe", torture_pipe, false},
+    {"signals", torture_signals, false},
+    {"posts", torture_posts, false},
+    {"embed", torture_embed, false},
+    {"fork", torture_fork, false},
+    {"group", torture_group, false},
+    {"channel", torture_channel, false},
+    {"sync", torture_sync, false},
+};
+
+enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
+
+static const char *const world_names[] = {"plain", "short", "tight", "chaos",
+                                          "chaos2"};
+static const char *const kind_names[] = {"once", "burst", "from"};
+
+static struct {
+    const char *program;
+    unsigned every;
+    unsigned seconds;
+    unsigned long seen, run, failed;
+    struct point_counts *counts; /* Shared with the children. */
+} torture = {.every = 1, .seconds = 2};
+
+/* "ENOMEM", or the number of one that has no name here. */
+static const char *error_text(int error)
+{
+    static char text[32];
+    const char *name = aloop_error_name(error);
+
+    if (strcmp(name, "EUNKNOWN") != 0)
+        return name;
+    snprintf(text, sizeof text, "%d", error);
+    return text;
+}
+
+static void print_replay(const struct point *point)
+{
+    printf("replay: %s %s@%s", torture.program, point->scenario->name,
+           world_names[point->world]);
+    if (point->nth > 0)
+        printf(" %s %s %u %s", kind_names[point->kind],
+               point_calls[point->call].name, point->nth,
+               error_text(point->error));
+    printf("\n");
+}
+
+static bool has_passed(const struct point *point, int status)
+{
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    if (WIFSIGNALED(status))
+        printf("torture: %s\n", WTERMSIG(status) == SIGALRM
+                                    ? "hangs"
+                                    : strsignal(WTERMSIG(status)));
+    print_replay(point);
+    fflush(stdout);
+    return false;
+}
+
+/* Runs it in a process of its own. */
+static bool try_point(const struct point *point)
+{
+    int status = 0;
+    pid_t child;
+
+    fflush(stdout);
+    child = fork();
+    if (child < 0) {
+        perror("torture: fork");
+        exit(1);
+    }
+    if (child == 0) {
+        alarm(torture.seconds);
+        point_run(point, torture.counts);
+        _exit(0);
+    }
+    if (waitpid(child, &status, 0) != child)
+        status = -1;
+    return has_passed(point, status);
+}
+
+static void count_point(const struct point *point)
+{
+    if (torture.seen++ % torture.every != 0)
+        return;
+    torture.run++;
+    torture.failed += !try_point(point);
+}
+
+static void torture_error(struct point *point, unsigned calls,
+                          enum point_kind again)
+{
+    for (point->nth = 1; point->nth <= calls; point->nth++) {
+        point->kind = KIND_ONCE;
+        count_point(point);
+        point->kind = again;
+        count_point(point);
+    }
+}
+
+static void torture_call(struct point *point, unsigned calls)
+{
+    const struct point_call *call = &point_calls[point->call];
+
+    for (size_t i = 0; i < POINT_ERRORS_MAX && call->lasting[i] != 0; i++) {
+        point->error = call->lasting[i];
+        torture_error(point, calls, KIND_FROM);
+    }
+    for (size_t i = 0; i < POINT_ERRORS_MAX && call->passing[i] != 0; i++) {
+        point->error = call->passing[i];
+        torture_error(point, calls, KIND_BURST);
+    }
+}
+
+static void torture_scenario(const struct point_scenario *scenario,
+                             enum point_world world)
+{
+    struct point point = {.scenario = scenario, .world = world};
+    unsigned long run = torture.run;
+
+    memset(torture.counts, 0, sizeof *torture.counts);
+    torture.run++;
+    if (!try_point(&point)) {
+        torture.failed++;
+        return;
+    }
+    for (size_t i = 0; i < point_calls_count; i++) {
+        point.call = i;
+        torture_call(&point, torture.counts->calls[i]);
+    }
+    printf("%s@%s: %lu points, %u allocations, %u waits\n", scenario->name,
+           world_names[world], torture.run - run, torture.counts->calls[0],
+           torture.counts->wakes);
+}
+
+/* Whether `text` means this scenario in this world. */
+static bool is_meant(const char *text, size_t scenario, size_t world)
+{
+    size_t length = strcspn(text, "@");
+    const char *name = scenarios[scenario].name;
+
+    if (strlen(name) != length || memcmp(name, text, length) != 0)
+        return false;
+    return text[length] == '\0' ||
+           strcmp(text + length + 1, world_names[world]) == 0;
+}
+
+static int run_all(const char *which)
+{
+    for (size_t i = 0; i < SCENARIOS; i++)
+        for (size_t world = 0; world < WORLDS; world++)
+            if (which == NULL || is_meant(which, i, world))
+                torture_scenario(&scenarios[i], (enum point_world) world);
+    printf("torture: %lu points, %lu failed\n", torture.run, torture.failed);
+    return torture.failed == 0 && torture.run > 0 ? 0 : 1;
+}
+
+static int misused(const char *what)
+{
+    fprintf(stderr, "torture: no such thing: %s\n", what);
+    return 2;
+}
+
+static bool find_error(struct point *point, const char *text)
+{
+    for (size_t i = 0; i < 2 * POINT_ERRORS_MAX; i++) {
+        const struct point_call *call = &point_calls[point->call];
+
+        point->error = i < POINT_ERRORS_MAX
+                           ? call->lasting[i]
+                           : call->passing[i - POINT_ERRORS_MAX];
+        if (point->error != 0 && strcmp(error_text(point->error), text) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* SCENARIO@WORLD KIND CALL NTH ERROR */
+static int replay(char **words)
+{
+    struct point point = {.kind = KINDS, .call = point_calls_count};
+
+    for (size_t i = 0; i < SCENARIOS * WORLDS; i++)
+        if (is_meant(words[0], i / WORLDS, i % WORLDS)) {
+            point.scenario = &scenarios[i / WORLDS];
+            point.world = (enum point_world) (i % WORLDS);
+        }
+    if (point.scenario == NULL)
+        return misused(words[0]);
+    /* What it is measured by. */
+    if (!try_point(&point))
+        return 1;
+    for (size_t i = 0; i < KINDS; i++)
+        if (strcmp(kind_names[i], words[1]) == 0)
+            point.kind = (enum point_kind) i;
+    for (size_t i = 0; i < point_calls_count; i++)
+        if (strcmp(point_calls[i].name, words[2]) == 0)
+            point.call = i;
+    point.nth = (unsigned) strtoul(words[3], NULL, 10);
+    if (point.kind == KINDS || point.call == point_calls_count ||
+        point.nth == 0 || !find_error(&point, words[4]))
+        return misused("KIND, CALL, NTH or ERROR");
+    alarm(torture.seconds);
+    point_run(&point, torture.counts);
+    printf("torture: passed\n");
+    return 0;
+}
+
+/* How many words were options. */
+static int take_options(int count, char **words)
+{
+    int i = 1;
+
+    while (i + 1 < count && words[i][0] == '-') {
+        unsigned value = (unsigned) strtoul(words[i + 1], NULL, 10);
+
+        if (strcmp(words[i], "--every") == 0 && value > 0)
+            torture.every = value;
+        else if (strcmp(words[i], "--seconds") == 0 && value > 0)
+            torture.seconds = value;
+        else
+            break;
+        i += 2;
+    }
+    return i;
+}
+
+int main(int argc, char **argv)
+{
+    int first = take_options(argc, argv);
+
+    torture.program = argv[0];
+    torture.counts = mmap(NULL, sizeof *torture.counts,
+                          PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                          -1, 0);
+    if (torture.counts == MAP_FAILED)
+        return 2;
+    if (argc - first == 5)
+        return replay(argv + first);
+    if (argc - first > 1 || (argc > first && argv[first][0] == '-'))
+        return misused(argv[argc - 1]);
+    return run_all(argc > first ? argv[first] : NULL);
+}
