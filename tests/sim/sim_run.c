@@ -1,0 +1,188 @@
+/* Runs worlds from seeds: sim_run SEEDS [--from N] [--world NAME].
+ *
+ * A child runs them, one after the other, and keeps its place in memory that
+ * the parent sees.  When it dies, of a check, an assertion, a sanitizer or too
+ * much time, that seed of that world has failed, and a new child goes on behind
+ * it.  One seed of one world runs without a child, for debuggers. */
+
+#define _DEFAULT_SOURCE
+#define _DARWIN_C_SOURCE
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "world.h"
+
+enum {
+    SECONDS_MAX = 60, /* Of a run: real ones. */
+    TWICE = 50        /* One run in so many is compared with a second. */
+};
+
+static const struct world *const worlds[] = {
+    &world_echo,   &world_chat, &world_proxy,
+    &world_timers, &world_tree, &world_states,
+};
+
+enum { WORLDS = sizeof worlds / sizeof worlds[0] };
+
+/* Where the child is; shared with the parent. */
+struct place {
+    uint64_t next;    /* Run, counted over all seeds and worlds. */
+    int64_t ns;       /* Virtual time so far. */
+    unsigned compared; /* Runs that were done twice. */
+};
+
+/* What was asked for. */
+static struct {
+    uint64_t seeds;
+    uint64_t from;
+    const struct world *world; /* NULL: all. */
+} asked = {.from = 1};
+
+static _Noreturn void misused(void)
+{
+    fprintf(stderr, "usage: sim_run SEEDS [--from N] [--world NAME]\n"
+                    "worlds:");
+    for (size_t i = 0; i < WORLDS; i++)
+        fprintf(stderr, " %s", worlds[i]->name);
+    fprintf(stderr, "\n");
+    exit(2);
+}
+
+static uint64_t number(const char *text)
+{
+    char *end;
+    uint64_t value = strtoull(text, &end, 10);
+
+    if (text[0] < '0' || text[0] > '9' || *end != '\0')
+        misused();
+    return value;
+}
+
+static void find_world(const char *name)
+{
+    for (size_t i = 0; i < WORLDS; i++)
+        if (strcmp(worlds[i]->name, name) == 0)
+            asked.world = worlds[i];
+    if (asked.world == NULL)
+        misused();
+}
+
+static void parse(int count, char **words)
+{
+    if (count < 2)
+        misused();
+    asked.seeds = number(words[1]);
+    for (int i = 2; i < count; i += 2) {
+        if (i + 1 == count)
+            misused();
+        else if (strcmp(words[i], "--from") == 0)
+            asked.from = number(words[i + 1]);
+        else if (strcmp(words[i], "--world") == 0)
+            find_world(words[i + 1]);
+        else
+            misused();
+    }
+    if (asked.seeds == 0)
+        misused();
+}
+
+/* Runs are numbered seed by seed, and in each world by world. */
+
+static uint64_t runs_of_seed(void)
+{
+    return asked.world != NULL ? 1 : WORLDS;
+}
+
+static uint64_t seed_of(uint64_t at)
+{
+    return asked.from + at / runs_of_seed();
+}
+
+static const struct world *world_of(uint64_t at)
+{
+    return asked.world != NULL ? asked.world : worlds[at % WORLDS];
+}
+
+static void run_one(struct place *place, uint64_t at)
+{
+    uint64_t hash;
+    int64_t again_ns = 0;
+
+    alarm(SECONDS_MAX);
+    hash = world_run(world_of(at), seed_of(at), &place->ns);
+    if (seed_of(at) % TWICE == 1) {
+        CHECK(world_run(world_of(at), seed_of(at), &again_ns) == hash);
+        place->compared++;
+    }
+    alarm(0);
+}
+
+static void run_from(struct place *place, uint64_t end)
+{
+    for (; place->next < end; place->next++)
+        run_one(place, place->next);
+}
+
+/* Lets a child run what is left.  False where it died on the way. */
+static bool run_in_child(struct place *place, uint64_t end)
+{
+    int status = 0;
+    pid_t child;
+
+    fflush(NULL);
+    child = fork();
+    if (child == 0) {
+        run_from(place, end);
+        exit(0); /* Not _exit: leaks are looked for on the way out. */
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child) {
+        perror("sim_run");
+        exit(2);
+    }
+    if (place->next == end && status != 0) {
+        printf("failed after its last run\n");
+        exit(1);
+    }
+    return status == 0;
+}
+
+static uint64_t run_all(struct place *place, uint64_t end)
+{
+    uint64_t failed = 0;
+
+    while (place->next < end) {
+        if (run_in_child(place, end))
+            continue;
+        failed++;
+        printf("failed: sim_run 1 --from %" PRIu64 " --world %s\n",
+               seed_of(place->next), world_of(place->next)->name);
+        place->next++;
+    }
+    return failed;
+}
+
+int main(int count, char **words)
+{
+    struct place *place = mmap(NULL, sizeof *place, PROT_READ | PROT_WRITE,
+                               MAP_SHARED | MAP_ANON, -1, 0);
+    uint64_t end, failed = 0;
+
+    if (place == MAP_FAILED)
+        return 2;
+    parse(count, words);
+    end = asked.seeds * runs_of_seed();
+    if (end == 1)
+        run_from(place, end);
+    else
+        failed = run_all(place, end);
+    printf("sim: %" PRIu64 " seeds, %" PRId64 " virtual hours, %" PRIu64
+           " failed\n",
+           asked.seeds, place->ns / ALOOP_SEC(3600), failed);
+    return failed == 0 ? 0 : 1;
+}

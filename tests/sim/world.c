@@ -1,0 +1,369 @@
+/* One run of one world: the loop and its memory, the weather, the turns, what
+ * is checked after each of them, and the end.
+ *
+ * Posts from other threads come in every world: each runs once, in order, and
+ * at the very moment of its posting, because time moves only in waits and a
+ * wait ends when something is posted. */
+
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "loop/loop.h"
+#include "os/sys.h"
+
+enum {
+    STILL_MAX = 20000,  /* Turns in a row at one point in time. */
+    TURNS_MAX = 400000, /* Of a run. */
+    POSTS_MAX = 12 /* From outside; each may be followed by another. */
+};
+
+struct kept {
+    struct kept *next;
+    max_align_t bytes[];
+};
+
+struct run run;
+
+static struct kept *kept;
+static struct follow *follows;
+static unsigned memory_percent; /* Chance of an allocation to fail. */
+
+/* What other threads post. */
+static struct {
+    unsigned planned, came, queued, ran;
+    int64_t queued_ns[2 * POSTS_MAX];
+} posts;
+
+_Noreturn void world_fail(const char *file, int line, const char *claim)
+{
+    fprintf(stderr, "%s:%d: turn %u: does not hold: %s\n", file, line,
+            run.turns, claim);
+    abort();
+}
+
+void *keep(size_t size)
+{
+    struct kept *block = calloc(1, sizeof *block + size);
+
+    if (block == NULL)
+        abort();
+    block->next = kept;
+    kept = block;
+    return block->bytes;
+}
+
+static void *resize(void *context, void *old, size_t old_size, size_t new_size)
+{
+    void *memory;
+
+    (void) context;
+    if (new_size == 0) {
+        run.bytes -= old_size;
+        free(old);
+        return NULL;
+    }
+    if (!run.is_quiet && memory_percent > 0 && chance(memory_percent))
+        return NULL;
+    memory = realloc(old, new_size);
+    if (memory == NULL)
+        abort();
+    run.bytes += new_size - old_size;
+    return memory;
+}
+
+static void on_unhandled(aloop *loop, int error, const char *what, void *arg)
+{
+    (void) arg;
+    CHECK(loop != NULL && error < 0 && strlen(what) > 0);
+    run.unhandled++;
+}
+
+int64_t any_delay_ns(int64_t most_ns)
+{
+    static const int64_t limits_ns[] = {1, 1000, 1000000, 50000000};
+    uint64_t kind = sim_random(8);
+    int64_t limit_ns = most_ns;
+
+    if (kind < 6 && limits_ns[kind % 4] < most_ns)
+        limit_ns = limits_ns[kind % 4];
+    return (int64_t) sim_random((uint64_t) limit_ns + 1);
+}
+
+unsigned char text_byte(unsigned id, size_t at)
+{
+    uint64_t x = (uint64_t) at * UINT64_C(0x9e3779b97f4a7c15) +
+                 (uint64_t) id * UINT64_C(0xd1342543de82ef95);
+
+    x ^= x >> 29;
+    x *= UINT64_C(0xbf58476d1ce4e5b9);
+    return (unsigned char) (x >> 56);
+}
+
+void text_fill(unsigned id, size_t at, void *buffer, size_t size)
+{
+    unsigned char *bytes = buffer;
+
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = text_byte(id, at + i);
+}
+
+bool text_matches(unsigned id, size_t at, const void *data, size_t size)
+{
+    const unsigned char *bytes = data;
+
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i] != text_byte(id, at + i))
+            return false;
+    return true;
+}
+
+static void on_settled(aloop_future *future, ssize_t status, void *arg)
+{
+    struct follow *follow = arg;
+
+    CHECK(!run.is_over);
+    CHECK(aloop_future_settled(future));
+    CHECK(status != ALOOP_PENDING);
+    CHECK(aloop_future_status(future) == status);
+    CHECK(follow->is_attached && follow->ended == 0);
+    follow->ended++;
+    if (follow->on_end != NULL)
+        follow->on_end(follow, status);
+}
+
+void follow(aloop_future *future,
+            void (*on_end)(struct follow *follow, ssize_t status), void *arg)
+{
+    struct follow *one = keep(sizeof *one);
+    int result;
+
+    *one = (struct follow){.next = follows, .on_end = on_end, .arg = arg};
+    follows = one;
+    one->is_attached = true;
+    result = aloop_then(future, on_settled, one);
+    if (result < 0) { /* EINVAL: of a misuse, which belongs to no loop. */
+        CHECK(run.weather == STARVED || result == ALOOP_EINVAL);
+        one->is_attached = false;
+        if (on_end != NULL)
+            on_end(one, result);
+    }
+}
+
+size_t following(void)
+{
+    size_t count = 0;
+
+    for (struct follow *one = follows; one != NULL; one = one->next)
+        count += one->is_attached && one->ended == 0;
+    return count;
+}
+
+/* What the present moment is, whatever the clock says. */
+static int64_t world_ns(void)
+{
+    return sys_clock_ns() - run.jumped_ns;
+}
+
+static void post_now(void);
+
+/* A post from a callback needs a wake-up of its own: the one that is being
+ * answered may come too early for it. */
+static void on_post(aloop *loop, void *arg)
+{
+    const int64_t *queued_ns = arg;
+
+    CHECK(loop == run.loop);
+    CHECK(queued_ns == &posts.queued_ns[posts.ran]);
+    CHECK(run.is_freeing || may_break() || world_ns() == *queued_ns);
+    if (posts.queued < posts.came + POSTS_MAX && chance(40))
+        post_now();
+    if (++posts.ran == posts.queued && posts.came == posts.planned)
+        aloop_wake(loop); /* No wait once all is done. */
+}
+
+static void post_now(void)
+{
+    if (run.is_freeing)
+        return;
+    posts.queued_ns[posts.queued] = world_ns();
+    if (aloop_post(run.loop, on_post, &posts.queued_ns[posts.queued]) == 0)
+        posts.queued++;
+    else {
+        CHECK(run.weather == STARVED);
+        aloop_wake(run.loop);
+    }
+}
+
+static void post(void *arg)
+{
+    (void) arg;
+    posts.came++;
+    post_now();
+}
+
+static void plan_posts(void)
+{
+    posts.planned = (unsigned) sim_random(POSTS_MAX + 1);
+    for (unsigned i = 0; i < posts.planned; i++)
+        sim_at(any_delay_ns(ALOOP_SEC(20)), post, NULL);
+}
+
+/* Calls that fail, and how.  None of it may cost more than a connection. */
+static const struct {
+    const char *call_name;
+    int error;
+} faults[] = {
+    {"sys_recv", -ECONNRESET},      {"sys_recv", -ENOMEM},
+    {"sys_recv", -EINTR},           {"sys_send", -EPIPE},
+    {"sys_send", -EINTR},           {"sys_sendv", -ECONNRESET},
+    {"sys_sendv", -EAGAIN},         {"sys_accept", -EMFILE},
+    {"sys_accept", -ECONNABORTED},  {"sys_accept", -ENFILE},
+    {"sys_connect", -ENETUNREACH},  {"sys_tcp_socket", -EMFILE},
+    {"sys_no_delay", -EINVAL},      {"sys_shutdown_write", -ENOTCONN},
+    {"sys_socket_error", -ENOBUFS},
+};
+
+static void make_weather(void)
+{
+    enum { FAULTS = sizeof faults / sizeof faults[0] };
+
+    if (!may_break() || run.is_quiet)
+        return;
+    if (chance(2) && sim_faults_pending() < 4) {
+        size_t i = (size_t) sim_random(FAULTS);
+
+        sim_fail(faults[i].call_name, 1 + (unsigned) sim_random(4),
+                 faults[i].error);
+    }
+    if (run.jumps && chance(1)) {
+        int64_t ns = chance(70) ? any_delay_ns(ALOOP_SEC(3))
+                                : -any_delay_ns(ALOOP_US(50));
+
+        run.jumped_ns += ns;
+        sim_jump(ns);
+    }
+}
+
+static void choose_weather(void)
+{
+    struct sim_options *options = sim_options();
+
+    run.weather = (enum weather) sim_random(WEATHERS);
+    if (run.weather >= CHAOS)
+        sim_chaos();
+    if (chance(30))
+        options->delay_max_ns = ALOOP_MS(1 + sim_random(300));
+    if (options->delay_max_ns < options->delay_min_ns)
+        options->delay_max_ns = options->delay_min_ns;
+    sim_buffer_size(chance(50) ? between(600, 6000) : between(6000, 200000));
+    run.jumps = may_break() && chance(50);
+    options->wake_pair = chance(50);
+}
+
+/* One turn; time may pass, but not stand still for ever. */
+static void turn(void)
+{
+    static int64_t last_ns;
+    static unsigned still;
+    int64_t now_ns = world_ns();
+    int result;
+
+    still = now_ns == last_ns && run.turns > 0 ? still + 1 : 0;
+    last_ns = now_ns;
+    CHECK(still < STILL_MAX);
+    CHECK(++run.turns < TURNS_MAX);
+    make_weather();
+    result = aloop_step(run.loop, chance(10) ? 0 : -1);
+    CHECK(!sim_deadlocked());
+    CHECK(result == 0 || result == 1);
+    CHECK(run.loop->live >= run.loop->holds);
+}
+
+static bool all_done(const struct world *world)
+{
+    bool is_done = world->is_done();
+
+    return is_done && posts.came == posts.planned &&
+           posts.ran == posts.queued;
+}
+
+/* All is closed: what still runs ends by itself, and the loop with it. */
+static void end_orderly(const struct world *world)
+{
+    aloop *loop = run.loop;
+
+    run.is_quiet = true;
+    aloop_release(loop);
+    world->close();
+    while (aloop_alive(loop))
+        turn();
+    CHECK(loop->live == 0);
+    CHECK(loop->lingering == 0);
+    CHECK(following() == 0);
+    if (world->check != NULL)
+        world->check();
+}
+
+static void forget(void)
+{
+    while (kept != NULL) {
+        struct kept *block = kept;
+
+        kept = block->next;
+        free(block);
+    }
+    follows = NULL;
+}
+
+static aloop *new_loop(void)
+{
+    aloop_options options = {.size = sizeof options,
+                             .resize = resize,
+                             .on_unhandled = on_unhandled,
+                             .stack_size = 48 * 1024};
+
+    return aloop_new(&options);
+}
+
+uint64_t world_run(const struct world *world, uint64_t seed, int64_t *ns)
+{
+    int64_t start_ns;
+    unsigned turns_max;
+    uint64_t hash;
+    aloop *loop;
+
+    memset(&run, 0, sizeof run);
+    memset(&posts, 0, sizeof posts);
+    memory_percent = 0;
+    sim_reset(seed);
+    start_ns = sys_clock_ns();
+    choose_weather();
+    loop = run.loop = new_loop();
+    CHECK(loop != NULL);
+    aloop_hold(loop);
+    plan_posts();
+    world->start();
+    if (run.weather == STARVED)
+        memory_percent = 1 + (unsigned) sim_random(8);
+    /* Some end in the middle of everything. */
+    turns_max = chance(15) ? (unsigned) sim_random(300) : UINT32_MAX;
+    while (run.turns < turns_max && !all_done(world))
+        turn();
+    if (run.turns < turns_max)
+        end_orderly(world);
+    run.is_quiet = true;
+    run.is_freeing = true;
+    CHECK(aloop_free(loop) == 0);
+    run.is_over = true;
+    CHECK(run.bytes == 0);
+    *ns += world_ns() - start_ns;
+    hash = sim_trace_hash();
+    if (sim_mess()[0] != '\0')
+        world_fail(__FILE__, __LINE__, sim_mess());
+    sim_end();
+    forget();
+    return hash;
+}

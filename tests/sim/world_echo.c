@@ -1,0 +1,315 @@
+/* An echo server and its clients: one side callbacks, the other tasks, or
+ * tasks on both.
+ *
+ * A client writes and reads at once, in rounds, and gets back what it wrote.
+ * Where nothing may break, every round comes whole; where it may, a client is
+ * told, or got all.  Some clients go where nobody listens, some where nobody
+ * answers, and some are rude. */
+
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CLIENTS_MAX = 8, ROUNDS_MAX = 6, ROUND_MAX = 20000 };
+
+struct client {
+    unsigned id;
+    unsigned rounds;
+    int64_t pause_ns; /* Before each round. */
+};
+
+/* The server's end of a connection. */
+struct served {
+    aloop_stream *stream;
+    struct served *next;
+    bool is_closed;
+};
+
+static struct {
+    aloop_listener *listener;
+    char port[8];
+    bool serves_by_task;
+    struct served *served;
+    unsigned left; /* Clients that have not ended. */
+    unsigned rounds_done, rounds_wanted;
+} w;
+
+static void close_served(struct served *served, bool orderly)
+{
+    CHECK(!served->is_closed);
+    served->is_closed = true;
+    if (orderly)
+        aloop_stream_close(served->stream);
+    else
+        aloop_stream_abort(served->stream);
+}
+
+static void on_data(aloop_stream *stream, const void *data, ssize_t size,
+                    void *arg)
+{
+    struct served *served = arg;
+
+    CHECK(!run.is_over && !served->is_closed && served->stream == stream);
+    CHECK(size >= 0 || may_break());
+    if (size <= 0)
+        close_served(served, size == 0);
+    else if (aloop_stream_put(stream, data, (size_t) size) < 0) {
+        CHECK(may_break());
+        close_served(served, false);
+    }
+}
+
+static ssize_t serve(aloop *loop, void *arg)
+{
+    struct served *served = arg;
+    size_t size = between(1, 3000);
+    char *buffer;
+    ssize_t n;
+
+    CHECK(loop == run.loop);
+    if (served->is_closed) /* No memory to follow this task. */
+        return 0;
+    buffer = malloc(size);
+    n = buffer != NULL ? 1 : ALOOP_ENOMEM;
+    while (n > 0) {
+        n = aloop_await(aloop_stream_read(served->stream, buffer, size));
+        if (n > 0)
+            n = aloop_await(
+                aloop_stream_write(served->stream, buffer, (size_t) n));
+    }
+    CHECK(n == 0 || may_break() || run.is_freeing);
+    close_served(served, n == 0);
+    free(buffer);
+    return 0;
+}
+
+/* Without memory for its stack the task has not even started. */
+static void on_serve_end(struct follow *follow, ssize_t status)
+{
+    struct served *served = follow->arg;
+
+    CHECK(status == 0 || run.weather == STARVED);
+    if (!served->is_closed && status < 0)
+        close_served(served, false);
+}
+
+static void on_stream(aloop_listener *listener, aloop_stream *stream,
+                      void *arg)
+{
+    struct served *served = keep(sizeof *served);
+
+    (void) arg;
+    CHECK(!run.is_over && listener == w.listener);
+    if (chance(50)) { /* Reading pauses often. */
+        size_t low = between(0, 500);
+
+        CHECK(aloop_stream_set_water(stream, low, low + between(1, 1000)) ==
+              0);
+    }
+    served->stream = stream;
+    served->next = w.served;
+    w.served = served;
+    if (w.serves_by_task)
+        follow(aloop_spawn(run.loop, serve, served), on_serve_end, served);
+    else if (aloop_stream_start(stream, on_data, served) < 0)
+        close_served(served, false);
+}
+
+/* Reads `size` bytes in one of several ways. */
+static aloop_future *read_back(aloop_stream *stream, char *in,
+                               const char *out, size_t size)
+{
+    if (chance(50))
+        return aloop_stream_read_exactly(stream, in, size);
+    /* The end of the round as the delimiter, where it comes only there. */
+    for (size_t i = 0; i + 1 < size; i++)
+        if (out[i] == out[size - 1])
+            return aloop_stream_read_exactly(stream, in, size);
+    return aloop_stream_read_until(stream, in, size, &out[size - 1], 1);
+}
+
+/* A server whose put has failed for want of memory hears of it only at the next
+ * one, so that a client does well not to wait for ever. */
+static ssize_t wait_for(aloop_future *future)
+{
+    if (may_break())
+        future = aloop_timeout(future, ALOOP_SEC(300));
+    return aloop_await(future);
+}
+
+static ssize_t one_round(aloop *loop, aloop_stream *stream, unsigned id,
+                         size_t *at)
+{
+    size_t size = chance(50) ? between(1, 60) : between(1, ROUND_MAX);
+    char *out = malloc(size), *in = calloc(1, size);
+    ssize_t result = ALOOP_ENOMEM;
+
+    if (out != NULL && in != NULL) {
+        text_fill(id, *at, out, size);
+        result = wait_for(
+            aloop_gather(loop, aloop_stream_write(stream, out, size),
+                         read_back(stream, in, out, size)));
+        if (result >= 0)
+            CHECK(text_matches(id, *at, in, size));
+        *at += size;
+    }
+    free(out);
+    free(in);
+    return result;
+}
+
+/* No more from us; then the other end must say the same. */
+static ssize_t say_goodbye(aloop_stream *stream)
+{
+    char byte;
+    ssize_t result = aloop_await(aloop_stream_shutdown(stream));
+
+    if (result >= 0) {
+        result = wait_for(aloop_stream_read(stream, &byte, 1));
+        CHECK(result <= 0);
+    }
+    return result;
+}
+
+static ssize_t be_client(aloop *loop, void *arg)
+{
+    struct client *client = arg;
+    aloop_stream *stream = NULL;
+    size_t at = 0;
+    ssize_t result = aloop_await(aloop_tcp_connect(
+        loop, chance(50) ? "127.0.0.1" : "::1", w.port, &stream));
+
+    CHECK((result == 0) == (stream != NULL) || may_break() ||
+          run.is_freeing);
+    for (unsigned i = 0; i < client->rounds && result >= 0; i++) {
+        result = aloop_await(aloop_sleep(loop, client->pause_ns));
+        if (result >= 0)
+            result = one_round(loop, stream, client->id, &at);
+        w.rounds_done += result >= 0;
+    }
+    if (result >= 0)
+        result = say_goodbye(stream);
+    CHECK(result == 0 || may_break() || run.is_freeing);
+    if (result == 0)
+        aloop_stream_close(stream);
+    else
+        aloop_stream_abort(stream);
+    return 0;
+}
+
+static ssize_t be_refused(aloop *loop, void *arg)
+{
+    aloop_stream *stream = NULL;
+    ssize_t result =
+        aloop_await(aloop_tcp_connect(loop, "127.0.0.1", "9", &stream));
+
+    (void) arg;
+    CHECK(result == ALOOP_ECONNREFUSED || may_break() || run.is_freeing);
+    CHECK(result < 0 && stream == NULL);
+    return 0;
+}
+
+static ssize_t be_ignored(aloop *loop, void *arg)
+{
+    int64_t limit_ns = any_delay_ns(ALOOP_SEC(60));
+    int64_t start_ns = aloop_now(loop);
+    aloop_stream *stream = NULL;
+    ssize_t result = aloop_await(aloop_timeout(
+        aloop_tcp_connect(loop, "10.0.0.9", "80", &stream), limit_ns));
+
+    (void) arg;
+    CHECK(result == ALOOP_ETIMEDOUT || may_break() || run.is_freeing);
+    CHECK(result != ALOOP_ETIMEDOUT ||
+          aloop_now(loop) - start_ns >= limit_ns);
+    CHECK(result < 0 && stream == NULL);
+    return 0;
+}
+
+/* From outside: connects, sends, and breaks off. */
+static void be_rude(void *arg)
+{
+    char junk[700] = {0};
+    int peer = sim_connect((uint16_t) atoi(w.port));
+
+    (void) arg;
+    if (peer < 0)
+        return;
+    sim_peer_send(peer, junk, between(1, sizeof junk));
+    if (chance(50))
+        sim_peer_reset(peer);
+    else
+        sim_peer_close(peer);
+}
+
+static void on_client_end(struct follow *follow, ssize_t status)
+{
+    (void) follow;
+    CHECK(status == 0 || run.weather == STARVED || run.is_freeing);
+    if (--w.left == 0)
+        aloop_wake(run.loop); /* No wait once all is done. */
+}
+
+static void start_task(aloop_task_fn fn, void *arg)
+{
+    aloop_future *task = aloop_spawn(run.loop, fn, arg);
+
+    CHECK(task != NULL);
+    w.left++;
+    follow(task, on_client_end, NULL);
+}
+
+static void start(void)
+{
+    size_t clients = between(1, CLIENTS_MAX);
+    int port;
+
+    memset(&w, 0, sizeof w);
+    w.serves_by_task = chance(50);
+    CHECK(aloop_tcp_listen(run.loop, NULL, "0", on_stream, NULL,
+                           &w.listener) == 0);
+    port = aloop_listener_port(w.listener);
+    snprintf(w.port, sizeof w.port, "%d", port);
+    sim_blackhole("10.0.0.9");
+    for (size_t i = 0; i < clients; i++) {
+        struct client *client = keep(sizeof *client);
+
+        client->id = (unsigned) i + 1;
+        client->rounds = (unsigned) between(1, ROUNDS_MAX);
+        client->pause_ns = any_delay_ns(ALOOP_SEC(120));
+        w.rounds_wanted += client->rounds;
+        start_task(be_client, client);
+    }
+    if (chance(20))
+        start_task(be_refused, NULL);
+    if (chance(20))
+        start_task(be_ignored, NULL);
+    for (size_t i = 0; may_break() && i < 3; i++)
+        sim_at(any_delay_ns(ALOOP_SEC(10)), be_rude, NULL);
+}
+
+static bool is_done(void)
+{
+    return w.left == 0;
+}
+
+/* What the clients have left, the server may not have seen yet. */
+static void close_world(void)
+{
+    aloop_listener_close(w.listener);
+    for (struct served *served = w.served; served != NULL;
+         served = served->next)
+        if (!served->is_closed && !w.serves_by_task)
+            close_served(served, true);
+}
+
+static void check(void)
+{
+    CHECK(w.rounds_done == w.rounds_wanted || may_break());
+    for (struct served *served = w.served; served != NULL;
+         served = served->next)
+        CHECK(served->is_closed);
+}
+
+const struct world world_echo = {"echo", start, is_done, close_world, check};

@@ -1,0 +1,374 @@
+/* A proxy between clients and a server: aloop_pipe both ways.
+ *
+ * A client says how much it will send and wants back, sends it, half-closes,
+ * and reads to the end; the server sends and checks at once.  All bytes are of
+ * known texts.  An end of stream that nobody called an error means that
+ * everything came: the proxy aborts what it could not finish. */
+
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CLIENTS_MAX = 5, BODY_MAX = 60000, PIECE_MAX = 9000 };
+
+/* What a client begins with. */
+struct request {
+    uint32_t id;
+    uint32_t up;   /* Bytes that the client will send, ... */
+    uint32_t down; /* ... and wants. */
+};
+
+/* The server's end of a connection. */
+struct served {
+    aloop_stream *stream;
+    struct request request;
+    size_t got;  /* Of the request, then of the text. */
+    size_t sent; /* Of the other text. */
+    bool is_told; /* The end of the text has come. */
+    bool is_shut; /* The end of the other has been sent. */
+    bool is_closed;
+    struct served *next;
+};
+
+/* A client through the proxy's eyes. */
+struct link {
+    aloop_stream *near, *far;
+};
+
+static struct {
+    aloop_listener *server, *proxy;
+    char server_port[8], proxy_port[8];
+    struct served *served;
+    unsigned tasks_left; /* Clients, and what the proxy does for them. */
+    unsigned whole;      /* Clients that got all. */
+    unsigned clients;
+} w;
+
+static unsigned up_text(uint32_t id)
+{
+    return 2 * id;
+}
+
+static unsigned down_text(uint32_t id)
+{
+    return 2 * id + 1;
+}
+
+static void on_task_end(struct follow *follow, ssize_t status)
+{
+    (void) follow;
+    CHECK(status >= 0 || run.weather == STARVED || run.is_freeing);
+    if (--w.tasks_left == 0)
+        aloop_wake(run.loop); /* No wait once all is done. */
+}
+
+static void start_task(aloop_task_fn fn, void *arg)
+{
+    w.tasks_left++;
+    follow(aloop_spawn(run.loop, fn, arg), on_task_end, arg);
+}
+
+/* The server: callbacks. */
+
+static void close_served(struct served *served, bool orderly)
+{
+    CHECK(!served->is_closed);
+    served->is_closed = true;
+    if (orderly)
+        aloop_stream_close(served->stream);
+    else
+        aloop_stream_abort(served->stream);
+}
+
+static void send_some(struct served *served);
+
+static void on_drained(struct follow *follow, ssize_t status)
+{
+    struct served *served = follow->arg;
+
+    if (served->is_closed)
+        return;
+    CHECK(status == 0 || may_break() || run.is_freeing);
+    if (status < 0)
+        close_served(served, false);
+    else
+        send_some(served);
+}
+
+/* Only now is it certain that all was sent. */
+static void on_shut(struct follow *follow, ssize_t status)
+{
+    struct served *served = follow->arg;
+
+    if (served->is_closed)
+        return;
+    CHECK(status == 0 || may_break() || run.is_freeing);
+    served->is_shut = status == 0;
+    if (status < 0 || served->is_told)
+        close_served(served, status == 0);
+}
+
+/* Puts until there is enough in the queue, and goes on when that has gone. */
+static void send_some(struct served *served)
+{
+    static char piece[PIECE_MAX];
+    int result = 0;
+
+    while (result == 0 && served->sent < served->request.down) {
+        size_t left = served->request.down - served->sent;
+        size_t size = between(1, left < PIECE_MAX ? left : PIECE_MAX);
+
+        text_fill(down_text(served->request.id), served->sent, piece, size);
+        result = aloop_stream_put(served->stream, piece, size);
+        if (result >= 0)
+            served->sent += size;
+    }
+    CHECK(result >= 0 || may_break());
+    if (result < 0)
+        close_served(served, false);
+    else if (served->sent < served->request.down)
+        follow(aloop_stream_drain(served->stream), on_drained, served);
+    else
+        follow(aloop_stream_shutdown(served->stream), on_shut, served);
+}
+
+static void take(struct served *served, const char *data, size_t size)
+{
+    size_t head = sizeof served->request, part = 0;
+
+    if (served->got < head) {
+        part = head - served->got < size ? head - served->got : size;
+        memcpy((char *) &served->request + served->got, data, part);
+        served->got += part;
+        if (served->got < head)
+            return;
+    }
+    CHECK(text_matches(up_text(served->request.id), served->got - head,
+                       data + part, size - part));
+    served->got += size - part;
+    CHECK(served->got - head <= served->request.up);
+    if (served->sent == 0)
+        send_some(served);
+}
+
+static void on_data(aloop_stream *stream, const void *data, ssize_t size,
+                    void *arg)
+{
+    struct served *served = arg;
+    size_t head = sizeof served->request;
+
+    CHECK(!run.is_over && !served->is_closed && served->stream == stream);
+    CHECK(size >= 0 || may_break());
+    if (size > 0)
+        take(served, data, (size_t) size);
+    else if (size < 0 || served->got < head) {
+        CHECK(may_break());
+        close_served(served, false);
+    } else {
+        CHECK(served->got == head + served->request.up);
+        served->is_told = true;
+        if (served->is_shut)
+            close_served(served, true);
+    }
+}
+
+static void on_request(aloop_listener *listener, aloop_stream *stream,
+                       void *arg)
+{
+    struct served *served = keep(sizeof *served);
+
+    (void) arg;
+    CHECK(!run.is_over && listener == w.server);
+    served->stream = stream;
+    served->next = w.served;
+    w.served = served;
+    /* Both ends send without regard to the other: neither may pause. */
+    CHECK(aloop_stream_set_water(stream, 4000, SIZE_MAX) == 0);
+    if (aloop_stream_start(stream, on_data, served) < 0)
+        close_served(served, false);
+}
+
+/* The proxy: a task for each client. */
+
+static ssize_t be_link(aloop *loop, void *arg)
+{
+    struct link *link = arg;
+    ssize_t result;
+
+    if (link->near == NULL)
+        return 0;
+    result = aloop_await(
+        aloop_tcp_connect(loop, "127.0.0.1", w.server_port, &link->far));
+    if (result == 0)
+        result = aloop_await(aloop_gather(loop,
+                                          aloop_pipe(link->near, link->far),
+                                          aloop_pipe(link->far, link->near)));
+    CHECK(result >= 0 || may_break() || run.is_freeing);
+    if (result >= 0) {
+        aloop_stream_close(link->near);
+        aloop_stream_close(link->far);
+    } else {
+        aloop_stream_abort(link->near);
+        aloop_stream_abort(link->far);
+    }
+    link->near = NULL;
+    return 0;
+}
+
+static void on_link_end(struct follow *follow, ssize_t status)
+{
+    struct link *link = follow->arg;
+
+    aloop_stream_abort(link->near); /* No memory to run, or to follow. */
+    link->near = NULL;
+    on_task_end(follow, status);
+}
+
+static void on_client(aloop_listener *listener, aloop_stream *stream,
+                      void *arg)
+{
+    struct link *link = keep(sizeof *link);
+
+    (void) arg;
+    CHECK(!run.is_over && listener == w.proxy);
+    if (chance(50))
+        CHECK(aloop_stream_set_water(stream, 100, between(101, 3000)) == 0);
+    link->near = stream;
+    w.tasks_left++;
+    follow(aloop_spawn(run.loop, be_link, link), on_link_end, link);
+}
+
+/* A client: one task that sends, one that receives. */
+
+struct client {
+    struct request request;
+    aloop_stream *stream;
+    bool is_whole;
+};
+
+static ssize_t send_all(aloop *loop, void *arg)
+{
+    struct client *client = arg;
+    size_t at = 0, up = client->request.up;
+    char *piece = malloc(PIECE_MAX);
+    ssize_t result = aloop_await(aloop_stream_write(
+        client->stream, &client->request, sizeof client->request));
+
+    while (result >= 0 && piece != NULL && at < up) {
+        size_t left = up - at;
+        size_t size = between(1, left < PIECE_MAX ? left : PIECE_MAX);
+
+        text_fill(up_text(client->request.id), at, piece, size);
+        result = aloop_await(aloop_stream_write(client->stream, piece, size));
+        CHECK(result < 0 || (size_t) result == size);
+        at += size;
+        if (result >= 0 && chance(20))
+            result = aloop_await(
+                aloop_sleep(loop, any_delay_ns(ALOOP_SEC(60))));
+    }
+    free(piece);
+    return result < 0 ? result
+                      : aloop_await(aloop_stream_shutdown(client->stream));
+}
+
+static ssize_t receive_all(aloop *loop, void *arg)
+{
+    struct client *client = arg;
+    char *piece = malloc(PIECE_MAX);
+    size_t at = 0;
+    ssize_t n = piece != NULL ? 1 : ALOOP_ENOMEM;
+
+    while (n > 0) {
+        n = aloop_await(aloop_stream_read(client->stream, piece,
+                                          between(1, PIECE_MAX)));
+        if (n > 0) {
+            CHECK(text_matches(down_text(client->request.id), at, piece,
+                               (size_t) n));
+            at += (size_t) n;
+            CHECK(at <= client->request.down);
+        }
+        if (n > 0 && chance(5))
+            aloop_await(aloop_sleep(loop, any_delay_ns(ALOOP_SEC(5))));
+    }
+    free(piece);
+    client->is_whole = n == 0 && at == client->request.down;
+    return n;
+}
+
+static ssize_t be_client(aloop *loop, void *arg)
+{
+    struct client *client = arg;
+    ssize_t result = aloop_await(aloop_tcp_connect(
+        loop, "127.0.0.1", w.proxy_port, &client->stream));
+
+    if (result == 0)
+        result = aloop_await(aloop_timeout(
+            aloop_gather(loop, aloop_spawn(loop, send_all, client),
+                         aloop_spawn(loop, receive_all, client)),
+            ALOOP_SEC(36000)));
+    CHECK(result == 0 || may_break() || run.is_freeing);
+    w.whole += result == 0;
+    /* A reset may be told to the one that sends, and to the other as an end.
+     * An accept without memory ends what it has not begun. */
+    CHECK(result != 0 || client->is_whole || run.weather == STARVED);
+    if (result == 0)
+        aloop_stream_close(client->stream);
+    else
+        aloop_stream_abort(client->stream);
+    client->stream = NULL; /* Without memory to wait they may still run. */
+    return 0;
+}
+
+static aloop_listener *listen_on(char *port, size_t size,
+                                 aloop_listener_cb on_stream)
+{
+    aloop_listener *listener = NULL;
+
+    CHECK(aloop_tcp_listen(run.loop, "127.0.0.1", "0", on_stream, NULL,
+                           &listener) == 0);
+    snprintf(port, size, "%d", aloop_listener_port(listener));
+    return listener;
+}
+
+static void start(void)
+{
+    memset(&w, 0, sizeof w);
+    w.server = listen_on(w.server_port, sizeof w.server_port, on_request);
+    w.proxy = listen_on(w.proxy_port, sizeof w.proxy_port, on_client);
+    w.clients = (unsigned) between(1, CLIENTS_MAX);
+    for (unsigned i = 0; i < w.clients; i++) {
+        struct client *client = keep(sizeof *client);
+
+        client->request = (struct request){
+            .id = i + 1,
+            .up = (uint32_t) between(0, chance(50) ? 200 : BODY_MAX),
+            .down = (uint32_t) between(1, chance(50) ? 200 : BODY_MAX),
+        };
+        start_task(be_client, client);
+    }
+}
+
+static bool is_done(void)
+{
+    return w.tasks_left == 0;
+}
+
+static void close_world(void)
+{
+    aloop_listener_close(w.server);
+    aloop_listener_close(w.proxy);
+    for (struct served *served = w.served; served != NULL;
+         served = served->next)
+        if (!served->is_closed)
+            close_served(served, false);
+}
+
+static void check(void)
+{
+    CHECK(w.whole == w.clients || may_break());
+}
+
+const struct world world_proxy = {"proxy", start, is_done, close_world,
+                                  check};

@@ -1,0 +1,205 @@
+/* Timers against a model of them: what is set, when it is due, in which order
+ * it was started.  Callbacks close themselves and their neighbours, restart,
+ * stop, re-arm and start others.
+ *
+ * Each expiry is checked: the timer is set and open, its time has come on the
+ * loop's clock, none that was set before this turn is due earlier, and, where
+ * the clock does not jump, it is not a nanosecond late. */
+
+#include "world.h"
+
+#include <string.h>
+
+enum { TIMERS = 12, EXPIRIES_MAX = 300 };
+
+static struct timer {
+    aloop_timer *timer; /* NULL: not open. */
+    int64_t when_ns;
+    int64_t period_ns;
+    uint64_t order;  /* Among starts. */
+    unsigned turn;   /* Of its start. */
+    bool is_set;
+    unsigned life;   /* Counts openings; the callback's arg knows its own. */
+} timers[TIMERS];
+
+/* What a callback is given: it must belong to the timer's present life. */
+struct expiry {
+    size_t index;
+    unsigned life;
+};
+
+static uint64_t starts;
+static unsigned expiries, expiries_max;
+
+static void on_expire(aloop_timer *timer, void *arg);
+
+static void set_model(struct timer *model, int64_t delay_ns)
+{
+    model->when_ns = aloop_now(run.loop) + delay_ns;
+    model->order = starts++;
+    model->turn = run.turns;
+    model->is_set = true;
+}
+
+static void close_timer(size_t i)
+{
+    aloop_timer_close(timers[i].timer);
+    timers[i].timer = NULL;
+    timers[i].is_set = false;
+}
+
+static void open_timer(size_t i)
+{
+    struct expiry *expiry = keep(sizeof *expiry);
+    struct timer *model = &timers[i];
+    int64_t delay_ns = any_delay_ns(ALOOP_SEC(600));
+    int64_t period_ns = chance(30) ? 1 + any_delay_ns(ALOOP_SEC(60)) : 0;
+
+    close_timer(i);
+    *expiry = (struct expiry){i, ++model->life};
+    if (aloop_timer_start(run.loop, delay_ns, period_ns, on_expire, expiry,
+                          &model->timer) < 0) {
+        CHECK(run.weather == STARVED && model->timer == NULL);
+        return;
+    }
+    set_model(model, delay_ns);
+    model->period_ns = period_ns;
+}
+
+static void stop_timer(size_t i)
+{
+    if (timers[i].timer == NULL)
+        return;
+    CHECK(aloop_timer_stop(timers[i].timer) == 0);
+    timers[i].is_set = false;
+}
+
+static void again(size_t i)
+{
+    struct timer *model = &timers[i];
+    int64_t delay_ns = any_delay_ns(ALOOP_SEC(600));
+    int result;
+
+    if (model->timer == NULL)
+        return;
+    result = chance(50) ? aloop_timer_again(model->timer, delay_ns)
+                        : aloop_timer_set(model->timer,
+                                          aloop_now(run.loop) + delay_ns);
+    if (result == 0)
+        set_model(model, delay_ns);
+    else {
+        CHECK(run.weather == STARVED);
+        close_timer(i);
+    }
+}
+
+static void change_period(size_t i)
+{
+    int64_t period_ns = chance(50) ? 1 + any_delay_ns(ALOOP_SEC(60)) : 0;
+
+    if (timers[i].timer == NULL)
+        return;
+    CHECK(aloop_timer_set_period(timers[i].timer, period_ns) == 0);
+    timers[i].period_ns = period_ns;
+}
+
+static void act(void)
+{
+    static void (*const acts[])(size_t i) = {
+        open_timer, close_timer, again, again, stop_timer, change_period,
+    };
+
+    acts[sim_random(sizeof acts / sizeof acts[0])](
+        (size_t) sim_random(TIMERS));
+}
+
+static size_t count_set(void)
+{
+    size_t set = 0;
+
+    for (size_t i = 0; i < TIMERS; i++) {
+        const struct timer *model = &timers[i];
+
+        CHECK(aloop_timer_active(model->timer) == model->is_set);
+        set += model->is_set;
+    }
+    return set;
+}
+
+/* Where all have been stopped, some are started again: a loop with nothing to
+ * wait for would wait for ever. */
+static void keep_going(void)
+{
+    while (count_set() == 0)
+        act();
+}
+
+static bool is_earlier(const struct timer *a, const struct timer *b)
+{
+    if (a->when_ns != b->when_ns)
+        return a->when_ns < b->when_ns;
+    return a->order < b->order;
+}
+
+static void check_order(const struct timer *fired)
+{
+    for (size_t i = 0; i < TIMERS; i++)
+        CHECK(!timers[i].is_set || timers[i].turn == run.turns ||
+              run.is_freeing || !is_earlier(&timers[i], fired));
+}
+
+static void on_expire(aloop_timer *timer, void *arg)
+{
+    const struct expiry *expiry = arg;
+    struct timer *model = &timers[expiry->index];
+    int64_t now_ns = aloop_now(run.loop);
+
+    CHECK(!run.is_over);
+    CHECK(model->timer == timer && model->life == expiry->life);
+    CHECK(model->is_set && now_ns >= model->when_ns);
+    CHECK(run.jumps || now_ns == model->when_ns);
+    CHECK(model->turn != run.turns || run.is_freeing);
+    check_order(model);
+    expiries++;
+    if (model->period_ns > 0) {
+        int64_t missed = (now_ns - model->when_ns) / model->period_ns;
+
+        model->when_ns += (missed + 1) * model->period_ns;
+        model->order = starts++;
+        model->turn = run.turns;
+    } else
+        model->is_set = false;
+    CHECK(aloop_timer_active(timer) == model->is_set);
+    if (run.is_freeing)
+        return;
+    for (size_t n = (size_t) sim_random(4); n > 0; n--)
+        act();
+    keep_going();
+}
+
+static void start(void)
+{
+    memset(timers, 0, sizeof timers);
+    starts = 0;
+    expiries = 0;
+    expiries_max = 1 + (unsigned) sim_random(EXPIRIES_MAX);
+    for (size_t i = 0; i < TIMERS; i++)
+        open_timer(i);
+}
+
+static bool is_done(void)
+{
+    if (chance(5))
+        act();
+    keep_going();
+    return expiries >= expiries_max;
+}
+
+static void close_world(void)
+{
+    for (size_t i = 0; i < TIMERS; i++)
+        close_timer(i);
+}
+
+const struct world world_timers = {"timers", start, is_done, close_world,
+                                   NULL};
