@@ -24,6 +24,7 @@ libuv      libuv1-dev     libuv-devel        libuv-dev     libuv       libuv
 aarch64    gcc-aarch64-linux-gnu,libc6-dev-arm64-cross - - - -
 qemu       qemu-user      qemu-user          qemu-aarch64  qemu-user   -
 gdb        gdb            gdb                gdb           gdb         gdb
+spin       spin           -                  -             -           -
 '
 
 # The package manager's column in the table, and its command.

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Has spin search every interleaving of the wake-up protocol: the order that
+# src/loop/post.c has must hold, and every other order must be shown to fail.
+# What order that is, the source itself says.
+set -u
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+model=$here/wakeup.pml
+source=$here/../../src/loop/post.c
+for tool in spin "${CC:-cc}"; do
+    command -v "$tool" >/dev/null || {
+        echo "not found: $tool; the model is not checked"
+        exit 77
+    }
+done
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+cd "$work" || exit 1
+
+failed=0
+
+fail() { # WHAT: shows what spin said too.
+    echo "failed: $1"
+    tail -n 40 log
+    failed=1
+}
+
+# Searches all of it; what spin says is in the file log.
+search() { # DEFINE...
+    rm -f pan pan.* wakeup.pml.trail log
+    cp "$model" wakeup.pml
+    {
+        spin -a "$@" wakeup.pml &&
+            "${CC:-cc}" -w -O1 -DSAFETY -DMEMLIM=1000 -o pan pan.c &&
+            timeout 60 ./pan -m10000
+    } >log 2>&1
+}
+
+states() { awk '/states, stored/ { print $1 }' log; }
+
+holds() { # NAME DEFINE...
+    local name=$1
+    shift
+    if search "$@" && grep -q 'errors: 0$' log &&
+        ! grep -qiE 'not completed|depth too small' log; then
+        echo "$name: holds, in $(states) states"
+    else
+        fail "$name does not hold"
+    fi
+}
+
+# The loop must be seen to sleep for ever; no other error counts.
+breaks() { # NAME DEFINE...
+    local name=$1
+    shift
+    search "$@"
+    if grep -q 'invalid end state' log && [ -s wakeup.pml.trail ]; then
+        spin -t "$@" wakeup.pml >trail 2>&1
+        echo "$name: fails as it must, after" \
+            "$(awk '/^spin: trail ends/ { print $5 }' trail) steps"
+    else
+        fail "$name was not shown to fail"
+    fi
+}
+
+order() { # STEP STEP STEP: prints the defines.
+    echo "-DSTEP1=$1 -DSTEP2=$2 -DSTEP3=$3"
+}
+
+# Which of the steps a function of the source takes, in order.
+steps_of() { # FUNCTION
+    awk -v name="$1" '
+        index($0, name "(") && !/;/ { inside = 1 }
+        /^}/ { inside = 0 }
+        !inside { next }
+        /sys_wake_drain\(/ { print "drain" }
+        /atomic_store\(&loop->waking, false\)/ { print "clear" }
+        / take\(|\(take\(/ { print "take" }
+        /atomic_compare_exchange_weak\(&loop->posts,/ { print "push" }
+        / aloop_wake\(loop\);/ { print "wake" }' "$source" | xargs
+}
+
+has_steps() { # FUNCTION STEPS
+    [ "$(steps_of "$1")" = "$2" ] ||
+        fail "$1() does \"$(steps_of "$1")\", not \"$2\""
+}
+
+: >log
+has_steps on_wake "drain clear take"
+has_steps aloop_post "push wake"
+right=$(order drain clear take)
+holds "drain, clear, take: 2 threads, 3 posts each" $right -DPOSTS=3
+holds "drain, clear, take: 3 threads, 1 post each" \
+    $right -DTHREADS=3 -DPOSTS=1
+breaks "drain, take, clear" $(order drain take clear)
+breaks "take, drain, clear" $(order take drain clear)
+breaks "take, clear, drain" $(order take clear drain)
+breaks "clear, drain, take" $(order clear drain take)
+breaks "clear, take, drain" $(order clear take drain)
+breaks "waking before pushing" $right -DWAKE_FIRST
+exit $failed
