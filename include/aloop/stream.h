@@ -147,15 +147,17 @@ ALOOP_API int aloop_stream_set_water(aloop_stream *stream, size_t low,
 ALOOP_API int aloop_stream_fd(const aloop_stream *stream);
 
 /**
- * The other end's address, ours: "127.0.0.1:80", "[::1]:80".
+ * The other end's address: "127.0.0.1:80", "[::1]:80".
  *
  * Returns: the length; ALOOP_ENOSPC, and nothing written, where
  *          `size` is too small (96 is enough).
  */
 ALOOP_API int aloop_stream_peer(const aloop_stream *stream, char *text,
                                 size_t size);
+
+/** Our own end's address, as aloop_stream_peer() tells the peer's. */
 ALOOP_API int aloop_stream_local(const aloop_stream *stream, char *text,
-                                 size_t size); /**< See aloop_stream_peer. */
+                                 size_t size);
 
 /** A started stream keeps the loop alive unless unreferenced.  Idempotent. */
 ALOOP_API void aloop_stream_ref(aloop_stream *stream);

@@ -161,7 +161,7 @@ static void try_next(struct connect *connect)
     } else if (connect->next < connect->count) {
         /* Without memory for the timer, failures still lead on. */
         aloop__timed_set(loop, &connect->timed,
-                           aloop__after(aloop__now(loop), attempt_delay_ns));
+                         aloop__after(aloop__now(loop), attempt_delay_ns));
     }
 }
 

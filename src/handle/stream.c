@@ -2,7 +2,7 @@
  *
  * After a close that still has bytes to send the object lives on ("lingers"),
  * without callbacks, until they are gone, the connection breaks, or the peer
- * took nothing for LINGER_NS. */
+ * took nothing for linger_ns. */
 
 #include "handle/stream.h"
 
@@ -173,7 +173,7 @@ static int start_linger(aloop_stream *stream)
     aloop *loop = stream->handle.loop;
 
     return aloop__timed_set(loop, &stream->linger->timed,
-                              aloop__after(aloop__now(loop), linger_ns));
+                            aloop__after(aloop__now(loop), linger_ns));
 }
 
 /* Closing a socket that has unread bytes resets the connection, and a reset may
@@ -221,6 +221,7 @@ static void linger(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
 
+    aloop__stream_unwant(stream, REACTOR_READ);
     stream->linger = aloop__slab_get(&loop->slab, sizeof *stream->linger);
     if (stream->linger == NULL) {
         reset(stream); /* Without memory there is no bound to keep. */
@@ -239,7 +240,6 @@ void aloop_stream_close(aloop_stream *stream)
         return;
     aloop__check_thread(stream->handle.loop);
     begin_close(stream);
-    aloop__stream_unwant(stream, REACTOR_READ);
     if (list_empty(&stream->pieces) && list_empty(&stream->waits))
         end_in_peace(stream);
     else

@@ -41,7 +41,7 @@ static void on_due(struct aloop__timed *timed)
 
     if (timer->period_ns > 0)
         error = aloop__timed_set(loop, timed,
-                                   next_point(timer, aloop__now(loop)));
+                                 next_point(timer, aloop__now(loop)));
     if (error < 0)
         aloop__handle_set_active(&timer->handle, false);
     if (error < 0 && timer->period_ns > 0)

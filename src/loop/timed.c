@@ -148,11 +148,6 @@ void aloop__timed_stop(struct aloop__timers *timers,
         remove_entry(timers, timed->place - 1);
 }
 
-bool aloop__timed_active(const struct aloop__timed *timed)
-{
-    return timed->place > 0 || !list_empty(&timed->due);
-}
-
 /* Brings the entry that is really first to the top. */
 static void settle_top(struct aloop__timers *timers)
 {

@@ -41,7 +41,6 @@ int aloop__timed_start(struct aloop__timers *timers,
 /* Idempotent; out of the batch that is firing, too. */
 void aloop__timed_stop(struct aloop__timers *timers,
                        struct aloop__timed *timed);
-bool aloop__timed_active(const struct aloop__timed *timed);
 
 /* The earliest deadline, INT64_MAX when there is none. */
 int64_t aloop__timers_next(struct aloop__timers *timers);

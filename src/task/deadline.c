@@ -54,7 +54,7 @@ int aloop_deadline_move(aloop_deadline *deadline, int64_t delay_ns)
         return ALOOP_EINVAL;
     loop = deadline->task->future.loop;
     error = aloop__timed_set(loop, &deadline->timed,
-                               aloop__after(aloop__now(loop), delay_ns));
+                             aloop__after(aloop__now(loop), delay_ns));
     if (error == 0)
         set_passed(deadline, false);
     return error;

@@ -89,9 +89,7 @@ static void note(struct group *group, size_t i, ssize_t status)
         group->outcome += status >= 0;
     } else if (decides(group, status)) {
         group->is_decided = true;
-        group->outcome = group->rule == GATHER || status < 0
-                             ? as_outcome(group, status)
-                             : status;
+        group->outcome = as_outcome(group, status);
         if (group->ret_index != NULL)
             *group->ret_index = i;
         cancel_members(group);
