@@ -109,12 +109,13 @@ struct aloop {
         unsigned count;
     } buffers[BUFFER_CLASSES]; /* Unused ones; see buffers.c. */
 
-    /* Other threads and signal handlers. */
+    /* Other threads and signal handlers.  What is exchanged is a word even if
+     * it is a truth: on riscv64 an exchange of less takes a library. */
     int wake_fds[2];
     struct aloop__io wake_io;
-    atomic_bool waking;                   /* A wake-up is on its way. */
+    atomic_uint waking;                   /* A wake-up is on its way. */
     _Atomic(struct aloop__post *) posts;  /* Last in, first out. */
-    atomic_bool signalled;                /* A signal handler left something. */
+    atomic_uint signalled;                /* A signal handler left something. */
     void (*on_signalled)(aloop *loop);
     struct aloop__node signals;           /* Signal watches of this loop. */
 

@@ -23,7 +23,7 @@ struct aloop__pool {
     /* Under the monitor: */
     unsigned idle; /* Threads that wait for a job. */
     bool closing;
-    atomic_bool finished; /* The done list is not empty; a hint. */
+    atomic_uint finished; /* The done list is not empty; a hint. */
     struct aloop__node queue;
     struct aloop__node done;
     struct worker workers[THREADS_MAX];
