@@ -151,7 +151,7 @@ aloop_future *aloop_future_done(aloop *loop, ssize_t status)
 static void check_promise(aloop_future *future)
 {
     if (future->ops->is_promise && aloop__future_pending(future) &&
-        future->refs == future->waiting && future->refs > 0)
+        future->refs == future->waiting)
         aloop__future_settle(future, ALOOP_EDEADLK);
 }
 

@@ -102,7 +102,8 @@ static ssize_t await_in_task(struct aloop__task *task, aloop_future *future)
         return outcome(future, 0);
     wait_once(task, future);
     interrupt = task->interrupt;
-    if (task->let_go && aloop__future_pending(future) && is_ours(future)) {
+    if (task->let_go && aloop__future_pending(future) && is_ours(future) &&
+        !is_awaited_by(future, task)) {
         /* Whoever else held it has let go as well: it is ours to end. */
         task->let_go = false;
         aloop_cancel(future);
@@ -146,6 +147,8 @@ static ssize_t await_outside(aloop *loop, aloop_future *future)
     if (error < 0 && error != ALOOP_EDEADLK && is_ours(future))
         wind_down(loop, future);
     aloop__future_unwait(future, &ready);
+    if (loop->embedded)
+        aloop__touch(loop); /* The turn may have counted that as work. */
     return aloop__future_pending(future) ? refuse(future, error)
                                          : outcome(future, 0);
 }

@@ -37,7 +37,7 @@ static void map_cancel(aloop_future *future)
 {
     struct map *map = CONTAINER_OF(future, struct map, future);
 
-    if (map->next < map->count && map->outcome == 0)
+    if (map->next < map->count)
         map->outcome = ALOOP_ECANCELED;
     stop(map);
 }

@@ -20,8 +20,6 @@ void *aloop__waiter_new(aloop *loop, const struct aloop__future_ops *ops)
 
 void aloop__waiter_drop(struct aloop__waiter *waiter)
 {
-    if (waiter == NULL)
-        return;
     waiter->future.refs = 0;
     aloop__future_settle(&waiter->future, 0);
 }

@@ -156,10 +156,12 @@ static void init(aloop_semaphore *semaphore, aloop *loop, size_t count)
 
 static void fini(aloop_semaphore *semaphore)
 {
+    struct aloop__node *node;
+
     aloop__check_thread(semaphore->queue.loop);
-    while (!list_empty(&semaphore->linked))
-        unlink_from(permit_of(CONTAINER_OF(semaphore->linked.next,
-                                           struct aloop__waiter, node)));
+    while ((node = list_pop(&semaphore->linked)) != NULL)
+        permit_of(CONTAINER_OF(node, struct aloop__waiter, node))->semaphore =
+            NULL;
     aloop__queue_settle(&semaphore->queue, ALOOP_ECLOSED);
 }
 
@@ -292,12 +294,11 @@ static void relock_cancel(aloop_future *future)
 
     /* The wait ends with the mutex, however it ends.  At the loop's end, too,
      * as long as those who hold it may still be cleaning up. */
-    if (!future->loop->dying)
-        return;
-    if (permit->waiter.queue != NULL && permit->asked++ == RELOCK_TURNS)
+    if (future->loop->dying && permit->waiter.queue != NULL &&
+        permit->asked++ == RELOCK_TURNS)
         aloop__waiter_cancel(future);
     else
-        future->cancelling = false; /* Ask again in the next turn. */
+        future->cancelling = false; /* Ask again: every turn, at the end. */
 }
 
 static const struct aloop__future_ops relock_ops = {

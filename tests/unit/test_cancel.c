@@ -163,6 +163,44 @@ static void cancelling_a_waiter_leaves_what_others_hold(void **state)
     assert_int_equal(aloop_await(sleep), 0);
 }
 
+static struct {
+    aloop_future *first, *second;
+    ssize_t first_saw, second_saw;
+} pair;
+
+static ssize_t awaits_the_second(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    pair.first_saw = aloop_await(aloop_future_ref(pair.second));
+    return 3;
+}
+
+/* The first, which waits for this one, lets go of it, and then nobody else
+ * holds it any more. */
+static ssize_t cancels_and_awaits_the_first(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    aloop_cancel(pair.first);
+    aloop_future_unref(pair.second);
+    pair.second_saw = aloop_await(pair.first);
+    return 4;
+}
+
+static void a_cancelled_waiter_does_not_wait_for_who_now_waits_for_it(
+    void **state)
+{
+    (void) state;
+    pair.first = aloop_spawn(t.loop, awaits_the_second, NULL);
+    pair.second = aloop_spawn(t.loop, cancels_and_awaits_the_first, NULL);
+
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_int_equal(pair.first_saw, ALOOP_ECANCELED);
+    assert_int_equal(pair.second_saw, 3);
+}
+
 static void what_somebody_else_cancelled_is_eaborted(void **state)
 {
     aloop_future *sleep = aloop_sleep(t.loop, 3 * MS);
@@ -453,6 +491,7 @@ int main(void)
         TEST(cancelling_a_waiter_cancels_what_only_it_holds_and_waits),
         TEST(cancelling_a_waiter_leaves_what_others_hold),
         TEST(cancelling_a_waiter_leaves_what_was_detached),
+        TEST(a_cancelled_waiter_does_not_wait_for_who_now_waits_for_it),
         TEST(what_somebody_else_cancelled_is_eaborted),
         TEST(task_and_inner_future_may_both_be_cancelled),
         TEST(a_task_that_completes_in_spite_of_a_cancel_has_completed),

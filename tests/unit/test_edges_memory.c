@@ -277,6 +277,7 @@ static void a_task_that_never_ends_leaves_no_descriptor(void **state)
 static struct {
     aloop_mutex *mutex;
     aloop_condition *condition;
+    aloop_future *task;
     ssize_t status;
     bool has_cleaned_up;
 } work;
@@ -298,7 +299,7 @@ static void start_to_wait_for_condition(void)
 {
     work.mutex = aloop_mutex_new(t.loop);
     work.condition = aloop_condition_new(t.loop);
-    aloop_detach(aloop_spawn(t.loop, waits_for_condition, NULL));
+    work.task = aloop_spawn(t.loop, waits_for_condition, NULL);
     aloop_step(t.loop, 0);
     assert_int_equal(aloop_mutex_try_lock(work.mutex), 0);
 }
@@ -323,6 +324,20 @@ static void a_notified_waiter_for_the_mutex_cleans_up_as_the_loop_is_freed(
     assert_int_equal(work.status, 1);
     free_loop();
     assert_int_equal(work.status, ALOOP_ECANCELED);
+    assert_true(work.has_cleaned_up);
+}
+
+static void a_waiter_for_the_mutex_that_was_cancelled_before_cleans_up_too(
+    void **state)
+{
+    (void) state;
+    start_to_wait_for_condition();
+    assert_int_equal(aloop_condition_notify(work.condition), 1);
+    aloop_step(t.loop, 0);
+    assert_int_equal(aloop_cancel(work.task), 1);
+    aloop_step(t.loop, 0);
+    assert_int_equal(work.status, 1);
+    free_loop();
     assert_true(work.has_cleaned_up);
 }
 
@@ -475,6 +490,8 @@ int main(void)
         COUNTED(a_task_that_never_ends_leaves_no_descriptor),
         COUNTED(a_waiter_for_a_condition_cleans_up_as_the_loop_is_freed),
         COUNTED(a_notified_waiter_for_the_mutex_cleans_up_as_the_loop_is_freed),
+        COUNTED(
+            a_waiter_for_the_mutex_that_was_cancelled_before_cleans_up_too),
         COUNTED(the_mutex_still_comes_first_while_its_holder_cleans_up),
         COUNTED(a_shielded_task_sees_a_cancel_as_the_loop_is_freed),
         COUNTED(errors_that_nobody_read_are_reported_as_the_loop_is_freed),

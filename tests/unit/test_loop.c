@@ -276,6 +276,15 @@ static void the_descriptor_is_readable_exactly_when_there_is_work(void **state)
     assert_int_equal(aloop_fd(t.loop), fd);
 }
 
+static void an_await_outside_leaves_no_readiness_behind(void **state)
+{
+    int fd = aloop_fd(t.loop);
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, MS)), 0);
+    assert_false(sim_poll(fd, 0));
+}
+
 static void stopping_the_timer_takes_the_readiness_back(void **state)
 {
     int fd = aloop_fd(t.loop);
@@ -494,6 +503,7 @@ int main(void)
         TEST(a_hold_keeps_the_loop_alive_until_released),
         TEST(queued_posts_are_dropped_with_the_loop),
         TEST(the_descriptor_is_readable_exactly_when_there_is_work),
+        TEST(an_await_outside_leaves_no_readiness_behind),
         TEST(stopping_the_timer_takes_the_readiness_back),
         TEST(tasks_run_in_an_embedded_loop_without_a_timeout),
         TEST(a_clock_of_ones_own_is_used),
