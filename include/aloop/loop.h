@@ -146,8 +146,12 @@ ALOOP_API void aloop_release(aloop *loop); /**< Takes one hold back. */
  * For a child made by fork(), before anything else is done with the loop: makes
  * the kernel objects that parent and child would share anew.  Handles, tasks
  * and futures go on in the child; streams and listeners are then shared with
- * the parent, so close them in one of the two.  A name look-up that was under
- * way in the parent fails in the child with ALOOP_ECANCELED.
+ * the parent, so close them in one of the two.  Those that the child has not
+ * used since it lets go of without a trace, by a close, an abort or
+ * aloop_free(): nothing is read, sent or reset.  What was closed before the
+ * fork and still had bytes to send is the parent's.  A connect that was under
+ * way begins anew in the child; a name look-up fails there with
+ * ALOOP_ECANCELED.
  *
  * Errors:  no descriptor or memory; the loop can then only be freed.
  */

@@ -10,8 +10,10 @@
  * hang; between aloop_shield_begin() and aloop_shield_end() awaits work as if
  * nothing had happened.  A future that has settled is delivered all the same:
  * what completed is not lost.  The function always starts, even when cancelled
- * before, so what `arg` owns gets freed.  A task that never has to wait is not
- * interrupted: in long loops aloop_yield() tells of cancels and deadlines.
+ * before, so what `arg` owns gets freed; only where there is no memory for its
+ * stack does the task end with an error of the system, such as ALOOP_ENOMEM,
+ * without having begun.  A task that never has to wait is not interrupted: in
+ * long loops aloop_yield() tells of cancels and deadlines.
  *
  * An exception that leaves a task's function ends a C++ program. */
 

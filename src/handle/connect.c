@@ -29,6 +29,7 @@ struct attempt {
     struct aloop__node node;
     struct aloop__io io;
     struct connect *connect;
+    size_t index; /* Of its address. */
 };
 
 static void free_attempt(struct attempt *attempt)
@@ -102,6 +103,7 @@ static int watch(struct connect *connect, int fd)
         return ALOOP_ENOMEM;
     list_init(&attempt->node);
     attempt->connect = connect;
+    attempt->index = connect->next - 1;
     attempt->io.fd = -1;
     error = aloop__io_open(loop, &attempt->io, fd, on_ready);
     if (error == 0)
@@ -170,13 +172,30 @@ static void on_due(struct aloop__timed *timed)
     try_next(CONTAINER_OF(timed, struct connect, timed));
 }
 
+/* In a forked child: the outcome is the parent's, and the same addresses are
+ * tried again from here. */
+static void start_over(struct attempt *attempt)
+{
+    struct connect *connect = attempt->connect;
+
+    if (attempt->index < connect->next)
+        connect->next = attempt->index;
+    free_attempt(attempt);
+    try_next(connect);
+}
+
 static void on_ready(struct aloop__io *io, unsigned bits)
 {
     struct attempt *attempt = CONTAINER_OF(io, struct attempt, io);
     struct connect *connect = attempt->connect;
-    int error = io->fd < 0 ? ALOOP_EBADF : sys_socket_error(io->fd);
+    int error;
 
     (void) bits;
+    if (io->is_inherited) {
+        start_over(attempt);
+        return;
+    }
+    error = io->fd < 0 ? ALOOP_EBADF : sys_socket_error(io->fd);
     if (error == 0) {
         int fd = aloop__io_close(connect->future.loop, io);
 

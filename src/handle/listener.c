@@ -97,6 +97,7 @@ static void on_ready(struct aloop__io *io, unsigned bits)
     (void) bits;
     if (io->fd < 0) { /* Somebody closed it behind our back. */
         aloop__handle_set_active(&listener->handle, false);
+        aloop__timed_clear(listener->handle.loop, &listener->retry);
         aloop__unhandled(listener->handle.loop, ALOOP_EBADF, "listener");
         return;
     }

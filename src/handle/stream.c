@@ -158,7 +158,8 @@ static void end(aloop_stream *stream)
 
 static void reset(aloop_stream *stream)
 {
-    if (stream->io.fd >= 0 && !has_lost_descriptor(stream))
+    if (stream->io.fd >= 0 && !has_lost_descriptor(stream) &&
+        !stream->io.is_inherited)
         sys_reset_on_close(stream->io.fd);
     end(stream);
 }
@@ -200,6 +201,10 @@ static void discard_unread(aloop_stream *stream)
 
 static void end_in_peace(aloop_stream *stream)
 {
+    if (stream->io.is_inherited) {
+        end(stream); /* The parent goes on with it. */
+        return;
+    }
     if (stream->write_error != 0) {
         reset(stream); /* The peer must not take a part for the whole. */
         return;
@@ -240,7 +245,8 @@ void aloop_stream_close(aloop_stream *stream)
         return;
     aloop__check_thread(stream->handle.loop);
     begin_close(stream);
-    if (list_empty(&stream->pieces) && list_empty(&stream->waits))
+    if (stream->io.is_inherited ||
+        (list_empty(&stream->pieces) && list_empty(&stream->waits)))
         end_in_peace(stream);
     else
         linger(stream);

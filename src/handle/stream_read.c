@@ -82,6 +82,7 @@ static void give_back(aloop_stream *stream, const char *bytes, size_t size)
     input = new_input(stream->handle.loop, size + rest);
     if (input == NULL) {
         stream->read_error = ALOOP_ENOMEM;
+        drop_input(stream); /* What came after the gap. */
         return;
     }
     memcpy(input->bytes, bytes, size);
@@ -103,8 +104,10 @@ static bool is_end_of_connection(int error)
 /* One receive; notes the end and errors.  > 0, or 0 when nothing came. */
 static size_t receive(aloop_stream *stream, char *buffer, size_t size)
 {
-    ssize_t n = sys_recv(stream->io.fd, buffer, size);
+    ssize_t n = ALOOP_EAGAIN;
 
+    if (aloop__io_is_ours(stream->handle.loop, &stream->io))
+        n = sys_recv(stream->io.fd, buffer, size);
     stream->is_hot = n == (ssize_t) size;
     if (n > 0)
         return (size_t) n;

@@ -125,7 +125,7 @@ static void shut_if_due(aloop_stream *stream)
     int error;
 
     if (!stream->is_shut || stream->has_shut || stream->queued > 0 ||
-        stream->write_error != 0)
+        stream->write_error != 0 || stream->io.is_inherited)
         return;
     error = sys_shutdown_write(stream->io.fd);
     stream->has_shut = error == 0;
@@ -224,6 +224,9 @@ void aloop__stream_flush(aloop_stream *stream)
     list_remove(&stream->flush.node);
     if (stream->io.fd < 0)
         return;
+    if (!list_empty(&stream->pieces) &&
+        !aloop__io_is_ours(stream->handle.loop, &stream->io))
+        return;
     is_blocked = send_all(stream);
     if (is_blocked) {
         int error = aloop__stream_want(stream, REACTOR_WRITE);
@@ -278,6 +281,7 @@ void aloop__stream_own(aloop_stream *stream)
 /* More is queued now: has it sent soon. */
 static void queued_more(aloop_stream *stream, size_t size)
 {
+    aloop__io_is_ours(stream->handle.loop, &stream->io);
     stream->queued += size;
     if (stream->queued > stream->high)
         stream->is_paused = true;
@@ -367,6 +371,8 @@ static aloop_future *wait_for(aloop_stream *stream, bool is_shutdown)
     list_push(&stream->waits, &wait->node);
     wait->is_shutdown = is_shutdown;
     stream->is_shut = stream->is_shut || is_shutdown;
+    if (is_shutdown)
+        aloop__io_is_ours(stream->handle.loop, &stream->io);
     flush_later(stream);
     return &wait->future;
 }

@@ -60,6 +60,20 @@ void aloop__handles_free_closed(aloop *loop)
     }
 }
 
+void aloop__handles_close_lingering(aloop *loop)
+{
+    struct aloop__node *node = loop->handles.next;
+
+    while (node != &loop->handles) {
+        struct aloop__handle *handle =
+            CONTAINER_OF(node, struct aloop__handle, node);
+
+        node = node->next;
+        if (handle->closed)
+            handle->ops->close(handle);
+    }
+}
+
 void aloop__handles_close_all(aloop *loop)
 {
     /* A close moves its handle out of the list, and may close others. */

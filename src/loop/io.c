@@ -60,6 +60,7 @@ int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
     io->fd = fd;
     io->generation = ++loop->generation;
     io->armed = 0;
+    io->is_inherited = false;
     io->on_ready = on_ready;
     loop->ios[fd] = io;
     return 0;
@@ -109,10 +110,25 @@ void aloop__io_dispatch(aloop *loop, const struct aloop__event *event)
 {
     struct aloop__io *io = owner(loop, event);
 
+    if (io != NULL && io->is_inherited && loop->dying)
+        return;
     if (io != NULL && io->armed != 0)
         io->on_ready(io, event->bits);
     else if (!loop->io_closed)
         aloop__io_renew(loop);
+}
+
+bool aloop__io_is_ours(const aloop *loop, struct aloop__io *io)
+{
+    io->is_inherited = io->is_inherited && loop->dying;
+    return !io->is_inherited;
+}
+
+void aloop__io_inherit(aloop *loop)
+{
+    for (size_t fd = 0; fd < loop->io_count; fd++)
+        if (loop->ios[fd] != NULL)
+            loop->ios[fd]->is_inherited = true;
 }
 
 /* Watches again what one descriptor was watched for. */

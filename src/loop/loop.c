@@ -281,7 +281,9 @@ int aloop_after_fork(aloop *loop)
         aloop__pool_abandon(loop->resolver);
         loop->resolver = NULL;
     }
+    aloop__io_inherit(loop);
     error = aloop__io_renew(loop); /* First: what is shared stays as it is. */
+    aloop__handles_close_lingering(loop); /* It is the parent that sends. */
     if (error == 0)
         error = aloop__wake_renew(loop);
     return error;

@@ -47,6 +47,8 @@ struct aloop__io {
     int fd;              /* -1: not open. */
     uint32_t generation; /* Differs from any earlier use of the same fd. */
     unsigned armed;      /* REACTOR_* that the reactor watches now. */
+    bool is_inherited;   /* In a forked child, and not used there yet: what it
+                          * is at belongs to the parent. */
     void (*on_ready)(struct aloop__io *io, unsigned bits);
 };
 
@@ -181,6 +183,8 @@ void aloop__handle_set_referenced(struct aloop__handle *handle,
 void aloop__handle_closed(struct aloop__handle *handle);
 void aloop__handles_free_closed(aloop *loop);
 void aloop__handles_close_all(aloop *loop);
+/* Those that are closed and still have something to do. */
+void aloop__handles_close_lingering(aloop *loop);
 
 /* io.c */
 
@@ -196,6 +200,12 @@ struct aloop__event;
 void aloop__io_dispatch(aloop *loop, const struct aloop__event *event);
 /* After fork, or when the reactor reports what cannot be removed. */
 int aloop__io_renew(aloop *loop);
+/* In a forked child: all that is open is shared with the parent. */
+void aloop__io_inherit(aloop *loop);
+/* Before something is taken from the descriptor or sent to it: whether that may
+ * be.  The child that frees its loop leaves all to the parent, one that goes on
+ * makes it its own. */
+bool aloop__io_is_ours(const aloop *loop, struct aloop__io *io);
 
 /* post.c */
 

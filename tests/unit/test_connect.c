@@ -79,6 +79,26 @@ static void a_connection_that_is_made_at_once_settles(void **state)
     assert_int_equal(connect_to("127.0.0.1"), 0);
 }
 
+static void a_connect_that_a_fork_came_upon_begins_anew_in_the_child(
+    void **state)
+{
+    int listener = sim_listen("127.0.0.1", 80, 4);
+    aloop_future *connect = start("127.0.0.1");
+
+    (void) state;
+    for (int fd = 0; fd < 64; fd++)
+        sim_keep_open(fd); /* The parent's. */
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+
+    assert_int_equal(aloop_await(connect), 0);
+
+    assert_int_equal(sim_calls("sys_connect"), 2);
+    assert_int_equal(sim_calls("sys_socket_error"), 1); /* Its own one's. */
+    assert_true(sim_accept(listener) >= 0);
+    assert_true(sim_accept(listener) >= 0);
+    aloop_stream_close(k.stream);
+}
+
 static void a_refused_connection_says_so(void **state)
 {
     (void) state;
@@ -416,6 +436,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_numeric_address_is_connected_to_without_a_thread),
         TEST(a_connection_that_is_made_at_once_settles),
+        TEST(a_connect_that_a_fork_came_upon_begins_anew_in_the_child),
         TEST(a_refused_connection_says_so),
         TEST(a_name_is_looked_up_on_a_thread),
         TEST(a_service_name_is_looked_up),

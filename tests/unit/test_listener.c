@@ -175,7 +175,7 @@ static void a_listener_keeps_the_loop_alive_unless_unreferenced(void **state)
 
 static void a_listener_closed_in_its_callback_accepts_no_more(void **state)
 {
-    int peers[5];
+    int peers[5] = {0};
 
     (void) state;
     assert_int_equal(listen_on("127.0.0.1", "0"), 0);

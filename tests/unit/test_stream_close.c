@@ -251,6 +251,131 @@ static void null_is_closed_and_aborted_without_effect(void **state)
     assert_false(aloop_alive(t.loop));
 }
 
+/* In a forked child.  Failure class 38: what it does with the sockets that it
+ * shares is done to its parent's connections. */
+
+/* From now on this is a child: everything is its parent's as well. */
+static void be_forked(void)
+{
+    for (int fd = 0; fd < 64; fd++)
+        sim_keep_open(fd);
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+}
+
+/* What was done to the parent's sockets, apart from closing them. */
+static unsigned touched(void)
+{
+    return sim_calls("sys_recv") + sim_calls("sys_send") +
+           sim_calls("sys_sendv") + sim_calls("sys_accept") +
+           sim_calls("sys_socket_error") + sim_calls("sys_reset_on_close") +
+           sim_calls("sys_shutdown_write");
+}
+
+static void assert_peer_noticed_nothing(void)
+{
+    sim_pass(ALOOP_SEC(1));
+    assert_int_equal(sim_peer_receive(c.peer, c.in, sizeof c.in), 0);
+    assert_false(sim_peer_eof(c.peer));
+    assert_true(sim_peer_connected(c.peer));
+}
+
+static void a_child_that_closes_a_stream_leaves_it_to_its_parent(void **state)
+{
+    void (*const ends[])(aloop_stream *) = {aloop_stream_close,
+                                            aloop_stream_abort};
+
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        aloop_stream *stream = connected();
+        unsigned before;
+
+        assert_int_equal(aloop_stream_start(stream, ignore, NULL), 0);
+        sim_peer_send(c.peer, "for the parent", 14);
+        sim_pass(MS);
+        aloop_stream_put(stream, "from the parent", 15);
+        be_forked();
+        before = touched();
+
+        ends[i](stream);
+
+        assert_int_equal(aloop_run(t.loop), 0);
+        assert_int_equal(touched(), before);
+        assert_int_equal(t.calls, 0);
+        assert_peer_noticed_nothing();
+    }
+}
+
+static void no_stream(aloop_listener *listener, aloop_stream *stream,
+                      void *arg)
+{
+    (void) listener;
+    (void) arg;
+    t.calls++;
+    aloop_stream_close(stream);
+}
+
+static void a_child_that_frees_its_loop_leaves_all_to_its_parent(void **state)
+{
+    aloop_stream *stream = connected(), *other;
+    aloop_listener *listener;
+    unsigned before;
+
+    (void) state;
+    aloop_stream_start(stream, ignore, NULL);
+    aloop_stream_put(stream, "from the parent", 15);
+    aloop_detach(aloop_stream_shutdown(stream));
+    aloop_tcp_listen(t.loop, "127.0.0.1", "81", no_stream, NULL, &listener);
+    aloop_detach(aloop_tcp_connect(t.loop, "127.0.0.1", "82", &other));
+    aloop_step(t.loop, 0);
+    sim_peer_send(c.peer, "for the parent", 14);
+    aloop_stream_put(stream, "x", 1);
+    assert_true(sim_connect(81) >= 0);
+    sim_pass(MS);
+    be_forked();
+    receive(SIZE_MAX);
+    before = touched();
+
+    aloop_free(t.loop);
+    t.loop = NULL;
+
+    assert_int_equal(touched(), before);
+    assert_int_equal(t.calls, 0);
+}
+
+static void what_a_child_writes_itself_is_sent_before_a_close(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    be_forked();
+    assert_int_equal(aloop_stream_put(stream, "hello", 5), 0);
+
+    aloop_stream_close(stream);
+
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_received("hello");
+}
+
+static void what_was_closed_before_a_fork_is_sent_by_the_parent(void **state)
+{
+    aloop_stream *stream = connected();
+    unsigned before;
+
+    (void) state;
+    fill(stream);
+    aloop_stream_put(stream, "late", 4);
+    aloop_stream_close(stream);
+    be_forked();
+    before = touched();
+    receive(SIZE_MAX);
+
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_int_equal(touched(), before);
+    c.in_size = 0;
+    assert_peer_noticed_nothing();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +392,10 @@ int main(void)
         TEST(cancelling_the_last_write_of_a_closed_stream_ends_it),
         TEST(an_abort_drops_what_was_queued_and_resets),
         TEST(null_is_closed_and_aborted_without_effect),
+        TEST(a_child_that_closes_a_stream_leaves_it_to_its_parent),
+        TEST(a_child_that_frees_its_loop_leaves_all_to_its_parent),
+        TEST(what_a_child_writes_itself_is_sent_before_a_close),
+        TEST(what_was_closed_before_a_fork_is_sent_by_the_parent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,7 +108,7 @@ static void a_failing_call_ends_in_an_error_or_success_and_leaks_nothing(
 {
     static const int errors[] = {ALOOP_ENOMEM, ALOOP_EMFILE, ALOOP_EAGAIN,
                                  ALOOP_ECONNRESET, -EIO};
-    unsigned pending = 0, failures = 0, n = 1;
+    unsigned pending, failures = 0, n;
 
     (void) state;
     for (size_t e = 0; e < sizeof errors / sizeof errors[0]; e++)
@@ -146,6 +146,35 @@ static void every_call_that_a_connection_makes_may_fail(void **state)
     }
 }
 
+/* Bytes that a failed read cannot give back for want of memory are lost, and
+ * what came after them must not be taken for them. */
+static void a_read_that_cannot_give_back_leaves_no_gap(void **state)
+{
+    bool has_failed = true;
+
+    (void) state;
+    for (unsigned n = 1; has_failed; n++) {
+        aloop_stream *stream;
+        char buffer[4];
+        ssize_t status;
+
+        assert_true(renew(1));
+        stream = connected();
+        send_text("abcdefgh");
+        memory.fails_at = memory.calls + n;
+        aloop_await(aloop_stream_read_until(stream, buffer, 4, "\n", 1));
+        has_failed = memory.calls >= memory.fails_at;
+        memory.fails_at = 0;
+        status = aloop_await(aloop_stream_read(stream, buffer, 4));
+
+        if (status != ALOOP_ENOMEM || !has_failed) {
+            assert_int_equal(status, 4);
+            assert_memory_equal(buffer, "abcd", 4);
+        }
+        aloop_stream_close(stream);
+        leave();
+    }
+}
 
 int main(void)
 {
@@ -154,6 +183,7 @@ int main(void)
         TEST(a_failing_allocation_ends_in_an_error_and_leaks_nothing),
         TEST(a_failing_call_ends_in_an_error_or_success_and_leaks_nothing),
         TEST(every_call_that_a_connection_makes_may_fail),
+        TEST(a_read_that_cannot_give_back_leaves_no_gap),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
