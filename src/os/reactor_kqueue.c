@@ -246,7 +246,7 @@ static int replace_host(struct aloop__reactor *reactor, int queue_fd)
         return fd;
     if (fd != reactor->host_fd && fcntl(reactor->host_fd, F_GETFD) < 0
         && dup2(fd, reactor->host_fd) >= 0) {
-        fcntl(reactor->host_fd, F_SETFD, FD_CLOEXEC);
+        (void) fcntl(reactor->host_fd, F_SETFD, FD_CLOEXEC);
         sys_close(fd);
         return 0;
     }

@@ -326,7 +326,8 @@ static int replace_channel(int fds[2], int fresh[2])
     } while (result < 0 && (errno == EINTR || errno == EBUSY));
     if (result < 0)
         return -errno;
-    fcntl(fds[0], F_SETFD, FD_CLOEXEC); /* Cannot fail on what is open. */
+    /* Cannot fail on what is open. */
+    (void) fcntl(fds[0], F_SETFD, FD_CLOEXEC);
     sys_close(fresh[0]);
     if (fds[1] != fds[0])
         sys_close(fds[1]);
@@ -340,8 +341,10 @@ int aloop__poll_host_renew(struct aloop__poll_host *host)
     struct parts parts;
     int error;
 
-    if (is_ours(host))
+    if (is_ours(host) && host->thread != NULL)
         return 0;
+    if (is_ours(host)) /* A child's; its thread could not be started. */
+        return sys_thread_start(work, host, &host->thread);
     error = open_parts(&parts);
     if (error < 0)
         return error;

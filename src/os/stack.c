@@ -311,7 +311,7 @@ static uint32_t slot_fresh(struct aloop__stacks *stacks, struct slab *slab)
 static void slot_take(struct aloop__stacks *stacks, struct slab *slab,
                       uint32_t slot, struct aloop__stack *ret)
 {
-    size_t colour = slot % COLOURS * COLOUR_STEP;
+    size_t colour = (size_t) slot % COLOURS * COLOUR_STEP;
 
     if (slab->discarded) {
         slab->discarded = false;

@@ -46,7 +46,7 @@ void sys_signal_restore(int number)
 {
     if (number < 1 || number > SYS_SIGNAL_MAX || !kept[number].is_ours)
         return;
-    sigaction(number, &kept[number].before, NULL);
+    (void) sigaction(number, &kept[number].before, NULL);
     kept[number].is_ours = false;
 }
 

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "aloop.h"
+#include "support/patient.h"
 
 enum { GIVE_UP_MS = 10000 };
 
@@ -54,7 +55,7 @@ static bool is_readable(void)
 static void host_until(int calls)
 {
     while (f.calls < calls) {
-        assert_int_equal(poll(&f.host, 1, GIVE_UP_MS), 1);
+        assert_int_equal(patient_poll(&f.host, 1, GIVE_UP_MS), 1);
         assert_true(aloop_step(f.loop, 0) >= 0);
         f.steps++;
     }

@@ -20,6 +20,7 @@
 
 #include "aloop.h"
 #include "os/tools.h"
+#include "support/patient.h"
 
 /* A child of several threads can start none under TSan, and qemu-user 7.2 ends
  * on an assertion of its own there. */
@@ -86,7 +87,7 @@ static void assert_child_succeeded(pid_t child)
 {
     int status;
 
-    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(patient_waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
 }
@@ -303,14 +304,14 @@ static void the_embedding_descriptor_works_in_both(void **state)
         CHECK(aloop_after_fork(f.loop) == 0);
         CHECK(aloop_fd(f.loop) == host.fd);
         while (f.timers == 0) {
-            CHECK(poll(&host, 1, 20000) == 1);
+            CHECK(patient_poll(&host, 1, 20000) == 1);
             CHECK(aloop_step(f.loop, 0) >= 0);
         }
         CHECK(aloop_free(f.loop) == 0);
         _exit(0);
     }
     while (f.timers == 0) {
-        assert_int_equal(poll(&host, 1, 20000), 1);
+        assert_int_equal(patient_poll(&host, 1, 20000), 1);
         assert_true(aloop_step(f.loop, 0) >= 0);
     }
     assert_child_succeeded(child);
@@ -333,7 +334,8 @@ static void a_grandchild_works_too(void **state)
             CHECK(aloop_free(f.loop) == 0);
             _exit(0);
         }
-        CHECK(waitpid(grandchild, &status, 0) == grandchild && status == 0);
+        CHECK(patient_waitpid(grandchild, &status, 0) == grandchild &&
+              status == 0);
         CHECK(a_post_arrives());
         CHECK(aloop_free(f.loop) == 0);
         _exit(0);

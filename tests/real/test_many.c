@@ -20,6 +20,7 @@
 
 #include "aloop.h"
 #include "os/tools.h"
+#include "support/patient.h"
 
 /* In the child, where cmocka must not go on. */
 #define CHECK(claim)                                                   \
@@ -219,7 +220,8 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream,
 static void look_after_child(aloop_timer *timer, void *arg)
 {
     (void) arg;
-    if (s.child > 0 && waitpid(s.child, &s.status, WNOHANG) == s.child) {
+    if (s.child > 0 &&
+        patient_waitpid(s.child, &s.status, WNOHANG) == s.child) {
         s.child = 0;
         if (s.status != 0)
             aloop_stop(s.loop);

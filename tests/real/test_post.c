@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "aloop.h"
+#include "support/patient.h"
 
 enum { THREADS = 4, POSTS = 25000 };
 
@@ -76,6 +77,8 @@ static void *post_many(void *arg)
     for (int i = 0; i < POSTS; i++) {
         struct message *message = malloc(sizeof *message);
 
+        if (message == NULL)
+            break;
         *message = (struct message){poster, i};
         if (aloop_post(f.loop, on_message, message) == 0)
             poster->posted++;
@@ -345,7 +348,7 @@ static void a_call_from_another_thread_is_caught_in_debug_builds(void **state)
         pthread_join(thread, NULL);
         _exit(0);
     }
-    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(patient_waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGABRT);
 #endif

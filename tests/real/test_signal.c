@@ -1,6 +1,6 @@
 /* Signals of the kernel. */
 
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700 /* SIGTRAP. */
 
 #include <setjmp.h>
 #include <stdarg.h>

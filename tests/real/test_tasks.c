@@ -77,7 +77,7 @@ static void a_hundred_thousand_parked_tasks_all_end_when_cancelled(
     aloop_future *all;
 
     (void) state;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; tasks != NULL && i < count; i++)
         tasks[i] = aloop_spawn(loop, parks, &counts);
     aloop_step(loop, 0);
     assert_int_equal(counts.parked, count);

@@ -277,7 +277,7 @@ static void a_closed_channel_gives_what_it_has_and_then_ends(void **state)
 {
     static struct worker senders[3];
     aloop_channel *channel = ints(2);
-    int item;
+    int item = 9;
 
     (void) state;
     spawn(senders, 3, send_one, channel);

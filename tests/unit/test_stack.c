@@ -25,6 +25,7 @@
 #include "os/stack.h"
 #include "os/sys.h"
 #include "os/tools.h"
+#include "support/patient.h"
 
 enum { KIB = 1024, SLEEPS_MANY = 1000, MPROTECT_MAX = 8192 };
 
@@ -344,7 +345,7 @@ static bool child_dies(void (*overrun)(void *arg))
         aloop__context_switch(&thread, &child);
         _exit(0);
     }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(patient_waitpid(pid, &status, 0), pid);
     /* Sanitizers report it and exit with a status of their own. */
     return WIFSIGNALED(status) || WEXITSTATUS(status) != 0;
 }
@@ -482,6 +483,52 @@ static void stacks_long_free_are_given_back(void **state)
     put_many(COUNT);
 }
 
+static void a_discarded_stack_is_as_good_as_new(void **state)
+{
+    enum { COUNT = 256, SLEEPS = 130, KEPT = 64 };
+
+    (void) state;
+    get_many(COUNT);
+    for (int i = 0; i < COUNT; i++)
+        *top(&f.stack[i]) = 1;
+    put_many(COUNT);
+    for (int i = 0; i < SLEEPS; i++) /* Discarded, and still mapped. */
+        aloop__stacks_trim(f.stacks);
+    assert_int_equal(count_resident(COUNT), KEPT);
+
+    free(f.stack);
+    get_many(COUNT);
+
+    for (int i = 0; i < COUNT; i++)
+        *top(&f.stack[i]) = (char) i;
+    assert_int_equal(aloop__stacks_used(f.stacks), COUNT);
+    sleep_often();
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(*top(&f.stack[i]), (char) i);
+    put_many(COUNT);
+    sleep_often();
+    assert_true(count_resident(COUNT) <= 64);
+}
+
+/* More than are looked at in one go. */
+static void ever_so_many_stacks_are_given_back_too(void **state)
+{
+    size_t count = is_slow() ? 500 : 10000;
+
+    (void) state;
+    if (sizeof(void *) < 8 || sys_pages_scarce())
+        skip();
+    get_many(count);
+    for (size_t i = 0; i < count; i++)
+        *top(&f.stack[i]) = 1;
+    put_many(count);
+
+    for (int i = 0; i < 5; i++)
+        sleep_often();
+
+    assert_true(count_resident(count) <= 64);
+}
+
 static void stacks_in_use_are_not_trimmed(void **state)
 {
     enum { COUNT = 1024 };
@@ -551,6 +598,8 @@ int main(void)
         TEST(discarded_pages_are_gone_but_guarded_ones_stay),
         TEST(stacks_long_free_are_given_back),
         TEST_HEAVY(stacks_long_free_are_given_back),
+        TEST(a_discarded_stack_is_as_good_as_new),
+        TEST(ever_so_many_stacks_are_given_back_too),
         TEST(stacks_in_use_are_not_trimmed),
         TEST(what_each_burst_uses_is_kept),
 #endif

@@ -326,6 +326,42 @@ static void a_path_is_the_text_of_a_unix_address(void **state)
     assert_int_equal(sys_address_family(&address), SYS_UNIX);
 }
 
+/* Linux's, which is in no file system, begins with a zero. */
+static void an_abstract_name_is_shown_behind_an_at_sign(void **state)
+{
+    struct sockaddr_un local = {.sun_family = AF_UNIX};
+    size_t start = offsetof(struct sockaddr_un, sun_path);
+    struct sys_address address = {.size = (uint32_t) start + 5};
+    char text[96];
+
+    (void) state;
+    memcpy(local.sun_path, "\0name", 5);
+    memcpy(address.bytes, &local, sizeof local);
+
+    assert_int_equal(sys_address_format(&address, text, sizeof text), 5);
+    assert_string_equal(text, "@name");
+
+    address.size = (uint32_t) start + 1; /* The zero alone is no name. */
+    assert_int_equal(sys_address_format(&address, text, sizeof text), 0);
+    assert_string_equal(text, "");
+}
+
+static void no_more_is_shown_than_a_path_has_room_for(void **state)
+{
+    struct sys_address address = {.size = sizeof address.bytes};
+    struct sockaddr_un local = {.sun_family = AF_UNIX};
+    char text[200];
+
+    (void) state;
+    memset(address.bytes, 'x', sizeof address.bytes);
+    memset(local.sun_path, 'p', sizeof local.sun_path);
+    memcpy(address.bytes, &local, sizeof local);
+
+    assert_int_equal(sys_address_format(&address, text, sizeof text),
+                     sizeof local.sun_path);
+    assert_null(strchr(text, 'x'));
+}
+
 static void without_a_host_every_local_address_is_meant(void **state)
 {
     struct sys_address address, target;
@@ -990,6 +1026,8 @@ int main(void)
         cmocka_unit_test(a_buffer_too_small_is_refused_and_not_overrun),
         cmocka_unit_test(no_address_has_no_family_and_no_text),
         cmocka_unit_test(a_path_is_the_text_of_a_unix_address),
+        cmocka_unit_test(an_abstract_name_is_shown_behind_an_at_sign),
+        cmocka_unit_test(no_more_is_shown_than_a_path_has_room_for),
         cmocka_unit_test(without_a_host_every_local_address_is_meant),
         cmocka_unit_test(the_resolver_is_asked_and_its_answers_translated),
         cmocka_unit_test(what_is_opened_is_non_blocking_and_close_on_exec),

@@ -1,0 +1,56 @@
+/* Waiting for what is not the library's, in tests: a signal that comes in
+ * between (see eintr.c) ends none of these. */
+
+#ifndef PATIENT_H
+#define PATIENT_H
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+
+/* Whether signals interrupt this program all the time: the library's waits are
+ * then many and short, and how many there are says nothing. */
+static inline bool is_interrupted(void)
+{
+    return getenv("ALOOP_EINTR_COUNTS") != NULL;
+}
+
+static inline pid_t patient_waitpid(pid_t child, int *ret_status, int flags)
+{
+    pid_t ended;
+
+    do
+        ended = waitpid(child, ret_status, flags);
+    while (ended < 0 && errno == EINTR);
+    return ended;
+}
+
+static inline int64_t patient_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static inline int patient_poll(struct pollfd *fds, nfds_t count,
+                               int timeout_ms)
+{
+    int64_t end_ms = patient_now_ms() + timeout_ms;
+    int ready = poll(fds, count, timeout_ms);
+
+    while (ready < 0 && errno == EINTR) {
+        int64_t left_ms = end_ms - patient_now_ms();
+
+        if (timeout_ms > 0)
+            timeout_ms = left_ms > 0 ? (int) left_ms : 0;
+        ready = poll(fds, count, timeout_ms);
+    }
+    return ready;
+}
+
+#endif
