@@ -55,7 +55,7 @@ struct scrape {
     size_t count;
     size_t reported; /* Pages before this one have been printed. */
     struct progress progress;
-    aloop_future *work; /* The fetching of all pages. */
+    aloop_future *work; /* The fetching of all pages, while it is awaited. */
     bool is_interrupted;
 };
 
@@ -158,7 +158,8 @@ static void on_interrupt(aloop_signal *watch, int number, void *arg)
     aloop_cancel(scrape->work);
 }
 
-/* Waits for all pages; the watch is gone afterwards. */
+/* Waits for all pages; the watch is gone afterwards.  Nobody else holds the
+ * work, so that even a wait that is cut short returns when all has ended. */
 static ssize_t fetch_pages(struct scrape *scrape)
 {
     aloop_signal *watch;
@@ -170,8 +171,7 @@ static ssize_t fetch_pages(struct scrape *scrape)
     scrape->work = aloop_map(scrape->loop, fetch_page, scrape->pages,
                              scrape->count, sizeof *scrape->pages,
                              scrape->limit);
-    status = aloop_await(aloop_future_ref(scrape->work));
-    aloop_future_unref(scrape->work);
+    status = aloop_await(scrape->work);
     if (scrape->is_interrupted)
         return 0;
     aloop_signal_close(watch);

@@ -62,7 +62,7 @@ static int on_length(struct http_head *head, const char *value)
     for (; *value != '\0'; value++) {
         if (!isdigit((unsigned char) *value) || length > INT64_MAX / 10 - 1)
             return HTTP_ELENGTH;
-        length = length * 10 + *value - '0';
+        length = length * 10 + (*value - '0');
     }
     if (head->length >= 0 && head->length != length)
         return HTTP_ELENGTH; /* Two, and they differ. */

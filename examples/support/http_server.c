@@ -113,6 +113,15 @@ static ssize_t serve(aloop *loop, void *arg)
     return 0;
 }
 
+/* `arg` is the stream.  A task that got no stack has not even started, and so
+ * not closed it. */
+static void on_served(aloop_future *task, ssize_t status, void *arg)
+{
+    (void) task;
+    if (status < 0)
+        aloop_stream_abort(arg);
+}
+
 /* `arg` is the loop. */
 static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
@@ -123,7 +132,7 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
         aloop_stream_abort(stream);
         return;
     }
-    aloop_detach(task);
+    aloop_then(task, on_served, stream);
 }
 
 int http_server_start(aloop *loop, aloop_listener **ret_listener)

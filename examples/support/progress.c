@@ -84,7 +84,7 @@ static void put_label(struct progress *progress, const char *label,
     size_t size = strlen(label);
 
     for (unsigned i = 0; i < width; i++) {
-        char c = i < size ? label[i] : ' ';
+        int c = i < size ? label[i] : ' ';
 
         putc(c >= ' ' && c <= '~' ? c : '?', progress->out);
     }

@@ -106,7 +106,7 @@ static int set_authority(struct url *url, const char *text, size_t size)
     if (size > 0 && text[0] == '[') { /* An IPv6 address. */
         const char *bracket = memchr(text, ']', size);
 
-        if (bracket == NULL)
+        if (bracket == NULL || colon == NULL || colon > bracket)
             return HTTP_EURL;
         host_size = (size_t) (bracket - text) + 1;
         error = set_host(url, text + 1, host_size - 2, ":.%");

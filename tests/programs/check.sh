@@ -5,7 +5,7 @@ set -u
 name=$1
 shift
 here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d) || exit 1
+work=$(mktemp -d "${TMPDIR:-/tmp}/aloop.XXXXXX") || exit 1
 server=
 # shellcheck disable=SC2317
 finish() {
@@ -30,11 +30,21 @@ expect() {
         fail "printed something else than $(printf '%q' "$expected")"
 }
 
-# A second that lasts at least a second, by the clock of the shell.
+# The shell's own clock, or where it is too old for that perl's.
+now_us() {
+    if [ -n "${EPOCHREALTIME:-}" ]; then
+        printf '%s' "${EPOCHREALTIME/[.,]/}"
+    else
+        perl -MTime::HiRes=time -e 'printf "%.0f", time * 1e6'
+    fi
+}
+
+# A second that lasts at least a second.
 took_ms() {
-    local start=${EPOCHREALTIME/[.,]/}
+    local start end
+    start=$(now_us)
     "$@"
-    local end=${EPOCHREALTIME/[.,]/}
+    end=$(now_us)
     took=$(((end - start) / 1000))
 }
 
@@ -60,10 +70,11 @@ check_embed() {
 
 # Waits until something answers on the port, at most ten seconds.
 until_open() {
-    local i
+    local i pause=0.05
+    [ "${BASH_VERSINFO[0]}" -ge 4 ] || pause=1 # It knows no fractions.
     for ((i = 0; i < 200; i++)); do
         (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return 0
-        read -r -t 0.05 <> <(:)
+        read -r -t $pause <> <(:)
     done
     fail "nobody listens on port $1"
 }

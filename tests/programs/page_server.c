@@ -5,6 +5,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,8 @@ static void answer(int fd)
     while (size < sizeof request - 1 && strstr(request, "\r\n\r\n") == NULL) {
         ssize_t n = read(fd, request + size, sizeof request - 1 - size);
 
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n <= 0)
             break;
         size += (size_t) n;
@@ -39,7 +42,7 @@ int main(int argc, char **argv)
     if (argc != 2 || listener < 0)
         return 2;
     address.sin_port = htons((in_port_t) atoi(argv[1]));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_addr.s_addr = inet_addr("127.0.0.1");
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(listener, (struct sockaddr *) &address, sizeof address) != 0 ||
         listen(listener, 16) != 0) {
