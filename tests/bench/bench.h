@@ -64,7 +64,12 @@ int64_t wall_ns(void);
 int64_t cpu_ns(void);
 /* Says what failed and ends the process. */
 _Noreturn void fail(const char *what);
-void fail_if(bool failed, const char *what);
+static inline void fail_if(bool failed, const char *what)
+{
+    if (failed)
+        fail(what);
+}
+
 /* Puts this process where all the others are. */
 void settle_down(void);
 /* Runs fn in a process of its own, whose memory is as new each time.  False,

@@ -40,12 +40,6 @@ _Noreturn void fail(const char *what)
     exit(1);
 }
 
-void fail_if(bool failed, const char *what)
-{
-    if (failed)
-        fail(what);
-}
-
 /* One processor for all, and nobody preempts anybody on waking up: so each
  * works off what there is, and gives way when it waits.  Both are only tried;
  * without them the figures vary more. */

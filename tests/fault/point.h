@@ -20,8 +20,9 @@ extern const size_t point_calls_count;
 
 struct point_scenario {
     const char *name;
-    torture_fn run;
+    torture_fn run; /* NULL: a whole program. */
     bool makes_loop;
+    unsigned every; /* So many points are too many: one of these; 0: all. */
 };
 
 enum point_world {
@@ -60,6 +61,8 @@ void *point_resize(void *context, void *old, size_t old_size, size_t size);
 /* Whether small objects are cut from chunks as usual; else each of them is an
  * allocation, which can fail and can leak. */
 void point_use_memory(bool has_slabs);
+/* Whether the scenario was meant to leave its loop as it is. */
+bool point_leaves_memory(void);
 /* Ends the run where some was not given back. */
 void point_check_memory(void);
 

@@ -163,6 +163,76 @@ ssize_t torture_embed(aloop *loop)
     return error;
 }
 
+/* What was closed, but lives on because somebody else has it open as well:
+ * the kernel must have been told to report it no more. */
+static struct torture_watch kept_watches[3] = {
+    {"reads when closed", 0, 0, false},
+    {"accepts when closed", 0, 0, false},
+    {"reads when aborted", 0, 0, false}};
+
+static void on_kept_data(aloop_stream *stream, const void *data, ssize_t size,
+                         void *arg)
+{
+    (void) stream;
+    (void) data;
+    (void) size;
+    torture_called(arg);
+}
+
+static void on_kept_stream(aloop_listener *listener, aloop_stream *stream,
+                           void *arg)
+{
+    (void) listener;
+    torture_called(arg);
+    aloop_stream_close(stream);
+}
+
+static void end_kept(aloop_stream *stream, struct torture_watch *watch,
+                     void (*end)(aloop_stream *))
+{
+    if (stream == NULL)
+        return;
+    sim_keep_open(aloop_stream_fd(stream));
+    end(stream);
+    watch->closed = true;
+}
+
+ssize_t torture_kept(aloop *loop)
+{
+    static aloop_listener *listener;
+    int peers[2] = {-1, -1};
+    aloop_stream *closed = torture_stream(loop, &peers[0]);
+    aloop_stream *aborted = torture_stream(loop, &peers[1]);
+    ssize_t error = peers[0] < 0 ? peers[0] : 0;
+
+    torture_keep(&error, peers[1] < 0 ? peers[1] : 0);
+    if (closed != NULL)
+        torture_keep(&error, aloop_stream_start(closed, on_kept_data,
+                                                &kept_watches[0]));
+    if (aborted != NULL)
+        torture_keep(&error, aloop_stream_start(aborted, on_kept_data,
+                                                &kept_watches[2]));
+    torture_keep(&error, aloop_tcp_listen(loop, "127.0.0.1", "81",
+                                          on_kept_stream, &kept_watches[1],
+                                          &listener));
+    torture_keep(&error, torture_pass(loop, MS));
+    end_kept(closed, &kept_watches[0], aloop_stream_close);
+    end_kept(aborted, &kept_watches[2], aloop_stream_abort);
+    if (listener != NULL)
+        sim_keep_open(aloop_listener_fd(listener));
+    aloop_listener_close(listener);
+    kept_watches[1].closed = true;
+    for (int i = 0; i < 2; i++)
+        if (peers[i] >= 0)
+            sim_peer_send(peers[i], "x", 1);
+    sim_connect(81);
+    torture_keep(&error, torture_pass(loop, 100 * MS));
+    torture_expect(!torture_is_rehearsal() ||
+                       sim_calls("aloop__reactor_renew") == 0,
+                   "what was closed is still watched");
+    return error;
+}
+
 static ssize_t look_up(aloop *loop, void *arg)
 {
     static aloop_stream *stream;

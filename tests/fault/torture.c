@@ -11,36 +11,54 @@
 
 #include "point.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "support/patient.h"
 
 static const struct point_scenario scenarios[] = {
-    {"timers", torture_timers, false},
-    {"then", torture_then, false},
-    {"tasks", torture_tasks, false},
-    {"cancel", torture_cancel, false},
-    {"scopes", torture_scopes, false},
+    {"timers", torture_timers, false, 0},
+    {"then", torture_then, false, 0},
+    {"tasks", torture_tasks, false, 0},
+    {"cancel", torture_cancel, false, 0},
+    {"scopes", torture_scopes, false, 0},
 #ifdef WITH_WRAPS
-    {"main", torture_main, true},
+    {"main", torture_main, true, 0},
 #endif
-    {"connect", torture_connect, false},
-    {"names", torture_names, false},
-    {"listen", torture_listen, false},
-    {"echo", torture_echo, false},
-    {"reads", torture_reads, false},
-    {"writes", torture_writes, false},
-    {"pipe", torture_pipe, false},
-    {"signals", torture_signals, false},
-    {"posts", torture_posts, false},
-    {"embed", torture_embed, false},
-    {"fork", torture_fork, false},
-    {"group", torture_group, false},
-    {"channel", torture_channel, false},
-    {"sync", torture_sync, false},
+    {"connect", torture_connect, false, 0},
+    {"names", torture_names, false, 0},
+    {"listen", torture_listen, false, 0},
+    {"echo", torture_echo, false, 0},
+    {"reads", torture_reads, false, 0},
+    {"writes", torture_writes, false, 0},
+    {"pipe", torture_pipe, false, 0},
+    {"signals", torture_signals, false, 0},
+    {"posts", torture_posts, false, 0},
+    {"embed", torture_embed, false, 0},
+    {"fork", torture_fork, false, 0},
+    {"group", torture_group, false, 0},
+    {"channel", torture_channel, false, 0},
+    {"sync", torture_sync, false, 0},
+    {"kept", torture_kept, false, 0},
+#ifdef WITH_PROGRAMS
+    {"program_gather", NULL, true, 0},
+    {"program_chain", NULL, true, 0},
+    {"program_deadline", NULL, true, 0},
+    {"program_embed", NULL, true, 0},
+    {"program_echo", NULL, true, 2},
+    {"program_fetch", NULL, true, 2},
+    {"example_gather", NULL, true, 0},
+    {"example_chain", NULL, true, 0},
+    {"example_scrape", NULL, true, 32},
+    {"example_scrape_urls", NULL, true, 2},
+    {"example_echo_server", NULL, true, 2},
+    {"example_echo_client", NULL, true, 2},
+    {"example_echo_words", NULL, true, 0},
+#endif
 };
 
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
@@ -53,6 +71,7 @@ static struct {
     const char *program;
     unsigned every;
     unsigned seconds;
+    bool is_named; /* One scenario was asked for: all of its points. */
     unsigned long seen, run, failed;
     struct point_counts *counts; /* Shared with the children. */
 } torture = {.every = 1, .seconds = 2};
@@ -110,14 +129,25 @@ static bool try_point(const struct point *point)
         point_run(point, torture.counts);
         _exit(0);
     }
-    if (waitpid(child, &status, 0) != child)
+    if (patient_waitpid(child, &status, 0) != child)
         status = -1;
     return has_passed(point, status);
 }
 
+/* One of `every` points, but not each second one: those are all of a kind. */
+static bool is_chosen(const struct point *point)
+{
+    uint32_t mixed = (uint32_t) torture.seen++ * UINT32_C(2654435761);
+    unsigned every = torture.every;
+
+    if (point->scenario->every > 0 && !torture.is_named)
+        every *= point->scenario->every;
+    return (mixed >> 8) % every == 0;
+}
+
 static void count_point(const struct point *point)
 {
-    if (torture.seen++ % torture.every != 0)
+    if (!is_chosen(point))
         return;
     torture.run++;
     torture.failed += !try_point(point);
@@ -275,5 +305,6 @@ int main(int argc, char **argv)
         return replay(argv + first);
     if (argc - first > 1 || (argc > first && argv[first][0] == '-'))
         return misused(argv[argc - 1]);
+    torture.is_named = argc > first;
     return run_all(argc > first ? argv[first] : NULL);
 }

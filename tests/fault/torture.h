@@ -14,8 +14,14 @@
 
 #define MS ALOOP_MS(1)
 
-/* Ends the run as failed, saying `what`, unless `is_right`. */
-void torture_expect(bool is_right, const char *what);
+/* Ends the run as failed, saying `what`. */
+_Noreturn void torture_fail(const char *what);
+
+static inline void torture_expect(bool is_right, const char *what)
+{
+    if (!is_right)
+        torture_fail(what);
+}
 
 /* What is known of a callback: whose it is, and whether it may run. */
 struct torture_watch {
@@ -26,10 +32,14 @@ struct torture_watch {
 };
 
 void torture_called(struct torture_watch *watch);
+/* What failed is said there from now on. */
+void torture_report_to(int fd);
 /* Whether this is the first, fault-free run of a scenario. */
 bool torture_is_rehearsal(void);
 /* What the scenario made is left to aloop_free(). */
 void torture_leave_objects(void);
+/* What was allocated may be left, too: a program that does not clean up. */
+void torture_leave_memory(void);
 /* Remembers the first error. */
 void torture_keep(ssize_t *error, ssize_t status);
 /* Awaits `future`, for no longer than `seconds` of the world's time. */
@@ -45,6 +55,9 @@ void torture_fill(void *bytes, size_t first, size_t size);
 bool torture_matches(const void *bytes, size_t first, size_t size);
 
 typedef ssize_t (*torture_fn)(aloop *loop);
+
+/* A whole program by its name; scenario_programs.c. */
+ssize_t torture_program(const char *name);
 
 /* The scenarios; one that makes its own loop is given NULL. */
 ssize_t torture_timers(aloop *loop);
@@ -67,5 +80,6 @@ ssize_t torture_fork(aloop *loop);
 ssize_t torture_group(aloop *loop);
 ssize_t torture_channel(aloop *loop);
 ssize_t torture_sync(aloop *loop);
+ssize_t torture_kept(aloop *loop);
 
 #endif

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "world.h"
+#include "support/patient.h"
 
 enum {
     SECONDS_MAX = 60, /* Of a run: real ones. */
@@ -75,13 +76,11 @@ static void find_world(const char *name)
 
 static void parse(int count, char **words)
 {
-    if (count < 2)
+    if (count < 2 || count % 2 != 0)
         misused();
     asked.seeds = number(words[1]);
     for (int i = 2; i < count; i += 2) {
-        if (i + 1 == count)
-            misused();
-        else if (strcmp(words[i], "--from") == 0)
+        if (strcmp(words[i], "--from") == 0)
             asked.from = number(words[i + 1]);
         else if (strcmp(words[i], "--world") == 0)
             find_world(words[i + 1]);
@@ -141,7 +140,7 @@ static bool run_in_child(struct place *place, uint64_t end)
         run_from(place, end);
         exit(0); /* Not _exit: leaks are looked for on the way out. */
     }
-    if (child < 0 || waitpid(child, &status, 0) != child) {
+    if (child < 0 || patient_waitpid(child, &status, 0) != child) {
         perror("sim_run");
         exit(2);
     }

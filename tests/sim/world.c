@@ -122,16 +122,16 @@ bool text_matches(unsigned id, size_t at, const void *data, size_t size)
 
 static void on_settled(aloop_future *future, ssize_t status, void *arg)
 {
-    struct follow *follow = arg;
+    struct follow *one = arg;
 
     CHECK(!run.is_over);
     CHECK(aloop_future_settled(future));
     CHECK(status != ALOOP_PENDING);
     CHECK(aloop_future_status(future) == status);
-    CHECK(follow->is_attached && follow->ended == 0);
-    follow->ended++;
-    if (follow->on_end != NULL)
-        follow->on_end(follow, status);
+    CHECK(one->is_attached && one->ended == 0);
+    one->ended++;
+    if (one->on_end != NULL)
+        one->on_end(one, status);
 }
 
 void follow(aloop_future *future,

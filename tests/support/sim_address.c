@@ -177,18 +177,18 @@ int sys_address_format(const struct sys_address *address, char *text,
                        size_t size)
 {
     enum sys_family family = sys_address_family(address);
-    struct sockaddr_in inet = {0};
-    struct sockaddr_in6 inet6 = {0};
     char host[INET6_ADDRSTRLEN];
     int written;
 
     if (family == SYS_FAMILY_NONE)
         return -EINVAL;
     if (family == SYS_INET) {
-        inet = to_inet(address);
+        struct sockaddr_in inet = to_inet(address);
+
         inet_ntop(AF_INET, &inet.sin_addr, host, sizeof host);
     } else {
-        inet6 = to_inet6(address);
+        struct sockaddr_in6 inet6 = to_inet6(address);
+
         inet_ntop(AF_INET6, &inet6.sin6_addr, host, sizeof host);
     }
     written = snprintf(text, size, family == SYS_INET ? "%s:%u" : "[%s]:%u",

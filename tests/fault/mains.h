@@ -1,0 +1,19 @@
+/* What main of each tortured program is called.  Comes before everything else
+ * in them, so that nothing may be included here. */
+
+#ifndef MAINS_H
+#define MAINS_H
+
+int program_gather_main(void);
+int program_chain_main(void);
+int program_deadline_main(void);
+int program_embed_main(void);
+int program_echo_main(int argc, char **argv);
+int program_fetch_main(int argc, char **argv);
+int example_gather_main(int argc, char **argv);
+int example_chain_main(int argc, char **argv);
+int example_scrape_main(int argc, char **argv);
+int example_echo_server_main(int argc, char **argv);
+int example_echo_client_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,221 @@
+/* The other side of programs: servers and clients that live outside of them,
+ * in steps of 10 ms of the world's time.
+ *
+ * What comes from the program under test may come late, in part or never. */
+
+#include "programs.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "torture.h"
+
+enum { PEERS = 8, ROOM = 4096, STEPS = 1500, CLIENT_BYTES = 600 };
+
+/* One connection, and what has come on it or has still to go. */
+static struct peer {
+    int peer; /* < 0: none. */
+    bool is_answering;
+    size_t in_size, out_size, sent;
+    char in[ROOM], out[ROOM];
+} peers[PEERS];
+
+static int listener = -1;
+static unsigned steps;
+static unsigned finished; /* Clients that have. */
+static bool is_lossy;     /* The server ignores what put says. */
+static void (*serve)(struct peer *peer);
+
+static void hang_up(struct peer *peer)
+{
+    sim_peer_close(peer->peer);
+    peer->peer = -1;
+}
+
+/* Takes what has come; false where the connection is over. */
+static bool take(struct peer *peer)
+{
+    ssize_t n = sim_peer_receive(peer->peer, peer->in + peer->in_size,
+                                 sizeof peer->in - 1 - peer->in_size);
+
+    if (n > 0)
+        peer->in_size += (size_t) n;
+    peer->in[peer->in_size] = '\0';
+    return n >= 0 && (n > 0 || !sim_peer_eof(peer->peer));
+}
+
+static bool give(struct peer *peer)
+{
+    ssize_t n = 0;
+
+    if (peer->sent < peer->out_size)
+        n = sim_peer_send(peer->peer, peer->out + peer->sent,
+                          peer->out_size - peer->sent);
+    if (n > 0)
+        peer->sent += (size_t) n;
+    return n >= 0 || n == -EAGAIN;
+}
+
+static void answer_request(struct peer *peer)
+{
+    char path[256] = "";
+
+    if (sscanf(peer->in, "GET %255s", path) != 1 ||
+        strstr(peer->in, "\r\n\r\n") == NULL)
+        return;
+    peer->is_answering = true;
+    peer->out_size = (size_t) snprintf(
+        peer->out, sizeof peer->out, "HTTP/1.0 %s\r\n%s\r\n%s\n",
+        strcmp(path, "/gone") == 0   ? "404 Not Found"
+        : strcmp(path, "/away") == 0 ? "302 Found"
+                                     : "200 OK",
+        strcmp(path, "/away") == 0 ? "Location: /there\r\n" : "", path);
+}
+
+static void serve_page(struct peer *peer)
+{
+    bool is_there = take(peer);
+
+    if (!peer->is_answering)
+        answer_request(peer);
+    if ((!is_there && !peer->is_answering) || !give(peer) ||
+        (peer->is_answering && peer->sent == peer->out_size))
+        hang_up(peer);
+}
+
+static void serve_echo(struct peer *peer)
+{
+    bool is_there = take(peer);
+    size_t room = sizeof peer->out - peer->out_size;
+
+    if (peer->sent == peer->out_size) {
+        peer->sent = peer->out_size = 0;
+        room = sizeof peer->out;
+    }
+    if (room > peer->in_size)
+        room = peer->in_size;
+    memcpy(peer->out + peer->out_size, peer->in, room);
+    peer->out_size += room;
+    peer->in_size -= room;
+    memmove(peer->in, peer->in + room, peer->in_size);
+    if (!give(peer) || (!is_there && peer->sent == peer->out_size))
+        hang_up(peer);
+}
+
+static void accept_all(void)
+{
+    for (int i = 0; i < PEERS; i++) {
+        int peer;
+
+        if (peers[i].peer >= 0)
+            continue;
+        peer = sim_accept(listener);
+        if (peer < 0)
+            return;
+        memset(&peers[i], 0, sizeof peers[i]);
+        peers[i].peer = peer;
+    }
+}
+
+/* Until the program has given up, and everything with it. */
+static void step_servers(void *arg)
+{
+    (void) arg;
+    accept_all();
+    for (int i = 0; i < PEERS; i++)
+        if (peers[i].peer >= 0)
+            serve(&peers[i]);
+    if (++steps < STEPS) {
+        sim_at(10 * MS, step_servers, NULL);
+        return;
+    }
+    for (int i = 0; i < PEERS; i++)
+        if (peers[i].peer >= 0)
+            hang_up(&peers[i]);
+    sim_peer_close(listener);
+}
+
+static void start_server(uint16_t port, void (*serve_one)(struct peer *peer))
+{
+    for (int i = 0; i < PEERS; i++)
+        peers[i].peer = -1;
+    serve = serve_one;
+    listener = sim_listen("127.0.0.1", port, 16);
+    step_servers(NULL);
+}
+
+void torture_serve_pages(void)
+{
+    start_server(8080, serve_page);
+}
+
+void torture_serve_echo(void)
+{
+    start_server(7777, serve_echo);
+}
+
+static void begin_client(struct peer *client, unsigned number)
+{
+    memset(client, 0, sizeof *client);
+    client->peer = sim_connect(7777);
+    if (client->peer < 0)
+        return;
+    client->out_size = CLIENT_BYTES;
+    torture_fill(client->out, number, client->out_size);
+}
+
+/* The second one goes away in the middle; the third stays. */
+static void step_client(struct peer *client, unsigned number)
+{
+    bool is_there = take(client);
+
+    torture_expect((torture_matches(client->in, number, client->in_size) &&
+                    client->in_size <= client->sent) ||
+                       (is_lossy && !torture_is_rehearsal()),
+                   "other bytes come back than were sent");
+    if (number == 1 && client->in_size > 0) {
+        sim_peer_reset(client->peer);
+        client->peer = -1;
+        finished++;
+    } else if (!is_there || !give(client)) {
+        hang_up(client);
+    } else if (client->in_size == CLIENT_BYTES && !client->is_answering) {
+        client->is_answering = true; /* All is back. */
+        finished++;
+        if (number == 0)
+            sim_peer_shutdown(client->peer);
+    }
+}
+
+static void step_clients(void *arg)
+{
+    (void) arg;
+    for (unsigned i = 0; i < 3; i++) {
+        if (steps == 20 * i + 1)
+            begin_client(&peers[i], i);
+        if (peers[i].peer >= 0)
+            step_client(&peers[i], i);
+    }
+    steps++;
+    if (steps % 300 == 0) {
+        torture_expect(!torture_is_rehearsal() || finished == 3,
+                       "not all was echoed");
+        sim_raise(SIGTERM);
+    }
+    if (steps < STEPS)
+        sim_at(10 * MS, step_clients, NULL);
+}
+
+void torture_be_patient_clients(void)
+{
+    is_lossy = true;
+    torture_be_clients();
+}
+
+void torture_be_clients(void)
+{
+    for (int i = 0; i < PEERS; i++)
+        peers[i].peer = -1;
+    step_clients(NULL);
+}

@@ -1,0 +1,163 @@
+/* Whole programs: those that the project promised to compile, and the
+ * examples.  Whatever fails, they end by themselves, and give back all that
+ * they and the library had; where nothing does, they say what they should. */
+
+#define _GNU_SOURCE
+
+#include "programs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "torture.h"
+
+enum { ARGUMENTS_MAX = 8, OUTPUT_MAX = 4096, EXIT_INTERRUPTED = 130 };
+
+#define gathered \
+    "Task 1 started\nTask 2 started\nTask 1 completed\nTask 2 completed\n"
+#define chained "Coroutine started\nCoroutine finished\n42\n"
+
+static const struct program {
+    const char *name;
+    int (*main_plain)(void); /* One of the two. */
+    int (*main_argued)(int argc, char **argv);
+    void (*outside)(void); /* What it talks to, or NULL. */
+    const char *arguments[ARGUMENTS_MAX];
+    const char *says[4]; /* Texts that are in its output. */
+    bool is_careless;    /* Ends early without freeing its loop. */
+} programs[] = {
+    {.name = "program_gather", .main_plain = program_gather_main,
+     .says = {gathered}},
+    {.name = "program_chain", .main_plain = program_chain_main,
+     .says = {chained}},
+    {.name = "program_deadline", .main_plain = program_deadline_main,
+     .says = {"slow ended: cancelled, and again: cancelled\n"
+              "whole: timed out\nfirst: 7\n"}},
+    {.name = "program_embed", .main_plain = program_embed_main,
+     .is_careless = true, .says = {"tick\ntick\ntick\nhost done\n"}},
+    {.name = "program_echo", .main_argued = program_echo_main,
+     .outside = torture_be_patient_clients, .arguments = {"7777"},
+     .says = {"1 open\n"}},
+    {.name = "program_fetch", .main_argued = program_fetch_main,
+     .outside = torture_serve_pages,
+     .arguments = {"8080", "/one", "/gone", "/two"},
+     .says = {"/one: ", "\n\r\n/one\n", "404 Not Found", "/two: "}},
+    {.name = "example_gather", .main_argued = example_gather_main,
+     .says = {gathered}},
+    {.name = "example_chain", .main_argued = example_chain_main,
+     .says = {chained}},
+    {.name = "example_scrape", .main_argued = example_scrape_main,
+     .arguments = {"-n", "2"},
+     .says = {"/one: 200, 20000 bytes", "/three: 200, 80000 bytes",
+              "3 of 3 pages, 140000 bytes"}},
+    {.name = "example_scrape_urls", .main_argued = example_scrape_main,
+     .outside = torture_serve_pages,
+     .arguments = {"-t", "5", "http://localhost:8080/one",
+                   "http://127.0.0.1:8080/away"},
+     .says = {"/one: 200, 5 bytes", "/away: 200, 7 bytes",
+              "2 of 2 pages, 12 bytes"}},
+    {.name = "example_echo_server", .main_argued = example_echo_server_main,
+     .outside = torture_be_clients, .arguments = {"-i", "10"},
+     .says = {"listening on 127.0.0.1 port 7777\n"}},
+    {.name = "example_echo_client", .main_argued = example_echo_client_main,
+     .outside = torture_serve_echo,
+     .arguments = {"-c", "4", "-s", "700", "localhost", "7777"},
+     .says = {"4 messages, 2800 bytes"}},
+    {.name = "example_echo_words", .main_argued = example_echo_client_main,
+     .outside = torture_serve_echo,
+     .arguments = {"127.0.0.1", "7777", "hello", "world"},
+     .says = {"hello\nworld\n2 messages, 12 bytes"}},
+};
+
+enum { PROGRAMS = sizeof programs / sizeof programs[0] };
+
+/* What it prints goes to a file that has no name. */
+static struct {
+    int saved;
+    FILE *file;
+} output;
+
+static void redirect(void)
+{
+    output.file = tmpfile();
+    output.saved = dup(STDOUT_FILENO);
+    torture_expect(output.file != NULL && output.saved >= 0,
+                   "the test has no file");
+    fflush(stdout);
+    torture_report_to(dup(STDERR_FILENO));
+    dup2(fileno(output.file), STDOUT_FILENO);
+    dup2(fileno(output.file), STDERR_FILENO);
+}
+
+static void check_output(const struct program *program)
+{
+    char text[OUTPUT_MAX];
+    ssize_t n;
+
+    fflush(stdout);
+    n = pread(fileno(output.file), text, sizeof text - 1, 0);
+    torture_expect(n > 0, "says nothing");
+    text[n] = '\0';
+    for (size_t i = 0; i < 4 && program->says[i] != NULL; i++)
+        if (strstr(text, program->says[i]) == NULL) {
+            torture_expect(write(output.saved, text, (size_t) n) == n, "");
+            torture_expect(false, program->says[i]);
+        }
+}
+
+static ssize_t run_program(const struct program *program)
+{
+    char words[ARGUMENTS_MAX + 1][64];
+    char *argv[ARGUMENTS_MAX + 2];
+    int argc = 1, status;
+
+    snprintf(words[0], sizeof words[0], "%s", program->name);
+    for (; argc <= ARGUMENTS_MAX && program->arguments[argc - 1] != NULL;
+         argc++)
+        snprintf(words[argc], sizeof words[argc], "%s",
+                 program->arguments[argc - 1]);
+    for (int i = 0; i < argc; i++)
+        argv[i] = words[i];
+    argv[argc] = NULL;
+    if (program->outside != NULL)
+        program->outside();
+    redirect();
+    status = program->main_plain != NULL ? program->main_plain()
+                                         : program->main_argued(argc, argv);
+    torture_expect(status >= 0 && status <= 2, "ends with an odd status");
+    if (program->is_careless && status != 0)
+        torture_leave_memory();
+    if (torture_is_rehearsal())
+        check_output(program);
+    return status == 0 ? 0 : ALOOP_ENOMEM;
+}
+
+ssize_t torture_program(const char *name)
+{
+    for (size_t i = 0; i < PROGRAMS; i++)
+        if (strcmp(programs[i].name, name) == 0)
+            return run_program(&programs[i]);
+    torture_expect(false, "there is no such program");
+    return 0;
+}
+
+/* A host that has no descriptor to wait for asks again for a while; one that
+ * was not told of the time sees it a little later.  The program has no other
+ * way to go on, whatever the reason. */
+int torture_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    static unsigned refusals;
+    bool is_ready;
+
+    torture_expect(count == 1 && timeout_ms < 0, "polls in another way");
+    if (fds->fd < 0 && ++refusals > 100)
+        _exit(0);
+    if (fds->fd < 0)
+        return 0;
+    is_ready = sim_poll(fds->fd, ALOOP_SEC(2));
+    torture_expect(is_ready || !torture_is_rehearsal(),
+                   "the loop's descriptor tells nothing");
+    return 1;
+}
