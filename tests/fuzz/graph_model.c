@@ -1,0 +1,476 @@
+/* What must become of a graph of futures, from the contracts alone.
+ *
+ * A node that only one other knows depends on two things: when it starts, and
+ * when it is cancelled.  So its end is a function of these two, and that of a
+ * composite a function of its members': first without, then with the moment at
+ * which it cancels them.  A node with several users is cancelled by whichever
+ * comes first; that moment is found by working all out again and again, each
+ * time with the earliest of the cancels that showed up made known.
+ *
+ * What happens at the very same moment for independent reasons is left open:
+ * such an end is loose, and so is what depends on it. */
+
+#include "graph.h"
+
+enum { MEMOS = 8 };
+
+static struct {
+    const struct graph *graph;
+    int64_t cancelled_ns[GRAPH_NODES]; /* Shared ones: as far as known. */
+    int64_t wanted_ns[GRAPH_NODES];    /* What the present round shows. */
+    bool is_loose[GRAPH_NODES];        /* For what happens above it. */
+    bool has_loosened;                 /* One, in the present round. */
+    struct graph_end *ends;
+    /* What was worked out in the present round, so as not to do it again for
+     * each level above. */
+    struct memo {
+        int64_t start_ns, cancel_ns;
+        struct graph_end end;
+    } memos[GRAPH_NODES][MEMOS];
+    unsigned memo_counts[GRAPH_NODES];
+} m;
+
+static struct graph_end solve(size_t index, int64_t start_ns,
+                              int64_t cancel_ns, bool is_final);
+
+/* Whether somebody else than the one user holds it. */
+static bool is_held(size_t index)
+{
+    return m.graph->nodes[index].is_observed ||
+           m.graph->nodes[index].uses > 1;
+}
+
+static struct graph_end await_end(const struct graph_node *node,
+                                  int64_t start_ns, int64_t cancel_ns,
+                                  bool is_final)
+{
+    size_t member = node->members[0];
+    bool passes_on = !is_held(member);
+    struct graph_end end = solve(member, start_ns,
+                                 passes_on ? cancel_ns : GRAPH_NEVER,
+                                 is_final);
+    bool is_cancelled = cancel_ns < end.at_ns ||
+                        (passes_on && cancel_ns == end.at_ns);
+
+    end.index = GRAPH_MEMBERS;
+    end.is_instant = false;
+    if ((!passes_on && cancel_ns == end.at_ns) || end.is_vague)
+        end.is_loose = true;
+    if (is_cancelled && !passes_on) { /* It lets go. */
+        end.at_ns = graph_later(cancel_ns, start_ns);
+        end.status = ALOOP_ECANCELED;
+    } else if (end.status == ALOOP_ECANCELED && !is_cancelled) {
+        end.status = ALOOP_EABORTED;
+    }
+    return end;
+}
+
+static struct graph_end timeout_end(const struct graph_node *node,
+                                    int64_t start_ns, int64_t cancel_ns,
+                                    bool is_final)
+{
+    int64_t limit_ns = start_ns + node->delay_ns;
+    struct graph_end end = solve(node->members[0], start_ns,
+                                 graph_earlier(cancel_ns, limit_ns), is_final);
+    bool has_expired = limit_ns < end.at_ns ||
+                       (limit_ns == end.at_ns && limit_ns < cancel_ns);
+
+    end.index = GRAPH_MEMBERS;
+    end.is_instant = false;
+    if (limit_ns == cancel_ns || end.is_vague)
+        end.is_loose = true;
+    if (end.status >= 0)
+        return end;
+    if (has_expired)
+        end.status = ALOOP_ETIMEDOUT;
+    else if (end.status == ALOOP_ECANCELED && cancel_ns > end.at_ns)
+        end.status = ALOOP_EABORTED;
+    return end;
+}
+
+/* What had settled from the start comes before what settles at once. */
+static bool comes_before(const struct graph_end *a, const struct graph_end *b)
+{
+    if (a->at_ns != b->at_ns)
+        return a->at_ns < b->at_ns;
+    return a->is_instant && !b->is_instant;
+}
+
+/* Which of the ends comes first among those that `counts` says count; the
+ * number of all where none does.  Two nodes at once are a tie, unless they had
+ * settled from the start; with different statuses they are loose. */
+static size_t first_of(const struct graph_node *node,
+                       const struct graph_end *ends, size_t count,
+                       bool (*counts)(ssize_t status), bool *ret_is_tie,
+                       bool *ret_is_loose)
+{
+    size_t first = count;
+
+    *ret_is_tie = false;
+    for (size_t i = 0; i < count; i++) {
+        if (!counts(ends[i].status) ||
+            (first < count && node->members[i] == node->members[first]))
+            continue;
+        if (first == count || comes_before(&ends[i], &ends[first])) {
+            first = i;
+            *ret_is_tie = false;
+        } else if (ends[i].at_ns == ends[first].at_ns &&
+                   !ends[first].is_instant) {
+            *ret_is_tie = true;
+            if (ends[i].status != ends[first].status)
+                *ret_is_loose = true;
+        }
+    }
+    return first;
+}
+
+static bool any_status(ssize_t status)
+{
+    return status != ALOOP_PENDING;
+}
+
+static bool is_error(ssize_t status)
+{
+    return status < 0;
+}
+
+static bool is_success(ssize_t status)
+{
+    return status >= 0;
+}
+
+static bool solve_members(const struct graph_node *node, int64_t start_ns,
+                          int64_t cancel_ns, bool is_final,
+                          struct graph_end *ret)
+{
+    bool is_loose = false;
+
+    for (size_t i = 0; i < node->count; i++) {
+        ret[i] = solve(node->members[i], start_ns, cancel_ns, is_final);
+        is_loose = is_loose || ret[i].is_loose || ret[i].is_vague;
+    }
+    return is_loose;
+}
+
+/* Once more, now that `first` decides: those that have not ended by then are
+ * cancelled.  In a tie that is a matter of order: the first, too, may be. */
+static void stop_members(const struct graph_node *node, int64_t start_ns,
+                         int64_t cancel_ns, size_t first, bool is_tie,
+                         bool is_final, struct graph_end *ends)
+{
+    int64_t stop_ns = first < node->count ? ends[first].at_ns : GRAPH_NEVER;
+
+    for (size_t i = 0; i < node->count; i++) {
+        bool decides = first < node->count && !is_tie &&
+                       node->members[i] == node->members[first];
+        bool is_late = !decides && ends[i].at_ns >= stop_ns;
+
+        ends[i] = solve(node->members[i], start_ns,
+                        is_late ? graph_earlier(cancel_ns, stop_ns) : cancel_ns,
+                        is_final);
+    }
+}
+
+/* A composite ends when all of its members have. */
+static void end_with(const struct graph_end *ends, size_t count,
+                     struct graph_end *ret)
+{
+    for (size_t i = 0; i < count; i++) {
+        ret->at_ns = graph_later(ret->at_ns, ends[i].at_ns);
+        if (ends[i].is_loose || ends[i].is_vague)
+            ret->is_vague = true;
+    }
+}
+
+/* A cancel of one's own shows as it is, that of others as EABORTED. */
+static ssize_t as_outcome(const struct graph_end *end, int64_t cancel_ns)
+{
+    return end->status == ALOOP_ECANCELED && cancel_ns > end->at_ns
+               ? ALOOP_EABORTED
+               : end->status;
+}
+
+static struct graph_end settled_end(const struct graph_node *node,
+                                    int64_t start_ns, int64_t cancel_ns,
+                                    bool is_final)
+{
+    struct graph_end ends[GRAPH_MEMBERS];
+    struct graph_end end = graph_ended(start_ns, 0);
+    bool has_lost = false;
+
+    end.is_loose = solve_members(node, start_ns, cancel_ns, is_final, ends);
+    end_with(ends, node->count, &end);
+    for (size_t i = 0; i < node->count; i++) {
+        end.status += ends[i].status >= 0;
+        has_lost = has_lost || ends[i].status == ALOOP_ECANCELED;
+    }
+    if (cancel_ns <= end.at_ns && has_lost)
+        end.status = ALOOP_ECANCELED;
+    return end;
+}
+
+/* When this may or may not cancel its members, nothing is known of them. */
+static void loosen(const struct graph_node *node)
+{
+    for (size_t i = 0; i < node->count; i++) {
+        size_t member = node->members[i];
+
+        if (!m.is_loose[member])
+            m.has_loosened = true;
+        m.is_loose[member] = true;
+        loosen(&m.graph->nodes[member]);
+    }
+}
+
+/* gather, any, race: the first that counts decides. */
+static struct graph_end group_end(const struct graph_node *node,
+                                  int64_t start_ns, int64_t cancel_ns,
+                                  bool is_final)
+{
+    bool (*counts)(ssize_t) = node->kind == GRAPH_GATHER ? is_error
+                              : node->kind == GRAPH_ANY  ? is_success
+                                                         : any_status;
+    struct graph_end ends[GRAPH_MEMBERS];
+    struct graph_end end = graph_ended(start_ns, 0);
+    bool is_loose, is_tie;
+    size_t first;
+
+    if (node->count == 0) {
+        end.status = node->kind == GRAPH_GATHER ? 0 : ALOOP_EINVAL;
+        return end;
+    }
+    is_loose = solve_members(node, start_ns, cancel_ns, false, ends);
+    first = first_of(node, ends, node->count, counts, &is_tie, &is_loose);
+    if (first < node->count) {
+        end.status = as_outcome(&ends[first], cancel_ns);
+        if (!is_tie && node->kind != GRAPH_GATHER)
+            end.index = first;
+    } else if (node->kind == GRAPH_ANY) {
+        size_t error = first_of(node, ends, node->count, is_error, &is_tie,
+                                &is_loose);
+
+        end.status = as_outcome(&ends[error], cancel_ns);
+    }
+    stop_members(node, start_ns, cancel_ns, first, is_tie, is_final, ends);
+    end_with(ends, node->count, &end);
+    end.is_loose = is_loose;
+    if (is_loose && is_final)
+        loosen(node);
+    return end;
+}
+
+/* An ECANCELED of a task that was cancelled is no failure of its group. */
+static struct graph_end tasks_end(const struct graph_node *node,
+                                  int64_t start_ns, int64_t cancel_ns)
+{
+    struct graph_end ends[GRAPH_MEMBERS], failures[GRAPH_MEMBERS];
+    struct graph_end end = graph_ended(start_ns, 0);
+    bool is_loose, is_tie;
+    size_t first;
+
+    is_loose = solve_members(node, start_ns, cancel_ns, false, ends);
+    for (size_t i = 0; i < node->count; i++) {
+        failures[i] = ends[i];
+        if (ends[i].status == ALOOP_ECANCELED && cancel_ns <= ends[i].at_ns) {
+            failures[i].status = 0;
+            end.status = ALOOP_ECANCELED;
+        }
+    }
+    first = first_of(node, failures, node->count, is_error, &is_tie, &is_loose);
+    if (first < node->count)
+        end.status = as_outcome(&ends[first], cancel_ns);
+    stop_members(node, start_ns, cancel_ns, first, is_tie, false, ends);
+    end_with(ends, node->count, &end);
+    end.is_loose = is_loose;
+    return end;
+}
+
+static size_t ended_at(const struct graph_end *ends, size_t count,
+                       int64_t at_ns)
+{
+    size_t sum = 0;
+
+    for (size_t i = 0; i < count; i++)
+        sum += ends[i].at_ns == at_ns;
+    return sum;
+}
+
+/* When so many more than `count` of the ends have come. */
+static int64_t free_ns(const struct graph_end *ends, size_t begun,
+                       size_t count)
+{
+    int64_t sorted_ns[GRAPH_MEMBERS] = {0};
+
+    for (size_t i = 0; i < begun; i++) {
+        size_t at = i;
+
+        for (; at > 0 && sorted_ns[at - 1] > ends[i].at_ns; at--)
+            sorted_ns[at] = sorted_ns[at - 1];
+        sorted_ns[at] = ends[i].at_ns;
+    }
+    return sorted_ns[count];
+}
+
+/* Tasks one after the other, `limit` at a time. */
+static struct graph_end map_end(const struct graph_node *node,
+                                int64_t start_ns, int64_t cancel_ns)
+{
+    struct graph_end ends[GRAPH_MEMBERS] = {{0}};
+    struct graph_end end = graph_ended(start_ns, 0);
+    int64_t begun_ns[GRAPH_MEMBERS];
+    int64_t stop_ns = cancel_ns; /* No item begins from then on. */
+    size_t lanes = node->limit == 0 ? node->count : node->limit, begun = 0;
+    bool is_tie, is_loose = false;
+    size_t first;
+
+    for (; begun < node->count; begun++) {
+        int64_t when_ns = begun < lanes
+                              ? start_ns
+                              : free_ns(ends, begun, begun - lanes);
+
+        first = first_of(node, ends, begun, is_error, &is_tie, &is_loose);
+        if (first < begun)
+            stop_ns = graph_earlier(cancel_ns, ends[first].at_ns);
+        if (begun >= lanes && when_ns == stop_ns && stop_ns < cancel_ns &&
+            ended_at(ends, begun, stop_ns) > 1)
+            is_loose = true;
+        if (begun >= lanes && when_ns >= stop_ns)
+            break;
+        begun_ns[begun] = when_ns;
+        ends[begun] = solve(node->members[begun], when_ns, cancel_ns, false);
+        is_loose = is_loose || ends[begun].is_loose;
+    }
+    first = first_of(node, ends, begun, is_error, &is_tie, &is_loose);
+    if (first < begun)
+        stop_ns = graph_earlier(cancel_ns, ends[first].at_ns);
+    if (first < begun)
+        end.status = as_outcome(&ends[first], cancel_ns);
+    if (begun < node->count && cancel_ns <= stop_ns)
+        end.status = ALOOP_ECANCELED; /* Those that did not begin. */
+    for (size_t i = 0; i < begun; i++)
+        if ((i != first || is_tie) && ends[i].at_ns >= stop_ns)
+            ends[i] = solve(node->members[i], begun_ns[i], stop_ns, false);
+    end_with(ends, begun, &end);
+    end.is_loose = is_loose;
+    return end;
+}
+
+static struct graph_end solve_kind(const struct graph_node *node,
+                                   int64_t start_ns, int64_t cancel_ns,
+                                   bool is_final)
+{
+    switch (node->kind) {
+    case GRAPH_AWAIT: return await_end(node, start_ns, cancel_ns, is_final);
+    case GRAPH_TIMEOUT:
+        return timeout_end(node, start_ns, cancel_ns, is_final);
+    case GRAPH_SETTLED:
+        return settled_end(node, start_ns, cancel_ns, is_final);
+    case GRAPH_GATHER:
+    case GRAPH_ANY:
+    case GRAPH_RACE: return group_end(node, start_ns, cancel_ns, is_final);
+    case GRAPH_MAP: return map_end(node, start_ns, cancel_ns);
+    case GRAPH_GROUP: return tasks_end(node, start_ns, cancel_ns);
+    default: return graph_leaf(node, start_ns, cancel_ns);
+    }
+}
+
+/* Whether the node, or one of its members, would have ended just when it is
+ * cancelled, without that. */
+static bool is_chance(const struct graph_node *node, int64_t start_ns,
+                      int64_t cancel_ns, int64_t end_ns)
+{
+    struct graph_end end;
+
+    if (end_ns == cancel_ns) {
+        end = solve_kind(node, start_ns, GRAPH_NEVER, false);
+        if (end.at_ns == cancel_ns)
+            return true;
+    }
+    if (node->kind == GRAPH_MAP || node->kind == GRAPH_GROUP ||
+        cancel_ns == GRAPH_NEVER)
+        return false;
+    for (size_t i = 0; i < node->count; i++) {
+        end = solve(node->members[i], start_ns, GRAPH_NEVER, false);
+        if (end.at_ns == cancel_ns)
+            return true;
+    }
+    return false;
+}
+
+static bool recall(size_t index, int64_t start_ns, int64_t cancel_ns,
+                   struct graph_end *ret)
+{
+    for (unsigned i = 0; i < m.memo_counts[index] && i < MEMOS; i++) {
+        const struct memo *memo = &m.memos[index][i];
+
+        if (memo->start_ns == start_ns && memo->cancel_ns == cancel_ns) {
+            *ret = memo->end;
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct graph_end solve(size_t index, int64_t start_ns,
+                              int64_t cancel_ns, bool is_final)
+{
+    const struct graph_node *node = &m.graph->nodes[index];
+    struct graph_end end;
+
+    if (node->cancel_ns != GRAPH_NEVER)
+        cancel_ns = graph_earlier(cancel_ns, graph_later(node->cancel_ns, 0));
+    if (node->uses > 1) {
+        if (is_final)
+            m.wanted_ns[index] = graph_earlier(m.wanted_ns[index], cancel_ns);
+        cancel_ns = m.cancelled_ns[index];
+    }
+    if (!is_final && recall(index, start_ns, cancel_ns, &end))
+        return end;
+    end = solve_kind(node, start_ns, cancel_ns, is_final);
+    if (node->kind >= GRAPH_GATHER && node->count == 0)
+        end.is_instant = true;
+    if (m.is_loose[index] ||
+        is_chance(node, start_ns, cancel_ns, end.at_ns))
+        end.is_loose = true;
+    m.memos[index][m.memo_counts[index]++ % MEMOS] =
+        (struct memo){start_ns, cancel_ns, end};
+    if (is_final)
+        m.ends[index] = end;
+    return end;
+}
+
+/* Makes the earliest cancel of a shared node known that was not; false where
+ * there is none. */
+static bool learn(void)
+{
+    size_t earliest = GRAPH_NODES;
+
+    for (size_t i = 0; i < m.graph->count; i++)
+        if (m.wanted_ns[i] < m.cancelled_ns[i] &&
+            (earliest == GRAPH_NODES ||
+             m.wanted_ns[i] < m.wanted_ns[earliest]))
+            earliest = i;
+    if (earliest == GRAPH_NODES)
+        return m.has_loosened;
+    m.cancelled_ns[earliest] = m.wanted_ns[earliest];
+    return true;
+}
+
+void graph_solve(const struct graph *graph, struct graph_end *ends)
+{
+    m.graph = graph;
+    m.ends = ends;
+    for (size_t i = 0; i < GRAPH_NODES; i++) {
+        m.cancelled_ns[i] = GRAPH_NEVER;
+        m.is_loose[i] = false;
+    }
+    do {
+        m.has_loosened = false;
+        for (size_t i = 0; i < GRAPH_NODES; i++)
+            m.wanted_ns[i] = GRAPH_NEVER;
+        memset(m.memo_counts, 0, sizeof m.memo_counts);
+        for (size_t i = 0; i < graph->count; i++)
+            if (graph->nodes[i].uses == 0 && !graph->nodes[i].is_inner)
+                solve(i, 0, GRAPH_NEVER, true);
+    } while (learn());
+}

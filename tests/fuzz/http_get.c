@@ -1,0 +1,229 @@
+/* Fetching a page, redirects and all, with examples/support/http_get.c: the
+ * target is the server, and knows from a reading in memory what must come of
+ * its replies, and that each request is one.
+ *
+ * The input is a byte each for chance, memory and redirects, a URL up to a
+ * line feed, and the replies, with 0xff between one connection's and the
+ * next's. */
+
+#include "fuzz_http.h"
+
+#include "../../examples/support/url.h"
+
+enum { URL_TEXT_MAX = 256, HEAD_MAX = 2048, BODY_MAX = 4096, WAITS_MAX = 400 };
+
+static struct {
+    struct fuzz_world world;
+    struct http_get get;
+    struct http_reply reply;
+    struct fuzz_text replies;
+    int listeners[2]; /* IPv4, IPv6. */
+    int peer;         /* Of the present connection; -1: there is none. */
+    struct url asked; /* What the present request is about. */
+    char request[8192];
+    size_t request_size;
+    bool is_answered;
+    unsigned connections;
+} g;
+
+static const char separator = (char) 0xff;
+
+static ssize_t get_page(aloop *loop, void *arg)
+{
+    (void) arg;
+    return http_get(loop, &g.get, &g.reply);
+}
+
+static void on_progress(uint64_t received, int64_t total, void *arg)
+{
+    FUZZ_CHECK(arg == &g && received <= BODY_MAX);
+    FUZZ_CHECK(total < 0 || received <= (uint64_t) total);
+}
+
+static struct fuzz_text next_reply(struct fuzz_text *replies)
+{
+    struct fuzz_text reply = *replies;
+
+    while (replies->next < replies->end &&
+           *replies->next != (uint8_t) separator)
+        replies->next++;
+    reply.end = replies->next;
+    if (replies->next < replies->end)
+        replies->next++;
+    return reply;
+}
+
+static void check_request(void)
+{
+    bool is_ipv6 = strchr(g.asked.host, ':') != NULL;
+    bool is_default = strcmp(g.asked.port, "80") == 0;
+    char start[4096];
+    int size = snprintf(start, sizeof start,
+                        "GET %s HTTP/1.1\r\nHost: %s%s%s%s%s\r\n",
+                        g.asked.target, is_ipv6 ? "[" : "", g.asked.host,
+                        is_ipv6 ? "]" : "", is_default ? "" : ":",
+                        is_default ? "" : g.asked.port);
+
+    FUZZ_CHECK(size > 0 && (size_t) size < sizeof start);
+    FUZZ_CHECK(g.request_size > (size_t) size &&
+               memcmp(g.request, start, (size_t) size) == 0);
+    FUZZ_CHECK(memcmp(g.request + g.request_size - 4, "\r\n\r\n", 4) == 0);
+}
+
+/* Where the redirect in `reply` leads to; keeps g.asked up to date, so that
+ * the next request can be checked. */
+static void follow(struct fuzz_text reply)
+{
+    static struct http_head head;
+    size_t budget = HEAD_MAX;
+
+    if (fuzz_head(&reply, &budget, &head) == 0 && head.has_location)
+        url_resolve(&g.asked, head.location, &g.asked);
+}
+
+/* The server's part: takes a connection, waits for the whole request, answers
+ * and ends. */
+static void serve(void)
+{
+    ssize_t n;
+    struct fuzz_text reply;
+
+    for (int i = 0; i < 2 && g.peer < 0; i++) {
+        g.peer = sim_accept(g.listeners[i]);
+        g.connections += g.peer >= 0;
+    }
+    if (g.peer < 0)
+        return;
+    n = sim_peer_receive(g.peer, g.request + g.request_size,
+                         sizeof g.request - g.request_size);
+    g.request_size += n > 0 ? (size_t) n : 0;
+    if (!g.is_answered && g.request_size >= 4 &&
+        memcmp(g.request + g.request_size - 4, "\r\n\r\n", 4) == 0) {
+        check_request();
+        reply = next_reply(&g.replies);
+        fuzz_serve(g.peer, reply);
+        g.is_answered = true;
+        follow(reply);
+    }
+    if (sim_peer_eof(g.peer) || sim_peer_error(g.peer) < 0) {
+        sim_peer_close(g.peer);
+        g.peer = -1;
+        g.request_size = 0;
+        g.is_answered = false;
+    }
+}
+
+/* Whether we are there: by name, or by an address, however it is written. */
+static bool is_here(const struct url *url)
+{
+    static const char *const ours[] = {"127.0.0.1:80", "[::1]:80",
+                                       "0.0.0.0:80", "[::]:80"};
+    struct sys_address address;
+    char text[96];
+
+    if (strcmp(url->host, "h") == 0)
+        return strcmp(url->port, "80") == 0;
+    if (sys_address_parse(url->host, url->port, &address) < 0 ||
+        sys_address_format(&address, text, sizeof text) < 0)
+        return false;
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+        if (strcmp(text, ours[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool is_redirect(const struct http_head *head)
+{
+    return head->has_location &&
+           (head->status == 301 || head->status == 302 ||
+            head->status == 303 || head->status == 307 || head->status == 308);
+}
+
+/* What must come of it; 1 is any error of connecting. */
+static ssize_t expect(const char *text, struct fuzz_text replies,
+                      struct http_reply *ret)
+{
+    static struct http_head head;
+    static struct url url;
+    ssize_t status = url_parse(text, &url);
+
+    for (unsigned hops = 0; status == 0; hops++) {
+        struct fuzz_text reply;
+        size_t budget = HEAD_MAX;
+
+        if (!is_here(&url))
+            return 1;
+        reply = next_reply(&replies);
+        status = fuzz_head(&reply, &budget, &head);
+        if (status < 0)
+            break;
+        ret->status = head.status;
+        if (!is_redirect(&head))
+            return fuzz_body(&reply, &head, &budget, BODY_MAX, &ret->size);
+        if (hops == g.get.redirects_max)
+            return HTTP_EREDIRECTS;
+        status = url_resolve(&url, head.location, &url);
+        if (status == HTTP_EURL)
+            status = HTTP_ELOCATION;
+    }
+    return status;
+}
+
+static void check(const char *text)
+{
+    struct http_reply expected = {0};
+    struct fuzz_text replies = g.replies;
+    aloop_future *task;
+    ssize_t status, wanted;
+
+    url_parse(text, &g.asked);
+    task = aloop_spawn(g.world.loop, get_page, NULL);
+    for (int i = 0; i < WAITS_MAX && !aloop_future_settled(task); i++) {
+        fuzz_run_for(&g.world, ALOOP_MS(i < 100 ? 1 : 500));
+        serve();
+    }
+    status = aloop_future_status(task);
+    wanted = expect(text, replies, &expected);
+    FUZZ_CHECK(status != ALOOP_PENDING);
+    aloop_future_unref(task);
+    if (g.world.has_failed && status < 0)
+        return;
+    FUZZ_CHECK(wanted == 1 ? status < 0 && status > HTTP_EURL
+                           : status == wanted);
+    FUZZ_CHECK(g.connections <= g.get.redirects_max + 1);
+    if (status == 0)
+        FUZZ_CHECK(g.reply.status == expected.status &&
+                   g.reply.size == expected.size);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char *const addresses[] = {"::1", "127.0.0.1", NULL};
+    struct fuzz_input input = {data, data + size};
+    unsigned seed = fuzz_byte(&input), starve = fuzz_byte(&input);
+    char text[URL_TEXT_MAX];
+    size_t length = 0;
+    unsigned c;
+
+    memset(&g, 0, sizeof g);
+    g.get = (struct http_get){.url = text,
+                              .head_max = HEAD_MAX,
+                              .body_max = BODY_MAX,
+                              .redirects_max = fuzz_below(&input, 4),
+                              .on_progress = on_progress,
+                              .arg = &g};
+    while (length < sizeof text - 1 && (c = fuzz_byte(&input)) != '\n' &&
+           c != '\0')
+        text[length++] = (char) c;
+    text[length] = '\0';
+    g.replies = (struct fuzz_text){input.next, input.end};
+    fuzz_world_open(&g.world, seed);
+    g.peer = -1;
+    g.listeners[0] = sim_listen("127.0.0.1", 80, 8);
+    g.listeners[1] = sim_listen("::1", 80, 8);
+    sim_host("h", addresses);
+    fuzz_world_starve(&g.world, starve < 200 ? 0 : starve - 199);
+    check(text);
+    fuzz_world_close(&g.world);
+    return 0;
+}

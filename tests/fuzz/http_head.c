@@ -1,0 +1,141 @@
+/* Replies' headers: what examples/support/http_head.c makes of bytes, however
+ * they come, against a reading in memory; and a header that was put together
+ * from known parts gives just those. */
+
+#include "fuzz_http.h"
+
+static struct {
+    aloop_stream *stream;
+    size_t budget;
+    struct http_head head;
+} h;
+
+static ssize_t read_head(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    return http_read_head(h.stream, &h.budget, &h.head);
+}
+
+static void check_same(const struct http_head *a, const struct http_head *b)
+{
+    FUZZ_CHECK(a->status == b->status && a->length == b->length);
+    FUZZ_CHECK(a->is_coded == b->is_coded && a->is_chunked == b->is_chunked);
+    FUZZ_CHECK(a->has_location == b->has_location);
+    FUZZ_CHECK(!a->has_location || strcmp(a->location, b->location) == 0);
+}
+
+/* What was not read of the stream is all still there. */
+static void check_rest(struct fuzz_world *world, struct fuzz_text rest)
+{
+    size_t size = (size_t) (rest.end - rest.next);
+    char *buffer = malloc(size + 1);
+
+    FUZZ_CHECK(buffer != NULL);
+    FUZZ_CHECK(aloop_await(aloop_stream_read_to_end(h.stream, buffer,
+                                                    size + 1)) ==
+               (ssize_t) size || world->has_failed);
+    FUZZ_CHECK(world->has_failed || memcmp(buffer, rest.next, size) == 0);
+    free(buffer);
+}
+
+static void check(unsigned seed, unsigned starve, struct fuzz_text text,
+                  size_t budget, const struct http_head *known)
+{
+    static struct http_head expected;
+    struct fuzz_world world;
+    size_t left = budget;
+    ssize_t status, result;
+    int peer;
+
+    fuzz_world_open(&world, seed);
+    h.stream = fuzz_connect(&world, &peer);
+    h.budget = budget;
+    fuzz_serve(peer, text);
+    fuzz_world_starve(&world, starve);
+    result = fuzz_run_task(&world, read_head, NULL);
+    status = fuzz_head(&text, &left, &expected);
+    FUZZ_CHECK(result == status ||
+               (result == ALOOP_ENOMEM && world.has_failed));
+    if (result == 0) {
+        check_same(&h.head, &expected);
+        FUZZ_CHECK(h.budget == left);
+        FUZZ_CHECK(h.head.status >= 200 && h.head.status <= 999);
+        check_rest(&world, text);
+        if (known != NULL)
+            check_same(&h.head, known);
+    }
+    FUZZ_CHECK(known == NULL || status == 0);
+    aloop_stream_close(h.stream);
+    fuzz_world_close(&world);
+}
+
+/* A name with its letters in any case, a colon, blanks. */
+static int put_name(char *at, struct fuzz_input *input, const char *name)
+{
+    unsigned cases = fuzz_byte(input), blanks = fuzz_byte(input);
+    int size = (int) strlen(name);
+
+    for (int i = 0; i < size; i++)
+        at[i] = (char) (name[i] ^ (name[i] != '-' && cases >> (i % 8) & 1
+                                       ? 0x20
+                                       : 0));
+    at[size++] = ':';
+    for (unsigned i = 0; i < blanks % 4; i++)
+        at[size++] = blanks >> i & 4 ? '\t' : ' ';
+    return size;
+}
+
+/* Known parts, put together. */
+static void check_known(struct fuzz_input *input, unsigned seed)
+{
+    static struct http_head head;
+    char text[4096];
+    unsigned fields = fuzz_byte(input);
+    const char *end = fields & 1 ? "\r\n" : "\n";
+    int size;
+
+    memset(&head, 0, sizeof head);
+    head.length = -1;
+    head.status = 200 + (int) (fuzz_byte(input) * 3);
+    size = snprintf(text, sizeof text, "HTTP/1.%u %d%s%s",
+                    fuzz_below(input, 10), head.status,
+                    fields & 2 ? " any reason" : "", end);
+    if (fields & 4) {
+        head.length = (int64_t) fuzz_byte(input) << fuzz_below(input, 55);
+        size += put_name(text + size, input, "Content-Length");
+        size += sprintf(text + size, "%lld%s", (long long) head.length, end);
+    }
+    if (fields & 8) {
+        head.is_coded = head.is_chunked = true;
+        size += put_name(text + size, input, "Transfer-Encoding");
+        size += sprintf(text + size, "chunked%s", end);
+    }
+    if (fields & 16) {
+        head.has_location = true;
+        for (unsigned i = 0; i < 40; i++)
+            head.location[i] = (char) (0x21 + fuzz_below(input, 94));
+        size += put_name(text + size, input, "Location");
+        size += sprintf(text + size, "%s%s%s", head.location,
+                        fields & 32 ? " \t" : "", end);
+    }
+    size += sprintf(text + size, "X: y%s%srest", end, end);
+    check(seed, 0,
+          (struct fuzz_text){(uint8_t *) text, (uint8_t *) text + size}, 1024,
+          &head);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct fuzz_input input = {data, data + size};
+    unsigned kind = fuzz_byte(&input), seed = fuzz_byte(&input);
+    unsigned budget = fuzz_byte(&input);
+
+    if (kind % 8 == 1)
+        check_known(&input, seed);
+    else
+        check(seed, kind % 8 == 2 ? 1 + kind / 8 : 0,
+              (struct fuzz_text){input.next, input.end},
+              budget == 0 ? 65536 : budget * 16, NULL);
+    return 0;
+}

@@ -1,0 +1,235 @@
+/* Acts on the loop itself: turns, runs, time, deferred calls and posts. */
+
+#include "machine.h"
+
+#include "loop/loop.h"
+
+enum { STEPS_MAX = 100 }; /* In which streams should come to their ends. */
+
+/* As for a host: whether a turn has something to do. */
+static void check_host(void)
+{
+    bool is_due = model_has_work() || m.is_woken || m.has_closed ||
+                  model_next_ns() <= m.now_ns;
+
+    if (w.host_fd >= 0 && m.is_exact && !w.is_inside)
+        FUZZ_CHECK(sim_fd_readable(w.host_fd) == is_due);
+}
+
+static void turn(int64_t wait_ns)
+{
+    int result;
+
+    check_host();
+    w.wakes = sim_wakes();
+    model_turn_begin(wait_ns);
+    result = aloop_step(w.loop, wait_ns);
+    FUZZ_CHECK(model_next().kind == M_NOTHING);
+    if (m.is_exact)
+        FUZZ_CHECK(result ==
+                   (m.is_stuck ? ALOOP_EDEADLK : (int) model_alive()));
+    else
+        FUZZ_CHECK(result == 1 || (result == 0 && !model_alive()));
+    check_time();
+    check_host();
+}
+
+static void step(void)
+{
+    int64_t wait_ns = any_bit() ? -1 : any_delay_ns();
+
+    if (wait_ns == INT64_MAX)
+        wait_ns = -1; /* The simulated world ends before. */
+    if (wait_ns < 0 && !m.is_exact)
+        wait_ns = ALOOP_SEC(1); /* Who knows whether there is an end? */
+    say("step %lld", (long long) wait_ns);
+    if (w.is_inside)
+        FUZZ_CHECK(aloop_step(w.loop, wait_ns) == ALOOP_EBUSY);
+    else
+        turn(wait_ns);
+}
+
+static void run(void)
+{
+    int result;
+
+    say("run");
+    if (w.is_inside) {
+        FUZZ_CHECK(aloop_run(w.loop) == ALOOP_EBUSY);
+        FUZZ_CHECK(aloop_free(w.loop) == ALOOP_EBUSY);
+        return;
+    }
+    if (m.is_woken || !m.is_exact)
+        return; /* When things are heard of is the loop's affair. */
+    model_run_begin(M_NULL);
+    result = aloop_run(w.loop);
+    FUZZ_CHECK(model_next().kind == M_NOTHING);
+    FUZZ_CHECK(result == model_run_end());
+    check_time();
+}
+
+static void stop(void)
+{
+    say("stop");
+    aloop_stop(w.loop);
+    m.is_stopping = true;
+}
+
+/* As if the callback had been busy for that long. */
+static void advance(void)
+{
+    static const int64_t steps_ns[] = {1, 2, 5, 10, 100, 1000, 21000,
+                                       ALOOP_SEC(1)};
+    int64_t ns = steps_ns[any_below(sizeof steps_ns / sizeof steps_ns[0])];
+
+    say("advance by %lld", (long long) ns);
+    sim_advance(ns);
+    m.now_ns += ns;
+}
+
+static void on_defer(aloop *loop, void *arg)
+{
+    int number = *(int *) arg;
+
+    see(M_SEE_DEFER, number);
+    FUZZ_CHECK(loop == w.loop);
+    w.is_inside = true;
+    say("deferred call %d", number);
+    act_some();
+    w.is_inside = false;
+}
+
+static void on_post(aloop *loop, void *arg)
+{
+    int number = *(int *) arg;
+
+    model_hear_late();
+    see(M_SEE_POST, number);
+    FUZZ_CHECK(loop == w.loop);
+    w.is_inside = true;
+    say("post %d", number);
+    act_some();
+    w.is_inside = false;
+}
+
+/* A number for a call to come; NULL: there were enough. */
+static int *new_number(void)
+{
+    int *number = &w.numbers[w.number_count];
+
+    if (w.number_count == M_CALLS)
+        return NULL;
+    *number = (int) w.number_count++;
+    return number;
+}
+
+static void defer(void)
+{
+    int *number = new_number();
+    int result;
+
+    if (number == NULL)
+        return;
+    say("defer %d", *number);
+    arm();
+    result = aloop_defer(w.loop, on_defer, number);
+    if (disarm())
+        FUZZ_CHECK(result == ALOOP_ENOMEM);
+    else
+        FUZZ_CHECK(result == 0);
+    if (result == 0)
+        model_queue((struct m_work){M_DEFER, *number, 0});
+}
+
+/* In a run, the turn that hears of it is the loop's own choice. */
+static void post(void)
+{
+    int *number;
+    int result;
+
+    if (m.is_running || (number = new_number()) == NULL)
+        return;
+    say("post %d", *number);
+    arm();
+    result = aloop_post(w.loop, on_post, number);
+    if (disarm())
+        FUZZ_CHECK(result == ALOOP_ENOMEM);
+    else
+        FUZZ_CHECK(result == 0);
+    if (result == 0)
+        model_post(*number);
+}
+
+static void wake(void)
+{
+    if (m.is_running)
+        return;
+    say("wake");
+    aloop_wake(w.loop);
+    m.is_woken = true;
+}
+
+static void hold(void)
+{
+    bool is_release = any_bit();
+
+    say("%s", is_release ? "release" : "hold");
+    if (is_release)
+        aloop_release(w.loop);
+    else
+        aloop_hold(w.loop);
+    if (!is_release || m.holds > 0)
+        m.holds += is_release ? -1 : 1;
+}
+
+/* Nothing holds anything any more, so that not one object is left. */
+static void check_memory(void)
+{
+    for (int i = 0; i < m.future_count; i++)
+        if (!m.futures[i].is_gone)
+            return;
+    if (aloop_alive(w.loop))
+        return;
+    turn(0); /* Frees what was closed. */
+    FUZZ_CHECK(w.loop->slab.used == 0);
+}
+
+void end_orderly(void)
+{
+    say("the end begins");
+    w.acts = 0;
+    while (w.ref_count > 0) {
+        struct ref ref = w.refs[--w.ref_count];
+
+        aloop_future_unref(ref.future);
+        model_unref(ref.id);
+    }
+    close_timers();
+    free_objects();
+    while (m.holds > 0) {
+        aloop_release(w.loop);
+        m.holds--;
+    }
+    streams_close();
+    if (m.is_woken)
+        turn(0);
+    if (m.is_stopping)
+        run(); /* Which ends at once. */
+    run();
+    streams_close(); /* A connection may have come only now. */
+    for (int i = 0; i < STEPS_MAX && !m.is_exact && aloop_alive(w.loop); i++) {
+        turn(ALOOP_SEC(1));
+        streams_close();
+    }
+    check_memory();
+}
+
+const struct act turn_acts[] = {
+    {"step", step},       {"step", step},   {"step", step},
+    {"step", step},       {"step", step},   {"run", run},
+    {"stop", stop},       {"advance", advance}, {"advance", advance},
+    {"defer", defer},     {"post", post},   {"wake", wake},
+    {"hold", hold},
+};
+
+const size_t turn_act_count = sizeof turn_acts / sizeof turn_acts[0];

@@ -1,0 +1,326 @@
+/* The model's tasks: how awaits end.  Cancellation and passed deadlines are
+ * states: they end the present await and every later one that would have to
+ * wait, unless shielded; what has settled is delivered all the same. */
+
+#include "model.h"
+
+enum { STREAK_MAX = 64 };
+
+static struct m_task *task_of(int id)
+{
+    FUZZ_CHECK(model_at(id)->kind == M_TASK);
+    return &model_at(id)->task;
+}
+
+static struct m_work resume(int task)
+{
+    return (struct m_work){M_RESUME, task, 0};
+}
+
+int model_spawn(void)
+{
+    int id = model_new(M_TASK);
+
+    model_queue(resume(id));
+    return id;
+}
+
+/* Why awaits are to end early now; 0: they are not. */
+static int reason(int id)
+{
+    const struct m_task *task = task_of(id);
+
+    if (task->shields > 0)
+        return 0;
+    if (task->was_cancelled)
+        return ALOOP_ECANCELED;
+    return task->passed > 0 ? ALOOP_ETIMEDOUT : 0;
+}
+
+static bool is_alone(int id)
+{
+    return model_at(id)->refs == 1 && !model_at(id)->is_detached;
+}
+
+/* Ends the present await if there is reason to: with its future, if nobody else
+ * holds that, or without. */
+void model_interrupt(int id)
+{
+    struct m_task *task = task_of(id);
+    int future = task->awaiting;
+
+    if (reason(id) == 0 || future < 0 || task->interrupt != 0 ||
+        !model_pending(future))
+        return;
+    task->interrupt = reason(id);
+    if (is_alone(future)) {
+        model_cancel(future);
+        return;
+    }
+    model_unwait(future, resume(id));
+    task->awaiting = M_NULL;
+    task->has_let_go = true;
+    model_queue(resume(id));
+}
+
+ssize_t model_outcome(int id, int interrupt)
+{
+    ssize_t status = model_peek(id);
+
+    if (status == ALOOP_ECANCELED)
+        status = interrupt != 0 ? interrupt : ALOOP_EABORTED;
+    model_take(id);
+    return status;
+}
+
+/* Its error counts as seen; this one tells enough. */
+ssize_t model_refuse(int id, ssize_t error)
+{
+    if (model_peek(id) < 0 && !model_pending(id))
+        model_at(id)->is_seen = true;
+    model_unref(id);
+    return error;
+}
+
+/* Whether `future` waits, task for task, for this one. */
+static bool leads_to(int future, int task)
+{
+    for (int i = 0; i < M_FUTURES && future >= 0; i++) {
+        if (future == task)
+            return true;
+        if (model_at(future)->kind != M_TASK)
+            return false;
+        future = task_of(future)->awaiting;
+    }
+    return false;
+}
+
+/* Whether one of `ids` waits for `task`, by way of a composite or a group. */
+static bool any_circles(const int *ids, int count, int task, bool by_whole,
+                        bool (*seen)[M_FUTURES])
+{
+    for (int i = 0; i < count; i++) {
+        const struct m_future *it;
+        const struct m_line *members;
+        int id = ids[i];
+
+        if (id < 0 || !model_pending(id) || seen[by_whole][id])
+            continue;
+        if (id == task && by_whole)
+            return true;
+        seen[by_whole][id] = true;
+        it = model_at(id);
+        members = &m.objects[it->kind == M_WAIT ? it->line : 0].members;
+        if ((it->task.is_waiting && !it->task.is_yielding &&
+             any_circles(&it->task.awaited, 1, task, by_whole, seen)) ||
+            any_circles(it->whole.members, it->whole.count, task, true,
+                        seen) ||
+            (it->kind == M_WAIT && any_circles(members->futures,
+                                               members->count, task, true,
+                                               seen)))
+            return true;
+    }
+    return false;
+}
+
+bool model_circles(int task, int future)
+{
+    bool seen[2][M_FUTURES] = {{false}};
+
+    return any_circles(&future, 1, task, false, seen);
+}
+
+static void wait_once(int id, int future)
+{
+    struct m_task *task = task_of(id);
+
+    task->is_waiting = true;
+    task->streak = 0;
+    model_wait(future, resume(id));
+    task->awaiting = future;
+    task->awaited = future;
+    model_interrupt(id);
+}
+
+bool model_await(int id, int future, ssize_t *ret_status)
+{
+    struct m_task *task = task_of(id);
+
+    if (future < 0) {
+        *ret_status = model_peek(future);
+        return true;
+    }
+    if (leads_to(future, id)) {
+        *ret_status = model_refuse(future, ALOOP_EDEADLK);
+        return true;
+    }
+    if (!model_pending(future) && ++task->streak < STREAK_MAX) {
+        *ret_status = model_outcome(future, 0);
+        return true;
+    }
+    wait_once(id, future);
+    return false;
+}
+
+void model_yield(int id)
+{
+    task_of(id)->is_waiting = task_of(id)->is_yielding = true;
+    task_of(id)->streak = 0;
+    model_queue(resume(id));
+}
+
+/* The await's node has come up; whether the await is over. */
+static bool finish_await(int id, ssize_t *ret_status)
+{
+    struct m_task *task = task_of(id);
+    int future = task->awaited, interrupt = task->interrupt;
+
+    task->is_waiting = false;
+    task->awaiting = M_NULL;
+    if (task->has_let_go && model_pending(future) && is_alone(future) &&
+        !leads_to(future, id)) {
+        /* Whoever else held it has let go as well. */
+        task->has_let_go = false;
+        model_cancel(future);
+        wait_once(id, future);
+        return false;
+    }
+    task->interrupt = 0;
+    if (!task->has_let_go) {
+        *ret_status = model_outcome(future, interrupt);
+        return true;
+    }
+    task->has_let_go = false;
+    model_unref(future);
+    *ret_status = interrupt;
+    return true;
+}
+
+/* The first half of a wait for a condition is over: the mutex again. */
+static bool relock(int id, ssize_t *ret_status)
+{
+    struct m_task *task = task_of(id);
+    int permit = task->permit, mutex = model_at(permit)->giver;
+
+    task->notified = *ret_status;
+    task->is_relocking = true;
+    if (mutex < 0) {
+        task->permit = M_NULL;
+        model_at(permit)->refs = 0;
+        model_settle(permit, 0);
+        *ret_status = ALOOP_ECLOSED;
+        return true;
+    }
+    model_unlink(permit);
+    model_at(permit)->line = mutex;
+    model_line_push(&m.objects[mutex].line, permit);
+    model_serve(mutex);
+    return model_await(id, permit, ret_status);
+}
+
+/* Both halves: whether the wait for a condition is over. */
+static bool finish_condition(int id, ssize_t *ret_status)
+{
+    struct m_task *task = task_of(id);
+
+    if (!task->is_relocking && !relock(id, ret_status))
+        return false;
+    task->permit = M_NULL;
+    if (*ret_status >= 0)
+        *ret_status = task->notified;
+    return true;
+}
+
+bool model_resume(int id, ssize_t *ret_status)
+{
+    struct m_task *task = task_of(id);
+
+    *ret_status = 0;
+    if (!task->has_started) {
+        task->has_started = true;
+        return true;
+    }
+    FUZZ_CHECK(task->is_waiting && !task->has_ended);
+    if (task->is_yielding) {
+        task->is_waiting = task->is_yielding = false;
+        *ret_status = reason(id);
+        return true;
+    }
+    if (!finish_await(id, ret_status))
+        return false;
+    return task->permit == M_NULL || finish_condition(id, ret_status);
+}
+
+bool model_condition_wait(int id, int condition, int mutex,
+                          ssize_t *ret_status)
+{
+    struct m_task *task = task_of(id);
+    int permit, waiter;
+
+    if (m.objects[mutex].count > 0) {
+        *ret_status = ALOOP_EPERM;
+        return true;
+    }
+    permit = model_new(M_RELOCK);
+    waiter = model_new(M_PLAIN);
+    model_at(permit)->permits = 1;
+    model_link(permit, mutex);
+    model_at(waiter)->line = condition;
+    model_line_push(&m.objects[condition].line, waiter);
+    model_give(mutex, 1);
+    task->permit = permit;
+    task->is_relocking = false;
+    if (!model_await(id, waiter, ret_status))
+        return false;
+    return finish_condition(id, ret_status);
+}
+
+/* Deadlines. */
+
+static void set_passed(int deadline, bool has_passed)
+{
+    struct m_timed *timed = &m.timeds[deadline];
+
+    task_of(timed->who)->passed += has_passed - timed->has_passed;
+    timed->has_passed = has_passed;
+}
+
+void model_deadline_passes(int deadline)
+{
+    set_passed(deadline, true);
+    model_interrupt(m.timeds[deadline].who);
+}
+
+int model_deadline(int task, int64_t when_ns)
+{
+    int deadline = model_timed(M_DEADLINE, task);
+
+    model_set(deadline, when_ns);
+    return deadline;
+}
+
+void model_deadline_set(int deadline, int64_t when_ns)
+{
+    model_set(deadline, when_ns);
+    set_passed(deadline, false);
+}
+
+int model_deadline_end(int deadline)
+{
+    bool has_passed = m.timeds[deadline].has_passed;
+
+    set_passed(deadline, false);
+    model_clear(deadline);
+    m.timeds[deadline].is_closed = true;
+    return has_passed;
+}
+
+void model_end(int id, ssize_t status)
+{
+    for (int i = 0; i < m.timed_count; i++)
+        if (m.timeds[i].kind == M_DEADLINE && m.timeds[i].who == id &&
+            !m.timeds[i].is_closed)
+            model_deadline_end(i);
+    task_of(id)->has_ended = true;
+    model_settle(id, status == ALOOP_PENDING ? ALOOP_EINVAL : status);
+}

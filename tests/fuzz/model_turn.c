@@ -1,0 +1,354 @@
+/* The model's time: queues, deadlines, and the order of a turn. */
+
+#include "model.h"
+
+#include <string.h>
+
+void model_queue(struct m_work work)
+{
+    FUZZ_CHECK(m.ready.end < M_WORK);
+    m.ready.work[m.ready.end++] = work;
+}
+
+void model_post(int who)
+{
+    m.posts[m.post_end++] = who;
+    m.is_woken = true;
+}
+
+bool model_has_work(void)
+{
+    return m.ready.first < m.ready.end || m.unread.count > 0 ||
+           m.posts_taken < m.post_end;
+}
+
+bool model_alive(void)
+{
+    if (m.live > 0 || m.holds > 0 || model_has_work())
+        return true;
+    for (int i = 0; i < m.timed_count; i++) {
+        const struct m_timed *timed = &m.timeds[i];
+
+        if (timed->kind == M_TIMER && !timed->is_unreferenced &&
+            (timed->is_set || timed->is_due))
+            return true;
+    }
+    return false;
+}
+
+/* Deadlines. */
+
+int model_timed(enum m_timed_kind kind, int who)
+{
+    FUZZ_CHECK(m.timed_count < M_TIMEDS);
+    m.timeds[m.timed_count] = (struct m_timed){.kind = kind, .who = who};
+    return m.timed_count++;
+}
+
+void model_clear(int timed)
+{
+    m.timeds[timed].is_set = m.timeds[timed].is_due = false;
+}
+
+void model_set(int timed, int64_t when_ns)
+{
+    model_clear(timed);
+    m.timeds[timed].is_set = true;
+    m.timeds[timed].when_ns = when_ns;
+    m.timeds[timed].order = ++m.starts;
+}
+
+int64_t model_after(int64_t delay_ns)
+{
+    if (delay_ns <= 0)
+        return m.now_ns;
+    return delay_ns > INT64_MAX - m.now_ns ? INT64_MAX : m.now_ns + delay_ns;
+}
+
+int64_t model_due_ns(int timed)
+{
+    const struct m_timed *it = &m.timeds[timed];
+
+    if (!it->is_set && !it->is_due)
+        return -1;
+    return it->when_ns <= m.now_ns ? 0 : it->when_ns - m.now_ns;
+}
+
+int model_sleep(int64_t when_ns)
+{
+    int id = model_new(M_SLEEP);
+
+    model_at(id)->timed = model_timed(M_SLEEPING, id);
+    model_set(model_at(id)->timed, when_ns);
+    return id;
+}
+
+int64_t model_next_ns(void)
+{
+    int64_t next_ns = INT64_MAX;
+
+    for (int i = 0; i < m.timed_count; i++)
+        if (m.timeds[i].is_set && m.timeds[i].when_ns < next_ns)
+            next_ns = m.timeds[i].when_ns;
+    return next_ns;
+}
+
+/* Which of those that are due is first; -1: none is. */
+static int first_due(void)
+{
+    int first = -1;
+
+    for (int i = 0; i < m.timed_count; i++) {
+        const struct m_timed *timed = &m.timeds[i];
+
+        if (timed->is_due &&
+            (first < 0 || timed->when_ns < m.timeds[first].when_ns ||
+             (timed->when_ns == m.timeds[first].when_ns &&
+              timed->order < m.timeds[first].order)))
+            first = i;
+    }
+    return first;
+}
+
+/* A periodic timer keeps to its grid: the first point that has not passed. */
+static void restart(int i)
+{
+    struct m_timed *timed = &m.timeds[i];
+    uint64_t late_ns = (uint64_t) m.now_ns - (uint64_t) timed->when_ns;
+    uint64_t period_ns = (uint64_t) timed->period_ns;
+
+    if (timed->period_ns > 0)
+        model_set(i, model_after((int64_t) (period_ns - late_ns % period_ns)));
+}
+
+/* Whether the user sees it. */
+static bool passes(int i)
+{
+    struct m_timed *timed = &m.timeds[i];
+
+    timed->is_due = false;
+    switch (timed->kind) {
+    case M_TIMER:
+        restart(i);
+        return true;
+    case M_SLEEPING:
+        model_settle(timed->who, 0);
+        return false;
+    case M_LIMITING:
+        model_expire(timed->who);
+        return false;
+    default:
+        model_deadline_passes(i);
+        return false;
+    }
+}
+
+/* One piece of work; whether the user sees it. */
+static bool do_work(struct m_work work, struct m_sight *ret)
+{
+    switch (work.what) {
+    case M_CALL:
+        *ret = (struct m_sight){M_SEE_CALL, work.who,
+                                model_peek(m.calls[work.who])};
+        return true;
+    case M_DEFER:
+        *ret = (struct m_sight){M_SEE_DEFER, work.who, 0};
+        return true;
+    case M_RESUME:
+        *ret = (struct m_sight){M_SEE_TASK, work.who, 0};
+        return model_resume(work.who, &ret->status);
+    case M_MEMBER:
+        model_member(work.who, work.place);
+        return false;
+    case M_JOINED:
+        model_joined(work.who, work.place);
+        return false;
+    case M_LIMIT:
+        model_limit(work.who);
+        return false;
+    default:
+        return false;
+    }
+}
+
+/* The phases of a turn. */
+
+void model_turn_begin(int64_t max_wait_ns)
+{
+    m.max_wait_ns = max_wait_ns;
+    m.is_stuck = false;
+    FUZZ_CHECK(m.batch.first == m.batch.end);
+    memcpy(m.batch.work, m.ready.work,
+           (size_t) m.ready.end * sizeof m.ready.work[0]);
+    m.batch.first = 0;
+    m.batch.end = m.ready.end;
+    m.ready.end = 0;
+    for (int i = 0; i < m.timed_count; i++) {
+        struct m_timed *timed = &m.timeds[i];
+
+        if (timed->is_set && timed->when_ns <= m.now_ns) {
+            timed->is_set = false;
+            timed->is_due = true;
+        }
+    }
+    m.phase = M_BATCH;
+}
+
+static struct m_sight batch(void)
+{
+    struct m_sight sight = {M_NOTHING, 0, 0};
+    int due;
+
+    while ((due = first_due()) >= 0)
+        if (passes(due))
+            return (struct m_sight){M_SEE_TIMER, due, 0};
+    while (m.batch.first < m.batch.end)
+        if (do_work(m.batch.work[m.batch.first++], &sight))
+            return sight;
+    return (struct m_sight){M_NOTHING, 0, 0};
+}
+
+static struct m_sight dispatch(void)
+{
+    if (m.post_first == m.posts_taken)
+        return (struct m_sight){M_NOTHING, 0, 0};
+    return (struct m_sight){M_SEE_POST, m.posts[m.post_first++], 0};
+}
+
+static struct m_sight report(void)
+{
+    struct m_sight sight = {M_NOTHING, 0, 0};
+
+    if (m.reporting.count == 0)
+        return sight;
+    sight.kind = M_SEE_REPORT;
+    sight.who = m.reporting.futures[0];
+    sight.status = model_peek(sight.who);
+    model_line_remove(&m.reporting, sight.who);
+    m.futures[sight.who].is_gone = true;
+    return sight;
+}
+
+/* How long the wait is: INT64_MAX, for ever. */
+static int64_t wait_ns(void)
+{
+    int64_t next_ns = model_next_ns(), left_ns;
+    bool is_stopping = m.is_stopping && m.is_running && m.outside == M_NULL;
+
+    if (m.max_wait_ns == 0 || is_stopping || model_has_work() ||
+        (m.is_exact && (m.is_woken || !model_alive())))
+        return 0;
+    if (next_ns == INT64_MAX)
+        return m.max_wait_ns < 0 ? INT64_MAX : m.max_wait_ns;
+    left_ns = next_ns <= m.now_ns ? 0 : next_ns - m.now_ns;
+    return m.max_wait_ns < 0 || left_ns < m.max_wait_ns ? left_ns
+                                                        : m.max_wait_ns;
+}
+
+static void wait(void)
+{
+    int64_t ns = wait_ns();
+
+    m.phase = M_DISPATCH;
+    m.is_stuck = ns == INT64_MAX;
+    if (!m.is_stuck)
+        m.now_ns += ns;
+    m.posts_taken = m.post_end;
+    m.is_woken = false;
+}
+
+static struct m_sight reach_dispatch(void)
+{
+    struct m_sight sight = {M_NOTHING, 0, 0};
+
+    if (m.phase != M_BATCH)
+        return sight;
+    sight = batch();
+    if (sight.kind == M_NOTHING)
+        wait();
+    return sight;
+}
+
+bool model_in_dispatch(void)
+{
+    return reach_dispatch().kind == M_NOTHING && m.phase == M_DISPATCH;
+}
+
+void model_hear_late(void)
+{
+    if (!m.is_exact && model_in_dispatch() &&
+        m.post_first == m.posts_taken && m.post_first < m.post_end)
+        m.posts_taken++;
+}
+
+/* Whether a turn follows this one in a run; begins it. */
+static bool go_on(void)
+{
+    if (m.phase != M_OUT)
+        m.has_closed = false;
+    m.phase = M_OUT;
+    if (!m.is_running || m.is_stuck || !model_alive())
+        return false;
+    if (m.outside == M_NULL ? m.is_stopping : !model_pending(m.outside))
+        return false;
+    model_turn_begin(-1);
+    return true;
+}
+
+struct m_sight model_next(void)
+{
+    do {
+        struct m_sight sight = reach_dispatch();
+
+        if (sight.kind == M_NOTHING && m.phase == M_DISPATCH) {
+            sight = dispatch();
+            if (sight.kind == M_NOTHING) {
+                m.phase = M_REPORTING;
+                m.reporting = m.unread;
+                m.unread.count = 0;
+            }
+        }
+        if (sight.kind == M_NOTHING)
+            sight = report();
+        if (sight.kind != M_NOTHING)
+            return sight;
+    } while (go_on());
+    return (struct m_sight){M_NOTHING, 0, 0};
+}
+
+void model_run_begin(int outside)
+{
+    m.is_running = true;
+    m.is_stuck = false;
+    m.outside = outside;
+    if (outside >= 0)
+        model_wait(outside, (struct m_work){M_OUTSIDE, 0, 0});
+}
+
+/* The await's node, wherever it is. */
+static void drop_outside(struct m_queue *queue)
+{
+    int kept = queue->first;
+
+    for (int i = queue->first; i < queue->end; i++)
+        if (queue->work[i].what != M_OUTSIDE)
+            queue->work[kept++] = queue->work[i];
+    queue->end = kept;
+}
+
+ssize_t model_run_end(void)
+{
+    int id = m.outside;
+    ssize_t result = m.is_stuck ? ALOOP_EDEADLK : m.is_stopping;
+
+    m.is_running = false;
+    m.outside = M_NULL;
+    if (id == M_NULL) {
+        m.is_stopping = m.is_stopping && result < 0;
+        return result;
+    }
+    model_unwait(id, (struct m_work){M_OUTSIDE, 0, 0});
+    drop_outside(&m.ready);
+    return model_pending(id) ? model_refuse(id, ALOOP_EDEADLK)
+                             : model_outcome(id, 0);
+}

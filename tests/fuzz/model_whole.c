@@ -1,0 +1,217 @@
+/* The model's composites: gather and its kin, timeouts, groups.  None settles
+ * before all that it waits for has ended. */
+
+#include "model.h"
+
+static struct m_whole *whole_of(int id)
+{
+    return &model_at(id)->whole;
+}
+
+/* A member's ECANCELED would say that the composite was cancelled. */
+static ssize_t as_own(int id, ssize_t status)
+{
+    return status == ALOOP_ECANCELED && !model_at(id)->is_cancelling
+               ? ALOOP_EABORTED
+               : status;
+}
+
+void model_members_cancel(int id)
+{
+    struct m_whole *whole = whole_of(id);
+
+    for (int i = 0; i < whole->count; i++)
+        if (!whole->has_ended[i])
+            model_cancel(whole->members[i]);
+}
+
+int model_compose(enum m_kind kind, int count, const int *members)
+{
+    int id;
+
+    if (count == 0)
+        return model_done(kind >= M_ANY ? ALOOP_EINVAL : 0);
+    id = model_new(kind);
+    whole_of(id)->count = whole_of(id)->left = count;
+    for (int i = 0; i < count; i++)
+        whole_of(id)->members[i] = members[i];
+    for (int i = 0; i < count; i++) {
+        struct m_work work = {M_MEMBER, id, i};
+
+        if (members[i] < 0)
+            model_queue(work);
+        else
+            model_wait(members[i], work);
+    }
+    return id;
+}
+
+static void note(int id, int place, ssize_t status)
+{
+    static const bool success_decides[] = {false, false, true, true};
+    static const bool failure_decides[] = {true, false, false, true};
+    struct m_whole *whole = whole_of(id);
+    int rule = (int) model_at(id)->kind - M_GATHER;
+
+    whole->statuses[place] = status;
+    whole->has_lost = whole->has_lost || status == ALOOP_ECANCELED;
+    if (whole->is_decided)
+        return;
+    if (status < 0 ? failure_decides[rule] : success_decides[rule]) {
+        whole->is_decided = true;
+        whole->outcome = as_own(id, status);
+        whole->winner = place;
+        model_members_cancel(id);
+    } else if (rule == M_SETTLED - M_GATHER) {
+        whole->outcome += status >= 0;
+    } else if (rule == M_ANY - M_GATHER && whole->outcome == 0) {
+        whole->outcome = as_own(id, status);
+    }
+}
+
+void model_member(int id, int place)
+{
+    struct m_whole *whole = whole_of(id);
+    bool is_settled_kind = model_at(id)->kind == M_SETTLED;
+
+    whole->has_ended[place] = true;
+    whole->left--;
+    note(id, place, model_take(whole->members[place]));
+    whole->members[place] = M_NULL;
+    if (whole->left > 0)
+        return;
+    if (is_settled_kind && model_at(id)->is_cancelling && whole->has_lost)
+        whole->outcome = ALOOP_ECANCELED;
+    model_settle(id, whole->outcome);
+}
+
+/* Timeouts. */
+
+int model_timeout(int target, int64_t when_ns)
+{
+    int id;
+
+    if (target < 0)
+        return target;
+    id = model_new(M_TIMEOUT);
+    whole_of(id)->members[0] = target;
+    whole_of(id)->count = 1;
+    model_at(id)->timed = model_timed(M_LIMITING, id);
+    model_set(model_at(id)->timed, when_ns);
+    model_wait(target, (struct m_work){M_LIMIT, id, 0});
+    return id;
+}
+
+void model_expire(int id)
+{
+    whole_of(id)->has_expired = model_cancel(whole_of(id)->members[0]) == 1;
+}
+
+void model_limit(int id)
+{
+    ssize_t status = as_own(id, model_take(whole_of(id)->members[0]));
+
+    whole_of(id)->members[0] = M_NULL;
+    model_clear(model_at(id)->timed);
+    if (status < 0 && whole_of(id)->has_expired)
+        status = ALOOP_ETIMEDOUT;
+    model_settle(id, status);
+}
+
+/* Groups. */
+
+static void end_all(struct m_object *group)
+{
+    if (group->is_ending)
+        return;
+    group->is_ending = true;
+    for (int i = 0; i < group->members.count; i++)
+        model_cancel(group->members.futures[i]);
+}
+
+static ssize_t outcome(struct m_object *group)
+{
+    if (group->error < 0)
+        model_at(group->failed)->is_seen = true;
+    if (group->error < 0)
+        return group->error;
+    return group->has_lost ? ALOOP_ECANCELED : 0;
+}
+
+int model_group_spawn(int id)
+{
+    struct m_object *group = &m.objects[id];
+    int task;
+
+    if (group->is_ending)
+        return M_NULL;
+    task = model_spawn();
+    model_line_push(&group->members, task);
+    model_wait(task, (struct m_work){M_JOINED, id, task});
+    return task;
+}
+
+int model_group_wait(int id)
+{
+    struct m_object *group = &m.objects[id];
+    int wait = model_new(M_WAIT);
+
+    if (group->members.count == 0) {
+        model_settle(wait, outcome(group));
+        return wait;
+    }
+    model_at(wait)->line = id;
+    model_line_push(&group->line, wait);
+    return wait;
+}
+
+void model_group_cancel(int id)
+{
+    m.objects[id].was_cancelled = true;
+    end_all(&m.objects[id]);
+}
+
+void model_group_free(int id)
+{
+    struct m_object *group = &m.objects[id];
+
+    model_group_cancel(id);
+    group->is_freed = true;
+    if (group->members.count == 0)
+        model_unref(group->failed);
+}
+
+static void note_task(struct m_object *group, int task)
+{
+    ssize_t status = model_peek(task);
+
+    if (status >= 0)
+        return;
+    if (status == ALOOP_ECANCELED && model_at(task)->is_cancelling) {
+        group->has_lost = group->has_lost || group->was_cancelled;
+    } else if (group->failed < 0) {
+        group->error = status == ALOOP_ECANCELED ? ALOOP_EABORTED : status;
+        group->failed = task;
+        model_ref(task);
+        end_all(group);
+    }
+}
+
+/* A member has ended.  The group sees to its error, unless somebody else holds
+ * the task too. */
+void model_joined(int id, int task)
+{
+    struct m_object *group = &m.objects[id];
+
+    model_line_remove(&group->members, task);
+    note_task(group, task);
+    model_at(task)->is_seen =
+        task != group->failed || model_at(task)->refs > 2;
+    model_unref(task);
+    if (group->members.count > 0)
+        return;
+    if (group->line.count > 0)
+        model_line_settle(&group->line, outcome(group));
+    if (group->is_freed)
+        model_unref(group->failed);
+}

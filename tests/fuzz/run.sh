@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Fuzzes every target for a bounded number of executions, two at a time.
+#
+#     usage: tests/fuzz/run.sh BUILD [EXECUTIONS [TARGET...]]
+#
+# BUILD was made with ALOOP_FUZZ.  EXECUTIONS (1,000,000) is for the machine;
+# the others get as much less as the table says.  The kept inputs are where it
+# begins, and stay as they are: what it finds goes below BUILD/fuzz, a crash's
+# input, too.  The last line counts targets.
+set -u
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+# How many executions, and the longest input, for each target.
+table='
+machine     1000000 200
+address      200000 128
+graph        200000 256
+http_body    200000 1024
+http_get     200000 1024
+http_head    200000 1024
+http_server  200000 1024
+options      200000 256
+until        200000 256
+url          200000 512
+'
+
+[ $# -ge 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+build=$(cd "$1" && pwd) || exit 2
+executions=${2:-1000000}
+[[ $executions =~ ^[1-9][0-9]*$ ]] ||
+    { echo "run.sh: $executions is no count" >&2; exit 2; }
+targets=("${@:3}")
+programs=$build/tests/fuzz
+work=$build/fuzz
+
+# What libFuzzer's last words say: NAME PATTERN.
+last() {
+    sed -nE "s/$2/\1/p" "$work/$1/log" | tail -n 1
+}
+
+one() { # NAME EXECUTIONS LENGTH
+    local name=$1 dir=$work/$1 start=$SECONDS result ran edges crashes=0 input
+    local dict=()
+    rm -rf "$dir"
+    mkdir -p "$dir/corpus" "$dir/crashes"
+    [ ! -d "$here/corpus/$name" ] ||
+        cp "$here/corpus/$name"/* "$dir/corpus/" 2>/dev/null
+    [ ! -f "$here/$name.dict" ] || dict=("-dict=$here/$name.dict")
+    "$programs/fuzz_$name" "${dict[@]}" -runs="$2" -max_len="$3" \
+        -seed=1 -entropic=0 \
+        -timeout=10 -rss_limit_mb=4096 -print_final_stats=1 \
+        -artifact_prefix="$dir/crashes/" "$dir/corpus" \
+        >"$dir/log" 2>&1 </dev/null
+    result=$?
+    ran=$(last "$name" '^stat::number_of_executed_units: *([0-9]+)')
+    edges=$(last "$name" '^#[0-9].* cov: ([0-9]+).*')
+    [ $result = 0 ] || crashes=1
+    printf 'fuzz %s: %s executions, %s crashes, %s edges, %s s\n' "$name" \
+        "${ran:-0}" $crashes "${edges:-0}" $((SECONDS - start))
+    [ $result != 0 ] || { touch "$dir/passed"; return; }
+    grep -E 'does not hold|^there came|ERROR|runtime error|^SUMMARY' \
+        "$dir/log" | head -n 5
+    input=$(find "$dir/crashes" -type f | head -n 1)
+    if [ -n "$input" ]; then
+        echo "to see it again: $programs/replay_$name --trace $input"
+    else
+        tail -n 20 "$dir/log"
+    fi
+}
+
+passed=0 failed=0 skipped=0 names=()
+if [ ${#targets[@]} = 0 ]; then
+    # As in the table, the longest first; then what it does not know.
+    for name in $(awk '{ print $1 }' <<<"$table") "$programs"/fuzz_*; do
+        name=${name##*/fuzz_}
+        [[ " ${targets[*]-} " = *" $name "* ]] ||
+            [ ! -x "$programs/fuzz_$name" ] || targets+=("$name")
+    done
+fi
+mkdir -p "$work" || exit 1
+for name in "${targets[@]}"; do
+    read -r _ count length < <(grep "^$name " <<<"$table" ||
+        echo "$name 200000 512")
+    count=$((count * executions / 1000000))
+    [ "$count" -gt 0 ] || count=1
+    if [ ! -x "$programs/fuzz_$name" ]; then
+        echo "fuzz $name: was not built"
+        skipped=$((skipped + 1))
+        continue
+    fi
+    names+=("$name")
+    while [ "$(jobs -pr | wc -l)" -ge 2 ]; do
+        wait -n
+    done
+    one "$name" "$count" "$length" &
+done
+wait
+for name in "${names[@]}"; do
+    if [ -e "$work/$name/passed" ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+    fi
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ] && [ "$passed" != 0 ]
