@@ -1,0 +1,430 @@
+/* Forks in the middle of everything: from between two turns, and from inside a
+ * timer's, a stream's, a post's and a signal's callback and a task, while
+ * connections talk, names are looked up, tasks wait and other threads post.
+ *
+ *     usage: forks [COUNT]
+ *
+ * A child either frees all at once, or closes the connections that it shares
+ * and goes on with a life of its own; whatever it does, it gives every byte
+ * back.  The parent, whose connections compare every byte, must not notice. */
+
+#define _POSIX_C_SOURCE 200809L
+
+#include "stress.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum { CLIENTS = 6, POSTERS = 2, RING = 32, POST_SIZE_MAX = 64,
+       MESSAGE_MAX = 30000, STUCK_S = 20,
+       EXIT_SKIPPED = 77 };
+
+/* Where a fork comes from. */
+enum place { OUTSIDE, IN_TIMER, IN_TASK, IN_STREAM, IN_POST, IN_SIGNAL,
+             PLACES };
+enum way { FREES, LIVES_ON, EXITS, WAYS };
+
+/* A child of several threads can start none under qemu-user 7.2. */
+#if defined UNDER_QEMU
+enum { HAS_THREADS_AFTER_FORK = 0 };
+#else
+enum { HAS_THREADS_AFTER_FORK = 1 };
+#endif
+
+static struct {
+    aloop *loop;
+    aloop_listener *listener;
+    aloop_timer *tick;
+    aloop_signal *watch;
+    char port[8];
+    uint64_t random;
+    /* Of forks. */
+    enum place wanted; /* PLACES: none. */
+    enum way way;
+    unsigned forks, ended;
+    bool is_child;
+    bool has_let_go; /* The child has closed all that it shares. */
+    /* Of the load. */
+    aloop_stream *streams[4 * CLIENTS]; /* All that are open. */
+    unsigned long trips, posts, ticks, signals, look_ups;
+    unsigned long life; /* What a child's own life came to. */
+    bool is_over;
+    unsigned open_before;
+} f = {.wanted = PLACES};
+
+static struct poster {
+    pthread_t thread;
+    atomic_uint ran;
+    struct post {
+        struct poster *poster;
+        unsigned number;
+    } ring[RING];
+} posters[POSTERS];
+
+static atomic_bool posters_over;
+
+/* What the child shares is closed before the turn goes on, or it would read
+ * what the parent is sent. */
+static void let_go(void)
+{
+    for (size_t i = 0; i < sizeof f.streams / sizeof f.streams[0]; i++) {
+        (i % 2 == 0 ? aloop_stream_close
+                    : aloop_stream_abort)(f.streams[i]);
+        f.streams[i] = NULL;
+    }
+    aloop_listener_close(f.listener);
+    f.has_let_go = true;
+}
+
+static void fork_here(enum place place)
+{
+    pid_t child;
+
+    if (f.wanted != place || f.is_child)
+        return;
+    f.wanted = PLACES;
+    fflush(stdout);
+    child = fork();
+    CHECK(child >= 0);
+    f.forks += child > 0;
+    if (child > 0)
+        return;
+    if (f.way == EXITS)
+        _exit(0);
+    f.is_child = true;
+    alarm(STUCK_S);
+    CHECK(aloop_after_fork(f.loop) == 0);
+    if (place != OUTSIDE || f.way == LIVES_ON)
+        let_go();
+}
+
+static void remember(aloop_stream *stream)
+{
+    size_t i = 0;
+
+    while (f.streams[i] != NULL)
+        CHECK(++i < sizeof f.streams / sizeof f.streams[0]);
+    f.streams[i] = stream;
+}
+
+/* Closes it, unless the child has done so before. */
+static void forget(aloop_stream *stream)
+{
+    for (size_t i = 0; i < sizeof f.streams / sizeof f.streams[0]; i++)
+        if (f.streams[i] == stream) {
+            f.streams[i] = NULL;
+            aloop_stream_close(stream);
+        }
+}
+
+/* The server. */
+
+static void on_data(aloop_stream *stream, const void *data, ssize_t size,
+                    void *arg)
+{
+    (void) arg;
+    fork_here(IN_STREAM);
+    if (f.has_let_go)
+        return; /* The stream is closed. */
+    if (size > 0)
+        CHECK(aloop_stream_put(stream, data, (size_t) size) >= 0);
+    else
+        forget(stream);
+}
+
+static void on_stream(aloop_listener *listener, aloop_stream *stream,
+                      void *arg)
+{
+    (void) listener;
+    (void) arg;
+    remember(stream);
+    CHECK(aloop_stream_start(stream, on_data, NULL) == 0);
+}
+
+/* A client that ends with an error has been closed by its child. */
+static ssize_t talk(aloop_stream *stream, uint64_t key)
+{
+    static unsigned char out[CLIENTS][MESSAGE_MAX], in[CLIENTS][MESSAGE_MAX];
+    unsigned char *sent = out[key], *received = in[key];
+
+    for (int i = 0; i < 30; i++) {
+        size_t size = 1 + (size_t) stress_random(&f.random, MESSAGE_MAX);
+        ssize_t status;
+
+        for (size_t at = 0; at < size; at++)
+            sent[at] = stress_byte(key + (unsigned) i, at);
+        status = aloop_await(aloop_gather(
+            f.loop, aloop_stream_write(stream, sent, size),
+            aloop_stream_read_exactly(stream, received, size)));
+        if (status < 0 || f.is_child)
+            return status; /* The child may have closed the stream. */
+        CHECK(memcmp(sent, received, size) == 0);
+        f.trips++;
+    }
+    return 0;
+}
+
+static ssize_t be_client(aloop *loop, void *arg)
+{
+    const unsigned *key = arg;
+
+    while (!f.is_over && !f.is_child) {
+        aloop_stream *stream;
+        ssize_t status = aloop_await(
+            aloop_tcp_connect(loop, "127.0.0.1", f.port, &stream));
+
+        if (status == 0 && f.is_child) {
+            aloop_stream_close(stream);
+        } else if (status == 0) {
+            remember(stream);
+            status = talk(stream, *key);
+            forget(stream);
+        }
+        CHECK(status == 0 || f.is_child);
+    }
+    return 0;
+}
+
+static ssize_t look_up(aloop *loop, void *arg)
+{
+    (void) arg;
+    while (!f.is_over && !f.is_child) {
+        aloop_stream *stream;
+        ssize_t status =
+            aloop_await(aloop_tcp_connect(loop, "localhost", "1", &stream));
+
+        CHECK(status == ALOOP_ECONNREFUSED || f.is_child);
+        f.look_ups++;
+        aloop_await(aloop_sleep(loop, ALOOP_US(300)));
+    }
+    return 0;
+}
+
+static ssize_t fork_in_task(aloop *loop, void *arg)
+{
+    (void) arg;
+    while (!f.is_over && aloop_await(aloop_sleep(loop, ALOOP_MS(1))) == 0)
+        fork_here(IN_TASK);
+    return 0;
+}
+
+static void on_tick(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    (void) arg;
+    f.ticks++;
+    fork_here(IN_TIMER);
+}
+
+static void on_signal(aloop_signal *watch, int number, void *arg)
+{
+    (void) watch;
+    (void) number;
+    (void) arg;
+    f.signals++;
+    fork_here(IN_SIGNAL);
+}
+
+static void on_post(aloop *loop, void *arg)
+{
+    const struct post *post = arg;
+
+    (void) loop;
+    CHECK(post->number == atomic_load(&post->poster->ran));
+    atomic_fetch_add(&post->poster->ran, 1);
+    f.posts++;
+    fork_here(IN_POST);
+}
+
+static void pause_us(long us)
+{
+    struct timespec pause = {0, us * 1000};
+
+    nanosleep(&pause, NULL);
+}
+
+static void *post_all_the_time(void *arg)
+{
+    struct poster *poster = arg;
+    unsigned number = 0;
+
+    while (!atomic_load(&posters_over)) {
+        while (number - atomic_load(&poster->ran) < RING) {
+            struct post *post = &poster->ring[number % RING];
+
+            *post = (struct post){poster, number++};
+            CHECK(aloop_post(f.loop, on_post, post) == 0);
+        }
+        CHECK(kill(getpid(), SIGUSR1) == 0);
+        pause_us(500);
+    }
+    return NULL;
+}
+
+/* A child's own life. */
+
+static void on_own_post(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    f.life++;
+}
+
+static void on_own_stream(aloop_listener *listener, aloop_stream *stream,
+                          void *arg)
+{
+    (void) arg;
+    CHECK(aloop_stream_start(stream, on_data, NULL) == 0);
+    aloop_listener_close(listener);
+    remember(stream);
+}
+
+static void talk_to_itself(void)
+{
+    aloop_listener *listener;
+    aloop_stream *stream;
+    char bytes[5], port[8];
+
+    f.has_let_go = false; /* Streams are its own again. */
+    CHECK(aloop_tcp_listen(f.loop, "127.0.0.1", "0", on_own_stream, NULL,
+                           &listener) == 0);
+    snprintf(port, sizeof port, "%d", aloop_listener_port(listener));
+    CHECK(aloop_await(aloop_tcp_connect(
+              f.loop, HAS_THREADS_AFTER_FORK ? "localhost" : "127.0.0.1",
+              port, &stream)) == 0);
+    CHECK(aloop_stream_put(stream, "hello", 5) == 0);
+    CHECK(aloop_await(aloop_stream_read_exactly(stream, bytes, 5)) == 5);
+    CHECK(memcmp(bytes, "hello", 5) == 0);
+    aloop_stream_close(stream);
+}
+
+static void live_on(void)
+{
+    unsigned long ticks = f.ticks, signals = f.signals;
+
+    CHECK(aloop_post(f.loop, on_own_post, NULL) == 0);
+    CHECK(raise(SIGUSR1) == 0);
+    while (f.life == 0 || f.ticks < ticks + 2 || f.signals == signals)
+        CHECK(aloop_step(f.loop, -1) == 1);
+    talk_to_itself();
+}
+
+static void be_child(void)
+{
+    if (f.way == LIVES_ON)
+        live_on();
+    CHECK(aloop_free(f.loop) == 0);
+    /* A thread may have been in the middle of a post, which is lost here. */
+    CHECK(atomic_load(&stress_bytes) <= POSTERS * POST_SIZE_MAX);
+    /* A look-up may have had a file open. */
+    CHECK(stress_descriptors() <= f.open_before + 1);
+    _exit(0);
+}
+
+static void collect_children(bool shall_wait)
+{
+    int status;
+    pid_t child;
+
+    while ((child = waitpid(-1, &status, shall_wait ? 0 : WNOHANG)) > 0 ||
+           (child < 0 && errno == EINTR)) {
+        if (child < 0)
+            continue;
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        f.ended++;
+    }
+}
+
+static void fork_often(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        unsigned forks = f.forks;
+        unsigned long trips = f.trips;
+
+        alarm(STUCK_S);
+        f.way = (enum way) (i / PLACES % WAYS);
+        f.wanted = (enum place) (i % PLACES);
+        while (f.forks == forks) {
+            fork_here(OUTSIDE);
+            if (f.is_child)
+                be_child();
+            CHECK(aloop_step(f.loop, -1) == 1);
+            if (f.is_child)
+                be_child();
+        }
+        while (f.trips < trips + 10 || f.forks > f.ended + 3) {
+            CHECK(aloop_step(f.loop, -1) == 1);
+            collect_children(false);
+        }
+    }
+    collect_children(true);
+}
+
+static void start(aloop_group *group)
+{
+    static unsigned keys[CLIENTS];
+
+    CHECK(aloop_tcp_listen(f.loop, "127.0.0.1", "0", on_stream, NULL,
+                           &f.listener) == 0);
+    snprintf(f.port, sizeof f.port, "%d", aloop_listener_port(f.listener));
+    CHECK(aloop_timer_start(f.loop, 0, ALOOP_MS(1), on_tick, NULL, &f.tick) ==
+          0);
+    CHECK(aloop_signal_start(f.loop, SIGUSR1, on_signal, NULL, &f.watch) ==
+          0);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        keys[i] = i;
+        CHECK(aloop_group_spawn(group, be_client, &keys[i]) == 0);
+    }
+    CHECK(aloop_group_spawn(group, fork_in_task, NULL) == 0);
+    CHECK(aloop_group_spawn(group, look_up, NULL) == 0);
+    for (int i = 0; i < POSTERS; i++)
+        CHECK(pthread_create(&posters[i].thread, NULL, post_all_the_time,
+                             &posters[i]) == 0);
+}
+
+/* TSan loses sight of the tasks of a child; valgrind looks there for what the
+ * threads had that are not there. */
+static bool is_possible(void)
+{
+#if WITH_VALGRIND
+    if (RUNNING_ON_VALGRIND != 0)
+        return false;
+#endif
+    return !WITH_TSAN;
+}
+
+int main(int argc, char **argv)
+{
+    aloop_options options = {.size = sizeof options,
+                             .resize = stress_resize};
+    unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 10) : 90;
+    aloop_group *group;
+
+    if (!is_possible())
+        return EXIT_SKIPPED;
+    f.open_before = stress_descriptors();
+    f.loop = aloop_new(&options);
+    group = aloop_group_new(f.loop);
+    CHECK(f.loop != NULL && group != NULL);
+    start(group);
+    fork_often((unsigned) count);
+    f.is_over = true;
+    CHECK(aloop_await(aloop_group_wait(group)) == 0);
+    atomic_store(&posters_over, true);
+    for (int i = 0; i < POSTERS; i++)
+        pthread_join(posters[i].thread, NULL);
+    CHECK(aloop_free(f.loop) == 0);
+    printf("forks: %u, meanwhile %lu round trips, %lu posts, %lu look-ups, "
+           "%lu signals, %lu ticks\n", f.forks, f.trips, f.posts, f.look_ups,
+           f.signals, f.ticks);
+    CHECK(f.forks == count && f.ended == count);
+    CHECK(atomic_load(&stress_bytes) == 0);
+    CHECK(stress_descriptors() == f.open_before);
+    printf("forks: passed\n");
+    return 0;
+}

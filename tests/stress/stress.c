@@ -1,0 +1,124 @@
+/* What the stress programs share. */
+
+#define _POSIX_C_SOURCE 200809L
+
+#include "stress.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+_Atomic size_t stress_bytes;
+
+void *stress_resize(void *context, void *old, size_t old_size, size_t size)
+{
+    void *memory = NULL;
+
+    (void) context;
+    if (size == 0)
+        free(old);
+    else
+        memory = realloc(old, size);
+    if (size > 0 && memory == NULL)
+        return NULL;
+    atomic_fetch_add(&stress_bytes, size);
+    atomic_fetch_sub(&stress_bytes, old_size);
+    return memory;
+}
+
+bool stress_memory_is_plain(void)
+{
+#if WITH_VALGRIND
+    if (RUNNING_ON_VALGRIND != 0)
+        return false;
+#endif
+#if defined UNDER_QEMU
+    return false;
+#else
+    return !WITH_ASAN && !WITH_TSAN;
+#endif
+}
+
+/* One by one, where there is no list: few are ever open. */
+static unsigned probe_descriptors(void)
+{
+    unsigned count = 0;
+
+    for (int fd = 0; fd < 4096; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+unsigned stress_descriptors(void)
+{
+    DIR *list = opendir("/proc/self/fd");
+    const struct dirent *entry;
+    unsigned count = 0;
+
+    if (list == NULL)
+        return probe_descriptors();
+    while ((entry = readdir(list)) != NULL)
+        count += entry->d_name[0] != '.';
+    closedir(list);
+    return count - 1; /* The list itself is one. */
+}
+
+/* The kernel keeps the figures of statm for each processor, and adds them up
+ * with an error of some hundred KiB; this one is counted anew. */
+static double read_rollup(void)
+{
+    FILE *file = fopen("/proc/self/smaps_rollup", "r");
+    double kib = -1;
+    char line[128];
+
+    if (file == NULL)
+        return kib;
+    while (kib < 0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "Rss:", 4) == 0)
+            kib = strtod(line + 4, NULL);
+    fclose(file);
+    return kib;
+}
+
+static double read_statm(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    double kib = -1;
+    char line[128], *at;
+
+    if (file == NULL)
+        return kib;
+    if (fgets(line, sizeof line, file) != NULL) {
+        strtoul(line, &at, 10); /* The first number is another one. */
+        kib = strtod(at, NULL) * (double) sysconf(_SC_PAGESIZE) / 1024;
+    }
+    fclose(file);
+    return kib;
+}
+
+double stress_rss_kib(void)
+{
+    double kib = read_rollup();
+    struct rusage usage;
+
+    if (kib < 0)
+        kib = read_statm();
+    if (kib < 0 && getrusage(RUSAGE_SELF, &usage) == 0)
+#if defined __APPLE__
+        kib = (double) usage.ru_maxrss / 1024;
+#else
+        kib = (double) usage.ru_maxrss;
+#endif
+    return kib;
+}
+
+uint64_t stress_random(uint64_t *state, uint64_t bound)
+{
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (z ^ (z >> 31)) % bound;
+}
