@@ -8,23 +8,30 @@ die() {
     exit 1
 }
 
-# Names of packages: what is needed, then apt-get's, dnf's, apk's, pacman's and
-# brew's word for it, with commas between words; - where there is none.
+# Names of packages: what is needed, then apt-get's, dnf's, apk's, pacman's,
+# brew's and FreeBSD's pkg's word for it, with commas between words; - where
+# there is none.
 package_table='
-cc         gcc,libc6-dev  gcc,glibc-devel    gcc,musl-dev  gcc         -
-cxx        g++            gcc-c++            g++           gcc         -
-clang      clang,libclang-rt-dev clang,compiler-rt clang,compiler-rt clang llvm
-sanitizers gcc,libc6-dev  libasan,libubsan,libtsan gcc     gcc         -
-cmake      cmake          cmake              cmake         cmake       cmake
-ninja      ninja-build    ninja-build        ninja         ninja       ninja
-pkg-config pkg-config     pkgconf-pkg-config pkgconf       pkgconf     pkgconf
-cmocka     libcmocka-dev  libcmocka-devel    cmocka-dev    cmocka      cmocka
-valgrind   valgrind valgrind,valgrind-devel valgrind,valgrind-dev valgrind -
-libuv      libuv1-dev     libuv-devel        libuv-dev     libuv       libuv
-aarch64    gcc-aarch64-linux-gnu,libc6-dev-arm64-cross - - - -
-qemu       qemu-user      qemu-user          qemu-aarch64  qemu-user   -
-gdb        gdb            gdb                gdb           gdb         gdb
-spin       spin           -                  -             -           -
+cc         gcc,libc6-dev gcc,glibc-devel gcc,musl-dev gcc - -
+cxx        g++ gcc-c++ g++ gcc - -
+clang     clang,libclang-rt-dev clang,compiler-rt clang,compiler-rt clang llvm -
+sanitizers gcc,libc6-dev libasan,libubsan,libtsan gcc gcc - -
+cmake      cmake cmake cmake cmake cmake cmake
+ninja      ninja-build ninja-build ninja ninja ninja ninja
+pkg-config pkg-config pkgconf-pkg-config pkgconf pkgconf pkgconf pkgconf
+cmocka     libcmocka-dev libcmocka-devel cmocka-dev cmocka cmocka cmocka
+valgrind   valgrind valgrind,valgrind-devel valgrind,valgrind-dev valgrind - -
+libuv      libuv1-dev libuv-devel libuv-dev libuv libuv libuv
+aarch64    gcc-aarch64-linux-gnu,libc6-dev-arm64-cross - - - - -
+riscv64    gcc-riscv64-linux-gnu,libc6-dev-riscv64-cross - - - - -
+qemu-aarch64 qemu-user qemu-user qemu-aarch64 qemu-user - -
+qemu-riscv64 qemu-user qemu-user qemu-riscv64 qemu-user - -
+gdb        gdb gdb gdb gdb gdb gdb
+spin       spin - - - - spin
+file       file file file file - -
+npm        npm npm npm npm node npm
+clang-tidy clang-tidy clang-tools-extra clang-extra-tools clang llvm llvm
+cppcheck   cppcheck cppcheck cppcheck cppcheck cppcheck cppcheck
 '
 
 # The package manager's column in the table, and its command.
@@ -44,6 +51,8 @@ find_manager() {
         manager=5 manager_command='pacman -S --needed --noconfirm'
     elif command -v brew >/dev/null; then
         manager=6 manager_command='brew install'
+    elif [ "$(uname -s)" = FreeBSD ]; then
+        manager=7 manager_command='pkg install -y'
     fi
 }
 
@@ -78,8 +87,7 @@ has() { # WHAT
         command -v valgrind >/dev/null &&
             links "$compiler" "" valgrind/valgrind.h
         ;;
-    aarch64) links aarch64-linux-gnu-gcc "" ;;
-    qemu) command -v qemu-aarch64 >/dev/null ;;
+    aarch64 | riscv64) links "$1-linux-gnu-gcc" "" ;;
     *) command -v "$1" >/dev/null ;;
     esac
 }
@@ -104,7 +112,7 @@ quietly() { # LOG COMMAND...
 install_packages() { # AS-ROOT PACKAGE...
     local as_root=$1 log
     shift
-    log=$(mktemp)
+    log=$(mktemp "${TMPDIR:-/tmp}/aloop.XXXXXX")
     if [ "$manager" = 2 ]; then
         quietly "$log" $as_root apt-get update || say "(apt-get update failed)"
         as_root="$as_root env DEBIAN_FRONTEND=noninteractive"
@@ -124,7 +132,7 @@ need() { # WHAT...
     [ -n "$missing" ] || return 0
     find_manager
     [ -n "$manager" ] || die "not found: $missing(and no package manager" \
-        "that is known here: apt-get, dnf, apk, pacman, brew)"
+        "that is known here: apt-get, dnf, apk, pacman, brew, pkg)"
     packages=$(packages_of $missing)
     if [ "$manager" != 6 ] && [ "$(id -u)" != 0 ]; then
         as_root='sudo -n'

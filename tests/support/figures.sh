@@ -1,0 +1,71 @@
+# The table with which tests/run and .ci/run end: what was run, the figure it
+# came to, and the bar that it had to reach.  Sourced, by bash.
+
+# How a program's own line about its figure begins (a regular expression), what
+# it is called, and its bar, between bars.  The programs keep their bars
+# themselves: one that is missed is a failed test.
+figure_table='
+torture|torture|5000 points where none is left out, 0 failed
+sim|simulation|0 failed
+wake-up|wake-up model|0 lost, the wrong orders found
+classes|classes of failure|0 open
+soak|soak|its slopes, all given back
+storm|signals while asleep|1 callback after the last
+fuzz [a-z_]+||0 crashes
+coverage|coverage|95% lines, 88% branches
+gcc -fanalyzer|gcc -fanalyzer|0 findings
+clang-tidy|clang-tidy|0 findings
+cppcheck|cppcheck|0 findings
+interruptions|interruptions|1 in each program at least
+'
+
+# Prints NAME|FIGURE|BAR for each line of a log that tells a figure.
+figures_of() { # LOG
+    awk -F'|' '
+        NR == FNR && NF == 3 {
+            start[++count] = $1
+            name[count] = $2
+            bar[count] = $3
+        }
+        NR == FNR { next }
+        {
+            for (i = 1; i <= count; i++)
+                if (match($0, "^" start[i] ": ")) {
+                    what = name[i] != "" ? name[i] : substr($0, 1, RLENGTH - 2)
+                    print what "|" substr($0, RLENGTH + 1) "|" bar[i]
+                    break
+                }
+        }' <(printf '%s\n' "$figure_table") "$1"
+}
+
+# Prints rows of NAME|FIGURE|BAR as a table.
+print_figures() { # <ROWS
+    awk -F'|' '
+        BEGIN { name[0] = "what"; figure[0] = "figure"; bar[0] = "bar" }
+        {
+            name[NR] = $1
+            figure[NR] = $2
+            bar[NR] = $3
+        }
+        END {
+            for (i = 0; i <= NR; i++) {
+                if (length(name[i]) > wide)
+                    wide = length(name[i])
+                if (length(figure[i]) > wider)
+                    wider = length(figure[i])
+            }
+            for (i = 0; i <= NR; i++)
+                printf "%-*s  %-*s  %s\n", wide, name[i], wider, figure[i], \
+                    bar[i]
+        }'
+}
+
+# Prints NAME|FIGURE|BAR for each row of such a table in a log.
+rows_of() { # LOG
+    awk '
+        is_row && /  / {
+            gsub(/  +/, "|")
+            print
+        }
+        /^what  +figure  +bar$/ { is_row = 1 }' "$1"
+}

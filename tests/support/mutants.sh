@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Puts each fault of tests/mutants.txt into a copy of the tree, one at a time,
+# builds that, and prints which kinds of tests fail.  A fault that nothing
+# catches, that does not apply or that does not compile has failed.
+#
+#     usage: tests/support/mutants.sh DIR [CMAKE-OPTION...] [-- NAME...]
+set -u
+. "$(dirname "${BASH_SOURCE[0]}")/bootstrap.sh"
+dir=$1
+shift
+options=()
+while [ $# -gt 0 ] && [ "$1" != -- ]; do
+    options+=("$1")
+    shift
+done
+[ $# = 0 ] || shift
+table=$root/tests/mutants.txt
+tree=$dir/tree
+kinds='unit real programs torture sim fuzz stress'
+# What says nothing about the library's own code.
+left_out='^(tidy|classes|consumer_.*|model_.*|backtrace|shadow_stack|bench.*)$'
+
+# Prints FILE with the lines of the fault NAME replaced; fails unless they are
+# in there exactly once.
+mutated() { # NAME FILE
+    awk -v name="$1" '
+        FNR == 1 { file++ }
+        file == 1 && /^[a-z]/ { is_meant = $1 == name }
+        file == 1 && is_meant && /^-/ { old[++olds] = substr($0, 2) }
+        file == 1 && is_meant && /^\+/ { new[++news] = substr($0, 2) }
+        file == 2 { line[++lines] = $0 }
+        function is_at(i, k) {
+            for (k = 1; k <= olds; k++)
+                if (line[i + k - 1] != old[k])
+                    return 0
+            return 1
+        }
+        END {
+            for (i = 1; i <= lines - olds + 1; i++)
+                if (is_at(i)) {
+                    at = i
+                    found++
+                }
+            if (olds == 0 || found != 1)
+                exit 1
+            for (i = 1; i < at; i++)
+                print line[i]
+            for (i = 1; i <= news; i++)
+                print new[i]
+            for (i = at + olds; i <= lines; i++)
+                print line[i]
+        }' "$table" "$2"
+}
+
+# Prints each kind of tests of which one failed.
+catchers() { # JUNIT-FILE
+    awk -v kinds="$kinds" '
+        function kind_of(name) {
+            if (name ~ /^test_/)
+                return "unit"
+            if (name ~ /^program_/)
+                return "programs"
+            sub(/_.*/, "", name)
+            return index(" " kinds " ", " " name " ") ? name : "stress"
+        }
+        /<testcase / {
+            name = $0
+            sub(/.*<testcase name="/, "", name)
+            sub(/".*/, "", name)
+            if (/ status="fail"/)
+                has_failed[kind_of(name)]++
+        }
+        END {
+            count = split(kinds, kind, " ")
+            for (i = 1; i <= count; i++)
+                if (kind[i] in has_failed)
+                    printf "%s ", kind[i]
+        }' "$1"
+}
+
+build() {
+    cmake --build "$dir/build" --parallel "$jobs" >"$dir/build.log" 2>&1
+}
+
+run() {
+    rm -f "$dir/results.xml"
+    ctest --test-dir "$dir/build" -j2 -E "$left_out" --no-tests=error \
+        --output-junit "$dir/results.xml" >"$dir/tests.log" 2>&1 </dev/null
+}
+
+# Prints what became of one fault; whether something caught it.
+try() { # NAME FILE
+    local name=$1 file=$2 caught result=0
+    printf '%-24s ' "$name"
+    if ! mutated "$name" "$root/$file" >"$dir/mutated"; then
+        echo 'does not apply'
+        return 1
+    fi
+    cp "$dir/mutated" "$tree/$file"
+    if build; then
+        run
+        caught=$(catchers "$dir/results.xml")
+        echo "${caught:-NOT CAUGHT}"
+        [ -n "$caught" ] || result=1
+    else
+        echo 'does not compile'
+        grep -m 3 'error:' "$dir/build.log"
+        result=1
+    fi
+    cp "$root/$file" "$tree/$file"
+    return $result
+}
+
+mkdir -p "$dir" || exit 1
+rm -rf "$tree"
+mkdir "$tree" || exit 1
+cp -R "$root/include" "$root/src" "$root/tests" "$root/examples" \
+    "$root/CMakeLists.txt" "$root/LICENSE" "$root/README.md" "$tree" || exit 1
+step "configuring" "$dir/configure.log" cmake -S "$tree" -B "$dir/build" \
+    -G "$(generator)" "${options[@]}" -DALOOP_TEST_TIMEOUT=60 || exit 1
+step "building without a fault" "$dir/build.log" \
+    cmake --build "$dir/build" --parallel "$jobs" || exit 1
+step "testing without a fault" "$dir/log" run || {
+    tail -n 40 "$dir/tests.log"
+    exit 1
+}
+
+passed=0 failed=0
+while read -r name file; do
+    [ $# = 0 ] || [[ " $* " = *" $name "* ]] || continue
+    if try "$name" "$file"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+    fi
+done < <(grep '^[a-z]' "$table")
+say "$passed passed, $failed failed, 0 skipped"
+[ $failed = 0 ] && [ $passed != 0 ]
