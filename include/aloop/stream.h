@@ -128,8 +128,8 @@ ALOOP_API aloop_future *aloop_stream_shutdown(aloop_stream *stream);
  * caller's, to be closed afterwards; closing one earlier cancels this.
  *
  * Status:  the number of bytes; else the error of either side, with `to` left
- *          as it was; ALOOP_EBUSY while `from` is started or read, or when
- *          another pipe leads into `to`.
+ *          as it was; ALOOP_EBUSY while `from` is started or read, when
+ *          another pipe leads into `to`, or when both are the same.
  */
 ALOOP_API aloop_future *aloop_pipe(aloop_stream *from, aloop_stream *to);
 

@@ -1,11 +1,12 @@
 /* Runs every scenario with each of its allocations and calls failing.
  *
- *     usage: torture [--every K] [--seconds S] [SCENARIO[@WORLD]]
- *            torture [--seconds S] SCENARIO@WORLD KIND CALL NTH ERROR
+ *   usage: torture [--every K] [--seconds S] [--least N] [SCENARIO[@WORLD]]
+ *          torture [--seconds S] SCENARIO@WORLD KIND CALL NTH ERROR
  *
  * The first form runs all points, or each K-th, and prints how many there were
  * and how many failed; the second runs one, here and now, so that a debugger
- * can look at it.  A point may take S seconds (2) of this machine's time. */
+ * can look at it.  A point may take S seconds (2) of this machine's time.
+ * Fewer points than N are a failure. */
 
 #define _GNU_SOURCE
 
@@ -71,10 +72,11 @@ static struct {
     const char *program;
     unsigned every;
     unsigned seconds;
+    unsigned least;
     bool is_named; /* One scenario was asked for: all of its points. */
     unsigned long seen, run, failed;
     struct point_counts *counts; /* Shared with the children. */
-} torture = {.every = 1, .seconds = 2};
+} torture = {.every = 1, .seconds = 2, .least = 1};
 
 /* "ENOMEM", or the number of one that has no name here. */
 static const char *error_text(int error)
@@ -218,7 +220,7 @@ static int run_all(const char *which)
             if (which == NULL || is_meant(which, i, world))
                 torture_scenario(&scenarios[i], (enum point_world) world);
     printf("torture: %lu points, %lu failed\n", torture.run, torture.failed);
-    return torture.failed == 0 && torture.run > 0 ? 0 : 1;
+    return torture.failed == 0 && torture.run >= torture.least ? 0 : 1;
 }
 
 static int misused(const char *what)
@@ -284,6 +286,8 @@ static int take_options(int count, char **words)
             torture.every = value;
         else if (strcmp(words[i], "--seconds") == 0 && value > 0)
             torture.seconds = value;
+        else if (strcmp(words[i], "--least") == 0)
+            torture.least = value;
         else
             break;
         i += 2;

@@ -38,7 +38,8 @@ trap 'exit 130' INT TERM
 export GCC work root
 
 # The options that change what a file means, from CMake's database: a line for
-# each file, FILE OPTION...  Assertions stay: the tools learn from them.
+# each file, FILE OPTION...  Assertions stay: the tools learn from them.  Of a
+# program with another name for its main, the plain one counts.
 built_files() {
     awk '
         /^ *"command": / {
@@ -59,7 +60,7 @@ built_files() {
         /^ *"file": / {
             sub(/^ *"file": "/, "")
             sub(/",?$/, "")
-            if (!seen[$0]++)
+            if (options !~ / -Dmain=/ && !seen[$0]++)
                 print $0 options
         }' "$database"
 }
@@ -110,7 +111,7 @@ write_database() { # Of what list_files prints.
         {
             file = $1
             $1 = ""
-            gsub(/\\/, "\\\\")
+            gsub(/\\/, "&&")
             gsub(/"/, "\\\"")
             printf "%s{\"directory\": \"%s\",\n\"command\": \"cc%s -c %s\"," \
                 "\n\"file\": \"%s\"}\n", (NR > 1 ? "," : ""), directory, $0, \

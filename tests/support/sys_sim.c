@@ -114,7 +114,7 @@ void sim__happen(void)
     for (;;) {
         if (sim__threads_run())
             continue;
-        if (sim__next_ns() > sim__world.now_ns)
+        if (events_size == 0 || sim__next_ns() > sim__world.now_ns)
             return;
         struct event event = pop();
 
@@ -244,8 +244,11 @@ uint64_t sim_trace_hash(void)
 
 static struct call *find_call(const char *name)
 {
+    for (size_t i = 0; i < calls_size; i++) /* As a rule the same literal. */
+        if (calls[i].name == name)
+            return &calls[i];
     for (size_t i = 0; i < calls_size; i++)
-        if (calls[i].name == name || strcmp(calls[i].name, name) == 0)
+        if (strcmp(calls[i].name, name) == 0)
             return &calls[i];
     return NULL;
 }
