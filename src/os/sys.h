@@ -104,7 +104,8 @@ int sys_signal_catch(int number, void (*handler)(int number));
 void sys_signal_restore(int number);
 enum { SYS_SIGNAL_MAX = 64 }; /* Signal numbers are 1 to this. */
 /* A spin lock that signal handlers may take: its holder runs with all signals
- * blocked on its thread, so that no handler can find its own thread in it. */
+ * blocked on its thread, so that no handler can find its own thread in it.  In
+ * a forked child it is free, whoever held it in the parent. */
 void sys_signal_lock(void);
 void sys_signal_unlock(void);
 /* The same, from inside a handler (which runs with all signals blocked). */

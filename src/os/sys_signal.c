@@ -14,6 +14,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <unistd.h>
 
 /* What was there before us, by signal number. */
 static struct {
@@ -21,7 +23,9 @@ static struct {
     bool is_ours;
 } kept[SYS_SIGNAL_MAX + 1];
 
-static atomic_flag lock = ATOMIC_FLAG_INIT;
+/* The process that has it, 0: nobody.  A forked child may find that of its
+ * parent there: the thread that had it does not exist here. */
+static atomic_int lock;
 static sigset_t mask_before; /* The lock holder's; guarded by the lock. */
 
 int sys_signal_catch(int number, void (*handler)(int number))
@@ -50,13 +54,23 @@ void sys_signal_restore(int number)
     kept[number].is_ours = false;
 }
 
+static bool take_lock(void)
+{
+    int self = (int) getpid(), holder = 0;
+
+    if (atomic_compare_exchange_strong(&lock, &holder, self))
+        return true;
+    return holder != self &&
+           atomic_compare_exchange_strong(&lock, &holder, self);
+}
+
 void sys_signal_lock(void)
 {
     sigset_t all, before;
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (atomic_flag_test_and_set_explicit(&lock, memory_order_acquire))
+    while (!take_lock())
         sched_yield();
     mask_before = before;
 }
@@ -65,17 +79,17 @@ void sys_signal_unlock(void)
 {
     sigset_t before = mask_before;
 
-    atomic_flag_clear_explicit(&lock, memory_order_release);
+    atomic_store(&lock, 0);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void sys_signal_lock_in_handler(void)
 {
-    while (atomic_flag_test_and_set_explicit(&lock, memory_order_acquire))
+    while (!take_lock())
         continue; /* Short: the holder runs with its signals blocked. */
 }
 
 void sys_signal_unlock_in_handler(void)
 {
-    atomic_flag_clear_explicit(&lock, memory_order_release);
+    atomic_store(&lock, 0);
 }

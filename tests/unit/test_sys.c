@@ -20,13 +20,16 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "aloop/error.h"
 #include "os/sys.h"
+#include "support/patient.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -822,6 +825,31 @@ static void the_holder_of_the_lock_hears_no_signals(void **state)
     assert_false(is_blocked(SIGUSR1));
 }
 
+static void a_forked_child_finds_the_lock_free(void **state)
+{
+    int status = -1;
+    pid_t child;
+
+    (void) state;
+    sys_signal_lock();
+    child = fork();
+    if (child == 0) {
+        struct rlimit second = {1, 1}; /* Rather than wait for ever. */
+
+        setrlimit(RLIMIT_CPU, &second);
+        sys_signal_lock();
+        sys_signal_unlock();
+        sys_signal_lock_in_handler();
+        sys_signal_unlock_in_handler();
+        _exit(0);
+    }
+    sys_signal_unlock();
+
+    assert_true(child > 0);
+    assert_int_equal(patient_waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 static void look_around(void *arg)
 {
     if (is_blocked(SIGTERM) && is_blocked(SIGALRM) && is_blocked(SIGUSR1))
@@ -1047,6 +1075,7 @@ int main(void)
         cmocka_unit_test(a_signal_that_cannot_be_caught_is_refused),
         cmocka_unit_test(the_lock_is_shared_with_handlers),
         cmocka_unit_test(the_holder_of_the_lock_hears_no_signals),
+        cmocka_unit_test(a_forked_child_finds_the_lock_free),
         cmocka_unit_test(a_thread_is_another_one_and_hears_no_signals),
         cmocka_unit_test(a_monitor_wakes_one_or_all),
         cmocka_unit_test(an_interrupted_call_goes_on),
