@@ -151,7 +151,8 @@ ALOOP_API void aloop_release(aloop *loop); /**< Takes one hold back. */
  * aloop_free(): nothing is read, sent or reset.  What was closed before the
  * fork and still had bytes to send is the parent's.  A connect that was under
  * way begins anew in the child; a name look-up fails there with
- * ALOOP_ECANCELED.
+ * ALOOP_ECANCELED, and another one may hang in the C library, whose resolver
+ * another thread may have locked: see fork(2) on processes of several threads.
  *
  * Errors:  no descriptor or memory; the loop can then only be freed.
  */

@@ -29,13 +29,6 @@ enum place { OUTSIDE, IN_TIMER, IN_TASK, IN_STREAM, IN_POST, IN_SIGNAL,
              PLACES };
 enum way { FREES, LIVES_ON, EXITS, WAYS };
 
-/* A child of several threads can start none under qemu-user 7.2. */
-#if defined UNDER_QEMU
-enum { HAS_THREADS_AFTER_FORK = 0 };
-#else
-enum { HAS_THREADS_AFTER_FORK = 1 };
-#endif
-
 static struct {
     aloop *loop;
     aloop_listener *listener;
@@ -284,6 +277,8 @@ static void on_own_stream(aloop_listener *listener, aloop_stream *stream,
     remember(stream);
 }
 
+/* By number: a thread of the parent may have been inside the C library's
+ * resolver, whose locks then stay locked in the child. */
 static void talk_to_itself(void)
 {
     aloop_listener *listener;
@@ -294,9 +289,8 @@ static void talk_to_itself(void)
     CHECK(aloop_tcp_listen(f.loop, "127.0.0.1", "0", on_own_stream, NULL,
                            &listener) == 0);
     snprintf(port, sizeof port, "%d", aloop_listener_port(listener));
-    CHECK(aloop_await(aloop_tcp_connect(
-              f.loop, HAS_THREADS_AFTER_FORK ? "localhost" : "127.0.0.1",
-              port, &stream)) == 0);
+    CHECK(aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", port,
+                                        &stream)) == 0);
     CHECK(aloop_stream_put(stream, "hello", 5) == 0);
     CHECK(aloop_await(aloop_stream_read_exactly(stream, bytes, 5)) == 5);
     CHECK(memcmp(bytes, "hello", 5) == 0);
@@ -388,14 +382,15 @@ static void start(aloop_group *group)
 }
 
 /* TSan loses sight of the tasks of a child; valgrind looks there for what the
- * threads had that are not there. */
+ * threads had that are not there; gcc 12's ASan has locks of its own, which a
+ * child can find locked. */
 static bool is_possible(void)
 {
 #if WITH_VALGRIND
     if (RUNNING_ON_VALGRIND != 0)
         return false;
 #endif
-    return !WITH_TSAN;
+    return !WITH_TSAN && !WITH_ASAN;
 }
 
 int main(int argc, char **argv)
