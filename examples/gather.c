@@ -32,19 +32,19 @@ static ssize_t work(aloop *loop, void *arg)
     return 0;
 }
 
-/* The jobs may live on this stack: when the await returns, both have ended. */
+/* `arg` is both jobs.  They could live on this stack, for when the await has
+ * returned both have ended, if there were always memory to gather them with. */
 static ssize_t amain(aloop *loop, void *arg)
 {
-    struct job one = {"Task 1", 1};
-    struct job two = {"Task 2", 2};
+    struct job *jobs = arg;
 
-    (void) arg;
-    return aloop_await(aloop_gather(loop, aloop_spawn(loop, work, &one),
-                                    aloop_spawn(loop, work, &two)));
+    return aloop_await(aloop_gather(loop, aloop_spawn(loop, work, &jobs[0]),
+                                    aloop_spawn(loop, work, &jobs[1])));
 }
 
 int main(int argc, char **argv)
 {
+    struct job jobs[] = {{"Task 1", 1}, {"Task 2", 2}};
     ssize_t status;
 
     if (argc > 1) {
@@ -54,7 +54,7 @@ int main(int argc, char **argv)
         fprintf(help ? stdout : stderr, "usage: gather\n");
         return help ? 0 : 2;
     }
-    status = aloop_main(amain, NULL);
+    status = aloop_main(amain, jobs);
     if (status < 0)
         fprintf(stderr, "gather: %s\n", aloop_strerror((int) status));
     return status < 0;

@@ -263,7 +263,7 @@ static struct graph_end group_end(const struct graph_node *node,
 static struct graph_end tasks_end(const struct graph_node *node,
                                   int64_t start_ns, int64_t cancel_ns)
 {
-    struct graph_end ends[GRAPH_MEMBERS], failures[GRAPH_MEMBERS];
+    struct graph_end ends[GRAPH_MEMBERS], failures[GRAPH_MEMBERS] = {{0}};
     struct graph_end end = graph_ended(start_ns, 0);
     bool is_loose, is_tie;
     size_t first;

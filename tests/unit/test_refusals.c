@@ -24,6 +24,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,9 +63,9 @@ enum { PIECE_MAX = 0x7ffff000, GUARD_INSTALL = 102, FDS_MAX = 256 };
 static struct {
     const char *call;
     int error;
-    int times;   /* That it is refused yet. */
-    int refused; /* How often it was. */
-    int left;    /* Any call that makes something: the one after so many. */
+    atomic_int times;   /* That it is refused yet; other threads look too. */
+    atomic_int refused; /* How often it was. */
+    int left; /* Any call that makes something: the one after so many. */
     struct addrinfo *answer; /* getaddrinfo's, where there is no refusal. */
     bool is_answer_freed;
     size_t asked;      /* sendmsg: bytes ... */
