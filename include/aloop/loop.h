@@ -146,8 +146,9 @@ ALOOP_API void aloop_release(aloop *loop); /**< Takes one hold back. */
  * For a child made by fork(), before anything else is done with the loop: makes
  * the kernel objects that parent and child would share anew.  Handles, tasks
  * and futures go on in the child; streams and listeners are then shared with
- * the parent, so close them in one of the two.  Those that the child has not
- * used since it lets go of without a trace, by a close, an abort or
+ * the parent, so close them in one of the two.  What the parent closes drops
+ * the bytes that have come by then, for the child too.  Those that the child
+ * has not used since it lets go of without a trace, by a close, an abort or
  * aloop_free(): nothing is read, sent or reset.  What was closed before the
  * fork and still had bytes to send is the parent's.  A connect that was under
  * way begins anew in the child; a name look-up fails there with
