@@ -106,7 +106,7 @@ static size_t receive(aloop_stream *stream, char *buffer, size_t size)
 {
     ssize_t n = ALOOP_EAGAIN;
 
-    if (aloop__io_is_ours(stream->handle.loop, &stream->io))
+    if (aloop__io_claim(stream->handle.loop, &stream->io))
         n = sys_recv(stream->io.fd, buffer, size);
     stream->is_hot = n == (ssize_t) size;
     if (n > 0)

@@ -225,7 +225,7 @@ void aloop__stream_flush(aloop_stream *stream)
     if (stream->io.fd < 0)
         return;
     if (!list_empty(&stream->pieces) &&
-        !aloop__io_is_ours(stream->handle.loop, &stream->io))
+        !aloop__io_claim(stream->handle.loop, &stream->io))
         return;
     is_blocked = send_all(stream);
     if (is_blocked) {
@@ -281,7 +281,7 @@ void aloop__stream_own(aloop_stream *stream)
 /* More is queued now: has it sent soon. */
 static void queued_more(aloop_stream *stream, size_t size)
 {
-    aloop__io_is_ours(stream->handle.loop, &stream->io);
+    aloop__io_claim(stream->handle.loop, &stream->io);
     stream->queued += size;
     if (stream->queued > stream->high)
         stream->is_paused = true;
@@ -372,7 +372,7 @@ static aloop_future *wait_for(aloop_stream *stream, bool is_shutdown)
     wait->is_shutdown = is_shutdown;
     stream->is_shut = stream->is_shut || is_shutdown;
     if (is_shutdown)
-        aloop__io_is_ours(stream->handle.loop, &stream->io);
+        aloop__io_claim(stream->handle.loop, &stream->io);
     flush_later(stream);
     return &wait->future;
 }

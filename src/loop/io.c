@@ -118,7 +118,7 @@ void aloop__io_dispatch(aloop *loop, const struct aloop__event *event)
         aloop__io_renew(loop);
 }
 
-bool aloop__io_is_ours(const aloop *loop, struct aloop__io *io)
+bool aloop__io_claim(const aloop *loop, struct aloop__io *io)
 {
     io->is_inherited = io->is_inherited && loop->dying;
     return !io->is_inherited;

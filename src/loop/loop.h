@@ -202,10 +202,10 @@ void aloop__io_dispatch(aloop *loop, const struct aloop__event *event);
 int aloop__io_renew(aloop *loop);
 /* In a forked child: all that is open is shared with the parent. */
 void aloop__io_inherit(aloop *loop);
-/* Before something is taken from the descriptor or sent to it: whether that may
- * be.  The child that frees its loop leaves all to the parent, one that goes on
- * makes it its own. */
-bool aloop__io_is_ours(const aloop *loop, struct aloop__io *io);
+/* Before something is taken from the descriptor or sent to it: makes it this
+ * process's own, and says whether it is.  A child that frees its loop leaves
+ * all to the parent. */
+bool aloop__io_claim(const aloop *loop, struct aloop__io *io);
 
 /* post.c */
 

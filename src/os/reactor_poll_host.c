@@ -341,10 +341,10 @@ int aloop__poll_host_renew(struct aloop__poll_host *host)
     struct parts parts;
     int error;
 
-    if (is_ours(host) && host->thread != NULL)
-        return 0;
-    if (is_ours(host)) /* A child's; its thread could not be started. */
-        return sys_thread_start(work, host, &host->thread);
+    if (is_ours(host)) /* A child may have been refused its thread. */
+        return host->thread != NULL
+                   ? 0
+                   : sys_thread_start(work, host, &host->thread);
     error = open_parts(&parts);
     if (error < 0)
         return error;

@@ -113,26 +113,26 @@ static ssize_t gather_settled(aloop *loop, struct family *family)
     return result;
 }
 
-static ssize_t any(aloop *loop, struct family *family)
+static ssize_t one_of(aloop *loop, struct family *family,
+                      aloop_future *(*array)(aloop *, size_t,
+                                             aloop_future **, size_t *))
 {
     aloop_future *futures[CHILDREN];
     size_t count = spawn_some(loop, family, futures), winner = CHILDREN;
-    ssize_t result = aloop_await(
-        aloop_any_array(loop, count, futures, &winner));
+    ssize_t result = aloop_await(array(loop, count, futures, &winner));
 
     CHECK(result < 0 || winner < count);
     return result;
 }
 
+static ssize_t any(aloop *loop, struct family *family)
+{
+    return one_of(loop, family, aloop_any_array);
+}
+
 static ssize_t race(aloop *loop, struct family *family)
 {
-    aloop_future *futures[CHILDREN];
-    size_t count = spawn_some(loop, family, futures), winner = CHILDREN;
-    ssize_t result = aloop_await(
-        aloop_race_array(loop, count, futures, &winner));
-
-    CHECK(result < 0 || winner < count);
-    return result;
+    return one_of(loop, family, aloop_race_array);
 }
 
 static ssize_t limit(aloop *loop, struct family *family)

@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 
 enum { CLIENTS = 6, POSTERS = 2, RING = 32, POST_SIZE_MAX = 64,
        MESSAGE_MAX = 30000, STUCK_S = 20,
@@ -234,13 +233,6 @@ static void on_post(aloop *loop, void *arg)
     fork_here(IN_POST);
 }
 
-static void pause_us(long us)
-{
-    struct timespec pause = {0, us * 1000};
-
-    nanosleep(&pause, NULL);
-}
-
 static void *post_all_the_time(void *arg)
 {
     struct poster *poster = arg;
@@ -254,7 +246,7 @@ static void *post_all_the_time(void *arg)
             CHECK(aloop_post(f.loop, on_post, post) == 0);
         }
         CHECK(kill(getpid(), SIGUSR1) == 0);
-        pause_us(500);
+        stress_pause_us(500);
     }
     return NULL;
 }

@@ -6,7 +6,6 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <time.h>
 
 enum { POSTERS = 2, RING = 256, BURST_MAX = 40 };
 
@@ -34,19 +33,12 @@ static aloop_signal *watch;
 static unsigned signals_seen;
 static atomic_ullong loops_run;
 
-static void pause_us(long us)
-{
-    struct timespec pause = {0, us * 1000};
-
-    nanosleep(&pause, NULL); /* Shorter after a signal; that is as good. */
-}
-
 /* False once the thread shall end. */
 static bool goes_on(struct thread *thread)
 {
     while (atomic_load(&is_resting) && !atomic_load(&is_over)) {
         atomic_store(&thread->has_rest, true);
-        pause_us(500);
+        stress_pause_us(500);
     }
     return !atomic_load(&is_over);
 }
@@ -76,7 +68,7 @@ static void *post_bursts(void *arg)
             atomic_store(&poster->posted, number);
             CHECK(aloop_post(soak.loop, on_post, post) == 0);
         }
-        pause_us(1000);
+        stress_pause_us(1000);
     }
     return NULL;
 }
@@ -96,7 +88,7 @@ static void *send_signals(void *arg)
     while (goes_on(thread)) {
         atomic_fetch_add(&signals_sent, 1);
         CHECK(kill(getpid(), SIGUSR1) == 0);
-        pause_us(700);
+        stress_pause_us(700);
     }
     return NULL;
 }
@@ -155,7 +147,7 @@ static void *run_loops(void *arg)
     while (goes_on(thread)) {
         run_loop();
         atomic_fetch_add(&loops_run, 1);
-        pause_us(20000);
+        stress_pause_us(20000);
     }
     return NULL;
 }

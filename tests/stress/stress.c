@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 _Atomic size_t stress_bytes;
 
@@ -121,4 +122,11 @@ uint64_t stress_random(uint64_t *state, uint64_t bound)
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
     return (z ^ (z >> 31)) % bound;
+}
+
+void stress_pause_us(long us)
+{
+    struct timespec pause = {0, us * 1000};
+
+    nanosleep(&pause, NULL);
 }

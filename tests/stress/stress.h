@@ -41,6 +41,9 @@ unsigned stress_descriptors(void);
  * tells only the most there ever was, that. */
 double stress_rss_kib(void);
 
+/* For threads beside the loop.  Shorter after a signal; that is as good. */
+void stress_pause_us(long us);
+
 /* A stream of numbers from a seed; each user has a state of his own. */
 uint64_t stress_random(uint64_t *state, uint64_t bound);
 
