@@ -1,10 +1,12 @@
-/* Streams from the inside; stream.c, stream_read.c and stream_write.c. */
+/* Streams from the inside: stream.c, stream_*.c, pieces.c and pump.c. */
 
 #ifndef ALOOP_HANDLE_STREAM_H
 #define ALOOP_HANDLE_STREAM_H
 
 #include "aloop/stream.h"
 #include "loop/future.h"
+
+enum { STREAM_ROUNDS_MAX = 4 }; /* Receives of one stream in one turn. */
 
 enum aloop__piece_kind {
     PIECE_OWNED, /* What was put: in `room` bytes behind the piece. */
@@ -73,13 +75,30 @@ void aloop__stream_unwant(aloop_stream *stream, unsigned bits);
 /* After sending: a closed stream ends here once it has sent everything. */
 void aloop__stream_progress(aloop_stream *stream);
 
+/* Nothing more can be received. */
+static inline bool aloop__stream_is_over(const aloop_stream *stream)
+{
+    return stream->has_ended || stream->read_error != 0;
+}
+
 /* stream_read.c */
+
+/* One receive; notes the end and errors.  Returns how many bytes arrived. */
+size_t aloop__stream_receive(aloop_stream *stream, char *buffer, size_t size);
+/* Receives for the read operation, within bounds. */
+void aloop__stream_run_read(struct aloop__read *op);
+void aloop__stream_stop_reading(aloop_stream *stream); /* For a close. */
+/* Reading has failed for a reason that no receive will report. */
+void aloop__stream_fail_reading(aloop_stream *stream, int error);
+
+/* stream_start.c */
+
 void aloop__stream_readable(aloop_stream *stream);
 void aloop__stream_deliver(struct aloop__ready *ready);
-void aloop__stream_stop_reading(aloop_stream *stream); /* For a close. */
+/* Queues the above. */
+void aloop__stream_deliver_later(aloop_stream *stream);
+/* Watches for what on_data wants. */
 void aloop__stream_resume(aloop_stream *stream);
-/* Reading has failed for a reason that no receive will tell. */
-void aloop__stream_fail_reading(aloop_stream *stream, int error);
 
 /* stream_write.c */
 void aloop__stream_flush(aloop_stream *stream);

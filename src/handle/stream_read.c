@@ -1,4 +1,4 @@
-/* Reading from a stream.
+/* Reading from a stream: the operations; stream_start.c has the callback.
  *
  * A byte comes from the kernel into the loop's receive buffer and goes straight
  * to on_data; or it comes into the buffer of the read operation that waits; or,
@@ -16,7 +16,6 @@
 #include "os/sys.h"
 
 enum {
-    ROUNDS_MAX = 4,    /* Receives of one stream in one turn. */
     DIRECT_MIN = 2048, /* Less is received by way of stream->input. */
     DELIMITER_MAX = 256
 };
@@ -101,8 +100,7 @@ static bool is_end_of_connection(int error)
     return error == ALOOP_ECONNRESET || error == ALOOP_ETIMEDOUT;
 }
 
-/* One receive; notes the end and errors.  > 0, or 0 when nothing came. */
-static size_t receive(aloop_stream *stream, char *buffer, size_t size)
+size_t aloop__stream_receive(aloop_stream *stream, char *buffer, size_t size)
 {
     ssize_t n = ALOOP_EAGAIN;
 
@@ -118,11 +116,6 @@ static size_t receive(aloop_stream *stream, char *buffer, size_t size)
     else if (n != ALOOP_EAGAIN)
         stream->read_error = (int) n;
     return 0;
-}
-
-static bool is_over(const aloop_stream *stream)
-{
-    return stream->has_ended || stream->read_error != 0;
 }
 
 /* Operations. */
@@ -236,7 +229,7 @@ static bool settle_if_complete(struct aloop__read *op)
     fill(op);
     if (is_complete(op, &status))
         settle(op, status);
-    else if (is_over(op->stream) && input_size(op->stream) == 0)
+    else if (aloop__stream_is_over(op->stream) && op->stream->input == NULL)
         settle(op, status_at_end(op));
     else
         return false;
@@ -251,7 +244,7 @@ static size_t receive_for(struct aloop__read *op)
     size_t n;
 
     if (op->kind != UNTIL && left >= DIRECT_MIN) {
-        n = receive(stream, op->buffer + op->filled, left);
+        n = aloop__stream_receive(stream, op->buffer + op->filled, left);
         op->filled += n;
         return n;
     }
@@ -260,18 +253,19 @@ static size_t receive_for(struct aloop__read *op)
         settle(op, ALOOP_ENOMEM);
         return 0;
     }
-    n = receive(stream, stream->input->bytes, stream->input->room);
+    n = aloop__stream_receive(stream, stream->input->bytes,
+                              stream->input->room);
     stream->input->end = n;
     if (n == 0)
         drop_input(stream);
     return n;
 }
 
-static void run_operation(struct aloop__read *op)
+void aloop__stream_run_read(struct aloop__read *op)
 {
     aloop_stream *stream = op->stream;
 
-    for (int i = 0; i < ROUNDS_MAX; i++) {
+    for (int i = 0; i < STREAM_ROUNDS_MAX; i++) {
         size_t n = receive_for(op);
 
         if (stream->reading != op || settle_if_complete(op) || n == 0 ||
@@ -280,148 +274,12 @@ static void run_operation(struct aloop__read *op)
     }
 }
 
-/* The callback. */
-
-static void call(aloop_stream *stream, const char *data, ssize_t size)
-{
-    if (size <= 0)
-        aloop__handle_set_active(&stream->handle, false);
-    stream->is_dispatching = true;
-    stream->on_data(stream, data, size, stream->arg);
-    stream->is_dispatching = false;
-    if ((stream->io.armed & REACTOR_WRITE) == 0)
-        aloop__stream_flush(stream);
-    if (stream->has_lent)
-        aloop__stream_own(stream);
-}
-
-static bool wants_data(const aloop_stream *stream)
-{
-    return stream->on_data != NULL && stream->handle.active &&
-           !stream->handle.closed;
-}
-
-/* Tells on_data of the end, once. */
-static void call_end(aloop_stream *stream)
-{
-    if (!wants_data(stream) || !is_over(stream) || input_size(stream) > 0)
-        return;
-    aloop__stream_unwant(stream, REACTOR_READ);
-    call(stream, NULL, stream->read_error);
-}
-
-static void run_callback(aloop_stream *stream)
-{
-    char *buffer = aloop__receive_buffer(stream->handle.loop);
-
-    if (buffer == NULL) {
-        aloop__stream_unwant(stream, REACTOR_READ);
-        call(stream, NULL, ALOOP_ENOMEM);
-        return;
-    }
-    for (int i = 0; i < ROUNDS_MAX && wants_data(stream) &&
-                    !is_over(stream) && input_size(stream) == 0;
-         i++) {
-        size_t n = receive(stream, buffer, RECEIVE_SIZE);
-
-        if (n == 0)
-            break;
-        call(stream, buffer, (ssize_t) n);
-        if (!stream->is_hot || stream->is_paused)
-            return;
-    }
-    call_end(stream);
-}
-
-void aloop__stream_readable(aloop_stream *stream)
-{
-    if (stream->reading != NULL)
-        run_operation(stream->reading);
-    else if (wants_data(stream) && !stream->is_paused &&
-             input_size(stream) == 0)
-        run_callback(stream);
-    else
-        aloop__stream_unwant(stream, REACTOR_READ); /* Nobody listens now. */
-}
-
-static void deliver_later(aloop_stream *stream)
-{
-    if (list_empty(&stream->deliver.node))
-        aloop__ready_push(stream->handle.loop, &stream->deliver);
-}
-
-void aloop__stream_resume(aloop_stream *stream)
-{
-    int error = 0;
-
-    if (wants_data(stream) && !is_over(stream) &&
-        !stream->is_paused)
-        error = aloop__stream_want(stream, REACTOR_READ);
-    if (error < 0)
-        aloop__stream_fail_reading(stream, error);
-}
-
 void aloop__stream_fail_reading(aloop_stream *stream, int error)
 {
     stream->read_error = error;
     if (stream->reading != NULL)
         settle(stream->reading, error);
-    deliver_later(stream);
-}
-
-/* What on_data has to hear without any readiness: bytes that an operation left
- * over, an end that is known already. */
-void aloop__stream_deliver(struct aloop__ready *ready)
-{
-    aloop_stream *stream = CONTAINER_OF(ready, aloop_stream, deliver);
-    struct aloop__input *input = stream->input;
-
-    if (!wants_data(stream))
-        return;
-    if (input != NULL) {
-        stream->input = NULL;
-        call(stream, input->bytes + input->start,
-             (ssize_t) (input->end - input->start));
-        aloop__buffer_put(stream->handle.loop, input,
-                          sizeof *input + input->room);
-    }
-    if (stream->input == NULL)
-        call_end(stream);
-    aloop__stream_resume(stream);
-}
-
-int aloop_stream_start(aloop_stream *stream, aloop_stream_cb on_data,
-                       void *arg)
-{
-    int error = 0;
-
-    if (stream == NULL || on_data == NULL)
-        return ALOOP_EINVAL;
-    aloop__check_thread(stream->handle.loop);
-    if (stream->reading != NULL ||
-        (stream->pump_from != NULL && arg != stream->pump_from))
-        return ALOOP_EBUSY;
-    if (is_over(stream) || stream->input != NULL)
-        deliver_later(stream);
-    if (!is_over(stream) && !stream->is_paused)
-        error = aloop__stream_want(stream, REACTOR_READ);
-    if (error < 0)
-        return error;
-    stream->on_data = on_data;
-    stream->arg = arg;
-    aloop__handle_set_active(&stream->handle, true);
-    return 0;
-}
-
-int aloop_stream_stop(aloop_stream *stream)
-{
-    if (stream == NULL)
-        return ALOOP_EINVAL;
-    aloop__check_thread(stream->handle.loop);
-    stream->on_data = NULL;
-    list_remove(&stream->deliver.node);
-    aloop__handle_set_active(&stream->handle, false);
-    return 0;
+    aloop__stream_deliver_later(stream);
 }
 
 void aloop__stream_stop_reading(aloop_stream *stream)
@@ -460,7 +318,7 @@ static aloop_future *start_read(aloop_stream *stream, enum kind kind,
     if (settle_if_complete(op))
         return &op->future;
     if (stream->is_hot)
-        run_operation(op);
+        aloop__stream_run_read(op);
     if (stream->reading == op)
         error = aloop__stream_want(stream, REACTOR_READ);
     if (error < 0)

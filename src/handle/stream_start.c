@@ -1,0 +1,143 @@
+/* Reading from a stream by callback: aloop_stream_start and what it leads to.
+ *
+ * The bytes are lent to on_data in the loop's receive buffer. */
+
+#include "handle/stream.h"
+
+#include "loop/buffers.h"
+#include "os/reactor.h"
+
+static void call(aloop_stream *stream, const char *data, ssize_t size)
+{
+    if (size <= 0)
+        aloop__handle_set_active(&stream->handle, false);
+    stream->is_dispatching = true;
+    stream->on_data(stream, data, size, stream->arg);
+    stream->is_dispatching = false;
+    if ((stream->io.armed & REACTOR_WRITE) == 0)
+        aloop__stream_flush(stream);
+    if (stream->has_lent)
+        aloop__stream_own(stream);
+}
+
+static bool wants_data(const aloop_stream *stream)
+{
+    return stream->on_data != NULL && stream->handle.active &&
+           !stream->handle.closed;
+}
+
+/* Tells on_data of the end, once. */
+static void call_end(aloop_stream *stream)
+{
+    if (!wants_data(stream) || !aloop__stream_is_over(stream) ||
+        stream->input != NULL)
+        return;
+    aloop__stream_unwant(stream, REACTOR_READ);
+    call(stream, NULL, stream->read_error);
+}
+
+static void run_callback(aloop_stream *stream)
+{
+    char *buffer = aloop__receive_buffer(stream->handle.loop);
+
+    if (buffer == NULL) {
+        aloop__stream_unwant(stream, REACTOR_READ);
+        call(stream, NULL, ALOOP_ENOMEM);
+        return;
+    }
+    for (int i = 0; i < STREAM_ROUNDS_MAX && wants_data(stream) &&
+                    !aloop__stream_is_over(stream) && stream->input == NULL;
+         i++) {
+        size_t n = aloop__stream_receive(stream, buffer, RECEIVE_SIZE);
+
+        if (n == 0)
+            break;
+        call(stream, buffer, (ssize_t) n);
+        if (!stream->is_hot || stream->is_paused)
+            return;
+    }
+    call_end(stream);
+}
+
+void aloop__stream_readable(aloop_stream *stream)
+{
+    if (stream->reading != NULL)
+        aloop__stream_run_read(stream->reading);
+    else if (wants_data(stream) && !stream->is_paused &&
+             stream->input == NULL)
+        run_callback(stream);
+    else
+        aloop__stream_unwant(stream, REACTOR_READ); /* Nobody listens now. */
+}
+
+void aloop__stream_deliver_later(aloop_stream *stream)
+{
+    if (list_empty(&stream->deliver.node))
+        aloop__ready_push(stream->handle.loop, &stream->deliver);
+}
+
+void aloop__stream_resume(aloop_stream *stream)
+{
+    int error = 0;
+
+    if (wants_data(stream) && !aloop__stream_is_over(stream) &&
+        !stream->is_paused)
+        error = aloop__stream_want(stream, REACTOR_READ);
+    if (error < 0)
+        aloop__stream_fail_reading(stream, error);
+}
+
+/* What on_data has to hear without any readiness: bytes that an operation left
+ * over, an end that is known already. */
+void aloop__stream_deliver(struct aloop__ready *ready)
+{
+    aloop_stream *stream = CONTAINER_OF(ready, aloop_stream, deliver);
+    struct aloop__input *input = stream->input;
+
+    if (!wants_data(stream))
+        return;
+    if (input != NULL) {
+        stream->input = NULL;
+        call(stream, input->bytes + input->start,
+             (ssize_t) (input->end - input->start));
+        aloop__buffer_put(stream->handle.loop, input,
+                          sizeof *input + input->room);
+    }
+    if (stream->input == NULL)
+        call_end(stream);
+    aloop__stream_resume(stream);
+}
+
+int aloop_stream_start(aloop_stream *stream, aloop_stream_cb on_data,
+                       void *arg)
+{
+    int error = 0;
+
+    if (stream == NULL || on_data == NULL)
+        return ALOOP_EINVAL;
+    aloop__check_thread(stream->handle.loop);
+    if (stream->reading != NULL ||
+        (stream->pump_from != NULL && arg != stream->pump_from))
+        return ALOOP_EBUSY;
+    if (aloop__stream_is_over(stream) || stream->input != NULL)
+        aloop__stream_deliver_later(stream);
+    if (!aloop__stream_is_over(stream) && !stream->is_paused)
+        error = aloop__stream_want(stream, REACTOR_READ);
+    if (error < 0)
+        return error;
+    stream->on_data = on_data;
+    stream->arg = arg;
+    aloop__handle_set_active(&stream->handle, true);
+    return 0;
+}
+
+int aloop_stream_stop(aloop_stream *stream)
+{
+    if (stream == NULL)
+        return ALOOP_EINVAL;
+    aloop__check_thread(stream->handle.loop);
+    stream->on_data = NULL;
+    list_remove(&stream->deliver.node);
+    aloop__handle_set_active(&stream->handle, false);
+    return 0;
+}
