@@ -35,13 +35,17 @@ typedef void (*aloop_stream_cb)(aloop_stream *stream, const void *data,
  * memory than that.  Two ends that both do so while both have that much to
  * send wait for each other for ever: one of them had better raise its marks.
  *
- * Errors:  ALOOP_EINVAL; ALOOP_EBUSY while a read future is pending; what
- *          watching the descriptor failed with.
+ * Errors:  ALOOP_EINVAL; ALOOP_EBUSY while a read future is pending or a pipe
+ *          leads out of the stream; what watching the descriptor failed with.
  */
 ALOOP_API int aloop_stream_start(aloop_stream *stream,
                                  aloop_stream_cb on_data, void *arg);
 
-/** No more on_data until the next start; nothing is lost.  Idempotent. */
+/**
+ * No more on_data until the next start; nothing is lost.  Idempotent.
+ *
+ * Errors:  ALOOP_EINVAL; ALOOP_EBUSY while a pipe leads out of the stream.
+ */
 ALOOP_API int aloop_stream_stop(aloop_stream *stream);
 
 /**
@@ -50,8 +54,9 @@ ALOOP_API int aloop_stream_stop(aloop_stream *stream);
  *
  * Status:  the number of bytes; 0 at the end of the stream; else an error:
  *          ALOOP_EINVAL (size 0 is one), ALOOP_EBUSY (only one read at a time;
- *          none while started), ALOOP_ECONNRESET, ALOOP_ECANCELED after
- *          aloop_cancel() or when the stream is closed.
+ *          none while started, none while a pipe leads out of the stream),
+ *          ALOOP_ECONNRESET, ALOOP_ECANCELED after aloop_cancel() or when the
+ *          stream is closed.
  */
 ALOOP_API aloop_future *aloop_stream_read(aloop_stream *stream, void *buffer,
                                           size_t size);
@@ -125,7 +130,8 @@ ALOOP_API aloop_future *aloop_stream_shutdown(aloop_stream *stream);
 /**
  * Moves everything that `from` receives into `to`, with back pressure, until
  * the end of `from`, and then shuts `to` down.  Both streams stay the
- * caller's, to be closed afterwards; closing one earlier cancels this.
+ * caller's, to be closed afterwards; closing one earlier cancels this.  Until
+ * it settles, `from` cannot be read, started or stopped (ALOOP_EBUSY).
  *
  * Status:  the number of bytes; else the error of either side, with `to` left
  *          as it was; ALOOP_EBUSY while `from` is started or read, when

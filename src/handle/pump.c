@@ -6,7 +6,9 @@
  *      |
  *      +--the end of `from`--> CLOSING (a shutdown of `to`) --> settled
  *
- * Each of the two streams knows the pump, and ends it when it is closed. */
+ * Each of the two streams knows the pump, and ends it when it is closed.  From
+ * the first state to the last `from` can be neither read nor started nor
+ * stopped by others: they would take bytes out of the middle. */
 
 #include "handle/stream.h"
 
@@ -24,7 +26,7 @@ static void finish(struct aloop__pump *pump, ssize_t status)
 {
     pump->from->pump_from = NULL;
     pump->to->pump_to = NULL;
-    aloop_stream_stop(pump->from);
+    aloop__stream_unlisten(pump->from);
     aloop__future_settle(&pump->future, status);
 }
 
@@ -87,7 +89,7 @@ static void on_data(aloop_stream *from, const void *data, ssize_t size,
     pump->moved += size;
     if (error == 0)
         return;
-    aloop_stream_stop(from);
+    aloop__stream_unlisten(from);
     wait_for(pump, aloop_stream_drain(pump->to));
 }
 
@@ -101,7 +103,7 @@ static void on_step(struct aloop__ready *ready)
     if (status == ALOOP_ECANCELED)
         status = ALOOP_EABORTED; /* `to` was closed. */
     if (status == 0 && !pump->is_closing)
-        status = aloop_stream_start(pump->from, on_data, pump);
+        status = aloop__stream_listen(pump->from, on_data, pump);
     if (status < 0)
         finish(pump, status);
     else if (pump->is_closing)
@@ -119,8 +121,8 @@ aloop_future *aloop_pipe(aloop_stream *from, aloop_stream *to)
     loop = from->handle.loop;
     if (to->handle.loop != loop)
         return aloop__future_failed(loop, ALOOP_EINVAL);
-    if (from->on_data != NULL || from->pump_from != NULL ||
-        to->pump_to != NULL || from == to)
+    if (from->on_data != NULL || from->reading != NULL ||
+        from->pump_from != NULL || to->pump_to != NULL || from == to)
         return aloop__future_failed(loop, ALOOP_EBUSY);
     pump = aloop__future_new(loop, &pump_ops);
     if (pump == NULL)
@@ -131,7 +133,7 @@ aloop_future *aloop_pipe(aloop_stream *from, aloop_stream *to)
     pump->to = to;
     from->pump_from = pump;
     to->pump_to = pump;
-    error = aloop_stream_start(from, on_data, pump);
+    error = aloop__stream_listen(from, on_data, pump);
     if (error < 0)
         finish(pump, error);
     return &pump->future;

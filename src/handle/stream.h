@@ -97,6 +97,11 @@ void aloop__stream_readable(aloop_stream *stream);
 void aloop__stream_deliver(struct aloop__ready *ready);
 /* Queues the above. */
 void aloop__stream_deliver_later(aloop_stream *stream);
+/* aloop_stream_start and aloop_stream_stop, without their refusals: a pipe
+ * does the same with a stream that it keeps others from. */
+int aloop__stream_listen(aloop_stream *stream, aloop_stream_cb on_data,
+                         void *arg);
+void aloop__stream_unlisten(aloop_stream *stream);
 /* Watches for what on_data wants. */
 void aloop__stream_resume(aloop_stream *stream);
 

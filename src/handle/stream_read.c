@@ -284,7 +284,7 @@ void aloop__stream_fail_reading(aloop_stream *stream, int error)
 
 void aloop__stream_stop_reading(aloop_stream *stream)
 {
-    aloop_stream_stop(stream);
+    aloop__stream_unlisten(stream);
     if (stream->reading != NULL)
         aloop_cancel(&stream->reading->future);
     drop_input(stream);
@@ -301,7 +301,8 @@ static aloop_future *start_read(aloop_stream *stream, enum kind kind,
         return aloop__future_failed(NULL, ALOOP_EINVAL);
     if (buffer == NULL || size == 0 || size > PTRDIFF_MAX)
         return aloop__future_failed(stream->handle.loop, ALOOP_EINVAL);
-    if (stream->reading != NULL || stream->on_data != NULL)
+    if (stream->reading != NULL || stream->on_data != NULL ||
+        stream->pump_from != NULL)
         return aloop__future_failed(stream->handle.loop, ALOOP_EBUSY);
     op = aloop__future_new(stream->handle.loop,
                            kind == UNTIL ? &read_ops : &plain_ops);

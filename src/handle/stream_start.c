@@ -108,17 +108,11 @@ void aloop__stream_deliver(struct aloop__ready *ready)
     aloop__stream_resume(stream);
 }
 
-int aloop_stream_start(aloop_stream *stream, aloop_stream_cb on_data,
-                       void *arg)
+int aloop__stream_listen(aloop_stream *stream, aloop_stream_cb on_data,
+                         void *arg)
 {
     int error = 0;
 
-    if (stream == NULL || on_data == NULL)
-        return ALOOP_EINVAL;
-    aloop__check_thread(stream->handle.loop);
-    if (stream->reading != NULL ||
-        (stream->pump_from != NULL && arg != stream->pump_from))
-        return ALOOP_EBUSY;
     if (aloop__stream_is_over(stream) || stream->input != NULL)
         aloop__stream_deliver_later(stream);
     if (!aloop__stream_is_over(stream) && !stream->is_paused)
@@ -131,13 +125,31 @@ int aloop_stream_start(aloop_stream *stream, aloop_stream_cb on_data,
     return 0;
 }
 
+void aloop__stream_unlisten(aloop_stream *stream)
+{
+    stream->on_data = NULL;
+    list_remove(&stream->deliver.node);
+    aloop__handle_set_active(&stream->handle, false);
+}
+
+int aloop_stream_start(aloop_stream *stream, aloop_stream_cb on_data,
+                       void *arg)
+{
+    if (stream == NULL || on_data == NULL)
+        return ALOOP_EINVAL;
+    aloop__check_thread(stream->handle.loop);
+    if (stream->reading != NULL || stream->pump_from != NULL)
+        return ALOOP_EBUSY;
+    return aloop__stream_listen(stream, on_data, arg);
+}
+
 int aloop_stream_stop(aloop_stream *stream)
 {
     if (stream == NULL)
         return ALOOP_EINVAL;
     aloop__check_thread(stream->handle.loop);
-    stream->on_data = NULL;
-    list_remove(&stream->deliver.node);
-    aloop__handle_set_active(&stream->handle, false);
+    if (stream->pump_from != NULL)
+        return ALOOP_EBUSY;
+    aloop__stream_unlisten(stream);
     return 0;
 }

@@ -181,6 +181,97 @@ static void a_reset_of_either_side_ends_the_pipe_with_its_error(void **state)
     }
 }
 
+static void no_data(aloop_stream *stream, const void *bytes, ssize_t size,
+                    void *arg)
+{
+    (void) stream;
+    (void) bytes;
+    (void) size;
+    (void) arg;
+    t.calls++;
+}
+
+/* Every way to get at what a pipe reads. */
+static void assert_busy(aloop_stream *stream)
+{
+    char buffer[8];
+    aloop_future *reads[] = {
+        aloop_stream_read(stream, buffer, sizeof buffer),
+        aloop_stream_read_exactly(stream, buffer, sizeof buffer),
+        aloop_stream_read_until(stream, buffer, sizeof buffer, "x", 1),
+        aloop_stream_read_to_end(stream, buffer, sizeof buffer),
+        aloop_pipe(stream, streams[0]),
+    };
+
+    for (size_t i = 0; i < sizeof reads / sizeof reads[0]; i++) {
+        assert_int_equal(aloop_future_status(reads[i]), ALOOP_EBUSY);
+        aloop_future_unref(reads[i]);
+    }
+    assert_int_equal(aloop_stream_start(stream, no_data, NULL), ALOOP_EBUSY);
+    assert_int_equal(aloop_stream_stop(stream), ALOOP_EBUSY);
+}
+
+/* Lets the source send until the pipe waits for a drain of its target. */
+static size_t block(int source)
+{
+    size_t sent = 0;
+
+    for (int i = 0; i < 500; i++) {
+        ssize_t n = sim_peer_send(source, data + sent, sizeof data - sent);
+
+        sent += n > 0 ? (size_t) n : 0;
+        aloop_step(t.loop, ALOOP_MS(1));
+    }
+    return sent;
+}
+
+static void a_stream_that_is_piped_is_busy_in_every_state_of_the_pipe(
+    void **state)
+{
+    int peers[2];
+    aloop_future *pipe;
+    size_t sent, got;
+
+    (void) state;
+    fill();
+    sim_buffer_size(4096);
+    connect_two(peers);
+    pipe = aloop_pipe(streams[0], streams[1]);
+    assert_busy(streams[0]); /* It flows. */
+    sent = block(peers[0]);
+    assert_busy(streams[0]); /* It waits for a drain. */
+    sim_peer_shutdown(peers[0]);
+    aloop_stream_set_water(streams[1], 200000, 300000);
+    for (int i = 0; i < 20; i++)
+        aloop_step(t.loop, ALOOP_MS(1));
+    assert_false(aloop_future_settled(pipe));
+    assert_busy(streams[0]); /* It has seen the end and shuts down. */
+
+    got = receive(peers[1], back, sizeof back, pipe);
+    assert_int_equal(got, sent);
+    assert_memory_equal(back, data, sent);
+    assert_int_equal(aloop_await(pipe), (ssize_t) sent);
+    assert_int_equal(t.calls, 0);
+    assert_int_equal(aloop_await(aloop_stream_read(streams[0], back, 1)), 0);
+    close_all(peers);
+}
+
+static void a_pipe_from_a_stream_that_is_read_is_refused(void **state)
+{
+    int peers[2];
+    char buffer[8];
+    aloop_future *read;
+
+    (void) state;
+    connect_two(peers);
+    read = aloop_stream_read(streams[0], buffer, sizeof buffer);
+    assert_int_equal(aloop_await(aloop_pipe(streams[0], streams[1])),
+                     ALOOP_EBUSY);
+    sim_peer_send(peers[0], "abc", 3);
+    assert_int_equal(aloop_await(read), 3);
+    close_all(peers);
+}
+
 static void bad_arguments_are_refused(void **state)
 {
     int peers[2];
@@ -202,6 +293,8 @@ int main(void)
         TEST(a_pipe_into_a_peer_that_never_reads_holds_back),
         TEST(closing_either_stream_cancels_the_pipe),
         TEST(a_reset_of_either_side_ends_the_pipe_with_its_error),
+        TEST(a_stream_that_is_piped_is_busy_in_every_state_of_the_pipe),
+        TEST(a_pipe_from_a_stream_that_is_read_is_refused),
         TEST(bad_arguments_are_refused),
     };
 
