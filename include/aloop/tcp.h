@@ -47,6 +47,10 @@ ALOOP_API void aloop_listener_close(aloop_listener *listener);
  * addresses they race, IPv6 and IPv4 in turn, 250 ms apart or as soon as the
  * one before has failed (RFC 8305, section 5); the first to connect wins.
  *
+ * A connect has succeeded when there is a peer.  A connection whose two ends
+ * are the same address and port, which TCP makes where nothing listens on a
+ * port that the system picked for this very socket, counts as refused.
+ *
  * `*ret_stream` is written before the future settles with 0, and then is the
  * caller's to close, also where nobody looks at the future any more.
  *

@@ -117,27 +117,50 @@ static int watch(struct connect *connect, int fd)
     return error;
 }
 
+/* Whether `fd`, of which no error is known, is connected to somebody else.  That
+ * no error is pending proves nothing: it may have been taken already.  And TCP
+ * connects a socket to itself where both ends chose the same port (RFC 9293,
+ * 3.5, simultaneous open): such a connection is reset, so that it does not
+ * occupy the port. */
+static int check_peer(int fd)
+{
+    struct sys_address peer, local;
+    int error = sys_peer_address(fd, &peer);
+
+    if (error == 0)
+        error = sys_local_address(fd, &local);
+    else if (error == ALOOP_ENOTCONN || error == ALOOP_EINVAL)
+        error = ALOOP_ECONNREFUSED; /* Nothing reports the real reason. */
+    if (error == 0 && sys_address_same(&peer, &local)) {
+        sys_reset_on_close(fd);
+        error = ALOOP_ECONNREFUSED;
+    }
+    return error;
+}
+
 /* Starts to connect: 1 if it has, 0 if that is under way, or an error.  The
  * descriptor is only left open for the first two. */
 static int try_address(struct connect *connect,
                        const struct sys_address *address, int *ret_fd)
 {
     int fd = sys_tcp_socket(sys_address_family(address));
-    int error;
+    int error, state = 1;
 
     if (fd < 0)
         return fd;
     *ret_fd = fd;
     error = sys_no_delay(fd, true);
-    if (error == 0) {
+    if (error == 0)
         error = sys_connect(fd, address);
-        if (error == 0)
-            return 1;
-        if (error == -EINPROGRESS)
-            error = watch(connect, fd);
+    if (error == 0) {
+        error = check_peer(fd);
+    } else if (error == -EINPROGRESS) {
+        error = watch(connect, fd);
+        state = 0;
     }
-    if (error < 0)
-        sys_close(fd);
+    if (error == 0)
+        return state;
+    sys_close(fd);
     return error;
 }
 
@@ -196,6 +219,8 @@ static void on_ready(struct aloop__io *io, unsigned bits)
         return;
     }
     error = io->fd < 0 ? ALOOP_EBADF : sys_socket_error(io->fd);
+    if (error == 0)
+        error = check_peer(io->fd);
     if (error == 0) {
         int fd = aloop__io_close(connect->future.loop, io);
 

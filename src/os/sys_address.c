@@ -90,6 +90,31 @@ uint16_t sys_address_port(const struct sys_address *address)
     }
 }
 
+/* Not all of the bytes: those of no meaning may differ. */
+bool sys_address_same(const struct sys_address *a, const struct sys_address *b)
+{
+    enum sys_family family = sys_address_family(a);
+    struct sockaddr_in6 a6, b6;
+    struct sockaddr_in a4, b4;
+
+    if (family != sys_address_family(b) ||
+        sys_address_port(a) != sys_address_port(b))
+        return false;
+    switch (family) {
+    case SYS_INET:
+        load(a, &a4, sizeof a4);
+        load(b, &b4, sizeof b4);
+        return a4.sin_addr.s_addr == b4.sin_addr.s_addr;
+    case SYS_INET6:
+        load(a, &a6, sizeof a6);
+        load(b, &b6, sizeof b6);
+        return a6.sin6_scope_id == b6.sin6_scope_id &&
+               memcmp(&a6.sin6_addr, &b6.sin6_addr, sizeof a6.sin6_addr) == 0;
+    default:
+        return a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
+    }
+}
+
 static int written(int length, size_t size)
 {
     return length < 0 || (size_t) length >= size ? -ENOSPC : length;

@@ -131,6 +131,12 @@ bool sim__address_same(const struct sys_address *a, const struct sys_address *b)
     return memcmp(&host_a, &host_b, sizeof host_a) == 0;
 }
 
+bool sys_address_same(const struct sys_address *a, const struct sys_address *b)
+{
+    return sys_address_port(a) == sys_address_port(b) &&
+           sim__address_same(a, b);
+}
+
 static struct sys_address parsed(const char *host)
 {
     struct sys_address address = {0};

@@ -248,6 +248,16 @@ int sim__join(struct sim_socket *client, const struct sys_address *address)
     return 0;
 }
 
+/* A socket whose port was drawn to be the one that it connects to meets itself
+ * there: both ends open at the same time (RFC 9293, 3.5). */
+static bool meets_itself(struct sim_socket *client)
+{
+    if (!sys_address_same(&client->local, &client->remote))
+        return false;
+    sim__pair(client, client);
+    return true;
+}
+
 static void send_syn(struct sim_socket *client, int64_t delay_ns);
 
 static void try_again(struct sim_socket *client)
@@ -273,8 +283,10 @@ static void on_syn(void *arg)
         sim__address_is_blackhole(&client->remote) ||
         (listener != NULL && is_full(listener)))
         try_again(client);
-    else if (listener == NULL)
+    else if (listener == NULL && !meets_itself(client))
         sim__segment(client, SIM_RST, NULL, 0);
+    else if (listener == NULL)
+        return;
     else {
         queue(answer(listener, client));
         sim__segment(client, SIM_ACCEPTED, NULL, 0);
@@ -291,6 +303,8 @@ static int connect_now(struct sim_socket *client)
 {
     struct sim_socket *listener = find_listener(&client->remote);
 
+    if (listener == NULL && meets_itself(client))
+        return 0;
     if (listener == NULL) {
         client->state = SIM_DEAD;
         return -ECONNREFUSED;

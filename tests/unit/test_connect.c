@@ -2,6 +2,7 @@
 
 #include "support/fixture.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define MS ALOOP_MS(1)
@@ -108,6 +109,68 @@ static void a_refused_connection_says_so(void **state)
     sim_unreachable("10.0.0.1");
     assert_int_equal(connect_to("10.0.0.1"), ALOOP_ENETUNREACH);
     assert_elapsed(0);
+}
+
+/* That no error is pending proves nothing: it may have been taken. */
+static void a_connect_without_a_peer_has_failed(void **state)
+{
+    static const struct {
+        int error, status;
+    } rows[] = {{ALOOP_ENOTCONN, ALOOP_ECONNREFUSED},
+                {ALOOP_EINVAL, ALOOP_ECONNREFUSED}, /* macOS. */
+                {ALOOP_ENOBUFS, ALOOP_ENOBUFS}};
+    unsigned open = sim_descriptors_open();
+
+    (void) state;
+    sim_listen("127.0.0.1", 80, 32);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (unsigned percent = 0; percent <= 100; percent += 100) {
+            sim_options()->connect_now_percent = percent;
+            sim_fail("sys_peer_address", 1, rows[i].error);
+            assert_int_equal(connect_to("127.0.0.1"), rows[i].status);
+            assert_int_equal(sim_descriptors_open(), open);
+        }
+}
+
+/* TCP connects a socket to itself where its own port happens to be the one
+ * that it is to connect to. */
+static void a_connect_that_would_meet_itself_is_refused(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.1", "::1"};
+    aloop_stream *stream = NULL;
+    unsigned open = sim_descriptors_open();
+
+    (void) state;
+    for (size_t i = 0; i < 4; i++) {
+        const char *host_text = hosts[i % 2];
+        int probe = sim_listen(host_text, 0, 1); /* Draws the port before. */
+        char port[8];
+
+        snprintf(port, sizeof port, "%d", 49152 + 2 * (int) i + 1);
+        sim_peer_close(probe);
+        sim_options()->connect_now_percent = i < 2 ? 0 : 100;
+        assert_int_equal(aloop_await(aloop_tcp_connect(t.loop, host_text, port,
+                                                       &stream)),
+                         ALOOP_ECONNREFUSED);
+        assert_null(stream);
+        assert_int_equal(sim_descriptors_open(), open);
+    }
+    assert_int_equal(sim_calls("sys_reset_on_close"), 4); /* No TIME_WAIT. */
+}
+
+static void the_next_address_is_tried_after_a_connect_to_itself(void **state)
+{
+    static const char *const addresses[] = {"127.0.0.1", "10.0.0.1", NULL};
+    aloop_stream *stream = NULL;
+
+    (void) state;
+    sim_listen("10.0.0.1", 49152, 1);
+    sim_host("host", addresses);
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, "host", "49152", &stream)), 0);
+    assert_true(aloop_stream_peer(stream, k.peer, sizeof k.peer) > 0);
+    assert_string_equal(k.peer, "10.0.0.1:49152");
+    aloop_stream_close(stream);
 }
 
 static void a_name_is_looked_up_on_a_thread(void **state)
@@ -438,6 +501,9 @@ int main(void)
         TEST(a_connection_that_is_made_at_once_settles),
         TEST(a_connect_that_a_fork_came_upon_begins_anew_in_the_child),
         TEST(a_refused_connection_says_so),
+        TEST(a_connect_without_a_peer_has_failed),
+        TEST(a_connect_that_would_meet_itself_is_refused),
+        TEST(the_next_address_is_tried_after_a_connect_to_itself),
         TEST(a_name_is_looked_up_on_a_thread),
         TEST(a_service_name_is_looked_up),
         TEST(what_the_look_up_fails_with_is_the_status),

@@ -153,6 +153,30 @@ static void an_address_survives_formatting_and_parsing(void **state)
     }
 }
 
+static void two_addresses_are_the_same_if_every_part_is(void **state)
+{
+    static const struct {
+        const char *host, *port;
+    } rows[] = {
+        {"127.0.0.1", "80"}, {"127.0.0.1", "81"}, {"127.0.0.2", "80"},
+        {"::1", "80"}, {"::1", "81"}, {"::2", "80"},
+        {"fe80::1%1", "80"}, {"fe80::1%2", "80"}, {"::ffff:127.0.0.1", "80"},
+    };
+    struct sys_address a, b, none = {0};
+
+    (void) state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_int_equal(sys_address_parse(rows[i].host, rows[i].port, &a), 0);
+        assert_false(sys_address_same(&a, &none));
+        for (size_t j = 0; j < COUNT(rows); j++) {
+            assert_int_equal(
+                sys_address_parse(rows[j].host, rows[j].port, &b), 0);
+            assert_int_equal(sys_address_same(&a, &b), i == j);
+        }
+    }
+    assert_true(sys_address_same(&none, &none));
+}
+
 static void every_port_is_read_and_written(void **state)
 {
     char port[8], text[96], expected[96];
@@ -1046,6 +1070,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_address_survives_formatting_and_parsing),
+        cmocka_unit_test(two_addresses_are_the_same_if_every_part_is),
         cmocka_unit_test(every_port_is_read_and_written),
         cmocka_unit_test(an_odd_port_is_refused),
         cmocka_unit_test(an_odd_host_is_taken_where_inet_pton_takes_it),
