@@ -220,6 +220,8 @@ static void on_ready(struct aloop__io *io, unsigned bits)
     }
     error = io->fd < 0 ? ALOOP_EBADF : sys_socket_error(io->fd);
     if (error == 0)
+        error = io->error;
+    if (error == 0)
         error = check_peer(io->fd);
     if (error == 0) {
         int fd = aloop__io_close(connect->future.loop, io);

@@ -61,6 +61,7 @@ int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
     io->generation = ++loop->generation;
     io->armed = 0;
     io->is_inherited = false;
+    io->error = 0;
     io->on_ready = on_ready;
     loop->ios[fd] = io;
     return 0;
@@ -112,6 +113,8 @@ void aloop__io_dispatch(aloop *loop, const struct aloop__event *event)
 
     if (io != NULL && io->is_inherited && loop->dying)
         return;
+    if (io != NULL && event->error != 0)
+        io->error = (short) event->error;
     if (io != NULL && io->armed != 0)
         io->on_ready(io, event->bits);
     else if (!loop->io_closed)

@@ -49,6 +49,8 @@ struct aloop__io {
     unsigned armed;      /* REACTOR_* that the reactor watches now. */
     bool is_inherited;   /* In a forked child, and not used there yet: what it
                           * is at belongs to the parent. */
+    short error;         /* What an event brought, negated; 0: nothing.  The
+                          * socket may not report it a second time. */
     void (*on_ready)(struct aloop__io *io, unsigned bits);
 };
 

@@ -22,6 +22,8 @@ struct aloop__event {
     int fd;
     uint32_t generation;
     unsigned bits; /* REACTOR_*. */
+    int error;     /* The negated errno that came with REACTOR_ERROR; 0: none
+                    * did.  The socket may not report it a second time. */
 };
 
 struct aloop__reactor;

@@ -172,6 +172,10 @@ static struct aloop__event translated(const struct kevent *event)
     if ((at_end && (!reads || event->fflags != 0))
         || (event->flags & EV_ERROR) != 0)
         ret.bits |= REACTOR_ERROR;
+    if ((event->flags & EV_ERROR) != 0)
+        ret.error = -(int) event->data;
+    else if (at_end)
+        ret.error = -(int) event->fflags;
     return ret;
 }
 

@@ -93,6 +93,25 @@ static void close_both(void)
     aloop_stream_close(f.server);
 }
 
+/* With a kqueue that takes the error in order to report it, and with others. */
+static void a_refused_connect_has_the_error_wherever_it_is_reported(
+    void **state)
+{
+    static const char name[] = "KQUEUE_STANDIN_TAKES_ERRORS";
+
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(listen_on("127.0.0.1", keep), 0);
+        aloop_listener_close(f.listener);
+        if (i == 0)
+            setenv(name, "1", 1);
+        assert_int_equal(aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1",
+                                                       f.port, &f.client)),
+                         ALOOP_ECONNREFUSED);
+        unsetenv(name);
+    }
+}
+
 static char byte_at(size_t place)
 {
     return (char) (place * 31 + place / 251 + place / 65521);
@@ -403,6 +422,7 @@ int main(void)
         TEST(addresses_are_told_in_text),
         TEST(ipv6_works_where_there_is_any),
         TEST(every_local_address_answers_for_null),
+        TEST(a_refused_connect_has_the_error_wherever_it_is_reported),
         TEST(a_port_in_use_is_refused_and_free_again_after_the_close),
         TEST(a_closed_port_refuses),
         TEST(a_half_closed_connection_still_carries_the_answer),

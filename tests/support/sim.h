@@ -35,6 +35,8 @@ struct sim_options {
     unsigned connect_now_percent; /* Connect is done when it returns. */
     bool shuffle;                /* The order of a wait's events is chance. */
     bool no_ipv6;                /* IPv6 sockets: EAFNOSUPPORT. */
+    bool takes_errors;           /* The reactor reports a socket's error and
+                                  * takes it, as kqueue may. */
     bool wake_pair;              /* The wake-up channel has two numbers. */
     size_t buffer_size;          /* Of each direction of a connection. */
 };

@@ -205,6 +205,19 @@ static void shuffle(struct watch *watches, size_t count)
     }
 }
 
+/* The socket's error, where the reactor is one that takes it. */
+static int take_error(const struct watch *watch)
+{
+    struct sim_socket *socket = watch->file->socket;
+    int error;
+
+    if (!sim__world.options.takes_errors || socket == NULL)
+        return 0;
+    error = socket->error;
+    socket->error = 0;
+    return error;
+}
+
 static int collect(struct aloop__reactor *reactor,
                    struct aloop__event *events, int max)
 {
@@ -223,7 +236,8 @@ static int collect(struct aloop__reactor *reactor,
         const struct watch *watch = &watches[watches[i].ready];
 
         events[i] = (struct aloop__event){watch->fd, watch->generation,
-                                          bits_of(watch)};
+                                          bits_of(watch), 0};
+        events[i].error = take_error(watch);
         sim__trace(watch->fd);
         sim__trace(watch->generation);
         sim__trace(events[i].bits);

@@ -111,6 +111,17 @@ static void a_refused_connection_says_so(void **state)
     assert_elapsed(0);
 }
 
+static void an_error_that_the_reactor_took_is_the_status(void **state)
+{
+    (void) state;
+    sim_options()->takes_errors = true;
+    assert_int_equal(connect_to("127.0.0.1"), ALOOP_ECONNREFUSED);
+    sim_blackhole("10.0.0.1");
+    assert_int_equal(connect_to("10.0.0.1"), ALOOP_ETIMEDOUT);
+    sim_listen("127.0.0.1", 80, 1);
+    assert_int_equal(connect_to("127.0.0.1"), 0);
+}
+
 /* That no error is pending proves nothing: it may have been taken. */
 static void a_connect_without_a_peer_has_failed(void **state)
 {
@@ -501,6 +512,7 @@ int main(void)
         TEST(a_connection_that_is_made_at_once_settles),
         TEST(a_connect_that_a_fork_came_upon_begins_anew_in_the_child),
         TEST(a_refused_connection_says_so),
+        TEST(an_error_that_the_reactor_took_is_the_status),
         TEST(a_connect_without_a_peer_has_failed),
         TEST(a_connect_that_would_meet_itself_is_refused),
         TEST(the_next_address_is_tried_after_a_connect_to_itself),

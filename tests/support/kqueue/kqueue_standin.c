@@ -10,9 +10,10 @@
  *
  * Not imitated: every other filter and flag (EINVAL, to be noticed); `data`
  * (always 1); which error came with EV_EOF (always ECONNRESET: asking would
- * take it); regular files (EPERM, as epoll says); sockets that were never
- * connected (epoll calls them hung up); the moment at which a wait sees what
- * another thread changes. */
+ * take it; while the environment has KQUEUE_STANDIN_TAKES_ERRORS it is asked
+ * for and taken, as libkqueue does); regular files (EPERM, as epoll says);
+ * sockets that were never connected (epoll calls them hung up); the moment at
+ * which a wait sees what another thread changes. */
 
 #define _GNU_SOURCE
 
@@ -25,6 +26,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/event.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -345,6 +347,18 @@ static int apply_all(int fd, const struct kevent *changes, int change_count,
     return -1;
 }
 
+/* The error that comes with the end of a connection. */
+static unsigned error_of(int fd)
+{
+    int error = 0;
+    socklen_t size = sizeof error;
+
+    if (getenv("KQUEUE_STANDIN_TAKES_ERRORS") == NULL)
+        return ECONNRESET;
+    (void) getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    return (unsigned) error;
+}
+
 /* One filter's event, if it has one. */
 static bool report(const struct note *note, int ident, int filter,
                    unsigned events, struct kevent *ret)
@@ -365,7 +379,7 @@ static bool report(const struct note *note, int ident, int filter,
         .ident = (uintptr_t) ident,
         .filter = kinds[filter].filter,
         .flags = at_end ? EV_EOF : 0,
-        .fflags = (events & EPOLLERR) != 0 ? ECONNRESET : 0,
+        .fflags = (events & EPOLLERR) != 0 ? error_of(ident) : 0,
         .data = 1,
         .udata = note->udata[filter],
     };
