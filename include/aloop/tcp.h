@@ -17,8 +17,10 @@ typedef void (*aloop_listener_cb)(aloop_listener *listener,
  * and a decimal port ("0": any free one, see aloop_listener_port).  Addresses
  * that a closed connection still holds are reused.
  *
- * When descriptors or memory run out, accepting stops for 100 ms, is reported
- * once to the loop's unhandled-error hook for each stretch, and goes on.
+ * When descriptors or memory run out, or several accepts in a row fail for
+ * whatever other reason, accepting stops for 100 ms and is then tried again.
+ * Each such stretch is reported once to the loop's unhandled-error hook; it
+ * ends with the next connection.
  *
  * Memory:  the library owns the listener, until aloop_listener_close().
  * Errors:  ALOOP_EINVAL, ALOOP_EADDRINUSE, ALOOP_EACCES, ALOOP_EADDRNOTAVAIL,

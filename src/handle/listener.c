@@ -9,7 +9,7 @@
 #include "os/reactor.h"
 #include "os/sys.h"
 
-enum { BACKLOG = 4096, BURST_MAX = 64 };
+enum { BACKLOG = 4096, BURST_MAX = 64, FAILURES_MAX = 8 };
 static const int64_t back_off_ns = ALOOP_MS(100);
 
 struct aloop_listener {
@@ -17,7 +17,8 @@ struct aloop_listener {
     struct aloop__io io;
     struct aloop__timed retry; /* While accepting is suspended. */
     unsigned burst;            /* Accepts in the next go. */
-    bool has_complained;       /* About the present shortage. */
+    unsigned failures;         /* Accepts that failed, since one did not. */
+    bool has_complained;       /* About the present stretch of failures. */
     aloop_listener_cb on_stream;
     void *arg;
 };
@@ -36,8 +37,8 @@ static void listener_close(struct aloop__handle *handle)
 static const struct aloop__handle_ops listener_ops = {
     .size = sizeof(aloop_listener), .close = listener_close};
 
-/* Leaves accepting alone for a while: descriptors or memory have run out, and
- * the connection that cannot be taken would be reported again and again. */
+/* Leaves accepting alone for a while: what it fails with lasts, and the
+ * connection that cannot be taken would be reported again and again. */
 static void suspend(aloop_listener *listener, int error)
 {
     aloop *loop = listener->handle.loop;
@@ -63,15 +64,28 @@ static void on_retry(struct aloop__timed *timed)
         suspend(listener, error);
 }
 
-/* Errors of the one connection, which has gone by then; see accept(2). */
-static bool is_passing(int error)
+/* Whether the next accept would fail as well. */
+static bool is_shortage(int error)
 {
-    return error == ALOOP_ECONNABORTED || error == -EPROTO ||
-           error == ALOOP_EPERM || error == -ENETDOWN ||
-           error == ALOOP_EHOSTUNREACH || error == ALOOP_ENETUNREACH;
+    return error == ALOOP_EMFILE || error == ALOOP_ENFILE ||
+           error == ALOOP_ENOBUFS || error == ALOOP_ENOMEM;
 }
 
-/* Takes one connection; 0, or why there was none. */
+/* What to make of a failed accept.  Most errors are those of one connection,
+ * which is gone by then (see accept(2)), and give 0: the next one is tried.
+ * After some in a row it is no longer believed that they are. */
+static int judge(aloop_listener *listener, int error)
+{
+    if (error == ALOOP_EAGAIN)
+        return error;
+    if (listener->failures < FAILURES_MAX)
+        listener->failures++;
+    if (listener->failures == FAILURES_MAX || is_shortage(error))
+        return error;
+    return 0;
+}
+
+/* Takes one connection; 0, or why there can be none now. */
 static int accept_one(aloop_listener *listener)
 {
     aloop *loop = listener->handle.loop;
@@ -81,11 +95,12 @@ static int accept_one(aloop_listener *listener)
 
     if (fd >= 0)
         error = aloop__stream_new(loop, fd, &stream);
-    if (error == 0) {
-        listener->has_complained = false;
-        listener->on_stream(listener, stream, listener->arg);
-    }
-    return is_passing(error) ? 0 : error;
+    if (error < 0)
+        return judge(listener, error);
+    listener->failures = 0;
+    listener->has_complained = false;
+    listener->on_stream(listener, stream, listener->arg);
+    return 0;
 }
 
 static void on_ready(struct aloop__io *io, unsigned bits)

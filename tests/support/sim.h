@@ -135,6 +135,7 @@ bool sim_poll(int fd, int64_t timeout_ns);
 void sim_fail(const char *call_name, unsigned nth, int error);
 /* The same, and each such call after it fails too; stays pending. */
 void sim_fail_from(const char *call_name, unsigned nth, int error);
+void sim_forgive(void); /* None of them from now on. */
 unsigned sim_faults_pending(void); /* How many of them did not come yet. */
 unsigned sim_calls(const char *call_name); /* NULL: all that can fail. */
 

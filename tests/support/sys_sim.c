@@ -316,6 +316,16 @@ void sim_fail_from(const char *call_name, unsigned nth, int error)
     add_fault(call_name, nth, error, true);
 }
 
+void sim_forgive(void)
+{
+    while (faults != NULL) {
+        struct fault *fault = faults;
+
+        faults = fault->next;
+        free(fault);
+    }
+}
+
 unsigned sim_faults_pending(void)
 {
     unsigned pending = 0;
@@ -447,12 +457,7 @@ void sim_end(void)
     sim__thread_end();
     sim__address_end();
     free_outsides();
-    while (faults != NULL) {
-        struct fault *fault = faults;
-
-        faults = fault->next;
-        free(fault);
-    }
+    sim_forgive();
     free(complaints);
     complaints = NULL;
     complaints_size = 0;

@@ -303,6 +303,70 @@ static void a_connection_that_vanished_before_its_accept_harms_nobody(
     aloop_listener_close(l.listener);
 }
 
+/* A seccomp filter, a security module or a broken system. */
+static void an_accept_that_always_fails_backs_off_and_is_reported_once(
+    void **state)
+{
+    static const int errors[] = {
+        ALOOP_ECONNABORTED, -EPROTO, -ENETDOWN, -ENOPROTOOPT, -EHOSTDOWN,
+        ALOOP_EHOSTUNREACH, -EOPNOTSUPP, ALOOP_ENETUNREACH, ALOOP_EPERM,
+        ALOOP_ETIMEDOUT, ALOOP_ENOBUFS, ALOOP_ENOMEM, ALOOP_ENFILE,
+        ALOOP_EMFILE, ALOOP_EACCES, ALOOP_EINVAL, -ENOSYS, -EIO};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        unsigned before = sim_calls("sys_accept"), wakes = sim_wakes();
+
+        t.unhandled = 0;
+        assert_int_equal(listen_on("127.0.0.1", "0"), 0);
+        sim_fail_from("sys_accept", 1, errors[i]);
+        sim_connect(l.port);
+        run_for(ALOOP_SEC(1));
+
+        assert_in_range(sim_calls("sys_accept") - before, 9, 20);
+        assert_in_range(sim_wakes() - wakes, 9, 30);
+        assert_int_equal(t.unhandled, 1);
+        assert_int_equal(t.unhandled_error, errors[i]);
+        assert_int_equal(l.count, 0);
+        aloop_listener_close(l.listener);
+        sim_forgive();
+    }
+}
+
+/* Each of them belongs to one connection. */
+static void an_accept_that_fails_now_and_then_delays_nobody(void **state)
+{
+    (void) state;
+    assert_int_equal(listen_on("127.0.0.1", "0"), 0);
+    for (int i = 0; i < 20; i++) {
+        sim_fail("sys_accept", 1, i % 2 > 0 ? -EPROTO : ALOOP_EPERM);
+        sim_connect(l.port);
+        run_for(10 * MS);
+        assert_int_equal(l.count, i + 1);
+    }
+
+    assert_int_equal(t.unhandled, 0);
+    close_streams();
+    aloop_listener_close(l.listener);
+}
+
+static void a_stretch_of_failures_ends_with_a_connection(void **state)
+{
+    (void) state;
+    assert_int_equal(listen_on("127.0.0.1", "0"), 0);
+    for (int stretch = 1; stretch <= 3; stretch++) {
+        sim_fail_from("sys_accept", 1, ALOOP_EPERM);
+        sim_connect(l.port);
+        run_for(ALOOP_SEC(1));
+        assert_int_equal(t.unhandled, stretch);
+        sim_forgive();
+        run_for(101 * MS);
+        assert_int_equal(l.count, stretch);
+    }
+    close_streams();
+    aloop_listener_close(l.listener);
+}
+
 static void listening_fails_at_every_step_without_a_leak(void **state)
 {
     static const struct {
@@ -368,6 +432,9 @@ int main(void)
         TEST(a_listener_closed_while_it_backs_off_is_gone),
         TEST(a_listener_may_be_closed_by_the_error_hook),
         TEST(a_connection_that_vanished_before_its_accept_harms_nobody),
+        TEST(an_accept_that_always_fails_backs_off_and_is_reported_once),
+        TEST(an_accept_that_fails_now_and_then_delays_nobody),
+        TEST(a_stretch_of_failures_ends_with_a_connection),
         TEST(listening_fails_at_every_step_without_a_leak),
         TEST(a_listener_that_lost_its_descriptor_is_reported),
     };
