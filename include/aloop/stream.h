@@ -153,7 +153,8 @@ ALOOP_API int aloop_stream_set_water(aloop_stream *stream, size_t low,
 ALOOP_API int aloop_stream_fd(const aloop_stream *stream);
 
 /**
- * The other end's address: "127.0.0.1:80", "[::1]:80".
+ * The other end's address: "127.0.0.1:80", "[::1]:80".  An IPv4 address that
+ * a listener on every address reports as IPv6 is given as IPv4.
  *
  * Returns: the length; ALOOP_ENOSPC, and nothing written, where
  *          `size` is too small (96 is enough).

@@ -120,6 +120,18 @@ static int written(int length, size_t size)
     return length < 0 || (size_t) length >= size ? -ENOSPC : length;
 }
 
+static int format_v4(const struct in_addr *host, unsigned port, char *text,
+                     size_t size)
+{
+    char digits[INET_ADDRSTRLEN];
+
+    if (inet_ntop(AF_INET, host, digits, sizeof digits) == NULL)
+        return -errno;
+    return written(snprintf(text, size, "%s:%u", digits, port), size);
+}
+
+/* An IPv4 address that is mapped into IPv6 (::ffff:1.2.3.4), as a socket for
+ * both families reports it, is written as the IPv4 address that it is. */
 static int format_v6(const struct sys_address *address, char *text,
                      size_t size)
 {
@@ -127,6 +139,12 @@ static int format_v6(const struct sys_address *address, char *text,
     char host[INET6_ADDRSTRLEN], scope[16] = "";
 
     load(address, &v6, sizeof v6);
+    if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
+        struct in_addr v4;
+
+        memcpy(&v4, &v6.sin6_addr.s6_addr[12], sizeof v4);
+        return format_v4(&v4, ntohs(v6.sin6_port), text, size);
+    }
     if (inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof host) == NULL)
         return -errno;
     if (v6.sin6_scope_id != 0)
@@ -166,16 +184,11 @@ int sys_address_format(const struct sys_address *address, char *text,
                        size_t size)
 {
     struct sockaddr_in v4;
-    char host[INET_ADDRSTRLEN];
 
     switch (system_family(address)) {
     case AF_INET:
         load(address, &v4, sizeof v4);
-        if (inet_ntop(AF_INET, &v4.sin_addr, host, sizeof host) == NULL)
-            return -errno;
-        return written(snprintf(text, size, "%s:%u", host,
-                                (unsigned) ntohs(v4.sin_port)),
-                       size);
+        return format_v4(&v4.sin_addr, ntohs(v4.sin_port), text, size);
     case AF_INET6:
         return format_v6(address, text, size);
     case AF_UNIX:

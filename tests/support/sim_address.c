@@ -196,6 +196,11 @@ int sys_address_format(const struct sys_address *address, char *text,
         struct sockaddr_in6 inet6 = to_inet6(address);
 
         inet_ntop(AF_INET6, &inet6.sin6_addr, host, sizeof host);
+        if (IN6_IS_ADDR_V4MAPPED(&inet6.sin6_addr)) {
+            family = SYS_INET;
+            inet_ntop(AF_INET, &inet6.sin6_addr.s6_addr[12], host,
+                      sizeof host);
+        }
     }
     written = snprintf(text, size, family == SYS_INET ? "%s:%u" : "[%s]:%u",
                        host, (unsigned) sys_address_port(address));

@@ -80,6 +80,30 @@ static void every_local_address_is_listened_on_for_null(void **state)
     aloop_listener_close(l.listener);
 }
 
+static void a_peer_by_ipv4_is_printed_so_where_both_are_listened_to(
+    void **state)
+{
+    static const struct {
+        const char *host, *start;
+    } rows[] = {{"127.0.0.1", "127.0.0.1:"}, {"::1", "[::1]:"}};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[96];
+
+        assert_int_equal(listen_on(NULL, "8080"), 0);
+        sim_connect_to(rows[i].host, 8080);
+        run_for(10 * MS);
+        assert_int_equal(l.count, 1);
+        assert_true(aloop_stream_peer(l.streams[0], text, sizeof text) > 0);
+        assert_memory_equal(text, rows[i].start, strlen(rows[i].start));
+        assert_true(aloop_stream_local(l.streams[0], text, sizeof text) > 0);
+        assert_memory_equal(text, rows[i].start, strlen(rows[i].start));
+        close_streams();
+        aloop_listener_close(l.listener);
+    }
+}
+
 static void a_burst_of_connections_is_accepted_whole(void **state)
 {
     (void) state;
@@ -421,6 +445,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(connections_are_accepted_in_order),
         TEST(every_local_address_is_listened_on_for_null),
+        TEST(a_peer_by_ipv4_is_printed_so_where_both_are_listened_to),
         TEST(a_burst_of_connections_is_accepted_whole),
         TEST(a_trickle_costs_hardly_more_than_one_accept_for_each),
         TEST(a_used_address_is_refused),

@@ -130,7 +130,7 @@ static void an_address_survives_formatting_and_parsing(void **state)
         {"::1", "80", "[::1]:80", SYS_INET6},
         {"::", "00001", "[::]:1", SYS_INET6},
         {"2001:DB8:0:0::1", "443", "[2001:db8::1]:443", SYS_INET6},
-        {"::ffff:1.2.3.4", "1", "[::ffff:1.2.3.4]:1", SYS_INET6},
+        {"::ffff:1.2.3.4", "1", "1.2.3.4:1", SYS_INET6},
         {"fe80::1%1", "1", "[fe80::1%1]:1", SYS_INET6},
         {"fe80::1%4294967295", "1", "[fe80::1%4294967295]:1", SYS_INET6},
         {"ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255%4294967295", "65535",
