@@ -48,7 +48,8 @@ enum {
     ALOOP_EHOSTNOTFOUND = -4093, /* No such host or service. */
     ALOOP_EAGAINDNS = -4092,    /* Name look-up: temporary failure. */
     ALOOP_ERESOLVE = -4091,     /* Name look-up: any other failure. */
-    ALOOP_ECLOSED = -4090       /* The channel, lock, ... is closed or gone. */
+    ALOOP_ECLOSED = -4090,      /* The channel, lock, ... is closed or gone. */
+    ALOOP_ENOTNUMERIC = -4089   /* A name, where only numbers are taken. */
 };
 
 /**

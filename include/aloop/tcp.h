@@ -17,14 +17,19 @@ typedef void (*aloop_listener_cb)(aloop_listener *listener,
  * and a decimal port ("0": any free one, see aloop_listener_port).  Addresses
  * that a closed connection still holds are reused.
  *
+ * "localhost" and names that end with ".localhost" mean 127.0.0.1, or ::1 on a
+ * system without IPv4; no file and no server is asked (RFC 6761).  Any other
+ * name of a host or service is refused with ALOOP_ENOTNUMERIC, because to look
+ * it up could block.
+ *
  * When descriptors or memory run out, or several accepts in a row fail for
  * whatever other reason, accepting stops for 100 ms and is then tried again.
  * Each such stretch is reported once to the loop's unhandled-error hook; it
  * ends with the next connection.
  *
  * Memory:  the library owns the listener, until aloop_listener_close().
- * Errors:  ALOOP_EINVAL, ALOOP_EADDRINUSE, ALOOP_EACCES, ALOOP_EADDRNOTAVAIL,
- *          ALOOP_EMFILE, ALOOP_ENOMEM.
+ * Errors:  ALOOP_EINVAL, ALOOP_ENOTNUMERIC, ALOOP_EADDRINUSE, ALOOP_EACCES,
+ *          ALOOP_EADDRNOTAVAIL, ALOOP_EMFILE, ALOOP_ENOMEM.
  */
 ALOOP_API int aloop_tcp_listen(aloop *loop, const char *host,
                                const char *port, aloop_listener_cb on_stream,

@@ -67,6 +67,7 @@ static const struct entry entries[] = {
     {ALOOP_EAGAINDNS, "EAGAINDNS", "temporary failure in name resolution"},
     {ALOOP_ERESOLVE, "ERESOLVE", "name resolution failed"},
     {ALOOP_ECLOSED, "ECLOSED", "closed"},
+    {ALOOP_ENOTNUMERIC, "ENOTNUMERIC", "not a numeric address or port"},
 };
 
 static const struct entry *find(int error)

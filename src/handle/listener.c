@@ -4,6 +4,8 @@
  * proved to be there, so that under a steady trickle no call is made only to
  * learn that there is no more, and a burst is still taken quickly. */
 
+#include <string.h>
+
 #include "aloop/tcp.h"
 #include "handle/stream.h"
 #include "os/reactor.h"
@@ -151,20 +153,72 @@ static int open_socket(const struct sys_address *address)
     return error;
 }
 
+/* Whether the text, which is not numeric, may be the name of a host or of a
+ * service: then it is no mistake, but to look it up could block. */
+static bool is_name(const char *text)
+{
+    static const char all[] = "-_.0123456789abcdefghijklmnopqrstuvwxyz"
+                              "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    static const size_t letters = 13; /* Where they start. */
+
+    return text[strspn(text, all)] == '\0' &&
+           strpbrk(text, &all[letters]) != NULL;
+}
+
+/* "localhost" and the names below it mean the loopback interface (RFC 6761,
+ * 6.3), which needs no look-up. */
+static bool is_localhost(const char *host)
+{
+    static const char name[] = "localhost";
+    size_t size = strlen(host), wanted = sizeof name - 1;
+
+    if (size > 0 && host[size - 1] == '.')
+        size--;
+    if (size < wanted || (size > wanted && host[size - wanted - 1] != '.'))
+        return false;
+    for (size_t i = 0; i < wanted; i++) {
+        char c = host[size - wanted + i];
+
+        if ((c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c) != name[i])
+            return false;
+    }
+    return true;
+}
+
+/* Opens a socket that listens there; returns the descriptor. */
+static int open_at(const char *host, const char *port)
+{
+    struct sys_address address;
+    int error = sys_address_parse(host, port, &address);
+
+    if (error == 0)
+        return open_socket(&address);
+    if (is_name(port) || (host != NULL && is_name(host)))
+        return ALOOP_ENOTNUMERIC;
+    return error;
+}
+
+/* Clients of "localhost" try both families, those of "127.0.0.1" only IPv4:
+ * so that is what is listened on, if the system has it. */
+static int open_at_localhost(const char *port)
+{
+    int fd = open_at("127.0.0.1", port);
+
+    if (fd == ALOOP_EAFNOSUPPORT || fd == ALOOP_EADDRNOTAVAIL)
+        fd = open_at("::1", port);
+    return fd;
+}
+
 int aloop_tcp_listen(aloop *loop, const char *host, const char *port,
                      aloop_listener_cb on_stream, void *arg,
                      aloop_listener **ret_listener)
 {
-    struct sys_address address;
     aloop_listener *listener;
     int error;
 
     if (loop == NULL || port == NULL || on_stream == NULL ||
         ret_listener == NULL)
         return ALOOP_EINVAL;
-    error = sys_address_parse(host, port, &address);
-    if (error < 0)
-        return error;
     listener = aloop__handle_new(loop, &listener_ops);
     if (listener == NULL)
         return ALOOP_ENOMEM;
@@ -173,7 +227,8 @@ int aloop_tcp_listen(aloop *loop, const char *host, const char *port,
     listener->on_stream = on_stream;
     listener->arg = arg;
     aloop__timed_init(&listener->retry, on_retry);
-    error = open_socket(&address);
+    error = host != NULL && is_localhost(host) ? open_at_localhost(port)
+                                               : open_at(host, port);
     if (error >= 0) {
         int fd = error;
 

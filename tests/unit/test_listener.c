@@ -80,6 +80,55 @@ static void every_local_address_is_listened_on_for_null(void **state)
     aloop_listener_close(l.listener);
 }
 
+static void localhost_is_listened_on_without_a_look_up(void **state)
+{
+    static const char *const names[] = {"localhost", "LocalHost", "localhost.",
+                                        "a.b.localhost", "my.localhost."};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_int_equal(listen_on(names[i], "8080"), 0);
+        assert_true(sim_connect_to("127.0.0.1", 8080) >= 0);
+        assert_int_equal(sim_connect_to("10.0.0.1", 8080), -ECONNREFUSED);
+        run_for(10 * MS);
+        assert_int_equal(l.count, 1);
+        close_streams();
+        aloop_listener_close(l.listener);
+    }
+    assert_int_equal(sim_calls("sys_resolve"), 0);
+}
+
+static void localhost_is_ipv6_where_there_is_no_ipv4(void **state)
+{
+    static const int errors[] = {ALOOP_EAFNOSUPPORT, ALOOP_EADDRNOTAVAIL};
+    static const char *const calls[] = {"sys_tcp_socket", "sys_bind"};
+
+    (void) state;
+    for (size_t i = 0; i < 2; i++) {
+        sim_fail(calls[i], 1, errors[i]);
+        assert_int_equal(listen_on("localhost", "8080"), 0);
+        assert_true(sim_connect_to("::1", 8080) >= 0);
+        run_for(10 * MS);
+        assert_int_equal(l.count, 1);
+        close_streams();
+        aloop_listener_close(l.listener);
+    }
+}
+
+static void other_names_are_not_numeric(void **state)
+{
+    static const char *const rows[][2] = {
+        {"host", "80"}, {"notlocalhost", "80"}, {"localhost.example.", "80"},
+        {"a_b.c-d", "80"}, {"0x7f.1", "80"}, {"127.0.0.1", "http"},
+        {"localhost", "http-alt"}, {NULL, "0x50"}, {"localhost..", "80"}};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_int_equal(listen_on(rows[i][0], rows[i][1]),
+                         ALOOP_ENOTNUMERIC);
+    assert_string_equal(aloop_error_name(ALOOP_ENOTNUMERIC), "ENOTNUMERIC");
+}
+
 static void a_peer_by_ipv4_is_printed_so_where_both_are_listened_to(
     void **state)
 {
@@ -151,6 +200,10 @@ static void a_used_address_is_refused(void **state)
 
 static void arguments_that_cannot_be_right_are_refused(void **state)
 {
+    static const char *const odd[][2] = {
+        {"::1", "65536"}, {"localhost", "65536"}, {"::1", ""}, {"", "80"},
+        {"256.0.0.1", "80"}, {"[::1]", "80"}, {"fe80::1%no", "80"},
+        {"local host", "80"}, {"::1", "+80"}, {"127.0.0.1:80", "80"}};
     aloop_listener *listener = NULL;
 
     (void) state;
@@ -164,15 +217,10 @@ static void arguments_that_cannot_be_right_are_refused(void **state)
                      ALOOP_EINVAL);
     assert_int_equal(aloop_tcp_listen(t.loop, "::1", "0", on_stream, &l, NULL),
                      ALOOP_EINVAL);
-    assert_int_equal(
-        aloop_tcp_listen(t.loop, "localhost", "0", on_stream, &l, &listener),
-        ALOOP_EINVAL);
-    assert_int_equal(
-        aloop_tcp_listen(t.loop, "::1", "http", on_stream, &l, &listener),
-        ALOOP_EINVAL);
-    assert_int_equal(
-        aloop_tcp_listen(t.loop, "::1", "65536", on_stream, &l, &listener),
-        ALOOP_EINVAL);
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++)
+        assert_int_equal(aloop_tcp_listen(t.loop, odd[i][0], odd[i][1],
+                                          on_stream, &l, &listener),
+                         ALOOP_EINVAL);
     assert_null(listener);
     assert_int_equal(aloop_listener_port(NULL), ALOOP_EINVAL);
     assert_int_equal(aloop_listener_fd(NULL), ALOOP_EINVAL);
@@ -445,6 +493,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(connections_are_accepted_in_order),
         TEST(every_local_address_is_listened_on_for_null),
+        TEST(localhost_is_listened_on_without_a_look_up),
+        TEST(localhost_is_ipv6_where_there_is_no_ipv4),
+        TEST(other_names_are_not_numeric),
         TEST(a_peer_by_ipv4_is_printed_so_where_both_are_listened_to),
         TEST(a_burst_of_connections_is_accepted_whole),
         TEST(a_trickle_costs_hardly_more_than_one_accept_for_each),
