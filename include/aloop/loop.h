@@ -19,7 +19,11 @@ typedef void (*aloop_error_cb)(aloop *loop, int error, const char *what,
 
 /**
  * What a loop is made with.  Set `size` to sizeof(aloop_options) and what you
- * need; zero everywhere else means the default.
+ * need; zero everywhere else means the default.  A program may have been
+ * compiled with another version of this header than the library: a smaller
+ * `size` leaves the fields beyond it at their defaults, and a larger one is
+ * accepted if all bytes that the library does not know are zero.  A `size` that
+ * ends inside a field is refused.  The same holds for every struct of options.
  */
 typedef struct aloop_options {
     size_t size; /* Of this struct, as the caller knows it. */
@@ -45,7 +49,7 @@ typedef struct aloop_options {
 
 /**
  * Makes a loop.  `options` may be NULL.  NULL when memory or descriptors ran
- * out, or when options->size is no size this library knows.
+ * out, or when the options are refused because of their size.
  *
  * Memory:  free it with aloop_free().
  */

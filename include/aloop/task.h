@@ -27,7 +27,10 @@ ALOOP_BEGIN
 
 typedef ssize_t (*aloop_task_fn)(aloop *loop, void *arg);
 
-/** Options of one task; zero means the default.  Set `size` to its sizeof. */
+/**
+ * Options of one task; zero means the default.  Set `size` to its sizeof; for
+ * other sizes see aloop_options.
+ */
 typedef struct aloop_task_options {
     size_t size;
     const char *name;  /* For reports; copied.  Default: the function's. */

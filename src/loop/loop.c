@@ -3,8 +3,8 @@
 #include "loop/loop.h"
 
 #include <stdio.h>
-#include <string.h>
 
+#include "base/options.h"
 #include "loop/buffers.h"
 #include "loop/future.h"
 #include "loop/pool.h"
@@ -34,15 +34,28 @@ static void complain(aloop *loop, int error, const char *what, void *arg)
     sys_complain(line, (size_t) length);
 }
 
+static const struct options_field option_fields[] = {
+    OPTIONS_FIELD(aloop_options, size),
+    OPTIONS_FIELD(aloop_options, resize),
+    OPTIONS_FIELD(aloop_options, resize_context),
+    OPTIONS_FIELD(aloop_options, clock_ns),
+    OPTIONS_FIELD(aloop_options, clock_context),
+    OPTIONS_FIELD(aloop_options, stack_size),
+    OPTIONS_FIELD(aloop_options, resolver_threads),
+    OPTIONS_FIELD(aloop_options, on_unhandled),
+    OPTIONS_FIELD(aloop_options, on_unhandled_arg),
+};
+OPTIONS_LAST(aloop_options, on_unhandled_arg);
+
+static const struct options_kind option_kind = {
+    sizeof(aloop_options), option_fields,
+    sizeof option_fields / sizeof option_fields[0]};
+
 /* What the caller gave, on top of the defaults; false if it makes no sense. */
 static bool take_options(aloop_options *options, const aloop_options *given)
 {
-    memset(options, 0, sizeof *options);
-    if (given != NULL) {
-        if (given->size < sizeof given->size || given->size > sizeof *options)
-            return false;
-        memcpy(options, given, given->size);
-    }
+    if (!aloop__options_take(&option_kind, given, options))
+        return false;
     if (options->resize == NULL) {
         options->resize = aloop__alloc_default.resize;
         options->resize_context = NULL;

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/options.h"
 #include "os/sys.h"
 
 enum { NAME_MAX_SIZE = 64 };
@@ -174,18 +175,26 @@ static bool copy_name(struct aloop__task *task, const char *name)
     return true;
 }
 
-static bool are_valid(const aloop_task_options *options)
-{
-    return options == NULL || options->size == sizeof *options;
-}
+static const struct options_field option_fields[] = {
+    OPTIONS_FIELD(aloop_task_options, size),
+    OPTIONS_FIELD(aloop_task_options, name),
+    OPTIONS_FIELD(aloop_task_options, stack_size),
+};
+OPTIONS_LAST(aloop_task_options, stack_size);
+
+static const struct options_kind option_kind = {
+    sizeof(aloop_task_options), option_fields,
+    sizeof option_fields / sizeof option_fields[0]};
 
 aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
-                             const aloop_task_options *options,
+                             const aloop_task_options *given,
                              const char *name, const char *where)
 {
+    aloop_task_options options = {0};
     struct aloop__task *task;
 
-    if (loop == NULL || fn == NULL || !are_valid(options))
+    if (loop == NULL || fn == NULL ||
+        (given != NULL && !aloop__options_take(&option_kind, given, &options)))
         return aloop__future_failed(loop, ALOOP_EINVAL);
     if (prepare_loop(loop) < 0)
         return NULL;
@@ -200,11 +209,9 @@ aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
     task->name = (char *) (uintptr_t) (name != NULL ? name : "?");
     task->where = where != NULL ? where : "?";
     task->state = TASK_NEW;
-    if (options != NULL) {
-        task->stack_size = options->stack_size;
-        if (options->name != NULL && !copy_name(task, options->name))
-            return aloop__future_discard(&task->future);
-    }
+    task->stack_size = options.stack_size;
+    if (options.name != NULL && !copy_name(task, options.name))
+        return aloop__future_discard(&task->future);
     aloop__ready_push(loop, &task->ready);
     return &task->future;
 }

@@ -440,12 +440,7 @@ static void making_a_loop_fails_cleanly_without_descriptors(void **state)
 
 static void bad_arguments_are_refused(void **state)
 {
-    aloop_options small = {.size = 3};
-    aloop_options large = {.size = sizeof large + 1};
-
     (void) state;
-    assert_null(aloop_new(&small));
-    assert_null(aloop_new(&large));
     assert_int_equal(aloop_free(NULL), 0);
     assert_int_equal(aloop_run(NULL), ALOOP_EINVAL);
     assert_int_equal(aloop_step(NULL, 0), ALOOP_EINVAL);
