@@ -33,8 +33,9 @@ typedef struct aloop_options {
     void *(*resize)(void *context, void *old, size_t old_size,
                     size_t new_size);
     void *resize_context;
-    /* Nanoseconds that never go backwards (steps back are clamped).  Waits use
-     * the system's clock all the same.  Default: the monotonic clock. */
+    /* Nanoseconds that never go backwards (steps back are clamped).  Any value
+     * is allowed; sums and differences stop at the ends of the range.  Waits
+     * use the system's clock all the same.  Default: the monotonic clock. */
     int64_t (*clock_ns)(void *context);
     void *clock_context;
     /* Usable bytes of a task's stack.  Default: 192 KiB, and a guard; less

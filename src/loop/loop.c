@@ -168,8 +168,8 @@ int64_t aloop__now(aloop *loop)
 {
     int64_t now_ns = loop->options.clock_ns(loop->options.clock_context);
 
-    if (now_ns > loop->floor_ns)
-        loop->floor_ns = now_ns;
+    if (now_ns > loop->floor_ns) /* The end of time itself never comes. */
+        loop->floor_ns = now_ns < INT64_MAX ? now_ns : INT64_MAX - 1;
     return loop->floor_ns;
 }
 

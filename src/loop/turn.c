@@ -107,7 +107,7 @@ static bool may_skip(aloop *loop)
     if (list_empty(&loop->ready) || is_stopping(loop) ||
         ++loop->skipped > SKIPS_MAX)
         return false;
-    return aloop__now(loop) - loop->waited_ns < skip_ns;
+    return aloop__until(loop->waited_ns, aloop__now(loop)) < skip_ns;
 }
 
 static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool lazy)

@@ -354,6 +354,73 @@ static void a_clock_of_ones_own_is_used(void **state)
     aloop_free(loop);
 }
 
+struct jumping {
+    int64_t now_ns[2]; /* At the first reading, and at all that follow. */
+    unsigned readings;
+};
+
+static int64_t jumping_clock(void *context)
+{
+    struct jumping *jumping = context;
+
+    return jumping->now_ns[jumping->readings++ > 0];
+}
+
+static void defer_and_start(aloop *loop, void *arg)
+{
+    aloop_timer *timer;
+
+    note(1);
+    aloop_defer(loop, note_arg, name(2));
+    aloop_timer_start(loop, INT64_MAX, 0, note_timer, arg, &timer);
+    aloop_timer_unref(timer);
+    aloop_timer_start(loop, 1, 3, note_timer, arg, &timer);
+    aloop_timer_unref(timer);
+}
+
+static void a_clock_may_jump_from_one_end_of_time_to_the_other(void **state)
+{
+    static const int64_t ends_ns[][2] = {
+        {INT64_MIN, INT64_MAX},
+        {INT64_MIN, 0},
+        {-INT64_C(9000000000000000000), INT64_C(9000000000000000000)},
+        {INT64_MAX, INT64_MIN},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof ends_ns / sizeof ends_ns[0]; i++) {
+        struct jumping jumping = {{ends_ns[i][0], ends_ns[i][1]}, 0};
+        aloop_options options = {.size = sizeof options,
+                                 .clock_ns = jumping_clock,
+                                 .clock_context = &jumping};
+        aloop *loop = aloop_new(&options);
+
+        t.noted = 0;
+        aloop_defer(loop, defer_and_start, name(3));
+        assert_int_equal(aloop_run(loop), 0);
+        assert_noted(1, 2);
+        aloop_free(loop);
+    }
+}
+
+static void a_delay_beyond_the_end_of_time_never_ends(void **state)
+{
+    int64_t now_ns = INT64_MAX;
+    aloop_options options = {.size = sizeof options,
+                             .clock_ns = frozen_clock,
+                             .clock_context = &now_ns};
+    aloop *loop = aloop_new(&options);
+    aloop_timer *timer;
+
+    (void) state;
+    aloop_timer_start(loop, 10, 0, note_timer, name(1), &timer);
+    aloop_step(loop, 0);
+    aloop_step(loop, 0);
+    assert_int_equal(t.noted, 0);
+    assert_true(aloop_timer_active(timer));
+    aloop_free(loop);
+}
+
 struct counted {
     size_t used;
     unsigned calls;
@@ -502,6 +569,8 @@ int main(void)
         TEST(stopping_the_timer_takes_the_readiness_back),
         TEST(tasks_run_in_an_embedded_loop_without_a_timeout),
         TEST(a_clock_of_ones_own_is_used),
+        TEST(a_clock_may_jump_from_one_end_of_time_to_the_other),
+        TEST(a_delay_beyond_the_end_of_time_never_ends),
         TEST(an_allocator_of_ones_own_gets_every_byte_back),
         TEST(running_out_of_memory_at_any_point_loses_nothing),
         TEST(making_a_loop_fails_cleanly_without_descriptors),
