@@ -145,7 +145,11 @@ ALOOP_API void aloop_wake(aloop *loop);
  * work that another thread will post.  Counted.
  */
 ALOOP_API void aloop_hold(aloop *loop);
-ALOOP_API void aloop_release(aloop *loop); /**< Takes one hold back. */
+/**
+ * Takes one hold back.  Only holds of aloop_hold() are counted here: one
+ * release too many does nothing, whatever the library itself still waits for.
+ */
+ALOOP_API void aloop_release(aloop *loop);
 
 /**
  * For a child made by fork(), before anything else is done with the loop: makes

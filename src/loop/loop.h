@@ -82,7 +82,7 @@ struct aloop {
                                   * aloop__ready as well. */
     struct aloop__timers timers;
     size_t live;                 /* What keeps aloop_run() going. */
-    size_t holds;                /* aloop_hold(), part of live. */
+    size_t holds;                /* The user's, part of live. */
     size_t lingering;            /* Closed streams that still send. */
     bool running;                /* Inside a turn. */
     bool stopping;               /* aloop_stop(), */

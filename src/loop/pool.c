@@ -94,7 +94,7 @@ int aloop__pool_open(aloop *loop, unsigned threads, struct aloop__pool **ret)
 static void finish(struct aloop__pool *pool, struct aloop__job *job, int error)
 {
     list_remove(&job->known);
-    aloop_release(pool->loop);
+    pool->loop->live--;
     job->done(job, error);
 }
 
@@ -163,7 +163,7 @@ int aloop__pool_submit(struct aloop__pool *pool, struct aloop__job *job)
     list_init(&job->known);
     list_push(&pool->known, &job->known);
     job->begun = false;
-    aloop_hold(pool->loop);
+    pool->loop->live++;
     sys_monitor_enter(pool->monitor);
     list_push(&pool->queue, &job->node);
     sys_monitor_notify(pool->monitor);

@@ -234,6 +234,36 @@ static void a_hold_keeps_the_loop_alive_until_released(void **state)
     assert_false(aloop_alive(t.loop));
 }
 
+static void on_connected(aloop_future *future, ssize_t status, void *arg)
+{
+    (void) future;
+    (void) arg;
+    t.calls++;
+    note((int) status);
+}
+
+static void holds_of_the_library_and_of_the_user_are_counted_apart(void **state)
+{
+    static const char *const addresses[] = {"10.0.0.1", NULL};
+    int peer = sim_listen("10.0.0.1", 80, 5);
+    aloop_stream *stream;
+
+    (void) state;
+    sim_host("example.org", addresses);
+    aloop_then(aloop_tcp_connect(t.loop, "example.org", "80", &stream),
+               on_connected, NULL);
+    aloop_release(t.loop); /* One too many. */
+    aloop_hold(t.loop);
+    for (int i = 0; i < 9 && t.calls == 0; i++)
+        aloop_step(t.loop, MS);
+    assert_noted(0);
+    assert_true(aloop_alive(t.loop)); /* The look-up took its own back. */
+    aloop_release(t.loop);
+    assert_false(aloop_alive(t.loop));
+    aloop_stream_abort(stream);
+    sim_peer_close(peer);
+}
+
 static void queued_posts_are_dropped_with_the_loop(void **state)
 {
     (void) state;
@@ -563,6 +593,7 @@ int main(void)
         TEST(posts_wake_a_loop_that_sleeps),
         TEST(a_burst_of_posts_costs_one_wake_up),
         TEST(a_hold_keeps_the_loop_alive_until_released),
+        TEST(holds_of_the_library_and_of_the_user_are_counted_apart),
         TEST(queued_posts_are_dropped_with_the_loop),
         TEST(the_descriptor_is_readable_exactly_when_there_is_work),
         TEST(an_await_outside_leaves_no_readiness_behind),
