@@ -74,10 +74,21 @@ ALOOP_API aloop_future *aloop_map(aloop *loop,
 
 /**
  * `future`, but cancelled once `delay_ns` have passed; settles when it has
- * ended.  One that succeeds in spite of being cancelled has succeeded.
+ * ended.  The status reports what happened first:
  *
- * Status:  the future's; ALOOP_ETIMEDOUT if the time ran out first;
- *          ALOOP_EABORTED if somebody else cancelled it.
+ *     what cancelled `future` first    `future` ends with    status
+ *     anything, or nothing             0 or more             the same
+ *     anything, or nothing             an error that is      the same
+ *                                      not ALOOP_ECANCELED
+ *     this limit                       ALOOP_ECANCELED       ALOOP_ETIMEDOUT
+ *     a cancel of the timeout itself   ALOOP_ECANCELED       ALOOP_ECANCELED
+ *     another cancel, or nothing       ALOOP_ECANCELED       ALOOP_EABORTED
+ *
+ * So a target that succeeds in spite of the limit has succeeded, an error of
+ * its clean-up is not lost, and a limit that passes while the target already
+ * ends for another reason changes nothing.
+ *
+ * Status:  as in the table.
  * Memory:  where there is none, the result is `future` itself, cancelled:
  *          nothing goes on without its limit.
  */

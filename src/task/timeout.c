@@ -1,5 +1,9 @@
 /* A future with a time limit: cancels its target when that has passed, and
- * settles when the target has ended. */
+ * settles when the target has ended.
+ *
+ * The first cancel of the target decides what an ALOOP_ECANCELED of it means.
+ * A limit that passes while the target already ends for another reason has no
+ * effect. */
 
 #include "aloop/compose.h"
 #include "loop/future.h"
@@ -9,14 +13,19 @@ struct timeout {
     struct aloop__ready ready; /* Among the target's waiters. */
     struct aloop__timed timed;
     aloop_future *target; /* Holds a reference. */
-    bool has_expired;
+    int reason; /* Why this cancelled the target; 0: it has not. */
 };
+
+/* Too late for a target that has settled and only was not looked at yet. */
+static void end_target(struct timeout *timeout, int reason)
+{
+    if (!timeout->target->cancelling && aloop_cancel(timeout->target) == 1)
+        timeout->reason = reason;
+}
 
 static void timeout_cancel(aloop_future *future)
 {
-    struct timeout *timeout = CONTAINER_OF(future, struct timeout, future);
-
-    aloop_cancel(timeout->target);
+    end_target(CONTAINER_OF(future, struct timeout, future), ALOOP_ECANCELED);
 }
 
 static const struct aloop__future_ops timeout_ops = {
@@ -27,10 +36,7 @@ static const struct aloop__future_ops timeout_ops = {
 
 static void on_due(struct aloop__timed *timed)
 {
-    struct timeout *timeout = CONTAINER_OF(timed, struct timeout, timed);
-
-    /* Too late for one that has settled and only was not looked at yet. */
-    timeout->has_expired = aloop_cancel(timeout->target) == 1;
+    end_target(CONTAINER_OF(timed, struct timeout, timed), ALOOP_ETIMEDOUT);
 }
 
 static void on_target(struct aloop__ready *ready)
@@ -40,10 +46,8 @@ static void on_target(struct aloop__ready *ready)
     ssize_t status = aloop__future_take(timeout->target);
 
     aloop__timed_clear(loop, &timeout->timed);
-    if (status == ALOOP_ECANCELED && !timeout->future.cancelling)
-        status = ALOOP_EABORTED;
-    if (status < 0 && timeout->has_expired)
-        status = ALOOP_ETIMEDOUT;
+    if (status == ALOOP_ECANCELED)
+        status = timeout->reason != 0 ? timeout->reason : ALOOP_EABORTED;
     aloop__future_settle(&timeout->future, status);
 }
 

@@ -65,26 +65,39 @@ static struct graph_end await_end(const struct graph_node *node,
     return end;
 }
 
+/* When another than the one user cancels it, as far as known. */
+static int64_t others_ns(size_t index)
+{
+    const struct graph_node *node = &m.graph->nodes[index];
+    int64_t when_ns = node->uses > 1 ? m.cancelled_ns[index] : GRAPH_NEVER;
+
+    if (node->cancel_ns == GRAPH_NEVER)
+        return when_ns;
+    return graph_earlier(when_ns, graph_later(node->cancel_ns, 0));
+}
+
 static struct graph_end timeout_end(const struct graph_node *node,
                                     int64_t start_ns, int64_t cancel_ns,
                                     bool is_final)
 {
     int64_t limit_ns = start_ns + node->delay_ns;
-    struct graph_end end = solve(node->members[0], start_ns,
-                                 graph_earlier(cancel_ns, limit_ns), is_final);
-    bool has_expired = limit_ns < end.at_ns ||
-                       (limit_ns == end.at_ns && limit_ns < cancel_ns);
+    int64_t ours_ns = graph_earlier(cancel_ns, limit_ns);
+    int64_t theirs_ns = others_ns(node->members[0]);
+    struct graph_end end = solve(node->members[0], start_ns, ours_ns,
+                                 is_final);
 
     end.index = GRAPH_MEMBERS;
     end.is_instant = false;
     if (limit_ns == cancel_ns || end.is_vague)
         end.is_loose = true;
-    if (end.status >= 0)
+    if (end.status != ALOOP_ECANCELED)
         return end;
-    if (has_expired)
-        end.status = ALOOP_ETIMEDOUT;
-    else if (end.status == ALOOP_ECANCELED && cancel_ns > end.at_ns)
+    if (theirs_ns == ours_ns) /* Or this one alone is known by that. */
+        end.is_loose = true;
+    if (theirs_ns < ours_ns || ours_ns > end.at_ns)
         end.status = ALOOP_EABORTED;
+    else if (limit_ns < cancel_ns)
+        end.status = ALOOP_ETIMEDOUT;
     return end;
 }
 

@@ -145,7 +145,7 @@ static void end(int id)
         model_members_cancel(id);
         break;
     case M_TIMEOUT:
-        model_cancel(future->whole.members[0]);
+        model_end_limited(id, ALOOP_ECANCELED);
         break;
     case M_RELOCK: /* The wait ends with the mutex, however it ends. */
         break;

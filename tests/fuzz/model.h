@@ -120,7 +120,7 @@ struct m_whole {
     bool is_decided, has_lost;
     ssize_t outcome;
     int winner;       /* Its place, or -1. */
-    bool has_expired; /* A timeout's. */
+    ssize_t reason;   /* Why a timeout cancelled its target, or 0. */
 };
 
 struct m_future {
@@ -310,7 +310,7 @@ void model_member(int whole, int place);
 void model_members_cancel(int whole);
 int model_timeout(int target, int64_t when_ns);
 void model_limit(int timeout);
-void model_expire(int timeout);
+void model_end_limited(int timeout, ssize_t reason);
 int model_group_spawn(int group); /* The task, or M_NULL: not let in. */
 int model_group_wait(int group);
 void model_group_cancel(int group);

@@ -135,7 +135,7 @@ static bool passes(int i)
         model_settle(timed->who, 0);
         return false;
     case M_LIMITING:
-        model_expire(timed->who);
+        model_end_limited(timed->who, ALOOP_ETIMEDOUT);
         return false;
     default:
         model_deadline_passes(i);

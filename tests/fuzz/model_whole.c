@@ -102,19 +102,24 @@ int model_timeout(int target, int64_t when_ns)
     return id;
 }
 
-void model_expire(int id)
+/* The first cancel of the target says why it ended. */
+void model_end_limited(int id, ssize_t reason)
 {
-    whole_of(id)->has_expired = model_cancel(whole_of(id)->members[0]) == 1;
+    int target = whole_of(id)->members[0];
+
+    if (!model_at(target)->is_cancelling && model_cancel(target) == 1)
+        whole_of(id)->reason = reason;
 }
 
 void model_limit(int id)
 {
-    ssize_t status = as_own(id, model_take(whole_of(id)->members[0]));
+    struct m_whole *whole = whole_of(id);
+    ssize_t status = model_take(whole->members[0]);
 
-    whole_of(id)->members[0] = M_NULL;
+    whole->members[0] = M_NULL;
     model_clear(model_at(id)->timed);
-    if (status < 0 && whole_of(id)->has_expired)
-        status = ALOOP_ETIMEDOUT;
+    if (status == ALOOP_ECANCELED)
+        status = whole->reason != 0 ? whole->reason : ALOOP_EABORTED;
     model_settle(id, status);
 }
 

@@ -295,6 +295,125 @@ static void a_cancelled_timeout_cancels_its_target(void **state)
                      ALOOP_EINVAL);
 }
 
+/* Cleans up for longer than any limit here, and then fails or not. */
+static ssize_t cleans_up(aloop *loop, void *arg)
+{
+    struct job *job = arg;
+
+    job->seen = aloop_await(aloop_sleep(loop, job->delay_ns));
+    aloop_shield_begin();
+    aloop_await(aloop_sleep(loop, 50 * MS));
+    aloop_shield_end();
+    job->ended = true;
+    return job->result < 0 ? job->result : job->seen;
+}
+
+/* The status of a timeout of 5 ms, whose target or which itself (or none of
+ * them) is cancelled after `cancel_ns`. */
+static ssize_t limited_to_5_ms(struct job *job, int64_t cancel_ns,
+                               bool cancels_target)
+{
+    aloop_future *target = aloop_spawn(t.loop, cleans_up, job);
+    aloop_future *limited = aloop_timeout(aloop_future_ref(target), 5 * MS);
+    ssize_t status;
+
+    if (cancel_ns >= 0) {
+        aloop_await(aloop_sleep(t.loop, cancel_ns));
+        aloop_cancel(cancels_target ? target : limited);
+    }
+    while (!aloop_future_settled(limited))
+        aloop_step(t.loop, -1);
+    assert_true(job->ended);
+    status = aloop_future_status(limited);
+    aloop_future_unref(target);
+    aloop_future_unref(limited);
+    return status;
+}
+
+static void a_timeout_reports_what_cancelled_its_target_first(void **state)
+{
+    static const struct {
+        int64_t cancel_ns; /* Less than 0: never. */
+        bool cancels_target;
+        ssize_t status;
+    } cases[] = {
+        {-1, false, ALOOP_ETIMEDOUT},    {0, true, ALOOP_EABORTED},
+        {MS, true, ALOOP_EABORTED},      {0, false, ALOOP_ECANCELED},
+        {MS, false, ALOOP_ECANCELED},    {10 * MS, true, ALOOP_ETIMEDOUT},
+        {10 * MS, false, ALOOP_ETIMEDOUT}};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct job job = {ALOOP_SEC(1), 0, 0, false};
+
+        assert_int_equal(limited_to_5_ms(&job, cases[i].cancel_ns,
+                                         cases[i].cancels_target),
+                         cases[i].status);
+        assert_int_equal(job.seen, ALOOP_ECANCELED);
+    }
+}
+
+static void a_timeout_passes_an_error_of_the_clean_up_on(void **state)
+{
+    static const int64_t cancels_ns[] = {-1, 0, MS, 10 * MS};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof cancels_ns / sizeof cancels_ns[0]; i++) {
+        struct job job = {ALOOP_SEC(1), ALOOP_EPIPE, 0, false};
+
+        assert_int_equal(limited_to_5_ms(&job, cancels_ns[i], i % 2 == 0),
+                         ALOOP_EPIPE);
+    }
+}
+
+static void a_limit_that_passes_after_the_first_error_changes_nothing(
+    void **state)
+{
+    struct job slow = {ALOOP_SEC(1), 0, 0, false};
+    struct job bad = {MS, ALOOP_ECONNRESET, 0, false};
+
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_timeout(
+            aloop_gather(t.loop, aloop_spawn(t.loop, cleans_up, &slow),
+                         spawn(&bad)),
+            5 * MS)),
+        ALOOP_ECONNRESET);
+    assert_true(slow.ended);
+}
+
+static void of_two_limits_of_one_target_the_first_expires(void **state)
+{
+    struct job job = {ALOOP_SEC(1), 0, 0, false};
+    aloop_future *target = aloop_spawn(t.loop, cleans_up, &job);
+    aloop_future *late = aloop_timeout(aloop_future_ref(target), 6 * MS);
+    aloop_future *soon = aloop_timeout(target, 5 * MS);
+
+    (void) state;
+    aloop_run(t.loop);
+    assert_int_equal(aloop_future_status(soon), ALOOP_ETIMEDOUT);
+    assert_int_equal(aloop_future_status(late), ALOOP_EABORTED);
+    aloop_future_unref(soon);
+    aloop_future_unref(late);
+}
+
+static void of_two_nested_limits_either_is_a_timeout(void **state)
+{
+    struct job job = {ALOOP_SEC(1), 0, 0, false};
+
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_timeout(
+            aloop_timeout(aloop_spawn(t.loop, cleans_up, &job), 5 * MS),
+            10 * MS)),
+        ALOOP_ETIMEDOUT);
+    assert_int_equal(
+        aloop_await(aloop_timeout(
+            aloop_timeout(aloop_spawn(t.loop, cleans_up, &job), 10 * MS),
+            5 * MS)),
+        ALOOP_ETIMEDOUT);
+}
+
 static void timeouts_of_gathers_of_anys_compose(void **state)
 {
     struct job slow = {ALOOP_SEC(1), 8, 0, false};
@@ -413,6 +532,11 @@ int main(void)
         TEST(timeout_of_what_ends_in_time_is_its_status),
         TEST(what_succeeds_in_spite_of_a_timeout_has_succeeded),
         TEST(a_cancelled_timeout_cancels_its_target),
+        TEST(a_timeout_reports_what_cancelled_its_target_first),
+        TEST(a_timeout_passes_an_error_of_the_clean_up_on),
+        TEST(a_limit_that_passes_after_the_first_error_changes_nothing),
+        TEST(of_two_limits_of_one_target_the_first_expires),
+        TEST(of_two_nested_limits_either_is_a_timeout),
         TEST(timeouts_of_gathers_of_anys_compose),
         TEST(map_runs_so_many_at_a_time_in_order),
         TEST(map_stops_at_the_first_error),
