@@ -70,12 +70,24 @@ ALOOP_API aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn,
  * A future that has settled is returned without waiting, but every 64th such
  * await of a task in a row yields.
  *
+ * A cancel of this task, or a deadline around the await, ends the wait early.
+ * If this task holds the only reference, the future is cancelled, and the await
+ * returns when it has settled; else the await returns immediately:
+ *
+ *     the future                what happened first        status
+ *     0 or more, or an error    anything                   the same
+ *       not ALOOP_ECANCELED
+ *     ALOOP_ECANCELED, or       the task was cancelled     ALOOP_ECANCELED
+ *       still held by others    a deadline passed          ALOOP_ETIMEDOUT
+ *     ALOOP_ECANCELED           another cancel of it       ALOOP_EABORTED
+ *
+ * In the last row a deadline that passes later changes nothing; a cancel of
+ * the task does, and the status is ALOOP_ECANCELED.
+ *
  * Memory:  takes over the caller's reference, whatever the result.
- * Status:  the future's; ALOOP_ECANCELED: this task is cancelled;
- *          ALOOP_ETIMEDOUT: a deadline around this await has passed, see
- *          aloop_deadline_begin(); ALOOP_EABORTED: somebody cancelled
- *          what was waited for; ALOOP_ENOMEM for NULL; ALOOP_EDEADLK, at once,
- *          in a loop callback, on oneself or a task that waits for this one,
+ * Status:  as in the table, see also aloop_deadline_begin(); ALOOP_ENOMEM for
+ *          NULL; ALOOP_EDEADLK, immediately, in a loop callback, on oneself or
+ *          a task that waits for this one,
  *          and on a promise that nobody else holds; ALOOP_EINVAL for a future
  *          of another loop than the one that runs on this thread.
  */
@@ -115,7 +127,8 @@ ALOOP_API int aloop_shield_end(void); /**< See aloop_shield_begin. */
  * A deadline for a stretch of the running task's code: once it has passed,
  * awaits that would have to wait end with ALOOP_ETIMEDOUT until
  * aloop_deadline_end().  Nests; the scopes must be ended innermost first, and
- * the task's end ends what is left.
+ * the task's end ends what is left.  A deadline that passes after the task was
+ * cancelled has no effect.
  *
  * Memory:  the library owns the scope, until its end.  NULL outside a task,
  *          or when there is no memory; the calls below take that.
@@ -128,10 +141,16 @@ ALOOP_API aloop_deadline *aloop_deadline_begin(aloop *loop, int64_t delay_ns);
 ALOOP_API int aloop_deadline_move(aloop_deadline *deadline, int64_t delay_ns);
 
 /**
- * Ends the scope.
+ * Ends the scope, and reports whether its deadline is the reason for an
+ * ALOOP_ETIMEDOUT that was seen in it:
  *
- * Returns: 1 if this deadline had passed, so that an ALOOP_ETIMEDOUT seen in
- *          the scope was its doing; 0 if not; ALOOP_EINVAL for NULL.
+ *     what happened first                                 result
+ *     this deadline passed                                1
+ *     the deadline of an enclosing scope passed           0, and 1 from that
+ *     the task was cancelled, or none of them happened    0
+ *
+ * Errors:  ALOOP_EINVAL for NULL, and for a scope that is not the innermost of
+ *          its task; nothing has changed then.
  */
 ALOOP_API int aloop_deadline_end(aloop_deadline *deadline);
 

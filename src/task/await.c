@@ -35,11 +35,14 @@ void aloop__task_interrupt(struct aloop__task *task)
     if (reason == 0 || future == NULL || task->interrupt != 0 ||
         !aloop__future_pending(future))
         return;
-    task->interrupt = reason;
     if (is_ours(future)) {
+        /* A future that was cancelled before does not end by a deadline. */
+        if (!future->cancelling || reason == ALOOP_ECANCELED)
+            task->interrupt = reason;
         aloop_cancel(future); /* Its end wakes the task. */
         return;
     }
+    task->interrupt = reason;
     aloop__future_unwait(future, &task->ready);
     task->awaiting = NULL;
     task->let_go = true;

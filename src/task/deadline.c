@@ -1,4 +1,8 @@
-/* Deadline scopes: a time after which a stretch of a task's code is to end. */
+/* Deadline scopes: a time after which a stretch of a task's code is to end.
+ *
+ * Scopes nest and are ended innermost first.  A deadline that passes while an
+ * enclosing one has passed already, or after the task was cancelled, is not
+ * the reason why awaits end, and its end does not claim that. */
 
 #include "task/task.h"
 
@@ -6,22 +10,51 @@ struct aloop_deadline {
     struct aloop__node node; /* In task->deadlines. */
     struct aloop__timed timed;
     struct aloop__task *task;
-    bool has_passed; /* Counted in task->passed. */
+    /* 0: not passed; else counted in task->passed, and less than that of the
+     * task's scopes that passed later. */
+    unsigned order;
 };
 
-static void set_passed(aloop_deadline *deadline, bool has_passed)
+static void clear_passed(aloop_deadline *deadline)
 {
-    deadline->task->passed += has_passed;
-    deadline->task->passed -= deadline->has_passed;
-    deadline->has_passed = has_passed;
+    struct aloop__task *task = deadline->task;
+
+    if (deadline->order == 0)
+        return;
+    deadline->order = 0;
+    if (--task->passed == 0)
+        task->passings = 0;
 }
 
 static void on_due(struct aloop__timed *timed)
 {
     aloop_deadline *deadline = CONTAINER_OF(timed, aloop_deadline, timed);
 
-    set_passed(deadline, true);
-    aloop__task_interrupt(deadline->task);
+    struct aloop__task *task = deadline->task;
+
+    if (task->cancelled)
+        return; /* The task ends already. */
+    task->passed++;
+    deadline->order = ++task->passings;
+    aloop__task_interrupt(task);
+}
+
+/* Whether no other scope of the task passed before this one did. */
+static bool has_passed_first(const aloop_deadline *deadline)
+{
+    const struct aloop__node *list = &deadline->task->deadlines;
+    const struct aloop__node *node = list->next;
+
+    if (deadline->order == 0)
+        return false;
+    for (; node != list; node = node->next) {
+        const aloop_deadline *other =
+            CONTAINER_OF(node, aloop_deadline, node);
+
+        if (other->order > 0 && other->order < deadline->order)
+            return false;
+    }
+    return true;
 }
 
 aloop_deadline *aloop_deadline_begin(aloop *loop, int64_t delay_ns)
@@ -56,29 +89,33 @@ int aloop_deadline_move(aloop_deadline *deadline, int64_t delay_ns)
     error = aloop__timed_set(loop, &deadline->timed,
                              aloop__after(aloop__now(loop), delay_ns));
     if (error == 0)
-        set_passed(deadline, false);
+        clear_passed(deadline);
     return error;
+}
+
+static void end(aloop_deadline *deadline)
+{
+    aloop *loop = deadline->task->future.loop;
+
+    clear_passed(deadline);
+    aloop__timed_clear(loop, &deadline->timed);
+    list_remove(&deadline->node);
+    aloop__slab_put(&loop->slab, deadline, sizeof *deadline);
 }
 
 int aloop_deadline_end(aloop_deadline *deadline)
 {
-    aloop *loop;
-    bool has_passed;
+    bool is_reason;
 
-    if (deadline == NULL)
+    if (deadline == NULL || deadline->task->deadlines.prev != &deadline->node)
         return ALOOP_EINVAL;
-    loop = deadline->task->future.loop;
-    has_passed = deadline->has_passed;
-    set_passed(deadline, false);
-    aloop__timed_clear(loop, &deadline->timed);
-    list_remove(&deadline->node);
-    aloop__slab_put(&loop->slab, deadline, sizeof *deadline);
-    return has_passed;
+    is_reason = has_passed_first(deadline);
+    end(deadline);
+    return is_reason;
 }
 
 void aloop__deadlines_end(struct aloop__task *task)
 {
     while (!list_empty(&task->deadlines))
-        aloop_deadline_end(
-            CONTAINER_OF(task->deadlines.next, aloop_deadline, node));
+        end(CONTAINER_OF(task->deadlines.prev, aloop_deadline, node));
 }

@@ -37,6 +37,7 @@ struct aloop__task {
     bool let_go;        /* And without waiting for `awaiting` to settle. */
     struct aloop__node deadlines; /* Scopes, innermost last. */
     unsigned passed;    /* Of them, how many have passed. */
+    unsigned passings;  /* Counts up while any has; see deadline.c. */
 };
 
 static inline struct aloop__task *aloop__task_of(const aloop_future *future)

@@ -223,6 +223,9 @@ static void end_deadline(void)
         return;
     scope = &scopes[w.task].scopes[--scopes[w.task].count];
     say("end deadline");
+    if (scopes[w.task].count > 0) /* Not the innermost. */
+        FUZZ_CHECK(aloop_deadline_end(scopes[w.task].scopes[0].deadline) ==
+                   ALOOP_EINVAL);
     FUZZ_CHECK(aloop_deadline_end(scope->deadline) ==
                model_deadline_end(scope->id));
 }

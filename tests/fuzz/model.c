@@ -20,7 +20,7 @@ void model_reset(int64_t now_ns)
     m.post_first = m.post_end = m.posts_taken = 0;
     m.unread.count = m.reporting.count = 0;
     m.future_count = m.timed_count = m.call_count = m.object_count = 0;
-    m.starts = 0;
+    m.starts = m.passings = 0;
 }
 
 bool model_has_room(void)

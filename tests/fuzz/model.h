@@ -155,7 +155,8 @@ struct m_timed {
     bool is_due;     /* Of the present turn. */
     int64_t period_ns;
     bool is_unreferenced, is_closed;
-    bool has_passed; /* A deadline that counts in its task's `passed`. */
+    unsigned passed_as; /* A deadline that counts in its task's `passed`: the
+                         * number of this event; else 0. */
 };
 
 enum m_object_kind {
@@ -223,6 +224,7 @@ struct model {
     int future_count;
     struct m_timed timeds[M_TIMEDS];
     int timed_count;
+    unsigned passings; /* Deadlines that have passed so far. */
     unsigned starts;
     int calls[M_CALLS]; /* Continuations: their futures. */
     int call_count;

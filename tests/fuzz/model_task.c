@@ -52,11 +52,13 @@ void model_interrupt(int id)
     if (reason(id) == 0 || future < 0 || task->interrupt != 0 ||
         !model_pending(future))
         return;
-    task->interrupt = reason(id);
     if (is_alone(future)) {
+        if (!model_at(future)->is_cancelling || task->was_cancelled)
+            task->interrupt = reason(id);
         model_cancel(future);
         return;
     }
+    task->interrupt = reason(id);
     model_unwait(future, resume(id));
     task->awaiting = M_NULL;
     task->has_let_go = true;
@@ -277,18 +279,23 @@ bool model_condition_wait(int id, int condition, int mutex,
 
 /* Deadlines. */
 
-static void set_passed(int deadline, bool has_passed)
+static void clear_passed(int deadline)
 {
     struct m_timed *timed = &m.timeds[deadline];
 
-    task_of(timed->who)->passed += has_passed - timed->has_passed;
-    timed->has_passed = has_passed;
+    task_of(timed->who)->passed -= timed->passed_as > 0;
+    timed->passed_as = 0;
 }
 
 void model_deadline_passes(int deadline)
 {
-    set_passed(deadline, true);
-    model_interrupt(m.timeds[deadline].who);
+    struct m_timed *timed = &m.timeds[deadline];
+
+    if (task_of(timed->who)->was_cancelled)
+        return;
+    task_of(timed->who)->passed++;
+    timed->passed_as = ++m.passings;
+    model_interrupt(timed->who);
 }
 
 int model_deadline(int task, int64_t when_ns)
@@ -302,17 +309,24 @@ int model_deadline(int task, int64_t when_ns)
 void model_deadline_set(int deadline, int64_t when_ns)
 {
     model_set(deadline, when_ns);
-    set_passed(deadline, false);
+    clear_passed(deadline);
 }
 
+/* Whether it, and no scope around it before, has passed. */
 int model_deadline_end(int deadline)
 {
-    bool has_passed = m.timeds[deadline].has_passed;
+    unsigned passed_as = m.timeds[deadline].passed_as;
+    bool is_first = passed_as > 0;
 
-    set_passed(deadline, false);
+    for (int i = 0; i < deadline; i++)
+        if (m.timeds[i].kind == M_DEADLINE && !m.timeds[i].is_closed &&
+            m.timeds[i].who == m.timeds[deadline].who &&
+            m.timeds[i].passed_as > 0 && m.timeds[i].passed_as < passed_as)
+            is_first = false;
+    clear_passed(deadline);
     model_clear(deadline);
     m.timeds[deadline].is_closed = true;
-    return has_passed;
+    return is_first;
 }
 
 void model_end(int id, ssize_t status)

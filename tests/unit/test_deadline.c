@@ -1,0 +1,198 @@
+/* Deadline scopes, where several things end the same stretch of code. */
+
+#include "support/fixture.h"
+
+#define MS ALOOP_MS(1)
+
+/* What a scope of 5 ms within one of `outer_ns` reports. */
+struct scopes {
+    int64_t outer_ns;
+    int64_t clean_up_ns; /* Shielded, after the first await. */
+    ssize_t status;      /* Of the first await. */
+    int inner, outer;    /* Of the two ends. */
+};
+
+static ssize_t cleans_up_in_scopes(aloop *loop, void *arg)
+{
+    struct scopes *scopes = arg;
+    aloop_deadline *outer = aloop_deadline_begin(loop, scopes->outer_ns);
+    aloop_deadline *inner = aloop_deadline_begin(loop, 5 * MS);
+
+    scopes->status = aloop_await(aloop_sleep(loop, ALOOP_SEC(1)));
+    aloop_shield_begin();
+    aloop_await(aloop_sleep(loop, scopes->clean_up_ns));
+    aloop_shield_end();
+    scopes->inner = aloop_deadline_end(inner);
+    scopes->outer = aloop_deadline_end(outer);
+    return scopes->status;
+}
+
+static void run_scopes(struct scopes *scopes, int64_t cancel_ns)
+{
+    aloop_future *task = aloop_spawn(t.loop, cleans_up_in_scopes, scopes);
+
+    aloop_await(aloop_sleep(t.loop, cancel_ns));
+    aloop_cancel(task);
+    aloop_await(task);
+}
+
+static void a_scope_that_passes_after_a_cancel_is_not_the_reason(void **state)
+{
+    struct scopes scopes = {20 * MS, 50 * MS, 0, -1, -1};
+
+    (void) state;
+    run_scopes(&scopes, MS);
+    assert_int_equal(scopes.status, ALOOP_ECANCELED);
+    assert_int_equal(scopes.inner, 0);
+    assert_int_equal(scopes.outer, 0);
+}
+
+static void a_scope_that_passes_before_a_cancel_is_the_reason(void **state)
+{
+    struct scopes scopes = {60 * MS, 50 * MS, 0, -1, -1};
+
+    (void) state;
+    run_scopes(&scopes, 10 * MS);
+    assert_int_equal(scopes.status, ALOOP_ETIMEDOUT);
+    assert_int_equal(scopes.inner, 1);
+    assert_int_equal(scopes.outer, 0);
+}
+
+static void of_nested_scopes_the_one_that_passes_first_is_the_reason(
+    void **state)
+{
+    struct scopes inner = {20 * MS, 50 * MS, 0, -1, -1};
+    struct scopes outer = {2 * MS, 50 * MS, 0, -1, -1};
+
+    (void) state;
+    aloop_await(aloop_spawn(t.loop, cleans_up_in_scopes, &inner));
+    assert_int_equal(inner.status, ALOOP_ETIMEDOUT);
+    assert_int_equal(inner.inner, 1);
+    assert_int_equal(inner.outer, 1); /* From when the inner one ended. */
+    aloop_await(aloop_spawn(t.loop, cleans_up_in_scopes, &outer));
+    assert_int_equal(outer.status, ALOOP_ETIMEDOUT);
+    assert_int_equal(outer.inner, 0);
+    assert_int_equal(outer.outer, 1);
+}
+
+static ssize_t moves_the_outer_scope(aloop *loop, void *arg)
+{
+    int *ends = arg;
+    aloop_deadline *outer = aloop_deadline_begin(loop, MS);
+    aloop_deadline *inner = aloop_deadline_begin(loop, 2 * MS);
+
+    aloop_shield_begin();
+    aloop_await(aloop_sleep(loop, 5 * MS));
+    aloop_shield_end();
+    aloop_deadline_move(outer, ALOOP_SEC(1));
+    ends[0] = aloop_deadline_end(inner);
+    ends[1] = aloop_deadline_end(outer);
+    return 0;
+}
+
+static void a_scope_becomes_the_reason_when_the_outer_one_is_moved(
+    void **state)
+{
+    int ends[2] = {-1, -1};
+
+    (void) state;
+    aloop_await(aloop_spawn(t.loop, moves_the_outer_scope, ends));
+    assert_int_equal(ends[0], 1);
+    assert_int_equal(ends[1], 0);
+}
+
+static ssize_t ends_scopes_out_of_order(aloop *loop, void *arg)
+{
+    int *ends = arg;
+    aloop_deadline *outer = aloop_deadline_begin(loop, MS);
+    aloop_deadline *inner = aloop_deadline_begin(loop, 5 * MS);
+
+    ends[0] = aloop_deadline_end(outer);
+    ends[1] = (int) aloop_await(aloop_sleep(loop, 3 * MS));
+    ends[2] = aloop_deadline_end(outer);
+    ends[3] = aloop_deadline_end(inner);
+    ends[4] = aloop_deadline_end(outer);
+    return 0;
+}
+
+static void a_scope_that_is_not_the_innermost_cannot_be_ended(void **state)
+{
+    int ends[5];
+
+    (void) state;
+    aloop_await(aloop_spawn(t.loop, ends_scopes_out_of_order, ends));
+    assert_int_equal(ends[0], ALOOP_EINVAL);
+    assert_int_equal(ends[1], ALOOP_ETIMEDOUT); /* By the outer one. */
+    assert_int_equal(ends[2], ALOOP_EINVAL);
+    assert_int_equal(ends[3], 0);
+    assert_int_equal(ends[4], 1);
+}
+
+static ssize_t cleans_up_slowly(aloop *loop, void *arg)
+{
+    ssize_t *result = arg;
+    ssize_t status = aloop_await(aloop_sleep(loop, ALOOP_SEC(1)));
+
+    aloop_shield_begin();
+    aloop_await(aloop_sleep(loop, 50 * MS));
+    aloop_shield_end();
+    return *result < 0 ? *result : status;
+}
+
+/* A child, cancelled at 1 ms or never, awaited under a deadline of 5 ms. */
+static ssize_t awaits_child_in_scope(aloop *loop, void *arg)
+{
+    ssize_t *result = arg;
+    aloop_deadline *deadline = aloop_deadline_begin(loop, 5 * MS);
+    aloop_future *child = aloop_spawn(loop, cleans_up_slowly, result);
+
+    aloop_await(aloop_sleep(loop, MS));
+    if (*result > 0)
+        aloop_cancel(child);
+    *result = aloop_await(child);
+    return aloop_deadline_end(deadline);
+}
+
+static void an_await_in_a_scope_gives_what_happened_first(void **state)
+{
+    static const ssize_t cases[][2] = {{0, ALOOP_ETIMEDOUT},
+                                       {1, ALOOP_EABORTED},
+                                       {ALOOP_EPIPE, ALOOP_EPIPE}};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ssize_t status = cases[i][0];
+
+        assert_int_equal(aloop_await(aloop_spawn(
+                             t.loop, awaits_child_in_scope, &status)),
+                         1);
+        assert_int_equal(status, cases[i][1]);
+    }
+}
+
+static void a_cancelled_task_is_told_so_by_the_await_it_is_in(void **state)
+{
+    ssize_t status = 1;
+    aloop_future *task = aloop_spawn(t.loop, awaits_child_in_scope, &status);
+
+    (void) state;
+    aloop_await(aloop_sleep(t.loop, 10 * MS));
+    aloop_cancel(task);
+    aloop_await(task);
+    assert_int_equal(status, ALOOP_ECANCELED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_scope_that_passes_after_a_cancel_is_not_the_reason),
+        TEST(a_scope_that_passes_before_a_cancel_is_the_reason),
+        TEST(of_nested_scopes_the_one_that_passes_first_is_the_reason),
+        TEST(a_scope_becomes_the_reason_when_the_outer_one_is_moved),
+        TEST(a_scope_that_is_not_the_innermost_cannot_be_ended),
+        TEST(an_await_in_a_scope_gives_what_happened_first),
+        TEST(a_cancelled_task_is_told_so_by_the_await_it_is_in),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
