@@ -23,6 +23,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "os/refusal.h"
 #include "os/sys.h"
 
 enum { BATCH = 256 };
@@ -185,20 +186,32 @@ int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
     return fd < 0 ? fd : sys_alarm_set(reactor->alarm_fd, delay_ns);
 }
 
+/* Points the number `to` at what `from` is. */
+static int move(int from, int to)
+{
+    int result;
+
+    do {
+        result = dup3(from, to, O_CLOEXEC);
+        if (result < 0 && is_refusal(errno)) {
+            result = dup2(from, to);
+            if (result >= 0)
+                (void) fcntl(to, F_SETFD, FD_CLOEXEC);
+        }
+    } while (result < 0 && (errno == EINTR || errno == EBUSY));
+    return result < 0 ? -errno : 0;
+}
+
 /* In a child: nothing that the parent sees may change, so the numbers are
  * pointed at new objects. */
 static int replace_host(struct aloop__reactor *reactor, int epoll_fd)
 {
     int host_fd, alarm_fd;
     int error = open_host(epoll_fd, &host_fd, &alarm_fd);
-    int result;
 
     if (error < 0)
         return error;
-    do {
-        result = dup3(host_fd, reactor->host_fd, O_CLOEXEC);
-    } while (result < 0 && (errno == EINTR || errno == EBUSY));
-    error = result < 0 ? -errno : 0;
+    error = move(host_fd, reactor->host_fd);
     sys_close(host_fd);
     sys_close(error < 0 ? alarm_fd : reactor->alarm_fd);
     if (error == 0)

@@ -23,6 +23,8 @@
 #include <sys/eventfd.h>
 #endif
 
+#include "os/refusal.h"
+
 /* Whether a descriptor can be made non-blocking and close-on-exec at once. */
 #ifdef SOCK_CLOEXEC
 #define HAVE_SOCK_FLAGS 1
@@ -107,8 +109,6 @@ static int result_of(int result)
     return result < 0 ? -errno : result;
 }
 
-#if !HAVE_SOCK_FLAGS || !defined(__linux__)
-
 /* Non-blocking and close-on-exec. */
 static int set_flags(int fd)
 {
@@ -119,23 +119,19 @@ static int set_flags(int fd)
     return result_of(fcntl(fd, F_SETFD, FD_CLOEXEC));
 }
 
-#endif
-
-#ifdef __linux__
-
-int sys_wake_open(int fds[2])
+/* A new descriptor (or -1 and errno, which stays so) with the flags. */
+static int with_flags(int fd)
 {
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int error = fd < 0 ? 0 : set_flags(fd);
 
-    if (fd < 0)
-        return -errno;
-    fds[0] = fds[1] = fd;
-    return 0;
+    if (error == 0)
+        return fd;
+    close(fd);
+    errno = -error;
+    return -1;
 }
 
-#else
-
-int sys_wake_open(int fds[2])
+static int open_pipe(int fds[2])
 {
     int ends[2];
     int error = result_of(pipe(ends));
@@ -154,7 +150,20 @@ int sys_wake_open(int fds[2])
     return 0;
 }
 
+int sys_wake_open(int fds[2])
+{
+#ifdef __linux__
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (fd >= 0) {
+        fds[0] = fds[1] = fd;
+        return 0;
+    }
+    if (!is_refusal(errno))
+        return -errno;
 #endif
+    return open_pipe(fds);
+}
 
 /* Eight bytes, as an eventfd wants them; to a pipe they are as good as one.
  * When it is full it is readable, which is all that is asked. */
@@ -212,25 +221,19 @@ int sys_tcp_socket(enum sys_family family)
         [SYS_INET6] = AF_INET6,
         [SYS_UNIX] = AF_UNIX,
     };
-    int fd;
+    int fd = -1;
 
     if (family == SYS_FAMILY_NONE)
         return -EAFNOSUPPORT;
+    errno = EINVAL;
 #if HAVE_SOCK_FLAGS
     fd = socket(families[family],
                 SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-#else
-    fd = socket(families[family], SOCK_STREAM, 0);
-    if (fd < 0)
-        return -errno;
-    int error = set_flags(fd);
-    if (error < 0) {
-        close(fd);
-        return error;
-    }
 #endif
+    if (fd < 0 && is_refusal(errno))
+        fd = with_flags(socket(families[family], SOCK_STREAM, 0));
+    if (fd < 0)
+        return -errno;
     set_no_sigpipe(fd);
     return fd;
 }
@@ -270,16 +273,15 @@ int sys_listen(int fd, int backlog)
 
 static int accept_once(int fd)
 {
-#if HAVE_SOCK_FLAGS
-    return result_of(accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
-#else
-    int accepted = accept(fd, NULL, NULL);
-    int error = accepted < 0 ? -errno : set_flags(accepted);
+    int accepted = -1;
 
-    if (accepted >= 0 && error < 0)
-        close(accepted);
-    return error < 0 ? error : accepted;
+    errno = EINVAL;
+#if HAVE_SOCK_FLAGS
+    accepted = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 #endif
+    if (accepted < 0 && is_refusal(errno))
+        accepted = with_flags(accept(fd, NULL, NULL));
+    return result_of(accepted);
 }
 
 int sys_accept(int fd)

@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/refusal.h"
+
 #if defined(__linux__) || defined(__FreeBSD__) || defined(__OpenBSD__)
 #define HAVE_PPOLL 1
 #else
@@ -29,7 +31,6 @@
 #define NS_PER_MS INT64_C(1000000)
 #define TIMESPEC_MAX_S INT64_C(100000000)
 
-#if defined(__linux__) || !HAVE_PPOLL
 /* Rounded up: a millisecond too late is late, one too early is a lie. */
 static int milliseconds(int64_t ns)
 {
@@ -39,7 +40,6 @@ static int milliseconds(int64_t ns)
         return INT_MAX;
     return (int) (ns / NS_PER_MS + (ns % NS_PER_MS != 0));
 }
-#endif
 
 static struct timespec timespec_of(int64_t ns)
 {
@@ -68,6 +68,11 @@ int sys_epoll_open(void)
 {
     int fd = epoll_create1(EPOLL_CLOEXEC);
 
+    if (fd < 0 && is_refusal(errno)) {
+        fd = epoll_create(1); /* Any number that is not 0. */
+        if (fd >= 0)
+            (void) fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
     return fd < 0 ? -errno : fd;
 }
 
@@ -80,8 +85,8 @@ int sys_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
 
 /* Nanoseconds.  By number, for many a libc is older than its kernel; with the
  * kernel's own idea of a timespec, which has 64 bits everywhere.  -ENOSYS
- * where there is no such call, or where a filter written before it existed
- * forbids it: that is found out once. */
+ * where there is no such call, or where a filter that was written before it
+ * existed forbids it: that is found out once. */
 static int wait_exactly(int epoll, struct epoll_event *events, int count,
                         int64_t timeout_ns)
 {
@@ -99,7 +104,7 @@ static int wait_exactly(int epoll, struct epoll_event *events, int count,
     timeout.ns = cut.tv_nsec;
     result = syscall(SYS_epoll_pwait2, epoll, events, count, &timeout, NULL,
                      (size_t) 8);
-    if (result < 0 && (errno == ENOSYS || errno == EPERM)) {
+    if (result < 0 && is_refusal(errno)) {
         atomic_store_explicit(&missing, true, memory_order_relaxed);
         return -ENOSYS;
     }
@@ -196,10 +201,11 @@ int sys_poll(struct pollfd *fds, size_t count, int64_t timeout_ns)
 {
 #if HAVE_PPOLL
     struct timespec timeout = timespec_of(timeout_ns < 0 ? 0 : timeout_ns);
+    int result = ppoll(fds, (nfds_t) count,
+                       timeout_ns < 0 ? NULL : &timeout, NULL);
 
-    return wait_result(ppoll(fds, (nfds_t) count,
-                             timeout_ns < 0 ? NULL : &timeout, NULL));
-#else
-    return wait_result(poll(fds, (nfds_t) count, milliseconds(timeout_ns)));
+    if (result >= 0 || !is_refusal(errno))
+        return wait_result(result);
 #endif
+    return wait_result(poll(fds, (nfds_t) count, milliseconds(timeout_ns)));
 }

@@ -174,6 +174,12 @@ WRAP(ssize_t, send, (int fd, const void *data, size_t size, int flags),
 WRAP(int, accept4,
      (int fd, struct sockaddr *address, socklen_t *size, int flags),
      (fd, address, size, flags))
+WRAP(int, accept, (int fd, struct sockaddr *address, socklen_t *size),
+     (fd, address, size))
+WRAP(int, ppoll,
+     (struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+      const sigset_t *mask),
+     (fds, count, timeout, mask))
 WRAP(int, eventfd, (unsigned count, int flags), (count, flags))
 WRAP(int, pipe2, (int fds[2], int flags), (fds, flags))
 WRAP(int, mprotect, (void *pages, size_t size, int access),
@@ -427,6 +433,108 @@ static void an_interrupted_accept_is_repeated_and_others_are_told(void **state)
     assert_int_equal(f.refused, 2);
     close_pair((int[2]){client, accepted});
     sys_close(listener);
+}
+
+/* What an old kernel, a seccomp filter or an emulator refuses a call with. */
+static const int refusals[] = {ENOSYS, EPERM, EACCES, EINVAL, EOPNOTSUPP};
+
+static void assert_flags(int fd)
+{
+    assert_true(fd >= 0);
+    assert_true((fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+    assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+}
+
+static int open_listener(struct sys_address *ret)
+{
+    int listener = sys_tcp_socket(SYS_INET);
+
+    assert_int_equal(sys_address_parse("127.0.0.1", "0", ret), 0);
+    assert_int_equal(sys_bind(listener, ret), 0);
+    assert_int_equal(sys_listen(listener, 8), 0);
+    assert_int_equal(sys_local_address(listener, ret), 0);
+    return listener;
+}
+
+static void without_its_newest_form_accept_works(void **state)
+{
+    struct sys_address address;
+    int listener = open_listener(&address);
+
+    (void) state;
+    for (size_t i = 0; i < COUNT(refusals); i++) {
+        int client = sys_tcp_socket(SYS_INET), accepted;
+
+        sys_connect(client, &address);
+        assert_true(is_readable(listener));
+        refuse("accept4", refusals[i], 1);
+        accepted = sys_accept(listener);
+        assert_flags(accepted);
+        close_pair((int[2]){client, accepted});
+    }
+    refuse("accept4", EPERM, 1);
+    assert_int_equal(sys_accept(listener), -EAGAIN);
+    sys_close(listener);
+}
+
+static void without_flags_a_socket_has_them_all_the_same(void **state)
+{
+    int before = count_descriptors();
+
+    (void) state;
+    for (size_t i = 0; i < COUNT(refusals); i++) {
+        int fd;
+
+        refuse("socket", refusals[i], 1);
+        fd = sys_tcp_socket(SYS_INET);
+        assert_flags(fd);
+        sys_close(fd);
+        refuse("socket", refusals[i], 2);
+        assert_int_equal(sys_tcp_socket(SYS_INET), -refusals[i]);
+    }
+    assert_int_equal(count_descriptors(), before);
+}
+
+static void without_an_eventfd_a_pipe_wakes(void **state)
+{
+    int before = count_descriptors();
+
+    (void) state;
+    for (size_t i = 0; i < COUNT(refusals); i++) {
+        int fds[2];
+
+        refuse("eventfd", refusals[i], 1);
+        assert_int_equal(sys_wake_open(fds), 0);
+        assert_int_not_equal(fds[0], fds[1]);
+        assert_flags(fds[0]);
+        assert_flags(fds[1]);
+        sys_wake_signal(fds[1]);
+        assert_true(is_readable(fds[0]));
+        sys_wake_drain(fds[0]);
+        assert_int_equal(poll(&(struct pollfd){fds[0], POLLIN, 0}, 1, 0), 0);
+        sys_wake_close(fds);
+    }
+    assert_int_equal(count_descriptors(), before);
+}
+
+static void without_their_newest_forms_epoll_and_poll_work(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < COUNT(refusals); i++) {
+        struct pollfd none = {.fd = -1};
+        int64_t start_ns = sys_clock_ns();
+        int fd;
+
+        refuse("epoll_create1", refusals[i], 1);
+        fd = sys_epoll_open();
+        assert_true(fd >= 0);
+        assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+        sys_close(fd);
+        refuse("ppoll", refusals[i], 1);
+        while (sys_clock_ns() - start_ns < 1500000)
+            assert_int_equal(sys_poll(&none, 1, 1500000), 0);
+        assert_int_equal(f.refused, 1);
+    }
 }
 
 /* POSIX: it goes on, and calling again would be another connection. */
@@ -815,15 +923,13 @@ static int wait_without_pwait2(int error)
 
 static void a_kernel_without_the_newest_wait_will_do(void **state)
 {
-    static const int errors[] = {ENOSYS, EPERM};
-
     (void) state;
-    for (size_t i = 0; i < COUNT(errors); i++) {
+    for (size_t i = 0; i < COUNT(refusals); i++) {
         pid_t child = fork();
         int end;
 
         if (child == 0)
-            _exit(wait_without_pwait2(errors[i]));
+            _exit(wait_without_pwait2(refusals[i]));
         end = end_of(child);
         if (end == CHILD_SKIPPED)
             skip();
@@ -984,6 +1090,7 @@ static void a_child_insists_on_the_number_that_its_host_knows(void **state)
         int error;
     } rows[] = {
         {"dup2", EINTR}, {"dup2", EBUSY}, {"dup3", EINTR}, {"dup3", EBUSY},
+        {"dup3", ENOSYS}, {"dup3", EPERM}, {"dup3", EACCES}, {"dup3", EINVAL},
     };
     struct aloop__reactor *reactor;
     int pair[2];
@@ -1011,6 +1118,10 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(an_interrupted_transfer_is_repeated),
         TEST(an_interrupted_accept_is_repeated_and_others_are_told),
+        TEST(without_its_newest_form_accept_works),
+        TEST(without_flags_a_socket_has_them_all_the_same),
+        TEST(without_an_eventfd_a_pipe_wakes),
+        TEST(without_their_newest_forms_epoll_and_poll_work),
         TEST(an_interrupted_connect_is_under_way),
         TEST(an_interrupted_close_has_closed),
         TEST(an_interrupted_wake_up_arrives),
