@@ -117,8 +117,8 @@ static int watch(struct connect *connect, int fd)
     return error;
 }
 
-/* Whether `fd`, of which no error is known, is connected to somebody else.  That
- * no error is pending proves nothing: it may have been taken already.  And TCP
+/* Whether `fd`, which has no pending error, is connected to another socket.  An
+ * error may have been consumed before, so its absence proves nothing.  TCP also
  * connects a socket to itself where both ends chose the same port (RFC 9293,
  * 3.5, simultaneous open): such a connection is reset, so that it does not
  * occupy the port. */

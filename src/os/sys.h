@@ -83,8 +83,9 @@ uint16_t sys_address_port(const struct sys_address *address);
 /* Whether both name the same end: family, host, interface and port. */
 bool sys_address_same(const struct sys_address *a,
                       const struct sys_address *b);
-/* "127.0.0.1:80", also for ::ffff:127.0.0.1; "[::1]:80".  Returns the length written, without the zero;
- * -ENOSPC where `size` is too small (96 is enough for IPv4 and IPv6). */
+/* "127.0.0.1:80", also for ::ffff:127.0.0.1; "[::1]:80".  Returns the length
+ * written, without the zero; -ENOSPC where `size` is too small (96 is enough
+ * for IPv4 and IPv6). */
 int sys_address_format(const struct sys_address *address, char *text,
                        size_t size);
 /* Numeric addresses only; blocks on nothing.  `port` is decimal, 0 to 65535.

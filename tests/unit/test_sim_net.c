@@ -163,9 +163,10 @@ static void the_ipv6_wildcard_takes_ipv4_too(void **state)
     assert_true(peer >= 0);
     sim_pass(US);
     assert_int_equal(sys_local_address(sys_accept(listener), &address), 0);
-    assert_int_equal(sys_address_format(&address, text, sizeof text), 21);
-    assert_string_equal(text, "[::ffff:127.0.0.1]:80");
-    assert_int_equal(sys_address_format(&address, text, 21), -ENOSPC);
+    assert_int_equal(sys_address_family(&address), SYS_INET6);
+    assert_int_equal(sys_address_format(&address, text, sizeof text), 12);
+    assert_string_equal(text, "127.0.0.1:80");
+    assert_int_equal(sys_address_format(&address, text, 12), -ENOSPC);
 }
 
 static void bytes_arrive_after_the_delay_and_in_order(void **state)
