@@ -8,6 +8,7 @@
 #include "loop/buffers.h"
 #include "loop/future.h"
 #include "loop/pool.h"
+#include "loop/trim.h"
 #include "os/reactor.h"
 #include "os/sys.h"
 
@@ -114,6 +115,7 @@ aloop *aloop_new(const aloop_options *given)
     loop->alloc = alloc;
     loop->options = options;
     loop->floor_ns = INT64_MIN;
+    loop->trim_ns = INT64_MAX;
     loop->thread = sys_thread_self();
     loop->wake_fds[0] = loop->wake_fds[1] = -1;
     loop->wake_io.fd = -1;
@@ -238,13 +240,16 @@ char *aloop__receive_buffer(aloop *loop)
 /* How long until a turn has something to do: 0 now, < 0 not by itself. */
 static int64_t due_in(aloop *loop)
 {
-    int64_t when_ns;
+    int64_t when_ns, left_ns, trim_ns;
 
     if (aloop__has_work(loop) || !list_empty(&loop->closed))
         return 0;
     when_ns = aloop__timers_next(&loop->timers);
-    return when_ns == INT64_MAX ? -1
-                                : aloop__until(aloop__now(loop), when_ns);
+    left_ns = when_ns == INT64_MAX ? -1
+                                   : aloop__until(aloop__now(loop), when_ns);
+    trim_ns = aloop__trim_left(loop);
+    return left_ns < 0 || (trim_ns >= 0 && trim_ns < left_ns) ? trim_ns
+                                                               : left_ns;
 }
 
 void aloop__touch(aloop *loop)

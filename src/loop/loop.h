@@ -93,6 +93,9 @@ struct aloop {
     int64_t waited_ns;           /* When the reactor was last asked. */
     int64_t floor_ns;            /* The clock never goes below. */
     uintptr_t thread;            /* The one that runs it, for checks. */
+    int64_t trim_ns;             /* When trim.c gives memory back, or
+                                  * INT64_MAX; on the system's clock. */
+    bool is_trimming;            /* It is in the middle of that. */
 
     /* Everything that exists. */
     struct aloop__node handles;

@@ -6,7 +6,8 @@
  *   2. run_timers   deadlines that have passed, earliest first
  *   3. run_batch    this turn's work, first in, first out
  *   4. flush        streams that were written to send
- *   5. wait         until something is ready, a deadline, or a wake-up
+ *   5. wait         until something is ready, a deadline, or a wake-up; memory
+ *                   that was not used for a while is given back meanwhile
  *   6. dispatch     what became ready; each stream that its own callback wrote
  *                   to sends as that callback returns
  *   7. flush        streams that other callbacks wrote to
@@ -21,8 +22,8 @@
 #include "aloop/task.h"
 
 #include "loop/future.h"
+#include "loop/trim.h"
 #include "os/reactor.h"
-#include "os/stack.h"
 
 /* How long a busy loop may leave the reactor alone: asking it costs a system
  * call, which a batch of short callbacks would spend most of its time in. */
@@ -119,12 +120,10 @@ static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool lazy)
     if (lazy && may_skip(loop))
         return 0;
     left_ns = time_left(loop, max_wait_ns);
-    if (left_ns != 0 && loop->stacks != NULL)
-        aloop__stacks_trim(loop->stacks);
     if (loop->is_renewal_due)
         aloop__io_renew(loop);
     loop->io_closed = false;
-    count = aloop__reactor_wait(loop->reactor, left_ns, events, EVENTS_MAX);
+    count = aloop__trim_wait(loop, left_ns, events, EVENTS_MAX);
     if (lazy) {
         loop->skipped = 0;
         loop->waited_ns = loop->floor_ns;

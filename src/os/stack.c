@@ -18,15 +18,22 @@
  * fall into the same few sets of the first-level cache; up to 2 KiB at the top
  * of each slot are given up to spread them.
  *
- * Free slots are kept on an array that is used as a stack, so that the one used
- * last, whose pages are in the cache, is the next to go.  Nothing is written
- * into a free slot: a link there would keep one page of each resident.  Slots
- * never used so far are counted, not listed.
+ * A slot that is not in use is in one of three states:
  *
- * Trimming.  Time is counted in windows of so many sleeps of the loop.  A slab
- * that is entirely free and was not touched for a whole window is first
- * discarded, and unmapped when it was not touched for another one; but as many
- * free slots as half of the recent peak stay as they are. */
+ *     free    used before; its pages are kept.  In a ring: put back and taken
+ *             at one end, so that the one used last, whose pages are in the
+ *             cache, is the next to go; given back from the other end.
+ *     bare    used before; its pages were given back, the guard is in place.
+ *             A bit in its slab.
+ *     fresh   never used; counted, not listed.
+ *
+ * Nothing is written into such a slot: a link there would keep one page of it
+ * resident.
+ *
+ * Trimming.  `low` is the least number of free slots there was in the present
+ * window of time.  That many at the far end of the ring were not touched in
+ * it, so when the window ends they become bare, one in each step.  A slab that
+ * has nothing but bare slots is unmapped. */
 
 #include "os/stack.h"
 
@@ -36,6 +43,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/list.h"
 #include "os/sys.h"
 #include "os/tools.h"
 
@@ -47,9 +55,8 @@ enum {
     COLOUR_MAX = (COLOURS - 1) * COLOUR_STEP,
     /* Of vm.max_map_count's default of 65,530, a quarter. */
     MPROTECT_MAX = 8192,
-    WINDOW_SLEEPS = 64,
-    FREE_MIN = 64,     /* This many free slots are never trimmed. */
-    TRIM_SLABS_MAX = 64 /* In one go, so that the loop does not stall. */
+    FREE_MIN = 16,    /* This many free slots are never given back. */
+    RING_MIN = 256    /* Entries; a power of two. */
 };
 
 /* Sizes where address space is plentiful, and where it is not. */
@@ -59,15 +66,16 @@ static const struct {
 } sizes[2] = {{192 * 1024, 64 * 1024}, {48 * 1024, 16 * 1024}};
 
 struct slab {
+    struct aloop__node node; /* In stacks->bare while it has bare slots. */
     char *pages;
     size_t slot_size;
+    uint64_t bare;      /* One bit for each slot. */
     uint32_t index;     /* In stacks->slabs. */
-    uint32_t window;    /* When a slot was last taken or put back. */
     uint8_t slots;
     uint8_t fresh;      /* Slots from here on were never used. */
+    uint8_t kept;       /* Slots before that which are not bare. */
     uint8_t used;       /* Slots in use now. */
     uint8_t mprotected; /* Slots that count in mprotected_total. */
-    bool discarded;     /* Free, and its pages were given back. */
     bool dedicated;     /* One larger stack; lives as long as that is used. */
     struct tools_slab tools;
     /* number[i] is i.  A stack in use points to its own, which leads to the
@@ -86,19 +94,18 @@ struct aloop__stacks {
     struct slab **slabs; /* slab_count entries; NULL is a vacancy. */
     uint32_t slab_count, slab_max;
     uint32_t vacancy;    /* No vacancy is before this one. */
+    uint32_t slot_count; /* Of all slabs. */
     struct slab *fresh;  /* Where slots never used are left, or NULL. */
+    struct aloop__node bare; /* Slabs with bare slots. */
 
-    /* Slots used before: slab index * SLAB_SLOTS + slot.  There is always room
-     * for all slots of all slabs, so that putting back cannot fail. */
-    uint32_t *free;
-    uint32_t free_count, free_max;
-    uint32_t discarded;  /* How many of them are in discarded slabs. */
-
+    /* Free slots: slab index * SLAB_SLOTS + slot, at ring[head & (ring_max -
+     * 1)] and the free_count - 1 places after it.  There is always room for
+     * all slots of all slabs, so that putting back cannot fail. */
+    uint32_t *ring;
+    uint32_t ring_max, head, free_count;
+    uint32_t low;  /* Least of free_count in this window. */
+    uint32_t idle; /* How many are still to become bare. */
     uint32_t used;
-    uint32_t peak;       /* Most in use lately. */
-    uint32_t window;     /* Number of the present window ... */
-    uint32_t sleeps;     /* ... and how many sleeps it has seen. */
-    uint32_t trim_next;  /* The next slab to look at. */
 };
 
 /* In the whole process, as the limit on mappings is. */
@@ -157,7 +164,7 @@ int aloop__stacks_open(const struct aloop__alloc *alloc, size_t size,
                                : slots > SLAB_SLOTS ? SLAB_SLOTS
                                                     : slots);
     stacks->light = light_guard_works();
-    stacks->window = 1;
+    list_init(&stacks->bare);
     *ret = stacks;
     return 0;
 }
@@ -178,9 +185,9 @@ static void slab_close(struct aloop__stacks *stacks, struct slab *slab)
                               memory_order_relaxed);
     sys_pages_unmap(slab->pages, slab->slots * slab->slot_size);
 
-    if (slab->discarded)
-        stacks->discarded -= slab->fresh;
+    list_remove(&slab->node);
     stacks->used -= slab->used;
+    stacks->slot_count -= slab->slots;
     stacks->slabs[slab->index] = NULL;
     if (slab->index < stacks->vacancy)
         stacks->vacancy = slab->index;
@@ -199,13 +206,34 @@ void aloop__stacks_close(struct aloop__stacks *stacks)
     assert(stacks->used == 0);
     aloop__alloc_free(alloc, stacks->slabs,
                       stacks->slab_max * sizeof *stacks->slabs);
-    aloop__alloc_free(alloc, stacks->free,
-                      stacks->free_max * sizeof *stacks->free);
+    aloop__alloc_free(alloc, stacks->ring,
+                      stacks->ring_max * sizeof *stacks->ring);
     aloop__alloc_free(alloc, stacks, sizeof *stacks);
 }
 
+static uint32_t *ring_at(const struct aloop__stacks *stacks, uint32_t place)
+{
+    return &stacks->ring[(stacks->head + place) & (stacks->ring_max - 1)];
+}
+
+static int ring_resize(struct aloop__stacks *stacks, uint32_t max)
+{
+    uint32_t *ring = aloop__alloc_new(stacks->alloc, max * sizeof *ring);
+
+    if (ring == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < stacks->free_count; i++)
+        ring[i] = *ring_at(stacks, i);
+    aloop__alloc_free(stacks->alloc, stacks->ring,
+                      stacks->ring_max * sizeof *ring);
+    stacks->ring = ring;
+    stacks->ring_max = max;
+    stacks->head = 0;
+    return 0;
+}
+
 /* Room for one more slab, and for its slots to be free. */
-static int reserve(struct aloop__stacks *stacks)
+static int reserve(struct aloop__stacks *stacks, uint32_t slots)
 {
     uint32_t max = stacks->slab_max;
     void *array;
@@ -220,24 +248,16 @@ static int reserve(struct aloop__stacks *stacks)
         stacks->slabs = array;
         stacks->slab_max = max;
     }
-    if (max * stacks->slots > stacks->free_max) {
-        uint32_t free_max = max * stacks->slots;
-
-        array = aloop__alloc_resize(stacks->alloc, stacks->free,
-                                    stacks->free_max * sizeof *stacks->free,
-                                    free_max * sizeof *stacks->free);
-        if (array == NULL)
-            return -ENOMEM;
-        stacks->free = array;
-        stacks->free_max = free_max;
-    }
-    return 0;
+    if (stacks->slot_count + slots <= stacks->ring_max)
+        return 0;
+    return ring_resize(stacks, stacks->ring_max > 0 ? 2 * stacks->ring_max
+                                                    : RING_MIN);
 }
 
 static int slab_open(struct aloop__stacks *stacks, size_t slot_size,
                      uint8_t slots, struct slab **ret)
 {
-    int r = reserve(stacks);
+    int r = reserve(stacks, slots);
     struct slab *slab;
 
     if (r < 0)
@@ -250,8 +270,10 @@ static int slab_open(struct aloop__stacks *stacks, size_t slot_size,
     slab->pages = sys_pages_map(slots * slot_size);
     if (slab->pages == NULL)
         goto fail;
+    list_init(&slab->node);
     slab->slot_size = slot_size;
     slab->slots = slots;
+    stacks->slot_count += slots;
     for (uint8_t i = 0; i < slots; i++)
         slab->number[i] = i;
 
@@ -300,7 +322,7 @@ static uint32_t slot_fresh(struct aloop__stacks *stacks, struct slab *slab)
 {
     uint32_t slot = slab->fresh++;
 
-    assert(!slab->discarded); /* Else used slots of it would be free. */
+    slab->kept++;
     slot_guard(stacks, slab, slot);
     tools_slot_init(&slab->tools, slot,
                     slot_pages(slab, slot) + stacks->guard_size,
@@ -313,18 +335,24 @@ static void slot_take(struct aloop__stacks *stacks, struct slab *slab,
 {
     size_t colour = (size_t) slot % COLOURS * COLOUR_STEP;
 
-    if (slab->discarded) {
-        slab->discarded = false;
-        stacks->discarded -= slab->fresh;
-    }
     slab->used++;
-    slab->window = stacks->window;
-    if (++stacks->used > stacks->peak)
-        stacks->peak = stacks->used;
+    stacks->used++;
     ret->low = slot_pages(slab, slot) + stacks->guard_size;
     ret->size = slab->slot_size - stacks->guard_size - colour;
     ret->slab = &slab->number[slot];
     tools_slot_take(ret->low, ret->size);
+}
+
+/* A bare slot of a slab that has one. */
+static uint32_t slot_bare(struct slab *slab)
+{
+    uint32_t slot = (uint32_t) __builtin_ctzll(slab->bare);
+
+    slab->bare &= slab->bare - 1;
+    slab->kept++;
+    if (slab->bare == 0)
+        list_remove(&slab->node);
+    return slot;
 }
 
 static int dedicated_get(struct aloop__stacks *stacks, size_t size,
@@ -351,10 +379,18 @@ int aloop__stack_get(struct aloop__stacks *stacks, size_t size,
         return dedicated_get(stacks, size, ret);
 
     if (stacks->free_count > 0) {
-        uint32_t id = stacks->free[--stacks->free_count];
+        uint32_t id = *ring_at(stacks, --stacks->free_count);
 
+        if (stacks->free_count < stacks->low)
+            stacks->low = stacks->free_count;
         slot_take(stacks, stacks->slabs[id / SLAB_SLOTS], id % SLAB_SLOTS,
                   ret);
+        return 0;
+    }
+    if (!list_empty(&stacks->bare)) {
+        struct slab *some = CONTAINER_OF(stacks->bare.next, struct slab, node);
+
+        slot_take(stacks, some, slot_bare(some), ret);
         return 0;
     }
     if (stacks->fresh == NULL) {
@@ -384,70 +420,61 @@ void aloop__stack_put(struct aloop__stacks *stacks, struct aloop__stack *stack)
     }
     tools_slot_put(stack->low, stack->size);
     slab->used--;
-    slab->window = stacks->window;
     stacks->used--;
-    stacks->free[stacks->free_count++] = slab->index * SLAB_SLOTS + slot;
+    *ring_at(stacks, stacks->free_count++) = slab->index * SLAB_SLOTS + slot;
 }
 
-/* Takes the slots of slabs that are no more off the free ones. */
-static void free_sweep(struct aloop__stacks *stacks)
+bool aloop__stacks_have_spare(const struct aloop__stacks *stacks)
 {
-    uint32_t kept = 0;
-
-    for (uint32_t i = 0; i < stacks->free_count; i++)
-        if (stacks->slabs[stacks->free[i] / SLAB_SLOTS] != NULL)
-            stacks->free[kept++] = stacks->free[i];
-    stacks->free_count = kept;
+    return stacks->free_count > FREE_MIN;
 }
 
-/* How many free slots with their pages there are beyond those to be kept. */
-static uint32_t spare_slots(const struct aloop__stacks *stacks)
+void aloop__stacks_end_window(struct aloop__stacks *stacks)
 {
-    uint32_t keep = stacks->peak / 2 > FREE_MIN ? stacks->peak / 2 : FREE_MIN;
-    uint32_t resident = stacks->free_count - stacks->discarded;
-
-    return resident > keep ? resident - keep : 0;
+    stacks->idle = stacks->low > FREE_MIN ? stacks->low - FREE_MIN : 0;
+    stacks->low = stacks->free_count;
 }
 
-/* Looks at the slabs from trim_next on, until it has done enough for once.
- * Returns whether it got to the end. */
-static bool trim_some(struct aloop__stacks *stacks)
+/* The ring itself, once the slabs have become fewer. */
+static void ring_shrink(struct aloop__stacks *stacks)
 {
-    uint32_t spare = spare_slots(stacks), done = 0;
-    bool closed = false;
+    uint32_t max = stacks->ring_max;
 
-    while (stacks->trim_next < stacks->slab_count && done < TRIM_SLABS_MAX) {
-        struct slab *slab = stacks->slabs[stacks->trim_next++];
+    while (max > RING_MIN && stacks->slot_count <= max / 4)
+        max /= 2;
+    if (max < stacks->ring_max)
+        (void) ring_resize(stacks, max);
+}
 
-        if (slab == NULL || slab->used > 0 || slab->window == stacks->window)
-            continue;
-        if (slab->discarded) {
-            slab_close(stacks, slab);
-            closed = true;
-            done++;
-        } else if (slab->fresh <= spare) {
-            sys_pages_discard(slab->pages, slab->slots * slab->slot_size);
-            slab->discarded = true;
-            stacks->discarded += slab->fresh;
-            spare -= slab->fresh;
-            done++;
-        }
+bool aloop__stacks_trim(struct aloop__stacks *stacks)
+{
+    struct slab *slab;
+    uint32_t id, slot;
+
+    if (stacks->idle > stacks->low)
+        stacks->idle = stacks->low; /* The rest was taken meanwhile. */
+    if (stacks->idle == 0) {
+        ring_shrink(stacks);
+        return false;
     }
-    if (closed)
-        free_sweep(stacks);
-    return stacks->trim_next >= stacks->slab_count;
-}
+    id = *ring_at(stacks, 0);
+    stacks->head++;
+    stacks->idle--;
+    stacks->low--;
+    stacks->free_count--;
 
-void aloop__stacks_trim(struct aloop__stacks *stacks)
-{
-    if (stacks->free_count <= FREE_MIN)
-        return;
-    if (++stacks->sleeps < WINDOW_SLEEPS || !trim_some(stacks))
-        return;
-    stacks->trim_next = 0;
-    stacks->sleeps = 0;
-    stacks->window++;
-    stacks->peak -= (stacks->peak - stacks->used) / 2;
+    slab = stacks->slabs[id / SLAB_SLOTS];
+    slot = id % SLAB_SLOTS;
+    if (--slab->kept == 0) {
+        slab_close(stacks, slab);
+        return true;
+    }
+    sys_pages_discard(slot_pages(slab, slot) + stacks->guard_size,
+                      slab->slot_size - stacks->guard_size);
+    if (slab->bare == 0)
+        list_push(&stacks->bare, &slab->node);
+    slab->bare |= UINT64_C(1) << slot;
+    return true;
 }
 
 enum aloop__guard aloop__stacks_guard(const struct aloop__stacks *stacks)

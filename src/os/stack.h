@@ -3,6 +3,7 @@
 #ifndef ALOOP_OS_STACK_H
 #define ALOOP_OS_STACK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/alloc.h"
@@ -33,9 +34,14 @@ int aloop__stack_get(struct aloop__stacks *stacks, size_t size,
                      struct aloop__stack *ret);
 void aloop__stack_put(struct aloop__stacks *stacks, struct aloop__stack *stack);
 
-/* Gives the memory of stacks that have been free for a while back to the
- * system; called when the loop is about to sleep. */
-void aloop__stacks_trim(struct aloop__stacks *stacks);
+/* Giving memory back to the system; see loop/trim.c. */
+
+/* Whether more than a few stacks are free. */
+bool aloop__stacks_have_spare(const struct aloop__stacks *stacks);
+/* Ends a window of time: what was free all through it may be given back. */
+void aloop__stacks_end_window(struct aloop__stacks *stacks);
+/* Gives one of those stacks back; false if there was none left. */
+bool aloop__stacks_trim(struct aloop__stacks *stacks);
 
 /* How the next slab will be guarded. */
 enum aloop__guard aloop__stacks_guard(const struct aloop__stacks *stacks);

@@ -27,7 +27,7 @@
 #include "os/tools.h"
 #include "support/patient.h"
 
-enum { KIB = 1024, SLEEPS_MANY = 1000, MPROTECT_MAX = 8192 };
+enum { KIB = 1024, KEPT = 16, MPROTECT_MAX = 8192 };
 
 static struct {
     struct aloop__alloc alloc;
@@ -457,10 +457,22 @@ static void discarded_pages_are_gone_but_guarded_ones_stay(void **state)
     sys_pages_unmap(pages, 2 * size);
 }
 
-static void sleep_often(void)
+/* Returns how many stacks were given back as a window of time ended. */
+static size_t end_window(void)
 {
-    for (int i = 0; i < SLEEPS_MANY; i++)
-        aloop__stacks_trim(f.stacks);
+    size_t steps = 0;
+
+    aloop__stacks_end_window(f.stacks);
+    while (aloop__stacks_trim(f.stacks))
+        steps++;
+    return steps;
+}
+
+static void get_touched(size_t count)
+{
+    get_many(count);
+    for (size_t i = 0; i < count; i++)
+        *top(&f.stack[i]) = (char) i;
 }
 
 static void stacks_long_free_are_given_back(void **state)
@@ -468,78 +480,98 @@ static void stacks_long_free_are_given_back(void **state)
     enum { COUNT = 1024 };
 
     (void) state;
-    get_many(COUNT);
-    for (int i = 0; i < COUNT; i++)
-        *top(&f.stack[i]) = 1;
+    get_touched(COUNT);
     put_many(COUNT);
     assert_int_equal(count_resident(COUNT), COUNT);
-    sleep_often();
+    assert_true(aloop__stacks_have_spare(f.stacks));
+    assert_int_equal(end_window(), 0); /* In use until now. */
+    assert_int_equal(end_window(), COUNT - KEPT);
 
-    assert_true(count_resident(COUNT) <= 64);
+    assert_true(count_resident(COUNT) <= KEPT);
+    assert_false(aloop__stacks_have_spare(f.stacks));
     free(f.stack);
-    get_many(COUNT);
-    for (int i = 0; i < COUNT; i++)
-        *top(&f.stack[i]) = 1;
+    get_touched(COUNT);
     put_many(COUNT);
 }
 
-static void a_discarded_stack_is_as_good_as_new(void **state)
+static void a_stack_that_was_given_back_is_as_good_as_new(void **state)
 {
-    enum { COUNT = 256, SLEEPS = 130, KEPT = 64 };
+    enum { COUNT = 256 };
 
     (void) state;
-    get_many(COUNT);
+    get_touched(COUNT);
     for (int i = 0; i < COUNT; i++)
-        *top(&f.stack[i]) = 1;
-    put_many(COUNT);
-    for (int i = 0; i < SLEEPS; i++) /* Discarded, and still mapped. */
-        aloop__stacks_trim(f.stacks);
-    assert_int_equal(count_resident(COUNT), KEPT);
-
-    free(f.stack);
-    get_many(COUNT);
+        if (i % 64 != 0) /* So that no slab is unmapped. */
+            aloop__stack_put(f.stacks, &f.stack[i]);
+    (void) end_window();
+    (void) end_window();
+    assert_int_equal(count_resident(COUNT), COUNT / 64 + KEPT);
+    for (int i = 0; i < COUNT; i++)
+        if (i % 64 != 0)
+            assert_int_equal(aloop__stack_get(f.stacks, 0, &f.stack[i]), 0);
 
     for (int i = 0; i < COUNT; i++)
         *top(&f.stack[i]) = (char) i;
     assert_int_equal(aloop__stacks_used(f.stacks), COUNT);
-    sleep_often();
     for (int i = 0; i < COUNT; i++)
         assert_int_equal(*top(&f.stack[i]), (char) i);
     put_many(COUNT);
-    sleep_often();
-    assert_true(count_resident(COUNT) <= 64);
+    assert_true(child_dies(overrun_in_small_steps)); /* It has its guard. */
 }
 
-/* More than are looked at in one go. */
-static void ever_so_many_stacks_are_given_back_too(void **state)
-{
-    size_t count = is_slow() ? 500 : 10000;
-
-    (void) state;
-    if (sizeof(void *) < 8 || sys_pages_scarce())
-        skip();
-    get_many(count);
-    for (size_t i = 0; i < count; i++)
-        *top(&f.stack[i]) = 1;
-    put_many(count);
-
-    for (int i = 0; i < 5; i++)
-        sleep_often();
-
-    assert_true(count_resident(count) <= 64);
-}
-
-static void stacks_in_use_are_not_trimmed(void **state)
+/* A task that lives on keeps its own stack, not those around it. */
+static void one_stack_in_use_keeps_no_others(void **state)
 {
     enum { COUNT = 1024 };
 
     (void) state;
-    get_many(COUNT);
+    get_touched(COUNT);
     for (int i = 0; i < COUNT; i++)
-        *top(&f.stack[i]) = (char) i;
+        if (i % 64 != 7)
+            aloop__stack_put(f.stacks, &f.stack[i]);
+    (void) end_window();
+    (void) end_window();
+
+    assert_int_equal(count_resident(COUNT), COUNT / 64 + KEPT);
+    for (int i = 7; i < COUNT; i += 64) {
+        assert_int_equal(*top(&f.stack[i]), (char) i);
+        aloop__stack_put(f.stacks, &f.stack[i]);
+    }
+}
+
+/* What was mapped and noted for them as well. */
+static void a_burst_leaves_little_behind(void **state)
+{
+    size_t count = is_slow() ? 500 : 10000, live;
+
+    (void) state;
+    if (sizeof(void *) < 8 || sys_pages_scarce())
+        skip();
+    get_touched(100);
+    put_many(100);
+    (void) end_window();
+    (void) end_window();
+    live = f.live;
+    free(f.stack);
+    get_touched(count);
+    put_many(count);
+    (void) end_window();
+    (void) end_window();
+
+    assert_true(count_resident(count) <= KEPT);
+    assert_true(f.live <= live + 4096);
+}
+
+static void stacks_in_use_are_not_given_back(void **state)
+{
+    enum { COUNT = 1024 };
+
+    (void) state;
+    get_touched(COUNT);
     for (int i = 0; i < COUNT; i += 2)
         aloop__stack_put(f.stacks, &f.stack[i]);
-    sleep_often();
+    (void) end_window();
+    (void) end_window();
 
     for (int i = 1; i < COUNT; i += 2) {
         assert_int_equal(*top(&f.stack[i]), (char) i);
@@ -547,20 +579,40 @@ static void stacks_in_use_are_not_trimmed(void **state)
     }
 }
 
-static void what_each_burst_uses_is_kept(void **state)
+static void stacks_taken_in_the_middle_are_not_given_back(void **state)
+{
+    enum { COUNT = 200, HALF = 100 };
+
+    (void) state;
+    get_touched(COUNT);
+    put_many(COUNT);
+    aloop__stacks_end_window(f.stacks);
+    aloop__stacks_end_window(f.stacks);
+    assert_true(aloop__stacks_trim(f.stacks));
+    free(f.stack);
+    get_touched(COUNT);
+    for (int i = HALF; i < COUNT; i++)
+        aloop__stack_put(f.stacks, &f.stack[i]);
+
+    assert_false(aloop__stacks_trim(f.stacks));
+    assert_int_equal(count_resident(COUNT), COUNT);
+    for (int i = 0; i < HALF; i++)
+        assert_int_equal(*top(&f.stack[i]), (char) i);
+}
+
+static void what_each_window_uses_is_kept(void **state)
 {
     enum { COUNT = 1024 };
 
     (void) state;
-    get_many(COUNT);
-    for (int i = 0; i < COUNT; i++)
-        *top(&f.stack[i]) = 1;
+    get_touched(COUNT);
     put_many(COUNT);
-    for (int burst = 0; burst < SLEEPS_MANY; burst++) {
+    (void) end_window();
+    for (int window = 0; window < 100; window++) {
         for (int i = 0; i < COUNT; i++)
             (void) aloop__stack_get(f.stacks, 0, &f.stack[i]);
         put_many(COUNT);
-        aloop__stacks_trim(f.stacks);
+        assert_int_equal(end_window(), 0);
     }
 
     assert_int_equal(count_resident(COUNT), COUNT);
@@ -598,10 +650,13 @@ int main(void)
         TEST(discarded_pages_are_gone_but_guarded_ones_stay),
         TEST(stacks_long_free_are_given_back),
         TEST_HEAVY(stacks_long_free_are_given_back),
-        TEST(a_discarded_stack_is_as_good_as_new),
-        TEST(ever_so_many_stacks_are_given_back_too),
-        TEST(stacks_in_use_are_not_trimmed),
-        TEST(what_each_burst_uses_is_kept),
+        TEST(a_stack_that_was_given_back_is_as_good_as_new),
+        TEST(one_stack_in_use_keeps_no_others),
+        TEST_HEAVY(one_stack_in_use_keeps_no_others),
+        TEST(a_burst_leaves_little_behind),
+        TEST(stacks_in_use_are_not_given_back),
+        TEST(stacks_taken_in_the_middle_are_not_given_back),
+        TEST(what_each_window_uses_is_kept),
 #endif
     };
 

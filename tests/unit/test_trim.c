@@ -1,0 +1,146 @@
+/* Giving back what a burst of tasks used: when, and at whose cost. */
+
+#include "aloop/task.h"
+#include "loop/loop.h"
+#include "os/stack.h"
+#include "support/fixture.h"
+
+enum { BURST = 200 };
+
+static ssize_t sleeps(aloop *loop, void *arg)
+{
+    int64_t *delay_ns = arg;
+
+    return aloop_await(aloop_sleep(loop, *delay_ns));
+}
+
+/* Runs so many tasks simultaneously, until all have ended. */
+static void run_burst(void)
+{
+    int64_t delay_ns = ALOOP_MS(1);
+    aloop_future *tasks[BURST];
+
+    for (int i = 0; i < BURST; i++)
+        tasks[i] = aloop_spawn(t.loop, sleeps, &delay_ns);
+    for (int i = 0; i < BURST; i++)
+        assert_int_equal(aloop_await(tasks[i]), 0);
+    assert_true(aloop__stacks_have_spare(t.loop->stacks));
+}
+
+static void sleep_for(int64_t delay_ns)
+{
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, delay_ns)), 0);
+}
+
+static void an_idle_loop_gives_back_what_a_burst_used(void **state)
+{
+    (void) state;
+    run_burst();
+    sleep_for(ALOOP_SEC(5));
+    assert_false(aloop__stacks_have_spare(t.loop->stacks));
+}
+
+static void a_loop_that_has_given_back_sleeps_undisturbed(void **state)
+{
+    unsigned wakes;
+
+    (void) state;
+    run_burst();
+    wakes = sim_wakes();
+    sleep_for(ALOOP_SEC(5));
+    assert_true(sim_wakes() - wakes <= 5);
+    wakes = sim_wakes();
+    sleep_for(ALOOP_SEC(3600));
+    assert_true(sim_wakes() - wakes <= 2);
+}
+
+static void a_sleep_ends_on_time_while_memory_is_given_back(void **state)
+{
+    int64_t start_ns;
+
+    (void) state;
+    run_burst();
+    start_ns = aloop_now(t.loop);
+    sleep_for(ALOOP_MS(4500));
+    assert_int_equal(aloop_now(t.loop) - start_ns, ALOOP_MS(4500));
+}
+
+static void spare_memory_does_not_keep_the_loop_alive(void **state)
+{
+    unsigned wakes;
+
+    (void) state;
+    run_burst();
+    wakes = sim_wakes();
+    assert_false(aloop_alive(t.loop));
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_int_equal(aloop_step(t.loop, -1), 0);
+    assert_true(sim_wakes() - wakes <= 1);
+}
+
+static void a_busy_loop_gives_back_as_well(void **state)
+{
+    (void) state;
+    run_burst();
+    for (int i = 0; i < 5000; i++) {
+        sim_advance(ALOOP_MS(1));
+        (void) aloop_yield(t.loop);
+    }
+    assert_false(aloop__stacks_have_spare(t.loop->stacks));
+}
+
+static void count_call(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    t.calls++;
+}
+
+static void post_now(void *arg)
+{
+    (void) aloop_post(arg, count_call, NULL);
+}
+
+static void a_post_ends_a_wait_that_trimming_cut(void **state)
+{
+    (void) state;
+    run_burst();
+    aloop_hold(t.loop);
+    sim_at(ALOOP_MS(1500), post_now, t.loop);
+    for (int i = 0; i < 2 && t.calls == 0; i++)
+        assert_int_equal(aloop_step(t.loop, ALOOP_SEC(10)), 1);
+    assert_int_equal(t.calls, 1);
+    aloop_release(t.loop);
+}
+
+static void a_host_is_woken_to_give_back_and_then_left_alone(void **state)
+{
+    int fd = aloop_fd(t.loop), wakes = 0;
+
+    (void) state;
+    run_burst();
+    aloop_hold(t.loop);
+    assert_false(sim_fd_readable(fd));
+    while (wakes < 10 && sim_poll(fd, ALOOP_SEC(3600))) {
+        assert_true(aloop_step(t.loop, 0) >= 0);
+        wakes++;
+    }
+    assert_true(wakes > 0 && wakes < 10);
+    assert_false(aloop__stacks_have_spare(t.loop->stacks));
+    aloop_release(t.loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_idle_loop_gives_back_what_a_burst_used),
+        TEST(a_loop_that_has_given_back_sleeps_undisturbed),
+        TEST(a_sleep_ends_on_time_while_memory_is_given_back),
+        TEST(spare_memory_does_not_keep_the_loop_alive),
+        TEST(a_busy_loop_gives_back_as_well),
+        TEST(a_post_ends_a_wait_that_trimming_cut),
+        TEST(a_host_is_woken_to_give_back_and_then_left_alone),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
