@@ -16,6 +16,14 @@
 #define ALOOP_END
 #endif
 
+/* What instrumentation keeps once for each thread, and a switch between tasks
+ * cannot move.  GCC's -fsplit-stack is the same, but leaves no trace here. */
+#if defined(__has_feature)
+#if __has_feature(safe_stack) || __has_feature(shadow_call_stack)
+#error "tasks do not work with -fsanitize=safe-stack or =shadow-call-stack"
+#endif
+#endif
+
 #if defined(__GNUC__)
 #define ALOOP_API __attribute__((visibility("default")))
 #else
