@@ -30,10 +30,16 @@ typedef void (*aloop_stream_cb)(aloop_stream *stream, const void *data,
  * Calls `on_data` for whatever arrives, until aloop_stream_stop().  Calling it
  * while started replaces callback and argument.
  *
- * While more than the high-water mark of bytes wait to be sent on the same
- * stream, reading pauses: a peer that sends and never reads costs no more
- * memory than that.  Two ends that both do so while both have that much to
- * send wait for each other for ever: one of them had better raise its marks.
+ * While more than the high-water mark of bytes wait to be sent that `on_data`
+ * itself has put on this stream, that is replies, it is not called, until no
+ * more than the low-water mark of them are left.  So a peer that sends and
+ * never reads the replies costs no more memory than that.  Nothing else pauses
+ * reading: neither what was put by other code, nor what aloop_stream_write() or
+ * a pipe sends; and neither reads by futures nor pipes are ever paused.
+ *
+ * Two ends that both put more than they receive, both from `on_data`, can wait
+ * for each other indefinitely: one of them should turn the pause off with
+ * aloop_stream_set_auto_pause(), or raise its marks.
  *
  * Errors:  ALOOP_EINVAL; ALOOP_EBUSY while a read future is pending or a pipe
  *          leads out of the stream; what watching the descriptor failed with.
@@ -143,11 +149,24 @@ ALOOP_API aloop_future *aloop_pipe(aloop_stream *from, aloop_stream *to);
 ALOOP_API size_t aloop_stream_queued(const aloop_stream *stream);
 
 /**
- * The water marks, low < high or both 0; at first 16 KiB and 64 KiB.  A high
- * mark of SIZE_MAX never pauses anything.
+ * Sets the water marks, low < high or both 0; at first 16 KiB and 64 KiB.  They
+ * decide what aloop_stream_put() returns, when a drain settles, when a pipe
+ * waits, and when the callback of aloop_stream_start() is paused.  A high mark
+ * of SIZE_MAX never pauses anything.
+ *
+ * Errors:  ALOOP_EINVAL.
  */
 ALOOP_API int aloop_stream_set_water(aloop_stream *stream, size_t low,
                                      size_t high);
+
+/**
+ * Turns the pause that aloop_stream_start() describes off or on again; at first
+ * it is on.  Without it the callback is called whatever is queued, and has to
+ * bound its replies itself.  Takes effect immediately.
+ *
+ * Errors:  ALOOP_EINVAL.
+ */
+ALOOP_API int aloop_stream_set_auto_pause(aloop_stream *stream, bool on);
 
 /** The descriptor, still the stream's; ALOOP_EBADF where there is none. */
 ALOOP_API int aloop_stream_fd(const aloop_stream *stream);

@@ -36,6 +36,16 @@ static size_t room_left(const aloop_stream *stream)
     return piece->room - (size_t) (piece->data + piece->size - bytes);
 }
 
+static void count_put(aloop_stream *stream, struct aloop__piece *piece,
+                      size_t size)
+{
+    piece->size += size;
+    if (!stream->is_dispatching)
+        return;
+    piece->replies += size;
+    stream->replies += size;
+}
+
 static void append(aloop_stream *stream, const char *data, size_t size)
 {
     struct aloop__piece *piece =
@@ -45,7 +55,7 @@ static void append(aloop_stream *stream, const char *data, size_t size)
     if (size == 0)
         return;
     memcpy(bytes + (piece->room - room_left(stream)), data, size);
-    piece->size += size;
+    count_put(stream, piece, size);
 }
 
 static struct aloop__piece *new_piece(aloop *loop, size_t size)
@@ -58,6 +68,7 @@ static struct aloop__piece *new_piece(aloop *loop, size_t size)
     list_init(&piece->node);
     piece->data = (char *) (piece + 1);
     piece->size = 0;
+    piece->replies = 0;
     piece->room = whole - sizeof *piece;
     piece->kind = PIECE_OWNED;
     return piece;
@@ -86,8 +97,8 @@ static bool lend(aloop_stream *stream, const char *data, size_t size)
         return false;
     list_init(&piece->node);
     piece->data = data;
-    piece->size = size;
     piece->kind = PIECE_LENT;
+    count_put(stream, piece, size);
     list_push(&stream->pieces, &piece->node);
     stream->has_lent = true;
     return true;
@@ -102,6 +113,7 @@ static bool own_piece(aloop_stream *stream, struct aloop__piece *lent)
         return false;
     memcpy(piece + 1, lent->data, lent->size);
     piece->size = lent->size;
+    piece->replies = lent->replies;
     list_push(&lent->node, &piece->node); /* In front of it. */
     aloop__piece_free(stream, lent);
     return true;

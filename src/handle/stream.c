@@ -117,6 +117,7 @@ int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret)
     list_init(&stream->waits);
     stream->low = WATER_LOW;
     stream->high = WATER_HIGH;
+    stream->has_auto_pause = true;
     *ret = stream;
     return 0;
 }
@@ -266,16 +267,32 @@ size_t aloop_stream_queued(const aloop_stream *stream)
     return stream == NULL ? 0 : stream->queued;
 }
 
+/* As if all that is queued had been put just now. */
+static void renew_pause(aloop_stream *stream)
+{
+    stream->is_paused = false;
+    aloop__stream_pause_if_due(stream);
+    aloop__stream_resume(stream);
+}
+
 int aloop_stream_set_water(aloop_stream *stream, size_t low, size_t high)
 {
     if (stream == NULL || low > high || (low == high && high != 0))
         return ALOOP_EINVAL;
     stream->low = low;
     stream->high = high;
-    stream->is_paused = stream->queued > high;
+    renew_pause(stream);
     aloop__stream_queue_changed(stream);
-    if (!stream->is_paused)
-        aloop__stream_resume(stream);
+    return 0;
+}
+
+int aloop_stream_set_auto_pause(aloop_stream *stream, bool on)
+{
+    if (stream == NULL)
+        return ALOOP_EINVAL;
+    aloop__check_thread(stream->handle.loop);
+    stream->has_auto_pause = on;
+    renew_pause(stream);
     return 0;
 }
 

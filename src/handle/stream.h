@@ -20,6 +20,10 @@ struct aloop__piece {
     struct aloop__node node; /* In stream->pieces. */
     const char *data;        /* What was not sent yet ... */
     size_t size;             /* ... and how much. */
+    size_t replies;          /* How much of it the stream's own on_data has
+                              * put.  Where a piece has other bytes as well
+                              * these count as the first, so that what is not
+                              * a reply never keeps a stream paused. */
     size_t room;             /* PIECE_OWNED only, else 0. */
     enum aloop__piece_kind kind;
 };
@@ -52,12 +56,15 @@ struct aloop_stream {
     bool has_shut;              /* And the peer was told. */
     bool is_sending;            /* Counted in loop->live. */
     bool has_lent;              /* There is a PIECE_LENT. */
-    bool is_paused;             /* `queued` was over the high-water mark and is
-                                 * not yet down to the low one: no reading. */
+    bool is_paused;             /* `replies` was over the high-water mark and
+                                 * is not yet down to the low one: on_data has
+                                 * to wait. */
+    bool has_auto_pause;        /* Else that is of no consequence. */
     int write_error;            /* What sending failed with. */
     struct aloop__node pieces;
     struct aloop__node waits;   /* Drains and shutdowns, of struct wait. */
     size_t queued;              /* Bytes in `pieces`. */
+    size_t replies;             /* And those that on_data has put. */
     size_t low;
     size_t high;
     struct aloop__linger *linger; /* After a close that still sends. */
@@ -79,6 +86,12 @@ void aloop__stream_progress(aloop_stream *stream);
 static inline bool aloop__stream_is_over(const aloop_stream *stream)
 {
     return stream->has_ended || stream->read_error != 0;
+}
+
+/* What a pipe reads it puts elsewhere, and waits for that by itself. */
+static inline bool aloop__stream_is_paused(const aloop_stream *stream)
+{
+    return stream->is_paused && stream->pump_from == NULL;
 }
 
 /* stream_read.c */
@@ -110,6 +123,8 @@ void aloop__stream_flush(aloop_stream *stream);
 void aloop__stream_run_flush(struct aloop__ready *ready);
 /* Fewer bytes are queued, or the marks have moved: who waits for that? */
 void aloop__stream_queue_changed(aloop_stream *stream);
+/* Pauses on_data if there are too many replies. */
+void aloop__stream_pause_if_due(aloop_stream *stream);
 /* Its own callback has returned: what was lent becomes ours. */
 void aloop__stream_own(aloop_stream *stream);
 /* Nothing can be sent any more: whoever waits for that hears `error`. */

@@ -53,7 +53,7 @@ static void run_callback(aloop_stream *stream)
         if (n == 0)
             break;
         call(stream, buffer, (ssize_t) n);
-        if (!stream->is_hot || stream->is_paused)
+        if (!stream->is_hot || aloop__stream_is_paused(stream))
             return;
     }
     call_end(stream);
@@ -63,7 +63,7 @@ void aloop__stream_readable(aloop_stream *stream)
 {
     if (stream->reading != NULL)
         aloop__stream_run_read(stream->reading);
-    else if (wants_data(stream) && !stream->is_paused &&
+    else if (wants_data(stream) && !aloop__stream_is_paused(stream) &&
              stream->input == NULL)
         run_callback(stream);
     else
@@ -81,7 +81,7 @@ void aloop__stream_resume(aloop_stream *stream)
     int error = 0;
 
     if (wants_data(stream) && !aloop__stream_is_over(stream) &&
-        !stream->is_paused)
+        !aloop__stream_is_paused(stream))
         error = aloop__stream_want(stream, REACTOR_READ);
     if (error < 0)
         aloop__stream_fail_reading(stream, error);
@@ -115,7 +115,7 @@ int aloop__stream_listen(aloop_stream *stream, aloop_stream_cb on_data,
 
     if (aloop__stream_is_over(stream) || stream->input != NULL)
         aloop__stream_deliver_later(stream);
-    if (!aloop__stream_is_over(stream) && !stream->is_paused)
+    if (!aloop__stream_is_over(stream) && !aloop__stream_is_paused(stream))
         error = aloop__stream_want(stream, REACTOR_READ);
     if (error < 0)
         return error;

@@ -49,6 +49,17 @@ static struct aloop__piece *first_piece(const aloop_stream *stream)
     return CONTAINER_OF(stream->pieces.next, struct aloop__piece, node);
 }
 
+static void count_sent(aloop_stream *stream, struct aloop__piece *piece,
+                       size_t size)
+{
+    size_t replies = piece->replies < size ? piece->replies : size;
+
+    piece->data += size;
+    piece->size -= size;
+    piece->replies -= replies;
+    stream->replies -= replies;
+}
+
 /* `sent` bytes have gone. */
 static void advance(aloop_stream *stream, size_t sent)
 {
@@ -57,8 +68,7 @@ static void advance(aloop_stream *stream, size_t sent)
         struct aloop__piece *piece = first_piece(stream);
         size_t size = piece->size < sent ? piece->size : sent;
 
-        piece->data += size;
-        piece->size -= size;
+        count_sent(stream, piece, size);
         sent -= size;
         if (piece->size == 0)
             finish_piece(stream, piece);
@@ -143,9 +153,15 @@ static void set_sending(aloop_stream *stream)
     stream->is_sending = is_sending;
 }
 
+void aloop__stream_pause_if_due(aloop_stream *stream)
+{
+    if (stream->replies > stream->high && stream->has_auto_pause)
+        stream->is_paused = true;
+}
+
 static void resume_if_drained(aloop_stream *stream)
 {
-    if (!stream->is_paused || stream->queued > stream->low)
+    if (!stream->is_paused || stream->replies > stream->low)
         return;
     stream->is_paused = false;
     aloop__stream_resume(stream);
@@ -181,6 +197,7 @@ void aloop__stream_fail_writing(aloop_stream *stream, int error)
             aloop__future_settle(&write_of(piece)->future, error);
     }
     stream->queued = 0;
+    stream->replies = 0;
     set_sending(stream);
     aloop__stream_queue_changed(stream); /* Reading will tell, too. */
     if (has_lost && is_to_be_told(stream, error))
@@ -283,8 +300,7 @@ static void queued_more(aloop_stream *stream, size_t size)
 {
     aloop__io_claim(stream->handle.loop, &stream->io);
     stream->queued += size;
-    if (stream->queued > stream->high)
-        stream->is_paused = true;
+    aloop__stream_pause_if_due(stream);
     flush_later(stream);
 }
 

@@ -362,47 +362,8 @@ static void higher_marks_settle_a_drain(void **state)
     aloop_stream_abort(stream);
 }
 
-static void higher_marks_resume_reading(void **state)
-{
-    aloop_stream *stream;
-    int peer;
-
-    (void) state;
-    sim_buffer_size(1024);
-    stream = connected_to(&peer);
-    aloop_stream_start(stream, note_size, NULL);
-    block(stream);
-    sim_peer_send(peer, "hello", 5);
-    run_for(MS);
-    assert_int_equal(t.noted, 0);
-    aloop_stream_set_water(stream, 0, SIZE_MAX);
-    run_for(MS);
-    assert_noted(5);
-    aloop_stream_abort(stream);
-}
-
-static void lower_marks_pause_reading(void **state)
-{
-    aloop_stream *stream;
-    int peer;
-
-    (void) state;
-    sim_buffer_size(1024);
-    stream = connected_to(&peer);
-    aloop_stream_set_water(stream, 0, SIZE_MAX);
-    aloop_stream_start(stream, note_size, NULL);
-    assert_int_equal(aloop_stream_put(stream, bytes, SOME_MORE), 0);
-    run_for(MS);
-    aloop_stream_set_water(stream, 0, 1000);
-    sim_peer_send(peer, "hello", 5);
-    run_for(MS);
-    assert_int_equal(t.noted, 0);
-    aloop_stream_abort(stream);
-}
-
 /* With other bytes before it that the peer does not take. */
-static void a_cancelled_write_settles_a_drain_and_resumes_reading(
-    void **state)
+static void a_cancelled_write_settles_a_drain(void **state)
 {
     aloop_future *write, *drain;
     aloop_stream *stream;
@@ -415,19 +376,14 @@ static void a_cancelled_write_settles_a_drain_and_resumes_reading(
     block(stream);
     queued = aloop_stream_queued(stream);
     aloop_stream_set_water(stream, queued, queued + 1);
-    aloop_stream_start(stream, note_size, NULL);
     write = aloop_stream_write(stream, bytes, 50000);
     drain = aloop_stream_drain(stream);
-    sim_peer_send(peer, "hello", 5);
     run_for(MS);
-    assert_int_equal(t.noted, 0);
     assert_false(aloop_future_settled(drain));
 
     aloop_future_unref(write);
     assert_int_equal(aloop_stream_queued(stream), queued);
     assert_int_equal(aloop_future_status(drain), 0);
-    run_for(MS);
-    assert_noted(5);
     aloop_future_unref(drain);
     aloop_stream_abort(stream);
 }
@@ -444,9 +400,7 @@ int main(void)
         STREAM(a_second_pipe_from_a_stream_is_refused_while_one_waits),
         STREAM(a_close_outside_a_turn_wakes_the_host_to_give_the_peer_up),
         STREAM(higher_marks_settle_a_drain),
-        STREAM(higher_marks_resume_reading),
-        STREAM(lower_marks_pause_reading),
-        STREAM(a_cancelled_write_settles_a_drain_and_resumes_reading),
+        STREAM(a_cancelled_write_settles_a_drain),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -313,27 +313,6 @@ static void a_stream_broken_by_a_cancelled_write_costs_no_spin(void **state)
     aloop_stream_close(stream);
 }
 
-static void cancelling_the_writes_that_paused_reading_resumes_it(void **state)
-{
-    static const char big[BUFFER + 1];
-    aloop_stream *stream = connected();
-    aloop_future *write;
-
-    (void) state;
-    fill(stream);
-    aloop_stream_start(stream, ignore, NULL);
-    write = aloop_stream_write(stream, big, sizeof big);
-    sim_peer_send(c.peer, "hello", 5);
-    run_for(MS);
-    assert_int_equal(t.calls, 0);
-
-    aloop_future_unref(write);
-    run_for(MS);
-
-    assert_int_equal(t.calls, 1);
-    aloop_stream_close(stream);
-}
-
 /* Failure class 29: sizes at the limits of their types. */
 static void sizes_and_marks_that_cannot_be_right_are_refused(void **state)
 {
@@ -379,7 +358,6 @@ int main(void)
         TEST(a_write_cancelled_after_its_first_byte_breaks_the_stream),
         TEST(a_stream_whose_waiting_write_was_cancelled_costs_no_spin),
         TEST(a_stream_broken_by_a_cancelled_write_costs_no_spin),
-        TEST(cancelling_the_writes_that_paused_reading_resumes_it),
         TEST(sizes_and_marks_that_cannot_be_right_are_refused),
     };
 
