@@ -1,8 +1,9 @@
 /* A proxy between clients and a server: aloop_pipe both ways.
  *
  * A client says how much it will send and wants back, sends it, half-closes,
- * and reads to the end; the server sends and checks at once.  All bytes are of
- * known texts.  An end of stream that nobody called an error means that
+ * and reads to the end, meanwhile or only then; the server sends and checks
+ * simultaneously, so that what is between them may be full in either direction.
+ * All bytes are of known texts.  An end of stream that nobody called an error means that
  * everything came: the proxy aborts what it could not finish. */
 
 #include "world.h"
@@ -184,8 +185,8 @@ static void on_request(aloop_listener *listener, aloop_stream *stream,
     served->stream = stream;
     served->next = w.served;
     w.served = served;
-    /* Both ends send without regard to the other: neither may pause. */
-    CHECK(aloop_stream_set_water(stream, 4000, SIZE_MAX) == 0);
+    if (chance(50))
+        CHECK(aloop_stream_set_water(stream, 500, between(501, 6000)) == 0);
     if (aloop_stream_start(stream, on_data, served) < 0)
         close_served(served, false);
 }
@@ -245,6 +246,7 @@ static void on_client(aloop_listener *listener, aloop_stream *stream,
 struct client {
     struct request request;
     aloop_stream *stream;
+    bool writes_first;
     bool is_whole;
 };
 
@@ -297,6 +299,20 @@ static ssize_t receive_all(aloop *loop, void *arg)
     return n;
 }
 
+/* Both at a time, or all is sent before anything is read. */
+static aloop_future *exchange(aloop *loop, struct client *client)
+{
+    aloop_future *sends = aloop_spawn(loop, send_all, client);
+
+    if (client->writes_first) {
+        ssize_t result = aloop_await(sends);
+
+        return result < 0 ? aloop_future_done(loop, result)
+                          : aloop_spawn(loop, receive_all, client);
+    }
+    return aloop_gather(loop, sends, aloop_spawn(loop, receive_all, client));
+}
+
 static ssize_t be_client(aloop *loop, void *arg)
 {
     struct client *client = arg;
@@ -304,10 +320,8 @@ static ssize_t be_client(aloop *loop, void *arg)
         loop, "127.0.0.1", w.proxy_port, &client->stream));
 
     if (result == 0)
-        result = aloop_await(aloop_timeout(
-            aloop_gather(loop, aloop_spawn(loop, send_all, client),
-                         aloop_spawn(loop, receive_all, client)),
-            ALOOP_SEC(36000)));
+        result = aloop_await(
+            aloop_timeout(exchange(loop, client), ALOOP_SEC(36000)));
     CHECK(result == 0 || may_break() || run.is_freeing);
     w.whole += result == 0;
     /* A reset may be told to the one that sends, and to the other as an end.
@@ -346,6 +360,7 @@ static void start(void)
             .up = (uint32_t) between(0, chance(50) ? 200 : BODY_MAX),
             .down = (uint32_t) between(1, chance(50) ? 200 : BODY_MAX),
         };
+        client->writes_first = chance(50);
         start_task(be_client, client);
     }
 }
