@@ -149,9 +149,8 @@ static int try_address(struct connect *connect,
     if (fd < 0)
         return fd;
     *ret_fd = fd;
-    error = sys_no_delay(fd, true);
-    if (error == 0)
-        error = sys_connect(fd, address);
+    sys_no_delay(fd, true); /* Without it the connection is only slower. */
+    error = sys_connect(fd, address);
     if (error == 0) {
         error = check_peer(fd);
     } else if (error == -EINPROGRESS) {

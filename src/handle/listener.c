@@ -140,11 +140,11 @@ static int open_socket(const struct sys_address *address)
 
     if (fd < 0)
         return fd;
-    error = sys_reuse_address(fd, family);
-    if (error == 0)
-        error = sys_no_delay(fd, true); /* What it accepts inherits this. */
-    if (error == 0)
-        error = sys_bind(fd, address);
+    /* Both can be done without: where an address is still held, binding it
+     * reports that.  What is accepted inherits the second. */
+    sys_reuse_address(fd, family);
+    sys_no_delay(fd, true);
+    error = sys_bind(fd, address);
     if (error == 0)
         error = sys_listen(fd, BACKLOG);
     if (error == 0)

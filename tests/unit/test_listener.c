@@ -445,8 +445,6 @@ static void listening_fails_at_every_step_without_a_leak(void **state)
         const char *call;
         int error;
     } steps[] = {{"sys_tcp_socket", ALOOP_EMFILE},
-                 {"sys_reuse_address", ALOOP_ENOMEM},
-                 {"sys_no_delay", ALOOP_ENOMEM},
                  {"sys_bind", ALOOP_EACCES},
                  {"sys_listen", ALOOP_EADDRINUSE},
                  {"aloop__reactor_set", ALOOP_ENOMEM}};
@@ -459,6 +457,22 @@ static void listening_fails_at_every_step_without_a_leak(void **state)
         assert_int_equal(sim_descriptors_open(), open);
     }
     assert_false(aloop_alive(t.loop));
+}
+
+static void options_that_the_system_refuses_are_done_without(void **state)
+{
+    (void) state;
+    sim_fail_from("sys_reuse_address", 1, ALOOP_EPERM);
+    sim_fail_from("sys_no_delay", 1, ALOOP_EPERM);
+    assert_int_equal(listen_on("127.0.0.1", "80"), 0);
+    assert_int_equal(aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80",
+                                                   &l.streams[1])),
+                     0);
+    run_for(10 * MS);
+    assert_int_equal(l.count, 1);
+    aloop_stream_close(l.streams[1]);
+    aloop_stream_close(l.streams[0]);
+    aloop_listener_close(l.listener);
 }
 
 /* Failure class 13: the listener's descriptor is closed by others, and its
@@ -512,6 +526,7 @@ int main(void)
         TEST(an_accept_that_fails_now_and_then_delays_nobody),
         TEST(a_stretch_of_failures_ends_with_a_connection),
         TEST(listening_fails_at_every_step_without_a_leak),
+        TEST(options_that_the_system_refuses_are_done_without),
         TEST(a_listener_that_lost_its_descriptor_is_reported),
     };
 
