@@ -23,6 +23,8 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
+#include "support/patient.h"
+
 enum { STUCK_MS = 50000, ALARM_US = 200, GROWTH_KIB = 1024,
        SINGLES_PART = 200, EXIT_SKIPPED = 77 };
 
@@ -139,7 +141,7 @@ static ssize_t hear(void *buffer, size_t size)
 {
     struct pollfd said = {.fd = f.said[0], .events = POLLIN};
 
-    CHECK(poll(&said, 1, STUCK_MS) == 1);
+    CHECK(patient_poll(&said, 1, STUCK_MS) == 1);
     return read(f.said[0], buffer, size);
 }
 
@@ -390,7 +392,7 @@ int main(int argc, char **argv)
     client = connect_both();
     work_through(client);
     aloop_stream_close(client);
-    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    CHECK(patient_waitpid(child, &status, 0) == child && status == 0);
     CHECK(aloop_free(f.loop) == 0);
     close(f.said[0]);
     close(f.asked[1]);

@@ -136,6 +136,18 @@ static void set(int fd, uint32_t generation, unsigned was, unsigned now)
         aloop__reactor_set(f.reactor, fd, generation, was, now), 0);
 }
 
+/* Waits until something is reported.  An interruption may end a wait without
+ * an event, and only then is another one begun. */
+static int wait_for(struct aloop__reactor *reactor, struct aloop__event *event)
+{
+    int count;
+
+    do
+        count = aloop__reactor_wait(reactor, -1, event, 1);
+    while (count == 0 && is_interrupted());
+    return count;
+}
+
 /* Everything reported of `fd` at once; fails where the generation is not as
  * given. */
 static unsigned bits_now(int fd, uint32_t generation)
@@ -213,7 +225,7 @@ static void what_can_be_read_is_reported_with_its_generation(void **state)
 
     put_byte(pair[1]);
 
-    assert_int_equal(aloop__reactor_wait(f.reactor, -1, &event, 1), 1);
+    assert_int_equal(wait_for(f.reactor, &event), 1);
     assert_int_equal(event.fd, pair[0]);
     assert_int_equal(event.generation, 0xfedcba98);
     assert_int_equal(event.bits, REACTOR_READ);
@@ -682,7 +694,7 @@ static void a_thread_wakes_a_wait(void **state)
 
     assert_int_equal(sys_thread_start(signal_it, &fds[1], &thread), 0);
 
-    assert_int_equal(aloop__reactor_wait(f.reactor, -1, &event, 1), 1);
+    assert_int_equal(wait_for(f.reactor, &event), 1);
     assert_int_equal(event.generation, 7);
     sys_thread_join(thread);
     sys_wake_close(fds);
@@ -840,13 +852,13 @@ static void renewing_keeps_what_the_host_watches(void **state)
     put_byte(pair[1]);
     assert_int_equal(aloop__reactor_wait(host, 0, &event, 1), 0);
     set(pair[0], 1, 0, REACTOR_READ);
-    assert_int_equal(aloop__reactor_wait(host, -1, &event, 1), 1);
+    assert_int_equal(wait_for(host, &event), 1);
     assert_int_equal(event.generation, 9);
     take_byte(pair[0]);
     end_turn();
     assert_int_equal(aloop__reactor_wait(host, 0, &event, 1), 0);
     assert_int_equal(aloop__reactor_alarm(f.reactor, 0), 0);
-    assert_int_equal(aloop__reactor_wait(host, -1, &event, 1), 1);
+    assert_int_equal(wait_for(host, &event), 1);
     aloop__reactor_close(host);
 }
 
@@ -865,7 +877,7 @@ static int live_as_child(int fd, int peer)
     if (aloop__reactor_set(f.reactor, fd, 5, 0, REACTOR_READ) != 0
         || write(peer, "x", 1) != 1)
         return 4;
-    if (aloop__reactor_wait(f.reactor, -1, &event, 1) != 1
+    if (wait_for(f.reactor, &event) != 1
         || event.generation != 5)
         return 5;
     if (aloop__reactor_alarm(f.reactor, -1) != 0 || !is_readable(host, -1))
