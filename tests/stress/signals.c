@@ -328,9 +328,9 @@ static void print_counts(double seconds)
 
     printf("storm: %lu sent in %.1f s; called back %lu, queued %lu of %lu, "
            "timer's %lu, single %lu of %lu; meanwhile %lu ticks and %lu round "
-           "trips\n", sent, seconds, f.calls, f.queued_calls, f.heard.queued,
-           f.alarm_calls, f.single_calls, f.count / SINGLES_PART, f.ticks,
-           f.trips);
+           "trips [bar: %lu sent, none lost]\n", sent, seconds, f.calls,
+           f.queued_calls, f.heard.queued, f.alarm_calls, f.single_calls,
+           f.count / SINGLES_PART, f.ticks, f.trips, f.count);
     CHECK(f.calls > 0 && f.calls <= f.count + 1);
     CHECK(f.queued_calls == f.heard.queued);
     CHECK(f.single_calls == f.count / SINGLES_PART);

@@ -6,7 +6,8 @@
  * Everything that the load sends, waits for or counts is checked.  Once a
  * second the load rests, and what the process then needs is noted.  Prints all
  * samples, the slopes of their second half, and fails where one is above its
- * bar, or where a byte or descriptor is left at the end.  Ends cleanly, with
+ * bar, or where a byte or descriptor is left at the end.  Less than a minute
+ * has no slopes that mean anything, and none is printed.  Ends cleanly, with
  * 130, on SIGINT.  Default: 60 seconds. */
 
 #define _POSIX_C_SOURCE 200809L

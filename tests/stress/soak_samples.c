@@ -60,12 +60,36 @@ static void print_samples(void)
                                                                      : "");
 }
 
-bool soak_samples_judge(double seconds, bool is_whole)
+/* Too short a soak is a sample: its memory is still warming up, so no slope is
+ * printed, and its bar is one of its own. */
+static bool judge_sample(const struct sample *last)
 {
-    size_t half = sample_count / 2;
+    double most = samples[0].figures[DESCRIPTORS];
+
+    printf(", descriptors %.0f [bar: at most %.0f descriptors, all given "
+           "back]\n", last->figures[DESCRIPTORS], most);
+    return last->figures[DESCRIPTORS] <= most;
+}
+
+static bool judge_slopes(size_t half, const struct sample *last)
+{
     double rss = slope(half, RSS_KIB);
     double library = slope(half, LIBRARY_KIB);
     double fds = slope(half, DESCRIPTORS);
+
+    if (stress_memory_is_plain())
+        printf(", slope %+.1f KiB/s", rss);
+    else
+        rss = 0; /* It is a checker's memory, too. */
+    printf(", the library's %+.1f KiB/s, descriptors %.0f, slope %+.2f/s "
+           "[bar: %.0f KiB/s, %.2f descriptors/s, all given back]\n",
+           library, last->figures[DESCRIPTORS], fds, rss_kib_max, fds_max);
+    return rss <= rss_kib_max && library <= library_kib_max && fds <= fds_max;
+}
+
+bool soak_samples_judge(double seconds, bool is_whole)
+{
+    size_t half = sample_count / 2;
     uint64_t operations = 0;
     const struct sample *last;
 
@@ -76,14 +100,9 @@ bool soak_samples_judge(double seconds, bool is_whole)
     if (sample_count == 0)
         return false;
     last = &samples[sample_count - 1];
-    printf("soak: %.0f s, %llu operations, RSS %.1f MB, slope %+.1f KiB/s, "
-           "the library's %+.1f KiB/s, descriptors %.0f, slope %+.2f/s\n",
-           seconds, (unsigned long long) operations,
-           last->figures[RSS_KIB] / 1024, rss, library,
-           last->figures[DESCRIPTORS], fds);
+    printf("soak: %.0f s, %llu operations, RSS %.1f MB", seconds,
+           (unsigned long long) operations, last->figures[RSS_KIB] / 1024);
     if (!is_whole || last->at_s - samples[half].at_s < judged_s)
-        return last->figures[DESCRIPTORS] <= samples[0].figures[DESCRIPTORS];
-    if (!stress_memory_is_plain())
-        rss = 0;
-    return rss <= rss_kib_max && library <= library_kib_max && fds <= fds_max;
+        return judge_sample(last);
+    return judge_slopes(half, last);
 }
