@@ -1,18 +1,21 @@
 /* Runs every scenario with each of its allocations and calls failing.
  *
- *   usage: torture [--every K] [--seconds S] [--least N] [SCENARIO[@WORLD]]
+ *   usage: torture [--every K] [--seconds S] [--least N] [--jobs J]
+ *                  [SCENARIO[@WORLD]]
  *          torture [--seconds S] SCENARIO@WORLD KIND CALL NTH ERROR
  *
  * The first form runs all points, or each K-th, and prints how many there were
  * and how many failed; the second runs one, here and now, so that a debugger
- * can look at it.  A point may take S seconds (2) of this machine's time.
- * Fewer points than N are a failure. */
+ * can look at it.  A point may take S seconds (10) of this machine's time.
+ * Fewer points than N are a failure.  J processes (1) share the scenarios:
+ * which points are run does not depend on J. */
 
 #define _GNU_SOURCE
 
 #include "point.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,21 +65,30 @@ static const struct point_scenario scenarios[] = {
 #endif
 };
 
-enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
+enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0], JOBS_MAX = 64 };
 
 static const char *const world_names[] = {"plain", "short", "tight", "chaos",
                                           "chaos2"};
 static const char *const kind_names[] = {"once", "burst", "from"};
+
+/* What all processes of one run see. */
+struct shared {
+    atomic_ulong run, failed;
+    atomic_size_t next; /* The scenario, in its world, to be taken next. */
+    struct point_counts counts[JOBS_MAX]; /* One for each job. */
+};
 
 static struct {
     const char *program;
     unsigned every;
     unsigned seconds;
     unsigned least;
+    unsigned jobs;
     bool is_named; /* One scenario was asked for: all of its points. */
-    unsigned long seen, run, failed;
-    struct point_counts *counts; /* Shared with the children. */
-} torture = {.every = 1, .seconds = 2, .least = 1};
+    unsigned long seen, run, failed; /* Of the scenario that is run now. */
+    struct point_counts *counts; /* Written by a rehearsal. */
+    struct shared *shared;
+} torture = {.every = 1, .seconds = 10, .least = 1, .jobs = 1};
 
 /* "ENOMEM", or the number of one that has no name here. */
 static const char *error_text(int error)
@@ -184,10 +196,8 @@ static void torture_scenario(const struct point_scenario *scenario,
                              enum point_world world)
 {
     struct point point = {.scenario = scenario, .world = world};
-    unsigned long run = torture.run;
 
     memset(torture.counts, 0, sizeof *torture.counts);
-    torture.run++;
     if (!try_point(&point)) {
         torture.failed++;
         return;
@@ -197,8 +207,9 @@ static void torture_scenario(const struct point_scenario *scenario,
         torture_call(&point, torture.counts->calls[i]);
     }
     printf("%s@%s: %lu points, %u allocations, %u waits\n", scenario->name,
-           world_names[world], torture.run - run, torture.counts->calls[0],
+           world_names[world], torture.run, torture.counts->calls[0],
            torture.counts->wakes);
+    fflush(stdout);
 }
 
 /* Whether `text` means this scenario in this world. */
@@ -213,14 +224,67 @@ static bool is_meant(const char *text, size_t scenario, size_t world)
            strcmp(text + length + 1, world_names[world]) == 0;
 }
 
+/* Takes one scenario in one world after the other, until none is left. */
+static void run_job(const char *which)
+{
+    struct shared *shared = torture.shared;
+    size_t i;
+
+    while ((i = atomic_fetch_add(&shared->next, 1)) < SCENARIOS * WORLDS) {
+        if (which != NULL && !is_meant(which, i / WORLDS, i % WORLDS))
+            continue;
+        torture.seen = i * 1000; /* Another part of each, in a sample. */
+        torture.run = 1;
+        torture.failed = 0;
+        torture_scenario(&scenarios[i / WORLDS],
+                         (enum point_world) (i % WORLDS));
+        atomic_fetch_add(&shared->run, torture.run);
+        atomic_fetch_add(&shared->failed, torture.failed);
+    }
+}
+
+static pid_t start_job(const char *which, unsigned number)
+{
+    pid_t child;
+
+    fflush(stdout);
+    child = fork();
+    if (child != 0)
+        return child;
+    torture.counts = &torture.shared->counts[number];
+    run_job(which);
+    fflush(stdout);
+    _exit(0);
+}
+
+/* One more process runs points itself: all of them, if none can be started. */
+static void run_jobs(const char *which)
+{
+    pid_t children[JOBS_MAX];
+    int status;
+
+    for (unsigned i = 1; i < torture.jobs; i++)
+        children[i] = start_job(which, i);
+    run_job(which);
+    for (unsigned i = 1; i < torture.jobs; i++)
+        if (children[i] > 0 &&
+            (patient_waitpid(children[i], &status, 0) != children[i] ||
+             status != 0)) {
+            printf("torture: job %u did not end well\n", i);
+            atomic_fetch_add(&torture.shared->failed, 1);
+        }
+}
+
 static int run_all(const char *which)
 {
-    for (size_t i = 0; i < SCENARIOS; i++)
-        for (size_t world = 0; world < WORLDS; world++)
-            if (which == NULL || is_meant(which, i, world))
-                torture_scenario(&scenarios[i], (enum point_world) world);
-    printf("torture: %lu points, %lu failed\n", torture.run, torture.failed);
-    return torture.failed == 0 && torture.run >= torture.least ? 0 : 1;
+    unsigned long run, failed;
+
+    run_jobs(which);
+    run = atomic_load(&torture.shared->run);
+    failed = atomic_load(&torture.shared->failed);
+    printf("torture: %lu points, %lu failed [bar: %u points, 0 failed]\n",
+           run, failed, torture.least);
+    return failed == 0 && run >= torture.least ? 0 : 1;
 }
 
 static int misused(const char *what)
@@ -288,6 +352,8 @@ static int take_options(int count, char **words)
             torture.seconds = value;
         else if (strcmp(words[i], "--least") == 0)
             torture.least = value;
+        else if (strcmp(words[i], "--jobs") == 0 && value > 0)
+            torture.jobs = value < JOBS_MAX ? value : JOBS_MAX;
         else
             break;
         i += 2;
@@ -300,11 +366,12 @@ int main(int argc, char **argv)
     int first = take_options(argc, argv);
 
     torture.program = argv[0];
-    torture.counts = mmap(NULL, sizeof *torture.counts,
+    torture.shared = mmap(NULL, sizeof *torture.shared,
                           PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
                           -1, 0);
-    if (torture.counts == MAP_FAILED)
+    if (torture.shared == MAP_FAILED)
         return 2;
+    torture.counts = &torture.shared->counts[0];
     if (argc - first == 5)
         return replay(argv + first);
     if (argc - first > 1 || (argc > first && argv[first][0] == '-'))

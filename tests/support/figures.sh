@@ -6,7 +6,7 @@
 # themselves: one that is missed is a failed test.  A program whose bar depends
 # on how it is run ends its line with [bar: WHAT].
 figure_table='
-torture|torture|5000 points (unless a sample), 0 failed
+torture|torture|
 sim|simulation|0 failed
 wake-up|wake-up model|0 lost, the wrong orders found
 classes|classes of failure|0 open
