@@ -66,6 +66,6 @@ use_foreign() { # ARCH DIR
     export PKG_CONFIG_SYSROOT_DIR=$2/cmocka
     export PKG_CONFIG_LIBDIR=$2/cmocka/usr/lib/$triplet/pkgconfig
     options+=(-DCMAKE_SYSTEM_NAME=Linux "-DCMAKE_SYSTEM_PROCESSOR=$1"
-        "-DCMAKE_C_COMPILER=$triplet-gcc" -DALOOP_TEST_TIMEOUT=300
+        "-DCMAKE_C_COMPILER=$triplet-gcc"
         "-DALOOP_TEST_RUNNER=qemu-$1;-L;/usr/$triplet")
 }
