@@ -148,9 +148,11 @@ need() { # WHAT...
 
 # Runs one step: its name, then how long it took.  What it prints goes to a
 # file, and is shown if it fails.
+has_shown= # Not empty once there was one.
 step() { # NAME LOG COMMAND...
     local name=$1 log=$2 start=$SECONDS
     shift 2
+    has_shown=1
     printf '%s ... ' "$name"
     if "$@" >"$log" 2>&1 </dev/null; then
         printf '%d s\n' $((SECONDS - start))
@@ -166,18 +168,50 @@ generator() {
     command -v ninja >/dev/null && echo Ninja || echo 'Unix Makefiles'
 }
 
-# Configures and builds: build_in DIR CMAKE-OPTION...
-build_in() {
+configure_in() { # DIR CMAKE-OPTION...
     local dir=$1
     shift
     mkdir -p "$dir"
     step "configuring" "$dir/configure.log" cmake -S "$root" -B "$dir" \
-        -G "$(generator)" "$@" || return 1
+        -G "$(generator)" "$@"
+}
+
+# Builds the targets that build_targets names, all where it names none.
+build_targets=()
+compile_in() { # DIR
+    local what=()
+    [ ${#build_targets[@]} = 0 ] || what=(--target "${build_targets[@]}")
     if [ -t 1 ] && [ "$(generator)" = Ninja ]; then
-        cmake --build "$dir" # Shows its progress in one line.
+        has_shown=1
+        cmake --build "$1" ${what[@]+"${what[@]}"} # Progress in one line.
     else
-        step "building" "$dir/build.log" \
-            cmake --build "$dir" --parallel "$jobs"
+        step "building" "$1/build.log" cmake --build "$1" \
+            --parallel "$jobs" ${what[@]+"${what[@]}"}
+    fi
+}
+
+# Configures and builds: build_in DIR CMAKE-OPTION...
+build_in() {
+    configure_in "$@" && compile_in "$1"
+}
+
+# Whether something in there is older than its sources.
+is_outdated() { # DIR
+    cmake --build "$1" -- -n 2>&1 </dev/null |
+        grep -qE 'Building|Linking|Re-running'
+}
+
+# The same as build_in, but silent where nothing had to be done.
+refresh_in() { # DIR CMAKE-OPTION...
+    local dir=$1 done=$1/configured
+    if [ "$(cat "$done" 2>/dev/null)" != "${*:2}" ]; then
+        configure_in "$@" || return 1
+        printf '%s\n' "${*:2}" >"$done"
+    fi
+    if is_outdated "$dir"; then
+        compile_in "$dir"
+    else # What the generator itself sees to.
+        quietly "$dir/build.log" cmake --build "$dir"
     fi
 }
 
