@@ -59,13 +59,14 @@ fetch_foreign_cmocka() { # ARCH TO
     rm -rf "$apt"
 }
 
-# Adds to what is needed, and to CMake's options; DIR is the build directory.
+# Sets what programs run under, and adds to what is needed and to CMake's
+# options; DIR is the build directory.
 use_foreign() { # ARCH DIR
     local triplet=$1-linux-gnu
     needed+=("$1" "qemu-$1")
     export PKG_CONFIG_SYSROOT_DIR=$2/cmocka
     export PKG_CONFIG_LIBDIR=$2/cmocka/usr/lib/$triplet/pkgconfig
     options+=(-DCMAKE_SYSTEM_NAME=Linux "-DCMAKE_SYSTEM_PROCESSOR=$1"
-        "-DCMAKE_C_COMPILER=$triplet-gcc"
-        "-DALOOP_TEST_RUNNER=qemu-$1;-L;/usr/$triplet")
+        "-DCMAKE_C_COMPILER=$triplet-gcc")
+    runner="qemu-$1;-L;/usr/$triplet"
 }
