@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# Builds the benchmark in a build directory and prints its table.
+# Builds the benchmark in a build directory, says how long it takes, and prints
+# its table.
 #
 #     usage: tests/bench/run.sh BUILD-DIRECTORY [--quick] [--only TEXT]
+#
+# Before that: tests/run --bench, which makes a Release build by itself.
 set -eu
 
 if [ $# -lt 1 ] || [ ! -e "$1/CMakeCache.txt" ]; then
@@ -15,4 +18,12 @@ if ! grep -q '^CMAKE_BUILD_TYPE:.*=Release' "$dir/CMakeCache.txt"; then
         "assertions are measured, too" >&2
 fi
 cmake --build "$dir" --target aloop_bench >/dev/null
+takes="about two minutes"
+for argument; do
+    case $argument in
+    --quick) takes="about half a minute" ;;
+    --only) takes="as long as its part of the table" && break ;;
+    esac
+done
+echo "The benchmark takes $takes, on a machine that does nothing else."
 exec "$dir/tests/bench/aloop_bench" "$@"
