@@ -18,7 +18,7 @@ table=$root/tests/mutants.txt
 tree=$dir/tree
 kinds='unit real programs torture sim fuzz'
 # What says nothing about the library's own code, or takes too long for it.
-left_out='^(tidy|classes|backtrace|shadow_stack|soak'
+left_out='^(tidy|classes|steps|backtrace|shadow_stack|soak'
 left_out+='|(consumer|model|stress|bench)_.*)$'
 
 # Prints FILE with the lines of the fault NAME replaced; fails unless they are
