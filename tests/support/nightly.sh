@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# What .ci/run has no time for: every test on every reactor, with what does not
+# depend on it, too; all of torture's points under the sanitizers; more seeds, a
+# longer soak, more fuzzing, and the faults that are put in on purpose.
+#
+#     usage: tests/run --nightly
+#
+# Takes some hours.  Ends as .ci/run does.
+set -u
+export CI=true
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
+
+sanitize=address,undefined
+steps_dir=build/nightly
+step_limit_s=7200
+whole_limit_s=20000
+
+. tests/support/bootstrap.sh
+. tests/support/figures.sh
+. tests/support/steps.sh
+
+need_everything
+for reactor in kqueue poll; do
+    check "gcc, $reactor" tests/run --compiler gcc --reactor $reactor
+    check "clang, $reactor" tests/run --compiler clang --reactor $reactor
+    for sanitizer in $sanitize thread; do
+        check "gcc, $reactor, $sanitizer" tests/run --compiler gcc \
+            --reactor $reactor --sanitize $sanitizer
+    done
+    check "clang, $reactor, $sanitize" tests/run --compiler clang \
+        --reactor $reactor --sanitize $sanitize
+    check "gcc, $reactor, interrupted" \
+        tests/run --compiler gcc --reactor $reactor --eintr
+    check "gcc, $reactor, valgrind" \
+        tests/run --compiler gcc --reactor $reactor --valgrind
+done
+check "torture, $sanitize" \
+    tests/run --compiler gcc --sanitize $sanitize --torture
+check "simulation, $sanitize" \
+    tests/run --compiler gcc --sanitize $sanitize --sim 10000
+beside "simulation" tests/run --compiler gcc --sim 100000
+check "soak, 10 minutes" tests/run --compiler clang --soak 600
+settle
+check "soak, $sanitize" tests/run --compiler gcc --sanitize $sanitize --soak 60
+check "fuzzing" tests/run --fuzz 10000000
+check "mutants" tests/run --mutants
+
+conclude_steps
