@@ -55,7 +55,8 @@ static bool is_readable(void)
 static void host_until(int calls)
 {
     while (f.calls < calls) {
-        assert_int_equal(patient_poll(&f.host, 1, GIVE_UP_MS), 1);
+        assert_int_equal(patient_poll(&f.host, 1,
+                                      patient_limit(GIVE_UP_MS)), 1);
         assert_true(aloop_step(f.loop, 0) >= 0);
         f.steps++;
     }

@@ -113,7 +113,7 @@ static void run_one(struct place *place, uint64_t at)
     uint64_t hash;
     int64_t again_ns = 0;
 
-    alarm(SECONDS_MAX);
+    alarm((unsigned) patient_limit(SECONDS_MAX));
     hash = world_run(world_of(at), seed_of(at), &place->ns);
     if (seed_of(at) % TWICE == 1) {
         CHECK(world_run(world_of(at), seed_of(at), &again_ns) == hash);

@@ -19,6 +19,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "support/patient.h"
+
 enum { CLIENTS = 10, LIMIT = 80, LEFT_MAX = 5, LIFE_MAX = 16, STUCK_S = 50,
        EXIT_SKIPPED = 77 };
 
@@ -163,7 +165,7 @@ static void rob_and_recover(unsigned rounds)
     for (unsigned i = 0; i < rounds; i++) {
         unsigned long before[CLIENTS];
 
-        alarm(STUCK_S);
+        alarm((unsigned) patient_limit(STUCK_S));
         steal((unsigned) stress_random(&f.random, LEFT_MAX));
         for (int j = 0; j < 10; j++) { /* What is closed is taken, too. */
             pass(ALOOP_MS(1));
@@ -212,7 +214,7 @@ static void live_with_few(void)
     for (unsigned left = 0; left <= LIFE_MAX; left++) {
         aloop *loop;
 
-        alarm(STUCK_S);
+        alarm((unsigned) patient_limit(STUCK_S));
         steal(left);
         loop = aloop_new(&options);
         is_whole = loop != NULL && live_once(loop);

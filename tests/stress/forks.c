@@ -19,6 +19,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "support/patient.h"
+
 enum { CLIENTS = 6, POSTERS = 2, RING = 32, POST_SIZE_MAX = 64,
        MESSAGE_MAX = 30000, STUCK_S = 20,
        EXIT_SKIPPED = 77 };
@@ -89,7 +91,7 @@ static void fork_here(enum place place)
     if (f.way == EXITS)
         _exit(0);
     f.is_child = true;
-    alarm(STUCK_S);
+    alarm((unsigned) patient_limit(STUCK_S));
     CHECK(aloop_after_fork(f.loop) == 0);
     if (place != OUTSIDE || f.way == LIVES_ON)
         let_go();
@@ -332,7 +334,7 @@ static void fork_often(unsigned count)
         unsigned forks = f.forks;
         unsigned long trips = f.trips;
 
-        alarm(STUCK_S);
+        alarm((unsigned) patient_limit(STUCK_S));
         f.way = (enum way) (i / PLACES % WAYS);
         f.wanted = (enum place) (i % PLACES);
         while (f.forks == forks) {

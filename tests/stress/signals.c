@@ -141,7 +141,7 @@ static ssize_t hear(void *buffer, size_t size)
 {
     struct pollfd said = {.fd = f.said[0], .events = POLLIN};
 
-    CHECK(patient_poll(&said, 1, STUCK_MS) == 1);
+    CHECK(patient_poll(&said, 1, patient_limit(STUCK_MS)) == 1);
     return read(f.said[0], buffer, size);
 }
 

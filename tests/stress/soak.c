@@ -19,6 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "support/patient.h"
+
 enum { STUCK_S = 60, EXIT_INTERRUPTED = 130 };
 
 struct soak soak;
@@ -67,7 +69,7 @@ static void on_unhandled(aloop *loop, int error, const char *what, void *arg)
 /* Only what a handler may call. */
 static void on_stuck(int number)
 {
-    static const char text[] = "soak: stuck for a minute\n";
+    static const char text[] = "soak: stuck\n";
 
     (void) number;
     if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
@@ -141,7 +143,7 @@ static void conduct(void)
     run.start_ns = aloop_now(soak.loop);
     go_on();
     while (elapsed_s() < run.seconds && !run.is_interrupted) {
-        alarm(STUCK_S);
+        alarm((unsigned) patient_limit(STUCK_S));
         pass(pause_ns);
         rest();
         if (elapsed_s() >= warm_s)
@@ -150,7 +152,7 @@ static void conduct(void)
         go_on();
     }
     rest();
-    alarm(STUCK_S);
+    alarm((unsigned) patient_limit(STUCK_S));
 }
 
 static void soak_all(void)

@@ -19,6 +19,16 @@ static inline bool is_interrupted(void)
     return getenv("ALOOP_EINTR_COUNTS") != NULL;
 }
 
+/* A limit of this machine's time, as many times as long as the build of the
+ * tests says that it is slow: a checker or an emulator. */
+static inline int patient_limit(int limit)
+{
+    const char *text = getenv("ALOOP_TEST_PATIENCE");
+    int factor = text == NULL ? 1 : atoi(text);
+
+    return factor > 1 ? factor * limit : limit;
+}
+
 static inline pid_t patient_waitpid(pid_t child, int *ret_status, int flags)
 {
     pid_t ended;
