@@ -42,7 +42,7 @@ END_OF_USAGE
 lines_min=95
 branches_min=88
 flags='--coverage -fprofile-abs-path -fprofile-update=atomic -O0 -DNDEBUG'
-elsewhere='^(tidy|classes|backtrace|shadow_stack|(consumer|model)_.*'
+elsewhere='^(tidy|classes|steps|backtrace|shadow_stack|(consumer|model)_.*'
 elsewhere+='|torture)$'
 own='^(test_(context|reactor|refusals|stack|sys)|real_.*)$'
 
@@ -205,7 +205,8 @@ need cc cmake ninja pkg-config cmocka
 make_ends "$dir/ends.o" || exit 1
 reach epoll asm -E "$elsewhere" || exit 1
 step "torturing" "$dir/torture.log" \
-    "$dir/epoll/tests/torture" --every 7 --seconds 20 || exit 1
+    "$dir/epoll/tests/torture" --every 7 --seconds 60 --jobs "$jobs" || exit 1
+build_targets=(system_tests)
 reach kqueue asm -R "$own" || exit 1
 reach poll ucontext -R "$own" || exit 1
 annotated >"$dir/gcov.txt" || {
