@@ -81,9 +81,17 @@ ALOOP_API int aloop_free(aloop *loop);
 ALOOP_API int aloop_run(aloop *loop);
 
 /**
- * One turn: due timers; what was queued when the turn began; sending; one wait
- * of at most `max_wait_ns` (0: none, less: as long as it takes), shorter when
- * there is work; what became ready.
+ * Runs turns until at least one callback or task has run, with one wait of at
+ * most `max_wait_ns` before that (less than 0: as long as it takes).  It does
+ * not wait once something has run, or while there is work.  It returns without
+ * a call when the wait has ended and nothing was to be called: because the time
+ * is over, because of aloop_wake() or a signal, or because an operation needs
+ * more than what arrived.  With unreferenced handles alone it waits as it was
+ * told to; without any active handle and operation it does not wait without a
+ * limit.
+ *
+ * With 0 it is one turn that does not wait: due timers; what was queued when
+ * the turn began; sending; what is ready; reports of errors.
  *
  * Returns: 1 if the loop is still alive afterwards, else 0.
  * Errors:  as aloop_run().
@@ -91,9 +99,21 @@ ALOOP_API int aloop_run(aloop *loop);
 ALOOP_API int aloop_step(aloop *loop, int64_t max_wait_ns);
 
 /**
- * Makes aloop_run() return 1 after the turn that is under way, which then does
- * not wait.  Before aloop_run(), makes the next one return 1 without a turn.
- * aloop_step() ignores it.
+ * Called in a callback or task, ends what runs the loop now, after the turn
+ * that is under way, which then does not wait:
+ *
+ *   aloop_run()         returns 1.
+ *   aloop_step()        returns as usual.
+ *   aloop_await()       outside of tasks, behaves as that of a cancelled task:
+ *                       cancels the future, waits until it has ended, and
+ *                       returns ALOOP_ECANCELED, or the status of a future that
+ *                       has completed all the same.  A future that is held
+ *                       elsewhere too goes on, and is not waited for.
+ *   aloop_main()        does that with the program's root task.
+ *
+ * None of these leaves anything behind for a later aloop_run().  Called outside
+ * of the loop, makes the next aloop_run() return 1 without a turn; steps and
+ * awaits in between do not take notice of that.
  */
 ALOOP_API void aloop_stop(aloop *loop);
 

@@ -101,6 +101,7 @@ static int accept_one(aloop_listener *listener)
         return judge(listener, error);
     listener->failures = 0;
     listener->has_complained = false;
+    aloop__calling(loop);
     listener->on_stream(listener, stream, listener->arg);
     return 0;
 }

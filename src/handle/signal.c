@@ -95,8 +95,10 @@ static void deliver(aloop *loop, aloop_signal *watch)
         aloop_wake(loop);
         count = BUDGET;
     }
-    while (count-- > 0 && !watch->handle.closed)
+    while (count-- > 0 && !watch->handle.closed) {
+        aloop__calling(loop);
         watch->on_signal(watch, watch->number, watch->arg);
+    }
 }
 
 /* Closed watches stay allocated until the turn's end, and callbacks that close

@@ -12,6 +12,7 @@ static void call(aloop_stream *stream, const char *data, ssize_t size)
     if (size <= 0)
         aloop__handle_set_active(&stream->handle, false);
     stream->is_dispatching = true;
+    aloop__calling(stream->handle.loop);
     stream->on_data(stream, data, size, stream->arg);
     stream->is_dispatching = false;
     if ((stream->io.armed & REACTOR_WRITE) == 0)

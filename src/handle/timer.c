@@ -46,6 +46,7 @@ static void on_due(struct aloop__timed *timed)
         aloop__handle_set_active(&timer->handle, false);
     if (error < 0 && timer->period_ns > 0)
         aloop__unhandled(loop, error, "periodic timer");
+    aloop__calling(loop);
     timer->on_expire(timer, timer->arg); /* May close it. */
 }
 

@@ -60,6 +60,16 @@ void aloop__handles_free_closed(aloop *loop)
     }
 }
 
+bool aloop__handles_active(const aloop *loop)
+{
+    const struct aloop__node *node = loop->handles.next;
+
+    for (; node != &loop->handles; node = node->next)
+        if (CONTAINER_OF(node, struct aloop__handle, node)->active)
+            return true;
+    return false;
+}
+
 void aloop__handles_close_lingering(aloop *loop)
 {
     struct aloop__node *node = loop->handles.next;

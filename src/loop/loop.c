@@ -204,8 +204,12 @@ bool aloop_alive(aloop *loop)
 
 void aloop_stop(aloop *loop)
 {
-    if (loop != NULL)
+    if (loop == NULL)
+        return;
+    if (loop->running)
         loop->stopping = true;
+    else
+        loop->stops_next = true;
 }
 
 void aloop_hold(aloop *loop)
@@ -226,6 +230,7 @@ void aloop_release(aloop *loop)
 
 void aloop__unhandled(aloop *loop, int error, const char *what)
 {
+    aloop__calling(loop);
     loop->options.on_unhandled(loop, error, what,
                                loop->options.on_unhandled_arg);
 }

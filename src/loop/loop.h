@@ -85,8 +85,10 @@ struct aloop {
     size_t holds;                /* The user's, part of live. */
     size_t lingering;            /* Closed streams that still send. */
     bool running;                /* Inside a turn. */
-    bool stopping;               /* aloop_stop(), */
-    bool heeds_stop;             /* which concerns aloop_run() alone. */
+    bool stopping;               /* aloop_stop() was called in this turn, */
+    bool stops_next;             /* or before the next aloop_run(). */
+    bool is_stepping;            /* Inside aloop_step(), */
+    bool has_called;             /* which has called the application back. */
     bool dying;                  /* Inside aloop_free(). */
     bool embedded;               /* aloop_fd() was asked for. */
     unsigned skipped;            /* Turns since the reactor was asked. */
@@ -163,6 +165,12 @@ static inline void aloop__check_thread(const aloop *loop)
     (void) loop;
 }
 
+/* Notes that the application is about to be called back. */
+static inline void aloop__calling(aloop *loop)
+{
+    loop->has_called = true;
+}
+
 static inline void aloop__ready_push(aloop *loop, struct aloop__ready *ready)
 {
     list_push(&loop->ready, &ready->node);
@@ -188,6 +196,7 @@ void aloop__handle_set_referenced(struct aloop__handle *handle,
 void aloop__handle_closed(struct aloop__handle *handle);
 void aloop__handles_free_closed(aloop *loop);
 void aloop__handles_close_all(aloop *loop);
+bool aloop__handles_active(const aloop *loop); /* Any, referenced or not. */
 /* Those that are closed and still have something to do. */
 void aloop__handles_close_lingering(aloop *loop);
 

@@ -25,6 +25,7 @@ static void run_call(struct aloop__ready *ready)
     struct call copy = *call;
 
     aloop__slab_put(&copy.loop->slab, call, sizeof *call);
+    aloop__calling(copy.loop);
     copy.fn(copy.loop, copy.arg);
 }
 
@@ -93,6 +94,7 @@ static void run_posts(aloop *loop, struct aloop__post *post)
         struct aloop__post copy = *post;
 
         aloop__alloc_free(&loop->alloc, post, sizeof *post);
+        aloop__calling(loop);
         copy.fn(loop, copy.arg);
         post = copy.next;
     }

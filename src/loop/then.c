@@ -17,6 +17,7 @@ static void run(struct aloop__ready *ready)
     void *arg = then->arg;
 
     aloop__slab_put(&future->loop->slab, then, sizeof *then);
+    aloop__calling(future->loop);
     callback(future, future->status, arg);
     aloop_future_unref(future);
 }

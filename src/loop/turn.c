@@ -82,9 +82,20 @@ static void flush(aloop *loop)
     run_all(&list);
 }
 
-static bool is_stopping(const aloop *loop)
+/* Whether the turn may wait at all.  aloop_run() does as long as the loop is
+ * alive.  aloop_step() does as it was told until it has called back, with
+ * unreferenced handles too; only where nothing but another thread could end the
+ * wait does it not wait without a limit. */
+static bool may_wait(aloop *loop, int64_t max_wait_ns)
 {
-    return loop->stopping && loop->heeds_stop;
+    bool is_alive = loop->live > 0 || loop->lingering > 0;
+
+    if (max_wait_ns == 0 || loop->stopping || aloop__has_work(loop))
+        return false;
+    if (!loop->is_stepping)
+        return is_alive;
+    return !loop->has_called &&
+           (is_alive || max_wait_ns > 0 || aloop__handles_active(loop));
 }
 
 /* How long the wait may last. */
@@ -92,8 +103,7 @@ static int64_t time_left(aloop *loop, int64_t max_wait_ns)
 {
     int64_t when_ns, left_ns;
 
-    if (max_wait_ns == 0 || is_stopping(loop) || aloop__has_work(loop) ||
-        (loop->live == 0 && loop->lingering == 0))
+    if (!may_wait(loop, max_wait_ns))
         return 0;
     when_ns = aloop__timers_next(&loop->timers);
     if (when_ns == INT64_MAX)
@@ -105,7 +115,7 @@ static int64_t time_left(aloop *loop, int64_t max_wait_ns)
 /* Whether to leave the reactor alone in this turn. */
 static bool may_skip(aloop *loop)
 {
-    if (list_empty(&loop->ready) || is_stopping(loop) ||
+    if (list_empty(&loop->ready) || loop->stopping ||
         ++loop->skipped > SKIPS_MAX)
         return false;
     return aloop__until(loop->waited_ns, aloop__now(loop)) < skip_ns;
@@ -139,6 +149,7 @@ int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy)
     int error;
 
     loop->running = true;
+    loop->stopping = false;
     running = loop;
     take_batch(loop);
     run_timers(loop);
@@ -155,6 +166,13 @@ int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy)
     return error;
 }
 
+/* Whether a turn that does not wait would do something now. */
+static bool is_due(aloop *loop)
+{
+    return !list_empty(&loop->ready) ||
+           aloop__timers_next(&loop->timers) <= aloop__now(loop);
+}
+
 int aloop_step(aloop *loop, int64_t max_wait_ns)
 {
     int error;
@@ -164,12 +182,21 @@ int aloop_step(aloop *loop, int64_t max_wait_ns)
     if (loop->running)
         return ALOOP_EBUSY;
     aloop__check_thread(loop);
+    loop->is_stepping = true;
+    loop->has_called = false;
     error = aloop__turn(loop, max_wait_ns, false);
+    /* What ended the wait may take a few more turns until it calls back: a
+     * deadline settles a future, and that wakes a task. */
+    while (error == 0 && max_wait_ns != 0 && !loop->has_called &&
+           !loop->stopping && is_due(loop))
+        error = aloop__turn(loop, 0, false);
+    loop->is_stepping = loop->stopping = false;
     return error < 0 ? error : aloop_alive(loop);
 }
 
 int aloop_run(aloop *loop)
 {
+    bool is_stopped;
     int error = 0;
 
     if (loop == NULL)
@@ -177,15 +204,13 @@ int aloop_run(aloop *loop)
     if (loop->running)
         return ALOOP_EBUSY;
     aloop__check_thread(loop);
-    loop->heeds_stop = true;
+    loop->stopping = loop->stops_next;
+    loop->stops_next = false;
     while (error == 0 && !loop->stopping && aloop_alive(loop))
         error = aloop__turn(loop, -1, true);
-    loop->heeds_stop = false;
-    if (error < 0)
-        return error;
-    error = loop->stopping;
+    is_stopped = loop->stopping;
     loop->stopping = false;
-    return error;
+    return error < 0 ? error : is_stopped;
 }
 
 aloop *aloop_current(void)

@@ -137,23 +137,32 @@ static void wind_down(aloop *loop, aloop_future *future)
 static ssize_t await_outside(aloop *loop, aloop_future *future)
 {
     struct aloop__ready ready = {.run = end_wait};
-    int error = 0;
+    int error = 0, interrupt = 0;
 
     if (loop->running)
         return refuse(future, ALOOP_EDEADLK);
     aloop__check_thread(loop);
     list_init(&ready.node);
     aloop__future_wait(future, &ready);
-    while (error == 0 && aloop__future_pending(future))
+    while (error == 0 && aloop__future_pending(future)) {
         error = aloop_alive(loop) ? aloop__turn(loop, -1, true)
                                   : ALOOP_EDEADLK;
+        if (!loop->stopping || interrupt != 0)
+            continue;
+        loop->stopping = false;
+        interrupt = ALOOP_ECANCELED; /* As in a task that was cancelled. */
+        if (!is_ours(future))
+            break;
+        aloop_cancel(future);
+    }
     if (error < 0 && error != ALOOP_EDEADLK && is_ours(future))
         wind_down(loop, future);
     aloop__future_unwait(future, &ready);
     if (loop->embedded)
         aloop__touch(loop); /* The turn may have counted that as work. */
-    return aloop__future_pending(future) ? refuse(future, error)
-                                         : outcome(future, 0);
+    if (!aloop__future_pending(future))
+        return outcome(future, interrupt);
+    return refuse(future, error < 0 ? error : interrupt);
 }
 
 ssize_t aloop_await(aloop_future *future)

@@ -125,6 +125,7 @@ static void resume(struct aloop__ready *ready)
             return;
         }
     }
+    aloop__calling(loop);
     task->state = TASK_RUNNING;
     loop->current = task;
     aloop__context_switch(loop->context, &task->context);

@@ -207,7 +207,12 @@ struct model {
     enum m_phase phase;
     bool is_exact;    /* Nothing is there that the model does not know. */
     bool is_running;  /* Inside aloop_run or an await outside. */
-    bool is_stopping;
+    bool is_stepping; /* Inside aloop_step, which calls back and returns. */
+    bool has_called;  /* And it has called back. */
+    bool is_stopping; /* In this turn, */
+    bool stops_next;  /* or before the next run. */
+    bool has_left;    /* The await outside has, by a stop; */
+    int interrupt;    /* which is what it returns. */
     bool is_stuck;    /* The wait can never end. */
     int64_t max_wait_ns;
     int outside;      /* What is awaited there, or M_NULL. */

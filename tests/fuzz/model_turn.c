@@ -176,7 +176,7 @@ static bool do_work(struct m_work work, struct m_sight *ret)
 void model_turn_begin(int64_t max_wait_ns)
 {
     m.max_wait_ns = max_wait_ns;
-    m.is_stuck = false;
+    m.is_stuck = m.is_stopping = false;
     FUZZ_CHECK(m.batch.first == m.batch.end);
     memcpy(m.batch.work, m.ready.work,
            (size_t) m.ready.end * sizeof m.ready.work[0]);
@@ -229,14 +229,32 @@ static struct m_sight report(void)
     return sight;
 }
 
+static bool has_timer(void)
+{
+    for (int i = 0; i < m.timed_count; i++)
+        if (m.timeds[i].kind == M_TIMER && m.timeds[i].is_set)
+            return true;
+    return false;
+}
+
+/* A step waits as it was told to, but for what nothing could end. */
+static bool may_wait(void)
+{
+    if (m.max_wait_ns == 0 || m.is_stopping || model_has_work() ||
+        (m.is_exact && m.is_woken))
+        return false;
+    if (!m.is_stepping)
+        return !m.is_exact || model_alive();
+    return !m.has_called &&
+           (model_alive() || m.max_wait_ns > 0 || has_timer());
+}
+
 /* How long the wait is: INT64_MAX, for ever. */
 static int64_t wait_ns(void)
 {
     int64_t next_ns = model_next_ns(), left_ns;
-    bool is_stopping = m.is_stopping && m.is_running && m.outside == M_NULL;
 
-    if (m.max_wait_ns == 0 || is_stopping || model_has_work() ||
-        (m.is_exact && (m.is_woken || !model_alive())))
+    if (!may_wait())
         return 0;
     if (next_ns == INT64_MAX)
         return m.max_wait_ns < 0 ? INT64_MAX : m.max_wait_ns;
@@ -281,13 +299,40 @@ void model_hear_late(void)
         m.posts_taken++;
 }
 
-/* Whether a turn follows this one in a run; begins it. */
+/* Whether a turn follows in a step that has not called back. */
+static bool goes_on_stepping(void)
+{
+    return !m.is_stuck && !m.has_called && !m.is_stopping &&
+           (m.ready.first < m.ready.end || model_next_ns() <= m.now_ns);
+}
+
+/* A stop interrupts an await outside of tasks. */
+static void interrupt(void)
+{
+    const struct m_future *future = model_at(m.outside);
+
+    m.is_stopping = false;
+    if (m.interrupt != 0)
+        return;
+    m.interrupt = ALOOP_ECANCELED;
+    m.has_left = future->refs != 1 || future->is_detached;
+    if (!m.has_left)
+        model_cancel(m.outside);
+}
+
+/* Whether a turn follows this one in a run or a step; begins it. */
 static bool go_on(void)
 {
     if (m.phase != M_OUT)
         m.has_closed = false;
     m.phase = M_OUT;
-    if (!m.is_running || m.is_stuck || !model_alive())
+    if (m.is_stepping && goes_on_stepping()) {
+        model_turn_begin(0);
+        return true;
+    }
+    if (m.is_running && m.outside != M_NULL && m.is_stopping)
+        interrupt();
+    if (!m.is_running || m.is_stuck || m.has_left || !model_alive())
         return false;
     if (m.outside == M_NULL ? m.is_stopping : !model_pending(m.outside))
         return false;
@@ -310,8 +355,10 @@ struct m_sight model_next(void)
         }
         if (sight.kind == M_NOTHING)
             sight = report();
-        if (sight.kind != M_NOTHING)
+        if (sight.kind != M_NOTHING) {
+            m.has_called = true;
             return sight;
+        }
     } while (go_on());
     return (struct m_sight){M_NOTHING, 0, 0};
 }
@@ -319,7 +366,12 @@ struct m_sight model_next(void)
 void model_run_begin(int outside)
 {
     m.is_running = true;
-    m.is_stuck = false;
+    m.is_stuck = m.is_stopping = m.has_left = false;
+    m.interrupt = 0;
+    if (outside == M_NULL) {
+        m.is_stopping = m.stops_next;
+        m.stops_next = false;
+    }
     m.outside = outside;
     if (outside >= 0)
         model_wait(outside, (struct m_work){M_OUTSIDE, 0, 0});
@@ -343,12 +395,12 @@ ssize_t model_run_end(void)
 
     m.is_running = false;
     m.outside = M_NULL;
-    if (id == M_NULL) {
-        m.is_stopping = m.is_stopping && result < 0;
+    if (id == M_NULL)
         return result;
-    }
     model_unwait(id, (struct m_work){M_OUTSIDE, 0, 0});
     drop_outside(&m.ready);
-    return model_pending(id) ? model_refuse(id, ALOOP_EDEADLK)
-                             : model_outcome(id, 0);
+    if (!model_pending(id))
+        return model_outcome(id, m.interrupt);
+    return model_refuse(id, m.has_left && !m.is_stuck ? m.interrupt
+                                                      : ALOOP_EDEADLK);
 }

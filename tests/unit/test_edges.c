@@ -229,25 +229,107 @@ static void stop_now(aloop *loop, void *arg)
     aloop_stop(loop);
 }
 
-/* Were the wait not to wait, the 50th would fail. */
-static void a_stop_neither_ends_nor_spins_an_await_outside(void **state)
+static void a_stop_ends_an_await_outside_as_a_cancel_would(void **state)
 {
     int64_t begin = aloop_now(t.loop);
-    aloop_future *sleep = aloop_sleep(t.loop, 5 * MS);
-    unsigned before = sim_wakes();
 
     (void) state;
     aloop_defer(t.loop, stop_now, NULL);
-    sim_fail("aloop__reactor_wait", 50, ALOOP_EBADF);
-    assert_int_equal(aloop_await(sleep), 0);
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, 5 * MS)),
+                     ALOOP_ECANCELED);
 
+    assert_true(aloop_now(t.loop) == begin);
+    aloop_detach(aloop_sleep(t.loop, 5 * MS));
+    assert_int_equal(aloop_run(t.loop), 0); /* It was not meant for this. */
     assert_true(aloop_now(t.loop) == begin + 5 * MS);
-    assert_true(sim_wakes() - before <= 3);
-    assert_int_equal(aloop_run(t.loop), 1); /* It was meant for this. */
+}
+
+static ssize_t stops_and_cleans_up(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_stop(loop);
+    if (aloop_await(aloop_sleep(loop, ALOOP_SEC(1))) != ALOOP_ECANCELED)
+        return -1;
+    aloop_shield_begin();
+    aloop_await(aloop_sleep(loop, 5 * MS));
+    aloop_shield_end();
+    return 7;
+}
+
+/* Were the wait not to wait, the 50th would fail. */
+static void a_stopped_await_waits_until_the_task_has_ended(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+    unsigned before = sim_wakes();
+
+    (void) state;
+    sim_fail("aloop__reactor_wait", 50, ALOOP_EBADF);
+    assert_int_equal(
+        aloop_await(aloop_spawn(t.loop, stops_and_cleans_up, NULL)), 7);
+    assert_true(aloop_now(t.loop) == begin + 5 * MS);
+    assert_true(sim_wakes() - before < 50);
     assert_int_equal(aloop_run(t.loop), 0);
 }
 
-static void a_stop_does_not_shorten_the_wait_of_a_step(void **state)
+static void a_stopped_await_leaves_what_is_held_elsewhere(void **state)
+{
+    aloop_future *sleep = aloop_sleep(t.loop, 5 * MS);
+
+    (void) state;
+    aloop_defer(t.loop, stop_now, NULL);
+    assert_int_equal(aloop_await(aloop_future_ref(sleep)), ALOOP_ECANCELED);
+    assert_int_equal(aloop_future_status(sleep), ALOOP_PENDING);
+    assert_int_equal(aloop_await(sleep), 0);
+    assert_int_equal(aloop_run(t.loop), 0);
+}
+
+static void resolve_and_stop(aloop *loop, void *arg)
+{
+    aloop_future_resolve(arg, 3);
+    aloop_stop(loop);
+}
+
+static void an_await_that_a_stop_comes_too_late_for_succeeds(void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    (void) state;
+    aloop_defer(t.loop, resolve_and_stop, promise);
+    assert_int_equal(aloop_await(aloop_future_ref(promise)), 3);
+    aloop_future_unref(promise);
+    aloop_detach(aloop_sleep(t.loop, MS));
+    assert_int_equal(aloop_run(t.loop), 0);
+}
+
+static void a_stop_ends_a_step_and_nothing_else(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+
+    (void) state;
+    aloop_detach(aloop_sleep(t.loop, 5 * MS));
+    aloop_defer(t.loop, stop_now, NULL);
+    assert_int_equal(aloop_step(t.loop, -1), 1);
+    assert_true(aloop_now(t.loop) == begin);
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_true(aloop_now(t.loop) == begin + 5 * MS);
+}
+
+static ssize_t stops_the_program(aloop *loop, void *arg)
+{
+    *(ssize_t *) arg = stops_and_cleans_up(loop, NULL);
+    return 9;
+}
+
+static void a_stop_cancels_the_root_of_a_program(void **state)
+{
+    ssize_t status = 0;
+
+    (void) state;
+    assert_int_equal(aloop_main(stops_the_program, &status), 9);
+    assert_int_equal(status, 7);
+}
+
+static void a_stop_before_a_step_or_an_await_is_for_the_next_run(void **state)
 {
     int64_t begin = aloop_now(t.loop);
     aloop_future *sleep = aloop_sleep(t.loop, 5 * MS);
@@ -256,9 +338,10 @@ static void a_stop_does_not_shorten_the_wait_of_a_step(void **state)
     aloop_stop(t.loop);
     assert_int_equal(aloop_step(t.loop, 3 * MS), 1);
     assert_true(aloop_now(t.loop) == begin + 3 * MS);
-    aloop_step(t.loop, -1);
+    assert_int_equal(aloop_await(sleep), 0);
     assert_true(aloop_now(t.loop) == begin + 5 * MS);
-    aloop_future_unref(sleep);
+    assert_int_equal(aloop_run(t.loop), 1); /* It was meant for this. */
+    assert_int_equal(aloop_run(t.loop), 0);
 }
 
 static void set_to_the_beginning_of_time(aloop *loop, void *arg)
@@ -425,8 +508,13 @@ int main(void)
         TEST(an_error_after_an_await_that_could_not_end_is_reported),
         TEST(a_lock_granted_after_its_waiter_let_go_passes_on),
         TEST(a_task_that_has_let_go_can_be_awaited_by_what_it_awaited),
-        TEST(a_stop_neither_ends_nor_spins_an_await_outside),
-        TEST(a_stop_does_not_shorten_the_wait_of_a_step),
+        TEST(a_stop_ends_an_await_outside_as_a_cancel_would),
+        TEST(a_stopped_await_waits_until_the_task_has_ended),
+        TEST(a_stopped_await_leaves_what_is_held_elsewhere),
+        TEST(an_await_that_a_stop_comes_too_late_for_succeeds),
+        TEST(a_stop_ends_a_step_and_nothing_else),
+        TEST(a_stop_cancels_the_root_of_a_program),
+        TEST(a_stop_before_a_step_or_an_await_is_for_the_next_run),
         TEST(a_timer_set_to_the_beginning_of_time_is_due_at_once),
         TEST(a_period_from_the_beginning_of_time_keeps_to_its_grid),
         TEST(a_busy_loop_asks_the_reactor_in_time_from_the_beginning),
