@@ -3,8 +3,8 @@
  * A client says how much it will send and wants back, sends it, half-closes,
  * and reads to the end, meanwhile or only then; the server sends and checks
  * simultaneously, so that what is between them may be full in either direction.
- * All bytes are of known texts.  An end of stream that nobody called an error means that
- * everything came: the proxy aborts what it could not finish. */
+ * All bytes are of known texts.  An end of stream without an error means that
+ * everything arrived: the proxy aborts what it could not finish. */
 
 #include "world.h"
 
