@@ -152,7 +152,8 @@ run_limited() {
 run_all() { # DIR RUNNER...
     local dir=$1 name torture=(--every 20) seeds=200
     shift
-    [ $# = 0 ] || torture=(--every 100 --seconds 60) seeds=5
+    [ $# = 0 ] || torture=(--every 100 --seconds 120) seeds=5
+    torture+=(--jobs "$jobs")
     for name in gather chain; do
         run_limited "$@" "$dir/examples/$name" || return 1
     done
