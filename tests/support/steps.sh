@@ -94,8 +94,8 @@ check() { # NAME COMMAND...
     report_step "$1" "$steps_dir/log"
 }
 
-# Begins a step that needs one processor and a build directory of its own, and
-# runs beside the next ones, until settle.
+# Begins a step that leaves a processor idle and has a build directory of its
+# own.  It runs beside the next ones, until settle.
 beside() { # NAME COMMAND...
     beside_name=$1
     (run_step "$steps_dir/beside" "${@:2}") &
