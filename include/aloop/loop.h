@@ -38,8 +38,8 @@ typedef struct aloop_options {
      * use the system's clock all the same.  Default: the monotonic clock. */
     int64_t (*clock_ns)(void *context);
     void *clock_context;
-    /* Usable bytes of a task's stack.  Default: 192 KiB, and a guard; less
-     * where address space is scarce. */
+    /* Usable bytes of a task's stack.  Default: 192 KiB; 48 KiB where address
+     * space is scarce, see aloop/task.h. */
     size_t stack_size;
     /* Threads for name look-ups, started when first needed.  Default: 4. */
     unsigned resolver_threads;

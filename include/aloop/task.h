@@ -15,7 +15,33 @@
  * without having begun.  A task that never has to wait is not interrupted: in
  * long loops aloop_yield() tells of cancels and deadlines.
  *
- * An exception that leaves a task's function ends a C++ program. */
+ * An exception that leaves a task's function ends a C++ program.
+ *
+ * Stacks.  A task's stack does not grow: 192 KiB unless `stack_size` is given;
+ * 48 KiB on 32-bit systems and where the address space is limited (RLIMIT_AS,
+ * RLIMIT_DATA).  Below it is a guard of 96 KiB (scarce: 16 KiB).  A task that
+ * overruns its stack by up to 64 KiB, in one frame or in many, ends the process
+ * with SIGSEGV (SIGBUS on some systems).  What is not caught:
+ *
+ * - a frame that reaches more than 64 KiB beyond the end and is touched only
+ *   there (a large array or alloca() of which the first elements are written):
+ *   it writes into another task's stack.  Compile with
+ *   -fstack-clash-protection, which touches each page of a frame in order, so
+ *   that it cannot miss the guard; -Wframe-larger-than=65536 names such
+ *   functions.  The CMake option ALOOP_STACK_CHECKS adds both to whatever
+ *   links aloop::aloop.
+ * - any overrun, where the system has neither MADV_GUARD_INSTALL (Linux 6.13)
+ *   nor mappings left for mprotect(): the process's first 8,192 stacks have a
+ *   guard there, later ones have none.
+ *
+ * A parked task costs one page of memory for a shallow stack, 577 bytes of
+ * page tables and 288 KiB of address space (x86-64, measured); of that the
+ * guard takes 193 bytes of page tables.  Pages of a stack that were touched
+ * once are kept for the next task, and given back when they were not used for
+ * half a second.
+ *
+ * Instrumentation that keeps one stack for each thread does not work with
+ * tasks: -fsanitize=safe-stack, -fsanitize=shadow-call-stack, -fsplit-stack. */
 
 #ifndef ALOOP_TASK_H
 #define ALOOP_TASK_H
