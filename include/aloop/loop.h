@@ -46,6 +46,15 @@ typedef struct aloop_options {
     /* Errors nobody looked at.  Default: one line on standard error. */
     aloop_error_cb on_unhandled;
     void *on_unhandled_arg;
+    /* Looks for mistakes that otherwise pass unseen; costs some speed.  In a
+     * library that was built without NDEBUG it is always true.  A task that
+     * overruns its stack then ends the process with a line on standard error:
+     * which task, where it was spawned, how large its stack is.  For that, a
+     * handler of SIGSEGV and SIGBUS is installed, from the first task of such
+     * a loop until aloop_free() of the last one; it passes every fault on to
+     * the handler that it found.  Each thread that runs a turn has an alternate
+     * signal stack meanwhile, its own or the loop's. */
+    bool debug;
 } aloop_options;
 
 /**

@@ -34,6 +34,10 @@
  *   nor mappings left for mprotect(): the process's first 8,192 stacks have a
  *   guard there, later ones have none.
  *
+ * In a loop with options.debug an overrun is reported with the task's name
+ * before the process ends, and a frame that stepped over the guard is found at
+ * the task's next wait.
+ *
  * A parked task costs one page of memory for a shallow stack, 577 bytes of
  * page tables and 288 KiB of address space (x86-64, measured); of that the
  * guard takes 193 bytes of page tables.  Pages of a stack that were touched

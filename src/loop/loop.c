@@ -45,8 +45,15 @@ static const struct options_field option_fields[] = {
     OPTIONS_FIELD(aloop_options, resolver_threads),
     OPTIONS_FIELD(aloop_options, on_unhandled),
     OPTIONS_FIELD(aloop_options, on_unhandled_arg),
+    OPTIONS_FIELD(aloop_options, debug),
 };
-OPTIONS_LAST(aloop_options, on_unhandled_arg);
+OPTIONS_LAST(aloop_options, debug);
+
+#if defined(NDEBUG)
+enum { DEBUG_BUILD = false };
+#else
+enum { DEBUG_BUILD = true };
+#endif
 
 static const struct options_kind option_kind = {
     sizeof(aloop_options), option_fields,
@@ -67,6 +74,7 @@ static bool take_options(aloop_options *options, const aloop_options *given)
         options->on_unhandled = complain;
     if (options->resolver_threads == 0)
         options->resolver_threads = RESOLVER_THREADS;
+    options->debug = options->debug || DEBUG_BUILD;
     return true;
 }
 

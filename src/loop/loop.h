@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/slab.h"
 #include "loop/timed.h"
+#include "os/fault.h"
 #include "os/sys.h"
 
 /* Something to be called in the next turn.  In at most one list at a time: the
@@ -135,6 +136,8 @@ struct aloop {
     struct aloop__task *current;  /* The task that runs, or NULL. */
     struct aloop__context *context; /* Of the loop itself; task.c makes it. */
     void (*fini_tasks)(aloop *loop);
+    struct aloop__fault_stack fault_stack; /* Of a loop with options.debug. */
+    bool is_watching_faults;
 };
 
 enum { RECEIVE_SIZE = 64 * 1024, EVENTS_MAX = 256 };

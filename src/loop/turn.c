@@ -151,6 +151,8 @@ int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy)
     loop->running = true;
     loop->stopping = false;
     running = loop;
+    if (loop->is_watching_faults)
+        aloop__fault_stack_enter(&loop->fault_stack);
     take_batch(loop);
     run_timers(loop);
     run_batch(loop);
@@ -159,6 +161,8 @@ int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy)
     flush(loop);
     aloop__futures_report(loop);
     aloop__handles_free_closed(loop);
+    if (loop->is_watching_faults)
+        aloop__fault_stack_leave(&loop->fault_stack);
     running = outer;
     loop->running = false;
     if (loop->embedded)

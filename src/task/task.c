@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "task/overrun.h"
+
 #include "base/options.h"
 #include "os/sys.h"
 
@@ -129,6 +131,7 @@ static void resume(struct aloop__ready *ready)
     task->state = TASK_RUNNING;
     loop->current = task;
     aloop__context_switch(loop->context, &task->context);
+    aloop__overrun_check(task);
     loop->current = NULL;
     if (task->state == TASK_ENDED)
         end(task, task->result);
@@ -143,6 +146,7 @@ void aloop__task_suspend(struct aloop__task *task)
 
 static void fini_tasks(aloop *loop)
 {
+    aloop__overrun_unwatch(loop);
     if (loop->stacks != NULL)
         aloop__stacks_close(loop->stacks);
     aloop__context_fini_thread(loop->context);
@@ -159,6 +163,7 @@ static int prepare_loop(aloop *loop)
         return ALOOP_ENOMEM;
     aloop__context_init_thread(loop->context);
     loop->fini_tasks = fini_tasks;
+    aloop__overrun_watch(loop);
     return 0;
 }
 

@@ -1,0 +1,196 @@
+/* Faults of memory; see fault.h. */
+
+#define _GNU_SOURCE
+#define _DARWIN_C_SOURCE
+#define _NETBSD_SOURCE
+
+#include "os/fault.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "os/sys.h"
+
+enum { STACK_SIZE_LEAST = 64 * 1024, LINE_SIZE = 320 };
+
+/* A guard gives SIGSEGV on Linux, SIGBUS on some other systems. */
+static struct {
+    const int number;
+    struct sigaction before;
+} signals[] = {{SIGSEGV, {.sa_flags = 0}}, {SIGBUS, {.sa_flags = 0}}};
+
+enum { SIGNALS = sizeof signals / sizeof signals[0] };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned watches; /* Guarded by the lock, */
+static _Atomic(aloop__fault_fn) describer; /* which no handler may take. */
+
+static struct sigaction *before_of(int number)
+{
+    return &signals[number == signals[0].number ? 0 : 1].before;
+}
+
+static bool is_plain(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) == 0 &&
+           (action->sa_handler == SIG_DFL || action->sa_handler == SIG_IGN);
+}
+
+static bool complain(const void *address)
+{
+    char line[LINE_SIZE];
+    aloop__fault_fn describe = atomic_load(&describer);
+    size_t length = describe == NULL ? 0
+                                     : describe(address, line, sizeof line);
+
+    return length > 0 && write(STDERR_FILENO, line, length) >= 0;
+}
+
+/* What would have happened without this file. */
+static void pass_on(int number, siginfo_t *info, void *context)
+{
+    struct sigaction *before = before_of(number);
+
+    if (is_plain(before)) {
+        if (before->sa_handler == SIG_IGN && info->si_code <= 0)
+            return;
+        /* The fault, or the signal that was sent, comes once more. */
+        (void) sigaction(number, before, NULL);
+        if (info->si_code <= 0)
+            (void) pthread_kill(pthread_self(), number);
+    } else if ((before->sa_flags & SA_SIGINFO) != 0) {
+        before->sa_sigaction(number, info, context);
+    } else {
+        before->sa_handler(number);
+    }
+}
+
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+    int error = errno;
+
+    if (info->si_code > 0)
+        (void) complain(info->si_addr);
+    errno = error;
+    pass_on(number, info, context);
+}
+
+/* The handler that was there before finds the mask that it asked for. */
+static int catch(int number, struct sigaction *before)
+{
+    struct sigaction action;
+
+    if (sigaction(number, NULL, before) < 0)
+        return -errno;
+    memset(&action, 0, sizeof action);
+    action.sa_sigaction = on_fault;
+    action.sa_mask = before->sa_mask;
+    action.sa_flags = (before->sa_flags & (SA_NODEFER | SA_RESTART)) |
+                      SA_SIGINFO | SA_ONSTACK;
+    return sigaction(number, &action, NULL) < 0 ? -errno : 0;
+}
+
+/* Unless the application has installed another one since. */
+static void restore(int number, const struct sigaction *before)
+{
+    struct sigaction now;
+
+    if (sigaction(number, NULL, &now) == 0 &&
+        (now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_fault)
+        (void) sigaction(number, before, NULL);
+}
+
+int aloop__fault_watch(aloop__fault_fn describe)
+{
+    int error = 0, i = 0;
+
+    pthread_mutex_lock(&lock);
+    if (watches == 0) {
+        while (i < SIGNALS && error == 0) {
+            error = catch(signals[i].number, &signals[i].before);
+            i += error == 0;
+        }
+        while (error < 0 && i-- > 0)
+            restore(signals[i].number, &signals[i].before);
+    }
+    if (error == 0) {
+        atomic_store(&describer, describe);
+        watches++;
+    }
+    pthread_mutex_unlock(&lock);
+    return error;
+}
+
+void aloop__fault_unwatch(void)
+{
+    pthread_mutex_lock(&lock);
+    if (--watches == 0)
+        for (int i = 0; i < SIGNALS; i++)
+            restore(signals[i].number, &signals[i].before);
+    pthread_mutex_unlock(&lock);
+}
+
+void aloop__fault_raise(const void *address)
+{
+    struct sigaction now;
+    sigset_t fault;
+
+    (void) complain(address);
+    if (sigaction(SIGSEGV, NULL, &now) == 0 &&
+        (now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_fault)
+        (void) sigaction(SIGSEGV, before_of(SIGSEGV), NULL);
+    sigemptyset(&fault);
+    sigaddset(&fault, SIGSEGV);
+    (void) pthread_sigmask(SIG_UNBLOCK, &fault, NULL);
+    (void) pthread_kill(pthread_self(), SIGSEGV);
+}
+
+void aloop__fault_stack_open(struct aloop__fault_stack *stack)
+{
+    long size = -1;
+
+#if defined(_SC_SIGSTKSZ)
+    size = sysconf(_SC_SIGSTKSZ); /* The constant is too small for AMX. */
+#endif
+    stack->size = size > STACK_SIZE_LEAST ? (size_t) size : STACK_SIZE_LEAST;
+    stack->pages = sys_pages_map(stack->size);
+}
+
+void aloop__fault_stack_close(struct aloop__fault_stack *stack)
+{
+    if (stack->pages != NULL)
+        sys_pages_unmap(stack->pages, stack->size);
+    stack->pages = NULL;
+}
+
+void aloop__fault_stack_enter(struct aloop__fault_stack *stack)
+{
+    stack_t own, now;
+
+    if (stack->pages == NULL || sigaltstack(NULL, &now) < 0 ||
+        (now.ss_flags & SS_DISABLE) == 0)
+        return;
+    memset(&own, 0, sizeof own);
+    own.ss_sp = stack->pages;
+    own.ss_size = stack->size;
+    stack->is_set = sigaltstack(&own, NULL) == 0;
+}
+
+void aloop__fault_stack_leave(struct aloop__fault_stack *stack)
+{
+    stack_t none, now;
+
+    if (!stack->is_set)
+        return;
+    stack->is_set = false;
+    if (sigaltstack(NULL, &now) < 0 || now.ss_sp != stack->pages)
+        return; /* A callback has set another one. */
+    memset(&none, 0, sizeof none);
+    none.ss_flags = SS_DISABLE;
+    none.ss_size = stack->size; /* macOS looks at it all the same. */
+    (void) sigaltstack(&none, NULL);
+}

@@ -1,0 +1,42 @@
+/* Faults of memory, such as the overrun of a stack: a line about them on
+ * standard error before they take their course.
+ *
+ * Only for loops that ask for it: SIGSEGV and SIGBUS get a handler of the
+ * library while there is such a loop.  What was there before is called after
+ * it, and put back in the end. */
+
+#ifndef ALOOP_OS_FAULT_H
+#define ALOOP_OS_FAULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Writes a line about a fault of this thread at `address` to `line`, with its
+ * newline, and returns its length; 0 if it knows nothing about it.  Called in
+ * a signal handler. */
+typedef size_t (*aloop__fault_fn)(const void *address, char *line,
+                                  size_t size);
+
+/* Counted; `describe` is the same each time.  Thread-safe. */
+int aloop__fault_watch(aloop__fault_fn describe);
+void aloop__fault_unwatch(void);
+
+/* As a fault at `address` that `describe` knows about: ends the process, unless
+ * a handler that was there before prevents that. */
+void aloop__fault_raise(const void *address);
+
+/* What handlers run on while a thread runs a loop: the stack of a task that
+ * has overrun it is of no use to them. */
+struct aloop__fault_stack {
+    void *pages; /* NULL where there was no memory. */
+    size_t size;
+    bool is_set;
+};
+
+void aloop__fault_stack_open(struct aloop__fault_stack *stack);
+void aloop__fault_stack_close(struct aloop__fault_stack *stack);
+/* For the calling thread, unless it has one already. */
+void aloop__fault_stack_enter(struct aloop__fault_stack *stack);
+void aloop__fault_stack_leave(struct aloop__fault_stack *stack);
+
+#endif

@@ -1,0 +1,87 @@
+/* Telling which task has overrun its stack, in loops with options.debug.
+ *
+ * A task that runs into its guard faults; the handler of os/fault.c then asks
+ * here what is known about that address.  A frame that is so large that it
+ * steps over the guard is found when its task next waits.  Both end the process
+ * after one line on standard error.
+ *
+ * What runs in the handler reads the running task and writes to a buffer, and
+ * nothing else. */
+
+#include "task/overrun.h"
+
+#include <string.h>
+
+static size_t append(char *line, size_t length, size_t size, const char *text)
+{
+    size_t more = strlen(text);
+
+    if (more > size - length)
+        more = size - length;
+    memcpy(line + length, text, more);
+    return length + more;
+}
+
+static size_t append_number(char *line, size_t length, size_t size,
+                            size_t number)
+{
+    char digits[24], *first = digits + sizeof digits - 1;
+
+    *first = '\0';
+    do {
+        *--first = (char) ('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return append(line, length, size, first);
+}
+
+static size_t describe_task(const struct aloop__task *task, char *line,
+                            size_t size)
+{
+    size_t length = append(line, 0, size - 1, "aloop: task ");
+
+    length = append(line, length, size - 1, task->name);
+    length = append(line, length, size - 1, " (");
+    length = append(line, length, size - 1, task->where);
+    length = append(line, length, size - 1, ") has overrun its stack of ");
+    length = append_number(line, length, size - 1, task->stack.size);
+    length = append(line, length, size - 1, " bytes");
+    line[length++] = '\n';
+    return length;
+}
+
+/* Also what is farther away than the guard: a large frame of the task whose
+ * stack is the lowest of its mapping may end where nothing is mapped. */
+static size_t describe(const void *address, char *line, size_t size)
+{
+    struct aloop__task *task = aloop__task_current();
+    uintptr_t at = (uintptr_t) address, low;
+
+    if (task == NULL || task->stack.low == NULL)
+        return 0;
+    low = (uintptr_t) task->stack.low;
+    if (at >= low || low - at > 2 * task->stack.size)
+        return 0;
+    return describe_task(task, line, size);
+}
+
+void aloop__overrun_found(struct aloop__task *task)
+{
+    aloop__fault_raise((const char *) task->stack.low - 1);
+}
+
+void aloop__overrun_watch(aloop *loop)
+{
+    if (!loop->options.debug || aloop__fault_watch(describe) < 0)
+        return;
+    loop->is_watching_faults = true;
+    aloop__fault_stack_open(&loop->fault_stack);
+}
+
+void aloop__overrun_unwatch(aloop *loop)
+{
+    if (!loop->is_watching_faults)
+        return;
+    aloop__fault_stack_close(&loop->fault_stack);
+    aloop__fault_unwatch();
+}

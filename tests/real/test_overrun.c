@@ -1,0 +1,287 @@
+/* Stacks that are overrun, in loops with options.debug: what is reported, and
+ * what becomes of the signals that are involved. */
+
+#define _GNU_SOURCE
+#define _DARWIN_C_SOURCE
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "aloop.h"
+#include "os/tools.h"
+#include "support/patient.h"
+
+enum { HANDLED = 42 };
+
+/* What a child wrote to standard error, and how it ended. */
+static char text[64 * 1024];
+static int status;
+
+static const aloop_options debug = {.size = sizeof debug, .debug = true};
+
+static volatile int steps_left = 1 << 20;
+
+__attribute__((noinline)) static int recurse(int depth)
+{
+    volatile char frame[512];
+
+    frame[0] = (char) depth;
+    return steps_left-- > 0 ? recurse(depth + 1) + frame[0] : frame[0];
+}
+
+static ssize_t recurses(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    return recurse(0);
+}
+
+static volatile size_t large = 400000;
+
+/* The array reaches over the guard into the next stack, to where nothing is. */
+static ssize_t steps_over(aloop *loop, void *arg)
+{
+    volatile char *array = __builtin_alloca(large);
+
+    (void) arg;
+    array[0] = 1;
+    aloop_yield(loop);
+    return array[0];
+}
+
+static ssize_t yields(aloop *loop, void *arg)
+{
+    (void) arg;
+    return aloop_yield(loop);
+}
+
+/* Not NULL itself, which UBSan finds. */
+static volatile uintptr_t nowhere = 64;
+
+static ssize_t follows_null(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    return *(volatile char *) nowhere;
+}
+
+static ssize_t is_sent_one(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    return pthread_kill(pthread_self(), SIGSEGV);
+}
+
+static void exit_in_handler(int number)
+{
+    (void) number;
+    _exit(HANDLED);
+}
+
+/* In the child: the third of four tasks does `fn`. */
+static void run_child(aloop_task_fn fn, void (*handler)(int number))
+{
+    aloop *loop;
+
+    (void) signal(SIGSEGV, handler);
+    (void) signal(SIGBUS, handler);
+    loop = aloop_new(&debug);
+    for (int i = 0; i < 4; i++)
+        aloop_detach(aloop_spawn(loop, i == 2 ? fn : yields, NULL));
+    aloop_run(loop);
+    _exit(0);
+}
+
+/* Returns whether the child died of the fault. */
+static bool dies(aloop_task_fn fn, void (*handler)(int number))
+{
+    size_t length = 0;
+    ssize_t count;
+    int fds[2];
+    pid_t pid;
+
+    assert_int_equal(pipe(fds), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void) dup2(fds[1], STDERR_FILENO);
+        run_child(fn, handler);
+    }
+    (void) close(fds[1]);
+    while ((count = read(fds[0], text + length, sizeof text - 1 - length)) > 0)
+        length += (size_t) count;
+    text[length] = '\0';
+    (void) close(fds[0]);
+    assert_int_equal(patient_waitpid(pid, &status, 0), pid);
+    /* Sanitizers report it and exit with a status of their own. */
+    return WIFSIGNALED(status) || WEXITSTATUS(status) != 0;
+}
+
+static void an_overrun_names_the_task_its_place_and_its_size(void **state)
+{
+    const char *line;
+    size_t size = 0;
+
+    (void) state;
+    assert_true(dies(recurses, SIG_DFL));
+    line = strstr(text, "aloop: task fn (");
+    if (line == NULL)
+        line = strstr(text, "aloop: task i == 2 ? fn : yields (");
+    assert_non_null(line);
+    assert_non_null(strstr(line, "test_overrun.c:"));
+    line = strstr(line, ") has overrun its stack of ");
+    assert_non_null(line);
+    assert_int_equal(
+        sscanf(line, ") has overrun its stack of %zu bytes\n", &size), 1);
+    assert_true(size >= 32 * 1024);
+}
+
+static void a_frame_that_steps_over_the_guard_is_found_as_well(void **state)
+{
+    (void) state;
+    if (sizeof(void *) < 8 || WITH_ASAN) /* Its stacks are larger. */
+        skip();
+    assert_true(dies(steps_over, SIG_DFL));
+    assert_non_null(strstr(text, ") has overrun its stack of "));
+}
+
+static void another_fault_of_a_task_takes_its_course(void **state)
+{
+    (void) state;
+    assert_true(dies(follows_null, SIG_DFL));
+    assert_null(strstr(text, "aloop:"));
+}
+
+static void a_signal_that_was_sent_takes_its_course(void **state)
+{
+    (void) state;
+    assert_true(dies(is_sent_one, SIG_DFL));
+    assert_null(strstr(text, "aloop:"));
+}
+
+static void a_signal_that_was_sent_is_ignored_if_it_was_before(void **state)
+{
+    (void) state;
+    assert_false(dies(is_sent_one, SIG_IGN));
+}
+
+static void the_handler_that_was_there_runs_after_the_report(void **state)
+{
+    (void) state;
+    assert_true(dies(recurses, exit_in_handler));
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == HANDLED);
+    assert_non_null(strstr(text, ") has overrun its stack of "));
+    assert_true(dies(follows_null, exit_in_handler));
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == HANDLED);
+    assert_null(strstr(text, "aloop:"));
+}
+
+static struct sigaction action_of(int number)
+{
+    struct sigaction action;
+
+    assert_int_equal(sigaction(number, NULL, &action), 0);
+    return action;
+}
+
+static void run_a_task(aloop *loop)
+{
+    assert_int_equal(aloop_await(aloop_spawn(loop, yields, NULL)), 0);
+}
+
+static void the_disposition_is_put_back_with_the_last_loop(void **state)
+{
+    struct sigaction before = action_of(SIGSEGV);
+    aloop *one = aloop_new(&debug), *two = aloop_new(&debug);
+
+    (void) state;
+    run_a_task(one);
+    run_a_task(two);
+    assert_true(action_of(SIGSEGV).sa_sigaction != before.sa_sigaction);
+    aloop_free(one);
+    assert_true(action_of(SIGSEGV).sa_sigaction != before.sa_sigaction);
+    aloop_free(two);
+    assert_true(action_of(SIGSEGV).sa_sigaction == before.sa_sigaction);
+}
+
+static void a_disposition_that_was_installed_since_is_kept(void **state)
+{
+    void (*before)(int) = signal(SIGSEGV, SIG_DFL);
+    aloop *loop = aloop_new(&debug);
+
+    (void) state;
+    run_a_task(loop);
+    (void) signal(SIGSEGV, exit_in_handler);
+    aloop_free(loop);
+    assert_true(signal(SIGSEGV, before) == exit_in_handler);
+}
+
+static void no_handler_is_installed_without_tasks(void **state)
+{
+    struct sigaction before = action_of(SIGSEGV);
+    aloop *loop = aloop_new(&debug);
+
+    (void) state;
+    assert_true(action_of(SIGSEGV).sa_sigaction == before.sa_sigaction);
+    aloop_free(loop);
+}
+
+static void no_handler_is_installed_unless_asked_for(void **state)
+{
+    struct sigaction before = action_of(SIGSEGV);
+    aloop *loop;
+
+    (void) state;
+#if !defined(NDEBUG)
+    skip();
+#endif
+    loop = aloop_new(NULL);
+    run_a_task(loop);
+    assert_true(action_of(SIGSEGV).sa_sigaction == before.sa_sigaction);
+    aloop_free(loop);
+}
+
+static void the_thread_has_a_signal_stack_only_within_a_turn(void **state)
+{
+    stack_t before, after;
+    aloop *loop = aloop_new(&debug);
+
+    (void) state;
+    assert_int_equal(sigaltstack(NULL, &before), 0);
+    run_a_task(loop);
+    assert_int_equal(sigaltstack(NULL, &after), 0);
+    assert_int_equal(before.ss_flags, after.ss_flags);
+    if ((before.ss_flags & SS_DISABLE) == 0)
+        assert_ptr_equal(before.ss_sp, after.ss_sp);
+    aloop_free(loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_overrun_names_the_task_its_place_and_its_size),
+        cmocka_unit_test(a_frame_that_steps_over_the_guard_is_found_as_well),
+        cmocka_unit_test(another_fault_of_a_task_takes_its_course),
+        cmocka_unit_test(a_signal_that_was_sent_takes_its_course),
+        cmocka_unit_test(a_signal_that_was_sent_is_ignored_if_it_was_before),
+        cmocka_unit_test(the_handler_that_was_there_runs_after_the_report),
+        cmocka_unit_test(the_disposition_is_put_back_with_the_last_loop),
+        cmocka_unit_test(a_disposition_that_was_installed_since_is_kept),
+        cmocka_unit_test(no_handler_is_installed_without_tasks),
+        cmocka_unit_test(no_handler_is_installed_unless_asked_for),
+        cmocka_unit_test(the_thread_has_a_signal_stack_only_within_a_turn),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
