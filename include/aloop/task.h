@@ -18,8 +18,8 @@
  * An exception that leaves a task's function ends a C++ program.
  *
  * Stacks.  A task's stack does not grow: 192 KiB unless `stack_size` is given;
- * 48 KiB on 32-bit systems and where the address space is limited (RLIMIT_AS,
- * RLIMIT_DATA).  Below it is a guard of 96 KiB (scarce: 16 KiB).  A task that
+ * 48 KiB on 32-bit systems and where memory is locked (mlockall) or the address
+ * space is limited (RLIMIT_AS, RLIMIT_DATA).  Below it is a guard of 96 KiB (scarce: 16 KiB).  A task that
  * overruns its stack by up to 64 KiB, in one frame or in many, ends the process
  * with SIGSEGV (SIGBUS on some systems).  What is not caught:
  *

@@ -1,7 +1,9 @@
 /* The pool of stacks.
  *
  * Address space comes in slabs of up to 64 equal slots, one mapping each; what
- * was never used of it costs nothing.  A slot, from low to high addresses:
+ * was never used of it costs nothing.  Where mappings are locked into memory it
+ * costs all of it, so that a slab has one slot there; and where a large mapping
+ * is refused, a smaller one is tried.  A slot, from low to high addresses:
  *
  *     | guard | usable, as aloop__stack_get hands it out | colour |
  *
@@ -11,11 +13,7 @@
  * such a function makes before it touches its buffer.  Compared with 64 KiB
  * that costs 64 bytes of page table for each stack, and 0.1 us when a slot is
  * used for the first time.  4 pages elsewhere, which still catches the 9 KiB
- * frames of C libraries.  It is put in place when the slot is
- * first used: without splitting the mapping where the system can do that, or
- * else with mprotect.  That makes two more mappings of each stack, and once the
- * process has used up those it may have, malloc fails as well; so only so many
- * are guarded in this way, and later ones are not guarded at all.
+ * frames of C libraries.  It is put in place when the slot is first used.
  *
  * Colour.  Frames of different stacks at the same distance from a page's end
  * fall into the same few sets of the first-level cache; up to 2 KiB at the top
@@ -42,7 +40,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -56,8 +53,6 @@ enum {
     COLOURS = 32,
     COLOUR_STEP = 64,
     COLOUR_MAX = (COLOURS - 1) * COLOUR_STEP,
-    /* Of vm.max_map_count's default of 65,530, a quarter. */
-    MPROTECT_MAX = 8192,
     FREE_MIN = 16,    /* This many free slots are never given back. */
     RING_MIN = 256    /* Entries; a power of two. */
 };
@@ -78,7 +73,7 @@ struct slab {
     uint8_t fresh;      /* Slots from here on were never used. */
     uint8_t kept;       /* Slots before that which are not bare. */
     uint8_t used;       /* Slots in use now. */
-    uint8_t mprotected; /* Slots that count in mprotected_total. */
+    uint8_t mprotected; /* Slots whose guard mprotect made. */
     bool dedicated;     /* One larger stack; lives as long as that is used. */
     struct tools_slab tools;
     /* number[i] is i.  A stack in use points to its own, which leads to the
@@ -111,9 +106,6 @@ struct aloop__stacks {
     uint32_t used;
 };
 
-/* In the whole process, as the limit on mappings is. */
-static atomic_uint mprotected_total;
-
 static size_t round_up(size_t size, size_t unit)
 {
     return (size + unit - 1) / unit * unit;
@@ -126,18 +118,6 @@ static size_t slot_size_for(const struct aloop__stacks *stacks, size_t usable)
         return 0;
     return round_up(usable * TOOLS_STACK_SCALE + stacks->guard_size,
                     sys_page_size());
-}
-
-static bool light_guard_works(void)
-{
-    size_t size = sys_page_size();
-    void *page = sys_pages_map(size);
-
-    if (page == NULL)
-        return false;
-    int r = sys_pages_guard(page, size, true);
-    sys_pages_unmap(page, size);
-    return r == 0;
 }
 
 int aloop__stacks_open(const struct aloop__alloc *alloc, size_t size,
@@ -166,7 +146,7 @@ int aloop__stacks_open(const struct aloop__alloc *alloc, size_t size,
     stacks->slots = (uint8_t) (slots < 1            ? 1
                                : slots > SLAB_SLOTS ? SLAB_SLOTS
                                                     : slots);
-    stacks->light = light_guard_works();
+    stacks->light = aloop__guard_is_light();
     list_init(&stacks->bare);
     *ret = stacks;
     return 0;
@@ -184,8 +164,7 @@ static void slab_close(struct aloop__stacks *stacks, struct slab *slab)
                         slot_pages(slab, slot) + stacks->guard_size,
                         slab->slot_size - stacks->guard_size);
     tools_slab_fini(&slab->tools, stacks->alloc, slab->slots);
-    atomic_fetch_sub_explicit(&mprotected_total, slab->mprotected,
-                              memory_order_relaxed);
+    aloop__guard_release(slab->mprotected);
     sys_pages_unmap(slab->pages, slab->slots * slab->slot_size);
 
     list_remove(&slab->node);
@@ -257,6 +236,19 @@ static int reserve(struct aloop__stacks *stacks, uint32_t slots)
                                                     : RING_MIN);
 }
 
+/* Maps up to `slots` slots, as many as there is room for. */
+static int slab_map(struct slab *slab, uint8_t slots)
+{
+    if (slots > 1 && sys_pages_locked())
+        slots = 1;
+    do {
+        slab->slots = slots;
+        slab->pages = sys_pages_map(slots * slab->slot_size);
+        slots /= 2;
+    } while (slab->pages == NULL && slots > 0);
+    return slab->pages == NULL ? -ENOMEM : 0;
+}
+
 static int slab_open(struct aloop__stacks *stacks, size_t slot_size,
                      uint8_t slots, struct slab **ret)
 {
@@ -268,16 +260,16 @@ static int slab_open(struct aloop__stacks *stacks, size_t slot_size,
     slab = aloop__alloc_zero(stacks->alloc, sizeof *slab);
     if (slab == NULL)
         return -ENOMEM;
-    if (tools_slab_init(&slab->tools, stacks->alloc, slots) < 0)
-        goto fail;
-    slab->pages = sys_pages_map(slots * slot_size);
-    if (slab->pages == NULL)
-        goto fail;
-    list_init(&slab->node);
     slab->slot_size = slot_size;
-    slab->slots = slots;
-    stacks->slot_count += slots;
-    for (uint8_t i = 0; i < slots; i++)
+    if (slab_map(slab, slots) < 0)
+        goto fail;
+    if (tools_slab_init(&slab->tools, stacks->alloc, slab->slots) < 0) {
+        sys_pages_unmap(slab->pages, slab->slots * slot_size);
+        goto fail;
+    }
+    list_init(&slab->node);
+    stacks->slot_count += slab->slots;
+    for (uint8_t i = 0; i < slab->slots; i++)
         slab->number[i] = i;
 
     while (stacks->vacancy < stacks->slab_count
@@ -291,33 +283,19 @@ static int slab_open(struct aloop__stacks *stacks, size_t slot_size,
     return 0;
 
 fail:
-    tools_slab_fini(&slab->tools, stacks->alloc, slots);
     aloop__alloc_free(stacks->alloc, slab, sizeof *slab);
     return -ENOMEM;
 }
 
-static bool mprotect_claim(void)
-{
-    if (atomic_fetch_add_explicit(&mprotected_total, 1, memory_order_relaxed)
-        < MPROTECT_MAX)
-        return true;
-    atomic_fetch_sub_explicit(&mprotected_total, 1, memory_order_relaxed);
-    return false;
-}
-
-/* The best guard there is; where even mprotect fails, there is none. */
 static void slot_guard(struct aloop__stacks *stacks, struct slab *slab,
                        uint32_t slot)
 {
-    void *guard = slot_pages(slab, slot);
+    enum aloop__guard guard = aloop__guard_make(
+        slot_pages(slab, slot), stacks->guard_size, stacks->light);
 
-    if (stacks->light && sys_pages_guard(guard, stacks->guard_size, true) == 0)
-        return;
-    stacks->light = false; /* It has stopped working: mlockall, perhaps. */
-    if (!mprotect_claim())
-        return;
-    slab->mprotected++;
-    (void) sys_pages_guard(guard, stacks->guard_size, false);
+    if (guard != GUARD_LIGHT)
+        stacks->light = false; /* Or it has stopped working: mlockall. */
+    slab->mprotected += guard == GUARD_MPROTECT;
 }
 
 /* Makes a slot that was never used ready. */
@@ -482,12 +460,7 @@ bool aloop__stacks_trim(struct aloop__stacks *stacks)
 
 enum aloop__guard aloop__stacks_guard(const struct aloop__stacks *stacks)
 {
-    if (stacks->light)
-        return GUARD_LIGHT;
-    return atomic_load_explicit(&mprotected_total, memory_order_relaxed)
-                   < MPROTECT_MAX
-               ? GUARD_MPROTECT
-               : GUARD_NONE;
+    return aloop__guard_next(stacks->light);
 }
 
 size_t aloop__stacks_used(const struct aloop__stacks *stacks)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "base/alloc.h"
+#include "os/guard.h"
 
 enum { STACK_SIZE_MIN = 32 * 1024 };
 
@@ -18,8 +19,6 @@ struct aloop__stack {
     size_t size;
     void *slab; /* The pool's own. */
 };
-
-enum aloop__guard { GUARD_NONE, GUARD_LIGHT, GUARD_MPROTECT };
 
 /* `size` is the usable size that aloop__stack_get gives by default; 0 for the
  * library's default. */

@@ -154,8 +154,12 @@ int sys_pages_guard(void *pages, size_t size, bool light);
 /* Gives the memory back to the system.  The contents are lost (zeros, or what
  * was there); guards inside the range stay. */
 void sys_pages_discard(void *pages, size_t size);
-/* Whether the process's address space is limited (RLIMIT_AS and the like). */
+/* Whether the process's address space is limited (RLIMIT_AS and the like), or
+ * what it maps is locked. */
 bool sys_pages_scarce(void);
+/* Whether fresh pages are locked into memory (mlockall), so that mapping them
+ * costs all of their memory, or counts towards the limit of that. */
+bool sys_pages_locked(void);
 /* For tests: false makes light guards fail as on a system without them; true
  * forgets what was found out about them. */
 void sys_pages_light_guards(bool allowed);

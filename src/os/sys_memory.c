@@ -150,6 +150,32 @@ void sys_pages_discard(void *pages, size_t size)
 #endif
 }
 
+#if defined(__linux__)
+
+/* Pages that are locked cannot be discarded. */
+bool sys_pages_locked(void)
+{
+    size_t size = sys_page_size();
+    void *page = sys_pages_map(size);
+    bool is_locked;
+
+    if (page == NULL)
+        return false;
+    is_locked = madvise(page, size, MADV_DONTNEED) != 0 && errno == EINVAL;
+    sys_pages_unmap(page, size);
+    return is_locked;
+}
+
+#else
+
+/* Nothing tells; at a limit, mapping fails. */
+bool sys_pages_locked(void)
+{
+    return false;
+}
+
+#endif
+
 static bool limited(const struct rlimit *limit)
 {
     return limit->rlim_cur != RLIM_INFINITY;
@@ -168,5 +194,5 @@ bool sys_pages_scarce(void)
     if (getrlimit(RLIMIT_DATA, &limit) == 0 && limited(&limit))
         return true;
 #endif
-    return false;
+    return sys_pages_locked();
 }

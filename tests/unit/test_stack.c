@@ -14,9 +14,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -613,6 +615,119 @@ static void what_each_window_uses_is_kept(void **state)
     assert_int_equal(count_resident(COUNT), COUNT);
 }
 
+/* A figure of /proc/self/status, in KiB. */
+static size_t figure(const char *name)
+{
+    FILE *file = fopen("/proc/self/status", "r");
+    size_t value = 0;
+    char line[128];
+
+    if (file == NULL)
+        return 0;
+    while (fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0)
+            value = strtoul(line + strlen(name), NULL, 10);
+    (void) fclose(file);
+    return value;
+}
+
+/* In a child, whose limits and locks are nobody else's; its exit status. */
+static int in_child(int (*run)(void))
+{
+    pid_t pid = fork();
+    int status;
+
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(run());
+    assert_int_equal(patient_waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+enum { FINE, WRONG, IMPOSSIBLE = 77 };
+
+/* With locked memory, `count` stacks cost what they can hold and no more. */
+static int lock_and_get(struct aloop__stacks *stacks, size_t count)
+{
+    struct aloop__stack stack[100];
+    size_t locked = figure("VmLck:"), used;
+
+    for (size_t i = 0; i < count; i++)
+        if (aloop__stack_get(stacks, 0, &stack[i]) < 0)
+            return WRONG;
+    used = figure("VmLck:") - locked;
+    for (size_t i = 0; i < count; i++)
+        aloop__stack_put(stacks, &stack[i]);
+    for (int i = 0; i < 2; i++)
+        for (aloop__stacks_end_window(stacks); aloop__stacks_trim(stacks);)
+            continue;
+    if (used > count * (stack[0].size + 128 * KIB) / KIB)
+        return WRONG;
+    return figure("VmLck:") - locked <= used * KEPT / count ? FINE : WRONG;
+}
+
+static int lock_before(void)
+{
+    struct aloop__stacks *stacks;
+
+    if (mlockall(MCL_FUTURE) != 0)
+        return IMPOSSIBLE;
+    return aloop__stacks_open(&f.alloc, 0, &stacks) == 0
+               ? lock_and_get(stacks, 100)
+               : WRONG;
+}
+
+static int lock_later(void)
+{
+    if (mlockall(MCL_FUTURE) != 0)
+        return IMPOSSIBLE;
+    return lock_and_get(f.stacks, 20);
+}
+
+static void locked_memory_is_mapped_only_for_stacks_in_use(void **state)
+{
+    int result;
+
+    (void) state;
+    if (is_slow())
+        skip();
+    result = in_child(lock_before);
+    if (result == IMPOSSIBLE)
+        skip();
+    assert_int_equal(result, FINE);
+    assert_int_equal(in_child(lock_later), FINE);
+}
+
+static int limit_later(void)
+{
+    size_t size = figure("VmSize:") * KIB + 2048 * KIB;
+    struct rlimit limit = {size, size};
+    struct aloop__stack stack;
+
+    if (size == 2048 * KIB || setrlimit(RLIMIT_AS, &limit) != 0)
+        return IMPOSSIBLE;
+    for (int i = 0; i < 4; i++)
+        if (aloop__stack_get(f.stacks, 0, &stack) < 0)
+            return WRONG;
+    while (aloop__stack_get(f.stacks, 0, &stack) == 0)
+        *top(&stack) = 1;
+    return FINE;
+}
+
+static void a_small_mapping_is_made_where_a_large_one_is_refused(void **state)
+{
+    int result;
+
+    (void) state;
+    if (is_slow())
+        skip();
+    result = in_child(limit_later);
+    if (result == IMPOSSIBLE)
+        skip();
+    assert_int_equal(result, FINE);
+}
+
 #endif
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -652,6 +767,8 @@ int main(void)
         TEST(stacks_in_use_are_not_given_back),
         TEST(stacks_taken_in_the_middle_are_not_given_back),
         TEST(what_each_window_uses_is_kept),
+        TEST(locked_memory_is_mapped_only_for_stacks_in_use),
+        TEST(a_small_mapping_is_made_where_a_large_one_is_refused),
 #endif
     };
 
