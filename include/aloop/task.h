@@ -189,8 +189,9 @@ ALOOP_API int aloop_deadline_end(aloop_deadline *deadline);
  * cancels what is still running and waits for its end, lets closed streams send
  * what they still have, and frees everything.
  *
- * Status:  what `fn` returned; ALOOP_ENOMEM if there was no loop; ALOOP_EDEADLK
- *          inside a callback or task of any loop (`fn` does not run then).
+ * Status:  what `fn` returned, ALOOP_ECANCELED included; ALOOP_ENOMEM if there
+ *          was no loop; ALOOP_EDEADLK inside a callback or task of any loop
+ *          (`fn` does not run then).
  */
 ALOOP_API ssize_t aloop_main(aloop_task_fn fn, void *arg);
 

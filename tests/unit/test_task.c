@@ -501,6 +501,30 @@ static void main_cancels_and_awaits_what_is_left(void **state)
     assert_int_equal(freed, 1);
 }
 
+static ssize_t cancels_itself_and_sleeps(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_cancel(aloop_current_task());
+    return aloop_await(aloop_sleep(loop, ALOOP_SEC(1)));
+}
+
+static ssize_t returns_what_an_await_gave(aloop *loop, void *arg)
+{
+    aloop_future *child = aloop_spawn(loop, cancels_itself_and_sleeps, arg);
+
+    return aloop_await(child);
+}
+
+static void main_returns_what_its_function_did(void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_main(cancels_itself_and_sleeps, NULL),
+                     ALOOP_ECANCELED);
+    assert_int_equal(aloop_main(returns_what_an_await_gave, NULL),
+                     ALOOP_EABORTED);
+    assert_int_equal(aloop_main(returns_arg, name(9)), 9);
+}
+
 static ssize_t runs_main(aloop *loop, void *arg)
 {
     (void) loop;
@@ -583,6 +607,7 @@ int main(void)
         TEST(freeing_the_loop_lets_tasks_clean_up),
         TEST(freeing_the_loop_ends_even_tasks_that_refuse_to),
         TEST(main_cancels_and_awaits_what_is_left),
+        TEST(main_returns_what_its_function_did),
         TEST(main_inside_a_running_loop_is_refused),
         TEST(main_ends_the_members_of_a_group_nobody_waits_for),
         TEST(a_settled_future_is_returned_without_a_switch),
