@@ -55,6 +55,8 @@ typedef struct aloop_options {
      * the handler that it found.  Each thread that runs a turn has an alternate
      * signal stack meanwhile, its own or the loop's. */
     bool debug;
+    /* For aloop_main_with(), which see; a loop alone takes no notice of it. */
+    bool cancel_on_interrupt;
 } aloop_options;
 
 /**

@@ -46,8 +46,9 @@ static const struct options_field option_fields[] = {
     OPTIONS_FIELD(aloop_options, on_unhandled),
     OPTIONS_FIELD(aloop_options, on_unhandled_arg),
     OPTIONS_FIELD(aloop_options, debug),
+    OPTIONS_FIELD(aloop_options, cancel_on_interrupt),
 };
-OPTIONS_LAST(aloop_options, debug);
+OPTIONS_LAST(aloop_options, cancel_on_interrupt);
 
 #if defined(NDEBUG)
 enum { DEBUG_BUILD = false };
@@ -58,6 +59,13 @@ enum { DEBUG_BUILD = true };
 static const struct options_kind option_kind = {
     sizeof(aloop_options), option_fields,
     sizeof option_fields / sizeof option_fields[0]};
+
+bool aloop__options_are_valid(const aloop_options *given)
+{
+    aloop_options options;
+
+    return aloop__options_take(&option_kind, given, &options);
+}
 
 /* What the caller gave, on top of the defaults; false if it makes no sense. */
 static bool take_options(aloop_options *options, const aloop_options *given)

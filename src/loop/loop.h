@@ -144,6 +144,9 @@ enum { RECEIVE_SIZE = 64 * 1024, EVENTS_MAX = 256 };
 
 /* loop.c */
 
+/* Whether aloop_new() would take these options. */
+bool aloop__options_are_valid(const aloop_options *given);
+
 /* The clock, never going back. */
 int64_t aloop__now(aloop *loop);
 /* now + delay_ns, saturating at the end of time; a negative delay is none. */

@@ -106,6 +106,14 @@ int sys_resolve(const char *host, const char *port, struct sys_address *ret,
  * sys_signal_restore.  The caller serialises the two. */
 int sys_signal_catch(int number, void (*handler)(int number));
 void sys_signal_restore(int number);
+
+enum { SYS_INTERRUPTS = 2 };
+
+/* Writes the numbers of the signals that ask a program to end, SIGINT and
+ * SIGTERM, and returns how many.  A signal that the process ignores is left
+ * out: that is how a shell keeps interrupts from what it runs in the
+ * background. */
+int sys_signal_interrupts(int ret_numbers[SYS_INTERRUPTS]);
 enum { SYS_SIGNAL_MAX = 64 }; /* Signal numbers are 1 to this. */
 /* A spin lock that signal handlers may take: its holder runs with all signals
  * blocked on its thread, so that no handler can find its own thread in it.  In

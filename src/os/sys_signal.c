@@ -54,6 +54,25 @@ void sys_signal_restore(int number)
     kept[number].is_ours = false;
 }
 
+static bool is_ignored(int number)
+{
+    struct sigaction now;
+
+    return sigaction(number, NULL, &now) == 0 &&
+           (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_IGN;
+}
+
+int sys_signal_interrupts(int ret_numbers[SYS_INTERRUPTS])
+{
+    static const int numbers[SYS_INTERRUPTS] = {SIGINT, SIGTERM};
+    int count = 0;
+
+    for (int i = 0; i < SYS_INTERRUPTS; i++)
+        if (!is_ignored(numbers[i]))
+            ret_numbers[count++] = numbers[i];
+    return count;
+}
+
 static bool take_lock(void)
 {
     int self = (int) getpid(), holder = 0;

@@ -1,13 +1,49 @@
 /* aloop_main: a whole program around one task. */
 
+#include "aloop/signal.h"
 #include "aloop/task.h"
 #include "loop/future.h"
+#include "os/sys.h"
 
 struct program {
     aloop_task_fn fn;
     void *arg;
     bool was_cancelled; /* `fn` returned ALOOP_ECANCELED. */
+    aloop_future *root; /* Borrowed; NULL while it is not awaited. */
+    aloop_signal *watches[SYS_INTERRUPTS];
 };
+
+static void unwatch(struct program *program)
+{
+    for (int i = 0; i < SYS_INTERRUPTS; i++) {
+        aloop_signal_close(program->watches[i]);
+        program->watches[i] = NULL;
+    }
+}
+
+/* Without its watches, the next interrupt ends the program. */
+static void on_interrupt(aloop_signal *watch, int number, void *arg)
+{
+    struct program *program = arg;
+
+    (void) watch;
+    (void) number;
+    unwatch(program);
+    aloop_cancel(program->root);
+}
+
+static int watch_interrupts(aloop *loop, struct program *program)
+{
+    int numbers[SYS_INTERRUPTS];
+    int count = sys_signal_interrupts(numbers), error = 0;
+
+    for (int i = 0; i < count && error == 0; i++) {
+        error = aloop_signal_start(loop, numbers[i], on_interrupt, program,
+                                   &program->watches[i]);
+        aloop_signal_unref(program->watches[i]);
+    }
+    return error;
+}
 
 /* Cancels what is left, and what that starts, until nothing is; then lets
  * closed streams send what they still have. */
@@ -37,28 +73,42 @@ static ssize_t run_root(aloop *loop, void *arg)
 
 static ssize_t run(aloop *loop, struct program *program)
 {
-    ssize_t status = aloop_await(aloop_spawn_at(loop, run_root, program, NULL,
-                                                "main", "aloop_main"));
+    ssize_t status = 0;
 
+    if (loop->options.cancel_on_interrupt)
+        status = watch_interrupts(loop, program);
+    if (status < 0)
+        return status;
+    program->root = aloop_spawn_at(loop, run_root, program, NULL, "main",
+                                   "aloop_main");
+    status = aloop_await(program->root);
+    program->root = NULL;
     return program->was_cancelled ? ALOOP_ECANCELED : status;
 }
 
-ssize_t aloop_main(aloop_task_fn fn, void *arg)
+ssize_t aloop_main_with(aloop_task_fn fn, void *arg,
+                        const aloop_options *options)
 {
     struct program program = {.fn = fn, .arg = arg};
     aloop *loop;
     ssize_t status;
     int error;
 
-    if (fn == NULL)
+    if (fn == NULL || !aloop__options_are_valid(options))
         return ALOOP_EINVAL;
     if (aloop__running() != NULL)
         return ALOOP_EDEADLK;
-    loop = aloop_new(NULL);
+    loop = aloop_new(options);
     if (loop == NULL)
         return ALOOP_ENOMEM;
     status = run(loop, &program);
     error = finish(loop);
+    unwatch(&program);
     aloop_free(loop);
     return error < 0 && status >= 0 ? error : status;
+}
+
+ssize_t aloop_main(aloop_task_fn fn, void *arg)
+{
+    return aloop_main_with(fn, arg, NULL);
 }

@@ -237,10 +237,12 @@ static void receive(void *arg)
 
 ssize_t torture_main(aloop *loop)
 {
+    aloop_options options = {.size = sizeof options,
+                             .cancel_on_interrupt = true};
     static int peer;
 
     (void) loop;
     peer = sim_listen("127.0.0.1", 80, 4);
     sim_at(MS, receive, &peer);
-    return aloop_main(leave_all, NULL);
+    return aloop_main_with(leave_all, NULL, &options);
 }

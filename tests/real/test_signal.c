@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "aloop.h"
@@ -231,6 +232,43 @@ static void a_storm_from_two_threads_is_counted_whole(void **state)
     aloop_signal_close(keeper);
 }
 
+/* Its clean-up is still on its way when the second signal arrives. */
+static ssize_t raises_twice(aloop *loop, void *arg)
+{
+    const int *numbers = arg;
+
+    raise(numbers[0]);
+    if (aloop_await(aloop_sleep(loop, ALOOP_SEC(50))) != ALOOP_ECANCELED)
+        return 1;
+    aloop_shield_begin();
+    aloop_await(aloop_sleep(loop, ALOOP_MS(1)));
+    raise(numbers[1]);
+    return 2;
+}
+
+static void the_second_interrupt_ends_a_program(void **state)
+{
+    static const int pairs[][2] = {{SIGINT, SIGINT},
+                                   {SIGINT, SIGTERM},
+                                   {SIGTERM, SIGINT}};
+    aloop_options options = {.size = sizeof options,
+                             .cancel_on_interrupt = true};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        int numbers[2] = {pairs[i][0], pairs[i][1]}, status = 0;
+        pid_t child = fork();
+
+        if (child == 0) {
+            signal(SIGINT, SIG_DFL);
+            _exit((int) aloop_main_with(raises_twice, numbers, &options));
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), numbers[1]);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -243,6 +281,7 @@ int main(void)
         TEST(a_signal_that_came_before_the_close_is_not_called_back),
         TEST(numbers_that_cannot_be_caught_are_refused),
         TEST(a_storm_from_two_threads_is_counted_whole),
+        TEST(the_second_interrupt_ends_a_program),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

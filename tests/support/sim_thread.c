@@ -252,6 +252,14 @@ void sys_signal_restore(int number)
         handlers[number] = NULL;
 }
 
+int sys_signal_interrupts(int ret_numbers[SYS_INTERRUPTS])
+{
+    sim__note("sys_signal_interrupts");
+    ret_numbers[0] = SIGINT;
+    ret_numbers[1] = SIGTERM;
+    return 2;
+}
+
 static void deliver(void)
 {
     for (int number = 1; number <= SYS_SIGNAL_MAX; number++) {

@@ -755,6 +755,21 @@ static void a_caught_signal_is_as_before_when_it_is_put_back(void **state)
     signal(SIGUSR1, SIG_DFL);
 }
 
+static void an_interrupt_that_is_ignored_is_left_out(void **state)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+    int numbers[SYS_INTERRUPTS] = {0};
+
+    (void) state;
+    assert_int_equal(sys_signal_interrupts(numbers), 2);
+    assert_int_equal(numbers[0], SIGINT);
+    assert_int_equal(numbers[1], SIGTERM);
+    sigaction(SIGINT, &ignore, &before);
+    assert_int_equal(sys_signal_interrupts(numbers), 1);
+    assert_int_equal(numbers[0], SIGTERM);
+    sigaction(SIGINT, &before, NULL);
+}
+
 static void a_signal_that_cannot_be_caught_is_refused(void **state)
 {
     static const int numbers[] = {
@@ -1097,6 +1112,7 @@ int main(void)
         cmocka_unit_test(an_address_in_use_is_refused),
         cmocka_unit_test(a_bad_descriptor_is_an_error_everywhere),
         cmocka_unit_test(a_caught_signal_is_as_before_when_it_is_put_back),
+        cmocka_unit_test(an_interrupt_that_is_ignored_is_left_out),
         cmocka_unit_test(a_signal_that_cannot_be_caught_is_refused),
         cmocka_unit_test(the_lock_is_shared_with_handlers),
         cmocka_unit_test(the_holder_of_the_lock_hears_no_signals),

@@ -1,0 +1,140 @@
+/* aloop_main_with: its options, and interrupts. */
+
+#include "support/fixture.h"
+
+#include <signal.h>
+
+static struct {
+    ssize_t status;     /* Of the await of the root task. */
+    bool was_caught[2]; /* SIGINT and SIGTERM, after that await. */
+} seen;
+
+static const aloop_options options = {.size = sizeof options,
+                                      .cancel_on_interrupt = true};
+
+static void interrupt(void *arg)
+{
+    sim_raise(*(int *) arg);
+}
+
+/* `arg`: a signal that comes after 1 ms; or NULL. */
+static ssize_t sleeps_for_2_ms(aloop *loop, void *arg)
+{
+    if (arg != NULL)
+        sim_at(ALOOP_MS(1), interrupt, arg);
+    seen.status = aloop_await(aloop_sleep(loop, ALOOP_MS(2)));
+    seen.was_caught[0] = sim_signal_caught(SIGINT);
+    seen.was_caught[1] = sim_signal_caught(SIGTERM);
+    return seen.status < 0 ? seen.status : 7;
+}
+
+static void an_interrupt_cancels_the_root_task_and_the_next_is_not_caught(
+    void **state)
+{
+    int numbers[] = {SIGINT, SIGTERM};
+
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(
+            aloop_main_with(sleeps_for_2_ms, &numbers[i], &options),
+            ALOOP_ECANCELED);
+        assert_int_equal(seen.status, ALOOP_ECANCELED);
+        assert_false(seen.was_caught[0] || seen.was_caught[1]);
+    }
+}
+
+static void without_an_interrupt_the_signals_are_caught_until_the_end(
+    void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_main_with(sleeps_for_2_ms, NULL, &options), 7);
+    assert_true(seen.was_caught[0] && seen.was_caught[1]);
+    assert_false(sim_signal_caught(SIGINT) || sim_signal_caught(SIGTERM));
+}
+
+static ssize_t never_ends(aloop *loop, void *arg)
+{
+    (void) arg;
+    seen.status = aloop_await(aloop_sleep(loop, ALOOP_SEC(100)));
+    aloop_shield_begin();
+    return aloop_await(aloop_sleep(loop, ALOOP_MS(5)));
+}
+
+static ssize_t leaves_a_task_behind(aloop *loop, void *arg)
+{
+    aloop_detach(aloop_spawn(loop, never_ends, NULL));
+    sim_at(ALOOP_MS(1), interrupt, arg);
+    aloop_yield(loop);
+    return 3;
+}
+
+static void an_interrupt_after_the_root_task_has_ended_changes_nothing(
+    void **state)
+{
+    int number = SIGINT;
+
+    (void) state;
+    assert_int_equal(aloop_main_with(leaves_a_task_behind, &number, &options),
+                     3);
+    assert_int_equal(seen.status, ALOOP_ECANCELED);
+}
+
+static void signals_are_left_alone_unless_asked_for(void **state)
+{
+    aloop_options plain = {.size = sizeof plain};
+
+    (void) state;
+    assert_int_equal(aloop_main_with(sleeps_for_2_ms, NULL, &plain), 7);
+    assert_false(seen.was_caught[0] || seen.was_caught[1]);
+    assert_int_equal(aloop_main_with(sleeps_for_2_ms, NULL, NULL), 7);
+    assert_false(seen.was_caught[0] || seen.was_caught[1]);
+}
+
+static void a_signal_that_cannot_be_caught_keeps_main_from_running(
+    void **state)
+{
+    (void) state;
+    seen.status = 1;
+    for (unsigned nth = 1; nth <= 2; nth++) {
+        sim_fail("sys_signal_catch", nth, -EINVAL);
+        assert_int_equal(aloop_main_with(sleeps_for_2_ms, NULL, &options),
+                         ALOOP_EINVAL);
+    }
+    assert_int_equal(seen.status, 1);
+    assert_false(sim_signal_caught(SIGINT) || sim_signal_caught(SIGTERM));
+}
+
+static ssize_t runs_main_with(aloop *loop, void *arg)
+{
+    (void) loop;
+    return aloop_main_with(sleeps_for_2_ms, arg, &options);
+}
+
+static void bad_arguments_are_refused(void **state)
+{
+    aloop_options small = {.size = 1};
+    aloop_options cut = {.size = offsetof(aloop_options, resize) + 1};
+
+    (void) state;
+    assert_int_equal(aloop_main_with(NULL, NULL, &options), ALOOP_EINVAL);
+    assert_int_equal(aloop_main_with(sleeps_for_2_ms, NULL, &small),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_main_with(sleeps_for_2_ms, NULL, &cut),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_spawn(t.loop, runs_main_with, NULL)),
+                     ALOOP_EDEADLK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_interrupt_cancels_the_root_task_and_the_next_is_not_caught),
+        TEST(without_an_interrupt_the_signals_are_caught_until_the_end),
+        TEST(an_interrupt_after_the_root_task_has_ended_changes_nothing),
+        TEST(signals_are_left_alone_unless_asked_for),
+        TEST(a_signal_that_cannot_be_caught_keeps_main_from_running),
+        TEST(bad_arguments_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
