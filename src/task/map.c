@@ -22,11 +22,16 @@ struct map {
     ssize_t outcome;
     struct lane *lanes;
     size_t lane_count;
+    bool is_stopping; /* All tasks were cancelled; none begins any more. */
 };
 
-/* Begins no more, and ends what runs. */
+/* Begins no more, and ends what runs.  Once: each of the tasks that end by it
+ * fails, too. */
 static void stop(struct map *map)
 {
+    if (map->is_stopping)
+        return;
+    map->is_stopping = true;
     map->next = map->count;
     for (size_t i = 0; i < map->lane_count; i++)
         if (map->lanes[i].task != NULL)

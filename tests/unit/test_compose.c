@@ -481,6 +481,26 @@ static void map_stops_at_the_first_error(void **state)
                      ALOOP_EINVAL);
 }
 
+static ssize_t fails(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    t.calls++;
+    return ALOOP_EPIPE;
+}
+
+/* If each failure went through all items, this would take minutes. */
+static void a_map_of_many_items_that_all_fail_ends_soon(void **state)
+{
+    static char items[500000];
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_map(t.loop, fails, items, sizeof items,
+                                           1, 0)),
+                     ALOOP_EPIPE);
+    assert_int_equal(t.calls, sizeof items);
+}
+
 static void a_cancelled_map_starts_no_more(void **state)
 {
     struct job jobs[7];
@@ -540,6 +560,7 @@ int main(void)
         TEST(timeouts_of_gathers_of_anys_compose),
         TEST(map_runs_so_many_at_a_time_in_order),
         TEST(map_stops_at_the_first_error),
+        TEST(a_map_of_many_items_that_all_fail_ends_soon),
         TEST(a_cancelled_map_starts_no_more),
         TEST(bad_arguments_are_refused),
     };
