@@ -234,27 +234,31 @@ static void on_ready(struct aloop__io *io, unsigned bits)
     try_next(connect);
 }
 
+/* The first address from `i` on that is of that family, or that is of another;
+ * `count` where there is none. */
+static size_t find(const struct sys_address *addresses, size_t i, size_t count,
+                   enum sys_family family, bool is_of_it)
+{
+    for (; i < count; i++)
+        if ((sys_address_family(&addresses[i]) == family) == is_of_it)
+            break;
+    return i;
+}
+
 /* The families take turns, beginning with the first address's. */
 static void interleave(struct sys_address *sorted,
                        const struct sys_address *addresses, size_t count)
 {
-    enum sys_family wanted = sys_address_family(&addresses[0]);
-    bool is_used[RESOLVE_MAX] = {false};
+    enum sys_family family = sys_address_family(&addresses[0]);
+    size_t at[2] = {0, find(addresses, 0, count, family, false)};
+    unsigned turn = 0;
 
     for (size_t i = 0; i < count; i++) {
-        size_t pick = count;
-
-        for (size_t j = count; j-- > 0;) {
-            bool fits = sys_address_family(&addresses[j]) == wanted;
-
-            if (!is_used[j] && (fits || pick == count ||
-                                sys_address_family(&addresses[pick]) != wanted))
-                pick = j;
-        }
-        is_used[pick] = true;
-        sorted[i] = addresses[pick];
-        wanted = sys_address_family(&addresses[pick]) == SYS_INET ? SYS_INET6
-                                                                  : SYS_INET;
+        if (at[turn] == count)
+            turn = 1 - turn;
+        sorted[i] = addresses[at[turn]];
+        at[turn] = find(addresses, at[turn] + 1, count, family, turn == 0);
+        turn = 1 - turn;
     }
 }
 

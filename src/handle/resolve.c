@@ -7,7 +7,7 @@
 
 #include "loop/pool.h"
 
-enum { HOST_MAX = 253, PORT_MAX = 63 };
+enum { HOST_MAX = 254, PORT_MAX = 63 };
 
 struct aloop__resolve {
     struct aloop__job job;
@@ -15,7 +15,7 @@ struct aloop__resolve {
     aloop__resolve_cb on_resolved; /* NULL: cancelled. */
     void *arg;
     int result; /* How many addresses, or an error. */
-    struct sys_address addresses[RESOLVE_MAX];
+    struct sys_address *addresses; /* NULL: there are none. */
     char host[HOST_MAX + 1];
     char port[PORT_MAX + 1];
 };
@@ -26,7 +26,7 @@ static void work(struct aloop__job *job)
         CONTAINER_OF(job, struct aloop__resolve, job);
 
     resolve->result = sys_resolve(resolve->host, resolve->port,
-                                  resolve->addresses, RESOLVE_MAX);
+                                  &resolve->addresses);
 }
 
 static void done(struct aloop__job *job, int error)
@@ -35,10 +35,9 @@ static void done(struct aloop__job *job, int error)
         CONTAINER_OF(job, struct aloop__resolve, job);
     int count = error < 0 ? error : resolve->result;
 
-    if (count == 0)
-        count = ALOOP_EHOSTNOTFOUND;
     if (resolve->on_resolved != NULL)
         resolve->on_resolved(resolve->arg, resolve->addresses, count);
+    sys_resolve_free(resolve->addresses);
     aloop__alloc_free(&resolve->loop->alloc, resolve, sizeof *resolve);
 }
 
@@ -49,7 +48,7 @@ int aloop__resolve_start(aloop *loop, const char *host, const char *port,
     struct aloop__resolve *resolve;
     int error = 0;
 
-    if (strlen(host) > HOST_MAX || strlen(port) > PORT_MAX)
+    if (sys_host_is_too_long(host) || strlen(port) > PORT_MAX)
         return ALOOP_ENAMETOOLONG;
     if (loop->resolver == NULL)
         error = aloop__pool_open(loop, loop->options.resolver_threads,

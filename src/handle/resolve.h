@@ -6,8 +6,6 @@
 #include "loop/loop.h"
 #include "os/sys.h"
 
-enum { RESOLVE_MAX = 16 }; /* Addresses that are looked at. */
-
 struct aloop__resolve;
 
 /* `count` addresses at `addresses`, valid during the call; or an error. */

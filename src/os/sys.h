@@ -94,10 +94,14 @@ int sys_address_format(const struct sys_address *address, char *text,
 int sys_address_parse(const char *host, const char *port,
                       struct sys_address *ret);
 /* Asks the system's resolver (getaddrinfo, SOCK_STREAM), which may block for
- * long: for a pool thread.  Writes up to `max` addresses in the resolver's
- * order and returns how many, or an error: ALOOP_EHOST..., aloop/error.h. */
-int sys_resolve(const char *host, const char *port, struct sys_address *ret,
-                size_t max);
+ * long: for a pool thread.  Returns how many addresses there are, at least one,
+ * all of them and in the resolver's order, or an error: ALOOP_EHOST...,
+ * aloop/error.h.  *ret belongs to the caller, who frees it with
+ * sys_resolve_free; it is NULL after an error. */
+int sys_resolve(const char *host, const char *port, struct sys_address **ret);
+void sys_resolve_free(struct sys_address *addresses); /* NULL is allowed. */
+/* Whether the name is longer than any: 253 bytes, and a dot at the end. */
+bool sys_host_is_too_long(const char *host);
 
 /* sys_signal.c. */
 

@@ -17,6 +17,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -29,7 +30,8 @@ static_assert(sizeof(struct sockaddr_in6) <= SIZE_OF_BYTES
                   && sizeof(struct sockaddr_un) <= SIZE_OF_BYTES,
               "the addresses of every family fit");
 
-enum { HOST_SIZE_MAX = 253, PORT_DIGITS_MAX = 5 };
+/* An answer by DNS has at most 65,535 bytes, and 16 of them for an address. */
+enum { HOST_SIZE_MAX = 253, PORT_DIGITS_MAX = 5, ADDRESSES_MAX = 4096 };
 
 static void store(struct sys_address *ret, const void *address, size_t size)
 {
@@ -318,27 +320,49 @@ static bool port_is_sane(const char *port)
     return strpbrk(port, letters) != NULL || parse_port(port) >= 0;
 }
 
-static size_t copy_addresses(const struct addrinfo *list,
-                             struct sys_address *ret, size_t max)
+static bool is_usable(const struct addrinfo *info)
+{
+    return info->ai_family == AF_INET || info->ai_family == AF_INET6;
+}
+
+/* Copies what can be connected to; how many that is, or an error. */
+static int copy_addresses(const struct addrinfo *list,
+                          struct sys_address **ret)
 {
     size_t count = 0;
 
-    for (; list != NULL && count < max; list = list->ai_next)
-        if (list->ai_family == AF_INET || list->ai_family == AF_INET6)
-            store(&ret[count++], list->ai_addr, list->ai_addrlen);
-    return count;
+    for (const struct addrinfo *at = list; at != NULL; at = at->ai_next)
+        count += is_usable(at);
+    if (count == 0)
+        return ALOOP_EHOSTNOTFOUND;
+    if (count > ADDRESSES_MAX)
+        count = ADDRESSES_MAX;
+    *ret = malloc(count * sizeof **ret);
+    if (*ret == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; list = list->ai_next)
+        if (is_usable(list))
+            store(&(*ret)[i++], list->ai_addr, list->ai_addrlen);
+    return (int) count;
 }
 
-int sys_resolve(const char *host, const char *port, struct sys_address *ret,
-                size_t max)
+bool sys_host_is_too_long(const char *host)
+{
+    size_t size = strnlen(host, HOST_SIZE_MAX + 2);
+
+    return size > HOST_SIZE_MAX &&
+           (size > HOST_SIZE_MAX + 1 || host[HOST_SIZE_MAX] != '.');
+}
+
+int sys_resolve(const char *host, const char *port, struct sys_address **ret)
 {
     struct addrinfo hints, *list = NULL;
-    size_t count;
     int code;
 
+    *ret = NULL;
     if (host == NULL || port == NULL || !port_is_sane(port))
         return -EINVAL;
-    if (strnlen(host, HOST_SIZE_MAX + 1) > HOST_SIZE_MAX)
+    if (sys_host_is_too_long(host))
         return -ENAMETOOLONG;
     memset(&hints, 0, sizeof hints);
     hints.ai_family = AF_UNSPEC;
@@ -349,7 +373,12 @@ int sys_resolve(const char *host, const char *port, struct sys_address *ret,
     } while (code == EAI_SYSTEM && errno == EINTR);
     if (code != 0)
         return resolver_error(code, errno);
-    count = copy_addresses(list, ret, max);
+    code = copy_addresses(list, ret);
     freeaddrinfo(list);
-    return count > 0 ? (int) count : ALOOP_EHOSTNOTFOUND;
+    return code;
+}
+
+void sys_resolve_free(struct sys_address *addresses)
+{
+    free(addresses);
 }

@@ -25,7 +25,7 @@ const struct point_call point_calls[] = {
     {"sys_tcp_socket",
      {-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM, -EAFNOSUPPORT},
      {0}},
-    {"sys_reuse_address", {-ENOBUFS, -EINVAL}, {0}},
+    {"sys_reuse_address", {0}, {-ENOBUFS, -EINVAL}},
     {"sys_no_delay", {-EINVAL, -ENOBUFS}, {0}},
     {"sys_reset_on_close", {-EINVAL}, {0}},
     {"sys_bind", {-EADDRINUSE, -EACCES, -EADDRNOTAVAIL}, {0}},

@@ -23,7 +23,7 @@
 #include "aloop/error.h"
 #include "os/sys.h"
 
-enum { TEXT_SIZE = 512, ADDRESSES_MAX = 8, ANSWERS_MAX = 12 };
+enum { TEXT_SIZE = 512, ANSWERS_MAX = 12 };
 
 /* What the resolver says. */
 static struct {
@@ -72,7 +72,7 @@ static void answer_with(size_t i, unsigned kind)
 int getaddrinfo(const char *host, const char *port,
                 const struct addrinfo *hints, struct addrinfo **ret)
 {
-    FUZZ_CHECK(host != NULL && strlen(host) <= 253);
+    FUZZ_CHECK(host != NULL && strlen(host) <= 254);
     FUZZ_CHECK(port != NULL && (has_letter(port) || is_port(port)));
     FUZZ_CHECK(hints->ai_socktype == SOCK_STREAM);
     if (answer.interrupted > 0) {
@@ -338,12 +338,12 @@ static int error_of(int code)
                                  : ALOOP_ERESOLVE;
 }
 
-static size_t expect_answers(size_t max, uint16_t *ports)
+static size_t expect_answers(uint16_t *ports)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < answer.count; i++)
-        if (count < max && answer.infos[i].ai_family != AF_UNIX)
+        if (answer.infos[i].ai_family != AF_UNIX)
             ports[count++] = (uint16_t) (i + 1);
     return count;
 }
@@ -354,29 +354,31 @@ static void check_resolve(struct fuzz_input *bytes, const char *host,
     static const int codes[] = {0,          0,           0,
                                 EAI_NONAME, EAI_SERVICE, EAI_AGAIN,
                                 EAI_MEMORY, EAI_SYSTEM,  EAI_FAIL};
-    struct sys_address addresses[ADDRESSES_MAX];
-    uint16_t ports[ADDRESSES_MAX];
-    size_t max = fuzz_byte(bytes) % (ADDRESSES_MAX + 1), count;
+    struct sys_address *found;
+    uint16_t ports[ANSWERS_MAX];
+    size_t count, size = strlen(host);
     int result;
 
     answer.code = codes[fuzz_byte(bytes) % (sizeof codes / sizeof codes[0])];
     answer.interrupted = fuzz_below(bytes, 3);
     answer.count = fuzz_byte(bytes) % (ANSWERS_MAX + 1);
     answer.bytes = *bytes;
-    result = sys_resolve(host, port, addresses, max);
+    result = sys_resolve(host, port, &found);
+    FUZZ_CHECK((found != NULL) == (result > 0));
     FUZZ_CHECK(answer.given == answer.freed);
     if (!has_letter(port) && !is_port(port)) {
         FUZZ_CHECK(result == -EINVAL);
-    } else if (strlen(host) > 253) {
+    } else if (size > 254 || (size == 254 && host[253] != '.')) {
         FUZZ_CHECK(result == -ENAMETOOLONG);
     } else if (answer.code != 0) {
         FUZZ_CHECK(result == error_of(answer.code));
     } else {
-        count = expect_answers(max, ports);
+        count = expect_answers(ports);
         FUZZ_CHECK(result == (count > 0 ? (int) count : ALOOP_EHOSTNOTFOUND));
         for (size_t i = 0; i < count; i++)
-            FUZZ_CHECK(sys_address_port(&addresses[i]) == ports[i]);
+            FUZZ_CHECK(sys_address_port(&found[i]) == ports[i]);
     }
+    sys_resolve_free(found);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -294,33 +294,56 @@ static const char *service_port(const char *port)
     return port;
 }
 
-int sys_resolve(const char *host, const char *port, struct sys_address *ret,
-                size_t max)
+/* What getaddrinfo would have found; see sys_resolve. */
+static int find_addresses(const char *host, const char *port,
+                          struct sys_address **ret)
 {
-    int fault = sim__enter("sys_resolve");
+    struct sys_address numeric;
     struct host *found;
-    int number;
-    size_t count;
+    int number = parse_port(service_port(port));
 
-    if (fault < 0)
-        return fault;
-    sim__trace_bytes(host, strlen(host));
-    number = parse_port(service_port(port));
     if (number < 0)
         return ALOOP_EHOSTNOTFOUND;
-    if (max > 0 && sys_address_parse(host, service_port(port), ret) == 0)
+    if (sys_address_parse(host, service_port(port), &numeric) == 0) {
+        *ret = sim__allocate(NULL, sizeof **ret);
+        **ret = numeric;
         return 1;
+    }
     found = *find_host(host);
-    if (found == NULL)
+    if (found == NULL || (found->error == 0 && found->count == 0))
         return ALOOP_EHOSTNOTFOUND;
     if (found->error < 0)
         return found->error;
-    count = found->count < max ? found->count : max;
-    for (size_t i = 0; i < count; i++) {
-        ret[i] = found->addresses[i];
-        sim__address_set_port(&ret[i], (uint16_t) number);
+    *ret = sim__allocate(NULL, found->count * sizeof **ret);
+    for (size_t i = 0; i < found->count; i++) {
+        (*ret)[i] = found->addresses[i];
+        sim__address_set_port(&(*ret)[i], (uint16_t) number);
     }
-    return (int) count;
+    return (int) found->count;
+}
+
+int sys_resolve(const char *host, const char *port, struct sys_address **ret)
+{
+    int fault = sim__enter("sys_resolve");
+
+    *ret = NULL;
+    if (fault < 0)
+        return fault;
+    sim__trace_bytes(host, strlen(host));
+    return find_addresses(host, port, ret);
+}
+
+void sys_resolve_free(struct sys_address *addresses)
+{
+    free(addresses);
+}
+
+/* 253 bytes, and a dot at the end. */
+bool sys_host_is_too_long(const char *host)
+{
+    size_t size = strlen(host);
+
+    return size > 254 || (size == 254 && host[253] != '.');
 }
 
 static void add_silent(const char *host, bool is_blackhole)

@@ -240,6 +240,15 @@ static void a_name_that_is_too_long_is_refused_and_never_cut(void **state)
         assert_int_equal(connect_to(name), length > 253 ? ALOOP_ENAMETOOLONG
                                                         : ALOOP_EHOSTNOTFOUND);
     }
+    name[254] = '\0'; /* A dot at the end does not count. */
+    name[253] = '.';
+    assert_int_equal(connect_to(name), ALOOP_EHOSTNOTFOUND);
+    name[252] = '.';
+    assert_int_equal(connect_to(name), ALOOP_EHOSTNOTFOUND);
+    name[254] = '.';
+    name[255] = '\0';
+    assert_int_equal(connect_to(name), ALOOP_ENAMETOOLONG);
+    memset(name, 'a', sizeof name - 1);
     memcpy(name, "0x", 2);
     memset(name + 2, '0', 1000);
     assert_int_equal(connect_to(name), ALOOP_ENAMETOOLONG);
@@ -395,23 +404,23 @@ static void a_machine_without_ipv6_goes_on_to_ipv4_at_once(void **state)
     assert_elapsed(0);
 }
 
-static void the_sixteenth_address_is_still_tried(void **state)
+static void every_address_of_a_name_is_tried(void **state)
 {
-    static char names[16][16];
-    const char *addresses[17] = {NULL};
+    enum { ADDRESSES = 300 };
+    static char names[ADDRESSES][16];
+    const char *addresses[ADDRESSES + 1] = {NULL};
 
     (void) state;
-    for (size_t i = 0; i < 16; i++) {
-        memcpy(names[i], "10.0.1.100", 11);
-        names[i][8] = (char) ('0' + i / 10);
-        names[i][9] = (char) ('0' + i % 10);
+    for (int i = 0; i < ADDRESSES; i++) {
+        snprintf(names[i], sizeof names[i], "10.0.%d.%d", i / 100, i % 100);
         addresses[i] = names[i];
     }
     sim_host("host", addresses);
-    sim_listen("10.0.1.115", 80, 1);
+    sim_listen("10.0.2.99", 80, 1);
 
     assert_int_equal(connect_to("host"), 0);
-    assert_int_equal(sim_calls("sys_connect"), 16);
+    assert_int_equal(sim_calls("sys_connect"), ADDRESSES);
+    assert_string_equal(k.peer, "10.0.2.99:80");
 }
 
 /* Cancelling. */
@@ -530,7 +539,7 @@ int main(void)
         TEST(an_address_that_swallows_all_times_out_in_the_end),
         TEST(the_families_take_turns_beginning_with_the_first),
         TEST(a_machine_without_ipv6_goes_on_to_ipv4_at_once),
-        TEST(the_sixteenth_address_is_still_tried),
+        TEST(every_address_of_a_name_is_tried),
         TEST(a_timed_out_connect_leaves_nothing_behind),
         TEST(a_connect_is_cancelled_at_every_stage),
         TEST(a_dropped_connect_is_cancelled),

@@ -685,16 +685,16 @@ static void each_failure_of_the_resolver_has_an_error(void **state)
         {EAI_MEMORY, ALOOP_ENOMEM}, {EAI_FAIL, ALOOP_ERESOLVE},
         {EAI_FAMILY, ALOOP_ERESOLVE}, {EAI_SYSTEM, ALOOP_ERESOLVE},
     };
-    struct sys_address address;
+    struct sys_address *found;
 
     (void) state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         refuse("getaddrinfo", rows[i].code, 1);
-        assert_int_equal(sys_resolve("host", "80", &address, 1),
-                         rows[i].error);
+        assert_int_equal(sys_resolve("host", "80", &found), rows[i].error);
     }
     refuse("getaddrinfo, by the system", ENFILE, 1);
-    assert_int_equal(sys_resolve("host", "80", &address, 1), -ENFILE);
+    assert_int_equal(sys_resolve("host", "80", &found), -ENFILE);
+    assert_null(found);
 }
 
 static void what_the_resolver_lists_is_taken_in_order(void **state)
@@ -710,27 +710,48 @@ static void what_the_resolver_lists_is_taken_in_order(void **state)
         {.ai_family = AF_INET, .ai_addr = (struct sockaddr *) &old,
          .ai_addrlen = sizeof old},
     };
-    struct sys_address addresses[3];
+    struct sys_address *found;
 
     (void) state;
     f.answer = list;
     refuse("getaddrinfo, interrupted", EINTR, 2);
 
-    assert_int_equal(sys_resolve("host", "80", addresses, 3), 2);
+    assert_int_equal(sys_resolve("host", "80", &found), 2);
 
     assert_int_equal(f.refused, 2);
     assert_true(f.is_answer_freed);
-    assert_int_equal(sys_address_family(&addresses[0]), SYS_INET6);
-    assert_int_equal(sys_address_family(&addresses[1]), SYS_INET);
+    assert_int_equal(sys_address_family(&found[0]), SYS_INET6);
+    assert_int_equal(sys_address_family(&found[1]), SYS_INET);
+    sys_resolve_free(found);
     f.is_answer_freed = false;
-    assert_int_equal(sys_resolve("host", "80", addresses, 1), 1);
+    refuse("malloc", ENOMEM, 1);
+    assert_int_equal(sys_resolve("host", "80", &found), -ENOMEM);
+    assert_null(found);
     assert_true(f.is_answer_freed);
     f.is_answer_freed = false;
     f.answer = &list[1];
     list[1].ai_next = NULL;
-    assert_int_equal(sys_resolve("host", "80", addresses, 3),
-                     ALOOP_EHOSTNOTFOUND);
+    assert_int_equal(sys_resolve("host", "80", &found), ALOOP_EHOSTNOTFOUND);
     assert_true(f.is_answer_freed);
+}
+
+/* As many as no answer of a name server could have are bounded all the same. */
+static void an_endless_list_of_addresses_is_cut(void **state)
+{
+    enum { LISTED = 5000, TAKEN = 4096 };
+    static struct addrinfo list[LISTED];
+    struct sockaddr_in old = {.sin_family = AF_INET};
+    struct sys_address *found;
+
+    (void) state;
+    for (size_t i = 0; i < LISTED; i++)
+        list[i] = (struct addrinfo){
+            .ai_family = AF_INET, .ai_addr = (struct sockaddr *) &old,
+            .ai_addrlen = sizeof old,
+            .ai_next = i + 1 < LISTED ? &list[i + 1] : NULL};
+    f.answer = list;
+    assert_int_equal(sys_resolve("host", "80", &found), TAKEN);
+    sys_resolve_free(found);
 }
 
 static void a_thread_that_cannot_be_had_is_an_error(void **state)
@@ -1142,6 +1163,7 @@ int main(void)
         TEST(without_ipv6_every_local_address_is_an_old_one),
         TEST(each_failure_of_the_resolver_has_an_error),
         TEST(what_the_resolver_lists_is_taken_in_order),
+        TEST(an_endless_list_of_addresses_is_cut),
         TEST(a_thread_that_cannot_be_had_is_an_error),
         TEST(a_light_guard_counts_once_it_was_seen_to_work),
         TEST(a_light_guard_that_lets_through_is_none),
