@@ -237,8 +237,8 @@ static void nap(void)
     int64_t delay_ns = any_delay_ns();
     struct ref ref;
 
-    if (w.task < 0 || w.is_freeing)
-        return;
+    if (w.task < 0 || w.is_freeing || !model_has_room())
+        return; /* Many tasks may be about to. */
     say("sleep %lld and await it", (long long) delay_ns);
     ref.future = aloop_sleep(w.loop, delay_ns);
     ref.id = model_sleep(model_after(delay_ns));

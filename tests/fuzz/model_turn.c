@@ -155,6 +155,7 @@ static bool do_work(struct m_work work, struct m_sight *ret)
         *ret = (struct m_sight){M_SEE_DEFER, work.who, 0};
         return true;
     case M_RESUME:
+        m.has_called = true; /* If only inside one of the library's. */
         *ret = (struct m_sight){M_SEE_TASK, work.who, 0};
         return model_resume(work.who, &ret->status);
     case M_MEMBER:
