@@ -71,9 +71,11 @@ ALOOP_API aloop *aloop_new(const aloop_options *options);
  * Cancels what is still running, lets tasks run to their ends (each await of
  * theirs now returns ALOOP_ECANCELED, shielded or not), closes every handle,
  * and frees everything: afterwards not one byte or descriptor is left.  What
- * was deferred or posted before still runs.  What streams still had to send is
- * not waited for; aloop_main() does.  A task that goes on awaiting for 10,000
- * turns all the same loses its stack as it is.  NULL is allowed.
+ * was deferred or posted before still runs, and so do continuations; but no
+ * callback of a handle does, so that what its `arg` points to may be gone.
+ * What streams still had to send is not waited for; aloop_main() does.  Tasks
+ * that go on awaiting all the same, for 10,000 turns in which none of them
+ * ends, lose their stacks as they are.  NULL is allowed.
  *
  * Errors:  ALOOP_EBUSY from inside a callback or task of this loop; it is then
  *          left as it was.

@@ -113,6 +113,8 @@ static void on_ready(struct aloop__io *io, unsigned bits)
     int error = 0;
 
     (void) bits;
+    if (listener->handle.loop->dying)
+        return;
     if (io->fd < 0) { /* Somebody closed it behind our back. */
         aloop__handle_set_active(&listener->handle, false);
         aloop__timed_clear(listener->handle.loop, &listener->retry);

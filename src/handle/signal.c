@@ -95,10 +95,8 @@ static void deliver(aloop *loop, aloop_signal *watch)
         aloop_wake(loop);
         count = BUDGET;
     }
-    while (count-- > 0 && !watch->handle.closed) {
-        aloop__calling(loop);
+    while (count-- > 0 && !watch->handle.closed && aloop__may_call(loop))
         watch->on_signal(watch, watch->number, watch->arg);
-    }
 }
 
 /* Closed watches stay allocated until the turn's end, and callbacks that close

@@ -24,7 +24,7 @@ static void call(aloop_stream *stream, const char *data, ssize_t size)
 static bool wants_data(const aloop_stream *stream)
 {
     return stream->on_data != NULL && stream->handle.active &&
-           !stream->handle.closed;
+           !stream->handle.closed && !stream->handle.loop->dying;
 }
 
 /* Tells on_data of the end, once. */

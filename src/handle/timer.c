@@ -46,8 +46,8 @@ static void on_due(struct aloop__timed *timed)
         aloop__handle_set_active(&timer->handle, false);
     if (error < 0 && timer->period_ns > 0)
         aloop__unhandled(loop, error, "periodic timer");
-    aloop__calling(loop);
-    timer->on_expire(timer, timer->arg); /* May close it. */
+    if (aloop__may_call(loop))
+        timer->on_expire(timer, timer->arg); /* May close it. */
 }
 
 int aloop_timer_set(aloop_timer *timer, int64_t when_ns)

@@ -12,7 +12,11 @@
 #include "os/reactor.h"
 #include "os/sys.h"
 
-enum { RESOLVER_THREADS = 4, FREE_TURNS_MAX = 10000 };
+enum {
+    RESOLVER_THREADS = 4,
+    IDLE_TURNS_MAX = 10000,  /* Of aloop_free(), without progress. */
+    FREE_TURNS_MAX = 100000 /* In which tasks end, but others begin. */
+};
 
 static int64_t system_clock(void *context)
 {
@@ -148,18 +152,28 @@ aloop *aloop_new(const aloop_options *given)
     return NULL;
 }
 
-/* Cancels all there is until nothing is pending any more.  Operations end at
- * once; tasks run, and may start new ones, which are cancelled in turn. */
+/* Cancels all there is until nothing is pending any more.  Operations end
+ * immediately; tasks run, and may start new ones, which are cancelled in turn.
+ * It is progress when fewer objects are left than ever before, and when a task
+ * has ended; but tasks that start others endlessly must not keep it going. */
 static void wind_up(aloop *loop)
 {
-    int turns = 0;
+    size_t least = SIZE_MAX, ends = loop->task_ends;
+    int idle_turns = 0, turns = 0;
 
     loop->dying = true;
     do {
         aloop__futures_cancel_all(loop, true);
         aloop__turn(loop, 0, false);
+        if (loop->slab.used < least)
+            idle_turns = turns = 0;
+        else if (loop->task_ends != ends)
+            idle_turns = 0;
+        if (loop->slab.used < least)
+            least = loop->slab.used;
+        ends = loop->task_ends;
     } while ((!list_empty(&loop->pending) || !list_empty(&loop->ready)) &&
-             ++turns < FREE_TURNS_MAX);
+             ++idle_turns < IDLE_TURNS_MAX && ++turns < FREE_TURNS_MAX);
     aloop__futures_cancel_all(loop, true);
 }
 

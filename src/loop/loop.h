@@ -91,6 +91,7 @@ struct aloop {
     bool is_stepping;            /* Inside aloop_step(), */
     bool has_called;             /* which has called the application back. */
     bool dying;                  /* Inside aloop_free(). */
+    size_t task_ends;            /* How many tasks have ended so far. */
     bool embedded;               /* aloop_fd() was asked for. */
     unsigned skipped;            /* Turns since the reactor was asked. */
     int64_t waited_ns;           /* When the reactor was last asked. */
@@ -175,6 +176,14 @@ static inline void aloop__check_thread(const aloop *loop)
 static inline void aloop__calling(aloop *loop)
 {
     loop->has_called = true;
+}
+
+/* Whether a callback of a handle may run now, which is then noted.  None does
+ * inside aloop_free(): what its `arg` points to may be gone. */
+static inline bool aloop__may_call(aloop *loop)
+{
+    aloop__calling(loop);
+    return !loop->dying;
 }
 
 static inline void aloop__ready_push(aloop *loop, struct aloop__ready *ready)

@@ -89,6 +89,7 @@ static void boot(void *arg)
 
 static void end(struct aloop__task *task, ssize_t result)
 {
+    task->future.loop->task_ends++;
     aloop__deadlines_end(task);
     give_stack_back(task);
     if (result == ALOOP_PENDING)
