@@ -19,9 +19,10 @@
  *
  * Stacks.  A task's stack does not grow: 192 KiB unless `stack_size` is given;
  * 48 KiB on 32-bit systems and where memory is locked (mlockall) or the address
- * space is limited (RLIMIT_AS, RLIMIT_DATA).  Below it is a guard of 96 KiB (scarce: 16 KiB).  A task that
- * overruns its stack by up to 64 KiB, in one frame or in many, ends the process
- * with SIGSEGV (SIGBUS on some systems).  What is not caught:
+ * space is limited (RLIMIT_AS, RLIMIT_DATA).  Below it is a guard of 96 KiB, or
+ * 16 KiB in these cases.  A task that overruns its stack by up to 64 KiB (16
+ * KiB in these cases), in one frame or in many, ends the process with SIGSEGV
+ * (SIGBUS on some systems).  What is not caught:
  *
  * - a frame that reaches more than 64 KiB beyond the end and is touched only
  *   there (a large array or alloca() of which the first elements are written):

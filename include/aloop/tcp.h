@@ -63,8 +63,8 @@ ALOOP_API void aloop_listener_close(aloop_listener *listener);
  *
  * Status:  0; the error of the last attempt to fail (ALOOP_ECONNREFUSED,
  *          ALOOP_ETIMEDOUT, ...); ALOOP_EHOSTNOTFOUND, ALOOP_EAGAINDNS,
- *          ALOOP_ERESOLVE from the look-up; ALOOP_ENAMETOOLONG for more than 253
- *          bytes, not counting a dot at the end.
+ *          ALOOP_ERESOLVE from the look-up; ALOOP_ENAMETOOLONG for more than
+ *          253 bytes, not counting a dot at the end.
  */
 ALOOP_API aloop_future *aloop_tcp_connect(aloop *loop, const char *host,
                                           const char *port,
