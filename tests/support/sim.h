@@ -97,6 +97,12 @@ ssize_t sim_peer_receive(int peer, void *buffer, size_t size);
 void sim_peer_shutdown(int peer); /* No more will be sent. */
 void sim_peer_close(int peer);    /* A reset where there was data unread. */
 void sim_peer_reset(int peer);
+/* The system ends the connection at the other end, the library's, with `error`,
+ * as if it had been told to or had found no way: what has arrived there can be
+ * received, and then the error, once. */
+void sim_peer_break(int peer, int error);
+/* The same for one of all connections, by chance. */
+void sim_break(int error);
 bool sim_peer_eof(int peer); /* All was received, and the end too. */
 int sim_peer_error(int peer); /* 0, or what became of the connection. */
 bool sim_peer_connected(int peer); /* And not reset since. */

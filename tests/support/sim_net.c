@@ -35,6 +35,19 @@ void sim__pair(struct sim_socket *a, struct sim_socket *b)
     b->state = SIM_CONNECTED;
 }
 
+void sim_break(int error)
+{
+    struct sim_socket *chosen = NULL;
+    unsigned count = 0;
+
+    for (struct sim_socket *at = sockets; at != NULL; at = at->next)
+        if (at->state == SIM_CONNECTED && !at->gone && !at->outside &&
+            sim_random(++count) == 0)
+            chosen = at;
+    if (chosen != NULL)
+        sim__break(chosen, error);
+}
+
 static bool covers(const struct sim_socket *socket,
                    const struct sys_address *address)
 {

@@ -120,6 +120,11 @@ void sim_peer_reset(int peer)
     sim__socket_gone(socket);
 }
 
+void sim_peer_break(int peer, int error)
+{
+    sim__break(peer_at(peer)->other, error);
+}
+
 bool sim_peer_eof(int peer)
 {
     const struct sim_socket *socket = peer_at(peer);

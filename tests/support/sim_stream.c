@@ -160,6 +160,14 @@ void sim__abort(struct sim_socket *socket)
     sim__segment(socket->other, SIM_RST, NULL, 0);
 }
 
+void sim__break(struct sim_socket *socket, int error)
+{
+    if (socket->state != SIM_CONNECTED || socket->gone)
+        return;
+    sim__abort(socket);
+    socket->error = error;
+}
+
 size_t sim__room(const struct sim_socket *socket)
 {
     size_t used = socket->other->flying + socket->other->size;

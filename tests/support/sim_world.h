@@ -149,6 +149,8 @@ void sim__segment(struct sim_socket *to, enum sim_segment_kind kind,
 void sim__finish(struct sim_socket *socket); /* Sends FIN, once. */
 /* Sends RST; what is under way from `socket` is lost. */
 void sim__abort(struct sim_socket *socket);
+/* The same, and here too it ends with `error`. */
+void sim__break(struct sim_socket *socket, int error);
 void sim__drop(struct sim_socket *socket); /* Frees what is here. */
 
 /* sim_reactor.c, sim_thread.c, sim_address.c, sim_peer.c. */

@@ -269,6 +269,27 @@ static void a_reset_comes_after_the_data_that_had_arrived(void **state)
     assert_int_equal(sys_send(fd, "a", 1), -EPIPE);
 }
 
+static void a_broken_connection_reports_its_error_once(void **state)
+{
+    char byte;
+    int peer, fd = connect_peer(&peer);
+
+    (void) state;
+    sim_peer_send(peer, "a", 1);
+    sim_pass(US);
+    sim_peer_break(peer, -EHOSTUNREACH);
+    sim_pass(US);
+
+    assert_int_equal(ready(fd), 7);
+    assert_int_equal(sim_peer_error(peer), -ECONNRESET);
+    assert_int_equal(sys_recv(fd, &byte, 1), 1);
+    assert_int_equal(sys_send(fd, "a", 1), -EHOSTUNREACH);
+    assert_int_equal(sys_recv(fd, &byte, 1), 0);
+    assert_int_equal(sys_send(fd, "a", 1), -EPIPE);
+    sim_break(-EIO); /* There is no other. */
+    assert_int_equal(sys_socket_error(fd), 0);
+}
+
 static void closing_with_unread_data_or_on_demand_resets(void **state)
 {
     int first, a = connect_peer(&first);
@@ -336,6 +357,7 @@ int main(void)
         TEST(each_direction_ends_alone),
         TEST(writing_to_a_closed_peer_ends_in_a_broken_pipe),
         TEST(a_reset_comes_after_the_data_that_had_arrived),
+        TEST(a_broken_connection_reports_its_error_once),
         TEST(closing_with_unread_data_or_on_demand_resets),
         TEST(a_closed_listener_resets_those_who_wait),
         TEST(a_peer_can_be_the_server),
