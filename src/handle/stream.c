@@ -63,15 +63,21 @@ void aloop__stream_unwant(aloop_stream *stream, unsigned bits)
                   stream->io.armed & ~bits);
 }
 
-/* The descriptor is broken and nobody reads: whoever waits hears why. */
+int aloop__stream_error(aloop_stream *stream)
+{
+    int error = sys_socket_error(stream->io.fd);
+
+    if (error == 0)
+        error = ALOOP_ENOTCONN; /* Another call has taken it. */
+    return aloop__io_failed(&stream->io, error);
+}
+
+/* The descriptor is broken and nobody reads: whoever waits is told why. */
 static void on_error(aloop_stream *stream)
 {
-    int error = stream->io.fd < 0 ? ALOOP_EBADF
-                                  : sys_socket_error(stream->io.fd);
+    int error = stream->io.fd < 0 ? ALOOP_EBADF : aloop__stream_error(stream);
 
     aloop__stream_unwant(stream, REACTOR_READ | REACTOR_WRITE);
-    if (error == 0)
-        error = ALOOP_EPIPE; /* Hung up. */
     aloop__stream_fail_writing(stream, error);
     if (stream->io.fd < 0)
         aloop__stream_fail_reading(stream, error);

@@ -79,6 +79,8 @@ int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret);
  * cost a useless event; interest in reading is otherwise left standing. */
 int aloop__stream_want(aloop_stream *stream, unsigned bits);
 void aloop__stream_unwant(aloop_stream *stream, unsigned bits);
+/* Asks for the error of a connection that has broken.  Never 0. */
+int aloop__stream_error(aloop_stream *stream);
 /* After sending: a closed stream ends here once it has sent everything. */
 void aloop__stream_progress(aloop_stream *stream);
 

@@ -93,13 +93,8 @@ static void give_back(aloop_stream *stream, const char *bytes, size_t size)
     stream->input = input;
 }
 
-/* The kernel tells an error once: where a send heard it, the receive after it
- * says end of stream.  After EPIPE that is true, the peer's end came first. */
-static bool is_end_of_connection(int error)
-{
-    return error == ALOOP_ECONNRESET || error == ALOOP_ETIMEDOUT;
-}
-
+/* The kernel reports an error once: if another call took it, a receive reports
+ * the end of the stream, which the peer has not sent. */
 size_t aloop__stream_receive(aloop_stream *stream, char *buffer, size_t size)
 {
     ssize_t n = ALOOP_EAGAIN;
@@ -109,12 +104,12 @@ size_t aloop__stream_receive(aloop_stream *stream, char *buffer, size_t size)
     stream->is_hot = n == (ssize_t) size;
     if (n > 0)
         return (size_t) n;
-    if (n == 0 && is_end_of_connection(stream->write_error))
-        stream->read_error = stream->write_error;
+    if (n == 0 && stream->io.error != 0)
+        stream->read_error = stream->io.error;
     else if (n == 0)
         stream->has_ended = true;
     else if (n != ALOOP_EAGAIN)
-        stream->read_error = (int) n;
+        stream->read_error = aloop__io_failed(&stream->io, (int) n);
     return 0;
 }
 

@@ -138,6 +138,10 @@ static void shut_if_due(aloop_stream *stream)
         stream->write_error != 0 || stream->io.is_inherited)
         return;
     error = sys_shutdown_write(stream->io.fd);
+    if (error == ALOOP_ENOTCONN)
+        error = aloop__stream_error(stream);
+    else if (error < 0)
+        error = aloop__io_failed(&stream->io, error);
     stream->has_shut = error == 0;
     stream->write_error = error;
 }
@@ -214,7 +218,8 @@ static bool send_all(aloop_stream *stream)
         if (n == ALOOP_EAGAIN)
             return true;
         if (n < 0) {
-            aloop__stream_fail_writing(stream, (int) n);
+            aloop__stream_fail_writing(
+                stream, aloop__io_failed(&stream->io, (int) n));
             return false;
         }
         advance(stream, (size_t) n);

@@ -107,14 +107,44 @@ static struct aloop__io *owner(aloop *loop, const struct aloop__event *event)
     return io != NULL && io->generation == event->generation ? io : NULL;
 }
 
+/* Whether the error is one of the call and says nothing of the connection. */
+static bool is_passing(int error)
+{
+    return error == ALOOP_EAGAIN || error == ALOOP_ENOMEM ||
+           error == ALOOP_ENOBUFS || error == ALOOP_EBADF;
+}
+
+/* EPIPE is not kept: the peer's end may be the reason for it, and that is then
+ * still to be read. */
+int aloop__io_failed(struct aloop__io *io, int error)
+{
+    if (is_passing(error))
+        return error;
+    if (io->error == 0 && error != ALOOP_EPIPE)
+        io->error =
+            (short) (error == ALOOP_ENOTCONN ? ALOOP_ECONNRESET : error);
+    return io->error != 0 ? io->error : error;
+}
+
+void aloop__io_keep_errors(aloop *loop, const struct aloop__event *events,
+                           int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct aloop__io *io = NULL;
+
+        if (events[i].error != 0)
+            io = owner(loop, &events[i]);
+        if (io != NULL)
+            aloop__io_failed(io, events[i].error);
+    }
+}
+
 void aloop__io_dispatch(aloop *loop, const struct aloop__event *event)
 {
     struct aloop__io *io = owner(loop, event);
 
     if (io != NULL && io->is_inherited && loop->dying)
         return;
-    if (io != NULL && event->error != 0)
-        io->error = (short) event->error;
     if (io != NULL && io->armed != 0)
         io->on_ready(io, event->bits);
     else if (!loop->io_closed)

@@ -50,8 +50,9 @@ struct aloop__io {
     unsigned armed;      /* REACTOR_* that the reactor watches now. */
     bool is_inherited;   /* In a forked child, and not used there yet: what it
                           * is at belongs to the parent. */
-    short error;         /* What an event brought, negated; 0: nothing.  The
-                          * socket may not report it a second time. */
+    short error;         /* The first error of the connection that an event
+                          * brought or a call failed with; 0: none.  The socket
+                          * may not report it a second time. */
     void (*on_ready)(struct aloop__io *io, unsigned bits);
 };
 
@@ -224,8 +225,16 @@ int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
 int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits);
 /* Stops watching; returns the descriptor, still open, or -1. */
 int aloop__io_close(aloop *loop, struct aloop__io *io);
-/* Calls back for what the reactor reported. */
+/* A call on the descriptor has failed with `error`, or its event brought one:
+ * keeps the first that ends the connection.  Returns what to report, which is
+ * that one in the place of those that follow. */
+int aloop__io_failed(struct aloop__io *io, int error);
 struct aloop__event;
+/* The reactor may have taken the errors that it reports: before any callback
+ * can use the descriptors, they are kept. */
+void aloop__io_keep_errors(aloop *loop, const struct aloop__event *events,
+                           int count);
+/* Calls back for what the reactor reported. */
 void aloop__io_dispatch(aloop *loop, const struct aloop__event *event);
 /* After fork, or when the reactor reports what cannot be removed. */
 int aloop__io_renew(aloop *loop);

@@ -138,6 +138,7 @@ static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool lazy)
         loop->skipped = 0;
         loop->waited_ns = loop->floor_ns;
     }
+    aloop__io_keep_errors(loop, events, count);
     for (int i = 0; i < count; i++)
         aloop__io_dispatch(loop, &events[i]);
     return count < 0 ? count : 0;

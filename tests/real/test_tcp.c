@@ -363,7 +363,8 @@ static void writing_to_a_reset_connection_is_an_error_and_no_signal(
     (void) state;
     connect_both("127.0.0.1");
     aloop_stream_abort(f.server);
-    aloop_await(aloop_stream_read(f.client, &byte, 1));
+    assert_int_equal(aloop_await(aloop_stream_read(f.client, &byte, 1)),
+                     ALOOP_ECONNRESET);
 
     status = aloop_await(aloop_stream_write(f.client, "x", 1));
     assert_true(status == ALOOP_EPIPE || status == ALOOP_ECONNRESET);
@@ -390,7 +391,47 @@ static void a_reset_ends_a_write_that_waits_for_room(void **state)
 
     status = aloop_await(write);
     assert_true(status == ALOOP_EPIPE || status == ALOOP_ECONNRESET);
+    assert_int_equal(aloop_await(aloop_stream_read(f.client, big, 1)),
+                     ALOOP_ECONNRESET);
     aloop_stream_close(f.client);
+}
+
+static void a_reset_is_never_read_as_an_end(bool is_read_meanwhile)
+{
+    static char big[32 * 1024 * 1024];
+    char got[8];
+    aloop_future *read = NULL, *write;
+
+    connect_both("127.0.0.1");
+    assert_int_equal(aloop_await(aloop_stream_write(f.server, "half", 4)), 4);
+    if (is_read_meanwhile)
+        read = aloop_stream_read_to_end(f.client, got, sizeof got);
+    write = aloop_stream_write(f.client, big, sizeof big);
+    for (int i = 0; i < 10; i++)
+        aloop_step(f.loop, 0);
+    aloop_stream_abort(f.server);
+    assert_true(aloop_await(write) < 0);
+
+    if (!is_read_meanwhile)
+        read = aloop_stream_read_to_end(f.client, got, sizeof got);
+    assert_int_equal(aloop_await(read), ALOOP_ECONNRESET);
+    assert_int_equal(aloop_await(aloop_stream_read(f.client, got, 8)), 4);
+    aloop_stream_close(f.client);
+}
+
+/* Whichever call it is that the kernel reports it to. */
+static void a_reset_is_no_end_to_a_reader_whatever_took_its_error(
+    void **state)
+{
+    static const char name[] = "KQUEUE_STANDIN_TAKES_ERRORS";
+
+    (void) state;
+    for (int i = 0; i < 4; i++) {
+        if (i >= 2)
+            setenv(name, "1", 1);
+        a_reset_is_never_read_as_an_end(i % 2 == 0);
+        unsetenv(name);
+    }
 }
 
 static void what_was_put_before_the_close_arrives_whole(void **state)
@@ -429,6 +470,7 @@ int main(void)
         TEST(an_abort_is_a_reset_to_the_other_end),
         TEST(writing_to_a_reset_connection_is_an_error_and_no_signal),
         TEST(a_reset_ends_a_write_that_waits_for_room),
+        TEST(a_reset_is_no_end_to_a_reader_whatever_took_its_error),
         TEST(what_was_put_before_the_close_arrives_whole),
     };
 

@@ -1,0 +1,323 @@
+/* Only the peer's end is an end: an error of the connection is what reading
+ * gives, whichever call was the one that the kernel reported it to. */
+
+#include "support/stream_fixture.h"
+
+#include <errno.h>
+
+#include "os/sys.h"
+
+static const int errors[] = {
+    ALOOP_ECONNRESET,   ALOOP_ECONNABORTED, ALOOP_ETIMEDOUT,
+    ALOOP_EHOSTUNREACH, ALOOP_ENETUNREACH,  -ENETDOWN,
+    ALOOP_EACCES,       ALOOP_EPERM,        -EPROTO,
+    -EIO,               ALOOP_EINVAL,       -ENETRESET,
+};
+
+enum { ERRORS = sizeof errors / sizeof errors[0] };
+
+static const char big[2 * BUFFER];
+
+/* How the library comes to know of an error that the connection ends with.
+ * Each takes it from the socket, so that receives report an end. */
+
+static void by_a_send(aloop_stream *stream, int error)
+{
+    sim_peer_break(c.peer, error);
+    aloop_detach(aloop_stream_write(stream, "x", 1));
+    run_for(MS);
+}
+
+static void by_a_gathered_send(aloop_stream *stream, int error)
+{
+    sim_peer_break(c.peer, error);
+    aloop_detach(aloop_stream_write(stream, "x", 1));
+    by_a_send(stream, error);
+}
+
+/* With nobody who reads, and bytes that the peer does not take. */
+static void by_asking_for_it(aloop_stream *stream, int error)
+{
+    aloop_detach(aloop_stream_write(stream, big, sizeof big));
+    run_for(MS);
+    sim_peer_break(c.peer, error);
+    run_for(MS);
+}
+
+static void by_a_shutdown(aloop_stream *stream, int error)
+{
+    sim_peer_break(c.peer, error);
+    aloop_detach(aloop_stream_shutdown(stream));
+    run_for(MS);
+}
+
+/* As a kqueue that is made of epoll. */
+static void by_the_wait(aloop_stream *stream, int error)
+{
+    sim_options()->takes_errors = true;
+    sim_peer_break(c.peer, error);
+    (void) stream;
+    run_for(MS);
+}
+
+static void by_the_wait_for_writing(aloop_stream *stream, int error)
+{
+    sim_options()->takes_errors = true;
+    by_asking_for_it(stream, error);
+}
+
+/* The call fails, and nothing else knows of the reason. */
+static void by_a_failing_send(aloop_stream *stream, int error)
+{
+    sim_fail("sys_send", 1, error);
+    aloop_detach(aloop_stream_write(stream, "x", 1));
+    run_for(MS);
+    sim_peer_reset(c.peer);
+    run_for(MS);
+    sys_socket_error(aloop_stream_fd(stream));
+}
+
+static void by_a_failing_shutdown(aloop_stream *stream, int error)
+{
+    sim_fail("sys_shutdown_write", 1, error);
+    aloop_detach(aloop_stream_shutdown(stream));
+    run_for(MS);
+    sim_peer_reset(c.peer);
+    run_for(MS);
+    sys_socket_error(aloop_stream_fd(stream));
+}
+
+static void by_a_receive(aloop_stream *stream, int error)
+{
+    (void) stream;
+    sim_peer_break(c.peer, error);
+}
+
+static void (*const ways[])(aloop_stream *stream, int error) = {
+    by_a_send,     by_a_gathered_send, by_asking_for_it,
+    by_a_shutdown, by_the_wait,        by_the_wait_for_writing,
+    by_a_receive,  by_a_failing_send,  by_a_failing_shutdown,
+};
+
+enum { WAYS = sizeof ways / sizeof ways[0] };
+
+/* A stream with a few bytes that were not read, in a new world. */
+static aloop_stream *begin(void)
+{
+    aloop_stream *stream;
+
+    assert_true(renew(1));
+    stream = connected();
+    sim_peer_send(c.peer, "half", 4);
+    sim_pass(MS);
+    return stream;
+}
+
+static void a_later_read_gives_the_error_whoever_took_it(void **state)
+{
+    char buffer[8];
+
+    (void) state;
+    for (size_t i = 0; i < ERRORS * WAYS; i++) {
+        int error = errors[i % ERRORS];
+        aloop_stream *stream = begin();
+
+        ways[i / ERRORS](stream, error);
+
+        assert_int_equal(
+            aloop_await(aloop_stream_read(stream, buffer, sizeof buffer)), 4);
+        for (int again = 0; again < 2; again++)
+            assert_int_equal(
+                aloop_await(aloop_stream_read(stream, buffer, 8)), error);
+        aloop_stream_close(stream);
+        leave();
+    }
+}
+
+static void a_pending_read_gives_the_error_and_loses_no_bytes(void **state)
+{
+    char buffer[8];
+
+    (void) state;
+    for (size_t i = 0; i < ERRORS * WAYS; i++) {
+        int error = errors[i % ERRORS];
+        aloop_stream *stream = begin();
+        aloop_future *read =
+            aloop_stream_read_to_end(stream, buffer, sizeof buffer);
+
+        run_for(MS);
+        ways[i / ERRORS](stream, error);
+
+        assert_int_equal(aloop_await(read), error);
+        assert_int_equal(
+            aloop_await(aloop_stream_read(stream, buffer, sizeof buffer)), 4);
+        assert_int_equal(
+            aloop_await(aloop_stream_read(stream, buffer, 8)), error);
+        aloop_stream_close(stream);
+        leave();
+    }
+}
+
+static void a_callback_is_told_the_error_whoever_took_it(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < ERRORS * WAYS; i++) {
+        int error = errors[i % ERRORS];
+        aloop_stream *stream = begin();
+
+        t.noted = 0;
+        aloop_stream_start(stream, collect, NULL);
+        run_for(MS);
+        ways[i / ERRORS](stream, error);
+        run_for(MS);
+
+        assert_int_equal(c.got_size, 4);
+        assert_noted(error);
+        aloop_stream_close(stream);
+        leave();
+    }
+}
+
+static void a_pipe_fails_with_the_error_and_passes_no_end_on(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < ERRORS * WAYS; i++) {
+        int error = errors[i % ERRORS], sink;
+        aloop_stream *from = begin(), *to = connected_to(&sink);
+        aloop_future *pipe = aloop_pipe(from, to);
+
+        run_for(MS);
+        ways[i / ERRORS](from, error);
+
+        assert_int_equal(aloop_await(pipe), error);
+        run_for(MS);
+        assert_int_equal(sim_peer_receive(sink, c.in, sizeof c.in), 4);
+        assert_false(sim_peer_eof(sink));
+        aloop_stream_abort(from);
+        aloop_stream_abort(to);
+        leave();
+    }
+}
+
+/* EPIPE: the peer ended first, and only then refused what we sent. */
+static void a_broken_pipe_after_the_peers_end_leaves_the_end_to_be_read(
+    void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[8];
+
+    (void) state;
+    for (int takes = 0; takes < 2; takes++) {
+        sim_options()->takes_errors = takes;
+        if (takes)
+            stream = connected();
+        sim_peer_send(c.peer, "all", 3);
+        sim_peer_close(c.peer);
+        run_for(MS);
+        aloop_detach(aloop_stream_write(stream, "x", 1));
+        run_for(MS);
+        assert_int_equal(aloop_await(aloop_stream_write(stream, "y", 1)),
+                         ALOOP_EPIPE);
+
+        assert_int_equal(
+            aloop_await(aloop_stream_read_to_end(stream, buffer, 8)), 3);
+        aloop_stream_close(stream);
+    }
+}
+
+static void running_short_of_memory_in_a_send_is_not_the_readers_error(
+    void **state)
+{
+    static const int passing[] = {ALOOP_ENOMEM, ALOOP_ENOBUFS};
+    char buffer[8];
+
+    (void) state;
+    for (size_t i = 0; i < 2; i++) {
+        aloop_stream *stream = connected();
+
+        sim_fail("sys_send", 1, passing[i]);
+        assert_int_equal(aloop_await(aloop_stream_write(stream, "x", 1)),
+                         passing[i]);
+        sim_peer_send(c.peer, "all", 3);
+        sim_peer_shutdown(c.peer);
+
+        assert_int_equal(
+            aloop_await(aloop_stream_read_to_end(stream, buffer, 8)), 3);
+        aloop_stream_close(stream);
+    }
+}
+
+/* It is told the error, and not the one that follows from it. */
+static void a_write_after_an_error_that_the_wait_took_gives_it(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[8];
+
+    (void) state;
+    sim_options()->takes_errors = true;
+    sim_peer_break(c.peer, ALOOP_EHOSTUNREACH);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 8)),
+                     ALOOP_EHOSTUNREACH);
+    assert_int_equal(aloop_await(aloop_stream_write(stream, "x", 1)),
+                     ALOOP_EHOSTUNREACH);
+    aloop_stream_close(stream);
+}
+
+/* The wait has taken the errors of both; the callback of one reads the other,
+ * whose last receive has filled its buffer. */
+static aloop_stream *neighbour;
+static char tail[2048];
+
+static void reads_its_neighbour(aloop_stream *stream, const void *data,
+                                ssize_t size, void *arg)
+{
+    (void) stream;
+    (void) data;
+    (void) arg;
+    if (size < 0)
+        aloop_then(aloop_stream_read(neighbour, tail, sizeof tail),
+                   note_status, NULL);
+}
+
+static void an_error_that_the_wait_took_is_known_to_all_its_callbacks(
+    void **state)
+{
+    static const char bytes[2048];
+    aloop_stream *stream;
+    int peer;
+
+    (void) state;
+    sim_options()->takes_errors = true;
+    stream = connected_to(&peer);
+    neighbour = connected();
+    sim_peer_send(c.peer, bytes, sizeof bytes);
+    assert_int_equal(
+        aloop_await(aloop_stream_read(neighbour, tail, sizeof tail)),
+        sizeof tail);
+    aloop_stream_start(stream, reads_its_neighbour, NULL);
+    aloop_detach(aloop_stream_write(neighbour, big, sizeof big));
+    run_for(MS);
+    sim_peer_break(peer, ALOOP_ECONNABORTED);
+    sim_peer_break(c.peer, -ENETDOWN);
+    run_for(MS);
+
+    assert_noted(-ENETDOWN);
+    aloop_stream_close(stream);
+    aloop_stream_close(neighbour);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_later_read_gives_the_error_whoever_took_it),
+        TEST(a_pending_read_gives_the_error_and_loses_no_bytes),
+        TEST(a_callback_is_told_the_error_whoever_took_it),
+        TEST(a_pipe_fails_with_the_error_and_passes_no_end_on),
+        TEST(a_broken_pipe_after_the_peers_end_leaves_the_end_to_be_read),
+        TEST(running_short_of_memory_in_a_send_is_not_the_readers_error),
+        TEST(a_write_after_an_error_that_the_wait_took_gives_it),
+        TEST(an_error_that_the_wait_took_is_known_to_all_its_callbacks),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
