@@ -226,6 +226,10 @@ static const struct {
     {"sys_socket_error", -ENOBUFS},
 };
 
+/* What connections end with. */
+static const int breaks[] = {-ECONNABORTED, -EHOSTUNREACH, -ETIMEDOUT,
+                             -ENETDOWN, -ECONNRESET};
+
 static void make_weather(void)
 {
     enum { FAULTS = sizeof faults / sizeof faults[0] };
@@ -238,6 +242,8 @@ static void make_weather(void)
         sim_fail(faults[i].call_name, 1 + (unsigned) sim_random(4),
                  faults[i].error);
     }
+    if (chance(1))
+        sim_break(breaks[sim_random(sizeof breaks / sizeof breaks[0])]);
     if (run.jumps && chance(1)) {
         int64_t ns = chance(70) ? any_delay_ns(ALOOP_SEC(3))
                                 : -any_delay_ns(ALOOP_US(50));
@@ -260,6 +266,7 @@ static void choose_weather(void)
         options->delay_max_ns = options->delay_min_ns;
     sim_buffer_size(chance(50) ? between(600, 6000) : between(6000, 200000));
     run.jumps = may_break() && chance(50);
+    options->takes_errors = may_break() && chance(50);
     options->wake_pair = chance(50);
 }
 
