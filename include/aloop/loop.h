@@ -41,7 +41,9 @@ typedef struct aloop_options {
     /* Usable bytes of a task's stack.  Default: 192 KiB; 48 KiB where address
      * space is scarce, see aloop/task.h. */
     size_t stack_size;
-    /* Threads for name look-ups, started when first needed.  Default: 4. */
+    /* Threads for name look-ups, started when first needed.  Those whose
+     * look-up was cancelled do not count; with them there are at most 64.
+     * Default: 4. */
     unsigned resolver_threads;
     /* Errors nobody looked at.  Default: one line on standard error. */
     aloop_error_cb on_unhandled;
@@ -76,6 +78,10 @@ ALOOP_API aloop *aloop_new(const aloop_options *options);
  * What streams still had to send is not waited for; aloop_main() does.  Tasks
  * that go on awaiting all the same, for 10,000 turns in which none of them
  * ends, lose their stacks as they are.  NULL is allowed.
+ *
+ * A thread that is inside the system's resolver is not waited for.  It ends
+ * when the resolver returns, uses neither the loop nor its allocator, and frees
+ * what it has itself.
  *
  * Errors:  ALOOP_EBUSY from inside a callback or task of this loop; it is then
  *          left as it was.

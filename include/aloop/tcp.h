@@ -58,13 +58,19 @@ ALOOP_API void aloop_listener_close(aloop_listener *listener);
  * are the same address and port, which TCP makes where nothing listens on a
  * port that the system picked for this very socket, counts as refused.
  *
+ * A name is looked up on a thread, for as long as the system's resolver takes.
+ * When the connect is cancelled or its time is over it settles immediately; the
+ * thread ends when the resolver returns, and makes room for another one until
+ * then (see aloop_options.resolver_threads).
+ *
  * `*ret_stream` is written before the future settles with 0, and then is the
  * caller's to close, also where nobody looks at the future any more.
  *
  * Status:  0; the error of the last attempt to fail (ALOOP_ECONNREFUSED,
  *          ALOOP_ETIMEDOUT, ...); ALOOP_EHOSTNOTFOUND, ALOOP_EAGAINDNS,
- *          ALOOP_ERESOLVE from the look-up; ALOOP_ENAMETOOLONG for more than
- *          253 bytes, not counting a dot at the end.
+ *          ALOOP_ERESOLVE from the look-up; ALOOP_EAGAIN where no thread can
+ *          be had for it; ALOOP_ENAMETOOLONG for more than 253 bytes, not
+ *          counting a dot at the end.
  */
 ALOOP_API aloop_future *aloop_tcp_connect(aloop *loop, const char *host,
                                           const char *port,

@@ -1,5 +1,6 @@
-/* Name look-ups on the pool.  The object belongs to the job and outlives
- * whoever asked, because getaddrinfo cannot be interrupted. */
+/* Name look-ups on the pool.  The object is the job's and outlives whoever has
+ * asked, even the loop, because getaddrinfo cannot be interrupted: it is made
+ * by the default allocator, and the thread uses nothing else. */
 
 #include "handle/resolve.h"
 
@@ -11,9 +12,11 @@ enum { HOST_MAX = 254, PORT_MAX = 63 };
 
 struct aloop__resolve {
     struct aloop__job job;
+    /* Of the loop, and not looked at by the thread: */
     aloop *loop;
-    aloop__resolve_cb on_resolved; /* NULL: cancelled. */
+    aloop__resolve_cb on_resolved;
     void *arg;
+    /* The question and the answer: */
     int result; /* How many addresses, or an error. */
     struct sys_address *addresses; /* NULL: there are none. */
     char host[HOST_MAX + 1];
@@ -33,12 +36,21 @@ static void done(struct aloop__job *job, int error)
 {
     struct aloop__resolve *resolve =
         CONTAINER_OF(job, struct aloop__resolve, job);
-    int count = error < 0 ? error : resolve->result;
 
-    if (resolve->on_resolved != NULL)
-        resolve->on_resolved(resolve->arg, resolve->addresses, count);
+    if (error < 0)
+        resolve->on_resolved(resolve->arg, NULL, error);
+    else
+        resolve->on_resolved(resolve->arg, resolve->addresses,
+                             resolve->result);
+}
+
+static void drop(struct aloop__job *job)
+{
+    struct aloop__resolve *resolve =
+        CONTAINER_OF(job, struct aloop__resolve, job);
+
     sys_resolve_free(resolve->addresses);
-    aloop__alloc_free(&resolve->loop->alloc, resolve, sizeof *resolve);
+    aloop__alloc_free(&aloop__alloc_default, resolve, sizeof *resolve);
 }
 
 int aloop__resolve_start(aloop *loop, const char *host, const char *port,
@@ -55,7 +67,7 @@ int aloop__resolve_start(aloop *loop, const char *host, const char *port,
                                  &loop->resolver);
     if (error < 0)
         return error;
-    resolve = aloop__alloc_zero(&loop->alloc, sizeof *resolve);
+    resolve = aloop__alloc_zero(&aloop__alloc_default, sizeof *resolve);
     if (resolve == NULL)
         return ALOOP_ENOMEM;
     resolve->loop = loop;
@@ -63,11 +75,12 @@ int aloop__resolve_start(aloop *loop, const char *host, const char *port,
     resolve->arg = arg;
     resolve->job.work = work;
     resolve->job.done = done;
+    resolve->job.drop = drop;
     memcpy(resolve->host, host, strlen(host));
     memcpy(resolve->port, port, strlen(port));
     error = aloop__pool_submit(loop->resolver, &resolve->job);
     if (error < 0)
-        aloop__alloc_free(&loop->alloc, resolve, sizeof *resolve);
+        drop(&resolve->job);
     else
         *ret = resolve;
     return error;
@@ -75,6 +88,5 @@ int aloop__resolve_start(aloop *loop, const char *host, const char *port,
 
 void aloop__resolve_cancel(struct aloop__resolve *resolve)
 {
-    resolve->on_resolved = NULL;
-    aloop__pool_withdraw(resolve->loop->resolver, &resolve->job);
+    aloop__pool_leave(resolve->loop->resolver, &resolve->job);
 }

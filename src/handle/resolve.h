@@ -18,7 +18,7 @@ typedef void (*aloop__resolve_cb)(void *arg,
 int aloop__resolve_start(aloop *loop, const char *host, const char *port,
                          aloop__resolve_cb on_resolved, void *arg,
                          struct aloop__resolve **ret);
-/* No call back; the look-up itself may go on for a while. */
+/* No call back; the look-up itself may go on for a while, without the loop. */
 void aloop__resolve_cancel(struct aloop__resolve *resolve);
 
 #endif

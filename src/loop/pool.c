@@ -1,6 +1,18 @@
 /* The pool of threads.  What threads share is under one monitor; a finished job
  * comes back through the done list, which a wake-up makes the loop look at (no
- * memory is needed for that, so a result cannot get lost). */
+ * memory is needed for that, so a result cannot get lost).
+ *
+ * A job that runs cannot be stopped, and may run for long.  The loop can leave
+ * it to its thread:
+ *
+ *     QUEUED --> RUNNING --> DONE --> done() and drop(), on the loop
+ *                   |  leave
+ *                   +-------> LEFT --> drop(), on the thread
+ *
+ * The thread of a job that was left does not count against the limit, and when
+ * the pool is closed it is left behind: the pool, whose memory is no loop's, is
+ * freed by the last that has a reference to it.  After closing has begun no
+ * thread touches the loop. */
 
 #include "loop/pool.h"
 
@@ -8,22 +20,29 @@
 
 enum { THREADS_MAX = 64 };
 
+enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_LEFT, JOB_DONE };
+
 /* One thread, or the place for one. */
 struct worker {
     struct aloop__pool *pool;
     struct sys_thread *thread; /* NULL: none was started, or it was joined. */
-    bool ended;                /* Under the monitor: it only waits for join. */
+    /* Under the monitor: */
+    struct aloop__job *job; /* At work on this, or NULL. */
+    bool has_ended;         /* It only waits for join. */
+    bool is_left_behind;    /* Nobody joins it; it has a reference. */
 };
 
 struct aloop__pool {
     aloop *loop;
     struct sys_monitor *monitor;
     unsigned threads_max;
-    struct aloop__node known; /* Jobs that are not done; the loop's own. */
+    struct aloop__node known; /* Jobs of the loop's; the loop's own. */
+    atomic_uint finished;     /* The done list is not empty; a hint. */
     /* Under the monitor: */
+    unsigned refs; /* The loop's, and one of each thread left behind. */
+    unsigned live; /* Threads, without those whose job was left to them. */
     unsigned idle; /* Threads that wait for a job. */
     bool closing;
-    atomic_uint finished; /* The done list is not empty; a hint. */
     struct aloop__node queue;
     struct aloop__node done;
     struct worker workers[THREADS_MAX];
@@ -32,23 +51,46 @@ struct aloop__pool {
 /* The next job, or NULL when the thread is to end; inside the monitor. */
 static struct aloop__job *next_job(struct aloop__pool *pool)
 {
-    struct aloop__node *node;
+    struct aloop__node *node = NULL;
     struct aloop__job *job;
 
-    while ((node = list_pop(&pool->queue)) == NULL) {
+    while (!pool->closing && pool->live <= pool->threads_max &&
+           (node = list_pop(&pool->queue)) == NULL) {
         int error;
 
-        if (pool->closing)
-            return NULL;
         pool->idle++;
         error = sys_monitor_wait(pool->monitor);
         pool->idle--;
         if (error < 0)
             return NULL;
     }
+    if (node == NULL)
+        return NULL;
     job = CONTAINER_OF(node, struct aloop__job, node);
-    job->begun = true;
+    job->state = JOB_RUNNING;
     return job;
+}
+
+/* The thread has done its work; inside the monitor. */
+static void hand_over(struct aloop__pool *pool, struct aloop__job *job)
+{
+    if (job->state == JOB_LEFT) {
+        sys_monitor_leave(pool->monitor);
+        job->drop(job);
+        sys_monitor_enter(pool->monitor);
+        pool->live++; /* Of use again, unless another took its place. */
+        return;
+    }
+    job->state = JOB_DONE;
+    list_push(&pool->done, &job->node);
+    atomic_store(&pool->finished, true);
+    aloop_wake(pool->loop);
+}
+
+static void destroy(struct aloop__pool *pool)
+{
+    sys_monitor_close(pool->monitor);
+    aloop__alloc_free(&aloop__alloc_default, pool, sizeof *pool);
 }
 
 static void work(void *arg)
@@ -56,33 +98,40 @@ static void work(void *arg)
     struct worker *worker = arg;
     struct aloop__pool *pool = worker->pool;
     struct aloop__job *job;
+    bool is_last;
 
     sys_monitor_enter(pool->monitor);
     while ((job = next_job(pool)) != NULL) {
+        worker->job = job;
         sys_monitor_leave(pool->monitor);
         job->work(job);
         sys_monitor_enter(pool->monitor);
-        list_push(&pool->done, &job->node);
-        atomic_store(&pool->finished, true);
-        aloop_wake(pool->loop);
+        worker->job = NULL;
+        hand_over(pool, job);
     }
-    worker->ended = true;
+    pool->live--;
+    worker->has_ended = true;
+    is_last = worker->is_left_behind && --pool->refs == 0;
     sys_monitor_leave(pool->monitor);
+    if (is_last)
+        destroy(pool);
 }
 
 int aloop__pool_open(aloop *loop, unsigned threads, struct aloop__pool **ret)
 {
-    struct aloop__pool *pool = aloop__alloc_zero(&loop->alloc, sizeof *pool);
+    struct aloop__pool *pool =
+        aloop__alloc_zero(&aloop__alloc_default, sizeof *pool);
     int error;
 
     if (pool == NULL)
         return ALOOP_ENOMEM;
     error = sys_monitor_open(&pool->monitor);
     if (error < 0) {
-        aloop__alloc_free(&loop->alloc, pool, sizeof *pool);
+        aloop__alloc_free(&aloop__alloc_default, pool, sizeof *pool);
         return error;
     }
     pool->loop = loop;
+    pool->refs = 1;
     pool->threads_max = threads < THREADS_MAX ? threads : THREADS_MAX;
     list_init(&pool->known);
     list_init(&pool->queue);
@@ -91,11 +140,11 @@ int aloop__pool_open(aloop *loop, unsigned threads, struct aloop__pool **ret)
     return 0;
 }
 
-static void finish(struct aloop__pool *pool, struct aloop__job *job, int error)
+/* The loop knows it no more. */
+static void forget(struct aloop__pool *pool, struct aloop__job *job)
 {
     list_remove(&job->known);
     pool->loop->live--;
-    job->done(job, error);
 }
 
 void aloop__pool_collect(struct aloop__pool *pool)
@@ -108,43 +157,65 @@ void aloop__pool_collect(struct aloop__pool *pool)
     sys_monitor_enter(pool->monitor);
     list_append(&list, &pool->done);
     sys_monitor_leave(pool->monitor);
-    while ((node = list_pop(&list)) != NULL)
-        finish(pool, CONTAINER_OF(node, struct aloop__job, node), 0);
+    while ((node = list_pop(&list)) != NULL) {
+        struct aloop__job *job = CONTAINER_OF(node, struct aloop__job, node);
+
+        forget(pool, job);
+        job->done(job, 0);
+        job->drop(job);
+    }
 }
 
-/* Joins a thread that has ended; its place is then free. */
-static void reap(struct worker *worker)
+/* A place for a thread; a thread that has ended makes room for another. */
+static struct worker *find_place(struct aloop__pool *pool)
 {
-    sys_thread_join(worker->thread);
-    worker->thread = NULL;
-    worker->ended = false;
-}
-
-/* One more thread if there may be one.  How many there are now, or the error
- * that kept the first one from starting. */
-static int add_thread(struct aloop__pool *pool)
-{
-    unsigned running = 0;
-
-    for (unsigned i = 0; i < pool->threads_max; i++) {
+    for (unsigned i = 0; i < THREADS_MAX; i++) {
         struct worker *worker = &pool->workers[i];
-        bool ended;
-        int error;
+        bool has_ended;
 
         sys_monitor_enter(pool->monitor);
-        ended = worker->ended;
+        has_ended = worker->has_ended;
         sys_monitor_leave(pool->monitor);
-        if (worker->thread != NULL && !ended) {
-            running++;
-            continue;
+        if (has_ended)
+            sys_thread_join(worker->thread);
+        if (has_ended || worker->thread == NULL) {
+            *worker = (struct worker){.pool = pool};
+            return worker;
         }
-        if (ended)
-            reap(worker);
-        worker->pool = pool;
-        error = sys_thread_start(work, worker, &worker->thread);
-        return error == 0 || running > 0 ? 0 : error;
     }
-    return 0;
+    return NULL;
+}
+
+/* Changes how many threads there are; how many that was before. */
+static unsigned count_live(struct aloop__pool *pool, int change)
+{
+    unsigned before;
+
+    sys_monitor_enter(pool->monitor);
+    before = pool->live;
+    pool->live = (unsigned) ((int) before + change);
+    sys_monitor_leave(pool->monitor);
+    return before;
+}
+
+/* One more thread if there may be one.  An error, ALOOP_EAGAIN where there are
+ * too many that were left to their jobs, only if there is no other. */
+static int add_thread(struct aloop__pool *pool)
+{
+    unsigned live = count_live(pool, 0);
+    struct worker *worker;
+    int error = ALOOP_EAGAIN;
+
+    if (live >= pool->threads_max)
+        return 0;
+    worker = find_place(pool);
+    if (worker != NULL) {
+        count_live(pool, 1);
+        error = sys_thread_start(work, worker, &worker->thread);
+        if (error < 0)
+            count_live(pool, -1);
+    }
+    return live > 0 ? 0 : error;
 }
 
 int aloop__pool_submit(struct aloop__pool *pool, struct aloop__job *job)
@@ -162,7 +233,7 @@ int aloop__pool_submit(struct aloop__pool *pool, struct aloop__job *job)
     list_init(&job->node);
     list_init(&job->known);
     list_push(&pool->known, &job->known);
-    job->begun = false;
+    job->state = JOB_QUEUED;
     pool->loop->live++;
     sys_monitor_enter(pool->monitor);
     list_push(&pool->queue, &job->node);
@@ -171,56 +242,106 @@ int aloop__pool_submit(struct aloop__pool *pool, struct aloop__job *job)
     return 0;
 }
 
-bool aloop__pool_withdraw(struct aloop__pool *pool, struct aloop__job *job)
+/* Returns whether jobs wait for a thread. */
+static bool leave(struct aloop__pool *pool, struct aloop__job *job)
 {
-    bool is_ours;
+    bool is_running, is_wanted;
 
+    forget(pool, job);
     sys_monitor_enter(pool->monitor);
-    is_ours = !job->begun;
-    if (is_ours)
+    is_running = job->state == JOB_RUNNING;
+    if (is_running) {
+        job->state = JOB_LEFT;
+        pool->live--;
+    } else {
         list_remove(&job->node);
+    }
+    is_wanted = !list_empty(&pool->queue);
     sys_monitor_leave(pool->monitor);
-    if (is_ours)
-        finish(pool, job, ALOOP_ECANCELED);
-    return is_ours;
+    if (!is_running)
+        job->drop(job);
+    return is_wanted;
 }
 
-/* Done with ECANCELED, all that the loop still knows of. */
+void aloop__pool_leave(struct aloop__pool *pool, struct aloop__job *job)
+{
+    /* Where no thread can be had, that of a job that was left returns. */
+    if (leave(pool, job))
+        (void) add_thread(pool);
+}
+
+/* Cancels all that the loop still knows of. */
 static void cancel_known(struct aloop__pool *pool)
 {
-    struct aloop__node *node;
+    while (!list_empty(&pool->known)) {
+        struct aloop__job *job =
+            CONTAINER_OF(pool->known.next, struct aloop__job, known);
 
-    while ((node = list_pop(&pool->known)) != NULL)
-        finish(pool, CONTAINER_OF(node, struct aloop__job, known),
-               ALOOP_ECANCELED);
+        job->done(job, ALOOP_ECANCELED);
+        leave(pool, job);
+    }
+}
+
+/* Decides which threads are not waited for: those that are at work, and that
+ * is now on jobs that were left to them. */
+static void leave_behind(struct aloop__pool *pool)
+{
+    sys_monitor_enter(pool->monitor);
+    for (unsigned i = 0; i < THREADS_MAX; i++)
+        if (pool->workers[i].job != NULL) {
+            pool->workers[i].is_left_behind = true;
+            pool->refs++;
+        }
+    sys_monitor_notify_all(pool->monitor);
+    sys_monitor_leave(pool->monitor);
 }
 
 void aloop__pool_close(struct aloop__pool *pool)
 {
+    bool is_last;
+
     sys_monitor_enter(pool->monitor);
     pool->closing = true;
-    while (list_pop(&pool->queue) != NULL)
-        ;
-    sys_monitor_notify_all(pool->monitor);
     sys_monitor_leave(pool->monitor);
-    for (unsigned i = 0; i < pool->threads_max; i++)
-        if (pool->workers[i].thread != NULL)
-            reap(&pool->workers[i]);
-    while (list_pop(&pool->done) != NULL)
-        ;
     cancel_known(pool);
-    sys_monitor_close(pool->monitor);
-    aloop__alloc_free(&pool->loop->alloc, pool, sizeof *pool);
+    leave_behind(pool);
+    for (unsigned i = 0; i < THREADS_MAX; i++) {
+        struct worker *worker = &pool->workers[i];
+
+        if (worker->thread != NULL && worker->is_left_behind)
+            sys_thread_detach(worker->thread);
+        else if (worker->thread != NULL)
+            sys_thread_join(worker->thread);
+    }
+    sys_monitor_enter(pool->monitor);
+    is_last = --pool->refs == 0;
+    sys_monitor_leave(pool->monitor);
+    if (is_last)
+        destroy(pool);
 }
 
-/* The monitor is not closed: a thread of the parent may have been inside, and
- * destroying a condition that has waiters may wait for them. */
+/* The monitor is neither entered, for a thread of the parent may have been
+ * inside, nor closed: destroying a condition that has waiters may wait for
+ * them. */
 void aloop__pool_abandon(struct aloop__pool *pool)
 {
-    cancel_known(pool);
-    for (unsigned i = 0; i < pool->threads_max; i++)
-        if (pool->workers[i].thread != NULL)
-            sys_thread_forget(pool->workers[i].thread);
+    struct aloop__node *node;
+
+    for (unsigned i = 0; i < THREADS_MAX; i++) {
+        struct worker *worker = &pool->workers[i];
+
+        if (worker->job != NULL && worker->job->state == JOB_LEFT)
+            worker->job->drop(worker->job);
+        if (worker->thread != NULL)
+            sys_thread_forget(worker->thread);
+    }
+    while ((node = list_pop(&pool->known)) != NULL) {
+        struct aloop__job *job = CONTAINER_OF(node, struct aloop__job, known);
+
+        pool->loop->live--;
+        job->done(job, ALOOP_ECANCELED);
+        job->drop(job);
+    }
     sys_monitor_forget(pool->monitor);
-    aloop__alloc_free(&pool->loop->alloc, pool, sizeof *pool);
+    aloop__alloc_free(&aloop__alloc_default, pool, sizeof *pool);
 }

@@ -139,6 +139,8 @@ uintptr_t sys_thread_self(void);
 int sys_thread_start(void (*run)(void *arg), void *arg,
                      struct sys_thread **ret);
 void sys_thread_join(struct sys_thread *thread); /* And frees it. */
+/* The same without waiting: for a thread that is inside run(). */
+void sys_thread_detach(struct sys_thread *thread);
 /* In a forked child, which has neither the threads nor any use for a monitor
  * that one of them may have been inside of: frees the memory, no more.  NULL
  * is allowed. */

@@ -71,6 +71,15 @@ void sys_thread_join(struct sys_thread *thread)
     free(thread);
 }
 
+void sys_thread_detach(struct sys_thread *thread)
+{
+    int error = pthread_detach(thread->id);
+
+    assert(error == 0);
+    (void) error;
+    free(thread);
+}
+
 void sys_thread_forget(struct sys_thread *thread)
 {
     free(thread);

@@ -112,6 +112,9 @@ bool sim_peer_connected(int peer); /* And not reset since. */
 /* `addresses` ends with NULL; said again, replaces what was said before. */
 void sim_host(const char *name, const char *const *addresses);
 void sim_host_error(const char *name, int error); /* ALOOP_EHOSTNOTFOUND... */
+/* What was said of the name before is found after `ns`: for so long a name
+ * server gives no answer, and the thread that asks is blocked. */
+void sim_host_delay(const char *name, int64_t ns);
 
 /* Descriptors. */
 

@@ -20,6 +20,7 @@ enum { NAME_SIZE = 256 };
 struct host {
     struct host *next;
     char name[NAME_SIZE];
+    int64_t delay_ns;
     int error; /* Or 0, and: */
     size_t count;
     struct sys_address addresses[];
@@ -286,6 +287,15 @@ void sim_host_error(const char *name, int error)
     add_host(name, 0)->error = error;
 }
 
+void sim_host_delay(const char *name, int64_t ns)
+{
+    struct host **at = find_host(name);
+    struct host *host = *at != NULL ? *at : add_host(name, 0);
+
+    host->delay_ns = ns;
+    sim__threads_may_sleep();
+}
+
 static const char *service_port(const char *port)
 {
     for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)
@@ -310,6 +320,9 @@ static int find_addresses(const char *host, const char *port,
         return 1;
     }
     found = *find_host(host);
+    if (found != NULL && found->delay_ns > 0)
+        sim__thread_sleep(found->delay_ns);
+    found = *find_host(host); /* It may be another one by now. */
     if (found == NULL || (found->error == 0 && found->count == 0))
         return ALOOP_EHOSTNOTFOUND;
     if (found->error < 0)

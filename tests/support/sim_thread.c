@@ -1,7 +1,14 @@
-/* Threads, which run to their ends inside a wait; locks, which only see to it
- * that they are used in pairs; and signals, which come when a test says so. */
+/* Threads, which run inside a wait, as a rule to their ends; locks, which only
+ * see to it that they are used in pairs; and signals, which come when a test
+ * says so.
+ *
+ * A thread that may have to sleep is one of the real system's, so that it has a
+ * stack.  Only one flow runs at any time: the one that has the turn, which is
+ * passed on and back. */
 
+#include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -9,11 +16,18 @@
 
 enum { SELF_MAIN = 1, SELF_OUTSIDE = 2, SELF_FIRST = 3 };
 
+enum thread_state { FRESH, RUNNING, ASLEEP, READY, ENDED };
+
 struct sys_thread {
     struct sys_thread *next; /* In start order. */
-    void (*run)(void *arg);  /* NULL: it has begun to run. */
+    void (*run)(void *arg);
     void *arg;
     uintptr_t self;
+    enum thread_state state;
+    bool is_detached;
+    bool is_forgotten; /* It ends where it is, and runs no more. */
+    bool is_real;      /* And then: */
+    pthread_t id;
 };
 
 struct sys_monitor {
@@ -28,6 +42,11 @@ static uintptr_t next_self = SELF_FIRST;
 static void (*handlers[SYS_SIGNAL_MAX + 1])(int number);
 static bool is_pending[SYS_SIGNAL_MAX + 1];
 static bool signal_locked, in_handler;
+
+static bool may_sleep; /* The threads that begin from now on. */
+static pthread_mutex_t turn_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t turn_passed = PTHREAD_COND_INITIALIZER;
+static struct sys_thread *turn; /* NULL: the main flow's. */
 
 static void run_as(uintptr_t who, void (*run)(void *arg), void *arg)
 {
@@ -58,7 +77,8 @@ int sys_thread_start(void (*run)(void *arg), void *arg,
     if (fault < 0)
         return fault;
     thread = sim__allocate(NULL, sizeof *thread);
-    *thread = (struct sys_thread){NULL, run, arg, next_self++};
+    *thread = (struct sys_thread){
+        .run = run, .arg = arg, .self = next_self++, .is_real = may_sleep};
     while (*at != NULL)
         at = &(*at)->next;
     *at = thread;
@@ -66,15 +86,117 @@ int sys_thread_start(void (*run)(void *arg), void *arg,
     return 0;
 }
 
+static void give_turn(struct sys_thread *to)
+{
+    pthread_mutex_lock(&turn_mutex);
+    turn = to;
+    pthread_cond_broadcast(&turn_passed);
+    pthread_mutex_unlock(&turn_mutex);
+}
+
+static void await_turn(struct sys_thread *self_or_main)
+{
+    pthread_mutex_lock(&turn_mutex);
+    while (turn != self_or_main)
+        pthread_cond_wait(&turn_passed, &turn_mutex);
+    pthread_mutex_unlock(&turn_mutex);
+}
+
+static void *flow(void *arg)
+{
+    struct sys_thread *thread = arg;
+
+    await_turn(thread);
+    thread->run(thread->arg);
+    thread->state = ENDED;
+    give_turn(NULL);
+    return NULL;
+}
+
+static struct sys_thread *running(void)
+{
+    struct sys_thread *thread = threads;
+
+    while (thread != NULL && thread->state != RUNNING)
+        thread = thread->next;
+    return thread;
+}
+
+static void wake(void *arg)
+{
+    struct sys_thread *thread = arg;
+
+    if (thread->state == ASLEEP)
+        thread->state = READY;
+}
+
+void sim__thread_sleep(int64_t ns)
+{
+    struct sys_thread *thread = running();
+
+    assert(thread != NULL && thread->is_real);
+    thread->state = ASLEEP;
+    sim__schedule(sim__add_ns(sim__world.now_ns, ns), wake, thread);
+    give_turn(NULL);
+    await_turn(thread);
+    if (thread->is_forgotten) {
+        thread->state = ENDED;
+        give_turn(NULL);
+        pthread_exit(NULL);
+    }
+}
+
+void sim__threads_may_sleep(void)
+{
+    may_sleep = true;
+}
+
+static void resume_flow(void *arg)
+{
+    give_turn(arg);
+    await_turn(NULL);
+}
+
+static void start_flow(void *arg)
+{
+    struct sys_thread *thread = arg;
+    int error;
+
+    if (!thread->is_real) {
+        thread->run(thread->arg);
+        thread->state = ENDED;
+        return;
+    }
+    error = pthread_create(&thread->id, NULL, flow, thread);
+    assert(error == 0);
+    (void) error;
+    resume_flow(thread);
+}
+
+static void free_thread(struct sys_thread *thread)
+{
+    struct sys_thread **at = &threads;
+
+    while (*at != thread)
+        at = &(*at)->next;
+    *at = thread->next;
+    free(thread);
+}
+
+/* False where there is nothing for it to do now. */
 static bool run_thread(struct sys_thread *thread)
 {
-    void (*run)(void *arg) = thread->run;
+    bool is_fresh = thread->state == FRESH;
 
-    if (run == NULL)
+    if (!is_fresh && thread->state != READY)
         return false;
-    thread->run = NULL;
+    thread->state = RUNNING;
     sim__trace((int64_t) thread->self);
-    run_as(thread->self, run, thread->arg);
+    run_as(thread->self, is_fresh ? start_flow : resume_flow, thread);
+    if (thread->state == ENDED && thread->is_real)
+        pthread_join(thread->id, NULL);
+    if (thread->state == ENDED && thread->is_detached)
+        free_thread(thread);
     return true;
 }
 
@@ -94,30 +216,35 @@ bool sim__threads_run(void)
     return any_ran;
 }
 
-static void free_thread(struct sys_thread *thread)
-{
-    struct sys_thread **at = &threads;
-
-    while (*at != thread)
-        at = &(*at)->next;
-    *at = thread->next;
-    free(thread);
-}
-
+/* As long as the thread sleeps, time passes. */
 void sys_thread_join(struct sys_thread *thread)
 {
     sim__note("sys_thread_join");
     if (sim__locks_held()) /* The thread may want what is held. */
         sim__world.bad_locks++;
     run_thread(thread);
+    while (thread->state != ENDED) {
+        sim__world.now_ns = sim__next_ns();
+        sim__happen();
+    }
     free_thread(thread);
+}
+
+void sys_thread_detach(struct sys_thread *thread)
+{
+    sim__note("sys_thread_detach");
+    thread->is_detached = true;
+    if (thread->state == ENDED)
+        free_thread(thread);
 }
 
 /* Whether it has run or not: it does not exist here. */
 void sys_thread_forget(struct sys_thread *thread)
 {
     sim__note("sys_thread_forget");
-    free_thread(thread);
+    thread->is_detached = thread->is_forgotten = true;
+    if (thread->state == FRESH || thread->state == ENDED)
+        free_thread(thread);
 }
 
 unsigned sim_threads_open(void)
@@ -125,7 +252,7 @@ unsigned sim_threads_open(void)
     unsigned count = 0;
 
     for (struct sys_thread *at = threads; at != NULL; at = at->next)
-        count++;
+        count += !at->is_detached;
     return count;
 }
 
@@ -328,6 +455,18 @@ void sys_signal_unlock_in_handler(void)
     set_lock(&signal_locked, false);
 }
 
+/* Whatever a thread sleeps for has happened at last. */
+void sim__threads_finish(void)
+{
+    for (struct sys_thread *at = threads; at != NULL; at = at->next)
+        wake(at);
+    for (struct sys_thread *at = threads, *next; at != NULL; at = next) {
+        next = at->next;
+        if (at->state == READY)
+            run_thread(at);
+    }
+}
+
 void sim__thread_end(void)
 {
     while (threads != NULL) {
@@ -336,6 +475,7 @@ void sim__thread_end(void)
         threads = thread->next;
         free(thread);
     }
+    may_sleep = false;
     while (monitors != NULL) {
         struct sys_monitor *monitor = monitors;
 

@@ -158,8 +158,12 @@ void sim__drop(struct sim_socket *socket); /* Frees what is here. */
 /* Whether the descriptor of `reactor` is readable. */
 bool sim__reactor_readable(const struct aloop__reactor *reactor);
 
-/* Runs the threads that were started and have not run; false: none was. */
+/* Runs the threads that were started or have slept enough; false: none. */
 bool sim__threads_run(void);
+/* Threads that begin from now on may call the one below: `ns` pass. */
+void sim__threads_may_sleep(void);
+void sim__thread_sleep(int64_t ns);
+void sim__threads_finish(void); /* Ends those that sleep. */
 void sim__thread_end(void);
 unsigned sim__monitors_open(void);
 unsigned sim__signals_caught(void);

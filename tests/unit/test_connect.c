@@ -228,6 +228,90 @@ static void what_the_look_up_fails_with_is_the_status(void **state)
     assert_int_equal(connect_to("host"), ALOOP_EAGAIN);
 }
 
+/* A name server that gives no answer. */
+
+static void a_look_up_that_was_given_up_makes_room_for_others(void **state)
+{
+    enum { LOOK_UPS = 10 };
+    aloop_future *futures[LOOK_UPS];
+    aloop_stream *streams[LOOK_UPS];
+
+    (void) state;
+    host("10.0.0.1", NULL, NULL, NULL);
+    sim_listen("10.0.0.1", 80, 1);
+    sim_host_delay("slow", ALOOP_SEC(30));
+    for (int i = 0; i < LOOK_UPS; i++)
+        futures[i] = aloop_timeout(
+            aloop_tcp_connect(t.loop, "slow", "80", &streams[i]), 200 * MS);
+    for (int i = 0; i < LOOK_UPS; i++)
+        assert_int_equal(aloop_await(futures[i]), ALOOP_ETIMEDOUT);
+
+    assert_int_equal(connect_to("host"), 0);
+
+    assert_elapsed(0);
+    assert_true(sim_threads_open() > 4);
+    assert_int_equal(aloop_run(t.loop), 0); /* Nothing keeps it. */
+    assert_elapsed(0);
+    sim_pass(ALOOP_SEC(31));
+}
+
+static void freeing_the_loop_waits_for_no_look_up(void **state)
+{
+    (void) state;
+    sim_host_delay("slow", ALOOP_SEC(30));
+    aloop_future_unref(start("slow"));
+    aloop_detach(start("slow"));
+    aloop_step(t.loop, 10 * MS);
+    aloop_detach(start("slow"));
+    aloop_step(t.loop, 10 * MS);
+    k.begin_ns = sys_clock_ns();
+
+    assert_int_equal(aloop_free(t.loop), 0);
+
+    t.loop = NULL;
+    assert_int_equal(sys_clock_ns(), k.begin_ns);
+    sim_pass(ALOOP_SEC(31)); /* The loop is touched no more. */
+}
+
+static ssize_t give_up(aloop *loop, void *arg)
+{
+    (void) arg;
+    return aloop_await(aloop_timeout(
+        aloop_tcp_connect(loop, "slow", "80", &k.stream), 200 * MS));
+}
+
+static void a_program_ends_without_waiting_for_a_look_up(void **state)
+{
+    (void) state;
+    sim_host_delay("slow", ALOOP_SEC(30));
+    k.begin_ns = sys_clock_ns();
+
+    assert_int_equal(aloop_main(give_up, NULL), ALOOP_ETIMEDOUT);
+
+    assert_int_equal(sys_clock_ns(), k.begin_ns + 200 * MS);
+    sim_pass(ALOOP_SEC(31));
+}
+
+static void without_any_thread_a_look_up_fails(void **state)
+{
+    enum { LOOK_UPS = 64 };
+    aloop_stream *stream;
+
+    (void) state;
+    sim_host_delay("slow", ALOOP_SEC(30));
+    for (int i = 0; i < LOOK_UPS; i++) {
+        aloop_future *future =
+            aloop_tcp_connect(t.loop, "slow", "80", &stream);
+
+        aloop_step(t.loop, MS);
+        aloop_future_unref(future);
+    }
+    assert_int_equal(connect_to("host"), ALOOP_EAGAIN);
+
+    sim_pass(ALOOP_SEC(31));
+    assert_int_equal(connect_to("host"), ALOOP_EHOSTNOTFOUND);
+}
+
 /* Failure class 46: a long name is cut and another host is asked. */
 static void a_name_that_is_too_long_is_refused_and_never_cut(void **state)
 {
@@ -528,6 +612,10 @@ int main(void)
         TEST(a_name_is_looked_up_on_a_thread),
         TEST(a_service_name_is_looked_up),
         TEST(what_the_look_up_fails_with_is_the_status),
+        TEST(a_look_up_that_was_given_up_makes_room_for_others),
+        TEST(freeing_the_loop_waits_for_no_look_up),
+        TEST(a_program_ends_without_waiting_for_a_look_up),
+        TEST(without_any_thread_a_look_up_fails),
         TEST(a_name_that_is_too_long_is_refused_and_never_cut),
         TEST(arguments_that_cannot_be_right_are_refused),
         TEST(the_second_address_is_tried_after_exactly_250_ms),

@@ -12,12 +12,14 @@ enum { JOBS = 6 };
 
 static struct {
     struct aloop__pool *pool;
+    bool is_slow;
     struct {
         struct aloop__job job;
         bool is_done;
+        bool is_dropped;
         int error;
     } jobs[JOBS];
-    int worked;
+    int worked, returned, dropped;
     uintptr_t worker; /* The thread that was last at work. */
 } p;
 
@@ -46,6 +48,42 @@ static void done(struct aloop__job *job, int error)
     note(i);
 }
 
+static void drop(struct aloop__job *job)
+{
+    int i = index_of(job);
+
+    assert_false(p.jobs[i].is_dropped);
+    p.jobs[i].is_dropped = true;
+    p.dropped++;
+}
+
+/* Sleeps until somebody answers; see sim_host_delay. */
+static void work_for_long(struct aloop__job *job)
+{
+    struct sys_address *found;
+
+    work(job);
+    (void) sys_resolve("slow", "80", &found);
+    sys_resolve_free(found);
+    p.returned++;
+}
+
+/* The same for jobs that are not in the table. */
+static void work_elsewhere(struct aloop__job *job)
+{
+    struct sys_address *found;
+
+    (void) job;
+    (void) sys_resolve("slow", "80", &found);
+    sys_resolve_free(found);
+}
+
+static void count_drop(struct aloop__job *job)
+{
+    (void) job;
+    p.dropped++;
+}
+
 static void open_pool(unsigned threads)
 {
     for (size_t i = 0; i < sizeof p; i++)
@@ -56,9 +94,17 @@ static void open_pool(unsigned threads)
 
 static int submit(int i)
 {
-    p.jobs[i].job.work = work;
+    p.jobs[i].job.work = p.is_slow ? work_for_long : work;
     p.jobs[i].job.done = done;
+    p.jobs[i].job.drop = drop;
     return aloop__pool_submit(p.pool, &p.jobs[i].job);
+}
+
+/* Jobs from now on take a second. */
+static void be_slow(void)
+{
+    p.is_slow = true;
+    sim_host_delay("slow", ALOOP_SEC(1));
 }
 
 static void jobs_run_on_threads_and_are_done_on_the_loop(void **state)
@@ -77,6 +123,7 @@ static void jobs_run_on_threads_and_are_done_on_the_loop(void **state)
     assert_noted(0, 1, 2);
     for (int i = 0; i < 3; i++)
         assert_int_equal(p.jobs[i].error, 0);
+    assert_int_equal(p.dropped, 3);
 }
 
 static void there_are_never_more_threads_than_allowed(void **state)
@@ -112,6 +159,7 @@ static void submit_the_next(struct aloop__job *job, int error)
     if (i + 1 < JOBS) {
         p.jobs[i + 1].job.work = work;
         p.jobs[i + 1].job.done = submit_the_next;
+        p.jobs[i + 1].job.drop = drop;
         assert_int_equal(aloop__pool_submit(p.pool, &p.jobs[i + 1].job), 0);
     }
 }
@@ -122,6 +170,7 @@ static void a_job_may_be_submitted_as_another_is_done(void **state)
     open_pool(1);
     p.jobs[0].job.work = work;
     p.jobs[0].job.done = submit_the_next;
+    p.jobs[0].job.drop = drop;
     assert_int_equal(aloop__pool_submit(p.pool, &p.jobs[0].job), 0);
 
     aloop_run(t.loop);
@@ -137,38 +186,34 @@ static void a_job_that_has_not_begun_is_taken_back(void **state)
     for (int i = 0; i < 3; i++)
         submit(i);
 
-    assert_true(aloop__pool_withdraw(p.pool, &p.jobs[1].job));
-    assert_true(p.jobs[1].is_done);
-    assert_int_equal(p.jobs[1].error, ALOOP_ECANCELED);
+    aloop__pool_leave(p.pool, &p.jobs[1].job);
+    assert_true(p.jobs[1].is_dropped);
     aloop_run(t.loop);
 
     assert_int_equal(p.worked, 2);
-    assert_noted(1, 0, 2);
+    assert_noted(0, 2);
+    assert_int_equal(p.dropped, 3);
 }
 
-static void withdraw_own(struct aloop__job *job)
-{
-    work(job);
-    t.calls += aloop__pool_withdraw(p.pool, job);
-}
-
-static void a_job_that_runs_is_let_finish(void **state)
+static void a_job_that_runs_is_left_to_its_thread(void **state)
 {
     (void) state;
     open_pool(1);
-    p.jobs[0].job.work = withdraw_own;
-    p.jobs[0].job.done = done;
-    assert_int_equal(aloop__pool_submit(p.pool, &p.jobs[0].job), 0);
+    be_slow();
+    submit(0);
+    sim_pass(1);
+    assert_int_equal(p.worked, 1);
 
-    aloop_run(t.loop);
+    aloop__pool_leave(p.pool, &p.jobs[0].job);
+    assert_false(aloop_alive(t.loop));
+    assert_false(p.jobs[0].is_dropped);
+    sim_pass(ALOOP_SEC(2));
 
-    assert_int_equal(t.calls, 0); /* It was not taken back. */
-    assert_noted(0);
-    assert_int_equal(p.jobs[0].error, 0);
+    assert_true(p.jobs[0].is_dropped);
+    assert_int_equal(t.noted, 0); /* It is never done. */
 }
 
-static void a_job_that_has_run_but_was_not_collected_is_not_taken_back(
-    void **state)
+static void a_job_that_has_run_but_was_not_collected_is_dropped(void **state)
 {
     (void) state;
     open_pool(1);
@@ -176,10 +221,108 @@ static void a_job_that_has_run_but_was_not_collected_is_not_taken_back(
     sim_pass(1); /* The thread runs; the loop does not. */
     assert_int_equal(p.worked, 1);
 
-    assert_false(aloop__pool_withdraw(p.pool, &p.jobs[0].job));
-    assert_false(p.jobs[0].is_done);
+    aloop__pool_leave(p.pool, &p.jobs[0].job);
+    assert_true(p.jobs[0].is_dropped);
     aloop_run(t.loop);
 
+    assert_int_equal(t.noted, 0);
+    assert_int_equal(p.dropped, 1);
+}
+
+static void leave_the_next(struct aloop__job *job, int error)
+{
+    done(job, error);
+    aloop__pool_leave(p.pool, &p.jobs[1].job);
+}
+
+static void a_job_may_be_left_as_another_is_done(void **state)
+{
+    (void) state;
+    open_pool(1);
+    submit(0);
+    p.jobs[0].job.done = leave_the_next;
+    submit(1);
+    submit(2);
+
+    aloop_run(t.loop);
+
+    assert_int_equal(p.worked, 3);
+    assert_noted(0, 2);
+    assert_int_equal(p.dropped, 3);
+}
+
+static void a_thread_whose_job_was_left_makes_room_for_another(void **state)
+{
+    (void) state;
+    open_pool(2);
+    be_slow();
+    submit(0);
+    submit(1);
+    sim_pass(1);
+    assert_int_equal(p.worked, 2);
+    p.is_slow = false;
+    submit(2);
+    submit(3);
+    sim_pass(1);
+    assert_int_equal(p.worked, 2); /* Both threads are busy. */
+
+    aloop__pool_leave(p.pool, &p.jobs[0].job);
+    assert_int_equal(sim_threads_open(), 3);
+    sim_pass(1);
+
+    assert_int_equal(p.worked, 4);
+    aloop_run(t.loop);
+    assert_int_equal(t.noted, 3);
+}
+
+static void a_thread_that_returns_works_on_or_ends(void **state)
+{
+    (void) state;
+    open_pool(1);
+    be_slow();
+    submit(0);
+    sim_pass(1);
+    aloop__pool_leave(p.pool, &p.jobs[0].job);
+    sim_pass(ALOOP_MS(500));
+    submit(1); /* Another thread takes the place of the first. */
+    sim_pass(1);
+    p.is_slow = false;
+    submit(2);
+    sim_pass(ALOOP_MS(500)); /* The first returns: one works already. */
+    assert_int_equal(p.returned, 1);
+    assert_int_equal(p.worked, 2);
+
+    aloop_run(t.loop);
+
+    assert_noted(1, 2);
+    assert_int_equal(p.dropped, 3);
+}
+
+static void there_are_at_most_64_threads_with_those_left_to_their_jobs(
+    void **state)
+{
+    enum { SLOW = 64 };
+    static struct aloop__job jobs[SLOW];
+
+    (void) state;
+    open_pool(2);
+    be_slow();
+    for (int i = 0; i < SLOW; i++) {
+        jobs[i] = (struct aloop__job){
+            .work = work_elsewhere, .done = done, .drop = count_drop};
+        assert_int_equal(aloop__pool_submit(p.pool, &jobs[i]), 0);
+        sim_pass(1);
+        aloop__pool_leave(p.pool, &jobs[i]);
+    }
+    assert_int_equal(sim_threads_open(), 64);
+
+    assert_int_equal(submit(0), ALOOP_EAGAIN);
+    assert_false(aloop_alive(t.loop));
+    sim_pass(ALOOP_SEC(2));
+    assert_int_equal(p.dropped, SLOW);
+    p.is_slow = false;
+    assert_int_equal(submit(0), 0);
+    aloop_run(t.loop);
     assert_noted(0);
 }
 
@@ -238,7 +381,7 @@ static void closing_cancels_what_has_not_run(void **state)
     assert_false(aloop_alive(t.loop));
 }
 
-static void freeing_the_loop_waits_for_its_threads(void **state)
+static void freeing_the_loop_joins_threads_that_have_no_work(void **state)
 {
     (void) state;
     open_pool(3);
@@ -250,6 +393,33 @@ static void freeing_the_loop_waits_for_its_threads(void **state)
     t.loop = NULL;
     assert_int_equal(sim_threads_open(), 0);
     assert_int_equal(t.noted, JOBS);
+    assert_int_equal(p.dropped, JOBS);
+}
+
+static void freeing_the_loop_waits_for_no_work(void **state)
+{
+    int64_t before_ns = sys_clock_ns();
+
+    (void) state;
+    open_pool(3);
+    be_slow();
+    for (int i = 0; i < JOBS; i++)
+        submit(i);
+    sim_pass(1);
+    aloop__pool_leave(p.pool, &p.jobs[0].job);
+
+    assert_int_equal(aloop_free(t.loop), 0);
+
+    t.loop = NULL;
+    assert_int_equal(sys_clock_ns(), before_ns + 1);
+    assert_int_equal(sim_threads_open(), 0);
+    assert_int_equal(t.noted, JOBS - 1);
+    /* Three were at work, and one more instead of the first. */
+    assert_int_equal(p.worked, 4);
+    assert_int_equal(p.dropped, JOBS - 4);
+    sim_pass(ALOOP_SEC(2)); /* Those left behind end, and free the rest. */
+    assert_int_equal(p.returned, 4);
+    assert_int_equal(p.dropped, JOBS);
 }
 
 /* As in a forked child, where the threads do not exist. */
@@ -272,8 +442,28 @@ static void abandoning_cancels_without_touching_threads(void **state)
     assert_noted(0, 1);
     assert_int_equal(p.jobs[1].error, ALOOP_ECANCELED);
     assert_int_equal(p.worked, 0);
+    assert_int_equal(p.dropped, 2);
     assert_false(aloop_alive(t.loop));
     assert_int_equal(sim_threads_open(), 0); /* Their memory is freed. */
+}
+
+static void abandoning_drops_what_was_left_to_threads(void **state)
+{
+    (void) state;
+    open_pool(2);
+    be_slow();
+    submit(0);
+    submit(1);
+    sim_pass(1);
+    aloop__pool_leave(p.pool, &p.jobs[0].job);
+    t.loop->resolver = NULL;
+
+    aloop__pool_abandon(p.pool);
+
+    assert_noted(1);
+    assert_int_equal(p.dropped, 2);
+    sim_pass(ALOOP_SEC(2));
+    assert_int_equal(p.returned, 0); /* There are no such threads. */
 }
 
 int main(void)
@@ -284,14 +474,20 @@ int main(void)
         TEST(threads_that_have_ended_are_joined_and_replaced),
         TEST(a_job_may_be_submitted_as_another_is_done),
         TEST(a_job_that_has_not_begun_is_taken_back),
-        TEST(a_job_that_runs_is_let_finish),
-        TEST(a_job_that_has_run_but_was_not_collected_is_not_taken_back),
+        TEST(a_job_that_runs_is_left_to_its_thread),
+        TEST(a_job_that_has_run_but_was_not_collected_is_dropped),
+        TEST(a_job_may_be_left_as_another_is_done),
+        TEST(a_thread_whose_job_was_left_makes_room_for_another),
+        TEST(a_thread_that_returns_works_on_or_ends),
+        TEST(there_are_at_most_64_threads_with_those_left_to_their_jobs),
         TEST(without_any_thread_a_submit_fails),
         TEST(one_thread_is_enough_where_a_second_cannot_start),
         TEST(a_pool_that_cannot_be_opened_leaves_nothing),
         TEST(closing_cancels_what_has_not_run),
-        TEST(freeing_the_loop_waits_for_its_threads),
+        TEST(freeing_the_loop_joins_threads_that_have_no_work),
+        TEST(freeing_the_loop_waits_for_no_work),
         TEST(abandoning_cancels_without_touching_threads),
+        TEST(abandoning_drops_what_was_left_to_threads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
