@@ -5,6 +5,9 @@
  *     host's poll --> host_fd --> epoll_fd --> the descriptors under watch
  *                           \---> alarm_fd
  *
+ * Where the system refuses a timerfd there is no alarm_fd, and a thread polls
+ * epoll_fd on the host's behalf (reactor_poll_host.h).
+ *
  * Waiting looks at epoll_fd alone, so the alarm is never an event, and costs
  * nothing unless asked for.  Renewing replaces epoll_fd and keeps host_fd with
  * the registration that the host has made of it.  A forked child shares all
@@ -19,10 +22,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "os/reactor_poll_host.h"
 #include "os/refusal.h"
 #include "os/sys.h"
 
@@ -34,6 +39,9 @@ struct aloop__reactor {
     int host_fd; /* -1 until it is asked for, together with alarm_fd. */
     int alarm_fd;
     pid_t owner; /* The process that made them. */
+    struct aloop__poll_host *poll_host; /* Instead of the two; or NULL. */
+    int64_t due_ns;    /* Its alarm. */
+    bool is_published; /* It polls. */
     struct epoll_event batch[BATCH];
 };
 
@@ -64,6 +72,7 @@ void aloop__reactor_close(struct aloop__reactor *reactor)
 {
     if (reactor == NULL)
         return;
+    aloop__poll_host_close(reactor->poll_host);
     if (reactor->host_fd >= 0) {
         sys_close(reactor->host_fd);
         sys_close(reactor->alarm_fd);
@@ -100,8 +109,22 @@ static struct aloop__event translated(const struct epoll_event *event)
     return ret;
 }
 
-int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
-                       uint32_t generation, unsigned was, unsigned now)
+static void publish(struct aloop__reactor *reactor)
+{
+    struct pollfd fd = {.fd = reactor->epoll_fd, .events = POLLIN};
+
+    reactor->is_published = true;
+    aloop__poll_host_publish(reactor->poll_host, &fd, 1, reactor->due_ns);
+}
+
+static void withdraw(struct aloop__reactor *reactor)
+{
+    reactor->is_published = false;
+    aloop__poll_host_withdraw(reactor->poll_host);
+}
+
+static int set(const struct aloop__reactor *reactor, int fd,
+               uint32_t generation, unsigned was, unsigned now)
 {
     struct epoll_event event = {0};
     int error;
@@ -128,12 +151,25 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
     return error;
 }
 
+int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
+                       uint32_t generation, unsigned was, unsigned now)
+{
+    int error = set(reactor, fd, generation, was, now);
+
+    if (reactor->is_published) /* What was ready may not be any more. */
+        publish(reactor);
+    return error;
+}
+
 int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
                         struct aloop__event *events, int max)
 {
-    int count = sys_epoll_wait(reactor->epoll_fd, reactor->batch,
-                               max < BATCH ? max : BATCH, timeout_ns);
+    int count;
 
+    if (reactor->is_published)
+        withdraw(reactor);
+    count = sys_epoll_wait(reactor->epoll_fd, reactor->batch,
+                           max < BATCH ? max : BATCH, timeout_ns);
     for (int i = 0; i < count; i++)
         events[i] = translated(&reactor->batch[i]);
     return count;
@@ -173,17 +209,37 @@ int aloop__reactor_fd(struct aloop__reactor *reactor)
 {
     int error = 0;
 
-    if (reactor->host_fd < 0)
+    if (reactor->host_fd < 0 && reactor->poll_host == NULL) {
         error = open_host(reactor->epoll_fd, &reactor->host_fd,
                           &reactor->alarm_fd);
-    return error < 0 ? error : reactor->host_fd;
+        if (error < 0 && is_refusal(-error)) {
+            error = aloop__poll_host_open(reactor->alloc,
+                                          &reactor->poll_host);
+            reactor->due_ns = POLL_HOST_NEVER;
+            if (error == 0)
+                publish(reactor);
+        }
+    }
+    if (error < 0)
+        return error;
+    return reactor->poll_host != NULL
+               ? aloop__poll_host_fd(reactor->poll_host)
+               : reactor->host_fd;
 }
 
 int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
 {
     int fd = aloop__reactor_fd(reactor);
+    int64_t now_ns;
 
-    return fd < 0 ? fd : sys_alarm_set(reactor->alarm_fd, delay_ns);
+    if (fd < 0 || reactor->poll_host == NULL)
+        return fd < 0 ? fd : sys_alarm_set(reactor->alarm_fd, delay_ns);
+    now_ns = sys_clock_ns();
+    reactor->due_ns = POLL_HOST_NEVER;
+    if (delay_ns >= 0 && delay_ns < POLL_HOST_NEVER - now_ns)
+        reactor->due_ns = now_ns + delay_ns;
+    publish(reactor);
+    return 0;
 }
 
 /* Points the number `to` at what `from` is. */
@@ -219,21 +275,35 @@ static int replace_host(struct aloop__reactor *reactor, int epoll_fd)
     return error;
 }
 
-int aloop__reactor_renew(struct aloop__reactor *reactor)
+/* Makes what the host watches see `epoll_fd` from now on. */
+static int renew_host(struct aloop__reactor *reactor, int epoll_fd)
 {
     struct epoll_event event = {0};
-    int error = 0, fd = sys_epoll_open();
+    int error;
+
+    if (reactor->poll_host != NULL)
+        return aloop__poll_host_renew(reactor->poll_host);
+    if (reactor->host_fd < 0)
+        return 0;
+    if (reactor->owner != getpid())
+        return replace_host(reactor, epoll_fd);
+    error = watch(reactor->host_fd, epoll_fd);
+    if (error == 0)
+        sys_epoll_ctl(reactor->host_fd, EPOLL_CTL_DEL, reactor->epoll_fd,
+                      &event);
+    return error;
+}
+
+int aloop__reactor_renew(struct aloop__reactor *reactor)
+{
+    bool was_published = reactor->is_published;
+    int error, fd = sys_epoll_open();
 
     if (fd < 0)
         return fd;
-    if (reactor->host_fd >= 0 && reactor->owner != getpid()) {
-        error = replace_host(reactor, fd);
-    } else if (reactor->host_fd >= 0) {
-        error = watch(reactor->host_fd, fd);
-        if (error == 0)
-            sys_epoll_ctl(reactor->host_fd, EPOLL_CTL_DEL, reactor->epoll_fd,
-                          &event);
-    }
+    if (was_published)
+        withdraw(reactor);
+    error = renew_host(reactor, fd);
     if (error < 0) {
         sys_close(fd);
         return error;
@@ -241,5 +311,7 @@ int aloop__reactor_renew(struct aloop__reactor *reactor)
     sys_close(reactor->epoll_fd);
     reactor->epoll_fd = fd;
     reactor->owner = getpid();
+    if (was_published)
+        publish(reactor);
     return 0;
 }

@@ -1142,6 +1142,86 @@ static void a_child_insists_on_the_number_that_its_host_knows(void **state)
     close_pair(pair);
 }
 
+/* A host's descriptor and what makes it ready; 0 where all is well. */
+static int host_trouble(struct aloop__reactor *reactor, const int pair[2])
+{
+    int fd = aloop__reactor_fd(reactor);
+    struct pollfd host = {.fd = fd, .events = POLLIN};
+    char byte;
+
+    if (fd < 0 || patient_poll(&host, 1, 0) != 0)
+        return 1;
+    if (aloop__reactor_alarm(reactor, 0) < 0 || !is_readable(fd))
+        return 2;
+    if (aloop__reactor_alarm(reactor, -1) < 0 ||
+        patient_poll(&host, 1, 0) != 0)
+        return 3;
+    if (aloop__reactor_alarm(reactor, 1000000) < 0 || !is_readable(fd) ||
+        bits_of(reactor, pair[0]) != -1)
+        return 4;
+    aloop__reactor_alarm(reactor, -1);
+    if (sys_send(pair[1], "x", 1) != 1 || !is_readable(fd) ||
+        aloop__reactor_set(reactor, pair[0], 9, REACTOR_READ, 0) < 0 ||
+        patient_poll(&host, 1, 0) != 0 ||
+        aloop__reactor_set(reactor, pair[0], 9, 0, REACTOR_READ) < 0 ||
+        !is_readable(fd) || bits_of(reactor, pair[0]) != REACTOR_READ ||
+        sys_recv(pair[0], &byte, 1) != 1)
+        return 5;
+    return aloop__reactor_alarm(reactor, -1) < 0 ? 6 : 0;
+}
+
+static int renew_without_timerfd(struct aloop__reactor *reactor,
+                                 const int pair[2])
+{
+    int fd = aloop__reactor_fd(reactor);
+
+    if (aloop__reactor_renew(reactor) < 0 ||
+        aloop__reactor_fd(reactor) != fd ||
+        aloop__reactor_set(reactor, pair[0], 2, 0, REACTOR_READ) < 0 ||
+        host_trouble(reactor, pair) != 0)
+        return CHILD_FAILED;
+    aloop__reactor_close(reactor);
+    return CHILD_OK;
+}
+
+static void without_a_timerfd_a_thread_serves_the_host(void **state)
+{
+    struct aloop__reactor *reactor;
+    int pair[2], before;
+
+    (void) state;
+    if (strcmp(aloop__reactor_name, "epoll") != 0)
+        skip();
+    open_pair(pair);
+    before = count_descriptors();
+    for (size_t i = 0; i < COUNT(refusals); i++) {
+        assert_int_equal(
+            aloop__reactor_open(&aloop__alloc_default, &reactor), 0);
+        aloop__reactor_set(reactor, pair[0], 1, 0, REACTOR_READ);
+        refuse("timerfd_create", refusals[i], 1);
+        assert_int_equal(host_trouble(reactor, pair), 0);
+        assert_int_equal(f.refused, 1);
+        assert_int_equal(aloop__reactor_renew(reactor), 0);
+        aloop__reactor_set(reactor, pair[0], 2, 0, REACTOR_READ);
+        assert_int_equal(host_trouble(reactor, pair), 0);
+        if (HAS_THREADS_AFTER_FORK) {
+            pid_t child = fork();
+
+            if (child == 0)
+                _exit(renew_without_timerfd(reactor, pair));
+            assert_int_equal(end_of(child), CHILD_OK);
+        }
+        aloop__reactor_close(reactor);
+        assert_int_equal(count_descriptors(), before);
+    }
+    refuse("timerfd_create", EMFILE, 1);
+    assert_int_equal(
+        aloop__reactor_open(&aloop__alloc_default, &reactor), 0);
+    assert_int_equal(aloop__reactor_fd(reactor), -EMFILE);
+    aloop__reactor_close(reactor);
+    close_pair(pair);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -1172,6 +1252,7 @@ int main(void)
         TEST(a_limit_on_memory_makes_stacks_smaller),
         TEST(an_alarm_that_cannot_be_set_is_an_error),
         TEST(a_kernel_without_the_newest_wait_will_do),
+        TEST(without_a_timerfd_a_thread_serves_the_host),
         TEST(whatever_a_reactor_is_refused_it_works_later),
         TEST(whatever_a_child_is_refused_it_works_later),
         TEST(a_child_insists_on_the_number_that_its_host_knows),
