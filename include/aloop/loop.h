@@ -29,7 +29,8 @@ typedef struct aloop_options {
     size_t size; /* Of this struct, as the caller knows it. */
     /* Memory: as realloc, with the old size told; new_size 0 frees and returns
      * NULL.  Must be thread-safe where aloop_post() is used from other threads.
-     * Default: realloc and free. */
+     * Default: realloc and free, and whole pages of the system for small
+     * objects. */
     void *(*resize)(void *context, void *old, size_t old_size,
                     size_t new_size);
     void *resize_context;

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/chunk.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define SLAB_SINGLE 1
 #elif defined(__has_feature)
@@ -16,17 +18,10 @@
 #define SLAB_SINGLE 0
 #endif
 
-enum { CHUNK_SIZE = 16 * 1024 - 64 };
-
-struct slab_free {
-    struct slab_free *next;
-};
-
-/* What precedes the objects of a chunk. */
-struct chunk {
-    struct aloop__node node; /* In slab->chunks. */
-    size_t size;             /* Of the whole chunk, for the allocator. */
-    size_t reserved;         /* Keeps what follows aligned to 16. */
+enum {
+    BATCH = 32, /* Objects that are taken back from what is idle. */
+    STEP = 128, /* Objects that one step of trimming sorts. */
+    SPARE_MIN = 256 * 1024 / SLAB_STEP
 };
 
 static size_t class_of(size_t size)
@@ -34,55 +29,49 @@ static size_t class_of(size_t size)
     return (size + SLAB_STEP - 1) / SLAB_STEP - 1;
 }
 
-static size_t size_of(size_t class)
-{
-    return (class + 1) * SLAB_STEP;
-}
-
 void aloop__slab_open(struct aloop__slab *slab,
-                      const struct aloop__alloc *alloc)
+                      const struct aloop__alloc *alloc,
+                      const struct aloop__alloc *chunk_alloc)
 {
     memset(slab, 0, sizeof *slab);
     slab->alloc = alloc;
+    slab->chunk_alloc = SLAB_SINGLE ? alloc : chunk_alloc;
     list_init(&slab->chunks);
+    for (size_t i = 0; i < SLAB_CLASSES; i++)
+        list_init(&slab->classes[i].partial);
 }
 
-static void free_chunk(struct aloop__slab *slab, struct chunk *chunk)
+static void free_all(struct aloop__slab *slab, struct aloop__node *list)
 {
-    aloop__alloc_free(slab->alloc, chunk, chunk->size);
+    struct aloop__node *node;
+
+    while ((node = list_pop(list)) != NULL) {
+        struct aloop__chunk *chunk =
+            CONTAINER_OF(node, struct aloop__chunk, node);
+
+        aloop__alloc_free(slab->chunk_alloc, chunk, chunk->size);
+    }
 }
 
 void aloop__slab_close(struct aloop__slab *slab)
 {
-    struct aloop__node *node;
-
-    while ((node = list_pop(&slab->chunks)) != NULL)
-        free_chunk(slab, CONTAINER_OF(node, struct chunk, node));
-}
-
-static struct chunk *new_chunk(struct aloop__slab *slab, size_t size)
-{
-    struct chunk *chunk = aloop__alloc_new(slab->alloc, size);
-
-    if (chunk == NULL)
-        return NULL;
-    list_init(&chunk->node);
-    chunk->size = size;
-    list_push(&slab->chunks, &chunk->node);
-    return chunk;
+    free_all(slab, &slab->chunks);
+    for (size_t i = 0; i < SLAB_CLASSES; i++)
+        free_all(slab, &slab->classes[i].partial);
+    aloop__chunks_close(slab);
 }
 
 /* Cuts a new chunk; the lowest address is handed out first. */
-static void refill(struct aloop__slab *slab, size_t class)
+static void cut(struct aloop__slab *slab, size_t class)
 {
-    size_t size = size_of(class);
-    struct chunk *chunk = new_chunk(slab, CHUNK_SIZE);
+    struct aloop__chunk *chunk = aloop__chunk_new(slab, class);
+    size_t size = (class + 1) * SLAB_STEP;
     char *first;
 
     if (chunk == NULL)
         return;
     first = (char *) (chunk + 1);
-    for (size_t i = (CHUNK_SIZE - sizeof *chunk) / size; i-- > 0;) {
+    for (size_t i = aloop__chunk_room(class); i-- > 0;) {
         struct slab_free *object = (void *) (first + i * size);
 
         object->next = slab->free[class];
@@ -90,42 +79,78 @@ static void refill(struct aloop__slab *slab, size_t class)
     }
 }
 
-static void *get_single(struct aloop__slab *slab, size_t size)
+/* Takes all that the chunk has free. */
+static void draw_chunk(struct aloop__slab *slab, size_t class,
+                       struct aloop__chunk *chunk)
 {
-    struct chunk *chunk = new_chunk(slab, sizeof *chunk + size);
-
-    return chunk == NULL ? NULL : chunk + 1;
+    if (slab->classes[class].empty == chunk)
+        slab->classes[class].empty = NULL;
+    slab->free[class] = chunk->free;
+    slab->settled -= chunk->count * (class + 1);
+    chunk->free = NULL;
+    chunk->count = 0;
+    list_remove(&chunk->node);
+    list_push(&slab->chunks, &chunk->node);
 }
 
-static void put_single(struct aloop__slab *slab, void *object)
+/* Moves the first few from one list to another, which is empty. */
+static void draw_batch(struct slab_free **from, struct slab_free **to)
 {
-    struct chunk *chunk = (struct chunk *) object - 1;
+    struct slab_free *last = *from;
 
-    list_remove(&chunk->node);
-    free_chunk(slab, chunk);
+    *to = last;
+    for (int i = 1; i < BATCH && last->next != NULL; i++)
+        last = last->next;
+    *from = last->next;
+    last->next = NULL;
+}
+
+/* Chunks come first, so that what is idle becomes free as a whole. */
+static void refill(struct aloop__slab *slab, size_t class)
+{
+    struct aloop__slab_class *at = &slab->classes[class];
+
+    if (!list_empty(&at->partial))
+        draw_chunk(slab, class,
+                   CONTAINER_OF(at->partial.next, struct aloop__chunk, node));
+    else if (at->idle != NULL)
+        draw_batch(&at->idle, &slab->free[class]);
+    else if (at->surplus != NULL)
+        draw_batch(&at->surplus, &slab->free[class]);
+    else
+        cut(slab, class);
+}
+
+static void *get_single(struct aloop__slab *slab, size_t size)
+{
+    struct aloop__chunk *chunk = aloop__chunk_new_single(slab, size);
+
+    if (chunk == NULL)
+        return NULL;
+    slab->used++;
+    return chunk + 1;
 }
 
 static void *get_shared(struct aloop__slab *slab, size_t class)
 {
-    struct slab_free *object;
+    struct slab_free *object = slab->free[class];
 
-    if (slab->free[class] == NULL)
+    if (object == NULL) {
         refill(slab, class);
-    object = slab->free[class];
-    if (object != NULL)
-        slab->free[class] = object->next;
+        object = slab->free[class];
+        if (object == NULL)
+            return NULL;
+    }
+    slab->free[class] = object->next;
+    slab->used += class + 1;
     return object;
 }
 
 void *aloop__slab_take(struct aloop__slab *slab, size_t size)
 {
-    void *object;
-
     assert(size > 0 && size <= SLAB_MAX);
-    object = SLAB_SINGLE ? get_single(slab, size)
-                         : get_shared(slab, class_of(size));
-    slab->used += object != NULL;
-    return object;
+    return SLAB_SINGLE ? get_single(slab, size)
+                       : get_shared(slab, class_of(size));
 }
 
 void *aloop__slab_get(struct aloop__slab *slab, size_t size)
@@ -140,14 +165,77 @@ void *aloop__slab_get(struct aloop__slab *slab, size_t size)
 void aloop__slab_put(struct aloop__slab *slab, void *object, size_t size)
 {
     struct slab_free *free_object = object;
+    size_t class = class_of(size);
 
     if (object == NULL)
         return;
-    slab->used--;
     if (SLAB_SINGLE) {
-        put_single(slab, object);
+        slab->used--;
+        aloop__chunk_free_single(slab, object);
         return;
     }
-    free_object->next = slab->free[class_of(size)];
-    slab->free[class_of(size)] = free_object;
+    slab->used -= class + 1;
+    free_object->next = slab->free[class];
+    slab->free[class] = free_object;
+}
+
+bool aloop__slab_has_spare(const struct aloop__slab *slab)
+{
+    size_t spare = slab->room - slab->used - slab->settled;
+
+    return !SLAB_SINGLE && spare > SPARE_MIN && spare > slab->used / 2;
+}
+
+/* A class whose surplus is not sorted yet keeps its lists: otherwise some of
+ * them would have to be joined, which takes time. */
+void aloop__slab_end_window(struct aloop__slab *slab)
+{
+    for (size_t i = 0; i < SLAB_CLASSES; i++) {
+        struct aloop__slab_class *at = &slab->classes[i];
+
+        if (at->surplus != NULL)
+            continue;
+        at->surplus = at->idle;
+        at->idle = slab->free[i];
+        slab->free[i] = NULL;
+    }
+}
+
+static void sort(struct aloop__slab *slab, size_t class,
+                 struct slab_free *object)
+{
+    struct aloop__slab_class *at = &slab->classes[class];
+    struct aloop__chunk *chunk = aloop__chunk_of(slab, object);
+
+    object->next = chunk->free;
+    chunk->free = object;
+    slab->settled += class + 1;
+    if (chunk->count++ == 0) {
+        list_remove(&chunk->node);
+        list_push(&at->partial, &chunk->node);
+    }
+    if (chunk->count < aloop__chunk_room(class))
+        return;
+    if (at->empty != NULL)
+        aloop__chunk_free(slab, class, chunk);
+    else
+        at->empty = chunk;
+}
+
+bool aloop__slab_trim(struct aloop__slab *slab)
+{
+    int sorted = 0;
+
+    for (size_t i = 0; i < SLAB_CLASSES && sorted < STEP; i++) {
+        struct aloop__slab_class *at = &slab->classes[i];
+
+        for (; at->surplus != NULL && sorted < STEP; sorted++) {
+            struct slab_free *object = at->surplus;
+
+            at->surplus = object->next;
+            sort(slab, i, object);
+        }
+    }
+    aloop__chunks_shrink(slab);
+    return sorted > 0;
 }

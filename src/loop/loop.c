@@ -90,6 +90,20 @@ static bool take_options(aloop_options *options, const aloop_options *given)
     return true;
 }
 
+/* Allocates and frees, and that pages: malloc would keep most of them as long
+ * as something that was allocated later is in use. */
+static void *resize_pages(void *context, void *old, size_t old_size,
+                          size_t size)
+{
+    (void) context;
+    if (size > 0)
+        return sys_pages_map(size);
+    sys_pages_unmap(old, old_size);
+    return NULL;
+}
+
+static const struct aloop__alloc page_alloc = {resize_pages, NULL};
+
 static void init_lists(aloop *loop)
 {
     list_init(&loop->ready);
@@ -140,7 +154,10 @@ aloop *aloop_new(const aloop_options *given)
     loop->wake_fds[0] = loop->wake_fds[1] = -1;
     loop->wake_io.fd = -1;
     init_lists(loop);
-    aloop__slab_open(&loop->slab, &loop->alloc);
+    aloop__slab_open(&loop->slab, &loop->alloc,
+                     alloc.resize == aloop__alloc_default.resize
+                         ? &page_alloc
+                         : &loop->alloc);
     aloop__timers_open(&loop->timers, &loop->alloc);
     error = aloop__reactor_open(&loop->alloc, &loop->reactor);
     if (error == 0)

@@ -41,6 +41,21 @@ static bool stacks_trim(aloop *loop)
     return loop->stacks != NULL && aloop__stacks_trim(loop->stacks);
 }
 
+static bool slab_has_spare(const aloop *loop)
+{
+    return aloop__slab_has_spare(&loop->slab);
+}
+
+static void slab_end_window(aloop *loop)
+{
+    aloop__slab_end_window(&loop->slab);
+}
+
+static bool slab_trim(aloop *loop)
+{
+    return aloop__slab_trim(&loop->slab);
+}
+
 /* One row for each part that keeps memory. */
 static const struct {
     /* Whether it keeps more than a little.  Asked before each wait. */
@@ -50,7 +65,8 @@ static const struct {
     /* Gives back one piece of that, within some 20 us; false if there was none
      * left. */
     bool (*trim)(aloop *loop);
-} parts[] = {{stacks_have_spare, stacks_end_window, stacks_trim}};
+} parts[] = {{stacks_have_spare, stacks_end_window, stacks_trim},
+             {slab_has_spare, slab_end_window, slab_trim}};
 
 enum { PARTS = sizeof parts / sizeof parts[0] };
 

@@ -1,0 +1,184 @@
+/* The chunks of a slab, and how to find the one of an object.
+ *
+ * The map is a hash table with linear probing and at most half full.  Its key
+ * is the page in which a chunk begins; pages are so small that no two chunks
+ * begin in the same one, and an object is looked up in its own page and in the
+ * few before it.  The allocator may align no better than malloc does, so that
+ * an address alone does not tell. */
+
+#include "base/chunk.h"
+
+#include <stdint.h>
+
+enum {
+    PAGE_SHIFT = 13,
+    PAGES_BEFORE = (CHUNK_SIZE >> PAGE_SHIFT) + 1,
+    MAP_SIZE_MIN = 16
+};
+
+_Static_assert(CHUNK_SIZE >= 1 << PAGE_SHIFT, "two chunks may share a page");
+
+static uintptr_t page_of(const void *address)
+{
+    return (uintptr_t) address >> PAGE_SHIFT;
+}
+
+static size_t place_of(const struct aloop__slab *slab, uintptr_t page)
+{
+    uint64_t hash = (uint64_t) page * UINT64_C(0x9e3779b97f4a7c15);
+
+    return (size_t) (hash >> 32) & (slab->map_size - 1);
+}
+
+static size_t after(const struct aloop__slab *slab, size_t place)
+{
+    return (place + 1) & (slab->map_size - 1);
+}
+
+static void insert(struct aloop__slab *slab, struct aloop__chunk *chunk)
+{
+    size_t place = place_of(slab, page_of(chunk));
+
+    while (slab->map[place] != NULL)
+        place = after(slab, place);
+    slab->map[place] = chunk;
+}
+
+/* Moves what follows back, so that no search ends at the gap. */
+static void close_gap(struct aloop__slab *slab, size_t gap)
+{
+    size_t mask = slab->map_size - 1;
+
+    for (size_t at = after(slab, gap); slab->map[at] != NULL;
+         at = after(slab, at)) {
+        size_t home = place_of(slab, page_of(slab->map[at]));
+
+        if (((at - home) & mask) < ((at - gap) & mask))
+            continue;
+        slab->map[gap] = slab->map[at];
+        slab->map[at] = NULL;
+        gap = at;
+    }
+}
+
+static struct aloop__chunk *find(const struct aloop__slab *slab,
+                                 uintptr_t page, size_t *ret_place)
+{
+    size_t place = place_of(slab, page);
+
+    while (slab->map[place] != NULL && page_of(slab->map[place]) != page)
+        place = after(slab, place);
+    *ret_place = place;
+    return slab->map[place];
+}
+
+static bool resize_map(struct aloop__slab *slab, size_t size)
+{
+    struct aloop__chunk **old = slab->map;
+    size_t old_size = slab->map_size;
+    struct aloop__chunk **map =
+        aloop__alloc_zero(slab->alloc, size * sizeof *map);
+
+    if (map == NULL)
+        return false;
+    slab->map = map;
+    slab->map_size = size;
+    for (size_t i = 0; i < old_size; i++)
+        if (old[i] != NULL)
+            insert(slab, old[i]);
+    aloop__alloc_free(slab->alloc, old, old_size * sizeof *old);
+    return true;
+}
+
+static struct aloop__chunk *new_chunk(struct aloop__slab *slab, size_t size)
+{
+    struct aloop__chunk *chunk = aloop__alloc_new(slab->chunk_alloc, size);
+
+    if (chunk == NULL)
+        return NULL;
+    list_init(&chunk->node);
+    chunk->free = NULL;
+    chunk->count = 0;
+    chunk->size = (uint32_t) size;
+    list_push(&slab->chunks, &chunk->node);
+    return chunk;
+}
+
+struct aloop__chunk *aloop__chunk_new(struct aloop__slab *slab, size_t class)
+{
+    struct aloop__chunk *chunk;
+
+    if (slab->map_count * 2 >= slab->map_size &&
+        !resize_map(slab,
+                    slab->map_size == 0 ? MAP_SIZE_MIN : slab->map_size * 2))
+        return NULL;
+    chunk = new_chunk(slab, CHUNK_SIZE);
+    if (chunk == NULL)
+        return NULL;
+    insert(slab, chunk);
+    slab->map_count++;
+    slab->room += aloop__chunk_room(class) * (class + 1);
+    return chunk;
+}
+
+void aloop__chunk_free(struct aloop__slab *slab, size_t class,
+                       struct aloop__chunk *chunk)
+{
+    size_t room = aloop__chunk_room(class) * (class + 1), place;
+
+    assert(chunk->count == aloop__chunk_room(class));
+    find(slab, page_of(chunk), &place);
+    slab->map[place] = NULL;
+    close_gap(slab, place);
+    slab->map_count--;
+    slab->room -= room;
+    slab->settled -= room;
+    list_remove(&chunk->node);
+    aloop__alloc_free(slab->chunk_alloc, chunk, chunk->size);
+}
+
+struct aloop__chunk *aloop__chunk_of(const struct aloop__slab *slab,
+                                     const void *object)
+{
+    uintptr_t page = page_of(object);
+    size_t place;
+
+    for (int i = 0; i <= PAGES_BEFORE; i++) {
+        struct aloop__chunk *chunk = find(slab, page - (uintptr_t) i, &place);
+
+        if (chunk != NULL && (const char *) chunk < (const char *) object &&
+            (const char *) object < (const char *) chunk + CHUNK_SIZE)
+            return chunk;
+    }
+    assert(false);
+    return NULL;
+}
+
+struct aloop__chunk *aloop__chunk_new_single(struct aloop__slab *slab,
+                                             size_t size)
+{
+    return new_chunk(slab, sizeof(struct aloop__chunk) + size);
+}
+
+void aloop__chunk_free_single(struct aloop__slab *slab, void *object)
+{
+    struct aloop__chunk *chunk = (struct aloop__chunk *) object - 1;
+
+    list_remove(&chunk->node);
+    aloop__alloc_free(slab->chunk_alloc, chunk, chunk->size);
+}
+
+void aloop__chunks_shrink(struct aloop__slab *slab)
+{
+    if (slab->map_size > MAP_SIZE_MIN &&
+        slab->map_count * 8 < slab->map_size)
+        (void) resize_map(slab, slab->map_size / 2);
+}
+
+void aloop__chunks_close(struct aloop__slab *slab)
+{
+    aloop__alloc_free(slab->alloc, slab->map,
+                      slab->map_size * sizeof *slab->map);
+    slab->map = NULL;
+    slab->map_size = 0;
+}
