@@ -13,7 +13,7 @@
 
 #include "aloop/error.h"
 
-enum { ARITY = 4, ROOM_MIN = 64 };
+enum { ARITY = 4, ROOM_MIN = 64, SPARE_MIN = 4096 };
 
 struct aloop__entry {
     int64_t when_ns;
@@ -188,4 +188,37 @@ void aloop__timers_run(struct aloop__timers *timers, int64_t now_ns)
 
         timed->fire(timed); /* May free it. */
     }
+}
+
+bool aloop__timers_have_spare(const struct aloop__timers *timers)
+{
+    return timers->room > SPARE_MIN && timers->count < timers->room / 4;
+}
+
+void aloop__timers_end_window(struct aloop__timers *timers)
+{
+    bool is_spare = aloop__timers_have_spare(timers);
+
+    timers->is_spare = is_spare && timers->was_spare;
+    timers->was_spare = is_spare;
+}
+
+bool aloop__timers_trim(struct aloop__timers *timers)
+{
+    struct aloop__entry *heap;
+    size_t room = timers->room;
+
+    if (!timers->is_spare)
+        return false;
+    timers->is_spare = false;
+    while (room > SPARE_MIN && timers->count < room / 4)
+        room /= 2;
+    heap = aloop__alloc_resize(timers->alloc, timers->heap,
+                               timers->room * sizeof *heap,
+                               room * sizeof *heap);
+    if (heap == NULL)
+        return false;
+    timers->heap = heap;
+    timers->room = room;
+    return true;
 }

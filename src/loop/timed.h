@@ -27,6 +27,8 @@ struct aloop__timers {
     size_t room;
     uint64_t order;
     struct aloop__node due;
+    bool was_spare; /* When the last window began. */
+    bool is_spare;  /* And when it ended. */
 };
 
 void aloop__timers_open(struct aloop__timers *timers,
@@ -44,6 +46,13 @@ void aloop__timed_stop(struct aloop__timers *timers,
 
 /* The earliest deadline, INT64_MAX when there is none. */
 int64_t aloop__timers_next(struct aloop__timers *timers);
+
+/* Trimming, see trim.c: room of the heap goes back after a window at whose ends
+ * most of it was not used. */
+bool aloop__timers_have_spare(const struct aloop__timers *timers);
+void aloop__timers_end_window(struct aloop__timers *timers);
+bool aloop__timers_trim(struct aloop__timers *timers);
+
 /* Fires what is due at now_ns, earliest first. */
 void aloop__timers_run(struct aloop__timers *timers, int64_t now_ns);
 

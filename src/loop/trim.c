@@ -56,6 +56,21 @@ static bool slab_trim(aloop *loop)
     return aloop__slab_trim(&loop->slab);
 }
 
+static bool timers_have_spare(const aloop *loop)
+{
+    return aloop__timers_have_spare(&loop->timers);
+}
+
+static void timers_end_window(aloop *loop)
+{
+    aloop__timers_end_window(&loop->timers);
+}
+
+static bool timers_trim(aloop *loop)
+{
+    return aloop__timers_trim(&loop->timers);
+}
+
 /* One row for each part that keeps memory. */
 static const struct {
     /* Whether it keeps more than a little.  Asked before each wait. */
@@ -66,7 +81,8 @@ static const struct {
      * left. */
     bool (*trim)(aloop *loop);
 } parts[] = {{stacks_have_spare, stacks_end_window, stacks_trim},
-             {slab_has_spare, slab_end_window, slab_trim}};
+             {slab_has_spare, slab_end_window, slab_trim},
+             {timers_have_spare, timers_end_window, timers_trim}};
 
 enum { PARTS = sizeof parts / sizeof parts[0] };
 

@@ -5,6 +5,8 @@
 #include "os/stack.h"
 #include "support/fixture.h"
 
+#include <stdlib.h>
+
 enum { BURST = 200 };
 
 static ssize_t sleeps(aloop *loop, void *arg)
@@ -130,6 +132,47 @@ static void a_host_is_woken_to_give_back_and_then_left_alone(void **state)
     aloop_release(t.loop);
 }
 
+/* A loop whose allocator counts what is in use, and what its peak is. */
+static size_t in_use, peak;
+
+static void *count_bytes(void *context, void *old, size_t old_size,
+                         size_t size)
+{
+    (void) context;
+    in_use += size - old_size;
+    peak = in_use > peak ? in_use : peak;
+    if (size > 0)
+        return realloc(old, size);
+    free(old);
+    return NULL;
+}
+
+static void an_idle_loop_gives_back_what_sleeps_and_posts_used(void **state)
+{
+    enum { COUNT = 20000 };
+    static aloop_future *sleeps[COUNT];
+    aloop_options options = {.size = sizeof options, .resize = count_bytes};
+    aloop *loop;
+    size_t before;
+
+    (void) state;
+    in_use = peak = 0;
+    loop = aloop_new(&options);
+    assert_int_equal(aloop_await(aloop_sleep(loop, ALOOP_MS(1))), 0);
+    before = in_use;
+    for (int i = 0; i < COUNT; i++) {
+        sleeps[i] = aloop_sleep(loop, ALOOP_SEC(100));
+        assert_int_equal(aloop_post(loop, count_call, NULL), 0);
+    }
+    for (int i = 0; i < COUNT; i++)
+        aloop_future_unref(sleeps[i]);
+    assert_int_equal(aloop_await(aloop_sleep(loop, ALOOP_SEC(5))), 0);
+    assert_int_equal(t.calls, COUNT);
+    assert_true(in_use < before + (peak - before) / 8);
+    aloop_free(loop);
+    assert_true(in_use == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +183,7 @@ int main(void)
         TEST(a_busy_loop_gives_back_as_well),
         TEST(a_post_ends_a_wait_that_trimming_cut),
         TEST(a_host_is_woken_to_give_back_and_then_left_alone),
+        TEST(an_idle_loop_gives_back_what_sleeps_and_posts_used),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
