@@ -10,9 +10,14 @@ ALOOP_BEGIN
 typedef void (*aloop_fn)(aloop *loop, void *arg);
 
 /**
- * Hears of an error that nobody looked at: a future that failed and was let go
- * unread, an accept that failed and will be tried again.  `what` names the
- * origin ("task crawl (main.c:12)"), valid during the call.
+ * Is called for an error that nobody handled: a future that failed and whose
+ * status was never read, an accept that failed and will be tried again, a
+ * periodic timer that could not be set again.  `what` names the origin ("task
+ * crawl (main.c:12)"), valid during the call.  It runs as a turn ends, never
+ * inside another call, and may close, free and start anything.  An error that
+ * it causes itself is reported in the next turn.  Reports need no memory; a
+ * turn with more of them than the loop can keep ends with one of ALOOP_ENOBUFS
+ * that tells how many.
  */
 typedef void (*aloop_error_cb)(aloop *loop, int error, const char *what,
                                void *arg);
@@ -46,7 +51,11 @@ typedef struct aloop_options {
      * look-up was cancelled do not count; with them there are at most 64.
      * Default: 4. */
     unsigned resolver_threads;
-    /* Errors nobody looked at.  Default: one line on standard error. */
+    /* Errors that nobody handled.  Default: a line on standard error; ten in a
+     * second, and then how many more there were.  It never waits, and writes
+     * only while descriptor 2 is what it was when the loop was made: nothing if
+     * it was closed then, or had been opened by the program itself (closed by
+     * exec, not writable, an internet socket). */
     aloop_error_cb on_unhandled;
     void *on_unhandled_arg;
     /* Looks for mistakes that otherwise pass unseen; costs some speed.  In a

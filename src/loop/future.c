@@ -39,13 +39,10 @@ void *aloop__future_new(aloop *loop, const struct aloop__future_ops *ops)
     return future;
 }
 
-static void report(const aloop_future *future)
+const char *aloop__future_name(const aloop_future *future)
 {
-    const char *what = future->ops->describe != NULL
-                           ? future->ops->describe(future)
-                           : future->ops->name;
-
-    aloop__unhandled(future->loop, (int) future->status, what);
+    return future->ops->describe != NULL ? future->ops->describe(future)
+                                         : future->ops->name;
 }
 
 /* An error that nobody looked at or wanted. */
@@ -55,25 +52,11 @@ static bool is_unread(const aloop_future *future)
            !(future->cancelling && future->status == ALOOP_ECANCELED);
 }
 
-static void destroy(aloop_future *future)
+void aloop__future_free(aloop_future *future)
 {
     if (future->ops->fini != NULL)
         future->ops->fini(future);
     aloop__slab_put(&future->loop->slab, future, future->ops->size);
-}
-
-void aloop__futures_report(aloop *loop)
-{
-    struct aloop__node list, *node;
-
-    list_init(&list);
-    list_append(&list, &loop->unread); /* The hook may add to it. */
-    while ((node = list_pop(&list)) != NULL) {
-        aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
-
-        report(future);
-        destroy(future);
-    }
 }
 
 /* Nobody holds it.  The report is the user's code, and whoever settles things
@@ -81,7 +64,7 @@ void aloop__futures_report(aloop *loop)
 static void let_go(aloop_future *future)
 {
     if (!is_unread(future)) {
-        destroy(future);
+        aloop__future_free(future);
         return;
     }
     list_push(&future->loop->unread, &future->pending);

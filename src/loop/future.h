@@ -64,8 +64,10 @@ ssize_t aloop__future_take(aloop_future *future);
  * `is_forced`. */
 void aloop__futures_cancel_all(aloop *loop, bool is_forced);
 
-/* Reports errors that nobody looked at; part of every turn. */
-void aloop__futures_report(aloop *loop);
+/* What a report calls it; valid until the next call. */
+const char *aloop__future_name(const aloop_future *future);
+/* Frees a settled one that nobody holds. */
+void aloop__future_free(aloop_future *future);
 /* Frees what pending futures own, for the loop's end. */
 void aloop__futures_abandon(aloop *loop);
 

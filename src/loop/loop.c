@@ -2,12 +2,11 @@
 
 #include "loop/loop.h"
 
-#include <stdio.h>
-
 #include "base/options.h"
 #include "loop/buffers.h"
 #include "loop/future.h"
 #include "loop/pool.h"
+#include "loop/report.h"
 #include "loop/trim.h"
 #include "os/reactor.h"
 #include "os/sys.h"
@@ -22,21 +21,6 @@ static int64_t system_clock(void *context)
 {
     (void) context;
     return sys_clock_ns();
-}
-
-static void complain(aloop *loop, int error, const char *what, void *arg)
-{
-    char line[256];
-    int length = snprintf(line, sizeof line, "aloop: %s failed: %s\n", what,
-                          aloop_strerror(error));
-
-    (void) loop;
-    (void) arg;
-    if (length >= (int) sizeof line) {
-        length = (int) sizeof line - 1;
-        line[length - 1] = '\n';
-    }
-    sys_complain(line, (size_t) length);
 }
 
 static const struct options_field option_fields[] = {
@@ -83,7 +67,7 @@ static bool take_options(aloop_options *options, const aloop_options *given)
     if (options->clock_ns == NULL)
         options->clock_ns = system_clock;
     if (options->on_unhandled == NULL)
-        options->on_unhandled = complain;
+        options->on_unhandled = aloop__report_by_default;
     if (options->resolver_threads == 0)
         options->resolver_threads = RESOLVER_THREADS;
     options->debug = options->debug || DEBUG_BUILD;
@@ -125,6 +109,7 @@ static void release(aloop *loop)
         aloop__reactor_close(loop->reactor);
     aloop__timers_close(&loop->timers);
     aloop__buffers_close(loop);
+    aloop__reports_close(loop);
     aloop__slab_close(&loop->slab);
     aloop__alloc_free(&alloc, loop->receive_buffer, RECEIVE_SIZE);
     aloop__alloc_free(&alloc, loop->ios,
@@ -159,7 +144,9 @@ aloop *aloop_new(const aloop_options *given)
                          ? &page_alloc
                          : &loop->alloc);
     aloop__timers_open(&loop->timers, &loop->alloc);
-    error = aloop__reactor_open(&loop->alloc, &loop->reactor);
+    error = aloop__reports_open(loop); /* First, see sys_stderr_look(). */
+    if (error == 0)
+        error = aloop__reactor_open(&loop->alloc, &loop->reactor);
     if (error == 0)
         error = aloop__wake_open(loop);
     loop->waited_ns = aloop__now(loop);
@@ -202,6 +189,7 @@ int aloop_free(aloop *loop)
     if (loop->running)
         return ALOOP_EBUSY;
     wind_up(loop);
+    aloop__reports_finish(loop);
     aloop__handles_close_all(loop);
     aloop__handles_free_closed(loop);
     if (loop->resolver != NULL)
@@ -273,13 +261,6 @@ void aloop_release(aloop *loop)
         return;
     loop->holds--;
     loop->live--;
-}
-
-void aloop__unhandled(aloop *loop, int error, const char *what)
-{
-    aloop__calling(loop);
-    loop->options.on_unhandled(loop, error, what,
-                               loop->options.on_unhandled_arg);
 }
 
 char *aloop__receive_buffer(aloop *loop)

@@ -70,6 +70,7 @@ struct aloop__stacks;
 struct aloop__context;
 struct aloop__task;
 struct aloop__pool;
+struct aloop__reports;
 
 struct aloop {
     struct aloop__alloc alloc;
@@ -106,8 +107,9 @@ struct aloop {
     struct aloop__node handles;
     struct aloop__node closed;  /* Handles to be freed at the turn's end. */
     struct aloop__node pending; /* Futures that have not settled. */
-    struct aloop__node unread;  /* Failed ones that nobody holds any more, to
-                                 * be reported as the turn ends. */
+    struct aloop__node unread;  /* Failed ones that nobody holds any more, and
+                                 * other reports, for the turn's end. */
+    struct aloop__reports *reports;
 
     /* Descriptors, by number. */
     struct aloop__io **ios;
@@ -161,10 +163,14 @@ void aloop__touch(aloop *loop);
 int aloop__timed_set(aloop *loop, struct aloop__timed *timed,
                      int64_t when_ns);
 void aloop__timed_clear(aloop *loop, struct aloop__timed *timed);
-/* Reports an error that nobody looked at. */
-void aloop__unhandled(aloop *loop, int error, const char *what);
 /* The loop whose turn runs on this thread, or NULL. */
 aloop *aloop__running(void);
+
+/* report.c */
+
+/* Queues a report for the application's hook.  `what` is copied.  Needs no
+ * memory: what does not fit is counted. */
+void aloop__unhandled(aloop *loop, int error, const char *what);
 
 /* Whether the caller may touch the loop; checked in debug builds. */
 static inline void aloop__check_thread(const aloop *loop)

@@ -11,7 +11,7 @@
  *   6. dispatch     what became ready; each stream that its own callback wrote
  *                   to sends as that callback returns
  *   7. flush        streams that other callbacks wrote to
- *   8. report       errors that nobody looked at
+ *   8. report       errors that nobody handled
  *   9. free         handles that were closed
  *
  * Work queued by any of them runs in the next turn, so that no chain of
@@ -21,7 +21,7 @@
 
 #include "aloop/task.h"
 
-#include "loop/future.h"
+#include "loop/report.h"
 #include "loop/trim.h"
 #include "os/reactor.h"
 
@@ -160,7 +160,7 @@ int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy)
     flush(loop);
     error = wait_and_dispatch(loop, max_wait_ns, lazy);
     flush(loop);
-    aloop__futures_report(loop);
+    aloop__reports_deliver(loop);
     aloop__handles_free_closed(loop);
     if (loop->is_watching_faults)
         aloop__fault_stack_leave(&loop->fault_stack);

@@ -23,8 +23,24 @@
 /* Nanoseconds on a monotonic clock; its zero means nothing. */
 int64_t sys_clock_ns(void);
 
-/* One line, complete with its newline, to standard error; best effort. */
-void sys_complain(const char *line, size_t size);
+/* sys_stderr.c. */
+
+/* What standard error was when it was looked at. */
+struct sys_stderr {
+    bool is_usable; /* Open, and nothing else has got its number. */
+    uint64_t device;
+    uint64_t inode;
+};
+
+/* Call it before anything else is opened. */
+void sys_stderr_look(struct sys_stderr *ret);
+/* Writes one line, complete with its newline and of at most 512 bytes, to
+ * standard error.  Never waits; changes nothing that others share.  -EBADF:
+ * standard error is not `file` any more; -EAGAIN: it would have to wait. */
+int sys_complain(const struct sys_stderr *file, const char *line,
+                 size_t size);
+
+/* sys_posix.c again. */
 
 int sys_close(int fd);
 

@@ -11,8 +11,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -52,49 +50,6 @@ int64_t sys_clock_ns(void)
     assert(error == 0);
     (void) error;
     return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-/* Whether a write raises no SIGPIPE, where the file says so: on macOS and
- * NetBSD, which raise it for the whole process, so that blocking it on one
- * thread is not enough.  Returns what was so before. */
-static int set_no_sigpipe_in_file(int fd, int is_quiet)
-{
-#ifdef F_SETNOSIGPIPE
-    int before = fcntl(fd, F_GETNOSIGPIPE);
-
-    (void) fcntl(fd, F_SETNOSIGPIPE, is_quiet);
-    return before;
-#else
-    (void) fd;
-    return is_quiet;
-#endif
-}
-
-/* Standard error may be a pipe that nobody reads any more, and write has no
- * flag against SIGPIPE: so it is blocked, and taken if it came of this. */
-void sys_complain(const char *line, size_t size)
-{
-    sigset_t broken_pipe, before, pending;
-    bool was_pending;
-    ssize_t count;
-    int number, was_quiet;
-
-    sigemptyset(&broken_pipe);
-    sigaddset(&broken_pipe, SIGPIPE);
-    sigpending(&pending);
-    was_pending = sigismember(&pending, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
-    was_quiet = set_no_sigpipe_in_file(STDERR_FILENO, 1);
-    do {
-        count = write(STDERR_FILENO, line, size);
-    } while (count < 0 && errno == EINTR);
-    if (count < 0 && errno == EPIPE && !was_pending) {
-        sigpending(&pending);
-        if (sigismember(&pending, SIGPIPE))
-            sigwait(&broken_pipe, &number);
-    }
-    (void) set_no_sigpipe_in_file(STDERR_FILENO, was_quiet);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 int sys_close(int fd)

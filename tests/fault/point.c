@@ -54,6 +54,7 @@ const struct point_call point_calls[] = {
     {"sys_thread_start", {-EAGAIN, -ENOMEM}, {0}},
     {"sys_monitor_open", {-ENOMEM, -EAGAIN}, {0}},
     {"sys_signal_catch", {-EINVAL}, {0}},
+    {"sys_complain", {0}, {-EAGAIN, -EBADF}},
 };
 
 const size_t point_calls_count = sizeof point_calls / sizeof point_calls[0];

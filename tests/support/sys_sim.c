@@ -11,7 +11,7 @@
 
 #include "sim_world.h"
 
-enum { CALLS_MAX = 64, MESS_SIZE = 256 };
+enum { CALLS_MAX = 64, MESS_SIZE = 256, LINE_MAX_SIZE = 512 };
 
 static const int64_t START_NS = 7919000000017; /* Nothing round. */
 
@@ -356,14 +356,25 @@ int64_t sys_clock_ns(void)
     return sim__world.now_ns + sim__world.jump_ns;
 }
 
-void sys_complain(const char *line, size_t size)
+void sys_stderr_look(struct sys_stderr *ret)
 {
-    sim__note("sys_complain");
+    sim__note("sys_stderr_look");
+    *ret = (struct sys_stderr){.is_usable = true};
+}
+
+int sys_complain(const struct sys_stderr *file, const char *line, size_t size)
+{
+    int error = sim__enter("sys_complain");
+
+    assert(file->is_usable && size <= LINE_MAX_SIZE);
+    if (error < 0)
+        return error;
     sim__trace_bytes(line, size);
     complaints = sim__allocate(complaints, complaints_size + size + 1);
     memcpy(complaints + complaints_size, line, size);
     complaints_size += size;
     complaints[complaints_size] = '\0';
+    return 0;
 }
 
 const char *sim_complaints(void)

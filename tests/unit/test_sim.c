@@ -322,10 +322,13 @@ static void the_nth_call_fails_once(void **state)
 
 static void complaints_are_kept(void **state)
 {
+    struct sys_stderr file;
+
     (void) state;
     assert_string_equal(sim_complaints(), "");
-    sys_complain("one\n", 4);
-    sys_complain("two\n", 4);
+    sys_stderr_look(&file);
+    sys_complain(&file, "one\n", 4);
+    sys_complain(&file, "two\n", 4);
     assert_string_equal(sim_complaints(), "one\ntwo\n");
 }
 

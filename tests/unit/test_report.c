@@ -1,0 +1,299 @@
+/* Reports of errors that nobody handled: when they are delivered, what the
+ * default one writes, and that none is lost without a count. */
+
+#include "base/alloc.h"
+#include "loop/loop.h"
+#include "support/fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MS ALOOP_MS(1)
+
+/* A loop with the default report, in place of the fixture's. */
+static void use_default(void)
+{
+    aloop_free(t.loop);
+    t.loop = aloop_new(NULL);
+    assert_non_null(t.loop);
+}
+
+static void fail_often(int count)
+{
+    for (int i = 0; i < count; i++)
+        aloop_future_unref(aloop_future_done(t.loop, ALOOP_EPERM));
+}
+
+static int lines(void)
+{
+    int count = 0;
+
+    for (const char *at = sim_complaints(); *at != '\0'; at++)
+        count += *at == '\n';
+    return count;
+}
+
+/* When. */
+
+static bool is_starved;
+
+static void *starved_resize(void *context, void *old, size_t old_size,
+                            size_t size)
+{
+    if (is_starved && size > old_size)
+        return NULL;
+    return aloop__alloc_default.resize(context, old, old_size, size);
+}
+
+static aloop_timer *periodic;
+
+static void close_it(aloop *loop, int error, const char *what, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    assert_int_equal(error, ALOOP_ENOMEM);
+    assert_non_null(strstr(what, "periodic timer"));
+    aloop_timer_close(periodic);
+    t.unhandled++;
+}
+
+static void on_tick(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    (void) arg;
+    assert_int_equal(t.unhandled, 0); /* Else the timer is closed. */
+    t.calls++;
+}
+
+static void nothing(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    (void) arg;
+}
+
+/* Takes the place that the periodic timer has left in the full queue. */
+static void fill_and_starve(aloop *loop, void *arg)
+{
+    aloop_timer *timer;
+
+    (void) arg;
+    is_starved = true;
+    while (aloop_timer_start(loop, ALOOP_SEC(9), 0, nothing, NULL, &timer) ==
+           0)
+        ;
+}
+
+static void fill_by_timer(aloop_timer *timer, void *arg)
+{
+    fill_and_starve(arg, NULL);
+    aloop_timer_close(timer);
+}
+
+static void a_hook_runs_as_the_turn_ends_and_may_close_what_failed(
+    void **state)
+{
+    aloop_options options = {.size = sizeof options,
+                             .resize = starved_resize,
+                             .on_unhandled = close_it};
+    aloop_timer *timer;
+
+    (void) state;
+    is_starved = false;
+    aloop_free(t.loop);
+    t.loop = aloop_new(&options);
+    for (int i = 0; i < 62; i++)
+        aloop_timer_start(t.loop, ALOOP_SEC(9), 0, nothing, NULL, &timer);
+    aloop_timer_start(t.loop, 0, 0, fill_by_timer, t.loop, &timer);
+    aloop_timer_start(t.loop, 0, MS, on_tick, NULL, &periodic);
+    aloop_step(t.loop, 0);
+    is_starved = false;
+    assert_int_equal(t.unhandled, 1);
+    assert_int_equal(t.calls, 1);
+    aloop_step(t.loop, 2 * MS);
+    assert_int_equal(t.calls, 1);
+}
+
+static void fail_again(aloop *loop, int error, const char *what, void *arg)
+{
+    (void) error;
+    (void) what;
+    (void) arg;
+    if (++t.calls < 3)
+        aloop_future_unref(aloop_future_done(loop, ALOOP_EPERM));
+}
+
+static void what_a_hook_reports_itself_waits_for_the_next_turn(void **state)
+{
+    aloop_options options = {.size = sizeof options,
+                             .on_unhandled = fail_again};
+
+    (void) state;
+    aloop_free(t.loop);
+    t.loop = aloop_new(&options);
+    fail_often(1);
+    assert_int_equal(t.calls, 0);
+    for (int i = 1; i <= 3; i++) {
+        aloop_step(t.loop, 0);
+        assert_int_equal(t.calls, i);
+    }
+}
+
+static void a_report_is_something_to_do_for_a_host(void **state)
+{
+    int fd = aloop_fd(t.loop);
+
+    (void) state;
+    assert_false(sim_poll(fd, 0));
+    aloop__unhandled(t.loop, ALOOP_EPERM, "something");
+    assert_true(sim_poll(fd, 0));
+    aloop_step(t.loop, 0);
+    assert_int_equal(t.unhandled, 1);
+    assert_string_equal(t.unhandled_what, "something");
+    assert_false(sim_poll(fd, 0));
+}
+
+/* Without memory, and without end. */
+
+static void reports_need_no_memory_and_those_that_do_not_fit_are_counted(
+    void **state)
+{
+    aloop_options options = {.size = sizeof options,
+                             .resize = starved_resize,
+                             .on_unhandled = on_unhandled};
+
+    (void) state;
+    is_starved = false;
+    aloop_free(t.loop);
+    t.loop = aloop_new(&options);
+    for (int round = 0; round < 2; round++) {
+        t.unhandled = 0;
+        is_starved = true;
+        for (int i = 0; i < 20; i++)
+            aloop__unhandled(t.loop, ALOOP_EPERM, "something");
+        is_starved = false;
+        aloop_step(t.loop, 0);
+        assert_int_equal(t.unhandled, 17);
+        assert_int_equal(t.unhandled_error, ALOOP_ENOBUFS);
+        assert_string_equal(t.unhandled_what, "reporting 4 more errors");
+    }
+}
+
+static void futures_that_failed_are_reported_one_and_all(void **state)
+{
+    (void) state;
+    fail_often(1000);
+    aloop_step(t.loop, 0);
+    assert_int_equal(t.unhandled, 1000);
+}
+
+/* The default. */
+
+static void the_default_writes_ten_lines_a_second_and_then_a_count(
+    void **state)
+{
+    (void) state;
+    use_default();
+    fail_often(30);
+    aloop_step(t.loop, 0);
+    assert_int_equal(lines(), 10);
+    sim_advance(999 * MS);
+    fail_often(1);
+    aloop_step(t.loop, 0);
+    assert_int_equal(lines(), 10);
+    sim_advance(MS);
+    fail_often(20);
+    aloop_step(t.loop, 0);
+    assert_int_equal(lines(), 20);
+    assert_non_null(strstr(sim_complaints(), "aloop: 21 more errors\n"));
+}
+
+static void the_count_is_written_by_a_later_turn_or_at_the_end(void **state)
+{
+    (void) state;
+    use_default();
+    fail_often(12);
+    aloop_step(t.loop, 0);
+    sim_advance(ALOOP_SEC(1));
+    assert_int_equal(lines(), 10);
+    aloop_step(t.loop, 0);
+    assert_int_equal(lines(), 11);
+    assert_non_null(strstr(sim_complaints(), "aloop: 2 more errors\n"));
+    fail_often(12);
+    aloop_step(t.loop, 0);
+    aloop_free(t.loop);
+    t.loop = NULL;
+    assert_int_equal(lines(), 21);
+    assert_non_null(strstr(sim_complaints(), "aloop: 3 more errors\n"));
+}
+
+static void a_line_that_would_have_to_wait_is_counted(void **state)
+{
+    (void) state;
+    use_default();
+    sim_fail("sys_complain", 2, ALOOP_EAGAIN);
+    fail_often(3);
+    aloop_step(t.loop, 0);
+    assert_int_equal(lines(), 2);
+    sim_fail("sys_complain", 1, ALOOP_EAGAIN);
+    sim_advance(ALOOP_SEC(1));
+    aloop_step(t.loop, 0);
+    assert_int_equal(lines(), 2);
+    sim_advance(ALOOP_SEC(1));
+    aloop_step(t.loop, 0);
+    assert_int_equal(lines(), 3);
+    assert_non_null(strstr(sim_complaints(), "aloop: 1 more error\n"));
+}
+
+static ssize_t fails(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    return ALOOP_ECONNRESET;
+}
+
+static void a_name_cannot_break_the_line(void **state)
+{
+    aloop_task_options options = {.size = sizeof options,
+                                  .name = "a\nb\x1b[31m"};
+
+    (void) state;
+    use_default();
+    aloop_detach(aloop_spawn_with(t.loop, fails, NULL, &options));
+    aloop_run(t.loop);
+    assert_int_equal(lines(), 1);
+    assert_non_null(strstr(sim_complaints(), "aloop: task a?b?[31m ("));
+}
+
+static void a_long_name_is_cut(void **state)
+{
+    char name[1000];
+
+    (void) state;
+    use_default();
+    memset(name, 'x', sizeof name);
+    name[sizeof name - 1] = '\0';
+    aloop__unhandled(t.loop, ALOOP_EPERM, name);
+    aloop_step(t.loop, 0);
+    assert_int_equal(lines(), 1);
+    assert_non_null(strstr(sim_complaints(), "x failed: operation not "
+                                             "permitted\n"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_hook_runs_as_the_turn_ends_and_may_close_what_failed),
+        TEST(what_a_hook_reports_itself_waits_for_the_next_turn),
+        TEST(a_report_is_something_to_do_for_a_host),
+        TEST(reports_need_no_memory_and_those_that_do_not_fit_are_counted),
+        TEST(futures_that_failed_are_reported_one_and_all),
+        TEST(the_default_writes_ten_lines_a_second_and_then_a_count),
+        TEST(the_count_is_written_by_a_later_turn_or_at_the_end),
+        TEST(a_line_that_would_have_to_wait_is_counted),
+        TEST(a_name_cannot_break_the_line),
+        TEST(a_long_name_is_cut),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
