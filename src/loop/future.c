@@ -3,7 +3,8 @@
  * Life: an object exists while somebody holds a reference or it is pending.
  * Dropping the last reference to a pending one cancels it; the memory goes when
  * it then settles.  Settling runs nothing: the waiters' nodes move to the ready
- * queue, all at once and in order. */
+ * queue, all at once and in order.  Cancelling works through a list, so that
+ * one future that cancels others does not call them. */
 
 #include "loop/future.h"
 
@@ -99,6 +100,7 @@ void aloop__futures_abandon(aloop *loop)
 {
     struct aloop__node *node;
 
+    list_append(&loop->pending, &loop->cancelled);
     list_append(&loop->pending, &loop->unread);
     while ((node = list_pop(&loop->pending)) != NULL) {
         aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
@@ -211,7 +213,7 @@ void aloop_future_unref(aloop_future *future)
     aloop__check_thread(future->loop);
     assert(future->refs > 0);
     if (future->refs == 1 && !future->detached)
-        aloop_cancel(future); /* Settles with the reference still there. */
+        aloop_cancel(future);
     future->refs--;
     if (future->refs > 0)
         check_promise(future);
@@ -219,17 +221,51 @@ void aloop_future_unref(aloop_future *future)
         let_go(future);
 }
 
+/* Asks one after the other to end.  Those that one of them asks come right
+ * behind it, as if it had called them: however deep futures are nested, the
+ * stack does not grow. */
+static void cancel_asked(aloop *loop)
+{
+    struct aloop__node list, *node;
+
+    loop->is_cancelling = true;
+    list_init(&list);
+    list_append(&list, &loop->asked);
+    while ((node = list_pop(&list)) != NULL) {
+        aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
+
+        list_push(&loop->cancelled, node);
+        future->ops->cancel(future); /* It may be gone now. */
+        list_append(&loop->asked, &list);
+        list_append(&list, &loop->asked);
+    }
+    loop->is_cancelling = false;
+}
+
 int aloop_cancel(aloop_future *future)
 {
+    aloop *loop;
+
     if (future == NULL || future->loop == NULL ||
         !aloop__future_pending(future))
         return 0;
-    aloop__check_thread(future->loop);
-    if (!future->cancelling) {
-        future->cancelling = true;
-        future->ops->cancel(future);
-    }
+    loop = future->loop;
+    aloop__check_thread(loop);
+    if (future->cancelling)
+        return 1;
+    future->cancelling = true;
+    list_remove(&future->pending);
+    list_push(&loop->asked, &future->pending);
+    if (!loop->is_cancelling)
+        cancel_asked(loop);
     return 1;
+}
+
+void aloop__future_ask_again(aloop_future *future)
+{
+    future->cancelling = false;
+    list_remove(&future->pending);
+    list_push(&future->loop->pending, &future->pending);
 }
 
 void aloop_detach(aloop_future *future)
@@ -269,16 +305,17 @@ static bool is_looked_after(const aloop_future *future)
 
 void aloop__futures_cancel_all(aloop *loop, bool is_forced)
 {
-    struct aloop__node *node, asked;
+    struct aloop__node list, *node;
 
-    /* Cancelling may settle any of them: always take the head. */
-    list_init(&asked);
-    while ((node = list_pop(&loop->pending)) != NULL) {
+    /* Cancelling may settle any of them: always take the head.  What was
+     * cancelled before is in another list and costs nothing here. */
+    list_init(&list);
+    list_append(&list, &loop->pending);
+    while ((node = list_pop(&list)) != NULL) {
         aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
 
-        list_push(&asked, node);
+        list_push(&loop->pending, node);
         if (is_forced || !is_looked_after(future))
             aloop_cancel(future);
     }
-    list_append(&loop->pending, &asked);
 }

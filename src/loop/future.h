@@ -10,7 +10,8 @@
 struct aloop__future_ops {
     const char *name; /* "connect"; for reports. */
     size_t size;      /* Of the whole object, whose first member it is. */
-    /* Asked once to end early: settles now, or later. */
+    /* Asked once to end early: settles now, or later.  What it cancels itself
+     * is asked only after it has returned, see aloop_cancel(). */
     void (*cancel)(aloop_future *future);
     /* Frees what the object owns; may be NULL. */
     void (*fini)(aloop_future *future);
@@ -21,7 +22,9 @@ struct aloop__future_ops {
 };
 
 struct aloop_future {
-    struct aloop__node pending; /* In loop->pending until it settles. */
+    struct aloop__node pending; /* Until it settles: in loop->pending; once it
+                                 * was cancelled in loop->cancelled, by way of
+                                 * loop->asked. */
     struct aloop__node waiters; /* Of struct aloop__ready, in order. */
     aloop *loop;                /* NULL: a constant that misuse gives. */
     const struct aloop__future_ops *ops;
@@ -63,6 +66,13 @@ ssize_t aloop__future_take(aloop_future *future);
  * group waits for is left to them, for a task may be shielded, unless that
  * `is_forced`. */
 void aloop__futures_cancel_all(aloop *loop, bool is_forced);
+/* For ops->cancel: forgets that it was called, so that it will be again. */
+void aloop__future_ask_again(aloop_future *future);
+/* Whether any has not settled. */
+static inline bool aloop__futures_pending(const aloop *loop)
+{
+    return !list_empty(&loop->pending) || !list_empty(&loop->cancelled);
+}
 
 /* What a report calls it; valid until the next call. */
 const char *aloop__future_name(const aloop_future *future);

@@ -96,6 +96,8 @@ static void init_lists(aloop *loop)
     list_init(&loop->handles);
     list_init(&loop->closed);
     list_init(&loop->pending);
+    list_init(&loop->asked);
+    list_init(&loop->cancelled);
     list_init(&loop->unread);
     list_init(&loop->signals);
 }
@@ -176,7 +178,7 @@ static void wind_up(aloop *loop)
         if (loop->slab.used < least)
             least = loop->slab.used;
         ends = loop->task_ends;
-    } while ((!list_empty(&loop->pending) || !list_empty(&loop->ready)) &&
+    } while ((aloop__futures_pending(loop) || !list_empty(&loop->ready)) &&
              ++idle_turns < IDLE_TURNS_MAX && ++turns < FREE_TURNS_MAX);
     aloop__futures_cancel_all(loop, true);
 }

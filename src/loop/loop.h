@@ -106,7 +106,10 @@ struct aloop {
     /* Everything that exists. */
     struct aloop__node handles;
     struct aloop__node closed;  /* Handles to be freed at the turn's end. */
-    struct aloop__node pending; /* Futures that have not settled. */
+    struct aloop__node pending; /* Futures that have not settled, */
+    struct aloop__node asked;   /* those that are being cancelled, */
+    struct aloop__node cancelled; /* and those that were. */
+    bool is_cancelling;         /* Inside ops->cancel of one of them. */
     struct aloop__node unread;  /* Failed ones that nobody holds any more, and
                                  * other reports, for the turn's end. */
     struct aloop__reports *reports;

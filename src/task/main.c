@@ -51,7 +51,7 @@ static int finish(aloop *loop)
 {
     int error = 0;
 
-    while (error == 0 && !list_empty(&loop->pending)) {
+    while (error == 0 && aloop__futures_pending(loop)) {
         aloop__futures_cancel_all(loop, false);
         error = aloop__turn(loop, -1, true);
     }

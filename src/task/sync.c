@@ -298,7 +298,7 @@ static void relock_cancel(aloop_future *future)
         permit->asked++ == RELOCK_TURNS)
         aloop__waiter_cancel(future);
     else
-        future->cancelling = false; /* Ask again: every turn, at the end. */
+        aloop__future_ask_again(future); /* Every turn, at the end. */
 }
 
 static const struct aloop__future_ops relock_ops = {
