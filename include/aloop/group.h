@@ -58,8 +58,8 @@ ALOOP_API int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn,
  * Settles once every member has ended, those included that are spawned while
  * it is pending; at once when there is none.  Any number of waits may be
  * pending.  Cancelling one, or dropping its last reference, cancels the group,
- * and it settles when the members have ended.  A member that waits for its own
- * group waits for ever.
+ * and it settles when the members have ended.  A member that awaits its own
+ * group gets ALOOP_EDEADLK.
  *
  * A member that somebody cancelled and that says so (ALOOP_ECANCELED) is no
  * failure.  A group that did not fail and was not cancelled may be used again.

@@ -118,10 +118,11 @@ ALOOP_API aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn,
  *
  * Memory:  takes over the caller's reference, whatever the result.
  * Status:  as in the table, see also aloop_deadline_begin(); ALOOP_ENOMEM for
- *          NULL; ALOOP_EDEADLK, immediately, in a loop callback, on oneself or
- *          a task that waits for this one,
- *          and on a promise that nobody else holds; ALOOP_EINVAL for a future
- *          of another loop than the one that runs on this thread.
+ *          NULL; ALOOP_EDEADLK, immediately, in a loop callback, on the task
+ *          itself, on anything that waits for this task, through however many
+ *          tasks, groups and compositions, and on a promise that nobody else
+ *          holds; ALOOP_EINVAL for a future of another loop than the one that
+ *          runs on this thread.
  */
 ALOOP_API ssize_t aloop_await(aloop_future *future);
 

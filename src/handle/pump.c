@@ -14,7 +14,7 @@
 
 struct aloop__pump {
     aloop_future future;
-    struct aloop__ready ready; /* Among the waiters of `step`. */
+    struct aloop__wait wait; /* For `step`. */
     aloop_stream *from;
     aloop_stream *to;
     aloop_future *step; /* A drain or the shutdown; holds a reference. */
@@ -36,7 +36,7 @@ static void pump_cancel(aloop_future *future)
         CONTAINER_OF(future, struct aloop__pump, future);
 
     if (pump->step != NULL) {
-        aloop__future_unwait(pump->step, &pump->ready);
+        aloop__future_unwait(pump->step, &pump->wait);
         aloop_future_unref(pump->step);
         pump->step = NULL;
     }
@@ -63,7 +63,7 @@ static void wait_for(struct aloop__pump *pump, aloop_future *step)
         return;
     }
     pump->step = step;
-    aloop__future_wait(step, &pump->ready);
+    aloop__future_wait(step, &pump->wait);
 }
 
 static void on_data(aloop_stream *from, const void *data, ssize_t size,
@@ -96,7 +96,7 @@ static void on_data(aloop_stream *from, const void *data, ssize_t size,
 static void on_step(struct aloop__ready *ready)
 {
     struct aloop__pump *pump =
-        CONTAINER_OF(ready, struct aloop__pump, ready);
+        CONTAINER_OF(ready, struct aloop__pump, wait.ready);
     ssize_t status = aloop__future_take(pump->step);
 
     pump->step = NULL;
@@ -127,8 +127,8 @@ aloop_future *aloop_pipe(aloop_stream *from, aloop_stream *to)
     pump = aloop__future_new(loop, &pump_ops);
     if (pump == NULL)
         return NULL;
-    list_init(&pump->ready.node);
-    pump->ready.run = on_step;
+    list_init(&pump->wait.ready.node);
+    pump->wait.ready.run = on_step;
     pump->from = from;
     pump->to = to;
     from->pump_from = pump;

@@ -140,23 +140,23 @@ static void check_promise(aloop_future *future)
         aloop__future_settle(future, ALOOP_EDEADLK);
 }
 
-void aloop__future_wait(aloop_future *future, struct aloop__ready *ready)
+void aloop__future_wait(aloop_future *future, struct aloop__wait *wait)
 {
     future->seen = true;
     if (!aloop__future_pending(future)) {
-        aloop__ready_push(future->loop, ready);
+        aloop__ready_push(future->loop, &wait->ready);
         return;
     }
-    list_push(&future->waiters, &ready->node);
+    list_push(&future->waiters, &wait->ready.node);
     future->waiting++;
     check_promise(future);
 }
 
-void aloop__future_unwait(aloop_future *future, struct aloop__ready *ready)
+void aloop__future_unwait(aloop_future *future, struct aloop__wait *wait)
 {
     if (aloop__future_pending(future) && --future->waiting == 0)
         future->seen = false; /* Nobody will look now. */
-    list_remove(&ready->node);
+    list_remove(&wait->ready.node);
 }
 
 ssize_t aloop__future_take(aloop_future *future)
@@ -298,7 +298,8 @@ static bool is_looked_after(const aloop_future *future)
     if (future->is_member)
         return false;
     for (; node != &future->waiters; node = node->next)
-        if (!aloop__is_then(CONTAINER_OF(node, struct aloop__ready, node)))
+        if (!aloop__is_then(
+                CONTAINER_OF(node, struct aloop__wait, ready.node)))
             return true;
     return false;
 }

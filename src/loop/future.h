@@ -10,9 +10,14 @@
 struct aloop__future_ops {
     const char *name; /* "connect"; for reports. */
     size_t size;      /* Of the whole object, whose first member it is. */
+    size_t tie;       /* Offset of the object's struct aloop__tie, 0 if it has
+                       * none: a kind that waits for other futures has one. */
     /* Asked once to end early: settles now, or later.  What it cancels itself
      * is asked only after it has returned, see aloop_cancel(). */
     void (*cancel)(aloop_future *future);
+    /* One after the other, the futures that a pending one waits for; NULL at
+     * the end.  *cursor is NULL at first, and then belongs to the kind. */
+    aloop_future *(*next)(aloop_future *future, const void **cursor);
     /* Frees what the object owns; may be NULL. */
     void (*fini)(aloop_future *future);
     /* Its name in a report instead of `name`; may be NULL. */
@@ -21,11 +26,29 @@ struct aloop__future_ops {
     bool is_promise; /* Settled by whoever else holds it. */
 };
 
+/* Something that waits for a future. */
+struct aloop__wait {
+    struct aloop__ready ready; /* Among the future's waiters, then queued. */
+    /* One after the other, the futures that wait by this: the one that follows
+     * `last`, the first for NULL; NULL at the end.  The function itself is
+     * NULL when it is no future that waits. */
+    aloop_future *(*owner)(const struct aloop__wait *wait,
+                           aloop_future *last);
+};
+
+/* What a kind that waits for other futures brings for a search among them;
+ * cycle.c. */
+struct aloop__tie {
+    aloop_future *found; /* The next that was found, or itself at the end;
+                          * NULL: not found, which it is between searches. */
+    bool is_above;       /* Found among those that wait for the task. */
+};
+
 struct aloop_future {
     struct aloop__node pending; /* Until it settles: in loop->pending; once it
                                  * was cancelled in loop->cancelled, by way of
                                  * loop->asked. */
-    struct aloop__node waiters; /* Of struct aloop__ready, in order. */
+    struct aloop__node waiters; /* Of struct aloop__wait, in order. */
     aloop *loop;                /* NULL: a constant that misuse gives. */
     const struct aloop__future_ops *ops;
     ssize_t status;    /* ALOOP_PENDING until it settles. */
@@ -54,11 +77,17 @@ static inline bool aloop__future_pending(const aloop_future *future)
     return future->status == ALOOP_PENDING;
 }
 
-/* Runs `ready` in the next turn after `future` has settled.  The waiter's
+static inline struct aloop__tie *aloop__tie_of(aloop_future *future)
+{
+    return (struct aloop__tie *) (void *) ((char *) future +
+                                           future->ops->tie);
+}
+
+/* Runs `wait` in the next turn after `future` has settled.  The waiter's
  * reference, which it keeps, is counted as waiting. */
-void aloop__future_wait(aloop_future *future, struct aloop__ready *ready);
+void aloop__future_wait(aloop_future *future, struct aloop__wait *wait);
 /* Takes that back; the waiter still has its reference. */
-void aloop__future_unwait(aloop_future *future, struct aloop__ready *ready);
+void aloop__future_unwait(aloop_future *future, struct aloop__wait *wait);
 /* What a waiter takes from a settled future, reference included. */
 ssize_t aloop__future_take(aloop_future *future);
 
@@ -82,6 +111,6 @@ void aloop__future_free(aloop_future *future);
 void aloop__futures_abandon(aloop *loop);
 
 /* Whether a waiter is a continuation, which cancels nothing (then.c). */
-bool aloop__is_then(const struct aloop__ready *ready);
+bool aloop__is_then(const struct aloop__wait *wait);
 
 #endif

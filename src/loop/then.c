@@ -3,7 +3,7 @@
 #include "loop/future.h"
 
 struct then {
-    struct aloop__ready ready;
+    struct aloop__wait wait;
     aloop_future *future; /* Holds a reference. */
     aloop_future_cb callback;
     void *arg;
@@ -11,7 +11,7 @@ struct then {
 
 static void run(struct aloop__ready *ready)
 {
-    struct then *then = CONTAINER_OF(ready, struct then, ready);
+    struct then *then = CONTAINER_OF(ready, struct then, wait.ready);
     aloop_future *future = then->future;
     aloop_future_cb callback = then->callback;
     void *arg = then->arg;
@@ -22,9 +22,9 @@ static void run(struct aloop__ready *ready)
     aloop_future_unref(future);
 }
 
-bool aloop__is_then(const struct aloop__ready *ready)
+bool aloop__is_then(const struct aloop__wait *wait)
 {
-    return ready->run == run;
+    return wait->ready.run == run;
 }
 
 int aloop_then(aloop_future *future, aloop_future_cb callback, void *arg)
@@ -39,11 +39,12 @@ int aloop_then(aloop_future *future, aloop_future_cb callback, void *arg)
         aloop_future_unref(future);
         return callback == NULL ? ALOOP_EINVAL : ALOOP_ENOMEM;
     }
-    list_init(&then->ready.node);
-    then->ready.run = run;
+    list_init(&then->wait.ready.node);
+    then->wait.ready.run = run;
+    then->wait.owner = NULL;
     then->future = future;
     then->callback = callback;
     then->arg = arg;
-    aloop__future_wait(future, &then->ready);
+    aloop__future_wait(future, &then->wait);
     return 0;
 }

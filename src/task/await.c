@@ -10,7 +10,7 @@
 
 #include "task/task.h"
 
-enum { STREAK_MAX = 64, CHAIN_MAX = 1000 };
+enum { STREAK_MAX = 64, WIND_DOWN_TURNS = 1000 };
 
 int aloop__task_reason(const struct aloop__task *task)
 {
@@ -43,24 +43,10 @@ void aloop__task_interrupt(struct aloop__task *task)
         return;
     }
     task->interrupt = reason;
-    aloop__future_unwait(future, &task->ready);
+    aloop__future_unwait(future, &task->wait);
     task->awaiting = NULL;
     task->let_go = true;
-    aloop__ready_push(task->future.loop, &task->ready);
-}
-
-/* Whether `future` waits, task for task, for this one. */
-static bool is_awaited_by(const aloop_future *future,
-                          const struct aloop__task *task)
-{
-    for (int i = 0; i < CHAIN_MAX && future != NULL; i++) {
-        if (future == &task->future)
-            return true;
-        if (!aloop__is_task(future))
-            return false;
-        future = aloop__task_of(future)->awaiting;
-    }
-    return false;
+    aloop__ready_push(task->future.loop, &task->wait.ready);
 }
 
 /* Nobody gets what it came to: an error counts as seen, this one tells enough;
@@ -88,7 +74,7 @@ static ssize_t outcome(aloop_future *future, int interrupt)
 
 static void wait_once(struct aloop__task *task, aloop_future *future)
 {
-    aloop__future_wait(future, &task->ready);
+    aloop__future_wait(future, &task->wait);
     task->awaiting = future;
     aloop__task_interrupt(task);
     aloop__task_suspend(task);
@@ -99,14 +85,16 @@ static ssize_t await_in_task(struct aloop__task *task, aloop_future *future)
 {
     int interrupt;
 
-    if (is_awaited_by(future, task))
+    if (!aloop__future_pending(future)) {
+        if (++task->streak < STREAK_MAX)
+            return outcome(future, 0);
+    } else if (aloop__is_awaited_by(future, task)) {
         return refuse(future, ALOOP_EDEADLK);
-    if (!aloop__future_pending(future) && ++task->streak < STREAK_MAX)
-        return outcome(future, 0);
+    }
     wait_once(task, future);
     interrupt = task->interrupt;
     if (task->let_go && aloop__future_pending(future) && is_ours(future) &&
-        !is_awaited_by(future, task)) {
+        !aloop__is_awaited_by(future, task)) {
         /* Whoever else held it has let go as well: it is ours to end. */
         task->let_go = false;
         aloop_cancel(future);
@@ -130,20 +118,20 @@ static void end_wait(struct aloop__ready *ready)
 static void wind_down(aloop *loop, aloop_future *future)
 {
     aloop_cancel(future);
-    for (int i = 0; i < CHAIN_MAX && aloop__future_pending(future); i++)
+    for (int i = 0; i < WIND_DOWN_TURNS && aloop__future_pending(future); i++)
         aloop__turn(loop, 0, false);
 }
 
 static ssize_t await_outside(aloop *loop, aloop_future *future)
 {
-    struct aloop__ready ready = {.run = end_wait};
+    struct aloop__wait wait = {.ready = {.run = end_wait}};
     int error = 0, interrupt = 0;
 
     if (loop->running)
         return refuse(future, ALOOP_EDEADLK);
     aloop__check_thread(loop);
-    list_init(&ready.node);
-    aloop__future_wait(future, &ready);
+    list_init(&wait.ready.node);
+    aloop__future_wait(future, &wait);
     while (error == 0 && aloop__future_pending(future)) {
         error = aloop_alive(loop) ? aloop__turn(loop, -1, true)
                                   : ALOOP_EDEADLK;
@@ -157,7 +145,7 @@ static ssize_t await_outside(aloop *loop, aloop_future *future)
     }
     if (error < 0 && error != ALOOP_EDEADLK && is_ours(future))
         wind_down(loop, future);
-    aloop__future_unwait(future, &ready);
+    aloop__future_unwait(future, &wait);
     if (loop->embedded)
         aloop__touch(loop); /* The turn may have counted that as work. */
     if (!aloop__future_pending(future))
@@ -187,7 +175,7 @@ ssize_t aloop_yield(aloop *loop)
     if (loop == NULL || (task != NULL && task->future.loop != loop))
         return ALOOP_EINVAL;
     if (task != NULL) {
-        aloop__ready_push(loop, &task->ready);
+        aloop__ready_push(loop, &task->wait.ready);
         aloop__task_suspend(task);
         return aloop__task_reason(task);
     }

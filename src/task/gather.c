@@ -10,7 +10,7 @@
 enum rule { GATHER, SETTLED, ANY, RACE };
 
 struct member {
-    struct aloop__ready ready; /* Among the waiters of `future`. */
+    struct aloop__wait wait; /* For `future`. */
     struct group *group;
     aloop_future *future; /* Holds a reference; NULL is one that failed. */
     bool has_ended;
@@ -27,6 +27,7 @@ struct group {
     bool has_lost;    /* A member was cancelled, by whomever. */
     ssize_t *ret_statuses;
     size_t *ret_index;
+    struct aloop__tie tie;
 };
 
 static struct group *group_of(aloop_future *future)
@@ -56,10 +57,34 @@ static void group_fini(aloop_future *future)
     group->members = NULL;
 }
 
-static const struct aloop__future_ops group_ops = {.name = "group",
-                                                   .size = sizeof(struct group),
-                                                   .cancel = group_cancel,
-                                                   .fini = group_fini};
+static aloop_future *group_next(aloop_future *future, const void **cursor)
+{
+    struct group *group = group_of(future);
+    const struct member *member = *cursor;
+    const struct member *end = group->members + group->count;
+
+    member = member == NULL ? group->members : member + 1;
+    while (member < end && (member->has_ended || member->future == NULL))
+        member++;
+    *cursor = member;
+    return member < end ? member->future : NULL;
+}
+
+static aloop_future *member_owner(const struct aloop__wait *wait,
+                                  aloop_future *last)
+{
+    struct member *member = CONTAINER_OF(wait, struct member, wait);
+
+    return last == NULL ? &member->group->future : NULL;
+}
+
+static const struct aloop__future_ops group_ops = {
+    .name = "group",
+    .size = sizeof(struct group),
+    .tie = offsetof(struct group, tie),
+    .cancel = group_cancel,
+    .next = group_next,
+    .fini = group_fini};
 
 /* A member's status as the group's: ECANCELED would say that the group was. */
 static ssize_t as_outcome(const struct group *group, ssize_t status)
@@ -100,7 +125,7 @@ static void note(struct group *group, size_t i, ssize_t status)
 
 static void on_member(struct aloop__ready *ready)
 {
-    struct member *member = CONTAINER_OF(ready, struct member, ready);
+    struct member *member = CONTAINER_OF(ready, struct member, wait.ready);
     struct group *group = member->group;
     ssize_t status = ALOOP_ENOMEM;
 
@@ -127,15 +152,16 @@ static void join(struct group *group, struct member *member,
         aloop_future_unref(future);
         future = aloop__future_failed(NULL, ALOOP_EINVAL);
     }
-    list_init(&member->ready.node);
-    member->ready.run = on_member;
+    list_init(&member->wait.ready.node);
+    member->wait.ready.run = on_member;
+    member->wait.owner = member_owner;
     member->group = group;
     member->future = future;
     member->has_ended = false;
     if (future == NULL || future->loop == NULL)
-        aloop__ready_push(loop, &member->ready);
+        aloop__ready_push(loop, &member->wait.ready);
     else
-        aloop__future_wait(future, &member->ready);
+        aloop__future_wait(future, &member->wait);
 }
 
 static aloop_future *give_up(size_t count, aloop_future **futures)

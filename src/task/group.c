@@ -25,10 +25,16 @@ struct aloop_group {
 };
 
 struct member {
-    struct aloop__ready ready; /* Among the waiters of `task`. */
+    struct aloop__wait wait; /* For `task`. */
     struct aloop__node node;   /* In group->members. */
     aloop_group *group;
     aloop_future *task; /* Holds a reference. */
+};
+
+/* The future of aloop_group_wait(). */
+struct group_wait {
+    struct aloop__waiter waiter; /* In group->waits. */
+    struct aloop__tie tie;
 };
 
 aloop_group *aloop_group_new(aloop *loop)
@@ -92,7 +98,7 @@ static void note(aloop_group *group, aloop_future *task)
 
 static void on_member(struct aloop__ready *ready)
 {
-    struct member *member = CONTAINER_OF(ready, struct member, ready);
+    struct member *member = CONTAINER_OF(ready, struct member, wait.ready);
     aloop_group *group = member->group;
     aloop_future *task = member->task;
 
@@ -111,18 +117,28 @@ static void on_member(struct aloop__ready *ready)
         release(group);
 }
 
+/* It is the waits for the group that wait for its members. */
+static aloop_future *member_owner(const struct aloop__wait *wait,
+                                  aloop_future *last)
+{
+    struct member *member = CONTAINER_OF(wait, struct member, wait);
+
+    return aloop__queue_next(&member->group->waits, last);
+}
+
 /* Takes the task over; there is no way to fail. */
 static void join(aloop_group *group, struct member *member, aloop_future *task)
 {
     list_init(&member->node);
-    list_init(&member->ready.node);
-    member->ready.run = on_member;
+    list_init(&member->wait.ready.node);
+    member->wait.ready.run = on_member;
+    member->wait.owner = member_owner;
     member->group = group;
     member->task = task;
     task->is_member = true;
     list_push(&group->members, &member->node);
     group->count++;
-    aloop__future_wait(task, &member->ready);
+    aloop__future_wait(task, &member->wait);
 }
 
 int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn, void *arg,
@@ -150,16 +166,36 @@ int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn, void *arg,
     return task == NULL ? ALOOP_ENOMEM : (int) aloop__future_take(task);
 }
 
+/* The group that a pending wait is for. */
+static aloop_group *group_of(aloop_future *wait)
+{
+    return CONTAINER_OF(aloop__waiter_of(wait)->queue, aloop_group, waits);
+}
+
 static void wait_cancel(aloop_future *future)
 {
-    aloop_group_cancel(CONTAINER_OF(aloop__waiter_of(future)->queue,
-                                    aloop_group, waits));
+    aloop_group_cancel(group_of(future));
+}
+
+static aloop_future *wait_next(aloop_future *future, const void **cursor)
+{
+    aloop_group *group = group_of(future);
+    const struct aloop__node *last = *cursor;
+    struct aloop__node *node =
+        last == NULL ? group->members.next : last->next;
+
+    *cursor = node;
+    return node == &group->members
+               ? NULL
+               : CONTAINER_OF(node, struct member, node)->task;
 }
 
 static const struct aloop__future_ops wait_ops = {
     .name = "group wait",
-    .size = sizeof(struct aloop__waiter),
-    .cancel = wait_cancel};
+    .size = sizeof(struct group_wait),
+    .tie = offsetof(struct group_wait, tie),
+    .cancel = wait_cancel,
+    .next = wait_next};
 
 aloop_future *aloop_group_wait(aloop_group *group)
 {

@@ -6,7 +6,7 @@
 
 /* A place in which one task after the other runs. */
 struct lane {
-    struct aloop__ready ready; /* Among the waiters of `task`. */
+    struct aloop__wait wait; /* For `task`. */
     struct map *map;
     aloop_future *task; /* Holds a reference; NULL when the lane is empty. */
 };
@@ -23,6 +23,7 @@ struct map {
     struct lane *lanes;
     size_t lane_count;
     bool is_stopping; /* All tasks were cancelled; none begins any more. */
+    struct aloop__tie tie;
 };
 
 /* Begins no more, and ends what runs.  Once: each of the tasks that end by it
@@ -56,10 +57,33 @@ static void map_fini(aloop_future *future)
     map->lanes = NULL;
 }
 
-static const struct aloop__future_ops map_ops = {.name = "map",
-                                                 .size = sizeof(struct map),
-                                                 .cancel = map_cancel,
-                                                 .fini = map_fini};
+static aloop_future *map_next(aloop_future *future, const void **cursor)
+{
+    struct map *map = CONTAINER_OF(future, struct map, future);
+    const struct lane *lane = *cursor;
+
+    lane = lane == NULL ? map->lanes : lane + 1;
+    while (lane < map->lanes + map->lane_count && lane->task == NULL)
+        lane++;
+    *cursor = lane;
+    return lane < map->lanes + map->lane_count ? lane->task : NULL;
+}
+
+static aloop_future *lane_owner(const struct aloop__wait *wait,
+                                aloop_future *last)
+{
+    struct lane *lane = CONTAINER_OF(wait, struct lane, wait);
+
+    return last == NULL ? &lane->map->future : NULL;
+}
+
+static const struct aloop__future_ops map_ops = {
+    .name = "map",
+    .size = sizeof(struct map),
+    .tie = offsetof(struct map, tie),
+    .cancel = map_cancel,
+    .next = map_next,
+    .fini = map_fini};
 
 static void fail(struct map *map, ssize_t status)
 {
@@ -83,12 +107,12 @@ static void begin(struct lane *lane)
         return;
     }
     map->running++;
-    aloop__future_wait(lane->task, &lane->ready);
+    aloop__future_wait(lane->task, &lane->wait);
 }
 
 static void on_task(struct aloop__ready *ready)
 {
-    struct lane *lane = CONTAINER_OF(ready, struct lane, ready);
+    struct lane *lane = CONTAINER_OF(ready, struct lane, wait.ready);
     struct map *map = lane->map;
     ssize_t status = aloop__future_take(lane->task);
 
@@ -116,8 +140,9 @@ static bool make_lanes(struct map *map, size_t limit)
         return false;
     map->lane_count = count;
     for (size_t i = 0; i < count; i++) {
-        list_init(&map->lanes[i].ready.node);
-        map->lanes[i].ready.run = on_task;
+        list_init(&map->lanes[i].wait.ready.node);
+        map->lanes[i].wait.ready.run = on_task;
+        map->lanes[i].wait.owner = lane_owner;
         map->lanes[i].map = map;
         map->lanes[i].task = NULL;
     }

@@ -39,6 +39,18 @@ struct aloop__waiter *aloop__queue_first(struct aloop__queue *queue)
     return CONTAINER_OF(queue->waiters.next, struct aloop__waiter, node);
 }
 
+aloop_future *aloop__queue_next(struct aloop__queue *queue,
+                                aloop_future *last)
+{
+    struct aloop__node *node = last == NULL
+                                   ? queue->waiters.next
+                                   : aloop__waiter_of(last)->node.next;
+
+    if (node == &queue->waiters)
+        return NULL;
+    return &CONTAINER_OF(node, struct aloop__waiter, node)->future;
+}
+
 void aloop__queue_remove(struct aloop__waiter *waiter)
 {
     list_remove(&waiter->node);

@@ -33,6 +33,9 @@ void aloop__queue_push(struct aloop__queue *queue,
                        struct aloop__waiter *waiter);
 /* The one that came first, still in the queue; or NULL. */
 struct aloop__waiter *aloop__queue_first(struct aloop__queue *queue);
+/* The future behind `last`, the first for NULL; NULL at the end. */
+aloop_future *aloop__queue_next(struct aloop__queue *queue,
+                                aloop_future *last);
 /* Takes it out, pending as it is. */
 void aloop__queue_remove(struct aloop__waiter *waiter);
 

@@ -56,10 +56,29 @@ static const char *task_describe(const aloop_future *future)
     return text;
 }
 
+static aloop_future *task_next(aloop_future *future, const void **cursor)
+{
+    aloop_future *awaiting =
+        *cursor == NULL ? aloop__task_of(future)->awaiting : NULL;
+
+    *cursor = awaiting;
+    return awaiting;
+}
+
+static aloop_future *task_owner(const struct aloop__wait *wait,
+                                aloop_future *last)
+{
+    struct aloop__task *task = CONTAINER_OF(wait, struct aloop__task, wait);
+
+    return last == NULL ? &task->future : NULL;
+}
+
 static const struct aloop__future_ops task_ops = {
     .name = "task",
     .size = sizeof(struct aloop__task),
+    .tie = offsetof(struct aloop__task, tie),
     .cancel = task_cancel,
+    .next = task_next,
     .fini = task_fini,
     .describe = task_describe,
     .is_live = true};
@@ -116,7 +135,8 @@ static int start(struct aloop__task *task)
 
 static void resume(struct aloop__ready *ready)
 {
-    struct aloop__task *task = CONTAINER_OF(ready, struct aloop__task, ready);
+    struct aloop__task *task =
+        CONTAINER_OF(ready, struct aloop__task, wait.ready);
     aloop *loop = task->future.loop;
 
     if (task->state == TASK_NEW) {
@@ -208,9 +228,10 @@ aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
     task = aloop__future_new(loop, &task_ops);
     if (task == NULL)
         return NULL;
-    list_init(&task->ready.node);
+    list_init(&task->wait.ready.node);
     list_init(&task->deadlines);
-    task->ready.run = resume;
+    task->wait.ready.run = resume;
+    task->wait.owner = task_owner;
     task->fn = fn;
     task->arg = arg;
     task->name = (char *) (uintptr_t) (name != NULL ? name : "?");
@@ -219,7 +240,7 @@ aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
     task->stack_size = options.stack_size;
     if (options.name != NULL && !copy_name(task, options.name))
         return aloop__future_discard(&task->future);
-    aloop__ready_push(loop, &task->ready);
+    aloop__ready_push(loop, &task->wait.ready);
     return &task->future;
 }
 

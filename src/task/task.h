@@ -17,8 +17,9 @@ enum aloop__task_state {
 
 struct aloop__task {
     aloop_future future;
-    struct aloop__ready ready; /* Resumes it: queued, or among the waiters of
-                                * what it awaits. */
+    struct aloop__wait wait; /* Resumes it: queued, or among the waiters of
+                              * what it awaits. */
+    struct aloop__tie tie;
     struct aloop__context context;
     struct aloop__stack stack;
     aloop_task_fn fn;
@@ -55,6 +56,8 @@ void aloop__task_suspend(struct aloop__task *task);
 int aloop__task_reason(const struct aloop__task *task);
 /* Something of that has changed: ends the present await if it has to. */
 void aloop__task_interrupt(struct aloop__task *task);
+/* Whether `future` waits, through however many others, for `task`; cycle.c. */
+bool aloop__is_awaited_by(aloop_future *future, struct aloop__task *task);
 /* Ends the scopes that are left when the function returns. */
 void aloop__deadlines_end(struct aloop__task *task);
 

@@ -10,7 +10,8 @@
 
 struct timeout {
     aloop_future future;
-    struct aloop__ready ready; /* Among the target's waiters. */
+    struct aloop__wait wait; /* For the target. */
+    struct aloop__tie tie;
     struct aloop__timed timed;
     aloop_future *target; /* Holds a reference. */
     int reason; /* Why this cancelled the target; 0: it has not. */
@@ -28,10 +29,29 @@ static void timeout_cancel(aloop_future *future)
     end_target(CONTAINER_OF(future, struct timeout, future), ALOOP_ECANCELED);
 }
 
+static aloop_future *timeout_next(aloop_future *future, const void **cursor)
+{
+    struct timeout *timeout = CONTAINER_OF(future, struct timeout, future);
+    aloop_future *target = *cursor == NULL ? timeout->target : NULL;
+
+    *cursor = target;
+    return target;
+}
+
+static aloop_future *timeout_owner(const struct aloop__wait *wait,
+                                   aloop_future *last)
+{
+    struct timeout *timeout = CONTAINER_OF(wait, struct timeout, wait);
+
+    return last == NULL ? &timeout->future : NULL;
+}
+
 static const struct aloop__future_ops timeout_ops = {
     .name = "timeout",
     .size = sizeof(struct timeout),
+    .tie = offsetof(struct timeout, tie),
     .cancel = timeout_cancel,
+    .next = timeout_next,
     .is_live = true};
 
 static void on_due(struct aloop__timed *timed)
@@ -41,7 +61,7 @@ static void on_due(struct aloop__timed *timed)
 
 static void on_target(struct aloop__ready *ready)
 {
-    struct timeout *timeout = CONTAINER_OF(ready, struct timeout, ready);
+    struct timeout *timeout = CONTAINER_OF(ready, struct timeout, wait.ready);
     aloop *loop = timeout->future.loop;
     ssize_t status = aloop__future_take(timeout->target);
 
@@ -71,8 +91,9 @@ aloop_future *aloop_timeout(aloop_future *target, int64_t delay_ns)
     timeout = aloop__future_new(loop, &timeout_ops);
     if (timeout == NULL)
         return without_limit(target);
-    list_init(&timeout->ready.node);
-    timeout->ready.run = on_target;
+    list_init(&timeout->wait.ready.node);
+    timeout->wait.ready.run = on_target;
+    timeout->wait.owner = timeout_owner;
     timeout->target = target;
     aloop__timed_init(&timeout->timed, on_due);
     when_ns = aloop__after(aloop__now(loop), delay_ns);
@@ -80,6 +101,6 @@ aloop_future *aloop_timeout(aloop_future *target, int64_t delay_ns)
         aloop__future_discard(&timeout->future);
         return without_limit(target);
     }
-    aloop__future_wait(target, &timeout->ready);
+    aloop__future_wait(target, &timeout->wait);
     return &timeout->future;
 }

@@ -1,12 +1,12 @@
-/* Futures that wait for each other in long chains. */
+/* Futures that wait for each other in long chains, wide ones, and circles. */
 
 #include "support/fixture.h"
 
 /* Sanitizers give each object an allocation of its own, which takes longer. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { DEPTH = 20000, TASKS = 1000 };
+enum { DEPTH = 20000, TASKS = 1000, WIDTH = 4000 };
 #else
-enum { DEPTH = 1000000, TASKS = 10000 };
+enum { DEPTH = 1000000, TASKS = 10000, WIDTH = 64000 };
 #endif
 
 static aloop_future *nested_gathers(int depth)
@@ -154,6 +154,176 @@ static void members_are_cancelled_depth_first_and_in_order(void **state)
     assert_noted(1, 2, 3, 4, 5);
 }
 
+/* Circles. */
+
+static ssize_t gathers_itself(aloop *loop, void *arg)
+{
+    aloop_future *self = aloop_future_ref(aloop_current_task());
+
+    (void) arg;
+    return aloop_await(aloop_gather(loop, aloop_sleep(loop, ALOOP_SEC(1)),
+                                    aloop_timeout(self, ALOOP_SEC(9))));
+}
+
+static void a_task_that_awaits_a_composition_of_itself_is_refused(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_timeout(aloop_spawn(t.loop, gathers_itself, NULL),
+                                  ALOOP_SEC(5))),
+        ALOOP_EDEADLK);
+    assert_true(aloop_now(t.loop) == begin);
+}
+
+static ssize_t awaits_first_of_itself(aloop *loop, void *arg)
+{
+    aloop_future *self = aloop_future_ref(aloop_current_task());
+    aloop_future *sleep = aloop_sleep(loop, ALOOP_SEC(1));
+
+    return aloop_await(arg == NULL ? aloop_any(loop, sleep, self)
+                                   : aloop_race(loop, self, sleep));
+}
+
+static void any_and_race_of_the_task_itself_are_refused(void **state)
+{
+    aloop_future *any = aloop_spawn(t.loop, awaits_first_of_itself, NULL);
+    aloop_future *race = aloop_spawn(t.loop, awaits_first_of_itself, t.loop);
+
+    (void) state;
+    /* Something waits for each, as in most programs. */
+    assert_int_equal(aloop_await(aloop_gather(t.loop, any)), ALOOP_EDEADLK);
+    assert_int_equal(aloop_await(aloop_gather(t.loop, race)), ALOOP_EDEADLK);
+}
+
+static ssize_t waits_for_its_group(aloop *loop, void *arg)
+{
+    (void) loop;
+    return aloop_await(aloop_group_wait(*(aloop_group **) arg));
+}
+
+static void a_member_that_waits_for_its_group_is_refused(void **state)
+{
+    aloop_group *group = aloop_group_new(t.loop);
+
+    (void) state;
+    aloop_group_spawn(group, waits_for_its_group, &group);
+    assert_int_equal(aloop_await(aloop_group_wait(group)), ALOOP_EDEADLK);
+    aloop_group_free(group);
+}
+
+static aloop_future *tasks[2];
+
+static ssize_t awaits_the_other(aloop *loop, void *arg)
+{
+    aloop_future *other = aloop_future_ref(tasks[arg == NULL]);
+
+    return aloop_await(aloop_timeout(
+        aloop_gather(loop, other, aloop_sleep(loop, ALOOP_SEC(1))),
+        ALOOP_SEC(5)));
+}
+
+static void a_circle_through_two_tasks_and_compositions_is_refused(void **state)
+{
+    (void) state;
+    tasks[0] = aloop_spawn(t.loop, awaits_the_other, NULL);
+    tasks[1] = aloop_spawn(t.loop, awaits_the_other, t.loop);
+    aloop_run(t.loop);
+    /* The refused composition is dropped, which cancels its members. */
+    assert_int_equal(aloop_await(tasks[1]), ALOOP_EDEADLK);
+    assert_int_equal(aloop_await(tasks[0]), ALOOP_EABORTED);
+}
+
+static ssize_t map_item(aloop *loop, void *item)
+{
+    (void) loop;
+    return aloop_await(aloop_future_ref(*(aloop_future **) item));
+}
+
+static ssize_t maps_over_itself(aloop *loop, void *arg)
+{
+    aloop_future *items[2];
+
+    (void) arg;
+    items[0] = items[1] = aloop_current_task();
+    return aloop_await(aloop_map(loop, map_item, items, 2, sizeof *items, 0));
+}
+
+static void a_map_whose_items_wait_for_the_mapping_task_ends(void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_await(aloop_spawn(t.loop, maps_over_itself, NULL)),
+                     ALOOP_EDEADLK);
+}
+
+static ssize_t naps(aloop *loop, void *arg)
+{
+    t.calls++;
+    return aloop_await(aloop_sleep(loop, (int64_t) (intptr_t) arg));
+}
+
+static ssize_t awaits_it(aloop *loop, void *arg)
+{
+    (void) loop;
+    t.calls++;
+    return aloop_await(arg);
+}
+
+static void a_chain_of_tasks_can_be_built_from_its_end(void **state)
+{
+    aloop_future *task = aloop_spawn(t.loop, naps, (void *) (intptr_t) 1000);
+
+    (void) state;
+    for (int i = 1; i <= TASKS; i++) {
+        task = aloop_spawn(t.loop, awaits_it, aloop_gather(t.loop, task));
+        aloop_step(t.loop, 0);
+    }
+    assert_int_equal(t.calls, TASKS + 1);
+    assert_int_equal(aloop_await(task), 0);
+}
+
+/* Each of the tasks that gather from the same long array is awaited itself. */
+static ssize_t gathers_many(aloop *loop, void *arg)
+{
+    aloop_future **members = arg;
+
+    for (int i = 0; i < WIDTH; i++)
+        members[i] = aloop_sleep(loop, 1000);
+    return aloop_await(aloop_gather_array(loop, WIDTH, members));
+}
+
+static void a_wide_gather_is_no_circle(void **state)
+{
+    static aloop_future *members[WIDTH];
+
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_gather(
+            t.loop, aloop_spawn(t.loop, gathers_many, members))),
+        0);
+}
+
+/* A composition of tasks that wait for one another, but in no circle. */
+static ssize_t awaits_both(aloop *loop, void *arg)
+{
+    return aloop_await(aloop_gather(loop, aloop_future_ref(arg),
+                                    aloop_gather(loop, aloop_future_ref(arg)),
+                                    aloop_sleep(loop, 500)));
+}
+
+static void two_ways_to_the_same_future_are_no_circle(void **state)
+{
+    aloop_future *shared = aloop_spawn(t.loop, naps, (void *) (intptr_t) 1000);
+    aloop_future *both[2];
+
+    (void) state;
+    both[0] = aloop_spawn(t.loop, awaits_both, shared);
+    both[1] = aloop_spawn(t.loop, awaits_both, shared);
+    assert_int_equal(aloop_await(aloop_gather_array(t.loop, 2, both)), 0);
+    assert_int_equal(aloop_await(shared), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +334,14 @@ int main(void)
         TEST(a_long_chain_of_tasks_can_be_cancelled),
         TEST(a_cancel_reaches_all_before_it_returns),
         TEST(members_are_cancelled_depth_first_and_in_order),
+        TEST(a_task_that_awaits_a_composition_of_itself_is_refused),
+        TEST(any_and_race_of_the_task_itself_are_refused),
+        TEST(a_member_that_waits_for_its_group_is_refused),
+        TEST(a_circle_through_two_tasks_and_compositions_is_refused),
+        TEST(a_map_whose_items_wait_for_the_mapping_task_ends),
+        TEST(a_chain_of_tasks_can_be_built_from_its_end),
+        TEST(a_wide_gather_is_no_circle),
+        TEST(two_ways_to_the_same_future_are_no_circle),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,117 @@
+/* Whether a task would wait for itself.
+ *
+ * Futures that wait for others form a graph: a task waits for what it awaits, a
+ * composition for its members.  A task must not await a future that waits,
+ * through any number of others, for that task.  The search goes down from the
+ * future and up from the task, one edge at a time in turns, and ends as soon as
+ * either side has been seen completely: it costs twice the smaller one.  So a
+ * chain is built in linear time from either end, and a task that nothing waits
+ * for, or that awaits an operation, is not searched for at all.
+ *
+ * What was found is chained through the ties; nothing is allocated. */
+
+#include "task/task.h"
+
+enum progress { GOES_ON, IS_EXHAUSTED, HAS_MET };
+
+struct side {
+    aloop_future *first; /* What was found. */
+    aloop_future *last;
+    aloop_future *at; /* The one whose edges are being followed, */
+    const void *cursor;  /* up to here, */
+    aloop_future *owner; /* and above: up to this one of a wait. */
+    bool is_above;
+};
+
+static void add(struct side *side, aloop_future *future)
+{
+    struct aloop__tie *tie = aloop__tie_of(future);
+
+    tie->found = future;
+    tie->is_above = side->is_above;
+    if (side->last != NULL)
+        aloop__tie_of(side->last)->found = future;
+    else
+        side->first = side->at = future;
+    side->last = future;
+}
+
+/* An edge has led to `future`. */
+static enum progress reach(struct side *side, aloop_future *future)
+{
+    struct aloop__tie *tie = aloop__tie_of(future);
+
+    if (future->ops->tie == 0 || !aloop__future_pending(future))
+        return GOES_ON; /* It waits for nothing. */
+    if (tie->found == NULL)
+        add(side, future);
+    return tie->is_above == side->is_above ? GOES_ON : HAS_MET;
+}
+
+/* The edges of one have all been followed. */
+static enum progress go_on(struct side *side)
+{
+    if (side->at == side->last)
+        return IS_EXHAUSTED;
+    side->at = aloop__tie_of(side->at)->found;
+    side->cursor = NULL;
+    return GOES_ON;
+}
+
+static enum progress step_down(struct side *side)
+{
+    aloop_future *future = side->at->ops->next(side->at, &side->cursor);
+
+    return future == NULL ? go_on(side) : reach(side, future);
+}
+
+static enum progress step_up(struct side *side)
+{
+    const struct aloop__node *end = &side->at->waiters;
+    const struct aloop__node *node =
+        side->cursor == NULL ? end->next : side->cursor;
+    const struct aloop__wait *wait;
+
+    if (node == end)
+        return go_on(side);
+    wait = CONTAINER_OF(node, const struct aloop__wait, ready.node);
+    side->owner =
+        wait->owner == NULL ? NULL : wait->owner(wait, side->owner);
+    side->cursor = side->owner == NULL ? node->next : node;
+    return side->owner == NULL ? GOES_ON : reach(side, side->owner);
+}
+
+static void forget(struct side *side)
+{
+    aloop_future *future = side->first;
+    bool is_last;
+
+    do {
+        struct aloop__tie *tie = aloop__tie_of(future);
+
+        is_last = future == side->last;
+        future = tie->found;
+        tie->found = NULL;
+    } while (!is_last);
+}
+
+bool aloop__is_awaited_by(aloop_future *future, struct aloop__task *task)
+{
+    struct side below = {.is_above = false}, above = {.is_above = true};
+    enum progress progress;
+
+    if (future == &task->future)
+        return true;
+    if (future->ops->tie == 0 || list_empty(&task->future.waiters))
+        return false;
+    add(&below, future);
+    add(&above, &task->future);
+    do {
+        progress = step_down(&below);
+        if (progress == GOES_ON)
+            progress = step_up(&above);
+    } while (progress == GOES_ON);
+    forget(&below);
+    forget(&above);
+    return progress == HAS_MET;
+}
