@@ -26,7 +26,7 @@ struct aloop__reports {
     struct sys_stderr file;
     int64_t second_ns; /* When the present second began. */
     unsigned written;  /* Lines in it. */
-    size_t withheld;   /* Reports that were not written, since the last count. */
+    size_t withheld;   /* Reports not written since the last count. */
     struct aloop__report store[REPORTS_MAX];
 };
 
