@@ -25,14 +25,14 @@ const struct point_call point_calls[] = {
     {"sys_tcp_socket",
      {-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM, -EAFNOSUPPORT},
      {0}},
-    {"sys_reuse_address", {0}, {-ENOBUFS, -EINVAL}},
-    {"sys_no_delay", {-EINVAL, -ENOBUFS}, {0}},
+    {"sys_reuse_address", {-ENOBUFS, -EINVAL, -EPERM}, {0}},
+    {"sys_no_delay", {-EINVAL, -ENOBUFS, -EPERM}, {0}},
     {"sys_reset_on_close", {-EINVAL}, {0}},
     {"sys_bind", {-EADDRINUSE, -EACCES, -EADDRNOTAVAIL}, {0}},
     {"sys_listen", {-EADDRINUSE}, {0}},
     {"sys_accept",
-     {-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM},
-     {-EAGAIN, -ECONNABORTED, -EPROTO, -EPERM}},
+     {-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM, -ECONNABORTED, -EPROTO, -EPERM},
+     {-EAGAIN}},
     {"sys_connect",
      {-ECONNREFUSED, -ENETUNREACH, -EADDRNOTAVAIL, -EAGAIN, -ETIMEDOUT,
       -ENOBUFS},
@@ -202,6 +202,7 @@ void point_run(const struct point *point, struct point_counts *counts)
     start_ns = sys_clock_ns();
     status = run_scenario(point->scenario);
     run.is_over = true;
+    sim_threads_finish(); /* Those that were left behind. */
     if (point->nth == 0) {
         snprintf(text, sizeof text, "fails without a fault: %s",
                  aloop_error_name((int) status));

@@ -82,6 +82,38 @@ ssize_t torture_names(aloop *loop)
     return error;
 }
 
+/* A name server that takes its time: look-ups are awaited, given up, dropped,
+ * and still under way as the loop is freed. */
+ssize_t torture_slow_names(aloop *loop)
+{
+    static const char *const here[] = {"127.0.0.1", NULL};
+    aloop_future *futures[LOOKUPS];
+    int listener = sim_listen("127.0.0.1", 80, 8);
+    ssize_t error = 0, status;
+
+    sim_host("slow", here);
+    sim_host_delay("slow", 500 * MS);
+    for (int i = 0; i < LOOKUPS; i++)
+        futures[i] = aloop_tcp_connect(loop, "slow", "80", &streams[i]);
+    torture_keep(&error, torture_pass(loop, 100 * MS));
+    for (int i = 0; i < 3; i++)
+        aloop_future_unref(futures[i]);
+    status = torture_await(
+        aloop_timeout(futures[3], 100 * MS), 10);
+    torture_expect(status < 0, "connected before there was an address");
+    torture_keep(&error, status == ALOOP_ETIMEDOUT ? 0 : status);
+    torture_keep(&error, torture_await(futures[4], 10));
+    aloop_stream_close(streams[4]);
+    aloop_cancel(futures[5]); /* It may be done. */
+    status = torture_await(futures[5], 10);
+    aloop_stream_close(streams[5]);
+    torture_keep(&error, status == ALOOP_EABORTED ? 0 : status);
+    aloop_detach(aloop_tcp_connect(loop, "slow", "80", &streams[0]));
+    torture_keep(&error, torture_pass(loop, 100 * MS));
+    sim_peer_close(listener);
+    return error;
+}
+
 /* The server's side of a connection. */
 struct side {
     struct torture_watch watch;

@@ -221,6 +221,7 @@ static const struct {
     {"sys_send", -EINTR},           {"sys_sendv", -ECONNRESET},
     {"sys_sendv", -EAGAIN},         {"sys_accept", -EMFILE},
     {"sys_accept", -ECONNABORTED},  {"sys_accept", -ENFILE},
+    {"sys_accept", -EPERM},         {"sys_peer_address", -ENOTCONN},
     {"sys_connect", -ENETUNREACH},  {"sys_tcp_socket", -EMFILE},
     {"sys_no_delay", -EINVAL},      {"sys_shutdown_write", -ENOTCONN},
     {"sys_socket_error", -ENOBUFS},

@@ -115,6 +115,8 @@ void sim_host_error(const char *name, int error); /* ALOOP_EHOSTNOTFOUND... */
 /* What was said of the name before is found after `ns`: for so long a name
  * server gives no answer, and the thread that asks is blocked. */
 void sim_host_delay(const char *name, int64_t ns);
+/* Threads that are blocked get their answers now, and run to their ends. */
+void sim_threads_finish(void);
 
 /* Descriptors. */
 

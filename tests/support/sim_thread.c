@@ -456,7 +456,7 @@ void sys_signal_unlock_in_handler(void)
 }
 
 /* Whatever a thread sleeps for has happened at last. */
-void sim__threads_finish(void)
+void sim_threads_finish(void)
 {
     for (struct sys_thread *at = threads; at != NULL; at = at->next)
         wake(at);

@@ -163,7 +163,6 @@ bool sim__threads_run(void);
 /* Threads that begin from now on may call the one below: `ns` pass. */
 void sim__threads_may_sleep(void);
 void sim__thread_sleep(int64_t ns);
-void sim__threads_finish(void); /* Ends those that sleep. */
 void sim__thread_end(void);
 unsigned sim__monitors_open(void);
 unsigned sim__signals_caught(void);

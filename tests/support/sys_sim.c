@@ -462,7 +462,7 @@ const char *sim_mess(void)
 
 void sim_end(void)
 {
-    sim__threads_finish();
+    sim_threads_finish();
     sim__peer_end();
     sim__fd_end();
     sim__net_end();
