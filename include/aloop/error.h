@@ -49,7 +49,7 @@ enum {
     ALOOP_EAGAINDNS = -4092,    /* Name look-up: temporary failure. */
     ALOOP_ERESOLVE = -4091,     /* Name look-up: any other failure. */
     ALOOP_ECLOSED = -4090,      /* The channel, lock, ... is closed or gone. */
-    ALOOP_ENOTNUMERIC = -4089   /* A name, where only numbers are taken. */
+    ALOOP_ENOTNUMERIC = -4088   /* A name, where only numbers are taken. */
 };
 
 /**

@@ -8,6 +8,9 @@
 
 #include "loop/future.h"
 
+_Static_assert((int) ALOOP_PENDING != (int) ALOOP_ENOTNUMERIC,
+               "the status of a pending future is none of the errors");
+
 /* What misuse without a loop gives: settled, shared, never written to. */
 static const aloop_future misuse = {.status = ALOOP_EINVAL, .refs = 1};
 
