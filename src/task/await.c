@@ -143,8 +143,10 @@ static ssize_t await_outside(aloop *loop, aloop_future *future)
             break;
         aloop_cancel(future);
     }
-    if (error < 0 && error != ALOOP_EDEADLK && is_ours(future))
+    if (error < 0 && error != ALOOP_EDEADLK && is_ours(future)) {
+        interrupt = error; /* The reason why it is cancelled. */
         wind_down(loop, future);
+    }
     aloop__future_unwait(future, &wait);
     if (loop->embedded)
         aloop__touch(loop); /* The turn may have counted that as work. */

@@ -83,7 +83,9 @@ static ssize_t run(aloop *loop, struct program *program)
                                    "aloop_main");
     status = aloop_await(program->root);
     program->root = NULL;
-    return program->was_cancelled ? ALOOP_ECANCELED : status;
+    return program->was_cancelled && status == ALOOP_EABORTED
+               ? ALOOP_ECANCELED
+               : status;
 }
 
 ssize_t aloop_main_with(aloop_task_fn fn, void *arg,

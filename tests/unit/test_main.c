@@ -110,6 +110,14 @@ static ssize_t runs_main_with(aloop *loop, void *arg)
     return aloop_main_with(sleeps_for_2_ms, arg, &options);
 }
 
+static void a_wait_that_fails_is_not_taken_for_a_cancel(void **state)
+{
+    (void) state;
+    sim_fail("aloop__reactor_wait", 1, ALOOP_EBADF);
+    assert_int_equal(aloop_main(sleeps_for_2_ms, NULL), ALOOP_EBADF);
+    assert_int_equal(seen.status, ALOOP_ECANCELED);
+}
+
 static void bad_arguments_are_refused(void **state)
 {
     aloop_options small = {.size = 1};
@@ -133,6 +141,7 @@ int main(void)
         TEST(an_interrupt_after_the_root_task_has_ended_changes_nothing),
         TEST(signals_are_left_alone_unless_asked_for),
         TEST(a_signal_that_cannot_be_caught_keeps_main_from_running),
+        TEST(a_wait_that_fails_is_not_taken_for_a_cancel),
         TEST(bad_arguments_are_refused),
     };
 
