@@ -1,8 +1,10 @@
 /* Lines on a terminal that are drawn again and again in the same place.
  *
- * Plain ANSI: the cursor rests below our lines; a drawing goes up by as many as
- * there are, overwrites each and clears what is left.  No line reaches the last
- * column, so none wraps. */
+ * Plain ANSI.  Between two drawings the cursor rests on the first of our lines,
+ * with nothing but our lines below it.  So whatever a resize makes of them,
+ * moved, cut or wrapped, clearing all from the cursor on takes them away.
+ * While they are drawn, lines are cut at the last column instead of wrapped:
+ * the terminal may have become narrower since it was measured. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -13,7 +15,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { BAR_MAX = 30, LABEL_MIN = 24, COLUMNS_MAX = 250 };
+enum { LABEL_MAX = 60, BAR_MIN = 8, COLUMNS_MAX = 1000, BUFFER_SIZE = 65536 };
 
 static void measure(struct progress *progress)
 {
@@ -34,13 +36,21 @@ static void measure(struct progress *progress)
 
 void progress_init(struct progress *progress, FILE *out)
 {
+    static char buffer[BUFFER_SIZE];
     const char *terminal = getenv("TERM");
 
     *progress = (struct progress) {.out = out};
     progress->is_live = isatty(fileno(out)) && terminal != NULL
                      && strcmp(terminal, "dumb") != 0;
     if (progress->is_live)
-        setvbuf(out, NULL, _IOFBF, BUFSIZ);
+        setvbuf(out, buffer, _IOFBF, sizeof buffer);
+}
+
+static void erase(struct progress *progress)
+{
+    if (progress->is_drawn)
+        fputs("\r\033[J", progress->out);
+    progress->is_drawn = false;
 }
 
 void progress_begin(struct progress *progress)
@@ -48,9 +58,10 @@ void progress_begin(struct progress *progress)
     if (!progress->is_live)
         return;
     measure(progress);
-    if (progress->drawn > 0)
-        fprintf(progress->out, "\033[%uA\r", progress->drawn);
-    progress->drawn = 0;
+    erase(progress);
+    fputs("\033[?7l", progress->out);
+    progress->lines = 0;
+    progress->left_out = 0;
     progress->frame++;
 }
 
@@ -58,47 +69,76 @@ void progress_begin(struct progress *progress)
 static void put_bar(struct progress *progress, unsigned width,
                     uint64_t received, int64_t total)
 {
-    char bar[BAR_MAX + 1];
-    unsigned full;
+    unsigned start = 0, end = 0;
 
-    memset(bar, ' ', width);
-    bar[width] = '\0';
-    if (total >= 0) {
-        full = total == 0 ? width
-                          : (unsigned) ((double) received / (double) total
-                                        * (double) width);
-        full = full < width ? full : width;
-        memset(bar, '=', full);
-        if (full < width)
-            bar[full] = '>';
+    if (total < 0) {
+        start = progress->frame % (width - 2);
+        end = start + 3;
+    } else if (total == 0 || received >= (uint64_t) total) {
+        end = width;
     } else {
-        memcpy(bar + progress->frame % (width - 2), "<=>", 3);
+        end = (unsigned) ((double) received / (double) total * width) + 1;
     }
-    fprintf(progress->out, " [%s]", bar);
+    fputs(" [", progress->out);
+    for (unsigned i = 0; i < width; i++) {
+        int c = i < start || i >= end                       ? ' '
+              : total < 0 && i == start                     ? '<'
+              : i + 1 == end && received < (uint64_t) total ? '>'
+                                                            : '=';
+
+        putc(c, progress->out);
+    }
+    putc(']', progress->out);
 }
 
-/* Exactly `width` columns; what could move the cursor is left out. */
-static void put_label(struct progress *progress, const char *label,
-                      unsigned width)
+/* What could move the cursor is left out. */
+static void put_text(struct progress *progress, const char *text, size_t size)
 {
-    size_t size = strlen(label);
+    for (size_t i = 0; i < size; i++)
+        putc(text[i] >= ' ' && text[i] <= '~' ? text[i] : '?', progress->out);
+}
 
-    for (unsigned i = 0; i < width; i++) {
-        int c = i < size ? label[i] : ' ';
+/* Exactly `width` columns. */
+static void put_label(struct progress *progress, const char *label,
+                      size_t width)
+{
+    size_t size = strlen(label), tail = width > 7 ? (width - 3) / 2 : 0;
 
-        putc(c >= ' ' && c <= '~' ? c : '?', progress->out);
+    if (size <= width) {
+        put_text(progress, label, size);
+        fprintf(progress->out, "%*s", (int) (width - size), "");
+    } else if (tail == 0) {
+        put_text(progress, label, width);
+    } else {
+        put_text(progress, label, width - 3 - tail);
+        fputs("...", progress->out);
+        put_text(progress, label + size - tail, tail);
     }
+}
+
+/* Whether there is a line left, of those that fit; begins it. */
+static bool begin_line(struct progress *progress, unsigned rows)
+{
+    if (progress->lines + 1 >= rows)
+        return false;
+    if (progress->lines++ > 0)
+        putc('\n', progress->out);
+    return true;
 }
 
 void progress_line(struct progress *progress, const char *label,
                    uint64_t received, int64_t total)
 {
-    char tail[40] = "";
-    unsigned room, bar = 0;
+    char tail[40];
+    unsigned room, wanted, bar = 0;
     int size;
 
-    if (!progress->is_live || progress->drawn + 1 >= progress->rows)
+    if (!progress->is_live)
         return;
+    if (!begin_line(progress, progress->rows - 1)) { /* One for "more". */
+        progress->left_out++;
+        return;
+    }
     if (total > 0)
         size = snprintf(tail, sizeof tail, " %3.0f%% %9llu B",
                         (double) received * 100 / (double) total,
@@ -107,33 +147,36 @@ void progress_line(struct progress *progress, const char *label,
         size = snprintf(tail, sizeof tail, "      %9llu B",
                         (unsigned long long) received);
     room = progress->columns - 1;
-    if (size > 0 && (unsigned) size <= room) {
+    if (size > 0 && (unsigned) size < room)
         room -= (unsigned) size;
-        if (room > LABEL_MIN + 3 + 5)
-            bar = room - LABEL_MIN - 3 < BAR_MAX ? room - LABEL_MIN - 3
-                                                 : BAR_MAX;
-    } else {
+    else
         tail[0] = '\0';
-    }
-    put_label(progress, label, bar > 0 ? room - bar - 3 : room);
+    wanted = room / 2 < LABEL_MAX ? room / 2 : LABEL_MAX;
+    if (room - wanted >= BAR_MIN + 3)
+        bar = room - wanted - 3;
+    put_label(progress, label, bar > 0 ? wanted : room);
     if (bar > 0)
         put_bar(progress, bar, received, total);
-    fprintf(progress->out, "%s\033[K\n", tail);
-    progress->drawn++;
+    fputs(tail, progress->out);
 }
 
 void progress_end(struct progress *progress)
 {
     if (!progress->is_live)
         return;
-    fputs("\033[J", progress->out);
+    if (progress->left_out > 0 && begin_line(progress, progress->rows))
+        fprintf(progress->out, "+%zu more", progress->left_out);
+    fputs("\r\033[?7h", progress->out);
+    if (progress->lines > 1)
+        fprintf(progress->out, "\033[%uA", progress->lines - 1);
+    progress->is_drawn = progress->lines > 0;
     fflush(progress->out);
 }
 
 void progress_clear(struct progress *progress)
 {
-    if (progress->drawn == 0)
+    if (!progress->is_drawn)
         return;
-    progress_begin(progress);
-    progress_end(progress);
+    erase(progress);
+    fflush(progress->out);
 }
