@@ -41,6 +41,8 @@ static ssize_t amain(aloop *loop, void *arg)
 
 int main(int argc, char **argv)
 {
+    aloop_options options = {.size = sizeof options,
+                             .cancel_on_interrupt = true};
     ssize_t status;
 
     if (argc > 1) {
@@ -50,7 +52,9 @@ int main(int argc, char **argv)
         fprintf(help ? stdout : stderr, "usage: chain\n");
         return help ? 0 : 2;
     }
-    status = aloop_main(amain, NULL);
+    status = aloop_main_with(amain, NULL, &options);
+    if (status == ALOOP_ECANCELED)
+        return 130; /* As a shell tells of an interrupt. */
     if (status < 0)
         fprintf(stderr, "chain: %s\n", aloop_strerror((int) status));
     return status < 0;

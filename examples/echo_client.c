@@ -8,7 +8,8 @@
  *
  * Sends each WORD as a line and prints what comes back; without a word, sends
  * COUNT messages of its own making.  One is on its way at a time, and each
- * answer is compared byte for byte.
+ * answer is compared byte for byte.  SIGINT or SIGTERM ends it, after the line
+ * that counts, with exit status 130.
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -116,7 +117,9 @@ static ssize_t amain(aloop *loop, void *arg)
 /* Returns the exit status. */
 static int run(struct client *client)
 {
-    ssize_t status = aloop_main(amain, client);
+    aloop_options options = {.size = sizeof options,
+                             .cancel_on_interrupt = true};
+    ssize_t status = aloop_main_with(amain, client, &options);
     double seconds = (double) client->duration_ns / 1e9;
 
     if (client->done > 0)
@@ -128,6 +131,8 @@ static int run(struct client *client)
         fputs("echo_client: cannot write the results\n", stderr);
         return 1;
     }
+    if (status == ALOOP_ECANCELED)
+        return 130; /* As a shell tells of an interrupt. */
     if (status < 0)
         fprintf(stderr, "echo_client: %s port %s: %s\n", client->host,
                 client->port,

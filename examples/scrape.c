@@ -1,25 +1,25 @@
-/* Fetches pages over HTTP, all at once, and reports on them in order.
+/* Fetches pages over HTTP, many at a time, and reports on them in order.
  *
- *     usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [URL...]
+ *     usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [-u] [URL...]
  *
- *     -n LIMIT    at most so many pages at a time (default: all)
+ *     -n LIMIT    at most so many pages at a time (default: 100)
  *     -t SECONDS  give a page up after so long (default: 30)
  *     -m MIB      give a page up that is larger (default: 16)
+ *     -u          report on each page as soon as it has ended
  *
  * Each page is a task.  On a terminal each has a line that shows how far it
  * is.  Without a URL, starts a server in the same loop whose three pages take a
  * second each, and fetches those: in one second.
  *
  * Exit status: 0; 1 if a page failed or its status is 400 or more; 2 for wrong
- * usage; 130 after an interrupt, which ends everything cleanly (a second one
- * ends it at once).
+ * usage; 130 after SIGINT or SIGTERM, which ends everything cleanly with what
+ * was done so far (a second one ends the program immediately).
  */
 
 #define _POSIX_C_SOURCE 200809L
 
 #include <aloop.h>
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -39,6 +39,7 @@ struct page {
     const char *url;
     enum page_state state;
     ssize_t status;    /* Once it has ended: 0, or an error. */
+    bool is_reported;
     uint64_t received; /* Bytes; see http_progress_cb. */
     int64_t total;
     int64_t duration_ns;
@@ -50,13 +51,12 @@ struct scrape {
     size_t limit;
     int64_t deadline_ns;
     uint64_t body_max;
+    bool is_unordered;
     char **urls; /* `count` of them, from the command line. */
     struct page *pages;
     size_t count;
-    size_t reported; /* Pages before this one have been printed. */
+    size_t first; /* The first page that has not been reported. */
     struct progress progress;
-    aloop_future *work; /* The fetching of all pages, while it is awaited. */
-    bool is_interrupted;
 };
 
 static bool is_good(const struct page *page)
@@ -78,7 +78,7 @@ static void print_page(const struct page *page)
 static void draw(struct scrape *scrape)
 {
     progress_begin(&scrape->progress);
-    for (size_t i = scrape->reported; i < scrape->count; i++) {
+    for (size_t i = scrape->first; i < scrape->count; i++) {
         const struct page *page = &scrape->pages[i];
 
         if (page->state == PAGE_ACTIVE)
@@ -88,20 +88,36 @@ static void draw(struct scrape *scrape)
     progress_end(&scrape->progress);
 }
 
-/* Prints the pages whose turn it is: those behind one that is still on its way
- * have to wait. */
-static void report(struct scrape *scrape)
+/* There is nothing to report on a page that an interrupt ended. */
+static bool can_report(const struct page *page)
 {
-    size_t count = scrape->count;
+    return page->state == PAGE_ENDED && !page->is_reported
+        && page->status != ALOOP_ECANCELED;
+}
 
-    if (scrape->is_interrupted || scrape->reported == count
-        || scrape->pages[scrape->reported].state != PAGE_ENDED)
-        return;
-    progress_clear(&scrape->progress);
-    while (scrape->reported < count
-           && scrape->pages[scrape->reported].state == PAGE_ENDED)
-        print_page(&scrape->pages[scrape->reported++]);
-    draw(scrape);
+static void report_page(struct page *page)
+{
+    progress_clear(&page->scrape->progress);
+    print_page(page);
+    page->is_reported = true;
+}
+
+/* A page has ended.  In order, those behind one that is still on its way have
+ * to wait. */
+static void report(struct scrape *scrape, struct page *page)
+{
+    if (scrape->is_unordered && can_report(page))
+        report_page(page);
+    while (scrape->first < scrape->count) {
+        page = &scrape->pages[scrape->first];
+        if (can_report(page))
+            report_page(page);
+        if (!page->is_reported)
+            break;
+        scrape->first++;
+    }
+    if (!scrape->progress.is_drawn)
+        draw(scrape);
     fflush(stdout);
 }
 
@@ -137,7 +153,7 @@ static ssize_t fetch_page(aloop *loop, void *arg)
     aloop_deadline_end(deadline);
     page->state = PAGE_ENDED;
     page->duration_ns = aloop_now(loop) - start_ns;
-    report(scrape);
+    report(scrape, page);
     return 0;
 }
 
@@ -147,60 +163,30 @@ static void on_redraw(aloop_timer *timer, void *arg)
     draw(arg);
 }
 
-/* Closing the watch puts the signal's default back: a second one kills. */
-static void on_interrupt(aloop_signal *watch, int number, void *arg)
+/* The last line, and the pages that have not been reported.  Returns the exit
+ * status, or an error. */
+static ssize_t finish(struct scrape *scrape, int64_t duration_ns)
 {
-    struct scrape *scrape = arg;
-
-    (void) number;
-    aloop_signal_close(watch);
-    scrape->is_interrupted = true;
-    aloop_cancel(scrape->work);
-}
-
-/* Waits for all pages; the watch is gone afterwards.  Nobody else holds the
- * work, so that even a wait that is cut short returns when all has ended. */
-static ssize_t fetch_pages(struct scrape *scrape)
-{
-    aloop_signal *watch;
-    ssize_t status = aloop_signal_start(scrape->loop, SIGINT, on_interrupt,
-                                        scrape, &watch);
-
-    if (status < 0)
-        return status;
-    scrape->work = aloop_map(scrape->loop, fetch_page, scrape->pages,
-                             scrape->count, sizeof *scrape->pages,
-                             scrape->limit);
-    status = aloop_await(scrape->work);
-    if (scrape->is_interrupted)
-        return 0;
-    aloop_signal_close(watch);
-    return status;
-}
-
-/* The last line, and what of the pages is still unsaid. */
-static int finish(struct scrape *scrape, int64_t duration_ns)
-{
+    bool is_interrupted = aloop_cancelled();
     uint64_t bytes = 0;
     size_t good = 0;
 
     progress_clear(&scrape->progress);
     for (size_t i = 0; i < scrape->count; i++) {
-        const struct page *page = &scrape->pages[i];
+        struct page *page = &scrape->pages[i];
 
-        if (i >= scrape->reported && page->state == PAGE_ENDED
-            && page->status != ALOOP_ECANCELED)
-            print_page(page);
+        if (can_report(page))
+            report_page(page);
         if (is_good(page)) {
             bytes += page->reply.size;
             good++;
         }
     }
     printf("%s%zu of %zu pages, %llu bytes in %.2f s\n",
-           scrape->is_interrupted ? "interrupted: " : "", good, scrape->count,
+           is_interrupted ? "interrupted: " : "", good, scrape->count,
            (unsigned long long) bytes, (double) duration_ns / 1e9);
-    if (scrape->is_interrupted)
-        return EXIT_INTERRUPTED;
+    if (is_interrupted)
+        return ALOOP_ECANCELED;
     return good < scrape->count;
 }
 
@@ -215,9 +201,11 @@ static ssize_t run(struct scrape *scrape)
         status = aloop_timer_start(scrape->loop, ALOOP_MS(100), ALOOP_MS(100),
                                    on_redraw, scrape, &redraw);
     if (status == 0)
-        status = fetch_pages(scrape);
+        status = aloop_await(aloop_map(scrape->loop, fetch_page, scrape->pages,
+                                       scrape->count, sizeof *scrape->pages,
+                                       scrape->limit));
     aloop_timer_close(redraw);
-    if (status < 0) {
+    if (status < 0 && status != ALOOP_ECANCELED) {
         progress_clear(&scrape->progress);
         return status;
     }
@@ -277,19 +265,22 @@ static ssize_t amain(aloop *loop, void *arg)
 static int parse_options(int argc, char **argv, struct scrape *scrape)
 {
     static const char usage[] =
-        "usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [URL...]\n"
-        "  -n LIMIT    at most so many pages at a time (default: all)\n"
+        "usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [-u] [URL...]\n"
+        "  -n LIMIT    at most so many pages at a time (default: 100)\n"
         "  -t SECONDS  give a page up after so long (default: 30)\n"
         "  -m MIB      give a page up that is larger (default: 16)\n"
+        "  -u          report on each page as soon as it has ended\n"
         "Without a URL, fetches three slow pages from a server of its own.\n";
-    uint64_t limit = 0, mib = 16;
+    uint64_t limit = 100, mib = 16;
     bool is_valid = true, is_help = option_help(argc, argv);
     int option;
 
     while (is_valid && !is_help
-           && (option = getopt(argc, argv, "n:t:m:h")) != -1) {
+           && (option = getopt(argc, argv, "n:t:m:uh")) != -1) {
         if (option == 'h')
             is_help = true;
+        else if (option == 'u')
+            scrape->is_unordered = true;
         else
             is_valid = option == 'n' ? option_number("-n", optarg, 1, 10000,
                                                      &limit)
@@ -313,11 +304,15 @@ static int parse_options(int argc, char **argv, struct scrape *scrape)
 int main(int argc, char **argv)
 {
     struct scrape scrape = {.deadline_ns = ALOOP_SEC(30)};
+    aloop_options options = {.size = sizeof options,
+                             .cancel_on_interrupt = true};
     ssize_t status = parse_options(argc, argv, &scrape);
 
     if (status != 0)
         return status < 0 ? 0 : (int) status;
-    status = aloop_main(amain, &scrape);
+    status = aloop_main_with(amain, &scrape, &options);
+    if (status == ALOOP_ECANCELED)
+        status = EXIT_INTERRUPTED;
     if (status < 0)
         fprintf(stderr, "scrape: %s\n", aloop_strerror((int) status));
     if (fflush(stdout) != 0 || ferror(stdout)) {
