@@ -204,10 +204,10 @@ ALOOP_API ssize_t aloop_main(aloop_task_fn fn, void *arg);
  * With options->cancel_on_interrupt the first SIGINT or SIGTERM cancels the
  * task of `fn`, which cleans up and returns; from then on both signals have the
  * effect that they had before the call, so that a second one ends the program.
- * A signal that is ignored at the call stays ignored.  The loop has to run for
- * the first one to be noticed: it does not interrupt a function that computes
- * or blocks.  Before aloop_main_with() returns, what it did to the signals is
- * undone.
+ * The first one does not interrupt a function that computes or blocks, since
+ * the loop has to run for the cancel; the second one does.  A signal that is
+ * ignored at the call stays ignored.  Before aloop_main_with() returns, what it
+ * did to the signals is undone.
  *
  * Status:  as aloop_main(); ALOOP_EINVAL if options->size is no size that this
  *          library knows; what aloop_signal_start() failed with, and then `fn`

@@ -5,7 +5,7 @@
  * handler can meet its own thread inside.  The handler counts the signal in
  * each watch and wakes its loop; the loop calls back once for each count. */
 
-#include "aloop/signal.h"
+#include "handle/signal.h"
 
 #include "loop/loop.h"
 #include "os/sys.h"
@@ -17,6 +17,8 @@ struct aloop_signal {
     struct aloop__node node;   /* In loop->signals; the loop's own. */
     struct aloop__node shared; /* In watches[number]; under the lock. */
     int number;
+    aloop_signal *partner; /* See aloop__signal_pair(); else NULL.  Under the
+                            * lock. */
     atomic_uint pending; /* Received and not called back yet. */
     aloop_signal_cb on_signal;
     void *arg;
@@ -25,16 +27,31 @@ struct aloop_signal {
 /* All watches of the process by number; empty lists are zeroed nodes. */
 static struct aloop__node watches[SYS_SIGNAL_MAX + 1];
 
+/* Takes it out of the list, inside the lock. */
+static void withdraw(aloop_signal *watch)
+{
+    if (list_empty(&watch->shared))
+        return;
+    list_remove(&watch->shared);
+    if (list_empty(&watches[watch->number]))
+        sys_signal_restore(watch->number);
+}
+
 static void on_delivery(int number)
 {
     struct aloop__node *list = &watches[number];
-    struct aloop__node *node;
+    struct aloop__node *node, *next;
 
     sys_signal_lock_in_handler();
-    for (node = list->next; node != NULL && node != list; node = node->next) {
+    for (node = list->next; node != NULL && node != list; node = next) {
         aloop_signal *watch = CONTAINER_OF(node, aloop_signal, shared);
         aloop *loop = watch->handle.loop;
 
+        next = node->next;
+        if (watch->partner != NULL) {
+            withdraw(watch->partner);
+            withdraw(watch);
+        }
         atomic_fetch_add(&watch->pending, 1);
         atomic_store(&loop->signalled, true);
         aloop_wake(loop);
@@ -63,11 +80,18 @@ static int enlist(aloop_signal *watch)
 static void delist(aloop_signal *watch)
 {
     sys_signal_lock();
-    if (!list_empty(&watch->shared)) {
-        list_remove(&watch->shared);
-        if (list_empty(&watches[watch->number]))
-            sys_signal_restore(watch->number);
-    }
+    withdraw(watch);
+    if (watch->partner != NULL)
+        watch->partner->partner = watch->partner;
+    watch->partner = NULL;
+    sys_signal_unlock();
+}
+
+void aloop__signal_pair(aloop_signal *watch, aloop_signal *other)
+{
+    sys_signal_lock();
+    watch->partner = other;
+    other->partner = watch;
     sys_signal_unlock();
 }
 

@@ -1,7 +1,7 @@
 /* aloop_main: a whole program around one task. */
 
-#include "aloop/signal.h"
 #include "aloop/task.h"
+#include "handle/signal.h"
 #include "loop/future.h"
 #include "os/sys.h"
 
@@ -21,7 +21,6 @@ static void unwatch(struct program *program)
     }
 }
 
-/* Without its watches, the next interrupt ends the program. */
 static void on_interrupt(aloop_signal *watch, int number, void *arg)
 {
     struct program *program = arg;
@@ -42,6 +41,8 @@ static int watch_interrupts(aloop *loop, struct program *program)
                                    &program->watches[i]);
         aloop_signal_unref(program->watches[i]);
     }
+    if (count > 0 && error == 0)
+        aloop__signal_pair(program->watches[0], program->watches[count - 1]);
     return error;
 }
 

@@ -246,6 +246,16 @@ static ssize_t raises_twice(aloop *loop, void *arg)
     return 2;
 }
 
+static ssize_t raises_both_before_it_awaits(aloop *loop, void *arg)
+{
+    const int *numbers = arg;
+
+    (void) loop;
+    raise(numbers[0]);
+    raise(numbers[1]);
+    return 3;
+}
+
 static void the_second_interrupt_ends_a_program(void **state)
 {
     static const int pairs[][2] = {{SIGINT, SIGINT},
@@ -255,13 +265,15 @@ static void the_second_interrupt_ends_a_program(void **state)
                              .cancel_on_interrupt = true};
 
     (void) state;
-    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
-        int numbers[2] = {pairs[i][0], pairs[i][1]}, status = 0;
+    for (size_t i = 0; i < 2 * sizeof pairs / sizeof pairs[0]; i++) {
+        int numbers[2] = {pairs[i / 2][0], pairs[i / 2][1]}, status = 0;
+        aloop_task_fn fn =
+            i % 2 == 0 ? raises_twice : raises_both_before_it_awaits;
         pid_t child = fork();
 
         if (child == 0) {
             signal(SIGINT, SIG_DFL);
-            _exit((int) aloop_main_with(raises_twice, numbers, &options));
+            _exit((int) aloop_main_with(fn, numbers, &options));
         }
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFSIGNALED(status));

@@ -43,6 +43,55 @@ static void an_interrupt_cancels_the_root_task_and_the_next_is_not_caught(
     }
 }
 
+static ssize_t is_interrupted_while_it_computes(aloop *loop, void *arg)
+{
+    assert_true(sim_raise(*(int *) arg));
+    assert_false(sim_raise(SIGINT) || sim_raise(SIGTERM));
+    seen.status = aloop_await(aloop_sleep(loop, ALOOP_MS(1)));
+    return seen.status;
+}
+
+static void a_second_interrupt_is_not_caught_even_before_the_loop_runs(
+    void **state)
+{
+    int numbers[] = {SIGINT, SIGTERM};
+
+    (void) state;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(aloop_main_with(is_interrupted_while_it_computes,
+                                         &numbers[i], &options),
+                         ALOOP_ECANCELED);
+}
+
+static void on_signal(aloop_signal *watch, int number, void *arg)
+{
+    (void) watch;
+    (void) arg;
+    note(number);
+}
+
+static ssize_t watches_by_itself(aloop *loop, void *arg)
+{
+    aloop_signal *own;
+
+    (void) arg;
+    assert_int_equal(
+        aloop_signal_start(loop, SIGINT, on_signal, NULL, &own), 0);
+    assert_true(sim_raise(SIGINT) && sim_raise(SIGINT));
+    seen.status = aloop_await(aloop_sleep(loop, ALOOP_MS(1)));
+    aloop_yield(loop);
+    aloop_signal_close(own);
+    return seen.status;
+}
+
+static void another_watch_of_the_signal_goes_on(void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_main_with(watches_by_itself, NULL, &options),
+                     ALOOP_ECANCELED);
+    assert_noted(SIGINT, SIGINT);
+}
+
 static void without_an_interrupt_the_signals_are_caught_until_the_end(
     void **state)
 {
@@ -137,6 +186,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_interrupt_cancels_the_root_task_and_the_next_is_not_caught),
+        TEST(a_second_interrupt_is_not_caught_even_before_the_loop_runs),
+        TEST(another_watch_of_the_signal_goes_on),
         TEST(without_an_interrupt_the_signals_are_caught_until_the_end),
         TEST(an_interrupt_after_the_root_task_has_ended_changes_nothing),
         TEST(signals_are_left_alone_unless_asked_for),
