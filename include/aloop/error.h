@@ -49,7 +49,10 @@ enum {
     ALOOP_EAGAINDNS = -4092,    /* Name look-up: temporary failure. */
     ALOOP_ERESOLVE = -4091,     /* Name look-up: any other failure. */
     ALOOP_ECLOSED = -4090,      /* The channel, lock, ... is closed or gone. */
-    ALOOP_ENOTNUMERIC = -4088   /* A name, where only numbers are taken. */
+    /* -4089 is ALOOP_PENDING, which is no error. */
+    ALOOP_ENOTNUMERIC = -4088,  /* A name, where only numbers are taken. */
+    ALOOP_EHELD = -4087         /* Of a report: futures that were never awaited,
+                                 * detached or unreferenced. */
 };
 
 /**

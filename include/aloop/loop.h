@@ -93,6 +93,10 @@ ALOOP_API aloop *aloop_new(const aloop_options *options);
  * when the resolver returns, uses neither the loop nor its allocator, and frees
  * what it has itself.
  *
+ * Futures that were never awaited, detached or unreferenced are reported to
+ * on_unhandled: how many there are, with ALOOP_EHELD, and then each of the
+ * first five, with its error or else ALOOP_EHELD.
+ *
  * Errors:  ALOOP_EBUSY from inside a callback or task of this loop; it is then
  *          left as it was.
  */

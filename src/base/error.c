@@ -68,6 +68,7 @@ static const struct entry entries[] = {
     {ALOOP_ERESOLVE, "ERESOLVE", "name resolution failed"},
     {ALOOP_ECLOSED, "ECLOSED", "closed"},
     {ALOOP_ENOTNUMERIC, "ENOTNUMERIC", "not a numeric address or port"},
+    {ALOOP_EHELD, "EHELD", "never awaited, detached or unreferenced"},
 };
 
 static const struct entry *find(int error)

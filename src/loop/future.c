@@ -58,6 +58,7 @@ static bool is_unread(const aloop_future *future)
 
 void aloop__future_free(aloop_future *future)
 {
+    list_remove(&future->pending);
     if (future->ops->fini != NULL)
         future->ops->fini(future);
     aloop__slab_put(&future->loop->slab, future, future->ops->size);
@@ -71,6 +72,7 @@ static void let_go(aloop_future *future)
         aloop__future_free(future);
         return;
     }
+    list_remove(&future->pending);
     list_push(&future->loop->unread, &future->pending);
     if (future->loop->embedded)
         aloop__touch(future->loop);
@@ -83,6 +85,8 @@ void aloop__future_settle(aloop_future *future, ssize_t status)
     assert(aloop__future_pending(future) && status != ALOOP_PENDING);
     future->status = status;
     list_remove(&future->pending);
+    if (future->refs > future->waiting)
+        list_push(&loop->kept, &future->pending);
     loop->live -= future->ops->is_live;
     list_append(&loop->ready, &future->waiters);
     if (loop->embedded)
@@ -121,18 +125,27 @@ static void no_cancel(aloop_future *future)
 static const struct aloop__future_ops failed_ops = {
     .name = "operation", .size = sizeof(aloop_future), .cancel = no_cancel};
 
+static aloop_future *settled(aloop *loop, ssize_t status)
+{
+    aloop_future *future = future_of(loop, &failed_ops, status);
+
+    if (future != NULL)
+        list_push(&loop->kept, &future->pending);
+    return future;
+}
+
 aloop_future *aloop__future_failed(aloop *loop, int error)
 {
     if (loop == NULL)
         return (aloop_future *) (uintptr_t) &misuse;
-    return future_of(loop, &failed_ops, error);
+    return settled(loop, error);
 }
 
 aloop_future *aloop_future_done(aloop *loop, ssize_t status)
 {
     if (loop == NULL || status == ALOOP_PENDING)
         return aloop__future_failed(loop, ALOOP_EINVAL);
-    return future_of(loop, &failed_ops, status);
+    return settled(loop, status);
 }
 
 /* A promise that only waiters hold can be settled by nobody. */

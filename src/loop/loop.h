@@ -112,6 +112,8 @@ struct aloop {
     bool is_cancelling;         /* Inside ops->cancel of one of them. */
     struct aloop__node unread;  /* Failed ones that nobody holds any more, and
                                  * other reports, for the turn's end. */
+    struct aloop__node kept;    /* Settled ones that are held, and not only by
+                                 * those that waited for them. */
     struct aloop__reports *reports;
 
     /* Descriptors, by number. */

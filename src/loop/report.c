@@ -9,7 +9,8 @@
 
 enum {
     LINE_SIZE = 512,
-    LINES_MAX = 10 /* In a second. */
+    LINES_MAX = 10, /* In a second. */
+    HELD_NAMED = 5  /* Of the futures that are held to the end. */
 };
 static const int64_t second_ns = ALOOP_SEC(1);
 
@@ -87,9 +88,10 @@ void aloop__report_by_default(aloop *loop, int error, const char *what,
                               void *arg)
 {
     struct aloop__reports *reports = loop->reports;
+    const char *verb = error == ALOOP_EHELD ? ": " : " failed: ";
 
     (void) arg;
-    if (may_write(reports) && write_line(reports, what, " failed: ",
+    if (may_write(reports) && write_line(reports, what, verb,
                                          aloop_strerror(error)) != ALOOP_EAGAIN)
         reports->written++;
     else
@@ -176,10 +178,60 @@ void aloop__reports_deliver(aloop *loop)
         (void) may_write(loop->reports);
 }
 
+/* What is held to the end. */
+
+/* An error that it ended with before it was cancelled for the loop's end. */
+static int error_of(const aloop_future *future)
+{
+    bool has_failed =
+        future->status < 0 && !aloop__future_pending(future) &&
+        !(future->status == ALOOP_ECANCELED && future->cancelling);
+
+    return has_failed ? (int) future->status : ALOOP_EHELD;
+}
+
+static void report_held(aloop *loop)
+{
+    const struct aloop__node *node = loop->kept.next;
+    char what[REPORT_TEXT_SIZE];
+    size_t count = 0;
+
+    for (; node != &loop->kept; node = node->next)
+        count++;
+    if (count == 0)
+        return;
+    snprintf(what, sizeof what, "%zu future%s", count, count == 1 ? "" : "s");
+    aloop__unhandled(loop, ALOOP_EHELD, what);
+    node = loop->kept.next;
+    for (int i = 0; i < HELD_NAMED && node != &loop->kept; i++) {
+        const aloop_future *future =
+            CONTAINER_OF(node, aloop_future, pending);
+
+        snprintf(what, sizeof what, "held to the end: %s",
+                 aloop__future_name(future));
+        aloop__unhandled(loop, error_of(future), what);
+        node = node->next;
+    }
+}
+
+/* What the hook has caused itself by now is not told any more. */
+static void drop_all(aloop *loop)
+{
+    struct aloop__node *node;
+
+    while ((node = list_pop(&loop->unread)) != NULL)
+        if (stored(loop->reports, node) == NULL)
+            aloop__future_free(CONTAINER_OF(node, aloop_future, pending));
+}
+
 void aloop__reports_finish(aloop *loop)
 {
     loop->running = true; /* Nothing that the hook calls may run it. */
     aloop__reports_deliver(loop);
+    loop->reports->written = 0; /* These few are always written. */
+    report_held(loop);
+    aloop__reports_deliver(loop);
+    drop_all(loop);
     write_withheld(loop->reports);
     loop->running = false;
 }

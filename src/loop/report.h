@@ -35,7 +35,8 @@ int aloop__reports_open(aloop *loop);
 void aloop__reports_close(aloop *loop);
 /* Calls the hook for what is queued; the end of every turn. */
 void aloop__reports_deliver(aloop *loop);
-/* The same as the loop is freed. */
+/* The same as the loop is freed, and then for the futures that are still held:
+ * how many there are, and what the first few of them are. */
 void aloop__reports_finish(aloop *loop);
 /* The hook of loops that have none of their own. */
 void aloop__report_by_default(aloop *loop, int error, const char *what,

@@ -3,10 +3,13 @@
 #include "support/fixture.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define MS ALOOP_MS(1)
 
 enum { CHAIN = 12000, TURNS_AFTER = 20 };
+
+static aloop_future *held; /* For a future that nothing gives back. */
 
 static void free_loop(void)
 {
@@ -194,6 +197,104 @@ static void a_task_that_always_awaits_again_does_not_keep_a_loop(void **state)
     assert_in_range(t.calls, 1000, 20000);
 }
 
+/* Futures that were never given back. */
+
+static ssize_t fails(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    return ALOOP_ECONNRESET;
+}
+
+static void futures_that_are_held_to_the_end_are_reported(void **state)
+{
+    (void) state;
+    aloop_free(t.loop);
+    t.loop = aloop_new(NULL); /* The default tells it all. */
+    held = aloop_spawn(t.loop, fails, NULL);
+    held = aloop_sleep(t.loop, ALOOP_SEC(9));
+    aloop_step(t.loop, 0);
+    free_loop();
+    assert_non_null(strstr(sim_complaints(),
+                           "aloop: 2 futures: never awaited, detached or "
+                           "unreferenced\n"
+                           "aloop: held to the end: task fails ("));
+    assert_non_null(strstr(sim_complaints(),
+                           ") failed: connection reset by peer\n"
+                           "aloop: held to the end: sleep: never awaited"));
+}
+
+static void only_the_first_of_many_held_futures_are_named(void **state)
+{
+    (void) state;
+    for (int i = 0; i < 100; i++)
+        held = aloop_future_done(t.loop, i);
+    free_loop();
+    assert_int_equal(t.unhandled, 1 + 5);
+    assert_int_equal(t.unhandled_error, ALOOP_EHELD);
+    assert_string_equal(t.unhandled_what, "held to the end: operation");
+}
+
+static void a_future_that_was_given_back_in_any_way_is_not_reported(
+    void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    (void) state;
+    aloop_await(aloop_sleep(t.loop, MS));
+    aloop_await(aloop_gather(t.loop, aloop_sleep(t.loop, MS),
+                             aloop_spawn(t.loop, fails, NULL),
+                             aloop_future_ref(promise)));
+    aloop_future_unref(promise);
+    aloop_detach(aloop_sleep(t.loop, ALOOP_SEC(9)));
+    aloop_future_unref(aloop_future_done(t.loop, 1));
+    aloop_then(aloop_sleep(t.loop, ALOOP_SEC(9)), note_status, NULL);
+    promise = aloop_future_new(t.loop);
+    aloop_future_resolve(promise, 1);
+    aloop_future_unref(promise);
+    free_loop();
+    assert_int_equal(t.unhandled, 0);
+}
+
+static void free_again(aloop *loop, int error, const char *what, void *arg)
+{
+    (void) what;
+    (void) arg;
+    assert_int_equal(error, ALOOP_EHELD);
+    assert_int_equal(aloop_free(loop), ALOOP_EBUSY);
+    assert_int_equal(aloop_run(loop), ALOOP_EBUSY);
+    t.calls++;
+}
+
+static void a_hook_cannot_run_or_free_a_loop_that_is_freed(void **state)
+{
+    aloop_options options = {.size = sizeof options,
+                             .on_unhandled = free_again};
+
+    (void) state;
+    aloop_free(t.loop);
+    t.loop = aloop_new(&options);
+    held = aloop_sleep(t.loop, MS);
+    free_loop();
+    assert_int_equal(t.calls, 2);
+}
+
+static ssize_t forgets_two(aloop *loop, void *arg)
+{
+    (void) arg;
+    held = aloop_spawn(loop, fails, NULL);
+    held = aloop_sleep(loop, ALOOP_SEC(9));
+    return aloop_await(aloop_sleep(loop, MS));
+}
+
+static void a_program_tells_what_it_has_forgotten(void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_main(forgets_two, NULL), 0);
+    assert_non_null(strstr(sim_complaints(), "aloop: 2 futures: never"));
+    assert_non_null(strstr(sim_complaints(), "connection reset by peer"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +304,11 @@ int main(void)
         TEST(a_chain_of_tasks_that_spawn_each_other_ends_properly),
         TEST(tasks_that_always_spawn_another_do_not_keep_a_loop),
         TEST(a_task_that_always_awaits_again_does_not_keep_a_loop),
+        TEST(futures_that_are_held_to_the_end_are_reported),
+        TEST(only_the_first_of_many_held_futures_are_named),
+        TEST(a_future_that_was_given_back_in_any_way_is_not_reported),
+        TEST(a_hook_cannot_run_or_free_a_loop_that_is_freed),
+        TEST(a_program_tells_what_it_has_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
