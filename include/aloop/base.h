@@ -30,6 +30,15 @@
 #define ALOOP_API
 #endif
 
+/* Of functions that return a future: the compiler warns where it is discarded,
+ * which would leave its error unseen and its memory in use until aloop_free().
+ * Await it, aloop_detach() it, or give it back with aloop_future_unref(). */
+#if defined(__GNUC__)
+#define ALOOP_MUST_USE __attribute__((warn_unused_result))
+#else
+#define ALOOP_MUST_USE
+#endif
+
 /* This header's version; aloop_version() tells the linked library's. */
 #define ALOOP_VERSION_MAJOR 0
 #define ALOOP_VERSION_MINOR 1

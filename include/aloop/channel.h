@@ -42,6 +42,7 @@ ALOOP_API void aloop_channel_free(aloop_channel *channel);
  * Status:  0; ALOOP_ECLOSED: it was closed, and the item not sent;
  *          ALOOP_EINVAL, ALOOP_ENOMEM.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_channel_send(aloop_channel *channel,
                                            const void *item);
 
@@ -55,6 +56,7 @@ ALOOP_API aloop_future *aloop_channel_send(aloop_channel *channel,
  * Status:  0; ALOOP_ECLOSED: it is closed, and has no items left;
  *          ALOOP_EINVAL, ALOOP_ENOMEM.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_channel_receive(aloop_channel *channel,
                                               void *ret_item);
 

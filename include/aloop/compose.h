@@ -25,6 +25,7 @@ ALOOP_BEGIN
  * Status:  0, or the first error; ALOOP_EABORTED if that was a member being
  *          cancelled by somebody else.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_gather_array(aloop *loop, size_t count,
                                            aloop_future **futures);
 
@@ -34,6 +35,7 @@ ALOOP_API aloop_future *aloop_gather_array(aloop *loop, size_t count,
  *
  * Status:  how many succeeded.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_gather_settled(aloop *loop, size_t count,
                                              aloop_future **futures,
                                              ssize_t *ret_statuses);
@@ -46,6 +48,7 @@ ALOOP_API aloop_future *aloop_gather_settled(aloop *loop, size_t count,
  *
  * Status:  the winner's; if all fail, the first error; ALOOP_EINVAL for none.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_any_array(aloop *loop, size_t count,
                                         aloop_future **futures,
                                         size_t *ret_index);
@@ -56,6 +59,7 @@ ALOOP_API aloop_future *aloop_any_array(aloop *loop, size_t count,
  *
  * Status:  that one's; ALOOP_EABORTED if somebody else cancelled it.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_race_array(aloop *loop, size_t count,
                                          aloop_future **futures,
                                          size_t *ret_index);
@@ -67,6 +71,7 @@ ALOOP_API aloop_future *aloop_race_array(aloop *loop, size_t count,
  *
  * Status:  as aloop_gather_array().
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_map(aloop *loop,
                                   ssize_t (*fn)(aloop *loop, void *item),
                                   void *items, size_t count, size_t item_size,
@@ -92,23 +97,27 @@ ALOOP_API aloop_future *aloop_map(aloop *loop,
  * Memory:  where there is none, the result is `future` itself, cancelled:
  *          nothing goes on without its limit.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_timeout(aloop_future *future, int64_t delay_ns);
 
 ALOOP_END
 
 /* The same for futures written out: aloop_gather(loop, a, b, c). */
 #ifdef __cplusplus
-template <typename... T> aloop_future *aloop_gather(aloop *loop, T... futures)
+template <typename... T>
+ALOOP_MUST_USE aloop_future *aloop_gather(aloop *loop, T... futures)
 {
     aloop_future *all[] = {futures..., NULL}; /* Never of no size. */
     return aloop_gather_array(loop, sizeof...(futures), all);
 }
-template <typename... T> aloop_future *aloop_any(aloop *loop, T... futures)
+template <typename... T>
+ALOOP_MUST_USE aloop_future *aloop_any(aloop *loop, T... futures)
 {
     aloop_future *all[] = {futures..., NULL}; /* Never of no size. */
     return aloop_any_array(loop, sizeof...(futures), all, NULL);
 }
-template <typename... T> aloop_future *aloop_race(aloop *loop, T... futures)
+template <typename... T>
+ALOOP_MUST_USE aloop_future *aloop_race(aloop *loop, T... futures)
 {
     aloop_future *all[] = {futures..., NULL}; /* Never of no size. */
     return aloop_race_array(loop, sizeof...(futures), all, NULL);

@@ -32,6 +32,7 @@ typedef void (*aloop_future_cb)(aloop_future *future, ssize_t status,
  *
  * Memory:  the caller owns the one reference.  NULL when there is no memory.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_future_new(aloop *loop);
 
 /**
@@ -90,6 +91,7 @@ ALOOP_API ssize_t aloop_future_status(aloop_future *future);
 ALOOP_API bool aloop_future_settled(const aloop_future *future);
 
 /** A future that has settled with `status`. */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_future_done(aloop *loop, ssize_t status);
 
 ALOOP_END

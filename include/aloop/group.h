@@ -69,6 +69,7 @@ ALOOP_API int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn,
  *          ALOOP_ECANCELED when the group was cancelled and a member ended by
  *          that.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_group_wait(aloop_group *group);
 
 /**

@@ -64,6 +64,7 @@ ALOOP_API int aloop_stream_stop(aloop_stream *stream);
  *          ALOOP_ECONNRESET, ALOOP_ECANCELED after aloop_cancel() or when the
  *          stream is closed.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_stream_read(aloop_stream *stream, void *buffer,
                                           size_t size);
 
@@ -74,6 +75,7 @@ ALOOP_API aloop_future *aloop_stream_read(aloop_stream *stream, void *buffer,
  *          cancellation the bytes that had come are not lost: the next read
  *          gets them.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_stream_read_exactly(aloop_stream *stream,
                                                   void *buffer, size_t size);
 
@@ -84,6 +86,7 @@ ALOOP_API aloop_future *aloop_stream_read_exactly(aloop_stream *stream,
  *          `size` bytes, ALOOP_EOF if the stream ends without it: nothing is
  *          lost then, the next read gets the bytes.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_stream_read_until(aloop_stream *stream,
                                                 void *buffer, size_t size,
                                                 const void *delimiter,
@@ -95,6 +98,7 @@ ALOOP_API aloop_future *aloop_stream_read_until(aloop_stream *stream,
  * Status:  the number of bytes; ALOOP_EMSGSIZE once there are more than `size`
  *          (nothing is lost).
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_stream_read_to_end(aloop_stream *stream,
                                                  void *buffer, size_t size);
 
@@ -120,10 +124,12 @@ ALOOP_API int aloop_stream_put(aloop_stream *stream, const void *data,
  *          before its first byte was sent takes it back; after that the rest
  *          is dropped and the stream's writing side is broken (ALOOP_EPIPE).
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_stream_write(aloop_stream *stream,
                                            const void *data, size_t size);
 
 /** Settles with 0 once no more than the low-water mark of bytes are queued. */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_stream_drain(aloop_stream *stream);
 
 /**
@@ -131,6 +137,7 @@ ALOOP_API aloop_future *aloop_stream_drain(aloop_stream *stream);
  * peer told that no more will come.  Reading goes on.  It is done once asked
  * for: cancelling or dropping the future only ends the waiting.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_stream_shutdown(aloop_stream *stream);
 
 /**
@@ -143,6 +150,7 @@ ALOOP_API aloop_future *aloop_stream_shutdown(aloop_stream *stream);
  *          as it was; ALOOP_EBUSY while `from` is started or read, when
  *          another pipe leads into `to`, or when both are the same.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_pipe(aloop_stream *from, aloop_stream *to);
 
 /** Bytes written that the system has not taken yet. */

@@ -47,6 +47,7 @@ ALOOP_API void aloop_mutex_free(aloop_mutex *mutex);
  *
  * Status:  0; ALOOP_ECLOSED, ALOOP_EINVAL, ALOOP_ENOMEM.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_mutex_lock(aloop_mutex *mutex);
 
 /**
@@ -81,6 +82,7 @@ ALOOP_API void aloop_semaphore_free(aloop_semaphore *semaphore);
  *
  * Status:  0; ALOOP_EINVAL for a count of 0; ALOOP_ECLOSED, ALOOP_ENOMEM.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_semaphore_acquire(aloop_semaphore *semaphore,
                                                 size_t count);
 
@@ -113,6 +115,7 @@ ALOOP_API void aloop_event_free(aloop_event *event);
  *
  * Status:  0; ALOOP_ECLOSED, ALOOP_EINVAL, ALOOP_ENOMEM.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_event_wait(aloop_event *event);
 
 /**
@@ -175,6 +178,7 @@ ALOOP_API void aloop_barrier_free(aloop_barrier *barrier);
  * Status:  in which place of its round it came, 0 to count - 1;
  *          ALOOP_ECLOSED, ALOOP_EINVAL, ALOOP_ENOMEM.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_barrier_wait(aloop_barrier *barrier);
 
 /** How many wait now; 0 for NULL. */

@@ -80,6 +80,7 @@ typedef struct aloop_task_options {
  * Memory:  the caller owns the one reference.  A stack is taken when the task
  *          first runs; the task ends with ALOOP_ENOMEM if there is none.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn,
                                        void *arg,
                                        const aloop_task_options *options,
@@ -139,6 +140,7 @@ ALOOP_API ssize_t aloop_yield(aloop *loop);
 ALOOP_API aloop *aloop_current(void);
 
 /** The task that runs on this thread now, borrowed, or NULL. */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_current_task(void);
 
 /** A task's name, NULL for any other future.  Lives as long as the task. */

@@ -72,6 +72,7 @@ ALOOP_API void aloop_listener_close(aloop_listener *listener);
  *          be had for it; ALOOP_ENAMETOOLONG for more than 253 bytes, not
  *          counting a dot at the end.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_tcp_connect(aloop *loop, const char *host,
                                           const char *port,
                                           aloop_stream **ret_stream);

@@ -65,9 +65,11 @@ ALOOP_API void aloop_timer_close(aloop_timer *timer);
  * A future that settles with 0 once `delay_ns` have passed; 0 or less is the
  * next turn.
  */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_sleep(aloop *loop, int64_t delay_ns);
 
 /** The same, until a point on the loop's clock. */
+ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_sleep_until(aloop *loop, int64_t when_ns);
 
 ALOOP_END

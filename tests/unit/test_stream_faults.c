@@ -72,9 +72,9 @@ static void settled_futures_that_are_held_to_the_end_leak_nothing(void **state)
         aloop_tcp_connect(t.loop, "localhost", "7", &stream);
     aloop_run(t.loop);
     assert_int_equal(aloop_future_status(connect), 0);
-    aloop_stream_read(stream, buffer, sizeof buffer);
-    aloop_stream_write(stream, "bye", 3);
-    aloop_stream_shutdown(stream);
+    assert_non_null(aloop_stream_read(stream, buffer, sizeof buffer));
+    assert_non_null(aloop_stream_write(stream, "bye", 3));
+    assert_non_null(aloop_stream_shutdown(stream));
     aloop_stream_close(stream);
 
     leave();
