@@ -49,8 +49,10 @@ ALOOP_API int aloop_future_resolve(aloop_future *future, ssize_t status);
  * it has settled already.  Any number may be attached; each holds the future.
  *
  * Memory:  takes over the caller's reference, also on failure.
- * Errors:  ALOOP_EINVAL, ALOOP_ENOMEM; the error of a NULL future, or of one
- *          that misuse made without a loop: the callback then never runs.
+ * Errors:  ALOOP_EINVAL, ALOOP_ENOMEM; the callback then never runs.  A NULL
+ *          future, and one that misuse made without a loop, belong to no loop:
+ *          the one that runs on this thread calls back with the error, and
+ *          outside of any the error is returned.
  */
 ALOOP_API int aloop_then(aloop_future *future, aloop_future_cb callback,
                          void *arg);

@@ -110,6 +110,10 @@ void aloop__future_free(aloop_future *future);
 /* Frees what pending futures own, for the loop's end. */
 void aloop__futures_abandon(aloop *loop);
 
+/* aloop_then() for a future without a loop (then_failed.c). */
+int aloop__then_failed(aloop_future *future, aloop_future_cb callback,
+                       void *arg);
+
 /* Whether a waiter is a continuation, which cancels nothing (then.c). */
 bool aloop__is_then(const struct aloop__wait *wait);
 

@@ -32,7 +32,7 @@ int aloop_then(aloop_future *future, aloop_future_cb callback, void *arg)
     struct then *then = NULL;
 
     if (future == NULL || future->loop == NULL)
-        return (int) aloop_future_status(future);
+        return aloop__then_failed(future, callback, arg);
     if (callback != NULL)
         then = aloop__slab_take(&future->loop->slab, sizeof *then);
     if (then == NULL) {

@@ -295,6 +295,36 @@ static void every_error_has_a_name_and_a_sentence(void **state)
     assert_string_equal(aloop_version(), "0.1.0");
 }
 
+static void note_failed(aloop_future *future, ssize_t status, void *arg)
+{
+    assert_ptr_equal(future, arg);
+    t.calls++;
+    note((int) status);
+}
+
+static void attach_to_failed(aloop *loop, void *arg)
+{
+    aloop_future *misuse = aloop_sleep(NULL, 1);
+
+    (void) loop;
+    (void) arg;
+    assert_int_equal(aloop_then(NULL, note_failed, NULL), 0);
+    assert_int_equal(aloop_then(misuse, note_failed, misuse), 0);
+    assert_int_equal(aloop_then(NULL, NULL, NULL), ALOOP_EINVAL);
+    assert_int_equal(t.calls, 0); /* Never inside the call. */
+}
+
+static void a_continuation_of_no_future_gets_the_error_in_a_loop(void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_then(NULL, note_failed, NULL), ALOOP_ENOMEM);
+    assert_int_equal(aloop_then(aloop_sleep(NULL, 1), note_failed, NULL),
+                     ALOOP_EINVAL);
+    aloop_defer(t.loop, attach_to_failed, NULL);
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_noted(ALOOP_ENOMEM, ALOOP_EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +348,7 @@ int main(void)
         TEST(a_promise_that_only_waiters_hold_fails),
         TEST(free_loop_cancels_what_is_pending_and_tells),
         TEST(every_error_has_a_name_and_a_sentence),
+        TEST(a_continuation_of_no_future_gets_the_error_in_a_loop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
