@@ -204,6 +204,11 @@ ALOOP_API void aloop_stream_unref(aloop_stream *stream); /**< See ref. */
  * nothing for 30 s gets a reset.  What has come and was not read is dropped;
  * what comes after the close still makes the system send a reset, so let the
  * peer end first where it may be sending.  NULL is allowed.
+ *
+ * aloop_free() closes what is open, and waits for nothing: a connection that
+ * still has bytes to send then, closed before or not, is reset, and so is the
+ * target of a pipe that has not settled.  A peer never takes a part of what was
+ * written for the whole.
  */
 ALOOP_API void aloop_stream_close(aloop_stream *stream);
 

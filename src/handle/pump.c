@@ -40,6 +40,8 @@ static void pump_cancel(aloop_future *future)
         aloop_future_unref(pump->step);
         pump->step = NULL;
     }
+    if (!pump->is_closing)
+        aloop__stream_cut_short(pump->to);
     finish(pump, ALOOP_ECANCELED);
 }
 

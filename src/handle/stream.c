@@ -27,6 +27,10 @@ struct aloop__linger {
 };
 
 static void end(aloop_stream *stream);
+static void close_now(struct aloop__handle *handle);
+
+static const struct aloop__handle_ops stream_ops = {
+    .size = sizeof(aloop_stream), .close = close_now};
 
 /* The user's part of a close: no callback from now on, readers are told. */
 static void begin_close(aloop_stream *stream)
@@ -36,19 +40,6 @@ static void begin_close(aloop_stream *stream)
     aloop__stream_stop_reading(stream);
     stream->handle.closed = true;
 }
-
-/* As the loop's end: at once, without a reset. */
-static void close_now(struct aloop__handle *handle)
-{
-    aloop_stream *stream = CONTAINER_OF(handle, aloop_stream, handle);
-
-    if (!handle->closed)
-        begin_close(stream);
-    end(stream);
-}
-
-static const struct aloop__handle_ops stream_ops = {
-    .size = sizeof(aloop_stream), .close = close_now};
 
 int aloop__stream_want(aloop_stream *stream, unsigned bits)
 {
@@ -218,6 +209,20 @@ static void end_in_peace(aloop_stream *stream)
     }
     discard_unread(stream);
     end(stream);
+}
+
+/* As the loop's end: immediately.  What was not sent never will be, and the
+ * peer must not take the rest for the whole. */
+static void close_now(struct aloop__handle *handle)
+{
+    aloop_stream *stream = CONTAINER_OF(handle, aloop_stream, handle);
+
+    if (!handle->closed)
+        begin_close(stream);
+    if (stream->queued > 0)
+        reset(stream);
+    else
+        end_in_peace(stream);
 }
 
 void aloop__stream_progress(aloop_stream *stream)

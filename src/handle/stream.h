@@ -129,6 +129,9 @@ void aloop__stream_queue_changed(aloop_stream *stream);
 void aloop__stream_pause_if_due(aloop_stream *stream);
 /* Its own callback has returned: what was lent becomes ours. */
 void aloop__stream_own(aloop_stream *stream);
+/* What was to be sent is taken back, which the end of the loop does to all: the
+ * stream is broken then, so that its close is a reset and not an end. */
+void aloop__stream_cut_short(aloop_stream *stream);
 /* Nothing can be sent any more: whoever waits for that hears `error`. */
 void aloop__stream_fail_writing(aloop_stream *stream, int error);
 

@@ -326,6 +326,12 @@ int aloop_stream_put(aloop_stream *stream, const void *data, size_t size)
     return stream->queued > stream->high;
 }
 
+void aloop__stream_cut_short(aloop_stream *stream)
+{
+    if (stream->handle.loop->ending && stream->write_error == 0)
+        aloop__stream_fail_writing(stream, ALOOP_EPIPE);
+}
+
 static void write_cancel(aloop_future *future)
 {
     struct write *write = CONTAINER_OF(future, struct write, future);
@@ -337,6 +343,7 @@ static void write_cancel(aloop_future *future)
     aloop__future_settle(future, ALOOP_ECANCELED);
     if (is_torn) /* The peer must see no gap. */
         aloop__stream_fail_writing(stream, ALOOP_EPIPE);
+    aloop__stream_cut_short(stream);
     if (list_empty(&stream->pieces))
         aloop__stream_unwant(stream, REACTOR_WRITE);
     aloop__stream_queue_changed(stream);

@@ -324,6 +324,7 @@ void aloop__futures_cancel_all(aloop *loop, bool is_forced)
 {
     struct aloop__node list, *node;
 
+    loop->ending = true;
     /* Cancelling may settle any of them: always take the head.  What was
      * cancelled before is in another list and costs nothing here. */
     list_init(&list);

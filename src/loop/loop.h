@@ -93,6 +93,8 @@ struct aloop {
     bool is_stepping;            /* Inside aloop_step(), */
     bool has_called;             /* which has called the application back. */
     bool dying;                  /* Inside aloop_free(). */
+    bool ending;                 /* All futures are being cancelled, because
+                                  * the loop comes to its end. */
     size_t task_ends;            /* How many tasks have ended so far. */
     bool embedded;               /* aloop_fd() was asked for. */
     unsigned skipped;            /* Turns since the reactor was asked. */

@@ -1,0 +1,178 @@
+/* What the end of the loop is to the other end of a connection: a reset, unless
+ * everything was sent. */
+
+#include "support/stream_fixture.h"
+
+static const char big[3 * BUFFER];
+
+/* Takes all that there is.  Whether the peer then sees an end; otherwise it is
+ * a reset. */
+static bool has_end(int peer)
+{
+    ssize_t n = 1;
+
+    while (n > 0) {
+        sim_pass(MS);
+        n = sim_peer_receive(peer, c.in, sizeof c.in);
+        c.in_size += n > 0 ? (size_t) n : 0;
+    }
+    if (!sim_peer_eof(peer))
+        assert_int_equal(sim_peer_error(peer), ALOOP_ECONNRESET);
+    return sim_peer_eof(peer);
+}
+
+static void free_loop(void)
+{
+    assert_int_equal(aloop_free(t.loop), 0);
+    t.loop = NULL;
+}
+
+static void a_free_resets_what_has_bytes_queued(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    aloop_stream_put(stream, big, sizeof big);
+    run_for(MS);
+    free_loop();
+    assert_false(has_end(c.peer));
+}
+
+static void a_close_followed_by_a_free_resets_too(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    aloop_stream_put(stream, big, sizeof big);
+    aloop_stream_close(stream);
+    run_for(MS);
+    free_loop();
+    assert_false(has_end(c.peer));
+}
+
+static void a_shutdown_that_waits_for_its_turn_is_a_reset_at_the_end(
+    void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    aloop_stream_put(stream, big, sizeof big);
+    aloop_detach(aloop_stream_shutdown(stream));
+    run_for(MS);
+    free_loop();
+    assert_false(has_end(c.peer));
+}
+
+static void a_write_that_was_begun_is_a_reset_at_the_end(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    aloop_detach(aloop_stream_write(stream, big, sizeof big));
+    run_for(MS);
+    free_loop();
+    assert_false(has_end(c.peer));
+}
+
+/* It is taken back whole, but what was sent before is only a part, too. */
+static void a_write_that_was_not_begun_is_a_reset_at_the_end(void **state)
+{
+    (void) state;
+    for (int is_closed = 0; is_closed < 2; is_closed++) {
+        aloop_stream *stream;
+
+        assert_true(renew(1));
+        stream = connected();
+        fill(stream);
+        aloop_detach(aloop_stream_write(stream, "the rest", 8));
+        run_for(MS);
+        if (is_closed)
+            aloop_stream_close(stream);
+        free_loop();
+        assert_false(has_end(c.peer));
+        assert_int_equal(c.in_size, BUFFER);
+    }
+}
+
+static void a_pipe_that_has_not_ended_resets_its_target(void **state)
+{
+    aloop_stream *from = connected(), *to;
+    int sink;
+
+    (void) state;
+    to = connected_to(&sink);
+    aloop_detach(aloop_pipe(from, to));
+    send_text("a part");
+    run_for(MS);
+    assert_int_equal(sim_peer_receive(sink, c.in, sizeof c.in), 6);
+    free_loop();
+    assert_false(has_end(sink));
+    assert_true(has_end(c.peer)); /* To it nothing was to be sent. */
+}
+
+static void what_was_sent_whole_ends_in_an_end(void **state)
+{
+    (void) state;
+    for (int i = 0; i < 4; i++) {
+        aloop_stream *stream;
+
+        assert_true(renew(1));
+        stream = connected();
+        aloop_stream_put(stream, "all", 3); /* Freeing sends it. */
+        if (i == 1)
+            run_for(MS);
+        if (i == 2)
+            aloop_stream_close(stream);
+        if (i == 3) /* What was not read makes no reset of it. */
+            send_text("unread");
+        free_loop();
+        assert_true(has_end(c.peer));
+        assert_int_equal(c.in_size, 3);
+    }
+}
+
+/* A whole program. */
+
+static int program_listener;
+
+static ssize_t writes_and_returns(aloop *loop, void *arg)
+{
+    aloop_stream *stream;
+    ssize_t error = aloop_await(
+        aloop_tcp_connect(loop, "127.0.0.1", "81", &stream));
+
+    (void) arg;
+    assert_int_equal(error, 0);
+    aloop_stream_put(stream, big, BUFFER);
+    error = aloop_await(aloop_sleep(loop, MS));
+    aloop_detach(aloop_stream_write(stream, big, 5));
+    return error;
+}
+
+static void the_end_of_a_program_resets_what_it_has_cancelled(void **state)
+{
+    int peer;
+
+    (void) state;
+    program_listener = sim_listen("127.0.0.1", 81, 1);
+    assert_int_equal(aloop_main(writes_and_returns, NULL), 0);
+    sim_pass(MS);
+    peer = sim_accept(program_listener);
+    assert_false(has_end(peer));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_free_resets_what_has_bytes_queued),
+        TEST(a_close_followed_by_a_free_resets_too),
+        TEST(a_shutdown_that_waits_for_its_turn_is_a_reset_at_the_end),
+        TEST(a_write_that_was_begun_is_a_reset_at_the_end),
+        TEST(a_write_that_was_not_begun_is_a_reset_at_the_end),
+        TEST(a_pipe_that_has_not_ended_resets_its_target),
+        TEST(what_was_sent_whole_ends_in_an_end),
+        TEST(the_end_of_a_program_resets_what_it_has_cancelled),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
