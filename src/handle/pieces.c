@@ -119,6 +119,20 @@ static bool own_piece(aloop_stream *stream, struct aloop__piece *lent)
     return true;
 }
 
+/* How large the next piece is to be, for `size` bytes: with room for others
+ * behind them, unless something stands between that pieces cannot be joined
+ * across, for then such pieces may be many. */
+static size_t next_room(const aloop_stream *stream, size_t size)
+{
+    size_t small = BUFFER_SMALL - sizeof(struct aloop__piece);
+    const struct aloop__piece *last =
+        CONTAINER_OF(stream->pieces.prev, struct aloop__piece, node);
+
+    if (!list_empty(&stream->pieces) && last->kind != PIECE_OWNED)
+        return size;
+    return size < small ? small : size;
+}
+
 /* Room for all is found before the first byte is copied. */
 int aloop__pieces_put(aloop_stream *stream, const char *data, size_t size)
 {
@@ -129,7 +143,8 @@ int aloop__pieces_put(aloop_stream *stream, const char *data, size_t size)
     if (lend(stream, data, size))
         return 0;
     if (size > left) {
-        piece = new_piece(stream->handle.loop, size - left);
+        piece = new_piece(stream->handle.loop,
+                          next_room(stream, size - left));
         if (piece == NULL)
             return ALOOP_ENOMEM;
     }

@@ -1,14 +1,21 @@
 /* Memory for bytes on their way through a stream.
  *
- * Two sizes are kept for reuse, last in, first out, so that a request and its
- * reply use memory that is still in the cache; anything larger comes from and
- * goes to the allocator. */
+ * A few sizes, so that what bytes cost is in proportion to them: above 4 KiB
+ * each is at most half as large again as the one before it.  Some of each are
+ * kept for reuse, last in, first out, so that a request and its reply use
+ * memory that is still in the cache; anything larger comes from and goes to the
+ * allocator. */
 
 #include "loop/buffers.h"
 
-enum { KEPT_MAX = 64 };
-
-static const size_t sizes[BUFFER_CLASSES] = {BUFFER_SMALL, BUFFER_LARGE};
+static const struct {
+    size_t size;
+    unsigned kept_max;
+} classes[BUFFER_CLASSES] = {
+    {256, 64},      {1024, 64},     {BUFFER_SMALL, 64}, {6 * 1024, 8},
+    {8 * 1024, 8},  {12 * 1024, 8}, {16 * 1024, 8},     {24 * 1024, 8},
+    {32 * 1024, 8}, {48 * 1024, 8}, {BUFFER_LARGE, 64},
+};
 
 struct aloop__free_buffer {
     struct aloop__free_buffer *next;
@@ -19,9 +26,9 @@ void *aloop__buffer_get(aloop *loop, size_t *size)
     for (size_t i = 0; i < BUFFER_CLASSES; i++) {
         struct aloop__free_buffer *buffer = loop->buffers[i].first;
 
-        if (*size > sizes[i])
+        if (*size > classes[i].size)
             continue;
-        *size = sizes[i];
+        *size = classes[i].size;
         if (buffer == NULL)
             break;
         loop->buffers[i].first = buffer->next;
@@ -36,7 +43,8 @@ void aloop__buffer_put(aloop *loop, void *memory, size_t size)
     struct aloop__free_buffer *buffer = memory;
 
     for (size_t i = 0; i < BUFFER_CLASSES; i++) {
-        if (size != sizes[i] || loop->buffers[i].count == KEPT_MAX)
+        if (size != classes[i].size ||
+            loop->buffers[i].count == classes[i].kept_max)
             continue;
         buffer->next = loop->buffers[i].first;
         loop->buffers[i].first = buffer;
@@ -53,6 +61,6 @@ void aloop__buffers_close(aloop *loop)
             struct aloop__free_buffer *buffer = loop->buffers[i].first;
 
             loop->buffers[i].first = buffer->next;
-            aloop__alloc_free(&loop->alloc, buffer, sizes[i]);
+            aloop__alloc_free(&loop->alloc, buffer, classes[i].size);
         }
 }

@@ -63,7 +63,7 @@ struct aloop__post {
     void *arg;
 };
 
-enum { BUFFER_CLASSES = 2 };
+enum { BUFFER_CLASSES = 11 };
 
 struct aloop__reactor;
 struct aloop__stacks;

@@ -313,6 +313,53 @@ static void a_stream_broken_by_a_cancelled_write_costs_no_spin(void **state)
     aloop_stream_close(stream);
 }
 
+/* Memory. */
+
+/* What the loop takes for `count` puts of `size` bytes that the peer does not
+ * take, with a write of one byte behind each if so asked. */
+static size_t cost_of(size_t count, size_t size, bool has_writes)
+{
+    static const char some[BUFFER];
+    aloop_stream *stream;
+    size_t before;
+
+    assert_true(renew(1));
+    stream = connected();
+    fill(stream);
+    before = memory.bytes;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(aloop_stream_put(stream, some, size) >= 0);
+        if (has_writes)
+            aloop_detach(aloop_stream_write(stream, some, 1));
+    }
+    run_for(MS);
+    assert_true(aloop_stream_queued(stream) >= count * size);
+    before = memory.bytes - before;
+    aloop_stream_abort(stream);
+    leave();
+    return before;
+}
+
+static void queued_bytes_cost_memory_in_proportion(void **state)
+{
+    static const size_t sizes[] = {1,    4000,  4050,  4096,  5000,
+                                   8000, 12000, 20000, 40000, BUFFER - 100};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        assert_true(cost_of(1, sizes[i], false) <= 4096 + 3 * sizes[i] / 2);
+    assert_true(cost_of(1, 4050, false) <= 8192);
+    assert_true(cost_of(405, 10, false) <= 8192);
+    assert_true(cost_of(100, 4050, false) <= 150 * 4096);
+}
+
+/* 16 KiB are what the slab takes for the writes themselves, twice. */
+static void small_puts_between_writes_cost_little_each(void **state)
+{
+    (void) state;
+    assert_true(cost_of(100, 10, true) <= 100 * 256 + 2 * 16384 + 4096);
+}
+
 /* Failure class 29: sizes at the limits of their types. */
 static void sizes_and_marks_that_cannot_be_right_are_refused(void **state)
 {
@@ -358,6 +405,8 @@ int main(void)
         TEST(a_write_cancelled_after_its_first_byte_breaks_the_stream),
         TEST(a_stream_whose_waiting_write_was_cancelled_costs_no_spin),
         TEST(a_stream_broken_by_a_cancelled_write_costs_no_spin),
+        TEST(queued_bytes_cost_memory_in_proportion),
+        TEST(small_puts_between_writes_cost_little_each),
         TEST(sizes_and_marks_that_cannot_be_right_are_refused),
     };
 
