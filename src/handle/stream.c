@@ -314,6 +314,19 @@ int aloop_stream_fd(const aloop_stream *stream)
     return stream->io.fd >= 0 ? stream->io.fd : ALOOP_EBADF;
 }
 
+/* A system has no address for a connection that is gone, and says ENOTCONN or,
+ * some of them, EINVAL: which is not what has happened to it. */
+static int address_error(const aloop_stream *stream, int error)
+{
+    bool is_gone = error == ALOOP_ENOTCONN || error == ALOOP_EINVAL;
+
+    if (is_gone && stream->io.error != 0)
+        return stream->io.error;
+    if (is_gone && !(stream->has_shut && stream->has_ended))
+        return ALOOP_ECONNRESET;
+    return error;
+}
+
 static int address_text(const aloop_stream *stream, char *text, size_t size,
                         int (*ask)(int fd, struct sys_address *ret))
 {
@@ -326,6 +339,8 @@ static int address_text(const aloop_stream *stream, char *text, size_t size,
     if (stream->io.fd < 0)
         return ALOOP_EBADF;
     length = ask(stream->io.fd, &address);
+    if (length < 0)
+        return address_error(stream, length);
     if (length == 0)
         length = sys_address_format(&address, whole, sizeof whole);
     if (length >= 0 && (size_t) length >= size)

@@ -306,6 +306,54 @@ static void an_error_that_the_wait_took_is_known_to_all_its_callbacks(
     aloop_stream_close(neighbour);
 }
 
+static void the_address_of_a_lost_peer_is_the_error_it_was_lost_with(
+    void **state)
+{
+    aloop_stream *stream = connected();
+    char text[96];
+
+    (void) state;
+    sim_peer_reset(c.peer);
+    run_for(MS);
+    assert_int_equal(aloop_stream_peer(stream, text, sizeof text),
+                     ALOOP_ECONNRESET);
+    aloop_stream_close(stream);
+
+    stream = connected();
+    by_a_send(stream, ALOOP_ETIMEDOUT);
+    assert_int_equal(aloop_stream_peer(stream, text, sizeof text),
+                     ALOOP_ETIMEDOUT);
+    assert_true(aloop_stream_local(stream, text, sizeof text) > 0);
+    aloop_stream_close(stream);
+
+    stream = connected(); /* Both have ended, and nothing was lost. */
+    sim_peer_shutdown(c.peer);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, text, 1)), 0);
+    assert_int_equal(aloop_await(aloop_stream_shutdown(stream)), 0);
+    sim_fail("sys_peer_address", 1, ALOOP_ENOTCONN);
+    assert_int_equal(aloop_stream_peer(stream, text, sizeof text),
+                     ALOOP_ENOTCONN);
+    aloop_stream_close(stream);
+}
+
+static void a_shutdown_of_a_lost_connection_gives_its_error(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    sim_peer_reset(c.peer);
+    run_for(MS);
+    assert_int_equal(aloop_await(aloop_stream_shutdown(stream)),
+                     ALOOP_ECONNRESET);
+    aloop_stream_close(stream);
+
+    stream = connected();
+    sim_fail("sys_shutdown_write", 1, ALOOP_ENOTCONN);
+    assert_int_equal(aloop_await(aloop_stream_shutdown(stream)),
+                     ALOOP_ECONNRESET);
+    aloop_stream_close(stream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +365,8 @@ int main(void)
         TEST(running_short_of_memory_in_a_send_is_not_the_readers_error),
         TEST(a_write_after_an_error_that_the_wait_took_gives_it),
         TEST(an_error_that_the_wait_took_is_known_to_all_its_callbacks),
+        TEST(the_address_of_a_lost_peer_is_the_error_it_was_lost_with),
+        TEST(a_shutdown_of_a_lost_connection_gives_its_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
