@@ -59,17 +59,19 @@ ALOOP_API int aloop_stream_stop(aloop_stream *stream);
  * `buffer`, which is borrowed until the future settles.
  *
  * Status:  the number of bytes; 0 at the end of the stream; else an error:
- *          ALOOP_EINVAL (size 0 is one), ALOOP_EBUSY (only one read at a time;
- *          none while started, none while a pipe leads out of the stream),
- *          ALOOP_ECONNRESET, ALOOP_ECANCELED after aloop_cancel() or when the
- *          stream is closed.
+ *          ALOOP_EINVAL, for size 0, too; ALOOP_EBUSY (only one read at a time,
+ *          none while started, none while a pipe leads out of the stream);
+ *          ALOOP_ECANCELED after aloop_cancel() or when the stream is closed;
+ *          ALOOP_ECONNRESET or whatever else the system reported of the
+ *          connection, also if it reported it to a write: only the peer's end
+ *          is an end.
  */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_stream_read(aloop_stream *stream, void *buffer,
                                           size_t size);
 
 /**
- * Reads exactly `size` bytes.
+ * Reads exactly `size` bytes; none, which is done immediately, for 0.
  *
  * Status:  `size`; ALOOP_EOF if the stream ends before.  On any failure and on
  *          cancellation the bytes that had come are not lost: the next read
@@ -93,7 +95,7 @@ ALOOP_API aloop_future *aloop_stream_read_until(aloop_stream *stream,
                                                 size_t delimiter_size);
 
 /**
- * Reads to the end of the stream.
+ * Reads to the end of the stream; 0 bytes, immediately, into no room at all.
  *
  * Status:  the number of bytes; ALOOP_EMSGSIZE once there are more than `size`
  *          (nothing is lost).
@@ -185,6 +187,9 @@ ALOOP_API int aloop_stream_fd(const aloop_stream *stream);
  *
  * Returns: the length; ALOOP_ENOSPC, and nothing written, where
  *          `size` is too small (96 is enough).
+ * Errors:  ALOOP_EINVAL; ALOOP_EBADF where there is no descriptor any more; the
+ *          error that the connection has ended with, ALOOP_ECONNRESET if none
+ *          is known yet; ALOOP_ENOTCONN once both ends have ended.
  */
 ALOOP_API int aloop_stream_peer(const aloop_stream *stream, char *text,
                                 size_t size);

@@ -289,16 +289,21 @@ static aloop_future *start_read(aloop_stream *stream, enum kind kind,
                                 void *buffer, size_t size,
                                 const void *delimiter, size_t delimiter_size)
 {
+    /* Where 0 cannot be taken for the end, nor for a delimiter. */
+    static const bool allows_nothing[] = {[EXACTLY] = true, [TO_END] = true};
     struct aloop__read *op;
     int error = 0;
 
     if (stream == NULL)
         return aloop__future_failed(NULL, ALOOP_EINVAL);
-    if (buffer == NULL || size == 0 || size > PTRDIFF_MAX)
+    if ((buffer == NULL && size > 0) || size > PTRDIFF_MAX ||
+        (size == 0 && !allows_nothing[kind]))
         return aloop__future_failed(stream->handle.loop, ALOOP_EINVAL);
     if (stream->reading != NULL || stream->on_data != NULL ||
         stream->pump_from != NULL)
         return aloop__future_failed(stream->handle.loop, ALOOP_EBUSY);
+    if (size == 0)
+        return aloop_future_done(stream->handle.loop, 0);
     op = aloop__future_new(stream->handle.loop,
                            kind == UNTIL ? &read_ops : &plain_ops);
     if (op == NULL)

@@ -312,9 +312,46 @@ static void a_pending_write_keeps_the_loop_of_an_unreferenced_stream(
     aloop_stream_close(accepted);
 }
 
+static void no_stream_is_refused_by_every_function_alike(void **state)
+{
+    char text[8];
+    aloop_future *futures[] = {
+        aloop_stream_read(NULL, text, 8),
+        aloop_stream_read_exactly(NULL, text, 8),
+        aloop_stream_read_exactly(NULL, NULL, 0),
+        aloop_stream_read_until(NULL, text, 8, NULL, 0),
+        aloop_stream_read_to_end(NULL, NULL, 0),
+        aloop_stream_write(NULL, text, 8),
+        aloop_stream_write(NULL, NULL, 0),
+        aloop_stream_drain(NULL),
+        aloop_stream_shutdown(NULL),
+        aloop_pipe(NULL, NULL),
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof futures / sizeof futures[0]; i++)
+        assert_int_equal(aloop_await(futures[i]), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_start(NULL, on_answer, NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_stop(NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_put(NULL, text, 8), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_put(NULL, NULL, 0), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_set_water(NULL, 0, 1), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_set_auto_pause(NULL, true), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_fd(NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_peer(NULL, text, 8), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_local(NULL, text, 8), ALOOP_EINVAL);
+    assert_int_equal(aloop_tcp_set_nodelay(NULL, true), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_queued(NULL), 0);
+    aloop_stream_ref(NULL);
+    aloop_stream_unref(NULL);
+    aloop_stream_close(NULL);
+    aloop_stream_abort(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(no_stream_is_refused_by_every_function_alike),
         TEST(an_echo_by_callback_survives_chance_unaltered),
         TEST(an_echo_by_tasks_survives_chance_unaltered),
         TEST(a_stream_tells_both_addresses_and_its_descriptor),

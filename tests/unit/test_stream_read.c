@@ -222,6 +222,30 @@ static void there_is_one_reader_at_a_time(void **state)
     aloop_stream_close(stream);
 }
 
+/* They take nothing, so they need neither wait nor a buffer. */
+static void reading_nothing_gives_0(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[4];
+
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        char *room = i == 0 ? buffer : NULL;
+        aloop_future *exactly = aloop_stream_read_exactly(stream, room, 0);
+        aloop_future *to_end = aloop_stream_read_to_end(stream, room, 0);
+
+        assert_int_equal(aloop_future_status(exactly), 0);
+        assert_int_equal(aloop_future_status(to_end), 0);
+        aloop_future_unref(exactly);
+        aloop_future_unref(to_end);
+        send_text("abcd");
+    }
+    aloop_detach(aloop_stream_read_exactly(stream, buffer, 8));
+    assert_int_equal(aloop_await(aloop_stream_read_exactly(stream, NULL, 0)),
+                     ALOOP_EBUSY);
+    aloop_stream_close(stream);
+}
+
 /* Failure class 29: sizes at the limits of their types. */
 static void sizes_that_cannot_be_right_are_refused(void **state)
 {
@@ -281,6 +305,7 @@ int main(void)
         TEST(closing_the_stream_cancels_its_pending_read),
         TEST(a_dropped_read_is_cancelled_and_reported_to_nobody),
         TEST(there_is_one_reader_at_a_time),
+        TEST(reading_nothing_gives_0),
         TEST(sizes_that_cannot_be_right_are_refused),
     };
 
