@@ -107,6 +107,14 @@ ALOOP_API int aloop_free(aloop *loop);
  * alive while a referenced handle is active, an operation or a task is
  * pending, a closed stream still has bytes to send, or work is queued.
  *
+ * An exception that leaves a callback ends a C++ program, with
+ * std::terminate() where it was thrown or in this call, as one that leaves a
+ * task does: the functions that called the callback cannot be unwound.
+ * pthread_cancel() of a thread that runs a loop (here, in aloop_step(), in an
+ * await outside of tasks or in aloop_free()) takes effect after that call has
+ * returned; post an aloop_stop() to end it.  After a pthread_exit() in a
+ * callback the loop can only be freed, by another thread.
+ *
  * Returns: 0 when nothing is left, 1 when stopped; it may be run again.
  * Errors:  ALOOP_EBUSY when it is running already; what the system's wait
  *          failed with.

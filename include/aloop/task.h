@@ -15,7 +15,9 @@
  * without having begun.  A task that never has to wait is not interrupted: in
  * long loops aloop_yield() tells of cancels and deadlines.
  *
- * An exception that leaves a task's function ends a C++ program.
+ * An exception that leaves a task's function ends a C++ program, with
+ * std::terminate().  Exceptions that are being handled belong to the task, also
+ * where C++ is loaded by dlopen() while tasks run.
  *
  * Stacks.  A task's stack does not grow: 192 KiB unless `stack_size` is given;
  * 48 KiB on 32-bit systems and where memory is locked (mlockall) or the address

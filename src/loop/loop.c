@@ -10,6 +10,7 @@
 #include "loop/trim.h"
 #include "os/reactor.h"
 #include "os/sys.h"
+#include "os/unwind.h"
 
 enum {
     RESOLVER_THREADS = 4,
@@ -186,11 +187,14 @@ static void wind_up(aloop *loop)
 
 int aloop_free(aloop *loop)
 {
+    int cancellation;
+
     if (loop == NULL)
         return 0;
     aloop__check_thread(loop);
     if (loop->running)
         return ALOOP_EBUSY;
+    cancellation = aloop__cancel_disable();
     wind_up(loop);
     aloop__reports_finish(loop);
     aloop__handles_close_all(loop);
@@ -201,6 +205,7 @@ int aloop_free(aloop *loop)
     if (loop->fini_tasks != NULL)
         loop->fini_tasks(loop);
     release(loop);
+    aloop__cancel_restore(cancellation);
     return 0;
 }
 

@@ -24,6 +24,7 @@
 #include "loop/report.h"
 #include "loop/trim.h"
 #include "os/reactor.h"
+#include "os/unwind.h"
 
 /* How long a busy loop may leave the reactor alone: asking it costs a system
  * call, which a batch of short callbacks would spend most of its time in. */
@@ -144,16 +145,47 @@ static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool lazy)
     return count < 0 ? count : 0;
 }
 
-int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy)
+/* A turn that is under way, and what is to be as before it. */
+struct turn {
+    aloop *loop;
+    aloop *outer;
+    bool is_over;
+};
+
+static void turn_begin(struct turn *turn)
 {
-    aloop *outer = running;
-    int error;
+    aloop *loop = turn->loop;
 
     loop->running = true;
     loop->stopping = false;
     running = loop;
     if (loop->is_watching_faults)
         aloop__fault_stack_enter(&loop->fault_stack);
+}
+
+/* Also when a callback unwinds it: with an exception that ends the program, or
+ * by pthread_exit(); then the loop can still be freed, by another thread. */
+static void turn_end(struct turn *turn)
+{
+    aloop *loop = turn->loop;
+
+    if (!turn->is_over)
+        aloop__unwind_stop();
+    if (loop->is_watching_faults)
+        aloop__fault_stack_leave(&loop->fault_stack);
+    running = turn->outer;
+    loop->running = false;
+    if (loop->embedded)
+        aloop__touch(loop);
+}
+
+int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy)
+{
+    __attribute__((cleanup(turn_end))) struct turn turn = {
+        .loop = loop, .outer = running};
+    int error;
+
+    turn_begin(&turn);
     take_batch(loop);
     run_timers(loop);
     run_batch(loop);
@@ -162,12 +194,7 @@ int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy)
     flush(loop);
     aloop__reports_deliver(loop);
     aloop__handles_free_closed(loop);
-    if (loop->is_watching_faults)
-        aloop__fault_stack_leave(&loop->fault_stack);
-    running = outer;
-    loop->running = false;
-    if (loop->embedded)
-        aloop__touch(loop);
+    turn.is_over = true;
     return error;
 }
 
@@ -180,13 +207,14 @@ static bool is_due(aloop *loop)
 
 int aloop_step(aloop *loop, int64_t max_wait_ns)
 {
-    int error;
+    int error, cancellation;
 
     if (loop == NULL)
         return ALOOP_EINVAL;
     if (loop->running)
         return ALOOP_EBUSY;
     aloop__check_thread(loop);
+    cancellation = aloop__cancel_disable();
     loop->is_stepping = true;
     loop->has_called = false;
     error = aloop__turn(loop, max_wait_ns, false);
@@ -196,25 +224,28 @@ int aloop_step(aloop *loop, int64_t max_wait_ns)
            !loop->stopping && is_due(loop))
         error = aloop__turn(loop, 0, false);
     loop->is_stepping = loop->stopping = false;
+    aloop__cancel_restore(cancellation);
     return error < 0 ? error : aloop_alive(loop);
 }
 
 int aloop_run(aloop *loop)
 {
+    int cancellation, error = 0;
     bool is_stopped;
-    int error = 0;
 
     if (loop == NULL)
         return ALOOP_EINVAL;
     if (loop->running)
         return ALOOP_EBUSY;
     aloop__check_thread(loop);
+    cancellation = aloop__cancel_disable();
     loop->stopping = loop->stops_next;
     loop->stops_next = false;
     while (error == 0 && !loop->stopping && aloop_alive(loop))
         error = aloop__turn(loop, -1, true);
     is_stopped = loop->stopping;
     loop->stopping = false;
+    aloop__cancel_restore(cancellation);
     return error < 0 ? error : is_stopped;
 }
 

@@ -14,6 +14,7 @@
 
 #include "os/context.h"
 #include "os/tools.h"
+#include "os/unwind.h"
 
 /* For the functions around a switch.  TSan counts the calls and returns of
  * each fiber: those that enter on one and return on another, or never, must
@@ -88,60 +89,17 @@ HOOK void hook_arrive(struct aloop__context *self)
 #endif
 }
 
-/* __cxa_eh_globals of the Itanium C++ ABI: the exceptions being handled. */
-struct hook_exceptions {
-    void *caught;
-    unsigned uncaught;
-#if defined(__ARM_EABI_UNWINDER__) || defined(__ARM_EABI__)
-    void *propagating;
-#endif
-};
-
-/* NULL in a program without C++. */
-#if defined(__APPLE__)
-
-#include <dlfcn.h>
-#include <stdatomic.h>
-
-/* A weak reference would have to be allowed by the linker's command line. */
-HOOK struct hook_exceptions *hook_exceptions_here(void)
-{
-    static _Atomic(void *) found;
-    static atomic_bool looked;
-    struct hook_exceptions *(*function)(void) = NULL;
-    void *symbol;
-
-    if (!atomic_load_explicit(&looked, memory_order_acquire)) {
-        atomic_store(&found, dlsym(RTLD_DEFAULT, "__cxa_get_globals"));
-        atomic_store_explicit(&looked, 1, memory_order_release);
-    }
-    symbol = atomic_load_explicit(&found, memory_order_relaxed);
-    memcpy(&function, &symbol, sizeof function);
-    return function != NULL ? function() : NULL;
-}
-
-#else
-
-extern struct hook_exceptions *__cxa_get_globals(void) __attribute__((weak));
-
-HOOK struct hook_exceptions *hook_exceptions_here(void)
-{
-    return __cxa_get_globals != NULL ? __cxa_get_globals() : NULL;
-}
-
-#endif
-
 /* What a flow keeps on its stack while it waits. */
 struct hook_kept {
-    struct hook_exceptions *home; /* Where the thread has them. */
-    struct hook_exceptions exceptions;
+    struct aloop__exceptions *home; /* Where the thread has them. */
+    struct aloop__exceptions exceptions;
     int error;
 };
 
 HOOK void hook_keep(struct hook_kept *kept)
 {
     kept->error = errno;
-    kept->home = hook_exceptions_here();
+    kept->home = aloop__exceptions_here();
     if (kept->home != NULL)
         kept->exceptions = *kept->home;
 }
@@ -157,11 +115,11 @@ HOOK void hook_restore(const struct hook_kept *kept)
 /* The start of a new flow, on its own stack. */
 HOOK void hook_enter(struct aloop__context *self)
 {
-    struct hook_exceptions *home;
+    struct aloop__exceptions *home;
 
     hook_arrive(self);
     errno = 0;
-    home = hook_exceptions_here();
+    home = aloop__exceptions_here();
     if (home != NULL)
         memset(home, 0, sizeof *home);
 }

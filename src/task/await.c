@@ -10,6 +10,8 @@
 
 #include "task/task.h"
 
+#include "os/unwind.h"
+
 enum { STREAK_MAX = 64, WIND_DOWN_TURNS = 1000 };
 
 int aloop__task_reason(const struct aloop__task *task)
@@ -158,6 +160,8 @@ static ssize_t await_outside(aloop *loop, aloop_future *future)
 ssize_t aloop_await(aloop_future *future)
 {
     aloop *loop = aloop__running();
+    ssize_t status;
+    int cancellation;
 
     if (future == NULL)
         return ALOOP_ENOMEM;
@@ -167,12 +171,16 @@ ssize_t aloop_await(aloop_future *future)
         return refuse(future, ALOOP_EINVAL);
     if (loop != NULL && loop->current != NULL)
         return await_in_task(loop->current, future);
-    return await_outside(future->loop, future);
+    cancellation = aloop__cancel_disable();
+    status = await_outside(future->loop, future);
+    aloop__cancel_restore(cancellation);
+    return status;
 }
 
 ssize_t aloop_yield(aloop *loop)
 {
     struct aloop__task *task = aloop__task_current();
+    int cancellation, error;
 
     if (loop == NULL || (task != NULL && task->future.loop != loop))
         return ALOOP_EINVAL;
@@ -181,7 +189,12 @@ ssize_t aloop_yield(aloop *loop)
         aloop__task_suspend(task);
         return aloop__task_reason(task);
     }
-    return loop->running ? ALOOP_EDEADLK : aloop__turn(loop, 0, false);
+    if (loop->running)
+        return ALOOP_EDEADLK;
+    cancellation = aloop__cancel_disable();
+    error = aloop__turn(loop, 0, false);
+    aloop__cancel_restore(cancellation);
+    return error;
 }
 
 bool aloop_cancelled(void)

@@ -4,6 +4,7 @@
 #include "handle/signal.h"
 #include "loop/future.h"
 #include "os/sys.h"
+#include "os/unwind.h"
 
 struct program {
     aloop_task_fn fn;
@@ -50,7 +51,7 @@ static int watch_interrupts(aloop *loop, struct program *program)
  * closed streams send what they still have. */
 static int finish(aloop *loop)
 {
-    int error = 0;
+    int cancellation = aloop__cancel_disable(), error = 0;
 
     while (error == 0 && aloop__futures_pending(loop)) {
         aloop__futures_cancel_all(loop, false);
@@ -58,6 +59,7 @@ static int finish(aloop *loop)
     }
     while (error == 0 && loop->lingering > 0)
         error = aloop__turn(loop, -1, true);
+    aloop__cancel_restore(cancellation);
     return error;
 }
 

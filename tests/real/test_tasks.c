@@ -7,6 +7,9 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "aloop.h"
@@ -143,6 +146,62 @@ static void a_sleep_is_never_shorter_than_asked(void **state)
     aloop_free(loop);
 }
 
+/* A thread that runs a loop of its own, and is cancelled meanwhile. */
+struct cancelled {
+    _Atomic(aloop *) loop;
+    bool has_timer;
+    atomic_bool has_returned;
+};
+
+static void nothing_due(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    (void) arg;
+}
+
+static void *run_a_loop(void *arg)
+{
+    struct cancelled *test = arg;
+    aloop *loop = aloop_new(NULL);
+    aloop_timer *timer;
+
+    aloop_hold(loop);
+    if (test->has_timer)
+        aloop_timer_start(loop, ALOOP_SEC(1000), 0, nothing_due, NULL, &timer);
+    atomic_store(&test->loop, loop);
+    aloop_run(loop);
+    atomic_store(&test->has_returned, aloop_free(loop) == 0);
+    pthread_testcancel();
+    return NULL;
+}
+
+static void stop_it(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_stop(loop);
+}
+
+static void a_cancelled_thread_ends_after_its_loop_was_stopped(void **state)
+{
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        struct cancelled test = {.has_timer = i > 0};
+        pthread_t thread;
+        void *result;
+
+        assert_int_equal(pthread_create(&thread, NULL, run_a_loop, &test), 0);
+        while (atomic_load(&test.loop) == NULL)
+            sched_yield();
+        assert_int_equal(pthread_cancel(thread), 0);
+        /* The thread would free the loop only after this has run. */
+        assert_int_equal(aloop_post(test.loop, stop_it, NULL), 0);
+        assert_int_equal(pthread_join(thread, &result), 0);
+
+        assert_true(atomic_load(&test.has_returned));
+        assert_ptr_equal(result, PTHREAD_CANCELED);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +210,7 @@ int main(void)
         cmocka_unit_test(every_one_of_many_sleepers_wakes),
         cmocka_unit_test(a_program_ends_with_what_its_task_returned),
         cmocka_unit_test(a_sleep_is_never_shorter_than_asked),
+        cmocka_unit_test(a_cancelled_thread_ends_after_its_loop_was_stopped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,213 @@
+/* What unwinds stacks; see unwind.h.
+ *
+ * A C program may load C++ at any time.  Looking for it at each switch between
+ * tasks would cost more than the switch, so a pointer tells whether anything
+ * was loaded since the program began, and a counter of the loader whether that
+ * has changed since the last look.  Functions of the loader are weak
+ * references: a static program has none, and needs none. */
+
+#define _GNU_SOURCE
+#define _DARWIN_C_SOURCE
+#define _NETBSD_SOURCE
+
+#include "os/unwind.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+
+typedef struct aloop__exceptions *globals_fn(void);
+typedef void terminate_fn(void);
+
+/* A pointer to a function from one to an object, as POSIX has it. */
+#define TO_FUNCTION(ret_function, symbol)                                      \
+    memcpy((ret_function), &(symbol), sizeof *(ret_function))
+
+#if defined(__APPLE__)
+
+struct aloop__exceptions *aloop__exceptions_find(void)
+{
+    static _Atomic(void *) found;
+    static atomic_bool looked;
+    globals_fn *function = NULL;
+    void *symbol;
+
+    if (!atomic_load_explicit(&looked, memory_order_acquire)) {
+        atomic_store(&found, dlsym(RTLD_DEFAULT, "__cxa_get_globals"));
+        atomic_store_explicit(&looked, true, memory_order_release);
+    }
+    symbol = atomic_load_explicit(&found, memory_order_relaxed);
+    TO_FUNCTION(&function, symbol);
+    return function != NULL ? function() : NULL;
+}
+
+static terminate_fn *find_terminate(void)
+{
+    terminate_fn *function = NULL;
+    void *symbol = dlsym(RTLD_DEFAULT, "_ZSt9terminatev");
+
+    TO_FUNCTION(&function, symbol);
+    return function;
+}
+
+#else
+
+#include <link.h>
+
+#if defined(RTLD_NOLOAD) && !defined(__OpenBSD__) /* It has no dlinfo. */
+#define CAN_LOOK 1
+#else
+#define CAN_LOOK 0
+#undef RTLD_NOLOAD
+#define RTLD_NOLOAD 0
+#endif
+
+extern __typeof__(dlopen) dlopen __attribute__((weak));
+extern __typeof__(dlsym) dlsym __attribute__((weak));
+extern __typeof__(dlclose) dlclose __attribute__((weak));
+#if CAN_LOOK
+extern __typeof__(dlinfo) dlinfo __attribute__((weak));
+#endif
+extern void _ZSt9terminatev(void) __attribute__((weak));
+
+static void *const nothing = NULL;
+void *const volatile *aloop__objects_end = &nothing;
+
+/* Those that are there now stay as long as this code does. */
+__attribute__((constructor)) static void note_objects(void)
+{
+#if CAN_LOOK
+    struct link_map *last = NULL;
+    void *program;
+
+    if (dlopen == NULL || dlsym == NULL || dlclose == NULL || dlinfo == NULL)
+        return;
+    program = dlopen(NULL, RTLD_LAZY);
+    if (program == NULL)
+        return;
+    if (dlinfo(program, RTLD_DI_LINKMAP, &last) == 0 && last != NULL) {
+        while (last->l_next != NULL)
+            last = last->l_next;
+        aloop__objects_end = (void *const volatile *) &last->l_next;
+    }
+    (void) dlclose(program);
+#endif
+}
+
+/* One object of those that are loaded, by its place among them. */
+struct object {
+    unsigned left;
+    unsigned long long loads; /* How many there have been so far. */
+    char name[1024];
+};
+
+static int object_found(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    struct object *object = arg;
+    size_t length = info->dlpi_name == NULL ? 0 : strlen(info->dlpi_name);
+
+    (void) size;
+    object->loads = info->dlpi_adds;
+    if (object->left-- > 0)
+        return 0;
+    if (length < sizeof object->name)
+        memcpy(object->name, info->dlpi_name, length);
+    object->name[length < sizeof object->name ? length : 0] = '\0';
+    return 1;
+}
+
+/* In any object, also where it is visible to that alone.  Keeps the one that
+ * has it loaded: its state is in use from now on. */
+static void *find_symbol(const char *symbol_name)
+{
+    struct object object;
+    void *symbol = NULL;
+
+    if (!CAN_LOOK || dlopen == NULL || dlsym == NULL || dlclose == NULL)
+        return NULL;
+    for (unsigned i = 0; symbol == NULL; i++) {
+        void *handle;
+
+        object.left = i;
+        if (dl_iterate_phdr(object_found, &object) != 1)
+            return NULL;
+        handle = object.name[0] == '\0'
+                     ? NULL
+                     : dlopen(object.name, RTLD_LAZY | RTLD_NOLOAD);
+        if (handle == NULL)
+            continue;
+        symbol = dlsym(handle, symbol_name);
+        if (symbol == NULL)
+            (void) dlclose(handle);
+    }
+    return symbol;
+}
+
+static _Atomic(void *) globals;
+
+struct aloop__exceptions *aloop__exceptions_loaded(void)
+{
+    static atomic_ullong loads_seen;
+    struct object first = {.left = 0};
+    void *symbol = atomic_load_explicit(&globals, memory_order_acquire);
+    globals_fn *function = NULL;
+
+    if (symbol == NULL) {
+        (void) dl_iterate_phdr(object_found, &first);
+        if (atomic_exchange(&loads_seen, first.loads) == first.loads)
+            return NULL;
+        symbol = find_symbol("__cxa_get_globals");
+        atomic_store_explicit(&globals, symbol, memory_order_release);
+    }
+    TO_FUNCTION(&function, symbol);
+    return function != NULL ? function() : NULL;
+}
+
+static terminate_fn *find_terminate(void)
+{
+    terminate_fn *function = NULL;
+    void *symbol;
+
+    if (_ZSt9terminatev != NULL)
+        return _ZSt9terminatev;
+    symbol = find_symbol("_ZSt9terminatev");
+    TO_FUNCTION(&function, symbol);
+    return function;
+}
+
+#endif
+
+void aloop__unwind_stop(void)
+{
+    const struct aloop__exceptions *exceptions = aloop__exceptions_here();
+    terminate_fn *terminate;
+
+    if (exceptions == NULL || exceptions->uncaught == 0)
+        return;
+    terminate = find_terminate();
+    if (terminate != NULL)
+        terminate();
+    __builtin_trap();
+}
+
+/* Where a system has no such thing it has no cancellation either. */
+int aloop__cancel_disable(void)
+{
+    int before = 0;
+
+#if !defined(__ANDROID__)
+    (void) pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+#endif
+    return before;
+}
+
+void aloop__cancel_restore(int before)
+{
+#if !defined(__ANDROID__)
+    (void) pthread_setcancelstate(before, NULL);
+#else
+    (void) before;
+#endif
+}
