@@ -6,9 +6,10 @@
  * aloop_then, aloop_gather, aloop_timeout, ...) takes the caller's reference
  * over; aloop_future_ref() first to keep one.
  *
- * Dropping the last reference to a pending operation or task cancels it;
- * aloop_detach() lets it finish alone.  A NULL future is accepted wherever a
- * future is and counts as one that failed with ALOOP_ENOMEM. */
+ * Such references are their owners'.  When the last owner drops a pending
+ * operation or task, it is cancelled; aloop_detach() lets it finish alone.  A
+ * continuation is an observer, not an owner.  A NULL future is accepted
+ * wherever a future is and counts as one that failed with ALOOP_ENOMEM. */
 
 #ifndef ALOOP_FUTURE_H
 #define ALOOP_FUTURE_H
@@ -46,9 +47,16 @@ ALOOP_API int aloop_future_resolve(aloop_future *future, ssize_t status);
 
 /**
  * Calls `callback` once the future has settled, in a turn of the loop, also if
- * it has settled already.  Any number may be attached; each holds the future.
+ * it has settled already.  Any number may be attached.
  *
- * Memory:  takes over the caller's reference, also on failure.
+ * A continuation observes; it does not own.  The future stays in memory for it,
+ * but if another owner is the only one left and cancels or drops the future,
+ * that ends the operation, and the continuation is called with
+ * ALOOP_ECANCELED.  When the only reference is given to this function, the
+ * operation goes on without an owner until it settles.
+ *
+ * Memory:  takes over the caller's reference, also on failure; it is dropped
+ *          after `callback` has returned.
  * Errors:  ALOOP_EINVAL, ALOOP_ENOMEM; the callback then never runs.  A NULL
  *          future, and one that misuse made without a loop, belong to no loop:
  *          the one that runs on this thread calls back with the error, and
@@ -57,11 +65,27 @@ ALOOP_API int aloop_future_resolve(aloop_future *future, ssize_t status);
 ALOOP_API int aloop_then(aloop_future *future, aloop_future_cb callback,
                          void *arg);
 
-/** One more reference to `future`, which is returned. */
+/**
+ * Takes a continuation back: the first with this `callback` and `arg` that was
+ * attached and has not been called.  It will not be called, and its reference
+ * is dropped; if that was the last reference to a pending operation, the
+ * operation is cancelled.  Closing a stream does this for the continuations of
+ * its reads.
+ *
+ * `future` has to exist: the caller owns a reference, or knows that the
+ * continuation has not been called.
+ *
+ * Returns: 1 if there was one, else 0.
+ */
+ALOOP_API int aloop_unthen(aloop_future *future, aloop_future_cb callback,
+                           void *arg);
+
+/** One more owner's reference to `future`, which is returned. */
 ALOOP_API aloop_future *aloop_future_ref(aloop_future *future);
 
 /**
- * Gives a reference back.  The last one cancels a pending operation.  An error
+ * Gives a reference back.  The last one of an owner cancels a pending
+ * operation, even if continuations observe it.  An error
  * that nobody looked at is reported to the loop's unhandled-error hook.
  */
 ALOOP_API void aloop_future_unref(aloop_future *future);
@@ -78,7 +102,8 @@ ALOOP_API void aloop_future_unref(aloop_future *future);
 ALOOP_API int aloop_cancel(aloop_future *future);
 
 /**
- * Gives the reference back and lets the operation or task finish by itself.
+ * Gives the reference back and lets the operation or task finish by itself: the
+ * loop owns it from now on, so that awaits of other owners no longer end it.
  * Its error, if any, is reported to the unhandled-error hook.
  */
 ALOOP_API void aloop_detach(aloop_future *future);

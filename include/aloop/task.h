@@ -99,8 +99,13 @@ ALOOP_API aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn,
  * until the future settles.
  *
  * Whatever the outcome, nothing that it waited for is still running when it
- * returns, unless somebody else holds a reference too: arguments, buffers and
- * results may live on the caller's stack.
+ * returns: arguments, buffers and results may live on the caller's stack.  The
+ * one exception is a future that has another owner at that moment.  Then an
+ * await that ends early, because of a deadline or a cancel, leaves the future
+ * to that owner.  Owners are: a reference that was made by aloop_future_ref()
+ * and not given back; a task, composition or timeout that was given such a
+ * reference; and the loop, after aloop_detach().  Continuations are none, and
+ * neither is anything that the library does by itself.
  *
  * A future that has settled is returned without waiting, but every 64th such
  * await of a task in a row yields.

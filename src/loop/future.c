@@ -22,7 +22,8 @@ static void *future_of(aloop *loop, const struct aloop__future_ops *ops,
     if (future == NULL)
         return NULL;
     list_init(&future->pending);
-    list_init(&future->waiters);
+    if (status == ALOOP_PENDING) /* Else no continuation is there. */
+        list_init(&future->waiters);
     future->loop = loop;
     future->ops = ops;
     future->status = status;
@@ -78,6 +79,18 @@ static void let_go(aloop_future *future)
         aloop__touch(future->loop);
 }
 
+static void queue_waiters(aloop_future *future)
+{
+    struct aloop__node waiters;
+
+    list_init(&waiters);
+    list_append(&waiters, &future->waiters);
+    future->thens.first = future->thens.last = NULL;
+    if (future->observers > 0)
+        aloop__thens_collect(future, &waiters);
+    list_append(&future->loop->ready, &waiters);
+}
+
 void aloop__future_settle(aloop_future *future, ssize_t status)
 {
     aloop *loop = future->loop;
@@ -88,7 +101,7 @@ void aloop__future_settle(aloop_future *future, ssize_t status)
     if (future->refs > future->waiting)
         list_push(&loop->kept, &future->pending);
     loop->live -= future->ops->is_live;
-    list_append(&loop->ready, &future->waiters);
+    queue_waiters(future);
     if (loop->embedded)
         aloop__touch(loop);
     if (future->refs == 0)
@@ -222,19 +235,37 @@ aloop_future *aloop_future_ref(aloop_future *future)
     return future;
 }
 
-void aloop_future_unref(aloop_future *future)
+static void release(aloop_future *future)
 {
-    if (future == NULL || future->loop == NULL)
-        return;
-    aloop__check_thread(future->loop);
-    assert(future->refs > 0);
-    if (future->refs == 1 && !future->detached)
-        aloop_cancel(future);
     future->refs--;
     if (future->refs > 0)
         check_promise(future);
     else if (!aloop__future_pending(future))
         let_go(future);
+}
+
+void aloop_future_unref(aloop_future *future)
+{
+    if (future == NULL || future->loop == NULL)
+        return;
+    aloop__check_thread(future->loop);
+    assert(future->refs > future->observers);
+    if (aloop__future_is_ours(future))
+        aloop_cancel(future);
+    release(future);
+}
+
+void aloop__future_observe(aloop_future *future)
+{
+    future->observers++;
+}
+
+void aloop__future_unobserve(aloop_future *future)
+{
+    if (future->refs == 1 && !future->detached)
+        aloop_cancel(future);
+    future->observers--;
+    release(future);
 }
 
 /* Asks one after the other to end.  Those that one of them asks come right

@@ -44,16 +44,30 @@ struct aloop__tie {
     bool is_above;       /* Found among those that wait for the task. */
 };
 
+struct aloop__then; /* A continuation; then.c. */
+
+/* A reference is an owner's or an observer's.  Both keep the memory.  Owners
+ * decide when a pending future is to end: dropping the last owner's reference
+ * cancels it, however many observe it.  One that observers alone refer to,
+ * because the only owner has become one, goes on. */
 struct aloop_future {
     struct aloop__node pending; /* Until it settles: in loop->pending; once it
                                  * was cancelled in loop->cancelled, by way of
                                  * loop->asked. */
-    struct aloop__node waiters; /* Of struct aloop__wait, in order. */
+    union {
+        struct aloop__node waiters; /* While it is pending: of struct
+                                     * aloop__wait, in order. */
+        struct {                    /* Afterwards: the continuations that are */
+            struct aloop__then *first; /* still to be called, in a chain. */
+            struct aloop__then *last;
+        } thens;
+    };
     aloop *loop;                /* NULL: a constant that misuse gives. */
     const struct aloop__future_ops *ops;
     ssize_t status;    /* ALOOP_PENDING until it settles. */
-    uint32_t refs;     /* The users' and waiters'; not the operation's. */
-    uint32_t waiting;  /* How many of them only wait. */
+    uint32_t refs;      /* The users' and waiters'; not the operation's. */
+    uint32_t observers; /* How many of them only observe. */
+    uint32_t waiting;   /* How many of them, of either sort, only wait. */
     bool cancelling;   /* ops->cancel was called. */
     bool detached;     /* Dropping the last reference does not cancel. */
     bool is_member;    /* Of a group, which leaves it alone unless told. */
@@ -88,6 +102,24 @@ static inline struct aloop__tie *aloop__tie_of(aloop_future *future)
 void aloop__future_wait(aloop_future *future, struct aloop__wait *wait);
 /* Takes that back; the waiter still has its reference. */
 void aloop__future_unwait(aloop_future *future, struct aloop__wait *wait);
+
+/* Whether the caller, who has an owner's reference, is the only owner: then
+ * ending the future concerns no one else. */
+static inline bool aloop__future_is_ours(const aloop_future *future)
+{
+    return future->refs - future->observers == 1 && !future->detached;
+}
+
+/* Makes an owner's reference an observer's. */
+void aloop__future_observe(aloop_future *future);
+/* Drops an observer's reference.  The last one of all cancels. */
+void aloop__future_unobserve(aloop_future *future);
+
+/* then.c: for a future that settles, the continuations among its waiters. */
+void aloop__thens_collect(aloop_future *future, struct aloop__node *waiters);
+/* Takes all its continuations back; it may be gone after that. */
+void aloop__thens_drop(aloop_future *future);
+
 /* What a waiter takes from a settled future, reference included. */
 ssize_t aloop__future_take(aloop_future *future);
 

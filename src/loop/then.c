@@ -1,35 +1,85 @@
-/* Continuations: a callback once a future has settled. */
+/* Continuations: a callback once a future has settled.
+ *
+ * A continuation observes: it keeps the future's memory, so that it can be
+ * given the status, and has no say in when the future ends.  While the future
+ * is pending its continuations are among the waiters.  Once it has settled they
+ * are queued, and chained behind the future, so that they can still be taken
+ * back. */
 
 #include "loop/future.h"
 
-struct then {
+struct aloop__then {
     struct aloop__wait wait;
-    aloop_future *future; /* Holds a reference. */
+    struct aloop__then *next; /* In future->thens. */
+    aloop_future *future;     /* Holds an observer's reference. */
     aloop_future_cb callback;
     void *arg;
 };
 
-static void run(struct aloop__ready *ready)
-{
-    struct then *then = CONTAINER_OF(ready, struct then, wait.ready);
-    aloop_future *future = then->future;
-    aloop_future_cb callback = then->callback;
-    void *arg = then->arg;
-
-    aloop__slab_put(&future->loop->slab, then, sizeof *then);
-    aloop__calling(future->loop);
-    callback(future, future->status, arg);
-    aloop_future_unref(future);
-}
+static void run(struct aloop__ready *ready);
 
 bool aloop__is_then(const struct aloop__wait *wait)
 {
     return wait->ready.run == run;
 }
 
+static struct aloop__then *then_of(struct aloop__node *node)
+{
+    return CONTAINER_OF(node, struct aloop__then, wait.ready.node);
+}
+
+static void chain(aloop_future *future, struct aloop__then *then)
+{
+    if (future->thens.last != NULL)
+        future->thens.last->next = then;
+    else
+        future->thens.first = then;
+    future->thens.last = then;
+}
+
+/* It is the first as a rule: they are called in this order. */
+static void unchain(aloop_future *future, struct aloop__then *then)
+{
+    struct aloop__then *before = NULL, *at = future->thens.first;
+
+    for (; at != then; at = at->next)
+        before = at;
+    if (before != NULL)
+        before->next = then->next;
+    else
+        future->thens.first = then->next;
+    if (future->thens.last == then)
+        future->thens.last = before;
+}
+
+void aloop__thens_collect(aloop_future *future, struct aloop__node *waiters)
+{
+    struct aloop__node *node = waiters->next;
+
+    for (; node != waiters; node = node->next)
+        if (aloop__is_then(
+                CONTAINER_OF(node, struct aloop__wait, ready.node)))
+            chain(future, then_of(node));
+}
+
+static void run(struct aloop__ready *ready)
+{
+    struct aloop__then *then =
+        CONTAINER_OF(ready, struct aloop__then, wait.ready);
+    aloop_future *future = then->future;
+    aloop_future_cb callback = then->callback;
+    void *arg = then->arg;
+
+    unchain(future, then);
+    aloop__slab_put(&future->loop->slab, then, sizeof *then);
+    aloop__calling(future->loop);
+    callback(future, future->status, arg);
+    aloop__future_unobserve(future);
+}
+
 int aloop_then(aloop_future *future, aloop_future_cb callback, void *arg)
 {
-    struct then *then = NULL;
+    struct aloop__then *then = NULL;
 
     if (future == NULL || future->loop == NULL)
         return aloop__then_failed(future, callback, arg);
@@ -42,9 +92,80 @@ int aloop_then(aloop_future *future, aloop_future_cb callback, void *arg)
     list_init(&then->wait.ready.node);
     then->wait.ready.run = run;
     then->wait.owner = NULL;
+    then->next = NULL;
     then->future = future;
     then->callback = callback;
     then->arg = arg;
+    if (!aloop__future_pending(future))
+        chain(future, then);
+    aloop__future_observe(future);
     aloop__future_wait(future, &then->wait);
     return 0;
+}
+
+/* The first that matches, or that there is for no callback; or NULL. */
+static struct aloop__then *find(aloop_future *future, aloop_future_cb callback,
+                                const void *arg)
+{
+    struct aloop__node *node;
+    struct aloop__then *then;
+
+    if (!aloop__future_pending(future)) {
+        for (then = future->thens.first; then != NULL; then = then->next)
+            if (callback == NULL ||
+                (then->callback == callback && then->arg == arg))
+                return then;
+        return NULL;
+    }
+    for (node = future->waiters.next; node != &future->waiters;
+         node = node->next) {
+        then = then_of(node);
+        if (aloop__is_then(&then->wait) &&
+            (callback == NULL ||
+             (then->callback == callback && then->arg == arg)))
+            return then;
+    }
+    return NULL;
+}
+
+/* Frees a continuation; its reference is still to be dropped. */
+static void take_back(struct aloop__then *then)
+{
+    aloop_future *future = then->future;
+    aloop *loop = future->loop;
+
+    if (!aloop__future_pending(future))
+        unchain(future, then);
+    aloop__future_unwait(future, &then->wait);
+    aloop__slab_put(&loop->slab, then, sizeof *then);
+    if (loop->embedded)
+        aloop__touch(loop);
+}
+
+int aloop_unthen(aloop_future *future, aloop_future_cb callback, void *arg)
+{
+    struct aloop__then *then;
+
+    if (future == NULL || future->loop == NULL || callback == NULL)
+        return 0;
+    aloop__check_thread(future->loop);
+    then = find(future, callback, arg);
+    if (then == NULL)
+        return 0;
+    take_back(then);
+    aloop__future_unobserve(future);
+    return 1;
+}
+
+void aloop__thens_drop(aloop_future *future)
+{
+    struct aloop__then *then;
+    size_t count = 0;
+
+    while ((then = find(future, NULL, NULL)) != NULL) {
+        take_back(then);
+        count++;
+    }
+    while (count-- > 0)
+        aloop__future_unobserve(future);
 }

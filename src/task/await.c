@@ -23,12 +23,6 @@ int aloop__task_reason(const struct aloop__task *task)
     return task->passed > 0 ? ALOOP_ETIMEDOUT : 0;
 }
 
-/* Whether ending `future` concerns nobody but the task that awaits it. */
-static bool is_ours(const aloop_future *future)
-{
-    return future->refs == 1 && !future->detached;
-}
-
 void aloop__task_interrupt(struct aloop__task *task)
 {
     aloop_future *future = task->awaiting;
@@ -37,7 +31,7 @@ void aloop__task_interrupt(struct aloop__task *task)
     if (reason == 0 || future == NULL || task->interrupt != 0 ||
         !aloop__future_pending(future))
         return;
-    if (is_ours(future)) {
+    if (aloop__future_is_ours(future)) {
         /* A future that was cancelled before does not end by a deadline. */
         if (!future->cancelling || reason == ALOOP_ECANCELED)
             task->interrupt = reason;
@@ -95,7 +89,8 @@ static ssize_t await_in_task(struct aloop__task *task, aloop_future *future)
     }
     wait_once(task, future);
     interrupt = task->interrupt;
-    if (task->let_go && aloop__future_pending(future) && is_ours(future) &&
+    if (task->let_go && aloop__future_pending(future) &&
+        aloop__future_is_ours(future) &&
         !aloop__is_awaited_by(future, task)) {
         /* Whoever else held it has let go as well: it is ours to end. */
         task->let_go = false;
@@ -141,11 +136,12 @@ static ssize_t await_outside(aloop *loop, aloop_future *future)
             continue;
         loop->stopping = false;
         interrupt = ALOOP_ECANCELED; /* As in a task that was cancelled. */
-        if (!is_ours(future))
+        if (!aloop__future_is_ours(future))
             break;
         aloop_cancel(future);
     }
-    if (error < 0 && error != ALOOP_EDEADLK && is_ours(future)) {
+    if (error < 0 && error != ALOOP_EDEADLK &&
+        aloop__future_is_ours(future)) {
         interrupt = error; /* The reason why it is cancelled. */
         wind_down(loop, future);
     }

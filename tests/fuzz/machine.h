@@ -35,7 +35,8 @@ struct timer {
 /* A continuation; lives longer than it. */
 struct call {
     int id;
-    bool has_run;
+    aloop_future *future; /* Which it keeps until it has run. */
+    bool has_run;         /* Or was taken back. */
 };
 
 /* A channel, a lock or the like: NULL when it was freed. */

@@ -163,7 +163,7 @@ static void then(void)
     if (ref.id < 0 && (w.is_inside || w.task >= 0))
         return; /* The model knows of none without a future. */
     say("then #%d: continuation %d", ref.id, m.call_count);
-    *call = (struct call){m.call_count, false};
+    *call = (struct call){m.call_count, ref.future, ref.id < 0};
     arm();
     result = aloop_then(ref.future, on_settled, call);
     has_failed = disarm();
@@ -173,6 +173,25 @@ static void then(void)
         return;
     }
     FUZZ_CHECK(result == model_then(ref.id, &id));
+}
+
+/* The user takes back any that has not run, the first of its kind or not. */
+static void unthen(void)
+{
+    struct call *call;
+    int id;
+
+    if (m.call_count == 0)
+        return;
+    call = &w.calls[any_below((unsigned) m.call_count)];
+    if (call->has_run)
+        return; /* Its future may be gone. */
+    id = m.calls[call->id];
+    say("unthen of #%d: continuation %d", id, call->id);
+    FUZZ_CHECK(aloop_unthen(call->future, on_settled, call + 1) == 0);
+    FUZZ_CHECK(aloop_unthen(call->future, on_settled, call) == 1);
+    call->has_run = true;
+    model_unthen(call->id);
 }
 
 /* What waits for several. */
@@ -243,7 +262,7 @@ const struct act future_acts[] = {
     {"resolve", resolve}, {"resolve", resolve}, {"cancel", cancel},
     {"cancel", cancel},   {"ref", refer},       {"unref", unref},
     {"detach", detach},   {"look", look},       {"then", then},
-    {"then", then},       {"compose", compose}, {"compose", compose},
+    {"unthen", unthen},   {"compose", compose}, {"compose", compose},
     {"timeout", limit},
 };
 

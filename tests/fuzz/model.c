@@ -179,6 +179,33 @@ void model_ref(int id)
         model_at(id)->refs++;
 }
 
+bool model_is_ours(int id)
+{
+    const struct m_future *future = model_at(id);
+
+    return future->refs - future->observers == 1 && !future->is_detached;
+}
+
+static void release(int id)
+{
+    struct m_future *future = model_at(id);
+
+    future->refs--;
+    if (future->refs > 0)
+        check_promise(id);
+    else if (!model_pending(id))
+        let_go(id);
+}
+
+/* An observer is content. */
+static void unobserve(int id)
+{
+    if (model_at(id)->refs == 1 && !model_at(id)->is_detached)
+        model_cancel(id);
+    model_at(id)->observers--;
+    release(id);
+}
+
 void model_unref(int id)
 {
     struct m_future *future;
@@ -186,14 +213,10 @@ void model_unref(int id)
     if (id < 0)
         return;
     future = model_at(id);
-    FUZZ_CHECK(future->refs > 0);
-    if (future->refs == 1 && !future->is_detached)
+    FUZZ_CHECK(future->refs > future->observers);
+    if (model_is_ours(id))
         model_cancel(id);
-    future->refs--;
-    if (future->refs > 0)
-        check_promise(id);
-    else if (!model_pending(id))
-        let_go(id);
+    release(id);
 }
 
 void model_detach(int id)
@@ -260,11 +283,24 @@ int model_then(int id, int *ret_call)
     FUZZ_CHECK(m.call_count < M_CALLS);
     m.calls[m.call_count] = id;
     *ret_call = m.call_count;
+    model_at(id)->observers++;
     model_wait(id, (struct m_work){M_CALL, m.call_count++, 0});
     return 0;
 }
 
 void model_called(int call)
 {
-    model_unref(m.calls[call]);
+    unobserve(m.calls[call]);
+}
+
+void model_unthen(int call)
+{
+    struct m_work work = {M_CALL, call, 0};
+    int id = m.calls[call];
+
+    if (model_pending(id))
+        model_unwait(id, work);
+    else
+        model_unqueue(work);
+    unobserve(id);
 }

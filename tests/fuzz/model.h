@@ -127,7 +127,8 @@ struct m_future {
     enum m_kind kind;
     ssize_t status;
     int refs;    /* The user's and the waiters'. */
-    int waiting; /* How many of these only wait. */
+    int observers; /* How many of these only observe. */
+    int waiting;   /* How many of these only wait. */
     bool is_cancelling, is_detached;
     bool is_seen; /* Somebody has looked, or will. */
     bool is_gone;
@@ -261,10 +262,14 @@ void model_unwait(int id, struct m_work work);
 ssize_t model_take(int id); /* A waiter's reference, for the status. */
 int model_then(int id, int *ret_call);
 void model_called(int call); /* The continuation has returned. */
+void model_unthen(int call); /* It is taken back. */
+/* Whether the user or waiter who owns a reference is the only owner. */
+bool model_is_ours(int id);
 
 /* model_turn.c: time, queues, turns. */
 
 void model_queue(struct m_work work);
+void model_unqueue(struct m_work work); /* It is there. */
 int model_timed(enum m_timed_kind kind, int who);
 void model_set(int timed, int64_t when_ns);
 void model_clear(int timed);
@@ -297,7 +302,6 @@ void model_interrupt(int task);
 /* Whether it ends at once, and how; else model_next() will say. */
 bool model_await(int task, int id, ssize_t *ret_status);
 /* Whether the await could never end, and the library does not look so far. */
-bool model_circles(int task, int id);
 void model_yield(int task);
 /* The task's node has come up; false: it goes on waiting. */
 bool model_resume(int task, ssize_t *ret_status);

@@ -37,11 +37,6 @@ static int reason(int id)
     return task->passed > 0 ? ALOOP_ETIMEDOUT : 0;
 }
 
-static bool is_alone(int id)
-{
-    return model_at(id)->refs == 1 && !model_at(id)->is_detached;
-}
-
 /* Ends the present await if there is reason to: with its future, if nobody else
  * holds that, or without. */
 void model_interrupt(int id)
@@ -52,7 +47,7 @@ void model_interrupt(int id)
     if (reason(id) == 0 || future < 0 || task->interrupt != 0 ||
         !model_pending(future))
         return;
-    if (is_alone(future)) {
+    if (model_is_ours(future)) {
         if (!model_at(future)->is_cancelling || task->was_cancelled)
             task->interrupt = reason(id);
         model_cancel(future);
@@ -84,52 +79,35 @@ ssize_t model_refuse(int id, ssize_t error)
     return error;
 }
 
-/* Whether `future` waits, task for task, for this one. */
-static bool leads_to(int future, int task)
-{
-    for (int i = 0; i < M_FUTURES && future >= 0; i++) {
-        if (future == task)
-            return true;
-        if (model_at(future)->kind != M_TASK)
-            return false;
-        future = task_of(future)->awaiting;
-    }
-    return false;
-}
-
-/* Whether one of `ids` waits for `task`, by way of a composite or a group. */
-static bool any_circles(const int *ids, int count, int task, bool by_whole,
-                        bool (*seen)[M_FUTURES])
+/* Whether one of `ids` waits for `task`, through tasks, composites, groups. */
+static bool any_leads_to(const int *ids, int count, int task, bool *seen)
 {
     for (int i = 0; i < count; i++) {
         const struct m_future *it;
         const struct m_line *members;
         int id = ids[i];
 
-        if (id < 0 || !model_pending(id) || seen[by_whole][id])
+        if (id < 0 || !model_pending(id) || seen[id])
             continue;
-        if (id == task && by_whole)
+        if (id == task)
             return true;
-        seen[by_whole][id] = true;
+        seen[id] = true;
         it = model_at(id);
         members = &m.objects[it->kind == M_WAIT ? it->line : 0].members;
-        if ((it->task.is_waiting && !it->task.is_yielding &&
-             any_circles(&it->task.awaited, 1, task, by_whole, seen)) ||
-            any_circles(it->whole.members, it->whole.count, task, true,
-                        seen) ||
-            (it->kind == M_WAIT && any_circles(members->futures,
-                                               members->count, task, true,
-                                               seen)))
+        if (any_leads_to(&it->task.awaiting, 1, task, seen) ||
+            any_leads_to(it->whole.members, it->whole.count, task, seen) ||
+            (it->kind == M_WAIT && any_leads_to(members->futures,
+                                                members->count, task, seen)))
             return true;
     }
     return false;
 }
 
-bool model_circles(int task, int future)
+static bool leads_to(int future, int task)
 {
-    bool seen[2][M_FUTURES] = {{false}};
+    bool seen[M_FUTURES] = {false};
 
-    return any_circles(&future, 1, task, false, seen);
+    return any_leads_to(&future, 1, task, seen);
 }
 
 static void wait_once(int id, int future)
@@ -179,7 +157,7 @@ static bool finish_await(int id, ssize_t *ret_status)
 
     task->is_waiting = false;
     task->awaiting = M_NULL;
-    if (task->has_let_go && model_pending(future) && is_alone(future) &&
+    if (task->has_let_go && model_pending(future) && model_is_ours(future) &&
         !leads_to(future, id)) {
         /* Whoever else held it has let go as well. */
         task->has_let_go = false;

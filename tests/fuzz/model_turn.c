@@ -10,6 +10,25 @@ void model_queue(struct m_work work)
     m.ready.work[m.ready.end++] = work;
 }
 
+static bool unqueue_from(struct m_queue *queue, struct m_work work)
+{
+    int kept = queue->first;
+
+    for (int i = queue->first; i < queue->end; i++)
+        if (queue->work[i].what != work.what ||
+            queue->work[i].who != work.who)
+            queue->work[kept++] = queue->work[i];
+    if (kept == queue->end)
+        return false;
+    queue->end = kept;
+    return true;
+}
+
+void model_unqueue(struct m_work work)
+{
+    FUZZ_CHECK(unqueue_from(&m.ready, work) || unqueue_from(&m.batch, work));
+}
+
 void model_post(int who)
 {
     m.posts[m.post_end++] = who;

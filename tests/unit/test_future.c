@@ -265,7 +265,141 @@ static void a_promise_that_only_waiters_hold_fails(void **state)
     assert_false(aloop_future_settled(promise));
     aloop_future_unref(promise);
     aloop_run(t.loop);
-    assert_noted(1, ALOOP_EDEADLK);
+    assert_noted(1, ALOOP_ECANCELED); /* The last owner has dropped it. */
+
+    aloop_then(aloop_future_new(t.loop), on_settled, name(2));
+    aloop_run(t.loop);
+    assert_noted(1, ALOOP_ECANCELED, 2, ALOOP_EDEADLK);
+}
+
+/* Owners and observers. */
+
+static void dropping_the_last_owner_cancels_what_is_observed(void **state)
+{
+    aloop_future *sleep = aloop_sleep(t.loop, ALOOP_SEC(1));
+
+    (void) state;
+    aloop_then(aloop_future_ref(sleep), on_settled, name(1));
+    aloop_then(aloop_future_ref(sleep), on_settled, name(2));
+    aloop_future_unref(sleep);
+    aloop_step(t.loop, 0);
+    assert_noted(1, ALOOP_ECANCELED, 2, ALOOP_ECANCELED);
+    assert_false(aloop_alive(t.loop));
+}
+
+static void what_only_continuations_refer_to_goes_on(void **state)
+{
+    aloop_future *sleep = aloop_sleep(t.loop, ALOOP_SEC(1));
+
+    (void) state;
+    aloop_then(aloop_future_ref(sleep), on_settled, name(1));
+    aloop_then(sleep, on_settled, name(2));
+    aloop_run(t.loop);
+    assert_noted(1, 0, 2, 0);
+}
+
+/* The operation writes into this function's stack until it has ended. */
+static ssize_t observes_and_awaits(aloop *loop, void *arg)
+{
+    aloop_deadline *deadline = aloop_deadline_begin(loop, ALOOP_MS(5));
+    aloop_channel *channel = arg;
+    int item = 0;
+    aloop_future *receive = aloop_channel_receive(channel, &item);
+    ssize_t status;
+
+    aloop_then(aloop_future_ref(receive), on_settled, name(1));
+    status = aloop_await(receive);
+    aloop_deadline_end(deadline);
+    assert_int_equal(item, 0);
+    return status;
+}
+
+static void an_await_ends_what_is_observed(void **state)
+{
+    aloop_channel *channel = aloop_channel_new(t.loop, sizeof(int), 1);
+    int item = 7;
+
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_spawn(t.loop, observes_and_awaits, channel)),
+        ALOOP_ETIMEDOUT);
+    aloop_channel_try_send(channel, &item);
+    assert_int_equal(aloop_channel_count(channel), 1); /* None receives. */
+    aloop_run(t.loop);
+    assert_noted(1, ALOOP_ECANCELED);
+    aloop_channel_free(channel);
+}
+
+static void a_continuation_can_be_taken_back(void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    (void) state;
+    for (int i = 1; i <= 4; i++)
+        aloop_then(aloop_future_ref(promise), on_settled, name(i));
+    assert_int_equal(aloop_unthen(promise, on_settled, name(2)), 1);
+    assert_int_equal(aloop_unthen(promise, on_settled, name(2)), 0);
+    aloop_future_resolve(promise, 0);
+    /* Those that have settled and were not called can be, too. */
+    assert_int_equal(aloop_unthen(promise, on_settled, name(4)), 1);
+    assert_int_equal(aloop_unthen(promise, on_settled, name(1)), 1);
+    aloop_then(aloop_future_ref(promise), on_settled, name(5));
+    aloop_run(t.loop);
+    assert_noted(3, 0, 5, 0);
+    assert_int_equal(aloop_unthen(promise, on_settled, name(3)), 0);
+    aloop_future_unref(promise);
+}
+
+static void taking_back_one_of_two_equal_continuations_leaves_one(void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    (void) state;
+    aloop_then(aloop_future_ref(promise), on_settled, name(1));
+    aloop_then(aloop_future_ref(promise), on_settled, name(1));
+    assert_int_equal(aloop_unthen(promise, on_settled, name(1)), 1);
+    aloop_future_resolve(promise, 3);
+    aloop_future_unref(promise);
+    aloop_run(t.loop);
+    assert_noted(1, 3);
+}
+
+static void taking_back_the_last_reference_cancels(void **state)
+{
+    aloop_future *sleep = aloop_sleep(t.loop, ALOOP_SEC(1));
+
+    (void) state;
+    aloop_then(aloop_future_ref(sleep), on_settled, name(1));
+    aloop_then(sleep, on_settled, name(2));
+    assert_int_equal(aloop_unthen(sleep, on_settled, name(1)), 1);
+    assert_true(aloop_alive(t.loop));
+    assert_int_equal(aloop_unthen(sleep, on_settled, name(2)), 1);
+    assert_false(aloop_alive(t.loop));
+    aloop_run(t.loop);
+    assert_int_equal(t.noted, 0);
+}
+
+static void there_is_nothing_to_take_back_from_nothing(void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_unthen(NULL, on_settled, NULL), 0);
+    assert_int_equal(aloop_unthen(aloop_future_new(NULL), on_settled, NULL),
+                     0);
+}
+
+static void takes_itself_back(aloop_future *future, ssize_t status, void *arg)
+{
+    (void) status;
+    t.calls++;
+    assert_int_equal(aloop_unthen(future, takes_itself_back, arg), 0);
+}
+
+static void a_continuation_that_runs_cannot_be_taken_back(void **state)
+{
+    (void) state;
+    aloop_then(aloop_future_done(t.loop, 0), takes_itself_back, NULL);
+    aloop_run(t.loop);
+    assert_int_equal(t.calls, 1);
 }
 
 static void free_loop_cancels_what_is_pending_and_tells(void **state)
@@ -346,6 +480,14 @@ int main(void)
         TEST(only_promises_can_be_resolved),
         TEST(a_pending_promise_keeps_no_loop_alive),
         TEST(a_promise_that_only_waiters_hold_fails),
+        TEST(dropping_the_last_owner_cancels_what_is_observed),
+        TEST(what_only_continuations_refer_to_goes_on),
+        TEST(an_await_ends_what_is_observed),
+        TEST(a_continuation_can_be_taken_back),
+        TEST(taking_back_one_of_two_equal_continuations_leaves_one),
+        TEST(taking_back_the_last_reference_cancels),
+        TEST(there_is_nothing_to_take_back_from_nothing),
+        TEST(a_continuation_that_runs_cannot_be_taken_back),
         TEST(free_loop_cancels_what_is_pending_and_tells),
         TEST(every_error_has_a_name_and_a_sentence),
         TEST(a_continuation_of_no_future_gets_the_error_in_a_loop),
