@@ -110,6 +110,7 @@ int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret)
     stream->flush.run = aloop__stream_run_flush;
     list_init(&stream->deliver.node);
     stream->deliver.run = aloop__stream_deliver;
+    list_init(&stream->reads);
     list_init(&stream->pieces);
     list_init(&stream->waits);
     stream->low = WATER_LOW;

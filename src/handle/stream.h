@@ -46,6 +46,8 @@ struct aloop_stream {
     aloop_stream_cb on_data;
     void *arg;
     struct aloop__read *reading;
+    struct aloop__node reads;   /* All read operations that exist: `reading`,
+                                 * and those that have settled. */
     struct aloop__input *input; /* NULL while there is none. */
     int read_error;             /* What reading ended with; 0: it goes on. */
     bool has_ended;             /* The peer sends no more. */

@@ -24,12 +24,14 @@ enum kind { SOME, EXACTLY, UNTIL, TO_END };
 
 struct aloop__read {
     aloop_future future;
+    struct aloop__node node; /* In stream->reads. */
     aloop_stream *stream;
     enum kind kind;
     char *buffer;
     size_t size;
     size_t filled;
-    size_t searched; /* UNTIL: no delimiter begins before. */
+    /* UNTIL only; others have no memory for it. */
+    size_t searched; /* No delimiter begins before. */
     size_t delimiter_size;
     char delimiter[DELIMITER_MAX];
 };
@@ -130,17 +132,24 @@ static void read_cancel(aloop_future *future)
     settle(CONTAINER_OF(future, struct aloop__read, future), ALOOP_ECANCELED);
 }
 
+static void read_fini(aloop_future *future)
+{
+    list_remove(&CONTAINER_OF(future, struct aloop__read, future)->node);
+}
+
 static const struct aloop__future_ops read_ops = {
     .name = "stream read",
     .size = sizeof(struct aloop__read),
     .cancel = read_cancel,
+    .fini = read_fini,
     .is_live = true};
 
 /* Most reads have no delimiter and need not carry the room for one. */
 static const struct aloop__future_ops plain_ops = {
     .name = "stream read",
-    .size = offsetof(struct aloop__read, delimiter),
+    .size = offsetof(struct aloop__read, searched),
     .cancel = read_cancel,
+    .fini = read_fini,
     .is_live = true};
 
 /* Where the delimiter ends in what has been filled; 0: not in there. */
@@ -279,10 +288,42 @@ void aloop__stream_fail_reading(aloop_stream *stream, int error)
 
 void aloop__stream_stop_reading(aloop_stream *stream)
 {
+    struct aloop__node *node;
+
     aloop__stream_unlisten(stream);
+    /* What their continuations are given may be gone after the close. */
+    while ((node = list_pop(&stream->reads)) != NULL)
+        aloop__thens_drop(
+            &CONTAINER_OF(node, struct aloop__read, node)->future);
     if (stream->reading != NULL)
         aloop_cancel(&stream->reading->future);
     drop_input(stream);
+}
+
+static struct aloop__read *new_read(aloop_stream *stream, enum kind kind)
+{
+    struct aloop__read *op = aloop__future_new(
+        stream->handle.loop, kind == UNTIL ? &read_ops : &plain_ops);
+
+    if (op == NULL)
+        return NULL;
+    list_init(&op->node);
+    list_push(&stream->reads, &op->node);
+    op->stream = stream;
+    op->kind = kind;
+    return op;
+}
+
+/* One that has settled already.  It is a read of the stream all the same: a
+ * close takes its continuations back. */
+static aloop_future *settled_read(aloop_stream *stream, int status)
+{
+    struct aloop__read *op = new_read(stream, SOME);
+
+    if (op == NULL)
+        return NULL;
+    aloop__future_settle(&op->future, status);
+    return &op->future;
 }
 
 static aloop_future *start_read(aloop_stream *stream, enum kind kind,
@@ -298,23 +339,21 @@ static aloop_future *start_read(aloop_stream *stream, enum kind kind,
         return aloop__future_failed(NULL, ALOOP_EINVAL);
     if ((buffer == NULL && size > 0) || size > PTRDIFF_MAX ||
         (size == 0 && !allows_nothing[kind]))
-        return aloop__future_failed(stream->handle.loop, ALOOP_EINVAL);
+        return settled_read(stream, ALOOP_EINVAL);
     if (stream->reading != NULL || stream->on_data != NULL ||
         stream->pump_from != NULL)
-        return aloop__future_failed(stream->handle.loop, ALOOP_EBUSY);
+        return settled_read(stream, ALOOP_EBUSY);
     if (size == 0)
-        return aloop_future_done(stream->handle.loop, 0);
-    op = aloop__future_new(stream->handle.loop,
-                           kind == UNTIL ? &read_ops : &plain_ops);
+        return settled_read(stream, 0);
+    op = new_read(stream, kind);
     if (op == NULL)
         return NULL;
-    op->stream = stream;
-    op->kind = kind;
     op->buffer = buffer;
     op->size = size;
-    op->delimiter_size = delimiter_size;
-    if (delimiter_size > 0)
+    if (kind == UNTIL) {
+        op->delimiter_size = delimiter_size;
         memcpy(op->delimiter, delimiter, delimiter_size);
+    }
     stream->reading = op;
     if (settle_if_complete(op))
         return &op->future;
@@ -345,7 +384,7 @@ aloop_future *aloop_stream_read_until(aloop_stream *stream, void *buffer,
 {
     if (stream != NULL && (delimiter == NULL || delimiter_size == 0 ||
                            delimiter_size > DELIMITER_MAX))
-        return aloop__future_failed(stream->handle.loop, ALOOP_EINVAL);
+        return settled_read(stream, ALOOP_EINVAL);
     return start_read(stream, UNTIL, buffer, size, delimiter, delimiter_size);
 }
 

@@ -125,6 +125,23 @@ void follow(struct io *io, aloop_future *future)
     FUZZ_CHECK(aloop_then(future, on_io, io) == 0);
 }
 
+void drop_reads(const struct end *end)
+{
+    collect(end);
+    for (unsigned i = 0; i < s.io_count; i++) {
+        struct io *io = &s.ios[i];
+
+        if (io->end != end || io->kind != IO_READ || io->has_ended ||
+            io->future == NULL)
+            continue;
+        FUZZ_CHECK(!is_pending(io));
+        io->has_ended = true;
+        free(io->buffer);
+        aloop_future_unref(io->future);
+        io->future = NULL;
+    }
+}
+
 void act_read(void)
 {
     struct end *end = any_end();

@@ -152,6 +152,7 @@ static void close_end(struct end *end, bool is_abort)
         aloop_stream_abort(end->stream);
     else
         aloop_stream_close(end->stream);
+    drop_reads(end);
     end->stream = NULL;
     end->is_closed = true;
     m.has_closed = true;

@@ -80,6 +80,8 @@ void collect(const struct end *end); /* Reads that have settled. */
 bool is_reading(const struct end *end);
 struct io *new_io(enum io_kind kind, struct end *end);
 void follow(struct io *io, aloop_future *future);
+/* `end` was just closed: no read of it is called back. */
+void drop_reads(const struct end *end);
 void act_read(void);
 void act_write(void);
 void act_wait(void);

@@ -152,6 +152,13 @@ void follow(aloop_future *future,
     }
 }
 
+void unfollow(const void *arg)
+{
+    for (struct follow *one = follows; one != NULL; one = one->next)
+        if (one->arg == arg && one->ended == 0)
+            one->is_attached = false;
+}
+
 size_t following(void)
 {
     size_t count = 0;

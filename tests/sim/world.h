@@ -109,6 +109,8 @@ struct follow {
 void follow(aloop_future *future,
             void (*on_end)(struct follow *follow, ssize_t status), void *arg);
 /* How many of them have not ended. */
+/* The library has taken back what follows on behalf of `arg`. */
+void unfollow(const void *arg);
 size_t following(void);
 
 #endif

@@ -34,6 +34,7 @@ static struct {
     aloop_listener *listeners[2];
     struct note *listener_notes[2];
     aloop_future *futures[SLOTS];
+    struct note *reads_from[SLOTS]; /* Those that are reads. */
     aloop_future *tasks[TASKS_MAX]; /* All; to be cancelled in the end. */
     size_t tasks_count;
     aloop_channel *channel;
@@ -70,25 +71,35 @@ static void check_open(const struct note *note)
 
 static void on_end(struct follow *follow, ssize_t status)
 {
-    (void) follow;
+    const struct note *reads_from = follow->arg;
+
     (void) status;
+    CHECK(reads_from == NULL || reads_from->is_open);
     act_some();
 }
 
-static void put(aloop_future *future)
+/* `reads_from` is the stream that it is a read of, or NULL. */
+static void put_read(aloop_future *future, struct note *reads_from)
 {
     size_t slot = any_slot();
     aloop_future *old = w.futures[slot];
+    struct note *old_reads_from = w.reads_from[slot];
 
     w.futures[slot] = future;
+    w.reads_from[slot] = reads_from;
     if (old == NULL)
         return;
-    if (chance(40))
-        follow(old, on_end, NULL);
+    if (chance(40) && (old_reads_from == NULL || old_reads_from->is_open))
+        follow(old, on_end, old_reads_from);
     else if (chance(50))
         aloop_detach(old);
     else
         aloop_future_unref(old);
+}
+
+static void put(aloop_future *future)
+{
+    put_read(future, NULL);
 }
 
 static aloop_future *get(void)
@@ -212,6 +223,7 @@ static void close_stream(size_t slot)
         aloop_stream_close(w.streams[slot]);
     else
         aloop_stream_abort(w.streams[slot]);
+    unfollow(w.stream_notes[slot]);
     w.streams[slot] = NULL;
 }
 
@@ -316,12 +328,14 @@ static void write_bytes(void)
 static void read_bytes(void)
 {
     size_t size = between(1, SIZE_MAX_PUT);
-    aloop_stream *stream = w.streams[any_slot()];
+    size_t slot = any_slot();
+    aloop_stream *stream = w.streams[slot];
+    struct note *note = stream == NULL ? NULL : w.stream_notes[slot];
 
     if (chance(50))
-        put(aloop_stream_read(stream, keep(size), size));
+        put_read(aloop_stream_read(stream, keep(size), size), note);
     else
-        put(aloop_stream_read_exactly(stream, keep(size), size));
+        put_read(aloop_stream_read_exactly(stream, keep(size), size), note);
 }
 
 static void wait_stream(void)

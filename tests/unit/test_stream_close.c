@@ -234,11 +234,65 @@ static void an_abort_drops_what_was_queued_and_resets(void **state)
     aloop_stream_abort(stream);
 
     assert_int_equal(aloop_run(t.loop), 0);
-    assert_int_equal(t.noted, 3);
-    for (int i = 0; i < 3; i++)
+    assert_int_equal(t.noted, 2); /* The read's was taken back. */
+    for (int i = 0; i < 2; i++)
         assert_int_equal(t.order[i], ALOOP_ECANCELED);
     sim_pass(MS);
     assert_int_equal(sim_peer_error(c.peer), ALOOP_ECONNRESET);
+}
+
+static void a_close_takes_back_the_continuations_of_its_reads(void **state)
+{
+    aloop_stream *stream = connected();
+    char buffer[4];
+
+    (void) state;
+    aloop_then(aloop_stream_read(stream, buffer, 4), note_status, NULL);
+    /* Refused, since one is pending. */
+    aloop_then(aloop_stream_read(stream, buffer, 4), note_status, NULL);
+    aloop_stream_close(stream);
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_int_equal(t.noted, 0);
+    assert_int_equal(t.unhandled, 0);
+}
+
+static void a_close_takes_back_those_of_reads_that_have_settled(void **state)
+{
+    aloop_stream *stream = connected();
+    aloop_future *first, *second;
+    char buffer[4];
+
+    (void) state;
+    first = aloop_stream_read(stream, buffer, 1);
+    sim_peer_send(c.peer, "ab", 2);
+    while (!aloop_future_settled(first))
+        aloop_step(t.loop, ALOOP_MS(1));
+    second = aloop_stream_read(stream, buffer, 1); /* Settles immediately. */
+    aloop_then(aloop_future_ref(first), note_status, NULL);
+    aloop_then(second, note_status, NULL);
+    aloop_stream_abort(stream);
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_int_equal(t.noted, 0);
+    assert_int_equal(aloop_await(first), 1); /* The future has an owner. */
+}
+
+static ssize_t reads_once(aloop *loop, void *stream)
+{
+    char buffer[4];
+
+    (void) loop;
+    return aloop_await(aloop_stream_read(stream, buffer, sizeof buffer));
+}
+
+static void a_task_that_reads_is_told_of_the_close(void **state)
+{
+    aloop_stream *stream = connected();
+    aloop_future *task = aloop_spawn(t.loop, reads_once, stream);
+
+    (void) state;
+    aloop_step(t.loop, 0);
+    aloop_stream_close(stream);
+    assert_int_equal(aloop_await(task), ALOOP_EABORTED);
 }
 
 static void null_is_closed_and_aborted_without_effect(void **state)
@@ -391,6 +445,9 @@ int main(void)
         TEST(a_close_settles_what_waits_for_sending),
         TEST(cancelling_the_last_write_of_a_closed_stream_ends_it),
         TEST(an_abort_drops_what_was_queued_and_resets),
+        TEST(a_close_takes_back_the_continuations_of_its_reads),
+        TEST(a_close_takes_back_those_of_reads_that_have_settled),
+        TEST(a_task_that_reads_is_told_of_the_close),
         TEST(null_is_closed_and_aborted_without_effect),
         TEST(a_child_that_closes_a_stream_leaves_it_to_its_parent),
         TEST(a_child_that_frees_its_loop_leaves_all_to_its_parent),
