@@ -5,6 +5,12 @@
  * futures themselves, so they compose.  Cancelling one cancels its members,
  * and dropping its last reference does too.
  *
+ * A lock or permit that a member was given is the caller's when the status of
+ * the composition is taken, by an await, a continuation or
+ * aloop_future_status(), and that status tells of the member's success: it is
+ * the winner's, or the success of all, or in `ret_statuses`.  Else it goes
+ * back, as that of a lock's future that is dropped does.
+ *
  * NULL where there is no memory: the members have then lost the caller's
  * references, so that those that nobody else holds are cancelled. */
 

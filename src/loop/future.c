@@ -57,12 +57,29 @@ static bool is_unread(const aloop_future *future)
            !(future->cancelling && future->status == ALOOP_ECANCELED);
 }
 
-void aloop__future_free(aloop_future *future)
+static void free_one(aloop_future *future)
 {
-    list_remove(&future->pending);
     if (future->ops->fini != NULL)
         future->ops->fini(future);
     aloop__slab_put(&future->loop->slab, future, future->ops->size);
+}
+
+/* A fini may drop others, which then wait for its end: no recursion. */
+void aloop__future_free(aloop_future *future)
+{
+    aloop *loop = future->loop;
+    struct aloop__node *node;
+
+    list_remove(&future->pending);
+    if (loop->is_destroying) {
+        list_push(&loop->doomed, &future->pending);
+        return;
+    }
+    loop->is_destroying = true;
+    free_one(future);
+    while ((node = list_pop(&loop->doomed)) != NULL)
+        free_one(CONTAINER_OF(node, aloop_future, pending));
+    loop->is_destroying = false;
 }
 
 /* Nobody holds it.  The report is the user's code, and whoever settles things
@@ -195,8 +212,30 @@ ssize_t aloop__future_take(aloop_future *future)
     if (future->loop == NULL)
         return status;
     future->seen = true;
+    future->is_taken = true;
     aloop_future_unref(future);
     return status;
+}
+
+void aloop__grants_keep(struct aloop__node *grants, aloop_future *member)
+{
+    /* One that another composition keeps is in its list. */
+    if (member->is_grant && list_empty(&member->pending))
+        list_push(grants, &member->pending);
+    else
+        aloop_future_unref(member);
+}
+
+void aloop__grants_drop(struct aloop__node *grants, bool is_taken)
+{
+    struct aloop__node *node;
+
+    while ((node = list_pop(grants)) != NULL) {
+        aloop_future *member = CONTAINER_OF(node, aloop_future, pending);
+
+        member->is_taken = member->is_taken || is_taken;
+        aloop_future_unref(member);
+    }
 }
 
 static void promise_cancel(aloop_future *future)
@@ -327,8 +366,10 @@ ssize_t aloop_future_status(aloop_future *future)
 {
     if (future == NULL)
         return ALOOP_ENOMEM;
-    if (future->loop != NULL && !aloop__future_pending(future))
+    if (future->loop != NULL && !aloop__future_pending(future)) {
         future->seen = true;
+        future->is_taken = true;
+    }
     return future->status;
 }
 

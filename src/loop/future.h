@@ -69,9 +69,12 @@ struct aloop_future {
     uint32_t observers; /* How many of them only observe. */
     uint32_t waiting;   /* How many of them, of either sort, only wait. */
     bool cancelling;   /* ops->cancel was called. */
-    bool detached;     /* Dropping the last reference does not cancel. */
-    bool is_member;    /* Of a group, which leaves it alone unless told. */
     bool seen;         /* Somebody looked at the status, or will. */
+    bool detached : 1;  /* Dropping the last reference does not cancel. */
+    bool is_member : 1; /* Of a group, which leaves it alone unless told. */
+    bool is_grant : 1;  /* Its success gives something that goes back unless
+                         * it is taken: a permit, or a composition of such. */
+    bool is_taken : 1;  /* Its status was given to a user. */
 };
 
 /* A pending one with one reference, the rest zeroed; NULL without memory. */
@@ -122,6 +125,13 @@ void aloop__thens_drop(aloop_future *future);
 
 /* What a waiter takes from a settled future, reference included. */
 ssize_t aloop__future_take(aloop_future *future);
+
+/* For compositions, which have the members that settled with a grant in a list
+ * until they know whether their own status was taken.  The first takes the
+ * reference over of a member whose status the composition has seen, and keeps
+ * it only if it is one with a grant. */
+void aloop__grants_keep(struct aloop__node *grants, aloop_future *member);
+void aloop__grants_drop(struct aloop__node *grants, bool is_taken);
 
 /* Cancels everything that is pending and was not asked yet.  What a task or a
  * group waits for is left to them, for a task may be shielded, unless that

@@ -112,6 +112,8 @@ struct aloop {
     struct aloop__node asked;   /* those that are being cancelled, */
     struct aloop__node cancelled; /* and those that were. */
     bool is_cancelling;         /* Inside ops->cancel of one of them. */
+    struct aloop__node doomed;  /* Futures that are to be freed, */
+    bool is_destroying;         /* inside ops->fini of one of them. */
     struct aloop__node unread;  /* Failed ones that nobody holds any more, and
                                  * other reports, for the turn's end. */
     struct aloop__node kept;    /* Settled ones that are held, and not only by

@@ -72,6 +72,7 @@ static void run(struct aloop__ready *ready)
 
     unchain(future, then);
     aloop__slab_put(&future->loop->slab, then, sizeof *then);
+    future->is_taken = true;
     aloop__calling(future->loop);
     callback(future, future->status, arg);
     aloop__future_unobserve(future);

@@ -27,6 +27,7 @@ struct group {
     bool has_lost;    /* A member was cancelled, by whomever. */
     ssize_t *ret_statuses;
     size_t *ret_index;
+    struct aloop__node grants; /* Members that settled with one. */
     struct aloop__tie tie;
 };
 
@@ -48,13 +49,27 @@ static void group_cancel(aloop_future *future)
     cancel_members(group_of(future));
 }
 
+static void free_members(struct group *group)
+{
+    aloop__alloc_free(&group->future.loop->alloc, group->members,
+                      group->count * sizeof *group->members);
+    group->members = NULL;
+}
+
+/* Whether the caller knows, given the status, which members have succeeded. */
+static bool tells_of_successes(const struct group *group)
+{
+    return group->future.status >= 0 ||
+           (group->rule == SETTLED && group->ret_statuses != NULL);
+}
+
 static void group_fini(aloop_future *future)
 {
     struct group *group = group_of(future);
 
-    aloop__alloc_free(&future->loop->alloc, group->members,
-                      group->count * sizeof *group->members);
-    group->members = NULL;
+    free_members(group);
+    aloop__grants_drop(&group->grants,
+                       future->is_taken && tells_of_successes(group));
 }
 
 static aloop_future *group_next(aloop_future *future, const void **cursor)
@@ -123,23 +138,35 @@ static void note(struct group *group, size_t i, ssize_t status)
     }
 }
 
+static void finish(struct group *group)
+{
+    if (group->rule == SETTLED && group->future.cancelling && group->has_lost)
+        group->outcome = ALOOP_ECANCELED;
+    free_members(group); /* A settled one may be held for long. */
+    if (group->rule != SETTLED && group->outcome < 0)
+        aloop__grants_drop(&group->grants, false);
+    group->future.is_grant = !list_empty(&group->grants);
+    aloop__future_settle(&group->future, group->outcome);
+}
+
 static void on_member(struct aloop__ready *ready)
 {
     struct member *member = CONTAINER_OF(ready, struct member, wait.ready);
     struct group *group = member->group;
-    ssize_t status = ALOOP_ENOMEM;
+    aloop_future *future = member->future;
+    ssize_t status = future == NULL ? ALOOP_ENOMEM : future->status;
+    bool is_late = group->is_decided;
 
     member->has_ended = true;
-    if (member->future != NULL)
-        status = aloop__future_take(member->future);
     group->left--;
     note(group, (size_t) (member - group->members), status);
-    if (group->left > 0)
-        return;
-    if (group->rule == SETTLED && group->future.cancelling && group->has_lost)
-        group->outcome = ALOOP_ECANCELED;
-    group_fini(&group->future); /* A settled one may be held for long. */
-    aloop__future_settle(&group->future, group->outcome);
+    /* What a loser was given nobody knows of: it goes back. */
+    if (future != NULL && future->loop != NULL && !is_late)
+        aloop__grants_keep(&group->grants, future);
+    else
+        aloop_future_unref(future);
+    if (group->left == 0)
+        finish(group);
 }
 
 /* Registers with a member; one that does not belong here has failed. */
@@ -189,6 +216,7 @@ static aloop_future *new_group(aloop *loop, enum rule rule, size_t count,
     group = aloop__future_new(loop, &group_ops);
     if (group == NULL)
         return give_up(count, futures);
+    list_init(&group->grants);
     group->members = aloop__alloc_new(&loop->alloc,
                                       count * sizeof *group->members);
     if (group->members == NULL) {

@@ -5,8 +5,9 @@
  * would do for never exist together.
  *
  * What was given but not received must not be lost.  So a served future stays
- * linked to its semaphore, and when it is freed with nobody having looked at
- * it, the permits go back.  The semaphore may be freed before: it then cuts all
+ * linked to its semaphore, and when it is freed and its status was given to no
+ * user, neither its own nor that of a composition which stands for it, the
+ * permits go back.  The semaphore may be freed before: it then cuts all
  * links. */
 
 #include "aloop/sync.h"
@@ -75,6 +76,7 @@ static void serve(aloop_semaphore *semaphore)
         if (is_wanted) {
             semaphore->free -= permit->count;
             permit->is_given = true;
+            waiter->future.is_grant = true;
             link_to(permit, semaphore);
             semaphore->last_given = permit;
         }
@@ -108,7 +110,7 @@ static void permit_fini(aloop_future *future)
     if (semaphore == NULL)
         return;
     unlink_from(permit);
-    if (permit->is_given && !future->seen)
+    if (permit->is_given && !future->is_taken)
         give_back(semaphore, permit->count);
 }
 

@@ -14,6 +14,7 @@ struct timeout {
     struct aloop__tie tie;
     struct aloop__timed timed;
     aloop_future *target; /* Holds a reference. */
+    struct aloop__node grants; /* The target, if it settled with one. */
     int reason; /* Why this cancelled the target; 0: it has not. */
 };
 
@@ -46,12 +47,20 @@ static aloop_future *timeout_owner(const struct aloop__wait *wait,
     return last == NULL ? &timeout->future : NULL;
 }
 
+static void timeout_fini(aloop_future *future)
+{
+    struct timeout *timeout = CONTAINER_OF(future, struct timeout, future);
+
+    aloop__grants_drop(&timeout->grants, future->is_taken);
+}
+
 static const struct aloop__future_ops timeout_ops = {
     .name = "timeout",
     .size = sizeof(struct timeout),
     .tie = offsetof(struct timeout, tie),
     .cancel = timeout_cancel,
     .next = timeout_next,
+    .fini = timeout_fini,
     .is_live = true};
 
 static void on_due(struct aloop__timed *timed)
@@ -63,8 +72,10 @@ static void on_target(struct aloop__ready *ready)
 {
     struct timeout *timeout = CONTAINER_OF(ready, struct timeout, wait.ready);
     aloop *loop = timeout->future.loop;
-    ssize_t status = aloop__future_take(timeout->target);
+    ssize_t status = timeout->target->status;
 
+    aloop__grants_keep(&timeout->grants, timeout->target);
+    timeout->future.is_grant = !list_empty(&timeout->grants);
     aloop__timed_clear(loop, &timeout->timed);
     if (status == ALOOP_ECANCELED)
         status = timeout->reason != 0 ? timeout->reason : ALOOP_EABORTED;
@@ -95,6 +106,7 @@ aloop_future *aloop_timeout(aloop_future *target, int64_t delay_ns)
     timeout->wait.ready.run = on_target;
     timeout->wait.owner = timeout_owner;
     timeout->target = target;
+    list_init(&timeout->grants);
     aloop__timed_init(&timeout->timed, on_due);
     when_ns = aloop__after(aloop__now(loop), delay_ns);
     if (aloop__timed_set(loop, &timeout->timed, when_ns) < 0) {

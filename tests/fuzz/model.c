@@ -92,6 +92,7 @@ static void let_go(int id)
         model_line_push(&m.unread, id);
         return;
     }
+    model_whole_gone(id);
     model_permit_gone(id);
     future->is_gone = true;
 }
@@ -229,7 +230,7 @@ void model_detach(int id)
 ssize_t model_status(int id)
 {
     if (id >= 0 && !model_pending(id))
-        model_at(id)->is_seen = true;
+        model_at(id)->is_seen = model_at(id)->is_taken = true;
     return model_peek(id);
 }
 
@@ -270,7 +271,7 @@ ssize_t model_take(int id)
     ssize_t status = model_peek(id);
 
     if (id >= 0) {
-        model_at(id)->is_seen = true;
+        model_at(id)->is_seen = model_at(id)->is_taken = true;
         model_unref(id);
     }
     return status;

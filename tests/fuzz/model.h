@@ -120,6 +120,8 @@ struct m_whole {
     bool is_decided, has_lost;
     ssize_t outcome;
     int winner;       /* Its place, or -1. */
+    int grants[M_MEMBERS]; /* Members that settled with one, */
+    int grant_count;       /* until it is gone itself. */
     ssize_t reason;   /* Why a timeout cancelled its target, or 0. */
 };
 
@@ -131,6 +133,7 @@ struct m_future {
     int waiting;   /* How many of these only wait. */
     bool is_cancelling, is_detached;
     bool is_seen; /* Somebody has looked, or will. */
+    bool is_taken; /* Its status was given to the user. */
     bool is_gone;
     struct m_work waiters[M_WAITERS];
     int waiter_count;
@@ -138,6 +141,8 @@ struct m_future {
     int line;       /* The object in whose line it stands, or -1. */
     int giver;      /* The semaphore whose permits it holds, or -1. */
     bool is_given;  /* And it does. */
+    bool is_grant;  /* It has got permits, or members that have. */
+    bool is_kept;   /* Among the grants of a composite. */
     size_t permits; /* How many. */
     int item;       /* What it sends or has received. */
     struct m_task task;
@@ -351,6 +356,8 @@ bool model_line_remove(struct m_line *line, int id);
 void model_line_settle(struct m_line *line, ssize_t status);
 void model_leave(int id);         /* Cancelled in line. */
 void model_permit_gone(int id);   /* Its future is freed. */
+void model_grants_drop(int id, bool is_taken); /* model_whole.c */
+void model_whole_gone(int id);
 void model_link(int id, int semaphore);
 void model_unlink(int id);
 void model_serve(int semaphore);

@@ -202,7 +202,7 @@ void model_serve(int id)
             if (permit->permits > semaphore->count)
                 return;
             semaphore->count -= permit->permits;
-            permit->is_given = true;
+            permit->is_given = permit->is_grant = true;
             model_link(first, id);
             semaphore->last_given = first;
         }
@@ -225,7 +225,7 @@ void model_permit_gone(int id)
     if (semaphore < 0)
         return;
     model_unlink(id);
-    if (permit->is_given && !permit->is_seen)
+    if (permit->is_given && !permit->is_taken)
         model_give(semaphore, permit->permits);
 }
 

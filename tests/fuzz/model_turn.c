@@ -167,6 +167,7 @@ static bool do_work(struct m_work work, struct m_sight *ret)
 {
     switch (work.what) {
     case M_CALL:
+        m.futures[m.calls[work.who]].is_taken = true;
         *ret = (struct m_sight){M_SEE_CALL, work.who,
                                 model_peek(m.calls[work.who])};
         return true;
@@ -245,6 +246,7 @@ static struct m_sight report(void)
     sight.who = m.reporting.futures[0];
     sight.status = model_peek(sight.who);
     model_line_remove(&m.reporting, sight.who);
+    model_whole_gone(sight.who);
     m.futures[sight.who].is_gone = true;
     return sight;
 }

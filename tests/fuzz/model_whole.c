@@ -69,19 +69,63 @@ static void note(int id, int place, ssize_t status)
     }
 }
 
+/* What a member was given is its composite's until that is taken or gone. */
+static void keep(int id, int member)
+{
+    struct m_whole *whole = whole_of(id);
+
+    if (model_at(member)->is_grant && !model_at(member)->is_kept) {
+        model_at(member)->is_kept = true;
+        whole->grants[whole->grant_count++] = member;
+    } else {
+        model_unref(member);
+    }
+}
+
+void model_grants_drop(int id, bool is_taken)
+{
+    struct m_whole *whole = whole_of(id);
+
+    for (int i = 0; i < whole->grant_count; i++) {
+        struct m_future *member = model_at(whole->grants[i]);
+
+        member->is_kept = false;
+        member->is_taken = member->is_taken || is_taken;
+        model_unref(whole->grants[i]);
+    }
+    whole->grant_count = 0;
+}
+
+void model_whole_gone(int id)
+{
+    const struct m_future *future = model_at(id);
+
+    model_grants_drop(id, future->is_taken && (future->status >= 0 ||
+                                               future->kind == M_SETTLED));
+}
+
 void model_member(int id, int place)
 {
     struct m_whole *whole = whole_of(id);
     bool is_settled_kind = model_at(id)->kind == M_SETTLED;
+    bool is_late = whole->is_decided;
+    int member = whole->members[place];
 
     whole->has_ended[place] = true;
     whole->left--;
-    note(id, place, model_take(whole->members[place]));
+    note(id, place, model_peek(member));
     whole->members[place] = M_NULL;
+    if (member >= 0 && is_late)
+        model_unref(member);
+    else if (member >= 0)
+        keep(id, member);
     if (whole->left > 0)
         return;
     if (is_settled_kind && model_at(id)->is_cancelling && whole->has_lost)
         whole->outcome = ALOOP_ECANCELED;
+    if (!is_settled_kind && whole->outcome < 0)
+        model_grants_drop(id, false);
+    model_at(id)->is_grant = whole->grant_count > 0;
     model_settle(id, whole->outcome);
 }
 
@@ -114,8 +158,10 @@ void model_end_limited(int id, ssize_t reason)
 void model_limit(int id)
 {
     struct m_whole *whole = whole_of(id);
-    ssize_t status = model_take(whole->members[0]);
+    ssize_t status = model_peek(whole->members[0]);
 
+    keep(id, whole->members[0]);
+    model_at(id)->is_grant = whole->grant_count > 0;
     whole->members[0] = M_NULL;
     model_clear(model_at(id)->timed);
     if (status == ALOOP_ECANCELED)
