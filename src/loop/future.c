@@ -219,11 +219,13 @@ ssize_t aloop__future_take(aloop_future *future)
 
 void aloop__grants_keep(struct aloop__node *grants, aloop_future *member)
 {
-    /* One that another composition keeps is in its list. */
-    if (member->is_grant && list_empty(&member->pending))
-        list_push(grants, &member->pending);
-    else
+    if (!member->is_grant || member->is_granted) {
         aloop_future_unref(member);
+        return;
+    }
+    member->is_granted = true;
+    list_remove(&member->pending); /* From loop->kept. */
+    list_push(grants, &member->pending);
 }
 
 void aloop__grants_drop(struct aloop__node *grants, bool is_taken)
@@ -234,6 +236,9 @@ void aloop__grants_drop(struct aloop__node *grants, bool is_taken)
         aloop_future *member = CONTAINER_OF(node, aloop_future, pending);
 
         member->is_taken = member->is_taken || is_taken;
+        member->is_granted = false;
+        if (member->refs > 1)
+            list_push(&member->loop->kept, node);
         aloop_future_unref(member);
     }
 }

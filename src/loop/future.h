@@ -53,7 +53,8 @@ struct aloop__then; /* A continuation; then.c. */
 struct aloop_future {
     struct aloop__node pending; /* Until it settles: in loop->pending; once it
                                  * was cancelled in loop->cancelled, by way of
-                                 * loop->asked. */
+                                 * loop->asked.  Afterwards: in loop->kept, or
+                                 * in the grants of a composition. */
     union {
         struct aloop__node waiters; /* While it is pending: of struct
                                      * aloop__wait, in order. */
@@ -74,6 +75,7 @@ struct aloop_future {
     bool is_member : 1; /* Of a group, which leaves it alone unless told. */
     bool is_grant : 1;  /* Its success gives something that goes back unless
                          * it is taken: a permit, or a composition of such. */
+    bool is_granted : 1; /* It is in the list of a composition's grants. */
     bool is_taken : 1;  /* Its status was given to a user. */
 };
 

@@ -1,6 +1,6 @@
-/* Continuations of what failed before it was a future of a loop: a NULL one, for
- * which there was no memory, and the constant that misuse gives.  The loop that
- * runs on this thread calls them back. */
+/* Continuations of what failed before it was a future of a loop: a NULL one,
+ * for which there was no memory, and the constant that misuse gives.  The loop
+ * that runs on this thread calls them back. */
 
 #include "loop/future.h"
 
