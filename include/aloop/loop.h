@@ -13,7 +13,8 @@ typedef void (*aloop_fn)(aloop *loop, void *arg);
  * Is called for an error that nobody handled: a future that failed and whose
  * status was never read, an accept that failed and will be tried again, a
  * periodic timer that could not be set again.  `what` names the origin ("task
- * crawl (main.c:12)"), valid during the call.  It runs as a turn ends, never
+ * crawl (main.c:12)", "connect to example.org:80", "accept on 0.0.0.0:80",
+ * "map, item 3 of 9,"), valid during the call.  It runs as a turn ends, never
  * inside another call, and may close, free and start anything.  An error that
  * it causes itself is reported in the next turn.  Reports need no memory; a
  * turn with more of them than the loop can keep ends with one of ALOOP_ENOBUFS

@@ -4,6 +4,7 @@
  * turns.  A new attempt starts 250 ms after the last one, or as soon as one
  * has failed; the first to succeed ends the others. */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "aloop/tcp.h"
@@ -11,6 +12,7 @@
 #include "handle/stream.h"
 #include "os/reactor.h"
 
+enum { PEER_SIZE = 288 }; /* The longest name, and a port. */
 static const int64_t attempt_delay_ns = ALOOP_MS(250); /* RFC 8305, 5. */
 
 struct connect {
@@ -23,6 +25,8 @@ struct connect {
     struct aloop__node attempts; /* Under way. */
     struct aloop__timed timed;   /* Until the next attempt starts. */
     int last_error;
+    char *peer; /* "host:port", for a report; NULL without memory. */
+    size_t peer_room;
 };
 
 struct attempt {
@@ -71,10 +75,45 @@ static void connect_cancel(aloop_future *future)
     settle(connect, ALOOP_ECANCELED);
 }
 
+static void connect_fini(aloop_future *future)
+{
+    struct connect *connect = CONTAINER_OF(future, struct connect, future);
+
+    aloop__slab_put(&future->loop->slab, connect->peer, connect->peer_room);
+}
+
+static const char *connect_describe(const aloop_future *future)
+{
+    static _Thread_local char text[PEER_SIZE + 16];
+    const struct connect *connect =
+        CONTAINER_OF(future, struct connect, future);
+
+    snprintf(text, sizeof text, "connect to %s",
+             connect->peer != NULL ? connect->peer : "?");
+    return text;
+}
+
+/* Only a report needs it, so that it may fail. */
+static void remember_peer(struct connect *connect, const char *host,
+                          const char *port)
+{
+    const char *open = strchr(host, ':') != NULL ? "[" : "";
+    size_t room = strlen(host) + strlen(port) + 2 * strlen(open) + 2;
+
+    connect->peer_room = room < PEER_SIZE ? room : PEER_SIZE;
+    connect->peer = aloop__slab_take(&connect->future.loop->slab,
+                                     connect->peer_room);
+    if (connect->peer != NULL)
+        snprintf(connect->peer, connect->peer_room, "%s%s%s:%s", open, host,
+                 *open != '\0' ? "]" : "", port);
+}
+
 static const struct aloop__future_ops connect_ops = {
     .name = "connect",
     .size = sizeof(struct connect),
     .cancel = connect_cancel,
+    .fini = connect_fini,
+    .describe = connect_describe,
     .is_live = true};
 
 /* `fd` has connected. */
@@ -302,6 +341,7 @@ aloop_future *aloop_tcp_connect(aloop *loop, const char *host,
     if (connect == NULL)
         return NULL;
     connect->ret_stream = ret_stream;
+    remember_peer(connect, host, port);
     list_init(&connect->attempts);
     aloop__timed_init(&connect->timed, on_due);
     if (sys_address_parse(host, port, &address) == 0) {

@@ -6,12 +6,14 @@
 
 #include <string.h>
 
+#include <stdio.h>
+
 #include "aloop/tcp.h"
 #include "handle/stream.h"
 #include "os/reactor.h"
 #include "os/sys.h"
 
-enum { BACKLOG = 4096, BURST_MAX = 64, FAILURES_MAX = 8 };
+enum { BACKLOG = 4096, BURST_MAX = 64, FAILURES_MAX = 8, ADDRESS_SIZE = 128 };
 static const int64_t back_off_ns = ALOOP_MS(100);
 
 struct aloop_listener {
@@ -21,6 +23,7 @@ struct aloop_listener {
     unsigned burst;            /* Accepts in the next go. */
     unsigned failures;         /* Accepts that failed, since one did not. */
     bool has_complained;       /* About the present stretch of failures. */
+    struct sys_address address; /* Where it listens; for reports. */
     aloop_listener_cb on_stream;
     void *arg;
 };
@@ -39,6 +42,16 @@ static void listener_close(struct aloop__handle *handle)
 static const struct aloop__handle_ops listener_ops = {
     .size = sizeof(aloop_listener), .close = listener_close};
 
+/* Tells what has failed, and where it listens. */
+static void report(const aloop_listener *listener, int error, const char *what)
+{
+    char text[ADDRESS_SIZE] = "?", whole[ADDRESS_SIZE + 16];
+
+    sys_address_format(&listener->address, text, sizeof text);
+    snprintf(whole, sizeof whole, "%s on %s", what, text);
+    aloop__unhandled(listener->handle.loop, error, whole);
+}
+
 /* Leaves accepting alone for a while: what it fails with lasts, and the
  * connection that cannot be taken would be reported again and again. */
 static void suspend(aloop_listener *listener, int error)
@@ -50,7 +63,7 @@ static void suspend(aloop_listener *listener, int error)
     if (aloop__timed_set(loop, &listener->retry, when_ns) < 0)
         aloop__io_arm(loop, &listener->io, REACTOR_READ);
     if (!listener->has_complained)
-        aloop__unhandled(loop, error, "accept");
+        report(listener, error, "accept");
     listener->has_complained = true;
 }
 
@@ -118,7 +131,7 @@ static void on_ready(struct aloop__io *io, unsigned bits)
     if (io->fd < 0) { /* Somebody closed it behind our back. */
         aloop__handle_set_active(&listener->handle, false);
         aloop__timed_clear(listener->handle.loop, &listener->retry);
-        aloop__unhandled(listener->handle.loop, ALOOP_EBADF, "listener");
+        report(listener, ALOOP_EBADF, "listener");
         return;
     }
     while (taken < listener->burst && error == 0 && io->armed != 0) {
@@ -247,6 +260,8 @@ int aloop_tcp_listen(aloop *loop, const char *host, const char *port,
         listener_close(&listener->handle);
         return error;
     }
+    /* For reports, also of a descriptor that was closed by others. */
+    sys_local_address(listener->io.fd, &listener->address);
     aloop__handle_set_active(&listener->handle, true);
     *ret_listener = listener;
     return 0;

@@ -1,5 +1,7 @@
 /* map: one function over an array, as tasks, so many at a time. */
 
+#include <stdio.h>
+
 #include "aloop/compose.h"
 #include "aloop/task.h"
 #include "loop/future.h"
@@ -9,6 +11,7 @@ struct lane {
     struct aloop__wait wait; /* For `task`. */
     struct map *map;
     aloop_future *task; /* Holds a reference; NULL when the lane is empty. */
+    size_t item;        /* Which one that is. */
 };
 
 struct map {
@@ -20,6 +23,7 @@ struct map {
     size_t next; /* The first item that was not begun. */
     size_t running;
     ssize_t outcome;
+    size_t failed; /* The item that has decided the outcome. */
     struct lane *lanes;
     size_t lane_count;
     bool is_stopping; /* All tasks were cancelled; none begins any more. */
@@ -77,16 +81,31 @@ static aloop_future *lane_owner(const struct aloop__wait *wait,
     return last == NULL ? &lane->map->future : NULL;
 }
 
+static const char *map_describe(const aloop_future *future)
+{
+    static _Thread_local char text[80];
+    const struct map *map = CONTAINER_OF(future, struct map, future);
+
+    if (map->failed == map->count)
+        return future->ops->name;
+    snprintf(text, sizeof text, "map, item %zu of %zu,", map->failed,
+             map->count);
+    return text;
+}
+
 static const struct aloop__future_ops map_ops = {
     .name = "map",
+    .describe = map_describe,
     .size = sizeof(struct map),
     .tie = offsetof(struct map, tie),
     .cancel = map_cancel,
     .next = map_next,
     .fini = map_fini};
 
-static void fail(struct map *map, ssize_t status)
+static void fail(struct map *map, size_t item, ssize_t status)
 {
+    if (map->outcome == 0)
+        map->failed = item;
     if (map->outcome == 0)
         map->outcome = status == ALOOP_ECANCELED && !map->future.cancelling
                            ? ALOOP_EABORTED
@@ -98,12 +117,13 @@ static void fail(struct map *map, ssize_t status)
 static void begin(struct lane *lane)
 {
     struct map *map = lane->map;
-    void *item = map->items + map->next++ * map->item_size;
+    void *item = map->items + map->next * map->item_size;
 
+    lane->item = map->next++;
     lane->task = aloop_spawn_at(map->future.loop, map->fn, item, NULL,
                                 "map item", "aloop_map");
     if (lane->task == NULL) {
-        fail(map, ALOOP_ENOMEM);
+        fail(map, lane->item, ALOOP_ENOMEM);
         return;
     }
     map->running++;
@@ -119,7 +139,7 @@ static void on_task(struct aloop__ready *ready)
     lane->task = NULL;
     map->running--;
     if (status < 0)
-        fail(map, status);
+        fail(map, lane->item, status);
     if (map->next < map->count)
         begin(lane);
     if (map->running > 0)
@@ -163,7 +183,7 @@ aloop_future *aloop_map(aloop *loop, aloop_task_fn fn, void *items,
         return NULL;
     map->fn = fn;
     map->items = items;
-    map->count = count;
+    map->count = map->failed = count;
     map->item_size = item_size;
     if (make_lanes(map, limit))
         for (size_t i = 0; i < map->lane_count && map->next < count; i++)

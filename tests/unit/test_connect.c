@@ -585,7 +585,7 @@ static void a_detached_connect_that_fails_is_reported(void **state)
 
     assert_int_equal(t.unhandled, 1);
     assert_int_equal(t.unhandled_error, ALOOP_ECONNREFUSED);
-    assert_string_equal(t.unhandled_what, "connect");
+    assert_string_equal(t.unhandled_what, "connect to 127.0.0.1:80");
 }
 
 static void without_descriptors_a_connect_fails(void **state)

@@ -285,7 +285,7 @@ static void without_descriptors_accepting_backs_off_reports_and_recovers(
     assert_in_range(sim_calls("sys_accept") - before, 9, 11);
     assert_int_equal(t.unhandled, 1); /* Once for the whole stretch. */
     assert_int_equal(t.unhandled_error, ALOOP_EMFILE);
-    assert_string_equal(t.unhandled_what, "accept");
+    assert_string_equal(t.unhandled_what, "accept on 127.0.0.1:49152");
 
     sim_descriptors_max(0);
     run_for(101 * MS);

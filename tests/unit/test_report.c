@@ -280,6 +280,67 @@ static void a_long_name_is_cut(void **state)
                                              "permitted\n"));
 }
 
+/* What it was about. */
+
+static void never_accepts(aloop_listener *listener, aloop_stream *stream,
+                          void *arg)
+{
+    (void) listener;
+    (void) arg;
+    aloop_stream_abort(stream);
+}
+
+static void a_report_of_a_listener_names_its_address(void **state)
+{
+    aloop_listener *listener;
+    int peer;
+
+    (void) state;
+    assert_int_equal(aloop_tcp_listen(t.loop, "::1", "9", never_accepts, NULL,
+                                      &listener),
+                     0);
+    peer = sim_connect_to("::1", 9);
+    sim_fail("sys_accept", 1, ALOOP_EMFILE);
+    aloop_step(t.loop, MS);
+    assert_int_equal(t.unhandled, 1);
+    assert_string_equal(t.unhandled_what, "accept on [::1]:9");
+    aloop_listener_close(listener);
+    sim_peer_close(peer);
+}
+
+static void a_report_of_a_connect_names_host_and_port(void **state)
+{
+    aloop_stream *stream;
+
+    (void) state;
+    aloop_detach(aloop_tcp_connect(t.loop, "127.0.0.1", "9", &stream));
+    aloop_run(t.loop);
+    assert_int_equal(t.unhandled_error, ALOOP_ECONNREFUSED);
+    assert_string_equal(t.unhandled_what, "connect to 127.0.0.1:9");
+    aloop_detach(aloop_tcp_connect(t.loop, "::1", "http", &stream));
+    aloop_run(t.loop);
+    assert_int_equal(t.unhandled, 2);
+    assert_string_equal(t.unhandled_what, "connect to [::1]:http");
+}
+
+static ssize_t fails_if_odd(aloop *loop, void *item)
+{
+    (void) loop;
+    return *(int *) item % 2 != 0 ? ALOOP_EPERM : 0;
+}
+
+static void a_report_of_a_map_names_the_item(void **state)
+{
+    static int items[] = {2, 4, 6, 7, 8};
+
+    (void) state;
+    aloop_detach(
+        aloop_map(t.loop, fails_if_odd, items, 5, sizeof items[0], 2));
+    aloop_run(t.loop);
+    assert_int_equal(t.unhandled_error, ALOOP_EPERM);
+    assert_string_equal(t.unhandled_what, "map, item 3 of 5,");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +354,9 @@ int main(void)
         TEST(a_line_that_would_have_to_wait_is_counted),
         TEST(a_name_cannot_break_the_line),
         TEST(a_long_name_is_cut),
+        TEST(a_report_of_a_listener_names_its_address),
+        TEST(a_report_of_a_connect_names_host_and_port),
+        TEST(a_report_of_a_map_names_the_item),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
