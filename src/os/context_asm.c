@@ -18,7 +18,8 @@
  *   language and link-time optimisation works.
  *
  * On x86-64 this file must be compiled with -fcf-protection=branch (or none):
- * `full` would mark it as fit for shadow stacks, which the switch is not. */
+ * `full` would mark it as fit for shadow stacks, which the switch is not.  On
+ * aarch64 the same holds for guarded control stacks. */
 
 #include "os/context.h"
 
@@ -26,6 +27,10 @@
 #include <stdint.h>
 
 #include "os/context_hooks.h"
+
+#if defined(__ARM_FEATURE_GCS_DEFAULT)
+#error "build this file with -mbranch-protection=pac-ret+bti"
+#endif
 
 #if defined(__APPLE__)
 #define FUNCTION(name)                                                         \
@@ -140,6 +145,37 @@ HOOK uintptr_t control_words(void)
     return fpcr;
 }
 
+/* With -mbranch-protection=pac-ret (or standard) return addresses are signed,
+ * with where the stack pointer is at the call, as the compiler does it.  The
+ * instructions are hints: processors without them do nothing. */
+#if !defined(__ARM_FEATURE_PAC_DEFAULT)
+#define SIGN ""
+#define CHECK ""
+#elif (__ARM_FEATURE_PAC_DEFAULT & 2) != 0
+#define SIGN ".cfi_b_key_frame\nhint #27\n.cfi_negate_ra_state\n"
+#define CHECK "hint #31\n.cfi_negate_ra_state\n"
+#define SIGN_OTHER "hint #10" /* pacib1716 */
+#else
+#define SIGN "hint #25\n.cfi_negate_ra_state\n"
+#define CHECK "hint #29\n.cfi_negate_ra_state\n"
+#define SIGN_OTHER "hint #8" /* pacia1716 */
+#endif
+
+HOOK uintptr_t signed_return(uintptr_t address, uintptr_t sp)
+{
+#if defined(SIGN_OTHER)
+    register uintptr_t x17 __asm__("x17") = address;
+    register uintptr_t x16 __asm__("x16") = sp;
+
+    __asm__(SIGN_OTHER : "+r"(x17) : "r"(x16));
+    return x17;
+#else
+    (void) sp;
+    return address;
+#endif
+}
+#define SIGNED_RETURN signed_return
+
 /* Two registers at `at` bytes into the frame. */
 #define SAVE(one, two, at)                                                     \
     "stp " #one ", " #two ", [sp, #" #at "]\n"                                 \
@@ -151,6 +187,7 @@ HOOK uintptr_t control_words(void)
 
 __asm__(FUNCTION(aloop__context_jump)
     "hint #34\n" /* bti c: far calls arrive through an indirect branch. */
+    SIGN
     "sub sp, sp, #176\n"
     ".cfi_adjust_cfa_offset 176\n"
     SAVE(x19, x20, 16) SAVE(x21, x22, 32) SAVE(x23, x24, 48)
@@ -173,6 +210,7 @@ __asm__(FUNCTION(aloop__context_jump)
     LOAD(d12, d13, 144) LOAD(d14, d15, 160)
     "add sp, sp, #176\n"
     ".cfi_adjust_cfa_offset -176\n"
+    CHECK
     "ret\n"
     FUNCTION_END(aloop__context_jump)
 
@@ -259,6 +297,11 @@ __asm__(FUNCTION(aloop__context_jump)
 #error "no assembly for this machine: build context_ucontext.c instead"
 #endif
 
+/* Where return addresses are left as they are. */
+#if !defined(SIGNED_RETURN)
+#define SIGNED_RETURN(address, sp) (address)
+#endif
+
 void aloop__context_init_thread(struct aloop__context *context)
 {
     memset(context, 0, sizeof *context);
@@ -297,7 +340,8 @@ UNINSTRUMENTED void aloop__context_init(struct aloop__context *context,
     frame[WORD_CONTROL] = control_words();
     frame[WORD_RUN] = (uintptr_t) enter;
     frame[WORD_ARG] = (uintptr_t) context;
-    frame[WORD_RETURN] = (uintptr_t) aloop__context_boot + BOOT_SKIP;
+    frame[WORD_RETURN] =
+        SIGNED_RETURN((uintptr_t) aloop__context_boot + BOOT_SKIP, top);
 }
 
 /* The one place that a flow waits in, and that calls the switch, also for
