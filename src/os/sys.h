@@ -13,6 +13,7 @@
 #ifndef ALOOP_OS_SYS_H
 #define ALOOP_OS_SYS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -118,6 +119,22 @@ int sys_resolve(const char *host, const char *port, struct sys_address **ret);
 void sys_resolve_free(struct sys_address *addresses); /* NULL is allowed. */
 /* Whether the name is longer than any: 253 bytes, and a dot at the end. */
 bool sys_host_is_too_long(const char *host);
+
+/* sys_process.c. */
+
+/* Reads as the number of the calling process: never 0, and another one than any
+ * process has that it was forked from.  In a forked child it reads as 0 until
+ * sys_process_adopt; where the system cannot see to that, it reads as the
+ * parent's number until then.  Costs no system call. */
+const atomic_uint *sys_process_mark(void);
+/* The same with a second look: 0 also in a vforked child, and in a forked child
+ * of a system as above.  Signal handlers may call it. */
+unsigned sys_process_id(void);
+/* Gives the process a number if it has none yet, and returns the number.
+ * `known` is the number of a process that the caller descends from, if it is
+ * not 0.  Returns `known` where no fork lies between, and 0 in a vforked
+ * child, where nothing is changed. */
+unsigned sys_process_adopt(unsigned known);
 
 /* sys_signal.c. */
 

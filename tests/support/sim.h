@@ -138,6 +138,17 @@ bool sim_fd_readable(int fd);
  * is over.  timeout_ns < 0: for ever. */
 bool sim_poll(int fd, int64_t timeout_ns);
 
+/* Processes. */
+
+/* From now on the caller is a child, and what is open is its parent's too. */
+void sim_fork(void);
+/* The next call of the library comes from a vforked child, until
+ * sim_vfork(false). */
+void sim_vfork(bool is_vforked);
+/* How often a child changed what it shares with its parent: received, sent,
+ * shut down, watched, woke.  Closing and accepting change nothing. */
+unsigned sim_harms(void);
+
 /* Faults. */
 
 /* The nth call (1 is the next) of `call_name` ("sys_recv") from now on fails

@@ -27,6 +27,17 @@ static struct sim_socket *enter(const char *name, int fd, int *ret_error)
     return socket;
 }
 
+/* The same for a call that changes what every holder of the socket sees. */
+static struct sim_socket *enter_to_change(const char *name, int fd,
+                                          int *ret_error)
+{
+    const struct sim_file *file = sim__peek(fd);
+
+    if (file != NULL)
+        sim__change(file);
+    return enter(name, fd, ret_error);
+}
+
 int sys_tcp_socket(enum sys_family family)
 {
     int fault = sim__enter("sys_tcp_socket");
@@ -60,7 +71,7 @@ int sys_no_delay(int fd, bool on)
 {
     int error;
 
-    enter("sys_no_delay", fd, &error);
+    enter_to_change("sys_no_delay", fd, &error);
     sim__trace(on);
     return error;
 }
@@ -68,7 +79,8 @@ int sys_no_delay(int fd, bool on)
 int sys_reset_on_close(int fd)
 {
     int error;
-    struct sim_socket *socket = enter("sys_reset_on_close", fd, &error);
+    struct sim_socket *socket =
+        enter_to_change("sys_reset_on_close", fd, &error);
 
     if (socket != NULL)
         socket->reset_on_close = true;
@@ -78,7 +90,7 @@ int sys_reset_on_close(int fd)
 int sys_bind(int fd, const struct sys_address *address)
 {
     int error;
-    struct sim_socket *socket = enter("sys_bind", fd, &error);
+    struct sim_socket *socket = enter_to_change("sys_bind", fd, &error);
 
     return socket != NULL ? sim__bind(socket, address) : error;
 }
@@ -86,7 +98,7 @@ int sys_bind(int fd, const struct sys_address *address)
 int sys_listen(int fd, int backlog)
 {
     int error;
-    struct sim_socket *socket = enter("sys_listen", fd, &error);
+    struct sim_socket *socket = enter_to_change("sys_listen", fd, &error);
 
     return socket != NULL ? sim__listen(socket, backlog) : error;
 }
@@ -113,7 +125,7 @@ int sys_accept(int fd)
 int sys_connect(int fd, const struct sys_address *address)
 {
     int error;
-    struct sim_socket *socket = enter("sys_connect", fd, &error);
+    struct sim_socket *socket = enter_to_change("sys_connect", fd, &error);
 
     return socket != NULL ? sim__connect(socket, address) : error;
 }
@@ -121,7 +133,8 @@ int sys_connect(int fd, const struct sys_address *address)
 int sys_socket_error(int fd)
 {
     int error;
-    struct sim_socket *socket = enter("sys_socket_error", fd, &error);
+    struct sim_socket *socket =
+        enter_to_change("sys_socket_error", fd, &error);
 
     if (socket == NULL)
         return error;
@@ -161,7 +174,7 @@ int sys_peer_address(int fd, struct sys_address *ret)
 ssize_t sys_recv(int fd, void *buffer, size_t size)
 {
     int error;
-    struct sim_socket *socket = enter("sys_recv", fd, &error);
+    struct sim_socket *socket = enter_to_change("sys_recv", fd, &error);
     ssize_t count;
 
     if (socket == NULL)
@@ -177,7 +190,7 @@ ssize_t sys_send(int fd, const void *data, size_t size)
 {
     struct sys_piece piece = {data, size};
     int error;
-    struct sim_socket *socket = enter("sys_send", fd, &error);
+    struct sim_socket *socket = enter_to_change("sys_send", fd, &error);
 
     return socket != NULL ? sim__send(socket, &piece, 1) : error;
 }
@@ -185,7 +198,7 @@ ssize_t sys_send(int fd, const void *data, size_t size)
 ssize_t sys_sendv(int fd, const struct sys_piece *pieces, size_t count)
 {
     int error;
-    struct sim_socket *socket = enter("sys_sendv", fd, &error);
+    struct sim_socket *socket = enter_to_change("sys_sendv", fd, &error);
 
     if (socket == NULL)
         return error;
@@ -197,7 +210,8 @@ ssize_t sys_sendv(int fd, const struct sys_piece *pieces, size_t count)
 int sys_shutdown_write(int fd)
 {
     int error;
-    struct sim_socket *socket = enter("sys_shutdown_write", fd, &error);
+    struct sim_socket *socket =
+        enter_to_change("sys_shutdown_write", fd, &error);
 
     if (socket == NULL)
         return error;

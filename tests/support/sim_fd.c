@@ -70,6 +70,21 @@ int sim__fd_open(enum sim_kind kind, struct sim_file **ret)
     return fd;
 }
 
+struct sim_file *sim__fd_replace(int fd)
+{
+    struct sim_file *file = sim__allocate(NULL, sizeof *file);
+
+    *file = (struct sim_file){
+        .next = files,
+        .kind = table[fd - FIRST]->kind,
+        .references = 1,
+    };
+    files = file;
+    table[fd - FIRST]->references--;
+    table[fd - FIRST] = file;
+    return file;
+}
+
 int sim__fd_close(int fd)
 {
     struct sim_file *file = sim__peek(fd);
@@ -102,6 +117,16 @@ int sim_keep_open(int fd)
         return -EBADF;
     file->references++;
     return 0;
+}
+
+void sim__fd_fork(void)
+{
+    for (unsigned i = 0; i < table_size; i++) {
+        if (table[i] == NULL)
+            continue;
+        table[i]->references++;
+        table[i]->is_parents = true;
+    }
 }
 
 void sim_descriptors_max(unsigned count)
@@ -165,6 +190,7 @@ static void set_signalled(int fd, bool signalled)
 
     if (file == NULL)
         return;
+    sim__change(file);
     if (file->kind == SIM_WAKE)
         file->signalled = signalled;
     else

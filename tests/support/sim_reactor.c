@@ -134,6 +134,14 @@ static struct watch *add_watch(struct aloop__reactor *reactor,
     return watch;
 }
 
+static void change(const struct aloop__reactor *reactor, int fd)
+{
+    const struct sim_file *file = sim__peek(fd);
+
+    if (file != NULL && file->reactor == reactor)
+        sim__change(file);
+}
+
 /* Only watching for more can be told to fail: no system fails to watch for
  * less. */
 int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
@@ -145,6 +153,7 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
 
     sim__trace(fd);
     sim__trace(now);
+    change(reactor, reactor->fd);
     sweep(reactor);
     watch = find_watch(reactor, file, fd);
     if (now == 0) {
@@ -322,10 +331,21 @@ int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
     sim__trace(delay_ns);
     if (fault < 0)
         return fault;
+    change(reactor, reactor->host_fd);
     if (alarm_ns != reactor->alarm_ns && alarm_ns != INT64_MAX)
         sim__schedule(alarm_ns, tick, NULL);
     reactor->alarm_ns = alarm_ns;
     return 0;
+}
+
+/* In a child, what it shares with its parent is replaced, under the same
+ * number; whether that was so. */
+static bool replace(struct aloop__reactor *reactor, int fd)
+{
+    if (fd < 0 || !sim__peek(fd)->is_parents)
+        return false;
+    sim__fd_replace(fd)->reactor = reactor;
+    return true;
 }
 
 int aloop__reactor_renew(struct aloop__reactor *reactor)
@@ -334,6 +354,9 @@ int aloop__reactor_renew(struct aloop__reactor *reactor)
 
     if (fault < 0)
         return fault;
+    replace(reactor, reactor->fd);
+    if (replace(reactor, reactor->host_fd))
+        reactor->alarm_ns = INT64_MAX;
     reactor->size = 0;
     reactor->first = 0;
     return 0;

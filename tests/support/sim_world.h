@@ -58,6 +58,7 @@ struct sim_file {
     enum sim_kind kind;
     unsigned references; /* Numbers, and sim_keep_open; 0: closed. */
     bool signalled;      /* SIM_WAKE. */
+    bool is_parents;     /* A parent has it too, since sim_fork. */
     struct sim_socket *socket;
     struct aloop__reactor *reactor;
 };
@@ -69,7 +70,10 @@ struct sim_file *sim__peek(int fd); /* Uncounted. */
 /* Returns the lowest free number for a fresh description, or -EMFILE. */
 int sim__fd_open(enum sim_kind kind, struct sim_file **ret);
 int sim__fd_close(int fd);
+/* Another description of the same kind under the same number. */
+struct sim_file *sim__fd_replace(int fd);
 unsigned sim__ready_bits(const struct sim_file *file); /* REACTOR_*. */
+void sim__fd_fork(void); /* Everything that is open is a parent's too. */
 
 /* sim_net.c: sockets, from their making to their connection. */
 
@@ -152,6 +156,12 @@ void sim__abort(struct sim_socket *socket);
 /* The same, and here too it ends with `error`. */
 void sim__break(struct sim_socket *socket, int error);
 void sim__drop(struct sim_socket *socket); /* Frees what is here. */
+
+/* sim_fork.c: which process the library runs in. */
+
+void sim__fork_end(void);
+/* The calling process changes what `file` stands for. */
+void sim__change(const struct sim_file *file);
 
 /* sim_reactor.c, sim_thread.c, sim_address.c, sim_peer.c. */
 

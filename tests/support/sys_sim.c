@@ -463,6 +463,7 @@ const char *sim_mess(void)
 void sim_end(void)
 {
     sim_threads_finish();
+    sim__fork_end();
     sim__peer_end();
     sim__fd_end();
     sim__net_end();

@@ -1,0 +1,147 @@
+/* Which process the caller is.
+ *
+ * The pid alone does not tell: it can be the same in a child that begins a PID
+ * namespace, and it differs in a vforked child, which runs in the memory of
+ * its parent.  So the number of a process lies in a page that the kernel
+ * clears in each forked child, together with the pid that it was given to:
+ *
+ *     number  pid           the caller is
+ *     set     its own       the process that has the number
+ *     0       0             a forked child, or has no number yet
+ *     set     another one   a vforked child
+ *
+ * Where the kernel cannot clear a page (before Linux 4.14, on macOS, under some
+ * emulators) the last row stands for a forked child as well, and a child with
+ * the pid of its parent is recognised only by aloop_after_fork(). */
+
+#define _GNU_SOURCE
+#define _DARWIN_C_SOURCE
+#define _NETBSD_SOURCE
+
+#include "os/process.h"
+
+#include <sched.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { PAGE_MAX = 64 * 1024, CHANGING = -1 };
+
+/* Contains one whole page, whatever the size of a page is.  The rest is never
+ * touched and takes no memory. */
+static _Alignas(64) unsigned char room[2 * PAGE_MAX];
+
+static struct sys_process *_Atomic opened; /* Inside `room`. */
+static atomic_bool is_cleared;             /* By the kernel, in a child. */
+static atomic_uint last_id;                /* This one a child inherits. */
+
+#if defined(__linux__)
+
+enum { WIPE_ON_FORK = 18, NO_ADVICE = 9999 };
+
+/* An emulator may accept any advice and follow none. */
+static bool clear_on_fork(void *page, size_t size)
+{
+    return madvise(page, size, WIPE_ON_FORK) == 0 &&
+           madvise(page, size, NO_ADVICE) != 0;
+}
+
+#elif defined(INHERIT_ZERO)
+
+static bool clear_on_fork(void *page, size_t size)
+{
+    return minherit(page, size, INHERIT_ZERO) == 0;
+}
+
+#elif defined(MAP_INHERIT_ZERO)
+
+static bool clear_on_fork(void *page, size_t size)
+{
+    return minherit(page, size, MAP_INHERIT_ZERO) == 0;
+}
+
+#else
+
+static bool clear_on_fork(void *page, size_t size)
+{
+    (void) page;
+    (void) size;
+    return false;
+}
+
+#endif
+
+/* Several threads that do this simultaneously find the same. */
+static struct sys_process *open_process(void)
+{
+    size_t page_size = sys_page_size();
+    size_t used = (uintptr_t) room % page_size;
+    unsigned char *page = used == 0 ? room : room + page_size - used;
+
+    if (page_size <= PAGE_MAX)
+        atomic_store(&is_cleared, clear_on_fork(page, page_size));
+    else
+        page = room;
+    atomic_store(&opened, (struct sys_process *) (void *) page);
+    return (struct sys_process *) (void *) page;
+}
+
+struct sys_process *sys__process(void)
+{
+    struct sys_process *process = atomic_load(&opened);
+
+    return process != NULL ? process : open_process();
+}
+
+bool sys__process_is_borrowed(const struct sys_process *process)
+{
+    int pid = atomic_load(&process->pid);
+
+    return pid > 0 && pid != (int) getpid();
+}
+
+const atomic_uint *sys_process_mark(void)
+{
+    return &sys__process()->id;
+}
+
+unsigned sys_process_id(void)
+{
+    const struct sys_process *process = sys__process();
+
+    return sys__process_is_borrowed(process) ? 0 : atomic_load(&process->id);
+}
+
+/* Makes the caller's process one of its own, which was `pid` until now; false
+ * if another thread does so. */
+static bool take_id(struct sys_process *process, int pid)
+{
+    if (!atomic_compare_exchange_strong(&process->pid, &pid, CHANGING))
+        return false;
+    for (int i = 0; i <= SYS_SIGNAL_MAX && pid != 0; i++)
+        atomic_store(&process->received[i], 0); /* The parent's. */
+    atomic_store(&process->id, atomic_fetch_add(&last_id, 1) + 1);
+    atomic_store(&process->pid, (int) getpid());
+    return true;
+}
+
+unsigned sys_process_adopt(unsigned known)
+{
+    struct sys_process *process = sys__process();
+    bool is_sure = atomic_load(&is_cleared);
+
+    for (;;) {
+        int pid = atomic_load(&process->pid);
+        unsigned id = atomic_load(&process->id);
+
+        if (pid == CHANGING) {
+            sched_yield();
+            continue;
+        }
+        if (pid == (int) getpid() && (known == 0 || known != id || is_sure))
+            return id;
+        if (pid != 0 && pid != (int) getpid() && is_sure)
+            return known == 0 ? id : 0; /* A vforked child. */
+        take_id(process, pid);
+        known = 0;
+    }
+}
