@@ -138,11 +138,15 @@ unsigned sys_process_adopt(unsigned known);
 
 /* sys_signal.c. */
 
-/* From now on `handler` runs for `number` (SA_RESTART, SA_ONSTACK, all signals
- * blocked meanwhile); the previous disposition is kept, and put back by
- * sys_signal_restore.  The caller serialises the two. */
+/* From now on `handler` runs for `number`, after the signal was counted
+ * (SA_RESTART, SA_ONSTACK, all signals blocked meanwhile); it is the same for
+ * all numbers.  Nothing runs in a vforked child.  The previous disposition is
+ * kept, and put back by sys_signal_restore.  The caller serialises the two. */
 int sys_signal_catch(int number, void (*handler)(int number));
 void sys_signal_restore(int number);
+/* How often `number` was received while it was caught, modulo 2 to the 32nd; a
+ * forked child begins with 0, for good when sys_process_adopt returns. */
+unsigned sys_signal_received(int number);
 
 enum { SYS_INTERRUPTS = 2 };
 

@@ -1,32 +1,42 @@
-/* Signal dispositions, and the lock that handlers share with the loops.
+/* Signal dispositions, the count of what was received, and the lock that
+ * handlers share with the loops.
  *
- * Nothing here runs unless somebody watches a signal.  `kept` is written only
- * by the two functions that the caller serialises. */
+ * Nothing here runs unless an application watches a signal.  `kept` and
+ * `callback` are written only by what the caller serialises. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
 #define _NETBSD_SOURCE
 
-#include "os/sys.h"
+#include "os/process.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <unistd.h>
 
-/* What was there before us, by signal number. */
+/* What there was before ours, by signal number. */
 static struct {
     struct sigaction before;
     bool is_ours;
 } kept[SYS_SIGNAL_MAX + 1];
 
-/* The process that has it, 0: nobody.  A forked child may find that of its
- * parent there: the thread that had it does not exist here. */
-static atomic_int lock;
+static void (*_Atomic callback)(int number);
 static sigset_t mask_before; /* The lock holder's; guarded by the lock. */
+
+/* A vforked child counts nothing: the memory is its parent's. */
+static void on_signal(int number)
+{
+    struct sys_process *process = sys__process();
+    int error = errno;
+
+    if (!sys__process_is_borrowed(process)) {
+        atomic_fetch_add(&process->received[number], 1);
+        atomic_load(&callback)(number);
+    }
+    errno = error;
+}
 
 int sys_signal_catch(int number, void (*handler)(int number))
 {
@@ -34,7 +44,8 @@ int sys_signal_catch(int number, void (*handler)(int number))
 
     if (number < 1 || number > SYS_SIGNAL_MAX)
         return -EINVAL;
-    action.sa_handler = handler;
+    atomic_store(&callback, handler);
+    action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART | SA_ONSTACK;
     sigfillset(&action.sa_mask);
     if (sigaction(number, &action, &before) < 0)
@@ -73,14 +84,22 @@ int sys_signal_interrupts(int ret_numbers[SYS_INTERRUPTS])
     return count;
 }
 
+unsigned sys_signal_received(int number)
+{
+    return atomic_load(&sys__process()->received[number]);
+}
+
+/* The holder's pid is there to be recognised by a forked child, in which the
+ * thread that had the lock does not exist, if the page was not cleared. */
 static bool take_lock(void)
 {
+    atomic_int *lock = &sys__process()->signal_lock;
     int self = (int) getpid(), holder = 0;
 
-    if (atomic_compare_exchange_strong(&lock, &holder, self))
+    if (atomic_compare_exchange_strong(lock, &holder, self))
         return true;
     return holder != self &&
-           atomic_compare_exchange_strong(&lock, &holder, self);
+           atomic_compare_exchange_strong(lock, &holder, self);
 }
 
 void sys_signal_lock(void)
@@ -98,7 +117,7 @@ void sys_signal_unlock(void)
 {
     sigset_t before = mask_before;
 
-    atomic_store(&lock, 0);
+    atomic_store(&sys__process()->signal_lock, 0);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
@@ -110,5 +129,5 @@ void sys_signal_lock_in_handler(void)
 
 void sys_signal_unlock_in_handler(void)
 {
-    atomic_store(&lock, 0);
+    atomic_store(&sys__process()->signal_lock, 0);
 }

@@ -13,6 +13,7 @@ void sim_fork(void)
 {
     atomic_store(&id, 0);
     sim__fd_fork();
+    sim__signals_fork();
 }
 
 void sim_vfork(bool is_vforked_now)

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "sim_world.h"
 
@@ -41,6 +42,7 @@ static uintptr_t self = SELF_MAIN;
 static uintptr_t next_self = SELF_FIRST;
 static void (*handlers[SYS_SIGNAL_MAX + 1])(int number);
 static bool is_pending[SYS_SIGNAL_MAX + 1];
+static unsigned received[SYS_SIGNAL_MAX + 1];
 static bool signal_locked, in_handler;
 
 static bool may_sleep; /* The threads that begin from now on. */
@@ -387,6 +389,18 @@ int sys_signal_interrupts(int ret_numbers[SYS_INTERRUPTS])
     return 2;
 }
 
+unsigned sys_signal_received(int number)
+{
+    sim__note("sys_signal_received");
+    return received[number];
+}
+
+void sim__signals_fork(void)
+{
+    memset(received, 0, sizeof received);
+    memset(is_pending, 0, sizeof is_pending);
+}
+
 static void deliver(void)
 {
     for (int number = 1; number <= SYS_SIGNAL_MAX; number++) {
@@ -396,6 +410,7 @@ static void deliver(void)
         if (handlers[number] == NULL)
             continue;
         in_handler = true;
+        received[number]++;
         handlers[number](number);
         in_handler = false;
         sim__world.interrupted = true;
@@ -485,6 +500,7 @@ void sim__thread_end(void)
     for (int number = 0; number <= SYS_SIGNAL_MAX; number++) {
         handlers[number] = NULL;
         is_pending[number] = false;
+        received[number] = 0;
     }
     signal_locked = in_handler = false;
     self = SELF_MAIN;

@@ -174,6 +174,7 @@ bool sim__threads_run(void);
 void sim__threads_may_sleep(void);
 void sim__thread_sleep(int64_t ns);
 void sim__thread_end(void);
+void sim__signals_fork(void); /* None was received by the child. */
 unsigned sim__monitors_open(void);
 unsigned sim__signals_caught(void);
 bool sim__locks_held(void);
