@@ -59,18 +59,18 @@ static void on_delivery(int number)
     sys_signal_unlock_in_handler();
 }
 
-/* The handler is installed with the first watch of a number and removed with
- * the last; both inside the lock, which serialises them. */
+/* The handler is removed with the last watch of a number.  It is installed with
+ * each, for the application may have installed another one meanwhile.  Both are
+ * done inside the lock, which serialises them. */
 static int enlist(aloop_signal *watch)
 {
     struct aloop__node *list = &watches[watch->number];
-    int error = 0;
+    int error;
 
     sys_signal_lock();
     if (list->next == NULL)
         list_init(list);
-    if (list_empty(list))
-        error = sys_signal_catch(watch->number, on_delivery);
+    error = sys_signal_catch(watch->number, on_delivery);
     if (error == 0)
         list_push(list, &watch->shared);
     sys_signal_unlock();

@@ -141,7 +141,8 @@ unsigned sys_process_adopt(unsigned known);
 /* From now on `handler` runs for `number`, after the signal was counted
  * (SA_RESTART, SA_ONSTACK, all signals blocked meanwhile); it is the same for
  * all numbers.  Nothing runs in a vforked child.  The previous disposition is
- * kept, and put back by sys_signal_restore.  The caller serialises the two. */
+ * kept, and put back by sys_signal_restore unless the application has set
+ * another one meanwhile.  The caller serialises the two. */
 int sys_signal_catch(int number, void (*handler)(int number));
 void sys_signal_restore(int number);
 /* How often `number` was received while it was caught, modulo 2 to the 32nd; a

@@ -38,6 +38,13 @@ static void on_signal(int number)
     errno = error;
 }
 
+/* Whether the disposition is the one that sys_signal_catch has set. */
+static bool is_caught(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) == 0 &&
+           action->sa_handler == on_signal;
+}
+
 int sys_signal_catch(int number, void (*handler)(int number))
 {
     struct sigaction action = {0}, before;
@@ -50,18 +57,20 @@ int sys_signal_catch(int number, void (*handler)(int number))
     sigfillset(&action.sa_mask);
     if (sigaction(number, &action, &before) < 0)
         return -errno;
-    if (!kept[number].is_ours) {
+    if (!is_caught(&before))
         kept[number].before = before;
-        kept[number].is_ours = true;
-    }
+    kept[number].is_ours = true;
     return 0;
 }
 
 void sys_signal_restore(int number)
 {
+    struct sigaction now;
+
     if (number < 1 || number > SYS_SIGNAL_MAX || !kept[number].is_ours)
         return;
-    (void) sigaction(number, &kept[number].before, NULL);
+    if (sigaction(number, NULL, &now) == 0 && is_caught(&now))
+        (void) sigaction(number, &kept[number].before, NULL);
     kept[number].is_ours = false;
 }
 

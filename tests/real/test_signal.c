@@ -110,6 +110,31 @@ static void closing_the_last_watch_puts_back_what_was_there(void **state)
 }
 
 /* No handler is installed, and SIGPIPE is left alone, unless asked for. */
+static void a_handler_that_was_installed_after_the_watch_is_kept(void **state)
+{
+    aloop_signal *first = watch(SIGUSR1), *second;
+    struct sigaction now;
+
+    (void) state;
+    signal(SIGUSR1, on_own);
+    second = watch(SIGUSR1); /* Asks for the signals again. */
+    raise(SIGUSR1);
+    step_until(2);
+    assert_int_equal(f.own_calls, 0);
+    aloop_signal_close(second);
+    aloop_signal_close(first);
+    sigaction(SIGUSR1, NULL, &now);
+    assert_true(now.sa_handler == on_own);
+
+    first = watch(SIGUSR1);
+    signal(SIGUSR1, SIG_IGN);
+    aloop_signal_close(first);
+
+    sigaction(SIGUSR1, NULL, &now);
+    assert_true(now.sa_handler == SIG_IGN);
+    signal(SIGUSR1, SIG_DFL);
+}
+
 static void a_loop_without_watches_changes_no_disposition(void **state)
 {
     struct sigaction now;
@@ -289,6 +314,7 @@ int main(void)
         TEST(a_loop_without_watches_changes_no_disposition),
         TEST(ten_raises_are_ten_calls),
         TEST(closing_the_last_watch_puts_back_what_was_there),
+        TEST(a_handler_that_was_installed_after_the_watch_is_kept),
         TEST(sigpipe_is_a_signal_like_any_other),
         TEST(a_signal_that_came_before_the_close_is_not_called_back),
         TEST(numbers_that_cannot_be_caught_are_refused),

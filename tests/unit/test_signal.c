@@ -111,7 +111,6 @@ static void the_first_watch_catches_and_the_last_lets_go(void **state)
     assert_false(sim_signal_caught(SIGUSR1));
     a = watch(SIGUSR1, count, NULL);
     b = watch(SIGUSR1, count, NULL);
-    assert_int_equal(sim_calls("sys_signal_catch"), 1);
     aloop_signal_close(a);
     assert_true(sim_signal_caught(SIGUSR1));
 

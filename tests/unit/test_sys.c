@@ -917,6 +917,30 @@ static void an_interrupt_that_is_ignored_is_left_out(void **state)
     sigaction(SIGINT, &before, NULL);
 }
 
+static void a_disposition_that_was_set_after_ours_is_kept(void **state)
+{
+    struct sigaction now;
+    unsigned before = sys_signal_received(SIGUSR1);
+
+    (void) state;
+    signal(SIGUSR1, SIG_DFL);
+    assert_int_equal(sys_signal_catch(SIGUSR1, on_signal), 0);
+    signal(SIGUSR1, on_other);
+    sys_signal_restore(SIGUSR1);
+    sigaction(SIGUSR1, NULL, &now);
+    assert_true(now.sa_handler == on_other);
+
+    assert_int_equal(sys_signal_catch(SIGUSR1, on_signal), 0);
+    signal(SIGUSR1, SIG_IGN);
+    assert_int_equal(sys_signal_catch(SIGUSR1, on_signal), 0);
+    raise(SIGUSR1);
+    assert_int_equal(sys_signal_received(SIGUSR1), before + 1);
+    sys_signal_restore(SIGUSR1);
+    sigaction(SIGUSR1, NULL, &now);
+    assert_true(now.sa_handler == SIG_IGN);
+    signal(SIGUSR1, SIG_DFL);
+}
+
 static void a_signal_that_cannot_be_caught_is_refused(void **state)
 {
     static const int numbers[] = {
@@ -1347,6 +1371,7 @@ int main(void)
         cmocka_unit_test(a_bad_descriptor_is_an_error_everywhere),
         cmocka_unit_test(a_caught_signal_is_as_before_when_it_is_put_back),
         cmocka_unit_test(an_interrupt_that_is_ignored_is_left_out),
+        cmocka_unit_test(a_disposition_that_was_set_after_ours_is_kept),
         cmocka_unit_test(a_signal_that_cannot_be_caught_is_refused),
         cmocka_unit_test(the_lock_is_shared_with_handlers),
         cmocka_unit_test(the_holder_of_the_lock_hears_no_signals),
