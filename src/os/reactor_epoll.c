@@ -38,7 +38,7 @@ struct aloop__reactor {
     int epoll_fd;
     int host_fd; /* -1 until it is asked for, together with alarm_fd. */
     int alarm_fd;
-    pid_t owner; /* The process that made them. */
+    unsigned owner; /* The process that made them. */
     struct aloop__poll_host *poll_host; /* Instead of the two; or NULL. */
     int64_t due_ns;    /* Its alarm. */
     bool is_published; /* It polls. */
@@ -63,7 +63,7 @@ int aloop__reactor_open(const struct aloop__alloc *alloc,
     reactor->alloc = alloc;
     reactor->epoll_fd = fd;
     reactor->host_fd = reactor->alarm_fd = -1;
-    reactor->owner = getpid();
+    reactor->owner = sys_process_adopt(0);
     *ret = reactor;
     return 0;
 }
@@ -285,7 +285,7 @@ static int renew_host(struct aloop__reactor *reactor, int epoll_fd)
         return aloop__poll_host_renew(reactor->poll_host);
     if (reactor->host_fd < 0)
         return 0;
-    if (reactor->owner != getpid())
+    if (reactor->owner != sys_process_adopt(0))
         return replace_host(reactor, epoll_fd);
     error = watch(reactor->host_fd, epoll_fd);
     if (error == 0)
@@ -310,7 +310,7 @@ int aloop__reactor_renew(struct aloop__reactor *reactor)
     }
     sys_close(reactor->epoll_fd);
     reactor->epoll_fd = fd;
-    reactor->owner = getpid();
+    reactor->owner = sys_process_adopt(0);
     if (was_published)
         publish(reactor);
     return 0;

@@ -51,7 +51,7 @@ struct aloop__reactor {
     const struct aloop__alloc *alloc;
     int queue_fd;
     int host_fd; /* -1 until it is asked for. */
-    pid_t owner; /* The process that made them. */
+    unsigned owner; /* The process that made them. */
     struct kevent batch[BATCH];
 };
 
@@ -73,7 +73,7 @@ int aloop__reactor_open(const struct aloop__alloc *alloc,
     reactor->alloc = alloc;
     reactor->queue_fd = fd;
     reactor->host_fd = -1;
-    reactor->owner = getpid();
+    reactor->owner = sys_process_adopt(0);
     *ret = reactor;
     return 0;
 }
@@ -82,7 +82,7 @@ void aloop__reactor_close(struct aloop__reactor *reactor)
 {
     if (reactor == NULL)
         return;
-    if (reactor->owner == getpid()) {
+    if (reactor->owner == sys_process_id()) {
         if (reactor->host_fd >= 0)
             sys_close(reactor->host_fd);
         sys_close(reactor->queue_fd);
@@ -272,7 +272,7 @@ static int open_queue(int taken)
 
 int aloop__reactor_renew(struct aloop__reactor *reactor)
 {
-    bool is_child = reactor->owner != getpid();
+    bool is_child = reactor->owner != sys_process_adopt(0);
     int error = 0, fd = open_queue(reactor->host_fd);
 
     if (fd < 0)
@@ -287,6 +287,6 @@ int aloop__reactor_renew(struct aloop__reactor *reactor)
     if (!is_child)
         sys_close(reactor->queue_fd); /* And the host's forgets it. */
     reactor->queue_fd = fd;
-    reactor->owner = getpid();
+    reactor->owner = sys_process_adopt(0);
     return 0;
 }

@@ -53,7 +53,7 @@ struct aloop__poll_host {
     const struct aloop__alloc *alloc;
     struct parts parts;
     struct sys_thread *thread; /* NULL: it could not be started in a child. */
-    pid_t owner;               /* The process that the thread lives in. */
+    unsigned owner;            /* The process that the thread lives in. */
     /* Under the monitor: */
     enum state state;
     bool is_polling; /* The thread is in its poll, or about to be. */
@@ -170,7 +170,7 @@ static int open_parts(struct parts *ret)
 static int start(struct aloop__poll_host *host)
 {
     host->thread = NULL;
-    host->owner = getpid();
+    host->owner = sys_process_adopt(0);
     host->state = IDLE;
     host->is_polling = host->is_poked = host->is_fresh = false;
     return sys_thread_start(work, host, &host->thread);
@@ -200,7 +200,7 @@ int aloop__poll_host_open(const struct aloop__alloc *alloc,
 
 static bool is_ours(const struct aloop__poll_host *host)
 {
-    return host->owner == getpid();
+    return host->owner == atomic_load(sys_process_mark());
 }
 
 static void end_thread(struct aloop__poll_host *host)
