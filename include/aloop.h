@@ -30,6 +30,7 @@
 #include "aloop/base.h"
 #include "aloop/error.h"
 #include "aloop/loop.h"
+#include "aloop/fork.h"
 #include "aloop/future.h"
 #include "aloop/timer.h"
 #include "aloop/signal.h"

@@ -1,4 +1,6 @@
-/* The loop: what runs callbacks and tasks, on the thread that calls it. */
+/* The loop: what runs callbacks and tasks, on the thread that calls it.
+ *
+ * A loop belongs to the process that made it; see aloop_after_fork(). */
 
 #ifndef ALOOP_LOOP_H
 #define ALOOP_LOOP_H
@@ -98,8 +100,12 @@ ALOOP_API aloop *aloop_new(const aloop_options *options);
  * on_unhandled: how many there are, with ALOOP_EHELD, and then each of the
  * first five, with its error or else ALOOP_EHELD.
  *
- * Errors:  ALOOP_EBUSY from inside a callback or task of this loop; it is then
- *          left as it was.
+ * In a forked child, without a successful aloop_after_fork(), it runs nothing:
+ * no callback, task, post or continuation.  It frees the child's copy, closes
+ * the child's descriptors, and changes nothing that the parent can see.
+ *
+ * Errors:  ALOOP_EBUSY from inside a callback or task of this loop; ALOOP_EPERM
+ *          in a vforked child.  It is then left as it was.
  */
 ALOOP_API int aloop_free(aloop *loop);
 
@@ -117,7 +123,8 @@ ALOOP_API int aloop_free(aloop *loop);
  * callback the loop can only be freed, by another thread.
  *
  * Returns: 0 when nothing is left, 1 when stopped; it may be run again.
- * Errors:  ALOOP_EBUSY when it is running already; what the system's wait
+ * Errors:  ALOOP_EBUSY when it is running already; ALOOP_EPERM in a forked
+ *          child that has not called aloop_after_fork(); what the system's wait
  *          failed with.
  */
 ALOOP_API int aloop_run(aloop *loop);
@@ -212,23 +219,6 @@ ALOOP_API void aloop_hold(aloop *loop);
  * release too many does nothing, whatever the library itself still waits for.
  */
 ALOOP_API void aloop_release(aloop *loop);
-
-/**
- * For a child made by fork(), before anything else is done with the loop: makes
- * the kernel objects that parent and child would share anew.  Handles, tasks
- * and futures go on in the child; streams and listeners are then shared with
- * the parent, so close them in one of the two.  What the parent closes drops
- * the bytes that have come by then, for the child too.  Those that the child
- * has not used since it lets go of without a trace, by a close, an abort or
- * aloop_free(): nothing is read, sent or reset.  What was closed before the
- * fork and still had bytes to send is the parent's.  A connect that was under
- * way begins anew in the child; a name look-up fails there with
- * ALOOP_ECANCELED, and another one may hang in the C library, whose resolver
- * another thread may have locked: see fork(2) on processes of several threads.
- *
- * Errors:  no descriptor or memory; the loop can then only be freed.
- */
-ALOOP_API int aloop_after_fork(aloop *loop);
 
 /** "epoll", "kqueue" or "poll". */
 ALOOP_API const char *aloop_reactor(void);

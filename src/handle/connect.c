@@ -33,7 +33,8 @@ struct attempt {
     struct aloop__node node;
     struct aloop__io io;
     struct connect *connect;
-    size_t index; /* Of its address. */
+    size_t index;     /* Of its address. */
+    unsigned process; /* That has begun it. */
 };
 
 static void free_attempt(struct attempt *attempt)
@@ -144,7 +145,9 @@ static int watch(struct connect *connect, int fd)
     attempt->connect = connect;
     attempt->index = connect->next - 1;
     attempt->io.fd = -1;
+    attempt->process = loop->process;
     error = aloop__io_open(loop, &attempt->io, fd, on_ready);
+    attempt->io.process = IO_ANY_PROCESS; /* A child has to begin it again. */
     if (error == 0)
         error = aloop__io_arm(loop, &attempt->io, REACTOR_WRITE);
     if (error == 0) {
@@ -252,7 +255,7 @@ static void on_ready(struct aloop__io *io, unsigned bits)
     int error;
 
     (void) bits;
-    if (io->is_inherited) {
+    if (attempt->process != connect->future.loop->process) {
         start_over(attempt);
         return;
     }

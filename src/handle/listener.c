@@ -249,6 +249,7 @@ int aloop_tcp_listen(aloop *loop, const char *host, const char *port,
         int fd = error;
 
         error = aloop__io_open(loop, &listener->io, fd, on_ready);
+        listener->io.process = IO_ANY_PROCESS; /* Children accept too. */
         if (error < 0)
             sys_close(fd);
     }

@@ -28,9 +28,10 @@ struct aloop__linger {
 
 static void end(aloop_stream *stream);
 static void close_now(struct aloop__handle *handle);
+static void stream_fork(struct aloop__handle *handle);
 
 static const struct aloop__handle_ops stream_ops = {
-    .size = sizeof(aloop_stream), .close = close_now};
+    .size = sizeof(aloop_stream), .close = close_now, .fork = stream_fork};
 
 /* The user's part of a close: no callback from now on, readers are told. */
 static void begin_close(aloop_stream *stream)
@@ -39,6 +40,24 @@ static void begin_close(aloop_stream *stream)
     aloop__pump_end(stream->pump_to);
     aloop__stream_stop_reading(stream);
     stream->handle.closed = true;
+}
+
+/* In a forked child: what was queued, and an end that was asked for, is left to
+ * the parent. */
+static void stream_fork(struct aloop__handle *handle)
+{
+    aloop_stream *stream = CONTAINER_OF(handle, aloop_stream, handle);
+    int error = stream->write_error;
+
+    aloop__stream_fail_writing(stream, ALOOP_EPIPE);
+    stream->write_error = error;
+    stream->has_shut = stream->is_shut;
+}
+
+/* False in a forked child that has not used the stream. */
+static bool is_here(const aloop_stream *stream)
+{
+    return aloop__io_is_ours(stream->handle.loop, &stream->io);
 }
 
 int aloop__stream_want(aloop_stream *stream, unsigned bits)
@@ -158,7 +177,7 @@ static void end(aloop_stream *stream)
 static void reset(aloop_stream *stream)
 {
     if (stream->io.fd >= 0 && !has_lost_descriptor(stream) &&
-        !stream->io.is_inherited)
+        is_here(stream))
         sys_reset_on_close(stream->io.fd);
     end(stream);
 }
@@ -200,7 +219,7 @@ static void discard_unread(aloop_stream *stream)
 
 static void end_in_peace(aloop_stream *stream)
 {
-    if (stream->io.is_inherited) {
+    if (!is_here(stream)) {
         end(stream); /* The parent goes on with it. */
         return;
     }
@@ -258,7 +277,7 @@ void aloop_stream_close(aloop_stream *stream)
         return;
     aloop__check_thread(stream->handle.loop);
     begin_close(stream);
-    if (stream->io.is_inherited ||
+    if (!is_here(stream) ||
         (list_empty(&stream->pieces) && list_empty(&stream->waits)))
         end_in_peace(stream);
     else

@@ -99,10 +99,8 @@ static void give_back(aloop_stream *stream, const char *bytes, size_t size)
  * the end of the stream, which the peer has not sent. */
 size_t aloop__stream_receive(aloop_stream *stream, char *buffer, size_t size)
 {
-    ssize_t n = ALOOP_EAGAIN;
+    ssize_t n = sys_recv(stream->io.fd, buffer, size);
 
-    if (aloop__io_claim(stream->handle.loop, &stream->io))
-        n = sys_recv(stream->io.fd, buffer, size);
     stream->is_hot = n == (ssize_t) size;
     if (n > 0)
         return (size_t) n;
@@ -343,6 +341,9 @@ static aloop_future *start_read(aloop_stream *stream, enum kind kind,
     if (stream->reading != NULL || stream->on_data != NULL ||
         stream->pump_from != NULL)
         return settled_read(stream, ALOOP_EBUSY);
+    error = aloop__io_claim(stream->handle.loop, &stream->io);
+    if (error < 0)
+        return settled_read(stream, error);
     if (size == 0)
         return settled_read(stream, 0);
     op = new_read(stream, kind);

@@ -112,8 +112,10 @@ void aloop__stream_deliver(struct aloop__ready *ready)
 int aloop__stream_listen(aloop_stream *stream, aloop_stream_cb on_data,
                          void *arg)
 {
-    int error = 0;
+    int error = aloop__io_claim(stream->handle.loop, &stream->io);
 
+    if (error < 0)
+        return error;
     if (aloop__stream_is_over(stream) || stream->input != NULL)
         aloop__stream_deliver_later(stream);
     if (!aloop__stream_is_over(stream) && !aloop__stream_is_paused(stream))

@@ -135,7 +135,8 @@ static void shut_if_due(aloop_stream *stream)
     int error;
 
     if (!stream->is_shut || stream->has_shut || stream->queued > 0 ||
-        stream->write_error != 0 || stream->io.is_inherited)
+        stream->write_error != 0 ||
+        !aloop__io_is_ours(stream->handle.loop, &stream->io))
         return;
     error = sys_shutdown_write(stream->io.fd);
     if (error == ALOOP_ENOTCONN)
@@ -244,10 +245,8 @@ void aloop__stream_flush(aloop_stream *stream)
     bool is_blocked;
 
     list_remove(&stream->flush.node);
-    if (stream->io.fd < 0)
-        return;
-    if (!list_empty(&stream->pieces) &&
-        !aloop__io_claim(stream->handle.loop, &stream->io))
+    if (stream->io.fd < 0 ||
+        !aloop__io_is_ours(stream->handle.loop, &stream->io))
         return;
     is_blocked = send_all(stream);
     if (is_blocked) {
@@ -284,11 +283,13 @@ static void flush_later(aloop_stream *stream)
 /* The calls. */
 
 /* Why nothing can be written; 0: it can. */
-static int refusal(const aloop_stream *stream)
+static int refusal(aloop_stream *stream)
 {
     if (stream->write_error != 0)
         return stream->write_error;
-    return stream->is_shut ? ALOOP_EPIPE : 0;
+    if (stream->is_shut)
+        return ALOOP_EPIPE;
+    return aloop__io_claim(stream->handle.loop, &stream->io);
 }
 
 void aloop__stream_own(aloop_stream *stream)
@@ -303,7 +304,6 @@ void aloop__stream_own(aloop_stream *stream)
 /* More is queued now: has it sent soon. */
 static void queued_more(aloop_stream *stream, size_t size)
 {
-    aloop__io_claim(stream->handle.loop, &stream->io);
     stream->queued += size;
     aloop__stream_pause_if_due(stream);
     flush_later(stream);
@@ -359,13 +359,15 @@ aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
                                  size_t size)
 {
     struct write *write;
+    int error;
 
     if (stream == NULL)
         return aloop__future_failed(NULL, ALOOP_EINVAL);
     if ((data == NULL && size > 0) || size > PTRDIFF_MAX)
         return aloop__future_failed(stream->handle.loop, ALOOP_EINVAL);
-    if (refusal(stream) < 0)
-        return aloop__future_failed(stream->handle.loop, refusal(stream));
+    error = refusal(stream);
+    if (error < 0)
+        return aloop__future_failed(stream->handle.loop, error);
     if (size == 0)
         return aloop_future_done(stream->handle.loop, 0);
     write = aloop__future_new(stream->handle.loop, &write_ops);
@@ -385,11 +387,15 @@ aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
 static aloop_future *wait_for(aloop_stream *stream, bool is_shutdown)
 {
     struct wait *wait;
+    int error;
 
     if (stream == NULL)
         return aloop__future_failed(NULL, ALOOP_EINVAL);
-    if (stream->write_error != 0)
-        return aloop__future_failed(stream->handle.loop, stream->write_error);
+    error = stream->write_error;
+    if (error == 0 && is_shutdown)
+        error = aloop__io_claim(stream->handle.loop, &stream->io);
+    if (error < 0)
+        return aloop__future_failed(stream->handle.loop, error);
     if (is_shutdown ? stream->has_shut : stream->queued <= stream->low)
         return aloop_future_done(stream->handle.loop, 0);
     wait = aloop__future_new(stream->handle.loop, &wait_ops);
@@ -399,8 +405,6 @@ static aloop_future *wait_for(aloop_stream *stream, bool is_shutdown)
     list_push(&stream->waits, &wait->node);
     wait->is_shutdown = is_shutdown;
     stream->is_shut = stream->is_shut || is_shutdown;
-    if (is_shutdown)
-        aloop__io_claim(stream->handle.loop, &stream->io);
     flush_later(stream);
     return &wait->future;
 }

@@ -84,6 +84,19 @@ void aloop__handles_close_lingering(aloop *loop)
     }
 }
 
+void aloop__handles_fork(aloop *loop)
+{
+    struct aloop__node *node = loop->handles.next;
+
+    for (; node != &loop->handles; node = node->next) {
+        struct aloop__handle *handle =
+            CONTAINER_OF(node, struct aloop__handle, node);
+
+        if (handle->ops->fork != NULL)
+            handle->ops->fork(handle);
+    }
+}
+
 void aloop__handles_close_all(aloop *loop)
 {
     /* A close moves its handle out of the list, and may close others. */

@@ -60,13 +60,15 @@ int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
     io->fd = fd;
     io->generation = ++loop->generation;
     io->armed = 0;
-    io->is_inherited = false;
+    io->process = loop->process;
     io->error = 0;
     io->on_ready = on_ready;
     loop->ios[fd] = io;
     return 0;
 }
 
+/* What belongs to another process is only noted, for aloop__io_claim: the
+ * kernel's object may be that of the other process. */
 int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits)
 {
     int error;
@@ -75,10 +77,14 @@ int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits)
         return 0;
     if (io->fd < 0)
         return ALOOP_EBADF;
+    if (!aloop__io_is_ours(loop, io)) {
+        io->armed = (uint16_t) bits;
+        return 0;
+    }
     error = aloop__reactor_set(loop->reactor, io->fd, io->generation,
                                io->armed, bits);
     if (error == 0)
-        io->armed = bits;
+        io->armed = (uint16_t) bits;
     if (bits == 0)
         loop->io_closed = true;
     return error;
@@ -143,25 +149,25 @@ void aloop__io_dispatch(aloop *loop, const struct aloop__event *event)
 {
     struct aloop__io *io = owner(loop, event);
 
-    if (io != NULL && io->is_inherited && loop->dying)
-        return;
+    if (io != NULL && !aloop__io_is_ours(loop, io))
+        return; /* A fork came between the wait and this. */
     if (io != NULL && io->armed != 0)
         io->on_ready(io, event->bits);
-    else if (!loop->io_closed)
+    else if (!loop->io_closed && !aloop__is_foreign(loop))
         aloop__io_renew(loop);
 }
 
-bool aloop__io_claim(const aloop *loop, struct aloop__io *io)
+int aloop__io_claim(aloop *loop, struct aloop__io *io)
 {
-    io->is_inherited = io->is_inherited && loop->dying;
-    return !io->is_inherited;
-}
+    unsigned bits = io->armed;
 
-void aloop__io_inherit(aloop *loop)
-{
-    for (size_t fd = 0; fd < loop->io_count; fd++)
-        if (loop->ios[fd] != NULL)
-            loop->ios[fd]->is_inherited = true;
+    if (aloop__io_is_ours(loop, io))
+        return 0;
+    if (aloop__is_foreign(loop) || loop->dying)
+        return ALOOP_EPERM;
+    io->process = loop->process;
+    io->armed = 0;
+    return aloop__io_arm(loop, io, bits);
 }
 
 /* Watches again what one descriptor was watched for. */
@@ -180,12 +186,13 @@ static int rearm(aloop *loop, struct aloop__io *io)
 int aloop__io_renew(aloop *loop)
 {
     int first_error = aloop__reactor_renew(loop->reactor);
+    bool is_renewed = first_error == 0; /* Else it may be a parent's still. */
 
-    for (size_t fd = 0; fd < loop->io_count; fd++) {
+    for (size_t fd = 0; is_renewed && fd < loop->io_count; fd++) {
         struct aloop__io *io = loop->ios[fd];
         int error = 0;
 
-        if (io != NULL && io->armed != 0)
+        if (io != NULL && io->armed != 0 && aloop__io_is_ours(loop, io))
             error = rearm(loop, io);
         if (first_error == 0)
             first_error = error;

@@ -2,6 +2,7 @@
 
 #include "loop/loop.h"
 
+#include "aloop/fork.h"
 #include "base/options.h"
 #include "loop/buffers.h"
 #include "loop/future.h"
@@ -141,6 +142,8 @@ aloop *aloop_new(const aloop_options *given)
     loop->floor_ns = INT64_MIN;
     loop->trim_ns = INT64_MAX;
     loop->thread = sys_thread_self();
+    loop->process = sys_process_adopt(0);
+    loop->process_mark = sys_process_mark();
     loop->wake_fds[0] = loop->wake_fds[1] = -1;
     loop->wake_io.fd = -1;
     init_lists(loop);
@@ -186,18 +189,8 @@ static void wind_up(aloop *loop)
     aloop__futures_cancel_all(loop, true);
 }
 
-int aloop_free(aloop *loop)
+static void end(aloop *loop)
 {
-    int cancellation;
-
-    if (loop == NULL)
-        return 0;
-    aloop__check_thread(loop);
-    if (loop->running)
-        return ALOOP_EBUSY;
-    cancellation = aloop__cancel_disable();
-    wind_up(loop);
-    aloop__reports_finish(loop);
     aloop__handles_close_all(loop);
     aloop__handles_free_closed(loop);
     if (loop->resolver != NULL)
@@ -206,6 +199,41 @@ int aloop_free(aloop *loop)
     if (loop->fini_tasks != NULL)
         loop->fini_tasks(loop);
     release(loop);
+}
+
+/* In a process that the loop does not belong to: runs nothing, and only frees
+ * what a forked child has a copy of.  A vforked child has none. */
+static int leave(aloop *loop)
+{
+    if (sys_process_adopt(loop->process) == 0)
+        return ALOOP_EPERM;
+    loop->dying = true;
+    if (loop->resolver != NULL)
+        aloop__pool_abandon(loop->resolver);
+    loop->resolver = NULL;
+    aloop__futures_cancel_all(loop, true); /* What they have is freed. */
+    end(loop);
+    return 0;
+}
+
+int aloop_free(aloop *loop)
+{
+    bool is_foreign;
+    int cancellation;
+
+    if (loop == NULL)
+        return 0;
+    is_foreign = sys_process_id() != loop->process;
+    if (!is_foreign)
+        aloop__check_thread(loop);
+    if (loop->running)
+        return ALOOP_EBUSY;
+    if (is_foreign)
+        return leave(loop);
+    cancellation = aloop__cancel_disable();
+    wind_up(loop);
+    aloop__reports_finish(loop);
+    end(loop);
     aloop__cancel_restore(cancellation);
     return 0;
 }
@@ -296,7 +324,7 @@ static int64_t due_in(aloop *loop)
 
 void aloop__touch(aloop *loop)
 {
-    if (!loop->running)
+    if (!loop->running && !aloop__is_foreign(loop))
         aloop__reactor_alarm(loop->reactor, due_in(loop));
 }
 
@@ -330,23 +358,47 @@ int aloop_fd(aloop *loop)
     return fd;
 }
 
+/* The loop is this process's from the renewal on, and the parent's again if
+ * something fails: then nothing can be done with it but to try again, or to
+ * free it. */
+static int renew(aloop *loop, unsigned process)
+{
+    unsigned parent = loop->process;
+    int error;
+
+    atomic_store(&loop->waking, true); /* No handler wakes the parent. */
+    loop->process = process;
+    error = aloop__io_renew(loop);
+    if (error == 0)
+        error = aloop__wake_renew(loop);
+    if (error < 0)
+        loop->process = parent;
+    return error;
+}
+
 int aloop_after_fork(aloop *loop)
 {
+    unsigned process;
     int error;
 
     if (loop == NULL)
         return ALOOP_EINVAL;
+    process = sys_process_adopt(loop->process);
+    if (process == loop->process)
+        return 0; /* Nothing was forked. */
+    if (process == 0)
+        return ALOOP_EPERM; /* A vforked child. */
     loop->thread = sys_thread_self();
     if (loop->resolver != NULL) {
         aloop__pool_abandon(loop->resolver);
         loop->resolver = NULL;
     }
-    aloop__io_inherit(loop);
-    error = aloop__io_renew(loop); /* First: what is shared stays as it is. */
+    error = renew(loop, process);
+    if (error < 0)
+        return error;
     aloop__handles_close_lingering(loop); /* It is the parent that sends. */
-    if (error == 0)
-        error = aloop__wake_renew(loop);
-    return error;
+    aloop__handles_fork(loop);
+    return 0;
 }
 
 const char *aloop_reactor(void)

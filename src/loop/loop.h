@@ -41,20 +41,24 @@ struct aloop__handle {
 struct aloop__handle_ops {
     size_t size;                                /* Of the whole object. */
     void (*close)(struct aloop__handle *handle); /* As the user's close. */
+    /* In a forked child: what concerns the parent is forgotten.  Or NULL. */
+    void (*fork)(struct aloop__handle *handle);
 };
 
 /* A descriptor that the loop watches; see io.c. */
 struct aloop__io {
     int fd;              /* -1: not open. */
     uint32_t generation; /* Differs from any earlier use of the same fd. */
-    unsigned armed;      /* REACTOR_* that the reactor watches now. */
-    bool is_inherited;   /* In a forked child, and not used there yet: what it
-                          * is at belongs to the parent. */
+    unsigned process;    /* That it belongs to, or IO_ANY_PROCESS. */
+    uint16_t armed;      /* REACTOR_* that the reactor watches now. */
     short error;         /* The first error of the connection that an event
                           * brought or a call failed with; 0: none.  The socket
                           * may not report it a second time. */
     void (*on_ready)(struct aloop__io *io, unsigned bits);
 };
+
+/* As a process: a forked child shares what it is at with its parent. */
+#define IO_ANY_PROCESS 0
 
 /* A call from another thread. */
 struct aloop__post {
@@ -104,6 +108,11 @@ struct aloop {
     int64_t trim_ns;             /* When trim.c gives memory back, or
                                   * INT64_MAX; on the system's clock. */
     bool is_trimming;            /* It is in the middle of that. */
+
+    /* The process that it belongs to, and what the present one reads here: the
+     * same, except in a forked child before aloop_after_fork(). */
+    unsigned process;
+    const atomic_uint *process_mark;
 
     /* Everything that exists. */
     struct aloop__node handles;
@@ -181,6 +190,14 @@ aloop *aloop__running(void);
  * memory: what does not fit is counted. */
 void aloop__unhandled(aloop *loop, int error, const char *what);
 
+/* Whether the loop belongs to another process: the caller is a forked child
+ * that has not called aloop_after_fork(), or whose call has failed. */
+static inline bool aloop__is_foreign(const aloop *loop)
+{
+    return loop->process !=
+           atomic_load_explicit(loop->process_mark, memory_order_relaxed);
+}
+
 /* Whether the caller may touch the loop; checked in debug builds. */
 static inline void aloop__check_thread(const aloop *loop)
 {
@@ -230,6 +247,8 @@ void aloop__handles_close_all(aloop *loop);
 bool aloop__handles_active(const aloop *loop); /* Any, referenced or not. */
 /* Those that are closed and still have something to do. */
 void aloop__handles_close_lingering(aloop *loop);
+/* In a forked child: see aloop__handle_ops.fork. */
+void aloop__handles_fork(aloop *loop);
 
 /* io.c */
 
@@ -253,12 +272,18 @@ void aloop__io_keep_errors(aloop *loop, const struct aloop__event *events,
 void aloop__io_dispatch(aloop *loop, const struct aloop__event *event);
 /* After fork, or when the reactor reports what cannot be removed. */
 int aloop__io_renew(aloop *loop);
-/* In a forked child: all that is open is shared with the parent. */
-void aloop__io_inherit(aloop *loop);
-/* Before something is taken from the descriptor or sent to it: makes it this
- * process's own, and says whether it is.  A child that frees its loop leaves
- * all to the parent. */
-bool aloop__io_claim(const aloop *loop, struct aloop__io *io);
+/* Whether what is at the descriptor belongs to this process. */
+static inline bool aloop__io_is_ours(const aloop *loop,
+                                     const struct aloop__io *io)
+{
+    return (io->process == loop->process || io->process == IO_ANY_PROCESS) &&
+           !aloop__is_foreign(loop);
+}
+
+/* Before the application uses the descriptor: a forked child takes over what
+ * was its parent's, and watches it.  ALOOP_EPERM if the loop is foreign, or is
+ * being freed and so has no use for it; what watching failed with. */
+int aloop__io_claim(aloop *loop, struct aloop__io *io);
 
 /* post.c */
 

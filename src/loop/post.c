@@ -48,9 +48,11 @@ int aloop_defer(aloop *loop, aloop_fn fn, void *arg)
     return 0;
 }
 
+/* In a forked child, until aloop_after_fork(), the channel is the parent's. */
 void aloop_wake(aloop *loop)
 {
-    if (loop != NULL && !atomic_exchange(&loop->waking, true))
+    if (loop != NULL && !aloop__is_foreign(loop) &&
+        !atomic_exchange(&loop->waking, true))
         sys_wake_signal(loop->wake_fds[1]);
 }
 
@@ -115,6 +117,17 @@ static void on_wake(struct aloop__io *io, unsigned bits)
     run_posts(loop, take(loop));
 }
 
+static int watch_wake(aloop *loop)
+{
+    int error = aloop__io_open(loop, &loop->wake_io, loop->wake_fds[0],
+                               on_wake);
+
+    loop->wake_io.process = IO_ANY_PROCESS;
+    if (error == 0)
+        error = aloop__io_arm(loop, &loop->wake_io, REACTOR_READ);
+    return error;
+}
+
 int aloop__wake_open(aloop *loop)
 {
     int error = sys_wake_open(loop->wake_fds);
@@ -123,10 +136,7 @@ int aloop__wake_open(aloop *loop)
         loop->wake_fds[0] = loop->wake_fds[1] = -1;
         return error;
     }
-    error = aloop__io_open(loop, &loop->wake_io, loop->wake_fds[0], on_wake);
-    if (error == 0)
-        error = aloop__io_arm(loop, &loop->wake_io, REACTOR_READ);
-    return error;
+    return watch_wake(loop);
 }
 
 void aloop__wake_close(aloop *loop)
@@ -155,9 +165,7 @@ int aloop__wake_renew(aloop *loop)
     sys_wake_close(loop->wake_fds);
     loop->wake_fds[0] = fds[0];
     loop->wake_fds[1] = fds[1];
-    error = aloop__io_open(loop, &loop->wake_io, fds[0], on_wake);
-    if (error == 0)
-        error = aloop__io_arm(loop, &loop->wake_io, REACTOR_READ);
+    error = watch_wake(loop);
     /* What was on its way was sent into the old one. */
     atomic_store(&loop->waking, true);
     sys_wake_signal(fds[1]);

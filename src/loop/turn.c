@@ -130,6 +130,8 @@ static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool lazy)
 
     if (lazy && may_skip(loop))
         return 0;
+    if (aloop__is_foreign(loop)) /* A callback has forked. */
+        return ALOOP_EPERM;
     left_ns = time_left(loop, max_wait_ns);
     if (loop->is_renewal_due)
         aloop__io_renew(loop);
@@ -156,6 +158,8 @@ static void turn_begin(struct turn *turn)
 {
     aloop *loop = turn->loop;
 
+    if (aloop__is_foreign(loop))
+        return ALOOP_EPERM;
     loop->running = true;
     loop->stopping = false;
     running = loop;

@@ -126,6 +126,8 @@ static ssize_t await_outside(aloop *loop, aloop_future *future)
 
     if (loop->running)
         return refuse(future, ALOOP_EDEADLK);
+    if (aloop__is_foreign(loop))
+        return refuse(future, ALOOP_EPERM);
     aloop__check_thread(loop);
     list_init(&wait.ready.node);
     aloop__future_wait(future, &wait);

@@ -519,7 +519,7 @@ static void a_renewal_finds_out_what_was_closed(void **state)
     other = aloop_stream_read(kept, bytes, sizeof bytes);
     sys_close(aloop_stream_fd(lost));
 
-    assert_int_equal(aloop_after_fork(t.loop), 0);
+    assert_int_equal(aloop__io_renew(t.loop), 0);
 
     assert_int_equal(aloop_await(read), ALOOP_EBADF);
     assert_int_equal(aloop_stream_fd(lost), ALOOP_EBADF);

@@ -1,0 +1,329 @@
+/* What a forked child cannot do to its parent's loop: by freeing it, as it
+ * exits, when aloop_after_fork() fails, by signals, and through vfork().  The
+ * child runs and ends first; then the parent's loop has to work as before. */
+
+#define _GNU_SOURCE /* unshare, vfork. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "aloop.h"
+#include "os/tools.h"
+#include "support/patient.h"
+
+static struct {
+    aloop *loop;
+    aloop_stream *client, *server;
+    struct pollfd host;
+    int posts, signals, bytes;
+    bool is_child;
+} f;
+
+static int set_up(void **state)
+{
+    (void) state;
+    memset(&f, 0, sizeof f);
+    f.loop = aloop_new(NULL);
+    return f.loop == NULL;
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    return aloop_free(f.loop);
+}
+
+static void on_data(aloop_stream *stream, const void *data, ssize_t size,
+                    void *arg)
+{
+    (void) stream;
+    (void) data;
+    (void) arg;
+    f.bytes += size > 0 ? (int) size : 0;
+}
+
+static void keep(aloop_listener *listener, aloop_stream *stream, void *arg)
+{
+    (void) arg;
+    f.server = stream;
+    aloop_stream_start(stream, on_data, NULL);
+    aloop_listener_close(listener);
+}
+
+static void on_post(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    f.posts++;
+}
+
+static void *post(void *arg)
+{
+    aloop_post(f.loop, on_post, arg);
+    return NULL;
+}
+
+static void post_from_a_thread(void)
+{
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, post, NULL), 0);
+    pthread_join(thread, NULL);
+}
+
+/* A connection on which something has arrived, and a post: both for the
+ * parent, which has not looked yet. */
+static void prepare(void)
+{
+    aloop_listener *listener;
+    char port[8];
+
+    assert_int_equal(aloop_tcp_listen(f.loop, "127.0.0.1", "0", keep, NULL,
+                                      &listener),
+                     0);
+    snprintf(port, sizeof port, "%d", aloop_listener_port(listener));
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", port, &f.client)),
+        0);
+    while (f.server == NULL)
+        assert_true(aloop_step(f.loop, -1) >= 0);
+    f.host = (struct pollfd){.fd = aloop_fd(f.loop), .events = POLLIN};
+    assert_true(f.host.fd >= 0);
+    assert_int_equal(write(aloop_stream_fd(f.client), "secret", 6), 6);
+    post_from_a_thread();
+}
+
+static void host_until(const int *value, int wanted)
+{
+    while (*value < wanted) {
+        assert_int_equal(patient_poll(&f.host, 1, 20000), 1);
+        assert_true(aloop_step(f.loop, 0) >= 0);
+    }
+    assert_int_equal(*value, wanted);
+}
+
+/* All that was there arrives, once, and what is new does too. */
+static void assert_parent_is_whole(void)
+{
+    host_until(&f.posts, 1);
+    host_until(&f.bytes, 6);
+    post_from_a_thread();
+    host_until(&f.posts, 2);
+    assert_int_equal(aloop_stream_put(f.client, "hello", 5), 0);
+    host_until(&f.bytes, 11);
+    aloop_stream_close(f.client);
+    aloop_stream_close(f.server);
+}
+
+static int status_of(pid_t child)
+{
+    int status = -1;
+
+    assert_true(child > 0);
+    assert_int_equal(patient_waitpid(child, &status, 0), child);
+    return status;
+}
+
+static void a_child_that_frees_the_loop_runs_nothing_of_it(void **state)
+{
+    pid_t child;
+
+    (void) state;
+    prepare();
+    child = fork();
+    if (child == 0) {
+        int error = aloop_free(f.loop);
+
+        _exit(error != 0 || f.posts != 0 || f.bytes != 0);
+    }
+
+    assert_int_equal(status_of(child), 0);
+    assert_parent_is_whole();
+}
+
+static void free_at_exit(void)
+{
+    if (f.is_child && aloop_free(f.loop) == 0 && f.posts == 0 && f.bytes == 0)
+        _exit(0);
+}
+
+static void a_child_that_exits_frees_the_loop_without_effect(void **state)
+{
+    pid_t child;
+
+    (void) state;
+    prepare();
+    fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        f.is_child = true;
+        atexit(free_at_exit);
+        exit(1);
+    }
+
+    assert_int_equal(status_of(child), 0);
+    assert_parent_is_whole();
+}
+
+static void a_child_without_descriptors_can_free_the_loop(void **state)
+{
+    pid_t child;
+
+    (void) state;
+    prepare();
+    child = fork();
+    if (child == 0) {
+        struct rlimit none = {3, 3};
+        int error;
+
+        setrlimit(RLIMIT_NOFILE, &none);
+        error = aloop_after_fork(f.loop);
+        if (error != ALOOP_EMFILE && strcmp(aloop_reactor(), "poll") != 0)
+            _exit(1);
+        if (error < 0 && aloop_step(f.loop, 0) != ALOOP_EPERM)
+            _exit(2);
+        _exit(aloop_free(f.loop) != 0);
+    }
+
+    assert_int_equal(status_of(child), 0);
+    assert_parent_is_whole();
+}
+
+static void a_child_that_closes_streams_before_after_fork_changes_nothing(
+    void **state)
+{
+    pid_t child;
+
+    (void) state;
+    prepare();
+    aloop_stream_put(f.server, "to the client", 13);
+    child = fork();
+    if (child == 0) {
+        aloop_stream_abort(f.client);
+        aloop_stream_close(f.server);
+        _exit(aloop_post(f.loop, on_post, NULL) != 0);
+    }
+
+    assert_int_equal(status_of(child), 0);
+    assert_parent_is_whole();
+}
+
+static void the_loop_of_a_child_that_was_forked_reads_nothing_of_its_parents(
+    void **state)
+{
+    pid_t child;
+
+    (void) state;
+    prepare();
+    child = fork();
+    if (child == 0) {
+        int error = aloop_after_fork(f.loop);
+
+        for (int i = 0; i < 5 && error >= 0; i++)
+            error = aloop_step(f.loop, ALOOP_MS(1));
+        _exit(error < 0 || f.bytes != 0 || f.posts != 1 ||
+              aloop_free(f.loop) != 0);
+    }
+
+    assert_int_equal(status_of(child), 0);
+    assert_parent_is_whole();
+}
+
+/* Runs on as the first process of a PID namespace, or exits with 77. */
+static void enter_namespace(void)
+{
+#ifdef CLONE_NEWPID
+    if (unshare(CLONE_NEWPID) == 0 ||
+        unshare(CLONE_NEWUSER | CLONE_NEWPID) == 0)
+        return;
+#endif
+    _exit(77);
+}
+
+static void be_first(void (*play)(void))
+{
+    pid_t child;
+    int status = 0;
+
+    enter_namespace();
+    child = fork();
+    if (child == 0) {
+        if (getpid() != 1)
+            _exit(77);
+        play();
+        _exit(0);
+    }
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+/* The parent and the child are both process 1, each in a namespace. */
+static void have_a_child_with_the_same_pid(void)
+{
+    f.loop = aloop_new(NULL);
+    prepare();
+    enter_namespace();
+    pid_t child = fork();
+
+    if (child == 0) {
+        if (getpid() != 1)
+            _exit(77);
+        if (aloop_after_fork(f.loop) != 0 || aloop_free(f.loop) != 0)
+            _exit(1);
+        _exit(0);
+    }
+    if (status_of(child) != 0)
+        _exit(1);
+    host_until(&f.posts, 1);
+    host_until(&f.bytes, 6);
+    aloop_stream_put(f.client, "hello", 5);
+    host_until(&f.bytes, 11);
+}
+
+static void a_child_with_its_parents_pid_is_another_process(void **state)
+{
+    int status;
+    pid_t child;
+
+    (void) state;
+    child = fork();
+    if (child == 0)
+        be_first(have_a_child_with_the_same_pid);
+    status = status_of(child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip(); /* No right to make namespaces. */
+    assert_int_equal(status, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_child_that_frees_the_loop_runs_nothing_of_it),
+        TEST(a_child_that_exits_frees_the_loop_without_effect),
+        TEST(a_child_without_descriptors_can_free_the_loop),
+        TEST(a_child_that_closes_streams_before_after_fork_changes_nothing),
+        TEST(the_loop_of_a_child_that_was_forked_reads_nothing_of_its_parents),
+        TEST(a_child_with_its_parents_pid_is_another_process),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

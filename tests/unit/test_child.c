@@ -1,0 +1,343 @@
+/* A loop in a forked child, simulated: what belongs to the parent stays as it
+ * is, whatever the child does and whatever fails.  What the child changes of
+ * it is counted: sim_harms(). */
+
+#include "support/stream_fixture.h"
+
+#include <signal.h>
+
+#include "loop/loop.h"
+
+static aloop_stream *stream;
+static aloop_listener *listener;
+static aloop_signal *watch;
+
+static void count_call(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    t.calls++;
+}
+
+static void count_timer(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    (void) arg;
+    t.calls++;
+}
+
+static void count_signal(aloop_signal *signal, int number, void *arg)
+{
+    (void) signal;
+    (void) number;
+    (void) arg;
+    t.calls++;
+}
+
+static void count_stream(aloop_listener *from, aloop_stream *accepted,
+                         void *arg)
+{
+    (void) from;
+    (void) arg;
+    t.calls++;
+    aloop_stream_close(accepted);
+}
+
+static void count_future(aloop_future *future, ssize_t status, void *arg)
+{
+    (void) future;
+    (void) status;
+    (void) arg;
+    t.calls++;
+}
+
+static ssize_t write_at_the_end(aloop *loop, void *arg)
+{
+    (void) arg;
+    (void) aloop_await(aloop_sleep(loop, ALOOP_SEC(1000)));
+    aloop_stream_put(stream, "the end", 7);
+    t.calls++;
+    return 0;
+}
+
+/* Something of each kind, with something to do for most of it. */
+static void use_everything(void)
+{
+    aloop_stream *other;
+    aloop_timer *timer;
+
+    stream = connected();
+    aloop_stream_start(stream, ignore, NULL);
+    aloop_tcp_listen(t.loop, "127.0.0.1", "81", count_stream, NULL, &listener);
+    aloop_timer_start(t.loop, 0, MS, count_timer, NULL, &timer);
+    aloop_detach(aloop_spawn(t.loop, write_at_the_end, NULL));
+    aloop_signal_start(t.loop, SIGUSR1, count_signal, NULL, &watch);
+    assert_true(aloop_fd(t.loop) >= 0);
+    aloop_step(t.loop, 0);
+    aloop_detach(aloop_tcp_connect(t.loop, "localhost", "82", &other));
+    aloop_detach(aloop_tcp_connect(t.loop, "127.0.0.1", "82", &other));
+    sim_peer_send(c.peer, "for the parent", 14);
+    assert_true(sim_connect(81) >= 0);
+    sim_pass(MS);
+    aloop_stream_put(stream, "from the parent", 15);
+    aloop_detach(aloop_stream_shutdown(stream));
+    aloop_then(aloop_stream_drain(stream), count_future, NULL);
+    aloop_defer(t.loop, count_call, NULL);
+    aloop_post(t.loop, count_call, NULL);
+    sim_raise(SIGUSR1);
+    t.calls = 0;
+}
+
+static void assert_parent_noticed_nothing(void)
+{
+    sim_pass(ALOOP_SEC(1));
+    assert_int_equal(sim_harms(), 0);
+    assert_int_equal(sim_peer_receive(c.peer, c.in, sizeof c.in), 0);
+    assert_false(sim_peer_eof(c.peer));
+    assert_true(sim_peer_connected(c.peer));
+}
+
+static void free_in_child(void)
+{
+    assert_int_equal(aloop_free(t.loop), 0);
+    t.loop = NULL;
+    assert_int_equal(t.calls, 0);
+    assert_parent_noticed_nothing();
+}
+
+static void a_child_that_only_frees_the_loop_runs_and_changes_nothing(
+    void **state)
+{
+    (void) state;
+    assert_true(renew(1));
+    use_everything();
+    sim_fork();
+
+    free_in_child();
+
+    assert_int_equal(memory.bytes, 0);
+}
+
+static void a_child_whose_after_fork_fails_can_free_the_loop(void **state)
+{
+    static const char *const calls[] = {"aloop__reactor_renew",
+                                        "sys_wake_open", "aloop__reactor_set"};
+
+    (void) state;
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(renew(1));
+        use_everything();
+        sim_fork();
+        sim_fail_from(calls[i], 1, ALOOP_EMFILE);
+
+        assert_int_equal(aloop_after_fork(t.loop), ALOOP_EMFILE);
+
+        free_in_child();
+        assert_int_equal(memory.bytes, 0);
+    }
+}
+
+static void an_after_fork_that_has_failed_can_be_repeated(void **state)
+{
+    (void) state;
+    use_everything();
+    sim_fork();
+    sim_fail("sys_wake_open", 1, ALOOP_EMFILE);
+    assert_int_equal(aloop_after_fork(t.loop), ALOOP_EMFILE);
+    assert_int_equal(aloop_step(t.loop, 0), ALOOP_EPERM);
+
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+
+    assert_int_equal(aloop_step(t.loop, 0), 1);
+    assert_true(t.calls > 0);
+    assert_int_equal(sim_harms(), 0);
+}
+
+static void without_after_fork_a_child_can_use_nothing_of_the_loop(
+    void **state)
+{
+    char byte;
+
+    (void) state;
+    use_everything();
+    sim_fork();
+
+    assert_int_equal(aloop_step(t.loop, 0), ALOOP_EPERM);
+    assert_int_equal(aloop_run(t.loop), ALOOP_EPERM);
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, 0)), ALOOP_EPERM);
+    aloop_wake(t.loop);
+    aloop_post(t.loop, count_call, NULL);
+    aloop_stream_stop(stream);
+    assert_int_equal(aloop_stream_put(stream, "x", 1), ALOOP_EPIPE);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, &byte, 1)),
+                     ALOOP_EPERM);
+    assert_int_equal(aloop_stream_start(stream, ignore, NULL), ALOOP_EPERM);
+    aloop_listener_close(listener);
+    aloop_signal_close(watch);
+    aloop_stream_close(stream);
+
+    free_in_child();
+}
+
+static void streams_rest_in_a_child_until_it_uses_them(void **state)
+{
+    (void) state;
+    stream = connected();
+    aloop_stream_start(stream, collect, NULL);
+    aloop_step(t.loop, 0);
+    sim_peer_send(c.peer, "for the parent", 14);
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    run_for(MS);
+    assert_int_equal(t.calls, 0);
+    assert_int_equal(sim_harms(), 0);
+
+    assert_int_equal(aloop_stream_put(stream, "hello", 5), 0);
+
+    run_for(MS);
+    assert_received("hello");
+    assert_int_equal(t.calls, 1);
+    assert_int_equal(c.got_size, 14);
+    aloop_stream_close(stream);
+}
+
+static void a_read_that_waits_in_a_child_goes_on_with_the_next_use(
+    void **state)
+{
+    char text[4];
+    aloop_future *read;
+
+    (void) state;
+    stream = connected();
+    read = aloop_stream_read(stream, text, sizeof text);
+    aloop_step(t.loop, 0);
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    sim_peer_send(c.peer, "ping", 4);
+    run_for(MS);
+    assert_false(aloop_future_settled(read));
+
+    aloop_detach(aloop_stream_write(stream, "x", 1));
+
+    assert_int_equal(aloop_await(read), 4);
+    aloop_stream_close(stream);
+}
+
+static void what_was_queued_before_a_fork_is_sent_by_the_parent_alone(
+    void **state)
+{
+    aloop_future *write, *drain, *shutdown;
+
+    (void) state;
+    stream = connected();
+    fill(stream);
+    aloop_stream_start(stream, collect, NULL);
+    aloop_stream_put(stream, "put", 3);
+    write = aloop_stream_write(stream, "written", 7);
+    drain = aloop_stream_shutdown(stream);
+    aloop_stream_set_water(stream, 0, 1);
+    shutdown = aloop_stream_drain(stream);
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    receive(SIZE_MAX);
+
+    assert_int_equal(aloop_await(write), ALOOP_EPIPE);
+    assert_int_equal(aloop_await(drain), ALOOP_EPIPE);
+    assert_int_equal(aloop_await(shutdown), ALOOP_EPIPE);
+    assert_int_equal(aloop_stream_queued(stream), 0);
+    assert_int_equal(aloop_stream_start(stream, collect, NULL), 0);
+    run_for(MS);
+
+    assert_int_equal(t.calls, 0); /* Reading goes on. */
+    c.in_size = 0;
+    assert_parent_noticed_nothing();
+    aloop_stream_close(stream);
+}
+
+static void listeners_accept_in_a_child_too(void **state)
+{
+    (void) state;
+    aloop_tcp_listen(t.loop, "127.0.0.1", "81", count_stream, NULL, &listener);
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+
+    assert_true(sim_connect(81) >= 0);
+    run_for(MS);
+
+    assert_int_equal(t.calls, 1);
+    aloop_listener_close(listener);
+}
+
+/* Of what is no fork. */
+
+static void after_fork_changes_nothing_where_nothing_was_forked(void **state)
+{
+    (void) state;
+    stream = connected();
+    aloop_stream_start(stream, collect, NULL);
+
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+
+    send_text("hello");
+    assert_int_equal(c.got_size, 5);
+    assert_int_equal(sim_calls("aloop__reactor_renew"), 0);
+    aloop_stream_close(stream);
+}
+
+static void a_vforked_child_cannot_free_or_take_over_the_loop(void **state)
+{
+    (void) state;
+    use_everything();
+    sim_vfork(true);
+
+    assert_int_equal(aloop_free(t.loop), ALOOP_EPERM);
+    assert_int_equal(aloop_after_fork(t.loop), ALOOP_EPERM);
+
+    assert_int_equal(sim_harms(), 0);
+    sim_vfork(false);
+    aloop_step(t.loop, 0);
+    assert_true(t.calls > 0);
+}
+
+static void fork_in_call(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    sim_fork();
+}
+
+static void a_child_forked_in_a_callback_takes_no_event_of_its_parent(
+    void **state)
+{
+    (void) state;
+    stream = connected();
+    aloop_stream_start(stream, collect, NULL);
+    aloop_step(t.loop, 0);
+    sim_peer_send(c.peer, "for the parent", 14);
+    sim_pass(MS);
+    aloop_defer(t.loop, fork_in_call, NULL);
+
+    assert_int_equal(aloop_run(t.loop), ALOOP_EPERM);
+
+    assert_int_equal(t.calls, 0);
+    assert_parent_noticed_nothing();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_child_that_only_frees_the_loop_runs_and_changes_nothing),
+        TEST(a_child_whose_after_fork_fails_can_free_the_loop),
+        TEST(an_after_fork_that_has_failed_can_be_repeated),
+        TEST(without_after_fork_a_child_can_use_nothing_of_the_loop),
+        TEST(streams_rest_in_a_child_until_it_uses_them),
+        TEST(a_read_that_waits_in_a_child_goes_on_with_the_next_use),
+        TEST(what_was_queued_before_a_fork_is_sent_by_the_parent_alone),
+        TEST(listeners_accept_in_a_child_too),
+        TEST(after_fork_changes_nothing_where_nothing_was_forked),
+        TEST(a_vforked_child_cannot_free_or_take_over_the_loop),
+        TEST(a_child_forked_in_a_callback_takes_no_event_of_its_parent),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
