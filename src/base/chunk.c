@@ -12,7 +12,7 @@
 
 enum {
     PAGE_SHIFT = 13,
-    PAGES_BEFORE = (CHUNK_SIZE >> PAGE_SHIFT) + 1,
+    PAGES_BEFORE = (CHUNK_SIZE_LARGE >> PAGE_SHIFT) + 1,
     MAP_SIZE_MIN = 16
 };
 
@@ -106,27 +106,29 @@ static struct aloop__chunk *new_chunk(struct aloop__slab *slab, size_t size)
 
 struct aloop__chunk *aloop__chunk_new(struct aloop__slab *slab, size_t class)
 {
+    size_t size =
+        slab->map_count < SMALL_CHUNKS ? CHUNK_SIZE : CHUNK_SIZE_LARGE;
     struct aloop__chunk *chunk;
 
     if (slab->map_count * 2 >= slab->map_size &&
         !resize_map(slab,
                     slab->map_size == 0 ? MAP_SIZE_MIN : slab->map_size * 2))
         return NULL;
-    chunk = new_chunk(slab, CHUNK_SIZE);
+    chunk = new_chunk(slab, size);
     if (chunk == NULL)
         return NULL;
     insert(slab, chunk);
     slab->map_count++;
-    slab->room += aloop__chunk_room(class) * (class + 1);
+    slab->room += aloop__chunk_room(chunk, class) * (class + 1);
     return chunk;
 }
 
 void aloop__chunk_free(struct aloop__slab *slab, size_t class,
                        struct aloop__chunk *chunk)
 {
-    size_t room = aloop__chunk_room(class) * (class + 1), place;
+    size_t room = aloop__chunk_room(chunk, class) * (class + 1), place;
 
-    assert(chunk->count == aloop__chunk_room(class));
+    assert(chunk->count == aloop__chunk_room(chunk, class));
     find(slab, page_of(chunk), &place);
     slab->map[place] = NULL;
     close_gap(slab, place);
@@ -147,7 +149,7 @@ struct aloop__chunk *aloop__chunk_of(const struct aloop__slab *slab,
         struct aloop__chunk *chunk = find(slab, page - (uintptr_t) i, &place);
 
         if (chunk != NULL && (const char *) chunk < (const char *) object &&
-            (const char *) object < (const char *) chunk + CHUNK_SIZE)
+            (const char *) object < (const char *) chunk + chunk->size)
             return chunk;
     }
     assert(false);

@@ -7,25 +7,33 @@
 
 #include "base/slab.h"
 
-enum { CHUNK_SIZE = 16 * 1024 - 64 };
+/* The first chunks of a slab are small, for programs that need little; later
+ * ones are large, because each costs system calls. */
+enum {
+    CHUNK_SIZE = 16 * 1024 - 64,
+    CHUNK_SIZE_LARGE = 64 * 1024 - 64,
+    SMALL_CHUNKS = 128 /* 2 MiB. */
+};
 
 struct slab_free {
     struct slab_free *next;
 };
 
-/* What precedes the objects of a chunk; keeps them aligned to 16. */
+/* What precedes the objects of a chunk.  It fills a line of the cache, so that
+ * in a chunk that begins with a page the objects begin with a line, too. */
 struct aloop__chunk {
     struct aloop__node node;
     struct slab_free *free; /* Objects that trimming has sorted here. */
     uint32_t count;         /* Of them. */
     uint32_t size;          /* Of the whole chunk, for the allocator. */
+    char unused[64 - sizeof(struct aloop__node) - sizeof(void *) - 8];
 };
 
-/* How many objects a chunk of this class has. */
-static inline size_t aloop__chunk_room(size_t class)
+/* How many objects of this class a chunk has. */
+static inline size_t aloop__chunk_room(const struct aloop__chunk *chunk,
+                                       size_t class)
 {
-    return (CHUNK_SIZE - sizeof(struct aloop__chunk)) /
-           ((class + 1) * SLAB_STEP);
+    return (chunk->size - sizeof *chunk) / ((class + 1) * SLAB_STEP);
 }
 
 /* In slab->chunks; NULL without memory. */

@@ -71,7 +71,7 @@ static void cut(struct aloop__slab *slab, size_t class)
     if (chunk == NULL)
         return;
     first = (char *) (chunk + 1);
-    for (size_t i = aloop__chunk_room(class); i-- > 0;) {
+    for (size_t i = aloop__chunk_room(chunk, class); i-- > 0;) {
         struct slab_free *object = (void *) (first + i * size);
 
         object->next = slab->free[class];
@@ -214,9 +214,9 @@ static void sort(struct aloop__slab *slab, size_t class,
         list_remove(&chunk->node);
         list_push(&at->partial, &chunk->node);
     }
-    if (chunk->count < aloop__chunk_room(class))
+    if (chunk->count < aloop__chunk_room(chunk, class))
         return;
-    if (at->empty != NULL)
+    if (at->empty != NULL || chunk->size > CHUNK_SIZE)
         aloop__chunk_free(slab, class, chunk);
     else
         at->empty = chunk;

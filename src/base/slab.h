@@ -31,7 +31,8 @@ struct aloop__slab {
         struct slab_free *surplus; /* Not used in the window before. */
         struct aloop__node partial; /* Chunks that have free objects of their
                                      * own. */
-        struct aloop__chunk *empty; /* One of them that is free as a whole. */
+        struct aloop__chunk *empty; /* One of them that is small and free as a
+                                     * whole. */
     } classes[SLAB_CLASSES];
     struct aloop__node chunks; /* All that are in no list of partial ones. */
     size_t room;    /* For objects, in all chunks; in units of SLAB_STEP. */
@@ -41,7 +42,7 @@ struct aloop__slab {
     size_t map_count;
 };
 
-/* Nothing but chunks of one size comes from `chunk_alloc`. */
+/* Nothing but chunks comes from `chunk_alloc`. */
 void aloop__slab_open(struct aloop__slab *slab,
                       const struct aloop__alloc *alloc,
                       const struct aloop__alloc *chunk_alloc);
