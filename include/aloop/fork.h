@@ -21,6 +21,8 @@ ALOOP_BEGIN
  *   first use in the child (start, any read, put, write, shutdown, pipe) takes
  *   the stream over: close it in the parent then.
  * - Listeners accept in both; close them in one of the two to end that.
+ * - A signal that the parent received is called back in the parent alone.  One
+ *   that the child received after the fork is called back here.
  * - What was closed and still had bytes to send is the parent's.
  * - A connect that was under way begins again in the child.
  * - A name look-up fails with ALOOP_ECANCELED.  Another one may hang in the C

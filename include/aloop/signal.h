@@ -18,7 +18,8 @@ typedef void (*aloop_signal_cb)(aloop_signal *signal, int number, void *arg);
 /**
  * Calls `on_signal` in the loop for each time the process received `number`
  * (the kernel may merge several of the same that are pending).  Several watches
- * of one number, in one or several loops, each get it.
+ * of one number, in one or several loops, each get it.  A forked child is
+ * called back for what it received itself, after aloop_after_fork().
  *
  * The signal has to reach a thread: where each thread of the process blocks it,
  * it stays pending in the kernel, without a callback, until one unblocks it.  A

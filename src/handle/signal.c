@@ -2,8 +2,13 @@
  *
  * The process-wide part is one list of watches under a spin lock that the
  * handler takes too; whoever else takes it has all signals blocked, so no
- * handler can meet its own thread inside.  The handler counts the signal in
- * each watch and wakes its loop; the loop calls back once for each count. */
+ * handler can meet its own thread inside.  The handler runs once a signal has
+ * been counted and wakes the loops of its watches; each calls back as often as
+ * the count has moved on.
+ *
+ * The count begins again in a forked child, so that what its parent received
+ * is not called back there.  A handler in a child does not touch a loop that is
+ * still the parent's: aloop_after_fork() looks at the count. */
 
 #include "handle/signal.h"
 
@@ -19,7 +24,9 @@ struct aloop_signal {
     int number;
     aloop_signal *partner; /* See aloop__signal_pair(); else NULL.  Under the
                             * lock. */
-    atomic_uint pending; /* Received and not called back yet. */
+    unsigned seen; /* Of sys_signal_received: called back, or older. */
+    unsigned last; /* Of it: nothing after that counts, if `is_ended`. */
+    atomic_uint is_ended; /* It is in no list any more. */
     aloop_signal_cb on_signal;
     void *arg;
 };
@@ -33,6 +40,8 @@ static void withdraw(aloop_signal *watch)
     if (list_empty(&watch->shared))
         return;
     list_remove(&watch->shared);
+    watch->last = sys_signal_received(watch->number);
+    atomic_store(&watch->is_ended, true);
     if (list_empty(&watches[watch->number]))
         sys_signal_restore(watch->number);
 }
@@ -48,11 +57,12 @@ static void on_delivery(int number)
         aloop *loop = watch->handle.loop;
 
         next = node->next;
+        if (aloop__is_foreign(loop))
+            continue;
         if (watch->partner != NULL) {
             withdraw(watch->partner);
             withdraw(watch);
         }
-        atomic_fetch_add(&watch->pending, 1);
         atomic_store(&loop->signalled, true);
         aloop_wake(loop);
     }
@@ -71,8 +81,10 @@ static int enlist(aloop_signal *watch)
     if (list->next == NULL)
         list_init(list);
     error = sys_signal_catch(watch->number, on_delivery);
-    if (error == 0)
+    if (error == 0) {
+        watch->seen = sys_signal_received(watch->number);
         list_push(list, &watch->shared);
+    }
     sys_signal_unlock();
     return error;
 }
@@ -104,21 +116,34 @@ static void signal_close(struct aloop__handle *handle)
     aloop__handle_closed(handle);
 }
 
+/* In a forked child: what it received since it was forked. */
+static void signal_fork(struct aloop__handle *handle)
+{
+    aloop_signal *watch = CONTAINER_OF(handle, aloop_signal, handle);
+
+    watch->seen = watch->last;
+    if (sys_signal_received(watch->number) != 0)
+        atomic_store(&handle->loop->signalled, true);
+}
+
 static const struct aloop__handle_ops signal_ops = {
-    .size = sizeof(aloop_signal), .close = signal_close};
+    .size = sizeof(aloop_signal), .close = signal_close, .fork = signal_fork};
 
 /* Calls back for one watch; what is over the budget comes with the next turn.
  * The callback may close this watch: `node` being in no list then says so. */
 static void deliver(aloop *loop, aloop_signal *watch)
 {
-    unsigned count = atomic_exchange(&watch->pending, 0);
+    unsigned count = atomic_load(&watch->is_ended)
+                         ? watch->last
+                         : sys_signal_received(watch->number);
 
+    count -= watch->seen;
     if (count > BUDGET) {
-        atomic_fetch_add(&watch->pending, count - BUDGET);
         atomic_store(&loop->signalled, true);
         aloop_wake(loop);
         count = BUDGET;
     }
+    watch->seen += count;
     while (count-- > 0 && !watch->handle.closed && aloop__may_call(loop))
         watch->on_signal(watch, watch->number, watch->arg);
 }

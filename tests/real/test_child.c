@@ -245,6 +245,14 @@ static void the_loop_of_a_child_that_was_forked_reads_nothing_of_its_parents(
     assert_parent_is_whole();
 }
 
+/* Whether a wake-up was left for the loop, or anything else is to be done. */
+static bool is_readable(void)
+{
+    struct pollfd host = {.fd = aloop_fd(f.loop), .events = POLLIN};
+
+    return poll(&host, 1, 0) != 0;
+}
+
 /* Runs on as the first process of a PID namespace, or exits with 77. */
 static void enter_namespace(void)
 {
@@ -312,6 +320,96 @@ static void a_child_with_its_parents_pid_is_another_process(void **state)
     assert_int_equal(status, 0);
 }
 
+/* Signals. */
+
+static void on_signal(aloop_signal *watch, int number, void *arg)
+{
+    (void) watch;
+    (void) number;
+    (void) arg;
+    f.signals++;
+}
+
+static void step_some(void)
+{
+    for (int i = 0; i < 5; i++)
+        (void) aloop_step(f.loop, ALOOP_MS(1));
+}
+
+static void a_signal_from_before_the_fork_is_the_parents(void **state)
+{
+    aloop_signal *watch;
+    pid_t child;
+
+    (void) state;
+    aloop_signal_start(f.loop, SIGUSR1, on_signal, NULL, &watch);
+    raise(SIGUSR1);
+    child = fork();
+    if (child == 0) {
+        raise(SIGUSR1);
+        if (aloop_after_fork(f.loop) != 0)
+            _exit(1);
+        step_some();
+        if (f.signals > 1) /* Where pages cannot be cleared it is lost. */
+            _exit(2);
+        f.signals = 0;
+        raise(SIGUSR1);
+        step_some();
+        _exit(f.signals != 1 || aloop_free(f.loop) != 0);
+    }
+
+    assert_int_equal(status_of(child), 0);
+    step_some();
+    assert_int_equal(f.signals, 1);
+    aloop_signal_close(watch);
+}
+
+static void a_signal_to_a_child_does_not_wake_the_parent(void **state)
+{
+    aloop_signal *watch;
+    pid_t child;
+
+    (void) state;
+    aloop_signal_start(f.loop, SIGUSR1, on_signal, NULL, &watch);
+    step_some();
+    assert_false(is_readable());
+    child = fork();
+    if (child == 0) {
+        raise(SIGUSR1);
+        aloop_wake(f.loop);
+        _exit(0);
+    }
+
+    assert_int_equal(status_of(child), 0);
+    assert_false(is_readable());
+    step_some();
+    assert_int_equal(f.signals, 0);
+    aloop_signal_close(watch);
+}
+
+/* Under an emulator or a checker vfork may be fork. */
+static void a_signal_to_a_vforked_child_does_not_reach_the_parent(
+    void **state)
+{
+    aloop_signal *watch;
+    pid_t child;
+
+    (void) state;
+    aloop_signal_start(f.loop, SIGUSR1, on_signal, NULL, &watch);
+    step_some();
+    child = vfork();
+    if (child == 0) {
+        kill(getpid(), SIGUSR1);
+        _exit(0);
+    }
+
+    assert_int_equal(status_of(child), 0);
+    assert_false(is_readable());
+    step_some();
+    assert_int_equal(f.signals, 0);
+    aloop_signal_close(watch);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -323,6 +421,9 @@ int main(void)
         TEST(a_child_that_closes_streams_before_after_fork_changes_nothing),
         TEST(the_loop_of_a_child_that_was_forked_reads_nothing_of_its_parents),
         TEST(a_child_with_its_parents_pid_is_another_process),
+        TEST(a_signal_from_before_the_fork_is_the_parents),
+        TEST(a_signal_to_a_child_does_not_wake_the_parent),
+        TEST(a_signal_to_a_vforked_child_does_not_reach_the_parent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

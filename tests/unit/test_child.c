@@ -268,6 +268,95 @@ static void listeners_accept_in_a_child_too(void **state)
     aloop_listener_close(listener);
 }
 
+/* Of signals. */
+
+static void signals_that_the_parent_received_are_not_called_back_in_a_child(
+    void **state)
+{
+    (void) state;
+    aloop_signal_start(t.loop, SIGUSR1, count_signal, NULL, &watch);
+    for (int i = 0; i < 100; i++)
+        sim_raise(SIGUSR1);
+    aloop_step(t.loop, 0); /* Some of them. */
+    t.calls = 0;
+    sim_raise(SIGUSR1);
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    run_for(MS);
+    assert_int_equal(t.calls, 0);
+
+    sim_raise(SIGUSR1);
+    run_for(MS);
+
+    assert_int_equal(t.calls, 1);
+    aloop_signal_close(watch);
+}
+
+static void a_signal_between_fork_and_after_fork_is_the_childs(void **state)
+{
+    (void) state;
+    aloop_signal_start(t.loop, SIGUSR1, count_signal, NULL, &watch);
+    sim_raise(SIGUSR1);
+    sim_fork();
+    sim_raise(SIGUSR1);
+    sim_raise(SIGUSR1);
+    assert_int_equal(sim_harms(), 0);
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+
+    run_for(MS);
+
+    assert_int_equal(t.calls, 2);
+    assert_int_equal(sim_harms(), 0);
+    aloop_signal_close(watch);
+}
+
+static void a_grandchild_hears_what_it_received_itself(void **state)
+{
+    (void) state;
+    aloop_signal_start(t.loop, SIGUSR1, count_signal, NULL, &watch);
+    sim_fork();
+    sim_raise(SIGUSR1);
+    sim_fork(); /* Before the child has called aloop_after_fork(). */
+    sim_raise(SIGUSR1);
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    run_for(MS);
+    assert_int_equal(t.calls, 1);
+
+    sim_raise(SIGUSR1);
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    run_for(MS);
+
+    assert_int_equal(t.calls, 1);
+    aloop_signal_close(watch);
+}
+
+static void two_loops_of_a_process_both_go_on_in_a_child(void **state)
+{
+    aloop *other = aloop_new(NULL);
+    aloop_signal *second;
+
+    (void) state;
+    aloop_signal_start(t.loop, SIGUSR1, count_signal, NULL, &watch);
+    aloop_signal_start(other, SIGUSR1, count_signal, NULL, &second);
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    sim_raise(SIGUSR1);
+    run_for(MS);
+    assert_int_equal(t.calls, 1);
+    assert_int_equal(aloop_step(other, 0), ALOOP_EPERM);
+
+    assert_int_equal(aloop_after_fork(other), 0);
+    aloop_step(other, 0);
+
+    assert_int_equal(t.calls, 2);
+    aloop_step(t.loop, 0);
+    assert_int_equal(t.calls, 2);
+    assert_int_equal(aloop_free(other), 0);
+    aloop_signal_close(watch);
+    assert_int_equal(sim_harms(), 0);
+}
+
 /* Of what is no fork. */
 
 static void after_fork_changes_nothing_where_nothing_was_forked(void **state)
@@ -334,6 +423,10 @@ int main(void)
         TEST(a_read_that_waits_in_a_child_goes_on_with_the_next_use),
         TEST(what_was_queued_before_a_fork_is_sent_by_the_parent_alone),
         TEST(listeners_accept_in_a_child_too),
+        TEST(signals_that_the_parent_received_are_not_called_back_in_a_child),
+        TEST(a_signal_between_fork_and_after_fork_is_the_childs),
+        TEST(a_grandchild_hears_what_it_received_itself),
+        TEST(two_loops_of_a_process_both_go_on_in_a_child),
         TEST(after_fork_changes_nothing_where_nothing_was_forked),
         TEST(a_vforked_child_cannot_free_or_take_over_the_loop),
         TEST(a_child_forked_in_a_callback_takes_no_event_of_its_parent),
