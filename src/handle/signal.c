@@ -140,7 +140,6 @@ static void deliver(aloop *loop, aloop_signal *watch)
     count -= watch->seen;
     if (count > BUDGET) {
         atomic_store(&loop->signalled, true);
-        aloop_wake(loop);
         count = BUDGET;
     }
     watch->seen += count;

@@ -290,6 +290,8 @@ int aloop__io_claim(aloop *loop, struct aloop__io *io);
 int aloop__wake_open(aloop *loop);
 void aloop__wake_close(aloop *loop); /* Queued posts are dropped. */
 int aloop__wake_renew(aloop *loop);  /* After fork: a channel of its own. */
+/* Calls back for the signals that were received, and runs what was posted. */
+void aloop__posts_run(aloop *loop);
 
 /* A buffer of RECEIVE_SIZE bytes that whoever is being dispatched may use;
  * NULL when there is no memory. */

@@ -3,7 +3,12 @@
  * Posting threads push onto a lock-free stack; the first to find the flag clear
  * writes to the wake-up descriptor, so a burst costs one system call.  The loop
  * drains the descriptor, clears the flag, and only then takes the stack: in any
- * other order a post between the steps could sleep through. */
+ * other order a post between the steps could sleep through.
+ *
+ * A thread may be held up between its push and its write.  The loop does not
+ * sleep while the stack has something on it, so each turn takes the stack
+ * before its wait too, without the descriptor and the flag: the write is still
+ * to come, and only costs a wait that ends early. */
 
 #include "loop/loop.h"
 
@@ -102,6 +107,14 @@ static void run_posts(aloop *loop, struct aloop__post *post)
     }
 }
 
+void aloop__posts_run(aloop *loop)
+{
+    if (atomic_exchange(&loop->signalled, false) &&
+        loop->on_signalled != NULL)
+        loop->on_signalled(loop);
+    run_posts(loop, take(loop));
+}
+
 static void on_wake(struct aloop__io *io, unsigned bits)
 {
     aloop *loop = CONTAINER_OF(io, aloop, wake_io);
@@ -109,12 +122,9 @@ static void on_wake(struct aloop__io *io, unsigned bits)
     (void) bits;
     sys_wake_drain(loop->wake_fds[0]);
     atomic_store(&loop->waking, false);
-    if (atomic_exchange(&loop->signalled, false) &&
-        loop->on_signalled != NULL)
-        loop->on_signalled(loop);
     if (loop->resolver != NULL)
         aloop__pool_collect(loop->resolver);
-    run_posts(loop, take(loop));
+    aloop__posts_run(loop);
 }
 
 static int watch_wake(aloop *loop)

@@ -5,14 +5,15 @@
  *   1. take_batch   what was queued before the turn began is this turn's
  *   2. run_timers   deadlines that have passed, earliest first
  *   3. run_batch    this turn's work, first in, first out
- *   4. flush        streams that were written to send
- *   5. wait         until something is ready, a deadline, or a wake-up; memory
+ *   4. posts        of other threads, and signals, whose wake-up may be late
+ *   5. flush        streams that were written to send
+ *   6. wait         until something is ready, a deadline, or a wake-up; memory
  *                   that was not used for a while is given back meanwhile
- *   6. dispatch     what became ready; each stream that its own callback wrote
- *                   to sends as that callback returns
- *   7. flush        streams that other callbacks wrote to
- *   8. report       errors that nobody handled
- *   9. free         handles that were closed
+ *   7. dispatch     what became ready, posts and signals among it; each stream
+ *                   that its own callback wrote to sends as that returns
+ *   8. flush        streams that other callbacks wrote to
+ *   9. report       errors that nobody handled
+ *  10. free         handles that were closed
  *
  * Work queued by any of them runs in the next turn, so that no chain of
  * callbacks can keep a turn from reaching the wait. */
@@ -38,11 +39,17 @@ aloop *aloop__running(void)
     return running;
 }
 
+/* Something that a wake-up is to tell of, or has told of. */
+static bool has_posts(aloop *loop)
+{
+    return atomic_load_explicit(&loop->posts, memory_order_relaxed) != NULL ||
+           atomic_load_explicit(&loop->signalled, memory_order_relaxed);
+}
+
 bool aloop__has_work(aloop *loop)
 {
     return !list_empty(&loop->ready) || !list_empty(&loop->flushing) ||
-           !list_empty(&loop->unread) ||
-           atomic_load_explicit(&loop->posts, memory_order_relaxed) != NULL;
+           !list_empty(&loop->unread) || has_posts(loop);
 }
 
 static void take_batch(aloop *loop)
@@ -193,6 +200,8 @@ int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy)
     take_batch(loop);
     run_timers(loop);
     run_batch(loop);
+    if (has_posts(loop))
+        aloop__posts_run(loop);
     flush(loop);
     error = wait_and_dispatch(loop, max_wait_ns, lazy);
     flush(loop);

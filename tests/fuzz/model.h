@@ -7,9 +7,9 @@
  *
  *   - Work runs in the order in which it became due: in each turn the timers
  *     that have passed when it begins, by deadline and then by start; then what
- *     was queued before the turn, first in, first out; then posts; then reports
- *     of errors that nobody looked at.  What any of them queues is the next
- *     turn's.
+ *     was queued before the turn, first in, first out; then posts, and after
+ *     the wait those that came meanwhile; then reports of errors that nobody
+ *     looked at.  What any of them queues is the next turn's.
  *   - A future settles once.  Settling queues its waiters in the order in which
  *     they came and runs nothing.  The last reference to go cancels.
  *   - A task's await ends with what the future came to, or early, with why:
@@ -206,7 +206,7 @@ struct m_sight {
     ssize_t status;
 };
 
-enum m_phase { M_OUT, M_BATCH, M_DISPATCH, M_REPORTING };
+enum m_phase { M_OUT, M_BATCH, M_POSTS, M_DISPATCH, M_REPORTING };
 
 struct model {
     int64_t now_ns;

@@ -301,11 +301,18 @@ static struct m_sight reach_dispatch(void)
 {
     struct m_sight sight = {M_NOTHING, 0, 0};
 
-    if (m.phase != M_BATCH)
-        return sight;
-    sight = batch();
-    if (sight.kind == M_NOTHING)
-        wait();
+    if (m.phase == M_BATCH) {
+        sight = batch();
+        if (sight.kind != M_NOTHING)
+            return sight;
+        m.phase = M_POSTS;
+        m.posts_taken = m.post_end;
+    }
+    if (m.phase == M_POSTS) {
+        sight = dispatch();
+        if (sight.kind == M_NOTHING)
+            wait();
+    }
     return sight;
 }
 
@@ -316,7 +323,7 @@ bool model_in_dispatch(void)
 
 void model_hear_late(void)
 {
-    if (!m.is_exact && model_in_dispatch() &&
+    if (!m.is_exact && m.phase == M_DISPATCH &&
         m.post_first == m.posts_taken && m.post_first < m.post_end)
         m.posts_taken++;
 }

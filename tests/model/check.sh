@@ -51,12 +51,13 @@ holds() { # NAME DEFINE...
     fi
 }
 
-# The loop must be seen to sleep for ever; no other error counts.
+# The loop must be seen to sleep forever, or to fail with $error; nothing else
+# counts.
 breaks() { # NAME DEFINE...
-    local name=$1
+    local name=$1 error=${error:-invalid end state}
     shift
     search "$@"
-    if grep -q 'invalid end state' log && [ -s wakeup.pml.trail ]; then
+    if grep -q "$error" log && [ -s wakeup.pml.trail ]; then
         spin -t "$@" wakeup.pml >trail 2>&1
         echo "$name: fails as it must, after" \
             "$(awk '/^spin: trail ends/ { print $5 }' trail) steps"
@@ -78,9 +79,10 @@ steps_of() { # FUNCTION
         !inside { next }
         /sys_wake_drain\(/ { print "drain" }
         /atomic_store\(&loop->waking, false\)/ { print "clear" }
-        / take\(|\(take\(/ { print "take" }
+        / take\(|\(take\(|aloop__posts_run\(loop\);/ { print "take" }
         /atomic_compare_exchange_weak\(&loop->posts,/ { print "push" }
-        / aloop_wake\(loop\);/ { print "wake" }' "$source" | xargs
+        / aloop_wake\(loop\);/ { print "wake" }
+        / wait_and_dispatch\(loop,/ { print "wait" }' "$source" | xargs
 }
 
 has_steps() { # FUNCTION STEPS
@@ -91,6 +93,7 @@ has_steps() { # FUNCTION STEPS
 : >log
 has_steps on_wake "drain clear take"
 has_steps aloop_post "push wake"
+source=$here/../../src/loop/turn.c has_steps aloop__turn "take wait"
 right=$(order drain clear take)
 holds "drain, clear, take: 2 threads, 3 posts each" $right -DPOSTS=3
 holds "drain, clear, take: 3 threads, 1 post each" \
@@ -101,6 +104,8 @@ breaks "take, clear, drain" $(order take clear drain)
 breaks "clear, drain, take" $(order clear drain take)
 breaks "clear, take, drain" $(order clear take drain)
 breaks "waking before pushing" $right -DWAKE_FIRST
+error='assertion violated' breaks "a turn that does not look" $right \
+    -DNO_TURN_TAKE
 [ $failed = 0 ] &&
     echo "wake-up: 0 lost in $held models, $broken wrong orders shown to fail"
 exit $failed

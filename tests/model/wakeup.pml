@@ -1,13 +1,15 @@
 /* The wake-up protocol of src/loop/post.c, for spin; run by check.sh.
  *
- * THREADS threads post POSTS times each to a loop that sleeps whenever its
- * descriptor is not readable.  Each statement is a step of its own, except
+ * THREADS threads post POSTS times each to a loop.  Each of its turns takes what
+ * is on the stack; then it sleeps until its descriptor is readable, unless the
+ * stack has something on it again.  Each statement is a step of its own, except
  * within d_step and atomic, in any interleaving, over a memory in which all
  * see one order: the operations of post.c are atomic ones that ask for it.
  *
  * The loop ends once it has run every post.  A lost wake-up or a lost post
- * therefore shows as an invalid end state: the loop sleeps for ever.  No run
- * is endless, for a failed exchange means that another thread got on.
+ * therefore shows as an invalid end state: the loop sleeps for ever.  A turn
+ * that follows one without sleep and finds nothing fails an assertion: the loop
+ * spins.  With NO_TURN_TAKE a turn does not look at the stack by itself.
  *
  * STEP1, STEP2 and STEP3 say in what order the loop drains, clears and takes.
  * With WAKE_FIRST a thread wakes the loop before it has pushed. */
@@ -156,14 +158,25 @@ proctype loop()
     byte oldest = NONE;
     byte top;
     byte following;
+    bool is_busy;
 
     do
     :: total < NODES ->
-       unread > 0; /* Sleeps. */
-       STEP1();
-       STEP2();
-       STEP3();
-       run_posts()
+#ifndef NO_TURN_TAKE
+       take();
+#endif
+       assert(!is_busy || oldest != NONE);
+       run_posts();
+       is_busy = posts != NONE;
+       if
+       :: unread > 0 -> /* Without that, and not busy, it sleeps here. */
+          STEP1();
+          STEP2();
+          STEP3();
+          run_posts();
+          is_busy = false
+       :: is_busy && unread == 0
+       fi
     :: else -> break
     od;
     assert(posts == NONE)

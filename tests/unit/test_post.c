@@ -1,0 +1,165 @@
+/* Posts whose wake-up is late, simulated: the thread that posts is held up
+ * between its push and its write. */
+
+#include "support/fixture.h"
+
+#include <signal.h>
+
+#include "loop/loop.h"
+
+#define MS ALOOP_MS(1)
+
+static void note_post(aloop *loop, void *arg)
+{
+    (void) loop;
+    note(*(const int *) arg);
+}
+
+static void note_signal(aloop_signal *watch, int number, void *arg)
+{
+    (void) watch;
+    (void) arg;
+    note(number);
+}
+
+static const int one = 1, two = 2, three = 3;
+
+/* Another thread has set the flag and not written yet. */
+static void hold_the_wake_up_up(void)
+{
+    atomic_store(&t.loop->waking, true);
+}
+
+static void write_the_wake_up(void *arg)
+{
+    (void) arg;
+    sys_wake_signal(t.loop->wake_fds[1]);
+}
+
+static void post(const int *number)
+{
+    assert_int_equal(
+        aloop_post(t.loop, note_post, (void *) (uintptr_t) number), 0);
+}
+
+static void post_one(void *arg)
+{
+    (void) arg;
+    hold_the_wake_up_up();
+    post(&one);
+}
+
+static void a_post_whose_wake_up_is_late_runs_in_the_next_turn(void **state)
+{
+    (void) state;
+    post_one(NULL);
+
+    aloop_step(t.loop, -1);
+
+    assert_noted(1);
+    assert_int_equal(sim_wakes(), 1);
+}
+
+static void a_late_wake_up_ends_one_wait_and_runs_nothing(void **state)
+{
+    (void) state;
+    post_one(NULL);
+    aloop_step(t.loop, 0);
+    aloop_hold(t.loop);
+    sim_at(5 * MS, write_the_wake_up, NULL);
+
+    aloop_step(t.loop, ALOOP_SEC(1));
+
+    assert_noted(1);
+    assert_int_equal(sim_calls("sys_wake_drain"), 1);
+    aloop_step(t.loop, MS);
+    assert_int_equal(sim_wakes(), 3);
+    post(&two); /* Wakes again. */
+    assert_true(sim_poll(t.loop->wake_fds[0], 0));
+    aloop_step(t.loop, -1);
+    assert_noted(1, 2);
+    aloop_release(t.loop);
+}
+
+static void do_nothing(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    (void) arg;
+}
+
+static void a_loop_does_not_spin_while_a_wake_up_is_late(void **state)
+{
+    aloop_timer *timer;
+
+    (void) state;
+    aloop_timer_start(t.loop, 5 * MS, 5 * MS, do_nothing, NULL, &timer);
+    sim_at(12 * MS, post_one, NULL);
+    sim_at(ALOOP_SEC(1), write_the_wake_up, NULL);
+
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, ALOOP_SEC(1))), 0);
+
+    assert_noted(1);
+    assert_true(sim_wakes() <= 210);
+    aloop_timer_close(timer);
+}
+
+static void posts_run_in_order_however_they_are_found(void **state)
+{
+    (void) state;
+    post_one(NULL);
+    post(&two);
+    aloop_step(t.loop, 0);
+    post(&three);
+    write_the_wake_up(NULL);
+    post(&one);
+    aloop_step(t.loop, 0);
+
+    assert_noted(1, 2, 3, 1);
+}
+
+static void post_again(aloop *loop, void *arg)
+{
+    (void) arg;
+    t.calls++;
+    aloop_post(loop, post_again, NULL);
+}
+
+static void a_post_that_posts_itself_keeps_no_turn_from_its_end(void **state)
+{
+    (void) state;
+    aloop_post(t.loop, post_again, NULL);
+    for (int i = 0; i < 10; i++)
+        aloop_step(t.loop, 0);
+
+    assert_true(t.calls >= 10 && t.calls <= 20);
+}
+
+static void a_signal_whose_wake_up_is_late_is_called_back_in_the_next_turn(
+    void **state)
+{
+    aloop_signal *watch;
+
+    (void) state;
+    aloop_signal_start(t.loop, SIGUSR1, note_signal, NULL, &watch);
+    hold_the_wake_up_up();
+    sim_raise(SIGUSR1);
+
+    aloop_step(t.loop, 0);
+
+    assert_noted(SIGUSR1);
+    aloop_signal_close(watch);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_post_whose_wake_up_is_late_runs_in_the_next_turn),
+        TEST(a_late_wake_up_ends_one_wait_and_runs_nothing),
+        TEST(a_loop_does_not_spin_while_a_wake_up_is_late),
+        TEST(posts_run_in_order_however_they_are_found),
+        TEST(a_post_that_posts_itself_keeps_no_turn_from_its_end),
+        TEST(a_signal_whose_wake_up_is_late_is_called_back_in_the_next_turn),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
