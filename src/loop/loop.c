@@ -398,6 +398,8 @@ int aloop_after_fork(aloop *loop)
         return error;
     aloop__handles_close_lingering(loop); /* It is the parent that sends. */
     aloop__handles_fork(loop);
+    if (loop->embedded)
+        aloop__touch(loop);
     return 0;
 }
 

@@ -164,6 +164,8 @@ void aloop__wake_close(aloop *loop)
         sys_wake_close(loop->wake_fds);
 }
 
+/* What was on its way was sent into the old channel; what it was about is found
+ * by the next turn without it. */
 int aloop__wake_renew(aloop *loop)
 {
     int fds[2];
@@ -175,9 +177,7 @@ int aloop__wake_renew(aloop *loop)
     sys_wake_close(loop->wake_fds);
     loop->wake_fds[0] = fds[0];
     loop->wake_fds[1] = fds[1];
-    error = watch_wake(loop);
-    /* What was on its way was sent into the old one. */
-    atomic_store(&loop->waking, true);
-    sys_wake_signal(fds[1]);
-    return error;
+    atomic_store(&loop->waking, false);
+    atomic_store(&loop->signalled, false);
+    return watch_wake(loop);
 }

@@ -253,6 +253,46 @@ static bool is_readable(void)
     return poll(&host, 1, 0) != 0;
 }
 
+/* The poll reactor needs a thread for it, which TSan allows no child. */
+static bool has_descriptor(void)
+{
+    return !WITH_TSAN || strcmp(aloop_reactor(), "poll") != 0;
+}
+
+static void count_timer(aloop_timer *timer, void *arg)
+{
+    *(int *) arg += 1;
+    aloop_timer_close(timer);
+}
+
+static void with_nothing_due_a_childs_descriptor_is_not_readable(void **state)
+{
+    pid_t child;
+
+    (void) state;
+    if (!has_descriptor())
+        skip();
+    assert_false(is_readable());
+    child = fork();
+    if (child == 0) {
+        int timers = 0;
+        aloop_timer *timer;
+
+        if (aloop_after_fork(f.loop) != 0 || is_readable())
+            _exit(1);
+        f.host = (struct pollfd){.fd = aloop_fd(f.loop), .events = POLLIN};
+        aloop_timer_start(f.loop, ALOOP_MS(1), 0, count_timer, &timers,
+                          &timer);
+        while (timers == 0)
+            if (patient_poll(&f.host, 1, 20000) != 1 ||
+                aloop_step(f.loop, 0) < 0)
+                _exit(2);
+        _exit(aloop_free(f.loop) != 0);
+    }
+
+    assert_int_equal(status_of(child), 0);
+}
+
 /* Runs on as the first process of a PID namespace, or exits with 77. */
 static void enter_namespace(void)
 {
@@ -420,6 +460,7 @@ int main(void)
         TEST(a_child_without_descriptors_can_free_the_loop),
         TEST(a_child_that_closes_streams_before_after_fork_changes_nothing),
         TEST(the_loop_of_a_child_that_was_forked_reads_nothing_of_its_parents),
+        TEST(with_nothing_due_a_childs_descriptor_is_not_readable),
         TEST(a_child_with_its_parents_pid_is_another_process),
         TEST(a_signal_from_before_the_fork_is_the_parents),
         TEST(a_signal_to_a_child_does_not_wake_the_parent),

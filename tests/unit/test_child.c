@@ -357,6 +357,56 @@ static void two_loops_of_a_process_both_go_on_in_a_child(void **state)
     assert_int_equal(sim_harms(), 0);
 }
 
+/* Of the descriptor for a host. */
+
+static void with_nothing_due_a_childs_descriptor_is_not_readable(void **state)
+{
+    aloop_timer *timer;
+    int fd = aloop_fd(t.loop);
+
+    (void) state;
+    aloop_signal_start(t.loop, SIGUSR1, count_signal, NULL, &watch);
+    sim_raise(SIGUSR1); /* The parent's. */
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+
+    assert_int_equal(aloop_fd(t.loop), fd);
+    assert_false(sim_fd_readable(fd));
+    aloop_timer_start(t.loop, 5 * MS, 0, count_timer, NULL, &timer);
+    assert_false(sim_fd_readable(fd));
+    sim_pass(5 * MS);
+    assert_true(sim_fd_readable(fd));
+    aloop_timer_close(timer);
+    aloop_signal_close(watch);
+}
+
+static void a_childs_descriptor_is_readable_for_what_is_due(void **state)
+{
+    aloop_timer *timer;
+    int fd = aloop_fd(t.loop);
+
+    (void) state;
+    aloop_timer_start(t.loop, 5 * MS, 0, count_timer, NULL, &timer);
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    assert_false(sim_fd_readable(fd));
+    assert_true(sim_poll(fd, 5 * MS));
+    aloop_step(t.loop, 0);
+    assert_int_equal(t.calls, 1);
+    aloop_timer_close(timer);
+    aloop_step(t.loop, 0);
+
+    aloop_post(t.loop, count_call, NULL);
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    assert_true(sim_fd_readable(fd));
+    aloop_step(t.loop, 0);
+
+    assert_int_equal(t.calls, 2);
+    aloop_step(t.loop, 0);
+    assert_false(sim_fd_readable(fd));
+}
+
 /* Of what is no fork. */
 
 static void after_fork_changes_nothing_where_nothing_was_forked(void **state)
@@ -427,6 +477,8 @@ int main(void)
         TEST(a_signal_between_fork_and_after_fork_is_the_childs),
         TEST(a_grandchild_hears_what_it_received_itself),
         TEST(two_loops_of_a_process_both_go_on_in_a_child),
+        TEST(with_nothing_due_a_childs_descriptor_is_not_readable),
+        TEST(a_childs_descriptor_is_readable_for_what_is_due),
         TEST(after_fork_changes_nothing_where_nothing_was_forked),
         TEST(a_vforked_child_cannot_free_or_take_over_the_loop),
         TEST(a_child_forked_in_a_callback_takes_no_event_of_its_parent),
