@@ -40,7 +40,8 @@ ALOOP_BEGIN
  * Returns: 0, also in the process that the loop belongs to, where it does
  *          nothing.
  * Errors:  no descriptor or memory: it may be called again, or the loop freed;
- *          ALOOP_EPERM in a vforked child.
+ *          ALOOP_EBUSY where another thread was running the loop at the fork,
+ *          so that the child cannot use it; ALOOP_EPERM in a vforked child.
  */
 ALOOP_API int aloop_after_fork(aloop *loop);
 

@@ -1,5 +1,13 @@
 /* The loop: what runs callbacks and tasks, on the thread that calls it.
  *
+ * While a thread is inside aloop_run(), aloop_step(), or an aloop_await()
+ * outside of tasks, the loop belongs to that thread: other threads may then
+ * only call aloop_post() and aloop_wake(), which is checked in debug builds.
+ * In between any thread may use, run or free the loop, one at a time: it may be
+ * made on one thread and run on another.  A task that waits meanwhile goes on
+ * there.  Its thread-local variables, errno among them, are then those of
+ * another thread, which a compiler does not expect within one function.
+ *
  * A loop belongs to the process that made it; see aloop_after_fork(). */
 
 #ifndef ALOOP_LOOP_H
@@ -104,8 +112,9 @@ ALOOP_API aloop *aloop_new(const aloop_options *options);
  * no callback, task, post or continuation.  It frees the child's copy, closes
  * the child's descriptors, and changes nothing that the parent can see.
  *
- * Errors:  ALOOP_EBUSY from inside a callback or task of this loop; ALOOP_EPERM
- *          in a vforked child.  It is then left as it was.
+ * Context: any thread, while the loop does not run.
+ * Errors:  ALOOP_EBUSY while it runs, so from inside a callback or task of this
+ *          loop; ALOOP_EPERM in a vforked child.  It is then left as it was.
  */
 ALOOP_API int aloop_free(aloop *loop);
 

@@ -141,7 +141,6 @@ aloop *aloop_new(const aloop_options *given)
     loop->options = options;
     loop->floor_ns = INT64_MIN;
     loop->trim_ns = INT64_MAX;
-    loop->thread = sys_thread_self();
     loop->process = sys_process_adopt(0);
     loop->process_mark = sys_process_mark();
     loop->wake_fds[0] = loop->wake_fds[1] = -1;
@@ -231,6 +230,7 @@ int aloop_free(aloop *loop)
     if (is_foreign)
         return leave(loop);
     cancellation = aloop__cancel_disable();
+    loop->thread = sys_thread_self();
     wind_up(loop);
     aloop__reports_finish(loop);
     end(loop);
@@ -388,7 +388,8 @@ int aloop_after_fork(aloop *loop)
         return 0; /* Nothing was forked. */
     if (process == 0)
         return ALOOP_EPERM; /* A vforked child. */
-    loop->thread = sys_thread_self();
+    if (loop->running && loop->thread != sys_thread_self())
+        return ALOOP_EBUSY;
     if (loop->resolver != NULL) {
         aloop__pool_abandon(loop->resolver);
         loop->resolver = NULL;

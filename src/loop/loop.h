@@ -104,7 +104,7 @@ struct aloop {
     unsigned skipped;            /* Turns since the reactor was asked. */
     int64_t waited_ns;           /* When the reactor was last asked. */
     int64_t floor_ns;            /* The clock never goes below. */
-    uintptr_t thread;            /* The one that runs it, for checks. */
+    uintptr_t thread;            /* That runs it; of use while `running`. */
     int64_t trim_ns;             /* When trim.c gives memory back, or
                                   * INT64_MAX; on the system's clock. */
     bool is_trimming;            /* It is in the middle of that. */
@@ -198,10 +198,11 @@ static inline bool aloop__is_foreign(const aloop *loop)
            atomic_load_explicit(loop->process_mark, memory_order_relaxed);
 }
 
-/* Whether the caller may touch the loop; checked in debug builds. */
+/* Whether the caller may touch the loop, which belongs to the thread that runs
+ * it while that does; checked in debug builds. */
 static inline void aloop__check_thread(const aloop *loop)
 {
-    assert(loop->thread == sys_thread_self());
+    assert(!loop->running || loop->thread == sys_thread_self());
     (void) loop;
 }
 

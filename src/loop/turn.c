@@ -224,10 +224,11 @@ int aloop_step(aloop *loop, int64_t max_wait_ns)
 
     if (loop == NULL)
         return ALOOP_EINVAL;
+    aloop__check_thread(loop);
     if (loop->running)
         return ALOOP_EBUSY;
-    aloop__check_thread(loop);
     cancellation = aloop__cancel_disable();
+    loop->thread = sys_thread_self();
     loop->is_stepping = true;
     loop->has_called = false;
     error = aloop__turn(loop, max_wait_ns, false);
@@ -248,10 +249,11 @@ int aloop_run(aloop *loop)
 
     if (loop == NULL)
         return ALOOP_EINVAL;
+    aloop__check_thread(loop);
     if (loop->running)
         return ALOOP_EBUSY;
-    aloop__check_thread(loop);
     cancellation = aloop__cancel_disable();
+    loop->thread = sys_thread_self();
     loop->stopping = loop->stops_next;
     loop->stops_next = false;
     while (error == 0 && !loop->stopping && aloop_alive(loop))

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "os/context.h"
@@ -35,6 +36,14 @@
 /* Who left for the flow that now arrives: ASan tells the bounds of its stack,
  * which nobody else knows where it is a thread's own. */
 static _Thread_local struct aloop__context *asan_left;
+
+/* On the present thread: a flow may arrive on another one than it left. */
+__attribute__((noinline)) UNINSTRUMENTED static struct aloop__context *
+hook_who_left(void)
+{
+    __asm__ volatile("" : : : "memory");
+    return asan_left;
+}
 #endif
 
 /* A TSan fiber is made anew for each flow.  Reusing one would save 0.4 ms with
@@ -80,34 +89,66 @@ HOOK void hook_arrive(struct aloop__context *self)
 {
     (void) self;
 #if WITH_ASAN
+    struct aloop__context *left;
     const void *low;
     size_t size;
 
     __sanitizer_finish_switch_fiber(self->sanitizer, &low, &size);
-    asan_left->low = (void *) low;
-    asan_left->size = size;
+    left = hook_who_left();
+    left->low = (void *) low;
+    left->size = size;
 #endif
 }
 
-/* What a flow keeps on its stack while it waits. */
+/* A compiler takes it that these cannot change within a function, so both are
+ * asked for where it does not look: a flow may arrive on another thread than it
+ * left, because its loop changes threads. */
+__attribute__((noinline)) UNINSTRUMENTED static int *hook_errno_here(void)
+{
+    __asm__ volatile("" : : : "memory");
+    return &errno;
+}
+
+HOOK uintptr_t hook_thread_here(void)
+{
+    uintptr_t thread;
+
+#if defined(__linux__) && defined(__x86_64__) && !defined(__ILP32__)
+    __asm__ volatile("movq %%fs:0, %0" : "=r"(thread));
+#elif defined(__linux__) && defined(__aarch64__)
+    __asm__ volatile("mrs %0, tpidr_el0" : "=r"(thread));
+#else
+    thread = (uintptr_t) hook_errno_here();
+#endif
+    return thread;
+}
+
+/* What a flow keeps on its stack while it waits, and where a thread has it. */
 struct hook_kept {
-    struct aloop__exceptions *home; /* Where the thread has them. */
+    struct aloop__exceptions *home;
     struct aloop__exceptions exceptions;
+    uintptr_t thread;
+    int *error_home;
     int error;
 };
 
 HOOK void hook_keep(struct hook_kept *kept)
 {
-    kept->error = errno;
+    kept->thread = hook_thread_here();
+    kept->error_home = &errno;
+    kept->error = *kept->error_home;
     kept->home = aloop__exceptions_here();
     if (kept->home != NULL)
         kept->exceptions = *kept->home;
 }
 
-/* A flow never changes threads, so that `home` still holds. */
-HOOK void hook_restore(const struct hook_kept *kept)
+HOOK void hook_restore(struct hook_kept *kept)
 {
-    errno = kept->error;
+    if (kept->thread != hook_thread_here()) {
+        kept->error_home = hook_errno_here();
+        kept->home = aloop__exceptions_here();
+    }
+    *kept->error_home = kept->error;
     if (kept->home != NULL)
         *kept->home = kept->exceptions;
 }

@@ -124,11 +124,12 @@ static ssize_t await_outside(aloop *loop, aloop_future *future)
     struct aloop__wait wait = {.ready = {.run = end_wait}};
     int error = 0, interrupt = 0;
 
+    aloop__check_thread(loop);
     if (loop->running)
         return refuse(future, ALOOP_EDEADLK);
     if (aloop__is_foreign(loop))
         return refuse(future, ALOOP_EPERM);
-    aloop__check_thread(loop);
+    loop->thread = sys_thread_self();
     list_init(&wait.ready.node);
     aloop__future_wait(future, &wait);
     while (error == 0 && aloop__future_pending(future)) {
@@ -187,8 +188,10 @@ ssize_t aloop_yield(aloop *loop)
         aloop__task_suspend(task);
         return aloop__task_reason(task);
     }
+    aloop__check_thread(loop);
     if (loop->running)
         return ALOOP_EDEADLK;
+    loop->thread = sys_thread_self();
     cancellation = aloop__cancel_disable();
     error = aloop__turn(loop, 0, false);
     aloop__cancel_restore(cancellation);

@@ -25,10 +25,12 @@ static void turn(int64_t wait_ns)
     m.is_stepping = m.is_exact && wait_ns != 0;
     m.has_called = false;
     model_turn_begin(wait_ns);
-    if (m.is_exact)
+    if (m.is_exact) {
         result = aloop_step(w.loop, wait_ns);
-    else /* How many turns a step has is then not known. */
+    } else { /* How many turns a step has is then not known. */
+        w.loop->thread = sys_thread_self();
         result = aloop__turn(w.loop, wait_ns, false);
+    }
     if (result == 0)
         result = aloop_alive(w.loop);
     FUZZ_CHECK(model_next().kind == M_NOTHING);

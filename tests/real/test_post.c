@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -314,7 +315,9 @@ static void posts_that_are_queued_as_the_loop_is_freed_leak_nothing(
     assert_int_equal(aloop_free(loop), 0);
 }
 
-static void release_nothing(aloop *loop, void *arg)
+#ifndef NDEBUG
+
+static void nothing(aloop *loop, void *arg)
 {
     (void) loop;
     (void) arg;
@@ -322,36 +325,171 @@ static void release_nothing(aloop *loop, void *arg)
 
 static void *defer_from_a_thread(void *arg)
 {
-    aloop_defer(f.loop, release_nothing, arg);
+    aloop_defer(f.loop, nothing, arg);
     return NULL;
 }
 
-static void a_call_from_another_thread_is_caught_in_debug_builds(void **state)
+static void *free_from_a_thread(void *arg)
+{
+    aloop_free(f.loop);
+    return arg;
+}
+
+/* While the loop runs. */
+static void on_timer_call_from_a_thread(aloop_timer *timer, void *arg)
+{
+    void *(*const *call)(void *arg) = arg;
+    pthread_t thread;
+
+    (void) timer;
+    pthread_create(&thread, NULL, *call, NULL);
+    pthread_join(thread, NULL);
+    _exit(0);
+}
+
+static void run_and_be_called(void *(**call)(void *arg))
+{
+    struct rlimit none = {0, 0};
+    aloop_timer *timer;
+
+    setrlimit(RLIMIT_CORE, &none);
+    signal(SIGABRT, SIG_DFL);
+    close(STDERR_FILENO); /* What assert has to say is expected. */
+    f.loop = aloop_new(NULL);
+    aloop_timer_start(f.loop, 0, 0, on_timer_call_from_a_thread, call, &timer);
+    aloop_run(f.loop);
+    _exit(0);
+}
+
+#endif
+
+static void a_call_from_another_thread_while_it_runs_is_caught_in_debug_builds(
+    void **state)
 {
 #ifdef NDEBUG
     (void) state;
-    (void) defer_from_a_thread;
     skip();
 #else
-    int status;
-    pid_t child = fork();
+    void *(*calls[])(void *arg) = {defer_from_a_thread, free_from_a_thread};
 
     (void) state;
-    if (child == 0) {
-        struct rlimit none = {0, 0};
-        pthread_t thread;
+    for (int i = 0; i < 2; i++) {
+        int status;
+        pid_t child = fork();
 
-        setrlimit(RLIMIT_CORE, &none);
-        signal(SIGABRT, SIG_DFL);
-        close(STDERR_FILENO); /* What assert has to say is expected. */
-        pthread_create(&thread, NULL, defer_from_a_thread, NULL);
-        pthread_join(thread, NULL);
-        _exit(0);
+        if (child == 0)
+            run_and_be_called(&calls[i]);
+        assert_int_equal(patient_waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), SIGABRT);
     }
-    assert_int_equal(patient_waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status));
-    assert_int_equal(WTERMSIG(status), SIGABRT);
 #endif
+}
+
+/* Of a loop that changes threads. */
+
+static void *run_to_the_end(void *arg)
+{
+    f.ran = aloop_run(arg);
+    return NULL;
+}
+
+static void *free_it(void *arg)
+{
+    f.ran = aloop_free(arg);
+    return NULL;
+}
+
+static void *do_on_a_thread(void *(*run)(void *arg), void *arg)
+{
+    pthread_t thread;
+
+    f.ran = -1;
+    assert_int_equal(pthread_create(&thread, NULL, run, arg), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(f.ran, 0);
+    return NULL;
+}
+
+static void on_timer(aloop_timer *timer, void *arg)
+{
+    *(int *) arg += 1;
+    aloop_timer_close(timer);
+}
+
+static void a_loop_made_here_runs_on_a_thread_and_is_freed_on_another(
+    void **state)
+{
+    aloop *loop = aloop_new(NULL);
+    aloop_timer *timer;
+    int timers = 0;
+
+    (void) state;
+    for (int i = 1; i <= 3; i++) {
+        aloop_timer_start(loop, 0, 0, on_timer, &timers, &timer);
+        do_on_a_thread(run_to_the_end, loop);
+        assert_int_equal(timers, i);
+        aloop_timer_start(loop, 0, 0, on_timer, &timers, &timer);
+        assert_int_equal(aloop_await(aloop_sleep(loop, ALOOP_MS(1))), 0);
+        assert_int_equal(timers, i + 1);
+        timers--;
+    }
+    aloop_timer_start(loop, 0, 0, on_timer, &timers, &timer);
+
+    do_on_a_thread(free_it, loop);
+}
+
+/* Through pointers, since a compiler looks for errno once in each function. */
+static void assign_errno(int error)
+{
+    errno = error;
+}
+
+static int read_errno(void)
+{
+    return errno;
+}
+
+static void (*volatile set_errno)(int error) = assign_errno;
+static int (*volatile get_errno)(void) = read_errno;
+
+static ssize_t keep_errno(aloop *loop, void *arg)
+{
+    int *stage = arg;
+
+    for (*stage = 1; *stage < 4; ++*stage) {
+        set_errno(1000 + *stage);
+        if (aloop_await(aloop_sleep(loop, ALOOP_MS(1))) < 0 ||
+            get_errno() != 1000 + *stage)
+            return -1;
+    }
+    return 0;
+}
+
+/* One stage further. */
+static void *go_on(void *arg)
+{
+    const int *stage = arg;
+
+    f.ran = 0;
+    for (int before = *stage; *stage == before && aloop_alive(f.loop);)
+        f.ran |= aloop_step(f.loop, ALOOP_SEC(10)) < 0;
+    return NULL;
+}
+
+static void a_task_goes_on_on_another_thread_with_its_own_errno(void **state)
+{
+    int stage = 0;
+    aloop_future *task = aloop_spawn(f.loop, keep_errno, &stage);
+
+    (void) state;
+    do_on_a_thread(go_on, &stage);
+    go_on(&stage);
+    do_on_a_thread(go_on, &stage);
+    go_on(&stage);
+
+    assert_int_equal(stage, 4);
+    assert_int_equal(aloop_await(task), 0);
 }
 
 static void arguments_that_cannot_be_right_are_refused(void **state)
@@ -379,7 +517,10 @@ int main(void)
         TEST(a_loop_is_freed_right_after_the_post_that_ends_it),
         TEST(two_loops_on_two_threads_post_to_each_other),
         TEST(posts_that_are_queued_as_the_loop_is_freed_leak_nothing),
-        TEST(a_call_from_another_thread_is_caught_in_debug_builds),
+        TEST(
+            a_call_from_another_thread_while_it_runs_is_caught_in_debug_builds),
+        TEST(a_loop_made_here_runs_on_a_thread_and_is_freed_on_another),
+        TEST(a_task_goes_on_on_another_thread_with_its_own_errno),
         TEST(arguments_that_cannot_be_right_are_refused),
     };
 
