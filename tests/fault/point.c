@@ -210,6 +210,7 @@ void point_run(const struct point *point, struct point_counts *counts)
         take_counts(counts);
     }
     point_check_memory();
+    torture_expect(sim_harms() == 0, "a child changed what is its parent's");
     torture_expect(sim_mess()[0] == '\0' || point_leaves_memory(),
                    sim_mess());
     torture_expect(sim_wakes() < 2 * counts->wakes + WAKES_SLACK, "spins");

@@ -252,26 +252,75 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream,
     aloop_stream_close(stream);
 }
 
+/* What a child finds of its parent's, and must leave alone; the error. */
+static ssize_t be_parent(aloop *loop, aloop_stream **ret_stream)
+{
+    static struct torture_watch data_watch = {"a parent's data", 0, 1, true};
+    int peer = -1;
+    aloop_stream *stream = torture_stream(loop, &peer);
+    ssize_t error = peer < 0 ? peer : 0;
+
+    *ret_stream = stream;
+    if (stream == NULL)
+        return error;
+    torture_keep(&error, aloop_stream_start(stream, on_kept_data,
+                                            &data_watch));
+    sim_peer_send(peer, "x", 1);
+    torture_keep(&error, aloop_stream_put(stream, "y", 1));
+    aloop_detach(aloop_stream_shutdown(stream));
+    return error;
+}
+
+static void fork_and_raise(aloop *loop, struct torture_watch *watch,
+                           bool is_watched)
+{
+    if (is_watched)
+        sim_raise(SIGUSR1);
+    sim_fork();
+    if (is_watched)
+        sim_raise(SIGUSR1);
+    aloop_wake(loop);
+    *watch = (struct torture_watch){"a signal of the parent", 0, 1, false};
+}
+
 /* The child's side of a fork that came while a name was looked up. */
 ssize_t torture_fork(aloop *loop)
 {
     static aloop_listener *listener;
+    static aloop_stream *stream;
+    static aloop_signal *watch;
     static aloop_timer *timer;
     aloop_future *task = aloop_spawn(loop, look_up, NULL);
     ssize_t error = 0, status;
+    bool is_watched;
 
     torture_keep(&error, aloop_tcp_listen(loop, "127.0.0.1", "80", on_stream,
                                           NULL, &listener));
     torture_keep(&error, aloop_timer_start(loop, MS, MS, on_tick, &tick_watch,
                                            &timer));
+    status = aloop_signal_start(loop, SIGUSR1, on_signal, &signal_watches[0],
+                                &watch);
+    is_watched = status == 0;
+    torture_keep(&error, status);
     torture_keep(&error, aloop_step(loop, 0));
+    torture_keep(&error, be_parent(loop, &stream));
+    fork_and_raise(loop, &signal_watches[0], is_watched);
     status = aloop_after_fork(loop);
     if (status < 0) {
+        torture_expect(aloop_step(loop, 0) == ALOOP_EPERM,
+                       "a loop runs without aloop_after_fork()");
+        torture_leave_objects(); /* Nothing runs that could drop them. */
         aloop_future_unref(task);
         return status;
     }
     sim_connect(80);
+    torture_keep(&error, aloop_step(loop, 0));
     torture_keep(&error, torture_await(task, 10));
+    torture_expect(!is_watched || error < 0 || signal_watches[0].calls == 1,
+                   "a signal of the child is lost");
+    if (is_watched)
+        aloop_signal_close(watch);
+    aloop_stream_close(stream);
     aloop_listener_close(listener);
     torture_keep(&error, aloop_run(loop));
     return error;
