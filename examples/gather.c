@@ -32,19 +32,19 @@ static ssize_t work(aloop *loop, void *arg)
     return 0;
 }
 
-/* `arg` is both jobs.  They could live on this stack, for when the await has
- * returned both have ended, if there were always memory to gather them with. */
+/* The jobs may live on this stack: when the await has returned, both tasks have
+ * ended, whatever happened. */
 static ssize_t amain(aloop *loop, void *arg)
 {
-    struct job *jobs = arg;
+    struct job jobs[] = {{"Task 1", 1}, {"Task 2", 2}};
 
+    (void) arg;
     return aloop_await(aloop_gather(loop, aloop_spawn(loop, work, &jobs[0]),
                                     aloop_spawn(loop, work, &jobs[1])));
 }
 
 int main(int argc, char **argv)
 {
-    struct job jobs[] = {{"Task 1", 1}, {"Task 2", 2}};
     ssize_t status;
 
     if (argc > 1) {
@@ -54,7 +54,7 @@ int main(int argc, char **argv)
         fprintf(help ? stdout : stderr, "usage: gather\n");
         return help ? 0 : 2;
     }
-    status = aloop_main(amain, jobs);
+    status = aloop_main(amain, NULL);
     if (status < 0)
         fprintf(stderr, "gather: %s\n", aloop_strerror((int) status));
     return status < 0;

@@ -9,10 +9,11 @@
  * ends too, after one yield, with ALOOP_ECANCELED, so that clean-up cannot
  * hang; between aloop_shield_begin() and aloop_shield_end() awaits work as if
  * nothing had happened.  A future that has settled is delivered all the same:
- * what completed is not lost.  The function always starts, even when cancelled
- * before, so what `arg` owns gets freed; only where there is no memory for its
- * stack does the task end with an error of the system, such as ALOOP_ENOMEM,
- * without having begun.  A task that never has to wait is not interrupted: in
+ * what completed is not lost.  The function starts even if the task was
+ * cancelled before, so that what `arg` owns is freed by it, with one exception:
+ * if there is no memory for the task's stack when it is to run, the function
+ * never starts, the status is ALOOP_ENOMEM, and what `arg` owns stays the
+ * caller's.  A task that never has to wait is not interrupted: in
  * long loops aloop_yield() tells of cancels and deadlines.
  *
  * An exception that leaves a task's function ends a C++ program, with
@@ -79,8 +80,10 @@ typedef struct aloop_task_options {
  * aloop_spawn(loop, fn, arg) and aloop_spawn_with(loop, fn, arg, options) are
  * the ways to call it: they add the function's name and the place.
  *
- * Memory:  the caller owns the one reference.  A stack is taken when the task
- *          first runs; the task ends with ALOOP_ENOMEM if there is none.
+ * Memory:  the caller owns the one reference.  NULL if there is no memory: `fn`
+ *          never runs.  A stack is taken when the task first runs; if there is
+ *          none, the task ends with ALOOP_ENOMEM and `fn` never runs.  In both
+ *          cases what `arg` owns stays the caller's.
  */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn,

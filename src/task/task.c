@@ -140,11 +140,9 @@ static void resume(struct aloop__ready *ready)
     aloop *loop = task->future.loop;
 
     if (task->state == TASK_NEW) {
-        int error = start(task);
-
-        if (error < 0) {
+        if (start(task) < 0) {
             task->state = TASK_ENDED;
-            end(task, error);
+            end(task, ALOOP_ENOMEM); /* For any refusal, as the contract has. */
             return;
         }
     }
