@@ -11,8 +11,10 @@
  * the winner's, or the success of all, or in `ret_statuses`.  Else it goes
  * back, as that of a lock's future that is dropped does.
  *
- * NULL where there is no memory: the members have then lost the caller's
- * references, so that those that nobody else holds are cancelled. */
+ * Memory: where there is none, the members are cancelled, and the result fails
+ * with ALOOP_ENOMEM, but still not before they have ended: it is NULL only if
+ * none is running any more.  Places for results are then left as they were.  A
+ * member that has another owner is left to that owner. */
 
 #ifndef ALOOP_COMPOSE_H
 #define ALOOP_COMPOSE_H

@@ -42,7 +42,8 @@ ALOOP_API void aloop_group_free(aloop_group *group);
  *
  * Errors:  ALOOP_ECANCELED when the group has failed or was cancelled;
  *          ALOOP_EINVAL, ALOOP_ENOMEM.  `fn` then does not run, and what `arg`
- *          points to stays the caller's.
+ *          owns stays the caller's.  As for any task, a member without memory
+ *          for its stack fails later, with ALOOP_ENOMEM, and `fn` does not run.
  */
 ALOOP_API int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn,
                                    void *arg,
@@ -68,6 +69,10 @@ ALOOP_API int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn,
  *          ALOOP_ECANCELED that nobody cancelled; if there is no error,
  *          ALOOP_ECANCELED when the group was cancelled and a member ended by
  *          that.
+ * Memory:  a group with members can always be waited for: NULL, which is
+ *          ALOOP_ENOMEM, only if it has none.  Where there is no memory for
+ *          one more wait, the result is a pending one once more; dropping it
+ *          cancels the group as dropping a wait of its own does.
  */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_group_wait(aloop_group *group);

@@ -8,17 +8,18 @@
 
 #include "loop/future.h"
 
+#include <string.h>
+
 _Static_assert((int) ALOOP_PENDING != (int) ALOOP_ENOTNUMERIC,
                "the status of a pending future is none of the errors");
 
 /* What misuse without a loop gives: settled, shared, never written to. */
 static const aloop_future misuse = {.status = ALOOP_EINVAL, .refs = 1};
 
-static void *future_of(aloop *loop, const struct aloop__future_ops *ops,
-                       ssize_t status)
+/* `future` is zeroed; or NULL. */
+static void *init(aloop_future *future, aloop *loop,
+                  const struct aloop__future_ops *ops, ssize_t status)
 {
-    aloop_future *future = aloop__slab_get(&loop->slab, ops->size);
-
     if (future == NULL)
         return NULL;
     list_init(&future->pending);
@@ -31,17 +32,32 @@ static void *future_of(aloop *loop, const struct aloop__future_ops *ops,
     return future;
 }
 
-void *aloop__future_new(aloop *loop, const struct aloop__future_ops *ops)
+static void *future_of(aloop *loop, const struct aloop__future_ops *ops,
+                       ssize_t status)
 {
-    aloop_future *future;
+    return init(aloop__slab_get(&loop->slab, ops->size), loop, ops, status);
+}
 
-    aloop__check_thread(loop);
-    future = future_of(loop, ops, ALOOP_PENDING);
+static void *begin(aloop_future *future)
+{
     if (future == NULL)
         return NULL;
-    list_push(&loop->pending, &future->pending);
-    loop->live += ops->is_live;
+    list_push(&future->loop->pending, &future->pending);
+    future->loop->live += future->ops->is_live;
     return future;
+}
+
+void *aloop__future_new(aloop *loop, const struct aloop__future_ops *ops)
+{
+    aloop__check_thread(loop);
+    return begin(future_of(loop, ops, ALOOP_PENDING));
+}
+
+void *aloop__future_new_in(aloop *loop, const struct aloop__future_ops *ops,
+                           void *memory)
+{
+    memset(memory, 0, ops->size);
+    return begin(init(memory, loop, ops, ALOOP_PENDING));
 }
 
 const char *aloop__future_name(const aloop_future *future)
@@ -108,7 +124,7 @@ static void queue_waiters(aloop_future *future)
     list_append(&future->loop->ready, &waiters);
 }
 
-void aloop__future_settle(aloop_future *future, ssize_t status)
+static void settle(aloop_future *future, ssize_t status)
 {
     aloop *loop = future->loop;
 
@@ -123,6 +139,20 @@ void aloop__future_settle(aloop_future *future, ssize_t status)
         aloop__touch(loop);
     if (future->refs == 0)
         let_go(future);
+}
+
+void aloop__future_settle(aloop_future *future, ssize_t status)
+{
+    if (future->ops->tie == 0) {
+        settle(future, status);
+        return;
+    }
+    while (future != NULL && !aloop__tie_defers(future, &status)) {
+        aloop_future *lead = aloop__tie_of(future)->lead;
+
+        settle(future, status);
+        future = lead == NULL ? NULL : aloop__tie_follow(future, lead);
+    }
 }
 
 void *aloop__future_discard(aloop_future *future)

@@ -10,8 +10,9 @@
 struct aloop__future_ops {
     const char *name; /* "connect"; for reports. */
     size_t size;      /* Of the whole object, whose first member it is. */
-    size_t tie;       /* Offset of the object's struct aloop__tie, 0 if it has
-                       * none: a kind that waits for other futures has one. */
+    size_t tie;       /* Offset of the object's struct aloop__tie.  0: it has
+                       * none, waits for no other future, and settles inside
+                       * `cancel`. */
     /* Asked once to end early: settles now, or later.  What it cancels itself
      * is asked only after it has returned, see aloop_cancel(). */
     void (*cancel)(aloop_future *future);
@@ -36,12 +37,17 @@ struct aloop__wait {
                            aloop_future *last);
 };
 
-/* What a kind that waits for other futures brings for a search among them;
- * cycle.c. */
+/* What a kind that waits for other futures brings along, so that neither takes
+ * memory: for a search among them, cycle.c, and for a composition that there is
+ * no memory for, tie.c. */
 struct aloop__tie {
     aloop_future *found; /* The next that was found, or itself at the end;
                           * NULL: not found, which it is between searches. */
+    aloop_future *lead;  /* It settles only after this one; or NULL. */
+    uint32_t followers;  /* How many others are led by this one. */
     bool is_above;       /* Found among those that wait for the task. */
+    bool is_lead;        /* Of itself and any followers. */
+    bool has_ended;      /* Is pending for its followers alone. */
 };
 
 struct aloop__then; /* A continuation; then.c. */
@@ -77,10 +83,16 @@ struct aloop_future {
                          * it is taken: a permit, or a composition of such. */
     bool is_granted : 1; /* It is in the list of a composition's grants. */
     bool is_taken : 1;  /* Its status was given to a user. */
+    bool is_common : 1; /* Several were given it instead of one each: each may
+                         * end it as if it were the only owner. */
 };
 
 /* A pending one with one reference, the rest zeroed; NULL without memory. */
 void *aloop__future_new(aloop *loop, const struct aloop__future_ops *ops);
+
+/* The same in memory that the caller got from the slab. */
+void *aloop__future_new_in(aloop *loop, const struct aloop__future_ops *ops,
+                           void *memory);
 
 /* Settles it: waiters go to the ready queue.  Frees it if nobody holds it. */
 void aloop__future_settle(aloop_future *future, ssize_t status);
@@ -112,7 +124,8 @@ void aloop__future_unwait(aloop_future *future, struct aloop__wait *wait);
  * ending the future concerns no one else. */
 static inline bool aloop__future_is_ours(const aloop_future *future)
 {
-    return future->refs - future->observers == 1 && !future->detached;
+    return (future->refs - future->observers == 1 || future->is_common) &&
+           !future->detached;
 }
 
 /* Makes an owner's reference an observer's. */
@@ -127,6 +140,16 @@ void aloop__thens_drop(aloop_future *future);
 
 /* What a waiter takes from a settled future, reference included. */
 ssize_t aloop__future_take(aloop_future *future);
+
+/* tie.c: for a composition that there is no memory for.  Takes the references
+ * over, cancels the futures, and returns one that fails with ALOOP_ENOMEM once
+ * all of them have ended that have no other owner; NULL when they have. */
+aloop_future *aloop__futures_tie(aloop *loop, size_t count,
+                                 aloop_future **futures);
+/* For settling: whether it must not yet, and what its status becomes. */
+bool aloop__tie_defers(aloop_future *future, ssize_t *status);
+/* `future` has settled; its lead, if that is to settle now, or NULL. */
+aloop_future *aloop__tie_follow(aloop_future *future, aloop_future *lead);
 
 /* For compositions, which have the members that settled with a grant in a list
  * until they know whether their own status was taken.  The first takes the

@@ -21,6 +21,10 @@ struct side {
     const void *cursor;  /* up to here, */
     aloop_future *owner; /* and above: up to this one of a wait. */
     bool is_above;
+    bool has_led;  /* Above: the lead of this one was followed. */
+    bool is_done;
+    bool is_open;  /* Below: followers are not listed, so that it is never
+                    * exhausted. */
 };
 
 static void add(struct side *side, aloop_future *future)
@@ -55,6 +59,7 @@ static enum progress go_on(struct side *side)
         return IS_EXHAUSTED;
     side->at = aloop__tie_of(side->at)->found;
     side->cursor = NULL;
+    side->has_led = false;
     return GOES_ON;
 }
 
@@ -62,7 +67,19 @@ static enum progress step_down(struct side *side)
 {
     aloop_future *future = side->at->ops->next(side->at, &side->cursor);
 
+    if (aloop__tie_of(side->at)->followers > 0)
+        side->is_open = true;
     return future == NULL ? go_on(side) : reach(side, future);
+}
+
+static enum progress follow_lead(struct side *side)
+{
+    aloop_future *lead = aloop__tie_of(side->at)->lead;
+
+    if (side->has_led || lead == NULL)
+        return go_on(side);
+    side->has_led = true;
+    return reach(side, lead);
 }
 
 static enum progress step_up(struct side *side)
@@ -72,8 +89,10 @@ static enum progress step_up(struct side *side)
         side->cursor == NULL ? end->next : side->cursor;
     const struct aloop__wait *wait;
 
-    if (node == end)
-        return go_on(side);
+    if (node == end) {
+        side->cursor = end;
+        return follow_lead(side);
+    }
     wait = CONTAINER_OF(node, const struct aloop__wait, ready.node);
     side->owner =
         wait->owner == NULL ? NULL : wait->owner(wait, side->owner);
@@ -102,12 +121,17 @@ bool aloop__is_awaited_by(aloop_future *future, struct aloop__task *task)
 
     if (future == &task->future)
         return true;
-    if (future->ops->tie == 0 || list_empty(&task->future.waiters))
+    if (future->ops->tie == 0 ||
+        (list_empty(&task->future.waiters) && task->tie.lead == NULL))
         return false;
     add(&below, future);
     add(&above, &task->future);
     do {
-        progress = step_down(&below);
+        progress = below.is_done ? GOES_ON : step_down(&below);
+        if (progress == IS_EXHAUSTED && below.is_open) {
+            below.is_done = true;
+            progress = GOES_ON;
+        }
         if (progress == GOES_ON)
             progress = step_up(&above);
     } while (progress == GOES_ON);

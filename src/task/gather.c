@@ -191,13 +191,6 @@ static void join(struct group *group, struct member *member,
         aloop__future_wait(future, &member->wait);
 }
 
-static aloop_future *give_up(size_t count, aloop_future **futures)
-{
-    for (size_t i = 0; i < count; i++)
-        aloop_future_unref(futures[i]);
-    return NULL;
-}
-
 static aloop_future *new_group(aloop *loop, enum rule rule, size_t count,
                                aloop_future **futures,
                                ssize_t *ret_statuses, size_t *ret_index)
@@ -208,20 +201,21 @@ static aloop_future *new_group(aloop *loop, enum rule rule, size_t count,
         count > SIZE_MAX / sizeof(struct member))
         return aloop__future_failed(loop, ALOOP_EINVAL);
     if (loop == NULL) {
-        give_up(count, futures);
+        for (size_t i = 0; i < count; i++)
+            aloop_future_unref(futures[i]);
         return aloop__future_failed(NULL, ALOOP_EINVAL);
     }
     if (count == 0)
         return aloop_future_done(loop, rule >= ANY ? ALOOP_EINVAL : 0);
     group = aloop__future_new(loop, &group_ops);
     if (group == NULL)
-        return give_up(count, futures);
+        return aloop__futures_tie(loop, count, futures);
     list_init(&group->grants);
     group->members = aloop__alloc_new(&loop->alloc,
                                       count * sizeof *group->members);
     if (group->members == NULL) {
         aloop__future_discard(&group->future);
-        return give_up(count, futures);
+        return aloop__futures_tie(loop, count, futures);
     }
     group->rule = rule;
     group->count = count;

@@ -22,6 +22,8 @@ struct aloop_group {
     bool was_cancelled;   /* And not for an error. */
     bool has_lost;        /* And a member ended by that. */
     bool was_freed;       /* Goes with the last member. */
+    void *spare; /* Memory for a wait, in case there is no other.  There
+                  * is one, or a wait, while there are members. */
 };
 
 struct member {
@@ -67,6 +69,8 @@ static void end_all(aloop_group *group)
 static void release(aloop_group *group)
 {
     aloop_future_unref(group->failed);
+    aloop__slab_put(&group->waits.loop->slab, group->spare,
+                    sizeof(struct group_wait));
     aloop__slab_put(&group->waits.loop->slab, group, sizeof *group);
 }
 
@@ -141,6 +145,15 @@ static void join(aloop_group *group, struct member *member, aloop_future *task)
     aloop__future_wait(task, &member->wait);
 }
 
+/* Sees to it that a wait for the group's members does not lack memory. */
+static bool can_be_waited_for(aloop_group *group)
+{
+    if (group->spare == NULL)
+        group->spare = aloop__slab_take(&group->waits.loop->slab,
+                                        sizeof(struct group_wait));
+    return group->spare != NULL || group->waits.count > 0;
+}
+
 int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn, void *arg,
                          const aloop_task_options *options, const char *name,
                          const char *where)
@@ -154,6 +167,8 @@ int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn, void *arg,
     if (group->is_ending)
         return ALOOP_ECANCELED;
     loop = group->waits.loop;
+    if (!can_be_waited_for(group))
+        return ALOOP_ENOMEM;
     member = aloop__slab_get(&loop->slab, sizeof *member);
     if (member == NULL)
         return ALOOP_ENOMEM;
@@ -197,15 +212,46 @@ static const struct aloop__future_ops wait_ops = {
     .cancel = wait_cancel,
     .next = wait_next};
 
+static struct group_wait *new_wait(aloop_group *group)
+{
+    aloop *loop = group->waits.loop;
+    void *memory = aloop__slab_take(&loop->slab, sizeof(struct group_wait));
+    struct group_wait *wait;
+
+    if (memory == NULL) {
+        memory = group->spare;
+        group->spare = NULL;
+    }
+    if (memory == NULL)
+        return NULL;
+    wait = aloop__future_new_in(loop, &wait_ops, memory);
+    list_init(&wait->waiter.node);
+    return wait;
+}
+
+/* There is no memory for one more: what the first is told, this one is told,
+ * too.  Only a group without members has none. */
+static aloop_future *share_wait(aloop_group *group)
+{
+    struct aloop__waiter *first = aloop__queue_first(&group->waits);
+
+    if (first == NULL)
+        return NULL;
+    first->future.is_common = true;
+    return aloop_future_ref(&first->future);
+}
+
 aloop_future *aloop_group_wait(aloop_group *group)
 {
+    struct group_wait *wait;
     struct aloop__waiter *waiter;
 
     if (group == NULL)
         return aloop__future_failed(NULL, ALOOP_EINVAL);
-    waiter = aloop__waiter_new(group->waits.loop, &wait_ops);
-    if (waiter == NULL)
-        return NULL;
+    wait = new_wait(group);
+    if (wait == NULL)
+        return share_wait(group);
+    waiter = &wait->waiter;
     aloop__queue_push(&group->waits, waiter);
     if (group->count == 0)
         aloop__waiter_settle(waiter, outcome(group));

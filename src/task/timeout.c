@@ -51,7 +51,8 @@ static void timeout_fini(aloop_future *future)
 {
     struct timeout *timeout = CONTAINER_OF(future, struct timeout, future);
 
-    aloop__grants_drop(&timeout->grants, future->is_taken);
+    aloop__grants_drop(&timeout->grants,
+                       future->is_taken && future->status >= 0);
 }
 
 static const struct aloop__future_ops timeout_ops = {

@@ -84,6 +84,87 @@ ssize_t torture_tasks(aloop *loop)
     return error;
 }
 
+/* Writes into the stack of the function that composes it, until it ends. */
+static ssize_t scribble(aloop *loop, void *arg)
+{
+    volatile int *cell = arg;
+    ssize_t status;
+
+    live++;
+    ++*cell;
+    status = torture_pass(loop, 20 * MS);
+    ++*cell;
+    aloop_shield_begin(); /* A cancel does not end it immediately. */
+    torture_pass(loop, 2 * MS);
+    aloop_shield_end();
+    ++*cell;
+    live--;
+    return status;
+}
+
+enum way { GATHER, ANY, RACE, TIMEOUT, MAP, GROUP, WAYS };
+
+static aloop_future *in_a_group(aloop_group *group, int *cells)
+{
+    for (int i = 0; i < 3; i++)
+        aloop_group_spawn(group, scribble, &cells[i]);
+    return aloop_group_wait(group);
+}
+
+static aloop_future *compose_by(aloop *loop, enum way way, int *cells,
+                                aloop_group *group)
+{
+    aloop_future *tasks[3];
+
+    if (way == MAP)
+        return aloop_map(loop, scribble, cells, 3, sizeof *cells, 2);
+    if (way == GROUP)
+        return in_a_group(group, cells);
+    for (int i = 0; i < 3; i++)
+        tasks[i] = aloop_spawn(loop, scribble, &cells[i]);
+    aloop_yield(loop); /* They have begun when they are composed. */
+    if (way == ANY)
+        return aloop_any_array(loop, 3, tasks, NULL);
+    if (way == RACE)
+        return aloop_race_array(loop, 3, tasks, NULL);
+    if (way == GATHER)
+        return aloop_gather_array(loop, 3, tasks);
+    return aloop_gather(
+        loop, aloop_timeout(aloop_gather(loop, tasks[0], tasks[1]), 9 * MS),
+        tasks[2]);
+}
+
+static ssize_t compose_on_stack(aloop *loop, void *arg)
+{
+    ssize_t error = 0;
+
+    (void) arg;
+    for (enum way way = GATHER; way < WAYS; way++) {
+        int cells[3] = {0};
+        aloop_group *group = way == GROUP ? aloop_group_new(loop) : NULL;
+        aloop_future *whole = compose_by(loop, way, cells, group);
+        bool has_failed = whole == NULL;
+        ssize_t status = aloop_await(whole);
+
+        torture_expect(live == 0, "a member still writes behind an await");
+        if (has_failed || (status < 0 && way != TIMEOUT))
+            torture_keep(&error, ALOOP_ENOMEM);
+        aloop_group_free(group);
+    }
+    return error;
+}
+
+/* What an await waits for may live on the stack, also without memory. */
+ssize_t torture_on_stack(aloop *loop)
+{
+    ssize_t error = 0;
+
+    torture_keep(&error, aloop_await(aloop_spawn(loop, compose_on_stack,
+                                                 NULL)));
+    torture_keep(&error, aloop_run(loop));
+    return error;
+}
+
 static bool cleaned_up[4];
 
 /* Cancelled, it still cleans up. */

@@ -28,6 +28,7 @@ static const struct point_scenario scenarios[] = {
     {"timers", torture_timers, false, 0},
     {"then", torture_then, false, 0},
     {"tasks", torture_tasks, false, 0},
+    {"on_stack", torture_on_stack, false, 0},
     {"cancel", torture_cancel, false, 0},
     {"scopes", torture_scopes, false, 0},
 #ifdef WITH_WRAPS

@@ -63,6 +63,7 @@ ssize_t torture_program(const char *name);
 ssize_t torture_timers(aloop *loop);
 ssize_t torture_then(aloop *loop);
 ssize_t torture_tasks(aloop *loop);
+ssize_t torture_on_stack(aloop *loop);
 ssize_t torture_cancel(aloop *loop);
 ssize_t torture_scopes(aloop *loop);
 ssize_t torture_main(aloop *loop);

@@ -217,7 +217,7 @@ static void compose(void)
     enum m_kind kind = (enum m_kind) (M_GATHER + byte % 4);
     size_t count = byte / 4 % (M_MEMBERS + 1);
     aloop_future *futures[M_MEMBERS], *future;
-    int members[M_MEMBERS];
+    int members[M_MEMBERS], id;
 
     w.winners[m.future_count] = SIZE_MAX;
     for (size_t i = 0; i < count; i++) {
@@ -231,11 +231,14 @@ static void compose(void)
         count > 2 ? members[2] : M_NULL, count > 3 ? members[3] : M_NULL);
     arm();
     future = make_whole(kind, count, futures);
-    if (is_made(future, disarm()))
+    if (!disarm()) {
         keep(future, model_compose(kind, (int) count, members));
-    else
-        for (size_t i = 0; i < count; i++)
-            model_unref(members[i]);
+        return;
+    }
+    id = model_tie((int) count, members);
+    FUZZ_CHECK((future == NULL) == (id < 0));
+    if (future != NULL)
+        keep(future, id);
 }
 
 static void limit(void)

@@ -414,18 +414,30 @@ static void spawn_member(void)
 
 static void wait_group(void)
 {
+    static aloop_future *waits[M_FUTURES];
     struct object *group = any_object(GROUP);
+    const struct m_line *line = &m.objects[group->id].line;
     aloop_future *future;
+    int id;
 
     say("wait for the group");
     arm();
     future = aloop_group_wait(group->it);
-    if (!is_made(future, disarm()))
+    if (!is_made(future, disarm())) {
+        FUZZ_CHECK(aloop_group_count(group->it) == 0);
         return;
-    if (group->it == NULL)
+    }
+    if (group->it == NULL) {
         misused(future);
-    else
-        keep(future, model_group_wait(group->id));
+        return;
+    }
+    if (line->count > 0 && waits[line->futures[0]] == future) {
+        keep(future, model_group_share(group->id)); /* Without memory. */
+        return;
+    }
+    id = model_group_wait(group->id);
+    waits[id] = future;
+    keep(future, id);
 }
 
 static void cancel_group(void)

@@ -65,7 +65,7 @@ int model_new(enum m_kind kind)
     future->kind = kind;
     future->status = ALOOP_PENDING;
     future->refs = 1;
-    future->timed = future->line = future->giver = -1;
+    future->timed = future->line = future->giver = future->lead = -1;
     future->task.awaiting = future->task.permit = M_NULL;
     future->whole.winner = -1;
     m.live += is_live(kind);
@@ -97,7 +97,7 @@ static void let_go(int id)
     future->is_gone = true;
 }
 
-void model_settle(int id, ssize_t status)
+static void settle(int id, ssize_t status)
 {
     struct m_future *future = model_at(id);
 
@@ -109,6 +109,25 @@ void model_settle(int id, ssize_t status)
     future->waiter_count = 0;
     if (future->refs == 0)
         let_go(id);
+}
+
+void model_settle(int id, ssize_t status)
+{
+    struct m_future *future = model_at(id);
+    int lead = future->lead;
+
+    if (future->is_lead) {
+        future->has_ended = true;
+        status = ALOOP_ENOMEM;
+    }
+    if (future->followers > 0)
+        return;
+    settle(id, status);
+    if (lead < 0)
+        return;
+    model_unref(id);
+    if (--model_at(lead)->followers == 0 && model_at(lead)->has_ended)
+        model_settle(lead, ALOOP_ENOMEM);
 }
 
 int model_resolve(int id, ssize_t status)
@@ -184,7 +203,8 @@ bool model_is_ours(int id)
 {
     const struct m_future *future = model_at(id);
 
-    return future->refs - future->observers == 1 && !future->is_detached;
+    return (future->refs - future->observers == 1 || future->is_common) &&
+           !future->is_detached;
 }
 
 static void release(int id)

@@ -133,6 +133,10 @@ struct m_future {
     int waiting;   /* How many of these only wait. */
     bool is_cancelling, is_detached;
     bool is_seen; /* Somebody has looked, or will. */
+    int lead;      /* Settles only after it; or -1. */
+    int followers; /* How many it leads, without memory to compose them. */
+    bool is_lead, has_ended;
+    bool is_common; /* Each of its owners is like the only one. */
     bool is_taken; /* Its status was given to the user. */
     bool is_gone;
     struct m_work waiters[M_WAITERS];
@@ -329,6 +333,7 @@ void model_limit(int timeout);
 void model_end_limited(int timeout, ssize_t reason);
 int model_group_spawn(int group); /* The task, or M_NULL: not let in. */
 int model_group_wait(int group);
+int model_group_share(int group); /* The first wait, once more. */
 void model_group_cancel(int group);
 void model_group_free(int group);
 void model_joined(int group, int task);
@@ -356,6 +361,8 @@ bool model_line_remove(struct m_line *line, int id);
 void model_line_settle(struct m_line *line, ssize_t status);
 void model_leave(int id);         /* Cancelled in line. */
 void model_permit_gone(int id);   /* Its future is freed. */
+/* Composed, but there was no memory for it: which one stands for all. */
+int model_tie(int count, const int *members);
 void model_grants_drop(int id, bool is_taken); /* model_whole.c */
 void model_whole_gone(int id);
 void model_link(int id, int semaphore);

@@ -129,6 +129,30 @@ void model_member(int id, int place)
     model_settle(id, whole->outcome);
 }
 
+int model_tie(int count, const int *members)
+{
+    int lead = M_NULL;
+
+    for (int i = 0; i < count; i++)
+        if (members[i] >= 0)
+            model_cancel(members[i]);
+    for (int i = 0; i < count; i++) {
+        int id = members[i];
+
+        if (id < 0 || !model_pending(id) || !model_is_ours(id)) {
+            model_unref(id);
+        } else if (lead < 0) {
+            lead = id;
+            model_at(id)->is_lead = true;
+        } else {
+            model_at(id)->is_seen = true;
+            model_at(id)->lead = lead;
+            model_at(lead)->followers++;
+        }
+    }
+    return lead;
+}
+
 /* Timeouts. */
 
 int model_timeout(int target, int64_t when_ns)
@@ -214,6 +238,16 @@ int model_group_wait(int id)
     model_at(wait)->line = id;
     model_line_push(&group->line, wait);
     return wait;
+}
+
+int model_group_share(int id)
+{
+    int first = m.objects[id].line.futures[0];
+
+    FUZZ_CHECK(m.objects[id].line.count > 0);
+    model_at(first)->is_common = true;
+    model_ref(first);
+    return first;
 }
 
 void model_group_cancel(int id)

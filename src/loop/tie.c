@@ -1,0 +1,70 @@
+/* Compositions that there is no memory for.
+ *
+ * A composition may not return before its members have ended, and waiting
+ * inside the call could deadlock.  So without memory one of the members stands
+ * for it.  All are cancelled; those that still have not settled then are led by
+ * one of them, which fails with ALOOP_ENOMEM when it and all that follow it
+ * have ended.  Each brings its tie, so that this takes no memory at all.
+ *
+ * A member that has another owner is left to that owner.  What leads or follows
+ * thus has no owner but the caller and its lead: a follower cannot wait for its
+ * lead, and no circle can form. */
+
+#include "loop/future.h"
+
+static void follow(aloop_future *future, aloop_future *lead)
+{
+    assert(aloop__tie_of(future)->lead == NULL);
+    aloop__tie_of(future)->lead = lead;
+    aloop__tie_of(lead)->followers++;
+    future->seen = true; /* Its error is no news. */
+}
+
+static bool is_last_owners(const aloop_future *future)
+{
+    return aloop__future_pending(future) && aloop__future_is_ours(future) &&
+           future->ops->tie != 0;
+}
+
+aloop_future *aloop__futures_tie(aloop *loop, size_t count,
+                                 aloop_future **futures)
+{
+    aloop_future *lead = NULL;
+
+    for (size_t i = 0; i < count; i++)
+        if (futures[i] != NULL && futures[i]->loop == loop)
+            aloop_cancel(futures[i]);
+    for (size_t i = 0; i < count; i++) {
+        aloop_future *future = futures[i];
+
+        if (future == NULL || future->loop != loop ||
+            !is_last_owners(future)) {
+            aloop_future_unref(future);
+        } else if (lead == NULL) {
+            lead = future;
+            aloop__tie_of(lead)->is_lead = true;
+        } else {
+            follow(future, lead);
+        }
+    }
+    return lead;
+}
+
+bool aloop__tie_defers(aloop_future *future, ssize_t *status)
+{
+    struct aloop__tie *tie = aloop__tie_of(future);
+
+    if (!tie->is_lead)
+        return false;
+    *status = ALOOP_ENOMEM;
+    tie->has_ended = true;
+    return tie->followers > 0;
+}
+
+aloop_future *aloop__tie_follow(aloop_future *future, aloop_future *lead)
+{
+    struct aloop__tie *tie = aloop__tie_of(lead);
+
+    aloop_future_unref(future); /* The lead's reference. */
+    return --tie->followers == 0 && tie->has_ended ? lead : NULL;
+}
