@@ -165,8 +165,6 @@ static void turn_begin(struct turn *turn)
 {
     aloop *loop = turn->loop;
 
-    if (aloop__is_foreign(loop))
-        return ALOOP_EPERM;
     loop->running = true;
     loop->stopping = false;
     running = loop;
@@ -190,7 +188,7 @@ static void turn_end(struct turn *turn)
         aloop__touch(loop);
 }
 
-int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy)
+static int run_turn(aloop *loop, int64_t max_wait_ns, bool lazy)
 {
     __attribute__((cleanup(turn_end))) struct turn turn = {
         .loop = loop, .outer = running};
@@ -209,6 +207,13 @@ int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy)
     aloop__handles_free_closed(loop);
     turn.is_over = true;
     return error;
+}
+
+int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy)
+{
+    if (aloop__is_foreign(loop))
+        return ALOOP_EPERM;
+    return run_turn(loop, max_wait_ns, lazy);
 }
 
 /* Whether a turn that does not wait would do something now. */

@@ -2,6 +2,8 @@
 
 #include "support/fixture.h"
 
+#include <string.h>
+
 static void on_settled(aloop_future *future, ssize_t status, void *arg)
 {
     assert_true(aloop_future_settled(future));
