@@ -54,31 +54,23 @@ static terminate_fn *find_terminate(void)
 
 #else
 
-#include <link.h>
-
-#if defined(RTLD_NOLOAD) && !defined(__OpenBSD__) /* It has no dlinfo. */
-#define CAN_LOOK 1
-#else
-#define CAN_LOOK 0
-#undef RTLD_NOLOAD
-#define RTLD_NOLOAD 0
-#endif
-
-extern __typeof__(dlopen) dlopen __attribute__((weak));
-extern __typeof__(dlsym) dlsym __attribute__((weak));
-extern __typeof__(dlclose) dlclose __attribute__((weak));
-#if CAN_LOOK
-extern __typeof__(dlinfo) dlinfo __attribute__((weak));
-#endif
 extern void _ZSt9terminatev(void) __attribute__((weak));
 
 static void *const nothing = NULL;
 void *const volatile *aloop__objects_end = &nothing;
 
+#if defined(RTLD_NOLOAD) && !defined(__OpenBSD__)
+
+#include <link.h>
+
+extern __typeof__(dlopen) dlopen __attribute__((weak));
+extern __typeof__(dlsym) dlsym __attribute__((weak));
+extern __typeof__(dlclose) dlclose __attribute__((weak));
+extern __typeof__(dlinfo) dlinfo __attribute__((weak));
+
 /* Those that are there now stay as long as this code does. */
 __attribute__((constructor)) static void note_objects(void)
 {
-#if CAN_LOOK
     struct link_map *last = NULL;
     void *program;
 
@@ -93,7 +85,6 @@ __attribute__((constructor)) static void note_objects(void)
         aloop__objects_end = (void *const volatile *) &last->l_next;
     }
     (void) dlclose(program);
-#endif
 }
 
 /* One object of those that are loaded, by its place among them. */
@@ -125,7 +116,7 @@ static void *find_symbol(const char *symbol_name)
     struct object object;
     void *symbol = NULL;
 
-    if (!CAN_LOOK || dlopen == NULL || dlsym == NULL || dlclose == NULL)
+    if (dlopen == NULL || dlsym == NULL || dlclose == NULL)
         return NULL;
     for (unsigned i = 0; symbol == NULL; i++) {
         void *handle;
@@ -164,6 +155,22 @@ struct aloop__exceptions *aloop__exceptions_loaded(void)
     TO_FUNCTION(&function, symbol);
     return function != NULL ? function() : NULL;
 }
+
+#else
+
+/* The loader does not tell what it has loaded. */
+struct aloop__exceptions *aloop__exceptions_loaded(void)
+{
+    return NULL;
+}
+
+static void *find_symbol(const char *symbol_name)
+{
+    (void) symbol_name;
+    return NULL;
+}
+
+#endif
 
 static terminate_fn *find_terminate(void)
 {
