@@ -25,7 +25,7 @@ enum {
 };
 
 static const struct world *const worlds[] = {
-    &world_echo,   &world_chat, &world_proxy,
+    &world_echo,   &world_chat, &world_proxy, &world_ends,
     &world_timers, &world_tree, &world_states,
 };
 

@@ -374,6 +374,8 @@ uint64_t world_run(const struct world *world, uint64_t seed, int64_t *ns)
     CHECK(aloop_free(loop) == 0);
     run.is_over = true;
     CHECK(run.bytes == 0);
+    if (world->outlive != NULL)
+        world->outlive();
     *ns += world_ns() - start_ns;
     hash = sim_trace_hash();
     if (sim_mess()[0] != '\0')

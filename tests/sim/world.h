@@ -31,10 +31,11 @@ struct world {
     bool (*is_done)(void); /* Asked after every turn; checks as well. */
     void (*close)(void);   /* Closes what is open, so that the loop ends. */
     void (*check)(void);   /* After an orderly end; NULL: nothing to add. */
+    void (*outlive)(void); /* When the loop is gone, however; or NULL. */
 };
 
-extern const struct world world_chat, world_echo, world_proxy, world_states,
-    world_timers, world_tree;
+extern const struct world world_chat, world_echo, world_ends, world_proxy,
+    world_states, world_timers, world_tree;
 
 /* The present run; zeroed before each. */
 struct run {

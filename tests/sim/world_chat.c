@@ -318,4 +318,5 @@ static void check(void)
     }
 }
 
-const struct world world_chat = {"chat", start, is_done, close_world, check};
+const struct world world_chat = {"chat", start, is_done, close_world,
+                                 check, NULL};

@@ -312,4 +312,5 @@ static void check(void)
         CHECK(served->is_closed);
 }
 
-const struct world world_echo = {"echo", start, is_done, close_world, check};
+const struct world world_echo = {"echo", start, is_done, close_world,
+                                 check, NULL};

@@ -384,4 +384,4 @@ static void check(void)
 }
 
 const struct world world_proxy = {"proxy", start, is_done, close_world,
-                                  check};
+                                  check, NULL};

@@ -507,4 +507,4 @@ static void check(void)
 }
 
 const struct world world_states = {"states", start, is_done, close_world,
-                                   check};
+                                   check, NULL};

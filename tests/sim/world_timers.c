@@ -202,4 +202,4 @@ static void close_world(void)
 }
 
 const struct world world_timers = {"timers", start, is_done, close_world,
-                                   NULL};
+                                   NULL, NULL};

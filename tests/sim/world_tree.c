@@ -331,4 +331,5 @@ static void check(void)
     CHECK(w.running == 0);
 }
 
-const struct world world_tree = {"tree", start, is_done, close_world, check};
+const struct world world_tree = {"tree", start, is_done, close_world,
+                                 check, NULL};
