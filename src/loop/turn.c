@@ -190,9 +190,6 @@ static void turn_end(struct turn *turn)
 
 static int run_turn(aloop *loop, int64_t max_wait_ns, bool lazy)
 {
-    if (aloop__is_foreign(loop))
-        return ALOOP_EPERM;
-
     __attribute__((cleanup(turn_end))) struct turn turn = {
         .loop = loop, .outer = running};
     int error;

@@ -93,7 +93,7 @@ has_steps() { # FUNCTION STEPS
 : >log
 has_steps on_wake "drain clear take"
 has_steps aloop_post "push wake"
-source=$here/../../src/loop/turn.c has_steps aloop__turn "take wait"
+source=$here/../../src/loop/turn.c has_steps run_turn "take wait"
 right=$(order drain clear take)
 holds "drain, clear, take: 2 threads, 3 posts each" $right -DPOSTS=3
 holds "drain, clear, take: 3 threads, 1 post each" \
