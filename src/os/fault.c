@@ -15,7 +15,7 @@
 
 #include "os/sys.h"
 
-enum { STACK_SIZE_LEAST = 64 * 1024, LINE_SIZE = 320 };
+enum { STACK_SIZE_LEAST = 64 * 1024 };
 
 /* A guard gives SIGSEGV on Linux, SIGBUS on some other systems. */
 static struct {
@@ -27,7 +27,7 @@ enum { SIGNALS = sizeof signals / sizeof signals[0] };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned watches; /* Guarded by the lock, */
-static _Atomic(aloop__fault_fn) describer; /* which no handler may take. */
+static _Atomic(aloop__fault_fn) reporter; /* which no handler may take. */
 
 static struct sigaction *before_of(int number)
 {
@@ -40,14 +40,12 @@ static bool is_plain(const struct sigaction *action)
            (action->sa_handler == SIG_DFL || action->sa_handler == SIG_IGN);
 }
 
-static bool complain(const void *address)
+static void report_fault(const void *address)
 {
-    char line[LINE_SIZE];
-    aloop__fault_fn describe = atomic_load(&describer);
-    size_t length = describe == NULL ? 0
-                                     : describe(address, line, sizeof line);
+    aloop__fault_fn report = atomic_load(&reporter);
 
-    return length > 0 && write(STDERR_FILENO, line, length) >= 0;
+    if (report != NULL)
+        report(address);
 }
 
 /* What would have happened without this file. */
@@ -74,7 +72,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
     int error = errno;
 
     if (info->si_code > 0)
-        (void) complain(info->si_addr);
+        report_fault(info->si_addr);
     errno = error;
     pass_on(number, info, context);
 }
@@ -104,7 +102,7 @@ static void restore(int number, const struct sigaction *before)
         (void) sigaction(number, before, NULL);
 }
 
-int aloop__fault_watch(aloop__fault_fn describe)
+int aloop__fault_watch(aloop__fault_fn report)
 {
     int error = 0, i = 0;
 
@@ -118,7 +116,7 @@ int aloop__fault_watch(aloop__fault_fn describe)
             restore(signals[i].number, &signals[i].before);
     }
     if (error == 0) {
-        atomic_store(&describer, describe);
+        atomic_store(&reporter, report);
         watches++;
     }
     pthread_mutex_unlock(&lock);
@@ -139,7 +137,7 @@ void aloop__fault_raise(const void *address)
     struct sigaction now;
     sigset_t fault;
 
-    (void) complain(address);
+    report_fault(address);
     if (sigaction(SIGSEGV, NULL, &now) == 0 &&
         (now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_fault)
         (void) sigaction(SIGSEGV, before_of(SIGSEGV), NULL);

@@ -1,5 +1,5 @@
-/* Faults of memory, such as the overrun of a stack: a line about them on
- * standard error before they take their course.
+/* Faults of memory, such as the overrun of a stack: a report of them before
+ * they take their course.
  *
  * Only for loops that ask for it: SIGSEGV and SIGBUS get a handler of the
  * library while there is such a loop.  What was there before is called after
@@ -11,18 +11,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Writes a line about a fault of this thread at `address` to `line`, with its
- * newline, and returns its length; 0 if it knows nothing about it.  Called in
- * a signal handler. */
-typedef size_t (*aloop__fault_fn)(const void *address, char *line,
-                                  size_t size);
+/* Reports a fault of this thread at `address`, if it knows anything about that.
+ * Called in a signal handler. */
+typedef void (*aloop__fault_fn)(const void *address);
 
-/* Counted; `describe` is the same each time.  Thread-safe. */
-int aloop__fault_watch(aloop__fault_fn describe);
+/* Counted; `report` is the same each time.  Thread-safe. */
+int aloop__fault_watch(aloop__fault_fn report);
 void aloop__fault_unwatch(void);
 
-/* As a fault at `address` that `describe` knows about: ends the process, unless
- * a handler that was there before prevents that. */
+/* As a fault at `address`, which is reported: ends the process, unless a
+ * handler that was there before prevents that. */
 void aloop__fault_raise(const void *address);
 
 /* What handlers run on while a thread runs a loop: the stack of a task that

@@ -5,12 +5,18 @@
  * steps over the guard is found when its task next waits.  Both end the process
  * after one line on standard error.
  *
- * What runs in the handler reads the running task and writes to a buffer, and
- * nothing else. */
+ * What runs in the handler reads the running task and writes one line, and
+ * nothing else.  The line goes where reports go: to what was standard error
+ * when the loop was made. */
 
 #include "task/overrun.h"
 
 #include <string.h>
+
+#include "loop/report.h"
+#include "os/sys.h"
+
+enum { LINE_SIZE = 320 };
 
 static size_t append(char *line, size_t length, size_t size, const char *text)
 {
@@ -52,17 +58,19 @@ static size_t describe_task(const struct aloop__task *task, char *line,
 
 /* Also what is farther away than the guard: a large frame of the task whose
  * stack is the lowest of its mapping may end where nothing is mapped. */
-static size_t describe(const void *address, char *line, size_t size)
+static void overrun_report(const void *address)
 {
     struct aloop__task *task = aloop__task_current();
     uintptr_t at = (uintptr_t) address, low;
+    char line[LINE_SIZE];
 
     if (task == NULL || task->stack.low == NULL)
-        return 0;
+        return;
     low = (uintptr_t) task->stack.low;
     if (at >= low || low - at > 2 * task->stack.size)
-        return 0;
-    return describe_task(task, line, size);
+        return;
+    (void) sys_complain(&task->future.loop->reports->file, line,
+                        describe_task(task, line, sizeof line));
 }
 
 void aloop__overrun_found(struct aloop__task *task)
@@ -72,7 +80,7 @@ void aloop__overrun_found(struct aloop__task *task)
 
 void aloop__overrun_watch(aloop *loop)
 {
-    if (!loop->options.debug || aloop__fault_watch(describe) < 0)
+    if (!loop->options.debug || aloop__fault_watch(overrun_report) < 0)
         return;
     loop->is_watching_faults = true;
     aloop__fault_stack_open(&loop->fault_stack);
