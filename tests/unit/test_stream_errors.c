@@ -35,7 +35,7 @@ static void by_a_gathered_send(aloop_stream *stream, int error)
     by_a_send(stream, error);
 }
 
-/* With nobody who reads, and bytes that the peer does not take. */
+/* Without a reader, and with bytes that the peer does not take. */
 static void by_asking_for_it(aloop_stream *stream, int error)
 {
     aloop_detach(aloop_stream_write(stream, big, sizeof big));
@@ -113,7 +113,7 @@ static aloop_stream *begin(void)
     return stream;
 }
 
-static void a_later_read_gives_the_error_whoever_took_it(void **state)
+static void a_later_read_gives_the_error_whichever_call_took_it(void **state)
 {
     char buffer[8];
 
@@ -158,7 +158,7 @@ static void a_pending_read_gives_the_error_and_loses_no_bytes(void **state)
     }
 }
 
-static void a_callback_is_told_the_error_whoever_took_it(void **state)
+static void a_callback_is_told_the_error_whichever_call_took_it(void **state)
 {
     (void) state;
     for (size_t i = 0; i < ERRORS * WAYS; i++) {
@@ -357,9 +357,9 @@ static void a_shutdown_of_a_lost_connection_gives_its_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_later_read_gives_the_error_whoever_took_it),
+        TEST(a_later_read_gives_the_error_whichever_call_took_it),
         TEST(a_pending_read_gives_the_error_and_loses_no_bytes),
-        TEST(a_callback_is_told_the_error_whoever_took_it),
+        TEST(a_callback_is_told_the_error_whichever_call_took_it),
         TEST(a_pipe_fails_with_the_error_and_passes_no_end_on),
         TEST(a_broken_pipe_after_the_peers_end_leaves_the_end_to_be_read),
         TEST(running_short_of_memory_in_a_send_is_not_the_readers_error),
