@@ -51,8 +51,10 @@ enum {
     ALOOP_ECLOSED = -4090,      /* The channel, lock, ... is closed or gone. */
     /* -4089 is ALOOP_PENDING, which is no error. */
     ALOOP_ENOTNUMERIC = -4088,  /* A name, where only numbers are taken. */
-    ALOOP_EHELD = -4087         /* Of a report: futures that were never awaited,
+    ALOOP_EHELD = -4087,        /* Of a report: futures that were never awaited,
                                  * detached or unreferenced. */
+    ALOOP_EMISUSE = -4086       /* Of a report in a loop with options.debug: a
+                                 * mistake in how the library is used. */
 };
 
 /**

@@ -69,8 +69,21 @@ typedef struct aloop_options {
      * exec, not writable, an internet socket). */
     aloop_error_cb on_unhandled;
     void *on_unhandled_arg;
-    /* Looks for mistakes that otherwise pass unseen; costs some speed.  In a
-     * library that was built without NDEBUG it is always true.  A task that
+    /* Looks for mistakes that otherwise pass unseen; costs some speed, and
+     * about 128 KiB.  Always true in a library built without NDEBUG.  These are
+     * reported to on_unhandled as ALOOP_EMISUSE, with a sentence that names the
+     * function, the task that called it and where that was spawned, the object,
+     * and what to do instead; once for each function, caller and name; 32 in
+     * all.  The function has no effect then and returns ALOOP_EINVAL, or
+     * ALOOP_EPERM on the wrong thread:
+     *   - a call on another thread while the loop runs;
+     *   - a future that is used after its last reference was given away;
+     *   - a handle that is used after it was closed or freed; NULL as one;
+     *   - an await or yield in a callback, and one that would never end;
+     *   - a task that ends because it was dropped without an aloop_cancel();
+     *   - a callback or task that held the loop for 100 ms or more.
+     * What is freed is not handed out again for a while: 256 objects, at most
+     * 64 KiB.  The stack of a task that has ended is overwritten.  A task that
      * overruns its stack then ends the process with a line on standard error:
      * which task, where it was spawned, how large its stack is.  For that, a
      * handler of SIGSEGV and SIGBUS is installed, from the first task of such

@@ -23,7 +23,9 @@ static const struct entry entries[] = {
     {-ECONNABORTED, "ECONNABORTED", "connection aborted"},
     {-ECONNREFUSED, "ECONNREFUSED", "connection refused"},
     {-ECONNRESET, "ECONNRESET", "connection reset by peer"},
-    {-EDEADLK, "EDEADLK", "waiting would never end"},
+    {-EDEADLK, "EDEADLK",
+     "waiting would never end; a callback can use aloop_then() instead, or "
+     "spawn a task"},
     {-EDOM, "EDOM", "argument out of domain"},
     {-EEXIST, "EEXIST", "file exists"},
     {-EFAULT, "EFAULT", "bad address in a system call"},
@@ -69,6 +71,7 @@ static const struct entry entries[] = {
     {ALOOP_ECLOSED, "ECLOSED", "closed"},
     {ALOOP_ENOTNUMERIC, "ENOTNUMERIC", "not a numeric address or port"},
     {ALOOP_EHELD, "EHELD", "never awaited, detached or unreferenced"},
+    {ALOOP_EMISUSE, "EMISUSE", "the library was misused"},
 };
 
 static const struct entry *find(int error)

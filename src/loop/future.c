@@ -6,7 +6,7 @@
  * queue, all at once and in order.  Cancelling works through a list, so that
  * one future that cancels others does not call them. */
 
-#include "loop/future.h"
+#include "loop/debug.h"
 
 #include <string.h>
 
@@ -35,7 +35,7 @@ static void *init(aloop_future *future, aloop *loop,
 static void *future_of(aloop *loop, const struct aloop__future_ops *ops,
                        ssize_t status)
 {
-    return init(aloop__slab_get(&loop->slab, ops->size), loop, ops, status);
+    return init(aloop__object_new(loop, ops->size), loop, ops, status);
 }
 
 static void *begin(aloop_future *future)
@@ -49,7 +49,6 @@ static void *begin(aloop_future *future)
 
 void *aloop__future_new(aloop *loop, const struct aloop__future_ops *ops)
 {
-    aloop__check_thread(loop);
     return begin(future_of(loop, ops, ALOOP_PENDING));
 }
 
@@ -75,6 +74,10 @@ static bool is_unread(const aloop_future *future)
 
 static void free_one(aloop_future *future)
 {
+    if (future->loop->debug != NULL) {
+        aloop__debug_free_future(future);
+        return;
+    }
     if (future->ops->fini != NULL)
         future->ops->fini(future);
     aloop__slab_put(&future->loop->slab, future, future->ops->size);
@@ -243,7 +246,7 @@ ssize_t aloop__future_take(aloop_future *future)
         return status;
     future->seen = true;
     future->is_taken = true;
-    aloop_future_unref(future);
+    aloop__future_unref(future);
     return status;
 }
 
@@ -286,13 +289,19 @@ static const struct aloop__future_ops promise_ops = {
 
 aloop_future *aloop_future_new(aloop *loop)
 {
-    if (loop == NULL)
-        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    int error = aloop__check_loop(loop, __func__);
+
+    if (error < 0)
+        return aloop__future_refused(error);
     return aloop__future_new(loop, &promise_ops);
 }
 
 int aloop_future_resolve(aloop_future *future, ssize_t status)
 {
+    int error = aloop__check_future(future, __func__, USE_LOOK);
+
+    if (error < 0)
+        return error;
     if (future == NULL || future->ops != &promise_ops ||
         status == ALOOP_PENDING)
         return ALOOP_EINVAL;
@@ -304,7 +313,8 @@ int aloop_future_resolve(aloop_future *future, ssize_t status)
 
 aloop_future *aloop_future_ref(aloop_future *future)
 {
-    if (future != NULL && future->loop != NULL)
+    if (aloop__check_future(future, __func__, USE_MORE) == 0 &&
+        future != NULL && future->loop != NULL)
         future->refs++;
     return future;
 }
@@ -318,14 +328,10 @@ static void release(aloop_future *future)
         let_go(future);
 }
 
-void aloop_future_unref(aloop_future *future)
+void aloop__future_unref(aloop_future *future)
 {
-    if (future == NULL || future->loop == NULL)
-        return;
-    aloop__check_thread(future->loop);
-    assert(future->refs > future->observers);
     if (aloop__future_is_ours(future))
-        aloop_cancel(future);
+        aloop__future_cancel(future);
     release(future);
 }
 
@@ -337,9 +343,27 @@ void aloop__future_observe(aloop_future *future)
 void aloop__future_unobserve(aloop_future *future)
 {
     if (future->refs == 1 && !future->detached)
-        aloop_cancel(future);
+        aloop__future_cancel(future);
     future->observers--;
     release(future);
+}
+
+/* Whether dropping it ends a task that was not asked to end. */
+static bool is_lost_task(const aloop_future *future)
+{
+    return future->ops->is_task && aloop__future_pending(future) &&
+           aloop__future_is_ours(future) && !future->cancelling &&
+           !future->loop->dying;
+}
+
+void aloop_future_unref(aloop_future *future)
+{
+    if (aloop__check_future(future, __func__, USE_UP) < 0 || future == NULL ||
+        future->loop == NULL)
+        return;
+    if (future->loop->debug != NULL && is_lost_task(future))
+        aloop__debug_report_future(MISTAKE_DROPPED, __func__, future);
+    aloop__future_unref(future);
 }
 
 /* Asks one after the other to end.  Those that one of them asks come right
@@ -363,22 +387,29 @@ static void cancel_asked(aloop *loop)
     loop->is_cancelling = false;
 }
 
-int aloop_cancel(aloop_future *future)
+void aloop__future_cancel(aloop_future *future)
 {
-    aloop *loop;
+    aloop *loop = future->loop;
 
-    if (future == NULL || future->loop == NULL ||
-        !aloop__future_pending(future))
-        return 0;
-    loop = future->loop;
-    aloop__check_thread(loop);
-    if (future->cancelling)
-        return 1;
+    if (!aloop__future_pending(future) || future->cancelling)
+        return;
     future->cancelling = true;
     list_remove(&future->pending);
     list_push(&loop->asked, &future->pending);
     if (!loop->is_cancelling)
         cancel_asked(loop);
+}
+
+int aloop_cancel(aloop_future *future)
+{
+    int error = aloop__check_future(future, __func__, USE_LOOK);
+
+    if (error < 0)
+        return error;
+    if (future == NULL || future->loop == NULL ||
+        !aloop__future_pending(future))
+        return 0;
+    aloop__future_cancel(future);
     return 1;
 }
 
@@ -391,16 +422,19 @@ void aloop__future_ask_again(aloop_future *future)
 
 void aloop_detach(aloop_future *future)
 {
-    if (future == NULL || future->loop == NULL)
+    if (aloop__check_future(future, __func__, USE_UP) < 0 || future == NULL ||
+        future->loop == NULL)
         return;
     future->detached = true;
-    aloop_future_unref(future);
+    aloop__future_unref(future);
 }
 
 ssize_t aloop_future_status(aloop_future *future)
 {
-    if (future == NULL)
-        return ALOOP_ENOMEM;
+    int error = aloop__check_future(future, __func__, USE_LOOK);
+
+    if (error < 0 || future == NULL)
+        return error < 0 ? error : ALOOP_ENOMEM;
     if (future->loop != NULL && !aloop__future_pending(future)) {
         future->seen = true;
         future->is_taken = true;
@@ -410,7 +444,9 @@ ssize_t aloop_future_status(aloop_future *future)
 
 bool aloop_future_settled(const aloop_future *future)
 {
-    return future == NULL || !aloop__future_pending(future);
+    return future == NULL ||
+           aloop__check_future(future, __func__, USE_LOOK) < 0 ||
+           !aloop__future_pending(future);
 }
 
 /* Whether somebody waits who will cancel it when that is due. */
@@ -441,6 +477,6 @@ void aloop__futures_cancel_all(aloop *loop, bool is_forced)
 
         list_push(&loop->pending, node);
         if (is_forced || !is_looked_after(future))
-            aloop_cancel(future);
+            aloop__future_cancel(future);
     }
 }

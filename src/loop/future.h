@@ -25,6 +25,7 @@ struct aloop__future_ops {
     const char *(*describe)(const aloop_future *future);
     bool is_live;    /* Keeps the loop going while it is pending. */
     bool is_promise; /* Settled by whoever else holds it. */
+    bool is_task;
 };
 
 /* Something that waits for a future. */
@@ -85,6 +86,7 @@ struct aloop_future {
     bool is_taken : 1;  /* Its status was given to a user. */
     bool is_common : 1; /* Several were given it instead of one each: each may
                          * end it as if it were the only owner. */
+    bool is_lent : 1;   /* The application knows it without a reference. */
 };
 
 /* A pending one with one reference, the rest zeroed; NULL without memory. */
@@ -138,6 +140,9 @@ void aloop__thens_collect(aloop_future *future, struct aloop__node *waiters);
 /* Takes all its continuations back; it may be gone after that. */
 void aloop__thens_drop(aloop_future *future);
 
+/* As aloop_future_unref() and aloop_cancel(), without their checks. */
+void aloop__future_unref(aloop_future *future);
+void aloop__future_cancel(aloop_future *future);
 /* What a waiter takes from a settled future, reference included. */
 ssize_t aloop__future_take(aloop_future *future);
 

@@ -1,6 +1,6 @@
 /* The life cycle that all handles share; see struct aloop__handle. */
 
-#include "loop/loop.h"
+#include "loop/debug.h"
 
 static bool counts(const struct aloop__handle *handle)
 {
@@ -11,8 +11,7 @@ void *aloop__handle_new(aloop *loop, const struct aloop__handle_ops *ops)
 {
     struct aloop__handle *handle;
 
-    aloop__check_thread(loop);
-    handle = aloop__slab_get(&loop->slab, ops->size);
+    handle = aloop__object_new(loop, ops->size);
     if (handle == NULL)
         return NULL;
     list_init(&handle->node);
@@ -56,7 +55,10 @@ void aloop__handles_free_closed(aloop *loop)
         struct aloop__handle *handle =
             CONTAINER_OF(node, struct aloop__handle, node);
 
-        aloop__slab_put(&loop->slab, handle, handle->ops->size);
+        if (loop->debug != NULL)
+            aloop__debug_free(loop, handle, handle->ops->size);
+        else
+            aloop__slab_put(&loop->slab, handle, handle->ops->size);
     }
 }
 

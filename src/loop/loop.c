@@ -5,6 +5,7 @@
 #include "aloop/fork.h"
 #include "base/options.h"
 #include "loop/buffers.h"
+#include "loop/debug.h"
 #include "loop/future.h"
 #include "loop/pool.h"
 #include "loop/report.h"
@@ -115,6 +116,7 @@ static void release(aloop *loop)
         aloop__reactor_close(loop->reactor);
     aloop__timers_close(&loop->timers);
     aloop__buffers_close(loop);
+    aloop__debug_close(loop);
     aloop__reports_close(loop);
     aloop__slab_close(&loop->slab);
     aloop__alloc_free(&alloc, loop->receive_buffer, RECEIVE_SIZE);
@@ -152,6 +154,8 @@ aloop *aloop_new(const aloop_options *given)
                          : &loop->alloc);
     aloop__timers_open(&loop->timers, &loop->alloc);
     error = aloop__reports_open(loop); /* First, see sys_stderr_look(). */
+    if (error == 0 && options.debug)
+        error = aloop__debug_open(loop);
     if (error == 0)
         error = aloop__reactor_open(&loop->alloc, &loop->reactor);
     if (error == 0)
@@ -173,6 +177,8 @@ static void wind_up(aloop *loop)
     int idle_turns = 0, turns = 0;
 
     loop->dying = true;
+    if (loop->debug != NULL)
+        aloop__debug_drain(loop);
     do {
         aloop__futures_cancel_all(loop, true);
         aloop__turn(loop, 0, false);
@@ -223,8 +229,8 @@ int aloop_free(aloop *loop)
     if (loop == NULL)
         return 0;
     is_foreign = sys_process_id() != loop->process;
-    if (!is_foreign)
-        aloop__check_thread(loop);
+    if (aloop__check_loop(loop, __func__) < 0)
+        return ALOOP_EPERM;
     if (loop->running)
         return ALOOP_EBUSY;
     if (is_foreign)
@@ -265,18 +271,18 @@ int64_t aloop__until(int64_t now_ns, int64_t when_ns)
 
 int64_t aloop_now(aloop *loop)
 {
-    return loop == NULL ? 0 : aloop__now(loop);
+    return aloop__check_loop(loop, __func__) < 0 ? 0 : aloop__now(loop);
 }
 
 bool aloop_alive(aloop *loop)
 {
-    return loop != NULL &&
+    return aloop__check_loop(loop, __func__) == 0 &&
            (loop->live > 0 || loop->lingering > 0 || aloop__has_work(loop));
 }
 
 void aloop_stop(aloop *loop)
 {
-    if (loop == NULL)
+    if (aloop__check_loop(loop, __func__) < 0)
         return;
     if (loop->running)
         loop->stopping = true;
@@ -286,7 +292,7 @@ void aloop_stop(aloop *loop)
 
 void aloop_hold(aloop *loop)
 {
-    if (loop == NULL)
+    if (aloop__check_loop(loop, __func__) < 0)
         return;
     loop->holds++;
     loop->live++;
@@ -294,7 +300,7 @@ void aloop_hold(aloop *loop)
 
 void aloop_release(aloop *loop)
 {
-    if (loop == NULL || loop->holds == 0)
+    if (aloop__check_loop(loop, __func__) < 0 || loop->holds == 0)
         return;
     loop->holds--;
     loop->live--;
@@ -346,10 +352,10 @@ void aloop__timed_clear(aloop *loop, struct aloop__timed *timed)
 
 int aloop_fd(aloop *loop)
 {
-    int fd;
+    int fd = aloop__check_loop(loop, __func__);
 
-    if (loop == NULL)
-        return ALOOP_EINVAL;
+    if (fd < 0)
+        return fd;
     fd = aloop__reactor_fd(loop->reactor);
     if (fd >= 0 && !loop->embedded) {
         loop->embedded = true;
@@ -399,6 +405,8 @@ int aloop_after_fork(aloop *loop)
         return error;
     aloop__handles_close_lingering(loop); /* It is the parent that sends. */
     aloop__handles_fork(loop);
+    if (!loop->running)
+        aloop__leave(loop);
     if (loop->embedded)
         aloop__touch(loop);
     return 0;

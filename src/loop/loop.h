@@ -39,6 +39,7 @@ struct aloop__handle {
 
 /* What differs between kinds of handle. */
 struct aloop__handle_ops {
+    const char *name; /* "timer"; for reports. */
     size_t size;                                /* Of the whole object. */
     void (*close)(struct aloop__handle *handle); /* As the user's close. */
     /* In a forked child: what concerns the parent is forgotten.  Or NULL. */
@@ -69,6 +70,7 @@ struct aloop__post {
 
 enum { BUFFER_CLASSES = 11 };
 
+struct aloop__debug;
 struct aloop__reactor;
 struct aloop__stacks;
 struct aloop__context;
@@ -80,6 +82,7 @@ struct aloop {
     struct aloop__alloc alloc;
     aloop_options options; /* With every default filled in. */
     struct aloop__slab slab;
+    struct aloop__debug *debug; /* NULL: without options.debug. */
     struct aloop__reactor *reactor;
 
     /* Work: see turn.c for the order. */
@@ -198,18 +201,21 @@ static inline bool aloop__is_foreign(const aloop *loop)
            atomic_load_explicit(loop->process_mark, memory_order_relaxed);
 }
 
-/* Whether the caller may touch the loop, which belongs to the thread that runs
- * it while that does; checked in debug builds. */
+/* Marks a function that only the thread of the loop may call. */
 static inline void aloop__check_thread(const aloop *loop)
 {
-    assert(!loop->running || loop->thread == sys_thread_self());
     (void) loop;
 }
+
+/* debug.c: the time is taken. */
+void aloop__debug_calling(aloop *loop);
 
 /* Notes that the application is about to be called back. */
 static inline void aloop__calling(aloop *loop)
 {
     loop->has_called = true;
+    if (loop->debug != NULL)
+        aloop__debug_calling(loop);
 }
 
 /* Whether a callback of a handle may run now, which is then noted.  None does

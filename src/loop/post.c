@@ -12,6 +12,7 @@
 
 #include "loop/loop.h"
 
+#include "loop/debug.h"
 #include "loop/pool.h"
 #include "os/reactor.h"
 #include "os/sys.h"
@@ -32,15 +33,19 @@ static void run_call(struct aloop__ready *ready)
     aloop__slab_put(&copy.loop->slab, call, sizeof *call);
     aloop__calling(copy.loop);
     copy.fn(copy.loop, copy.arg);
+    aloop__called(copy.loop, "a function of aloop_defer()");
 }
 
 int aloop_defer(aloop *loop, aloop_fn fn, void *arg)
 {
     struct call *call;
 
-    if (loop == NULL || fn == NULL)
+    int error = aloop__check_loop(loop, __func__);
+
+    if (error < 0)
+        return error;
+    if (fn == NULL)
         return ALOOP_EINVAL;
-    aloop__check_thread(loop);
     call = aloop__slab_take(&loop->slab, sizeof *call);
     if (call == NULL)
         return ALOOP_ENOMEM;
@@ -103,6 +108,7 @@ static void run_posts(aloop *loop, struct aloop__post *post)
         aloop__alloc_free(&loop->alloc, post, sizeof *post);
         aloop__calling(loop);
         copy.fn(loop, copy.arg);
+        aloop__called(loop, "a function of aloop_post()");
         post = copy.next;
     }
 }

@@ -88,11 +88,15 @@ void aloop__report_by_default(aloop *loop, int error, const char *what,
                               void *arg)
 {
     struct aloop__reports *reports = loop->reports;
-    const char *verb = error == ALOOP_EHELD ? ": " : " failed: ";
+    bool is_mistake = error == ALOOP_EMISUSE; /* A whole sentence. */
+    const char *verb = is_mistake             ? ""
+                       : error == ALOOP_EHELD ? ": "
+                                              : " failed: ";
+    const char *detail = is_mistake ? "" : aloop_strerror(error);
 
     (void) arg;
-    if (may_write(reports) && write_line(reports, what, verb,
-                                         aloop_strerror(error)) != ALOOP_EAGAIN)
+    if (may_write(reports) &&
+        write_line(reports, what, verb, detail) != ALOOP_EAGAIN)
         reports->written++;
     else
         reports->withheld++;

@@ -6,7 +6,7 @@
  * are queued, and chained behind the future, so that they can still be taken
  * back. */
 
-#include "loop/future.h"
+#include "loop/debug.h"
 
 struct aloop__then {
     struct aloop__wait wait;
@@ -75,13 +75,17 @@ static void run(struct aloop__ready *ready)
     future->is_taken = true;
     aloop__calling(future->loop);
     callback(future, future->status, arg);
+    aloop__called(future->loop, "a continuation");
     aloop__future_unobserve(future);
 }
 
 int aloop_then(aloop_future *future, aloop_future_cb callback, void *arg)
 {
+    int error = aloop__check_future(future, __func__, USE_UP);
     struct aloop__then *then = NULL;
 
+    if (error < 0)
+        return error;
     if (future == NULL || future->loop == NULL)
         return aloop__then_failed(future, callback, arg);
     if (callback != NULL)
@@ -145,11 +149,13 @@ static void take_back(struct aloop__then *then)
 
 int aloop_unthen(aloop_future *future, aloop_future_cb callback, void *arg)
 {
+    int error = aloop__check_future(future, __func__, USE_LOOK);
     struct aloop__then *then;
 
+    if (error < 0)
+        return error;
     if (future == NULL || future->loop == NULL || callback == NULL)
         return 0;
-    aloop__check_thread(future->loop);
     then = find(future, callback, arg);
     if (then == NULL)
         return 0;

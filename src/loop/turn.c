@@ -22,6 +22,7 @@
 
 #include "aloop/task.h"
 
+#include "loop/debug.h"
 #include "loop/report.h"
 #include "loop/trim.h"
 #include "os/reactor.h"
@@ -168,6 +169,8 @@ static void turn_begin(struct turn *turn)
     loop->running = true;
     loop->stopping = false;
     running = loop;
+    if (loop->debug != NULL)
+        aloop__debug_enter(loop);
     if (loop->is_watching_faults)
         aloop__fault_stack_enter(&loop->fault_stack);
 }
@@ -178,8 +181,10 @@ static void turn_end(struct turn *turn)
 {
     aloop *loop = turn->loop;
 
-    if (!turn->is_over)
+    if (!turn->is_over) {
         aloop__unwind_stop();
+        aloop__leave(loop);
+    }
     if (loop->is_watching_faults)
         aloop__fault_stack_leave(&loop->fault_stack);
     running = turn->outer;
@@ -203,6 +208,8 @@ static int run_turn(aloop *loop, int64_t max_wait_ns, bool lazy)
     flush(loop);
     error = wait_and_dispatch(loop, max_wait_ns, lazy);
     flush(loop);
+    if (loop->debug != NULL)
+        aloop__debug_deliver(loop);
     aloop__reports_deliver(loop);
     aloop__handles_free_closed(loop);
     turn.is_over = true;
@@ -225,11 +232,10 @@ static bool is_due(aloop *loop)
 
 int aloop_step(aloop *loop, int64_t max_wait_ns)
 {
-    int error, cancellation;
+    int error = aloop__check_loop(loop, __func__), cancellation;
 
-    if (loop == NULL)
-        return ALOOP_EINVAL;
-    aloop__check_thread(loop);
+    if (error < 0)
+        return error;
     if (loop->running)
         return ALOOP_EBUSY;
     cancellation = aloop__cancel_disable();
@@ -243,18 +249,18 @@ int aloop_step(aloop *loop, int64_t max_wait_ns)
            !loop->stopping && is_due(loop))
         error = aloop__turn(loop, 0, false);
     loop->is_stepping = loop->stopping = false;
+    aloop__leave(loop);
     aloop__cancel_restore(cancellation);
     return error < 0 ? error : aloop_alive(loop);
 }
 
 int aloop_run(aloop *loop)
 {
-    int cancellation, error = 0;
+    int error = aloop__check_loop(loop, __func__), cancellation;
     bool is_stopped;
 
-    if (loop == NULL)
-        return ALOOP_EINVAL;
-    aloop__check_thread(loop);
+    if (error < 0)
+        return error;
     if (loop->running)
         return ALOOP_EBUSY;
     cancellation = aloop__cancel_disable();
@@ -265,6 +271,7 @@ int aloop_run(aloop *loop)
         error = aloop__turn(loop, -1, true);
     is_stopped = loop->stopping;
     loop->stopping = false;
+    aloop__leave(loop);
     aloop__cancel_restore(cancellation);
     return error < 0 ? error : is_stopped;
 }

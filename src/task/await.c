@@ -8,6 +8,7 @@
  * start of every later await.  What has settled is delivered before any of
  * this is looked at. */
 
+#include "loop/debug.h"
 #include "task/task.h"
 
 #include "os/unwind.h"
@@ -51,8 +52,16 @@ static ssize_t refuse(aloop_future *future, int error)
 {
     if (!aloop__future_pending(future) && future->status < 0)
         future->seen = true;
-    aloop_future_unref(future);
+    aloop__future_unref(future);
     return error;
+}
+
+/* A refusal that a debug loop tells of. */
+static ssize_t refuse_mistake(aloop_future *future, int error,
+                              enum aloop__mistake mistake)
+{
+    aloop__debug_report_future(mistake, "aloop_await", future);
+    return refuse(future, error);
 }
 
 /* What the future came to, for this await. */
@@ -85,9 +94,11 @@ static ssize_t await_in_task(struct aloop__task *task, aloop_future *future)
         if (++task->streak < STREAK_MAX)
             return outcome(future, 0);
     } else if (aloop__is_awaited_by(future, task)) {
-        return refuse(future, ALOOP_EDEADLK);
+        return refuse_mistake(future, ALOOP_EDEADLK, MISTAKE_CIRCLE);
     }
     wait_once(task, future);
+    if (aloop__check_future(future, "aloop_await", USE_LOOK) < 0)
+        return ALOOP_EINVAL; /* Something else has dropped the reference. */
     interrupt = task->interrupt;
     if (task->let_go && aloop__future_pending(future) &&
         aloop__future_is_ours(future) &&
@@ -124,9 +135,8 @@ static ssize_t await_outside(aloop *loop, aloop_future *future)
     struct aloop__wait wait = {.ready = {.run = end_wait}};
     int error = 0, interrupt = 0;
 
-    aloop__check_thread(loop);
     if (loop->running)
-        return refuse(future, ALOOP_EDEADLK);
+        return refuse_mistake(future, ALOOP_EDEADLK, MISTAKE_CALLBACK);
     if (aloop__is_foreign(loop))
         return refuse(future, ALOOP_EPERM);
     loop->thread = sys_thread_self();
@@ -148,6 +158,7 @@ static ssize_t await_outside(aloop *loop, aloop_future *future)
         interrupt = error; /* The reason why it is cancelled. */
         wind_down(loop, future);
     }
+    aloop__leave(loop);
     aloop__future_unwait(future, &wait);
     if (loop->embedded)
         aloop__touch(loop); /* The turn may have counted that as work. */
@@ -158,16 +169,19 @@ static ssize_t await_outside(aloop *loop, aloop_future *future)
 
 ssize_t aloop_await(aloop_future *future)
 {
+    int error = aloop__check_future(future, __func__, USE_UP);
     aloop *loop = aloop__running();
     ssize_t status;
     int cancellation;
 
+    if (error < 0)
+        return error;
     if (future == NULL)
         return ALOOP_ENOMEM;
     if (future->loop == NULL)
         return future->status;
     if (loop != NULL && loop != future->loop)
-        return refuse(future, ALOOP_EINVAL);
+        return refuse_mistake(future, ALOOP_EINVAL, MISTAKE_LOOP);
     if (loop != NULL && loop->current != NULL)
         return await_in_task(loop->current, future);
     cancellation = aloop__cancel_disable();
@@ -179,21 +193,26 @@ ssize_t aloop_await(aloop_future *future)
 ssize_t aloop_yield(aloop *loop)
 {
     struct aloop__task *task = aloop__task_current();
-    int cancellation, error;
+    int error = aloop__check_loop(loop, __func__), cancellation;
 
-    if (loop == NULL || (task != NULL && task->future.loop != loop))
+    if (error < 0)
+        return error;
+    if (task != NULL && task->future.loop != loop)
         return ALOOP_EINVAL;
     if (task != NULL) {
         aloop__ready_push(loop, &task->wait.ready);
         aloop__task_suspend(task);
         return aloop__task_reason(task);
     }
-    aloop__check_thread(loop);
-    if (loop->running)
+    if (loop->running) {
+        if (loop->debug != NULL)
+            aloop__debug_report(loop, MISTAKE_YIELD, __func__, "");
         return ALOOP_EDEADLK;
+    }
     loop->thread = sys_thread_self();
     cancellation = aloop__cancel_disable();
     error = aloop__turn(loop, 0, false);
+    aloop__leave(loop);
     aloop__cancel_restore(cancellation);
     return error;
 }

@@ -17,6 +17,7 @@
 #include "task/overrun.h"
 
 #include "base/options.h"
+#include "loop/debug.h"
 #include "os/sys.h"
 
 enum { NAME_MAX_SIZE = 64 };
@@ -34,6 +35,8 @@ static void give_stack_back(struct aloop__task *task)
     if (task->stack.low == NULL)
         return;
     aloop__context_fini(&task->context);
+    if (task->future.loop->debug != NULL)
+        aloop__debug_fill_stack(task->stack.low, task->stack.size);
     aloop__stack_put(task->future.loop->stacks, &task->stack);
     task->stack.low = NULL;
 }
@@ -81,7 +84,8 @@ static const struct aloop__future_ops task_ops = {
     .next = task_next,
     .fini = task_fini,
     .describe = task_describe,
-    .is_live = true};
+    .is_live = true,
+    .is_task = true};
 
 bool aloop__is_task(const aloop_future *future)
 {
@@ -151,6 +155,8 @@ static void resume(struct aloop__ready *ready)
     loop->current = task;
     aloop__context_switch(loop->context, &task->context);
     aloop__overrun_check(task);
+    if (loop->debug != NULL)
+        aloop__debug_called_task(&task->future);
     loop->current = NULL;
     if (task->state == TASK_ENDED)
         end(task, task->result);
@@ -216,8 +222,11 @@ aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
                              const char *name, const char *where)
 {
     aloop_task_options options = {0};
+    int error = aloop__check_loop(loop, "aloop_spawn");
     struct aloop__task *task;
 
+    if (error == ALOOP_EPERM)
+        return aloop__future_refused(error);
     if (loop == NULL || fn == NULL ||
         (given != NULL && !aloop__options_take(&option_kind, given, &options)))
         return aloop__future_failed(loop, ALOOP_EINVAL);
@@ -246,12 +255,16 @@ aloop_future *aloop_current_task(void)
 {
     struct aloop__task *task = aloop__task_current();
 
-    return task == NULL ? NULL : &task->future;
+    if (task == NULL)
+        return NULL;
+    task->future.is_lent = true;
+    return &task->future;
 }
 
 const char *aloop_task_name(const aloop_future *task)
 {
-    if (task == NULL || task->loop == NULL || !aloop__is_task(task))
+    if (aloop__check_future(task, __func__, USE_LOOK) < 0 || task == NULL ||
+        task->loop == NULL || !aloop__is_task(task))
         return NULL;
     return aloop__task_of(task)->name;
 }

@@ -2,6 +2,7 @@
 
 #include "machine.h"
 
+#include "loop/debug.h"
 #include "loop/loop.h"
 
 enum { STEPS_MAX = 100 }; /* In which streams should come to their ends. */
@@ -204,6 +205,8 @@ static void check_memory(void)
     if (aloop_alive(w.loop))
         return;
     turn(0); /* Frees what was closed. */
+    if (w.loop->debug != NULL)
+        aloop__debug_drain(w.loop);
     FUZZ_CHECK(w.loop->slab.used == 0);
 }
 

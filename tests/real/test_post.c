@@ -16,8 +16,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "aloop.h"
@@ -315,9 +313,7 @@ static void posts_that_are_queued_as_the_loop_is_freed_leak_nothing(
     assert_int_equal(aloop_free(loop), 0);
 }
 
-#ifndef NDEBUG
-
-static void nothing(aloop *loop, void *arg)
+static void release_nothing(aloop *loop, void *arg)
 {
     (void) loop;
     (void) arg;
@@ -325,65 +321,54 @@ static void nothing(aloop *loop, void *arg)
 
 static void *defer_from_a_thread(void *arg)
 {
-    aloop_defer(f.loop, nothing, arg);
+    *(int *) arg = aloop_defer(f.loop, release_nothing, NULL);
     return NULL;
 }
 
-static void *free_from_a_thread(void *arg)
+static int defer_elsewhere(void)
 {
-    aloop_free(f.loop);
-    return arg;
-}
-
-/* While the loop runs. */
-static void on_timer_call_from_a_thread(aloop_timer *timer, void *arg)
-{
-    void *(*const *call)(void *arg) = arg;
     pthread_t thread;
+    int result = 1;
 
-    (void) timer;
-    pthread_create(&thread, NULL, *call, NULL);
+    pthread_create(&thread, NULL, defer_from_a_thread, &result);
     pthread_join(thread, NULL);
-    _exit(0);
+    return result;
 }
 
-static void run_and_be_called(void *(**call)(void *arg))
+static void note_refusal(aloop *loop, void *arg)
 {
-    struct rlimit none = {0, 0};
-    aloop_timer *timer;
-
-    setrlimit(RLIMIT_CORE, &none);
-    signal(SIGABRT, SIG_DFL);
-    close(STDERR_FILENO); /* What assert has to say is expected. */
-    f.loop = aloop_new(NULL);
-    aloop_timer_start(f.loop, 0, 0, on_timer_call_from_a_thread, call, &timer);
-    aloop_run(f.loop);
-    _exit(0);
+    (void) loop;
+    *(int *) arg = defer_elsewhere();
 }
 
-#endif
+static void count_mistake(aloop *loop, int error, const char *what, void *arg)
+{
+    (void) loop;
+    assert_int_equal(error, ALOOP_EMISUSE);
+    assert_non_null(strstr(what, "aloop_defer() on another thread"));
+    *(int *) arg += 1;
+}
 
-static void a_call_from_another_thread_while_it_runs_is_caught_in_debug_builds(
+static void a_call_from_another_thread_is_refused_while_a_debug_loop_runs(
     void **state)
 {
-#ifdef NDEBUG
-    (void) state;
-    skip();
-#else
-    void *(*calls[])(void *arg) = {defer_from_a_thread, free_from_a_thread};
+    int mistakes = 0, result = 1;
+    aloop_options options = {.size = sizeof options,
+                             .on_unhandled = count_mistake,
+                             .on_unhandled_arg = &mistakes,
+                             .debug = true};
+    aloop *before = f.loop;
 
     (void) state;
-    for (int i = 0; i < 2; i++) {
-        int status;
-        pid_t child = fork();
+    f.loop = aloop_new(&options);
+    assert_int_equal(defer_elsewhere(), 0);
+    aloop_defer(f.loop, note_refusal, &result);
+    assert_int_equal(aloop_run(f.loop), 0);
 
-        if (child == 0)
-            run_and_be_called(&calls[i]);
-        assert_int_equal(patient_waitpid(child, &status, 0), child);
-        assert_true(WIFSIGNALED(status));
-        assert_int_equal(WTERMSIG(status), SIGABRT);
-    }
-#endif
+    assert_int_equal(result, ALOOP_EPERM);
+    assert_int_equal(mistakes, 1);
+    aloop_free(f.loop);
+    f.loop = before;
 }
 
 /* Of a loop that changes threads. */
@@ -518,7 +503,7 @@ int main(void)
         TEST(two_loops_on_two_threads_post_to_each_other),
         TEST(posts_that_are_queued_as_the_loop_is_freed_leak_nothing),
         TEST(
-            a_call_from_another_thread_while_it_runs_is_caught_in_debug_builds),
+            a_call_from_another_thread_is_refused_while_a_debug_loop_runs),
         TEST(a_loop_made_here_runs_on_a_thread_and_is_freed_on_another),
         TEST(a_task_goes_on_on_another_thread_with_its_own_errno),
         TEST(arguments_that_cannot_be_right_are_refused),

@@ -23,6 +23,8 @@ static struct {
     int unhandled;     /* Errors nobody looked at: how many, the last. */
     int unhandled_error;
     char unhandled_what[160];
+    int mistakes;      /* Reports of ALOOP_EMISUSE: how many, the last. */
+    char mistake[400];
 } t;
 
 static inline void note(int what)
@@ -42,15 +44,20 @@ static inline void note(int what)
 static inline void on_unhandled(aloop *loop, int error, const char *what,
                                 void *arg)
 {
+    bool is_mistake = error == ALOOP_EMISUSE;
+    char *text = is_mistake ? t.mistake : t.unhandled_what;
+    size_t size = is_mistake ? sizeof t.mistake : sizeof t.unhandled_what;
+    size_t i = 0;
+
     (void) loop;
     (void) arg;
-    t.unhandled++;
-    t.unhandled_error = error;
-    for (size_t i = 0; i + 1 < sizeof t.unhandled_what; i++) {
-        t.unhandled_what[i] = what[i];
-        if (what[i] == '\0')
-            break;
-    }
+    t.mistakes += is_mistake;
+    t.unhandled += !is_mistake;
+    if (!is_mistake)
+        t.unhandled_error = error;
+    for (; i + 1 < size && what[i] != '\0'; i++)
+        text[i] = what[i];
+    text[i] = '\0';
 }
 
 static inline int set_up(void **state)

@@ -1,0 +1,500 @@
+/* Mistakes of the application; see debug.h. */
+
+#include "loop/debug.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    MISTAKES_MAX = 32, /* Different ones; the last says that there are more. */
+    TEXT_SIZE = 400,
+    NAME_SIZE = 120,
+    GRAVES = 256, /* Objects that are kept after they were freed, */
+    GRAVE_BYTES_MAX = 64 * 1024, /* and how large they may be together. */
+    FILL = 0xdb,
+    FILL_SIZE = 8 * 1024
+};
+
+/* What of it stays readable to valgrind: what the checks read. */
+enum {
+    HEADER_SIZE = sizeof(aloop_future) > sizeof(struct aloop__handle)
+                      ? sizeof(aloop_future)
+                      : sizeof(struct aloop__handle)
+};
+
+static const int64_t held_max_ns = ALOOP_MS(100);
+static const int64_t tool_factor = WITH_ASAN || WITH_TSAN ? 5 : 1;
+
+/* An object that was freed and is kept. */
+struct grave {
+    void *object;
+    size_t size;
+    char name[NAME_SIZE]; /* What a report calls it; "": what its kind is. */
+};
+
+struct report {
+    uint64_t key; /* What it is the same as an earlier one by. */
+    char text[TEXT_SIZE];
+};
+
+struct aloop__debug {
+    _Atomic(uintptr_t) owner; /* The thread that runs the loop; 0: none. */
+    int64_t called_ns;        /* When a callback was last called. */
+
+    atomic_flag lock;     /* Of the reports, which all threads make. */
+    atomic_bool has_news; /* Some are not delivered. */
+    unsigned count;
+    unsigned delivered;
+    struct report reports[MISTAKES_MAX];
+
+    /* A ring, oldest first. */
+    struct grave graves[GRAVES];
+    size_t first;
+    size_t buried;
+    size_t buried_bytes;
+};
+
+/* What each mistake is, and what to do instead. */
+static const struct {
+    const char *what;
+    const char *advice;
+} mistakes[] = {
+    [MISTAKE_THREAD] = {"the loop runs on another thread, and only that thread "
+                        "may use it",
+                        "use aloop_post() to have a function called there"},
+    [MISTAKE_FUTURE] = {"was used after its last reference was given away",
+                        "take another reference with aloop_future_ref() before "
+                        "that, and give each of them away once"},
+    [MISTAKE_WAITED] = {"is waited for already, and the only reference to it "
+                        "was given away with that",
+                        "take another reference with aloop_future_ref() "
+                        "before"},
+    [MISTAKE_CLOSED] = {"was used after it was closed or freed",
+                        "set the pointer to NULL where that is done"},
+    [MISTAKE_NULL] = {"it was given NULL",
+                      "look at the status of the call that should have set "
+                      "that pointer, which it leaves alone when it fails"},
+    [MISTAKE_CALLBACK] = {"cannot be awaited there, because a callback cannot "
+                          "wait",
+                          "use aloop_then() instead, or aloop_spawn() a task "
+                          "that awaits it"},
+    [MISTAKE_YIELD] = {"the loop cannot go on before the callback returns",
+                       "use aloop_defer() instead, to be called in the next "
+                       "turn"},
+    [MISTAKE_CIRCLE] = {"waits for the task that awaits it, so that neither "
+                        "would end",
+                        "have one of them end without the other"},
+    [MISTAKE_LOOP] = {"belongs to another loop",
+                      "await it in a task of its own loop, and use "
+                      "aloop_post() to pass the result on"},
+    [MISTAKE_DROPPED] = {"was cancelled because its last reference was dropped",
+                         "use aloop_detach() to let it go on, aloop_await() to "
+                         "wait for it, or aloop_cancel() before the drop if "
+                         "that is what you want"},
+    [MISTAKE_HELD] = {"has held the loop, so that nothing else could run",
+                      "use the library's operations instead of calls that "
+                      "block, and a thread for long computations"},
+};
+
+/* Reports. */
+
+static void lock(struct aloop__debug *debug)
+{
+    while (atomic_flag_test_and_set(&debug->lock))
+        ; /* For as long as it takes to copy a text. */
+}
+
+static void unlock(struct aloop__debug *debug)
+{
+    atomic_flag_clear(&debug->lock);
+}
+
+static void name_of(const aloop_future *future, char name[NAME_SIZE])
+{
+    snprintf(name, NAME_SIZE, "%s", aloop__future_name(future));
+}
+
+/* Who made the mistake, on this thread. */
+static void name_caller(const aloop *loop, char caller[NAME_SIZE + 8])
+{
+    const aloop *current = aloop__running();
+    char name[NAME_SIZE];
+
+    if (current == NULL) {
+        bool is_run = atomic_load(&loop->debug->owner) != 0;
+
+        snprintf(caller, NAME_SIZE + 8, "%s",
+                 is_run ? "on another thread" : "outside of the loop");
+        return;
+    }
+    if (current->current == NULL) {
+        snprintf(caller, NAME_SIZE + 8, "in a callback");
+        return;
+    }
+    /* A task begins with its future. */
+    name_of((const aloop_future *) (const void *) current->current, name);
+    snprintf(caller, NAME_SIZE + 8, "in %s", name);
+}
+
+static uint64_t hash(uint64_t key, const char *text)
+{
+    for (; *text != '\0'; text++)
+        key = (key ^ (unsigned char) *text) * UINT64_C(0x100000001b3);
+    return key * 31 + 1;
+}
+
+static bool is_known(const struct aloop__debug *debug, uint64_t key)
+{
+    for (unsigned i = 0; i < debug->count; i++)
+        if (debug->reports[i].key == key)
+            return true;
+    return false;
+}
+
+static void add(struct aloop__debug *debug, uint64_t key, const char *text)
+{
+    lock(debug);
+    if (debug->count < MISTAKES_MAX && !is_known(debug, key)) {
+        struct report *report = &debug->reports[debug->count++];
+
+        report->key = key;
+        snprintf(report->text, sizeof report->text, "%s",
+                 debug->count < MISTAKES_MAX ? text
+                                            : "more mistakes were made; they "
+                                              "are not reported");
+        atomic_store(&debug->has_news, true);
+    }
+    unlock(debug);
+}
+
+static void report(aloop *loop, enum aloop__mistake mistake,
+                   const char *function, const char *caller,
+                   const char *subject)
+{
+    uint64_t key = (uint64_t) mistake + 1;
+    char text[TEXT_SIZE];
+
+    key = hash(hash(hash(key, function), caller), subject);
+    snprintf(text, sizeof text, "%s%s%s%s%s%s%s; %s", function,
+             *function != '\0' ? "() " : "", caller,
+             *caller != '\0' ? ": " : "", subject, *subject != '\0' ? " " : "",
+             mistakes[mistake].what, mistakes[mistake].advice);
+    add(loop->debug, key, text);
+    if (atomic_load(&loop->debug->owner) != sys_thread_self())
+        aloop_wake(loop);
+}
+
+void aloop__debug_report(aloop *loop, enum aloop__mistake mistake,
+                         const char *function, const char *subject)
+{
+    char caller[NAME_SIZE + 8];
+
+    name_caller(loop, caller);
+    report(loop, mistake, function, caller, subject);
+}
+
+void aloop__debug_report_future(enum aloop__mistake mistake,
+                                const char *function,
+                                const aloop_future *future)
+{
+    char name[NAME_SIZE];
+
+    if (future->loop->debug == NULL)
+        return;
+    name_of(future, name);
+    aloop__debug_report(future->loop, mistake, function, name);
+}
+
+void aloop__debug_deliver(aloop *loop)
+{
+    struct aloop__debug *debug = loop->debug;
+    char text[TEXT_SIZE];
+
+    if (!atomic_exchange(&debug->has_news, false))
+        return;
+    for (;;) {
+        bool is_one;
+
+        lock(debug);
+        is_one = debug->delivered < debug->count;
+        if (is_one)
+            memcpy(text, debug->reports[debug->delivered++].text, TEXT_SIZE);
+        unlock(debug);
+        if (!is_one)
+            return;
+        aloop__calling(loop);
+        loop->options.on_unhandled(loop, ALOOP_EMISUSE, text,
+                                   loop->options.on_unhandled_arg);
+    }
+}
+
+void aloop__debug_enter(aloop *loop)
+{
+    atomic_store(&loop->debug->owner, sys_thread_self());
+}
+
+void aloop__debug_leave(aloop *loop)
+{
+    atomic_store(&loop->debug->owner, 0);
+}
+
+int aloop__debug_check_loop(aloop *loop, const char *function)
+{
+    uintptr_t owner = atomic_load(&loop->debug->owner);
+
+    if (owner == 0 || owner == sys_thread_self() || aloop__is_foreign(loop))
+        return 0;
+    report(loop, MISTAKE_THREAD, function, "on another thread", "");
+    return ALOOP_EPERM;
+}
+
+/* What was freed. */
+
+static void poison(const struct grave *grave)
+{
+#if WITH_ASAN
+    __asan_poison_memory_region(grave->object, grave->size);
+#endif
+#if WITH_VALGRIND
+    if (grave->size > HEADER_SIZE)
+        (void) VALGRIND_MAKE_MEM_NOACCESS((char *) grave->object + HEADER_SIZE,
+                                          grave->size - HEADER_SIZE);
+#endif
+    (void) grave;
+}
+
+static void unpoison(const struct grave *grave)
+{
+#if WITH_ASAN
+    __asan_unpoison_memory_region(grave->object, grave->size);
+#endif
+#if WITH_VALGRIND
+    (void) VALGRIND_MAKE_MEM_UNDEFINED(grave->object, grave->size);
+#endif
+    (void) grave;
+}
+
+static void dig_up_first(aloop *loop)
+{
+    struct aloop__debug *debug = loop->debug;
+    struct grave *grave = &debug->graves[debug->first];
+
+    unpoison(grave);
+    aloop__slab_put(&loop->slab, grave->object, grave->size);
+    debug->buried--;
+    debug->buried_bytes -= grave->size;
+    debug->first = (debug->first + 1) % GRAVES;
+}
+
+/* Keeps it.  While the loop is being freed nothing is kept: aloop_free() looks
+ * at how much is left. */
+static void bury(aloop *loop, void *object, size_t size, const char *name)
+{
+    struct aloop__debug *debug = loop->debug;
+    struct grave *grave;
+
+    if (loop->dying) {
+        aloop__slab_put(&loop->slab, object, size);
+        return;
+    }
+    while (debug->buried == GRAVES ||
+           (debug->buried > 0 && debug->buried_bytes + size > GRAVE_BYTES_MAX))
+        dig_up_first(loop);
+    grave = &debug->graves[(debug->first + debug->buried) % GRAVES];
+    grave->object = object;
+    grave->size = size;
+    memcpy(grave->name, name, NAME_SIZE);
+    debug->buried++;
+    debug->buried_bytes += size;
+    poison(grave);
+}
+
+bool aloop__debug_drain(aloop *loop)
+{
+    bool was_any = loop->debug->buried > 0;
+
+    while (loop->debug->buried > 0)
+        dig_up_first(loop);
+    return was_any;
+}
+
+void aloop__debug_free(aloop *loop, void *object, size_t size)
+{
+    static const char no_name[NAME_SIZE];
+
+    bury(loop, object, size, no_name);
+}
+
+void aloop__debug_free_future(aloop_future *future)
+{
+    char name[NAME_SIZE] = "";
+
+    if (future->ops->describe != NULL)
+        name_of(future, name);
+    if (future->ops->fini != NULL)
+        future->ops->fini(future);
+    bury(future->loop, future, future->ops->size, name);
+}
+
+static const char *name_on_grave(const aloop *loop, const void *object)
+{
+    const struct aloop__debug *debug = loop->debug;
+
+    for (size_t i = 0; i < debug->buried; i++) {
+        const struct grave *grave = &debug->graves[(debug->first + i) % GRAVES];
+
+        if (grave->object == object && grave->name[0] != '\0')
+            return grave->name;
+    }
+    return NULL;
+}
+
+aloop_future *aloop__future_refused(int error)
+{
+    static const aloop_future wrong_thread = {.status = ALOOP_EPERM,
+                                              .refs = 1};
+
+    if (error == ALOOP_EPERM)
+        return (aloop_future *) (uintptr_t) &wrong_thread;
+    return aloop__future_failed(NULL, ALOOP_EINVAL);
+}
+
+void aloop__debug_fill_stack(void *low, size_t size)
+{
+    size_t count = size < FILL_SIZE ? size : FILL_SIZE;
+
+    if (!WITH_ASAN) /* There, it becomes unreadable as a whole. */
+        memset((char *) low + size - count, FILL, count);
+}
+
+/* Questions about objects, which may be freed. */
+
+struct state {
+    const char *kind;
+    uint32_t refs;
+    bool is_gone;   /* It has settled, and no reference is left. */
+    bool is_waited; /* It is pending, and all references are the waiters'. */
+    bool is_lent;
+};
+
+DEBUG_READS static aloop *loop_of(const aloop_future *future)
+{
+    return future->loop;
+}
+
+DEBUG_READS static struct state look(const aloop_future *future)
+{
+    bool is_pending = future->status == ALOOP_PENDING;
+
+    return (struct state){
+        .kind = future->ops->name,
+        .refs = future->refs,
+        .is_gone = !is_pending && future->refs == 0,
+        .is_waited = is_pending && future->refs == future->waiting &&
+                     !future->is_common,
+        .is_lent = future->is_lent};
+}
+
+int aloop__debug_check_future(const aloop_future *future,
+                              const char *function, enum aloop__use use)
+{
+    aloop *loop = loop_of(future);
+    int error = aloop__debug_check_loop(loop, function);
+    char buffer[NAME_SIZE];
+    struct state state;
+    bool is_missing;
+    const char *name;
+
+    if (error < 0)
+        return error;
+    state = look(future);
+    is_missing = (use == USE_UP && state.is_waited) ||
+                 (use == USE_MORE && state.refs == 0);
+    if (!state.is_gone && (!is_missing || state.is_lent))
+        return 0;
+    name = name_on_grave(loop, future);
+    if (name == NULL && !state.is_gone) {
+        name_of(future, buffer);
+        name = buffer;
+    }
+    aloop__debug_report(loop,
+                        state.refs == 0 ? MISTAKE_FUTURE : MISTAKE_WAITED,
+                        function, name != NULL ? name : state.kind);
+    return ALOOP_EINVAL;
+}
+
+DEBUG_READS static aloop *loop_of_handle(const struct aloop__handle *handle)
+{
+    return handle->loop;
+}
+
+/* NULL: it is open. */
+DEBUG_READS static const char *closed_kind(const struct aloop__handle *handle)
+{
+    return handle->closed ? handle->ops->name : NULL;
+}
+
+int aloop__debug_check_handle(const void *handle, const char *function)
+{
+    aloop *loop = aloop__running();
+    const char *kind;
+    int error;
+
+    if (handle == NULL) {
+        if (loop != NULL && loop->debug != NULL)
+            aloop__debug_report(loop, MISTAKE_NULL, function, "");
+        return ALOOP_EINVAL;
+    }
+    loop = loop_of_handle(handle);
+    error = aloop__debug_check_loop(loop, function);
+    if (error < 0)
+        return error;
+    kind = closed_kind(handle);
+    if (kind == NULL)
+        return 0;
+    aloop__debug_report(loop, MISTAKE_CLOSED, function, kind);
+    return ALOOP_EINVAL;
+}
+
+/* How long callbacks take. */
+
+void aloop__debug_calling(aloop *loop)
+{
+    loop->debug->called_ns = sys_clock_ns();
+}
+
+static bool has_held(const aloop *loop)
+{
+    return aloop__until(loop->debug->called_ns, sys_clock_ns()) >=
+           held_max_ns * tool_factor;
+}
+
+void aloop__debug_called(aloop *loop, const char *subject)
+{
+    if (has_held(loop))
+        report(loop, MISTAKE_HELD, "", "", subject);
+}
+
+void aloop__debug_called_task(const aloop_future *task)
+{
+    if (has_held(task->loop))
+        report(task->loop, MISTAKE_HELD, "", "", aloop__future_name(task));
+}
+
+int aloop__debug_open(aloop *loop)
+{
+    loop->debug = aloop__alloc_zero(&loop->alloc, sizeof *loop->debug);
+    if (loop->debug == NULL)
+        return ALOOP_ENOMEM;
+    atomic_flag_clear(&loop->debug->lock);
+    return 0;
+}
+
+void aloop__debug_close(aloop *loop)
+{
+    if (loop->debug == NULL)
+        return;
+    aloop__debug_drain(loop);
+    aloop__alloc_free(&loop->alloc, loop->debug, sizeof *loop->debug);
+    loop->debug = NULL;
+}
