@@ -10,6 +10,7 @@
 #include "aloop/tcp.h"
 #include "handle/resolve.h"
 #include "handle/stream.h"
+#include "loop/debug.h"
 #include "os/reactor.h"
 
 enum { PEER_SIZE = 288 }; /* The longest name, and a port. */
@@ -335,10 +336,12 @@ aloop_future *aloop_tcp_connect(aloop *loop, const char *host,
                                 const char *port, aloop_stream **ret_stream)
 {
     struct sys_address address;
+    int error = aloop__check_loop(loop, __func__);
     struct connect *connect;
-    int error;
 
-    if (loop == NULL || host == NULL || port == NULL || ret_stream == NULL)
+    if (error < 0)
+        return aloop__future_refused(error);
+    if (host == NULL || port == NULL || ret_stream == NULL)
         return aloop__future_failed(loop, ALOOP_EINVAL);
     connect = aloop__future_new(loop, &connect_ops);
     if (connect == NULL)

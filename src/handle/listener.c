@@ -10,6 +10,7 @@
 
 #include "aloop/tcp.h"
 #include "handle/stream.h"
+#include "loop/debug.h"
 #include "os/reactor.h"
 #include "os/sys.h"
 
@@ -40,7 +41,9 @@ static void listener_close(struct aloop__handle *handle)
 }
 
 static const struct aloop__handle_ops listener_ops = {
-    .size = sizeof(aloop_listener), .close = listener_close};
+    .name = "listener",
+    .size = sizeof(aloop_listener),
+    .close = listener_close};
 
 /* Tells what has failed, and where it listens. */
 static void report(const aloop_listener *listener, int error, const char *what)
@@ -116,6 +119,7 @@ static int accept_one(aloop_listener *listener)
     listener->has_complained = false;
     aloop__calling(loop);
     listener->on_stream(listener, stream, listener->arg);
+    aloop__called(loop, "the callback of a listener");
     return 0;
 }
 
@@ -229,10 +233,12 @@ int aloop_tcp_listen(aloop *loop, const char *host, const char *port,
                      aloop_listener_cb on_stream, void *arg,
                      aloop_listener **ret_listener)
 {
+    int error = aloop__check_loop(loop, __func__);
     aloop_listener *listener;
-    int error;
 
-    if (loop == NULL || port == NULL || on_stream == NULL ||
+    if (error < 0)
+        return error;
+    if (port == NULL || on_stream == NULL ||
         ret_listener == NULL)
         return ALOOP_EINVAL;
     listener = aloop__handle_new(loop, &listener_ops);
@@ -270,11 +276,11 @@ int aloop_tcp_listen(aloop *loop, const char *host, const char *port,
 
 int aloop_listener_port(const aloop_listener *listener)
 {
+    int error = aloop__check_handle(listener, __func__);
     struct sys_address address;
-    int error;
 
-    if (listener == NULL)
-        return ALOOP_EINVAL;
+    if (error < 0)
+        return error;
     if (listener->io.fd < 0)
         return ALOOP_EBADF;
     error = sys_local_address(listener->io.fd, &address);
@@ -283,27 +289,27 @@ int aloop_listener_port(const aloop_listener *listener)
 
 int aloop_listener_fd(const aloop_listener *listener)
 {
-    if (listener == NULL)
-        return ALOOP_EINVAL;
+    int error = aloop__check_handle(listener, __func__);
+
+    if (error < 0)
+        return error;
     return listener->io.fd >= 0 ? listener->io.fd : ALOOP_EBADF;
 }
 
 void aloop_listener_ref(aloop_listener *listener)
 {
-    if (listener != NULL)
+    if (listener != NULL && aloop__check_handle(listener, __func__) == 0)
         aloop__handle_set_referenced(&listener->handle, true);
 }
 
 void aloop_listener_unref(aloop_listener *listener)
 {
-    if (listener != NULL)
+    if (listener != NULL && aloop__check_handle(listener, __func__) == 0)
         aloop__handle_set_referenced(&listener->handle, false);
 }
 
 void aloop_listener_close(aloop_listener *listener)
 {
-    if (listener == NULL)
-        return;
-    aloop__check_thread(listener->handle.loop);
-    listener_close(&listener->handle);
+    if (listener != NULL && aloop__check_handle(listener, __func__) == 0)
+        listener_close(&listener->handle);
 }

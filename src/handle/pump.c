@@ -11,6 +11,7 @@
  * stopped by others: they would take bytes out of the middle. */
 
 #include "handle/stream.h"
+#include "loop/debug.h"
 
 struct aloop__pump {
     aloop_future future;
@@ -114,12 +115,14 @@ static void on_step(struct aloop__ready *ready)
 
 aloop_future *aloop_pipe(aloop_stream *from, aloop_stream *to)
 {
+    int error = aloop__check_handle(from, __func__);
     struct aloop__pump *pump;
     aloop *loop;
-    int error;
 
-    if (from == NULL || to == NULL)
-        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    if (error == 0)
+        error = aloop__check_handle(to, __func__);
+    if (error < 0)
+        return aloop__future_refused(error);
     loop = from->handle.loop;
     if (to->handle.loop != loop)
         return aloop__future_failed(loop, ALOOP_EINVAL);

@@ -12,7 +12,7 @@
 
 #include "handle/signal.h"
 
-#include "loop/loop.h"
+#include "loop/debug.h"
 #include "os/sys.h"
 
 enum { BUDGET = 64 }; /* Callbacks of one watch in one turn. */
@@ -127,7 +127,10 @@ static void signal_fork(struct aloop__handle *handle)
 }
 
 static const struct aloop__handle_ops signal_ops = {
-    .size = sizeof(aloop_signal), .close = signal_close, .fork = signal_fork};
+    .name = "signal watch",
+    .size = sizeof(aloop_signal),
+    .close = signal_close,
+    .fork = signal_fork};
 
 /* Calls back for one watch; what is over the budget comes with the next turn.
  * The callback may close this watch: `node` being in no list then says so. */
@@ -143,8 +146,10 @@ static void deliver(aloop *loop, aloop_signal *watch)
         count = BUDGET;
     }
     watch->seen += count;
-    while (count-- > 0 && !watch->handle.closed && aloop__may_call(loop))
+    while (count-- > 0 && !watch->handle.closed && aloop__may_call(loop)) {
         watch->on_signal(watch, watch->number, watch->arg);
+        aloop__called(loop, "the callback of a signal watch");
+    }
 }
 
 /* Closed watches stay allocated until the turn's end, and callbacks that close
@@ -164,10 +169,12 @@ static void on_signalled(aloop *loop)
 int aloop_signal_start(aloop *loop, int number, aloop_signal_cb on_signal,
                        void *arg, aloop_signal **ret_signal)
 {
+    int error = aloop__check_loop(loop, __func__);
     aloop_signal *watch;
-    int error;
 
-    if (loop == NULL || on_signal == NULL || ret_signal == NULL ||
+    if (error < 0)
+        return error;
+    if (on_signal == NULL || ret_signal == NULL ||
         number < 1 || number > SYS_SIGNAL_MAX)
         return ALOOP_EINVAL;
     watch = aloop__handle_new(loop, &signal_ops);
@@ -192,20 +199,18 @@ int aloop_signal_start(aloop *loop, int number, aloop_signal_cb on_signal,
 
 void aloop_signal_ref(aloop_signal *watch)
 {
-    if (watch != NULL)
+    if (watch != NULL && aloop__check_handle(watch, __func__) == 0)
         aloop__handle_set_referenced(&watch->handle, true);
 }
 
 void aloop_signal_unref(aloop_signal *watch)
 {
-    if (watch != NULL)
+    if (watch != NULL && aloop__check_handle(watch, __func__) == 0)
         aloop__handle_set_referenced(&watch->handle, false);
 }
 
 void aloop_signal_close(aloop_signal *watch)
 {
-    if (watch == NULL)
-        return;
-    aloop__check_thread(watch->handle.loop);
-    signal_close(&watch->handle);
+    if (watch != NULL && aloop__check_handle(watch, __func__) == 0)
+        signal_close(&watch->handle);
 }

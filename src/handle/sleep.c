@@ -1,7 +1,7 @@
 /* Sleeping: a deadline as a future. */
 
 #include "aloop/timer.h"
-#include "loop/future.h"
+#include "loop/debug.h"
 
 struct sleep {
     aloop_future future;
@@ -31,10 +31,11 @@ static void on_due(struct aloop__timed *timed)
 
 aloop_future *aloop_sleep_until(aloop *loop, int64_t when_ns)
 {
+    int error = aloop__check_loop(loop, __func__);
     struct sleep *sleep;
 
-    if (loop == NULL)
-        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    if (error < 0)
+        return aloop__future_refused(error);
     sleep = aloop__future_new(loop, &sleep_ops);
     if (sleep == NULL)
         return NULL;
@@ -46,7 +47,9 @@ aloop_future *aloop_sleep_until(aloop *loop, int64_t when_ns)
 
 aloop_future *aloop_sleep(aloop *loop, int64_t delay_ns)
 {
-    if (loop == NULL)
-        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    int error = aloop__check_loop(loop, __func__);
+
+    if (error < 0)
+        return aloop__future_refused(error);
     return aloop_sleep_until(loop, aloop__after(aloop__now(loop), delay_ns));
 }

@@ -10,6 +10,7 @@
 
 #include "aloop/tcp.h"
 #include "loop/buffers.h"
+#include "loop/debug.h"
 #include "os/reactor.h"
 #include "os/sys.h"
 
@@ -31,7 +32,10 @@ static void close_now(struct aloop__handle *handle);
 static void stream_fork(struct aloop__handle *handle);
 
 static const struct aloop__handle_ops stream_ops = {
-    .size = sizeof(aloop_stream), .close = close_now, .fork = stream_fork};
+    .name = "stream",
+    .size = sizeof(aloop_stream),
+    .close = close_now,
+    .fork = stream_fork};
 
 /* The user's part of a close: no callback from now on, readers are told. */
 static void begin_close(aloop_stream *stream)
@@ -273,9 +277,8 @@ static void linger(aloop_stream *stream)
 
 void aloop_stream_close(aloop_stream *stream)
 {
-    if (stream == NULL)
+    if (stream == NULL || aloop__check_handle(stream, __func__) < 0)
         return;
-    aloop__check_thread(stream->handle.loop);
     begin_close(stream);
     if (!is_here(stream) ||
         (list_empty(&stream->pieces) && list_empty(&stream->waits)))
@@ -286,16 +289,15 @@ void aloop_stream_close(aloop_stream *stream)
 
 void aloop_stream_abort(aloop_stream *stream)
 {
-    if (stream == NULL)
+    if (stream == NULL || aloop__check_handle(stream, __func__) < 0)
         return;
-    aloop__check_thread(stream->handle.loop);
     begin_close(stream);
     reset(stream);
 }
 
 size_t aloop_stream_queued(const aloop_stream *stream)
 {
-    return stream == NULL ? 0 : stream->queued;
+    return aloop__check_handle(stream, __func__) < 0 ? 0 : stream->queued;
 }
 
 /* As if all that is queued had been put just now. */
@@ -308,7 +310,11 @@ static void renew_pause(aloop_stream *stream)
 
 int aloop_stream_set_water(aloop_stream *stream, size_t low, size_t high)
 {
-    if (stream == NULL || low > high || (low == high && high != 0))
+    int error = aloop__check_handle(stream, __func__);
+
+    if (error < 0)
+        return error;
+    if (low > high || (low == high && high != 0))
         return ALOOP_EINVAL;
     stream->low = low;
     stream->high = high;
@@ -319,9 +325,10 @@ int aloop_stream_set_water(aloop_stream *stream, size_t low, size_t high)
 
 int aloop_stream_set_auto_pause(aloop_stream *stream, bool on)
 {
-    if (stream == NULL)
-        return ALOOP_EINVAL;
-    aloop__check_thread(stream->handle.loop);
+    int error = aloop__check_handle(stream, __func__);
+
+    if (error < 0)
+        return error;
     stream->has_auto_pause = on;
     renew_pause(stream);
     return 0;
@@ -329,8 +336,10 @@ int aloop_stream_set_auto_pause(aloop_stream *stream, bool on)
 
 int aloop_stream_fd(const aloop_stream *stream)
 {
-    if (stream == NULL)
-        return ALOOP_EINVAL;
+    int error = aloop__check_handle(stream, __func__);
+
+    if (error < 0)
+        return error;
     return stream->io.fd >= 0 ? stream->io.fd : ALOOP_EBADF;
 }
 
@@ -348,14 +357,15 @@ static int address_error(const aloop_stream *stream, int error)
 }
 
 static int address_text(const aloop_stream *stream, char *text, size_t size,
-                        int (*ask)(int fd, struct sys_address *ret))
+                        int (*ask)(int fd, struct sys_address *ret),
+                        const char *function)
 {
+    int length = aloop__check_handle(stream, function);
     struct sys_address address;
     char whole[ADDRESS_TEXT_MAX];
-    int length;
 
-    if (stream == NULL || text == NULL)
-        return ALOOP_EINVAL;
+    if (length < 0 || text == NULL)
+        return length < 0 ? length : ALOOP_EINVAL;
     if (stream->io.fd < 0)
         return ALOOP_EBADF;
     length = ask(stream->io.fd, &address);
@@ -372,30 +382,32 @@ static int address_text(const aloop_stream *stream, char *text, size_t size,
 
 int aloop_stream_peer(const aloop_stream *stream, char *text, size_t size)
 {
-    return address_text(stream, text, size, sys_peer_address);
+    return address_text(stream, text, size, sys_peer_address, __func__);
 }
 
 int aloop_stream_local(const aloop_stream *stream, char *text, size_t size)
 {
-    return address_text(stream, text, size, sys_local_address);
+    return address_text(stream, text, size, sys_local_address, __func__);
 }
 
 void aloop_stream_ref(aloop_stream *stream)
 {
-    if (stream != NULL)
+    if (stream != NULL && aloop__check_handle(stream, __func__) == 0)
         aloop__handle_set_referenced(&stream->handle, true);
 }
 
 void aloop_stream_unref(aloop_stream *stream)
 {
-    if (stream != NULL)
+    if (stream != NULL && aloop__check_handle(stream, __func__) == 0)
         aloop__handle_set_referenced(&stream->handle, false);
 }
 
 int aloop_tcp_set_nodelay(aloop_stream *stream, bool on)
 {
-    if (stream == NULL)
-        return ALOOP_EINVAL;
+    int error = aloop__check_handle(stream, __func__);
+
+    if (error < 0)
+        return error;
     if (stream->io.fd < 0)
         return ALOOP_EBADF;
     return sys_no_delay(stream->io.fd, on);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "loop/buffers.h"
+#include "loop/debug.h"
 #include "os/reactor.h"
 #include "os/sys.h"
 
@@ -328,13 +329,18 @@ static aloop_future *start_read(aloop_stream *stream, enum kind kind,
                                 void *buffer, size_t size,
                                 const void *delimiter, size_t delimiter_size)
 {
+    static const char *const functions[] = {
+        [SOME] = "aloop_stream_read",
+        [EXACTLY] = "aloop_stream_read_exactly",
+        [UNTIL] = "aloop_stream_read_until",
+        [TO_END] = "aloop_stream_read_to_end"};
     /* Where 0 cannot be taken for the end, nor for a delimiter. */
     static const bool allows_nothing[] = {[EXACTLY] = true, [TO_END] = true};
+    int error = aloop__check_handle(stream, functions[kind]);
     struct aloop__read *op;
-    int error = 0;
 
-    if (stream == NULL)
-        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    if (error < 0)
+        return aloop__future_refused(error);
     if ((buffer == NULL && size > 0) || size > PTRDIFF_MAX ||
         (size == 0 && !allows_nothing[kind]))
         return settled_read(stream, ALOOP_EINVAL);
@@ -383,8 +389,9 @@ aloop_future *aloop_stream_read_until(aloop_stream *stream, void *buffer,
                                       size_t size, const void *delimiter,
                                       size_t delimiter_size)
 {
-    if (stream != NULL && (delimiter == NULL || delimiter_size == 0 ||
-                           delimiter_size > DELIMITER_MAX))
+    if (stream != NULL && aloop__check_handle(stream, __func__) == 0 &&
+        (delimiter == NULL || delimiter_size == 0 ||
+         delimiter_size > DELIMITER_MAX))
         return settled_read(stream, ALOOP_EINVAL);
     return start_read(stream, UNTIL, buffer, size, delimiter, delimiter_size);
 }

@@ -5,6 +5,7 @@
 #include "handle/stream.h"
 
 #include "loop/buffers.h"
+#include "loop/debug.h"
 #include "os/reactor.h"
 
 static void call(aloop_stream *stream, const char *data, ssize_t size)
@@ -14,6 +15,7 @@ static void call(aloop_stream *stream, const char *data, ssize_t size)
     stream->is_dispatching = true;
     aloop__calling(stream->handle.loop);
     stream->on_data(stream, data, size, stream->arg);
+    aloop__called(stream->handle.loop, "the callback of a stream");
     stream->is_dispatching = false;
     if ((stream->io.armed & REACTOR_WRITE) == 0)
         aloop__stream_flush(stream);
@@ -138,9 +140,10 @@ void aloop__stream_unlisten(aloop_stream *stream)
 int aloop_stream_start(aloop_stream *stream, aloop_stream_cb on_data,
                        void *arg)
 {
-    if (stream == NULL || on_data == NULL)
-        return ALOOP_EINVAL;
-    aloop__check_thread(stream->handle.loop);
+    int error = aloop__check_handle(stream, __func__);
+
+    if (error < 0 || on_data == NULL)
+        return error < 0 ? error : ALOOP_EINVAL;
     if (stream->reading != NULL || stream->pump_from != NULL)
         return ALOOP_EBUSY;
     return aloop__stream_listen(stream, on_data, arg);
@@ -148,9 +151,10 @@ int aloop_stream_start(aloop_stream *stream, aloop_stream_cb on_data,
 
 int aloop_stream_stop(aloop_stream *stream)
 {
-    if (stream == NULL)
-        return ALOOP_EINVAL;
-    aloop__check_thread(stream->handle.loop);
+    int error = aloop__check_handle(stream, __func__);
+
+    if (error < 0)
+        return error;
     if (stream->pump_from != NULL)
         return ALOOP_EBUSY;
     aloop__stream_unlisten(stream);

@@ -7,6 +7,7 @@
 
 #include "handle/stream.h"
 
+#include "loop/debug.h"
 #include "os/reactor.h"
 #include "os/sys.h"
 
@@ -311,12 +312,13 @@ static void queued_more(aloop_stream *stream, size_t size)
 
 int aloop_stream_put(aloop_stream *stream, const void *data, size_t size)
 {
-    int error;
+    int error = aloop__check_handle(stream, __func__);
 
-    if (stream == NULL || (data == NULL && size > 0) ||
+    if (error < 0)
+        return error;
+    if ((data == NULL && size > 0) ||
         size > PTRDIFF_MAX - sizeof(struct aloop__piece))
         return ALOOP_EINVAL;
-    aloop__check_thread(stream->handle.loop);
     error = refusal(stream);
     if (error == 0 && size > 0)
         error = aloop__pieces_put(stream, data, size);
@@ -358,11 +360,11 @@ static const struct aloop__future_ops write_ops = {
 aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
                                  size_t size)
 {
+    int error = aloop__check_handle(stream, __func__);
     struct write *write;
-    int error;
 
-    if (stream == NULL)
-        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    if (error < 0)
+        return aloop__future_refused(error);
     if ((data == NULL && size > 0) || size > PTRDIFF_MAX)
         return aloop__future_failed(stream->handle.loop, ALOOP_EINVAL);
     error = refusal(stream);
@@ -384,13 +386,14 @@ aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
     return &write->future;
 }
 
-static aloop_future *wait_for(aloop_stream *stream, bool is_shutdown)
+static aloop_future *wait_for(aloop_stream *stream, bool is_shutdown,
+                              const char *function)
 {
+    int error = aloop__check_handle(stream, function);
     struct wait *wait;
-    int error;
 
-    if (stream == NULL)
-        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    if (error < 0)
+        return aloop__future_refused(error);
     error = stream->write_error;
     if (error == 0 && is_shutdown)
         error = aloop__io_claim(stream->handle.loop, &stream->io);
@@ -411,10 +414,10 @@ static aloop_future *wait_for(aloop_stream *stream, bool is_shutdown)
 
 aloop_future *aloop_stream_drain(aloop_stream *stream)
 {
-    return wait_for(stream, false);
+    return wait_for(stream, false, __func__);
 }
 
 aloop_future *aloop_stream_shutdown(aloop_stream *stream)
 {
-    return wait_for(stream, true);
+    return wait_for(stream, true, __func__);
 }

@@ -2,7 +2,7 @@
 
 #include "aloop/timer.h"
 
-#include "loop/loop.h"
+#include "loop/debug.h"
 
 struct aloop_timer {
     struct aloop__handle handle;
@@ -21,7 +21,7 @@ static void timer_close(struct aloop__handle *handle)
 }
 
 static const struct aloop__handle_ops timer_ops = {
-    .size = sizeof(aloop_timer), .close = timer_close};
+    .name = "timer", .size = sizeof(aloop_timer), .close = timer_close};
 
 /* The first point of the timer's grid that has not passed.  Unsigned, for the
  * distance from the distant past does not fit. */
@@ -46,19 +46,20 @@ static void on_due(struct aloop__timed *timed)
         aloop__handle_set_active(&timer->handle, false);
     if (error < 0 && timer->period_ns > 0)
         aloop__unhandled(loop, error, "periodic timer");
-    if (aloop__may_call(loop))
+    if (aloop__may_call(loop)) {
         timer->on_expire(timer, timer->arg); /* May close it. */
+        aloop__called(loop, "the callback of a timer");
+    }
 }
 
 int aloop_timer_set(aloop_timer *timer, int64_t when_ns)
 {
+    int error = aloop__check_handle(timer, __func__);
     aloop *loop;
-    int error;
 
-    if (timer == NULL)
-        return ALOOP_EINVAL;
+    if (error < 0)
+        return error;
     loop = timer->handle.loop;
-    aloop__check_thread(loop);
     error = aloop__timed_set(loop, &timer->timed, when_ns);
     if (error < 0)
         return error;
@@ -68,8 +69,10 @@ int aloop_timer_set(aloop_timer *timer, int64_t when_ns)
 
 int aloop_timer_again(aloop_timer *timer, int64_t delay_ns)
 {
-    if (timer == NULL)
-        return ALOOP_EINVAL;
+    int error = aloop__check_handle(timer, __func__);
+
+    if (error < 0)
+        return error;
     return aloop_timer_set(
         timer, aloop__after(aloop__now(timer->handle.loop), delay_ns));
 }
@@ -78,10 +81,12 @@ int aloop_timer_start(aloop *loop, int64_t delay_ns, int64_t period_ns,
                       aloop_timer_cb on_expire, void *arg,
                       aloop_timer **ret_timer)
 {
+    int error = aloop__check_loop(loop, __func__);
     aloop_timer *timer;
-    int error;
 
-    if (loop == NULL || on_expire == NULL || ret_timer == NULL ||
+    if (error < 0)
+        return error;
+    if (on_expire == NULL || ret_timer == NULL ||
         period_ns < 0)
         return ALOOP_EINVAL;
     timer = aloop__handle_new(loop, &timer_ops);
@@ -101,20 +106,22 @@ int aloop_timer_start(aloop *loop, int64_t delay_ns, int64_t period_ns,
 
 int aloop_timer_set_period(aloop_timer *timer, int64_t period_ns)
 {
-    if (timer == NULL || period_ns < 0)
-        return ALOOP_EINVAL;
+    int error = aloop__check_handle(timer, __func__);
+
+    if (error < 0 || period_ns < 0)
+        return error < 0 ? error : ALOOP_EINVAL;
     timer->period_ns = period_ns;
     return 0;
 }
 
 int aloop_timer_stop(aloop_timer *timer)
 {
+    int error = aloop__check_handle(timer, __func__);
     aloop *loop;
 
-    if (timer == NULL)
-        return ALOOP_EINVAL;
+    if (error < 0)
+        return error;
     loop = timer->handle.loop;
-    aloop__check_thread(loop);
     aloop__timed_clear(loop, &timer->timed);
     aloop__handle_set_active(&timer->handle, false);
     return 0;
@@ -122,32 +129,32 @@ int aloop_timer_stop(aloop_timer *timer)
 
 bool aloop_timer_active(const aloop_timer *timer)
 {
-    return timer != NULL && timer->handle.active;
+    return timer != NULL && aloop__check_handle(timer, __func__) == 0 &&
+           timer->handle.active;
 }
 
 int64_t aloop_timer_due_ns(const aloop_timer *timer)
 {
-    if (!aloop_timer_active(timer))
+    if (timer == NULL || aloop__check_handle(timer, __func__) < 0 ||
+        !timer->handle.active)
         return -1;
     return aloop__until(aloop__now(timer->handle.loop), timer->timed.when_ns);
 }
 
 void aloop_timer_ref(aloop_timer *timer)
 {
-    if (timer != NULL)
+    if (timer != NULL && aloop__check_handle(timer, __func__) == 0)
         aloop__handle_set_referenced(&timer->handle, true);
 }
 
 void aloop_timer_unref(aloop_timer *timer)
 {
-    if (timer != NULL)
+    if (timer != NULL && aloop__check_handle(timer, __func__) == 0)
         aloop__handle_set_referenced(&timer->handle, false);
 }
 
 void aloop_timer_close(aloop_timer *timer)
 {
-    if (timer == NULL)
-        return;
-    aloop__check_thread(timer->handle.loop);
-    timer_close(&timer->handle);
+    if (timer != NULL && aloop__check_handle(timer, __func__) == 0)
+        timer_close(&timer->handle);
 }
