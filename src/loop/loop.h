@@ -201,12 +201,6 @@ static inline bool aloop__is_foreign(const aloop *loop)
            atomic_load_explicit(loop->process_mark, memory_order_relaxed);
 }
 
-/* Marks a function that only the thread of the loop may call. */
-static inline void aloop__check_thread(const aloop *loop)
-{
-    (void) loop;
-}
-
 /* debug.c: the time is taken. */
 void aloop__debug_calling(aloop *loop);
 

@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "loop/debug.h"
 #include "task/queue.h"
 
 /* A handle, so that aloop_free() gives the ring back. */
@@ -71,7 +72,7 @@ static void channel_close(struct aloop__handle *handle)
 }
 
 static const struct aloop__handle_ops channel_ops = {
-    .size = sizeof(aloop_channel), .close = channel_close};
+    .name = "channel", .size = sizeof(aloop_channel), .close = channel_close};
 
 aloop_channel *aloop_channel_new(aloop *loop, size_t item_size,
                                  size_t capacity)
@@ -79,7 +80,8 @@ aloop_channel *aloop_channel_new(aloop *loop, size_t item_size,
     aloop_channel *channel;
     char *ring = NULL;
 
-    if (loop == NULL || item_size == 0 || capacity > SIZE_MAX / item_size)
+    if (aloop__check_loop(loop, __func__) < 0 || item_size == 0 ||
+        capacity > SIZE_MAX / item_size)
         return NULL;
     if (capacity > 0) {
         ring = aloop__alloc_new(&loop->alloc, capacity * item_size);
@@ -101,9 +103,8 @@ aloop_channel *aloop_channel_new(aloop *loop, size_t item_size,
 
 void aloop_channel_free(aloop_channel *channel)
 {
-    if (channel == NULL)
+    if (channel == NULL || aloop__check_handle(channel, __func__) < 0)
         return;
-    aloop__check_thread(channel->handle.loop);
     channel_close(&channel->handle);
 }
 
@@ -133,11 +134,11 @@ static void get(aloop_channel *channel, void *ret_item)
 
 int aloop_channel_try_send(aloop_channel *channel, const void *item)
 {
+    int error = aloop__check_handle(channel, __func__);
     struct transfer *receiver;
 
-    if (channel == NULL || item == NULL)
-        return ALOOP_EINVAL;
-    aloop__check_thread(channel->handle.loop);
+    if (error < 0 || item == NULL)
+        return error < 0 ? error : ALOOP_EINVAL;
     if (channel->is_closed)
         return ALOOP_ECLOSED;
     receiver = first_of(&channel->receivers);
@@ -154,11 +155,11 @@ int aloop_channel_try_send(aloop_channel *channel, const void *item)
 
 int aloop_channel_try_receive(aloop_channel *channel, void *ret_item)
 {
+    int error = aloop__check_handle(channel, __func__);
     struct transfer *sender;
 
-    if (channel == NULL || ret_item == NULL)
-        return ALOOP_EINVAL;
-    aloop__check_thread(channel->handle.loop);
+    if (error < 0 || ret_item == NULL)
+        return error < 0 ? error : ALOOP_EINVAL;
     sender = first_of(&channel->senders);
     if (channel->count > 0) {
         get(channel, ret_item);
@@ -176,11 +177,11 @@ int aloop_channel_try_receive(aloop_channel *channel, void *ret_item)
 
 aloop_future *aloop_channel_send(aloop_channel *channel, const void *item)
 {
+    int result = aloop__check_handle(channel, __func__);
     struct transfer *transfer;
-    int result;
 
-    if (channel == NULL)
-        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    if (result < 0)
+        return aloop__future_refused(result);
     /* First, so that nothing is sent without memory to say so. */
     transfer = aloop__waiter_new(channel->handle.loop, &send_ops);
     if (transfer == NULL)
@@ -196,11 +197,11 @@ aloop_future *aloop_channel_send(aloop_channel *channel, const void *item)
 
 aloop_future *aloop_channel_receive(aloop_channel *channel, void *ret_item)
 {
+    int result = aloop__check_handle(channel, __func__);
     struct transfer *transfer;
-    int result;
 
-    if (channel == NULL)
-        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    if (result < 0)
+        return aloop__future_refused(result);
     transfer = aloop__waiter_new(channel->handle.loop, &receive_ops);
     if (transfer == NULL)
         return NULL;
@@ -215,24 +216,25 @@ aloop_future *aloop_channel_receive(aloop_channel *channel, void *ret_item)
 
 int aloop_channel_close(aloop_channel *channel)
 {
-    if (channel == NULL)
-        return ALOOP_EINVAL;
-    aloop__check_thread(channel->handle.loop);
+    int error = aloop__check_handle(channel, __func__);
+
+    if (error < 0)
+        return error;
     shut(channel);
     return 0;
 }
 
 bool aloop_channel_closed(const aloop_channel *channel)
 {
-    return channel == NULL || channel->is_closed;
+    return aloop__check_handle(channel, __func__) < 0 || channel->is_closed;
 }
 
 size_t aloop_channel_count(const aloop_channel *channel)
 {
-    return channel == NULL ? 0 : channel->count;
+    return aloop__check_handle(channel, __func__) < 0 ? 0 : channel->count;
 }
 
 size_t aloop_channel_capacity(const aloop_channel *channel)
 {
-    return channel == NULL ? 0 : channel->capacity;
+    return aloop__check_handle(channel, __func__) < 0 ? 0 : channel->capacity;
 }

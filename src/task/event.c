@@ -1,6 +1,7 @@
 /* Events and barriers: both let all that wait go at once. */
 
 #include "aloop/sync.h"
+#include "loop/debug.h"
 #include "task/queue.h"
 
 struct aloop_event {
@@ -21,7 +22,9 @@ static const struct aloop__future_ops event_ops = {
 aloop_event *aloop_event_new(aloop *loop)
 {
     aloop_event *event =
-        loop == NULL ? NULL : aloop__slab_get(&loop->slab, sizeof *event);
+        aloop__check_loop(loop, __func__) < 0
+            ? NULL
+            : aloop__slab_get(&loop->slab, sizeof *event);
 
     if (event != NULL)
         aloop__queue_init(&event->queue, loop);
@@ -30,7 +33,7 @@ aloop_event *aloop_event_new(aloop *loop)
 
 void aloop_event_free(aloop_event *event)
 {
-    if (event == NULL)
+    if (event == NULL || aloop__check_loop(event->queue.loop, __func__) < 0)
         return;
     aloop__queue_settle(&event->queue, ALOOP_ECLOSED);
     aloop__slab_put(&event->queue.loop->slab, event, sizeof *event);
@@ -42,6 +45,8 @@ aloop_future *aloop_event_wait(aloop_event *event)
 
     if (event == NULL)
         return aloop__future_failed(NULL, ALOOP_EINVAL);
+    if (aloop__check_loop(event->queue.loop, __func__) < 0)
+        return aloop__future_refused(ALOOP_EPERM);
     if (event->is_set)
         return aloop_future_done(event->queue.loop, 0);
     waiter = aloop__waiter_new(event->queue.loop, &event_ops);
@@ -55,7 +60,8 @@ int aloop_event_set(aloop_event *event)
 {
     if (event == NULL)
         return ALOOP_EINVAL;
-    aloop__check_thread(event->queue.loop);
+    if (aloop__check_loop(event->queue.loop, __func__) < 0)
+        return ALOOP_EPERM;
     event->is_set = true;
     aloop__queue_settle(&event->queue, 0);
     return 0;
@@ -65,6 +71,8 @@ int aloop_event_clear(aloop_event *event)
 {
     if (event == NULL)
         return ALOOP_EINVAL;
+    if (aloop__check_loop(event->queue.loop, __func__) < 0)
+        return ALOOP_EPERM;
     event->is_set = false;
     return 0;
 }
@@ -84,7 +92,8 @@ aloop_barrier *aloop_barrier_new(aloop *loop, size_t count)
     aloop_barrier *barrier;
 
     /* A place in the round has to fit a status. */
-    if (loop == NULL || count == 0 || count > SIZE_MAX / 2)
+    if (aloop__check_loop(loop, __func__) < 0 || count == 0 ||
+        count > SIZE_MAX / 2)
         return NULL;
     barrier = aloop__slab_get(&loop->slab, sizeof *barrier);
     if (barrier == NULL)
@@ -96,7 +105,8 @@ aloop_barrier *aloop_barrier_new(aloop *loop, size_t count)
 
 void aloop_barrier_free(aloop_barrier *barrier)
 {
-    if (barrier == NULL)
+    if (barrier == NULL ||
+        aloop__check_loop(barrier->queue.loop, __func__) < 0)
         return;
     aloop__queue_settle(&barrier->queue, ALOOP_ECLOSED);
     aloop__slab_put(&barrier->queue.loop->slab, barrier, sizeof *barrier);
@@ -118,6 +128,8 @@ aloop_future *aloop_barrier_wait(aloop_barrier *barrier)
 
     if (barrier == NULL)
         return aloop__future_failed(NULL, ALOOP_EINVAL);
+    if (aloop__check_loop(barrier->queue.loop, __func__) < 0)
+        return aloop__future_refused(ALOOP_EPERM);
     waiter = aloop__waiter_new(barrier->queue.loop, &barrier_ops);
     if (waiter == NULL)
         return NULL;

@@ -5,9 +5,15 @@
  * decided the members that are left are cancelled, and awaited all the same. */
 
 #include "aloop/compose.h"
-#include "loop/future.h"
+#include "loop/debug.h"
 
 enum rule { GATHER, SETTLED, ANY, RACE };
+
+static const char *const functions[] = {
+    [GATHER] = "aloop_gather_array",
+    [SETTLED] = "aloop_gather_settled",
+    [ANY] = "aloop_any_array",
+    [RACE] = "aloop_race_array"};
 
 struct member {
     struct aloop__wait wait; /* For `future`. */
@@ -175,6 +181,8 @@ static void join(struct group *group, struct member *member,
 {
     aloop *loop = group->future.loop;
 
+    if (aloop__check_future(future, functions[group->rule], USE_UP) < 0)
+        future = aloop__future_failed(NULL, ALOOP_EINVAL);
     if (future != NULL && future->loop != NULL && future->loop != loop) {
         aloop_future_unref(future);
         future = aloop__future_failed(NULL, ALOOP_EINVAL);
@@ -197,6 +205,8 @@ static aloop_future *new_group(aloop *loop, enum rule rule, size_t count,
 {
     struct group *group;
 
+    if (loop != NULL && aloop__check_loop(loop, functions[rule]) < 0)
+        return aloop__future_refused(ALOOP_EPERM);
     if ((futures == NULL && count > 0) ||
         count > SIZE_MAX / sizeof(struct member))
         return aloop__future_failed(loop, ALOOP_EINVAL);

@@ -10,6 +10,7 @@
 
 #include "aloop/group.h"
 
+#include "loop/debug.h"
 #include "task/queue.h"
 
 struct aloop_group {
@@ -45,7 +46,8 @@ aloop_group *aloop_group_new(aloop *loop)
 
     if (loop == NULL)
         return NULL;
-    aloop__check_thread(loop);
+    if (aloop__check_loop(loop, __func__) < 0)
+        return NULL;
     group = aloop__slab_get(&loop->slab, sizeof *group);
     if (group == NULL)
         return NULL;
@@ -248,6 +250,8 @@ aloop_future *aloop_group_wait(aloop_group *group)
 
     if (group == NULL)
         return aloop__future_failed(NULL, ALOOP_EINVAL);
+    if (aloop__check_loop(group->waits.loop, __func__) < 0)
+        return aloop__future_refused(ALOOP_EPERM);
     wait = new_wait(group);
     if (wait == NULL)
         return share_wait(group);
@@ -262,7 +266,8 @@ int aloop_group_cancel(aloop_group *group)
 {
     if (group == NULL)
         return ALOOP_EINVAL;
-    aloop__check_thread(group->waits.loop);
+    if (aloop__check_loop(group->waits.loop, __func__) < 0)
+        return ALOOP_EPERM;
     group->was_cancelled = true;
     end_all(group);
     return 0;
@@ -270,9 +275,8 @@ int aloop_group_cancel(aloop_group *group)
 
 void aloop_group_free(aloop_group *group)
 {
-    if (group == NULL)
+    if (group == NULL || aloop_group_cancel(group) < 0)
         return;
-    aloop_group_cancel(group);
     group->was_freed = true;
     if (group->count == 0)
         release(group);

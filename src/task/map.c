@@ -4,7 +4,7 @@
 
 #include "aloop/compose.h"
 #include "aloop/task.h"
-#include "loop/future.h"
+#include "loop/debug.h"
 
 /* A place in which one task after the other runs. */
 struct lane {
@@ -172,9 +172,12 @@ static bool make_lanes(struct map *map, size_t limit)
 aloop_future *aloop_map(aloop *loop, aloop_task_fn fn, void *items,
                         size_t count, size_t item_size, size_t limit)
 {
+    int error = aloop__check_loop(loop, __func__);
     struct map *map;
 
-    if (loop == NULL || fn == NULL || (items == NULL && count > 0))
+    if (error < 0)
+        return aloop__future_refused(error);
+    if (fn == NULL || (items == NULL && count > 0))
         return aloop__future_failed(loop, ALOOP_EINVAL);
     if (count == 0)
         return aloop_future_done(loop, 0);

@@ -12,6 +12,7 @@
 
 #include "aloop/sync.h"
 
+#include "loop/debug.h"
 #include "task/queue.h"
 #include "task/task.h"
 
@@ -141,7 +142,6 @@ static aloop_future *acquire(aloop_semaphore *semaphore, size_t count,
 
 static int try_acquire(aloop_semaphore *semaphore, size_t count)
 {
-    aloop__check_thread(semaphore->queue.loop);
     if (semaphore->queue.count > 0 || semaphore->free < count)
         return ALOOP_EAGAIN;
     semaphore->free -= count;
@@ -150,7 +150,6 @@ static int try_acquire(aloop_semaphore *semaphore, size_t count)
 
 static void init(aloop_semaphore *semaphore, aloop *loop, size_t count)
 {
-    aloop__check_thread(loop);
     aloop__queue_init(&semaphore->queue, loop);
     list_init(&semaphore->linked);
     semaphore->free = count;
@@ -160,7 +159,6 @@ static void fini(aloop_semaphore *semaphore)
 {
     struct aloop__node *node;
 
-    aloop__check_thread(semaphore->queue.loop);
     while ((node = list_pop(&semaphore->linked)) != NULL)
         permit_of(CONTAINER_OF(node, struct aloop__waiter, node))->semaphore =
             NULL;
@@ -170,7 +168,9 @@ static void fini(aloop_semaphore *semaphore)
 aloop_semaphore *aloop_semaphore_new(aloop *loop, size_t count)
 {
     aloop_semaphore *semaphore =
-        loop == NULL ? NULL : aloop__slab_get(&loop->slab, sizeof *semaphore);
+        aloop__check_loop(loop, __func__) < 0
+            ? NULL
+            : aloop__slab_get(&loop->slab, sizeof *semaphore);
 
     if (semaphore != NULL)
         init(semaphore, loop, count);
@@ -179,7 +179,8 @@ aloop_semaphore *aloop_semaphore_new(aloop *loop, size_t count)
 
 void aloop_semaphore_free(aloop_semaphore *semaphore)
 {
-    if (semaphore == NULL)
+    if (semaphore == NULL ||
+        aloop__check_loop(semaphore->queue.loop, __func__) < 0)
         return;
     fini(semaphore);
     aloop__slab_put(&semaphore->queue.loop->slab, semaphore,
@@ -190,6 +191,8 @@ aloop_future *aloop_semaphore_acquire(aloop_semaphore *semaphore, size_t count)
 {
     if (semaphore == NULL)
         return aloop__future_failed(NULL, ALOOP_EINVAL);
+    if (aloop__check_loop(semaphore->queue.loop, __func__) < 0)
+        return aloop__future_refused(ALOOP_EPERM);
     if (count == 0)
         return aloop__future_failed(semaphore->queue.loop, ALOOP_EINVAL);
     return acquire(semaphore, count, &acquire_ops);
@@ -199,6 +202,8 @@ int aloop_semaphore_try_acquire(aloop_semaphore *semaphore, size_t count)
 {
     if (semaphore == NULL || count == 0)
         return ALOOP_EINVAL;
+    if (aloop__check_loop(semaphore->queue.loop, __func__) < 0)
+        return ALOOP_EPERM;
     return try_acquire(semaphore, count);
 }
 
@@ -206,7 +211,8 @@ int aloop_semaphore_release(aloop_semaphore *semaphore, size_t count)
 {
     if (semaphore == NULL || count == 0 || count > SIZE_MAX - semaphore->free)
         return ALOOP_EINVAL;
-    aloop__check_thread(semaphore->queue.loop);
+    if (aloop__check_loop(semaphore->queue.loop, __func__) < 0)
+        return ALOOP_EPERM;
     give_back(semaphore, count);
     return 0;
 }
@@ -219,7 +225,9 @@ size_t aloop_semaphore_count(const aloop_semaphore *semaphore)
 aloop_mutex *aloop_mutex_new(aloop *loop)
 {
     aloop_mutex *mutex =
-        loop == NULL ? NULL : aloop__slab_get(&loop->slab, sizeof *mutex);
+        aloop__check_loop(loop, __func__) < 0
+            ? NULL
+            : aloop__slab_get(&loop->slab, sizeof *mutex);
 
     if (mutex != NULL)
         init(&mutex->semaphore, loop, 1);
@@ -228,7 +236,8 @@ aloop_mutex *aloop_mutex_new(aloop *loop)
 
 void aloop_mutex_free(aloop_mutex *mutex)
 {
-    if (mutex == NULL)
+    if (mutex == NULL ||
+        aloop__check_loop(mutex->semaphore.queue.loop, __func__) < 0)
         return;
     fini(&mutex->semaphore);
     aloop__slab_put(&mutex->semaphore.queue.loop->slab, mutex, sizeof *mutex);
@@ -238,12 +247,18 @@ aloop_future *aloop_mutex_lock(aloop_mutex *mutex)
 {
     if (mutex == NULL)
         return aloop__future_failed(NULL, ALOOP_EINVAL);
+    if (aloop__check_loop(mutex->semaphore.queue.loop, __func__) < 0)
+        return aloop__future_refused(ALOOP_EPERM);
     return acquire(&mutex->semaphore, 1, &lock_ops);
 }
 
 int aloop_mutex_try_lock(aloop_mutex *mutex)
 {
-    return mutex == NULL ? ALOOP_EINVAL : try_acquire(&mutex->semaphore, 1);
+    if (mutex == NULL)
+        return ALOOP_EINVAL;
+    if (aloop__check_loop(mutex->semaphore.queue.loop, __func__) < 0)
+        return ALOOP_EPERM;
+    return try_acquire(&mutex->semaphore, 1);
 }
 
 int aloop_mutex_unlock(aloop_mutex *mutex)
@@ -252,7 +267,8 @@ int aloop_mutex_unlock(aloop_mutex *mutex)
         return ALOOP_EINVAL;
     if (!aloop_mutex_locked(mutex))
         return ALOOP_EPERM;
-    aloop__check_thread(mutex->semaphore.queue.loop);
+    if (aloop__check_loop(mutex->semaphore.queue.loop, __func__) < 0)
+        return ALOOP_EPERM;
     /* Its future may not have been looked at: it has nothing to give back. */
     if (mutex->semaphore.last_given != NULL)
         mutex->semaphore.last_given->is_given = false;
@@ -268,7 +284,9 @@ bool aloop_mutex_locked(const aloop_mutex *mutex)
 aloop_condition *aloop_condition_new(aloop *loop)
 {
     aloop_condition *condition =
-        loop == NULL ? NULL : aloop__slab_get(&loop->slab, sizeof *condition);
+        aloop__check_loop(loop, __func__) < 0
+            ? NULL
+            : aloop__slab_get(&loop->slab, sizeof *condition);
 
     if (condition != NULL)
         aloop__queue_init(&condition->queue, loop);
@@ -279,7 +297,8 @@ void aloop_condition_free(aloop_condition *condition)
 {
     if (condition == NULL)
         return;
-    aloop__check_thread(condition->queue.loop);
+    if (aloop__check_loop(condition->queue.loop, __func__) < 0)
+        return;
     aloop__queue_settle(&condition->queue, ALOOP_ECLOSED);
     aloop__slab_put(&condition->queue.loop->slab, condition,
                     sizeof *condition);
@@ -376,7 +395,8 @@ int aloop_condition_notify(aloop_condition *condition)
 
     if (condition == NULL)
         return ALOOP_EINVAL;
-    aloop__check_thread(condition->queue.loop);
+    if (aloop__check_loop(condition->queue.loop, __func__) < 0)
+        return ALOOP_EPERM;
     waiter = aloop__queue_first(&condition->queue);
     if (waiter == NULL)
         return 0;
@@ -388,7 +408,8 @@ int aloop_condition_notify_all(aloop_condition *condition)
 {
     if (condition == NULL)
         return ALOOP_EINVAL;
-    aloop__check_thread(condition->queue.loop);
+    if (aloop__check_loop(condition->queue.loop, __func__) < 0)
+        return ALOOP_EPERM;
     aloop__queue_settle(&condition->queue, 0);
     return 0;
 }

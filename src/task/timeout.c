@@ -6,7 +6,7 @@
  * effect. */
 
 #include "aloop/compose.h"
-#include "loop/future.h"
+#include "loop/debug.h"
 
 struct timeout {
     aloop_future future;
@@ -93,10 +93,13 @@ static aloop_future *without_limit(aloop_future *target)
 
 aloop_future *aloop_timeout(aloop_future *target, int64_t delay_ns)
 {
+    int error = aloop__check_future(target, __func__, USE_UP);
     struct timeout *timeout;
     aloop *loop;
     int64_t when_ns;
 
+    if (error < 0)
+        return aloop__future_refused(error);
     if (target == NULL || target->loop == NULL)
         return target;
     loop = target->loop;
