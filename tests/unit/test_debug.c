@@ -1,0 +1,834 @@
+/* Loops with options.debug: each mistake of the application is reported by name
+ * and place, once, and has no effect. */
+
+#include "aloop/channel.h"
+#include "base/alloc.h"
+#include "loop/debug.h"
+#include "support/stream_fixture.h"
+
+#include <stdio.h>
+
+static aloop *new_loop(bool has_hook)
+{
+    aloop_options options = {.size = sizeof options,
+                             .on_unhandled = has_hook ? on_unhandled : NULL,
+                             .debug = true};
+
+    return aloop_new(&options);
+}
+
+static int set_up_debug(void **state)
+{
+    if (set_up(state) < 0)
+        return -1;
+    aloop_free(t.loop);
+    t.loop = new_loop(true);
+    return t.loop == NULL ? -1 : 0;
+}
+
+#define DEBUG_TEST(name)                                                       \
+    cmocka_unit_test_setup_teardown(name, set_up_debug, tear_down)
+
+/* Exactly one new mistake was reported, and the report has these words. */
+static void assert_mistake(const char *function, const char *subject,
+                           const char *advice)
+{
+    aloop_step(t.loop, 0);
+    assert_int_equal(t.mistakes, 1);
+    assert_non_null(strstr(t.mistake, function));
+    assert_non_null(strstr(t.mistake, subject));
+    assert_non_null(strstr(t.mistake, advice));
+    t.mistakes = 0;
+}
+
+static void assert_no_mistake(void)
+{
+    aloop_step(t.loop, 0);
+    assert_int_equal(t.mistakes, 0);
+}
+
+static ssize_t returns_3(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    return 3;
+}
+
+static ssize_t sleeps_for_a_second(aloop *loop, void *arg)
+{
+    (void) arg;
+    return aloop_await(aloop_sleep(loop, ALOOP_SEC(1)));
+}
+
+/* Futures. */
+
+static void a_second_await_names_the_task_and_where_it_was_spawned(
+    void **state)
+{
+    aloop_future *task = aloop_spawn(t.loop, returns_3, NULL);
+
+    (void) state;
+    assert_int_equal(aloop_await(task), 3);
+    assert_int_equal(aloop_await(task), ALOOP_EINVAL);
+    assert_mistake("aloop_await() outside of the loop: task returns_3 (",
+                   "test_debug.c:", "aloop_future_ref()");
+}
+
+static void the_copied_name_of_a_task_is_known_after_its_end(void **state)
+{
+    char name[] = "called late";
+    aloop_task_options options = {.size = sizeof options, .name = name};
+    aloop_future *task =
+        aloop_spawn_with(t.loop, returns_3, NULL, &options);
+
+    (void) state;
+    assert_int_equal(aloop_await(task), 3);
+    memset(name, '-', sizeof name - 1);
+    aloop_future_unref(task);
+    assert_mistake("aloop_future_unref()", "task called late (", "ref()");
+}
+
+static void note_future(aloop_future *future, ssize_t status, void *arg)
+{
+    (void) future;
+    (void) arg;
+    note((int) status);
+}
+
+static int use_cancel(aloop_future *future)
+{
+    return aloop_cancel(future);
+}
+
+static int use_unref(aloop_future *future)
+{
+    aloop_future_unref(future);
+    return ALOOP_EINVAL;
+}
+
+static int use_detach(aloop_future *future)
+{
+    aloop_detach(future);
+    return ALOOP_EINVAL;
+}
+
+static int use_ref(aloop_future *future)
+{
+    assert_ptr_equal(aloop_future_ref(future), future);
+    return ALOOP_EINVAL;
+}
+
+static int use_status(aloop_future *future)
+{
+    return (int) aloop_future_status(future);
+}
+
+static int use_settled(aloop_future *future)
+{
+    return aloop_future_settled(future) ? ALOOP_EINVAL : 0;
+}
+
+static int use_resolve(aloop_future *future)
+{
+    return aloop_future_resolve(future, 0);
+}
+
+static int use_then(aloop_future *future)
+{
+    return aloop_then(future, note_future, NULL);
+}
+
+static int use_unthen(aloop_future *future)
+{
+    return aloop_unthen(future, note_future, NULL);
+}
+
+static int use_timeout(aloop_future *future)
+{
+    return (int) aloop_await(aloop_timeout(future, MS));
+}
+
+static int use_gather(aloop_future *future)
+{
+    return (int) aloop_await(aloop_gather_array(t.loop, 1, &future));
+}
+
+static int use_race(aloop_future *future)
+{
+    return (int) aloop_await(aloop_race_array(t.loop, 1, &future, NULL));
+}
+
+static int use_name(aloop_future *future)
+{
+    return aloop_task_name(future) == NULL ? ALOOP_EINVAL : 0;
+}
+
+static const struct {
+    int (*use)(aloop_future *future);
+    const char *function;
+} uses[] = {{use_cancel, "aloop_cancel() "},
+            {use_unref, "aloop_future_unref() "},
+            {use_detach, "aloop_detach() "},
+            {use_ref, "aloop_future_ref() "},
+            {use_status, "aloop_future_status() "},
+            {use_settled, "aloop_future_settled() "},
+            {use_resolve, "aloop_future_resolve() "},
+            {use_then, "aloop_then() "},
+            {use_unthen, "aloop_unthen() "},
+            {use_timeout, "aloop_timeout() "},
+            {use_gather, "aloop_gather_array() "},
+            {use_race, "aloop_race_array() "},
+            {use_name, "aloop_task_name() "}};
+
+static void no_function_uses_a_future_that_was_given_away(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < sizeof uses / sizeof uses[0]; i++) {
+        aloop_future *future = aloop_future_new(t.loop);
+
+        assert_int_equal(aloop_future_resolve(future, 0), 0);
+        assert_int_equal(aloop_await(future), 0);
+        assert_int_equal(uses[i].use(future), ALOOP_EINVAL);
+        assert_mistake(uses[i].function, ": promise was used after",
+                       "give each of them away once");
+    }
+    assert_int_equal(t.noted, 0);
+}
+
+static void a_detached_future_cannot_be_awaited(void **state)
+{
+    aloop_future *sleep = aloop_sleep(t.loop, MS);
+
+    (void) state;
+    aloop_detach(sleep);
+    assert_int_equal(aloop_await(sleep), ALOOP_EINVAL);
+    assert_mistake("aloop_await()", ": sleep was used after", "ref()");
+}
+
+static ssize_t awaits_it(aloop *loop, void *arg)
+{
+    (void) loop;
+    return aloop_await(arg);
+}
+
+static void two_tasks_cannot_await_with_one_reference(void **state)
+{
+    aloop_future *sleep = aloop_sleep(t.loop, MS);
+    aloop_future *first = aloop_spawn(t.loop, awaits_it, sleep);
+    aloop_future *second = aloop_spawn(t.loop, awaits_it, sleep);
+
+    (void) state;
+    assert_int_equal(aloop_await(second), ALOOP_EINVAL);
+    assert_int_equal(aloop_await(first), 0);
+    assert_mistake("aloop_await() in task awaits_it (",
+                   ": sleep is waited for already", "aloop_future_ref()");
+}
+
+static void a_reference_that_is_stolen_from_a_waiting_task_is_missed(
+    void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+    aloop_future *task = aloop_spawn(t.loop, awaits_it, promise);
+
+    (void) state;
+    aloop_future_ref(promise);
+    aloop_step(t.loop, 0);
+    aloop_future_resolve(promise, 5);
+    aloop_future_unref(promise);
+    aloop_future_unref(promise); /* The task's. */
+    assert_int_equal(aloop_await(task), ALOOP_EINVAL);
+    assert_mistake("aloop_await() in task awaits_it (", ": promise was used",
+                   "ref()");
+}
+
+static ssize_t refers_to_itself(aloop *loop, void *arg)
+{
+    aloop_future *self = aloop_current_task();
+
+    (void) arg;
+    aloop_future_unref(aloop_future_ref(self));
+    aloop_cancel(self);
+    note((int) aloop_await(aloop_sleep(loop, MS)));
+    return 0;
+}
+
+static void a_detached_task_may_refer_to_itself(void **state)
+{
+    (void) state;
+    aloop_detach(aloop_spawn(t.loop, refers_to_itself, NULL));
+    aloop_run(t.loop);
+    assert_noted(ALOOP_ECANCELED);
+    assert_no_mistake();
+}
+
+static void what_was_freed_is_not_handed_out_again_for_a_while(void **state)
+{
+    aloop_future *last = aloop_sleep(t.loop, 0);
+
+    (void) state;
+    assert_int_equal(aloop_await(last), 0);
+    for (int i = 0; i < 100; i++) {
+        aloop_future *sleep = aloop_sleep(t.loop, 0);
+
+        assert_ptr_not_equal(sleep, last);
+        assert_int_equal(aloop_await(sleep), 0);
+    }
+    assert_true(aloop__debug_drain(t.loop));
+    assert_false(aloop__debug_drain(t.loop));
+}
+
+static void what_is_kept_is_bounded(void **state)
+{
+    size_t used;
+
+    (void) state;
+    for (int i = 0; i < 300; i++)
+        assert_int_equal(aloop_await(aloop_sleep(t.loop, 0)), 0);
+    used = t.loop->slab.used;
+    for (int i = 0; i < 3000; i++)
+        assert_int_equal(aloop_await(aloop_sleep(t.loop, 0)), 0);
+    assert_int_equal(t.loop->slab.used, used);
+}
+
+static bool is_starved;
+
+static void *starved_resize(void *context, void *old, size_t old_size,
+                            size_t size)
+{
+    if (is_starved && size > old_size)
+        return NULL;
+    return aloop__alloc_default.resize(context, old, old_size, size);
+}
+
+static void what_is_kept_is_used_where_there_is_no_other_memory(void **state)
+{
+    aloop_options options = {.size = sizeof options,
+                             .resize = starved_resize,
+                             .debug = true};
+    aloop_future *sleeps[300];
+
+    (void) state;
+    if (WITH_ASAN)
+        skip(); /* What is not kept goes back to malloc. */
+    aloop_free(t.loop);
+    t.loop = aloop_new(&options);
+    for (int i = 0; i < 300; i++)
+        assert_non_null(sleeps[i] = aloop_sleep(t.loop, MS));
+    for (int i = 0; i < 300; i++)
+        aloop_future_unref(sleeps[i]);
+    is_starved = true;
+    for (int i = 0; i < 300; i++)
+        assert_non_null(sleeps[i] = aloop_sleep(t.loop, MS));
+    is_starved = false;
+    for (int i = 0; i < 300; i++)
+        aloop_future_unref(sleeps[i]);
+}
+
+/* Handles. */
+
+static void note_timer(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    note(*(int *) arg);
+}
+
+static void use_timer(aloop_timer *timer)
+{
+    assert_int_equal(aloop_timer_again(timer, MS), ALOOP_EINVAL);
+    assert_int_equal(aloop_timer_set(timer, 0), ALOOP_EINVAL);
+    assert_int_equal(aloop_timer_set_period(timer, MS), ALOOP_EINVAL);
+    assert_int_equal(aloop_timer_stop(timer), ALOOP_EINVAL);
+    assert_false(aloop_timer_active(timer));
+    assert_int_equal(aloop_timer_due_ns(timer), -1);
+    aloop_timer_ref(timer);
+    aloop_timer_unref(timer);
+    aloop_timer_close(timer);
+}
+
+/* `count` functions were called, and each of them was reported once. */
+static void assert_mistakes(int count, const char *subject)
+{
+    aloop_step(t.loop, 0);
+    assert_int_equal(t.mistakes, count);
+    assert_non_null(strstr(t.mistake, subject));
+    assert_non_null(strstr(t.mistake, "set the pointer to NULL"));
+    t.mistakes = 0;
+}
+
+static void a_closed_timer_does_nothing_in_its_turn_nor_later(void **state)
+{
+    aloop_timer *timer;
+    int number = 1;
+
+    (void) state;
+    aloop_timer_start(t.loop, MS, 0, note_timer, &number, &timer);
+    aloop_timer_close(timer);
+    use_timer(timer);
+    assert_mistakes(9, ": timer was used after it was closed");
+    use_timer(timer); /* Freed by now. */
+    assert_no_mistake(); /* They were reported already. */
+    assert_int_equal(t.noted, 0);
+}
+
+static void note_data(aloop_stream *stream, const void *data, ssize_t size,
+                      void *arg)
+{
+    (void) stream;
+    (void) data;
+    (void) arg;
+    note((int) size);
+}
+
+static int settled_at(aloop_future *future)
+{
+    return (int) aloop_await(future);
+}
+
+static void a_closed_stream_does_nothing(void **state)
+{
+    aloop_stream *stream = connected();
+    char bytes[4];
+
+    (void) state;
+    aloop_stream_close(stream);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(aloop_stream_put(stream, "x", 1), ALOOP_EINVAL);
+        assert_int_equal(aloop_stream_start(stream, note_data, NULL),
+                         ALOOP_EINVAL);
+        assert_int_equal(aloop_stream_stop(stream), ALOOP_EINVAL);
+        assert_int_equal(aloop_stream_fd(stream), ALOOP_EINVAL);
+        assert_int_equal(aloop_stream_peer(stream, bytes, 4), ALOOP_EINVAL);
+        assert_int_equal(aloop_stream_local(stream, bytes, 4), ALOOP_EINVAL);
+        assert_int_equal(aloop_stream_queued(stream), 0);
+        assert_int_equal(aloop_stream_set_water(stream, 1, 2), ALOOP_EINVAL);
+        assert_int_equal(aloop_stream_set_auto_pause(stream, 0),
+                         ALOOP_EINVAL);
+        assert_int_equal(aloop_tcp_set_nodelay(stream, true), ALOOP_EINVAL);
+        aloop_stream_ref(stream);
+        aloop_stream_unref(stream);
+        aloop_stream_abort(stream);
+        aloop_stream_close(stream);
+        assert_int_equal(settled_at(aloop_stream_read(stream, bytes, 4)),
+                         ALOOP_EINVAL);
+        assert_int_equal(
+            settled_at(aloop_stream_read_until(stream, bytes, 4, "x", 1)),
+            ALOOP_EINVAL);
+        assert_int_equal(settled_at(aloop_stream_write(stream, "x", 1)),
+                         ALOOP_EINVAL);
+        assert_int_equal(settled_at(aloop_stream_drain(stream)), ALOOP_EINVAL);
+        assert_int_equal(settled_at(aloop_stream_shutdown(stream)),
+                         ALOOP_EINVAL);
+        assert_int_equal(settled_at(aloop_pipe(stream, stream)),
+                         ALOOP_EINVAL);
+        assert_mistakes(i == 0 ? 20 : 0, i == 0 ? ": stream was used" : "");
+    }
+    assert_int_equal(t.noted, 0);
+}
+
+static void ignore_stream(aloop_listener *listener, aloop_stream *stream,
+                          void *arg)
+{
+    (void) listener;
+    (void) arg;
+    aloop_stream_close(stream);
+}
+
+static void ignore_signal(aloop_signal *watch, int number, void *arg)
+{
+    (void) watch;
+    (void) number;
+    (void) arg;
+}
+
+static void closed_listeners_signals_and_channels_do_nothing(void **state)
+{
+    aloop_channel *channel = aloop_channel_new(t.loop, 1, 1);
+    aloop_listener *listener;
+    aloop_signal *watch;
+    char item = 0;
+
+    (void) state;
+    aloop_tcp_listen(t.loop, NULL, "80", ignore_stream, NULL, &listener);
+    aloop_signal_start(t.loop, 2, ignore_signal, NULL, &watch);
+    aloop_listener_close(listener);
+    assert_int_equal(aloop_listener_port(listener), ALOOP_EINVAL);
+    assert_int_equal(aloop_listener_fd(listener), ALOOP_EINVAL);
+    aloop_listener_ref(listener);
+    aloop_listener_unref(listener);
+    aloop_listener_close(listener);
+    assert_mistakes(5, ": listener was used");
+    aloop_signal_close(watch);
+    aloop_signal_ref(watch);
+    aloop_signal_unref(watch);
+    aloop_signal_close(watch);
+    assert_mistakes(3, ": signal watch was used");
+    aloop_channel_free(channel);
+    assert_int_equal(aloop_channel_try_send(channel, &item), ALOOP_EINVAL);
+    assert_int_equal(aloop_channel_try_receive(channel, &item),
+                     ALOOP_EINVAL);
+    assert_int_equal(settled_at(aloop_channel_send(channel, &item)),
+                     ALOOP_EINVAL);
+    assert_int_equal(settled_at(aloop_channel_receive(channel, &item)),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_channel_close(channel), ALOOP_EINVAL);
+    assert_true(aloop_channel_closed(channel));
+    assert_int_equal(aloop_channel_count(channel), 0);
+    assert_int_equal(aloop_channel_capacity(channel), 0);
+    aloop_channel_free(channel);
+    assert_mistakes(9, ": channel was used");
+}
+
+static ssize_t reads_from_null(aloop *loop, void *arg)
+{
+    char byte;
+
+    (void) loop;
+    (void) arg;
+    return aloop_await(aloop_stream_read(NULL, &byte, 1));
+}
+
+static void null_instead_of_a_stream_leads_to_the_forgotten_status(
+    void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_await(aloop_spawn(t.loop, reads_from_null, NULL)),
+                     ALOOP_EINVAL);
+    assert_mistake("aloop_stream_read() in task reads_from_null (",
+                   "it was given NULL", "look at the status");
+}
+
+/* Waiting where nothing can wait. */
+
+static void await_in_callback(aloop *loop, void *arg)
+{
+    (void) arg;
+    note((int) aloop_await(aloop_sleep(loop, MS)));
+}
+
+static void an_await_in_a_callback_tells_what_to_use_instead(void **state)
+{
+    (void) state;
+    aloop_defer(t.loop, await_in_callback, NULL);
+    aloop_defer(t.loop, await_in_callback, NULL);
+    assert_mistake("aloop_await() in a callback: sleep", "cannot wait",
+                   "use aloop_then() instead, or aloop_spawn() a task");
+    assert_noted(ALOOP_EDEADLK, ALOOP_EDEADLK);
+    assert_non_null(strstr(aloop_strerror(ALOOP_EDEADLK), "aloop_then()"));
+}
+
+static void await_task_in_callback(aloop *loop, void *arg)
+{
+    (void) arg;
+    note((int) aloop_await(aloop_spawn(loop, returns_3, NULL)));
+    note((int) aloop_yield(loop));
+}
+
+static void a_yield_in_a_callback_is_a_mistake_of_its_own(void **state)
+{
+    (void) state;
+    aloop_defer(t.loop, await_task_in_callback, NULL);
+    aloop_step(t.loop, 0);
+    assert_int_equal(t.mistakes, 2); /* And none for the task it dropped. */
+    assert_non_null(strstr(t.mistake, "aloop_yield() in a callback"));
+    assert_non_null(strstr(t.mistake, "aloop_defer()"));
+    assert_noted(ALOOP_EDEADLK, ALOOP_EDEADLK);
+}
+
+static ssize_t awaits_itself(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    return aloop_await(aloop_future_ref(aloop_current_task()));
+}
+
+static void a_task_that_awaits_itself_is_named(void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_await(aloop_spawn(t.loop, awaits_itself, NULL)),
+                     ALOOP_EDEADLK);
+    assert_mistake("aloop_await() in task awaits_itself (",
+                   ": task awaits_itself (", "neither");
+}
+
+static void a_future_of_another_loop_is_named(void **state)
+{
+    aloop *other = new_loop(true);
+    aloop_future *task =
+        aloop_spawn(t.loop, awaits_it, aloop_sleep(other, MS));
+
+    (void) state;
+    assert_int_equal(aloop_await(task), ALOOP_EINVAL);
+    aloop_step(other, 0);
+    assert_mistake("aloop_await() in task awaits_it (",
+                   ": sleep belongs to another loop", "aloop_post()");
+    aloop_free(other);
+}
+
+/* Tasks that end or last otherwise than was meant. */
+
+static void a_task_that_ends_because_it_was_dropped_is_reported(void **state)
+{
+    (void) state;
+    aloop_future_unref(aloop_spawn(t.loop, sleeps_for_a_second, NULL));
+    assert_mistake("aloop_future_unref() ", ": task sleeps_for_a_second (",
+                   "use aloop_detach()");
+}
+
+static void a_task_that_was_cancelled_before_may_be_dropped(void **state)
+{
+    aloop_future *task = aloop_spawn(t.loop, sleeps_for_a_second, NULL);
+
+    (void) state;
+    aloop_cancel(task);
+    aloop_future_unref(task);
+    aloop_future_unref(aloop_sleep(t.loop, MS));
+    aloop_detach(aloop_spawn(t.loop, returns_3, NULL));
+    assert_no_mistake();
+}
+
+static void hold(aloop *loop, void *arg)
+{
+    (void) loop;
+    sim_advance(*(int64_t *) arg);
+}
+
+static ssize_t holds(aloop *loop, void *arg)
+{
+    hold(loop, arg);
+    return 0;
+}
+
+static void hold_in_timer(aloop_timer *timer, void *arg)
+{
+    sim_advance(*(int64_t *) arg);
+    aloop_timer_close(timer);
+}
+
+static void hold_in_then(aloop_future *future, ssize_t status, void *arg)
+{
+    (void) future;
+    (void) status;
+    sim_advance(*(int64_t *) arg);
+}
+
+static void what_holds_the_loop_is_reported_by_its_name(void **state)
+{
+    int64_t long_ns = ALOOP_SEC(1);
+    aloop_timer *timer;
+
+    (void) state;
+    aloop_detach(aloop_spawn(t.loop, holds, &long_ns));
+    assert_mistake("task holds (", "has held the loop", "block");
+    aloop_defer(t.loop, hold, &long_ns);
+    assert_mistake("aloop_defer()", "has held the loop", "block");
+    aloop_post(t.loop, hold, &long_ns);
+    assert_mistake("aloop_post()", "has held the loop", "block");
+    aloop_timer_start(t.loop, 0, 0, hold_in_timer, &long_ns, &timer);
+    assert_mistake("the callback of a timer", "has held", "block");
+    aloop_then(aloop_future_done(t.loop, 0), hold_in_then, &long_ns);
+    assert_mistake("a continuation", "has held the loop", "block");
+    aloop_defer(t.loop, hold, &long_ns);
+    assert_no_mistake(); /* It is known. */
+}
+
+static void a_short_callback_does_not_hold_the_loop(void **state)
+{
+    int64_t short_ns = ALOOP_MS(90);
+
+    (void) state;
+    aloop_defer(t.loop, hold, &short_ns);
+    aloop_defer(t.loop, hold, &short_ns);
+    assert_no_mistake();
+}
+
+static ssize_t leaves_a_pointer(aloop *loop, void *arg)
+{
+    volatile char text[16] = "local";
+
+    (void) loop;
+    *(uintptr_t *) arg = (uintptr_t) text;
+    return 0;
+}
+
+static void the_stack_of_a_task_that_has_ended_is_overwritten(void **state)
+{
+    uintptr_t place = 0;
+
+    (void) state;
+    if (WITH_ASAN)
+        skip(); /* Reading it would be reported. */
+    assert_int_equal(
+        aloop_await(aloop_spawn(t.loop, leaves_a_pointer, &place)), 0);
+#if WITH_VALGRIND
+    if (RUNNING_ON_VALGRIND)
+        skip();
+#endif
+    assert_int_equal(*(volatile unsigned char *) place, 0xdb);
+}
+
+/* Threads. */
+
+static struct {
+    aloop_timer *timer;
+    aloop_future *future;
+} shared;
+
+static void note_deferred(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    note(7);
+}
+
+static void use_from_outside(void *arg)
+{
+    aloop *loop = t.loop;
+    aloop_timer *timer = NULL;
+
+    (void) arg;
+    assert_int_equal(aloop_defer(loop, await_in_callback, NULL), ALOOP_EPERM);
+    assert_int_equal(aloop_run(loop), ALOOP_EPERM);
+    assert_int_equal(aloop_step(loop, 0), ALOOP_EPERM);
+    assert_int_equal(aloop_free(loop), ALOOP_EPERM);
+    assert_int_equal(aloop_timer_again(shared.timer, 0), ALOOP_EPERM);
+    assert_int_equal(aloop_cancel(shared.future), ALOOP_EPERM);
+    assert_int_equal(aloop_await(shared.future), ALOOP_EPERM);
+    assert_int_equal(
+        aloop_future_status(aloop_spawn(loop, returns_3, NULL)), ALOOP_EPERM);
+    assert_int_equal(aloop_future_status(aloop_sleep(loop, 0)), ALOOP_EPERM);
+    assert_int_equal(
+        aloop_timer_start(loop, 0, 0, note_timer, NULL, &timer), ALOOP_EPERM);
+    assert_null(aloop_channel_new(loop, 1, 1));
+    assert_int_equal(aloop_now(loop), 0);
+    assert_false(aloop_alive(loop));
+    aloop_stop(loop);
+    aloop_future_unref(shared.future);
+    assert_int_equal(aloop_post(loop, note_deferred, NULL), 0);
+    aloop_wake(loop);
+}
+
+static void another_thread_calls(aloop *loop, void *arg)
+{
+    (void) loop;
+    sim_as_thread(use_from_outside, arg);
+}
+
+static void only_posts_are_allowed_to_other_threads_while_it_runs(
+    void **state)
+{
+    (void) state;
+    shared.future = aloop_sleep(t.loop, ALOOP_SEC(1));
+    aloop_timer_start(t.loop, ALOOP_SEC(5), 0, note_timer, NULL,
+                      &shared.timer);
+    aloop_timer_stop(shared.timer);
+    aloop_defer(t.loop, another_thread_calls, NULL);
+    aloop_defer(t.loop, note_deferred, NULL);
+    assert_int_equal(aloop_await(shared.future), 0);
+    assert_int_equal(t.mistakes, 15);
+    assert_non_null(strstr(t.mistake, "on another thread: the loop runs"));
+    assert_non_null(strstr(t.mistake, "use aloop_post()"));
+    assert_noted(7, 7);
+}
+
+static void use_the_loop(void *arg)
+{
+    aloop_defer(t.loop, note_deferred, arg);
+    assert_int_equal(aloop_run(t.loop), 0);
+}
+
+static void any_thread_may_use_a_loop_that_does_not_run(void **state)
+{
+    (void) state;
+    use_the_loop(NULL);
+    sim_as_thread(use_the_loop, NULL);
+    use_the_loop(NULL);
+    assert_noted(7, 7, 7);
+    assert_no_mistake();
+}
+
+/* Reports. */
+
+static void mistakes_beyond_a_limit_are_not_reported(void **state)
+{
+    char names[64][16];
+
+    (void) state;
+    for (int i = 0; i < 64; i++) {
+        aloop_task_options options = {.size = sizeof options,
+                                      .name = names[i]};
+
+        snprintf(names[i], sizeof names[i], "number %d", i);
+        aloop_future_unref(aloop_spawn_with(t.loop, sleeps_for_a_second,
+                                            NULL, &options));
+        aloop_step(t.loop, 0);
+    }
+    assert_int_equal(t.mistakes, 32);
+    assert_string_equal(t.mistake,
+                        "more mistakes were made; they are not reported");
+}
+
+static void the_default_report_is_the_sentence_alone(void **state)
+{
+    const char *line = sim_complaints();
+
+    (void) state;
+    aloop_free(t.loop);
+    t.loop = new_loop(false);
+    aloop_defer(t.loop, await_in_callback, NULL);
+    aloop_step(t.loop, 0);
+    line = sim_complaints();
+    assert_ptr_equal(strstr(line, "aloop: aloop_await() in a callback: "),
+                     line);
+    assert_null(strstr(line, "failed"));
+    assert_string_equal(line + strlen(line) - 10, "awaits it\n");
+}
+
+static void a_mistake_before_the_end_is_reported_by_free(void **state)
+{
+    aloop_timer *timer;
+    int number = 1;
+
+    (void) state;
+    aloop_timer_start(t.loop, MS, 0, note_timer, &number, &timer);
+    aloop_timer_close(timer);
+    aloop_timer_close(timer);
+    aloop_free(t.loop);
+    t.loop = NULL;
+    assert_int_equal(t.mistakes, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        DEBUG_TEST(a_second_await_names_the_task_and_where_it_was_spawned),
+        DEBUG_TEST(the_copied_name_of_a_task_is_known_after_its_end),
+        DEBUG_TEST(no_function_uses_a_future_that_was_given_away),
+        DEBUG_TEST(a_detached_future_cannot_be_awaited),
+        DEBUG_TEST(two_tasks_cannot_await_with_one_reference),
+        DEBUG_TEST(a_reference_that_is_stolen_from_a_waiting_task_is_missed),
+        DEBUG_TEST(a_detached_task_may_refer_to_itself),
+        DEBUG_TEST(what_was_freed_is_not_handed_out_again_for_a_while),
+        DEBUG_TEST(what_is_kept_is_bounded),
+        DEBUG_TEST(what_is_kept_is_used_where_there_is_no_other_memory),
+        DEBUG_TEST(a_closed_timer_does_nothing_in_its_turn_nor_later),
+        DEBUG_TEST(a_closed_stream_does_nothing),
+        DEBUG_TEST(closed_listeners_signals_and_channels_do_nothing),
+        DEBUG_TEST(null_instead_of_a_stream_leads_to_the_forgotten_status),
+        DEBUG_TEST(an_await_in_a_callback_tells_what_to_use_instead),
+        DEBUG_TEST(a_yield_in_a_callback_is_a_mistake_of_its_own),
+        DEBUG_TEST(a_task_that_awaits_itself_is_named),
+        DEBUG_TEST(a_future_of_another_loop_is_named),
+        DEBUG_TEST(a_task_that_ends_because_it_was_dropped_is_reported),
+        DEBUG_TEST(a_task_that_was_cancelled_before_may_be_dropped),
+        DEBUG_TEST(what_holds_the_loop_is_reported_by_its_name),
+        DEBUG_TEST(a_short_callback_does_not_hold_the_loop),
+        DEBUG_TEST(the_stack_of_a_task_that_has_ended_is_overwritten),
+        DEBUG_TEST(only_posts_are_allowed_to_other_threads_while_it_runs),
+        DEBUG_TEST(any_thread_may_use_a_loop_that_does_not_run),
+        DEBUG_TEST(mistakes_beyond_a_limit_are_not_reported),
+        DEBUG_TEST(the_default_report_is_the_sentence_alone),
+        DEBUG_TEST(a_mistake_before_the_end_is_reported_by_free),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
