@@ -304,7 +304,8 @@ static void work_through(aloop_stream *client)
     aloop_timer_close(timer);
     printf("  the library's memory %+ld bytes, RSS %+.0f KiB\n",
            (long) atomic_load(&stress_bytes) - (long) bytes, rss_kib);
-    CHECK(atomic_load(&stress_bytes) <= bytes + 4096);
+    /* A debug loop keeps up to 64 KiB of what was freed. */
+    CHECK(atomic_load(&stress_bytes) <= bytes + 4096 + 64 * 1024);
     CHECK(rss_kib <= GROWTH_KIB || !stress_memory_is_plain());
 }
 
