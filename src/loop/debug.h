@@ -79,17 +79,18 @@ int aloop__debug_check_future(const aloop_future *future,
 
 /* These read what may be freed and unreadable. */
 #if WITH_ASAN
-#define DEBUG_READS __attribute__((no_sanitize("address"), noinline))
+#define DEBUG_READS \
+    __attribute__((no_sanitize("address"), noinline, unused)) static
 #else
-#define DEBUG_READS
+#define DEBUG_READS static inline
 #endif
 
-DEBUG_READS static inline bool aloop__is_checked_handle(const void *handle)
+DEBUG_READS bool aloop__is_checked_handle(const void *handle)
 {
     return ((const struct aloop__handle *) handle)->loop->debug != NULL;
 }
 
-DEBUG_READS static inline bool
+DEBUG_READS bool
 aloop__is_checked_future(const aloop_future *future)
 {
     return future->loop != NULL && future->loop->debug != NULL;

@@ -295,7 +295,8 @@ static void slot_guard(struct aloop__stacks *stacks, struct slab *slab,
 
     if (guard != GUARD_LIGHT)
         stacks->light = false; /* Or it has stopped working: mlockall. */
-    slab->mprotected += guard == GUARD_MPROTECT;
+    if (guard == GUARD_MPROTECT)
+        slab->mprotected++;
 }
 
 /* Makes a slot that was never used ready. */
