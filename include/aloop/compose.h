@@ -99,7 +99,8 @@ ALOOP_API aloop_future *aloop_map(aloop *loop,
  *
  * So a target that succeeds in spite of the limit has succeeded, an error of
  * its clean-up is not lost, and a limit that passes while the target already
- * ends for another reason changes nothing.
+ * ends for another reason changes nothing.  In the last row a timeout that is
+ * cancelled, too, ends with ALOOP_ECANCELED.
  *
  * Status:  as in the table.
  * Memory:  where there is none, the result is `future` itself, cancelled:

@@ -1,9 +1,9 @@
 /* A future with a time limit: cancels its target when that has passed, and
  * settles when the target has ended.
  *
- * The first cancel of the target decides what an ALOOP_ECANCELED of it means.
  * A limit that passes while the target already ends for another reason has no
- * effect. */
+ * effect: if the target then ends with ALOOP_ECANCELED, this was cancelled, too,
+ * or else the target was by others. */
 
 #include "aloop/compose.h"
 #include "loop/debug.h"
@@ -69,6 +69,15 @@ static void on_due(struct aloop__timed *timed)
     end_target(CONTAINER_OF(timed, struct timeout, timed), ALOOP_ETIMEDOUT);
 }
 
+/* What a cancelled target means.  One that was cancelled together with this was
+ * perhaps marked first. */
+static int what_ended(const struct timeout *timeout)
+{
+    if (timeout->reason != 0)
+        return timeout->reason;
+    return timeout->future.cancelling ? ALOOP_ECANCELED : ALOOP_EABORTED;
+}
+
 static void on_target(struct aloop__ready *ready)
 {
     struct timeout *timeout = CONTAINER_OF(ready, struct timeout, wait.ready);
@@ -79,7 +88,7 @@ static void on_target(struct aloop__ready *ready)
     timeout->future.is_grant = !list_empty(&timeout->grants);
     aloop__timed_clear(loop, &timeout->timed);
     if (status == ALOOP_ECANCELED)
-        status = timeout->reason != 0 ? timeout->reason : ALOOP_EABORTED;
+        status = what_ended(timeout);
     aloop__future_settle(&timeout->future, status);
 }
 

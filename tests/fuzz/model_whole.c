@@ -170,7 +170,7 @@ int model_timeout(int target, int64_t when_ns)
     return id;
 }
 
-/* The first cancel of the target says why it ended. */
+/* A limit that passes after a cancel of the target has no effect. */
 void model_end_limited(int id, ssize_t reason)
 {
     int target = whole_of(id)->members[0];
@@ -189,7 +189,7 @@ void model_limit(int id)
     whole->members[0] = M_NULL;
     model_clear(model_at(id)->timed);
     if (status == ALOOP_ECANCELED)
-        status = whole->reason != 0 ? whole->reason : ALOOP_EABORTED;
+        status = whole->reason != 0 ? whole->reason : as_own(id, status);
     model_settle(id, status);
 }
 

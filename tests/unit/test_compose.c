@@ -353,6 +353,23 @@ static void a_timeout_reports_what_cancelled_its_target_first(void **state)
     }
 }
 
+static void a_timeout_cancelled_together_with_its_target_is_cancelled(
+    void **state)
+{
+    ssize_t statuses[2];
+    aloop_future *target = aloop_sleep(t.loop, ALOOP_SEC(1));
+    aloop_future *members[2] = {
+        aloop_timeout(aloop_future_ref(target), 5 * MS), target};
+    aloop_future *both = aloop_gather_settled(t.loop, 2, members, statuses);
+
+    (void) state;
+    aloop_cancel(both);
+
+    assert_int_equal(aloop_await(both), ALOOP_EABORTED);
+    assert_int_equal(statuses[0], ALOOP_ECANCELED);
+    assert_int_equal(statuses[1], ALOOP_ECANCELED);
+}
+
 static void a_timeout_passes_an_error_of_the_clean_up_on(void **state)
 {
     static const int64_t cancels_ns[] = {-1, 0, MS, 10 * MS};
@@ -553,6 +570,7 @@ int main(void)
         TEST(what_succeeds_in_spite_of_a_timeout_has_succeeded),
         TEST(a_cancelled_timeout_cancels_its_target),
         TEST(a_timeout_reports_what_cancelled_its_target_first),
+        TEST(a_timeout_cancelled_together_with_its_target_is_cancelled),
         TEST(a_timeout_passes_an_error_of_the_clean_up_on),
         TEST(a_limit_that_passes_after_the_first_error_changes_nothing),
         TEST(of_two_limits_of_one_target_the_first_expires),
