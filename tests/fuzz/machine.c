@@ -181,6 +181,7 @@ static void run_act(size_t i)
         {timer_acts, timer_act_count},   {task_acts, task_act_count},
         {line_acts, line_act_count},     {stream_acts, stream_act_count},
         {own_acts, 1},                   {scope_acts, scope_act_count},
+        {pipe_acts, pipe_act_count},
     };
     size_t total = 0;
 

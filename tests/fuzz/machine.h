@@ -121,9 +121,10 @@ struct act {
 };
 
 extern const struct act future_acts[], timer_acts[], task_acts[], line_acts[],
-    turn_acts[], stream_acts[], scope_acts[];
+    turn_acts[], stream_acts[], scope_acts[], pipe_acts[];
 extern const size_t future_act_count, timer_act_count, task_act_count,
-    line_act_count, turn_act_count, stream_act_count, scope_act_count;
+    line_act_count, turn_act_count, stream_act_count, scope_act_count,
+    pipe_act_count;
 
 void close_timers(void);
 void free_objects(void);

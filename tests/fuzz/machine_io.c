@@ -3,7 +3,7 @@
 
 #include "machine_stream.h"
 
-static bool is_pending(const struct io *io)
+bool is_pending(const struct io *io)
 {
     return !io->has_ended && io->future != NULL &&
            !aloop_future_settled(io->future);
@@ -103,6 +103,9 @@ static void on_io(aloop_future *future, ssize_t status, void *arg)
     if (!io->is_checked)
         check_io(io);
     io->has_ended = true;
+    io->status = status;
+    if (io->kind == IO_PIPE)
+        check_pipe(io, status);
     if (io->kind == IO_WRITE)
         check_write(io, status);
     else if (io->kind == IO_WAIT)
@@ -150,11 +153,11 @@ void act_read(void)
     aloop_future *future;
     struct io *io;
 
-    if (end == NULL || end->has_reader ||
+    if (end == NULL || end->has_reader || is_spent(end) ||
         (io = new_io(IO_READ, end)) == NULL)
         return;
     collect(end);
-    is_busy = end->is_started || is_reading(end);
+    is_busy = end->is_started || is_reading(end) || is_piped(end);
     io->size = size;
     io->is_exact = is_exact;
     io->buffer = lend(size);
@@ -174,7 +177,7 @@ void act_write(void)
     struct io *io;
 
     if (end == NULL || end->piece_count == PIECES_MAX ||
-        (io = new_io(IO_WRITE, end)) == NULL)
+        end->fed_by != NULL || (io = new_io(IO_WRITE, end)) == NULL)
         return;
     io->size = size;
     io->buffer = lend(size);
@@ -191,10 +194,12 @@ void act_wait(void)
     bool is_shutdown = any_below(4) == 1;
     struct io *io;
 
-    if (end == NULL || (io = new_io(IO_WAIT, end)) == NULL)
+    if (end == NULL || (is_shutdown && end->fed_by != NULL) ||
+        (io = new_io(IO_WAIT, end)) == NULL)
         return;
     say("%s end %d", is_shutdown ? "shut down" : "drain",
         (int) (end - s.ends));
+    end->is_shut = end->is_shut || is_shutdown;
     follow(io, is_shutdown ? aloop_stream_shutdown(end->stream)
                            : aloop_stream_drain(end->stream));
 }
@@ -244,7 +249,8 @@ static void read_in_task(struct end *end)
     char *buffer;
     ssize_t status;
 
-    if (end->has_reader || end->is_started || is_reading(end))
+    if (end->has_reader || end->is_started || is_reading(end) ||
+        end->pipe != NULL)
         return;
     collect(end);
     end->has_reader = true;
@@ -265,7 +271,7 @@ static void write_in_task(struct end *end)
     aloop_future *write;
     ssize_t status;
 
-    if (end->piece_count == PIECES_MAX)
+    if (end->piece_count == PIECES_MAX || end->fed_by != NULL)
         return;
     buffer = lend(size);
     piece = new_piece(end, buffer, size);

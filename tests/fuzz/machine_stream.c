@@ -23,7 +23,7 @@ struct end *any_end(void)
     return end->stream == NULL ? NULL : end;
 }
 
-static struct end *peer_of(const struct end *end)
+struct end *peer_of(const struct end *end)
 {
     return &s.ends[(size_t) (end - s.ends) ^ 1];
 }
@@ -66,7 +66,7 @@ static void skip(struct end *writer, int first)
 void check_bytes(struct end *end, const void *data, size_t size)
 {
     const unsigned char *bytes = data;
-    struct end *writer = peer_of(end);
+    struct end *writer = source_of(peer_of(end));
 
     for (size_t i = 0; i < size; i++) {
         skip(writer, bytes[i]);
@@ -82,8 +82,10 @@ void check_bytes(struct end *end, const void *data, size_t size)
 /* The end of a stream, and no error: all has come. */
 void check_eof(const struct end *end)
 {
-    struct end *writer = peer_of(end);
+    struct end *writer = source_of(peer_of(end));
 
+    if (has_failed_pipe(peer_of(end)))
+        return;
     skip(writer, -1);
     FUZZ_CHECK(writer->got == writer->piece_count);
 }
@@ -219,12 +221,13 @@ static void act_start(void)
     struct end *end = any_end();
     int result;
 
-    if (end == NULL || end->has_reader)
+    if (end == NULL || end->has_reader || is_spent(end))
         return;
     collect(end);
     result = aloop_stream_start(end->stream, on_data, end);
     say("start end %d: %d", (int) (end - s.ends), result);
-    FUZZ_CHECK(result == (is_reading(end) ? ALOOP_EBUSY : 0));
+    FUZZ_CHECK(result ==
+               (is_reading(end) || is_piped(end) ? ALOOP_EBUSY : 0));
     if (result == 0) {
         end->is_started = true;
         end->is_over = false; /* It is told again. */
@@ -235,7 +238,7 @@ static void act_stop(void)
 {
     struct end *end = any_end();
 
-    if (end == NULL)
+    if (end == NULL || end->pipe != NULL)
         return;
     say("stop end %d", (int) (end - s.ends));
     FUZZ_CHECK(aloop_stream_stop(end->stream) == 0);
@@ -249,7 +252,7 @@ static void act_put(void)
     size_t size = any_size();
     int result;
 
-    if (end == NULL || end->piece_count == PIECES_MAX)
+    if (end == NULL || end->piece_count == PIECES_MAX || end->fed_by != NULL)
         return;
     new_piece(end, buffer, size);
     arm();

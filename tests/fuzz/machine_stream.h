@@ -32,13 +32,16 @@ struct end {
     bool is_started;      /* on_data may come. */
     bool is_over;         /* It heard of the end, or of an error. */
     bool has_reader;      /* A task reads. */
+    bool is_shut;         /* Or will be. */
+    struct io *pipe;      /* Out of it, ever; or NULL. */
+    struct end *fed_by;   /* Where a pipe into it began; or NULL. */
     struct piece pieces[PIECES_MAX]; /* All that it wrote. */
     unsigned piece_count;
     unsigned got;         /* Pieces that the peer has. */
     size_t got_bytes;     /* Of the next one. */
 };
 
-enum io_kind { IO_READ, IO_WRITE, IO_WAIT, IO_CONNECT };
+enum io_kind { IO_READ, IO_WRITE, IO_WAIT, IO_CONNECT, IO_PIPE };
 
 /* An operation that is followed to its end. */
 struct io {
@@ -51,6 +54,7 @@ struct io {
     bool is_exact;        /* Reads `size` bytes or fails. */
     bool is_checked;      /* What it read was looked at. */
     bool has_ended;
+    ssize_t status;       /* If it has. */
 };
 
 struct streams {
@@ -67,7 +71,8 @@ extern struct streams s;
 
 /* machine_stream.c */
 struct end *any_end(void); /* Open, or NULL. */
-/* The peer of `end` wrote what has come to it. */
+struct end *peer_of(const struct end *end);
+/* The peer of `end`, or where its pipes begin, wrote what has come to it. */
 void check_bytes(struct end *end, const void *data, size_t size);
 void check_eof(const struct end *end);
 unsigned new_piece(struct end *end, char *buffer, size_t size);
@@ -77,6 +82,7 @@ void stream_act_some(void);
 
 /* machine_io.c */
 void collect(const struct end *end); /* Reads that have settled. */
+bool is_pending(const struct io *io);
 bool is_reading(const struct end *end);
 struct io *new_io(enum io_kind kind, struct end *end);
 void follow(struct io *io, aloop_future *future);
@@ -87,5 +93,12 @@ void act_write(void);
 void act_wait(void);
 void act_cancel(void);
 void act_task(void);
+
+/* machine_pipe.c */
+bool is_piped(const struct end *end); /* Now, out of it. */
+bool is_spent(const struct end *end); /* It was. */
+struct end *source_of(struct end *writer); /* Who has written its bytes. */
+bool has_failed_pipe(const struct end *writer);
+void check_pipe(const struct io *io, ssize_t status);
 
 #endif
