@@ -377,12 +377,12 @@ struct state {
     bool is_lent;
 };
 
-DEBUG_READS static aloop *loop_of(const aloop_future *future)
+DEBUG_READS aloop *loop_of(const aloop_future *future)
 {
     return future->loop;
 }
 
-DEBUG_READS static struct state look(const aloop_future *future)
+DEBUG_READS struct state look(const aloop_future *future)
 {
     bool is_pending = future->status == ALOOP_PENDING;
 
@@ -423,13 +423,13 @@ int aloop__debug_check_future(const aloop_future *future,
     return ALOOP_EINVAL;
 }
 
-DEBUG_READS static aloop *loop_of_handle(const struct aloop__handle *handle)
+DEBUG_READS aloop *loop_of_handle(const struct aloop__handle *handle)
 {
     return handle->loop;
 }
 
 /* NULL: it is open. */
-DEBUG_READS static const char *closed_kind(const struct aloop__handle *handle)
+DEBUG_READS const char *closed_kind(const struct aloop__handle *handle)
 {
     return handle->closed ? handle->ops->name : NULL;
 }
