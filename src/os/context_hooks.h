@@ -146,6 +146,8 @@ HOOK void hook_restore(struct hook_kept *kept)
 {
     if (kept->thread != hook_thread_here()) {
         kept->error_home = hook_errno_here();
+        if (kept->home == NULL) /* C++ may have been loaded since then. */
+            memset(&kept->exceptions, 0, sizeof kept->exceptions);
         kept->home = aloop__exceptions_here();
     }
     *kept->error_home = kept->error;

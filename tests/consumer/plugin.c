@@ -1,9 +1,16 @@
 /* A C program that loads C++ while its tasks run: the exceptions that they
- * handle belong to the tasks all the same. */
+ * handle belong to the tasks all the same.
+ *
+ *     usage: plugin PLUGIN [first | thread]
+ *
+ * It is loaded by the first task, before there are tasks (first), or after the
+ * loop was moved to another thread (thread). */
 
 #include <aloop.h>
 
 #include <dlfcn.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,12 +18,16 @@ typedef int rethrow_fn(void (*pause)(void *arg), void *arg, int number);
 
 static rethrow_fn *rethrow;
 static const char *plugin;
+static void *handle; /* Stays open. */
+static bool moves;   /* The loop, to another thread. */
 
 static int load(void)
 {
-    void *handle = dlopen(plugin, RTLD_NOW | RTLD_LOCAL);
-    void *symbol = handle == NULL ? NULL : dlsym(handle, "rethrow");
+    void *symbol = NULL;
 
+    handle = dlopen(plugin, RTLD_NOW | RTLD_LOCAL);
+    if (handle != NULL)
+        symbol = dlsym(handle, "rethrow");
     if (symbol == NULL) {
         puts(dlerror());
         return -1;
@@ -25,10 +36,22 @@ static int load(void)
     return 0;
 }
 
-struct job {
+enum { COUNT = 4 };
+
+static struct job {
     aloop *loop;
+    aloop_future *task;
     int number;
-};
+} jobs[COUNT];
+
+/* Leaves something where the next calls will have their variables. */
+static __attribute__((noinline)) void fill_stack(void)
+{
+    volatile char bytes[4096];
+
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = 0x5a;
+}
 
 static void pause_task(void *arg)
 {
@@ -42,35 +65,49 @@ static ssize_t task(aloop *loop, void *arg)
 {
     struct job *job = arg;
 
-    if (rethrow == NULL && job->number > 1)
+    fill_stack();
+    if (rethrow == NULL && (moves || job->number > 1))
         (void) aloop_yield(loop);
     if (rethrow == NULL && load() < 0)
         return ALOOP_EINVAL;
     return rethrow(pause_task, job, job->number);
 }
 
+static void *await_all(void *arg)
+{
+    int *failed = arg;
+
+    for (int i = 0; i < COUNT; i++)
+        if (aloop_await(jobs[i].task) != i + 1) {
+            printf("task %d got the exception of another one\n", i + 1);
+            *failed = 1;
+        }
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
-    enum { COUNT = 4 };
     aloop *loop = aloop_new(NULL);
-    struct job jobs[COUNT];
-    aloop_future *tasks[COUNT];
+    const char *when = argc > 2 ? argv[2] : "";
+    pthread_t thread;
     int failed = 0;
 
     if (argc < 2)
         return 2;
     plugin = argv[1];
-    if (argc > 2 && load() < 0)
+    moves = strcmp(when, "thread") == 0;
+    if (strcmp(when, "first") == 0 && load() < 0)
         return 1;
     for (int i = 0; i < COUNT; i++) {
         jobs[i].loop = loop;
         jobs[i].number = i + 1;
-        tasks[i] = aloop_spawn(loop, task, &jobs[i]);
+        jobs[i].task = aloop_spawn(loop, task, &jobs[i]);
     }
-    for (int i = 0; i < COUNT; i++)
-        if (aloop_await(tasks[i]) != i + 1) {
-            printf("task %d got the exception of another one\n", i + 1);
-            failed = 1;
-        }
+    if (!moves)
+        (void) await_all(&failed);
+    else if (aloop_step(loop, 0) < 0 || rethrow != NULL ||
+             pthread_create(&thread, NULL, await_all, &failed) != 0 ||
+             pthread_join(thread, NULL) != 0)
+        return 1;
     return failed | aloop_free(loop);
 }
