@@ -155,10 +155,10 @@ static void add(struct aloop__debug *debug, uint64_t key, const char *text)
 {
     lock(debug);
     if (debug->count < MISTAKES_MAX && !is_known(debug, key)) {
-        struct report *report = &debug->reports[debug->count++];
+        struct report *added = &debug->reports[debug->count++];
 
-        report->key = key;
-        snprintf(report->text, sizeof report->text, "%s",
+        added->key = key;
+        snprintf(added->text, sizeof added->text, "%s",
                  debug->count < MISTAKES_MAX ? text
                                             : "more mistakes were made; they "
                                               "are not reported");

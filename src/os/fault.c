@@ -149,12 +149,13 @@ void aloop__fault_raise(const void *address)
 
 void aloop__fault_stack_open(struct aloop__fault_stack *stack)
 {
-    long size = -1;
-
+    stack->size = STACK_SIZE_LEAST;
 #if defined(_SC_SIGSTKSZ)
-    size = sysconf(_SC_SIGSTKSZ); /* The constant is too small for AMX. */
+    long size = sysconf(_SC_SIGSTKSZ); /* The constant is too small for AMX. */
+
+    if (size > STACK_SIZE_LEAST)
+        stack->size = (size_t) size;
 #endif
-    stack->size = size > STACK_SIZE_LEAST ? (size_t) size : STACK_SIZE_LEAST;
     stack->pages = sys_pages_map(stack->size);
 }
 

@@ -29,11 +29,12 @@ static sigset_t mask_before; /* The lock holder's; guarded by the lock. */
 static void on_signal(int number)
 {
     struct sys_process *process = sys__process();
+    void (*handler)(int number) = atomic_load(&callback);
     int error = errno;
 
     if (!sys__process_is_borrowed(process)) {
         atomic_fetch_add(&process->received[number], 1);
-        atomic_load(&callback)(number);
+        handler(number);
     }
     errno = error;
 }

@@ -63,10 +63,10 @@ void *const volatile *aloop__objects_end = &nothing;
 
 #include <link.h>
 
-extern __typeof__(dlopen) dlopen __attribute__((weak));
-extern __typeof__(dlsym) dlsym __attribute__((weak));
-extern __typeof__(dlclose) dlclose __attribute__((weak));
-extern __typeof__(dlinfo) dlinfo __attribute__((weak));
+#pragma weak dlopen
+#pragma weak dlsym
+#pragma weak dlclose
+#pragma weak dlinfo
 
 /* Those that are there now stay as long as this code does. */
 __attribute__((constructor)) static void note_objects(void)
@@ -97,14 +97,15 @@ struct object {
 static int object_found(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct object *object = arg;
-    size_t length = info->dlpi_name == NULL ? 0 : strlen(info->dlpi_name);
+    const char *name = info->dlpi_name == NULL ? "" : info->dlpi_name;
+    size_t length = strlen(name);
 
     (void) size;
     object->loads = info->dlpi_adds;
     if (object->left-- > 0)
         return 0;
     if (length < sizeof object->name)
-        memcpy(object->name, info->dlpi_name, length);
+        memcpy(object->name, name, length);
     object->name[length < sizeof object->name ? length : 0] = '\0';
     return 1;
 }
