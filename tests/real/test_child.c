@@ -27,6 +27,9 @@
 #include "os/tools.h"
 #include "support/patient.h"
 
+/* vfork() is deprecated on macOS, but programs call it. */
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
 static struct {
     aloop *loop;
     aloop_stream *client, *server;
@@ -150,7 +153,7 @@ static void a_child_that_frees_the_loop_runs_nothing_of_it(void **state)
     if (child == 0) {
         int error = aloop_free(f.loop);
 
-        _exit(error != 0 || f.posts != 0 || f.bytes != 0);
+        _exit(error == 0 && f.posts == 0 && f.bytes == 0 ? 0 : 1);
     }
 
     assert_int_equal(status_of(child), 0);
@@ -198,7 +201,7 @@ static void a_child_without_descriptors_can_free_the_loop(void **state)
             _exit(1);
         if (error < 0 && aloop_step(f.loop, 0) != ALOOP_EPERM)
             _exit(2);
-        _exit(aloop_free(f.loop) != 0);
+        _exit(aloop_free(f.loop) == 0 ? 0 : 1);
     }
 
     assert_int_equal(status_of(child), 0);
@@ -217,7 +220,7 @@ static void a_child_that_closes_streams_before_after_fork_changes_nothing(
     if (child == 0) {
         aloop_stream_abort(f.client);
         aloop_stream_close(f.server);
-        _exit(aloop_post(f.loop, on_post, NULL) != 0);
+        _exit(aloop_post(f.loop, on_post, NULL) == 0 ? 0 : 1);
     }
 
     assert_int_equal(status_of(child), 0);
@@ -237,8 +240,9 @@ static void the_loop_of_a_child_that_was_forked_reads_nothing_of_its_parents(
 
         for (int i = 0; i < 5 && error >= 0; i++)
             error = aloop_step(f.loop, ALOOP_MS(1));
-        _exit(error < 0 || f.bytes != 0 || f.posts != 1 ||
-              aloop_free(f.loop) != 0);
+        if (error < 0 || f.bytes != 0 || f.posts != 1)
+            _exit(1);
+        _exit(aloop_free(f.loop) == 0 ? 0 : 1);
     }
 
     assert_int_equal(status_of(child), 0);
@@ -287,7 +291,7 @@ static void with_nothing_due_a_childs_descriptor_is_not_readable(void **state)
             if (patient_poll(&f.host, 1, 20000) != 1 ||
                 aloop_step(f.loop, 0) < 0)
                 _exit(2);
-        _exit(aloop_free(f.loop) != 0);
+        _exit(aloop_free(f.loop) == 0 ? 0 : 1);
     }
 
     assert_int_equal(status_of(child), 0);
@@ -395,7 +399,7 @@ static void a_signal_from_before_the_fork_is_the_parents(void **state)
         f.signals = 0;
         raise(SIGUSR1);
         step_some();
-        _exit(f.signals != 1 || aloop_free(f.loop) != 0);
+        _exit(f.signals == 1 && aloop_free(f.loop) == 0 ? 0 : 1);
     }
 
     assert_int_equal(status_of(child), 0);

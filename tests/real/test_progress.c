@@ -3,6 +3,9 @@
 
 #define _XOPEN_SOURCE 700
 
+/* First: it chooses what the system's headers declare. */
+#include "../../examples/support/progress.c"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +14,6 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
-
-#include "../../examples/support/progress.c"
 
 enum { ROWS_MAX = 60, WIDTH_MAX = 200 };
 

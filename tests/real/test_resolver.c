@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "aloop.h"
 
@@ -33,10 +34,6 @@ static struct {
     unsigned calls;
 } r = {.mutex = PTHREAD_MUTEX_INITIALIZER,
        .changed = PTHREAD_COND_INITIALIZER};
-
-int getaddrinfo(const char *host, const char *port,
-                const struct addrinfo *hints, struct addrinfo **ret);
-void freeaddrinfo(struct addrinfo *list);
 
 struct answer {
     struct addrinfo info;
@@ -64,7 +61,7 @@ int getaddrinfo(const char *host, const char *port,
         return EAI_MEMORY;
     answer->address.sin_family = AF_INET;
     answer->address.sin_port = htons((uint16_t) atoi(port));
-    answer->address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    answer->address.sin_addr.s_addr = htonl(0x7f000001); /* 127.0.0.1 */
     answer->info.ai_family = AF_INET;
     answer->info.ai_addr = (struct sockaddr *) &answer->address;
     answer->info.ai_addrlen = sizeof answer->address;

@@ -45,7 +45,7 @@ static inline void on_unhandled(aloop *loop, int error, const char *what,
                                 void *arg)
 {
     bool is_mistake = error == ALOOP_EMISUSE;
-    char *text = is_mistake ? t.mistake : t.unhandled_what;
+    char *seen_what = is_mistake ? t.mistake : t.unhandled_what;
     size_t size = is_mistake ? sizeof t.mistake : sizeof t.unhandled_what;
     size_t i = 0;
 
@@ -56,8 +56,8 @@ static inline void on_unhandled(aloop *loop, int error, const char *what,
     if (!is_mistake)
         t.unhandled_error = error;
     for (; i + 1 < size && what[i] != '\0'; i++)
-        text[i] = what[i];
-    text[i] = '\0';
+        seen_what[i] = what[i];
+    seen_what[i] = '\0';
 }
 
 static inline int set_up(void **state)

@@ -23,8 +23,8 @@ static inline bool is_interrupted(void)
  * tests says that it is slow: a checker or an emulator. */
 static inline int patient_limit(int limit)
 {
-    const char *text = getenv("ALOOP_TEST_PATIENCE");
-    int factor = text == NULL ? 1 : atoi(text);
+    const char *patience = getenv("ALOOP_TEST_PATIENCE");
+    int factor = patience == NULL ? 1 : atoi(patience);
 
     return factor > 1 ? factor * limit : limit;
 }

@@ -9,8 +9,8 @@ static struct {
     bool was_caught[2]; /* SIGINT and SIGTERM, after that await. */
 } seen;
 
-static const aloop_options options = {.size = sizeof options,
-                                      .cancel_on_interrupt = true};
+static const aloop_options interruptible = {.size = sizeof interruptible,
+                                           .cancel_on_interrupt = true};
 
 static void interrupt(void *arg)
 {
@@ -36,7 +36,7 @@ static void an_interrupt_cancels_the_root_task_and_the_next_is_not_caught(
     (void) state;
     for (int i = 0; i < 2; i++) {
         assert_int_equal(
-            aloop_main_with(sleeps_for_2_ms, &numbers[i], &options),
+            aloop_main_with(sleeps_for_2_ms, &numbers[i], &interruptible),
             ALOOP_ECANCELED);
         assert_int_equal(seen.status, ALOOP_ECANCELED);
         assert_false(seen.was_caught[0] || seen.was_caught[1]);
@@ -59,7 +59,7 @@ static void a_second_interrupt_is_not_caught_even_before_the_loop_runs(
     (void) state;
     for (int i = 0; i < 2; i++)
         assert_int_equal(aloop_main_with(is_interrupted_while_it_computes,
-                                         &numbers[i], &options),
+                                         &numbers[i], &interruptible),
                          ALOOP_ECANCELED);
 }
 
@@ -87,7 +87,7 @@ static ssize_t watches_by_itself(aloop *loop, void *arg)
 static void another_watch_of_the_signal_goes_on(void **state)
 {
     (void) state;
-    assert_int_equal(aloop_main_with(watches_by_itself, NULL, &options),
+    assert_int_equal(aloop_main_with(watches_by_itself, NULL, &interruptible),
                      ALOOP_ECANCELED);
     assert_noted(SIGINT, SIGINT);
 }
@@ -96,7 +96,7 @@ static void without_an_interrupt_the_signals_are_caught_until_the_end(
     void **state)
 {
     (void) state;
-    assert_int_equal(aloop_main_with(sleeps_for_2_ms, NULL, &options), 7);
+    assert_int_equal(aloop_main_with(sleeps_for_2_ms, NULL, &interruptible), 7);
     assert_true(seen.was_caught[0] && seen.was_caught[1]);
     assert_false(sim_signal_caught(SIGINT) || sim_signal_caught(SIGTERM));
 }
@@ -123,7 +123,8 @@ static void an_interrupt_after_the_root_task_has_ended_changes_nothing(
     int number = SIGINT;
 
     (void) state;
-    assert_int_equal(aloop_main_with(leaves_a_task_behind, &number, &options),
+    assert_int_equal(aloop_main_with(leaves_a_task_behind, &number,
+                                     &interruptible),
                      3);
     assert_int_equal(seen.status, ALOOP_ECANCELED);
 }
@@ -146,7 +147,7 @@ static void a_signal_that_cannot_be_caught_keeps_main_from_running(
     seen.status = 1;
     for (unsigned nth = 1; nth <= 2; nth++) {
         sim_fail("sys_signal_catch", nth, -EINVAL);
-        assert_int_equal(aloop_main_with(sleeps_for_2_ms, NULL, &options),
+        assert_int_equal(aloop_main_with(sleeps_for_2_ms, NULL, &interruptible),
                          ALOOP_EINVAL);
     }
     assert_int_equal(seen.status, 1);
@@ -156,7 +157,7 @@ static void a_signal_that_cannot_be_caught_keeps_main_from_running(
 static ssize_t runs_main_with(aloop *loop, void *arg)
 {
     (void) loop;
-    return aloop_main_with(sleeps_for_2_ms, arg, &options);
+    return aloop_main_with(sleeps_for_2_ms, arg, &interruptible);
 }
 
 static void a_wait_that_fails_is_not_taken_for_a_cancel(void **state)
@@ -173,7 +174,7 @@ static void bad_arguments_are_refused(void **state)
     aloop_options cut = {.size = offsetof(aloop_options, resize) + 1};
 
     (void) state;
-    assert_int_equal(aloop_main_with(NULL, NULL, &options), ALOOP_EINVAL);
+    assert_int_equal(aloop_main_with(NULL, NULL, &interruptible), ALOOP_EINVAL);
     assert_int_equal(aloop_main_with(sleeps_for_2_ms, NULL, &small),
                      ALOOP_EINVAL);
     assert_int_equal(aloop_main_with(sleeps_for_2_ms, NULL, &cut),

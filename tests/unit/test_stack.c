@@ -654,7 +654,7 @@ enum { FINE, WRONG, IMPOSSIBLE = 77 };
 /* With locked memory, `count` stacks cost what they can hold and no more. */
 static int lock_and_get(struct aloop__stacks *stacks, size_t count)
 {
-    struct aloop__stack stack[100];
+    struct aloop__stack stack[100] = {{0}};
     size_t locked = figure("VmLck:"), used;
 
     for (size_t i = 0; i < count; i++)

@@ -226,7 +226,7 @@ static void there_is_one_reader_at_a_time(void **state)
 static void reading_nothing_gives_0(void **state)
 {
     aloop_stream *stream = connected();
-    char buffer[4];
+    char buffer[4] = "";
 
     (void) state;
     for (int i = 0; i < 2; i++) {

@@ -31,6 +31,9 @@
 #include "os/sys.h"
 #include "support/patient.h"
 
+/* vfork() is deprecated on macOS, but programs call it. */
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static atomic_int signals;
@@ -1091,10 +1094,11 @@ static void a_forked_child_has_a_number_of_its_own(void **state)
         pid_t grandchild = fork();
 
         if (grandchild == 0)
-            _exit(!has_a_number_of_its_own(own) || sys_process_id() == id);
+            _exit(has_a_number_of_its_own(own) && sys_process_id() != id ? 0
+                                                                         : 1);
         while (waitpid(grandchild, &status, 0) < 0 && errno == EINTR)
             continue;
-        _exit(!is_right || status != 0);
+        _exit(is_right && status == 0 ? 0 : 1);
     }
 
     assert_int_equal(patient_waitpid(child, &status, 0), child);
@@ -1110,7 +1114,7 @@ static void a_vforked_child_has_no_number(void **state)
 
     (void) state;
     if (child == 0)
-        _exit(sys_process_id() != 0);
+        _exit(sys_process_id() == 0 ? 0 : 1);
     assert_int_equal(patient_waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     assert_int_equal(sys_process_id(), id);
@@ -1135,7 +1139,7 @@ static void all_threads_of_a_process_get_the_same_number(void **state)
             _exit(0); /* Some checkers allow no threads here. */
         here = sys_process_adopt(0);
         sys_thread_join(thread);
-        _exit(here == 0 || here != there);
+        _exit(here != 0 && here == there ? 0 : 1);
     }
     assert_int_equal(patient_waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
