@@ -116,7 +116,7 @@ compile() { # DIR
 examine() { # DIR REACTOR CONTEXT FORMAT
     local dir=$1 members file count=0
     members=$("$dir/tools/ar" t "$dir/libaloop.a" |
-        grep -E '^(reactor|context)_' | sort | tr '\n' ' ')
+        grep -E '^(reactor|context)_[a-z]*\.c' | sort | tr '\n' ' ')
     echo "libaloop.a: $members"
     [ "$members" = "context_$3.c.o reactor_$2.c.o " ] || return 1
     for file in "$dir"/examples/* "$dir"/tests/*; do
