@@ -43,10 +43,11 @@ static void add(struct side *side, aloop_future *future)
 /* An edge has led to `future`. */
 static enum progress reach(struct side *side, aloop_future *future)
 {
-    struct aloop__tie *tie = aloop__tie_of(future);
+    struct aloop__tie *tie;
 
-    if (future->ops->tie == 0 || !aloop__future_pending(future))
+    if (!aloop__future_pending(future) || future->ops->tie == 0)
         return GOES_ON; /* It waits for nothing. */
+    tie = aloop__tie_of(future);
     if (tie->found == NULL)
         add(side, future);
     return tie->is_above == side->is_above ? GOES_ON : HAS_MET;

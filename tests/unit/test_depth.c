@@ -324,6 +324,21 @@ static void two_ways_to_the_same_future_are_no_circle(void **state)
     assert_int_equal(aloop_await(shared), 0);
 }
 
+static ssize_t gather_what_was_refused(aloop *loop, void *arg)
+{
+    (void) arg;
+    return aloop_await(aloop_gather(loop, aloop_sleep(NULL, 0),
+                                    aloop_sleep(loop, ALOOP_MS(1))));
+}
+
+static void a_member_that_belongs_to_no_loop_is_in_no_circle(void **state)
+{
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_spawn(t.loop, gather_what_was_refused, NULL)),
+        ALOOP_EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +357,7 @@ int main(void)
         TEST(a_chain_of_tasks_can_be_built_from_its_end),
         TEST(a_wide_gather_is_no_circle),
         TEST(two_ways_to_the_same_future_are_no_circle),
+        TEST(a_member_that_belongs_to_no_loop_is_in_no_circle),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
