@@ -65,8 +65,12 @@ static void free_members(struct group *group)
 /* Whether the caller knows, given the status, which members have succeeded. */
 static bool tells_of_successes(const struct group *group)
 {
-    return group->future.status >= 0 ||
-           (group->rule == SETTLED && group->ret_statuses != NULL);
+    ssize_t status = group->future.status;
+
+    if (group->rule == SETTLED)
+        return group->ret_statuses != NULL ||
+               status == (ssize_t) group->count;
+    return status >= 0;
 }
 
 static void group_fini(aloop_future *future)

@@ -226,6 +226,28 @@ static void a_continuation_takes_what_was_given(void **state)
     assert_false(aloop_mutex_locked(a));
 }
 
+static void a_count_alone_does_not_tell_whose_lock_is_the_callers(void **state)
+{
+    (void) state;
+    aloop_mutex_try_lock(b);
+    assert_int_equal(
+        aloop_await(aloop_gather_settled(
+            t.loop, 2,
+            (aloop_future *[]){aloop_mutex_lock(a),
+                               aloop_timeout(aloop_mutex_lock(b), 1)},
+            NULL)),
+        1);
+    assert_false(aloop_mutex_locked(a));
+    aloop_mutex_unlock(b);
+    assert_int_equal(
+        aloop_await(aloop_gather_settled(
+            t.loop, 2,
+            (aloop_future *[]){aloop_mutex_lock(a), aloop_mutex_lock(b)},
+            NULL)),
+        2);
+    assert_true(aloop_mutex_locked(a) && aloop_mutex_locked(b));
+}
+
 #define LOCK_TEST(name) \
     cmocka_unit_test_setup_teardown(name, set_up_locks, tear_down_locks)
 
@@ -239,6 +261,7 @@ int main(void)
         LOCK_TEST(a_gather_that_fails_gives_its_locks_back),
         LOCK_TEST(a_task_that_is_cancelled_in_a_gather_holds_no_lock),
         LOCK_TEST(statuses_tell_which_locks_are_the_callers),
+        LOCK_TEST(a_count_alone_does_not_tell_whose_lock_is_the_callers),
         LOCK_TEST(any_and_race_keep_the_winners_lock_alone),
         LOCK_TEST(a_timeout_hands_its_lock_over_or_gives_it_back),
         LOCK_TEST(permits_go_to_the_next_in_line),
