@@ -53,10 +53,15 @@ static int finish(aloop *loop)
 {
     int cancellation = aloop__cancel_disable(), error = 0;
 
+    /* A task that ends may leave to us what it waited for: no turn sleeps
+     * after one has run. */
+    loop->is_stepping = true;
     while (error == 0 && aloop__futures_pending(loop)) {
         aloop__futures_cancel_all(loop, false);
+        loop->has_called = false;
         error = aloop__turn(loop, -1, true);
     }
+    loop->is_stepping = false;
     while (error == 0 && loop->lingering > 0)
         error = aloop__turn(loop, -1, true);
     aloop__cancel_restore(cancellation);

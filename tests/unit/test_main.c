@@ -183,6 +183,39 @@ static void bad_arguments_are_refused(void **state)
                      ALOOP_EDEADLK);
 }
 
+static aloop_future *kept;
+
+static ssize_t is_awaited_by_another(aloop *loop, void *arg)
+{
+    (void) arg;
+    seen.status = aloop_await(aloop_sleep(loop, ALOOP_SEC(1000)));
+    aloop_future_unref(kept);
+    return 0;
+}
+
+static ssize_t awaits_what_is_kept(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    return aloop_await(aloop_future_ref(kept)) == ALOOP_ECANCELED ? 0 : 1;
+}
+
+static ssize_t leaves_two_tasks(aloop *loop, void *arg)
+{
+    (void) arg;
+    kept = aloop_spawn(loop, is_awaited_by_another, NULL);
+    aloop_detach(aloop_spawn(loop, awaits_what_is_kept, NULL));
+    return aloop_yield(loop);
+}
+
+static void a_task_that_another_stops_awaiting_is_cancelled_without_a_wait(
+    void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_main(leaves_two_tasks, NULL), 0);
+    assert_int_equal(seen.status, ALOOP_ECANCELED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +227,7 @@ int main(void)
         TEST(signals_are_left_alone_unless_asked_for),
         TEST(a_signal_that_cannot_be_caught_keeps_main_from_running),
         TEST(a_wait_that_fails_is_not_taken_for_a_cancel),
+        TEST(a_task_that_another_stops_awaiting_is_cancelled_without_a_wait),
         TEST(bad_arguments_are_refused),
     };
 
