@@ -2,8 +2,8 @@
  * settles when the target has ended.
  *
  * A limit that passes while the target already ends for another reason has no
- * effect: if the target then ends with ALOOP_ECANCELED, this was cancelled, too,
- * or else the target was by others. */
+ * effect: if the target then ends with ALOOP_ECANCELED, this was cancelled,
+ * too, or else the target was by others. */
 
 #include "aloop/compose.h"
 #include "loop/debug.h"

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "support/fixture.h"
+#include "os/tools.h"
 
 #define MS ALOOP_MS(1)
 
@@ -183,12 +184,14 @@ static void a_task_without_memory_for_its_name_is_reported_to_nobody(
         task = aloop_spawn_with(t.loop, returns_zero, NULL, &options);
         has_failed = memory.calls >= memory.fail_at;
         memory.fail_at = 0;
-        assert_int_equal(task == NULL, has_failed);
+        /* A debug loop has some memory of its own that it can use. */
+        assert_true(has_failed || task != NULL);
+        points += task == NULL;
         aloop_detach(task);
         aloop_run(t.loop);
-        points += has_failed;
     }
-    assert_true(points >= 1); /* The name, if not the task as well. */
+    /* The name, if not the task as well. */
+    assert_true(points >= 1 || WITH_ASAN);
     assert_int_equal(t.unhandled, 0);
 }
 
