@@ -117,11 +117,14 @@ static void let_go(aloop_future *future)
 
 static void queue_waiters(aloop_future *future)
 {
+    bool has_waiters = !list_empty(&future->waiters);
     struct aloop__node waiters;
 
     list_init(&waiters);
     list_append(&waiters, &future->waiters);
     future->thens.first = future->thens.last = NULL;
+    if (!has_waiters)
+        return;
     if (future->observers > 0)
         aloop__thens_collect(future, &waiters);
     list_append(&future->loop->ready, &waiters);
@@ -330,7 +333,7 @@ static void release(aloop_future *future)
 
 void aloop__future_unref(aloop_future *future)
 {
-    if (aloop__future_is_ours(future))
+    if (aloop__future_pending(future) && aloop__future_is_ours(future))
         aloop__future_cancel(future);
     release(future);
 }

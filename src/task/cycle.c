@@ -115,6 +115,15 @@ static void forget(struct side *side)
     } while (!is_last);
 }
 
+/* Such as a task that has not begun: there is no way down from it. */
+static bool waits_for_nothing(aloop_future *future)
+{
+    const void *cursor = NULL;
+
+    return aloop__tie_of(future)->followers == 0 &&
+           future->ops->next(future, &cursor) == NULL;
+}
+
 bool aloop__is_awaited_by(aloop_future *future, struct aloop__task *task)
 {
     struct side below = {.is_above = false}, above = {.is_above = true};
@@ -122,7 +131,7 @@ bool aloop__is_awaited_by(aloop_future *future, struct aloop__task *task)
 
     if (future == &task->future)
         return true;
-    if (future->ops->tie == 0 ||
+    if (future->ops->tie == 0 || waits_for_nothing(future) ||
         (list_empty(&task->future.waiters) && task->tie.lead == NULL))
         return false;
     add(&below, future);
