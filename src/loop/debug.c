@@ -363,7 +363,7 @@ void aloop__debug_fill_stack(void *low, size_t size)
 {
     size_t count = size < FILL_SIZE ? size : FILL_SIZE;
 
-    if (!WITH_ASAN) /* There, it becomes unreadable as a whole. */
+    if (!tools_hide_stacks())
         memset((char *) low + size - count, FILL, count);
 }
 

@@ -100,8 +100,12 @@ static ssize_t write_to(int fd, const char *line, size_t size)
 static ssize_t write_if_ready(const char *line, size_t size)
 {
     struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
+    int count;
 
-    if (poll(&ready, 1, 0) != 1)
+    do {
+        count = poll(&ready, 1, 0);
+    } while (count < 0 && errno == EINTR);
+    if (count != 1)
         return -EAGAIN;
     return write_to(STDERR_FILENO, line, size);
 }
@@ -111,10 +115,13 @@ static ssize_t write_without_waiting(const struct sys_stderr *file,
 {
 #ifdef __linux__
     /* For a pipe or a terminal, this opens it again. */
-    int fd = open("/proc/self/fd/2",
-                  O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     struct stat status;
+    int fd;
 
+    do {
+        fd = open("/proc/self/fd/2",
+                  O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    } while (fd < 0 && errno == EINTR);
     if (fd < 0 && errno == ENXIO)
         return -EPIPE; /* A pipe that nobody reads any more. */
     if (fd >= 0) {

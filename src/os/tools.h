@@ -7,6 +7,7 @@
 #define ALOOP_OS_TOOLS_H
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,6 +47,16 @@
 #endif
 
 enum { TOOLS_STACK_SCALE = WITH_ASAN ? 2 : 1 }; /* Frames are larger. */
+
+/* Whether a stack that is not in use is unreadable. */
+static inline bool tools_hide_stacks(void)
+{
+#if WITH_VALGRIND
+    if (RUNNING_ON_VALGRIND)
+        return true;
+#endif
+    return WITH_ASAN;
+}
 
 /* For a slab of stacks. */
 struct tools_slab {

@@ -302,7 +302,7 @@ static void the_second_interrupt_ends_a_program(void **state)
             signal(SIGINT, SIG_DFL);
             _exit((int) aloop_main_with(fn, numbers, &options));
         }
-        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(patient_waitpid(child, &status, 0), child);
         assert_true(WIFSIGNALED(status));
         assert_int_equal(WTERMSIG(status), numbers[1]);
     }
