@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -119,8 +120,10 @@ static bool dies(aloop_task_fn fn, void (*handler)(int number))
         run_child(fn, handler);
     }
     (void) close(fds[1]);
-    while ((count = read(fds[0], text + length, sizeof text - 1 - length)) > 0)
-        length += (size_t) count;
+    do {
+        count = read(fds[0], text + length, sizeof text - 1 - length);
+        length += count > 0 ? (size_t) count : 0;
+    } while (count > 0 || (count < 0 && errno == EINTR));
     text[length] = '\0';
     (void) close(fds[0]);
     assert_int_equal(patient_waitpid(pid, &status, 0), pid);
