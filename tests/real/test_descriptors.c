@@ -361,7 +361,7 @@ static void every_descriptor_is_given_back(void **state)
         if (i == 2)
             aloop_stream_close(stream); /* Lingers. */
     }
-    aloop_detach(aloop_tcp_connect(f.loop, "localhost", f.port, &stream));
+    aloop_detach(aloop_tcp_connect(f.loop, "127.0.0.1", f.port, &stream));
     aloop_step(f.loop, 0);
     /* And see tear_down. */
     assert_true(open_descriptors() > f.open + 10);

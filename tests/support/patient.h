@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "os/tools.h"
+
 /* Whether signals interrupt this program all the time: the library's waits are
  * then many and short, and how many there are says nothing. */
 static inline bool is_interrupted(void)
@@ -27,6 +29,15 @@ static inline int patient_limit(int limit)
     int factor = patience == NULL ? 1 : atoi(patience);
 
     return factor > 1 ? factor * limit : limit;
+}
+
+static inline bool patient_runs_on_valgrind(void)
+{
+#if WITH_VALGRIND
+    return RUNNING_ON_VALGRIND != 0;
+#else
+    return false;
+#endif
 }
 
 static inline pid_t patient_waitpid(pid_t child, int *ret_status, int flags)
