@@ -41,7 +41,7 @@ struct aloop__debug {
     _Atomic(uintptr_t) owner; /* The thread that runs the loop; 0: none. */
     int64_t called_ns;        /* When a callback was last called. */
 
-    atomic_flag lock;     /* Of the reports, which all threads make. */
+    atomic_uint lock;     /* Of the reports, which all threads make. */
     atomic_bool has_news; /* Some are not delivered. */
     unsigned count;
     unsigned delivered;
@@ -100,13 +100,13 @@ static const struct {
 
 static void lock(struct aloop__debug *debug)
 {
-    while (atomic_flag_test_and_set(&debug->lock))
+    while (atomic_exchange(&debug->lock, 1) != 0)
         ; /* For as long as it takes to copy a text. */
 }
 
 static void unlock(struct aloop__debug *debug)
 {
-    atomic_flag_clear(&debug->lock);
+    atomic_store(&debug->lock, 0);
 }
 
 static void name_of(const aloop_future *future, char name[NAME_SIZE])
@@ -486,7 +486,7 @@ int aloop__debug_open(aloop *loop)
     loop->debug = aloop__alloc_zero(&loop->alloc, sizeof *loop->debug);
     if (loop->debug == NULL)
         return ALOOP_ENOMEM;
-    atomic_flag_clear(&loop->debug->lock);
+    atomic_init(&loop->debug->lock, 0);
     return 0;
 }
 

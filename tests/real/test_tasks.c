@@ -184,6 +184,8 @@ static void stop_it(aloop *loop, void *arg)
 static void a_cancelled_thread_ends_after_its_loop_was_stopped(void **state)
 {
     (void) state;
+    if (WITH_ASAN) /* Clang's cannot end such a thread. */
+        skip();
     for (int i = 0; i < 2; i++) {
         struct cancelled test = {.has_timer = i > 0};
         pthread_t thread;

@@ -40,6 +40,16 @@ static inline bool patient_runs_on_valgrind(void)
 #endif
 }
 
+/* Its kernel clears no page in forked children. */
+static inline bool patient_runs_on_qemu(void)
+{
+#if defined UNDER_QEMU
+    return true;
+#else
+    return false;
+#endif
+}
+
 static inline pid_t patient_waitpid(pid_t child, int *ret_status, int flags)
 {
     pid_t ended;
