@@ -42,7 +42,7 @@ struct aloop__debug {
     int64_t called_ns;        /* When a callback was last called. */
 
     atomic_uint lock;     /* Of the reports, which all threads make. */
-    atomic_bool has_news; /* Some are not delivered. */
+    atomic_uint has_news; /* Some are not delivered. */
     unsigned count;
     unsigned delivered;
     struct report reports[MISTAKES_MAX];
