@@ -227,7 +227,7 @@ int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy)
 /* Whether a turn that does not wait would do something now. */
 static bool is_due(aloop *loop)
 {
-    return aloop__has_work(loop) ||
+    return !list_empty(&loop->ready) || atomic_load(&loop->signalled) ||
            aloop__timers_next(&loop->timers) <= aloop__now(loop);
 }
 
