@@ -11,7 +11,8 @@ enum { STEPS_MAX = 100 }; /* In which streams should come to their ends. */
 static void check_host(void)
 {
     bool is_due = model_has_work() || m.is_woken || m.has_closed ||
-                  model_next_ns() <= m.now_ns;
+                  model_next_ns() <= m.now_ns ||
+                  w.loop->trim_ns <= sys_clock_ns(); /* Memory goes back. */
 
     if (w.host_fd >= 0 && m.is_exact && !w.is_inside)
         FUZZ_CHECK(sim_fd_readable(w.host_fd) == is_due);
