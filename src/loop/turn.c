@@ -210,8 +210,7 @@ static int run_turn(aloop *loop, int64_t max_wait_ns, bool lazy)
     flush(loop);
     if (loop->debug != NULL)
         aloop__debug_deliver(loop);
-    if (!list_empty(&loop->unread) || loop->reports->withheld > 0)
-        aloop__reports_deliver(loop);
+    aloop__reports_deliver(loop);
     aloop__handles_free_closed(loop);
     turn.is_over = true;
     return error;
