@@ -222,7 +222,7 @@ void aloop__debug_deliver(aloop *loop)
         unlock(debug);
         if (!is_one)
             return;
-        aloop__calling(loop);
+        /* It is not what a step waits for. */
         loop->options.on_unhandled(loop, ALOOP_EMISUSE, text,
                                    loop->options.on_unhandled_arg);
     }
