@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "handle/stream.h"
+#include "stream/stream.h"
 #include "loop/buffers.h"
 #include "os/sys.h"
 

@@ -4,7 +4,7 @@
  * without callbacks, until they are gone, the connection breaks, or the peer
  * took nothing for linger_ns. */
 
-#include "handle/stream.h"
+#include "stream/stream.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* Streams from the inside: stream.c, stream_*.c, pieces.c and pump.c. */
 
-#ifndef ALOOP_HANDLE_STREAM_H
-#define ALOOP_HANDLE_STREAM_H
+#ifndef ALOOP_STREAM_STREAM_H
+#define ALOOP_STREAM_STREAM_H
 
 #include "aloop/stream.h"
 #include "loop/future.h"

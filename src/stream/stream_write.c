@@ -5,7 +5,7 @@
  * own callback returns, or with the end of the turn.  Only when the kernel
  * takes no more is its writability watched. */
 
-#include "handle/stream.h"
+#include "stream/stream.h"
 
 #include "loop/debug.h"
 #include "os/reactor.h"

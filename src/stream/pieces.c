@@ -5,7 +5,7 @@
  * buffer is lent: it is sent from there as the callback returns, and only what
  * the kernel did not take is copied. */
 
-#include "handle/stream.h"
+#include "stream/stream.h"
 
 #include <string.h>
 

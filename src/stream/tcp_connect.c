@@ -9,9 +9,9 @@
 
 #include "aloop/tcp.h"
 #include "handle/resolve.h"
-#include "handle/stream.h"
 #include "loop/debug.h"
 #include "os/reactor.h"
+#include "stream/stream.h"
 
 enum { PEER_SIZE = 288 }; /* The longest name, and a port. */
 static const int64_t attempt_delay_ns = ALOOP_MS(250); /* RFC 8305, 5. */

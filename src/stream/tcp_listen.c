@@ -9,10 +9,10 @@
 #include <stdio.h>
 
 #include "aloop/tcp.h"
-#include "handle/stream.h"
 #include "loop/debug.h"
 #include "os/reactor.h"
 #include "os/sys.h"
+#include "stream/stream.h"
 
 enum { BACKLOG = 4096, BURST_MAX = 64, FAILURES_MAX = 8, ADDRESS_SIZE = 128 };
 static const int64_t back_off_ns = ALOOP_MS(100);

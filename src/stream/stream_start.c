@@ -2,7 +2,7 @@
  *
  * The bytes are lent to on_data in the loop's receive buffer. */
 
-#include "handle/stream.h"
+#include "stream/stream.h"
 
 #include "loop/buffers.h"
 #include "loop/debug.h"

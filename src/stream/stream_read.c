@@ -7,7 +7,7 @@
  * system call.  An operation that fails after it took bytes gives them back to
  * stream->input: nothing is lost. */
 
-#include "handle/stream.h"
+#include "stream/stream.h"
 
 #include <string.h>
 

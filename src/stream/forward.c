@@ -10,8 +10,8 @@
  * the first state to the last `from` can be neither read nor started nor
  * stopped by others: they would take bytes out of the middle. */
 
-#include "handle/stream.h"
 #include "loop/debug.h"
+#include "stream/stream.h"
 
 struct aloop__pump {
     aloop_future future;
