@@ -1,4 +1,4 @@
-/* Timers as handles. */
+/* Timers, as handles and as futures. */
 
 #include "aloop/timer.h"
 
@@ -33,7 +33,7 @@ static int64_t next_point(const aloop_timer *timer, int64_t now_ns)
     return aloop__after(now_ns, timer->period_ns - (int64_t) past_ns);
 }
 
-static void on_due(struct aloop__timed *timed)
+static void timer_due(struct aloop__timed *timed)
 {
     aloop_timer *timer = CONTAINER_OF(timed, aloop_timer, timed);
     aloop *loop = timer->handle.loop;
@@ -92,7 +92,7 @@ int aloop_timer_start(aloop *loop, int64_t delay_ns, int64_t period_ns,
     timer = aloop__handle_new(loop, &timer_ops);
     if (timer == NULL)
         return ALOOP_ENOMEM;
-    aloop__timed_init(&timer->timed, on_due);
+    aloop__timed_init(&timer->timed, timer_due);
     timer->period_ns = period_ns;
     timer->on_expire = on_expire;
     timer->arg = arg;
@@ -157,4 +157,57 @@ void aloop_timer_close(aloop_timer *timer)
 {
     if (timer != NULL && aloop__check_handle(timer, __func__) == 0)
         timer_close(&timer->handle);
+}
+
+/* Sleeping: a deadline as a future. */
+
+struct sleep {
+    aloop_future future;
+    struct aloop__timed timed;
+};
+
+static void sleep_cancel(aloop_future *future)
+{
+    struct sleep *sleep = CONTAINER_OF(future, struct sleep, future);
+
+    aloop__timed_clear(future->loop, &sleep->timed);
+    aloop__future_settle(future, ALOOP_ECANCELED);
+}
+
+static const struct aloop__future_ops sleep_ops = {
+    .name = "sleep",
+    .size = sizeof(struct sleep),
+    .cancel = sleep_cancel,
+    .is_live = true};
+
+static void sleep_due(struct aloop__timed *timed)
+{
+    struct sleep *sleep = CONTAINER_OF(timed, struct sleep, timed);
+
+    aloop__future_settle(&sleep->future, 0);
+}
+
+aloop_future *aloop_sleep_until(aloop *loop, int64_t when_ns)
+{
+    int error = aloop__check_loop(loop, __func__);
+    struct sleep *sleep;
+
+    if (error < 0)
+        return aloop__future_refused(error);
+    sleep = aloop__future_new(loop, &sleep_ops);
+    if (sleep == NULL)
+        return NULL;
+    aloop__timed_init(&sleep->timed, sleep_due);
+    if (aloop__timed_set(loop, &sleep->timed, when_ns) < 0)
+        return aloop__future_discard(&sleep->future);
+    return &sleep->future;
+}
+
+aloop_future *aloop_sleep(aloop *loop, int64_t delay_ns)
+{
+    int error = aloop__check_loop(loop, __func__);
+
+    if (error < 0)
+        return aloop__future_refused(error);
+    return aloop_sleep_until(loop, aloop__after(aloop__now(loop), delay_ns));
 }
