@@ -11,10 +11,10 @@
 #include "aloop/group.h"
 
 #include "loop/debug.h"
-#include "task/queue.h"
+#include "loop/wait_queue.h"
 
 struct aloop_group {
-    struct aloop__queue waits;
+    struct aloop__wait_queue waits;
     struct aloop__node members;
     size_t count;
     ssize_t error;        /* Of the first that failed, or 0. */
@@ -51,7 +51,7 @@ aloop_group *aloop_group_new(aloop *loop)
     group = aloop__slab_get(&loop->slab, sizeof *group);
     if (group == NULL)
         return NULL;
-    aloop__queue_init(&group->waits, loop);
+    aloop__wait_queue_init(&group->waits, loop);
     list_init(&group->members);
     return group;
 }
@@ -118,7 +118,7 @@ static void on_member(struct aloop__ready *ready)
     if (group->count > 0)
         return;
     if (group->waits.count > 0)
-        aloop__queue_settle(&group->waits, outcome(group));
+        aloop__wait_queue_settle(&group->waits, outcome(group));
     if (group->was_freed)
         release(group);
 }
@@ -129,7 +129,7 @@ static aloop_future *member_owner(const struct aloop__wait *wait,
 {
     struct member *member = CONTAINER_OF(wait, struct member, wait);
 
-    return aloop__queue_next(&member->group->waits, last);
+    return aloop__wait_queue_next(&member->group->waits, last);
 }
 
 /* Takes the task over; there is no way to fail. */
@@ -235,7 +235,7 @@ static struct group_wait *new_wait(aloop_group *group)
  * too.  Only a group without members has none. */
 static aloop_future *share_wait(aloop_group *group)
 {
-    struct aloop__waiter *first = aloop__queue_first(&group->waits);
+    struct aloop__waiter *first = aloop__wait_queue_first(&group->waits);
 
     if (first == NULL)
         return NULL;
@@ -256,7 +256,7 @@ aloop_future *aloop_group_wait(aloop_group *group)
     if (wait == NULL)
         return share_wait(group);
     waiter = &wait->waiter;
-    aloop__queue_push(&group->waits, waiter);
+    aloop__wait_queue_push(&group->waits, waiter);
     if (group->count == 0)
         aloop__waiter_settle(waiter, outcome(group));
     return &waiter->future;

@@ -1,8 +1,8 @@
 /* Queues of waiters. */
 
-#include "task/queue.h"
+#include "loop/wait_queue.h"
 
-void aloop__queue_init(struct aloop__queue *queue, aloop *loop)
+void aloop__wait_queue_init(struct aloop__wait_queue *queue, aloop *loop)
 {
     queue->loop = loop;
     list_init(&queue->waiters);
@@ -24,34 +24,33 @@ void aloop__waiter_drop(struct aloop__waiter *waiter)
     aloop__future_settle(&waiter->future, 0);
 }
 
-void aloop__queue_push(struct aloop__queue *queue,
-                       struct aloop__waiter *waiter)
+void aloop__wait_queue_push(struct aloop__wait_queue *queue,
+                            struct aloop__waiter *waiter)
 {
     list_push(&queue->waiters, &waiter->node);
     waiter->queue = queue;
     queue->count++;
 }
 
-struct aloop__waiter *aloop__queue_first(struct aloop__queue *queue)
+struct aloop__waiter *aloop__wait_queue_first(struct aloop__wait_queue *queue)
 {
     if (list_empty(&queue->waiters))
         return NULL;
     return CONTAINER_OF(queue->waiters.next, struct aloop__waiter, node);
 }
 
-aloop_future *aloop__queue_next(struct aloop__queue *queue,
-                                aloop_future *last)
+aloop_future *aloop__wait_queue_next(struct aloop__wait_queue *queue,
+                                     aloop_future *last)
 {
-    struct aloop__node *node = last == NULL
-                                   ? queue->waiters.next
-                                   : aloop__waiter_of(last)->node.next;
+    struct aloop__node *node =
+        last == NULL ? queue->waiters.next : aloop__waiter_of(last)->node.next;
 
     if (node == &queue->waiters)
         return NULL;
     return &CONTAINER_OF(node, struct aloop__waiter, node)->future;
 }
 
-void aloop__queue_remove(struct aloop__waiter *waiter)
+void aloop__wait_queue_remove(struct aloop__waiter *waiter)
 {
     list_remove(&waiter->node);
     waiter->queue->count--;
@@ -60,15 +59,15 @@ void aloop__queue_remove(struct aloop__waiter *waiter)
 
 void aloop__waiter_settle(struct aloop__waiter *waiter, ssize_t status)
 {
-    aloop__queue_remove(waiter);
+    aloop__wait_queue_remove(waiter);
     aloop__future_settle(&waiter->future, status);
 }
 
-void aloop__queue_settle(struct aloop__queue *queue, ssize_t status)
+void aloop__wait_queue_settle(struct aloop__wait_queue *queue, ssize_t status)
 {
     struct aloop__waiter *waiter;
 
-    while ((waiter = aloop__queue_first(queue)) != NULL)
+    while ((waiter = aloop__wait_queue_first(queue)) != NULL)
         aloop__waiter_settle(waiter, status);
 }
 

@@ -13,13 +13,13 @@
 #include <string.h>
 
 #include "loop/debug.h"
-#include "task/queue.h"
+#include "loop/wait_queue.h"
 
 /* A handle, so that aloop_free() gives the ring back. */
 struct aloop_channel {
     struct aloop__handle handle; /* Never active. */
-    struct aloop__queue senders;
-    struct aloop__queue receivers;
+    struct aloop__wait_queue senders;
+    struct aloop__wait_queue receivers;
     char *ring; /* NULL when the capacity is 0. */
     size_t item_size;
     size_t capacity;
@@ -46,9 +46,9 @@ static const struct aloop__future_ops receive_ops = {
     .cancel = aloop__waiter_cancel};
 
 /* Who waits longest, or NULL. */
-static struct transfer *first_of(struct aloop__queue *queue)
+static struct transfer *first_of(struct aloop__wait_queue *queue)
 {
-    struct aloop__waiter *waiter = aloop__queue_first(queue);
+    struct aloop__waiter *waiter = aloop__wait_queue_first(queue);
 
     return waiter == NULL ? NULL
                           : CONTAINER_OF(waiter, struct transfer, waiter);
@@ -57,8 +57,8 @@ static struct transfer *first_of(struct aloop__queue *queue)
 static void shut(aloop_channel *channel)
 {
     channel->is_closed = true;
-    aloop__queue_settle(&channel->senders, ALOOP_ECLOSED);
-    aloop__queue_settle(&channel->receivers, ALOOP_ECLOSED);
+    aloop__wait_queue_settle(&channel->senders, ALOOP_ECLOSED);
+    aloop__wait_queue_settle(&channel->receivers, ALOOP_ECLOSED);
 }
 
 static void channel_close(struct aloop__handle *handle)
@@ -74,8 +74,7 @@ static void channel_close(struct aloop__handle *handle)
 static const struct aloop__handle_ops channel_ops = {
     .name = "channel", .size = sizeof(aloop_channel), .close = channel_close};
 
-aloop_channel *aloop_channel_new(aloop *loop, size_t item_size,
-                                 size_t capacity)
+aloop_channel *aloop_channel_new(aloop *loop, size_t item_size, size_t capacity)
 {
     aloop_channel *channel;
     char *ring = NULL;
@@ -93,8 +92,8 @@ aloop_channel *aloop_channel_new(aloop *loop, size_t item_size,
         aloop__alloc_free(&loop->alloc, ring, capacity * item_size);
         return NULL;
     }
-    aloop__queue_init(&channel->senders, loop);
-    aloop__queue_init(&channel->receivers, loop);
+    aloop__wait_queue_init(&channel->senders, loop);
+    aloop__wait_queue_init(&channel->receivers, loop);
     channel->ring = ring;
     channel->item_size = item_size;
     channel->capacity = capacity;
@@ -189,7 +188,7 @@ aloop_future *aloop_channel_send(aloop_channel *channel, const void *item)
     transfer->item = item;
     result = aloop_channel_try_send(channel, item);
     if (result == ALOOP_EAGAIN)
-        aloop__queue_push(&channel->senders, &transfer->waiter);
+        aloop__wait_queue_push(&channel->senders, &transfer->waiter);
     else
         aloop__future_settle(&transfer->waiter.future, result);
     return &transfer->waiter.future;
@@ -208,7 +207,7 @@ aloop_future *aloop_channel_receive(aloop_channel *channel, void *ret_item)
     transfer->ret_item = ret_item;
     result = aloop_channel_try_receive(channel, ret_item);
     if (result == ALOOP_EAGAIN)
-        aloop__queue_push(&channel->receivers, &transfer->waiter);
+        aloop__wait_queue_push(&channel->receivers, &transfer->waiter);
     else
         aloop__future_settle(&transfer->waiter.future, result);
     return &transfer->waiter.future;

@@ -4,12 +4,12 @@
  * arrival.  It leaves when it is served, when it is cancelled, and when the
  * object is freed; from then on it knows nothing of the queue. */
 
-#ifndef ALOOP_TASK_QUEUE_H
-#define ALOOP_TASK_QUEUE_H
+#ifndef ALOOP_LOOP_WAIT_QUEUE_H
+#define ALOOP_LOOP_WAIT_QUEUE_H
 
 #include "loop/future.h"
 
-struct aloop__queue {
+struct aloop__wait_queue {
     aloop *loop;
     struct aloop__node waiters;
     size_t count;
@@ -19,30 +19,30 @@ struct aloop__queue {
 struct aloop__waiter {
     aloop_future future;
     struct aloop__node node;
-    struct aloop__queue *queue; /* NULL: in none. */
+    struct aloop__wait_queue *queue; /* NULL: in none. */
 };
 
-void aloop__queue_init(struct aloop__queue *queue, aloop *loop);
+void aloop__wait_queue_init(struct aloop__wait_queue *queue, aloop *loop);
 
 /* A new waiter of ops->size bytes, in no queue; NULL without memory. */
 void *aloop__waiter_new(aloop *loop, const struct aloop__future_ops *ops);
 /* Takes back one that nobody has got to know; NULL is allowed. */
 void aloop__waiter_drop(struct aloop__waiter *waiter);
 
-void aloop__queue_push(struct aloop__queue *queue,
-                       struct aloop__waiter *waiter);
+void aloop__wait_queue_push(struct aloop__wait_queue *queue,
+                            struct aloop__waiter *waiter);
 /* The one that came first, still in the queue; or NULL. */
-struct aloop__waiter *aloop__queue_first(struct aloop__queue *queue);
+struct aloop__waiter *aloop__wait_queue_first(struct aloop__wait_queue *queue);
 /* The future behind `last`, the first for NULL; NULL at the end. */
-aloop_future *aloop__queue_next(struct aloop__queue *queue,
-                                aloop_future *last);
+aloop_future *aloop__wait_queue_next(struct aloop__wait_queue *queue,
+                                     aloop_future *last);
 /* Takes it out, pending as it is. */
-void aloop__queue_remove(struct aloop__waiter *waiter);
+void aloop__wait_queue_remove(struct aloop__waiter *waiter);
 
 /* Takes it out and settles it, after which it may be gone. */
 void aloop__waiter_settle(struct aloop__waiter *waiter, ssize_t status);
 /* All of them. */
-void aloop__queue_settle(struct aloop__queue *queue, ssize_t status);
+void aloop__wait_queue_settle(struct aloop__wait_queue *queue, ssize_t status);
 
 /* What ops->cancel is for most kinds: it leaves the queue, and has ended. */
 void aloop__waiter_cancel(aloop_future *future);

@@ -1,0 +1,147 @@
+/* Conditions.
+ *
+ * A wait unlocks the mutex and ends with the mutex locked again, however it
+ * ends.  So the future that locks it again is made before the unlock, while
+ * the wait can still fail without an effect. */
+
+#include "loop/debug.h"
+#include "sync/semaphore.h"
+#include "task/task.h"
+
+enum { RELOCK_TURNS = 100 }; /* For others to clean up, at the loop's end. */
+
+struct aloop_condition {
+    struct aloop__wait_queue queue;
+};
+
+aloop_condition *aloop_condition_new(aloop *loop)
+{
+    aloop_condition *condition =
+        aloop__check_loop(loop, __func__) < 0
+            ? NULL
+            : aloop__slab_get(&loop->slab, sizeof *condition);
+
+    if (condition != NULL)
+        aloop__wait_queue_init(&condition->queue, loop);
+    return condition;
+}
+
+void aloop_condition_free(aloop_condition *condition)
+{
+    if (condition == NULL)
+        return;
+    if (aloop__check_loop(condition->queue.loop, __func__) < 0)
+        return;
+    aloop__wait_queue_settle(&condition->queue, ALOOP_ECLOSED);
+    aloop__slab_put(&condition->queue.loop->slab, condition, sizeof *condition);
+}
+
+static const struct aloop__future_ops notified_ops = {
+    .name = "condition wait",
+    .size = sizeof(struct aloop__waiter),
+    .cancel = aloop__waiter_cancel};
+
+static void relock_cancel(aloop_future *future)
+{
+    struct aloop__permit *permit = aloop__permit_of(aloop__waiter_of(future));
+
+    /* The wait ends with the mutex, however it ends.  At the loop's end, too,
+     * as long as those who hold it may still be cleaning up. */
+    if (future->loop->dying && permit->waiter.queue != NULL &&
+        permit->asked++ == RELOCK_TURNS)
+        aloop__waiter_cancel(future);
+    else
+        aloop__future_ask_again(future); /* Every turn, at the end. */
+}
+
+static const struct aloop__future_ops relock_ops = {
+    .name = "mutex lock",
+    .size = sizeof(struct aloop__permit),
+    .cancel = relock_cancel,
+    .fini = aloop__permit_fini};
+
+/* Gets the mutex back with the future that was set aside for it. */
+static ssize_t relock(struct aloop__permit *permit)
+{
+    aloop_semaphore *semaphore = permit->semaphore;
+
+    if (semaphore == NULL) {
+        aloop__waiter_drop(&permit->waiter);
+        return ALOOP_ECLOSED; /* The mutex was freed meanwhile. */
+    }
+    aloop__permit_unlink(permit);
+    aloop__wait_queue_push(&semaphore->queue, &permit->waiter);
+    aloop__semaphore_serve(semaphore);
+    return aloop_await(&permit->waiter.future);
+}
+
+/* Unlocks the mutex and lines up for both; without memory does neither. */
+static int line_up(aloop_condition *condition, aloop_semaphore *semaphore,
+                   struct aloop__waiter **ret_waiter,
+                   struct aloop__permit **ret_permit)
+{
+    aloop *loop = condition->queue.loop;
+    struct aloop__permit *permit = aloop__waiter_new(loop, &relock_ops);
+    struct aloop__waiter *waiter;
+
+    if (permit == NULL)
+        return ALOOP_ENOMEM;
+    waiter = aloop__waiter_new(loop, &notified_ops);
+    if (waiter == NULL) {
+        aloop__waiter_drop(&permit->waiter);
+        return ALOOP_ENOMEM;
+    }
+    permit->count = 1;
+    aloop__permit_link(permit, semaphore);
+    aloop__wait_queue_push(&condition->queue, waiter);
+    aloop__semaphore_give(semaphore, 1);
+    *ret_waiter = waiter;
+    *ret_permit = permit;
+    return 0;
+}
+
+ssize_t aloop_condition_wait(aloop_condition *condition, aloop_mutex *mutex)
+{
+    struct aloop__task *task = aloop__task_current();
+    struct aloop__waiter *waiter;
+    struct aloop__permit *permit;
+    ssize_t status, error;
+
+    if (condition == NULL || mutex == NULL || task == NULL ||
+        condition->queue.loop != task->future.loop ||
+        mutex->semaphore.queue.loop != task->future.loop)
+        return ALOOP_EINVAL;
+    if (!aloop_mutex_locked(mutex))
+        return ALOOP_EPERM;
+    error = line_up(condition, &mutex->semaphore, &waiter, &permit);
+    if (error < 0)
+        return error;
+    status = aloop_await(&waiter->future);
+    error = relock(permit);
+    return error < 0 ? error : status;
+}
+
+int aloop_condition_notify(aloop_condition *condition)
+{
+    struct aloop__waiter *waiter;
+
+    if (condition == NULL)
+        return ALOOP_EINVAL;
+    if (aloop__check_loop(condition->queue.loop, __func__) < 0)
+        return ALOOP_EPERM;
+    waiter = aloop__wait_queue_first(&condition->queue);
+    if (waiter == NULL)
+        return 0;
+    aloop__waiter_settle(waiter, 0);
+    return 1;
+}
+
+int aloop_condition_notify_all(aloop_condition *condition)
+{
+    if (condition == NULL)
+        return ALOOP_EINVAL;
+    if (aloop__check_loop(condition->queue.loop, __func__) < 0)
+        return ALOOP_EPERM;
+    aloop__wait_queue_settle(&condition->queue, 0);
+    return 0;
+}

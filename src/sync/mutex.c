@@ -1,0 +1,68 @@
+/* Mutexes: semaphores with one permit. */
+
+#include "loop/debug.h"
+#include "sync/semaphore.h"
+
+static const struct aloop__future_ops lock_ops = {
+    .name = "mutex lock",
+    .size = sizeof(struct aloop__permit),
+    .cancel = aloop__permit_cancel,
+    .fini = aloop__permit_fini};
+
+aloop_mutex *aloop_mutex_new(aloop *loop)
+{
+    aloop_mutex *mutex = aloop__check_loop(loop, __func__) < 0
+                             ? NULL
+                             : aloop__slab_get(&loop->slab, sizeof *mutex);
+
+    if (mutex != NULL)
+        aloop__semaphore_init(&mutex->semaphore, loop, 1);
+    return mutex;
+}
+
+void aloop_mutex_free(aloop_mutex *mutex)
+{
+    if (mutex == NULL ||
+        aloop__check_loop(mutex->semaphore.queue.loop, __func__) < 0)
+        return;
+    aloop__semaphore_fini(&mutex->semaphore);
+    aloop__slab_put(&mutex->semaphore.queue.loop->slab, mutex, sizeof *mutex);
+}
+
+aloop_future *aloop_mutex_lock(aloop_mutex *mutex)
+{
+    if (mutex == NULL)
+        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    if (aloop__check_loop(mutex->semaphore.queue.loop, __func__) < 0)
+        return aloop__future_refused(ALOOP_EPERM);
+    return aloop__semaphore_acquire(&mutex->semaphore, 1, &lock_ops);
+}
+
+int aloop_mutex_try_lock(aloop_mutex *mutex)
+{
+    if (mutex == NULL)
+        return ALOOP_EINVAL;
+    if (aloop__check_loop(mutex->semaphore.queue.loop, __func__) < 0)
+        return ALOOP_EPERM;
+    return aloop__semaphore_try(&mutex->semaphore, 1);
+}
+
+int aloop_mutex_unlock(aloop_mutex *mutex)
+{
+    if (mutex == NULL)
+        return ALOOP_EINVAL;
+    if (!aloop_mutex_locked(mutex))
+        return ALOOP_EPERM;
+    if (aloop__check_loop(mutex->semaphore.queue.loop, __func__) < 0)
+        return ALOOP_EPERM;
+    /* Its future may not have been looked at: it has nothing to give back. */
+    if (mutex->semaphore.last_given != NULL)
+        mutex->semaphore.last_given->is_given = false;
+    aloop__semaphore_give(&mutex->semaphore, 1);
+    return 0;
+}
+
+bool aloop_mutex_locked(const aloop_mutex *mutex)
+{
+    return mutex != NULL && mutex->semaphore.free == 0;
+}

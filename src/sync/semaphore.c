@@ -1,0 +1,176 @@
+/* Semaphores; see semaphore.h. */
+
+#include "sync/semaphore.h"
+
+#include "loop/debug.h"
+
+void aloop__permit_link(struct aloop__permit *permit,
+                        aloop_semaphore *semaphore)
+{
+    permit->semaphore = semaphore;
+    list_push(&semaphore->linked, &permit->waiter.node);
+}
+
+void aloop__permit_unlink(struct aloop__permit *permit)
+{
+    if (permit->semaphore->last_given == permit)
+        permit->semaphore->last_given = NULL;
+    permit->semaphore = NULL;
+    list_remove(&permit->waiter.node);
+}
+
+/* Serves the queue as far as the free permits go. */
+void aloop__semaphore_serve(aloop_semaphore *semaphore)
+{
+    struct aloop__waiter *waiter;
+
+    while ((waiter = aloop__wait_queue_first(&semaphore->queue)) != NULL) {
+        struct aloop__permit *permit = aloop__permit_of(waiter);
+        bool is_wanted = waiter->future.refs > 0;
+
+        if (is_wanted && permit->count > semaphore->free)
+            return;
+        aloop__wait_queue_remove(waiter);
+        if (is_wanted) {
+            semaphore->free -= permit->count;
+            permit->is_given = true;
+            waiter->future.is_grant = true;
+            aloop__permit_link(permit, semaphore);
+            semaphore->last_given = permit;
+        }
+        aloop__future_settle(&waiter->future, 0);
+    }
+}
+
+void aloop__semaphore_give(aloop_semaphore *semaphore, size_t count)
+{
+    if (count > SIZE_MAX - semaphore->free)
+        count = SIZE_MAX - semaphore->free;
+    semaphore->free += count;
+    aloop__semaphore_serve(semaphore);
+}
+
+void aloop__permit_cancel(aloop_future *future)
+{
+    struct aloop__waiter *waiter = aloop__waiter_of(future);
+    aloop_semaphore *semaphore =
+        CONTAINER_OF(waiter->queue, aloop_semaphore, queue);
+
+    aloop__waiter_settle(waiter, ALOOP_ECANCELED);
+    aloop__semaphore_serve(
+        semaphore); /* It may have stood before some that want less. */
+}
+
+void aloop__permit_fini(aloop_future *future)
+{
+    struct aloop__permit *permit = aloop__permit_of(aloop__waiter_of(future));
+    aloop_semaphore *semaphore = permit->semaphore;
+
+    if (semaphore == NULL)
+        return;
+    aloop__permit_unlink(permit);
+    if (permit->is_given && !future->is_taken)
+        aloop__semaphore_give(semaphore, permit->count);
+}
+
+static const struct aloop__future_ops acquire_ops = {
+    .name = "semaphore acquire",
+    .size = sizeof(struct aloop__permit),
+    .cancel = aloop__permit_cancel,
+    .fini = aloop__permit_fini};
+
+aloop_future *aloop__semaphore_acquire(aloop_semaphore *semaphore, size_t count,
+                                       const struct aloop__future_ops *ops)
+{
+    struct aloop__permit *permit =
+        aloop__waiter_new(semaphore->queue.loop, ops);
+
+    if (permit == NULL)
+        return NULL;
+    permit->count = count;
+    aloop__wait_queue_push(&semaphore->queue, &permit->waiter);
+    aloop__semaphore_serve(semaphore);
+    return &permit->waiter.future;
+}
+
+int aloop__semaphore_try(aloop_semaphore *semaphore, size_t count)
+{
+    if (semaphore->queue.count > 0 || semaphore->free < count)
+        return ALOOP_EAGAIN;
+    semaphore->free -= count;
+    return 0;
+}
+
+void aloop__semaphore_init(aloop_semaphore *semaphore, aloop *loop,
+                           size_t count)
+{
+    aloop__wait_queue_init(&semaphore->queue, loop);
+    list_init(&semaphore->linked);
+    semaphore->free = count;
+}
+
+void aloop__semaphore_fini(aloop_semaphore *semaphore)
+{
+    struct aloop__node *node;
+
+    while ((node = list_pop(&semaphore->linked)) != NULL)
+        aloop__permit_of(CONTAINER_OF(node, struct aloop__waiter, node))
+            ->semaphore = NULL;
+    aloop__wait_queue_settle(&semaphore->queue, ALOOP_ECLOSED);
+}
+
+aloop_semaphore *aloop_semaphore_new(aloop *loop, size_t count)
+{
+    aloop_semaphore *semaphore =
+        aloop__check_loop(loop, __func__) < 0
+            ? NULL
+            : aloop__slab_get(&loop->slab, sizeof *semaphore);
+
+    if (semaphore != NULL)
+        aloop__semaphore_init(semaphore, loop, count);
+    return semaphore;
+}
+
+void aloop_semaphore_free(aloop_semaphore *semaphore)
+{
+    if (semaphore == NULL ||
+        aloop__check_loop(semaphore->queue.loop, __func__) < 0)
+        return;
+    aloop__semaphore_fini(semaphore);
+    aloop__slab_put(&semaphore->queue.loop->slab, semaphore, sizeof *semaphore);
+}
+
+aloop_future *aloop_semaphore_acquire(aloop_semaphore *semaphore, size_t count)
+{
+    if (semaphore == NULL)
+        return aloop__future_failed(NULL, ALOOP_EINVAL);
+    if (aloop__check_loop(semaphore->queue.loop, __func__) < 0)
+        return aloop__future_refused(ALOOP_EPERM);
+    if (count == 0)
+        return aloop__future_failed(semaphore->queue.loop, ALOOP_EINVAL);
+    return aloop__semaphore_acquire(semaphore, count, &acquire_ops);
+}
+
+int aloop_semaphore_try_acquire(aloop_semaphore *semaphore, size_t count)
+{
+    if (semaphore == NULL || count == 0)
+        return ALOOP_EINVAL;
+    if (aloop__check_loop(semaphore->queue.loop, __func__) < 0)
+        return ALOOP_EPERM;
+    return aloop__semaphore_try(semaphore, count);
+}
+
+int aloop_semaphore_release(aloop_semaphore *semaphore, size_t count)
+{
+    if (semaphore == NULL || count == 0 || count > SIZE_MAX - semaphore->free)
+        return ALOOP_EINVAL;
+    if (aloop__check_loop(semaphore->queue.loop, __func__) < 0)
+        return ALOOP_EPERM;
+    aloop__semaphore_give(semaphore, count);
+    return 0;
+}
+
+size_t aloop_semaphore_count(const aloop_semaphore *semaphore)
+{
+    return semaphore == NULL ? 0 : semaphore->free;
+}
