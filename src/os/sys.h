@@ -2,7 +2,7 @@
  *
  * All of src outside this folder calls these functions and nothing else of the
  * system.  They are substituted at link time: sys_posix.c and its neighbours
- * make the real calls, tests/support/sys_sim.c makes a world of its own.
+ * make the real calls, tests/simulator/sys_sim.c makes a world of its own.
  *
  * Each function that can fail returns 0 or more on success and a negated errno
  * on failure; errno itself is nobody's channel.  Calls that a signal may

@@ -9,7 +9,7 @@
 
 #include "aloop.h"
 #include "fuzz.h"
-#include "support/sim.h"
+#include "simulator/sim.h"
 
 /* Of the present execution. */
 struct fuzz_world {

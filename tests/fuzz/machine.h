@@ -10,7 +10,7 @@
 #define MACHINE_H
 
 #include "model.h"
-#include "support/sim.h"
+#include "simulator/sim.h"
 
 enum {
     REFS_MAX = 12,

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "aloop.h"
-#include "support/sim.h"
+#include "simulator/sim.h"
 
 /* What a test may count and remember; zeroed before each. */
 static struct {

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "os/reactor.h"
-#include "support/sim.h"
+#include "simulator/sim.h"
 
 enum { EVENTS = 8 };
 

@@ -1,4 +1,5 @@
-/* Failure classes that no other test looks at; tests/classes.txt lists all. */
+/* Failure classes that no other test looks at; tests/tools/classes.txt lists
+ * all. */
 
 #include "support/stream_fixture.h"
 

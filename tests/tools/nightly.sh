@@ -15,9 +15,9 @@ steps_dir=build/nightly
 step_limit_s=7200
 whole_limit_s=20000
 
-. tests/support/bootstrap.sh
-. tests/support/figures.sh
-. tests/support/steps.sh
+. tests/tools/bootstrap.sh
+. tests/tools/figures.sh
+. tests/tools/steps.sh
 
 need_everything
 for reactor in kqueue poll; do

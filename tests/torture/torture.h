@@ -10,7 +10,7 @@
 #define TORTURE_H
 
 #include "aloop.h"
-#include "support/sim.h"
+#include "simulator/sim.h"
 
 #define MS ALOOP_MS(1)
 

@@ -4,7 +4,7 @@
 # find.  What they may find is in analyze.supp, with the reason; what stands
 # there and is not found is a finding itself.
 #
-#     usage: tests/support/analyze.sh BUILD-DIRECTORY
+#     usage: tests/tools/analyze.sh BUILD-DIRECTORY
 #
 # The directory must have been configured with CMAKE_EXPORT_COMPILE_COMMANDS.
 # Each tool must find a mistake that is planted for it, or has not passed.
@@ -15,7 +15,7 @@ export LC_ALL=C
 tools=(gcc clang-tidy cppcheck)
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-allowed=$root/tests/support/analyze.supp
+allowed=$root/tests/tools/analyze.supp
 GCC=${GCC:-gcc}
 
 give_up() {
@@ -24,7 +24,7 @@ give_up() {
     exit 1
 }
 
-[ $# = 1 ] || give_up "usage: tests/support/analyze.sh BUILD-DIRECTORY"
+[ $# = 1 ] || give_up "usage: tests/tools/analyze.sh BUILD-DIRECTORY"
 database=$1/compile_commands.json
 [[ $root$1 != *[[:space:]]* ]] || give_up "a path with a space: $root, $1"
 [ -r "$database" ] || give_up "there is no $database"
@@ -247,7 +247,7 @@ judge() {
         END {
             for (i = 1; i <= count; i++)
                 if (!used[i])
-                    print tool[i], "unused", "tests/support/analyze.supp", \
+                    print tool[i], "unused", "tests/tools/analyze.supp", \
                         place[i], "nothing is found that this line allows"
         }' "$1"
 }

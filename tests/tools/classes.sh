@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Prints tests/classes.txt, and fails unless it has every class once, in order,
-# with a test or a reason and none of them open, and every test that it names is
-# defined and run in the file that it names.
+# Prints tests/tools/classes.txt.  Fails unless it has every class once, in
+# order, with a test or a reason and none of them open, and every test that it
+# names is defined and run in the file that it names.
 #
-#     usage: tests/support/classes.sh [TABLE]
+#     usage: tests/tools/classes.sh [TABLE]
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
-table=${1:-classes.txt}
+table=${1:-tools/classes.txt}
 [ -r "$table" ] || {
     echo "cannot read $table"
     exit 1

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Puts each fault of tests/mutants.txt into a copy of the tree, one at a time,
+# Puts each fault of tests/tools/mutants.txt into a copy of the tree in turn,
 # builds that, and prints which kinds of tests fail.  A fault that nothing
 # catches, that does not apply or that does not compile has failed.
 #
-#     usage: tests/support/mutants.sh DIR [CMAKE-OPTION...] [-- NAME...]
+#     usage: tests/tools/mutants.sh DIR [CMAKE-OPTION...] [-- NAME...]
 set -u
 . "$(dirname "${BASH_SOURCE[0]}")/bootstrap.sh"
 dir=$1
@@ -14,9 +14,9 @@ while [ $# -gt 0 ] && [ "$1" != -- ]; do
     shift
 done
 [ $# = 0 ] || shift
-table=$root/tests/mutants.txt
+table=$root/tests/tools/mutants.txt
 tree=$dir/tree
-kinds='unit real programs torture sim fuzz'
+kinds='unit system programs torture sim fuzz'
 # What says nothing about the library's own code, or takes too long for it.
 left_out='^(tidy|classes|steps|backtrace|shadow_stack|soak'
 left_out+='|(consumer|model|stress|bench)_.*)$'

@@ -14,7 +14,7 @@
 #include <sys/types.h>
 
 #include "aloop.h"
-#include "support/sim.h"
+#include "simulator/sim.h"
 
 /* How hard life is.  Each kind brings what the one before it does. */
 enum weather {

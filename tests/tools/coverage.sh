@@ -28,7 +28,7 @@ set -u
 
 usage() {
     cat <<'END_OF_USAGE'
-usage: tests/support/coverage.sh [--missing] [DIR]
+usage: tests/tools/coverage.sh [--missing] [DIR]
 
 Builds below DIR (build/coverage), runs the tests, and prints how much they
 reach of each file of src/.
@@ -44,7 +44,7 @@ branches_min=88
 flags='--coverage -fprofile-abs-path -fprofile-update=atomic -O0 -DNDEBUG'
 elsewhere='^(tidy|classes|steps|backtrace|shadow_stack|(consumer|model)_.*'
 elsewhere+='|torture)$'
-own='^(test_(context|reactor|refusals|stack|sys)|real_.*)$'
+own='^(test_(context|reactor|refusals|stack|sys)|system_.*)$'
 
 # An object that hands on what was counted before the process ends.
 make_ends() { # FILE
