@@ -84,7 +84,7 @@ static ssize_t talk(aloop *loop, struct client *client, aloop_stream *stream,
     while (client->done < client->count) {
         size_t size = make_message(client, client->done);
 
-        aloop_deadline_move(deadline, client->deadline_ns);
+        aloop_deadline_restart(deadline, client->deadline_ns);
         status = round_trip(loop, client, stream, size);
         if (status < 0 || client->is_wrong)
             break;

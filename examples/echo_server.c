@@ -72,7 +72,7 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
     } else if (size < 0 || aloop_stream_put(stream, data, (size_t) size) < 0) {
         drop(connection, aloop_stream_abort);
     } else if (connection->idle != NULL) {
-        aloop_timer_again(connection->idle, connection->server->idle_ns);
+        aloop_timer_restart(connection->idle, connection->server->idle_ns);
     }
 }
 

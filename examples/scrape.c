@@ -167,7 +167,7 @@ static void on_redraw(aloop_timer *timer, void *arg)
  * status, or an error. */
 static ssize_t finish(struct scrape *scrape, int64_t duration_ns)
 {
-    bool is_interrupted = aloop_cancelled();
+    bool is_interrupted = aloop_is_cancelled();
     uint64_t bytes = 0;
     size_t good = 0;
 

@@ -86,7 +86,7 @@ ALOOP_API int aloop_channel_try_receive(aloop_channel *channel,
 ALOOP_API int aloop_channel_close(aloop_channel *channel);
 
 /** Whether it was closed; true for NULL. */
-ALOOP_API bool aloop_channel_closed(const aloop_channel *channel);
+ALOOP_API bool aloop_channel_is_closed(const aloop_channel *channel);
 
 /** How many items are in it; those of sends that wait do not count. */
 ALOOP_API size_t aloop_channel_count(const aloop_channel *channel);

@@ -115,11 +115,11 @@ ALOOP_API void aloop_detach(aloop_future *future);
 ALOOP_API ssize_t aloop_future_status(aloop_future *future);
 
 /** Whether it has settled; looks at nothing. */
-ALOOP_API bool aloop_future_settled(const aloop_future *future);
+ALOOP_API bool aloop_future_is_settled(const aloop_future *future);
 
 /** A future that has settled with `status`. */
 ALOOP_MUST_USE
-ALOOP_API aloop_future *aloop_future_done(aloop *loop, ssize_t status);
+ALOOP_API aloop_future *aloop_future_new_settled(aloop *loop, ssize_t status);
 
 ALOOP_END
 

@@ -153,7 +153,8 @@ ALOOP_API aloop_future *aloop_stream_shutdown(aloop_stream *stream);
  *          another pipe leads into `to`, or when both are the same.
  */
 ALOOP_MUST_USE
-ALOOP_API aloop_future *aloop_pipe(aloop_stream *from, aloop_stream *to);
+ALOOP_API aloop_future *aloop_stream_forward(aloop_stream *from,
+                                             aloop_stream *to);
 
 /** Bytes written that the system has not taken yet. */
 ALOOP_API size_t aloop_stream_queued(const aloop_stream *stream);
@@ -166,8 +167,8 @@ ALOOP_API size_t aloop_stream_queued(const aloop_stream *stream);
  *
  * Errors:  ALOOP_EINVAL.
  */
-ALOOP_API int aloop_stream_set_water(aloop_stream *stream, size_t low,
-                                     size_t high);
+ALOOP_API int aloop_stream_set_watermarks(aloop_stream *stream, size_t low,
+                                          size_t high);
 
 /**
  * Turns the pause that aloop_stream_start() describes off or on again; at first

@@ -65,7 +65,7 @@ ALOOP_API int aloop_mutex_try_lock(aloop_mutex *mutex);
 ALOOP_API int aloop_mutex_unlock(aloop_mutex *mutex);
 
 /** Whether it is locked; false for NULL. */
-ALOOP_API bool aloop_mutex_locked(const aloop_mutex *mutex);
+ALOOP_API bool aloop_mutex_is_locked(const aloop_mutex *mutex);
 
 /** A semaphore with `count` permits, which may be 0. */
 ALOOP_API aloop_semaphore *aloop_semaphore_new(aloop *loop, size_t count);

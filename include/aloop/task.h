@@ -157,7 +157,7 @@ ALOOP_API aloop_future *aloop_current_task(void);
 ALOOP_API const char *aloop_task_name(const aloop_future *task);
 
 /** Whether somebody cancelled the running task; for loops without awaits. */
-ALOOP_API bool aloop_cancelled(void);
+ALOOP_API bool aloop_is_cancelled(void);
 
 /**
  * Until the matching end, awaits of the running task end neither by
@@ -183,7 +183,8 @@ ALOOP_API aloop_deadline *aloop_deadline_begin(aloop *loop, int64_t delay_ns);
 /**
  * Moves it to `delay_ns` from now.  One that has passed starts anew.
  */
-ALOOP_API int aloop_deadline_move(aloop_deadline *deadline, int64_t delay_ns);
+ALOOP_API int aloop_deadline_restart(aloop_deadline *deadline,
+                                     int64_t delay_ns);
 
 /**
  * Ends the scope, and reports whether its deadline is the reason for an

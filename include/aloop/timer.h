@@ -31,22 +31,22 @@ ALOOP_API int aloop_timer_start(aloop *loop, int64_t delay_ns,
  * Sets a timer, running or stopped, to expire in `delay_ns` from now; the
  * earlier expiry is forgotten.  As a start, it goes behind equal deadlines.
  */
-ALOOP_API int aloop_timer_again(aloop_timer *timer, int64_t delay_ns);
+ALOOP_API int aloop_timer_restart(aloop_timer *timer, int64_t delay_ns);
 
 /**
  * The same with a point on the loop's clock, aloop_now() plus something: reads
  * no clock, and so is the cheapest way to push a deadline on.
  */
-ALOOP_API int aloop_timer_set(aloop_timer *timer, int64_t when_ns);
+ALOOP_API int aloop_timer_restart_at(aloop_timer *timer, int64_t when_ns);
 
 /** A period from the next expiry on; 0 makes it a one-shot. */
 ALOOP_API int aloop_timer_set_period(aloop_timer *timer, int64_t period_ns);
 
-/** Stops it; aloop_timer_again() restarts it.  Idempotent. */
+/** Stops it; aloop_timer_restart() restarts it.  Idempotent. */
 ALOOP_API int aloop_timer_stop(aloop_timer *timer);
 
 /** Whether it will expire. */
-ALOOP_API bool aloop_timer_active(const aloop_timer *timer);
+ALOOP_API bool aloop_timer_is_active(const aloop_timer *timer);
 
 /** Nanoseconds until it is due, 0 if it is; -1 if it is stopped or NULL. */
 ALOOP_API int64_t aloop_timer_due_ns(const aloop_timer *timer);

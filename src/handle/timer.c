@@ -52,7 +52,7 @@ static void timer_due(struct aloop__timed *timed)
     }
 }
 
-int aloop_timer_set(aloop_timer *timer, int64_t when_ns)
+int aloop_timer_restart_at(aloop_timer *timer, int64_t when_ns)
 {
     int error = aloop__check_handle(timer, __func__);
     aloop *loop;
@@ -67,13 +67,13 @@ int aloop_timer_set(aloop_timer *timer, int64_t when_ns)
     return 0;
 }
 
-int aloop_timer_again(aloop_timer *timer, int64_t delay_ns)
+int aloop_timer_restart(aloop_timer *timer, int64_t delay_ns)
 {
     int error = aloop__check_handle(timer, __func__);
 
     if (error < 0)
         return error;
-    return aloop_timer_set(
+    return aloop_timer_restart_at(
         timer, aloop__after(aloop__now(timer->handle.loop), delay_ns));
 }
 
@@ -96,7 +96,7 @@ int aloop_timer_start(aloop *loop, int64_t delay_ns, int64_t period_ns,
     timer->period_ns = period_ns;
     timer->on_expire = on_expire;
     timer->arg = arg;
-    error = aloop_timer_again(timer, delay_ns);
+    error = aloop_timer_restart(timer, delay_ns);
     if (error < 0)
         timer_close(&timer->handle);
     else
@@ -127,7 +127,7 @@ int aloop_timer_stop(aloop_timer *timer)
     return 0;
 }
 
-bool aloop_timer_active(const aloop_timer *timer)
+bool aloop_timer_is_active(const aloop_timer *timer)
 {
     return timer != NULL && aloop__check_handle(timer, __func__) == 0 &&
            timer->handle.active;

@@ -207,7 +207,7 @@ aloop_future *aloop__future_failed(aloop *loop, int error)
     return settled(loop, error);
 }
 
-aloop_future *aloop_future_done(aloop *loop, ssize_t status)
+aloop_future *aloop_future_new_settled(aloop *loop, ssize_t status)
 {
     if (loop == NULL || status == ALOOP_PENDING)
         return aloop__future_failed(loop, ALOOP_EINVAL);
@@ -445,7 +445,7 @@ ssize_t aloop_future_status(aloop_future *future)
     return future->status;
 }
 
-bool aloop_future_settled(const aloop_future *future)
+bool aloop_future_is_settled(const aloop_future *future)
 {
     return future == NULL ||
            aloop__check_future(future, __func__, USE_LOOK) < 0 ||

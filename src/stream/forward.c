@@ -1,4 +1,4 @@
-/* aloop_pipe: from one stream into another, with back pressure.
+/* aloop_stream_forward: from one stream into another, with back pressure.
  *
  *   FLOWING --over the high-water mark--> WAITING (for a drain of `to`)
  *      ^                                     |
@@ -113,7 +113,7 @@ static void on_step(struct aloop__ready *ready)
         finish(pump, pump->moved);
 }
 
-aloop_future *aloop_pipe(aloop_stream *from, aloop_stream *to)
+aloop_future *aloop_stream_forward(aloop_stream *from, aloop_stream *to)
 {
     int error = aloop__check_handle(from, __func__);
     struct aloop__pump *pump;

@@ -308,7 +308,7 @@ static void renew_pause(aloop_stream *stream)
     aloop__stream_resume(stream);
 }
 
-int aloop_stream_set_water(aloop_stream *stream, size_t low, size_t high)
+int aloop_stream_set_watermarks(aloop_stream *stream, size_t low, size_t high)
 {
     int error = aloop__check_handle(stream, __func__);
 

@@ -144,7 +144,7 @@ int aloop__pieces_put(aloop_stream *stream, const char *data, size_t size);
 bool aloop__pieces_own(aloop_stream *stream);
 void aloop__piece_free(aloop_stream *stream, struct aloop__piece *piece);
 
-/* pump.c: ends an aloop_pipe() because one of its streams is closed. */
+/* forward.c: ends an aloop_stream_forward(), because a stream is closed. */
 void aloop__pump_end(struct aloop__pump *pump);
 
 #endif

@@ -371,7 +371,7 @@ aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
     if (error < 0)
         return aloop__future_failed(stream->handle.loop, error);
     if (size == 0)
-        return aloop_future_done(stream->handle.loop, 0);
+        return aloop_future_new_settled(stream->handle.loop, 0);
     write = aloop__future_new(stream->handle.loop, &write_ops);
     if (write == NULL)
         return NULL;
@@ -400,7 +400,7 @@ static aloop_future *wait_for(aloop_stream *stream, bool is_shutdown,
     if (error < 0)
         return aloop__future_failed(stream->handle.loop, error);
     if (is_shutdown ? stream->has_shut : stream->queued <= stream->low)
-        return aloop_future_done(stream->handle.loop, 0);
+        return aloop_future_new_settled(stream->handle.loop, 0);
     wait = aloop__future_new(stream->handle.loop, &wait_ops);
     if (wait == NULL)
         return NULL;

@@ -223,7 +223,7 @@ int aloop_channel_close(aloop_channel *channel)
     return 0;
 }
 
-bool aloop_channel_closed(const aloop_channel *channel)
+bool aloop_channel_is_closed(const aloop_channel *channel)
 {
     return aloop__check_handle(channel, __func__) < 0 || channel->is_closed;
 }

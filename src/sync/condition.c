@@ -111,7 +111,7 @@ ssize_t aloop_condition_wait(aloop_condition *condition, aloop_mutex *mutex)
         condition->queue.loop != task->future.loop ||
         mutex->semaphore.queue.loop != task->future.loop)
         return ALOOP_EINVAL;
-    if (!aloop_mutex_locked(mutex))
+    if (!aloop_mutex_is_locked(mutex))
         return ALOOP_EPERM;
     error = line_up(condition, &mutex->semaphore, &waiter, &permit);
     if (error < 0)

@@ -42,7 +42,7 @@ aloop_future *aloop_event_wait(aloop_event *event)
     if (aloop__check_loop(event->queue.loop, __func__) < 0)
         return aloop__future_refused(ALOOP_EPERM);
     if (event->is_set)
-        return aloop_future_done(event->queue.loop, 0);
+        return aloop_future_new_settled(event->queue.loop, 0);
     waiter = aloop__waiter_new(event->queue.loop, &event_ops);
     if (waiter == NULL)
         return NULL;

@@ -51,7 +51,7 @@ int aloop_mutex_unlock(aloop_mutex *mutex)
 {
     if (mutex == NULL)
         return ALOOP_EINVAL;
-    if (!aloop_mutex_locked(mutex))
+    if (!aloop_mutex_is_locked(mutex))
         return ALOOP_EPERM;
     if (aloop__check_loop(mutex->semaphore.queue.loop, __func__) < 0)
         return ALOOP_EPERM;
@@ -62,7 +62,7 @@ int aloop_mutex_unlock(aloop_mutex *mutex)
     return 0;
 }
 
-bool aloop_mutex_locked(const aloop_mutex *mutex)
+bool aloop_mutex_is_locked(const aloop_mutex *mutex)
 {
     return mutex != NULL && mutex->semaphore.free == 0;
 }

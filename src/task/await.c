@@ -217,7 +217,7 @@ ssize_t aloop_yield(aloop *loop)
     return error;
 }
 
-bool aloop_cancelled(void)
+bool aloop_is_cancelled(void)
 {
     struct aloop__task *task = aloop__task_current();
 

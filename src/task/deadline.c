@@ -70,7 +70,7 @@ aloop_deadline *aloop_deadline_begin(aloop *loop, int64_t delay_ns)
     list_init(&deadline->node);
     aloop__timed_init(&deadline->timed, on_due);
     deadline->task = task;
-    if (aloop_deadline_move(deadline, delay_ns) < 0) {
+    if (aloop_deadline_restart(deadline, delay_ns) < 0) {
         aloop__slab_put(&loop->slab, deadline, sizeof *deadline);
         return NULL;
     }
@@ -78,7 +78,7 @@ aloop_deadline *aloop_deadline_begin(aloop *loop, int64_t delay_ns)
     return deadline;
 }
 
-int aloop_deadline_move(aloop_deadline *deadline, int64_t delay_ns)
+int aloop_deadline_restart(aloop_deadline *deadline, int64_t delay_ns)
 {
     aloop *loop;
     int error;

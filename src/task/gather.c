@@ -220,7 +220,7 @@ static aloop_future *new_group(aloop *loop, enum rule rule, size_t count,
         return aloop__future_failed(NULL, ALOOP_EINVAL);
     }
     if (count == 0)
-        return aloop_future_done(loop, rule >= ANY ? ALOOP_EINVAL : 0);
+        return aloop_future_new_settled(loop, rule >= ANY ? ALOOP_EINVAL : 0);
     group = aloop__future_new(loop, &group_ops);
     if (group == NULL)
         return aloop__futures_tie(loop, count, futures);

@@ -175,7 +175,7 @@ int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn, void *arg,
     if (member == NULL)
         return ALOOP_ENOMEM;
     task = aloop_spawn_at(loop, fn, arg, options, name, where);
-    if (task != NULL && !aloop_future_settled(task)) {
+    if (task != NULL && !aloop_future_is_settled(task)) {
         join(group, member, task);
         return 0;
     }

@@ -180,7 +180,7 @@ aloop_future *aloop_map(aloop *loop, aloop_task_fn fn, void *items,
     if (fn == NULL || (items == NULL && count > 0))
         return aloop__future_failed(loop, ALOOP_EINVAL);
     if (count == 0)
-        return aloop_future_done(loop, 0);
+        return aloop_future_new_settled(loop, 0);
     map = aloop__future_new(loop, &map_ops);
     if (map == NULL)
         return NULL;

@@ -38,7 +38,7 @@ static void peer_open(size_t count)
 static void peer_start(const int64_t *when_ns)
 {
     for (size_t i = 0; i < timer_count; i++)
-        aloop_timer_set(timers[i], start_ns + when_ns[i]);
+        aloop_timer_restart_at(timers[i], start_ns + when_ns[i]);
 }
 
 static void peer_stop(const uint32_t *order)
@@ -51,8 +51,8 @@ static void peer_move(const int64_t *when_ns, const uint32_t *order,
                       int64_t push_ns)
 {
     for (size_t i = 0; i < timer_count; i++)
-        aloop_timer_set(timers[order[i]],
-                        start_ns + when_ns[order[i]] + push_ns);
+        aloop_timer_restart_at(timers[order[i]],
+                               start_ns + when_ns[order[i]] + push_ns);
 }
 
 static int64_t peer_fire(const int64_t *when_ns)

@@ -63,7 +63,7 @@ static ssize_t follow_script(const struct graph_node *node)
     status = node->script == SCRIPT_SHIELD ? nap_shielded(node->delay_ns)
                                            : nap(node->delay_ns);
     FUZZ_CHECK(w.world.has_failed || status == 0 ||
-               (status == ALOOP_ECANCELED && aloop_cancelled()));
+               (status == ALOOP_ECANCELED && aloop_is_cancelled()));
     if (status == 0 || node->script == SCRIPT_IGNORE ||
         node->script == SCRIPT_SHIELD)
         return node->status;
@@ -108,7 +108,7 @@ static void check_members(const struct graph_node *node)
             member->is_observed)
             continue;
         FUZZ_CHECK(member->started == member->stopped);
-        FUZZ_CHECK(aloop_future_settled(member->future));
+        FUZZ_CHECK(aloop_future_is_settled(member->future));
     }
 }
 
@@ -117,7 +117,7 @@ static void on_end(aloop_future *future, ssize_t status, void *arg)
     struct graph_node *node = arg;
 
     FUZZ_CHECK(node->ends++ == 0 && future == node->future);
-    FUZZ_CHECK(aloop_future_settled(future));
+    FUZZ_CHECK(aloop_future_is_settled(future));
     FUZZ_CHECK(aloop_future_status(future) == status);
     FUZZ_CHECK(node->started == node->stopped);
     node->end.at_ns = now_ns();
@@ -197,7 +197,8 @@ static aloop_future *build(struct graph_node *node)
     case GRAPH_SLEEP: return aloop_sleep(w.world.loop, node->delay_ns);
     case GRAPH_PROMISE:
     case GRAPH_ORPHAN: return aloop_future_new(w.world.loop);
-    case GRAPH_DONE: return aloop_future_done(w.world.loop, node->status);
+    case GRAPH_DONE:
+        return aloop_future_new_settled(w.world.loop, node->status);
     case GRAPH_NOTHING: return NULL;
     case GRAPH_TASK:
     case GRAPH_AWAIT: return build_task(node);
@@ -258,7 +259,7 @@ static void act_on(struct graph_node *node, int64_t present_ns)
 static bool is_over(const struct graph_node *node)
 {
     return due_ns(node) == GRAPH_NEVER &&
-           aloop_future_settled(node->future) &&
+           aloop_future_is_settled(node->future) &&
            node->started == node->stopped;
 }
 

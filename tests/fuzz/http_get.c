@@ -178,7 +178,7 @@ static void check(const char *text)
 
     url_parse(text, &g.asked);
     task = aloop_spawn(g.world.loop, get_page, NULL);
-    for (int i = 0; i < WAITS_MAX && !aloop_future_settled(task); i++) {
+    for (int i = 0; i < WAITS_MAX && !aloop_future_is_settled(task); i++) {
         fuzz_run_for(&g.world, ALOOP_MS(i < 100 ? 1 : 500));
         serve();
     }

@@ -29,7 +29,7 @@ static void done(void)
 
     say("done with %zd", status);
     arm();
-    future = aloop_future_done(w.loop, status);
+    future = aloop_future_new_settled(w.loop, status);
     if (is_made(future, disarm()))
         keep(future, model_done(status));
 }
@@ -126,7 +126,7 @@ static void look(void)
 {
     struct ref ref = borrow();
 
-    FUZZ_CHECK(aloop_future_settled(ref.future) == !model_pending(ref.id));
+    FUZZ_CHECK(aloop_future_is_settled(ref.future) == !model_pending(ref.id));
     if (any_bit()) {
         say("status of #%d", ref.id);
         FUZZ_CHECK(aloop_future_status(ref.future) == model_status(ref.id));
@@ -140,7 +140,7 @@ static void on_settled(aloop_future *future, ssize_t status, void *arg)
     struct call *call = arg;
     struct m_sight sight = see(M_SEE_CALL, call->id);
 
-    FUZZ_CHECK(!call->has_run && aloop_future_settled(future));
+    FUZZ_CHECK(!call->has_run && aloop_future_is_settled(future));
     call->has_run = true;
     if (w.is_freeing)
         return;

@@ -6,7 +6,7 @@
 bool is_pending(const struct io *io)
 {
     return !io->has_ended && io->future != NULL &&
-           !aloop_future_settled(io->future);
+           !aloop_future_is_settled(io->future);
 }
 
 bool is_reading(const struct end *end)
@@ -184,7 +184,7 @@ void act_write(void)
     io->piece = new_piece(end, io->buffer, size);
     say("write %zu at end %d", size, (int) (end - s.ends));
     follow(io, aloop_stream_write(end->stream, io->buffer, size));
-    if (aloop_future_settled(io->future))
+    if (aloop_future_is_settled(io->future))
         end->pieces[io->piece].fate = GONE; /* Refused. */
 }
 
@@ -276,7 +276,7 @@ static void write_in_task(struct end *end)
     buffer = lend(size);
     piece = new_piece(end, buffer, size);
     write = aloop_stream_write(end->stream, buffer, size);
-    if (aloop_future_settled(write))
+    if (aloop_future_is_settled(write))
         end->pieces[piece].fate = GONE; /* Refused. */
     status = await_io(aloop_timeout(write, ALOOP_SEC(1)));
     FUZZ_CHECK(status == (ssize_t) size || status == ALOOP_ECANCELED ||

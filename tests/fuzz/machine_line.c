@@ -81,7 +81,7 @@ static void renew(void)
 /* What is asked of a freed object fails, without a loop. */
 static void misused(const aloop_future *future)
 {
-    FUZZ_CHECK(future != NULL && aloop_future_settled(future));
+    FUZZ_CHECK(future != NULL && aloop_future_is_settled(future));
     keep((aloop_future *) (uintptr_t) future, M_MISUSE);
 }
 
@@ -272,7 +272,7 @@ static void unlock(void)
 
     say("unlock");
     FUZZ_CHECK(aloop_mutex_unlock(mutex->it) == expected);
-    FUZZ_CHECK(aloop_mutex_locked(mutex->it) ==
+    FUZZ_CHECK(aloop_mutex_is_locked(mutex->it) ==
                (mutex->it != NULL && m.objects[mutex->id].count == 0));
 }
 

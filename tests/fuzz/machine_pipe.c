@@ -60,8 +60,8 @@ static void act_pipe(void)
         return;
     say("pipe from end %d to end %d%s", (int) (from - s.ends),
         (int) (to - s.ends), is_busy ? ", which is busy" : "");
-    follow(io, aloop_pipe(from->stream, to->stream));
-    FUZZ_CHECK(is_busy == (aloop_future_settled(io->future) &&
+    follow(io, aloop_stream_forward(from->stream, to->stream));
+    FUZZ_CHECK(is_busy == (aloop_future_is_settled(io->future) &&
                            aloop_future_status(io->future) == ALOOP_EBUSY));
     if (is_busy)
         return;

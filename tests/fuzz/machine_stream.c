@@ -284,7 +284,7 @@ static void act_water(void)
     if (end == NULL)
         return;
     say("water of end %d: %zu", (int) (end - s.ends), high);
-    FUZZ_CHECK(aloop_stream_set_water(end->stream, high / 2, high) == 0);
+    FUZZ_CHECK(aloop_stream_set_watermarks(end->stream, high / 2, high) == 0);
 }
 
 /* A call of the system fails, some time. */

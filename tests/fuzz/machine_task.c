@@ -202,7 +202,7 @@ static void move_deadline(void)
         (unsigned) scopes[w.task].count)];
     say("move deadline: %lld", (long long) delay_ns);
     arm();
-    result = aloop_deadline_move(scope->deadline, delay_ns);
+    result = aloop_deadline_restart(scope->deadline, delay_ns);
     if (!disarm())
         FUZZ_CHECK(result == 0);
     if (result == 0)
@@ -288,11 +288,11 @@ static void look(void)
 
     FUZZ_CHECK((task != NULL) == (w.task >= 0));
     FUZZ_CHECK(aloop_current() == (w.is_inside ? w.loop : NULL));
-    FUZZ_CHECK(aloop_cancelled() ==
+    FUZZ_CHECK(aloop_is_cancelled() ==
                (w.task >= 0 && model_at(w.task)->task.was_cancelled));
     if (w.task < 0)
         return;
-    FUZZ_CHECK(!aloop_future_settled(task));
+    FUZZ_CHECK(!aloop_future_is_settled(task));
     say("refs itself");
     aloop_future_ref(task);
     model_ref(w.task);

@@ -100,7 +100,7 @@ static void again(void)
 
     say("timer %d again: %lld", id, (long long) delay_ns);
     arm();
-    result = aloop_timer_again(timer, delay_ns);
+    result = aloop_timer_restart(timer, delay_ns);
     changed(id, result, disarm(), model_after(delay_ns));
 }
 
@@ -112,7 +112,7 @@ static void set(void)
 
     say("timer %d set: %lld", id, (long long) when_ns);
     arm();
-    result = aloop_timer_set(timer, when_ns);
+    result = aloop_timer_restart_at(timer, when_ns);
     changed(id, result, disarm(), when_ns);
 }
 
@@ -166,7 +166,7 @@ static void look(void)
     aloop_timer *timer = any_timer(&id);
     int64_t due_ns = id < 0 ? -1 : model_due_ns(id);
 
-    FUZZ_CHECK(aloop_timer_active(timer) == (due_ns >= 0));
+    FUZZ_CHECK(aloop_timer_is_active(timer) == (due_ns >= 0));
     FUZZ_CHECK(aloop_timer_due_ns(timer) == due_ns);
 }
 

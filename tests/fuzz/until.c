@@ -245,7 +245,7 @@ static void start_read(struct fuzz_input *input)
 
 static void cancel_read(void)
 {
-    if (u.read == NULL || aloop_future_settled(u.read))
+    if (u.read == NULL || aloop_future_is_settled(u.read))
         return;
     FUZZ_CHECK(aloop_cancel(u.read) == 1);
     FUZZ_CHECK(aloop_future_status(u.read) == ALOOP_ECANCELED);
@@ -315,7 +315,7 @@ static void finish(void)
         FUZZ_CHECK(u.buffer != NULL);
         u.read = call();
         fuzz_run_for(&u.world, ALOOP_SEC(1));
-        FUZZ_CHECK(u.read != NULL && aloop_future_settled(u.read));
+        FUZZ_CHECK(u.read != NULL && aloop_future_is_settled(u.read));
         if (aloop_future_status(u.read) == ALOOP_ECONNRESET)
             i = SENT_MAX;
         look(true);

@@ -80,8 +80,8 @@ static void pass_on(aloop_stream *stream)
     aloop_stream *other = connect_to_server("127.0.0.1");
 
     CHECK(aloop_stream_put(other, "e", 1) == 0);
-    aloop_await(aloop_gather(soak.loop, aloop_pipe(stream, other),
-                             aloop_pipe(other, stream)));
+    aloop_await(aloop_gather(soak.loop, aloop_stream_forward(stream, other),
+                             aloop_stream_forward(other, stream)));
     aloop_stream_close(other);
 }
 

@@ -140,7 +140,7 @@ static ssize_t run_locks(aloop *loop, void *arg)
         for (int i = 0; i < LOCKERS; i++)
             lockers[i] = aloop_spawn(loop, use_locks, NULL);
         CHECK(aloop_await(aloop_gather_array(loop, LOCKERS, lockers)) == 0);
-        CHECK(!aloop_mutex_locked(locks.mutex));
+        CHECK(!aloop_mutex_is_locked(locks.mutex));
         CHECK(aloop_semaphore_count(locks.semaphore) == 2);
         CHECK(aloop_barrier_waiting(locks.barrier) == 0);
         aloop_mutex_free(locks.mutex);

@@ -71,7 +71,7 @@ static void gather_settled(aloop *loop)
 
     futures[0] = aloop_spawn(loop, give, &number);
     futures[1] = aloop_spawn(loop, fail, NULL);
-    futures[2] = aloop_future_done(loop, 7);
+    futures[2] = aloop_future_new_settled(loop, 7);
     futures[3] = aloop_timeout(aloop_spawn(loop, outlast, NULL), some_ns());
     CHECK(aloop_await(aloop_gather_settled(loop, 4, futures, statuses)) == 2);
     CHECK(statuses[0] == 4 && statuses[1] == ALOOP_ENOENT);
@@ -125,9 +125,9 @@ static void stay_below_a_deadline(aloop *loop)
     if (status == ALOOP_ETIMEDOUT) {
         CHECK(aloop_await(aloop_sleep(loop, ALOOP_SEC(9))) ==
               ALOOP_ETIMEDOUT);
-        CHECK(aloop_deadline_move(inner, ALOOP_SEC(100)) == 0);
+        CHECK(aloop_deadline_restart(inner, ALOOP_SEC(100)) == 0);
         CHECK(aloop_await(aloop_sleep(loop, 0)) == 0);
-        CHECK(aloop_deadline_move(inner, 0) == 0);
+        CHECK(aloop_deadline_restart(inner, 0) == 0);
         CHECK(aloop_await(aloop_sleep(loop, ALOOP_SEC(9))) ==
               ALOOP_ETIMEDOUT);
         CHECK(aloop_deadline_end(inner) == 1);

@@ -45,19 +45,19 @@ static void again(struct slot *slot)
     int64_t delay_ns = some_delay_ns();
 
     slot->due_ns = aloop_now(soak.loop) + delay_ns;
-    CHECK(aloop_timer_again(slot->timer, delay_ns) == 0);
+    CHECK(aloop_timer_restart(slot->timer, delay_ns) == 0);
 }
 
 static void set(struct slot *slot)
 {
     slot->due_ns = aloop_now(soak.loop) + some_delay_ns();
-    CHECK(aloop_timer_set(slot->timer, slot->due_ns) == 0);
+    CHECK(aloop_timer_restart_at(slot->timer, slot->due_ns) == 0);
 }
 
 static void stop(struct slot *slot)
 {
     CHECK(aloop_timer_stop(slot->timer) == 0);
-    CHECK(!aloop_timer_active(slot->timer));
+    CHECK(!aloop_timer_is_active(slot->timer));
     slot->due_ns = INT64_MAX;
 }
 

@@ -147,7 +147,7 @@ static inline void assert_quiet_for_a_second(void)
     unsigned before = sim_wakes();
     aloop_future *second = aloop_sleep(t.loop, ALOOP_SEC(1));
 
-    while (!aloop_future_settled(second) && sim_wakes() - before <= 5)
+    while (!aloop_future_is_settled(second) && sim_wakes() - before <= 5)
         aloop_step(t.loop, ALOOP_SEC(1));
     assert_true(sim_wakes() - before <= 5);
     aloop_future_unref(second);

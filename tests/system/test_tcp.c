@@ -386,7 +386,7 @@ static void a_reset_ends_a_write_that_waits_for_room(void **state)
     write = aloop_stream_write(f.client, big, sizeof big);
     for (int i = 0; i < 10; i++)
         aloop_step(f.loop, 0);
-    assert_false(aloop_future_settled(write));
+    assert_false(aloop_future_is_settled(write));
     aloop_stream_abort(f.server);
 
     status = aloop_await(write);

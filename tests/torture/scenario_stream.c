@@ -208,7 +208,7 @@ ssize_t torture_writes(aloop *loop)
     if (stream == NULL)
         return slow.peer;
     torture_fill(bytes, 0, sizeof bytes);
-    torture_keep(&error, aloop_stream_set_water(stream, 1000, 5000));
+    torture_keep(&error, aloop_stream_set_watermarks(stream, 1000, 5000));
     sim_at(MS, take_some, &slow);
     write_all(stream, bytes, &error);
     status = torture_await(aloop_stream_shutdown(stream), 5);
@@ -246,7 +246,7 @@ ssize_t torture_pipe(aloop *loop)
     sim_buffer_size(4096);
     sim_peer_shutdown(peer);
     sim_at(MS, take_some, &slow);
-    status = torture_await(aloop_pipe(from, to), 10);
+    status = torture_await(aloop_stream_forward(from, to), 10);
     torture_expect(status < 0 || status == sizeof bytes,
                    "not all was moved");
     torture_keep(&error, status);

@@ -233,9 +233,8 @@ static ssize_t in_scopes(aloop *loop, void *arg)
     torture_keep(&error, status);
     status = torture_pass(loop, MS);
     torture_keep(&error, status == ALOOP_ETIMEDOUT ? 0 : status);
-    torture_keep(&error, outer == NULL
-                             ? 0
-                             : aloop_deadline_move(outer, 50 * MS));
+    torture_keep(&error,
+                 outer == NULL ? 0 : aloop_deadline_restart(outer, 50 * MS));
     status = torture_pass(loop, MS);
     torture_keep(&error, status);
     (void) aloop_deadline_begin(loop, MS); /* Left to the task's end. */

@@ -75,11 +75,11 @@ ssize_t torture_timers(aloop *loop)
     start(loop, &periodic, 3 * MS, 3 * MS, on_period, &error);
     start(loop, &stopped, 100 * MS, 0, on_tick, &error);
     start(loop, &again, MS, 0, on_tick, &error);
-    if (again.started && aloop_timer_again(again.timer, 300 * MS) < 0)
+    if (again.started && aloop_timer_restart(again.timer, 300 * MS) < 0)
         error = ALOOP_ENOMEM;
     start(loop, &sooner, 500 * MS, 0, on_tick, &error);
     sooner.due_ns = aloop_now(loop) + 5 * MS;
-    if (sooner.started && aloop_timer_again(sooner.timer, 5 * MS) < 0)
+    if (sooner.started && aloop_timer_restart(sooner.timer, 5 * MS) < 0)
         error = ALOOP_ENOMEM;
     if (stopped.started && !periodic.started)
         aloop_timer_stop(stopped.timer);
@@ -108,7 +108,7 @@ static void on_promise(aloop_future *future, ssize_t status, void *arg)
     struct torture_watch *watch = arg;
 
     torture_called(watch);
-    torture_expect(aloop_future_settled(future), "called back unsettled");
+    torture_expect(aloop_future_is_settled(future), "called back unsettled");
     /* Dropping the only owner's reference cancels a promise. */
     torture_expect(status == 7 || (status == ALOOP_ECANCELED &&
                                    deferred.calls == 0), "a false status");
@@ -148,8 +148,8 @@ ssize_t torture_then(aloop *loop)
         torture_keep(&error, status);
     }
     torture_keep(&error, aloop_defer(loop, resolve_all, NULL));
-    torture_keep(&error, aloop_then(aloop_future_done(loop, 7), on_promise,
-                                    &done));
+    torture_keep(&error, aloop_then(aloop_future_new_settled(loop, 7),
+                                    on_promise, &done));
     aloop_future_unref(aloop_sleep(loop, ALOOP_SEC(1)));
     aloop_detach(aloop_sleep(loop, MS));
     status = aloop_run(loop);

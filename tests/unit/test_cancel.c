@@ -98,7 +98,7 @@ static ssize_t awaits_settled_then_sleeps(aloop *loop, void *arg)
 {
     ssize_t *statuses = arg;
 
-    statuses[0] = aloop_await(aloop_future_done(loop, 7));
+    statuses[0] = aloop_await(aloop_future_new_settled(loop, 7));
     statuses[1] = aloop_await(aloop_sleep(loop, MS));
     return 0;
 }
@@ -159,7 +159,7 @@ static void cancelling_a_waiter_leaves_what_others_hold(void **state)
     aloop_step(t.loop, 0);
     aloop_cancel(task);
     assert_int_equal(aloop_await(task), ALOOP_EABORTED);
-    assert_false(aloop_future_settled(sleep));
+    assert_false(aloop_future_is_settled(sleep));
     assert_int_equal(aloop_await(sleep), 0);
 }
 
@@ -273,7 +273,7 @@ static ssize_t cancels_itself(aloop *loop, void *arg)
 {
     (void) arg;
     assert_int_equal(aloop_cancel(aloop_current_task()), 1);
-    assert_true(aloop_cancelled());
+    assert_true(aloop_is_cancelled());
     return aloop_await(aloop_sleep(loop, ALOOP_SEC(100)));
 }
 
@@ -429,11 +429,11 @@ static ssize_t moves_scope(aloop *loop, void *arg)
     int64_t *statuses = arg;
     aloop_deadline *deadline = aloop_deadline_begin(loop, 5 * MS);
 
-    aloop_deadline_move(deadline, 50 * MS);
+    aloop_deadline_restart(deadline, 50 * MS);
     statuses[0] = aloop_await(aloop_sleep(loop, 10 * MS));
-    aloop_deadline_move(deadline, 5 * MS);
+    aloop_deadline_restart(deadline, 5 * MS);
     statuses[1] = aloop_await(aloop_sleep(loop, 10 * MS));
-    aloop_deadline_move(deadline, 50 * MS); /* Has passed: starts anew. */
+    aloop_deadline_restart(deadline, 50 * MS); /* Has passed: starts anew. */
     statuses[2] = aloop_await(aloop_sleep(loop, 10 * MS));
     statuses[3] = aloop_deadline_end(deadline);
     return 0;

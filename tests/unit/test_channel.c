@@ -282,12 +282,12 @@ static void a_closed_channel_gives_what_it_has_and_then_ends(void **state)
     (void) state;
     spawn(senders, 3, send_one, channel);
     turns(2);
-    assert_false(aloop_channel_closed(channel));
+    assert_false(aloop_channel_is_closed(channel));
 
     assert_int_equal(aloop_channel_close(channel), 0);
     turns(2);
 
-    assert_true(aloop_channel_closed(channel));
+    assert_true(aloop_channel_is_closed(channel));
     assert_int_equal(senders[2].status, ALOOP_ECLOSED);
     assert_int_equal(try_send(channel, 9), ALOOP_ECLOSED);
     assert_int_equal(aloop_await(aloop_channel_send(channel, &item)),
@@ -433,7 +433,7 @@ static void nonsense_is_refused(void **state)
     assert_int_equal(aloop_channel_try_receive(NULL, &item), ALOOP_EINVAL);
     assert_int_equal(aloop_channel_try_receive(channel, NULL), ALOOP_EINVAL);
     assert_int_equal(aloop_channel_close(NULL), ALOOP_EINVAL);
-    assert_true(aloop_channel_closed(NULL));
+    assert_true(aloop_channel_is_closed(NULL));
     assert_int_equal(aloop_channel_count(NULL), 0);
     assert_int_equal(aloop_channel_capacity(NULL), 0);
     assert_int_equal(aloop_channel_count(channel), 0);

@@ -215,7 +215,7 @@ static void a_read_that_waits_in_a_child_goes_on_with_the_next_use(
     assert_int_equal(aloop_after_fork(t.loop), 0);
     sim_peer_send(c.peer, "ping", 4);
     run_for(MS);
-    assert_false(aloop_future_settled(read));
+    assert_false(aloop_future_is_settled(read));
 
     aloop_detach(aloop_stream_write(stream, "x", 1));
 
@@ -235,7 +235,7 @@ static void what_was_queued_before_a_fork_is_sent_by_the_parent_alone(
     aloop_stream_put(stream, "put", 3);
     write = aloop_stream_write(stream, "written", 7);
     drain = aloop_stream_shutdown(stream);
-    aloop_stream_set_water(stream, 0, 1);
+    aloop_stream_set_watermarks(stream, 0, 1);
     shutdown = aloop_stream_drain(stream);
     sim_fork();
     assert_int_equal(aloop_after_fork(t.loop), 0);

@@ -321,7 +321,7 @@ static ssize_t limited_to_5_ms(struct job *job, int64_t cancel_ns,
         aloop_await(aloop_sleep(t.loop, cancel_ns));
         aloop_cancel(cancels_target ? target : limited);
     }
-    while (!aloop_future_settled(limited))
+    while (!aloop_future_is_settled(limited))
         aloop_step(t.loop, -1);
     assert_true(job->ended);
     status = aloop_future_status(limited);

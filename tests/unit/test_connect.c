@@ -540,7 +540,7 @@ static void a_connect_is_cancelled_at_every_stage(void **state)
 
         if (ns > 0)
             aloop_await(aloop_sleep(t.loop, ns));
-        assert_false(aloop_future_settled(future));
+        assert_false(aloop_future_is_settled(future));
         assert_int_equal(aloop_cancel(future), 1);
         assert_int_equal(aloop_cancel(future), 0);
         assert_int_equal(aloop_future_status(future), ALOOP_ECANCELED);

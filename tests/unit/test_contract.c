@@ -278,7 +278,7 @@ static void a_flood_of_connections_leaves_room_for_a_timer(void **state)
     sim_pass(MS);
     aloop_timer_start(t.loop, 0, 0, note_how_many, NULL, &timer);
     for (int i = 0; i < 20 && accepted_count < 200; i++) {
-        aloop_timer_again(timer, 0);
+        aloop_timer_restart(timer, 0);
         aloop_step(t.loop, 0);
     }
     assert_int_equal(accepted_count, 200);

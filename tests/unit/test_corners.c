@@ -57,7 +57,7 @@ static void a_future_of_another_loop_fails_the_gather(void **state)
                      ALOOP_EINVAL);
 
     assert_int_equal(aloop_future_status(mine), ALOOP_ECANCELED);
-    assert_false(aloop_future_settled(stranger));
+    assert_false(aloop_future_is_settled(stranger));
     aloop_future_unref(mine);
     aloop_future_unref(stranger);
     assert_int_equal(aloop_free(other), 0);
@@ -74,7 +74,7 @@ static void a_pipe_joins_streams_of_one_loop(void **state)
     to = connected_to(&peer);
     t.loop = mine;
 
-    assert_int_equal(aloop_await(aloop_pipe(from, to)), ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_stream_forward(from, to)), ALOOP_EINVAL);
 
     send_text("still mine");
     assert_int_equal(aloop_await(aloop_stream_read(from, c.got, 10)), 10);
@@ -100,8 +100,8 @@ static ssize_t wait_for_the_wrong_one(aloop *loop, void *arg)
     assert_int_equal(
         aloop_condition_wait(locks->my_condition, locks->others),
         ALOOP_EINVAL);
-    assert_true(aloop_mutex_locked(locks->mine));
-    assert_true(aloop_mutex_locked(locks->others));
+    assert_true(aloop_mutex_is_locked(locks->mine));
+    assert_true(aloop_mutex_is_locked(locks->others));
     note(1);
     return 0;
 }
@@ -143,9 +143,11 @@ static void what_makes_no_sense_is_a_future_that_failed(void **state)
     (void) state;
     assert_int_equal(aloop_await(aloop_sleep(NULL, MS)), ALOOP_EINVAL);
     assert_int_equal(aloop_await(aloop_sleep_until(NULL, 0)), ALOOP_EINVAL);
-    assert_int_equal(aloop_await(aloop_future_done(NULL, 1)), ALOOP_EINVAL);
-    assert_int_equal(aloop_await(aloop_future_done(t.loop, ALOOP_PENDING)),
+    assert_int_equal(aloop_await(aloop_future_new_settled(NULL, 1)),
                      ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(aloop_future_new_settled(t.loop, ALOOP_PENDING)),
+        ALOOP_EINVAL);
     assert_int_equal(
         aloop_await(aloop_map(NULL, just_return, items, 2, sizeof *items, 0)),
         ALOOP_EINVAL);
@@ -230,12 +232,12 @@ static void a_task_that_returns_no_status_has_failed(void **state)
 
 static void yield_in_a_callback(aloop_timer *timer, void *arg)
 {
-    aloop_future *failed = aloop_future_done(t.loop, -EIO);
+    aloop_future *failed = aloop_future_new_settled(t.loop, -EIO);
 
     (void) arg;
     assert_int_equal(aloop_yield(t.loop), ALOOP_EDEADLK);
     assert_int_equal(aloop_await(failed), ALOOP_EDEADLK);
-    assert_false(aloop_cancelled());
+    assert_false(aloop_is_cancelled());
     note(1);
     aloop_timer_close(timer);
 }
@@ -265,7 +267,7 @@ static void outside_of_tasks_a_yield_is_a_turn(void **state)
     assert_noted(9);
     assert_int_equal(aloop_future_status(task), 3);
     aloop_future_unref(task);
-    assert_false(aloop_cancelled());
+    assert_false(aloop_is_cancelled());
 }
 
 /* What comes back may be more than what there is room for. */
@@ -275,7 +277,7 @@ static void a_semaphore_is_never_fuller_than_full(void **state)
     aloop_future *granted = aloop_semaphore_acquire(semaphore, 2);
 
     (void) state;
-    assert_true(aloop_future_settled(granted));
+    assert_true(aloop_future_is_settled(granted));
     assert_int_equal(aloop_semaphore_release(semaphore, SIZE_MAX), 0);
     assert_int_equal(aloop_semaphore_release(semaphore, 1), ALOOP_EINVAL);
 
@@ -424,8 +426,8 @@ static void start_more(aloop_timer *timer, void *arg)
     aloop_timer **more = arg;
 
     is_refused = true;
-    assert_int_equal(aloop_timer_set(timer, INT64_MAX), 0);
-    assert_int_equal(aloop_timer_set(*more, INT64_MAX), 0);
+    assert_int_equal(aloop_timer_restart_at(timer, INT64_MAX), 0);
+    assert_int_equal(aloop_timer_restart_at(*more, INT64_MAX), 0);
     note(1);
 }
 
@@ -474,7 +476,7 @@ static void what_gathers_a_task_without_end_is_freed_with_the_loop(
 
     (void) state;
     assert_int_equal(aloop_step(loop, 0), 1);
-    assert_false(aloop_future_settled(gather));
+    assert_false(aloop_future_is_settled(gather));
 
     assert_int_equal(aloop_free(loop), 0); /* A leak checker looks on. */
 }

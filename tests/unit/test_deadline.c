@@ -84,7 +84,7 @@ static ssize_t moves_the_outer_scope(aloop *loop, void *arg)
     aloop_shield_begin();
     aloop_await(aloop_sleep(loop, 5 * MS));
     aloop_shield_end();
-    aloop_deadline_move(outer, ALOOP_SEC(1));
+    aloop_deadline_restart(outer, ALOOP_SEC(1));
     ends[0] = aloop_deadline_end(inner);
     ends[1] = aloop_deadline_end(outer);
     return 0;

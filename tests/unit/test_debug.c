@@ -125,7 +125,7 @@ static int use_status(aloop_future *future)
 
 static int use_settled(aloop_future *future)
 {
-    return aloop_future_settled(future) ? ALOOP_EINVAL : 0;
+    return aloop_future_is_settled(future) ? ALOOP_EINVAL : 0;
 }
 
 static int use_resolve(aloop_future *future)
@@ -171,7 +171,7 @@ static const struct {
             {use_detach, "aloop_detach() "},
             {use_ref, "aloop_future_ref() "},
             {use_status, "aloop_future_status() "},
-            {use_settled, "aloop_future_settled() "},
+            {use_settled, "aloop_future_is_settled() "},
             {use_resolve, "aloop_future_resolve() "},
             {use_then, "aloop_then() "},
             {use_unthen, "aloop_unthen() "},
@@ -334,11 +334,11 @@ static void note_timer(aloop_timer *timer, void *arg)
 
 static void use_timer(aloop_timer *timer)
 {
-    assert_int_equal(aloop_timer_again(timer, MS), ALOOP_EINVAL);
-    assert_int_equal(aloop_timer_set(timer, 0), ALOOP_EINVAL);
+    assert_int_equal(aloop_timer_restart(timer, MS), ALOOP_EINVAL);
+    assert_int_equal(aloop_timer_restart_at(timer, 0), ALOOP_EINVAL);
     assert_int_equal(aloop_timer_set_period(timer, MS), ALOOP_EINVAL);
     assert_int_equal(aloop_timer_stop(timer), ALOOP_EINVAL);
-    assert_false(aloop_timer_active(timer));
+    assert_false(aloop_timer_is_active(timer));
     assert_int_equal(aloop_timer_due_ns(timer), -1);
     aloop_timer_ref(timer);
     aloop_timer_unref(timer);
@@ -400,7 +400,8 @@ static void a_closed_stream_does_nothing(void **state)
         assert_int_equal(aloop_stream_peer(stream, bytes, 4), ALOOP_EINVAL);
         assert_int_equal(aloop_stream_local(stream, bytes, 4), ALOOP_EINVAL);
         assert_int_equal(aloop_stream_queued(stream), 0);
-        assert_int_equal(aloop_stream_set_water(stream, 1, 2), ALOOP_EINVAL);
+        assert_int_equal(aloop_stream_set_watermarks(stream, 1, 2),
+                         ALOOP_EINVAL);
         assert_int_equal(aloop_stream_set_auto_pause(stream, 0),
                          ALOOP_EINVAL);
         assert_int_equal(aloop_tcp_set_nodelay(stream, true), ALOOP_EINVAL);
@@ -418,7 +419,7 @@ static void a_closed_stream_does_nothing(void **state)
         assert_int_equal(settled_at(aloop_stream_drain(stream)), ALOOP_EINVAL);
         assert_int_equal(settled_at(aloop_stream_shutdown(stream)),
                          ALOOP_EINVAL);
-        assert_int_equal(settled_at(aloop_pipe(stream, stream)),
+        assert_int_equal(settled_at(aloop_stream_forward(stream, stream)),
                          ALOOP_EINVAL);
         assert_mistakes(i == 0 ? 20 : 0, i == 0 ? ": stream was used" : "");
     }
@@ -471,7 +472,7 @@ static void closed_listeners_signals_and_channels_do_nothing(void **state)
     assert_int_equal(settled_at(aloop_channel_receive(channel, &item)),
                      ALOOP_EINVAL);
     assert_int_equal(aloop_channel_close(channel), ALOOP_EINVAL);
-    assert_true(aloop_channel_closed(channel));
+    assert_true(aloop_channel_is_closed(channel));
     assert_int_equal(aloop_channel_count(channel), 0);
     assert_int_equal(aloop_channel_capacity(channel), 0);
     aloop_channel_free(channel);
@@ -625,7 +626,7 @@ static void what_holds_the_loop_is_reported_by_its_name(void **state)
     assert_mistake("aloop_post()", "has held the loop", "block");
     aloop_timer_start(t.loop, 0, 0, hold_in_timer, &long_ns, &timer);
     assert_mistake("the callback of a timer", "has held", "block");
-    aloop_then(aloop_future_done(t.loop, 0), hold_in_then, &long_ns);
+    aloop_then(aloop_future_new_settled(t.loop, 0), hold_in_then, &long_ns);
     assert_mistake("a continuation", "has held the loop", "block");
     aloop_defer(t.loop, hold, &long_ns);
     assert_no_mistake(); /* It is known. */
@@ -690,7 +691,7 @@ static void use_from_outside(void *arg)
     assert_int_equal(aloop_run(loop), ALOOP_EPERM);
     assert_int_equal(aloop_step(loop, 0), ALOOP_EPERM);
     assert_int_equal(aloop_free(loop), ALOOP_EPERM);
-    assert_int_equal(aloop_timer_again(shared.timer, 0), ALOOP_EPERM);
+    assert_int_equal(aloop_timer_restart(shared.timer, 0), ALOOP_EPERM);
     assert_int_equal(aloop_cancel(shared.future), ALOOP_EPERM);
     assert_int_equal(aloop_await(shared.future), ALOOP_EPERM);
     assert_int_equal(

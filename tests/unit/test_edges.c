@@ -173,13 +173,13 @@ static void a_lock_granted_after_its_waiter_let_go_passes_on(void **state)
     assert_int_equal(waiter.status, ALOOP_ECANCELED);
 
     assert_int_equal(aloop_mutex_unlock(mutex), 0);
-    assert_true(aloop_future_settled(lock));
-    assert_false(aloop_future_settled(next));
+    assert_true(aloop_future_is_settled(lock));
+    assert_false(aloop_future_is_settled(next));
     aloop_future_unref(lock);
     assert_int_equal(aloop_future_status(next), 0);
-    assert_true(aloop_mutex_locked(mutex));
+    assert_true(aloop_mutex_is_locked(mutex));
     assert_int_equal(aloop_mutex_unlock(mutex), 0);
-    assert_false(aloop_mutex_locked(mutex));
+    assert_false(aloop_mutex_is_locked(mutex));
     aloop_future_unref(next);
     aloop_future_unref(task);
 }
@@ -347,7 +347,7 @@ static void a_stop_before_a_step_or_an_await_is_for_the_next_run(void **state)
 static void set_to_the_beginning_of_time(aloop *loop, void *arg)
 {
     (void) loop;
-    assert_int_equal(aloop_timer_set(arg, INT64_MIN), 0);
+    assert_int_equal(aloop_timer_restart_at(arg, INT64_MIN), 0);
 }
 
 static void a_timer_set_to_the_beginning_of_time_is_due_at_once(void **state)
@@ -377,7 +377,7 @@ static void a_period_from_the_beginning_of_time_keeps_to_its_grid(
 
         aloop_timer_start(t.loop, ALOOP_SEC(1), periods[i], note_timer, NULL,
                           &timer);
-        aloop_timer_set(timer, INT64_MIN);
+        aloop_timer_restart_at(timer, INT64_MIN);
         aloop_step(t.loop, 0);
         assert_int_equal(t.noted, i + 1); /* Once. */
         assert_true(aloop_timer_due_ns(timer) == left);
@@ -450,7 +450,7 @@ static void a_deadline_moved_outside_a_turn_wakes_the_host(void **state)
     (void) state;
     aloop_step(t.loop, 0);
     assert_false(sim_poll(fd, 0));
-    assert_int_equal(aloop_deadline_move(deadline, MS), 0);
+    assert_int_equal(aloop_deadline_restart(deadline, MS), 0);
     assert_true(sim_poll(fd, ALOOP_SEC(1)));
     assert_true(aloop_now(t.loop) == begin + MS);
     aloop_step(t.loop, 0);

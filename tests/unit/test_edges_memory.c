@@ -364,7 +364,7 @@ static void the_mutex_still_comes_first_while_its_holder_cleans_up(
     aloop_mutex_unlock(work.mutex);
     aloop_detach(aloop_spawn(t.loop, unlocks_after_a_while, NULL));
     aloop_step(t.loop, 0);
-    assert_true(aloop_mutex_locked(work.mutex));
+    assert_true(aloop_mutex_is_locked(work.mutex));
     free_loop();
     assert_noted(false); /* The holder was not overtaken. */
     assert_int_equal(work.status, ALOOP_ECANCELED);
@@ -413,7 +413,7 @@ static void errors_that_nobody_read_are_reported_as_the_loop_is_freed(
     (void) state;
     aloop_detach(aloop_spawn(t.loop, fails_when_cancelled, NULL));
     aloop_step(t.loop, 0);
-    aloop_future_unref(aloop_future_done(t.loop, ALOOP_EINVAL));
+    aloop_future_unref(aloop_future_new_settled(t.loop, ALOOP_EINVAL));
     aloop_future_resolve(promise, ALOOP_EPIPE);
     aloop_future_unref(promise);
     assert_int_equal(t.unhandled, 0);

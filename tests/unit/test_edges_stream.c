@@ -213,7 +213,7 @@ static void the_hook_runs_as_the_turn_ends_and_not_within_a_call(void **state)
     assert_int_equal(t.unhandled, 1);
     assert_int_equal(t.unhandled_error, ALOOP_ECANCELED);
 
-    aloop_future_unref(aloop_future_done(t.loop, ALOOP_EPIPE));
+    aloop_future_unref(aloop_future_new_settled(t.loop, ALOOP_EPIPE));
     assert_int_equal(t.unhandled, 1);
     assert_true(aloop_alive(t.loop));
     assert_int_equal(aloop_run(t.loop), 0);
@@ -286,13 +286,13 @@ static void a_second_pipe_from_a_stream_is_refused_while_one_waits(
     from = connected_to(&source);
     to = connected_to(&sink);
     other = connected_to(&unused);
-    aloop_stream_set_water(to, 0, 1);
-    pipe = aloop_pipe(from, to);
+    aloop_stream_set_watermarks(to, 0, 1);
+    pipe = aloop_stream_forward(from, to);
     while ((n = sim_peer_send(source, bytes + sent, 1024)) > 0) {
         sent += (size_t) n;
         run_for(MS);
     }
-    second = aloop_pipe(from, other);
+    second = aloop_stream_forward(from, other);
     assert_int_equal(aloop_future_status(second), ALOOP_EBUSY);
     sim_peer_shutdown(source);
     for (int i = 0; i < 20; i++) {
@@ -354,9 +354,9 @@ static void higher_marks_settle_a_drain(void **state)
     stream = connected_to(&peer);
     block(stream);
     drain = aloop_stream_drain(stream);
-    assert_false(aloop_future_settled(drain));
-    assert_int_equal(aloop_stream_set_water(stream, sizeof bytes, SIZE_MAX),
-                     0);
+    assert_false(aloop_future_is_settled(drain));
+    assert_int_equal(
+        aloop_stream_set_watermarks(stream, sizeof bytes, SIZE_MAX), 0);
     assert_int_equal(aloop_future_status(drain), 0);
     aloop_future_unref(drain);
     aloop_stream_abort(stream);
@@ -375,11 +375,11 @@ static void a_cancelled_write_settles_a_drain(void **state)
     stream = connected_to(&peer);
     block(stream);
     queued = aloop_stream_queued(stream);
-    aloop_stream_set_water(stream, queued, queued + 1);
+    aloop_stream_set_watermarks(stream, queued, queued + 1);
     write = aloop_stream_write(stream, bytes, 50000);
     drain = aloop_stream_drain(stream);
     run_for(MS);
-    assert_false(aloop_future_settled(drain));
+    assert_false(aloop_future_is_settled(drain));
 
     aloop_future_unref(write);
     assert_int_equal(aloop_stream_queued(stream), queued);

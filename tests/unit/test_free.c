@@ -231,7 +231,7 @@ static void only_the_first_of_many_held_futures_are_named(void **state)
 {
     (void) state;
     for (int i = 0; i < 100; i++)
-        held = aloop_future_done(t.loop, i);
+        held = aloop_future_new_settled(t.loop, i);
     free_loop();
     assert_int_equal(t.unhandled, 1 + 5);
     assert_int_equal(t.unhandled_error, ALOOP_EHELD);
@@ -250,7 +250,7 @@ static void a_future_that_was_given_back_in_any_way_is_not_reported(
                              aloop_future_ref(promise)));
     aloop_future_unref(promise);
     aloop_detach(aloop_sleep(t.loop, ALOOP_SEC(9)));
-    aloop_future_unref(aloop_future_done(t.loop, 1));
+    aloop_future_unref(aloop_future_new_settled(t.loop, 1));
     aloop_then(aloop_sleep(t.loop, ALOOP_SEC(9)), note_status, NULL);
     promise = aloop_future_new(t.loop);
     aloop_future_resolve(promise, 1);

@@ -6,7 +6,7 @@
 
 static void on_settled(aloop_future *future, ssize_t status, void *arg)
 {
-    assert_true(aloop_future_settled(future));
+    assert_true(aloop_future_is_settled(future));
     t.calls++;
     note((int) (intptr_t) arg);
     note((int) status);
@@ -22,7 +22,7 @@ static void a_new_promise_is_pending(void **state)
     aloop_future *promise = aloop_future_new(t.loop);
 
     (void) state;
-    assert_false(aloop_future_settled(promise));
+    assert_false(aloop_future_is_settled(promise));
     assert_int_equal(aloop_future_status(promise), ALOOP_PENDING);
     assert_int_equal(aloop_cancel(promise), 1);
     assert_int_equal(aloop_future_status(promise), ALOOP_ECANCELED);
@@ -72,9 +72,9 @@ static void continuations_run_in_the_order_of_registration(void **state)
 static void then_on_a_settled_future_runs_in_the_next_turn(void **state)
 {
     (void) state;
-    assert_int_equal(aloop_then(aloop_future_done(t.loop, 3), on_settled,
-                                name(1)),
-                     0);
+    assert_int_equal(
+        aloop_then(aloop_future_new_settled(t.loop, 3), on_settled, name(1)),
+        0);
     assert_int_equal(t.calls, 0);
     assert_true(aloop_alive(t.loop));
     aloop_step(t.loop, 0);
@@ -203,7 +203,7 @@ static void a_null_future_counts_as_one_without_memory(void **state)
     (void) state;
     assert_int_equal(aloop_await(NULL), ALOOP_ENOMEM);
     assert_int_equal(aloop_future_status(NULL), ALOOP_ENOMEM);
-    assert_true(aloop_future_settled(NULL));
+    assert_true(aloop_future_is_settled(NULL));
     assert_int_equal(aloop_then(NULL, on_settled, NULL), ALOOP_ENOMEM);
     assert_int_equal(aloop_cancel(NULL), 0);
     assert_null(aloop_future_ref(NULL));
@@ -228,7 +228,7 @@ static void misuse_gives_a_future_that_has_failed(void **state)
     assert_int_equal(aloop_then(future, on_settled, NULL), ALOOP_EINVAL);
     assert_int_equal(aloop_await(future), ALOOP_EINVAL);
     assert_int_equal(aloop_future_status(
-                         aloop_future_done(t.loop, ALOOP_PENDING)) < 0,
+                         aloop_future_new_settled(t.loop, ALOOP_PENDING)) < 0,
                      1);
     assert_int_equal(aloop_then(aloop_future_new(t.loop), NULL, NULL),
                      ALOOP_EINVAL);
@@ -264,7 +264,7 @@ static void a_promise_that_only_waiters_hold_fails(void **state)
 
     (void) state;
     aloop_then(aloop_future_ref(promise), on_settled, name(1));
-    assert_false(aloop_future_settled(promise));
+    assert_false(aloop_future_is_settled(promise));
     aloop_future_unref(promise);
     aloop_run(t.loop);
     assert_noted(1, ALOOP_ECANCELED); /* The last owner has dropped it. */
@@ -399,7 +399,7 @@ static void takes_itself_back(aloop_future *future, ssize_t status, void *arg)
 static void a_continuation_that_runs_cannot_be_taken_back(void **state)
 {
     (void) state;
-    aloop_then(aloop_future_done(t.loop, 0), takes_itself_back, NULL);
+    aloop_then(aloop_future_new_settled(t.loop, 0), takes_itself_back, NULL);
     aloop_run(t.loop);
     assert_int_equal(t.calls, 1);
 }

@@ -32,8 +32,8 @@ static void locks_of_a_gather_that_was_awaited_are_the_callers(void **state)
 {
     (void) state;
     assert_int_equal(aloop_await(both()), 0);
-    assert_true(aloop_mutex_locked(a));
-    assert_true(aloop_mutex_locked(b));
+    assert_true(aloop_mutex_is_locked(a));
+    assert_true(aloop_mutex_is_locked(b));
 }
 
 static void a_gather_that_is_dropped_gives_its_locks_back(void **state)
@@ -44,10 +44,10 @@ static void a_gather_that_is_dropped_gives_its_locks_back(void **state)
     aloop_mutex_try_lock(b);
     gather = both();
     aloop_run(t.loop);
-    assert_true(aloop_mutex_locked(a));
+    assert_true(aloop_mutex_is_locked(a));
     aloop_future_unref(gather);
     aloop_run(t.loop);
-    assert_false(aloop_mutex_locked(a));
+    assert_false(aloop_mutex_is_locked(a));
 }
 
 static void a_gather_that_settled_and_is_dropped_gives_them_back(void **state)
@@ -56,10 +56,10 @@ static void a_gather_that_settled_and_is_dropped_gives_them_back(void **state)
 
     (void) state;
     aloop_run(t.loop);
-    assert_true(aloop_future_settled(gather));
+    assert_true(aloop_future_is_settled(gather));
     aloop_future_unref(gather);
-    assert_false(aloop_mutex_locked(a));
-    assert_false(aloop_mutex_locked(b));
+    assert_false(aloop_mutex_is_locked(a));
+    assert_false(aloop_mutex_is_locked(b));
 }
 
 static void a_gather_whose_status_was_looked_at_keeps_them(void **state)
@@ -70,18 +70,18 @@ static void a_gather_whose_status_was_looked_at_keeps_them(void **state)
     aloop_run(t.loop);
     assert_int_equal(aloop_future_status(gather), 0);
     aloop_future_unref(gather);
-    assert_true(aloop_mutex_locked(a));
+    assert_true(aloop_mutex_is_locked(a));
 }
 
 static void a_gather_that_fails_gives_its_locks_back(void **state)
 {
-    aloop_future *failed = aloop_future_done(t.loop, ALOOP_EPERM);
+    aloop_future *failed = aloop_future_new_settled(t.loop, ALOOP_EPERM);
 
     (void) state;
     assert_int_equal(
         aloop_await(aloop_gather(t.loop, aloop_mutex_lock(a), failed)),
         ALOOP_EPERM);
-    assert_false(aloop_mutex_locked(a));
+    assert_false(aloop_mutex_is_locked(a));
 }
 
 static ssize_t locks_both(aloop *loop, void *arg)
@@ -99,23 +99,23 @@ static void a_task_that_is_cancelled_in_a_gather_holds_no_lock(void **state)
     aloop_mutex_try_lock(b);
     for (int i = 0; i < 4; i++)
         aloop_step(t.loop, 0);
-    assert_true(aloop_mutex_locked(a));
+    assert_true(aloop_mutex_is_locked(a));
     aloop_cancel(task);
     assert_int_equal(aloop_await(task), ALOOP_EABORTED);
-    assert_false(aloop_mutex_locked(a));
+    assert_false(aloop_mutex_is_locked(a));
 }
 
 static void statuses_tell_which_locks_are_the_callers(void **state)
 {
     aloop_future *members[] = {aloop_mutex_lock(a),
-                               aloop_future_done(t.loop, ALOOP_EPERM)};
+                               aloop_future_new_settled(t.loop, ALOOP_EPERM)};
     ssize_t statuses[2];
 
     (void) state;
     assert_int_equal(
         aloop_await(aloop_gather_settled(t.loop, 2, members, statuses)), 1);
     assert_int_equal(statuses[0], 0);
-    assert_true(aloop_mutex_locked(a));
+    assert_true(aloop_mutex_is_locked(a));
 }
 
 static void any_and_race_keep_the_winners_lock_alone(void **state)
@@ -124,17 +124,17 @@ static void any_and_race_keep_the_winners_lock_alone(void **state)
     assert_int_equal(aloop_await(aloop_any(t.loop, aloop_mutex_lock(a),
                                            aloop_mutex_lock(b))),
                      0);
-    assert_true(aloop_mutex_locked(a));
-    assert_false(aloop_mutex_locked(b));
+    assert_true(aloop_mutex_is_locked(a));
+    assert_false(aloop_mutex_is_locked(b));
     aloop_mutex_unlock(a);
     assert_int_equal(aloop_await(aloop_race(t.loop, aloop_mutex_lock(b),
                                             aloop_mutex_lock(a))),
                      0);
-    assert_true(aloop_mutex_locked(b));
-    assert_false(aloop_mutex_locked(a));
+    assert_true(aloop_mutex_is_locked(b));
+    assert_false(aloop_mutex_is_locked(a));
     aloop_future_unref(aloop_race(t.loop, aloop_mutex_lock(a)));
     aloop_run(t.loop);
-    assert_false(aloop_mutex_locked(a));
+    assert_false(aloop_mutex_is_locked(a));
 }
 
 static void a_timeout_hands_its_lock_over_or_gives_it_back(void **state)
@@ -144,10 +144,10 @@ static void a_timeout_hands_its_lock_over_or_gives_it_back(void **state)
     (void) state;
     aloop_run(t.loop);
     aloop_future_unref(timeout);
-    assert_false(aloop_mutex_locked(a));
+    assert_false(aloop_mutex_is_locked(a));
     assert_int_equal(
         aloop_await(aloop_timeout(aloop_mutex_lock(a), ALOOP_SEC(1))), 0);
-    assert_true(aloop_mutex_locked(a));
+    assert_true(aloop_mutex_is_locked(a));
 }
 
 static void permits_go_to_the_next_in_line(void **state)
@@ -175,14 +175,14 @@ static void a_lock_in_many_compositions_goes_back_through_all(void **state)
     for (int i = 0; i < DEPTH; i++)
         future = aloop_gather(t.loop, future);
     aloop_run(t.loop);
-    assert_true(aloop_future_settled(future));
-    assert_true(aloop_mutex_locked(a));
+    assert_true(aloop_future_is_settled(future));
+    assert_true(aloop_mutex_is_locked(a));
     aloop_future_unref(future);
-    assert_false(aloop_mutex_locked(a));
+    assert_false(aloop_mutex_is_locked(a));
 
     future = aloop_gather(t.loop, aloop_gather(t.loop, aloop_mutex_lock(a)));
     assert_int_equal(aloop_await(future), 0);
-    assert_true(aloop_mutex_locked(a));
+    assert_true(aloop_mutex_is_locked(a));
 }
 
 static void a_lock_that_another_owner_took_stays_taken(void **state)
@@ -196,7 +196,7 @@ static void a_lock_that_another_owner_took_stays_taken(void **state)
     assert_int_equal(aloop_await(lock), 0);
     aloop_future_unref(first);
     aloop_future_unref(second);
-    assert_true(aloop_mutex_locked(a));
+    assert_true(aloop_mutex_is_locked(a));
 }
 
 static void ignore(aloop_future *future, ssize_t status, void *arg)
@@ -215,15 +215,15 @@ static void a_continuation_takes_what_was_given(void **state)
     aloop_then(gather, ignore, NULL);
     aloop_run(t.loop);
     assert_int_equal(t.calls, 1);
-    assert_true(aloop_mutex_locked(a));
+    assert_true(aloop_mutex_is_locked(a));
     aloop_mutex_unlock(a);
 
     gather = aloop_timeout(aloop_mutex_lock(a), ALOOP_SEC(1));
     aloop_then(gather, ignore, NULL);
-    while (!aloop_future_settled(gather))
+    while (!aloop_future_is_settled(gather))
         aloop_step(t.loop, 0);
     aloop_unthen(gather, ignore, NULL);
-    assert_false(aloop_mutex_locked(a));
+    assert_false(aloop_mutex_is_locked(a));
 }
 
 static void a_count_alone_does_not_tell_whose_lock_is_the_callers(void **state)
@@ -237,7 +237,7 @@ static void a_count_alone_does_not_tell_whose_lock_is_the_callers(void **state)
                                aloop_timeout(aloop_mutex_lock(b), 1)},
             NULL)),
         1);
-    assert_false(aloop_mutex_locked(a));
+    assert_false(aloop_mutex_is_locked(a));
     aloop_mutex_unlock(b);
     assert_int_equal(
         aloop_await(aloop_gather_settled(
@@ -245,7 +245,7 @@ static void a_count_alone_does_not_tell_whose_lock_is_the_callers(void **state)
             (aloop_future *[]){aloop_mutex_lock(a), aloop_mutex_lock(b)},
             NULL)),
         2);
-    assert_true(aloop_mutex_locked(a) && aloop_mutex_locked(b));
+    assert_true(aloop_mutex_is_locked(a) && aloop_mutex_is_locked(b));
 }
 
 #define LOCK_TEST(name) \

@@ -247,7 +247,7 @@ static void cancelling_who_waits_cancels_the_group_and_waits_on(void **state)
     other = aloop_group_wait(group);
 
     aloop_cancel(waiter);
-    assert_false(aloop_future_settled(waiter));
+    assert_false(aloop_future_is_settled(waiter));
     turns(6);
 
     assert_noted(9, 0);
@@ -500,7 +500,7 @@ static ssize_t use_all(aloop *loop, void *arg)
     if (aloop_await(aloop_mutex_lock(kit->mutex)) == 0) {
         aloop_condition_notify(kit->condition);
         if (aloop_condition_wait(kit->condition, kit->mutex) != ALOOP_EINVAL)
-            assert_true(aloop_mutex_locked(kit->mutex));
+            assert_true(aloop_mutex_is_locked(kit->mutex));
         aloop_mutex_unlock(kit->mutex);
     }
     aloop_await(aloop_semaphore_acquire(kit->semaphore, 1));
@@ -544,7 +544,7 @@ static void live_with(struct supply *supply)
     aloop_group_cancel(group);
     for (int i = 0; i < 20; i++)
         aloop_step(loop, 0);
-    assert_true(wait == NULL || loop == NULL || aloop_future_settled(wait));
+    assert_true(wait == NULL || loop == NULL || aloop_future_is_settled(wait));
     aloop_future_unref(wait);
     while (aloop_channel_try_receive(kit.channel, &item) == 0)
         kit.received++;

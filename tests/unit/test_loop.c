@@ -257,7 +257,7 @@ static void begin_accept(void)
 
 static void begin_report(void)
 {
-    aloop_future_unref(aloop_future_done(t.loop, ALOOP_EPERM));
+    aloop_future_unref(aloop_future_new_settled(t.loop, ALOOP_EPERM));
 }
 
 static void a_step_returns_once_something_has_run(void **state)
@@ -526,8 +526,8 @@ static void stopping_the_timer_takes_the_readiness_back(void **state)
     (void) state;
     aloop_timer_stop(timer);
     assert_false(sim_poll(fd, 10 * MS));
-    aloop_timer_again(timer, MS);
-    aloop_timer_again(timer, 20 * MS);
+    aloop_timer_restart(timer, MS);
+    aloop_timer_restart(timer, 20 * MS);
     assert_false(sim_poll(fd, 10 * MS));
     assert_true(sim_poll(fd, 11 * MS));
 }
@@ -650,7 +650,7 @@ static void a_delay_beyond_the_end_of_time_never_ends(void **state)
     aloop_step(loop, 0);
     aloop_step(loop, 0);
     assert_int_equal(t.noted, 0);
-    assert_true(aloop_timer_active(timer));
+    assert_true(aloop_timer_is_active(timer));
     aloop_free(loop);
 }
 

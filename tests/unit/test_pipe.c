@@ -1,4 +1,4 @@
-/* aloop_pipe: from one stream into another. */
+/* aloop_stream_forward: from one stream into another. */
 
 #include <string.h>
 
@@ -50,7 +50,7 @@ static size_t receive(int peer, char *buffer, size_t size, aloop_future *until)
         ssize_t n = sim_peer_receive(peer, buffer + got, size - got);
 
         got += n > 0 ? (size_t) n : 0;
-        if (n <= 0 && aloop_future_settled(until) && sim_peer_eof(peer))
+        if (n <= 0 && aloop_future_is_settled(until) && sim_peer_eof(peer))
             break;
         aloop_step(t.loop, 0);
         sim_pass(ALOOP_MS(1)); /* The loop may have nothing to wait for. */
@@ -68,7 +68,7 @@ static void fill(void)
 
 static void pump_through(int peers[2])
 {
-    aloop_future *pipe = aloop_pipe(streams[0], streams[1]);
+    aloop_future *pipe = aloop_stream_forward(streams[0], streams[1]);
     size_t sent = 0, got = 0;
 
     for (int i = 0; i < 10000 && sent < sizeof data; i++) {
@@ -121,7 +121,7 @@ static void a_pipe_into_a_peer_that_never_reads_holds_back(void **state)
     fill();
     sim_buffer_size(4096);
     connect_two(peers);
-    pipe = aloop_pipe(streams[0], streams[1]);
+    pipe = aloop_stream_forward(streams[0], streams[1]);
     for (int i = 0; i < 500; i++) {
         ssize_t n = sim_peer_send(peers[0], data, sizeof data);
 
@@ -130,7 +130,7 @@ static void a_pipe_into_a_peer_that_never_reads_holds_back(void **state)
     }
     assert_true(aloop_stream_queued(streams[1]) <= 2 * 64 * 1024);
     assert_true(sent < 300000);
-    assert_false(aloop_future_settled(pipe));
+    assert_false(aloop_future_is_settled(pipe));
     assert_int_equal(aloop_cancel(pipe), 1);
     assert_int_equal(aloop_future_status(pipe), ALOOP_ECANCELED);
     aloop_future_unref(pipe);
@@ -148,10 +148,10 @@ static void closing_either_stream_cancels_the_pipe(void **state)
         aloop_future *pipe;
 
         connect_two(peers);
-        pipe = aloop_pipe(streams[0], streams[1]);
-        assert_int_equal(aloop_future_status(
-                             aloop_pipe(streams[0], streams[1])),
-                         ALOOP_EBUSY);
+        pipe = aloop_stream_forward(streams[0], streams[1]);
+        assert_int_equal(
+            aloop_future_status(aloop_stream_forward(streams[0], streams[1])),
+            ALOOP_EBUSY);
         aloop_stream_close(streams[which]);
         assert_int_equal(aloop_await(pipe), ALOOP_EABORTED);
         aloop_stream_close(streams[!which]);
@@ -169,9 +169,9 @@ static void a_reset_of_either_side_ends_the_pipe_with_its_error(void **state)
         ssize_t status;
 
         connect_two(peers);
-        pipe = aloop_pipe(streams[0], streams[1]);
+        pipe = aloop_stream_forward(streams[0], streams[1]);
         sim_peer_reset(peers[which]);
-        for (int i = 0; i < 10 && !aloop_future_settled(pipe); i++) {
+        for (int i = 0; i < 10 && !aloop_future_is_settled(pipe); i++) {
             sim_peer_send(peers[0], "x", 1);
             aloop_step(t.loop, ALOOP_MS(1));
         }
@@ -200,7 +200,7 @@ static void assert_busy(aloop_stream *stream)
         aloop_stream_read_exactly(stream, buffer, sizeof buffer),
         aloop_stream_read_until(stream, buffer, sizeof buffer, "x", 1),
         aloop_stream_read_to_end(stream, buffer, sizeof buffer),
-        aloop_pipe(stream, streams[0]),
+        aloop_stream_forward(stream, streams[0]),
     };
 
     for (size_t i = 0; i < sizeof reads / sizeof reads[0]; i++) {
@@ -236,15 +236,15 @@ static void a_stream_that_is_piped_is_busy_in_every_state_of_the_pipe(
     fill();
     sim_buffer_size(4096);
     connect_two(peers);
-    pipe = aloop_pipe(streams[0], streams[1]);
+    pipe = aloop_stream_forward(streams[0], streams[1]);
     assert_busy(streams[0]); /* It flows. */
     sent = block(peers[0]);
     assert_busy(streams[0]); /* It waits for a drain. */
     sim_peer_shutdown(peers[0]);
-    aloop_stream_set_water(streams[1], 200000, 300000);
+    aloop_stream_set_watermarks(streams[1], 200000, 300000);
     for (int i = 0; i < 20; i++)
         aloop_step(t.loop, ALOOP_MS(1));
-    assert_false(aloop_future_settled(pipe));
+    assert_false(aloop_future_is_settled(pipe));
     assert_busy(streams[0]); /* It has seen the end and shuts down. */
 
     got = receive(peers[1], back, sizeof back, pipe);
@@ -265,7 +265,7 @@ static void a_pipe_from_a_stream_that_is_read_is_refused(void **state)
     (void) state;
     connect_two(peers);
     read = aloop_stream_read(streams[0], buffer, sizeof buffer);
-    assert_int_equal(aloop_await(aloop_pipe(streams[0], streams[1])),
+    assert_int_equal(aloop_await(aloop_stream_forward(streams[0], streams[1])),
                      ALOOP_EBUSY);
     sim_peer_send(peers[0], "abc", 3);
     assert_int_equal(aloop_await(read), 3);
@@ -278,9 +278,11 @@ static void bad_arguments_are_refused(void **state)
 
     (void) state;
     connect_two(peers);
-    assert_int_equal(aloop_await(aloop_pipe(NULL, streams[0])), ALOOP_EINVAL);
-    assert_int_equal(aloop_await(aloop_pipe(streams[0], NULL)), ALOOP_EINVAL);
-    assert_int_equal(aloop_await(aloop_pipe(streams[0], streams[0])),
+    assert_int_equal(aloop_await(aloop_stream_forward(NULL, streams[0])),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_stream_forward(streams[0], NULL)),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_stream_forward(streams[0], streams[0])),
                      ALOOP_EBUSY);
     close_all(peers);
 }

@@ -22,7 +22,7 @@ static void use_default(void)
 static void fail_often(int count)
 {
     for (int i = 0; i < count; i++)
-        aloop_future_unref(aloop_future_done(t.loop, ALOOP_EPERM));
+        aloop_future_unref(aloop_future_new_settled(t.loop, ALOOP_EPERM));
 }
 
 static int lines(void)
@@ -115,7 +115,7 @@ static void fail_again(aloop *loop, int error, const char *what, void *arg)
     (void) what;
     (void) arg;
     if (++t.calls < 3)
-        aloop_future_unref(aloop_future_done(loop, ALOOP_EPERM));
+        aloop_future_unref(aloop_future_new_settled(loop, ALOOP_EPERM));
 }
 
 static void what_a_hook_reports_itself_waits_for_the_next_turn(void **state)

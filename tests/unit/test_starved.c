@@ -102,7 +102,7 @@ static ssize_t composes(aloop *loop, void *arg)
         whole = aloop_gather_settled(loop, COUNT, futures, statuses);
     s.is_out = false;
     assert_non_null(whole);
-    assert_false(aloop_future_settled(whole));
+    assert_false(aloop_future_is_settled(whole));
     status = aloop_await(whole);
     assert_all_have_ended(cells);
     assert_int_equal(winner, 9);

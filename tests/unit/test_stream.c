@@ -89,7 +89,7 @@ static void on_connected(aloop_future *future, ssize_t status, void *arg)
 
     assert_int_equal(status, 0);
     /* More than that is queued most of the time, and reading goes on. */
-    aloop_stream_set_water(stream, CHUNK, CHUNK + 1);
+    aloop_stream_set_watermarks(stream, CHUNK, CHUNK + 1);
     aloop_stream_start(stream, on_answer, NULL);
     put_more(future, 0, stream);
 }
@@ -325,7 +325,7 @@ static void no_stream_is_refused_by_every_function_alike(void **state)
         aloop_stream_write(NULL, NULL, 0),
         aloop_stream_drain(NULL),
         aloop_stream_shutdown(NULL),
-        aloop_pipe(NULL, NULL),
+        aloop_stream_forward(NULL, NULL),
     };
 
     (void) state;
@@ -335,7 +335,7 @@ static void no_stream_is_refused_by_every_function_alike(void **state)
     assert_int_equal(aloop_stream_stop(NULL), ALOOP_EINVAL);
     assert_int_equal(aloop_stream_put(NULL, text, 8), ALOOP_EINVAL);
     assert_int_equal(aloop_stream_put(NULL, NULL, 0), ALOOP_EINVAL);
-    assert_int_equal(aloop_stream_set_water(NULL, 0, 1), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_set_watermarks(NULL, 0, 1), ALOOP_EINVAL);
     assert_int_equal(aloop_stream_set_auto_pause(NULL, true), ALOOP_EINVAL);
     assert_int_equal(aloop_stream_fd(NULL), ALOOP_EINVAL);
     assert_int_equal(aloop_stream_peer(NULL, text, 8), ALOOP_EINVAL);

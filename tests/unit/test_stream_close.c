@@ -66,7 +66,7 @@ static void a_shutdown_waits_until_all_has_been_sent(void **state)
     aloop_stream_put(stream, "rest", 4);
     shutdown = aloop_stream_shutdown(stream);
     run_for(10 * MS);
-    assert_false(aloop_future_settled(shutdown));
+    assert_false(aloop_future_is_settled(shutdown));
     assert_false(sim_peer_eof(c.peer));
 
     sim_peer_receive(c.peer, c.in, BUFFER);
@@ -265,7 +265,7 @@ static void a_close_takes_back_those_of_reads_that_have_settled(void **state)
     (void) state;
     first = aloop_stream_read(stream, buffer, 1);
     sim_peer_send(c.peer, "ab", 2);
-    while (!aloop_future_settled(first))
+    while (!aloop_future_is_settled(first))
         aloop_step(t.loop, ALOOP_MS(1));
     second = aloop_stream_read(stream, buffer, 1); /* Settles immediately. */
     aloop_then(aloop_future_ref(first), note_status, NULL);

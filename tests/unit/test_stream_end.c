@@ -101,7 +101,7 @@ static void a_pipe_that_has_not_ended_resets_its_target(void **state)
 
     (void) state;
     to = connected_to(&sink);
-    aloop_detach(aloop_pipe(from, to));
+    aloop_detach(aloop_stream_forward(from, to));
     send_text("a part");
     run_for(MS);
     assert_int_equal(sim_peer_receive(sink, c.in, sizeof c.in), 6);

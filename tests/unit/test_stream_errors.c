@@ -184,7 +184,7 @@ static void a_pipe_fails_with_the_error_and_passes_no_end_on(void **state)
     for (size_t i = 0; i < ERRORS * WAYS; i++) {
         int error = errors[i % ERRORS], sink;
         aloop_stream *from = begin(), *to = connected_to(&sink);
-        aloop_future *pipe = aloop_pipe(from, to);
+        aloop_future *pipe = aloop_stream_forward(from, to);
 
         run_for(MS);
         ways[i / ERRORS](from, error);

@@ -36,7 +36,7 @@ static aloop_stream *replied(const size_t *reply_size)
 {
     aloop_stream *stream = connected();
 
-    assert_int_equal(aloop_stream_set_water(stream, LOW, HIGH), 0);
+    assert_int_equal(aloop_stream_set_watermarks(stream, LOW, HIGH), 0);
     fill(stream);
     assert_int_equal(aloop_stream_start(stream, reply, (void *) reply_size),
                      0);
@@ -96,13 +96,13 @@ static void new_marks_resume_and_pause_reading_immediately(void **state)
 
     (void) state;
     assert_false(is_called());
-    aloop_stream_set_water(stream, 2000, 3000);
+    aloop_stream_set_watermarks(stream, 2000, 3000);
     run_for(MS); /* The peer takes nothing meanwhile. */
     assert_int_equal(aloop_future_status(drain), 0);
     aloop_future_unref(drain);
     assert_int_equal(t.calls, 2);
 
-    aloop_stream_set_water(stream, 10, HIGH);
+    aloop_stream_set_watermarks(stream, 10, HIGH);
     assert_false(is_called());
     aloop_stream_abort(stream);
 }
@@ -169,7 +169,7 @@ static void a_write_from_the_callback_does_not_pause(void **state)
     aloop_stream *stream = connected();
 
     (void) state;
-    aloop_stream_set_water(stream, LOW, HIGH);
+    aloop_stream_set_watermarks(stream, LOW, HIGH);
     fill(stream);
     aloop_stream_start(stream, write_back, NULL);
     assert_true(is_called());
@@ -202,7 +202,7 @@ static void replies_behind_an_upload_pause_all_the_same(void **state)
     aloop_stream *stream = connected();
 
     (void) state;
-    aloop_stream_set_water(stream, LOW, HIGH);
+    aloop_stream_set_watermarks(stream, LOW, HIGH);
     fill(stream);
     assert_int_equal(aloop_stream_put(stream, text, 20), 0);
     aloop_stream_start(stream, reply, (void *) &size);
@@ -240,7 +240,7 @@ static void a_pipe_is_not_paused_by_replies_before_it(void **state)
     (void) state;
     to = connected_to(&sink);
     assert_int_equal(aloop_stream_stop(from), 0);
-    pipe = aloop_pipe(from, to);
+    pipe = aloop_stream_forward(from, to);
     sim_peer_send(c.peer, "through", 7);
     run_for(MS);
 
@@ -357,8 +357,8 @@ static void two_pipes_finish_when_both_ends_write_first(void **state)
 
     (void) state;
     connect_ends(ends);
-    there = aloop_pipe(ends[1], ends[2]);
-    back = aloop_pipe(ends[2], ends[1]);
+    there = aloop_stream_forward(ends[1], ends[2]);
+    back = aloop_stream_forward(ends[2], ends[1]);
     writes[0] = aloop_stream_write(ends[0], text, sizeof text);
     writes[1] = aloop_stream_write(ends[3], text, sizeof text);
     for (int i = 0; i < 100; i++) /* All that fits in between. */
@@ -390,12 +390,12 @@ static void a_pipe_flows_while_the_one_against_it_is_full(void **state)
 
     (void) state;
     connect_ends(ends);
-    there = aloop_pipe(ends[1], ends[2]);
-    back = aloop_pipe(ends[2], ends[1]);
+    there = aloop_stream_forward(ends[1], ends[2]);
+    back = aloop_stream_forward(ends[2], ends[1]);
     down = aloop_stream_write(ends[3], text, sizeof text);
     for (int i = 0; i < 100; i++)
         run_for(MS);
-    assert_false(aloop_future_settled(down));
+    assert_false(aloop_future_is_settled(down));
     aloop_stream_start(ends[3], count, &got_up);
     up = aloop_stream_write(ends[0], text, sizeof text);
 

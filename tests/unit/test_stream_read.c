@@ -12,7 +12,7 @@ static void a_read_settles_with_what_is_there(void **state)
 
     (void) state;
     run_for(MS);
-    assert_false(aloop_future_settled(read));
+    assert_false(aloop_future_is_settled(read));
     send_text("abc");
 
     assert_int_equal(aloop_await(read), 3);
@@ -51,7 +51,7 @@ static void an_exact_read_waits_for_all_its_bytes(void **state)
     (void) state;
     send_text("ab");
     send_text("cd");
-    assert_false(aloop_future_settled(read));
+    assert_false(aloop_future_is_settled(read));
     send_text("efgh");
 
     assert_int_equal(aloop_await(read), 6);

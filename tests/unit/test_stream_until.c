@@ -26,7 +26,7 @@ static void a_delimiter_is_found_wherever_segments_cut_it(void **state)
             stream, buffer, sizeof buffer, "\r\n\r\n", 4);
 
         send_bytes(text, cut);
-        assert_int_equal(aloop_future_settled(read), cut >= 8);
+        assert_int_equal(aloop_future_is_settled(read), cut >= 8);
         send_bytes(text + cut, size - cut);
         assert_int_equal(aloop_await(read), 8);
         assert_memory_equal(buffer, "head\r\n\r\n", 8);
@@ -47,7 +47,7 @@ static void a_delimiter_is_found_where_every_byte_comes_alone(void **state)
 
     (void) state;
     for (size_t i = 0; i < 4; i++) {
-        assert_false(aloop_future_settled(read));
+        assert_false(aloop_future_is_settled(read));
         send_bytes(text + i, 1);
     }
 
@@ -167,7 +167,7 @@ static void a_read_to_the_end_gets_all(void **state)
     memset(sent, 'z', sizeof sent);
     send_bytes(sent, 20000);
     send_bytes(sent, 30000);
-    assert_false(aloop_future_settled(read));
+    assert_false(aloop_future_is_settled(read));
     sim_peer_shutdown(c.peer);
 
     assert_int_equal(aloop_await(read), 50000);
@@ -183,7 +183,7 @@ static void a_read_to_the_end_may_fit_exactly(void **state)
 
     (void) state;
     send_text("12345");
-    assert_false(aloop_future_settled(read));
+    assert_false(aloop_future_is_settled(read));
     sim_peer_shutdown(c.peer);
 
     assert_int_equal(aloop_await(read), 5);

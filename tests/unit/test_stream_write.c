@@ -225,7 +225,7 @@ static void the_queue_grows_by_exactly_what_is_written(void **state)
     two = aloop_stream_write(stream, "6", 1);
     run_for(MS);
     assert_int_equal(aloop_stream_queued(stream), 6);
-    assert_false(aloop_future_settled(one));
+    assert_false(aloop_future_is_settled(one));
 
     receive(BUFFER);
     assert_int_equal(aloop_await(two), 1);
@@ -377,10 +377,10 @@ static void sizes_and_marks_that_cannot_be_right_are_refused(void **state)
                      ALOOP_EINVAL);
     assert_int_equal(aloop_await(aloop_stream_write(stream, NULL, 1)),
                      ALOOP_EINVAL);
-    assert_int_equal(aloop_stream_set_water(stream, 2, 1), ALOOP_EINVAL);
-    assert_int_equal(aloop_stream_set_water(stream, 1, 1), ALOOP_EINVAL);
-    assert_int_equal(aloop_stream_set_water(stream, 0, 0), 0);
-    assert_int_equal(aloop_stream_set_water(NULL, 0, 1), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_set_watermarks(stream, 2, 1), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_set_watermarks(stream, 1, 1), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_set_watermarks(stream, 0, 0), 0);
+    assert_int_equal(aloop_stream_set_watermarks(NULL, 0, 1), ALOOP_EINVAL);
     assert_int_equal(aloop_stream_put(NULL, "x", 1), ALOOP_EINVAL);
     assert_int_equal(aloop_await(aloop_stream_write(NULL, "x", 1)),
                      ALOOP_EINVAL);

@@ -66,14 +66,14 @@ static void a_free_mutex_is_locked_at_once(void **state)
 
     (void) state;
     assert_int_equal(aloop_future_status(lock), 0);
-    assert_true(aloop_mutex_locked(mutex));
+    assert_true(aloop_mutex_is_locked(mutex));
     assert_int_equal(aloop_mutex_try_lock(mutex), ALOOP_EAGAIN);
     aloop_future_unref(lock);
 
     assert_int_equal(aloop_mutex_unlock(mutex), 0);
-    assert_false(aloop_mutex_locked(mutex));
+    assert_false(aloop_mutex_is_locked(mutex));
     assert_int_equal(aloop_mutex_try_lock(mutex), 0);
-    assert_true(aloop_mutex_locked(mutex));
+    assert_true(aloop_mutex_is_locked(mutex));
 }
 
 static void a_mutex_that_is_not_locked_cannot_be_unlocked(void **state)
@@ -100,7 +100,7 @@ static void tasks_get_the_mutex_in_the_order_they_asked(void **state)
         assert_int_equal(join(i), 0);
 
     assert_noted(0, 1, 2, 3);
-    assert_false(aloop_mutex_locked(shared.mutex));
+    assert_false(aloop_mutex_is_locked(shared.mutex));
 }
 
 static void an_unlocked_mutex_belongs_to_the_first_in_line(void **state)
@@ -114,7 +114,7 @@ static void an_unlocked_mutex_belongs_to_the_first_in_line(void **state)
     second = aloop_mutex_lock(mutex);
     aloop_mutex_unlock(mutex);
 
-    assert_true(aloop_mutex_locked(mutex));
+    assert_true(aloop_mutex_is_locked(mutex));
     assert_int_equal(aloop_mutex_try_lock(mutex), ALOOP_EAGAIN);
     assert_int_equal(aloop_future_status(first), 0);
     assert_int_equal(aloop_future_status(second), ALOOP_PENDING);
@@ -137,7 +137,7 @@ static void a_cancelled_waiter_does_not_keep_the_mutex_from_the_next(
     assert_int_equal(shared.workers[0].status, ALOOP_ECANCELED);
     assert_noted(1);
     assert_int_equal(join(0), ALOOP_EABORTED);
-    assert_false(aloop_mutex_locked(shared.mutex));
+    assert_false(aloop_mutex_is_locked(shared.mutex));
 }
 
 static void a_task_cancelled_after_it_was_given_the_mutex_has_it(void **state)
@@ -153,7 +153,7 @@ static void a_task_cancelled_after_it_was_given_the_mutex_has_it(void **state)
     assert_int_equal(join(0), 0);
     assert_int_equal(join(1), 0);
     assert_noted(0, 1);
-    assert_false(aloop_mutex_locked(shared.mutex));
+    assert_false(aloop_mutex_is_locked(shared.mutex));
 }
 
 static void a_lock_that_nobody_received_goes_to_the_next(void **state)
@@ -164,11 +164,11 @@ static void a_lock_that_nobody_received_goes_to_the_next(void **state)
 
     (void) state;
     aloop_future_unref(first);
-    assert_true(aloop_future_settled(second));
-    assert_true(aloop_mutex_locked(mutex));
+    assert_true(aloop_future_is_settled(second));
+    assert_true(aloop_mutex_is_locked(mutex));
 
     aloop_future_unref(second);
-    assert_false(aloop_mutex_locked(mutex));
+    assert_false(aloop_mutex_is_locked(mutex));
 }
 
 static void a_lock_that_was_received_outlives_its_future(void **state)
@@ -178,7 +178,7 @@ static void a_lock_that_was_received_outlives_its_future(void **state)
     (void) state;
     assert_int_equal(aloop_await(aloop_mutex_lock(mutex)), 0);
 
-    assert_true(aloop_mutex_locked(mutex));
+    assert_true(aloop_mutex_is_locked(mutex));
 }
 
 static void detached_locks_are_passed_over_however_many(void **state)
@@ -193,7 +193,7 @@ static void detached_locks_are_passed_over_however_many(void **state)
     aloop_mutex_unlock(mutex);
 
     assert_int_equal(aloop_future_status(last), 0);
-    assert_true(aloop_mutex_locked(mutex));
+    assert_true(aloop_mutex_is_locked(mutex));
     aloop_future_unref(last);
 }
 
@@ -206,7 +206,7 @@ static void dropping_a_lock_leaves_the_line(void **state)
     aloop_future_unref(aloop_mutex_lock(mutex));
     aloop_mutex_unlock(mutex);
 
-    assert_false(aloop_mutex_locked(mutex));
+    assert_false(aloop_mutex_is_locked(mutex));
     assert_int_equal(t.unhandled, 0);
 }
 
@@ -228,7 +228,7 @@ static void a_callback_receives_a_lock(void **state)
     assert_int_equal(aloop_run(t.loop), 0);
 
     assert_noted(0, 0);
-    assert_false(aloop_mutex_locked(mutex));
+    assert_false(aloop_mutex_is_locked(mutex));
 }
 
 static void a_timeout_gives_the_place_in_line_up(void **state)
@@ -313,12 +313,12 @@ static void who_wants_many_permits_is_not_overtaken(void **state)
     aloop_future *one = aloop_semaphore_acquire(semaphore, 1);
 
     (void) state;
-    assert_false(aloop_future_settled(one));
+    assert_false(aloop_future_is_settled(one));
     assert_int_equal(aloop_semaphore_try_acquire(semaphore, 1), ALOOP_EAGAIN);
 
     aloop_semaphore_release(semaphore, 1);
     assert_int_equal(aloop_future_status(many), 0);
-    assert_false(aloop_future_settled(one));
+    assert_false(aloop_future_is_settled(one));
 
     aloop_semaphore_release(semaphore, 1);
     assert_int_equal(aloop_future_status(one), 0);
@@ -461,7 +461,7 @@ static ssize_t wait_once(aloop *loop, void *arg)
     aloop_await(aloop_mutex_lock(shared.mutex));
     worker->status = aloop_condition_wait(shared.condition, shared.mutex);
     note(worker->id);
-    if (aloop_mutex_locked(shared.mutex))
+    if (aloop_mutex_is_locked(shared.mutex))
         t.calls++;
     aloop_mutex_unlock(shared.mutex);
     return worker->status;
@@ -484,7 +484,7 @@ static void a_condition_lets_go_of_the_mutex_while_it_waits(void **state)
 
     assert_noted(0, 1, 2);
     assert_int_equal(t.calls, 3);
-    assert_false(aloop_mutex_locked(shared.mutex));
+    assert_false(aloop_mutex_is_locked(shared.mutex));
 }
 
 static void a_notification_wakes_the_first_in_line(void **state)
@@ -551,7 +551,7 @@ static void a_cancelled_condition_wait_returns_with_the_mutex(void **state)
     assert_int_equal(join(0), ALOOP_EABORTED);
     assert_int_equal(shared.workers[0].status, ALOOP_ECANCELED);
     assert_int_equal(t.calls, 1);
-    assert_false(aloop_mutex_locked(shared.mutex));
+    assert_false(aloop_mutex_is_locked(shared.mutex));
 }
 
 static ssize_t wait_with_deadline(aloop *loop, void *arg)
@@ -570,7 +570,7 @@ static void a_deadline_ends_a_condition_wait_with_the_mutex(void **state)
 
     assert_int_equal(join(0), ALOOP_ETIMEDOUT);
     assert_int_equal(t.calls, 1);
-    assert_false(aloop_mutex_locked(shared.mutex));
+    assert_false(aloop_mutex_is_locked(shared.mutex));
 }
 
 static void freeing_a_condition_returns_its_waits_with_the_mutex(void **state)
@@ -647,7 +647,7 @@ static void a_condition_is_waited_for_in_a_task_with_the_mutex(void **state)
     aloop_mutex_try_lock(shared.mutex);
     assert_int_equal(aloop_condition_wait(shared.condition, shared.mutex),
                      ALOOP_EINVAL);
-    assert_true(aloop_mutex_locked(shared.mutex));
+    assert_true(aloop_mutex_is_locked(shared.mutex));
 }
 
 static void a_freed_loop_ends_condition_waits_with_the_mutex(void **state)
@@ -696,7 +696,7 @@ static void who_is_cancelled_leaves_the_barrier(void **state)
 
     aloop_cancel(shared.workers[0].task);
     assert_int_equal(aloop_barrier_waiting(shared.barrier), 1);
-    assert_int_equal(aloop_future_settled(shared.workers[1].task), false);
+    assert_int_equal(aloop_future_is_settled(shared.workers[1].task), false);
 
     aloop_future *second = aloop_barrier_wait(shared.barrier);
     assert_int_equal(aloop_future_status(second), ALOOP_PENDING);
@@ -754,7 +754,7 @@ static void nonsense_is_refused(void **state)
     assert_int_equal(aloop_await(aloop_mutex_lock(NULL)), ALOOP_EINVAL);
     assert_int_equal(aloop_mutex_try_lock(NULL), ALOOP_EINVAL);
     assert_int_equal(aloop_mutex_unlock(NULL), ALOOP_EINVAL);
-    assert_false(aloop_mutex_locked(NULL));
+    assert_false(aloop_mutex_is_locked(NULL));
     assert_int_equal(aloop_await(aloop_semaphore_acquire(NULL, 1)),
                      ALOOP_EINVAL);
     assert_int_equal(aloop_await(aloop_semaphore_acquire(semaphore, 0)),
@@ -833,7 +833,7 @@ static void an_unlock_takes_the_grant_of_an_unread_future_with_it(void **state)
     aloop_future *lock = aloop_mutex_lock(mutex);
 
     (void) state;
-    assert_true(aloop_future_settled(lock));
+    assert_true(aloop_future_is_settled(lock));
     assert_int_equal(aloop_mutex_unlock(mutex), 0);
     aloop_future_unref(lock); /* Has nothing left to give back. */
     assert_int_equal(aloop_mutex_try_lock(mutex), 0);

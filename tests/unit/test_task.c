@@ -197,7 +197,7 @@ static ssize_t awaits_settled_ones(aloop *loop, void *arg)
     int awaits = 0;
 
     while (*other_ran == 0 && awaits < 10000) {
-        if (aloop_await(aloop_future_done(loop, 1)) != 1)
+        if (aloop_await(aloop_future_new_settled(loop, 1)) != 1)
             return -1;
         awaits++;
     }
@@ -386,7 +386,7 @@ static void bad_arguments_are_refused(void **state)
     assert_int_equal(aloop_shield_begin(), ALOOP_EINVAL);
     assert_int_equal(aloop_shield_end(), ALOOP_EINVAL);
     assert_null(aloop_deadline_begin(t.loop, 1));
-    assert_int_equal(aloop_deadline_move(NULL, 1), ALOOP_EINVAL);
+    assert_int_equal(aloop_deadline_restart(NULL, 1), ALOOP_EINVAL);
     assert_int_equal(aloop_deadline_end(NULL), ALOOP_EINVAL);
     assert_int_equal(aloop_main(NULL, NULL), ALOOP_EINVAL);
 }
@@ -440,7 +440,7 @@ static void a_stopped_loop_leaves_tasks_pending_and_can_go_on(void **state)
 
     (void) state;
     assert_int_equal(aloop_run(t.loop), 1);
-    assert_false(aloop_future_settled(task));
+    assert_false(aloop_future_is_settled(task));
     assert_int_equal(aloop_run(t.loop), 0);
     assert_int_equal(aloop_await(task), 0);
 }
@@ -565,7 +565,7 @@ static ssize_t awaits_a_done_one(aloop *loop, void *arg)
 {
     (void) arg;
     note(1);
-    aloop_await(aloop_future_done(loop, 0));
+    aloop_await(aloop_future_new_settled(loop, 0));
     note(2);
     return 0;
 }

@@ -57,8 +57,8 @@ static void equal_deadlines_fire_in_start_order(void **state)
     (void) state;
     first = start(MS, 0, 1);
     for (int i = 2; i <= 9; i++)
-        aloop_timer_set(start(MS, 0, i), when);
-    aloop_timer_set(first, when); /* Again: goes behind the others. */
+        aloop_timer_restart_at(start(MS, 0, i), when);
+    aloop_timer_restart_at(first, when); /* Again: goes behind the others. */
 
     aloop_run(t.loop);
 
@@ -74,7 +74,7 @@ static void equal_deadlines_fire_in_start_order_after_lazy_moves(void **state)
     for (int i = 0; i < 5; i++)
         timers[i] = start(MS, 0, i);
     for (int i = 4; i >= 0; i--)
-        aloop_timer_set(timers[i], when);
+        aloop_timer_restart_at(timers[i], when);
 
     aloop_run(t.loop);
 
@@ -86,7 +86,7 @@ static void start_again(aloop_timer *timer, void *arg)
     (void) arg;
     note(1);
     if (++t.calls < 3)
-        aloop_timer_again(timer, 0);
+        aloop_timer_restart(timer, 0);
 }
 
 static void note_two(aloop *loop, void *arg)
@@ -134,15 +134,15 @@ static void a_timer_stopped_by_another_of_its_batch_does_not_fire(void **state)
 
     (void) state;
     aloop_timer_start(t.loop, MS, 0, stop_other, NULL, &timer);
-    aloop_timer_set(timer, when);
+    aloop_timer_restart_at(timer, when);
     other = start(MS, 0, 9);
-    aloop_timer_set(other, when);
+    aloop_timer_restart_at(other, when);
 
     aloop_run(t.loop);
 
     assert_int_equal(t.calls, 1);
     assert_int_equal(t.noted, 0);
-    assert_false(aloop_timer_active(other));
+    assert_false(aloop_timer_is_active(other));
 }
 
 static void a_timer_closed_by_another_of_its_batch_does_not_fire(void **state)
@@ -152,9 +152,9 @@ static void a_timer_closed_by_another_of_its_batch_does_not_fire(void **state)
 
     (void) state;
     aloop_timer_start(t.loop, MS, 0, close_other, NULL, &timer);
-    aloop_timer_set(timer, when);
+    aloop_timer_restart_at(timer, when);
     other = start(MS, 0, 9);
-    aloop_timer_set(other, when);
+    aloop_timer_restart_at(other, when);
 
     aloop_run(t.loop);
 
@@ -292,8 +292,8 @@ static void moving_a_deadline_takes_effect_both_ways(void **state)
     aloop_timer *sooner = start(50 * MS, 0, 2);
 
     (void) state;
-    assert_int_equal(aloop_timer_again(later, 20 * MS), 0);
-    assert_int_equal(aloop_timer_again(sooner, 10 * MS), 0);
+    assert_int_equal(aloop_timer_restart(later, 20 * MS), 0);
+    assert_int_equal(aloop_timer_restart(sooner, 10 * MS), 0);
     assert_true(aloop_timer_due_ns(later) == 20 * MS);
     aloop_run(t.loop);
     assert_noted(2, 1);
@@ -307,7 +307,7 @@ static void a_lazily_moved_timer_costs_at_most_one_wait(void **state)
 
     (void) state;
     for (int i = 0; i < 1000; i++)
-        aloop_timer_again(timer, 5 * MS);
+        aloop_timer_restart(timer, 5 * MS);
     wakes = sim_wakes();
     aloop_run(t.loop);
     assert_noted(1);
@@ -321,11 +321,11 @@ static void a_stopped_timer_does_not_fire_and_can_be_restarted(void **state)
     (void) state;
     assert_int_equal(aloop_timer_stop(timer), 0);
     assert_int_equal(aloop_timer_stop(timer), 0);
-    assert_false(aloop_timer_active(timer));
+    assert_false(aloop_timer_is_active(timer));
     assert_true(aloop_timer_due_ns(timer) == -1);
     assert_int_equal(aloop_run(t.loop), 0);
     assert_int_equal(t.noted, 0);
-    aloop_timer_again(timer, MS);
+    aloop_timer_restart(timer, MS);
     assert_int_equal(aloop_run(t.loop), 0);
     assert_noted(1);
 }
@@ -375,11 +375,11 @@ static void bad_arguments_are_refused(void **state)
     assert_int_equal(aloop_timer_start(t.loop, 0, -1, note_arg, NULL, &timer),
                      ALOOP_EINVAL);
     assert_null(timer);
-    assert_int_equal(aloop_timer_again(NULL, 0), ALOOP_EINVAL);
-    assert_int_equal(aloop_timer_set(NULL, 0), ALOOP_EINVAL);
+    assert_int_equal(aloop_timer_restart(NULL, 0), ALOOP_EINVAL);
+    assert_int_equal(aloop_timer_restart_at(NULL, 0), ALOOP_EINVAL);
     assert_int_equal(aloop_timer_stop(NULL), ALOOP_EINVAL);
     assert_int_equal(aloop_timer_set_period(NULL, 0), ALOOP_EINVAL);
-    assert_false(aloop_timer_active(NULL));
+    assert_false(aloop_timer_is_active(NULL));
     assert_true(aloop_timer_due_ns(NULL) == -1);
     aloop_timer_ref(NULL);
     aloop_timer_unref(NULL);
@@ -432,7 +432,7 @@ static void a_thousand_random_timers_agree_with_a_model(void **state)
     for (int i = 0; i < COUNT; i++) {
         when[i] = begin + (int64_t) sim_random(50) * MS;
         timers[i] = start(0, 0, 0);
-        aloop_timer_set(timers[i], when[i]);
+        aloop_timer_restart_at(timers[i], when[i]);
     }
     for (int i = 0; i < 5 * COUNT; i++) {
         size_t k = (size_t) sim_random(COUNT);
@@ -442,7 +442,7 @@ static void a_thousand_random_timers_agree_with_a_model(void **state)
             when[k] = INT64_MAX;
             aloop_timer_stop(timers[k]);
         } else {
-            aloop_timer_set(timers[k], when[k]);
+            aloop_timer_restart_at(timers[k], when[k]);
         }
     }
     for (int i = 0; i < COUNT; i++) {

@@ -125,7 +125,7 @@ static void on_settled(aloop_future *future, ssize_t status, void *arg)
     struct follow *one = arg;
 
     CHECK(!run.is_over);
-    CHECK(aloop_future_settled(future));
+    CHECK(aloop_future_is_settled(future));
     CHECK(status != ALOOP_PENDING);
     CHECK(aloop_future_status(future) == status);
     CHECK(one->is_attached && one->ended == 0);

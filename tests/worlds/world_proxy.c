@@ -1,4 +1,4 @@
-/* A proxy between clients and a server: aloop_pipe both ways.
+/* A proxy between clients and a server: aloop_stream_forward both ways.
  *
  * A client says how much it will send and wants back, sends it, half-closes,
  * and reads to the end, meanwhile or only then; the server sends and checks
@@ -188,7 +188,8 @@ static void on_request(aloop_listener *listener, aloop_stream *stream,
     served->next = w.served;
     w.served = served;
     if (chance(50))
-        CHECK(aloop_stream_set_water(stream, 500, between(501, 6000)) == 0);
+        CHECK(aloop_stream_set_watermarks(stream, 500, between(501, 6000)) ==
+              0);
     if (aloop_stream_start(stream, on_data, served) < 0)
         close_served(served, false);
 }
@@ -205,9 +206,9 @@ static ssize_t be_link(aloop *loop, void *arg)
     result = aloop_await(
         aloop_tcp_connect(loop, "127.0.0.1", w.server_port, &link->far));
     if (result == 0)
-        result = aloop_await(aloop_gather(loop,
-                                          aloop_pipe(link->near, link->far),
-                                          aloop_pipe(link->far, link->near)));
+        result = aloop_await(
+            aloop_gather(loop, aloop_stream_forward(link->near, link->far),
+                         aloop_stream_forward(link->far, link->near)));
     CHECK(result >= 0 || may_break() || run.is_freeing);
     if (result >= 0) {
         aloop_stream_close(link->near);
@@ -237,7 +238,8 @@ static void on_client(aloop_listener *listener, aloop_stream *stream,
     (void) arg;
     CHECK(!run.is_over && listener == w.proxy);
     if (chance(50))
-        CHECK(aloop_stream_set_water(stream, 100, between(101, 3000)) == 0);
+        CHECK(aloop_stream_set_watermarks(stream, 100, between(101, 3000)) ==
+              0);
     link->near = stream;
     w.tasks_left++;
     follow(aloop_spawn(run.loop, be_link, link), on_link_end, link);
@@ -308,7 +310,7 @@ static aloop_future *exchange(aloop *loop, struct client *client)
     if (client->writes_first) {
         ssize_t result = aloop_await(sends);
 
-        return result < 0 ? aloop_future_done(loop, result)
+        return result < 0 ? aloop_future_new_settled(loop, result)
                           : aloop_spawn(loop, receive_all, client);
     }
     return aloop_gather(loop, sends, aloop_spawn(loop, receive_all, client));

@@ -126,17 +126,17 @@ static void promise(void)
 static void resolve(void)
 {
     aloop_future *future = w.futures[any_slot()];
-    bool was_settled = aloop_future_settled(future);
+    bool was_settled = aloop_future_is_settled(future);
     int result = aloop_future_resolve(future, (ssize_t) sim_random(9));
 
     CHECK(result != 0 || !was_settled);
-    CHECK(result != 0 || aloop_future_settled(future));
+    CHECK(result != 0 || aloop_future_is_settled(future));
 }
 
 static void cancel(void)
 {
     aloop_future *future = w.futures[any_slot()];
-    bool was_settled = aloop_future_settled(future);
+    bool was_settled = aloop_future_is_settled(future);
 
     CHECK(aloop_cancel(future) == 0 || !was_settled);
 }
@@ -202,7 +202,7 @@ static void change_timer(void)
     aloop_timer *timer = w.timers[any_slot()];
 
     if (chance(50))
-        aloop_timer_again(timer, any_delay_ns(ALOOP_SEC(60)));
+        aloop_timer_restart(timer, any_delay_ns(ALOOP_SEC(60)));
     else
         aloop_timer_stop(timer);
 }
@@ -348,7 +348,7 @@ static void wait_stream(void)
 
 static void pump(void)
 {
-    put(aloop_pipe(w.streams[any_slot()], w.streams[any_slot()]));
+    put(aloop_stream_forward(w.streams[any_slot()], w.streams[any_slot()]));
 }
 
 static void drop_stream(void)

@@ -82,9 +82,9 @@ static void again(size_t i)
 
     if (model->timer == NULL)
         return;
-    result = chance(50) ? aloop_timer_again(model->timer, delay_ns)
-                        : aloop_timer_set(model->timer,
-                                          aloop_now(run.loop) + delay_ns);
+    result = chance(50) ? aloop_timer_restart(model->timer, delay_ns)
+                        : aloop_timer_restart_at(
+                              model->timer, aloop_now(run.loop) + delay_ns);
     if (result == 0)
         set_model(model, delay_ns);
     else {
@@ -120,7 +120,7 @@ static size_t count_set(void)
     for (size_t i = 0; i < TIMERS; i++) {
         const struct timer *model = &timers[i];
 
-        CHECK(aloop_timer_active(model->timer) == model->is_set);
+        CHECK(aloop_timer_is_active(model->timer) == model->is_set);
         set += model->is_set;
     }
     return set;
@@ -169,7 +169,7 @@ static void on_expire(aloop_timer *timer, void *arg)
         model->turn = run.turns;
     } else
         model->is_set = false;
-    CHECK(aloop_timer_active(timer) == model->is_set);
+    CHECK(aloop_timer_is_active(timer) == model->is_set);
     if (run.is_freeing)
         return;
     for (size_t n = (size_t) sim_random(4); n > 0; n--)

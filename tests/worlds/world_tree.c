@@ -41,7 +41,7 @@ static aloop_future *spawn(aloop *loop, struct family *family)
     if (w.spawned < TASKS_MAX)
         task = aloop_spawn(loop, live, family);
     w.spawned += task != NULL;
-    return task != NULL ? task : aloop_future_done(loop, 0);
+    return task != NULL ? task : aloop_future_new_settled(loop, 0);
 }
 
 /* Errors that a wait may give in this run. */
@@ -50,7 +50,7 @@ static void check_status(ssize_t status)
     if (status >= 0 || status == OWN_ERROR)
         return;
     if (status == ALOOP_ECANCELED) {
-        CHECK(aloop_cancelled() || run.is_freeing);
+        CHECK(aloop_is_cancelled() || run.is_freeing);
         return;
     }
     CHECK(status == ALOOP_ETIMEDOUT || status == ALOOP_EABORTED ||
@@ -221,7 +221,7 @@ static ssize_t cancel_self(aloop *loop, struct family *family)
 {
     (void) family;
     CHECK(aloop_cancel(aloop_current_task()) == 1);
-    CHECK(aloop_cancelled());
+    CHECK(aloop_is_cancelled());
     CHECK(aloop_await(aloop_sleep(loop, ALOOP_SEC(1))) < 0);
     return ALOOP_ECANCELED;
 }
