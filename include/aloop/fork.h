@@ -18,7 +18,7 @@ ALOOP_BEGIN
  *   queued to be sent, and a shutdown that was asked for, are the parent's:
  *   futures that wait for them fail with ALOOP_EPIPE.  A close or an abort, and
  *   aloop_free(), drop the child's copy and do nothing to the connection.  The
- *   first use in the child (start, any read, put, write, shutdown, pipe) takes
+ *   first use in the child (start, any read, put, write, shutdown) takes
  *   the stream over: close it in the parent then.
  * - Listeners accept in both; close them in one of the two to end that.
  * - A signal that the parent received is called back in the parent alone.  One

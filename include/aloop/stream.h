@@ -35,14 +35,14 @@ typedef void (*aloop_stream_cb)(aloop_stream *stream, const void *data,
  * more than the low-water mark of them are left.  So a peer that sends and
  * never reads the replies costs no more memory than that.  Nothing else pauses
  * reading: neither what was put by other code, nor what aloop_stream_write() or
- * a pipe sends; and neither reads by futures nor pipes are ever paused.
+ * a forward sends; and neither reads by futures nor forwards are ever paused.
  *
  * Two ends that both put more than they receive, both from `on_data`, can wait
  * for each other indefinitely: one of them should turn the pause off with
  * aloop_stream_set_auto_pause(), or raise its marks.
  *
- * Errors:  ALOOP_EINVAL; ALOOP_EBUSY while a read future is pending or a pipe
- *          leads out of the stream; what watching the descriptor failed with.
+ * Errors:  ALOOP_EINVAL; ALOOP_EBUSY while a read future is pending or the
+ *          stream is forwarded; what watching the descriptor failed with.
  */
 ALOOP_API int aloop_stream_start(aloop_stream *stream,
                                  aloop_stream_cb on_data, void *arg);
@@ -50,7 +50,7 @@ ALOOP_API int aloop_stream_start(aloop_stream *stream,
 /**
  * No more on_data until the next start; nothing is lost.  Idempotent.
  *
- * Errors:  ALOOP_EINVAL; ALOOP_EBUSY while a pipe leads out of the stream.
+ * Errors:  ALOOP_EINVAL; ALOOP_EBUSY while a forward leads out of the stream.
  */
 ALOOP_API int aloop_stream_stop(aloop_stream *stream);
 
@@ -60,7 +60,7 @@ ALOOP_API int aloop_stream_stop(aloop_stream *stream);
  *
  * Status:  the number of bytes; 0 at the end of the stream; else an error:
  *          ALOOP_EINVAL, for size 0, too; ALOOP_EBUSY (only one read at a time,
- *          none while started, none while a pipe leads out of the stream);
+ *          none while started, none while a forward leads out of the stream);
  *          ALOOP_ECANCELED after aloop_cancel() or when the stream is closed;
  *          ALOOP_ECONNRESET or whatever else the system reported of the
  *          connection, also if it reported it to a write: only the peer's end
@@ -150,7 +150,7 @@ ALOOP_API aloop_future *aloop_stream_shutdown(aloop_stream *stream);
  *
  * Status:  the number of bytes; else the error of either side, with `to` left
  *          as it was; ALOOP_EBUSY while `from` is started or read, when
- *          another pipe leads into `to`, or when both are the same.
+ *          another forward leads into `to`, or when both are the same.
  */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_stream_forward(aloop_stream *from,
@@ -161,7 +161,7 @@ ALOOP_API size_t aloop_stream_queued(const aloop_stream *stream);
 
 /**
  * Sets the water marks, low < high or both 0; at first 16 KiB and 64 KiB.  They
- * decide what aloop_stream_put() returns, when a drain settles, when a pipe
+ * decide what aloop_stream_put() returns, when a drain settles, when a forward
  * waits, and when the callback of aloop_stream_start() is paused.  A high mark
  * of SIZE_MAX never pauses anything.
  *
@@ -213,8 +213,8 @@ ALOOP_API void aloop_stream_unref(aloop_stream *stream); /**< See ref. */
  *
  * aloop_free() closes what is open, and waits for nothing: a connection that
  * still has bytes to send then, closed before or not, is reset, and so is the
- * target of a pipe that has not settled.  A peer never takes a part of what was
- * written for the whole.
+ * target of a forward that has not settled.  A peer never takes a part of what
+ * was written for the whole.
  */
 ALOOP_API void aloop_stream_close(aloop_stream *stream);
 

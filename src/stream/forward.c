@@ -6,14 +6,14 @@
  *      |
  *      +--the end of `from`--> CLOSING (a shutdown of `to`) --> settled
  *
- * Each of the two streams knows the pump, and ends it when it is closed.  From
- * the first state to the last `from` can be neither read nor started nor
- * stopped by others: they would take bytes out of the middle. */
+ * Each of the two streams points to the forward, and ends it when the stream is
+ * closed.  Until it settles, `from` can be neither read nor started nor stopped
+ * by others, because they would take bytes out of the middle. */
 
 #include "loop/debug.h"
 #include "stream/stream.h"
 
-struct aloop__pump {
+struct aloop__forward {
     aloop_future future;
     struct aloop__wait wait; /* For `step`. */
     aloop_stream *from;
@@ -23,100 +23,100 @@ struct aloop__pump {
     ssize_t moved;      /* Bytes. */
 };
 
-static void finish(struct aloop__pump *pump, ssize_t status)
+static void finish(struct aloop__forward *forward, ssize_t status)
 {
-    pump->from->pump_from = NULL;
-    pump->to->pump_to = NULL;
-    aloop__stream_unlisten(pump->from);
-    aloop__future_settle(&pump->future, status);
+    forward->from->forward_from = NULL;
+    forward->to->forward_to = NULL;
+    aloop__stream_unlisten(forward->from);
+    aloop__future_settle(&forward->future, status);
 }
 
-static void pump_cancel(aloop_future *future)
+static void forward_cancel(aloop_future *future)
 {
-    struct aloop__pump *pump =
-        CONTAINER_OF(future, struct aloop__pump, future);
+    struct aloop__forward *forward =
+        CONTAINER_OF(future, struct aloop__forward, future);
 
-    if (pump->step != NULL) {
-        aloop__future_unwait(pump->step, &pump->wait);
-        aloop_future_unref(pump->step);
-        pump->step = NULL;
+    if (forward->step != NULL) {
+        aloop__future_unwait(forward->step, &forward->wait);
+        aloop_future_unref(forward->step);
+        forward->step = NULL;
     }
-    if (!pump->is_closing)
-        aloop__stream_cut_short(pump->to);
-    finish(pump, ALOOP_ECANCELED);
+    if (!forward->is_closing)
+        aloop__stream_cut_short(forward->to);
+    finish(forward, ALOOP_ECANCELED);
 }
 
-static const struct aloop__future_ops pump_ops = {
-    .name = "pipe",
-    .size = sizeof(struct aloop__pump),
-    .cancel = pump_cancel,
+static const struct aloop__future_ops forward_ops = {
+    .name = "forward",
+    .size = sizeof(struct aloop__forward),
+    .cancel = forward_cancel,
     .is_live = true};
 
-void aloop__pump_end(struct aloop__pump *pump)
+void aloop__forward_end(struct aloop__forward *forward)
 {
-    if (pump != NULL)
-        aloop_cancel(&pump->future);
+    if (forward != NULL)
+        aloop_cancel(&forward->future);
 }
 
 /* Goes on when `step` has settled. */
-static void wait_for(struct aloop__pump *pump, aloop_future *step)
+static void wait_for(struct aloop__forward *forward, aloop_future *step)
 {
     if (step == NULL) {
-        finish(pump, ALOOP_ENOMEM);
+        finish(forward, ALOOP_ENOMEM);
         return;
     }
-    pump->step = step;
-    aloop__future_wait(step, &pump->wait);
+    forward->step = step;
+    aloop__future_wait(step, &forward->wait);
 }
 
-static void on_data(aloop_stream *from, const void *data, ssize_t size,
-                    void *arg)
+static void forward_data(aloop_stream *from, const void *data, ssize_t size,
+                         void *arg)
 {
-    struct aloop__pump *pump = arg;
+    struct aloop__forward *forward = arg;
     int error = 0;
 
     if (size < 0) {
-        finish(pump, size);
+        finish(forward, size);
         return;
     }
     if (size == 0) {
-        pump->is_closing = true;
-        wait_for(pump, aloop_stream_shutdown(pump->to));
+        forward->is_closing = true;
+        wait_for(forward, aloop_stream_shutdown(forward->to));
         return;
     }
-    error = aloop_stream_put(pump->to, data, (size_t) size);
+    error = aloop_stream_put(forward->to, data, (size_t) size);
     if (error < 0) {
-        finish(pump, error);
+        finish(forward, error);
         return;
     }
-    pump->moved += size;
+    forward->moved += size;
     if (error == 0)
         return;
     aloop__stream_unlisten(from);
-    wait_for(pump, aloop_stream_drain(pump->to));
+    wait_for(forward, aloop_stream_drain(forward->to));
 }
 
-static void on_step(struct aloop__ready *ready)
+static void forward_step(struct aloop__ready *ready)
 {
-    struct aloop__pump *pump =
-        CONTAINER_OF(ready, struct aloop__pump, wait.ready);
-    ssize_t status = aloop__future_take(pump->step);
+    struct aloop__forward *forward =
+        CONTAINER_OF(ready, struct aloop__forward, wait.ready);
+    ssize_t status = aloop__future_take(forward->step);
 
-    pump->step = NULL;
+    forward->step = NULL;
     if (status == ALOOP_ECANCELED)
         status = ALOOP_EABORTED; /* `to` was closed. */
-    if (status == 0 && !pump->is_closing)
-        status = aloop__stream_listen(pump->from, on_data, pump);
+    if (status == 0 && !forward->is_closing)
+        status = aloop__stream_listen(forward->from, forward_data, forward);
     if (status < 0)
-        finish(pump, status);
-    else if (pump->is_closing)
-        finish(pump, pump->moved);
+        finish(forward, status);
+    else if (forward->is_closing)
+        finish(forward, forward->moved);
 }
 
 aloop_future *aloop_stream_forward(aloop_stream *from, aloop_stream *to)
 {
     int error = aloop__check_handle(from, __func__);
-    struct aloop__pump *pump;
+    struct aloop__forward *forward;
     aloop *loop;
 
     if (error == 0)
@@ -127,19 +127,19 @@ aloop_future *aloop_stream_forward(aloop_stream *from, aloop_stream *to)
     if (to->handle.loop != loop)
         return aloop__future_failed(loop, ALOOP_EINVAL);
     if (from->on_data != NULL || from->reading != NULL ||
-        from->pump_from != NULL || to->pump_to != NULL || from == to)
+        from->forward_from != NULL || to->forward_to != NULL || from == to)
         return aloop__future_failed(loop, ALOOP_EBUSY);
-    pump = aloop__future_new(loop, &pump_ops);
-    if (pump == NULL)
+    forward = aloop__future_new(loop, &forward_ops);
+    if (forward == NULL)
         return NULL;
-    list_init(&pump->wait.ready.node);
-    pump->wait.ready.run = on_step;
-    pump->from = from;
-    pump->to = to;
-    from->pump_from = pump;
-    to->pump_to = pump;
-    error = aloop__stream_listen(from, on_data, pump);
+    list_init(&forward->wait.ready.node);
+    forward->wait.ready.run = forward_step;
+    forward->from = from;
+    forward->to = to;
+    from->forward_from = forward;
+    to->forward_to = forward;
+    error = aloop__stream_listen(from, forward_data, forward);
     if (error < 0)
-        finish(pump, error);
-    return &pump->future;
+        finish(forward, error);
+    return &forward->future;
 }

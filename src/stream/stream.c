@@ -40,8 +40,8 @@ static const struct aloop__handle_ops stream_ops = {
 /* The user's part of a close: no callback from now on, readers are told. */
 static void begin_close(aloop_stream *stream)
 {
-    aloop__pump_end(stream->pump_from);
-    aloop__pump_end(stream->pump_to);
+    aloop__forward_end(stream->forward_from);
+    aloop__forward_end(stream->forward_to);
     aloop__stream_stop_reading(stream);
     stream->handle.closed = true;
 }

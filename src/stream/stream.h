@@ -1,4 +1,4 @@
-/* Streams from the inside: stream.c, stream_*.c, pieces.c and pump.c. */
+/* Streams from the inside: stream.c, stream_*.c, pieces.c and forward.c. */
 
 #ifndef ALOOP_STREAM_STREAM_H
 #define ALOOP_STREAM_STREAM_H
@@ -70,8 +70,8 @@ struct aloop_stream {
     size_t low;
     size_t high;
     struct aloop__linger *linger; /* After a close that still sends. */
-    struct aloop__pump *pump_from; /* What pipes from this stream, */
-    struct aloop__pump *pump_to;   /* and what pipes into it. */
+    struct aloop__forward *forward_from; /* The forward out of this stream, */
+    struct aloop__forward *forward_to;   /* and the one into it. */
 };
 
 /* Takes `fd`, which is connected; closes it also on failure. */
@@ -92,10 +92,10 @@ static inline bool aloop__stream_is_over(const aloop_stream *stream)
     return stream->has_ended || stream->read_error != 0;
 }
 
-/* What a pipe reads it puts elsewhere, and waits for that by itself. */
+/* What a forward reads it puts elsewhere, and waits for that by itself. */
 static inline bool aloop__stream_is_paused(const aloop_stream *stream)
 {
-    return stream->is_paused && stream->pump_from == NULL;
+    return stream->is_paused && stream->forward_from == NULL;
 }
 
 /* stream_read.c */
@@ -114,7 +114,7 @@ void aloop__stream_readable(aloop_stream *stream);
 void aloop__stream_deliver(struct aloop__ready *ready);
 /* Queues the above. */
 void aloop__stream_deliver_later(aloop_stream *stream);
-/* aloop_stream_start and aloop_stream_stop, without their refusals: a pipe
+/* aloop_stream_start and aloop_stream_stop, without their refusals: a forward
  * does the same with a stream that it keeps others from. */
 int aloop__stream_listen(aloop_stream *stream, aloop_stream_cb on_data,
                          void *arg);
@@ -145,6 +145,6 @@ bool aloop__pieces_own(aloop_stream *stream);
 void aloop__piece_free(aloop_stream *stream, struct aloop__piece *piece);
 
 /* forward.c: ends an aloop_stream_forward(), because a stream is closed. */
-void aloop__pump_end(struct aloop__pump *pump);
+void aloop__forward_end(struct aloop__forward *forward);
 
 #endif

@@ -345,7 +345,7 @@ static aloop_future *start_read(aloop_stream *stream, enum kind kind,
         (size == 0 && !allows_nothing[kind]))
         return settled_read(stream, ALOOP_EINVAL);
     if (stream->reading != NULL || stream->on_data != NULL ||
-        stream->pump_from != NULL)
+        stream->forward_from != NULL)
         return settled_read(stream, ALOOP_EBUSY);
     error = aloop__io_claim(stream->handle.loop, &stream->io);
     if (error < 0)

@@ -144,7 +144,7 @@ int aloop_stream_start(aloop_stream *stream, aloop_stream_cb on_data,
 
     if (error < 0 || on_data == NULL)
         return error < 0 ? error : ALOOP_EINVAL;
-    if (stream->reading != NULL || stream->pump_from != NULL)
+    if (stream->reading != NULL || stream->forward_from != NULL)
         return ALOOP_EBUSY;
     return aloop__stream_listen(stream, on_data, arg);
 }
@@ -155,7 +155,7 @@ int aloop_stream_stop(aloop_stream *stream)
 
     if (error < 0)
         return error;
-    if (stream->pump_from != NULL)
+    if (stream->forward_from != NULL)
         return ALOOP_EBUSY;
     aloop__stream_unlisten(stream);
     return 0;

@@ -346,7 +346,7 @@ static void wait_stream(void)
                    : aloop_stream_shutdown(stream));
 }
 
-static void pump(void)
+static void forward(void)
 {
     put(aloop_stream_forward(w.streams[any_slot()], w.streams[any_slot()]));
 }
@@ -438,11 +438,11 @@ static void defer(void)
 static void act_some(void)
 {
     static void (*const acts[])(void) = {
-        sleep_some,   promise,     resolve,     cancel,       let_go,
-        compose,      limit,       new_timer,   change_timer, drop_timer,
-        new_listener, connect,     connect,     start_stream, start_stream,
-        stop_stream,  put_bytes,   write_bytes, read_bytes,   wait_stream,
-        pump,         drop_stream, spawn,       signal_others, misuse,
+        sleep_some,   promise,     resolve,     cancel,        let_go,
+        compose,      limit,       new_timer,   change_timer,  drop_timer,
+        new_listener, connect,     connect,     start_stream,  start_stream,
+        stop_stream,  put_bytes,   write_bytes, read_bytes,    wait_stream,
+        forward,      drop_stream, spawn,       signal_others, misuse,
         defer,
     };
 

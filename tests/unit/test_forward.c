@@ -66,9 +66,9 @@ static void fill(void)
         data[i] = (char) (i * 7 + i / 251);
 }
 
-static void pump_through(int peers[2])
+static void forward_through(int peers[2])
 {
-    aloop_future *pipe = aloop_stream_forward(streams[0], streams[1]);
+    aloop_future *forward = aloop_stream_forward(streams[0], streams[1]);
     size_t sent = 0, got = 0;
 
     for (int i = 0; i < 10000 && sent < sizeof data; i++) {
@@ -81,25 +81,25 @@ static void pump_through(int peers[2])
         n = sim_peer_receive(peers[1], back + got, sizeof back - got);
         got += n > 0 ? (size_t) n : 0;
     }
-    got += receive(peers[1], back + got, sizeof back - got, pipe);
+    got += receive(peers[1], back + got, sizeof back - got, forward);
     assert_int_equal(got, sizeof data);
     assert_memory_equal(back, data, sizeof data);
     assert_true(sim_peer_eof(peers[1]));
-    assert_int_equal(aloop_await(pipe), (ssize_t) sizeof data);
+    assert_int_equal(aloop_await(forward), (ssize_t) sizeof data);
 }
 
-static void a_pipe_moves_everything_and_then_the_end(void **state)
+static void a_forward_moves_everything_and_then_the_end(void **state)
 {
     int peers[2];
 
     (void) state;
     fill();
     connect_two(peers);
-    pump_through(peers);
+    forward_through(peers);
     close_all(peers);
 }
 
-static void a_pipe_is_right_in_a_chaotic_world(void **state)
+static void a_forward_is_right_in_a_chaotic_world(void **state)
 {
     int peers[2];
 
@@ -107,21 +107,21 @@ static void a_pipe_is_right_in_a_chaotic_world(void **state)
     fill();
     sim_chaos();
     connect_two(peers);
-    pump_through(peers);
+    forward_through(peers);
     close_all(peers);
 }
 
-static void a_pipe_into_a_peer_that_never_reads_holds_back(void **state)
+static void a_forward_into_a_peer_that_never_reads_holds_back(void **state)
 {
     int peers[2];
-    aloop_future *pipe;
+    aloop_future *forward;
     size_t sent = 0;
 
     (void) state;
     fill();
     sim_buffer_size(4096);
     connect_two(peers);
-    pipe = aloop_stream_forward(streams[0], streams[1]);
+    forward = aloop_stream_forward(streams[0], streams[1]);
     for (int i = 0; i < 500; i++) {
         ssize_t n = sim_peer_send(peers[0], data, sizeof data);
 
@@ -130,52 +130,52 @@ static void a_pipe_into_a_peer_that_never_reads_holds_back(void **state)
     }
     assert_true(aloop_stream_queued(streams[1]) <= 2 * 64 * 1024);
     assert_true(sent < 300000);
-    assert_false(aloop_future_is_settled(pipe));
-    assert_int_equal(aloop_cancel(pipe), 1);
-    assert_int_equal(aloop_future_status(pipe), ALOOP_ECANCELED);
-    aloop_future_unref(pipe);
+    assert_false(aloop_future_is_settled(forward));
+    assert_int_equal(aloop_cancel(forward), 1);
+    assert_int_equal(aloop_future_status(forward), ALOOP_ECANCELED);
+    aloop_future_unref(forward);
     aloop_stream_abort(streams[0]);
     aloop_stream_abort(streams[1]);
     sim_peer_close(peers[0]);
     sim_peer_close(peers[1]);
 }
 
-static void closing_either_stream_cancels_the_pipe(void **state)
+static void closing_either_stream_cancels_the_forward(void **state)
 {
     (void) state;
     for (int which = 0; which < 2; which++) {
         int peers[2];
-        aloop_future *pipe;
+        aloop_future *forward;
 
         connect_two(peers);
-        pipe = aloop_stream_forward(streams[0], streams[1]);
+        forward = aloop_stream_forward(streams[0], streams[1]);
         assert_int_equal(
             aloop_future_status(aloop_stream_forward(streams[0], streams[1])),
             ALOOP_EBUSY);
         aloop_stream_close(streams[which]);
-        assert_int_equal(aloop_await(pipe), ALOOP_EABORTED);
+        assert_int_equal(aloop_await(forward), ALOOP_EABORTED);
         aloop_stream_close(streams[!which]);
         sim_peer_close(peers[0]);
         sim_peer_close(peers[1]);
     }
 }
 
-static void a_reset_of_either_side_ends_the_pipe_with_its_error(void **state)
+static void a_reset_of_either_side_ends_the_forward_with_its_error(void **state)
 {
     (void) state;
     for (int which = 0; which < 2; which++) {
         int peers[2];
-        aloop_future *pipe;
+        aloop_future *forward;
         ssize_t status;
 
         connect_two(peers);
-        pipe = aloop_stream_forward(streams[0], streams[1]);
+        forward = aloop_stream_forward(streams[0], streams[1]);
         sim_peer_reset(peers[which]);
-        for (int i = 0; i < 10 && !aloop_future_is_settled(pipe); i++) {
+        for (int i = 0; i < 10 && !aloop_future_is_settled(forward); i++) {
             sim_peer_send(peers[0], "x", 1);
             aloop_step(t.loop, ALOOP_MS(1));
         }
-        status = aloop_await(pipe);
+        status = aloop_await(forward);
         assert_true(status == ALOOP_ECONNRESET || status == ALOOP_EPIPE);
         close_all(peers);
     }
@@ -191,7 +191,7 @@ static void no_data(aloop_stream *stream, const void *bytes, ssize_t size,
     t.calls++;
 }
 
-/* Every way to get at what a pipe reads. */
+/* Every way to get at what a forward reads. */
 static void assert_busy(aloop_stream *stream)
 {
     char buffer[8];
@@ -211,7 +211,7 @@ static void assert_busy(aloop_stream *stream)
     assert_int_equal(aloop_stream_stop(stream), ALOOP_EBUSY);
 }
 
-/* Lets the source send until the pipe waits for a drain of its target. */
+/* Lets the source send until the forward waits for a drain of its target. */
 static size_t block(int source)
 {
     size_t sent = 0;
@@ -225,18 +225,18 @@ static size_t block(int source)
     return sent;
 }
 
-static void a_stream_that_is_piped_is_busy_in_every_state_of_the_pipe(
+static void a_stream_that_is_forwarded_is_busy_in_every_state_of_the_forward(
     void **state)
 {
     int peers[2];
-    aloop_future *pipe;
+    aloop_future *forward;
     size_t sent, got;
 
     (void) state;
     fill();
     sim_buffer_size(4096);
     connect_two(peers);
-    pipe = aloop_stream_forward(streams[0], streams[1]);
+    forward = aloop_stream_forward(streams[0], streams[1]);
     assert_busy(streams[0]); /* It flows. */
     sent = block(peers[0]);
     assert_busy(streams[0]); /* It waits for a drain. */
@@ -244,19 +244,19 @@ static void a_stream_that_is_piped_is_busy_in_every_state_of_the_pipe(
     aloop_stream_set_watermarks(streams[1], 200000, 300000);
     for (int i = 0; i < 20; i++)
         aloop_step(t.loop, ALOOP_MS(1));
-    assert_false(aloop_future_is_settled(pipe));
+    assert_false(aloop_future_is_settled(forward));
     assert_busy(streams[0]); /* It has seen the end and shuts down. */
 
-    got = receive(peers[1], back, sizeof back, pipe);
+    got = receive(peers[1], back, sizeof back, forward);
     assert_int_equal(got, sent);
     assert_memory_equal(back, data, sent);
-    assert_int_equal(aloop_await(pipe), (ssize_t) sent);
+    assert_int_equal(aloop_await(forward), (ssize_t) sent);
     assert_int_equal(t.calls, 0);
     assert_int_equal(aloop_await(aloop_stream_read(streams[0], back, 1)), 0);
     close_all(peers);
 }
 
-static void a_pipe_from_a_stream_that_is_read_is_refused(void **state)
+static void a_forward_from_a_stream_that_is_read_is_refused(void **state)
 {
     int peers[2];
     char buffer[8];
@@ -290,13 +290,13 @@ static void bad_arguments_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_pipe_moves_everything_and_then_the_end),
-        TEST(a_pipe_is_right_in_a_chaotic_world),
-        TEST(a_pipe_into_a_peer_that_never_reads_holds_back),
-        TEST(closing_either_stream_cancels_the_pipe),
-        TEST(a_reset_of_either_side_ends_the_pipe_with_its_error),
-        TEST(a_stream_that_is_piped_is_busy_in_every_state_of_the_pipe),
-        TEST(a_pipe_from_a_stream_that_is_read_is_refused),
+        TEST(a_forward_moves_everything_and_then_the_end),
+        TEST(a_forward_is_right_in_a_chaotic_world),
+        TEST(a_forward_into_a_peer_that_never_reads_holds_back),
+        TEST(closing_either_stream_cancels_the_forward),
+        TEST(a_reset_of_either_side_ends_the_forward_with_its_error),
+        TEST(a_stream_that_is_forwarded_is_busy_in_every_state_of_the_forward),
+        TEST(a_forward_from_a_stream_that_is_read_is_refused),
         TEST(bad_arguments_are_refused),
     };
 
