@@ -95,7 +95,8 @@ ALOOP_API void aloop_future_unref(aloop_future *future);
  * passes it on to its members; a task is marked, see task.h.  An operation on
  * another thread settles only once that thread has let go.  However deep
  * futures are nested, all of them are reached before this returns, and no
- * stack is needed for it.  The reference stays the caller's.
+ * stack is needed for it: the first member of a group and all that it passes
+ * the cancel on to, then the second.  The reference stays the caller's.
  *
  * Returns: 1 if it was pending, 0 if it had settled (and nothing happens).
  */

@@ -369,23 +369,34 @@ void aloop_future_unref(aloop_future *future)
     aloop__future_unref(future);
 }
 
+/* Puts those that were asked last before the others of `list`. */
+static void take_asked(aloop *loop, struct aloop__node *list)
+{
+    struct aloop__node *node = loop->asked.next;
+
+    for (; node != &loop->asked; node = node->next)
+        CONTAINER_OF(node, aloop_future, pending)->is_asked = false;
+    list_append(&loop->asked, list);
+    list_append(list, &loop->asked);
+}
+
 /* Asks one after the other to end.  Those that one of them asks come right
- * behind it, as if it had called them: however deep futures are nested, the
- * stack does not grow. */
+ * behind it, as if it had called them, even if they were in the list already:
+ * however deep futures are nested, the stack does not grow. */
 static void cancel_asked(aloop *loop)
 {
     struct aloop__node list, *node;
 
     loop->is_cancelling = true;
     list_init(&list);
-    list_append(&list, &loop->asked);
+    take_asked(loop, &list);
     while ((node = list_pop(&list)) != NULL) {
         aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
 
         list_push(&loop->cancelled, node);
+        future->cancelling = true;
         future->ops->cancel(future); /* It may be gone now. */
-        list_append(&loop->asked, &list);
-        list_append(&list, &loop->asked);
+        take_asked(loop, &list);
     }
     loop->is_cancelling = false;
 }
@@ -394,9 +405,10 @@ void aloop__future_cancel(aloop_future *future)
 {
     aloop *loop = future->loop;
 
-    if (!aloop__future_pending(future) || future->cancelling)
+    if (!aloop__future_pending(future) || future->cancelling ||
+        future->is_asked)
         return;
-    future->cancelling = true;
+    future->is_asked = true;
     list_remove(&future->pending);
     list_push(&loop->asked, &future->pending);
     if (!loop->is_cancelling)

@@ -87,6 +87,7 @@ struct aloop_future {
     bool is_common : 1; /* Several were given it instead of one each: each may
                          * end it as if it were the only owner. */
     bool is_lent : 1;   /* The application knows it without a reference. */
+    bool is_asked : 1;  /* It is in loop->asked. */
 };
 
 /* A pending one with one reference, the rest zeroed; NULL without memory. */

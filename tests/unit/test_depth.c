@@ -154,6 +154,27 @@ static void members_are_cancelled_depth_first_and_in_order(void **state)
     assert_noted(1, 2, 3, 4, 5);
 }
 
+static void a_member_of_two_is_cancelled_with_the_first_of_them(void **state)
+{
+    aloop_future *twice[] = {noted(1), noted(2), noted(4)};
+    aloop_future *all[] = {
+        aloop_gather(t.loop, twice[0]),
+        aloop_gather(t.loop, aloop_timeout(twice[1], ALOOP_SEC(2))),
+        noted(3),
+        aloop_future_ref(twice[1]),
+        twice[2],
+        noted(5),
+        aloop_future_ref(twice[2]),
+        aloop_future_ref(twice[0])};
+    aloop_future *gather = aloop_gather_array(t.loop, 8, all);
+
+    (void) state;
+    aloop_cancel(gather);
+    aloop_future_unref(gather);
+    aloop_run(t.loop);
+    assert_noted(1, 2, 3, 4, 5);
+}
+
 /* Circles. */
 
 static ssize_t gathers_itself(aloop *loop, void *arg)
@@ -349,6 +370,7 @@ int main(void)
         TEST(a_long_chain_of_tasks_can_be_cancelled),
         TEST(a_cancel_reaches_all_before_it_returns),
         TEST(members_are_cancelled_depth_first_and_in_order),
+        TEST(a_member_of_two_is_cancelled_with_the_first_of_them),
         TEST(a_task_that_awaits_a_composition_of_itself_is_refused),
         TEST(any_and_race_of_the_task_itself_are_refused),
         TEST(a_member_that_waits_for_its_group_is_refused),
