@@ -64,9 +64,18 @@ static enum progress go_on(struct side *side)
     return GOES_ON;
 }
 
+/* The futures that `future` waits for, as ops->next.  One that has ended, and
+ * is pending for its followers alone, has none: its kind has freed the list. */
+static aloop_future *next_below(aloop_future *future, const void **cursor)
+{
+    if (aloop__tie_of(future)->has_ended)
+        return NULL;
+    return future->ops->next(future, cursor);
+}
+
 static enum progress step_down(struct side *side)
 {
-    aloop_future *future = side->at->ops->next(side->at, &side->cursor);
+    aloop_future *future = next_below(side->at, &side->cursor);
 
     if (aloop__tie_of(side->at)->followers > 0)
         side->is_open = true;
@@ -121,7 +130,7 @@ static bool waits_for_nothing(aloop_future *future)
     const void *cursor = NULL;
 
     return aloop__tie_of(future)->followers == 0 &&
-           future->ops->next(future, &cursor) == NULL;
+           next_below(future, &cursor) == NULL;
 }
 
 bool aloop__is_awaited_by(aloop_future *future, struct aloop__task *task)

@@ -256,6 +256,55 @@ static void a_member_that_awaits_its_composition_is_refused(void **state)
     assert_noted(ALOOP_EDEADLK);
 }
 
+static ssize_t ends(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    return 0;
+}
+
+static aloop_future *soon(int way, aloop_group *group)
+{
+    switch (way) {
+    case 0: return aloop_gather(t.loop, aloop_sleep(t.loop, MS));
+    case 1: return aloop_timeout(aloop_sleep(t.loop, MS), MS);
+    case 2: return aloop_map(t.loop, ends, &s, 1, 1, 1);
+    default:
+        assert_int_equal(aloop_group_spawn(group, ends, NULL), 0);
+        return aloop_group_wait(group);
+    }
+}
+
+static ssize_t awaits_arg(aloop *loop, void *arg)
+{
+    (void) loop;
+    return aloop_await(arg);
+}
+
+static void what_has_ended_but_for_other_members_can_be_awaited(void **state)
+{
+    (void) state;
+    for (int way = 0; way < 4; way++) {
+        int cell = 0;
+        aloop_group *group = aloop_group_new(t.loop);
+        aloop_future *futures[] = {soon(way, group),
+                                   aloop_spawn(t.loop, slow, &cell)};
+        aloop_future *first, *task;
+
+        aloop_step(t.loop, 0);
+        first = starved_gather(2, futures);
+        assert_ptr_equal(first, futures[0]);
+        for (int i = 0; i < 3; i++)
+            aloop_step(t.loop, 0);
+        assert_false(aloop_future_settled(first));
+        task = aloop_spawn(t.loop, awaits_arg, first);
+        assert_int_equal(aloop_await(aloop_gather(t.loop, task)),
+                         ALOOP_ENOMEM);
+        assert_int_equal(cell, 1);
+        aloop_group_free(group);
+    }
+}
+
 /* Groups. */
 
 enum { WAITS = 300 };
@@ -349,6 +398,7 @@ int main(void)
         SCARCE(what_stands_for_a_composition_can_be_dropped),
         SCARCE(what_stands_for_a_composition_ends_with_the_loop),
         SCARCE(a_member_that_awaits_its_composition_is_refused),
+        SCARCE(what_has_ended_but_for_other_members_can_be_awaited),
         SCARCE(a_group_can_be_waited_for_without_memory),
         SCARCE(a_deadline_on_one_of_many_waits_ends_the_group_first),
         SCARCE(a_spawn_into_a_group_fails_without_memory_for_a_wait),
