@@ -140,6 +140,7 @@ static ssize_t await_outside(aloop *loop, aloop_future *future)
     if (aloop__is_foreign(loop))
         return refuse(future, ALOOP_EPERM);
     loop->thread = sys_thread_self();
+    loop->stopping = false; /* What an earlier await was told is over. */
     list_init(&wait.ready.node);
     aloop__future_wait(future, &wait);
     while (error == 0 && aloop__future_pending(future)) {

@@ -344,6 +344,33 @@ static void a_stop_before_a_step_or_an_await_is_for_the_next_run(void **state)
     assert_int_equal(aloop_run(t.loop), 0);
 }
 
+static ssize_t stops_twice(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_stop(loop);
+    aloop_await(aloop_sleep(loop, ALOOP_SEC(1)));
+    aloop_stop(loop); /* In the await's last turn but one. */
+    return 7;
+}
+
+static void a_stop_in_an_await_or_a_yield_does_not_end_a_later_await(
+    void **state)
+{
+    aloop_channel *channel = aloop_channel_new(t.loop, sizeof(int), 1);
+    int item;
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_spawn(t.loop, stops_twice, NULL)), 7);
+    assert_int_equal(aloop_await(aloop_channel_receive(channel, &item)),
+                     ALOOP_EDEADLK);
+
+    aloop_defer(t.loop, stop_now, NULL);
+    assert_int_equal(aloop_yield(t.loop), 0);
+    assert_int_equal(aloop_await(aloop_channel_receive(channel, &item)),
+                     ALOOP_EDEADLK);
+    aloop_channel_free(channel);
+}
+
 static void set_to_the_beginning_of_time(aloop *loop, void *arg)
 {
     (void) loop;
@@ -515,6 +542,7 @@ int main(void)
         TEST(a_stop_ends_a_step_and_nothing_else),
         TEST(a_stop_cancels_the_root_of_a_program),
         TEST(a_stop_before_a_step_or_an_await_is_for_the_next_run),
+        TEST(a_stop_in_an_await_or_a_yield_does_not_end_a_later_await),
         TEST(a_timer_set_to_the_beginning_of_time_is_due_at_once),
         TEST(a_period_from_the_beginning_of_time_keeps_to_its_grid),
         TEST(a_busy_loop_asks_the_reactor_in_time_from_the_beginning),
