@@ -320,6 +320,9 @@ static void trace(const struct graph_node *node, const struct graph_end *end)
             node->uses, (int) node->script, (long long) node->delay_ns / 1000,
             (long long) node->more_ns / 1000, (int) node->status,
             (int) node->other_status, (int) node->limit);
+    if (node->cancel_ns != GRAPH_NEVER)
+        fprintf(stderr, " cancelled at %lld us:",
+                (long long) node->cancel_ns / 1000);
     fprintf(stderr, " wanted %d at %lld us%s", (int) end->status,
             (long long) end->at_ns / 1000, end->is_loose ? " (loose)" : "");
     if (node->ends > 0)

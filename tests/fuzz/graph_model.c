@@ -65,6 +65,14 @@ static struct graph_end await_end(const struct graph_node *node,
     return end;
 }
 
+/* A cancel of one's own shows as it is, that of others as EABORTED. */
+static ssize_t as_outcome(const struct graph_end *end, int64_t cancel_ns)
+{
+    return end->status == ALOOP_ECANCELED && cancel_ns > end->at_ns
+               ? ALOOP_EABORTED
+               : end->status;
+}
+
 /* When another than the one user cancels it, as far as known. */
 static int64_t others_ns(size_t index)
 {
@@ -94,8 +102,10 @@ static struct graph_end timeout_end(const struct graph_node *node,
         return end;
     if (theirs_ns == ours_ns) /* Or this one alone is known by that. */
         end.is_loose = true;
+    if (theirs_ns < ours_ns && cancel_ns == end.at_ns)
+        end.is_loose = true;
     if (theirs_ns < ours_ns || ours_ns > end.at_ns)
-        end.status = ALOOP_EABORTED;
+        end.status = as_outcome(&end, cancel_ns);
     else if (limit_ns < cancel_ns)
         end.status = ALOOP_ETIMEDOUT;
     return end;
@@ -193,14 +203,6 @@ static void end_with(const struct graph_end *ends, size_t count,
         if (ends[i].is_loose || ends[i].is_vague)
             ret->is_vague = true;
     }
-}
-
-/* A cancel of one's own shows as it is, that of others as EABORTED. */
-static ssize_t as_outcome(const struct graph_end *end, int64_t cancel_ns)
-{
-    return end->status == ALOOP_ECANCELED && cancel_ns > end->at_ns
-               ? ALOOP_EABORTED
-               : end->status;
 }
 
 static struct graph_end settled_end(const struct graph_node *node,
