@@ -79,6 +79,18 @@ ssize_t model_refuse(int id, ssize_t error)
     return error;
 }
 
+static bool any_leads_to(const int *ids, int count, int task, bool *seen);
+
+/* Whether one that follows `lead` waits for `task`, or is it. */
+static bool a_follower_leads_to(int lead, int task, bool *seen)
+{
+    for (int i = 0; i < m.future_count; i++)
+        if (!m.futures[i].is_gone && m.futures[i].lead == lead &&
+            any_leads_to(&i, 1, task, seen))
+            return true;
+    return false;
+}
+
 /* Whether one of `ids` waits for `task`, through tasks, composites, groups. */
 static bool any_leads_to(const int *ids, int count, int task, bool *seen)
 {
@@ -94,7 +106,8 @@ static bool any_leads_to(const int *ids, int count, int task, bool *seen)
         seen[id] = true;
         it = model_at(id);
         members = &m.objects[it->kind == M_WAIT ? it->line : 0].members;
-        if (any_leads_to(&it->task.awaiting, 1, task, seen) ||
+        if ((it->followers > 0 && a_follower_leads_to(id, task, seen)) ||
+            any_leads_to(&it->task.awaiting, 1, task, seen) ||
             any_leads_to(it->whole.members, it->whole.count, task, seen) ||
             (it->kind == M_WAIT && any_leads_to(members->futures,
                                                 members->count, task, seen)))

@@ -338,13 +338,11 @@ static bool goes_on_stepping(void)
 /* A stop interrupts an await outside of tasks. */
 static void interrupt(void)
 {
-    const struct m_future *future = model_at(m.outside);
-
     m.is_stopping = false;
     if (m.interrupt != 0)
         return;
     m.interrupt = ALOOP_ECANCELED;
-    m.has_left = future->refs != 1 || future->is_detached;
+    m.has_left = !model_is_ours(m.outside);
     if (!m.has_left)
         model_cancel(m.outside);
 }
