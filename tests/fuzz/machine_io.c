@@ -276,13 +276,14 @@ static void write_in_task(struct end *end)
     buffer = lend(size);
     piece = new_piece(end, buffer, size);
     write = aloop_stream_write(end->stream, buffer, size);
-    if (aloop_future_is_settled(write))
-        end->pieces[piece].fate = GONE; /* Refused. */
+    /* Refused; or its limit may take it back before this task resumes. */
+    end->pieces[piece].fate = aloop_future_is_settled(write) ? GONE : PERHAPS;
     status = await_io(aloop_timeout(write, ALOOP_SEC(1)));
     FUZZ_CHECK(status == (ssize_t) size || status == ALOOP_ECANCELED ||
                status == ALOOP_EABORTED || is_breakage(status));
-    if (status < 0 && end->pieces[piece].fate == WHOLE)
-        end->pieces[piece].fate = PERHAPS;
+    FUZZ_CHECK(status < 0 || end->pieces[piece].fate == PERHAPS);
+    if (status >= 0)
+        end->pieces[piece].fate = WHOLE;
     free(buffer);
 }
 

@@ -53,12 +53,13 @@ unsigned new_piece(struct end *end, char *buffer, size_t size)
 static void skip(struct end *writer, int first)
 {
     while (writer->got_bytes == 0 && writer->got < writer->piece_count) {
-        const struct piece *piece = &writer->pieces[writer->got];
+        struct piece *piece = &writer->pieces[writer->got];
         bool is_other = first != byte_of(writer->got, 0);
 
         if (piece->size > 0 &&
             (piece->fate == WHOLE || (piece->fate == PERHAPS && !is_other)))
             return;
+        piece->fate = GONE;
         writer->got++;
     }
 }

@@ -26,7 +26,7 @@ void model_reset(int64_t now_ns)
 
 bool model_has_room(void)
 {
-    return m.future_count < M_FUTURES - M_ROOM &&
+    return m.now_ns < INT64_MAX / 2 && m.future_count < M_FUTURES - M_ROOM &&
            m.timed_count < M_TIMEDS - M_ROOM &&
            m.call_count < M_CALLS - M_ROOM &&
            m.post_end < M_CALLS - M_ROOM &&

@@ -252,7 +252,7 @@ extern struct model m;
 /* model.c: futures. */
 
 void model_reset(int64_t now_ns);
-bool model_has_room(void); /* For one more call. */
+bool model_has_room(void); /* And time, for one more call. */
 struct m_future *model_at(int id);
 bool model_pending(int id);
 ssize_t model_peek(int id); /* The status; looks at nothing. */

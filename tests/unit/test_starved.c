@@ -296,7 +296,7 @@ static void what_has_ended_but_for_other_members_can_be_awaited(void **state)
         assert_ptr_equal(first, futures[0]);
         for (int i = 0; i < 3; i++)
             aloop_step(t.loop, 0);
-        assert_false(aloop_future_settled(first));
+        assert_false(aloop_future_is_settled(first));
         task = aloop_spawn(t.loop, awaits_arg, first);
         assert_int_equal(aloop_await(aloop_gather(t.loop, task)),
                          ALOOP_ENOMEM);
