@@ -4,53 +4,20 @@
 
 #define _GNU_SOURCE /* unshare, vfork. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <errno.h>
-#include <poll.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "aloop.h"
 #include "os/tools.h"
+#include "support/fork_fixture.h"
 #include "support/patient.h"
 
 /* vfork() is deprecated on macOS, but programs call it. */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-
-static struct {
-    aloop *loop;
-    aloop_stream *client, *server;
-    struct pollfd host;
-    int posts, signals, bytes;
-    bool is_child;
-} f;
-
-static int set_up(void **state)
-{
-    (void) state;
-    memset(&f, 0, sizeof f);
-    f.loop = aloop_new(NULL);
-    return f.loop == NULL;
-}
-
-static int tear_down(void **state)
-{
-    (void) state;
-    return aloop_free(f.loop);
-}
 
 static void on_data(aloop_stream *stream, const void *data, ssize_t size,
                     void *arg)
@@ -59,27 +26,6 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
     (void) data;
     (void) arg;
     f.bytes += size > 0 ? (int) size : 0;
-}
-
-static void keep(aloop_listener *listener, aloop_stream *stream, void *arg)
-{
-    (void) arg;
-    f.server = stream;
-    aloop_stream_start(stream, on_data, NULL);
-    aloop_listener_close(listener);
-}
-
-static void on_post(aloop *loop, void *arg)
-{
-    (void) loop;
-    (void) arg;
-    f.posts++;
-}
-
-static void *post(void *arg)
-{
-    aloop_post(f.loop, on_post, arg);
-    return NULL;
 }
 
 static void post_from_a_thread(void)
@@ -94,18 +40,8 @@ static void post_from_a_thread(void)
  * parent, which has not looked yet. */
 static void prepare(void)
 {
-    aloop_listener *listener;
-    char port[8];
-
-    assert_int_equal(aloop_tcp_listen(f.loop, "127.0.0.1", "0", keep, NULL,
-                                      &listener),
-                     0);
-    snprintf(port, sizeof port, "%d", aloop_listener_port(listener));
-    assert_int_equal(
-        aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", port, &f.client)),
-        0);
-    while (f.server == NULL)
-        assert_true(aloop_step(f.loop, -1) >= 0);
+    connect_both();
+    aloop_stream_start(f.server, on_data, NULL);
     f.host = (struct pollfd){.fd = aloop_fd(f.loop), .events = POLLIN};
     assert_true(f.host.fd >= 0);
     assert_int_equal(write(aloop_stream_fd(f.client), "secret", 6), 6);
@@ -372,14 +308,6 @@ static void a_child_with_its_parents_pid_is_another_process(void **state)
 
 /* Signals. */
 
-static void on_signal(aloop_signal *watch, int number, void *arg)
-{
-    (void) watch;
-    (void) number;
-    (void) arg;
-    f.signals++;
-}
-
 static void step_some(void)
 {
     for (int i = 0; i < 5; i++)
@@ -461,8 +389,6 @@ static void a_signal_to_a_vforked_child_does_not_reach_the_parent(
     assert_int_equal(f.signals, 0);
     aloop_signal_close(watch);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {

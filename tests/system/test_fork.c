@@ -2,24 +2,14 @@
 
 #define _POSIX_C_SOURCE 200809L
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <poll.h>
-#include <pthread.h>
+#include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "aloop.h"
 #include "os/tools.h"
+#include "support/fork_fixture.h"
 #include "support/patient.h"
 
 /* A child of several threads can start none under TSan, and qemu-user 7.2 ends
@@ -39,50 +29,6 @@ enum { HAS_THREADS_AFTER_FORK = !WITH_TSAN };
         }                                  \
     } while (0)
 
-static struct {
-    aloop *loop;
-    aloop_stream *client, *server;
-    int timers, posts, signals;
-    char text[16];
-} f;
-
-static int set_up(void **state)
-{
-    (void) state;
-    memset(&f, 0, sizeof f);
-    f.loop = aloop_new(NULL);
-    return f.loop == NULL;
-}
-
-static int tear_down(void **state)
-{
-    (void) state;
-    return aloop_free(f.loop);
-}
-
-static void keep(aloop_listener *listener, aloop_stream *stream, void *arg)
-{
-    (void) arg;
-    f.server = stream;
-    aloop_listener_close(listener);
-}
-
-static void connect_both(void)
-{
-    aloop_listener *listener;
-    char port[8];
-
-    assert_int_equal(aloop_tcp_listen(f.loop, "127.0.0.1", "0", keep, NULL,
-                                      &listener),
-                     0);
-    snprintf(port, sizeof port, "%d", aloop_listener_port(listener));
-    assert_int_equal(
-        aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", port, &f.client)),
-        0);
-    while (f.server == NULL)
-        assert_true(aloop_step(f.loop, -1) >= 0);
-}
-
 static void assert_child_succeeded(pid_t child)
 {
     int status;
@@ -97,19 +43,6 @@ static void on_timer(aloop_timer *timer, void *arg)
     (void) arg;
     f.timers++;
     aloop_timer_close(timer);
-}
-
-static void on_post(aloop *loop, void *arg)
-{
-    (void) loop;
-    (void) arg;
-    f.posts++;
-}
-
-static void *post(void *arg)
-{
-    aloop_post(f.loop, on_post, arg);
-    return NULL;
 }
 
 /* A post by another thread while this one sleeps in the loop. */
@@ -262,14 +195,6 @@ static void new_connections_work_in_both(void **state)
     assert_child_succeeded(child);
 }
 
-static void on_signal(aloop_signal *watch, int number, void *arg)
-{
-    (void) watch;
-    (void) number;
-    (void) arg;
-    f.signals++;
-}
-
 static void a_signal_to_the_child_does_not_reach_the_parent(void **state)
 {
     aloop_signal *watch;
@@ -380,8 +305,6 @@ static void a_look_up_that_was_under_way_fails_in_the_child(void **state)
     assert_child_succeeded(child);
     assert_int_equal(aloop_await(connect), ALOOP_ECONNREFUSED);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
