@@ -156,10 +156,10 @@ ALOOP_API int aloop_run(aloop *loop);
  * most `max_wait_ns` before that (less than 0: as long as it takes).  It does
  * not wait once something has run, or while there is work.  It returns without
  * a call when the wait has ended and nothing was to be called: because the time
- * is over, because of aloop_wake() or a signal, or because an operation needs
- * more than what arrived.  With unreferenced handles alone it waits as it was
- * told to; without any active handle and operation it does not wait without a
- * limit.
+ * is over, because of aloop_wake() or a signal (whose callback the next step
+ * then runs, without a wait), or because an operation needs more than what
+ * arrived.  With unreferenced handles alone it waits as it was told to; without
+ * any active handle and operation it does not wait without a limit.
  *
  * With 0 it is one turn that does not wait: due timers; what was queued when
  * the turn began; sending; what is ready; reports of errors.

@@ -226,7 +226,7 @@ int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy)
 /* Whether a turn that does not wait would do something now. */
 static bool is_due(aloop *loop)
 {
-    return !list_empty(&loop->ready) || atomic_load(&loop->signalled) ||
+    return !list_empty(&loop->ready) ||
            aloop__timers_next(&loop->timers) <= aloop__now(loop);
 }
 
@@ -244,8 +244,8 @@ int aloop_step(aloop *loop, int64_t max_wait_ns)
     loop->has_called = false;
     error = aloop__turn(loop, max_wait_ns, false);
     /* What ended the wait may take a few more turns until it calls back: a
-     * deadline settles a future, and that wakes a task; a signal interrupts the
-     * wait, and its callback runs in the next turn. */
+     * deadline settles a future, and that wakes a task.  A signal that has
+     * interrupted the wait is left to the next step, which does not wait. */
     while (error == 0 && max_wait_ns != 0 && !loop->has_called &&
            !loop->stopping && is_due(loop))
         error = aloop__turn(loop, 0, false);

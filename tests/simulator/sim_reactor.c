@@ -286,9 +286,10 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
 
         sim__happen();
         sim__trace(sim__world.now_ns);
+        if (sim__world.interrupted) /* The kernel does not look again. */
+            return 0;
         count = collect(reactor, events, max);
-        if (count > 0 || sim__world.interrupted ||
-            sim__world.now_ns >= end_ns)
+        if (count > 0 || sim__world.now_ns >= end_ns)
             return count;
         next_ns = sim__next_ns();
         if (next_ns == INT64_MAX && timeout_ns < 0) {

@@ -12,7 +12,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -310,27 +309,9 @@ static void the_second_interrupt_ends_a_program(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-static void a_step_calls_back_for_the_signal_that_ended_its_wait(void **state)
-{
-    const struct itimerval soon = {.it_value = {.tv_usec = 5000}};
-    aloop_signal *signal = watch(SIGALRM);
-
-    (void) state;
-    if (patient_runs_on_valgrind()) /* It cannot grow the stack then. */
-        skip();
-    assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
-    do
-        assert_int_equal(aloop_step(f.loop, -1), 1);
-    while (is_interrupted() && f.calls == 0);
-
-    assert_int_equal(f.calls, 1);
-    aloop_signal_close(signal);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_step_calls_back_for_the_signal_that_ended_its_wait),
         TEST(a_loop_without_watches_changes_no_disposition),
         TEST(ten_raises_are_ten_calls),
         TEST(closing_the_last_watch_puts_back_what_was_there),

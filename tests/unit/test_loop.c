@@ -263,9 +263,8 @@ static void begin_report(void)
 static void a_step_returns_once_something_has_run(void **state)
 {
     static void (*const begin[])(void) = {
-        begin_timer,        begin_task,   begin_defer,  begin_post,
-        begin_post_later,   begin_signal, begin_accept, begin_report,
-        begin_continuation,
+        begin_timer,      begin_task,   begin_defer,  begin_post,
+        begin_post_later, begin_accept, begin_report, begin_continuation,
     };
     aloop_listener *listener;
 
@@ -277,6 +276,21 @@ static void a_step_returns_once_something_has_run(void **state)
         assert_int_equal(aloop_step(t.loop, -1), 1);
         assert_int_equal(t.calls + t.unhandled, i + 1);
     }
+}
+
+/* The kernel interrupts the wait, and reports nothing that is ready then. */
+static void the_step_after_one_that_a_signal_interrupted_calls_back(
+    void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+
+    (void) state;
+    begin_signal();
+    assert_int_equal(aloop_step(t.loop, ALOOP_SEC(2)), 1);
+    assert_int_equal(t.calls, 0);
+    assert_int_equal(aloop_step(t.loop, ALOOP_SEC(2)), 0);
+    assert_int_equal(t.calls, 1);
+    assert_true(aloop_now(t.loop) == begin + 10 * MS);
 }
 
 static void a_step_that_has_called_back_does_not_wait(void **state)
@@ -792,6 +806,7 @@ int main(void)
         TEST(a_turn_runs_timers_then_queued_work_then_waits),
         TEST(step_waits_no_longer_than_told),
         TEST(a_step_returns_once_something_has_run),
+        TEST(the_step_after_one_that_a_signal_interrupted_calls_back),
         TEST(a_step_that_has_called_back_does_not_wait),
         TEST(a_step_with_unreferenced_handles_alone_waits_as_told),
         TEST(a_step_that_nothing_could_end_returns_immediately),
