@@ -174,6 +174,7 @@ void aloop__futures_abandon(aloop *loop)
     struct aloop__node *node;
 
     list_append(&loop->pending, &loop->cancelled);
+    list_append(&loop->pending, &loop->spared);
     list_append(&loop->pending, &loop->unread);
     while ((node = list_pop(&loop->pending)) != NULL) {
         aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
@@ -236,9 +237,15 @@ void aloop__future_wait(aloop_future *future, struct aloop__wait *wait)
 
 void aloop__future_unwait(aloop_future *future, struct aloop__wait *wait)
 {
-    if (aloop__future_pending(future) && --future->waiting == 0)
-        future->seen = false; /* Nobody will look now. */
     list_remove(&wait->ready.node);
+    if (!aloop__future_pending(future))
+        return;
+    if (--future->waiting == 0)
+        future->seen = false; /* Nobody will look now. */
+    if (!future->loop->ending || future->cancelling)
+        return;
+    list_remove(&future->pending); /* It may have been spared. */
+    list_push(&future->loop->pending, &future->pending);
 }
 
 ssize_t aloop__future_take(aloop_future *future)
@@ -478,6 +485,8 @@ static bool is_looked_after(const aloop_future *future)
     return false;
 }
 
+/* In each turn of the end only what is new is looked at: futures that began
+ * since, and those that lost somebody who waited. */
 void aloop__futures_cancel_all(aloop *loop, bool is_forced)
 {
     struct aloop__node list, *node;
@@ -487,11 +496,16 @@ void aloop__futures_cancel_all(aloop *loop, bool is_forced)
      * cancelled before is in another list and costs nothing here. */
     list_init(&list);
     list_append(&list, &loop->pending);
+    if (is_forced)
+        list_append(&list, &loop->spared);
     while ((node = list_pop(&list)) != NULL) {
         aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
 
-        list_push(&loop->pending, node);
-        if (is_forced || !is_looked_after(future))
+        if (is_forced || !is_looked_after(future)) {
+            list_push(&loop->pending, node);
             aloop__future_cancel(future);
+        } else {
+            list_push(&loop->spared, node);
+        }
     }
 }

@@ -58,10 +58,11 @@ struct aloop__then; /* A continuation; then.c. */
  * cancels it, however many observe it.  One that observers alone refer to,
  * because the only owner has become one, goes on. */
 struct aloop_future {
-    struct aloop__node pending; /* Until it settles: in loop->pending; once it
-                                 * was cancelled in loop->cancelled, by way of
-                                 * loop->asked.  Afterwards: in loop->kept, or
-                                 * in the grants of a composition. */
+    struct aloop__node pending; /* Until it settles: in loop->pending or
+                                 * loop->spared; once it was cancelled in
+                                 * loop->cancelled, by way of loop->asked.
+                                 * Afterwards: in loop->kept, or in the grants
+                                 * of a composition. */
     union {
         struct aloop__node waiters; /* While it is pending: of struct
                                      * aloop__wait, in order. */
@@ -173,7 +174,8 @@ void aloop__future_ask_again(aloop_future *future);
 /* Whether any has not settled. */
 static inline bool aloop__futures_pending(const aloop *loop)
 {
-    return !list_empty(&loop->pending) || !list_empty(&loop->cancelled);
+    return !list_empty(&loop->pending) || !list_empty(&loop->cancelled) ||
+           !list_empty(&loop->spared);
 }
 
 /* What a report calls it; valid until the next call. */

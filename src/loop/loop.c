@@ -101,6 +101,7 @@ static void init_lists(aloop *loop)
     list_init(&loop->pending);
     list_init(&loop->asked);
     list_init(&loop->cancelled);
+    list_init(&loop->spared);
     list_init(&loop->doomed);
     list_init(&loop->unread);
     list_init(&loop->kept);

@@ -122,7 +122,9 @@ struct aloop {
     struct aloop__node closed;  /* Handles to be freed at the turn's end. */
     struct aloop__node pending; /* Futures that have not settled, */
     struct aloop__node asked;   /* those that are being cancelled, */
-    struct aloop__node cancelled; /* and those that were. */
+    struct aloop__node cancelled; /* those that were, */
+    struct aloop__node spared;  /* and, as the loop comes to its end, those
+                                 * that are left to what waits for them. */
     bool is_cancelling;         /* Inside ops->cancel of one of them. */
     struct aloop__node doomed;  /* Futures that are to be freed, */
     bool is_destroying;         /* inside ops->fini of one of them. */

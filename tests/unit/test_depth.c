@@ -1,5 +1,6 @@
 /* Futures that wait for each other in long chains, wide ones, and circles. */
 
+#include "loop/future.h"
 #include "support/fixture.h"
 
 /* Sanitizers give each object an allocation of its own, which takes longer. */
@@ -108,6 +109,46 @@ static void a_long_chain_of_tasks_can_be_cancelled(void **state)
     assert_int_equal(aloop_await(aloop_spawn(t.loop, cancels, task)), 1);
     assert_int_equal(aloop_await(task), ALOOP_EABORTED);
     assert_int_equal(t.calls, TASKS + 1);
+}
+
+enum { SHARED = 200 };
+
+static ssize_t awaits_a_shared_one(aloop *loop, void *arg)
+{
+    (void) loop;
+    return aloop_await(aloop_future_ref(arg));
+}
+
+static int count_pending(void)
+{
+    int count = 0;
+
+    for (const struct aloop__node *node = t.loop->pending.next;
+         node != &t.loop->pending; node = node->next)
+        count++;
+    return count;
+}
+
+/* Each link goes when the one that waited for it has ended: one in a turn. */
+static void the_end_of_a_program_looks_at_each_link_of_a_chain_twice(
+    void **state)
+{
+    aloop_future *links[SHARED + 1] = {aloop_sleep(t.loop, ALOOP_SEC(1))};
+    int turns = 0, looks = 0;
+
+    (void) state;
+    for (int i = 1; i <= SHARED; i++)
+        links[i] = aloop_spawn(t.loop, awaits_a_shared_one, links[i - 1]);
+    aloop_step(t.loop, 0);
+    for (; aloop__futures_pending(t.loop); turns++) {
+        looks += count_pending();
+        aloop__futures_cancel_all(t.loop, false);
+        aloop_step(t.loop, 0);
+    }
+    assert_true(turns >= SHARED);
+    assert_true(looks <= 2 * (SHARED + 1));
+    for (int i = 0; i <= SHARED; i++)
+        aloop_future_unref(links[i]);
 }
 
 static void a_cancel_reaches_all_before_it_returns(void **state)
@@ -368,6 +409,7 @@ int main(void)
         TEST(a_timeout_nested_a_million_times_can_be_cancelled),
         TEST(deep_compositions_end_when_the_loop_is_freed),
         TEST(a_long_chain_of_tasks_can_be_cancelled),
+        TEST(the_end_of_a_program_looks_at_each_link_of_a_chain_twice),
         TEST(a_cancel_reaches_all_before_it_returns),
         TEST(members_are_cancelled_depth_first_and_in_order),
         TEST(a_member_of_two_is_cancelled_with_the_first_of_them),
