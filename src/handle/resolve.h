@@ -3,7 +3,7 @@
 #ifndef ALOOP_HANDLE_RESOLVE_H
 #define ALOOP_HANDLE_RESOLVE_H
 
-#include "loop/loop.h"
+#include "loop/state.h"
 #include "os/sys.h"
 
 struct aloop__resolve;

@@ -11,9 +11,12 @@
  * still the parent's: aloop_after_fork() looks at the count. */
 
 #include "handle/signal.h"
-
+#include "loop/callback.h"
 #include "loop/debug.h"
+#include "loop/handle.h"
+#include "loop/wake.h"
 #include "os/sys.h"
+
 
 enum { BUDGET = 64 }; /* Callbacks of one watch in one turn. */
 
@@ -154,10 +157,13 @@ static void deliver(aloop *loop, aloop_signal *watch)
 
 /* Closed watches stay allocated until the turn's end, and callbacks that close
  * others take them out of `todo`. */
-static void on_signalled(aloop *loop)
+static void signals_received(struct aloop__wake_hook *hook)
 {
+    aloop *loop = CONTAINER_OF(hook, aloop, signal_hook);
     struct aloop__node todo, *node;
 
+    if (!atomic_exchange(&loop->signalled, false))
+        return;
     list_init(&todo);
     list_append(&todo, &loop->signals);
     while ((node = list_pop(&todo)) != NULL) {
@@ -191,7 +197,8 @@ int aloop_signal_start(aloop *loop, int number, aloop_signal_cb on_signal,
         return error;
     }
     list_push(&loop->signals, &watch->node);
-    loop->on_signalled = on_signalled;
+    loop->signal_hook.run = signals_received;
+    aloop__wake_hook_add(loop, &loop->signal_hook);
     aloop__handle_set_active(&watch->handle, true);
     *ret_signal = watch;
     return 0;

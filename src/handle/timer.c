@@ -2,7 +2,14 @@
 
 #include "aloop/timer.h"
 
+#include "loop/callback.h"
+#include "loop/clock.h"
 #include "loop/debug.h"
+#include "loop/future.h"
+#include "loop/handle.h"
+#include "loop/host.h"
+#include "loop/report.h"
+#include "loop/timed.h"
 
 struct aloop_timer {
     struct aloop__handle handle;

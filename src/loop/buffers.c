@@ -64,3 +64,10 @@ void aloop__buffers_close(aloop *loop)
             aloop__alloc_free(&loop->alloc, buffer, classes[i].size);
         }
 }
+
+char *aloop__receive_buffer(aloop *loop)
+{
+    if (loop->receive_buffer == NULL)
+        loop->receive_buffer = aloop__alloc_new(&loop->alloc, RECEIVE_SIZE);
+    return loop->receive_buffer;
+}

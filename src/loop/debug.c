@@ -5,32 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "loop/callback.h"
+#include "loop/clock.h"
+#include "loop/future.h"
+#include "loop/handle.h"
+#include "loop/quarantine.h"
+#include "loop/running.h"
+
 enum {
     MISTAKES_MAX = 32, /* Different ones; the last says that there are more. */
     TEXT_SIZE = 400,
-    NAME_SIZE = 120,
-    GRAVES = 256, /* Objects that are kept after they were freed, */
-    GRAVE_BYTES_MAX = 64 * 1024, /* and how large they may be together. */
-    FILL = 0xdb,
-    FILL_SIZE = 8 * 1024
-};
-
-/* What of it stays readable to valgrind: what the checks read. */
-enum {
-    HEADER_SIZE = sizeof(aloop_future) > sizeof(struct aloop__handle)
-                      ? sizeof(aloop_future)
-                      : sizeof(struct aloop__handle)
+    NAME_SIZE = 120
 };
 
 static const int64_t held_max_ns = ALOOP_MS(100);
 static const int64_t tool_factor = WITH_ASAN || WITH_TSAN ? 5 : 1;
-
-/* An object that was freed and is kept. */
-struct grave {
-    void *object;
-    size_t size;
-    char name[NAME_SIZE]; /* What a report calls it; "": what its kind is. */
-};
 
 struct report {
     uint64_t key; /* What it is the same as an earlier one by. */
@@ -46,12 +35,6 @@ struct aloop__debug {
     unsigned count;
     unsigned delivered;
     struct report reports[MISTAKES_MAX];
-
-    /* A ring, oldest first. */
-    struct grave graves[GRAVES];
-    size_t first;
-    size_t buried;
-    size_t buried_bytes;
 };
 
 /* What each mistake is, and what to do instead. */
@@ -248,125 +231,6 @@ int aloop__debug_check_loop(aloop *loop, const char *function)
     return ALOOP_EPERM;
 }
 
-/* What was freed. */
-
-static void poison(const struct grave *grave)
-{
-#if WITH_ASAN
-    __asan_poison_memory_region(grave->object, grave->size);
-#endif
-#if WITH_VALGRIND
-    if (grave->size > HEADER_SIZE)
-        (void) VALGRIND_MAKE_MEM_NOACCESS((char *) grave->object + HEADER_SIZE,
-                                          grave->size - HEADER_SIZE);
-#endif
-    (void) grave;
-}
-
-static void unpoison(const struct grave *grave)
-{
-#if WITH_ASAN
-    __asan_unpoison_memory_region(grave->object, grave->size);
-#endif
-#if WITH_VALGRIND
-    (void) VALGRIND_MAKE_MEM_UNDEFINED(grave->object, grave->size);
-#endif
-    (void) grave;
-}
-
-static void dig_up_first(aloop *loop)
-{
-    struct aloop__debug *debug = loop->debug;
-    struct grave *grave = &debug->graves[debug->first];
-
-    unpoison(grave);
-    aloop__slab_put(&loop->slab, grave->object, grave->size);
-    debug->buried--;
-    debug->buried_bytes -= grave->size;
-    debug->first = (debug->first + 1) % GRAVES;
-}
-
-/* Keeps it.  While the loop is being freed nothing is kept: aloop_free() looks
- * at how much is left. */
-static void bury(aloop *loop, void *object, size_t size, const char *name)
-{
-    struct aloop__debug *debug = loop->debug;
-    struct grave *grave;
-
-    if (loop->dying) {
-        aloop__slab_put(&loop->slab, object, size);
-        return;
-    }
-    while (debug->buried == GRAVES ||
-           (debug->buried > 0 && debug->buried_bytes + size > GRAVE_BYTES_MAX))
-        dig_up_first(loop);
-    grave = &debug->graves[(debug->first + debug->buried) % GRAVES];
-    grave->object = object;
-    grave->size = size;
-    memcpy(grave->name, name, NAME_SIZE);
-    debug->buried++;
-    debug->buried_bytes += size;
-    poison(grave);
-}
-
-bool aloop__debug_drain(aloop *loop)
-{
-    bool was_any = loop->debug->buried > 0;
-
-    while (loop->debug->buried > 0)
-        dig_up_first(loop);
-    return was_any;
-}
-
-void aloop__debug_free(aloop *loop, void *object, size_t size)
-{
-    static const char no_name[NAME_SIZE];
-
-    bury(loop, object, size, no_name);
-}
-
-void aloop__debug_free_future(aloop_future *future)
-{
-    char name[NAME_SIZE] = "";
-
-    if (future->ops->describe != NULL)
-        name_of(future, name);
-    if (future->ops->fini != NULL)
-        future->ops->fini(future);
-    bury(future->loop, future, future->ops->size, name);
-}
-
-static const char *name_on_grave(const aloop *loop, const void *object)
-{
-    const struct aloop__debug *debug = loop->debug;
-
-    for (size_t i = 0; i < debug->buried; i++) {
-        const struct grave *grave = &debug->graves[(debug->first + i) % GRAVES];
-
-        if (grave->object == object && grave->name[0] != '\0')
-            return grave->name;
-    }
-    return NULL;
-}
-
-aloop_future *aloop__future_refused(int error)
-{
-    static const aloop_future wrong_thread = {.status = ALOOP_EPERM,
-                                              .refs = 1};
-
-    if (error == ALOOP_EPERM)
-        return (aloop_future *) (uintptr_t) &wrong_thread;
-    return aloop__future_failed(NULL, ALOOP_EINVAL);
-}
-
-void aloop__debug_fill_stack(void *low, size_t size)
-{
-    size_t count = size < FILL_SIZE ? size : FILL_SIZE;
-
-    if (!tools_hide_stacks())
-        memset((char *) low + size - count, FILL, count);
-}
-
 /* Questions about objects, which may be freed. */
 
 struct state {
@@ -412,7 +276,7 @@ int aloop__debug_check_future(const aloop_future *future,
                  (use == USE_MORE && state.refs == 0);
     if (!state.is_gone && (!is_missing || state.is_lent))
         return 0;
-    name = name_on_grave(loop, future);
+    name = aloop__quarantine_name(loop, future);
     if (name == NULL && !state.is_gone) {
         name_of(future, buffer);
         name = buffer;
@@ -483,6 +347,10 @@ void aloop__debug_called_task(const aloop_future *task)
 
 int aloop__debug_open(aloop *loop)
 {
+    int error = aloop__quarantine_open(loop);
+
+    if (error < 0)
+        return error;
     loop->debug = aloop__alloc_zero(&loop->alloc, sizeof *loop->debug);
     if (loop->debug == NULL)
         return ALOOP_ENOMEM;
@@ -492,9 +360,9 @@ int aloop__debug_open(aloop *loop)
 
 void aloop__debug_close(aloop *loop)
 {
+    aloop__quarantine_close(loop);
     if (loop->debug == NULL)
         return;
-    aloop__debug_drain(loop);
     aloop__alloc_free(&loop->alloc, loop->debug, sizeof *loop->debug);
     loop->debug = NULL;
 }

@@ -3,16 +3,13 @@
  * Public functions ask here before they use what they were given.  Outside of
  * debug loops that is one comparison of loop->debug with NULL.  In a debug loop
  * a mistake is reported once, as ALOOP_EMISUSE, when the turn ends, and the
- * function that was called has no effect.
- *
- * What is freed in a debug loop is kept for a while: unreadable under
- * AddressSanitizer and valgrind, and otherwise with its contents, which still
- * show that a future has no references and that a handle is closed. */
+ * function that was called has no effect. */
 
 #ifndef ALOOP_LOOP_DEBUG_H
 #define ALOOP_LOOP_DEBUG_H
 
 #include "loop/future.h"
+#include "loop/handle.h"
 #include "os/tools.h"
 
 enum aloop__mistake {
@@ -60,16 +57,6 @@ void aloop__debug_called_task(const aloop_future *task);
 /* The calling thread runs the loop from now on. */
 void aloop__debug_enter(aloop *loop);
 void aloop__debug_leave(aloop *loop);
-
-/* Frees a future, or another object, which is then kept for a while. */
-void aloop__debug_free_future(aloop_future *future);
-void aloop__debug_free(aloop *loop, void *object, size_t size);
-/* Frees all that is kept; false if there was nothing. */
-bool aloop__debug_drain(aloop *loop);
-
-/* The stack of a task that has ended: what pointed to it reads nothing that
- * looks right. */
-void aloop__debug_fill_stack(void *low, size_t size);
 
 /* The questions, for debug loops only. */
 int aloop__debug_check_loop(aloop *loop, const char *function);
@@ -137,19 +124,6 @@ static inline void aloop__leave(aloop *loop)
 {
     if (loop->debug != NULL)
         aloop__debug_leave(loop);
-}
-
-/* A future that has ended with the error that a check gave. */
-aloop_future *aloop__future_refused(int error);
-
-/* Memory of the loop's slab, zeroed, or NULL. */
-static inline void *aloop__object_new(aloop *loop, size_t size)
-{
-    void *object = aloop__slab_get(&loop->slab, size);
-
-    if (object == NULL && loop->debug != NULL && aloop__debug_drain(loop))
-        object = aloop__slab_get(&loop->slab, size);
-    return object;
 }
 
 #endif

@@ -7,7 +7,12 @@
  * one future that cancels others does not call them. */
 
 #include "loop/debug.h"
+#include "loop/host.h"
 
+#include "loop/future.h"
+#include "loop/quarantine.h"
+
+#include <stdio.h>
 #include <string.h>
 
 _Static_assert((int) ALOOP_PENDING != (int) ALOOP_ENOTNUMERIC,
@@ -72,10 +77,21 @@ static bool is_unread(const aloop_future *future)
            !(future->cancelling && future->status == ALOOP_ECANCELED);
 }
 
+static void free_and_keep(aloop_future *future)
+{
+    char name[160] = "";
+
+    if (future->ops->describe != NULL)
+        snprintf(name, sizeof name, "%s", future->ops->describe(future));
+    if (future->ops->fini != NULL)
+        future->ops->fini(future);
+    aloop__quarantine_put(future->loop, future, future->ops->size, name);
+}
+
 static void free_one(aloop_future *future)
 {
     if (future->loop->debug != NULL) {
-        aloop__debug_free_future(future);
+        free_and_keep(future);
         return;
     }
     if (future->ops->fini != NULL)
@@ -115,6 +131,36 @@ static void let_go(aloop_future *future)
         aloop__touch(future->loop);
 }
 
+aloop_future *aloop__then_owner(const struct aloop__wait *wait,
+                                aloop_future *last)
+{
+    (void) wait;
+    (void) last;
+    return NULL;
+}
+
+void aloop__then_chain(aloop_future *future, struct aloop__then *then)
+{
+    if (future->thens.last != NULL)
+        future->thens.last->next = then;
+    else
+        future->thens.first = then;
+    future->thens.last = then;
+}
+
+/* The continuations among the waiters of a future that settles. */
+static void collect_thens(aloop_future *future, struct aloop__node *waiters)
+{
+    struct aloop__node *node = waiters->next;
+
+    for (; node != waiters; node = node->next)
+        if (aloop__is_then(
+                CONTAINER_OF(node, struct aloop__wait, ready.node)))
+            aloop__then_chain(
+                future,
+                CONTAINER_OF(node, struct aloop__then, wait.ready.node));
+}
+
 static void queue_waiters(aloop_future *future)
 {
     bool has_waiters = !list_empty(&future->waiters);
@@ -126,7 +172,7 @@ static void queue_waiters(aloop_future *future)
     if (!has_waiters)
         return;
     if (future->observers > 0)
-        aloop__thens_collect(future, &waiters);
+        collect_thens(future, &waiters);
     list_append(&future->loop->ready, &waiters);
 }
 
@@ -147,17 +193,39 @@ static void settle(aloop_future *future, ssize_t status)
         let_go(future);
 }
 
+/* A future that leads others, because there was no memory for a composition,
+ * settles with the last of them; see tie.c. */
+static bool tie_defers(aloop_future *future, ssize_t *status)
+{
+    struct aloop__tie *tie = aloop__tie_of(future);
+
+    if (!tie->is_lead)
+        return false;
+    *status = ALOOP_ENOMEM;
+    tie->has_ended = true;
+    return tie->followers > 0;
+}
+
+/* `future` has settled; returns its lead if that is to settle now. */
+static aloop_future *tie_follow(aloop_future *future, aloop_future *lead)
+{
+    struct aloop__tie *tie = aloop__tie_of(lead);
+
+    aloop__future_unref(future); /* The lead's reference. */
+    return --tie->followers == 0 && tie->has_ended ? lead : NULL;
+}
+
 void aloop__future_settle(aloop_future *future, ssize_t status)
 {
     if (future->ops->tie == 0) {
         settle(future, status);
         return;
     }
-    while (future != NULL && !aloop__tie_defers(future, &status)) {
+    while (future != NULL && !tie_defers(future, &status)) {
         aloop_future *lead = aloop__tie_of(future)->lead;
 
         settle(future, status);
-        future = lead == NULL ? NULL : aloop__tie_follow(future, lead);
+        future = lead == NULL ? NULL : tie_follow(future, lead);
     }
 }
 
@@ -192,7 +260,7 @@ static void no_cancel(aloop_future *future)
 static const struct aloop__future_ops failed_ops = {
     .name = "operation", .size = sizeof(aloop_future), .cancel = no_cancel};
 
-static aloop_future *settled(aloop *loop, ssize_t status)
+aloop_future *aloop__future_new_settled(aloop *loop, ssize_t status)
 {
     aloop_future *future = future_of(loop, &failed_ops, status);
 
@@ -205,14 +273,17 @@ aloop_future *aloop__future_failed(aloop *loop, int error)
 {
     if (loop == NULL)
         return (aloop_future *) (uintptr_t) &misuse;
-    return settled(loop, error);
+    return aloop__future_new_settled(loop, error);
 }
 
-aloop_future *aloop_future_new_settled(aloop *loop, ssize_t status)
+aloop_future *aloop__future_refused(int error)
 {
-    if (loop == NULL || status == ALOOP_PENDING)
-        return aloop__future_failed(loop, ALOOP_EINVAL);
-    return settled(loop, status);
+    static const aloop_future wrong_thread = {.status = ALOOP_EPERM,
+                                              .refs = 1};
+
+    if (error == ALOOP_EPERM)
+        return (aloop_future *) (uintptr_t) &wrong_thread;
+    return aloop__future_failed(NULL, ALOOP_EINVAL);
 }
 
 /* A promise that only waiters hold can be settled by nobody. */
@@ -263,7 +334,7 @@ ssize_t aloop__future_take(aloop_future *future)
 void aloop__grants_keep(struct aloop__node *grants, aloop_future *member)
 {
     if (!member->is_grant || member->is_granted) {
-        aloop_future_unref(member);
+        aloop__future_drop(member);
         return;
     }
     member->is_granted = true;
@@ -282,51 +353,8 @@ void aloop__grants_drop(struct aloop__node *grants, bool is_taken)
         member->is_granted = false;
         if (member->refs > 1)
             list_push(&member->loop->kept, node);
-        aloop_future_unref(member);
+        aloop__future_unref(member);
     }
-}
-
-static void promise_cancel(aloop_future *future)
-{
-    aloop__future_settle(future, ALOOP_ECANCELED);
-}
-
-static const struct aloop__future_ops promise_ops = {
-    .name = "promise",
-    .size = sizeof(aloop_future),
-    .cancel = promise_cancel,
-    .is_promise = true};
-
-aloop_future *aloop_future_new(aloop *loop)
-{
-    int error = aloop__check_loop(loop, __func__);
-
-    if (error < 0)
-        return aloop__future_refused(error);
-    return aloop__future_new(loop, &promise_ops);
-}
-
-int aloop_future_resolve(aloop_future *future, ssize_t status)
-{
-    int error = aloop__check_future(future, __func__, USE_LOOK);
-
-    if (error < 0)
-        return error;
-    if (future == NULL || future->ops != &promise_ops ||
-        status == ALOOP_PENDING)
-        return ALOOP_EINVAL;
-    if (!aloop__future_pending(future))
-        return ALOOP_EALREADY;
-    aloop__future_settle(future, status);
-    return 0;
-}
-
-aloop_future *aloop_future_ref(aloop_future *future)
-{
-    if (aloop__check_future(future, __func__, USE_MORE) == 0 &&
-        future != NULL && future->loop != NULL)
-        future->refs++;
-    return future;
 }
 
 static void release(aloop_future *future)
@@ -345,6 +373,12 @@ void aloop__future_unref(aloop_future *future)
     release(future);
 }
 
+void aloop__future_drop(aloop_future *future)
+{
+    if (future != NULL && future->loop != NULL)
+        aloop__future_unref(future);
+}
+
 void aloop__future_observe(aloop_future *future)
 {
     future->observers++;
@@ -356,24 +390,6 @@ void aloop__future_unobserve(aloop_future *future)
         aloop__future_cancel(future);
     future->observers--;
     release(future);
-}
-
-/* Whether dropping it ends a task that was not asked to end. */
-static bool is_lost_task(const aloop_future *future)
-{
-    return future->ops->is_task && aloop__future_pending(future) &&
-           aloop__future_is_ours(future) && !future->cancelling &&
-           !future->loop->dying;
-}
-
-void aloop_future_unref(aloop_future *future)
-{
-    if (aloop__check_future(future, __func__, USE_UP) < 0 || future == NULL ||
-        future->loop == NULL)
-        return;
-    if (future->loop->debug != NULL && is_lost_task(future))
-        aloop__debug_report_future(MISTAKE_DROPPED, __func__, future);
-    aloop__future_unref(future);
 }
 
 /* Puts those that were asked last before the others of `list`. */
@@ -422,53 +438,11 @@ void aloop__future_cancel(aloop_future *future)
         cancel_asked(loop);
 }
 
-int aloop_cancel(aloop_future *future)
-{
-    int error = aloop__check_future(future, __func__, USE_LOOK);
-
-    if (error < 0)
-        return error;
-    if (future == NULL || future->loop == NULL ||
-        !aloop__future_pending(future))
-        return 0;
-    aloop__future_cancel(future);
-    return 1;
-}
-
 void aloop__future_ask_again(aloop_future *future)
 {
     future->cancelling = false;
     list_remove(&future->pending);
     list_push(&future->loop->pending, &future->pending);
-}
-
-void aloop_detach(aloop_future *future)
-{
-    if (aloop__check_future(future, __func__, USE_UP) < 0 || future == NULL ||
-        future->loop == NULL)
-        return;
-    future->detached = true;
-    aloop__future_unref(future);
-}
-
-ssize_t aloop_future_status(aloop_future *future)
-{
-    int error = aloop__check_future(future, __func__, USE_LOOK);
-
-    if (error < 0 || future == NULL)
-        return error < 0 ? error : ALOOP_ENOMEM;
-    if (future->loop != NULL && !aloop__future_pending(future)) {
-        future->seen = true;
-        future->is_taken = true;
-    }
-    return future->status;
-}
-
-bool aloop_future_is_settled(const aloop_future *future)
-{
-    return future == NULL ||
-           aloop__check_future(future, __func__, USE_LOOK) < 0 ||
-           !aloop__future_pending(future);
 }
 
 /* Whether somebody waits who will cancel it when that is due. */

@@ -4,7 +4,7 @@
 #define ALOOP_LOOP_FUTURE_H
 
 #include "aloop/future.h"
-#include "loop/loop.h"
+#include "loop/state.h"
 
 /* What differs between kinds of future.  One const table per kind. */
 struct aloop__future_ops {
@@ -51,7 +51,24 @@ struct aloop__tie {
     bool has_ended;      /* Is pending for its followers alone. */
 };
 
-struct aloop__then; /* A continuation; then.c. */
+/* A continuation; then.c. */
+struct aloop__then {
+    struct aloop__wait wait;
+    struct aloop__then *next; /* In future->thens. */
+    aloop_future *future;     /* Holds an observer's reference. */
+    aloop_future_cb callback;
+    void *arg;
+};
+
+/* The owner that waits of continuations have: no future waits by them. */
+aloop_future *aloop__then_owner(const struct aloop__wait *wait,
+                                aloop_future *last);
+
+/* Whether a waiter is a continuation, which cancels nothing. */
+static inline bool aloop__is_then(const struct aloop__wait *wait)
+{
+    return wait->owner == aloop__then_owner;
+}
 
 /* A reference is an owner's or an observer's.  Both keep the memory.  Owners
  * decide when a pending future is to end: dropping the last owner's reference
@@ -104,6 +121,10 @@ void aloop__future_settle(aloop_future *future, ssize_t status);
 /* Takes a new one back for want of memory; returns NULL. */
 void *aloop__future_discard(aloop_future *future);
 
+/* A future that has settled; NULL without memory. */
+aloop_future *aloop__future_new_settled(aloop *loop, ssize_t status);
+/* A future that has ended with the error that a check gave. */
+aloop_future *aloop__future_refused(int error);
 /* A future that has failed; without a loop, or memory, still one. */
 aloop_future *aloop__future_failed(aloop *loop, int error);
 
@@ -137,13 +158,15 @@ void aloop__future_observe(aloop_future *future);
 /* Drops an observer's reference.  The last one of all cancels. */
 void aloop__future_unobserve(aloop_future *future);
 
-/* then.c: for a future that settles, the continuations among its waiters. */
-void aloop__thens_collect(aloop_future *future, struct aloop__node *waiters);
-/* Takes all its continuations back; it may be gone after that. */
+/* Adds a continuation to those of a future that has settled. */
+void aloop__then_chain(aloop_future *future, struct aloop__then *then);
+/* then.c: takes all its continuations back; it may be gone after that. */
 void aloop__thens_drop(aloop_future *future);
 
 /* As aloop_future_unref() and aloop_cancel(), without their checks. */
 void aloop__future_unref(aloop_future *future);
+/* The same, for one that may be NULL or belong to no loop. */
+void aloop__future_drop(aloop_future *future);
 void aloop__future_cancel(aloop_future *future);
 /* What a waiter takes from a settled future, reference included. */
 ssize_t aloop__future_take(aloop_future *future);
@@ -153,10 +176,6 @@ ssize_t aloop__future_take(aloop_future *future);
  * all of them have ended that have no other owner; NULL when they have. */
 aloop_future *aloop__futures_tie(aloop *loop, size_t count,
                                  aloop_future **futures);
-/* For settling: whether it must not yet, and what its status becomes. */
-bool aloop__tie_defers(aloop_future *future, ssize_t *status);
-/* `future` has settled; its lead, if that is to settle now, or NULL. */
-aloop_future *aloop__tie_follow(aloop_future *future, aloop_future *lead);
 
 /* For compositions, which have the members that settled with a grant in a list
  * until they know whether their own status was taken.  The first takes the
@@ -189,7 +208,5 @@ void aloop__futures_abandon(aloop *loop);
 int aloop__then_failed(aloop_future *future, aloop_future_cb callback,
                        void *arg);
 
-/* Whether a waiter is a continuation, which cancels nothing (then.c). */
-bool aloop__is_then(const struct aloop__wait *wait);
 
 #endif

@@ -1,6 +1,9 @@
 /* The life cycle that all handles share; see struct aloop__handle. */
 
-#include "loop/debug.h"
+#include "loop/handle.h"
+
+#include "loop/host.h"
+#include "loop/quarantine.h"
 
 static bool counts(const struct aloop__handle *handle)
 {
@@ -56,7 +59,7 @@ void aloop__handles_free_closed(aloop *loop)
             CONTAINER_OF(node, struct aloop__handle, node);
 
         if (loop->debug != NULL)
-            aloop__debug_free(loop, handle, handle->ops->size);
+            aloop__quarantine_put(loop, handle, handle->ops->size, "");
         else
             aloop__slab_put(&loop->slab, handle, handle->ops->size);
     }
@@ -109,3 +112,5 @@ void aloop__handles_close_all(aloop *loop)
         handle->ops->close(handle);
     }
 }
+#include "loop/handle.h"
+#include "loop/quarantine.h"

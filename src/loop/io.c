@@ -8,7 +8,8 @@
  * while a duplicate lives on: the kernel cannot remove that one, so the whole
  * set is made anew, or it would be reported for ever. */
 
-#include "loop/loop.h"
+
+#include "loop/io.h"
 
 #include <string.h>
 

@@ -1,81 +1,30 @@
 /* Making and freeing a loop, and the small questions one can ask it. */
 
-#include "loop/loop.h"
-
 #include "aloop/fork.h"
-#include "base/options.h"
 #include "loop/buffers.h"
+#include "loop/clock.h"
 #include "loop/debug.h"
 #include "loop/future.h"
+#include "loop/handle.h"
+#include "loop/host.h"
+#include "loop/io.h"
+#include "loop/live.h"
+#include "loop/loop_options.h"
 #include "loop/pool.h"
+#include "loop/post.h"
+#include "loop/quarantine.h"
 #include "loop/report.h"
-#include "loop/trim.h"
+#include "loop/timed.h"
+#include "loop/turn.h"
+#include "loop/wake.h"
 #include "os/reactor.h"
 #include "os/sys.h"
 #include "os/unwind.h"
 
 enum {
-    RESOLVER_THREADS = 4,
     IDLE_TURNS_MAX = 10000,  /* Of aloop_free(), without progress. */
     FREE_TURNS_MAX = 100000 /* In which tasks end, but others begin. */
 };
-
-static int64_t system_clock(void *context)
-{
-    (void) context;
-    return sys_clock_ns();
-}
-
-static const struct options_field option_fields[] = {
-    OPTIONS_FIELD(aloop_options, size),
-    OPTIONS_FIELD(aloop_options, resize),
-    OPTIONS_FIELD(aloop_options, resize_context),
-    OPTIONS_FIELD(aloop_options, clock_ns),
-    OPTIONS_FIELD(aloop_options, clock_context),
-    OPTIONS_FIELD(aloop_options, stack_size),
-    OPTIONS_FIELD(aloop_options, resolver_threads),
-    OPTIONS_FIELD(aloop_options, on_unhandled),
-    OPTIONS_FIELD(aloop_options, on_unhandled_arg),
-    OPTIONS_FIELD(aloop_options, debug),
-    OPTIONS_FIELD(aloop_options, cancel_on_interrupt),
-};
-OPTIONS_LAST(aloop_options, cancel_on_interrupt);
-
-#if defined(NDEBUG)
-enum { DEBUG_BUILD = false };
-#else
-enum { DEBUG_BUILD = true };
-#endif
-
-static const struct options_kind option_kind = {
-    sizeof(aloop_options), option_fields,
-    sizeof option_fields / sizeof option_fields[0]};
-
-bool aloop__options_are_valid(const aloop_options *given)
-{
-    aloop_options options;
-
-    return aloop__options_take(&option_kind, given, &options);
-}
-
-/* What the caller gave, on top of the defaults; false if it makes no sense. */
-static bool take_options(aloop_options *options, const aloop_options *given)
-{
-    if (!aloop__options_take(&option_kind, given, options))
-        return false;
-    if (options->resize == NULL) {
-        options->resize = aloop__alloc_default.resize;
-        options->resize_context = NULL;
-    }
-    if (options->clock_ns == NULL)
-        options->clock_ns = system_clock;
-    if (options->on_unhandled == NULL)
-        options->on_unhandled = aloop__report_by_default;
-    if (options->resolver_threads == 0)
-        options->resolver_threads = RESOLVER_THREADS;
-    options->debug = options->debug || DEBUG_BUILD;
-    return true;
-}
 
 /* Allocates and frees, and that pages: malloc would keep most of them as long
  * as something that was allocated later is in use. */
@@ -106,12 +55,15 @@ static void init_lists(aloop *loop)
     list_init(&loop->unread);
     list_init(&loop->kept);
     list_init(&loop->signals);
+    list_init(&loop->wake_hooks);
+    list_init(&loop->signal_hook.node);
 }
 
 static void release(aloop *loop)
 {
     struct aloop__alloc alloc = loop->alloc;
 
+    aloop__posts_close(loop);
     aloop__wake_close(loop);
     if (loop->reactor != NULL)
         aloop__reactor_close(loop->reactor);
@@ -133,7 +85,7 @@ aloop *aloop_new(const aloop_options *given)
     aloop *loop;
     int error;
 
-    if (!take_options(&options, given))
+    if (!aloop__loop_options_take(&options, given))
         return NULL;
     alloc.resize = options.resize;
     alloc.context = options.resize_context;
@@ -149,6 +101,7 @@ aloop *aloop_new(const aloop_options *given)
     loop->wake_fds[0] = loop->wake_fds[1] = -1;
     loop->wake_io.fd = -1;
     init_lists(loop);
+    aloop__posts_open(loop);
     aloop__slab_open(&loop->slab, &loop->alloc,
                      alloc.resize == aloop__alloc_default.resize
                          ? &page_alloc
@@ -179,7 +132,7 @@ static void wind_up(aloop *loop)
 
     loop->dying = true;
     if (loop->debug != NULL)
-        aloop__debug_drain(loop);
+        aloop__quarantine_drain(loop);
     do {
         aloop__futures_cancel_all(loop, true);
         aloop__turn(loop, 0, false);
@@ -245,31 +198,6 @@ int aloop_free(aloop *loop)
     return 0;
 }
 
-int64_t aloop__now(aloop *loop)
-{
-    int64_t now_ns = loop->options.clock_ns(loop->options.clock_context);
-
-    if (now_ns > loop->floor_ns) /* The end of time itself never comes. */
-        loop->floor_ns = now_ns < INT64_MAX ? now_ns : INT64_MAX - 1;
-    return loop->floor_ns;
-}
-
-int64_t aloop__after(int64_t now_ns, int64_t delay_ns)
-{
-    if (delay_ns <= 0)
-        return now_ns;
-    return now_ns > INT64_MAX - delay_ns ? INT64_MAX : now_ns + delay_ns;
-}
-
-int64_t aloop__until(int64_t now_ns, int64_t when_ns)
-{
-    if (when_ns <= now_ns)
-        return 0;
-    if (now_ns < 0 && when_ns > INT64_MAX + now_ns)
-        return INT64_MAX;
-    return when_ns - now_ns;
-}
-
 int64_t aloop_now(aloop *loop)
 {
     return aloop__check_loop(loop, __func__) < 0 ? 0 : aloop__now(loop);
@@ -277,8 +205,7 @@ int64_t aloop_now(aloop *loop)
 
 bool aloop_alive(aloop *loop)
 {
-    return aloop__check_loop(loop, __func__) == 0 &&
-           (loop->live > 0 || loop->lingering > 0 || aloop__has_work(loop));
+    return aloop__check_loop(loop, __func__) == 0 && aloop__is_alive(loop);
 }
 
 void aloop_stop(aloop *loop)
@@ -305,50 +232,6 @@ void aloop_release(aloop *loop)
         return;
     loop->holds--;
     loop->live--;
-}
-
-char *aloop__receive_buffer(aloop *loop)
-{
-    if (loop->receive_buffer == NULL)
-        loop->receive_buffer = aloop__alloc_new(&loop->alloc, RECEIVE_SIZE);
-    return loop->receive_buffer;
-}
-
-/* How long until a turn has something to do: 0 now, < 0 not by itself. */
-static int64_t due_in(aloop *loop)
-{
-    int64_t when_ns, left_ns, trim_ns;
-
-    if (aloop__has_work(loop) || !list_empty(&loop->closed))
-        return 0;
-    when_ns = aloop__timers_next(&loop->timers);
-    left_ns = when_ns == INT64_MAX ? -1
-                                   : aloop__until(aloop__now(loop), when_ns);
-    trim_ns = aloop__trim_left(loop);
-    return left_ns < 0 || (trim_ns >= 0 && trim_ns < left_ns) ? trim_ns
-                                                               : left_ns;
-}
-
-void aloop__touch(aloop *loop)
-{
-    if (!loop->running && !aloop__is_foreign(loop))
-        aloop__reactor_alarm(loop->reactor, due_in(loop));
-}
-
-int aloop__timed_set(aloop *loop, struct aloop__timed *timed, int64_t when_ns)
-{
-    int error = aloop__timed_start(&loop->timers, timed, when_ns);
-
-    if (loop->embedded)
-        aloop__touch(loop);
-    return error;
-}
-
-void aloop__timed_clear(aloop *loop, struct aloop__timed *timed)
-{
-    aloop__timed_stop(&loop->timers, timed);
-    if (loop->embedded)
-        aloop__touch(loop);
 }
 
 int aloop_fd(aloop *loop)

@@ -16,6 +16,7 @@
 
 #include "loop/pool.h"
 
+#include "loop/wake.h"
 #include "os/sys.h"
 
 enum { THREADS_MAX = 64 };
@@ -34,6 +35,7 @@ struct worker {
 
 struct aloop__pool {
     aloop *loop;
+    struct aloop__wake_hook hook;
     struct sys_monitor *monitor;
     unsigned threads_max;
     struct aloop__node known; /* Jobs of the loop's; the loop's own. */
@@ -117,29 +119,6 @@ static void work(void *arg)
         destroy(pool);
 }
 
-int aloop__pool_open(aloop *loop, unsigned threads, struct aloop__pool **ret)
-{
-    struct aloop__pool *pool =
-        aloop__alloc_zero(&aloop__alloc_default, sizeof *pool);
-    int error;
-
-    if (pool == NULL)
-        return ALOOP_ENOMEM;
-    error = sys_monitor_open(&pool->monitor);
-    if (error < 0) {
-        aloop__alloc_free(&aloop__alloc_default, pool, sizeof *pool);
-        return error;
-    }
-    pool->loop = loop;
-    pool->refs = 1;
-    pool->threads_max = threads < THREADS_MAX ? threads : THREADS_MAX;
-    list_init(&pool->known);
-    list_init(&pool->queue);
-    list_init(&pool->done);
-    *ret = pool;
-    return 0;
-}
-
 /* The loop knows it no more. */
 static void forget(struct aloop__pool *pool, struct aloop__job *job)
 {
@@ -164,6 +143,37 @@ void aloop__pool_collect(struct aloop__pool *pool)
         job->done(job, 0);
         job->drop(job);
     }
+}
+
+static void pool_woken(struct aloop__wake_hook *hook)
+{
+    aloop__pool_collect(CONTAINER_OF(hook, struct aloop__pool, hook));
+}
+
+int aloop__pool_open(aloop *loop, unsigned threads, struct aloop__pool **ret)
+{
+    struct aloop__pool *pool =
+        aloop__alloc_zero(&aloop__alloc_default, sizeof *pool);
+    int error;
+
+    if (pool == NULL)
+        return ALOOP_ENOMEM;
+    error = sys_monitor_open(&pool->monitor);
+    if (error < 0) {
+        aloop__alloc_free(&aloop__alloc_default, pool, sizeof *pool);
+        return error;
+    }
+    pool->loop = loop;
+    list_init(&pool->hook.node);
+    pool->hook.run = pool_woken;
+    aloop__wake_hook_add(loop, &pool->hook);
+    pool->refs = 1;
+    pool->threads_max = threads < THREADS_MAX ? threads : THREADS_MAX;
+    list_init(&pool->known);
+    list_init(&pool->queue);
+    list_init(&pool->done);
+    *ret = pool;
+    return 0;
 }
 
 /* A place for a thread; a thread that has ended makes room for another. */
@@ -303,6 +313,7 @@ void aloop__pool_close(struct aloop__pool *pool)
     sys_monitor_enter(pool->monitor);
     pool->closing = true;
     sys_monitor_leave(pool->monitor);
+    aloop__wake_hook_remove(&pool->hook);
     cancel_known(pool);
     leave_behind(pool);
     for (unsigned i = 0; i < THREADS_MAX; i++) {
@@ -327,6 +338,7 @@ void aloop__pool_abandon(struct aloop__pool *pool)
 {
     struct aloop__node *node;
 
+    aloop__wake_hook_remove(&pool->hook);
     for (unsigned i = 0; i < THREADS_MAX; i++) {
         struct worker *worker = &pool->workers[i];
 

@@ -8,7 +8,7 @@
 #ifndef ALOOP_LOOP_POOL_H
 #define ALOOP_LOOP_POOL_H
 
-#include "loop/loop.h"
+#include "loop/state.h"
 
 struct aloop__pool;
 

@@ -1,21 +1,26 @@
-/* Work from other threads, and the wake-up that goes with it.
+/* Calls from other threads, and deferred ones.
  *
- * Posting threads push onto a lock-free stack; the first to find the flag clear
- * writes to the wake-up descriptor, so a burst costs one system call.  The loop
- * drains the descriptor, clears the flag, and only then takes the stack: in any
- * other order a post between the steps could sleep through.
- *
- * A thread may be held up between its push and its write.  The loop does not
- * sleep while the stack has something on it, so each turn takes the stack
- * before its wait too, without the descriptor and the flag: the write is still
- * to come, and only costs a wait that ends early. */
+ * Posting threads push onto a lock-free stack, and then wake the loop (wake.c).
+ * The loop does not sleep while the stack has something on it: a thread may be
+ * held up between its push and its wake-up, so each turn takes the stack before
+ * its wait, too. */
 
-#include "loop/loop.h"
 
+#include "loop/post.h"
+
+#include "loop/callback.h"
 #include "loop/debug.h"
-#include "loop/pool.h"
+#include "loop/host.h"
+#include "loop/wake.h"
 #include "os/reactor.h"
 #include "os/sys.h"
+
+/* A call from another thread. */
+struct aloop__post {
+    struct aloop__post *next;
+    aloop_fn fn;
+    void *arg;
+};
 
 /* A deferred call, in the ready queue. */
 struct call {
@@ -56,14 +61,6 @@ int aloop_defer(aloop *loop, aloop_fn fn, void *arg)
     call->arg = arg;
     aloop__ready_push(loop, &call->ready);
     return 0;
-}
-
-/* In a forked child, until aloop_after_fork(), the channel is the parent's. */
-void aloop_wake(aloop *loop)
-{
-    if (loop != NULL && !aloop__is_foreign(loop) &&
-        !atomic_exchange(&loop->waking, true))
-        sys_wake_signal(loop->wake_fds[1]);
 }
 
 int aloop_post(aloop *loop, aloop_fn fn, void *arg)
@@ -113,49 +110,21 @@ static void run_posts(aloop *loop, struct aloop__post *post)
     }
 }
 
-void aloop__posts_run(aloop *loop)
+static void posts_woken(struct aloop__wake_hook *hook)
 {
-    if (atomic_exchange(&loop->signalled, false) &&
-        loop->on_signalled != NULL)
-        loop->on_signalled(loop);
+    aloop *loop = CONTAINER_OF(hook, aloop, post_hook);
+
     run_posts(loop, take(loop));
 }
 
-static void on_wake(struct aloop__io *io, unsigned bits)
+void aloop__posts_open(aloop *loop)
 {
-    aloop *loop = CONTAINER_OF(io, aloop, wake_io);
-
-    (void) bits;
-    sys_wake_drain(loop->wake_fds[0]);
-    atomic_store(&loop->waking, false);
-    if (loop->resolver != NULL)
-        aloop__pool_collect(loop->resolver);
-    aloop__posts_run(loop);
+    list_init(&loop->post_hook.node);
+    loop->post_hook.run = posts_woken;
+    aloop__wake_hook_add(loop, &loop->post_hook);
 }
 
-static int watch_wake(aloop *loop)
-{
-    int error = aloop__io_open(loop, &loop->wake_io, loop->wake_fds[0],
-                               on_wake);
-
-    loop->wake_io.process = IO_ANY_PROCESS;
-    if (error == 0)
-        error = aloop__io_arm(loop, &loop->wake_io, REACTOR_READ);
-    return error;
-}
-
-int aloop__wake_open(aloop *loop)
-{
-    int error = sys_wake_open(loop->wake_fds);
-
-    if (error < 0) {
-        loop->wake_fds[0] = loop->wake_fds[1] = -1;
-        return error;
-    }
-    return watch_wake(loop);
-}
-
-void aloop__wake_close(aloop *loop)
+void aloop__posts_close(aloop *loop)
 {
     struct aloop__post *post = take(loop);
 
@@ -165,25 +134,4 @@ void aloop__wake_close(aloop *loop)
         aloop__alloc_free(&loop->alloc, post, sizeof *post);
         post = next;
     }
-    aloop__io_close(loop, &loop->wake_io);
-    if (loop->wake_fds[0] >= 0)
-        sys_wake_close(loop->wake_fds);
-}
-
-/* What was on its way was sent into the old channel; what it was about is found
- * by the next turn without it. */
-int aloop__wake_renew(aloop *loop)
-{
-    int fds[2];
-    int error = sys_wake_open(fds);
-
-    if (error < 0)
-        return error;
-    aloop__io_close(loop, &loop->wake_io);
-    sys_wake_close(loop->wake_fds);
-    loop->wake_fds[0] = fds[0];
-    loop->wake_fds[1] = fds[1];
-    atomic_store(&loop->waking, false);
-    atomic_store(&loop->signalled, false);
-    return watch_wake(loop);
 }

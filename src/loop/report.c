@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "loop/callback.h"
+#include "loop/clock.h"
 #include "loop/future.h"
+#include "loop/host.h"
 
 enum {
     LINE_SIZE = 512,

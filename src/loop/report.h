@@ -7,7 +7,7 @@
 #ifndef ALOOP_LOOP_REPORT_H
 #define ALOOP_LOOP_REPORT_H
 
-#include "loop/loop.h"
+#include "loop/state.h"
 
 enum { REPORTS_MAX = 16, REPORT_TEXT_SIZE = 320 };
 
@@ -29,6 +29,10 @@ struct aloop__reports {
     size_t withheld;   /* Reports not written since the last count. */
     struct aloop__report store[REPORTS_MAX];
 };
+
+/* Queues a report for the application's hook.  `what` is copied.  Needs no
+ * memory: what does not fit is counted. */
+void aloop__unhandled(aloop *loop, int error, const char *what);
 
 /* Makes loop->reports, which starts with standard error as it is now. */
 int aloop__reports_open(aloop *loop);

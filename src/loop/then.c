@@ -6,35 +6,14 @@
  * are queued, and chained behind the future, so that they can still be taken
  * back. */
 
+#include "loop/callback.h"
 #include "loop/debug.h"
-
-struct aloop__then {
-    struct aloop__wait wait;
-    struct aloop__then *next; /* In future->thens. */
-    aloop_future *future;     /* Holds an observer's reference. */
-    aloop_future_cb callback;
-    void *arg;
-};
-
-static void run(struct aloop__ready *ready);
-
-bool aloop__is_then(const struct aloop__wait *wait)
-{
-    return wait->ready.run == run;
-}
+#include "loop/future.h"
+#include "loop/host.h"
 
 static struct aloop__then *then_of(struct aloop__node *node)
 {
     return CONTAINER_OF(node, struct aloop__then, wait.ready.node);
-}
-
-static void chain(aloop_future *future, struct aloop__then *then)
-{
-    if (future->thens.last != NULL)
-        future->thens.last->next = then;
-    else
-        future->thens.first = then;
-    future->thens.last = then;
 }
 
 /* It is the first as a rule: they are called in this order. */
@@ -52,17 +31,7 @@ static void unchain(aloop_future *future, struct aloop__then *then)
         future->thens.last = before;
 }
 
-void aloop__thens_collect(aloop_future *future, struct aloop__node *waiters)
-{
-    struct aloop__node *node = waiters->next;
-
-    for (; node != waiters; node = node->next)
-        if (aloop__is_then(
-                CONTAINER_OF(node, struct aloop__wait, ready.node)))
-            chain(future, then_of(node));
-}
-
-static void run(struct aloop__ready *ready)
+static void then_run(struct aloop__ready *ready)
 {
     struct aloop__then *then =
         CONTAINER_OF(ready, struct aloop__then, wait.ready);
@@ -95,14 +64,14 @@ int aloop_then(aloop_future *future, aloop_future_cb callback, void *arg)
         return callback == NULL ? ALOOP_EINVAL : ALOOP_ENOMEM;
     }
     list_init(&then->wait.ready.node);
-    then->wait.ready.run = run;
-    then->wait.owner = NULL;
+    then->wait.ready.run = then_run;
+    then->wait.owner = aloop__then_owner;
     then->next = NULL;
     then->future = future;
     then->callback = callback;
     then->arg = arg;
     if (!aloop__future_pending(future))
-        chain(future, then);
+        aloop__then_chain(future, then);
     aloop__future_observe(future);
     aloop__future_wait(future, &then->wait);
     return 0;

@@ -2,7 +2,10 @@
  * for which there was no memory, and the constant that misuse gives.  The loop
  * that runs on this thread calls them back. */
 
+#include "loop/callback.h"
 #include "loop/future.h"
+#include "loop/host.h"
+#include "loop/running.h"
 
 struct failed_then {
     struct aloop__ready ready; /* In the ready queue. */

@@ -49,22 +49,3 @@ aloop_future *aloop__futures_tie(aloop *loop, size_t count,
     }
     return lead;
 }
-
-bool aloop__tie_defers(aloop_future *future, ssize_t *status)
-{
-    struct aloop__tie *tie = aloop__tie_of(future);
-
-    if (!tie->is_lead)
-        return false;
-    *status = ALOOP_ENOMEM;
-    tie->has_ended = true;
-    return tie->followers > 0;
-}
-
-aloop_future *aloop__tie_follow(aloop_future *future, aloop_future *lead)
-{
-    struct aloop__tie *tie = aloop__tie_of(lead);
-
-    aloop_future_unref(future); /* The lead's reference. */
-    return --tie->followers == 0 && tie->has_ended ? lead : NULL;
-}

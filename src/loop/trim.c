@@ -14,7 +14,8 @@
 
 #include "loop/trim.h"
 
-#include "loop/loop.h"
+#include "loop/clock.h"
+#include "loop/timed.h"
 #include "os/reactor.h"
 #include "os/stack.h"
 

@@ -18,40 +18,29 @@
  * Work queued by any of them runs in the next turn, so that no chain of
  * callbacks can keep a turn from reaching the wait. */
 
-#include "loop/loop.h"
+
+#include "loop/turn.h"
 
 #include "aloop/task.h"
 
+#include "loop/clock.h"
 #include "loop/debug.h"
+#include "loop/handle.h"
+#include "loop/host.h"
+#include "loop/io.h"
+#include "loop/live.h"
 #include "loop/report.h"
+#include "loop/running.h"
+#include "loop/timed.h"
 #include "loop/trim.h"
+#include "loop/wake.h"
 #include "os/reactor.h"
 #include "os/unwind.h"
 
 /* How long a busy loop may leave the reactor alone: asking it costs a system
  * call, which a batch of short callbacks would spend most of its time in. */
-enum { SKIPS_MAX = 32 };
+enum { SKIPS_MAX = 32, EVENTS_MAX = 256 };
 static const int64_t skip_ns = 20000;
-
-static _Thread_local aloop *running;
-
-aloop *aloop__running(void)
-{
-    return running;
-}
-
-/* Something that a wake-up is to tell of, or has told of. */
-static bool has_posts(aloop *loop)
-{
-    return atomic_load_explicit(&loop->posts, memory_order_relaxed) != NULL ||
-           atomic_load_explicit(&loop->signalled, memory_order_relaxed);
-}
-
-bool aloop__has_work(aloop *loop)
-{
-    return !list_empty(&loop->ready) || !list_empty(&loop->flushing) ||
-           !list_empty(&loop->unread) || has_posts(loop);
-}
 
 static void take_batch(aloop *loop)
 {
@@ -168,7 +157,7 @@ static void turn_begin(struct turn *turn)
 
     loop->running = true;
     loop->stopping = false;
-    running = loop;
+    aloop__running_set(loop);
     if (loop->debug != NULL)
         aloop__debug_enter(loop);
     if (loop->is_watching_faults)
@@ -187,7 +176,7 @@ static void turn_end(struct turn *turn)
     }
     if (loop->is_watching_faults)
         aloop__fault_stack_leave(&loop->fault_stack);
-    running = turn->outer;
+    aloop__running_set(turn->outer);
     loop->running = false;
     if (loop->embedded)
         aloop__touch(loop);
@@ -196,15 +185,15 @@ static void turn_end(struct turn *turn)
 static int run_turn(aloop *loop, int64_t max_wait_ns, bool lazy)
 {
     __attribute__((cleanup(turn_end))) struct turn turn = {
-        .loop = loop, .outer = running};
+        .loop = loop, .outer = aloop__running()};
     int error;
 
     turn_begin(&turn);
     take_batch(loop);
     run_timers(loop);
     run_batch(loop);
-    if (has_posts(loop))
-        aloop__posts_run(loop);
+    if (aloop__has_posts(loop))
+        aloop__wake_hooks_run(loop);
     flush(loop);
     error = wait_and_dispatch(loop, max_wait_ns, lazy);
     flush(loop);
@@ -252,7 +241,7 @@ int aloop_step(aloop *loop, int64_t max_wait_ns)
     loop->is_stepping = loop->stopping = false;
     aloop__leave(loop);
     aloop__cancel_restore(cancellation);
-    return error < 0 ? error : aloop_alive(loop);
+    return error < 0 ? error : aloop__is_alive(loop);
 }
 
 int aloop_run(aloop *loop)
@@ -268,16 +257,11 @@ int aloop_run(aloop *loop)
     loop->thread = sys_thread_self();
     loop->stopping = loop->stops_next;
     loop->stops_next = false;
-    while (error == 0 && !loop->stopping && aloop_alive(loop))
+    while (error == 0 && !loop->stopping && aloop__is_alive(loop))
         error = aloop__turn(loop, -1, true);
     is_stopped = loop->stopping;
     loop->stopping = false;
     aloop__leave(loop);
     aloop__cancel_restore(cancellation);
     return error < 0 ? error : is_stopped;
-}
-
-aloop *aloop_current(void)
-{
-    return running;
 }

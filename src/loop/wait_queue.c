@@ -1,6 +1,7 @@
 /* Queues of waiters. */
 
 #include "loop/wait_queue.h"
+#include "loop/future.h"
 
 void aloop__wait_queue_init(struct aloop__wait_queue *queue, aloop *loop)
 {

@@ -11,6 +11,7 @@
  * by others, because they would take bytes out of the middle. */
 
 #include "loop/debug.h"
+#include "loop/future.h"
 #include "stream/stream.h"
 
 struct aloop__forward {

@@ -4,15 +4,20 @@
  * without callbacks, until they are gone, the connection breaks, or the peer
  * took nothing for linger_ns. */
 
+#include "loop/buffers.h"
+#include "loop/clock.h"
+#include "loop/debug.h"
+#include "loop/handle.h"
+#include "loop/host.h"
+#include "loop/io.h"
+#include "loop/timed.h"
+#include "os/reactor.h"
+#include "os/sys.h"
 #include "stream/stream.h"
 
 #include <string.h>
 
 #include "aloop/tcp.h"
-#include "loop/buffers.h"
-#include "loop/debug.h"
-#include "os/reactor.h"
-#include "os/sys.h"
 
 enum {
     WATER_LOW = 16 * 1024,

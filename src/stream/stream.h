@@ -5,6 +5,7 @@
 
 #include "aloop/stream.h"
 #include "loop/future.h"
+#include "loop/handle.h"
 
 enum { STREAM_ROUNDS_MAX = 4 }; /* Receives of one stream in one turn. */
 

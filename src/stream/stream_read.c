@@ -7,14 +7,16 @@
  * system call.  An operation that fails after it took bytes gives them back to
  * stream->input: nothing is lost. */
 
+#include "loop/buffers.h"
+#include "loop/debug.h"
+#include "loop/future.h"
+#include "loop/io.h"
+#include "os/reactor.h"
+#include "os/sys.h"
 #include "stream/stream.h"
 
 #include <string.h>
 
-#include "loop/buffers.h"
-#include "loop/debug.h"
-#include "os/reactor.h"
-#include "os/sys.h"
 
 enum {
     DIRECT_MIN = 2048, /* Less is received by way of stream->input. */

@@ -2,11 +2,15 @@
  *
  * The bytes are lent to on_data in the loop's receive buffer. */
 
+#include "loop/buffers.h"
+#include "loop/callback.h"
+#include "loop/debug.h"
+#include "loop/handle.h"
+#include "loop/host.h"
+#include "loop/io.h"
+#include "os/reactor.h"
 #include "stream/stream.h"
 
-#include "loop/buffers.h"
-#include "loop/debug.h"
-#include "os/reactor.h"
 
 static void call(aloop_stream *stream, const char *data, ssize_t size)
 {

@@ -5,11 +5,14 @@
  * own callback returns, or with the end of the turn.  Only when the kernel
  * takes no more is its writability watched. */
 
-#include "stream/stream.h"
-
 #include "loop/debug.h"
+#include "loop/future.h"
+#include "loop/host.h"
+#include "loop/io.h"
 #include "os/reactor.h"
 #include "os/sys.h"
+#include "stream/stream.h"
+
 
 enum { SENDS_MAX = 8 }; /* Of one stream in one flush. */
 

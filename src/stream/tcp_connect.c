@@ -9,7 +9,12 @@
 
 #include "aloop/tcp.h"
 #include "handle/resolve.h"
+#include "loop/clock.h"
 #include "loop/debug.h"
+#include "loop/future.h"
+#include "loop/host.h"
+#include "loop/io.h"
+#include "loop/timed.h"
 #include "os/reactor.h"
 #include "stream/stream.h"
 

@@ -9,7 +9,14 @@
 #include <stdio.h>
 
 #include "aloop/tcp.h"
+#include "loop/callback.h"
+#include "loop/clock.h"
 #include "loop/debug.h"
+#include "loop/handle.h"
+#include "loop/host.h"
+#include "loop/io.h"
+#include "loop/report.h"
+#include "loop/timed.h"
 #include "os/reactor.h"
 #include "os/sys.h"
 #include "stream/stream.h"

@@ -2,6 +2,7 @@
 
 #include "aloop/sync.h"
 #include "loop/debug.h"
+#include "loop/future.h"
 #include "loop/wait_queue.h"
 
 struct aloop_barrier {

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "loop/debug.h"
+#include "loop/future.h"
+#include "loop/handle.h"
 #include "loop/wait_queue.h"
 
 /* A handle, so that aloop_free() gives the ring back. */

@@ -5,6 +5,8 @@
  * the wait can still fail without an effect. */
 
 #include "loop/debug.h"
+#include "loop/future.h"
+#include "loop/wait_queue.h"
 #include "sync/semaphore.h"
 #include "task/task.h"
 

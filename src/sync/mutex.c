@@ -1,6 +1,7 @@
 /* Mutexes: semaphores with one permit. */
 
 #include "loop/debug.h"
+#include "loop/future.h"
 #include "sync/semaphore.h"
 
 static const struct aloop__future_ops lock_ops = {

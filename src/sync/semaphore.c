@@ -1,8 +1,10 @@
 /* Semaphores; see semaphore.h. */
 
+#include "loop/debug.h"
+#include "loop/future.h"
+#include "loop/wait_queue.h"
 #include "sync/semaphore.h"
 
-#include "loop/debug.h"
 
 void aloop__permit_link(struct aloop__permit *permit,
                         aloop_semaphore *semaphore)

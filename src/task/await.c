@@ -9,9 +9,13 @@
  * this is looked at. */
 
 #include "loop/debug.h"
+#include "loop/future.h"
+#include "loop/host.h"
+#include "loop/running.h"
+#include "loop/turn.h"
+#include "os/unwind.h"
 #include "task/task.h"
 
-#include "os/unwind.h"
 
 enum { STREAK_MAX = 64, WIND_DOWN_TURNS = 1000 };
 

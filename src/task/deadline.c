@@ -4,6 +4,8 @@
  * enclosing one has passed already, or after the task was cancelled, is not
  * the reason why awaits end, and its end does not claim that. */
 
+#include "loop/clock.h"
+#include "loop/host.h"
 #include "task/task.h"
 
 struct aloop_deadline {

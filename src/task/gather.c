@@ -6,6 +6,8 @@
 
 #include "aloop/compose.h"
 #include "loop/debug.h"
+#include "loop/future.h"
+#include "loop/host.h"
 
 enum rule { GATHER, SETTLED, ANY, RACE };
 

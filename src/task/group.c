@@ -11,6 +11,7 @@
 #include "aloop/group.h"
 
 #include "loop/debug.h"
+#include "loop/future.h"
 #include "loop/wait_queue.h"
 
 struct aloop_group {

@@ -3,6 +3,9 @@
 #include "aloop/task.h"
 #include "handle/signal.h"
 #include "loop/future.h"
+#include "loop/loop_options.h"
+#include "loop/running.h"
+#include "loop/turn.h"
 #include "os/sys.h"
 #include "os/unwind.h"
 

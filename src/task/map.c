@@ -5,6 +5,7 @@
 #include "aloop/compose.h"
 #include "aloop/task.h"
 #include "loop/debug.h"
+#include "loop/future.h"
 
 /* A place in which one task after the other runs. */
 struct lane {

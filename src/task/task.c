@@ -9,16 +9,21 @@
  * reuses one that is warm, and given back on the loop's side, never by the
  * dying task itself. */
 
+#include "base/options.h"
+#include "loop/callback.h"
+#include "loop/debug.h"
+#include "loop/future.h"
+#include "loop/host.h"
+#include "loop/quarantine.h"
+#include "loop/running.h"
+#include "os/sys.h"
+#include "task/overrun.h"
 #include "task/task.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "task/overrun.h"
 
-#include "base/options.h"
-#include "loop/debug.h"
-#include "os/sys.h"
 
 enum { NAME_MAX_SIZE = 64 };
 
@@ -36,7 +41,7 @@ static void give_stack_back(struct aloop__task *task)
         return;
     aloop__context_fini(&task->context);
     if (task->future.loop->debug != NULL)
-        aloop__debug_fill_stack(task->stack.low, task->stack.size);
+        aloop__quarantine_fill(task->stack.low, task->stack.size);
     aloop__stack_put(task->future.loop->stacks, &task->stack);
     task->stack.low = NULL;
 }

@@ -6,7 +6,11 @@
  * too, or else the target was by others. */
 
 #include "aloop/compose.h"
+#include "loop/clock.h"
 #include "loop/debug.h"
+#include "loop/future.h"
+#include "loop/host.h"
+#include "loop/timed.h"
 
 struct timeout {
     aloop_future future;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "loop/debug.h"
+#include "loop/quarantine.h"
 
 struct machine w;
 
@@ -75,7 +76,7 @@ void arm(void)
 {
     /* What is kept would be used instead of the memory that is missing. */
     if (w.starve > 0 && w.loop->debug != NULL)
-        aloop__debug_drain(w.loop);
+        aloop__quarantine_drain(w.loop);
     w.fail_in = w.starve;
     w.starve = 0;
 }

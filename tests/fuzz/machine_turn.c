@@ -3,7 +3,8 @@
 #include "machine.h"
 
 #include "loop/debug.h"
-#include "loop/loop.h"
+#include "loop/quarantine.h"
+#include "loop/turn.h"
 
 enum { STEPS_MAX = 100 }; /* In which streams should come to their ends. */
 
@@ -207,7 +208,7 @@ static void check_memory(void)
         return;
     turn(0); /* Frees what was closed. */
     if (w.loop->debug != NULL)
-        aloop__debug_drain(w.loop);
+        aloop__quarantine_drain(w.loop);
     FUZZ_CHECK(w.loop->slab.used == 0);
 }
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Has spin search every interleaving of the wake-up protocol: the order that
-# src/loop/post.c has must hold, and every other order must be shown to fail.
+# src/loop/wake.c has must hold, and every other order must be shown to fail.
 # What order that is, the source itself says.
 set -u
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 model=$here/wakeup.pml
-source=$here/../../src/loop/post.c
+source=$here/../../src/loop/wake.c
 for tool in spin "${CC:-cc}"; do
     command -v "$tool" >/dev/null || {
         echo "not found: $tool; the model is not checked"
@@ -79,7 +79,8 @@ steps_of() { # FUNCTION
         !inside { next }
         /sys_wake_drain\(/ { print "drain" }
         /atomic_store\(&loop->waking, false\)/ { print "clear" }
-        / take\(|\(take\(|aloop__posts_run\(loop\);/ { print "take" }
+        / take\(|\(take\(/ { print "take" }
+        /aloop__wake_hooks_run\(loop\);/ { print "take" }
         /atomic_compare_exchange_weak\(&loop->posts,/ { print "push" }
         / aloop_wake\(loop\);/ { print "wake" }
         / wait_and_dispatch\(loop,/ { print "wait" }' "$source" | xargs
@@ -91,8 +92,9 @@ has_steps() { # FUNCTION STEPS
 }
 
 : >log
-has_steps on_wake "drain clear take"
-has_steps aloop_post "push wake"
+has_steps wake_received "drain clear take"
+source=$here/../../src/loop/post.c has_steps posts_woken "take"
+source=$here/../../src/loop/post.c has_steps aloop_post "push wake"
 source=$here/../../src/loop/turn.c has_steps run_turn "take wait"
 right=$(order drain clear take)
 holds "drain, clear, take: 2 threads, 3 posts each" $right -DPOSTS=3

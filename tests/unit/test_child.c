@@ -6,7 +6,7 @@
 
 #include <signal.h>
 
-#include "loop/loop.h"
+#include "loop/state.h"
 
 static aloop_stream *stream;
 static aloop_listener *listener;

@@ -5,7 +5,8 @@
 
 #include <errno.h>
 
-#include "loop/loop.h"
+#include "loop/clock.h"
+#include "loop/io.h"
 
 /* A loop beside t.loop, for what does not belong there. */
 static aloop *other_loop(void)

@@ -4,6 +4,7 @@
 #include "aloop/channel.h"
 #include "base/alloc.h"
 #include "loop/debug.h"
+#include "loop/quarantine.h"
 #include "support/stream_fixture.h"
 
 #include <stdio.h>
@@ -273,8 +274,8 @@ static void what_was_freed_is_not_handed_out_again_for_a_while(void **state)
         assert_ptr_not_equal(sleep, last);
         assert_int_equal(aloop_await(sleep), 0);
     }
-    assert_true(aloop__debug_drain(t.loop));
-    assert_false(aloop__debug_drain(t.loop));
+    assert_true(aloop__quarantine_drain(t.loop));
+    assert_false(aloop__quarantine_drain(t.loop));
 }
 
 static void what_is_kept_is_bounded(void **state)

@@ -5,7 +5,7 @@
 
 #include <signal.h>
 
-#include "loop/loop.h"
+#include "loop/state.h"
 
 #define MS ALOOP_MS(1)
 

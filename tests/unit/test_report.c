@@ -2,7 +2,7 @@
  * default one writes, and that none is lost without a count. */
 
 #include "base/alloc.h"
-#include "loop/loop.h"
+#include "loop/report.h"
 #include "support/fixture.h"
 
 #include <stdio.h>

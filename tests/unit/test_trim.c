@@ -1,7 +1,7 @@
 /* Giving back what a burst of tasks used: when, and at whose cost. */
 
 #include "aloop/task.h"
-#include "loop/loop.h"
+#include "loop/state.h"
 #include "os/stack.h"
 #include "support/fixture.h"
 

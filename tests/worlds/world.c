@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "loop/loop.h"
+#include "loop/state.h"
 #include "os/sys.h"
 
 enum {

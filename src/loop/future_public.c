@@ -1,0 +1,115 @@
+/* Futures as the application uses them: the functions of aloop/future.h check
+ * what they are given and call the core, future.c. */
+
+#include "loop/debug.h"
+#include "loop/future.h"
+
+aloop_future *aloop_future_new_settled(aloop *loop, ssize_t status)
+{
+    if (loop == NULL || status == ALOOP_PENDING)
+        return aloop__future_failed(loop, ALOOP_EINVAL);
+    return aloop__future_new_settled(loop, status);
+}
+
+static void promise_cancel(aloop_future *future)
+{
+    aloop__future_settle(future, ALOOP_ECANCELED);
+}
+
+static const struct aloop__future_ops promise_ops = {
+    .name = "promise",
+    .size = sizeof(aloop_future),
+    .cancel = promise_cancel,
+    .is_promise = true};
+
+aloop_future *aloop_future_new(aloop *loop)
+{
+    int error = aloop__check_loop(loop, __func__);
+
+    if (error < 0)
+        return aloop__future_refused(error);
+    return aloop__future_new(loop, &promise_ops);
+}
+
+int aloop_future_resolve(aloop_future *future, ssize_t status)
+{
+    int error = aloop__check_future(future, __func__, USE_LOOK);
+
+    if (error < 0)
+        return error;
+    if (future == NULL || future->ops != &promise_ops ||
+        status == ALOOP_PENDING)
+        return ALOOP_EINVAL;
+    if (!aloop__future_pending(future))
+        return ALOOP_EALREADY;
+    aloop__future_settle(future, status);
+    return 0;
+}
+
+aloop_future *aloop_future_ref(aloop_future *future)
+{
+    if (aloop__check_future(future, __func__, USE_MORE) == 0 &&
+        future != NULL && future->loop != NULL)
+        future->refs++;
+    return future;
+}
+
+/* Whether dropping it ends a task that was not asked to end. */
+static bool is_lost_task(const aloop_future *future)
+{
+    return future->ops->is_task && aloop__future_pending(future) &&
+           aloop__future_is_ours(future) && !future->cancelling &&
+           !future->loop->dying;
+}
+
+void aloop_future_unref(aloop_future *future)
+{
+    if (aloop__check_future(future, __func__, USE_UP) < 0 || future == NULL ||
+        future->loop == NULL)
+        return;
+    if (future->loop->debug != NULL && is_lost_task(future))
+        aloop__debug_report_future(MISTAKE_DROPPED, __func__, future);
+    aloop__future_unref(future);
+}
+
+int aloop_cancel(aloop_future *future)
+{
+    int error = aloop__check_future(future, __func__, USE_LOOK);
+
+    if (error < 0)
+        return error;
+    if (future == NULL || future->loop == NULL ||
+        !aloop__future_pending(future))
+        return 0;
+    aloop__future_cancel(future);
+    return 1;
+}
+
+void aloop_detach(aloop_future *future)
+{
+    if (aloop__check_future(future, __func__, USE_UP) < 0 || future == NULL ||
+        future->loop == NULL)
+        return;
+    future->detached = true;
+    aloop__future_unref(future);
+}
+
+ssize_t aloop_future_status(aloop_future *future)
+{
+    int error = aloop__check_future(future, __func__, USE_LOOK);
+
+    if (error < 0 || future == NULL)
+        return error < 0 ? error : ALOOP_ENOMEM;
+    if (future->loop != NULL && !aloop__future_pending(future)) {
+        future->seen = true;
+        future->is_taken = true;
+    }
+    return future->status;
+}
+
+bool aloop_future_is_settled(const aloop_future *future)
+{
+    return future == NULL ||
+           aloop__check_future(future, __func__, USE_LOOK) < 0 ||
+           !aloop__future_pending(future);
+}

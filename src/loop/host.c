@@ -1,0 +1,47 @@
+/* The host loop, if there is one: a wait on aloop_fd() ends when a turn has
+ * something to do. */
+
+#include "loop/host.h"
+
+#include "loop/clock.h"
+#include "loop/live.h"
+#include "loop/timed.h"
+#include "loop/trim.h"
+#include "os/reactor.h"
+
+/* How long until a turn has something to do: 0 now, < 0 not by itself. */
+static int64_t due_in(aloop *loop)
+{
+    int64_t when_ns, left_ns, trim_ns;
+
+    if (aloop__has_work(loop) || !list_empty(&loop->closed))
+        return 0;
+    when_ns = aloop__timers_next(&loop->timers);
+    left_ns = when_ns == INT64_MAX ? -1
+                                   : aloop__until(aloop__now(loop), when_ns);
+    trim_ns = aloop__trim_left(loop);
+    return left_ns < 0 || (trim_ns >= 0 && trim_ns < left_ns) ? trim_ns
+                                                               : left_ns;
+}
+
+void aloop__touch(aloop *loop)
+{
+    if (!loop->running && !aloop__is_foreign(loop))
+        aloop__reactor_alarm(loop->reactor, due_in(loop));
+}
+
+int aloop__timed_set(aloop *loop, struct aloop__timed *timed, int64_t when_ns)
+{
+    int error = aloop__timed_start(&loop->timers, timed, when_ns);
+
+    if (loop->embedded)
+        aloop__touch(loop);
+    return error;
+}
+
+void aloop__timed_clear(aloop *loop, struct aloop__timed *timed)
+{
+    aloop__timed_stop(&loop->timers, timed);
+    if (loop->embedded)
+        aloop__touch(loop);
+}

@@ -1,0 +1,21 @@
+/* What keeps a loop alive, and what it has to do. */
+
+#include "loop/live.h"
+
+
+bool aloop__has_posts(const aloop *loop)
+{
+    return atomic_load_explicit(&loop->posts, memory_order_relaxed) != NULL ||
+           atomic_load_explicit(&loop->signalled, memory_order_relaxed);
+}
+
+bool aloop__has_work(const aloop *loop)
+{
+    return !list_empty(&loop->ready) || !list_empty(&loop->flushing) ||
+           !list_empty(&loop->unread) || aloop__has_posts(loop);
+}
+
+bool aloop__is_alive(const aloop *loop)
+{
+    return loop->live > 0 || loop->lingering > 0 || aloop__has_work(loop);
+}

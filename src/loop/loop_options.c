@@ -1,0 +1,66 @@
+/* The options of a loop, and what they are by default. */
+
+#include "loop/loop_options.h"
+
+#include "base/options.h"
+#include "loop/report.h"
+#include "os/sys.h"
+
+enum { RESOLVER_THREADS = 4 };
+
+static int64_t system_clock(void *context)
+{
+    (void) context;
+    return sys_clock_ns();
+}
+
+static const struct options_field option_fields[] = {
+    OPTIONS_FIELD(aloop_options, size),
+    OPTIONS_FIELD(aloop_options, resize),
+    OPTIONS_FIELD(aloop_options, resize_context),
+    OPTIONS_FIELD(aloop_options, clock_ns),
+    OPTIONS_FIELD(aloop_options, clock_context),
+    OPTIONS_FIELD(aloop_options, stack_size),
+    OPTIONS_FIELD(aloop_options, resolver_threads),
+    OPTIONS_FIELD(aloop_options, on_unhandled),
+    OPTIONS_FIELD(aloop_options, on_unhandled_arg),
+    OPTIONS_FIELD(aloop_options, debug),
+    OPTIONS_FIELD(aloop_options, cancel_on_interrupt),
+};
+OPTIONS_LAST(aloop_options, cancel_on_interrupt);
+
+#if defined(NDEBUG)
+enum { DEBUG_BUILD = false };
+#else
+enum { DEBUG_BUILD = true };
+#endif
+
+static const struct options_kind option_kind = {
+    sizeof(aloop_options), option_fields,
+    sizeof option_fields / sizeof option_fields[0]};
+
+bool aloop__options_are_valid(const aloop_options *given)
+{
+    aloop_options options;
+
+    return aloop__options_take(&option_kind, given, &options);
+}
+
+bool aloop__loop_options_take(aloop_options *options,
+                              const aloop_options *given)
+{
+    if (!aloop__options_take(&option_kind, given, options))
+        return false;
+    if (options->resize == NULL) {
+        options->resize = aloop__alloc_default.resize;
+        options->resize_context = NULL;
+    }
+    if (options->clock_ns == NULL)
+        options->clock_ns = system_clock;
+    if (options->on_unhandled == NULL)
+        options->on_unhandled = aloop__report_by_default;
+    if (options->resolver_threads == 0)
+        options->resolver_threads = RESOLVER_THREADS;
+    options->debug = options->debug || DEBUG_BUILD;
+    return true;
+}

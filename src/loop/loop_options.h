@@ -1,0 +1,15 @@
+/* The options of a loop. */
+
+#ifndef ALOOP_LOOP_LOOP_OPTIONS_H
+#define ALOOP_LOOP_LOOP_OPTIONS_H
+
+#include "aloop/loop.h"
+
+/* Whether aloop_new() would take these options. */
+bool aloop__options_are_valid(const aloop_options *given);
+/* Copies the caller's options and fills in the defaults; false if their size is
+ * none that this library knows. */
+bool aloop__loop_options_take(aloop_options *options,
+                              const aloop_options *given);
+
+#endif

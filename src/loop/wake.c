@@ -1,0 +1,104 @@
+/* The wake-up of a loop that waits, from other threads and signal handlers.
+ *
+ * The first to find the flag clear writes to the wake-up descriptor, so that a
+ * burst costs one system call.  The loop drains the descriptor, clears the
+ * flag, and only then looks at what it was woken for: in any other order a
+ * wake-up between the steps could be lost. */
+
+#include "loop/wake.h"
+
+#include "loop/io.h"
+#include "os/reactor.h"
+#include "os/sys.h"
+
+/* In a forked child, until aloop_after_fork(), the channel is the parent's. */
+void aloop_wake(aloop *loop)
+{
+    if (loop != NULL && !aloop__is_foreign(loop) &&
+        !atomic_exchange(&loop->waking, true))
+        sys_wake_signal(loop->wake_fds[1]);
+}
+
+void aloop__wake_hook_add(aloop *loop, struct aloop__wake_hook *hook)
+{
+    list_remove(&hook->node);
+    list_push(&loop->wake_hooks, &hook->node);
+}
+
+void aloop__wake_hook_remove(struct aloop__wake_hook *hook)
+{
+    list_remove(&hook->node);
+}
+
+/* A hook may call the application, which may remove hooks. */
+void aloop__wake_hooks_run(aloop *loop)
+{
+    struct aloop__node todo, *node;
+
+    list_init(&todo);
+    list_append(&todo, &loop->wake_hooks);
+    while ((node = list_pop(&todo)) != NULL) {
+        struct aloop__wake_hook *hook =
+            CONTAINER_OF(node, struct aloop__wake_hook, node);
+
+        list_push(&loop->wake_hooks, node);
+        hook->run(hook);
+    }
+}
+
+static void wake_received(struct aloop__io *io, unsigned bits)
+{
+    aloop *loop = CONTAINER_OF(io, aloop, wake_io);
+
+    (void) bits;
+    sys_wake_drain(loop->wake_fds[0]);
+    atomic_store(&loop->waking, false);
+    aloop__wake_hooks_run(loop);
+}
+
+static int watch_wake(aloop *loop)
+{
+    int error = aloop__io_open(loop, &loop->wake_io, loop->wake_fds[0],
+                               wake_received);
+
+    loop->wake_io.process = IO_ANY_PROCESS;
+    if (error == 0)
+        error = aloop__io_arm(loop, &loop->wake_io, REACTOR_READ);
+    return error;
+}
+
+int aloop__wake_open(aloop *loop)
+{
+    int error = sys_wake_open(loop->wake_fds);
+
+    if (error < 0) {
+        loop->wake_fds[0] = loop->wake_fds[1] = -1;
+        return error;
+    }
+    return watch_wake(loop);
+}
+
+void aloop__wake_close(aloop *loop)
+{
+    aloop__io_close(loop, &loop->wake_io);
+    if (loop->wake_fds[0] >= 0)
+        sys_wake_close(loop->wake_fds);
+}
+
+/* What was on its way was sent into the old channel; what it was about is found
+ * by the next turn without it. */
+int aloop__wake_renew(aloop *loop)
+{
+    int fds[2];
+    int error = sys_wake_open(fds);
+
+    if (error < 0)
+        return error;
+    aloop__io_close(loop, &loop->wake_io);
+    sys_wake_close(loop->wake_fds);
+    loop->wake_fds[0] = fds[0];
+    loop->wake_fds[1] = fds[1];
+    atomic_store(&loop->waking, false);
+    atomic_store(&loop->signalled, false);
+    return watch_wake(loop);
+}
