@@ -193,18 +193,11 @@ void aloop__debug_deliver(aloop *loop)
     struct aloop__debug *debug = loop->debug;
     char text[TEXT_SIZE];
 
-    if (!atomic_exchange(&debug->has_news, false))
-        return;
-    for (;;) {
-        bool is_one;
-
+    while (atomic_load(&debug->has_news) && !aloop__is_foreign(loop)) {
         lock(debug);
-        is_one = debug->delivered < debug->count;
-        if (is_one)
-            memcpy(text, debug->reports[debug->delivered++].text, TEXT_SIZE);
+        memcpy(text, debug->reports[debug->delivered++].text, TEXT_SIZE);
+        atomic_store(&debug->has_news, debug->delivered < debug->count);
         unlock(debug);
-        if (!is_one)
-            return;
         /* It is not what a step waits for. */
         loop->options.on_unhandled(loop, ALOOP_EMISUSE, text,
                                    loop->options.on_unhandled_arg);

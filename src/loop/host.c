@@ -14,7 +14,8 @@ static int64_t due_in(aloop *loop)
 {
     int64_t when_ns, left_ns, trim_ns;
 
-    if (aloop__has_work(loop) || !list_empty(&loop->closed))
+    if (aloop__has_work(loop) || !list_empty(&loop->closed) ||
+        !list_empty(&loop->timers.due))
         return 0;
     when_ns = aloop__timers_next(&loop->timers);
     left_ns = when_ns == INT64_MAX ? -1

@@ -5,7 +5,8 @@
 
 bool aloop__has_posts(const aloop *loop)
 {
-    return atomic_load_explicit(&loop->posts, memory_order_relaxed) != NULL ||
+    return loop->taken != NULL ||
+           atomic_load_explicit(&loop->posts, memory_order_relaxed) != NULL ||
            atomic_load_explicit(&loop->signalled, memory_order_relaxed);
 }
 

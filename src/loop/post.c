@@ -81,11 +81,11 @@ int aloop_post(aloop *loop, aloop_fn fn, void *arg)
     return 0;
 }
 
-/* All that was posted, oldest first. */
-static struct aloop__post *take(aloop *loop)
+/* Takes all that was posted. */
+static void take(aloop *loop)
 {
     struct aloop__post *post = atomic_exchange(&loop->posts, NULL);
-    struct aloop__post *oldest = NULL;
+    struct aloop__post *oldest = NULL, **end = &loop->taken;
 
     while (post != NULL) {
         struct aloop__post *next = post->next;
@@ -94,19 +94,22 @@ static struct aloop__post *take(aloop *loop)
         oldest = post;
         post = next;
     }
-    return oldest;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = oldest;
 }
 
-static void run_posts(aloop *loop, struct aloop__post *post)
+static void run_posts(aloop *loop)
 {
-    while (post != NULL) {
+    while (loop->taken != NULL && !aloop__is_foreign(loop)) {
+        struct aloop__post *post = loop->taken;
         struct aloop__post copy = *post;
 
+        loop->taken = copy.next;
         aloop__alloc_free(&loop->alloc, post, sizeof *post);
         aloop__calling(loop);
         copy.fn(loop, copy.arg);
         aloop__called(loop, "a function of aloop_post()");
-        post = copy.next;
     }
 }
 
@@ -114,7 +117,10 @@ static void posts_woken(struct aloop__wake_hook *hook)
 {
     aloop *loop = CONTAINER_OF(hook, aloop, post_hook);
 
-    run_posts(loop, take(loop));
+    if (aloop__is_foreign(loop))
+        return;
+    take(loop);
+    run_posts(loop);
 }
 
 void aloop__posts_open(aloop *loop)
@@ -126,8 +132,10 @@ void aloop__posts_open(aloop *loop)
 
 void aloop__posts_close(aloop *loop)
 {
-    struct aloop__post *post = take(loop);
+    struct aloop__post *post;
 
+    take(loop);
+    post = loop->taken;
     while (post != NULL) {
         struct aloop__post *next = post->next;
 

@@ -177,9 +177,12 @@ void aloop__reports_deliver(aloop *loop)
     if (!list_empty(&loop->unread)) {
         list_init(&list);
         list_append(&list, &loop->unread); /* The hook may add to it. */
-        while ((node = list_pop(&list)) != NULL)
+        while (!aloop__is_foreign(loop) && (node = list_pop(&list)) != NULL)
             deliver(loop, node);
-        deliver_lost(loop);
+        if (!aloop__is_foreign(loop))
+            deliver_lost(loop);
+        list_append(&list, &loop->unread);
+        list_append(&loop->unread, &list); /* What the hook has left. */
     }
     if (loop->reports->withheld > 0)
         (void) may_write(loop->reports);

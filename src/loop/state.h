@@ -172,6 +172,9 @@ struct aloop {
     struct aloop__io wake_io;
     atomic_uint waking;                   /* A wake-up is on its way. */
     _Atomic(struct aloop__post *) posts;  /* Last in, first out. */
+    struct aloop__post *taken;            /* And what is to run, oldest first:
+                                           * NULL between turns, except in a
+                                           * child that a post has forked. */
     atomic_uint signalled;                /* A signal was received. */
     struct aloop__node wake_hooks;        /* Of struct aloop__wake_hook. */
     struct aloop__wake_hook post_hook;

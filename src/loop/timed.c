@@ -172,21 +172,13 @@ int64_t aloop__timers_next(struct aloop__timers *timers)
  * close anything.  The first settles who is due; the second only ever takes
  * the head of a list that stopping keeps true.  What is started meanwhile goes
  * to the heap, so no callback can keep this from ending. */
-void aloop__timers_run(struct aloop__timers *timers, int64_t now_ns)
+void aloop__timers_take(struct aloop__timers *timers, int64_t now_ns)
 {
-    struct aloop__node *node;
-
     while (timers->count > 0 && aloop__timers_next(timers) <= now_ns) {
         struct aloop__timed *timed = timers->heap[0].timed;
 
         remove_entry(timers, 0);
         list_push(&timers->due, &timed->due);
-    }
-    while ((node = list_pop(&timers->due)) != NULL) {
-        struct aloop__timed *timed =
-            CONTAINER_OF(node, struct aloop__timed, due);
-
-        timed->fire(timed); /* May free it. */
     }
 }
 

@@ -53,7 +53,17 @@ bool aloop__timers_have_spare(const struct aloop__timers *timers);
 void aloop__timers_end_window(struct aloop__timers *timers);
 bool aloop__timers_trim(struct aloop__timers *timers);
 
-/* Fires what is due at now_ns, earliest first. */
-void aloop__timers_run(struct aloop__timers *timers, int64_t now_ns);
+/* Takes what is due at now_ns for the batch, to be fired one by one. */
+void aloop__timers_take(struct aloop__timers *timers, int64_t now_ns);
+
+/* Fires the next one of the batch, which is not empty: the earliest. */
+static inline void aloop__timers_fire(struct aloop__timers *timers)
+{
+    struct aloop__timed *timed =
+        CONTAINER_OF(timers->due.next, struct aloop__timed, due);
+
+    list_remove(&timed->due);
+    timed->fire(timed); /* May free it. */
+}
 
 #endif

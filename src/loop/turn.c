@@ -16,7 +16,10 @@
  *  10. free         handles that were closed
  *
  * Work queued by any of them runs in the next turn, so that no chain of
- * callbacks can keep a turn from reaching the wait. */
+ * callbacks can keep a turn from reaching the wait.
+ *
+ * A callback may fork.  In the child it is the last one, unless it makes the
+ * loop the child's own: what the turn still has to run stays queued. */
 
 
 #include "loop/turn.h"
@@ -50,7 +53,9 @@ static void take_batch(aloop *loop)
 static void run_timers(aloop *loop)
 {
     if (loop->timers.count > 0)
-        aloop__timers_run(&loop->timers, aloop__now(loop));
+        aloop__timers_take(&loop->timers, aloop__now(loop));
+    while (!list_empty(&loop->timers.due) && !aloop__is_foreign(loop))
+        aloop__timers_fire(&loop->timers);
 }
 
 static void run_all(struct aloop__node *list)
@@ -67,7 +72,17 @@ static void run_all(struct aloop__node *list)
 
 static void run_batch(aloop *loop)
 {
-    run_all(&loop->batch);
+    while (!list_empty(&loop->batch) && !aloop__is_foreign(loop)) {
+        struct aloop__ready *ready =
+            CONTAINER_OF(loop->batch.next, struct aloop__ready, node);
+
+        list_remove(&ready->node);
+        ready->run(ready);
+    }
+    if (!list_empty(&loop->batch)) { /* It stays first in line. */
+        list_append(&loop->batch, &loop->ready);
+        list_append(&loop->ready, &loop->batch);
+    }
 }
 
 /* Sending may call back and so lead to more of it: one round only. */

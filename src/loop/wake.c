@@ -42,7 +42,8 @@ void aloop__wake_hooks_run(aloop *loop)
             CONTAINER_OF(node, struct aloop__wake_hook, node);
 
         list_push(&loop->wake_hooks, node);
-        hook->run(hook);
+        if (!aloop__is_foreign(loop)) /* One of them may have forked. */
+            hook->run(hook);
     }
 }
 

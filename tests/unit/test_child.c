@@ -462,6 +462,147 @@ static void a_child_forked_in_a_callback_takes_no_event_of_its_parent(
     assert_parent_noticed_nothing();
 }
 
+/* Of a fork in a callback, of which the first call of any of these is one. */
+
+static bool has_forked;
+static bool takes_over; /* The child, in that same callback. */
+
+static void fork_once(void)
+{
+    if (has_forked)
+        return;
+    has_forked = true;
+    sim_fork();
+    if (takes_over)
+        assert_int_equal(aloop_after_fork(t.loop), 0);
+}
+
+static void fork_or_count(aloop *loop, void *arg)
+{
+    t.calls += has_forked;
+    fork_once();
+    (void) loop;
+    (void) arg;
+}
+
+static void fork_or_count_in_timer(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    fork_or_count(t.loop, arg);
+}
+
+static void fork_or_count_in_hook(aloop *loop, int error, const char *what,
+                                  void *arg)
+{
+    (void) what;
+    if (error == ALOOP_EBUSY)
+        fork_or_count(loop, arg);
+}
+
+static ssize_t fork_or_count_in_task(aloop *loop, void *arg)
+{
+    fork_or_count(loop, arg);
+    return 0;
+}
+
+static void defer_two(void)
+{
+    aloop_defer(t.loop, fork_or_count, NULL);
+    aloop_defer(t.loop, fork_or_count, NULL);
+}
+
+static void post_two(void)
+{
+    aloop_post(t.loop, fork_or_count, NULL);
+    aloop_post(t.loop, fork_or_count, NULL);
+}
+
+static void start_two_timers(void)
+{
+    static aloop_timer *timers[2];
+
+    for (int i = 0; i < 2; i++)
+        aloop_timer_start(t.loop, 0, 0, fork_or_count_in_timer, NULL,
+                          &timers[i]);
+}
+
+static void spawn_two(void)
+{
+    aloop_detach(aloop_spawn(t.loop, fork_or_count_in_task, NULL));
+    aloop_detach(aloop_spawn(t.loop, fork_or_count_in_task, NULL));
+}
+
+static void fail_two(void)
+{
+    aloop_detach(aloop_future_done(t.loop, ALOOP_EBUSY));
+    aloop_detach(aloop_future_done(t.loop, ALOOP_EBUSY));
+}
+
+static void (*const queue_two[])(void) = {defer_two, post_two,
+                                          start_two_timers, spawn_two,
+                                          fail_two};
+enum { QUEUES = sizeof queue_two / sizeof queue_two[0] };
+
+static void queue(int i, bool is_taken_over)
+{
+    aloop_options options = {.size = sizeof options,
+                             .on_unhandled = fork_or_count_in_hook};
+
+    aloop_free(t.loop);
+    t.loop = aloop_new(&options);
+    t.calls = 0;
+    has_forked = false;
+    takes_over = is_taken_over;
+    queue_two[i]();
+}
+
+static void a_child_runs_nothing_after_the_callback_that_has_forked(
+    void **state)
+{
+    (void) state;
+    for (int i = 0; i < QUEUES; i++) {
+        queue(i, false);
+        aloop_step(t.loop, 0);
+        assert_true(has_forked);
+        assert_int_equal(t.calls, 0);
+
+        assert_int_equal(aloop_step(t.loop, 0), ALOOP_EPERM);
+        assert_int_equal(t.calls, 0);
+        assert_int_equal(aloop_free(t.loop), 0);
+        t.loop = NULL;
+        assert_int_equal(t.calls, 0);
+    }
+}
+
+static void after_fork_goes_on_with_what_the_turn_had_left(void **state)
+{
+    (void) state;
+    for (int i = 0; i < QUEUES; i++) {
+        queue(i, false);
+        assert_true(aloop_fd(t.loop) >= 0);
+        aloop_step(t.loop, 0);
+        assert_int_equal(t.calls, 0);
+
+        assert_int_equal(aloop_after_fork(t.loop), 0);
+
+        assert_true(sim_fd_readable(aloop_fd(t.loop)));
+        aloop_step(t.loop, 0);
+        assert_int_equal(t.calls, 1);
+    }
+}
+
+static void after_fork_in_the_callback_lets_the_turn_go_on(void **state)
+{
+    (void) state;
+    for (int i = 0; i < QUEUES; i++) {
+        queue(i, true);
+
+        aloop_step(t.loop, 0);
+
+        assert_int_equal(t.calls, 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -482,6 +623,9 @@ int main(void)
         TEST(after_fork_changes_nothing_where_nothing_was_forked),
         TEST(a_vforked_child_cannot_free_or_take_over_the_loop),
         TEST(a_child_forked_in_a_callback_takes_no_event_of_its_parent),
+        TEST(a_child_runs_nothing_after_the_callback_that_has_forked),
+        TEST(after_fork_goes_on_with_what_the_turn_had_left),
+        TEST(after_fork_in_the_callback_lets_the_turn_go_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
