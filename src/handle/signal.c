@@ -136,9 +136,11 @@ static const struct aloop__handle_ops signal_ops = {
     .fork = signal_fork};
 
 /* Calls back for one watch; what is over the budget comes with the next turn.
- * The callback may close this watch: `node` being in no list then says so. */
+ * The callback may close this watch, and may fork: the rest is not the
+ * child's. */
 static void deliver(aloop *loop, aloop_signal *watch)
 {
+    unsigned process = loop->process;
     unsigned count = atomic_load(&watch->is_ended)
                          ? watch->last
                          : sys_signal_received(watch->number);
@@ -149,7 +151,8 @@ static void deliver(aloop *loop, aloop_signal *watch)
         count = BUDGET;
     }
     watch->seen += count;
-    while (count-- > 0 && !watch->handle.closed && aloop__may_call(loop)) {
+    while (count-- > 0 && !watch->handle.closed && loop->process == process &&
+           !aloop__is_foreign(loop) && aloop__may_call(loop)) {
         watch->on_signal(watch, watch->number, watch->arg);
         aloop__called(loop, "the callback of a signal watch");
     }
@@ -166,10 +169,11 @@ static void signals_received(struct aloop__wake_hook *hook)
         return;
     list_init(&todo);
     list_append(&todo, &loop->signals);
-    while ((node = list_pop(&todo)) != NULL) {
+    while (!aloop__is_foreign(loop) && (node = list_pop(&todo)) != NULL) {
         list_push(&loop->signals, node);
         deliver(loop, CONTAINER_OF(node, aloop_signal, node));
     }
+    list_append(&loop->signals, &todo); /* A callback has forked. */
 }
 
 int aloop_signal_start(aloop *loop, int number, aloop_signal_cb on_signal,

@@ -603,6 +603,44 @@ static void after_fork_in_the_callback_lets_the_turn_go_on(void **state)
     }
 }
 
+static void fork_or_count_signal(aloop_signal *signal, int number, void *arg)
+{
+    (void) signal;
+    (void) number;
+    fork_or_count(t.loop, arg);
+}
+
+static void the_parents_signals_are_not_the_childs_of_their_callback(
+    void **state)
+{
+    aloop_signal *other;
+
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        has_forked = false;
+        takes_over = i == 1;
+        aloop_signal_start(t.loop, SIGUSR1, fork_or_count_signal, NULL,
+                           &watch);
+        aloop_signal_start(t.loop, SIGUSR1, fork_or_count_signal, NULL,
+                           &other);
+        for (int k = 0; k < 3; k++)
+            sim_raise(SIGUSR1);
+
+        aloop_step(t.loop, 0);
+
+        assert_true(has_forked);
+        assert_int_equal(aloop_after_fork(t.loop), 0);
+        aloop_step(t.loop, 0);
+        assert_int_equal(t.calls, 0);
+        sim_raise(SIGUSR1);
+        aloop_step(t.loop, 0);
+        assert_int_equal(t.calls, 2);
+        t.calls = 0;
+        aloop_signal_close(watch);
+        aloop_signal_close(other);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -626,6 +664,7 @@ int main(void)
         TEST(a_child_runs_nothing_after_the_callback_that_has_forked),
         TEST(after_fork_goes_on_with_what_the_turn_had_left),
         TEST(after_fork_in_the_callback_lets_the_turn_go_on),
+        TEST(the_parents_signals_are_not_the_childs_of_their_callback),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
