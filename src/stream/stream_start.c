@@ -27,6 +27,12 @@ static void call(aloop_stream *stream, const char *data, ssize_t size)
         aloop__stream_own(stream);
 }
 
+/* False in a forked child that has not used the stream. */
+static bool is_here(const aloop_stream *stream)
+{
+    return aloop__io_is_ours(stream->handle.loop, &stream->io);
+}
+
 static bool wants_data(const aloop_stream *stream)
 {
     return stream->on_data != NULL && stream->handle.active &&
@@ -60,7 +66,8 @@ static void run_callback(aloop_stream *stream)
         if (n == 0)
             break;
         call(stream, buffer, (ssize_t) n);
-        if (!stream->is_hot || aloop__stream_is_paused(stream))
+        if (!stream->is_hot || aloop__stream_is_paused(stream) ||
+            !is_here(stream)) /* The callback may fork. */
             return;
     }
     call_end(stream);

@@ -145,7 +145,8 @@ static void on_ready(struct aloop__io *io, unsigned bits)
         report(listener, ALOOP_EBADF, "listener");
         return;
     }
-    while (taken < listener->burst && error == 0 && io->armed != 0) {
+    while (taken < listener->burst && error == 0 && io->armed != 0 &&
+           !aloop__is_foreign(listener->handle.loop)) { /* A fork ends it. */
         error = accept_one(listener);
         taken += error == 0;
     }

@@ -641,6 +641,71 @@ static void the_parents_signals_are_not_the_childs_of_their_callback(
     }
 }
 
+static void fork_in_data(aloop_stream *from, const void *data, ssize_t size,
+                         void *arg)
+{
+    (void) from;
+    (void) data;
+    (void) size;
+    fork_or_count(t.loop, arg);
+}
+
+static void a_child_forked_in_on_data_receives_nothing_more(void **state)
+{
+    static const char full[BUFFER];
+
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        has_forked = false;
+        takes_over = i == 1;
+        stream = connected();
+        assert_int_equal(sim_peer_send(c.peer, full, BUFFER), BUFFER);
+        sim_pass(MS);
+        aloop_stream_start(stream, fork_in_data, NULL);
+
+        aloop_step(t.loop, MS);
+
+        assert_true(has_forked);
+        assert_int_equal(sim_harms(), 0);
+        assert_int_equal(aloop_after_fork(t.loop), 0);
+        aloop_stream_close(stream);
+        aloop_step(t.loop, 0);
+    }
+}
+
+static void fork_in_accept(aloop_listener *from, aloop_stream *accepted,
+                           void *arg)
+{
+    (void) from;
+    aloop_stream_close(accepted);
+    (void) arg;
+    if (++t.noted == 2) /* The first of two that are taken together. */
+        fork_once();
+}
+
+static void a_child_forked_as_a_listener_accepts_takes_no_connection(
+    void **state)
+{
+    (void) state;
+    has_forked = takes_over = false;
+    aloop_tcp_listen(t.loop, "127.0.0.1", "81", fork_in_accept, NULL,
+                     &listener);
+    for (int i = 0; i < 6; i++)
+        assert_true(sim_connect(81) >= 0);
+    sim_pass(MS);
+
+    for (int i = 0; i < 6 && !has_forked; i++)
+        aloop_step(t.loop, 0);
+    assert_true(has_forked);
+    assert_int_equal(t.noted, 2);
+
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    run_for(MS);
+    assert_int_equal(t.noted, 6);
+    t.noted = 0;
+    aloop_listener_close(listener);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -665,6 +730,8 @@ int main(void)
         TEST(after_fork_goes_on_with_what_the_turn_had_left),
         TEST(after_fork_in_the_callback_lets_the_turn_go_on),
         TEST(the_parents_signals_are_not_the_childs_of_their_callback),
+        TEST(a_child_forked_in_on_data_receives_nothing_more),
+        TEST(a_child_forked_as_a_listener_accepts_takes_no_connection),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
