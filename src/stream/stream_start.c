@@ -108,7 +108,7 @@ void aloop__stream_deliver(struct aloop__ready *ready)
     aloop_stream *stream = CONTAINER_OF(ready, aloop_stream, deliver);
     struct aloop__input *input = stream->input;
 
-    if (!wants_data(stream))
+    if (!wants_data(stream) || !is_here(stream))
         return;
     if (input != NULL) {
         stream->input = NULL;
@@ -117,9 +117,22 @@ void aloop__stream_deliver(struct aloop__ready *ready)
         aloop__buffer_put(stream->handle.loop, input,
                           sizeof *input + input->room);
     }
-    if (stream->input == NULL)
+    if (stream->input == NULL && is_here(stream))
         call_end(stream);
     aloop__stream_resume(stream);
+}
+
+int aloop__stream_claim(aloop_stream *stream)
+{
+    int error;
+
+    if (is_here(stream))
+        return 0;
+    error = aloop__io_claim(stream->handle.loop, &stream->io);
+    if (error == 0 && wants_data(stream) &&
+        (aloop__stream_is_over(stream) || stream->input != NULL))
+        aloop__stream_deliver_later(stream);
+    return error;
 }
 
 int aloop__stream_listen(aloop_stream *stream, aloop_stream_cb on_data,

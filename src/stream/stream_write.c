@@ -293,7 +293,7 @@ static int refusal(aloop_stream *stream)
         return stream->write_error;
     if (stream->is_shut)
         return ALOOP_EPIPE;
-    return aloop__io_claim(stream->handle.loop, &stream->io);
+    return aloop__stream_claim(stream);
 }
 
 void aloop__stream_own(aloop_stream *stream)
@@ -399,7 +399,7 @@ static aloop_future *wait_for(aloop_stream *stream, bool is_shutdown,
         return aloop__future_refused(error);
     error = stream->write_error;
     if (error == 0 && is_shutdown)
-        error = aloop__io_claim(stream->handle.loop, &stream->io);
+        error = aloop__stream_claim(stream);
     if (error < 0)
         return aloop__future_failed(stream->handle.loop, error);
     if (is_shutdown ? stream->has_shut : stream->queued <= stream->low)

@@ -706,6 +706,29 @@ static void a_child_forked_as_a_listener_accepts_takes_no_connection(
     aloop_listener_close(listener);
 }
 
+static void bytes_that_a_read_left_over_rest_in_a_child_too(void **state)
+{
+    char text[4];
+
+    (void) state;
+    stream = connected();
+    sim_peer_send(c.peer, "pingpong", 8);
+    assert_int_equal(
+        aloop_await(aloop_stream_read_exactly(stream, text, sizeof text)), 4);
+    aloop_stream_start(stream, collect, NULL);
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    run_for(MS);
+    assert_int_equal(t.calls, 0);
+
+    assert_int_equal(aloop_stream_put(stream, "hello", 5), 0);
+
+    run_for(MS);
+    assert_int_equal(c.got_size, 4);
+    assert_memory_equal(c.got, "pong", 4);
+    aloop_stream_close(stream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -732,6 +755,7 @@ int main(void)
         TEST(the_parents_signals_are_not_the_childs_of_their_callback),
         TEST(a_child_forked_in_on_data_receives_nothing_more),
         TEST(a_child_forked_as_a_listener_accepts_takes_no_connection),
+        TEST(bytes_that_a_read_left_over_rest_in_a_child_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
