@@ -143,9 +143,11 @@ static void wind_up(aloop *loop)
         if (loop->slab.used < least)
             least = loop->slab.used;
         ends = loop->task_ends;
-    } while ((aloop__futures_pending(loop) || !list_empty(&loop->ready)) &&
+    } while (!aloop__is_foreign(loop) &&
+             (aloop__futures_pending(loop) || !list_empty(&loop->ready)) &&
              ++idle_turns < IDLE_TURNS_MAX && ++turns < FREE_TURNS_MAX);
-    aloop__futures_cancel_all(loop, true);
+    if (!aloop__is_foreign(loop))
+        aloop__futures_cancel_all(loop, true);
 }
 
 static void end(aloop *loop)
@@ -192,8 +194,12 @@ int aloop_free(aloop *loop)
     cancellation = aloop__cancel_disable();
     loop->thread = sys_thread_self();
     wind_up(loop);
-    aloop__reports_finish(loop);
-    end(loop);
+    if (!aloop__is_foreign(loop))
+        aloop__reports_finish(loop);
+    if (aloop__is_foreign(loop)) /* A task or the hook has forked. */
+        (void) leave(loop);
+    else
+        end(loop);
     aloop__cancel_restore(cancellation);
     return 0;
 }

@@ -729,6 +729,41 @@ static void bytes_that_a_read_left_over_rest_in_a_child_too(void **state)
     aloop_stream_close(stream);
 }
 
+static ssize_t fork_at_the_end(aloop *loop, void *arg)
+{
+    (void) aloop_await(aloop_sleep(loop, ALOOP_SEC(1000)));
+    fork_or_count(loop, arg);
+    return 0;
+}
+
+static void a_child_forked_while_the_loop_is_freed_waits_for_no_thread(
+    void **state)
+{
+    aloop_stream *other;
+    unsigned before;
+
+    (void) state;
+    has_forked = takes_over = false;
+    assert_true(renew(1));
+    sim_host_delay("slow", ALOOP_SEC(1));
+    aloop_detach(aloop_tcp_connect(t.loop, "localhost", "82", &other));
+    aloop_step(t.loop, 0);
+    aloop_detach(aloop_spawn(t.loop, fork_at_the_end, NULL));
+    aloop_detach(aloop_spawn(t.loop, fork_at_the_end, NULL));
+    aloop_step(t.loop, 0);
+    aloop_step(t.loop, 0);
+    before = sim_calls("sys_thread_join");
+
+    assert_int_equal(aloop_free(t.loop), 0);
+
+    t.loop = NULL;
+    assert_true(has_forked);
+    assert_int_equal(sim_calls("sys_thread_join"), before);
+    assert_int_equal(t.calls, 0);
+    assert_int_equal(sim_harms(), 0);
+    assert_int_equal(memory.bytes, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -756,6 +791,7 @@ int main(void)
         TEST(a_child_forked_in_on_data_receives_nothing_more),
         TEST(a_child_forked_as_a_listener_accepts_takes_no_connection),
         TEST(bytes_that_a_read_left_over_rest_in_a_child_too),
+        TEST(a_child_forked_while_the_loop_is_freed_waits_for_no_thread),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
