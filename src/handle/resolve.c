@@ -60,6 +60,8 @@ int aloop__resolve_start(aloop *loop, const char *host, const char *port,
     struct aloop__resolve *resolve;
     int error = 0;
 
+    if (aloop__is_foreign(loop))
+        return ALOOP_EPERM; /* The pool is the parent's. */
     if (sys_host_is_too_long(host) || strlen(port) > PORT_MAX)
         return ALOOP_ENAMETOOLONG;
     if (loop->resolver == NULL)

@@ -273,8 +273,25 @@ static bool leave(struct aloop__pool *pool, struct aloop__job *job)
     return is_wanted;
 }
 
+/* In a forked child the monitor is not entered, for a thread of the parent may
+ * have been inside, and no thread begins. */
+static void leave_in_child(struct aloop__pool *pool, struct aloop__job *job)
+{
+    forget(pool, job);
+    if (job->state == JOB_RUNNING) {
+        job->state = JOB_LEFT; /* Dropped with the pool. */
+        return;
+    }
+    list_remove(&job->node);
+    job->drop(job);
+}
+
 void aloop__pool_leave(struct aloop__pool *pool, struct aloop__job *job)
 {
+    if (aloop__is_foreign(pool->loop)) {
+        leave_in_child(pool, job);
+        return;
+    }
     /* Where no thread can be had, that of a job that was left returns. */
     if (leave(pool, job))
         (void) add_thread(pool);

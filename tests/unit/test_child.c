@@ -736,6 +736,13 @@ static ssize_t fork_at_the_end(aloop *loop, void *arg)
     return 0;
 }
 
+/* How often the monitor and the threads of the parent were used. */
+static unsigned uses_of_threads(void)
+{
+    return sim_calls("sys_monitor_enter") + sim_calls("sys_thread_join") +
+           sim_calls("sys_thread_detach") + sim_calls("sys_thread_start");
+}
+
 static void a_child_forked_while_the_loop_is_freed_waits_for_no_thread(
     void **state)
 {
@@ -762,6 +769,32 @@ static void a_child_forked_while_the_loop_is_freed_waits_for_no_thread(
     assert_int_equal(t.calls, 0);
     assert_int_equal(sim_harms(), 0);
     assert_int_equal(memory.bytes, 0);
+}
+
+static void a_child_leaves_its_parents_look_ups_alone(void **state)
+{
+    aloop_stream *streams[3];
+    aloop_future *connects[3];
+    unsigned before;
+
+    (void) state;
+    sim_host_delay("slow", ALOOP_SEC(1));
+    for (int i = 0; i < 2; i++)
+        connects[i] = aloop_tcp_connect(t.loop, "slow", "82", &streams[i]);
+    aloop_step(t.loop, 0);
+    sim_fork();
+    before = uses_of_threads();
+
+    for (int i = 0; i < 2; i++)
+        aloop_future_unref(connects[i]);
+    connects[2] = aloop_tcp_connect(t.loop, "slow", "82", &streams[2]);
+    assert_int_equal(aloop_future_status(connects[2]), ALOOP_EPERM);
+    aloop_future_unref(connects[2]);
+    assert_int_equal(aloop_free(t.loop), 0);
+
+    t.loop = NULL;
+    assert_int_equal(uses_of_threads(), before);
+    assert_int_equal(sim_harms(), 0);
 }
 
 int main(void)
@@ -792,6 +825,7 @@ int main(void)
         TEST(a_child_forked_as_a_listener_accepts_takes_no_connection),
         TEST(bytes_that_a_read_left_over_rest_in_a_child_too),
         TEST(a_child_forked_while_the_loop_is_freed_waits_for_no_thread),
+        TEST(a_child_leaves_its_parents_look_ups_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
