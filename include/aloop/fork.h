@@ -32,8 +32,10 @@ ALOOP_BEGIN
  * it does to the loop's objects changes nothing that the parent can see.  This
  * does not depend on pids.  Where a callback or task has forked, it is the last
  * one that the turn calls in the child, unless it calls this function, too:
- * what the turn still had to do then remains queued.  A vforked child must not touch the loop; a signal
- * that it receives is ignored.  It cannot be recognised if it has its parent's
+ * what the turn still had to do then remains queued.
+ *
+ * A vforked child must not touch the loop; a signal that it receives is
+ * ignored.  It cannot be recognised if it has its parent's
  * pid, in a PID namespace of its own.  Where the system cannot clear a page of
  * memory in a child (Linux before 4.14, macOS), a forked child is recognised by
  * its pid or by this call: close nothing before it; signals that are received

@@ -4,7 +4,7 @@
  * each is at most half as large again as the one before it.  Some of each are
  * kept for reuse, last in, first out, so that a request and its reply use
  * memory that is still in the cache; anything larger comes from and goes to the
- * allocator. */
+ * allocator.  Those that nobody took for a while are freed; see trim.c. */
 
 #include "loop/buffers.h"
 
@@ -17,22 +17,39 @@ static const struct {
     {32 * 1024, 8}, {48 * 1024, 8}, {BUFFER_LARGE, 64},
 };
 
+enum { SPARE_MIN = 128 * 1024 };
+
 struct aloop__free_buffer {
     struct aloop__free_buffer *next;
 };
 
+/* Takes the first of a list; NULL if there is none. */
+static struct aloop__free_buffer *draw(aloop *loop, size_t class,
+                                       struct aloop__free_buffer **list)
+{
+    struct aloop__free_buffer *buffer = *list;
+
+    if (buffer == NULL)
+        return NULL;
+    *list = buffer->next;
+    loop->buffers[class].count--;
+    loop->buffer_bytes -= classes[class].size;
+    return buffer;
+}
+
 void *aloop__buffer_get(aloop *loop, size_t *size)
 {
     for (size_t i = 0; i < BUFFER_CLASSES; i++) {
-        struct aloop__free_buffer *buffer = loop->buffers[i].first;
+        struct aloop__free_buffer *buffer;
 
         if (*size > classes[i].size)
             continue;
         *size = classes[i].size;
+        buffer = draw(loop, i, &loop->buffers[i].first);
+        if (buffer == NULL)
+            buffer = draw(loop, i, &loop->buffers[i].idle);
         if (buffer == NULL)
             break;
-        loop->buffers[i].first = buffer->next;
-        loop->buffers[i].count--;
         return buffer;
     }
     return aloop__alloc_new(&loop->alloc, *size);
@@ -49,20 +66,53 @@ void aloop__buffer_put(aloop *loop, void *memory, size_t size)
         buffer->next = loop->buffers[i].first;
         loop->buffers[i].first = buffer;
         loop->buffers[i].count++;
+        loop->buffer_bytes += size;
         return;
     }
     aloop__alloc_free(&loop->alloc, memory, size);
 }
 
+/* Whether there was one. */
+static bool free_first(aloop *loop, size_t class,
+                       struct aloop__free_buffer **list)
+{
+    struct aloop__free_buffer *buffer = draw(loop, class, list);
+
+    aloop__alloc_free(&loop->alloc, buffer, classes[class].size);
+    return buffer != NULL;
+}
+
 void aloop__buffers_close(aloop *loop)
 {
     for (size_t i = 0; i < BUFFER_CLASSES; i++)
-        while (loop->buffers[i].first != NULL) {
-            struct aloop__free_buffer *buffer = loop->buffers[i].first;
+        while (free_first(loop, i, &loop->buffers[i].first) ||
+               free_first(loop, i, &loop->buffers[i].idle) ||
+               free_first(loop, i, &loop->buffers[i].surplus))
+            ;
+}
 
-            loop->buffers[i].first = buffer->next;
-            aloop__alloc_free(&loop->alloc, buffer, classes[i].size);
-        }
+bool aloop__buffers_have_spare(const aloop *loop)
+{
+    return loop->buffer_bytes > SPARE_MIN;
+}
+
+void aloop__buffers_end_window(aloop *loop)
+{
+    for (size_t i = 0; i < BUFFER_CLASSES; i++) {
+        if (loop->buffers[i].surplus != NULL)
+            continue; /* There was not enough time to free them. */
+        loop->buffers[i].surplus = loop->buffers[i].idle;
+        loop->buffers[i].idle = loop->buffers[i].first;
+        loop->buffers[i].first = NULL;
+    }
+}
+
+bool aloop__buffers_trim(aloop *loop)
+{
+    for (size_t i = 0; i < BUFFER_CLASSES; i++)
+        if (free_first(loop, i, &loop->buffers[i].surplus))
+            return true;
+    return false;
 }
 
 char *aloop__receive_buffer(aloop *loop)

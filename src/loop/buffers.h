@@ -18,4 +18,9 @@ void aloop__buffers_close(aloop *loop);
  * memory. */
 char *aloop__receive_buffer(aloop *loop);
 
+/* For trim.c; see there. */
+bool aloop__buffers_have_spare(const aloop *loop);
+void aloop__buffers_end_window(aloop *loop);
+bool aloop__buffers_trim(aloop *loop);
+
 #endif

@@ -161,9 +161,12 @@ struct aloop {
     bool is_renewal_due;   /* The last aloop__io_renew() has failed. */
     char *receive_buffer;  /* RECEIVE_SIZE bytes, made when first needed. */
     struct {
-        struct aloop__free_buffer *first;
-        unsigned count;
+        struct aloop__free_buffer *first;   /* Given back in this window, */
+        struct aloop__free_buffer *idle;    /* before it began, */
+        struct aloop__free_buffer *surplus; /* and longer ago: to be freed. */
+        unsigned count;                     /* Of all these. */
     } buffers[BUFFER_CLASSES]; /* Unused ones; see buffers.c. */
+    size_t buffer_bytes;       /* Of all that are unused. */
 
     /* Other threads and signal handlers.  Flags are atomic_uint, not
      * atomic_bool: riscv64 has no sub-word atomic exchange without

@@ -1,11 +1,11 @@
 /* Giving back memory that was kept for later.
  *
- * Stacks and small objects that were used once are kept, because the next ones
- * are then cheap.  After a burst that is more than the program needs.  So time
- * is divided into windows of half a second, and what was not used for a whole
- * window is given back when the window ends: in slices, each so short that no
- * timer is noticeably late, with pauses between them, so that the loop does
- * its work in the meantime.
+ * Stacks, small objects and buffers that were used once are kept, because the
+ * next ones are then cheap.  After a burst that is more than the program needs.
+ * So time is divided into windows of half a second, and what was not used for a
+ * whole window is given back when the window ends: in slices, each so short
+ * that no timer is noticeably late, with pauses between them, so that the loop
+ * does its work in the meantime.
  *
  * Only a loop that keeps more than a little looks at the clock for this:
  * loop->trim_ns is when it has to act next, or INT64_MAX.  A loop that sleeps
@@ -14,6 +14,7 @@
 
 #include "loop/trim.h"
 
+#include "loop/buffers.h"
 #include "loop/clock.h"
 #include "loop/timed.h"
 #include "os/reactor.h"
@@ -83,7 +84,9 @@ static const struct {
     bool (*trim)(aloop *loop);
 } parts[] = {{stacks_have_spare, stacks_end_window, stacks_trim},
              {slab_has_spare, slab_end_window, slab_trim},
-             {timers_have_spare, timers_end_window, timers_trim}};
+             {timers_have_spare, timers_end_window, timers_trim},
+             {aloop__buffers_have_spare, aloop__buffers_end_window,
+              aloop__buffers_trim}};
 
 enum { PARTS = sizeof parts / sizeof parts[0] };
 

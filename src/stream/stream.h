@@ -115,7 +115,7 @@ void aloop__stream_readable(aloop_stream *stream);
 void aloop__stream_deliver(struct aloop__ready *ready);
 /* Queues the above. */
 void aloop__stream_deliver_later(aloop_stream *stream);
-/* aloop__io_claim, and on_data hears what it did not while the stream rested. */
+/* aloop__io_claim; on_data is then called for what was left over. */
 int aloop__stream_claim(aloop_stream *stream);
 /* aloop_stream_start and aloop_stream_stop, without their refusals: a forward
  * does the same with a stream that it keeps others from. */

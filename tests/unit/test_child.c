@@ -534,8 +534,8 @@ static void spawn_two(void)
 
 static void fail_two(void)
 {
-    aloop_detach(aloop_future_done(t.loop, ALOOP_EBUSY));
-    aloop_detach(aloop_future_done(t.loop, ALOOP_EBUSY));
+    aloop_detach(aloop_future_new_settled(t.loop, ALOOP_EBUSY));
+    aloop_detach(aloop_future_new_settled(t.loop, ALOOP_EBUSY));
 }
 
 static void (*const queue_two[])(void) = {defer_two, post_two,

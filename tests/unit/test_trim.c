@@ -1,11 +1,13 @@
 /* Giving back what a burst of tasks used: when, and at whose cost. */
 
 #include "aloop/task.h"
+#include "loop/buffers.h"
 #include "loop/state.h"
 #include "os/stack.h"
 #include "support/fixture.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { BURST = 200 };
 
@@ -173,6 +175,55 @@ static void an_idle_loop_gives_back_what_sleeps_and_posts_used(void **state)
     assert_true(in_use == 0);
 }
 
+static void an_idle_loop_gives_back_what_queued_output_used(void **state)
+{
+    enum { COUNT = 40, SIZE = 60000 };
+    static char bytes[SIZE];
+    aloop_options options = {.size = sizeof options, .resize = count_bytes};
+    aloop *loop;
+    aloop_stream *stream;
+    size_t before;
+
+    (void) state;
+    in_use = peak = 0;
+    loop = aloop_new(&options);
+    sim_listen("127.0.0.1", 9, 1);
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(loop, "127.0.0.1", "9", &stream)), 0);
+    before = in_use;
+    for (int i = 0; i < COUNT; i++)
+        assert_true(aloop_stream_put(stream, bytes, SIZE) >= 0);
+    aloop_stream_abort(stream);
+    assert_int_equal(aloop_await(aloop_sleep(loop, ALOOP_SEC(5))), 0);
+    assert_true(peak > before + (COUNT - 1) * SIZE);
+    assert_true(in_use < before + SIZE);
+    aloop_free(loop);
+    assert_true(in_use == 0);
+}
+
+/* Taken in each window anew, so that none is idle for a whole one. */
+static void buffers_that_are_in_use_now_and_then_are_kept(void **state)
+{
+    enum { COUNT = 4 };
+    void *buffers[COUNT], *again[COUNT];
+
+    (void) state;
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < COUNT; i++) {
+            size_t size = BUFFER_LARGE;
+
+            again[i] = aloop__buffer_get(t.loop, &size);
+            assert_non_null(again[i]);
+            assert_true(round == 0 || again[i] == buffers[i]);
+        }
+        for (int i = COUNT; i-- > 0;)
+            aloop__buffer_put(t.loop, again[i], BUFFER_LARGE);
+        memcpy(buffers, again, sizeof buffers);
+        assert_true(aloop__buffers_have_spare(t.loop));
+        sleep_for(ALOOP_MS(300));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +235,8 @@ int main(void)
         TEST(a_post_ends_a_wait_that_trimming_cut),
         TEST(a_host_is_woken_to_give_back_and_then_left_alone),
         TEST(an_idle_loop_gives_back_what_sleeps_and_posts_used),
+        TEST(an_idle_loop_gives_back_what_queued_output_used),
+        TEST(buffers_that_are_in_use_now_and_then_are_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
