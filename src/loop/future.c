@@ -237,21 +237,6 @@ void *aloop__future_discard(aloop_future *future)
     return NULL;
 }
 
-void aloop__futures_abandon(aloop *loop)
-{
-    struct aloop__node *node;
-
-    list_append(&loop->pending, &loop->cancelled);
-    list_append(&loop->pending, &loop->spared);
-    list_append(&loop->pending, &loop->unread);
-    while ((node = list_pop(&loop->pending)) != NULL) {
-        aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
-
-        if (future->ops->fini != NULL)
-            future->ops->fini(future);
-    }
-}
-
 static void no_cancel(aloop_future *future)
 {
     (void) future; /* It has settled. */
@@ -313,10 +298,8 @@ void aloop__future_unwait(aloop_future *future, struct aloop__wait *wait)
         return;
     if (--future->waiting == 0)
         future->seen = false; /* Nobody will look now. */
-    if (!future->loop->ending || future->cancelling)
-        return;
-    list_remove(&future->pending); /* It may have been spared. */
-    list_push(&future->loop->pending, &future->pending);
+    if (future->is_spared)
+        aloop__future_look_again(future);
 }
 
 ssize_t aloop__future_take(aloop_future *future)
@@ -432,54 +415,9 @@ void aloop__future_cancel(aloop_future *future)
         future->is_asked)
         return;
     future->is_asked = true;
+    future->is_spared = false;
     list_remove(&future->pending);
     list_push(&loop->asked, &future->pending);
     if (!loop->is_cancelling)
         cancel_asked(loop);
-}
-
-void aloop__future_ask_again(aloop_future *future)
-{
-    future->cancelling = false;
-    list_remove(&future->pending);
-    list_push(&future->loop->pending, &future->pending);
-}
-
-/* Whether somebody waits who will cancel it when that is due. */
-static bool is_looked_after(const aloop_future *future)
-{
-    const struct aloop__node *node = future->waiters.next;
-
-    if (future->is_member)
-        return false;
-    for (; node != &future->waiters; node = node->next)
-        if (!aloop__is_then(
-                CONTAINER_OF(node, struct aloop__wait, ready.node)))
-            return true;
-    return false;
-}
-
-/* In each turn of the end only what is new is looked at: futures that began
- * since, and those that lost somebody who waited. */
-void aloop__futures_cancel_all(aloop *loop, bool is_forced)
-{
-    struct aloop__node list, *node;
-
-    loop->ending = true;
-    /* Cancelling may settle any of them: always take the head.  What was
-     * cancelled before is in another list and costs nothing here. */
-    list_init(&list);
-    list_append(&list, &loop->pending);
-    if (is_forced)
-        list_append(&list, &loop->spared);
-    while ((node = list_pop(&list)) != NULL) {
-        aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
-
-        if (is_forced || !is_looked_after(future)) {
-            list_push(&loop->pending, node);
-            aloop__future_cancel(future);
-        } else {
-            list_push(&loop->spared, node);
-        }
-    }
 }

@@ -106,6 +106,7 @@ struct aloop_future {
                          * end it as if it were the only owner. */
     bool is_lent : 1;   /* The application knows it without a reference. */
     bool is_asked : 1;  /* It is in loop->asked. */
+    bool is_spared : 1; /* It is in loop->spared. */
 };
 
 /* A pending one with one reference, the rest zeroed; NULL without memory. */
@@ -190,6 +191,8 @@ void aloop__grants_drop(struct aloop__node *grants, bool is_taken);
 void aloop__futures_cancel_all(aloop *loop, bool is_forced);
 /* For ops->cancel: forgets that it was called, so that it will be again. */
 void aloop__future_ask_again(aloop_future *future);
+/* What waited for one that was spared has stopped to. */
+void aloop__future_look_again(aloop_future *future);
 /* Whether any has not settled. */
 static inline bool aloop__futures_pending(const aloop *loop)
 {

@@ -216,6 +216,29 @@ static void a_task_that_another_stops_awaiting_is_cancelled_without_a_wait(
     assert_int_equal(seen.status, ALOOP_ECANCELED);
 }
 
+/* The cancel of one member lets go of another that is to be cancelled next. */
+static ssize_t leaves_members_that_share(aloop *loop, void *arg)
+{
+    aloop_future *task;
+
+    kept = aloop_sleep(loop, ALOOP_SEC(1000));
+    task = aloop_spawn(loop, awaits_what_is_kept, NULL);
+    aloop_yield(loop);
+    *(int64_t *) arg = aloop_now(loop);
+    aloop_detach(aloop_gather(loop, task, kept));
+    return 0;
+}
+
+static void members_that_wait_for_each_other_are_cancelled_without_a_wait(
+    void **state)
+{
+    int64_t start_ns;
+
+    (void) state;
+    assert_int_equal(aloop_main(leaves_members_that_share, &start_ns), 0);
+    assert_true(aloop_now(t.loop) == start_ns);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +251,7 @@ int main(void)
         TEST(a_signal_that_cannot_be_caught_keeps_main_from_running),
         TEST(a_wait_that_fails_is_not_taken_for_a_cancel),
         TEST(a_task_that_another_stops_awaiting_is_cancelled_without_a_wait),
+        TEST(members_that_wait_for_each_other_are_cancelled_without_a_wait),
         TEST(bad_arguments_are_refused),
     };
 
