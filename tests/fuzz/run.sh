@@ -13,15 +13,15 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # How many executions, and the longest input, for each target.
 table='
 machine     1000000 200
-address      200000 128
-graph        200000 256
-http_body    200000 1024
-http_get     200000 1024
-http_head    200000 1024
-http_server  200000 1024
-options      200000 256
-until        200000 256
-url          200000 512
+address       50000 128
+graph        100000 256
+http_body     50000 1024
+http_get      50000 1024
+http_head     50000 1024
+http_server   50000 1024
+options       50000 256
+until         50000 256
+url           50000 512
 '
 
 [ $# -ge 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
@@ -80,7 +80,7 @@ fi
 mkdir -p "$work" || exit 1
 for name in "${targets[@]}"; do
     read -r _ count length < <(grep "^$name " <<<"$table" ||
-        echo "$name 200000 512")
+        echo "$name 50000 512")
     count=$((count * executions / 1000000))
     [ "$count" -gt 0 ] || count=1
     if [ ! -x "$programs/fuzz_$name" ]; then

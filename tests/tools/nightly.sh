@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# What .ci/run has no time for: every test on every reactor, with what does not
-# depend on it, too; all of torture's points under the sanitizers; more seeds, a
-# longer soak, more fuzzing, and the faults that are put in on purpose.
+# What .ci/run has no time for: every test on every reactor and switch, with
+# what does not depend on them, too; Linux with musl on other processors; all of
+# the points of torture under the sanitizers; more seeds, a longer soak, more
+# fuzzing, and the faults that are put in on purpose.
 #
 #     usage: tests/run --nightly
 #
@@ -34,6 +35,16 @@ for reactor in kqueue poll; do
     check "gcc, $reactor, valgrind" \
         tests/run --compiler gcc --reactor $reactor --valgrind
 done
+for compiler in gcc clang; do
+    check "$compiler, ucontext" \
+        tests/run --compiler $compiler --context ucontext
+    check "$compiler, ucontext, $sanitize" tests/run --compiler $compiler \
+        --context ucontext --sanitize $sanitize
+done
+check "clang, as released" tests/run --compiler clang --release
+check "clang, epoll, thread" \
+    tests/run --compiler clang --reactor epoll --sanitize thread
+check "riscv64 under qemu" tests/run --arch riscv64
 check "other systems, emulated" tests/run --cross --emulate \
     aarch64-linux-musl riscv64-linux-musl
 check "torture, $sanitize" \
