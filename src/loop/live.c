@@ -5,8 +5,7 @@
 
 bool aloop__has_posts(const aloop *loop)
 {
-    return loop->taken != NULL ||
-           atomic_load_explicit(&loop->posts, memory_order_relaxed) != NULL ||
+    return atomic_load_explicit(&loop->posts, memory_order_relaxed) != NULL ||
            atomic_load_explicit(&loop->signalled, memory_order_relaxed);
 }
 

@@ -269,6 +269,8 @@ static int renew(aloop *loop, unsigned process)
         error = aloop__wake_renew(loop);
     if (error < 0)
         loop->process = parent;
+    else if (!loop->running) /* Else this turn goes on with them. */
+        aloop__posts_requeue(loop);
     return error;
 }
 

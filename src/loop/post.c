@@ -123,6 +123,18 @@ static void posts_woken(struct aloop__wake_hook *hook)
     run_posts(loop);
 }
 
+void aloop__posts_requeue(aloop *loop)
+{
+    take(loop);
+    while (loop->taken != NULL) {
+        struct aloop__post *post = loop->taken;
+
+        loop->taken = post->next;
+        post->next = atomic_load(&loop->posts);
+        atomic_store(&loop->posts, post);
+    }
+}
+
 void aloop__posts_open(aloop *loop)
 {
     list_init(&loop->post_hook.node);

@@ -7,6 +7,9 @@
 
 /* Has the wake-up run what was posted. */
 void aloop__posts_open(aloop *loop);
+/* In a forked child, which has no other threads: puts back what a turn of the
+ * parent has taken and not run. */
+void aloop__posts_requeue(aloop *loop);
 /* Frees what was posted and has not run. */
 void aloop__posts_close(aloop *loop);
 
