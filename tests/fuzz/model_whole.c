@@ -129,9 +129,27 @@ void model_member(int id, int place)
     model_settle(id, whole->outcome);
 }
 
+/* One that may be tied; returns the lead from then on. */
+static int tie(int id, int lead)
+{
+    if (lead < 0) {
+        model_at(id)->is_lead = true;
+        return id;
+    }
+    if (id == lead || model_at(id)->lead >= 0) {
+        model_unref(id);
+        return lead;
+    }
+    model_at(id)->is_seen = true;
+    model_at(id)->lead = lead;
+    model_at(lead)->followers++;
+    return lead;
+}
+
+/* A common one leads only where nothing else can; the last one of these. */
 int model_tie(int count, const int *members)
 {
-    int lead = M_NULL;
+    int lead = M_NULL, commons[M_MEMBERS], common_count = 0;
 
     for (int i = 0; i < count; i++)
         if (members[i] >= 0)
@@ -139,17 +157,15 @@ int model_tie(int count, const int *members)
     for (int i = 0; i < count; i++) {
         int id = members[i];
 
-        if (id < 0 || !model_pending(id) || !model_is_ours(id)) {
+        if (id < 0 || !model_pending(id) || !model_is_ours(id))
             model_unref(id);
-        } else if (lead < 0) {
-            lead = id;
-            model_at(id)->is_lead = true;
-        } else {
-            model_at(id)->is_seen = true;
-            model_at(id)->lead = lead;
-            model_at(lead)->followers++;
-        }
+        else if (model_at(id)->is_common)
+            commons[common_count++] = id;
+        else
+            lead = tie(id, lead);
     }
+    for (int i = common_count; i > 0; i--)
+        lead = tie(commons[i - 1], lead);
     return lead;
 }
 

@@ -340,6 +340,68 @@ static void a_group_can_be_waited_for_without_memory(void **state)
 
 static aloop_future *waits[WAITS];
 
+/* The last ones are all the same. */
+static void wait_often(aloop_group *group)
+{
+    s.is_out = true;
+    for (int i = 0; i < WAITS; i++)
+        waits[i] = aloop_group_wait(group);
+    s.is_out = false;
+}
+
+static void drop_waits(int count)
+{
+    for (int i = 0; i < count; i++)
+        aloop_future_unref(waits[i]);
+}
+
+static void a_wait_without_memory_can_be_composed_many_times(void **state)
+{
+    int cells[3] = {0};
+    aloop_group *group = group_of_one(&cells[2]);
+    aloop_future *wholes[2];
+
+    (void) state;
+    wait_often(group);
+    for (int i = 0; i < 2; i++) {
+        aloop_future *futures[] = {waits[WAITS - 1 - 2 * i],
+                                   waits[WAITS - 2 - 2 * i],
+                                   aloop_spawn(t.loop, slow, &cells[i])};
+
+        wholes[i] = starved_gather(3, futures);
+        assert_ptr_equal(wholes[i], futures[2]);
+    }
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(aloop_await(wholes[i]), ALOOP_ENOMEM);
+    assert_int_equal(cells[2], 1);
+    drop_waits(WAITS - 4);
+    aloop_group_free(group);
+}
+
+static ssize_t awaits_the_wait(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    return aloop_await(waits[WAITS - 1]);
+}
+
+static void a_wait_without_memory_does_not_lead_who_awaits_it(void **state)
+{
+    int cell = 0;
+    aloop_group *group = group_of_one(&cell);
+    aloop_future *futures[] = {NULL,
+                               aloop_spawn(t.loop, awaits_the_wait, NULL)};
+
+    (void) state;
+    wait_often(group);
+    aloop_step(t.loop, 0);
+    futures[0] = waits[WAITS - 2];
+    assert_int_equal(aloop_await(starved_gather(2, futures)), ALOOP_ENOMEM);
+    assert_int_equal(cell, 1);
+    drop_waits(WAITS - 2);
+    aloop_group_free(group);
+}
+
 static ssize_t waits_until(aloop *loop, void *arg)
 {
     aloop_deadline *deadline = aloop_deadline_begin(loop, MS);
@@ -357,14 +419,10 @@ static void a_deadline_on_one_of_many_waits_ends_the_group_first(void **state)
     aloop_future *task = aloop_spawn(t.loop, waits_until, &cell);
 
     (void) state;
-    s.is_out = true;
-    for (int i = 0; i < WAITS; i++)
-        waits[i] = aloop_group_wait(group);
-    s.is_out = false;
+    wait_often(group);
     aloop_await(task);
     assert_int_equal(cell, 1);
-    for (int i = 0; i < WAITS - 1; i++)
-        aloop_future_unref(waits[i]);
+    drop_waits(WAITS - 1);
     aloop_group_free(group);
 }
 
@@ -400,6 +458,8 @@ int main(void)
         SCARCE(a_member_that_awaits_its_composition_is_refused),
         SCARCE(what_has_ended_but_for_other_members_can_be_awaited),
         SCARCE(a_group_can_be_waited_for_without_memory),
+        SCARCE(a_wait_without_memory_can_be_composed_many_times),
+        SCARCE(a_wait_without_memory_does_not_lead_who_awaits_it),
         SCARCE(a_deadline_on_one_of_many_waits_ends_the_group_first),
         SCARCE(a_spawn_into_a_group_fails_without_memory_for_a_wait),
     };
