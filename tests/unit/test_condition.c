@@ -1,0 +1,251 @@
+/* Conditions: no notification is lost, and each wait returns with the mutex. */
+
+#include "support/sync_fixture.h"
+
+static ssize_t wait_until_ready(aloop *loop, void *arg)
+{
+    struct worker *worker = arg;
+    ssize_t status = aloop_await(aloop_mutex_lock(shared.mutex));
+
+    while (status == 0 && !shared.is_ready)
+        status = aloop_condition_wait(shared.condition, shared.mutex);
+    worker->status = status;
+    note(worker->id);
+    if (++shared.inside == 1)
+        t.calls++; /* Alone with the mutex. */
+    aloop_yield(loop);
+    shared.inside--;
+    aloop_mutex_unlock(shared.mutex);
+    return status;
+}
+
+/* As above, but content with any notification. */
+static ssize_t wait_once(aloop *loop, void *arg)
+{
+    struct worker *worker = arg;
+
+    (void) loop;
+    aloop_await(aloop_mutex_lock(shared.mutex));
+    worker->status = aloop_condition_wait(shared.condition, shared.mutex);
+    note(worker->id);
+    if (aloop_mutex_is_locked(shared.mutex))
+        t.calls++;
+    aloop_mutex_unlock(shared.mutex);
+    return worker->status;
+}
+
+static void a_condition_lets_go_of_the_mutex_while_it_waits(void **state)
+{
+    (void) state;
+    prepare(wait_until_ready, 3);
+    turns(5);
+    assert_int_equal(aloop_mutex_try_lock(shared.mutex), 0);
+
+    shared.is_ready = true;
+    assert_int_equal(aloop_condition_notify_all(shared.condition), 0);
+    turns(5);
+    assert_int_equal(t.noted, 0); /* We have the mutex. */
+    aloop_mutex_unlock(shared.mutex);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(join(i), 0);
+
+    assert_noted(0, 1, 2);
+    assert_int_equal(t.calls, 3);
+    assert_false(aloop_mutex_is_locked(shared.mutex));
+}
+
+static void a_notification_wakes_the_first_in_line(void **state)
+{
+    (void) state;
+    prepare(wait_once, 3);
+    assert_int_equal(aloop_condition_notify(shared.condition), 0);
+    turns(5);
+    assert_int_equal(t.noted, 0);
+
+    assert_int_equal(aloop_condition_notify(shared.condition), 1);
+    turns(5);
+    assert_noted(0);
+    assert_int_equal(aloop_condition_notify(shared.condition), 1);
+    assert_int_equal(aloop_condition_notify(shared.condition), 1);
+    assert_int_equal(aloop_condition_notify(shared.condition), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(join(i), 0);
+    assert_noted(0, 1, 2);
+}
+
+static void a_notification_passes_by_who_was_cancelled(void **state)
+{
+    (void) state;
+    prepare(wait_once, 2);
+    turns(5);
+
+    aloop_cancel(shared.workers[0].task);
+    assert_int_equal(aloop_condition_notify(shared.condition), 1);
+
+    assert_int_equal(join(1), 0);
+    assert_int_equal(join(0), ALOOP_EABORTED);
+    assert_int_equal(shared.workers[0].status, ALOOP_ECANCELED);
+    assert_int_equal(t.calls, 2);
+}
+
+static void a_notification_before_the_cancel_is_delivered(void **state)
+{
+    (void) state;
+    prepare(wait_once, 2);
+    turns(5);
+
+    assert_int_equal(aloop_condition_notify(shared.condition), 1);
+    aloop_cancel(shared.workers[0].task);
+
+    assert_int_equal(join(0), 0);
+    assert_int_equal(shared.workers[1].status, ALOOP_PENDING);
+    aloop_condition_notify(shared.condition);
+    assert_int_equal(join(1), 0);
+}
+
+static void a_cancelled_condition_wait_returns_with_the_mutex(void **state)
+{
+    (void) state;
+    prepare(wait_once, 1);
+    turns(5);
+    assert_int_equal(aloop_mutex_try_lock(shared.mutex), 0);
+
+    aloop_cancel(shared.workers[0].task);
+    turns(5);
+    assert_int_equal(shared.workers[0].status, ALOOP_PENDING);
+    aloop_mutex_unlock(shared.mutex);
+
+    assert_int_equal(join(0), ALOOP_EABORTED);
+    assert_int_equal(shared.workers[0].status, ALOOP_ECANCELED);
+    assert_int_equal(t.calls, 1);
+    assert_false(aloop_mutex_is_locked(shared.mutex));
+}
+
+static ssize_t wait_with_deadline(aloop *loop, void *arg)
+{
+    aloop_deadline *deadline = aloop_deadline_begin(loop, ALOOP_MS(5));
+    ssize_t status = wait_once(loop, arg);
+
+    assert_int_equal(aloop_deadline_end(deadline), 1);
+    return status;
+}
+
+static void a_deadline_ends_a_condition_wait_with_the_mutex(void **state)
+{
+    (void) state;
+    prepare(wait_with_deadline, 1);
+
+    assert_int_equal(join(0), ALOOP_ETIMEDOUT);
+    assert_int_equal(t.calls, 1);
+    assert_false(aloop_mutex_is_locked(shared.mutex));
+}
+
+static void freeing_a_condition_returns_its_waits_with_the_mutex(void **state)
+{
+    (void) state;
+    prepare(wait_once, 2);
+    turns(5);
+
+    aloop_condition_free(shared.condition);
+
+    assert_int_equal(join(0), ALOOP_ECLOSED);
+    assert_int_equal(join(1), ALOOP_ECLOSED);
+    assert_int_equal(t.calls, 2);
+}
+
+static ssize_t wait_for_freed_mutex(aloop *loop, void *arg)
+{
+    struct worker *worker = arg;
+
+    (void) loop;
+    aloop_await(aloop_mutex_lock(shared.mutex));
+    worker->status = aloop_condition_wait(shared.condition,
+                                          shared.mutex);
+    return worker->status;
+}
+
+static void a_mutex_freed_during_a_condition_wait_is_noticed(void **state)
+{
+    (void) state;
+    prepare(wait_for_freed_mutex, 2);
+    turns(5);
+
+    aloop_mutex_free(shared.mutex);
+    aloop_condition_notify(shared.condition);
+    aloop_cancel(shared.workers[1].task);
+
+    assert_int_equal(join(0), ALOOP_ECLOSED);
+    assert_int_equal(join(1), ALOOP_ECLOSED);
+}
+
+static void a_mutex_freed_while_a_notified_task_wants_it_is_noticed(
+    void **state)
+{
+    (void) state;
+    prepare(wait_for_freed_mutex, 1);
+    turns(5);
+    aloop_mutex_try_lock(shared.mutex);
+    aloop_condition_notify(shared.condition);
+    turns(5);
+
+    aloop_mutex_free(shared.mutex);
+
+    assert_int_equal(join(0), ALOOP_ECLOSED);
+}
+
+static ssize_t misuse_condition(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    assert_int_equal(aloop_condition_wait(shared.condition, shared.mutex),
+                     ALOOP_EPERM);
+    assert_int_equal(aloop_condition_wait(NULL, shared.mutex), ALOOP_EINVAL);
+    assert_int_equal(aloop_condition_wait(shared.condition, NULL),
+                     ALOOP_EINVAL);
+    return 0;
+}
+
+static void a_condition_is_waited_for_in_a_task_with_the_mutex(void **state)
+{
+    (void) state;
+    prepare(misuse_condition, 1);
+    assert_int_equal(join(0), 0);
+
+    aloop_mutex_try_lock(shared.mutex);
+    assert_int_equal(aloop_condition_wait(shared.condition, shared.mutex),
+                     ALOOP_EINVAL);
+    assert_true(aloop_mutex_is_locked(shared.mutex));
+}
+
+static void a_freed_loop_ends_condition_waits_with_the_mutex(void **state)
+{
+
+    prepare(wait_once, 3);
+    turns(5);
+
+    aloop_free(t.loop);
+
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(shared.workers[i].status, ALOOP_ECANCELED);
+    assert_int_equal(t.calls, 3);
+    set_up(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_condition_lets_go_of_the_mutex_while_it_waits),
+        TEST(a_notification_wakes_the_first_in_line),
+        TEST(a_notification_passes_by_who_was_cancelled),
+        TEST(a_notification_before_the_cancel_is_delivered),
+        TEST(a_cancelled_condition_wait_returns_with_the_mutex),
+        TEST(a_deadline_ends_a_condition_wait_with_the_mutex),
+        TEST(freeing_a_condition_returns_its_waits_with_the_mutex),
+        TEST(a_mutex_freed_during_a_condition_wait_is_noticed),
+        TEST(a_mutex_freed_while_a_notified_task_wants_it_is_noticed),
+        TEST(a_condition_is_waited_for_in_a_task_with_the_mutex),
+        TEST(a_freed_loop_ends_condition_waits_with_the_mutex),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
