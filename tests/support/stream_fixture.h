@@ -1,11 +1,10 @@
 /* What the streams' tests share: a connection whose other end is a peer that
- * the test plays, what each end got through it, and a loop whose memory is
- * counted. */
+ * the test plays, and what each end got through it. */
 
 #ifndef STREAM_FIXTURE_H
 #define STREAM_FIXTURE_H
 
-#include "support/fixture.h"
+#include "support/memory_fixture.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -153,39 +152,14 @@ static inline void assert_quiet_for_a_second(void)
     aloop_future_unref(second);
 }
 
-/* Memory of the loops of renew(): counts what is out, and can be told to run
- * out. */
-static struct {
-    size_t bytes;
-    unsigned calls;
-    unsigned fails_at; /* This allocation of all; 0: none. */
-} memory;
-
-static inline void *resize(void *context, void *old, size_t old_size,
-                           size_t new_size)
-{
-    (void) context;
-    if (new_size > 0 && ++memory.calls == memory.fails_at)
-        return NULL;
-    memory.bytes += new_size;
-    memory.bytes -= old_size;
-    if (new_size > 0)
-        return realloc(old, new_size);
-    free(old);
-    return NULL;
-}
-
 /* A new world, and a loop in it; false where there was no memory for one. */
 static inline bool renew(uint64_t seed)
 {
-    aloop_options options = {.size = sizeof options,
-                             .resize = resize,
-                             .on_unhandled = on_unhandled};
-
     aloop_free(t.loop);
+    assert_int_equal(memory.bytes, 0);
     assert_string_equal(sim_mess(), "");
     sim_reset(seed);
-    t.loop = aloop_new(&options);
+    t.loop = memory_loop(memory.fails_at);
     return t.loop != NULL;
 }
 

@@ -384,34 +384,6 @@ static void what_cannot_be_read_any_further_is_told(void **state)
     assert_int_equal(aloop_run(t.loop), 0);
 }
 
-/* Memory that can be taken away. */
-
-static bool is_refused;
-
-static void *meagre(void *context, void *old, size_t old_size, size_t size)
-{
-    (void) context;
-    (void) old_size;
-    if (size == 0) {
-        free(old);
-        return NULL;
-    }
-    return is_refused ? NULL : realloc(old, size);
-}
-
-static aloop *meagre_loop(void)
-{
-    aloop_options options = {.size = sizeof options,
-                             .resize = meagre,
-                             .on_unhandled = on_unhandled};
-    aloop *loop;
-
-    is_refused = false;
-    loop = aloop_new(&options);
-    assert_non_null(loop);
-    return loop;
-}
-
 enum { ROOM = 64 }; /* For deadlines, before it has to grow. */
 
 static void count(aloop_timer *timer, void *arg)
@@ -426,7 +398,7 @@ static void start_more(aloop_timer *timer, void *arg)
 {
     aloop_timer **more = arg;
 
-    is_refused = true;
+    memory.is_out = true;
     assert_int_equal(aloop_timer_restart_at(timer, INT64_MAX), 0);
     assert_int_equal(aloop_timer_restart_at(*more, INT64_MAX), 0);
     note(1);
@@ -434,7 +406,7 @@ static void start_more(aloop_timer *timer, void *arg)
 
 static void a_periodic_timer_that_finds_no_place_says_so(void **state)
 {
-    aloop *loop = meagre_loop();
+    aloop *loop = memory_loop(0);
     aloop_timer *timer, *more;
 
     (void) state;
@@ -455,7 +427,7 @@ static void a_periodic_timer_that_finds_no_place_says_so(void **state)
     assert_int_equal(t.unhandled_error, ALOOP_ENOMEM);
     assert_string_equal(t.unhandled_what, "periodic timer");
     assert_int_equal(t.calls, 2); /* This once it has come. */
-    is_refused = false;
+    memory.is_out = false;
     assert_int_equal(aloop_free(loop), 0);
 }
 
@@ -470,7 +442,7 @@ static ssize_t never_end(aloop *loop, void *arg)
 static void what_gathers_a_task_without_end_is_freed_with_the_loop(
     void **state)
 {
-    aloop *loop = meagre_loop();
+    aloop *loop = memory_loop(0);
     aloop_future *gather =
         aloop_gather(loop, aloop_spawn(loop, never_end, NULL),
                      aloop_sleep(loop, MS));

@@ -2,7 +2,6 @@
  * and place, once, and has no effect. */
 
 #include "aloop/channel.h"
-#include "base/alloc.h"
 #include "loop/debug.h"
 #include "loop/quarantine.h"
 #include "support/stream_fixture.h"
@@ -291,20 +290,10 @@ static void what_is_kept_is_bounded(void **state)
     assert_int_equal(t.loop->slab.used, used);
 }
 
-static bool is_starved;
-
-static void *starved_resize(void *context, void *old, size_t old_size,
-                            size_t size)
-{
-    if (is_starved && size > old_size)
-        return NULL;
-    return aloop__alloc_default.resize(context, old, old_size, size);
-}
-
 static void what_is_kept_is_used_where_there_is_no_other_memory(void **state)
 {
     aloop_options options = {.size = sizeof options,
-                             .resize = starved_resize,
+                             .resize = memory_resize,
                              .debug = true};
     aloop_future *sleeps[300];
 
@@ -317,10 +306,10 @@ static void what_is_kept_is_used_where_there_is_no_other_memory(void **state)
         assert_non_null(sleeps[i] = aloop_sleep(t.loop, MS));
     for (int i = 0; i < 300; i++)
         aloop_future_unref(sleeps[i]);
-    is_starved = true;
+    memory.is_out = true;
     for (int i = 0; i < 300; i++)
         assert_non_null(sleeps[i] = aloop_sleep(t.loop, MS));
-    is_starved = false;
+    memory.is_out = false;
     for (int i = 0; i < 300; i++)
         aloop_future_unref(sleeps[i]);
 }

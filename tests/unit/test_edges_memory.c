@@ -1,80 +1,10 @@
 /* Memory that runs out in between, and loops that are freed in the middle of
  * things.  Every test counts the bytes that the loop leaves behind. */
 
-#include "base/alloc.h"
-#include "support/fixture.h"
 #include "os/tools.h"
+#include "support/memory_fixture.h"
 
 #define MS ALOOP_MS(1)
-
-static struct {
-    size_t used;
-    unsigned calls;
-    unsigned fail_at;   /* Of the calls, from 1; 0: none. */
-    bool is_growth_off; /* What is there does not get larger. */
-} memory;
-
-static void *counted_resize(void *context, void *old, size_t old_size,
-                            size_t size)
-{
-    void *result;
-
-    (void) context;
-    if (size > 0 && (++memory.calls == memory.fail_at ||
-                     (old != NULL && memory.is_growth_off)))
-        return NULL;
-    result = aloop__alloc_default.resize(NULL, old, old_size, size);
-    if (size == 0 || result != NULL)
-        memory.used += size - old_size;
-    return result;
-}
-
-static aloop *new_loop(void)
-{
-    aloop_options options = {.size = sizeof options,
-                             .resize = counted_resize,
-                             .on_unhandled = on_unhandled};
-
-    memory.used = 0;
-    memory.calls = 0;
-    memory.fail_at = 0;
-    memory.is_growth_off = false;
-    return aloop_new(&options);
-}
-
-static int set_up_counted(void **state)
-{
-    if (set_up(state) != 0)
-        return -1;
-    aloop_free(t.loop);
-    t.loop = new_loop();
-    return t.loop == NULL ? -1 : 0;
-}
-
-static int tear_down_counted(void **state)
-{
-    int result = tear_down(state);
-
-    assert_int_equal(memory.used, 0);
-    return result;
-}
-
-#define COUNTED(name) \
-    cmocka_unit_test_setup_teardown(name, set_up_counted, tear_down_counted)
-
-/* With whatever is pending. */
-static void free_loop(void)
-{
-    size_t left;
-
-    assert_true(memory.used > 0);
-    assert_int_equal(aloop_free(t.loop), 0);
-    t.loop = NULL;
-    left = memory.used;
-    memory.used = 0; /* Told here, and not again by the tear-down. */
-    assert_int_equal(left, 0);
-    assert_string_equal(sim_mess(), "");
-}
 
 /* Without memory. */
 
@@ -119,7 +49,7 @@ static void assert_limit_is_refused_and_the_target_ended(
     aloop_future *limited = aloop_timeout(target, MS);
 
     assert_ptr_equal(limited, target);
-    memory.fail_at = 0;
+    memory.fails_at = 0;
     memory.is_growth_off = false;
     assert_true(*is_running);
     assert_int_equal(aloop_await(limited), ALOOP_EABORTED);
@@ -134,7 +64,7 @@ static void a_timeout_without_memory_ends_its_target_first(void **state)
 
     (void) state;
     aloop_step(t.loop, 0);
-    memory.fail_at = memory.calls + 1;
+    memory.fails_at = memory.calls + 1;
     assert_limit_is_refused_and_the_target_ended(target, &is_running);
 }
 
@@ -180,10 +110,10 @@ static void a_task_without_memory_for_its_name_is_reported_to_nobody(
     for (unsigned n = 1; has_failed; n++) {
         aloop_future *task;
 
-        memory.fail_at = memory.calls + n;
+        memory.fails_at = memory.calls + n;
         task = aloop_spawn_with(t.loop, returns_zero, NULL, &options);
-        has_failed = memory.calls >= memory.fail_at;
-        memory.fail_at = 0;
+        has_failed = memory.calls >= memory.fails_at;
+        memory.fails_at = 0;
         /* A debug loop has some memory of its own that it can use. */
         assert_true(has_failed || task != NULL);
         points += task == NULL;
@@ -213,7 +143,7 @@ static void a_settled_connect_that_is_held_is_freed_with_the_loop(
     keep(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream));
     assert_non_null(stream);
     sim_peer_close(listener);
-    free_loop();
+    free_counted_loop();
 }
 
 static void settled_groups_that_are_held_are_freed_with_the_loop(void **state)
@@ -223,7 +153,7 @@ static void settled_groups_that_are_held_are_freed_with_the_loop(void **state)
                       aloop_sleep(t.loop, 2)));
     keep(aloop_race(t.loop, aloop_sleep(t.loop, 1),
                     aloop_sleep(t.loop, 2)));
-    free_loop();
+    free_counted_loop();
 }
 
 static void a_settled_map_that_is_held_is_freed_with_the_loop(void **state)
@@ -232,7 +162,7 @@ static void a_settled_map_that_is_held_is_freed_with_the_loop(void **state)
 
     (void) state;
     keep(aloop_map(t.loop, returns_zero, items, 3, sizeof *items, 2));
-    free_loop();
+    free_counted_loop();
 }
 
 /* Waits for itself, by a detour that nothing can see through. */
@@ -248,7 +178,7 @@ static void a_group_that_never_ends_is_freed_with_the_loop(void **state)
     (void) state;
     aloop_detach(aloop_spawn(t.loop, gathers_itself, NULL));
     aloop_step(t.loop, 0);
-    free_loop();
+    free_counted_loop();
 }
 
 static ssize_t connects_for_ever(aloop *loop, void *arg)
@@ -272,7 +202,7 @@ static void a_task_that_never_ends_leaves_no_descriptor(void **state)
     sim_blackhole("127.0.0.9");
     aloop_detach(aloop_spawn(t.loop, connects_for_ever, &stream));
     aloop_step(t.loop, 0);
-    free_loop();
+    free_counted_loop();
     assert_true(t.calls >= 9999); /* It got the turns it was promised. */
 }
 
@@ -312,7 +242,7 @@ static void a_waiter_for_a_condition_cleans_up_as_the_loop_is_freed(
 {
     (void) state;
     start_to_wait_for_condition();
-    free_loop();
+    free_counted_loop();
     assert_int_equal(work.status, ALOOP_ECANCELED);
     assert_true(work.has_cleaned_up);
 }
@@ -325,7 +255,7 @@ static void a_notified_waiter_for_the_mutex_cleans_up_as_the_loop_is_freed(
     assert_int_equal(aloop_condition_notify(work.condition), 1);
     aloop_step(t.loop, 0);
     assert_int_equal(work.status, 1);
-    free_loop();
+    free_counted_loop();
     assert_int_equal(work.status, ALOOP_ECANCELED);
     assert_true(work.has_cleaned_up);
 }
@@ -340,7 +270,7 @@ static void a_waiter_for_the_mutex_that_was_cancelled_before_cleans_up_too(
     assert_int_equal(aloop_cancel(work.task), 1);
     aloop_step(t.loop, 0);
     assert_int_equal(work.status, 1);
-    free_loop();
+    free_counted_loop();
     assert_true(work.has_cleaned_up);
 }
 
@@ -365,7 +295,7 @@ static void the_mutex_still_comes_first_while_its_holder_cleans_up(
     aloop_detach(aloop_spawn(t.loop, unlocks_after_a_while, NULL));
     aloop_step(t.loop, 0);
     assert_true(aloop_mutex_is_locked(work.mutex));
-    free_loop();
+    free_counted_loop();
     assert_noted(false); /* The holder was not overtaken. */
     assert_int_equal(work.status, ALOOP_ECANCELED);
     assert_true(work.has_cleaned_up);
@@ -391,9 +321,9 @@ static void a_shielded_task_sees_a_cancel_as_the_loop_is_freed(void **state)
             aloop_cancel(task);
         aloop_step(t.loop, 0);
         assert_int_equal(work.status, 1);
-        free_loop();
+        free_counted_loop();
         assert_int_equal(work.status, ALOOP_ECANCELED);
-        t.loop = new_loop();
+        t.loop = memory_loop(0);
     }
 }
 
@@ -418,7 +348,7 @@ static void errors_that_nobody_read_are_reported_as_the_loop_is_freed(
     aloop_future_unref(promise);
     assert_int_equal(t.unhandled, 0);
 
-    free_loop();
+    free_counted_loop();
     assert_int_equal(t.calls, 1);
     assert_int_equal(t.unhandled, 2); /* Not what failed by the freeing. */
     assert_int_equal(t.unhandled_error, ALOOP_EPIPE);
@@ -482,23 +412,25 @@ static void a_shielded_clean_up_is_left_alone_at_the_end_of_main(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        COUNTED(a_timeout_without_memory_ends_its_target_first),
-        COUNTED(a_timeout_without_room_for_a_deadline_ends_its_target_first),
-        COUNTED(a_sleep_without_memory_is_null_and_reported_to_nobody),
-        COUNTED(a_task_without_memory_for_its_name_is_reported_to_nobody),
-        COUNTED(a_settled_connect_that_is_held_is_freed_with_the_loop),
-        COUNTED(settled_groups_that_are_held_are_freed_with_the_loop),
-        COUNTED(a_settled_map_that_is_held_is_freed_with_the_loop),
-        COUNTED(a_group_that_never_ends_is_freed_with_the_loop),
-        COUNTED(a_task_that_never_ends_leaves_no_descriptor),
-        COUNTED(a_waiter_for_a_condition_cleans_up_as_the_loop_is_freed),
-        COUNTED(a_notified_waiter_for_the_mutex_cleans_up_as_the_loop_is_freed),
-        COUNTED(
+        MEMORY_TEST(a_timeout_without_memory_ends_its_target_first),
+        MEMORY_TEST(
+            a_timeout_without_room_for_a_deadline_ends_its_target_first),
+        MEMORY_TEST(a_sleep_without_memory_is_null_and_reported_to_nobody),
+        MEMORY_TEST(a_task_without_memory_for_its_name_is_reported_to_nobody),
+        MEMORY_TEST(a_settled_connect_that_is_held_is_freed_with_the_loop),
+        MEMORY_TEST(settled_groups_that_are_held_are_freed_with_the_loop),
+        MEMORY_TEST(a_settled_map_that_is_held_is_freed_with_the_loop),
+        MEMORY_TEST(a_group_that_never_ends_is_freed_with_the_loop),
+        MEMORY_TEST(a_task_that_never_ends_leaves_no_descriptor),
+        MEMORY_TEST(a_waiter_for_a_condition_cleans_up_as_the_loop_is_freed),
+        MEMORY_TEST(
+            a_notified_waiter_for_the_mutex_cleans_up_as_the_loop_is_freed),
+        MEMORY_TEST(
             a_waiter_for_the_mutex_that_was_cancelled_before_cleans_up_too),
-        COUNTED(the_mutex_still_comes_first_while_its_holder_cleans_up),
-        COUNTED(a_shielded_task_sees_a_cancel_as_the_loop_is_freed),
-        COUNTED(errors_that_nobody_read_are_reported_as_the_loop_is_freed),
-        COUNTED(a_shielded_clean_up_is_left_alone_at_the_end_of_main),
+        MEMORY_TEST(the_mutex_still_comes_first_while_its_holder_cleans_up),
+        MEMORY_TEST(a_shielded_task_sees_a_cancel_as_the_loop_is_freed),
+        MEMORY_TEST(errors_that_nobody_read_are_reported_as_the_loop_is_freed),
+        MEMORY_TEST(a_shielded_clean_up_is_left_alone_at_the_end_of_main),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

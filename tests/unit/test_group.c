@@ -1,8 +1,6 @@
 /* Groups: members that live, fail and end together. */
 
-#include "support/fixture.h"
-
-#include <stdlib.h>
+#include "support/memory_fixture.h"
 
 /* What a member is told to do, and what became of it. */
 struct job {
@@ -455,30 +453,6 @@ static void nonsense_is_refused(void **state)
     aloop_group_free(group);
 }
 
-/* Memory that runs out at the n-th request, and is counted. */
-struct supply {
-    size_t left;  /* Requests until one fails; 0: none will. */
-    size_t bytes; /* Given out. */
-    bool has_failed;
-};
-
-static void *resize(void *context, void *old, size_t old_size, size_t size)
-{
-    struct supply *supply = context;
-    void *memory = NULL;
-
-    if (size > old_size && supply->left > 0 && --supply->left == 0) {
-        supply->has_failed = true;
-        return NULL;
-    }
-    supply->bytes += size - old_size;
-    if (size > 0)
-        memory = realloc(old, size);
-    else
-        free(old);
-    return memory;
-}
-
 /* Everything that a member can wait for. */
 struct kit {
     aloop_mutex *mutex;
@@ -516,13 +490,8 @@ static ssize_t use_all(aloop *loop, void *arg)
     return aloop_await(aloop_barrier_wait(kit->barrier));
 }
 
-static void live_with(struct supply *supply)
+static void live_with(aloop *loop)
 {
-    aloop_options options = {.size = sizeof options,
-                             .resize = resize,
-                             .resize_context = supply,
-                             .on_unhandled = on_unhandled};
-    aloop *loop = aloop_new(&options);
     struct kit kit = {.mutex = aloop_mutex_new(loop),
                       .semaphore = aloop_semaphore_new(loop, 2),
                       .event = aloop_event_new(loop),
@@ -555,15 +524,13 @@ static void live_with(struct supply *supply)
 
 static void no_request_for_memory_may_fail_and_do_harm(void **state)
 {
-    struct supply supply;
-    size_t n = 0;
+    unsigned n = 0;
 
     (void) state;
     do {
-        supply = (struct supply){.left = ++n};
-        live_with(&supply);
-        assert_int_equal(supply.bytes, 0);
-    } while (supply.has_failed);
+        live_with(memory_loop(++n));
+        assert_int_equal(memory.bytes, 0);
+    } while (memory.calls >= n);
     assert_true(n > 5);
 }
 

@@ -1,7 +1,6 @@
 /* The loop: turns, liveness, stopping, deferring, embedding. */
 
-#include "base/alloc.h"
-#include "support/fixture.h"
+#include "support/memory_fixture.h"
 
 #define MS ALOOP_MS(1)
 
@@ -668,41 +667,17 @@ static void a_delay_beyond_the_end_of_time_never_ends(void **state)
     aloop_free(loop);
 }
 
-struct counted {
-    size_t used;
-    unsigned calls;
-    unsigned fail_at; /* 0: never. */
-};
-
-static void *counted_resize(void *context, void *old, size_t old_size,
-                            size_t size)
-{
-    struct counted *counted = context;
-    void *memory;
-
-    if (size > 0 && ++counted->calls == counted->fail_at)
-        return NULL;
-    memory = aloop__alloc_default.resize(NULL, old, old_size, size);
-    if (size == 0 || memory != NULL)
-        counted->used += size - old_size;
-    return memory;
-}
-
 static void an_allocator_of_ones_own_gets_every_byte_back(void **state)
 {
-    struct counted counted = {0, 0, 0};
-    aloop_options options = {.size = sizeof options,
-                             .resize = counted_resize,
-                             .resize_context = &counted};
-    aloop *loop = aloop_new(&options);
+    aloop *loop = memory_loop(0);
 
     (void) state;
-    assert_true(counted.used > 0);
+    assert_true(memory.bytes > 0);
     aloop_detach(aloop_spawn(loop, sleeps_thrice, NULL));
     aloop_run(loop);
     assert_non_null(aloop_sleep(loop, MS)); /* Held to the end. */
     aloop_free(loop);
-    assert_int_equal(counted.used, 0);
+    assert_int_equal(memory.bytes, 0);
 }
 
 static void running_out_of_memory_at_any_point_loses_nothing(void **state)
@@ -711,12 +686,7 @@ static void running_out_of_memory_at_any_point_loses_nothing(void **state)
 
     (void) state;
     for (unsigned n = 1;; n++) {
-        struct counted counted = {0, 0, n};
-        aloop_options options = {.size = sizeof options,
-                                 .resize = counted_resize,
-                                 .resize_context = &counted,
-                                 .on_unhandled = on_unhandled};
-        aloop *loop = aloop_new(&options);
+        aloop *loop = memory_loop(n);
         ssize_t status = ALOOP_ENOMEM;
 
         if (loop != NULL)
@@ -727,8 +697,8 @@ static void running_out_of_memory_at_any_point_loses_nothing(void **state)
         assert_true(status == 0 || status == ALOOP_ENOMEM ||
                     status == ALOOP_EABORTED);
         aloop_free(loop);
-        assert_int_equal(counted.used, 0);
-        if (counted.calls < n)
+        assert_int_equal(memory.bytes, 0);
+        if (memory.calls < n)
             break;
         points++;
     }

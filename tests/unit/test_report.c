@@ -1,9 +1,8 @@
 /* Reports of errors that nobody handled: when they are delivered, what the
  * default one writes, and that none is lost without a count. */
 
-#include "base/alloc.h"
 #include "loop/report.h"
-#include "support/fixture.h"
+#include "support/memory_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,17 +35,6 @@ static int lines(void)
 
 /* When. */
 
-static bool is_starved;   /* No new memory, ... */
-static bool grows_nothing; /* ... or none more for what has some. */
-
-static void *starved_resize(void *context, void *old, size_t old_size,
-                            size_t size)
-{
-    if (size > old_size && (is_starved || (grows_nothing && old_size > 0)))
-        return NULL;
-    return aloop__alloc_default.resize(context, old, old_size, size);
-}
-
 static aloop_timer *periodic;
 
 static void close_it(aloop *loop, int error, const char *what, void *arg)
@@ -78,7 +66,7 @@ static void fill(aloop_timer *timer, void *arg)
 {
     aloop_timer *other;
 
-    grows_nothing = true;
+    memory.is_growth_off = true;
     while (aloop_timer_start(arg, ALOOP_SEC(9), 0, nothing, NULL, &other) ==
            0)
         ;
@@ -89,12 +77,12 @@ static void a_hook_runs_as_the_turn_ends_and_may_close_what_failed(
     void **state)
 {
     aloop_options options = {.size = sizeof options,
-                             .resize = starved_resize,
+                             .resize = memory_resize,
                              .on_unhandled = close_it};
     aloop_timer *timer;
 
     (void) state;
-    grows_nothing = is_starved = false;
+    memory.is_growth_off = memory.is_out = false;
     aloop_free(t.loop);
     t.loop = aloop_new(&options);
     for (int i = 0; i < 62; i++)
@@ -102,7 +90,7 @@ static void a_hook_runs_as_the_turn_ends_and_may_close_what_failed(
     aloop_timer_start(t.loop, 0, 0, fill, t.loop, &timer);
     aloop_timer_start(t.loop, 0, MS, on_tick, NULL, &periodic);
     aloop_step(t.loop, 0);
-    grows_nothing = false;
+    memory.is_growth_off = false;
     assert_int_equal(t.unhandled, 1);
     assert_int_equal(t.calls, 1);
     aloop_step(t.loop, 2 * MS);
@@ -154,19 +142,19 @@ static void reports_need_no_memory_and_those_that_do_not_fit_are_counted(
     void **state)
 {
     aloop_options options = {.size = sizeof options,
-                             .resize = starved_resize,
+                             .resize = memory_resize,
                              .on_unhandled = on_unhandled};
 
     (void) state;
-    is_starved = false;
+    memory.is_out = false;
     aloop_free(t.loop);
     t.loop = aloop_new(&options);
     for (int round = 0; round < 2; round++) {
         t.unhandled = 0;
-        is_starved = true;
+        memory.is_out = true;
         for (int i = 0; i < 20; i++)
             aloop__unhandled(t.loop, ALOOP_EPERM, "something");
-        is_starved = false;
+        memory.is_out = false;
         aloop_step(t.loop, 0);
         assert_int_equal(t.unhandled, 17);
         assert_int_equal(t.unhandled_error, ALOOP_ENOBUFS);

@@ -1,41 +1,21 @@
 /* Compositions that there is no memory for wait all the same. */
 
-#include "base/alloc.h"
-#include "support/fixture.h"
+#include "support/memory_fixture.h"
 
 #define MS ALOOP_MS(1)
 
 static struct {
-    bool is_out; /* Of memory. */
     int running; /* Tasks of slow(). */
 } s;
 
-static void *scarce_resize(void *context, void *old, size_t old_size,
-                           size_t size)
-{
-    (void) context;
-    if (size > 0 && s.is_out)
-        return NULL;
-    return aloop__alloc_default.resize(NULL, old, old_size, size);
-}
-
 static int set_up_scarce(void **state)
 {
-    aloop_options options = {.size = sizeof options,
-                             .resize = scarce_resize,
-                             .on_unhandled = on_unhandled};
-
-    if (set_up(state) != 0)
-        return -1;
-    aloop_free(t.loop);
-    s.is_out = false;
     s.running = 0;
-    t.loop = aloop_new(&options);
-    return t.loop == NULL ? -1 : 0;
+    return set_up_memory(state);
 }
 
 #define SCARCE(name) \
-    cmocka_unit_test_setup_teardown(name, set_up_scarce, tear_down)
+    cmocka_unit_test_setup_teardown(name, set_up_scarce, tear_down_memory)
 
 /* Takes 10 ms to end after it was cancelled, and writes through its argument
  * until then. */
@@ -68,9 +48,9 @@ static aloop_future *starved_gather(size_t count, aloop_future **futures)
 {
     aloop_future *gather;
 
-    s.is_out = true;
+    memory.is_out = true;
     gather = aloop_gather_array(t.loop, count, futures);
-    s.is_out = false;
+    memory.is_out = false;
     return gather;
 }
 
@@ -91,7 +71,7 @@ static ssize_t composes(aloop *loop, void *arg)
     spawn_all(cells, futures);
     if (way % 2 == 1)
         aloop_yield(loop); /* They have begun. */
-    s.is_out = true;
+    memory.is_out = true;
     if (way / 2 == 0)
         whole = aloop_gather_array(loop, COUNT, futures);
     else if (way / 2 == 1)
@@ -100,7 +80,7 @@ static ssize_t composes(aloop *loop, void *arg)
         whole = aloop_race_array(loop, COUNT, futures, &winner);
     else
         whole = aloop_gather_settled(loop, COUNT, futures, statuses);
-    s.is_out = false;
+    memory.is_out = false;
     assert_non_null(whole);
     assert_false(aloop_future_is_settled(whole));
     status = aloop_await(whole);
@@ -325,12 +305,12 @@ static void a_group_can_be_waited_for_without_memory(void **state)
     aloop_future *all[WAITS];
 
     (void) state;
-    s.is_out = true;
+    memory.is_out = true;
     for (int i = 0; i < WAITS; i++) {
         all[i] = aloop_group_wait(group);
         assert_non_null(all[i]);
     }
-    s.is_out = false;
+    memory.is_out = false;
     aloop_group_cancel(group);
     for (int i = 0; i < WAITS; i++)
         assert_int_equal(aloop_await(all[i]), 0);
@@ -343,10 +323,10 @@ static aloop_future *waits[WAITS];
 /* The last ones are all the same. */
 static void wait_often(aloop_group *group)
 {
-    s.is_out = true;
+    memory.is_out = true;
     for (int i = 0; i < WAITS; i++)
         waits[i] = aloop_group_wait(group);
-    s.is_out = false;
+    memory.is_out = false;
 }
 
 static void drop_waits(int count)
@@ -432,11 +412,11 @@ static void a_spawn_into_a_group_fails_without_memory_for_a_wait(void **state)
     int cell = 0, spawned = 0;
 
     (void) state;
-    s.is_out = true;
+    memory.is_out = true;
     while (spawned < WAITS &&
            aloop_group_spawn(group, slow, &cell) != ALOOP_ENOMEM)
         spawned++;
-    s.is_out = false;
+    memory.is_out = false;
     assert_int_equal(aloop_group_spawn(group, slow, &cell), 0);
     aloop_group_cancel(group);
     assert_int_equal(aloop_await(aloop_group_wait(group)), 0);

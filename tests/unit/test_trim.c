@@ -4,7 +4,7 @@
 #include "loop/buffers.h"
 #include "loop/state.h"
 #include "os/stack.h"
-#include "support/fixture.h"
+#include "support/memory_fixture.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -134,34 +134,16 @@ static void a_host_is_woken_to_give_back_and_then_left_alone(void **state)
     aloop_release(t.loop);
 }
 
-/* A loop whose allocator counts what is in use, and what its peak is. */
-static size_t in_use, peak;
-
-static void *count_bytes(void *context, void *old, size_t old_size,
-                         size_t size)
-{
-    (void) context;
-    in_use += size - old_size;
-    peak = in_use > peak ? in_use : peak;
-    if (size > 0)
-        return realloc(old, size);
-    free(old);
-    return NULL;
-}
-
 static void an_idle_loop_gives_back_what_sleeps_and_posts_used(void **state)
 {
     enum { COUNT = 20000 };
     static aloop_future *sleeps[COUNT];
-    aloop_options options = {.size = sizeof options, .resize = count_bytes};
-    aloop *loop;
+    aloop *loop = memory_loop(0);
     size_t before;
 
     (void) state;
-    in_use = peak = 0;
-    loop = aloop_new(&options);
     assert_int_equal(aloop_await(aloop_sleep(loop, ALOOP_MS(1))), 0);
-    before = in_use;
+    before = memory.bytes;
     for (int i = 0; i < COUNT; i++) {
         sleeps[i] = aloop_sleep(loop, ALOOP_SEC(100));
         assert_int_equal(aloop_post(loop, count_call, NULL), 0);
@@ -170,35 +152,32 @@ static void an_idle_loop_gives_back_what_sleeps_and_posts_used(void **state)
         aloop_future_unref(sleeps[i]);
     assert_int_equal(aloop_await(aloop_sleep(loop, ALOOP_SEC(5))), 0);
     assert_int_equal(t.calls, COUNT);
-    assert_true(in_use < before + (peak - before) / 8);
+    assert_true(memory.bytes < before + (memory.peak - before) / 8);
     aloop_free(loop);
-    assert_true(in_use == 0);
+    assert_int_equal(memory.bytes, 0);
 }
 
 static void an_idle_loop_gives_back_what_queued_output_used(void **state)
 {
     enum { COUNT = 40, SIZE = 60000 };
     static char bytes[SIZE];
-    aloop_options options = {.size = sizeof options, .resize = count_bytes};
-    aloop *loop;
+    aloop *loop = memory_loop(0);
     aloop_stream *stream;
     size_t before;
 
     (void) state;
-    in_use = peak = 0;
-    loop = aloop_new(&options);
     sim_listen("127.0.0.1", 9, 1);
     assert_int_equal(
         aloop_await(aloop_tcp_connect(loop, "127.0.0.1", "9", &stream)), 0);
-    before = in_use;
+    before = memory.bytes;
     for (int i = 0; i < COUNT; i++)
         assert_true(aloop_stream_put(stream, bytes, SIZE) >= 0);
     aloop_stream_abort(stream);
     assert_int_equal(aloop_await(aloop_sleep(loop, ALOOP_SEC(5))), 0);
-    assert_true(peak > before + (COUNT - 1) * SIZE);
-    assert_true(in_use < before + SIZE);
+    assert_true(memory.peak > before + (COUNT - 1) * SIZE);
+    assert_true(memory.bytes < before + SIZE);
     aloop_free(loop);
-    assert_true(in_use == 0);
+    assert_int_equal(memory.bytes, 0);
 }
 
 /* Taken in each window anew, so that none is idle for a whole one. */

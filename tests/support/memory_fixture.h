@@ -1,0 +1,88 @@
+/* What the tests of scarce memory share: an allocator that counts and can be
+ * told to fail, and loops that use it. */
+
+#ifndef MEMORY_FIXTURE_H
+#define MEMORY_FIXTURE_H
+
+#include "base/alloc.h"
+#include "support/fixture.h"
+
+static struct {
+    size_t bytes;       /* Allocated now ... */
+    size_t peak;        /* ... and at most so far. */
+    unsigned calls;     /* Requests for memory. */
+    unsigned fails_at;  /* The request that fails, from 1; 0: none. */
+    bool is_out;        /* Every request for more fails ... */
+    bool is_growth_off; /* ... or each that enlarges an allocation. */
+} memory;
+
+static inline void *memory_resize(void *context, void *old, size_t old_size,
+                                  size_t new_size)
+{
+    bool is_refused = memory.is_out || (memory.is_growth_off && old != NULL);
+    void *result;
+
+    (void) context;
+    if (new_size > 0 && ++memory.calls == memory.fails_at)
+        return NULL;
+    if (new_size > old_size && is_refused)
+        return NULL;
+    result = aloop__alloc_default.resize(NULL, old, old_size, new_size);
+    if (new_size == 0 || result != NULL)
+        memory.bytes += new_size - old_size;
+    if (memory.bytes > memory.peak)
+        memory.peak = memory.bytes;
+    return result;
+}
+
+/* A loop that uses this memory, of which nothing is allocated; NULL where the
+ * request `fails_at` is one of aloop_new(). */
+static inline aloop *memory_loop(unsigned fails_at)
+{
+    aloop_options options = {.size = sizeof options,
+                             .resize = memory_resize,
+                             .on_unhandled = on_unhandled};
+
+    memory.bytes = memory.peak = 0;
+    memory.calls = 0;
+    memory.fails_at = fails_at;
+    memory.is_out = false;
+    memory.is_growth_off = false;
+    return aloop_new(&options);
+}
+
+static inline int set_up_memory(void **state)
+{
+    if (set_up(state) != 0)
+        return -1;
+    aloop_free(t.loop);
+    t.loop = memory_loop(0);
+    return t.loop == NULL ? -1 : 0;
+}
+
+static inline int tear_down_memory(void **state)
+{
+    int result = tear_down(state);
+
+    assert_int_equal(memory.bytes, 0);
+    return result;
+}
+
+#define MEMORY_TEST(name) \
+    cmocka_unit_test_setup_teardown(name, set_up_memory, tear_down_memory)
+
+/* Frees the test's loop with whatever is pending in it. */
+static inline void free_counted_loop(void)
+{
+    size_t left;
+
+    assert_true(memory.bytes > 0);
+    assert_int_equal(aloop_free(t.loop), 0);
+    t.loop = NULL;
+    left = memory.bytes;
+    memory.bytes = 0; /* Reported here, and not again by the tear-down. */
+    assert_int_equal(left, 0);
+    assert_string_equal(sim_mess(), "");
+}
+
+#endif
