@@ -14,6 +14,8 @@
 #include "aloop.h"
 #include "simulator/sim.h"
 
+#define MS ALOOP_MS(1)
+
 /* What a test may count and remember; zeroed before each. */
 static struct {
     aloop *loop;
@@ -80,6 +82,97 @@ static inline int tear_down(void **state)
     assert_string_equal(sim_mess(), "");
     sim_end();
     return 0;
+}
+
+/* Callbacks that several tests use. */
+
+static inline void count_call(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    t.calls++;
+}
+
+static inline void stop_now(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_stop(loop);
+}
+
+static inline void count_timer(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    (void) arg;
+    t.calls++;
+}
+
+static inline void ignore_timer(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    (void) arg;
+}
+
+static inline void note_timer(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    note((int) (intptr_t) arg);
+}
+
+static inline void note_status(aloop_future *future, ssize_t status, void *arg)
+{
+    (void) future;
+    (void) arg;
+    note((int) status);
+}
+
+/* Tasks that several tests use. */
+
+static inline ssize_t awaits_arg(aloop *loop, void *arg)
+{
+    (void) loop;
+    return aloop_await(arg);
+}
+
+/* Notes that it ran, and returns the status that `arg` points to. */
+static inline ssize_t just_return(aloop *loop, void *arg)
+{
+    (void) loop;
+    note(9);
+    return *(const ssize_t *) arg;
+}
+
+/* Ends 10 ms after it was cancelled; *arg is whether it runs. */
+static inline ssize_t ends_after_10_ms(aloop *loop, void *arg)
+{
+    bool *is_running = arg;
+    ssize_t status;
+
+    *is_running = true;
+    status = aloop_await(aloop_sleep(loop, ALOOP_SEC(10)));
+    aloop_shield_begin();
+    aloop_await(aloop_sleep(loop, 10 * MS));
+    aloop_shield_end();
+    *is_running = false;
+    return status;
+}
+
+/* Loops. */
+
+static inline void turns(int count)
+{
+    while (count-- > 0)
+        aloop_step(t.loop, 0);
+}
+
+/* A loop beside t.loop, for what does not belong there. */
+static inline aloop *other_loop(void)
+{
+    aloop_options options = {.size = sizeof options,
+                             .on_unhandled = on_unhandled};
+    aloop *loop = aloop_new(&options);
+
+    assert_non_null(loop);
+    return loop;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

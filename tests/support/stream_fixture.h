@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MS ALOOP_MS(1)
-
 enum { BUFFER = 65536 }; /* What a direction of a connection holds. */
 
 /* The latest connection, by connected(). */
@@ -90,6 +88,32 @@ static inline void ignore(aloop_stream *stream, const void *data, ssize_t size,
     t.calls += size > 0;
 }
 
+static inline void note_size(aloop_stream *stream, const void *data,
+                             ssize_t size, void *arg)
+{
+    (void) stream;
+    (void) data;
+    (void) arg;
+    note((int) size);
+}
+
+/* Callbacks of listeners. */
+
+static inline void close_accepted(aloop_listener *listener,
+                                  aloop_stream *stream, void *arg)
+{
+    (void) listener;
+    (void) arg;
+    aloop_stream_close(stream);
+}
+
+static inline void count_and_close(aloop_listener *listener,
+                                   aloop_stream *stream, void *arg)
+{
+    t.calls++;
+    close_accepted(listener, stream, arg);
+}
+
 /* From the stream to the peer. */
 
 /* Fills the connection, so that the next byte has to wait. */
@@ -132,13 +156,6 @@ static inline void assert_received(const char *text)
 }
 
 /* The loop. */
-
-static inline void note_status(aloop_future *future, ssize_t status, void *arg)
-{
-    (void) future;
-    (void) arg;
-    note((int) status);
-}
 
 /* Where the library ought to go to sleep, or to end. */
 static inline void assert_quiet_for_a_second(void)

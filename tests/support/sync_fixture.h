@@ -40,12 +40,6 @@ static inline void prepare(aloop_task_fn fn, int count)
     }
 }
 
-static inline void turns(int count)
-{
-    while (count-- > 0)
-        aloop_step(t.loop, 0);
-}
-
 static inline ssize_t join(int i)
 {
     return aloop_await(shared.workers[i].task);

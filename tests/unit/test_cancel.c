@@ -2,8 +2,6 @@
 
 #include "support/fixture.h"
 
-#define MS ALOOP_MS(1)
-
 static ssize_t sleeps_twice(aloop *loop, void *arg)
 {
     ssize_t *statuses = arg;
@@ -71,12 +69,6 @@ static void each_cancelled_await_yields_once(void **state)
     aloop_run(t.loop);
     assert_noted(1, 2, 1, 2, 1, 2);
     aloop_future_unref(task);
-}
-
-static ssize_t awaits_arg(aloop *loop, void *arg)
-{
-    (void) loop;
-    return aloop_await(arg);
 }
 
 /* Completed wins: what has been done must not get lost. */

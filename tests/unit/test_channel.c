@@ -46,12 +46,6 @@ static void spawn(struct worker *workers, int count, aloop_task_fn fn,
     }
 }
 
-static void turns(int count)
-{
-    while (count-- > 0)
-        aloop_step(t.loop, 0);
-}
-
 /* Ends them, before what they use is gone. */
 static void drop(struct worker *workers, int count)
 {

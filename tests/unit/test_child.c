@@ -12,20 +12,6 @@ static aloop_stream *stream;
 static aloop_listener *listener;
 static aloop_signal *watch;
 
-static void count_call(aloop *loop, void *arg)
-{
-    (void) loop;
-    (void) arg;
-    t.calls++;
-}
-
-static void count_timer(aloop_timer *timer, void *arg)
-{
-    (void) timer;
-    (void) arg;
-    t.calls++;
-}
-
 static void count_signal(aloop_signal *signal, int number, void *arg)
 {
     (void) signal;

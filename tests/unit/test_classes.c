@@ -16,15 +16,6 @@ static struct {
 static aloop_stream *first, *second;
 static aloop_listener *newcomer;
 
-static void on_connection(aloop_listener *listener, aloop_stream *stream,
-                          void *arg)
-{
-    (void) listener;
-    (void) arg;
-    t.calls++;
-    aloop_stream_close(stream);
-}
-
 static void replace_the_other(aloop_stream *stream, const void *data,
                               ssize_t size, void *arg)
 {
@@ -36,7 +27,7 @@ static void replace_the_other(aloop_stream *stream, const void *data,
     (void) arg;
     aloop_stream_close(other);
     assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "81",
-                                      on_connection, NULL, &newcomer), 0);
+                                      count_and_close, NULL, &newcomer), 0);
     assert_int_equal(aloop_listener_fd(newcomer), fd);
     if (stream == first)
         second = NULL;
@@ -199,7 +190,7 @@ static void a_connection_that_another_process_took_is_no_error(void **state)
 
     (void) state;
     assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "80",
-                                      on_connection, NULL, &listener), 0);
+                                      count_and_close, NULL, &listener), 0);
     assert_true(sim_connect(80) >= 0);
     sim_fail("sys_accept", 1, -EAGAIN);
     assert_int_equal(aloop_step(t.loop, -1), 1);

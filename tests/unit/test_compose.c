@@ -2,8 +2,6 @@
 
 #include "support/fixture.h"
 
-#define MS ALOOP_MS(1)
-
 struct job {
     int64_t delay_ns;
     ssize_t result;

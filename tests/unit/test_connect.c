@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MS ALOOP_MS(1)
-
 static const int64_t second_ns = ALOOP_SEC(1);
 
 static struct {

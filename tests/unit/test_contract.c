@@ -1,8 +1,6 @@
 /* Promises of the headers that no other test is about. */
 
-#include "support/fixture.h"
-
-#define MS ALOOP_MS(1)
+#include "support/stream_fixture.h"
 
 static ssize_t sleeps(aloop *loop, void *arg)
 {
@@ -227,15 +225,6 @@ static void closing_with_unread_input_resets_nobody(void **state)
     assert_true(sim_peer_eof(peer));
     aloop_listener_close(listener);
     sim_peer_close(peer);
-}
-
-static void note_size(aloop_stream *stream, const void *data, ssize_t size,
-                      void *arg)
-{
-    (void) stream;
-    (void) data;
-    (void) arg;
-    note((int) size);
 }
 
 static void what_was_put_and_could_not_be_sent_is_told_and_reset(void **state)

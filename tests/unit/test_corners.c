@@ -8,17 +8,6 @@
 #include "loop/clock.h"
 #include "loop/io.h"
 
-/* A loop beside t.loop, for what does not belong there. */
-static aloop *other_loop(void)
-{
-    aloop_options options = {.size = sizeof options,
-                             .on_unhandled = on_unhandled};
-    aloop *loop = aloop_new(&options);
-
-    assert_non_null(loop);
-    return loop;
-}
-
 static ssize_t use_other_loop(aloop *loop, void *arg)
 {
     aloop *other = arg;
@@ -128,13 +117,6 @@ static void a_condition_goes_with_a_mutex_of_its_own_loop(void **state)
     aloop_mutex_free(locks.mine);
     aloop_mutex_free(locks.others);
     assert_int_equal(aloop_free(other), 0);
-}
-
-static ssize_t just_return(aloop *loop, void *arg)
-{
-    (void) loop;
-    note(9);
-    return *(const ssize_t *) arg;
 }
 
 static void what_makes_no_sense_is_a_future_that_failed(void **state)
@@ -386,13 +368,6 @@ static void what_cannot_be_read_any_further_is_told(void **state)
 
 enum { ROOM = 64 }; /* For deadlines, before it has to grow. */
 
-static void count(aloop_timer *timer, void *arg)
-{
-    (void) timer;
-    (void) arg;
-    t.calls++;
-}
-
 /* Takes the place that the next one has just left. */
 static void start_more(aloop_timer *timer, void *arg)
 {
@@ -410,15 +385,18 @@ static void a_periodic_timer_that_finds_no_place_says_so(void **state)
     aloop_timer *timer, *more;
 
     (void) state;
-    assert_int_equal(aloop_timer_start(loop, 0, 0, count, NULL, &more), 0);
+    assert_int_equal(aloop_timer_start(loop, 0, 0, count_timer, NULL, &more),
+                     0);
     assert_int_equal(aloop_run(loop), 0);
     assert_int_equal(t.calls, 1); /* `more`, which is idle now. */
     assert_int_equal(
         aloop_timer_start(loop, MS, 0, start_more, &more, &timer), 0);
-    assert_int_equal(aloop_timer_start(loop, MS, MS, count, NULL, &timer), 0);
+    assert_int_equal(aloop_timer_start(loop, MS, MS, count_timer, NULL, &timer),
+                     0);
     for (int i = 2; i < ROOM; i++)
         assert_int_equal(
-            aloop_timer_start(loop, ALOOP_SEC(9), 0, count, NULL, &timer), 0);
+            aloop_timer_start(loop, ALOOP_SEC(9), 0, count_timer, NULL, &timer),
+            0);
 
     while (t.noted == 0)
         assert_int_equal(aloop_step(loop, -1), 1);
@@ -504,13 +482,6 @@ static void a_renewal_finds_out_what_was_closed(void **state)
     aloop_stream_close(kept);
 }
 
-static void keep(aloop_listener *listener, aloop_stream *stream, void *arg)
-{
-    (void) listener;
-    (void) arg;
-    aloop_stream_close(stream);
-}
-
 /* The listener got the number that the connect lost. */
 static void a_connect_whose_descriptor_was_taken_fails(void **state)
 {
@@ -527,8 +498,8 @@ static void a_connect_whose_descriptor_was_taken_fails(void **state)
     connect = aloop_tcp_connect(t.loop, "10.0.0.9", "80", &stream);
     sys_close(number);
 
-    assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "0", keep, NULL,
-                                      &listener),
+    assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "0", close_accepted,
+                                      NULL, &listener),
                      0);
 
     assert_int_equal(aloop_listener_fd(listener), number);
@@ -548,8 +519,8 @@ static void a_listener_that_lost_its_descriptor_does_not_try_again(
     unsigned wakes;
 
     (void) state;
-    assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "0", keep, NULL,
-                                      &listener),
+    assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "0", close_accepted,
+                                      NULL, &listener),
                      0);
     number = aloop_listener_fd(listener);
     sim_fail("sys_accept", 1, -EMFILE);
@@ -558,9 +529,9 @@ static void a_listener_that_lost_its_descriptor_does_not_try_again(
     assert_int_equal(t.unhandled_error, -EMFILE);
 
     sys_close(number);
-    assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "0", keep, NULL,
-                                      &next),
-                     0);
+    assert_int_equal(
+        aloop_tcp_listen(t.loop, "127.0.0.1", "0", close_accepted, NULL, &next),
+        0);
     assert_int_equal(aloop_listener_fd(next), number);
     run_for(ALOOP_SEC(1));
     wakes = sim_wakes();

@@ -2,8 +2,6 @@
 
 #include "support/fixture.h"
 
-#define MS ALOOP_MS(1)
-
 /* What a scope of 5 ms within one of `outer_ns` reports. */
 struct scopes {
     int64_t outer_ns;

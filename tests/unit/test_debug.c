@@ -88,13 +88,6 @@ static void the_copied_name_of_a_task_is_known_after_its_end(void **state)
     assert_mistake("aloop_future_unref()", "task called late (", "ref()");
 }
 
-static void note_future(aloop_future *future, ssize_t status, void *arg)
-{
-    (void) future;
-    (void) arg;
-    note((int) status);
-}
-
 static int use_cancel(aloop_future *future)
 {
     return aloop_cancel(future);
@@ -135,12 +128,12 @@ static int use_resolve(aloop_future *future)
 
 static int use_then(aloop_future *future)
 {
-    return aloop_then(future, note_future, NULL);
+    return aloop_then(future, note_status, NULL);
 }
 
 static int use_unthen(aloop_future *future)
 {
-    return aloop_unthen(future, note_future, NULL);
+    return aloop_unthen(future, note_status, NULL);
 }
 
 static int use_timeout(aloop_future *future)
@@ -205,22 +198,16 @@ static void a_detached_future_cannot_be_awaited(void **state)
     assert_mistake("aloop_await()", ": sleep was used after", "ref()");
 }
 
-static ssize_t awaits_it(aloop *loop, void *arg)
-{
-    (void) loop;
-    return aloop_await(arg);
-}
-
 static void two_tasks_cannot_await_with_one_reference(void **state)
 {
     aloop_future *sleep = aloop_sleep(t.loop, MS);
-    aloop_future *first = aloop_spawn(t.loop, awaits_it, sleep);
-    aloop_future *second = aloop_spawn(t.loop, awaits_it, sleep);
+    aloop_future *first = aloop_spawn(t.loop, awaits_arg, sleep);
+    aloop_future *second = aloop_spawn(t.loop, awaits_arg, sleep);
 
     (void) state;
     assert_int_equal(aloop_await(second), ALOOP_EINVAL);
     assert_int_equal(aloop_await(first), 0);
-    assert_mistake("aloop_await() in task awaits_it (",
+    assert_mistake("aloop_await() in task awaits_arg (",
                    ": sleep is waited for already", "aloop_future_ref()");
 }
 
@@ -228,7 +215,7 @@ static void a_reference_that_is_stolen_from_a_waiting_task_is_missed(
     void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
-    aloop_future *task = aloop_spawn(t.loop, awaits_it, promise);
+    aloop_future *task = aloop_spawn(t.loop, awaits_arg, promise);
 
     (void) state;
     aloop_future_ref(promise);
@@ -237,7 +224,7 @@ static void a_reference_that_is_stolen_from_a_waiting_task_is_missed(
     aloop_future_unref(promise);
     aloop_future_unref(promise); /* The task's. */
     assert_int_equal(aloop_await(task), ALOOP_EINVAL);
-    assert_mistake("aloop_await() in task awaits_it (", ": promise was used",
+    assert_mistake("aloop_await() in task awaits_arg (", ": promise was used",
                    "ref()");
 }
 
@@ -316,7 +303,7 @@ static void what_is_kept_is_used_where_there_is_no_other_memory(void **state)
 
 /* Handles. */
 
-static void note_timer(aloop_timer *timer, void *arg)
+static void note_int(aloop_timer *timer, void *arg)
 {
     (void) timer;
     note(*(int *) arg);
@@ -351,22 +338,13 @@ static void a_closed_timer_does_nothing_in_its_turn_nor_later(void **state)
     int number = 1;
 
     (void) state;
-    aloop_timer_start(t.loop, MS, 0, note_timer, &number, &timer);
+    aloop_timer_start(t.loop, MS, 0, note_int, &number, &timer);
     aloop_timer_close(timer);
     use_timer(timer);
     assert_mistakes(9, ": timer was used after it was closed");
     use_timer(timer); /* Freed by now. */
     assert_no_mistake(); /* They were reported already. */
     assert_int_equal(t.noted, 0);
-}
-
-static void note_data(aloop_stream *stream, const void *data, ssize_t size,
-                      void *arg)
-{
-    (void) stream;
-    (void) data;
-    (void) arg;
-    note((int) size);
 }
 
 static int settled_at(aloop_future *future)
@@ -383,7 +361,7 @@ static void a_closed_stream_does_nothing(void **state)
     aloop_stream_close(stream);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(aloop_stream_put(stream, "x", 1), ALOOP_EINVAL);
-        assert_int_equal(aloop_stream_start(stream, note_data, NULL),
+        assert_int_equal(aloop_stream_start(stream, note_size, NULL),
                          ALOOP_EINVAL);
         assert_int_equal(aloop_stream_stop(stream), ALOOP_EINVAL);
         assert_int_equal(aloop_stream_fd(stream), ALOOP_EINVAL);
@@ -416,14 +394,6 @@ static void a_closed_stream_does_nothing(void **state)
     assert_int_equal(t.noted, 0);
 }
 
-static void ignore_stream(aloop_listener *listener, aloop_stream *stream,
-                          void *arg)
-{
-    (void) listener;
-    (void) arg;
-    aloop_stream_close(stream);
-}
-
 static void ignore_signal(aloop_signal *watch, int number, void *arg)
 {
     (void) watch;
@@ -439,7 +409,7 @@ static void closed_listeners_signals_and_channels_do_nothing(void **state)
     char item = 0;
 
     (void) state;
-    aloop_tcp_listen(t.loop, NULL, "80", ignore_stream, NULL, &listener);
+    aloop_tcp_listen(t.loop, NULL, "80", close_accepted, NULL, &listener);
     aloop_signal_start(t.loop, 2, ignore_signal, NULL, &watch);
     aloop_listener_close(listener);
     assert_int_equal(aloop_listener_port(listener), ALOOP_EINVAL);
@@ -545,12 +515,12 @@ static void a_future_of_another_loop_is_named(void **state)
 {
     aloop *other = new_loop(true);
     aloop_future *task =
-        aloop_spawn(t.loop, awaits_it, aloop_sleep(other, MS));
+        aloop_spawn(t.loop, awaits_arg, aloop_sleep(other, MS));
 
     (void) state;
     assert_int_equal(aloop_await(task), ALOOP_EINVAL);
     aloop_step(other, 0);
-    assert_mistake("aloop_await() in task awaits_it (",
+    assert_mistake("aloop_await() in task awaits_arg (",
                    ": sleep belongs to another loop", "aloop_post()");
     aloop_free(other);
 }
@@ -688,7 +658,7 @@ static void use_from_outside(void *arg)
         aloop_future_status(aloop_spawn(loop, returns_3, NULL)), ALOOP_EPERM);
     assert_int_equal(aloop_future_status(aloop_sleep(loop, 0)), ALOOP_EPERM);
     assert_int_equal(
-        aloop_timer_start(loop, 0, 0, note_timer, NULL, &timer), ALOOP_EPERM);
+        aloop_timer_start(loop, 0, 0, note_int, NULL, &timer), ALOOP_EPERM);
     assert_null(aloop_channel_new(loop, 1, 1));
     assert_int_equal(aloop_now(loop), 0);
     assert_false(aloop_alive(loop));
@@ -709,7 +679,7 @@ static void only_posts_are_allowed_to_other_threads_while_it_runs(
 {
     (void) state;
     shared.future = aloop_sleep(t.loop, ALOOP_SEC(1));
-    aloop_timer_start(t.loop, ALOOP_SEC(5), 0, note_timer, NULL,
+    aloop_timer_start(t.loop, ALOOP_SEC(5), 0, note_int, NULL,
                       &shared.timer);
     aloop_timer_stop(shared.timer);
     aloop_defer(t.loop, another_thread_calls, NULL);
@@ -780,7 +750,7 @@ static void a_mistake_before_the_end_is_reported_by_free(void **state)
     int number = 1;
 
     (void) state;
-    aloop_timer_start(t.loop, MS, 0, note_timer, &number, &timer);
+    aloop_timer_start(t.loop, MS, 0, note_int, &number, &timer);
     aloop_timer_close(timer);
     aloop_timer_close(timer);
     aloop_free(t.loop);

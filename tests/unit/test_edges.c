@@ -3,30 +3,7 @@
 
 #include "support/fixture.h"
 
-#define MS ALOOP_MS(1)
-
-static void note_timer(aloop_timer *timer, void *arg)
-{
-    (void) timer;
-    note((int) (intptr_t) arg);
-}
-
 /* Sharing what is waited for. */
-
-/* Ends 10 ms after it was cancelled; *arg is whether it runs. */
-static ssize_t ends_slowly(aloop *loop, void *arg)
-{
-    bool *is_running = arg;
-    ssize_t status;
-
-    *is_running = true;
-    status = aloop_await(aloop_sleep(loop, ALOOP_SEC(10)));
-    aloop_shield_begin();
-    aloop_await(aloop_sleep(loop, 10 * MS));
-    aloop_shield_end();
-    *is_running = false;
-    return status;
-}
 
 struct waiter {
     aloop_future *future;
@@ -51,7 +28,7 @@ static void the_last_waiter_to_let_go_waits_for_the_end(void **state)
 {
     bool is_running = false;
     int64_t begin = aloop_now(t.loop);
-    aloop_future *shared = aloop_spawn(t.loop, ends_slowly, &is_running);
+    aloop_future *shared = aloop_spawn(t.loop, ends_after_10_ms, &is_running);
     struct waiter first = {shared, &is_running, 1, 0}, second = first;
     aloop_future *tasks[] = {aloop_spawn(t.loop, waits, &first),
                              aloop_spawn(t.loop, waits, &second)};
@@ -76,7 +53,7 @@ static void a_cancelled_waiter_left_alone_waits_for_the_end(void **state)
 {
     bool is_running = false;
     int64_t begin = aloop_now(t.loop);
-    aloop_future *shared = aloop_spawn(t.loop, ends_slowly, &is_running);
+    aloop_future *shared = aloop_spawn(t.loop, ends_after_10_ms, &is_running);
     struct waiter waiter = {shared, &is_running, 1, 0};
     aloop_future *task = aloop_spawn(t.loop, waits, &waiter);
 
@@ -110,13 +87,6 @@ static void an_error_whose_waiter_let_go_is_reported(void **state)
     assert_int_equal(t.unhandled, 1);
     assert_int_equal(t.unhandled_error, ALOOP_EPIPE);
     aloop_future_unref(task);
-}
-
-static void note_status(aloop_future *future, ssize_t status, void *arg)
-{
-    (void) future;
-    (void) arg;
-    note((int) status);
 }
 
 static void an_error_that_a_continuation_got_is_not_reported(void **state)
@@ -222,12 +192,6 @@ static void a_task_that_has_let_go_can_be_awaited_by_what_it_awaited(
 }
 
 /* Stopping, and deadlines where arithmetic ends. */
-
-static void stop_now(aloop *loop, void *arg)
-{
-    (void) arg;
-    aloop_stop(loop);
-}
 
 static void a_stop_ends_an_await_outside_as_a_cancel_would(void **state)
 {

@@ -4,15 +4,7 @@
 #include "os/tools.h"
 #include "support/memory_fixture.h"
 
-#define MS ALOOP_MS(1)
-
 /* Without memory. */
-
-static void ignore_timer(aloop_timer *timer, void *arg)
-{
-    (void) timer;
-    (void) arg;
-}
 
 /* Starts timers until there is no room for another deadline. */
 static void use_up_deadlines(void)
@@ -25,21 +17,6 @@ static void use_up_deadlines(void)
         error = aloop_timer_start(t.loop, ALOOP_SEC(3600), 0, ignore_timer,
                                   NULL, &timer);
     assert_int_equal(error, ALOOP_ENOMEM);
-}
-
-/* Ends 10 ms after it was cancelled; *arg is whether it runs. */
-static ssize_t ends_slowly(aloop *loop, void *arg)
-{
-    bool *is_running = arg;
-    ssize_t status;
-
-    *is_running = true;
-    status = aloop_await(aloop_sleep(loop, ALOOP_SEC(10)));
-    aloop_shield_begin();
-    aloop_await(aloop_sleep(loop, 10 * MS));
-    aloop_shield_end();
-    *is_running = false;
-    return status;
 }
 
 static void assert_limit_is_refused_and_the_target_ended(
@@ -60,7 +37,7 @@ static void assert_limit_is_refused_and_the_target_ended(
 static void a_timeout_without_memory_ends_its_target_first(void **state)
 {
     bool is_running = false;
-    aloop_future *target = aloop_spawn(t.loop, ends_slowly, &is_running);
+    aloop_future *target = aloop_spawn(t.loop, ends_after_10_ms, &is_running);
 
     (void) state;
     aloop_step(t.loop, 0);
@@ -72,7 +49,7 @@ static void a_timeout_without_room_for_a_deadline_ends_its_target_first(
     void **state)
 {
     bool is_running = false;
-    aloop_future *target = aloop_spawn(t.loop, ends_slowly, &is_running);
+    aloop_future *target = aloop_spawn(t.loop, ends_after_10_ms, &is_running);
 
     (void) state;
     aloop_step(t.loop, 0);

@@ -223,15 +223,6 @@ static void the_hook_runs_as_the_turn_ends_and_not_within_a_call(void **state)
 
 /* A descriptor that somebody else closes while a duplicate lives on. */
 
-static void note_size(aloop_stream *stream, const void *data, ssize_t size,
-                      void *arg)
-{
-    (void) stream;
-    (void) data;
-    (void) arg;
-    note((int) size);
-}
-
 static void a_closed_number_with_a_duplicate_is_told_once_without_a_spin(
     void **state)
 {

@@ -1,8 +1,6 @@
 /* aloop_stream_forward: from one stream into another. */
 
-#include <string.h>
-
-#include "support/fixture.h"
+#include "support/stream_fixture.h"
 
 static aloop_stream *streams[2];
 static int accepted;
@@ -42,7 +40,8 @@ static void close_all(int peers[2])
 }
 
 /* Runs the loop until the peer has received what it can get. */
-static size_t receive(int peer, char *buffer, size_t size, aloop_future *until)
+static size_t receive_until(int peer, char *buffer, size_t size,
+                            aloop_future *until)
 {
     size_t got = 0;
 
@@ -60,7 +59,7 @@ static size_t receive(int peer, char *buffer, size_t size, aloop_future *until)
 
 static char data[300000], back[300001];
 
-static void fill(void)
+static void fill_data(void)
 {
     for (size_t i = 0; i < sizeof data; i++)
         data[i] = (char) (i * 7 + i / 251);
@@ -81,7 +80,7 @@ static void forward_through(int peers[2])
         n = sim_peer_receive(peers[1], back + got, sizeof back - got);
         got += n > 0 ? (size_t) n : 0;
     }
-    got += receive(peers[1], back + got, sizeof back - got, forward);
+    got += receive_until(peers[1], back + got, sizeof back - got, forward);
     assert_int_equal(got, sizeof data);
     assert_memory_equal(back, data, sizeof data);
     assert_true(sim_peer_eof(peers[1]));
@@ -93,7 +92,7 @@ static void a_forward_moves_everything_and_then_the_end(void **state)
     int peers[2];
 
     (void) state;
-    fill();
+    fill_data();
     connect_two(peers);
     forward_through(peers);
     close_all(peers);
@@ -104,7 +103,7 @@ static void a_forward_is_right_in_a_chaotic_world(void **state)
     int peers[2];
 
     (void) state;
-    fill();
+    fill_data();
     sim_chaos();
     connect_two(peers);
     forward_through(peers);
@@ -118,7 +117,7 @@ static void a_forward_into_a_peer_that_never_reads_holds_back(void **state)
     size_t sent = 0;
 
     (void) state;
-    fill();
+    fill_data();
     sim_buffer_size(4096);
     connect_two(peers);
     forward = aloop_stream_forward(streams[0], streams[1]);
@@ -233,7 +232,7 @@ static void a_stream_that_is_forwarded_is_busy_in_every_state_of_the_forward(
     size_t sent, got;
 
     (void) state;
-    fill();
+    fill_data();
     sim_buffer_size(4096);
     connect_two(peers);
     forward = aloop_stream_forward(streams[0], streams[1]);
@@ -247,7 +246,7 @@ static void a_stream_that_is_forwarded_is_busy_in_every_state_of_the_forward(
     assert_false(aloop_future_is_settled(forward));
     assert_busy(streams[0]); /* It has seen the end and shuts down. */
 
-    got = receive(peers[1], back, sizeof back, forward);
+    got = receive_until(peers[1], back, sizeof back, forward);
     assert_int_equal(got, sent);
     assert_memory_equal(back, data, sent);
     assert_int_equal(aloop_await(forward), (ssize_t) sent);

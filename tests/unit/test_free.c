@@ -7,8 +7,6 @@
 
 #include "os/tools.h"
 
-#define MS ALOOP_MS(1)
-
 /* The thread sanitizer has room for some 8,000 tasks. */
 enum { CHAIN = WITH_TSAN ? 3000 : 12000, TURNS_AFTER = 20 };
 
@@ -102,7 +100,8 @@ static void no_callback_of_a_handle_runs_while_a_loop_is_freed(void **state)
     sim_peer_close(late);
 }
 
-static void note_status(aloop_future *future, ssize_t status, void *arg)
+static void note_whether_cancelled(aloop_future *future, ssize_t status,
+                                   void *arg)
 {
     (void) future;
     (void) arg;
@@ -112,7 +111,7 @@ static void note_status(aloop_future *future, ssize_t status, void *arg)
 static void continuations_and_tasks_run_while_a_loop_is_freed(void **state)
 {
     (void) state;
-    aloop_then(aloop_sleep(t.loop, ALOOP_SEC(1)), note_status, NULL);
+    aloop_then(aloop_sleep(t.loop, ALOOP_SEC(1)), note_whether_cancelled, NULL);
     aloop_detach(aloop_spawn(t.loop, takes_turns, &t.calls));
     free_loop();
     assert_noted(3, 1, 2);
@@ -251,7 +250,7 @@ static void a_future_that_was_given_back_in_any_way_is_not_reported(
     aloop_future_unref(promise);
     aloop_detach(aloop_sleep(t.loop, ALOOP_SEC(9)));
     aloop_future_unref(aloop_future_new_settled(t.loop, 1));
-    aloop_then(aloop_sleep(t.loop, ALOOP_SEC(9)), note_status, NULL);
+    aloop_then(aloop_sleep(t.loop, ALOOP_SEC(9)), note_whether_cancelled, NULL);
     promise = aloop_future_new(t.loop);
     aloop_future_resolve(promise, 1);
     aloop_future_unref(promise);

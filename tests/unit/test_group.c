@@ -28,12 +28,6 @@ static ssize_t work(aloop *loop, void *arg)
     return job->result;
 }
 
-static void turns(int count)
-{
-    while (count-- > 0)
-        aloop_step(t.loop, 0);
-}
-
 static int start(aloop_group *group, struct job *job)
 {
     job->group = group;

@@ -2,8 +2,6 @@
 
 #include "support/memory_fixture.h"
 
-#define MS ALOOP_MS(1)
-
 static void note_arg(aloop *loop, void *arg)
 {
     (void) loop;
@@ -14,12 +12,6 @@ static void note_arg(aloop *loop, void *arg)
 static void *name(int n)
 {
     return (void *) (intptr_t) n;
-}
-
-static void note_timer(aloop_timer *timer, void *arg)
-{
-    (void) timer;
-    note((int) (intptr_t) arg);
 }
 
 static aloop_timer *start(int64_t delay_ns, int n)
@@ -57,12 +49,6 @@ static void stop_before_run_returns_one_without_a_turn(void **state)
     assert_int_equal(t.noted, 0);
     assert_int_equal(aloop_run(t.loop), 0);
     assert_noted(1);
-}
-
-static void stop_now(aloop *loop, void *arg)
-{
-    (void) arg;
-    aloop_stop(loop);
 }
 
 static void stop_in_a_callback_returns_one_and_the_loop_can_go_on(void **state)

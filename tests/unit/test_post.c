@@ -7,8 +7,6 @@
 
 #include "loop/state.h"
 
-#define MS ALOOP_MS(1)
-
 static void note_post(aloop *loop, void *arg)
 {
     (void) loop;
@@ -81,18 +79,12 @@ static void a_late_wake_up_ends_one_wait_and_runs_nothing(void **state)
     aloop_release(t.loop);
 }
 
-static void do_nothing(aloop_timer *timer, void *arg)
-{
-    (void) timer;
-    (void) arg;
-}
-
 static void a_loop_does_not_spin_while_a_wake_up_is_late(void **state)
 {
     aloop_timer *timer;
 
     (void) state;
-    aloop_timer_start(t.loop, 5 * MS, 5 * MS, do_nothing, NULL, &timer);
+    aloop_timer_start(t.loop, 5 * MS, 5 * MS, ignore_timer, NULL, &timer);
     sim_at(12 * MS, post_one, NULL);
     sim_at(ALOOP_SEC(1), write_the_wake_up, NULL);
 

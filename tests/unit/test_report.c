@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MS ALOOP_MS(1)
-
 /* A loop with the default report, in place of the fixture's. */
 static void use_default(void)
 {
@@ -55,20 +53,14 @@ static void on_tick(aloop_timer *timer, void *arg)
     t.calls++;
 }
 
-static void nothing(aloop_timer *timer, void *arg)
-{
-    (void) timer;
-    (void) arg;
-}
-
 /* Takes the place that the periodic timer has left in the full queue. */
 static void fill(aloop_timer *timer, void *arg)
 {
     aloop_timer *other;
 
     memory.is_growth_off = true;
-    while (aloop_timer_start(arg, ALOOP_SEC(9), 0, nothing, NULL, &other) ==
-           0)
+    while (aloop_timer_start(arg, ALOOP_SEC(9), 0, ignore_timer, NULL,
+                             &other) == 0)
         ;
     aloop_timer_close(timer);
 }
@@ -86,7 +78,7 @@ static void a_hook_runs_as_the_turn_ends_and_may_close_what_failed(
     aloop_free(t.loop);
     t.loop = aloop_new(&options);
     for (int i = 0; i < 62; i++)
-        aloop_timer_start(t.loop, ALOOP_SEC(9), 0, nothing, NULL, &timer);
+        aloop_timer_start(t.loop, ALOOP_SEC(9), 0, ignore_timer, NULL, &timer);
     aloop_timer_start(t.loop, 0, 0, fill, t.loop, &timer);
     aloop_timer_start(t.loop, 0, MS, on_tick, NULL, &periodic);
     aloop_step(t.loop, 0);

@@ -6,8 +6,6 @@
 
 #include "os/sys.h"
 
-#define MS ALOOP_MS(1)
-
 static void count(aloop_signal *watch, int number, void *arg)
 {
     (void) watch;

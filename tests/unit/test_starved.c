@@ -2,8 +2,6 @@
 
 #include "support/memory_fixture.h"
 
-#define MS ALOOP_MS(1)
-
 static struct {
     int running; /* Tasks of slow(). */
 } s;
@@ -253,12 +251,6 @@ static aloop_future *soon(int way, aloop_group *group)
         assert_int_equal(aloop_group_spawn(group, ends, NULL), 0);
         return aloop_group_wait(group);
     }
-}
-
-static ssize_t awaits_arg(aloop *loop, void *arg)
-{
-    (void) loop;
-    return aloop_await(arg);
 }
 
 static void what_has_ended_but_for_other_members_can_be_awaited(void **state)

@@ -347,15 +347,6 @@ static void a_child_that_closes_a_stream_leaves_it_to_its_parent(void **state)
     }
 }
 
-static void no_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
-{
-    (void) listener;
-    (void) arg;
-    t.calls++;
-    aloop_stream_close(stream);
-}
-
 static void a_child_that_frees_its_loop_leaves_all_to_its_parent(void **state)
 {
     aloop_stream *stream = connected(), *other;
@@ -365,7 +356,8 @@ static void a_child_that_frees_its_loop_leaves_all_to_its_parent(void **state)
     aloop_stream_start(stream, ignore, NULL);
     aloop_stream_put(stream, "from the parent", 15);
     aloop_detach(aloop_stream_shutdown(stream));
-    aloop_tcp_listen(t.loop, "127.0.0.1", "81", no_stream, NULL, &listener);
+    aloop_tcp_listen(t.loop, "127.0.0.1", "81", count_and_close, NULL,
+                     &listener);
     aloop_detach(aloop_tcp_connect(t.loop, "127.0.0.1", "82", &other));
     aloop_step(t.loop, 0);
     sim_peer_send(c.peer, "for the parent", 14);

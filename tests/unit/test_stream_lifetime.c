@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-static void note_size(aloop_stream *stream, const void *data, ssize_t size,
-                      void *arg)
+static void count_and_note_size(aloop_stream *stream, const void *data,
+                                ssize_t size, void *arg)
 {
     (void) stream;
     (void) data;
@@ -21,7 +21,7 @@ static void answer_and_close(aloop_stream *stream, const void *data,
                              ssize_t size, void *arg)
 {
     (void) arg;
-    note_size(stream, data, size, arg);
+    count_and_note_size(stream, data, size, arg);
     aloop_stream_put(stream, "answer", 6);
     aloop_stream_close(stream);
 }
@@ -46,7 +46,7 @@ static void a_stream_closed_in_its_own_callback_sends_and_is_silent(
 static void close_on_error(aloop_stream *stream, const void *data,
                            ssize_t size, void *arg)
 {
-    note_size(stream, data, size, arg);
+    count_and_note_size(stream, data, size, arg);
     if (size <= 0)
         aloop_stream_close(stream);
 }
@@ -106,7 +106,7 @@ static void close_the_other(aloop_stream *stream, const void *data,
 {
     int me = stream == pair[1];
 
-    note_size(stream, data, size, arg);
+    count_and_note_size(stream, data, size, arg);
     aloop_stream_close(pair[!me]);
     pair[!me] = NULL;
 }
@@ -134,7 +134,7 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream,
 {
     (void) listener;
     (void) arg;
-    aloop_stream_start(stream, note_size, NULL);
+    aloop_stream_start(stream, count_and_note_size, NULL);
     pair[1] = stream;
 }
 
@@ -170,7 +170,7 @@ static void a_number_reused_within_the_batch_hears_nothing_of_the_old(
     sim_blackhole("10.0.0.9");
     pair[1] = connected();
     aloop_stream_start(stream, close_and_reuse, NULL);
-    aloop_stream_start(pair[1], note_size, NULL);
+    aloop_stream_start(pair[1], count_and_note_size, NULL);
     sim_peer_send(first_peer, "a", 1);
     sim_peer_send(c.peer, "b", 1);
     run_for(MS);
@@ -191,7 +191,7 @@ static void a_closed_stream_with_a_duplicate_elsewhere_costs_no_spin(
     aloop_stream *stream = connected();
 
     (void) state;
-    aloop_stream_start(stream, note_size, NULL);
+    aloop_stream_start(stream, count_and_note_size, NULL);
     sim_keep_open(aloop_stream_fd(stream));
     aloop_stream_close(stream);
     sim_peer_send(c.peer, "a", 1);
@@ -207,7 +207,7 @@ static void a_descriptor_closed_by_others_is_an_error_and_no_spin(void **state)
     aloop_stream *stream = connected();
 
     (void) state;
-    aloop_stream_start(stream, note_size, NULL);
+    aloop_stream_start(stream, count_and_note_size, NULL);
     sim_keep_open(aloop_stream_fd(stream));
     sys_close(aloop_stream_fd(stream));
     sim_peer_send(c.peer, "a", 1);
@@ -297,7 +297,7 @@ static void a_loop_is_freed_with_everything_open(void **state)
             aloop_stream_close(stream); /* Lingers. */
     }
     stream = connected();
-    aloop_stream_start(stream, note_size, NULL);
+    aloop_stream_start(stream, count_and_note_size, NULL);
     aloop_tcp_listen(t.loop, "::1", "0", on_stream, NULL, &listener);
     aloop_detach(aloop_tcp_connect(t.loop, "10.0.0.9", "9", pair));
 

@@ -150,12 +150,6 @@ static void awaiting_what_nobody_can_settle_is_a_deadlock(void **state)
     assert_int_equal(aloop_await(promise), ALOOP_EDEADLK);
 }
 
-static ssize_t awaits_arg(aloop *loop, void *arg)
-{
-    (void) loop;
-    return aloop_await(arg);
-}
-
 static void a_task_that_awaits_its_own_promise_hears_of_it(void **state)
 {
     (void) state;

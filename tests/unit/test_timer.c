@@ -2,8 +2,6 @@
 
 #include "support/fixture.h"
 
-#define MS ALOOP_MS(1)
-
 static void note_arg(aloop_timer *timer, void *arg)
 {
     (void) timer;

@@ -93,13 +93,6 @@ static void a_busy_loop_gives_back_as_well(void **state)
     assert_false(aloop__stacks_have_spare(t.loop->stacks));
 }
 
-static void count_call(aloop *loop, void *arg)
-{
-    (void) loop;
-    (void) arg;
-    t.calls++;
-}
-
 static void post_now(void *arg)
 {
     (void) aloop_post(arg, count_call, NULL);
