@@ -548,6 +548,26 @@ static void bad_arguments_are_refused(void **state)
                      ALOOP_EINVAL);
 }
 
+static void a_future_of_another_loop_fails_the_gather(void **state)
+{
+    aloop *other = other_loop();
+    aloop_future *stranger = aloop_future_new(other);
+    aloop_future *mine = aloop_sleep(t.loop, MS);
+
+    (void) state;
+    aloop_future_ref(mine);
+
+    assert_int_equal(aloop_await(aloop_gather(
+                         t.loop, mine, aloop_future_ref(stranger))),
+                     ALOOP_EINVAL);
+
+    assert_int_equal(aloop_future_status(mine), ALOOP_ECANCELED);
+    assert_false(aloop_future_is_settled(stranger));
+    aloop_future_unref(mine);
+    aloop_future_unref(stranger);
+    assert_int_equal(aloop_free(other), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -579,6 +599,7 @@ int main(void)
         TEST(a_map_of_many_items_that_all_fail_ends_soon),
         TEST(a_cancelled_map_starts_no_more),
         TEST(bad_arguments_are_refused),
+        TEST(a_future_of_another_loop_fails_the_gather),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

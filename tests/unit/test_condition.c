@@ -231,6 +231,51 @@ static void a_freed_loop_ends_condition_waits_with_the_mutex(void **state)
     set_up(state);
 }
 
+struct locks {
+    aloop_mutex *mine, *others;
+    aloop_condition *my_condition, *others_condition;
+};
+
+static ssize_t wait_for_the_wrong_one(aloop *loop, void *arg)
+{
+    const struct locks *locks = arg;
+
+    (void) loop;
+    assert_int_equal(
+        aloop_condition_wait(locks->others_condition, locks->mine),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_condition_wait(locks->my_condition, locks->others),
+        ALOOP_EINVAL);
+    assert_true(aloop_mutex_is_locked(locks->mine));
+    assert_true(aloop_mutex_is_locked(locks->others));
+    note(1);
+    return 0;
+}
+
+static void a_condition_goes_with_a_mutex_of_its_own_loop(void **state)
+{
+    aloop *other = other_loop();
+    struct locks locks = {
+        aloop_mutex_new(t.loop), aloop_mutex_new(other),
+        aloop_condition_new(t.loop), aloop_condition_new(other),
+    };
+
+    (void) state;
+    assert_int_equal(aloop_mutex_try_lock(locks.mine), 0);
+    assert_int_equal(aloop_mutex_try_lock(locks.others), 0);
+
+    assert_int_equal(
+        aloop_await(aloop_spawn(t.loop, wait_for_the_wrong_one, &locks)), 0);
+
+    assert_noted(1);
+    aloop_condition_free(locks.my_condition);
+    aloop_condition_free(locks.others_condition);
+    aloop_mutex_free(locks.mine);
+    aloop_mutex_free(locks.others);
+    assert_int_equal(aloop_free(other), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +290,7 @@ int main(void)
         TEST(a_mutex_freed_while_a_notified_task_wants_it_is_noticed),
         TEST(a_condition_is_waited_for_in_a_task_with_the_mutex),
         TEST(a_freed_loop_ends_condition_waits_with_the_mutex),
+        TEST(a_condition_goes_with_a_mutex_of_its_own_loop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* Connecting: names, and the race of addresses (RFC 8305) in virtual time. */
 
-#include "support/fixture.h"
+#include "support/stream_fixture.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,9 +14,10 @@ static struct {
 } k;
 
 /* Names the addresses, up to a NULL, that "host" has. */
-static void host(const char *a, const char *b, const char *c, const char *d)
+static void host(const char *first, const char *second, const char *third,
+                 const char *fourth)
 {
-    const char *const addresses[] = {a, b, c, d, NULL};
+    const char *const addresses[] = {first, second, third, fourth, NULL};
 
     sim_host("host", addresses);
 }
@@ -595,6 +596,34 @@ static void without_descriptors_a_connect_fails(void **state)
     assert_int_equal(connect_to("host"), ALOOP_EMFILE);
 }
 
+/* The listener got the number that the connect lost. */
+static void a_connect_whose_descriptor_was_taken_fails(void **state)
+{
+    aloop_stream *stream = NULL;
+    aloop_listener *listener;
+    aloop_future *connect;
+    int fds[2], number;
+
+    (void) state;
+    sim_blackhole("10.0.0.9");
+    assert_int_equal(sim_pair(fds), 0); /* Tells the number that is next. */
+    number = fds[0];
+    sys_close(fds[0]);
+    connect = aloop_tcp_connect(t.loop, "10.0.0.9", "80", &stream);
+    sys_close(number);
+
+    assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "0", close_accepted,
+                                      NULL, &listener),
+                     0);
+
+    assert_int_equal(aloop_listener_fd(listener), number);
+    assert_int_equal(aloop_await(connect), ALOOP_EBADF);
+    assert_null(stream);
+    assert_int_equal(aloop_listener_fd(listener), number);
+    aloop_listener_close(listener);
+    sys_close(fds[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -631,6 +660,7 @@ int main(void)
         TEST(a_detached_connect_hands_its_stream_over_all_the_same),
         TEST(a_detached_connect_that_fails_is_reported),
         TEST(without_descriptors_a_connect_fails),
+        TEST(a_connect_whose_descriptor_was_taken_fails),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -286,6 +286,27 @@ static void bad_arguments_are_refused(void **state)
     close_all(peers);
 }
 
+static void a_pipe_joins_streams_of_one_loop(void **state)
+{
+    aloop *mine = t.loop, *other = other_loop();
+    aloop_stream *from = connected(), *to;
+    int peer;
+
+    (void) state;
+    t.loop = other;
+    to = connected_to(&peer);
+    t.loop = mine;
+
+    assert_int_equal(aloop_await(aloop_stream_forward(from, to)), ALOOP_EINVAL);
+
+    send_text("still mine");
+    assert_int_equal(aloop_await(aloop_stream_read(from, c.got, 10)), 10);
+    aloop_stream_close(from);
+    aloop_stream_close(to);
+    sim_peer_close(peer);
+    assert_int_equal(aloop_free(other), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +318,7 @@ int main(void)
         TEST(a_stream_that_is_forwarded_is_busy_in_every_state_of_the_forward),
         TEST(a_forward_from_a_stream_that_is_read_is_refused),
         TEST(bad_arguments_are_refused),
+        TEST(a_pipe_joins_streams_of_one_loop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* Freeing a loop: what still runs in it, what does not, and that it ends. */
 
-#include "support/fixture.h"
+#include "support/memory_fixture.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -297,6 +297,29 @@ static void a_program_tells_what_it_has_forgotten(void **state)
     assert_non_null(strstr(sim_complaints(), "connection reset by peer"));
 }
 
+static ssize_t never_end(aloop *loop, void *arg)
+{
+    (void) arg;
+    for (;;)
+        aloop_yield(loop);
+    return 0;
+}
+
+static void what_gathers_a_task_without_end_is_freed_with_the_loop(
+    void **state)
+{
+    aloop *loop = memory_loop(0);
+    aloop_future *gather =
+        aloop_gather(loop, aloop_spawn(loop, never_end, NULL),
+                     aloop_sleep(loop, MS));
+
+    (void) state;
+    assert_int_equal(aloop_step(loop, 0), 1);
+    assert_false(aloop_future_is_settled(gather));
+
+    assert_int_equal(aloop_free(loop), 0); /* A leak checker looks on. */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +334,7 @@ int main(void)
         TEST(a_future_that_was_given_back_in_any_way_is_not_reported),
         TEST(a_hook_cannot_run_or_free_a_loop_that_is_freed),
         TEST(a_program_tells_what_it_has_forgotten),
+        TEST(what_gathers_a_task_without_end_is_freed_with_the_loop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,9 +72,9 @@ static void continuations_run_in_the_order_of_registration(void **state)
 static void then_on_a_settled_future_runs_in_the_next_turn(void **state)
 {
     (void) state;
-    assert_int_equal(
-        aloop_then(aloop_future_new_settled(t.loop, 3), on_settled, name(1)),
-        0);
+    assert_int_equal(aloop_then(aloop_future_new_settled(t.loop, 3), on_settled,
+                                name(1)),
+                     0);
     assert_int_equal(t.calls, 0);
     assert_true(aloop_alive(t.loop));
     aloop_step(t.loop, 0);
@@ -462,6 +462,31 @@ static void a_continuation_of_no_future_gets_the_error_in_a_loop(void **state)
     assert_noted(ALOOP_ENOMEM, ALOOP_EINVAL);
 }
 
+static void what_makes_no_sense_is_a_future_that_failed(void **state)
+{
+    ssize_t items[2] = {0, 0};
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_sleep(NULL, MS)), ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_sleep_until(NULL, 0)), ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_future_new_settled(NULL, 1)),
+                     ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(aloop_future_new_settled(t.loop, ALOOP_PENDING)),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(aloop_map(NULL, just_return, items, 2, sizeof *items, 0)),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(aloop_map(t.loop, NULL, items, 2, sizeof *items, 0)),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(aloop_map(t.loop, just_return, NULL, 2, 1, 0)),
+        ALOOP_EINVAL);
+    assert_int_equal(aloop_yield(NULL), ALOOP_EINVAL);
+    assert_int_equal(t.noted, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -494,6 +519,7 @@ int main(void)
         TEST(free_loop_cancels_what_is_pending_and_tells),
         TEST(every_error_has_a_name_and_a_sentence),
         TEST(a_continuation_of_no_future_gets_the_error_in_a_loop),
+        TEST(what_makes_no_sense_is_a_future_that_failed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -502,6 +502,40 @@ static void a_listener_that_lost_its_descriptor_is_reported(void **state)
     assert_true(sim_accept(outside) >= 0);
 }
 
+/* It lost its descriptor while it could not accept. */
+static void a_listener_that_lost_its_descriptor_does_not_try_again(
+    void **state)
+{
+    aloop_listener *listener, *next;
+    int number, peer;
+    unsigned wakes;
+
+    (void) state;
+    assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "0", close_accepted,
+                                      NULL, &listener),
+                     0);
+    number = aloop_listener_fd(listener);
+    sim_fail("sys_accept", 1, -EMFILE);
+    peer = sim_connect((uint16_t) aloop_listener_port(listener));
+    run_for(MS);
+    assert_int_equal(t.unhandled_error, -EMFILE);
+
+    sys_close(number);
+    assert_int_equal(
+        aloop_tcp_listen(t.loop, "127.0.0.1", "0", close_accepted, NULL, &next),
+        0);
+    assert_int_equal(aloop_listener_fd(next), number);
+    run_for(ALOOP_SEC(1));
+    wakes = sim_wakes();
+    run_for(ALOOP_SEC(60));
+
+    assert_int_equal(t.unhandled_error, ALOOP_EBADF);
+    assert_true(sim_wakes() < wakes + 10);
+    aloop_listener_close(listener);
+    aloop_listener_close(next);
+    sim_peer_close(peer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -528,6 +562,7 @@ int main(void)
         TEST(listening_fails_at_every_step_without_a_leak),
         TEST(options_that_the_system_refuses_are_done_without),
         TEST(a_listener_that_lost_its_descriptor_is_reported),
+        TEST(a_listener_that_lost_its_descriptor_does_not_try_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

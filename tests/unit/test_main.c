@@ -239,6 +239,27 @@ static void members_that_wait_for_each_other_are_cancelled_without_a_wait(
     assert_true(aloop_now(t.loop) == start_ns);
 }
 
+static ssize_t leave_a_sleep(aloop *loop, void *arg)
+{
+    aloop_future *sleep = aloop_sleep(loop, ALOOP_SEC(60));
+
+    (void) arg;
+    assert_int_equal(aloop_then(sleep, note_status, NULL), 0);
+    return 7;
+}
+
+static void main_does_not_wait_for_what_only_a_continuation_wants(
+    void **state)
+{
+    int64_t start_ns = sys_clock_ns();
+
+    (void) state;
+    assert_int_equal(aloop_main(leave_a_sleep, NULL), 7);
+
+    assert_noted(ALOOP_ECANCELED);
+    assert_true(sys_clock_ns() - start_ns < ALOOP_SEC(60));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +274,7 @@ int main(void)
         TEST(a_task_that_another_stops_awaiting_is_cancelled_without_a_wait),
         TEST(members_that_wait_for_each_other_are_cancelled_without_a_wait),
         TEST(bad_arguments_are_refused),
+        TEST(main_does_not_wait_for_what_only_a_continuation_wants),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -466,6 +466,33 @@ static void abandoning_drops_what_was_left_to_threads(void **state)
     assert_int_equal(p.returned, 0); /* There are no such threads. */
 }
 
+static void a_number_of_resolver_threads_may_be_asked_for(void **state)
+{
+    static const char *const here[] = {"127.0.0.1", NULL};
+    aloop_options options = {.size = sizeof options, .resolver_threads = 1};
+    aloop *loop = aloop_new(&options);
+    aloop_future *connects[3];
+    aloop_stream *streams[3];
+    size_t most = 0;
+
+    (void) state;
+    sim_host("name", here);
+    for (int i = 0; i < 3; i++)
+        connects[i] = aloop_tcp_connect(loop, "name", "1", &streams[i]);
+    while (aloop_alive(loop)) {
+        most = most < sim_threads_open() ? sim_threads_open() : most;
+        assert_true(aloop_step(loop, -1) >= 0);
+    }
+
+    assert_int_equal(most, 1);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(aloop_future_status(connects[i]),
+                         ALOOP_ECONNREFUSED);
+        aloop_future_unref(connects[i]);
+    }
+    assert_int_equal(aloop_free(loop), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -488,6 +515,7 @@ int main(void)
         TEST(freeing_the_loop_waits_for_no_work),
         TEST(abandoning_cancels_without_touching_threads),
         TEST(abandoning_drops_what_was_left_to_threads),
+        TEST(a_number_of_resolver_threads_may_be_asked_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -316,6 +316,29 @@ static void a_report_of_a_map_names_the_item(void **state)
     assert_string_equal(t.unhandled_what, "map, item 3 of 5,");
 }
 
+/* One line, with its newline, however long the name of the place is. */
+static void a_complaint_of_a_far_place_is_cut(void **state)
+{
+    char where[400];
+    ssize_t result = -EIO;
+    aloop *loop = aloop_new(NULL);
+    size_t length;
+
+    (void) state;
+    memset(where, 'w', sizeof where - 1);
+    where[sizeof where - 1] = '\0';
+    aloop_detach(
+        aloop_spawn_at(loop, just_return, &result, NULL, "name", where));
+
+    assert_int_equal(aloop_run(loop), 0);
+    assert_int_equal(aloop_free(loop), 0);
+
+    length = strlen(sim_complaints());
+    assert_true(length > 100 && length < sizeof where);
+    assert_ptr_equal(strchr(sim_complaints(), '\n'),
+                     sim_complaints() + length - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +355,7 @@ int main(void)
         TEST(a_report_of_a_listener_names_its_address),
         TEST(a_report_of_a_connect_names_host_and_port),
         TEST(a_report_of_a_map_names_the_item),
+        TEST(a_complaint_of_a_far_place_is_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,6 +152,25 @@ static void permits_survive_a_crowd_that_is_cancelled_at_random(void **state)
     assert_int_equal(aloop_semaphore_count(crowd.semaphore), 3);
 }
 
+/* What comes back may be more than what there is room for. */
+static void a_semaphore_is_never_fuller_than_full(void **state)
+{
+    aloop_semaphore *semaphore = aloop_semaphore_new(t.loop, 2);
+    aloop_future *granted = aloop_semaphore_acquire(semaphore, 2);
+
+    (void) state;
+    assert_true(aloop_future_is_settled(granted));
+    assert_int_equal(aloop_semaphore_release(semaphore, SIZE_MAX), 0);
+    assert_int_equal(aloop_semaphore_release(semaphore, 1), ALOOP_EINVAL);
+
+    aloop_future_unref(granted); /* Nobody took it. */
+
+    assert_true(aloop_semaphore_count(semaphore) == SIZE_MAX);
+    assert_int_equal(aloop_semaphore_try_acquire(semaphore, SIZE_MAX), 0);
+    assert_int_equal(aloop_semaphore_count(semaphore), 0);
+    aloop_semaphore_free(semaphore);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +180,7 @@ int main(void)
         TEST(one_release_serves_as_many_as_it_can),
         TEST(permits_that_nobody_received_come_back),
         TEST(permits_survive_a_crowd_that_is_cancelled_at_random),
+        TEST(a_semaphore_is_never_fuller_than_full),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

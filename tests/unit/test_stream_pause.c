@@ -412,6 +412,45 @@ static void a_pipe_flows_while_the_one_against_it_is_full(void **state)
         aloop_stream_abort(ends[i]);
 }
 
+/* The first call replies with more than the high-water mark. */
+static void reply_or_note_errors(aloop_stream *stream, const void *data,
+                                 ssize_t size, void *arg)
+{
+    static char bytes[2 * BUFFER];
+
+    (void) data;
+    (void) arg;
+    if (size <= 0)
+        note((int) size);
+    else if (t.calls++ == 0)
+        assert_int_equal(aloop_stream_put(stream, bytes, sizeof bytes), 1);
+}
+
+/* Reading was paused for what has not been sent, and cannot go on. */
+static void what_cannot_be_read_any_further_is_told(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    assert_int_equal(
+        aloop_stream_start(stream, reply_or_note_errors, NULL), 0);
+    assert_int_equal(sim_peer_send(c.peer, "question", 8), 8);
+    run_for(MS);
+    assert_int_equal(sim_peer_send(c.peer, "unread", 6), 6);
+    run_for(MS);
+    assert_int_equal(t.calls, 1);
+
+    sim_fail("aloop__reactor_set", 1, -ENOMEM);
+    for (int i = 0; i < 3; i++)
+        receive_all();
+
+    assert_noted(-ENOMEM);
+    assert_int_equal(t.calls, 1);
+    assert_int_equal(sim_faults_pending(), 0);
+    aloop_stream_close(stream);
+    assert_int_equal(aloop_run(t.loop), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -430,6 +469,7 @@ int main(void)
         PAUSE(an_upload_to_an_echo_server_finishes),
         PAUSE(two_pipes_finish_when_both_ends_write_first),
         PAUSE(a_pipe_flows_while_the_one_against_it_is_full),
+        TEST(what_cannot_be_read_any_further_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

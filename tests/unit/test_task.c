@@ -573,6 +573,56 @@ static void a_settled_future_is_returned_without_a_switch(void **state)
     assert_noted(1, 2, 3);
 }
 
+static ssize_t use_other_loop(aloop *loop, void *arg)
+{
+    aloop *other = arg;
+
+    assert_ptr_not_equal(loop, other);
+    assert_int_equal(aloop_yield(other), ALOOP_EINVAL);
+    assert_null(aloop_deadline_begin(other, MS));
+    assert_int_equal(aloop_await(aloop_sleep(other, MS)), ALOOP_EINVAL);
+    note(1);
+    return 0;
+}
+
+static void a_task_waits_on_its_own_loop_only(void **state)
+{
+    aloop *other = other_loop();
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_spawn(t.loop, use_other_loop, other)),
+                     0);
+
+    assert_noted(1);
+    assert_int_equal(aloop_run(other), 0); /* Nothing is left of the sleep. */
+    assert_int_equal(aloop_free(other), 0);
+}
+
+static void a_task_without_a_name_has_one(void **state)
+{
+    ssize_t result = 0;
+    aloop_future *task =
+        aloop_spawn_at(t.loop, just_return, &result, NULL, NULL, NULL);
+    aloop_future *sleep = aloop_sleep(t.loop, MS);
+
+    (void) state;
+    assert_string_equal(aloop_task_name(task), "?");
+    assert_null(aloop_task_name(sleep));
+    assert_null(aloop_task_name(NULL));
+    assert_null(aloop_task_name(aloop_sleep(NULL, MS)));
+    aloop_future_unref(sleep);
+    assert_int_equal(aloop_await(task), 0);
+}
+
+static void a_task_that_returns_no_status_has_failed(void **state)
+{
+    ssize_t result = ALOOP_PENDING;
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_spawn(t.loop, just_return, &result)),
+                     ALOOP_EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -605,6 +655,9 @@ int main(void)
         TEST(main_inside_a_running_loop_is_refused),
         TEST(main_ends_the_members_of_a_group_nobody_waits_for),
         TEST(a_settled_future_is_returned_without_a_switch),
+        TEST(a_task_waits_on_its_own_loop_only),
+        TEST(a_task_without_a_name_has_one),
+        TEST(a_task_that_returns_no_status_has_failed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* Timers and sleeping. */
 
-#include "support/fixture.h"
+#include "loop/clock.h"
+#include "support/memory_fixture.h"
 
 static void note_arg(aloop_timer *timer, void *arg)
 {
@@ -453,6 +454,60 @@ static void a_thousand_random_timers_agree_with_a_model(void **state)
     assert_true(aloop_now(t.loop) == last);
 }
 
+static void a_deadline_is_never_further_than_time_goes(void **state)
+{
+    (void) state;
+    assert_true(aloop__until(-5, INT64_MAX) == INT64_MAX);
+    assert_true(aloop__until(INT64_MIN, 0) == INT64_MAX);
+    assert_true(aloop__until(INT64_MIN, -1) == INT64_MAX);
+    assert_true(aloop__until(-5, 5) == 10);
+    assert_true(aloop__until(-5, -5) == 0);
+    assert_true(aloop__after(INT64_MAX - 1, 5) == INT64_MAX);
+}
+
+enum { ROOM = 64 }; /* For deadlines, before it has to grow. */
+
+/* Takes the place that the next one has just left. */
+static void start_more(aloop_timer *timer, void *arg)
+{
+    aloop_timer **more = arg;
+
+    memory.is_out = true;
+    assert_int_equal(aloop_timer_restart_at(timer, INT64_MAX), 0);
+    assert_int_equal(aloop_timer_restart_at(*more, INT64_MAX), 0);
+    note(1);
+}
+
+static void a_periodic_timer_that_finds_no_place_says_so(void **state)
+{
+    aloop *loop = memory_loop(0);
+    aloop_timer *timer, *more;
+
+    (void) state;
+    assert_int_equal(aloop_timer_start(loop, 0, 0, count_timer, NULL, &more),
+                     0);
+    assert_int_equal(aloop_run(loop), 0);
+    assert_int_equal(t.calls, 1); /* `more`, which is idle now. */
+    assert_int_equal(
+        aloop_timer_start(loop, MS, 0, start_more, &more, &timer), 0);
+    assert_int_equal(aloop_timer_start(loop, MS, MS, count_timer, NULL, &timer),
+                     0);
+    for (int i = 2; i < ROOM; i++)
+        assert_int_equal(
+            aloop_timer_start(loop, ALOOP_SEC(9), 0, count_timer, NULL, &timer),
+            0);
+
+    while (t.noted == 0)
+        assert_int_equal(aloop_step(loop, -1), 1);
+
+    assert_int_equal(t.unhandled, 1);
+    assert_int_equal(t.unhandled_error, ALOOP_ENOMEM);
+    assert_string_equal(t.unhandled_what, "periodic timer");
+    assert_int_equal(t.calls, 2); /* This once it has come. */
+    memory.is_out = false;
+    assert_int_equal(aloop_free(loop), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -480,6 +535,8 @@ int main(void)
         TEST(units_take_fractions),
         TEST(a_sleep_lasts_as_long_as_asked),
         TEST(a_thousand_random_timers_agree_with_a_model),
+        TEST(a_periodic_timer_that_finds_no_place_says_so),
+        TEST(a_deadline_is_never_further_than_time_goes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
