@@ -156,6 +156,19 @@ static inline ssize_t ends_after_10_ms(aloop *loop, void *arg)
     return status;
 }
 
+/* Stops the loop, and takes 5 ms to end when that cancels it. */
+static inline ssize_t stops_and_cleans_up(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_stop(loop);
+    if (aloop_await(aloop_sleep(loop, ALOOP_SEC(1))) != ALOOP_ECANCELED)
+        return -1;
+    aloop_shield_begin();
+    aloop_await(aloop_sleep(loop, 5 * MS));
+    aloop_shield_end();
+    return 7;
+}
+
 /* Loops. */
 
 static inline void turns(int count)

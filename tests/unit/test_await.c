@@ -43,11 +43,296 @@ static void outside_of_tasks_a_yield_is_a_turn(void **state)
     assert_false(aloop_is_cancelled());
 }
 
+struct waiter {
+    aloop_future *future;
+    const bool *is_running;
+    ssize_t status;
+    int64_t end_ns;
+};
+
+/* Notes whether what it waited for still runs. */
+static ssize_t waits(aloop *loop, void *arg)
+{
+    struct waiter *waiter = arg;
+
+    waiter->status = aloop_await(aloop_future_ref(waiter->future));
+    waiter->end_ns = aloop_now(loop);
+    if (waiter->is_running != NULL)
+        note(*waiter->is_running);
+    return waiter->status;
+}
+
+static void the_last_waiter_to_let_go_waits_for_the_end(void **state)
+{
+    bool is_running = false;
+    int64_t begin = aloop_now(t.loop);
+    aloop_future *shared = aloop_spawn(t.loop, ends_after_10_ms, &is_running);
+    struct waiter first = {shared, &is_running, 1, 0}, second = first;
+    aloop_future *tasks[] = {aloop_spawn(t.loop, waits, &first),
+                             aloop_spawn(t.loop, waits, &second)};
+
+    (void) state;
+    aloop_step(t.loop, 0);
+    aloop_future_unref(shared);
+    aloop_cancel(tasks[0]);
+    aloop_cancel(tasks[1]);
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_noted(1, 0); /* The first left it to the second. */
+    assert_int_equal(first.status, ALOOP_ECANCELED);
+    assert_int_equal(second.status, ALOOP_ECANCELED);
+    assert_true(first.end_ns == begin);
+    assert_true(second.end_ns == begin + 10 * MS);
+    aloop_future_unref(tasks[0]);
+    aloop_future_unref(tasks[1]);
+}
+
+static void a_cancelled_waiter_left_alone_waits_for_the_end(void **state)
+{
+    bool is_running = false;
+    int64_t begin = aloop_now(t.loop);
+    aloop_future *shared = aloop_spawn(t.loop, ends_after_10_ms, &is_running);
+    struct waiter waiter = {shared, &is_running, 1, 0};
+    aloop_future *task = aloop_spawn(t.loop, waits, &waiter);
+
+    (void) state;
+    aloop_step(t.loop, 0);
+    aloop_cancel(task);
+    aloop_future_unref(shared); /* Before the task can have run. */
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_noted(0);
+    assert_int_equal(waiter.status, ALOOP_ECANCELED);
+    assert_true(waiter.end_ns == begin + 10 * MS);
+    aloop_future_unref(task);
+}
+
+static void an_error_whose_waiter_let_go_is_reported(void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+    struct waiter waiter = {promise, NULL, 1, 0};
+    aloop_future *task = aloop_spawn(t.loop, waits, &waiter);
+
+    (void) state;
+    aloop_step(t.loop, 0);
+    aloop_cancel(task);
+    aloop_run(t.loop);
+    assert_int_equal(waiter.status, ALOOP_ECANCELED);
+    aloop_future_resolve(promise, ALOOP_EPIPE);
+    aloop_future_unref(promise);
+    aloop_run(t.loop);
+
+    assert_int_equal(t.unhandled, 1);
+    assert_int_equal(t.unhandled_error, ALOOP_EPIPE);
+    aloop_future_unref(task);
+}
+
+static void an_error_that_a_continuation_got_is_not_reported(void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+    struct waiter waiter = {promise, NULL, 1, 0};
+    aloop_future *task = aloop_spawn(t.loop, waits, &waiter);
+
+    (void) state;
+    aloop_then(aloop_future_ref(promise), note_status, NULL);
+    aloop_step(t.loop, 0);
+    aloop_cancel(task);
+    aloop_run(t.loop);
+    assert_int_equal(waiter.status, ALOOP_ECANCELED);
+    aloop_future_resolve(promise, ALOOP_EPIPE);
+    aloop_future_unref(promise);
+    aloop_run(t.loop);
+
+    assert_noted(ALOOP_EPIPE);
+    assert_int_equal(t.unhandled, 0);
+    aloop_future_unref(task);
+}
+
+static void an_error_after_an_await_that_could_not_end_is_reported(
+    void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_future_ref(promise)), ALOOP_EDEADLK);
+    aloop_future_resolve(promise, ALOOP_EPIPE);
+    aloop_future_unref(promise);
+    aloop_run(t.loop);
+
+    assert_int_equal(t.unhandled, 1);
+    assert_int_equal(t.unhandled_error, ALOOP_EPIPE);
+}
+
+static void a_lock_granted_after_its_waiter_let_go_passes_on(void **state)
+{
+    aloop_mutex *mutex = aloop_mutex_new(t.loop);
+    aloop_future *lock, *next, *task;
+    struct waiter waiter = {NULL, NULL, 1, 0};
+
+    (void) state;
+    assert_int_equal(aloop_mutex_try_lock(mutex), 0);
+    lock = aloop_mutex_lock(mutex);
+    next = aloop_mutex_lock(mutex);
+    waiter.future = lock;
+    task = aloop_spawn(t.loop, waits, &waiter);
+    aloop_step(t.loop, 0);
+    aloop_cancel(task);
+    aloop_run(t.loop);
+    assert_int_equal(waiter.status, ALOOP_ECANCELED);
+
+    assert_int_equal(aloop_mutex_unlock(mutex), 0);
+    assert_true(aloop_future_is_settled(lock));
+    assert_false(aloop_future_is_settled(next));
+    aloop_future_unref(lock);
+    assert_int_equal(aloop_future_status(next), 0);
+    assert_true(aloop_mutex_is_locked(mutex));
+    assert_int_equal(aloop_mutex_unlock(mutex), 0);
+    assert_false(aloop_mutex_is_locked(mutex));
+    aloop_future_unref(next);
+    aloop_future_unref(task);
+}
+
+/* Two tasks that wait for each other one after the other. */
+static struct {
+    aloop_future *cancelled, *canceller;
+    ssize_t cancelled_status, canceller_status;
+} pair;
+
+static ssize_t is_cancelled(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    pair.cancelled_status = aloop_await(aloop_future_ref(pair.canceller));
+    return 7;
+}
+
+static ssize_t cancels_and_waits(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_await(aloop_sleep(loop, MS));
+    aloop_cancel(pair.cancelled);
+    pair.canceller_status = aloop_await(aloop_future_ref(pair.cancelled));
+    return 0;
+}
+
+static void a_task_that_has_let_go_can_be_awaited_by_what_it_awaited(
+    void **state)
+{
+    (void) state;
+    pair.canceller = aloop_spawn(t.loop, cancels_and_waits, NULL);
+    pair.cancelled = aloop_spawn(t.loop, is_cancelled, NULL);
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_int_equal(pair.canceller_status, 7);
+    assert_int_equal(pair.cancelled_status, ALOOP_ECANCELED);
+    aloop_future_unref(pair.canceller);
+    aloop_future_unref(pair.cancelled);
+}
+
+static void a_stop_ends_an_await_outside_as_a_cancel_would(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+
+    (void) state;
+    aloop_defer(t.loop, stop_now, NULL);
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, 5 * MS)),
+                     ALOOP_ECANCELED);
+
+    assert_true(aloop_now(t.loop) == begin);
+    aloop_detach(aloop_sleep(t.loop, 5 * MS));
+    assert_int_equal(aloop_run(t.loop), 0); /* It was not meant for this. */
+    assert_true(aloop_now(t.loop) == begin + 5 * MS);
+}
+
+/* Were the wait not to wait, the 50th would fail. */
+static void a_stopped_await_waits_until_the_task_has_ended(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+    unsigned before = sim_wakes();
+
+    (void) state;
+    sim_fail("aloop__reactor_wait", 50, ALOOP_EBADF);
+    assert_int_equal(
+        aloop_await(aloop_spawn(t.loop, stops_and_cleans_up, NULL)), 7);
+    assert_true(aloop_now(t.loop) == begin + 5 * MS);
+    assert_true(sim_wakes() - before < 50);
+    assert_int_equal(aloop_run(t.loop), 0);
+}
+
+static void a_stopped_await_leaves_what_is_held_elsewhere(void **state)
+{
+    aloop_future *sleep = aloop_sleep(t.loop, 5 * MS);
+
+    (void) state;
+    aloop_defer(t.loop, stop_now, NULL);
+    assert_int_equal(aloop_await(aloop_future_ref(sleep)), ALOOP_ECANCELED);
+    assert_int_equal(aloop_future_status(sleep), ALOOP_PENDING);
+    assert_int_equal(aloop_await(sleep), 0);
+    assert_int_equal(aloop_run(t.loop), 0);
+}
+
+static void resolve_and_stop(aloop *loop, void *arg)
+{
+    aloop_future_resolve(arg, 3);
+    aloop_stop(loop);
+}
+
+static void an_await_that_a_stop_comes_too_late_for_succeeds(void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    (void) state;
+    aloop_defer(t.loop, resolve_and_stop, promise);
+    assert_int_equal(aloop_await(aloop_future_ref(promise)), 3);
+    aloop_future_unref(promise);
+    aloop_detach(aloop_sleep(t.loop, MS));
+    assert_int_equal(aloop_run(t.loop), 0);
+}
+
+static ssize_t stops_twice(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_stop(loop);
+    aloop_await(aloop_sleep(loop, ALOOP_SEC(1)));
+    aloop_stop(loop); /* In the await's last turn but one. */
+    return 7;
+}
+
+static void a_stop_in_an_await_or_a_yield_does_not_end_a_later_await(
+    void **state)
+{
+    aloop_channel *channel = aloop_channel_new(t.loop, sizeof(int), 1);
+    int item;
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_spawn(t.loop, stops_twice, NULL)), 7);
+    assert_int_equal(aloop_await(aloop_channel_receive(channel, &item)),
+                     ALOOP_EDEADLK);
+
+    aloop_defer(t.loop, stop_now, NULL);
+    assert_int_equal(aloop_yield(t.loop), 0);
+    assert_int_equal(aloop_await(aloop_channel_receive(channel, &item)),
+                     ALOOP_EDEADLK);
+    aloop_channel_free(channel);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(a_callback_can_neither_yield_nor_await),
         TEST(outside_of_tasks_a_yield_is_a_turn),
+        TEST(the_last_waiter_to_let_go_waits_for_the_end),
+        TEST(a_cancelled_waiter_left_alone_waits_for_the_end),
+        TEST(an_error_whose_waiter_let_go_is_reported),
+        TEST(an_error_that_a_continuation_got_is_not_reported),
+        TEST(an_error_after_an_await_that_could_not_end_is_reported),
+        TEST(a_lock_granted_after_its_waiter_let_go_passes_on),
+        TEST(a_task_that_has_let_go_can_be_awaited_by_what_it_awaited),
+        TEST(a_stop_ends_an_await_outside_as_a_cancel_would),
+        TEST(a_stopped_await_waits_until_the_task_has_ended),
+        TEST(a_stopped_await_leaves_what_is_held_elsewhere),
+        TEST(an_await_that_a_stop_comes_too_late_for_succeeds),
+        TEST(a_stop_in_an_await_or_a_yield_does_not_end_a_later_await),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

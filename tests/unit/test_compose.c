@@ -568,6 +568,25 @@ static void a_future_of_another_loop_fails_the_gather(void **state)
     assert_int_equal(aloop_free(other), 0);
 }
 
+static void a_group_without_a_loop_takes_the_references_over(void **state)
+{
+    aloop_future *sleeps[4][2], *groups[4];
+
+    (void) state;
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 2; j++)
+            sleeps[i][j] = aloop_sleep(t.loop, ALOOP_SEC(1));
+    groups[0] = aloop_gather_array(NULL, 2, sleeps[0]);
+    groups[1] = aloop_gather_settled(NULL, 2, sleeps[1], NULL);
+    groups[2] = aloop_any_array(NULL, 2, sleeps[2], NULL);
+    groups[3] = aloop_race_array(NULL, 2, sleeps[3], NULL);
+
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(aloop_future_status(groups[i]), ALOOP_EINVAL);
+    assert_false(aloop_alive(t.loop));
+    assert_int_equal(t.unhandled, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -600,6 +619,7 @@ int main(void)
         TEST(a_cancelled_map_starts_no_more),
         TEST(bad_arguments_are_refused),
         TEST(a_future_of_another_loop_fails_the_gather),
+        TEST(a_group_without_a_loop_takes_the_references_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

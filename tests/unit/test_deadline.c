@@ -180,6 +180,38 @@ static void a_cancelled_task_is_told_so_by_the_await_it_is_in(void **state)
     assert_int_equal(status, ALOOP_ECANCELED);
 }
 
+static aloop_deadline *deadline;
+
+static ssize_t sleeps_within_a_deadline(aloop *loop, void *arg)
+{
+    ssize_t *status = arg;
+
+    deadline = aloop_deadline_begin(loop, ALOOP_SEC(50));
+    *status = aloop_await(aloop_sleep(loop, ALOOP_SEC(40)));
+    return aloop_deadline_end(deadline);
+}
+
+static void a_deadline_moved_outside_a_turn_wakes_the_host(void **state)
+{
+    int fd = aloop_fd(t.loop);
+    int64_t begin = aloop_now(t.loop);
+    ssize_t status = 1;
+    aloop_future *task = aloop_spawn(t.loop, sleeps_within_a_deadline,
+                                     &status);
+
+    (void) state;
+    aloop_step(t.loop, 0);
+    assert_false(sim_poll(fd, 0));
+    assert_int_equal(aloop_deadline_restart(deadline, MS), 0);
+    assert_true(sim_poll(fd, ALOOP_SEC(1)));
+    assert_true(aloop_now(t.loop) == begin + MS);
+    aloop_step(t.loop, 0);
+    aloop_step(t.loop, 0);
+    assert_int_equal(status, ALOOP_ETIMEDOUT);
+    assert_int_equal(aloop_future_status(task), 1);
+    aloop_future_unref(task);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +222,7 @@ int main(void)
         TEST(a_scope_that_is_not_the_innermost_cannot_be_ended),
         TEST(an_await_in_a_scope_gives_what_happened_first),
         TEST(a_cancelled_task_is_told_so_by_the_await_it_is_in),
+        TEST(a_deadline_moved_outside_a_turn_wakes_the_host),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -260,6 +260,21 @@ static void main_does_not_wait_for_what_only_a_continuation_wants(
     assert_true(sys_clock_ns() - start_ns < ALOOP_SEC(60));
 }
 
+static ssize_t stops_the_program(aloop *loop, void *arg)
+{
+    *(ssize_t *) arg = stops_and_cleans_up(loop, NULL);
+    return 9;
+}
+
+static void a_stop_cancels_the_root_of_a_program(void **state)
+{
+    ssize_t status = 0;
+
+    (void) state;
+    assert_int_equal(aloop_main(stops_the_program, &status), 9);
+    assert_int_equal(status, 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +290,7 @@ int main(void)
         TEST(members_that_wait_for_each_other_are_cancelled_without_a_wait),
         TEST(bad_arguments_are_refused),
         TEST(main_does_not_wait_for_what_only_a_continuation_wants),
+        TEST(a_stop_cancels_the_root_of_a_program),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -508,6 +508,47 @@ static void a_periodic_timer_that_finds_no_place_says_so(void **state)
     assert_int_equal(aloop_free(loop), 0);
 }
 
+static void set_to_the_beginning_of_time(aloop *loop, void *arg)
+{
+    (void) loop;
+    assert_int_equal(aloop_timer_restart_at(arg, INT64_MIN), 0);
+}
+
+static void a_timer_set_to_the_beginning_of_time_is_due_at_once(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+    aloop_timer *timer;
+
+    (void) state;
+    aloop_timer_start(t.loop, ALOOP_SEC(1), 0, note_timer, NULL, &timer);
+    aloop_defer(t.loop, set_to_the_beginning_of_time, timer);
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_noted(0);
+    assert_true(aloop_now(t.loop) == begin);
+}
+
+static void a_period_from_the_beginning_of_time_keeps_to_its_grid(
+    void **state)
+{
+    static const int64_t periods[] = {1, 7, 3 * MS, INT64_MAX};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof periods / sizeof *periods; i++) {
+        uint64_t late = (uint64_t) aloop_now(t.loop) - (uint64_t) INT64_MIN;
+        int64_t left = periods[i] - (int64_t) (late % (uint64_t) periods[i]);
+        aloop_timer *timer;
+
+        aloop_timer_start(t.loop, ALOOP_SEC(1), periods[i], note_timer, NULL,
+                          &timer);
+        aloop_timer_restart_at(timer, INT64_MIN);
+        aloop_step(t.loop, 0);
+        assert_int_equal(t.noted, i + 1); /* Once. */
+        assert_true(aloop_timer_due_ns(timer) == left);
+        aloop_timer_close(timer);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -537,6 +578,8 @@ int main(void)
         TEST(a_thousand_random_timers_agree_with_a_model),
         TEST(a_periodic_timer_that_finds_no_place_says_so),
         TEST(a_deadline_is_never_further_than_time_goes),
+        TEST(a_timer_set_to_the_beginning_of_time_is_due_at_once),
+        TEST(a_period_from_the_beginning_of_time_keeps_to_its_grid),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
