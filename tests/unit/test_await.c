@@ -316,6 +316,32 @@ static void a_stop_in_an_await_or_a_yield_does_not_end_a_later_await(
     aloop_channel_free(channel);
 }
 
+static ssize_t sleeps(aloop *loop, void *arg)
+{
+    ssize_t *status = arg;
+
+    *status = aloop_await(aloop_sleep(loop, ALOOP_SEC(1)));
+    return *status;
+}
+
+static void refuse_in_callback(aloop *loop, void *arg)
+{
+    (void) loop;
+    assert_int_equal(aloop_await(arg), ALOOP_EDEADLK);
+}
+
+static void a_refused_await_takes_the_reference_over_all_the_same(void **state)
+{
+    ssize_t status = 0;
+    aloop_future *task = aloop_spawn(t.loop, sleeps, &status);
+
+    (void) state;
+    aloop_step(t.loop, 0);
+    aloop_defer(t.loop, refuse_in_callback, task);
+    aloop_run(t.loop);
+    assert_int_equal(status, ALOOP_ECANCELED);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -333,6 +359,7 @@ int main(void)
         TEST(a_stopped_await_leaves_what_is_held_elsewhere),
         TEST(an_await_that_a_stop_comes_too_late_for_succeeds),
         TEST(a_stop_in_an_await_or_a_yield_does_not_end_a_later_await),
+        TEST(a_refused_await_takes_the_reference_over_all_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

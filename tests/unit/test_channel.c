@@ -561,6 +561,19 @@ static void two_workers_finish_a_hundred_jobs(void **state)
     assert_int_equal(pool.done, 100);
 }
 
+static void a_channel_that_closes_leaves_the_item_untouched(void **state)
+{
+    aloop_channel *channel = aloop_channel_new(t.loop, sizeof(int), 1);
+    int item = 99;
+    aloop_future *receive = aloop_channel_receive(channel, &item);
+
+    (void) state;
+    aloop_channel_close(channel);
+    assert_int_equal(aloop_await(receive), ALOOP_ECLOSED);
+    assert_int_equal(item, 99);
+    aloop_channel_free(channel);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -582,7 +595,9 @@ int main(void)
         TEST(big_items_are_copied_whole),
         TEST(nonsense_is_refused),
         TEST(no_item_is_lost_or_doubled_under_cancellation),
-        TEST(two_workers_finish_a_hundred_jobs)};
+        TEST(two_workers_finish_a_hundred_jobs),
+        TEST(a_channel_that_closes_leaves_the_item_untouched),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -587,6 +587,113 @@ static void a_group_without_a_loop_takes_the_references_over(void **state)
     assert_int_equal(t.unhandled, 0);
 }
 
+static ssize_t sleeps(aloop *loop, void *arg)
+{
+    ssize_t *status = arg;
+
+    *status = aloop_await(aloop_sleep(loop, ALOOP_SEC(1)));
+    return *status;
+}
+
+typedef aloop_future *(*grouping)(aloop *loop, size_t count,
+                                  aloop_future **futures);
+
+static aloop_future *as_gather(aloop *loop, size_t count,
+                               aloop_future **futures)
+{
+    return aloop_gather_array(loop, count, futures);
+}
+
+static aloop_future *as_settled(aloop *loop, size_t count,
+                                aloop_future **futures)
+{
+    return aloop_gather_settled(loop, count, futures, NULL);
+}
+
+static aloop_future *as_any(aloop *loop, size_t count, aloop_future **futures)
+{
+    return aloop_any_array(loop, count, futures, NULL);
+}
+
+static aloop_future *as_race(aloop *loop, size_t count,
+                             aloop_future **futures)
+{
+    return aloop_race_array(loop, count, futures, NULL);
+}
+
+static const grouping groupings[] = {as_gather, as_settled, as_any, as_race};
+enum { GROUPINGS = sizeof groupings / sizeof groupings[0] };
+
+static void every_kind_of_group_passes_a_cancel_on(void **state)
+{
+    (void) state;
+    for (int i = 0; i < GROUPINGS; i++) {
+        ssize_t statuses[2] = {0, 0};
+        aloop_future *members[2], *group;
+
+        members[0] = aloop_spawn(t.loop, sleeps, &statuses[0]);
+        members[1] = aloop_spawn(t.loop, sleeps, &statuses[1]);
+        group = groupings[i](t.loop, 2, members);
+        aloop_step(t.loop, 0);
+        assert_int_equal(aloop_cancel(group), 1);
+        assert_int_equal(aloop_await(group), ALOOP_EABORTED);
+        assert_int_equal(statuses[0], ALOOP_ECANCELED);
+        assert_int_equal(statuses[1], ALOOP_ECANCELED);
+    }
+}
+
+static void every_kind_of_group_takes_the_references_over(void **state)
+{
+    (void) state;
+    for (int i = 0; i < GROUPINGS; i++) {
+        ssize_t status = 0;
+        aloop_future *member = aloop_spawn(t.loop, sleeps, &status);
+        aloop_future *group = groupings[i](t.loop, 1, &member);
+
+        aloop_step(t.loop, 0);
+        aloop_future_unref(group); /* The last reference to both. */
+        aloop_run(t.loop);
+        assert_int_equal(status, ALOOP_ECANCELED);
+    }
+}
+
+static void race_tells_whose_status_it_is(void **state)
+{
+    aloop_future *futures[2];
+    size_t index = 99;
+
+    (void) state;
+    futures[0] = aloop_sleep(t.loop, 2 * MS);
+    futures[1] = aloop_sleep(t.loop, MS);
+    assert_int_equal(
+        aloop_await(aloop_race_array(t.loop, 2, futures, &index)), 0);
+    assert_int_equal(index, 1);
+}
+
+static void any_that_fails_leaves_the_index_untouched(void **state)
+{
+    aloop_future *futures[2];
+    size_t index = 99;
+
+    (void) state;
+    futures[0] = aloop_spawn(t.loop, fails, NULL);
+    futures[1] = aloop_spawn(t.loop, fails, NULL);
+    assert_int_equal(aloop_await(aloop_any_array(t.loop, 2, futures, &index)),
+                     ALOOP_EPIPE);
+    assert_int_equal(index, 99);
+}
+
+static void race_cancels_and_awaits_the_losers(void **state)
+{
+    ssize_t status = 0;
+    aloop_future *slow = aloop_spawn(t.loop, sleeps, &status);
+
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_race(t.loop, slow, aloop_sleep(t.loop, MS))), 0);
+    assert_int_equal(status, ALOOP_ECANCELED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -620,6 +727,11 @@ int main(void)
         TEST(bad_arguments_are_refused),
         TEST(a_future_of_another_loop_fails_the_gather),
         TEST(a_group_without_a_loop_takes_the_references_over),
+        TEST(every_kind_of_group_passes_a_cancel_on),
+        TEST(every_kind_of_group_takes_the_references_over),
+        TEST(race_tells_whose_status_it_is),
+        TEST(any_that_fails_leaves_the_index_untouched),
+        TEST(race_cancels_and_awaits_the_losers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -536,6 +536,38 @@ static void a_listener_that_lost_its_descriptor_does_not_try_again(
     sim_peer_close(peer);
 }
 
+static void note_count(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    (void) arg;
+    note(l.count);
+}
+
+static void a_flood_of_connections_leaves_room_for_a_timer(void **state)
+{
+    aloop_timer *timer;
+    int peers[200];
+
+    (void) state;
+    assert_int_equal(listen_on("127.0.0.1", "7"), 0);
+    for (int i = 0; i < 200; i++)
+        peers[i] = sim_connect(7);
+    sim_pass(MS);
+    aloop_timer_start(t.loop, 0, 0, note_count, NULL, &timer);
+    for (int i = 0; i < 20 && l.count < 200; i++) {
+        aloop_timer_restart(timer, 0);
+        aloop_step(t.loop, 0);
+    }
+    assert_int_equal(l.count, 200);
+    for (int i = 1; i < t.noted; i++) /* Never more than a burst a turn. */
+        assert_true(t.order[i] - t.order[i - 1] <= 64);
+    assert_true(t.noted >= 4);
+    aloop_listener_close(l.listener);
+    close_streams();
+    for (int i = 0; i < 200; i++)
+        sim_peer_close(peers[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -563,6 +595,7 @@ int main(void)
         TEST(options_that_the_system_refuses_are_done_without),
         TEST(a_listener_that_lost_its_descriptor_is_reported),
         TEST(a_listener_that_lost_its_descriptor_does_not_try_again),
+        TEST(a_flood_of_connections_leaves_room_for_a_timer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

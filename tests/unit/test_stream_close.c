@@ -406,6 +406,23 @@ static void what_was_closed_before_a_fork_is_sent_by_the_parent(void **state)
     assert_peer_noticed_nothing();
 }
 
+/* A reset could destroy the reply on its way to the peer. */
+static void closing_with_unread_input_resets_nobody(void **state)
+{
+    aloop_stream *stream = connected();
+    char reply[8];
+
+    (void) state;
+    send_text("a long question");
+    aloop_stream_put(stream, "reply", 5);
+    aloop_stream_close(stream);
+    aloop_step(t.loop, MS);
+    sim_pass(MS);
+    assert_int_equal(sim_peer_receive(c.peer, reply, sizeof reply), 5);
+    assert_int_equal(sim_peer_error(c.peer), 0);
+    assert_true(sim_peer_eof(c.peer));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,6 +446,7 @@ int main(void)
         TEST(a_child_that_frees_its_loop_leaves_all_to_its_parent),
         TEST(what_a_child_writes_itself_is_sent_before_a_close),
         TEST(what_was_closed_before_a_fork_is_sent_by_the_parent),
+        TEST(closing_with_unread_input_resets_nobody),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

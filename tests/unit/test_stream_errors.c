@@ -354,6 +354,22 @@ static void a_shutdown_of_a_lost_connection_gives_its_error(void **state)
     aloop_stream_close(stream);
 }
 
+static void what_was_put_and_could_not_be_sent_is_told_and_reset(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    aloop_stream_start(stream, note_size, NULL);
+    sim_fail("sys_send", 1, -ENOBUFS);
+    assert_int_equal(aloop_stream_put(stream, "reply", 5), 0);
+    aloop_step(t.loop, 0);
+    aloop_step(t.loop, 0);
+    assert_noted(-ENOBUFS);
+    aloop_stream_close(stream);
+    sim_pass(MS);
+    assert_int_equal(sim_peer_error(c.peer), ALOOP_ECONNRESET);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,6 +383,7 @@ int main(void)
         TEST(an_error_that_the_wait_took_is_known_to_all_its_callbacks),
         TEST(the_address_of_a_lost_peer_is_the_error_it_was_lost_with),
         TEST(a_shutdown_of_a_lost_connection_gives_its_error),
+        TEST(what_was_put_and_could_not_be_sent_is_told_and_reset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -308,6 +308,22 @@ static void a_loop_is_freed_with_everything_open(void **state)
     assert_int_equal(t.calls, 0);
 }
 
+static void referencing_a_stream_is_idempotent(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    aloop_stream_start(stream, ignore, NULL);
+    assert_true(aloop_alive(t.loop));
+    aloop_stream_unref(stream);
+    aloop_stream_unref(stream);
+    assert_false(aloop_alive(t.loop));
+    aloop_stream_ref(stream);
+    aloop_stream_ref(stream);
+    aloop_stream_unref(stream);
+    assert_false(aloop_alive(t.loop));
+    aloop_stream_close(stream);
+}
 
 int main(void)
 {
@@ -322,6 +338,7 @@ int main(void)
         TEST(a_number_that_was_lost_is_not_closed_for_its_next_owner),
         TEST(a_stream_hears_that_its_number_was_taken_over),
         TEST(a_loop_is_freed_with_everything_open),
+        TEST(referencing_a_stream_is_idempotent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -549,6 +549,24 @@ static void a_period_from_the_beginning_of_time_keeps_to_its_grid(
     }
 }
 
+static void a_closed_handle_is_freed_as_the_turn_ends(void **state)
+{
+    aloop_timer *timer;
+    char *first, *second;
+
+    (void) state;
+    aloop_timer_start(t.loop, MS, 0, count_timer, NULL, &timer);
+    first = (char *) timer;
+    aloop_timer_close(timer);
+    aloop_timer_start(t.loop, MS, 0, count_timer, NULL, &timer);
+    second = (char *) timer;
+    assert_ptr_not_equal(first, second); /* Not before. */
+    aloop_timer_close(timer);
+    aloop_step(t.loop, 0);
+    assert_int_equal(t.calls, 0);
+    assert_false(aloop_alive(t.loop));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -580,6 +598,7 @@ int main(void)
         TEST(a_deadline_is_never_further_than_time_goes),
         TEST(a_timer_set_to_the_beginning_of_time_is_due_at_once),
         TEST(a_period_from_the_beginning_of_time_keeps_to_its_grid),
+        TEST(a_closed_handle_is_freed_as_the_turn_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
