@@ -133,6 +133,13 @@ static inline ssize_t awaits_arg(aloop *loop, void *arg)
     return aloop_await(arg);
 }
 
+static inline ssize_t returns_zero(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    return 0;
+}
+
 /* Notes that it ran, and returns the status that `arg` points to. */
 static inline ssize_t just_return(aloop *loop, void *arg)
 {

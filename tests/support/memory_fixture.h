@@ -85,4 +85,17 @@ static inline void free_counted_loop(void)
     assert_string_equal(sim_mess(), "");
 }
 
+/* Starts timers until there is no room for another deadline. */
+static inline void use_up_deadlines(void)
+{
+    aloop_timer *timer;
+    int error = 0;
+
+    memory.is_growth_off = true;
+    for (int i = 0; i < 10000 && error == 0; i++)
+        error = aloop_timer_start(t.loop, ALOOP_SEC(3600), 0, ignore_timer,
+                                  NULL, &timer);
+    assert_int_equal(error, ALOOP_ENOMEM);
+}
+
 #endif

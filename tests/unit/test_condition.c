@@ -1,5 +1,6 @@
 /* Conditions: no notification is lost, and each wait returns with the mutex. */
 
+#include "support/memory_fixture.h"
 #include "support/sync_fixture.h"
 
 static ssize_t wait_until_ready(aloop *loop, void *arg)
@@ -276,6 +277,101 @@ static void a_condition_goes_with_a_mutex_of_its_own_loop(void **state)
     assert_int_equal(aloop_free(other), 0);
 }
 
+/* Shared by the tests of clean-up. */
+static struct {
+    aloop_mutex *mutex;
+    aloop_condition *condition;
+    aloop_future *task;
+    ssize_t status;
+    bool has_cleaned_up;
+} work;
+
+static ssize_t waits_for_condition(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    work.status = 1;
+    work.has_cleaned_up = false;
+    aloop_mutex_try_lock(work.mutex);
+    work.status = aloop_condition_wait(work.condition, work.mutex);
+    work.has_cleaned_up = true;
+    return 0;
+}
+
+/* And has the mutex locked by somebody who never unlocks it. */
+static void start_to_wait_for_condition(void)
+{
+    work.mutex = aloop_mutex_new(t.loop);
+    work.condition = aloop_condition_new(t.loop);
+    work.task = aloop_spawn(t.loop, waits_for_condition, NULL);
+    aloop_step(t.loop, 0);
+    assert_int_equal(aloop_mutex_try_lock(work.mutex), 0);
+}
+
+static void a_waiter_for_a_condition_cleans_up_as_the_loop_is_freed(
+    void **state)
+{
+    (void) state;
+    start_to_wait_for_condition();
+    free_counted_loop();
+    assert_int_equal(work.status, ALOOP_ECANCELED);
+    assert_true(work.has_cleaned_up);
+}
+
+static void a_notified_waiter_for_the_mutex_cleans_up_as_the_loop_is_freed(
+    void **state)
+{
+    (void) state;
+    start_to_wait_for_condition();
+    assert_int_equal(aloop_condition_notify(work.condition), 1);
+    aloop_step(t.loop, 0);
+    assert_int_equal(work.status, 1);
+    free_counted_loop();
+    assert_int_equal(work.status, ALOOP_ECANCELED);
+    assert_true(work.has_cleaned_up);
+}
+
+static void a_waiter_for_the_mutex_that_was_cancelled_before_cleans_up_too(
+    void **state)
+{
+    (void) state;
+    start_to_wait_for_condition();
+    assert_int_equal(aloop_condition_notify(work.condition), 1);
+    aloop_step(t.loop, 0);
+    assert_int_equal(aloop_cancel(work.task), 1);
+    aloop_step(t.loop, 0);
+    assert_int_equal(work.status, 1);
+    free_counted_loop();
+    assert_true(work.has_cleaned_up);
+}
+
+static ssize_t unlocks_after_a_while(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_await(aloop_mutex_lock(work.mutex));
+    aloop_await(aloop_sleep(loop, ALOOP_SEC(9)));
+    for (int i = 0; i < 5; i++)
+        aloop_yield(loop);
+    note(work.has_cleaned_up);
+    aloop_mutex_unlock(work.mutex);
+    return 0;
+}
+
+static void the_mutex_still_comes_first_while_its_holder_cleans_up(
+    void **state)
+{
+    (void) state;
+    start_to_wait_for_condition();
+    aloop_mutex_unlock(work.mutex);
+    aloop_detach(aloop_spawn(t.loop, unlocks_after_a_while, NULL));
+    aloop_step(t.loop, 0);
+    assert_true(aloop_mutex_is_locked(work.mutex));
+    free_counted_loop();
+    assert_noted(false); /* The holder was not overtaken. */
+    assert_int_equal(work.status, ALOOP_ECANCELED);
+    assert_true(work.has_cleaned_up);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +387,12 @@ int main(void)
         TEST(a_condition_is_waited_for_in_a_task_with_the_mutex),
         TEST(a_freed_loop_ends_condition_waits_with_the_mutex),
         TEST(a_condition_goes_with_a_mutex_of_its_own_loop),
+        MEMORY_TEST(a_waiter_for_a_condition_cleans_up_as_the_loop_is_freed),
+        MEMORY_TEST(
+            a_notified_waiter_for_the_mutex_cleans_up_as_the_loop_is_freed),
+        MEMORY_TEST(
+            a_waiter_for_the_mutex_that_was_cancelled_before_cleans_up_too),
+        MEMORY_TEST(the_mutex_still_comes_first_while_its_holder_cleans_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

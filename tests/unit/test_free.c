@@ -320,6 +320,137 @@ static void what_gathers_a_task_without_end_is_freed_with_the_loop(
     assert_int_equal(aloop_free(loop), 0); /* A leak checker looks on. */
 }
 
+static void keep(aloop_future *future)
+{
+    aloop_run(t.loop);
+    assert_int_equal(aloop_future_status(future), 0);
+}
+
+static void a_settled_connect_that_is_held_is_freed_with_the_loop(
+    void **state)
+{
+    int listener = sim_listen("127.0.0.1", 80, 8);
+    aloop_stream *stream = NULL;
+
+    (void) state;
+    keep(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream));
+    assert_non_null(stream);
+    sim_peer_close(listener);
+    free_counted_loop();
+}
+
+static void settled_groups_that_are_held_are_freed_with_the_loop(void **state)
+{
+    (void) state;
+    keep(aloop_gather(t.loop, aloop_sleep(t.loop, 1),
+                      aloop_sleep(t.loop, 2)));
+    keep(aloop_race(t.loop, aloop_sleep(t.loop, 1),
+                    aloop_sleep(t.loop, 2)));
+    free_counted_loop();
+}
+
+static void a_settled_map_that_is_held_is_freed_with_the_loop(void **state)
+{
+    int items[3] = {0, 0, 0};
+
+    (void) state;
+    keep(aloop_map(t.loop, returns_zero, items, 3, sizeof *items, 2));
+    free_counted_loop();
+}
+
+/* Waits for itself, by a detour that nothing can see through. */
+static ssize_t gathers_itself(aloop *loop, void *arg)
+{
+    (void) arg;
+    return aloop_await(
+        aloop_gather(loop, aloop_future_ref(aloop_current_task())));
+}
+
+static void a_group_that_never_ends_is_freed_with_the_loop(void **state)
+{
+    (void) state;
+    aloop_detach(aloop_spawn(t.loop, gathers_itself, NULL));
+    aloop_step(t.loop, 0);
+    free_counted_loop();
+}
+
+static ssize_t connects_for_ever(aloop *loop, void *arg)
+{
+    for (;;) {
+        aloop_future *connect = aloop_tcp_connect(loop, "127.0.0.9", "81",
+                                                  arg);
+
+        aloop_yield(loop);
+        aloop_detach(connect);
+        t.calls++;
+    }
+    return 0;
+}
+
+static void a_task_that_never_ends_leaves_no_descriptor(void **state)
+{
+    aloop_stream *stream;
+
+    (void) state;
+    sim_blackhole("127.0.0.9");
+    aloop_detach(aloop_spawn(t.loop, connects_for_ever, &stream));
+    aloop_step(t.loop, 0);
+    free_counted_loop();
+    assert_true(t.calls >= 9999); /* It got the turns it was promised. */
+}
+
+static ssize_t sleeps_shielded(aloop *loop, void *arg)
+{
+    aloop_shield_begin();
+    *(ssize_t *) arg = aloop_await(aloop_sleep(loop, ALOOP_SEC(9)));
+    return 0;
+}
+
+static void a_shielded_task_sees_a_cancel_as_the_loop_is_freed(void **state)
+{
+    (void) state;
+    for (int is_cancelled = 0; is_cancelled < 2; is_cancelled++) {
+        ssize_t status = 1;
+        aloop_future *task = aloop_spawn(t.loop, sleeps_shielded, &status);
+
+        aloop_step(t.loop, 0);
+        if (is_cancelled)
+            aloop_cancel(task);
+        aloop_step(t.loop, 0);
+        assert_int_equal(status, 1);
+        free_counted_loop();
+        assert_int_equal(status, ALOOP_ECANCELED);
+        t.loop = memory_loop(0);
+    }
+}
+
+static ssize_t fails_when_cancelled(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_await(aloop_sleep(loop, ALOOP_SEC(9)));
+    t.calls++;
+    return ALOOP_EBADF;
+}
+
+static void errors_that_nobody_read_are_reported_as_the_loop_is_freed(
+    void **state)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    (void) state;
+    aloop_detach(aloop_spawn(t.loop, fails_when_cancelled, NULL));
+    aloop_step(t.loop, 0);
+    aloop_future_unref(aloop_future_new_settled(t.loop, ALOOP_EINVAL));
+    aloop_future_resolve(promise, ALOOP_EPIPE);
+    aloop_future_unref(promise);
+    assert_int_equal(t.unhandled, 0);
+
+    free_counted_loop();
+    assert_int_equal(t.calls, 1);
+    assert_int_equal(t.unhandled, 2); /* Not what failed by the freeing. */
+    assert_int_equal(t.unhandled_error, ALOOP_EPIPE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +466,13 @@ int main(void)
         TEST(a_hook_cannot_run_or_free_a_loop_that_is_freed),
         TEST(a_program_tells_what_it_has_forgotten),
         TEST(what_gathers_a_task_without_end_is_freed_with_the_loop),
+        MEMORY_TEST(a_settled_connect_that_is_held_is_freed_with_the_loop),
+        MEMORY_TEST(settled_groups_that_are_held_are_freed_with_the_loop),
+        MEMORY_TEST(a_settled_map_that_is_held_is_freed_with_the_loop),
+        MEMORY_TEST(a_group_that_never_ends_is_freed_with_the_loop),
+        MEMORY_TEST(a_task_that_never_ends_leaves_no_descriptor),
+        MEMORY_TEST(a_shielded_task_sees_a_cancel_as_the_loop_is_freed),
+        MEMORY_TEST(errors_that_nobody_read_are_reported_as_the_loop_is_freed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

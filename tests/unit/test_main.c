@@ -1,6 +1,6 @@
 /* aloop_main_with: its options, and interrupts. */
 
-#include "support/fixture.h"
+#include "support/memory_fixture.h"
 
 #include <signal.h>
 
@@ -275,6 +275,59 @@ static void a_stop_cancels_the_root_of_a_program(void **state)
     assert_int_equal(status, 7);
 }
 
+struct clean_up {
+    ssize_t statuses[4];
+    int64_t begin_ns, end_ns;
+};
+
+static ssize_t sleeps_and_returns_four(aloop *loop, void *arg)
+{
+    ssize_t status = aloop_await(aloop_sleep(loop, MS));
+
+    (void) arg;
+    return status < 0 ? status : 4;
+}
+
+static ssize_t cleans_up_behind_a_shield(aloop *loop, void *arg)
+{
+    struct clean_up *clean_up = arg;
+    ssize_t *statuses = clean_up->statuses;
+
+    clean_up->begin_ns = aloop_now(loop);
+    statuses[0] = aloop_await(aloop_sleep(loop, ALOOP_SEC(9)));
+    aloop_shield_begin();
+    statuses[1] = aloop_await(aloop_sleep(loop, 5 * MS));
+    statuses[2] = aloop_await(aloop_gather(
+        loop, aloop_sleep(loop, 3 * MS),
+        aloop_timeout(aloop_sleep(loop, 2 * MS), ALOOP_SEC(1))));
+    statuses[3] = aloop_await(
+        aloop_spawn(loop, sleeps_and_returns_four, NULL));
+    aloop_shield_end();
+    clean_up->end_ns = aloop_now(loop);
+    return 0;
+}
+
+static ssize_t leaves_a_clean_up_behind(aloop *loop, void *arg)
+{
+    aloop_detach(aloop_spawn(loop, cleans_up_behind_a_shield, arg));
+    aloop_yield(loop);
+    return 3;
+}
+
+static void a_shielded_clean_up_is_left_alone_at_the_end_of_main(void **state)
+{
+    struct clean_up clean_up = {{1, 1, 1, 1}, 0, 0};
+
+    (void) state;
+    assert_int_equal(aloop_main(leaves_a_clean_up_behind, &clean_up), 3);
+
+    assert_int_equal(clean_up.statuses[0], ALOOP_ECANCELED);
+    assert_int_equal(clean_up.statuses[1], 0);
+    assert_int_equal(clean_up.statuses[2], 0);
+    assert_int_equal(clean_up.statuses[3], 4);
+    assert_true(clean_up.end_ns - clean_up.begin_ns == 9 * MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +344,7 @@ int main(void)
         TEST(bad_arguments_are_refused),
         TEST(main_does_not_wait_for_what_only_a_continuation_wants),
         TEST(a_stop_cancels_the_root_of_a_program),
+        MEMORY_TEST(a_shielded_clean_up_is_left_alone_at_the_end_of_main),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,8 @@
 #include <fenv.h>
 #include <string.h>
 
-#include "support/fixture.h"
+#include "support/memory_fixture.h"
+#include "os/tools.h"
 
 static ssize_t returns_arg(aloop *loop, void *arg)
 {
@@ -623,6 +624,34 @@ static void a_task_that_returns_no_status_has_failed(void **state)
                      ALOOP_EINVAL);
 }
 
+static void a_task_without_memory_for_its_name_is_reported_to_nobody(
+    void **state)
+{
+    aloop_task_options options = {.size = sizeof options, .name = "named"};
+    unsigned points = 0;
+    bool has_failed = true;
+
+    (void) state;
+    aloop_detach(aloop_spawn(t.loop, returns_zero, NULL));
+    aloop_run(t.loop);
+    for (unsigned n = 1; has_failed; n++) {
+        aloop_future *task;
+
+        memory.fails_at = memory.calls + n;
+        task = aloop_spawn_with(t.loop, returns_zero, NULL, &options);
+        has_failed = memory.calls >= memory.fails_at;
+        memory.fails_at = 0;
+        /* A debug loop has some memory of its own that it can use. */
+        assert_true(has_failed || task != NULL);
+        points += task == NULL;
+        aloop_detach(task);
+        aloop_run(t.loop);
+    }
+    /* The name, if not the task as well. */
+    assert_true(points >= 1 || WITH_ASAN);
+    assert_int_equal(t.unhandled, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -658,6 +687,7 @@ int main(void)
         TEST(a_task_waits_on_its_own_loop_only),
         TEST(a_task_without_a_name_has_one),
         TEST(a_task_that_returns_no_status_has_failed),
+        MEMORY_TEST(a_task_without_memory_for_its_name_is_reported_to_nobody),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -567,6 +567,16 @@ static void a_closed_handle_is_freed_as_the_turn_ends(void **state)
     assert_false(aloop_alive(t.loop));
 }
 
+static void a_sleep_without_memory_is_null_and_reported_to_nobody(
+    void **state)
+{
+    (void) state;
+    use_up_deadlines();
+    assert_null(aloop_sleep(t.loop, MS));
+    aloop_step(t.loop, 0);
+    assert_int_equal(t.unhandled, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -599,6 +609,7 @@ int main(void)
         TEST(a_timer_set_to_the_beginning_of_time_is_due_at_once),
         TEST(a_period_from_the_beginning_of_time_keeps_to_its_grid),
         TEST(a_closed_handle_is_freed_as_the_turn_ends),
+        MEMORY_TEST(a_sleep_without_memory_is_null_and_reported_to_nobody),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
