@@ -624,6 +624,22 @@ static void a_connect_whose_descriptor_was_taken_fails(void **state)
     sys_close(fds[1]);
 }
 
+/* Failure class 47: names are rewritten before they are looked up. */
+static void a_name_that_is_not_ascii_is_looked_up_as_it_is(void **state)
+{
+    static const char name[] = "b\xc3\xbc" "cher.xn--\xff.example";
+    const char *const addresses[] = {"127.0.0.1", NULL};
+    aloop_stream *stream = NULL;
+
+    (void) state;
+    sim_host(name, addresses);
+    sim_listen("127.0.0.1", 80, 1);
+
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, name, "80", &stream)), 0);
+    aloop_stream_close(stream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -661,6 +677,7 @@ int main(void)
         TEST(a_detached_connect_that_fails_is_reported),
         TEST(without_descriptors_a_connect_fails),
         TEST(a_connect_whose_descriptor_was_taken_fails),
+        TEST(a_name_that_is_not_ascii_is_looked_up_as_it_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

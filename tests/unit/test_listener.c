@@ -568,6 +568,27 @@ static void a_flood_of_connections_leaves_room_for_a_timer(void **state)
         sim_peer_close(peers[i]);
 }
 
+/* Failure class 19: several processes wake for one connection, and here the
+ * others were faster. */
+static void a_connection_that_another_process_took_is_no_error(void **state)
+{
+    aloop_listener *listener;
+
+    (void) state;
+    assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "80",
+                                      count_and_close, NULL, &listener), 0);
+    assert_true(sim_connect(80) >= 0);
+    sim_fail("sys_accept", 1, -EAGAIN);
+    assert_int_equal(aloop_step(t.loop, -1), 1);
+    assert_int_equal(sim_faults_pending(), 0);
+    assert_int_equal(t.calls, 0);
+    run_for(MS);
+
+    assert_int_equal(t.calls, 1); /* Still listening, and at once. */
+    assert_int_equal(t.unhandled, 0);
+    aloop_listener_close(listener);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -596,6 +617,7 @@ int main(void)
         TEST(a_listener_that_lost_its_descriptor_is_reported),
         TEST(a_listener_that_lost_its_descriptor_does_not_try_again),
         TEST(a_flood_of_connections_leaves_room_for_a_timer),
+        TEST(a_connection_that_another_process_took_is_no_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

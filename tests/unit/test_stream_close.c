@@ -423,6 +423,24 @@ static void closing_with_unread_input_resets_nobody(void **state)
     assert_true(sim_peer_eof(c.peer));
 }
 
+/* Failure class 28: a close that a signal interrupted has closed all the same,
+ * and a second one would hit whoever has the number by then. */
+static void an_interrupted_close_is_not_repeated(void **state)
+{
+    aloop_stream *stream = connected();
+    unsigned closes = sim_calls("sys_close");
+    unsigned open = sim_descriptors_open();
+
+    (void) state;
+    sim_fail("sys_close", 1, -EINTR);
+    aloop_stream_abort(stream);
+    run_for(MS);
+
+    assert_int_equal(sim_faults_pending(), 0);
+    assert_int_equal(sim_calls("sys_close"), closes + 1);
+    assert_int_equal(sim_descriptors_open(), open - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -447,6 +465,7 @@ int main(void)
         TEST(what_a_child_writes_itself_is_sent_before_a_close),
         TEST(what_was_closed_before_a_fork_is_sent_by_the_parent),
         TEST(closing_with_unread_input_resets_nobody),
+        TEST(an_interrupted_close_is_not_repeated),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -577,6 +577,40 @@ static void a_sleep_without_memory_is_null_and_reported_to_nobody(
     assert_int_equal(t.unhandled, 0);
 }
 
+static void note_due(aloop_timer *timer, void *arg)
+{
+    int64_t *due_ns = arg;
+
+    (void) timer;
+    assert_true(aloop_now(t.loop) >= *due_ns);
+    t.calls++;
+}
+
+/* Failure class 32: deadlines are cut to whole milliseconds, and the loop
+ * fires early or spins through the last one. */
+static void a_fraction_of_a_millisecond_neither_spins_nor_fires_early(
+    void **state)
+{
+    static const int64_t delays_ns[] = {
+        1, 999, 500000, 999999, 1000001, 1500000, 1999999, 1000000001,
+    };
+    enum { COUNT = sizeof delays_ns / sizeof delays_ns[0] };
+
+    (void) state;
+    for (int i = 0; i < COUNT; i++) {
+        unsigned wakes = sim_wakes();
+        aloop_timer *timer;
+        int64_t due_ns = aloop_now(t.loop) + delays_ns[i];
+
+        assert_int_equal(aloop_timer_start(t.loop, delays_ns[i], 0, note_due,
+                                           &due_ns, &timer), 0);
+        assert_int_equal(aloop_run(t.loop), 0);
+        assert_int_equal(t.calls, i + 1);
+        assert_true(sim_wakes() - wakes <= 2);
+        aloop_timer_close(timer);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -610,6 +644,7 @@ int main(void)
         TEST(a_period_from_the_beginning_of_time_keeps_to_its_grid),
         TEST(a_closed_handle_is_freed_as_the_turn_ends),
         MEMORY_TEST(a_sleep_without_memory_is_null_and_reported_to_nobody),
+        TEST(a_fraction_of_a_millisecond_neither_spins_nor_fires_early),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
