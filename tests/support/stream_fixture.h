@@ -126,6 +126,16 @@ static inline void fill(aloop_stream *stream)
     assert_int_equal(aloop_stream_queued(stream), 0);
 }
 
+/* Queues more than the connection takes, whose peer takes nothing. */
+static inline void overfill(aloop_stream *stream)
+{
+    static const char more[100000];
+
+    assert_int_equal(aloop_stream_put(stream, more, sizeof more), 1);
+    run_for(MS);
+    assert_true(aloop_stream_queued(stream) > sizeof more / 2);
+}
+
 /* The peer takes at most `size` bytes of what has arrived. */
 static inline void receive(size_t size)
 {

@@ -307,6 +307,46 @@ static void a_pipe_joins_streams_of_one_loop(void **state)
     assert_int_equal(aloop_free(other), 0);
 }
 
+static void a_second_pipe_from_a_stream_is_refused_while_one_waits(
+    void **state)
+{
+    aloop_stream *from, *to, *other;
+    aloop_future *pipe, *second;
+    size_t sent = 0, got;
+    ssize_t n;
+    int source, sink, unused;
+
+    (void) state;
+    fill_data();
+    sim_buffer_size(1024);
+    from = connected_to(&source);
+    to = connected_to(&sink);
+    other = connected_to(&unused);
+    aloop_stream_set_watermarks(to, 0, 1);
+    pipe = aloop_stream_forward(from, to);
+    while ((n = sim_peer_send(source, data + sent, 1024)) > 0) {
+        sent += (size_t) n;
+        run_for(MS);
+    }
+    second = aloop_stream_forward(from, other);
+    assert_int_equal(aloop_future_status(second), ALOOP_EBUSY);
+    sim_peer_shutdown(source);
+    got = receive_until(sink, back, sizeof back, pipe);
+
+    assert_true(sent >= 3 * 1024);
+    assert_int_equal(aloop_future_status(pipe), sent);
+    assert_int_equal(got, sent);
+    assert_memory_equal(back, data, sent);
+    assert_true(sim_peer_eof(sink));
+    assert_false(sim_peer_eof(unused));
+    aloop_stream_close(from);
+    run_for(MS);
+    aloop_future_unref(pipe);
+    aloop_future_unref(second);
+    aloop_stream_close(to);
+    aloop_stream_close(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +359,7 @@ int main(void)
         TEST(a_forward_from_a_stream_that_is_read_is_refused),
         TEST(bad_arguments_are_refused),
         TEST(a_pipe_joins_streams_of_one_loop),
+        TEST(a_second_pipe_from_a_stream_is_refused_while_one_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

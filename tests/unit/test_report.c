@@ -2,7 +2,7 @@
  * default one writes, and that none is lost without a count. */
 
 #include "loop/report.h"
-#include "support/memory_fixture.h"
+#include "support/stream_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +54,7 @@ static void on_tick(aloop_timer *timer, void *arg)
 }
 
 /* Takes the place that the periodic timer has left in the full queue. */
-static void fill(aloop_timer *timer, void *arg)
+static void use_up_room(aloop_timer *timer, void *arg)
 {
     aloop_timer *other;
 
@@ -79,7 +79,7 @@ static void a_hook_runs_as_the_turn_ends_and_may_close_what_failed(
     t.loop = aloop_new(&options);
     for (int i = 0; i < 62; i++)
         aloop_timer_start(t.loop, ALOOP_SEC(9), 0, ignore_timer, NULL, &timer);
-    aloop_timer_start(t.loop, 0, 0, fill, t.loop, &timer);
+    aloop_timer_start(t.loop, 0, 0, use_up_room, t.loop, &timer);
     aloop_timer_start(t.loop, 0, MS, on_tick, NULL, &periodic);
     aloop_step(t.loop, 0);
     memory.is_growth_off = false;
@@ -339,6 +339,32 @@ static void a_complaint_of_a_far_place_is_cut(void **state)
                      sim_complaints() + length - 1);
 }
 
+static void the_hook_runs_as_the_turn_ends_and_not_within_a_call(void **state)
+{
+    aloop_future *drain;
+    aloop_stream *stream;
+    int peer;
+
+    (void) state;
+    sim_buffer_size(1024);
+    stream = connected_to(&peer);
+    overfill(stream);
+    drain = aloop_stream_drain(stream);
+    aloop_detach(drain);
+    aloop_stream_abort(stream);
+    assert_int_equal(t.unhandled, 0);
+    aloop_step(t.loop, 0);
+    assert_int_equal(t.unhandled, 1);
+    assert_int_equal(t.unhandled_error, ALOOP_ECANCELED);
+
+    aloop_future_unref(aloop_future_new_settled(t.loop, ALOOP_EPIPE));
+    assert_int_equal(t.unhandled, 1);
+    assert_true(aloop_alive(t.loop));
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_int_equal(t.unhandled, 2);
+    assert_int_equal(t.unhandled_error, ALOOP_EPIPE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +382,7 @@ int main(void)
         TEST(a_report_of_a_connect_names_host_and_port),
         TEST(a_report_of_a_map_names_the_item),
         TEST(a_complaint_of_a_far_place_is_cut),
+        TEST(the_hook_runs_as_the_turn_ends_and_not_within_a_call),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

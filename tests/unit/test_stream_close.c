@@ -441,6 +441,31 @@ static void an_interrupted_close_is_not_repeated(void **state)
     assert_int_equal(sim_descriptors_open(), open - 1);
 }
 
+static void a_close_outside_a_turn_wakes_the_host_to_give_the_peer_up(
+    void **state)
+{
+    aloop_stream *stream;
+    int64_t begin;
+    int fd, peer;
+
+    (void) state;
+    sim_buffer_size(1024);
+    stream = connected_to(&peer);
+    overfill(stream);
+    fd = aloop_fd(t.loop);
+    aloop_step(t.loop, 0);
+    assert_false(sim_poll(fd, 0));
+    aloop_stream_close(stream);
+    begin = aloop_now(t.loop);
+    assert_true(sim_poll(fd, ALOOP_SEC(100)));
+    assert_true(aloop_now(t.loop) == begin + ALOOP_SEC(30));
+    assert_int_equal(sim_peer_error(peer), 0);
+    aloop_step(t.loop, 0);
+    sim_pass(MS);
+    assert_int_equal(sim_peer_error(peer), ALOOP_ECONNRESET);
+    assert_false(aloop_alive(t.loop));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -466,6 +491,7 @@ int main(void)
         TEST(what_was_closed_before_a_fork_is_sent_by_the_parent),
         TEST(closing_with_unread_input_resets_nobody),
         TEST(an_interrupted_close_is_not_repeated),
+        TEST(a_close_outside_a_turn_wakes_the_host_to_give_the_peer_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

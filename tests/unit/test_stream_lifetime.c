@@ -2,6 +2,7 @@
  * and that outlive their loop. */
 
 #include "support/stream_fixture.h"
+#include "os/sys.h"
 
 #include <string.h>
 
@@ -325,6 +326,36 @@ static void referencing_a_stream_is_idempotent(void **state)
     aloop_stream_close(stream);
 }
 
+static void a_closed_number_with_a_duplicate_is_told_once_without_a_spin(
+    void **state)
+{
+    aloop_stream *stream;
+    int64_t begin;
+    unsigned before;
+    int fd, peer;
+
+    (void) state;
+    stream = connected_to(&peer);
+    aloop_stream_start(stream, note_size, NULL);
+    run_for(MS);
+    fd = aloop_stream_fd(stream);
+    sim_keep_open(fd);
+    sys_close(fd);
+    sim_peer_send(peer, "x", 1);
+    before = sim_wakes();
+    begin = aloop_now(t.loop);
+    sim_fail("aloop__reactor_wait", 50, ALOOP_EACCES);
+    run_for(10 * MS);
+
+    assert_noted(ALOOP_EBADF);
+    assert_true(aloop_now(t.loop) == begin + 10 * MS);
+    assert_true(sim_wakes() - before <= 4);
+    aloop_free(t.loop);
+    t.loop = NULL;
+    assert_int_equal(sim_descriptors_open(), 0);
+    sim_reset(1); /* The bad use and the bad close were this test's. */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +370,7 @@ int main(void)
         TEST(a_stream_hears_that_its_number_was_taken_over),
         TEST(a_loop_is_freed_with_everything_open),
         TEST(referencing_a_stream_is_idempotent),
+        TEST(a_closed_number_with_a_duplicate_is_told_once_without_a_spin),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

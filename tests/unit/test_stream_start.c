@@ -1,6 +1,9 @@
 /* Reading from streams by callback. */
 
 #include "support/stream_fixture.h"
+#include "loop/buffers.h"
+#include "os/sys.h"
+#include "stream/stream.h"
 
 #include <string.h>
 
@@ -202,6 +205,135 @@ static void a_stream_stopped_while_it_is_told_of_data_hears_no_more(
     aloop_stream_close(stream);
 }
 
+static char bytes[200000]; /* A pattern that no part of it repeats soon. */
+static char got[sizeof bytes];
+static size_t got_size;
+
+static int set_up_bytes(void **state)
+{
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char) (i * 7 + i / 251);
+    got_size = 0;
+    return set_up(state);
+}
+
+#define STREAM(name) \
+    cmocka_unit_test_setup_teardown(name, set_up_bytes, tear_down)
+
+static char line[100000];
+
+static void keep(const void *data, size_t size)
+{
+    assert_true(size <= sizeof got - got_size);
+    memcpy(got + got_size, data, size);
+    got_size += size;
+}
+
+/* The first time, asks for a line, changes its mind, and notes what the line's
+ * status was before it was cancelled. */
+static void asks_for_a_line_at_first(aloop_stream *stream, const void *data,
+                                     ssize_t size, void *arg)
+{
+    aloop_future *read;
+
+    note((int) size);
+    if (size <= 0)
+        return;
+    keep(data, (size_t) size);
+    if (t.calls++ > 0)
+        return;
+    aloop_stream_stop(stream);
+    read = aloop_stream_read_until(stream, line, sizeof line, "no such", 7);
+    note((int) aloop_future_status(read));
+    aloop_future_unref(read);
+    aloop_stream_start(stream, asks_for_a_line_at_first, arg);
+}
+
+static void bytes_given_back_in_the_callback_come_before_newer_ones(
+    void **state)
+{
+    aloop_stream *stream;
+    int peer;
+
+    (void) state;
+    sim_buffer_size(1 << 20);
+    stream = connected_to(&peer);
+    assert_int_equal(sim_peer_send(peer, bytes, sizeof bytes), sizeof bytes);
+    sim_pass(MS);
+    aloop_stream_start(stream, asks_for_a_line_at_first, NULL);
+    run_for(MS);
+
+    assert_true(t.noted >= 3);
+    assert_int_equal(t.order[0], RECEIVE_SIZE);
+    assert_int_equal(t.order[1], ALOOP_PENDING);
+    assert_int_equal(got_size, sizeof bytes);
+    assert_memory_equal(got, bytes, sizeof bytes);
+    aloop_stream_close(stream);
+    sim_peer_close(peer);
+}
+
+/* The line fills its buffer exactly, so that it goes on to meet the end. */
+static void the_end_is_told_after_bytes_given_back_in_the_callback(
+    void **state)
+{
+    const size_t rest = BUFFER_SMALL - sizeof(struct aloop__input);
+    aloop_stream *stream;
+    int peer;
+
+    (void) state;
+    sim_buffer_size(1 << 20);
+    stream = connected_to(&peer);
+    sim_peer_send(peer, bytes, RECEIVE_SIZE + rest);
+    sim_peer_shutdown(peer);
+    sim_pass(MS);
+    aloop_stream_start(stream, asks_for_a_line_at_first, NULL);
+    run_for(MS);
+
+    assert_noted(RECEIVE_SIZE, ALOOP_EOF, (int) rest, 0);
+    assert_int_equal(got_size, RECEIVE_SIZE + rest);
+    assert_memory_equal(got, bytes, got_size);
+    aloop_stream_close(stream);
+    sim_peer_close(peer);
+}
+
+/* The first time, closes the stream's descriptor behind the loop's back and
+ * has a connection take its number over. */
+static void is_robbed_at_first(aloop_stream *stream, const void *data,
+                               ssize_t size, void *arg)
+{
+    asks_for_a_line_at_first(stream, data, size, NULL);
+    sys_close(aloop_stream_fd(stream));
+    aloop_detach(aloop_tcp_connect(t.loop, "127.0.0.1", "81", arg));
+}
+
+static void an_error_is_told_after_bytes_given_back_in_the_callback(
+    void **state)
+{
+    aloop_stream *stream, *thief = NULL;
+    int listener = sim_listen("127.0.0.1", 81, 8);
+    int fd, peer;
+
+    (void) state;
+    sim_buffer_size(1 << 20);
+    stream = connected_to(&peer);
+    fd = aloop_stream_fd(stream);
+    sim_peer_send(peer, bytes, sizeof bytes);
+    sim_pass(MS);
+    aloop_stream_start(stream, is_robbed_at_first, &thief);
+    run_for(MS);
+
+    assert_int_equal(t.noted, 4);
+    assert_int_equal(t.order[1], ALOOP_PENDING);
+    assert_int_equal(t.order[3], ALOOP_EBADF);
+    assert_int_equal(got_size, RECEIVE_SIZE + t.order[2]);
+    assert_memory_equal(got, bytes, got_size);
+    assert_int_equal(aloop_stream_fd(thief), fd);
+    assert_int_equal(aloop_stream_fd(stream), ALOOP_EBADF);
+    aloop_stream_close(stream);
+    aloop_stream_close(thief);
+    sim_peer_close(listener);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +346,9 @@ int main(void)
         TEST(a_start_delivers_what_a_read_left_over_and_then_the_end),
         TEST(what_a_read_gave_back_comes_before_newer_bytes),
         TEST(a_stream_stopped_while_it_is_told_of_data_hears_no_more),
+        STREAM(bytes_given_back_in_the_callback_come_before_newer_ones),
+        STREAM(the_end_is_told_after_bytes_given_back_in_the_callback),
+        STREAM(an_error_is_told_after_bytes_given_back_in_the_callback),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
