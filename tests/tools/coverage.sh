@@ -44,7 +44,7 @@ branches_min=88
 flags='--coverage -fprofile-abs-path -fprofile-update=atomic -O0 -DNDEBUG'
 elsewhere='^(tidy|classes|steps|backtrace|shadow_stack|(consumer|model)_.*'
 elsewhere+='|torture)$'
-own='^(test_(context|reactor|refusals|stack|sys)|system_.*)$'
+own='^(test_(context|(reactor|refusals|stack|sys)(_.*)?)|system_.*)$'
 
 # An object that hands on what was counted before the process ends.
 make_ends() { # FILE

@@ -1,0 +1,394 @@
+/* What the tests of a system that refuses share: each call of libc that a test
+ * names fails as often as it says.
+ *
+ * The linker leads the library's calls through here (--wrap), so that this is
+ * for programs of one file. */
+
+#ifndef REFUSAL_FIXTURE_H
+#define REFUSAL_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "aloop/error.h"
+#include "os/reactor.h"
+#include "os/stack.h"
+#include "os/sys.h"
+#include "os/tools.h"
+#include "support/patient.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+enum { PIECE_MAX = 0x7ffff000, GUARD_INSTALL = 102, FDS_MAX = 256 };
+
+/* What is refused now, and what the calls were given. */
+static struct {
+    const char *call;
+    int error;
+    atomic_int times;   /* That it is refused yet; other threads look too. */
+    atomic_int refused; /* How often it was. */
+    int left; /* Any call that makes something: the one after so many. */
+    struct addrinfo *answer; /* getaddrinfo's, where there is no refusal. */
+    bool is_answer_freed;
+    size_t asked;      /* sendmsg: bytes ... */
+    size_t asked_in;   /* ... in so many pieces; no more goes to the kernel. */
+    enum { ADVICE_KERNEL, ADVICE_IGNORED, ADVICE_TAKEN } advice;
+    socklen_t name_size; /* getsockname: what it says, if not 0. */
+    int mutexes, conditions; /* Made and not destroyed. */
+} f;
+
+static inline int set_up(void **state)
+{
+    (void) state;
+    memset(&f, 0, sizeof f);
+    sys_pages_light_guards(true);
+    return 0;
+}
+
+static inline int tear_down(void **state)
+{
+    int unrefused = f.times;
+
+    (void) state;
+    memset(&f, 0, sizeof f);
+    sys_pages_light_guards(true);
+    return unrefused; /* Then a test has not refused what it meant to. */
+}
+
+static inline void refuse(const char *call, int error, int times)
+{
+    f.call = call;
+    f.error = error;
+    f.times = times;
+    f.refused = 0;
+}
+
+static inline bool was_refused(void)
+{
+    bool was = f.refused > 0;
+
+    f.times = f.refused = 0;
+    return was;
+}
+
+/* The nth of the calls that take something of the system's, whichever it is. */
+static inline void refuse_nth(int nth, int error)
+{
+    refuse("any", error, 1);
+    f.left = nth - 1;
+}
+
+static inline bool is_refused(const char *call)
+{
+    static const char *const any[] = {
+        "epoll_create1", "epoll_ctl", "timerfd_create", "timerfd_settime",
+        "eventfd", "dup2", "dup3", "malloc", "pthread_create",
+        "pthread_mutex_init", "pthread_cond_init",
+    };
+    bool is_one = false;
+
+    for (size_t i = 0; i < COUNT(any); i++)
+        is_one = is_one || strcmp(any[i], call) == 0;
+    if (f.times == 0)
+        return false;
+    if (strcmp(f.call, "any") == 0 && (!is_one || f.left-- > 0))
+        return false;
+    if (strcmp(f.call, "any") != 0 && strcmp(f.call, call) != 0)
+        return false;
+    f.times--;
+    f.refused++;
+    errno = f.error;
+    return true;
+}
+
+/* result __wrap_name(parameters), which fails with -1 and errno. */
+#define WRAP(result, name, parameters, arguments) \
+    result __real_##name parameters;              \
+    result __wrap_##name parameters;              \
+    result __wrap_##name parameters               \
+    {                                             \
+        if (is_refused(#name))                    \
+            return -1;                            \
+        return __real_##name arguments;           \
+    }
+
+/* The same for one that returns its error. */
+#define WRAP_DIRECT(name, parameters, arguments) \
+    int __real_##name parameters;                \
+    int __wrap_##name parameters;                \
+    int __wrap_##name parameters                 \
+    {                                            \
+        if (is_refused(#name))                   \
+            return f.error;                      \
+        return __real_##name arguments;          \
+    }
+
+WRAP(ssize_t, write, (int fd, const void *data, size_t size), (fd, data, size))
+WRAP(ssize_t, read, (int fd, void *data, size_t size), (fd, data, size))
+WRAP(int, socket, (int family, int type, int protocol),
+     (family, type, protocol))
+WRAP(int, connect, (int fd, const struct sockaddr *address, socklen_t size),
+     (fd, address, size))
+WRAP(ssize_t, recv, (int fd, void *data, size_t size, int flags),
+     (fd, data, size, flags))
+WRAP(ssize_t, send, (int fd, const void *data, size_t size, int flags),
+     (fd, data, size, flags))
+WRAP(int, accept4,
+     (int fd, struct sockaddr *address, socklen_t *size, int flags),
+     (fd, address, size, flags))
+WRAP(int, accept, (int fd, struct sockaddr *address, socklen_t *size),
+     (fd, address, size))
+WRAP(int, ppoll,
+     (struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+      const sigset_t *mask),
+     (fds, count, timeout, mask))
+WRAP(int, eventfd, (unsigned count, int flags), (count, flags))
+WRAP(int, pipe2, (int fds[2], int flags), (fds, flags))
+WRAP(int, mprotect, (void *pages, size_t size, int access),
+     (pages, size, access))
+WRAP(int, dup2, (int from, int to), (from, to))
+WRAP(int, dup3, (int from, int to, int flags), (from, to, flags))
+WRAP(int, epoll_create1, (int flags), (flags))
+WRAP(int, timerfd_create, (int clock, int flags), (clock, flags))
+WRAP(int, timerfd_settime,
+     (int fd, int flags, const struct itimerspec *timer,
+      struct itimerspec *before),
+     (fd, flags, timer, before))
+WRAP_DIRECT(pthread_create,
+            (pthread_t *thread, const pthread_attr_t *attributes,
+             void *(*run)(void *), void *arg),
+            (thread, attributes, run, arg))
+
+int __real_epoll_ctl(int epoll, int operation, int fd,
+                     struct epoll_event *event);
+int __wrap_epoll_ctl(int epoll, int operation, int fd,
+                     struct epoll_event *event);
+
+/* To take away what is there is refused by no kernel. */
+int __wrap_epoll_ctl(int epoll, int operation, int fd,
+                     struct epoll_event *event)
+{
+    if (operation != EPOLL_CTL_DEL && is_refused("epoll_ctl"))
+        return -1;
+    return __real_epoll_ctl(epoll, operation, fd, event);
+}
+
+int __real_close(int fd);
+int __wrap_close(int fd);
+
+int __wrap_close(int fd)
+{
+    int result = __real_close(fd); /* Closed all the same. */
+
+    return is_refused("close") ? -1 : result;
+}
+
+int __real_getsockname(int fd, struct sockaddr *address, socklen_t *size);
+int __wrap_getsockname(int fd, struct sockaddr *address, socklen_t *size);
+
+int __wrap_getsockname(int fd, struct sockaddr *address, socklen_t *size)
+{
+    int result = __real_getsockname(fd, address, size);
+
+    if (f.name_size > 0)
+        *size = f.name_size;
+    return result;
+}
+
+ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
+
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    if (is_refused("sendmsg"))
+        return -1;
+    f.asked_in = message->msg_iovlen;
+    f.asked = 0;
+    for (size_t i = 0; i < f.asked_in; i++)
+        f.asked += message->msg_iov[i].iov_len;
+    if (fd < 0)
+        return (ssize_t) f.asked;
+    return __real_sendmsg(fd, message, flags);
+}
+
+int __wrap_getaddrinfo(const char *host, const char *port,
+                       const struct addrinfo *hints, struct addrinfo **ret);
+void __wrap_freeaddrinfo(struct addrinfo *list);
+
+int __wrap_getaddrinfo(const char *host, const char *port,
+                       const struct addrinfo *hints, struct addrinfo **ret)
+{
+    int code = f.error;
+
+    (void) host;
+    (void) port;
+    (void) hints;
+    if (is_refused("getaddrinfo, interrupted")) {
+        errno = EINTR;
+        return EAI_SYSTEM;
+    }
+    if (is_refused("getaddrinfo")) {
+        errno = 0;
+        return code;
+    }
+    if (is_refused("getaddrinfo, by the system"))
+        return EAI_SYSTEM;
+    *ret = f.answer;
+    return 0;
+}
+
+void __wrap_freeaddrinfo(struct addrinfo *list)
+{
+    assert_ptr_equal(list, f.answer);
+    assert_false(f.is_answer_freed);
+    f.is_answer_freed = true;
+}
+
+void *__real_mmap(void *where, size_t size, int access, int flags, int fd,
+                  off_t offset);
+void *__wrap_mmap(void *where, size_t size, int access, int flags, int fd,
+                  off_t offset);
+
+void *__wrap_mmap(void *where, size_t size, int access, int flags, int fd,
+                  off_t offset)
+{
+    if (is_refused("mmap"))
+        return MAP_FAILED;
+    return __real_mmap(where, size, access, flags, fd, offset);
+}
+
+int __real_madvise(void *pages, size_t size, int advice);
+int __wrap_madvise(void *pages, size_t size, int advice);
+
+/* The advice to guard: as the kernel has it, as an emulator that returns 0 for
+ * what it does not know, or as a kernel that has it. */
+int __wrap_madvise(void *pages, size_t size, int advice)
+{
+    if (advice != GUARD_INSTALL || f.advice == ADVICE_KERNEL)
+        return __real_madvise(pages, size, advice);
+    if (is_refused("madvise"))
+        return -1;
+    return f.advice == ADVICE_TAKEN
+               ? __real_mprotect(pages, size, PROT_NONE)
+               : 0;
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return is_refused("malloc") ? NULL : __real_malloc(size);
+}
+
+int __real_pthread_mutex_init(pthread_mutex_t *mutex,
+                              const pthread_mutexattr_t *attributes);
+int __wrap_pthread_mutex_init(pthread_mutex_t *mutex,
+                              const pthread_mutexattr_t *attributes);
+int __real_pthread_mutex_destroy(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_destroy(pthread_mutex_t *mutex);
+WRAP_DIRECT(pthread_cond_init,
+            (pthread_cond_t *condition, const pthread_condattr_t *attributes),
+            (condition, attributes))
+
+int __wrap_pthread_mutex_init(pthread_mutex_t *mutex,
+                              const pthread_mutexattr_t *attributes)
+{
+    if (is_refused("pthread_mutex_init"))
+        return f.error;
+    f.mutexes++;
+    return __real_pthread_mutex_init(mutex, attributes);
+}
+
+int __wrap_pthread_mutex_destroy(pthread_mutex_t *mutex)
+{
+    f.mutexes--;
+    return __real_pthread_mutex_destroy(mutex);
+}
+
+/* How a child ends. */
+enum { CHILD_OK, CHILD_FAILED, CHILD_SKIPPED, CHILD_UNREFUSED };
+
+static inline int end_of(pid_t child)
+{
+    int status;
+
+    assert_true(child > 0);
+    assert_int_equal(patient_waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static inline int count_descriptors(void)
+{
+    int count = 0;
+
+    for (int fd = 0; fd < FDS_MAX; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static inline bool is_ready(int fd, int timeout_ms)
+{
+    struct pollfd one = {.fd = fd, .events = POLLIN};
+
+    return patient_poll(&one, 1, timeout_ms) == 1;
+}
+
+static inline bool is_readable(int fd)
+{
+    return is_ready(fd, 20000);
+}
+
+static inline void open_pair(int pair[2])
+{
+    int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+
+    assert_int_equal(socketpair(AF_UNIX, type, 0, pair), 0);
+}
+
+static inline void close_pair(const int pair[2])
+{
+    assert_int_equal(__real_close(pair[0]), 0);
+    assert_int_equal(__real_close(pair[1]), 0);
+}
+
+static inline int open_listener(struct sys_address *ret)
+{
+    int listener = sys_tcp_socket(SYS_INET);
+
+    assert_int_equal(sys_address_parse("127.0.0.1", "0", ret), 0);
+    assert_int_equal(sys_bind(listener, ret), 0);
+    assert_int_equal(sys_listen(listener, 8), 0);
+    assert_int_equal(sys_local_address(listener, ret), 0);
+    return listener;
+}
+
+/* What an old kernel, a seccomp filter or an emulator refuses a call with. */
+static const int refusals[] = {ENOSYS, EPERM, EACCES, EINVAL, EOPNOTSUPP};
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+#endif

@@ -1,0 +1,132 @@
+/* Addresses and names that the system does not know as it should. */
+
+#define _GNU_SOURCE
+
+#include "support/refusal_fixture.h"
+
+#include <netinet/in.h>
+#include <sys/un.h>
+
+static void a_name_longer_than_any_address_is_cut(void **state)
+{
+    struct sys_address address;
+    int pair[2];
+
+    (void) state;
+    open_pair(pair);
+    f.name_size = sizeof address.bytes + 1;
+
+    assert_int_equal(sys_local_address(pair[0], &address), 0);
+
+    assert_int_equal(address.size, sizeof address.bytes);
+    close_pair(pair);
+}
+
+/* Only EAFNOSUPPORT says that there is none. */
+static void without_ipv6_every_local_address_is_an_old_one(void **state)
+{
+    struct sys_address address;
+
+    (void) state;
+    refuse("socket", EMFILE, 1);
+    assert_int_equal(sys_address_parse(NULL, "80", &address), 0);
+    assert_int_equal(sys_address_family(&address), SYS_INET6);
+    refuse("socket", EAFNOSUPPORT, 1);
+    assert_int_equal(sys_address_parse(NULL, "80", &address), 0);
+    assert_int_equal(sys_address_family(&address), SYS_INET);
+    assert_int_equal(sys_address_port(&address), 80);
+    assert_int_equal(f.refused, 1);
+}
+
+static void each_failure_of_the_resolver_has_an_error(void **state)
+{
+    static const struct {
+        int code, error;
+    } rows[] = {
+        {EAI_NONAME, ALOOP_EHOSTNOTFOUND}, {EAI_SERVICE, ALOOP_EHOSTNOTFOUND},
+        {EAI_NODATA, ALOOP_EHOSTNOTFOUND},
+        {EAI_ADDRFAMILY, ALOOP_EHOSTNOTFOUND}, {EAI_AGAIN, ALOOP_EAGAINDNS},
+        {EAI_MEMORY, ALOOP_ENOMEM}, {EAI_FAIL, ALOOP_ERESOLVE},
+        {EAI_FAMILY, ALOOP_ERESOLVE}, {EAI_SYSTEM, ALOOP_ERESOLVE},
+    };
+    struct sys_address *found;
+
+    (void) state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        refuse("getaddrinfo", rows[i].code, 1);
+        assert_int_equal(sys_resolve("host", "80", &found), rows[i].error);
+    }
+    refuse("getaddrinfo, by the system", ENFILE, 1);
+    assert_int_equal(sys_resolve("host", "80", &found), -ENFILE);
+    assert_null(found);
+}
+
+static void what_the_resolver_lists_is_taken_in_order(void **state)
+{
+    struct sockaddr_in old = {.sin_family = AF_INET};
+    struct sockaddr_in6 new = {.sin6_family = AF_INET6};
+    struct sockaddr_un strange = {.sun_family = AF_UNIX};
+    struct addrinfo list[3] = {
+        {.ai_family = AF_INET6, .ai_addr = (struct sockaddr *) &new,
+         .ai_addrlen = sizeof new, .ai_next = &list[1]},
+        {.ai_family = AF_UNIX, .ai_addr = (struct sockaddr *) &strange,
+         .ai_addrlen = sizeof strange, .ai_next = &list[2]},
+        {.ai_family = AF_INET, .ai_addr = (struct sockaddr *) &old,
+         .ai_addrlen = sizeof old},
+    };
+    struct sys_address *found;
+
+    (void) state;
+    f.answer = list;
+    refuse("getaddrinfo, interrupted", EINTR, 2);
+
+    assert_int_equal(sys_resolve("host", "80", &found), 2);
+
+    assert_int_equal(f.refused, 2);
+    assert_true(f.is_answer_freed);
+    assert_int_equal(sys_address_family(&found[0]), SYS_INET6);
+    assert_int_equal(sys_address_family(&found[1]), SYS_INET);
+    sys_resolve_free(found);
+    f.is_answer_freed = false;
+    refuse("malloc", ENOMEM, 1);
+    assert_int_equal(sys_resolve("host", "80", &found), -ENOMEM);
+    assert_null(found);
+    assert_true(f.is_answer_freed);
+    f.is_answer_freed = false;
+    f.answer = &list[1];
+    list[1].ai_next = NULL;
+    assert_int_equal(sys_resolve("host", "80", &found), ALOOP_EHOSTNOTFOUND);
+    assert_true(f.is_answer_freed);
+}
+
+/* As many as no answer of a name server could have are bounded all the same. */
+static void an_endless_list_of_addresses_is_cut(void **state)
+{
+    enum { LISTED = 5000, TAKEN = 4096 };
+    static struct addrinfo list[LISTED];
+    struct sockaddr_in old = {.sin_family = AF_INET};
+    struct sys_address *found;
+
+    (void) state;
+    for (size_t i = 0; i < LISTED; i++)
+        list[i] = (struct addrinfo){
+            .ai_family = AF_INET, .ai_addr = (struct sockaddr *) &old,
+            .ai_addrlen = sizeof old,
+            .ai_next = i + 1 < LISTED ? &list[i + 1] : NULL};
+    f.answer = list;
+    assert_int_equal(sys_resolve("host", "80", &found), TAKEN);
+    sys_resolve_free(found);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(a_name_longer_than_any_address_is_cut),
+        TEST(without_ipv6_every_local_address_is_an_old_one),
+        TEST(each_failure_of_the_resolver_has_an_error),
+        TEST(what_the_resolver_lists_is_taken_in_order),
+        TEST(an_endless_list_of_addresses_is_cut),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

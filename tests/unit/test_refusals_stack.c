@@ -1,0 +1,142 @@
+/* Stacks and their guards where the system refuses memory. */
+
+#define _GNU_SOURCE
+
+#include "support/refusal_fixture.h"
+
+#include <sys/resource.h>
+
+static void a_light_guard_counts_once_it_was_seen_to_work(void **state)
+{
+    size_t size = sys_page_size();
+    char *pages = sys_pages_map(size);
+
+    (void) state;
+    assert_non_null(pages);
+    f.advice = ADVICE_TAKEN;
+
+    assert_int_equal(sys_pages_guard(pages, size, true), 0);
+    refuse("madvise", ENOMEM, 1);
+    assert_int_equal(sys_pages_guard(pages, size, true), -ENOMEM);
+    assert_int_equal(f.refused, 1);
+
+    sys_pages_unmap(pages, size);
+}
+
+/* An emulator: it returns 0 for advice that it does not know. */
+static void a_light_guard_that_lets_through_is_none(void **state)
+{
+    size_t size = sys_page_size();
+    char *pages = sys_pages_map(size);
+
+    (void) state;
+    f.advice = ADVICE_IGNORED;
+
+    assert_int_equal(sys_pages_guard(pages, size, true), -ENOTSUP);
+
+    f.advice = ADVICE_TAKEN; /* Not tried again. */
+    assert_int_equal(sys_pages_guard(pages, size, true), -ENOTSUP);
+    pages[0] = 1;
+    assert_int_equal(sys_pages_guard(pages + 1, size, false), -EINVAL);
+    sys_pages_unmap(pages, size);
+}
+
+static void what_could_not_be_tried_is_tried_again(void **state)
+{
+    static const struct {
+        const char *call;
+        int error;
+    } rows[] = {{"mmap", ENOMEM}, {"pipe2", EMFILE}};
+    size_t size = sys_page_size();
+
+    (void) state;
+    f.advice = ADVICE_TAKEN;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        void *pages = sys_pages_map(size);
+
+        sys_pages_light_guards(true);
+        refuse(rows[i].call, rows[i].error, 1);
+        assert_int_equal(sys_pages_guard(pages, size, true), -ENOTSUP);
+        assert_int_equal(f.refused, 1);
+        assert_int_equal(sys_pages_guard(pages, size, true), 0);
+        sys_pages_unmap(pages, size);
+    }
+}
+
+static void stacks_are_guarded_as_well_as_the_system_can(void **state)
+{
+    /* All memory was locked, or a filter forbids it. */
+    static const int errors[] = {EINVAL, EPERM, EACCES, ENOSYS, ENOMEM};
+    struct aloop__stacks *stacks;
+    struct aloop__stack one, two;
+
+    (void) state;
+    f.advice = ADVICE_TAKEN;
+    for (size_t i = 0; i < COUNT(errors); i++) {
+        assert_int_equal(
+            aloop__stacks_open(&aloop__alloc_default, 0, &stacks), 0);
+        assert_int_equal(aloop__stacks_guard(stacks), GUARD_LIGHT);
+        assert_int_equal(aloop__stack_get(stacks, 0, &one), 0);
+        assert_int_equal(aloop__stacks_guard(stacks), GUARD_LIGHT);
+
+        refuse("madvise", errors[i], 1);
+        assert_int_equal(aloop__stack_get(stacks, 0, &two), 0);
+
+        assert_int_equal(f.refused, 1);
+        assert_int_equal(aloop__stacks_guard(stacks), GUARD_MPROTECT);
+        f.refused = 0;
+        aloop__stacks_close(stacks);
+    }
+    refuse("mmap", ENOMEM, 2); /* For the pages that are tried out. */
+    assert_int_equal(
+        aloop__stacks_open(&aloop__alloc_default, 0, &stacks), 0);
+    assert_int_equal(aloop__stacks_guard(stacks), GUARD_MPROTECT);
+    aloop__stacks_close(stacks);
+}
+
+static void a_limit_on_memory_makes_stacks_smaller(void **state)
+{
+    static const int limits[] = {RLIMIT_AS, RLIMIT_DATA};
+    struct aloop__stacks *stacks;
+    struct aloop__stack large, small;
+
+    (void) state;
+    if (sys_pages_scarce())
+        skip();
+    assert_int_equal(
+        aloop__stacks_open(&aloop__alloc_default, 0, &stacks), 0);
+    assert_int_equal(aloop__stack_get(stacks, 0, &large), 0);
+    aloop__stacks_close(stacks);
+    for (size_t i = 0; i < COUNT(limits); i++) {
+        struct rlimit before, limit;
+
+        assert_int_equal(getrlimit((unsigned) limits[i], &before), 0);
+        limit = before;
+        limit.rlim_cur = RLIM_INFINITY / 2; /* Beyond what there is. */
+        assert_int_equal(setrlimit((unsigned) limits[i], &limit), 0);
+        getrlimit((unsigned) limits[i], &limit);
+        if (limit.rlim_cur != RLIM_INFINITY / 2)
+            skip(); /* An emulator: it takes no note of it. */
+        assert_true(sys_pages_scarce());
+        assert_int_equal(
+            aloop__stacks_open(&aloop__alloc_default, 0, &stacks), 0);
+        assert_int_equal(aloop__stack_get(stacks, 0, &small), 0);
+        aloop__stacks_close(stacks);
+        assert_int_equal(setrlimit((unsigned) limits[i], &before), 0);
+        assert_true(small.size < large.size / 2);
+    }
+    assert_false(sys_pages_scarce());
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(a_light_guard_counts_once_it_was_seen_to_work),
+        TEST(a_light_guard_that_lets_through_is_none),
+        TEST(what_could_not_be_tried_is_tried_again),
+        TEST(stacks_are_guarded_as_well_as_the_system_can),
+        TEST(a_limit_on_memory_makes_stacks_smaller),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
