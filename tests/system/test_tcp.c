@@ -13,9 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 
 #include "aloop.h"
+#include "support/storm.h"
 
 enum { TOTAL = 4 * 1024 * 1024, CHUNK = 100000 };
 
@@ -202,34 +202,17 @@ static void an_echo_of_megabytes_by_callback_is_unaltered(void **state)
     aloop_stream_close(f.client);
 }
 
-static volatile sig_atomic_t interruptions;
-
-static void on_interruption(int number)
-{
-    (void) number;
-    interruptions++;
-}
-
 /* Failure class 28: EINTR, here of every call that a signal can interrupt,
  * because the handler is not to restart any. */
 static void an_echo_goes_on_through_interruptions(void **state)
 {
-    const struct itimerval often = {{0, 1000}, {0, 1000}};
-    const struct itimerval never = {{0, 0}, {0, 0}};
-    struct sigaction action = {0};
-
-    action.sa_handler = on_interruption;
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGALRM, &action, NULL);
-    interruptions = 0;
-    setitimer(ITIMER_REAL, &often, NULL);
-    while (interruptions < 20) {
+    atomic_store(&signals, 0);
+    storm(1000);
+    while (atomic_load(&signals) < 20) {
         an_echo_of_megabytes_by_tasks_is_unaltered(state);
         f.server = NULL;
     }
-    setitimer(ITIMER_REAL, &never, NULL);
-    action.sa_handler = SIG_IGN; /* One may still be on its way. */
-    sigaction(SIGALRM, &action, NULL);
+    storm(0);
 }
 
 static void addresses_are_told_in_text(void **state)

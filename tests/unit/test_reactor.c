@@ -17,13 +17,13 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "os/reactor.h"
 #include "os/sys.h"
 #include "support/patient.h"
+#include "support/storm.h"
 
 #define MS INT64_C(1000000)
 
@@ -47,13 +47,11 @@ static struct {
     size_t end_count;
 } f;
 
-static volatile sig_atomic_t signals;
-
 static int set_up(void **state)
 {
     (void) state;
     memset(&f, 0, sizeof f);
-    signals = 0;
+    atomic_store(&signals, 0);
     return aloop__reactor_open(&aloop__alloc_default, &f.reactor);
 }
 
@@ -188,29 +186,6 @@ static bool is_readable(int fd, int timeout_ms)
 static void end_turn(void)
 {
     assert_int_equal(aloop__reactor_alarm(f.reactor, -1), 0);
-}
-
-static void on_alarm(int number)
-{
-    (void) number;
-    signals++;
-}
-
-/* A signal every `us`, which restarts nothing; 0 stops it. */
-static void storm(int us)
-{
-    struct sigaction action = {.sa_handler = us > 0 ? on_alarm : SIG_IGN};
-    struct itimerval timer = {
-        .it_interval = {.tv_usec = us},
-        .it_value = {.tv_usec = us},
-    };
-
-    sigemptyset(&action.sa_mask);
-    if (us > 0)
-        sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &timer, NULL);
-    if (us == 0)
-        sigaction(SIGALRM, &action, NULL);
 }
 
 static void what_can_be_read_is_reported_with_its_generation(void **state)
@@ -631,14 +606,14 @@ static void a_huge_time_out_waits_until_something_happens(void **state)
     if (is_interrupted())
         skip(); /* As an interruption may end one. */
     for (size_t i = 0; i < sizeof huge_ns / sizeof huge_ns[0]; i++) {
-        sig_atomic_t before = signals;
+        int before = atomic_load(&signals);
 
         storm(1000);
         assert_int_equal(
             aloop__reactor_wait(f.reactor, huge_ns[i], &event, 1), 0);
         storm(0);
 
-        assert_true(signals > before);
+        assert_true(atomic_load(&signals) > before);
     }
 }
 

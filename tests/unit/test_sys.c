@@ -22,7 +22,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,96 +29,10 @@
 #include "aloop/error.h"
 #include "os/sys.h"
 #include "support/patient.h"
-
-/* vfork() is deprecated on macOS, but programs call it. */
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+#include "support/sockets.h"
+#include "support/storm.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-
-static atomic_int signals;
-
-static void on_signal(int number)
-{
-    (void) number;
-    atomic_fetch_add(&signals, 1);
-}
-
-/* A signal every `us`, which restarts nothing; 0 stops it. */
-static void storm(int us)
-{
-    struct sigaction action = {.sa_handler = us > 0 ? on_signal : SIG_IGN};
-    struct itimerval timer = {
-        .it_interval = {.tv_usec = us},
-        .it_value = {.tv_usec = us},
-    };
-
-    sigemptyset(&action.sa_mask);
-    if (us > 0)
-        sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &timer, NULL);
-    if (us == 0)
-        sigaction(SIGALRM, &action, NULL);
-}
-
-/* ALARMs enough that a call that blocks has been interrupted. */
-static void await_signals(void)
-{
-    int before = atomic_load(&signals);
-
-    while (atomic_load(&signals) < before + 5)
-        poll(NULL, 0, 1);
-}
-
-static int open_listener(struct sys_address *ret)
-{
-    int fd = sys_tcp_socket(SYS_INET);
-
-    assert_true(fd >= 0);
-    assert_int_equal(sys_address_parse("127.0.0.1", "0", ret), 0);
-    assert_int_equal(sys_reuse_address(fd, SYS_INET), 0);
-    assert_int_equal(sys_bind(fd, ret), 0);
-    assert_int_equal(sys_listen(fd, 16), 0);
-    assert_int_equal(sys_local_address(fd, ret), 0);
-    return fd;
-}
-
-static void await_bits(int fd, short bits)
-{
-    struct pollfd one = {.fd = fd, .events = bits};
-
-    assert_int_equal(sys_poll(&one, 1, -1), 1);
-}
-
-static int connect_to(const struct sys_address *address)
-{
-    int fd = sys_tcp_socket(sys_address_family(address));
-    int error = sys_connect(fd, address);
-
-    assert_true(fd >= 0);
-    assert_true(error == 0 || error == -EINPROGRESS);
-    await_bits(fd, POLLOUT);
-    assert_int_equal(sys_socket_error(fd), 0);
-    return fd;
-}
-
-/* [0] connected, [1] accepted. */
-static void open_tcp(int pair[2])
-{
-    struct sys_address address;
-    int listener = open_listener(&address);
-
-    pair[0] = connect_to(&address);
-    await_bits(listener, POLLIN);
-    pair[1] = sys_accept(listener);
-    assert_true(pair[1] >= 0);
-    assert_int_equal(sys_close(listener), 0);
-}
-
-static void close_pair(const int pair[2])
-{
-    assert_int_equal(sys_close(pair[0]), 0);
-    assert_int_equal(sys_close(pair[1]), 0);
-}
 
 static void an_address_survives_formatting_and_parsing(void **state)
 {

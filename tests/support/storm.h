@@ -1,0 +1,47 @@
+/* Signals in quick succession, for tests of calls that they interrupt. */
+
+#ifndef STORM_H
+#define STORM_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/time.h>
+
+/* Received so far. */
+static atomic_int signals;
+
+static inline void on_signal(int number)
+{
+    (void) number;
+    atomic_fetch_add(&signals, 1);
+}
+
+/* A signal every `us`, which restarts nothing; 0 stops it. */
+static inline void storm(int us)
+{
+    struct sigaction action = {.sa_handler = us > 0 ? on_signal : SIG_IGN};
+    struct itimerval timer = {
+        .it_interval = {.tv_usec = us},
+        .it_value = {.tv_usec = us},
+    };
+
+    sigemptyset(&action.sa_mask);
+    if (us > 0)
+        sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &timer, NULL);
+    if (us == 0)
+        sigaction(SIGALRM, &action, NULL);
+}
+
+/* ALARMs enough that a call that blocks has been interrupted. */
+static inline void await_signals(void)
+{
+    int before = atomic_load(&signals);
+
+    while (atomic_load(&signals) < before + 5)
+        poll(NULL, 0, 1);
+}
+
+#endif
