@@ -1,4 +1,5 @@
-/* Signals in quick succession, for tests of calls that they interrupt. */
+/* Signals in quick succession, for tests of calls that they interrupt, and
+ * whether they are blocked. */
 
 #ifndef STORM_H
 #define STORM_H
@@ -6,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/time.h>
 
@@ -42,6 +44,14 @@ static inline void await_signals(void)
 
     while (atomic_load(&signals) < before + 5)
         poll(NULL, 0, 1);
+}
+
+static inline bool is_blocked(int number)
+{
+    sigset_t mask;
+
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    return sigismember(&mask, number) == 1;
 }
 
 #endif

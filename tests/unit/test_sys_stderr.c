@@ -1,0 +1,236 @@
+/* Writing to standard error: it never waits, and never hits another file. */
+
+#define _GNU_SOURCE
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "os/sys.h"
+#include "support/patient.h"
+#include "support/sockets.h"
+
+static int complain(const char *line, size_t size)
+{
+    struct sys_stderr file;
+
+    sys_stderr_look(&file);
+    return sys_complain(&file, line, size);
+}
+
+/* Complains into a pipe that nobody reads any more. */
+static void complain_to_nobody(void)
+{
+    int ends[2], before = dup(STDERR_FILENO);
+
+    assert_int_equal(pipe(ends), 0);
+    dup2(ends[1], STDERR_FILENO);
+    close_pair(ends);
+    assert_int_equal(complain("lost\n", 5), -EPIPE);
+    dup2(before, STDERR_FILENO);
+    close(before);
+}
+
+static bool is_pending(int number)
+{
+    sigset_t pending;
+
+    sigpending(&pending);
+    return sigismember(&pending, number) == 1;
+}
+
+static void complaining_to_nobody_is_no_signal_either(void **state)
+{
+    sigset_t broken_pipe, before;
+    int number;
+
+    (void) state;
+    signal(SIGPIPE, SIG_DFL);
+    complain_to_nobody();
+    sigemptyset(&broken_pipe);
+    sigaddset(&broken_pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
+    complain_to_nobody();
+    assert_false(is_pending(SIGPIPE));
+
+    raise(SIGPIPE);
+    complain_to_nobody();
+
+    assert_true(is_pending(SIGPIPE)); /* That one was somebody else's. */
+    sigwait(&broken_pipe, &number);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void a_complaint_is_written_to_standard_error(void **state)
+{
+    int ends[2], before = dup(STDERR_FILENO);
+    char text[16];
+
+    (void) state;
+    assert_int_equal(pipe(ends), 0);
+    dup2(ends[1], STDERR_FILENO);
+
+    assert_int_equal(complain("a line\n", 7), 0);
+
+    dup2(before, STDERR_FILENO);
+    assert_int_equal(read(ends[0], text, sizeof text), 7);
+    assert_memory_equal(text, "a line\n", 7);
+    close(before);
+    close_pair(ends);
+}
+
+/* Writes until no more fits, and leaves the descriptor blocking again. */
+static void fill(int fd)
+{
+    static const char zeros[4096];
+    int flags = fcntl(fd, F_GETFL);
+
+    fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    while (write(fd, zeros, sizeof zeros) > 0)
+        ;
+    while (write(fd, zeros, 1) > 0)
+        ;
+    fcntl(fd, F_SETFL, flags);
+}
+
+/* Would it wait, the alarm would end the test. */
+static int complain_where_no_more_fits(int fd)
+{
+    int before = dup(STDERR_FILENO), flags = fcntl(fd, F_GETFL);
+    int error;
+
+    fill(fd);
+    dup2(fd, STDERR_FILENO);
+    alarm(20);
+    error = complain("a line\n", 7);
+    alarm(0);
+    dup2(before, STDERR_FILENO);
+    assert_int_equal(fcntl(fd, F_GETFL), flags);
+    close(before);
+    return error;
+}
+
+static void a_complaint_never_waits(void **state)
+{
+    int ends[2], terminal, other, error;
+
+    (void) state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(complain_where_no_more_fits(ends[1]), -EAGAIN);
+    close_pair(ends);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    assert_int_equal(complain_where_no_more_fits(ends[1]), -EAGAIN);
+    close_pair(ends);
+    terminal = posix_openpt(O_RDWR | O_NOCTTY);
+    if (terminal < 0 || grantpt(terminal) < 0 || unlockpt(terminal) < 0)
+        return; /* None to be had. */
+    other = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+    assert_true(other >= 0);
+    error = complain_where_no_more_fits(other);
+    assert_true(error == 0 || error == -EAGAIN); /* It passes bytes on. */
+    close(other);
+    close(terminal);
+}
+
+static void a_complaint_reaches_a_socket_and_a_file(void **state)
+{
+    int before = dup(STDERR_FILENO), pair[2];
+    FILE *file = tmpfile();
+    char text[16];
+
+    (void) state;
+    assert_non_null(file);
+    dup2(fileno(file), STDERR_FILENO);
+    assert_int_equal(complain("a line\n", 7), 0);
+    assert_int_equal(pread(fileno(file), text, sizeof text, 0), 7);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    dup2(pair[1], STDERR_FILENO);
+    assert_int_equal(complain("a line\n", 7), 0);
+    assert_int_equal(read(pair[0], text, sizeof text), 7);
+    dup2(before, STDERR_FILENO);
+    close(before);
+    close_pair(pair);
+    fclose(file);
+}
+
+static bool is_usable(int fd)
+{
+    struct sys_stderr file;
+
+    dup2(fd, STDERR_FILENO);
+    sys_stderr_look(&file);
+    return file.is_usable;
+}
+
+static void what_only_has_the_number_of_standard_error_is_left_alone(
+    void **state)
+{
+    int before = dup(STDERR_FILENO), ends[2], error;
+    int tcp = sys_tcp_socket(SYS_INET);
+    struct sys_stderr file;
+    bool are_usable;
+
+    (void) state;
+    assert_int_equal(pipe(ends), 0);
+    are_usable = is_usable(tcp) || is_usable(ends[0]);
+    dup2(ends[1], STDERR_FILENO);
+    fcntl(STDERR_FILENO, F_SETFD, FD_CLOEXEC); /* Not inherited, then. */
+    sys_stderr_look(&file);
+    are_usable = are_usable || file.is_usable;
+    close(STDERR_FILENO);
+    sys_stderr_look(&file);
+    error = sys_complain(&file, "a line\n", 7);
+    dup2(before, STDERR_FILENO);
+    assert_false(are_usable || file.is_usable);
+    assert_int_equal(error, -EBADF);
+    close(before);
+    close_pair(ends);
+    sys_close(tcp);
+}
+
+static void a_complaint_does_not_go_to_what_replaced_standard_error(
+    void **state)
+{
+    int before = dup(STDERR_FILENO), pair[2], error;
+    struct sys_stderr file;
+    char text[16];
+
+    (void) state;
+    sys_stderr_look(&file);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    dup2(pair[1], STDERR_FILENO);
+    error = sys_complain(&file, "a line\n", 7);
+    dup2(before, STDERR_FILENO);
+    assert_int_equal(error, -EBADF);
+    assert_true(recv(pair[0], text, sizeof text, MSG_DONTWAIT) < 0);
+    close(before);
+    close_pair(pair);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(complaining_to_nobody_is_no_signal_either),
+        cmocka_unit_test(a_complaint_is_written_to_standard_error),
+        cmocka_unit_test(a_complaint_never_waits),
+        cmocka_unit_test(a_complaint_reaches_a_socket_and_a_file),
+        cmocka_unit_test(
+            what_only_has_the_number_of_standard_error_is_left_alone),
+        cmocka_unit_test(
+            a_complaint_does_not_go_to_what_replaced_standard_error),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
