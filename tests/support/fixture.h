@@ -84,7 +84,20 @@ static inline int tear_down(void **state)
     return 0;
 }
 
+/* What note_call() and note_timer() note. */
+static inline void *as_arg(int what)
+{
+    return (void *) (intptr_t) what;
+}
+
 /* Callbacks that several tests use. */
+
+static inline void note_call(aloop *loop, void *arg)
+{
+    (void) loop;
+    t.calls++;
+    note((int) (intptr_t) arg);
+}
 
 static inline void count_call(aloop *loop, void *arg)
 {
@@ -177,6 +190,14 @@ static inline ssize_t stops_and_cleans_up(aloop *loop, void *arg)
 }
 
 /* Loops. */
+
+static inline aloop_timer *start_timer(int64_t delay_ns, int what)
+{
+    aloop_timer *timer = NULL;
+
+    aloop_timer_start(t.loop, delay_ns, 0, note_timer, as_arg(what), &timer);
+    return timer;
+}
 
 static inline void turns(int count)
 {

@@ -12,11 +12,6 @@ static void on_settled(aloop_future *future, ssize_t status, void *arg)
     note((int) status);
 }
 
-static void *name(int n)
-{
-    return (void *) (intptr_t) n;
-}
-
 static void a_new_promise_is_pending(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
@@ -47,7 +42,7 @@ static void settling_runs_nothing_inline(void **state)
 
     (void) state;
     assert_int_equal(
-        aloop_then(aloop_future_ref(promise), on_settled, name(1)), 0);
+        aloop_then(aloop_future_ref(promise), on_settled, as_arg(1)), 0);
     aloop_future_resolve(promise, 5);
     assert_int_equal(t.calls, 0);
     aloop_step(t.loop, 0);
@@ -61,9 +56,9 @@ static void continuations_run_in_the_order_of_registration(void **state)
 
     (void) state;
     for (int i = 1; i <= 3; i++)
-        aloop_then(aloop_future_ref(promise), on_settled, name(i));
+        aloop_then(aloop_future_ref(promise), on_settled, as_arg(i));
     aloop_future_resolve(promise, 0);
-    aloop_then(aloop_future_ref(promise), on_settled, name(4));
+    aloop_then(aloop_future_ref(promise), on_settled, as_arg(4));
     aloop_run(t.loop);
     assert_noted(1, 0, 2, 0, 3, 0, 4, 0);
     aloop_future_unref(promise);
@@ -73,7 +68,7 @@ static void then_on_a_settled_future_runs_in_the_next_turn(void **state)
 {
     (void) state;
     assert_int_equal(aloop_then(aloop_future_new_settled(t.loop, 3), on_settled,
-                                name(1)),
+                                as_arg(1)),
                      0);
     assert_int_equal(t.calls, 0);
     assert_true(aloop_alive(t.loop));
@@ -85,7 +80,7 @@ static void then_owns_the_reference_it_was_given(void **state)
 {
     (void) state;
     assert_int_equal(
-        aloop_then(aloop_sleep(t.loop, ALOOP_MS(1)), on_settled, name(1)), 0);
+        aloop_then(aloop_sleep(t.loop, ALOOP_MS(1)), on_settled, as_arg(1)), 0);
     assert_int_equal(aloop_run(t.loop), 0);
     assert_noted(1, 0);
 }
@@ -150,7 +145,7 @@ static void an_error_somebody_looked_at_is_not_reported(void **state)
     assert_int_equal(aloop_future_status(promise), ALOOP_EPIPE);
     aloop_future_unref(promise);
     promise = aloop_future_new(t.loop);
-    aloop_then(aloop_future_ref(promise), on_settled, name(1));
+    aloop_then(aloop_future_ref(promise), on_settled, as_arg(1));
     aloop_future_resolve(promise, ALOOP_EPIPE);
     aloop_future_unref(promise);
     aloop_run(t.loop);
@@ -263,13 +258,13 @@ static void a_promise_that_only_waiters_hold_fails(void **state)
     aloop_future *promise = aloop_future_new(t.loop);
 
     (void) state;
-    aloop_then(aloop_future_ref(promise), on_settled, name(1));
+    aloop_then(aloop_future_ref(promise), on_settled, as_arg(1));
     assert_false(aloop_future_is_settled(promise));
     aloop_future_unref(promise);
     aloop_run(t.loop);
     assert_noted(1, ALOOP_ECANCELED); /* The last owner has dropped it. */
 
-    aloop_then(aloop_future_new(t.loop), on_settled, name(2));
+    aloop_then(aloop_future_new(t.loop), on_settled, as_arg(2));
     aloop_run(t.loop);
     assert_noted(1, ALOOP_ECANCELED, 2, ALOOP_EDEADLK);
 }
@@ -281,8 +276,8 @@ static void dropping_the_last_owner_cancels_what_is_observed(void **state)
     aloop_future *sleep = aloop_sleep(t.loop, ALOOP_SEC(1));
 
     (void) state;
-    aloop_then(aloop_future_ref(sleep), on_settled, name(1));
-    aloop_then(aloop_future_ref(sleep), on_settled, name(2));
+    aloop_then(aloop_future_ref(sleep), on_settled, as_arg(1));
+    aloop_then(aloop_future_ref(sleep), on_settled, as_arg(2));
     aloop_future_unref(sleep);
     aloop_step(t.loop, 0);
     assert_noted(1, ALOOP_ECANCELED, 2, ALOOP_ECANCELED);
@@ -294,8 +289,8 @@ static void what_only_continuations_refer_to_goes_on(void **state)
     aloop_future *sleep = aloop_sleep(t.loop, ALOOP_SEC(1));
 
     (void) state;
-    aloop_then(aloop_future_ref(sleep), on_settled, name(1));
-    aloop_then(sleep, on_settled, name(2));
+    aloop_then(aloop_future_ref(sleep), on_settled, as_arg(1));
+    aloop_then(sleep, on_settled, as_arg(2));
     aloop_run(t.loop);
     assert_noted(1, 0, 2, 0);
 }
@@ -309,7 +304,7 @@ static ssize_t observes_and_awaits(aloop *loop, void *arg)
     aloop_future *receive = aloop_channel_receive(channel, &item);
     ssize_t status;
 
-    aloop_then(aloop_future_ref(receive), on_settled, name(1));
+    aloop_then(aloop_future_ref(receive), on_settled, as_arg(1));
     status = aloop_await(receive);
     aloop_deadline_end(deadline);
     assert_int_equal(item, 0);
@@ -338,17 +333,17 @@ static void a_continuation_can_be_taken_back(void **state)
 
     (void) state;
     for (int i = 1; i <= 4; i++)
-        aloop_then(aloop_future_ref(promise), on_settled, name(i));
-    assert_int_equal(aloop_unthen(promise, on_settled, name(2)), 1);
-    assert_int_equal(aloop_unthen(promise, on_settled, name(2)), 0);
+        aloop_then(aloop_future_ref(promise), on_settled, as_arg(i));
+    assert_int_equal(aloop_unthen(promise, on_settled, as_arg(2)), 1);
+    assert_int_equal(aloop_unthen(promise, on_settled, as_arg(2)), 0);
     aloop_future_resolve(promise, 0);
     /* Those that have settled and were not called can be, too. */
-    assert_int_equal(aloop_unthen(promise, on_settled, name(4)), 1);
-    assert_int_equal(aloop_unthen(promise, on_settled, name(1)), 1);
-    aloop_then(aloop_future_ref(promise), on_settled, name(5));
+    assert_int_equal(aloop_unthen(promise, on_settled, as_arg(4)), 1);
+    assert_int_equal(aloop_unthen(promise, on_settled, as_arg(1)), 1);
+    aloop_then(aloop_future_ref(promise), on_settled, as_arg(5));
     aloop_run(t.loop);
     assert_noted(3, 0, 5, 0);
-    assert_int_equal(aloop_unthen(promise, on_settled, name(3)), 0);
+    assert_int_equal(aloop_unthen(promise, on_settled, as_arg(3)), 0);
     aloop_future_unref(promise);
 }
 
@@ -357,9 +352,9 @@ static void taking_back_one_of_two_equal_continuations_leaves_one(void **state)
     aloop_future *promise = aloop_future_new(t.loop);
 
     (void) state;
-    aloop_then(aloop_future_ref(promise), on_settled, name(1));
-    aloop_then(aloop_future_ref(promise), on_settled, name(1));
-    assert_int_equal(aloop_unthen(promise, on_settled, name(1)), 1);
+    aloop_then(aloop_future_ref(promise), on_settled, as_arg(1));
+    aloop_then(aloop_future_ref(promise), on_settled, as_arg(1));
+    assert_int_equal(aloop_unthen(promise, on_settled, as_arg(1)), 1);
     aloop_future_resolve(promise, 3);
     aloop_future_unref(promise);
     aloop_run(t.loop);
@@ -371,11 +366,11 @@ static void taking_back_the_last_reference_cancels(void **state)
     aloop_future *sleep = aloop_sleep(t.loop, ALOOP_SEC(1));
 
     (void) state;
-    aloop_then(aloop_future_ref(sleep), on_settled, name(1));
-    aloop_then(sleep, on_settled, name(2));
-    assert_int_equal(aloop_unthen(sleep, on_settled, name(1)), 1);
+    aloop_then(aloop_future_ref(sleep), on_settled, as_arg(1));
+    aloop_then(sleep, on_settled, as_arg(2));
+    assert_int_equal(aloop_unthen(sleep, on_settled, as_arg(1)), 1);
     assert_true(aloop_alive(t.loop));
-    assert_int_equal(aloop_unthen(sleep, on_settled, name(2)), 1);
+    assert_int_equal(aloop_unthen(sleep, on_settled, as_arg(2)), 1);
     assert_false(aloop_alive(t.loop));
     aloop_run(t.loop);
     assert_int_equal(t.noted, 0);
@@ -407,9 +402,9 @@ static void a_continuation_that_runs_cannot_be_taken_back(void **state)
 static void free_loop_cancels_what_is_pending_and_tells(void **state)
 {
     (void) state;
-    aloop_then(aloop_sleep(t.loop, ALOOP_SEC(9)), on_settled, name(1));
+    aloop_then(aloop_sleep(t.loop, ALOOP_SEC(9)), on_settled, as_arg(1));
     aloop_then(aloop_future_ref(aloop_future_new(t.loop)), on_settled,
-               name(2));
+               as_arg(2));
     assert_int_equal(aloop_free(t.loop), 0);
     t.loop = NULL;
     assert_noted(1, ALOOP_ECANCELED, 2, ALOOP_ECANCELED);

@@ -2,26 +2,6 @@
 
 #include "support/memory_fixture.h"
 
-static void note_arg(aloop *loop, void *arg)
-{
-    (void) loop;
-    t.calls++;
-    note((int) (intptr_t) arg);
-}
-
-static void *name(int n)
-{
-    return (void *) (intptr_t) n;
-}
-
-static aloop_timer *start(int64_t delay_ns, int n)
-{
-    aloop_timer *timer = NULL;
-
-    aloop_timer_start(t.loop, delay_ns, 0, note_timer, name(n), &timer);
-    return timer;
-}
-
 static void a_fresh_loop_is_not_alive_and_run_returns_at_once(void **state)
 {
     (void) state;
@@ -33,7 +13,7 @@ static void a_fresh_loop_is_not_alive_and_run_returns_at_once(void **state)
 static void run_returns_zero_when_nothing_is_left(void **state)
 {
     (void) state;
-    start(MS, 1);
+    start_timer(MS, 1);
     assert_true(aloop_alive(t.loop));
     assert_int_equal(aloop_run(t.loop), 0);
     assert_false(aloop_alive(t.loop));
@@ -43,7 +23,7 @@ static void run_returns_zero_when_nothing_is_left(void **state)
 static void stop_before_run_returns_one_without_a_turn(void **state)
 {
     (void) state;
-    start(0, 1);
+    start_timer(0, 1);
     aloop_stop(t.loop);
     assert_int_equal(aloop_run(t.loop), 1);
     assert_int_equal(t.noted, 0);
@@ -54,7 +34,7 @@ static void stop_before_run_returns_one_without_a_turn(void **state)
 static void stop_in_a_callback_returns_one_and_the_loop_can_go_on(void **state)
 {
     (void) state;
-    start(MS, 1);
+    start_timer(MS, 1);
     aloop_defer(t.loop, stop_now, NULL);
     assert_int_equal(aloop_run(t.loop), 1);
     assert_int_equal(t.noted, 0);
@@ -88,7 +68,7 @@ static void deferred_calls_run_first_in_first_out(void **state)
 {
     (void) state;
     for (int i = 1; i <= 5; i++)
-        aloop_defer(t.loop, note_arg, name(i));
+        aloop_defer(t.loop, note_call, as_arg(i));
     aloop_run(t.loop);
     assert_noted(1, 2, 3, 4, 5);
 }
@@ -96,9 +76,9 @@ static void deferred_calls_run_first_in_first_out(void **state)
 static void a_turn_runs_timers_then_queued_work_then_waits(void **state)
 {
     (void) state;
-    aloop_defer(t.loop, note_arg, name(2));
-    start(0, 1);
-    start(MS, 3);
+    aloop_defer(t.loop, note_call, as_arg(2));
+    start_timer(0, 1);
+    start_timer(MS, 3);
     aloop_step(t.loop, -1); /* Has work left?  No: waits for the timer. */
     assert_noted(1, 2);
     aloop_step(t.loop, -1);
@@ -110,7 +90,7 @@ static void step_waits_no_longer_than_told(void **state)
     int64_t begin = aloop_now(t.loop);
 
     (void) state;
-    start(10 * MS, 1);
+    start_timer(10 * MS, 1);
     assert_int_equal(aloop_step(t.loop, 0), 1);
     assert_true(aloop_now(t.loop) == begin);
     assert_int_equal(aloop_step(t.loop, 3 * MS), 1);
@@ -283,8 +263,8 @@ static void a_step_that_has_called_back_does_not_wait(void **state)
     int64_t begin = aloop_now(t.loop);
 
     (void) state;
-    start(0, 1);
-    start(10 * MS, 2);
+    start_timer(0, 1);
+    start_timer(10 * MS, 2);
     aloop_step(t.loop, -1);
     assert_noted(1);
     assert_true(aloop_now(t.loop) == begin);
@@ -293,7 +273,7 @@ static void a_step_that_has_called_back_does_not_wait(void **state)
 static void a_step_with_unreferenced_handles_alone_waits_as_told(void **state)
 {
     int64_t begin = aloop_now(t.loop);
-    aloop_timer *timer = start(50 * MS, 1);
+    aloop_timer *timer = start_timer(50 * MS, 1);
 
     (void) state;
     aloop_timer_unref(timer);
@@ -308,7 +288,7 @@ static void a_step_with_unreferenced_handles_alone_waits_as_told(void **state)
 /* The timer has expired: it is not active any more. */
 static void a_step_that_nothing_could_end_returns_immediately(void **state)
 {
-    aloop_timer *timer = start(0, 1);
+    aloop_timer *timer = start_timer(0, 1);
     int64_t begin;
 
     (void) state;
@@ -331,7 +311,7 @@ static void a_wake_up_ends_a_step_without_a_call(void **state)
     int64_t begin = aloop_now(t.loop);
 
     (void) state;
-    start(50 * MS, 1);
+    start_timer(50 * MS, 1);
     sim_at(5 * MS, wake_it, t.loop);
     assert_int_equal(aloop_step(t.loop, -1), 1);
     assert_true(aloop_now(t.loop) == begin + 5 * MS);
@@ -385,15 +365,15 @@ static void queued_work_does_not_starve_io(void **state)
 
 static void post_here(void *arg)
 {
-    aloop_post(t.loop, note_arg, arg);
+    aloop_post(t.loop, note_call, arg);
 }
 
 static void a_queued_post_keeps_the_loop_alive(void **state)
 {
     (void) state;
-    sim_as_thread(post_here, name(1));
-    sim_as_thread(post_here, name(2));
-    aloop_post(t.loop, note_arg, name(3));
+    sim_as_thread(post_here, as_arg(1));
+    sim_as_thread(post_here, as_arg(2));
+    aloop_post(t.loop, note_call, as_arg(3));
     assert_true(aloop_alive(t.loop));
     assert_int_equal(aloop_run(t.loop), 0);
     assert_noted(1, 2, 3);
@@ -404,8 +384,8 @@ static void posts_wake_a_loop_that_sleeps(void **state)
     int64_t begin = aloop_now(t.loop);
 
     (void) state;
-    start(ALOOP_SEC(1), 9);
-    sim_at(5 * MS, post_here, name(1));
+    start_timer(ALOOP_SEC(1), 9);
+    sim_at(5 * MS, post_here, as_arg(1));
     aloop_step(t.loop, -1);
     assert_noted(1);
     assert_true(aloop_now(t.loop) - begin == 5 * MS);
@@ -417,7 +397,7 @@ static void a_burst_of_posts_costs_one_wake_up(void **state)
 
     (void) state;
     for (int i = 0; i < 60; i++)
-        sim_as_thread(post_here, name(i));
+        sim_as_thread(post_here, as_arg(i));
     aloop_run(t.loop);
     assert_int_equal(t.calls, 60);
     assert_true(sim_calls("sys_wake_signal") - before <= 1);
@@ -469,7 +449,7 @@ static void holds_of_the_library_and_of_the_user_are_counted_apart(void **state)
 static void queued_posts_are_dropped_with_the_loop(void **state)
 {
     (void) state;
-    sim_as_thread(post_here, name(1));
+    sim_as_thread(post_here, as_arg(1));
     aloop_free(t.loop);
     t.loop = NULL;
     assert_true(t.noted <= 1);
@@ -485,19 +465,19 @@ static void the_descriptor_is_readable_exactly_when_there_is_work(void **state)
     (void) state;
     assert_true(fd >= 0);
     assert_false(sim_poll(fd, 0));
-    timer = start(5 * MS, 1);
+    timer = start_timer(5 * MS, 1);
     assert_false(sim_poll(fd, 4 * MS));
     assert_true(sim_poll(fd, 2 * MS));
     aloop_step(t.loop, 0);
     assert_noted(1);
     assert_false(sim_poll(fd, 0));
 
-    aloop_defer(t.loop, note_arg, name(2));
+    aloop_defer(t.loop, note_call, as_arg(2));
     assert_true(sim_poll(fd, 0));
     aloop_step(t.loop, 0);
     assert_false(sim_poll(fd, 0));
 
-    sim_as_thread(post_here, name(3));
+    sim_as_thread(post_here, as_arg(3));
     assert_true(sim_poll(fd, 0));
     aloop_step(t.loop, 0);
     assert_noted(1, 2, 3);
@@ -520,7 +500,7 @@ static void an_await_outside_leaves_no_readiness_behind(void **state)
 static void stopping_the_timer_takes_the_readiness_back(void **state)
 {
     int fd = aloop_fd(t.loop);
-    aloop_timer *timer = start(5 * MS, 1);
+    aloop_timer *timer = start_timer(5 * MS, 1);
 
     (void) state;
     aloop_timer_stop(timer);
@@ -577,7 +557,7 @@ static void a_clock_of_ones_own_is_used(void **state)
 
     (void) state;
     assert_true(aloop_now(loop) == 12345);
-    aloop_timer_start(loop, 100, 0, note_timer, name(1), &timer);
+    aloop_timer_start(loop, 100, 0, note_timer, as_arg(1), &timer);
     aloop_step(loop, 0);
     assert_int_equal(t.noted, 0);
     now += 100;
@@ -603,7 +583,7 @@ static void defer_and_start(aloop *loop, void *arg)
     aloop_timer *timer;
 
     note(1);
-    aloop_defer(loop, note_arg, name(2));
+    aloop_defer(loop, note_call, as_arg(2));
     aloop_timer_start(loop, INT64_MAX, 0, note_timer, arg, &timer);
     aloop_timer_unref(timer);
     aloop_timer_start(loop, 1, 3, note_timer, arg, &timer);
@@ -628,7 +608,7 @@ static void a_clock_may_jump_from_one_end_of_time_to_the_other(void **state)
         aloop *loop = aloop_new(&options);
 
         t.noted = 0;
-        aloop_defer(loop, defer_and_start, name(3));
+        aloop_defer(loop, defer_and_start, as_arg(3));
         assert_int_equal(aloop_run(loop), 0);
         assert_noted(1, 2);
         aloop_free(loop);
@@ -645,7 +625,7 @@ static void a_delay_beyond_the_end_of_time_never_ends(void **state)
     aloop_timer *timer;
 
     (void) state;
-    aloop_timer_start(loop, 10, 0, note_timer, name(1), &timer);
+    aloop_timer_start(loop, 10, 0, note_timer, as_arg(1), &timer);
     aloop_step(loop, 0);
     aloop_step(loop, 0);
     assert_int_equal(t.noted, 0);
@@ -715,9 +695,9 @@ static void bad_arguments_are_refused(void **state)
     assert_int_equal(aloop_run(NULL), ALOOP_EINVAL);
     assert_int_equal(aloop_step(NULL, 0), ALOOP_EINVAL);
     assert_int_equal(aloop_fd(NULL), ALOOP_EINVAL);
-    assert_int_equal(aloop_defer(NULL, note_arg, NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_defer(NULL, note_call, NULL), ALOOP_EINVAL);
     assert_int_equal(aloop_defer(t.loop, NULL, NULL), ALOOP_EINVAL);
-    assert_int_equal(aloop_post(NULL, note_arg, NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_post(NULL, note_call, NULL), ALOOP_EINVAL);
     assert_int_equal(aloop_post(t.loop, NULL, NULL), ALOOP_EINVAL);
     assert_int_equal(aloop_after_fork(NULL), ALOOP_EINVAL);
     assert_false(aloop_alive(NULL));
@@ -733,7 +713,7 @@ static void run_inner(aloop *loop, void *arg)
     aloop *inner = arg;
 
     assert_ptr_equal(aloop_current(), loop);
-    aloop_defer(inner, note_arg, name(1));
+    aloop_defer(inner, note_call, as_arg(1));
     assert_int_equal(aloop_run(inner), 0);
     assert_ptr_equal(aloop_current(), loop);
     note(2);

@@ -1,6 +1,6 @@
 /* map: a task for each item, and so many of them at a time. */
 
-#include "support/memory_fixture.h"
+#include "support/compose_fixture.h"
 
 static void a_map_over_more_than_memory_can_hold_has_no_memory(void **state)
 {
@@ -46,12 +46,107 @@ static void a_map_all_of_whose_items_run_is_cancelled_with_them(void **state)
     aloop_future_unref(map);
 }
 
+static int running, running_max;
+
+static ssize_t counts_itself(aloop *loop, void *arg)
+{
+    struct job *job = arg;
+
+    if (++running > running_max)
+        running_max = running;
+    note((int) job->result);
+    job->seen = aloop_await(aloop_sleep(loop, job->delay_ns));
+    running--;
+    job->ended = true;
+    return job->seen < 0 || job->result >= 0 ? job->seen : job->result;
+}
+
+static void map_runs_so_many_at_a_time_in_order(void **state)
+{
+    struct job jobs[7];
+
+    (void) state;
+    running = running_max = 0;
+    for (int i = 0; i < 7; i++)
+        jobs[i] = (struct job){MS, i, 0, false};
+    assert_int_equal(aloop_await(aloop_map(t.loop, counts_itself, jobs, 7,
+                                           sizeof jobs[0], 3)),
+                     0);
+    assert_int_equal(running_max, 3);
+    assert_noted(0, 1, 2, 3, 4, 5, 6);
+}
+
+static void map_stops_at_the_first_error(void **state)
+{
+    struct job jobs[7];
+
+    (void) state;
+    running = running_max = 0;
+    for (int i = 0; i < 7; i++)
+        jobs[i] = (struct job){ALOOP_MS(10), i, 0, false};
+    jobs[1] = (struct job){MS, ALOOP_EPIPE, 0, false};
+    assert_int_equal(aloop_await(aloop_map(t.loop, counts_itself, jobs, 7,
+                                           sizeof jobs[0], 2)),
+                     ALOOP_EPIPE);
+    assert_int_equal(jobs[0].seen, ALOOP_ECANCELED);
+    assert_false(jobs[2].ended);
+    assert_int_equal(running, 0);
+    assert_int_equal(aloop_await(aloop_map(t.loop, counts_itself, NULL, 0, 1,
+                                           0)),
+                     0);
+    assert_int_equal(aloop_await(aloop_map(t.loop, NULL, NULL, 0, 1, 0)),
+                     ALOOP_EINVAL);
+}
+
+static ssize_t fails(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    t.calls++;
+    return ALOOP_EPIPE;
+}
+
+/* If each failure went through all items, this would take minutes. */
+static void a_map_of_many_items_that_all_fail_ends_soon(void **state)
+{
+    static char items[500000];
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_map(t.loop, fails, items, sizeof items,
+                                           1, 0)),
+                     ALOOP_EPIPE);
+    assert_int_equal(t.calls, sizeof items);
+}
+
+static void a_cancelled_map_starts_no_more(void **state)
+{
+    struct job jobs[7];
+    aloop_future *map;
+
+    (void) state;
+    running = running_max = 0;
+    for (int i = 0; i < 7; i++)
+        jobs[i] = (struct job){MS, i, 0, false};
+    map = aloop_map(t.loop, counts_itself, jobs, 7, sizeof jobs[0], 2);
+    aloop_step(t.loop, 0);
+    aloop_cancel(map);
+    aloop_run(t.loop);
+    assert_int_equal(aloop_future_status(map), ALOOP_ECANCELED);
+    aloop_future_unref(map);
+    assert_noted(0, 1);
+    assert_int_equal(running, 0);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(a_map_over_more_than_memory_can_hold_has_no_memory),
         TEST(a_map_has_no_more_lanes_than_items),
         TEST(a_map_all_of_whose_items_run_is_cancelled_with_them),
+        TEST(map_runs_so_many_at_a_time_in_order),
+        TEST(map_stops_at_the_first_error),
+        TEST(a_map_of_many_items_that_all_fail_ends_soon),
+        TEST(a_cancelled_map_starts_no_more),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

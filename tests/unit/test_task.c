@@ -14,23 +14,18 @@ static ssize_t returns_arg(aloop *loop, void *arg)
     return (intptr_t) arg;
 }
 
-static void *name(int n)
-{
-    return (void *) (intptr_t) n;
-}
-
 static void a_task_is_a_future_with_the_functions_result(void **state)
 {
     (void) state;
-    assert_int_equal(aloop_await(aloop_spawn(t.loop, returns_arg, name(42))),
+    assert_int_equal(aloop_await(aloop_spawn(t.loop, returns_arg, as_arg(42))),
                      42);
-    assert_int_equal(aloop_await(aloop_spawn(t.loop, returns_arg, name(-5))),
+    assert_int_equal(aloop_await(aloop_spawn(t.loop, returns_arg, as_arg(-5))),
                      -5);
 }
 
 static void spawning_runs_nothing_before_the_next_turn(void **state)
 {
-    aloop_future *task = aloop_spawn(t.loop, returns_arg, name(1));
+    aloop_future *task = aloop_spawn(t.loop, returns_arg, as_arg(1));
 
     (void) state;
     assert_int_equal(t.noted, 0);
@@ -42,7 +37,7 @@ static void tasks_start_in_the_order_of_spawning(void **state)
 {
     (void) state;
     for (int i = 1; i <= 4; i++)
-        aloop_detach(aloop_spawn(t.loop, returns_arg, name(i)));
+        aloop_detach(aloop_spawn(t.loop, returns_arg, as_arg(i)));
     aloop_run(t.loop);
     assert_noted(1, 2, 3, 4);
 }
@@ -62,7 +57,7 @@ static void locals_survive_an_await_and_tasks_run_concurrently(void **state)
 
     (void) state;
     for (int i = 5; i >= 1; i--)
-        aloop_detach(aloop_spawn(t.loop, sleeps_a_while, name(i)));
+        aloop_detach(aloop_spawn(t.loop, sleeps_a_while, as_arg(i)));
     aloop_run(t.loop);
     assert_noted(1, 2, 3, 4, 5);
     assert_true(aloop_now(t.loop) - begin == ALOOP_MS(5));
@@ -232,8 +227,8 @@ static ssize_t yields_thrice(aloop *loop, void *arg)
 static void yield_lets_every_other_ready_task_run_once(void **state)
 {
     (void) state;
-    aloop_detach(aloop_spawn(t.loop, yields_thrice, name(1)));
-    aloop_detach(aloop_spawn(t.loop, yields_thrice, name(2)));
+    aloop_detach(aloop_spawn(t.loop, yields_thrice, as_arg(1)));
+    aloop_detach(aloop_spawn(t.loop, yields_thrice, as_arg(2)));
     aloop_run(t.loop);
     assert_noted(1, 2, 1, 2, 1, 2);
 }
@@ -255,8 +250,8 @@ static ssize_t sets_errno(aloop *loop, void *arg)
 
 static void errno_and_the_rounding_mode_belong_to_the_task(void **state)
 {
-    aloop_future *one = aloop_spawn(t.loop, sets_errno, name(1));
-    aloop_future *two = aloop_spawn(t.loop, sets_errno, name(2));
+    aloop_future *one = aloop_spawn(t.loop, sets_errno, as_arg(1));
+    aloop_future *two = aloop_spawn(t.loop, sets_errno, as_arg(2));
 
     (void) state;
     errno = 77;
@@ -517,7 +512,7 @@ static void main_returns_what_its_function_did(void **state)
                      ALOOP_ECANCELED);
     assert_int_equal(aloop_main(returns_what_an_await_gave, NULL),
                      ALOOP_EABORTED);
-    assert_int_equal(aloop_main(returns_arg, name(9)), 9);
+    assert_int_equal(aloop_main(returns_arg, as_arg(9)), 9);
 }
 
 static ssize_t runs_main(aloop *loop, void *arg)
@@ -569,7 +564,7 @@ static void a_settled_future_is_returned_without_a_switch(void **state)
 {
     (void) state;
     aloop_detach(aloop_spawn(t.loop, awaits_a_done_one, NULL));
-    aloop_detach(aloop_spawn(t.loop, returns_arg, name(3)));
+    aloop_detach(aloop_spawn(t.loop, returns_arg, as_arg(3)));
     aloop_step(t.loop, 0);
     assert_noted(1, 2, 3);
 }
@@ -647,7 +642,7 @@ static void a_task_without_memory_for_its_name_is_reported_to_nobody(
         aloop_detach(task);
         aloop_run(t.loop);
     }
-    /* The name, if not the task as well. */
+    /* The as_arg, if not the task as well. */
     assert_true(points >= 1 || WITH_ASAN);
     assert_int_equal(t.unhandled, 0);
 }

@@ -1,6 +1,6 @@
 /* timeout: a limit on the time of a future. */
 
-#include "support/memory_fixture.h"
+#include "support/compose_fixture.h"
 
 static void a_timeout_made_outside_a_turn_wakes_the_host(void **state)
 {
@@ -78,6 +78,201 @@ static void a_timeout_without_room_for_a_deadline_ends_its_target_first(
     assert_limit_is_refused_and_the_target_ended(target, &is_running);
 }
 
+static void timeout_settles_after_its_target_has_ended(void **state)
+{
+    struct job slow = {ALOOP_SEC(1), 8, 0, false};
+    int64_t begin = aloop_now(t.loop);
+
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_timeout(aloop_spawn(t.loop, ends_slowly, &slow),
+                                  3 * MS)),
+        ALOOP_ETIMEDOUT);
+    assert_true(slow.ended);
+    assert_true(aloop_now(t.loop) - begin == 8 * MS);
+}
+
+static void timeout_of_what_ends_in_time_is_its_status(void **state)
+{
+    struct job good = {MS, 8, 0, false};
+    struct job bad = {MS, ALOOP_EPIPE, 0, false};
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_timeout(spawn(&good), 3 * MS)), 8);
+    assert_int_equal(aloop_await(aloop_timeout(spawn(&bad), 3 * MS)),
+                     ALOOP_EPIPE);
+    assert_false(aloop_alive(t.loop));
+}
+
+static ssize_t succeeds_anyway(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_await(aloop_sleep(loop, ALOOP_SEC(1)));
+    return 42;
+}
+
+static void what_succeeds_in_spite_of_a_timeout_has_succeeded(void **state)
+{
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_timeout(aloop_spawn(t.loop, succeeds_anyway, NULL),
+                                  MS)),
+        42);
+}
+
+static void a_cancelled_timeout_cancels_its_target(void **state)
+{
+    struct job slow = {ALOOP_SEC(1), 8, 0, false};
+    aloop_future *limited = aloop_timeout(spawn(&slow), ALOOP_SEC(5));
+
+    (void) state;
+    aloop_step(t.loop, 0);
+    aloop_cancel(limited);
+    aloop_run(t.loop);
+    assert_int_equal(aloop_future_status(limited), ALOOP_ECANCELED);
+    assert_int_equal(slow.seen, ALOOP_ECANCELED);
+    aloop_future_unref(limited);
+    assert_int_equal(aloop_await(aloop_timeout(
+                         aloop_future_new(NULL), MS)),
+                     ALOOP_EINVAL);
+}
+
+/* Cleans up for longer than any limit here, and then fails or not. */
+static ssize_t cleans_up(aloop *loop, void *arg)
+{
+    struct job *job = arg;
+
+    job->seen = aloop_await(aloop_sleep(loop, job->delay_ns));
+    aloop_shield_begin();
+    aloop_await(aloop_sleep(loop, 50 * MS));
+    aloop_shield_end();
+    job->ended = true;
+    return job->result < 0 ? job->result : job->seen;
+}
+
+/* The status of a timeout of 5 ms, whose target or which itself (or none of
+ * them) is cancelled after `cancel_ns`. */
+static ssize_t limited_to_5_ms(struct job *job, int64_t cancel_ns,
+                               bool cancels_target)
+{
+    aloop_future *target = aloop_spawn(t.loop, cleans_up, job);
+    aloop_future *limited = aloop_timeout(aloop_future_ref(target), 5 * MS);
+    ssize_t status;
+
+    if (cancel_ns >= 0) {
+        aloop_await(aloop_sleep(t.loop, cancel_ns));
+        aloop_cancel(cancels_target ? target : limited);
+    }
+    while (!aloop_future_is_settled(limited))
+        aloop_step(t.loop, -1);
+    assert_true(job->ended);
+    status = aloop_future_status(limited);
+    aloop_future_unref(target);
+    aloop_future_unref(limited);
+    return status;
+}
+
+static void a_timeout_reports_what_cancelled_its_target_first(void **state)
+{
+    static const struct {
+        int64_t cancel_ns; /* Less than 0: never. */
+        bool cancels_target;
+        ssize_t status;
+    } cases[] = {
+        {-1, false, ALOOP_ETIMEDOUT},    {0, true, ALOOP_EABORTED},
+        {MS, true, ALOOP_EABORTED},      {0, false, ALOOP_ECANCELED},
+        {MS, false, ALOOP_ECANCELED},    {10 * MS, true, ALOOP_ETIMEDOUT},
+        {10 * MS, false, ALOOP_ETIMEDOUT}};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct job job = {ALOOP_SEC(1), 0, 0, false};
+
+        assert_int_equal(limited_to_5_ms(&job, cases[i].cancel_ns,
+                                         cases[i].cancels_target),
+                         cases[i].status);
+        assert_int_equal(job.seen, ALOOP_ECANCELED);
+    }
+}
+
+static void a_timeout_cancelled_together_with_its_target_is_cancelled(
+    void **state)
+{
+    ssize_t statuses[2];
+    aloop_future *target = aloop_sleep(t.loop, ALOOP_SEC(1));
+    aloop_future *members[2] = {
+        aloop_timeout(aloop_future_ref(target), 5 * MS), target};
+    aloop_future *both = aloop_gather_settled(t.loop, 2, members, statuses);
+
+    (void) state;
+    aloop_cancel(both);
+
+    assert_int_equal(aloop_await(both), ALOOP_EABORTED);
+    assert_int_equal(statuses[0], ALOOP_ECANCELED);
+    assert_int_equal(statuses[1], ALOOP_ECANCELED);
+}
+
+static void a_timeout_passes_an_error_of_the_clean_up_on(void **state)
+{
+    static const int64_t cancels_ns[] = {-1, 0, MS, 10 * MS};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof cancels_ns / sizeof cancels_ns[0]; i++) {
+        struct job job = {ALOOP_SEC(1), ALOOP_EPIPE, 0, false};
+
+        assert_int_equal(limited_to_5_ms(&job, cancels_ns[i], i % 2 == 0),
+                         ALOOP_EPIPE);
+    }
+}
+
+static void a_limit_that_passes_after_the_first_error_changes_nothing(
+    void **state)
+{
+    struct job slow = {ALOOP_SEC(1), 0, 0, false};
+    struct job bad = {MS, ALOOP_ECONNRESET, 0, false};
+
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_timeout(
+            aloop_gather(t.loop, aloop_spawn(t.loop, cleans_up, &slow),
+                         spawn(&bad)),
+            5 * MS)),
+        ALOOP_ECONNRESET);
+    assert_true(slow.ended);
+}
+
+static void of_two_limits_of_one_target_the_first_expires(void **state)
+{
+    struct job job = {ALOOP_SEC(1), 0, 0, false};
+    aloop_future *target = aloop_spawn(t.loop, cleans_up, &job);
+    aloop_future *late = aloop_timeout(aloop_future_ref(target), 6 * MS);
+    aloop_future *soon = aloop_timeout(target, 5 * MS);
+
+    (void) state;
+    aloop_run(t.loop);
+    assert_int_equal(aloop_future_status(soon), ALOOP_ETIMEDOUT);
+    assert_int_equal(aloop_future_status(late), ALOOP_EABORTED);
+    aloop_future_unref(soon);
+    aloop_future_unref(late);
+}
+
+static void of_two_nested_limits_either_is_a_timeout(void **state)
+{
+    struct job job = {ALOOP_SEC(1), 0, 0, false};
+
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_timeout(
+            aloop_timeout(aloop_spawn(t.loop, cleans_up, &job), 5 * MS),
+            10 * MS)),
+        ALOOP_ETIMEDOUT);
+    assert_int_equal(
+        aloop_await(aloop_timeout(
+            aloop_timeout(aloop_spawn(t.loop, cleans_up, &job), 10 * MS),
+            5 * MS)),
+        ALOOP_ETIMEDOUT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -86,6 +281,16 @@ int main(void)
         MEMORY_TEST(a_timeout_without_memory_ends_its_target_first),
         MEMORY_TEST(
             a_timeout_without_room_for_a_deadline_ends_its_target_first),
+        TEST(timeout_settles_after_its_target_has_ended),
+        TEST(timeout_of_what_ends_in_time_is_its_status),
+        TEST(what_succeeds_in_spite_of_a_timeout_has_succeeded),
+        TEST(a_cancelled_timeout_cancels_its_target),
+        TEST(a_timeout_reports_what_cancelled_its_target_first),
+        TEST(a_timeout_cancelled_together_with_its_target_is_cancelled),
+        TEST(a_timeout_passes_an_error_of_the_clean_up_on),
+        TEST(a_limit_that_passes_after_the_first_error_changes_nothing),
+        TEST(of_two_limits_of_one_target_the_first_expires),
+        TEST(of_two_nested_limits_either_is_a_timeout),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
