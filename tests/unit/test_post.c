@@ -1,5 +1,5 @@
-/* Posts whose wake-up is late, simulated: the thread that posts is held up
- * between its push and its write. */
+/* Posts, simulated: also those whose wake-up is late, because the thread that
+ * posts is held up between its push and its write. */
 
 #include "support/fixture.h"
 
@@ -142,6 +142,55 @@ static void a_signal_whose_wake_up_is_late_is_called_back_in_the_next_turn(
     aloop_signal_close(watch);
 }
 
+static void post_here(void *arg)
+{
+    aloop_post(t.loop, note_call, arg);
+}
+
+static void a_queued_post_keeps_the_loop_alive(void **state)
+{
+    (void) state;
+    sim_as_thread(post_here, as_arg(1));
+    sim_as_thread(post_here, as_arg(2));
+    aloop_post(t.loop, note_call, as_arg(3));
+    assert_true(aloop_alive(t.loop));
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_noted(1, 2, 3);
+}
+
+static void posts_wake_a_loop_that_sleeps(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+
+    (void) state;
+    start_timer(ALOOP_SEC(1), 9);
+    sim_at(5 * MS, post_here, as_arg(1));
+    aloop_step(t.loop, -1);
+    assert_noted(1);
+    assert_true(aloop_now(t.loop) - begin == 5 * MS);
+}
+
+static void a_burst_of_posts_costs_one_wake_up(void **state)
+{
+    unsigned before = sim_calls("sys_wake_signal");
+
+    (void) state;
+    for (int i = 0; i < 60; i++)
+        sim_as_thread(post_here, as_arg(i));
+    aloop_run(t.loop);
+    assert_int_equal(t.calls, 60);
+    assert_true(sim_calls("sys_wake_signal") - before <= 1);
+}
+
+static void queued_posts_are_dropped_with_the_loop(void **state)
+{
+    (void) state;
+    sim_as_thread(post_here, as_arg(1));
+    aloop_free(t.loop);
+    t.loop = NULL;
+    assert_true(t.noted <= 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +200,10 @@ int main(void)
         TEST(posts_run_in_order_however_they_are_found),
         TEST(a_post_that_posts_itself_keeps_no_turn_from_its_end),
         TEST(a_signal_whose_wake_up_is_late_is_called_back_in_the_next_turn),
+        TEST(a_queued_post_keeps_the_loop_alive),
+        TEST(posts_wake_a_loop_that_sleeps),
+        TEST(a_burst_of_posts_costs_one_wake_up),
+        TEST(queued_posts_are_dropped_with_the_loop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
