@@ -40,11 +40,14 @@ last() {
 
 one() { # NAME EXECUTIONS LENGTH
     local name=$1 dir=$work/$1 start=$SECONDS result ran edges crashes=0 input
-    local dict=()
+    local kept=$here/corpora/$name.corpus dict=()
     rm -rf "$dir"
     mkdir -p "$dir/corpus" "$dir/crashes"
-    [ ! -d "$here/corpus/$name" ] ||
-        cp "$here/corpus/$name"/* "$dir/corpus/" 2>/dev/null
+    if [ -f "$kept" ] &&
+        ! "$programs/replay_$name" --unpack "$dir/corpus" "$kept"; then
+        echo "fuzz $name: cannot read $kept"
+        return
+    fi
     [ ! -f "$here/$name.dict" ] || dict=("-dict=$here/$name.dict")
     "$programs/fuzz_$name" "${dict[@]}" -runs="$2" -max_len="$3" \
         -seed=1 -entropic=0 \
