@@ -36,7 +36,7 @@
 #include "os/reactor.h"
 #include "os/stack.h"
 #include "os/sys.h"
-#include "os/tools.h"
+#include "support/child.h"
 #include "support/patient.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -339,15 +339,6 @@ static inline int end_of(pid_t child)
     assert_int_equal(patient_waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
-}
-
-static inline int count_descriptors(void)
-{
-    int count = 0;
-
-    for (int fd = 0; fd < FDS_MAX; fd++)
-        count += fcntl(fd, F_GETFD) >= 0;
-    return count;
 }
 
 static inline bool is_ready(int fd, int timeout_ms)

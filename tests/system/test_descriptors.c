@@ -19,17 +19,8 @@
 #include <unistd.h>
 
 #include "aloop.h"
-#include "os/tools.h"
+#include "support/child.h"
 #include "support/patient.h"
-
-/* In a child, where cmocka must not go on. */
-#define CHECK(claim)                                                   \
-    do {                                                               \
-        if (!(claim)) {                                                \
-            fprintf(stderr, "child: line %d: %s\n", __LINE__, #claim); \
-            _exit(1);                                                  \
-        }                                                              \
-    } while (0)
 
 enum { CLIENTS = 12, NUMBERS_MAX = 1024 };
 
@@ -45,15 +36,6 @@ static struct {
     ssize_t last;
     int open; /* Descriptors before the test. */
 } f;
-
-static int open_descriptors(void)
-{
-    int count = 0;
-
-    for (int fd = 0; fd < NUMBERS_MAX; fd++)
-        count += fcntl(fd, F_GETFD) >= 0;
-    return count;
-}
 
 static void on_unhandled(aloop *loop, int error, const char *what, void *arg)
 {
@@ -71,7 +53,7 @@ static int set_up(void **state)
 
     (void) state;
     memset(&f, 0, sizeof f);
-    f.open = open_descriptors();
+    f.open = open_descriptors(NUMBERS_MAX);
     f.loop = aloop_new(&options);
     return f.loop == NULL;
 }
@@ -80,7 +62,7 @@ static int tear_down(void **state)
 {
     (void) state;
     assert_int_equal(aloop_free(f.loop), 0);
-    assert_int_equal(open_descriptors(), f.open);
+    assert_int_equal(open_descriptors(NUMBERS_MAX), f.open);
     return 0;
 }
 
@@ -364,7 +346,7 @@ static void every_descriptor_is_given_back(void **state)
     aloop_detach(aloop_tcp_connect(f.loop, "127.0.0.1", f.port, &stream));
     aloop_step(f.loop, 0);
     /* And see tear_down. */
-    assert_true(open_descriptors() > f.open + 10);
+    assert_true(open_descriptors(NUMBERS_MAX) > f.open + 10);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -8,26 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "os/tools.h"
+#include "support/child.h"
 #include "support/fork_fixture.h"
 #include "support/patient.h"
-
-/* A child of several threads can start none under TSan, and qemu-user 7.2 ends
- * on an assertion of its own there. */
-#if defined UNDER_QEMU
-enum { HAS_THREADS_AFTER_FORK = 0 };
-#else
-enum { HAS_THREADS_AFTER_FORK = !WITH_TSAN };
-#endif
-
-/* In the child, where cmocka must not go on. */
-#define CHECK(claim)                       \
-    do {                                   \
-        if (!(claim)) {                    \
-            fprintf(stderr, "child: line %d: %s\n", __LINE__, #claim); \
-            _exit(1);                      \
-        }                                  \
-    } while (0)
 
 static void assert_child_succeeded(pid_t child)
 {

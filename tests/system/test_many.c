@@ -19,17 +19,8 @@
 #include <unistd.h>
 
 #include "aloop.h"
-#include "os/tools.h"
+#include "support/child.h"
 #include "support/patient.h"
-
-/* In the child, where cmocka must not go on. */
-#define CHECK(claim)                                                   \
-    do {                                                               \
-        if (!(claim)) {                                                \
-            fprintf(stderr, "child: line %d: %s\n", __LINE__, #claim); \
-            _exit(1);                                                  \
-        }                                                              \
-    } while (0)
 
 enum {
     WANTED = 10000,
@@ -53,15 +44,6 @@ static void *resize(void *context, void *old, size_t old_size, size_t new_size)
         return realloc(old, new_size);
     free(old);
     return NULL;
-}
-
-static int open_descriptors(int max)
-{
-    int count = 0;
-
-    for (int fd = 0; fd < max; fd++)
-        count += fcntl(fd, F_GETFD) >= 0;
-    return count;
 }
 
 static bool is_slow(void)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "support/child.h"
 #include "support/storm.h"
 
 static void what_can_be_read_is_reported_with_its_generation(void **state)
@@ -497,18 +498,9 @@ static void a_thread_wakes_a_wait(void **state)
     sys_wake_close(fds);
 }
 
-static int count_descriptors(void)
-{
-    int count = 0;
-
-    for (int fd = 0; fd < FDS_MAX; fd++)
-        count += fcntl(fd, F_GETFD) >= 0;
-    return count;
-}
-
 static void closing_leaves_no_descriptor(void **state)
 {
-    int before = count_descriptors();
+    int before = open_descriptors(FDS_MAX);
     struct aloop__reactor *reactor;
 
     (void) state;
@@ -519,7 +511,7 @@ static void closing_leaves_no_descriptor(void **state)
 
     aloop__reactor_close(reactor);
 
-    assert_int_equal(count_descriptors(), before);
+    assert_int_equal(open_descriptors(FDS_MAX), before);
     aloop__reactor_close(NULL);
 }
 
