@@ -6,7 +6,7 @@
 #include "loop/state.h"
 
 /* debug.c: the time is taken. */
-void aloop__debug_calling(aloop *loop);
+COLD void aloop__debug_calling(aloop *loop);
 
 /* Notes that the application is about to be called back. */
 static inline void aloop__calling(aloop *loop)

@@ -41,28 +41,30 @@ void aloop__debug_close(aloop *loop);
 /* Reports a mistake unless the same was reported before: the same function, by
  * the same task, about the same subject, which may be "".
  * Can be called on any thread. */
-void aloop__debug_report(aloop *loop, enum aloop__mistake mistake,
-                         const char *function, const char *subject);
+COLD void aloop__debug_report(aloop *loop, enum aloop__mistake mistake,
+                              const char *function, const char *subject);
 /* The same about a future that exists. */
-void aloop__debug_report_future(enum aloop__mistake mistake,
-                                const char *function,
-                                const aloop_future *future);
+COLD void aloop__debug_report_future(enum aloop__mistake mistake,
+                                     const char *function,
+                                     const aloop_future *future);
 /* Calls the application's hook for what was reported; the end of every turn. */
-void aloop__debug_deliver(aloop *loop);
+COLD void aloop__debug_deliver(aloop *loop);
 
 /* A callback has returned: `subject` is what to name if it has taken long. */
-void aloop__debug_called(aloop *loop, const char *subject);
-void aloop__debug_called_task(const aloop_future *task);
+COLD void aloop__debug_called(aloop *loop, const char *subject);
+COLD void aloop__debug_called_task(const aloop_future *task);
 
 /* The calling thread runs the loop from now on. */
-void aloop__debug_enter(aloop *loop);
-void aloop__debug_leave(aloop *loop);
+COLD void aloop__debug_enter(aloop *loop);
+COLD void aloop__debug_leave(aloop *loop);
 
 /* The questions, for debug loops only. */
-int aloop__debug_check_loop(aloop *loop, const char *function);
-int aloop__debug_check_handle(const void *handle, const char *function);
-int aloop__debug_check_future(const aloop_future *future,
-                              const char *function, enum aloop__use use);
+COLD int aloop__debug_check_loop(aloop *loop, const char *function);
+COLD int aloop__debug_check_handle(const void *handle,
+                                   const char *function);
+COLD int aloop__debug_check_future(const aloop_future *future,
+                                   const char *function,
+                                   enum aloop__use use);
 
 /* These read what may be freed and unreadable. */
 #if WITH_ASAN

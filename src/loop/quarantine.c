@@ -108,6 +108,13 @@ bool aloop__quarantine_drain(aloop *loop)
     return was_any;
 }
 
+void *aloop__quarantine_take(aloop *loop, size_t size)
+{
+    if (loop->debug == NULL || !aloop__quarantine_drain(loop))
+        return NULL;
+    return aloop__slab_get(&loop->slab, size);
+}
+
 const char *aloop__quarantine_name(const aloop *loop, const void *object)
 {
     const struct aloop__quarantine *kept = loop->quarantine;

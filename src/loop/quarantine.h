@@ -28,14 +28,15 @@ const char *aloop__quarantine_name(const aloop *loop, const void *object);
  * nothing that looks right. */
 void aloop__quarantine_fill(void *low, size_t size);
 
+/* Memory for an object if the slab has none: what is kept is given up. */
+COLD void *aloop__quarantine_take(aloop *loop, size_t size);
+
 /* Memory of the loop's slab, zeroed, or NULL. */
 static inline void *aloop__object_new(aloop *loop, size_t size)
 {
     void *object = aloop__slab_get(&loop->slab, size);
 
-    if (object == NULL && loop->debug != NULL && aloop__quarantine_drain(loop))
-        object = aloop__slab_get(&loop->slab, size);
-    return object;
+    return object != NULL ? object : aloop__quarantine_take(loop, size);
 }
 
 #endif

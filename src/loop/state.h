@@ -55,6 +55,13 @@
 #include "os/fault.h"
 #include "os/sys.h"
 
+/* For functions that are called so rarely that the way around the call is to
+ * be the short one: what finds mistakes in debug loops, above all. */
+#define COLD __attribute__((cold))
+/* For parts that are kept out of the functions that call them: those then save
+ * no registers for what they seldom do. */
+#define NOINLINE __attribute__((noinline))
+
 /* Something to be called in the next turn.  In at most one list at a time: the
  * ready queue, the batch of this turn, or the waiters of a future. */
 struct aloop__ready {

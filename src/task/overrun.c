@@ -73,9 +73,10 @@ static void overrun_report(const void *address)
                         describe_task(task, line, sizeof line));
 }
 
-void aloop__overrun_found(struct aloop__task *task)
+void aloop__overrun_check(struct aloop__task *task)
 {
-    aloop__fault_raise((const char *) task->stack.low - 1);
+    if ((uintptr_t) task->context.sp < (uintptr_t) task->stack.low)
+        aloop__fault_raise((const char *) task->stack.low - 1);
 }
 
 void aloop__overrun_watch(aloop *loop)

@@ -9,15 +9,9 @@
 void aloop__overrun_watch(aloop *loop);
 void aloop__overrun_unwatch(aloop *loop);
 
-/* Of the task that has just been switched away from: where its frames ended is
- * still inside its stack.  If not, says so and ends the process. */
-void aloop__overrun_found(struct aloop__task *task);
-
-static inline void aloop__overrun_check(struct aloop__task *task)
-{
-    if ((uintptr_t) task->context.sp < (uintptr_t) task->stack.low &&
-        task->future.loop->options.debug)
-        aloop__overrun_found(task);
-}
+/* Of the task that has just been switched away from, in such a loop: where its
+ * frames ended is still inside its stack.  If not, says so and ends the
+ * process. */
+void aloop__overrun_check(struct aloop__task *task);
 
 #endif

@@ -159,9 +159,10 @@ static void resume(struct aloop__ready *ready)
     task->state = TASK_RUNNING;
     loop->current = task;
     aloop__context_switch(loop->context, &task->context);
-    aloop__overrun_check(task);
-    if (loop->debug != NULL)
+    if (loop->debug != NULL) {
+        aloop__overrun_check(task);
         aloop__debug_called_task(&task->future);
+    }
     loop->current = NULL;
     if (task->state == TASK_ENDED)
         end(task, task->result);
