@@ -100,12 +100,11 @@ static void free_one(aloop_future *future)
 }
 
 /* A fini may drop others, which then wait for its end: no recursion. */
-void aloop__future_free(aloop_future *future)
+NOINLINE static void free_in_order(aloop_future *future)
 {
     aloop *loop = future->loop;
     struct aloop__node *node;
 
-    list_remove(&future->pending);
     if (loop->is_destroying) {
         list_push(&loop->doomed, &future->pending);
         return;
@@ -115,6 +114,15 @@ void aloop__future_free(aloop_future *future)
     while ((node = list_pop(&loop->doomed)) != NULL)
         free_one(CONTAINER_OF(node, aloop_future, pending));
     loop->is_destroying = false;
+}
+
+void aloop__future_free(aloop_future *future)
+{
+    list_remove(&future->pending);
+    if (future->ops->fini == NULL)
+        free_one(future);
+    else
+        free_in_order(future);
 }
 
 /* Nobody holds it.  The report is the user's code, and whoever settles things
@@ -148,32 +156,31 @@ void aloop__then_chain(aloop_future *future, struct aloop__then *then)
     future->thens.last = then;
 }
 
-/* The continuations among the waiters of a future that settles. */
-static void collect_thens(aloop_future *future, struct aloop__node *waiters)
+/* Waiters with continuations among them, which are chained, too. */
+NOINLINE static void queue_thens(aloop_future *future)
 {
-    struct aloop__node *node = waiters->next;
+    struct aloop__node waiters, *node;
 
-    for (; node != waiters; node = node->next)
+    list_init(&waiters);
+    list_append(&waiters, &future->waiters);
+    future->thens.first = future->thens.last = NULL;
+    for (node = waiters.next; node != &waiters; node = node->next)
         if (aloop__is_then(
                 CONTAINER_OF(node, struct aloop__wait, ready.node)))
             aloop__then_chain(
                 future,
                 CONTAINER_OF(node, struct aloop__then, wait.ready.node));
+    list_append(&future->loop->ready, &waiters);
 }
 
 static void queue_waiters(aloop_future *future)
 {
-    bool has_waiters = !list_empty(&future->waiters);
-    struct aloop__node waiters;
-
-    list_init(&waiters);
-    list_append(&waiters, &future->waiters);
-    future->thens.first = future->thens.last = NULL;
-    if (!has_waiters)
+    if (future->observers > 0) {
+        queue_thens(future);
         return;
-    if (future->observers > 0)
-        collect_thens(future, &waiters);
-    list_append(&future->loop->ready, &waiters);
+    }
+    list_append(&future->loop->ready, &future->waiters);
+    future->thens.first = future->thens.last = NULL;
 }
 
 static void settle(aloop_future *future, ssize_t status)
@@ -215,18 +222,22 @@ static aloop_future *tie_follow(aloop_future *future, aloop_future *lead)
     return --tie->followers == 0 && tie->has_ended ? lead : NULL;
 }
 
-void aloop__future_settle(aloop_future *future, ssize_t status)
+NOINLINE static void settle_tied(aloop_future *future, ssize_t status)
 {
-    if (future->ops->tie == 0) {
-        settle(future, status);
-        return;
-    }
     while (future != NULL && !tie_defers(future, &status)) {
         aloop_future *lead = aloop__tie_of(future)->lead;
 
         settle(future, status);
         future = lead == NULL ? NULL : tie_follow(future, lead);
     }
+}
+
+void aloop__future_settle(aloop_future *future, ssize_t status)
+{
+    if (future->is_tied)
+        settle_tied(future, status);
+    else
+        settle(future, status);
 }
 
 void *aloop__future_discard(aloop_future *future)
@@ -274,7 +285,7 @@ aloop_future *aloop__future_refused(int error)
 /* A promise that only waiters hold can be settled by nobody. */
 static void check_promise(aloop_future *future)
 {
-    if (future->ops->is_promise && aloop__future_pending(future) &&
+    if (aloop__future_pending(future) && future->ops->is_promise &&
         future->refs == future->waiting)
         aloop__future_settle(future, ALOOP_EDEADLK);
 }
@@ -310,7 +321,8 @@ ssize_t aloop__future_take(aloop_future *future)
         return status;
     future->seen = true;
     future->is_taken = true;
-    aloop__future_unref(future);
+    if (--future->refs == 0)
+        aloop__future_free(future); /* It was seen: there is no report. */
     return status;
 }
 
@@ -342,18 +354,25 @@ void aloop__grants_drop(struct aloop__node *grants, bool is_taken)
 
 static void release(aloop_future *future)
 {
-    future->refs--;
-    if (future->refs > 0)
+    if (--future->refs > 0)
         check_promise(future);
     else if (!aloop__future_pending(future))
         let_go(future);
 }
 
-void aloop__future_unref(aloop_future *future)
+NOINLINE static void unref_pending(aloop_future *future)
 {
-    if (aloop__future_pending(future) && aloop__future_is_ours(future))
+    if (aloop__future_is_ours(future))
         aloop__future_cancel(future);
     release(future);
+}
+
+void aloop__future_unref(aloop_future *future)
+{
+    if (aloop__future_pending(future))
+        unref_pending(future);
+    else
+        release(future);
 }
 
 void aloop__future_drop(aloop_future *future)
@@ -369,7 +388,7 @@ void aloop__future_observe(aloop_future *future)
 
 void aloop__future_unobserve(aloop_future *future)
 {
-    if (future->refs == 1 && !future->detached)
+    if (aloop__future_pending(future) && future->refs == 1 && !future->detached)
         aloop__future_cancel(future);
     future->observers--;
     release(future);

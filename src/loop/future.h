@@ -107,6 +107,7 @@ struct aloop_future {
     bool is_lent : 1;   /* The application knows it without a reference. */
     bool is_asked : 1;  /* It is in loop->asked. */
     bool is_spared : 1; /* It is in loop->spared. */
+    bool is_tied : 1;   /* It leads or follows others by its tie. */
 };
 
 /* A pending one with one reference, the rest zeroed; NULL without memory. */

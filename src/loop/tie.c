@@ -19,6 +19,7 @@ static void follow(aloop_future *future, aloop_future *lead)
     assert(aloop__tie_of(future)->lead == NULL);
     aloop__tie_of(future)->lead = lead;
     aloop__tie_of(lead)->followers++;
+    future->is_tied = true;
     future->seen = true; /* Its error is no news. */
 }
 
@@ -33,6 +34,7 @@ static aloop_future *tie(aloop_future *future, aloop_future *lead)
 {
     if (lead == NULL) {
         aloop__tie_of(future)->is_lead = true;
+        future->is_tied = true;
         return future;
     }
     if (aloop__tie_of(future)->lead == NULL)
