@@ -11,6 +11,7 @@
 #include "loop/debug.h"
 #include "loop/future.h"
 #include "loop/host.h"
+#include "loop/live.h"
 #include "loop/running.h"
 #include "loop/turn.h"
 #include "os/unwind.h"
@@ -134,7 +135,7 @@ static void wind_down(aloop *loop, aloop_future *future)
         aloop__turn(loop, 0, false);
 }
 
-static ssize_t await_outside(aloop *loop, aloop_future *future)
+static ssize_t run_until_settled(aloop *loop, aloop_future *future)
 {
     struct aloop__wait wait = {.ready = {.run = end_wait}};
     int error = 0, interrupt = 0;
@@ -148,8 +149,8 @@ static ssize_t await_outside(aloop *loop, aloop_future *future)
     list_init(&wait.ready.node);
     aloop__future_wait(future, &wait);
     while (error == 0 && aloop__future_pending(future)) {
-        error = aloop_alive(loop) ? aloop__turn(loop, -1, true)
-                                  : ALOOP_EDEADLK;
+        error = aloop__is_alive(loop) ? aloop__turn(loop, -1, true)
+                                      : ALOOP_EDEADLK;
         if (!loop->stopping || interrupt != 0)
             continue;
         loop->stopping = false;
@@ -172,12 +173,19 @@ static ssize_t await_outside(aloop *loop, aloop_future *future)
     return refuse(future, error < 0 ? error : interrupt);
 }
 
+NOINLINE static ssize_t await_outside(aloop_future *future)
+{
+    int cancellation = aloop__cancel_disable();
+    ssize_t status = run_until_settled(future->loop, future);
+
+    aloop__cancel_restore(cancellation);
+    return status;
+}
+
 ssize_t aloop_await(aloop_future *future)
 {
     int error = aloop__check_future(future, __func__, USE_UP);
     aloop *loop = aloop__running();
-    ssize_t status;
-    int cancellation;
 
     if (error < 0)
         return error;
@@ -189,29 +197,16 @@ ssize_t aloop_await(aloop_future *future)
         return refuse_mistake(future, ALOOP_EINVAL, MISTAKE_LOOP);
     if (loop != NULL && loop->current != NULL)
         return await_in_task(loop->current, future);
-    cancellation = aloop__cancel_disable();
-    status = await_outside(future->loop, future);
-    aloop__cancel_restore(cancellation);
-    return status;
+    return await_outside(future);
 }
 
-ssize_t aloop_yield(aloop *loop)
+static ssize_t yield_outside(aloop *loop)
 {
-    struct aloop__task *task = aloop__task_current();
-    int error = aloop__check_loop(loop, __func__), cancellation;
+    int error, cancellation;
 
-    if (error < 0)
-        return error;
-    if (task != NULL && task->future.loop != loop)
-        return ALOOP_EINVAL;
-    if (task != NULL) {
-        aloop__ready_push(loop, &task->wait.ready);
-        aloop__task_suspend(task);
-        return aloop__task_reason(task);
-    }
     if (loop->running) {
         if (loop->debug != NULL)
-            aloop__debug_report(loop, MISTAKE_YIELD, __func__, "");
+            aloop__debug_report(loop, MISTAKE_YIELD, "aloop_yield", "");
         return ALOOP_EDEADLK;
     }
     loop->thread = sys_thread_self();
@@ -220,6 +215,24 @@ ssize_t aloop_yield(aloop *loop)
     aloop__leave(loop);
     aloop__cancel_restore(cancellation);
     return error;
+}
+
+ssize_t aloop_yield(aloop *loop)
+{
+    int error = aloop__check_loop(loop, __func__);
+    const aloop *here = aloop__running();
+    struct aloop__task *task;
+
+    if (error < 0)
+        return error;
+    task = here == NULL ? NULL : here->current;
+    if (task == NULL)
+        return yield_outside(loop);
+    if (here != loop)
+        return ALOOP_EINVAL;
+    aloop__ready_push(loop, &task->wait.ready);
+    aloop__task_suspend(task);
+    return aloop__task_reason(task);
 }
 
 bool aloop_is_cancelled(void)

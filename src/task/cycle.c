@@ -133,16 +133,11 @@ static bool waits_for_nothing(aloop_future *future)
            next_below(future, &cursor) == NULL;
 }
 
-bool aloop__is_awaited_by(aloop_future *future, struct aloop__task *task)
+NOINLINE static bool search(aloop_future *future, struct aloop__task *task)
 {
     struct side below = {.is_above = false}, above = {.is_above = true};
     enum progress progress;
 
-    if (future == &task->future)
-        return true;
-    if (future->ops->tie == 0 || waits_for_nothing(future) ||
-        (list_empty(&task->future.waiters) && task->tie.lead == NULL))
-        return false;
     add(&below, future);
     add(&above, &task->future);
     do {
@@ -157,4 +152,14 @@ bool aloop__is_awaited_by(aloop_future *future, struct aloop__task *task)
     forget(&below);
     forget(&above);
     return progress == HAS_MET;
+}
+
+bool aloop__cycle_search(aloop_future *future, struct aloop__task *task)
+{
+    if (future == &task->future)
+        return true;
+    if (waits_for_nothing(future) ||
+        (list_empty(&task->future.waiters) && task->tie.lead == NULL))
+        return false;
+    return search(future, task);
 }

@@ -57,7 +57,13 @@ int aloop__task_reason(const struct aloop__task *task);
 /* Something of that has changed: ends the present await if it has to. */
 void aloop__task_interrupt(struct aloop__task *task);
 /* Whether `future` waits, through however many others, for `task`; cycle.c. */
-bool aloop__is_awaited_by(aloop_future *future, struct aloop__task *task);
+bool aloop__cycle_search(aloop_future *future, struct aloop__task *task);
+static inline bool aloop__is_awaited_by(aloop_future *future,
+                                        struct aloop__task *task)
+{
+    return future->ops->tie != 0 && aloop__cycle_search(future, task);
+}
+
 /* Ends the scopes that are left when the function returns. */
 void aloop__deadlines_end(struct aloop__task *task);
 
