@@ -2,13 +2,6 @@
 
 #include "loop/live.h"
 
-
-bool aloop__has_posts(const aloop *loop)
-{
-    return atomic_load_explicit(&loop->posts, memory_order_relaxed) != NULL ||
-           atomic_load_explicit(&loop->signalled, memory_order_relaxed);
-}
-
 bool aloop__has_work(const aloop *loop)
 {
     return !list_empty(&loop->ready) || !list_empty(&loop->flushing) ||

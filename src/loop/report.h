@@ -37,8 +37,14 @@ void aloop__unhandled(aloop *loop, int error, const char *what);
 /* Makes loop->reports, which starts with standard error as it is now. */
 int aloop__reports_open(aloop *loop);
 void aloop__reports_close(aloop *loop);
-/* Calls the hook for what is queued; the end of every turn. */
+/* Calls the hook for what is queued; the end of every turn in which there is
+ * something for it to do. */
 void aloop__reports_deliver(aloop *loop);
+static inline bool aloop__reports_are_due(const aloop *loop)
+{
+    return !list_empty(&loop->unread) || loop->reports->withheld > 0;
+}
+
 /* The same as the loop is freed, and then for the futures that are still held:
  * how many there are, and what the first few of them are. */
 void aloop__reports_finish(aloop *loop);

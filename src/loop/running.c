@@ -11,9 +11,12 @@ aloop *aloop__running(void)
     return running;
 }
 
-void aloop__running_set(aloop *loop)
+aloop *aloop__running_set(aloop *loop)
 {
+    aloop *outer = running;
+
     running = loop;
+    return outer;
 }
 
 aloop *aloop_current(void)

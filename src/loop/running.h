@@ -7,7 +7,7 @@
 
 /* The loop whose turn runs on this thread, or NULL. */
 aloop *aloop__running(void);
-/* Sets it; the turn does, and puts back what it was. */
-void aloop__running_set(aloop *loop);
+/* Sets it; the turn does, and puts back what it was, which this returns. */
+aloop *aloop__running_set(aloop *loop);
 
 #endif

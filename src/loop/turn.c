@@ -90,6 +90,8 @@ static void flush(aloop *loop)
 {
     struct aloop__node list;
 
+    if (list_empty(&loop->flushing))
+        return;
     list_init(&list);
     list_append(&list, &loop->flushing);
     run_all(&list);
@@ -131,17 +133,18 @@ static bool may_skip(aloop *loop)
     if (list_empty(&loop->ready) || loop->stopping ||
         ++loop->skipped > SKIPS_MAX)
         return false;
-    return aloop__until(loop->waited_ns, aloop__now(loop)) < skip_ns;
+    /* Time does not go back, and unsigned its distance always fits. */
+    return (uint64_t) aloop__now(loop) - (uint64_t) loop->waited_ns <
+           (uint64_t) skip_ns;
 }
 
+/* Not a part of run_turn(), whose frame is small. */
 static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool lazy)
 {
     struct aloop__event events[EVENTS_MAX];
     int64_t left_ns;
     int count;
 
-    if (lazy && may_skip(loop))
-        return 0;
     if (aloop__is_foreign(loop)) /* A callback has forked. */
         return ALOOP_EPERM;
     left_ns = time_left(loop, max_wait_ns);
@@ -159,6 +162,14 @@ static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool lazy)
     return count < 0 ? count : 0;
 }
 
+static void report(aloop *loop)
+{
+    if (loop->debug != NULL)
+        aloop__debug_deliver(loop);
+    if (aloop__reports_are_due(loop))
+        aloop__reports_deliver(loop);
+}
+
 /* A turn that is under way, and what is to be as before it. */
 struct turn {
     aloop *loop;
@@ -172,7 +183,7 @@ static void turn_begin(struct turn *turn)
 
     loop->running = true;
     loop->stopping = false;
-    aloop__running_set(loop);
+    turn->outer = aloop__running_set(loop);
     if (loop->debug != NULL)
         aloop__debug_enter(loop);
     if (loop->is_watching_faults)
@@ -199,9 +210,8 @@ static void turn_end(struct turn *turn)
 
 static int run_turn(aloop *loop, int64_t max_wait_ns, bool lazy)
 {
-    __attribute__((cleanup(turn_end))) struct turn turn = {
-        .loop = loop, .outer = aloop__running()};
-    int error;
+    __attribute__((cleanup(turn_end))) struct turn turn = {.loop = loop};
+    int error = 0;
 
     turn_begin(&turn);
     take_batch(loop);
@@ -210,12 +220,12 @@ static int run_turn(aloop *loop, int64_t max_wait_ns, bool lazy)
     if (aloop__has_posts(loop))
         aloop__wake_hooks_run(loop);
     flush(loop);
-    error = wait_and_dispatch(loop, max_wait_ns, lazy);
+    if (!lazy || !may_skip(loop))
+        error = wait_and_dispatch(loop, max_wait_ns, lazy);
     flush(loop);
-    if (loop->debug != NULL)
-        aloop__debug_deliver(loop);
-    aloop__reports_deliver(loop);
-    aloop__handles_free_closed(loop);
+    report(loop);
+    if (!list_empty(&loop->closed))
+        aloop__handles_free_closed(loop);
     turn.is_over = true;
     return error;
 }
