@@ -59,29 +59,32 @@ static void timer_due(struct aloop__timed *timed)
     }
 }
 
+static int set(aloop_timer *timer, int64_t when_ns)
+{
+    int error = aloop__timed_set(timer->handle.loop, &timer->timed, when_ns);
+
+    if (error == 0)
+        aloop__handle_set_active(&timer->handle, true);
+    return error;
+}
+
 int aloop_timer_restart_at(aloop_timer *timer, int64_t when_ns)
 {
     int error = aloop__check_handle(timer, __func__);
-    aloop *loop;
 
-    if (error < 0)
-        return error;
-    loop = timer->handle.loop;
-    error = aloop__timed_set(loop, &timer->timed, when_ns);
-    if (error < 0)
-        return error;
-    aloop__handle_set_active(&timer->handle, true);
-    return 0;
+    return error < 0 ? error : set(timer, when_ns);
+}
+
+static int restart(aloop_timer *timer, int64_t delay_ns)
+{
+    return set(timer, aloop__after(aloop__now(timer->handle.loop), delay_ns));
 }
 
 int aloop_timer_restart(aloop_timer *timer, int64_t delay_ns)
 {
     int error = aloop__check_handle(timer, __func__);
 
-    if (error < 0)
-        return error;
-    return aloop_timer_restart_at(
-        timer, aloop__after(aloop__now(timer->handle.loop), delay_ns));
+    return error < 0 ? error : restart(timer, delay_ns);
 }
 
 int aloop_timer_start(aloop *loop, int64_t delay_ns, int64_t period_ns,
@@ -103,7 +106,7 @@ int aloop_timer_start(aloop *loop, int64_t delay_ns, int64_t period_ns,
     timer->period_ns = period_ns;
     timer->on_expire = on_expire;
     timer->arg = arg;
-    error = aloop_timer_restart(timer, delay_ns);
+    error = restart(timer, delay_ns);
     if (error < 0)
         timer_close(&timer->handle);
     else
