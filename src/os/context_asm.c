@@ -305,6 +305,7 @@ __asm__(FUNCTION(aloop__context_jump)
 void aloop__context_init_thread(struct aloop__context *context)
 {
     memset(context, 0, sizeof *context);
+    hook_find_errno();
 }
 
 void aloop__context_fini_thread(struct aloop__context *context)

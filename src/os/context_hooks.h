@@ -8,6 +8,7 @@
 #define ALOOP_OS_CONTEXT_HOOKS_H
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -109,48 +110,94 @@ __attribute__((noinline)) UNINSTRUMENTED static int *hook_errno_here(void)
     return &errno;
 }
 
+/* What tells threads apart, and leads to errno.  The thread pointer is read
+ * without a call, and there glibc has errno at the same distance from it in all
+ * threads.  Elsewhere it is the address of errno itself. */
+#if defined(__GLIBC__) && !defined(__ILP32__) &&                               \
+    (defined(__x86_64__) || defined(__aarch64__))
+
+static _Atomic uintptr_t hook_errno_distance;
+
 HOOK uintptr_t hook_thread_here(void)
 {
     uintptr_t thread;
 
-#if defined(__linux__) && defined(__x86_64__) && !defined(__ILP32__)
+#if defined(__x86_64__)
     __asm__ volatile("movq %%fs:0, %0" : "=r"(thread));
-#elif defined(__linux__) && defined(__aarch64__)
-    __asm__ volatile("mrs %0, tpidr_el0" : "=r"(thread));
 #else
-    thread = (uintptr_t) hook_errno_here();
+    __asm__ volatile("mrs %0, tpidr_el0" : "=r"(thread));
 #endif
     return thread;
 }
+
+HOOK void hook_find_errno(void)
+{
+    atomic_store_explicit(&hook_errno_distance,
+                          (uintptr_t) hook_errno_here() - hook_thread_here(),
+                          memory_order_relaxed);
+}
+
+HOOK int *hook_errno_of(uintptr_t thread)
+{
+    return (int *) (thread + atomic_load_explicit(&hook_errno_distance,
+                                                  memory_order_relaxed));
+}
+
+#else
+
+HOOK uintptr_t hook_thread_here(void)
+{
+    return (uintptr_t) hook_errno_here();
+}
+
+HOOK void hook_find_errno(void)
+{
+}
+
+HOOK int *hook_errno_of(uintptr_t thread)
+{
+    return (int *) thread;
+}
+
+#endif
 
 /* What a flow keeps on its stack while it waits, and where a thread has it. */
 struct hook_kept {
     struct aloop__exceptions *home;
     struct aloop__exceptions exceptions;
     uintptr_t thread;
-    int *error_home;
     int error;
 };
 
 HOOK void hook_keep(struct hook_kept *kept)
 {
     kept->thread = hook_thread_here();
-    kept->error_home = &errno;
-    kept->error = *kept->error_home;
+    kept->error = *hook_errno_of(kept->thread);
     kept->home = aloop__exceptions_here();
     if (kept->home != NULL)
         kept->exceptions = *kept->home;
 }
 
+/* The flow has arrived on another thread than it left.  Apart, so that a switch
+ * keeps nothing of this in registers. */
+__attribute__((noinline, cold)) UNINSTRUMENTED static void
+hook_find_home(struct hook_kept *kept)
+{
+    if (kept->home == NULL) /* C++ may have been loaded since then. */
+        memset(&kept->exceptions, 0, sizeof kept->exceptions);
+    kept->home = aloop__exceptions_here();
+}
+
 HOOK void hook_restore(struct hook_kept *kept)
 {
-    if (kept->thread != hook_thread_here()) {
-        kept->error_home = hook_errno_here();
-        if (kept->home == NULL) /* C++ may have been loaded since then. */
-            memset(&kept->exceptions, 0, sizeof kept->exceptions);
-        kept->home = aloop__exceptions_here();
-    }
-    *kept->error_home = kept->error;
+    uintptr_t thread = hook_thread_here();
+
+    /* It is read from the stack again: nothing of it was in registers, which
+     * would have had to be saved for that. */
+    __asm__ volatile("" : "+m"(*kept));
+    if (kept->thread != thread)
+        hook_find_home(kept);
+    *hook_errno_of(thread) = kept->error;
     if (kept->home != NULL)
         *kept->home = kept->exceptions;
 }

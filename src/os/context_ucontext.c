@@ -23,6 +23,7 @@
 void aloop__context_init_thread(struct aloop__context *context)
 {
     memset(context, 0, sizeof *context);
+    hook_find_errno();
 }
 
 void aloop__context_fini_thread(struct aloop__context *context)

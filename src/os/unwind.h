@@ -3,6 +3,7 @@
 #ifndef ALOOP_OS_UNWIND_H
 #define ALOOP_OS_UNWIND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* __cxa_eh_globals of the Itanium C++ ABI: the exceptions being handled. */
@@ -52,7 +53,9 @@ static inline struct aloop__exceptions *aloop__exceptions_here(void)
 {
     if (__cxa_get_globals != NULL)
         return __cxa_get_globals();
-    return *aloop__objects_end == NULL ? NULL : aloop__exceptions_loaded();
+    if (__builtin_expect(*aloop__objects_end == NULL, true))
+        return NULL;
+    return aloop__exceptions_loaded();
 }
 
 #endif
