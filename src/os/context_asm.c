@@ -302,6 +302,8 @@ __asm__(FUNCTION(aloop__context_jump)
 #define SIGNED_RETURN(address, sp) (address)
 #endif
 
+enum { FETCH_LINES = 4, FETCH_LINE_SIZE = 64 };
+
 void aloop__context_init_thread(struct aloop__context *context)
 {
     memset(context, 0, sizeof *context);
@@ -345,6 +347,15 @@ UNINSTRUMENTED void aloop__context_init(struct aloop__context *context,
         SIGNED_RETURN((uintptr_t) aloop__context_boot + BOOT_SKIP, top);
 }
 
+/* Asks for what a flow that has waited for long reads next: the frame and those
+ * of its callers lie on several cache lines, and one after the other would be
+ * waited for. */
+HOOK void fetch(const struct aloop__context *context)
+{
+    for (int i = 1; i < FETCH_LINES; i++)
+        __builtin_prefetch((const char *) context->sp + i * FETCH_LINE_SIZE);
+}
+
 /* The one place that a flow waits in, and that calls the switch, also for
  * flows that end: so the processor's guess at where the switch returns to is
  * right each time.  That saves a flow that runs once a fifth of its cost. */
@@ -353,6 +364,7 @@ leave(struct aloop__context *from, struct aloop__context *to, bool last)
 {
     struct hook_kept kept;
 
+    fetch(to);
     hook_keep(&kept);
     hook_leave(from, to, last);
     aloop__context_jump(&from->sp, to->sp);
