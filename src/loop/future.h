@@ -102,6 +102,7 @@ struct aloop_future {
                          * it is taken: a permit, or a composition of such. */
     bool is_granted : 1; /* It is in the list of a composition's grants. */
     bool is_taken : 1;  /* Its status was given to a user. */
+    bool is_told : 1;   /* Its status was given to a composition. */
     bool is_common : 1; /* Several were given it instead of one each: each may
                          * end it as if it were the only owner. */
     bool is_lent : 1;   /* The application knows it without a reference. */

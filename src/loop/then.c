@@ -129,6 +129,9 @@ int aloop_unthen(aloop_future *future, aloop_future_cb callback, void *arg)
     if (then == NULL)
         return 0;
     take_back(then);
+    if (!aloop__future_pending(future) && future->thens.first == NULL &&
+        !future->is_taken && !future->is_told)
+        future->seen = false; /* An error is still to be reported. */
     aloop__future_unobserve(future);
     return 1;
 }

@@ -376,6 +376,65 @@ static void taking_back_the_last_reference_cancels(void **state)
     assert_int_equal(t.noted, 0);
 }
 
+/* With a continuation that was attached before it failed, or after. */
+static aloop_future *failed_with_a_continuation(int i)
+{
+    aloop_future *promise = aloop_future_new(t.loop);
+
+    if (i == 0)
+        aloop_then(aloop_future_ref(promise), on_settled, name(1));
+    aloop_future_resolve(promise, ALOOP_EBUSY);
+    if (i == 1)
+        aloop_then(aloop_future_ref(promise), on_settled, name(1));
+    return promise;
+}
+
+static void an_error_whose_continuation_was_taken_back_is_reported(
+    void **state)
+{
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        aloop_future *promise = failed_with_a_continuation(i);
+
+        assert_int_equal(aloop_unthen(promise, on_settled, name(1)), 1);
+        aloop_future_unref(promise);
+        aloop_step(t.loop, 0);
+
+        assert_int_equal(t.unhandled, i + 1);
+        assert_int_equal(t.unhandled_error, ALOOP_EBUSY);
+    }
+    assert_int_equal(t.noted, 0);
+}
+
+static void an_error_that_was_looked_at_is_not_reported_by_taking_back(
+    void **state)
+{
+    aloop_future *promise;
+
+    (void) state;
+    promise = failed_with_a_continuation(0);
+    assert_int_equal(aloop_future_status(promise), ALOOP_EBUSY);
+    assert_int_equal(aloop_unthen(promise, on_settled, name(1)), 1);
+    aloop_future_unref(promise);
+
+    promise = failed_with_a_continuation(0); /* Another one stays. */
+    aloop_then(aloop_future_ref(promise), on_settled, name(2));
+    assert_int_equal(aloop_unthen(promise, on_settled, name(1)), 1);
+    aloop_future_unref(promise);
+
+    promise = failed_with_a_continuation(2); /* A composition has it. */
+    assert_int_equal(
+        aloop_await(aloop_gather(t.loop, aloop_future_ref(promise))),
+        ALOOP_EBUSY);
+    aloop_then(aloop_future_ref(promise), on_settled, name(1));
+    assert_int_equal(aloop_unthen(promise, on_settled, name(1)), 1);
+    aloop_future_unref(promise);
+
+    aloop_run(t.loop);
+    assert_int_equal(t.unhandled, 0);
+    assert_noted(2, ALOOP_EBUSY);
+}
+
 static void there_is_nothing_to_take_back_from_nothing(void **state)
 {
     (void) state;
@@ -509,6 +568,8 @@ int main(void)
         TEST(a_continuation_can_be_taken_back),
         TEST(taking_back_one_of_two_equal_continuations_leaves_one),
         TEST(taking_back_the_last_reference_cancels),
+        TEST(an_error_whose_continuation_was_taken_back_is_reported),
+        TEST(an_error_that_was_looked_at_is_not_reported_by_taking_back),
         TEST(there_is_nothing_to_take_back_from_nothing),
         TEST(a_continuation_that_runs_cannot_be_taken_back),
         TEST(free_loop_cancels_what_is_pending_and_tells),
