@@ -29,6 +29,7 @@
 
 #include "aloop/base.h"
 #include "aloop/error.h"
+#include "aloop/options.h"
 #include "aloop/loop.h"
 #include "aloop/fork.h"
 #include "aloop/future.h"

@@ -146,9 +146,6 @@ ALOOP_API ssize_t aloop_await(aloop_future *future);
  */
 ALOOP_API ssize_t aloop_yield(aloop *loop);
 
-/** The loop that runs on this thread now, or NULL. */
-ALOOP_API aloop *aloop_current(void);
-
 /** The task that runs on this thread now, borrowed, or NULL. */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_current_task(void);
