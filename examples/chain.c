@@ -56,6 +56,6 @@ int main(int argc, char **argv)
     if (status == ALOOP_ECANCELED)
         return 130; /* As a shell tells of an interrupt. */
     if (status < 0)
-        fprintf(stderr, "chain: %s\n", aloop_strerror((int) status));
+        fprintf(stderr, "chain: %s\n", aloop_strerror(status));
     return status < 0;
 }

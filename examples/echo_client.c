@@ -138,7 +138,7 @@ static int run(struct client *client)
                 client->port,
                 status == ALOOP_EOF      ? "the server closed the connection"
                 : status == ALOOP_EINVAL ? "no such host or port"
-                                         : aloop_strerror((int) status));
+                                         : aloop_strerror(status));
     else if (client->is_wrong)
         fprintf(stderr, "echo_client: message %llu came back changed\n",
                 (unsigned long long) client->done + 1);

@@ -56,6 +56,6 @@ int main(int argc, char **argv)
     }
     status = aloop_main(amain, NULL);
     if (status < 0)
-        fprintf(stderr, "gather: %s\n", aloop_strerror((int) status));
+        fprintf(stderr, "gather: %s\n", aloop_strerror(status));
     return status < 0;
 }

@@ -314,7 +314,7 @@ int main(int argc, char **argv)
     if (status == ALOOP_ECANCELED)
         status = EXIT_INTERRUPTED;
     if (status < 0)
-        fprintf(stderr, "scrape: %s\n", aloop_strerror((int) status));
+        fprintf(stderr, "scrape: %s\n", aloop_strerror(status));
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fputs("scrape: cannot write the results\n", stderr);
         return 1;

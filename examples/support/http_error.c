@@ -23,5 +23,5 @@ const char *http_strerror(ssize_t error)
 
     if (index >= 0 && (size_t) index < sizeof texts / sizeof texts[0])
         return texts[index];
-    return aloop_strerror((int) error);
+    return aloop_strerror(error);
 }

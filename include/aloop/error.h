@@ -49,7 +49,8 @@ enum {
     ALOOP_EAGAINDNS = -4092,    /* Name look-up: temporary failure. */
     ALOOP_ERESOLVE = -4091,     /* Name look-up: any other failure. */
     ALOOP_ECLOSED = -4090,      /* The channel, lock, ... is closed or gone. */
-    /* -4089 is ALOOP_PENDING, which is no error. */
+    ALOOP_PENDING = -4089,      /* Has not settled: no error, and the status of
+                                 * no settled future. */
     ALOOP_ENOTNUMERIC = -4088,  /* A name, where only numbers are taken. */
     ALOOP_EHELD = -4087,        /* Of a report: futures that were never awaited,
                                  * detached or unreferenced. */
@@ -58,22 +59,27 @@ enum {
 };
 
 /**
- * A short English sentence for `error` ("connection refused"), without a full
- * stop.  0 and more is "success"; an unknown number "unknown error".
+ * Describes a status in a few words of English ("connection refused").
  *
+ * The text has no full stop.  It does not depend on the locale, and errno is
+ * left unchanged.
+ *
+ * Returns: "success" for 0 and more, "unknown error" for a number that neither
+ *          this system nor the library uses.
  * Memory:  static text, never freed, never changed.
- * Context: any thread, signal handlers included; errno and the locale are left
- *          alone.
+ * Context: any thread, signal handlers included.
  */
-ALOOP_API const char *aloop_strerror(int error);
+ALOOP_API const char *aloop_strerror(ssize_t status);
 
 /**
- * The name of `error` ("ECONNREFUSED"), or "EUNKNOWN"; "OK" for 0 and more.
+ * Returns the name of a status, for example "ECONNREFUSED".
  *
- * Memory:  static text.
- * Context: any thread.
+ * Returns: "OK" for 0 and more, "EUNKNOWN" for a number that neither this
+ *          system nor the library uses.
+ * Memory:  static text, never freed, never changed.
+ * Context: any thread, signal handlers included.
  */
-ALOOP_API const char *aloop_error_name(int error);
+ALOOP_API const char *aloop_error_name(ssize_t status);
 
 ALOOP_END
 

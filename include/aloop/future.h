@@ -19,9 +19,6 @@
 
 ALOOP_BEGIN
 
-/* What aloop_future_status() says of a future that has not settled. */
-enum { ALOOP_PENDING = -4089 };
-
 typedef void (*aloop_future_cb)(aloop_future *future, ssize_t status,
                                 void *arg);
 

@@ -18,7 +18,7 @@ int main(void)
     int answer = 0;
     ssize_t status = aloop_main(amain, &answer);
 
-    printf("libaloop %s: %s\n", aloop_version(), aloop_strerror((int) status));
+    printf("libaloop %s: %s\n", aloop_version(), aloop_strerror(status));
     return status == 0 && answer == 42 &&
                    strcmp(aloop_version(), "0.1.0") == 0
                ? 0

@@ -205,7 +205,7 @@ void point_run(const struct point *point, struct point_counts *counts)
     sim_threads_finish(); /* Those that were left behind. */
     if (point->nth == 0) {
         snprintf(text, sizeof text, "fails without a fault: %s",
-                 aloop_error_name((int) status));
+                 aloop_error_name(status));
         torture_expect(status >= 0, text);
         take_counts(counts);
     }
