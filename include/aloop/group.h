@@ -52,8 +52,11 @@ ALOOP_API int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn,
 
 #define aloop_group_spawn(group, fn, arg) \
     aloop_group_spawn_at((group), (fn), (arg), NULL, #fn, ALOOP_HERE)
-#define aloop_group_spawn_with(group, fn, arg, options) \
-    aloop_group_spawn_at((group), (fn), (arg), (options), #fn, ALOOP_HERE)
+#ifndef __cplusplus
+#define aloop_group_spawn_with(group, fn, arg, ...)           \
+    aloop_group_spawn_at((group), (fn), (arg),                \
+                         ALOOP_TASK_OPTIONS_(__VA_ARGS__), #fn, ALOOP_HERE)
+#endif
 
 /**
  * Settles once every member has ended, those included that are spawned while

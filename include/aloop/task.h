@@ -93,8 +93,14 @@ ALOOP_API aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn,
 
 #define aloop_spawn(loop, fn, arg) \
     aloop_spawn_at((loop), (fn), (arg), NULL, #fn, ALOOP_HERE)
-#define aloop_spawn_with(loop, fn, arg, options) \
-    aloop_spawn_at((loop), (fn), (arg), (options), #fn, ALOOP_HERE)
+#ifndef __cplusplus
+#define aloop_spawn_with(loop, fn, arg, ...)                              \
+    aloop_spawn_at((loop), (fn), (arg), ALOOP_TASK_OPTIONS_(__VA_ARGS__), \
+                   #fn, ALOOP_HERE)
+#define ALOOP_TASK_OPTIONS_(...)                                  \
+    (&(const aloop_task_options){.size = sizeof(aloop_task_options), \
+                                 __VA_ARGS__})
+#endif
 
 /**
  * Waits for `future` and returns its status.  Other callbacks and tasks run

@@ -155,7 +155,8 @@ static ssize_t returns_one(aloop *loop, void *arg)
 static ssize_t spawn_with_size(aloop_task_options *options, size_t size)
 {
     options->size = size;
-    return aloop_await(aloop_spawn_with(t.loop, returns_one, NULL, options));
+    return aloop_await(aloop_spawn_at(t.loop, returns_one, NULL, options,
+                                      "returns_one", ALOOP_HERE));
 }
 
 static void a_task_takes_sizes_by_the_same_rule(void **state)
@@ -179,6 +180,23 @@ static void a_task_takes_sizes_by_the_same_rule(void **state)
     assert_int_equal(spawn_with_size(options, sizeof newer), ALOOP_EINVAL);
 }
 
+static void spawn_with_fills_the_size_in(void **state)
+{
+    aloop_group *group = aloop_group_new(t.loop);
+    aloop_future *task = aloop_spawn_with(t.loop, returns_one, NULL,
+                                          .name = "sized",
+                                          .stack_size = 64 * 1024);
+
+    (void) state;
+    assert_string_equal(aloop_task_name(task), "sized");
+    assert_int_equal(aloop_await(task), 1);
+    assert_int_equal(aloop_group_spawn_with(group, returns_one, NULL,
+                                            .stack_size = 64 * 1024),
+                     0);
+    assert_int_equal(aloop_await(aloop_group_wait(group)), 0);
+    aloop_group_free(group);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +207,7 @@ int main(void)
         TEST(a_loop_takes_every_size_that_ends_no_field_in_its_middle),
         TEST(a_loop_takes_options_of_a_newer_header),
         TEST(a_task_takes_sizes_by_the_same_rule),
+        TEST(spawn_with_fills_the_size_in),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

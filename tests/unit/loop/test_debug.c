@@ -77,9 +77,8 @@ static void a_second_await_names_the_task_and_where_it_was_spawned(
 static void the_copied_name_of_a_task_is_known_after_its_end(void **state)
 {
     char name[] = "called late";
-    aloop_task_options options = {.size = sizeof options, .name = name};
     aloop_future *task =
-        aloop_spawn_with(t.loop, returns_3, NULL, &options);
+        aloop_spawn_with(t.loop, returns_3, NULL, .name = name);
 
     (void) state;
     assert_int_equal(aloop_await(task), 3);
@@ -715,12 +714,9 @@ static void mistakes_beyond_a_limit_are_not_reported(void **state)
 
     (void) state;
     for (int i = 0; i < 64; i++) {
-        aloop_task_options options = {.size = sizeof options,
-                                      .name = names[i]};
-
         snprintf(names[i], sizeof names[i], "number %d", i);
         aloop_future_unref(aloop_spawn_with(t.loop, sleeps_for_a_second,
-                                            NULL, &options));
+                                            NULL, .name = names[i]));
         aloop_step(t.loop, 0);
     }
     assert_int_equal(t.mistakes, 32);

@@ -119,8 +119,7 @@ static void continuations_and_tasks_run_while_a_loop_is_freed(void **state)
 
 /* Chains. */
 
-static const aloop_task_options small = {.size = sizeof small,
-                                         .stack_size = 32 * 1024};
+enum { SMALL_STACK = 32 * 1024 };
 
 static ssize_t awaits_the_next(aloop *loop, void *arg)
 {
@@ -129,8 +128,8 @@ static ssize_t awaits_the_next(aloop *loop, void *arg)
     if (*left == 0)
         aloop_await(aloop_sleep(loop, ALOOP_SEC(1)));
     else
-        aloop_await(
-            aloop_spawn_with(loop, awaits_the_next, left + 1, &small));
+        aloop_await(aloop_spawn_with(loop, awaits_the_next, left + 1,
+                                     .stack_size = SMALL_STACK));
     t.calls++;
     return 0;
 }
@@ -142,7 +141,8 @@ static void a_chain_of_tasks_that_await_each_other_ends_properly(void **state)
     (void) state;
     for (int i = 0; i + 1 < CHAIN; i++)
         links[i] = 1;
-    aloop_detach(aloop_spawn_with(t.loop, awaits_the_next, links, &small));
+    aloop_detach(aloop_spawn_with(t.loop, awaits_the_next, links,
+                                  .stack_size = SMALL_STACK));
     for (int i = 0; i <= CHAIN; i++)
         aloop_step(t.loop, 0);
     assert_int_equal(t.calls, 0);

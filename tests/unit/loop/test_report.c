@@ -229,12 +229,10 @@ static ssize_t fails(aloop *loop, void *arg)
 
 static void a_name_cannot_break_the_line(void **state)
 {
-    aloop_task_options options = {.size = sizeof options,
-                                  .name = "a\nb\x1b[31m"};
-
     (void) state;
     use_default();
-    aloop_detach(aloop_spawn_with(t.loop, fails, NULL, &options));
+    aloop_detach(
+        aloop_spawn_with(t.loop, fails, NULL, .name = "a\nb\x1b[31m"));
     aloop_run(t.loop);
     assert_int_equal(lines(), 1);
     assert_non_null(strstr(sim_complaints(), "aloop: task a?b?[31m ("));

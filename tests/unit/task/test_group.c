@@ -416,16 +416,17 @@ static void a_member_has_its_name_and_options(void **state)
 {
     aloop_group *group = aloop_group_new(t.loop);
     struct job job = {.delay_ns = 1};
-    aloop_task_options options = {.size = sizeof options, .name = "miner"};
+    aloop_task_options options = {.size = 1};
 
     (void) state;
-    assert_int_equal(aloop_group_spawn_with(group, work, &job, &options), 0);
+    assert_int_equal(
+        aloop_group_spawn_with(group, work, &job, .name = "miner"), 0);
     turns(2);
     assert_string_equal(aloop_task_name(job.self), "miner");
     aloop_await(aloop_group_wait(group));
 
-    options.size = 1;
-    assert_int_equal(aloop_group_spawn_with(group, work, &job, &options),
+    assert_int_equal(aloop_group_spawn_at(group, work, &job, &options, "work",
+                                          ALOOP_HERE),
                      ALOOP_EINVAL);
     assert_int_equal(aloop_group_count(group), 0);
     aloop_group_free(group);

@@ -322,9 +322,9 @@ static void the_default_report_is_one_line_on_standard_error(void **state)
 
 static void a_task_has_a_name(void **state)
 {
-    aloop_task_options options = {.size = sizeof options, .name = "crawler"};
     aloop_future *plain = aloop_spawn(t.loop, fails, NULL);
-    aloop_future *named = aloop_spawn_with(t.loop, fails, NULL, &options);
+    aloop_future *named = aloop_spawn_with(t.loop, fails, NULL,
+                                           .name = "crawler");
 
     (void) state;
     assert_string_equal(aloop_task_name(plain), "fails");
@@ -351,13 +351,11 @@ static ssize_t uses_much_stack(aloop *loop, void *arg)
 
 static void a_task_may_ask_for_a_larger_stack(void **state)
 {
-    aloop_task_options options = {.size = sizeof options,
-                                  .stack_size = 1024 * 1024};
+    aloop_future *task = aloop_spawn_with(t.loop, uses_much_stack, NULL,
+                                          .stack_size = 1024 * 1024);
 
     (void) state;
-    assert_int_equal(aloop_await(aloop_spawn_with(t.loop, uses_much_stack,
-                                                  NULL, &options)),
-                     1);
+    assert_int_equal(aloop_await(task), 1);
 }
 
 static void bad_arguments_are_refused(void **state)
@@ -370,7 +368,8 @@ static void bad_arguments_are_refused(void **state)
     assert_int_equal(aloop_await(aloop_spawn(t.loop, NULL, NULL)),
                      ALOOP_EINVAL);
     assert_int_equal(
-        aloop_await(aloop_spawn_with(t.loop, fails, NULL, &options)),
+        aloop_await(aloop_spawn_at(t.loop, fails, NULL, &options, "fails",
+                                   ALOOP_HERE)),
         ALOOP_EINVAL);
     assert_int_equal(aloop_yield(NULL), ALOOP_EINVAL);
     assert_int_equal(aloop_shield_begin(), ALOOP_EINVAL);
@@ -622,7 +621,6 @@ static void a_task_that_returns_no_status_has_failed(void **state)
 static void a_task_without_memory_for_its_name_is_reported_to_nobody(
     void **state)
 {
-    aloop_task_options options = {.size = sizeof options, .name = "named"};
     unsigned points = 0;
     bool has_failed = true;
 
@@ -633,7 +631,8 @@ static void a_task_without_memory_for_its_name_is_reported_to_nobody(
         aloop_future *task;
 
         memory.fails_at = memory.calls + n;
-        task = aloop_spawn_with(t.loop, returns_zero, NULL, &options);
+        task = aloop_spawn_with(t.loop, returns_zero, NULL,
+                                .name = "named");
         has_failed = memory.calls >= memory.fails_at;
         memory.fails_at = 0;
         /* A debug loop has some memory of its own that it can use. */
