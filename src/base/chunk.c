@@ -61,8 +61,8 @@ static void close_gap(struct aloop__slab *slab, size_t gap)
     }
 }
 
-static struct aloop__chunk *find(const struct aloop__slab *slab,
-                                 uintptr_t page, size_t *ret_place)
+static struct aloop__chunk *find_chunk(const struct aloop__slab *slab,
+                                       uintptr_t page, size_t *ret_place)
 {
     size_t place = place_of(slab, page);
 
@@ -129,7 +129,7 @@ void aloop__chunk_free(struct aloop__slab *slab, size_t class,
     size_t room = aloop__chunk_room(chunk, class) * (class + 1), place;
 
     assert(chunk->count == aloop__chunk_room(chunk, class));
-    find(slab, page_of(chunk), &place);
+    find_chunk(slab, page_of(chunk), &place);
     slab->map[place] = NULL;
     close_gap(slab, place);
     slab->map_count--;
@@ -146,7 +146,8 @@ struct aloop__chunk *aloop__chunk_of(const struct aloop__slab *slab,
     size_t place;
 
     for (int i = 0; i <= PAGES_BEFORE; i++) {
-        struct aloop__chunk *chunk = find(slab, page - (uintptr_t) i, &place);
+        struct aloop__chunk *chunk =
+            find_chunk(slab, page - (uintptr_t) i, &place);
 
         if (chunk != NULL && (const char *) chunk < (const char *) object &&
             (const char *) object < (const char *) chunk + chunk->size)

@@ -7,7 +7,7 @@
 /* No version will ever be this large: such a size was never set. */
 enum { SIZE_LIMIT = 4096 };
 
-static bool ends_inside_a_field(const struct options_kind *kind, size_t size)
+static bool is_cut_inside_field(const struct options_kind *kind, size_t size)
 {
     for (size_t i = 0; i < kind->count; i++)
         if (size > kind->fields[i].start && size < kind->fields[i].end)
@@ -34,7 +34,7 @@ bool aloop__options_take(const struct options_kind *kind, const void *given,
         return true;
     memcpy(&size, given, sizeof size);
     if (size < sizeof size || size > SIZE_LIMIT ||
-        ends_inside_a_field(kind, size) ||
+        is_cut_inside_field(kind, size) ||
         !is_tail_zero(given, kind->size, size))
         return false;
     memcpy(ret, given, size < kind->size ? size : kind->size);

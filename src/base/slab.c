@@ -19,9 +19,9 @@
 #endif
 
 enum {
-    BATCH = 32, /* Objects that are taken back from what is idle. */
-    STEP = 128, /* Objects that one step of trimming sorts. */
-    SPARE_MIN = 256 * 1024 / SLAB_STEP
+    DRAW_BATCH = 32, /* Objects that are taken back from what is idle. */
+    STEP = 128,      /* Objects that one step of trimming sorts. */
+    SPARE_UNITS_MIN = 256 * 1024 / SLAB_STEP
 };
 
 static size_t class_of(size_t size)
@@ -99,7 +99,7 @@ static void draw_batch(struct slab_free **from, struct slab_free **to)
     struct slab_free *last = *from;
 
     *to = last;
-    for (int i = 1; i < BATCH && last->next != NULL; i++)
+    for (int i = 1; i < DRAW_BATCH && last->next != NULL; i++)
         last = last->next;
     *from = last->next;
     last->next = NULL;
@@ -183,7 +183,7 @@ bool aloop__slab_has_spare(const struct aloop__slab *slab)
 {
     size_t spare = slab->room - slab->used - slab->settled;
 
-    return !SLAB_SINGLE && spare > SPARE_MIN && spare > slab->used / 2;
+    return !SLAB_SINGLE && spare > SPARE_UNITS_MIN && spare > slab->used / 2;
 }
 
 /* A class whose surplus is not sorted yet keeps its lists: otherwise some of
