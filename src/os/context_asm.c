@@ -316,7 +316,7 @@ void aloop__context_fini_thread(struct aloop__context *context)
 }
 
 /* What aloop__context_boot calls. */
-UNINSTRUMENTED static void enter(struct aloop__context *self)
+UNINSTRUMENTED static void context_enter(struct aloop__context *self)
 {
     hook_enter(self);
     self->run(self->arg);
@@ -341,7 +341,7 @@ UNINSTRUMENTED void aloop__context_init(struct aloop__context *context,
 
     memset(frame, 0, FRAME_WORDS * sizeof *frame); /* Frame pointer, too. */
     frame[WORD_CONTROL] = control_words();
-    frame[WORD_RUN] = (uintptr_t) enter;
+    frame[WORD_RUN] = (uintptr_t) context_enter;
     frame[WORD_ARG] = (uintptr_t) context;
     frame[WORD_RETURN] =
         SIGNED_RETURN((uintptr_t) aloop__context_boot + BOOT_SKIP, top);
@@ -360,13 +360,14 @@ HOOK void fetch(const struct aloop__context *context)
  * flows that end: so the processor's guess at where the switch returns to is
  * right each time.  That saves a flow that runs once a fifth of its cost. */
 __attribute__((noinline)) UNINSTRUMENTED static void
-leave(struct aloop__context *from, struct aloop__context *to, bool last)
+context_leave(struct aloop__context *from, struct aloop__context *to,
+              bool is_last)
 {
     struct hook_kept kept;
 
     fetch(to);
     hook_keep(&kept);
-    hook_leave(from, to, last);
+    hook_leave(from, to, is_last);
     aloop__context_jump(&from->sp, to->sp);
     hook_arrive(from);
     hook_restore(&kept);
@@ -375,14 +376,14 @@ leave(struct aloop__context *from, struct aloop__context *to, bool last)
 UNINSTRUMENTED void aloop__context_switch(struct aloop__context *from,
                                           struct aloop__context *to)
 {
-    leave(from, to, false);
+    context_leave(from, to, false);
 }
 
 UNINSTRUMENTED _Noreturn void
 aloop__context_switch_last(struct aloop__context *from,
                            struct aloop__context *to)
 {
-    leave(from, to, true);
+    context_leave(from, to, true);
     __builtin_unreachable();
 }
 

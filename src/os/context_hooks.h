@@ -70,14 +70,14 @@ HOOK void hook_fini(struct aloop__context *context)
 
 /* Right before the switch; nothing instrumented may come between. */
 HOOK void hook_leave(struct aloop__context *from, struct aloop__context *to,
-                     bool last)
+                     bool is_last)
 {
     (void) from;
     (void) to;
-    (void) last;
+    (void) is_last;
 #if WITH_ASAN
     asan_left = from;
-    __sanitizer_start_switch_fiber(last ? NULL : &from->sanitizer, to->low,
+    __sanitizer_start_switch_fiber(is_last ? NULL : &from->sanitizer, to->low,
                                    to->size);
 #elif WITH_TSAN
     from->sanitizer = __tsan_get_current_fiber();

@@ -21,17 +21,17 @@ enum { STACK_SIZE_LEAST = 64 * 1024 };
 static struct {
     const int number;
     struct sigaction before;
-} signals[] = {{SIGSEGV, {.sa_flags = 0}}, {SIGBUS, {.sa_flags = 0}}};
+} fault_signals[] = {{SIGSEGV, {.sa_flags = 0}}, {SIGBUS, {.sa_flags = 0}}};
 
-enum { SIGNALS = sizeof signals / sizeof signals[0] };
+enum { SIGNALS = sizeof fault_signals / sizeof fault_signals[0] };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned watches; /* Guarded by the lock, */
+static pthread_mutex_t fault_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned fault_watches; /* Guarded by the lock, */
 static _Atomic(aloop__fault_fn) reporter; /* which no handler may take. */
 
 static struct sigaction *before_of(int number)
 {
-    return &signals[number == signals[0].number ? 0 : 1].before;
+    return &fault_signals[number == fault_signals[0].number ? 0 : 1].before;
 }
 
 static bool is_plain(const struct sigaction *action)
@@ -67,7 +67,7 @@ static void pass_on(int number, siginfo_t *info, void *context)
     }
 }
 
-static void on_fault(int number, siginfo_t *info, void *context)
+static void fault_caught(int number, siginfo_t *info, void *context)
 {
     int error = errno;
 
@@ -85,7 +85,7 @@ static int catch(int number, struct sigaction *before)
     if (sigaction(number, NULL, before) < 0)
         return -errno;
     memset(&action, 0, sizeof action);
-    action.sa_sigaction = on_fault;
+    action.sa_sigaction = fault_caught;
     action.sa_mask = before->sa_mask;
     action.sa_flags = (before->sa_flags & (SA_NODEFER | SA_RESTART)) |
                       SA_SIGINFO | SA_ONSTACK;
@@ -98,7 +98,7 @@ static void restore(int number, const struct sigaction *before)
     struct sigaction now;
 
     if (sigaction(number, NULL, &now) == 0 &&
-        (now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_fault)
+        (now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == fault_caught)
         (void) sigaction(number, before, NULL);
 }
 
@@ -106,30 +106,30 @@ int aloop__fault_watch(aloop__fault_fn report)
 {
     int error = 0, i = 0;
 
-    pthread_mutex_lock(&lock);
-    if (watches == 0) {
+    pthread_mutex_lock(&fault_lock);
+    if (fault_watches == 0) {
         while (i < SIGNALS && error == 0) {
-            error = catch(signals[i].number, &signals[i].before);
+            error = catch(fault_signals[i].number, &fault_signals[i].before);
             i += error == 0;
         }
         while (error < 0 && i-- > 0)
-            restore(signals[i].number, &signals[i].before);
+            restore(fault_signals[i].number, &fault_signals[i].before);
     }
     if (error == 0) {
         atomic_store(&reporter, report);
-        watches++;
+        fault_watches++;
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&fault_lock);
     return error;
 }
 
 void aloop__fault_unwatch(void)
 {
-    pthread_mutex_lock(&lock);
-    if (--watches == 0)
+    pthread_mutex_lock(&fault_lock);
+    if (--fault_watches == 0)
         for (int i = 0; i < SIGNALS; i++)
-            restore(signals[i].number, &signals[i].before);
-    pthread_mutex_unlock(&lock);
+            restore(fault_signals[i].number, &fault_signals[i].before);
+    pthread_mutex_unlock(&fault_lock);
 }
 
 void aloop__fault_raise(const void *address)
@@ -139,7 +139,7 @@ void aloop__fault_raise(const void *address)
 
     report_fault(address);
     if (sigaction(SIGSEGV, NULL, &now) == 0 &&
-        (now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_fault)
+        (now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == fault_caught)
         (void) sigaction(SIGSEGV, before_of(SIGSEGV), NULL);
     sigemptyset(&fault);
     sigaddset(&fault, SIGSEGV);

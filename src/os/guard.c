@@ -33,9 +33,9 @@ void aloop__guard_release(unsigned count)
     atomic_fetch_sub_explicit(&mprotected, count, memory_order_relaxed);
 }
 
-enum aloop__guard aloop__guard_make(void *pages, size_t size, bool light)
+enum aloop__guard aloop__guard_make(void *pages, size_t size, bool is_light)
 {
-    if (light && sys_pages_guard(pages, size, true) == 0)
+    if (is_light && sys_pages_guard(pages, size, true) == 0)
         return GUARD_LIGHT;
     if (atomic_fetch_add_explicit(&mprotected, 1, memory_order_relaxed) <
             MPROTECT_MAX &&
@@ -45,9 +45,9 @@ enum aloop__guard aloop__guard_make(void *pages, size_t size, bool light)
     return GUARD_NONE;
 }
 
-enum aloop__guard aloop__guard_next(bool light)
+enum aloop__guard aloop__guard_next(bool is_light)
 {
-    if (light)
+    if (is_light)
         return GUARD_LIGHT;
     return atomic_load_explicit(&mprotected, memory_order_relaxed) <
                    MPROTECT_MAX

@@ -31,7 +31,7 @@
 #include "os/refusal.h"
 #include "os/sys.h"
 
-enum { BATCH = 256 };
+enum { EPOLL_BATCH = 256 };
 
 struct aloop__reactor {
     const struct aloop__alloc *alloc;
@@ -42,7 +42,7 @@ struct aloop__reactor {
     struct aloop__poll_host *poll_host; /* Instead of the two; or NULL. */
     int64_t due_ns;    /* Its alarm. */
     bool is_published; /* It polls. */
-    struct epoll_event batch[BATCH];
+    struct epoll_event batch[EPOLL_BATCH];
 };
 
 const char aloop__reactor_name[] = "epoll";
@@ -91,10 +91,10 @@ static uint64_t key_of(int fd, uint32_t generation, unsigned bits)
     return (uint64_t) generation << 32 | reads << 31 | (uint64_t) fd;
 }
 
-static struct aloop__event translated(const struct epoll_event *event)
+static struct aloop__event event_of_epoll(const struct epoll_event *event)
 {
     uint64_t key = event->data.u64;
-    bool reads = (key >> 31 & 1) != 0;
+    bool is_read = (key >> 31 & 1) != 0;
     struct aloop__event ret = {
         .fd = (int) (key & 0x7fffffff),
         .generation = (uint32_t) (key >> 32),
@@ -105,11 +105,11 @@ static struct aloop__event translated(const struct epoll_event *event)
     if ((event->events & EPOLLOUT) != 0)
         ret.bits |= REACTOR_WRITE;
     if ((event->events & (EPOLLERR | EPOLLHUP)) != 0)
-        ret.bits |= REACTOR_ERROR | (reads ? REACTOR_READ : 0u);
+        ret.bits |= REACTOR_ERROR | (is_read ? REACTOR_READ : 0u);
     return ret;
 }
 
-static void publish(struct aloop__reactor *reactor)
+static void publish_epoll(struct aloop__reactor *reactor)
 {
     struct pollfd fd = {.fd = reactor->epoll_fd, .events = POLLIN};
 
@@ -117,14 +117,14 @@ static void publish(struct aloop__reactor *reactor)
     aloop__poll_host_publish(reactor->poll_host, &fd, 1, reactor->due_ns);
 }
 
-static void withdraw(struct aloop__reactor *reactor)
+static void withdraw_epoll(struct aloop__reactor *reactor)
 {
     reactor->is_published = false;
     aloop__poll_host_withdraw(reactor->poll_host);
 }
 
-static int set(const struct aloop__reactor *reactor, int fd,
-               uint32_t generation, unsigned was, unsigned now)
+static int change_watch(const struct aloop__reactor *reactor, int fd,
+                        uint32_t generation, unsigned was, unsigned now)
 {
     struct epoll_event event = {0};
     int error;
@@ -154,10 +154,10 @@ static int set(const struct aloop__reactor *reactor, int fd,
 int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
                        uint32_t generation, unsigned was, unsigned now)
 {
-    int error = set(reactor, fd, generation, was, now);
+    int error = change_watch(reactor, fd, generation, was, now);
 
     if (reactor->is_published) /* What was ready may not be any more. */
-        publish(reactor);
+        publish_epoll(reactor);
     return error;
 }
 
@@ -167,15 +167,15 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
     int count;
 
     if (reactor->is_published)
-        withdraw(reactor);
+        withdraw_epoll(reactor);
     count = sys_epoll_wait(reactor->epoll_fd, reactor->batch,
-                           max < BATCH ? max : BATCH, timeout_ns);
+                           max < EPOLL_BATCH ? max : EPOLL_BATCH, timeout_ns);
     for (int i = 0; i < count; i++)
-        events[i] = translated(&reactor->batch[i]);
+        events[i] = event_of_epoll(&reactor->batch[i]);
     return count;
 }
 
-static int watch(int epoll_fd, int fd)
+static int add_to_host(int epoll_fd, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN};
 
@@ -183,16 +183,16 @@ static int watch(int epoll_fd, int fd)
 }
 
 /* Makes a host's descriptor that sees `epoll_fd` and a new alarm. */
-static int open_host(int epoll_fd, int *ret_host_fd, int *ret_alarm_fd)
+static int open_epoll_host(int epoll_fd, int *ret_host_fd, int *ret_alarm_fd)
 {
     int host_fd = sys_epoll_open();
     int alarm_fd = host_fd < 0 ? host_fd : sys_alarm_open();
     int error = alarm_fd;
 
     if (error >= 0)
-        error = watch(host_fd, alarm_fd);
+        error = add_to_host(host_fd, alarm_fd);
     if (error >= 0)
-        error = watch(host_fd, epoll_fd);
+        error = add_to_host(host_fd, epoll_fd);
     if (error >= 0) {
         *ret_host_fd = host_fd;
         *ret_alarm_fd = alarm_fd;
@@ -210,14 +210,14 @@ int aloop__reactor_fd(struct aloop__reactor *reactor)
     int error = 0;
 
     if (reactor->host_fd < 0 && reactor->poll_host == NULL) {
-        error = open_host(reactor->epoll_fd, &reactor->host_fd,
-                          &reactor->alarm_fd);
+        error = open_epoll_host(reactor->epoll_fd, &reactor->host_fd,
+                                &reactor->alarm_fd);
         if (error < 0 && is_refusal(-error)) {
             error = aloop__poll_host_open(reactor->alloc,
                                           &reactor->poll_host);
             reactor->due_ns = POLL_HOST_NEVER;
             if (error == 0)
-                publish(reactor);
+                publish_epoll(reactor);
         }
     }
     if (error < 0)
@@ -238,12 +238,12 @@ int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
     reactor->due_ns = POLL_HOST_NEVER;
     if (delay_ns >= 0 && delay_ns < POLL_HOST_NEVER - now_ns)
         reactor->due_ns = now_ns + delay_ns;
-    publish(reactor);
+    publish_epoll(reactor);
     return 0;
 }
 
 /* Points the number `to` at what `from` is. */
-static int move(int from, int to)
+static int move_fd(int from, int to)
 {
     int result;
 
@@ -260,14 +260,14 @@ static int move(int from, int to)
 
 /* In a child: nothing that the parent sees may change, so the numbers are
  * pointed at new objects. */
-static int replace_host(struct aloop__reactor *reactor, int epoll_fd)
+static int replace_epoll_host(struct aloop__reactor *reactor, int epoll_fd)
 {
     int host_fd, alarm_fd;
-    int error = open_host(epoll_fd, &host_fd, &alarm_fd);
+    int error = open_epoll_host(epoll_fd, &host_fd, &alarm_fd);
 
     if (error < 0)
         return error;
-    error = move(host_fd, reactor->host_fd);
+    error = move_fd(host_fd, reactor->host_fd);
     sys_close(host_fd);
     sys_close(error < 0 ? alarm_fd : reactor->alarm_fd);
     if (error == 0)
@@ -276,7 +276,7 @@ static int replace_host(struct aloop__reactor *reactor, int epoll_fd)
 }
 
 /* Makes what the host watches see `epoll_fd` from now on. */
-static int renew_host(struct aloop__reactor *reactor, int epoll_fd)
+static int renew_epoll_host(struct aloop__reactor *reactor, int epoll_fd)
 {
     struct epoll_event event = {0};
     int error;
@@ -286,8 +286,8 @@ static int renew_host(struct aloop__reactor *reactor, int epoll_fd)
     if (reactor->host_fd < 0)
         return 0;
     if (reactor->owner != sys_process_adopt(0))
-        return replace_host(reactor, epoll_fd);
-    error = watch(reactor->host_fd, epoll_fd);
+        return replace_epoll_host(reactor, epoll_fd);
+    error = add_to_host(reactor->host_fd, epoll_fd);
     if (error == 0)
         sys_epoll_ctl(reactor->host_fd, EPOLL_CTL_DEL, reactor->epoll_fd,
                       &event);
@@ -302,8 +302,8 @@ int aloop__reactor_renew(struct aloop__reactor *reactor)
     if (fd < 0)
         return fd;
     if (was_published)
-        withdraw(reactor);
-    error = renew_host(reactor, fd);
+        withdraw_epoll(reactor);
+    error = renew_epoll_host(reactor, fd);
     if (error < 0) {
         sys_close(fd);
         return error;
@@ -312,6 +312,6 @@ int aloop__reactor_renew(struct aloop__reactor *reactor)
     reactor->epoll_fd = fd;
     reactor->owner = sys_process_adopt(0);
     if (was_published)
-        publish(reactor);
+        publish_epoll(reactor);
     return 0;
 }

@@ -45,14 +45,14 @@ enum { TIMER_UNIT = 0, TIMER_UNIT_NS = 1000000 };
 
 #define ALARM_MAX_NS INT64_C(100000000000000000) /* Three years. */
 
-enum { BATCH = 256 };
+enum { KQUEUE_BATCH = 256 };
 
 struct aloop__reactor {
     const struct aloop__alloc *alloc;
     int queue_fd;
     int host_fd; /* -1 until it is asked for. */
     unsigned owner; /* The process that made them. */
-    struct kevent batch[BATCH];
+    struct kevent batch[KQUEUE_BATCH];
 };
 
 const char aloop__reactor_name[] = "kqueue";
@@ -111,7 +111,7 @@ static struct kevent change_of(const struct kevent *kind, int fd,
 
 /* What kqueue alone does not say of a new descriptor: whether it is of the
  * kind that is always ready, and for which others ask. */
-static int check_kind(int fd)
+static int check_kqueue_kind(int fd)
 {
     struct stat status;
 
@@ -130,7 +130,7 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
         {REACTOR_READ, &read_kind}, {REACTOR_WRITE, &write_kind},
     };
     struct kevent changes[2], answers[2];
-    int count = 0, error = now != 0 && was == 0 ? check_kind(fd) : 0;
+    int count = 0, error = now != 0 && was == 0 ? check_kqueue_kind(fd) : 0;
 
     if (error < 0)
         return error;
@@ -155,13 +155,13 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
     return count < 0 && now != 0 ? count : error;
 }
 
-static struct aloop__event translated(const struct kevent *event)
+static struct aloop__event event_of_kevent(const struct kevent *event)
 {
-    bool reads = event->filter == EVFILT_READ;
-    bool at_end = (event->flags & EV_EOF) != 0;
+    bool is_read = event->filter == EVFILT_READ;
+    bool is_at_end = (event->flags & EV_EOF) != 0;
     struct aloop__event ret = {
         .fd = (int) event->ident,
-        .bits = reads ? REACTOR_READ : REACTOR_WRITE,
+        .bits = is_read ? REACTOR_READ : REACTOR_WRITE,
     };
     uintptr_t udata;
 
@@ -169,12 +169,12 @@ static struct aloop__event translated(const struct kevent *event)
     ret.generation = (uint32_t) udata;
     /* The end of what can be read is none of an error's business, unless one
      * came with it; the end of what can be written always is. */
-    if ((at_end && (!reads || event->fflags != 0))
-        || (event->flags & EV_ERROR) != 0)
+    if ((is_at_end && (!is_read || event->fflags != 0)) ||
+        (event->flags & EV_ERROR) != 0)
         ret.bits |= REACTOR_ERROR;
     if ((event->flags & EV_ERROR) != 0)
         ret.error = -(int) event->data;
-    else if (at_end)
+    else if (is_at_end)
         ret.error = -(int) event->fflags;
     return ret;
 }
@@ -183,24 +183,24 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
                         struct aloop__event *events, int max)
 {
     int count = sys_kevent(reactor->queue_fd, NULL, 0, reactor->batch,
-                           max < BATCH ? max : BATCH, timeout_ns);
+                           max < KQUEUE_BATCH ? max : KQUEUE_BATCH, timeout_ns);
 
     for (int i = 0; i < count; i++)
-        events[i] = translated(&reactor->batch[i]);
+        events[i] = event_of_kevent(&reactor->batch[i]);
     return count;
 }
 
-static int watch(int queue_fd, int fd)
+static int add_to_host_queue(int queue_fd, int fd)
 {
     struct kevent change = change_of(&read_kind, fd, EV_ADD, 0);
 
     return sys_kevent(queue_fd, &change, 1, NULL, 0, 0);
 }
 
-static int open_host(int queue_fd)
+static int open_host_queue(int queue_fd)
 {
     int fd = sys_kqueue_open();
-    int error = fd < 0 ? fd : watch(fd, queue_fd);
+    int error = fd < 0 ? fd : add_to_host_queue(fd, queue_fd);
 
     if (error < 0 && fd >= 0)
         sys_close(fd);
@@ -212,7 +212,7 @@ int aloop__reactor_fd(struct aloop__reactor *reactor)
     int fd = reactor->host_fd;
 
     if (fd < 0) {
-        fd = open_host(reactor->queue_fd);
+        fd = open_host_queue(reactor->queue_fd);
         if (fd >= 0)
             reactor->host_fd = fd;
     }
@@ -242,9 +242,9 @@ int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
 }
 
 /* In a child: the host's number again if it is still free. */
-static int replace_host(struct aloop__reactor *reactor, int queue_fd)
+static int replace_host_queue(struct aloop__reactor *reactor, int queue_fd)
 {
-    int fd = open_host(queue_fd);
+    int fd = open_host_queue(queue_fd);
 
     if (fd < 0)
         return fd;
@@ -278,8 +278,8 @@ int aloop__reactor_renew(struct aloop__reactor *reactor)
     if (fd < 0)
         return fd;
     if (reactor->host_fd >= 0)
-        error = is_child ? replace_host(reactor, fd)
-                         : watch(reactor->host_fd, fd);
+        error = is_child ? replace_host_queue(reactor, fd)
+                         : add_to_host_queue(reactor->host_fd, fd);
     if (error < 0) {
         sys_close(fd);
         return error;

@@ -68,7 +68,7 @@ void aloop__reactor_close(struct aloop__reactor *reactor)
     aloop__alloc_free(reactor->alloc, reactor, sizeof *reactor);
 }
 
-static void publish(struct aloop__reactor *reactor)
+static void publish_watched(struct aloop__reactor *reactor)
 {
     static const struct pollfd none;
     const struct pollfd *fds = reactor->fds != NULL ? reactor->fds : &none;
@@ -80,7 +80,7 @@ static void publish(struct aloop__reactor *reactor)
         reactor->host, fds, reactor->count, reactor->due_ns);
 }
 
-static void withdraw(struct aloop__reactor *reactor)
+static void withdraw_watched(struct aloop__reactor *reactor)
 {
     if (reactor->is_published)
         aloop__poll_host_withdraw(reactor->host);
@@ -139,7 +139,7 @@ static int grow_places(struct aloop__reactor *reactor, size_t fd)
 }
 
 /* -EBADF, and -EPERM for what poll would call ready for ever. */
-static int check_kind(int fd)
+static int check_poll_kind(int fd)
 {
     struct stat status;
 
@@ -148,13 +148,13 @@ static int check_kind(int fd)
     return S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) ? -EPERM : 0;
 }
 
-static size_t place_of(const struct aloop__reactor *reactor, int fd)
+static size_t place_of_fd(const struct aloop__reactor *reactor, int fd)
 {
     return (size_t) fd < reactor->places_size ? reactor->places[fd] : 0;
 }
 
 /* The last entry moves to where one was taken out. */
-static void remove_entry(struct aloop__reactor *reactor, size_t i)
+static void drop_entry(struct aloop__reactor *reactor, size_t i)
 {
     size_t last = --reactor->count;
 
@@ -169,7 +169,7 @@ static void remove_entry(struct aloop__reactor *reactor, size_t i)
 
 static int add_entry(struct aloop__reactor *reactor, int fd)
 {
-    int error = check_kind(fd);
+    int error = check_poll_kind(fd);
 
     if (error == 0)
         error = grow_places(reactor, (size_t) fd);
@@ -186,7 +186,7 @@ static int add_entry(struct aloop__reactor *reactor, int fd)
 static int set_entry(struct aloop__reactor *reactor, int fd,
                      uint32_t generation, unsigned bits)
 {
-    size_t place = place_of(reactor, fd);
+    size_t place = place_of_fd(reactor, fd);
     int error = 0;
 
     if (place == 0) {
@@ -208,18 +208,18 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
                        uint32_t generation, unsigned was, unsigned now)
 {
     bool was_published = reactor->is_published;
-    size_t place = place_of(reactor, fd);
+    size_t place = place_of_fd(reactor, fd);
     int error = 0;
 
     (void) was; /* The table knows better. */
     if (now != 0) {
         error = set_entry(reactor, fd, generation, now);
     } else if (place > 0) {
-        withdraw(reactor); /* The caller may close it next. */
-        remove_entry(reactor, place - 1);
+        withdraw_watched(reactor); /* The caller may close it next. */
+        drop_entry(reactor, place - 1);
     }
     if (was_published && reactor->has_changed)
-        publish(reactor);
+        publish_watched(reactor);
     return error;
 }
 
@@ -268,10 +268,10 @@ static void drop_closed(struct aloop__reactor *reactor,
                         const struct aloop__event *events, int count)
 {
     for (int k = 0; k < count; k++) {
-        size_t place = place_of(reactor, events[k].fd);
+        size_t place = place_of_fd(reactor, events[k].fd);
 
         if ((reactor->fds[place - 1].revents & POLLNVAL) != 0)
-            remove_entry(reactor, place - 1);
+            drop_entry(reactor, place - 1);
     }
 }
 
@@ -280,7 +280,7 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
 {
     int count;
 
-    withdraw(reactor);
+    withdraw_watched(reactor);
     count = sys_poll(reactor->fds, reactor->count, timeout_ns);
     if (count <= 0)
         return count;
@@ -299,7 +299,7 @@ int aloop__reactor_fd(struct aloop__reactor *reactor)
             return error;
         reactor->has_changed = true;
         reactor->due_ns = POLL_HOST_NEVER;
-        publish(reactor);
+        publish_watched(reactor);
     }
     return aloop__poll_host_fd(reactor->host);
 }
@@ -314,7 +314,7 @@ int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
     reactor->due_ns = POLL_HOST_NEVER;
     if (delay_ns >= 0 && delay_ns < POLL_HOST_NEVER - now_ns)
         reactor->due_ns = now_ns + delay_ns;
-    publish(reactor);
+    publish_watched(reactor);
     return 0;
 }
 
@@ -325,7 +325,7 @@ int aloop__reactor_renew(struct aloop__reactor *reactor)
     bool was_published = reactor->is_published;
     int error = 0;
 
-    withdraw(reactor);
+    withdraw_watched(reactor);
     if (reactor->host != NULL)
         error = aloop__poll_host_renew(reactor->host);
     if (error < 0)
@@ -335,6 +335,6 @@ int aloop__reactor_renew(struct aloop__reactor *reactor)
     reactor->count = 0;
     reactor->has_changed = true;
     if (was_published)
-        publish(reactor);
+        publish_watched(reactor);
     return 0;
 }

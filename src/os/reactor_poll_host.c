@@ -35,15 +35,15 @@
 
 #include "os/sys.h"
 
-enum state { IDLE, WATCHING, SIGNALLED, ENDING };
+enum host_state { IDLE, WATCHING, SIGNALLED, ENDING };
 
-struct set {
+struct poll_set {
     struct pollfd *fds; /* The first is the control channel. */
     size_t count, capacity;
 };
 
 /* What a forked child makes anew. */
-struct parts {
+struct host_parts {
     struct sys_monitor *monitor;
     int host_fds[2];    /* What the host watches, and how to make it ready. */
     int control_fds[2]; /* What the thread polls besides. */
@@ -51,17 +51,17 @@ struct parts {
 
 struct aloop__poll_host {
     const struct aloop__alloc *alloc;
-    struct parts parts;
+    struct host_parts parts;
     struct sys_thread *thread; /* NULL: it could not be started in a child. */
     unsigned owner;            /* The process that the thread lives in. */
     /* Under the monitor: */
-    enum state state;
+    enum host_state state;
     bool is_polling; /* The thread is in its poll, or about to be. */
     bool is_poked;   /* That poll is outdated, and the control channel full. */
     bool is_fresh;   /* The loop's set is newer than the thread's. */
     unsigned taken;  /* The set that is the thread's; it alone changes this. */
     int64_t due_ns;
-    struct set sets[2];
+    struct poll_set sets[2];
 };
 
 /* Makes the host's descriptor readable; inside the monitor. */
@@ -73,7 +73,7 @@ static void signal_host(struct aloop__poll_host *host)
 }
 
 /* Leaves SIGNALLED; inside the monitor. */
-static void calm_host(struct aloop__poll_host *host, enum state state)
+static void calm_host(struct aloop__poll_host *host, enum host_state state)
 {
     if (host->state == SIGNALLED)
         sys_wake_drain(host->parts.host_fds[0]);
@@ -92,7 +92,7 @@ static void poke(struct aloop__poll_host *host)
     }
 }
 
-static int64_t time_left(int64_t due_ns)
+static int64_t time_until(int64_t due_ns)
 {
     int64_t now_ns;
 
@@ -104,10 +104,10 @@ static int64_t time_left(int64_t due_ns)
 
 /* One poll; inside the monitor except while it lasts.  A poll that failed is
  * for the host too: its step makes the same one and returns the error. */
-static void look(struct aloop__poll_host *host)
+static void poll_once(struct aloop__poll_host *host)
 {
-    int64_t left_ns = time_left(host->due_ns);
-    struct set *set;
+    int64_t left_ns = time_until(host->due_ns);
+    struct poll_set *set;
     int count;
 
     if (host->is_fresh)
@@ -123,13 +123,13 @@ static void look(struct aloop__poll_host *host)
         host->is_poked = false;
         sys_wake_drain(host->parts.control_fds[0]);
         sys_monitor_notify_all(host->parts.monitor);
-    } else if (count != 0 || time_left(host->due_ns) == 0) {
+    } else if (count != 0 || time_until(host->due_ns) == 0) {
         assert(host->state == WATCHING);
         signal_host(host);
     }
 }
 
-static void work(void *arg)
+static void poll_host_work(void *arg)
 {
     struct aloop__poll_host *host = arg;
     int error = 0;
@@ -137,23 +137,23 @@ static void work(void *arg)
     sys_monitor_enter(host->parts.monitor);
     while (host->state != ENDING && error == 0) {
         if (host->state == WATCHING)
-            look(host);
+            poll_once(host);
         else
             error = sys_monitor_wait(host->parts.monitor);
     }
     sys_monitor_leave(host->parts.monitor);
 }
 
-static void close_parts(struct parts *parts)
+static void close_parts(struct host_parts *parts)
 {
     sys_wake_close(parts->host_fds);
     sys_wake_close(parts->control_fds);
     sys_monitor_close(parts->monitor);
 }
 
-static int open_parts(struct parts *ret)
+static int open_parts(struct host_parts *ret)
 {
-    struct parts parts = {NULL, {-1, -1}, {-1, -1}};
+    struct host_parts parts = {NULL, {-1, -1}, {-1, -1}};
     int error = sys_monitor_open(&parts.monitor);
 
     if (error == 0)
@@ -167,13 +167,13 @@ static int open_parts(struct parts *ret)
     return error;
 }
 
-static int start(struct aloop__poll_host *host)
+static int start_thread(struct aloop__poll_host *host)
 {
     host->thread = NULL;
     host->owner = sys_process_adopt(0);
     host->state = IDLE;
     host->is_polling = host->is_poked = host->is_fresh = false;
-    return sys_thread_start(work, host, &host->thread);
+    return sys_thread_start(poll_host_work, host, &host->thread);
 }
 
 int aloop__poll_host_open(const struct aloop__alloc *alloc,
@@ -187,7 +187,7 @@ int aloop__poll_host_open(const struct aloop__alloc *alloc,
     host->alloc = alloc;
     error = open_parts(&host->parts);
     if (error == 0) {
-        error = start(host);
+        error = start_thread(host);
         if (error == 0) {
             *ret = host;
             return 0;
@@ -243,8 +243,8 @@ int aloop__poll_host_fd(const struct aloop__poll_host *host)
     return host->parts.host_fds[0];
 }
 
-static bool make_room(const struct aloop__alloc *alloc, struct set *set,
-                      size_t count)
+static bool grow_set(const struct aloop__alloc *alloc, struct poll_set *set,
+                     size_t count)
 {
     size_t capacity = set->capacity == 0 ? 16 : set->capacity;
     struct pollfd *fds;
@@ -263,12 +263,12 @@ static bool make_room(const struct aloop__alloc *alloc, struct set *set,
 }
 
 /* Writes the loop's set; inside the monitor. */
-static bool copy(struct aloop__poll_host *host, const struct pollfd *fds,
-                 size_t count)
+static bool copy_set(struct aloop__poll_host *host, const struct pollfd *fds,
+                     size_t count)
 {
-    struct set *set = &host->sets[1 - host->taken];
+    struct poll_set *set = &host->sets[1 - host->taken];
 
-    if (!make_room(host->alloc, set, count + 1))
+    if (!grow_set(host->alloc, set, count + 1))
         return false;
     set->fds[0] = (struct pollfd){
         .fd = host->parts.control_fds[0],
@@ -290,8 +290,8 @@ bool aloop__poll_host_publish(struct aloop__poll_host *host,
         return true;
     sys_monitor_enter(host->parts.monitor);
     host->due_ns = due_ns;
-    is_copied = fds == NULL || copy(host, fds, count);
-    if (!is_copied || time_left(due_ns) == 0)
+    is_copied = fds == NULL || copy_set(host, fds, count);
+    if (!is_copied || time_until(due_ns) == 0)
         signal_host(host);
     else
         calm_host(host, WATCHING);
@@ -338,13 +338,13 @@ static int replace_channel(int fds[2], int fresh[2])
 
 int aloop__poll_host_renew(struct aloop__poll_host *host)
 {
-    struct parts parts;
+    struct host_parts parts;
     int error;
 
     if (is_ours(host)) /* A child may have been refused its thread. */
         return host->thread != NULL
                    ? 0
-                   : sys_thread_start(work, host, &host->thread);
+                   : sys_thread_start(poll_host_work, host, &host->thread);
     error = open_parts(&parts);
     if (error < 0)
         return error;
@@ -356,5 +356,5 @@ int aloop__poll_host_renew(struct aloop__poll_host *host)
     abandon(host);
     sys_wake_close(host->parts.control_fds);
     host->parts = parts;
-    return start(host);
+    return start_thread(host);
 }

@@ -74,7 +74,7 @@ struct slab {
     uint8_t kept;       /* Slots before that which are not bare. */
     uint8_t used;       /* Slots in use now. */
     uint8_t mprotected; /* Slots whose guard mprotect made. */
-    bool dedicated;     /* One larger stack; lives as long as that is used. */
+    bool is_dedicated;  /* One larger stack; lives as long as that is used. */
     struct tools_slab tools;
     /* number[i] is i.  A stack in use points to its own, which leads to the
      * slab and to the slot without a division, the dearest thing in a put. */
@@ -87,7 +87,7 @@ struct aloop__stacks {
     size_t slot_size;
     size_t guard_size;
     uint8_t slots;    /* In each new slab. */
-    bool light;       /* Guards that split no mapping work. */
+    bool has_light_guards; /* Guards that split no mapping work. */
 
     struct slab **slabs; /* slab_count entries; NULL is a vacancy. */
     uint32_t slab_count, slab_max;
@@ -123,7 +123,7 @@ static size_t slot_size_for(const struct aloop__stacks *stacks, size_t usable)
 int aloop__stacks_open(const struct aloop__alloc *alloc, size_t size,
                        struct aloop__stacks **ret)
 {
-    bool scarce = sizeof(void *) < 8 || sys_pages_scarce();
+    bool is_scarce = sizeof(void *) < 8 || sys_pages_scarce();
     struct aloop__stacks *stacks = aloop__alloc_zero(alloc, sizeof *stacks);
     size_t slots;
 
@@ -132,10 +132,10 @@ int aloop__stacks_open(const struct aloop__alloc *alloc, size_t size,
     if (size > 0 && size < STACK_SIZE_MIN)
         size = STACK_SIZE_MIN;
     if (size < SIZE_MAX - COLOUR_MAX)
-        size = size > 0 ? size + COLOUR_MAX : sizes[scarce].usable;
+        size = size > 0 ? size + COLOUR_MAX : sizes[is_scarce].usable;
 
     stacks->alloc = alloc;
-    stacks->guard_size = round_up(sizes[scarce].guard, sys_page_size());
+    stacks->guard_size = round_up(sizes[is_scarce].guard, sys_page_size());
     stacks->slot_size = slot_size_for(stacks, size);
     if (stacks->slot_size == 0) {
         aloop__alloc_free(alloc, stacks, sizeof *stacks);
@@ -146,7 +146,7 @@ int aloop__stacks_open(const struct aloop__alloc *alloc, size_t size,
     stacks->slots = (uint8_t) (slots < 1            ? 1
                                : slots > SLAB_SLOTS ? SLAB_SLOTS
                                                     : slots);
-    stacks->light = aloop__guard_is_light();
+    stacks->has_light_guards = aloop__guard_is_light();
     list_init(&stacks->bare);
     *ret = stacks;
     return 0;
@@ -291,10 +291,10 @@ static void slot_guard(struct aloop__stacks *stacks, struct slab *slab,
                        uint32_t slot)
 {
     enum aloop__guard guard = aloop__guard_make(
-        slot_pages(slab, slot), stacks->guard_size, stacks->light);
+        slot_pages(slab, slot), stacks->guard_size, stacks->has_light_guards);
 
     if (guard != GUARD_LIGHT)
-        stacks->light = false; /* Or it has stopped working: mlockall. */
+        stacks->has_light_guards = false; /* Also after mlockall. */
     if (guard == GUARD_MPROTECT)
         slab->mprotected++;
 }
@@ -349,7 +349,7 @@ static int dedicated_get(struct aloop__stacks *stacks, size_t size,
     r = slab_open(stacks, slot_size, 1, &slab);
     if (r < 0)
         return r;
-    slab->dedicated = true;
+    slab->is_dedicated = true;
     slot_take(stacks, slab, slot_fresh(stacks, slab), ret);
     return 0;
 }
@@ -396,7 +396,7 @@ void aloop__stack_put(struct aloop__stacks *stacks, struct aloop__stack *stack)
     struct slab *slab = base;
 
     assert(slab->used > 0);
-    if (slab->dedicated) {
+    if (slab->is_dedicated) {
         slab_close(stacks, slab);
         return;
     }
@@ -461,7 +461,7 @@ bool aloop__stacks_trim(struct aloop__stacks *stacks)
 
 enum aloop__guard aloop__stacks_guard(const struct aloop__stacks *stacks)
 {
-    return aloop__guard_next(stacks->light);
+    return aloop__guard_next(stacks->has_light_guards);
 }
 
 size_t aloop__stacks_used(const struct aloop__stacks *stacks)

@@ -75,7 +75,7 @@ int sys_tcp_socket(enum sys_family family); /* Returns the descriptor. */
 /* Addresses that a closed connection still holds may be bound; an IPv6 socket
  * takes IPv4 too. */
 int sys_reuse_address(int fd, enum sys_family family);
-int sys_no_delay(int fd, bool on);
+int sys_no_delay(int fd, bool is_on);
 int sys_reset_on_close(int fd); /* close sends RST, drops what is queued. */
 int sys_bind(int fd, const struct sys_address *address);
 int sys_listen(int fd, int backlog);
@@ -200,9 +200,10 @@ size_t sys_page_size(void);
 /* Fresh zeroed pages, not reserved, never huge; NULL when there are none. */
 void *sys_pages_map(size_t size);
 void sys_pages_unmap(void *pages, size_t size);
-/* Makes every access to the range fault.  `light` asks for a guard that splits
- * no mapping (MADV_GUARD_INSTALL): -ENOTSUP unless it was seen to work. */
-int sys_pages_guard(void *pages, size_t size, bool light);
+/* Makes every access to the range fault.  `is_light` asks for a guard that
+ * splits no mapping (MADV_GUARD_INSTALL): -ENOTSUP unless that was seen to
+ * work. */
+int sys_pages_guard(void *pages, size_t size, bool is_light);
 /* Gives the memory back to the system.  The contents are lost (zeros, or what
  * was there); guards inside the range stay. */
 void sys_pages_discard(void *pages, size_t size);
@@ -214,7 +215,7 @@ bool sys_pages_scarce(void);
 bool sys_pages_locked(void);
 /* For tests: false makes light guards fail as on a system without them; true
  * forgets what was found out about them. */
-void sys_pages_light_guards(bool allowed);
+void sys_pages_light_guards(bool is_allowed);
 
 /* What the reactors are made of; each is called by one reactor only. */
 

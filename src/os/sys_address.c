@@ -312,7 +312,7 @@ static int resolver_error(int code, int system_error)
 
 /* The name of a service has a letter in it.  Whatever has none must be a port
  * number: the resolvers' own parsers cut 65616 to 80 and take "+80". */
-static bool port_is_sane(const char *port)
+static bool is_sane_port(const char *port)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -360,7 +360,7 @@ int sys_resolve(const char *host, const char *port, struct sys_address **ret)
     int code;
 
     *ret = NULL;
-    if (host == NULL || port == NULL || !port_is_sane(port))
+    if (host == NULL || port == NULL || !is_sane_port(port))
         return -EINVAL;
     if (sys_host_is_too_long(host))
         return -ENAMETOOLONG;

@@ -72,10 +72,10 @@ static int light_try(void *page)
 
     if (pipe2(fds, O_CLOEXEC) != 0)
         return LIGHT_UNKNOWN;
-    bool faults = write(fds[1], page, 1) < 0 && errno == EFAULT;
+    bool is_faulting = write(fds[1], page, 1) < 0 && errno == EFAULT;
     (void) close(fds[0]);
     (void) close(fds[1]);
-    return faults ? LIGHT_WORKS : LIGHT_FAILS;
+    return is_faulting ? LIGHT_WORKS : LIGHT_FAILS;
 }
 
 /* Success alone proves nothing: emulators return 0 for advice that they do
@@ -107,9 +107,10 @@ static int guard_light(void *pages, size_t size)
     return madvise(pages, size, GUARD_INSTALL) == 0 ? 0 : -errno;
 }
 
-void sys_pages_light_guards(bool allowed)
+void sys_pages_light_guards(bool is_allowed)
 {
-    atomic_store_explicit(&light_state, allowed ? LIGHT_UNKNOWN : LIGHT_FAILS,
+    atomic_store_explicit(&light_state,
+                          is_allowed ? LIGHT_UNKNOWN : LIGHT_FAILS,
                           memory_order_relaxed);
 }
 
@@ -122,16 +123,16 @@ static int guard_light(void *pages, size_t size)
     return -ENOTSUP;
 }
 
-void sys_pages_light_guards(bool allowed)
+void sys_pages_light_guards(bool is_allowed)
 {
-    (void) allowed;
+    (void) is_allowed;
 }
 
 #endif
 
-int sys_pages_guard(void *pages, size_t size, bool light)
+int sys_pages_guard(void *pages, size_t size, bool is_light)
 {
-    if (light)
+    if (is_light)
         return guard_light(pages, size);
     return mprotect(pages, size, PROT_NONE) == 0 ? 0 : -errno;
 }
@@ -176,7 +177,7 @@ bool sys_pages_locked(void)
 
 #endif
 
-static bool limited(const struct rlimit *limit)
+static bool is_limited(const struct rlimit *limit)
 {
     return limit->rlim_cur != RLIM_INFINITY;
 }
@@ -186,12 +187,12 @@ bool sys_pages_scarce(void)
     struct rlimit limit;
 
 #if defined(RLIMIT_AS)
-    if (getrlimit(RLIMIT_AS, &limit) == 0 && limited(&limit))
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && is_limited(&limit))
         return true;
 #endif
 #if defined(__linux__) || defined(__OpenBSD__)
     /* These count private mappings as data, too. */
-    if (getrlimit(RLIMIT_DATA, &limit) == 0 && limited(&limit))
+    if (getrlimit(RLIMIT_DATA, &limit) == 0 && is_limited(&limit))
         return true;
 #endif
     return sys_pages_locked();

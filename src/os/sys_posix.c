@@ -202,9 +202,9 @@ int sys_reuse_address(int fd, enum sys_family family)
     return set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 }
 
-int sys_no_delay(int fd, bool on)
+int sys_no_delay(int fd, bool is_on)
 {
-    return set_option(fd, IPPROTO_TCP, TCP_NODELAY, on);
+    return set_option(fd, IPPROTO_TCP, TCP_NODELAY, is_on);
 }
 
 int sys_reset_on_close(int fd)
@@ -313,7 +313,7 @@ ssize_t sys_recv(int fd, void *buffer, size_t size)
 
 /* Whether a send is to be repeated.  macOS says EPROTOTYPE of a socket that is
  * just shutting down, and the next time what is the matter. */
-static bool repeats(int error)
+static bool is_repeatable(int error)
 {
 #ifdef __APPLE__
     return error == EINTR || error == EPROTOTYPE;
@@ -329,7 +329,7 @@ ssize_t sys_send(int fd, const void *data, size_t size)
     do {
         count = send(fd, data, size < TRANSFER_MAX ? size : TRANSFER_MAX,
                      MSG_NOSIGNAL);
-    } while (count < 0 && repeats(errno));
+    } while (count < 0 && is_repeatable(errno));
     return count < 0 ? -errno : count;
 }
 
@@ -354,7 +354,7 @@ ssize_t sys_sendv(int fd, const struct sys_piece *pieces, size_t count)
     }
     do {
         sent = sendmsg(fd, &message, MSG_NOSIGNAL);
-    } while (sent < 0 && repeats(errno));
+    } while (sent < 0 && is_repeatable(errno));
     return sent < 0 ? -errno : sent;
 }
 

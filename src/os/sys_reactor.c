@@ -90,7 +90,7 @@ int sys_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
 static int wait_exactly(int epoll, struct epoll_event *events, int count,
                         int64_t timeout_ns)
 {
-    static atomic_bool missing;
+    static atomic_bool is_missing;
     struct {
         int64_t s;
         int64_t ns;
@@ -98,14 +98,14 @@ static int wait_exactly(int epoll, struct epoll_event *events, int count,
     struct timespec cut = timespec_of(timeout_ns);
     long result;
 
-    if (atomic_load_explicit(&missing, memory_order_relaxed))
+    if (atomic_load_explicit(&is_missing, memory_order_relaxed))
         return -ENOSYS;
     timeout.s = cut.tv_sec;
     timeout.ns = cut.tv_nsec;
     result = syscall(SYS_epoll_pwait2, epoll, events, count, &timeout, NULL,
                      (size_t) 8);
     if (result < 0 && is_refusal(errno)) {
-        atomic_store_explicit(&missing, true, memory_order_relaxed);
+        atomic_store_explicit(&is_missing, true, memory_order_relaxed);
         return -ENOSYS;
     }
     return wait_result((int) result);

@@ -26,7 +26,7 @@ static void (*_Atomic callback)(int number);
 static sigset_t mask_before; /* The lock holder's; guarded by the lock. */
 
 /* A vforked child counts nothing: the memory is its parent's. */
-static void on_signal(int number)
+static void signal_caught(int number)
 {
     struct sys_process *process = sys__process();
     void (*handler)(int number) = atomic_load(&callback);
@@ -43,7 +43,7 @@ static void on_signal(int number)
 static bool is_caught(const struct sigaction *action)
 {
     return (action->sa_flags & SA_SIGINFO) == 0 &&
-           action->sa_handler == on_signal;
+           action->sa_handler == signal_caught;
 }
 
 int sys_signal_catch(int number, void (*handler)(int number))
@@ -53,7 +53,7 @@ int sys_signal_catch(int number, void (*handler)(int number))
     if (number < 1 || number > SYS_SIGNAL_MAX)
         return -EINVAL;
     atomic_store(&callback, handler);
-    action.sa_handler = on_signal;
+    action.sa_handler = signal_caught;
     action.sa_flags = SA_RESTART | SA_ONSTACK;
     sigfillset(&action.sa_mask);
     if (sigaction(number, &action, &before) < 0)

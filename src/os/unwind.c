@@ -30,13 +30,13 @@ typedef void terminate_fn(void);
 struct aloop__exceptions *aloop__exceptions_find(void)
 {
     static _Atomic(void *) found;
-    static atomic_bool looked;
+    static atomic_bool has_looked;
     globals_fn *function = NULL;
     void *symbol;
 
-    if (!atomic_load_explicit(&looked, memory_order_acquire)) {
+    if (!atomic_load_explicit(&has_looked, memory_order_acquire)) {
         atomic_store(&found, dlsym(RTLD_DEFAULT, "__cxa_get_globals"));
-        atomic_store_explicit(&looked, true, memory_order_release);
+        atomic_store_explicit(&has_looked, true, memory_order_release);
     }
     symbol = atomic_load_explicit(&found, memory_order_relaxed);
     TO_FUNCTION(&function, symbol);
