@@ -23,7 +23,7 @@ struct aloop__resolve {
     char port[PORT_MAX + 1];
 };
 
-static void work(struct aloop__job *job)
+static void resolve_work(struct aloop__job *job)
 {
     struct aloop__resolve *resolve =
         CONTAINER_OF(job, struct aloop__resolve, job);
@@ -32,7 +32,7 @@ static void work(struct aloop__job *job)
                                   &resolve->addresses);
 }
 
-static void done(struct aloop__job *job, int error)
+static void resolve_done(struct aloop__job *job, int error)
 {
     struct aloop__resolve *resolve =
         CONTAINER_OF(job, struct aloop__resolve, job);
@@ -44,7 +44,7 @@ static void done(struct aloop__job *job, int error)
                              resolve->result);
 }
 
-static void drop(struct aloop__job *job)
+static void resolve_drop(struct aloop__job *job)
 {
     struct aloop__resolve *resolve =
         CONTAINER_OF(job, struct aloop__resolve, job);
@@ -75,14 +75,14 @@ int aloop__resolve_start(aloop *loop, const char *host, const char *port,
     resolve->loop = loop;
     resolve->on_resolved = on_resolved;
     resolve->arg = arg;
-    resolve->job.work = work;
-    resolve->job.done = done;
-    resolve->job.drop = drop;
+    resolve->job.work = resolve_work;
+    resolve->job.done = resolve_done;
+    resolve->job.drop = resolve_drop;
     memcpy(resolve->host, host, strlen(host));
     memcpy(resolve->port, port, strlen(port));
     error = aloop__pool_submit(loop->resolver, &resolve->job);
     if (error < 0)
-        drop(&resolve->job);
+        resolve_drop(&resolve->job);
     else
         *ret = resolve;
     return error;

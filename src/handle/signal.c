@@ -35,23 +35,23 @@ struct aloop_signal {
 };
 
 /* All watches of the process by number; empty lists are zeroed nodes. */
-static struct aloop__node watches[SYS_SIGNAL_MAX + 1];
+static struct aloop__node signal_watches[SYS_SIGNAL_MAX + 1];
 
 /* Takes it out of the list, inside the lock. */
-static void withdraw(aloop_signal *watch)
+static void end_watch(aloop_signal *watch)
 {
     if (list_empty(&watch->shared))
         return;
     list_remove(&watch->shared);
     watch->last = sys_signal_received(watch->number);
     atomic_store(&watch->is_ended, true);
-    if (list_empty(&watches[watch->number]))
+    if (list_empty(&signal_watches[watch->number]))
         sys_signal_restore(watch->number);
 }
 
-static void on_delivery(int number)
+static void signal_delivered(int number)
 {
-    struct aloop__node *list = &watches[number];
+    struct aloop__node *list = &signal_watches[number];
     struct aloop__node *node, *next;
 
     sys_signal_lock_in_handler();
@@ -63,8 +63,8 @@ static void on_delivery(int number)
         if (aloop__is_foreign(loop))
             continue;
         if (watch->partner != NULL) {
-            withdraw(watch->partner);
-            withdraw(watch);
+            end_watch(watch->partner);
+            end_watch(watch);
         }
         atomic_store(&loop->signalled, true);
         aloop_wake(loop);
@@ -77,13 +77,13 @@ static void on_delivery(int number)
  * done inside the lock, which serialises them. */
 static int enlist(aloop_signal *watch)
 {
-    struct aloop__node *list = &watches[watch->number];
+    struct aloop__node *list = &signal_watches[watch->number];
     int error;
 
     sys_signal_lock();
     if (list->next == NULL)
         list_init(list);
-    error = sys_signal_catch(watch->number, on_delivery);
+    error = sys_signal_catch(watch->number, signal_delivered);
     if (error == 0) {
         watch->seen = sys_signal_received(watch->number);
         list_push(list, &watch->shared);
@@ -95,7 +95,7 @@ static int enlist(aloop_signal *watch)
 static void delist(aloop_signal *watch)
 {
     sys_signal_lock();
-    withdraw(watch);
+    end_watch(watch);
     if (watch->partner != NULL)
         watch->partner->partner = watch->partner;
     watch->partner = NULL;
@@ -138,7 +138,7 @@ static const struct aloop__handle_ops signal_ops = {
 /* Calls back for one watch; what is over the budget comes with the next turn.
  * The callback may close this watch, and may fork: the rest is not the
  * child's. */
-static void deliver(aloop *loop, aloop_signal *watch)
+static void deliver_signal(aloop *loop, aloop_signal *watch)
 {
     unsigned process = loop->process;
     unsigned count = atomic_load(&watch->is_ended)
@@ -171,7 +171,7 @@ static void signals_received(struct aloop__wake_hook *hook)
     list_append(&todo, &loop->signals);
     while (!aloop__is_foreign(loop) && (node = list_pop(&todo)) != NULL) {
         list_push(&loop->signals, node);
-        deliver(loop, CONTAINER_OF(node, aloop_signal, node));
+        deliver_signal(loop, CONTAINER_OF(node, aloop_signal, node));
     }
     list_append(&loop->signals, &todo); /* A callback has forked. */
 }
@@ -208,20 +208,20 @@ int aloop_signal_start(aloop *loop, int number, aloop_signal_cb on_signal,
     return 0;
 }
 
-void aloop_signal_ref(aloop_signal *watch)
+void aloop_signal_ref(aloop_signal *signal)
 {
-    if (watch != NULL && aloop__check_handle(watch, __func__) == 0)
-        aloop__handle_set_referenced(&watch->handle, true);
+    if (signal != NULL && aloop__check_handle(signal, __func__) == 0)
+        aloop__handle_set_referenced(&signal->handle, true);
 }
 
-void aloop_signal_unref(aloop_signal *watch)
+void aloop_signal_unref(aloop_signal *signal)
 {
-    if (watch != NULL && aloop__check_handle(watch, __func__) == 0)
-        aloop__handle_set_referenced(&watch->handle, false);
+    if (signal != NULL && aloop__check_handle(signal, __func__) == 0)
+        aloop__handle_set_referenced(&signal->handle, false);
 }
 
-void aloop_signal_close(aloop_signal *watch)
+void aloop_signal_close(aloop_signal *signal)
 {
-    if (watch != NULL && aloop__check_handle(watch, __func__) == 0)
-        signal_close(&watch->handle);
+    if (signal != NULL && aloop__check_handle(signal, __func__) == 0)
+        signal_close(&signal->handle);
 }
