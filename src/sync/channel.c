@@ -56,7 +56,7 @@ static struct transfer *first_of(struct aloop__wait_queue *queue)
                           : CONTAINER_OF(waiter, struct transfer, waiter);
 }
 
-static void shut(aloop_channel *channel)
+static void shut_channel(aloop_channel *channel)
 {
     channel->is_closed = true;
     aloop__wait_queue_settle(&channel->senders, ALOOP_ECLOSED);
@@ -67,7 +67,7 @@ static void channel_close(struct aloop__handle *handle)
 {
     aloop_channel *channel = CONTAINER_OF(handle, aloop_channel, handle);
 
-    shut(channel);
+    shut_channel(channel);
     aloop__alloc_free(&handle->loop->alloc, channel->ring,
                       channel->capacity * channel->item_size);
     aloop__handle_closed(handle);
@@ -110,7 +110,7 @@ void aloop_channel_free(aloop_channel *channel)
 }
 
 /* The place of the item that is `i` behind the oldest. */
-static char *place(aloop_channel *channel, size_t i)
+static char *ring_place(aloop_channel *channel, size_t i)
 {
     size_t left = channel->capacity - channel->first;
     size_t index = i < left ? channel->first + i : i - left;
@@ -118,15 +118,15 @@ static char *place(aloop_channel *channel, size_t i)
     return channel->ring + index * channel->item_size;
 }
 
-static void put(aloop_channel *channel, const void *item)
+static void ring_put(aloop_channel *channel, const void *item)
 {
-    memcpy(place(channel, channel->count), item, channel->item_size);
+    memcpy(ring_place(channel, channel->count), item, channel->item_size);
     channel->count++;
 }
 
-static void get(aloop_channel *channel, void *ret_item)
+static void ring_get(aloop_channel *channel, void *ret_item)
 {
-    memcpy(ret_item, place(channel, 0), channel->item_size);
+    memcpy(ret_item, ring_place(channel, 0), channel->item_size);
     channel->count--;
     channel->first++;
     if (channel->first == channel->capacity)
@@ -150,7 +150,7 @@ int aloop_channel_try_send(aloop_channel *channel, const void *item)
     }
     if (channel->count == channel->capacity)
         return ALOOP_EAGAIN;
-    put(channel, item);
+    ring_put(channel, item);
     return 0;
 }
 
@@ -163,9 +163,9 @@ int aloop_channel_try_receive(aloop_channel *channel, void *ret_item)
         return error < 0 ? error : ALOOP_EINVAL;
     sender = first_of(&channel->senders);
     if (channel->count > 0) {
-        get(channel, ret_item);
+        ring_get(channel, ret_item);
         if (sender != NULL)
-            put(channel, sender->item);
+            ring_put(channel, sender->item);
     } else if (sender != NULL) {
         memcpy(ret_item, sender->item, channel->item_size);
     } else {
@@ -221,7 +221,7 @@ int aloop_channel_close(aloop_channel *channel)
 
     if (error < 0)
         return error;
-    shut(channel);
+    shut_channel(channel);
     return 0;
 }
 
