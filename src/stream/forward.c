@@ -24,7 +24,7 @@ struct aloop__forward {
     ssize_t moved;      /* Bytes. */
 };
 
-static void finish(struct aloop__forward *forward, ssize_t status)
+static void finish_forward(struct aloop__forward *forward, ssize_t status)
 {
     forward->from->forward_from = NULL;
     forward->to->forward_to = NULL;
@@ -44,7 +44,7 @@ static void forward_cancel(aloop_future *future)
     }
     if (!forward->is_closing)
         aloop__stream_cut_short(forward->to);
-    finish(forward, ALOOP_ECANCELED);
+    finish_forward(forward, ALOOP_ECANCELED);
 }
 
 static const struct aloop__future_ops forward_ops = {
@@ -60,10 +60,10 @@ void aloop__forward_end(struct aloop__forward *forward)
 }
 
 /* Goes on when `step` has settled. */
-static void wait_for(struct aloop__forward *forward, aloop_future *step)
+static void wait_for_step(struct aloop__forward *forward, aloop_future *step)
 {
     if (step == NULL) {
-        finish(forward, ALOOP_ENOMEM);
+        finish_forward(forward, ALOOP_ENOMEM);
         return;
     }
     forward->step = step;
@@ -77,24 +77,24 @@ static void forward_data(aloop_stream *from, const void *data, ssize_t size,
     int error = 0;
 
     if (size < 0) {
-        finish(forward, size);
+        finish_forward(forward, size);
         return;
     }
     if (size == 0) {
         forward->is_closing = true;
-        wait_for(forward, aloop_stream_shutdown(forward->to));
+        wait_for_step(forward, aloop_stream_shutdown(forward->to));
         return;
     }
     error = aloop_stream_put(forward->to, data, (size_t) size);
     if (error < 0) {
-        finish(forward, error);
+        finish_forward(forward, error);
         return;
     }
     forward->moved += size;
     if (error == 0)
         return;
     aloop__stream_unlisten(from);
-    wait_for(forward, aloop_stream_drain(forward->to));
+    wait_for_step(forward, aloop_stream_drain(forward->to));
 }
 
 static void forward_step(struct aloop__ready *ready)
@@ -109,9 +109,9 @@ static void forward_step(struct aloop__ready *ready)
     if (status == 0 && !forward->is_closing)
         status = aloop__stream_listen(forward->from, forward_data, forward);
     if (status < 0)
-        finish(forward, status);
+        finish_forward(forward, status);
     else if (forward->is_closing)
-        finish(forward, forward->moved);
+        finish_forward(forward, forward->moved);
 }
 
 aloop_future *aloop_stream_forward(aloop_stream *from, aloop_stream *to)
@@ -141,6 +141,6 @@ aloop_future *aloop_stream_forward(aloop_stream *from, aloop_stream *to)
     to->forward_to = forward;
     error = aloop__stream_listen(from, forward_data, forward);
     if (error < 0)
-        finish(forward, error);
+        finish_forward(forward, error);
     return &forward->future;
 }

@@ -46,7 +46,7 @@ static void count_put(aloop_stream *stream, struct aloop__piece *piece,
     stream->replies += size;
 }
 
-static void append(aloop_stream *stream, const char *data, size_t size)
+static void append_bytes(aloop_stream *stream, const char *data, size_t size)
 {
     struct aloop__piece *piece =
         CONTAINER_OF(stream->pieces.prev, struct aloop__piece, node);
@@ -148,10 +148,10 @@ int aloop__pieces_put(aloop_stream *stream, const char *data, size_t size)
         if (piece == NULL)
             return ALOOP_ENOMEM;
     }
-    append(stream, data, first);
+    append_bytes(stream, data, first);
     if (piece != NULL) {
         list_push(&stream->pieces, &piece->node);
-        append(stream, data + first, size - first);
+        append_bytes(stream, data + first, size - first);
     }
     return 0;
 }

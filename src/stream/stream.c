@@ -32,14 +32,14 @@ struct aloop__linger {
     aloop_stream *stream;
 };
 
-static void end(aloop_stream *stream);
-static void close_now(struct aloop__handle *handle);
+static void end_stream(aloop_stream *stream);
+static void stream_close(struct aloop__handle *handle);
 static void stream_fork(struct aloop__handle *handle);
 
 static const struct aloop__handle_ops stream_ops = {
     .name = "stream",
     .size = sizeof(aloop_stream),
-    .close = close_now,
+    .close = stream_close,
     .fork = stream_fork};
 
 /* The user's part of a close: no callback from now on, readers are told. */
@@ -92,7 +92,7 @@ int aloop__stream_error(aloop_stream *stream)
 }
 
 /* The descriptor is broken and nobody reads: whoever waits is told why. */
-static void on_error(aloop_stream *stream)
+static void stream_failed(aloop_stream *stream)
 {
     int error = stream->io.fd < 0 ? ALOOP_EBADF : aloop__stream_error(stream);
 
@@ -101,15 +101,15 @@ static void on_error(aloop_stream *stream)
     if (stream->io.fd < 0)
         aloop__stream_fail_reading(stream, error);
     if (stream->handle.closed)
-        end(stream);
+        end_stream(stream);
 }
 
-static void on_ready(struct aloop__io *io, unsigned bits)
+static void stream_ready(struct aloop__io *io, unsigned bits)
 {
     aloop_stream *stream = CONTAINER_OF(io, aloop_stream, io);
 
     if (io->fd < 0 || (bits == REACTOR_ERROR && io->armed == REACTOR_WRITE)) {
-        on_error(stream);
+        stream_failed(stream);
         return;
     }
     if ((bits & (REACTOR_WRITE | REACTOR_ERROR)) != 0 &&
@@ -126,7 +126,7 @@ int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret)
     int error = ALOOP_ENOMEM;
 
     if (stream != NULL)
-        error = aloop__io_open(loop, &stream->io, fd, on_ready);
+        error = aloop__io_open(loop, &stream->io, fd, stream_ready);
     if (error < 0) {
         sys_reset_on_close(fd); /* The peer must not take it for an end. */
         sys_close(fd);
@@ -168,7 +168,7 @@ static bool has_lost_descriptor(const aloop_stream *stream)
 }
 
 /* Nothing is left of it after this turn. */
-static void end(aloop_stream *stream)
+static void end_stream(aloop_stream *stream)
 {
     bool is_ours = !has_lost_descriptor(stream);
     int fd;
@@ -183,17 +183,17 @@ static void end(aloop_stream *stream)
     aloop__handle_closed(&stream->handle);
 }
 
-static void reset(aloop_stream *stream)
+static void reset_stream(aloop_stream *stream)
 {
     if (stream->io.fd >= 0 && !has_lost_descriptor(stream) &&
         is_here(stream))
         sys_reset_on_close(stream->io.fd);
-    end(stream);
+    end_stream(stream);
 }
 
-static void on_linger_over(struct aloop__timed *timed)
+static void linger_due(struct aloop__timed *timed)
 {
-    reset(CONTAINER_OF(timed, struct aloop__linger, timed)->stream);
+    reset_stream(CONTAINER_OF(timed, struct aloop__linger, timed)->stream);
 }
 
 static int start_linger(aloop_stream *stream)
@@ -229,27 +229,27 @@ static void discard_unread(aloop_stream *stream)
 static void end_in_peace(aloop_stream *stream)
 {
     if (!is_here(stream)) {
-        end(stream); /* The parent goes on with it. */
+        end_stream(stream); /* The parent goes on with it. */
         return;
     }
     if (stream->write_error != 0) {
-        reset(stream); /* The peer must not take a part for the whole. */
+        reset_stream(stream); /* The peer must not take a part for the whole. */
         return;
     }
     discard_unread(stream);
-    end(stream);
+    end_stream(stream);
 }
 
 /* As the loop's end: immediately.  What was not sent never will be, and the
  * peer must not take the rest for the whole. */
-static void close_now(struct aloop__handle *handle)
+static void stream_close(struct aloop__handle *handle)
 {
     aloop_stream *stream = CONTAINER_OF(handle, aloop_stream, handle);
 
     if (!handle->closed)
         begin_close(stream);
     if (stream->queued > 0)
-        reset(stream);
+        reset_stream(stream);
     else
         end_in_peace(stream);
 }
@@ -263,21 +263,21 @@ void aloop__stream_progress(aloop_stream *stream)
 }
 
 /* Stays for as long as it has something to send, within bounds. */
-static void linger(aloop_stream *stream)
+static void begin_linger(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
 
     aloop__stream_unwant(stream, REACTOR_READ);
     stream->linger = aloop__slab_get(&loop->slab, sizeof *stream->linger);
     if (stream->linger == NULL) {
-        reset(stream); /* Without memory there is no bound to keep. */
+        reset_stream(stream); /* Without memory there is no bound to keep. */
         return;
     }
     loop->lingering++;
-    aloop__timed_init(&stream->linger->timed, on_linger_over);
+    aloop__timed_init(&stream->linger->timed, linger_due);
     stream->linger->stream = stream;
     if (start_linger(stream) < 0)
-        reset(stream);
+        reset_stream(stream);
 }
 
 void aloop_stream_close(aloop_stream *stream)
@@ -289,7 +289,7 @@ void aloop_stream_close(aloop_stream *stream)
         (list_empty(&stream->pieces) && list_empty(&stream->waits)))
         end_in_peace(stream);
     else
-        linger(stream);
+        begin_linger(stream);
 }
 
 void aloop_stream_abort(aloop_stream *stream)
@@ -297,7 +297,7 @@ void aloop_stream_abort(aloop_stream *stream)
     if (stream == NULL || aloop__check_handle(stream, __func__) < 0)
         return;
     begin_close(stream);
-    reset(stream);
+    reset_stream(stream);
 }
 
 size_t aloop_stream_queued(const aloop_stream *stream)

@@ -65,7 +65,7 @@ struct aloop_stream {
     bool has_auto_pause;        /* Else that is of no consequence. */
     int write_error;            /* What sending failed with. */
     struct aloop__node pieces;
-    struct aloop__node waits;   /* Drains and shutdowns, of struct wait. */
+    struct aloop__node waits; /* Drains and shutdowns, of struct stream_wait. */
     size_t queued;              /* Bytes in `pieces`. */
     size_t replies;             /* And those that on_data has put. */
     size_t low;

@@ -76,7 +76,8 @@ static struct aloop__input *new_input(aloop *loop, size_t size)
 
 /* Puts bytes that were taken back in front.  Where there is no memory for them
  * the stream cannot be read any further, for it would have a gap. */
-static void give_back(aloop_stream *stream, const char *bytes, size_t size)
+static void give_back_bytes(aloop_stream *stream, const char *bytes,
+                            size_t size)
 {
     size_t rest = input_size(stream);
     struct aloop__input *input;
@@ -118,19 +119,20 @@ size_t aloop__stream_receive(aloop_stream *stream, char *buffer, size_t size)
 
 /* Operations. */
 
-static void settle(struct aloop__read *op, ssize_t status)
+static void settle_read(struct aloop__read *op, ssize_t status)
 {
     aloop_stream *stream = op->stream;
 
     stream->reading = NULL;
     if (status < 0)
-        give_back(stream, op->buffer, op->filled);
+        give_back_bytes(stream, op->buffer, op->filled);
     aloop__future_settle(&op->future, status);
 }
 
 static void read_cancel(aloop_future *future)
 {
-    settle(CONTAINER_OF(future, struct aloop__read, future), ALOOP_ECANCELED);
+    settle_read(CONTAINER_OF(future, struct aloop__read, future),
+                ALOOP_ECANCELED);
 }
 
 static void read_fini(aloop_future *future)
@@ -154,7 +156,7 @@ static const struct aloop__future_ops plain_ops = {
     .is_live = true};
 
 /* Where the delimiter ends in what has been filled; 0: not in there. */
-static size_t find(struct aloop__read *op)
+static size_t find_delimiter(struct aloop__read *op)
 {
     size_t size = op->delimiter_size;
 
@@ -189,7 +191,7 @@ static void fill(struct aloop__read *op)
     memcpy(op->buffer + op->filled,
            stream->input->bytes + stream->input->start, size);
     op->filled += size;
-    end = op->kind == UNTIL ? find(op) : 0;
+    end = op->kind == UNTIL ? find_delimiter(op) : 0;
     if (end > 0)
         op->filled = end; /* The rest stays where it is. */
     consume(stream, op->filled - before);
@@ -233,9 +235,9 @@ static bool settle_if_complete(struct aloop__read *op)
 
     fill(op);
     if (is_complete(op, &status))
-        settle(op, status);
+        settle_read(op, status);
     else if (aloop__stream_is_over(op->stream) && op->stream->input == NULL)
-        settle(op, status_at_end(op));
+        settle_read(op, status_at_end(op));
     else
         return false;
     return true;
@@ -255,7 +257,7 @@ static size_t receive_for(struct aloop__read *op)
     }
     stream->input = new_input(stream->handle.loop, DIRECT_MIN);
     if (stream->input == NULL) {
-        settle(op, ALOOP_ENOMEM);
+        settle_read(op, ALOOP_ENOMEM);
         return 0;
     }
     n = aloop__stream_receive(stream, stream->input->bytes,
@@ -283,7 +285,7 @@ void aloop__stream_fail_reading(aloop_stream *stream, int error)
 {
     stream->read_error = error;
     if (stream->reading != NULL)
-        settle(stream->reading, error);
+        settle_read(stream->reading, error);
     aloop__stream_deliver_later(stream);
 }
 
@@ -371,7 +373,7 @@ static aloop_future *start_read(aloop_stream *stream, enum kind kind,
     if (stream->reading == op)
         error = aloop__stream_want(stream, REACTOR_READ);
     if (error < 0)
-        settle(op, error);
+        settle_read(op, error);
     return &op->future;
 }
 

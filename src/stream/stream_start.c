@@ -12,7 +12,7 @@
 #include "stream/stream.h"
 
 
-static void call(aloop_stream *stream, const char *data, ssize_t size)
+static void call_on_data(aloop_stream *stream, const char *data, ssize_t size)
 {
     if (size <= 0)
         aloop__handle_set_active(&stream->handle, false);
@@ -33,7 +33,7 @@ static bool is_here(const aloop_stream *stream)
     return aloop__io_is_ours(stream->handle.loop, &stream->io);
 }
 
-static bool wants_data(const aloop_stream *stream)
+static bool is_data_wanted(const aloop_stream *stream)
 {
     return stream->on_data != NULL && stream->handle.active &&
            !stream->handle.closed && !stream->handle.loop->dying;
@@ -42,11 +42,11 @@ static bool wants_data(const aloop_stream *stream)
 /* Tells on_data of the end, once. */
 static void call_end(aloop_stream *stream)
 {
-    if (!wants_data(stream) || !aloop__stream_is_over(stream) ||
+    if (!is_data_wanted(stream) || !aloop__stream_is_over(stream) ||
         stream->input != NULL)
         return;
     aloop__stream_unwant(stream, REACTOR_READ);
-    call(stream, NULL, stream->read_error);
+    call_on_data(stream, NULL, stream->read_error);
 }
 
 static void run_callback(aloop_stream *stream)
@@ -55,17 +55,17 @@ static void run_callback(aloop_stream *stream)
 
     if (buffer == NULL) {
         aloop__stream_unwant(stream, REACTOR_READ);
-        call(stream, NULL, ALOOP_ENOMEM);
+        call_on_data(stream, NULL, ALOOP_ENOMEM);
         return;
     }
-    for (int i = 0; i < STREAM_ROUNDS_MAX && wants_data(stream) &&
+    for (int i = 0; i < STREAM_ROUNDS_MAX && is_data_wanted(stream) &&
                     !aloop__stream_is_over(stream) && stream->input == NULL;
          i++) {
         size_t n = aloop__stream_receive(stream, buffer, RECEIVE_SIZE);
 
         if (n == 0)
             break;
-        call(stream, buffer, (ssize_t) n);
+        call_on_data(stream, buffer, (ssize_t) n);
         if (!stream->is_hot || aloop__stream_is_paused(stream) ||
             !is_here(stream)) /* The callback may fork. */
             return;
@@ -77,7 +77,7 @@ void aloop__stream_readable(aloop_stream *stream)
 {
     if (stream->reading != NULL)
         aloop__stream_run_read(stream->reading);
-    else if (wants_data(stream) && !aloop__stream_is_paused(stream) &&
+    else if (is_data_wanted(stream) && !aloop__stream_is_paused(stream) &&
              stream->input == NULL)
         run_callback(stream);
     else
@@ -94,7 +94,7 @@ void aloop__stream_resume(aloop_stream *stream)
 {
     int error = 0;
 
-    if (wants_data(stream) && !aloop__stream_is_over(stream) &&
+    if (is_data_wanted(stream) && !aloop__stream_is_over(stream) &&
         !aloop__stream_is_paused(stream))
         error = aloop__stream_want(stream, REACTOR_READ);
     if (error < 0)
@@ -108,12 +108,12 @@ void aloop__stream_deliver(struct aloop__ready *ready)
     aloop_stream *stream = CONTAINER_OF(ready, aloop_stream, deliver);
     struct aloop__input *input = stream->input;
 
-    if (!wants_data(stream) || !is_here(stream))
+    if (!is_data_wanted(stream) || !is_here(stream))
         return;
     if (input != NULL) {
         stream->input = NULL;
-        call(stream, input->bytes + input->start,
-             (ssize_t) (input->end - input->start));
+        call_on_data(stream, input->bytes + input->start,
+                     (ssize_t) (input->end - input->start));
         aloop__buffer_put(stream->handle.loop, input,
                           sizeof *input + input->room);
     }
@@ -129,7 +129,7 @@ int aloop__stream_claim(aloop_stream *stream)
     if (is_here(stream))
         return 0;
     error = aloop__io_claim(stream->handle.loop, &stream->io);
-    if (error == 0 && wants_data(stream) &&
+    if (error == 0 && is_data_wanted(stream) &&
         (aloop__stream_is_over(stream) || stream->input != NULL))
         aloop__stream_deliver_later(stream);
     return error;

@@ -24,7 +24,7 @@ struct write {
 };
 
 /* A future for something that sending leads to. */
-struct wait {
+struct stream_wait {
     aloop_future future;
     struct aloop__node node; /* In stream->waits. */
     bool is_shutdown;        /* Else it is a drain. */
@@ -102,18 +102,18 @@ static ssize_t send_pieces(aloop_stream *stream, size_t *ret_asked)
 
 /* Drains and shutdowns. */
 
-static void wait_cancel(aloop_future *future)
+static void stream_wait_cancel(aloop_future *future)
 {
-    struct wait *wait = CONTAINER_OF(future, struct wait, future);
+    struct stream_wait *wait = CONTAINER_OF(future, struct stream_wait, future);
 
     list_remove(&wait->node);
     aloop__future_settle(future, ALOOP_ECANCELED);
 }
 
-static const struct aloop__future_ops wait_ops = {
+static const struct aloop__future_ops stream_wait_ops = {
     .name = "stream drain or shutdown",
-    .size = sizeof(struct wait),
-    .cancel = wait_cancel,
+    .size = sizeof(struct stream_wait),
+    .cancel = stream_wait_cancel,
     .is_live = true};
 
 static void settle_waits(aloop_stream *stream)
@@ -121,7 +121,7 @@ static void settle_waits(aloop_stream *stream)
     struct aloop__node *node = stream->waits.next;
 
     while (node != &stream->waits) {
-        struct wait *wait = CONTAINER_OF(node, struct wait, node);
+        struct stream_wait *wait = CONTAINER_OF(node, struct stream_wait, node);
         int error = stream->write_error;
 
         node = node->next;
@@ -389,11 +389,11 @@ aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
     return &write->future;
 }
 
-static aloop_future *wait_for(aloop_stream *stream, bool is_shutdown,
-                              const char *function)
+static aloop_future *wait_until_sent(aloop_stream *stream, bool is_shutdown,
+                                     const char *function)
 {
     int error = aloop__check_handle(stream, function);
-    struct wait *wait;
+    struct stream_wait *wait;
 
     if (error < 0)
         return aloop__future_refused(error);
@@ -404,7 +404,7 @@ static aloop_future *wait_for(aloop_stream *stream, bool is_shutdown,
         return aloop__future_failed(stream->handle.loop, error);
     if (is_shutdown ? stream->has_shut : stream->queued <= stream->low)
         return aloop_future_new_settled(stream->handle.loop, 0);
-    wait = aloop__future_new(stream->handle.loop, &wait_ops);
+    wait = aloop__future_new(stream->handle.loop, &stream_wait_ops);
     if (wait == NULL)
         return NULL;
     list_init(&wait->node);
@@ -417,10 +417,10 @@ static aloop_future *wait_for(aloop_stream *stream, bool is_shutdown,
 
 aloop_future *aloop_stream_drain(aloop_stream *stream)
 {
-    return wait_for(stream, false, __func__);
+    return wait_until_sent(stream, false, __func__);
 }
 
 aloop_future *aloop_stream_shutdown(aloop_stream *stream)
 {
-    return wait_for(stream, true, __func__);
+    return wait_until_sent(stream, true, __func__);
 }

@@ -54,7 +54,7 @@ static void free_attempt(struct attempt *attempt)
     aloop__slab_put(&loop->slab, attempt, sizeof *attempt);
 }
 
-static void stop(struct connect *connect)
+static void stop_connect(struct connect *connect)
 {
     aloop__timed_stop(&connect->future.loop->timers, &connect->timed);
     if (connect->resolve != NULL)
@@ -66,7 +66,7 @@ static void stop(struct connect *connect)
 }
 
 /* A settled one may be held for long: nothing is kept for it. */
-static void settle(struct connect *connect, int status)
+static void settle_connect(struct connect *connect, int status)
 {
     aloop__alloc_free(&connect->future.loop->alloc, connect->addresses,
                       connect->count * sizeof *connect->addresses);
@@ -78,8 +78,8 @@ static void connect_cancel(aloop_future *future)
 {
     struct connect *connect = CONTAINER_OF(future, struct connect, future);
 
-    stop(connect);
-    settle(connect, ALOOP_ECANCELED);
+    stop_connect(connect);
+    settle_connect(connect, ALOOP_ECANCELED);
 }
 
 static void connect_fini(aloop_future *future)
@@ -129,17 +129,17 @@ static void succeed(struct connect *connect, int fd)
     aloop_stream *stream;
     int error;
 
-    stop(connect);
+    stop_connect(connect);
     error = aloop__stream_new(connect->future.loop, fd, &stream);
     if (error == 0)
         *connect->ret_stream = stream;
-    settle(connect, error);
+    settle_connect(connect, error);
 }
 
-static void on_ready(struct aloop__io *io, unsigned bits);
+static void attempt_ready(struct aloop__io *io, unsigned bits);
 
 /* Watches an attempt that takes its time. */
-static int watch(struct connect *connect, int fd)
+static int watch_attempt(struct connect *connect, int fd)
 {
     aloop *loop = connect->future.loop;
     struct attempt *attempt = aloop__slab_get(&loop->slab, sizeof *attempt);
@@ -152,7 +152,7 @@ static int watch(struct connect *connect, int fd)
     attempt->index = connect->next - 1;
     attempt->io.fd = -1;
     attempt->process = loop->process;
-    error = aloop__io_open(loop, &attempt->io, fd, on_ready);
+    error = aloop__io_open(loop, &attempt->io, fd, attempt_ready);
     attempt->io.process = IO_ANY_PROCESS; /* A child has to begin it again. */
     if (error == 0)
         error = aloop__io_arm(loop, &attempt->io, REACTOR_WRITE);
@@ -202,7 +202,7 @@ static int try_address(struct connect *connect,
     if (error == 0) {
         error = check_peer(fd);
     } else if (error == -EINPROGRESS) {
-        error = watch(connect, fd);
+        error = watch_attempt(connect, fd);
         state = 0;
     }
     if (error == 0)
@@ -228,8 +228,8 @@ static void try_next(struct connect *connect)
     if (error == 1) {
         succeed(connect, fd);
     } else if (list_empty(&connect->attempts)) {
-        stop(connect);
-        settle(connect, connect->last_error);
+        stop_connect(connect);
+        settle_connect(connect, connect->last_error);
     } else if (connect->next < connect->count) {
         /* Without memory for the timer, failures still lead on. */
         aloop__timed_set(loop, &connect->timed,
@@ -237,7 +237,7 @@ static void try_next(struct connect *connect)
     }
 }
 
-static void on_due(struct aloop__timed *timed)
+static void connect_due(struct aloop__timed *timed)
 {
     try_next(CONTAINER_OF(timed, struct connect, timed));
 }
@@ -254,7 +254,7 @@ static void start_over(struct attempt *attempt)
     try_next(connect);
 }
 
-static void on_ready(struct aloop__io *io, unsigned bits)
+static void attempt_ready(struct aloop__io *io, unsigned bits)
 {
     struct attempt *attempt = CONTAINER_OF(io, struct attempt, io);
     struct connect *connect = attempt->connect;
@@ -284,8 +284,8 @@ static void on_ready(struct aloop__io *io, unsigned bits)
 
 /* The first address from `i` on that is of that family, or that is of another;
  * `count` where there is none. */
-static size_t find(const struct sys_address *addresses, size_t i, size_t count,
-                   enum sys_family family, bool is_of_it)
+static size_t find_family(const struct sys_address *addresses, size_t i,
+                          size_t count, enum sys_family family, bool is_of_it)
 {
     for (; i < count; i++)
         if ((sys_address_family(&addresses[i]) == family) == is_of_it)
@@ -298,26 +298,27 @@ static void interleave(struct sys_address *sorted,
                        const struct sys_address *addresses, size_t count)
 {
     enum sys_family family = sys_address_family(&addresses[0]);
-    size_t at[2] = {0, find(addresses, 0, count, family, false)};
+    size_t at[2] = {0, find_family(addresses, 0, count, family, false)};
     unsigned turn = 0;
 
     for (size_t i = 0; i < count; i++) {
         if (at[turn] == count)
             turn = 1 - turn;
         sorted[i] = addresses[at[turn]];
-        at[turn] = find(addresses, at[turn] + 1, count, family, turn == 0);
+        at[turn] =
+            find_family(addresses, at[turn] + 1, count, family, turn == 0);
         turn = 1 - turn;
     }
 }
 
 /* Starts with the addresses that are known now. */
-static void begin(struct connect *connect, const struct sys_address *addresses,
-                  size_t count)
+static void begin_attempts(struct connect *connect,
+                           const struct sys_address *addresses, size_t count)
 {
     connect->addresses = aloop__alloc_new(&connect->future.loop->alloc,
                                           count * sizeof *addresses);
     if (connect->addresses == NULL) {
-        settle(connect, ALOOP_ENOMEM);
+        settle_connect(connect, ALOOP_ENOMEM);
         return;
     }
     connect->count = count;
@@ -325,16 +326,16 @@ static void begin(struct connect *connect, const struct sys_address *addresses,
     try_next(connect);
 }
 
-static void on_resolved(void *arg, const struct sys_address *addresses,
-                        int count)
+static void connect_resolved(void *arg, const struct sys_address *addresses,
+                             int count)
 {
     struct connect *connect = arg;
 
     connect->resolve = NULL;
     if (count < 0)
-        settle(connect, count);
+        settle_connect(connect, count);
     else
-        begin(connect, addresses, (size_t) count);
+        begin_attempts(connect, addresses, (size_t) count);
 }
 
 aloop_future *aloop_tcp_connect(aloop *loop, const char *host,
@@ -354,14 +355,14 @@ aloop_future *aloop_tcp_connect(aloop *loop, const char *host,
     connect->ret_stream = ret_stream;
     remember_peer(connect, host, port);
     list_init(&connect->attempts);
-    aloop__timed_init(&connect->timed, on_due);
+    aloop__timed_init(&connect->timed, connect_due);
     if (sys_address_parse(host, port, &address) == 0) {
-        begin(connect, &address, 1);
+        begin_attempts(connect, &address, 1);
         return &connect->future;
     }
-    error = aloop__resolve_start(loop, host, port, on_resolved, connect,
+    error = aloop__resolve_start(loop, host, port, connect_resolved, connect,
                                  &connect->resolve);
     if (error < 0)
-        settle(connect, error);
+        settle_connect(connect, error);
     return &connect->future;
 }

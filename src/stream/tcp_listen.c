@@ -53,7 +53,8 @@ static const struct aloop__handle_ops listener_ops = {
     .close = listener_close};
 
 /* Tells what has failed, and where it listens. */
-static void report(const aloop_listener *listener, int error, const char *what)
+static void report_listener(const aloop_listener *listener, int error,
+                            const char *what)
 {
     char text[ADDRESS_SIZE] = "?", whole[ADDRESS_SIZE + 16];
 
@@ -73,11 +74,11 @@ static void suspend(aloop_listener *listener, int error)
     if (aloop__timed_set(loop, &listener->retry, when_ns) < 0)
         aloop__io_arm(loop, &listener->io, REACTOR_READ);
     if (!listener->has_complained)
-        report(listener, error, "accept");
+        report_listener(listener, error, "accept");
     listener->has_complained = true;
 }
 
-static void on_retry(struct aloop__timed *timed)
+static void listener_retry(struct aloop__timed *timed)
 {
     aloop_listener *listener = CONTAINER_OF(timed, aloop_listener, retry);
     aloop *loop = listener->handle.loop;
@@ -130,7 +131,7 @@ static int accept_one(aloop_listener *listener)
     return 0;
 }
 
-static void on_ready(struct aloop__io *io, unsigned bits)
+static void listener_ready(struct aloop__io *io, unsigned bits)
 {
     aloop_listener *listener = CONTAINER_OF(io, aloop_listener, io);
     unsigned taken = 0;
@@ -142,7 +143,7 @@ static void on_ready(struct aloop__io *io, unsigned bits)
     if (io->fd < 0) { /* Somebody closed it behind our back. */
         aloop__handle_set_active(&listener->handle, false);
         aloop__timed_clear(listener->handle.loop, &listener->retry);
-        report(listener, ALOOP_EBADF, "listener");
+        report_listener(listener, ALOOP_EBADF, "listener");
         return;
     }
     while (taken < listener->burst && error == 0 && io->armed != 0 &&
@@ -256,13 +257,13 @@ int aloop_tcp_listen(aloop *loop, const char *host, const char *port,
     listener->burst = 1;
     listener->on_stream = on_stream;
     listener->arg = arg;
-    aloop__timed_init(&listener->retry, on_retry);
+    aloop__timed_init(&listener->retry, listener_retry);
     error = host != NULL && is_localhost(host) ? open_at_localhost(port)
                                                : open_at(host, port);
     if (error >= 0) {
         int fd = error;
 
-        error = aloop__io_open(loop, &listener->io, fd, on_ready);
+        error = aloop__io_open(loop, &listener->io, fd, listener_ready);
         listener->io.process = IO_ANY_PROCESS; /* Children accept too. */
         if (error < 0)
             sys_close(fd);
