@@ -63,12 +63,6 @@ static void stream_fork(struct aloop__handle *handle)
     stream->has_shut = stream->is_shut;
 }
 
-/* False in a forked child that has not used the stream. */
-static bool is_here(const aloop_stream *stream)
-{
-    return aloop__io_is_ours(stream->handle.loop, &stream->io);
-}
-
 int aloop__stream_want(aloop_stream *stream, unsigned bits)
 {
     return aloop__io_arm(stream->handle.loop, &stream->io,
@@ -186,7 +180,7 @@ static void end_stream(aloop_stream *stream)
 static void reset_stream(aloop_stream *stream)
 {
     if (stream->io.fd >= 0 && !has_lost_descriptor(stream) &&
-        is_here(stream))
+        aloop__stream_is_ours(stream))
         sys_reset_on_close(stream->io.fd);
     end_stream(stream);
 }
@@ -228,7 +222,7 @@ static void discard_unread(aloop_stream *stream)
 
 static void end_in_peace(aloop_stream *stream)
 {
-    if (!is_here(stream)) {
+    if (!aloop__stream_is_ours(stream)) {
         end_stream(stream); /* The parent goes on with it. */
         return;
     }
@@ -285,7 +279,7 @@ void aloop_stream_close(aloop_stream *stream)
     if (stream == NULL || aloop__check_handle(stream, __func__) < 0)
         return;
     begin_close(stream);
-    if (!is_here(stream) ||
+    if (!aloop__stream_is_ours(stream) ||
         (list_empty(&stream->pieces) && list_empty(&stream->waits)))
         end_in_peace(stream);
     else

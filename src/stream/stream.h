@@ -6,6 +6,7 @@
 #include "aloop/stream.h"
 #include "loop/future.h"
 #include "loop/handle.h"
+#include "loop/io.h"
 
 enum { STREAM_ROUNDS_MAX = 4 }; /* Receives of one stream in one turn. */
 
@@ -65,7 +66,7 @@ struct aloop_stream {
     bool has_auto_pause;        /* Else that is of no consequence. */
     int write_error;            /* What sending failed with. */
     struct aloop__node pieces;
-    struct aloop__node waits; /* Drains and shutdowns, of struct stream_wait. */
+    struct aloop__node waits; /* Drains and shutdowns. */
     size_t queued;              /* Bytes in `pieces`. */
     size_t replies;             /* And those that on_data has put. */
     size_t low;
@@ -86,6 +87,12 @@ void aloop__stream_unwant(aloop_stream *stream, unsigned bits);
 int aloop__stream_error(aloop_stream *stream);
 /* After sending: a closed stream ends here once it has sent everything. */
 void aloop__stream_progress(aloop_stream *stream);
+
+/* False in a forked child that has not used the stream. */
+static inline bool aloop__stream_is_ours(const aloop_stream *stream)
+{
+    return aloop__io_is_ours(stream->handle.loop, &stream->io);
+}
 
 /* Nothing more can be received. */
 static inline bool aloop__stream_is_over(const aloop_stream *stream)

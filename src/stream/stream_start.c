@@ -27,12 +27,6 @@ static void call_on_data(aloop_stream *stream, const char *data, ssize_t size)
         aloop__stream_own(stream);
 }
 
-/* False in a forked child that has not used the stream. */
-static bool is_here(const aloop_stream *stream)
-{
-    return aloop__io_is_ours(stream->handle.loop, &stream->io);
-}
-
 static bool is_data_wanted(const aloop_stream *stream)
 {
     return stream->on_data != NULL && stream->handle.active &&
@@ -67,7 +61,7 @@ static void run_callback(aloop_stream *stream)
             break;
         call_on_data(stream, buffer, (ssize_t) n);
         if (!stream->is_hot || aloop__stream_is_paused(stream) ||
-            !is_here(stream)) /* The callback may fork. */
+            !aloop__stream_is_ours(stream)) /* The callback may fork. */
             return;
     }
     call_end(stream);
@@ -108,7 +102,7 @@ void aloop__stream_deliver(struct aloop__ready *ready)
     aloop_stream *stream = CONTAINER_OF(ready, aloop_stream, deliver);
     struct aloop__input *input = stream->input;
 
-    if (!is_data_wanted(stream) || !is_here(stream))
+    if (!is_data_wanted(stream) || !aloop__stream_is_ours(stream))
         return;
     if (input != NULL) {
         stream->input = NULL;
@@ -117,7 +111,7 @@ void aloop__stream_deliver(struct aloop__ready *ready)
         aloop__buffer_put(stream->handle.loop, input,
                           sizeof *input + input->room);
     }
-    if (stream->input == NULL && is_here(stream))
+    if (stream->input == NULL && aloop__stream_is_ours(stream))
         call_end(stream);
     aloop__stream_resume(stream);
 }
@@ -126,7 +120,7 @@ int aloop__stream_claim(aloop_stream *stream)
 {
     int error;
 
-    if (is_here(stream))
+    if (aloop__stream_is_ours(stream))
         return 0;
     error = aloop__io_claim(stream->handle.loop, &stream->io);
     if (error == 0 && is_data_wanted(stream) &&

@@ -140,7 +140,7 @@ static void shut_if_due(aloop_stream *stream)
 
     if (!stream->is_shut || stream->has_shut || stream->queued > 0 ||
         stream->write_error != 0 ||
-        !aloop__io_is_ours(stream->handle.loop, &stream->io))
+        !aloop__stream_is_ours(stream))
         return;
     error = sys_shutdown_write(stream->io.fd);
     if (error == ALOOP_ENOTCONN)
@@ -250,7 +250,7 @@ void aloop__stream_flush(aloop_stream *stream)
 
     list_remove(&stream->flush.node);
     if (stream->io.fd < 0 ||
-        !aloop__io_is_ours(stream->handle.loop, &stream->io))
+        !aloop__stream_is_ours(stream))
         return;
     is_blocked = send_all(stream);
     if (is_blocked) {
