@@ -1,4 +1,5 @@
-/* The allocator: thin, so that one pointer decides where all memory is from. */
+/* The allocator.  All memory of a loop is allocated through one function
+ * pointer, so that an application can replace it. */
 
 #include "base/alloc.h"
 

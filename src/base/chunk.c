@@ -1,10 +1,12 @@
-/* The chunks of a slab, and how to find the one of an object.
+/* The chunks of a slab, and the map from an object to its chunk.
  *
- * The map is a hash table with linear probing and at most half full.  Its key
- * is the page in which a chunk begins; pages are so small that no two chunks
- * begin in the same one, and an object is looked up in its own page and in the
- * few before it.  The allocator may align no better than malloc does, so that
- * an address alone does not tell. */
+ * The map is a hash table with linear probing that is at most half full.  The
+ * key is the number of the 8 KiB page in which a chunk begins.  Every chunk is
+ * larger than such a page, so that no two chunks begin in the same one.  An
+ * object is looked up in its own page and then in the pages before it, as far
+ * as the largest chunk reaches.  A computation from the address alone is not
+ * possible, because the allocator may align chunks no better than malloc()
+ * does. */
 
 #include "base/chunk.h"
 
@@ -44,7 +46,8 @@ static void insert(struct aloop__slab *slab, struct aloop__chunk *chunk)
     slab->map[place] = chunk;
 }
 
-/* Moves what follows back, so that no search ends at the gap. */
+/* Moves later entries of the probe sequence back into the gap.  Otherwise a
+ * lookup would stop at the gap and miss them. */
 static void close_gap(struct aloop__slab *slab, size_t gap)
 {
     size_t mask = slab->map_size - 1;
@@ -61,6 +64,8 @@ static void close_gap(struct aloop__slab *slab, size_t gap)
     }
 }
 
+/* Returns the chunk that begins in `page`, or NULL.  *ret_place is its place in
+ * the map, or the empty place where the search ended. */
 static struct aloop__chunk *find_chunk(const struct aloop__slab *slab,
                                        uintptr_t page, size_t *ret_place)
 {

@@ -1,4 +1,4 @@
-/* The chunks of a slab, and how to find the one of an object. */
+/* The chunks of a slab, and the map from an object to its chunk. */
 
 #ifndef ALOOP_BASE_CHUNK_H
 #define ALOOP_BASE_CHUNK_H
@@ -7,52 +7,59 @@
 
 #include "base/slab.h"
 
-/* The first chunks of a slab are small, for programs that need little; later
- * ones are large, because each costs system calls. */
+/* The first chunks of a slab are small, because many programs need little
+ * memory.  Later ones are large, because each chunk costs system calls. */
 enum {
     CHUNK_SIZE = 16 * 1024 - 64,
     CHUNK_SIZE_LARGE = 64 * 1024 - 64,
-    SMALL_CHUNKS = 128 /* 2 MiB. */
+    SMALL_CHUNKS = 128 /* Together 2 MiB. */
 };
 
+/* A free object.  The link is stored in the object itself. */
 struct slab_free {
     struct slab_free *next;
 };
 
-/* What precedes the objects of a chunk.  It fills a line of the cache, so that
- * in a chunk that begins with a page the objects begin with a line, too. */
+/* The header of a chunk; its objects follow.  The header fills one cache line,
+ * so that in a page-aligned chunk the objects are aligned to cache lines
+ * too. */
 struct aloop__chunk {
     struct aloop__node node;
-    struct slab_free *free; /* Objects that trimming has sorted here. */
-    uint32_t count;         /* Of them. */
-    uint32_t size;          /* Of the whole chunk, for the allocator. */
+    /* Free objects that trimming has returned to this chunk, and their
+     * number. */
+    struct slab_free *free;
+    uint32_t count;
+    uint32_t size;          /* Bytes of the whole chunk. */
     char unused[64 - sizeof(struct aloop__node) - sizeof(void *) - 8];
 };
 
-/* How many objects of this class a chunk has. */
+/* Returns the number of objects of `class` that fit into the chunk. */
 static inline size_t aloop__chunk_room(const struct aloop__chunk *chunk,
                                        size_t class)
 {
     return (chunk->size - sizeof *chunk) / ((class + 1) * SLAB_STEP);
 }
 
-/* In slab->chunks; NULL without memory. */
+/* Allocates a chunk and adds it to slab->chunks and to the map.  Returns NULL
+ * if out of memory. */
 struct aloop__chunk *aloop__chunk_new(struct aloop__slab *slab, size_t class);
-/* All of its objects are free, and in chunk->free. */
+/* Frees the chunk.  All of its objects must be free and in chunk->free. */
 void aloop__chunk_free(struct aloop__slab *slab, size_t class,
                        struct aloop__chunk *chunk);
-/* The chunk of an object that chunk_new's memory was cut into. */
+/* Returns the chunk of `object`, which must be part of a chunk from
+ * aloop__chunk_new(). */
 struct aloop__chunk *aloop__chunk_of(const struct aloop__slab *slab,
                                      const void *object);
 
-/* For one object alone, which no other function here knows. */
+/* Allocates a chunk for a single object.  It is not in the map, so that the
+ * functions above must not be called with it. */
 struct aloop__chunk *aloop__chunk_new_single(struct aloop__slab *slab,
                                              size_t size);
 void aloop__chunk_free_single(struct aloop__slab *slab, void *object);
 
-/* Gives back what the map has too much. */
+/* Halves the map if it is less than one eighth full. */
 void aloop__chunks_shrink(struct aloop__slab *slab);
-/* Frees the map alone. */
+/* Frees the map, but not the chunks. */
 void aloop__chunks_close(struct aloop__slab *slab);
 
 #endif

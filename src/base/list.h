@@ -1,8 +1,10 @@
 /* Doubly linked lists, intrusive and circular.
  *
- * A list is a node that is nobody's: its next is the first, its prev the last.
- * A node in no list points at itself, so removing it again does nothing.
- * Where user code runs, lists are not iterated: the head is popped. */
+ * A list head is a node without an object around it: `next` is the first
+ * member, `prev` the last.  A node that is in no list points at itself, so that
+ * it can be removed again without effect.  A list whose members run application
+ * code is not iterated, because that code may remove any member.  Its first
+ * member is popped instead, until the list is empty. */
 
 #ifndef ALOOP_BASE_LIST_H
 #define ALOOP_BASE_LIST_H
@@ -25,12 +27,13 @@ static inline void list_init(struct aloop__node *node)
     node->next = node;
 }
 
-/* A list without members, or a node without a list. */
+/* Returns whether a list has no members, or a node is in no list. */
 static inline bool list_empty(const struct aloop__node *node)
 {
     return node->next == node;
 }
 
+/* Adds `node`, which is in no list, behind the last member. */
 static inline void list_push(struct aloop__node *list, struct aloop__node *node)
 {
     assert(list_empty(node));
@@ -47,7 +50,7 @@ static inline void list_remove(struct aloop__node *node)
     list_init(node);
 }
 
-/* The first member, taken out; NULL when there is none. */
+/* Removes and returns the first member, or returns NULL if there is none. */
 static inline struct aloop__node *list_pop(struct aloop__node *list)
 {
     struct aloop__node *node = list->next;
@@ -58,7 +61,7 @@ static inline struct aloop__node *list_pop(struct aloop__node *list)
     return node;
 }
 
-/* Moves all of `from` behind the members of `list`. */
+/* Moves all members of `from` behind the members of `list`. */
 static inline void list_append(struct aloop__node *list,
                                struct aloop__node *from)
 {

@@ -1,12 +1,14 @@
-/* Structs of options; see options.h. */
+/* Option structs; see options.h. */
 
 #include "base/options.h"
 
 #include <string.h>
 
-/* No version will ever be this large: such a size was never set. */
+/* No version of a struct reaches this size.  A larger size means that the field
+ * was never set. */
 enum { SIZE_LIMIT = 4096 };
 
+/* Returns whether a struct of `size` bytes would end within a field. */
 static bool is_cut_inside_field(const struct options_kind *kind, size_t size)
 {
     for (size_t i = 0; i < kind->count; i++)
@@ -15,7 +17,8 @@ static bool is_cut_inside_field(const struct options_kind *kind, size_t size)
     return false;
 }
 
-/* Whether a newer caller asks for nothing that is unknown here. */
+/* Returns whether the bytes that a newer caller added to the struct are all
+ * zero, so that it asks for nothing that this version does not know. */
 static bool is_tail_zero(const unsigned char *given, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++)

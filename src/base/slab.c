@@ -1,4 +1,5 @@
-/* Slabs: chunks cut into objects of one size, free ones in a list per size. */
+/* Slabs: chunks cut into objects of one size, with a free list for each
+ * size. */
 
 #include "base/slab.h"
 
@@ -19,11 +20,12 @@
 #endif
 
 enum {
-    DRAW_BATCH = 32, /* Objects that are taken back from what is idle. */
-    STEP = 128,      /* Objects that one step of trimming sorts. */
+    DRAW_BATCH = 32, /* Objects moved from `idle` or `surplus` at a time. */
+    STEP = 128,      /* Objects that one step of trimming returns. */
     SPARE_UNITS_MIN = 256 * 1024 / SLAB_STEP
 };
 
+/* Returns the size class: class i has objects of (i + 1) * SLAB_STEP bytes. */
 static size_t class_of(size_t size)
 {
     return (size + SLAB_STEP - 1) / SLAB_STEP - 1;
@@ -61,7 +63,8 @@ void aloop__slab_close(struct aloop__slab *slab)
     aloop__chunks_close(slab);
 }
 
-/* Cuts a new chunk; the lowest address is handed out first. */
+/* Cuts a new chunk into free objects.  The lowest address is handed out
+ * first. */
 static void cut(struct aloop__slab *slab, size_t class)
 {
     struct aloop__chunk *chunk = aloop__chunk_new(slab, class);
@@ -79,7 +82,8 @@ static void cut(struct aloop__slab *slab, size_t class)
     }
 }
 
-/* Takes all that the chunk has free. */
+/* Moves all free objects of the chunk to the free list of its class, which is
+ * empty. */
 static void draw_chunk(struct aloop__slab *slab, size_t class,
                        struct aloop__chunk *chunk)
 {
@@ -93,7 +97,7 @@ static void draw_chunk(struct aloop__slab *slab, size_t class,
     list_push(&slab->chunks, &chunk->node);
 }
 
-/* Moves the first few from one list to another, which is empty. */
+/* Moves the first objects from one list to another, which is empty. */
 static void draw_batch(struct slab_free **from, struct slab_free **to)
 {
     struct slab_free *last = *from;
@@ -105,7 +109,8 @@ static void draw_batch(struct slab_free **from, struct slab_free **to)
     last->next = NULL;
 }
 
-/* Chunks come first, so that what is idle becomes free as a whole. */
+/* Fills an empty free list.  Objects of partial chunks are preferred to idle
+ * ones, so that the chunks of idle objects can become entirely free. */
 static void refill(struct aloop__slab *slab, size_t class)
 {
     struct aloop__slab_class *at = &slab->classes[class];
@@ -186,8 +191,8 @@ bool aloop__slab_has_spare(const struct aloop__slab *slab)
     return !SLAB_SINGLE && spare > SPARE_UNITS_MIN && spare > slab->used / 2;
 }
 
-/* A class whose surplus is not sorted yet keeps its lists: otherwise some of
- * them would have to be joined, which takes time. */
+/* A class that still has surplus objects keeps both of its lists.  Joining two
+ * lists would take time proportional to their length. */
 void aloop__slab_end_window(struct aloop__slab *slab)
 {
     for (size_t i = 0; i < SLAB_CLASSES; i++) {
@@ -201,6 +206,8 @@ void aloop__slab_end_window(struct aloop__slab *slab)
     }
 }
 
+/* Returns a surplus object to its chunk.  Frees the chunk if it is now entirely
+ * free, except that one small chunk per class is kept. */
 static void sort(struct aloop__slab *slab, size_t class,
                  struct slab_free *object)
 {

@@ -1,12 +1,13 @@
-/* Objects of a few sizes, allocated and freed all the time.
+/* Allocation of small objects that are created and freed often.
  *
  * Memory is taken from the allocator in chunks, each for objects of one size.
- * What is freed is handed out again, last in, first out.  Chunks whose objects
- * were all free for a while are given back by the trimming, see below; the rest
- * when the slab is closed, whatever is still in use then.  Chunks have an
- * allocator of their own, because malloc may keep what it is given back.  Under
- * AddressSanitizer each object is an allocation of its own, so that a use after
- * free is seen. */
+ * Freed objects are reused last in, first out.  Trimming, described below,
+ * frees chunks whose objects were all unused for some time.  Closing the slab
+ * frees all chunks, even if objects are still in use.
+ *
+ * Chunks have an allocator of their own, because malloc() may keep freed memory
+ * instead of returning it to the system.  Under AddressSanitizer each object is
+ * a separate allocation, so that a use after free is detected. */
 
 #ifndef ALOOP_BASE_SLAB_H
 #define ALOOP_BASE_SLAB_H
@@ -24,46 +25,57 @@ struct aloop__chunk;
 struct aloop__slab {
     const struct aloop__alloc *alloc;
     const struct aloop__alloc *chunk_alloc;
-    struct slab_free *free[SLAB_CLASSES]; /* By size, last in, first out. */
-    size_t used; /* What is handed out, in units of SLAB_STEP bytes. */
+    struct slab_free *free[SLAB_CLASSES]; /* By size class, last in, first
+                                           * out. */
+    size_t used; /* Size of all objects in use, in units of SLAB_STEP bytes. */
     struct aloop__slab_class {
-        struct slab_free *idle;    /* Not used since the window began. */
-        struct slab_free *surplus; /* Not used in the window before. */
-        struct aloop__node partial; /* Chunks that have free objects of their
-                                     * own. */
-        struct aloop__chunk *empty; /* One of them that is small and free as a
-                                     * whole. */
+        struct slab_free *idle;    /* Free since the current window began. */
+        struct slab_free *surplus; /* Free during all of the window before. */
+        /* Chunks that have free objects of their own. */
+        struct aloop__node partial;
+        /* A small chunk in `partial` whose objects are all free, or NULL. */
+        struct aloop__chunk *empty;
     } classes[SLAB_CLASSES];
-    struct aloop__node chunks; /* All that are in no list of partial ones. */
-    size_t room;    /* For objects, in all chunks; in units of SLAB_STEP. */
-    size_t settled; /* Of it, what is free in partial chunks. */
+    struct aloop__node chunks; /* All chunks that are in no list of partial
+                                * ones. */
+    /* Size of all objects in all chunks, in units of SLAB_STEP bytes. */
+    size_t room;
+    /* Size of the free objects in partial chunks, in the same unit. */
+    size_t settled;
     struct aloop__chunk **map; /* All chunks, hashed by address. */
     size_t map_size;           /* A power of two, or 0. */
+    /* Number of chunks in the map. */
     size_t map_count;
 };
 
-/* Nothing but chunks comes from `chunk_alloc`. */
+/* Initialises a slab.  Only chunks are allocated with `chunk_alloc`. */
 void aloop__slab_open(struct aloop__slab *slab,
                       const struct aloop__alloc *alloc,
                       const struct aloop__alloc *chunk_alloc);
+/* Frees all memory of the slab, objects in use included. */
 void aloop__slab_close(struct aloop__slab *slab);
 
-/* Zeroed; size is at most SLAB_MAX.  NULL when there is no memory. */
+/* Returns a zeroed object, or NULL if out of memory.  `size` is at most
+ * SLAB_MAX. */
 void *aloop__slab_get(struct aloop__slab *slab, size_t size);
-/* The same with indeterminate contents, for what is small and often made. */
+/* Does the same without clearing the object, for small objects that are created
+ * often. */
 void *aloop__slab_take(struct aloop__slab *slab, size_t size);
-/* `size` is what it was got with; `object` may be NULL. */
+/* Frees an object that was allocated with the same `size`.  `object` may be
+ * NULL. */
 void aloop__slab_put(struct aloop__slab *slab, void *object, size_t size);
 
-/* Trimming.  Time is divided into windows; what was not handed out during a
- * whole window is sorted by chunks, and chunks that are free as a whole go
- * back.  Getting and putting take no part in that. */
+/* Trimming.  Time is divided into windows.  An object that stayed free during a
+ * whole window is surplus and is returned to its chunk.  A chunk whose objects
+ * are all free is then freed.  Allocating and freeing objects do no part of
+ * this work. */
 
-/* Whether much more is free than in use. */
+/* Returns whether much more memory is free than in use. */
 bool aloop__slab_has_spare(const struct aloop__slab *slab);
-/* A window ends, and the next one begins. */
+/* Ends the current window and begins the next one. */
 void aloop__slab_end_window(struct aloop__slab *slab);
-/* Sorts a few objects; false if there were none left. */
+/* Returns up to 128 surplus objects to their chunks.  Returns false if there
+ * were none. */
 bool aloop__slab_trim(struct aloop__slab *slab);
 
 #endif

@@ -1,4 +1,4 @@
-/* The library's version, as linked. */
+/* The version of the library that the program is linked with. */
 
 #include "aloop/base.h"
 
