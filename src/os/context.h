@@ -1,45 +1,49 @@
-/* Flows of control with a stack of their own, and the switch between them.
+/* Execution contexts with a stack of their own, and the switch between them.
  *
  * One implementation is linked in: assembly for x86-64, aarch64 and riscv64, or
- * ucontext.  Both tell the sanitizers and valgrind about every switch. */
+ * ucontext.  Both report every switch to the sanitizers and to valgrind. */
 
 #ifndef ALOOP_OS_CONTEXT_H
 #define ALOOP_OS_CONTEXT_H
 
 #include <stddef.h>
 
-/* A flow that is not running now.  The fields are the implementation's. */
+/* A context that is not running.  Only the implementation accesses the
+ * fields. */
 struct aloop__context {
-    void *sp;             /* Where its registers were pushed. */
-    void *low;            /* Its stack: lowest usable byte ... */
-    size_t size;          /* ... and bytes from there. */
-    void *sanitizer;      /* ASan's fake stack, or TSan's fiber. */
+    void *sp;             /* Address of the saved registers. */
+    void *low;            /* Lowest usable byte of the stack. */
+    size_t size;          /* Usable bytes of the stack. */
+    void *sanitizer;      /* The fake stack of ASan, or the fiber of TSan. */
     void (*run)(void *arg);
     void *arg;
 };
 
-/* The thread's own flow, whatever stack it is on; for the loop. */
+/* Initialises the context of the calling thread, on whatever stack it runs.
+ * The loop uses it. */
 void aloop__context_init_thread(struct aloop__context *context);
 void aloop__context_fini_thread(struct aloop__context *context);
 
-/* A new flow on [low, low + size): its first switch calls run(arg), which must
- * never return: its last act is aloop__context_switch_last.  The floating
- * point control words are inherited from the caller. */
+/* Initialises a new context on the stack [low, low + size).  The first switch
+ * to it calls run(arg).  That function must never return; it ends with
+ * aloop__context_switch_last().  The new context inherits the floating-point
+ * control words of the caller. */
 void aloop__context_init(struct aloop__context *context, void *low,
                          size_t size, void (*run)(void *arg), void *arg);
 
-/* Stops `from`, which is running, and goes on with `to`; returns when somebody
- * switches back.  errno, the floating point control words and the C++
- * exception state belong to the flow. */
+/* Suspends `from`, which is running, and resumes `to`.  Returns when `from` is
+ * resumed.  Each context has its own errno, floating-point control words and
+ * C++ exception state. */
 void aloop__context_switch(struct aloop__context *from,
                            struct aloop__context *to);
 
-/* The same for a flow that will never be switched to again. */
+/* Does the same for a context that is never resumed. */
 _Noreturn void aloop__context_switch_last(struct aloop__context *from,
                                           struct aloop__context *to);
 
-/* Frees what a flow that has ended, or never ran, or is given up while it
- * waits, still holds besides its stack.  Called from another flow. */
+/* Frees what a context holds besides its stack.  The context has ended, was
+ * never started, or is abandoned while it is suspended.  Must be called from
+ * another context. */
 void aloop__context_fini(struct aloop__context *context);
 
 #endif

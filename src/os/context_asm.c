@@ -1,25 +1,27 @@
-/* The switch in assembly, for x86-64, aarch64 and riscv64.
+/* The context switch in assembly, for x86-64, aarch64 and riscv64.
  *
- * A flow that waits has the registers that a function must preserve, and the
- * floating point control words, in one frame at context->sp.  A new flow gets
- * such a frame made up, which returns into aloop__context_boot.
+ * A suspended context has its callee-saved registers and its floating-point
+ * control words in one frame at context->sp.  A new context gets a prepared
+ * frame that returns into aloop__context_boot.
  *
- * - The switch ends with `ret`: the processor's guess at its target is wrong,
- *   but its guesses for the callers stay right, and no landing pad is needed
- *   where indirect branches are checked.
- * - Control words are loaded only where they differ: loading is slow.  Sticky
- *   status bits are not the flow's, so they do not count as a difference.
- * - The unwind tables hold at each instruction, since the frames of both flows
- *   have one layout.  aloop__context_boot has an undefined return address and
- *   a zero frame pointer, so that every backtrace ends there; its first
- *   instruction is never run: unwinders look at the one before the return
- *   address, which has to be inside the function.
- * - It is assembly in a C file, not of its own, so that the build needs one
- *   language and link-time optimisation works.
+ * - The switch ends with `ret`.  The processor mispredicts the target of that
+ *   return, but its predictions for the callers stay right.  Besides, a return
+ *   needs no landing pad where indirect branches are checked.
+ * - Control words are loaded only if they differ, because loading is slow.  The
+ *   sticky status bits do not belong to the context, so that they do not count
+ *   as a difference.
+ * - The unwind tables are valid at each instruction, because the frames of both
+ *   contexts have the same layout.  aloop__context_boot has an undefined return
+ *   address and a zero frame pointer, so that every backtrace ends there.  Its
+ *   first instruction is never executed.  It exists because unwinders look up
+ *   the instruction before the return address, which must be inside the
+ *   function.
+ * - The assembly is in a C file, so that the build needs only one language and
+ *   link-time optimisation works.
  *
- * On x86-64 this file must be compiled with -fcf-protection=branch (or none):
- * `full` would mark it as fit for shadow stacks, which the switch is not.  On
- * aarch64 the same holds for guarded control stacks. */
+ * On x86-64 this file must be compiled with -fcf-protection=branch or none:
+ * `full` would mark it as compatible with shadow stacks, which the switch is
+ * not.  The same holds for guarded control stacks on aarch64. */
 
 #include "os/context.h"
 
@@ -39,7 +41,8 @@
 #define FUNCTION_END(name) ".cfi_endproc\n"
 #define FILE_END ""
 #else
-/* In a section of its own, lest debuggers take it for the C code before it. */
+/* A section of its own keeps debuggers from attributing the function to the C
+ * code before it. */
 #define FUNCTION(name)                                                         \
     ".section .text.aloop__context, \"ax\", %progbits\n"                      \
     ".p2align 4\n.globl " #name "\n.hidden " #name "\n.type " #name           \
@@ -48,15 +51,15 @@
 #define FILE_END ".section .note.GNU-stack, \"\", %progbits\n.text\n"
 #endif
 
-/* Pushes the frame, stores where it is in *ret_sp, and goes on with the frame
- * at `sp`. */
+/* Pushes the frame, stores its address in *ret_sp, and resumes the frame at
+ * `sp`. */
 void aloop__context_jump(void **ret_sp, void *sp)
     __attribute__((visibility("hidden")));
-/* Where a made-up frame returns to; no function to call. */
+/* The return address of a prepared frame; not a function to call. */
 extern const char aloop__context_boot[] __attribute__((visibility("hidden")));
 
-/* The frame as an array of words: how many, and which is which.  BOOT_SKIP is
- * the size of the instruction that is never run. */
+/* The layout of the frame: its size and the indices of its words.  BOOT_SKIP is
+ * the size of the instruction that is never executed. */
 
 #if defined(__x86_64__) && !defined(__ILP32__)
 
@@ -69,7 +72,7 @@ enum {
     BOOT_SKIP = 1
 };
 
-/* mxcsr, and the x87 control word above it. */
+/* Returns mxcsr, and the x87 control word in the upper half. */
 HOOK uintptr_t control_words(void)
 {
     uint32_t mxcsr;
@@ -145,9 +148,9 @@ HOOK uintptr_t control_words(void)
     return fpcr;
 }
 
-/* With -mbranch-protection=pac-ret (or standard) return addresses are signed,
- * with where the stack pointer is at the call, as the compiler does it.  The
- * instructions are hints: processors without them do nothing. */
+/* With -mbranch-protection=pac-ret or standard, return addresses are signed
+ * with the stack pointer at the call, as the compiler does it.  The
+ * instructions are hints, which older processors ignore. */
 #if !defined(__ARM_FEATURE_PAC_DEFAULT)
 #define SIGN ""
 #define CHECK ""
@@ -176,7 +179,7 @@ HOOK uintptr_t signed_return(uintptr_t address, uintptr_t sp)
 }
 #define SIGNED_RETURN signed_return
 
-/* Two registers at `at` bytes into the frame. */
+/* Two registers at offset `at` of the frame. */
 #define SAVE(one, two, at)                                                     \
     "stp " #one ", " #two ", [sp, #" #at "]\n"                                 \
     ".cfi_rel_offset " #one ", " #at "\n"                                      \
@@ -297,7 +300,7 @@ __asm__(FUNCTION(aloop__context_jump)
 #error "no assembly for this machine: build context_ucontext.c instead"
 #endif
 
-/* Where return addresses are left as they are. */
+/* Used where return addresses are not signed. */
 #if !defined(SIGNED_RETURN)
 #define SIGNED_RETURN(address, sp) (address)
 #endif
@@ -315,7 +318,7 @@ void aloop__context_fini_thread(struct aloop__context *context)
     (void) context;
 }
 
-/* What aloop__context_boot calls. */
+/* Called by aloop__context_boot as the first function of a context. */
 UNINSTRUMENTED static void context_enter(struct aloop__context *self)
 {
     hook_enter(self);
@@ -323,7 +326,8 @@ UNINSTRUMENTED static void context_enter(struct aloop__context *self)
     __builtin_trap();
 }
 
-/* Uninstrumented because it writes above what ASan knows of the stack. */
+/* Uninstrumented because it writes above the part of the stack that ASan
+ * knows. */
 UNINSTRUMENTED void aloop__context_init(struct aloop__context *context,
                                         void *low, size_t size,
                                         void (*run)(void *arg), void *arg)
@@ -339,7 +343,8 @@ UNINSTRUMENTED void aloop__context_init(struct aloop__context *context,
     context->sp = frame;
     hook_init(context);
 
-    memset(frame, 0, FRAME_WORDS * sizeof *frame); /* Frame pointer, too. */
+    memset(frame, 0, FRAME_WORDS * sizeof *frame); /* Also clears the frame
+                                                    * pointer. */
     frame[WORD_CONTROL] = control_words();
     frame[WORD_RUN] = (uintptr_t) context_enter;
     frame[WORD_ARG] = (uintptr_t) context;

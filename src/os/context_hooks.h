@@ -1,8 +1,9 @@
-/* What both kinds of context switch share: telling the sanitizers, and keeping
- * what belongs to a flow but is not in a register (errno, C++ exceptions).
+/* Code that both kinds of context switch share: notifying the sanitizers, and
+ * saving state that belongs to a context but is in no register (errno and C++
+ * exceptions).
  *
- * A flow's errno and exception state lie on its own stack while it waits.
- * Included by the one implementation that is linked in. */
+ * A suspended context keeps its errno and its exception state on its own stack.
+ * Included only by the implementation that is linked in. */
 
 #ifndef ALOOP_OS_CONTEXT_HOOKS_H
 #define ALOOP_OS_CONTEXT_HOOKS_H
@@ -18,10 +19,11 @@
 #include "os/tools.h"
 #include "os/unwind.h"
 
-/* For the functions around a switch.  TSan counts the calls and returns of
- * each fiber: those that enter on one and return on another, or never, must
- * not be counted.  Clang needs a stronger word than no_sanitize for that, but
- * MSan must not see it, for want of shadows for the arguments. */
+/* For the functions around a switch.  TSan counts the calls and returns of each
+ * fiber.  A function that is entered on one fiber and returns on another, or
+ * never, must not be counted.  Clang needs a stronger attribute than
+ * no_sanitize for that.  MSan must not see that attribute, because the shadows
+ * of the arguments would be missing. */
 #if WITH_TSAN && defined(__clang__)
 #define UNINSTRUMENTED                                                         \
     __attribute__((no_sanitize("thread"), disable_sanitizer_instrumentation))
@@ -34,11 +36,12 @@
 #define HOOK static inline __attribute__((always_inline)) UNINSTRUMENTED
 
 #if WITH_ASAN
-/* Who left for the flow that now arrives: ASan tells the bounds of its stack,
- * which nobody else knows where it is a thread's own. */
+/* The context that was left last.  ASan reports the bounds of its stack, which
+ * are not known otherwise if it is a thread's own stack. */
 static _Thread_local struct aloop__context *asan_left;
 
-/* On the present thread: a flow may arrive on another one than it left. */
+/* Reads the variable of the current thread.  A context may be resumed on
+ * another thread than the one that it was suspended on. */
 __attribute__((noinline)) UNINSTRUMENTED static struct aloop__context *
 hook_who_left(void)
 {
@@ -47,9 +50,9 @@ hook_who_left(void)
 }
 #endif
 
-/* A TSan fiber is made anew for each flow.  Reusing one would save 0.4 ms with
- * gcc 12, but each flow leaves calls behind that never return, and TSan's own
- * record of them would overflow in the end. */
+/* Each context gets a new TSan fiber.  Reusing one would save 0.4 ms with gcc
+ * 12.  But each context leaves calls behind that never return, so that TSan's
+ * record of the fiber would eventually overflow. */
 HOOK void hook_init(struct aloop__context *context)
 {
 #if WITH_TSAN
@@ -68,7 +71,7 @@ HOOK void hook_fini(struct aloop__context *context)
     context->sanitizer = NULL;
 }
 
-/* Right before the switch; nothing instrumented may come between. */
+/* Called right before the switch.  No instrumented code may run in between. */
 HOOK void hook_leave(struct aloop__context *from, struct aloop__context *to,
                      bool is_last)
 {
@@ -85,7 +88,7 @@ HOOK void hook_leave(struct aloop__context *from, struct aloop__context *to,
 #endif
 }
 
-/* First thing after it, in the flow that was switched to. */
+/* Called first after the switch, in the context that was resumed. */
 HOOK void hook_arrive(struct aloop__context *self)
 {
     (void) self;
@@ -101,9 +104,10 @@ HOOK void hook_arrive(struct aloop__context *self)
 #endif
 }
 
-/* A compiler takes it that these cannot change within a function, so both are
- * asked for where it does not look: a flow may arrive on another thread than it
- * left, because its loop changes threads. */
+/* Compilers assume that the address of errno and the thread pointer do not
+ * change within a function.  They can change at a switch, because a loop may
+ * move to another thread.  Therefore both are read in a way that the compiler
+ * cannot see through. */
 __attribute__((noinline)) UNINSTRUMENTED static int *hook_errno_here(void)
 {
     __asm__ volatile("" : : : "memory");
@@ -202,7 +206,7 @@ HOOK void hook_restore(struct hook_kept *kept)
         *kept->home = kept->exceptions;
 }
 
-/* The start of a new flow, on its own stack. */
+/* Begins a new context, on its own stack. */
 HOOK void hook_enter(struct aloop__context *self)
 {
     struct aloop__exceptions *home;

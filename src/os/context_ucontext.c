@@ -1,8 +1,8 @@
-/* The switch for machines without one in assembly: ucontext.
+/* The context switch for processors without assembly here: ucontext.
  *
- * A flow that waits keeps its ucontext_t on its own stack, and context->sp
- * points to it; so does a new one, at the very top.  Each switch costs a
- * system call, because ucontext also carries the signal mask. */
+ * A suspended context keeps its ucontext_t on its own stack, and context->sp
+ * points to it.  A new context has it at the very top of the stack.  Each
+ * switch costs a system call, because ucontext also saves the signal mask. */
 
 #define _GNU_SOURCE
 #define _XOPEN_SOURCE 700
@@ -31,7 +31,8 @@ void aloop__context_fini_thread(struct aloop__context *context)
     (void) context;
 }
 
-/* makecontext passes nothing but ints. */
+/* The first function of a context.  makecontext() passes only ints, so that the
+ * pointer is split into two. */
 UNINSTRUMENTED static void aloop__context_boot(unsigned high, unsigned low)
 {
     uintptr_t bits = (uintptr_t) ((uint64_t) high << 32 | low);
@@ -57,7 +58,7 @@ void aloop__context_init(struct aloop__context *context, void *low,
     context->arg = arg;
     context->sp = fresh;
     hook_init(context);
-    (void) getcontext(fresh); /* With a valid argument it cannot fail. */
+    (void) getcontext(fresh); /* It cannot fail with a valid argument. */
     fresh->uc_link = NULL;
     fresh->uc_stack.ss_sp = low;
     fresh->uc_stack.ss_size = top - (uintptr_t) low;
@@ -71,7 +72,7 @@ UNINSTRUMENTED void aloop__context_switch(struct aloop__context *from,
     struct hook_kept kept;
     ucontext_t here;
 
-    /* swapcontext does not write these, but ASan reads them. */
+    /* swapcontext() does not write these fields, but ASan reads them. */
     here.uc_link = NULL;
     here.uc_stack.ss_sp = NULL;
     here.uc_stack.ss_size = 0;

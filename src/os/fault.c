@@ -1,4 +1,4 @@
-/* Faults of memory; see fault.h. */
+/* Memory faults; see fault.h. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -17,7 +17,8 @@
 
 enum { STACK_SIZE_LEAST = 64 * 1024 };
 
-/* A guard gives SIGSEGV on Linux, SIGBUS on some other systems. */
+/* An access to a guard raises SIGSEGV on Linux and SIGBUS on some other
+ * systems. */
 static struct {
     const int number;
     struct sigaction before;
@@ -26,8 +27,9 @@ static struct {
 enum { SIGNALS = sizeof fault_signals / sizeof fault_signals[0] };
 
 static pthread_mutex_t fault_lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned fault_watches; /* Guarded by the lock, */
-static _Atomic(aloop__fault_fn) reporter; /* which no handler may take. */
+static unsigned fault_watches; /* Guarded by fault_lock. */
+/* Atomic, because handlers must not take fault_lock. */
+static _Atomic(aloop__fault_fn) reporter;
 
 static struct sigaction *before_of(int number)
 {
@@ -48,7 +50,7 @@ static void report_fault(const void *address)
         report(address);
 }
 
-/* What would have happened without this file. */
+/* Has the effect that the signal would have had without this file. */
 static void pass_on(int number, siginfo_t *info, void *context)
 {
     struct sigaction *before = before_of(number);
@@ -56,7 +58,7 @@ static void pass_on(int number, siginfo_t *info, void *context)
     if (is_plain(before)) {
         if (before->sa_handler == SIG_IGN && info->si_code <= 0)
             return;
-        /* The fault, or the signal that was sent, comes once more. */
+        /* The fault, or the signal that was sent, is raised again. */
         (void) sigaction(number, before, NULL);
         if (info->si_code <= 0)
             (void) pthread_kill(pthread_self(), number);
@@ -77,7 +79,8 @@ static void fault_caught(int number, siginfo_t *info, void *context)
     pass_on(number, info, context);
 }
 
-/* The handler that was there before finds the mask that it asked for. */
+/* Installs the handler.  Its mask is that of the previous handler, which may
+ * rely on it. */
 static int catch(int number, struct sigaction *before)
 {
     struct sigaction action;
@@ -92,7 +95,8 @@ static int catch(int number, struct sigaction *before)
     return sigaction(number, &action, NULL) < 0 ? -errno : 0;
 }
 
-/* Unless the application has installed another one since. */
+/* Restores the previous action, unless the application has set another one
+ * since. */
 static void restore(int number, const struct sigaction *before)
 {
     struct sigaction now;
@@ -190,6 +194,6 @@ void aloop__fault_stack_leave(struct aloop__fault_stack *stack)
         return; /* A callback has set another one. */
     memset(&none, 0, sizeof none);
     none.ss_flags = SS_DISABLE;
-    none.ss_size = stack->size; /* macOS looks at it all the same. */
+    none.ss_size = stack->size; /* macOS checks it even here. */
     (void) sigaltstack(&none, NULL);
 }

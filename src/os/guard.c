@@ -1,8 +1,9 @@
-/* Guards: see guard.h.
+/* Guards; see guard.h.
  *
- * A guard that mprotect makes splits a mapping, which makes two more of each
- * stack.  Once the process has used up those it may have, malloc fails as
- * well; so only so many are made in this way, and then no more. */
+ * A guard made by mprotect() splits a mapping, so that each stack has two more
+ * of them.  Once a process has reached its limit on mappings, malloc() fails
+ * too.  Therefore the number of these guards is limited, and stacks beyond that
+ * have none. */
 
 #include "os/guard.h"
 
@@ -10,10 +11,10 @@
 
 #include "os/sys.h"
 
-/* Of vm.max_map_count's default of 65,530, a quarter. */
+/* Their mappings are a quarter of vm.max_map_count, by default 65,530. */
 enum { MPROTECT_MAX = 8192 };
 
-/* In the whole process, as the limit on mappings is. */
+/* Counts for the whole process, as the limit on mappings does. */
 static atomic_uint mprotected;
 
 bool aloop__guard_is_light(void)

@@ -1,4 +1,4 @@
-/* Guards: pages that no access may touch, below each stack. */
+/* Guards: inaccessible pages below each stack. */
 
 #ifndef ALOOP_OS_GUARD_H
 #define ALOOP_OS_GUARD_H
@@ -6,15 +6,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* How a guard is made.  A light one (MADV_GUARD_INSTALL) does not split a
+ * mapping. */
 enum aloop__guard { GUARD_NONE, GUARD_LIGHT, GUARD_MPROTECT };
 
-/* Whether guards that split no mapping can be had. */
+/* Returns whether the system supports light guards. */
 bool aloop__guard_is_light(void);
-/* Makes the best guard there is, a light one only if `is_light`. */
+/* Makes the best available guard, a light one only if `is_light`, and returns
+ * its kind. */
 enum aloop__guard aloop__guard_make(void *pages, size_t size, bool is_light);
-/* So many guards that were made with mprotect are unmapped. */
+/* Reports that `count` guards of kind GUARD_MPROTECT were unmapped. */
 void aloop__guard_release(unsigned count);
-/* What the next one will be. */
+/* Returns the kind that the next guard will have. */
 enum aloop__guard aloop__guard_next(bool is_light);
 
 #endif
