@@ -1,22 +1,23 @@
-/* Readiness from Linux's epoll.
+/* Readiness from epoll, on Linux.
  *
- * Two instances, of which the second exists only for a host loop:
+ * There are two instances.  The second exists only for a host loop:
  *
- *     host's poll --> host_fd --> epoll_fd --> the descriptors under watch
+ *     host's poll --> host_fd --> epoll_fd --> the watched descriptors
  *                           \---> alarm_fd
  *
- * Where the system refuses a timerfd there is no alarm_fd, and a thread polls
- * epoll_fd on the host's behalf (reactor_poll_host.h).
+ * If the system refuses a timerfd, these two do not exist, and a thread polls
+ * epoll_fd for the host (reactor_poll_host.h).
  *
- * Waiting looks at epoll_fd alone, so the alarm is never an event, and costs
- * nothing unless asked for.  Renewing replaces epoll_fd and keeps host_fd with
- * the registration that the host has made of it.  A forked child shares all
- * three with its parent and must leave them as they are: it replaces all.
+ * Only epoll_fd is waited for, so that the alarm is never an event and costs
+ * nothing unless it is used.  A renewal replaces epoll_fd but keeps host_fd, so
+ * that the host's registration of it stays valid.  A forked child shares all
+ * three objects with its parent and must not change them; it replaces all of
+ * them.
  *
- * What the kernel keeps with a descriptor is its number, its generation, and
- * whether reading was asked for: see key_of. */
+ * The kernel keeps the descriptor's number, its generation and whether reading
+ * was requested; see key_of(). */
 
-#define _GNU_SOURCE /* dup3. */
+#define _GNU_SOURCE /* For dup3(). */
 
 #include "os/reactor.h"
 
@@ -36,12 +37,12 @@ enum { EPOLL_BATCH = 256 };
 struct aloop__reactor {
     const struct aloop__alloc *alloc;
     int epoll_fd;
-    int host_fd; /* -1 until it is asked for, together with alarm_fd. */
+    int host_fd; /* -1 until it is requested, together with alarm_fd. */
     int alarm_fd;
-    unsigned owner; /* The process that made them. */
-    struct aloop__poll_host *poll_host; /* Instead of the two; or NULL. */
-    int64_t due_ns;    /* Its alarm. */
-    bool is_published; /* It polls. */
+    unsigned owner; /* The process that opened them. */
+    struct aloop__poll_host *poll_host; /* Used instead of the two, or NULL. */
+    int64_t due_ns;    /* The alarm of poll_host. */
+    bool is_published; /* Whether poll_host is polling. */
     struct epoll_event batch[EPOLL_BATCH];
 };
 
@@ -81,9 +82,9 @@ void aloop__reactor_close(struct aloop__reactor *reactor)
     aloop__alloc_free(reactor->alloc, reactor, sizeof *reactor);
 }
 
-/* Generation, one bit for REACTOR_READ, descriptor.  The bit is for hang-ups,
- * which epoll reports unasked: they count as the end of what is read, but only
- * to somebody who reads. */
+/* Packs the generation, one bit for REACTOR_READ, and the descriptor.  The bit
+ * is needed because epoll always reports hang-ups.  They count as the end of
+ * the input, but only if reading was requested. */
 static uint64_t key_of(int fd, uint32_t generation, unsigned bits)
 {
     uint64_t reads = (bits & REACTOR_READ) != 0;
@@ -123,6 +124,7 @@ static void withdraw_epoll(struct aloop__reactor *reactor)
     aloop__poll_host_withdraw(reactor->poll_host);
 }
 
+/* aloop__reactor_set() without the notification of poll_host. */
 static int change_watch(const struct aloop__reactor *reactor, int fd,
                         uint32_t generation, unsigned was, unsigned now)
 {
@@ -130,8 +132,8 @@ static int change_watch(const struct aloop__reactor *reactor, int fd,
     int error;
 
     if (now == 0) {
-        /* Fails only where there is nothing to remove: the descriptor was
-         * closed, and perhaps the number given to something else. */
+        /* It fails only if there is nothing to remove: the descriptor was
+         * closed, and its number may belong to another one. */
         if (was != 0)
             sys_epoll_ctl(reactor->epoll_fd, EPOLL_CTL_DEL, fd, &event);
         return 0;
@@ -156,7 +158,7 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
 {
     int error = change_watch(reactor, fd, generation, was, now);
 
-    if (reactor->is_published) /* What was ready may not be any more. */
+    if (reactor->is_published) /* What was ready may no longer be. */
         publish_epoll(reactor);
     return error;
 }
@@ -182,7 +184,7 @@ static int add_to_host(int epoll_fd, int fd)
     return sys_epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
-/* Makes a host's descriptor that sees `epoll_fd` and a new alarm. */
+/* Opens a host_fd that watches `epoll_fd` and a new alarm. */
 static int open_epoll_host(int epoll_fd, int *ret_host_fd, int *ret_alarm_fd)
 {
     int host_fd = sys_epoll_open();
@@ -242,7 +244,7 @@ int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
     return 0;
 }
 
-/* Points the number `to` at what `from` is. */
+/* Makes the number `to` a duplicate of `from`. */
 static int move_fd(int from, int to)
 {
     int result;
@@ -258,8 +260,8 @@ static int move_fd(int from, int to)
     return result < 0 ? -errno : 0;
 }
 
-/* In a child: nothing that the parent sees may change, so the numbers are
- * pointed at new objects. */
+/* Replaces host_fd and alarm_fd in a forked child.  The parent's objects must
+ * not change, so that the numbers get new objects. */
 static int replace_epoll_host(struct aloop__reactor *reactor, int epoll_fd)
 {
     int host_fd, alarm_fd;
@@ -275,7 +277,8 @@ static int replace_epoll_host(struct aloop__reactor *reactor, int epoll_fd)
     return error;
 }
 
-/* Makes what the host watches see `epoll_fd` from now on. */
+/* Makes host_fd, or its replacement, watch `epoll_fd` instead of the old
+ * one. */
 static int renew_epoll_host(struct aloop__reactor *reactor, int epoll_fd)
 {
     struct epoll_event event = {0};

@@ -1,16 +1,18 @@
-/* Readiness from kqueue: macOS and the BSDs.
+/* Readiness from kqueue, on macOS and the BSDs.
  *
- * As with epoll there are two, the second only for a host loop, so that the
- * alarm (a timer) is never an event and stays due until it is set anew:
+ * There are two queues, as with epoll.  The second exists only for a host loop,
+ * so that the alarm (a timer) is never an event and stays due until it is set
+ * again:
  *
- *     host's poll --> host_fd --> queue_fd --> the descriptors under watch
+ *     host's poll --> host_fd --> queue_fd --> the watched descriptors
  *                           \---> the alarm
  *
- * A forked child inherits neither; the numbers may even be somebody else's by
- * then, so it closes nothing.
+ * A forked child inherits neither.  Their numbers may already belong to other
+ * descriptors there, so that the child closes nothing.
  *
- * Reading and writing are two filters, hence up to two events of a descriptor.
- * The number is the event's ident, the generation its udata. */
+ * Reading and writing are two filters, so that a descriptor has up to two
+ * events.  The descriptor is the `ident` of an event, the generation its
+ * `udata`. */
 
 #define _DARWIN_C_SOURCE
 #define _NETBSD_SOURCE
@@ -30,13 +32,14 @@
 
 #include "os/sys.h"
 
-/* Answers to changes only, no events among them; where it is missing those
- * come too and are passed over: what is ready is reported again. */
+/* With EV_RECEIPT, kevent() returns the results of changes and no events.
+ * Where it does not exist, events may be returned as well.  They are ignored
+ * here, because a level-triggered event is reported again. */
 #ifndef EV_RECEIPT
 #define EV_RECEIPT 0
 #endif
 
-/* Where a timer cannot count in nanoseconds it counts in milliseconds. */
+/* Timers count nanoseconds where possible, else milliseconds. */
 #ifdef NOTE_NSECONDS
 enum { TIMER_UNIT = NOTE_NSECONDS, TIMER_UNIT_NS = 1 };
 #else
@@ -50,8 +53,8 @@ enum { KQUEUE_BATCH = 256 };
 struct aloop__reactor {
     const struct aloop__alloc *alloc;
     int queue_fd;
-    int host_fd; /* -1 until it is asked for. */
-    unsigned owner; /* The process that made them. */
+    int host_fd; /* -1 until it is requested. */
+    unsigned owner; /* The process that opened them. */
     struct kevent batch[KQUEUE_BATCH];
 };
 
@@ -90,12 +93,13 @@ void aloop__reactor_close(struct aloop__reactor *reactor)
     aloop__alloc_free(reactor->alloc, reactor, sizeof *reactor);
 }
 
-/* Constants, because a filter's type differs between systems. */
+/* These are constants because the type of `filter` differs between systems. */
 static const struct kevent read_kind = {.filter = EVFILT_READ};
 static const struct kevent write_kind = {.filter = EVFILT_WRITE};
 static const struct kevent alarm_kind = {.filter = EVFILT_TIMER};
 
-/* Not EV_SET: udata is a pointer on some systems and an integer on others. */
+/* Does the same as EV_SET, whose udata is a pointer on some systems and an
+ * integer on others. */
 static struct kevent change_of(const struct kevent *kind, int fd,
                                unsigned flags, uint32_t generation)
 {
@@ -109,8 +113,8 @@ static struct kevent change_of(const struct kevent *kind, int fd,
     return change;
 }
 
-/* What kqueue alone does not say of a new descriptor: whether it is of the
- * kind that is always ready, and for which others ask. */
+/* Returns -EPERM for kinds of descriptor that are always ready.  kqueue accepts
+ * them, but the other reactors do not. */
 static int check_kqueue_kind(int fd)
 {
     struct stat status;
@@ -135,8 +139,8 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
     if (error < 0)
         return error;
     for (size_t i = 0; i < 2; i++) {
-        /* What stays is added again: it may have been lost, and its
-         * generation may be another. */
+        /* An event that stays is added again: it may have been lost, and its
+         * generation may have changed. */
         unsigned flags = (now & kinds[i].bit) != 0 ? EV_ADD : EV_DELETE;
 
         if (((was | now) & kinds[i].bit) != 0)
@@ -148,7 +152,7 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
         unsigned bit = answers[i].filter == EVFILT_READ ? REACTOR_READ
                                                         : REACTOR_WRITE;
 
-        /* Removing fails only where there is nothing to remove. */
+        /* Removing fails only if there is nothing to remove. */
         if ((answers[i].flags & EV_ERROR) != 0 && (now & bit) != 0)
             error = -(int) answers[i].data;
     }
@@ -167,8 +171,8 @@ static struct aloop__event event_of_kevent(const struct kevent *event)
 
     memcpy(&udata, &event->udata, sizeof udata);
     ret.generation = (uint32_t) udata;
-    /* The end of what can be read is none of an error's business, unless one
-     * came with it; the end of what can be written always is. */
+    /* The end of the input is an error only if an errno was reported with it.
+     * The end of the output always is one. */
     if ((is_at_end && (!is_read || event->fflags != 0)) ||
         (event->flags & EV_ERROR) != 0)
         ret.bits |= REACTOR_ERROR;
@@ -219,8 +223,9 @@ int aloop__reactor_fd(struct aloop__reactor *reactor)
     return fd;
 }
 
-/* Removed first, for not every system restarts a timer that is added again;
- * and in a call of its own, because it may fail. */
+/* The old timer is deleted first, because not every system restarts a timer
+ * that is added again.  This is a call of its own, because it fails if there is
+ * no timer. */
 int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
 {
     int fd = aloop__reactor_fd(reactor);
@@ -241,7 +246,8 @@ int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
     return sys_kevent(fd, &change, 1, NULL, 0, 0);
 }
 
-/* In a child: the host's number again if it is still free. */
+/* Replaces the host's queue in a forked child, under its old number if that is
+ * still free. */
 static int replace_host_queue(struct aloop__reactor *reactor, int queue_fd)
 {
     int fd = open_host_queue(queue_fd);
@@ -258,7 +264,7 @@ static int replace_host_queue(struct aloop__reactor *reactor, int queue_fd)
     return 0;
 }
 
-/* A queue under any number but `taken`. */
+/* Opens a queue whose number is not `taken`. */
 static int open_queue(int taken)
 {
     int fd = sys_kqueue_open(), other;
@@ -285,7 +291,8 @@ int aloop__reactor_renew(struct aloop__reactor *reactor)
         return error;
     }
     if (!is_child)
-        sys_close(reactor->queue_fd); /* And the host's forgets it. */
+        sys_close(reactor->queue_fd); /* This also removes it from the host's
+                                       * queue. */
     reactor->queue_fd = fd;
     reactor->owner = sys_process_adopt(0);
     return 0;

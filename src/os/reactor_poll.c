@@ -1,15 +1,16 @@
-/* Readiness from poll: for systems with nothing better, and to keep the other
- * two honest.
+/* Readiness from poll, for systems without epoll and kqueue.  It also keeps the
+ * interface independent of those two.
  *
- * What is watched is a dense array, as poll wants it, with the generations
- * beside it; `places` says where in it a descriptor is.  Unlike the others
- * poll watches numbers, so a closed descriptor is found out (POLLNVAL),
- * reported once and dropped, and a reused one goes on.
+ * The watched descriptors are a dense array, as poll() needs it, with the
+ * generations in a second one.  `places` maps a descriptor to its index.
+ * Unlike the other reactors, poll() watches numbers.  A closed descriptor is
+ * detected (POLLNVAL), reported once and dropped.  A number that was reused
+ * stays watched.
  *
- * For a host loop there is a thread that polls a copy of what is watched, see
- * reactor_poll_host.c.  The copy is published whenever the loop is left to its
- * host, that is by aloop__reactor_alarm, and taken back by a wait, with which
- * the loop looks for itself; what changes in between is published at once. */
+ * For a host loop, a thread polls a copy of the array; see reactor_poll_host.c.
+ * aloop__reactor_alarm() publishes the copy, because it is called when the loop
+ * returns to its host.  A wait withdraws the copy, because the loop then polls
+ * itself.  Changes in between are published immediately. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -28,16 +29,18 @@
 
 struct aloop__reactor {
     const struct aloop__alloc *alloc;
-    struct pollfd *fds;    /* `count` used, in no order. */
-    uint32_t *generations; /* Of the same places. */
+    struct pollfd *fds;    /* The first `count` are used, in no order. */
+    uint32_t *generations; /* With the same indices. */
     size_t count, capacity;
-    size_t first;         /* Where the next search begins: nobody is last. */
-    size_t *places;       /* By descriptor: place + 1, or 0 for none. */
+    size_t first;         /* Where the next search begins, so that no descriptor
+                           * is always last. */
+    size_t *places;       /* By descriptor: index + 1, or 0 for none. */
     size_t places_size;
-    struct aloop__poll_host *host; /* NULL until it is asked for. */
-    bool is_published;             /* What is watched, and the alarm. */
+    struct aloop__poll_host *host; /* NULL until it is requested. */
+    bool is_published;             /* Whether `host` has the array and the
+                                    * alarm. */
     bool has_changed;              /* Since it was last published. */
-    int64_t due_ns;                /* When the alarm is. */
+    int64_t due_ns;                /* When the alarm is due. */
 };
 
 const char aloop__reactor_name[] = "poll";
@@ -87,7 +90,7 @@ static void withdraw_watched(struct aloop__reactor *reactor)
     reactor->is_published = false;
 }
 
-/* Makes room for one more entry, in both arrays or in neither. */
+/* Makes room for one more entry in both arrays, or in neither. */
 static int grow_entries(struct aloop__reactor *reactor)
 {
     size_t old = reactor->capacity, capacity = old == 0 ? 16 : old * 2;
@@ -118,7 +121,7 @@ static int grow_entries(struct aloop__reactor *reactor)
     return 0;
 }
 
-/* Makes `places` reach to `fd`. */
+/* Makes `places` large enough for `fd`. */
 static int grow_places(struct aloop__reactor *reactor, size_t fd)
 {
     size_t old = reactor->places_size, size = old == 0 ? 64 : old;
@@ -138,7 +141,7 @@ static int grow_places(struct aloop__reactor *reactor, size_t fd)
     return 0;
 }
 
-/* -EBADF, and -EPERM for what poll would call ready for ever. */
+/* Returns -EBADF, or -EPERM for a kind of descriptor that is always ready. */
 static int check_poll_kind(int fd)
 {
     struct stat status;
@@ -148,12 +151,13 @@ static int check_poll_kind(int fd)
     return S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) ? -EPERM : 0;
 }
 
+/* Returns the index of the descriptor's entry + 1, or 0 if there is none. */
 static size_t place_of_fd(const struct aloop__reactor *reactor, int fd)
 {
     return (size_t) fd < reactor->places_size ? reactor->places[fd] : 0;
 }
 
-/* The last entry moves to where one was taken out. */
+/* Removes an entry.  The last one takes its place. */
 static void drop_entry(struct aloop__reactor *reactor, size_t i)
 {
     size_t last = --reactor->count;
@@ -182,7 +186,7 @@ static int add_entry(struct aloop__reactor *reactor, int fd)
     return 0;
 }
 
-/* Watches `bits`, which are some, from now on. */
+/* Watches `bits`, which is not 0, and adds an entry if there is none. */
 static int set_entry(struct aloop__reactor *reactor, int fd,
                      uint32_t generation, unsigned bits)
 {
@@ -211,11 +215,11 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
     size_t place = place_of_fd(reactor, fd);
     int error = 0;
 
-    (void) was; /* The table knows better. */
+    (void) was; /* The entry has this information too. */
     if (now != 0) {
         error = set_entry(reactor, fd, generation, now);
     } else if (place > 0) {
-        withdraw_watched(reactor); /* The caller may close it next. */
+        withdraw_watched(reactor); /* The caller may close `fd` next. */
         drop_entry(reactor, place - 1);
     }
     if (was_published && reactor->has_changed)
@@ -223,7 +227,7 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
     return error;
 }
 
-/* A hang-up is the end of what is read, to somebody who reads. */
+/* A hang-up is the end of the input, if reading was requested. */
 static unsigned bits_of(const struct pollfd *fd)
 {
     unsigned bits = 0;
@@ -240,7 +244,8 @@ static unsigned bits_of(const struct pollfd *fd)
     return bits;
 }
 
-/* Collects from all entries, beginning where the last search ended. */
+/* Writes an event for each ready entry, beginning where the last search
+ * ended. */
 static int collect(struct aloop__reactor *reactor, struct aloop__event *events,
                    int max)
 {
@@ -263,7 +268,7 @@ static int collect(struct aloop__reactor *reactor, struct aloop__event *events,
     return count;
 }
 
-/* Drops what turned out to be closed, so that it is reported but once. */
+/* Drops closed descriptors, so that each is reported only once. */
 static void drop_closed(struct aloop__reactor *reactor,
                         const struct aloop__event *events, int count)
 {
@@ -318,8 +323,8 @@ int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
     return 0;
 }
 
-/* There is no kernel object, and a child's copy is its own: all but what
- * belongs to the host. */
+/* There is no kernel object, and a forked child has its own copy of the array.
+ * Only `host` has something to replace. */
 int aloop__reactor_renew(struct aloop__reactor *reactor)
 {
     bool was_published = reactor->is_published;

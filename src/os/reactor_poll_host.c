@@ -1,7 +1,7 @@
 /* A thread that polls for a host loop.
  *
- * Two wake-up channels: the host watches one, and the other ends the thread's
- * poll.  Both sides meet under a monitor:
+ * There are two wake-up channels.  The host watches one; the other interrupts
+ * the poll of the thread.  Both sides share the state under a monitor:
  *
  *               publish                   ready or due
  *     IDLE --------------> WATCHING ------------------------> SIGNALLED
@@ -10,15 +10,17 @@
  *       +-------------------+    +-----------------------------+     |
  *       +------------------------------------------------------------+
  *
- * The host's channel is full in SIGNALLED and nowhere else.  The thread polls
- * in WATCHING only; having signalled it sleeps until the next publication, so
- * that readiness which the host has not looked at yet costs nothing.
+ * The host's channel is readable in SIGNALLED and in no other state.  The
+ * thread polls only in WATCHING.  In SIGNALLED it sleeps until the next
+ * publication, so that readiness which the host has not handled yet costs no
+ * CPU time.
  *
- * A poll that is under way while the loop changes anything is poked: it ends,
- * and what it found is forgotten, since it was about an older state.
+ * If the loop changes anything during a poll, it pokes the thread.  The poll
+ * then ends, and its result is ignored because it is about an older state.
  *
- * There are two copies of what is watched: one is the thread's, which polls it
- * outside the monitor, into the other the loop writes the next publication. */
+ * There are two copies of the watched descriptors.  The thread polls one of
+ * them outside the monitor, while the loop writes the next publication to the
+ * other. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -42,29 +44,31 @@ struct poll_set {
     size_t count, capacity;
 };
 
-/* What a forked child makes anew. */
+/* The parts that a forked child replaces. */
 struct host_parts {
     struct sys_monitor *monitor;
-    int host_fds[2];    /* What the host watches, and how to make it ready. */
-    int control_fds[2]; /* What the thread polls besides. */
+    int host_fds[2];    /* What the host watches, and the end to signal. */
+    int control_fds[2]; /* Interrupts the poll of the thread. */
 };
 
 struct aloop__poll_host {
     const struct aloop__alloc *alloc;
     struct host_parts parts;
-    struct sys_thread *thread; /* NULL: it could not be started in a child. */
-    unsigned owner;            /* The process that the thread lives in. */
-    /* Under the monitor: */
+    struct sys_thread *thread; /* NULL if it could not be started in a child. */
+    unsigned owner;            /* The process that the thread belongs to. */
+    /* The fields below are guarded by the monitor. */
     enum host_state state;
-    bool is_polling; /* The thread is in its poll, or about to be. */
-    bool is_poked;   /* That poll is outdated, and the control channel full. */
+    bool is_polling; /* The thread is polling or about to poll. */
+    bool is_poked;   /* That poll is outdated, and the control channel is
+                      * readable. */
     bool is_fresh;   /* The loop's set is newer than the thread's. */
-    unsigned taken;  /* The set that is the thread's; it alone changes this. */
+    unsigned taken;  /* Index of the thread's set; only the thread changes
+                      * it. */
     int64_t due_ns;
     struct poll_set sets[2];
 };
 
-/* Makes the host's descriptor readable; inside the monitor. */
+/* Makes the host's descriptor readable.  Called inside the monitor. */
 static void signal_host(struct aloop__poll_host *host)
 {
     if (host->state != SIGNALLED)
@@ -72,7 +76,7 @@ static void signal_host(struct aloop__poll_host *host)
     host->state = SIGNALLED;
 }
 
-/* Leaves SIGNALLED; inside the monitor. */
+/* Leaves SIGNALLED for `state`.  Called inside the monitor. */
 static void calm_host(struct aloop__poll_host *host, enum host_state state)
 {
     if (host->state == SIGNALLED)
@@ -80,11 +84,11 @@ static void calm_host(struct aloop__poll_host *host, enum host_state state)
     host->state = state;
 }
 
-/* Makes the thread see a change; inside the monitor. */
+/* Makes the thread notice a change.  Called inside the monitor. */
 static void poke(struct aloop__poll_host *host)
 {
     if (!host->is_polling) {
-        if (host->state != SIGNALLED) /* Then there is nothing for it to do. */
+        if (host->state != SIGNALLED) /* In SIGNALLED it has nothing to do. */
             sys_monitor_notify_all(host->parts.monitor);
     } else if (!host->is_poked) {
         host->is_poked = true;
@@ -92,6 +96,7 @@ static void poke(struct aloop__poll_host *host)
     }
 }
 
+/* Returns the timeout of a poll: -1 for none, 0 if due_ns has passed. */
 static int64_t time_until(int64_t due_ns)
 {
     int64_t now_ns;
@@ -102,8 +107,9 @@ static int64_t time_until(int64_t due_ns)
     return due_ns > now_ns ? due_ns - now_ns : 0;
 }
 
-/* One poll; inside the monitor except while it lasts.  A poll that failed is
- * for the host too: its step makes the same one and returns the error. */
+/* Polls once.  Called inside the monitor, and leaves it during the poll.  A
+ * poll that fails also makes the host's descriptor readable: the host's step
+ * makes the same call and returns the error. */
 static void poll_once(struct aloop__poll_host *host)
 {
     int64_t left_ns = time_until(host->due_ns);
@@ -213,8 +219,8 @@ static void end_thread(struct aloop__poll_host *host)
         sys_thread_join(host->thread);
 }
 
-/* In a child: the thread did not come along, and the monitor may be for ever
- * entered. */
+/* Frees the parts of the parent in a forked child.  The thread does not exist
+ * there, and the monitor may never be left again. */
 static void abandon(struct aloop__poll_host *host)
 {
     sys_thread_forget(host->thread);
@@ -262,7 +268,8 @@ static bool grow_set(const struct aloop__alloc *alloc, struct poll_set *set,
     return true;
 }
 
-/* Writes the loop's set; inside the monitor. */
+/* Writes the loop's set.  Called inside the monitor.  Returns false if out of
+ * memory. */
 static bool copy_set(struct aloop__poll_host *host, const struct pollfd *fds,
                      size_t count)
 {
@@ -315,7 +322,7 @@ void aloop__poll_host_withdraw(struct aloop__poll_host *host)
     sys_monitor_leave(host->parts.monitor);
 }
 
-/* Puts a fresh channel's reading end under the number of an old one. */
+/* Moves the reading end of a new channel to the number of an old one. */
 static int replace_channel(int fds[2], int fresh[2])
 {
     bool is_one = fresh[1] == fresh[0];
@@ -326,7 +333,7 @@ static int replace_channel(int fds[2], int fresh[2])
     } while (result < 0 && (errno == EINTR || errno == EBUSY));
     if (result < 0)
         return -errno;
-    /* Cannot fail on what is open. */
+    /* This cannot fail on an open descriptor. */
     (void) fcntl(fds[0], F_SETFD, FD_CLOEXEC);
     sys_close(fresh[0]);
     if (fds[1] != fds[0])
@@ -341,7 +348,7 @@ int aloop__poll_host_renew(struct aloop__poll_host *host)
     struct host_parts parts;
     int error;
 
-    if (is_ours(host)) /* A child may have been refused its thread. */
+    if (is_ours(host)) /* In a child, starting the thread may have failed. */
         return host->thread != NULL
                    ? 0
                    : sys_thread_start(poll_host_work, host, &host->thread);

@@ -1,5 +1,5 @@
-/* The descriptor that a host loop watches where poll is all there is: a thread
- * polls on the host's behalf. */
+/* The descriptor that a host loop watches where only poll is available.  A
+ * thread polls for the host. */
 
 #ifndef ALOOP_OS_REACTOR_POLL_HOST_H
 #define ALOOP_OS_REACTOR_POLL_HOST_H
@@ -13,36 +13,38 @@
 struct aloop__poll_host;
 struct pollfd;
 
-#define POLL_HOST_NEVER INT64_MAX /* As an alarm's time. */
+#define POLL_HOST_NEVER INT64_MAX /* The time of an alarm that is not set. */
 
-/* All functions are for the loop's thread.  In a forked child every one but
- * close and fd does nothing until renew has succeeded. */
+/* All functions must be called on the loop's thread.  In a forked child all but
+ * close and fd do nothing until renew has succeeded. */
 
-/* Nothing is published yet.  Memory comes from `alloc`. */
+/* Starts the thread.  Nothing is published yet.  Memory comes from `alloc`. */
 int aloop__poll_host_open(const struct aloop__alloc *alloc,
                           struct aloop__poll_host **ret);
-void aloop__poll_host_close(struct aloop__poll_host *host); /* May be NULL. */
+void aloop__poll_host_close(struct aloop__poll_host *host); /* NULL is
+                                                             * allowed. */
 
 int aloop__poll_host_fd(const struct aloop__poll_host *host);
 
-/* From now on the descriptor is readable once one of `fds` is ready or
- * due_ns, on sys_clock_ns, has come; earlier readiness is forgotten.  `fds` is
- * copied; NULL stands for what was published last.
+/* Makes the descriptor readable as soon as one of `fds` is ready or due_ns, on
+ * sys_clock_ns(), is reached.  Earlier readiness is dropped.  `fds` is copied;
+ * NULL means the descriptors that were published last.
  *
- * Returns false where there was no memory for the copy.  The descriptor is
- * then readable at once, so that the host steps and publishes anew. */
+ * Returns false if out of memory for the copy.  The descriptor is then readable
+ * immediately, so that the host calls a step, which publishes again. */
 bool aloop__poll_host_publish(struct aloop__poll_host *host,
                               const struct pollfd *fds, size_t count,
                               int64_t due_ns);
 
-/* Takes back what was published: the descriptor is not readable, and when this
- * returns nobody polls.  That matters to closing: what somebody polls stays
- * open in the kernel until the poll has ended. */
+/* Ends the publication: the descriptor is not readable, and the thread does not
+ * poll when this returns.  That matters before a close, because a descriptor
+ * that is being polled stays open in the kernel until the poll ends. */
 void aloop__poll_host_withdraw(struct aloop__poll_host *host);
 
-/* In a forked child, makes anew all that it would share with its parent, under
- * the same descriptor; what was published has to be published again, and not
- * by NULL.  Elsewhere does nothing. */
+/* In a forked child, replaces everything that would be shared with its parent,
+ * under the same descriptor.  The next publication must then not pass NULL.  In
+ * other processes it does nothing, except that it starts the thread if that
+ * failed before. */
 int aloop__poll_host_renew(struct aloop__poll_host *host);
 
 #endif

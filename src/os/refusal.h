@@ -1,8 +1,8 @@
-/* Calls that a system may not have, or that something forbids.
+/* System calls that do not exist everywhere or may be forbidden.
  *
- * A kernel that is too old, a seccomp filter, a security module and an emulator
- * refuse a call with different errors, and all of them must lead to the call
- * that does the same in an older way. */
+ * An old kernel, a seccomp filter, a security module and an emulator refuse a
+ * call with different errors.  After each of them the library must use the
+ * older call that does the same. */
 
 #ifndef ALOOP_OS_REFUSAL_H
 #define ALOOP_OS_REFUSAL_H
@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Whether `error`, an errno, may mean that the call as such was refused.  It
- * may mean something else as well; the older call then fails, too. */
+/* Returns whether `error`, an errno, may mean that the system call itself was
+ * refused.  It may have another reason, but then the older call fails too. */
 static inline bool is_refusal(int error)
 {
     static const int refusals[] = {

@@ -1,40 +1,40 @@
 /* The pool of stacks.
  *
- * Address space comes in slabs of up to 64 equal slots, one mapping each; what
- * was never used of it costs nothing.  Where mappings are locked into memory it
- * costs all of it, so that a slab has one slot there; and where a large mapping
- * is refused, a smaller one is tried.  A slot, from low to high addresses:
+ * Address space is mapped in slabs of up to 64 equal slots; unused parts cost
+ * no memory.  Where mappings are locked into memory they do cost memory, so
+ * that a slab has only one slot there.  If a large mapping fails, a smaller one
+ * is tried.  A slot, from low to high addresses:
  *
- *     | guard | usable, as aloop__stack_get hands it out | colour |
+ *     | guard | usable, as aloop__stack_get() returns it | colour |
  *
- * Guard.  96 KiB where address space is plentiful: a frame larger than the
- * guard steps over it into the neighbour, and char buffer[65536] is about the
- * largest that people write without a thought; the rest is for the calls that
- * such a function makes before it touches its buffer.  Compared with 64 KiB
- * that costs 64 bytes of page table for each stack, and 0.1 us when a slot is
- * used for the first time.  4 pages elsewhere, which still catches the 9 KiB
- * frames of C libraries.  It is put in place when the slot is first used.
+ * Guard.  It has 96 KiB where address space is plentiful.  A frame that is
+ * larger than the guard can reach the neighbour without touching the guard.
+ * char buffer[65536] is about the largest that is common; the rest is for the
+ * calls that such a function makes before it uses its buffer.  Compared with 64
+ * KiB this costs 64 bytes of page table per stack, and 0.1 us when a slot is
+ * used for the first time.  Elsewhere the guard has 16 KiB, which still catches
+ * the 9 KiB frames of C libraries.  It is made when the slot is first used.
  *
- * Colour.  Frames of different stacks at the same distance from a page's end
- * fall into the same few sets of the first-level cache; up to 2 KiB at the top
- * of each slot are given up to spread them.
+ * Colour.  Frames of different stacks at the same distance from a page boundary
+ * would compete for the same few sets of the first-level cache.  Up to 2 KiB at
+ * the top of each slot are left unused to spread them.
  *
  * A slot that is not in use is in one of three states:
  *
- *     free    used before; its pages are kept.  In a ring: put back and taken
- *             at one end, so that the one used last, whose pages are in the
- *             cache, is the next to go; given back from the other end.
- *     bare    used before; its pages were given back, the guard is in place.
+ *     free    used before; its pages are kept.  In a ring: put and taken
+ *             at one end, so that the slot used last, whose pages are in
+ *             the cache, is reused first; trimmed from the other end.
+ *     bare    used before; its pages were given back, its guard is kept.
  *             A bit in its slab.
  *     fresh   never used; counted, not listed.
  *
- * Nothing is written into such a slot: a link there would keep one page of it
- * resident.
+ * Nothing is written into such a slot, because a link there would keep one page
+ * of it resident.
  *
- * Trimming.  `low` is the least number of free slots there was in the present
- * window of time.  That many at the far end of the ring were not touched in
- * it, so when the window ends they become bare, one in each step.  A slab that
- * has nothing but bare slots is unmapped. */
+ * Trimming.  `low` is the smallest number of free slots in the current window
+ * of time.  That many slots at the far end of the ring were not used in it.
+ * When the window ends, all of them but FREE_MIN become bare, one in each step.
+ * A slab that has only bare and fresh slots left is unmapped. */
 
 #include "os/stack.h"
 
@@ -57,9 +57,9 @@ enum {
     RING_MIN = 256    /* Entries; a power of two. */
 };
 
-/* Sizes where address space is plentiful, and where it is not. */
+/* Sizes where address space is plentiful, and where it is scarce. */
 static const struct {
-    size_t usable; /* By default; what the colour takes included. */
+    size_t usable; /* By default; includes the colour. */
     size_t guard;
 } sizes[2] = {{192 * 1024, 96 * 1024}, {48 * 1024, 16 * 1024}};
 
@@ -70,20 +70,21 @@ struct slab {
     uint64_t bare;      /* One bit for each slot. */
     uint32_t index;     /* In stacks->slabs. */
     uint8_t slots;
-    uint8_t fresh;      /* Slots from here on were never used. */
-    uint8_t kept;       /* Slots before that which are not bare. */
+    uint8_t fresh;      /* Slots from this one on were never used. */
+    uint8_t kept;       /* Slots before `fresh` that are not bare. */
     uint8_t used;       /* Slots in use now. */
-    uint8_t mprotected; /* Slots whose guard mprotect made. */
-    bool is_dedicated;  /* One larger stack; lives as long as that is used. */
+    uint8_t mprotected; /* Slots whose guard mprotect() made. */
+    bool is_dedicated;  /* Has one larger stack and lives as long as that. */
     struct tools_slab tools;
-    /* number[i] is i.  A stack in use points to its own, which leads to the
-     * slab and to the slot without a division, the dearest thing in a put. */
+    /* number[i] is i.  A stack in use points to its own entry.  That gives the
+     * slab and the slot without a division, which would dominate the cost of a
+     * put. */
     uint8_t number[SLAB_SLOTS];
 };
 
 struct aloop__stacks {
     const struct aloop__alloc *alloc;
-    size_t size;      /* What aloop__stack_get promises by default. */
+    size_t size;      /* Usable bytes of a stack by default. */
     size_t slot_size;
     size_t guard_size;
     uint8_t slots;    /* In each new slab. */
@@ -91,18 +92,18 @@ struct aloop__stacks {
 
     struct slab **slabs; /* slab_count entries; NULL is a vacancy. */
     uint32_t slab_count, slab_max;
-    uint32_t vacancy;    /* No vacancy is before this one. */
+    uint32_t vacancy;    /* There is no vacancy before this index. */
     uint32_t slot_count; /* Of all slabs. */
-    struct slab *fresh;  /* Where slots never used are left, or NULL. */
+    struct slab *fresh;  /* The slab that has slots never used, or NULL. */
     struct aloop__node bare; /* Slabs with bare slots. */
 
-    /* Free slots: slab index * SLAB_SLOTS + slot, at ring[head & (ring_max -
-     * 1)] and the free_count - 1 places after it.  There is always room for
-     * all slots of all slabs, so that putting back cannot fail. */
+    /* Free slots, as slab index * SLAB_SLOTS + slot.  They are at ring[head &
+     * (ring_max - 1)] and the free_count - 1 places after it.  The ring has
+     * room for all slots of all slabs, so that a put cannot fail. */
     uint32_t *ring;
     uint32_t ring_max, head, free_count;
-    uint32_t low;  /* Least of free_count in this window. */
-    uint32_t idle; /* How many are still to become bare. */
+    uint32_t low;  /* Minimum of free_count in this window. */
+    uint32_t idle; /* Number of slots still to become bare. */
     uint32_t used;
 };
 
@@ -111,7 +112,8 @@ static size_t round_up(size_t size, size_t unit)
     return (size + unit - 1) / unit * unit;
 }
 
-/* The slot that holds `usable` bytes and a guard; 0 where no slot can. */
+/* Returns the size of a slot that holds `usable` bytes and a guard, or 0 if it
+ * would overflow. */
 static size_t slot_size_for(const struct aloop__stacks *stacks, size_t usable)
 {
     if (usable > SIZE_MAX / 8)
@@ -214,7 +216,7 @@ static int ring_resize(struct aloop__stacks *stacks, uint32_t max)
     return 0;
 }
 
-/* Room for one more slab, and for its slots to be free. */
+/* Makes room for one more slab and for its slots in the ring. */
 static int reserve(struct aloop__stacks *stacks, uint32_t slots)
 {
     uint32_t max = stacks->slab_max;
@@ -236,7 +238,7 @@ static int reserve(struct aloop__stacks *stacks, uint32_t slots)
                                                     : RING_MIN);
 }
 
-/* Maps up to `slots` slots, as many as there is room for. */
+/* Maps up to `slots` slots, as many as possible. */
 static int slab_map(struct slab *slab, uint8_t slots)
 {
     if (slots > 1 && sys_pages_locked())
@@ -294,12 +296,13 @@ static void slot_guard(struct aloop__stacks *stacks, struct slab *slab,
         slot_pages(slab, slot), stacks->guard_size, stacks->has_light_guards);
 
     if (guard != GUARD_LIGHT)
-        stacks->has_light_guards = false; /* Also after mlockall. */
+        stacks->has_light_guards = false; /* They may stop working:
+                                           * mlockall(). */
     if (guard == GUARD_MPROTECT)
         slab->mprotected++;
 }
 
-/* Makes a slot that was never used ready. */
+/* Prepares a slot that was never used. */
 static uint32_t slot_fresh(struct aloop__stacks *stacks, struct slab *slab)
 {
     uint32_t slot = slab->fresh++;
@@ -325,7 +328,7 @@ static void slot_take(struct aloop__stacks *stacks, struct slab *slab,
     tools_slot_take(ret->low, ret->size);
 }
 
-/* A bare slot of a slab that has one. */
+/* Returns a bare slot of a slab that has one. */
 static uint32_t slot_bare(struct slab *slab)
 {
     uint32_t slot = (uint32_t) __builtin_ctzll(slab->bare);
@@ -337,6 +340,7 @@ static uint32_t slot_bare(struct slab *slab)
     return slot;
 }
 
+/* Maps a slab for one stack that is larger than the pool's. */
 static int dedicated_get(struct aloop__stacks *stacks, size_t size,
                          struct aloop__stack *ret)
 {
@@ -417,7 +421,7 @@ void aloop__stacks_end_window(struct aloop__stacks *stacks)
     stacks->low = stacks->free_count;
 }
 
-/* The ring itself, once the slabs have become fewer. */
+/* Shrinks the ring after slabs were unmapped. */
 static void ring_shrink(struct aloop__stacks *stacks)
 {
     uint32_t max = stacks->ring_max;
@@ -434,7 +438,7 @@ bool aloop__stacks_trim(struct aloop__stacks *stacks)
     uint32_t id, slot;
 
     if (stacks->idle > stacks->low)
-        stacks->idle = stacks->low; /* The rest was taken meanwhile. */
+        stacks->idle = stacks->low; /* The others were taken meanwhile. */
     if (stacks->idle == 0) {
         ring_shrink(stacks);
         return false;

@@ -1,4 +1,4 @@
-/* Stacks for tasks: mapped in slabs, guarded, handed out last in, first out. */
+/* Stacks for tasks: mapped in slabs, guarded, reused last in, first out. */
 
 #ifndef ALOOP_OS_STACK_H
 #define ALOOP_OS_STACK_H
@@ -11,40 +11,43 @@
 
 enum { STACK_SIZE_MIN = 32 * 1024 };
 
-struct aloop__stacks; /* One pool for each loop. */
+struct aloop__stacks; /* A pool; each loop has one. */
 
-/* What a task runs on.  Usable bytes are [low, low + size). */
+/* The stack of a task.  Its usable bytes are [low, low + size). */
 struct aloop__stack {
     void *low;
     size_t size;
-    void *slab; /* The pool's own. */
+    void *slab; /* Private to the pool. */
 };
 
-/* `size` is the usable size that aloop__stack_get gives by default; 0 for the
- * library's default. */
+/* Creates a pool.  `size` is the usable size of its stacks, which is raised to
+ * STACK_SIZE_MIN; 0 means the library's default. */
 int aloop__stacks_open(const struct aloop__alloc *alloc, size_t size,
                        struct aloop__stacks **ret);
-/* Unmaps everything, stacks that were not put back included. */
+/* Unmaps everything, including stacks that are still in use. */
 void aloop__stacks_close(struct aloop__stacks *stacks);
 
-/* size 0 is the pool's default; a larger one gets a mapping of its own; a
- * smaller one than STACK_SIZE_MIN is raised to it.  -ENOMEM. */
+/* Takes a stack of at least `size` usable bytes.  It has the pool's default
+ * size, unless `size` is larger; such a stack gets a mapping of its own.
+ * Returns -ENOMEM if out of memory. */
 int aloop__stack_get(struct aloop__stacks *stacks, size_t size,
                      struct aloop__stack *ret);
+/* Returns a stack to the pool. */
 void aloop__stack_put(struct aloop__stacks *stacks, struct aloop__stack *stack);
 
-/* Giving memory back to the system; see loop/trim.c. */
+/* Trimming: giving memory back to the system.  See loop/trim.c. */
 
-/* Whether more than a few stacks are free. */
+/* Returns whether more than a few stacks are free. */
 bool aloop__stacks_have_spare(const struct aloop__stacks *stacks);
-/* Ends a window of time: what was free all through it may be given back. */
+/* Ends a window of time.  Stacks that were free during all of it may be
+ * trimmed. */
 void aloop__stacks_end_window(struct aloop__stacks *stacks);
-/* Gives one of those stacks back; false if there was none left. */
+/* Trims one of those stacks.  Returns false if there was none left. */
 bool aloop__stacks_trim(struct aloop__stacks *stacks);
 
-/* How the next slab will be guarded. */
+/* Returns how the next slab will be guarded. */
 enum aloop__guard aloop__stacks_guard(const struct aloop__stacks *stacks);
-/* How many stacks are in use, for tests and dumps. */
+/* Returns the number of stacks in use, for tests and dumps. */
 size_t aloop__stacks_used(const struct aloop__stacks *stacks);
 
 #endif
