@@ -1,4 +1,4 @@
-/* What the library keeps once for each process; sys_process.c. */
+/* State that exists once per process; see sys_process.c. */
 
 #ifndef ALOOP_OS_PROCESS_H
 #define ALOOP_OS_PROCESS_H
@@ -7,19 +7,21 @@
 
 #include "os/sys.h"
 
-/* All zero in a forked child, where the system can see to that. */
+/* Zeroed in a forked child, if the system supports that. */
 struct sys_process {
-    atomic_int pid; /* Of the process that has `id`; 0: none, -1: changing. */
+    atomic_int pid; /* The process that `id` belongs to; 0: none, -1: being
+                     * changed. */
     atomic_uint id;
     atomic_int signal_lock; /* The pid of the holder; 0: free. */
-    atomic_uint received[SYS_SIGNAL_MAX + 1]; /* By signal number. */
+    atomic_uint received[SYS_SIGNAL_MAX + 1]; /* Number of signals, by signal
+                                               * number. */
 };
 
-/* May be called by signal handlers. */
+/* Returns the state of the process.  May be called by signal handlers. */
 struct sys_process *sys__process(void);
 
-/* Whether the caller is a vforked child, as far as that can be told: it runs
- * in the memory of another process. */
+/* Returns whether the caller is known to be a vforked child, which runs in the
+ * memory of its parent. */
 bool sys__process_is_borrowed(const struct sys_process *process);
 
 #endif

@@ -1,14 +1,15 @@
-/* The seam: every contact with the operating system that the library makes.
+/* The seam: all contact of the library with the operating system.
  *
- * All of src outside this folder calls these functions and nothing else of the
- * system.  They are substituted at link time: sys_posix.c and its neighbours
- * make the real calls, tests/simulator/sys_sim.c makes a world of its own.
+ * Code outside this folder calls these functions and no others of the system.
+ * They are substituted at link time: sys_posix.c and its neighbours make the
+ * real calls, tests/simulator/sys_sim.c simulates them.
  *
- * Each function that can fail returns 0 or more on success and a negated errno
- * on failure; errno itself is nobody's channel.  Calls that a signal may
- * interrupt are repeated here, so that -EINTR is seen nowhere else; close is
- * not repeated (POSIX leaves the descriptor's state open; on Linux it is
- * closed).  Every descriptor made here is non-blocking and close-on-exec. */
+ * A function that can fail returns 0 or more on success and a negated errno on
+ * failure; errno itself has no meaning.  Calls that were interrupted by a
+ * signal are repeated here, so that no other code sees -EINTR.  Only close() is
+ * not repeated, because POSIX leaves the state of the descriptor open then; on
+ * Linux it is closed.  Every descriptor created here is non-blocking and
+ * close-on-exec. */
 
 #ifndef ALOOP_OS_SYS_H
 #define ALOOP_OS_SYS_H
@@ -21,43 +22,45 @@
 
 /* sys_posix.c: clock, descriptors, sockets. */
 
-/* Nanoseconds on a monotonic clock; its zero means nothing. */
+/* Returns the nanoseconds of a monotonic clock with an arbitrary zero. */
 int64_t sys_clock_ns(void);
 
-/* sys_stderr.c. */
+/* sys_stderr.c: standard error. */
 
-/* What standard error was when it was looked at. */
+/* The identity of standard error. */
 struct sys_stderr {
-    bool is_usable; /* Open, and nothing else has got its number. */
+    bool is_usable; /* Open, and plausibly still standard error. */
     uint64_t device;
     uint64_t inode;
 };
 
-/* Call it before anything else is opened. */
+/* Records the identity of standard error.  Must be called before the library
+ * opens anything else. */
 void sys_stderr_look(struct sys_stderr *ret);
-/* Writes one line, complete with its newline and of at most 512 bytes, to
- * standard error.  Never waits; changes nothing that others share.  -EBADF:
- * standard error is not `file` any more; -EAGAIN: it would have to wait. */
+/* Writes one line of at most 512 bytes, which includes its newline, to standard
+ * error.  Never blocks, and changes nothing that is shared with other
+ * processes.  Returns -EBADF if standard error is no longer `file`, and -EAGAIN
+ * if the write would block. */
 int sys_complain(const struct sys_stderr *file, const char *line,
                  size_t size);
 
-/* sys_posix.c again. */
+/* sys_posix.c, continued. */
 
 int sys_close(int fd);
 
-/* The wake-up channel: writing to fds[1] makes fds[0] readable.  An eventfd
- * (then both are the same descriptor) or a pipe.  sys_wake_signal may be
- * called from any thread and from a signal handler, and leaves errno alone;
- * any number of signals before a drain make one readiness. */
+/* The wake-up channel: sys_wake_signal(fds[1]) makes fds[0] readable.  It is an
+ * eventfd, so that both descriptors are the same, or a pipe.  sys_wake_signal()
+ * may be called from any thread and from a signal handler, and preserves errno.
+ * All signals before a drain count as one. */
 int sys_wake_open(int fds[2]);
 void sys_wake_signal(int fd);
 void sys_wake_drain(int fd);
 void sys_wake_close(int fds[2]);
 
-/* A socket's address: a sockaddr of any family, kept as bytes so that the
- * layers above need no system header. */
+/* A socket's address: a sockaddr of any family.  It is stored as bytes, so that
+ * the layers above need no system header. */
 struct sys_address {
-    uint32_t size; /* Bytes used; 0 is "none". */
+    uint32_t size; /* Bytes used; 0 means no address. */
     _Alignas(8) unsigned char bytes[128];
 };
 
@@ -69,24 +72,25 @@ struct sys_piece {
     size_t size;
 };
 
-enum { SYS_PIECES_MAX = 64 }; /* In one sys_sendv; at most IOV_MAX. */
+enum { SYS_PIECES_MAX = 64 }; /* Of one sys_sendv(); at most IOV_MAX. */
 
 int sys_tcp_socket(enum sys_family family); /* Returns the descriptor. */
-/* Addresses that a closed connection still holds may be bound; an IPv6 socket
- * takes IPv4 too. */
+/* Allows binding an address that a closed connection still holds, and lets an
+ * IPv6 socket accept IPv4 too. */
 int sys_reuse_address(int fd, enum sys_family family);
 int sys_no_delay(int fd, bool is_on);
-int sys_reset_on_close(int fd); /* close sends RST, drops what is queued. */
+int sys_reset_on_close(int fd); /* Makes close() send RST and drop queued
+                                 * bytes. */
 int sys_bind(int fd, const struct sys_address *address);
 int sys_listen(int fd, int backlog);
 /* Returns the accepted descriptor. */
 int sys_accept(int fd);
 int sys_connect(int fd, const struct sys_address *address);
-/* Takes the socket's pending error (SO_ERROR): 0 or a negated errno. */
+/* Takes the pending error of the socket (SO_ERROR): 0 or a negated errno. */
 int sys_socket_error(int fd);
 int sys_local_address(int fd, struct sys_address *ret);
 int sys_peer_address(int fd, struct sys_address *ret);
-/* 0 is the end of the stream. */
+/* Returns 0 at the end of the stream. */
 ssize_t sys_recv(int fd, void *buffer, size_t size);
 /* Never raises SIGPIPE. */
 ssize_t sys_send(int fd, const void *data, size_t size);
@@ -97,127 +101,136 @@ int sys_shutdown_write(int fd);
 
 enum sys_family sys_address_family(const struct sys_address *address);
 uint16_t sys_address_port(const struct sys_address *address);
-/* Whether both name the same end: family, host, interface and port. */
+/* Returns whether both are the same endpoint: family, host, interface and
+ * port. */
 bool sys_address_same(const struct sys_address *a,
                       const struct sys_address *b);
-/* "127.0.0.1:80", also for ::ffff:127.0.0.1; "[::1]:80".  Returns the length
- * written, without the zero; -ENOSPC where `size` is too small (96 is enough
- * for IPv4 and IPv6). */
+/* Writes "127.0.0.1:80", also for ::ffff:127.0.0.1, or "[::1]:80".  Returns the
+ * length without the terminating zero, or -ENOSPC if `size` is too small; 96 is
+ * enough for IPv4 and IPv6. */
 int sys_address_format(const struct sys_address *address, char *text,
                        size_t size);
-/* Numeric addresses only; blocks on nothing.  `port` is decimal, 0 to 65535.
- * host NULL is every local address (:: where there is IPv6, else 0.0.0.0).
- * -EINVAL where `host` is no numeric address or `port` no number. */
+/* Parses numeric addresses only and never blocks.  `port` is decimal, 0 to
+ * 65535.  A NULL `host` means every local address: :: if the system has IPv6,
+ * else 0.0.0.0.  Returns -EINVAL if `host` is not a numeric address or `port`
+ * not a number. */
 int sys_address_parse(const char *host, const char *port,
                       struct sys_address *ret);
-/* Asks the system's resolver (getaddrinfo, SOCK_STREAM), which may block for
- * long: for a pool thread.  Returns how many addresses there are, at least one,
- * all of them and in the resolver's order, or an error: ALOOP_EHOST...,
- * aloop/error.h.  *ret belongs to the caller, who frees it with
- * sys_resolve_free; it is NULL after an error. */
+/* Asks the resolver of the system (getaddrinfo, SOCK_STREAM).  It may block for
+ * a long time, so that it must be called on a pool thread.  Returns the number
+ * of addresses, which is at least 1; they are in the resolver's order.  Errors
+ * are ALOOP_EHOSTNOTFOUND and the like; see aloop/error.h.  The caller frees
+ * *ret with sys_resolve_free(); it is NULL after an error. */
 int sys_resolve(const char *host, const char *port, struct sys_address **ret);
 void sys_resolve_free(struct sys_address *addresses); /* NULL is allowed. */
-/* Whether the name is longer than any: 253 bytes, and a dot at the end. */
+/* Returns whether the name is longer than 253 bytes, not counting a final
+ * dot. */
 bool sys_host_is_too_long(const char *host);
 
-/* sys_process.c. */
+/* sys_process.c: process numbers. */
 
-/* Reads as the number of the calling process: never 0, and another one than any
- * process has that it was forked from.  In a forked child it reads as 0 until
- * sys_process_adopt; where the system cannot see to that, it reads as the
- * parent's number until then.  Costs no system call. */
+/* Points to the number of the calling process, which is never 0 and differs
+ * from the numbers of all processes that it was forked from.  In a forked child
+ * it is 0 until sys_process_adopt() is called.  If the system does not support
+ * that, it is the parent's number until then.  Reading it costs no system
+ * call. */
 const atomic_uint *sys_process_mark(void);
-/* The same with a second look: 0 also in a vforked child, and in a forked child
- * of a system as above.  Signal handlers may call it. */
+/* Returns the same number, with an additional check: 0 also in a vforked child,
+ * and in a forked child if the system does not support the above.  May be
+ * called by signal handlers. */
 unsigned sys_process_id(void);
-/* Gives the process a number if it has none yet, and returns the number.
- * `known` is the number of a process that the caller descends from, if it is
- * not 0.  Returns `known` where no fork lies between, and 0 in a vforked
- * child, where nothing is changed. */
+/* Gives the process a number if it has none, and returns its number.  `known`,
+ * if not 0, is the number of a process that the caller is or descends from.
+ * Returns `known` if there was no fork in between.  In a vforked child it
+ * returns 0 and changes nothing. */
 unsigned sys_process_adopt(unsigned known);
 
-/* sys_signal.c. */
+/* sys_signal.c: signals. */
 
-/* From now on `handler` runs for `number`, after the signal was counted
- * (SA_RESTART, SA_ONSTACK, all signals blocked meanwhile); it is the same for
- * all numbers.  Nothing runs in a vforked child.  The previous disposition is
- * kept, and put back by sys_signal_restore unless the application has set
- * another one meanwhile.  The caller serialises the two. */
+/* Installs a handler for `number` that counts the signal and then calls
+ * `handler`, with SA_RESTART, SA_ONSTACK and all signals blocked.  `handler` is
+ * the same for all numbers.  It is not called in a vforked child.  The previous
+ * action is restored by sys_signal_restore(), unless the application has set
+ * another one since.  The caller serialises the two functions. */
 int sys_signal_catch(int number, void (*handler)(int number));
 void sys_signal_restore(int number);
-/* How often `number` was received while it was caught, modulo 2 to the 32nd; a
- * forked child begins with 0, for good when sys_process_adopt returns. */
+/* Returns how often `number` was received while it was caught, modulo 2 to the
+ * 32nd.  In a forked child the count is 0 at the latest when
+ * sys_process_adopt() returns. */
 unsigned sys_signal_received(int number);
 
 enum { SYS_INTERRUPTS = 2 };
 
 /* Writes the numbers of the signals that ask a program to end, SIGINT and
- * SIGTERM, and returns how many.  A signal that the process ignores is left
- * out: that is how a shell keeps interrupts from what it runs in the
- * background. */
+ * SIGTERM, and returns how many.  Signals that the process ignores are left
+ * out, because a shell ignores interrupts in background processes that way. */
 int sys_signal_interrupts(int ret_numbers[SYS_INTERRUPTS]);
 enum { SYS_SIGNAL_MAX = 64 }; /* Signal numbers are 1 to this. */
-/* A spin lock that signal handlers may take: its holder runs with all signals
- * blocked on its thread, so that no handler can find its own thread in it.  In
- * a forked child it is free, whoever held it in the parent. */
+/* Takes a spin lock that signal handlers take too.  All signals are blocked
+ * while it is held, so that no handler can interrupt the holder and wait for
+ * it.  In a forked child the lock is free, even if the parent held it. */
 void sys_signal_lock(void);
 void sys_signal_unlock(void);
-/* The same, from inside a handler (which runs with all signals blocked). */
+/* Does the same inside a handler, which runs with all signals blocked. */
 void sys_signal_lock_in_handler(void);
 void sys_signal_unlock_in_handler(void);
 
-/* sys_thread.c. */
+/* sys_thread.c: threads. */
 
 struct sys_thread;
 struct sys_monitor; /* A mutex with one condition. */
 
-/* A number that differs between the running threads; never 0. */
+/* Returns a number that is unique among the running threads and not 0. */
 uintptr_t sys_thread_self(void);
-/* All signals are blocked on the new thread. */
+/* Starts a thread with all signals blocked. */
 int sys_thread_start(void (*run)(void *arg), void *arg,
                      struct sys_thread **ret);
-void sys_thread_join(struct sys_thread *thread); /* And frees it. */
-/* The same without waiting: for a thread that is inside run(). */
+/* Waits until the thread has ended, and frees it. */
+void sys_thread_join(struct sys_thread *thread);
+/* Frees the thread without waiting for it.  The thread must be inside run(). */
 void sys_thread_detach(struct sys_thread *thread);
-/* In a forked child, which has neither the threads nor any use for a monitor
- * that one of them may have been inside of: frees the memory, no more.  NULL
- * is allowed. */
+/* Free the memory and do nothing else.  For a forked child, where the threads
+ * do not exist and another thread may have been inside the monitor.  NULL is
+ * allowed. */
 void sys_thread_forget(struct sys_thread *thread);
 void sys_monitor_forget(struct sys_monitor *monitor);
 int sys_monitor_open(struct sys_monitor **ret);
 void sys_monitor_close(struct sys_monitor *monitor);
 void sys_monitor_enter(struct sys_monitor *monitor);
 void sys_monitor_leave(struct sys_monitor *monitor);
-/* Leaves, waits for a notify, enters.  Returns 0, or -ECANCELED where waiting
- * can never end (the simulated system): the caller then ends its thread. */
+/* Leaves the monitor, waits for a notification, and enters it again.  Returns
+ * 0, or -ECANCELED if the wait can never end, which happens only in the
+ * simulated system.  The caller then ends its thread. */
 int sys_monitor_wait(struct sys_monitor *monitor);
-void sys_monitor_notify(struct sys_monitor *monitor);     /* One waiter. */
+void sys_monitor_notify(struct sys_monitor *monitor);     /* Wakes one
+                                                           * waiter. */
 void sys_monitor_notify_all(struct sys_monitor *monitor);
 
-/* sys_memory.c: pages, for the stacks of tasks. */
+/* sys_memory.c: pages for the stacks of tasks. */
 
 size_t sys_page_size(void);
-/* Fresh zeroed pages, not reserved, never huge; NULL when there are none. */
+/* Maps zeroed pages, without reserving memory and never huge ones.  Returns
+ * NULL on failure. */
 void *sys_pages_map(size_t size);
 void sys_pages_unmap(void *pages, size_t size);
 /* Makes every access to the range fault.  `is_light` asks for a guard that
- * splits no mapping (MADV_GUARD_INSTALL): -ENOTSUP unless that was seen to
- * work. */
+ * splits no mapping (MADV_GUARD_INSTALL).  Returns -ENOTSUP for a light guard
+ * if a test has not shown that it works. */
 int sys_pages_guard(void *pages, size_t size, bool is_light);
-/* Gives the memory back to the system.  The contents are lost (zeros, or what
- * was there); guards inside the range stay. */
+/* Gives the memory back to the system.  The contents become zeros or stay as
+ * they were; guards inside the range stay. */
 void sys_pages_discard(void *pages, size_t size);
-/* Whether the process's address space is limited (RLIMIT_AS and the like), or
- * what it maps is locked. */
+/* Returns whether the address space of the process is limited (RLIMIT_AS and
+ * the like), or its mappings are locked into memory. */
 bool sys_pages_scarce(void);
-/* Whether fresh pages are locked into memory (mlockall), so that mapping them
- * costs all of their memory, or counts towards the limit of that. */
+/* Returns whether new pages are locked into memory (mlockall), so that a
+ * mapping immediately uses all of its memory and counts towards that limit. */
 bool sys_pages_locked(void);
-/* For tests: false makes light guards fail as on a system without them; true
- * forgets what was found out about them. */
+/* For tests: false makes light guards fail, as on a system without them; true
+ * makes the next one test again. */
 void sys_pages_light_guards(bool is_allowed);
 
-/* What the reactors are made of; each is called by one reactor only. */
+/* The calls of the reactors.  Each is used by one reactor only. */
 
 struct epoll_event;
 struct kevent;
@@ -226,11 +239,13 @@ struct pollfd;
 
 int sys_epoll_open(void);
 int sys_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
-/* timeout_ns < 0 waits for ever; otherwise never shorter than asked, except
- * that a signal may end it early with 0. */
+/* A negative timeout_ns waits indefinitely.  Otherwise the wait is never
+ * shorter than requested, except that a signal may end it early; 0 is then
+ * returned. */
 int sys_epoll_wait(int epoll, struct epoll_event *events, int count,
                    int64_t timeout_ns);
-/* A descriptor that is readable once delay_ns have passed; < 0 disarms. */
+/* The alarm is a descriptor that becomes readable after delay_ns; a negative
+ * delay disarms it. */
 int sys_alarm_open(void);
 int sys_alarm_set(int fd, int64_t delay_ns);
 

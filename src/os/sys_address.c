@@ -1,8 +1,8 @@
 /* Names and addresses.
  *
- * A sys_address holds bytes, so a sockaddr is copied in and out of it, never
- * looked at through a cast.  Numbers are parsed here and by inet_pton, whose
- * idea of an address is strict: no octal, no short forms, no brackets. */
+ * A sys_address stores bytes, so that a sockaddr is copied in and out and never
+ * accessed through a cast.  Numbers are parsed here and by inet_pton(), which
+ * is strict: it accepts no octal numbers, short forms or brackets. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -30,7 +30,7 @@ static_assert(sizeof(struct sockaddr_in6) <= SIZE_OF_BYTES
                   && sizeof(struct sockaddr_un) <= SIZE_OF_BYTES,
               "the addresses of every family fit");
 
-/* An answer by DNS has at most 65,535 bytes, and 16 of them for an address. */
+/* A DNS response has at most 65,535 bytes, and at least 16 for each address. */
 enum { HOST_SIZE_MAX = 253, PORT_DIGITS_MAX = 5, ADDRESSES_MAX = 4096 };
 
 static void store(struct sys_address *ret, const void *address, size_t size)
@@ -40,8 +40,8 @@ static void store(struct sys_address *ret, const void *address, size_t size)
     ret->size = (uint32_t) size;
 }
 
-/* Copies an address of the wanted size out of the bytes; short ones are
- * filled up with zeros. */
+/* Copies an address of type-specific `size` from the bytes.  A shorter one is
+ * padded with zeros. */
 static void load(const struct sys_address *address, void *ret, size_t size)
 {
     memset(ret, 0, size);
@@ -92,7 +92,7 @@ uint16_t sys_address_port(const struct sys_address *address)
     }
 }
 
-/* Not all of the bytes: those of no meaning may differ. */
+/* Compares fields, because bytes without a meaning may differ. */
 bool sys_address_same(const struct sys_address *a, const struct sys_address *b)
 {
     enum sys_family family = sys_address_family(a);
@@ -132,8 +132,8 @@ static int format_v4(const struct in_addr *host, unsigned port, char *text,
     return written(snprintf(text, size, "%s:%u", digits, port), size);
 }
 
-/* An IPv4 address that is mapped into IPv6 (::ffff:1.2.3.4), as a socket for
- * both families reports it, is written as the IPv4 address that it is. */
+/* An IPv4-mapped address (::ffff:1.2.3.4), which a socket for both families
+ * reports, is written as an IPv4 address. */
 static int format_v6(const struct sys_address *address, char *text,
                      size_t size)
 {
@@ -157,8 +157,8 @@ static int format_v6(const struct sys_address *address, char *text,
                    size);
 }
 
-/* The path; "@name" where Linux keeps it out of the file system; nothing for
- * a socket without a name. */
+/* Writes the path, or "@name" for an abstract socket of Linux, or nothing for a
+ * socket without a name. */
 static int format_unix(const struct sys_address *address, char *text,
                        size_t size)
 {
@@ -200,7 +200,8 @@ int sys_address_format(const struct sys_address *address, char *text,
     }
 }
 
-/* Decimal digits and nothing else; -EINVAL above `max`. */
+/* Parses decimal digits only.  Returns -EINVAL for anything else and above
+ * `max`. */
 static int64_t parse_number(const char *text, size_t digits_max, int64_t max)
 {
     int64_t number = 0;
@@ -218,13 +219,14 @@ static int parse_port(const char *text)
     return (int) parse_number(text, PORT_DIGITS_MAX, UINT16_MAX);
 }
 
-/* The interface behind the '%' of a link-local address: number or name. */
+/* Parses the interface after the '%' of a link-local address, a number or a
+ * name. */
 static int parse_scope(const char *text, uint32_t *ret)
 {
     int64_t scope = parse_number(text, 10, UINT32_MAX);
 
     if (scope < 0)
-        scope = if_nametoindex(text); /* 0: no such interface. */
+        scope = if_nametoindex(text); /* 0 means no such interface. */
     if (scope <= 0)
         return -EINVAL;
     *ret = (uint32_t) scope;
@@ -247,7 +249,8 @@ static int parse_v6(const char *host, struct sockaddr_in6 *ret)
     return parse_scope(host + length + 1, &ret->sin6_scope_id);
 }
 
-/* Whether the system speaks IPv6; asked each time, for it can be switched. */
+/* Returns whether the system supports IPv6.  It is checked each time, because
+ * the setting can change. */
 static bool has_v6(void)
 {
     int fd = sys_tcp_socket(SYS_INET6);
@@ -310,8 +313,9 @@ static int resolver_error(int code, int system_error)
     return ALOOP_ERESOLVE;
 }
 
-/* The name of a service has a letter in it.  Whatever has none must be a port
- * number: the resolvers' own parsers cut 65616 to 80 and take "+80". */
+/* Rejects port numbers that the parsers of resolvers misread: some take 65616
+ * for 80, or accept "+80".  The name of a service contains a letter; anything
+ * else must be a port number. */
 static bool is_sane_port(const char *port)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
@@ -325,7 +329,7 @@ static bool is_usable(const struct addrinfo *info)
     return info->ai_family == AF_INET || info->ai_family == AF_INET6;
 }
 
-/* Copies what can be connected to; how many that is, or an error. */
+/* Copies the usable addresses.  Returns their number or an error. */
 static int copy_addresses(const struct addrinfo *list,
                           struct sys_address **ret)
 {

@@ -1,8 +1,8 @@
-/* The seam's pages: memory for the stacks of tasks.
+/* Pages for the stacks of tasks.
  *
- * Everything is mapped without reserving it, so that the address space of a
- * million stacks costs nothing until it is touched, and without huge pages,
- * which would turn each stack's first page into 2 MiB. */
+ * Mappings reserve no memory, so that the address space of a million stacks
+ * costs nothing until it is used.  They have no huge pages, because a huge page
+ * would make the first page of each stack cost 2 MiB. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -25,8 +25,8 @@
 #define MAP_NORESERVE 0
 #endif
 
-/* OpenBSD insists on it.  On FreeBSD and DragonFly it means something else: a
- * mapping that grows downwards, with a guard of the kernel's own. */
+/* OpenBSD requires MAP_STACK.  On FreeBSD and DragonFly it has another meaning:
+ * a mapping that grows downwards, with a guard of the kernel. */
 #if defined(MAP_STACK) && !defined(__FreeBSD__) && !defined(__DragonFly__)
 enum { STACK_FLAG = MAP_STACK };
 #else
@@ -46,7 +46,8 @@ void *sys_pages_map(size_t size)
     if (pages == MAP_FAILED)
         return NULL;
 #if defined(MADV_NOHUGEPAGE)
-    (void) madvise(pages, size, MADV_NOHUGEPAGE); /* EINVAL: it has none. */
+    (void) madvise(pages, size, MADV_NOHUGEPAGE); /* EINVAL: the kernel has no
+                                                   * huge pages. */
 #endif
     return pages;
 }
@@ -58,14 +59,14 @@ void sys_pages_unmap(void *pages, size_t size)
 
 #if defined(__linux__)
 
-enum { GUARD_INSTALL = 102 }; /* MADV_GUARD_INSTALL, from Linux 6.13 on. */
+enum { GUARD_INSTALL = 102 }; /* MADV_GUARD_INSTALL, since Linux 6.13. */
 
-/* What is known of guards that split no mapping, in the whole process. */
+/* Whether light guards work; for the whole process. */
 enum { LIGHT_UNKNOWN, LIGHT_WORKS, LIGHT_FAILS };
 static atomic_int light_state;
 
-/* Whether the kernel refuses to read from `page`; LIGHT_UNKNOWN where there
- * is no descriptor left to ask with. */
+/* Tests whether the kernel fails to read from `page`.  Returns LIGHT_UNKNOWN if
+ * no descriptor is left for the test. */
 static int light_try(void *page)
 {
     int fds[2];
@@ -78,8 +79,8 @@ static int light_try(void *page)
     return is_faulting ? LIGHT_WORKS : LIGHT_FAILS;
 }
 
-/* Success alone proves nothing: emulators return 0 for advice that they do
- * not know, and then a stack would be without a guard. */
+/* The success of madvise() alone proves nothing.  Emulators return 0 for advice
+ * that they do not know, and a stack would then have no guard. */
 static int light_probe(void)
 {
     size_t size = sys_page_size();
@@ -139,8 +140,8 @@ int sys_pages_guard(void *pages, size_t size, bool is_light)
 
 void sys_pages_discard(void *pages, size_t size)
 {
-    /* Only Linux drops the pages at once for DONTNEED; the others take it as
-     * a hint about paging, and FREE for what is meant here. */
+    /* Only Linux drops the pages immediately for DONTNEED.  Other systems treat
+     * it as a paging hint and have FREE for this purpose. */
 #if defined(__linux__)
     (void) madvise(pages, size, MADV_DONTNEED);
 #elif defined(MADV_FREE)
@@ -153,7 +154,7 @@ void sys_pages_discard(void *pages, size_t size)
 
 #if defined(__linux__)
 
-/* Pages that are locked cannot be discarded. */
+/* Locked pages cannot be discarded, which is how this detects them. */
 bool sys_pages_locked(void)
 {
     size_t size = sys_page_size();
@@ -169,7 +170,7 @@ bool sys_pages_locked(void)
 
 #else
 
-/* Nothing tells; at a limit, mapping fails. */
+/* There is no way to detect it.  At a limit, mapping fails. */
 bool sys_pages_locked(void)
 {
     return false;
@@ -191,7 +192,7 @@ bool sys_pages_scarce(void)
         return true;
 #endif
 #if defined(__linux__) || defined(__OpenBSD__)
-    /* These count private mappings as data, too. */
+    /* These systems count private mappings as data. */
     if (getrlimit(RLIMIT_DATA, &limit) == 0 && is_limited(&limit))
         return true;
 #endif

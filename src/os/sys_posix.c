@@ -1,6 +1,6 @@
 /* The real system: clock, descriptors, the wake-up channel and sockets. */
 
-#define _GNU_SOURCE /* accept4. */
+#define _GNU_SOURCE /* For accept4(). */
 #define _DARWIN_C_SOURCE
 #define _NETBSD_SOURCE
 
@@ -23,7 +23,7 @@
 
 #include "os/refusal.h"
 
-/* Whether a descriptor can be made non-blocking and close-on-exec at once. */
+/* Whether descriptors can be created non-blocking and close-on-exec. */
 #ifdef SOCK_CLOEXEC
 #define HAVE_SOCK_FLAGS 1
 #else
@@ -31,16 +31,17 @@
 #endif
 
 #ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 /* There SO_NOSIGPIPE does it, see set_no_sigpipe. */
+#define MSG_NOSIGNAL 0 /* SO_NOSIGPIPE is used there; see set_no_sigpipe(). */
 #endif
 
-/* More than this some systems refuse and no socket takes. */
+/* Some systems refuse larger transfers, and no socket accepts as much. */
 #define TRANSFER_MAX ((size_t) 0x7ffff000)
 
 int64_t sys_clock_ns(void)
 {
 #ifdef __APPLE__
-    clockid_t clock = CLOCK_UPTIME_RAW; /* The other one counts in us. */
+    clockid_t clock = CLOCK_UPTIME_RAW; /* CLOCK_MONOTONIC counts microseconds
+                                         * there. */
 #else
     clockid_t clock = CLOCK_MONOTONIC;
 #endif
@@ -54,7 +55,8 @@ int64_t sys_clock_ns(void)
 
 int sys_close(int fd)
 {
-    if (close(fd) == 0 || errno == EINTR) /* Closed all the same. */
+    if (close(fd) == 0 || errno == EINTR) /* The descriptor is closed after
+                                           * EINTR too. */
         return 0;
     return -errno;
 }
@@ -64,7 +66,7 @@ static int result_of(int result)
     return result < 0 ? -errno : result;
 }
 
-/* Non-blocking and close-on-exec. */
+/* Makes `fd` non-blocking and close-on-exec. */
 static int set_flags(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -74,7 +76,8 @@ static int set_flags(int fd)
     return result_of(fcntl(fd, F_SETFD, FD_CLOEXEC));
 }
 
-/* A new descriptor (or -1 and errno, which stays so) with the flags. */
+/* Sets the flags on a new descriptor.  If that fails, or `fd` is -1, it returns
+ * -1 and errno has the reason. */
 static int with_flags(int fd)
 {
     int error = fd < 0 ? 0 : set_flags(fd);
@@ -120,8 +123,9 @@ int sys_wake_open(int fds[2])
     return open_pipe(fds);
 }
 
-/* Eight bytes, as an eventfd wants them; to a pipe they are as good as one.
- * When it is full it is readable, which is all that is asked. */
+/* Writes eight bytes, as an eventfd requires; a pipe accepts them too.  If the
+ * channel is full, it is readable already, so that the failure does not
+ * matter. */
 void sys_wake_signal(int fd)
 {
     static const uint64_t one = 1;
@@ -134,7 +138,7 @@ void sys_wake_signal(int fd)
 
 void sys_wake_drain(int fd)
 {
-    char buffer[1024]; /* An eventfd gives 8 bytes, which ends the loop. */
+    char buffer[1024]; /* An eventfd returns 8 bytes, which ends the loop. */
     ssize_t count;
 
     do {
@@ -157,8 +161,8 @@ static int set_option(int fd, int level, int name, int value)
     return result_of(setsockopt(fd, level, name, &value, sizeof value));
 }
 
-/* Where sends have no flag for it the socket has.  That can fail only on an
- * accepted socket whose peer has gone, and then does not matter. */
+/* Sets SO_NOSIGPIPE where send() has no flag for that.  It fails only on an
+ * accepted socket whose peer has closed, where it does not matter. */
 static void set_no_sigpipe(int fd)
 {
 #ifdef __APPLE__
@@ -193,8 +197,9 @@ int sys_tcp_socket(enum sys_family family)
     return fd;
 }
 
-/* One socket on "::" stands for every local address, so it takes IPv4 too,
- * whatever the system's default; OpenBSD cannot, and is asked in vain. */
+/* One socket on "::" stands for every local address, so that it must accept
+ * IPv4 too, whatever the default of the system is.  OpenBSD does not support
+ * that and refuses it. */
 int sys_reuse_address(int fd, enum sys_family family)
 {
     if (family == SYS_INET6)
@@ -251,7 +256,7 @@ int sys_accept(int fd)
     return accepted;
 }
 
-/* Interrupted it goes on by itself, and must not be called again. */
+/* An interrupted connect() continues by itself and must not be called again. */
 int sys_connect(int fd, const struct sys_address *address)
 {
     int error = result_of(
@@ -277,7 +282,7 @@ static int take_address(int result, struct sys_address *address,
     if (result < 0)
         return -errno;
     if (size > sizeof address->bytes)
-        size = sizeof address->bytes; /* It was cut. */
+        size = sizeof address->bytes; /* The address was truncated. */
     address->size = (uint32_t) size;
     *ret = *address;
     return 0;
@@ -311,8 +316,8 @@ ssize_t sys_recv(int fd, void *buffer, size_t size)
     return count < 0 ? -errno : count;
 }
 
-/* Whether a send is to be repeated.  macOS says EPROTOTYPE of a socket that is
- * just shutting down, and the next time what is the matter. */
+/* Returns whether a send is to be repeated.  macOS reports EPROTOTYPE for a
+ * socket that is being shut down, and the real error for the next call. */
 static bool is_repeatable(int error)
 {
 #ifdef __APPLE__
@@ -349,7 +354,7 @@ ssize_t sys_sendv(int fd, const struct sys_piece *pieces, size_t count)
 
         vectors[i].iov_base = (void *) pieces[i].data;
         vectors[i].iov_len = size;
-        message.msg_iovlen++; /* Of a type that differs. */
+        message.msg_iovlen++; /* Its type differs between systems. */
         room -= size;
     }
     do {

@@ -1,18 +1,19 @@
-/* Which process the caller is.
+/* The identity of the calling process.
  *
- * The pid alone does not tell: it can be the same in a child that begins a PID
- * namespace, and it differs in a vforked child, which runs in the memory of
- * its parent.  So the number of a process lies in a page that the kernel
- * clears in each forked child, together with the pid that it was given to:
+ * The pid alone is not enough.  It can be the same in a child that begins a PID
+ * namespace, and it differs in a vforked child, which runs in the memory of its
+ * parent.  Therefore each process has a number.  It is stored in a page that
+ * the kernel clears in each forked child, together with the pid that it was
+ * given to:
  *
  *     number  pid           the caller is
  *     set     its own       the process that has the number
  *     0       0             a forked child, or has no number yet
  *     set     another one   a vforked child
  *
- * Where the kernel cannot clear a page (before Linux 4.14, on macOS, under some
- * emulators) the last row stands for a forked child as well, and a child with
- * the pid of its parent is recognised only by aloop_after_fork(). */
+ * Some kernels cannot clear a page (Linux before 4.14, macOS, some emulators).
+ * There the last row stands for a forked child as well, and a child with the
+ * pid of its parent is recognised only by aloop_after_fork(). */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -26,19 +27,22 @@
 
 enum { PAGE_MAX = 64 * 1024, CHANGING = -1 };
 
-/* Contains one whole page, whatever the size of a page is.  The rest is never
- * touched and takes no memory. */
+/* Contains one whole page for any page size up to PAGE_MAX.  The rest is never
+ * used and takes no memory. */
 static _Alignas(64) unsigned char room[2 * PAGE_MAX];
 
 static struct sys_process *_Atomic opened; /* Inside `room`. */
-static atomic_bool is_cleared;             /* By the kernel, in a child. */
-static atomic_uint last_id;                /* This one a child inherits. */
+static atomic_bool is_cleared;             /* The kernel clears the page in a
+                                            * child. */
+static atomic_uint last_id;                /* Not in the page, so that a child
+                                            * inherits it. */
 
 #if defined(__linux__)
 
 enum { WIPE_ON_FORK = 18, NO_ADVICE = 9999 };
 
-/* An emulator may accept any advice and follow none. */
+/* The second call must fail.  An emulator may accept any advice and ignore
+ * it. */
 static bool clear_on_fork(void *page, size_t size)
 {
     return madvise(page, size, WIPE_ON_FORK) == 0 &&
@@ -70,7 +74,7 @@ static bool clear_on_fork(void *page, size_t size)
 
 #endif
 
-/* Several threads that do this simultaneously find the same. */
+/* Several threads that do this simultaneously get the same result. */
 static struct sys_process *open_process(void)
 {
     size_t page_size = sys_page_size();
@@ -111,14 +115,14 @@ unsigned sys_process_id(void)
     return sys__process_is_borrowed(process) ? 0 : atomic_load(&process->id);
 }
 
-/* Makes the caller's process one of its own, which was `pid` until now; false
- * if another thread does so. */
+/* Gives the process a new number.  `pid` is the one recorded so far.  Returns
+ * false if another thread does this at the moment. */
 static bool take_id(struct sys_process *process, int pid)
 {
     if (!atomic_compare_exchange_strong(&process->pid, &pid, CHANGING))
         return false;
     for (int i = 0; i <= SYS_SIGNAL_MAX && pid != 0; i++)
-        atomic_store(&process->received[i], 0); /* The parent's. */
+        atomic_store(&process->received[i], 0); /* Drops the parent's count. */
     atomic_store(&process->id, atomic_fetch_add(&last_id, 1) + 1);
     atomic_store(&process->pid, (int) getpid());
     return true;
@@ -140,7 +144,7 @@ unsigned sys_process_adopt(unsigned known)
         if (pid == (int) getpid() && (known == 0 || known != id || is_sure))
             return id;
         if (pid != 0 && pid != (int) getpid() && is_sure)
-            return known == 0 ? id : 0; /* A vforked child. */
+            return known == 0 ? id : 0; /* The caller is a vforked child. */
         take_id(process, pid);
         known = 0;
     }

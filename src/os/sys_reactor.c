@@ -1,11 +1,11 @@
-/* The calls that the reactors wait with.
+/* The calls with which the reactors wait.
  *
- * Waits are the one place where a signal is let through: it ends them with 0.
- * A wait is cut to what every system accepts (the int of milliseconds, or the
- * 100,000,000 seconds beyond which the BSDs refuse a timespec): longer than
- * that, 0 may come back early, and the caller looks at the clock anyway. */
+ * Only here a signal ends a call early; the result is then 0.  A timeout is
+ * limited to what every system accepts: an int of milliseconds, or 100,000,000
+ * seconds, beyond which the BSDs refuse a timespec.  A longer wait may return 0
+ * early.  The caller checks the clock anyway. */
 
-#define _GNU_SOURCE /* ppoll, syscall; the rest asks for nothing special. */
+#define _GNU_SOURCE /* For ppoll() and syscall(). */
 #define _DARWIN_C_SOURCE
 #define _NETBSD_SOURCE
 
@@ -31,7 +31,7 @@
 #define NS_PER_MS INT64_C(1000000)
 #define TIMESPEC_MAX_S INT64_C(100000000)
 
-/* Rounded up: a millisecond too late is late, one too early is a lie. */
+/* Rounds up, because a timer must not fire early. */
 static int milliseconds(int64_t ns)
 {
     if (ns < 0)
@@ -69,7 +69,7 @@ int sys_epoll_open(void)
     int fd = epoll_create1(EPOLL_CLOEXEC);
 
     if (fd < 0 && is_refusal(errno)) {
-        fd = epoll_create(1); /* Any number that is not 0. */
+        fd = epoll_create(1); /* The argument only must not be 0. */
         if (fd >= 0)
             (void) fcntl(fd, F_SETFD, FD_CLOEXEC);
     }
@@ -83,10 +83,11 @@ int sys_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
 
 #ifdef SYS_epoll_pwait2
 
-/* Nanoseconds.  By number, for many a libc is older than its kernel; with the
- * kernel's own idea of a timespec, which has 64 bits everywhere.  -ENOSYS
- * where there is no such call, or where a filter that was written before it
- * existed forbids it: that is found out once. */
+/* Waits with a resolution of nanoseconds.  The call is made by its number,
+ * because many C libraries are older than their kernel, and with the kernel's
+ * timespec, which has 64 bits everywhere.  Returns -ENOSYS if the call does not
+ * exist, or is forbidden by a filter that is older than the call.  That is
+ * detected only once. */
 static int wait_exactly(int epoll, struct epoll_event *events, int count,
                         int64_t timeout_ns)
 {
@@ -150,7 +151,7 @@ int sys_alarm_set(int fd, int64_t delay_ns)
 {
     struct itimerspec timer = {0};
 
-    if (delay_ns >= 0) /* To the kernel 0 means never. */
+    if (delay_ns >= 0) /* For the kernel, 0 means never. */
         timer.it_value = timespec_of(delay_ns > 0 ? delay_ns : 1);
     return timerfd_settime(fd, 0, &timer, NULL) < 0 ? -errno : 0;
 }
@@ -161,7 +162,7 @@ int sys_alarm_set(int fd, int64_t delay_ns)
 #define HAVE_KQUEUE 1
 #elif defined(__has_include)
 #if __has_include(<sys/event.h>)
-#define HAVE_KQUEUE 1 /* The tests' stand-in. */
+#define HAVE_KQUEUE 1 /* The stand-in of the tests. */
 #endif
 #endif
 
@@ -174,7 +175,8 @@ int sys_kqueue_open(void)
     int fd = kqueue();
 
     if (fd >= 0)
-        fcntl(fd, F_SETFD, FD_CLOEXEC); /* Cannot fail on what is open. */
+        fcntl(fd, F_SETFD, FD_CLOEXEC); /* This cannot fail on an open
+                                         * descriptor. */
     return fd < 0 ? -errno : fd;
 }
 
@@ -183,7 +185,7 @@ int sys_kevent(int queue, const struct kevent *changes, int change_count,
 {
     struct timespec timeout = timespec_of(timeout_ns < 0 ? 0 : timeout_ns);
 
-    /* NetBSD counts in size_t, the others in int. */
+    /* NetBSD counts in size_t, other systems in int. */
 #ifdef __NetBSD__
     return wait_result(kevent(queue, changes, (size_t) change_count, events,
                               (size_t) event_count,

@@ -1,8 +1,8 @@
-/* Signal dispositions, the count of what was received, and the lock that
- * handlers share with the loops.
+/* Signal actions, the number of signals received, and the lock that handlers
+ * share with the loops.
  *
- * Nothing here runs unless an application watches a signal.  `kept` and
- * `callback` are written only by what the caller serialises. */
+ * Nothing here runs unless the application watches a signal.  `kept` and
+ * `callback` are written only by functions that the caller serialises. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -16,16 +16,17 @@
 #include <signal.h>
 #include <unistd.h>
 
-/* What there was before ours, by signal number. */
+/* The previous actions, by signal number. */
 static struct {
     struct sigaction before;
     bool is_ours;
 } kept[SYS_SIGNAL_MAX + 1];
 
 static void (*_Atomic callback)(int number);
-static sigset_t mask_before; /* The lock holder's; guarded by the lock. */
+static sigset_t mask_before; /* Of the thread that holds the lock; guarded by
+                              * the lock. */
 
-/* A vforked child counts nothing: the memory is its parent's. */
+/* A vforked child counts nothing, because the memory is its parent's. */
 static void signal_caught(int number)
 {
     struct sys_process *process = sys__process();
@@ -39,7 +40,7 @@ static void signal_caught(int number)
     errno = error;
 }
 
-/* Whether the disposition is the one that sys_signal_catch has set. */
+/* Returns whether `action` is the one that sys_signal_catch() sets. */
 static bool is_caught(const struct sigaction *action)
 {
     return (action->sa_flags & SA_SIGINFO) == 0 &&
@@ -99,8 +100,9 @@ unsigned sys_signal_received(int number)
     return atomic_load(&sys__process()->received[number]);
 }
 
-/* The holder's pid is there to be recognised by a forked child, in which the
- * thread that had the lock does not exist, if the page was not cleared. */
+/* Takes the lock if it is free.  It contains the pid of its holder.  If the
+ * page was not cleared, a forked child recognises by that pid that the holder
+ * is a thread of its parent, and takes the lock over. */
 static bool take_lock(void)
 {
     atomic_int *lock = &sys__process()->signal_lock;
@@ -134,7 +136,7 @@ void sys_signal_unlock(void)
 void sys_signal_lock_in_handler(void)
 {
     while (!take_lock())
-        continue; /* Short: the holder runs with its signals blocked. */
+        continue; /* This is short: the holder runs with its signals blocked. */
 }
 
 void sys_signal_unlock_in_handler(void)

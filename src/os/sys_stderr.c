@@ -1,9 +1,10 @@
-/* Standard error: one line at a time, without ever waiting, and only as long as
- * descriptor 2 still is what it was.
+/* Standard error: writes one line at a time, never blocks, and only writes
+ * while descriptor 2 is still the same file.
  *
- * The file description is shared with other processes, so that its flags are
- * left alone.  What could wait is a pipe or a terminal: where the system lets
- * us, we write through a description of our own, which does not block. */
+ * The file description is shared with other processes, so that its flags must
+ * not change.  A write to a pipe or a terminal could block.  Where the system
+ * allows it, such a file is opened again, which gives a non-blocking
+ * description of our own. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -25,8 +26,9 @@
 #define MSG_NOSIGNAL 0
 #endif
 
-/* A connection that speaks some protocol: what got the number 2 because
- * standard error was closed, or a client of inetd. */
+/* Returns whether descriptor 2 is an Internet socket.  It is then a connection
+ * that got the number because standard error was closed, or the client of an
+ * inetd service; text must not be written to it. */
 static bool is_internet_socket(void)
 {
     struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
@@ -37,8 +39,8 @@ static bool is_internet_socket(void)
            (address.ss_family == AF_INET || address.ss_family == AF_INET6);
 }
 
-/* Standard error was inherited, so that it is not closed by exec, and it can be
- * written to. */
+/* Returns whether standard error was inherited (it has no close-on-exec flag)
+ * and can be written to. */
 static bool is_plausible(void)
 {
     int flags = fcntl(STDERR_FILENO, F_GETFD);
@@ -66,9 +68,9 @@ static bool is_same(const struct sys_stderr *file, const struct stat *status)
            file->inode == (uint64_t) status->st_ino;
 }
 
-/* Whether a write raises no SIGPIPE, where the file says so: on macOS and
- * NetBSD, which raise it for the whole process, so that blocking it on one
- * thread is not enough.  Returns what was so before. */
+/* Sets whether a write raises no SIGPIPE, where that is a flag of the file:
+ * macOS and NetBSD raise SIGPIPE for the whole process, so that blocking it on
+ * one thread is not enough.  Returns the previous value. */
 static int set_no_sigpipe_in_file(int fd, int is_quiet)
 {
 #ifdef F_SETNOSIGPIPE
@@ -95,8 +97,9 @@ static ssize_t write_to(int fd, const char *line, size_t size)
     return count;
 }
 
-/* A line fits whole into what poll calls writable; another writer may still be
- * faster, which is why this is the second choice. */
+/* Writes if poll() reports that the file is writable, which means that a whole
+ * line fits.  Another writer may use the space first, so that this is only the
+ * second choice. */
 static ssize_t write_if_ready(const char *line, size_t size)
 {
     struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -114,7 +117,7 @@ static ssize_t write_without_waiting(const struct sys_stderr *file,
                                      const char *line, size_t size)
 {
 #ifdef __linux__
-    /* For a pipe or a terminal, this opens it again. */
+    /* This opens a pipe or a terminal again. */
     struct stat status;
     int fd;
 
@@ -123,7 +126,7 @@ static ssize_t write_without_waiting(const struct sys_stderr *file,
                   O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     } while (fd < 0 && errno == EINTR);
     if (fd < 0 && errno == ENXIO)
-        return -EPIPE; /* A pipe that nobody reads any more. */
+        return -EPIPE; /* The pipe has no reader. */
     if (fd >= 0) {
         ssize_t count = -EBADF;
 
@@ -160,9 +163,9 @@ static ssize_t put_line(const struct sys_stderr *file,
     return write_if_ready(line, size);
 }
 
-/* A pipe may have no reader any more, and write has no flag against SIGPIPE; a
- * terminal may stop those that write in the background: so both signals are
- * blocked, and a SIGPIPE that came of this is taken. */
+/* Blocks two signals while it writes.  A pipe may have no reader, and write()
+ * has no flag against SIGPIPE; if one was caused here, it is consumed.  A
+ * terminal may stop background processes that write, with SIGTTOU. */
 int sys_complain(const struct sys_stderr *file, const char *line, size_t size)
 {
     sigset_t blocked, broken_pipe, before, pending;

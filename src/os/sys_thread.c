@@ -1,7 +1,7 @@
-/* Threads, for the pool, and what they wait with: POSIX threads.
+/* Threads for the pool, and monitors: POSIX threads.
  *
- * Memory is malloc's: a thread outlives the loop that it was started for by
- * the moment that joining it takes, and belongs to no loop's allocator. */
+ * Memory comes from malloc(), because a thread can outlive its loop by a moment
+ * and belongs to no loop's allocator. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -117,7 +117,8 @@ void sys_monitor_close(struct sys_monitor *monitor)
     free(monitor);
 }
 
-/* Not destroyed: that may wait for whom the condition takes for a waiter. */
+/* The condition is not destroyed, because that may wait for threads of the
+ * parent that it counts as waiters. */
 void sys_monitor_forget(struct sys_monitor *monitor)
 {
     free(monitor);

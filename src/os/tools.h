@@ -1,7 +1,7 @@
-/* What the sanitizers and valgrind want to know about stacks.
+/* Notification of the sanitizers and valgrind about stacks.
  *
- * WITH_ASAN and WITH_TSAN are 1 where the compiler instruments for them.  What
- * valgrind is told costs next to nothing outside of it. */
+ * WITH_ASAN and WITH_TSAN are 1 if the compiler instruments for them.  The
+ * requests to valgrind cost almost nothing when it is not used. */
 
 #ifndef ALOOP_OS_TOOLS_H
 #define ALOOP_OS_TOOLS_H
@@ -46,9 +46,10 @@
 #define WITH_VALGRIND 0
 #endif
 
-enum { TOOLS_STACK_SCALE = WITH_ASAN ? 2 : 1 }; /* Frames are larger. */
+enum { TOOLS_STACK_SCALE = WITH_ASAN ? 2 : 1 }; /* Frames are larger with
+                                                 * ASan. */
 
-/* Whether a stack that is not in use is unreadable. */
+/* Returns whether a stack that is not in use is unreadable. */
 static inline bool tools_hide_stacks(void)
 {
 #if WITH_VALGRIND
@@ -58,9 +59,9 @@ static inline bool tools_hide_stacks(void)
     return WITH_ASAN;
 }
 
-/* For a slab of stacks. */
+/* The state of a slab of stacks. */
 struct tools_slab {
-    unsigned *valgrind_ids; /* One for each slot; NULL outside valgrind. */
+    unsigned *valgrind_ids; /* One for each slot; NULL without valgrind. */
 };
 
 static inline int tools_slab_init(struct tools_slab *tools,
@@ -89,8 +90,8 @@ static inline void tools_slab_fini(struct tools_slab *tools,
                       slots * sizeof *tools->valgrind_ids);
 }
 
-/* Before the first use of a slot.  The range excludes the guard: the leak
- * checkers read all of it. */
+/* Called before the first use of a slot.  The range does not include the guard,
+ * because leak checkers read all of it. */
 static inline void tools_slot_init(struct tools_slab *tools, uint32_t slot,
                                    void *low, size_t size)
 {
@@ -108,7 +109,8 @@ static inline void tools_slot_init(struct tools_slab *tools, uint32_t slot,
     (void) size;
 }
 
-/* Before its memory is unmapped; other things will be mapped there. */
+/* Called before the memory is unmapped, because other objects will be mapped
+ * there. */
 static inline void tools_slot_fini(struct tools_slab *tools, uint32_t slot,
                                    void *low, size_t size)
 {
@@ -126,7 +128,7 @@ static inline void tools_slot_fini(struct tools_slab *tools, uint32_t slot,
     (void) size;
 }
 
-/* Each time a stack is handed out ... */
+/* Called each time a stack is handed out. */
 static inline void tools_slot_take(void *low, size_t size)
 {
 #if WITH_ASAN
@@ -139,7 +141,7 @@ static inline void tools_slot_take(void *low, size_t size)
     (void) size;
 }
 
-/* ... and put back, after which every access to it is reported. */
+/* Called each time a stack is put back.  Later accesses to it are reported. */
 static inline void tools_slot_put(void *low, size_t size)
 {
 #if WITH_ASAN

@@ -1,10 +1,11 @@
-/* What unwinds stacks; see unwind.h.
+/* Exceptions and other stack unwinding; see unwind.h.
  *
- * A C program may load C++ at any time.  Looking for it at each switch between
- * tasks would cost more than the switch, so a pointer tells whether anything
- * was loaded since the program began, and a counter of the loader whether that
- * has changed since the last look.  Functions of the loader are weak
- * references: a static program has none, and needs none. */
+ * A C program may load a C++ library at any time.  A search for it at each
+ * switch between tasks would cost more than the switch.  Instead, a pointer
+ * shows whether anything was loaded since the program began, and a counter of
+ * the loader whether more was loaded since the last search.  Functions of the
+ * loader are weak references, because a static program has none and needs
+ * none. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -21,7 +22,7 @@
 typedef struct aloop__exceptions *globals_fn(void);
 typedef void terminate_fn(void);
 
-/* A pointer to a function from one to an object, as POSIX has it. */
+/* Converts an object pointer to a function pointer, as POSIX allows. */
 #define TO_FUNCTION(ret_function, symbol)                                      \
     memcpy((ret_function), &(symbol), sizeof *(ret_function))
 
@@ -68,7 +69,8 @@ void *const volatile *aloop__objects_end = &nothing;
 #pragma weak dlclose
 #pragma weak dlinfo
 
-/* Those that are there now stay as long as this code does. */
+/* Finds the end of the list of loaded objects.  The objects that are loaded at
+ * this time stay loaded as long as this code. */
 __attribute__((constructor)) static void note_objects(void)
 {
     struct link_map *last = NULL;
@@ -87,10 +89,10 @@ __attribute__((constructor)) static void note_objects(void)
     (void) dlclose(program);
 }
 
-/* One object of those that are loaded, by its place among them. */
+/* One of the loaded objects, by its index. */
 struct object {
     unsigned left;
-    unsigned long long loads; /* How many there have been so far. */
+    unsigned long long loads; /* Number of loads since the program began. */
     char name[1024];
 };
 
@@ -110,8 +112,9 @@ static int object_found(struct dl_phdr_info *info, size_t size, void *arg)
     return 1;
 }
 
-/* In any object, also where it is visible to that alone.  Keeps the one that
- * has it loaded: its state is in use from now on. */
+/* Searches all loaded objects, including those whose symbols are visible only
+ * to themselves.  Keeps the object loaded in which it finds the symbol, because
+ * its state is used from now on. */
 static void *find_symbol(const char *symbol_name)
 {
     struct object object;
@@ -159,7 +162,7 @@ struct aloop__exceptions *aloop__exceptions_loaded(void)
 
 #else
 
-/* The loader does not tell what it has loaded. */
+/* The loader of this system does not report loaded objects. */
 struct aloop__exceptions *aloop__exceptions_loaded(void)
 {
     return NULL;
@@ -200,7 +203,7 @@ void aloop__unwind_stop(void)
     __builtin_trap();
 }
 
-/* Where a system has no such thing it has no cancellation either. */
+/* Android has no thread cancellation. */
 int aloop__cancel_disable(void)
 {
     int before = 0;

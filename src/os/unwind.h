@@ -1,4 +1,4 @@
-/* What unwinds stacks: C++ exceptions, and the end of a thread. */
+/* Stack unwinding by C++ exceptions and by the end of a thread. */
 
 #ifndef ALOOP_OS_UNWIND_H
 #define ALOOP_OS_UNWIND_H
@@ -15,21 +15,23 @@ struct aloop__exceptions {
 #endif
 };
 
-/* Those of this thread; NULL while there is no C++ in the program. */
+/* Returns the state of the calling thread, or NULL while the program has no C++
+ * library. */
 static inline struct aloop__exceptions *aloop__exceptions_here(void);
 
-/* Called for a frame that something unwinds which must not leave it: ends the
- * program if that is an exception, as std::terminate() does.  The end of a
- * thread (pthread_exit) goes on. */
+/* Called when a frame is unwound that an exception must not leave.  If an
+ * exception does so, it ends the program as std::terminate() does.  The end of
+ * a thread (pthread_exit) continues. */
 void aloop__unwind_stop(void);
 
-/* Until it is restored, pthread_cancel() of this thread waits. */
+/* Defers pthread_cancel() of the calling thread until aloop__cancel_restore()
+ * is called with the value that this returns. */
 int aloop__cancel_disable(void);
 void aloop__cancel_restore(int before);
 
 #if defined(__APPLE__)
 
-/* A weak reference would have to be allowed by the linker's command line. */
+/* A weak reference would require an option for the linker. */
 struct aloop__exceptions *aloop__exceptions_find(void);
 
 static inline struct aloop__exceptions *aloop__exceptions_here(void)
@@ -42,11 +44,11 @@ static inline struct aloop__exceptions *aloop__exceptions_here(void)
 extern struct aloop__exceptions *__cxa_get_globals(void)
     __attribute__((weak));
 
-/* Where the list of shared objects ended when the program began: not NULL
- * there is one that was loaded later. */
+/* Points to the end of the list of shared objects at the start of the program.
+ * If *aloop__objects_end is not NULL, an object was loaded later. */
 extern void *const volatile *aloop__objects_end
     __attribute__((visibility("hidden")));
-/* Those of a C++ library that was loaded later. */
+/* Returns the state of a C++ library that was loaded later, or NULL. */
 struct aloop__exceptions *aloop__exceptions_loaded(void);
 
 static inline struct aloop__exceptions *aloop__exceptions_here(void)
