@@ -1,6 +1,8 @@
-/* Name look-ups on the pool.  The object is the job's and outlives whoever has
- * asked, even the loop, because getaddrinfo cannot be interrupted: it is made
- * by the default allocator, and the thread uses nothing else. */
+/* Name resolution on the pool.
+ *
+ * getaddrinfo() cannot be interrupted, so that a job can outlive its caller and
+ * even the loop.  Therefore the object comes from the default allocator, and
+ * the thread uses nothing else. */
 
 #include "handle/resolve.h"
 
@@ -12,13 +14,13 @@ enum { HOST_MAX = 254, PORT_MAX = 63 };
 
 struct aloop__resolve {
     struct aloop__job job;
-    /* Of the loop, and not looked at by the thread: */
+    /* Used by the loop and not by the thread: */
     aloop *loop;
     aloop__resolve_cb on_resolved;
     void *arg;
-    /* The question and the answer: */
-    int result; /* How many addresses, or an error. */
-    struct sys_address *addresses; /* NULL: there are none. */
+    /* The result and the request: */
+    int result; /* Number of addresses, or an error. */
+    struct sys_address *addresses; /* NULL if there are none. */
     char host[HOST_MAX + 1];
     char port[PORT_MAX + 1];
 };
@@ -61,7 +63,7 @@ int aloop__resolve_start(aloop *loop, const char *host, const char *port,
     int error = 0;
 
     if (aloop__is_foreign(loop))
-        return ALOOP_EPERM; /* The pool is the parent's. */
+        return ALOOP_EPERM; /* The pool belongs to the parent. */
     if (sys_host_is_too_long(host) || strlen(port) > PORT_MAX)
         return ALOOP_ENAMETOOLONG;
     if (loop->resolver == NULL)

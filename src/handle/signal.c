@@ -1,14 +1,15 @@
 /* Signals as handles.
  *
- * The process-wide part is one list of watches under a spin lock that the
- * handler takes too; whoever else takes it has all signals blocked, so no
- * handler can meet its own thread inside.  The handler runs once a signal has
- * been counted and wakes the loops of its watches; each calls back as often as
- * the count has moved on.
+ * The process has one list of watches per signal number, guarded by a spin
+ * lock.  The handler takes that lock too.  All signals are blocked while any
+ * other code holds it, so that a handler never waits for its own thread.  The
+ * handler runs after a signal was counted and wakes the loops that watch it.
+ * Each loop calls back as often as the count has increased since the last time.
  *
- * The count begins again in a forked child, so that what its parent received
- * is not called back there.  A handler in a child does not touch a loop that is
- * still the parent's: aloop_after_fork() looks at the count. */
+ * The count begins again at 0 in a forked child, so that signals received by
+ * its parent are not reported there.  A handler in a child does not touch a
+ * loop that still belongs to the parent; aloop_after_fork() checks the count
+ * instead. */
 
 #include "handle/signal.h"
 #include "loop/callback.h"
@@ -22,22 +23,26 @@ enum { BUDGET = 64 }; /* Callbacks of one watch in one turn. */
 
 struct aloop_signal {
     struct aloop__handle handle;
-    struct aloop__node node;   /* In loop->signals; the loop's own. */
-    struct aloop__node shared; /* In watches[number]; under the lock. */
+    struct aloop__node node;   /* In loop->signals; used by the loop's thread
+                                * only. */
+    struct aloop__node shared; /* In signal_watches[number]; under the lock. */
     int number;
     aloop_signal *partner; /* See aloop__signal_pair(); else NULL.  Under the
                             * lock. */
-    unsigned seen; /* Of sys_signal_received: called back, or older. */
-    unsigned last; /* Of it: nothing after that counts, if `is_ended`. */
-    atomic_uint is_ended; /* It is in no list any more. */
+    unsigned seen; /* Value of sys_signal_received() up to which callbacks were
+                    * made. */
+    unsigned last; /* Its value when the watch ended; later signals do not
+                    * count. */
+    atomic_uint is_ended; /* No longer in signal_watches. */
     aloop_signal_cb on_signal;
     void *arg;
 };
 
-/* All watches of the process by number; empty lists are zeroed nodes. */
+/* All watches of the process, by signal number.  A list that was never used is
+ * a zeroed node. */
 static struct aloop__node signal_watches[SYS_SIGNAL_MAX + 1];
 
-/* Takes it out of the list, inside the lock. */
+/* Removes the watch from its list.  Called inside the lock. */
 static void end_watch(aloop_signal *watch)
 {
     if (list_empty(&watch->shared))
@@ -49,6 +54,7 @@ static void end_watch(aloop_signal *watch)
         sys_signal_restore(watch->number);
 }
 
+/* The handler of a signal: wakes the loops of its watches, and ends pairs. */
 static void signal_delivered(int number)
 {
     struct aloop__node *list = &signal_watches[number];
@@ -72,9 +78,10 @@ static void signal_delivered(int number)
     sys_signal_unlock_in_handler();
 }
 
-/* The handler is removed with the last watch of a number.  It is installed with
- * each, for the application may have installed another one meanwhile.  Both are
- * done inside the lock, which serialises them. */
+/* Adds a watch to its list.  The handler is installed for each watch, because
+ * the application may have installed another one meanwhile.  It is removed with
+ * the last watch of a number.  Both are done inside the lock, which serialises
+ * them. */
 static int enlist(aloop_signal *watch)
 {
     struct aloop__node *list = &signal_watches[watch->number];
@@ -92,6 +99,7 @@ static int enlist(aloop_signal *watch)
     return error;
 }
 
+/* Removes the watch from its list and from its pair. */
 static void delist(aloop_signal *watch)
 {
     sys_signal_lock();
@@ -119,7 +127,8 @@ static void signal_close(struct aloop__handle *handle)
     aloop__handle_closed(handle);
 }
 
-/* In a forked child: what it received since it was forked. */
+/* In a forked child, reports the signals that the child received since the
+ * fork. */
 static void signal_fork(struct aloop__handle *handle)
 {
     aloop_signal *watch = CONTAINER_OF(handle, aloop_signal, handle);
@@ -135,9 +144,9 @@ static const struct aloop__handle_ops signal_ops = {
     .close = signal_close,
     .fork = signal_fork};
 
-/* Calls back for one watch; what is over the budget comes with the next turn.
- * The callback may close this watch, and may fork: the rest is not the
- * child's. */
+/* Calls back for one watch.  Signals beyond the budget follow in the next turn.
+ * The callback may close this watch.  It may also fork; the child then reports
+ * none of the remaining signals. */
 static void deliver_signal(aloop *loop, aloop_signal *watch)
 {
     unsigned process = loop->process;
@@ -158,8 +167,8 @@ static void deliver_signal(aloop *loop, aloop_signal *watch)
     }
 }
 
-/* Closed watches stay allocated until the turn's end, and callbacks that close
- * others take them out of `todo`. */
+/* Calls back for all watches.  A closed watch stays allocated until the end of
+ * the turn, and closing it removes it from `todo`. */
 static void signals_received(struct aloop__wake_hook *hook)
 {
     aloop *loop = CONTAINER_OF(hook, aloop, signal_hook);
@@ -173,7 +182,8 @@ static void signals_received(struct aloop__wake_hook *hook)
         list_push(&loop->signals, node);
         deliver_signal(loop, CONTAINER_OF(node, aloop_signal, node));
     }
-    list_append(&loop->signals, &todo); /* A callback has forked. */
+    list_append(&loop->signals, &todo); /* Not empty if a callback has
+                                         * forked. */
 }
 
 int aloop_signal_start(aloop *loop, int number, aloop_signal_cb on_signal,

@@ -1,4 +1,4 @@
-/* Timers, as handles and as futures. */
+/* Timers as handles, and sleeping as a future. */
 
 #include "aloop/timer.h"
 
@@ -14,7 +14,7 @@
 struct aloop_timer {
     struct aloop__handle handle;
     struct aloop__timed timed;
-    int64_t period_ns; /* 0: one-shot. */
+    int64_t period_ns; /* 0 if the timer is one-shot. */
     aloop_timer_cb on_expire;
     void *arg;
 };
@@ -30,8 +30,9 @@ static void timer_close(struct aloop__handle *handle)
 static const struct aloop__handle_ops timer_ops = {
     .name = "timer", .size = sizeof(aloop_timer), .close = timer_close};
 
-/* The first point of the timer's grid that has not passed.  Unsigned, for the
- * distance from the distant past does not fit. */
+/* Returns the first point of the timer's grid after now_ns.  It computes with
+ * unsigned numbers, because the distance to a time far in the past may not fit
+ * into an int64_t. */
 static int64_t next_point(const aloop_timer *timer, int64_t now_ns)
 {
     uint64_t late_ns = (uint64_t) now_ns - (uint64_t) timer->timed.when_ns;
@@ -54,7 +55,7 @@ static void timer_due(struct aloop__timed *timed)
     if (error < 0 && timer->period_ns > 0)
         aloop__unhandled(loop, error, "periodic timer");
     if (aloop__may_call(loop)) {
-        timer->on_expire(timer, timer->arg); /* May close it. */
+        timer->on_expire(timer, timer->arg); /* It may close the timer. */
         aloop__called(loop, "the callback of a timer");
     }
 }
@@ -169,7 +170,7 @@ void aloop_timer_close(aloop_timer *timer)
         timer_close(&timer->handle);
 }
 
-/* Sleeping: a deadline as a future. */
+/* Sleeping. */
 
 struct sleep {
     aloop_future future;
