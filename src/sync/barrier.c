@@ -19,7 +19,8 @@ aloop_barrier *aloop_barrier_new(aloop *loop, size_t count)
 {
     aloop_barrier *barrier;
 
-    /* A place in the round has to fit a status. */
+    /* The place of a task in its round is a status, so that it must fit into a
+     * ssize_t. */
     if (aloop__check_loop(loop, __func__) < 0 || count == 0 ||
         count > SIZE_MAX / 2)
         return NULL;
@@ -39,7 +40,8 @@ void aloop_barrier_free(aloop_barrier *barrier)
     aloop__slab_put(&barrier->queue.loop->slab, barrier, sizeof *barrier);
 }
 
-/* Lets a whole round go, in the order of arrival. */
+/* Ends a round.  The status of each waiter is its place in the order of
+ * arrival. */
 static void open_up(aloop_barrier *barrier)
 {
     struct aloop__waiter *waiter;

@@ -1,12 +1,14 @@
 /* Channels.
  *
- * Items lie in a ring.  What can be done is done at once, so that
+ * Items are stored in a ring.  A transfer that is possible takes effect
+ * immediately, so that
  *
  *   - while a receiver waits, the ring is empty and no sender waits;
  *   - while a sender waits, the ring is full.
  *
- * Hence a newcomer that finds an item, or room, overtakes nobody.  The item of
- * a sender that waits stays with it, in the memory that it lends. */
+ * Therefore a new sender that finds room, or a new receiver that finds an item,
+ * overtakes no waiter.  The item of a waiting sender stays in the memory that
+ * the sender has lent. */
 
 #include "aloop/channel.h"
 
@@ -17,15 +19,15 @@
 #include "loop/handle.h"
 #include "loop/wait_queue.h"
 
-/* A handle, so that aloop_free() gives the ring back. */
+/* A handle, so that aloop_free() frees the ring. */
 struct aloop_channel {
     struct aloop__handle handle; /* Never active. */
     struct aloop__wait_queue senders;
     struct aloop__wait_queue receivers;
-    char *ring; /* NULL when the capacity is 0. */
+    char *ring; /* NULL if the capacity is 0. */
     size_t item_size;
     size_t capacity;
-    size_t first; /* The place of the oldest item. */
+    size_t first; /* Index of the oldest item. */
     size_t count;
     bool is_closed;
 };
@@ -33,8 +35,8 @@ struct aloop_channel {
 /* The future of a send or a receive. */
 struct transfer {
     struct aloop__waiter waiter;
-    const void *item; /* A sender's, borrowed. */
-    void *ret_item;   /* A receiver's, borrowed. */
+    const void *item; /* Of a sender; borrowed. */
+    void *ret_item;   /* Of a receiver; borrowed. */
 };
 
 static const struct aloop__future_ops send_ops = {
@@ -47,7 +49,7 @@ static const struct aloop__future_ops receive_ops = {
     .size = sizeof(struct transfer),
     .cancel = aloop__waiter_cancel};
 
-/* Who waits longest, or NULL. */
+/* Returns the transfer that has waited longest, or NULL. */
 static struct transfer *first_of(struct aloop__wait_queue *queue)
 {
     struct aloop__waiter *waiter = aloop__wait_queue_first(queue);
@@ -56,6 +58,7 @@ static struct transfer *first_of(struct aloop__wait_queue *queue)
                           : CONTAINER_OF(waiter, struct transfer, waiter);
 }
 
+/* Closes the channel.  Waiting transfers fail; items in the ring stay. */
 static void shut_channel(aloop_channel *channel)
 {
     channel->is_closed = true;
@@ -109,7 +112,7 @@ void aloop_channel_free(aloop_channel *channel)
     channel_close(&channel->handle);
 }
 
-/* The place of the item that is `i` behind the oldest. */
+/* Returns the place of the item `i` behind the oldest one. */
 static char *ring_place(aloop_channel *channel, size_t i)
 {
     size_t left = channel->capacity - channel->first;
@@ -183,7 +186,8 @@ aloop_future *aloop_channel_send(aloop_channel *channel, const void *item)
 
     if (result < 0)
         return aloop__future_refused(result);
-    /* First, so that nothing is sent without memory to say so. */
+    /* This is done first, so that no item is sent without a future to report
+     * it. */
     transfer = aloop__waiter_new(channel->handle.loop, &send_ops);
     if (transfer == NULL)
         return NULL;

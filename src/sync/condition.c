@@ -1,8 +1,8 @@
 /* Conditions.
  *
- * A wait unlocks the mutex and ends with the mutex locked again, however it
- * ends.  So the future that locks it again is made before the unlock, while
- * the wait can still fail without an effect. */
+ * A wait unlocks the mutex.  When it ends, for whatever reason, the mutex is
+ * locked again.  Therefore the future of that second lock is created before the
+ * unlock, while the wait can still fail without an effect. */
 
 #include "loop/debug.h"
 #include "loop/future.h"
@@ -10,7 +10,8 @@
 #include "sync/semaphore.h"
 #include "task/task.h"
 
-enum { RELOCK_TURNS = 100 }; /* For others to clean up, at the loop's end. */
+enum { RELOCK_TURNS = 100 }; /* Time for other tasks to clean up, in
+                              * aloop_free(). */
 
 struct aloop_condition {
     struct aloop__wait_queue queue;
@@ -43,17 +44,19 @@ static const struct aloop__future_ops notified_ops = {
     .size = sizeof(struct aloop__waiter),
     .cancel = aloop__waiter_cancel};
 
+/* ops->cancel of the second lock. */
 static void relock_cancel(aloop_future *future)
 {
     struct aloop__permit *permit = aloop__permit_of(aloop__waiter_of(future));
 
-    /* The wait ends with the mutex, however it ends.  At the loop's end, too,
-     * as long as those who hold it may still be cleaning up. */
+    /* The wait must end with the mutex locked, even if it is cancelled.  In
+     * aloop_free() this holds only for a limited number of turns, in which the
+     * tasks that hold the mutex may release it. */
     if (future->loop->dying && permit->waiter.queue != NULL &&
         permit->asked++ == RELOCK_TURNS)
         aloop__waiter_cancel(future);
     else
-        aloop__future_ask_again(future); /* Every turn, at the end. */
+        aloop__future_ask_again(future); /* Asks every turn, in aloop_free(). */
 }
 
 static const struct aloop__future_ops relock_ops = {
@@ -62,7 +65,7 @@ static const struct aloop__future_ops relock_ops = {
     .cancel = relock_cancel,
     .fini = aloop__permit_fini};
 
-/* Gets the mutex back with the future that was set aside for it. */
+/* Locks the mutex again, with the future that was created for it. */
 static ssize_t relock(struct aloop__permit *permit)
 {
     aloop_semaphore *semaphore = permit->semaphore;
@@ -77,7 +80,8 @@ static ssize_t relock(struct aloop__permit *permit)
     return aloop_await(&permit->waiter.future);
 }
 
-/* Unlocks the mutex and lines up for both; without memory does neither. */
+/* Unlocks the mutex and adds a waiter to the condition.  If out of memory it
+ * does neither. */
 static int line_up(aloop_condition *condition, aloop_semaphore *semaphore,
                    struct aloop__waiter **ret_waiter,
                    struct aloop__permit **ret_permit)

@@ -56,7 +56,8 @@ int aloop_mutex_unlock(aloop_mutex *mutex)
         return ALOOP_EPERM;
     if (aloop__check_loop(mutex->semaphore.queue.loop, __func__) < 0)
         return ALOOP_EPERM;
-    /* Its future may not have been looked at: it has nothing to give back. */
+    /* The future of the lock may still be unread.  It must not give the permit
+     * back a second time when it is freed. */
     if (mutex->semaphore.last_given != NULL)
         mutex->semaphore.last_given->is_given = false;
     aloop__semaphore_give(&mutex->semaphore, 1);

@@ -21,7 +21,6 @@ void aloop__permit_unlink(struct aloop__permit *permit)
     list_remove(&permit->waiter.node);
 }
 
-/* Serves the queue as far as the free permits go. */
 void aloop__semaphore_serve(aloop_semaphore *semaphore)
 {
     struct aloop__waiter *waiter;
@@ -59,10 +58,11 @@ void aloop__permit_cancel(aloop_future *future)
         CONTAINER_OF(waiter->queue, aloop_semaphore, queue);
 
     aloop__waiter_settle(waiter, ALOOP_ECANCELED);
-    aloop__semaphore_serve(
-        semaphore); /* It may have stood before some that want less. */
+    /* It may have blocked waiters that need fewer permits. */
+    aloop__semaphore_serve(semaphore);
 }
 
+/* Gives the permits back if they were given but never received. */
 void aloop__permit_fini(aloop_future *future)
 {
     struct aloop__permit *permit = aloop__permit_of(aloop__waiter_of(future));
