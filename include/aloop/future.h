@@ -67,8 +67,8 @@ ALOOP_API int aloop_then(aloop_future *future, aloop_future_cb callback,
  * attached and has not been called.  It will not be called, and its reference
  * is dropped; if that was the last reference to a pending operation, the
  * operation is cancelled.  An error that nothing else has looked at is reported
- * to the unhandled-error hook, with the last reference.  Closing a stream does this for the continuations of
- * its reads.
+ * to the unhandled-error hook, with the last reference.  Closing a stream does
+ * this for the continuations of its reads.
  *
  * `future` has to exist: the caller owns a reference, or knows that the
  * continuation has not been called.
