@@ -384,10 +384,10 @@ static aloop_future *failed_with_a_continuation(int i)
     aloop_future *promise = aloop_future_new(t.loop);
 
     if (i == 0)
-        aloop_then(aloop_future_ref(promise), on_settled, name(1));
+        aloop_then(aloop_future_ref(promise), on_settled, as_arg(1));
     aloop_future_resolve(promise, ALOOP_EBUSY);
     if (i == 1)
-        aloop_then(aloop_future_ref(promise), on_settled, name(1));
+        aloop_then(aloop_future_ref(promise), on_settled, as_arg(1));
     return promise;
 }
 
@@ -398,7 +398,7 @@ static void an_error_whose_continuation_was_taken_back_is_reported(
     for (int i = 0; i < 2; i++) {
         aloop_future *promise = failed_with_a_continuation(i);
 
-        assert_int_equal(aloop_unthen(promise, on_settled, name(1)), 1);
+        assert_int_equal(aloop_unthen(promise, on_settled, as_arg(1)), 1);
         aloop_future_unref(promise);
         aloop_step(t.loop, 0);
 
@@ -416,20 +416,20 @@ static void an_error_that_was_looked_at_is_not_reported_by_taking_back(
     (void) state;
     promise = failed_with_a_continuation(0);
     assert_int_equal(aloop_future_status(promise), ALOOP_EBUSY);
-    assert_int_equal(aloop_unthen(promise, on_settled, name(1)), 1);
+    assert_int_equal(aloop_unthen(promise, on_settled, as_arg(1)), 1);
     aloop_future_unref(promise);
 
     promise = failed_with_a_continuation(0); /* Another one stays. */
-    aloop_then(aloop_future_ref(promise), on_settled, name(2));
-    assert_int_equal(aloop_unthen(promise, on_settled, name(1)), 1);
+    aloop_then(aloop_future_ref(promise), on_settled, as_arg(2));
+    assert_int_equal(aloop_unthen(promise, on_settled, as_arg(1)), 1);
     aloop_future_unref(promise);
 
     promise = failed_with_a_continuation(2); /* A composition has it. */
     assert_int_equal(
         aloop_await(aloop_gather(t.loop, aloop_future_ref(promise))),
         ALOOP_EBUSY);
-    aloop_then(aloop_future_ref(promise), on_settled, name(1));
-    assert_int_equal(aloop_unthen(promise, on_settled, name(1)), 1);
+    aloop_then(aloop_future_ref(promise), on_settled, as_arg(1));
+    assert_int_equal(aloop_unthen(promise, on_settled, as_arg(1)), 1);
     aloop_future_unref(promise);
 
     aloop_run(t.loop);
