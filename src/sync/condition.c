@@ -8,7 +8,7 @@
 #include "loop/future.h"
 #include "loop/wait_queue.h"
 #include "sync/semaphore.h"
-#include "task/task.h"
+#include "task/task_state.h"
 
 enum { RELOCK_TURNS = 100 }; /* Time for other tasks to clean up, in
                               * aloop_free(). */

@@ -1,4 +1,4 @@
-/* Waiting, and being interrupted in it.
+/* Waiting.
  *
  * A task that waits for a future is one of its waiters and holds a reference to
  * it.  Cancelling the task, or a deadline around the await, interrupts that: if
@@ -14,42 +14,12 @@
 #include "loop/live.h"
 #include "loop/running.h"
 #include "loop/turn.h"
+#include "os/context.h"
 #include "os/unwind.h"
-#include "task/task.h"
-
+#include "task/cycle.h"
+#include "task/interrupt.h"
 
 enum { STREAK_MAX = 64, WIND_DOWN_TURNS = 1000 };
-
-int aloop__task_reason(const struct aloop__task *task)
-{
-    if (task->shields > 0 && !task->future.loop->dying)
-        return 0;
-    if (task->cancelled)
-        return ALOOP_ECANCELED;
-    return task->passed > 0 ? ALOOP_ETIMEDOUT : 0;
-}
-
-void aloop__task_interrupt(struct aloop__task *task)
-{
-    aloop_future *future = task->awaiting;
-    int reason = aloop__task_reason(task);
-
-    if (reason == 0 || future == NULL || task->interrupt != 0 ||
-        !aloop__future_pending(future))
-        return;
-    if (aloop__future_is_ours(future)) {
-        /* A future that was cancelled before does not end by a deadline. */
-        if (!future->cancelling || reason == ALOOP_ECANCELED)
-            task->interrupt = reason;
-        aloop_cancel(future); /* Its end wakes the task. */
-        return;
-    }
-    task->interrupt = reason;
-    aloop__future_unwait(future, &task->wait);
-    task->awaiting = NULL;
-    task->let_go = true;
-    aloop__ready_push(task->future.loop, &task->wait.ready);
-}
 
 /* Nobody gets what it came to: an error counts as seen, this one tells enough;
  * a success does not, so that a lock that was granted passes on. */
@@ -82,12 +52,20 @@ static ssize_t outcome(aloop_future *future, int interrupt)
     return status;
 }
 
+/* Stops the running task until its ready node is run. */
+static void suspend(struct aloop__task *task)
+{
+    task->state = TASK_WAITING;
+    task->streak = 0;
+    aloop__context_switch(&task->context, task->future.loop->context);
+}
+
 static void wait_once(struct aloop__task *task, aloop_future *future)
 {
     aloop__future_wait(future, &task->wait);
     task->awaiting = future;
     aloop__task_interrupt(task);
-    aloop__task_suspend(task);
+    suspend(task);
     task->awaiting = NULL;
 }
 
@@ -231,33 +209,6 @@ ssize_t aloop_yield(aloop *loop)
     if (here != loop)
         return ALOOP_EINVAL;
     aloop__ready_push(loop, &task->wait.ready);
-    aloop__task_suspend(task);
+    suspend(task);
     return aloop__task_reason(task);
-}
-
-bool aloop_is_cancelled(void)
-{
-    struct aloop__task *task = aloop__task_current();
-
-    return task != NULL && task->cancelled;
-}
-
-int aloop_shield_begin(void)
-{
-    struct aloop__task *task = aloop__task_current();
-
-    if (task == NULL)
-        return ALOOP_EINVAL;
-    task->shields++;
-    return 0;
-}
-
-int aloop_shield_end(void)
-{
-    struct aloop__task *task = aloop__task_current();
-
-    if (task == NULL || task->shields == 0)
-        return ALOOP_EINVAL;
-    task->shields--;
-    return 0;
 }

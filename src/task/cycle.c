@@ -10,7 +10,7 @@
  *
  * What was found is chained through the ties; nothing is allocated. */
 
-#include "task/task.h"
+#include "task/cycle.h"
 
 enum progress { GOES_ON, IS_EXHAUSTED, HAS_MET };
 

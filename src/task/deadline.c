@@ -4,9 +4,11 @@
  * enclosing one has passed already, or after the task was cancelled, is not
  * the reason why awaits end, and its end does not claim that. */
 
+#include "task/deadline.h"
+
 #include "loop/clock.h"
 #include "loop/host.h"
-#include "task/task.h"
+#include "task/interrupt.h"
 
 struct aloop_deadline {
     struct aloop__node node; /* In task->deadlines. */
@@ -28,7 +30,7 @@ static void clear_passed(aloop_deadline *deadline)
         task->passings = 0;
 }
 
-static void on_due(struct aloop__timed *timed)
+static void deadline_due(struct aloop__timed *timed)
 {
     aloop_deadline *deadline = CONTAINER_OF(timed, aloop_deadline, timed);
 
@@ -70,7 +72,7 @@ aloop_deadline *aloop_deadline_begin(aloop *loop, int64_t delay_ns)
     if (deadline == NULL)
         return NULL;
     list_init(&deadline->node);
-    aloop__timed_init(&deadline->timed, on_due);
+    aloop__timed_init(&deadline->timed, deadline_due);
     deadline->task = task;
     if (aloop_deadline_restart(deadline, delay_ns) < 0) {
         aloop__slab_put(&loop->slab, deadline, sizeof *deadline);

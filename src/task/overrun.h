@@ -3,7 +3,7 @@
 #ifndef ALOOP_TASK_OVERRUN_H
 #define ALOOP_TASK_OVERRUN_H
 
-#include "task/task.h"
+#include "task/task_state.h"
 
 /* For a loop with options.debug, from its first task until it is freed. */
 void aloop__overrun_watch(aloop *loop);

@@ -9,6 +9,9 @@
  * reuses one that is warm, and given back on the loop's side, never by the
  * dying task itself. */
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/options.h"
 #include "loop/callback.h"
 #include "loop/debug.h"
@@ -17,13 +20,10 @@
 #include "loop/quarantine.h"
 #include "loop/running.h"
 #include "os/sys.h"
+#include "task/deadline.h"
+#include "task/interrupt.h"
 #include "task/overrun.h"
-#include "task/task.h"
-
-#include <stdio.h>
-#include <string.h>
-
-
+#include "task/task_state.h"
 
 enum { NAME_MAX_SIZE = 64 };
 
@@ -92,16 +92,9 @@ static const struct aloop__future_ops task_ops = {
     .is_live = true,
     .is_task = true};
 
-bool aloop__is_task(const aloop_future *future)
+static bool is_task(const aloop_future *future)
 {
     return future->ops == &task_ops;
-}
-
-struct aloop__task *aloop__task_current(void)
-{
-    aloop *loop = aloop__running();
-
-    return loop == NULL ? NULL : loop->current;
 }
 
 /* The first frame of every task. */
@@ -166,13 +159,6 @@ static void resume(struct aloop__ready *ready)
     loop->current = NULL;
     if (task->state == TASK_ENDED)
         end(task, task->result);
-}
-
-void aloop__task_suspend(struct aloop__task *task)
-{
-    task->state = TASK_WAITING;
-    task->streak = 0;
-    aloop__context_switch(&task->context, task->future.loop->context);
 }
 
 static void fini_tasks(aloop *loop)
@@ -270,7 +256,7 @@ aloop_future *aloop_current_task(void)
 const char *aloop_task_name(const aloop_future *task)
 {
     if (aloop__check_future(task, __func__, USE_LOOK) < 0 || task == NULL ||
-        task->loop == NULL || !aloop__is_task(task))
+        task->loop == NULL || !is_task(task))
         return NULL;
     return aloop__task_of(task)->name;
 }

@@ -1,10 +1,11 @@
-/* Tasks from the inside. */
+/* struct aloop__task, which the files of this layer share. */
 
-#ifndef ALOOP_TASK_TASK_H
-#define ALOOP_TASK_TASK_H
+#ifndef ALOOP_TASK_TASK_STATE_H
+#define ALOOP_TASK_TASK_STATE_H
 
 #include "aloop/task.h"
 #include "loop/future.h"
+#include "loop/running.h"
 #include "os/context.h"
 #include "os/stack.h"
 
@@ -46,25 +47,12 @@ static inline struct aloop__task *aloop__task_of(const aloop_future *future)
     return CONTAINER_OF(future, struct aloop__task, future);
 }
 
-bool aloop__is_task(const aloop_future *future);
 /* The task that runs on this thread, or NULL. */
-struct aloop__task *aloop__task_current(void);
-/* Stops the running task until its ready node is run. */
-void aloop__task_suspend(struct aloop__task *task);
-/* Why awaits of this task are to end early now: ALOOP_ECANCELED,
- * ALOOP_ETIMEDOUT, or 0. */
-int aloop__task_reason(const struct aloop__task *task);
-/* Something of that has changed: ends the present await if it has to. */
-void aloop__task_interrupt(struct aloop__task *task);
-/* Whether `future` waits, through however many others, for `task`; cycle.c. */
-bool aloop__cycle_search(aloop_future *future, struct aloop__task *task);
-static inline bool aloop__is_awaited_by(aloop_future *future,
-                                        struct aloop__task *task)
+static inline struct aloop__task *aloop__task_current(void)
 {
-    return future->ops->tie != 0 && aloop__cycle_search(future, task);
-}
+    aloop *loop = aloop__running();
 
-/* Ends the scopes that are left when the function returns. */
-void aloop__deadlines_end(struct aloop__task *task);
+    return loop == NULL ? NULL : loop->current;
+}
 
 #endif

@@ -1,0 +1,16 @@
+/* Whether an await could ever end; see cycle.c. */
+
+#ifndef ALOOP_TASK_CYCLE_H
+#define ALOOP_TASK_CYCLE_H
+
+#include "task/task_state.h"
+
+/* Whether `future` waits, through however many others, for `task`. */
+bool aloop__cycle_search(aloop_future *future, struct aloop__task *task);
+static inline bool aloop__is_awaited_by(aloop_future *future,
+                                        struct aloop__task *task)
+{
+    return future->ops->tie != 0 && aloop__cycle_search(future, task);
+}
+
+#endif
