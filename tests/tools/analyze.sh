@@ -135,22 +135,29 @@ export gcc_whole gcc_deeper gcc_warnings
 
 # The library and the examples are searched whole, unoptimised: what is too
 # complex even so is reported.  Optimised, inlining shows more paths than can be
-# searched, and other warnings come of age.
+# searched, and other warnings come of age.  The tests are searched less deeply,
+# which takes half the time and finds the same.
 gcc_file() { # N FILE OPTION...
-    local out=$work/gcc/$1 file=$2 whole=$gcc_whole warnings=$gcc_warnings
+    local out=$work/gcc/$1 file=$2 whole=$gcc_whole deeper=$gcc_deeper
+    local warnings=$gcc_warnings
     local command=("$GCC" "${@:3}" -fanalyzer -S -o /dev/null "$file")
-    [[ $file != "$root"/tests/* ]] || whole= warnings=
+    [[ $file != "$root"/tests/* ]] || whole= deeper= warnings=
     {
         "${command[@]}" -O0 $whole &&
-            "${command[@]}" -O2 $gcc_deeper $warnings &&
+            "${command[@]}" -O2 $deeper $warnings &&
             touch "$out.done"
     } 2>&1 | sed "s|^cc1: warning:|$file:0: warning:|" >"$out"
 }
 
 clang_tidy_file() { # N FILE OPTION...
-    local out=$work/clang-tidy/$1 result
-    clang-tidy --quiet -p "$work" --config-file="$root/.clang-tidy" "$2" \
-        >"$out" 2>"$out.errors"
+    local out=$work/clang-tidy/$1 result word depth=()
+    if [[ $2 = "$root"/tests/* ]]; then # As for gcc.
+        for word in -Xclang -analyzer-config -Xclang max-nodes=100000; do
+            depth+=("--extra-arg=$word")
+        done
+    fi
+    clang-tidy --quiet -p "$work" --config-file="$root/.clang-tidy" \
+        ${depth[@]+"${depth[@]}"} "$2" >"$out" 2>"$out.errors"
     result=$?
     # 1 is a finding.
     if [ $result = 0 ] || { [ $result = 1 ] && grep -q ': error: ' "$out"; }
