@@ -1,4 +1,5 @@
-/* aloop_stream_forward: from one stream into another, with back pressure.
+/* aloop_stream_forward(): copies from one stream to another, with
+ * back-pressure.
  *
  *   FLOWING --over the high-water mark--> WAITING (for a drain of `to`)
  *      ^                                     |
@@ -6,9 +7,9 @@
  *      |
  *      +--the end of `from`--> CLOSING (a shutdown of `to`) --> settled
  *
- * Each of the two streams points to the forward, and ends it when the stream is
- * closed.  Until it settles, `from` can be neither read nor started nor stopped
- * by others, because they would take bytes out of the middle. */
+ * Both streams point to the forward, and closing one of them cancels it.  Until
+ * it settles, `from` cannot be read, started or stopped by other code, because
+ * that would take bytes out of the middle. */
 
 #include "loop/debug.h"
 #include "loop/future.h"
@@ -16,14 +17,15 @@
 
 struct aloop__forward {
     aloop_future future;
-    struct aloop__wait wait; /* For `step`. */
+    struct aloop__wait wait; /* Waits for `step`. */
     aloop_stream *from;
     aloop_stream *to;
-    aloop_future *step; /* A drain or the shutdown; holds a reference. */
-    bool is_closing;    /* It is the shutdown. */
-    ssize_t moved;      /* Bytes. */
+    aloop_future *step; /* A drain or the shutdown; has a reference. */
+    bool is_closing;    /* `step` is the shutdown. */
+    ssize_t moved;      /* Bytes forwarded so far. */
 };
 
+/* Detaches the forward from both streams and settles it. */
 static void finish_forward(struct aloop__forward *forward, ssize_t status)
 {
     forward->from->forward_from = NULL;
@@ -59,7 +61,7 @@ void aloop__forward_end(struct aloop__forward *forward)
         aloop_cancel(&forward->future);
 }
 
-/* Goes on when `step` has settled. */
+/* Continues in forward_step() when `step` has settled. */
 static void wait_for_step(struct aloop__forward *forward, aloop_future *step)
 {
     if (step == NULL) {
@@ -70,6 +72,7 @@ static void wait_for_step(struct aloop__forward *forward, aloop_future *step)
     aloop__future_wait(step, &forward->wait);
 }
 
+/* on_data of `from`. */
 static void forward_data(aloop_stream *from, const void *data, ssize_t size,
                          void *arg)
 {
@@ -97,6 +100,7 @@ static void forward_data(aloop_stream *from, const void *data, ssize_t size,
     wait_for_step(forward, aloop_stream_drain(forward->to));
 }
 
+/* A drain or the shutdown has settled. */
 static void forward_step(struct aloop__ready *ready)
 {
     struct aloop__forward *forward =

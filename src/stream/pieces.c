@@ -1,9 +1,9 @@
-/* What is queued on a stream to be sent; see struct aloop__piece.
+/* The queue of bytes to send; see struct aloop__piece.
  *
- * Small writes are copied into one piece after the other, each filled before
- * the next is begun.  What an on_data callback puts straight out of the receive
- * buffer is lent: it is sent from there as the callback returns, and only what
- * the kernel did not take is copied. */
+ * Small writes are copied into one piece after the other; each is filled before
+ * the next one is created.  Bytes that on_data puts directly out of the receive
+ * buffer are lent: they are sent from there when on_data returns, and only the
+ * bytes that the kernel did not accept are copied. */
 
 #include "stream/stream.h"
 
@@ -11,7 +11,8 @@
 
 #include "loop/buffers.h"
 
-enum { LEND_MIN = 2048 }; /* Copying less costs no more than lending. */
+enum { LEND_MIN = 2048 }; /* Copying fewer bytes costs no more than lending
+                           * them. */
 
 void aloop__piece_free(aloop_stream *stream, struct aloop__piece *piece)
 {
@@ -24,7 +25,7 @@ void aloop__piece_free(aloop_stream *stream, struct aloop__piece *piece)
         aloop__slab_put(&loop->slab, piece, sizeof *piece);
 }
 
-/* What the last piece still has room for. */
+/* Returns how many bytes fit into the last piece. */
 static size_t room_left(const aloop_stream *stream)
 {
     struct aloop__piece *piece =
@@ -36,6 +37,7 @@ static size_t room_left(const aloop_stream *stream)
     return piece->room - (size_t) (piece->data + piece->size - bytes);
 }
 
+/* Counts bytes that were added to the piece, and whether they are a reply. */
 static void count_put(aloop_stream *stream, struct aloop__piece *piece,
                       size_t size)
 {
@@ -46,6 +48,7 @@ static void count_put(aloop_stream *stream, struct aloop__piece *piece,
     stream->replies += size;
 }
 
+/* Copies bytes into the last piece, which has room for them. */
 static void append_bytes(aloop_stream *stream, const char *data, size_t size)
 {
     struct aloop__piece *piece =
@@ -74,8 +77,8 @@ static struct aloop__piece *new_piece(aloop *loop, size_t size)
     return piece;
 }
 
-/* Whether the bytes are the ones that on_data, which is running, was given;
- * sending may then follow before anything else is received. */
+/* Returns whether the bytes are part of those that on_data was called with.
+ * They can be lent, because they are sent before anything else is received. */
 static bool is_lendable(const aloop_stream *stream, const char *data,
                         size_t size)
 {
@@ -86,6 +89,7 @@ static bool is_lendable(const aloop_stream *stream, const char *data,
            (uintptr_t) data < (uintptr_t) buffer + RECEIVE_SIZE;
 }
 
+/* Queues the bytes without a copy.  Returns false if that is not possible. */
 static bool lend(aloop_stream *stream, const char *data, size_t size)
 {
     struct aloop__piece *piece;
@@ -104,7 +108,7 @@ static bool lend(aloop_stream *stream, const char *data, size_t size)
     return true;
 }
 
-/* An owned piece in the place of a lent one. */
+/* Replaces a lent piece by an owned one. */
 static bool own_piece(aloop_stream *stream, struct aloop__piece *lent)
 {
     struct aloop__piece *piece = new_piece(stream->handle.loop, lent->size);
@@ -114,14 +118,15 @@ static bool own_piece(aloop_stream *stream, struct aloop__piece *lent)
     memcpy(piece + 1, lent->data, lent->size);
     piece->size = lent->size;
     piece->replies = lent->replies;
-    list_push(&lent->node, &piece->node); /* In front of it. */
+    list_push(&lent->node, &piece->node); /* In front of the lent one. */
     aloop__piece_free(stream, lent);
     return true;
 }
 
-/* How large the next piece is to be, for `size` bytes: with room for others
- * behind them, unless something stands between that pieces cannot be joined
- * across, for then such pieces may be many. */
+/* Returns the room of the next piece, for `size` bytes.  Usually it has room
+ * for more bytes.  If the last piece cannot be extended because it is not
+ * owned, there may be many such pieces, so that each has only the room it
+ * needs. */
 static size_t next_room(const aloop_stream *stream, size_t size)
 {
     size_t small = BUFFER_SMALL - sizeof(struct aloop__piece);
@@ -133,7 +138,8 @@ static size_t next_room(const aloop_stream *stream, size_t size)
     return size < small ? small : size;
 }
 
-/* Room for all is found before the first byte is copied. */
+/* All memory is allocated before the first byte is copied, so that a failure
+ * queues nothing. */
 int aloop__pieces_put(aloop_stream *stream, const char *data, size_t size)
 {
     size_t left = room_left(stream);

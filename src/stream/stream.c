@@ -1,8 +1,8 @@
-/* Streams: a descriptor's life from connected to closed.
+/* Streams: the life of a descriptor, from connected to closed.
  *
- * After a close that still has bytes to send the object lives on ("lingers"),
- * without callbacks, until they are gone, the connection breaks, or the peer
- * took nothing for linger_ns. */
+ * A stream that is closed while bytes are queued lives on ("lingers") without
+ * callbacks.  It ends when the bytes are sent, when the connection breaks, or
+ * when the peer has accepted nothing for linger_ns. */
 
 #include "loop/buffers.h"
 #include "loop/clock.h"
@@ -42,7 +42,8 @@ static const struct aloop__handle_ops stream_ops = {
     .close = stream_close,
     .fork = stream_fork};
 
-/* The user's part of a close: no callback from now on, readers are told. */
+/* The part of a close that concerns the application: no callback runs from now
+ * on, and reads are cancelled. */
 static void begin_close(aloop_stream *stream)
 {
     aloop__forward_end(stream->forward_from);
@@ -51,8 +52,8 @@ static void begin_close(aloop_stream *stream)
     stream->handle.closed = true;
 }
 
-/* In a forked child: what was queued, and an end that was asked for, is left to
- * the parent. */
+/* In a forked child, leaves the queued bytes and a requested shutdown to the
+ * parent. */
 static void stream_fork(struct aloop__handle *handle)
 {
     aloop_stream *stream = CONTAINER_OF(handle, aloop_stream, handle);
@@ -71,7 +72,7 @@ int aloop__stream_want(aloop_stream *stream, unsigned bits)
 
 void aloop__stream_unwant(aloop_stream *stream, unsigned bits)
 {
-    /* A failure leaves useless events, which lead here again. */
+    /* A failure only causes useless events, which lead here again. */
     aloop__io_arm(stream->handle.loop, &stream->io,
                   stream->io.armed & ~bits);
 }
@@ -81,11 +82,12 @@ int aloop__stream_error(aloop_stream *stream)
     int error = sys_socket_error(stream->io.fd);
 
     if (error == 0)
-        error = ALOOP_ENOTCONN; /* Another call has taken it. */
+        error = ALOOP_ENOTCONN; /* Another call has consumed it. */
     return aloop__io_failed(&stream->io, error);
 }
 
-/* The descriptor is broken and nobody reads: whoever waits is told why. */
+/* The descriptor is broken and nothing reads.  Reports the error to everything
+ * that waits. */
 static void stream_failed(aloop_stream *stream)
 {
     int error = stream->io.fd < 0 ? ALOOP_EBADF : aloop__stream_error(stream);
@@ -98,6 +100,7 @@ static void stream_failed(aloop_stream *stream)
         end_stream(stream);
 }
 
+/* Called for the events of the descriptor. */
 static void stream_ready(struct aloop__io *io, unsigned bits)
 {
     aloop_stream *stream = CONTAINER_OF(io, aloop_stream, io);
@@ -122,7 +125,7 @@ int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret)
     if (stream != NULL)
         error = aloop__io_open(loop, &stream->io, fd, stream_ready);
     if (error < 0) {
-        sys_reset_on_close(fd); /* The peer must not take it for an end. */
+        sys_reset_on_close(fd); /* The peer must see a reset, not an end. */
         sys_close(fd);
         if (stream != NULL)
             aloop__handle_closed(&stream->handle);
@@ -142,6 +145,7 @@ int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret)
     return 0;
 }
 
+/* Ends lingering, if the stream lingers. */
 static void drop_linger(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
@@ -154,14 +158,15 @@ static void drop_linger(aloop_stream *stream)
     stream->linger = NULL;
 }
 
-/* Somebody closed the descriptor: the number may be another's by now. */
+/* Returns whether the descriptor was closed outside the loop's control.  Its
+ * number may belong to another descriptor now. */
 static bool has_lost_descriptor(const aloop_stream *stream)
 {
     return stream->read_error == ALOOP_EBADF ||
            stream->write_error == ALOOP_EBADF;
 }
 
-/* Nothing is left of it after this turn. */
+/* Ends the stream.  It is freed at the end of the turn. */
 static void end_stream(aloop_stream *stream)
 {
     bool is_ours = !has_lost_descriptor(stream);
@@ -177,6 +182,8 @@ static void end_stream(aloop_stream *stream)
     aloop__handle_closed(&stream->handle);
 }
 
+/* Ends the stream with a reset.  In a forked child the connection belongs to
+ * the parent and is not reset. */
 static void reset_stream(aloop_stream *stream)
 {
     if (stream->io.fd >= 0 && !has_lost_descriptor(stream) &&
@@ -190,6 +197,7 @@ static void linger_due(struct aloop__timed *timed)
     reset_stream(CONTAINER_OF(timed, struct aloop__linger, timed)->stream);
 }
 
+/* Starts or restarts the linger timeout. */
 static int start_linger(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
@@ -198,9 +206,9 @@ static int start_linger(aloop_stream *stream)
                             aloop__after(aloop__now(loop), linger_ns));
 }
 
-/* Closing a socket that has unread bytes resets the connection, and a reset may
- * destroy what we sent and the peer has not read (RFC 9293, 3.6.1; RFC 2525,
- * 2.17): what has come is read, within bounds, and forgotten. */
+/* Closing a socket with unread bytes sends a reset.  A reset may destroy bytes
+ * that we sent and the peer has not read (RFC 9293, 3.6.1; RFC 2525, 2.17).
+ * Therefore received bytes are read, within bounds, and dropped. */
 static void discard_unread(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
@@ -211,7 +219,7 @@ static void discard_unread(aloop_stream *stream)
     if (stream->has_ended || stream->read_error != 0 ||
         stream->write_error != 0 || stream->io.fd < 0)
         return;
-    /* Not the receive buffer: an on_data may be reading that just now. */
+    /* Not the receive buffer, because an on_data may be using it. */
     buffer = aloop__buffer_get(loop, &size);
     if (buffer == NULL)
         return;
@@ -220,22 +228,25 @@ static void discard_unread(aloop_stream *stream)
     aloop__buffer_put(loop, buffer, size);
 }
 
+/* Ends a stream that has no more bytes to send. */
 static void end_in_peace(aloop_stream *stream)
 {
     if (!aloop__stream_is_ours(stream)) {
-        end_stream(stream); /* The parent goes on with it. */
+        end_stream(stream); /* The parent continues to use the connection. */
         return;
     }
     if (stream->write_error != 0) {
-        reset_stream(stream); /* The peer must not take a part for the whole. */
+        reset_stream(stream); /* The peer must not mistake a part for the
+                               * whole. */
         return;
     }
     discard_unread(stream);
     end_stream(stream);
 }
 
-/* As the loop's end: immediately.  What was not sent never will be, and the
- * peer must not take the rest for the whole. */
+/* ops->close, called by aloop_free(): closes immediately and drops unsent
+ * bytes.  If there are any, the peer sees a reset, so that it does not mistake
+ * the rest for the whole. */
 static void stream_close(struct aloop__handle *handle)
 {
     aloop_stream *stream = CONTAINER_OF(handle, aloop_stream, handle);
@@ -256,7 +267,7 @@ void aloop__stream_progress(aloop_stream *stream)
         start_linger(stream);
 }
 
-/* Stays for as long as it has something to send, within bounds. */
+/* Keeps a closed stream until its bytes are sent or linger_ns have passed. */
 static void begin_linger(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
@@ -264,7 +275,7 @@ static void begin_linger(aloop_stream *stream)
     aloop__stream_unwant(stream, REACTOR_READ);
     stream->linger = aloop__slab_get(&loop->slab, sizeof *stream->linger);
     if (stream->linger == NULL) {
-        reset_stream(stream); /* Without memory there is no bound to keep. */
+        reset_stream(stream); /* Without memory there is no timeout. */
         return;
     }
     loop->lingering++;
@@ -299,7 +310,7 @@ size_t aloop_stream_queued(const aloop_stream *stream)
     return aloop__check_handle(stream, __func__) < 0 ? 0 : stream->queued;
 }
 
-/* As if all that is queued had been put just now. */
+/* Recomputes `is_paused`, as if all queued bytes had been put now. */
 static void renew_pause(aloop_stream *stream)
 {
     stream->is_paused = false;
@@ -342,8 +353,8 @@ int aloop_stream_fd(const aloop_stream *stream)
     return stream->io.fd >= 0 ? stream->io.fd : ALOOP_EBADF;
 }
 
-/* A system has no address for a connection that is gone, and says ENOTCONN or,
- * some of them, EINVAL: which is not what has happened to it. */
+/* A system has no address for a broken connection, and reports ENOTCONN or
+ * EINVAL.  Returns the error of the connection instead. */
 static int address_error(const aloop_stream *stream, int error)
 {
     bool is_gone = error == ALOOP_ENOTCONN || error == ALOOP_EINVAL;
@@ -355,6 +366,8 @@ static int address_error(const aloop_stream *stream, int error)
     return error;
 }
 
+/* Writes the address that `ask` returns.  It is formatted into a buffer that is
+ * large enough, so that a failure leaves `text` unchanged. */
 static int address_text(const aloop_stream *stream, char *text, size_t size,
                         int (*ask)(int fd, struct sys_address *ret),
                         const char *function)

@@ -1,11 +1,11 @@
-/* Reading from a stream: the operations; stream_start.c has the callback.
+/* Read operations of a stream; stream_start.c has the callback.
  *
- * A byte comes from the kernel into the loop's receive buffer and goes straight
- * to on_data; or it comes into the buffer of the read operation that waits; or,
- * where that one asks for little, into stream->input, from which this and the
- * following operations take what they want, so that many small reads cost one
- * system call.  An operation that fails after it took bytes gives them back to
- * stream->input: nothing is lost. */
+ * A byte goes from the kernel into the receive buffer of the loop, for on_data;
+ * or into the buffer of the pending read operation; or, if that operation wants
+ * little, into stream->input.  The operation and the following ones take their
+ * bytes from there, so that many small reads cost one system call.  An
+ * operation that fails gives the bytes that it took back to stream->input, so
+ * that no byte is lost. */
 
 #include "loop/buffers.h"
 #include "loop/debug.h"
@@ -19,7 +19,7 @@
 
 
 enum {
-    DIRECT_MIN = 2048, /* Less is received by way of stream->input. */
+    DIRECT_MIN = 2048, /* Smaller reads use stream->input. */
     DELIMITER_MAX = 256
 };
 
@@ -33,8 +33,8 @@ struct aloop__read {
     char *buffer;
     size_t size;
     size_t filled;
-    /* UNTIL only; others have no memory for it. */
-    size_t searched; /* No delimiter begins before. */
+    /* UNTIL only; other kinds are allocated without these fields. */
+    size_t searched; /* No delimiter begins before this offset. */
     size_t delimiter_size;
     char delimiter[DELIMITER_MAX];
 };
@@ -74,8 +74,8 @@ static struct aloop__input *new_input(aloop *loop, size_t size)
     return input;
 }
 
-/* Puts bytes that were taken back in front.  Where there is no memory for them
- * the stream cannot be read any further, for it would have a gap. */
+/* Puts bytes back in front of stream->input.  If out of memory, reading ends
+ * with an error, because the stream would have a gap. */
 static void give_back_bytes(aloop_stream *stream, const char *bytes,
                             size_t size)
 {
@@ -87,7 +87,7 @@ static void give_back_bytes(aloop_stream *stream, const char *bytes,
     input = new_input(stream->handle.loop, size + rest);
     if (input == NULL) {
         stream->read_error = ALOOP_ENOMEM;
-        drop_input(stream); /* What came after the gap. */
+        drop_input(stream); /* These bytes follow the gap. */
         return;
     }
     memcpy(input->bytes, bytes, size);
@@ -99,8 +99,8 @@ static void give_back_bytes(aloop_stream *stream, const char *bytes,
     stream->input = input;
 }
 
-/* The kernel reports an error once: if another call took it, a receive reports
- * the end of the stream, which the peer has not sent. */
+/* SO_ERROR is reported once.  If another call consumed it, recv() returns 0,
+ * which is not an end of stream. */
 size_t aloop__stream_receive(aloop_stream *stream, char *buffer, size_t size)
 {
     ssize_t n = sys_recv(stream->io.fd, buffer, size);
@@ -119,6 +119,7 @@ size_t aloop__stream_receive(aloop_stream *stream, char *buffer, size_t size)
 
 /* Operations. */
 
+/* Ends the pending operation. */
 static void settle_read(struct aloop__read *op, ssize_t status)
 {
     aloop_stream *stream = op->stream;
@@ -147,7 +148,7 @@ static const struct aloop__future_ops read_ops = {
     .fini = read_fini,
     .is_live = true};
 
-/* Most reads have no delimiter and need not carry the room for one. */
+/* Most reads have no delimiter and do not need memory for one. */
 static const struct aloop__future_ops plain_ops = {
     .name = "stream read",
     .size = offsetof(struct aloop__read, searched),
@@ -155,7 +156,8 @@ static const struct aloop__future_ops plain_ops = {
     .fini = read_fini,
     .is_live = true};
 
-/* Where the delimiter ends in what has been filled; 0: not in there. */
+/* Returns the offset behind the delimiter in the filled part of the buffer, or
+ * 0 if it is not there. */
 static size_t find_delimiter(struct aloop__read *op)
 {
     size_t size = op->delimiter_size;
@@ -177,7 +179,7 @@ static size_t find_delimiter(struct aloop__read *op)
     return 0;
 }
 
-/* Takes what the operation can use out of stream->input. */
+/* Moves bytes that the operation can use out of stream->input. */
 static void fill(struct aloop__read *op)
 {
     aloop_stream *stream = op->stream;
@@ -193,11 +195,11 @@ static void fill(struct aloop__read *op)
     op->filled += size;
     end = op->kind == UNTIL ? find_delimiter(op) : 0;
     if (end > 0)
-        op->filled = end; /* The rest stays where it is. */
+        op->filled = end; /* The rest stays in stream->input. */
     consume(stream, op->filled - before);
 }
 
-/* Whether the operation can end with what it has, and how. */
+/* Returns whether the operation has all its bytes, and its status. */
 static bool is_complete(const struct aloop__read *op, ssize_t *ret_status)
 {
     bool is_full = op->filled == op->size;
@@ -219,7 +221,7 @@ static bool is_complete(const struct aloop__read *op, ssize_t *ret_status)
     return is_full && input_size(op->stream) > 0;
 }
 
-/* The stream is over: what that means for the operation. */
+/* Returns the status of an incomplete operation at the end of the stream. */
 static ssize_t status_at_end(const struct aloop__read *op)
 {
     if (op->stream->read_error != 0)
@@ -229,6 +231,7 @@ static ssize_t status_at_end(const struct aloop__read *op)
     return op->kind == SOME ? 0 : ALOOP_EOF;
 }
 
+/* Settles the operation if stream->input or the end of the stream allows it. */
 static bool settle_if_complete(struct aloop__read *op)
 {
     ssize_t status;
@@ -243,7 +246,8 @@ static bool settle_if_complete(struct aloop__read *op)
     return true;
 }
 
-/* One receive for the operation; 0 when nothing came. */
+/* Receives once for the operation.  Returns the number of bytes; after a failed
+ * allocation it is 0 and the operation has settled. */
 static size_t receive_for(struct aloop__read *op)
 {
     aloop_stream *stream = op->stream;
@@ -294,7 +298,7 @@ void aloop__stream_stop_reading(aloop_stream *stream)
     struct aloop__node *node;
 
     aloop__stream_unlisten(stream);
-    /* What their continuations are given may be gone after the close. */
+    /* After the close, `arg` of their continuations may be invalid. */
     while ((node = list_pop(&stream->reads)) != NULL)
         aloop__thens_drop(
             &CONTAINER_OF(node, struct aloop__read, node)->future);
@@ -317,8 +321,8 @@ static struct aloop__read *new_read(aloop_stream *stream, enum kind kind)
     return op;
 }
 
-/* One that has settled already.  It is a read of the stream all the same: a
- * close takes its continuations back. */
+/* Returns a read that has already settled.  It is in stream->reads too, because
+ * a close must drop its continuations. */
 static aloop_future *settled_read(aloop_stream *stream, int status)
 {
     struct aloop__read *op = new_read(stream, SOME);
@@ -329,6 +333,9 @@ static aloop_future *settled_read(aloop_stream *stream, int status)
     return &op->future;
 }
 
+/* Starts an operation of any kind.  It is first served from stream->input.  It
+ * receives immediately only if the last receive filled its buffer, because
+ * otherwise there is probably nothing to receive. */
 static aloop_future *start_read(aloop_stream *stream, enum kind kind,
                                 void *buffer, size_t size,
                                 const void *delimiter, size_t delimiter_size)
@@ -338,7 +345,8 @@ static aloop_future *start_read(aloop_stream *stream, enum kind kind,
         [EXACTLY] = "aloop_stream_read_exactly",
         [UNTIL] = "aloop_stream_read_until",
         [TO_END] = "aloop_stream_read_to_end"};
-    /* Where 0 cannot be taken for the end, nor for a delimiter. */
+    /* Kinds that accept a size of 0: it cannot be mistaken for an end or a
+     * delimiter. */
     static const bool allows_nothing[] = {[EXACTLY] = true, [TO_END] = true};
     int error = aloop__check_handle(stream, functions[kind]);
     struct aloop__read *op;

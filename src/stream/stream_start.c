@@ -1,6 +1,6 @@
-/* Reading from a stream by callback: aloop_stream_start and what it leads to.
+/* Reading from a stream by callback: aloop_stream_start() and its consequences.
  *
- * The bytes are lent to on_data in the loop's receive buffer. */
+ * on_data gets a view of the loop's receive buffer. */
 
 #include "loop/buffers.h"
 #include "loop/callback.h"
@@ -12,6 +12,8 @@
 #include "stream/stream.h"
 
 
+/* Calls on_data.  Afterwards it sends what the callback has put, in one system
+ * call, and copies lent bytes that were not sent. */
 static void call_on_data(aloop_stream *stream, const char *data, ssize_t size)
 {
     if (size <= 0)
@@ -27,13 +29,14 @@ static void call_on_data(aloop_stream *stream, const char *data, ssize_t size)
         aloop__stream_own(stream);
 }
 
+/* Returns whether on_data may be called. */
 static bool is_data_wanted(const aloop_stream *stream)
 {
     return stream->on_data != NULL && stream->handle.active &&
            !stream->handle.closed && !stream->handle.loop->dying;
 }
 
-/* Tells on_data of the end, once. */
+/* Reports the end or the error to on_data, once. */
 static void call_end(aloop_stream *stream)
 {
     if (!is_data_wanted(stream) || !aloop__stream_is_over(stream) ||
@@ -43,6 +46,8 @@ static void call_end(aloop_stream *stream)
     call_on_data(stream, NULL, stream->read_error);
 }
 
+/* Receives and calls on_data, until less than a full buffer was received or the
+ * budget of the turn is used up. */
 static void run_callback(aloop_stream *stream)
 {
     char *buffer = aloop__receive_buffer(stream->handle.loop);
@@ -75,7 +80,7 @@ void aloop__stream_readable(aloop_stream *stream)
              stream->input == NULL)
         run_callback(stream);
     else
-        aloop__stream_unwant(stream, REACTOR_READ); /* Nobody listens now. */
+        aloop__stream_unwant(stream, REACTOR_READ); /* There is no reader. */
 }
 
 void aloop__stream_deliver_later(aloop_stream *stream)
@@ -95,8 +100,8 @@ void aloop__stream_resume(aloop_stream *stream)
         aloop__stream_fail_reading(stream, error);
 }
 
-/* What on_data has to hear without any readiness: bytes that an operation left
- * over, an end that is known already. */
+/* Bytes that an operation left over, and an end that is already known, cause no
+ * event of the descriptor. */
 void aloop__stream_deliver(struct aloop__ready *ready)
 {
     aloop_stream *stream = CONTAINER_OF(ready, aloop_stream, deliver);

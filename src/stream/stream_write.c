@@ -1,9 +1,9 @@
 /* Writing to a stream.
  *
- * What is written becomes pieces (pieces.c); what is written by an operation
- * stays where it is.  All pieces leave in one gathered send: as the stream's
- * own callback returns, or with the end of the turn.  Only when the kernel
- * takes no more is its writability watched. */
+ * A put adds copied bytes to the pieces (pieces.c); a write operation adds a
+ * piece that refers to the caller's bytes.  All pieces are sent in one gathered
+ * send, when the stream's own callback returns or at the end of the turn.
+ * Writability is watched only after the kernel accepted less than that. */
 
 #include "loop/debug.h"
 #include "loop/future.h"
@@ -23,11 +23,11 @@ struct write {
     size_t size;
 };
 
-/* A future for something that sending leads to. */
+/* The future of a drain or a shutdown. */
 struct stream_wait {
     aloop_future future;
     struct aloop__node node; /* In stream->waits. */
-    bool is_shutdown;        /* Else it is a drain. */
+    bool is_shutdown;        /* If false, it is a drain. */
 };
 
 /* Pieces. */
@@ -37,7 +37,7 @@ static struct write *write_of(struct aloop__piece *piece)
     return CONTAINER_OF(piece, struct write, piece);
 }
 
-/* The first piece is over and done with. */
+/* Ends the first piece, which was sent, and settles its write operation. */
 static void finish_piece(aloop_stream *stream, struct aloop__piece *piece)
 {
     bool is_write = piece->kind == PIECE_WRITE;
@@ -53,6 +53,8 @@ static struct aloop__piece *first_piece(const aloop_stream *stream)
     return CONTAINER_OF(stream->pieces.next, struct aloop__piece, node);
 }
 
+/* Removes sent bytes from the front of a piece.  Replies count as sent
+ * first. */
 static void count_sent(aloop_stream *stream, struct aloop__piece *piece,
                        size_t size)
 {
@@ -64,7 +66,7 @@ static void count_sent(aloop_stream *stream, struct aloop__piece *piece,
     stream->replies -= replies;
 }
 
-/* `sent` bytes have gone. */
+/* Removes `sent` bytes from the front of the queue. */
 static void advance(aloop_stream *stream, size_t sent)
 {
     stream->queued -= sent;
@@ -79,7 +81,7 @@ static void advance(aloop_stream *stream, size_t sent)
     }
 }
 
-/* One system call for as much as fits into it. */
+/* Sends as much as one system call accepts. */
 static ssize_t send_pieces(aloop_stream *stream, size_t *ret_asked)
 {
     struct sys_piece pieces[SYS_PIECES_MAX];
@@ -116,6 +118,8 @@ static const struct aloop__future_ops stream_wait_ops = {
     .cancel = stream_wait_cancel,
     .is_live = true};
 
+/* Settles the drains and shutdowns whose condition is met, or all if writing
+ * has failed. */
 static void settle_waits(aloop_stream *stream)
 {
     struct aloop__node *node = stream->waits.next;
@@ -133,7 +137,7 @@ static void settle_waits(aloop_stream *stream)
     }
 }
 
-/* All has been sent: the peer may be told, if that was asked for. */
+/* Shuts the connection down if that was requested and all bytes are sent. */
 static void shut_if_due(aloop_stream *stream)
 {
     int error;
@@ -153,6 +157,7 @@ static void shut_if_due(aloop_stream *stream)
 
 /* Flushing. */
 
+/* Keeps the loop alive while bytes are queued. */
 static void set_sending(aloop_stream *stream)
 {
     bool is_sending = !list_empty(&stream->pieces);
@@ -168,6 +173,7 @@ void aloop__stream_pause_if_due(aloop_stream *stream)
         stream->is_paused = true;
 }
 
+/* Ends a pause once the replies have fallen to the low-water mark. */
 static void resume_if_drained(aloop_stream *stream)
 {
     if (!stream->is_paused || stream->replies > stream->low)
@@ -182,8 +188,9 @@ void aloop__stream_queue_changed(aloop_stream *stream)
     resume_if_drained(stream);
 }
 
-/* What was put has no future to tell of its loss; the peer's doing is told by
- * reading, the rest has to be. */
+/* Returns whether on_data must be called for a failure that dropped bytes of a
+ * put, which has no future to report it.  Failures that the peer caused are
+ * reported by reading. */
 static bool is_to_be_told(const aloop_stream *stream, int error)
 {
     return stream->on_data != NULL && !stream->handle.closed &&
@@ -208,12 +215,14 @@ void aloop__stream_fail_writing(aloop_stream *stream, int error)
     stream->queued = 0;
     stream->replies = 0;
     set_sending(stream);
-    aloop__stream_queue_changed(stream); /* Reading will tell, too. */
+    aloop__stream_queue_changed(stream); /* This may settle a wait and resume
+                                          * reading. */
     if (has_lost && is_to_be_told(stream, error))
         aloop__stream_fail_reading(stream, error);
 }
 
-/* Sends until the kernel takes no more; whether that is where it ended. */
+/* Sends until the kernel accepts no more.  Returns whether unsent bytes are
+ * left. */
 static bool send_all(aloop_stream *stream)
 {
     for (int i = 0; i < SENDS_MAX && !list_empty(&stream->pieces); i++) {
@@ -234,7 +243,7 @@ static bool send_all(aloop_stream *stream)
     return !list_empty(&stream->pieces);
 }
 
-/* What follows from bytes having gone, or from the writing side's end. */
+/* Does what follows from a send, or from the end of writing. */
 static void after_sending(aloop_stream *stream)
 {
     set_sending(stream);
@@ -269,8 +278,8 @@ void aloop__stream_run_flush(struct aloop__ready *ready)
     aloop__stream_flush(CONTAINER_OF(ready, aloop_stream, flush));
 }
 
-/* Has it sent soon: with its own callback's return, when the kernel takes more,
- * or at the end of the turn. */
+/* Schedules a flush, unless one will follow anyway: after on_data, when the
+ * kernel accepts more, or because it is scheduled already. */
 static void flush_later(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
@@ -284,9 +293,9 @@ static void flush_later(aloop_stream *stream)
         aloop__touch(loop);
 }
 
-/* The calls. */
+/* The public functions. */
 
-/* Why nothing can be written; 0: it can. */
+/* Returns why nothing can be written, or 0. */
 static int refusal(aloop_stream *stream)
 {
     if (stream->write_error != 0)
@@ -305,7 +314,7 @@ void aloop__stream_own(aloop_stream *stream)
         aloop__stream_progress(stream);
 }
 
-/* More is queued now: has it sent soon. */
+/* Counts bytes that were queued, and schedules a flush. */
 static void queued_more(aloop_stream *stream, size_t size)
 {
     stream->queued += size;
@@ -346,13 +355,13 @@ static void write_cancel(aloop_future *future)
     stream->queued -= write->piece.size;
     list_remove(&write->piece.node);
     aloop__future_settle(future, ALOOP_ECANCELED);
-    if (is_torn) /* The peer must see no gap. */
+    if (is_torn) /* The peer must not see a gap. */
         aloop__stream_fail_writing(stream, ALOOP_EPIPE);
     aloop__stream_cut_short(stream);
     if (list_empty(&stream->pieces))
         aloop__stream_unwant(stream, REACTOR_WRITE);
     aloop__stream_queue_changed(stream);
-    flush_later(stream); /* A shutdown or close may be due. */
+    flush_later(stream); /* A shutdown or a close may be due. */
 }
 
 static const struct aloop__future_ops write_ops = {
@@ -389,6 +398,7 @@ aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
     return &write->future;
 }
 
+/* Returns the future of a drain or a shutdown. */
 static aloop_future *wait_until_sent(aloop_stream *stream, bool is_shutdown,
                                      const char *function)
 {

@@ -1,8 +1,8 @@
-/* Connecting by TCP: a look-up, then a race of attempts (RFC 8305).
+/* Connecting by TCP: name resolution, then a race of attempts (RFC 8305).
  *
- * The addresses are tried in the resolver's order with the families taking
- * turns.  A new attempt starts 250 ms after the last one, or as soon as one
- * has failed; the first to succeed ends the others. */
+ * The addresses are tried in the resolver's order, alternating between the
+ * families.  A new attempt starts 250 ms after the last one, or as soon as one
+ * fails.  The first one to succeed ends the others. */
 
 #include <stdio.h>
 #include <string.h>
@@ -18,20 +18,22 @@
 #include "os/reactor.h"
 #include "stream/stream.h"
 
-enum { PEER_SIZE = 288 }; /* The longest name, and a port. */
+enum { PEER_SIZE = 288 }; /* The longest name and a port. */
 static const int64_t attempt_delay_ns = ALOOP_MS(250); /* RFC 8305, 5. */
 
 struct connect {
     aloop_future future;
     aloop_stream **ret_stream;
-    struct aloop__resolve *resolve; /* While the look-up is under way. */
-    struct sys_address *addresses;  /* Ours. */
+    struct aloop__resolve *resolve; /* NULL unless the name is being
+                                     * resolved. */
+    struct sys_address *addresses;  /* An allocated copy. */
     size_t count;
-    size_t next;                 /* The first that was not tried. */
-    struct aloop__node attempts; /* Under way. */
-    struct aloop__timed timed;   /* Until the next attempt starts. */
+    size_t next;                 /* Index of the first address that was not
+                                  * tried. */
+    struct aloop__node attempts; /* Pending attempts. */
+    struct aloop__timed timed;   /* Due when the next attempt starts. */
     int last_error;
-    char *peer; /* "host:port", for a report; NULL without memory. */
+    char *peer; /* "host:port", for reports; NULL if out of memory. */
     size_t peer_room;
 };
 
@@ -40,9 +42,10 @@ struct attempt {
     struct aloop__io io;
     struct connect *connect;
     size_t index;     /* Of its address. */
-    unsigned process; /* That has begun it. */
+    unsigned process; /* The process that started it. */
 };
 
+/* Closes the attempt's descriptor, if it still has one. */
 static void free_attempt(struct attempt *attempt)
 {
     aloop *loop = attempt->connect->future.loop;
@@ -54,6 +57,7 @@ static void free_attempt(struct attempt *attempt)
     aloop__slab_put(&loop->slab, attempt, sizeof *attempt);
 }
 
+/* Ends everything that is pending. */
 static void stop_connect(struct connect *connect)
 {
     aloop__timed_stop(&connect->future.loop->timers, &connect->timed);
@@ -65,7 +69,8 @@ static void stop_connect(struct connect *connect)
             CONTAINER_OF(connect->attempts.next, struct attempt, node));
 }
 
-/* A settled one may be held for long: nothing is kept for it. */
+/* Frees the addresses and settles.  The application may keep a settled future
+ * for a long time. */
 static void settle_connect(struct connect *connect, int status)
 {
     aloop__alloc_free(&connect->future.loop->alloc, connect->addresses,
@@ -100,7 +105,8 @@ static const char *connect_describe(const aloop_future *future)
     return text;
 }
 
-/* Only a report needs it, so that it may fail. */
+/* Keeps a text for reports.  A failure is ignored, because nothing else needs
+ * the text. */
 static void remember_peer(struct connect *connect, const char *host,
                           const char *port)
 {
@@ -123,7 +129,7 @@ static const struct aloop__future_ops connect_ops = {
     .describe = connect_describe,
     .is_live = true};
 
-/* `fd` has connected. */
+/* Ends the race: `fd` has connected. */
 static void succeed(struct connect *connect, int fd)
 {
     aloop_stream *stream;
@@ -138,7 +144,7 @@ static void succeed(struct connect *connect, int fd)
 
 static void attempt_ready(struct aloop__io *io, unsigned bits);
 
-/* Watches an attempt that takes its time. */
+/* Watches an attempt that is not complete yet. */
 static int watch_attempt(struct connect *connect, int fd)
 {
     aloop *loop = connect->future.loop;
@@ -153,7 +159,7 @@ static int watch_attempt(struct connect *connect, int fd)
     attempt->io.fd = -1;
     attempt->process = loop->process;
     error = aloop__io_open(loop, &attempt->io, fd, attempt_ready);
-    attempt->io.process = IO_ANY_PROCESS; /* A child has to begin it again. */
+    attempt->io.process = IO_ANY_PROCESS; /* A child must start it again. */
     if (error == 0)
         error = aloop__io_arm(loop, &attempt->io, REACTOR_WRITE);
     if (error == 0) {
@@ -165,11 +171,11 @@ static int watch_attempt(struct connect *connect, int fd)
     return error;
 }
 
-/* Whether `fd`, which has no pending error, is connected to another socket.  An
- * error may have been consumed before, so its absence proves nothing.  TCP also
- * connects a socket to itself where both ends chose the same port (RFC 9293,
- * 3.5, simultaneous open): such a connection is reset, so that it does not
- * occupy the port. */
+/* Returns 0 if `fd`, which has no pending error, is connected to another
+ * socket.  The error may have been consumed before, so that its absence proves
+ * nothing.  TCP can also connect a socket to itself, if both ends have the same
+ * port (RFC 9293, 3.5, simultaneous open).  Such a connection is reset, so that
+ * it does not occupy the port. */
 static int check_peer(int fd)
 {
     struct sys_address peer, local;
@@ -186,8 +192,8 @@ static int check_peer(int fd)
     return error;
 }
 
-/* Starts to connect: 1 if it has, 0 if that is under way, or an error.  The
- * descriptor is only left open for the first two. */
+/* Starts an attempt.  Returns 1 if it has connected, 0 if it is pending, or an
+ * error.  *ret_fd is open only after 1 or 0. */
 static int try_address(struct connect *connect,
                        const struct sys_address *address, int *ret_fd)
 {
@@ -197,7 +203,7 @@ static int try_address(struct connect *connect,
     if (fd < 0)
         return fd;
     *ret_fd = fd;
-    sys_no_delay(fd, true); /* Without it the connection is only slower. */
+    sys_no_delay(fd, true); /* If this fails, the connection is only slower. */
     error = sys_connect(fd, address);
     if (error == 0) {
         error = check_peer(fd);
@@ -211,7 +217,8 @@ static int try_address(struct connect *connect,
     return error;
 }
 
-/* The next address that does not fail at once; the end when there is none. */
+/* Tries addresses until one does not fail immediately.  Settles if none is left
+ * and no attempt is pending. */
 static void try_next(struct connect *connect)
 {
     aloop *loop = connect->future.loop;
@@ -231,7 +238,8 @@ static void try_next(struct connect *connect)
         stop_connect(connect);
         settle_connect(connect, connect->last_error);
     } else if (connect->next < connect->count) {
-        /* Without memory for the timer, failures still lead on. */
+        /* If out of memory for the timer, the next attempt starts when one
+         * fails. */
         aloop__timed_set(loop, &connect->timed,
                          aloop__after(aloop__now(loop), attempt_delay_ns));
     }
@@ -242,8 +250,8 @@ static void connect_due(struct aloop__timed *timed)
     try_next(CONTAINER_OF(timed, struct connect, timed));
 }
 
-/* In a forked child: the outcome is the parent's, and the same addresses are
- * tried again from here. */
+/* In a forked child, the outcome of the attempt belongs to the parent.  The
+ * child tries the same addresses again. */
 static void start_over(struct attempt *attempt)
 {
     struct connect *connect = attempt->connect;
@@ -282,8 +290,8 @@ static void attempt_ready(struct aloop__io *io, unsigned bits)
     try_next(connect);
 }
 
-/* The first address from `i` on that is of that family, or that is of another;
- * `count` where there is none. */
+/* Returns the first index from `i` on whose family is, or is not, `family`;
+ * `count` if there is none. */
 static size_t find_family(const struct sys_address *addresses, size_t i,
                           size_t count, enum sys_family family, bool is_of_it)
 {
@@ -293,7 +301,8 @@ static size_t find_family(const struct sys_address *addresses, size_t i,
     return i;
 }
 
-/* The families take turns, beginning with the first address's. */
+/* Sorts the addresses so that families alternate, beginning with the first
+ * one's. */
 static void interleave(struct sys_address *sorted,
                        const struct sys_address *addresses, size_t count)
 {
@@ -311,7 +320,7 @@ static void interleave(struct sys_address *sorted,
     }
 }
 
-/* Starts with the addresses that are known now. */
+/* Starts the attempts with a copy of the addresses. */
 static void begin_attempts(struct connect *connect,
                            const struct sys_address *addresses, size_t count)
 {

@@ -1,8 +1,9 @@
 /* TCP listeners.
  *
- * How many connections are taken in one go adapts: as many as the last time
- * proved to be there, so that under a steady trickle no call is made only to
- * learn that there is no more, and a burst is still taken quickly. */
+ * The number of connections accepted per event adapts to the load.  The limit
+ * doubles while more are pending, and falls to the number that was available
+ * when there are no more.  Thus a low load causes no accept() that only returns
+ * EAGAIN, and a burst is still accepted quickly. */
 
 #include <string.h>
 
@@ -27,11 +28,12 @@ static const int64_t back_off_ns = ALOOP_MS(100);
 struct aloop_listener {
     struct aloop__handle handle;
     struct aloop__io io;
-    struct aloop__timed retry; /* While accepting is suspended. */
-    unsigned burst;            /* Accepts in the next go. */
-    unsigned failures;         /* Accepts that failed, since one did not. */
-    bool has_complained;       /* About the present stretch of failures. */
-    struct sys_address address; /* Where it listens; for reports. */
+    struct aloop__timed retry; /* Due when accepting is resumed. */
+    unsigned burst;            /* Limit of accepts for the next event. */
+    unsigned failures;         /* Consecutive accepts that failed. */
+    bool has_complained;       /* The present series of failures was
+                                * reported. */
+    struct sys_address address; /* Its local address, for reports. */
     aloop_listener_cb on_stream;
     void *arg;
 };
@@ -52,7 +54,7 @@ static const struct aloop__handle_ops listener_ops = {
     .size = sizeof(aloop_listener),
     .close = listener_close};
 
-/* Tells what has failed, and where it listens. */
+/* Reports an error, with the address of the listener. */
 static void report_listener(const aloop_listener *listener, int error,
                             const char *what)
 {
@@ -63,8 +65,8 @@ static void report_listener(const aloop_listener *listener, int error,
     aloop__unhandled(listener->handle.loop, error, whole);
 }
 
-/* Leaves accepting alone for a while: what it fails with lasts, and the
- * connection that cannot be taken would be reported again and again. */
+/* Suspends accepting for a while.  The reason of the failure lasts, and the
+ * pending connection would cause events again and again. */
 static void suspend(aloop_listener *listener, int error)
 {
     aloop *loop = listener->handle.loop;
@@ -78,28 +80,31 @@ static void suspend(aloop_listener *listener, int error)
     listener->has_complained = true;
 }
 
+/* Resumes accepting. */
 static void listener_retry(struct aloop__timed *timed)
 {
     aloop_listener *listener = CONTAINER_OF(timed, aloop_listener, retry);
     aloop *loop = listener->handle.loop;
     int error = aloop__io_arm(loop, &listener->io, REACTOR_READ);
 
-    /* Keeps its place among the timers, so that the next needs no memory. */
+    /* Keeps its place in the timer queue, so that the next suspension needs no
+     * memory. */
     aloop__timed_set(loop, timed, INT64_MAX);
     if (error < 0)
         suspend(listener, error);
 }
 
-/* Whether the next accept would fail as well. */
+/* Returns whether the next accept would fail as well. */
 static bool is_shortage(int error)
 {
     return error == ALOOP_EMFILE || error == ALOOP_ENFILE ||
            error == ALOOP_ENOBUFS || error == ALOOP_ENOMEM;
 }
 
-/* What to make of a failed accept.  Most errors are those of one connection,
- * which is gone by then (see accept(2)), and give 0: the next one is tried.
- * After some in a row it is no longer believed that they are. */
+/* Decides about a failed accept.  Most errors concern one connection, which is
+ * gone (see accept(2)); 0 is returned then, and the next one is tried.  After
+ * several failures in a row this is no longer assumed, and the error is
+ * returned. */
 static int judge(aloop_listener *listener, int error)
 {
     if (error == ALOOP_EAGAIN)
@@ -111,7 +116,8 @@ static int judge(aloop_listener *listener, int error)
     return 0;
 }
 
-/* Takes one connection; 0, or why there can be none now. */
+/* Accepts one connection.  Returns 0, or the reason why none can be accepted
+ * now. */
 static int accept_one(aloop_listener *listener)
 {
     aloop *loop = listener->handle.loop;
@@ -140,14 +146,15 @@ static void listener_ready(struct aloop__io *io, unsigned bits)
     (void) bits;
     if (listener->handle.loop->dying)
         return;
-    if (io->fd < 0) { /* Somebody closed it behind our back. */
+    if (io->fd < 0) { /* It was closed outside the loop's control. */
         aloop__handle_set_active(&listener->handle, false);
         aloop__timed_clear(listener->handle.loop, &listener->retry);
         report_listener(listener, ALOOP_EBADF, "listener");
         return;
     }
+    /* A callback may fork; the child then accepts no more. */
     while (taken < listener->burst && error == 0 && io->armed != 0 &&
-           !aloop__is_foreign(listener->handle.loop)) { /* A fork ends it. */
+           !aloop__is_foreign(listener->handle.loop)) {
         error = accept_one(listener);
         taken += error == 0;
     }
@@ -169,8 +176,8 @@ static int open_socket(const struct sys_address *address)
 
     if (fd < 0)
         return fd;
-    /* Both can be done without: where an address is still held, binding it
-     * reports that.  What is accepted inherits the second. */
+    /* Both are optional.  If an address is still held, bind() reports it.
+     * Accepted sockets inherit the second one. */
     sys_reuse_address(fd, family);
     sys_no_delay(fd, true);
     error = sys_bind(fd, address);
@@ -182,20 +189,20 @@ static int open_socket(const struct sys_address *address)
     return error;
 }
 
-/* Whether the text, which is not numeric, may be the name of a host or of a
- * service: then it is no mistake, but to look it up could block. */
+/* Returns whether the text, which is not numeric, may be the name of a host or
+ * a service.  Such a name is no mistake, but resolving it could block. */
 static bool is_name(const char *text)
 {
     static const char all[] = "-_.0123456789abcdefghijklmnopqrstuvwxyz"
                               "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    static const size_t letters = 13; /* Where they start. */
+    static const size_t letters = 13; /* Index of the first letter. */
 
     return text[strspn(text, all)] == '\0' &&
            strpbrk(text, &all[letters]) != NULL;
 }
 
-/* "localhost" and the names below it mean the loopback interface (RFC 6761,
- * 6.3), which needs no look-up. */
+/* Returns whether the name is "localhost" or ends with ".localhost".  These
+ * mean the loopback interface (RFC 6761, 6.3) and need no resolution. */
 static bool is_localhost(const char *host)
 {
     static const char name[] = "localhost";
@@ -214,7 +221,7 @@ static bool is_localhost(const char *host)
     return true;
 }
 
-/* Opens a socket that listens there; returns the descriptor. */
+/* Opens a listening socket.  Returns the descriptor or an error. */
 static int open_at(const char *host, const char *port)
 {
     struct sys_address address;
@@ -227,8 +234,8 @@ static int open_at(const char *host, const char *port)
     return error;
 }
 
-/* Clients of "localhost" try both families, those of "127.0.0.1" only IPv4:
- * so that is what is listened on, if the system has it. */
+/* Clients of "localhost" try both families, clients of "127.0.0.1" only IPv4.
+ * Therefore IPv4 is used, if the system has it. */
 static int open_at_localhost(const char *port)
 {
     int fd = open_at("127.0.0.1", port);
@@ -276,7 +283,7 @@ int aloop_tcp_listen(aloop *loop, const char *host, const char *port,
         listener_close(&listener->handle);
         return error;
     }
-    /* For reports, also of a descriptor that was closed by others. */
+    /* For reports, even after the descriptor was closed by other code. */
     sys_local_address(listener->io.fd, &listener->address);
     aloop__handle_set_active(&listener->handle, true);
     *ret_listener = listener;
