@@ -191,7 +191,7 @@ void aloop__stream_queue_changed(aloop_stream *stream)
 /* Returns whether on_data must be called for a failure that dropped bytes of a
  * put, which has no future to report it.  Failures that the peer caused are
  * reported by reading. */
-static bool is_to_be_told(const aloop_stream *stream, int error)
+static bool is_report_due(const aloop_stream *stream, int error)
 {
     return stream->on_data != NULL && !stream->handle.closed &&
            error != ALOOP_EPIPE && error != ALOOP_ECONNRESET &&
@@ -217,7 +217,7 @@ void aloop__stream_fail_writing(aloop_stream *stream, int error)
     set_sending(stream);
     aloop__stream_queue_changed(stream); /* This may settle a wait and resume
                                           * reading. */
-    if (has_lost && is_to_be_told(stream, error))
+    if (has_lost && is_report_due(stream, error))
         aloop__stream_fail_reading(stream, error);
 }
 
