@@ -77,7 +77,7 @@ static bool is_unread(const aloop_future *future)
            !(future->cancelling && future->status == ALOOP_ECANCELED);
 }
 
-static void free_and_keep(aloop_future *future)
+COLD NOINLINE static void free_and_keep(aloop_future *future)
 {
     char name[160] = "";
 
