@@ -136,35 +136,45 @@ static void *get_single(struct aloop__slab *slab, size_t size)
     return chunk + 1;
 }
 
-static void *get_shared(struct aloop__slab *slab, size_t class)
+static void *hand_out(struct aloop__slab *slab, size_t class)
 {
     struct slab_free *object = slab->free[class];
 
-    if (object == NULL) {
-        refill(slab, class);
-        object = slab->free[class];
-        if (object == NULL)
-            return NULL;
-    }
     slab->free[class] = object->next;
     slab->used += class + 1;
     return object;
 }
 
+/* Apart, so that the way of almost every object is short. */
+__attribute__((noinline)) static void *get_refilled(struct aloop__slab *slab,
+                                                    size_t class)
+{
+    refill(slab, class);
+    return slab->free[class] == NULL ? NULL : hand_out(slab, class);
+}
+
+static inline void *get(struct aloop__slab *slab, size_t size)
+{
+    size_t class = class_of(size);
+
+    assert(size > 0 && size <= SLAB_MAX);
+    if (SLAB_SINGLE)
+        return get_single(slab, size);
+    if (slab->free[class] == NULL)
+        return get_refilled(slab, class);
+    return hand_out(slab, class);
+}
+
 void *aloop__slab_take(struct aloop__slab *slab, size_t size)
 {
-    assert(size > 0 && size <= SLAB_MAX);
-    return SLAB_SINGLE ? get_single(slab, size)
-                       : get_shared(slab, class_of(size));
+    return get(slab, size);
 }
 
 void *aloop__slab_get(struct aloop__slab *slab, size_t size)
 {
-    void *object = aloop__slab_take(slab, size);
+    void *object = get(slab, size);
 
-    if (object != NULL)
-        memset(object, 0, size);
-    return object;
+    return object == NULL ? NULL : memset(object, 0, size);
 }
 
 void aloop__slab_put(struct aloop__slab *slab, void *object, size_t size)

@@ -33,12 +33,14 @@ struct call {
 static void run_call(struct aloop__ready *ready)
 {
     struct call *call = CONTAINER_OF(ready, struct call, ready);
-    struct call copy = *call;
+    aloop *loop = call->loop;
+    aloop_fn fn = call->fn;
+    void *arg = call->arg;
 
-    aloop__slab_put(&copy.loop->slab, call, sizeof *call);
-    aloop__calling(copy.loop);
-    copy.fn(copy.loop, copy.arg);
-    aloop__called(copy.loop, "a function of aloop_defer()");
+    aloop__slab_put(&loop->slab, call, sizeof *call);
+    aloop__calling(loop);
+    fn(loop, arg);
+    aloop__called(loop, "a function of aloop_defer()");
 }
 
 int aloop_defer(aloop *loop, aloop_fn fn, void *arg)
