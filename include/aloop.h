@@ -1,25 +1,68 @@
 /* libaloop: asyncio-style concurrency for plain C.
  *
- * This header includes every other one.  Two ideas carry the interface:
+ * This header includes every other one.  The interface has two kinds of calls:
  *
- *   - A handle calls you back, again and again (timer, signal, listener,
- *     stream).  It takes a callback and `void *arg`.
+ *   - A handle calls you back repeatedly (timer, signal, listener, stream).  It
+ *     takes a callback and `void *arg`.
  *   - An operation happens once, and is a future (sleep, connect, read, write,
- *     a task).  Callback code attaches aloop_then() to it; a task says
+ *     a task).  Callback code attaches aloop_then() to it; a task calls
  *     aloop_await().
  *
- * What holds everywhere, unless a function says otherwise:
+ * Names follow one table.  Exceptions are stated with the function.
+ *
+ *   name                     effect                          on failure
+ *   x_new(...)               returns an object               NULL
+ *   x_start(..., &ret_x)     starts a handle that calls      an error; *ret_x
+ *                            back; x_restart() begins its    stays untouched
+ *                            time again
+ *   x_stop(x)                stops the callbacks, keeps x,   an error
+ *                            may be called twice
+ *   x_begin(), x_end()       enclose a stretch of a task's   NULL or an error
+ *                            code
+ *   x_verb(x, ...)           an operation: returns a         a future that has
+ *                            future                          failed, or NULL
+ *   x_try_verb(x, ...)       does it without waiting         ALOOP_EAGAIN
+ *   x_is_y(x), is_y()        a question                      false
+ *   x_free(x)                ends an object; futures that    -
+ *                            wait for it settle with
+ *                            ALOOP_ECLOSED
+ *   x_close(x)               ends a handle immediately: no   -
+ *                            callback runs any more
+ *   x_ref(x), x_unref(x)     of a handle: whether it keeps   -
+ *                            the loop alive; not counted
+ *   future_ref, _unref       of a future: adds or drops an   -
+ *                            owner's reference; counted
+ *   x_set_y(x, ...)          changes a property              an error
+ *
+ *   exceptions               what differs
+ *   aloop_tcp_listen()       starts a handle
+ *   aloop_channel_close()    closes, and keeps the channel until its free
+ *   aloop_stream_abort()     a second end of streams: drops what is queued
+ *   aloop_group_free()       waits settle when the members have ended
+ *   aloop_free()             returns an error where it cannot free
+ *   aloop_stop()             stops a run, not a handle
+ *   aloop_alive()            a question without `is`
+ *
+ * What holds everywhere, unless a function states otherwise:
  *
  *   Errors:   int and ssize_t results are 0 or more on success and an
  *             ALOOP_E... (always negative) on failure; errno is not used.
  *             Results written through `ret_` parameters stay untouched on
  *             failure.
- *   Misuse:   a NULL or out-of-range argument gives ALOOP_EINVAL, or a future
- *             that has failed with it; nothing is lost and nothing crashes.
+ *   NULL:     free, close, abort, ref, unref, detach and wake accept it and do
+ *             nothing.  Other functions return ALOOP_EINVAL, or a future that
+ *             has failed with it; counts and questions return 0 or false, and
+ *             aloop_channel_is_closed() true.  As a future, NULL has failed
+ *             with ALOOP_ENOMEM.
+ *   Misuse:   an argument out of range gives ALOOP_EINVAL.  Debug loops report
+ *             more mistakes, and return ALOOP_EPERM on a wrong thread.
+ *   Options:  structs that begin with their `size`; NULL and zero fields select
+ *             the defaults, see aloop/options.h.
  *   Memory:   the library owns every object.  A handle is gone after its close;
- *             a future after its last reference.
+ *             a future after its last reference.  ALOOP_ENOMEM may be returned
+ *             by whatever allocates, and a NULL future means the same.
  *   Context:  the thread that runs the loop, from a callback, a task or outside
- *             of both.  Only aloop_post() and aloop_wake() may be called from
+ *             of both.  Only aloop_post() and aloop_wake() may be called on
  *             other threads.
  *   Time:     int64_t nanoseconds on a monotonic clock.
  *   SIGPIPE:  is never raised by the library's writes. */
@@ -31,6 +74,7 @@
 #include "aloop/error.h"
 #include "aloop/options.h"
 #include "aloop/loop.h"
+#include "aloop/post.h"
 #include "aloop/fork.h"
 #include "aloop/future.h"
 #include "aloop/timer.h"

@@ -8,51 +8,82 @@
 #include <stdint.h>
 #include <sys/types.h> /* ssize_t */
 
-#ifdef __cplusplus
-#define ALOOP_BEGIN extern "C" {
-#define ALOOP_END }
-#else
-#define ALOOP_BEGIN
-#define ALOOP_END
-#endif
-
-/* What instrumentation keeps once for each thread, and a switch between tasks
- * cannot move.  GCC's -fsplit-stack is the same, but leaves no trace here. */
+/* Instrumentation that keeps a stack for each thread cannot follow a switch
+ * between tasks.  GCC's -fsplit-stack is such a kind, too, but defines no macro
+ * that could be tested here. */
 #if defined(__has_feature)
 #if __has_feature(safe_stack) || __has_feature(shadow_call_stack)
 #error "tasks do not work with -fsanitize=safe-stack or =shadow-call-stack"
 #endif
 #endif
 
+/** Begins the declarations of a header, with C linkage in C++. */
+#ifdef __cplusplus
+#define ALOOP_BEGIN extern "C" {
+#else
+#define ALOOP_BEGIN
+#endif
+
+/** Ends the declarations that ALOOP_BEGIN began. */
+#ifdef __cplusplus
+#define ALOOP_END }
+#else
+#define ALOOP_END
+#endif
+
+/** Exports a function from a shared library. */
 #if defined(__GNUC__)
 #define ALOOP_API __attribute__((visibility("default")))
 #else
 #define ALOOP_API
 #endif
 
-/* Of functions that return a future: the compiler warns where it is discarded,
- * which would leave its error unseen and its memory in use until aloop_free().
- * Await it, aloop_detach() it, or give it back with aloop_future_unref(). */
+/**
+ * Makes the compiler warn where a returned future is discarded.
+ *
+ * A discarded future leaves its error unhandled and its memory in use until
+ * aloop_free().
+ *
+ * See:     aloop_await(), aloop_detach(), aloop_future_unref().
+ */
 #if defined(__GNUC__)
 #define ALOOP_MUST_USE __attribute__((warn_unused_result))
 #else
 #define ALOOP_MUST_USE
 #endif
 
-/* This header's version; aloop_version() tells the linked library's. */
+/** Is the first number of this header's version. */
 #define ALOOP_VERSION_MAJOR 0
+
+/** Is the second number of this header's version. */
 #define ALOOP_VERSION_MINOR 1
+
+/** Is the third number of this header's version. */
 #define ALOOP_VERSION_PATCH 0
 
-/* Durations as nanoseconds: ALOOP_MS(20), ALOOP_SEC(0.5). */
+/** Converts a number of nanoseconds to a duration. */
 #define ALOOP_NS(count) ((int64_t) (count))
+
+/** Converts a number of microseconds to a duration in nanoseconds. */
 #define ALOOP_US(count) ((int64_t) ((count) * INT64_C(1000)))
+
+/** Converts a number of milliseconds to a duration in nanoseconds. */
 #define ALOOP_MS(count) ((int64_t) ((count) * INT64_C(1000000)))
+
+/**
+ * Converts a number of seconds to a duration in nanoseconds.
+ *
+ * Example: ALOOP_SEC(0.5) is half a second.
+ */
 #define ALOOP_SEC(count) ((int64_t) ((count) * INT64_C(1000000000)))
 
-/* "file.c:12", the place of the call, for names in reports. */
+/* Macros whose names end in an underscore are not part of the interface. */
 #define ALOOP_TEXT_(x) #x
+
+/** Makes a string literal of the value of a macro. */
 #define ALOOP_TEXT(x) ALOOP_TEXT_(x)
+
+/** Expands to the place in the source, "file.c:12", for use in reports. */
 #define ALOOP_HERE __FILE__ ":" ALOOP_TEXT(__LINE__)
 
 typedef struct aloop aloop;
@@ -64,12 +95,18 @@ typedef struct aloop_listener aloop_listener;
 typedef struct aloop_deadline aloop_deadline;
 typedef struct aloop_group aloop_group;
 typedef struct aloop_channel aloop_channel;
+typedef struct aloop_mutex aloop_mutex;
+typedef struct aloop_semaphore aloop_semaphore;
+typedef struct aloop_event aloop_event;
+typedef struct aloop_condition aloop_condition;
+typedef struct aloop_barrier aloop_barrier;
 
 ALOOP_BEGIN
 
 /**
- * The linked library's version, "0.1.0".
+ * Returns the version of the linked library, for example "0.1.0".
  *
+ * Memory:  static text.
  * Context: any thread.
  */
 ALOOP_API const char *aloop_version(void);

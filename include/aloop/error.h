@@ -9,8 +9,8 @@
 
 ALOOP_BEGIN
 
-/* Any other negated errno may come back as well; these are the ones that the
- * library itself gives or that users commonly compare with. */
+/* Any other negated errno may be returned as well.  These are the ones that the
+ * library itself returns or that users commonly compare with. */
 enum {
     ALOOP_EACCES = -EACCES,
     ALOOP_EADDRINUSE = -EADDRINUSE,
@@ -20,42 +20,43 @@ enum {
     ALOOP_EALREADY = -EALREADY,
     ALOOP_EBADF = -EBADF,
     ALOOP_EBUSY = -EBUSY,
-    ALOOP_ECANCELED = -ECANCELED, /* From an await: I am cancelled. */
+    ALOOP_ECANCELED = -ECANCELED, /* From an await: the caller is cancelled. */
     ALOOP_ECONNABORTED = -ECONNABORTED,
     ALOOP_ECONNREFUSED = -ECONNREFUSED,
     ALOOP_ECONNRESET = -ECONNRESET,
     ALOOP_EDEADLK = -EDEADLK, /* This await could never end. */
     ALOOP_EHOSTUNREACH = -EHOSTUNREACH,
-    ALOOP_EINVAL = -EINVAL, /* An argument that cannot be right. */
+    ALOOP_EINVAL = -EINVAL, /* An argument is NULL or out of range. */
     ALOOP_EMFILE = -EMFILE,
-    ALOOP_EMSGSIZE = -EMSGSIZE, /* The delimiter did not come within size. */
+    ALOOP_EMSGSIZE = -EMSGSIZE, /* The delimiter was not found within size. */
     ALOOP_ENAMETOOLONG = -ENAMETOOLONG,
     ALOOP_ENETUNREACH = -ENETUNREACH,
     ALOOP_ENFILE = -ENFILE,
     ALOOP_ENOBUFS = -ENOBUFS,
     ALOOP_ENOENT = -ENOENT,
-    ALOOP_ENOSPC = -ENOSPC, /* A text does not fit where it is to go. */
-    ALOOP_ENOMEM = -ENOMEM, /* Also what a NULL future counts as. */
+    ALOOP_ENOSPC = -ENOSPC, /* A text does not fit into its buffer. */
+    ALOOP_ENOMEM = -ENOMEM, /* Out of memory; also the status of NULL. */
     ALOOP_ENOTCONN = -ENOTCONN,
     ALOOP_ENOTSUP = -ENOTSUP,
     ALOOP_EPERM = -EPERM,
     ALOOP_EPIPE = -EPIPE, /* Written after the writing side was closed. */
     ALOOP_ETIMEDOUT = -ETIMEDOUT,
 
-    /* Ours, outside the range of any errno. */
-    ALOOP_EOF = -4095,          /* The stream ended before what was asked. */
-    ALOOP_EABORTED = -4094,     /* What I waited for was cancelled by others. */
+    /* The library's own errors, outside the range of any errno. */
+    ALOOP_EOF = -4095,           /* The stream ended too early. */
+    ALOOP_EABORTED = -4094,      /* The awaited future was cancelled, but not
+                                  * because the caller was. */
     ALOOP_EHOSTNOTFOUND = -4093, /* No such host or service. */
-    ALOOP_EAGAINDNS = -4092,    /* Name look-up: temporary failure. */
-    ALOOP_ERESOLVE = -4091,     /* Name look-up: any other failure. */
-    ALOOP_ECLOSED = -4090,      /* The channel, lock, ... is closed or gone. */
-    ALOOP_PENDING = -4089,      /* Has not settled: no error, and the status of
-                                 * no settled future. */
-    ALOOP_ENOTNUMERIC = -4088,  /* A name, where only numbers are taken. */
-    ALOOP_EHELD = -4087,        /* Of a report: futures that were never awaited,
-                                 * detached or unreferenced. */
-    ALOOP_EMISUSE = -4086       /* Of a report in a loop with options.debug: a
-                                 * mistake in how the library is used. */
+    ALOOP_EAGAINDNS = -4092,     /* Name look-up: temporary failure. */
+    ALOOP_ERESOLVE = -4091,      /* Name look-up: any other failure. */
+    ALOOP_ECLOSED = -4090,       /* The channel, lock, ... was closed. */
+    ALOOP_PENDING = -4089,       /* Not settled yet: not an error, and never the
+                                  * status of a settled future. */
+    ALOOP_ENOTNUMERIC = -4088,   /* A name where only numbers are accepted. */
+    ALOOP_EHELD = -4087,         /* In a report: futures that were never
+                                  * awaited, detached or unreferenced. */
+    ALOOP_EMISUSE = -4086        /* In a report of a debug loop: the library was
+                                  * used in a wrong way. */
 };
 
 /**
@@ -74,8 +75,9 @@ ALOOP_API const char *aloop_strerror(ssize_t status);
 /**
  * Returns the name of a status, for example "ECONNREFUSED".
  *
- * Returns: "OK" for 0 and more, "EUNKNOWN" for a number that neither this
- *          system nor the library uses.
+ * For 0 and more it is "OK".  For a number that neither this system nor the
+ * library uses it is "EUNKNOWN".
+ *
  * Memory:  static text, never freed, never changed.
  * Context: any thread, signal handlers included.
  */

@@ -8,44 +8,58 @@
 ALOOP_BEGIN
 
 /**
- * Makes the loop this process's own, in a child made by fork(), before anything
- * else is done with the loop: the kernel objects that parent and child share
- * are replaced, under the same aloop_fd().  Timers, tasks, futures, posts and
- * what was deferred exist in both from then on.
+ * Makes the loop belong to this process, a child made by fork().
  *
- * - A connected stream belongs to one process.  In the child it rests: nothing
- *   is read, no callback runs, a read that was pending stays so.  What was
- *   queued to be sent, and a shutdown that was asked for, are the parent's:
- *   futures that wait for them fail with ALOOP_EPIPE.  A close or an abort, and
- *   aloop_free(), drop the child's copy and do nothing to the connection.  The
- *   first use in the child (start, any read, put, write, shutdown) takes
- *   the stream over: close it in the parent then.
- * - Listeners accept in both; close them in one of the two to end that.
- * - A signal that the parent received is called back in the parent alone.  One
- *   that the child received after the fork is called back here.
- * - What was closed and still had bytes to send is the parent's.
- * - A connect that was under way begins again in the child.
- * - A name look-up fails with ALOOP_ECANCELED.  Another one may hang in the C
- *   library, if a thread of the parent was inside the resolver.
+ * Call it before anything else is done with the loop.  The kernel objects that
+ * parent and child share are replaced; aloop_fd() keeps its number.
  *
- * Until it has succeeded, the child cannot run the loop (ALOOP_EPERM), and what
- * it does to the loop's objects changes nothing that the parent can see.  This
- * does not depend on pids.  Where a callback or task has forked, it is the last
- * one that the turn calls in the child, unless it calls this function, too:
- * what the turn still had to do then remains queued.
+ *     object                     in the child from then on
+ *     timers, tasks, futures,    exist in both processes, independently
+ *     posts, deferred calls
+ *     a connected stream         rests until its first use, see below
+ *     a closed stream that has   belongs to the parent
+ *     bytes to send
+ *     a listener                 accepts in both; close it in one of them to
+ *                                end that
+ *     a connect in progress      begins again
+ *     a name look-up             fails with ALOOP_ECANCELED; another one may
+ *                                hang in the C library if a thread of the
+ *                                parent was inside the resolver
+ *     a watched signal           is called back in the process that received
+ *                                it; one that the child received after the fork
+ *                                is called back here
  *
- * A vforked child must not touch the loop; a signal that it receives is
- * ignored.  It cannot be recognised if it has its parent's
- * pid, in a PID namespace of its own.  Where the system cannot clear a page of
- * memory in a child (Linux before 4.14, macOS), a forked child is recognised by
- * its pid or by this call: close nothing before it; signals that are received
- * before it are dropped.
+ * A connected stream belongs to one process.  While it rests in the child,
+ * nothing is read, no callback runs, and a pending read stays pending:
  *
- * Returns: 0, also in the process that the loop belongs to, where it does
- *          nothing.
- * Errors:  no descriptor or memory: it may be called again, or the loop freed;
- *          ALOOP_EBUSY where another thread was running the loop at the fork,
- *          so that the child cannot use it; ALOOP_EPERM in a vforked child.
+ *     event                      effect in the child
+ *     bytes queued, or a         stay with the parent; futures that wait for
+ *     shutdown requested         these fail with ALOOP_EPIPE
+ *     close, abort,              drop the child's copy, without an effect on
+ *     aloop_free()               the connection
+ *     first start, read, put,    takes the stream over; the parent should close
+ *     write or shutdown          its copy then
+ *
+ * Until this function has succeeded, the child cannot run the loop, and what it
+ * does to the loop's objects changes nothing that the parent can see.  This
+ * does not depend on process numbers.  If a callback or a task has forked, it is
+ * the last one that the turn calls in the child, unless it calls this function;
+ * what the turn still had to do then stays queued.
+ *
+ * - A vforked child must not touch the loop; a signal that it receives is
+ *   ignored.  It cannot be recognised if it has its parent's process number, in
+ *   a PID namespace of its own.
+ * - Where the system cannot clear a page of memory in a child (Linux before
+ *   4.14, macOS), a forked child is recognised by its process number or by this
+ *   call.  Close nothing before it; signals received before it are dropped.
+ *
+ * Returns: 0, also in the process that the loop belongs to, where the call has
+ *          no effect.
+ * Errors:  ALOOP_EBUSY: another thread ran the loop at the fork, and the child
+ *          cannot use it;
+ *          ALOOP_EPERM: the process is a vforked child;
+ *          others: no descriptor or memory, and the function may be called
+ *          again, or the loop freed.
  */
 ALOOP_API int aloop_after_fork(aloop *loop);
 

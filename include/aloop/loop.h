@@ -1,12 +1,13 @@
-/* The loop: what runs callbacks and tasks, on the thread that calls it.
+/* The loop, which runs callbacks and tasks on the thread that calls it.
  *
  * While a thread is inside aloop_run(), aloop_step(), or an aloop_await()
- * outside of tasks, the loop belongs to that thread: other threads may then
- * only call aloop_post() and aloop_wake(), which is checked in debug builds.
- * In between any thread may use, run or free the loop, one at a time: it may be
- * made on one thread and run on another.  A task that waits meanwhile goes on
- * there.  Its thread-local variables, errno among them, are then those of
- * another thread, which a compiler does not expect within one function.
+ * outside of tasks, the loop belongs to that thread.  Other threads may then
+ * only call aloop_post() and aloop_wake(); debug loops check this.  At other
+ * times any thread may use, run or free the loop, one thread at a time.  A loop
+ * may be made on one thread and run on another.  A task that waits meanwhile
+ * continues on the other thread.  Its thread-local variables, errno among them,
+ * are then those of another thread, which a compiler does not expect within one
+ * function.
  *
  * A loop belongs to the process that made it; see aloop_after_fork(). */
 
@@ -15,162 +16,168 @@
 
 #include "aloop/base.h"
 #include "aloop/options.h"
+#include "aloop/post.h"
 
 ALOOP_BEGIN
 
-typedef void (*aloop_fn)(aloop *loop, void *arg);
-
 /**
- * Makes a loop.  `options` may be NULL.  NULL when memory or descriptors ran
- * out, or when the options are refused because of their size.
+ * Makes a loop.
  *
- * Memory:  free it with aloop_free().
+ * `options` may be NULL, which selects the defaults.
+ *
+ * Returns: the loop, or NULL if memory or descriptors are exhausted, or if the
+ *          options are refused because of their size.
+ * Memory:  the caller frees the loop with aloop_free().
+ * See:     aloop_options.
  */
 ALOOP_API aloop *aloop_new(const aloop_options *options);
 
 /**
- * Cancels what is still running, lets tasks run to their ends (each await of
- * theirs now returns ALOOP_ECANCELED, shielded or not), closes every handle,
- * and frees everything: afterwards not one byte or descriptor is left.  What
- * was deferred or posted before still runs, and so do continuations; but no
- * callback of a handle does, so that what its `arg` points to may be gone.
- * What streams still had to send is not waited for; aloop_main() does.  Tasks
- * that go on awaiting all the same, for 10,000 turns in which none of them
- * ends, lose their stacks as they are.  NULL is allowed.
+ * Cancels what still runs, closes every handle and frees the loop.
  *
- * A thread that is inside the system's resolver is not waited for.  It ends
- * when the resolver returns, uses neither the loop nor its allocator, and frees
- * what it has itself.
+ * No memory and no descriptor of the loop is left afterwards.  NULL is allowed.
+ *
+ *     what the loop still has       effect
+ *     tasks                         run to their ends; each await that would
+ *                                   wait returns ALOOP_ECANCELED, shielded or
+ *                                   not
+ *     deferred and posted calls,    run
+ *     continuations
+ *     callbacks of handles          do not run, so `arg` may be invalid
+ *     streams with unsent bytes     are reset; aloop_main() waits for them
+ *     tasks that continue to        lose their stacks after 10,000 turns in
+ *     await                         which no task ends
+ *     a thread in the system's      is not waited for; it uses neither the loop
+ *     resolver                      nor its allocator, and frees its memory
+ *                                   itself when the resolver returns
  *
  * Futures that were never awaited, detached or unreferenced are reported to
- * on_unhandled: how many there are, with ALOOP_EHELD, and then each of the
- * first five, with its error or else ALOOP_EHELD.
+ * on_unhandled.  The first report has their number and ALOOP_EHELD.  Then each
+ * of the first five follows, with its error, or ALOOP_EHELD if it has none.
  *
- * In a forked child, without a successful aloop_after_fork(), it runs nothing:
- * no callback, task, post or continuation.  It frees the child's copy, closes
- * the child's descriptors, and changes nothing that the parent can see.
+ * In a forked child without a successful aloop_after_fork(), nothing runs: no
+ * callback, task, post or continuation.  The call frees the child's copy,
+ * closes the child's descriptors, and changes nothing that the parent can see.
  *
+ * Returns: 0.
+ * Errors:  ALOOP_EBUSY: the loop runs, so the caller is a callback or a task of
+ *          it, and the loop is unchanged;
+ *          ALOOP_EPERM: the process is a vforked child, or another thread runs
+ *          the debug loop, and the loop is unchanged.
  * Context: any thread, while the loop does not run.
- * Errors:  ALOOP_EBUSY while it runs, so from inside a callback or task of this
- *          loop; ALOOP_EPERM in a vforked child.  It is then left as it was.
  */
 ALOOP_API int aloop_free(aloop *loop);
 
 /**
- * Runs turns until nothing is left to wait for, or aloop_stop().  A loop is
- * alive while a referenced handle is active, an operation or a task is
- * pending, a closed stream still has bytes to send, or work is queued.
+ * Runs turns until nothing is left to wait for, or until aloop_stop().
  *
- * An exception that leaves a callback ends a C++ program, with
- * std::terminate() where it was thrown or in this call, as one that leaves a
- * task does: the functions that called the callback cannot be unwound.
+ * A loop is alive while a referenced handle is active, an operation or a task
+ * is pending, a closed stream still has bytes to send, or work is queued.  The
+ * loop may be run again after this function has returned.
+ *
+ * An exception that leaves a callback or a task ends a C++ program, with
+ * std::terminate() where it was thrown or in this call, because the functions
+ * that called the callback cannot be unwound.
+ *
  * pthread_cancel() of a thread that runs a loop (here, in aloop_step(), in an
  * await outside of tasks or in aloop_free()) takes effect after that call has
  * returned; post an aloop_stop() to end it.  After a pthread_exit() in a
- * callback the loop can only be freed, by another thread.
+ * callback, the loop can only be freed, by another thread.
  *
- * Returns: 0 when nothing is left, 1 when stopped; it may be run again.
- * Errors:  ALOOP_EBUSY when it is running already; ALOOP_EPERM in a forked
- *          child that has not called aloop_after_fork(); what the system's wait
- *          failed with.
+ * Returns: 0 when nothing is left, 1 when stopped.
+ * Errors:  ALOOP_EBUSY: the loop runs already;
+ *          ALOOP_EPERM: the process is a forked child that has not called
+ *          aloop_after_fork();
+ *          others: the system could not wait.
  */
 ALOOP_API int aloop_run(aloop *loop);
 
 /**
- * Runs turns until at least one callback or task has run, with one wait of at
- * most `max_wait_ns` before that (less than 0: as long as it takes).  It does
- * not wait once something has run, or while there is work.  It returns without
- * a call when the wait has ended and nothing was to be called: because the time
- * is over, because of aloop_wake() or a signal (whose callback the next step
- * then runs, without a wait), or because an operation needs more than what
- * arrived.  With unreferenced handles alone it waits as it was told to; without
- * any active handle and operation it does not wait without a limit.
+ * Runs turns until at least one callback or task has run.
  *
- * With 0 it is one turn that does not wait: due timers; what was queued when
- * the turn began; sending; what is ready; reports of errors.
+ *     `max_wait_ns`    effect
+ *     0                one turn that does not wait: due timers; what was queued
+ *                      when the turn began; sending; ready descriptors; reports
+ *     more             one wait of at most so long before something runs
+ *     less than 0      the same without a limit
+ *
+ * The call does not wait once something has run, or while there is work.  It
+ * returns without having called anything in these cases:
+ *
+ * - The time is over.
+ * - aloop_wake() or a signal has ended the wait.  The next step runs the
+ *   callback of the signal, without a wait.
+ * - An operation needs more data than what arrived.
+ *
+ * With unreferenced handles alone it waits for up to `max_wait_ns`.  Without
+ * any active handle and operation it never waits without a limit.
  *
  * Returns: 1 if the loop is still alive afterwards, else 0.
- * Errors:  as aloop_run().
+ * Errors:  ALOOP_EBUSY: the loop runs already;
+ *          ALOOP_EPERM: the process is a forked child that has not called
+ *          aloop_after_fork();
+ *          others: the system could not wait.
  */
 ALOOP_API int aloop_step(aloop *loop, int64_t max_wait_ns);
 
 /**
- * Called in a callback or task, ends what runs the loop now, after the turn
- * that is under way, which then does not wait:
+ * Ends the call that runs the loop, after the present turn.
  *
- *   aloop_run()         returns 1.
- *   aloop_step()        returns as usual.
- *   aloop_await()       outside of tasks, behaves as that of a cancelled task:
- *                       cancels the future, waits until it has ended, and
- *                       returns ALOOP_ECANCELED, or the status of a future that
- *                       has completed all the same.  A future that is held
- *                       elsewhere too goes on, and is not waited for.
- *   aloop_main()        does that with the program's root task.
+ * That turn does not wait any more.  Called in a callback or a task:
  *
- * None of these leaves anything behind for a later aloop_run().  Called outside
- * of the loop, makes the next aloop_run() return 1 without a turn; steps and
- * awaits in between do not take notice of that.
+ *     the loop is run by       effect
+ *     aloop_run()              returns 1
+ *     aloop_step()             returns as usual
+ *     aloop_await() outside    ends as the await of a cancelled task does:
+ *     of tasks                 cancels the future, waits until it has ended,
+ *                              and returns ALOOP_ECANCELED, or the status of a
+ *                              future that completed nevertheless; a future
+ *                              with another owner continues, and is not waited
+ *                              for
+ *     aloop_main()             does the same with the program's root task
+ *
+ * None of these affects a later aloop_run().  Called while the loop does not
+ * run, the function makes the next aloop_run() return 1 without a turn; steps
+ * and awaits before that are not affected.
  */
 ALOOP_API void aloop_stop(aloop *loop);
 
-/** Whether there is anything for aloop_run() to wait for. */
+/** Returns whether aloop_run() would have anything to wait for. */
 ALOOP_API bool aloop_alive(aloop *loop);
 
-/** The loop that runs on this thread now, or NULL. */
+/** Returns the loop that runs on the calling thread, or NULL. */
 ALOOP_API aloop *aloop_current(void);
 
-/** Now, on the loop's clock; read anew at each call.  0 for a NULL loop. */
+/**
+ * Returns the time on the loop's clock, in nanoseconds.
+ *
+ * Each call reads the clock.  The result is 0 for a NULL loop.
+ *
+ * See:     aloop_timer_restart_at(), aloop_sleep_until().
+ */
 ALOOP_API int64_t aloop_now(aloop *loop);
 
 /**
- * The one descriptor that a host loop has to watch: it is readable exactly when
- * aloop_step(loop, 0) has something to do, due timers and posts from other
- * threads included.  The host needs no timeout.  It stays the same until
- * aloop_free(), and belongs to the loop.  The poll reactor starts a thread for
- * it, which lives as long.
+ * Returns the one descriptor that a host loop has to watch.
  *
- * Errors:  ALOOP_EINVAL; no descriptor, memory or thread, and then nothing has
- *          changed.
+ * It is readable exactly when aloop_step(loop, 0) has something to do, due
+ * timers and posts from other threads included, so the host needs no timeout.
+ * The descriptor does not change until aloop_free().  The poll reactor starts a
+ * thread for it, which exists as long as the loop.
+ *
+ * Errors:  ALOOP_EINVAL: `loop` is NULL;
+ *          others: no descriptor, memory or thread is available, and nothing
+ *          has changed.
+ * Memory:  the descriptor belongs to the loop; the caller must not close it.
  */
 ALOOP_API int aloop_fd(aloop *loop);
 
 /**
- * Queues fn(loop, arg) for the next turn, in the order of the calls.
+ * Returns the name of the reactor: "epoll", "kqueue" or "poll".
  *
- * Errors:  ALOOP_EINVAL, ALOOP_ENOMEM.
+ * Memory:  static text.
+ * Context: any thread.
  */
-ALOOP_API int aloop_defer(aloop *loop, aloop_fn fn, void *arg);
-
-/**
- * aloop_defer() for other threads: fn runs on the loop's thread, first in,
- * first out, each post once.  A queued post keeps the loop alive, a promise to
- * post does not: hold the loop with aloop_hold() first.  The loop must not be
- * freed before the call returns: let the thread end first.
- *
- * Context: any thread; not signal handlers.
- * Errors:  ALOOP_EINVAL, ALOOP_ENOMEM.
- */
-ALOOP_API int aloop_post(aloop *loop, aloop_fn fn, void *arg);
-
-/**
- * Ends the loop's present wait, or its next one; many wake-ups may become one.
- *
- * Context: any thread, signal handlers included.
- */
-ALOOP_API void aloop_wake(aloop *loop);
-
-/**
- * Keeps the loop alive until aloop_release(), as an active handle would: for
- * work that another thread will post.  Counted.
- */
-ALOOP_API void aloop_hold(aloop *loop);
-/**
- * Takes one hold back.  Only holds of aloop_hold() are counted here: one
- * release too many does nothing, whatever the library itself still waits for.
- */
-ALOOP_API void aloop_release(aloop *loop);
-
-/** "epoll", "kqueue" or "poll". */
 ALOOP_API const char *aloop_reactor(void);
 
 ALOOP_END
