@@ -82,6 +82,8 @@
 #include "aloop/stream.h"
 #include "aloop/tcp.h"
 #include "aloop/task.h"
+#include "aloop/main.h"
+#include "aloop/deadline.h"
 #include "aloop/compose.h"
 #include "aloop/group.h"
 #include "aloop/channel.h"

@@ -8,6 +8,7 @@
  * start of every later await.  What has settled is delivered before any of
  * this is looked at. */
 
+#include "aloop/deadline.h"
 #include "loop/debug.h"
 #include "loop/future.h"
 #include "loop/host.h"

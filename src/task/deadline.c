@@ -6,6 +6,7 @@
 
 #include "task/deadline.h"
 
+#include "aloop/deadline.h"
 #include "loop/clock.h"
 #include "loop/host.h"
 #include "task/interrupt.h"

@@ -1,6 +1,6 @@
 /* aloop_main: a whole program around one task. */
 
-#include "aloop/task.h"
+#include "aloop/main.h"
 #include "handle/signal.h"
 #include "loop/future.h"
 #include "loop/loop_options.h"
