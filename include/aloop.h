@@ -84,6 +84,7 @@
 #include "aloop/task.h"
 #include "aloop/main.h"
 #include "aloop/deadline.h"
+#include "aloop/timeout.h"
 #include "aloop/compose.h"
 #include "aloop/group.h"
 #include "aloop/channel.h"

@@ -1,8 +1,8 @@
-/* Groups: tasks that live and end together.
+/* Groups: tasks that run and end together.
  *
  * Tasks are spawned into a group, any number at any time, also by its own
  * members.  The first one that fails makes the group fail: the others are
- * cancelled.  aloop_group_wait() is a future like any other, so that
+ * cancelled.  aloop_group_wait() returns a future like any other, so that
  * aloop_timeout(aloop_group_wait(group), ns) gives the whole group a time
  * limit. */
 
@@ -16,42 +16,61 @@
 ALOOP_BEGIN
 
 /**
- * A group without members.
+ * Makes a group without members.
  *
- * Memory:  the library owns it, until aloop_group_free() or aloop_free().
- *          NULL when there is no memory, or `loop` is NULL; the calls below
- *          take that and say ALOOP_EINVAL.
+ * Returns: the group, or NULL if out of memory or `loop` is NULL.
+ * Memory:  the library owns the group, until aloop_group_free() or
+ *          aloop_free().
  */
 ALOOP_API aloop_group *aloop_group_new(aloop *loop);
 
 /**
- * Lets go of a group.  Members that still run are cancelled and end by
- * themselves, in turns to come; a future of aloop_group_wait() settles when
- * they have.  To know that they have ended, wait first.  An error of the group
- * that no wait has given is reported to the unhandled-error hook.  NULL is
- * allowed.
+ * Cancels the members of a group and frees the group.
+ *
+ * The members end by themselves, in later turns, and futures of
+ * aloop_group_wait() settle when they have.  To know that they have ended, wait
+ * first.  An error of the group that no wait has returned is reported to
+ * on_unhandled.  NULL is allowed.
  */
 ALOOP_API void aloop_group_free(aloop_group *group);
 
 /**
- * A new member that will run fn(loop, arg) from the next turn on, as
- * aloop_spawn() does; the group holds it.
+ * Adds a task to a group.
  *
- * aloop_group_spawn(group, fn, arg) and aloop_group_spawn_with(group, fn, arg,
- * options) are the ways to call it: they add the function's name and the place.
+ * It will run fn(loop, arg), from the next turn on.
+ * The arguments have the same meaning as those of aloop_spawn_at().  Programs
+ * in C use aloop_group_spawn() and aloop_group_spawn_with(), which add the name
+ * of the function and the place.
  *
- * Errors:  ALOOP_ECANCELED when the group has failed or was cancelled;
- *          ALOOP_EINVAL, ALOOP_ENOMEM.  `fn` then does not run, and what `arg`
- *          owns stays the caller's.  As for any task, a member without memory
- *          for its stack fails later, with ALOOP_ENOMEM, and `fn` does not run.
+ * Returns: 0.
+ * Errors:  ALOOP_ECANCELED: the group has failed or was cancelled;
+ *          ALOOP_EINVAL: an argument is wrong;
+ *          ALOOP_ENOMEM: out of memory.
+ * Memory:  the group owns the task.  On an error `fn` never runs, and what
+ *          `arg` owns stays the caller's.  A member without memory for its
+ *          stack fails later, with ALOOP_ENOMEM, and `fn` does not run.
  */
 ALOOP_API int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn,
                                    void *arg,
                                    const aloop_task_options *options,
                                    const char *name, const char *where);
 
+/**
+ * Adds a task with the default options; see aloop_group_spawn_at().
+ *
+ * Example: aloop_group_spawn(group, crawl, &site);
+ */
 #define aloop_group_spawn(group, fn, arg) \
     aloop_group_spawn_at((group), (fn), (arg), NULL, #fn, ALOOP_HERE)
+
+/**
+ * Adds a task with the given options; see aloop_group_spawn_at().
+ *
+ * The options are designated initializers of aloop_task_options.  The macro
+ * fills `size` in.  It exists in C only.
+ *
+ * Example: aloop_group_spawn_with(group, crawl, &site, .stack_size = 1 << 20);
+ */
 #ifndef __cplusplus
 #define aloop_group_spawn_with(group, fn, arg, ...)           \
     aloop_group_spawn_at((group), (fn), (arg),                \
@@ -59,36 +78,50 @@ ALOOP_API int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn,
 #endif
 
 /**
- * Settles once every member has ended, those included that are spawned while
- * it is pending; at once when there is none.  Any number of waits may be
- * pending.  Cancelling one, or dropping its last reference, cancels the group,
- * and it settles when the members have ended.  A member that awaits its own
- * group gets ALOOP_EDEADLK.
+ * Waits until every member of a group has ended.
  *
- * A member that somebody cancelled and that says so (ALOOP_ECANCELED) is no
- * failure.  A group that did not fail and was not cancelled may be used again.
+ * This includes members that are spawned while the wait is pending.  Without
+ * members it settles immediately.  Any number of waits may be pending.
+ * Cancelling one, or dropping its last reference, cancels the group, and it
+ * settles when the members have ended.
  *
- * Status:  0; the first error of a member, ALOOP_EABORTED if it is a member's
- *          ALOOP_ECANCELED that nobody cancelled; if there is no error,
- *          ALOOP_ECANCELED when the group was cancelled and a member ended by
- *          that.
- * Memory:  a group with members can always be waited for: NULL, which is
- *          ALOOP_ENOMEM, only if it has none.  Where there is no memory for
- *          one more wait, the result is a pending one once more; dropping it
- *          cancels the group as dropping a wait of its own does.
+ *     a member                         the group
+ *     returns 0 or more                continues
+ *     fails                            fails with the first such error; the
+ *                                      other members are cancelled
+ *     was cancelled by a cancel of     continues: this is not a failure
+ *     its future, and returns
+ *     ALOOP_ECANCELED
+ *     returns ALOOP_ECANCELED, but     fails with ALOOP_EABORTED
+ *     was not cancelled
+ *
+ * A group that did not fail and was not cancelled may be used again.
+ *
+ * Status:  0.
+ * Errors:  ALOOP_ECANCELED: the group was cancelled, a member ended because of
+ *          that, and no member failed;
+ *          ALOOP_EABORTED: as in the table;
+ *          ALOOP_EDEADLK: from an await, the caller is a member;
+ *          others: the first error of a member.
+ * Memory:  the result is NULL, which is ALOOP_ENOMEM, only if the group has no
+ *          members.  If there is no memory for one more wait, the result is a
+ *          reference to a pending one; dropping it cancels the group.
  */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_group_wait(aloop_group *group);
 
 /**
- * Cancels every member, the caller included if it is one, and lets no more in.
- * Does not wait.  Idempotent.
+ * Cancels every member of a group, and refuses new ones.
  *
- * Errors:  ALOOP_EINVAL for NULL.
+ * The caller is cancelled as well if it is a member.  The function does not
+ * wait, and a second call has no effect.
+ *
+ * Returns: 0.
+ * Errors:  ALOOP_EINVAL: `group` is NULL.
  */
 ALOOP_API int aloop_group_cancel(aloop_group *group);
 
-/** How many members have not ended; 0 for NULL. */
+/** Returns how many members have not ended; 0 for NULL. */
 ALOOP_API size_t aloop_group_count(const aloop_group *group);
 
 ALOOP_END

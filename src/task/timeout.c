@@ -5,7 +5,7 @@
  * effect: if the target then ends with ALOOP_ECANCELED, this was cancelled,
  * too, or else the target was by others. */
 
-#include "aloop/compose.h"
+#include "aloop/timeout.h"
 #include "loop/clock.h"
 #include "loop/debug.h"
 #include "loop/future.h"
