@@ -89,5 +89,10 @@
 #include "aloop/group.h"
 #include "aloop/channel.h"
 #include "aloop/sync.h"
+#include "aloop/mutex.h"
+#include "aloop/semaphore.h"
+#include "aloop/event.h"
+#include "aloop/condition.h"
+#include "aloop/barrier.h"
 
 #endif

@@ -1,13 +1,13 @@
 /* Channels: bounded queues of items, between any number of senders and
  * receivers.
  *
- * Items have one size and are copied.  Whoever waits is served first come,
- * first served, and nobody overtakes: an item goes straight to the receiver
- * that has waited longest.
+ * Items have one size and are copied.  Waiters are served first in, first out,
+ * without exception: an item goes directly to the receiver that has waited
+ * longest.
  *
  * Waiting does not keep the loop alive by itself (a task that waits does).
- * With nothing else left to wait for, aloop_run() returns, and an aloop_await()
- * outside of tasks says ALOOP_EDEADLK. */
+ * If nothing else is left to wait for, aloop_run() returns, and an
+ * aloop_await() outside of tasks returns ALOOP_EDEADLK. */
 
 #ifndef ALOOP_CHANNEL_H
 #define ALOOP_CHANNEL_H
@@ -18,80 +18,103 @@
 ALOOP_BEGIN
 
 /**
- * A channel that holds up to `capacity` items of `item_size` bytes.  With a
- * capacity of 0 each send waits until a receiver has taken its item.
+ * Makes a channel for up to `capacity` items of `item_size` bytes.
  *
- * Memory:  all that its items need, allocated now; the library owns it, until
- *          aloop_channel_free() or aloop_free().  NULL when there is not so
- *          much, when `loop` is NULL or `item_size` is 0; the calls below take
- *          that and say ALOOP_EINVAL.
+ * With a capacity of 0 each send waits until a receiver has taken its item.
+ *
+ * Returns: the channel, or NULL if out of memory, `loop` is NULL or `item_size`
+ *          is 0.
+ * Memory:  the memory of all items is allocated here.  The library owns the
+ *          channel, until aloop_channel_free() or aloop_free().
  */
 ALOOP_API aloop_channel *aloop_channel_new(aloop *loop, size_t item_size,
                                            size_t capacity);
 
 /**
- * Closes the channel, drops the items in it, and gives its memory back.  NULL
- * is allowed.
+ * Closes a channel, drops the items in it, and frees it.
+ *
+ * Pending sends and receives settle with ALOOP_ECLOSED.  NULL is allowed.
  */
 ALOOP_API void aloop_channel_free(aloop_channel *channel);
 
 /**
- * Sends a copy of *item, which is borrowed until the future settles.  Waits
- * while the channel is full.  Cancelled in time, nothing has been sent.
+ * Sends a copy of *item, waiting while the channel is full.
  *
- * Status:  0; ALOOP_ECLOSED: it was closed, and the item not sent;
- *          ALOOP_EINVAL, ALOOP_ENOMEM.
+ * A send that is cancelled while it waits has sent nothing.
+ *
+ * Status:  0.
+ * Errors:  ALOOP_ECLOSED: the channel was closed, and the item not sent;
+ *          ALOOP_EINVAL: an argument is NULL;
+ *          ALOOP_ENOMEM: out of memory, and the item was not sent.
+ * Memory:  borrows *item until the future settles.
  */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_channel_send(aloop_channel *channel,
                                            const void *item);
 
 /**
- * Receives an item into *ret_item, which is borrowed until the future settles.
- * Waits while the channel is empty.  Cancelled in time, nothing has been
- * received.  A cancellation that comes after the item does not undo it: the
- * future's status stays 0, and an await gives that.  The item is then in
- * *ret_item only, so a future that settled and is dropped unread has lost it.
+ * Receives an item into *ret_item, waiting while the channel is empty.
  *
- * Status:  0; ALOOP_ECLOSED: it is closed, and has no items left;
- *          ALOOP_EINVAL, ALOOP_ENOMEM.
+ *     a cancel                        effect
+ *     before an item was received     nothing is received
+ *     after an item was received      none: the status is 0, also that of an
+ *                                     await, and the item is in *ret_item
+ *
+ * An item is lost if the future was settled with it and is dropped unread.
+ *
+ * Status:  0.
+ * Errors:  ALOOP_ECLOSED: the channel is closed, and no items are left;
+ *          ALOOP_EINVAL: an argument is NULL;
+ *          ALOOP_ENOMEM: out of memory, and nothing was received.
+ * Memory:  borrows *ret_item until the future settles.
  */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_channel_receive(aloop_channel *channel,
                                               void *ret_item);
 
 /**
- * Sends without waiting.
+ * Sends a copy of *item without waiting.
  *
- * Errors:  ALOOP_EAGAIN: it would have to wait; ALOOP_ECLOSED, ALOOP_EINVAL.
+ * Returns: 0.
+ * Errors:  ALOOP_EAGAIN: the channel is full;
+ *          ALOOP_ECLOSED: the channel is closed;
+ *          ALOOP_EINVAL: an argument is NULL.
  */
 ALOOP_API int aloop_channel_try_send(aloop_channel *channel, const void *item);
 
 /**
- * Receives without waiting.
+ * Receives an item into *ret_item without waiting.
  *
- * Errors:  ALOOP_EAGAIN: it would have to wait; ALOOP_ECLOSED: it is closed,
- *          and has no items left; ALOOP_EINVAL.
+ * Returns: 0.
+ * Errors:  ALOOP_EAGAIN: the channel is empty;
+ *          ALOOP_ECLOSED: the channel is closed, and no items are left;
+ *          ALOOP_EINVAL: an argument is NULL.
  */
 ALOOP_API int aloop_channel_try_receive(aloop_channel *channel,
                                         void *ret_item);
 
 /**
- * Lets no more items in.  Sends that wait settle with ALOOP_ECLOSED, receives
- * that wait too; items that are in the channel can still be received.
- * Idempotent.
+ * Closes a channel for new items.
  *
- * Errors:  ALOOP_EINVAL for NULL.
+ * Sends and receives that wait settle with ALOOP_ECLOSED.  Items that are in
+ * the channel can still be received.  A second call has no effect.
+ *
+ * Returns: 0.
+ * Errors:  ALOOP_EINVAL: `channel` is NULL.
  */
 ALOOP_API int aloop_channel_close(aloop_channel *channel);
 
-/** Whether it was closed; true for NULL. */
+/** Returns whether a channel was closed; true for NULL. */
 ALOOP_API bool aloop_channel_is_closed(const aloop_channel *channel);
 
-/** How many items are in it; those of sends that wait do not count. */
+/**
+ * Returns how many items are in a channel; 0 for NULL.
+ *
+ * Items of sends that wait do not count.
+ */
 ALOOP_API size_t aloop_channel_count(const aloop_channel *channel);
 
-/** How many it can hold; 0 for NULL. */
+/** Returns how many items a channel can hold; 0 for NULL. */
 ALOOP_API size_t aloop_channel_capacity(const aloop_channel *channel);
 
 ALOOP_END
