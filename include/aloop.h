@@ -80,6 +80,8 @@
 #include "aloop/timer.h"
 #include "aloop/signal.h"
 #include "aloop/stream.h"
+#include "aloop/stream_read.h"
+#include "aloop/stream_write.h"
 #include "aloop/tcp.h"
 #include "aloop/task.h"
 #include "aloop/main.h"

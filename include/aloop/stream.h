@@ -1,226 +1,197 @@
 /* Streams: bytes in both directions, in order, with back pressure.
  *
- * Reading is either a callback for whatever comes (aloop_stream_start) or one
- * future at a time (aloop_stream_read and its kin).  Writing is either a copy
- * that returns at once (aloop_stream_put) or a future that borrows the bytes
- * (aloop_stream_write).  What is written in one callback or turn leaves in one
- * system call. */
+ * There are two ways to read and two ways to write:
+ *
+ *     aloop_stream_start()    a callback for all data that arrives
+ *     aloop_stream_read()     one future at a time; also _read_exactly(),
+ *                             _read_until(), _read_to_end()
+ *     aloop_stream_put()      copies the bytes and returns immediately
+ *     aloop_stream_write()    borrows the bytes until its future settles
+ *
+ * What is written in one callback or turn leaves in one system call.
+ *
+ * If the application closes a stream's descriptor, the next use of the stream
+ * reports ALOOP_EBADF.  A pending read may not be notified, because the system
+ * does not report this. */
 
 #ifndef ALOOP_STREAM_H
 #define ALOOP_STREAM_H
 
 #include "aloop/base.h"
+#include "aloop/stream_read.h"
+#include "aloop/stream_write.h"
 
 ALOOP_BEGIN
 
-/* A descriptor that somebody else closes is noticed at its next use, with
- * ALOOP_EBADF; a read that waits may not hear of it, for the system says
- * nothing. */
-
 /**
- * `size` > 0: that many bytes at `data`, which is borrowed until the callback
- * returns.  0: the end of the stream.  Less: an error, also when what was put
- * could not be sent for want of memory.  After the end or an error the callback
- * is not called again; the stream still has to be closed.
+ * Receives what arrives on a started stream.
+ *
+ *     `size`         meaning
+ *     more than 0    that many bytes at `data`
+ *     0              the end of the stream
+ *     less than 0    an error, also if a put could not be sent because memory
+ *                    was exhausted
+ *
+ * After the end or an error the callback is not called again; the stream still
+ * has to be closed.
+ *
+ * Memory:  `data` is borrowed until the callback returns.
+ * Context: a turn of the loop.
  */
 typedef void (*aloop_stream_cb)(aloop_stream *stream, const void *data,
                                 ssize_t size, void *arg);
 
 /**
- * Calls `on_data` for whatever arrives, until aloop_stream_stop().  Calling it
- * while started replaces callback and argument.
+ * Starts to call `on_data` for all data that arrives.
  *
- * While more than the high-water mark of bytes wait to be sent that `on_data`
- * itself has put on this stream, that is replies, it is not called, until no
- * more than the low-water mark of them are left.  So a peer that sends and
- * never reads the replies costs no more memory than that.  Nothing else pauses
+ * Calling it on a started stream replaces callback and argument.
+ *
+ * Reading pauses while more than the high-water mark of bytes are queued that
+ * `on_data` itself has put on this stream (replies), and continues when no more
+ * than the low-water mark of them are left.  So a peer that sends and never
+ * reads the replies costs no more memory than that.  Nothing else pauses
  * reading: neither what was put by other code, nor what aloop_stream_write() or
- * a forward sends; and neither reads by futures nor forwards are ever paused.
+ * a forward sends.  Reads by futures and forwards are never paused.
  *
- * Two ends that both put more than they receive, both from `on_data`, can wait
- * for each other indefinitely: one of them should turn the pause off with
+ * Two ends that both put more than they receive, both in `on_data`, can wait
+ * for each other indefinitely.  One of them should turn the pause off with
  * aloop_stream_set_auto_pause(), or raise its marks.
  *
- * Errors:  ALOOP_EINVAL; ALOOP_EBUSY while a read future is pending or the
- *          stream is forwarded; what watching the descriptor failed with.
+ * Returns: 0.
+ * Errors:  ALOOP_EINVAL: `stream` or `on_data` is NULL;
+ *          ALOOP_EBUSY: a read is pending, or the stream is forwarded;
+ *          others: the descriptor could not be watched.
  */
 ALOOP_API int aloop_stream_start(aloop_stream *stream,
                                  aloop_stream_cb on_data, void *arg);
 
 /**
- * No more on_data until the next start; nothing is lost.  Idempotent.
+ * Stops calling `on_data`, until the next aloop_stream_start().
  *
- * Errors:  ALOOP_EINVAL; ALOOP_EBUSY while a forward leads out of the stream.
+ * No data is lost.  A second call has no effect.
+ *
+ * Returns: 0.
+ * Errors:  ALOOP_EINVAL: `stream` is NULL;
+ *          ALOOP_EBUSY: the stream is forwarded.
  */
 ALOOP_API int aloop_stream_stop(aloop_stream *stream);
 
 /**
- * Reads what is there, once there is something: 1 to `size` bytes into
- * `buffer`, which is borrowed until the future settles.
+ * Enables or disables the pause that aloop_stream_start() describes.
  *
- * Status:  the number of bytes; 0 at the end of the stream; else an error:
- *          ALOOP_EINVAL, for size 0, too; ALOOP_EBUSY (only one read at a time,
- *          none while started, none while a forward leads out of the stream);
- *          ALOOP_ECANCELED after aloop_cancel() or when the stream is closed;
- *          ALOOP_ECONNRESET or whatever else the system reported of the
- *          connection, also if it reported it to a write: only the peer's end
- *          is an end.
+ * It is enabled initially.  Without it the callback has to limit its replies
+ * itself.  The change takes effect immediately.
+ *
+ * Returns: 0.
+ * Errors:  ALOOP_EINVAL: `stream` is NULL.
  */
-ALOOP_MUST_USE
-ALOOP_API aloop_future *aloop_stream_read(aloop_stream *stream, void *buffer,
-                                          size_t size);
+ALOOP_API int aloop_stream_set_auto_pause(aloop_stream *stream, bool on);
 
 /**
- * Reads exactly `size` bytes; none, which is done immediately, for 0.
+ * Moves everything that `from` receives into `to`, with back pressure.
  *
- * Status:  `size`; ALOOP_EOF if the stream ends before.  On any failure and on
- *          cancellation the bytes that had come are not lost: the next read
- *          gets them.
- */
-ALOOP_MUST_USE
-ALOOP_API aloop_future *aloop_stream_read_exactly(aloop_stream *stream,
-                                                  void *buffer, size_t size);
-
-/**
- * Reads up to and including the first `delimiter` (1 to 256 bytes, copied).
+ * At the end of `from` it shuts `to` down.  Both streams stay the caller's, to
+ * be closed afterwards; closing one earlier cancels the forward.  Until it
+ * settles, `from` cannot be read, started or stopped.
  *
- * Status:  the bytes up to its end; ALOOP_EMSGSIZE if it does not come within
- *          `size` bytes, ALOOP_EOF if the stream ends without it: nothing is
- *          lost then, the next read gets the bytes.
- */
-ALOOP_MUST_USE
-ALOOP_API aloop_future *aloop_stream_read_until(aloop_stream *stream,
-                                                void *buffer, size_t size,
-                                                const void *delimiter,
-                                                size_t delimiter_size);
-
-/**
- * Reads to the end of the stream; 0 bytes, immediately, into no room at all.
- *
- * Status:  the number of bytes; ALOOP_EMSGSIZE once there are more than `size`
- *          (nothing is lost).
- */
-ALOOP_MUST_USE
-ALOOP_API aloop_future *aloop_stream_read_to_end(aloop_stream *stream,
-                                                 void *buffer, size_t size);
-
-/**
- * Copies the bytes and sends them after the present callback, or at the end of
- * the turn.
- *
- * Returns: 0, or 1 when more than the high-water mark of bytes are queued now:
- *          the caller had better aloop_stream_drain().
- * Errors:  ALOOP_EINVAL, ALOOP_ENOMEM (nothing of it is queued), ALOOP_EPIPE
- *          after aloop_stream_shutdown(), or what an earlier send failed with.
- */
-ALOOP_API int aloop_stream_put(aloop_stream *stream, const void *data,
-                               size_t size);
-
-/**
- * Sends the bytes, which are borrowed until the future settles, behind all that
- * was written before.  They leave with the end of the turn, so awaiting each of
- * many small writes costs a turn each: put those, and drain when put returns 1.
- *
- * Status:  `size`, once the system has taken all; 0 for none, at once; else
- *          the error, and an unknown part of them was sent.  Cancelling it
- *          before its first byte was sent takes it back; after that the rest
- *          is dropped and the stream's writing side is broken (ALOOP_EPIPE).
- */
-ALOOP_MUST_USE
-ALOOP_API aloop_future *aloop_stream_write(aloop_stream *stream,
-                                           const void *data, size_t size);
-
-/** Settles with 0 once no more than the low-water mark of bytes are queued. */
-ALOOP_MUST_USE
-ALOOP_API aloop_future *aloop_stream_drain(aloop_stream *stream);
-
-/**
- * Half-close: settles with 0 once all that was written has been sent and the
- * peer told that no more will come.  Reading goes on.  It is done once asked
- * for: cancelling or dropping the future only ends the waiting.
- */
-ALOOP_MUST_USE
-ALOOP_API aloop_future *aloop_stream_shutdown(aloop_stream *stream);
-
-/**
- * Moves everything that `from` receives into `to`, with back pressure, until
- * the end of `from`, and then shuts `to` down.  Both streams stay the
- * caller's, to be closed afterwards; closing one earlier cancels this.  Until
- * it settles, `from` cannot be read, started or stopped (ALOOP_EBUSY).
- *
- * Status:  the number of bytes; else the error of either side, with `to` left
- *          as it was; ALOOP_EBUSY while `from` is started or read, when
- *          another forward leads into `to`, or when both are the same.
+ * Status:  the number of bytes.
+ * Errors:  ALOOP_EBUSY: `from` is started or read, another forward leads into
+ *          `to`, or both streams are the same;
+ *          ALOOP_EINVAL: a stream is NULL;
+ *          ALOOP_ECANCELED: the future was cancelled, or a stream was closed;
+ *          others: the error of either stream, and `to` is unchanged.
  */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_stream_forward(aloop_stream *from,
                                              aloop_stream *to);
 
-/** Bytes written that the system has not taken yet. */
-ALOOP_API size_t aloop_stream_queued(const aloop_stream *stream);
-
 /**
- * Sets the water marks, low < high or both 0; at first 16 KiB and 64 KiB.  They
- * decide what aloop_stream_put() returns, when a drain settles, when a forward
- * waits, and when the callback of aloop_stream_start() is paused.  A high mark
- * of SIZE_MAX never pauses anything.
+ * Returns the descriptor of a stream.
  *
- * Errors:  ALOOP_EINVAL.
+ * Errors:  ALOOP_EINVAL: `stream` is NULL;
+ *          ALOOP_EBADF: the stream has no descriptor any more.
+ * Memory:  the descriptor belongs to the stream.
  */
-ALOOP_API int aloop_stream_set_watermarks(aloop_stream *stream, size_t low,
-                                          size_t high);
-
-/**
- * Turns the pause that aloop_stream_start() describes off or on again; at first
- * it is on.  Without it the callback is called whatever is queued, and has to
- * bound its replies itself.  Takes effect immediately.
- *
- * Errors:  ALOOP_EINVAL.
- */
-ALOOP_API int aloop_stream_set_auto_pause(aloop_stream *stream, bool on);
-
-/** The descriptor, still the stream's; ALOOP_EBADF where there is none. */
 ALOOP_API int aloop_stream_fd(const aloop_stream *stream);
 
 /**
- * The other end's address: "127.0.0.1:80", "[::1]:80".  An IPv4 address that
- * a listener on every address reports as IPv6 is given as IPv4.
+ * Writes the peer's address to `text`: "127.0.0.1:80", "[::1]:80".
  *
- * Returns: the length; ALOOP_ENOSPC, and nothing written, where
- *          `size` is too small (96 is enough).
- * Errors:  ALOOP_EINVAL; ALOOP_EBADF where there is no descriptor any more; the
- *          error that the connection has ended with, ALOOP_ECONNRESET if none
- *          is known yet; ALOOP_ENOTCONN once both ends have ended.
+ * An IPv4 address that a listener on every address reports as IPv6 is written
+ * as IPv4.  A `size` of 96 is always enough.
+ *
+ * Returns: the length of the text, without its terminating 0.
+ * Errors:  ALOOP_ENOSPC: `size` is too small, and nothing is written;
+ *          ALOOP_EINVAL: `stream` or `text` is NULL;
+ *          ALOOP_EBADF: the stream has no descriptor any more;
+ *          ALOOP_ENOTCONN: both ends have closed the connection;
+ *          others: the error that ended the connection, ALOOP_ECONNRESET if
+ *          none is known yet.
  */
 ALOOP_API int aloop_stream_peer(const aloop_stream *stream, char *text,
                                 size_t size);
 
-/** Our own end's address, as aloop_stream_peer() tells the peer's. */
+/**
+ * Writes the address of this end to `text`: "127.0.0.1:80", "[::1]:80".
+ *
+ * The format is that of aloop_stream_peer().
+ *
+ * Returns: the length of the text, without its terminating 0.
+ * Errors:  ALOOP_ENOSPC: `size` is too small, and nothing is written;
+ *          ALOOP_EINVAL: `stream` or `text` is NULL;
+ *          ALOOP_EBADF: the stream has no descriptor any more;
+ *          others: the error that ended the connection.
+ */
 ALOOP_API int aloop_stream_local(const aloop_stream *stream, char *text,
                                  size_t size);
 
-/** A started stream keeps the loop alive unless unreferenced.  Idempotent. */
+/**
+ * Makes a started stream keep the loop alive, as it does initially.
+ *
+ * A second call has no effect.
+ */
 ALOOP_API void aloop_stream_ref(aloop_stream *stream);
-ALOOP_API void aloop_stream_unref(aloop_stream *stream); /**< See ref. */
 
 /**
- * Final at once: no callback of the stream runs any more, its pending read is
- * cancelled, and `stream` is gone.  What was written is still sent, pending
- * writes settle, and only then the descriptor is closed; a peer that takes
- * nothing for 30 s gets a reset.  What has come and was not read is dropped;
- * what comes after the close still makes the system send a reset, so let the
- * peer end first where it may be sending.  NULL is allowed.
+ * Stops a started stream from keeping the loop alive.
  *
- * aloop_free() closes what is open, and waits for nothing: a connection that
- * still has bytes to send then, closed before or not, is reset, and so is the
- * target of a forward that has not settled.  A peer never takes a part of what
- * was written for the whole.
+ * The stream itself continues.  A second call has no effect.
+ */
+ALOOP_API void aloop_stream_unref(aloop_stream *stream);
+
+/**
+ * Closes a stream and sends what is queued.
+ *
+ * It takes effect immediately: no callback of the stream runs after this
+ * returns.  NULL is allowed.
+ *
+ *                           close             abort           aloop_free()
+ *     a pending read        is cancelled      is cancelled    is cancelled
+ *     queued bytes          are sent          are dropped     are dropped
+ *     pending writes        settle            are cancelled   are cancelled
+ *     unread input          is dropped        is dropped      is dropped
+ *     the peer receives     the bytes, then   a reset         a reset if bytes
+ *                           the end                           were queued, else
+ *                                                             the end
+ *     the target of a       is not closed     is not closed   is reset
+ *     pending forward
+ *
+ * The descriptor is closed when the queued bytes have been sent.  A peer that
+ * accepts nothing for 30 s receives a reset.  Data that arrives after the close
+ * makes the system send a reset, so let the peer end first if it may be
+ * sending.  A peer never mistakes a part of what was written for the whole.
+ *
+ * Memory:  `stream` is no longer valid.
  */
 ALOOP_API void aloop_stream_close(aloop_stream *stream);
 
 /**
- * As close, but what was not sent is dropped, pending writes are cancelled and
- * the peer gets a reset.  NULL is allowed.
+ * Closes a stream, drops what is queued and resets the connection.
+ *
+ * It takes effect immediately, as the table of aloop_stream_close() shows.
+ * NULL is allowed.
+ *
+ * Memory:  `stream` is no longer valid.
  */
 ALOOP_API void aloop_stream_abort(aloop_stream *stream);
 

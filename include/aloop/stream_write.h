@@ -1,0 +1,98 @@
+/* Writing to a stream, and ending its writing side. */
+
+#ifndef ALOOP_STREAM_WRITE_H
+#define ALOOP_STREAM_WRITE_H
+
+#include "aloop/base.h"
+
+ALOOP_BEGIN
+
+/**
+ * Copies bytes and queues them on a stream.
+ *
+ * They are sent after the present callback, or at the end of the turn.  When
+ * the result is 1, the caller should wait for aloop_stream_drain().
+ *
+ * Returns: 0, or 1 if more than the high-water mark of bytes are queued now.
+ * Errors:  ALOOP_EINVAL: an argument is wrong;
+ *          ALOOP_ENOMEM: out of memory, and nothing is queued;
+ *          ALOOP_EPIPE: the writing side was shut down or is broken;
+ *          others: what an earlier send failed with.
+ * Memory:  the bytes are copied before the function returns.
+ */
+ALOOP_API int aloop_stream_put(aloop_stream *stream, const void *data,
+                               size_t size);
+
+/**
+ * Sends bytes without copying, after all that was written before.
+ *
+ * They leave at the end of the turn.  Awaiting each of many small writes takes
+ * a turn for each: put those, and drain when put returns 1.
+ *
+ *     a cancel                           effect
+ *     before the first byte was sent     nothing is sent
+ *     after that                         the rest is dropped, and the writing
+ *                                        side is broken: ALOOP_EPIPE
+ *
+ * Status:  `size`, once the system has accepted all bytes; a write of 0 bytes
+ *          settles immediately.
+ * Errors:  ALOOP_EINVAL: an argument is wrong;
+ *          ALOOP_ENOMEM: out of memory, and nothing is sent;
+ *          ALOOP_ECANCELED: the write was cancelled, or the stream aborted;
+ *          ALOOP_EPIPE: the writing side was shut down or is broken;
+ *          others: what sending failed with.  An unknown part was sent.
+ * Memory:  borrows the bytes until the future settles.
+ */
+ALOOP_MUST_USE
+ALOOP_API aloop_future *aloop_stream_write(aloop_stream *stream,
+                                           const void *data, size_t size);
+
+/**
+ * Waits until no more than the low-water mark of bytes are queued.
+ *
+ * Status:  0.
+ * Errors:  ALOOP_EINVAL: `stream` is NULL;
+ *          ALOOP_ENOMEM: out of memory;
+ *          others: what sending failed with.
+ */
+ALOOP_MUST_USE
+ALOOP_API aloop_future *aloop_stream_drain(aloop_stream *stream);
+
+/**
+ * Ends the writing side, once everything that was written has been sent.
+ *
+ * The peer then receives an end of stream.  Reading continues.  The shutdown is
+ * not undone by cancelling or dropping the future, which only ends the wait.
+ *
+ * Status:  0, once the peer has been sent the end.
+ * Errors:  ALOOP_EINVAL: `stream` is NULL;
+ *          ALOOP_ENOMEM: out of memory;
+ *          others: what sending failed with.
+ */
+ALOOP_MUST_USE
+ALOOP_API aloop_future *aloop_stream_shutdown(aloop_stream *stream);
+
+/** Returns how many bytes are queued and not yet sent; 0 for NULL. */
+ALOOP_API size_t aloop_stream_queued(const aloop_stream *stream);
+
+/**
+ * Sets the water marks of a stream, in bytes.
+ *
+ * `low` is less than `high`, or both are 0.  They are 16 KiB and 64 KiB
+ * initially.  A high mark of SIZE_MAX never pauses anything.
+ *
+ *     mark    effect
+ *     high    more queued bytes make aloop_stream_put() return 1, and pause a
+ *             forward and the callback of aloop_stream_start()
+ *     low     no more queued bytes settle aloop_stream_drain(), and end these
+ *             pauses
+ *
+ * Returns: 0.
+ * Errors:  ALOOP_EINVAL: `stream` is NULL, or the marks are not in order.
+ */
+ALOOP_API int aloop_stream_set_watermarks(aloop_stream *stream, size_t low,
+                                          size_t high);
+
+ALOOP_END
+
+#endif
