@@ -7,68 +7,137 @@
 
 ALOOP_BEGIN
 
+/**
+ * Runs when a timer expires.
+ *
+ * Context: a turn of the loop.  The callback may close or restart the timer.
+ */
 typedef void (*aloop_timer_cb)(aloop_timer *timer, void *arg);
 
 /**
- * Starts a timer: `on_expire` runs once `delay_ns` have passed, never earlier,
- * and then every `period_ns` if that is more than 0.
+ * Starts a timer: expires after `delay_ns`, then each `period_ns`.
  *
- * Timers with equal deadlines run in the order they were started.  A delay of 0
- * or less is the next turn.  A periodic timer does not drift: it expires at
- * start + delay + n * period; if the loop was busy for several periods it runs
- * once and then keeps to its grid.  A delay beyond the end of time never ends.
- * A one-shot timer that has expired stays, stopped, until it is closed.
+ *     value                  effect
+ *     delay of 0 or less     expires in the next turn
+ *     delay beyond the       never expires
+ *     range of the clock
+ *     period of 0            expires once; the timer then stays, stopped, until
+ *                            it is closed
+ *     period of more         expires at start + delay + n * period, without
+ *                            drift; if the loop was busy for several periods,
+ *                            expires once and then continues on the same grid
  *
+ * A timer never expires early.  Timers with equal deadlines expire in the order
+ * in which they were started.
+ *
+ * Returns: 0.
+ * Errors:  ALOOP_EINVAL: `loop`, `on_expire` or `ret_timer` is NULL, or
+ *          `period_ns` is negative;
+ *          ALOOP_ENOMEM: out of memory.
  * Memory:  the library owns the timer, until aloop_timer_close().
- * Errors:  ALOOP_EINVAL (loop, on_expire or ret_timer NULL, period_ns < 0),
- *          ALOOP_ENOMEM.
  */
 ALOOP_API int aloop_timer_start(aloop *loop, int64_t delay_ns,
                                 int64_t period_ns, aloop_timer_cb on_expire,
                                 void *arg, aloop_timer **ret_timer);
 
 /**
- * Sets a timer, running or stopped, to expire in `delay_ns` from now; the
- * earlier expiry is forgotten.  As a start, it goes behind equal deadlines.
+ * Makes a timer, running or stopped, expire `delay_ns` from now.
+ *
+ * The previous expiry is cancelled.  Among equal deadlines this one is the
+ * last, as after a start.
+ *
+ * Returns: 0.
+ * Errors:  ALOOP_EINVAL: `timer` is NULL;
+ *          ALOOP_ENOMEM: out of memory.
  */
 ALOOP_API int aloop_timer_restart(aloop_timer *timer, int64_t delay_ns);
 
 /**
- * The same with a point on the loop's clock, aloop_now() plus something: reads
- * no clock, and so is the cheapest way to push a deadline on.
+ * Makes a timer expire at a time on the loop's clock.
+ *
+ * The timer may be running or stopped; its previous expiry is cancelled.
+ * `when_ns` is a sum with aloop_now().  This function does not read the clock,
+ * so it is the cheapest way to postpone a deadline.
+ *
+ * Returns: 0.
+ * Errors:  ALOOP_EINVAL: `timer` is NULL;
+ *          ALOOP_ENOMEM: out of memory.
  */
 ALOOP_API int aloop_timer_restart_at(aloop_timer *timer, int64_t when_ns);
 
-/** A period from the next expiry on; 0 makes it a one-shot. */
+/**
+ * Sets the period of a timer, from its next expiry on.
+ *
+ * With 0 the timer expires once more and then stops.
+ *
+ * Returns: 0.
+ * Errors:  ALOOP_EINVAL: `timer` is NULL or `period_ns` is negative.
+ */
 ALOOP_API int aloop_timer_set_period(aloop_timer *timer, int64_t period_ns);
 
-/** Stops it; aloop_timer_restart() restarts it.  Idempotent. */
+/**
+ * Stops a timer, until aloop_timer_restart().
+ *
+ * A second call has no effect.
+ *
+ * Returns: 0.
+ * Errors:  ALOOP_EINVAL: `timer` is NULL.
+ */
 ALOOP_API int aloop_timer_stop(aloop_timer *timer);
 
-/** Whether it will expire. */
+/** Returns whether a timer will expire; false for NULL. */
 ALOOP_API bool aloop_timer_is_active(const aloop_timer *timer);
 
-/** Nanoseconds until it is due, 0 if it is; -1 if it is stopped or NULL. */
+/**
+ * Returns the nanoseconds until a timer expires.
+ *
+ * The result is 0 if the timer is due, and -1 if it is stopped or NULL.
+ */
 ALOOP_API int64_t aloop_timer_due_ns(const aloop_timer *timer);
 
-/** An active timer keeps the loop alive unless unreferenced.  Idempotent. */
+/**
+ * Makes an active timer keep the loop alive, as it does initially.
+ *
+ * A second call has no effect.
+ */
 ALOOP_API void aloop_timer_ref(aloop_timer *timer);
-ALOOP_API void aloop_timer_unref(aloop_timer *timer); /**< See ref. */
 
 /**
- * Final at once: its callback does not run any more and `timer` is gone.  May
- * be called from its own callback.  NULL is allowed.
+ * Stops a timer from keeping the loop alive.
+ *
+ * The timer itself continues.  A second call has no effect.
+ */
+ALOOP_API void aloop_timer_unref(aloop_timer *timer);
+
+/**
+ * Stops a timer and frees it.
+ *
+ * It takes effect immediately: the callback does not run after this returns.
+ * The timer's own callback may call it.  NULL is allowed.
  */
 ALOOP_API void aloop_timer_close(aloop_timer *timer);
 
 /**
- * A future that settles with 0 once `delay_ns` have passed; 0 or less is the
- * next turn.
+ * Waits for `delay_ns`.
+ *
+ * With 0 or less the future settles in the next turn.
+ *
+ * Status:  0.
+ * Errors:  ALOOP_EINVAL: `loop` is NULL;
+ *          ALOOP_ENOMEM: out of memory.
  */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_sleep(aloop *loop, int64_t delay_ns);
 
-/** The same, until a point on the loop's clock. */
+/**
+ * Waits until a time on the loop's clock.
+ *
+ * `when_ns` is a sum with aloop_now().
+ *
+ * Status:  0.
+ * Errors:  ALOOP_EINVAL: `loop` is NULL;
+ *          ALOOP_ENOMEM: out of memory.
+ */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_sleep_until(aloop *loop, int64_t when_ns);
 
