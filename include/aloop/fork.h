@@ -42,9 +42,9 @@ ALOOP_BEGIN
  *
  * Until this function has succeeded, the child cannot run the loop, and what it
  * does to the loop's objects changes nothing that the parent can see.  This
- * does not depend on process numbers.  If a callback or a task has forked, it is
- * the last one that the turn calls in the child, unless it calls this function;
- * what the turn still had to do then stays queued.
+ * does not depend on process numbers.  If a callback or a task has forked, it
+ * is the last one that the turn calls in the child, unless it calls this
+ * function; what the turn still had to do then stays queued.
  *
  * - A vforked child must not touch the loop; a signal that it receives is
  *   ignored.  It cannot be recognised if it has its parent's process number, in
