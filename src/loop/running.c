@@ -2,7 +2,7 @@
 
 #include "loop/running.h"
 
-#include "aloop/task.h"
+#include "aloop/loop.h"
 
 static _Thread_local aloop *running;
 
