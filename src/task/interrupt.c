@@ -4,6 +4,7 @@
 
 #include "task/interrupt.h"
 
+#include "aloop/deadline.h"
 #include "loop/host.h"
 
 int aloop__task_reason(const struct aloop__task *task)
