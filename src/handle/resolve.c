@@ -30,8 +30,8 @@ static void resolve_work(struct aloop__job *job)
     struct aloop__resolve *resolve =
         CONTAINER_OF(job, struct aloop__resolve, job);
 
-    resolve->result = sys_resolve(resolve->host, resolve->port,
-                                  &resolve->addresses);
+    resolve->result =
+        aloop__sys_resolve(resolve->host, resolve->port, &resolve->addresses);
 }
 
 static void resolve_done(struct aloop__job *job, int error)
@@ -51,7 +51,7 @@ static void resolve_drop(struct aloop__job *job)
     struct aloop__resolve *resolve =
         CONTAINER_OF(job, struct aloop__resolve, job);
 
-    sys_resolve_free(resolve->addresses);
+    aloop__sys_resolve_free(resolve->addresses);
     aloop__alloc_free(&aloop__alloc_default, resolve, sizeof *resolve);
 }
 
@@ -64,7 +64,7 @@ int aloop__resolve_start(aloop *loop, const char *host, const char *port,
 
     if (aloop__is_foreign(loop))
         return ALOOP_EPERM; /* The pool belongs to the parent. */
-    if (sys_host_is_too_long(host) || strlen(port) > PORT_MAX)
+    if (aloop__sys_host_is_too_long(host) || strlen(port) > PORT_MAX)
         return ALOOP_ENAMETOOLONG;
     if (loop->resolver == NULL)
         error = aloop__pool_open(loop, loop->options.resolver_threads,

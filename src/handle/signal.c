@@ -29,8 +29,8 @@ struct aloop_signal {
     int number;
     aloop_signal *partner; /* See aloop__signal_pair(); else NULL.  Under the
                             * lock. */
-    unsigned seen; /* Value of sys_signal_received() up to which callbacks were
-                    * made. */
+    unsigned seen; /* Value of aloop__sys_signal_received() up to which
+                    * callbacks were made. */
     unsigned last; /* Its value when the watch ended; later signals do not
                     * count. */
     atomic_uint is_ended; /* No longer in signal_watches. */
@@ -48,10 +48,10 @@ static void end_watch(aloop_signal *watch)
     if (list_empty(&watch->shared))
         return;
     list_remove(&watch->shared);
-    watch->last = sys_signal_received(watch->number);
+    watch->last = aloop__sys_signal_received(watch->number);
     atomic_store(&watch->is_ended, true);
     if (list_empty(&signal_watches[watch->number]))
-        sys_signal_restore(watch->number);
+        aloop__sys_signal_restore(watch->number);
 }
 
 /* The handler of a signal: wakes the loops of its watches, and ends pairs. */
@@ -60,7 +60,7 @@ static void signal_delivered(int number)
     struct aloop__node *list = &signal_watches[number];
     struct aloop__node *node, *next;
 
-    sys_signal_lock_in_handler();
+    aloop__sys_signal_lock_in_handler();
     for (node = list->next; node != NULL && node != list; node = next) {
         aloop_signal *watch = CONTAINER_OF(node, aloop_signal, shared);
         aloop *loop = watch->handle.loop;
@@ -75,7 +75,7 @@ static void signal_delivered(int number)
         atomic_store(&loop->signalled, true);
         aloop_wake(loop);
     }
-    sys_signal_unlock_in_handler();
+    aloop__sys_signal_unlock_in_handler();
 }
 
 /* Adds a watch to its list.  The handler is installed for each watch, because
@@ -87,35 +87,35 @@ static int enlist(aloop_signal *watch)
     struct aloop__node *list = &signal_watches[watch->number];
     int error;
 
-    sys_signal_lock();
+    aloop__sys_signal_lock();
     if (list->next == NULL)
         list_init(list);
-    error = sys_signal_catch(watch->number, signal_delivered);
+    error = aloop__sys_signal_catch(watch->number, signal_delivered);
     if (error == 0) {
-        watch->seen = sys_signal_received(watch->number);
+        watch->seen = aloop__sys_signal_received(watch->number);
         list_push(list, &watch->shared);
     }
-    sys_signal_unlock();
+    aloop__sys_signal_unlock();
     return error;
 }
 
 /* Removes the watch from its list and from its pair. */
 static void delist(aloop_signal *watch)
 {
-    sys_signal_lock();
+    aloop__sys_signal_lock();
     end_watch(watch);
     if (watch->partner != NULL)
         watch->partner->partner = watch->partner;
     watch->partner = NULL;
-    sys_signal_unlock();
+    aloop__sys_signal_unlock();
 }
 
 void aloop__signal_pair(aloop_signal *watch, aloop_signal *other)
 {
-    sys_signal_lock();
+    aloop__sys_signal_lock();
     watch->partner = other;
     other->partner = watch;
-    sys_signal_unlock();
+    aloop__sys_signal_unlock();
 }
 
 static void signal_close(struct aloop__handle *handle)
@@ -134,7 +134,7 @@ static void signal_fork(struct aloop__handle *handle)
     aloop_signal *watch = CONTAINER_OF(handle, aloop_signal, handle);
 
     watch->seen = watch->last;
-    if (sys_signal_received(watch->number) != 0)
+    if (aloop__sys_signal_received(watch->number) != 0)
         atomic_store(&handle->loop->signalled, true);
 }
 
@@ -152,7 +152,7 @@ static void deliver_signal(aloop *loop, aloop_signal *watch)
     unsigned process = loop->process;
     unsigned count = atomic_load(&watch->is_ended)
                          ? watch->last
-                         : sys_signal_received(watch->number);
+                         : aloop__sys_signal_received(watch->number);
 
     count -= watch->seen;
     if (count > BUDGET) {

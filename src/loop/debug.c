@@ -163,7 +163,7 @@ static void report(aloop *loop, enum aloop__mistake mistake,
              *caller != '\0' ? ": " : "", subject, *subject != '\0' ? " " : "",
              mistakes[mistake].what, mistakes[mistake].advice);
     add(loop->debug, key, text);
-    if (atomic_load(&loop->debug->owner) != sys_thread_self())
+    if (atomic_load(&loop->debug->owner) != aloop__sys_thread_self())
         aloop_wake(loop);
 }
 
@@ -206,7 +206,7 @@ void aloop__debug_deliver(aloop *loop)
 
 void aloop__debug_enter(aloop *loop)
 {
-    atomic_store(&loop->debug->owner, sys_thread_self());
+    atomic_store(&loop->debug->owner, aloop__sys_thread_self());
 }
 
 void aloop__debug_leave(aloop *loop)
@@ -218,7 +218,8 @@ int aloop__debug_check_loop(aloop *loop, const char *function)
 {
     uintptr_t owner = atomic_load(&loop->debug->owner);
 
-    if (owner == 0 || owner == sys_thread_self() || aloop__is_foreign(loop))
+    if (owner == 0 || owner == aloop__sys_thread_self() ||
+        aloop__is_foreign(loop))
         return 0;
     report(loop, MISTAKE_THREAD, function, "on another thread", "");
     return ALOOP_EPERM;
@@ -317,12 +318,12 @@ int aloop__debug_check_handle(const void *handle, const char *function)
 
 void aloop__debug_calling(aloop *loop)
 {
-    loop->debug->called_ns = sys_clock_ns();
+    loop->debug->called_ns = aloop__sys_clock_ns();
 }
 
 static bool has_held(const aloop *loop)
 {
-    return aloop__until(loop->debug->called_ns, sys_clock_ns()) >=
+    return aloop__until(loop->debug->called_ns, aloop__sys_clock_ns()) >=
            held_max_ns * tool_factor;
 }
 

@@ -33,8 +33,8 @@ static void *resize_pages(void *context, void *old, size_t old_size,
 {
     (void) context;
     if (size > 0)
-        return sys_pages_map(size);
-    sys_pages_unmap(old, old_size);
+        return aloop__sys_pages_map(size);
+    aloop__sys_pages_unmap(old, old_size);
     return NULL;
 }
 
@@ -96,8 +96,8 @@ aloop *aloop_new(const aloop_options *given)
     loop->options = options;
     loop->floor_ns = INT64_MIN;
     loop->trim_ns = INT64_MAX;
-    loop->process = sys_process_adopt(0);
-    loop->process_mark = sys_process_mark();
+    loop->process = aloop__sys_process_adopt(0);
+    loop->process_mark = aloop__sys_process_mark();
     loop->wake_fds[0] = loop->wake_fds[1] = -1;
     loop->wake_io.fd = -1;
     init_lists(loop);
@@ -107,7 +107,8 @@ aloop *aloop_new(const aloop_options *given)
                          ? &page_alloc
                          : &loop->alloc);
     aloop__timers_open(&loop->timers, &loop->alloc);
-    error = aloop__reports_open(loop); /* First, see sys_stderr_look(). */
+    error =
+        aloop__reports_open(loop); /* First, see aloop__sys_stderr_look(). */
     if (error == 0 && options.debug)
         error = aloop__debug_open(loop);
     if (error == 0)
@@ -166,7 +167,7 @@ static void end(aloop *loop)
  * what a forked child has a copy of.  A vforked child has none. */
 static int leave(aloop *loop)
 {
-    if (sys_process_adopt(loop->process) == 0)
+    if (aloop__sys_process_adopt(loop->process) == 0)
         return ALOOP_EPERM;
     loop->dying = true;
     if (loop->resolver != NULL)
@@ -184,7 +185,7 @@ int aloop_free(aloop *loop)
 
     if (loop == NULL)
         return 0;
-    is_foreign = sys_process_id() != loop->process;
+    is_foreign = aloop__sys_process_id() != loop->process;
     if (aloop__check_loop(loop, __func__) < 0)
         return ALOOP_EPERM;
     if (loop->running)
@@ -192,7 +193,7 @@ int aloop_free(aloop *loop)
     if (is_foreign)
         return leave(loop);
     cancellation = aloop__cancel_disable();
-    loop->thread = sys_thread_self();
+    loop->thread = aloop__sys_thread_self();
     wind_up(loop);
     if (!aloop__is_foreign(loop))
         aloop__reports_finish(loop);
@@ -281,12 +282,12 @@ int aloop_after_fork(aloop *loop)
 
     if (loop == NULL)
         return ALOOP_EINVAL;
-    process = sys_process_adopt(loop->process);
+    process = aloop__sys_process_adopt(loop->process);
     if (process == loop->process)
         return 0; /* Nothing was forked. */
     if (process == 0)
         return ALOOP_EPERM; /* A vforked child. */
-    if (loop->running && loop->thread != sys_thread_self())
+    if (loop->running && loop->thread != aloop__sys_thread_self())
         return ALOOP_EBUSY;
     if (loop->resolver != NULL) {
         aloop__pool_abandon(loop->resolver);

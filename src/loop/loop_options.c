@@ -11,7 +11,7 @@ enum { RESOLVER_THREADS = 4 };
 static int64_t system_clock(void *context)
 {
     (void) context;
-    return sys_clock_ns();
+    return aloop__sys_clock_ns();
 }
 
 static const struct options_field option_fields[] = {

@@ -61,7 +61,7 @@ static struct aloop__job *next_job(struct aloop__pool *pool)
         int error;
 
         pool->idle++;
-        error = sys_monitor_wait(pool->monitor);
+        error = aloop__sys_monitor_wait(pool->monitor);
         pool->idle--;
         if (error < 0)
             return NULL;
@@ -77,9 +77,9 @@ static struct aloop__job *next_job(struct aloop__pool *pool)
 static void hand_over(struct aloop__pool *pool, struct aloop__job *job)
 {
     if (job->state == JOB_LEFT) {
-        sys_monitor_leave(pool->monitor);
+        aloop__sys_monitor_leave(pool->monitor);
         job->drop(job);
-        sys_monitor_enter(pool->monitor);
+        aloop__sys_monitor_enter(pool->monitor);
         pool->live++; /* Of use again, unless another took its place. */
         return;
     }
@@ -91,7 +91,7 @@ static void hand_over(struct aloop__pool *pool, struct aloop__job *job)
 
 static void destroy(struct aloop__pool *pool)
 {
-    sys_monitor_close(pool->monitor);
+    aloop__sys_monitor_close(pool->monitor);
     aloop__alloc_free(&aloop__alloc_default, pool, sizeof *pool);
 }
 
@@ -102,19 +102,19 @@ static void work(void *arg)
     struct aloop__job *job;
     bool is_last;
 
-    sys_monitor_enter(pool->monitor);
+    aloop__sys_monitor_enter(pool->monitor);
     while ((job = next_job(pool)) != NULL) {
         worker->job = job;
-        sys_monitor_leave(pool->monitor);
+        aloop__sys_monitor_leave(pool->monitor);
         job->work(job);
-        sys_monitor_enter(pool->monitor);
+        aloop__sys_monitor_enter(pool->monitor);
         worker->job = NULL;
         hand_over(pool, job);
     }
     pool->live--;
     worker->has_ended = true;
     is_last = worker->is_left_behind && --pool->refs == 0;
-    sys_monitor_leave(pool->monitor);
+    aloop__sys_monitor_leave(pool->monitor);
     if (is_last)
         destroy(pool);
 }
@@ -133,9 +133,9 @@ void aloop__pool_collect(struct aloop__pool *pool)
     if (!atomic_exchange(&pool->finished, false))
         return;
     list_init(&list);
-    sys_monitor_enter(pool->monitor);
+    aloop__sys_monitor_enter(pool->monitor);
     list_append(&list, &pool->done);
-    sys_monitor_leave(pool->monitor);
+    aloop__sys_monitor_leave(pool->monitor);
     while ((node = list_pop(&list)) != NULL) {
         struct aloop__job *job = CONTAINER_OF(node, struct aloop__job, node);
 
@@ -158,7 +158,7 @@ int aloop__pool_open(aloop *loop, unsigned threads, struct aloop__pool **ret)
 
     if (pool == NULL)
         return ALOOP_ENOMEM;
-    error = sys_monitor_open(&pool->monitor);
+    error = aloop__sys_monitor_open(&pool->monitor);
     if (error < 0) {
         aloop__alloc_free(&aloop__alloc_default, pool, sizeof *pool);
         return error;
@@ -183,11 +183,11 @@ static struct worker *find_place(struct aloop__pool *pool)
         struct worker *worker = &pool->workers[i];
         bool has_ended;
 
-        sys_monitor_enter(pool->monitor);
+        aloop__sys_monitor_enter(pool->monitor);
         has_ended = worker->has_ended;
-        sys_monitor_leave(pool->monitor);
+        aloop__sys_monitor_leave(pool->monitor);
         if (has_ended)
-            sys_thread_join(worker->thread);
+            aloop__sys_thread_join(worker->thread);
         if (has_ended || worker->thread == NULL) {
             *worker = (struct worker){.pool = pool};
             return worker;
@@ -201,10 +201,10 @@ static unsigned count_live(struct aloop__pool *pool, int change)
 {
     unsigned before;
 
-    sys_monitor_enter(pool->monitor);
+    aloop__sys_monitor_enter(pool->monitor);
     before = pool->live;
     pool->live = (unsigned) ((int) before + change);
-    sys_monitor_leave(pool->monitor);
+    aloop__sys_monitor_leave(pool->monitor);
     return before;
 }
 
@@ -221,7 +221,7 @@ static int add_thread(struct aloop__pool *pool)
     worker = find_place(pool);
     if (worker != NULL) {
         count_live(pool, 1);
-        error = sys_thread_start(work, worker, &worker->thread);
+        error = aloop__sys_thread_start(work, worker, &worker->thread);
         if (error < 0)
             count_live(pool, -1);
     }
@@ -233,9 +233,9 @@ int aloop__pool_submit(struct aloop__pool *pool, struct aloop__job *job)
     bool is_busy;
     int error = 0;
 
-    sys_monitor_enter(pool->monitor);
+    aloop__sys_monitor_enter(pool->monitor);
     is_busy = pool->idle == 0 || !list_empty(&pool->queue);
-    sys_monitor_leave(pool->monitor);
+    aloop__sys_monitor_leave(pool->monitor);
     if (is_busy)
         error = add_thread(pool);
     if (error < 0)
@@ -245,10 +245,10 @@ int aloop__pool_submit(struct aloop__pool *pool, struct aloop__job *job)
     list_push(&pool->known, &job->known);
     job->state = JOB_QUEUED;
     pool->loop->live++;
-    sys_monitor_enter(pool->monitor);
+    aloop__sys_monitor_enter(pool->monitor);
     list_push(&pool->queue, &job->node);
-    sys_monitor_notify(pool->monitor);
-    sys_monitor_leave(pool->monitor);
+    aloop__sys_monitor_notify(pool->monitor);
+    aloop__sys_monitor_leave(pool->monitor);
     return 0;
 }
 
@@ -258,7 +258,7 @@ static bool leave(struct aloop__pool *pool, struct aloop__job *job)
     bool is_running, is_wanted;
 
     forget(pool, job);
-    sys_monitor_enter(pool->monitor);
+    aloop__sys_monitor_enter(pool->monitor);
     is_running = job->state == JOB_RUNNING;
     if (is_running) {
         job->state = JOB_LEFT;
@@ -267,7 +267,7 @@ static bool leave(struct aloop__pool *pool, struct aloop__job *job)
         list_remove(&job->node);
     }
     is_wanted = !list_empty(&pool->queue);
-    sys_monitor_leave(pool->monitor);
+    aloop__sys_monitor_leave(pool->monitor);
     if (!is_running)
         job->drop(job);
     return is_wanted;
@@ -313,23 +313,23 @@ static void cancel_known(struct aloop__pool *pool)
  * is now on jobs that were left to them. */
 static void leave_behind(struct aloop__pool *pool)
 {
-    sys_monitor_enter(pool->monitor);
+    aloop__sys_monitor_enter(pool->monitor);
     for (unsigned i = 0; i < THREADS_MAX; i++)
         if (pool->workers[i].job != NULL) {
             pool->workers[i].is_left_behind = true;
             pool->refs++;
         }
-    sys_monitor_notify_all(pool->monitor);
-    sys_monitor_leave(pool->monitor);
+    aloop__sys_monitor_notify_all(pool->monitor);
+    aloop__sys_monitor_leave(pool->monitor);
 }
 
 void aloop__pool_close(struct aloop__pool *pool)
 {
     bool is_last;
 
-    sys_monitor_enter(pool->monitor);
+    aloop__sys_monitor_enter(pool->monitor);
     pool->closing = true;
-    sys_monitor_leave(pool->monitor);
+    aloop__sys_monitor_leave(pool->monitor);
     aloop__wake_hook_remove(&pool->hook);
     cancel_known(pool);
     leave_behind(pool);
@@ -337,13 +337,13 @@ void aloop__pool_close(struct aloop__pool *pool)
         struct worker *worker = &pool->workers[i];
 
         if (worker->thread != NULL && worker->is_left_behind)
-            sys_thread_detach(worker->thread);
+            aloop__sys_thread_detach(worker->thread);
         else if (worker->thread != NULL)
-            sys_thread_join(worker->thread);
+            aloop__sys_thread_join(worker->thread);
     }
-    sys_monitor_enter(pool->monitor);
+    aloop__sys_monitor_enter(pool->monitor);
     is_last = --pool->refs == 0;
-    sys_monitor_leave(pool->monitor);
+    aloop__sys_monitor_leave(pool->monitor);
     if (is_last)
         destroy(pool);
 }
@@ -362,7 +362,7 @@ void aloop__pool_abandon(struct aloop__pool *pool)
         if (worker->job != NULL && worker->job->state == JOB_LEFT)
             worker->job->drop(worker->job);
         if (worker->thread != NULL)
-            sys_thread_forget(worker->thread);
+            aloop__sys_thread_forget(worker->thread);
     }
     while ((node = list_pop(&pool->known)) != NULL) {
         struct aloop__job *job = CONTAINER_OF(node, struct aloop__job, known);
@@ -371,6 +371,6 @@ void aloop__pool_abandon(struct aloop__pool *pool)
         job->done(job, ALOOP_ECANCELED);
         job->drop(job);
     }
-    sys_monitor_forget(pool->monitor);
+    aloop__sys_monitor_forget(pool->monitor);
     aloop__alloc_free(&aloop__alloc_default, pool, sizeof *pool);
 }

@@ -29,7 +29,7 @@ int aloop__reports_open(aloop *loop)
         list_init(&reports->store[i].node);
         list_push(&reports->spare, &reports->store[i].node);
     }
-    sys_stderr_look(&reports->file);
+    aloop__sys_stderr_look(&reports->file);
     loop->reports = reports;
     return 0;
 }
@@ -56,7 +56,7 @@ static int write_line(struct aloop__reports *reports, const char *what,
         if ((unsigned char) line[i] < ' ' || line[i] == 0x7f)
             line[i] = '?';
     line[length - 1] = '\n';
-    return sys_complain(&reports->file, line, (size_t) length);
+    return aloop__sys_complain(&reports->file, line, (size_t) length);
 }
 
 /* Tells how many were not written, once there may be lines again. */
@@ -76,7 +76,7 @@ static void write_withheld(struct aloop__reports *reports)
 /* Whether the second has room for a line; a new one begins with the count. */
 static bool may_write(struct aloop__reports *reports)
 {
-    int64_t now_ns = sys_clock_ns();
+    int64_t now_ns = aloop__sys_clock_ns();
 
     if (reports->second_ns == 0 ||
         aloop__until(reports->second_ns, now_ns) >= second_ns) {

@@ -106,7 +106,7 @@ static bool give_back(aloop *loop, int64_t until_ns)
     for (int i = 0; i < STEPS_MAX && part < PARTS; i++) {
         if (!parts[part].trim(loop))
             part++;
-        else if (sys_clock_ns() >= until_ns)
+        else if (aloop__sys_clock_ns() >= until_ns)
             break;
     }
     return part < PARTS;
@@ -120,13 +120,13 @@ static void end_window(aloop *loop)
 
 static void act(aloop *loop)
 {
-    int64_t now_ns = sys_clock_ns();
+    int64_t now_ns = aloop__sys_clock_ns();
 
     if (!loop->is_trimming)
         end_window(loop);
     loop->is_trimming = give_back(loop, now_ns + slice_ns);
     if (loop->is_trimming)
-        loop->trim_ns = sys_clock_ns() + pause_ns;
+        loop->trim_ns = aloop__sys_clock_ns() + pause_ns;
     else
         loop->trim_ns = has_spare(loop) ? now_ns + window_ns : INT64_MAX;
 }
@@ -134,11 +134,11 @@ static void act(aloop *loop)
 int64_t aloop__trim_left(aloop *loop)
 {
     if (loop->trim_ns != INT64_MAX)
-        return aloop__until(sys_clock_ns(), loop->trim_ns);
+        return aloop__until(aloop__sys_clock_ns(), loop->trim_ns);
     if (!has_spare(loop))
         return -1;
     end_window(loop); /* The one without a beginning; the first one begins. */
-    loop->trim_ns = sys_clock_ns() + window_ns;
+    loop->trim_ns = aloop__sys_clock_ns() + window_ns;
     return window_ns;
 }
 
@@ -148,7 +148,7 @@ int aloop__trim_wait(aloop *loop, int64_t timeout_ns,
     int64_t left_ns = aloop__trim_left(loop), end_ns = 0;
 
     if (left_ns >= 0 && timeout_ns > 0)
-        end_ns = aloop__after(sys_clock_ns(), timeout_ns);
+        end_ns = aloop__after(aloop__sys_clock_ns(), timeout_ns);
     for (;;) {
         int count;
 
@@ -157,7 +157,7 @@ int aloop__trim_wait(aloop *loop, int64_t timeout_ns,
             left_ns = aloop__trim_left(loop);
         }
         if (end_ns != 0)
-            timeout_ns = aloop__until(sys_clock_ns(), end_ns);
+            timeout_ns = aloop__until(aloop__sys_clock_ns(), end_ns);
         if (left_ns < 0 || (timeout_ns >= 0 && timeout_ns <= left_ns))
             return aloop__reactor_wait(loop->reactor, timeout_ns, events, max);
         count = aloop__reactor_wait(loop->reactor, left_ns, events, max);

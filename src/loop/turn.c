@@ -253,7 +253,7 @@ int aloop_step(aloop *loop, int64_t max_wait_ns)
     if (loop->running)
         return ALOOP_EBUSY;
     cancellation = aloop__cancel_disable();
-    loop->thread = sys_thread_self();
+    loop->thread = aloop__sys_thread_self();
     loop->is_stepping = true;
     loop->has_called = false;
     error = aloop__turn(loop, max_wait_ns, false);
@@ -279,7 +279,7 @@ int aloop_run(aloop *loop)
     if (loop->running)
         return ALOOP_EBUSY;
     cancellation = aloop__cancel_disable();
-    loop->thread = sys_thread_self();
+    loop->thread = aloop__sys_thread_self();
     loop->stopping = loop->stops_next;
     loop->stops_next = false;
     while (error == 0 && !loop->stopping && aloop__is_alive(loop))

@@ -16,7 +16,7 @@ void aloop_wake(aloop *loop)
 {
     if (loop != NULL && !aloop__is_foreign(loop) &&
         !atomic_exchange(&loop->waking, true))
-        sys_wake_signal(loop->wake_fds[1]);
+        aloop__sys_wake_signal(loop->wake_fds[1]);
 }
 
 void aloop__wake_hook_add(aloop *loop, struct aloop__wake_hook *hook)
@@ -52,7 +52,7 @@ static void wake_received(struct aloop__io *io, unsigned bits)
     aloop *loop = CONTAINER_OF(io, aloop, wake_io);
 
     (void) bits;
-    sys_wake_drain(loop->wake_fds[0]);
+    aloop__sys_wake_drain(loop->wake_fds[0]);
     atomic_store(&loop->waking, false);
     aloop__wake_hooks_run(loop);
 }
@@ -70,7 +70,7 @@ static int watch_wake(aloop *loop)
 
 int aloop__wake_open(aloop *loop)
 {
-    int error = sys_wake_open(loop->wake_fds);
+    int error = aloop__sys_wake_open(loop->wake_fds);
 
     if (error < 0) {
         loop->wake_fds[0] = loop->wake_fds[1] = -1;
@@ -83,7 +83,7 @@ void aloop__wake_close(aloop *loop)
 {
     aloop__io_close(loop, &loop->wake_io);
     if (loop->wake_fds[0] >= 0)
-        sys_wake_close(loop->wake_fds);
+        aloop__sys_wake_close(loop->wake_fds);
 }
 
 /* What was on its way was sent into the old channel; what it was about is found
@@ -91,12 +91,12 @@ void aloop__wake_close(aloop *loop)
 int aloop__wake_renew(aloop *loop)
 {
     int fds[2];
-    int error = sys_wake_open(fds);
+    int error = aloop__sys_wake_open(fds);
 
     if (error < 0)
         return error;
     aloop__io_close(loop, &loop->wake_io);
-    sys_wake_close(loop->wake_fds);
+    aloop__sys_wake_close(loop->wake_fds);
     loop->wake_fds[0] = fds[0];
     loop->wake_fds[1] = fds[1];
     atomic_store(&loop->waking, false);

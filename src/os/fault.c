@@ -160,13 +160,13 @@ void aloop__fault_stack_open(struct aloop__fault_stack *stack)
     if (size > STACK_SIZE_LEAST)
         stack->size = (size_t) size;
 #endif
-    stack->pages = sys_pages_map(stack->size);
+    stack->pages = aloop__sys_pages_map(stack->size);
 }
 
 void aloop__fault_stack_close(struct aloop__fault_stack *stack)
 {
     if (stack->pages != NULL)
-        sys_pages_unmap(stack->pages, stack->size);
+        aloop__sys_pages_unmap(stack->pages, stack->size);
     stack->pages = NULL;
 }
 

@@ -19,13 +19,13 @@ static atomic_uint mprotected;
 
 bool aloop__guard_is_light(void)
 {
-    size_t size = sys_page_size();
-    void *page = sys_pages_map(size);
+    size_t size = aloop__sys_page_size();
+    void *page = aloop__sys_pages_map(size);
 
     if (page == NULL)
         return false;
-    int r = sys_pages_guard(page, size, true);
-    sys_pages_unmap(page, size);
+    int r = aloop__sys_pages_guard(page, size, true);
+    aloop__sys_pages_unmap(page, size);
     return r == 0;
 }
 
@@ -36,11 +36,11 @@ void aloop__guard_release(unsigned count)
 
 enum aloop__guard aloop__guard_make(void *pages, size_t size, bool is_light)
 {
-    if (is_light && sys_pages_guard(pages, size, true) == 0)
+    if (is_light && aloop__sys_pages_guard(pages, size, true) == 0)
         return GUARD_LIGHT;
     if (atomic_fetch_add_explicit(&mprotected, 1, memory_order_relaxed) <
             MPROTECT_MAX &&
-        sys_pages_guard(pages, size, false) == 0)
+        aloop__sys_pages_guard(pages, size, false) == 0)
         return GUARD_MPROTECT;
     aloop__guard_release(1);
     return GUARD_NONE;

@@ -18,10 +18,10 @@ struct sys_process {
 };
 
 /* Returns the state of the process.  May be called by signal handlers. */
-struct sys_process *sys__process(void);
+struct sys_process *aloop__sys_process(void);
 
 /* Returns whether the caller is known to be a vforked child, which runs in the
  * memory of its parent. */
-bool sys__process_is_borrowed(const struct sys_process *process);
+bool aloop__sys_process_is_borrowed(const struct sys_process *process);
 
 #endif

@@ -56,7 +56,7 @@ int aloop__reactor_open(const struct aloop__alloc *alloc,
 
     if (reactor == NULL)
         return -ENOMEM;
-    fd = sys_epoll_open();
+    fd = aloop__sys_epoll_open();
     if (fd < 0) {
         aloop__alloc_free(alloc, reactor, sizeof *reactor);
         return fd;
@@ -64,7 +64,7 @@ int aloop__reactor_open(const struct aloop__alloc *alloc,
     reactor->alloc = alloc;
     reactor->epoll_fd = fd;
     reactor->host_fd = reactor->alarm_fd = -1;
-    reactor->owner = sys_process_adopt(0);
+    reactor->owner = aloop__sys_process_adopt(0);
     *ret = reactor;
     return 0;
 }
@@ -75,10 +75,10 @@ void aloop__reactor_close(struct aloop__reactor *reactor)
         return;
     aloop__poll_host_close(reactor->poll_host);
     if (reactor->host_fd >= 0) {
-        sys_close(reactor->host_fd);
-        sys_close(reactor->alarm_fd);
+        aloop__sys_close(reactor->host_fd);
+        aloop__sys_close(reactor->alarm_fd);
     }
-    sys_close(reactor->epoll_fd);
+    aloop__sys_close(reactor->epoll_fd);
     aloop__alloc_free(reactor->alloc, reactor, sizeof *reactor);
 }
 
@@ -135,7 +135,7 @@ static int change_watch(const struct aloop__reactor *reactor, int fd,
         /* It fails only if there is nothing to remove: the descriptor was
          * closed, and its number may belong to another one. */
         if (was != 0)
-            sys_epoll_ctl(reactor->epoll_fd, EPOLL_CTL_DEL, fd, &event);
+            aloop__sys_epoll_ctl(reactor->epoll_fd, EPOLL_CTL_DEL, fd, &event);
         return 0;
     }
     if ((now & REACTOR_READ) != 0)
@@ -143,13 +143,15 @@ static int change_watch(const struct aloop__reactor *reactor, int fd,
     if ((now & REACTOR_WRITE) != 0)
         event.events |= EPOLLOUT;
     event.data.u64 = key_of(fd, generation, now);
-    error = sys_epoll_ctl(reactor->epoll_fd,
-                          was == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd,
-                          &event);
+    error = aloop__sys_epoll_ctl(reactor->epoll_fd,
+                                 was == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd,
+                                 &event);
     if (was == 0 && error == -EEXIST)
-        error = sys_epoll_ctl(reactor->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+        error =
+            aloop__sys_epoll_ctl(reactor->epoll_fd, EPOLL_CTL_MOD, fd, &event);
     else if (was != 0 && error == -ENOENT)
-        error = sys_epoll_ctl(reactor->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+        error =
+            aloop__sys_epoll_ctl(reactor->epoll_fd, EPOLL_CTL_ADD, fd, &event);
     return error;
 }
 
@@ -170,8 +172,9 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
 
     if (reactor->is_published)
         withdraw_epoll(reactor);
-    count = sys_epoll_wait(reactor->epoll_fd, reactor->batch,
-                           max < EPOLL_BATCH ? max : EPOLL_BATCH, timeout_ns);
+    count = aloop__sys_epoll_wait(reactor->epoll_fd, reactor->batch,
+                                  max < EPOLL_BATCH ? max : EPOLL_BATCH,
+                                  timeout_ns);
     for (int i = 0; i < count; i++)
         events[i] = event_of_epoll(&reactor->batch[i]);
     return count;
@@ -181,14 +184,14 @@ static int add_to_host(int epoll_fd, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN};
 
-    return sys_epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+    return aloop__sys_epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
 /* Opens a host_fd that watches `epoll_fd` and a new alarm. */
 static int open_epoll_host(int epoll_fd, int *ret_host_fd, int *ret_alarm_fd)
 {
-    int host_fd = sys_epoll_open();
-    int alarm_fd = host_fd < 0 ? host_fd : sys_alarm_open();
+    int host_fd = aloop__sys_epoll_open();
+    int alarm_fd = host_fd < 0 ? host_fd : aloop__sys_alarm_open();
     int error = alarm_fd;
 
     if (error >= 0)
@@ -201,9 +204,9 @@ static int open_epoll_host(int epoll_fd, int *ret_host_fd, int *ret_alarm_fd)
         return 0;
     }
     if (alarm_fd >= 0)
-        sys_close(alarm_fd);
+        aloop__sys_close(alarm_fd);
     if (host_fd >= 0)
-        sys_close(host_fd);
+        aloop__sys_close(host_fd);
     return error;
 }
 
@@ -235,8 +238,8 @@ int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
     int64_t now_ns;
 
     if (fd < 0 || reactor->poll_host == NULL)
-        return fd < 0 ? fd : sys_alarm_set(reactor->alarm_fd, delay_ns);
-    now_ns = sys_clock_ns();
+        return fd < 0 ? fd : aloop__sys_alarm_set(reactor->alarm_fd, delay_ns);
+    now_ns = aloop__sys_clock_ns();
     reactor->due_ns = POLL_HOST_NEVER;
     if (delay_ns >= 0 && delay_ns < POLL_HOST_NEVER - now_ns)
         reactor->due_ns = now_ns + delay_ns;
@@ -270,8 +273,8 @@ static int replace_epoll_host(struct aloop__reactor *reactor, int epoll_fd)
     if (error < 0)
         return error;
     error = move_fd(host_fd, reactor->host_fd);
-    sys_close(host_fd);
-    sys_close(error < 0 ? alarm_fd : reactor->alarm_fd);
+    aloop__sys_close(host_fd);
+    aloop__sys_close(error < 0 ? alarm_fd : reactor->alarm_fd);
     if (error == 0)
         reactor->alarm_fd = alarm_fd;
     return error;
@@ -288,19 +291,19 @@ static int renew_epoll_host(struct aloop__reactor *reactor, int epoll_fd)
         return aloop__poll_host_renew(reactor->poll_host);
     if (reactor->host_fd < 0)
         return 0;
-    if (reactor->owner != sys_process_adopt(0))
+    if (reactor->owner != aloop__sys_process_adopt(0))
         return replace_epoll_host(reactor, epoll_fd);
     error = add_to_host(reactor->host_fd, epoll_fd);
     if (error == 0)
-        sys_epoll_ctl(reactor->host_fd, EPOLL_CTL_DEL, reactor->epoll_fd,
-                      &event);
+        aloop__sys_epoll_ctl(reactor->host_fd, EPOLL_CTL_DEL, reactor->epoll_fd,
+                             &event);
     return error;
 }
 
 int aloop__reactor_renew(struct aloop__reactor *reactor)
 {
     bool was_published = reactor->is_published;
-    int error, fd = sys_epoll_open();
+    int error, fd = aloop__sys_epoll_open();
 
     if (fd < 0)
         return fd;
@@ -308,12 +311,12 @@ int aloop__reactor_renew(struct aloop__reactor *reactor)
         withdraw_epoll(reactor);
     error = renew_epoll_host(reactor, fd);
     if (error < 0) {
-        sys_close(fd);
+        aloop__sys_close(fd);
         return error;
     }
-    sys_close(reactor->epoll_fd);
+    aloop__sys_close(reactor->epoll_fd);
     reactor->epoll_fd = fd;
-    reactor->owner = sys_process_adopt(0);
+    reactor->owner = aloop__sys_process_adopt(0);
     if (was_published)
         publish_epoll(reactor);
     return 0;

@@ -68,7 +68,7 @@ int aloop__reactor_open(const struct aloop__alloc *alloc,
 
     if (reactor == NULL)
         return -ENOMEM;
-    fd = sys_kqueue_open();
+    fd = aloop__sys_kqueue_open();
     if (fd < 0) {
         aloop__alloc_free(alloc, reactor, sizeof *reactor);
         return fd;
@@ -76,7 +76,7 @@ int aloop__reactor_open(const struct aloop__alloc *alloc,
     reactor->alloc = alloc;
     reactor->queue_fd = fd;
     reactor->host_fd = -1;
-    reactor->owner = sys_process_adopt(0);
+    reactor->owner = aloop__sys_process_adopt(0);
     *ret = reactor;
     return 0;
 }
@@ -85,10 +85,10 @@ void aloop__reactor_close(struct aloop__reactor *reactor)
 {
     if (reactor == NULL)
         return;
-    if (reactor->owner == sys_process_id()) {
+    if (reactor->owner == aloop__sys_process_id()) {
         if (reactor->host_fd >= 0)
-            sys_close(reactor->host_fd);
-        sys_close(reactor->queue_fd);
+            aloop__sys_close(reactor->host_fd);
+        aloop__sys_close(reactor->queue_fd);
     }
     aloop__alloc_free(reactor->alloc, reactor, sizeof *reactor);
 }
@@ -147,7 +147,8 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
             changes[count++] = change_of(kinds[i].kind, fd,
                                          flags | EV_RECEIPT, generation);
     }
-    count = sys_kevent(reactor->queue_fd, changes, count, answers, count, 0);
+    count =
+        aloop__sys_kevent(reactor->queue_fd, changes, count, answers, count, 0);
     for (int i = 0; i < count && error == 0; i++) {
         unsigned bit = answers[i].filter == EVFILT_READ ? REACTOR_READ
                                                         : REACTOR_WRITE;
@@ -186,8 +187,9 @@ static struct aloop__event event_of_kevent(const struct kevent *event)
 int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
                         struct aloop__event *events, int max)
 {
-    int count = sys_kevent(reactor->queue_fd, NULL, 0, reactor->batch,
-                           max < KQUEUE_BATCH ? max : KQUEUE_BATCH, timeout_ns);
+    int count =
+        aloop__sys_kevent(reactor->queue_fd, NULL, 0, reactor->batch,
+                          max < KQUEUE_BATCH ? max : KQUEUE_BATCH, timeout_ns);
 
     for (int i = 0; i < count; i++)
         events[i] = event_of_kevent(&reactor->batch[i]);
@@ -198,16 +200,16 @@ static int add_to_host_queue(int queue_fd, int fd)
 {
     struct kevent change = change_of(&read_kind, fd, EV_ADD, 0);
 
-    return sys_kevent(queue_fd, &change, 1, NULL, 0, 0);
+    return aloop__sys_kevent(queue_fd, &change, 1, NULL, 0, 0);
 }
 
 static int open_host_queue(int queue_fd)
 {
-    int fd = sys_kqueue_open();
+    int fd = aloop__sys_kqueue_open();
     int error = fd < 0 ? fd : add_to_host_queue(fd, queue_fd);
 
     if (error < 0 && fd >= 0)
-        sys_close(fd);
+        aloop__sys_close(fd);
     return error < 0 ? error : fd;
 }
 
@@ -233,7 +235,7 @@ int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
 
     if (fd < 0)
         return fd;
-    sys_kevent(fd, &change, 1, NULL, 0, 0);
+    aloop__sys_kevent(fd, &change, 1, NULL, 0, 0);
     if (delay_ns < 0)
         return 0;
     if (delay_ns > ALARM_MAX_NS)
@@ -243,7 +245,7 @@ int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
     change.data = delay_ns / TIMER_UNIT_NS + (delay_ns % TIMER_UNIT_NS != 0);
     if (change.data == 0)
         change.data = 1;
-    return sys_kevent(fd, &change, 1, NULL, 0, 0);
+    return aloop__sys_kevent(fd, &change, 1, NULL, 0, 0);
 }
 
 /* Replaces the host's queue in a forked child, under its old number if that is
@@ -257,7 +259,7 @@ static int replace_host_queue(struct aloop__reactor *reactor, int queue_fd)
     if (fd != reactor->host_fd && fcntl(reactor->host_fd, F_GETFD) < 0
         && dup2(fd, reactor->host_fd) >= 0) {
         (void) fcntl(reactor->host_fd, F_SETFD, FD_CLOEXEC);
-        sys_close(fd);
+        aloop__sys_close(fd);
         return 0;
     }
     reactor->host_fd = fd;
@@ -267,18 +269,18 @@ static int replace_host_queue(struct aloop__reactor *reactor, int queue_fd)
 /* Opens a queue whose number is not `taken`. */
 static int open_queue(int taken)
 {
-    int fd = sys_kqueue_open(), other;
+    int fd = aloop__sys_kqueue_open(), other;
 
     if (fd < 0 || fd != taken)
         return fd;
-    other = sys_kqueue_open();
-    sys_close(fd);
+    other = aloop__sys_kqueue_open();
+    aloop__sys_close(fd);
     return other;
 }
 
 int aloop__reactor_renew(struct aloop__reactor *reactor)
 {
-    bool is_child = reactor->owner != sys_process_adopt(0);
+    bool is_child = reactor->owner != aloop__sys_process_adopt(0);
     int error = 0, fd = open_queue(reactor->host_fd);
 
     if (fd < 0)
@@ -287,13 +289,14 @@ int aloop__reactor_renew(struct aloop__reactor *reactor)
         error = is_child ? replace_host_queue(reactor, fd)
                          : add_to_host_queue(reactor->host_fd, fd);
     if (error < 0) {
-        sys_close(fd);
+        aloop__sys_close(fd);
         return error;
     }
     if (!is_child)
-        sys_close(reactor->queue_fd); /* This also removes it from the host's
+        aloop__sys_close(
+            reactor->queue_fd); /* This also removes it from the host's
                                        * queue. */
     reactor->queue_fd = fd;
-    reactor->owner = sys_process_adopt(0);
+    reactor->owner = aloop__sys_process_adopt(0);
     return 0;
 }

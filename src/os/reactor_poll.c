@@ -286,7 +286,7 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
     int count;
 
     withdraw_watched(reactor);
-    count = sys_poll(reactor->fds, reactor->count, timeout_ns);
+    count = aloop__sys_poll(reactor->fds, reactor->count, timeout_ns);
     if (count <= 0)
         return count;
     count = collect(reactor, events, max);
@@ -312,7 +312,7 @@ int aloop__reactor_fd(struct aloop__reactor *reactor)
 int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
 {
     int fd = aloop__reactor_fd(reactor);
-    int64_t now_ns = sys_clock_ns();
+    int64_t now_ns = aloop__sys_clock_ns();
 
     if (fd < 0)
         return fd;

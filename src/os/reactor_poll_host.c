@@ -72,7 +72,7 @@ struct aloop__poll_host {
 static void signal_host(struct aloop__poll_host *host)
 {
     if (host->state != SIGNALLED)
-        sys_wake_signal(host->parts.host_fds[1]);
+        aloop__sys_wake_signal(host->parts.host_fds[1]);
     host->state = SIGNALLED;
 }
 
@@ -80,7 +80,7 @@ static void signal_host(struct aloop__poll_host *host)
 static void calm_host(struct aloop__poll_host *host, enum host_state state)
 {
     if (host->state == SIGNALLED)
-        sys_wake_drain(host->parts.host_fds[0]);
+        aloop__sys_wake_drain(host->parts.host_fds[0]);
     host->state = state;
 }
 
@@ -89,10 +89,10 @@ static void poke(struct aloop__poll_host *host)
 {
     if (!host->is_polling) {
         if (host->state != SIGNALLED) /* In SIGNALLED it has nothing to do. */
-            sys_monitor_notify_all(host->parts.monitor);
+            aloop__sys_monitor_notify_all(host->parts.monitor);
     } else if (!host->is_poked) {
         host->is_poked = true;
-        sys_wake_signal(host->parts.control_fds[1]);
+        aloop__sys_wake_signal(host->parts.control_fds[1]);
     }
 }
 
@@ -103,7 +103,7 @@ static int64_t time_until(int64_t due_ns)
 
     if (due_ns == POLL_HOST_NEVER)
         return -1;
-    now_ns = sys_clock_ns();
+    now_ns = aloop__sys_clock_ns();
     return due_ns > now_ns ? due_ns - now_ns : 0;
 }
 
@@ -121,14 +121,14 @@ static void poll_once(struct aloop__poll_host *host)
     host->is_fresh = false;
     set = &host->sets[host->taken];
     host->is_polling = true;
-    sys_monitor_leave(host->parts.monitor);
-    count = sys_poll(set->fds, set->count, left_ns);
-    sys_monitor_enter(host->parts.monitor);
+    aloop__sys_monitor_leave(host->parts.monitor);
+    count = aloop__sys_poll(set->fds, set->count, left_ns);
+    aloop__sys_monitor_enter(host->parts.monitor);
     host->is_polling = false;
     if (host->is_poked) {
         host->is_poked = false;
-        sys_wake_drain(host->parts.control_fds[0]);
-        sys_monitor_notify_all(host->parts.monitor);
+        aloop__sys_wake_drain(host->parts.control_fds[0]);
+        aloop__sys_monitor_notify_all(host->parts.monitor);
     } else if (count != 0 || time_until(host->due_ns) == 0) {
         assert(host->state == WATCHING);
         signal_host(host);
@@ -140,32 +140,32 @@ static void poll_host_work(void *arg)
     struct aloop__poll_host *host = arg;
     int error = 0;
 
-    sys_monitor_enter(host->parts.monitor);
+    aloop__sys_monitor_enter(host->parts.monitor);
     while (host->state != ENDING && error == 0) {
         if (host->state == WATCHING)
             poll_once(host);
         else
-            error = sys_monitor_wait(host->parts.monitor);
+            error = aloop__sys_monitor_wait(host->parts.monitor);
     }
-    sys_monitor_leave(host->parts.monitor);
+    aloop__sys_monitor_leave(host->parts.monitor);
 }
 
 static void close_parts(struct host_parts *parts)
 {
-    sys_wake_close(parts->host_fds);
-    sys_wake_close(parts->control_fds);
-    sys_monitor_close(parts->monitor);
+    aloop__sys_wake_close(parts->host_fds);
+    aloop__sys_wake_close(parts->control_fds);
+    aloop__sys_monitor_close(parts->monitor);
 }
 
 static int open_parts(struct host_parts *ret)
 {
     struct host_parts parts = {NULL, {-1, -1}, {-1, -1}};
-    int error = sys_monitor_open(&parts.monitor);
+    int error = aloop__sys_monitor_open(&parts.monitor);
 
     if (error == 0)
-        error = sys_wake_open(parts.host_fds);
+        error = aloop__sys_wake_open(parts.host_fds);
     if (error == 0)
-        error = sys_wake_open(parts.control_fds);
+        error = aloop__sys_wake_open(parts.control_fds);
     if (error < 0)
         close_parts(&parts);
     else
@@ -176,10 +176,10 @@ static int open_parts(struct host_parts *ret)
 static int start_thread(struct aloop__poll_host *host)
 {
     host->thread = NULL;
-    host->owner = sys_process_adopt(0);
+    host->owner = aloop__sys_process_adopt(0);
     host->state = IDLE;
     host->is_polling = host->is_poked = host->is_fresh = false;
-    return sys_thread_start(poll_host_work, host, &host->thread);
+    return aloop__sys_thread_start(poll_host_work, host, &host->thread);
 }
 
 int aloop__poll_host_open(const struct aloop__alloc *alloc,
@@ -206,25 +206,25 @@ int aloop__poll_host_open(const struct aloop__alloc *alloc,
 
 static bool is_ours(const struct aloop__poll_host *host)
 {
-    return host->owner == atomic_load(sys_process_mark());
+    return host->owner == atomic_load(aloop__sys_process_mark());
 }
 
 static void end_thread(struct aloop__poll_host *host)
 {
-    sys_monitor_enter(host->parts.monitor);
+    aloop__sys_monitor_enter(host->parts.monitor);
     host->state = ENDING;
     poke(host);
-    sys_monitor_leave(host->parts.monitor);
+    aloop__sys_monitor_leave(host->parts.monitor);
     if (host->thread != NULL)
-        sys_thread_join(host->thread);
+        aloop__sys_thread_join(host->thread);
 }
 
 /* Frees the parts of the parent in a forked child.  The thread does not exist
  * there, and the monitor may never be left again. */
 static void abandon(struct aloop__poll_host *host)
 {
-    sys_thread_forget(host->thread);
-    sys_monitor_forget(host->parts.monitor);
+    aloop__sys_thread_forget(host->thread);
+    aloop__sys_monitor_forget(host->parts.monitor);
     host->thread = NULL;
     host->parts.monitor = NULL;
 }
@@ -295,7 +295,7 @@ bool aloop__poll_host_publish(struct aloop__poll_host *host,
 
     if (!is_ours(host))
         return true;
-    sys_monitor_enter(host->parts.monitor);
+    aloop__sys_monitor_enter(host->parts.monitor);
     host->due_ns = due_ns;
     is_copied = fds == NULL || copy_set(host, fds, count);
     if (!is_copied || time_until(due_ns) == 0)
@@ -303,7 +303,7 @@ bool aloop__poll_host_publish(struct aloop__poll_host *host,
     else
         calm_host(host, WATCHING);
     poke(host);
-    sys_monitor_leave(host->parts.monitor);
+    aloop__sys_monitor_leave(host->parts.monitor);
     return is_copied;
 }
 
@@ -313,13 +313,13 @@ void aloop__poll_host_withdraw(struct aloop__poll_host *host)
 
     if (!is_ours(host))
         return;
-    sys_monitor_enter(host->parts.monitor);
+    aloop__sys_monitor_enter(host->parts.monitor);
     calm_host(host, IDLE);
     if (host->is_polling)
         poke(host);
     while (host->is_polling && error == 0)
-        error = sys_monitor_wait(host->parts.monitor);
-    sys_monitor_leave(host->parts.monitor);
+        error = aloop__sys_monitor_wait(host->parts.monitor);
+    aloop__sys_monitor_leave(host->parts.monitor);
 }
 
 /* Moves the reading end of a new channel to the number of an old one. */
@@ -335,9 +335,9 @@ static int replace_channel(int fds[2], int fresh[2])
         return -errno;
     /* This cannot fail on an open descriptor. */
     (void) fcntl(fds[0], F_SETFD, FD_CLOEXEC);
-    sys_close(fresh[0]);
+    aloop__sys_close(fresh[0]);
     if (fds[1] != fds[0])
-        sys_close(fds[1]);
+        aloop__sys_close(fds[1]);
     fresh[0] = fds[0];
     fresh[1] = is_one ? fds[0] : fresh[1];
     return 0;
@@ -349,9 +349,9 @@ int aloop__poll_host_renew(struct aloop__poll_host *host)
     int error;
 
     if (is_ours(host)) /* In a child, starting the thread may have failed. */
-        return host->thread != NULL
-                   ? 0
-                   : sys_thread_start(poll_host_work, host, &host->thread);
+        return host->thread != NULL ? 0
+                                    : aloop__sys_thread_start(
+                                          poll_host_work, host, &host->thread);
     error = open_parts(&parts);
     if (error < 0)
         return error;
@@ -361,7 +361,7 @@ int aloop__poll_host_renew(struct aloop__poll_host *host)
         return error;
     }
     abandon(host);
-    sys_wake_close(host->parts.control_fds);
+    aloop__sys_wake_close(host->parts.control_fds);
     host->parts = parts;
     return start_thread(host);
 }

@@ -27,8 +27,8 @@ void aloop__poll_host_close(struct aloop__poll_host *host); /* NULL is
 int aloop__poll_host_fd(const struct aloop__poll_host *host);
 
 /* Makes the descriptor readable as soon as one of `fds` is ready or due_ns, on
- * sys_clock_ns(), is reached.  Earlier readiness is dropped.  `fds` is copied;
- * NULL means the descriptors that were published last.
+ * aloop__sys_clock_ns(), is reached.  Earlier readiness is dropped.  `fds` is
+ * copied; NULL means the descriptors that were published last.
  *
  * Returns false if out of memory for the copy.  The descriptor is then readable
  * immediately, so that the host calls a step, which publishes again. */

@@ -119,13 +119,13 @@ static size_t slot_size_for(const struct aloop__stacks *stacks, size_t usable)
     if (usable > SIZE_MAX / 8)
         return 0;
     return round_up(usable * TOOLS_STACK_SCALE + stacks->guard_size,
-                    sys_page_size());
+                    aloop__sys_page_size());
 }
 
 int aloop__stacks_open(const struct aloop__alloc *alloc, size_t size,
                        struct aloop__stacks **ret)
 {
-    bool is_scarce = sizeof(void *) < 8 || sys_pages_scarce();
+    bool is_scarce = sizeof(void *) < 8 || aloop__sys_pages_scarce();
     struct aloop__stacks *stacks = aloop__alloc_zero(alloc, sizeof *stacks);
     size_t slots;
 
@@ -137,7 +137,8 @@ int aloop__stacks_open(const struct aloop__alloc *alloc, size_t size,
         size = size > 0 ? size + COLOUR_MAX : sizes[is_scarce].usable;
 
     stacks->alloc = alloc;
-    stacks->guard_size = round_up(sizes[is_scarce].guard, sys_page_size());
+    stacks->guard_size =
+        round_up(sizes[is_scarce].guard, aloop__sys_page_size());
     stacks->slot_size = slot_size_for(stacks, size);
     if (stacks->slot_size == 0) {
         aloop__alloc_free(alloc, stacks, sizeof *stacks);
@@ -167,7 +168,7 @@ static void slab_close(struct aloop__stacks *stacks, struct slab *slab)
                         slab->slot_size - stacks->guard_size);
     tools_slab_fini(&slab->tools, stacks->alloc, slab->slots);
     aloop__guard_release(slab->mprotected);
-    sys_pages_unmap(slab->pages, slab->slots * slab->slot_size);
+    aloop__sys_pages_unmap(slab->pages, slab->slots * slab->slot_size);
 
     list_remove(&slab->node);
     stacks->used -= slab->used;
@@ -241,11 +242,11 @@ static int reserve(struct aloop__stacks *stacks, uint32_t slots)
 /* Maps up to `slots` slots, as many as possible. */
 static int slab_map(struct slab *slab, uint8_t slots)
 {
-    if (slots > 1 && sys_pages_locked())
+    if (slots > 1 && aloop__sys_pages_locked())
         slots = 1;
     do {
         slab->slots = slots;
-        slab->pages = sys_pages_map(slots * slab->slot_size);
+        slab->pages = aloop__sys_pages_map(slots * slab->slot_size);
         slots /= 2;
     } while (slab->pages == NULL && slots > 0);
     return slab->pages == NULL ? -ENOMEM : 0;
@@ -266,7 +267,7 @@ static int slab_open(struct aloop__stacks *stacks, size_t slot_size,
     if (slab_map(slab, slots) < 0)
         goto fail;
     if (tools_slab_init(&slab->tools, stacks->alloc, slab->slots) < 0) {
-        sys_pages_unmap(slab->pages, slab->slots * slot_size);
+        aloop__sys_pages_unmap(slab->pages, slab->slots * slot_size);
         goto fail;
     }
     list_init(&slab->node);
@@ -455,8 +456,8 @@ bool aloop__stacks_trim(struct aloop__stacks *stacks)
         slab_close(stacks, slab);
         return true;
     }
-    sys_pages_discard(slot_pages(slab, slot) + stacks->guard_size,
-                      slab->slot_size - stacks->guard_size);
+    aloop__sys_pages_discard(slot_pages(slab, slot) + stacks->guard_size,
+                             slab->slot_size - stacks->guard_size);
     if (slab->bare == 0)
         list_push(&stacks->bare, &slab->node);
     slab->bare |= UINT64_C(1) << slot;

@@ -23,7 +23,7 @@
 /* sys_posix.c: clock, descriptors, sockets. */
 
 /* Returns the nanoseconds of a monotonic clock with an arbitrary zero. */
-int64_t sys_clock_ns(void);
+int64_t aloop__sys_clock_ns(void);
 
 /* sys_stderr.c: standard error. */
 
@@ -36,26 +36,26 @@ struct sys_stderr {
 
 /* Records the identity of standard error.  Must be called before the library
  * opens anything else. */
-void sys_stderr_look(struct sys_stderr *ret);
+void aloop__sys_stderr_look(struct sys_stderr *ret);
 /* Writes one line of at most 512 bytes, which includes its newline, to standard
  * error.  Never blocks, and changes nothing that is shared with other
  * processes.  Returns -EBADF if standard error is no longer `file`, and -EAGAIN
  * if the write would block. */
-int sys_complain(const struct sys_stderr *file, const char *line,
-                 size_t size);
+int aloop__sys_complain(const struct sys_stderr *file, const char *line,
+                        size_t size);
 
 /* sys_posix.c, continued. */
 
-int sys_close(int fd);
+int aloop__sys_close(int fd);
 
-/* The wake-up channel: sys_wake_signal(fds[1]) makes fds[0] readable.  It is an
- * eventfd, so that both descriptors are the same, or a pipe.  sys_wake_signal()
- * may be called from any thread and from a signal handler, and preserves errno.
- * All signals before a drain count as one. */
-int sys_wake_open(int fds[2]);
-void sys_wake_signal(int fd);
-void sys_wake_drain(int fd);
-void sys_wake_close(int fds[2]);
+/* The wake-up channel: aloop__sys_wake_signal(fds[1]) makes fds[0] readable.
+ * It is an eventfd, so that both descriptors are the same, or a pipe.
+ * aloop__sys_wake_signal() may be called from any thread and from a signal
+ * handler, and preserves errno.  All signals before a drain count as one. */
+int aloop__sys_wake_open(int fds[2]);
+void aloop__sys_wake_signal(int fd);
+void aloop__sys_wake_drain(int fd);
+void aloop__sys_wake_close(int fds[2]);
 
 /* A socket's address: a sockaddr of any family.  It is stored as bytes, so that
  * the layers above need no system header. */
@@ -72,108 +72,110 @@ struct sys_piece {
     size_t size;
 };
 
-enum { SYS_PIECES_MAX = 64 }; /* Of one sys_sendv(); at most IOV_MAX. */
+enum { SYS_PIECES_MAX = 64 }; /* Of one aloop__sys_sendv(); at most IOV_MAX. */
 
-int sys_tcp_socket(enum sys_family family); /* Returns the descriptor. */
+int aloop__sys_tcp_socket(enum sys_family family); /* Returns the descriptor. */
 /* Allows binding an address that a closed connection still holds, and lets an
  * IPv6 socket accept IPv4 too. */
-int sys_reuse_address(int fd, enum sys_family family);
-int sys_no_delay(int fd, bool is_on);
-int sys_reset_on_close(int fd); /* Makes close() send RST and drop queued
+int aloop__sys_reuse_address(int fd, enum sys_family family);
+int aloop__sys_no_delay(int fd, bool is_on);
+int aloop__sys_reset_on_close(int fd); /* Makes close() send RST and drop queued
                                  * bytes. */
-int sys_bind(int fd, const struct sys_address *address);
-int sys_listen(int fd, int backlog);
+int aloop__sys_bind(int fd, const struct sys_address *address);
+int aloop__sys_listen(int fd, int backlog);
 /* Returns the accepted descriptor. */
-int sys_accept(int fd);
-int sys_connect(int fd, const struct sys_address *address);
+int aloop__sys_accept(int fd);
+int aloop__sys_connect(int fd, const struct sys_address *address);
 /* Takes the pending error of the socket (SO_ERROR): 0 or a negated errno. */
-int sys_socket_error(int fd);
-int sys_local_address(int fd, struct sys_address *ret);
-int sys_peer_address(int fd, struct sys_address *ret);
+int aloop__sys_socket_error(int fd);
+int aloop__sys_local_address(int fd, struct sys_address *ret);
+int aloop__sys_peer_address(int fd, struct sys_address *ret);
 /* Returns 0 at the end of the stream. */
-ssize_t sys_recv(int fd, void *buffer, size_t size);
+ssize_t aloop__sys_recv(int fd, void *buffer, size_t size);
 /* Never raises SIGPIPE. */
-ssize_t sys_send(int fd, const void *data, size_t size);
-ssize_t sys_sendv(int fd, const struct sys_piece *pieces, size_t count);
-int sys_shutdown_write(int fd);
+ssize_t aloop__sys_send(int fd, const void *data, size_t size);
+ssize_t aloop__sys_sendv(int fd, const struct sys_piece *pieces, size_t count);
+int aloop__sys_shutdown_write(int fd);
 
 /* sys_address.c: names and addresses. */
 
-enum sys_family sys_address_family(const struct sys_address *address);
-uint16_t sys_address_port(const struct sys_address *address);
+enum sys_family aloop__sys_address_family(const struct sys_address *address);
+uint16_t aloop__sys_address_port(const struct sys_address *address);
 /* Returns whether both are the same endpoint: family, host, interface and
  * port. */
-bool sys_address_same(const struct sys_address *a,
-                      const struct sys_address *b);
+bool aloop__sys_address_same(const struct sys_address *a,
+                             const struct sys_address *b);
 /* Writes "127.0.0.1:80", also for ::ffff:127.0.0.1, or "[::1]:80".  Returns the
  * length without the terminating zero, or -ENOSPC if `size` is too small; 96 is
  * enough for IPv4 and IPv6. */
-int sys_address_format(const struct sys_address *address, char *text,
-                       size_t size);
+int aloop__sys_address_format(const struct sys_address *address, char *text,
+                              size_t size);
 /* Parses numeric addresses only and never blocks.  `port` is decimal, 0 to
  * 65535.  A NULL `host` means every local address: :: if the system has IPv6,
  * else 0.0.0.0.  Returns -EINVAL if `host` is not a numeric address or `port`
  * not a number. */
-int sys_address_parse(const char *host, const char *port,
-                      struct sys_address *ret);
+int aloop__sys_address_parse(const char *host, const char *port,
+                             struct sys_address *ret);
 /* Asks the resolver of the system (getaddrinfo, SOCK_STREAM).  It may block for
  * a long time, so that it must be called on a pool thread.  Returns the number
  * of addresses, which is at least 1; they are in the resolver's order.  Errors
  * are ALOOP_EHOSTNOTFOUND and the like; see aloop/error.h.  The caller frees
- * *ret with sys_resolve_free(); it is NULL after an error. */
-int sys_resolve(const char *host, const char *port, struct sys_address **ret);
-void sys_resolve_free(struct sys_address *addresses); /* NULL is allowed. */
+ * *ret with aloop__sys_resolve_free(); it is NULL after an error. */
+int aloop__sys_resolve(const char *host, const char *port,
+                       struct sys_address **ret);
+void aloop__sys_resolve_free(
+    struct sys_address *addresses); /* NULL is allowed. */
 /* Returns whether the name is longer than 253 bytes, not counting a final
  * dot. */
-bool sys_host_is_too_long(const char *host);
+bool aloop__sys_host_is_too_long(const char *host);
 
 /* sys_process.c: process numbers. */
 
 /* Points to the number of the calling process, which is never 0 and differs
  * from the numbers of all processes that it was forked from.  In a forked child
- * it is 0 until sys_process_adopt() is called.  If the system does not support
- * that, it is the parent's number until then.  Reading it costs no system
- * call. */
-const atomic_uint *sys_process_mark(void);
+ * it is 0 until aloop__sys_process_adopt() is called.  If the system does not
+ * support that, it is the parent's number until then.  Reading it costs no
+ * system call. */
+const atomic_uint *aloop__sys_process_mark(void);
 /* Returns the same number, with an additional check: 0 also in a vforked child,
  * and in a forked child if the system does not support the above.  May be
  * called by signal handlers. */
-unsigned sys_process_id(void);
+unsigned aloop__sys_process_id(void);
 /* Gives the process a number if it has none, and returns its number.  `known`,
  * if not 0, is the number of a process that the caller is or descends from.
  * Returns `known` if there was no fork in between.  In a vforked child it
  * returns 0 and changes nothing. */
-unsigned sys_process_adopt(unsigned known);
+unsigned aloop__sys_process_adopt(unsigned known);
 
 /* sys_signal.c: signals. */
 
 /* Installs a handler for `number` that counts the signal and then calls
  * `handler`, with SA_RESTART, SA_ONSTACK and all signals blocked.  `handler` is
  * the same for all numbers.  It is not called in a vforked child.  The previous
- * action is restored by sys_signal_restore(), unless the application has set
- * another one since.  The caller serialises the two functions. */
-int sys_signal_catch(int number, void (*handler)(int number));
-void sys_signal_restore(int number);
+ * action is restored by aloop__sys_signal_restore(), unless the application has
+ * set another one since.  The caller serialises the two functions. */
+int aloop__sys_signal_catch(int number, void (*handler)(int number));
+void aloop__sys_signal_restore(int number);
 /* Returns how often `number` was received while it was caught, modulo 2 to the
  * 32nd.  In a forked child the count is 0 at the latest when
- * sys_process_adopt() returns. */
-unsigned sys_signal_received(int number);
+ * aloop__sys_process_adopt() returns. */
+unsigned aloop__sys_signal_received(int number);
 
 enum { SYS_INTERRUPTS = 2 };
 
 /* Writes the numbers of the signals that ask a program to end, SIGINT and
  * SIGTERM, and returns how many.  Signals that the process ignores are left
  * out, because a shell ignores interrupts in background processes that way. */
-int sys_signal_interrupts(int ret_numbers[SYS_INTERRUPTS]);
+int aloop__sys_signal_interrupts(int ret_numbers[SYS_INTERRUPTS]);
 enum { SYS_SIGNAL_MAX = 64 }; /* Signal numbers are 1 to this. */
 /* Takes a spin lock that signal handlers take too.  All signals are blocked
  * while it is held, so that no handler can interrupt the holder and wait for
  * it.  In a forked child the lock is free, even if the parent held it. */
-void sys_signal_lock(void);
-void sys_signal_unlock(void);
+void aloop__sys_signal_lock(void);
+void aloop__sys_signal_unlock(void);
 /* Does the same inside a handler, which runs with all signals blocked. */
-void sys_signal_lock_in_handler(void);
-void sys_signal_unlock_in_handler(void);
+void aloop__sys_signal_lock_in_handler(void);
+void aloop__sys_signal_unlock_in_handler(void);
 
 /* sys_thread.c: threads. */
 
@@ -181,54 +183,54 @@ struct sys_thread;
 struct sys_monitor; /* A mutex with one condition. */
 
 /* Returns a number that is unique among the running threads and not 0. */
-uintptr_t sys_thread_self(void);
+uintptr_t aloop__sys_thread_self(void);
 /* Starts a thread with all signals blocked. */
-int sys_thread_start(void (*run)(void *arg), void *arg,
-                     struct sys_thread **ret);
+int aloop__sys_thread_start(void (*run)(void *arg), void *arg,
+                            struct sys_thread **ret);
 /* Waits until the thread has ended, and frees it. */
-void sys_thread_join(struct sys_thread *thread);
+void aloop__sys_thread_join(struct sys_thread *thread);
 /* Frees the thread without waiting for it.  The thread must be inside run(). */
-void sys_thread_detach(struct sys_thread *thread);
+void aloop__sys_thread_detach(struct sys_thread *thread);
 /* Free the memory and do nothing else.  For a forked child, where the threads
  * do not exist and another thread may have been inside the monitor.  NULL is
  * allowed. */
-void sys_thread_forget(struct sys_thread *thread);
-void sys_monitor_forget(struct sys_monitor *monitor);
-int sys_monitor_open(struct sys_monitor **ret);
-void sys_monitor_close(struct sys_monitor *monitor);
-void sys_monitor_enter(struct sys_monitor *monitor);
-void sys_monitor_leave(struct sys_monitor *monitor);
+void aloop__sys_thread_forget(struct sys_thread *thread);
+void aloop__sys_monitor_forget(struct sys_monitor *monitor);
+int aloop__sys_monitor_open(struct sys_monitor **ret);
+void aloop__sys_monitor_close(struct sys_monitor *monitor);
+void aloop__sys_monitor_enter(struct sys_monitor *monitor);
+void aloop__sys_monitor_leave(struct sys_monitor *monitor);
 /* Leaves the monitor, waits for a notification, and enters it again.  Returns
  * 0, or -ECANCELED if the wait can never end, which happens only in the
  * simulated system.  The caller then ends its thread. */
-int sys_monitor_wait(struct sys_monitor *monitor);
-void sys_monitor_notify(struct sys_monitor *monitor);     /* Wakes one
+int aloop__sys_monitor_wait(struct sys_monitor *monitor);
+void aloop__sys_monitor_notify(struct sys_monitor *monitor); /* Wakes one
                                                            * waiter. */
-void sys_monitor_notify_all(struct sys_monitor *monitor);
+void aloop__sys_monitor_notify_all(struct sys_monitor *monitor);
 
 /* sys_memory.c: pages for the stacks of tasks. */
 
-size_t sys_page_size(void);
+size_t aloop__sys_page_size(void);
 /* Maps zeroed pages, without reserving memory and never huge ones.  Returns
  * NULL on failure. */
-void *sys_pages_map(size_t size);
-void sys_pages_unmap(void *pages, size_t size);
+void *aloop__sys_pages_map(size_t size);
+void aloop__sys_pages_unmap(void *pages, size_t size);
 /* Makes every access to the range fault.  `is_light` asks for a guard that
  * splits no mapping (MADV_GUARD_INSTALL).  Returns -ENOTSUP for a light guard
  * if a test has not shown that it works. */
-int sys_pages_guard(void *pages, size_t size, bool is_light);
+int aloop__sys_pages_guard(void *pages, size_t size, bool is_light);
 /* Gives the memory back to the system.  The contents become zeros or stay as
  * they were; guards inside the range stay. */
-void sys_pages_discard(void *pages, size_t size);
+void aloop__sys_pages_discard(void *pages, size_t size);
 /* Returns whether the address space of the process is limited (RLIMIT_AS and
  * the like), or its mappings are locked into memory. */
-bool sys_pages_scarce(void);
+bool aloop__sys_pages_scarce(void);
 /* Returns whether new pages are locked into memory (mlockall), so that a
  * mapping immediately uses all of its memory and counts towards that limit. */
-bool sys_pages_locked(void);
+bool aloop__sys_pages_locked(void);
 /* For tests: false makes light guards fail, as on a system without them; true
  * makes the next one test again. */
-void sys_pages_light_guards(bool is_allowed);
+void aloop__sys_pages_light_guards(bool is_allowed);
 
 /* The calls of the reactors.  Each is used by one reactor only. */
 
@@ -237,22 +239,24 @@ struct kevent;
 struct timespec;
 struct pollfd;
 
-int sys_epoll_open(void);
-int sys_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
+int aloop__sys_epoll_open(void);
+int aloop__sys_epoll_ctl(int epoll, int operation, int fd,
+                         struct epoll_event *event);
 /* A negative timeout_ns waits indefinitely.  Otherwise the wait is never
  * shorter than requested, except that a signal may end it early; 0 is then
  * returned. */
-int sys_epoll_wait(int epoll, struct epoll_event *events, int count,
-                   int64_t timeout_ns);
+int aloop__sys_epoll_wait(int epoll, struct epoll_event *events, int count,
+                          int64_t timeout_ns);
 /* The alarm is a descriptor that becomes readable after delay_ns; a negative
  * delay disarms it. */
-int sys_alarm_open(void);
-int sys_alarm_set(int fd, int64_t delay_ns);
+int aloop__sys_alarm_open(void);
+int aloop__sys_alarm_set(int fd, int64_t delay_ns);
 
-int sys_kqueue_open(void);
-int sys_kevent(int queue, const struct kevent *changes, int change_count,
-               struct kevent *events, int event_count, int64_t timeout_ns);
+int aloop__sys_kqueue_open(void);
+int aloop__sys_kevent(int queue, const struct kevent *changes, int change_count,
+                      struct kevent *events, int event_count,
+                      int64_t timeout_ns);
 
-int sys_poll(struct pollfd *fds, size_t count, int64_t timeout_ns);
+int aloop__sys_poll(struct pollfd *fds, size_t count, int64_t timeout_ns);
 
 #endif

@@ -59,7 +59,7 @@ static int system_family(const struct sys_address *address)
     return any.sa_family;
 }
 
-enum sys_family sys_address_family(const struct sys_address *address)
+enum sys_family aloop__sys_address_family(const struct sys_address *address)
 {
     static const struct {
         int system;
@@ -75,7 +75,7 @@ enum sys_family sys_address_family(const struct sys_address *address)
     return SYS_FAMILY_NONE;
 }
 
-uint16_t sys_address_port(const struct sys_address *address)
+uint16_t aloop__sys_address_port(const struct sys_address *address)
 {
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
@@ -93,14 +93,15 @@ uint16_t sys_address_port(const struct sys_address *address)
 }
 
 /* Compares fields, because bytes without a meaning may differ. */
-bool sys_address_same(const struct sys_address *a, const struct sys_address *b)
+bool aloop__sys_address_same(const struct sys_address *a,
+                             const struct sys_address *b)
 {
-    enum sys_family family = sys_address_family(a);
+    enum sys_family family = aloop__sys_address_family(a);
     struct sockaddr_in6 a6, b6;
     struct sockaddr_in a4, b4;
 
-    if (family != sys_address_family(b) ||
-        sys_address_port(a) != sys_address_port(b))
+    if (family != aloop__sys_address_family(b) ||
+        aloop__sys_address_port(a) != aloop__sys_address_port(b))
         return false;
     switch (family) {
     case SYS_INET:
@@ -182,8 +183,8 @@ static int format_unix(const struct sys_address *address, char *text,
     return (int) length;
 }
 
-int sys_address_format(const struct sys_address *address, char *text,
-                       size_t size)
+int aloop__sys_address_format(const struct sys_address *address, char *text,
+                              size_t size)
 {
     struct sockaddr_in v4;
 
@@ -253,15 +254,15 @@ static int parse_v6(const char *host, struct sockaddr_in6 *ret)
  * the setting can change. */
 static bool has_v6(void)
 {
-    int fd = sys_tcp_socket(SYS_INET6);
+    int fd = aloop__sys_tcp_socket(SYS_INET6);
 
     if (fd >= 0)
-        sys_close(fd);
+        aloop__sys_close(fd);
     return fd != -EAFNOSUPPORT;
 }
 
-int sys_address_parse(const char *host, const char *port,
-                      struct sys_address *ret)
+int aloop__sys_address_parse(const char *host, const char *port,
+                             struct sys_address *ret)
 {
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
@@ -350,7 +351,7 @@ static int copy_addresses(const struct addrinfo *list,
     return (int) count;
 }
 
-bool sys_host_is_too_long(const char *host)
+bool aloop__sys_host_is_too_long(const char *host)
 {
     size_t size = strnlen(host, HOST_SIZE_MAX + 2);
 
@@ -358,7 +359,8 @@ bool sys_host_is_too_long(const char *host)
            (size > HOST_SIZE_MAX + 1 || host[HOST_SIZE_MAX] != '.');
 }
 
-int sys_resolve(const char *host, const char *port, struct sys_address **ret)
+int aloop__sys_resolve(const char *host, const char *port,
+                       struct sys_address **ret)
 {
     struct addrinfo hints, *list = NULL;
     int code;
@@ -366,7 +368,7 @@ int sys_resolve(const char *host, const char *port, struct sys_address **ret)
     *ret = NULL;
     if (host == NULL || port == NULL || !is_sane_port(port))
         return -EINVAL;
-    if (sys_host_is_too_long(host))
+    if (aloop__sys_host_is_too_long(host))
         return -ENAMETOOLONG;
     memset(&hints, 0, sizeof hints);
     hints.ai_family = AF_UNSPEC;
@@ -382,7 +384,7 @@ int sys_resolve(const char *host, const char *port, struct sys_address **ret)
     return code;
 }
 
-void sys_resolve_free(struct sys_address *addresses)
+void aloop__sys_resolve_free(struct sys_address *addresses)
 {
     free(addresses);
 }

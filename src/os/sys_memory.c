@@ -33,12 +33,12 @@ enum { STACK_FLAG = MAP_STACK };
 enum { STACK_FLAG = 0 };
 #endif
 
-size_t sys_page_size(void)
+size_t aloop__sys_page_size(void)
 {
     return (size_t) sysconf(_SC_PAGESIZE);
 }
 
-void *sys_pages_map(size_t size)
+void *aloop__sys_pages_map(size_t size)
 {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | STACK_FLAG;
     void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
@@ -52,7 +52,7 @@ void *sys_pages_map(size_t size)
     return pages;
 }
 
-void sys_pages_unmap(void *pages, size_t size)
+void aloop__sys_pages_unmap(void *pages, size_t size)
 {
     (void) munmap(pages, size);
 }
@@ -83,15 +83,15 @@ static int light_try(void *page)
  * that they do not know, and a stack would then have no guard. */
 static int light_probe(void)
 {
-    size_t size = sys_page_size();
-    void *page = sys_pages_map(size);
+    size_t size = aloop__sys_page_size();
+    void *page = aloop__sys_pages_map(size);
     int state = LIGHT_FAILS;
 
     if (page == NULL)
         return LIGHT_UNKNOWN;
     if (madvise(page, size, GUARD_INSTALL) == 0)
         state = light_try(page);
-    sys_pages_unmap(page, size);
+    aloop__sys_pages_unmap(page, size);
     return state;
 }
 
@@ -108,7 +108,7 @@ static int guard_light(void *pages, size_t size)
     return madvise(pages, size, GUARD_INSTALL) == 0 ? 0 : -errno;
 }
 
-void sys_pages_light_guards(bool is_allowed)
+void aloop__sys_pages_light_guards(bool is_allowed)
 {
     atomic_store_explicit(&light_state,
                           is_allowed ? LIGHT_UNKNOWN : LIGHT_FAILS,
@@ -124,21 +124,21 @@ static int guard_light(void *pages, size_t size)
     return -ENOTSUP;
 }
 
-void sys_pages_light_guards(bool is_allowed)
+void aloop__sys_pages_light_guards(bool is_allowed)
 {
     (void) is_allowed;
 }
 
 #endif
 
-int sys_pages_guard(void *pages, size_t size, bool is_light)
+int aloop__sys_pages_guard(void *pages, size_t size, bool is_light)
 {
     if (is_light)
         return guard_light(pages, size);
     return mprotect(pages, size, PROT_NONE) == 0 ? 0 : -errno;
 }
 
-void sys_pages_discard(void *pages, size_t size)
+void aloop__sys_pages_discard(void *pages, size_t size)
 {
     /* Only Linux drops the pages immediately for DONTNEED.  Other systems treat
      * it as a paging hint and have FREE for this purpose. */
@@ -155,23 +155,23 @@ void sys_pages_discard(void *pages, size_t size)
 #if defined(__linux__)
 
 /* Locked pages cannot be discarded, which is how this detects them. */
-bool sys_pages_locked(void)
+bool aloop__sys_pages_locked(void)
 {
-    size_t size = sys_page_size();
-    void *page = sys_pages_map(size);
+    size_t size = aloop__sys_page_size();
+    void *page = aloop__sys_pages_map(size);
     bool is_locked;
 
     if (page == NULL)
         return false;
     is_locked = madvise(page, size, MADV_DONTNEED) != 0 && errno == EINVAL;
-    sys_pages_unmap(page, size);
+    aloop__sys_pages_unmap(page, size);
     return is_locked;
 }
 
 #else
 
 /* There is no way to detect it.  At a limit, mapping fails. */
-bool sys_pages_locked(void)
+bool aloop__sys_pages_locked(void)
 {
     return false;
 }
@@ -183,7 +183,7 @@ static bool is_limited(const struct rlimit *limit)
     return limit->rlim_cur != RLIM_INFINITY;
 }
 
-bool sys_pages_scarce(void)
+bool aloop__sys_pages_scarce(void)
 {
     struct rlimit limit;
 
@@ -196,5 +196,5 @@ bool sys_pages_scarce(void)
     if (getrlimit(RLIMIT_DATA, &limit) == 0 && is_limited(&limit))
         return true;
 #endif
-    return sys_pages_locked();
+    return aloop__sys_pages_locked();
 }

@@ -37,7 +37,7 @@
 /* Some systems refuse larger transfers, and no socket accepts as much. */
 #define TRANSFER_MAX ((size_t) 0x7ffff000)
 
-int64_t sys_clock_ns(void)
+int64_t aloop__sys_clock_ns(void)
 {
 #ifdef __APPLE__
     clockid_t clock = CLOCK_UPTIME_RAW; /* CLOCK_MONOTONIC counts microseconds
@@ -53,7 +53,7 @@ int64_t sys_clock_ns(void)
     return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-int sys_close(int fd)
+int aloop__sys_close(int fd)
 {
     if (close(fd) == 0 || errno == EINTR) /* The descriptor is closed after
                                            * EINTR too. */
@@ -108,7 +108,7 @@ static int open_pipe(int fds[2])
     return 0;
 }
 
-int sys_wake_open(int fds[2])
+int aloop__sys_wake_open(int fds[2])
 {
 #ifdef __linux__
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -126,7 +126,7 @@ int sys_wake_open(int fds[2])
 /* Writes eight bytes, as an eventfd requires; a pipe accepts them too.  If the
  * channel is full, it is readable already, so that the failure does not
  * matter. */
-void sys_wake_signal(int fd)
+void aloop__sys_wake_signal(int fd)
 {
     static const uint64_t one = 1;
     int before = errno;
@@ -136,7 +136,7 @@ void sys_wake_signal(int fd)
     errno = before;
 }
 
-void sys_wake_drain(int fd)
+void aloop__sys_wake_drain(int fd)
 {
     char buffer[1024]; /* An eventfd returns 8 bytes, which ends the loop. */
     ssize_t count;
@@ -147,7 +147,7 @@ void sys_wake_drain(int fd)
              || (count < 0 && errno == EINTR));
 }
 
-void sys_wake_close(int fds[2])
+void aloop__sys_wake_close(int fds[2])
 {
     if (fds[0] >= 0)
         close(fds[0]);
@@ -172,7 +172,7 @@ static void set_no_sigpipe(int fd)
 #endif
 }
 
-int sys_tcp_socket(enum sys_family family)
+int aloop__sys_tcp_socket(enum sys_family family)
 {
     static const int families[] = {
         [SYS_FAMILY_NONE] = AF_UNSPEC,
@@ -200,19 +200,19 @@ int sys_tcp_socket(enum sys_family family)
 /* One socket on "::" stands for every local address, so that it must accept
  * IPv4 too, whatever the default of the system is.  OpenBSD does not support
  * that and refuses it. */
-int sys_reuse_address(int fd, enum sys_family family)
+int aloop__sys_reuse_address(int fd, enum sys_family family)
 {
     if (family == SYS_INET6)
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     return set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 }
 
-int sys_no_delay(int fd, bool is_on)
+int aloop__sys_no_delay(int fd, bool is_on)
 {
     return set_option(fd, IPPROTO_TCP, TCP_NODELAY, is_on);
 }
 
-int sys_reset_on_close(int fd)
+int aloop__sys_reset_on_close(int fd)
 {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
 
@@ -220,13 +220,13 @@ int sys_reset_on_close(int fd)
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
 }
 
-int sys_bind(int fd, const struct sys_address *address)
+int aloop__sys_bind(int fd, const struct sys_address *address)
 {
     return result_of(bind(fd, (const struct sockaddr *) address->bytes,
                           (socklen_t) address->size));
 }
 
-int sys_listen(int fd, int backlog)
+int aloop__sys_listen(int fd, int backlog)
 {
     return result_of(listen(fd, backlog));
 }
@@ -244,7 +244,7 @@ static int accept_once(int fd)
     return result_of(accepted);
 }
 
-int sys_accept(int fd)
+int aloop__sys_accept(int fd)
 {
     int accepted;
 
@@ -257,7 +257,7 @@ int sys_accept(int fd)
 }
 
 /* An interrupted connect() continues by itself and must not be called again. */
-int sys_connect(int fd, const struct sys_address *address)
+int aloop__sys_connect(int fd, const struct sys_address *address)
 {
     int error = result_of(
         connect(fd, (const struct sockaddr *) address->bytes,
@@ -266,7 +266,7 @@ int sys_connect(int fd, const struct sys_address *address)
     return error == -EINTR ? -EINPROGRESS : error;
 }
 
-int sys_socket_error(int fd)
+int aloop__sys_socket_error(int fd)
 {
     int error = 0;
     socklen_t size = sizeof error;
@@ -288,7 +288,7 @@ static int take_address(int result, struct sys_address *address,
     return 0;
 }
 
-int sys_local_address(int fd, struct sys_address *ret)
+int aloop__sys_local_address(int fd, struct sys_address *ret)
 {
     struct sys_address address = {0};
     socklen_t size = sizeof address.bytes;
@@ -297,7 +297,7 @@ int sys_local_address(int fd, struct sys_address *ret)
     return take_address(result, &address, size, ret);
 }
 
-int sys_peer_address(int fd, struct sys_address *ret)
+int aloop__sys_peer_address(int fd, struct sys_address *ret)
 {
     struct sys_address address = {0};
     socklen_t size = sizeof address.bytes;
@@ -306,7 +306,7 @@ int sys_peer_address(int fd, struct sys_address *ret)
     return take_address(result, &address, size, ret);
 }
 
-ssize_t sys_recv(int fd, void *buffer, size_t size)
+ssize_t aloop__sys_recv(int fd, void *buffer, size_t size)
 {
     ssize_t count;
 
@@ -327,7 +327,7 @@ static bool is_repeatable(int error)
 #endif
 }
 
-ssize_t sys_send(int fd, const void *data, size_t size)
+ssize_t aloop__sys_send(int fd, const void *data, size_t size)
 {
     ssize_t count;
 
@@ -338,7 +338,7 @@ ssize_t sys_send(int fd, const void *data, size_t size)
     return count < 0 ? -errno : count;
 }
 
-ssize_t sys_sendv(int fd, const struct sys_piece *pieces, size_t count)
+ssize_t aloop__sys_sendv(int fd, const struct sys_piece *pieces, size_t count)
 {
     struct iovec vectors[SYS_PIECES_MAX];
     struct msghdr message;
@@ -363,7 +363,7 @@ ssize_t sys_sendv(int fd, const struct sys_piece *pieces, size_t count)
     return sent < 0 ? -errno : sent;
 }
 
-int sys_shutdown_write(int fd)
+int aloop__sys_shutdown_write(int fd)
 {
     return result_of(shutdown(fd, SHUT_WR));
 }

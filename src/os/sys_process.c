@@ -77,7 +77,7 @@ static bool clear_on_fork(void *page, size_t size)
 /* Several threads that do this simultaneously get the same result. */
 static struct sys_process *open_process(void)
 {
-    size_t page_size = sys_page_size();
+    size_t page_size = aloop__sys_page_size();
     size_t used = (uintptr_t) room % page_size;
     unsigned char *page = used == 0 ? room : room + page_size - used;
 
@@ -89,30 +89,31 @@ static struct sys_process *open_process(void)
     return (struct sys_process *) (void *) page;
 }
 
-struct sys_process *sys__process(void)
+struct sys_process *aloop__sys_process(void)
 {
     struct sys_process *process = atomic_load(&opened);
 
     return process != NULL ? process : open_process();
 }
 
-bool sys__process_is_borrowed(const struct sys_process *process)
+bool aloop__sys_process_is_borrowed(const struct sys_process *process)
 {
     int pid = atomic_load(&process->pid);
 
     return pid > 0 && pid != (int) getpid();
 }
 
-const atomic_uint *sys_process_mark(void)
+const atomic_uint *aloop__sys_process_mark(void)
 {
-    return &sys__process()->id;
+    return &aloop__sys_process()->id;
 }
 
-unsigned sys_process_id(void)
+unsigned aloop__sys_process_id(void)
 {
-    const struct sys_process *process = sys__process();
+    const struct sys_process *process = aloop__sys_process();
 
-    return sys__process_is_borrowed(process) ? 0 : atomic_load(&process->id);
+    return aloop__sys_process_is_borrowed(process) ? 0
+                                                   : atomic_load(&process->id);
 }
 
 /* Gives the process a new number.  `pid` is the one recorded so far.  Returns
@@ -128,9 +129,9 @@ static bool take_id(struct sys_process *process, int pid)
     return true;
 }
 
-unsigned sys_process_adopt(unsigned known)
+unsigned aloop__sys_process_adopt(unsigned known)
 {
-    struct sys_process *process = sys__process();
+    struct sys_process *process = aloop__sys_process();
     bool is_sure = atomic_load(&is_cleared);
 
     for (;;) {

@@ -64,7 +64,7 @@ static int wait_result(int count)
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 
-int sys_epoll_open(void)
+int aloop__sys_epoll_open(void)
 {
     int fd = epoll_create1(EPOLL_CLOEXEC);
 
@@ -76,7 +76,8 @@ int sys_epoll_open(void)
     return fd < 0 ? -errno : fd;
 }
 
-int sys_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+int aloop__sys_epoll_ctl(int epoll, int operation, int fd,
+                         struct epoll_event *event)
 {
     return epoll_ctl(epoll, operation, fd, event) < 0 ? -errno : 0;
 }
@@ -126,8 +127,8 @@ static int wait_exactly(int epoll, struct epoll_event *events, int count,
 
 #endif
 
-int sys_epoll_wait(int epoll, struct epoll_event *events, int count,
-                   int64_t timeout_ns)
+int aloop__sys_epoll_wait(int epoll, struct epoll_event *events, int count,
+                          int64_t timeout_ns)
 {
     int timeout_ms = milliseconds(timeout_ns);
 
@@ -140,14 +141,14 @@ int sys_epoll_wait(int epoll, struct epoll_event *events, int count,
     return wait_result(epoll_wait(epoll, events, count, timeout_ms));
 }
 
-int sys_alarm_open(void)
+int aloop__sys_alarm_open(void)
 {
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 
     return fd < 0 ? -errno : fd;
 }
 
-int sys_alarm_set(int fd, int64_t delay_ns)
+int aloop__sys_alarm_set(int fd, int64_t delay_ns)
 {
     struct itimerspec timer = {0};
 
@@ -170,7 +171,7 @@ int sys_alarm_set(int fd, int64_t delay_ns)
 
 #include <sys/event.h>
 
-int sys_kqueue_open(void)
+int aloop__sys_kqueue_open(void)
 {
     int fd = kqueue();
 
@@ -180,8 +181,9 @@ int sys_kqueue_open(void)
     return fd < 0 ? -errno : fd;
 }
 
-int sys_kevent(int queue, const struct kevent *changes, int change_count,
-               struct kevent *events, int event_count, int64_t timeout_ns)
+int aloop__sys_kevent(int queue, const struct kevent *changes, int change_count,
+                      struct kevent *events, int event_count,
+                      int64_t timeout_ns)
 {
     struct timespec timeout = timespec_of(timeout_ns < 0 ? 0 : timeout_ns);
 
@@ -199,7 +201,7 @@ int sys_kevent(int queue, const struct kevent *changes, int change_count,
 
 #endif /* HAVE_KQUEUE */
 
-int sys_poll(struct pollfd *fds, size_t count, int64_t timeout_ns)
+int aloop__sys_poll(struct pollfd *fds, size_t count, int64_t timeout_ns)
 {
 #if HAVE_PPOLL
     struct timespec timeout = timespec_of(timeout_ns < 0 ? 0 : timeout_ns);

@@ -29,25 +29,25 @@ static sigset_t mask_before; /* Of the thread that holds the lock; guarded by
 /* A vforked child counts nothing, because the memory is its parent's. */
 static void signal_caught(int number)
 {
-    struct sys_process *process = sys__process();
+    struct sys_process *process = aloop__sys_process();
     void (*handler)(int number) = atomic_load(&callback);
     int error = errno;
 
-    if (!sys__process_is_borrowed(process)) {
+    if (!aloop__sys_process_is_borrowed(process)) {
         atomic_fetch_add(&process->received[number], 1);
         handler(number);
     }
     errno = error;
 }
 
-/* Returns whether `action` is the one that sys_signal_catch() sets. */
+/* Returns whether `action` is the one that aloop__sys_signal_catch() sets. */
 static bool is_caught(const struct sigaction *action)
 {
     return (action->sa_flags & SA_SIGINFO) == 0 &&
            action->sa_handler == signal_caught;
 }
 
-int sys_signal_catch(int number, void (*handler)(int number))
+int aloop__sys_signal_catch(int number, void (*handler)(int number))
 {
     struct sigaction action = {0}, before;
 
@@ -65,7 +65,7 @@ int sys_signal_catch(int number, void (*handler)(int number))
     return 0;
 }
 
-void sys_signal_restore(int number)
+void aloop__sys_signal_restore(int number)
 {
     struct sigaction now;
 
@@ -84,7 +84,7 @@ static bool is_ignored(int number)
            (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_IGN;
 }
 
-int sys_signal_interrupts(int ret_numbers[SYS_INTERRUPTS])
+int aloop__sys_signal_interrupts(int ret_numbers[SYS_INTERRUPTS])
 {
     static const int numbers[SYS_INTERRUPTS] = {SIGINT, SIGTERM};
     int count = 0;
@@ -95,9 +95,9 @@ int sys_signal_interrupts(int ret_numbers[SYS_INTERRUPTS])
     return count;
 }
 
-unsigned sys_signal_received(int number)
+unsigned aloop__sys_signal_received(int number)
 {
-    return atomic_load(&sys__process()->received[number]);
+    return atomic_load(&aloop__sys_process()->received[number]);
 }
 
 /* Takes the lock if it is free.  It contains the pid of its holder.  If the
@@ -105,7 +105,7 @@ unsigned sys_signal_received(int number)
  * is a thread of its parent, and takes the lock over. */
 static bool take_lock(void)
 {
-    atomic_int *lock = &sys__process()->signal_lock;
+    atomic_int *lock = &aloop__sys_process()->signal_lock;
     int self = (int) getpid(), holder = 0;
 
     if (atomic_compare_exchange_strong(lock, &holder, self))
@@ -114,7 +114,7 @@ static bool take_lock(void)
            atomic_compare_exchange_strong(lock, &holder, self);
 }
 
-void sys_signal_lock(void)
+void aloop__sys_signal_lock(void)
 {
     sigset_t all, before;
 
@@ -125,21 +125,21 @@ void sys_signal_lock(void)
     mask_before = before;
 }
 
-void sys_signal_unlock(void)
+void aloop__sys_signal_unlock(void)
 {
     sigset_t before = mask_before;
 
-    atomic_store(&sys__process()->signal_lock, 0);
+    atomic_store(&aloop__sys_process()->signal_lock, 0);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-void sys_signal_lock_in_handler(void)
+void aloop__sys_signal_lock_in_handler(void)
 {
     while (!take_lock())
         continue; /* This is short: the holder runs with its signals blocked. */
 }
 
-void sys_signal_unlock_in_handler(void)
+void aloop__sys_signal_unlock_in_handler(void)
 {
-    atomic_store(&sys__process()->signal_lock, 0);
+    atomic_store(&aloop__sys_process()->signal_lock, 0);
 }

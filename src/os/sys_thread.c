@@ -26,7 +26,7 @@ struct sys_monitor {
     pthread_cond_t condition;
 };
 
-uintptr_t sys_thread_self(void)
+uintptr_t aloop__sys_thread_self(void)
 {
     return (uintptr_t) pthread_self();
 }
@@ -39,8 +39,8 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-int sys_thread_start(void (*run)(void *arg), void *arg,
-                     struct sys_thread **ret)
+int aloop__sys_thread_start(void (*run)(void *arg), void *arg,
+                            struct sys_thread **ret)
 {
     struct sys_thread *thread = malloc(sizeof *thread);
     sigset_t all, before;
@@ -62,7 +62,7 @@ int sys_thread_start(void (*run)(void *arg), void *arg,
     return 0;
 }
 
-void sys_thread_join(struct sys_thread *thread)
+void aloop__sys_thread_join(struct sys_thread *thread)
 {
     int error = pthread_join(thread->id, NULL);
 
@@ -71,7 +71,7 @@ void sys_thread_join(struct sys_thread *thread)
     free(thread);
 }
 
-void sys_thread_detach(struct sys_thread *thread)
+void aloop__sys_thread_detach(struct sys_thread *thread)
 {
     int error = pthread_detach(thread->id);
 
@@ -80,12 +80,12 @@ void sys_thread_detach(struct sys_thread *thread)
     free(thread);
 }
 
-void sys_thread_forget(struct sys_thread *thread)
+void aloop__sys_thread_forget(struct sys_thread *thread)
 {
     free(thread);
 }
 
-int sys_monitor_open(struct sys_monitor **ret)
+int aloop__sys_monitor_open(struct sys_monitor **ret)
 {
     struct sys_monitor *monitor = malloc(sizeof *monitor);
     int error;
@@ -108,7 +108,7 @@ fail:
     return -error;
 }
 
-void sys_monitor_close(struct sys_monitor *monitor)
+void aloop__sys_monitor_close(struct sys_monitor *monitor)
 {
     if (monitor == NULL)
         return;
@@ -119,12 +119,12 @@ void sys_monitor_close(struct sys_monitor *monitor)
 
 /* The condition is not destroyed, because that may wait for threads of the
  * parent that it counts as waiters. */
-void sys_monitor_forget(struct sys_monitor *monitor)
+void aloop__sys_monitor_forget(struct sys_monitor *monitor)
 {
     free(monitor);
 }
 
-void sys_monitor_enter(struct sys_monitor *monitor)
+void aloop__sys_monitor_enter(struct sys_monitor *monitor)
 {
     int error = pthread_mutex_lock(&monitor->mutex);
 
@@ -132,7 +132,7 @@ void sys_monitor_enter(struct sys_monitor *monitor)
     (void) error;
 }
 
-void sys_monitor_leave(struct sys_monitor *monitor)
+void aloop__sys_monitor_leave(struct sys_monitor *monitor)
 {
     int error = pthread_mutex_unlock(&monitor->mutex);
 
@@ -140,7 +140,7 @@ void sys_monitor_leave(struct sys_monitor *monitor)
     (void) error;
 }
 
-int sys_monitor_wait(struct sys_monitor *monitor)
+int aloop__sys_monitor_wait(struct sys_monitor *monitor)
 {
     int error = pthread_cond_wait(&monitor->condition, &monitor->mutex);
 
@@ -149,12 +149,12 @@ int sys_monitor_wait(struct sys_monitor *monitor)
     return 0;
 }
 
-void sys_monitor_notify(struct sys_monitor *monitor)
+void aloop__sys_monitor_notify(struct sys_monitor *monitor)
 {
     pthread_cond_signal(&monitor->condition);
 }
 
-void sys_monitor_notify_all(struct sys_monitor *monitor)
+void aloop__sys_monitor_notify_all(struct sys_monitor *monitor)
 {
     pthread_cond_broadcast(&monitor->condition);
 }

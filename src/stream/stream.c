@@ -79,7 +79,7 @@ void aloop__stream_unwant(aloop_stream *stream, unsigned bits)
 
 int aloop__stream_error(aloop_stream *stream)
 {
-    int error = sys_socket_error(stream->io.fd);
+    int error = aloop__sys_socket_error(stream->io.fd);
 
     if (error == 0)
         error = ALOOP_ENOTCONN; /* Another call has consumed it. */
@@ -125,8 +125,9 @@ int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret)
     if (stream != NULL)
         error = aloop__io_open(loop, &stream->io, fd, stream_ready);
     if (error < 0) {
-        sys_reset_on_close(fd); /* The peer must see a reset, not an end. */
-        sys_close(fd);
+        aloop__sys_reset_on_close(
+            fd); /* The peer must see a reset, not an end. */
+        aloop__sys_close(fd);
         if (stream != NULL)
             aloop__handle_closed(&stream->handle);
         return error;
@@ -178,7 +179,7 @@ static void end_stream(aloop_stream *stream)
     list_remove(&stream->deliver.node);
     fd = aloop__io_close(stream->handle.loop, &stream->io);
     if (fd >= 0 && is_ours)
-        sys_close(fd);
+        aloop__sys_close(fd);
     aloop__handle_closed(&stream->handle);
 }
 
@@ -188,7 +189,7 @@ static void reset_stream(aloop_stream *stream)
 {
     if (stream->io.fd >= 0 && !has_lost_descriptor(stream) &&
         aloop__stream_is_ours(stream))
-        sys_reset_on_close(stream->io.fd);
+        aloop__sys_reset_on_close(stream->io.fd);
     end_stream(stream);
 }
 
@@ -224,7 +225,7 @@ static void discard_unread(aloop_stream *stream)
     if (buffer == NULL)
         return;
     for (int i = 0; i < DISCARDS_MAX && n == (ssize_t) size; i++)
-        n = sys_recv(stream->io.fd, buffer, size);
+        n = aloop__sys_recv(stream->io.fd, buffer, size);
     aloop__buffer_put(loop, buffer, size);
 }
 
@@ -384,7 +385,7 @@ static int address_text(const aloop_stream *stream, char *text, size_t size,
     if (length < 0)
         return address_error(stream, length);
     if (length == 0)
-        length = sys_address_format(&address, whole, sizeof whole);
+        length = aloop__sys_address_format(&address, whole, sizeof whole);
     if (length >= 0 && (size_t) length >= size)
         return ALOOP_ENOSPC;
     if (length >= 0)
@@ -394,12 +395,12 @@ static int address_text(const aloop_stream *stream, char *text, size_t size,
 
 int aloop_stream_peer(const aloop_stream *stream, char *text, size_t size)
 {
-    return address_text(stream, text, size, sys_peer_address, __func__);
+    return address_text(stream, text, size, aloop__sys_peer_address, __func__);
 }
 
 int aloop_stream_local(const aloop_stream *stream, char *text, size_t size)
 {
-    return address_text(stream, text, size, sys_local_address, __func__);
+    return address_text(stream, text, size, aloop__sys_local_address, __func__);
 }
 
 void aloop_stream_ref(aloop_stream *stream)
@@ -422,5 +423,5 @@ int aloop_tcp_set_nodelay(aloop_stream *stream, bool on)
         return error;
     if (stream->io.fd < 0)
         return ALOOP_EBADF;
-    return sys_no_delay(stream->io.fd, on);
+    return aloop__sys_no_delay(stream->io.fd, on);
 }

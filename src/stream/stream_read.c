@@ -103,7 +103,7 @@ static void give_back_bytes(aloop_stream *stream, const char *bytes,
  * which is not an end of stream. */
 size_t aloop__stream_receive(aloop_stream *stream, char *buffer, size_t size)
 {
-    ssize_t n = sys_recv(stream->io.fd, buffer, size);
+    ssize_t n = aloop__sys_recv(stream->io.fd, buffer, size);
 
     stream->is_hot = n == (ssize_t) size;
     if (n > 0)

@@ -98,8 +98,8 @@ static ssize_t send_pieces(aloop_stream *stream, size_t *ret_asked)
     }
     *ret_asked = asked;
     if (count == 1)
-        return sys_send(stream->io.fd, pieces[0].data, pieces[0].size);
-    return sys_sendv(stream->io.fd, pieces, count);
+        return aloop__sys_send(stream->io.fd, pieces[0].data, pieces[0].size);
+    return aloop__sys_sendv(stream->io.fd, pieces, count);
 }
 
 /* Drains and shutdowns. */
@@ -146,7 +146,7 @@ static void shut_if_due(aloop_stream *stream)
         stream->write_error != 0 ||
         !aloop__stream_is_ours(stream))
         return;
-    error = sys_shutdown_write(stream->io.fd);
+    error = aloop__sys_shutdown_write(stream->io.fd);
     if (error == ALOOP_ENOTCONN)
         error = aloop__stream_error(stream);
     else if (error < 0)

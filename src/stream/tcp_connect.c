@@ -52,7 +52,7 @@ static void free_attempt(struct attempt *attempt)
     int fd = aloop__io_close(loop, &attempt->io);
 
     if (fd >= 0)
-        sys_close(fd);
+        aloop__sys_close(fd);
     list_remove(&attempt->node);
     aloop__slab_put(&loop->slab, attempt, sizeof *attempt);
 }
@@ -179,14 +179,14 @@ static int watch_attempt(struct connect *connect, int fd)
 static int check_peer(int fd)
 {
     struct sys_address peer, local;
-    int error = sys_peer_address(fd, &peer);
+    int error = aloop__sys_peer_address(fd, &peer);
 
     if (error == 0)
-        error = sys_local_address(fd, &local);
+        error = aloop__sys_local_address(fd, &local);
     else if (error == ALOOP_ENOTCONN || error == ALOOP_EINVAL)
         error = ALOOP_ECONNREFUSED; /* Nothing reports the real reason. */
-    if (error == 0 && sys_address_same(&peer, &local)) {
-        sys_reset_on_close(fd);
+    if (error == 0 && aloop__sys_address_same(&peer, &local)) {
+        aloop__sys_reset_on_close(fd);
         error = ALOOP_ECONNREFUSED;
     }
     return error;
@@ -197,14 +197,15 @@ static int check_peer(int fd)
 static int try_address(struct connect *connect,
                        const struct sys_address *address, int *ret_fd)
 {
-    int fd = sys_tcp_socket(sys_address_family(address));
+    int fd = aloop__sys_tcp_socket(aloop__sys_address_family(address));
     int error, state = 1;
 
     if (fd < 0)
         return fd;
     *ret_fd = fd;
-    sys_no_delay(fd, true); /* If this fails, the connection is only slower. */
-    error = sys_connect(fd, address);
+    aloop__sys_no_delay(
+        fd, true); /* If this fails, the connection is only slower. */
+    error = aloop__sys_connect(fd, address);
     if (error == 0) {
         error = check_peer(fd);
     } else if (error == -EINPROGRESS) {
@@ -213,7 +214,7 @@ static int try_address(struct connect *connect,
     }
     if (error == 0)
         return state;
-    sys_close(fd);
+    aloop__sys_close(fd);
     return error;
 }
 
@@ -273,7 +274,7 @@ static void attempt_ready(struct aloop__io *io, unsigned bits)
         start_over(attempt);
         return;
     }
-    error = io->fd < 0 ? ALOOP_EBADF : sys_socket_error(io->fd);
+    error = io->fd < 0 ? ALOOP_EBADF : aloop__sys_socket_error(io->fd);
     if (error == 0)
         error = io->error;
     if (error == 0)
@@ -296,7 +297,7 @@ static size_t find_family(const struct sys_address *addresses, size_t i,
                           size_t count, enum sys_family family, bool is_of_it)
 {
     for (; i < count; i++)
-        if ((sys_address_family(&addresses[i]) == family) == is_of_it)
+        if ((aloop__sys_address_family(&addresses[i]) == family) == is_of_it)
             break;
     return i;
 }
@@ -306,7 +307,7 @@ static size_t find_family(const struct sys_address *addresses, size_t i,
 static void interleave(struct sys_address *sorted,
                        const struct sys_address *addresses, size_t count)
 {
-    enum sys_family family = sys_address_family(&addresses[0]);
+    enum sys_family family = aloop__sys_address_family(&addresses[0]);
     size_t at[2] = {0, find_family(addresses, 0, count, family, false)};
     unsigned turn = 0;
 
@@ -365,7 +366,7 @@ aloop_future *aloop_tcp_connect(aloop *loop, const char *host,
     remember_peer(connect, host, port);
     list_init(&connect->attempts);
     aloop__timed_init(&connect->timed, connect_due);
-    if (sys_address_parse(host, port, &address) == 0) {
+    if (aloop__sys_address_parse(host, port, &address) == 0) {
         begin_attempts(connect, &address, 1);
         return &connect->future;
     }

@@ -45,7 +45,7 @@ static void listener_close(struct aloop__handle *handle)
 
     aloop__timed_clear(handle->loop, &listener->retry);
     if (fd >= 0)
-        sys_close(fd);
+        aloop__sys_close(fd);
     aloop__handle_closed(handle);
 }
 
@@ -60,7 +60,7 @@ static void report_listener(const aloop_listener *listener, int error,
 {
     char text[ADDRESS_SIZE] = "?", whole[ADDRESS_SIZE + 16];
 
-    sys_address_format(&listener->address, text, sizeof text);
+    aloop__sys_address_format(&listener->address, text, sizeof text);
     snprintf(whole, sizeof whole, "%s on %s", what, text);
     aloop__unhandled(listener->handle.loop, error, whole);
 }
@@ -122,7 +122,7 @@ static int accept_one(aloop_listener *listener)
 {
     aloop *loop = listener->handle.loop;
     aloop_stream *stream;
-    int fd = sys_accept(listener->io.fd);
+    int fd = aloop__sys_accept(listener->io.fd);
     int error = fd;
 
     if (fd >= 0)
@@ -170,22 +170,22 @@ static void listener_ready(struct aloop__io *io, unsigned bits)
 
 static int open_socket(const struct sys_address *address)
 {
-    enum sys_family family = sys_address_family(address);
-    int fd = sys_tcp_socket(family);
+    enum sys_family family = aloop__sys_address_family(address);
+    int fd = aloop__sys_tcp_socket(family);
     int error;
 
     if (fd < 0)
         return fd;
     /* Both are optional.  If an address is still held, bind() reports it.
      * Accepted sockets inherit the second one. */
-    sys_reuse_address(fd, family);
-    sys_no_delay(fd, true);
-    error = sys_bind(fd, address);
+    aloop__sys_reuse_address(fd, family);
+    aloop__sys_no_delay(fd, true);
+    error = aloop__sys_bind(fd, address);
     if (error == 0)
-        error = sys_listen(fd, BACKLOG);
+        error = aloop__sys_listen(fd, BACKLOG);
     if (error == 0)
         return fd;
-    sys_close(fd);
+    aloop__sys_close(fd);
     return error;
 }
 
@@ -225,7 +225,7 @@ static bool is_localhost(const char *host)
 static int open_at(const char *host, const char *port)
 {
     struct sys_address address;
-    int error = sys_address_parse(host, port, &address);
+    int error = aloop__sys_address_parse(host, port, &address);
 
     if (error == 0)
         return open_socket(&address);
@@ -273,7 +273,7 @@ int aloop_tcp_listen(aloop *loop, const char *host, const char *port,
         error = aloop__io_open(loop, &listener->io, fd, listener_ready);
         listener->io.process = IO_ANY_PROCESS; /* Children accept too. */
         if (error < 0)
-            sys_close(fd);
+            aloop__sys_close(fd);
     }
     if (error == 0)
         error = aloop__timed_set(loop, &listener->retry, INT64_MAX);
@@ -284,7 +284,7 @@ int aloop_tcp_listen(aloop *loop, const char *host, const char *port,
         return error;
     }
     /* For reports, even after the descriptor was closed by other code. */
-    sys_local_address(listener->io.fd, &listener->address);
+    aloop__sys_local_address(listener->io.fd, &listener->address);
     aloop__handle_set_active(&listener->handle, true);
     *ret_listener = listener;
     return 0;
@@ -299,8 +299,8 @@ int aloop_listener_port(const aloop_listener *listener)
         return error;
     if (listener->io.fd < 0)
         return ALOOP_EBADF;
-    error = sys_local_address(listener->io.fd, &address);
-    return error < 0 ? error : sys_address_port(&address);
+    error = aloop__sys_local_address(listener->io.fd, &address);
+    return error < 0 ? error : aloop__sys_address_port(&address);
 }
 
 int aloop_listener_fd(const aloop_listener *listener)

@@ -123,7 +123,7 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
         return refuse_mistake(future, ALOOP_EDEADLK, MISTAKE_CALLBACK);
     if (aloop__is_foreign(loop))
         return refuse(future, ALOOP_EPERM);
-    loop->thread = sys_thread_self();
+    loop->thread = aloop__sys_thread_self();
     loop->stopping = false; /* What an earlier await was told is over. */
     list_init(&wait.ready.node);
     aloop__future_wait(future, &wait);
@@ -188,7 +188,7 @@ static ssize_t yield_outside(aloop *loop)
             aloop__debug_report(loop, MISTAKE_YIELD, "aloop_yield", "");
         return ALOOP_EDEADLK;
     }
-    loop->thread = sys_thread_self();
+    loop->thread = aloop__sys_thread_self();
     cancellation = aloop__cancel_disable();
     error = aloop__turn(loop, 0, false);
     aloop__leave(loop);

@@ -38,7 +38,7 @@ static void on_interrupt(aloop_signal *watch, int number, void *arg)
 static int watch_interrupts(aloop *loop, struct program *program)
 {
     int numbers[SYS_INTERRUPTS];
-    int count = sys_signal_interrupts(numbers), error = 0;
+    int count = aloop__sys_signal_interrupts(numbers), error = 0;
 
     for (int i = 0; i < count && error == 0; i++) {
         error = aloop_signal_start(loop, numbers[i], on_interrupt, program,

@@ -217,7 +217,7 @@ static void check_is(const struct sys_address *address,
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
 
-    FUZZ_CHECK(sys_address_family(address) == family);
+    FUZZ_CHECK(aloop__sys_address_family(address) == family);
     if (family == SYS_INET) {
         FUZZ_CHECK(address->size == sizeof v4);
         memcpy(&v4, address->bytes, sizeof v4);
@@ -252,15 +252,16 @@ static void check_format(const struct sys_address *address)
     char text[96], copy[96];
     struct sys_address again;
     const char *host, *port;
-    int size = sys_address_format(address, text, sizeof text);
+    int size = aloop__sys_address_format(address, text, sizeof text);
 
     FUZZ_CHECK(size > 0 && strlen(text) == (size_t) size);
     memcpy(copy, text, sizeof text);
     split(copy, &host, &port);
     memset(&again, 0x55, sizeof again);
-    FUZZ_CHECK(sys_address_parse(host, port, &again) == 0);
-    FUZZ_CHECK(sys_address_port(address) == sys_address_port(&again));
-    FUZZ_CHECK(sys_address_format(&again, copy, sizeof copy) == size);
+    FUZZ_CHECK(aloop__sys_address_parse(host, port, &again) == 0);
+    FUZZ_CHECK(aloop__sys_address_port(address) ==
+               aloop__sys_address_port(&again));
+    FUZZ_CHECK(aloop__sys_address_format(&again, copy, sizeof copy) == size);
     FUZZ_CHECK(strcmp(text, copy) == 0);
 }
 
@@ -273,14 +274,14 @@ static void check_parse(const char *host, const char *port)
     int result;
 
     memset(&address, 0x55, sizeof address);
-    result = sys_address_parse(host, port, &address);
+    result = aloop__sys_address_parse(host, port, &address);
     if (!is_port(port) || family == SYS_FAMILY_NONE) {
         FUZZ_CHECK(result == -EINVAL && address.size == 0x55555555);
         return;
     }
     FUZZ_CHECK(result == 0);
     check_is(&address, family, bytes, scope);
-    FUZZ_CHECK(sys_address_port(&address) == strtoul(port, NULL, 10));
+    FUZZ_CHECK(aloop__sys_address_port(&address) == strtoul(port, NULL, 10));
     check_format(&address);
 }
 
@@ -289,11 +290,11 @@ static void check_parse(const char *host, const char *port)
 static void check_room(const struct sys_address *address, size_t room)
 {
     char text[256], small[256];
-    int size = sys_address_format(address, text, sizeof text);
+    int size = aloop__sys_address_format(address, text, sizeof text);
     int result;
 
     memset(small, 0x55, sizeof small);
-    result = sys_address_format(address, small, room);
+    result = aloop__sys_address_format(address, small, room);
     if (size < 0) {
         FUZZ_CHECK(result == size);
         return;
@@ -323,8 +324,8 @@ static void check_bytes(struct fuzz_input *bytes)
     memcpy(address.bytes + offsetof(struct sockaddr, sa_family),
            &any.sa_family, sizeof any.sa_family);
     check_room(&address, room);
-    if (sys_address_family(&address) == SYS_INET ||
-        sys_address_family(&address) == SYS_INET6)
+    if (aloop__sys_address_family(&address) == SYS_INET ||
+        aloop__sys_address_family(&address) == SYS_INET6)
         check_format(&address);
 }
 
@@ -363,7 +364,7 @@ static void check_resolve(struct fuzz_input *bytes, const char *host,
     answer.interrupted = fuzz_below(bytes, 3);
     answer.count = fuzz_byte(bytes) % (ANSWERS_MAX + 1);
     answer.bytes = *bytes;
-    result = sys_resolve(host, port, &found);
+    result = aloop__sys_resolve(host, port, &found);
     FUZZ_CHECK((found != NULL) == (result > 0));
     FUZZ_CHECK(answer.given == answer.freed);
     if (!has_letter(port) && !is_port(port)) {
@@ -376,9 +377,9 @@ static void check_resolve(struct fuzz_input *bytes, const char *host,
         count = expect_answers(ports);
         FUZZ_CHECK(result == (count > 0 ? (int) count : ALOOP_EHOSTNOTFOUND));
         for (size_t i = 0; i < count; i++)
-            FUZZ_CHECK(sys_address_port(&found[i]) == ports[i]);
+            FUZZ_CHECK(aloop__sys_address_port(&found[i]) == ports[i]);
     }
-    sys_resolve_free(found);
+    aloop__sys_resolve_free(found);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -123,8 +123,8 @@ static bool is_here(const struct url *url)
 
     if (strcmp(url->host, "h") == 0)
         return strcmp(url->port, "80") == 0;
-    if (sys_address_parse(url->host, url->port, &address) < 0 ||
-        sys_address_format(&address, text, sizeof text) < 0)
+    if (aloop__sys_address_parse(url->host, url->port, &address) < 0 ||
+        aloop__sys_address_format(&address, text, sizeof text) < 0)
         return false;
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
         if (strcmp(text, ours[i]) == 0)

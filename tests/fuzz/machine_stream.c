@@ -294,9 +294,11 @@ static void act_break(void)
     static const struct {
         const char *name;
         int error;
-    } faults[] = {{"sys_recv", -ECONNRESET}, {"sys_send", -EPIPE},
-                  {"sys_sendv", -ECONNRESET}, {"sys_send", -EAGAIN},
-                  {"sys_recv", -EAGAIN}};
+    } faults[] = {{"aloop__sys_recv", -ECONNRESET},
+                  {"aloop__sys_send", -EPIPE},
+                  {"aloop__sys_sendv", -ECONNRESET},
+                  {"aloop__sys_send", -EAGAIN},
+                  {"aloop__sys_recv", -EAGAIN}};
     unsigned i = any_below(sizeof faults / sizeof faults[0]);
 
     if (s.end_count == 0 || sim_faults_pending() > 2)

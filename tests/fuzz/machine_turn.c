@@ -11,9 +11,10 @@ enum { STEPS_MAX = 100 }; /* In which streams should come to their ends. */
 /* As for a host: whether a turn has something to do. */
 static void check_host(void)
 {
-    bool is_due = model_has_work() || m.is_woken || m.has_closed ||
-                  model_next_ns() <= m.now_ns ||
-                  w.loop->trim_ns <= sys_clock_ns(); /* Memory goes back. */
+    bool is_due =
+        model_has_work() || m.is_woken || m.has_closed ||
+        model_next_ns() <= m.now_ns ||
+        w.loop->trim_ns <= aloop__sys_clock_ns(); /* Memory goes back. */
 
     if (w.host_fd >= 0 && m.is_exact && !w.is_inside)
         FUZZ_CHECK(sim_fd_readable(w.host_fd) == is_due);
@@ -31,7 +32,7 @@ static void turn(int64_t wait_ns)
     if (m.is_exact) {
         result = aloop_step(w.loop, wait_ns);
     } else { /* How many turns a step has is then not known. */
-        w.loop->thread = sys_thread_self();
+        w.loop->thread = aloop__sys_thread_self();
         result = aloop__turn(w.loop, wait_ns, false);
     }
     if (result == 0)

@@ -77,7 +77,7 @@ steps_of() { # FUNCTION
         index($0, name "(") && !/;/ { inside = 1 }
         /^}/ { inside = 0 }
         !inside { next }
-        /sys_wake_drain\(/ { print "drain" }
+        /aloop__sys_wake_drain\(/ { print "drain" }
         /atomic_store\(&loop->waking, false\)/ { print "clear" }
         / take\(|\(take\(/ { print "take" }
         /aloop__wake_hooks_run\(loop\);/ { print "take" }

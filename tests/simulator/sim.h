@@ -151,9 +151,9 @@ unsigned sim_harms(void);
 
 /* Faults. */
 
-/* The nth call (1 is the next) of `call_name` ("sys_recv") from now on fails
- * with `error`, without any effect; close closes all the same.  NULL is any
- * call that can fail.  Several may be pending. */
+/* The nth call (1 is the next) of `call_name` ("aloop__sys_recv") from now on
+ * fails with `error`, without any effect; close closes all the same.  NULL is
+ * any call that can fail.  Several may be pending. */
 void sim_fail(const char *call_name, unsigned nth, int error);
 /* The same, and each such call after it fails too; stays pending. */
 void sim_fail_from(const char *call_name, unsigned nth, int error);

@@ -84,7 +84,7 @@ static struct sys_address from_inet6(struct in6_addr host)
     return from_bytes(&inet6, sizeof inet6);
 }
 
-enum sys_family sys_address_family(const struct sys_address *address)
+enum sys_family aloop__sys_address_family(const struct sys_address *address)
 {
     struct sockaddr any;
 
@@ -96,9 +96,9 @@ enum sys_family sys_address_family(const struct sys_address *address)
     return any.sa_family == AF_INET6 ? SYS_INET6 : SYS_FAMILY_NONE;
 }
 
-uint16_t sys_address_port(const struct sys_address *address)
+uint16_t aloop__sys_address_port(const struct sys_address *address)
 {
-    enum sys_family family = sys_address_family(address);
+    enum sys_family family = aloop__sys_address_family(address);
 
     if (family == SYS_FAMILY_NONE)
         return 0;
@@ -108,7 +108,7 @@ uint16_t sys_address_port(const struct sys_address *address)
 
 void sim__address_set_port(struct sys_address *address, uint16_t port)
 {
-    if (sys_address_family(address) == SYS_INET) {
+    if (aloop__sys_address_family(address) == SYS_INET) {
         struct sockaddr_in inet = to_inet(address);
 
         inet.sin_port = htons(port);
@@ -123,25 +123,26 @@ void sim__address_set_port(struct sys_address *address, uint16_t port)
 
 bool sim__address_same(const struct sys_address *a, const struct sys_address *b)
 {
-    if (sys_address_family(a) != sys_address_family(b))
+    if (aloop__sys_address_family(a) != aloop__sys_address_family(b))
         return false;
-    if (sys_address_family(a) == SYS_INET)
+    if (aloop__sys_address_family(a) == SYS_INET)
         return to_inet(a).sin_addr.s_addr == to_inet(b).sin_addr.s_addr;
     struct in6_addr host_a = to_inet6(a).sin6_addr;
     struct in6_addr host_b = to_inet6(b).sin6_addr;
     return memcmp(&host_a, &host_b, sizeof host_a) == 0;
 }
 
-bool sys_address_same(const struct sys_address *a, const struct sys_address *b)
+bool aloop__sys_address_same(const struct sys_address *a,
+                             const struct sys_address *b)
 {
-    return sys_address_port(a) == sys_address_port(b) &&
+    return aloop__sys_address_port(a) == aloop__sys_address_port(b) &&
            sim__address_same(a, b);
 }
 
 static struct sys_address parsed(const char *host)
 {
     struct sys_address address = {0};
-    int error = sys_address_parse(host, "0", &address);
+    int error = aloop__sys_address_parse(host, "0", &address);
 
     assert(error == 0);
     (void) error;
@@ -151,14 +152,14 @@ static struct sys_address parsed(const char *host)
 bool sim__address_is_any(const struct sys_address *address)
 {
     struct sys_address any = parsed(
-        sys_address_family(address) == SYS_INET ? "0.0.0.0" : "::");
+        aloop__sys_address_family(address) == SYS_INET ? "0.0.0.0" : "::");
 
     return sim__address_same(address, &any);
 }
 
 struct sys_address sim__address_source(const struct sys_address *to)
 {
-    if (sys_address_family(to) == SYS_INET) {
+    if (aloop__sys_address_family(to) == SYS_INET) {
         uint32_t host = ntohl(to_inet(to).sin_addr.s_addr);
 
         return parsed(host >> 24 == 127 ? "127.0.0.1" : "192.0.2.1");
@@ -176,14 +177,14 @@ struct sys_address sim__address_mapped(const struct sys_address *address)
     mapped.s6_addr[10] = mapped.s6_addr[11] = 0xff;
     memcpy(&mapped.s6_addr[12], &host, sizeof host);
     result = from_inet6(mapped);
-    sim__address_set_port(&result, sys_address_port(address));
+    sim__address_set_port(&result, aloop__sys_address_port(address));
     return result;
 }
 
-int sys_address_format(const struct sys_address *address, char *text,
-                       size_t size)
+int aloop__sys_address_format(const struct sys_address *address, char *text,
+                              size_t size)
 {
-    enum sys_family family = sys_address_family(address);
+    enum sys_family family = aloop__sys_address_family(address);
     char host[INET6_ADDRSTRLEN];
     int written;
 
@@ -204,7 +205,7 @@ int sys_address_format(const struct sys_address *address, char *text,
         }
     }
     written = snprintf(text, size, family == SYS_INET ? "%s:%u" : "[%s]:%u",
-                       host, (unsigned) sys_address_port(address));
+                       host, (unsigned) aloop__sys_address_port(address));
     return (size_t) written < size ? written : -ENOSPC;
 }
 
@@ -224,8 +225,8 @@ static int parse_port(const char *port)
     return value;
 }
 
-int sys_address_parse(const char *host, const char *port,
-                      struct sys_address *ret)
+int aloop__sys_address_parse(const char *host, const char *port,
+                             struct sys_address *ret)
 {
     int number = parse_port(port);
     struct in_addr inet;
@@ -304,7 +305,7 @@ static const char *service_port(const char *port)
     return port;
 }
 
-/* What getaddrinfo would have found; see sys_resolve. */
+/* What getaddrinfo would have found; see aloop__sys_resolve. */
 static int find_addresses(const char *host, const char *port,
                           struct sys_address **ret)
 {
@@ -314,7 +315,7 @@ static int find_addresses(const char *host, const char *port,
 
     if (number < 0)
         return ALOOP_EHOSTNOTFOUND;
-    if (sys_address_parse(host, service_port(port), &numeric) == 0) {
+    if (aloop__sys_address_parse(host, service_port(port), &numeric) == 0) {
         *ret = sim__allocate(NULL, sizeof **ret);
         **ret = numeric;
         return 1;
@@ -335,9 +336,10 @@ static int find_addresses(const char *host, const char *port,
     return (int) found->count;
 }
 
-int sys_resolve(const char *host, const char *port, struct sys_address **ret)
+int aloop__sys_resolve(const char *host, const char *port,
+                       struct sys_address **ret)
 {
-    int fault = sim__enter("sys_resolve");
+    int fault = sim__enter("aloop__sys_resolve");
 
     *ret = NULL;
     if (fault < 0)
@@ -346,13 +348,13 @@ int sys_resolve(const char *host, const char *port, struct sys_address **ret)
     return find_addresses(host, port, ret);
 }
 
-void sys_resolve_free(struct sys_address *addresses)
+void aloop__sys_resolve_free(struct sys_address *addresses)
 {
     free(addresses);
 }
 
 /* 253 bytes, and a dot at the end. */
-bool sys_host_is_too_long(const char *host)
+bool aloop__sys_host_is_too_long(const char *host)
 {
     size_t size = strlen(host);
 

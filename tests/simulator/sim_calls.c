@@ -38,9 +38,9 @@ static struct sim_socket *enter_to_change(const char *name, int fd,
     return enter(name, fd, ret_error);
 }
 
-int sys_tcp_socket(enum sys_family family)
+int aloop__sys_tcp_socket(enum sys_family family)
 {
-    int fault = sim__enter("sys_tcp_socket");
+    int fault = sim__enter("aloop__sys_tcp_socket");
     struct sim_file *file;
     int fd;
 
@@ -56,10 +56,10 @@ int sys_tcp_socket(enum sys_family family)
 }
 
 /* One socket on "::" takes both families, as it is made here. */
-int sys_reuse_address(int fd, enum sys_family family)
+int aloop__sys_reuse_address(int fd, enum sys_family family)
 {
     int error;
-    struct sim_socket *socket = enter("sys_reuse_address", fd, &error);
+    struct sim_socket *socket = enter("aloop__sys_reuse_address", fd, &error);
 
     (void) family;
     if (socket != NULL)
@@ -67,46 +67,47 @@ int sys_reuse_address(int fd, enum sys_family family)
     return error;
 }
 
-int sys_no_delay(int fd, bool on)
+int aloop__sys_no_delay(int fd, bool on)
 {
     int error;
 
-    enter_to_change("sys_no_delay", fd, &error);
+    enter_to_change("aloop__sys_no_delay", fd, &error);
     sim__trace(on);
     return error;
 }
 
-int sys_reset_on_close(int fd)
+int aloop__sys_reset_on_close(int fd)
 {
     int error;
     struct sim_socket *socket =
-        enter_to_change("sys_reset_on_close", fd, &error);
+        enter_to_change("aloop__sys_reset_on_close", fd, &error);
 
     if (socket != NULL)
         socket->reset_on_close = true;
     return error;
 }
 
-int sys_bind(int fd, const struct sys_address *address)
+int aloop__sys_bind(int fd, const struct sys_address *address)
 {
     int error;
-    struct sim_socket *socket = enter_to_change("sys_bind", fd, &error);
+    struct sim_socket *socket = enter_to_change("aloop__sys_bind", fd, &error);
 
     return socket != NULL ? sim__bind(socket, address) : error;
 }
 
-int sys_listen(int fd, int backlog)
+int aloop__sys_listen(int fd, int backlog)
 {
     int error;
-    struct sim_socket *socket = enter_to_change("sys_listen", fd, &error);
+    struct sim_socket *socket =
+        enter_to_change("aloop__sys_listen", fd, &error);
 
     return socket != NULL ? sim__listen(socket, backlog) : error;
 }
 
-int sys_accept(int fd)
+int aloop__sys_accept(int fd)
 {
     int error;
-    struct sim_socket *socket = enter("sys_accept", fd, &error);
+    struct sim_socket *socket = enter("aloop__sys_accept", fd, &error);
     struct sim_file *file;
 
     if (socket == NULL)
@@ -122,19 +123,20 @@ int sys_accept(int fd)
     return fd;
 }
 
-int sys_connect(int fd, const struct sys_address *address)
+int aloop__sys_connect(int fd, const struct sys_address *address)
 {
     int error;
-    struct sim_socket *socket = enter_to_change("sys_connect", fd, &error);
+    struct sim_socket *socket =
+        enter_to_change("aloop__sys_connect", fd, &error);
 
     return socket != NULL ? sim__connect(socket, address) : error;
 }
 
-int sys_socket_error(int fd)
+int aloop__sys_socket_error(int fd)
 {
     int error;
     struct sim_socket *socket =
-        enter_to_change("sys_socket_error", fd, &error);
+        enter_to_change("aloop__sys_socket_error", fd, &error);
 
     if (socket == NULL)
         return error;
@@ -144,24 +146,24 @@ int sys_socket_error(int fd)
     return error;
 }
 
-int sys_local_address(int fd, struct sys_address *ret)
+int aloop__sys_local_address(int fd, struct sys_address *ret)
 {
     int error;
-    struct sim_socket *socket = enter("sys_local_address", fd, &error);
+    struct sim_socket *socket = enter("aloop__sys_local_address", fd, &error);
 
     if (socket == NULL)
         return error;
     *ret = socket->local;
     if (ret->size == 0)
-        sys_address_parse(socket->family == SYS_INET ? "0.0.0.0" : "::", "0",
-                          ret);
+        aloop__sys_address_parse(
+            socket->family == SYS_INET ? "0.0.0.0" : "::", "0", ret);
     return 0;
 }
 
-int sys_peer_address(int fd, struct sys_address *ret)
+int aloop__sys_peer_address(int fd, struct sys_address *ret)
 {
     int error;
-    struct sim_socket *socket = enter("sys_peer_address", fd, &error);
+    struct sim_socket *socket = enter("aloop__sys_peer_address", fd, &error);
 
     if (socket == NULL)
         return error;
@@ -171,10 +173,10 @@ int sys_peer_address(int fd, struct sys_address *ret)
     return 0;
 }
 
-ssize_t sys_recv(int fd, void *buffer, size_t size)
+ssize_t aloop__sys_recv(int fd, void *buffer, size_t size)
 {
     int error;
-    struct sim_socket *socket = enter_to_change("sys_recv", fd, &error);
+    struct sim_socket *socket = enter_to_change("aloop__sys_recv", fd, &error);
     ssize_t count;
 
     if (socket == NULL)
@@ -186,19 +188,19 @@ ssize_t sys_recv(int fd, void *buffer, size_t size)
     return count;
 }
 
-ssize_t sys_send(int fd, const void *data, size_t size)
+ssize_t aloop__sys_send(int fd, const void *data, size_t size)
 {
     struct sys_piece piece = {data, size};
     int error;
-    struct sim_socket *socket = enter_to_change("sys_send", fd, &error);
+    struct sim_socket *socket = enter_to_change("aloop__sys_send", fd, &error);
 
     return socket != NULL ? sim__send(socket, &piece, 1) : error;
 }
 
-ssize_t sys_sendv(int fd, const struct sys_piece *pieces, size_t count)
+ssize_t aloop__sys_sendv(int fd, const struct sys_piece *pieces, size_t count)
 {
     int error;
-    struct sim_socket *socket = enter_to_change("sys_sendv", fd, &error);
+    struct sim_socket *socket = enter_to_change("aloop__sys_sendv", fd, &error);
 
     if (socket == NULL)
         return error;
@@ -207,11 +209,11 @@ ssize_t sys_sendv(int fd, const struct sys_piece *pieces, size_t count)
     return sim__send(socket, pieces, count);
 }
 
-int sys_shutdown_write(int fd)
+int aloop__sys_shutdown_write(int fd)
 {
     int error;
     struct sim_socket *socket =
-        enter_to_change("sys_shutdown_write", fd, &error);
+        enter_to_change("aloop__sys_shutdown_write", fd, &error);
 
     if (socket == NULL)
         return error;

@@ -101,9 +101,9 @@ int sim__fd_close(int fd)
     return 0;
 }
 
-int sys_close(int fd)
+int aloop__sys_close(int fd)
 {
-    int fault = sim__enter("sys_close");
+    int fault = sim__enter("aloop__sys_close");
     int error = sim__fd_close(fd);
 
     return fault < 0 ? fault : error;
@@ -163,9 +163,9 @@ int sim_pair(int fds[2])
     return 0;
 }
 
-int sys_wake_open(int fds[2])
+int aloop__sys_wake_open(int fds[2])
 {
-    int fault = sim__enter("sys_wake_open");
+    int fault = sim__enter("aloop__sys_wake_open");
     struct sim_file *file;
     int fd, other;
 
@@ -197,21 +197,21 @@ static void set_signalled(int fd, bool signalled)
         sim__world.bad_uses++;
 }
 
-void sys_wake_signal(int fd)
+void aloop__sys_wake_signal(int fd)
 {
-    sim__note("sys_wake_signal");
+    sim__note("aloop__sys_wake_signal");
     set_signalled(fd, true);
 }
 
-void sys_wake_drain(int fd)
+void aloop__sys_wake_drain(int fd)
 {
-    sim__note("sys_wake_drain");
+    sim__note("aloop__sys_wake_drain");
     set_signalled(fd, false);
 }
 
-void sys_wake_close(int fds[2])
+void aloop__sys_wake_close(int fds[2])
 {
-    sim__note("sys_wake_close");
+    sim__note("aloop__sys_wake_close");
     sim__fd_close(fds[0]);
     if (fds[1] != fds[0])
         sim__fd_close(fds[1]);

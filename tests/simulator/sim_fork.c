@@ -39,17 +39,17 @@ void sim__fork_end(void)
     is_vforked = false;
 }
 
-const atomic_uint *sys_process_mark(void)
+const atomic_uint *aloop__sys_process_mark(void)
 {
     return &id;
 }
 
-unsigned sys_process_id(void)
+unsigned aloop__sys_process_id(void)
 {
     return is_vforked ? 0 : atomic_load(&id);
 }
 
-unsigned sys_process_adopt(unsigned known)
+unsigned aloop__sys_process_adopt(unsigned known)
 {
     if (is_vforked && known != 0)
         return 0;

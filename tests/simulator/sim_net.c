@@ -55,13 +55,14 @@ static bool covers(const struct sim_socket *socket,
         return true;
     if (!sim__address_is_any(&socket->local))
         return false;
-    return socket->family == sys_address_family(address) ||
+    return socket->family == aloop__sys_address_family(address) ||
            (socket->family == SYS_INET6 && !socket->v6_only);
 }
 
 static bool overlap(const struct sim_socket *a, const struct sim_socket *b)
 {
-    return sys_address_port(&a->local) == sys_address_port(&b->local) &&
+    return aloop__sys_address_port(&a->local) ==
+               aloop__sys_address_port(&b->local) &&
            (covers(a, &b->local) || covers(b, &a->local));
 }
 
@@ -90,9 +91,9 @@ static uint16_t draw_port(void)
 
 int sim__bind(struct sim_socket *socket, const struct sys_address *address)
 {
-    bool any_port = sys_address_port(address) == 0;
+    bool any_port = aloop__sys_address_port(address) == 0;
 
-    if (sys_address_family(address) != socket->family)
+    if (aloop__sys_address_family(address) != socket->family)
         return -EAFNOSUPPORT;
     if (socket->local.size != 0 || socket->state != SIM_FRESH)
         return -EINVAL;
@@ -117,8 +118,8 @@ int sim__listen(struct sim_socket *socket, int backlog)
     if (!is_new && socket->state != SIM_LISTENING)
         return -EINVAL;
     if (socket->local.size == 0) {
-        sys_address_parse(socket->family == SYS_INET ? "0.0.0.0" : "::", "0",
-                          &any);
+        aloop__sys_address_parse(
+            socket->family == SYS_INET ? "0.0.0.0" : "::", "0", &any);
         sim__bind(socket, &any);
     }
     if (is_new && is_taken(socket, true))
@@ -149,10 +150,11 @@ static struct sim_socket *find_listener(const struct sys_address *address)
     int best_rank = 0;
 
     for (struct sim_socket *at = listeners; at != NULL; at = at->after) {
-        int rank = 1 + (at->family == sys_address_family(address)) +
+        int rank = 1 + (at->family == aloop__sys_address_family(address)) +
                    sim__address_same(&at->local, address);
 
-        if (sys_address_port(&at->local) == sys_address_port(address) &&
+        if (aloop__sys_address_port(&at->local) ==
+                aloop__sys_address_port(address) &&
             covers(at, address) && rank > best_rank) {
             best = at;
             best_rank = rank;
@@ -231,12 +233,14 @@ static void aim(struct sim_socket *client, const struct sys_address *address)
 
     client->remote = *address;
     if (sim__address_is_any(address)) {
-        sys_address_parse(client->family == SYS_INET ? "127.0.0.1" : "::1",
-                          "0", &client->remote);
-        sim__address_set_port(&client->remote, sys_address_port(address));
+        aloop__sys_address_parse(client->family == SYS_INET ? "127.0.0.1"
+                                                            : "::1",
+                                 "0", &client->remote);
+        sim__address_set_port(&client->remote,
+                              aloop__sys_address_port(address));
     }
     source = sim__address_source(&client->remote);
-    port = client->local.size > 0 ? sys_address_port(&client->local)
+    port = client->local.size > 0 ? aloop__sys_address_port(&client->local)
                                   : draw_port();
     if (client->local.size == 0 || sim__address_is_any(&client->local))
         client->local = source;
@@ -265,7 +269,7 @@ int sim__join(struct sim_socket *client, const struct sys_address *address)
  * there: both ends open at the same time (RFC 9293, 3.5). */
 static bool meets_itself(struct sim_socket *client)
 {
-    if (!sys_address_same(&client->local, &client->remote))
+    if (!aloop__sys_address_same(&client->local, &client->remote))
         return false;
     sim__pair(client, client);
     return true;
@@ -336,7 +340,7 @@ int sim__connect(struct sim_socket *client,
         return -EALREADY;
     if (client->state != SIM_FRESH)
         return client->state == SIM_CONNECTED ? -EISCONN : -EINVAL;
-    if (sys_address_family(address) != client->family)
+    if (aloop__sys_address_family(address) != client->family)
         return -EAFNOSUPPORT;
     if (sim__address_is_unreachable(address))
         return -ENETUNREACH;

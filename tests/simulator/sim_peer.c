@@ -32,7 +32,7 @@ static struct sys_address address_of(const char *host, uint16_t port)
 {
     struct sys_address address;
 
-    if (sys_address_parse(host, "0", &address) < 0)
+    if (aloop__sys_address_parse(host, "0", &address) < 0)
         abort();
     sim__address_set_port(&address, port);
     return address;
@@ -40,7 +40,8 @@ static struct sys_address address_of(const char *host, uint16_t port)
 
 static struct sim_socket *new_outside(const struct sys_address *address)
 {
-    struct sim_socket *socket = sim__socket_new(sys_address_family(address));
+    struct sim_socket *socket =
+        sim__socket_new(aloop__sys_address_family(address));
 
     socket->outside = true;
     return socket;

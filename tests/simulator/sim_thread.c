@@ -64,16 +64,16 @@ void sim_as_thread(sim_fn fn, void *arg)
     run_as(SELF_OUTSIDE, fn, arg);
 }
 
-uintptr_t sys_thread_self(void)
+uintptr_t aloop__sys_thread_self(void)
 {
-    sim__note("sys_thread_self");
+    sim__note("aloop__sys_thread_self");
     return self;
 }
 
-int sys_thread_start(void (*run)(void *arg), void *arg,
-                     struct sys_thread **ret)
+int aloop__sys_thread_start(void (*run)(void *arg), void *arg,
+                            struct sys_thread **ret)
 {
-    int fault = sim__enter("sys_thread_start");
+    int fault = sim__enter("aloop__sys_thread_start");
     struct sys_thread **at = &threads, *thread;
 
     if (fault < 0)
@@ -219,9 +219,9 @@ bool sim__threads_run(void)
 }
 
 /* As long as the thread sleeps, time passes. */
-void sys_thread_join(struct sys_thread *thread)
+void aloop__sys_thread_join(struct sys_thread *thread)
 {
-    sim__note("sys_thread_join");
+    sim__note("aloop__sys_thread_join");
     if (sim__locks_held()) /* The thread may want what is held. */
         sim__world.bad_locks++;
     run_thread(thread);
@@ -232,18 +232,18 @@ void sys_thread_join(struct sys_thread *thread)
     free_thread(thread);
 }
 
-void sys_thread_detach(struct sys_thread *thread)
+void aloop__sys_thread_detach(struct sys_thread *thread)
 {
-    sim__note("sys_thread_detach");
+    sim__note("aloop__sys_thread_detach");
     thread->is_detached = true;
     if (thread->state == ENDED)
         free_thread(thread);
 }
 
 /* Whether it has run or not: it does not exist here. */
-void sys_thread_forget(struct sys_thread *thread)
+void aloop__sys_thread_forget(struct sys_thread *thread)
 {
-    sim__note("sys_thread_forget");
+    sim__note("aloop__sys_thread_forget");
     thread->is_detached = thread->is_forgotten = true;
     if (thread->state == FRESH || thread->state == ENDED)
         free_thread(thread);
@@ -258,9 +258,9 @@ unsigned sim_threads_open(void)
     return count;
 }
 
-int sys_monitor_open(struct sys_monitor **ret)
+int aloop__sys_monitor_open(struct sys_monitor **ret)
 {
-    int fault = sim__enter("sys_monitor_open");
+    int fault = sim__enter("aloop__sys_monitor_open");
 
     if (fault < 0)
         return fault;
@@ -288,55 +288,55 @@ static void free_monitor(struct sys_monitor *monitor)
     free(monitor);
 }
 
-void sys_monitor_close(struct sys_monitor *monitor)
+void aloop__sys_monitor_close(struct sys_monitor *monitor)
 {
-    sim__note("sys_monitor_close");
+    sim__note("aloop__sys_monitor_close");
     if (monitor->entered)
         sim__world.bad_locks++;
     free_monitor(monitor);
 }
 
-void sys_monitor_forget(struct sys_monitor *monitor)
+void aloop__sys_monitor_forget(struct sys_monitor *monitor)
 {
-    sim__note("sys_monitor_forget");
+    sim__note("aloop__sys_monitor_forget");
     free_monitor(monitor);
 }
 
-void sys_monitor_enter(struct sys_monitor *monitor)
+void aloop__sys_monitor_enter(struct sys_monitor *monitor)
 {
-    sim__note("sys_monitor_enter");
+    sim__note("aloop__sys_monitor_enter");
     set_lock(&monitor->entered, true);
 }
 
-void sys_monitor_leave(struct sys_monitor *monitor)
+void aloop__sys_monitor_leave(struct sys_monitor *monitor)
 {
-    sim__note("sys_monitor_leave");
+    sim__note("aloop__sys_monitor_leave");
     set_lock(&monitor->entered, false);
 }
 
 /* The main flow may wait for what threads do; nobody notifies a thread, since
  * all others stand still until it ends. */
-int sys_monitor_wait(struct sys_monitor *monitor)
+int aloop__sys_monitor_wait(struct sys_monitor *monitor)
 {
     bool any_ran;
 
-    sim__note("sys_monitor_wait");
+    sim__note("aloop__sys_monitor_wait");
     set_lock(&monitor->entered, false);
     any_ran = self == SELF_MAIN && sim__threads_run();
     set_lock(&monitor->entered, true);
     return any_ran ? 0 : -ECANCELED;
 }
 
-void sys_monitor_notify(struct sys_monitor *monitor)
+void aloop__sys_monitor_notify(struct sys_monitor *monitor)
 {
     (void) monitor;
-    sim__note("sys_monitor_notify");
+    sim__note("aloop__sys_monitor_notify");
 }
 
-void sys_monitor_notify_all(struct sys_monitor *monitor)
+void aloop__sys_monitor_notify_all(struct sys_monitor *monitor)
 {
     (void) monitor;
-    sim__note("sys_monitor_notify_all");
+    sim__note("aloop__sys_monitor_notify_all");
 }
 
 unsigned sim__monitors_open(void)
@@ -362,9 +362,9 @@ static bool is_signal(int number)
     return number > 0 && number <= SYS_SIGNAL_MAX;
 }
 
-int sys_signal_catch(int number, void (*handler)(int number))
+int aloop__sys_signal_catch(int number, void (*handler)(int number))
 {
-    int fault = sim__enter("sys_signal_catch");
+    int fault = sim__enter("aloop__sys_signal_catch");
 
     if (fault < 0)
         return fault;
@@ -374,24 +374,24 @@ int sys_signal_catch(int number, void (*handler)(int number))
     return 0;
 }
 
-void sys_signal_restore(int number)
+void aloop__sys_signal_restore(int number)
 {
-    sim__note("sys_signal_restore");
+    sim__note("aloop__sys_signal_restore");
     if (is_signal(number))
         handlers[number] = NULL;
 }
 
-int sys_signal_interrupts(int ret_numbers[SYS_INTERRUPTS])
+int aloop__sys_signal_interrupts(int ret_numbers[SYS_INTERRUPTS])
 {
-    sim__note("sys_signal_interrupts");
+    sim__note("aloop__sys_signal_interrupts");
     ret_numbers[0] = SIGINT;
     ret_numbers[1] = SIGTERM;
     return 2;
 }
 
-unsigned sys_signal_received(int number)
+unsigned aloop__sys_signal_received(int number)
 {
-    sim__note("sys_signal_received");
+    sim__note("aloop__sys_signal_received");
     return received[number];
 }
 
@@ -441,32 +441,32 @@ unsigned sim__signals_caught(void)
     return count;
 }
 
-void sys_signal_lock(void)
+void aloop__sys_signal_lock(void)
 {
-    sim__note("sys_signal_lock");
+    sim__note("aloop__sys_signal_lock");
     if (in_handler)
         sim__world.bad_locks++;
     set_lock(&signal_locked, true);
 }
 
-void sys_signal_unlock(void)
+void aloop__sys_signal_unlock(void)
 {
-    sim__note("sys_signal_unlock");
+    sim__note("aloop__sys_signal_unlock");
     set_lock(&signal_locked, false);
     deliver();
 }
 
-void sys_signal_lock_in_handler(void)
+void aloop__sys_signal_lock_in_handler(void)
 {
-    sim__note("sys_signal_lock_in_handler");
+    sim__note("aloop__sys_signal_lock_in_handler");
     if (!in_handler)
         sim__world.bad_locks++;
     set_lock(&signal_locked, true);
 }
 
-void sys_signal_unlock_in_handler(void)
+void aloop__sys_signal_unlock_in_handler(void)
 {
-    sim__note("sys_signal_unlock_in_handler");
+    sim__note("aloop__sys_signal_unlock_in_handler");
     set_lock(&signal_locked, false);
 }
 

@@ -350,21 +350,22 @@ unsigned sim_calls(const char *call_name)
     return sum;
 }
 
-int64_t sys_clock_ns(void)
+int64_t aloop__sys_clock_ns(void)
 {
-    sim__note("sys_clock_ns");
+    sim__note("aloop__sys_clock_ns");
     return sim__world.now_ns + sim__world.jump_ns;
 }
 
-void sys_stderr_look(struct sys_stderr *ret)
+void aloop__sys_stderr_look(struct sys_stderr *ret)
 {
-    sim__note("sys_stderr_look");
+    sim__note("aloop__sys_stderr_look");
     *ret = (struct sys_stderr){.is_usable = true};
 }
 
-int sys_complain(const struct sys_stderr *file, const char *line, size_t size)
+int aloop__sys_complain(const struct sys_stderr *file, const char *line,
+                        size_t size)
 {
-    int error = sim__enter("sys_complain");
+    int error = sim__enter("aloop__sys_complain");
 
     (void) file;
     assert(file->is_usable && size <= LINE_MAX_SIZE);

@@ -82,20 +82,20 @@ static inline void open_pipe(int ends[2])
 /* A connection over loopback: [0] connected, [1] accepted. */
 static inline void open_tcp(int pair[2])
 {
-    int listener = keep(sys_tcp_socket(SYS_INET));
+    int listener = keep(aloop__sys_tcp_socket(SYS_INET));
     struct pollfd waiting = {.fd = listener, .events = POLLIN};
     struct sys_address address;
     int error;
 
-    assert_int_equal(sys_address_parse("127.0.0.1", "0", &address), 0);
-    assert_int_equal(sys_bind(listener, &address), 0);
-    assert_int_equal(sys_listen(listener, 1), 0);
-    assert_int_equal(sys_local_address(listener, &address), 0);
-    pair[0] = keep(sys_tcp_socket(SYS_INET));
-    error = sys_connect(pair[0], &address);
+    assert_int_equal(aloop__sys_address_parse("127.0.0.1", "0", &address), 0);
+    assert_int_equal(aloop__sys_bind(listener, &address), 0);
+    assert_int_equal(aloop__sys_listen(listener, 1), 0);
+    assert_int_equal(aloop__sys_local_address(listener, &address), 0);
+    pair[0] = keep(aloop__sys_tcp_socket(SYS_INET));
+    error = aloop__sys_connect(pair[0], &address);
     assert_true(error == 0 || error == -EINPROGRESS);
     assert_int_equal(patient_poll(&waiting, 1, -1), 1);
-    pair[1] = keep(sys_accept(listener));
+    pair[1] = keep(aloop__sys_accept(listener));
     waiting = (struct pollfd){.fd = pair[0], .events = POLLOUT};
     assert_int_equal(patient_poll(&waiting, 1, -1), 1);
 }

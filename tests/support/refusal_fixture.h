@@ -63,7 +63,7 @@ static inline int set_up(void **state)
 {
     (void) state;
     memset(&f, 0, sizeof f);
-    sys_pages_light_guards(true);
+    aloop__sys_pages_light_guards(true);
     return 0;
 }
 
@@ -73,7 +73,7 @@ static inline int tear_down(void **state)
 
     (void) state;
     memset(&f, 0, sizeof f);
-    sys_pages_light_guards(true);
+    aloop__sys_pages_light_guards(true);
     return unrefused; /* Then a test has not refused what it meant to. */
 }
 
@@ -368,12 +368,12 @@ static inline void close_pair(const int pair[2])
 
 static inline int open_listener(struct sys_address *ret)
 {
-    int listener = sys_tcp_socket(SYS_INET);
+    int listener = aloop__sys_tcp_socket(SYS_INET);
 
-    assert_int_equal(sys_address_parse("127.0.0.1", "0", ret), 0);
-    assert_int_equal(sys_bind(listener, ret), 0);
-    assert_int_equal(sys_listen(listener, 8), 0);
-    assert_int_equal(sys_local_address(listener, ret), 0);
+    assert_int_equal(aloop__sys_address_parse("127.0.0.1", "0", ret), 0);
+    assert_int_equal(aloop__sys_bind(listener, ret), 0);
+    assert_int_equal(aloop__sys_listen(listener, 8), 0);
+    assert_int_equal(aloop__sys_local_address(listener, ret), 0);
     return listener;
 }
 

@@ -17,14 +17,14 @@
 
 static inline int open_listener(struct sys_address *ret)
 {
-    int fd = sys_tcp_socket(SYS_INET);
+    int fd = aloop__sys_tcp_socket(SYS_INET);
 
     assert_true(fd >= 0);
-    assert_int_equal(sys_address_parse("127.0.0.1", "0", ret), 0);
-    assert_int_equal(sys_reuse_address(fd, SYS_INET), 0);
-    assert_int_equal(sys_bind(fd, ret), 0);
-    assert_int_equal(sys_listen(fd, 16), 0);
-    assert_int_equal(sys_local_address(fd, ret), 0);
+    assert_int_equal(aloop__sys_address_parse("127.0.0.1", "0", ret), 0);
+    assert_int_equal(aloop__sys_reuse_address(fd, SYS_INET), 0);
+    assert_int_equal(aloop__sys_bind(fd, ret), 0);
+    assert_int_equal(aloop__sys_listen(fd, 16), 0);
+    assert_int_equal(aloop__sys_local_address(fd, ret), 0);
     return fd;
 }
 
@@ -32,18 +32,18 @@ static inline void await_bits(int fd, short bits)
 {
     struct pollfd one = {.fd = fd, .events = bits};
 
-    assert_int_equal(sys_poll(&one, 1, -1), 1);
+    assert_int_equal(aloop__sys_poll(&one, 1, -1), 1);
 }
 
 static inline int connect_to(const struct sys_address *address)
 {
-    int fd = sys_tcp_socket(sys_address_family(address));
-    int error = sys_connect(fd, address);
+    int fd = aloop__sys_tcp_socket(aloop__sys_address_family(address));
+    int error = aloop__sys_connect(fd, address);
 
     assert_true(fd >= 0);
     assert_true(error == 0 || error == -EINPROGRESS);
     await_bits(fd, POLLOUT);
-    assert_int_equal(sys_socket_error(fd), 0);
+    assert_int_equal(aloop__sys_socket_error(fd), 0);
     return fd;
 }
 
@@ -55,15 +55,15 @@ static inline void open_tcp(int pair[2])
 
     pair[0] = connect_to(&address);
     await_bits(listener, POLLIN);
-    pair[1] = sys_accept(listener);
+    pair[1] = aloop__sys_accept(listener);
     assert_true(pair[1] >= 0);
-    assert_int_equal(sys_close(listener), 0);
+    assert_int_equal(aloop__sys_close(listener), 0);
 }
 
 static inline void close_pair(const int pair[2])
 {
-    assert_int_equal(sys_close(pair[0]), 0);
-    assert_int_equal(sys_close(pair[1]), 0);
+    assert_int_equal(aloop__sys_close(pair[0]), 0);
+    assert_int_equal(aloop__sys_close(pair[1]), 0);
 }
 
 #endif

@@ -140,12 +140,12 @@ void __wrap_aloop__slab_put(struct aloop__slab *slab, void *object,
                             size_t size);
 void __real_aloop__slab_close(struct aloop__slab *slab);
 void __wrap_aloop__slab_close(struct aloop__slab *slab);
-void *__real_sys_pages_map(size_t size);
-void *__wrap_sys_pages_map(size_t size);
-void __real_sys_pages_unmap(void *pages, size_t size);
-void __wrap_sys_pages_unmap(void *pages, size_t size);
-int __real_sys_pages_guard(void *pages, size_t size, bool light);
-int __wrap_sys_pages_guard(void *pages, size_t size, bool light);
+void *__real_aloop__sys_pages_map(size_t size);
+void *__wrap_aloop__sys_pages_map(size_t size);
+void __real_aloop__sys_pages_unmap(void *pages, size_t size);
+void __wrap_aloop__sys_pages_unmap(void *pages, size_t size);
+int __real_aloop__sys_pages_guard(void *pages, size_t size, bool light);
+int __wrap_aloop__sys_pages_guard(void *pages, size_t size, bool light);
 
 const struct aloop__alloc __wrap_aloop__alloc_default = {point_resize, NULL};
 
@@ -190,27 +190,28 @@ void __wrap_aloop__slab_close(struct aloop__slab *slab)
     __real_aloop__slab_close(slab);
 }
 
-void *__wrap_sys_pages_map(size_t size)
+void *__wrap_aloop__sys_pages_map(size_t size)
 {
-    void *pages = point_fails(CALL_PAGES) ? NULL : __real_sys_pages_map(size);
+    void *pages =
+        point_fails(CALL_PAGES) ? NULL : __real_aloop__sys_pages_map(size);
 
     if (pages != NULL)
         memory.page_bytes += size;
     return pages;
 }
 
-void __wrap_sys_pages_unmap(void *pages, size_t size)
+void __wrap_aloop__sys_pages_unmap(void *pages, size_t size)
 {
     if (pages != NULL)
         memory.page_bytes -= size;
-    __real_sys_pages_unmap(pages, size);
+    __real_aloop__sys_pages_unmap(pages, size);
 }
 
-int __wrap_sys_pages_guard(void *pages, size_t size, bool light)
+int __wrap_aloop__sys_pages_guard(void *pages, size_t size, bool light)
 {
     if (point_fails(CALL_GUARD))
         return -ENOMEM;
-    return __real_sys_pages_guard(pages, size, light);
+    return __real_aloop__sys_pages_guard(pages, size, light);
 }
 
 #endif

@@ -12,49 +12,51 @@ enum { WAKES_SLACK = 2000, UNHANDLED_MAX = 1000 };
 
 const struct point_call point_calls[] = {
     [CALL_MEMORY] = {"memory", {-ENOMEM}, {0}},
-    [CALL_PAGES] = {"sys_pages_map", {-ENOMEM}, {0}},
-    [CALL_GUARD] = {"sys_pages_guard", {-ENOMEM}, {0}},
+    [CALL_PAGES] = {"aloop__sys_pages_map", {-ENOMEM}, {0}},
+    [CALL_GUARD] = {"aloop__sys_pages_guard", {-ENOMEM}, {0}},
     {"aloop__reactor_open", {-EMFILE, -ENFILE, -ENOMEM}, {0}},
     {"aloop__reactor_set", {-ENOMEM, -ENOSPC, -EPERM}, {0}},
     {"aloop__reactor_wait", {-ENOMEM}, {0}},
     {"aloop__reactor_fd", {-EMFILE, -ENOMEM}, {0}},
     {"aloop__reactor_alarm", {0}, {-ENOMEM}},
     {"aloop__reactor_renew", {-EMFILE, -ENOMEM}, {0}},
-    {"sys_wake_open", {-EMFILE, -ENFILE, -ENOMEM}, {0}},
-    {"sys_close", {-EINTR, -EIO}, {0}},
-    {"sys_tcp_socket",
+    {"aloop__sys_wake_open", {-EMFILE, -ENFILE, -ENOMEM}, {0}},
+    {"aloop__sys_close", {-EINTR, -EIO}, {0}},
+    {"aloop__sys_tcp_socket",
      {-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM, -EAFNOSUPPORT},
      {0}},
-    {"sys_reuse_address", {-ENOBUFS, -EINVAL, -EPERM}, {0}},
-    {"sys_no_delay", {-EINVAL, -ENOBUFS, -EPERM}, {0}},
-    {"sys_reset_on_close", {-EINVAL}, {0}},
-    {"sys_bind", {-EADDRINUSE, -EACCES, -EADDRNOTAVAIL}, {0}},
-    {"sys_listen", {-EADDRINUSE}, {0}},
-    {"sys_accept",
+    {"aloop__sys_reuse_address", {-ENOBUFS, -EINVAL, -EPERM}, {0}},
+    {"aloop__sys_no_delay", {-EINVAL, -ENOBUFS, -EPERM}, {0}},
+    {"aloop__sys_reset_on_close", {-EINVAL}, {0}},
+    {"aloop__sys_bind", {-EADDRINUSE, -EACCES, -EADDRNOTAVAIL}, {0}},
+    {"aloop__sys_listen", {-EADDRINUSE}, {0}},
+    {"aloop__sys_accept",
      {-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM, -ECONNABORTED, -EPROTO, -EPERM},
      {-EAGAIN}},
-    {"sys_connect",
+    {"aloop__sys_connect",
      {-ECONNREFUSED, -ENETUNREACH, -EADDRNOTAVAIL, -EAGAIN, -ETIMEDOUT,
       -ENOBUFS},
      {0}},
-    {"sys_socket_error", {-ECONNREFUSED, -ETIMEDOUT, -EHOSTUNREACH}, {0}},
-    {"sys_local_address", {-ENOBUFS, -EINVAL}, {0}},
-    {"sys_peer_address", {-ENOTCONN, -ENOBUFS}, {0}},
-    {"sys_recv",
+    {"aloop__sys_socket_error",
+     {-ECONNREFUSED, -ETIMEDOUT, -EHOSTUNREACH},
+     {0}},
+    {"aloop__sys_local_address", {-ENOBUFS, -EINVAL}, {0}},
+    {"aloop__sys_peer_address", {-ENOTCONN, -ENOBUFS}, {0}},
+    {"aloop__sys_recv",
      {-ECONNRESET, -ETIMEDOUT, -ENOMEM, -ENOBUFS, -EHOSTUNREACH},
      {-EAGAIN}},
-    {"sys_send",
+    {"aloop__sys_send",
      {-EPIPE, -ECONNRESET, -ENOBUFS, -ENOMEM, -ETIMEDOUT},
      {-EAGAIN}},
-    {"sys_sendv", {-EPIPE, -ECONNRESET, -ENOBUFS, -ENOMEM}, {-EAGAIN}},
-    {"sys_shutdown_write", {-ENOTCONN, -ENOBUFS}, {0}},
-    {"sys_resolve",
+    {"aloop__sys_sendv", {-EPIPE, -ECONNRESET, -ENOBUFS, -ENOMEM}, {-EAGAIN}},
+    {"aloop__sys_shutdown_write", {-ENOTCONN, -ENOBUFS}, {0}},
+    {"aloop__sys_resolve",
      {ALOOP_EHOSTNOTFOUND, ALOOP_EAGAINDNS, ALOOP_ERESOLVE, -ENOMEM},
      {0}},
-    {"sys_thread_start", {-EAGAIN, -ENOMEM}, {0}},
-    {"sys_monitor_open", {-ENOMEM, -EAGAIN}, {0}},
-    {"sys_signal_catch", {-EINVAL}, {0}},
-    {"sys_complain", {0}, {-EAGAIN, -EBADF}},
+    {"aloop__sys_thread_start", {-EAGAIN, -ENOMEM}, {0}},
+    {"aloop__sys_monitor_open", {-ENOMEM, -EAGAIN}, {0}},
+    {"aloop__sys_signal_catch", {-EINVAL}, {0}},
+    {"aloop__sys_complain", {0}, {-EAGAIN, -EBADF}},
 };
 
 const size_t point_calls_count = sizeof point_calls / sizeof point_calls[0];
@@ -199,7 +201,7 @@ void point_run(const struct point *point, struct point_counts *counts)
     point_use_memory(point->world == WORLD_PLAIN);
     make_world(point->world);
     make_faults(point);
-    start_ns = sys_clock_ns();
+    start_ns = aloop__sys_clock_ns();
     status = run_scenario(point->scenario);
     run.is_over = true;
     sim_threads_finish(); /* Those that were left behind. */
@@ -214,7 +216,7 @@ void point_run(const struct point *point, struct point_counts *counts)
     torture_expect(sim_mess()[0] == '\0' || point_leaves_memory(),
                    sim_mess());
     torture_expect(sim_wakes() < 2 * counts->wakes + WAKES_SLACK, "spins");
-    torture_expect(sys_clock_ns() - start_ns < ALOOP_SEC(600),
+    torture_expect(aloop__sys_clock_ns() - start_ns < ALOOP_SEC(600),
                    "takes ten minutes");
     sim_end();
 }

@@ -171,7 +171,7 @@ size_t following(void)
 /* What the present moment is, whatever the clock says. */
 static int64_t world_ns(void)
 {
-    return sys_clock_ns() - run.jumped_ns;
+    return aloop__sys_clock_ns() - run.jumped_ns;
 }
 
 static void post_now(void);
@@ -223,15 +223,23 @@ static const struct {
     const char *call_name;
     int error;
 } faults[] = {
-    {"sys_recv", -ECONNRESET},      {"sys_recv", -ENOMEM},
-    {"sys_recv", -EINTR},           {"sys_send", -EPIPE},
-    {"sys_send", -EINTR},           {"sys_sendv", -ECONNRESET},
-    {"sys_sendv", -EAGAIN},         {"sys_accept", -EMFILE},
-    {"sys_accept", -ECONNABORTED},  {"sys_accept", -ENFILE},
-    {"sys_accept", -EPERM},         {"sys_peer_address", -ENOTCONN},
-    {"sys_connect", -ENETUNREACH},  {"sys_tcp_socket", -EMFILE},
-    {"sys_no_delay", -EINVAL},      {"sys_shutdown_write", -ENOTCONN},
-    {"sys_socket_error", -ENOBUFS},
+    {"aloop__sys_recv", -ECONNRESET},
+    {"aloop__sys_recv", -ENOMEM},
+    {"aloop__sys_recv", -EINTR},
+    {"aloop__sys_send", -EPIPE},
+    {"aloop__sys_send", -EINTR},
+    {"aloop__sys_sendv", -ECONNRESET},
+    {"aloop__sys_sendv", -EAGAIN},
+    {"aloop__sys_accept", -EMFILE},
+    {"aloop__sys_accept", -ECONNABORTED},
+    {"aloop__sys_accept", -ENFILE},
+    {"aloop__sys_accept", -EPERM},
+    {"aloop__sys_peer_address", -ENOTCONN},
+    {"aloop__sys_connect", -ENETUNREACH},
+    {"aloop__sys_tcp_socket", -EMFILE},
+    {"aloop__sys_no_delay", -EINVAL},
+    {"aloop__sys_shutdown_write", -ENOTCONN},
+    {"aloop__sys_socket_error", -ENOBUFS},
 };
 
 /* What connections end with. */
@@ -354,7 +362,7 @@ uint64_t world_run(const struct world *world, uint64_t seed, int64_t *ns)
     memset(&posts, 0, sizeof posts);
     memory_percent = 0;
     sim_reset(seed);
-    start_ns = sys_clock_ns();
+    start_ns = aloop__sys_clock_ns();
     choose_weather();
     loop = run.loop = new_loop();
     CHECK(loop != NULL);

@@ -291,7 +291,7 @@ static void a_watch_that_cannot_be_installed_leaves_nothing(void **state)
     aloop_signal *signal = NULL;
 
     (void) state;
-    sim_fail("sys_signal_catch", 1, ALOOP_ENOMEM);
+    sim_fail("aloop__sys_signal_catch", 1, ALOOP_ENOMEM);
     assert_int_equal(aloop_signal_start(t.loop, SIGUSR1, count, NULL, &signal),
                      ALOOP_ENOMEM);
     assert_null(signal);

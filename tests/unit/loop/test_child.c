@@ -106,8 +106,8 @@ static void a_child_that_only_frees_the_loop_runs_and_changes_nothing(
 
 static void a_child_whose_after_fork_fails_can_free_the_loop(void **state)
 {
-    static const char *const calls[] = {"aloop__reactor_renew",
-                                        "sys_wake_open", "aloop__reactor_set"};
+    static const char *const calls[] = {
+        "aloop__reactor_renew", "aloop__sys_wake_open", "aloop__reactor_set"};
 
     (void) state;
     for (size_t i = 0; i < 3; i++) {
@@ -128,7 +128,7 @@ static void an_after_fork_that_has_failed_can_be_repeated(void **state)
     (void) state;
     use_everything();
     sim_fork();
-    sim_fail("sys_wake_open", 1, ALOOP_EMFILE);
+    sim_fail("aloop__sys_wake_open", 1, ALOOP_EMFILE);
     assert_int_equal(aloop_after_fork(t.loop), ALOOP_EMFILE);
     assert_int_equal(aloop_step(t.loop, 0), ALOOP_EPERM);
 
@@ -725,8 +725,10 @@ static ssize_t fork_at_the_end(aloop *loop, void *arg)
 /* How often the monitor and the threads of the parent were used. */
 static unsigned uses_of_threads(void)
 {
-    return sim_calls("sys_monitor_enter") + sim_calls("sys_thread_join") +
-           sim_calls("sys_thread_detach") + sim_calls("sys_thread_start");
+    return sim_calls("aloop__sys_monitor_enter") +
+           sim_calls("aloop__sys_thread_join") +
+           sim_calls("aloop__sys_thread_detach") +
+           sim_calls("aloop__sys_thread_start");
 }
 
 static void a_child_forked_while_the_loop_is_freed_waits_for_no_thread(
@@ -745,13 +747,13 @@ static void a_child_forked_while_the_loop_is_freed_waits_for_no_thread(
     aloop_detach(aloop_spawn(t.loop, fork_at_the_end, NULL));
     aloop_step(t.loop, 0);
     aloop_step(t.loop, 0);
-    before = sim_calls("sys_thread_join");
+    before = sim_calls("aloop__sys_thread_join");
 
     assert_int_equal(aloop_free(t.loop), 0);
 
     t.loop = NULL;
     assert_true(has_forked);
-    assert_int_equal(sim_calls("sys_thread_join"), before);
+    assert_int_equal(sim_calls("aloop__sys_thread_join"), before);
     assert_int_equal(t.calls, 0);
     assert_int_equal(sim_harms(), 0);
     assert_int_equal(memory.bytes, 0);

@@ -14,7 +14,7 @@ static void a_renewal_finds_out_what_was_closed(void **state)
     kept = connected();
     read = aloop_stream_read(lost, bytes, sizeof bytes);
     other = aloop_stream_read(kept, bytes, sizeof bytes);
-    sys_close(aloop_stream_fd(lost));
+    aloop__sys_close(aloop_stream_fd(lost));
 
     assert_int_equal(aloop__io_renew(t.loop), 0);
 
@@ -59,7 +59,7 @@ static void replace_the_other(aloop_stream *stream, const void *data,
  * number.  It might do no harm, but it would make a call. */
 static void a_stale_event_makes_no_call_for_the_new_owner(void **state)
 {
-    unsigned accepts = sim_calls("sys_accept");
+    unsigned accepts = sim_calls("aloop__sys_accept");
 
     (void) state;
     first = connected();
@@ -71,7 +71,7 @@ static void a_stale_event_makes_no_call_for_the_new_owner(void **state)
     run_for(MS);
 
     assert_true((first == NULL) != (second == NULL));
-    assert_int_equal(sim_calls("sys_accept"), accepts);
+    assert_int_equal(sim_calls("aloop__sys_accept"), accepts);
     aloop_stream_close(first);
     aloop_stream_close(second);
     aloop_listener_close(newcomer);

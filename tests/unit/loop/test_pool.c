@@ -35,7 +35,7 @@ static void work(struct aloop__job *job)
 {
     (void) index_of(job);
     p.worked++;
-    p.worker = sys_thread_self();
+    p.worker = aloop__sys_thread_self();
 }
 
 static void done(struct aloop__job *job, int error)
@@ -63,8 +63,8 @@ static void work_for_long(struct aloop__job *job)
     struct sys_address *found;
 
     work(job);
-    (void) sys_resolve("slow", "80", &found);
-    sys_resolve_free(found);
+    (void) aloop__sys_resolve("slow", "80", &found);
+    aloop__sys_resolve_free(found);
     p.returned++;
 }
 
@@ -74,8 +74,8 @@ static void work_elsewhere(struct aloop__job *job)
     struct sys_address *found;
 
     (void) job;
-    (void) sys_resolve("slow", "80", &found);
-    sys_resolve_free(found);
+    (void) aloop__sys_resolve("slow", "80", &found);
+    aloop__sys_resolve_free(found);
 }
 
 static void count_drop(struct aloop__job *job)
@@ -119,7 +119,7 @@ static void jobs_run_on_threads_and_are_done_on_the_loop(void **state)
     assert_int_equal(aloop_run(t.loop), 0);
 
     assert_int_equal(p.worked, 3);
-    assert_int_not_equal(p.worker, sys_thread_self());
+    assert_int_not_equal(p.worker, aloop__sys_thread_self());
     assert_noted(0, 1, 2);
     for (int i = 0; i < 3; i++)
         assert_int_equal(p.jobs[i].error, 0);
@@ -330,7 +330,7 @@ static void without_any_thread_a_submit_fails(void **state)
 {
     (void) state;
     open_pool(2);
-    sim_fail("sys_thread_start", 1, ALOOP_EAGAIN);
+    sim_fail("aloop__sys_thread_start", 1, ALOOP_EAGAIN);
     assert_int_equal(submit(0), ALOOP_EAGAIN);
     assert_false(aloop_alive(t.loop));
 
@@ -344,7 +344,7 @@ static void one_thread_is_enough_where_a_second_cannot_start(void **state)
     (void) state;
     open_pool(4);
     submit(0);
-    sim_fail("sys_thread_start", 1, ALOOP_EAGAIN);
+    sim_fail("aloop__sys_thread_start", 1, ALOOP_EAGAIN);
 
     assert_int_equal(submit(1), 0);
     aloop_run(t.loop);
@@ -357,7 +357,7 @@ static void a_pool_that_cannot_be_opened_leaves_nothing(void **state)
     struct aloop__pool *pool = NULL;
 
     (void) state;
-    sim_fail("sys_monitor_open", 1, ALOOP_ENOMEM);
+    sim_fail("aloop__sys_monitor_open", 1, ALOOP_ENOMEM);
     assert_int_equal(aloop__pool_open(t.loop, 1, &pool), ALOOP_ENOMEM);
     assert_null(pool);
 }
@@ -398,7 +398,7 @@ static void freeing_the_loop_joins_threads_that_have_no_work(void **state)
 
 static void freeing_the_loop_waits_for_no_work(void **state)
 {
-    int64_t before_ns = sys_clock_ns();
+    int64_t before_ns = aloop__sys_clock_ns();
 
     (void) state;
     open_pool(3);
@@ -411,7 +411,7 @@ static void freeing_the_loop_waits_for_no_work(void **state)
     assert_int_equal(aloop_free(t.loop), 0);
 
     t.loop = NULL;
-    assert_int_equal(sys_clock_ns(), before_ns + 1);
+    assert_int_equal(aloop__sys_clock_ns(), before_ns + 1);
     assert_int_equal(sim_threads_open(), 0);
     assert_int_equal(t.noted, JOBS - 1);
     /* Three were at work, and one more instead of the first. */
@@ -432,13 +432,13 @@ static void abandoning_cancels_without_touching_threads(void **state)
     submit(0);
     submit(1);
     t.loop->resolver = NULL;
-    joins = sim_calls("sys_thread_join");
-    enters = sim_calls("sys_monitor_enter");
+    joins = sim_calls("aloop__sys_thread_join");
+    enters = sim_calls("aloop__sys_monitor_enter");
 
     aloop__pool_abandon(p.pool);
 
-    assert_int_equal(sim_calls("sys_thread_join"), joins);
-    assert_int_equal(sim_calls("sys_monitor_enter"), enters);
+    assert_int_equal(sim_calls("aloop__sys_thread_join"), joins);
+    assert_int_equal(sim_calls("aloop__sys_monitor_enter"), enters);
     assert_noted(0, 1);
     assert_int_equal(p.jobs[1].error, ALOOP_ECANCELED);
     assert_int_equal(p.worked, 0);

@@ -31,7 +31,7 @@ static void hold_the_wake_up_up(void)
 static void write_the_wake_up(void *arg)
 {
     (void) arg;
-    sys_wake_signal(t.loop->wake_fds[1]);
+    aloop__sys_wake_signal(t.loop->wake_fds[1]);
 }
 
 static void post(const int *number)
@@ -69,7 +69,7 @@ static void a_late_wake_up_ends_one_wait_and_runs_nothing(void **state)
     aloop_step(t.loop, ALOOP_SEC(1));
 
     assert_noted(1);
-    assert_int_equal(sim_calls("sys_wake_drain"), 1);
+    assert_int_equal(sim_calls("aloop__sys_wake_drain"), 1);
     aloop_step(t.loop, MS);
     assert_int_equal(sim_wakes(), 3);
     post(&two); /* Wakes again. */
@@ -172,14 +172,14 @@ static void posts_wake_a_loop_that_sleeps(void **state)
 
 static void a_burst_of_posts_costs_one_wake_up(void **state)
 {
-    unsigned before = sim_calls("sys_wake_signal");
+    unsigned before = sim_calls("aloop__sys_wake_signal");
 
     (void) state;
     for (int i = 0; i < 60; i++)
         sim_as_thread(post_here, as_arg(i));
     aloop_run(t.loop);
     assert_int_equal(t.calls, 60);
-    assert_true(sim_calls("sys_wake_signal") - before <= 1);
+    assert_true(sim_calls("aloop__sys_wake_signal") - before <= 1);
 }
 
 static void queued_posts_are_dropped_with_the_loop(void **state)

@@ -206,11 +206,11 @@ static void a_line_that_would_have_to_wait_is_counted(void **state)
 {
     (void) state;
     use_default();
-    sim_fail("sys_complain", 2, ALOOP_EAGAIN);
+    sim_fail("aloop__sys_complain", 2, ALOOP_EAGAIN);
     fail_often(3);
     aloop_step(t.loop, 0);
     assert_int_equal(lines(), 2);
-    sim_fail("sys_complain", 1, ALOOP_EAGAIN);
+    sim_fail("aloop__sys_complain", 1, ALOOP_EAGAIN);
     sim_advance(ALOOP_SEC(1));
     aloop_step(t.loop, 0);
     assert_int_equal(lines(), 2);
@@ -273,7 +273,7 @@ static void a_report_of_a_listener_names_its_address(void **state)
                                       &listener),
                      0);
     peer = sim_connect_to("::1", 9);
-    sim_fail("sys_accept", 1, ALOOP_EMFILE);
+    sim_fail("aloop__sys_accept", 1, ALOOP_EMFILE);
     aloop_step(t.loop, MS);
     assert_int_equal(t.unhandled, 1);
     assert_string_equal(t.unhandled_what, "accept on [::1]:9");

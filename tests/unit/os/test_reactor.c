@@ -133,7 +133,7 @@ static void a_half_closed_stream_has_no_error(void **state)
     open_tcp(pair);
     set(pair[0], 1, 0, REACTOR_READ);
 
-    assert_int_equal(sys_shutdown_write(pair[1]), 0);
+    assert_int_equal(aloop__sys_shutdown_write(pair[1]), 0);
 
     assert_true(is_readable(pair[0], -1));
     assert_int_equal(bits_now(pair[0], 1), REACTOR_READ);
@@ -175,12 +175,12 @@ static void a_reset_is_an_error_that_can_be_read(void **state)
     open_tcp(pair);
     set(pair[0], 1, 0, REACTOR_READ);
 
-    sys_reset_on_close(pair[1]);
+    aloop__sys_reset_on_close(pair[1]);
     let_go(pair[1]);
 
     assert_true(is_readable(pair[0], -1));
     assert_int_equal(bits_now(pair[0], 1), REACTOR_READ | REACTOR_ERROR);
-    assert_int_equal(sys_recv(pair[0], &byte, 1), -ECONNRESET);
+    assert_int_equal(aloop__sys_recv(pair[0], &byte, 1), -ECONNRESET);
 }
 
 static void a_file_is_refused_for_it_is_always_ready(void **state)
@@ -406,11 +406,11 @@ static void a_wait_never_ends_early(void **state)
     set(pair[0], 1, 0, REACTOR_READ);
 
     for (size_t i = 0; i < sizeof waits_ns / sizeof waits_ns[0]; i++) {
-        int64_t before = sys_clock_ns();
+        int64_t before = aloop__sys_clock_ns();
 
         assert_int_equal(
             aloop__reactor_wait(f.reactor, waits_ns[i], &event, 1), 0);
-        assert_true(sys_clock_ns() - before >= waits_ns[i]);
+        assert_true(aloop__sys_clock_ns() - before >= waits_ns[i]);
     }
 }
 
@@ -460,24 +460,24 @@ static void many_wake_ups_are_one_readiness(void **state)
     int fds[2];
 
     (void) state;
-    assert_int_equal(sys_wake_open(fds), 0);
+    assert_int_equal(aloop__sys_wake_open(fds), 0);
     set(fds[0], 1, 0, REACTOR_READ);
     assert_int_equal(count_now(), 0);
 
     for (int i = 0; i < 100000; i++) /* Class 36: more than a pipe holds. */
-        sys_wake_signal(fds[1]);
+        aloop__sys_wake_signal(fds[1]);
 
     assert_int_equal(bits_now(fds[0], 1), REACTOR_READ);
-    sys_wake_drain(fds[0]);
+    aloop__sys_wake_drain(fds[0]);
     assert_int_equal(count_now(), 0);
-    sys_wake_signal(fds[1]);
+    aloop__sys_wake_signal(fds[1]);
     assert_int_equal(bits_now(fds[0], 1), REACTOR_READ);
-    sys_wake_close(fds);
+    aloop__sys_wake_close(fds);
 }
 
 static void signal_it(void *arg)
 {
-    sys_wake_signal(*(const int *) arg);
+    aloop__sys_wake_signal(*(const int *) arg);
 }
 
 static void a_thread_wakes_a_wait(void **state)
@@ -487,15 +487,15 @@ static void a_thread_wakes_a_wait(void **state)
     int fds[2];
 
     (void) state;
-    assert_int_equal(sys_wake_open(fds), 0);
+    assert_int_equal(aloop__sys_wake_open(fds), 0);
     set(fds[0], 7, 0, REACTOR_READ);
 
-    assert_int_equal(sys_thread_start(signal_it, &fds[1], &thread), 0);
+    assert_int_equal(aloop__sys_thread_start(signal_it, &fds[1], &thread), 0);
 
     assert_int_equal(wait_for(f.reactor, &event), 1);
     assert_int_equal(event.generation, 7);
-    sys_thread_join(thread);
-    sys_wake_close(fds);
+    aloop__sys_thread_join(thread);
+    aloop__sys_wake_close(fds);
 }
 
 static void closing_leaves_no_descriptor(void **state)

@@ -16,7 +16,7 @@ static void a_name_longer_than_any_address_is_cut(void **state)
     open_pair(pair);
     f.name_size = sizeof address.bytes + 1;
 
-    assert_int_equal(sys_local_address(pair[0], &address), 0);
+    assert_int_equal(aloop__sys_local_address(pair[0], &address), 0);
 
     assert_int_equal(address.size, sizeof address.bytes);
     close_pair(pair);
@@ -29,12 +29,12 @@ static void without_ipv6_every_local_address_is_an_old_one(void **state)
 
     (void) state;
     refuse("socket", EMFILE, 1);
-    assert_int_equal(sys_address_parse(NULL, "80", &address), 0);
-    assert_int_equal(sys_address_family(&address), SYS_INET6);
+    assert_int_equal(aloop__sys_address_parse(NULL, "80", &address), 0);
+    assert_int_equal(aloop__sys_address_family(&address), SYS_INET6);
     refuse("socket", EAFNOSUPPORT, 1);
-    assert_int_equal(sys_address_parse(NULL, "80", &address), 0);
-    assert_int_equal(sys_address_family(&address), SYS_INET);
-    assert_int_equal(sys_address_port(&address), 80);
+    assert_int_equal(aloop__sys_address_parse(NULL, "80", &address), 0);
+    assert_int_equal(aloop__sys_address_family(&address), SYS_INET);
+    assert_int_equal(aloop__sys_address_port(&address), 80);
     assert_int_equal(f.refused, 1);
 }
 
@@ -54,10 +54,11 @@ static void each_failure_of_the_resolver_has_an_error(void **state)
     (void) state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         refuse("getaddrinfo", rows[i].code, 1);
-        assert_int_equal(sys_resolve("host", "80", &found), rows[i].error);
+        assert_int_equal(aloop__sys_resolve("host", "80", &found),
+                         rows[i].error);
     }
     refuse("getaddrinfo, by the system", ENFILE, 1);
-    assert_int_equal(sys_resolve("host", "80", &found), -ENFILE);
+    assert_int_equal(aloop__sys_resolve("host", "80", &found), -ENFILE);
     assert_null(found);
 }
 
@@ -80,22 +81,23 @@ static void what_the_resolver_lists_is_taken_in_order(void **state)
     f.answer = list;
     refuse("getaddrinfo, interrupted", EINTR, 2);
 
-    assert_int_equal(sys_resolve("host", "80", &found), 2);
+    assert_int_equal(aloop__sys_resolve("host", "80", &found), 2);
 
     assert_int_equal(f.refused, 2);
     assert_true(f.is_answer_freed);
-    assert_int_equal(sys_address_family(&found[0]), SYS_INET6);
-    assert_int_equal(sys_address_family(&found[1]), SYS_INET);
-    sys_resolve_free(found);
+    assert_int_equal(aloop__sys_address_family(&found[0]), SYS_INET6);
+    assert_int_equal(aloop__sys_address_family(&found[1]), SYS_INET);
+    aloop__sys_resolve_free(found);
     f.is_answer_freed = false;
     refuse("malloc", ENOMEM, 1);
-    assert_int_equal(sys_resolve("host", "80", &found), -ENOMEM);
+    assert_int_equal(aloop__sys_resolve("host", "80", &found), -ENOMEM);
     assert_null(found);
     assert_true(f.is_answer_freed);
     f.is_answer_freed = false;
     f.answer = &list[1];
     list[1].ai_next = NULL;
-    assert_int_equal(sys_resolve("host", "80", &found), ALOOP_EHOSTNOTFOUND);
+    assert_int_equal(aloop__sys_resolve("host", "80", &found),
+                     ALOOP_EHOSTNOTFOUND);
     assert_true(f.is_answer_freed);
 }
 
@@ -114,8 +116,8 @@ static void an_endless_list_of_addresses_is_cut(void **state)
             .ai_addrlen = sizeof old,
             .ai_next = i + 1 < LISTED ? &list[i + 1] : NULL};
     f.answer = list;
-    assert_int_equal(sys_resolve("host", "80", &found), TAKEN);
-    sys_resolve_free(found);
+    assert_int_equal(aloop__sys_resolve("host", "80", &found), TAKEN);
+    aloop__sys_resolve_free(found);
 }
 
 int main(void)

@@ -13,12 +13,12 @@ static void an_alarm_that_cannot_be_set_is_an_error(void **state)
 {
     (void) state;
     refuse("timerfd_create", EMFILE, 1);
-    assert_int_equal(sys_alarm_open(), -EMFILE);
-    assert_int_equal(sys_alarm_set(-1, 1), -EBADF);
+    assert_int_equal(aloop__sys_alarm_open(), -EMFILE);
+    assert_int_equal(aloop__sys_alarm_set(-1, 1), -EBADF);
     refuse("epoll_create1", ENFILE, 1);
-    assert_int_equal(sys_epoll_open(), -ENFILE);
+    assert_int_equal(aloop__sys_epoll_open(), -ENFILE);
     refuse("eventfd", EMFILE, 1);
-    assert_int_equal(sys_wake_open((int[2]){-1, -1}), -EMFILE);
+    assert_int_equal(aloop__sys_wake_open((int[2]){-1, -1}), -EMFILE);
 }
 
 #ifdef SYS_epoll_pwait2
@@ -41,26 +41,26 @@ static bool forbid_pwait2(int error)
 static int wait_without_pwait2(int error)
 {
     struct epoll_event event = {.events = EPOLLIN}, got;
-    int epoll = sys_epoll_open(), fds[2];
+    int epoll = aloop__sys_epoll_open(), fds[2];
     int64_t start_ns;
     sigset_t all;
 
     sigfillset(&all); /* Only those may end a wait early. */
     sigprocmask(SIG_BLOCK, &all, NULL);
-    start_ns = sys_clock_ns();
+    start_ns = aloop__sys_clock_ns();
     if (!forbid_pwait2(error))
         return CHILD_SKIPPED;
-    if (sys_wake_open(fds) < 0
-        || sys_epoll_ctl(epoll, EPOLL_CTL_ADD, fds[0], &event) < 0)
+    if (aloop__sys_wake_open(fds) < 0 ||
+        aloop__sys_epoll_ctl(epoll, EPOLL_CTL_ADD, fds[0], &event) < 0)
         return CHILD_FAILED;
     for (int i = 0; i < 3; i++)
-        if (sys_epoll_wait(epoll, &got, 1, 1500000) != 0)
+        if (aloop__sys_epoll_wait(epoll, &got, 1, 1500000) != 0)
             return CHILD_FAILED;
-    if (sys_clock_ns() - start_ns < 3 * 1500000)
+    if (aloop__sys_clock_ns() - start_ns < 3 * 1500000)
         return CHILD_FAILED; /* Never shorter than asked. */
-    sys_wake_signal(fds[1]);
-    return sys_epoll_wait(epoll, &got, 1, 1500000) == 1 ? CHILD_OK
-                                                        : CHILD_FAILED;
+    aloop__sys_wake_signal(fds[1]);
+    return aloop__sys_epoll_wait(epoll, &got, 1, 1500000) == 1 ? CHILD_OK
+                                                               : CHILD_FAILED;
 }
 
 static void a_kernel_without_the_newest_wait_will_do(void **state)
@@ -120,7 +120,7 @@ static void whatever_a_reactor_is_refused_it_works_later(void **state)
 
     (void) state;
     open_pair(pair);
-    assert_int_equal(sys_send(pair[1], "x", 1), 1);
+    assert_int_equal(aloop__sys_send(pair[1], "x", 1), 1);
     before = open_descriptors(FDS_MAX);
     for (int n = 1; error < 0; n++) {
         struct aloop__reactor *reactor = NULL;
@@ -179,7 +179,7 @@ static struct aloop__reactor *open_watching(int pair[2])
         aloop__reactor_open(&aloop__alloc_default, &reactor), 0);
     assert_int_equal(aloop__reactor_set(reactor, pair[0], 1, 0, REACTOR_READ),
                      0);
-    assert_int_equal(sys_send(pair[1], "x", 1), 1);
+    assert_int_equal(aloop__sys_send(pair[1], "x", 1), 1);
     assert_true(is_readable(aloop__reactor_fd(reactor)));
     return reactor;
 }
@@ -271,12 +271,12 @@ static int host_trouble(struct aloop__reactor *reactor, const int pair[2])
         bits_of(reactor, pair[0]) != -1)
         return 4;
     aloop__reactor_alarm(reactor, -1);
-    if (sys_send(pair[1], "x", 1) != 1 || !is_readable(fd) ||
+    if (aloop__sys_send(pair[1], "x", 1) != 1 || !is_readable(fd) ||
         aloop__reactor_set(reactor, pair[0], 9, REACTOR_READ, 0) < 0 ||
         patient_poll(&host, 1, 0) != 0 ||
         aloop__reactor_set(reactor, pair[0], 9, 0, REACTOR_READ) < 0 ||
         !is_readable(fd) || bits_of(reactor, pair[0]) != REACTOR_READ ||
-        sys_recv(pair[0], &byte, 1) != 1)
+        aloop__sys_recv(pair[0], &byte, 1) != 1)
         return 5;
     return aloop__reactor_alarm(reactor, -1) < 0 ? 6 : 0;
 }

@@ -8,37 +8,37 @@
 
 static void a_light_guard_counts_once_it_was_seen_to_work(void **state)
 {
-    size_t size = sys_page_size();
-    char *pages = sys_pages_map(size);
+    size_t size = aloop__sys_page_size();
+    char *pages = aloop__sys_pages_map(size);
 
     (void) state;
     assert_non_null(pages);
     f.advice = ADVICE_TAKEN;
 
-    assert_int_equal(sys_pages_guard(pages, size, true), 0);
+    assert_int_equal(aloop__sys_pages_guard(pages, size, true), 0);
     refuse("madvise", ENOMEM, 1);
-    assert_int_equal(sys_pages_guard(pages, size, true), -ENOMEM);
+    assert_int_equal(aloop__sys_pages_guard(pages, size, true), -ENOMEM);
     assert_int_equal(f.refused, 1);
 
-    sys_pages_unmap(pages, size);
+    aloop__sys_pages_unmap(pages, size);
 }
 
 /* An emulator: it returns 0 for advice that it does not know. */
 static void a_light_guard_that_lets_through_is_none(void **state)
 {
-    size_t size = sys_page_size();
-    char *pages = sys_pages_map(size);
+    size_t size = aloop__sys_page_size();
+    char *pages = aloop__sys_pages_map(size);
 
     (void) state;
     f.advice = ADVICE_IGNORED;
 
-    assert_int_equal(sys_pages_guard(pages, size, true), -ENOTSUP);
+    assert_int_equal(aloop__sys_pages_guard(pages, size, true), -ENOTSUP);
 
     f.advice = ADVICE_TAKEN; /* Not tried again. */
-    assert_int_equal(sys_pages_guard(pages, size, true), -ENOTSUP);
+    assert_int_equal(aloop__sys_pages_guard(pages, size, true), -ENOTSUP);
     pages[0] = 1;
-    assert_int_equal(sys_pages_guard(pages + 1, size, false), -EINVAL);
-    sys_pages_unmap(pages, size);
+    assert_int_equal(aloop__sys_pages_guard(pages + 1, size, false), -EINVAL);
+    aloop__sys_pages_unmap(pages, size);
 }
 
 static void what_could_not_be_tried_is_tried_again(void **state)
@@ -47,19 +47,19 @@ static void what_could_not_be_tried_is_tried_again(void **state)
         const char *call;
         int error;
     } rows[] = {{"mmap", ENOMEM}, {"pipe2", EMFILE}};
-    size_t size = sys_page_size();
+    size_t size = aloop__sys_page_size();
 
     (void) state;
     f.advice = ADVICE_TAKEN;
     for (size_t i = 0; i < COUNT(rows); i++) {
-        void *pages = sys_pages_map(size);
+        void *pages = aloop__sys_pages_map(size);
 
-        sys_pages_light_guards(true);
+        aloop__sys_pages_light_guards(true);
         refuse(rows[i].call, rows[i].error, 1);
-        assert_int_equal(sys_pages_guard(pages, size, true), -ENOTSUP);
+        assert_int_equal(aloop__sys_pages_guard(pages, size, true), -ENOTSUP);
         assert_int_equal(f.refused, 1);
-        assert_int_equal(sys_pages_guard(pages, size, true), 0);
-        sys_pages_unmap(pages, size);
+        assert_int_equal(aloop__sys_pages_guard(pages, size, true), 0);
+        aloop__sys_pages_unmap(pages, size);
     }
 }
 
@@ -101,7 +101,7 @@ static void a_limit_on_memory_makes_stacks_smaller(void **state)
     struct aloop__stack large, small;
 
     (void) state;
-    if (sys_pages_scarce())
+    if (aloop__sys_pages_scarce())
         skip();
     assert_int_equal(
         aloop__stacks_open(&aloop__alloc_default, 0, &stacks), 0);
@@ -117,7 +117,7 @@ static void a_limit_on_memory_makes_stacks_smaller(void **state)
         getrlimit((unsigned) limits[i], &limit);
         if (limit.rlim_cur != RLIM_INFINITY / 2)
             skip(); /* An emulator: it takes no note of it. */
-        assert_true(sys_pages_scarce());
+        assert_true(aloop__sys_pages_scarce());
         assert_int_equal(
             aloop__stacks_open(&aloop__alloc_default, 0, &stacks), 0);
         assert_int_equal(aloop__stack_get(stacks, 0, &small), 0);
@@ -125,7 +125,7 @@ static void a_limit_on_memory_makes_stacks_smaller(void **state)
         assert_int_equal(setrlimit((unsigned) limits[i], &before), 0);
         assert_true(small.size < large.size / 2);
     }
-    assert_false(sys_pages_scarce());
+    assert_false(aloop__sys_pages_scarce());
 }
 
 int main(void)

@@ -14,13 +14,13 @@ static void an_interrupted_transfer_is_repeated(void **state)
     open_pair(pair);
 
     refuse("send", EINTR, 3);
-    assert_int_equal(sys_send(pair[0], "sent ", 5), 5);
+    assert_int_equal(aloop__sys_send(pair[0], "sent ", 5), 5);
     assert_int_equal(f.refused, 3);
     refuse("sendmsg", EINTR, 3);
-    assert_int_equal(sys_sendv(pair[0], &piece, 1), 8);
+    assert_int_equal(aloop__sys_sendv(pair[0], &piece, 1), 8);
     assert_int_equal(f.refused, 3);
     refuse("recv", EINTR, 3);
-    assert_int_equal(sys_recv(pair[1], text, sizeof text), 13);
+    assert_int_equal(aloop__sys_recv(pair[1], text, sizeof text), 13);
     assert_int_equal(f.refused, 3);
 
     assert_string_equal(text, "sent gathered");
@@ -30,26 +30,26 @@ static void an_interrupted_transfer_is_repeated(void **state)
 static void an_interrupted_accept_is_repeated_and_others_are_told(void **state)
 {
     struct sys_address address;
-    int listener = sys_tcp_socket(SYS_INET), client, accepted;
+    int listener = aloop__sys_tcp_socket(SYS_INET), client, accepted;
 
     (void) state;
-    assert_int_equal(sys_address_parse("127.0.0.1", "0", &address), 0);
-    assert_int_equal(sys_bind(listener, &address), 0);
-    assert_int_equal(sys_listen(listener, 1), 0);
-    assert_int_equal(sys_local_address(listener, &address), 0);
-    client = sys_tcp_socket(SYS_INET);
-    sys_connect(client, &address);
+    assert_int_equal(aloop__sys_address_parse("127.0.0.1", "0", &address), 0);
+    assert_int_equal(aloop__sys_bind(listener, &address), 0);
+    assert_int_equal(aloop__sys_listen(listener, 1), 0);
+    assert_int_equal(aloop__sys_local_address(listener, &address), 0);
+    client = aloop__sys_tcp_socket(SYS_INET);
+    aloop__sys_connect(client, &address);
     assert_true(is_readable(listener));
 
     refuse("accept4", EMFILE, 1);
-    assert_int_equal(sys_accept(listener), -EMFILE);
+    assert_int_equal(aloop__sys_accept(listener), -EMFILE);
     refuse("accept4", EINTR, 2);
-    accepted = sys_accept(listener);
+    accepted = aloop__sys_accept(listener);
 
     assert_true(accepted >= 0);
     assert_int_equal(f.refused, 2);
     close_pair((int[2]){client, accepted});
-    sys_close(listener);
+    aloop__sys_close(listener);
 }
 
 static void assert_flags(int fd)
@@ -66,18 +66,18 @@ static void without_its_newest_form_accept_works(void **state)
 
     (void) state;
     for (size_t i = 0; i < COUNT(refusals); i++) {
-        int client = sys_tcp_socket(SYS_INET), accepted;
+        int client = aloop__sys_tcp_socket(SYS_INET), accepted;
 
-        sys_connect(client, &address);
+        aloop__sys_connect(client, &address);
         assert_true(is_readable(listener));
         refuse("accept4", refusals[i], 1);
-        accepted = sys_accept(listener);
+        accepted = aloop__sys_accept(listener);
         assert_flags(accepted);
         close_pair((int[2]){client, accepted});
     }
     refuse("accept4", EPERM, 1);
-    assert_int_equal(sys_accept(listener), -EAGAIN);
-    sys_close(listener);
+    assert_int_equal(aloop__sys_accept(listener), -EAGAIN);
+    aloop__sys_close(listener);
 }
 
 static void without_flags_a_socket_has_them_all_the_same(void **state)
@@ -89,11 +89,11 @@ static void without_flags_a_socket_has_them_all_the_same(void **state)
         int fd;
 
         refuse("socket", refusals[i], 1);
-        fd = sys_tcp_socket(SYS_INET);
+        fd = aloop__sys_tcp_socket(SYS_INET);
         assert_flags(fd);
-        sys_close(fd);
+        aloop__sys_close(fd);
         refuse("socket", refusals[i], 2);
-        assert_int_equal(sys_tcp_socket(SYS_INET), -refusals[i]);
+        assert_int_equal(aloop__sys_tcp_socket(SYS_INET), -refusals[i]);
     }
     assert_int_equal(open_descriptors(FDS_MAX), before);
 }
@@ -107,15 +107,15 @@ static void without_an_eventfd_a_pipe_wakes(void **state)
         int fds[2];
 
         refuse("eventfd", refusals[i], 1);
-        assert_int_equal(sys_wake_open(fds), 0);
+        assert_int_equal(aloop__sys_wake_open(fds), 0);
         assert_int_not_equal(fds[0], fds[1]);
         assert_flags(fds[0]);
         assert_flags(fds[1]);
-        sys_wake_signal(fds[1]);
+        aloop__sys_wake_signal(fds[1]);
         assert_true(is_readable(fds[0]));
-        sys_wake_drain(fds[0]);
+        aloop__sys_wake_drain(fds[0]);
         assert_int_equal(poll(&(struct pollfd){fds[0], POLLIN, 0}, 1, 0), 0);
-        sys_wake_close(fds);
+        aloop__sys_wake_close(fds);
     }
     assert_int_equal(open_descriptors(FDS_MAX), before);
 }
@@ -125,17 +125,17 @@ static void without_their_newest_forms_epoll_and_poll_work(void **state)
     (void) state;
     for (size_t i = 0; i < COUNT(refusals); i++) {
         struct pollfd none = {.fd = -1};
-        int64_t start_ns = sys_clock_ns();
+        int64_t start_ns = aloop__sys_clock_ns();
         int fd;
 
         refuse("epoll_create1", refusals[i], 1);
-        fd = sys_epoll_open();
+        fd = aloop__sys_epoll_open();
         assert_true(fd >= 0);
         assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
-        sys_close(fd);
+        aloop__sys_close(fd);
         refuse("ppoll", refusals[i], 1);
-        while (sys_clock_ns() - start_ns < 1500000)
-            assert_int_equal(sys_poll(&none, 1, 1500000), 0);
+        while (aloop__sys_clock_ns() - start_ns < 1500000)
+            assert_int_equal(aloop__sys_poll(&none, 1, 1500000), 0);
         assert_int_equal(f.refused, 1);
     }
 }
@@ -146,10 +146,10 @@ static void an_interrupted_connect_is_under_way(void **state)
     struct sys_address address;
 
     (void) state;
-    assert_int_equal(sys_address_parse("127.0.0.1", "1", &address), 0);
+    assert_int_equal(aloop__sys_address_parse("127.0.0.1", "1", &address), 0);
     refuse("connect", EINTR, 1);
-    assert_int_equal(sys_connect(-1, &address), -EINPROGRESS);
-    assert_int_equal(sys_connect(-1, &address), -EBADF);
+    assert_int_equal(aloop__sys_connect(-1, &address), -EINPROGRESS);
+    assert_int_equal(aloop__sys_connect(-1, &address), -EBADF);
 }
 
 /* Closing again could close what another thread has just opened. */
@@ -161,9 +161,9 @@ static void an_interrupted_close_has_closed(void **state)
     open_pair(pair);
 
     refuse("close", EINTR, 1);
-    assert_int_equal(sys_close(pair[0]), 0);
+    assert_int_equal(aloop__sys_close(pair[0]), 0);
     refuse("close", EIO, 1);
-    assert_int_equal(sys_close(pair[1]), -EIO);
+    assert_int_equal(aloop__sys_close(pair[1]), -EIO);
 
     assert_int_equal(fcntl(pair[0], F_GETFD), -1);
     assert_int_equal(fcntl(pair[1], F_GETFD), -1);
@@ -174,28 +174,28 @@ static void an_interrupted_wake_up_arrives(void **state)
     int fds[2];
 
     (void) state;
-    assert_int_equal(sys_wake_open(fds), 0);
+    assert_int_equal(aloop__sys_wake_open(fds), 0);
 
     refuse("write", EINTR, 2);
     errno = 4711;
-    sys_wake_signal(fds[1]);
+    aloop__sys_wake_signal(fds[1]);
     assert_int_equal(errno, 4711);
     assert_int_equal(f.refused, 2);
     assert_true(is_readable(fds[0]));
     refuse("read", EINTR, 2);
-    sys_wake_drain(fds[0]);
+    aloop__sys_wake_drain(fds[0]);
 
     assert_int_equal(f.refused, 2);
     assert_false(is_ready(fds[0], 0));
-    sys_wake_close(fds);
+    aloop__sys_wake_close(fds);
 }
 
 static int complain(const char *line, size_t size)
 {
     struct sys_stderr file;
 
-    sys_stderr_look(&file);
-    return sys_complain(&file, line, size);
+    aloop__sys_stderr_look(&file);
+    return aloop__sys_complain(&file, line, size);
 }
 
 static void an_interrupted_complaint_is_complete(void **state)
@@ -211,10 +211,10 @@ static void an_interrupted_complaint_is_complete(void **state)
     complain("a line\n", 7);
 
     __real_dup2(before, STDERR_FILENO);
-    assert_int_equal(sys_recv(pair[0], text, sizeof text), 7);
+    assert_int_equal(aloop__sys_recv(pair[0], text, sizeof text), 7);
     assert_string_equal(text, "a line\n");
     assert_int_equal(f.refused, 2);
-    sys_close(before);
+    aloop__sys_close(before);
     close_pair(pair);
 }
 
@@ -226,13 +226,13 @@ static void a_channel_of_two_ends_is_drained_and_closed_whole(void **state)
     (void) state;
     assert_int_equal(pipe2(fds, O_NONBLOCK | O_CLOEXEC), 0);
     for (int i = 0; i < SIGNALS; i++)
-        sys_wake_signal(fds[1]);
+        aloop__sys_wake_signal(fds[1]);
     assert_true(is_readable(fds[0]));
 
-    sys_wake_drain(fds[0]);
+    aloop__sys_wake_drain(fds[0]);
 
     assert_false(is_ready(fds[0], 0));
-    sys_wake_close(fds);
+    aloop__sys_wake_close(fds);
     assert_int_equal(open_descriptors(FDS_MAX), before);
     assert_int_equal(fds[1], -1);
 }
@@ -244,7 +244,7 @@ static void no_send_asks_for_more_than_every_system_takes(void **state)
     };
 
     (void) state;
-    assert_int_equal(sys_sendv(-1, pieces, COUNT(pieces)), PIECE_MAX);
+    assert_int_equal(aloop__sys_sendv(-1, pieces, COUNT(pieces)), PIECE_MAX);
     assert_int_equal(f.asked, PIECE_MAX);
     assert_int_equal(f.asked_in, 3);
 }
@@ -256,17 +256,17 @@ static void a_thread_that_cannot_be_had_is_an_error(void **state)
 
     (void) state;
     refuse("malloc", ENOMEM, 1);
-    assert_int_equal(sys_thread_start(NULL, NULL, &thread), -ENOMEM);
+    assert_int_equal(aloop__sys_thread_start(NULL, NULL, &thread), -ENOMEM);
     refuse("pthread_create", EAGAIN, 1);
-    assert_int_equal(sys_thread_start(NULL, NULL, &thread), -EAGAIN);
+    assert_int_equal(aloop__sys_thread_start(NULL, NULL, &thread), -EAGAIN);
     assert_null(thread);
 
     refuse("malloc", ENOMEM, 1);
-    assert_int_equal(sys_monitor_open(&monitor), -ENOMEM);
+    assert_int_equal(aloop__sys_monitor_open(&monitor), -ENOMEM);
     refuse("pthread_mutex_init", EAGAIN, 1);
-    assert_int_equal(sys_monitor_open(&monitor), -EAGAIN);
+    assert_int_equal(aloop__sys_monitor_open(&monitor), -EAGAIN);
     refuse("pthread_cond_init", ENOMEM, 1);
-    assert_int_equal(sys_monitor_open(&monitor), -ENOMEM);
+    assert_int_equal(aloop__sys_monitor_open(&monitor), -ENOMEM);
     assert_null(monitor);
     assert_int_equal(f.mutexes, 0);
 }

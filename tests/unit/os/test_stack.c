@@ -60,7 +60,7 @@ static int set_up(void **state)
     memset(&f, 0, sizeof f);
     f.alloc.resize = counted_resize;
     f.calls_left = -1;
-    sys_pages_light_guards(true);
+    aloop__sys_pages_light_guards(true);
     return aloop__stacks_open(&f.alloc, 0, &f.stacks);
 }
 
@@ -69,7 +69,7 @@ static int set_up_without_light_guards(void **state)
     int r = set_up(state);
 
     aloop__stacks_close(f.stacks);
-    sys_pages_light_guards(false);
+    aloop__sys_pages_light_guards(false);
     return r < 0 ? r : aloop__stacks_open(&f.alloc, 0, &f.stacks);
 }
 
@@ -78,7 +78,7 @@ static int tear_down(void **state)
     (void) state;
     aloop__stacks_close(f.stacks);
     free(f.stack);
-    sys_pages_light_guards(true);
+    aloop__sys_pages_light_guards(true);
     return f.live == 0 ? 0 : -1;
 }
 
@@ -360,7 +360,7 @@ static void recursion_without_end_hits_the_guard(void **state)
 static void a_frame_of_64_kib_does_not_step_over_the_guard(void **state)
 {
     (void) state;
-    if (sizeof(void *) < 8 || sys_pages_scarce())
+    if (sizeof(void *) < 8 || aloop__sys_pages_scarce())
         skip();
     assert_true(child_dies(overrun_in_one_step));
 }
@@ -400,7 +400,7 @@ static void a_hundred_thousand_stacks_are_in_use_at_once(void **state)
     size_t count = is_slow() ? 500 : 100000;
 
     (void) state;
-    if (sizeof(void *) < 8 || sys_pages_scarce())
+    if (sizeof(void *) < 8 || aloop__sys_pages_scarce())
         skip();
     get_many(count);
     for (size_t i = 0; i < count; i++)
@@ -416,7 +416,7 @@ static void a_hundred_thousand_stacks_are_in_use_at_once(void **state)
 
 static bool is_resident(const struct aloop__stack *stack)
 {
-    size_t size = sys_page_size();
+    size_t size = aloop__sys_page_size();
     unsigned char resident = 0;
     char *page = top(stack);
 
@@ -435,18 +435,18 @@ static size_t count_resident(size_t count)
 
 static void discarded_pages_are_gone_but_guarded_ones_stay(void **state)
 {
-    size_t size = sys_page_size();
-    char *pages = sys_pages_map(2 * size);
+    size_t size = aloop__sys_page_size();
+    char *pages = aloop__sys_pages_map(2 * size);
     struct aloop__stack last = {pages + size, size, NULL};
     int fds[2];
 
     (void) state;
     assert_non_null(pages);
     assert_int_equal(pipe(fds), 0);
-    assert_int_equal(sys_pages_guard(pages, size, false), 0);
+    assert_int_equal(aloop__sys_pages_guard(pages, size, false), 0);
     *top(&last) = 1;
     bool before = is_resident(&last);
-    sys_pages_discard(pages, 2 * size);
+    aloop__sys_pages_discard(pages, 2 * size);
 
     assert_true(before);
     assert_false(is_resident(&last));
@@ -455,7 +455,7 @@ static void discarded_pages_are_gone_but_guarded_ones_stay(void **state)
     assert_int_equal(errno, EFAULT);
     (void) close(fds[0]);
     (void) close(fds[1]);
-    sys_pages_unmap(pages, 2 * size);
+    aloop__sys_pages_unmap(pages, 2 * size);
 }
 
 /* Returns how many stacks were given back as a window of time ended. */
@@ -546,7 +546,7 @@ static void a_burst_leaves_little_behind(void **state)
     size_t count = is_slow() ? 500 : 10000, live;
 
     (void) state;
-    if (sizeof(void *) < 8 || sys_pages_scarce())
+    if (sizeof(void *) < 8 || aloop__sys_pages_scarce())
         skip();
     get_touched(100);
     put_many(100);

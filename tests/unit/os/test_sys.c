@@ -39,7 +39,7 @@ static void what_is_opened_is_non_blocking_and_close_on_exec(void **state)
 
     (void) state;
     open_tcp(pair);
-    assert_int_equal(sys_wake_open(fds), 0);
+    assert_int_equal(aloop__sys_wake_open(fds), 0);
 
     is_ready_for_a_loop(pair[0]);
     is_ready_for_a_loop(pair[1]);
@@ -47,9 +47,9 @@ static void what_is_opened_is_non_blocking_and_close_on_exec(void **state)
     is_ready_for_a_loop(fds[1]);
 
     close_pair(pair);
-    sys_wake_close(fds);
+    aloop__sys_wake_close(fds);
     assert_int_equal(fds[0], -1);
-    sys_wake_close(fds); /* Harmless. */
+    aloop__sys_wake_close(fds); /* Harmless. */
 }
 
 static void a_wake_up_leaves_errno_alone(void **state)
@@ -57,17 +57,17 @@ static void a_wake_up_leaves_errno_alone(void **state)
     int fds[2];
 
     (void) state;
-    assert_int_equal(sys_wake_open(fds), 0);
+    assert_int_equal(aloop__sys_wake_open(fds), 0);
 
     for (int i = 0; i < 100000; i++) {
         errno = 4711;
-        sys_wake_signal(fds[1]);
+        aloop__sys_wake_signal(fds[1]);
         assert_int_equal(errno, 4711);
     }
-    sys_wake_signal(-1);
+    aloop__sys_wake_signal(-1);
     assert_int_equal(errno, 4711);
 
-    sys_wake_close(fds);
+    aloop__sys_wake_close(fds);
 }
 
 static void bytes_arrive_in_order_and_then_the_end(void **state)
@@ -80,21 +80,22 @@ static void bytes_arrive_in_order_and_then_the_end(void **state)
 
     (void) state;
     open_tcp(pair);
-    assert_int_equal(sys_recv(pair[1], text, sizeof text), -EAGAIN);
+    assert_int_equal(aloop__sys_recv(pair[1], text, sizeof text), -EAGAIN);
 
-    assert_int_equal(sys_send(pair[0], "one ", 4), 4);
-    assert_int_equal(sys_sendv(pair[0], pieces, COUNT(pieces)), 9);
-    assert_int_equal(sys_shutdown_write(pair[0]), 0);
+    assert_int_equal(aloop__sys_send(pair[0], "one ", 4), 4);
+    assert_int_equal(aloop__sys_sendv(pair[0], pieces, COUNT(pieces)), 9);
+    assert_int_equal(aloop__sys_shutdown_write(pair[0]), 0);
 
     for (size_t have = 0; have < 13;) {
         await_bits(pair[1], POLLIN);
-        ssize_t count = sys_recv(pair[1], text + have, sizeof text - have);
+        ssize_t count =
+            aloop__sys_recv(pair[1], text + have, sizeof text - have);
         assert_true(count > 0);
         have += (size_t) count;
     }
     assert_memory_equal(text, "one two three", 13);
     await_bits(pair[1], POLLIN);
-    assert_int_equal(sys_recv(pair[1], text, sizeof text), 0);
+    assert_int_equal(aloop__sys_recv(pair[1], text, sizeof text), 0);
     close_pair(pair);
 }
 
@@ -109,9 +110,9 @@ static void a_gathered_send_takes_as_many_pieces_as_it_can(void **state)
     for (size_t i = 0; i < COUNT(pieces); i++)
         pieces[i] = (struct sys_piece){"ab", 2};
 
-    assert_int_equal(sys_sendv(pair[0], pieces, COUNT(pieces)),
+    assert_int_equal(aloop__sys_sendv(pair[0], pieces, COUNT(pieces)),
                      SYS_PIECES_MAX * 2);
-    assert_int_equal(sys_sendv(pair[0], pieces, 0), 0);
+    assert_int_equal(aloop__sys_sendv(pair[0], pieces, 0), 0);
 
     close_pair(pair);
 }
@@ -126,11 +127,11 @@ static void sending_to_nobody_is_an_error_and_no_signal(void **state)
     signal(SIGPIPE, SIG_DFL);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 
-    assert_int_equal(sys_close(pair[1]), 0);
+    assert_int_equal(aloop__sys_close(pair[1]), 0);
 
-    assert_int_equal(sys_send(pair[0], "x", 1), -EPIPE);
-    assert_int_equal(sys_sendv(pair[0], &piece, 1), -EPIPE);
-    assert_int_equal(sys_close(pair[0]), 0);
+    assert_int_equal(aloop__sys_send(pair[0], "x", 1), -EPIPE);
+    assert_int_equal(aloop__sys_sendv(pair[0], &piece, 1), -EPIPE);
+    assert_int_equal(aloop__sys_close(pair[0]), 0);
 }
 
 static void a_refused_connection_says_so_once(void **state)
@@ -139,18 +140,18 @@ static void a_refused_connection_says_so_once(void **state)
     int listener = open_listener(&address), fd, error;
 
     (void) state;
-    assert_int_equal(sys_close(listener), 0);
+    assert_int_equal(aloop__sys_close(listener), 0);
 
-    fd = sys_tcp_socket(SYS_INET);
-    error = sys_connect(fd, &address);
+    fd = aloop__sys_tcp_socket(SYS_INET);
+    error = aloop__sys_connect(fd, &address);
     if (error == -EINPROGRESS) {
         await_bits(fd, POLLOUT);
-        error = sys_socket_error(fd);
+        error = aloop__sys_socket_error(fd);
     }
 
     assert_int_equal(error, -ECONNREFUSED);
-    assert_int_equal(sys_socket_error(fd), 0);
-    assert_int_equal(sys_close(fd), 0);
+    assert_int_equal(aloop__sys_socket_error(fd), 0);
+    assert_int_equal(aloop__sys_close(fd), 0);
 }
 
 static void a_reset_is_heard_by_the_peer(void **state)
@@ -161,12 +162,12 @@ static void a_reset_is_heard_by_the_peer(void **state)
     (void) state;
     open_tcp(pair);
 
-    assert_int_equal(sys_reset_on_close(pair[0]), 0);
-    assert_int_equal(sys_close(pair[0]), 0);
+    assert_int_equal(aloop__sys_reset_on_close(pair[0]), 0);
+    assert_int_equal(aloop__sys_close(pair[0]), 0);
 
     await_bits(pair[1], POLLIN);
-    assert_int_equal(sys_recv(pair[1], &byte, 1), -ECONNRESET);
-    assert_int_equal(sys_close(pair[1]), 0);
+    assert_int_equal(aloop__sys_recv(pair[1], &byte, 1), -ECONNRESET);
+    assert_int_equal(aloop__sys_close(pair[1]), 0);
 }
 
 static void both_ends_agree_on_their_addresses(void **state)
@@ -177,8 +178,8 @@ static void both_ends_agree_on_their_addresses(void **state)
     (void) state;
     open_tcp(pair);
 
-    assert_int_equal(sys_local_address(pair[0], &mine), 0);
-    assert_int_equal(sys_peer_address(pair[1], &theirs), 0);
+    assert_int_equal(aloop__sys_local_address(pair[0], &mine), 0);
+    assert_int_equal(aloop__sys_peer_address(pair[1], &theirs), 0);
 
     assert_int_equal(mine.size, theirs.size);
     assert_memory_equal(mine.bytes, theirs.bytes, mine.size);
@@ -195,7 +196,7 @@ static void delay_is_switched(void **state)
         int value = -1;
         socklen_t size = sizeof value;
 
-        assert_int_equal(sys_no_delay(pair[0], on == 1), 0);
+        assert_int_equal(aloop__sys_no_delay(pair[0], on == 1), 0);
         getsockopt(pair[0], IPPROTO_TCP, TCP_NODELAY, &value, &size);
         assert_int_equal(value != 0, on);
     }
@@ -205,12 +206,13 @@ static void delay_is_switched(void **state)
 static void an_address_in_use_is_refused(void **state)
 {
     struct sys_address address;
-    int listener = open_listener(&address), fd = sys_tcp_socket(SYS_INET);
+    int listener = open_listener(&address),
+        fd = aloop__sys_tcp_socket(SYS_INET);
 
     (void) state;
-    assert_int_equal(sys_accept(listener), -EAGAIN);
-    assert_int_equal(sys_reuse_address(fd, SYS_INET), 0);
-    assert_int_equal(sys_bind(fd, &address), -EADDRINUSE);
+    assert_int_equal(aloop__sys_accept(listener), -EAGAIN);
+    assert_int_equal(aloop__sys_reuse_address(fd, SYS_INET), 0);
+    assert_int_equal(aloop__sys_bind(fd, &address), -EADDRINUSE);
     close_pair((int[2]){listener, fd});
 }
 
@@ -222,26 +224,26 @@ static void a_bad_descriptor_is_an_error_everywhere(void **state)
     char byte;
 
     (void) state;
-    assert_int_equal(sys_address_parse("127.0.0.1", "9", &address), 0);
-    assert_int_equal(sys_close(-1), -EBADF);
-    assert_int_equal(sys_reuse_address(-1, SYS_INET6), -EBADF);
-    assert_int_equal(sys_no_delay(-1, true), -EBADF);
-    assert_int_equal(sys_reset_on_close(-1), -EBADF);
-    assert_int_equal(sys_bind(-1, &address), -EBADF);
-    assert_int_equal(sys_listen(-1, 1), -EBADF);
-    assert_int_equal(sys_accept(-1), -EBADF);
-    assert_int_equal(sys_connect(-1, &address), -EBADF);
-    assert_int_equal(sys_socket_error(-1), -EBADF);
-    assert_int_equal(sys_local_address(-1, &address), -EBADF);
-    assert_int_equal(sys_peer_address(-1, &address), -EBADF);
-    assert_int_equal(sys_recv(-1, &byte, 1), -EBADF);
-    assert_int_equal(sys_send(-1, "x", 1), -EBADF);
-    assert_int_equal(sys_sendv(-1, &piece, 1), -EBADF);
-    assert_int_equal(sys_shutdown_write(-1), -EBADF);
-    assert_int_equal(sys_tcp_socket(SYS_FAMILY_NONE), -EAFNOSUPPORT);
+    assert_int_equal(aloop__sys_address_parse("127.0.0.1", "9", &address), 0);
+    assert_int_equal(aloop__sys_close(-1), -EBADF);
+    assert_int_equal(aloop__sys_reuse_address(-1, SYS_INET6), -EBADF);
+    assert_int_equal(aloop__sys_no_delay(-1, true), -EBADF);
+    assert_int_equal(aloop__sys_reset_on_close(-1), -EBADF);
+    assert_int_equal(aloop__sys_bind(-1, &address), -EBADF);
+    assert_int_equal(aloop__sys_listen(-1, 1), -EBADF);
+    assert_int_equal(aloop__sys_accept(-1), -EBADF);
+    assert_int_equal(aloop__sys_connect(-1, &address), -EBADF);
+    assert_int_equal(aloop__sys_socket_error(-1), -EBADF);
+    assert_int_equal(aloop__sys_local_address(-1, &address), -EBADF);
+    assert_int_equal(aloop__sys_peer_address(-1, &address), -EBADF);
+    assert_int_equal(aloop__sys_recv(-1, &byte, 1), -EBADF);
+    assert_int_equal(aloop__sys_send(-1, "x", 1), -EBADF);
+    assert_int_equal(aloop__sys_sendv(-1, &piece, 1), -EBADF);
+    assert_int_equal(aloop__sys_shutdown_write(-1), -EBADF);
+    assert_int_equal(aloop__sys_tcp_socket(SYS_FAMILY_NONE), -EAFNOSUPPORT);
     assert_int_equal(pipe(ends), 0);
-    assert_int_equal(sys_recv(ends[0], &byte, 1), -ENOTSOCK);
-    assert_int_equal(sys_send(ends[1], "x", 1), -ENOTSOCK);
+    assert_int_equal(aloop__sys_recv(ends[0], &byte, 1), -ENOTSOCK);
+    assert_int_equal(aloop__sys_send(ends[1], "x", 1), -ENOTSOCK);
     close_pair(ends);
 }
 
@@ -259,7 +261,7 @@ struct later {
 static void send_later(void *arg)
 {
     await_signals();
-    (void) sys_send(((struct later *) arg)->fd, "x", 1);
+    (void) aloop__sys_send(((struct later *) arg)->fd, "x", 1);
 }
 
 static void receive_later(void *arg)
@@ -268,7 +270,7 @@ static void receive_later(void *arg)
     const struct later *later = arg;
 
     await_signals();
-    while (sys_recv(later->fd, buffer, sizeof buffer) > 0)
+    while (aloop__sys_recv(later->fd, buffer, sizeof buffer) > 0)
         continue;
 }
 
@@ -277,7 +279,7 @@ static void connect_later(void *arg)
     const struct later *later = arg;
 
     await_signals();
-    (void) sys_connect(later->fd, later->address);
+    (void) aloop__sys_connect(later->fd, later->address);
 }
 
 /* Class 28.  The sockets block, so that there is something to interrupt. */
@@ -286,7 +288,7 @@ static void an_interrupted_call_goes_on(void **state)
     static char block[1 << 16];
     struct sys_address address;
     int listener = open_listener(&address), pair[2], sum = 0, accepted;
-    struct later later = {sys_tcp_socket(SYS_INET), &address};
+    struct later later = {aloop__sys_tcp_socket(SYS_INET), &address};
     struct sys_thread *thread;
     char byte = 0;
 
@@ -298,31 +300,33 @@ static void an_interrupted_call_goes_on(void **state)
     set_blocking(pair[1]);
     storm(5000);
 
-    assert_int_equal(sys_thread_start(connect_later, &later, &thread), 0);
-    accepted = sys_accept(listener);
-    sys_thread_join(thread);
+    assert_int_equal(aloop__sys_thread_start(connect_later, &later, &thread),
+                     0);
+    accepted = aloop__sys_accept(listener);
+    aloop__sys_thread_join(thread);
     assert_true(accepted >= 0);
     close_pair((int[2]){later.fd, accepted});
 
     later.fd = pair[1];
-    assert_int_equal(sys_thread_start(send_later, &later, &thread), 0);
-    assert_int_equal(sys_recv(pair[0], &byte, 1), 1);
-    sys_thread_join(thread);
+    assert_int_equal(aloop__sys_thread_start(send_later, &later, &thread), 0);
+    assert_int_equal(aloop__sys_recv(pair[0], &byte, 1), 1);
+    aloop__sys_thread_join(thread);
     assert_int_equal(byte, 'x');
 
-    assert_int_equal(sys_thread_start(receive_later, &later, &thread), 0);
+    assert_int_equal(aloop__sys_thread_start(receive_later, &later, &thread),
+                     0);
     while (sum < 1 << 23) { /* More than the socket holds. */
-        ssize_t count = sys_send(pair[0], block, sizeof block);
+        ssize_t count = aloop__sys_send(pair[0], block, sizeof block);
 
         assert_true(count > 0); /* A signal may cut it, no more. */
         sum += (int) count;
     }
-    assert_int_equal(sys_shutdown_write(pair[0]), 0);
-    sys_thread_join(thread);
+    assert_int_equal(aloop__sys_shutdown_write(pair[0]), 0);
+    aloop__sys_thread_join(thread);
 
     storm(0);
     close_pair(pair);
-    assert_int_equal(sys_close(listener), 0);
+    assert_int_equal(aloop__sys_close(listener), 0);
 }
 
 static void a_signal_ends_a_wait_with_0(void **state)
@@ -336,7 +340,7 @@ static void a_signal_ends_a_wait_with_0(void **state)
     storm(5000);
 
     for (int i = 0; i < 20; i++)
-        assert_int_equal(sys_poll(&one, 1, -1), 0);
+        assert_int_equal(aloop__sys_poll(&one, 1, -1), 0);
 
     storm(0);
     close_pair(pair);
@@ -344,11 +348,11 @@ static void a_signal_ends_a_wait_with_0(void **state)
 
 static void the_clock_never_runs_backwards(void **state)
 {
-    int64_t before = sys_clock_ns();
+    int64_t before = aloop__sys_clock_ns();
 
     (void) state;
     for (int i = 0; i < 100000; i++) {
-        int64_t now = sys_clock_ns();
+        int64_t now = aloop__sys_clock_ns();
 
         assert_true(now >= before);
         before = now;

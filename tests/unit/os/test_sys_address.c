@@ -49,9 +49,9 @@ static void an_address_survives_formatting_and_parsing(void **state)
         int length = (int) strlen(rows[i].text);
 
         assert_int_equal(
-            sys_address_parse(rows[i].host, rows[i].port, &address), 0);
-        assert_int_equal(sys_address_family(&address), rows[i].family);
-        assert_int_equal(sys_address_format(&address, text, sizeof text),
+            aloop__sys_address_parse(rows[i].host, rows[i].port, &address), 0);
+        assert_int_equal(aloop__sys_address_family(&address), rows[i].family);
+        assert_int_equal(aloop__sys_address_format(&address, text, sizeof text),
                          length);
         assert_string_equal(text, rows[i].text);
     }
@@ -70,15 +70,16 @@ static void two_addresses_are_the_same_if_every_part_is(void **state)
 
     (void) state;
     for (size_t i = 0; i < COUNT(rows); i++) {
-        assert_int_equal(sys_address_parse(rows[i].host, rows[i].port, &a), 0);
-        assert_false(sys_address_same(&a, &none));
+        assert_int_equal(
+            aloop__sys_address_parse(rows[i].host, rows[i].port, &a), 0);
+        assert_false(aloop__sys_address_same(&a, &none));
         for (size_t j = 0; j < COUNT(rows); j++) {
             assert_int_equal(
-                sys_address_parse(rows[j].host, rows[j].port, &b), 0);
-            assert_int_equal(sys_address_same(&a, &b), i == j);
+                aloop__sys_address_parse(rows[j].host, rows[j].port, &b), 0);
+            assert_int_equal(aloop__sys_address_same(&a, &b), i == j);
         }
     }
-    assert_true(sys_address_same(&none, &none));
+    assert_true(aloop__sys_address_same(&none, &none));
 }
 
 static void every_port_is_read_and_written(void **state)
@@ -90,9 +91,10 @@ static void every_port_is_read_and_written(void **state)
     for (unsigned number = 0; number <= 65535; number++) {
         snprintf(port, sizeof port, "%u", number);
         snprintf(expected, sizeof expected, "127.0.0.1:%u", number);
-        assert_int_equal(sys_address_parse("127.0.0.1", port, &address), 0);
-        assert_int_equal(sys_address_port(&address), number);
-        sys_address_format(&address, text, sizeof text);
+        assert_int_equal(aloop__sys_address_parse("127.0.0.1", port, &address),
+                         0);
+        assert_int_equal(aloop__sys_address_port(&address), number);
+        aloop__sys_address_format(&address, text, sizeof text);
         assert_string_equal(text, expected);
     }
 }
@@ -109,20 +111,23 @@ static void an_odd_port_is_refused(void **state)
     struct sys_address address, before, *found;
 
     (void) state;
-    assert_int_equal(sys_address_parse("::1", "7", &address), 0);
+    assert_int_equal(aloop__sys_address_parse("::1", "7", &address), 0);
     before = address;
     for (size_t i = 0; i < COUNT(odd_ports); i++) {
         assert_int_equal(
-            sys_address_parse("127.0.0.1", odd_ports[i], &address), -EINVAL);
-        assert_int_equal(sys_resolve("127.0.0.1", odd_ports[i], &found),
+            aloop__sys_address_parse("127.0.0.1", odd_ports[i], &address),
+            -EINVAL);
+        assert_int_equal(aloop__sys_resolve("127.0.0.1", odd_ports[i], &found),
                          -EINVAL);
     }
-    assert_int_equal(sys_address_parse("127.0.0.1", "0x50", &address),
+    assert_int_equal(aloop__sys_address_parse("127.0.0.1", "0x50", &address),
                      -EINVAL);
-    assert_int_equal(sys_address_parse("127.0.0.1", "1e1", &address), -EINVAL);
-    assert_int_equal(sys_address_parse("127.0.0.1", "http", &address),
+    assert_int_equal(aloop__sys_address_parse("127.0.0.1", "1e1", &address),
                      -EINVAL);
-    assert_int_equal(sys_address_parse("127.0.0.1", NULL, &address), -EINVAL);
+    assert_int_equal(aloop__sys_address_parse("127.0.0.1", "http", &address),
+                     -EINVAL);
+    assert_int_equal(aloop__sys_address_parse("127.0.0.1", NULL, &address),
+                     -EINVAL);
     assert_memory_equal(&address, &before, sizeof before);
 }
 
@@ -151,7 +156,7 @@ static void an_odd_host_is_taken_where_inet_pton_takes_it(void **state)
         struct in6_addr v6;
         bool is_v4 = inet_pton(AF_INET, hosts[i], &v4) == 1;
         bool is_v6 = inet_pton(AF_INET6, hosts[i], &v6) == 1;
-        int error = sys_address_parse(hosts[i], "9", &address);
+        int error = aloop__sys_address_parse(hosts[i], "9", &address);
         struct sockaddr_in got4;
         struct sockaddr_in6 got6;
 
@@ -176,7 +181,8 @@ static void only_an_interface_stands_behind_the_percent_sign(void **state)
 
     (void) state;
     for (size_t i = 0; i < COUNT(hosts); i++)
-        assert_int_equal(sys_address_parse(hosts[i], "9", &address), -EINVAL);
+        assert_int_equal(aloop__sys_address_parse(hosts[i], "9", &address),
+                         -EINVAL);
 }
 
 /* Class 46: never cut, so that it could become another name.  The dot at the
@@ -190,21 +196,25 @@ static void a_long_host_is_refused(void **state)
     for (size_t length = 1; length < sizeof host; length++) {
         memset(host, 'a', length);
         host[length] = '\0';
-        assert_int_equal(sys_address_parse(host, "9", &address), -EINVAL);
+        assert_int_equal(aloop__sys_address_parse(host, "9", &address),
+                         -EINVAL);
         memset(host, '1', length);
-        assert_int_equal(sys_address_parse(host, "9", &address), -EINVAL);
-        assert_int_equal(sys_host_is_too_long(host), length > 253);
+        assert_int_equal(aloop__sys_address_parse(host, "9", &address),
+                         -EINVAL);
+        assert_int_equal(aloop__sys_host_is_too_long(host), length > 253);
         if (length > 253)
-            assert_int_equal(sys_resolve(host, "9", &found), -ENAMETOOLONG);
+            assert_int_equal(aloop__sys_resolve(host, "9", &found),
+                             -ENAMETOOLONG);
         host[length - 1] = '.';
-        assert_int_equal(sys_host_is_too_long(host), length > 254);
+        assert_int_equal(aloop__sys_host_is_too_long(host), length > 254);
         if (length > 254)
-            assert_int_equal(sys_resolve(host, "9", &found), -ENAMETOOLONG);
+            assert_int_equal(aloop__sys_resolve(host, "9", &found),
+                             -ENAMETOOLONG);
     }
     memset(host, '0', 253);
     memcpy(host + 244, "177.0.0.1", 10);
-    assert_int_not_equal(sys_resolve(host, "9", &found), -ENAMETOOLONG);
-    sys_resolve_free(found);
+    assert_int_not_equal(aloop__sys_resolve(host, "9", &found), -ENAMETOOLONG);
+    aloop__sys_resolve_free(found);
 }
 
 static void a_buffer_too_small_is_refused_and_not_overrun(void **state)
@@ -217,18 +227,20 @@ static void a_buffer_too_small_is_refused_and_not_overrun(void **state)
     for (size_t i = 0; i < COUNT(hosts); i++) {
         int length;
 
-        assert_int_equal(sys_address_parse(hosts[i], "54321", &address), 0);
-        length = sys_address_format(&address, text, sizeof text);
+        assert_int_equal(aloop__sys_address_parse(hosts[i], "54321", &address),
+                         0);
+        length = aloop__sys_address_format(&address, text, sizeof text);
         assert_true(length > 0);
         for (size_t size = 0; size <= (size_t) length; size++) {
             memset(text, '#', sizeof text);
-            assert_int_equal(sys_address_format(&address, text, size),
+            assert_int_equal(aloop__sys_address_format(&address, text, size),
                              -ENOSPC);
             for (size_t k = size; k < sizeof text; k++)
                 assert_int_equal(text[k], '#');
         }
         assert_int_equal(
-            sys_address_format(&address, text, (size_t) length + 1), length);
+            aloop__sys_address_format(&address, text, (size_t) length + 1),
+            length);
     }
 }
 
@@ -238,9 +250,10 @@ static void no_address_has_no_family_and_no_text(void **state)
     char text[96];
 
     (void) state;
-    assert_int_equal(sys_address_family(&none), SYS_FAMILY_NONE);
-    assert_int_equal(sys_address_port(&none), 0);
-    assert_int_equal(sys_address_format(&none, text, sizeof text), -EINVAL);
+    assert_int_equal(aloop__sys_address_family(&none), SYS_FAMILY_NONE);
+    assert_int_equal(aloop__sys_address_port(&none), 0);
+    assert_int_equal(aloop__sys_address_format(&none, text, sizeof text),
+                     -EINVAL);
 }
 
 static void a_path_is_the_text_of_a_unix_address(void **state)
@@ -255,12 +268,12 @@ static void a_path_is_the_text_of_a_unix_address(void **state)
         address.size = (uint32_t) (offsetof(struct sockaddr_un, sun_path)
                                    + length);
         memcpy(address.bytes, &local, sizeof local);
-        assert_int_equal(sys_address_format(&address, text, sizeof text),
+        assert_int_equal(aloop__sys_address_format(&address, text, sizeof text),
                          length);
         assert_int_equal(strlen(text), length);
     }
-    assert_int_equal(sys_address_format(&address, text, 96), -ENOSPC);
-    assert_int_equal(sys_address_family(&address), SYS_UNIX);
+    assert_int_equal(aloop__sys_address_format(&address, text, 96), -ENOSPC);
+    assert_int_equal(aloop__sys_address_family(&address), SYS_UNIX);
 }
 
 /* Linux's, which is in no file system, begins with a zero. */
@@ -275,11 +288,11 @@ static void an_abstract_name_is_shown_behind_an_at_sign(void **state)
     memcpy(local.sun_path, "\0name", 5);
     memcpy(address.bytes, &local, sizeof local);
 
-    assert_int_equal(sys_address_format(&address, text, sizeof text), 5);
+    assert_int_equal(aloop__sys_address_format(&address, text, sizeof text), 5);
     assert_string_equal(text, "@name");
 
     address.size = (uint32_t) start + 1; /* The zero alone is no name. */
-    assert_int_equal(sys_address_format(&address, text, sizeof text), 0);
+    assert_int_equal(aloop__sys_address_format(&address, text, sizeof text), 0);
     assert_string_equal(text, "");
 }
 
@@ -294,7 +307,7 @@ static void no_more_is_shown_than_a_path_has_room_for(void **state)
     memset(local.sun_path, 'p', sizeof local.sun_path);
     memcpy(address.bytes, &local, sizeof local);
 
-    assert_int_equal(sys_address_format(&address, text, sizeof text),
+    assert_int_equal(aloop__sys_address_format(&address, text, sizeof text),
                      sizeof local.sun_path);
     assert_null(strchr(text, 'x'));
 }
@@ -307,23 +320,24 @@ static void without_a_host_every_local_address_is_meant(void **state)
     int listener, client, accepted;
 
     (void) state;
-    assert_int_equal(sys_address_parse(NULL, "0", &address), 0);
-    family = sys_address_family(&address);
-    listener = sys_tcp_socket(family);
-    assert_int_equal(sys_reuse_address(listener, family), 0);
-    assert_int_equal(sys_bind(listener, &address), 0);
-    assert_int_equal(sys_listen(listener, 1), 0);
-    assert_int_equal(sys_local_address(listener, &address), 0);
-    snprintf(port, sizeof port, "%u", (unsigned) sys_address_port(&address));
-    assert_int_equal(sys_address_parse("127.0.0.1", port, &target), 0);
+    assert_int_equal(aloop__sys_address_parse(NULL, "0", &address), 0);
+    family = aloop__sys_address_family(&address);
+    listener = aloop__sys_tcp_socket(family);
+    assert_int_equal(aloop__sys_reuse_address(listener, family), 0);
+    assert_int_equal(aloop__sys_bind(listener, &address), 0);
+    assert_int_equal(aloop__sys_listen(listener, 1), 0);
+    assert_int_equal(aloop__sys_local_address(listener, &address), 0);
+    snprintf(port, sizeof port, "%u",
+             (unsigned) aloop__sys_address_port(&address));
+    assert_int_equal(aloop__sys_address_parse("127.0.0.1", port, &target), 0);
 
     client = connect_to(&target);
 
     await_bits(listener, POLLIN);
-    accepted = sys_accept(listener);
+    accepted = aloop__sys_accept(listener);
     assert_true(accepted >= 0);
     close_pair((int[2]){client, accepted});
-    assert_int_equal(sys_close(listener), 0);
+    assert_int_equal(aloop__sys_close(listener), 0);
 }
 
 static void the_resolver_is_asked_and_its_answers_translated(void **state)
@@ -332,22 +346,22 @@ static void the_resolver_is_asked_and_its_answers_translated(void **state)
     char text[96];
 
     (void) state;
-    assert_int_equal(sys_resolve("127.0.0.1", "80", &found), 1);
-    sys_address_format(&found[0], text, sizeof text);
+    assert_int_equal(aloop__sys_resolve("127.0.0.1", "80", &found), 1);
+    aloop__sys_address_format(&found[0], text, sizeof text);
     assert_string_equal(text, "127.0.0.1:80");
-    sys_resolve_free(found);
-    assert_int_equal(sys_resolve("::1", "80", &found), 1);
-    assert_int_equal(sys_address_family(&found[0]), SYS_INET6);
-    sys_resolve_free(found);
-    assert_true(sys_resolve("localhost", "80", &found) >= 1);
-    assert_int_equal(sys_address_port(&found[0]), 80);
-    sys_resolve_free(found);
-    assert_int_equal(sys_resolve("127.0.0.1", "no-such-service", &found),
+    aloop__sys_resolve_free(found);
+    assert_int_equal(aloop__sys_resolve("::1", "80", &found), 1);
+    assert_int_equal(aloop__sys_address_family(&found[0]), SYS_INET6);
+    aloop__sys_resolve_free(found);
+    assert_true(aloop__sys_resolve("localhost", "80", &found) >= 1);
+    assert_int_equal(aloop__sys_address_port(&found[0]), 80);
+    aloop__sys_resolve_free(found);
+    assert_int_equal(aloop__sys_resolve("127.0.0.1", "no-such-service", &found),
                      ALOOP_EHOSTNOTFOUND);
-    assert_int_equal(sys_resolve(NULL, "80", &found), -EINVAL);
-    assert_int_equal(sys_resolve("127.0.0.1", NULL, &found), -EINVAL);
+    assert_int_equal(aloop__sys_resolve(NULL, "80", &found), -EINVAL);
+    assert_int_equal(aloop__sys_resolve("127.0.0.1", NULL, &found), -EINVAL);
     assert_null(found);
-    sys_resolve_free(found);
+    aloop__sys_resolve_free(found);
 }
 
 int main(void)

@@ -23,20 +23,21 @@
 /* In a child: whether all of its numbers are as they should be. */
 static bool has_a_number_of_its_own(unsigned parents)
 {
-    unsigned known = atomic_load(sys_process_mark()), own;
+    unsigned known = atomic_load(aloop__sys_process_mark()), own;
 
     if (known != 0 && known != parents)
         return false;
-    if (sys_process_id() != 0)
+    if (aloop__sys_process_id() != 0)
         return false;
-    own = sys_process_adopt(parents);
-    return own != 0 && own != parents && sys_process_id() == own &&
-           sys_process_adopt(0) == own && sys_process_adopt(parents) == own;
+    own = aloop__sys_process_adopt(parents);
+    return own != 0 && own != parents && aloop__sys_process_id() == own &&
+           aloop__sys_process_adopt(0) == own &&
+           aloop__sys_process_adopt(parents) == own;
 }
 
 static void a_forked_child_has_a_number_of_its_own(void **state)
 {
-    unsigned id = sys_process_adopt(0);
+    unsigned id = aloop__sys_process_adopt(0);
     int status = -1;
     pid_t child;
 
@@ -44,17 +45,18 @@ static void a_forked_child_has_a_number_of_its_own(void **state)
     if (patient_runs_on_qemu()) /* Known by its pid alone. */
         skip();
     assert_true(id != 0);
-    assert_int_equal(sys_process_id(), id);
-    assert_int_equal(atomic_load(sys_process_mark()), id);
+    assert_int_equal(aloop__sys_process_id(), id);
+    assert_int_equal(atomic_load(aloop__sys_process_mark()), id);
     child = fork();
     if (child == 0) {
         bool is_right = has_a_number_of_its_own(id);
-        unsigned own = sys_process_id();
+        unsigned own = aloop__sys_process_id();
         pid_t grandchild = fork();
 
         if (grandchild == 0)
-            _exit(has_a_number_of_its_own(own) && sys_process_id() != id ? 0
-                                                                         : 1);
+            _exit(has_a_number_of_its_own(own) && aloop__sys_process_id() != id
+                      ? 0
+                      : 1);
         while (waitpid(grandchild, &status, 0) < 0 && errno == EINTR)
             continue;
         _exit(is_right && status == 0 ? 0 : 1);
@@ -62,26 +64,26 @@ static void a_forked_child_has_a_number_of_its_own(void **state)
 
     assert_int_equal(patient_waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
-    assert_int_equal(sys_process_adopt(id), id);
+    assert_int_equal(aloop__sys_process_adopt(id), id);
 }
 
 static void a_vforked_child_has_no_number(void **state)
 {
-    unsigned id = sys_process_adopt(0);
+    unsigned id = aloop__sys_process_adopt(0);
     int status = -1;
     pid_t child = vfork();
 
     (void) state;
     if (child == 0)
-        _exit(sys_process_id() == 0 ? 0 : 1);
+        _exit(aloop__sys_process_id() == 0 ? 0 : 1);
     assert_int_equal(patient_waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
-    assert_int_equal(sys_process_id(), id);
+    assert_int_equal(aloop__sys_process_id(), id);
 }
 
 static void take_a_number(void *arg)
 {
-    *(unsigned *) arg = sys_process_adopt(0);
+    *(unsigned *) arg = aloop__sys_process_adopt(0);
 }
 
 static void all_threads_of_a_process_get_the_same_number(void **state)
@@ -94,10 +96,10 @@ static void all_threads_of_a_process_get_the_same_number(void **state)
         struct sys_thread *thread;
         unsigned here, there = 0;
 
-        if (sys_thread_start(take_a_number, &there, &thread) < 0)
+        if (aloop__sys_thread_start(take_a_number, &there, &thread) < 0)
             _exit(0); /* Some checkers allow no threads here. */
-        here = sys_process_adopt(0);
-        sys_thread_join(thread);
+        here = aloop__sys_process_adopt(0);
+        aloop__sys_thread_join(thread);
         _exit(here != 0 && here == there ? 0 : 1);
     }
     assert_int_equal(patient_waitpid(child, &status, 0), child);

@@ -42,8 +42,8 @@ static void a_caught_signal_is_as_before_when_it_is_put_back(void **state)
     sigaddset(&mine.sa_mask, SIGUSR2);
     sigaction(SIGUSR1, &mine, NULL);
 
-    assert_int_equal(sys_signal_catch(SIGUSR1, on_signal), 0);
-    assert_int_equal(sys_signal_catch(SIGUSR1, on_signal), 0);
+    assert_int_equal(aloop__sys_signal_catch(SIGUSR1, on_signal), 0);
+    assert_int_equal(aloop__sys_signal_catch(SIGUSR1, on_signal), 0);
     raise(SIGUSR1);
     assert_int_equal(atomic_load(&signals), before + 1);
     sigaction(SIGUSR1, NULL, &now);
@@ -51,8 +51,8 @@ static void a_caught_signal_is_as_before_when_it_is_put_back(void **state)
                      SA_RESTART | SA_ONSTACK);
     assert_true(sigismember(&now.sa_mask, SIGTERM));
 
-    sys_signal_restore(SIGUSR1);
-    sys_signal_restore(SIGUSR1);
+    aloop__sys_signal_restore(SIGUSR1);
+    aloop__sys_signal_restore(SIGUSR1);
 
     sigaction(SIGUSR1, NULL, &now);
     assert_true(now.sa_handler == on_other);
@@ -69,11 +69,11 @@ static void an_interrupt_that_is_ignored_is_left_out(void **state)
     int numbers[SYS_INTERRUPTS] = {0};
 
     (void) state;
-    assert_int_equal(sys_signal_interrupts(numbers), 2);
+    assert_int_equal(aloop__sys_signal_interrupts(numbers), 2);
     assert_int_equal(numbers[0], SIGINT);
     assert_int_equal(numbers[1], SIGTERM);
     sigaction(SIGINT, &ignore, &before);
-    assert_int_equal(sys_signal_interrupts(numbers), 1);
+    assert_int_equal(aloop__sys_signal_interrupts(numbers), 1);
     assert_int_equal(numbers[0], SIGTERM);
     sigaction(SIGINT, &before, NULL);
 }
@@ -81,22 +81,22 @@ static void an_interrupt_that_is_ignored_is_left_out(void **state)
 static void a_disposition_that_was_set_after_ours_is_kept(void **state)
 {
     struct sigaction now;
-    unsigned before = sys_signal_received(SIGUSR1);
+    unsigned before = aloop__sys_signal_received(SIGUSR1);
 
     (void) state;
     signal(SIGUSR1, SIG_DFL);
-    assert_int_equal(sys_signal_catch(SIGUSR1, on_signal), 0);
+    assert_int_equal(aloop__sys_signal_catch(SIGUSR1, on_signal), 0);
     signal(SIGUSR1, on_other);
-    sys_signal_restore(SIGUSR1);
+    aloop__sys_signal_restore(SIGUSR1);
     sigaction(SIGUSR1, NULL, &now);
     assert_true(now.sa_handler == on_other);
 
-    assert_int_equal(sys_signal_catch(SIGUSR1, on_signal), 0);
+    assert_int_equal(aloop__sys_signal_catch(SIGUSR1, on_signal), 0);
     signal(SIGUSR1, SIG_IGN);
-    assert_int_equal(sys_signal_catch(SIGUSR1, on_signal), 0);
+    assert_int_equal(aloop__sys_signal_catch(SIGUSR1, on_signal), 0);
     raise(SIGUSR1);
-    assert_int_equal(sys_signal_received(SIGUSR1), before + 1);
-    sys_signal_restore(SIGUSR1);
+    assert_int_equal(aloop__sys_signal_received(SIGUSR1), before + 1);
+    aloop__sys_signal_restore(SIGUSR1);
     sigaction(SIGUSR1, NULL, &now);
     assert_true(now.sa_handler == SIG_IGN);
     signal(SIGUSR1, SIG_DFL);
@@ -110,8 +110,9 @@ static void a_signal_that_cannot_be_caught_is_refused(void **state)
 
     (void) state;
     for (size_t i = 0; i < COUNT(numbers); i++) {
-        assert_int_equal(sys_signal_catch(numbers[i], on_signal), -EINVAL);
-        sys_signal_restore(numbers[i]);
+        assert_int_equal(aloop__sys_signal_catch(numbers[i], on_signal),
+                         -EINVAL);
+        aloop__sys_signal_restore(numbers[i]);
     }
 }
 
@@ -126,9 +127,9 @@ enum { ROUNDS = 20000 };
 static void count_in_handler(int number)
 {
     (void) number;
-    sys_signal_lock_in_handler();
+    aloop__sys_signal_lock_in_handler();
     guarded.total++;
-    sys_signal_unlock_in_handler();
+    aloop__sys_signal_unlock_in_handler();
     atomic_fetch_add(&guarded.from_handlers, 1);
 }
 
@@ -136,9 +137,9 @@ static void count_in_thread(void *arg)
 {
     (void) arg;
     for (int i = 0; i < ROUNDS; i++) {
-        sys_signal_lock();
+        aloop__sys_signal_lock();
         guarded.total++;
-        sys_signal_unlock();
+        aloop__sys_signal_unlock();
     }
 }
 
@@ -154,25 +155,26 @@ static void the_lock_is_shared_with_handlers(void **state)
     (void) state;
     pthread_sigmask(SIG_SETMASK, NULL, &before);
     signal(SIGALRM, SIG_IGN); /* One may come late, after the restore. */
-    assert_int_equal(sys_signal_catch(SIGALRM, count_in_handler), 0);
-    assert_int_equal(sys_thread_start(count_in_thread, NULL, &thread), 0);
+    assert_int_equal(aloop__sys_signal_catch(SIGALRM, count_in_handler), 0);
+    assert_int_equal(aloop__sys_thread_start(count_in_thread, NULL, &thread),
+                     0);
     setitimer(ITIMER_REAL, &timer, NULL);
 
     while (atomic_load(&guarded.from_handlers) == 0)
         poll(NULL, 0, 1);
     count_in_thread(NULL);
-    sys_thread_join(thread);
+    aloop__sys_thread_join(thread);
 
     timer = (struct itimerval){.it_value = {0}};
     setitimer(ITIMER_REAL, &timer, NULL);
     pthread_sigmask(SIG_SETMASK, NULL, &after);
     assert_int_equal(sigismember(&after, SIGALRM),
                      sigismember(&before, SIGALRM));
-    sys_signal_lock();
+    aloop__sys_signal_lock();
     assert_int_equal(guarded.total,
                      2 * ROUNDS + atomic_load(&guarded.from_handlers));
-    sys_signal_unlock();
-    sys_signal_restore(SIGALRM);
+    aloop__sys_signal_unlock();
+    aloop__sys_signal_restore(SIGALRM);
 }
 
 /* Or its handler would wait for the very thread that it interrupted. */
@@ -181,10 +183,10 @@ static void the_holder_of_the_lock_hears_no_signals(void **state)
     (void) state;
     assert_false(is_blocked(SIGUSR1));
 
-    sys_signal_lock();
+    aloop__sys_signal_lock();
 
     assert_true(is_blocked(SIGUSR1) && is_blocked(SIGALRM));
-    sys_signal_unlock();
+    aloop__sys_signal_unlock();
     assert_false(is_blocked(SIGUSR1));
 }
 
@@ -194,19 +196,19 @@ static void a_forked_child_finds_the_lock_free(void **state)
     pid_t child;
 
     (void) state;
-    sys_signal_lock();
+    aloop__sys_signal_lock();
     child = fork();
     if (child == 0) {
         struct rlimit second = {1, 1}; /* Rather than wait for ever. */
 
         setrlimit(RLIMIT_CPU, &second);
-        sys_signal_lock();
-        sys_signal_unlock();
-        sys_signal_lock_in_handler();
-        sys_signal_unlock_in_handler();
+        aloop__sys_signal_lock();
+        aloop__sys_signal_unlock();
+        aloop__sys_signal_lock_in_handler();
+        aloop__sys_signal_unlock_in_handler();
         _exit(0);
     }
-    sys_signal_unlock();
+    aloop__sys_signal_unlock();
 
     assert_true(child > 0);
     assert_int_equal(patient_waitpid(child, &status, 0), child);

@@ -26,8 +26,8 @@ static int complain(const char *line, size_t size)
 {
     struct sys_stderr file;
 
-    sys_stderr_look(&file);
-    return sys_complain(&file, line, size);
+    aloop__sys_stderr_look(&file);
+    return aloop__sys_complain(&file, line, size);
 }
 
 /* Complains into a pipe that nobody reads any more. */
@@ -170,7 +170,7 @@ static bool is_usable(int fd)
     struct sys_stderr file;
 
     dup2(fd, STDERR_FILENO);
-    sys_stderr_look(&file);
+    aloop__sys_stderr_look(&file);
     return file.is_usable;
 }
 
@@ -178,7 +178,7 @@ static void what_only_has_the_number_of_standard_error_is_left_alone(
     void **state)
 {
     int before = dup(STDERR_FILENO), ends[2], error;
-    int tcp = sys_tcp_socket(SYS_INET);
+    int tcp = aloop__sys_tcp_socket(SYS_INET);
     struct sys_stderr file;
     bool are_usable;
 
@@ -187,17 +187,17 @@ static void what_only_has_the_number_of_standard_error_is_left_alone(
     are_usable = is_usable(tcp) || is_usable(ends[0]);
     dup2(ends[1], STDERR_FILENO);
     fcntl(STDERR_FILENO, F_SETFD, FD_CLOEXEC); /* Not inherited, then. */
-    sys_stderr_look(&file);
+    aloop__sys_stderr_look(&file);
     are_usable = are_usable || file.is_usable;
     close(STDERR_FILENO);
-    sys_stderr_look(&file);
-    error = sys_complain(&file, "a line\n", 7);
+    aloop__sys_stderr_look(&file);
+    error = aloop__sys_complain(&file, "a line\n", 7);
     dup2(before, STDERR_FILENO);
     assert_false(are_usable || file.is_usable);
     assert_int_equal(error, -EBADF);
     close(before);
     close_pair(ends);
-    sys_close(tcp);
+    aloop__sys_close(tcp);
 }
 
 static void a_complaint_does_not_go_to_what_replaced_standard_error(
@@ -208,10 +208,10 @@ static void a_complaint_does_not_go_to_what_replaced_standard_error(
     char text[16];
 
     (void) state;
-    sys_stderr_look(&file);
+    aloop__sys_stderr_look(&file);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     dup2(pair[1], STDERR_FILENO);
-    error = sys_complain(&file, "a line\n", 7);
+    error = aloop__sys_complain(&file, "a line\n", 7);
     dup2(before, STDERR_FILENO);
     assert_int_equal(error, -EBADF);
     assert_true(recv(pair[0], text, sizeof text, MSG_DONTWAIT) < 0);

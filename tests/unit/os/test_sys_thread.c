@@ -19,7 +19,7 @@
 static void look_around(void *arg)
 {
     if (is_blocked(SIGTERM) && is_blocked(SIGALRM) && is_blocked(SIGUSR1))
-        *(uintptr_t *) arg = sys_thread_self();
+        *(uintptr_t *) arg = aloop__sys_thread_self();
 }
 
 static void a_thread_is_another_one_and_hears_no_signals(void **state)
@@ -30,13 +30,13 @@ static void a_thread_is_another_one_and_hears_no_signals(void **state)
 
     (void) state;
     pthread_sigmask(SIG_SETMASK, NULL, &before);
-    assert_int_equal(sys_thread_start(look_around, &other, &thread), 0);
-    sys_thread_join(thread);
+    assert_int_equal(aloop__sys_thread_start(look_around, &other, &thread), 0);
+    aloop__sys_thread_join(thread);
     pthread_sigmask(SIG_SETMASK, NULL, &after);
 
     assert_true(other != 0);
-    assert_true(sys_thread_self() != 0);
-    assert_true(other != sys_thread_self());
+    assert_true(aloop__sys_thread_self() != 0);
+    assert_true(other != aloop__sys_thread_self());
     assert_int_equal(sigismember(&after, SIGTERM),
                      sigismember(&before, SIGTERM));
 }
@@ -52,17 +52,17 @@ static void take_items(void *arg)
 {
     struct slot *slot = arg;
 
-    sys_monitor_enter(slot->monitor);
+    aloop__sys_monitor_enter(slot->monitor);
     slot->waiting++;
     for (;;) {
         while (slot->items == 0 && !slot->is_closed)
-            slot->errors += sys_monitor_wait(slot->monitor) != 0;
+            slot->errors += aloop__sys_monitor_wait(slot->monitor) != 0;
         if (slot->items == 0)
             break;
         slot->items--;
         slot->taken++;
     }
-    sys_monitor_leave(slot->monitor);
+    aloop__sys_monitor_leave(slot->monitor);
 }
 
 static void a_monitor_wakes_one_or_all(void **state)
@@ -72,30 +72,31 @@ static void a_monitor_wakes_one_or_all(void **state)
     struct slot slot = {0};
 
     (void) state;
-    assert_int_equal(sys_monitor_open(&slot.monitor), 0);
+    assert_int_equal(aloop__sys_monitor_open(&slot.monitor), 0);
     for (int i = 0; i < THREADS; i++)
-        assert_int_equal(sys_thread_start(take_items, &slot, &threads[i]), 0);
+        assert_int_equal(
+            aloop__sys_thread_start(take_items, &slot, &threads[i]), 0);
 
     storm(5000); /* Which no waiting may end. */
     for (int i = 0; i < ITEMS; i++) {
-        sys_monitor_enter(slot.monitor);
+        aloop__sys_monitor_enter(slot.monitor);
         slot.items++;
-        sys_monitor_notify(slot.monitor);
-        sys_monitor_leave(slot.monitor);
+        aloop__sys_monitor_notify(slot.monitor);
+        aloop__sys_monitor_leave(slot.monitor);
     }
-    sys_monitor_enter(slot.monitor);
+    aloop__sys_monitor_enter(slot.monitor);
     slot.is_closed = true;
-    sys_monitor_notify_all(slot.monitor);
-    sys_monitor_leave(slot.monitor);
+    aloop__sys_monitor_notify_all(slot.monitor);
+    aloop__sys_monitor_leave(slot.monitor);
     for (int i = 0; i < THREADS; i++)
-        sys_thread_join(threads[i]);
+        aloop__sys_thread_join(threads[i]);
     storm(0);
 
     assert_int_equal(slot.taken, ITEMS);
     assert_int_equal(slot.waiting, THREADS);
     assert_int_equal(slot.errors, 0);
-    sys_monitor_close(slot.monitor);
-    sys_monitor_close(NULL);
+    aloop__sys_monitor_close(slot.monitor);
+    aloop__sys_monitor_close(NULL);
 }
 
 int main(void)

@@ -13,38 +13,38 @@ static void remember(void *arg)
 {
     (void) arg;
     f.ran++;
-    f.ran_ns = sys_clock_ns();
-    f.self = sys_thread_self();
+    f.ran_ns = aloop__sys_clock_ns();
+    f.self = aloop__sys_thread_self();
 }
 
 static void time_moves_only_in_a_wait_and_to_its_end(void **state)
 {
-    int64_t start_ns = sys_clock_ns();
+    int64_t start_ns = aloop__sys_clock_ns();
 
     (void) state;
-    assert_int_equal(sys_clock_ns(), start_ns);
+    assert_int_equal(aloop__sys_clock_ns(), start_ns);
     assert_int_equal(wait_ns(0), 0);
-    assert_int_equal(sys_clock_ns(), start_ns);
+    assert_int_equal(aloop__sys_clock_ns(), start_ns);
 
     assert_int_equal(wait_ns(5 * SECOND), 0);
 
-    assert_int_equal(sys_clock_ns(), start_ns + 5 * SECOND);
+    assert_int_equal(aloop__sys_clock_ns(), start_ns + 5 * SECOND);
     assert_int_equal(sim_wakes(), 2);
 }
 
 static void the_clock_alone_jumps_back(void **state)
 {
-    int64_t start_ns = sys_clock_ns();
+    int64_t start_ns = aloop__sys_clock_ns();
 
     (void) state;
     sim_at(SECOND, remember, NULL);
     sim_jump(-60 * SECOND);
-    assert_int_equal(sys_clock_ns(), start_ns - 60 * SECOND);
+    assert_int_equal(aloop__sys_clock_ns(), start_ns - 60 * SECOND);
 
     wait_ns(2 * SECOND);
 
     assert_int_equal(f.ran_ns, start_ns - 59 * SECOND);
-    assert_int_equal(sys_clock_ns(), start_ns - 58 * SECOND);
+    assert_int_equal(aloop__sys_clock_ns(), start_ns - 58 * SECOND);
 }
 
 static void what_a_busy_callback_missed_happens_in_the_next_wait(void **state)
@@ -57,7 +57,7 @@ static void what_a_busy_callback_missed_happens_in_the_next_wait(void **state)
     wait_ns(0);
 
     assert_int_equal(f.ran, 1);
-    assert_int_not_equal(f.self, sys_thread_self());
+    assert_int_not_equal(f.self, aloop__sys_thread_self());
 }
 
 static void a_wait_that_cannot_end_is_refused(void **state)
@@ -74,17 +74,18 @@ static void a_wait_that_cannot_end_is_refused(void **state)
 
 static void descriptors_are_reused_lowest_first_and_run_out(void **state)
 {
-    int a = sys_tcp_socket(SYS_INET), b = sys_tcp_socket(SYS_INET);
+    int a = aloop__sys_tcp_socket(SYS_INET),
+        b = aloop__sys_tcp_socket(SYS_INET);
 
     (void) state;
-    sys_close(a);
-    assert_int_equal(sys_tcp_socket(SYS_INET), a);
+    aloop__sys_close(a);
+    assert_int_equal(aloop__sys_tcp_socket(SYS_INET), a);
     sim_descriptors_max(sim_descriptors_open());
-    assert_int_equal(sys_tcp_socket(SYS_INET), -EMFILE);
-    assert_int_equal(sys_close(b), 0);
-    assert_int_equal(sys_close(b), -EBADF);
-    assert_int_equal(sys_no_delay(b, true), -EBADF);
-    assert_int_equal(sys_no_delay(sim_file(), true), -ENOTSOCK);
+    assert_int_equal(aloop__sys_tcp_socket(SYS_INET), -EMFILE);
+    assert_int_equal(aloop__sys_close(b), 0);
+    assert_int_equal(aloop__sys_close(b), -EBADF);
+    assert_int_equal(aloop__sys_no_delay(b, true), -EBADF);
+    assert_int_equal(aloop__sys_no_delay(sim_file(), true), -ENOTSOCK);
     assert_int_equal(sim_bad_closes(), 1);
     assert_int_equal(sim_bad_uses(), 1);
 }
@@ -98,11 +99,11 @@ static void a_description_kept_open_reports_until_the_reactor_is_renewed(
     assert_int_equal(sim_pair(fds), 0);
     watch(fds[0], REACTOR_READ);
     sim_keep_open(fds[0]);
-    sys_close(fds[0]);
+    aloop__sys_close(fds[0]);
     assert_int_equal(aloop__reactor_set(f.reactor, fds[0], 8, 0,
                                         REACTOR_READ), -EBADF);
     unwatch(fds[0]);
-    sys_send(fds[1], "a", 1);
+    aloop__sys_send(fds[1], "a", 1);
     assert_int_equal(wait_ns(SECOND), 1);
     assert_int_equal(f.events[0].fd, fds[0]);
     assert_int_equal(f.events[0].generation, 7);
@@ -123,8 +124,8 @@ static void a_closed_description_reports_nothing(void **state)
     sim_pair(fds);
     watch(fds[0], REACTOR_READ | REACTOR_WRITE);
     assert_int_equal(wait_ns(0), 1);
-    sys_close(fds[0]);
-    assert_int_equal(sys_tcp_socket(SYS_INET), fds[0]);
+    aloop__sys_close(fds[0]);
+    assert_int_equal(aloop__sys_tcp_socket(SYS_INET), fds[0]);
 
     assert_int_equal(wait_ns(0), 0);
     watch(fds[0], REACTOR_READ);
@@ -156,27 +157,27 @@ static void a_wake_up_is_readable_until_drained(void **state)
     int one[2], two[2];
 
     (void) state;
-    assert_int_equal(sys_wake_open(one), 0);
+    assert_int_equal(aloop__sys_wake_open(one), 0);
     assert_int_equal(one[0], one[1]);
     sim_options()->wake_pair = true;
-    assert_int_equal(sys_wake_open(two), 0);
+    assert_int_equal(aloop__sys_wake_open(two), 0);
     assert_int_not_equal(two[0], two[1]);
 
-    sys_wake_signal(two[1]);
-    sys_wake_signal(two[1]);
+    aloop__sys_wake_signal(two[1]);
+    aloop__sys_wake_signal(two[1]);
     assert_true(sim_fd_readable(two[0]));
     assert_false(sim_fd_readable(one[0]));
-    sys_wake_drain(two[0]);
+    aloop__sys_wake_drain(two[0]);
     assert_false(sim_fd_readable(two[0]));
-    sys_wake_close(one);
-    sys_wake_close(two);
+    aloop__sys_wake_close(one);
+    aloop__sys_wake_close(two);
     assert_int_equal(sim_descriptors_open(), 1);
 }
 
 static void a_host_sees_events_and_the_alarm(void **state)
 {
     int host = aloop__reactor_fd(f.reactor), fds[2];
-    int64_t start_ns = sys_clock_ns();
+    int64_t start_ns = aloop__sys_clock_ns();
 
     (void) state;
     assert_int_equal(aloop__reactor_fd(f.reactor), host);
@@ -185,12 +186,12 @@ static void a_host_sees_events_and_the_alarm(void **state)
     aloop__reactor_alarm(f.reactor, SECOND);
     assert_false(sim_poll(host, SECOND / 2));
     assert_true(sim_poll(host, -1));
-    assert_int_equal(sys_clock_ns(), start_ns + SECOND);
+    assert_int_equal(aloop__sys_clock_ns(), start_ns + SECOND);
     assert_int_equal(wait_ns(0), 0);
     aloop__reactor_alarm(f.reactor, -1);
     assert_false(sim_fd_readable(host));
 
-    sys_send(fds[1], "a", 1);
+    aloop__sys_send(fds[1], "a", 1);
     assert_true(sim_poll(host, -1));
     assert_int_equal(wait_ns(0), 1);
     unwatch(fds[0]);
@@ -208,45 +209,49 @@ static void names_are_what_the_test_says(void **state)
     sim_host("example.test", addresses);
     sim_host_error("later.test", ALOOP_EAGAINDNS);
 
-    assert_int_equal(sys_resolve("example.test", "http", &found), 2);
-    assert_true(sys_address_format(&found[1], text, sizeof text) > 0);
+    assert_int_equal(aloop__sys_resolve("example.test", "http", &found), 2);
+    assert_true(aloop__sys_address_format(&found[1], text, sizeof text) > 0);
     assert_string_equal(text, "10.0.0.2:80");
-    sys_resolve_free(found);
-    assert_int_equal(sys_resolve("later.test", "1", &found), ALOOP_EAGAINDNS);
-    assert_int_equal(sys_resolve("no.test", "1", &found), ALOOP_EHOSTNOTFOUND);
+    aloop__sys_resolve_free(found);
+    assert_int_equal(aloop__sys_resolve("later.test", "1", &found),
+                     ALOOP_EAGAINDNS);
+    assert_int_equal(aloop__sys_resolve("no.test", "1", &found),
+                     ALOOP_EHOSTNOTFOUND);
     assert_null(found);
-    assert_int_equal(sys_address_parse("no.test", "1", &address), -EINVAL);
-    assert_int_equal(sys_address_parse("::1", "65536", &address), -EINVAL);
+    assert_int_equal(aloop__sys_address_parse("no.test", "1", &address),
+                     -EINVAL);
+    assert_int_equal(aloop__sys_address_parse("::1", "65536", &address),
+                     -EINVAL);
 }
 
 static void work(void *arg)
 {
     remember(arg);
-    sys_monitor_enter(f.monitor);
-    assert_int_equal(sys_monitor_wait(f.monitor), -ECANCELED);
-    sys_monitor_leave(f.monitor);
+    aloop__sys_monitor_enter(f.monitor);
+    assert_int_equal(aloop__sys_monitor_wait(f.monitor), -ECANCELED);
+    aloop__sys_monitor_leave(f.monitor);
 }
 
 static void threads_run_before_time_moves(void **state)
 {
-    int64_t start_ns = sys_clock_ns();
+    int64_t start_ns = aloop__sys_clock_ns();
     struct sys_thread *first, *second;
 
     (void) state;
-    assert_int_equal(sys_monitor_open(&f.monitor), 0);
-    assert_int_equal(sys_thread_start(work, NULL, &first), 0);
+    assert_int_equal(aloop__sys_monitor_open(&f.monitor), 0);
+    assert_int_equal(aloop__sys_thread_start(work, NULL, &first), 0);
     assert_int_equal(f.ran, 0);
     wait_ns(SECOND);
     assert_int_equal(f.ran, 1);
     assert_int_equal(f.ran_ns, start_ns);
-    assert_int_not_equal(f.self, sys_thread_self());
+    assert_int_not_equal(f.self, aloop__sys_thread_self());
 
-    assert_int_equal(sys_thread_start(work, NULL, &second), 0);
-    sys_thread_join(second);
+    assert_int_equal(aloop__sys_thread_start(work, NULL, &second), 0);
+    aloop__sys_thread_join(second);
     assert_int_equal(f.ran, 2);
     assert_int_equal(sim_threads_open(), 1);
-    sys_thread_join(first);
-    sys_monitor_close(f.monitor);
+    aloop__sys_thread_join(first);
+    aloop__sys_monitor_close(f.monitor);
     assert_int_equal(f.ran, 2);
     assert_string_equal(sim_mess(), "1 open descriptors");
 }
@@ -254,10 +259,10 @@ static void threads_run_before_time_moves(void **state)
 static void unbalanced_locks_are_counted(void **state)
 {
     (void) state;
-    assert_int_equal(sys_monitor_open(&f.monitor), 0);
-    sys_monitor_leave(f.monitor);
+    assert_int_equal(aloop__sys_monitor_open(&f.monitor), 0);
+    aloop__sys_monitor_leave(f.monitor);
     assert_int_equal(sim_bad_locks(), 1);
-    sys_signal_lock_in_handler();
+    aloop__sys_signal_lock_in_handler();
     assert_int_equal(sim_bad_locks(), 2);
     wait_ns(0);
     assert_int_equal(sim_bad_locks(), 3);
@@ -272,15 +277,15 @@ static void a_signal_waits_for_the_lock_and_ends_a_wait(void **state)
 {
     (void) state;
     assert_false(sim_raise(SIGINT));
-    assert_int_equal(sys_signal_catch(SIGKILL, on_signal), -EINVAL);
-    assert_int_equal(sys_signal_catch(SIGINT, on_signal), 0);
-    sys_signal_lock();
+    assert_int_equal(aloop__sys_signal_catch(SIGKILL, on_signal), -EINVAL);
+    assert_int_equal(aloop__sys_signal_catch(SIGINT, on_signal), 0);
+    aloop__sys_signal_lock();
     assert_true(sim_raise(SIGINT));
     assert_int_equal(f.ran, 0);
-    sys_signal_unlock();
+    aloop__sys_signal_unlock();
     assert_int_equal(f.ran, SIGINT);
 
-    sys_signal_restore(SIGINT);
+    aloop__sys_signal_restore(SIGINT);
     assert_false(sim_signal_caught(SIGINT));
 }
 
@@ -292,32 +297,32 @@ static void raise_now(void *arg)
 
 static void a_signal_ends_a_wait_early(void **state)
 {
-    int64_t start_ns = sys_clock_ns();
+    int64_t start_ns = aloop__sys_clock_ns();
 
     (void) state;
-    sys_signal_catch(SIGINT, on_signal);
+    aloop__sys_signal_catch(SIGINT, on_signal);
     sim_at(SECOND, raise_now, NULL);
 
     assert_int_equal(wait_ns(-1), 0);
 
-    assert_int_equal(sys_clock_ns(), start_ns + SECOND);
+    assert_int_equal(aloop__sys_clock_ns(), start_ns + SECOND);
 }
 
 static void the_nth_call_fails_once(void **state)
 {
     (void) state;
-    sim_fail("sys_tcp_socket", 2, -ENOBUFS);
-    assert_int_equal(sys_tcp_socket(SYS_INET), 4);
-    assert_int_equal(sys_tcp_socket(SYS_INET), -ENOBUFS);
-    assert_int_equal(sys_tcp_socket(SYS_INET), 5);
-    assert_int_equal(sim_calls("sys_tcp_socket"), 3);
+    sim_fail("aloop__sys_tcp_socket", 2, -ENOBUFS);
+    assert_int_equal(aloop__sys_tcp_socket(SYS_INET), 4);
+    assert_int_equal(aloop__sys_tcp_socket(SYS_INET), -ENOBUFS);
+    assert_int_equal(aloop__sys_tcp_socket(SYS_INET), 5);
+    assert_int_equal(sim_calls("aloop__sys_tcp_socket"), 3);
 
     sim_fail(NULL, 1, -EIO);
-    sys_clock_ns();
+    aloop__sys_clock_ns();
     assert_int_equal(sim_faults_pending(), 1);
-    assert_int_equal(sys_close(4), -EIO);
+    assert_int_equal(aloop__sys_close(4), -EIO);
     assert_int_equal(sim_faults_pending(), 0);
-    assert_int_equal(sys_tcp_socket(SYS_INET), 4);
+    assert_int_equal(aloop__sys_tcp_socket(SYS_INET), 4);
 }
 
 static void complaints_are_kept(void **state)
@@ -326,9 +331,9 @@ static void complaints_are_kept(void **state)
 
     (void) state;
     assert_string_equal(sim_complaints(), "");
-    sys_stderr_look(&file);
-    sys_complain(&file, "one\n", 4);
-    sys_complain(&file, "two\n", 4);
+    aloop__sys_stderr_look(&file);
+    aloop__sys_complain(&file, "one\n", 4);
+    aloop__sys_complain(&file, "two\n", 4);
     assert_string_equal(sim_complaints(), "one\ntwo\n");
 }
 
@@ -359,8 +364,8 @@ static uint64_t carry(uint64_t seed)
         for (int i = 0; i < count; i++) {
             bool sends = f.events[i].fd == fds[0];
             ssize_t moved =
-                sends ? sys_send(fds[0], sent + out, LOAD - out)
-                      : sys_recv(fds[1], received + in, LOAD - in);
+                sends ? aloop__sys_send(fds[0], sent + out, LOAD - out)
+                      : aloop__sys_recv(fds[1], received + in, LOAD - in);
 
             assert_true(moved >= 0 || moved == -EAGAIN);
             if (moved > 0)

@@ -22,30 +22,30 @@ static struct sys_address at(const char *host, const char *port)
 {
     struct sys_address address = {0};
 
-    assert_int_equal(sys_address_parse(host, port, &address), 0);
+    assert_int_equal(aloop__sys_address_parse(host, port, &address), 0);
     return address;
 }
 
 static int listen_on(const char *host, const char *port, int backlog)
 {
     struct sys_address address = at(host, port);
-    enum sys_family family = sys_address_family(&address);
-    int fd = sys_tcp_socket(family);
+    enum sys_family family = aloop__sys_address_family(&address);
+    int fd = aloop__sys_tcp_socket(family);
 
     assert_true(fd >= 0);
-    assert_int_equal(sys_reuse_address(fd, family), 0);
-    assert_int_equal(sys_bind(fd, &address), 0);
-    assert_int_equal(sys_listen(fd, backlog), 0);
+    assert_int_equal(aloop__sys_reuse_address(fd, family), 0);
+    assert_int_equal(aloop__sys_bind(fd, &address), 0);
+    assert_int_equal(aloop__sys_listen(fd, backlog), 0);
     return fd;
 }
 
 static int connect_to(const char *host, const char *port)
 {
     struct sys_address address = at(host, port);
-    int fd = sys_tcp_socket(sys_address_family(&address));
+    int fd = aloop__sys_tcp_socket(aloop__sys_address_family(&address));
 
     assert_true(fd >= 0);
-    assert_int_equal(sys_connect(fd, &address), -EINPROGRESS);
+    assert_int_equal(aloop__sys_connect(fd, &address), -EINPROGRESS);
     return fd;
 }
 
@@ -58,16 +58,16 @@ static int connect_peer(int *ret_peer)
     *ret_peer = sim_connect(80);
     assert_true(*ret_peer >= 0);
     sim_pass(US);
-    fd = sys_accept(listener);
+    fd = aloop__sys_accept(listener);
     assert_true(fd >= 0);
-    assert_int_equal(sys_close(listener), 0);
+    assert_int_equal(aloop__sys_close(listener), 0);
     return fd;
 }
 
 static void a_connection_takes_its_delays(void **state)
 {
     int listener = listen_on("::1", "80", 5);
-    int64_t start_ns = sys_clock_ns();
+    int64_t start_ns = aloop__sys_clock_ns();
     int fd = connect_to("::1", "80");
     struct sys_address local, remote;
     int accepted;
@@ -78,17 +78,17 @@ static void a_connection_takes_its_delays(void **state)
     assert_int_equal(wait_ns(-1), 1);
     assert_int_equal(f.events[0].fd, listener);
     assert_int_equal(f.events[0].generation, 7);
-    assert_int_equal(sys_clock_ns(), start_ns + US);
-    accepted = sys_accept(listener);
-    assert_int_equal(sys_accept(listener), -EAGAIN);
+    assert_int_equal(aloop__sys_clock_ns(), start_ns + US);
+    accepted = aloop__sys_accept(listener);
+    assert_int_equal(aloop__sys_accept(listener), -EAGAIN);
     watch(fd, REACTOR_WRITE);
     assert_int_equal(wait_ns(-1), 1);
 
     assert_int_equal(f.events[0].bits, REACTOR_WRITE);
-    assert_int_equal(sys_clock_ns(), start_ns + 2 * US);
-    assert_int_equal(sys_socket_error(fd), 0);
-    sys_local_address(fd, &local);
-    sys_peer_address(accepted, &remote);
+    assert_int_equal(aloop__sys_clock_ns(), start_ns + 2 * US);
+    assert_int_equal(aloop__sys_socket_error(fd), 0);
+    aloop__sys_local_address(fd, &local);
+    aloop__sys_peer_address(accepted, &remote);
     assert_memory_equal(&local, &remote, sizeof local);
 }
 
@@ -96,25 +96,25 @@ static void connecting_fails_as_the_address_says(void **state)
 {
     struct sys_address nowhere = at("10.0.0.2", "80");
     int refused = connect_to("127.0.0.1", "81");
-    int64_t start_ns = sys_clock_ns();
+    int64_t start_ns = aloop__sys_clock_ns();
     int silent, unreachable;
 
     (void) state;
     sim_blackhole("10.0.0.1");
     sim_unreachable("10.0.0.2");
     silent = connect_to("10.0.0.1", "80");
-    unreachable = sys_tcp_socket(SYS_INET);
-    assert_int_equal(sys_connect(unreachable, &nowhere), -ENETUNREACH);
+    unreachable = aloop__sys_tcp_socket(SYS_INET);
+    assert_int_equal(aloop__sys_connect(unreachable, &nowhere), -ENETUNREACH);
 
     sim_pass(2 * US);
     assert_int_equal(ready(refused), 7);
-    assert_int_equal(sys_socket_error(refused), -ECONNREFUSED);
-    assert_int_equal(sys_socket_error(refused), 0);
+    assert_int_equal(aloop__sys_socket_error(refused), -ECONNREFUSED);
+    assert_int_equal(aloop__sys_socket_error(refused), 0);
     watch(silent, REACTOR_WRITE);
     assert_int_equal(wait_ns(-1), 1);
 
-    assert_int_equal(sys_socket_error(silent), -ETIMEDOUT);
-    assert_int_equal((sys_clock_ns() - start_ns) / SECOND, 127);
+    assert_int_equal(aloop__sys_socket_error(silent), -ETIMEDOUT);
+    assert_int_equal((aloop__sys_clock_ns() - start_ns) / SECOND, 127);
 }
 
 static void a_full_backlog_swallows_until_there_is_room(void **state)
@@ -130,7 +130,7 @@ static void a_full_backlog_swallows_until_there_is_room(void **state)
     sim_pass(SECOND / 2);
     assert_int_equal(ready(late), 0);
 
-    assert_true(sys_accept(listener) >= 0);
+    assert_true(aloop__sys_accept(listener) >= 0);
     sim_pass(SECOND);
 
     assert_int_equal(ready(late), REACTOR_WRITE);
@@ -141,15 +141,16 @@ static void an_address_in_use_is_refused_and_port_0_is_a_free_one(void **state)
 {
     int first = listen_on("127.0.0.1", "80", 5);
     struct sys_address taken = at("0.0.0.0", "80"), any = at("::1", "0");
-    int fd = sys_tcp_socket(SYS_INET), other = sys_tcp_socket(SYS_INET6);
+    int fd = aloop__sys_tcp_socket(SYS_INET),
+        other = aloop__sys_tcp_socket(SYS_INET6);
 
     (void) state;
-    assert_int_equal(sys_bind(fd, &taken), -EADDRINUSE);
-    sys_close(first);
-    assert_int_equal(sys_bind(fd, &taken), 0);
-    assert_int_equal(sys_bind(other, &any), 0);
-    assert_int_equal(sys_local_address(other, &any), 0);
-    assert_in_range(sys_address_port(&any), 49152, 65535);
+    assert_int_equal(aloop__sys_bind(fd, &taken), -EADDRINUSE);
+    aloop__sys_close(first);
+    assert_int_equal(aloop__sys_bind(fd, &taken), 0);
+    assert_int_equal(aloop__sys_bind(other, &any), 0);
+    assert_int_equal(aloop__sys_local_address(other, &any), 0);
+    assert_in_range(aloop__sys_address_port(&any), 49152, 65535);
 }
 
 static void the_ipv6_wildcard_takes_ipv4_too(void **state)
@@ -162,11 +163,13 @@ static void the_ipv6_wildcard_takes_ipv4_too(void **state)
     (void) state;
     assert_true(peer >= 0);
     sim_pass(US);
-    assert_int_equal(sys_local_address(sys_accept(listener), &address), 0);
-    assert_int_equal(sys_address_family(&address), SYS_INET6);
-    assert_int_equal(sys_address_format(&address, text, sizeof text), 12);
+    assert_int_equal(
+        aloop__sys_local_address(aloop__sys_accept(listener), &address), 0);
+    assert_int_equal(aloop__sys_address_family(&address), SYS_INET6);
+    assert_int_equal(aloop__sys_address_format(&address, text, sizeof text),
+                     12);
     assert_string_equal(text, "127.0.0.1:80");
-    assert_int_equal(sys_address_format(&address, text, 12), -ENOSPC);
+    assert_int_equal(aloop__sys_address_format(&address, text, 12), -ENOSPC);
 }
 
 static void bytes_arrive_after_the_delay_and_in_order(void **state)
@@ -176,8 +179,8 @@ static void bytes_arrive_after_the_delay_and_in_order(void **state)
     int peer, fd = connect_peer(&peer);
 
     (void) state;
-    assert_int_equal(sys_recv(fd, buffer, 8), -EAGAIN);
-    assert_int_equal(sys_sendv(fd, pieces, 3), 5);
+    assert_int_equal(aloop__sys_recv(fd, buffer, 8), -EAGAIN);
+    assert_int_equal(aloop__sys_sendv(fd, pieces, 3), 5);
     assert_int_equal(sim_peer_receive(peer, buffer, 8), 0);
     sim_pass(US);
     assert_int_equal(sim_peer_receive(peer, buffer, 4), 4);
@@ -187,7 +190,7 @@ static void bytes_arrive_after_the_delay_and_in_order(void **state)
     assert_int_equal(sim_peer_send(peer, "xyz", 3), 3);
     watch(fd, REACTOR_READ);
     assert_int_equal(wait_ns(-1), 1);
-    assert_int_equal(sys_recv(fd, buffer, 8), 3);
+    assert_int_equal(aloop__sys_recv(fd, buffer, 8), 3);
     assert_memory_equal(buffer, "xyz", 3);
 }
 
@@ -198,15 +201,15 @@ static void a_full_buffer_refuses_until_the_peer_receives(void **state)
 
     (void) state;
     sim_buffer_size(6);
-    assert_int_equal(sys_send(fd, bytes, 8), 6);
-    assert_int_equal(sys_send(fd, bytes, 8), -EAGAIN);
+    assert_int_equal(aloop__sys_send(fd, bytes, 8), 6);
+    assert_int_equal(aloop__sys_send(fd, bytes, 8), -EAGAIN);
     sim_pass(US);
     assert_int_equal(ready(fd), 0);
 
     assert_int_equal(sim_peer_receive(peer, bytes, 2), 2);
 
     assert_int_equal(ready(fd), REACTOR_WRITE);
-    assert_int_equal(sys_send(fd, bytes, 8), 2);
+    assert_int_equal(aloop__sys_send(fd, bytes, 8), 2);
 }
 
 static void each_direction_ends_alone(void **state)
@@ -215,9 +218,9 @@ static void each_direction_ends_alone(void **state)
     int peer, fd = connect_peer(&peer);
 
     (void) state;
-    assert_int_equal(sys_send(fd, "a", 1), 1);
-    assert_int_equal(sys_shutdown_write(fd), 0);
-    assert_int_equal(sys_send(fd, "b", 1), -EPIPE);
+    assert_int_equal(aloop__sys_send(fd, "a", 1), 1);
+    assert_int_equal(aloop__sys_shutdown_write(fd), 0);
+    assert_int_equal(aloop__sys_send(fd, "b", 1), -EPIPE);
     sim_pass(US);
     assert_false(sim_peer_eof(peer));
     assert_int_equal(sim_peer_receive(peer, &byte, 1), 1);
@@ -228,8 +231,8 @@ static void each_direction_ends_alone(void **state)
     sim_pass(US);
 
     assert_int_equal(ready(fd), 7);
-    assert_int_equal(sys_recv(fd, &byte, 1), 1);
-    assert_int_equal(sys_recv(fd, &byte, 1), 0);
+    assert_int_equal(aloop__sys_recv(fd, &byte, 1), 1);
+    assert_int_equal(aloop__sys_recv(fd, &byte, 1), 0);
 }
 
 static void writing_to_a_closed_peer_ends_in_a_broken_pipe(void **state)
@@ -240,14 +243,14 @@ static void writing_to_a_closed_peer_ends_in_a_broken_pipe(void **state)
     (void) state;
     sim_peer_close(peer);
     sim_pass(US);
-    assert_int_equal(sys_recv(fd, &byte, 1), 0);
-    assert_int_equal(sys_send(fd, "a", 1), 1);
+    assert_int_equal(aloop__sys_recv(fd, &byte, 1), 0);
+    assert_int_equal(aloop__sys_send(fd, "a", 1), 1);
     assert_int_equal(ready(fd), REACTOR_READ | REACTOR_WRITE);
     sim_pass(2 * US);
 
     assert_int_equal(ready(fd), 7);
-    assert_int_equal(sys_socket_error(fd), -EPIPE);
-    assert_int_equal(sys_send(fd, "a", 1), -EPIPE);
+    assert_int_equal(aloop__sys_socket_error(fd), -EPIPE);
+    assert_int_equal(aloop__sys_send(fd, "a", 1), -EPIPE);
 }
 
 static void a_reset_comes_after_the_data_that_had_arrived(void **state)
@@ -263,10 +266,10 @@ static void a_reset_comes_after_the_data_that_had_arrived(void **state)
     sim_pass(US);
 
     assert_int_equal(ready(fd), 7);
-    assert_int_equal(sys_recv(fd, &byte, 1), 1);
-    assert_int_equal(sys_recv(fd, &byte, 1), -ECONNRESET);
-    assert_int_equal(sys_recv(fd, &byte, 1), 0);
-    assert_int_equal(sys_send(fd, "a", 1), -EPIPE);
+    assert_int_equal(aloop__sys_recv(fd, &byte, 1), 1);
+    assert_int_equal(aloop__sys_recv(fd, &byte, 1), -ECONNRESET);
+    assert_int_equal(aloop__sys_recv(fd, &byte, 1), 0);
+    assert_int_equal(aloop__sys_send(fd, "a", 1), -EPIPE);
 }
 
 static void a_broken_connection_reports_its_error_once(void **state)
@@ -282,12 +285,12 @@ static void a_broken_connection_reports_its_error_once(void **state)
 
     assert_int_equal(ready(fd), 7);
     assert_int_equal(sim_peer_error(peer), -ECONNRESET);
-    assert_int_equal(sys_recv(fd, &byte, 1), 1);
-    assert_int_equal(sys_send(fd, "a", 1), -EHOSTUNREACH);
-    assert_int_equal(sys_recv(fd, &byte, 1), 0);
-    assert_int_equal(sys_send(fd, "a", 1), -EPIPE);
+    assert_int_equal(aloop__sys_recv(fd, &byte, 1), 1);
+    assert_int_equal(aloop__sys_send(fd, "a", 1), -EHOSTUNREACH);
+    assert_int_equal(aloop__sys_recv(fd, &byte, 1), 0);
+    assert_int_equal(aloop__sys_send(fd, "a", 1), -EPIPE);
     sim_break(-EIO); /* There is no other. */
-    assert_int_equal(sys_socket_error(fd), 0);
+    assert_int_equal(aloop__sys_socket_error(fd), 0);
 }
 
 static void closing_with_unread_data_or_on_demand_resets(void **state)
@@ -299,10 +302,10 @@ static void closing_with_unread_data_or_on_demand_resets(void **state)
     (void) state;
     sim_peer_send(first, "a", 1);
     sim_pass(US);
-    assert_int_equal(sys_send(b, "lost", 4), 4);
-    assert_int_equal(sys_reset_on_close(b), 0);
-    sys_close(a);
-    sys_close(b);
+    assert_int_equal(aloop__sys_send(b, "lost", 4), 4);
+    assert_int_equal(aloop__sys_reset_on_close(b), 0);
+    aloop__sys_close(a);
+    aloop__sys_close(b);
     sim_pass(US);
 
     assert_int_equal(sim_peer_error(first), -ECONNRESET);
@@ -318,7 +321,7 @@ static void a_closed_listener_resets_those_who_wait(void **state)
     (void) state;
     sim_pass(US);
     late = sim_connect(80);
-    sys_close(listener);
+    aloop__sys_close(listener);
     sim_pass(3 * US);
 
     assert_int_equal(sim_peer_error(early), -ECONNRESET);
@@ -335,7 +338,7 @@ static void a_peer_can_be_the_server(void **state)
     assert_int_equal(sim_accept(listener), -EAGAIN);
     sim_pass(2 * US);
     peer = sim_accept(listener);
-    sys_send(fd, "a", 1);
+    aloop__sys_send(fd, "a", 1);
     sim_pass(US);
 
     assert_int_equal(sim_peer_receive(peer, &byte, 1), 1);

@@ -66,7 +66,7 @@ static void a_numeric_address_is_connected_to_without_a_thread(void **state)
     assert_int_equal(connect_to("::1"), 0);
     assert_string_equal(k.peer, "[::1]:80");
 
-    assert_int_equal(sim_calls("sys_thread_start"), 0);
+    assert_int_equal(sim_calls("aloop__sys_thread_start"), 0);
     assert_elapsed(0);
 }
 
@@ -91,8 +91,9 @@ static void a_connect_that_a_fork_came_upon_begins_anew_in_the_child(
 
     assert_int_equal(aloop_await(connect), 0);
 
-    assert_int_equal(sim_calls("sys_connect"), 2);
-    assert_int_equal(sim_calls("sys_socket_error"), 1); /* Its own one's. */
+    assert_int_equal(sim_calls("aloop__sys_connect"), 2);
+    assert_int_equal(sim_calls("aloop__sys_socket_error"),
+                     1); /* Its own one's. */
     assert_true(sim_accept(listener) >= 0);
     assert_true(sim_accept(listener) >= 0);
     aloop_stream_close(k.stream);
@@ -135,7 +136,7 @@ static void a_connect_without_a_peer_has_failed(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         for (unsigned percent = 0; percent <= 100; percent += 100) {
             sim_options()->connect_now_percent = percent;
-            sim_fail("sys_peer_address", 1, rows[i].error);
+            sim_fail("aloop__sys_peer_address", 1, rows[i].error);
             assert_int_equal(connect_to("127.0.0.1"), rows[i].status);
             assert_int_equal(sim_descriptors_open(), open);
         }
@@ -164,7 +165,8 @@ static void a_connect_that_would_meet_itself_is_refused(void **state)
         assert_null(stream);
         assert_int_equal(sim_descriptors_open(), open);
     }
-    assert_int_equal(sim_calls("sys_reset_on_close"), 4); /* No TIME_WAIT. */
+    assert_int_equal(sim_calls("aloop__sys_reset_on_close"),
+                     4); /* No TIME_WAIT. */
 }
 
 static void the_next_address_is_tried_after_a_connect_to_itself(void **state)
@@ -191,7 +193,7 @@ static void a_name_is_looked_up_on_a_thread(void **state)
     assert_int_equal(connect_to("host"), 0);
 
     assert_string_equal(k.peer, "10.0.0.1:80");
-    assert_int_equal(sim_calls("sys_thread_start"), 1);
+    assert_int_equal(sim_calls("aloop__sys_thread_start"), 1);
 }
 
 static void a_service_name_is_looked_up(void **state)
@@ -220,7 +222,7 @@ static void what_the_look_up_fails_with_is_the_status(void **state)
     }
     host(NULL, NULL, NULL, NULL);
     assert_int_equal(connect_to("host"), ALOOP_EHOSTNOTFOUND);
-    sim_fail("sys_thread_start", 1, ALOOP_EAGAIN);
+    sim_fail("aloop__sys_thread_start", 1, ALOOP_EAGAIN);
     aloop_free(t.loop);
     t.loop = aloop_new(NULL); /* Whose pool has no thread yet. */
     assert_int_equal(connect_to("host"), ALOOP_EAGAIN);
@@ -262,12 +264,12 @@ static void freeing_the_loop_waits_for_no_look_up(void **state)
     aloop_step(t.loop, 10 * MS);
     aloop_detach(start("slow"));
     aloop_step(t.loop, 10 * MS);
-    k.begin_ns = sys_clock_ns();
+    k.begin_ns = aloop__sys_clock_ns();
 
     assert_int_equal(aloop_free(t.loop), 0);
 
     t.loop = NULL;
-    assert_int_equal(sys_clock_ns(), k.begin_ns);
+    assert_int_equal(aloop__sys_clock_ns(), k.begin_ns);
     sim_pass(ALOOP_SEC(31)); /* The loop is touched no more. */
 }
 
@@ -282,11 +284,11 @@ static void a_program_ends_without_waiting_for_a_look_up(void **state)
 {
     (void) state;
     sim_host_delay("slow", ALOOP_SEC(30));
-    k.begin_ns = sys_clock_ns();
+    k.begin_ns = aloop__sys_clock_ns();
 
     assert_int_equal(aloop_main(give_up, NULL), ALOOP_ETIMEDOUT);
 
-    assert_int_equal(sys_clock_ns(), k.begin_ns + 200 * MS);
+    assert_int_equal(aloop__sys_clock_ns(), k.begin_ns + 200 * MS);
     sim_pass(ALOOP_SEC(31));
 }
 
@@ -372,7 +374,7 @@ static void the_second_address_is_tried_after_exactly_250_ms(void **state)
 
     assert_string_equal(k.peer, "10.0.0.2:80");
     assert_elapsed(250 * MS);
-    assert_int_equal(sim_calls("sys_connect"), 2);
+    assert_int_equal(sim_calls("aloop__sys_connect"), 2);
 }
 
 static void each_further_address_is_tried_250_ms_later(void **state)
@@ -428,7 +430,7 @@ static void a_slow_first_address_may_still_win(void **state)
 
     assert_string_equal(k.peer, "10.0.0.1:80");
     assert_elapsed(400 * MS);
-    assert_int_equal(sim_calls("sys_connect"), 2);
+    assert_int_equal(sim_calls("aloop__sys_connect"), 2);
     assert_int_equal(sim_descriptors_open(), 2); /* The loser is closed. */
 }
 
@@ -501,7 +503,7 @@ static void every_address_of_a_name_is_tried(void **state)
     sim_listen("10.0.2.99", 80, 1);
 
     assert_int_equal(connect_to("host"), 0);
-    assert_int_equal(sim_calls("sys_connect"), ADDRESSES);
+    assert_int_equal(sim_calls("aloop__sys_connect"), ADDRESSES);
     assert_string_equal(k.peer, "10.0.2.99:80");
 }
 
@@ -608,9 +610,9 @@ static void a_connect_whose_descriptor_was_taken_fails(void **state)
     sim_blackhole("10.0.0.9");
     assert_int_equal(sim_pair(fds), 0); /* Tells the number that is next. */
     number = fds[0];
-    sys_close(fds[0]);
+    aloop__sys_close(fds[0]);
     connect = aloop_tcp_connect(t.loop, "10.0.0.9", "80", &stream);
-    sys_close(number);
+    aloop__sys_close(number);
 
     assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "0", close_accepted,
                                       NULL, &listener),
@@ -621,7 +623,7 @@ static void a_connect_whose_descriptor_was_taken_fails(void **state)
     assert_null(stream);
     assert_int_equal(aloop_listener_fd(listener), number);
     aloop_listener_close(listener);
-    sys_close(fds[1]);
+    aloop__sys_close(fds[1]);
 }
 
 /* Failure class 47: names are rewritten before they are looked up. */

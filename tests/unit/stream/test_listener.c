@@ -95,13 +95,14 @@ static void localhost_is_listened_on_without_a_look_up(void **state)
         close_streams();
         aloop_listener_close(l.listener);
     }
-    assert_int_equal(sim_calls("sys_resolve"), 0);
+    assert_int_equal(sim_calls("aloop__sys_resolve"), 0);
 }
 
 static void localhost_is_ipv6_where_there_is_no_ipv4(void **state)
 {
     static const int errors[] = {ALOOP_EAFNOSUPPORT, ALOOP_EADDRNOTAVAIL};
-    static const char *const calls[] = {"sys_tcp_socket", "sys_bind"};
+    static const char *const calls[] = {"aloop__sys_tcp_socket",
+                                        "aloop__sys_bind"};
 
     (void) state;
     for (size_t i = 0; i < 2; i++) {
@@ -177,7 +178,7 @@ static void a_trickle_costs_hardly_more_than_one_accept_for_each(void **state)
     }
 
     assert_int_equal(l.count, 100);
-    assert_true(sim_calls("sys_accept") <= 160);
+    assert_true(sim_calls("aloop__sys_accept") <= 160);
     close_streams();
     aloop_listener_close(l.listener);
 }
@@ -279,10 +280,10 @@ static void without_descriptors_accepting_backs_off_reports_and_recovers(
     run_for(10 * MS);
     assert_int_equal(l.count, 1);
 
-    before = sim_calls("sys_accept");
+    before = sim_calls("aloop__sys_accept");
     run_for(ALOOP_SEC(1));
     assert_int_equal(l.count, 1);
-    assert_in_range(sim_calls("sys_accept") - before, 9, 11);
+    assert_in_range(sim_calls("aloop__sys_accept") - before, 9, 11);
     assert_int_equal(t.unhandled, 1); /* Once for the whole stretch. */
     assert_int_equal(t.unhandled_error, ALOOP_EMFILE);
     assert_string_equal(t.unhandled_what, "accept on 127.0.0.1:49152");
@@ -364,7 +365,7 @@ static void a_connection_that_vanished_before_its_accept_harms_nobody(
 {
     (void) state;
     assert_int_equal(listen_on("127.0.0.1", "0"), 0);
-    sim_fail("sys_accept", 1, ALOOP_ECONNABORTED);
+    sim_fail("aloop__sys_accept", 1, ALOOP_ECONNABORTED);
     sim_connect(l.port);
     sim_connect(l.port);
     run_for(10 * MS);
@@ -387,15 +388,15 @@ static void an_accept_that_always_fails_backs_off_and_is_reported_once(
 
     (void) state;
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
-        unsigned before = sim_calls("sys_accept"), wakes = sim_wakes();
+        unsigned before = sim_calls("aloop__sys_accept"), wakes = sim_wakes();
 
         t.unhandled = 0;
         assert_int_equal(listen_on("127.0.0.1", "0"), 0);
-        sim_fail_from("sys_accept", 1, errors[i]);
+        sim_fail_from("aloop__sys_accept", 1, errors[i]);
         sim_connect(l.port);
         run_for(ALOOP_SEC(1));
 
-        assert_in_range(sim_calls("sys_accept") - before, 9, 20);
+        assert_in_range(sim_calls("aloop__sys_accept") - before, 9, 20);
         assert_in_range(sim_wakes() - wakes, 9, 30);
         assert_int_equal(t.unhandled, 1);
         assert_int_equal(t.unhandled_error, errors[i]);
@@ -411,7 +412,7 @@ static void an_accept_that_fails_now_and_then_delays_nobody(void **state)
     (void) state;
     assert_int_equal(listen_on("127.0.0.1", "0"), 0);
     for (int i = 0; i < 20; i++) {
-        sim_fail("sys_accept", 1, i % 2 > 0 ? -EPROTO : ALOOP_EPERM);
+        sim_fail("aloop__sys_accept", 1, i % 2 > 0 ? -EPROTO : ALOOP_EPERM);
         sim_connect(l.port);
         run_for(10 * MS);
         assert_int_equal(l.count, i + 1);
@@ -427,7 +428,7 @@ static void a_stretch_of_failures_ends_with_a_connection(void **state)
     (void) state;
     assert_int_equal(listen_on("127.0.0.1", "0"), 0);
     for (int stretch = 1; stretch <= 3; stretch++) {
-        sim_fail_from("sys_accept", 1, ALOOP_EPERM);
+        sim_fail_from("aloop__sys_accept", 1, ALOOP_EPERM);
         sim_connect(l.port);
         run_for(ALOOP_SEC(1));
         assert_int_equal(t.unhandled, stretch);
@@ -444,9 +445,9 @@ static void listening_fails_at_every_step_without_a_leak(void **state)
     static const struct {
         const char *call;
         int error;
-    } steps[] = {{"sys_tcp_socket", ALOOP_EMFILE},
-                 {"sys_bind", ALOOP_EACCES},
-                 {"sys_listen", ALOOP_EADDRINUSE},
+    } steps[] = {{"aloop__sys_tcp_socket", ALOOP_EMFILE},
+                 {"aloop__sys_bind", ALOOP_EACCES},
+                 {"aloop__sys_listen", ALOOP_EADDRINUSE},
                  {"aloop__reactor_set", ALOOP_ENOMEM}};
     unsigned open = sim_descriptors_open();
 
@@ -462,8 +463,8 @@ static void listening_fails_at_every_step_without_a_leak(void **state)
 static void options_that_the_system_refuses_are_done_without(void **state)
 {
     (void) state;
-    sim_fail_from("sys_reuse_address", 1, ALOOP_EPERM);
-    sim_fail_from("sys_no_delay", 1, ALOOP_EPERM);
+    sim_fail_from("aloop__sys_reuse_address", 1, ALOOP_EPERM);
+    sim_fail_from("aloop__sys_no_delay", 1, ALOOP_EPERM);
     assert_int_equal(listen_on("127.0.0.1", "80"), 0);
     assert_int_equal(aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80",
                                                    &l.streams[1])),
@@ -486,7 +487,7 @@ static void a_listener_that_lost_its_descriptor_is_reported(void **state)
     (void) state;
     assert_int_equal(listen_on("127.0.0.1", "0"), 0);
     fd = aloop_listener_fd(l.listener);
-    sys_close(fd);
+    aloop__sys_close(fd);
     assert_int_equal(
         aloop_await(aloop_tcp_connect(t.loop, "10.0.0.1", "80", &stream)), 0);
 
@@ -515,12 +516,12 @@ static void a_listener_that_lost_its_descriptor_does_not_try_again(
                                       NULL, &listener),
                      0);
     number = aloop_listener_fd(listener);
-    sim_fail("sys_accept", 1, -EMFILE);
+    sim_fail("aloop__sys_accept", 1, -EMFILE);
     peer = sim_connect((uint16_t) aloop_listener_port(listener));
     run_for(MS);
     assert_int_equal(t.unhandled_error, -EMFILE);
 
-    sys_close(number);
+    aloop__sys_close(number);
     assert_int_equal(
         aloop_tcp_listen(t.loop, "127.0.0.1", "0", close_accepted, NULL, &next),
         0);
@@ -578,7 +579,7 @@ static void a_connection_that_another_process_took_is_no_error(void **state)
     assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "80",
                                       count_and_close, NULL, &listener), 0);
     assert_true(sim_connect(80) >= 0);
-    sim_fail("sys_accept", 1, -EAGAIN);
+    sim_fail("aloop__sys_accept", 1, -EAGAIN);
     assert_int_equal(aloop_step(t.loop, -1), 1);
     assert_int_equal(sim_faults_pending(), 0);
     assert_int_equal(t.calls, 0);

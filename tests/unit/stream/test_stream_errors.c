@@ -69,22 +69,22 @@ static void by_the_wait_for_writing(aloop_stream *stream, int error)
 /* The call fails, and nothing else knows of the reason. */
 static void by_a_failing_send(aloop_stream *stream, int error)
 {
-    sim_fail("sys_send", 1, error);
+    sim_fail("aloop__sys_send", 1, error);
     aloop_detach(aloop_stream_write(stream, "x", 1));
     run_for(MS);
     sim_peer_reset(c.peer);
     run_for(MS);
-    sys_socket_error(aloop_stream_fd(stream));
+    aloop__sys_socket_error(aloop_stream_fd(stream));
 }
 
 static void by_a_failing_shutdown(aloop_stream *stream, int error)
 {
-    sim_fail("sys_shutdown_write", 1, error);
+    sim_fail("aloop__sys_shutdown_write", 1, error);
     aloop_detach(aloop_stream_shutdown(stream));
     run_for(MS);
     sim_peer_reset(c.peer);
     run_for(MS);
-    sys_socket_error(aloop_stream_fd(stream));
+    aloop__sys_socket_error(aloop_stream_fd(stream));
 }
 
 static void by_a_receive(aloop_stream *stream, int error)
@@ -235,7 +235,7 @@ static void running_short_of_memory_in_a_send_is_not_the_readers_error(
     for (size_t i = 0; i < 2; i++) {
         aloop_stream *stream = connected();
 
-        sim_fail("sys_send", 1, passing[i]);
+        sim_fail("aloop__sys_send", 1, passing[i]);
         assert_int_equal(aloop_await(aloop_stream_write(stream, "x", 1)),
                          passing[i]);
         sim_peer_send(c.peer, "all", 3);
@@ -330,7 +330,7 @@ static void the_address_of_a_lost_peer_is_the_error_it_was_lost_with(
     sim_peer_shutdown(c.peer);
     assert_int_equal(aloop_await(aloop_stream_read(stream, text, 1)), 0);
     assert_int_equal(aloop_await(aloop_stream_shutdown(stream)), 0);
-    sim_fail("sys_peer_address", 1, ALOOP_ENOTCONN);
+    sim_fail("aloop__sys_peer_address", 1, ALOOP_ENOTCONN);
     assert_int_equal(aloop_stream_peer(stream, text, sizeof text),
                      ALOOP_ENOTCONN);
     aloop_stream_close(stream);
@@ -348,7 +348,7 @@ static void a_shutdown_of_a_lost_connection_gives_its_error(void **state)
     aloop_stream_close(stream);
 
     stream = connected();
-    sim_fail("sys_shutdown_write", 1, ALOOP_ENOTCONN);
+    sim_fail("aloop__sys_shutdown_write", 1, ALOOP_ENOTCONN);
     assert_int_equal(aloop_await(aloop_stream_shutdown(stream)),
                      ALOOP_ECONNRESET);
     aloop_stream_close(stream);
@@ -360,7 +360,7 @@ static void what_was_put_and_could_not_be_sent_is_told_and_reset(void **state)
 
     (void) state;
     aloop_stream_start(stream, note_size, NULL);
-    sim_fail("sys_send", 1, -ENOBUFS);
+    sim_fail("aloop__sys_send", 1, -ENOBUFS);
     assert_int_equal(aloop_stream_put(stream, "reply", 5), 0);
     aloop_step(t.loop, 0);
     aloop_step(t.loop, 0);

@@ -129,10 +129,14 @@ static void a_failing_call_ends_in_an_error_or_success_and_leaks_nothing(
 static void every_call_that_a_connection_makes_may_fail(void **state)
 {
     static const char *const names[] = {
-        "sys_tcp_socket", "sys_reuse_address", "sys_no_delay", "sys_bind",
-        "sys_listen", "sys_accept", "sys_connect", "sys_socket_error",
-        "sys_recv", "sys_send", "sys_shutdown_write", "sys_resolve",
-        "sys_thread_start", "sys_monitor_open", "aloop__reactor_set"};
+        "aloop__sys_tcp_socket",     "aloop__sys_reuse_address",
+        "aloop__sys_no_delay",       "aloop__sys_bind",
+        "aloop__sys_listen",         "aloop__sys_accept",
+        "aloop__sys_connect",        "aloop__sys_socket_error",
+        "aloop__sys_recv",           "aloop__sys_send",
+        "aloop__sys_shutdown_write", "aloop__sys_resolve",
+        "aloop__sys_thread_start",   "aloop__sys_monitor_open",
+        "aloop__reactor_set"};
 
     (void) state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

@@ -154,8 +154,8 @@ static void close_and_reuse(aloop_stream *stream, const void *data,
     aloop_stream_close(pair[1]); /* Ready, too, in this batch. */
     assert_int_equal(sim_pair(fds), 0);
     assert_int_equal(fds[0], number);
-    sys_close(fds[0]);
-    sys_close(fds[1]);
+    aloop__sys_close(fds[0]);
+    aloop__sys_close(fds[1]);
     connecting = aloop_tcp_connect(t.loop, "10.0.0.9", "81", &pair[1]);
 }
 
@@ -210,7 +210,7 @@ static void a_descriptor_closed_by_others_is_an_error_and_no_spin(void **state)
     (void) state;
     aloop_stream_start(stream, count_and_note_size, NULL);
     sim_keep_open(aloop_stream_fd(stream));
-    sys_close(aloop_stream_fd(stream));
+    aloop__sys_close(aloop_stream_fd(stream));
     sim_peer_send(c.peer, "a", 1);
 
     assert_quiet_for_a_second();
@@ -230,7 +230,7 @@ static void a_number_that_was_lost_is_not_closed_for_its_next_owner(
     char byte;
 
     (void) state;
-    sys_close(fd);
+    aloop__sys_close(fd);
     assert_int_equal(aloop_await(aloop_stream_write(stream, "x", 1)),
                      ALOOP_EBADF);
     assert_int_equal(sim_pair(fds), 0);
@@ -238,12 +238,12 @@ static void a_number_that_was_lost_is_not_closed_for_its_next_owner(
     aloop_stream_close(stream);
     run_for(MS);
 
-    assert_int_equal(sys_send(fds[1], "y", 1), 1);
+    assert_int_equal(aloop__sys_send(fds[1], "y", 1), 1);
     run_for(MS);
-    assert_int_equal(sys_recv(fds[0], &byte, 1), 1);
+    assert_int_equal(aloop__sys_recv(fds[0], &byte, 1), 1);
     assert_int_equal(sim_bad_closes(), 0);
-    sys_close(fds[0]);
-    sys_close(fds[1]);
+    aloop__sys_close(fds[0]);
+    aloop__sys_close(fds[1]);
     aloop_free(t.loop);
     t.loop = NULL;
     sim_reset(1); /* The bad use was this test's. */
@@ -259,7 +259,7 @@ static void a_stream_hears_that_its_number_was_taken_over(void **state)
     (void) state;
     aloop_then(aloop_stream_read(old, buffer, 4), note_status, NULL);
     run_for(MS);
-    sys_close(fd);
+    aloop__sys_close(fd);
     new = connected();
     assert_int_equal(aloop_stream_fd(new), fd);
     run_for(MS);
@@ -340,7 +340,7 @@ static void a_closed_number_with_a_duplicate_is_told_once_without_a_spin(
     run_for(MS);
     fd = aloop_stream_fd(stream);
     sim_keep_open(fd);
-    sys_close(fd);
+    aloop__sys_close(fd);
     sim_peer_send(peer, "x", 1);
     before = sim_wakes();
     begin = aloop_now(t.loop);

@@ -302,7 +302,7 @@ static void is_robbed_at_first(aloop_stream *stream, const void *data,
                                ssize_t size, void *arg)
 {
     asks_for_a_line_at_first(stream, data, size, NULL);
-    sys_close(aloop_stream_fd(stream));
+    aloop__sys_close(aloop_stream_fd(stream));
     aloop_detach(aloop_tcp_connect(t.loop, "127.0.0.1", "81", arg));
 }
 

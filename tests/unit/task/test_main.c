@@ -146,7 +146,7 @@ static void a_signal_that_cannot_be_caught_keeps_main_from_running(
     (void) state;
     seen.status = 1;
     for (unsigned nth = 1; nth <= 2; nth++) {
-        sim_fail("sys_signal_catch", nth, -EINVAL);
+        sim_fail("aloop__sys_signal_catch", nth, -EINVAL);
         assert_int_equal(aloop_main_with(sleeps_for_2_ms, NULL, &interruptible),
                          ALOOP_EINVAL);
     }
@@ -251,13 +251,13 @@ static ssize_t leave_a_sleep(aloop *loop, void *arg)
 static void main_does_not_wait_for_what_only_a_continuation_wants(
     void **state)
 {
-    int64_t start_ns = sys_clock_ns();
+    int64_t start_ns = aloop__sys_clock_ns();
 
     (void) state;
     assert_int_equal(aloop_main(leave_a_sleep, NULL), 7);
 
     assert_noted(ALOOP_ECANCELED);
-    assert_true(sys_clock_ns() - start_ns < ALOOP_SEC(60));
+    assert_true(aloop__sys_clock_ns() - start_ns < ALOOP_SEC(60));
 }
 
 static ssize_t stops_the_program(aloop *loop, void *arg)
