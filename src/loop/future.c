@@ -328,7 +328,6 @@ ssize_t aloop__future_take(aloop_future *future)
 
 void aloop__grants_keep(struct aloop__node *grants, aloop_future *member)
 {
-    member->seen = member->is_told = true;
     if (!member->is_grant || member->is_granted) {
         aloop__future_drop(member);
         return;

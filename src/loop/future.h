@@ -102,7 +102,7 @@ struct aloop_future {
                          * it is taken: a permit, or a composition of such. */
     bool is_granted : 1; /* It is in the list of a composition's grants. */
     bool is_taken : 1;  /* Its status was given to a user. */
-    bool is_told : 1;   /* Its status was given to a composition. */
+    bool is_told : 1;   /* Its status was given to a composition or group. */
     bool is_common : 1; /* Several were given it instead of one each: each may
                          * end it as if it were the only owner. */
     bool is_lent : 1;   /* The application knows it without a reference. */
@@ -179,6 +179,13 @@ ssize_t aloop__future_take(aloop_future *future);
  * all of them have ended that have no other owner; NULL when they have. */
 aloop_future *aloop__futures_tie(aloop *loop, size_t count,
                                  aloop_future **futures);
+
+/* Its status has become part of another one's: its error is no news. */
+static inline void aloop__future_tell(aloop_future *future)
+{
+    future->seen = true;
+    future->is_told = true;
+}
 
 /* For compositions, which have the members that settled with a grant in a list
  * until they know whether their own status was taken.  The first takes the

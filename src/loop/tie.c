@@ -20,7 +20,7 @@ static void follow(aloop_future *future, aloop_future *lead)
     aloop__tie_of(future)->lead = lead;
     aloop__tie_of(lead)->followers++;
     future->is_tied = true;
-    future->seen = true; /* Its error is no news. */
+    aloop__future_tell(future);
 }
 
 static bool is_last_owners(const aloop_future *future)

@@ -167,13 +167,16 @@ static void on_member(struct aloop__ready *ready)
     struct group *group = member->group;
     aloop_future *future = member->future;
     ssize_t status = future == NULL ? ALOOP_ENOMEM : future->status;
+    bool has_future = future != NULL && future->loop != NULL;
     bool is_late = group->is_decided;
 
     member->has_ended = true;
     group->left--;
     note(group, (size_t) (member - group->members), status);
+    if (has_future)
+        aloop__future_tell(future);
     /* What a loser was given nobody knows of: it goes back. */
-    if (future != NULL && future->loop != NULL && !is_late)
+    if (has_future && !is_late)
         aloop__grants_keep(&group->grants, future);
     else
         aloop_future_unref(future);

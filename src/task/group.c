@@ -81,7 +81,7 @@ static void release(aloop_group *group)
 static ssize_t outcome(aloop_group *group)
 {
     if (group->error < 0) {
-        group->failed->seen = true;
+        aloop__future_tell(group->failed);
         return group->error;
     }
     return group->has_lost ? ALOOP_ECANCELED : 0;
@@ -114,7 +114,10 @@ static void on_member(struct aloop__ready *ready)
     aloop__slab_put(&group->waits.loop->slab, member, sizeof *member);
     note(group, task);
     /* Whoever else holds it sees to its error; the group alone has not yet. */
-    task->seen = task != group->failed || task->refs > 2;
+    if (task != group->failed || task->refs > 2)
+        aloop__future_tell(task);
+    else
+        task->seen = false;
     aloop_future_unref(task);
     if (group->count > 0)
         return;

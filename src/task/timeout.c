@@ -88,6 +88,7 @@ static void on_target(struct aloop__ready *ready)
     aloop *loop = timeout->future.loop;
     ssize_t status = timeout->target->status;
 
+    aloop__future_tell(timeout->target);
     aloop__grants_keep(&timeout->grants, timeout->target);
     timeout->future.is_grant = !list_empty(&timeout->grants);
     aloop__timed_clear(loop, &timeout->timed);

@@ -297,6 +297,11 @@ ssize_t model_take(int id)
     return status;
 }
 
+void model_tell(int id)
+{
+    model_at(id)->is_seen = model_at(id)->is_told = true;
+}
+
 int model_then(int id, int *ret_call)
 {
     if (id < 0)
@@ -323,5 +328,8 @@ void model_unthen(int call)
         model_unwait(id, work);
     else
         model_unqueue(work);
+    if (!model_pending(id) && !model_has_call(id) &&
+        !model_at(id)->is_taken && !model_at(id)->is_told)
+        model_at(id)->is_seen = false; /* To be reported. */
     unobserve(id);
 }

@@ -137,7 +137,8 @@ struct m_future {
     int followers; /* How many it leads, without memory to compose them. */
     bool is_lead, has_ended;
     bool is_common; /* Each of its owners is like the only one. */
-    bool is_taken; /* Its status was given to the user. */
+    bool is_taken; /* Its status was given to the user, */
+    bool is_told;  /* or to a composite or group. */
     bool is_gone;
     struct m_work waiters[M_WAITERS];
     int waiter_count;
@@ -279,6 +280,8 @@ bool model_is_ours(int id);
 
 void model_queue(struct m_work work);
 void model_unqueue(struct m_work work); /* It is there. */
+bool model_has_call(int id); /* A call of a settled one is queued. */
+void model_tell(int id); /* Its status has become part of another one's. */
 int model_timed(enum m_timed_kind kind, int who);
 void model_set(int timed, int64_t when_ns);
 void model_clear(int timed);

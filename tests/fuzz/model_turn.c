@@ -29,6 +29,19 @@ void model_unqueue(struct m_work work)
     FUZZ_CHECK(unqueue_from(&m.ready, work) || unqueue_from(&m.batch, work));
 }
 
+static bool has_call(const struct m_queue *queue, int id)
+{
+    for (int i = queue->first; i < queue->end; i++)
+        if (queue->work[i].what == M_CALL && m.calls[queue->work[i].who] == id)
+            return true;
+    return false;
+}
+
+bool model_has_call(int id)
+{
+    return has_call(&m.ready, id) || has_call(&m.batch, id);
+}
+
 void model_post(int who)
 {
     m.posts[m.post_end++] = who;

@@ -115,6 +115,8 @@ void model_member(int id, int place)
     whole->left--;
     note(id, place, model_peek(member));
     whole->members[place] = M_NULL;
+    if (member >= 0)
+        model_tell(member);
     if (member >= 0 && is_late)
         model_unref(member);
     else if (member >= 0)
@@ -140,7 +142,7 @@ static int tie(int id, int lead)
         model_unref(id);
         return lead;
     }
-    model_at(id)->is_seen = true;
+    model_tell(id);
     model_at(id)->lead = lead;
     model_at(lead)->followers++;
     return lead;
@@ -200,6 +202,7 @@ void model_limit(int id)
     struct m_whole *whole = whole_of(id);
     ssize_t status = model_peek(whole->members[0]);
 
+    model_tell(whole->members[0]);
     keep(id, whole->members[0]);
     model_at(id)->is_grant = whole->grant_count > 0;
     whole->members[0] = M_NULL;
@@ -223,7 +226,7 @@ static void end_all(struct m_object *group)
 static ssize_t outcome(struct m_object *group)
 {
     if (group->error < 0)
-        model_at(group->failed)->is_seen = true;
+        model_tell(group->failed);
     if (group->error < 0)
         return group->error;
     return group->has_lost ? ALOOP_ECANCELED : 0;
@@ -306,8 +309,10 @@ void model_joined(int id, int task)
 
     model_line_remove(&group->members, task);
     note_task(group, task);
-    model_at(task)->is_seen =
-        task != group->failed || model_at(task)->refs > 2;
+    if (task != group->failed || model_at(task)->refs > 2)
+        model_tell(task);
+    else
+        model_at(task)->is_seen = false;
     model_unref(task);
     if (group->members.count > 0)
         return;

@@ -437,6 +437,36 @@ static void an_error_that_was_looked_at_is_not_reported_by_taking_back(
     assert_noted(2, ALOOP_EBUSY);
 }
 
+static ssize_t fails(aloop *loop, void *arg)
+{
+    aloop_future **ret_task = arg;
+
+    (void) loop;
+    if (ret_task != NULL)
+        *ret_task = aloop_future_ref(aloop_current_task());
+    return ALOOP_EBUSY;
+}
+
+static void an_error_that_a_group_was_told_is_not_reported_by_taking_back(
+    void **state)
+{
+    aloop_group *group = aloop_group_new(t.loop);
+    aloop_future *second = NULL;
+
+    (void) state;
+    assert_int_equal(aloop_group_spawn(group, fails, NULL), 0);
+    assert_int_equal(aloop_group_spawn(group, fails, &second), 0);
+    assert_int_equal(aloop_await(aloop_group_wait(group)), ALOOP_EBUSY);
+
+    aloop_then(aloop_future_ref(second), on_settled, as_arg(1));
+    assert_int_equal(aloop_unthen(second, on_settled, as_arg(1)), 1);
+    aloop_future_unref(second);
+    aloop_group_free(group);
+    aloop_run(t.loop);
+
+    assert_int_equal(t.unhandled, 0);
+}
+
 static void there_is_nothing_to_take_back_from_nothing(void **state)
 {
     (void) state;
@@ -603,6 +633,7 @@ int main(void)
         TEST(taking_back_the_last_reference_cancels),
         TEST(an_error_whose_continuation_was_taken_back_is_reported),
         TEST(an_error_that_was_looked_at_is_not_reported_by_taking_back),
+        TEST(an_error_that_a_group_was_told_is_not_reported_by_taking_back),
         TEST(there_is_nothing_to_take_back_from_nothing),
         TEST(a_continuation_that_runs_cannot_be_taken_back),
         TEST(free_loop_cancels_what_is_pending_and_tells),
