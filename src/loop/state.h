@@ -25,6 +25,8 @@
  * Futures, by their node `pending`:
  *
  *   pending    from the making of a future until it settles or is cancelled.
+ *   spared     as a loop comes to its end: pending ones that something waits
+ *              for which will cancel them.
  *   asked      those that aloop__future_cancel() is about to ask to end, in the
  *              order of asking.  Empty, except inside of that function.
  *   cancelled  from their ops->cancel until they settle.
