@@ -96,5 +96,6 @@
 #include "aloop/event.h"
 #include "aloop/condition.h"
 #include "aloop/barrier.h"
+#include "aloop/renamed.h"
 
 #endif

@@ -66,12 +66,14 @@ ALOOP_API int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn,
 /**
  * Adds a task with the given options; see aloop_group_spawn_at().
  *
- * The options are designated initializers of aloop_task_options.  The macro
- * fills `size` in.  It exists in C only.
+ * They are written as for aloop_spawn_with().
  *
  * Example: aloop_group_spawn_with(group, crawl, &site, .stack_size = 1 << 20);
  */
-#ifndef __cplusplus
+#ifdef __cplusplus
+#define aloop_group_spawn_with(group, fn, arg, options) \
+    aloop_group_spawn_at((group), (fn), (arg), (options), #fn, ALOOP_HERE)
+#else
 #define aloop_group_spawn_with(group, fn, arg, ...)           \
     aloop_group_spawn_at((group), (fn), (arg),                \
                          ALOOP_TASK_OPTIONS_(__VA_ARGS__), #fn, ALOOP_HERE)

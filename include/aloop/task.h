@@ -75,10 +75,12 @@ typedef ssize_t (*aloop_task_fn)(aloop *loop, void *arg);
  * Holds the options of a task; zero selects a default.
  *
  * Set `size` to sizeof(aloop_task_options), by the rule of aloop/options.h.
- * aloop_spawn_with() does that.
+ * aloop_spawn_with() does that.  Fields that are zero are taken from
+ * `defaults`, unless that is NULL; its own `defaults` is not looked at.
  */
 typedef struct aloop_task_options {
     size_t size;
+    const struct aloop_task_options *defaults;
     const char *name;  /* For reports; copied.  Default: the function's. */
     size_t stack_size; /* Usable bytes; smaller values are raised to 32 KiB. */
 } aloop_task_options;
@@ -89,8 +91,7 @@ typedef struct aloop_task_options {
  * Nothing runs inside this call.  Dropping the future cancels the task;
  * aloop_detach() lets it run alone.  `options` may be NULL.  `name` and `where`
  * are used in reports, and `where` is a literal, ALOOP_HERE.  Programs in C use
- * aloop_spawn() and aloop_spawn_with(), which add both.  C++ has no
- * aloop_spawn_with() and calls this function.
+ * aloop_spawn() and aloop_spawn_with(), which add both.
  *
  * Returns: the task, or NULL if out of memory.
  * Status:  the result of `fn`.
@@ -122,13 +123,17 @@ ALOOP_API aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn,
 /**
  * Makes a task with the given options; see aloop_spawn_at().
  *
- * The options are designated initializers of aloop_task_options.  The macro
- * fills `size` in.  It exists in C only.
+ * The options are designated initializers of aloop_task_options, for which the
+ * macro fills `size` in, or a pointer to such a struct.  In C++ they are a
+ * pointer.
  *
  * Example: aloop_spawn_with(loop, crawl, &site, .name = "x",
  *                           .stack_size = 1 << 20);
  */
-#ifndef __cplusplus
+#ifdef __cplusplus
+#define aloop_spawn_with(loop, fn, arg, options) \
+    aloop_spawn_at((loop), (fn), (arg), (options), #fn, ALOOP_HERE)
+#else
 #define aloop_spawn_with(loop, fn, arg, ...)                              \
     aloop_spawn_at((loop), (fn), (arg), ALOOP_TASK_OPTIONS_(__VA_ARGS__), \
                    #fn, ALOOP_HERE)

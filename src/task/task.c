@@ -200,6 +200,7 @@ static bool copy_name(struct aloop__task *task, const char *name)
 
 static const struct options_field option_fields[] = {
     OPTIONS_FIELD(aloop_task_options, size),
+    OPTIONS_FIELD(aloop_task_options, defaults),
     OPTIONS_FIELD(aloop_task_options, name),
     OPTIONS_FIELD(aloop_task_options, stack_size),
 };
@@ -208,6 +209,25 @@ OPTIONS_LAST(aloop_task_options, stack_size);
 static const struct options_kind option_kind = {
     sizeof(aloop_task_options), option_fields,
     sizeof option_fields / sizeof option_fields[0]};
+
+/* False if the size of either makes no sense. */
+static bool take_options(aloop_task_options *options,
+                         const aloop_task_options *given)
+{
+    aloop_task_options defaults;
+
+    if (!aloop__options_take(&option_kind, given, options))
+        return false;
+    if (options->defaults == NULL)
+        return true;
+    if (!aloop__options_take(&option_kind, options->defaults, &defaults))
+        return false;
+    if (options->name == NULL)
+        options->name = defaults.name;
+    if (options->stack_size == 0)
+        options->stack_size = defaults.stack_size;
+    return true;
+}
 
 aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
                              const aloop_task_options *given,
@@ -220,7 +240,7 @@ aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
     if (error == ALOOP_EPERM)
         return aloop__future_refused(error);
     if (loop == NULL || fn == NULL ||
-        (given != NULL && !aloop__options_take(&option_kind, given, &options)))
+        (given != NULL && !take_options(&options, given)))
         return aloop__future_failed(loop, ALOOP_EINVAL);
     if (prepare_loop(loop) < 0)
         return NULL;

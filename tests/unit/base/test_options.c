@@ -197,6 +197,26 @@ static void spawn_with_fills_the_size_in(void **state)
     aloop_group_free(group);
 }
 
+static void spawn_with_takes_a_pointer_to_options_too(void **state)
+{
+    aloop_task_options options = {.size = sizeof options, .name = "default"};
+    aloop_future *task =
+        aloop_spawn_with(t.loop, returns_one, NULL, &options);
+
+    (void) state;
+    assert_string_equal(aloop_task_name(task), "default");
+    assert_int_equal(aloop_await(task), 1);
+    task = aloop_spawn_with(t.loop, returns_one, NULL, &options,
+                            .name = "own");
+    assert_string_equal(aloop_task_name(task), "own");
+    assert_int_equal(aloop_await(task), 1);
+    options.size = 0;
+    task = aloop_spawn_with(t.loop, returns_one, NULL, &options);
+    assert_int_equal(aloop_await(task), ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(aloop_spawn_with(t.loop, returns_one, NULL, NULL)), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +228,7 @@ int main(void)
         TEST(a_loop_takes_options_of_a_newer_header),
         TEST(a_task_takes_sizes_by_the_same_rule),
         TEST(spawn_with_fills_the_size_in),
+        TEST(spawn_with_takes_a_pointer_to_options_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
