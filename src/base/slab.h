@@ -25,8 +25,8 @@ struct aloop__chunk;
 struct aloop__slab {
     const struct aloop__alloc *alloc;
     const struct aloop__alloc *chunk_alloc;
-    struct slab_free *free[SLAB_CLASSES]; /* By size class, last in, first
-                                           * out. */
+    /* Free objects by class, last in, first out. */
+    struct slab_free *free[SLAB_CLASSES];
     size_t used; /* Size of all objects in use, in units of SLAB_STEP bytes. */
     struct aloop__slab_class {
         struct slab_free *idle;    /* Free since the current window began. */
@@ -36,8 +36,8 @@ struct aloop__slab {
         /* A small chunk in `partial` whose objects are all free, or NULL. */
         struct aloop__chunk *empty;
     } classes[SLAB_CLASSES];
-    struct aloop__node chunks; /* All chunks that are in no list of partial
-                                * ones. */
+    /* All chunks that are in no `partial` list. */
+    struct aloop__node chunks;
     /* Size of all objects in all chunks, in units of SLAB_STEP bytes. */
     size_t room;
     /* Size of the free objects in partial chunks, in the same unit. */

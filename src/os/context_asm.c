@@ -343,8 +343,8 @@ UNINSTRUMENTED void aloop__context_init(struct aloop__context *context,
     context->sp = frame;
     hook_init(context);
 
-    memset(frame, 0, FRAME_WORDS * sizeof *frame); /* Also clears the frame
-                                                    * pointer. */
+    /* This also clears the frame pointer. */
+    memset(frame, 0, FRAME_WORDS * sizeof *frame);
     frame[WORD_CONTROL] = control_words();
     frame[WORD_RUN] = (uintptr_t) context_enter;
     frame[WORD_ARG] = (uintptr_t) context;
@@ -352,18 +352,19 @@ UNINSTRUMENTED void aloop__context_init(struct aloop__context *context,
         SIGNED_RETURN((uintptr_t) aloop__context_boot + BOOT_SKIP, top);
 }
 
-/* Asks for what a flow that has waited for long reads next: the frame and those
- * of its callers lie on several cache lines, and one after the other would be
- * waited for. */
+/* Prefetches the stack that a resumed context reads next.  Its frame and those
+ * of its callers are on several cache lines, which would otherwise be loaded
+ * one after the other. */
 HOOK void fetch(const struct aloop__context *context)
 {
     for (int i = 1; i < FETCH_LINES; i++)
         __builtin_prefetch((const char *) context->sp + i * FETCH_LINE_SIZE);
 }
 
-/* The one place that a flow waits in, and that calls the switch, also for
- * flows that end: so the processor's guess at where the switch returns to is
- * right each time.  That saves a flow that runs once a fifth of its cost. */
+/* The only place where a context is suspended and where the switch is called,
+ * also for contexts that end.  Therefore the processor predicts the return of
+ * the switch right each time.  This saves a fifth of the cost of a context that
+ * runs only once. */
 __attribute__((noinline)) UNINSTRUMENTED static void
 context_leave(struct aloop__context *from, struct aloop__context *to,
               bool is_last)

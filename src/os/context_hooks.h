@@ -114,9 +114,10 @@ __attribute__((noinline)) UNINSTRUMENTED static int *hook_errno_here(void)
     return &errno;
 }
 
-/* What tells threads apart, and leads to errno.  The thread pointer is read
- * without a call, and there glibc has errno at the same distance from it in all
- * threads.  Elsewhere it is the address of errno itself. */
+/* Functions that identify the current thread and find its errno.  With glibc,
+ * errno has the same distance from the thread pointer in all threads, and the
+ * thread pointer is read without a call.  Elsewhere the address of errno
+ * identifies the thread. */
 #if defined(__GLIBC__) && !defined(__ILP32__) &&                               \
     (defined(__x86_64__) || defined(__aarch64__))
 
@@ -165,7 +166,8 @@ HOOK int *hook_errno_of(uintptr_t thread)
 
 #endif
 
-/* What a flow keeps on its stack while it waits, and where a thread has it. */
+/* State that a suspended context keeps on its stack, and where the thread has
+ * it. */
 struct hook_kept {
     struct aloop__exceptions *home;
     struct aloop__exceptions exceptions;
@@ -182,12 +184,12 @@ HOOK void hook_keep(struct hook_kept *kept)
         kept->exceptions = *kept->home;
 }
 
-/* The flow has arrived on another thread than it left.  Apart, so that a switch
- * keeps nothing of this in registers. */
+/* Called if a context is resumed on another thread.  It is a function of its
+ * own, so that a switch needs no registers for this. */
 __attribute__((noinline, cold)) UNINSTRUMENTED static void
 hook_find_home(struct hook_kept *kept)
 {
-    if (kept->home == NULL) /* C++ may have been loaded since then. */
+    if (kept->home == NULL) /* C++ may have been loaded in between. */
         memset(&kept->exceptions, 0, sizeof kept->exceptions);
     kept->home = aloop__exceptions_here();
 }
@@ -196,8 +198,8 @@ HOOK void hook_restore(struct hook_kept *kept)
 {
     uintptr_t thread = hook_thread_here();
 
-    /* It is read from the stack again: nothing of it was in registers, which
-     * would have had to be saved for that. */
+    /* Reads `kept` from the stack again.  Otherwise its values would be kept in
+     * callee-saved registers, which would have to be saved for that. */
     __asm__ volatile("" : "+m"(*kept));
     if (kept->thread != thread)
         hook_find_home(kept);

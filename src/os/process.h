@@ -9,12 +9,12 @@
 
 /* Zeroed in a forked child, if the system supports that. */
 struct sys_process {
-    atomic_int pid; /* The process that `id` belongs to; 0: none, -1: being
-                     * changed. */
+    /* The process that `id` belongs to; 0: none, -1: being changed. */
+    atomic_int pid;
     atomic_uint id;
     atomic_int signal_lock; /* The pid of the holder; 0: free. */
-    atomic_uint received[SYS_SIGNAL_MAX + 1]; /* Number of signals, by signal
-                                               * number. */
+    /* Number of signals received, by signal number. */
+    atomic_uint received[SYS_SIGNAL_MAX + 1];
 };
 
 /* Returns the state of the process.  May be called by signal handlers. */

@@ -293,9 +293,8 @@ int aloop__reactor_renew(struct aloop__reactor *reactor)
         return error;
     }
     if (!is_child)
-        aloop__sys_close(
-            reactor->queue_fd); /* This also removes it from the host's
-                                       * queue. */
+        /* This also removes it from the host's queue. */
+        aloop__sys_close(reactor->queue_fd);
     reactor->queue_fd = fd;
     reactor->owner = aloop__sys_process_adopt(0);
     return 0;

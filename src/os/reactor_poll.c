@@ -32,13 +32,12 @@ struct aloop__reactor {
     struct pollfd *fds;    /* The first `count` are used, in no order. */
     uint32_t *generations; /* With the same indices. */
     size_t count, capacity;
-    size_t first;         /* Where the next search begins, so that no descriptor
-                           * is always last. */
+    /* Where the next search begins, so that no descriptor is always last. */
+    size_t first;
     size_t *places;       /* By descriptor: index + 1, or 0 for none. */
     size_t places_size;
     struct aloop__poll_host *host; /* NULL until it is requested. */
-    bool is_published;             /* Whether `host` has the array and the
-                                    * alarm. */
+    bool is_published;             /* `host` has the array and alarm. */
     bool has_changed;              /* Since it was last published. */
     int64_t due_ns;                /* When the alarm is due. */
 };

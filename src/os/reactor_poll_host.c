@@ -59,11 +59,9 @@ struct aloop__poll_host {
     /* The fields below are guarded by the monitor. */
     enum host_state state;
     bool is_polling; /* The thread is polling or about to poll. */
-    bool is_poked;   /* That poll is outdated, and the control channel is
-                      * readable. */
+    bool is_poked;   /* That poll is outdated and was interrupted. */
     bool is_fresh;   /* The loop's set is newer than the thread's. */
-    unsigned taken;  /* Index of the thread's set; only the thread changes
-                      * it. */
+    unsigned taken;  /* Index of the thread's set; written by the thread. */
     int64_t due_ns;
     struct poll_set sets[2];
 };

@@ -21,8 +21,8 @@ struct pollfd;
 /* Starts the thread.  Nothing is published yet.  Memory comes from `alloc`. */
 int aloop__poll_host_open(const struct aloop__alloc *alloc,
                           struct aloop__poll_host **ret);
-void aloop__poll_host_close(struct aloop__poll_host *host); /* NULL is
-                                                             * allowed. */
+/* Ends the thread.  NULL is allowed. */
+void aloop__poll_host_close(struct aloop__poll_host *host);
 
 int aloop__poll_host_fd(const struct aloop__poll_host *host);
 

@@ -297,8 +297,8 @@ static void slot_guard(struct aloop__stacks *stacks, struct slab *slab,
         slot_pages(slab, slot), stacks->guard_size, stacks->has_light_guards);
 
     if (guard != GUARD_LIGHT)
-        stacks->has_light_guards = false; /* They may stop working:
-                                           * mlockall(). */
+        /* They do not work in locked memory, after mlockall(). */
+        stacks->has_light_guards = false;
     if (guard == GUARD_MPROTECT)
         slab->mprotected++;
 }

@@ -79,8 +79,8 @@ int aloop__sys_tcp_socket(enum sys_family family); /* Returns the descriptor. */
  * IPv6 socket accept IPv4 too. */
 int aloop__sys_reuse_address(int fd, enum sys_family family);
 int aloop__sys_no_delay(int fd, bool is_on);
-int aloop__sys_reset_on_close(int fd); /* Makes close() send RST and drop queued
-                                 * bytes. */
+/* Makes close() send RST and drop queued bytes. */
+int aloop__sys_reset_on_close(int fd);
 int aloop__sys_bind(int fd, const struct sys_address *address);
 int aloop__sys_listen(int fd, int backlog);
 /* Returns the accepted descriptor. */
@@ -204,8 +204,8 @@ void aloop__sys_monitor_leave(struct sys_monitor *monitor);
  * 0, or -ECANCELED if the wait can never end, which happens only in the
  * simulated system.  The caller then ends its thread. */
 int aloop__sys_monitor_wait(struct sys_monitor *monitor);
-void aloop__sys_monitor_notify(struct sys_monitor *monitor); /* Wakes one
-                                                           * waiter. */
+/* Wakes one waiter, or all. */
+void aloop__sys_monitor_notify(struct sys_monitor *monitor);
 void aloop__sys_monitor_notify_all(struct sys_monitor *monitor);
 
 /* sys_memory.c: pages for the stacks of tasks. */

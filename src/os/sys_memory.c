@@ -46,8 +46,8 @@ void *aloop__sys_pages_map(size_t size)
     if (pages == MAP_FAILED)
         return NULL;
 #if defined(MADV_NOHUGEPAGE)
-    (void) madvise(pages, size, MADV_NOHUGEPAGE); /* EINVAL: the kernel has no
-                                                   * huge pages. */
+    /* This fails if the kernel has no huge pages. */
+    (void) madvise(pages, size, MADV_NOHUGEPAGE);
 #endif
     return pages;
 }

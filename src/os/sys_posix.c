@@ -40,8 +40,8 @@
 int64_t aloop__sys_clock_ns(void)
 {
 #ifdef __APPLE__
-    clockid_t clock = CLOCK_UPTIME_RAW; /* CLOCK_MONOTONIC counts microseconds
-                                         * there. */
+    /* CLOCK_MONOTONIC has a resolution of 1 us there. */
+    clockid_t clock = CLOCK_UPTIME_RAW;
 #else
     clockid_t clock = CLOCK_MONOTONIC;
 #endif
@@ -55,8 +55,8 @@ int64_t aloop__sys_clock_ns(void)
 
 int aloop__sys_close(int fd)
 {
-    if (close(fd) == 0 || errno == EINTR) /* The descriptor is closed after
-                                           * EINTR too. */
+    /* The descriptor is closed after EINTR too. */
+    if (close(fd) == 0 || errno == EINTR)
         return 0;
     return -errno;
 }

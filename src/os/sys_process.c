@@ -32,10 +32,10 @@ enum { PAGE_MAX = 64 * 1024, CHANGING = -1 };
 static _Alignas(64) unsigned char room[2 * PAGE_MAX];
 
 static struct sys_process *_Atomic opened; /* Inside `room`. */
-static atomic_bool is_cleared;             /* The kernel clears the page in a
-                                            * child. */
-static atomic_uint last_id;                /* Not in the page, so that a child
-                                            * inherits it. */
+/* Whether the kernel clears the page in a child. */
+static atomic_bool is_cleared;
+/* Not in the page, so that a child inherits it. */
+static atomic_uint last_id;
 
 #if defined(__linux__)
 

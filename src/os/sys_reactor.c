@@ -176,8 +176,8 @@ int aloop__sys_kqueue_open(void)
     int fd = kqueue();
 
     if (fd >= 0)
-        fcntl(fd, F_SETFD, FD_CLOEXEC); /* This cannot fail on an open
-                                         * descriptor. */
+        /* This cannot fail on an open descriptor. */
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
 

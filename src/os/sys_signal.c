@@ -23,8 +23,7 @@ static struct {
 } kept[SYS_SIGNAL_MAX + 1];
 
 static void (*_Atomic callback)(int number);
-static sigset_t mask_before; /* Of the thread that holds the lock; guarded by
-                              * the lock. */
+static sigset_t mask_before; /* Of the holder; guarded by the lock. */
 
 /* A vforked child counts nothing, because the memory is its parent's. */
 static void signal_caught(int number)

@@ -46,8 +46,8 @@
 #define WITH_VALGRIND 0
 #endif
 
-enum { TOOLS_STACK_SCALE = WITH_ASAN ? 2 : 1 }; /* Frames are larger with
-                                                 * ASan. */
+/* Frames are larger with ASan. */
+enum { TOOLS_STACK_SCALE = WITH_ASAN ? 2 : 1 };
 
 /* Returns whether a stack that is not in use is unreadable. */
 static inline bool tools_hide_stacks(void)
