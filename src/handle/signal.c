@@ -23,16 +23,17 @@ enum { BUDGET = 64 }; /* Callbacks of one watch in one turn. */
 
 struct aloop_signal {
     struct aloop__handle handle;
-    struct aloop__node node;   /* In loop->signals; used by the loop's thread
-                                * only. */
+    /* In loop->signals; used by the loop's thread only. */
+    struct aloop__node node;
     struct aloop__node shared; /* In signal_watches[number]; under the lock. */
     int number;
-    aloop_signal *partner; /* See aloop__signal_pair(); else NULL.  Under the
-                            * lock. */
-    unsigned seen; /* Value of aloop__sys_signal_received() up to which
-                    * callbacks were made. */
-    unsigned last; /* Its value when the watch ended; later signals do not
-                    * count. */
+    /* The other watch of a pair, or NULL; see aloop__signal_pair().  Under the
+     * lock. */
+    aloop_signal *partner;
+    /* The value of aloop__sys_signal_received() up to which callbacks were
+     * made, and its value when the watch ended.  Later signals do not count. */
+    unsigned seen;
+    unsigned last;
     atomic_uint is_ended; /* No longer in signal_watches. */
     aloop_signal_cb on_signal;
     void *arg;
@@ -182,8 +183,8 @@ static void signals_received(struct aloop__wake_hook *hook)
         list_push(&loop->signals, node);
         deliver_signal(loop, CONTAINER_OF(node, aloop_signal, node));
     }
-    list_append(&loop->signals, &todo); /* Not empty if a callback has
-                                         * forked. */
+    /* Not empty if a callback has forked. */
+    list_append(&loop->signals, &todo);
 }
 
 int aloop_signal_start(aloop *loop, int number, aloop_signal_cb on_signal,

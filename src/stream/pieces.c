@@ -11,8 +11,7 @@
 
 #include "loop/buffers.h"
 
-enum { LEND_MIN = 2048 }; /* Copying fewer bytes costs no more than lending
-                           * them. */
+enum { LEND_MIN = 2048 }; /* Copying less costs no more than lending. */
 
 void aloop__piece_free(aloop_stream *stream, struct aloop__piece *piece)
 {

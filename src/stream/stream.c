@@ -237,8 +237,8 @@ static void end_in_peace(aloop_stream *stream)
         return;
     }
     if (stream->write_error != 0) {
-        reset_stream(stream); /* The peer must not mistake a part for the
-                               * whole. */
+        /* The peer must not mistake a part for the whole. */
+        reset_stream(stream);
         return;
     }
     discard_unread(stream);

@@ -55,8 +55,8 @@ struct aloop__input {
 struct aloop_stream {
     struct aloop__handle handle;
     struct aloop__io io;
-    struct aloop__ready flush;   /* In loop->flushing while bytes are to be
-                                  * sent. */
+    /* In loop->flushing while bytes are to be sent. */
+    struct aloop__ready flush;
     /* Queued if on_data must be called without a readiness event. */
     struct aloop__ready deliver;
     /* Reading, by a callback or an operation, never by both. */
@@ -72,8 +72,8 @@ struct aloop_stream {
     bool is_hot;                /* The last receive filled its buffer. */
     bool is_dispatching;        /* Inside its own on_data. */
     /* Writing. */
-    bool is_shut;               /* A shutdown was requested; no more may be
-                                 * written. */
+    /* A shutdown was requested; no more may be written. */
+    bool is_shut;
     bool has_shut;              /* The shutdown was sent to the peer. */
     bool is_sending;            /* Counted in loop->live. */
     bool has_lent;              /* There is a PIECE_LENT. */
@@ -89,10 +89,10 @@ struct aloop_stream {
     size_t low;
     size_t high;
     struct aloop__linger *linger; /* While a closed stream is still sending. */
-    struct aloop__forward *forward_from; /* The forward that reads this stream,
-                                          * or NULL. */
-    struct aloop__forward *forward_to;   /* The forward that writes to it, or
-                                          * NULL. */
+    /* The forward that reads this stream, or NULL. */
+    struct aloop__forward *forward_from;
+    /* The forward that writes to this stream, or NULL. */
+    struct aloop__forward *forward_to;
 };
 
 /* Creates a stream for `fd`, which is connected.  Closes `fd` on failure. */

@@ -215,8 +215,8 @@ void aloop__stream_fail_writing(aloop_stream *stream, int error)
     stream->queued = 0;
     stream->replies = 0;
     set_sending(stream);
-    aloop__stream_queue_changed(stream); /* This may settle a wait and resume
-                                          * reading. */
+    /* This may settle a wait and resume reading. */
+    aloop__stream_queue_changed(stream);
     if (has_lost && is_report_due(stream, error))
         aloop__stream_fail_reading(stream, error);
 }

@@ -24,12 +24,11 @@ static const int64_t attempt_delay_ns = ALOOP_MS(250); /* RFC 8305, 5. */
 struct connect {
     aloop_future future;
     aloop_stream **ret_stream;
-    struct aloop__resolve *resolve; /* NULL unless the name is being
-                                     * resolved. */
+    /* NULL unless the name is being resolved. */
+    struct aloop__resolve *resolve;
     struct sys_address *addresses;  /* An allocated copy. */
     size_t count;
-    size_t next;                 /* Index of the first address that was not
-                                  * tried. */
+    size_t next;                 /* Index of the next address to try. */
     struct aloop__node attempts; /* Pending attempts. */
     struct aloop__timed timed;   /* Due when the next attempt starts. */
     int last_error;

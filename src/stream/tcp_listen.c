@@ -31,8 +31,8 @@ struct aloop_listener {
     struct aloop__timed retry; /* Due when accepting is resumed. */
     unsigned burst;            /* Limit of accepts for the next event. */
     unsigned failures;         /* Consecutive accepts that failed. */
-    bool has_complained;       /* The present series of failures was
-                                * reported. */
+    /* The present series of failures was reported. */
+    bool has_complained;
     struct sys_address address; /* Its local address, for reports. */
     aloop_listener_cb on_stream;
     void *arg;

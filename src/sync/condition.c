@@ -10,8 +10,8 @@
 #include "sync/semaphore.h"
 #include "task/task_state.h"
 
-enum { RELOCK_TURNS = 100 }; /* Time for other tasks to clean up, in
-                              * aloop_free(). */
+/* Time for other tasks to clean up, in aloop_free(). */
+enum { RELOCK_TURNS = 100 };
 
 struct aloop_condition {
     struct aloop__wait_queue queue;

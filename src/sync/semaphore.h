@@ -20,8 +20,8 @@ struct aloop_semaphore {
     /* The permits that are linked to the semaphore and not in the queue. */
     struct aloop__node linked;
     size_t free;               /* Permits that are not in use. */
-    struct aloop__permit *last_given; /* The last permit that was served, while
-                                       * it is linked. */
+    /* The last permit that was served, while it is linked. */
+    struct aloop__permit *last_given;
 };
 
 struct aloop_mutex {
