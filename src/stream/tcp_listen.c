@@ -67,7 +67,7 @@ static void report_listener(const aloop_listener *listener, int error,
 
 /* Suspends accepting for a while.  The reason of the failure lasts, and the
  * pending connection would cause events again and again. */
-static void suspend(aloop_listener *listener, int error)
+static void suspend_accepting(aloop_listener *listener, int error)
 {
     aloop *loop = listener->handle.loop;
     int64_t when_ns = aloop__after(aloop__now(loop), back_off_ns);
@@ -91,7 +91,7 @@ static void listener_retry(struct aloop__timed *timed)
      * memory. */
     aloop__timed_set(loop, timed, INT64_MAX);
     if (error < 0)
-        suspend(listener, error);
+        suspend_accepting(listener, error);
 }
 
 /* Returns whether the next accept would fail as well. */
@@ -165,7 +165,7 @@ static void listener_ready(struct aloop__io *io, unsigned bits)
     else if (error < 0)
         listener->burst = taken > 0 ? taken : 1;
     if (error < 0 && error != ALOOP_EAGAIN)
-        suspend(listener, error);
+        suspend_accepting(listener, error);
 }
 
 static int open_socket(const struct sys_address *address)
