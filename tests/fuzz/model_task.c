@@ -91,12 +91,22 @@ static bool a_follower_leads_to(int lead, int task, bool *seen)
     return false;
 }
 
+/* Whether one of the members that the wait `id` is for waits for `task`. */
+static bool a_member_leads_to(int id, int task, bool *seen)
+{
+    const struct m_line *members;
+
+    if (model_at(id)->kind != M_WAIT || model_at(id)->line < 0)
+        return false; /* Or it has ended, and is pending for followers. */
+    members = &m.objects[model_at(id)->line].members;
+    return any_leads_to(members->futures, members->count, task, seen);
+}
+
 /* Whether one of `ids` waits for `task`, through tasks, composites, groups. */
 static bool any_leads_to(const int *ids, int count, int task, bool *seen)
 {
     for (int i = 0; i < count; i++) {
         const struct m_future *it;
-        const struct m_line *members;
         int id = ids[i];
 
         if (id < 0 || !model_pending(id) || seen[id])
@@ -105,12 +115,10 @@ static bool any_leads_to(const int *ids, int count, int task, bool *seen)
             return true;
         seen[id] = true;
         it = model_at(id);
-        members = &m.objects[it->kind == M_WAIT ? it->line : 0].members;
         if ((it->followers > 0 && a_follower_leads_to(id, task, seen)) ||
             any_leads_to(&it->task.awaiting, 1, task, seen) ||
             any_leads_to(it->whole.members, it->whole.count, task, seen) ||
-            (it->kind == M_WAIT && any_leads_to(members->futures,
-                                                members->count, task, seen)))
+            a_member_leads_to(id, task, seen))
             return true;
     }
     return false;
