@@ -112,5 +112,3 @@ void aloop__handles_close_all(aloop *loop)
         handle->ops->close(handle);
     }
 }
-#include "loop/handle.h"
-#include "loop/quarantine.h"

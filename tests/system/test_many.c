@@ -171,6 +171,7 @@ static struct {
     pid_t child;
     int status; /* The child's, once it has ended. */
     int open, most, ended, resets, total;
+    int ended_before; /* At the last tick of the timer. */
     aloop_stream **streams; /* In the order of their accepts; NULL: closed. */
     int accepted;
 } s;
@@ -211,7 +212,10 @@ static void ask_for_lost_resets(void)
             aloop_stream_put(s.streams[i], "?", 1);
 }
 
-/* A child that fails must not leave the server waiting for it. */
+/* A child that fails must not leave the server waiting for it.  Once the child
+ * has ended, lost resets are asked for when no connection has ended between two
+ * ticks: until then, the end of a connection may still be queued, and an answer
+ * to the question would make a reset of it. */
 static void look_after_child(aloop_timer *timer, void *arg)
 {
     (void) arg;
@@ -220,9 +224,12 @@ static void look_after_child(aloop_timer *timer, void *arg)
         s.child = 0;
         if (s.status != 0)
             aloop_stop(s.loop);
-        ask_for_lost_resets();
-        aloop_timer_close(timer);
     }
+    if (s.ended == s.total)
+        aloop_timer_close(timer);
+    else if (s.child == 0 && s.ended == s.ended_before)
+        ask_for_lost_resets();
+    s.ended_before = s.ended;
 }
 
 static void serve(int count)

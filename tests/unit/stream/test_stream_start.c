@@ -156,7 +156,7 @@ static void a_start_delivers_what_a_read_left_over_and_then_the_end(
 static void give_back(aloop_stream *stream, const void *data, ssize_t size,
                       void *arg)
 {
-    static char line[65536];
+    static char whole[65536];
     aloop_future *read;
 
     (void) arg;
@@ -165,7 +165,7 @@ static void give_back(aloop_stream *stream, const void *data, ssize_t size,
     assert_true(sim_peer_send(c.peer, "bc", 2) == 2);
     sim_pass(MS);
     aloop_stream_stop(stream);
-    read = aloop_stream_read_until(stream, line, sizeof line, "\n", 1);
+    read = aloop_stream_read_until(stream, whole, sizeof whole, "\n", 1);
     aloop_future_unref(read); /* Has taken "bc" and gives it back. */
     assert_int_equal(sim_peer_send(c.peer, "d", 1), 1);
     sim_pass(MS);

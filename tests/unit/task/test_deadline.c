@@ -180,15 +180,15 @@ static void a_cancelled_task_is_told_so_by_the_await_it_is_in(void **state)
     assert_int_equal(status, ALOOP_ECANCELED);
 }
 
-static aloop_deadline *deadline;
+static aloop_deadline *shared_deadline;
 
 static ssize_t sleeps_within_a_deadline(aloop *loop, void *arg)
 {
     ssize_t *status = arg;
 
-    deadline = aloop_deadline_begin(loop, ALOOP_SEC(50));
+    shared_deadline = aloop_deadline_begin(loop, ALOOP_SEC(50));
     *status = aloop_await(aloop_sleep(loop, ALOOP_SEC(40)));
-    return aloop_deadline_end(deadline);
+    return aloop_deadline_end(shared_deadline);
 }
 
 static void a_deadline_moved_outside_a_turn_wakes_the_host(void **state)
@@ -202,7 +202,7 @@ static void a_deadline_moved_outside_a_turn_wakes_the_host(void **state)
     (void) state;
     aloop_step(t.loop, 0);
     assert_false(sim_poll(fd, 0));
-    assert_int_equal(aloop_deadline_restart(deadline, MS), 0);
+    assert_int_equal(aloop_deadline_restart(shared_deadline, MS), 0);
     assert_true(sim_poll(fd, ALOOP_SEC(1)));
     assert_true(aloop_now(t.loop) == begin + MS);
     aloop_step(t.loop, 0);
