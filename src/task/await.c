@@ -1,12 +1,13 @@
-/* Waiting.
+/* Awaits, in a task and outside of one.
  *
  * A task that waits for a future is one of its waiters and holds a reference to
- * it.  Cancelling the task, or a deadline around the await, interrupts that: if
- * the task holds the only reference, the future is cancelled and the task goes
- * on waiting until it has ended; if somebody else holds one too, the task lets
- * go of it and wakes up.  Cancellation is a state: the same happens at the
- * start of every later await.  What has settled is delivered before any of
- * this is looked at. */
+ * it.  A cancel of the task, or a deadline around the await, interrupts the
+ * wait.  If the task is the future's only owner, the future is cancelled, and
+ * the task continues to wait until the future has settled.  If the future has
+ * other owners, the task drops its reference and wakes up.  Cancellation is a
+ * state: it has the same effect at the start of each later await.  The status
+ * of a future that has already settled is delivered first, whatever the
+ * state. */
 
 #include "aloop/deadline.h"
 #include "loop/debug.h"
@@ -22,8 +23,9 @@
 
 enum { STREAK_MAX = 64, WIND_DOWN_TURNS = 1000 };
 
-/* Nobody gets what it came to: an error counts as seen, this one tells enough;
- * a success does not, so that a lock that was granted passes on. */
+/* Drops `future` without delivering its status.  An error is marked as handled,
+ * because `error` already reports a failure.  A success is not marked, so that
+ * a granted lock is given back. */
 static ssize_t refuse(aloop_future *future, int error)
 {
     if (!aloop__future_pending(future) && future->status < 0)
@@ -32,7 +34,7 @@ static ssize_t refuse(aloop_future *future, int error)
     return error;
 }
 
-/* A refusal that a debug loop tells of. */
+/* Does the same, and a debug loop reports the mistake. */
 static ssize_t refuse_mistake(aloop_future *future, int error,
                               enum aloop__mistake mistake)
 {
@@ -40,7 +42,10 @@ static ssize_t refuse_mistake(aloop_future *future, int error,
     return refuse(future, error);
 }
 
-/* What the future came to, for this await. */
+/* Drops the reference and returns the status for this await.  ALOOP_ECANCELED
+ * becomes the reason of the interrupt if there was one.  Otherwise something
+ * else cancelled the future, and it becomes ALOOP_EABORTED, except while the
+ * loop is being freed. */
 static ssize_t outcome(aloop_future *future, int interrupt)
 {
     ssize_t status = future->status;
@@ -53,7 +58,7 @@ static ssize_t outcome(aloop_future *future, int interrupt)
     return status;
 }
 
-/* Stops the running task until its ready node is run. */
+/* Suspends the running task until its ready node is run. */
 static void suspend(struct aloop__task *task)
 {
     task->state = TASK_WAITING;
@@ -82,12 +87,13 @@ static ssize_t await_in_task(struct aloop__task *task, aloop_future *future)
     }
     wait_once(task, future);
     if (aloop__check_future(future, "aloop_await", USE_LOOK) < 0)
-        return ALOOP_EINVAL; /* Something else has dropped the reference. */
+        return ALOOP_EINVAL; /* Other code dropped this await's reference. */
     interrupt = task->interrupt;
     if (task->let_go && aloop__future_pending(future) &&
         aloop__future_is_ours(future) &&
         !aloop__is_awaited_by(future, task)) {
-        /* Whoever else held it has let go as well: it is ours to end. */
+        /* The other owners have dropped their references as well, so that the
+         * task is now the only owner and cancels the future. */
         task->let_go = false;
         aloop_cancel(future);
         wait_once(task, future);
@@ -102,11 +108,12 @@ static ssize_t await_in_task(struct aloop__task *task, aloop_future *future)
 
 static void end_wait(struct aloop__ready *ready)
 {
-    (void) ready; /* That it was queued has kept the turn from sleeping. */
+    (void) ready; /* The queued node alone keeps the turn from sleeping. */
 }
 
-/* The system cannot wait any more, so neither can the caller: ends what it
- * waits for with turns that do not wait. */
+/* Ends an await after the reactor has failed and the loop cannot sleep any
+ * more.  Cancels `future` and runs a limited number of turns that do not
+ * wait. */
 static void wind_down(aloop *loop, aloop_future *future)
 {
     aloop_cancel(future);
@@ -124,7 +131,7 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
     if (aloop__is_foreign(loop))
         return refuse(future, ALOOP_EPERM);
     loop->thread = aloop__sys_thread_self();
-    loop->stopping = false; /* What an earlier await was told is over. */
+    loop->stopping = false; /* It was meant for an earlier await. */
     list_init(&wait.ready.node);
     aloop__future_wait(future, &wait);
     while (error == 0 && aloop__future_pending(future)) {
@@ -133,20 +140,20 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
         if (!loop->stopping || interrupt != 0)
             continue;
         loop->stopping = false;
-        interrupt = ALOOP_ECANCELED; /* As in a task that was cancelled. */
+        interrupt = ALOOP_ECANCELED; /* The same as in a cancelled task. */
         if (!aloop__future_is_ours(future))
             break;
         aloop_cancel(future);
     }
     if (error < 0 && error != ALOOP_EDEADLK &&
         aloop__future_is_ours(future)) {
-        interrupt = error; /* The reason why it is cancelled. */
+        interrupt = error; /* The reason for the cancel. */
         wind_down(loop, future);
     }
     aloop__leave(loop);
     aloop__future_unwait(future, &wait);
     if (loop->embedded)
-        aloop__touch(loop); /* The turn may have counted that as work. */
+        aloop__touch(loop); /* The turn may have counted `wait` as work. */
     if (!aloop__future_pending(future))
         return outcome(future, interrupt);
     return refuse(future, error < 0 ? error : interrupt);

@@ -1,30 +1,34 @@
-/* Whether a task would wait for itself.
+/* Detects an await that would make a task wait for itself.
  *
- * Futures that wait for others form a graph: a task waits for what it awaits, a
- * composition for its members.  A task must not await a future that waits,
- * through any number of others, for that task.  The search goes down from the
- * future and up from the task, one edge at a time in turns, and ends as soon as
- * either side has been seen completely: it costs twice the smaller one.  So a
- * chain is built in linear time from either end, and a task that nothing waits
- * for, or that awaits an operation, is not searched for at all.
+ * Futures that wait for others form a graph: a task waits for the future that
+ * it awaits, and a composition waits for its members.  A task must not await a
+ * future that waits, directly or through others, for that task.  The search
+ * goes down from the future and up from the task, alternately and one edge at a
+ * time.  It ends as soon as either side has been visited completely, so that it
+ * costs at most twice the smaller side.  A chain is therefore built in linear
+ * time from either end.  There is no search if no future waits for the task, or
+ * if the task awaits an operation.
  *
- * What was found is chained through the ties; nothing is allocated. */
+ * The visited futures are linked through their ties, so that the search
+ * allocates no memory. */
 
 #include "task/cycle.h"
 
 enum progress { GOES_ON, IS_EXHAUSTED, HAS_MET };
 
 struct side {
-    aloop_future *first; /* What was found. */
+    aloop_future *first; /* The visited futures, in order. */
     aloop_future *last;
-    aloop_future *at; /* The one whose edges are being followed, */
-    const void *cursor;  /* up to here, */
-    aloop_future *owner; /* and above: up to this one of a wait. */
+    aloop_future *at;    /* The one whose edges are being followed. */
+    const void *cursor;  /* The position among these edges. */
+    /* Upper side: of the wait at `cursor`, the last owner that was reached. */
+    aloop_future *owner;
     bool is_above;
-    bool has_led;  /* Above: the lead of this one was followed. */
+    bool has_led; /* Upper side: the lead of `at` was followed. */
     bool is_done;
-    bool is_open;  /* Below: followers are not listed, so that it is never
-                    * exhausted. */
+    /* Lower side: a visited future has followers.  They are not listed, so that
+     * this side is never visited completely. */
+    bool is_open;
 };
 
 static void add(struct side *side, aloop_future *future)
@@ -40,20 +44,21 @@ static void add(struct side *side, aloop_future *future)
     side->last = future;
 }
 
-/* An edge has led to `future`. */
+/* Follows an edge that leads to `future`. */
 static enum progress reach(struct side *side, aloop_future *future)
 {
     struct aloop__tie *tie;
 
     if (!aloop__future_pending(future) || future->ops->tie == 0)
-        return GOES_ON; /* It waits for nothing. */
+        return GOES_ON; /* It waits for no future. */
     tie = aloop__tie_of(future);
     if (tie->found == NULL)
         add(side, future);
     return tie->is_above == side->is_above ? GOES_ON : HAS_MET;
 }
 
-/* The edges of one have all been followed. */
+/* Continues with the next visited future, after all edges of the present
+ * one. */
 static enum progress go_on(struct side *side)
 {
     if (side->at == side->last)
@@ -64,8 +69,9 @@ static enum progress go_on(struct side *side)
     return GOES_ON;
 }
 
-/* The futures that `future` waits for, as ops->next.  One that has ended, and
- * is pending for its followers alone, has none: its kind has freed the list. */
+/* The next future that `future` waits for, as ops->next.  A future that has
+ * ended and is pending only because of its followers has none, because its list
+ * has been freed. */
 static aloop_future *next_below(aloop_future *future, const void **cursor)
 {
     if (aloop__tie_of(future)->has_ended)
@@ -124,7 +130,8 @@ static void forget(struct side *side)
     } while (!is_last);
 }
 
-/* Such as a task that has not begun: there is no way down from it. */
+/* This is true, for example, of a task that has not begun: no edge leads down
+ * from it. */
 static bool waits_for_nothing(aloop_future *future)
 {
     const void *cursor = NULL;

@@ -1,11 +1,11 @@
-/* Whether an await could ever end; see cycle.c. */
+/* Detects an await that would never end; see cycle.c. */
 
 #ifndef ALOOP_TASK_CYCLE_H
 #define ALOOP_TASK_CYCLE_H
 
 #include "task/task_state.h"
 
-/* Whether `future` waits, through however many others, for `task`. */
+/* Whether `future` waits, directly or through others, for `task`. */
 bool aloop__cycle_search(aloop_future *future, struct aloop__task *task);
 static inline bool aloop__is_awaited_by(aloop_future *future,
                                         struct aloop__task *task)

@@ -1,8 +1,9 @@
-/* Deadline scopes: a time after which a stretch of a task's code is to end.
+/* Deadline scopes: time limits for a part of a task's code.
  *
- * Scopes nest and are ended innermost first.  A deadline that passes while an
- * enclosing one has passed already, or after the task was cancelled, is not
- * the reason why awaits end, and its end does not claim that. */
+ * Scopes nest, and the innermost one ends first.  A deadline that passes after
+ * an enclosing one has passed, or after the task was cancelled, is not the
+ * reason why awaits end early, and aloop_deadline_end() does not report it as
+ * the reason. */
 
 #include "task/deadline.h"
 
@@ -15,8 +16,9 @@ struct aloop_deadline {
     struct aloop__node node; /* In task->deadlines. */
     struct aloop__timed timed;
     struct aloop__task *task;
-    /* 0: not passed; else counted in task->passed, and less than that of the
-     * task's scopes that passed later. */
+    /* 0 if the deadline has not passed.  Otherwise it is counted in
+     * task->passed, and deadlines of the task that pass later have greater
+     * numbers. */
     unsigned order;
 };
 
@@ -38,13 +40,14 @@ static void deadline_due(struct aloop__timed *timed)
     struct aloop__task *task = deadline->task;
 
     if (task->cancelled)
-        return; /* The task ends already. */
+        return; /* The task already ends. */
     task->passed++;
     deadline->order = ++task->passings;
     aloop__task_interrupt(task);
 }
 
-/* Whether no other scope of the task passed before this one did. */
+/* Whether this deadline passed, and before all others of the task that
+ * passed. */
 static bool has_passed_first(const aloop_deadline *deadline)
 {
     const struct aloop__node *list = &deadline->task->deadlines;

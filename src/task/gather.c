@@ -1,8 +1,10 @@
-/* gather, gather_settled, any and race: one group, four rules.
+/* aloop_gather, aloop_gather_settled, aloop_any and aloop_race: one kind of
+ * future with four rules.
  *
- * A group registers with all of its members and settles when the last has
- * ended.  The rules differ in which statuses decide the outcome; once it is
- * decided the members that are left are cancelled, and awaited all the same. */
+ * A group registers with all of its members and settles when the last one has
+ * ended.  The rules differ in which statuses decide the outcome.  Once it is
+ * decided, the remaining members are cancelled, and the group still waits for
+ * them. */
 
 #include "aloop/compose.h"
 #include "loop/debug.h"
@@ -20,7 +22,7 @@ static const char *const functions[] = {
 struct member {
     struct aloop__wait wait; /* For `future`. */
     struct group *group;
-    aloop_future *future; /* Holds a reference; NULL is one that failed. */
+    aloop_future *future; /* Holds a reference; NULL: out of memory. */
     bool has_ended;
 };
 
@@ -32,10 +34,10 @@ struct group {
     size_t left;      /* Members that have not ended. */
     bool is_decided;  /* `outcome` is final. */
     ssize_t outcome;
-    bool has_lost;    /* A member was cancelled, by whomever. */
+    bool has_lost;    /* A member ended with ALOOP_ECANCELED. */
     ssize_t *ret_statuses;
     size_t *ret_index;
-    struct aloop__node grants; /* Members that settled with one. */
+    struct aloop__node grants; /* Members that settled with a grant. */
     struct aloop__tie tie;
 };
 
@@ -46,7 +48,8 @@ static struct group *group_of(aloop_future *future)
 
 static void cancel_members(struct group *group)
 {
-    /* Settling goes through the ready queue: the array stays as it is. */
+    /* No member runs its waiter in here: waiters go through the ready queue.
+     * The array therefore does not change during the loop. */
     for (size_t i = 0; i < group->count; i++)
         if (!group->members[i].has_ended)
             aloop_cancel(group->members[i].future);
@@ -64,7 +67,7 @@ static void free_members(struct group *group)
     group->members = NULL;
 }
 
-/* Whether the caller knows, given the status, which members have succeeded. */
+/* Whether the group's status shows the caller which members have succeeded. */
 static bool tells_of_successes(const struct group *group)
 {
     ssize_t status = group->future.status;
@@ -113,7 +116,8 @@ static const struct aloop__future_ops group_ops = {
     .next = group_next,
     .fini = group_fini};
 
-/* A member's status as the group's: ECANCELED would say that the group was. */
+/* Translates a member's status for the group.  ALOOP_ECANCELED would mean that
+ * the group itself was cancelled. */
 static ssize_t as_outcome(const struct group *group, ssize_t status)
 {
     return status == ALOOP_ECANCELED && !group->future.cancelling
@@ -121,7 +125,7 @@ static ssize_t as_outcome(const struct group *group, ssize_t status)
                : status;
 }
 
-/* Whether `status` ends the matter. */
+/* Whether `status` decides the outcome. */
 static bool decides(const struct group *group, ssize_t status)
 {
     static const bool on_success[] = {false, false, true, true};
@@ -154,7 +158,7 @@ static void finish(struct group *group)
 {
     if (group->rule == SETTLED && group->future.cancelling && group->has_lost)
         group->outcome = ALOOP_ECANCELED;
-    free_members(group); /* A settled one may be held for long. */
+    free_members(group); /* The settled group may be kept for long. */
     if (group->rule != SETTLED && group->outcome < 0)
         aloop__grants_drop(&group->grants, false);
     group->future.is_grant = !list_empty(&group->grants);
@@ -175,7 +179,8 @@ static void on_member(struct aloop__ready *ready)
     note(group, (size_t) (member - group->members), status);
     if (has_future)
         aloop__future_tell(future);
-    /* What a loser was given nobody knows of: it goes back. */
+    /* A grant that arrives after the decision is given back, because the caller
+     * is not notified of it. */
     if (has_future && !is_late)
         aloop__grants_keep(&group->grants, future);
     else
@@ -184,7 +189,8 @@ static void on_member(struct aloop__ready *ready)
         finish(group);
 }
 
-/* Registers with a member; one that does not belong here has failed. */
+/* Registers with a member.  A future of another loop, or one that a debug loop
+ * refuses, counts as a member that failed with ALOOP_EINVAL. */
 static void join(struct group *group, struct member *member,
                  aloop_future *future)
 {

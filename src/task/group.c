@@ -2,11 +2,11 @@
  *
  * A group registers with each of its members, and settles its waits when the
  * last one has ended.  The first member that fails is kept, settled, until the
- * group goes: its error is either given to a wait or, as any error that nobody
- * looked at, reported when it is let go.
+ * group is freed.  Its error is either delivered to a wait or, like any
+ * unhandled error, reported when the reference is dropped.
  *
- * Tasks never end inside a cancel, so that the list of members holds still
- * while all of them are cancelled. */
+ * A task never ends inside aloop_cancel().  The list of members therefore does
+ * not change while all of them are cancelled. */
 
 #include "aloop/group.h"
 
@@ -18,14 +18,16 @@ struct aloop_group {
     struct aloop__wait_queue waits;
     struct aloop__node members;
     size_t count;
-    ssize_t error;        /* Of the first that failed, or 0. */
+    ssize_t error;        /* Of the first member that failed, or 0. */
     aloop_future *failed; /* That member, with a reference; or NULL. */
-    bool is_ending;       /* All were cancelled; nobody is let in. */
-    bool was_cancelled;   /* And not for an error. */
-    bool has_lost;        /* And a member ended by that. */
-    bool was_freed;       /* Goes with the last member. */
-    void *spare; /* Memory for a wait, in case there is no other.  There
-                  * is one, or a wait, while there are members. */
+    bool is_ending;       /* All were cancelled; new ones are refused. */
+    bool was_cancelled;   /* aloop_group_cancel() was called. */
+    bool has_lost;        /* A member ended because of that call. */
+    bool was_freed;       /* The last member frees the group. */
+    /* Reserved memory for one wait, or NULL.  While there are members, there is
+     * either this memory or a pending wait, so that aloop_group_wait() cannot
+     * run out of memory. */
+    void *spare;
 };
 
 struct member {
@@ -57,7 +59,7 @@ aloop_group *aloop_group_new(aloop *loop)
     return group;
 }
 
-/* Cancels all, once. */
+/* Cancels all members, on the first call only. */
 static void end_all(aloop_group *group)
 {
     struct aloop__node *node = group->members.next;
@@ -77,7 +79,7 @@ static void release(aloop_group *group)
     aloop__slab_put(&group->waits.loop->slab, group, sizeof *group);
 }
 
-/* What a wait is told once all have ended. */
+/* The status of a wait, after all members have ended. */
 static ssize_t outcome(aloop_group *group)
 {
     if (group->error < 0) {
@@ -113,7 +115,9 @@ static void on_member(struct aloop__ready *ready)
     group->count--;
     aloop__slab_put(&group->waits.loop->slab, member, sizeof *member);
     note(group, task);
-    /* Whoever else holds it sees to its error; the group alone has not yet. */
+    /* If there are other references to the failed member, their holders handle
+     * its error.  If the group has the only ones, which are two, the error
+     * stays unhandled until a wait delivers it. */
     if (task != group->failed || task->refs > 2)
         aloop__future_tell(task);
     else
@@ -127,7 +131,8 @@ static void on_member(struct aloop__ready *ready)
         release(group);
 }
 
-/* It is the waits for the group that wait for its members. */
+/* The group itself is no future: the futures of aloop_group_wait() are those
+ * that wait for the members. */
 static aloop_future *member_owner(const struct aloop__wait *wait,
                                   aloop_future *last)
 {
@@ -136,7 +141,7 @@ static aloop_future *member_owner(const struct aloop__wait *wait,
     return aloop__wait_queue_next(&member->group->waits, last);
 }
 
-/* Takes the task over; there is no way to fail. */
+/* Takes over the reference to the task.  It cannot fail. */
 static void join(aloop_group *group, struct member *member, aloop_future *task)
 {
     list_init(&member->node);
@@ -151,7 +156,7 @@ static void join(aloop_group *group, struct member *member, aloop_future *task)
     aloop__future_wait(task, &member->wait);
 }
 
-/* Sees to it that a wait for the group's members does not lack memory. */
+/* Reserves the memory for a wait, unless there is a pending one to share. */
 static bool can_be_waited_for(aloop_group *group)
 {
     if (group->spare == NULL)
@@ -187,7 +192,7 @@ int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn, void *arg,
     return task == NULL ? ALOOP_ENOMEM : (int) aloop__future_take(task);
 }
 
-/* The group that a pending wait is for. */
+/* The group of a pending wait. */
 static aloop_group *group_of(aloop_future *wait)
 {
     return CONTAINER_OF(aloop__waiter_of(wait)->queue, aloop_group, waits);
@@ -235,8 +240,9 @@ static struct group_wait *new_wait(aloop_group *group)
     return wait;
 }
 
-/* There is no memory for one more: what the first is told, this one is told,
- * too.  Only a group without members has none. */
+/* Returns another reference to the oldest pending wait, because there is no
+ * memory for a new one.  Returns NULL if no wait is pending, which means that
+ * the group has no members. */
 static aloop_future *share_wait(aloop_group *group)
 {
     struct aloop__waiter *first = aloop__wait_queue_first(&group->waits);
