@@ -1,6 +1,6 @@
-/* What ends the awaits of a task early: its cancel, and deadlines that have
- * passed, unless a shield is up.  Both are states, not events: they end the
- * present await, and each later one as it begins. */
+/* Interrupts: a cancel of a task, or a deadline that has passed, ends its
+ * awaits early, unless the task is shielded.  Both are states rather than
+ * events.  They end the present await, and each later one when it begins. */
 
 #include "task/interrupt.h"
 
@@ -25,10 +25,10 @@ void aloop__task_interrupt(struct aloop__task *task)
         !aloop__future_pending(future))
         return;
     if (aloop__future_is_ours(future)) {
-        /* A future that was cancelled before does not end by a deadline. */
+        /* A deadline is not the reason if the future was cancelled before. */
         if (!future->cancelling || reason == ALOOP_ECANCELED)
             task->interrupt = reason;
-        aloop_cancel(future); /* Its end wakes the task. */
+        aloop_cancel(future); /* The task wakes up when it settles. */
         return;
     }
     task->interrupt = reason;

@@ -1,4 +1,4 @@
-/* aloop_main: a whole program around one task. */
+/* aloop_main: runs a whole program as one task of a new loop. */
 
 #include "aloop/main.h"
 #include "handle/signal.h"
@@ -13,7 +13,7 @@ struct program {
     aloop_task_fn fn;
     void *arg;
     bool was_cancelled; /* `fn` returned ALOOP_ECANCELED. */
-    aloop_future *root; /* Borrowed; NULL while it is not awaited. */
+    aloop_future *root; /* Without a reference; NULL while it is not awaited. */
     aloop_signal *watches[SYS_INTERRUPTS];
 };
 
@@ -50,14 +50,15 @@ static int watch_interrupts(aloop *loop, struct program *program)
     return error;
 }
 
-/* Cancels what is left, and what that starts, until nothing is; then lets
- * closed streams send what they still have. */
+/* Cancels all pending futures, and those that they start, until none is left.
+ * Then runs the loop until closed streams have sent their queued data. */
 static int finish(aloop *loop)
 {
     int cancellation = aloop__cancel_disable(), error = 0;
 
-    /* A task that ends may leave to us what it waited for: no turn sleeps
-     * after one has run. */
+    /* A task that ends may leave the future that it awaited to this loop, which
+     * has to cancel it.  With is_stepping, a turn that has run a task returns
+     * without sleeping. */
     loop->is_stepping = true;
     while (error == 0 && aloop__futures_pending(loop)) {
         aloop__futures_cancel_all(loop, false);
@@ -71,8 +72,9 @@ static int finish(aloop *loop)
     return error;
 }
 
-/* The root task.  Its result is kept here, because an await reports a task that
- * ended with ALOOP_ECANCELED as one that something else cancelled. */
+/* The root task.  Its result is stored in `program`, because an await returns
+ * ALOOP_EABORTED for a task that returned ALOOP_ECANCELED without having been
+ * cancelled. */
 static ssize_t run_root(aloop *loop, void *arg)
 {
     struct program *program = arg;

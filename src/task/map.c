@@ -1,4 +1,5 @@
-/* map: one function over an array, as tasks, so many at a time. */
+/* aloop_map: runs a function for each item of an array, in a limited number of
+ * tasks at a time. */
 
 #include <stdio.h>
 
@@ -7,12 +8,12 @@
 #include "loop/debug.h"
 #include "loop/future.h"
 
-/* A place in which one task after the other runs. */
+/* A slot in which one task runs after another. */
 struct lane {
     struct aloop__wait wait; /* For `task`. */
     struct map *map;
     aloop_future *task; /* Holds a reference; NULL when the lane is empty. */
-    size_t item;        /* Which one that is. */
+    size_t item;        /* The index of the task's item. */
 };
 
 struct map {
@@ -21,18 +22,18 @@ struct map {
     char *items;
     size_t item_size;
     size_t count;
-    size_t next; /* The first item that was not begun. */
+    size_t next; /* The first item that has not begun. */
     size_t running;
     ssize_t outcome;
-    size_t failed; /* The item that has decided the outcome. */
+    size_t failed; /* The item that decided `outcome`; `count`: none. */
     struct lane *lanes;
     size_t lane_count;
-    bool is_stopping; /* All tasks were cancelled; none begins any more. */
+    bool is_stopping; /* All tasks were cancelled, and none begins. */
     struct aloop__tie tie;
 };
 
-/* Begins no more, and ends what runs.  Once: each of the tasks that end by it
- * fails, too. */
+/* Cancels all running tasks and starts no more.  It does so only once, because
+ * each task that ends by the cancel fails as well. */
 static void stop(struct map *map)
 {
     if (map->is_stopping)
@@ -145,7 +146,7 @@ static void on_task(struct aloop__ready *ready)
         begin(lane);
     if (map->running > 0)
         return;
-    map_fini(&map->future); /* A settled one may be held for long. */
+    map_fini(&map->future); /* The settled future may be kept for long. */
     aloop__future_settle(&map->future, map->outcome);
 }
 

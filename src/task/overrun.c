@@ -1,13 +1,13 @@
-/* Telling which task has overrun its stack, in loops with options.debug.
+/* Reports which task has overrun its stack, in loops with options.debug.
  *
- * A task that runs into its guard faults; the handler of os/fault.c then asks
- * here what is known about that address.  A frame that is so large that it
- * steps over the guard is found when its task next waits.  Both end the process
- * after one line on standard error.
+ * A task that accesses its guard faults.  The handler of os/fault.c then asks
+ * this file about the address.  A frame that is large enough to step over the
+ * guard is found when the task next waits.  Both end the process after one line
+ * on standard error.
  *
- * What runs in the handler reads the running task and writes one line, and
- * nothing else.  The line goes where reports go: to what was standard error
- * when the loop was made. */
+ * The code that runs in the handler only reads the running task and writes one
+ * line.  The line goes to the same file as reports: the standard error of the
+ * time when the loop was made. */
 
 #include "task/overrun.h"
 
@@ -56,8 +56,8 @@ static size_t describe_task(const struct aloop__task *task, char *line,
     return length;
 }
 
-/* Also what is farther away than the guard: a large frame of the task whose
- * stack is the lowest of its mapping may end where nothing is mapped. */
+/* Also accepts addresses below the guard.  If a task's stack is the lowest of
+ * its mapping, a large frame of that task may end where nothing is mapped. */
 static void overrun_report(const void *address)
 {
     struct aloop__task *task = aloop__task_current();

@@ -1,13 +1,13 @@
-/* Tasks: from spawn to end.
+/* Tasks, from spawn to end.
  *
  *   NEW --first run--> RUNNING <--suspend/resume--> WAITING
  *                         |
- *                       ENDED --> the future settles, the stack goes back
+ *                       ENDED --> the future settles, the stack is given back
  *
- * Tasks switch only to and from the loop: callbacks keep the thread's own
- * stack.  The stack is taken at the first run, so that a batch of short tasks
- * reuses one that is warm, and given back on the loop's side, never by the
- * dying task itself. */
+ * Tasks switch only to and from the loop, and callbacks run on the thread's own
+ * stack.  A task gets its stack when it first runs, so that a series of short
+ * tasks reuses one that is still in the cache.  The loop gives the stack back,
+ * because a task cannot do so while it runs on it. */
 
 #include <stdio.h>
 #include <string.h>
@@ -114,7 +114,7 @@ static void end(struct aloop__task *task, ssize_t result)
     aloop__deadlines_end(task);
     give_stack_back(task);
     if (result == ALOOP_PENDING)
-        result = ALOOP_EINVAL; /* No status at all. */
+        result = ALOOP_EINVAL; /* It is not a status. */
     aloop__future_settle(&task->future, result);
 }
 
@@ -144,7 +144,8 @@ static void resume(struct aloop__ready *ready)
     if (task->state == TASK_NEW) {
         if (start(task) < 0) {
             task->state = TASK_ENDED;
-            end(task, ALOOP_ENOMEM); /* For any refusal, as the contract has. */
+            /* For any error, as the contract states. */
+            end(task, ALOOP_ENOMEM);
             return;
         }
     }
@@ -170,7 +171,7 @@ static void fini_tasks(aloop *loop)
     aloop__alloc_free(&loop->alloc, loop->context, sizeof *loop->context);
 }
 
-/* The loop's own flow is made with its first task. */
+/* Makes the loop's own context, before its first task. */
 static int prepare_loop(aloop *loop)
 {
     if (loop->context != NULL)
@@ -184,7 +185,7 @@ static int prepare_loop(aloop *loop)
     return 0;
 }
 
-/* A name of the caller's that may not outlive the call. */
+/* Copies a name of the caller's that may not outlive the call. */
 static bool copy_name(struct aloop__task *task, const char *name)
 {
     size_t length = strlen(name);
@@ -210,7 +211,7 @@ static const struct options_kind option_kind = {
     sizeof(aloop_task_options), option_fields,
     sizeof option_fields / sizeof option_fields[0]};
 
-/* False if the size of either makes no sense. */
+/* Returns false if the size of the options or of their defaults is invalid. */
 static bool take_options(aloop_task_options *options,
                          const aloop_task_options *given)
 {

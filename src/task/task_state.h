@@ -1,4 +1,4 @@
-/* struct aloop__task, which the files of this layer share. */
+/* struct aloop__task, which all files of this folder share. */
 
 #ifndef ALOOP_TASK_TASK_STATE_H
 #define ALOOP_TASK_TASK_STATE_H
@@ -18,28 +18,30 @@ enum aloop__task_state {
 
 struct aloop__task {
     aloop_future future;
-    struct aloop__wait wait; /* Resumes it: queued, or among the waiters of
-                              * what it awaits. */
+    /* Resumes the task.  Its node is queued, or among the waiters of the
+     * awaited future. */
+    struct aloop__wait wait;
     struct aloop__tie tie;
     struct aloop__context context;
     struct aloop__stack stack;
     aloop_task_fn fn;
     void *arg;
-    char *name;        /* Ours if copied, else the caller's literal. */
+    char *name;        /* A copy, or the caller's literal. */
     const char *where; /* "file.c:12", a literal. */
-    size_t name_room;  /* Bytes of the copy; 0: not copied. */
-    size_t stack_size; /* 0: the loop's. */
+    size_t name_room;  /* Bytes of the copy; 0: not a copy. */
+    size_t stack_size; /* Bytes; 0: the default of the loop. */
     ssize_t result;
     enum aloop__task_state state;
     bool cancelled;
-    unsigned shields;   /* Begins without their ends. */
-    unsigned streak;    /* Awaits in a row that did not have to wait. */
+    unsigned shields;   /* Shields that have not ended. */
+    unsigned streak;    /* Consecutive awaits that did not suspend. */
     aloop_future *awaiting;
-    int interrupt;      /* Why the present await ends early; 0: it does not. */
-    bool let_go;        /* And without waiting for `awaiting` to settle. */
+    int interrupt;      /* Why the present await ends early, or 0. */
+    /* The present await ends although its future is still pending. */
+    bool let_go;
     struct aloop__node deadlines; /* Scopes, innermost last. */
-    unsigned passed;    /* Of them, how many have passed. */
-    unsigned passings;  /* Counts up while any has; see deadline.c. */
+    unsigned passed;    /* The number of scopes whose deadline passed. */
+    unsigned passings;  /* The last number given; reset when `passed` is 0. */
 };
 
 static inline struct aloop__task *aloop__task_of(const aloop_future *future)
@@ -47,7 +49,7 @@ static inline struct aloop__task *aloop__task_of(const aloop_future *future)
     return CONTAINER_OF(future, struct aloop__task, future);
 }
 
-/* The task that runs on this thread, or NULL. */
+/* The task that runs on the calling thread, or NULL. */
 static inline struct aloop__task *aloop__task_current(void)
 {
     aloop *loop = aloop__running();

@@ -1,9 +1,10 @@
-/* A future with a time limit: cancels its target when that has passed, and
- * settles when the target has ended.
+/* A future with a time limit.  It cancels its target when the limit has passed,
+ * and settles when the target has settled.
  *
- * A limit that passes while the target already ends for another reason has no
- * effect: if the target then ends with ALOOP_ECANCELED, this was cancelled,
- * too, or else the target was by others. */
+ * A limit that passes after the target was cancelled for another reason has no
+ * effect.  If that target then ends with ALOOP_ECANCELED, the timeout settles
+ * with ALOOP_ECANCELED if it was cancelled as well, and with ALOOP_EABORTED
+ * otherwise. */
 
 #include "aloop/timeout.h"
 #include "loop/clock.h"
@@ -19,10 +20,11 @@ struct timeout {
     struct aloop__timed timed;
     aloop_future *target; /* Holds a reference. */
     struct aloop__node grants; /* The target, if it settled with one. */
-    int reason; /* Why this cancelled the target; 0: it has not. */
+    int reason; /* Why this future cancelled its target; 0: it did not. */
 };
 
-/* Too late for a target that has settled and only was not looked at yet. */
+/* A target that has settled is not cancelled any more, although on_target() has
+ * not run yet. */
 static void end_target(struct timeout *timeout, int reason)
 {
     if (!timeout->target->cancelling && aloop_cancel(timeout->target) == 1)
@@ -73,8 +75,9 @@ static void on_due(struct aloop__timed *timed)
     end_target(CONTAINER_OF(timed, struct timeout, timed), ALOOP_ETIMEDOUT);
 }
 
-/* What a cancelled target means.  One that was cancelled together with this was
- * perhaps marked first. */
+/* The status for a target that ended with ALOOP_ECANCELED.  If the target and
+ * the timeout were cancelled together, the target may have been marked first,
+ * so that `reason` is 0. */
 static int what_ended(const struct timeout *timeout)
 {
     if (timeout->reason != 0)
@@ -97,8 +100,8 @@ static void on_target(struct aloop__ready *ready)
     aloop__future_settle(&timeout->future, status);
 }
 
-/* There is no memory to limit it: better cancelled than left without limit, and
- * whoever waits still waits until it has ended. */
+/* Cancels a target that there is no memory to limit: it should not run without
+ * a limit.  The caller still waits until it has ended. */
 static aloop_future *without_limit(aloop_future *target)
 {
     aloop_cancel(target);
