@@ -1,4 +1,4 @@
-/* One waiting function calls another: in C, that is a function call.
+/* A function that waits is called like any other function.
  *
  *     usage: chain
  *
@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* May suspend the task that calls it, as any function may. */
+/* Any function may suspend the task that calls it. */
 static ssize_t compute(aloop *loop, int *ret_answer)
 {
     ssize_t status;
@@ -54,7 +54,7 @@ int main(int argc, char **argv)
     }
     status = aloop_main_with(amain, NULL, &options);
     if (status == ALOOP_ECANCELED)
-        return 130; /* As a shell tells of an interrupt. */
+        return 130; /* The status that shells use for SIGINT. */
     if (status < 0)
         fprintf(stderr, "chain: %s\n", aloop_strerror(status));
     return status < 0;

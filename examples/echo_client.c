@@ -1,15 +1,16 @@
-/* A TCP echo client: sends, reads the same bytes back, and counts.
+/* A TCP echo client: sends messages, reads them back, and counts them.
  *
  *     usage: echo_client [-t SECONDS] [-c COUNT] [-s SIZE] HOST PORT [WORD...]
  *
- *     -t SECONDS  for connecting, and for each answer (default: 5)
- *     -c COUNT    how many messages to make up (default: 1000)
+ *     -t SECONDS  time limit for connecting, and for each answer (default: 5)
+ *     -c COUNT    number of generated messages (default: 1000)
  *     -s SIZE     bytes of each of them (default: 64)
  *
- * Sends each WORD as a line and prints what comes back; without a word, sends
- * COUNT messages of its own making.  One is on its way at a time, and each
- * answer is compared byte for byte.  SIGINT or SIGTERM ends it, after the line
- * that counts, with exit status 130.
+ * Sends each WORD as a line and prints the answer.  Without a WORD, it sends
+ * COUNT generated messages.  Each message is sent after the answer to the
+ * previous one was received, and each answer is compared byte for byte.  SIGINT
+ * or SIGTERM ends the program, after the line with the counts, with exit status
+ * 130.
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -27,15 +28,15 @@ struct client {
     const char *host;
     const char *port;
     char **words;
-    uint64_t count; /* Of messages to send; of words, where there are any. */
-    size_t size;    /* Of a message, in bytes; of the longest. */
+    uint64_t count; /* Of messages to send, or of words. */
+    size_t size;    /* Bytes of the longest message. */
     int64_t deadline_ns;
-    char *sent;     /* Room for one message. */
-    char *received; /* The same. */
-    uint64_t done;  /* Messages that came back. */
-    uint64_t bytes; /* Of those. */
+    char *sent;     /* Memory for one message. */
+    char *received; /* Memory for one message. */
+    uint64_t done;  /* Messages that were received back. */
+    uint64_t bytes; /* Bytes of these messages. */
     int64_t duration_ns;
-    bool is_wrong; /* Something else than what was sent came back. */
+    bool is_wrong; /* An answer differs from its message. */
 };
 
 /* Writes message `index` to client->sent and returns its size. */
@@ -58,8 +59,9 @@ static size_t make_message(struct client *client, uint64_t index)
     return client->size;
 }
 
-/* There and back.  Both directions at once: a message that is larger than what
- * the peer and the system will hold would else never get out. */
+/* Sends one message and receives the answer.  It does both simultaneously,
+ * because a large message may fill the buffers of the system and of the peer,
+ * which sends while it receives. */
 static ssize_t round_trip(aloop *loop, struct client *client,
                           aloop_stream *stream, size_t size)
 {
@@ -132,7 +134,7 @@ static int run(struct client *client)
         return 1;
     }
     if (status == ALOOP_ECANCELED)
-        return 130; /* As a shell tells of an interrupt. */
+        return 130; /* The status that shells use for SIGINT. */
     if (status < 0)
         fprintf(stderr, "echo_client: %s port %s: %s\n", client->host,
                 client->port,
@@ -145,7 +147,7 @@ static int run(struct client *client)
     return status < 0 || client->is_wrong;
 }
 
-/* Returns 0, the exit status of wrong usage, or -1 after helping. */
+/* Returns 0, the exit status of wrong usage, or -1 after printing the help. */
 static int parse_options(int argc, char **argv, struct client *client)
 {
     static const char usage[] =

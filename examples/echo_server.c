@@ -1,18 +1,18 @@
-/* A TCP echo server in callbacks, with no task and no future in sight.
+/* A TCP echo server made of callbacks, without tasks and futures.
  *
  *     usage: echo_server [-p PORT] [-H HOST] [-i IDLE_SECONDS]
  *
  *     -p PORT          listen there; 0 is any free port (default: 7777)
  *     -H HOST          a numeric address of this machine (default: 127.0.0.1)
- *     -i IDLE_SECONDS  close a connection that says nothing for so long
+ *     -i IDLE_SECONDS  close a connection that sends nothing for so long
  *                      (default: never)
  *
- * Prints the number of open connections once a second while it changes.  On
- * SIGINT or SIGTERM it stops accepting and gives open connections two seconds
- * to end; a second signal ends it at once.
+ * Prints the number of open connections once a second, whenever it has changed.
+ * On SIGINT or SIGTERM it stops accepting and gives open connections two
+ * seconds to end.  A second signal ends it immediately.
  *
- * A peer that sends and never reads costs no more than the high-water mark:
- * the library then pauses reading from it.
+ * A peer that sends and never reads uses no more memory than the high-water
+ * mark allows, because the library then pauses reading from it.
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -32,22 +32,22 @@ struct server {
     aloop *loop;
     const char *host;
     const char *port;
-    int64_t idle_ns; /* 0 is for ever. */
+    int64_t idle_ns; /* 0: no limit. */
     aloop_listener *listener;
     aloop_timer *tick;
     aloop_timer *grace;           /* NULL until the first signal. */
     aloop_signal *signals[SIGNALS];
-    struct connection *first; /* Of the open ones. */
-    unsigned count;           /* Of the open ones. */
-    unsigned printed;         /* The last count that was printed. */
+    struct connection *first; /* The list of open connections. */
+    unsigned count;           /* Number of open connections. */
+    unsigned printed;         /* The last printed value of `count`. */
 };
 
 struct connection {
     struct server *server;
     struct connection *next;
-    struct connection **link; /* What points to this one. */
+    struct connection **link; /* The pointer to this connection. */
     aloop_stream *stream;
-    aloop_timer *idle; /* NULL where there is no limit. */
+    aloop_timer *idle; /* NULL if there is no limit. */
 };
 
 /* `end` is aloop_stream_close, or aloop_stream_abort. */
@@ -67,7 +67,7 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
 {
     struct connection *connection = arg;
 
-    if (size == 0) { /* The peer says no more; what is queued still goes. */
+    if (size == 0) { /* End of stream; queued data is still sent. */
         drop(connection, aloop_stream_close);
     } else if (size < 0 || aloop_stream_put(stream, data, (size_t) size) < 0) {
         drop(connection, aloop_stream_abort);
@@ -132,8 +132,8 @@ static void on_grace(aloop_timer *timer, void *arg)
     aloop_stop(server->loop);
 }
 
-/* What is still watched after the first signal does not keep the loop alive:
- * it ends with the last connection. */
+/* After the first signal, the objects that are still watched do not keep the
+ * loop alive, so that it ends with the last connection. */
 static void on_signal(aloop_signal *watch, int number, void *arg)
 {
     struct server *server = arg;
@@ -198,7 +198,7 @@ static int serve(struct server *server)
     }
     while (server->first != NULL)
         drop(server->first, aloop_stream_abort);
-    aloop_free(server->loop); /* Closes whatever else is open. */
+    aloop_free(server->loop); /* Also closes everything that is still open. */
     return error < 0 ? error : 0;
 }
 

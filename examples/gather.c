@@ -1,8 +1,8 @@
-/* Two tasks sleep at the same time; a third one waits for both.
+/* Two tasks sleep at the same time, and a third one waits for both.
  *
  *     usage: gather
  *
- * Prints, in two seconds and not in three:
+ * Prints, in two seconds rather than three:
  *     Task 1 started
  *     Task 2 started
  *     Task 1 completed
@@ -32,8 +32,8 @@ static ssize_t work(aloop *loop, void *arg)
     return 0;
 }
 
-/* The jobs may live on this stack: when the await has returned, both tasks have
- * ended, whatever happened. */
+/* The jobs may be on this stack: both tasks have ended when the await returns,
+ * even if it returns an error. */
 static ssize_t amain(aloop *loop, void *arg)
 {
     struct job jobs[] = {{"Task 1", 1}, {"Task 2", 2}};

@@ -2,18 +2,20 @@
  *
  *     usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [-u] [URL...]
  *
- *     -n LIMIT    at most so many pages at a time (default: 100)
- *     -t SECONDS  give a page up after so long (default: 30)
- *     -m MIB      give a page up that is larger (default: 16)
+ *     -n LIMIT    maximum number of pages at a time (default: 100)
+ *     -t SECONDS  time limit for each page (default: 30)
+ *     -m MIB      size limit of each page (default: 16)
  *     -u          report on each page as soon as it has ended
  *
- * Each page is a task.  On a terminal each has a line that shows how far it
- * is.  Without a URL, starts a server in the same loop whose three pages take a
- * second each, and fetches those: in one second.
+ * Each page is fetched by a task.  On a terminal, each page has a line that
+ * shows its progress.  Without a URL, the program starts a server in the same
+ * loop.  Its three pages take a second each, and all three are fetched in one
+ * second.
  *
  * Exit status: 0; 1 if a page failed or its status is 400 or more; 2 for wrong
- * usage; 130 after SIGINT or SIGTERM, which ends everything cleanly with what
- * was done so far (a second one ends the program immediately).
+ * usage; 130 after SIGINT or SIGTERM.  The first signal ends everything cleanly
+ * and reports the pages that were fetched.  A second one ends the program
+ * immediately.
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -38,7 +40,7 @@ struct page {
     struct scrape *scrape;
     const char *url;
     enum page_state state;
-    ssize_t status;    /* Once it has ended: 0, or an error. */
+    ssize_t status;    /* 0 or an error, once the page has ended. */
     bool is_reported;
     uint64_t received; /* Bytes; see http_progress_cb. */
     int64_t total;
@@ -88,7 +90,7 @@ static void draw(struct scrape *scrape)
     progress_end(&scrape->progress);
 }
 
-/* There is nothing to report on a page that an interrupt ended. */
+/* A page that an interrupt ended has nothing to report. */
 static bool can_report(const struct page *page)
 {
     return page->state == PAGE_ENDED && !page->is_reported
@@ -102,8 +104,8 @@ static void report_page(struct page *page)
     page->is_reported = true;
 }
 
-/* A page has ended.  In order, those behind one that is still on its way have
- * to wait. */
+/* Reports a page that has ended.  If pages are reported in order, it waits for
+ * all pages before it. */
 static void report(struct scrape *scrape, struct page *page)
 {
     if (scrape->is_unordered && can_report(page))
@@ -129,8 +131,8 @@ static void on_progress(uint64_t received, int64_t total, void *arg)
     page->total = total;
 }
 
-/* One page.  What becomes of it is written down, so that one failure does not
- * end the others. */
+/* Fetches one page.  The task stores its status in the page and returns 0,
+ * because a failed task would end the others. */
 static ssize_t fetch_page(aloop *loop, void *arg)
 {
     struct page *page = arg;
@@ -163,8 +165,8 @@ static void on_redraw(aloop_timer *timer, void *arg)
     draw(arg);
 }
 
-/* The last line, and the pages that have not been reported.  Returns the exit
- * status, or an error. */
+/* Prints the pages that have not been reported, and the last line.  Returns the
+ * exit status, or an error. */
 static ssize_t finish(struct scrape *scrape, int64_t duration_ns)
 {
     bool is_interrupted = aloop_is_cancelled();
@@ -212,7 +214,7 @@ static ssize_t run(struct scrape *scrape)
     return finish(scrape, aloop_now(scrape->loop) - start_ns);
 }
 
-/* The three pages of our own server. */
+/* Fetches the three pages of the program's own server. */
 static ssize_t run_demo(struct scrape *scrape)
 {
     struct page pages[HTTP_SERVER_PAGES] = {0};
@@ -235,7 +237,7 @@ static ssize_t run_demo(struct scrape *scrape)
     return status;
 }
 
-/* The pages that were asked for. */
+/* Fetches the pages of the command line. */
 static ssize_t run_urls(struct scrape *scrape)
 {
     ssize_t status;
@@ -261,7 +263,7 @@ static ssize_t amain(aloop *loop, void *arg)
     return scrape->count > 0 ? run_urls(scrape) : run_demo(scrape);
 }
 
-/* Returns 0, the exit status of wrong usage, or -1 after helping. */
+/* Returns 0, the exit status of wrong usage, or -1 after printing the help. */
 static int parse_options(int argc, char **argv, struct scrape *scrape)
 {
     static const char usage[] =
