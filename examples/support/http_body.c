@@ -1,7 +1,7 @@
-/* A reply's body: where it ends, and counting it (RFC 9112, sections 6 and 7).
+/* Reads and counts the body of a reply (RFC 9112, sections 6 and 7).
  *
- * A body is chunked, or as long as Content-Length says, or ends with the
- * connection, in this order. */
+ * A body is chunked, or it has the length of Content-Length, or it ends with
+ * the connection.  The first of these that applies decides. */
 
 #include "http_body.h"
 
@@ -18,8 +18,8 @@ struct body {
     char buffer[16 * 1024];
 };
 
-/* Reads once, at most `max` bytes.  Returns how many, 0 at the end of the
- * stream. */
+/* Reads once, at most `max` bytes.  Returns the number of bytes, which is 0 at
+ * the end of the stream. */
 static ssize_t read_some(struct body *body, uint64_t max)
 {
     size_t size = max < sizeof body->buffer ? (size_t) max
@@ -67,7 +67,8 @@ static int hex_digit(char c)
     return found == NULL ? -1 : (int) (found - digits);
 }
 
-/* "1f; extension".  Returns the size, or HTTP_ECHUNK. */
+/* Parses the first line of a chunk, "1f; extension".  Returns the size, or
+ * HTTP_ECHUNK. */
 static int64_t parse_chunk(const char *line)
 {
     int64_t size = 0;
@@ -95,7 +96,7 @@ static ssize_t read_trailers(struct body *body, size_t *budget)
     return n;
 }
 
-/* The end of a chunk's data: an empty line. */
+/* Reads the empty line that ends the data of a chunk. */
 static ssize_t read_chunk_end(struct body *body)
 {
     char line[3];

@@ -1,4 +1,4 @@
-/* A reply's body: where it ends, and counting it. */
+/* Reads and counts the body of a reply. */
 
 #ifndef EXAMPLES_HTTP_BODY_H
 #define EXAMPLES_HTTP_BODY_H
@@ -6,8 +6,9 @@
 #include "http_get.h"
 #include "http_head.h"
 
-/* Reads the body that `head` announces to its end; reply->size becomes its
- * size.  *budget is what is left for trailers, as for the header. */
+/* Reads the body that `head` announces, up to its end, and stores its size in
+ * reply->size.  *budget is the number of bytes that trailers may have, as for
+ * http_read_line(). */
 ssize_t http_read_body(aloop_stream *stream, const struct http_head *head,
                        size_t *budget, const struct http_get *get,
                        struct http_reply *reply);

@@ -1,4 +1,4 @@
-/* What can go wrong with a page, in words. */
+/* Messages for the errors of fetching a page. */
 
 #include "http_error.h"
 

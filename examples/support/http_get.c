@@ -1,4 +1,5 @@
-/* Fetching one page over HTTP/1.1: connect, ask, read, perhaps go on. */
+/* Fetches one page over HTTP/1.1: connects, sends the request, reads the reply,
+ * and follows redirects. */
 
 #include "http_get.h"
 
@@ -41,7 +42,8 @@ static bool is_redirect(const struct http_head *head)
     return false;
 }
 
-/* Asks, and reads the reply; of a redirect only the header. */
+/* Sends the request and reads the reply.  Only the header of a redirect is
+ * read. */
 static ssize_t exchange(aloop_stream *stream, const struct http_get *get,
                         const struct url *url, struct http_head *head,
                         struct http_reply *reply)

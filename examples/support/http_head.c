@@ -1,4 +1,4 @@
-/* A reply's header, read and understood (RFC 9112, sections 4 to 6). */
+/* Reads and parses the header of a reply (RFC 9112, sections 4 to 6). */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -35,7 +35,7 @@ ssize_t http_read_line(aloop_stream *stream, char *line, size_t size,
     return memchr(line, '\0', (size_t) n) == NULL ? n : HTTP_EREPLY;
 }
 
-/* "HTTP/1.1 200 OK", of which the reason may be missing. */
+/* Parses "HTTP/1.1 200 OK".  The reason phrase may be missing. */
 static int parse_status(const char *line)
 {
     int status = 0;
@@ -65,7 +65,7 @@ static int on_length(struct http_head *head, const char *value)
         length = length * 10 + (*value - '0');
     }
     if (head->length >= 0 && head->length != length)
-        return HTTP_ELENGTH; /* Two, and they differ. */
+        return HTTP_ELENGTH; /* Two fields that differ. */
     head->length = length;
     return 0;
 }
@@ -88,8 +88,8 @@ static int on_location(struct http_head *head, const char *value)
     return 0;
 }
 
-/* Takes "Name: value" apart, in place; other fields than these are passed
- * over. */
+/* Parses "Name: value" in place.  Fields that are not in the table are
+ * ignored. */
 static int parse_field(struct http_head *head, char *line)
 {
     static const struct {
@@ -117,7 +117,7 @@ static int parse_field(struct http_head *head, char *line)
     return 0;
 }
 
-/* One header, interim or not. */
+/* Reads one header, of an interim or a final reply. */
 static ssize_t read_one(aloop_stream *stream, size_t *budget,
                         struct http_head *ret)
 {

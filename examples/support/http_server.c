@@ -1,6 +1,6 @@
-/* A small HTTP/1.1 server with three pages that take their time.
+/* A small HTTP/1.1 server with three slow pages.
  *
- * One request for each connection, GET only. */
+ * It answers one GET request for each connection. */
 
 #include "http_server.h"
 
@@ -23,8 +23,8 @@ const char *http_server_path(size_t index)
     return index < HTTP_SERVER_PAGES ? pages[index].path : "/";
 }
 
-/* The page that "GET /path HTTP/1..." asks for.  Returns NULL, and in
- * *ret_error what to say, where there is none. */
+/* Returns the page that "GET /path HTTP/1..." requests.  If there is none,
+ * returns NULL and stores the status line of the reply in *ret_error. */
 static const struct page *find_page(char *request, const char **ret_error)
 {
     char *path = request + 4;
@@ -59,7 +59,7 @@ static ssize_t send_head(aloop_stream *stream, const char *status, size_t size)
     return aloop_await(aloop_stream_write(stream, head, (size_t) length));
 }
 
-/* The page's pieces, the last of them one second from now. */
+/* Sends the page in pieces, the last of them after one second. */
 static ssize_t send_page(aloop *loop, aloop_stream *stream,
                          const struct page *page)
 {
@@ -98,9 +98,9 @@ static ssize_t answer(aloop *loop, aloop_stream *stream)
     return send_page(loop, stream, page);
 }
 
-/* One connection, from its first byte to its close.  A client that says nothing
- * or takes nothing is given up after ten seconds; one that went away is no
- * error of ours. */
+/* Serves one connection and closes it.  The deadline ends it if the client does
+ * not send or receive.  Errors are ignored, because most of them mean that the
+ * client closed the connection. */
 static ssize_t serve(aloop *loop, void *arg)
 {
     aloop_stream *stream = arg;
@@ -113,8 +113,8 @@ static ssize_t serve(aloop *loop, void *arg)
     return 0;
 }
 
-/* `arg` is the stream.  A task that got no stack has not even started, and so
- * not closed it. */
+/* `arg` is the stream.  serve() always returns 0; an error means that there was
+ * no memory for its stack, so that it did not run and close the stream. */
 static void on_served(aloop_future *task, ssize_t status, void *arg)
 {
     (void) task;

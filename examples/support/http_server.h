@@ -1,4 +1,4 @@
-/* A small HTTP/1.1 server with three pages that take their time. */
+/* A small HTTP/1.1 server with three slow pages. */
 
 #ifndef EXAMPLES_HTTP_SERVER_H
 #define EXAMPLES_HTTP_SERVER_H
@@ -7,12 +7,12 @@
 
 enum { HTTP_SERVER_PAGES = 3 };
 
-/* The path of page `index`, "/one" to "/three". */
+/* Returns the path of page `index`, "/one" to "/three". */
 const char *http_server_path(size_t index);
 
-/* Serves the pages on 127.0.0.1, at a free port, until the listener is closed;
- * a task for each connection.  Each page takes one second, in twenty pieces.
- * Returns 0, or what listening failed with. */
+/* Serves the pages on 127.0.0.1, at a free port, until the listener is closed.
+ * Each connection has a task.  Each page takes one second, in twenty pieces.
+ * Returns 0, or the error of aloop_tcp_listen(). */
 int http_server_start(aloop *loop, aloop_listener **ret_listener);
 
 #endif
