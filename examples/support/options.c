@@ -1,4 +1,4 @@
-/* What the examples' command lines have in common. */
+/* Options of command lines that several examples share. */
 
 #include "options.h"
 
@@ -26,7 +26,7 @@ bool option_number(const char *what, const char *text, uint64_t min,
     char *end = NULL;
 
     errno = 0;
-    if (isdigit((unsigned char) text[0])) /* No sign, no leading space. */
+    if (isdigit((unsigned char) text[0])) /* No sign and no space. */
         value = strtoull(text, &end, 10);
     if (end == NULL || *end != '\0' || errno != 0 || value < min
         || value > max) {

@@ -1,4 +1,4 @@
-/* What the examples' command lines have in common. */
+/* Options of command lines that several examples share. */
 
 #ifndef EXAMPLES_OPTIONS_H
 #define EXAMPLES_OPTIONS_H
@@ -6,16 +6,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Whether --help stands among the leading options; getopt() knows short ones
- * only. */
+/* Whether --help is among the leading options.  getopt() supports only short
+ * options. */
 bool option_help(int argc, char **argv);
 
-/* Whether `text` is a decimal number from `min` to `max`; *ret is written only
- * then.  `what` names it in the line that is printed otherwise. */
+/* Parses a decimal number from `min` to `max` and stores it in *ret.  If `text`
+ * is not one, prints a message that begins with `what`, and returns false. */
 bool option_number(const char *what, const char *text, uint64_t min,
                    uint64_t max, uint64_t *ret);
 
-/* The same for seconds ("30", "0.5"), from 1 ms to a day. */
+/* Does the same for seconds ("30", "0.5"), from 1 ms to a day. */
 bool option_seconds(const char *what, const char *text, int64_t *ret_ns);
 
 #endif

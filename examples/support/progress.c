@@ -1,10 +1,12 @@
-/* Lines on a terminal that are drawn again and again in the same place.
+/* Progress lines, which are drawn again and again in the same place of a
+ * terminal.
  *
- * Plain ANSI.  Between two drawings the cursor rests on the first of our lines,
- * with nothing but our lines below it.  So whatever a resize makes of them,
- * moved, cut or wrapped, clearing all from the cursor on takes them away.
- * While they are drawn, lines are cut at the last column instead of wrapped:
- * the terminal may have become narrower since it was measured. */
+ * The escape sequences are plain ANSI.  Between two drawings the cursor is on
+ * the first progress line, and there are only progress lines below it.  A
+ * resize may move, cut or wrap the lines, but clearing everything from the
+ * cursor on still removes them all.  While lines are drawn, the terminal does
+ * not wrap them at the last column, because it may have become narrower since
+ * it was measured. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -65,7 +67,7 @@ void progress_begin(struct progress *progress)
     progress->frame++;
 }
 
-/* "[======>       ]", or something that moves where the end is unknown. */
+/* Writes "[======>       ]", or a moving mark if `total` is unknown. */
 static void put_bar(struct progress *progress, unsigned width,
                     uint64_t received, int64_t total)
 {
@@ -91,14 +93,14 @@ static void put_bar(struct progress *progress, unsigned width,
     putc(']', progress->out);
 }
 
-/* What could move the cursor is left out. */
+/* Replaces characters that could move the cursor. */
 static void put_text(struct progress *progress, const char *text, size_t size)
 {
     for (size_t i = 0; i < size; i++)
         putc(text[i] >= ' ' && text[i] <= '~' ? text[i] : '?', progress->out);
 }
 
-/* Exactly `width` columns. */
+/* Writes exactly `width` columns. */
 static void put_label(struct progress *progress, const char *label,
                       size_t width)
 {
@@ -116,7 +118,7 @@ static void put_label(struct progress *progress, const char *label,
     }
 }
 
-/* Whether there is a line left, of those that fit; begins it. */
+/* Begins a line if another one fits the screen; returns whether it does. */
 static bool begin_line(struct progress *progress, unsigned rows)
 {
     if (progress->lines + 1 >= rows)

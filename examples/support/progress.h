@@ -1,6 +1,7 @@
-/* Lines on a terminal that are drawn again and again in the same place.
+/* Progress lines, which are drawn again and again in the same place of a
+ * terminal.
  *
- * Where the output is no terminal, nothing here prints anything. */
+ * If the output is not a terminal, these functions print nothing. */
 
 #ifndef EXAMPLES_PROGRESS_H
 #define EXAMPLES_PROGRESS_H
@@ -12,28 +13,29 @@
 
 struct progress {
     FILE *out;
-    bool is_live;     /* `out` is a terminal that knows how to move up. */
-    bool is_drawn;    /* There are lines of ours below the cursor. */
-    unsigned lines;   /* Of the present drawing. */
+    bool is_live;     /* `out` is a terminal that can move the cursor. */
+    bool is_drawn;    /* There are progress lines below the cursor. */
+    unsigned lines;   /* Number of lines in the present drawing. */
     size_t left_out;  /* Lines of it that did not fit the screen. */
-    unsigned columns; /* Of the terminal, when this drawing began. */
+    unsigned columns; /* Of the terminal, when the drawing began. */
     unsigned rows;
-    unsigned frame; /* Counts drawings. */
+    unsigned frame; /* Number of drawings. */
 };
 
-/* Also makes a terminal's output leave in one piece for each drawing. */
+/* Also buffers the output to a terminal, so that each drawing is written in one
+ * piece. */
 void progress_init(struct progress *progress, FILE *out);
 
-/* A drawing is a begin, any number of lines, and an end.  Where not all lines
- * fit the screen, the last one tells how many more there are. */
+/* A drawing consists of progress_begin(), any number of progress_line(), and
+ * progress_end().  If some lines do not fit the screen, the last line shows how
+ * many are missing. */
 void progress_begin(struct progress *progress);
-/* A label that is too long is shortened in the middle.  `total` is -1 where it
- * is unknown. */
+/* A long label is shortened in the middle.  `total` is -1 if it is unknown. */
 void progress_line(struct progress *progress, const char *label,
                    uint64_t received, int64_t total);
 void progress_end(struct progress *progress);
 
-/* Takes the lines off the screen: something else is about to be printed. */
+/* Removes the lines from the screen, so that other text can be printed. */
 void progress_clear(struct progress *progress);
 
 #endif

@@ -1,4 +1,4 @@
-/* http:// URLs, taken apart. */
+/* Parses http:// URLs. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -13,8 +13,8 @@
 
 #include "http_error.h"
 
-/* Takes "." and ".." out of a path that starts with a slash, in place; what
- * follows it from a question mark on stays. */
+/* Removes "." and ".." segments from a path that starts with a slash, in place.
+ * The query, which begins with a question mark, is not changed. */
 static void remove_dots(char *path)
 {
     size_t end = strcspn(path, "?");
@@ -39,8 +39,8 @@ static void remove_dots(char *path)
     memmove(path + out, path + end, strlen(path + end) + 1);
 }
 
-/* The target is `directory` bytes of `base` and then `text`, up to its
- * fragment. */
+/* Sets the target to the first `directory` bytes of `base` and then `text`, up
+ * to its fragment. */
 static int set_target(struct url *url, const char *base, size_t directory,
                       const char *text)
 {
@@ -58,7 +58,8 @@ static int set_target(struct url *url, const char *base, size_t directory,
     return 0;
 }
 
-/* Copies `size` bytes of a host, all of them in `allowed` or alphanumeric. */
+/* Copies a host of `size` bytes.  Each byte has to be alphanumeric or in
+ * `allowed`. */
 static int set_host(struct url *url, const char *text, size_t size,
                     const char *allowed)
 {
@@ -73,7 +74,7 @@ static int set_host(struct url *url, const char *text, size_t size,
     return 0;
 }
 
-/* `text` is "" or ":port", of `size` bytes. */
+/* Sets the port from `text`, which is "" or ":port", of `size` bytes. */
 static int set_port(struct url *url, const char *text, size_t size)
 {
     unsigned long port = 80;
@@ -96,7 +97,8 @@ static int set_port(struct url *url, const char *text, size_t size)
     return 0;
 }
 
-/* `text` is "host:port" of `size` bytes; a user name is not accepted. */
+/* Sets the host and the port from `text`, which is "host:port", of `size`
+ * bytes.  A user name is not accepted. */
 static int set_authority(struct url *url, const char *text, size_t size)
 {
     const char *colon = memchr(text, ':', size);
@@ -152,7 +154,7 @@ int url_resolve(const struct url *base, const char *reference,
                 struct url *ret)
 {
     size_t path = strcspn(base->target, "?");
-    size_t kept = path; /* Bytes of the base's target. */
+    size_t kept = path; /* Bytes of the base's target that stay. */
     struct url url = *base;
     int error;
 
