@@ -1,4 +1,5 @@
-/* Tests of child processes: checks in the child, and what it can do. */
+/* For tests with child processes: checks that work in the child, and the
+ * abilities of a child. */
 
 #ifndef CHILD_H
 #define CHILD_H
@@ -9,7 +10,7 @@
 
 #include "os/tools.h"
 
-/* In the child, where cmocka must not go on. */
+/* A check in the child, where cmocka must not continue. */
 #define CHECK(claim)                                                   \
     do {                                                               \
         if (!(claim)) {                                                \
@@ -18,15 +19,16 @@
         }                                                              \
     } while (0)
 
-/* A child of several threads can start none under TSan, and qemu-user 7.2 ends
- * on an assertion of its own there. */
+/* Under TSan, a child of a process with threads can start no thread.  Under
+ * qemu-user 7.2, it ends on an assertion of QEMU's. */
 #if defined UNDER_QEMU
 enum { HAS_THREADS_AFTER_FORK = 0 };
 #else
 enum { HAS_THREADS_AFTER_FORK = !WITH_TSAN };
 #endif
 
-/* How many of the numbers below `max` are descriptors of this process. */
+/* Returns how many of the numbers below `max` are open descriptors of this
+ * process. */
 static inline int open_descriptors(int max)
 {
     int count = 0;

@@ -1,5 +1,5 @@
-/* What the tests of compositions share: tasks that sleep and are told how to
- * end. */
+/* Shared by the tests of compositions: tasks that sleep and then end as the
+ * test has chosen. */
 
 #ifndef COMPOSE_FIXTURE_H
 #define COMPOSE_FIXTURE_H
@@ -9,7 +9,7 @@
 struct job {
     int64_t delay_ns;
     ssize_t result;
-    ssize_t seen; /* What its await gave. */
+    ssize_t seen; /* Status of its await. */
     bool ended;
 };
 
@@ -22,7 +22,7 @@ static inline ssize_t work(aloop *loop, void *arg)
     return job->seen < 0 ? job->seen : job->result;
 }
 
-/* Takes 5 ms to end when it is cancelled. */
+/* Needs another 5 ms to end, even if it is cancelled. */
 static inline ssize_t ends_slowly(aloop *loop, void *arg)
 {
     struct job *job = arg;

@@ -1,11 +1,10 @@
-/* A shared object to be loaded before a program (LD_PRELOAD): ten thousand
- * times a second a signal that nobody asked for interrupts it, with a handler
- * that restarts no system call.
+/* A shared object that is loaded before a program (LD_PRELOAD).  It interrupts
+ * the program with a signal ten thousand times a second.  The handler is
+ * installed without SA_RESTART.
  *
- * Children go on being interrupted, across fork and exec.  How many signals
- * there were, how many of them ended a call with EINTR, and in how many
- * processes, is added up in the file that ALOOP_EINTR_COUNTS names: three
- * 64-bit numbers, shared by all processes.  See eintr.sh. */
+ * Child processes are interrupted as well, after fork and after exec.  The file
+ * that ALOOP_EINTR_COUNTS names holds three 64-bit counts, which all processes
+ * share: signals, calls that ended with EINTR, and processes.  See eintr.sh. */
 
 #define _GNU_SOURCE
 
@@ -26,8 +25,8 @@ enum { SIGNALS, CALLS, PROCESSES, COUNTS };
 
 static _Atomic uint64_t *counts;
 
-/* Whether the signal came out of a call that it ended: what the handler
- * returns to is the instruction after it. */
+/* Whether the signal ended a system call: the result is -EINTR, and the handler
+ * returns to the instruction after the call. */
 static int has_ended_a_call(const ucontext_t *context)
 {
 #if defined __x86_64__
@@ -56,7 +55,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
         atomic_fetch_add_explicit(&counts[CALLS], 1, memory_order_relaxed);
 }
 
-/* Timers are not inherited. */
+/* Called in each process, because a child does not inherit timers. */
 static void start(void)
 {
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL,
@@ -70,7 +69,7 @@ static void start(void)
     atomic_fetch_add(&counts[PROCESSES], 1);
 }
 
-/* The descriptor is not kept: tests count those that are open. */
+/* Closes the descriptor, because tests count those that are open. */
 static void *map_counts(void)
 {
     const char *path = getenv("ALOOP_EINTR_COUNTS");
@@ -87,13 +86,14 @@ static void *map_counts(void)
 
 __attribute__((constructor)) static void begin(void)
 {
-    /* On the stack of whoever runs, as the handlers of others do it. */
+    /* SA_ONSTACK is usual: the handler uses the alternate stack if the thread
+     * has one. */
     struct sigaction action = {.sa_sigaction = on_signal,
                                .sa_flags = SA_SIGINFO | SA_ONSTACK};
 
     counts = map_counts();
     if (counts == MAP_FAILED)
-        return; /* Not meant: the variable is not there. */
+        return; /* The variable is not set. */
     sigfillset(&action.sa_mask);
     if (sigaction(SIGRTMAX - 1, &action, NULL) != 0 ||
         pthread_atfork(NULL, NULL, start) != 0)

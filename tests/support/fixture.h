@@ -1,5 +1,5 @@
-/* What the unit tests share: a fresh simulated world and a loop in it for each
- * test, and, afterwards, the question whether anything was left behind. */
+/* Shared by the unit tests: a new simulated world and a loop in it for each
+ * test, and a check for leaks after it. */
 
 #ifndef FIXTURE_H
 #define FIXTURE_H
@@ -16,16 +16,16 @@
 
 #define MS ALOOP_MS(1)
 
-/* What a test may count and remember; zeroed before each. */
+/* Counts and results of a test; zeroed before each test. */
 static struct {
     aloop *loop;
-    int calls;         /* Of callbacks. */
-    int order[64];     /* What they noted, in order. */
+    int calls;         /* Number of callbacks. */
+    int order[64];     /* Arguments of note(), in order. */
     int noted;
-    int unhandled;     /* Errors nobody looked at: how many, the last. */
+    int unhandled;     /* Unhandled errors: number and the last one. */
     int unhandled_error;
     char unhandled_what[160];
-    int mistakes;      /* Reports of ALOOP_EMISUSE: how many, the last. */
+    int mistakes;      /* Reports of ALOOP_EMISUSE: number and text. */
     char mistake[400];
 } t;
 
@@ -84,7 +84,7 @@ static inline int tear_down(void **state)
     return 0;
 }
 
-/* What note_call() and note_timer() note. */
+/* The argument that note_call() and note_timer() pass to note(). */
 static inline void *as_arg(int what)
 {
     return (void *) (intptr_t) what;
@@ -153,7 +153,7 @@ static inline ssize_t returns_zero(aloop *loop, void *arg)
     return 0;
 }
 
-/* Notes that it ran, and returns the status that `arg` points to. */
+/* Notes 9 and returns the status that `arg` points to. */
 static inline ssize_t just_return(aloop *loop, void *arg)
 {
     (void) loop;
@@ -161,7 +161,7 @@ static inline ssize_t just_return(aloop *loop, void *arg)
     return *(const ssize_t *) arg;
 }
 
-/* Ends 10 ms after it was cancelled; *arg is whether it runs. */
+/* Ends 10 ms after it was cancelled; *arg is true while it runs. */
 static inline ssize_t ends_after_10_ms(aloop *loop, void *arg)
 {
     bool *is_running = arg;
@@ -176,7 +176,7 @@ static inline ssize_t ends_after_10_ms(aloop *loop, void *arg)
     return status;
 }
 
-/* Stops the loop, and takes 5 ms to end when that cancels it. */
+/* Stops the loop, and needs 5 ms to end when the stop cancels it. */
 static inline ssize_t stops_and_cleans_up(aloop *loop, void *arg)
 {
     (void) arg;
@@ -205,7 +205,7 @@ static inline void turns(int count)
         aloop_step(t.loop, 0);
 }
 
-/* A loop beside t.loop, for what does not belong there. */
+/* Makes a loop in addition to t.loop. */
 static inline aloop *other_loop(void)
 {
     aloop_options options = {.size = sizeof options,

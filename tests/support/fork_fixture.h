@@ -1,5 +1,5 @@
-/* What the tests about fork() share: a loop on the real system, a connection
- * to itself, and a thread that posts. */
+/* Shared by the tests of fork(): a loop on the real system, a connection within
+ * it, and a thread that posts. */
 
 #ifndef FORK_FIXTURE_H
 #define FORK_FIXTURE_H
@@ -18,7 +18,7 @@
 
 #include "aloop.h"
 
-/* What a test may count and remember; zeroed before each. */
+/* Counts and results of a test; zeroed before each test. */
 static struct {
     aloop *loop;
     aloop_stream *client, *server;
@@ -73,7 +73,7 @@ static inline void on_post(aloop *loop, void *arg)
     f.posts++;
 }
 
-/* A thread's function; it ends after the post. */
+/* The function of a thread, which ends after the post. */
 static inline void *post(void *arg)
 {
     aloop_post(f.loop, on_post, arg);

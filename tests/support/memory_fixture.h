@@ -1,5 +1,5 @@
-/* What the tests of scarce memory share: an allocator that counts and can be
- * told to fail, and loops that use it. */
+/* Shared by the tests that run out of memory: an allocator that counts and can
+ * fail, and loops that use it. */
 
 #ifndef MEMORY_FIXTURE_H
 #define MEMORY_FIXTURE_H
@@ -8,12 +8,13 @@
 #include "support/fixture.h"
 
 static struct {
-    size_t bytes;       /* Allocated now ... */
-    size_t peak;        /* ... and at most so far. */
-    unsigned calls;     /* Requests for memory. */
-    unsigned fails_at;  /* The request that fails, from 1; 0: none. */
-    bool is_out;        /* Every request for more fails ... */
-    bool is_growth_off; /* ... or each that enlarges an allocation. */
+    size_t bytes;       /* Allocated at present. */
+    size_t peak;        /* The maximum of `bytes`. */
+    unsigned calls;     /* Number of requests for memory. */
+    /* The number of the request that fails, from 1; 0: none. */
+    unsigned fails_at;
+    bool is_out;        /* Every request for more memory fails. */
+    bool is_growth_off; /* Requests that enlarge an allocation fail. */
 } memory;
 
 static inline void *memory_resize(void *context, void *old, size_t old_size,
@@ -35,8 +36,8 @@ static inline void *memory_resize(void *context, void *old, size_t old_size,
     return result;
 }
 
-/* A loop that uses this memory, of which nothing is allocated; NULL where the
- * request `fails_at` is one of aloop_new(). */
+/* Resets the counts and makes a loop that uses this allocator.  Returns NULL if
+ * the request `fails_at` is part of aloop_new(). */
 static inline aloop *memory_loop(unsigned fails_at)
 {
     aloop_options options = {.size = sizeof options,
@@ -71,7 +72,7 @@ static inline int tear_down_memory(void **state)
 #define MEMORY_TEST(name) \
     cmocka_unit_test_setup_teardown(name, set_up_memory, tear_down_memory)
 
-/* Frees the test's loop with whatever is pending in it. */
+/* Frees the test's loop with everything that is pending in it. */
 static inline void free_counted_loop(void)
 {
     size_t left;
@@ -80,12 +81,12 @@ static inline void free_counted_loop(void)
     assert_int_equal(aloop_free(t.loop), 0);
     t.loop = NULL;
     left = memory.bytes;
-    memory.bytes = 0; /* Reported here, and not again by the tear-down. */
+    memory.bytes = 0; /* The tear-down must not report it again. */
     assert_int_equal(left, 0);
     assert_string_equal(sim_mess(), "");
 }
 
-/* Starts timers until there is no room for another deadline. */
+/* Starts timers until there is no memory for another deadline. */
 static inline void use_up_deadlines(void)
 {
     aloop_timer *timer;

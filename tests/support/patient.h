@@ -1,5 +1,5 @@
-/* Waiting for what is not the library's, in tests: a signal that comes in
- * between (see eintr.c) ends none of these. */
+/* Waits of tests that do not use the library.  A signal that arrives meanwhile
+ * (see eintr.c) does not end them. */
 
 #ifndef PATIENT_H
 #define PATIENT_H
@@ -14,15 +14,15 @@
 
 #include "os/tools.h"
 
-/* Whether signals interrupt this program all the time: the library's waits are
- * then many and short, and how many there are says nothing. */
+/* Whether signals interrupt this program all the time.  The waits of the
+ * library are then many and short, so that their number has no meaning. */
 static inline bool is_interrupted(void)
 {
     return getenv("ALOOP_EINTR_COUNTS") != NULL;
 }
 
-/* A limit of this machine's time, as many times as long as the build of the
- * tests says that it is slow: a checker or an emulator. */
+/* A time limit on this machine.  It is multiplied by a factor if the tests run
+ * under a checker or an emulator, which are slow. */
 static inline int patient_limit(int limit)
 {
     const char *patience = getenv("ALOOP_TEST_PATIENCE");
@@ -40,7 +40,7 @@ static inline bool patient_runs_on_valgrind(void)
 #endif
 }
 
-/* Its kernel clears no page in forked children. */
+/* QEMU does not clear pages in forked children. */
 static inline bool patient_runs_on_qemu(void)
 {
 #if defined UNDER_QEMU
