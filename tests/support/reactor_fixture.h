@@ -1,5 +1,5 @@
-/* What the tests of the reactors share: a reactor, and descriptors that end
- * with the test. */
+/* Shared by the tests of the reactors: a reactor, and descriptors that are
+ * closed after the test. */
 
 #ifndef REACTOR_FIXTURE_H
 #define REACTOR_FIXTURE_H
@@ -28,7 +28,7 @@ enum { EVENTS_MAX = 64, ENDS_MAX = 512, FDS_MAX = 1024 };
 
 static struct {
     struct aloop__reactor *reactor;
-    int ends[ENDS_MAX]; /* What teardown closes; -1 is closed already. */
+    int ends[ENDS_MAX]; /* Closed by tear_down(); -1: closed already. */
     size_t end_count;
 } f;
 
@@ -64,7 +64,7 @@ static inline void let_go(int fd)
     assert_int_equal(close(fd), 0);
 }
 
-/* Two connected sockets. */
+/* Opens two connected sockets. */
 static inline void open_pair(int pair[2])
 {
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
@@ -79,7 +79,7 @@ static inline void open_pipe(int ends[2])
     keep(ends[1]);
 }
 
-/* A connection over loopback: [0] connected, [1] accepted. */
+/* Opens a connection over loopback: pair[0] connected, pair[1] accepted. */
 static inline void open_tcp(int pair[2])
 {
     int listener = keep(aloop__sys_tcp_socket(SYS_INET));
@@ -118,8 +118,8 @@ static inline void set(int fd, uint32_t generation, unsigned was, unsigned now)
         aloop__reactor_set(f.reactor, fd, generation, was, now), 0);
 }
 
-/* Waits until something is reported.  An interruption may end a wait without
- * an event, and only then is another one begun. */
+/* Waits until an event is reported.  A signal may end a wait without an event,
+ * and only then does the wait begin again. */
 static inline int wait_for(struct aloop__reactor *reactor,
                            struct aloop__event *event)
 {
@@ -131,8 +131,8 @@ static inline int wait_for(struct aloop__reactor *reactor,
     return count;
 }
 
-/* Everything reported of `fd` at once; fails where the generation is not as
- * given. */
+/* All bits that one wait reports for `fd`.  Fails if such an event has another
+ * generation. */
 static inline unsigned bits_now(int fd, uint32_t generation)
 {
     struct aloop__event events[EVENTS_MAX];
@@ -167,7 +167,7 @@ static inline bool is_readable(int fd, int timeout_ms)
     return patient_poll(&one, 1, timeout_ms) == 1;
 }
 
-/* What the loop does at the end of a turn: here, without a timer. */
+/* The reactor call at the end of a turn, here without a timer. */
 static inline void end_turn(void)
 {
     assert_int_equal(aloop__reactor_alarm(f.reactor, -1), 0);

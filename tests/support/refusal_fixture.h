@@ -1,8 +1,8 @@
-/* What the tests of a system that refuses share: each call of libc that a test
- * names fails as often as it says.
+/* Shared by the tests of system calls that fail.  A test names a function of
+ * libc, and its next calls fail as often as the test requests.
  *
- * The linker leads the library's calls through here (--wrap), so that this is
- * for programs of one file. */
+ * The linker redirects the library's calls to the functions of this file
+ * (--wrap).  Therefore only programs of one file can use it. */
 
 #ifndef REFUSAL_FIXTURE_H
 #define REFUSAL_FIXTURE_H
@@ -43,20 +43,20 @@
 
 enum { PIECE_MAX = 0x7ffff000, GUARD_INSTALL = 102, FDS_MAX = 256 };
 
-/* What is refused now, and what the calls were given. */
+/* The present refusal, and records of calls. */
 static struct {
     const char *call;
     int error;
-    atomic_int times;   /* That it is refused yet; other threads look too. */
-    atomic_int refused; /* How often it was. */
-    int left; /* Any call that makes something: the one after so many. */
-    struct addrinfo *answer; /* getaddrinfo's, where there is no refusal. */
+    atomic_int times;   /* Refusals left; other threads use it too. */
+    atomic_int refused; /* Refusals so far. */
+    int left; /* For "any": calls that succeed before the refusal. */
+    struct addrinfo *answer; /* Result of getaddrinfo if it is not refused. */
     bool is_answer_freed;
-    size_t asked;      /* sendmsg: bytes ... */
-    size_t asked_in;   /* ... in so many pieces; no more goes to the kernel. */
+    size_t asked;      /* Bytes of the last sendmsg(). */
+    size_t asked_in;   /* Pieces of the last sendmsg(). */
     enum { ADVICE_KERNEL, ADVICE_IGNORED, ADVICE_TAKEN } advice;
-    socklen_t name_size; /* getsockname: what it says, if not 0. */
-    int mutexes, conditions; /* Made and not destroyed. */
+    socklen_t name_size; /* Size that getsockname() returns, if not 0. */
+    int mutexes, conditions; /* Initialized and not destroyed. */
 } f;
 
 static inline int set_up(void **state)
@@ -74,7 +74,7 @@ static inline int tear_down(void **state)
     (void) state;
     memset(&f, 0, sizeof f);
     aloop__sys_pages_light_guards(true);
-    return unrefused; /* Then a test has not refused what it meant to. */
+    return unrefused; /* Fails if a requested refusal did not happen. */
 }
 
 static inline void refuse(const char *call, int error, int times)
@@ -93,7 +93,8 @@ static inline bool was_refused(void)
     return was;
 }
 
-/* The nth of the calls that take something of the system's, whichever it is. */
+/* Refuses the nth call of those that allocate something of the system,
+ * whichever it is. */
 static inline void refuse_nth(int nth, int error)
 {
     refuse("any", error, 1);
@@ -123,7 +124,7 @@ static inline bool is_refused(const char *call)
     return true;
 }
 
-/* result __wrap_name(parameters), which fails with -1 and errno. */
+/* Defines __wrap_name(parameters), which fails with -1 and errno. */
 #define WRAP(result, name, parameters, arguments) \
     result __real_##name parameters;              \
     result __wrap_##name parameters;              \
@@ -134,7 +135,7 @@ static inline bool is_refused(const char *call)
         return __real_##name arguments;           \
     }
 
-/* The same for one that returns its error. */
+/* Does the same for a function that returns its error. */
 #define WRAP_DIRECT(name, parameters, arguments) \
     int __real_##name parameters;                \
     int __wrap_##name parameters;                \
@@ -186,7 +187,7 @@ int __real_epoll_ctl(int epoll, int operation, int fd,
 int __wrap_epoll_ctl(int epoll, int operation, int fd,
                      struct epoll_event *event);
 
-/* To take away what is there is refused by no kernel. */
+/* The kernel does not refuse to remove a descriptor. */
 int __wrap_epoll_ctl(int epoll, int operation, int fd,
                      struct epoll_event *event)
 {
@@ -200,7 +201,7 @@ int __wrap_close(int fd);
 
 int __wrap_close(int fd)
 {
-    int result = __real_close(fd); /* Closed all the same. */
+    int result = __real_close(fd); /* It is closed even if this is refused. */
 
     return is_refused("close") ? -1 : result;
 }
@@ -282,8 +283,9 @@ void *__wrap_mmap(void *where, size_t size, int access, int flags, int fd,
 int __real_madvise(void *pages, size_t size, int advice);
 int __wrap_madvise(void *pages, size_t size, int advice);
 
-/* The advice to guard: as the kernel has it, as an emulator that returns 0 for
- * what it does not know, or as a kernel that has it. */
+/* Handles the advice to install a guard in one of three ways: as the real
+ * kernel does, as an emulator that ignores unknown advice and returns 0, or as
+ * a kernel that supports it. */
 int __wrap_madvise(void *pages, size_t size, int advice)
 {
     if (advice != GUARD_INSTALL || f.advice == ADVICE_KERNEL)
@@ -328,7 +330,7 @@ int __wrap_pthread_mutex_destroy(pthread_mutex_t *mutex)
     return __real_pthread_mutex_destroy(mutex);
 }
 
-/* How a child ends. */
+/* The exit status of a child. */
 enum { CHILD_OK, CHILD_FAILED, CHILD_SKIPPED, CHILD_UNREFUSED };
 
 static inline int end_of(pid_t child)
@@ -377,7 +379,8 @@ static inline int open_listener(struct sys_address *ret)
     return listener;
 }
 
-/* What an old kernel, a seccomp filter or an emulator refuses a call with. */
+/* The errors with which an old kernel, a seccomp filter or an emulator refuses
+ * a call. */
 static const int refusals[] = {ENOSYS, EPERM, EACCES, EINVAL, EOPNOTSUPP};
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -1,5 +1,5 @@
-/* What the tests of the simulated system itself share: a fresh world for each
- * test, and a reactor in it. */
+/* Shared by the tests of the simulated system: a new world for each test, and a
+ * reactor in it. */
 
 #ifndef SIM_FIXTURE_H
 #define SIM_FIXTURE_H
@@ -20,13 +20,13 @@ enum { EVENTS = 8 };
 
 static const int64_t SECOND = 1000000000;
 
-/* What a test may use and remember; zeroed before each. */
+/* Counts and results of a test; zeroed before each test. */
 static struct {
     struct aloop__reactor *reactor;
     struct aloop__event events[EVENTS];
-    int ran;        /* How often something did, or which signal's. */
-    int64_t ran_ns; /* When it last did, ... */
-    uintptr_t self; /* ... and on which thread. */
+    int ran;        /* Number of calls of a callback, or a signal number. */
+    int64_t ran_ns; /* Time of the last call. */
+    uintptr_t self; /* Thread of the last call. */
     struct sys_monitor *monitor;
 } f;
 

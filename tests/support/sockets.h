@@ -1,4 +1,4 @@
-/* Sockets of the real system, for tests of what lies behind the seam. */
+/* Sockets of the real system, for tests of the functions of os/sys.h. */
 
 #ifndef SOCKETS_H
 #define SOCKETS_H
@@ -47,7 +47,7 @@ static inline int connect_to(const struct sys_address *address)
     return fd;
 }
 
-/* [0] connected, [1] accepted. */
+/* Opens a connection: pair[0] connected, pair[1] accepted. */
 static inline void open_tcp(int pair[2])
 {
     struct sys_address address;

@@ -1,5 +1,5 @@
-/* Signals in quick succession, for tests of calls that they interrupt, and
- * whether they are blocked. */
+/* Signals in quick succession, for tests of calls that they interrupt, and a
+ * check whether a signal is blocked. */
 
 #ifndef STORM_H
 #define STORM_H
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <sys/time.h>
 
-/* Received so far. */
+/* Number of signals received so far. */
 static atomic_int signals;
 
 static inline void on_signal(int number)
@@ -20,7 +20,8 @@ static inline void on_signal(int number)
     atomic_fetch_add(&signals, 1);
 }
 
-/* A signal every `us`, which restarts nothing; 0 stops it. */
+/* Sends a signal every `us` microseconds, with a handler that does not restart
+ * calls.  0 stops the signals. */
 static inline void storm(int us)
 {
     struct sigaction action = {.sa_handler = us > 0 ? on_signal : SIG_IGN};
@@ -37,7 +38,7 @@ static inline void storm(int us)
         sigaction(SIGALRM, &action, NULL);
 }
 
-/* ALARMs enough that a call that blocks has been interrupted. */
+/* Waits for so many signals that a blocking call has been interrupted. */
 static inline void await_signals(void)
 {
     int before = atomic_load(&signals);

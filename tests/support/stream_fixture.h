@@ -1,5 +1,5 @@
-/* What the streams' tests share: a connection whose other end is a peer that
- * the test plays, and what each end got through it. */
+/* Shared by the tests of streams: a connection whose peer is controlled by the
+ * test, and the data that each end has received. */
 
 #ifndef STREAM_FIXTURE_H
 #define STREAM_FIXTURE_H
@@ -9,16 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUFFER = 65536 }; /* What a direction of a connection holds. */
+enum { BUFFER = 65536 }; /* Capacity of one direction of a connection. */
 
-/* The latest connection, by connected(). */
+/* The latest connection that connected() made. */
 static struct {
-    int peer;             /* The outside's end. */
-    int other_peer;       /* That of the connection before it. */
-    char got[8192];       /* What collect() was given, joined ... */
-    size_t got_size;      /* ... and how much. */
-    char in[4 * BUFFER];  /* What the peer has received ... */
-    size_t in_size;       /* ... and how much, by receive(). */
+    int peer;             /* The peer's end. */
+    int other_peer;       /* The peer of the previous connection. */
+    char got[8192];       /* The data that collect() was called with. */
+    size_t got_size;      /* Bytes of it. */
+    char in[4 * BUFFER];  /* The data that receive() took. */
+    size_t in_size;       /* Bytes of it. */
 } c;
 
 static inline void run_for(int64_t ns)
@@ -26,7 +26,7 @@ static inline void run_for(int64_t ns)
     assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
 }
 
-/* A stream of the loop, and its peer. */
+/* Makes a connection.  Returns its stream, and its peer in *ret_peer. */
 static inline aloop_stream *connected_to(int *ret_peer)
 {
     aloop_stream *stream = NULL;
@@ -49,7 +49,7 @@ static inline aloop_stream *connected(void)
     return connected_to(&c.peer);
 }
 
-/* From the peer to the stream. */
+/* Data from the peer to the stream. */
 
 static inline void send_bytes(const char *bytes, size_t size)
 {
@@ -114,7 +114,7 @@ static inline void count_and_close(aloop_listener *listener,
     close_accepted(listener, stream, arg);
 }
 
-/* From the stream to the peer. */
+/* Data from the stream to the peer. */
 
 /* Fills the connection, so that the next byte has to wait. */
 static inline void fill(aloop_stream *stream)
@@ -126,7 +126,7 @@ static inline void fill(aloop_stream *stream)
     assert_int_equal(aloop_stream_queued(stream), 0);
 }
 
-/* Queues more than the connection takes, whose peer takes nothing. */
+/* Queues more than the connection holds.  The peer receives nothing. */
 static inline void overfill(aloop_stream *stream)
 {
     static const char more[100000];
@@ -136,7 +136,7 @@ static inline void overfill(aloop_stream *stream)
     assert_true(aloop_stream_queued(stream) > sizeof more / 2);
 }
 
-/* The peer takes at most `size` bytes of what has arrived. */
+/* Receives, as the peer, at most `size` bytes of the data that has arrived. */
 static inline void receive(size_t size)
 {
     ssize_t n = 1;
@@ -167,7 +167,8 @@ static inline void assert_received(const char *text)
 
 /* The loop. */
 
-/* Where the library ought to go to sleep, or to end. */
+/* Asserts that the loop sleeps for a second instead of waking up again and
+ * again. */
 static inline void assert_quiet_for_a_second(void)
 {
     unsigned before = sim_wakes();
@@ -179,7 +180,8 @@ static inline void assert_quiet_for_a_second(void)
     aloop_future_unref(second);
 }
 
-/* A new world, and a loop in it; false where there was no memory for one. */
+/* Makes a new world and a loop in it.  Returns false if there was no memory for
+ * the loop. */
 static inline bool renew(uint64_t seed)
 {
     aloop_free(t.loop);

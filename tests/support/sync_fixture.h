@@ -1,4 +1,4 @@
-/* What the tests of mutexes, semaphores, events, conditions and barriers share:
+/* Shared by the tests of mutexes, semaphores, events, conditions and barriers:
  * one object of each kind, and tasks that use them. */
 
 #ifndef SYNC_FIXTURE_H
@@ -8,7 +8,7 @@
 
 enum { WORKERS_MAX = 8 };
 
-/* What a test's tasks share. */
+/* Objects that the tasks of a test share. */
 static struct shared {
     aloop_mutex *mutex;
     aloop_semaphore *semaphore;
@@ -16,15 +16,15 @@ static struct shared {
     aloop_condition *condition;
     aloop_barrier *barrier;
     bool is_ready;
-    int inside; /* Tasks that hold the mutex now. */
+    int inside; /* Number of tasks that hold the mutex. */
     struct worker {
         int id;
         aloop_future *task;
-        ssize_t status; /* Of what it waited for. */
+        ssize_t status; /* Status of its await. */
     } workers[WORKERS_MAX];
 } shared;
 
-/* A fresh one, with all there is, and this many tasks. */
+/* Makes new objects of each kind, and `count` tasks. */
 static inline void prepare(aloop_task_fn fn, int count)
 {
     shared = (struct shared){0};
