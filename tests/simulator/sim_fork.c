@@ -1,6 +1,7 @@
-/* Processes: which one the library runs in, and what a child does to what it
- * shares with its parent.  There is one memory, which is the child's after a
- * fork; of the parent nothing is left but its hold on what was open. */
+/* Processes: the one that the library runs in, and changes by a child to
+ * objects that it shares with its parent.  There is one memory, which belongs
+ * to the child after a fork.  All that remains of the parent are its references
+ * to open descriptions. */
 
 #include "sim_world.h"
 

@@ -1,10 +1,10 @@
-/* Threads, which run inside a wait, as a rule to their ends; locks, which only
- * see to it that they are used in pairs; and signals, which come when a test
- * says so.
+/* Threads, locks and signals.  Threads run inside a wait, usually until they
+ * end.  Locks only check that they are used in pairs.  Signals arrive when a
+ * test raises them.
  *
- * A thread that may have to sleep is one of the real system's, so that it has a
- * stack.  Only one flow runs at any time: the one that has the turn, which is
- * passed on and back. */
+ * A thread that may sleep is a real thread, so that it has its own stack.  Only
+ * one flow runs at a time: the one that has the turn, which it gives back when
+ * it sleeps or ends. */
 
 #include <assert.h>
 #include <errno.h>
@@ -20,14 +20,14 @@ enum { SELF_MAIN = 1, SELF_OUTSIDE = 2, SELF_FIRST = 3 };
 enum thread_state { FRESH, RUNNING, ASLEEP, READY, ENDED };
 
 struct sys_thread {
-    struct sys_thread *next; /* In start order. */
+    struct sys_thread *next; /* In the order of their start. */
     void (*run)(void *arg);
     void *arg;
     uintptr_t self;
     enum thread_state state;
     bool is_detached;
-    bool is_forgotten; /* It ends where it is, and runs no more. */
-    bool is_real;      /* And then: */
+    bool is_forgotten; /* It ends at its next turn and runs no more. */
+    bool is_real;      /* A real thread, with this `id`: */
     pthread_t id;
 };
 
@@ -45,10 +45,10 @@ static bool is_pending[SYS_SIGNAL_MAX + 1];
 static unsigned received[SYS_SIGNAL_MAX + 1];
 static bool signal_locked, in_handler;
 
-static bool may_sleep; /* The threads that begin from now on. */
+static bool may_sleep; /* For threads that start later. */
 static pthread_mutex_t turn_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t turn_passed = PTHREAD_COND_INITIALIZER;
-static struct sys_thread *turn; /* NULL: the main flow's. */
+static struct sys_thread *turn; /* NULL: the main flow. */
 
 static void run_as(uintptr_t who, void (*run)(void *arg), void *arg)
 {
@@ -185,7 +185,7 @@ static void free_thread(struct sys_thread *thread)
     free(thread);
 }
 
-/* False where there is nothing for it to do now. */
+/* Returns false if the thread has nothing to run. */
 static bool run_thread(struct sys_thread *thread)
 {
     bool is_fresh = thread->state == FRESH;
@@ -202,7 +202,7 @@ static bool run_thread(struct sys_thread *thread)
     return true;
 }
 
-/* From the start again after each, because it may have started or joined
+/* Begins again after each thread, because it may have started or joined
  * others. */
 bool sim__threads_run(void)
 {
@@ -218,11 +218,11 @@ bool sim__threads_run(void)
     return any_ran;
 }
 
-/* As long as the thread sleeps, time passes. */
+/* Time passes while the thread sleeps. */
 void aloop__sys_thread_join(struct sys_thread *thread)
 {
     sim__note("aloop__sys_thread_join");
-    if (sim__locks_held()) /* The thread may want what is held. */
+    if (sim__locks_held()) /* The thread may need such a lock. */
         sim__world.bad_locks++;
     run_thread(thread);
     while (thread->state != ENDED) {
@@ -240,7 +240,7 @@ void aloop__sys_thread_detach(struct sys_thread *thread)
         free_thread(thread);
 }
 
-/* Whether it has run or not: it does not exist here. */
+/* The thread does not exist in this process, whether it has run or not. */
 void aloop__sys_thread_forget(struct sys_thread *thread)
 {
     sim__note("aloop__sys_thread_forget");
@@ -270,7 +270,7 @@ int aloop__sys_monitor_open(struct sys_monitor **ret)
     return 0;
 }
 
-/* Sets it and tells of a mistake where it was so already. */
+/* Sets the lock, and counts a mistake if it is already in that state. */
 static void set_lock(bool *lock, bool locked)
 {
     if (*lock == locked)
@@ -314,8 +314,8 @@ void aloop__sys_monitor_leave(struct sys_monitor *monitor)
     set_lock(&monitor->entered, false);
 }
 
-/* The main flow may wait for what threads do; nobody notifies a thread, since
- * all others stand still until it ends. */
+/* Runs the threads if the main flow waits.  A thread that waits is never
+ * notified, because no other flow runs until it ends. */
 int aloop__sys_monitor_wait(struct sys_monitor *monitor)
 {
     bool any_ran;
@@ -470,7 +470,7 @@ void aloop__sys_signal_unlock_in_handler(void)
     set_lock(&signal_locked, false);
 }
 
-/* Whatever a thread sleeps for has happened at last. */
+/* Ends all sleeps, and runs the threads that slept. */
 void sim_threads_finish(void)
 {
     for (struct sys_thread *at = threads; at != NULL; at = at->next)

@@ -1,7 +1,7 @@
-/* The simulated world: its time, its chance, what is going to happen in it,
- * and the calls that have been told to fail.
+/* The simulated world: its time, its random numbers, its events, and the faults
+ * of calls.
  *
- * Events are a heap by time and then by the order of their making.  World time
+ * Events are a heap, ordered by time and then by their making.  World time
  * never goes back: a clock that jumps is world time with an offset. */
 
 #include <assert.h>
@@ -13,7 +13,7 @@
 
 enum { CALLS_MAX = 64, MESS_SIZE = 256, LINE_MAX_SIZE = 512 };
 
-static const int64_t START_NS = 7919000000017; /* Nothing round. */
+static const int64_t START_NS = 7919000000017; /* Not a round number. */
 
 struct event {
     int64_t due_ns;
@@ -30,10 +30,10 @@ struct call {
 
 struct fault {
     struct fault *next;
-    const char *name; /* NULL: any. */
+    const char *name; /* NULL: any call. */
     unsigned left;
     int error;
-    bool lasts; /* The calls after that one fail too. */
+    bool lasts; /* Later calls fail as well. */
 };
 
 struct sim_world sim__world;
@@ -149,7 +149,7 @@ void sim_pass(int64_t ns)
     sim__trace(ns);
 }
 
-/* What a test does from outside runs as another thread. */
+/* An action of a test from outside, which runs as another thread. */
 struct outside {
     struct outside *next;
     sim_fn fn;
@@ -200,8 +200,8 @@ uint64_t sim_random(uint64_t bound)
     return bound > 0 ? next_random() % bound : 0;
 }
 
-/* Draws nothing where nothing is left to chance, so that a plain world does
- * not depend on its seed. */
+/* Draws no number if the probability is 0, so that a world without random
+ * behaviour does not depend on its seed. */
 bool sim__chance(unsigned percent)
 {
     return percent > 0 && sim_random(100) < percent;
@@ -218,7 +218,7 @@ int64_t sim__delay_ns(void)
            (int64_t) sim_random((uint64_t) range_ns + 1);
 }
 
-/* FNV-1a, over the bytes. */
+/* FNV-1a, over bytes. */
 void sim__trace_bytes(const void *data, size_t size)
 {
     const unsigned char *bytes = data;
@@ -229,7 +229,7 @@ void sim__trace_bytes(const void *data, size_t size)
     }
 }
 
-/* Over the value, whatever the order of this machine's bytes is. */
+/* Over the value, so that the byte order of the machine has no effect. */
 void sim__trace(int64_t value)
 {
     sim__world.hash ^= (uint64_t) value;
@@ -244,7 +244,8 @@ uint64_t sim_trace_hash(void)
 
 static struct call *find_call(const char *name)
 {
-    for (size_t i = 0; i < calls_size; i++) /* As a rule the same literal. */
+    /* Usually it is the same literal. */
+    for (size_t i = 0; i < calls_size; i++)
         if (calls[i].name == name)
             return &calls[i];
     for (size_t i = 0; i < calls_size; i++)
