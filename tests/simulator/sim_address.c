@@ -1,5 +1,5 @@
-/* Addresses, numeric ones for real; the names that a test has made up; and
- * which addresses do not answer. */
+/* Addresses: numeric ones as on a real system, the names that a test defines,
+ * and the addresses that do not answer. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -21,12 +21,12 @@ struct host {
     struct host *next;
     char name[NAME_SIZE];
     int64_t delay_ns;
-    int error; /* Or 0, and: */
+    int error; /* If not 0, there are no addresses. */
     size_t count;
     struct sys_address addresses[];
 };
 
-/* An address with something the matter. */
+/* An address that does not answer. */
 struct silent {
     struct silent *next;
     struct sys_address address;
@@ -305,7 +305,8 @@ static const char *service_port(const char *port)
     return port;
 }
 
-/* What getaddrinfo would have found; see aloop__sys_resolve. */
+/* Finds the addresses that getaddrinfo() would return; see
+ * aloop__sys_resolve(). */
 static int find_addresses(const char *host, const char *port,
                           struct sys_address **ret)
 {
@@ -323,7 +324,7 @@ static int find_addresses(const char *host, const char *port,
     found = *find_host(host);
     if (found != NULL && found->delay_ns > 0)
         sim__thread_sleep(found->delay_ns);
-    found = *find_host(host); /* It may be another one by now. */
+    found = *find_host(host); /* It may have changed meanwhile. */
     if (found == NULL || (found->error == 0 && found->count == 0))
         return ALOOP_EHOSTNOTFOUND;
     if (found->error < 0)
@@ -353,7 +354,7 @@ void aloop__sys_resolve_free(struct sys_address *addresses)
     free(addresses);
 }
 
-/* 253 bytes, and a dot at the end. */
+/* The limit is 253 bytes, without a dot at the end. */
 bool aloop__sys_host_is_too_long(const char *host)
 {
     size_t size = strlen(host);

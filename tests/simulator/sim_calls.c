@@ -1,5 +1,5 @@
-/* The socket calls of the seam: faults, bad numbers and whims, and then what
- * sim_net.c and sim_stream.c make of them. */
+/* The socket functions of os/sys.h.  They handle faults, invalid descriptors
+ * and random behaviour; sim_net.c and sim_stream.c do the rest. */
 
 #include <errno.h>
 
@@ -16,7 +16,7 @@ static struct sim_socket *find(int fd, int *ret_error)
     return file->socket;
 }
 
-/* What every call on a socket begins with. */
+/* The beginning of every function on a socket. */
 static struct sim_socket *enter(const char *name, int fd, int *ret_error)
 {
     struct sim_socket *socket = NULL;
@@ -27,7 +27,7 @@ static struct sim_socket *enter(const char *name, int fd, int *ret_error)
     return socket;
 }
 
-/* The same for a call that changes what every holder of the socket sees. */
+/* Does the same for a function whose effect all holders of the socket see. */
 static struct sim_socket *enter_to_change(const char *name, int fd,
                                           int *ret_error)
 {
@@ -55,7 +55,7 @@ int aloop__sys_tcp_socket(enum sys_family family)
     return fd;
 }
 
-/* One socket on "::" takes both families, as it is made here. */
+/* `family` has no effect: a simulated socket on "::" accepts both families. */
 int aloop__sys_reuse_address(int fd, enum sys_family family)
 {
     int error;

@@ -1,7 +1,8 @@
-/* Descriptors: a table of numbers, the lowest free one first, and the open
- * descriptions behind them.  A description lives while a number or somebody
- * else (sim_keep_open) refers to it; a closed one stays as a husk until the
- * world ends, because a reactor may still have it in its table. */
+/* Descriptors: a table of numbers, of which the lowest free one is used first,
+ * and the open descriptions behind them.  A description is open while a number
+ * or a reference of sim_keep_open() refers to it.  A closed one is kept in
+ * memory until the world ends, because a reactor may still have it in its
+ * table. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,10 +11,10 @@
 
 enum { FIRST = 3 };
 
-static struct sim_file **table; /* By number - FIRST; NULL: free. */
+static struct sim_file **table; /* Index: number - FIRST; NULL: free. */
 static unsigned table_size;
 static unsigned open_count;
-static unsigned open_max; /* 0: as many as there is memory for. */
+static unsigned open_max; /* 0: no limit. */
 static struct sim_file *files;
 
 struct sim_file *sim__peek(int fd)
@@ -217,7 +218,7 @@ void aloop__sys_wake_close(int fds[2])
         sim__fd_close(fds[1]);
 }
 
-/* As tcp_poll of Linux decides it. */
+/* Follows tcp_poll() of Linux. */
 static unsigned socket_bits(const struct sim_socket *socket)
 {
     bool is_dead = socket->state == SIM_DEAD;

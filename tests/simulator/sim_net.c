@@ -1,9 +1,9 @@
-/* Sockets from their making to their connection: binding, listening, the
- * queues of those who wait to be accepted, and connecting.
+/* Sockets until they are connected: binding, listening, queues of connections
+ * to accept, and connecting.
  *
- * A SYN takes one delay; then the listener has a new end in its queue and the
- * answer is under way as a segment like any other.  A SYN that nobody answers
- * is sent again after 1, 2, 4... seconds, six times, as Linux does. */
+ * A SYN arrives after one delay.  Then the listener has a new socket in its
+ * queue, and the answer travels as a segment like any other.  A SYN without an
+ * answer is sent again after 1, 2, 4... seconds, six times, as Linux does. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@ enum { PORT_FIRST = 49152, ATTEMPTS_MAX = 8 };
 static const int64_t RETRY_NS = 1000000000;
 
 static struct sim_socket *sockets;
-static struct sim_socket *listeners; /* By `after`. */
+static struct sim_socket *listeners; /* Linked by `after`. */
 static uint16_t next_port = PORT_FIRST;
 
 struct sim_socket *sim__socket_new(enum sys_family family)
@@ -142,8 +142,8 @@ static void forget_listener(struct sim_socket *listener)
     *at = listener->after;
 }
 
-/* An exact address goes before a wildcard, and that before the other family's
- * wildcard. */
+/* An exact address is preferred to a wildcard, and a wildcard of the same
+ * family to one of the other. */
 static struct sim_socket *find_listener(const struct sys_address *address)
 {
     struct sim_socket *best = NULL;
@@ -163,7 +163,7 @@ static struct sim_socket *find_listener(const struct sys_address *address)
     return best;
 }
 
-/* As Linux counts: one more than the backlog may wait. */
+/* As on Linux, one connection more than the backlog may wait. */
 static bool is_full(const struct sim_socket *listener)
 {
     return listener->waiting + listener->coming > listener->backlog;
@@ -265,8 +265,8 @@ int sim__join(struct sim_socket *client, const struct sys_address *address)
     return 0;
 }
 
-/* A socket whose port was drawn to be the one that it connects to meets itself
- * there: both ends open at the same time (RFC 9293, 3.5). */
+/* Connects a socket to itself if its own port is the one that it connects to.
+ * This is a simultaneous open (RFC 9293, 3.5). */
 static bool meets_itself(struct sim_socket *client)
 {
     if (!aloop__sys_address_same(&client->local, &client->remote))
@@ -315,7 +315,7 @@ static void send_syn(struct sim_socket *client, int64_t delay_ns)
     sim__schedule(sim__add_ns(sim__world.now_ns, delay_ns), on_syn, client);
 }
 
-/* For those systems and those times where connect does not wait. */
+/* Connects immediately, as some systems sometimes do. */
 static int connect_now(struct sim_socket *client)
 {
     struct sim_socket *listener = find_listener(&client->remote);

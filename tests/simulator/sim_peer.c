@@ -1,5 +1,6 @@
-/* The outside world's ends of connections, for tests that have one loop only.
- * They are sockets without a descriptor, and spared the whims of the calls. */
+/* Peers: the ends of connections outside of the library, for tests with one
+ * loop.  They are sockets without a descriptor and without random behaviour of
+ * calls. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ static int add_peer(struct sim_socket *socket)
     return peers_size++;
 }
 
-/* A number that is no peer is a mistake of the test, as is an address. */
+/* An invalid peer or address is a mistake in the test. */
 static struct sim_socket *peer_at(int peer)
 {
     if (peer < 0 || peer >= peers_size)

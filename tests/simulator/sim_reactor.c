@@ -1,8 +1,8 @@
-/* The simulated reactor, the one place where time moves.
+/* The simulated reactor.  Waiting for events lets time pass.
  *
- * As with epoll, what is watched is a description under a number: a description
- * that lives on after its number was closed goes on reporting, with the
- * generation it was set with, and can no longer be removed. */
+ * As with epoll, a description under a number is watched.  A description that
+ * remains open after its number was closed still reports events, with the
+ * generation that was set, and can no longer be removed. */
 
 #include <errno.h>
 #include <string.h>
@@ -14,17 +14,18 @@ struct watch {
     int fd;
     uint32_t generation;
     unsigned bits;
-    size_t ready; /* Scratch: element k names the k-th one that is ready. */
+    /* Temporary: element k holds the index of the kth ready watch. */
+    size_t ready;
 };
 
 struct aloop__reactor {
     const struct aloop__alloc *alloc;
-    int fd;      /* As the kernel's object would have. */
-    int host_fd; /* -1 until it is asked for. */
+    int fd;      /* Stands for the kernel's object. */
+    int host_fd; /* -1 before aloop__reactor_fd(). */
     int64_t alarm_ns; /* World time; INT64_MAX: not set. */
-    struct watch *watches; /* In the order of their setting. */
+    struct watch *watches; /* In the order in which they were set. */
     size_t size, capacity;
-    size_t first; /* Whose turn it is where not all events fit. */
+    size_t first; /* Where the next wait begins, if not all events fit. */
 };
 
 const char aloop__reactor_name[] = "sim";
@@ -103,7 +104,7 @@ static void remove_watch(struct aloop__reactor *reactor, struct watch *watch)
     reactor->size--;
 }
 
-/* What is closed for good is watched no more. */
+/* Removes the watches of closed descriptions. */
 static void sweep(struct aloop__reactor *reactor)
 {
     size_t kept = 0;
@@ -114,7 +115,7 @@ static void sweep(struct aloop__reactor *reactor)
     reactor->size = kept;
 }
 
-/* NULL: no memory. */
+/* Returns NULL if out of memory. */
 static struct watch *add_watch(struct aloop__reactor *reactor,
                                struct sim_file *file, int fd)
 {
@@ -142,8 +143,7 @@ static void change(const struct aloop__reactor *reactor, int fd)
         sim__change(file);
 }
 
-/* Only watching for more can be told to fail: no system fails to watch for
- * less. */
+/* Only a call that watches for more can fail, as on real systems. */
 int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
                        uint32_t generation, unsigned was, unsigned now)
 {
@@ -178,7 +178,7 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
     return 0;
 }
 
-/* A hang-up counts as the end of what is read, to somebody who reads. */
+/* An error or a hang-up also counts as readable if the watch is for reading. */
 static unsigned bits_of(const struct watch *watch)
 {
     unsigned ready = sim__ready_bits(watch->file);
@@ -189,7 +189,8 @@ static unsigned bits_of(const struct watch *watch)
     return bits;
 }
 
-/* Where there are more than fit, the next wait goes on with the others. */
+/* Finds the ready watches.  If not all events fit, the next wait continues with
+ * the others. */
 static size_t find_ready(struct aloop__reactor *reactor)
 {
     size_t count = 0;
@@ -214,7 +215,7 @@ static void shuffle(struct watch *watches, size_t count)
     }
 }
 
-/* The socket's error, where the reactor is one that takes it. */
+/* Takes the socket's error if this reactor does so. */
 static int take_error(const struct watch *watch)
 {
     struct sim_socket *socket = watch->file->socket;
@@ -254,7 +255,7 @@ static int collect(struct aloop__reactor *reactor,
     return (int) count;
 }
 
-/* When a wait is over though nothing came. */
+/* The time at which a wait without events ends. */
 static int64_t end_of(int64_t timeout_ns)
 {
     bool is_early = timeout_ns != 0 &&
@@ -286,7 +287,8 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
 
         sim__happen();
         sim__trace(sim__world.now_ns);
-        if (sim__world.interrupted) /* The kernel does not look again. */
+        /* As in a kernel, it ends without events. */
+        if (sim__world.interrupted)
             return 0;
         count = collect(reactor, events, max);
         if (count > 0 || sim__world.now_ns >= end_ns)
@@ -316,7 +318,7 @@ int aloop__reactor_fd(struct aloop__reactor *reactor)
     return reactor->host_fd;
 }
 
-/* For the world to get to that moment at all. */
+/* Does nothing.  The event makes waits stop at its time. */
 static void tick(void *arg)
 {
     (void) arg;
@@ -339,8 +341,8 @@ int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
     return 0;
 }
 
-/* In a child, what it shares with its parent is replaced, under the same
- * number; whether that was so. */
+/* In a child, replaces a description that it shares with its parent, under the
+ * same number.  Returns whether it has done so. */
 static bool replace(struct aloop__reactor *reactor, int fd)
 {
     if (fd < 0 || !sim__peek(fd)->is_parents)

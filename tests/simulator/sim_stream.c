@@ -1,10 +1,10 @@
-/* What travels on a connection: segments, in order and one by one, and what
- * their arrival does.  Each direction has one bounded buffer: what is under way
- * and what has arrived and was not received count together.
+/* Data on connections: segments, which arrive in order, and the effects of
+ * their arrival.  Each direction has one bounded buffer.  It counts data that
+ * is travelling together with data that has arrived and was not received.
  *
- * Ends, errors and readiness are those of Linux: data come before the error of
- * a reset, a reset after an orderly end is -EPIPE, and data for an end that is
- * closed are answered with a reset. */
+ * Ends, errors and readiness are those of Linux.  Data is received before the
+ * error of a reset, a reset after an orderly end is -EPIPE, and a closed end
+ * answers data with a reset. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -84,8 +84,8 @@ static void (*const on_segment[])(struct sim_socket *socket,
     [SIM_RST] = on_rst,
 };
 
-/* Everything that is due, because a reset may have overtaken what an event
- * was made for. */
+/* Delivers all segments that are due.  A reset removes segments but not their
+ * events, so that an event may have none or several. */
 static void arrive(void *arg)
 {
     struct sim_socket *socket = arg;
@@ -131,8 +131,8 @@ void sim__finish(struct sim_socket *socket)
     socket->fin_sent = true;
 }
 
-/* The answer to a SYN is not taken back: what is reset then is a connection,
- * and not the attempt to make one. */
+/* Removes the segments that travel to `to`.  The answer to a SYN stays, because
+ * the reset ends the connection and not the attempt to connect. */
 static void lose_segments(struct sim_socket *to)
 {
     struct sim_segment **at = &to->segments;
@@ -191,7 +191,7 @@ static void transmit(struct sim_socket *socket, const unsigned char *data,
     }
 }
 
-/* What the socket says before it looks at the data; 0: it takes them. */
+/* Returns the error of a send that the socket's state refuses, or 0. */
 static int send_refusal(struct sim_socket *socket)
 {
     int error = socket->error;
@@ -208,7 +208,7 @@ static int send_refusal(struct sim_socket *socket)
     return 0;
 }
 
-/* As much of `size` as this call takes, or -EAGAIN. */
+/* Returns how many of `size` bytes this call transfers, or -EAGAIN. */
 static ssize_t share(const struct sim_socket *socket, size_t size,
                      unsigned short_percent)
 {
@@ -259,7 +259,7 @@ ssize_t sim__send(struct sim_socket *socket, const struct sys_piece *pieces,
     return taken;
 }
 
-/* With nothing here to give: the end, an error, or nothing yet. */
+/* The result of a receive without data: 0 at the end, an error, or -EAGAIN. */
 static ssize_t nothing(struct sim_socket *socket)
 {
     int error = socket->error;
