@@ -1,10 +1,10 @@
-/* Futures: pending, then settled once.
+/* Futures: pending at first, and then settled once.
  *
- * Life: an object exists while somebody holds a reference or it is pending.
- * Dropping the last reference to a pending one cancels it; the memory goes when
- * it then settles.  Settling runs nothing: the waiters' nodes move to the ready
- * queue, all at once and in order.  Cancelling works through a list, so that
- * one future that cancels others does not call them. */
+ * A future exists while it is pending or has references.  Dropping the last
+ * reference to a pending future cancels it; its memory is freed when it settles
+ * after that.  Settling calls nothing: all waiters move to the ready queue
+ * together and in order.  Cancelling works through a list, so that a future
+ * that cancels others does not call their ops->cancel. */
 
 #include "loop/debug.h"
 #include "loop/host.h"
@@ -18,17 +18,18 @@
 _Static_assert((int) ALOOP_PENDING != (int) ALOOP_ENOTNUMERIC,
                "the status of a pending future is none of the errors");
 
-/* What misuse without a loop gives: settled, shared, never written to. */
+/* The future that misuse without a loop returns: settled, shared and never
+ * written to. */
 static const aloop_future misuse = {.status = ALOOP_EINVAL, .refs = 1};
 
-/* `future` is zeroed; or NULL. */
+/* `future` is zeroed memory, or NULL. */
 static void *init(aloop_future *future, aloop *loop,
                   const struct aloop__future_ops *ops, ssize_t status)
 {
     if (future == NULL)
         return NULL;
     list_init(&future->pending);
-    if (status == ALOOP_PENDING) /* Else no continuation is there. */
+    if (status == ALOOP_PENDING) /* A settled one has empty `thens`. */
         list_init(&future->waiters);
     future->loop = loop;
     future->ops = ops;
@@ -70,7 +71,8 @@ const char *aloop__future_name(const aloop_future *future)
                                          : future->ops->name;
 }
 
-/* An error that nobody looked at or wanted. */
+/* Whether the error of a settled future is to be reported: no code has read it,
+ * and it is not the ALOOP_ECANCELED of a cancel. */
 static bool is_unread(const aloop_future *future)
 {
     return future->status < 0 && !future->seen && !future->loop->dying &&
@@ -99,7 +101,8 @@ static void free_one(aloop_future *future)
     aloop__slab_put(&future->loop->slab, future, future->ops->size);
 }
 
-/* A fini may drop others, which then wait for its end: no recursion. */
+/* A fini may drop other futures.  They are queued and freed afterwards, which
+ * avoids recursion. */
 NOINLINE static void free_in_order(aloop_future *future)
 {
     aloop *loop = future->loop;
@@ -125,8 +128,9 @@ void aloop__future_free(aloop_future *future)
         free_in_order(future);
 }
 
-/* Nobody holds it.  The report is the user's code, and whoever settles things
- * must not meet that: it waits for the end of the turn. */
+/* Frees a future without references, or queues its report.  The report calls
+ * the application, which callers of this function are not prepared for;
+ * therefore it waits for the end of the turn. */
 static void let_go(aloop_future *future)
 {
     if (!is_unread(future)) {
@@ -156,7 +160,8 @@ void aloop__then_chain(aloop_future *future, struct aloop__then *then)
     future->thens.last = then;
 }
 
-/* Waiters with continuations among them, which are chained, too. */
+/* Queues waiters that may include continuations, which are also chained to the
+ * future. */
 NOINLINE static void queue_thens(aloop_future *future)
 {
     struct aloop__node waiters, *node;
@@ -200,8 +205,8 @@ static void settle(aloop_future *future, ssize_t status)
         let_go(future);
 }
 
-/* A future that leads others, because there was no memory for a composition,
- * settles with the last of them; see tie.c. */
+/* A future that leads others, because a composition was out of memory, settles
+ * after the last of them; see tie.c.  Returns whether it has to wait. */
 static bool tie_defers(aloop_future *future, ssize_t *status)
 {
     struct aloop__tie *tie = aloop__tie_of(future);
@@ -213,12 +218,12 @@ static bool tie_defers(aloop_future *future, ssize_t *status)
     return tie->followers > 0;
 }
 
-/* `future` has settled; returns its lead if that is to settle now. */
+/* `future` has settled.  Returns its lead if that settles now, or NULL. */
 static aloop_future *tie_follow(aloop_future *future, aloop_future *lead)
 {
     struct aloop__tie *tie = aloop__tie_of(lead);
 
-    aloop__future_unref(future); /* The lead's reference. */
+    aloop__future_unref(future); /* The reference that its lead held. */
     return --tie->followers == 0 && tie->has_ended ? lead : NULL;
 }
 
@@ -282,7 +287,7 @@ aloop_future *aloop__future_refused(int error)
     return aloop__future_failed(NULL, ALOOP_EINVAL);
 }
 
-/* A promise that only waiters hold can be settled by nobody. */
+/* If only waiters refer to a promise, no code can settle it any more. */
 static void check_promise(aloop_future *future)
 {
     if (aloop__future_pending(future) && future->ops->is_promise &&
@@ -308,7 +313,7 @@ void aloop__future_unwait(aloop_future *future, struct aloop__wait *wait)
     if (!aloop__future_pending(future))
         return;
     if (--future->waiting == 0)
-        future->seen = false; /* Nobody will look now. */
+        future->seen = false; /* No waiter is left to read the status. */
     if (future->is_spared)
         aloop__future_look_again(future);
 }
@@ -322,7 +327,7 @@ ssize_t aloop__future_take(aloop_future *future)
     future->seen = true;
     future->is_taken = true;
     if (--future->refs == 0)
-        aloop__future_free(future); /* It was seen: there is no report. */
+        aloop__future_free(future); /* It was seen, so there is no report. */
     return status;
 }
 
@@ -394,7 +399,7 @@ void aloop__future_unobserve(aloop_future *future)
     release(future);
 }
 
-/* Puts those that were asked last before the others of `list`. */
+/* Puts the futures that were asked last at the front of `list`. */
 static void take_asked(aloop *loop, struct aloop__node *list)
 {
     struct aloop__node *node = loop->asked.next;
@@ -405,9 +410,10 @@ static void take_asked(aloop *loop, struct aloop__node *list)
     list_append(list, &loop->asked);
 }
 
-/* Asks one after the other to end.  Those that one of them asks come right
- * behind it, as if it had called them, even if they were in the list already:
- * however deep futures are nested, the stack does not grow. */
+/* Cancels futures one after the other.  The futures that one of them cancels
+ * come directly after it, as if it had called their ops->cancel, even if they
+ * were in the list already.  The stack does not grow, however deep futures are
+ * nested. */
 static void cancel_asked(aloop *loop)
 {
     struct aloop__node list, *node;
@@ -420,7 +426,7 @@ static void cancel_asked(aloop *loop)
 
         list_push(&loop->cancelled, node);
         future->cancelling = true;
-        future->ops->cancel(future); /* It may be gone now. */
+        future->ops->cancel(future); /* May free it. */
         take_asked(loop, &list);
     }
     loop->is_cancelling = false;

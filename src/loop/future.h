@@ -1,4 +1,5 @@
-/* Futures from the inside: what operations, tasks and groups are made of. */
+/* Internal interface of futures, which operations, tasks and groups are built
+ * from. */
 
 #ifndef ALOOP_LOOP_FUTURE_H
 #define ALOOP_LOOP_FUTURE_H
@@ -6,52 +7,62 @@
 #include "aloop/future.h"
 #include "loop/state.h"
 
-/* What differs between kinds of future.  One const table per kind. */
+/* The properties of one kind of future.  There is one const table per kind. */
 struct aloop__future_ops {
     const char *name; /* "connect"; for reports. */
-    size_t size;      /* Of the whole object, whose first member it is. */
-    size_t tie;       /* Offset of the object's struct aloop__tie.  0: it has
-                       * none, waits for no other future, and settles inside
-                       * `cancel`. */
-    /* Asked once to end early: settles now, or later.  What it cancels itself
-     * is asked only after it has returned, see aloop_cancel(). */
+    size_t size;      /* Of the whole object; the future is its first member. */
+    /* Offset of the object's struct aloop__tie, or 0.  A kind without a tie
+     * waits for no other future and settles inside `cancel`. */
+    size_t tie;
+    /* Called when the future is cancelled: settles it, now or later.  It is not
+     * called again, except after aloop__future_ask_again().  If it cancels
+     * other futures, their `cancel` is called only after it has returned; see
+     * aloop_cancel(). */
     void (*cancel)(aloop_future *future);
-    /* One after the other, the futures that a pending one waits for; NULL at
-     * the end.  *cursor is NULL at first, and then belongs to the kind. */
+    /* Returns, one per call, the futures that a pending future waits for, and
+     * then NULL.  *cursor is NULL in the first call and belongs to the kind
+     * afterwards. */
     aloop_future *(*next)(aloop_future *future, const void **cursor);
-    /* Frees what the object owns; may be NULL. */
+    /* Frees the resources of the object; may be NULL. */
     void (*fini)(aloop_future *future);
-    /* Its name in a report instead of `name`; may be NULL. */
+    /* Returns the name for reports, in place of `name`; may be NULL. */
     const char *(*describe)(const aloop_future *future);
-    bool is_live;    /* Keeps the loop going while it is pending. */
-    bool is_promise; /* Settled by whoever else holds it. */
+    bool is_live;    /* A pending one keeps the loop alive. */
+    bool is_promise; /* The application settles it. */
     bool is_task;
 };
 
-/* Something that waits for a future. */
+/* A waiter of a future. */
 struct aloop__wait {
-    struct aloop__ready ready; /* Among the future's waiters, then queued. */
-    /* One after the other, the futures that wait by this: the one that follows
-     * `last`, the first for NULL; NULL at the end.  The function itself is
-     * NULL when it is no future that waits. */
+    /* Among the future's waiters, and later in the ready queue. */
+    struct aloop__ready ready;
+    /* Returns, one per call, the futures that wait by means of this waiter: the
+     * one that follows `last`, or the first if `last` is NULL.  Returns NULL at
+     * the end.  The pointer is NULL if no future waits. */
     aloop_future *(*owner)(const struct aloop__wait *wait,
                            aloop_future *last);
 };
 
-/* What a kind that waits for other futures brings along, so that neither takes
- * memory: for a search among them, cycle.c, and for a composition that there is
- * no memory for, tie.c. */
+/* Every future that waits for other futures contains a tie.  It lets two things
+ * work without an allocation: the search for cycles (cycle.c), and a
+ * composition that is out of memory (tie.c). */
 struct aloop__tie {
-    aloop_future *found; /* The next that was found, or itself at the end;
-                          * NULL: not found, which it is between searches. */
-    aloop_future *lead;  /* It settles only after this one; or NULL. */
-    uint32_t followers;  /* How many others are led by this one. */
-    bool is_above;       /* Found among those that wait for the task. */
-    bool is_lead;        /* Of itself and any followers. */
-    bool has_ended;      /* Is pending for its followers alone. */
+    /* The next future that the search has found; the last one points to itself.
+     * NULL if this future was not found, and between searches. */
+    aloop_future *found;
+    /* The future that this one follows, or NULL.  The lead settles only after
+     * this one. */
+    aloop_future *lead;
+    uint32_t followers;  /* Number of futures that follow this one. */
+    bool is_above;       /* Found in the search upwards from the task. */
+    /* It stands for a composition: it fails with ALOOP_ENOMEM after all its
+     * followers, if there are any, have settled. */
+    bool is_lead;
+    /* It has ended and stays pending only for its followers. */
+    bool has_ended;
 };
 
-/* A continuation; then.c. */
+/* A continuation; see then.c. */
 struct aloop__then {
     struct aloop__wait wait;
     struct aloop__then *next; /* In future->thens. */
@@ -60,75 +71,94 @@ struct aloop__then {
     void *arg;
 };
 
-/* The owner that waits of continuations have: no future waits by them. */
+/* The `owner` of all continuations.  Returns NULL, because no future waits by
+ * means of a continuation. */
 aloop_future *aloop__then_owner(const struct aloop__wait *wait,
                                 aloop_future *last);
 
-/* Whether a waiter is a continuation, which cancels nothing. */
+/* Returns whether the waiter is a continuation.  Continuations never cancel the
+ * future. */
 static inline bool aloop__is_then(const struct aloop__wait *wait)
 {
     return wait->owner == aloop__then_owner;
 }
 
-/* A reference is an owner's or an observer's.  Both keep the memory.  Owners
- * decide when a pending future is to end: dropping the last owner's reference
- * cancels it, however many observe it.  One that observers alone refer to,
- * because the only owner has become one, goes on. */
+/* Each reference belongs to an owner or to an observer.  Both keep the memory.
+ * Owners decide when a pending future ends: dropping the last owner's reference
+ * cancels the future, even if it has observers.  A future also keeps running if
+ * its only owner has become an observer. */
 struct aloop_future {
-    struct aloop__node pending; /* Until it settles: in loop->pending or
-                                 * loop->spared; once it was cancelled in
-                                 * loop->cancelled, by way of loop->asked.
-                                 * Afterwards: in loop->kept, or in the grants
-                                 * of a composition. */
+    /* List node; see state.h.  Before the future settles it is in loop->pending
+     * or loop->spared; a cancel moves it to loop->asked and then to
+     * loop->cancelled.  Afterwards it is in loop->kept, in the grants of a
+     * composition, in loop->unread or loop->doomed, or in no list. */
+    struct aloop__node pending;
     union {
-        struct aloop__node waiters; /* While it is pending: of struct
-                                     * aloop__wait, in order. */
-        struct {                    /* Afterwards: the continuations that are */
-            struct aloop__then *first; /* still to be called, in a chain. */
+        /* While the future is pending: its waiters, of type struct aloop__wait,
+         * in the order of arrival. */
+        struct aloop__node waiters;
+        /* After it has settled: the continuations that are still to be called,
+         * as a chain in the order of the calls. */
+        struct {
+            struct aloop__then *first;
             struct aloop__then *last;
         } thens;
     };
-    aloop *loop;                /* NULL: a constant that misuse gives. */
+    aloop *loop;                /* NULL in the constants that misuse returns. */
     const struct aloop__future_ops *ops;
     ssize_t status;    /* ALOOP_PENDING until it settles. */
-    uint32_t refs;      /* The users' and waiters'; not the operation's. */
-    uint32_t observers; /* How many of them only observe. */
-    uint32_t waiting;   /* How many of them, of either sort, only wait. */
+    /* Number of references of the application and of waiters.  The operation
+     * itself holds none. */
+    uint32_t refs;
+    uint32_t observers; /* How many references are observers'. */
+    uint32_t waiting;   /* How many references only wait, of either sort. */
     bool cancelling;   /* ops->cancel was called. */
-    bool seen;         /* Somebody looked at the status, or will. */
+    /* The status was read or will be read by a waiter, so that an error needs
+     * no report. */
+    bool seen;
     bool detached : 1;  /* Dropping the last reference does not cancel. */
-    bool is_member : 1; /* Of a group, which leaves it alone unless told. */
-    bool is_grant : 1;  /* Its success gives something that goes back unless
-                         * it is taken: a permit, or a composition of such. */
-    bool is_granted : 1; /* It is in the list of a composition's grants. */
-    bool is_taken : 1;  /* Its status was given to a user. */
-    bool is_told : 1;   /* Its status was given to a composition or group. */
-    bool is_common : 1; /* Several were given it instead of one each: each may
-                         * end it as if it were the only owner. */
-    bool is_lent : 1;   /* The application knows it without a reference. */
-    bool is_asked : 1;  /* It is in loop->asked. */
-    bool is_spared : 1; /* It is in loop->spared. */
-    bool is_tied : 1;   /* It leads or follows others by its tie. */
+    /* It is a task of a group.  A group cancels its members only on request. */
+    bool is_member : 1;
+    /* Its success gives the application something, such as a permit, that is
+     * given back unless the status is taken.  A composition of such futures has
+     * a grant, too. */
+    bool is_grant : 1;
+    bool is_granted : 1; /* In the list of a composition's grants. */
+    bool is_taken : 1;  /* The application has received its status. */
+    bool is_told : 1;   /* A composition or group has received its status. */
+    /* Several callers received this future instead of one each, because there
+     * was no memory for more.  Each may end it as if it were the only owner. */
+    bool is_common : 1;
+    /* aloop_current_task() has returned it without a reference. */
+    bool is_lent : 1;
+    bool is_asked : 1;  /* In loop->asked. */
+    bool is_spared : 1; /* In loop->spared. */
+    bool is_tied : 1;   /* Leads or follows others by its tie. */
 };
 
-/* A pending one with one reference, the rest zeroed; NULL without memory. */
+/* Returns a pending future of ops->size bytes with one reference; all other
+ * members of the object are zero.  Returns NULL if out of memory. */
 void *aloop__future_new(aloop *loop, const struct aloop__future_ops *ops);
 
-/* The same in memory that the caller got from the slab. */
+/* Like aloop__future_new(), in memory that the caller took from the slab. */
 void *aloop__future_new_in(aloop *loop, const struct aloop__future_ops *ops,
                            void *memory);
 
-/* Settles it: waiters go to the ready queue.  Frees it if nobody holds it. */
+/* Settles the future and moves its waiters to the ready queue.  Frees the
+ * future if it has no references. */
 void aloop__future_settle(aloop_future *future, ssize_t status);
 
-/* Takes a new one back for want of memory; returns NULL. */
+/* Discards a new future because the caller is out of memory.  Returns NULL. */
 void *aloop__future_discard(aloop_future *future);
 
-/* A future that has settled; NULL without memory. */
+/* Returns a settled future, or NULL if out of memory. */
 aloop_future *aloop__future_new_settled(aloop *loop, ssize_t status);
-/* A future that has ended with the error that a check gave. */
+/* Returns a constant that has failed with the error of a check: ALOOP_EPERM, or
+ * ALOOP_EINVAL for any other error. */
 aloop_future *aloop__future_refused(int error);
-/* A future that has failed; without a loop, or memory, still one. */
+/* Returns a future that has failed with `error`.  Without a loop it is a
+ * constant that has failed with ALOOP_EINVAL.  If out of memory it is NULL,
+ * which all functions treat as a future that has failed with ALOOP_ENOMEM. */
 aloop_future *aloop__future_failed(aloop *loop, int error);
 
 static inline bool aloop__future_pending(const aloop_future *future)
@@ -142,81 +172,92 @@ static inline struct aloop__tie *aloop__tie_of(aloop_future *future)
                                            future->ops->tie);
 }
 
-/* Runs `wait` in the next turn after `future` has settled.  The waiter's
- * reference, which it keeps, is counted as waiting. */
+/* Queues `wait` as soon as `future` has settled, to run in the next turn.  The
+ * waiter keeps its reference, which is counted in `waiting` while the future is
+ * pending. */
 void aloop__future_wait(aloop_future *future, struct aloop__wait *wait);
-/* Takes that back; the waiter still has its reference. */
+/* Reverts aloop__future_wait().  The waiter keeps its reference. */
 void aloop__future_unwait(aloop_future *future, struct aloop__wait *wait);
 
-/* Whether the caller, who has an owner's reference, is the only owner: then
- * ending the future concerns no one else. */
+/* Returns whether the caller, who has an owner's reference, may end the future
+ * without regard to other owners. */
 static inline bool aloop__future_is_ours(const aloop_future *future)
 {
     return (future->refs - future->observers == 1 || future->is_common) &&
            !future->detached;
 }
 
-/* Makes an owner's reference an observer's. */
+/* Turns an owner's reference into an observer's. */
 void aloop__future_observe(aloop_future *future);
-/* Drops an observer's reference.  The last one of all cancels. */
+/* Drops an observer's reference.  If it is the last reference to a pending
+ * future that is not detached, cancels the future. */
 void aloop__future_unobserve(aloop_future *future);
 
-/* Adds a continuation to those of a future that has settled. */
+/* Adds a continuation to the chain of a settled future. */
 void aloop__then_chain(aloop_future *future, struct aloop__then *then);
-/* then.c: takes all its continuations back; it may be gone after that. */
+/* then.c: removes all continuations of the future, which may be freed by
+ * that. */
 void aloop__thens_drop(aloop_future *future);
 
-/* As aloop_future_unref() and aloop_cancel(), without their checks. */
+/* aloop_future_unref() and aloop_cancel() without their checks. */
 void aloop__future_unref(aloop_future *future);
-/* The same, for one that may be NULL or belong to no loop. */
+/* Like aloop__future_unref().  Does nothing if `future` is NULL or has no
+ * loop. */
 void aloop__future_drop(aloop_future *future);
 void aloop__future_cancel(aloop_future *future);
-/* What a waiter takes from a settled future, reference included. */
+/* Returns the status of a settled future to a waiter, and drops the waiter's
+ * reference. */
 ssize_t aloop__future_take(aloop_future *future);
 
-/* tie.c: for a composition that there is no memory for.  Takes the references
- * over, cancels the futures, and returns one that fails with ALOOP_ENOMEM once
- * all of them have ended that have no other owner; NULL when they have. */
+/* tie.c: for a composition that is out of memory.  Takes over the references
+ * and cancels the futures.  Returns one of them, which fails with ALOOP_ENOMEM
+ * once all those without another owner have ended.  Returns NULL if they have
+ * ended already. */
 aloop_future *aloop__futures_tie(aloop *loop, size_t count,
                                  aloop_future **futures);
 
-/* Its status has become part of another one's: its error is no news. */
+/* Notes that the status has become part of another future's status, so that an
+ * error needs no report of its own. */
 static inline void aloop__future_tell(aloop_future *future)
 {
     future->seen = true;
     future->is_told = true;
 }
 
-/* For compositions, which have the members that settled with a grant in a list
- * until they know whether their own status was taken.  The first takes the
- * reference over of a member whose status the composition has seen, and keeps
- * it only if it is one with a grant. */
+/* For compositions.  A composition keeps its members that settled with a grant
+ * in a list, until it is known whether its own status was taken.
+ *
+ * aloop__grants_keep() takes over the reference to a member whose status the
+ * composition has seen.  It keeps the reference only if the member has a grant.
+ * aloop__grants_drop() drops these references; `is_taken` is whether the
+ * application has taken the grants. */
 void aloop__grants_keep(struct aloop__node *grants, aloop_future *member);
 void aloop__grants_drop(struct aloop__node *grants, bool is_taken);
 
-/* Cancels everything that is pending and was not asked yet.  What a task or a
- * group waits for is left to them, for a task may be shielded, unless that
- * `is_forced`. */
+/* Cancels all pending futures that were not cancelled before.  A future that a
+ * task or composition waits for is left to that waiter, because a task may be
+ * shielded, unless `is_forced`. */
 void aloop__futures_cancel_all(aloop *loop, bool is_forced);
-/* For ops->cancel: forgets that it was called, so that it will be again. */
+/* For ops->cancel: the next cancel calls it again. */
 void aloop__future_ask_again(aloop_future *future);
-/* What waited for one that was spared has stopped to. */
+/* Moves a spared future back to loop->pending, because a waiter has left it. */
 void aloop__future_look_again(aloop_future *future);
-/* Whether any has not settled. */
+/* Returns whether any future has not settled. */
 static inline bool aloop__futures_pending(const aloop *loop)
 {
     return !list_empty(&loop->pending) || !list_empty(&loop->cancelled) ||
            !list_empty(&loop->spared);
 }
 
-/* What a report calls it; valid until the next call. */
+/* Returns the future's name for reports.  It is valid until the next call. */
 const char *aloop__future_name(const aloop_future *future);
-/* Frees a settled one that nobody holds. */
+/* Frees a settled future without references. */
 void aloop__future_free(aloop_future *future);
-/* Frees what pending futures own, for the loop's end. */
+/* Frees the resources of pending and unreported futures at the loop's end.
+ * Their memory is freed with the slab. */
 void aloop__futures_abandon(aloop *loop);
 
-/* aloop_then() for a future without a loop (then_failed.c). */
+/* aloop_then() for a future without a loop; see then_failed.c. */
 int aloop__then_failed(aloop_future *future, aloop_future_cb callback,
                        void *arg);
 

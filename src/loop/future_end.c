@@ -1,8 +1,9 @@
-/* What becomes of the futures of a loop that comes to its end. */
+/* How the end of a loop cancels its futures. */
 
 #include "loop/future.h"
 
-/* Whether somebody waits who will cancel it when that is due. */
+/* Whether a waiter exists that will cancel the future in time.  Continuations
+ * do not, and groups do it only on request. */
 static bool is_looked_after(const aloop_future *future)
 {
     const struct aloop__node *node = future->waiters.next;
@@ -16,15 +17,16 @@ static bool is_looked_after(const aloop_future *future)
     return false;
 }
 
-/* In each turn of the end only what is new is looked at: futures that began
- * since, and those that lost somebody who waited. */
+/* Each turn of the loop's end looks only at new candidates: futures that have
+ * begun since the last turn, and those that have lost a waiter. */
 void aloop__futures_cancel_all(aloop *loop, bool is_forced)
 {
     struct aloop__node list, *node;
 
     loop->ending = true;
-    /* Cancelling may settle any of them: always take the head.  What was
-     * cancelled before is in another list and costs nothing here. */
+    /* Cancelling may settle any of the futures, so the loop always takes the
+     * head.  Futures that were cancelled before are in another list and cost
+     * nothing here. */
     list_init(&list);
     list_append(&list, &loop->pending);
     if (is_forced)

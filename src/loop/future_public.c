@@ -1,5 +1,5 @@
-/* Futures as the application uses them: the functions of aloop/future.h check
- * what they are given and call the core, future.c. */
+/* The public functions of aloop/future.h.  They check their arguments and call
+ * the core, future.c. */
 
 #include "loop/debug.h"
 #include "loop/future.h"
@@ -54,7 +54,8 @@ aloop_future *aloop_future_ref(aloop_future *future)
     return future;
 }
 
-/* Whether dropping it ends a task that was not asked to end. */
+/* Whether dropping the reference cancels a task that was not cancelled
+ * before. */
 static bool is_lost_task(const aloop_future *future)
 {
     return future->ops->is_task && aloop__future_pending(future) &&

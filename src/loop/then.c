@@ -1,10 +1,10 @@
-/* Continuations: a callback once a future has settled.
+/* Continuations: callbacks for the time when a future has settled.
  *
- * A continuation observes: it keeps the future's memory, so that it can be
- * given the status, and has no say in when the future ends.  While the future
- * is pending its continuations are among the waiters.  Once it has settled they
- * are queued, and chained behind the future, so that they can still be taken
- * back. */
+ * A continuation is an observer: it keeps the future's memory to read the
+ * status, and does not influence when the future ends.  While the future is
+ * pending its continuations are among its waiters.  Once the future has settled
+ * they are in the ready queue, and also in a chain of the future so that
+ * aloop_unthen() still finds them. */
 
 #include "loop/callback.h"
 #include "loop/debug.h"
@@ -16,7 +16,8 @@ static struct aloop__then *then_of(struct aloop__node *node)
     return CONTAINER_OF(node, struct aloop__then, wait.ready.node);
 }
 
-/* It is the first as a rule: they are called in this order. */
+/* Takes `then` out of the future's chain.  It usually is the first one, because
+ * continuations are called in the order of the chain. */
 static void unchain(aloop_future *future, struct aloop__then *then)
 {
     struct aloop__then *before = NULL, *at = future->thens.first;
@@ -77,7 +78,8 @@ int aloop_then(aloop_future *future, aloop_future_cb callback, void *arg)
     return 0;
 }
 
-/* The first that matches, or that there is for no callback; or NULL. */
+/* Returns the first continuation that matches, or the first of all if
+ * `callback` is NULL.  Returns NULL if there is none. */
 static struct aloop__then *find(aloop_future *future, aloop_future_cb callback,
                                 const void *arg)
 {
@@ -102,7 +104,7 @@ static struct aloop__then *find(aloop_future *future, aloop_future_cb callback,
     return NULL;
 }
 
-/* Frees a continuation; its reference is still to be dropped. */
+/* Frees a continuation.  The caller still has to drop its reference. */
 static void take_back(struct aloop__then *then)
 {
     aloop_future *future = then->future;
@@ -131,7 +133,7 @@ int aloop_unthen(aloop_future *future, aloop_future_cb callback, void *arg)
     take_back(then);
     if (!aloop__future_pending(future) && future->thens.first == NULL &&
         !future->is_taken && !future->is_told)
-        future->seen = false; /* An error is still to be reported. */
+        future->seen = false; /* An error is to be reported again. */
     aloop__future_unobserve(future);
     return 1;
 }

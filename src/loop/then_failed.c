@@ -1,6 +1,6 @@
-/* Continuations of what failed before it was a future of a loop: a NULL one,
- * for which there was no memory, and the constant that misuse gives.  The loop
- * that runs on this thread calls them back. */
+/* Continuations of futures without a loop: NULL, which is returned if out of
+ * memory, and the constants that misuse returns.  The loop that runs on this
+ * thread calls them. */
 
 #include "loop/callback.h"
 #include "loop/future.h"

@@ -1,16 +1,18 @@
-/* Compositions that there is no memory for.
+/* Compositions that are out of memory.
  *
- * A composition may not return before its members have ended, and waiting
- * inside the call could deadlock.  So without memory one of the members stands
- * for it.  All are cancelled; those that still have not settled then are led by
- * one of them, which fails with ALOOP_ENOMEM when it and all that follow it
- * have ended.  Each brings its tie, so that this takes no memory at all.
+ * A composition must not end before its members have ended, and waiting inside
+ * the call could deadlock.  Therefore, if out of memory, one of the members
+ * takes the place of the composition.  All members are cancelled.  Those that
+ * have not settled by then follow one of them, their lead, which fails with
+ * ALOOP_ENOMEM when it and all its followers have ended.  Each of them contains
+ * a tie, so this needs no memory.
  *
- * A member that has another owner is left to that owner.  What leads or follows
- * thus has no owner but the caller and its lead: a follower cannot wait for its
- * lead, and no circle can form.  The wait of a group may be common to several
- * owners, of whom each waits for it as if it were the only one: it leads only
- * where nothing else can, and follows only one lead. */
+ * A member that has another owner is left to that owner.  Therefore leads and
+ * followers are owned only by the caller and by their lead: a follower cannot
+ * wait for its lead, and no cycle can form.  The wait of a group is an
+ * exception, because it may be common to several owners, each of which treats
+ * it as its own.  It leads only if no other member can, and follows only one
+ * lead. */
 
 #include "loop/future.h"
 
@@ -29,7 +31,7 @@ static bool is_last_owners(const aloop_future *future)
            future->ops->tie != 0;
 }
 
-/* Takes the reference to `future`; returns the lead from then on. */
+/* Takes over the reference to `future`.  Returns the lead after that. */
 static aloop_future *tie(aloop_future *future, aloop_future *lead)
 {
     if (lead == NULL) {
@@ -44,11 +46,12 @@ static aloop_future *tie(aloop_future *future, aloop_future *lead)
     return lead;
 }
 
-/* Puts a common one before `rest`, which is chained as what a search finds. */
+/* Adds a common future to the front of `rest`, a list that is chained by
+ * `found`.  Returns the new front. */
 static aloop_future *put_off(aloop_future *future, aloop_future *rest)
 {
     if (aloop__tie_of(future)->found != NULL) {
-        aloop_future_unref(future); /* It was given twice. */
+        aloop_future_unref(future); /* It is a duplicate. */
         return rest;
     }
     aloop__tie_of(future)->found = rest != NULL ? rest : future;
