@@ -1,10 +1,11 @@
 /* Memory for bytes on their way through a stream.
  *
- * A few sizes, so that what bytes cost is in proportion to them: above 4 KiB
- * each is at most half as large again as the one before it.  Some of each are
- * kept for reuse, last in, first out, so that a request and its reply use
- * memory that is still in the cache; anything larger comes from and goes to the
- * allocator.  Those that nobody took for a while are freed; see trim.c. */
+ * Buffers come in a few sizes, so that their cost is in proportion to the bytes
+ * in them: above 4 KiB each size is at most one and a half times the one
+ * before.  Some buffers of each size are kept for reuse, last in, first out, so
+ * that a request and its reply use memory that is still in the cache.  Larger
+ * ones come from the allocator and are returned to it.  Buffers that were not
+ * used for a while are freed; see trim.c. */
 
 #include "loop/buffers.h"
 
@@ -23,7 +24,7 @@ struct aloop__free_buffer {
     struct aloop__free_buffer *next;
 };
 
-/* Takes the first of a list; NULL if there is none. */
+/* Takes the first buffer of a list.  Returns NULL if the list is empty. */
 static struct aloop__free_buffer *draw(aloop *loop, size_t class,
                                        struct aloop__free_buffer **list)
 {
@@ -72,7 +73,7 @@ void aloop__buffer_put(aloop *loop, void *memory, size_t size)
     aloop__alloc_free(&loop->alloc, memory, size);
 }
 
-/* Whether there was one. */
+/* Frees the first buffer of a list.  Returns whether there was one. */
 static bool free_first(aloop *loop, size_t class,
                        struct aloop__free_buffer **list)
 {
@@ -100,7 +101,7 @@ void aloop__buffers_end_window(aloop *loop)
 {
     for (size_t i = 0; i < BUFFER_CLASSES; i++) {
         if (loop->buffers[i].surplus != NULL)
-            continue; /* There was not enough time to free them. */
+            continue; /* The last window's are not yet freed. */
         loop->buffers[i].surplus = loop->buffers[i].idle;
         loop->buffers[i].idle = loop->buffers[i].first;
         loop->buffers[i].first = NULL;

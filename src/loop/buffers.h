@@ -1,4 +1,4 @@
-/* Memory for bytes on their way; see buffers.c. */
+/* Memory for bytes on their way through a stream; see buffers.c. */
 
 #ifndef ALOOP_LOOP_BUFFERS_H
 #define ALOOP_LOOP_BUFFERS_H
@@ -8,17 +8,19 @@
 enum { RECEIVE_SIZE = 64 * 1024 };
 enum { BUFFER_SMALL = 4096, BUFFER_LARGE = 64 * 1024 };
 
-/* At least `*size` bytes, and then `*size` is how many; NULL without memory. */
+/* Returns a buffer of at least `*size` bytes and sets `*size` to its real size.
+ * Returns NULL if out of memory. */
 void *aloop__buffer_get(aloop *loop, size_t *size);
-/* `size` as it was told. */
+/* Returns a buffer to the loop.  `size` is the size that aloop__buffer_get()
+ * has set. */
 void aloop__buffer_put(aloop *loop, void *memory, size_t size);
 void aloop__buffers_close(aloop *loop);
 
-/* A buffer of RECEIVE_SIZE bytes for the callback that runs now, NULL without
- * memory. */
+/* Returns a buffer of RECEIVE_SIZE bytes, which is valid until the callback
+ * that runs now returns.  Returns NULL if out of memory. */
 char *aloop__receive_buffer(aloop *loop);
 
-/* For trim.c; see there. */
+/* The interface to trim.c, which describes these functions. */
 bool aloop__buffers_have_spare(const aloop *loop);
 void aloop__buffers_end_window(aloop *loop);
 bool aloop__buffers_trim(aloop *loop);

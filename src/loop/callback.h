@@ -1,11 +1,11 @@
-/* What is noted where the application is called back. */
+/* Bookkeeping before the application is called back. */
 
 #ifndef ALOOP_LOOP_CALLBACK_H
 #define ALOOP_LOOP_CALLBACK_H
 
 #include "loop/state.h"
 
-/* debug.c: the time is taken. */
+/* debug.c: notes the time at which a callback begins. */
 COLD void aloop__debug_calling(aloop *loop);
 
 /* Notes that the application is about to be called back. */
@@ -16,8 +16,9 @@ static inline void aloop__calling(aloop *loop)
         aloop__debug_calling(loop);
 }
 
-/* Whether a callback of a handle may run now, which is then noted.  None does
- * inside aloop_free(): what its `arg` points to may be gone. */
+/* Notes a callback of a handle, and returns whether it may run.  No such
+ * callback runs inside aloop_free(), because the memory of its `arg` may be
+ * gone. */
 static inline bool aloop__may_call(aloop *loop)
 {
     aloop__calling(loop);

@@ -6,7 +6,7 @@ int64_t aloop__now(aloop *loop)
 {
     int64_t now_ns = loop->options.clock_ns(loop->options.clock_context);
 
-    if (now_ns > loop->floor_ns) /* The end of time itself never comes. */
+    if (now_ns > loop->floor_ns) /* INT64_MAX means "never". */
         loop->floor_ns = now_ns < INT64_MAX ? now_ns : INT64_MAX - 1;
     return loop->floor_ns;
 }

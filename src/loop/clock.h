@@ -1,16 +1,17 @@
-/* The clock of a loop, and arithmetic of times that stops at the ends of the
- * range. */
+/* The clock of a loop, and saturating arithmetic on times. */
 
 #ifndef ALOOP_LOOP_CLOCK_H
 #define ALOOP_LOOP_CLOCK_H
 
 #include "loop/state.h"
 
-/* The clock, never going back. */
+/* Returns the time of the loop's clock.  It never goes back. */
 int64_t aloop__now(aloop *loop);
-/* now + delay_ns, saturating at the end of time; a negative delay is none. */
+/* Returns now_ns + delay_ns, at most INT64_MAX.  A negative delay counts as
+ * 0. */
 int64_t aloop__after(int64_t now_ns, int64_t delay_ns);
-/* From now to when_ns, saturating; 0 if that has passed. */
+/* Returns the time from now_ns to when_ns, at most INT64_MAX, or 0 if when_ns
+ * has passed. */
 int64_t aloop__until(int64_t now_ns, int64_t when_ns);
 
 #endif

@@ -1,5 +1,5 @@
-/* The host loop, if there is one: a wait on aloop_fd() ends when a turn has
- * something to do. */
+/* The host loop, if there is one: it waits for aloop_fd(), and its wait ends
+ * when a turn has something to do. */
 
 #include "loop/host.h"
 
@@ -9,7 +9,8 @@
 #include "loop/trim.h"
 #include "os/reactor.h"
 
-/* How long until a turn has something to do: 0 now, < 0 not by itself. */
+/* Returns the time until a turn has something to do: 0 if it has now, negative
+ * if only an event can cause that. */
 static int64_t due_in(aloop *loop)
 {
     int64_t when_ns, left_ns, trim_ns;

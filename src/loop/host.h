@@ -1,13 +1,14 @@
-/* What a host loop that watches aloop_fd() is told. */
+/* Notifications to a host loop, which watches aloop_fd(). */
 
 #ifndef ALOOP_LOOP_HOST_H
 #define ALOOP_LOOP_HOST_H
 
 #include "loop/state.h"
 
-/* What the loop has to do has changed while a host may be waiting. */
+/* Must be called when the work of an embedded loop has changed outside of a
+ * turn.  Updates the time at which the host is woken. */
 void aloop__touch(aloop *loop);
-/* aloop__timed_start and aloop__timed_stop, and the host is told. */
+/* Like aloop__timed_start() and aloop__timed_stop(), and notify the host. */
 int aloop__timed_set(aloop *loop, struct aloop__timed *timed,
                      int64_t when_ns);
 void aloop__timed_clear(aloop *loop, struct aloop__timed *timed);

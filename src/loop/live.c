@@ -1,4 +1,4 @@
-/* What keeps a loop alive, and what it has to do. */
+/* Whether a loop is alive, and whether it has work to do. */
 
 #include "loop/live.h"
 

@@ -1,20 +1,21 @@
-/* Whether a loop has something to do, now or ever. */
+/* Whether a loop is alive, and whether it has work to do. */
 
 #ifndef ALOOP_LOOP_LIVE_H
 #define ALOOP_LOOP_LIVE_H
 
 #include "loop/state.h"
 
-/* Whether there is work for the next turn, now. */
+/* Returns whether the next turn has work to do and so must not wait. */
 bool aloop__has_work(const aloop *loop);
-/* Whether another thread or a signal handler has left work. */
+/* Returns whether another thread has posted a function or a signal handler has
+ * noted a signal. */
 static inline bool aloop__has_posts(const aloop *loop)
 {
     return atomic_load_explicit(&loop->posts, memory_order_relaxed) != NULL ||
            atomic_load_explicit(&loop->signalled, memory_order_relaxed);
 }
 
-/* Whether there is anything to wait for. */
+/* Returns whether the loop has anything left to wait for or to do. */
 bool aloop__is_alive(const aloop *loop);
 
 #endif

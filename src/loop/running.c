@@ -1,4 +1,4 @@
-/* The loop that runs on a thread. */
+/* The loop that runs on this thread. */
 
 #include "loop/running.h"
 

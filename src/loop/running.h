@@ -1,13 +1,14 @@
-/* The loop that runs on a thread. */
+/* The loop that runs on this thread. */
 
 #ifndef ALOOP_LOOP_RUNNING_H
 #define ALOOP_LOOP_RUNNING_H
 
 #include "aloop/base.h"
 
-/* The loop whose turn runs on this thread, or NULL. */
+/* Returns the loop whose turn runs on this thread, or NULL. */
 aloop *aloop__running(void);
-/* Sets it; the turn does, and puts back what it was, which this returns. */
+/* Sets that loop and returns the previous one.  A turn calls it when it begins,
+ * and restores the previous loop when it ends. */
 aloop *aloop__running_set(aloop *loop);
 
 #endif

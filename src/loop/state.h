@@ -1,18 +1,19 @@
-/* struct aloop, and what it is made of.  No functions but the shortest.
+/* struct aloop, and the types that it consists of.  The only functions here are
+ * inline functions of a line or two.
  *
- * The lists of a loop.  Every object is in at most one list of its kind at a
- * time, by the one node that it has for that.
+ * The lists of a loop.  Every object has one node per kind of list, and is in
+ * at most one list of each kind at a time.
  *
- * Items of work (struct aloop__ready), whoever embeds them:
+ * Items of work (struct aloop__ready), which other objects embed:
  *
- *   ready      runs in the next turn.  Everything that has work to do adds to
- *              its end: settled futures add their waiters, aloop_defer() its
- *              calls, streams their deferred reads.  An item is taken back by
- *              removing it.
- *   batch      what this turn has still to run.  The turn moves all of `ready`
- *              there as it begins, and takes the items one by one.
- *   flushing   streams with bytes to send, added by the first write since the
- *              last flush, removed by the flush and by the close of a stream.
+ *   ready      runs in the next turn.  All work is added to its end: settled
+ *              futures add their waiters, aloop_defer() its calls, streams
+ *              their deferred reads.  Removing an item revokes it.
+ *   batch      what this turn still has to run.  The turn begins by moving all
+ *              of `ready` there, and takes the items one by one.
+ *   flushing   streams with bytes to send.  The first write since the last
+ *              flush adds a stream; the flush and the close of a stream remove
+ *              it.
  *
  *   While a future is pending, an item may be among its waiters instead.
  *
@@ -24,22 +25,22 @@
  *
  * Futures, by their node `pending`:
  *
- *   pending    from the making of a future until it settles or is cancelled.
- *   spared     as a loop comes to its end: pending ones that something waits
- *              for which will cancel them.
- *   asked      those that aloop__future_cancel() is about to ask to end, in the
- *              order of asking.  Empty, except inside of that function.
- *   cancelled  from their ops->cancel until they settle.
- *   kept       settled ones with owners.  Compositions move a member that has
- *              a grant from here to a list of their own.
- *   unread     settled ones without owners whose error nothing has handled.
+ *   pending    from the creation of a future until it settles or is cancelled.
+ *   spared     at the loop's end: pending futures that are left to a waiter,
+ *              which will cancel them.
+ *   asked      those that aloop__future_cancel() is about to cancel, in the
+ *              order of the calls.  Empty outside of that function.
+ *   cancelled  from the call of ops->cancel until they settle.
+ *   kept       settled futures with owners.  A composition moves a member that
+ *              has a grant from here to a list of its own.
+ *   unread     settled futures without owners whose error no code has handled.
  *              The end of the turn reports and frees them.  Reports of other
  *              errors (struct aloop__report) wait in the same list, in order.
- *   doomed     those to be freed, while another one is being freed: this keeps
- *              the recursion flat.  Empty, except inside aloop__future_free().
+ *   doomed     futures to be freed after the one that is being freed, which
+ *              avoids recursion.  Empty outside of aloop__future_free().
  *
- * Others: `signals` has the watches of this loop (signal.c), `wake_hooks` what
- * a wake-up calls (wake.c). */
+ * Others: `signals` has the watches of this loop (signal.c), `wake_hooks` the
+ * functions that a wake-up calls (wake.c). */
 
 #ifndef ALOOP_LOOP_STATE_H
 #define ALOOP_LOOP_STATE_H
@@ -57,15 +58,16 @@
 #include "os/fault.h"
 #include "os/sys.h"
 
-/* For functions that are called so rarely that the way around the call is to
- * be the short one: what finds mistakes in debug loops, above all. */
+/* For functions that are rarely called, above all the checks of debug loops.
+ * The compiler then makes the path without the call the short one. */
 #define COLD __attribute__((cold))
-/* For parts that are kept out of the functions that call them: those then save
- * no registers for what they seldom do. */
+/* For rare parts of a function that are kept separate, so that their caller
+ * saves no registers for them. */
 #define NOINLINE __attribute__((noinline))
 
-/* Something to be called in the next turn.  In at most one list at a time: the
- * ready queue, the batch of this turn, or the waiters of a future. */
+/* A function to be called in the next turn.  An item is in at most one list at
+ * a time: the ready queue, the batch of this turn, or the waiters of a
+ * future. */
 struct aloop__ready {
     struct aloop__node node;
     void (*run)(struct aloop__ready *ready);
@@ -73,21 +75,21 @@ struct aloop__ready {
 
 /* A descriptor that the loop watches; see io.c. */
 struct aloop__io {
-    int fd;              /* -1: not open. */
+    int fd;              /* -1 if not open. */
     uint32_t generation; /* Differs from any earlier use of the same fd. */
-    unsigned process;    /* That it belongs to, or IO_ANY_PROCESS. */
+    unsigned process;    /* Its process, or IO_ANY_PROCESS. */
     uint16_t armed;      /* REACTOR_* that the reactor watches now. */
-    short error;         /* The first error of the connection that an event
-                          * brought or a call failed with; 0: none.  The socket
-                          * may not report it a second time. */
+    /* The first error of the connection, from an event or from a failed call,
+     * or 0.  It is kept because the socket may report it only once. */
+    short error;
     void (*on_ready)(struct aloop__io *io, unsigned bits);
 };
 
-/* As a process: a forked child shares what it is at with its parent. */
+/* The process of descriptors that every process may watch. */
 #define IO_ANY_PROCESS 0
 
-/* What a wake-up calls on the loop's thread, for a part of the library that has
- * results from other threads or from signal handlers. */
+/* A function that a wake-up calls on the loop's thread, for a part of the
+ * library that receives results from other threads or signal handlers. */
 struct aloop__wake_hook {
     struct aloop__node node; /* In loop->wake_hooks. */
     void (*run)(struct aloop__wake_hook *hook);
@@ -107,105 +109,108 @@ struct aloop__post;
 
 struct aloop {
     struct aloop__alloc alloc;
-    aloop_options options; /* With every default filled in. */
+    aloop_options options; /* All defaults are filled in. */
     struct aloop__slab slab;
-    struct aloop__debug *debug; /* NULL: without options.debug, */
-    struct aloop__quarantine *quarantine; /* and so is this. */
+    struct aloop__debug *debug; /* NULL without options.debug. */
+    struct aloop__quarantine *quarantine; /* NULL without it, too. */
     struct aloop__reactor *reactor;
 
     /* Work: see turn.c for the order. */
     struct aloop__node ready;    /* For the next turn. */
     struct aloop__node batch;    /* What this turn still has to run. */
-    struct aloop__node flushing; /* Streams with bytes to send, of struct
-                                  * aloop__ready as well. */
+    /* Streams with bytes to send, by a struct aloop__ready. */
+    struct aloop__node flushing;
     struct aloop__timers timers;
-    size_t live;                 /* What keeps aloop_run() going. */
-    size_t holds;                /* The user's, part of live. */
+    size_t live;                 /* Objects that keep aloop_run() alive. */
+    size_t holds;                /* The application's, a part of `live`. */
     size_t lingering;            /* Closed streams that still send. */
     bool running;                /* Inside a turn. */
-    bool stopping;               /* aloop_stop() was called in this turn, */
-    bool stops_next;             /* or before the next aloop_run(). */
-    bool is_stepping;            /* Inside aloop_step(), */
-    bool has_called;             /* which has called the application back. */
+    bool stopping;               /* aloop_stop() was called in this turn. */
+    bool stops_next;             /* It was called outside of a turn. */
+    bool is_stepping;            /* Inside aloop_step(). */
+    bool has_called;             /* The step has called the application. */
     bool dying;                  /* Inside aloop_free(). */
-    bool ending;                 /* All futures are being cancelled, because
-                                  * the loop comes to its end. */
-    size_t task_ends;            /* How many tasks have ended so far. */
-    bool embedded;               /* aloop_fd() was asked for. */
-    unsigned skipped;            /* Turns since the reactor was asked. */
+    /* All futures are being cancelled, because the loop ends. */
+    bool ending;
+    size_t task_ends;            /* Number of tasks that have ended so far. */
+    bool embedded;               /* aloop_fd() was called. */
+    unsigned skipped;            /* Turns since the reactor was last asked. */
     int64_t waited_ns;           /* When the reactor was last asked. */
-    int64_t floor_ns;            /* The clock never goes below. */
-    uintptr_t thread;            /* That runs it; of use while `running`. */
-    int64_t trim_ns;             /* When trim.c gives memory back, or
-                                  * INT64_MAX; on the system's clock. */
-    bool is_trimming;            /* It is in the middle of that. */
+    int64_t floor_ns;            /* Lower bound of the loop's clock. */
+    uintptr_t thread;            /* Runs the loop; valid in a turn. */
+    /* When trim.c acts next, on the system's clock, or INT64_MAX. */
+    int64_t trim_ns;
+    bool is_trimming;            /* Trimming has begun and is not finished. */
 
-    /* The process that it belongs to, and what the present one reads here: the
-     * same, except in a forked child before aloop_after_fork(). */
+    /* The number of the process that owns the loop, and a pointer to the number
+     * of the present process.  They are equal, except in a forked child before
+     * aloop_after_fork(). */
     unsigned process;
     const atomic_uint *process_mark;
 
-    /* Everything that exists. */
+    /* All objects of the loop, in the lists that are described above. */
     struct aloop__node handles;
     struct aloop__node closed;  /* Handles to be freed at the turn's end. */
-    struct aloop__node pending; /* Futures that have not settled, */
-    struct aloop__node asked;   /* those that are being cancelled, */
-    struct aloop__node cancelled; /* those that were, */
-    struct aloop__node spared;  /* and, as the loop comes to its end, those
-                                 * that are left to what waits for them. */
-    bool is_cancelling;         /* Inside ops->cancel of one of them. */
-    struct aloop__node doomed;  /* Futures that are to be freed, */
-    bool is_destroying;         /* inside ops->fini of one of them. */
-    struct aloop__node unread;  /* Failed ones that nobody holds any more, and
-                                 * other reports, for the turn's end. */
-    struct aloop__node kept;    /* Settled ones that are held, and not only by
-                                 * those that waited for them. */
+    struct aloop__node pending; /* Not settled, not cancelled. */
+    struct aloop__node asked;   /* Futures about to be cancelled. */
+    struct aloop__node cancelled; /* Cancelled futures. */
+    /* Futures that are left to their waiters, at the loop's end. */
+    struct aloop__node spared;
+    bool is_cancelling;         /* Inside cancel_asked() of future.c. */
+    struct aloop__node doomed;  /* Futures that are about to be freed. */
+    bool is_destroying;         /* Inside free_in_order() of future.c. */
+    /* Failed futures without references, and other reports, until the end of
+     * the turn. */
+    struct aloop__node unread;
+    /* Settled futures that have references besides those of their waiters. */
+    struct aloop__node kept;
     struct aloop__reports *reports;
 
     /* Descriptors, by number. */
     struct aloop__io **ios;
     size_t io_count;
-    uint32_t generation;   /* The last one given out. */
-    bool io_closed;        /* Or one disarmed, since the reactor was asked. */
+    uint32_t generation;   /* The last one that was assigned. */
+    bool io_closed;        /* A watch has ended since the last wait. */
     bool is_renewal_due;   /* The last aloop__io_renew() has failed. */
-    char *receive_buffer;  /* RECEIVE_SIZE bytes, made when first needed. */
+    char *receive_buffer;  /* Of RECEIVE_SIZE bytes; allocated on first use. */
     struct {
-        struct aloop__free_buffer *first;   /* Given back in this window, */
-        struct aloop__free_buffer *idle;    /* before it began, */
-        struct aloop__free_buffer *surplus; /* and longer ago: to be freed. */
-        unsigned count;                     /* Of all these. */
+        struct aloop__free_buffer *first;   /* Returned in this window. */
+        struct aloop__free_buffer *idle;    /* Returned before this window. */
+        struct aloop__free_buffer *surplus; /* Unused for a window. */
+        unsigned count;                     /* Of all three lists. */
     } buffers[BUFFER_CLASSES]; /* Unused ones; see buffers.c. */
-    size_t buffer_bytes;       /* Of all that are unused. */
+    size_t buffer_bytes;       /* Total size of all unused ones. */
 
     /* Other threads and signal handlers.  Flags are atomic_uint, not
      * atomic_bool: riscv64 has no sub-word atomic exchange without
      * libatomic. */
     int wake_fds[2];
     struct aloop__io wake_io;
-    atomic_uint waking;                   /* A wake-up is on its way. */
+    atomic_uint waking;                   /* A wake-up is under way. */
     _Atomic(struct aloop__post *) posts;  /* Last in, first out. */
-    struct aloop__post *taken;            /* And what is to run, oldest first:
-                                           * NULL between turns, except in a
-                                           * child that a post has forked. */
+    /* Posts that were taken from `posts`, oldest first.  NULL between turns,
+     * except in a child that was forked by a post. */
+    struct aloop__post *taken;
     atomic_uint signalled;                /* A signal was received. */
     struct aloop__node wake_hooks;        /* Of struct aloop__wake_hook. */
     struct aloop__wake_hook post_hook;
-    struct aloop__wake_hook signal_hook;  /* signal.c's, */
-    struct aloop__node signals;           /* and the watches of this loop. */
+    struct aloop__wake_hook signal_hook;  /* For signal.c. */
+    struct aloop__node signals;           /* Of this loop; see signal.c. */
 
-    struct aloop__pool *resolver; /* NULL until first needed. */
+    struct aloop__pool *resolver; /* NULL until it is first used. */
 
     /* Tasks; task.c. */
-    struct aloop__stacks *stacks; /* NULL until first needed. */
-    struct aloop__task *current;  /* The task that runs, or NULL. */
-    struct aloop__context *context; /* Of the loop itself; task.c makes it. */
+    struct aloop__stacks *stacks; /* NULL until they are first used. */
+    struct aloop__task *current;  /* The task that is running, or NULL. */
+    struct aloop__context *context; /* The loop's own; task.c creates it. */
     void (*fini_tasks)(aloop *loop);
-    struct aloop__fault_stack fault_stack; /* Of a loop with options.debug. */
+    struct aloop__fault_stack fault_stack; /* Used with options.debug. */
     bool is_watching_faults;
 };
 
-/* Whether the loop belongs to another process: the caller is a forked child
- * that has not called aloop_after_fork(), or whose call has failed. */
+/* Returns whether the loop belongs to another process.  This means that the
+ * caller is a forked child that has not called aloop_after_fork(), or whose
+ * call has failed. */
 static inline bool aloop__is_foreign(const aloop *loop)
 {
     return loop->process !=
