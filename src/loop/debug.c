@@ -1,4 +1,4 @@
-/* Mistakes of the application; see debug.h. */
+/* Detection of the application's mistakes; see debug.h. */
 
 #include "loop/debug.h"
 
@@ -13,7 +13,7 @@
 #include "loop/running.h"
 
 enum {
-    MISTAKES_MAX = 32, /* Different ones; the last says that there are more. */
+    MISTAKES_MAX = 32, /* Different ones; the last announces more. */
     TEXT_SIZE = 400,
     NAME_SIZE = 120
 };
@@ -22,22 +22,22 @@ static const int64_t held_max_ns = ALOOP_MS(100);
 static const int64_t tool_factor = WITH_ASAN || WITH_TSAN ? 5 : 1;
 
 struct report {
-    uint64_t key; /* What it is the same as an earlier one by. */
+    uint64_t key; /* Hash by which equal reports are found. */
     char text[TEXT_SIZE];
 };
 
 struct aloop__debug {
-    _Atomic(uintptr_t) owner; /* The thread that runs the loop; 0: none. */
-    int64_t called_ns;        /* When a callback was last called. */
+    _Atomic(uintptr_t) owner; /* The thread that runs the loop, or 0. */
+    int64_t called_ns;        /* When the last callback began. */
 
-    atomic_uint lock;     /* Of the reports, which all threads make. */
-    atomic_uint has_news; /* Some are not delivered. */
+    atomic_uint lock;     /* Protects the reports: any thread adds them. */
+    atomic_uint has_news; /* Some reports were not delivered yet. */
     unsigned count;
     unsigned delivered;
     struct report reports[MISTAKES_MAX];
 };
 
-/* What each mistake is, and what to do instead. */
+/* The texts of each mistake: what is wrong, and how to correct it. */
 static const struct {
     const char *what;
     const char *advice;
@@ -84,7 +84,7 @@ static const struct {
 static void lock(struct aloop__debug *debug)
 {
     while (atomic_exchange(&debug->lock, 1) != 0)
-        ; /* For as long as it takes to copy a text. */
+        ; /* It is held only while a text is copied. */
 }
 
 static void unlock(struct aloop__debug *debug)
@@ -97,7 +97,7 @@ static void name_of(const aloop_future *future, char name[NAME_SIZE])
     snprintf(name, NAME_SIZE, "%s", aloop__future_name(future));
 }
 
-/* Who made the mistake, on this thread. */
+/* Describes the code on this thread that has made the mistake. */
 static void name_caller(const aloop *loop, char caller[NAME_SIZE + 8])
 {
     const aloop *current = aloop__running();
@@ -114,7 +114,7 @@ static void name_caller(const aloop *loop, char caller[NAME_SIZE + 8])
         snprintf(caller, NAME_SIZE + 8, "in a callback");
         return;
     }
-    /* A task begins with its future. */
+    /* A future is the first member of a task. */
     name_of((const aloop_future *) (const void *) current->current, name);
     snprintf(caller, NAME_SIZE + 8, "in %s", name);
 }
@@ -198,7 +198,8 @@ void aloop__debug_deliver(aloop *loop)
         memcpy(text, debug->reports[debug->delivered++].text, TEXT_SIZE);
         atomic_store(&debug->has_news, debug->delivered < debug->count);
         unlock(debug);
-        /* It is not what a step waits for. */
+        /* This does not use call_hook(), because a report is not what a step
+         * waits for. */
         loop->options.on_unhandled(loop, ALOOP_EMISUSE, text,
                                    loop->options.on_unhandled_arg);
     }
@@ -225,13 +226,13 @@ int aloop__debug_check_loop(aloop *loop, const char *function)
     return ALOOP_EPERM;
 }
 
-/* Questions about objects, which may be freed. */
+/* Reads of objects that may have been freed. */
 
 struct state {
     const char *kind;
     uint32_t refs;
-    bool is_gone;   /* It has settled, and no reference is left. */
-    bool is_waited; /* It is pending, and all references are the waiters'. */
+    bool is_gone;   /* It has settled and has no references. */
+    bool is_waited; /* It is pending and has only waiters. */
     bool is_lent;
 };
 
@@ -286,7 +287,7 @@ DEBUG_READS aloop *loop_of_handle(const struct aloop__handle *handle)
     return handle->loop;
 }
 
-/* NULL: it is open. */
+/* Returns the kind of a closed handle, or NULL if the handle is open. */
 DEBUG_READS const char *closed_kind(const struct aloop__handle *handle)
 {
     return handle->closed ? handle->ops->name : NULL;
@@ -314,7 +315,7 @@ int aloop__debug_check_handle(const void *handle, const char *function)
     return ALOOP_EINVAL;
 }
 
-/* How long callbacks take. */
+/* How long callbacks run. */
 
 void aloop__debug_calling(aloop *loop)
 {

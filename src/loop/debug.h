@@ -1,9 +1,9 @@
-/* Mistakes of the application, which loops with options.debug look for.
+/* Detection of the application's mistakes in loops with options.debug.
  *
- * Public functions ask here before they use what they were given.  Outside of
- * debug loops that is one comparison of loop->debug with NULL.  In a debug loop
- * a mistake is reported once, as ALOOP_EMISUSE, when the turn ends, and the
- * function that was called has no effect. */
+ * Public functions check their arguments here before they use them.  In other
+ * loops this costs one comparison of loop->debug with NULL.  In a debug loop a
+ * mistake is reported once, as ALOOP_EMISUSE, when the turn ends.  A call that
+ * a check refuses has no effect. */
 
 #ifndef ALOOP_LOOP_DEBUG_H
 #define ALOOP_LOOP_DEBUG_H
@@ -13,52 +13,56 @@
 #include "os/tools.h"
 
 enum aloop__mistake {
-    MISTAKE_THREAD,   /* A call on another thread than the loop's. */
-    MISTAKE_FUTURE,   /* A future without references. */
-    MISTAKE_WAITED,   /* One that only those that wait for it refer to. */
+    MISTAKE_THREAD,   /* A call on a thread that does not run the loop. */
+    MISTAKE_FUTURE,   /* A future that has no references. */
+    MISTAKE_WAITED,   /* A future that only its waiters refer to. */
     MISTAKE_CLOSED,   /* A handle that was closed. */
     MISTAKE_NULL,     /* NULL instead of a handle. */
     MISTAKE_CALLBACK, /* An await in a callback. */
-    MISTAKE_YIELD,    /* A yield in one. */
-    MISTAKE_CIRCLE,   /* An await of what waits for the caller. */
+    MISTAKE_YIELD,    /* A yield in a callback. */
+    MISTAKE_CIRCLE,   /* An await of a future that waits for the task. */
     MISTAKE_LOOP,     /* An await of a future of another loop. */
-    MISTAKE_DROPPED,  /* A task that ends because its future was dropped. */
-    MISTAKE_HELD      /* A callback or a task that has held the loop. */
+    /* A task was cancelled because its last reference was dropped. */
+    MISTAKE_DROPPED,
+    MISTAKE_HELD      /* A callback or task has run for too long. */
 };
 
-/* What a function is about to do with a future. */
+/* How a function is about to use a future. */
 enum aloop__use {
-    USE_LOOK, /* Nothing that needs a reference while it is pending. */
-    USE_MORE, /* To add a reference: somewhere there has to be one. */
-    USE_UP    /* To take over the caller's reference. */
+    USE_LOOK, /* Needs no reference while it is pending. */
+    USE_MORE, /* Adds a reference; one must exist already. */
+    USE_UP    /* Takes over the caller's reference. */
 };
 
-/* loop->debug, in loops with that option.  ALOOP_ENOMEM. */
+/* Creates loop->debug, which only loops with options.debug have.  Returns
+ * ALOOP_ENOMEM. */
 int aloop__debug_open(aloop *loop);
-/* Gives back what is kept, too. */
+/* Frees loop->debug and the objects in the quarantine. */
 void aloop__debug_close(aloop *loop);
 
-/* Reports a mistake unless the same was reported before: the same function, by
- * the same task, about the same subject, which may be "".
- * Can be called on any thread. */
+/* Reports a mistake unless an equal one was reported before.  Two reports are
+ * equal if the mistake, the function, the caller and the subject are the same.
+ * `subject` may be "".  Can be called on any thread. */
 COLD void aloop__debug_report(aloop *loop, enum aloop__mistake mistake,
                               const char *function, const char *subject);
-/* The same about a future that exists. */
+/* Like aloop__debug_report(), with an existing future as the subject. */
 COLD void aloop__debug_report_future(enum aloop__mistake mistake,
                                      const char *function,
                                      const aloop_future *future);
-/* Calls the application's hook for what was reported; the end of every turn. */
+/* Calls the application's hook for each new report.  Every turn of a debug loop
+ * ends with this. */
 COLD void aloop__debug_deliver(aloop *loop);
 
-/* A callback has returned: `subject` is what to name if it has taken long. */
+/* Must be called when a callback has returned.  Reports `subject` if the
+ * callback has run for too long. */
 COLD void aloop__debug_called(aloop *loop, const char *subject);
 COLD void aloop__debug_called_task(const aloop_future *task);
 
-/* The calling thread runs the loop from now on. */
+/* Note that the calling thread begins or stops running the loop. */
 COLD void aloop__debug_enter(aloop *loop);
 COLD void aloop__debug_leave(aloop *loop);
 
-/* The questions, for debug loops only. */
+/* The checks, for debug loops only. */
 COLD int aloop__debug_check_loop(aloop *loop, const char *function);
 COLD int aloop__debug_check_handle(const void *handle,
                                    const char *function);
@@ -66,7 +70,8 @@ COLD int aloop__debug_check_future(const aloop_future *future,
                                    const char *function,
                                    enum aloop__use use);
 
-/* These read what may be freed and unreadable. */
+/* For functions that read memory that may have been freed and that
+ * AddressSanitizer may have made unreadable. */
 #if WITH_ASAN
 #define DEBUG_READS \
     __attribute__((no_sanitize("address"), noinline, unused)) static
@@ -85,8 +90,9 @@ aloop__is_checked_future(const aloop_future *future)
     return future->loop != NULL && future->loop->debug != NULL;
 }
 
-/* Whether a public function may go on: 0; ALOOP_EINVAL for NULL, and for what
- * is closed or gone; ALOOP_EPERM on the wrong thread. */
+/* Return 0 if a public function may continue.  Return ALOOP_EINVAL for NULL,
+ * and for objects that are closed or have no references left.  Return
+ * ALOOP_EPERM on the wrong thread. */
 
 static inline int aloop__check_loop(aloop *loop, const char *function)
 {
@@ -95,7 +101,7 @@ static inline int aloop__check_loop(aloop *loop, const char *function)
     return loop->debug == NULL ? 0 : aloop__debug_check_loop(loop, function);
 }
 
-/* `handle` begins with a struct aloop__handle. */
+/* `handle` points to an object whose first member is a struct aloop__handle. */
 static inline int aloop__check_handle(const void *handle,
                                       const char *function)
 {
@@ -104,7 +110,7 @@ static inline int aloop__check_handle(const void *handle,
     return aloop__debug_check_handle(handle, function);
 }
 
-/* NULL, and what misuse without a loop gives, are futures like any other. */
+/* NULL and the constants that misuse returns are valid futures. */
 static inline int aloop__check_future(const aloop_future *future,
                                       const char *function,
                                       enum aloop__use use)
@@ -114,14 +120,14 @@ static inline int aloop__check_future(const aloop_future *future,
     return aloop__debug_check_future(future, function, use);
 }
 
-/* A callback of this kind, or a task, has returned. */
+/* Must be called when a callback of this kind, or a task, has returned. */
 static inline void aloop__called(aloop *loop, const char *kind)
 {
     if (loop->debug != NULL)
         aloop__debug_called(loop, kind);
 }
 
-/* The calling thread no longer runs the loop. */
+/* Notes that the calling thread no longer runs the loop. */
 static inline void aloop__leave(aloop *loop)
 {
     if (loop->debug != NULL)

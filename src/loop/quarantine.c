@@ -1,4 +1,4 @@
-/* What was freed in a debug loop; see quarantine.h. */
+/* Objects that were freed in a debug loop; see quarantine.h. */
 
 #include "loop/quarantine.h"
 
@@ -17,21 +17,23 @@ enum {
     FILL_SIZE = 8 * 1024
 };
 
-/* What of it stays readable to valgrind: what the checks read. */
+/* Size of the part that stays readable under valgrind, because the checks of
+ * debug.c read it. */
 enum {
     HEADER_SIZE = sizeof(aloop_future) > sizeof(struct aloop__handle)
                       ? sizeof(aloop_future)
                       : sizeof(struct aloop__handle)
 };
 
-/* An object that was freed and is kept. */
+/* An object that was freed but is still kept. */
 struct kept_object {
     void *object;
     size_t size;
-    char name[NAME_SIZE]; /* What a report calls it; "": as its kind. */
+    /* The name for reports; "" if that is the name of its kind. */
+    char name[NAME_SIZE];
 };
 
-/* A ring, oldest first. */
+/* A ring buffer; `first` is the oldest object. */
 struct aloop__quarantine {
     struct kept_object objects[OBJECTS_MAX];
     size_t first;
@@ -75,8 +77,8 @@ static void release_first(aloop *loop)
     kept->first = (kept->first + 1) % OBJECTS_MAX;
 }
 
-/* Keeps it.  While the loop is being freed nothing is kept: aloop_free() looks
- * at how much is left. */
+/* Nothing is kept while the loop is being freed, because aloop_free() looks at
+ * the number of objects that are left. */
 void aloop__quarantine_put(aloop *loop, void *object, size_t size,
                            const char *name)
 {

@@ -1,4 +1,4 @@
-/* Errors that nobody handled; see report.h. */
+/* Errors that no code has handled; see report.h. */
 
 #include "loop/report.h"
 
@@ -12,8 +12,8 @@
 
 enum {
     LINE_SIZE = 512,
-    LINES_MAX = 10, /* In a second. */
-    HELD_NAMED = 5  /* Of the futures that are held to the end. */
+    LINES_MAX = 10, /* Per second. */
+    HELD_NAMED = 5  /* Of the futures held until the loop ends. */
 };
 static const int64_t second_ns = ALOOP_SEC(1);
 
@@ -40,9 +40,10 @@ void aloop__reports_close(aloop *loop)
     loop->reports = NULL;
 }
 
-/* The default hook: lines on standard error. */
+/* The default hook, which writes lines to standard error. */
 
-/* One line of its own, whatever names the application has chosen. */
+/* Writes one line.  Control characters in the application's names are replaced,
+ * so that the line stays one line. */
 static int write_line(struct aloop__reports *reports, const char *what,
                       const char *verb, const char *detail)
 {
@@ -59,7 +60,8 @@ static int write_line(struct aloop__reports *reports, const char *what,
     return aloop__sys_complain(&reports->file, line, (size_t) length);
 }
 
-/* Tells how many were not written, once there may be lines again. */
+/* Reports the number of lines that were withheld, once lines may be written
+ * again. */
 static void write_withheld(struct aloop__reports *reports)
 {
     char what[64];
@@ -73,7 +75,8 @@ static void write_withheld(struct aloop__reports *reports)
     reports->written++;
 }
 
-/* Whether the second has room for a line; a new one begins with the count. */
+/* Returns whether a line may be written in this second.  A new second begins
+ * with the number of lines that were withheld. */
 static bool may_write(struct aloop__reports *reports)
 {
     int64_t now_ns = aloop__sys_clock_ns();
@@ -91,7 +94,7 @@ void aloop__report_by_default(aloop *loop, int error, const char *what,
                               void *arg)
 {
     struct aloop__reports *reports = loop->reports;
-    bool is_mistake = error == ALOOP_EMISUSE; /* A whole sentence. */
+    bool is_mistake = error == ALOOP_EMISUSE; /* `what` is a sentence. */
     const char *verb = is_mistake             ? ""
                        : error == ALOOP_EHELD ? ": "
                                               : " failed: ";
@@ -132,7 +135,8 @@ void aloop__unhandled(aloop *loop, int error, const char *what)
         aloop__touch(loop);
 }
 
-/* The report of a node in the queue; NULL: it is a future's. */
+/* Returns the report that a node in the queue belongs to, or NULL if the node
+ * belongs to a future. */
 static struct aloop__report *stored(const struct aloop__reports *reports,
                                     struct aloop__node *node)
 {
@@ -176,21 +180,22 @@ void aloop__reports_deliver(aloop *loop)
 
     if (!list_empty(&loop->unread)) {
         list_init(&list);
-        list_append(&list, &loop->unread); /* The hook may add to it. */
+        list_append(&list, &loop->unread); /* The hook may add reports. */
         while (!aloop__is_foreign(loop) && (node = list_pop(&list)) != NULL)
             deliver(loop, node);
         if (!aloop__is_foreign(loop))
             deliver_lost(loop);
         list_append(&list, &loop->unread);
-        list_append(&loop->unread, &list); /* What the hook has left. */
+        list_append(&loop->unread, &list); /* Those that the hook has added. */
     }
     if (loop->reports->withheld > 0)
         (void) may_write(loop->reports);
 }
 
-/* What is held to the end. */
+/* Futures that are held until the loop ends. */
 
-/* An error that it ended with before it was cancelled for the loop's end. */
+/* Returns the error of a future that failed before the loop's end cancelled it,
+ * or else ALOOP_EHELD. */
 static int error_of(const aloop_future *future)
 {
     bool has_failed =
@@ -224,7 +229,8 @@ static void report_held(aloop *loop)
     }
 }
 
-/* What the hook has caused itself by now is not told any more. */
+/* Drops the reports that the hook itself has caused by now; they are not
+ * delivered any more. */
 static void drop_all(aloop *loop)
 {
     struct aloop__node *node;
@@ -236,9 +242,9 @@ static void drop_all(aloop *loop)
 
 void aloop__reports_finish(aloop *loop)
 {
-    loop->running = true; /* Nothing that the hook calls may run it. */
+    loop->running = true; /* The hook must not run the loop. */
     aloop__reports_deliver(loop);
-    loop->reports->written = 0; /* These few are always written. */
+    loop->reports->written = 0; /* The following lines are always written. */
     report_held(loop);
     aloop__reports_deliver(loop);
     drop_all(loop);

@@ -1,8 +1,9 @@
-/* Errors that nobody handled, on their way to the application's hook.
+/* Errors that no code has handled, and their delivery to the application's
+ * hook.
  *
- * Whatever fails queues a report, and the turn delivers it as it ends: the hook
- * is the application's code, which may close and free anything, so that it
- * never runs inside another call. */
+ * Code that fails queues a report, and the end of the turn delivers it.  The
+ * hook never runs inside another call, because it is the application's code and
+ * may close and free anything. */
 
 #ifndef ALOOP_LOOP_REPORT_H
 #define ALOOP_LOOP_REPORT_H
@@ -11,8 +12,8 @@
 
 enum { REPORTS_MAX = 16, REPORT_TEXT_SIZE = 320 };
 
-/* One report.  A future that failed needs none: it waits in the queue itself,
- * by its `pending`. */
+/* One report.  A future that failed needs none, because the future itself is in
+ * the queue, by its node `pending`. */
 struct aloop__report {
     struct aloop__node node; /* In loop->unread, or in reports->spare. */
     int error;
@@ -20,35 +21,36 @@ struct aloop__report {
 };
 
 struct aloop__reports {
-    struct aloop__node spare; /* Of `store`, those that are not queued. */
-    size_t lost;              /* Reports that found no spare one. */
-    /* The default hook's. */
+    struct aloop__node spare; /* Those in `store` that are not queued. */
+    size_t lost;              /* Number of reports that found no spare one. */
+    /* For the default hook. */
     struct sys_stderr file;
-    int64_t second_ns; /* When the present second began. */
-    unsigned written;  /* Lines in it. */
+    int64_t second_ns; /* When the current second began. */
+    unsigned written;  /* Number of lines in this second. */
     size_t withheld;   /* Reports not written since the last count. */
     struct aloop__report store[REPORTS_MAX];
 };
 
-/* Queues a report for the application's hook.  `what` is copied.  Needs no
- * memory: what does not fit is counted. */
+/* Queues a report for the application's hook.  `what` is copied.  Allocates
+ * nothing: if all reports are in use, the error is only counted. */
 void aloop__unhandled(aloop *loop, int error, const char *what);
 
-/* Makes loop->reports, which starts with standard error as it is now. */
+/* Creates loop->reports, and records the identity of standard error.  Returns
+ * ALOOP_ENOMEM. */
 int aloop__reports_open(aloop *loop);
 void aloop__reports_close(aloop *loop);
-/* Calls the hook for what is queued; the end of every turn in which there is
- * something for it to do. */
+/* Calls the hook for each queued report.  Called at the end of every turn in
+ * which aloop__reports_are_due() returns true. */
 void aloop__reports_deliver(aloop *loop);
 static inline bool aloop__reports_are_due(const aloop *loop)
 {
     return !list_empty(&loop->unread) || loop->reports->withheld > 0;
 }
 
-/* The same as the loop is freed, and then for the futures that are still held:
- * how many there are, and what the first few of them are. */
+/* Delivers the last reports when the loop is freed.  They include the number of
+ * futures that are still held, and the names of the first few. */
 void aloop__reports_finish(aloop *loop);
-/* The hook of loops that have none of their own. */
+/* The hook of loops whose options set none. */
 void aloop__report_by_default(aloop *loop, int error, const char *what,
                               void *arg);
 
