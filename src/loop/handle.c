@@ -1,4 +1,4 @@
-/* The life cycle that all handles share; see struct aloop__handle. */
+/* The life cycle that is common to all handles; see struct aloop__handle. */
 
 #include "loop/handle.h"
 
@@ -104,7 +104,7 @@ void aloop__handles_fork(aloop *loop)
 
 void aloop__handles_close_all(aloop *loop)
 {
-    /* A close moves its handle out of the list, and may close others. */
+    /* A close moves its handle to another list, and may close other handles. */
     while (!list_empty(&loop->handles)) {
         struct aloop__handle *handle =
             CONTAINER_OF(loop->handles.next, struct aloop__handle, node);

@@ -1,4 +1,4 @@
-/* The life cycle that all handles share. */
+/* The life cycle that is common to all handles. */
 
 #ifndef ALOOP_LOOP_HANDLE_H
 #define ALOOP_LOOP_HANDLE_H
@@ -14,33 +14,38 @@ struct aloop__handle {
     struct aloop__node node; /* In loop->handles, or in loop->closed. */
     aloop *loop;
     const struct aloop__handle_ops *ops;
-    bool active;     /* Counted in loop->live if also referenced. */
-    bool referenced; /* True at first. */
+    bool active;     /* Counts in loop->live if also `referenced`. */
+    bool referenced; /* True in a new handle. */
     bool closed;
 };
 
-/* What differs between kinds of handle. */
+/* The properties of one kind of handle. */
 struct aloop__handle_ops {
     const char *name; /* "timer"; for reports. */
     size_t size;                                /* Of the whole object. */
-    void (*close)(struct aloop__handle *handle); /* As the user's close. */
-    /* In a forked child: what concerns the parent is forgotten.  Or NULL. */
+    void (*close)(struct aloop__handle *handle); /* The public close. */
+    /* Called in a forked child, to drop the state that belongs to the parent.
+     * May be NULL. */
     void (*fork)(struct aloop__handle *handle);
 };
 
-/* A zeroed handle of ops->size bytes, referenced, idle; or NULL. */
+/* Returns a zeroed handle of ops->size bytes, which is referenced and idle.
+ * Returns NULL if out of memory. */
 void *aloop__handle_new(aloop *loop, const struct aloop__handle_ops *ops);
 void aloop__handle_set_active(struct aloop__handle *handle, bool active);
 void aloop__handle_set_referenced(struct aloop__handle *handle,
                                   bool referenced);
-/* Idle, out of loop->handles, freed when the turn ends. */
+/* Makes the handle idle and moves it from loop->handles to loop->closed.  The
+ * end of the turn frees it. */
 void aloop__handle_closed(struct aloop__handle *handle);
 void aloop__handles_free_closed(aloop *loop);
 void aloop__handles_close_all(aloop *loop);
-bool aloop__handles_active(const aloop *loop); /* Any, referenced or not. */
-/* Those that are closed and still have something to do. */
+/* Returns whether any handle is active, referenced or not. */
+bool aloop__handles_active(const aloop *loop);
+/* Calls ops->close again for handles that are closed but still have something
+ * to do.  That stops them. */
 void aloop__handles_close_lingering(aloop *loop);
-/* In a forked child: see aloop__handle_ops.fork. */
+/* Calls ops->fork of all handles, in a forked child. */
 void aloop__handles_fork(aloop *loop);
 
 #endif

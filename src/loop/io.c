@@ -1,12 +1,13 @@
-/* Descriptors under watch.
+/* Descriptors that the loop watches.
  *
- * The reactor's events name a descriptor and a generation, never an object:
- * loop->ios says whose the descriptor is now, and the generation whether the
- * event was meant for it.  An event that fits nobody is left over from this
- * batch (a callback before it closed or disarmed its owner) or, if there was no
- * such thing, belongs to a descriptor that was closed behind the loop's back
- * while a duplicate lives on: the kernel cannot remove that one, so the whole
- * set is made anew, or it would be reported for ever. */
+ * The reactor's events contain a descriptor and a generation, never a pointer
+ * to an object: loop->ios has the present owner of the descriptor, and the
+ * generation shows whether the event is meant for that owner.  An event without
+ * an owner can be left over from this batch, if an earlier callback has closed
+ * or disarmed the owner.  If no callback did so, the descriptor was closed
+ * outside the loop's control while a duplicate of it is still open.  The kernel
+ * cannot remove such a descriptor from the set, and would report it
+ * indefinitely.  Therefore the whole set is created again. */
 
 
 #include "loop/io.h"
@@ -36,9 +37,9 @@ static int make_room(aloop *loop, size_t fd)
     return 0;
 }
 
-/* Somebody closed the old owner's descriptor behind its back, for the number
- * has come back as another one: the old owner must hear of it, and must not
- * close it again. */
+/* Removes an owner whose descriptor was closed outside the loop's control: the
+ * number now belongs to a new descriptor, or to none.  The old owner is
+ * notified, and must not close that number. */
 static void evict(aloop *loop, struct aloop__io *io)
 {
     aloop__reactor_set(loop->reactor, io->fd, io->generation, io->armed, 0);
@@ -68,8 +69,8 @@ int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
     return 0;
 }
 
-/* What belongs to another process is only noted, for aloop__io_claim: the
- * kernel's object may be that of the other process. */
+/* The bits of a descriptor of another process are only recorded, for
+ * aloop__io_claim().  The kernel object may be shared with that process. */
 int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits)
 {
     int error;
@@ -97,7 +98,7 @@ int aloop__io_close(aloop *loop, struct aloop__io *io)
 
     if (fd < 0)
         return -1;
-    aloop__io_arm(loop, io, 0); /* What it fails with is gone already. */
+    aloop__io_arm(loop, io, 0); /* A failure has no consequences here. */
     loop->ios[fd] = NULL;
     loop->io_closed = true;
     io->fd = -1;
@@ -114,15 +115,15 @@ static struct aloop__io *owner(aloop *loop, const struct aloop__event *event)
     return io != NULL && io->generation == event->generation ? io : NULL;
 }
 
-/* Whether the error is one of the call and says nothing of the connection. */
+/* Returns whether the error concerns only the call, not the connection. */
 static bool is_passing(int error)
 {
     return error == ALOOP_EAGAIN || error == ALOOP_ENOMEM ||
            error == ALOOP_ENOBUFS || error == ALOOP_EBADF;
 }
 
-/* EPIPE is not kept: the peer's end may be the reason for it, and that is then
- * still to be read. */
+/* EPIPE is not recorded.  Its cause may be the peer's error or end of stream,
+ * which is still to be read. */
 int aloop__io_failed(struct aloop__io *io, int error)
 {
     if (is_passing(error))
@@ -151,7 +152,7 @@ void aloop__io_dispatch(aloop *loop, const struct aloop__event *event)
     struct aloop__io *io = owner(loop, event);
 
     if (io != NULL && !aloop__io_is_ours(loop, io))
-        return; /* A fork came between the wait and this. */
+        return; /* A callback has forked since the wait. */
     if (io != NULL && io->armed != 0)
         io->on_ready(io, event->bits);
     else if (!loop->io_closed && !aloop__is_foreign(loop))
@@ -171,13 +172,13 @@ int aloop__io_claim(aloop *loop, struct aloop__io *io)
     return aloop__io_arm(loop, io, bits);
 }
 
-/* Watches again what one descriptor was watched for. */
+/* Watches a descriptor again for the bits it was watched for. */
 static int rearm(aloop *loop, struct aloop__io *io)
 {
     int error = aloop__reactor_set(loop->reactor, io->fd, io->generation, 0,
                                    io->armed);
 
-    if (error == ALOOP_EBADF) { /* This was the one. */
+    if (error == ALOOP_EBADF) { /* It was closed outside the loop's control. */
         evict(loop, io);
         error = 0;
     }
@@ -187,7 +188,8 @@ static int rearm(aloop *loop, struct aloop__io *io)
 int aloop__io_renew(aloop *loop)
 {
     int first_error = aloop__reactor_renew(loop->reactor);
-    bool is_renewed = first_error == 0; /* Else it may be a parent's still. */
+    bool is_renewed = first_error == 0; /* Otherwise the set may be a
+                                         * parent's. */
 
     for (size_t fd = 0; is_renewed && fd < loop->io_count; fd++) {
         struct aloop__io *io = loop->ios[fd];
@@ -198,6 +200,6 @@ int aloop__io_renew(aloop *loop)
         if (first_error == 0)
             first_error = error;
     }
-    loop->is_renewal_due = first_error < 0; /* Again in the next turn. */
+    loop->is_renewal_due = first_error < 0; /* The next turn tries again. */
     return first_error;
 }

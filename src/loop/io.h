@@ -5,27 +5,32 @@
 
 #include "loop/state.h"
 
-/* Takes `fd` under watch, of nothing yet.  ALOOP_ENOMEM. */
+/* Makes `io` the owner of `fd`, and watches nothing yet.  Returns
+ * ALOOP_ENOMEM. */
 int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
                    void (*on_ready)(struct aloop__io *io, unsigned bits));
 /* Watches exactly `bits` (REACTOR_READ | REACTOR_WRITE). */
 int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits);
-/* Stops watching; returns the descriptor, still open, or -1. */
+/* Stops watching.  Returns the descriptor, which stays open, or -1 if there was
+ * none. */
 int aloop__io_close(aloop *loop, struct aloop__io *io);
-/* A call on the descriptor has failed with `error`, or its event brought one:
- * keeps the first that ends the connection.  Returns what to report, which is
- * that one in the place of those that follow. */
+/* Must be called when a call on the descriptor has failed with `error`, or an
+ * event contained that error.  Records the first error that ends the
+ * connection.  Returns the error to report, which is the recorded one if there
+ * is one, unless `error` concerns only the call. */
 int aloop__io_failed(struct aloop__io *io, int error);
 struct aloop__event;
-/* The reactor may have taken the errors that it reports: before any callback
- * can use the descriptors, they are kept. */
+/* Records the errors in the events of one wait, before a callback can use the
+ * descriptors.  The reactor may have consumed these errors, so that the socket
+ * does not report them again. */
 void aloop__io_keep_errors(aloop *loop, const struct aloop__event *events,
                            int count);
-/* Calls back for what the reactor reported. */
+/* Calls the owner of the descriptor for an event of the reactor. */
 void aloop__io_dispatch(aloop *loop, const struct aloop__event *event);
-/* After fork, or when the reactor reports what cannot be removed. */
+/* Creates the set of watched descriptors again: after a fork, or if the reactor
+ * reports a descriptor that cannot be removed. */
 int aloop__io_renew(aloop *loop);
-/* Whether what is at the descriptor belongs to this process. */
+/* Returns whether the object behind the descriptor belongs to this process. */
 static inline bool aloop__io_is_ours(const aloop *loop,
                                      const struct aloop__io *io)
 {
@@ -33,9 +38,10 @@ static inline bool aloop__io_is_ours(const aloop *loop,
            !aloop__is_foreign(loop);
 }
 
-/* Before the application uses the descriptor: a forked child takes over what
- * was its parent's, and watches it.  ALOOP_EPERM if the loop is foreign, or is
- * being freed and so has no use for it; what watching failed with. */
+/* Must be called before the application uses the descriptor.  A forked child
+ * takes over the descriptor from its parent and watches it.  Returns
+ * ALOOP_EPERM if the loop is foreign or is being freed, or the error of
+ * watching. */
 int aloop__io_claim(aloop *loop, struct aloop__io *io);
 
 #endif

@@ -1,4 +1,5 @@
-/* Making and freeing a loop, and the small questions one can ask it. */
+/* Creation and destruction of a loop, its adoption after a fork, and its simple
+ * public functions. */
 
 #include "aloop/fork.h"
 #include "loop/buffers.h"
@@ -22,12 +23,12 @@
 #include "os/unwind.h"
 
 enum {
-    IDLE_TURNS_MAX = 10000,  /* Of aloop_free(), without progress. */
-    FREE_TURNS_MAX = 100000 /* In which tasks end, but others begin. */
+    IDLE_TURNS_MAX = 10000,  /* Turns of aloop_free() without progress. */
+    FREE_TURNS_MAX = 100000 /* Turns in which only tasks end. */
 };
 
-/* Allocates and frees, and that pages: malloc would keep most of them as long
- * as something that was allocated later is in use. */
+/* Allocates and frees whole pages.  malloc() would keep most of its memory
+ * while anything that was allocated later is in use. */
 static void *resize_pages(void *context, void *old, size_t old_size,
                           size_t size)
 {
@@ -107,8 +108,9 @@ aloop *aloop_new(const aloop_options *given)
                          ? &page_alloc
                          : &loop->alloc);
     aloop__timers_open(&loop->timers, &loop->alloc);
+    /* This comes first; see aloop__sys_stderr_look(). */
     error =
-        aloop__reports_open(loop); /* First, see aloop__sys_stderr_look(). */
+        aloop__reports_open(loop);
     if (error == 0 && options.debug)
         error = aloop__debug_open(loop);
     if (error == 0)
@@ -122,10 +124,11 @@ aloop *aloop_new(const aloop_options *given)
     return NULL;
 }
 
-/* Cancels all there is until nothing is pending any more.  Operations end
- * immediately; tasks run, and may start new ones, which are cancelled in turn.
- * It is progress when fewer objects are left than ever before, and when a task
- * has ended; but tasks that start others endlessly must not keep it going. */
+/* Cancels all futures until none is pending.  Operations end immediately.
+ * Tasks run, and may start new ones, which are cancelled in turn.  There is
+ * progress when fewer objects are left than ever before, or when a task has
+ * ended.  A second limit counts the turns in which only tasks end, because
+ * tasks that start others endlessly must not keep this running. */
 static void wind_up(aloop *loop)
 {
     size_t least = SIZE_MAX, ends = loop->task_ends;
@@ -163,8 +166,9 @@ static void end(aloop *loop)
     release(loop);
 }
 
-/* In a process that the loop does not belong to: runs nothing, and only frees
- * what a forked child has a copy of.  A vforked child has none. */
+/* Frees a loop in a process that it does not belong to.  Runs no code of the
+ * application, and frees only the copies that a forked child has.  A vforked
+ * child has no copies. */
 static int leave(aloop *loop)
 {
     if (aloop__sys_process_adopt(loop->process) == 0)
@@ -173,7 +177,7 @@ static int leave(aloop *loop)
     if (loop->resolver != NULL)
         aloop__pool_abandon(loop->resolver);
     loop->resolver = NULL;
-    aloop__futures_cancel_all(loop, true); /* What they have is freed. */
+    aloop__futures_cancel_all(loop, true); /* Frees what the futures own. */
     end(loop);
     return 0;
 }
@@ -255,22 +259,22 @@ int aloop_fd(aloop *loop)
     return fd;
 }
 
-/* The loop is this process's from the renewal on, and the parent's again if
- * something fails: then nothing can be done with it but to try again, or to
- * free it. */
+/* Makes the loop belong to this process, and to the parent again if something
+ * fails.  After a failure the application can only try again or free the
+ * loop. */
 static int renew(aloop *loop, unsigned process)
 {
     unsigned parent = loop->process;
     int error;
 
-    atomic_store(&loop->waking, true); /* No handler wakes the parent. */
+    atomic_store(&loop->waking, true); /* No signal handler wakes the parent. */
     loop->process = process;
     error = aloop__io_renew(loop);
     if (error == 0)
         error = aloop__wake_renew(loop);
     if (error < 0)
         loop->process = parent;
-    else if (!loop->running) /* Else this turn goes on with them. */
+    else if (!loop->running) /* Otherwise this turn runs them. */
         aloop__posts_requeue(loop);
     return error;
 }
@@ -284,9 +288,9 @@ int aloop_after_fork(aloop *loop)
         return ALOOP_EINVAL;
     process = aloop__sys_process_adopt(loop->process);
     if (process == loop->process)
-        return 0; /* Nothing was forked. */
+        return 0; /* There was no fork. */
     if (process == 0)
-        return ALOOP_EPERM; /* A vforked child. */
+        return ALOOP_EPERM; /* This is a vforked child. */
     if (loop->running && loop->thread != aloop__sys_thread_self())
         return ALOOP_EBUSY;
     if (loop->resolver != NULL) {
@@ -296,7 +300,7 @@ int aloop_after_fork(aloop *loop)
     error = renew(loop, process);
     if (error < 0)
         return error;
-    aloop__handles_close_lingering(loop); /* It is the parent that sends. */
+    aloop__handles_close_lingering(loop); /* The parent sends instead. */
     aloop__handles_fork(loop);
     if (!loop->running)
         aloop__leave(loop);

@@ -1,4 +1,4 @@
-/* The options of a loop, and what they are by default. */
+/* The options of a loop, and their defaults. */
 
 #include "loop/loop_options.h"
 

@@ -5,10 +5,10 @@
 
 #include "aloop/loop.h"
 
-/* Whether aloop_new() would take these options. */
+/* Returns whether aloop_new() would accept these options. */
 bool aloop__options_are_valid(const aloop_options *given);
-/* Copies the caller's options and fills in the defaults; false if their size is
- * none that this library knows. */
+/* Copies the caller's options and fills in the defaults.  Returns false if the
+ * size of the options is not one that this library knows. */
 bool aloop__loop_options_take(aloop_options *options,
                               const aloop_options *given);
 

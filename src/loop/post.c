@@ -1,9 +1,9 @@
-/* Calls from other threads, and deferred ones.
+/* Functions that other threads post, and deferred functions.
  *
- * Posting threads push onto a lock-free stack, and then wake the loop (wake.c).
- * The loop does not sleep while the stack has something on it: a thread may be
- * held up between its push and its wake-up, so each turn takes the stack before
- * its wait, too. */
+ * Posting threads push onto a lock-free stack and then wake the loop (wake.c).
+ * The loop does not sleep while the stack has entries.  A thread may be delayed
+ * between its push and its wake-up; therefore each turn also takes the stack
+ * before its wait. */
 
 
 #include "loop/post.h"
@@ -15,14 +15,14 @@
 #include "os/reactor.h"
 #include "os/sys.h"
 
-/* A call from another thread. */
+/* A function that was posted. */
 struct aloop__post {
     struct aloop__post *next;
     aloop_fn fn;
     void *arg;
 };
 
-/* A deferred call, in the ready queue. */
+/* A deferred function, in the ready queue. */
 struct call {
     struct aloop__ready ready;
     aloop *loop;
@@ -83,7 +83,7 @@ int aloop_post(aloop *loop, aloop_fn fn, void *arg)
     return 0;
 }
 
-/* Takes all that was posted. */
+/* Moves all posts to the end of loop->taken, oldest first. */
 static void take(aloop *loop)
 {
     struct aloop__post *post = atomic_exchange(&loop->posts, NULL);

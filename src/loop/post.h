@@ -1,16 +1,16 @@
-/* Calls from other threads; see post.c. */
+/* Functions that other threads post; see post.c. */
 
 #ifndef ALOOP_LOOP_POST_H
 #define ALOOP_LOOP_POST_H
 
 #include "loop/state.h"
 
-/* Has the wake-up run what was posted. */
+/* Makes every wake-up run the functions that were posted. */
 void aloop__posts_open(aloop *loop);
-/* In a forked child, which has no other threads: puts back what a turn of the
- * parent has taken and not run. */
+/* Must be called in a forked child, which has no other threads.  Puts back the
+ * posts that a turn of the parent has taken but not run. */
 void aloop__posts_requeue(aloop *loop);
-/* Frees what was posted and has not run. */
+/* Frees the posts that have not run. */
 void aloop__posts_close(aloop *loop);
 
 #endif
