@@ -1,18 +1,18 @@
-/* The pool of threads.  What threads share is under one monitor; a finished job
- * comes back through the done list, which a wake-up makes the loop look at (no
- * memory is needed for that, so a result cannot get lost).
+/* The thread pool.  One monitor protects all data that the threads share.  A
+ * finished job returns through the done list, which a wake-up makes the loop
+ * read.  This allocates nothing, so that no result can get lost.
  *
- * A job that runs cannot be stopped, and may run for long.  The loop can leave
- * it to its thread:
+ * A job that is running cannot be stopped, and may run for a long time.  The
+ * loop can leave it to its thread:
  *
  *     QUEUED --> RUNNING --> DONE --> done() and drop(), on the loop
  *                   |  leave
  *                   +-------> LEFT --> drop(), on the thread
  *
- * The thread of a job that was left does not count against the limit, and when
- * the pool is closed it is left behind: the pool, whose memory is no loop's, is
- * freed by the last that has a reference to it.  After closing has begun no
- * thread touches the loop. */
+ * The thread of such a job does not count towards the limit on threads, and is
+ * left behind when the pool is closed.  The pool has its memory from the
+ * default allocator, not from a loop, and is freed by the last holder of a
+ * reference to it.  Once closing has begun, no thread accesses the loop. */
 
 #include "loop/pool.h"
 
@@ -23,14 +23,14 @@ enum { THREADS_MAX = 64 };
 
 enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_LEFT, JOB_DONE };
 
-/* One thread, or the place for one. */
+/* One thread, or a free place for one. */
 struct worker {
     struct aloop__pool *pool;
-    struct sys_thread *thread; /* NULL: none was started, or it was joined. */
-    /* Under the monitor: */
-    struct aloop__job *job; /* At work on this, or NULL. */
-    bool has_ended;         /* It only waits for join. */
-    bool is_left_behind;    /* Nobody joins it; it has a reference. */
+    struct sys_thread *thread; /* NULL if none was started, or after a join. */
+    /* Protected by the monitor: */
+    struct aloop__job *job; /* The job that it runs, or NULL. */
+    bool has_ended;         /* The thread has finished; it can be joined. */
+    bool is_left_behind;    /* It is detached and has a reference. */
 };
 
 struct aloop__pool {
@@ -38,19 +38,20 @@ struct aloop__pool {
     struct aloop__wake_hook hook;
     struct sys_monitor *monitor;
     unsigned threads_max;
-    struct aloop__node known; /* Jobs of the loop's; the loop's own. */
-    atomic_uint finished;     /* The done list is not empty; a hint. */
-    /* Under the monitor: */
-    unsigned refs; /* The loop's, and one of each thread left behind. */
-    unsigned live; /* Threads, without those whose job was left to them. */
-    unsigned idle; /* Threads that wait for a job. */
+    struct aloop__node known; /* Jobs not done or left; the loop's own. */
+    atomic_uint finished;     /* Whether `done` has jobs; a hint. */
+    /* Protected by the monitor: */
+    unsigned refs; /* One of the loop and of each thread left behind. */
+    unsigned live; /* Threads, except those whose job was left. */
+    unsigned idle; /* Threads that are waiting for a job. */
     bool closing;
     struct aloop__node queue;
     struct aloop__node done;
     struct worker workers[THREADS_MAX];
 };
 
-/* The next job, or NULL when the thread is to end; inside the monitor. */
+/* Waits for the next job.  Returns NULL when the thread has to end.  Called
+ * inside the monitor. */
 static struct aloop__job *next_job(struct aloop__pool *pool)
 {
     struct aloop__node *node = NULL;
@@ -73,14 +74,15 @@ static struct aloop__job *next_job(struct aloop__pool *pool)
     return job;
 }
 
-/* The thread has done its work; inside the monitor. */
+/* Returns a job to the loop, or drops it if it was left.  Called inside the
+ * monitor. */
 static void hand_over(struct aloop__pool *pool, struct aloop__job *job)
 {
     if (job->state == JOB_LEFT) {
         aloop__sys_monitor_leave(pool->monitor);
         job->drop(job);
         aloop__sys_monitor_enter(pool->monitor);
-        pool->live++; /* Of use again, unless another took its place. */
+        pool->live++; /* Counts again, maybe beyond the limit. */
         return;
     }
     job->state = JOB_DONE;
@@ -119,7 +121,7 @@ static void work(void *arg)
         destroy(pool);
 }
 
-/* The loop knows it no more. */
+/* Removes a job from the loop's list. */
 static void forget(struct aloop__pool *pool, struct aloop__job *job)
 {
     list_remove(&job->known);
@@ -176,7 +178,8 @@ int aloop__pool_open(aloop *loop, unsigned threads, struct aloop__pool **ret)
     return 0;
 }
 
-/* A place for a thread; a thread that has ended makes room for another. */
+/* Returns a place for a new thread, or NULL.  Joins threads that have ended, to
+ * use their places. */
 static struct worker *find_place(struct aloop__pool *pool)
 {
     for (unsigned i = 0; i < THREADS_MAX; i++) {
@@ -196,7 +199,8 @@ static struct worker *find_place(struct aloop__pool *pool)
     return NULL;
 }
 
-/* Changes how many threads there are; how many that was before. */
+/* Adds `change` to the number of threads that count.  Returns the number before
+ * that. */
 static unsigned count_live(struct aloop__pool *pool, int change)
 {
     unsigned before;
@@ -208,8 +212,9 @@ static unsigned count_live(struct aloop__pool *pool, int change)
     return before;
 }
 
-/* One more thread if there may be one.  An error, ALOOP_EAGAIN where there are
- * too many that were left to their jobs, only if there is no other. */
+/* Starts a thread unless the limit is reached.  Returns an error only if no
+ * thread is left that takes jobs.  It is ALOOP_EAGAIN if too many threads were
+ * left to their jobs. */
 static int add_thread(struct aloop__pool *pool)
 {
     unsigned live = count_live(pool, 0);
@@ -252,7 +257,8 @@ int aloop__pool_submit(struct aloop__pool *pool, struct aloop__job *job)
     return 0;
 }
 
-/* Returns whether jobs wait for a thread. */
+/* Leaves a job to its thread, or drops it if it is not running.  Returns
+ * whether jobs are waiting for a thread. */
 static bool leave(struct aloop__pool *pool, struct aloop__job *job)
 {
     bool is_running, is_wanted;
@@ -273,13 +279,14 @@ static bool leave(struct aloop__pool *pool, struct aloop__job *job)
     return is_wanted;
 }
 
-/* In a forked child the monitor is not entered, for a thread of the parent may
- * have been inside, and no thread begins. */
+/* Does the same as leave() in a forked child.  It does not enter the monitor,
+ * because a thread of the parent may have been inside, and it starts no
+ * thread. */
 static void leave_in_child(struct aloop__pool *pool, struct aloop__job *job)
 {
     forget(pool, job);
     if (job->state == JOB_RUNNING) {
-        job->state = JOB_LEFT; /* Dropped with the pool. */
+        job->state = JOB_LEFT; /* The pool drops it. */
         return;
     }
     list_remove(&job->node);
@@ -292,12 +299,13 @@ void aloop__pool_leave(struct aloop__pool *pool, struct aloop__job *job)
         leave_in_child(pool, job);
         return;
     }
-    /* Where no thread can be had, that of a job that was left returns. */
+    /* If no thread can be started, the one whose job was left will take jobs
+     * again when it has finished that. */
     if (leave(pool, job))
         (void) add_thread(pool);
 }
 
-/* Cancels all that the loop still knows of. */
+/* Cancels all jobs that the loop has not received yet. */
 static void cancel_known(struct aloop__pool *pool)
 {
     while (!list_empty(&pool->known)) {
@@ -309,8 +317,8 @@ static void cancel_known(struct aloop__pool *pool)
     }
 }
 
-/* Decides which threads are not waited for: those that are at work, and that
- * is now on jobs that were left to them. */
+/* Chooses the threads that the pool does not wait for: those that are running a
+ * job.  All of these jobs were left by now. */
 static void leave_behind(struct aloop__pool *pool)
 {
     aloop__sys_monitor_enter(pool->monitor);
@@ -348,9 +356,9 @@ void aloop__pool_close(struct aloop__pool *pool)
         destroy(pool);
 }
 
-/* The monitor is neither entered, for a thread of the parent may have been
- * inside, nor closed: destroying a condition that has waiters may wait for
- * them. */
+/* This neither enters nor closes the monitor.  A thread of the parent may have
+ * been inside, and destroying a condition variable that has waiters may wait
+ * for them. */
 void aloop__pool_abandon(struct aloop__pool *pool)
 {
     struct aloop__node *node;

@@ -1,13 +1,14 @@
-/* The queue of deadlines: a heap with four children to a node.
+/* The queue of deadlines: a heap in which each node has four children.
  *
- * The heap's entries carry a copy of the deadline, so that sifting touches the
- * heap alone.  Moving a deadline later only writes it into the timed object;
- * its entry is then out of date (its order differs), stands too early, and is
- * put right when it comes to the top.  So pushing an idle time-out on with
+ * Each entry of the heap contains a copy of the deadline, so that comparisons
+ * read only the heap unless two deadlines are equal.  Moving a deadline to a
+ * later time only writes it to the timed object.  The entry is then out of
+ * date, which its different `order` shows.  It is too close to the top, and is
+ * corrected when it reaches the top.  Therefore postponing an idle timeout for
  * every message costs two writes.
  *
- * A started object is in exactly one place: in the heap, or, once due, in
- * timers->due, which one call of aloop__timers_run drains. */
+ * A started object is in exactly one place: in the heap or, once it is due, in
+ * timers->due.  The turn that takes it there also empties that list. */
 
 #include "loop/timed.h"
 
@@ -134,7 +135,7 @@ int aloop__timed_start(struct aloop__timers *timers,
     timed->when_ns = when_ns;
     timed->order = ++timers->order;
     if (place > 0 && when_ns >= timers->heap[place - 1].when_ns)
-        return 0; /* Later: the entry is put right when it surfaces. */
+        return 0; /* The entry is corrected at the top. */
     timed->entry_order = timed->order;
     sift_up(timers, place > 0 ? place - 1 : timers->count++, entry);
     return 0;
@@ -148,7 +149,7 @@ void aloop__timed_stop(struct aloop__timers *timers,
         remove_entry(timers, timed->place - 1);
 }
 
-/* Brings the entry that is really first to the top. */
+/* Corrects the entry at the top until it is up to date. */
 static void settle_top(struct aloop__timers *timers)
 {
     while (timers->count > 0) {
@@ -168,10 +169,10 @@ int64_t aloop__timers_next(struct aloop__timers *timers)
     return timers->count == 0 ? INT64_MAX : timers->heap[0].when_ns;
 }
 
-/* Two passes, because firing runs the user's code, which may start, stop or
- * close anything.  The first settles who is due; the second only ever takes
- * the head of a list that stopping keeps true.  What is started meanwhile goes
- * to the heap, so no callback can keep this from ending. */
+/* Deadlines are taken first and fired afterwards, because firing calls the
+ * application, which may start, stop or close anything.  Objects that are
+ * started meanwhile are added to the heap, so that no callback can keep the
+ * batch from ending. */
 void aloop__timers_take(struct aloop__timers *timers, int64_t now_ns)
 {
     while (timers->count > 0 && aloop__timers_next(timers) <= now_ns) {

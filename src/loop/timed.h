@@ -1,4 +1,4 @@
-/* The loop's queue of deadlines; contract of timed.c. */
+/* The loop's queue of deadlines; see timed.c. */
 
 #ifndef ALOOP_LOOP_TIMED_H
 #define ALOOP_LOOP_TIMED_H
@@ -10,13 +10,14 @@
 #include "base/alloc.h"
 #include "base/list.h"
 
-/* Something that happens at a time.  Zeroed and then aloop__timed_init()ed. */
+/* An object with a deadline.  It must be initialised by aloop__timed_init()
+ * before use. */
 struct aloop__timed {
-    struct aloop__node due; /* In timers->due while its batch fires. */
+    struct aloop__node due; /* In timers->due until it fires. */
     int64_t when_ns;
-    uint64_t order;       /* Of starting: decides between equal deadlines. */
-    uint64_t entry_order; /* `order` as its entry in the heap has it. */
-    size_t place;         /* In the heap, counted from 1; 0: not there. */
+    uint64_t order;       /* Number of its start; breaks ties. */
+    uint64_t entry_order; /* The `order` that its heap entry has. */
+    size_t place;         /* Heap index plus 1, or 0 if not in it. */
     void (*fire)(struct aloop__timed *timed);
 };
 
@@ -27,8 +28,10 @@ struct aloop__timers {
     size_t room;
     uint64_t order;
     struct aloop__node due;
-    bool was_spare; /* When the last window began. */
-    bool is_spare;  /* And when it ended. */
+    /* Most of the heap was unused when the last window ended. */
+    bool was_spare;
+    /* Most of it was also unused one window before, so it is to be shrunk. */
+    bool is_spare;
 };
 
 void aloop__timers_open(struct aloop__timers *timers,
@@ -37,26 +40,29 @@ void aloop__timers_close(struct aloop__timers *timers);
 
 void aloop__timed_init(struct aloop__timed *timed,
                        void (*fire)(struct aloop__timed *timed));
-/* Starts it, or moves it.  ALOOP_ENOMEM only when it was not started. */
+/* Starts the object or moves its deadline.  Returns ALOOP_ENOMEM, which can
+ * happen only if the object was not in the heap. */
 int aloop__timed_start(struct aloop__timers *timers,
                        struct aloop__timed *timed, int64_t when_ns);
-/* Idempotent; out of the batch that is firing, too. */
+/* Stops the object, even if it is in the batch that is firing.  May be called
+ * again. */
 void aloop__timed_stop(struct aloop__timers *timers,
                        struct aloop__timed *timed);
 
-/* The earliest deadline, INT64_MAX when there is none. */
+/* Returns the earliest deadline, or INT64_MAX if there is none. */
 int64_t aloop__timers_next(struct aloop__timers *timers);
 
-/* Trimming, see trim.c: room of the heap goes back after a window at whose ends
- * most of it was not used. */
+/* The interface to trim.c, which describes these functions.  The heap is shrunk
+ * after a window if most of it was unused at both ends of the window. */
 bool aloop__timers_have_spare(const struct aloop__timers *timers);
 void aloop__timers_end_window(struct aloop__timers *timers);
 bool aloop__timers_trim(struct aloop__timers *timers);
 
-/* Takes what is due at now_ns for the batch, to be fired one by one. */
+/* Moves the objects that are due at now_ns to the batch, from which
+ * aloop__timers_fire() takes them. */
 void aloop__timers_take(struct aloop__timers *timers, int64_t now_ns);
 
-/* Fires the next one of the batch, which is not empty: the earliest. */
+/* Fires the earliest object of the batch, which must not be empty. */
 static inline void aloop__timers_fire(struct aloop__timers *timers)
 {
     struct aloop__timed *timed =

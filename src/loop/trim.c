@@ -1,16 +1,16 @@
-/* Giving back memory that was kept for later.
+/* Freeing memory that is kept for reuse.
  *
- * Stacks, small objects and buffers that were used once are kept, because the
- * next ones are then cheap.  After a burst that is more than the program needs.
- * So time is divided into windows of half a second, and what was not used for a
- * whole window is given back when the window ends: in slices, each so short
- * that no timer is noticeably late, with pauses between them, so that the loop
- * does its work in the meantime.
+ * Stacks, small objects and buffers are kept after use, because this makes the
+ * next ones cheap.  After a burst of work the loop keeps more than it needs.
+ * Therefore time is divided into windows of half a second, and memory that was
+ * not used for a whole window is freed when the window ends.  This is done in
+ * slices with pauses between them.  Each slice is so short that no timer is
+ * noticeably late, and the loop does its work in the pauses.
  *
- * Only a loop that keeps more than a little looks at the clock for this:
- * loop->trim_ns is when it has to act next, or INT64_MAX.  A loop that sleeps
- * is woken for it, and a host sees aloop_fd() readable then; but it neither
- * keeps the loop alive nor counts as something that a turn has done. */
+ * Only a loop that keeps more than a small amount reads the clock for this:
+ * loop->trim_ns is when it has to act next, or INT64_MAX.  A loop that waits is
+ * woken for it, and a host then sees aloop_fd() readable.  Trimming neither
+ * keeps the loop alive nor counts as work of a turn. */
 
 #include "loop/trim.h"
 
@@ -24,7 +24,7 @@ static const int64_t window_ns = 500000000;
 static const int64_t slice_ns = 250000;
 static const int64_t pause_ns = 250000;
 
-/* In one slice; matters only where the clock stands still. */
+/* Limit for one slice.  It matters only if the clock stands still. */
 enum { STEPS_MAX = 1000 };
 
 static bool stacks_have_spare(const aloop *loop)
@@ -73,14 +73,15 @@ static bool timers_trim(aloop *loop)
     return aloop__timers_trim(&loop->timers);
 }
 
-/* One row for each part that keeps memory. */
+/* One row for each part of the loop that keeps memory. */
 static const struct {
-    /* Whether it keeps more than a little.  Asked before each wait. */
+    /* Returns whether the part keeps more than a small amount.  Called before
+     * each wait. */
     bool (*have_spare)(const aloop *loop);
-    /* A window ends: decides what to give back, which takes no time. */
+    /* Ends a window and chooses the memory to be freed.  This must be fast. */
     void (*end_window)(aloop *loop);
-    /* Gives back one piece of that, within some 20 us; false if there was none
-     * left. */
+    /* Frees one piece of that memory, within about 20 us.  Returns false if
+     * none is left. */
     bool (*trim)(aloop *loop);
 } parts[] = {{stacks_have_spare, stacks_end_window, stacks_trim},
              {slab_has_spare, slab_end_window, slab_trim},
@@ -98,7 +99,8 @@ static bool has_spare(const aloop *loop)
     return false;
 }
 
-/* Returns whether there is more to give back than it had time for. */
+/* Frees memory until the given time.  Returns whether some is left to be
+ * freed. */
 static bool give_back(aloop *loop, int64_t until_ns)
 {
     int part = 0;
@@ -137,7 +139,9 @@ int64_t aloop__trim_left(aloop *loop)
         return aloop__until(aloop__sys_clock_ns(), loop->trim_ns);
     if (!has_spare(loop))
         return -1;
-    end_window(loop); /* The one without a beginning; the first one begins. */
+    /* This ends a window without a beginning, so that the first full window can
+     * begin. */
+    end_window(loop);
     loop->trim_ns = aloop__sys_clock_ns() + window_ns;
     return window_ns;
 }
@@ -163,6 +167,6 @@ int aloop__trim_wait(aloop *loop, int64_t timeout_ns,
         count = aloop__reactor_wait(loop->reactor, left_ns, events, max);
         left_ns = aloop__trim_left(loop);
         if (count != 0 || left_ns > 0)
-            return count; /* Less than asked for: a signal has ended it. */
+            return count; /* Early, because of a signal. */
     }
 }

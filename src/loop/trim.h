@@ -1,4 +1,4 @@
-/* Giving back memory that was kept for later; contract of trim.c. */
+/* Freeing memory that is kept for reuse; see trim.c. */
 
 #ifndef ALOOP_LOOP_TRIM_H
 #define ALOOP_LOOP_TRIM_H
@@ -9,11 +9,12 @@
 
 struct aloop__event;
 
-/* How long until there is memory to give back; less than 0 if there is none. */
+/* Returns the time until there may be memory to free, or a negative number if
+ * there is none. */
 int64_t aloop__trim_left(aloop *loop);
 
-/* As aloop__reactor_wait(), and gives memory back when that falls due, before
- * the wait or in the middle of it. */
+/* Like aloop__reactor_wait().  Also frees memory when it is time for that,
+ * before or during the wait. */
 int aloop__trim_wait(aloop *loop, int64_t timeout_ns,
                      struct aloop__event *events, int max);
 
