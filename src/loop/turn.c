@@ -1,25 +1,29 @@
 /* One turn of the loop.
  *
- * The order, each phase a function below:
+ * The phases of a turn, in order; most of them are functions below:
  *
- *   1. take_batch   what was queued before the turn began is this turn's
+ *   1. take_batch   the work that was queued before the turn began becomes
+ *                   this turn's batch
  *   2. run_timers   deadlines that have passed, earliest first
- *   3. run_batch    this turn's work, first in, first out
- *   4. posts        of other threads, and signals, whose wake-up may be late
- *   5. flush        streams that were written to send
- *   6. wait         until something is ready, a deadline, or a wake-up; memory
- *                   that was not used for a while is given back meanwhile
- *   7. dispatch     what became ready, posts and signals among it; each stream
- *                   that its own callback wrote to sends as that returns
- *   8. flush        streams that other callbacks wrote to
- *   9. report       errors that nobody handled
+ *   3. run_batch    the batch, first in, first out
+ *   4. posts        posts of other threads, and signals, whose wake-up may be
+ *                   late
+ *   5. flush        sends from the streams that have been written to
+ *   6. wait         until a descriptor is ready, a deadline, or a wake-up;
+ *                   memory that was not used for a while is freed meanwhile
+ *   7. dispatch     descriptors that became ready, which includes posts and
+ *                   signals; a stream whose own callback wrote to it sends
+ *                   when that callback returns
+ *   8. flush        sends from the streams that other callbacks wrote to
+ *   9. report       errors that no code has handled
  *  10. free         handles that were closed
  *
- * Work queued by any of them runs in the next turn, so that no chain of
+ * Work that any phase queues runs in the next turn, so that no chain of
  * callbacks can keep a turn from reaching the wait.
  *
- * A callback may fork.  In the child it is the last one, unless it makes the
- * loop the child's own: what the turn still has to run stays queued. */
+ * A callback may fork.  In the child it is the last callback of the turn,
+ * unless it calls aloop_after_fork().  The rest of the turn's work stays
+ * queued. */
 
 
 #include "loop/turn.h"
@@ -40,8 +44,9 @@
 #include "os/reactor.h"
 #include "os/unwind.h"
 
-/* How long a busy loop may leave the reactor alone: asking it costs a system
- * call, which a batch of short callbacks would spend most of its time in. */
+/* SKIPS_MAX and skip_ns limit for how long a busy loop may leave out the call
+ * of the reactor.  Each call is a system call, and would take most of the time
+ * of a turn with a few short callbacks. */
 enum { SKIPS_MAX = 32, EVENTS_MAX = 256 };
 static const int64_t skip_ns = 20000;
 
@@ -79,13 +84,13 @@ static void run_batch(aloop *loop)
         list_remove(&ready->node);
         ready->run(ready);
     }
-    if (!list_empty(&loop->batch)) { /* It stays first in line. */
+    if (!list_empty(&loop->batch)) { /* It goes before the next turn's work. */
         list_append(&loop->batch, &loop->ready);
         list_append(&loop->ready, &loop->batch);
     }
 }
 
-/* Sending may call back and so lead to more of it: one round only. */
+/* Only one round, because sending may call back and so add streams again. */
 static void flush(aloop *loop)
 {
     struct aloop__node list;
@@ -97,10 +102,12 @@ static void flush(aloop *loop)
     run_all(&list);
 }
 
-/* Whether the turn may wait at all.  aloop_run() does as long as the loop is
- * alive.  aloop_step() does as it was told until it has called back, with
- * unreferenced handles too; only where nothing but another thread could end the
- * wait does it not wait without a limit. */
+/* Returns whether the turn may wait at all.
+ *
+ * aloop_run() waits while the loop is alive.  aloop_step() waits as its
+ * argument says until it has called back.  It also waits for unreferenced
+ * handles.  If only another thread could end the wait, it does not wait without
+ * a limit. */
 static bool may_wait(aloop *loop, int64_t max_wait_ns)
 {
     bool is_alive = loop->live > 0 || loop->lingering > 0;
@@ -113,7 +120,7 @@ static bool may_wait(aloop *loop, int64_t max_wait_ns)
            (is_alive || max_wait_ns > 0 || aloop__handles_active(loop));
 }
 
-/* How long the wait may last. */
+/* Returns how long the wait may last. */
 static int64_t time_left(aloop *loop, int64_t max_wait_ns)
 {
     int64_t when_ns, left_ns;
@@ -127,18 +134,20 @@ static int64_t time_left(aloop *loop, int64_t max_wait_ns)
     return max_wait_ns < 0 || left_ns < max_wait_ns ? left_ns : max_wait_ns;
 }
 
-/* Whether to leave the reactor alone in this turn. */
+/* Returns whether this turn may skip the call of the reactor. */
 static bool may_skip(aloop *loop)
 {
     if (list_empty(&loop->ready) || loop->stopping ||
         ++loop->skipped > SKIPS_MAX)
         return false;
-    /* Time does not go back, and unsigned its distance always fits. */
+    /* The clock does not go back, and the difference always fits an unsigned
+     * type. */
     return (uint64_t) aloop__now(loop) - (uint64_t) loop->waited_ns <
            (uint64_t) skip_ns;
 }
 
-/* Not a part of run_turn(), whose frame is small. */
+/* A function of its own, because its large array would be in the frame of
+ * run_turn(). */
 static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool lazy)
 {
     struct aloop__event events[EVENTS_MAX];
@@ -170,7 +179,7 @@ static void report(aloop *loop)
         aloop__reports_deliver(loop);
 }
 
-/* A turn that is under way, and what is to be as before it. */
+/* A turn that is running, and the state to restore when it ends. */
 struct turn {
     aloop *loop;
     aloop *outer;
@@ -190,8 +199,9 @@ static void turn_begin(struct turn *turn)
         aloop__fault_stack_enter(&loop->fault_stack);
 }
 
-/* Also when a callback unwinds it: with an exception that ends the program, or
- * by pthread_exit(); then the loop can still be freed, by another thread. */
+/* Also runs when a callback unwinds the turn: with an exception, which ends the
+ * program, or by pthread_exit().  After pthread_exit() another thread can still
+ * free the loop. */
 static void turn_end(struct turn *turn)
 {
     aloop *loop = turn->loop;
@@ -237,7 +247,7 @@ int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy)
     return run_turn(loop, max_wait_ns, lazy);
 }
 
-/* Whether a turn that does not wait would do something now. */
+/* Returns whether a turn without a wait would have something to do now. */
 static bool is_due(aloop *loop)
 {
     return !list_empty(&loop->ready) ||
@@ -257,9 +267,10 @@ int aloop_step(aloop *loop, int64_t max_wait_ns)
     loop->is_stepping = true;
     loop->has_called = false;
     error = aloop__turn(loop, max_wait_ns, false);
-    /* What ended the wait may take a few more turns until it calls back: a
-     * deadline settles a future, and that wakes a task.  A signal that has
-     * interrupted the wait is left to the next step, which does not wait. */
+    /* The event that ended the wait may need a few more turns until the
+     * application is called: a deadline settles a future, which resumes a task.
+     * If a signal has interrupted the wait, it is left to the next step, which
+     * does not wait. */
     while (error == 0 && max_wait_ns != 0 && !loop->has_called &&
            !loop->stopping && is_due(loop))
         error = aloop__turn(loop, 0, false);

@@ -5,8 +5,10 @@
 
 #include "loop/state.h"
 
-/* One turn, with a wait of at most max_wait_ns (< 0: for ever).  `lazy` allows
- * it to leave the reactor alone while there is other work, for a while. */
+/* Runs one turn, with a wait of at most max_wait_ns, or without a limit if that
+ * is negative.  `lazy` allows the turn to skip the reactor for a short time
+ * while there is other work.  Returns ALOOP_EPERM if the loop is foreign, or
+ * the error of the wait. */
 int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy);
 
 #endif

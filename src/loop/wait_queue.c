@@ -1,4 +1,4 @@
-/* Queues of waiters. */
+/* Queues of waiters; see wait_queue.h. */
 
 #include "loop/wait_queue.h"
 #include "loop/future.h"

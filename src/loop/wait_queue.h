@@ -1,8 +1,8 @@
-/* Futures that wait in line at an object: a lock, an event, a channel.
+/* Queues of futures that wait for an object: a lock, an event, a channel.
  *
  * A waiter is in its queue exactly while its future is pending, in the order of
- * arrival.  It leaves when it is served, when it is cancelled, and when the
- * object is freed; from then on it knows nothing of the queue. */
+ * arrival.  It leaves the queue when it is served, when it is cancelled, and
+ * when the object is freed.  After that it has no pointer to the queue. */
 
 #ifndef ALOOP_LOOP_WAIT_QUEUE_H
 #define ALOOP_LOOP_WAIT_QUEUE_H
@@ -15,36 +15,39 @@ struct aloop__wait_queue {
     size_t count;
 };
 
-/* The first member of every future that waits in a queue. */
+/* The first member of every future that waits in such a queue. */
 struct aloop__waiter {
     aloop_future future;
     struct aloop__node node;
-    struct aloop__wait_queue *queue; /* NULL: in none. */
+    struct aloop__wait_queue *queue; /* NULL if in none. */
 };
 
 void aloop__wait_queue_init(struct aloop__wait_queue *queue, aloop *loop);
 
-/* A new waiter of ops->size bytes, in no queue; NULL without memory. */
+/* Returns a new waiter of ops->size bytes that is in no queue, or NULL if out
+ * of memory. */
 void *aloop__waiter_new(aloop *loop, const struct aloop__future_ops *ops);
-/* Takes back one that nobody has got to know; NULL is allowed. */
+/* Discards a waiter that no other code refers to. */
 void aloop__waiter_drop(struct aloop__waiter *waiter);
 
 void aloop__wait_queue_push(struct aloop__wait_queue *queue,
                             struct aloop__waiter *waiter);
-/* The one that came first, still in the queue; or NULL. */
+/* Returns the oldest waiter in the queue, or NULL. */
 struct aloop__waiter *aloop__wait_queue_first(struct aloop__wait_queue *queue);
-/* The future behind `last`, the first for NULL; NULL at the end. */
+/* Returns the future that follows `last`, or the first if `last` is NULL.
+ * Returns NULL at the end. */
 aloop_future *aloop__wait_queue_next(struct aloop__wait_queue *queue,
                                      aloop_future *last);
-/* Takes it out, pending as it is. */
+/* Takes the waiter out of its queue; its future stays pending. */
 void aloop__wait_queue_remove(struct aloop__waiter *waiter);
 
-/* Takes it out and settles it, after which it may be gone. */
+/* Takes the waiter out of its queue and settles it, which may free it. */
 void aloop__waiter_settle(struct aloop__waiter *waiter, ssize_t status);
-/* All of them. */
+/* Does that to all waiters in the queue. */
 void aloop__wait_queue_settle(struct aloop__wait_queue *queue, ssize_t status);
 
-/* What ops->cancel is for most kinds: it leaves the queue, and has ended. */
+/* The ops->cancel of most kinds: takes the waiter out of its queue and settles
+ * it with ALOOP_ECANCELED. */
 void aloop__waiter_cancel(aloop_future *future);
 
 static inline struct aloop__waiter *aloop__waiter_of(aloop_future *future)

@@ -1,9 +1,9 @@
-/* The wake-up of a loop that waits, from other threads and signal handlers.
+/* Wake-ups of a waiting loop from other threads and signal handlers.
  *
- * The first to find the flag clear writes to the wake-up descriptor, so that a
- * burst costs one system call.  The loop drains the descriptor, clears the
- * flag, and only then looks at what it was woken for: in any other order a
- * wake-up between the steps could be lost. */
+ * The first caller that finds the flag `waking` clear writes to the wake-up
+ * descriptor, so that a burst costs one system call.  The loop drains the
+ * descriptor, clears the flag, and only then looks for the cause of the
+ * wake-up.  In any other order a wake-up between these steps could be lost. */
 
 #include "loop/wake.h"
 
@@ -11,7 +11,8 @@
 #include "os/reactor.h"
 #include "os/sys.h"
 
-/* In a forked child, until aloop_after_fork(), the channel is the parent's. */
+/* Does nothing in a forked child before aloop_after_fork(), because the channel
+ * is the parent's. */
 void aloop_wake(aloop *loop)
 {
     if (loop != NULL && !aloop__is_foreign(loop) &&
@@ -30,7 +31,7 @@ void aloop__wake_hook_remove(struct aloop__wake_hook *hook)
     list_remove(&hook->node);
 }
 
-/* A hook may call the application, which may remove hooks. */
+/* A hook may call the application, which may add or remove hooks. */
 void aloop__wake_hooks_run(aloop *loop)
 {
     struct aloop__node todo, *node;
@@ -42,7 +43,7 @@ void aloop__wake_hooks_run(aloop *loop)
             CONTAINER_OF(node, struct aloop__wake_hook, node);
 
         list_push(&loop->wake_hooks, node);
-        if (!aloop__is_foreign(loop)) /* One of them may have forked. */
+        if (!aloop__is_foreign(loop)) /* A hook may have forked. */
             hook->run(hook);
     }
 }
@@ -86,8 +87,8 @@ void aloop__wake_close(aloop *loop)
         aloop__sys_wake_close(loop->wake_fds);
 }
 
-/* What was on its way was sent into the old channel; what it was about is found
- * by the next turn without it. */
+/* A wake-up that was under way was sent to the old channel.  The next turn
+ * looks for its cause without it. */
 int aloop__wake_renew(aloop *loop)
 {
     int fds[2];
