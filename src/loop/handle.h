@@ -5,7 +5,7 @@
 
 #include "loop/state.h"
 
-/* What a handle is to the loop; each kind embeds one.
+/* The part of a handle that the loop uses: the first member of every handle.
  *
  *          activate          close                 the turn ends
  *     IDLE <-------> ACTIVE -------> CLOSED (in loop->closed) ----> freed

@@ -104,10 +104,10 @@ static void flush(aloop *loop)
 
 /* Returns whether the turn may wait at all.
  *
- * aloop_run() waits while the loop is alive.  aloop_step() waits as its
- * argument says until it has called back.  It also waits for unreferenced
- * handles.  If only another thread could end the wait, it does not wait without
- * a limit. */
+ * aloop_run() waits while the loop is alive.  aloop_step() waits until it has
+ * called the application, for at most the time that its caller allows, and also
+ * for unreferenced handles.  If only another thread could end the wait, it does
+ * not wait without a limit. */
 static bool may_wait(aloop *loop, int64_t max_wait_ns)
 {
     bool is_alive = loop->live > 0 || loop->lingering > 0;
