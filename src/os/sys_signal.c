@@ -16,6 +16,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "os/tools.h"
+
 /* The previous actions, by signal number. */
 static struct {
     struct sigaction before;
@@ -54,7 +56,7 @@ int aloop__sys_signal_catch(int number, void (*handler)(int number))
         return -EINVAL;
     atomic_store(&callback, handler);
     action.sa_handler = signal_caught;
-    action.sa_flags = SA_RESTART | SA_ONSTACK;
+    action.sa_flags = SA_RESTART | (tools_allow_onstack() ? SA_ONSTACK : 0);
     sigfillset(&action.sa_mask);
     if (sigaction(number, &action, &before) < 0)
         return -errno;

@@ -59,6 +59,18 @@ static inline bool tools_hide_stacks(void)
     return WITH_ASAN;
 }
 
+/* Returns whether a handler may ask for the alternate stack of a thread, which
+ * has no effect if the thread has none.  valgrind 3.19 then takes the thread's
+ * own stack for an alternate one, and does not extend it for the handler. */
+static inline bool tools_allow_onstack(void)
+{
+#if WITH_VALGRIND
+    if (RUNNING_ON_VALGRIND)
+        return false;
+#endif
+    return true;
+}
+
 /* The state of a slab of stacks. */
 struct tools_slab {
     unsigned *valgrind_ids; /* One for each slot; NULL without valgrind. */
