@@ -18,7 +18,6 @@
 #include "loop/wake.h"
 #include "os/sys.h"
 
-
 enum { BUDGET = 64 }; /* Callbacks of one watch in one turn. */
 
 struct aloop_signal {

@@ -6,14 +6,13 @@
  * together and in order.  Cancelling works through a list, so that a future
  * that cancels others does not call their ops->cancel. */
 
-#include "loop/debug.h"
-#include "loop/host.h"
-
 #include "loop/future.h"
-#include "loop/quarantine.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#include "loop/host.h"
+#include "loop/quarantine.h"
 
 _Static_assert((int) ALOOP_PENDING != (int) ALOOP_ENOTNUMERIC,
                "the status of a pending future is none of the errors");

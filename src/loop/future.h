@@ -261,5 +261,4 @@ void aloop__futures_abandon(aloop *loop);
 int aloop__then_failed(aloop_future *future, aloop_future_cb callback,
                        void *arg);
 
-
 #endif

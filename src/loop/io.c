@@ -9,7 +9,6 @@
  * cannot remove such a descriptor from the set, and would report it
  * indefinitely.  Therefore the whole set is created again. */
 
-
 #include "loop/io.h"
 
 #include <string.h>

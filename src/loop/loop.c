@@ -109,8 +109,7 @@ aloop *aloop_new(const aloop_options *given)
                          : &loop->alloc);
     aloop__timers_open(&loop->timers, &loop->alloc);
     /* This comes first; see aloop__sys_stderr_look(). */
-    error =
-        aloop__reports_open(loop);
+    error = aloop__reports_open(loop);
     if (error == 0 && options.debug)
         error = aloop__debug_open(loop);
     if (error == 0)

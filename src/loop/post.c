@@ -5,7 +5,6 @@
  * between its push and its wake-up; therefore each turn also takes the stack
  * before its wait. */
 
-
 #include "loop/post.h"
 
 #include "loop/callback.h"

@@ -25,7 +25,6 @@
  * unless it calls aloop_after_fork().  The rest of the turn's work stays
  * queued. */
 
-
 #include "loop/turn.h"
 
 #include "aloop/task.h"

@@ -17,7 +17,6 @@
 
 #include <string.h>
 
-
 enum {
     DIRECT_MIN = 2048, /* Smaller reads use stream->input. */
     DELIMITER_MAX = 256

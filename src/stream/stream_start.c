@@ -11,7 +11,6 @@
 #include "os/reactor.h"
 #include "stream/stream.h"
 
-
 /* Calls on_data.  Afterwards it sends what the callback has put, in one system
  * call, and copies lent bytes that were not sent. */
 static void call_on_data(aloop_stream *stream, const char *data, ssize_t size)

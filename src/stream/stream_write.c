@@ -13,7 +13,6 @@
 #include "os/sys.h"
 #include "stream/stream.h"
 
-
 enum { SENDS_MAX = 8 }; /* Of one stream in one flush. */
 
 struct write {

@@ -5,7 +5,6 @@
 #include "loop/wait_queue.h"
 #include "sync/semaphore.h"
 
-
 void aloop__permit_link(struct aloop__permit *permit,
                         aloop_semaphore *semaphore)
 {
