@@ -78,8 +78,14 @@ int aloop_then(aloop_future *future, aloop_future_cb callback, void *arg)
     return 0;
 }
 
-/* Returns the first continuation that matches, or the first of all if
- * `callback` is NULL.  Returns NULL if there is none. */
+/* A NULL callback matches every continuation. */
+static bool matches(const struct aloop__then *then, aloop_future_cb callback,
+                    const void *arg)
+{
+    return callback == NULL || (then->callback == callback && then->arg == arg);
+}
+
+/* Returns the first continuation that matches, or NULL. */
 static struct aloop__then *find(aloop_future *future, aloop_future_cb callback,
                                 const void *arg)
 {
@@ -88,17 +94,14 @@ static struct aloop__then *find(aloop_future *future, aloop_future_cb callback,
 
     if (!aloop__future_pending(future)) {
         for (then = future->thens.first; then != NULL; then = then->next)
-            if (callback == NULL ||
-                (then->callback == callback && then->arg == arg))
+            if (matches(then, callback, arg))
                 return then;
         return NULL;
     }
     for (node = future->waiters.next; node != &future->waiters;
          node = node->next) {
         then = then_of(node);
-        if (aloop__is_then(&then->wait) &&
-            (callback == NULL ||
-             (then->callback == callback && then->arg == arg)))
+        if (aloop__is_then(&then->wait) && matches(then, callback, arg))
             return then;
     }
     return NULL;
