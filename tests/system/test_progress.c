@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 
 enum { ROWS_MAX = 60, WIDTH_MAX = 200 };
@@ -122,7 +123,9 @@ static void show(void)
     fputc('\a', f.out); /* The end, since a terminal has none. */
     fflush(f.out);
     for (;;) {
-        size = read(f.master, text, sizeof text - 1);
+        do {
+            size = read(f.master, text, sizeof text - 1);
+        } while (size < 0 && errno == EINTR);
         assert_true(size > 0);
         text[size] = '\0';
         for (const char *at = text; *at != '\0'; at++) {
