@@ -26,8 +26,8 @@ ALOOP_API int aloop_defer(aloop *loop, aloop_fn fn, void *arg);
  *
  * Posts run first in, first out, each exactly once.  A queued post keeps the
  * loop alive, but the intention to post does not: call aloop_hold() first.  The
- * loop must not be freed before this function has returned, so let the posting
- * thread end first.
+ * function may end the loop, even if aloop_post() has not returned yet:
+ * aloop_free() waits for it.  A call must not begin after that of aloop_free().
  *
  * Returns: 0.
  * Errors:  ALOOP_EINVAL: `loop` or `fn` is NULL;
@@ -39,7 +39,8 @@ ALOOP_API int aloop_post(aloop *loop, aloop_fn fn, void *arg);
 /**
  * Ends the loop's present wait, or else its next one.
  *
- * Several calls may end only one wait.  NULL is allowed.
+ * Several calls may end only one wait.  NULL is allowed.  The loop must not be
+ * freed before this function has returned.
  *
  * Context: any thread, signal handlers included.
  */

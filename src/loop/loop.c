@@ -200,10 +200,12 @@ int aloop_free(aloop *loop)
     wind_up(loop);
     if (!aloop__is_foreign(loop))
         aloop__reports_finish(loop);
-    if (aloop__is_foreign(loop)) /* A task or the hook has forked. */
+    if (aloop__is_foreign(loop)) { /* A task or the hook has forked. */
         (void) leave(loop);
-    else
+    } else {
+        aloop__posts_settle(loop);
         end(loop);
+    }
     aloop__cancel_restore(cancellation);
     return 0;
 }
@@ -267,6 +269,7 @@ static int renew(aloop *loop, unsigned process)
     int error;
 
     atomic_store(&loop->waking, true); /* No signal handler wakes the parent. */
+    atomic_store(&loop->posting, 0);   /* The child has no other threads. */
     loop->process = process;
     error = aloop__io_renew(loop);
     if (error == 0)

@@ -75,11 +75,21 @@ int aloop_post(aloop *loop, aloop_fn fn, void *arg)
         return ALOOP_ENOMEM;
     post->fn = fn;
     post->arg = arg;
+    atomic_fetch_add(&loop->posting, 1);
     post->next = atomic_load(&loop->posts);
     while (!atomic_compare_exchange_weak(&loop->posts, &post->next, post))
         ;
     aloop_wake(loop);
+    atomic_fetch_sub(&loop->posting, 1);
     return 0;
+}
+
+/* A post can run before its aloop_post() has woken the loop, and it can end the
+ * loop. */
+void aloop__posts_settle(aloop *loop)
+{
+    while (atomic_load(&loop->posting) > 0)
+        aloop__sys_thread_yield();
 }
 
 /* Moves all posts to the end of loop->taken, oldest first. */

@@ -188,6 +188,7 @@ struct aloop {
     struct aloop__io wake_io;
     atomic_uint waking;                   /* A wake-up is under way. */
     _Atomic(struct aloop__post *) posts;  /* Last in, first out. */
+    atomic_uint posting;                  /* Threads inside aloop_post(). */
     /* Posts that were taken from `posts`, oldest first.  NULL between turns,
      * except in a child that was forked by a post. */
     struct aloop__post *taken;

@@ -187,6 +187,8 @@ uintptr_t aloop__sys_thread_self(void);
 /* Starts a thread with all signals blocked. */
 int aloop__sys_thread_start(void (*run)(void *arg), void *arg,
                             struct sys_thread **ret);
+/* Lets other threads run. */
+void aloop__sys_thread_yield(void);
 /* Waits until the thread has ended, and frees it. */
 void aloop__sys_thread_join(struct sys_thread *thread);
 /* Frees the thread without waiting for it.  The thread must be inside run(). */

@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -29,6 +30,11 @@ struct sys_monitor {
 uintptr_t aloop__sys_thread_self(void)
 {
     return (uintptr_t) pthread_self();
+}
+
+void aloop__sys_thread_yield(void)
+{
+    (void) sched_yield();
 }
 
 static void *thread_main(void *arg)

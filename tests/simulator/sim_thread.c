@@ -70,6 +70,13 @@ uintptr_t aloop__sys_thread_self(void)
     return self;
 }
 
+/* Lets a microsecond pass, in which what is due runs. */
+void aloop__sys_thread_yield(void)
+{
+    sim__note("aloop__sys_thread_yield");
+    sim_pass(1000);
+}
+
 int aloop__sys_thread_start(void (*run)(void *arg), void *arg,
                             struct sys_thread **ret)
 {

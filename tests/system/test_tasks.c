@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -150,6 +151,7 @@ static void a_sleep_is_never_shorter_than_asked(void **state)
 struct cancelled {
     _Atomic(aloop *) loop;
     bool has_timer;
+    bool is_busy; /* The loop's thread never sleeps. */
     atomic_bool has_returned;
 };
 
@@ -157,6 +159,11 @@ static void nothing_due(aloop_timer *timer, void *arg)
 {
     (void) timer;
     (void) arg;
+}
+
+static void go_on(aloop *loop, void *arg)
+{
+    aloop_defer(loop, go_on, arg);
 }
 
 static void *run_a_loop(void *arg)
@@ -168,6 +175,8 @@ static void *run_a_loop(void *arg)
     aloop_hold(loop);
     if (test->has_timer)
         aloop_timer_start(loop, ALOOP_SEC(1000), 0, nothing_due, NULL, &timer);
+    if (test->is_busy)
+        aloop_defer(loop, go_on, NULL);
     atomic_store(&test->loop, loop);
     aloop_run(loop);
     atomic_store(&test->has_returned, aloop_free(loop) == 0);
@@ -204,6 +213,57 @@ static void a_cancelled_thread_ends_after_its_loop_was_stopped(void **state)
     }
 }
 
+/* A loop that does not sleep can run the post, end and be freed while
+ * aloop_post() still runs. */
+static void a_post_may_end_and_free_its_loop(void **state)
+{
+    (void) state;
+    for (int i = 0; i < 200; i++) {
+        struct cancelled test = {.is_busy = true};
+        pthread_t thread;
+
+        assert_int_equal(pthread_create(&thread, NULL, run_a_loop, &test), 0);
+        while (atomic_load(&test.loop) == NULL)
+            sched_yield();
+        assert_int_equal(aloop_post(test.loop, stop_it, NULL), 0);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_true(atomic_load(&test.has_returned));
+    }
+}
+
+static void *post_while_cancelled(void *arg)
+{
+    int before;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    pthread_cancel(pthread_self());
+    pthread_setcancelstate(before, NULL);
+    aloop_post(arg, stop_it, NULL);
+    pthread_testcancel();
+    return NULL;
+}
+
+static void a_cancelled_thread_ends_after_its_post(void **state)
+{
+    aloop *loop = aloop_new(NULL);
+    struct pollfd wake = {.fd = aloop_fd(loop), .events = POLLIN};
+    pthread_t thread;
+    void *result;
+
+    (void) state;
+    if (WITH_ASAN) /* Clang's cannot end such a thread. */
+        skip();
+    aloop_step(loop, 0);
+    assert_int_equal(poll(&wake, 1, 0), 0);
+    assert_int_equal(pthread_create(&thread, NULL, post_while_cancelled, loop),
+                     0);
+    assert_int_equal(pthread_join(thread, &result), 0);
+    assert_ptr_equal(result, PTHREAD_CANCELED);
+    assert_int_equal(poll(&wake, 1, 1000), 1);
+    assert_int_equal(aloop_run(loop), 1);
+    assert_int_equal(aloop_free(loop), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +273,8 @@ int main(void)
         cmocka_unit_test(a_program_ends_with_what_its_task_returned),
         cmocka_unit_test(a_sleep_is_never_shorter_than_asked),
         cmocka_unit_test(a_cancelled_thread_ends_after_its_loop_was_stopped),
+        cmocka_unit_test(a_post_may_end_and_free_its_loop),
+        cmocka_unit_test(a_cancelled_thread_ends_after_its_post),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

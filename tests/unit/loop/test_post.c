@@ -191,6 +191,26 @@ static void queued_posts_are_dropped_with_the_loop(void **state)
     assert_true(t.noted <= 1);
 }
 
+static void return_from_the_post(void *arg)
+{
+    aloop *loop = arg;
+
+    atomic_store(&loop->posting, 0);
+    t.calls++;
+}
+
+/* A post can run, and end the loop, before aloop_post() has returned. */
+static void a_loop_is_freed_after_its_last_post_has_returned(void **state)
+{
+    (void) state;
+    atomic_store(&t.loop->posting, 1); /* A thread is in aloop_post(). */
+    sim_at(3000, return_from_the_post, t.loop);
+    aloop_free(t.loop);
+    t.loop = NULL;
+    assert_int_equal(t.calls, 1);
+    assert_int_equal(sim_calls("aloop__sys_thread_yield"), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +224,7 @@ int main(void)
         TEST(posts_wake_a_loop_that_sleeps),
         TEST(a_burst_of_posts_costs_one_wake_up),
         TEST(queued_posts_are_dropped_with_the_loop),
+        TEST(a_loop_is_freed_after_its_last_post_has_returned),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
