@@ -58,6 +58,8 @@ void aloop__handles_free_closed(aloop *loop)
         struct aloop__handle *handle =
             CONTAINER_OF(node, struct aloop__handle, node);
 
+        if (handle->ops->fini != NULL)
+            handle->ops->fini(handle);
         if (loop->debug != NULL)
             aloop__quarantine_put(loop, handle, handle->ops->size, "");
         else

@@ -27,6 +27,8 @@ struct aloop__handle_ops {
     /* Called in a forked child, to drop the state that belongs to the parent.
      * May be NULL. */
     void (*fork)(struct aloop__handle *handle);
+    /* Frees what a closed handle owns, at the end of the turn.  May be NULL. */
+    void (*fini)(struct aloop__handle *handle);
 };
 
 /* Returns a zeroed handle of ops->size bytes, which is referenced and idle.
