@@ -83,7 +83,8 @@ ALOOP_API int aloop_stream_stop(aloop_stream *stream);
  * itself.  The change takes effect immediately.
  *
  * Returns: 0.
- * Errors:  ALOOP_EINVAL: `stream` is NULL.
+ * Errors:  ALOOP_EINVAL: `stream` is NULL;
+ *          ALOOP_ENOMEM: out of memory, and nothing has changed.
  */
 ALOOP_API int aloop_stream_set_auto_pause(aloop_stream *stream, bool on);
 

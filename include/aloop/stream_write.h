@@ -88,7 +88,8 @@ ALOOP_API size_t aloop_stream_queued(const aloop_stream *stream);
  *             pauses
  *
  * Returns: 0.
- * Errors:  ALOOP_EINVAL: `stream` is NULL, or the marks are not in order.
+ * Errors:  ALOOP_EINVAL: `stream` is NULL, or the marks are not in order;
+ *          ALOOP_ENOMEM: out of memory, and nothing has changed.
  */
 ALOOP_API int aloop_stream_set_watermarks(aloop_stream *stream, size_t low,
                                           size_t high);

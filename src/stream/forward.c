@@ -29,7 +29,7 @@ struct aloop__forward {
 static void finish_forward(struct aloop__forward *forward, ssize_t status)
 {
     forward->from->forward_from = NULL;
-    forward->to->forward_to = NULL;
+    forward->to->sender->forward_to = NULL;
     aloop__stream_unlisten(forward->from);
     aloop__future_settle(&forward->future, status);
 }
@@ -122,6 +122,7 @@ aloop_future *aloop_stream_forward(aloop_stream *from, aloop_stream *to)
 {
     int error = aloop__check_handle(from, __func__);
     struct aloop__forward *forward;
+    struct aloop__sender *sender;
     aloop *loop;
 
     if (error == 0)
@@ -131,8 +132,11 @@ aloop_future *aloop_stream_forward(aloop_stream *from, aloop_stream *to)
     loop = from->handle.loop;
     if (to->handle.loop != loop)
         return aloop__future_failed(loop, ALOOP_EINVAL);
+    sender = aloop__stream_sender(to);
+    if (sender == NULL)
+        return NULL;
     if (from->on_data != NULL || from->reading != NULL ||
-        from->forward_from != NULL || to->forward_to != NULL || from == to)
+        from->forward_from != NULL || sender->forward_to != NULL || from == to)
         return aloop__future_failed(loop, ALOOP_EBUSY);
     forward = aloop__future_new(loop, &forward_ops);
     if (forward == NULL)
@@ -142,7 +146,7 @@ aloop_future *aloop_stream_forward(aloop_stream *from, aloop_stream *to)
     forward->from = from;
     forward->to = to;
     from->forward_from = forward;
-    to->forward_to = forward;
+    sender->forward_to = forward;
     error = aloop__stream_listen(from, forward_data, forward);
     if (error < 0)
         finish_forward(forward, error);

@@ -13,9 +13,9 @@
 
 enum { LEND_MIN = 2048 }; /* Copying less costs no more than lending. */
 
-void aloop__piece_free(aloop_stream *stream, struct aloop__piece *piece)
+void aloop__piece_free(struct aloop__sender *sender, struct aloop__piece *piece)
 {
-    aloop *loop = stream->handle.loop;
+    aloop *loop = sender->stream->handle.loop;
 
     list_remove(&piece->node);
     if (piece->kind == PIECE_OWNED)
@@ -25,39 +25,40 @@ void aloop__piece_free(aloop_stream *stream, struct aloop__piece *piece)
 }
 
 /* Returns how many bytes fit into the last piece. */
-static size_t room_left(const aloop_stream *stream)
+static size_t room_left(const struct aloop__sender *sender)
 {
     struct aloop__piece *piece =
-        CONTAINER_OF(stream->pieces.prev, struct aloop__piece, node);
+        CONTAINER_OF(sender->pieces.prev, struct aloop__piece, node);
     const char *bytes = (const char *) (piece + 1);
 
-    if (list_empty(&stream->pieces) || piece->kind != PIECE_OWNED)
+    if (list_empty(&sender->pieces) || piece->kind != PIECE_OWNED)
         return 0;
     return piece->room - (size_t) (piece->data + piece->size - bytes);
 }
 
 /* Counts bytes that were added to the piece, and whether they are a reply. */
-static void count_put(aloop_stream *stream, struct aloop__piece *piece,
-                      size_t size)
+static void count_put(struct aloop__sender *sender,
+                      struct aloop__piece *piece, size_t size)
 {
     piece->size += size;
-    if (!stream->is_dispatching)
+    if (!sender->stream->is_dispatching)
         return;
     piece->replies += size;
-    stream->replies += size;
+    sender->replies += size;
 }
 
 /* Copies bytes into the last piece, which has room for them. */
-static void append_bytes(aloop_stream *stream, const char *data, size_t size)
+static void append_bytes(struct aloop__sender *sender, const char *data,
+                         size_t size)
 {
     struct aloop__piece *piece =
-        CONTAINER_OF(stream->pieces.prev, struct aloop__piece, node);
+        CONTAINER_OF(sender->pieces.prev, struct aloop__piece, node);
     char *bytes = (char *) (piece + 1);
 
     if (size == 0)
         return;
-    memcpy(bytes + (piece->room - room_left(stream)), data, size);
-    count_put(stream, piece, size);
+    memcpy(bytes + (piece->room - room_left(sender)), data, size);
+    count_put(sender, piece, size);
 }
 
 static struct aloop__piece *new_piece(aloop *loop, size_t size)
@@ -78,9 +79,10 @@ static struct aloop__piece *new_piece(aloop *loop, size_t size)
 
 /* Returns whether the bytes are part of those that on_data was called with.
  * They can be lent, because they are sent before anything else is received. */
-static bool is_lendable(const aloop_stream *stream, const char *data,
+static bool is_lendable(const struct aloop__sender *sender, const char *data,
                         size_t size)
 {
+    const aloop_stream *stream = sender->stream;
     const char *buffer = stream->handle.loop->receive_buffer;
 
     return size >= LEND_MIN && stream->is_dispatching && buffer != NULL &&
@@ -89,28 +91,29 @@ static bool is_lendable(const aloop_stream *stream, const char *data,
 }
 
 /* Queues the bytes without a copy.  Returns false if that is not possible. */
-static bool lend(aloop_stream *stream, const char *data, size_t size)
+static bool lend(struct aloop__sender *sender, const char *data, size_t size)
 {
     struct aloop__piece *piece;
 
-    if (!is_lendable(stream, data, size))
+    if (!is_lendable(sender, data, size))
         return false;
-    piece = aloop__slab_get(&stream->handle.loop->slab, sizeof *piece);
+    piece = aloop__slab_get(&sender->stream->handle.loop->slab, sizeof *piece);
     if (piece == NULL)
         return false;
     list_init(&piece->node);
     piece->data = data;
     piece->kind = PIECE_LENT;
-    count_put(stream, piece, size);
-    list_push(&stream->pieces, &piece->node);
-    stream->has_lent = true;
+    count_put(sender, piece, size);
+    list_push(&sender->pieces, &piece->node);
+    sender->has_lent = true;
     return true;
 }
 
 /* Replaces a lent piece by an owned one. */
-static bool own_piece(aloop_stream *stream, struct aloop__piece *lent)
+static bool own_piece(struct aloop__sender *sender, struct aloop__piece *lent)
 {
-    struct aloop__piece *piece = new_piece(stream->handle.loop, lent->size);
+    struct aloop__piece *piece =
+        new_piece(sender->stream->handle.loop, lent->size);
 
     if (piece == NULL)
         return false;
@@ -118,7 +121,7 @@ static bool own_piece(aloop_stream *stream, struct aloop__piece *lent)
     piece->size = lent->size;
     piece->replies = lent->replies;
     list_push(&lent->node, &piece->node); /* In front of the lent one. */
-    aloop__piece_free(stream, lent);
+    aloop__piece_free(sender, lent);
     return true;
 }
 
@@ -126,54 +129,55 @@ static bool own_piece(aloop_stream *stream, struct aloop__piece *lent)
  * for more bytes.  If the last piece cannot be extended because it is not
  * owned, there may be many such pieces, so that each has only the room it
  * needs. */
-static size_t next_room(const aloop_stream *stream, size_t size)
+static size_t next_room(const struct aloop__sender *sender, size_t size)
 {
     size_t small = BUFFER_SMALL - sizeof(struct aloop__piece);
     const struct aloop__piece *last =
-        CONTAINER_OF(stream->pieces.prev, struct aloop__piece, node);
+        CONTAINER_OF(sender->pieces.prev, struct aloop__piece, node);
 
-    if (!list_empty(&stream->pieces) && last->kind != PIECE_OWNED)
+    if (!list_empty(&sender->pieces) && last->kind != PIECE_OWNED)
         return size;
     return size < small ? small : size;
 }
 
 /* All memory is allocated before the first byte is copied, so that a failure
  * queues nothing. */
-int aloop__pieces_put(aloop_stream *stream, const char *data, size_t size)
+int aloop__pieces_put(struct aloop__sender *sender, const char *data,
+                      size_t size)
 {
-    size_t left = room_left(stream);
+    size_t left = room_left(sender);
     size_t first = size < left ? size : left;
     struct aloop__piece *piece = NULL;
 
-    if (lend(stream, data, size))
+    if (lend(sender, data, size))
         return 0;
     if (size > left) {
-        piece = new_piece(stream->handle.loop,
-                          next_room(stream, size - left));
+        piece = new_piece(sender->stream->handle.loop,
+                          next_room(sender, size - left));
         if (piece == NULL)
             return ALOOP_ENOMEM;
     }
-    append_bytes(stream, data, first);
+    append_bytes(sender, data, first);
     if (piece != NULL) {
-        list_push(&stream->pieces, &piece->node);
-        append_bytes(stream, data + first, size - first);
+        list_push(&sender->pieces, &piece->node);
+        append_bytes(sender, data + first, size - first);
     }
     return 0;
 }
 
-bool aloop__pieces_own(aloop_stream *stream)
+bool aloop__pieces_own(struct aloop__sender *sender)
 {
-    struct aloop__node *node = stream->pieces.next;
+    struct aloop__node *node = sender->pieces.next;
     bool is_owned = true;
 
-    stream->has_lent = false;
-    while (node != &stream->pieces && is_owned) {
+    sender->has_lent = false;
+    while (node != &sender->pieces && is_owned) {
         struct aloop__piece *piece =
             CONTAINER_OF(node, struct aloop__piece, node);
 
         node = node->next;
         if (piece->kind == PIECE_LENT)
-            is_owned = own_piece(stream, piece);
+            is_owned = own_piece(sender, piece);
     }
     return is_owned;
 }

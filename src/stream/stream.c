@@ -20,8 +20,6 @@
 #include "aloop/tcp.h"
 
 enum {
-    WATER_LOW = 16 * 1024,
-    WATER_HIGH = 64 * 1024,
     ADDRESS_TEXT_MAX = 128,
     DISCARDS_MAX = 64 /* Receives before a close. */
 };
@@ -33,22 +31,16 @@ struct aloop__linger {
 };
 
 static void end_stream(aloop_stream *stream);
-static void stream_close(struct aloop__handle *handle);
-static void stream_fork(struct aloop__handle *handle);
-
-static const struct aloop__handle_ops stream_ops = {
-    .name = "stream",
-    .size = sizeof(aloop_stream),
-    .close = stream_close,
-    .fork = stream_fork};
 
 /* The part of a close that concerns the application: no callback runs from now
  * on, and reads are cancelled. */
 static void begin_close(aloop_stream *stream)
 {
     aloop__forward_end(stream->forward_from);
-    aloop__forward_end(stream->forward_to);
-    aloop__stream_stop_reading(stream);
+    if (stream->sender != NULL)
+        aloop__forward_end(stream->sender->forward_to);
+    aloop__stream_unlisten(stream);
+    aloop__stream_end_reads(stream);
     stream->handle.closed = true;
 }
 
@@ -57,33 +49,12 @@ static void begin_close(aloop_stream *stream)
 static void stream_fork(struct aloop__handle *handle)
 {
     aloop_stream *stream = CONTAINER_OF(handle, aloop_stream, handle);
-    int error = stream->write_error;
+    short error = stream->write_error;
 
     aloop__stream_fail_writing(stream, ALOOP_EPIPE);
     stream->write_error = error;
-    stream->has_shut = stream->is_shut;
-}
-
-int aloop__stream_want(aloop_stream *stream, unsigned bits)
-{
-    return aloop__io_arm(stream->handle.loop, &stream->io,
-                         stream->io.armed | bits);
-}
-
-void aloop__stream_unwant(aloop_stream *stream, unsigned bits)
-{
-    /* A failure only causes useless events, which lead here again. */
-    aloop__io_arm(stream->handle.loop, &stream->io,
-                  stream->io.armed & ~bits);
-}
-
-int aloop__stream_error(aloop_stream *stream)
-{
-    int error = aloop__sys_socket_error(stream->io.fd);
-
-    if (error == 0)
-        error = ALOOP_ENOTCONN; /* Another call has consumed it. */
-    return aloop__io_failed(&stream->io, error);
+    if (stream->sender != NULL)
+        stream->sender->has_shut = stream->sender->is_shut;
 }
 
 /* The descriptor is broken and nothing reads.  Reports the error to everything
@@ -111,52 +82,24 @@ static void stream_ready(struct aloop__io *io, unsigned bits)
     }
     if ((bits & (REACTOR_WRITE | REACTOR_ERROR)) != 0 &&
         (io->armed & REACTOR_WRITE) != 0)
-        aloop__stream_flush(stream);
+        aloop__stream_flush(stream->sender);
     if ((bits & (REACTOR_READ | REACTOR_ERROR)) != 0 &&
         (io->armed & REACTOR_READ) != 0)
         aloop__stream_readable(stream);
-}
-
-int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret)
-{
-    aloop_stream *stream = aloop__handle_new(loop, &stream_ops);
-    int error = ALOOP_ENOMEM;
-
-    if (stream != NULL)
-        error = aloop__io_open(loop, &stream->io, fd, stream_ready);
-    if (error < 0) {
-        aloop__sys_reset_on_close(
-            fd); /* The peer must see a reset, not an end. */
-        aloop__sys_close(fd);
-        if (stream != NULL)
-            aloop__handle_closed(&stream->handle);
-        return error;
-    }
-    list_init(&stream->flush.node);
-    stream->flush.run = aloop__stream_run_flush;
-    list_init(&stream->deliver.node);
-    stream->deliver.run = aloop__stream_deliver;
-    list_init(&stream->reads);
-    list_init(&stream->pieces);
-    list_init(&stream->waits);
-    stream->low = WATER_LOW;
-    stream->high = WATER_HIGH;
-    stream->has_auto_pause = true;
-    *ret = stream;
-    return 0;
 }
 
 /* Ends lingering, if the stream lingers. */
 static void drop_linger(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
+    struct aloop__sender *sender = stream->sender;
 
-    if (stream->linger == NULL)
+    if (sender == NULL || sender->linger == NULL)
         return;
     loop->lingering--;
-    aloop__timed_clear(loop, &stream->linger->timed);
-    aloop__slab_put(&loop->slab, stream->linger, sizeof *stream->linger);
-    stream->linger = NULL;
+    aloop__timed_clear(loop, &sender->linger->timed);
+    aloop__slab_put(&loop->slab, sender->linger, sizeof *sender->linger);
+    sender->linger = NULL;
 }
 
 /* Returns whether the descriptor was closed outside the loop's control.  Its
@@ -175,11 +118,12 @@ static void end_stream(aloop_stream *stream)
 
     drop_linger(stream);
     aloop__stream_fail_writing(stream, ALOOP_ECANCELED);
-    list_remove(&stream->flush.node);
+    if (stream->sender != NULL)
+        list_remove(&stream->sender->flush.node);
     list_remove(&stream->deliver.node);
     fd = aloop__io_close(stream->handle.loop, &stream->io);
     if (fd >= 0 && is_ours)
-        aloop__sys_close(fd);
+        stream->carrier->close(fd);
     aloop__handle_closed(&stream->handle);
 }
 
@@ -189,7 +133,7 @@ static void reset_stream(aloop_stream *stream)
 {
     if (stream->io.fd >= 0 && !has_lost_descriptor(stream) &&
         aloop__stream_is_ours(stream))
-        aloop__sys_reset_on_close(stream->io.fd);
+        stream->carrier->reset(stream->io.fd);
     end_stream(stream);
 }
 
@@ -203,7 +147,7 @@ static int start_linger(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
 
-    return aloop__timed_set(loop, &stream->linger->timed,
+    return aloop__timed_set(loop, &stream->sender->linger->timed,
                             aloop__after(aloop__now(loop), linger_ns));
 }
 
@@ -225,7 +169,7 @@ static void discard_unread(aloop_stream *stream)
     if (buffer == NULL)
         return;
     for (int i = 0; i < DISCARDS_MAX && n == (ssize_t) size; i++)
-        n = aloop__sys_recv(stream->io.fd, buffer, size);
+        n = stream->carrier->receive(stream->io.fd, buffer, size);
     aloop__buffer_put(loop, buffer, size);
 }
 
@@ -254,34 +198,89 @@ static void stream_close(struct aloop__handle *handle)
 
     if (!handle->closed)
         begin_close(stream);
-    if (stream->queued > 0)
+    if (stream->sender != NULL && stream->sender->queued > 0)
         reset_stream(stream);
     else
         end_in_peace(stream);
 }
 
-void aloop__stream_progress(aloop_stream *stream)
+/* Ends a closed stream that has sent everything, and restarts the linger
+ * timeout of one that has not. */
+static void stream_sent(aloop_stream *stream)
 {
-    if (list_empty(&stream->pieces) && list_empty(&stream->waits))
+    if (!aloop__stream_is_busy(stream))
         end_in_peace(stream);
-    else if (stream->linger != NULL)
+    else if (stream->sender->linger != NULL)
         start_linger(stream);
+}
+
+/* A failure that dropped bytes of a put is reported by on_data, except one that
+ * the peer caused: reading reports that anyway. */
+static void stream_lost(aloop_stream *stream, int error)
+{
+    if (stream->on_data != NULL && !stream->handle.closed &&
+        error != ALOOP_EPIPE && error != ALOOP_ECONNRESET &&
+        error != ALOOP_ETIMEDOUT)
+        aloop__stream_fail_reading(stream, error);
+}
+
+static void stream_fini(struct aloop__handle *handle)
+{
+    const aloop_stream *stream = CONTAINER_OF(handle, aloop_stream, handle);
+
+    if (stream->sender != NULL)
+        aloop__slab_put(&handle->loop->slab, stream->sender,
+                        sizeof *stream->sender);
+}
+
+static const struct aloop__stream_ops stream_ops = {
+    .handle = {.name = "stream",
+               .size = sizeof(aloop_stream),
+               .close = stream_close,
+               .fork = stream_fork,
+               .fini = stream_fini},
+    .sent = stream_sent,
+    .resumed = aloop__stream_resume,
+    .lost = stream_lost};
+
+int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret)
+{
+    aloop_stream *stream = aloop__handle_new(loop, &stream_ops.handle);
+    int error = ALOOP_ENOMEM;
+
+    if (stream != NULL)
+        error = aloop__io_open(loop, &stream->io, fd, stream_ready);
+    if (error < 0) {
+        /* The peer must see a reset, not an end. */
+        aloop__carrier_socket.reset(fd);
+        aloop__carrier_socket.close(fd);
+        if (stream != NULL)
+            aloop__handle_closed(&stream->handle);
+        return error;
+    }
+    stream->carrier = &aloop__carrier_socket;
+    list_init(&stream->deliver.node);
+    stream->deliver.run = aloop__stream_deliver;
+    *ret = stream;
+    return 0;
 }
 
 /* Keeps a closed stream until its bytes are sent or linger_ns have passed. */
 static void begin_linger(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
+    struct aloop__linger *linger =
+        aloop__slab_get(&loop->slab, sizeof *linger);
 
     aloop__stream_unwant(stream, REACTOR_READ);
-    stream->linger = aloop__slab_get(&loop->slab, sizeof *stream->linger);
-    if (stream->linger == NULL) {
+    if (linger == NULL) {
         reset_stream(stream); /* Without memory there is no timeout. */
         return;
     }
     loop->lingering++;
-    aloop__timed_init(&stream->linger->timed, linger_due);
-    stream->linger->stream = stream;
+    aloop__timed_init(&linger->timed, linger_due);
+    linger->stream = stream;
+    stream->sender->linger = linger;
     if (start_linger(stream) < 0)
         reset_stream(stream);
 }
@@ -291,8 +290,7 @@ void aloop_stream_close(aloop_stream *stream)
     if (stream == NULL || aloop__check_handle(stream, __func__) < 0)
         return;
     begin_close(stream);
-    if (!aloop__stream_is_ours(stream) ||
-        (list_empty(&stream->pieces) && list_empty(&stream->waits)))
+    if (!aloop__stream_is_ours(stream) || !aloop__stream_is_busy(stream))
         end_in_peace(stream);
     else
         begin_linger(stream);
@@ -308,40 +306,50 @@ void aloop_stream_abort(aloop_stream *stream)
 
 size_t aloop_stream_queued(const aloop_stream *stream)
 {
-    return aloop__check_handle(stream, __func__) < 0 ? 0 : stream->queued;
+    if (aloop__check_handle(stream, __func__) < 0 || stream->sender == NULL)
+        return 0;
+    return stream->sender->queued;
 }
 
 /* Recomputes `is_paused`, as if all queued bytes had been put now. */
-static void renew_pause(aloop_stream *stream)
+static void renew_pause(struct aloop__sender *sender)
 {
-    stream->is_paused = false;
-    aloop__stream_pause_if_due(stream);
-    aloop__stream_resume(stream);
+    sender->is_paused = false;
+    aloop__stream_pause_if_due(sender);
+    aloop__stream_resume(sender->stream);
 }
 
 int aloop_stream_set_watermarks(aloop_stream *stream, size_t low, size_t high)
 {
     int error = aloop__check_handle(stream, __func__);
+    struct aloop__sender *sender;
 
     if (error < 0)
         return error;
     if (low > high || (low == high && high != 0))
         return ALOOP_EINVAL;
-    stream->low = low;
-    stream->high = high;
-    renew_pause(stream);
-    aloop__stream_queue_changed(stream);
+    sender = aloop__stream_sender(stream);
+    if (sender == NULL)
+        return ALOOP_ENOMEM;
+    sender->low = low;
+    sender->high = high;
+    renew_pause(sender);
+    aloop__stream_queue_changed(sender);
     return 0;
 }
 
 int aloop_stream_set_auto_pause(aloop_stream *stream, bool on)
 {
     int error = aloop__check_handle(stream, __func__);
+    struct aloop__sender *sender;
 
     if (error < 0)
         return error;
-    stream->has_auto_pause = on;
-    renew_pause(stream);
+    sender = aloop__stream_sender(stream);
+    if (sender == NULL)
+        return ALOOP_ENOMEM;
+    sender->has_auto_pause = on;
+    renew_pause(sender);
     return 0;
 }
 
@@ -359,10 +367,11 @@ int aloop_stream_fd(const aloop_stream *stream)
 static int address_error(const aloop_stream *stream, int error)
 {
     bool is_gone = error == ALOOP_ENOTCONN || error == ALOOP_EINVAL;
+    bool has_shut = stream->sender != NULL && stream->sender->has_shut;
 
     if (is_gone && stream->io.error != 0)
         return stream->io.error;
-    if (is_gone && !(stream->has_shut && stream->has_ended))
+    if (is_gone && !(has_shut && stream->has_ended))
         return ALOOP_ECONNRESET;
     return error;
 }

@@ -1,4 +1,16 @@
-/* Streams from the inside: stream.c, stream_*.c, pieces.c and forward.c.
+/* Streams from the inside.  Each file calls only those above it:
+ *
+ *   pieces.c        the queue of bytes to send
+ *   carrier.c       the descriptor: what is watched, its errors, a forked child
+ *   stream_write.c  sending; put, write, drain and shutdown
+ *   stream_read.c   read operations
+ *   stream_start.c  reading by callback
+ *   forward.c       from one stream to another
+ *   stream.c        from connected to closed
+ *   tcp_connect.c, tcp_listen.c
+ *
+ * Sending has consequences for reading and for a close.  stream_write.c reports
+ * them to stream.c by the functions of struct aloop__stream_ops.
  *
  * Received bytes go to one of two readers.  stream_ready() calls
  * aloop__stream_readable().  If a read operation is pending,
@@ -18,6 +30,7 @@
 #include "aloop/stream.h"
 #include "loop/future.h"
 #include "loop/handle.h"
+#include "loop/host.h"
 #include "loop/io.h"
 
 enum { STREAM_ROUNDS_MAX = 4 }; /* Receives of one stream in one turn. */
@@ -33,7 +46,7 @@ enum aloop__piece_kind {
 
 /* Bytes to send. */
 struct aloop__piece {
-    struct aloop__node node; /* In stream->pieces. */
+    struct aloop__node node; /* In sender->pieces. */
     const char *data;        /* The bytes that were not sent yet. */
     size_t size;             /* Their number. */
     /* How many of them on_data has put.  If the piece has other bytes too, the
@@ -52,51 +65,95 @@ struct aloop__input {
     char bytes[];
 };
 
+/* The writing half of a stream. */
+struct aloop__sender {
+    aloop_stream *stream;
+    /* In loop->flushing while bytes are to be sent. */
+    struct aloop__ready flush;
+    struct aloop__node pieces;
+    struct aloop__node waits; /* Drains and shutdowns. */
+    size_t queued;            /* Bytes in `pieces`. */
+    size_t replies;           /* Bytes in `pieces` that on_data has put. */
+    size_t low;               /* The watermarks. */
+    size_t high;
+    struct aloop__linger *linger; /* While a closed stream is still sending. */
+    /* The forward that writes to this stream, or NULL. */
+    struct aloop__forward *forward_to;
+    /* A shutdown was requested; no more may be written. */
+    bool is_shut;
+    bool has_shut;       /* The shutdown was sent to the peer. */
+    bool is_sending;     /* Counted in loop->live. */
+    bool has_lent;       /* There is a PIECE_LENT. */
+    /* `replies` has exceeded the high-water mark and has not yet fallen to the
+     * low-water mark.  on_data is not called in between. */
+    bool is_paused;
+    bool has_auto_pause; /* If false, `is_paused` is never set. */
+};
+
 struct aloop_stream {
     struct aloop__handle handle;
     struct aloop__io io;
-    /* In loop->flushing while bytes are to be sent. */
-    struct aloop__ready flush;
+    const struct aloop__carrier *carrier;
+    struct aloop__sender *sender; /* NULL until something is written. */
     /* Queued if on_data must be called without a readiness event. */
     struct aloop__ready deliver;
     /* Reading, by a callback or an operation, never by both. */
     aloop_stream_cb on_data;
     void *arg;
     struct aloop__read *reading;
-    /* All read operations that exist: `reading`, and those that have
-     * settled. */
-    struct aloop__node reads;
+    /* All read operations that exist, the newest first: `reading`, and those
+     * that have settled. */
+    struct aloop__read *reads;
     struct aloop__input *input; /* NULL if there are none. */
-    int read_error;             /* The error that ended reading, or 0. */
-    bool has_ended;             /* The peer has ended its side. */
-    bool is_hot;                /* The last receive filled its buffer. */
-    bool is_dispatching;        /* Inside its own on_data. */
-    /* Writing. */
-    /* A shutdown was requested; no more may be written. */
-    bool is_shut;
-    bool has_shut;              /* The shutdown was sent to the peer. */
-    bool is_sending;            /* Counted in loop->live. */
-    bool has_lent;              /* There is a PIECE_LENT. */
-    /* `replies` has exceeded the high-water mark and has not yet fallen to the
-     * low-water mark.  on_data is not called in between. */
-    bool is_paused;
-    bool has_auto_pause;        /* If false, `is_paused` is never set. */
-    int write_error;            /* The error that ended writing, or 0. */
-    struct aloop__node pieces;
-    struct aloop__node waits;   /* Drains and shutdowns. */
-    size_t queued;              /* Bytes in `pieces`. */
-    size_t replies;             /* Bytes in `pieces` that on_data has put. */
-    size_t low;
-    size_t high;
-    struct aloop__linger *linger; /* While a closed stream is still sending. */
     /* The forward that reads this stream, or NULL. */
     struct aloop__forward *forward_from;
-    /* The forward that writes to this stream, or NULL. */
-    struct aloop__forward *forward_to;
+    short read_error;    /* The error that ended reading, or 0. */
+    short write_error;   /* The error that ended writing, or 0. */
+    bool has_ended;      /* The peer has ended its side. */
+    bool is_hot;         /* The last receive filled its buffer. */
+    bool is_dispatching; /* Inside its own on_data. */
 };
+
+/* How a stream uses its descriptor.  There is one const table for each kind of
+ * descriptor.  The functions return a negated errno on failure. */
+struct aloop__carrier {
+    /* Returns 0 at the end of the stream. */
+    ssize_t (*receive)(int fd, void *buffer, size_t size);
+    ssize_t (*send)(int fd, const void *data, size_t size);
+    ssize_t (*send_pieces)(int fd, const struct sys_piece *pieces,
+                           size_t count);
+    int (*shut)(int fd);  /* Ends writing. */
+    int (*error)(int fd); /* Takes the pending error. */
+    int (*reset)(int fd); /* Makes close() drop queued bytes. */
+    int (*close)(int fd);
+};
+
+extern const struct aloop__carrier aloop__carrier_socket;
+
+/* The kind of all streams, and what sending reports to stream.c. */
+struct aloop__stream_ops {
+    struct aloop__handle_ops handle;
+    /* A closed stream has sent bytes, or cannot send any more. */
+    void (*sent)(aloop_stream *stream);
+    /* on_data may be called again. */
+    void (*resumed)(aloop_stream *stream);
+    /* Bytes of a put were dropped because of `error`.  No future reports it. */
+    void (*lost)(aloop_stream *stream, int error);
+};
+
+static inline const struct aloop__stream_ops *
+aloop__stream_ops_of(const aloop_stream *stream)
+{
+    return CONTAINER_OF(stream->handle.ops, const struct aloop__stream_ops,
+                        handle);
+}
+
+/* stream.c */
 
 /* Creates a stream for `fd`, which is connected.  Closes `fd` on failure. */
 int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret);
+
+/* carrier.c: the descriptor. */
 
 /* Adds or removes events that are watched.  Interest in reading is kept when it
  * is not needed, until an event shows that it is useless.  That avoids system
@@ -105,9 +162,9 @@ int aloop__stream_want(aloop_stream *stream, unsigned bits);
 void aloop__stream_unwant(aloop_stream *stream, unsigned bits);
 /* Returns the error of a broken connection, never 0. */
 int aloop__stream_error(aloop_stream *stream);
-/* Called after sending.  Ends a closed stream that has sent everything, and
- * restarts the linger timeout of one that has not. */
-void aloop__stream_progress(aloop_stream *stream);
+/* Takes the stream over in a forked child, see aloop__io_claim(), and has
+ * on_data called for what was left over. */
+int aloop__stream_claim(aloop_stream *stream);
 
 /* Returns false in a forked child that has not used the stream. */
 static inline bool aloop__stream_is_ours(const aloop_stream *stream)
@@ -121,12 +178,55 @@ static inline bool aloop__stream_is_over(const aloop_stream *stream)
     return stream->has_ended || stream->read_error != 0;
 }
 
+/* Returns whether bytes are queued or a drain or shutdown is pending. */
+static inline bool aloop__stream_is_busy(const aloop_stream *stream)
+{
+    return stream->sender != NULL && !(list_empty(&stream->sender->pieces) &&
+                                       list_empty(&stream->sender->waits));
+}
+
 /* Returns whether on_data must wait for the peer.  The callback of a forward
  * writes to another stream and waits for that itself. */
 static inline bool aloop__stream_is_paused(const aloop_stream *stream)
 {
-    return stream->is_paused && stream->forward_from == NULL;
+    return stream->sender != NULL && stream->sender->is_paused &&
+           stream->forward_from == NULL;
 }
+
+/* Returns whether on_data may be called. */
+static inline bool aloop__stream_wants_data(const aloop_stream *stream)
+{
+    return stream->on_data != NULL && stream->handle.active &&
+           !stream->handle.closed && !stream->handle.loop->dying;
+}
+
+/* Queues aloop__stream_deliver(). */
+static inline void aloop__stream_deliver_later(aloop_stream *stream)
+{
+    if (list_empty(&stream->deliver.node))
+        aloop__ready_push(stream->handle.loop, &stream->deliver);
+}
+
+/* stream_write.c: writing. */
+
+/* Returns the writing half, which it creates if necessary, or NULL if out of
+ * memory. */
+struct aloop__sender *aloop__stream_sender(aloop_stream *stream);
+/* Sends the queued pieces and does everything that follows from it. */
+void aloop__stream_flush(struct aloop__sender *sender);
+/* Called after fewer bytes are queued, or the watermarks have changed.  Settles
+ * drains and shutdowns, and resumes reading. */
+void aloop__stream_queue_changed(struct aloop__sender *sender);
+/* Pauses on_data if too many of its replies are queued. */
+void aloop__stream_pause_if_due(struct aloop__sender *sender);
+/* Called after on_data has returned: copies the pieces that were lent. */
+void aloop__stream_own(struct aloop__sender *sender);
+/* Called after unsent bytes were taken back.  If aloop_free() did that, writing
+ * fails, so that the close sends a reset and not an end. */
+void aloop__stream_cut_short(aloop_stream *stream);
+/* Ends writing.  All pieces are dropped, and writes, drains and shutdowns fail
+ * with `error`. */
+void aloop__stream_fail_writing(aloop_stream *stream, int error);
 
 /* stream_read.c: read operations. */
 
@@ -135,10 +235,11 @@ static inline bool aloop__stream_is_paused(const aloop_stream *stream)
 size_t aloop__stream_receive(aloop_stream *stream, char *buffer, size_t size);
 /* Receives for the read operation, at most STREAM_ROUNDS_MAX times. */
 void aloop__stream_run_read(struct aloop__read *op);
-/* For a close: ends reading and drops the continuations of all reads. */
-void aloop__stream_stop_reading(aloop_stream *stream);
-/* Ends reading with an error that no receive will report. */
-void aloop__stream_fail_reading(aloop_stream *stream, int error);
+/* Settles the pending read operation, if there is one, with an error. */
+void aloop__stream_fail_read(aloop_stream *stream, int error);
+/* For a close: cancels the pending operation, drops the continuations of all
+ * reads, and the bytes that were not used. */
+void aloop__stream_end_reads(aloop_stream *stream);
 
 /* stream_start.c: reading by callback. */
 
@@ -147,11 +248,6 @@ void aloop__stream_readable(aloop_stream *stream);
 /* Calls on_data for bytes, an end or an error that are known without an
  * event. */
 void aloop__stream_deliver(struct aloop__ready *ready);
-/* Queues aloop__stream_deliver(). */
-void aloop__stream_deliver_later(aloop_stream *stream);
-/* Takes the stream over in a forked child, see aloop__io_claim(), and has
- * on_data called for what was left over. */
-int aloop__stream_claim(aloop_stream *stream);
 /* aloop_stream_start() and aloop_stream_stop(), without their checks.  A
  * forward uses them for a stream on which those functions fail. */
 int aloop__stream_listen(aloop_stream *stream, aloop_stream_cb on_data,
@@ -159,34 +255,21 @@ int aloop__stream_listen(aloop_stream *stream, aloop_stream_cb on_data,
 void aloop__stream_unlisten(aloop_stream *stream);
 /* Watches for input if on_data can be called. */
 void aloop__stream_resume(aloop_stream *stream);
-
-/* stream_write.c: writing. */
-/* Sends the queued pieces and does everything that follows from it. */
-void aloop__stream_flush(aloop_stream *stream);
-void aloop__stream_run_flush(struct aloop__ready *ready);
-/* Called after fewer bytes are queued, or the watermarks have changed.  Settles
- * drains and shutdowns, and resumes reading. */
-void aloop__stream_queue_changed(aloop_stream *stream);
-/* Pauses on_data if too many of its replies are queued. */
-void aloop__stream_pause_if_due(aloop_stream *stream);
-/* Called after on_data has returned: copies the pieces that were lent. */
-void aloop__stream_own(aloop_stream *stream);
-/* Called after unsent bytes were taken back.  If aloop_free() did that, writing
- * fails, so that the close sends a reset and not an end. */
-void aloop__stream_cut_short(aloop_stream *stream);
-/* Ends writing.  All pieces are dropped, and writes, drains and shutdowns fail
- * with `error`. */
-void aloop__stream_fail_writing(aloop_stream *stream, int error);
+/* Ends reading with an error that no receive will report. */
+void aloop__stream_fail_reading(aloop_stream *stream, int error);
 
 /* pieces.c: the queue of bytes to send. */
+
 /* Queues a copy of the bytes, or lends them.  ALOOP_ENOMEM: nothing was
  * queued. */
-int aloop__pieces_put(aloop_stream *stream, const char *data, size_t size);
+int aloop__pieces_put(struct aloop__sender *sender, const char *data,
+                      size_t size);
 /* Copies all lent pieces.  Returns false if out of memory. */
-bool aloop__pieces_own(aloop_stream *stream);
+bool aloop__pieces_own(struct aloop__sender *sender);
 /* Removes a piece from the queue and frees it, except that a PIECE_WRITE
  * belongs to its operation. */
-void aloop__piece_free(aloop_stream *stream, struct aloop__piece *piece);
+void aloop__piece_free(struct aloop__sender *sender,
+                       struct aloop__piece *piece);
 
 /* forward.c: cancels a forward because one of its streams is closed.  NULL is
  * allowed. */

@@ -26,7 +26,9 @@ enum kind { SOME, EXACTLY, UNTIL, TO_END };
 
 struct aloop__read {
     aloop_future future;
-    struct aloop__node node; /* In stream->reads. */
+    /* In stream->reads, or in no list if `at` is NULL. */
+    struct aloop__read *next;
+    struct aloop__read **at; /* The pointer that points to this read. */
     aloop_stream *stream;
     enum kind kind;
     char *buffer;
@@ -102,7 +104,7 @@ static void give_back_bytes(aloop_stream *stream, const char *bytes,
  * which is not an end of stream. */
 size_t aloop__stream_receive(aloop_stream *stream, char *buffer, size_t size)
 {
-    ssize_t n = aloop__sys_recv(stream->io.fd, buffer, size);
+    ssize_t n = stream->carrier->receive(stream->io.fd, buffer, size);
 
     stream->is_hot = n == (ssize_t) size;
     if (n > 0)
@@ -112,7 +114,7 @@ size_t aloop__stream_receive(aloop_stream *stream, char *buffer, size_t size)
     else if (n == 0)
         stream->has_ended = true;
     else if (n != ALOOP_EAGAIN)
-        stream->read_error = aloop__io_failed(&stream->io, (int) n);
+        stream->read_error = (short) aloop__io_failed(&stream->io, (int) n);
     return 0;
 }
 
@@ -135,9 +137,29 @@ static void read_cancel(aloop_future *future)
                 ALOOP_ECANCELED);
 }
 
+/* Adds the operation to stream->reads. */
+static void remember_read(aloop_stream *stream, struct aloop__read *op)
+{
+    op->next = stream->reads;
+    if (op->next != NULL)
+        op->next->at = &op->next;
+    op->at = &stream->reads;
+    stream->reads = op;
+}
+
+static void forget_read(struct aloop__read *op)
+{
+    if (op->at == NULL)
+        return;
+    *op->at = op->next;
+    if (op->next != NULL)
+        op->next->at = op->at;
+    op->at = NULL;
+}
+
 static void read_fini(aloop_future *future)
 {
-    list_remove(&CONTAINER_OF(future, struct aloop__read, future)->node);
+    forget_read(CONTAINER_OF(future, struct aloop__read, future));
 }
 
 static const struct aloop__future_ops read_ops = {
@@ -284,23 +306,21 @@ void aloop__stream_run_read(struct aloop__read *op)
     }
 }
 
-void aloop__stream_fail_reading(aloop_stream *stream, int error)
+void aloop__stream_fail_read(aloop_stream *stream, int error)
 {
-    stream->read_error = error;
     if (stream->reading != NULL)
         settle_read(stream->reading, error);
-    aloop__stream_deliver_later(stream);
 }
 
-void aloop__stream_stop_reading(aloop_stream *stream)
+/* After the close, `arg` of their continuations may be invalid. */
+void aloop__stream_end_reads(aloop_stream *stream)
 {
-    struct aloop__node *node;
+    struct aloop__read *op;
 
-    aloop__stream_unlisten(stream);
-    /* After the close, `arg` of their continuations may be invalid. */
-    while ((node = list_pop(&stream->reads)) != NULL)
-        aloop__thens_drop(
-            &CONTAINER_OF(node, struct aloop__read, node)->future);
+    while ((op = stream->reads) != NULL) {
+        forget_read(op);
+        aloop__thens_drop(&op->future);
+    }
     if (stream->reading != NULL)
         aloop_cancel(&stream->reading->future);
     drop_input(stream);
@@ -313,9 +333,8 @@ static struct aloop__read *new_read(aloop_stream *stream, enum kind kind)
 
     if (op == NULL)
         return NULL;
-    list_init(&op->node);
-    list_push(&stream->reads, &op->node);
     op->stream = stream;
+    remember_read(stream, op);
     op->kind = kind;
     return op;
 }

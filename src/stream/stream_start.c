@@ -11,6 +11,15 @@
 #include "os/reactor.h"
 #include "stream/stream.h"
 
+/* Sends what on_data has put, and copies the lent bytes that were not sent. */
+static void send_replies(struct aloop__sender *sender)
+{
+    if ((sender->stream->io.armed & REACTOR_WRITE) == 0)
+        aloop__stream_flush(sender);
+    if (sender->has_lent)
+        aloop__stream_own(sender);
+}
+
 /* Calls on_data.  Afterwards it sends what the callback has put, in one system
  * call, and copies lent bytes that were not sent. */
 static void call_on_data(aloop_stream *stream, const char *data, ssize_t size)
@@ -22,23 +31,14 @@ static void call_on_data(aloop_stream *stream, const char *data, ssize_t size)
     stream->on_data(stream, data, size, stream->arg);
     aloop__called(stream->handle.loop, "the callback of a stream");
     stream->is_dispatching = false;
-    if ((stream->io.armed & REACTOR_WRITE) == 0)
-        aloop__stream_flush(stream);
-    if (stream->has_lent)
-        aloop__stream_own(stream);
-}
-
-/* Returns whether on_data may be called. */
-static bool is_data_wanted(const aloop_stream *stream)
-{
-    return stream->on_data != NULL && stream->handle.active &&
-           !stream->handle.closed && !stream->handle.loop->dying;
+    if (stream->sender != NULL)
+        send_replies(stream->sender);
 }
 
 /* Reports the end or the error to on_data, once. */
 static void call_end(aloop_stream *stream)
 {
-    if (!is_data_wanted(stream) || !aloop__stream_is_over(stream) ||
+    if (!aloop__stream_wants_data(stream) || !aloop__stream_is_over(stream) ||
         stream->input != NULL)
         return;
     aloop__stream_unwant(stream, REACTOR_READ);
@@ -56,7 +56,7 @@ static void run_callback(aloop_stream *stream)
         call_on_data(stream, NULL, ALOOP_ENOMEM);
         return;
     }
-    for (int i = 0; i < STREAM_ROUNDS_MAX && is_data_wanted(stream) &&
+    for (int i = 0; i < STREAM_ROUNDS_MAX && aloop__stream_wants_data(stream) &&
                     !aloop__stream_is_over(stream) && stream->input == NULL;
          i++) {
         size_t n = aloop__stream_receive(stream, buffer, RECEIVE_SIZE);
@@ -75,24 +75,25 @@ void aloop__stream_readable(aloop_stream *stream)
 {
     if (stream->reading != NULL)
         aloop__stream_run_read(stream->reading);
-    else if (is_data_wanted(stream) && !aloop__stream_is_paused(stream) &&
-             stream->input == NULL)
+    else if (aloop__stream_wants_data(stream) &&
+             !aloop__stream_is_paused(stream) && stream->input == NULL)
         run_callback(stream);
     else
         aloop__stream_unwant(stream, REACTOR_READ); /* There is no reader. */
 }
 
-void aloop__stream_deliver_later(aloop_stream *stream)
+void aloop__stream_fail_reading(aloop_stream *stream, int error)
 {
-    if (list_empty(&stream->deliver.node))
-        aloop__ready_push(stream->handle.loop, &stream->deliver);
+    stream->read_error = (short) error;
+    aloop__stream_fail_read(stream, error);
+    aloop__stream_deliver_later(stream);
 }
 
 void aloop__stream_resume(aloop_stream *stream)
 {
     int error = 0;
 
-    if (is_data_wanted(stream) && !aloop__stream_is_over(stream) &&
+    if (aloop__stream_wants_data(stream) && !aloop__stream_is_over(stream) &&
         !aloop__stream_is_paused(stream))
         error = aloop__stream_want(stream, REACTOR_READ);
     if (error < 0)
@@ -106,7 +107,7 @@ void aloop__stream_deliver(struct aloop__ready *ready)
     aloop_stream *stream = CONTAINER_OF(ready, aloop_stream, deliver);
     struct aloop__input *input = stream->input;
 
-    if (!is_data_wanted(stream) || !aloop__stream_is_ours(stream))
+    if (!aloop__stream_wants_data(stream) || !aloop__stream_is_ours(stream))
         return;
     if (input != NULL) {
         stream->input = NULL;
@@ -118,19 +119,6 @@ void aloop__stream_deliver(struct aloop__ready *ready)
     if (stream->input == NULL && aloop__stream_is_ours(stream))
         call_end(stream);
     aloop__stream_resume(stream);
-}
-
-int aloop__stream_claim(aloop_stream *stream)
-{
-    int error;
-
-    if (aloop__stream_is_ours(stream))
-        return 0;
-    error = aloop__io_claim(stream->handle.loop, &stream->io);
-    if (error == 0 && is_data_wanted(stream) &&
-        (aloop__stream_is_over(stream) || stream->input != NULL))
-        aloop__stream_deliver_later(stream);
-    return error;
 }
 
 int aloop__stream_listen(aloop_stream *stream, aloop_stream_cb on_data,

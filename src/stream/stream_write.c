@@ -15,9 +15,11 @@
 
 enum { SENDS_MAX = 8 }; /* Of one stream in one flush. */
 
+enum { WATER_LOW = 16 * 1024, WATER_HIGH = 64 * 1024 };
+
 struct write {
     aloop_future future;
-    aloop_stream *stream;
+    struct aloop__sender *sender;
     struct aloop__piece piece;
     size_t size;
 };
@@ -25,7 +27,7 @@ struct write {
 /* The future of a drain or a shutdown. */
 struct stream_wait {
     aloop_future future;
-    struct aloop__node node; /* In stream->waits. */
+    struct aloop__node node; /* In sender->waits. */
     bool is_shutdown;        /* If false, it is a drain. */
 };
 
@@ -37,57 +39,60 @@ static struct write *write_of(struct aloop__piece *piece)
 }
 
 /* Ends the first piece, which was sent, and settles its write operation. */
-static void finish_piece(aloop_stream *stream, struct aloop__piece *piece)
+static void finish_piece(struct aloop__sender *sender,
+                         struct aloop__piece *piece)
 {
     bool is_write = piece->kind == PIECE_WRITE;
 
-    aloop__piece_free(stream, piece);
+    aloop__piece_free(sender, piece);
     if (is_write)
         aloop__future_settle(&write_of(piece)->future,
                              (ssize_t) write_of(piece)->size);
 }
 
-static struct aloop__piece *first_piece(const aloop_stream *stream)
+static struct aloop__piece *first_piece(const struct aloop__sender *sender)
 {
-    return CONTAINER_OF(stream->pieces.next, struct aloop__piece, node);
+    return CONTAINER_OF(sender->pieces.next, struct aloop__piece, node);
 }
 
 /* Removes sent bytes from the front of a piece.  Replies count as sent
  * first. */
-static void count_sent(aloop_stream *stream, struct aloop__piece *piece,
-                       size_t size)
+static void count_sent(struct aloop__sender *sender,
+                       struct aloop__piece *piece, size_t size)
 {
     size_t replies = piece->replies < size ? piece->replies : size;
 
     piece->data += size;
     piece->size -= size;
     piece->replies -= replies;
-    stream->replies -= replies;
+    sender->replies -= replies;
 }
 
 /* Removes `sent` bytes from the front of the queue. */
-static void advance(aloop_stream *stream, size_t sent)
+static void advance(struct aloop__sender *sender, size_t sent)
 {
-    stream->queued -= sent;
+    sender->queued -= sent;
     while (sent > 0) {
-        struct aloop__piece *piece = first_piece(stream);
+        struct aloop__piece *piece = first_piece(sender);
         size_t size = piece->size < sent ? piece->size : sent;
 
-        count_sent(stream, piece, size);
+        count_sent(sender, piece, size);
         sent -= size;
         if (piece->size == 0)
-            finish_piece(stream, piece);
+            finish_piece(sender, piece);
     }
 }
 
 /* Sends as much as one system call accepts. */
-static ssize_t send_pieces(aloop_stream *stream, size_t *ret_asked)
+static ssize_t send_pieces(const struct aloop__sender *sender,
+                           size_t *ret_asked)
 {
+    const aloop_stream *stream = sender->stream;
     struct sys_piece pieces[SYS_PIECES_MAX];
-    struct aloop__node *node = stream->pieces.next;
+    struct aloop__node *node = sender->pieces.next;
     size_t count = 0, asked = 0;
 
-    for (; node != &stream->pieces && count < SYS_PIECES_MAX;
+    for (; node != &sender->pieces && count < SYS_PIECES_MAX;
          node = node->next) {
         struct aloop__piece *piece =
             CONTAINER_OF(node, struct aloop__piece, node);
@@ -97,8 +102,9 @@ static ssize_t send_pieces(aloop_stream *stream, size_t *ret_asked)
     }
     *ret_asked = asked;
     if (count == 1)
-        return aloop__sys_send(stream->io.fd, pieces[0].data, pieces[0].size);
-    return aloop__sys_sendv(stream->io.fd, pieces, count);
+        return stream->carrier->send(stream->io.fd, pieces[0].data,
+                                     pieces[0].size);
+    return stream->carrier->send_pieces(stream->io.fd, pieces, count);
 }
 
 /* Drains and shutdowns. */
@@ -119,17 +125,17 @@ static const struct aloop__future_ops stream_wait_ops = {
 
 /* Settles the drains and shutdowns whose condition is met, or all if writing
  * has failed. */
-static void settle_waits(aloop_stream *stream)
+static void settle_waits(struct aloop__sender *sender)
 {
-    struct aloop__node *node = stream->waits.next;
+    struct aloop__node *node = sender->waits.next;
 
-    while (node != &stream->waits) {
+    while (node != &sender->waits) {
         struct stream_wait *wait = CONTAINER_OF(node, struct stream_wait, node);
-        int error = stream->write_error;
+        int error = sender->stream->write_error;
 
         node = node->next;
-        if (error == 0 && (wait->is_shutdown ? !stream->has_shut
-                                             : stream->queued > stream->low))
+        if (error == 0 && (wait->is_shutdown ? !sender->has_shut
+                                             : sender->queued > sender->low))
             continue;
         list_remove(&wait->node);
         aloop__future_settle(&wait->future, error);
@@ -137,96 +143,101 @@ static void settle_waits(aloop_stream *stream)
 }
 
 /* Shuts the connection down if that was requested and all bytes are sent. */
-static void shut_if_due(aloop_stream *stream)
+static void shut_if_due(struct aloop__sender *sender)
 {
+    aloop_stream *stream = sender->stream;
     int error;
 
-    if (!stream->is_shut || stream->has_shut || stream->queued > 0 ||
-        stream->write_error != 0 ||
-        !aloop__stream_is_ours(stream))
+    if (!sender->is_shut || sender->has_shut || sender->queued > 0 ||
+        stream->write_error != 0 || !aloop__stream_is_ours(stream))
         return;
-    error = aloop__sys_shutdown_write(stream->io.fd);
+    error = stream->carrier->shut(stream->io.fd);
     if (error == ALOOP_ENOTCONN)
         error = aloop__stream_error(stream);
     else if (error < 0)
         error = aloop__io_failed(&stream->io, error);
-    stream->has_shut = error == 0;
-    stream->write_error = error;
+    sender->has_shut = error == 0;
+    stream->write_error = (short) error;
 }
 
 /* Flushing. */
 
 /* Keeps the loop alive while bytes are queued. */
-static void set_sending(aloop_stream *stream)
+static void set_sending(struct aloop__sender *sender)
 {
-    bool is_sending = !list_empty(&stream->pieces);
+    aloop *loop = sender->stream->handle.loop;
+    bool is_sending = !list_empty(&sender->pieces);
 
-    stream->handle.loop->live += is_sending;
-    stream->handle.loop->live -= stream->is_sending;
-    stream->is_sending = is_sending;
+    loop->live += is_sending;
+    loop->live -= sender->is_sending;
+    sender->is_sending = is_sending;
 }
 
-void aloop__stream_pause_if_due(aloop_stream *stream)
+void aloop__stream_pause_if_due(struct aloop__sender *sender)
 {
-    if (stream->replies > stream->high && stream->has_auto_pause)
-        stream->is_paused = true;
+    if (sender->replies > sender->high && sender->has_auto_pause)
+        sender->is_paused = true;
 }
 
 /* Ends a pause once the replies have fallen to the low-water mark. */
-static void resume_if_drained(aloop_stream *stream)
+static void resume_if_drained(struct aloop__sender *sender)
 {
-    if (!stream->is_paused || stream->replies > stream->low)
+    if (!sender->is_paused || sender->replies > sender->low)
         return;
-    stream->is_paused = false;
-    aloop__stream_resume(stream);
+    sender->is_paused = false;
+    aloop__stream_ops_of(sender->stream)->resumed(sender->stream);
 }
 
-void aloop__stream_queue_changed(aloop_stream *stream)
+void aloop__stream_queue_changed(struct aloop__sender *sender)
 {
-    settle_waits(stream);
-    resume_if_drained(stream);
+    settle_waits(sender);
+    resume_if_drained(sender);
 }
 
-/* Returns whether on_data must be called for a failure that dropped bytes of a
- * put, which has no future to report it.  Failures that the peer caused are
- * reported by reading. */
-static bool is_report_due(const aloop_stream *stream, int error)
+/* Drops all pieces and settles the writes among them.  Returns whether bytes of
+ * a put were lost. */
+static bool drop_pieces(struct aloop__sender *sender, int error)
 {
-    return stream->on_data != NULL && !stream->handle.closed &&
-           error != ALOOP_EPIPE && error != ALOOP_ECONNRESET &&
-           error != ALOOP_ETIMEDOUT;
+    bool has_lost = false;
+
+    while (!list_empty(&sender->pieces)) {
+        struct aloop__piece *piece = first_piece(sender);
+        bool is_write = piece->kind == PIECE_WRITE;
+
+        has_lost = has_lost || !is_write;
+        aloop__piece_free(sender, piece);
+        if (is_write)
+            aloop__future_settle(&write_of(piece)->future, error);
+    }
+    sender->queued = 0;
+    sender->replies = 0;
+    return has_lost;
 }
 
 void aloop__stream_fail_writing(aloop_stream *stream, int error)
 {
-    bool has_lost = false;
+    struct aloop__sender *sender = stream->sender;
+    bool has_lost;
 
-    stream->write_error = error;
-    while (!list_empty(&stream->pieces)) {
-        struct aloop__piece *piece = first_piece(stream);
-        bool is_write = piece->kind == PIECE_WRITE;
-
-        has_lost = has_lost || !is_write;
-        aloop__piece_free(stream, piece);
-        if (is_write)
-            aloop__future_settle(&write_of(piece)->future, error);
-    }
-    stream->queued = 0;
-    stream->replies = 0;
-    set_sending(stream);
+    stream->write_error = (short) error;
+    if (sender == NULL)
+        return;
+    has_lost = drop_pieces(sender, error);
+    set_sending(sender);
     /* This may settle a wait and resume reading. */
-    aloop__stream_queue_changed(stream);
-    if (has_lost && is_report_due(stream, error))
-        aloop__stream_fail_reading(stream, error);
+    aloop__stream_queue_changed(sender);
+    if (has_lost)
+        aloop__stream_ops_of(stream)->lost(stream, error);
 }
 
 /* Sends until the kernel accepts no more.  Returns whether unsent bytes are
  * left. */
-static bool send_all(aloop_stream *stream)
+static bool send_all(struct aloop__sender *sender)
 {
-    for (int i = 0; i < SENDS_MAX && !list_empty(&stream->pieces); i++) {
+    for (int i = 0; i < SENDS_MAX && !list_empty(&sender->pieces); i++) {
+        aloop_stream *stream = sender->stream;
         size_t asked;
-        ssize_t n = send_pieces(stream, &asked);
+        ssize_t n = send_pieces(sender, &asked);
 
         if (n == ALOOP_EAGAIN)
             return true;
@@ -235,90 +246,122 @@ static bool send_all(aloop_stream *stream)
                 stream, aloop__io_failed(&stream->io, (int) n));
             return false;
         }
-        advance(stream, (size_t) n);
+        advance(sender, (size_t) n);
         if ((size_t) n < asked)
             return true;
     }
-    return !list_empty(&stream->pieces);
+    return !list_empty(&sender->pieces);
 }
 
 /* Does what follows from a send, or from the end of writing. */
-static void after_sending(aloop_stream *stream)
+static void after_sending(struct aloop__sender *sender)
 {
-    set_sending(stream);
-    shut_if_due(stream);
-    aloop__stream_queue_changed(stream);
-    if (stream->handle.closed)
-        aloop__stream_progress(stream);
+    set_sending(sender);
+    shut_if_due(sender);
+    aloop__stream_queue_changed(sender);
+    if (sender->stream->handle.closed)
+        aloop__stream_ops_of(sender->stream)->sent(sender->stream);
 }
 
-void aloop__stream_flush(aloop_stream *stream)
+void aloop__stream_flush(struct aloop__sender *sender)
 {
-    bool is_blocked;
+    aloop_stream *stream = sender->stream;
+    int error;
 
-    list_remove(&stream->flush.node);
-    if (stream->io.fd < 0 ||
-        !aloop__stream_is_ours(stream))
+    list_remove(&sender->flush.node);
+    if (stream->io.fd < 0 || !aloop__stream_is_ours(stream))
         return;
-    is_blocked = send_all(stream);
-    if (is_blocked) {
-        int error = aloop__stream_want(stream, REACTOR_WRITE);
-
+    if (send_all(sender)) {
+        error = aloop__stream_want(stream, REACTOR_WRITE);
         if (error < 0)
             aloop__stream_fail_writing(stream, error);
     } else {
         aloop__stream_unwant(stream, REACTOR_WRITE);
     }
-    after_sending(stream);
+    after_sending(sender);
 }
 
-void aloop__stream_run_flush(struct aloop__ready *ready)
+static void stream_flush_due(struct aloop__ready *ready)
 {
-    aloop__stream_flush(CONTAINER_OF(ready, aloop_stream, flush));
+    aloop__stream_flush(CONTAINER_OF(ready, struct aloop__sender, flush));
 }
 
 /* Schedules a flush, unless one will follow anyway: after on_data, when the
  * kernel accepts more, or because it is scheduled already. */
-static void flush_later(aloop_stream *stream)
+static void flush_later(struct aloop__sender *sender)
 {
+    aloop_stream *stream = sender->stream;
     aloop *loop = stream->handle.loop;
 
-    set_sending(stream);
+    set_sending(sender);
     if (stream->is_dispatching || (stream->io.armed & REACTOR_WRITE) != 0 ||
-        !list_empty(&stream->flush.node))
+        !list_empty(&sender->flush.node))
         return;
-    list_push(&loop->flushing, &stream->flush.node);
+    list_push(&loop->flushing, &sender->flush.node);
     if (loop->embedded)
         aloop__touch(loop);
 }
 
+/* The writing half. */
+
+NOINLINE static struct aloop__sender *new_sender(aloop_stream *stream)
+{
+    struct aloop__sender *sender =
+        aloop__slab_get(&stream->handle.loop->slab, sizeof *sender);
+
+    if (sender == NULL)
+        return NULL;
+    sender->stream = stream;
+    list_init(&sender->flush.node);
+    sender->flush.run = stream_flush_due;
+    list_init(&sender->pieces);
+    list_init(&sender->waits);
+    sender->low = WATER_LOW;
+    sender->high = WATER_HIGH;
+    sender->has_auto_pause = true;
+    stream->sender = sender;
+    return sender;
+}
+
+struct aloop__sender *aloop__stream_sender(aloop_stream *stream)
+{
+    return stream->sender != NULL ? stream->sender : new_sender(stream);
+}
+
 /* The public functions. */
 
-/* Returns why nothing can be written, or 0. */
-static int refusal(aloop_stream *stream)
+/* Returns why nothing can be written, or 0.  Creates the writing half. */
+static int prepare_writing(aloop_stream *stream)
 {
+    struct aloop__sender *sender;
+
     if (stream->write_error != 0)
         return stream->write_error;
-    if (stream->is_shut)
+    sender = aloop__stream_sender(stream);
+    if (sender == NULL)
+        return ALOOP_ENOMEM;
+    if (sender->is_shut)
         return ALOOP_EPIPE;
     return aloop__stream_claim(stream);
 }
 
-void aloop__stream_own(aloop_stream *stream)
+void aloop__stream_own(struct aloop__sender *sender)
 {
-    if (aloop__pieces_own(stream))
+    aloop_stream *stream = sender->stream;
+
+    if (aloop__pieces_own(sender))
         return;
     aloop__stream_fail_writing(stream, ALOOP_ENOMEM);
     if (stream->handle.closed)
-        aloop__stream_progress(stream);
+        aloop__stream_ops_of(stream)->sent(stream);
 }
 
 /* Counts bytes that were queued, and schedules a flush. */
-static void queued_more(aloop_stream *stream, size_t size)
+static void queued_more(struct aloop__sender *sender, size_t size)
 {
-    stream->queued += size;
-    aloop__stream_pause_if_due(stream);
-    flush_later(stream);
+    sender->queued += size;
+    aloop__stream_pause_if_due(sender);
+    flush_later(sender);
 }
 
 int aloop_stream_put(aloop_stream *stream, const void *data, size_t size)
@@ -330,13 +373,13 @@ int aloop_stream_put(aloop_stream *stream, const void *data, size_t size)
     if ((data == NULL && size > 0) ||
         size > PTRDIFF_MAX - sizeof(struct aloop__piece))
         return ALOOP_EINVAL;
-    error = refusal(stream);
+    error = prepare_writing(stream);
     if (error == 0 && size > 0)
-        error = aloop__pieces_put(stream, data, size);
+        error = aloop__pieces_put(stream->sender, data, size);
     if (error < 0)
         return error;
-    queued_more(stream, size);
-    return stream->queued > stream->high;
+    queued_more(stream->sender, size);
+    return stream->sender->queued > stream->sender->high;
 }
 
 void aloop__stream_cut_short(aloop_stream *stream)
@@ -348,19 +391,20 @@ void aloop__stream_cut_short(aloop_stream *stream)
 static void write_cancel(aloop_future *future)
 {
     struct write *write = CONTAINER_OF(future, struct write, future);
-    aloop_stream *stream = write->stream;
+    struct aloop__sender *sender = write->sender;
+    aloop_stream *stream = sender->stream;
     bool is_torn = write->piece.size < write->size;
 
-    stream->queued -= write->piece.size;
+    sender->queued -= write->piece.size;
     list_remove(&write->piece.node);
     aloop__future_settle(future, ALOOP_ECANCELED);
     if (is_torn) /* The peer must not see a gap. */
         aloop__stream_fail_writing(stream, ALOOP_EPIPE);
     aloop__stream_cut_short(stream);
-    if (list_empty(&stream->pieces))
+    if (list_empty(&sender->pieces))
         aloop__stream_unwant(stream, REACTOR_WRITE);
-    aloop__stream_queue_changed(stream);
-    flush_later(stream); /* A shutdown or a close may be due. */
+    aloop__stream_queue_changed(sender);
+    flush_later(sender); /* A shutdown or a close may be due. */
 }
 
 static const struct aloop__future_ops write_ops = {
@@ -378,7 +422,7 @@ aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
         return aloop__future_refused(error);
     if ((data == NULL && size > 0) || size > PTRDIFF_MAX)
         return aloop__future_failed(stream->handle.loop, ALOOP_EINVAL);
-    error = refusal(stream);
+    error = prepare_writing(stream);
     if (error < 0)
         return aloop__future_failed(stream->handle.loop, error);
     if (size == 0)
@@ -386,14 +430,14 @@ aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
     write = aloop__future_new(stream->handle.loop, &write_ops);
     if (write == NULL)
         return NULL;
-    write->stream = stream;
+    write->sender = stream->sender;
     write->size = size;
     list_init(&write->piece.node);
     write->piece.data = data;
     write->piece.size = size;
     write->piece.kind = PIECE_WRITE;
-    list_push(&stream->pieces, &write->piece.node);
-    queued_more(stream, size);
+    list_push(&write->sender->pieces, &write->piece.node);
+    queued_more(write->sender, size);
     return &write->future;
 }
 
@@ -402,6 +446,7 @@ static aloop_future *wait_until_sent(aloop_stream *stream, bool is_shutdown,
                                      const char *function)
 {
     int error = aloop__check_handle(stream, function);
+    struct aloop__sender *sender;
     struct stream_wait *wait;
 
     if (error < 0)
@@ -411,16 +456,22 @@ static aloop_future *wait_until_sent(aloop_stream *stream, bool is_shutdown,
         error = aloop__stream_claim(stream);
     if (error < 0)
         return aloop__future_failed(stream->handle.loop, error);
-    if (is_shutdown ? stream->has_shut : stream->queued <= stream->low)
+    sender = stream->sender;
+    if (sender == NULL && is_shutdown)
+        sender = aloop__stream_sender(stream);
+    if (sender == NULL && is_shutdown)
+        return NULL;
+    if (sender == NULL ||
+        (is_shutdown ? sender->has_shut : sender->queued <= sender->low))
         return aloop_future_new_settled(stream->handle.loop, 0);
     wait = aloop__future_new(stream->handle.loop, &stream_wait_ops);
     if (wait == NULL)
         return NULL;
     list_init(&wait->node);
-    list_push(&stream->waits, &wait->node);
+    list_push(&sender->waits, &wait->node);
     wait->is_shutdown = is_shutdown;
-    stream->is_shut = stream->is_shut || is_shutdown;
-    flush_later(stream);
+    sender->is_shut = sender->is_shut || is_shutdown;
+    flush_later(sender);
     return &wait->future;
 }
 

@@ -86,6 +86,14 @@ static inline bool may_break(void)
     return run.weather >= BROKEN;
 }
 
+/* Sets the watermarks, which needs memory. */
+static inline void set_watermarks(aloop_stream *stream, size_t low, size_t high)
+{
+    int error = aloop_stream_set_watermarks(stream, low, high);
+
+    CHECK(error == 0 || (error == ALOOP_ENOMEM && run.weather == STARVED));
+}
+
 /* Zeroed memory that lives until the run has ended. */
 void *keep(size_t size);
 

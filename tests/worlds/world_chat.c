@@ -142,7 +142,7 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream,
         aloop_stream_abort(stream);
         return;
     }
-    CHECK(aloop_stream_set_watermarks(stream, 500, 4000) == 0);
+    set_watermarks(stream, 500, 4000);
     w.members_count++;
     member->stream = stream;
 }

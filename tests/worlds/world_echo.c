@@ -105,8 +105,7 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream,
     if (chance(50)) { /* Reading pauses often. */
         size_t low = between(0, 500);
 
-        CHECK(aloop_stream_set_watermarks(stream, low,
-                                          low + between(1, 1000)) == 0);
+        set_watermarks(stream, low, low + between(1, 1000));
     }
     served->stream = stream;
     served->next = w.served;

@@ -188,8 +188,7 @@ static void on_request(aloop_listener *listener, aloop_stream *stream,
     served->next = w.served;
     w.served = served;
     if (chance(50))
-        CHECK(aloop_stream_set_watermarks(stream, 500, between(501, 6000)) ==
-              0);
+        set_watermarks(stream, 500, between(501, 6000));
     if (aloop_stream_start(stream, on_data, served) < 0)
         close_served(served, false);
 }
@@ -238,8 +237,7 @@ static void on_client(aloop_listener *listener, aloop_stream *stream,
     (void) arg;
     CHECK(!run.is_over && listener == w.proxy);
     if (chance(50))
-        CHECK(aloop_stream_set_watermarks(stream, 100, between(101, 3000)) ==
-              0);
+        set_watermarks(stream, 100, between(101, 3000));
     link->near = stream;
     w.tasks_left++;
     follow(aloop_spawn(run.loop, be_link, link), on_link_end, link);
