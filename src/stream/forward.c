@@ -132,7 +132,7 @@ aloop_future *aloop_stream_forward(aloop_stream *from, aloop_stream *to)
     loop = from->handle.loop;
     if (to->handle.loop != loop)
         return aloop__future_failed(loop, ALOOP_EINVAL);
-    sender = aloop__stream_sender(to);
+    sender = aloop__sender_get(to);
     if (sender == NULL)
         return NULL;
     if (from->on_data != NULL || from->reading != NULL ||
@@ -147,6 +147,7 @@ aloop_future *aloop_stream_forward(aloop_stream *from, aloop_stream *to)
     forward->to = to;
     from->forward_from = forward;
     sender->forward_to = forward;
+    sender->is_kept = true;
     error = aloop__stream_listen(from, forward_data, forward);
     if (error < 0)
         finish_forward(forward, error);

@@ -82,7 +82,7 @@ static void stream_ready(struct aloop__io *io, unsigned bits)
     }
     if ((bits & (REACTOR_WRITE | REACTOR_ERROR)) != 0 &&
         (io->armed & REACTOR_WRITE) != 0)
-        aloop__stream_flush(stream->sender);
+        aloop__stream_flush(stream);
     if ((bits & (REACTOR_READ | REACTOR_ERROR)) != 0 &&
         (io->armed & REACTOR_READ) != 0)
         aloop__stream_readable(stream);
@@ -315,7 +315,7 @@ size_t aloop_stream_queued(const aloop_stream *stream)
 static void renew_pause(struct aloop__sender *sender)
 {
     sender->is_paused = false;
-    aloop__stream_pause_if_due(sender);
+    aloop__sender_pause_if_due(sender);
     aloop__stream_resume(sender->stream);
 }
 
@@ -328,13 +328,14 @@ int aloop_stream_set_watermarks(aloop_stream *stream, size_t low, size_t high)
         return error;
     if (low > high || (low == high && high != 0))
         return ALOOP_EINVAL;
-    sender = aloop__stream_sender(stream);
+    sender = aloop__sender_get(stream);
     if (sender == NULL)
         return ALOOP_ENOMEM;
+    sender->is_kept = true;
     sender->low = low;
     sender->high = high;
     renew_pause(sender);
-    aloop__stream_queue_changed(sender);
+    aloop__sender_queue_changed(sender);
     return 0;
 }
 
@@ -345,9 +346,10 @@ int aloop_stream_set_auto_pause(aloop_stream *stream, bool on)
 
     if (error < 0)
         return error;
-    sender = aloop__stream_sender(stream);
+    sender = aloop__sender_get(stream);
     if (sender == NULL)
         return ALOOP_ENOMEM;
+    sender->is_kept = true;
     sender->has_auto_pause = on;
     renew_pause(sender);
     return 0;

@@ -2,14 +2,15 @@
  *
  *   pieces.c        the queue of bytes to send
  *   carrier.c       the descriptor: what is watched, its errors, a forked child
- *   stream_write.c  sending; put, write, drain and shutdown
+ *   sender.c        the writing half: sending, and what follows from it
+ *   stream_write.c  put, write, drain and shutdown
  *   stream_read.c   read operations
  *   stream_start.c  reading by callback
  *   forward.c       from one stream to another
  *   stream.c        from connected to closed
  *   tcp_connect.c, tcp_listen.c
  *
- * Sending has consequences for reading and for a close.  stream_write.c reports
+ * Sending has consequences for reading and for a close.  sender.c reports
  * them to stream.c by the functions of struct aloop__stream_ops.
  *
  * Received bytes go to one of two readers.  stream_ready() calls
@@ -65,7 +66,8 @@ struct aloop__input {
     char bytes[];
 };
 
-/* The writing half of a stream. */
+/* The writing half of a stream.  The stream has it while there is something to
+ * send, and longer if `is_kept`. */
 struct aloop__sender {
     aloop_stream *stream;
     /* In loop->flushing while bytes are to be sent. */
@@ -88,13 +90,31 @@ struct aloop__sender {
      * low-water mark.  on_data is not called in between. */
     bool is_paused;
     bool has_auto_pause; /* If false, `is_paused` is never set. */
+    /* It has more to remember than an idle one: the application has changed the
+     * watermarks or the pause, or it was shut, or a forward writes. */
+    bool is_kept;
+};
+
+/* A write operation. */
+struct aloop__write {
+    aloop_future future;
+    struct aloop__sender *sender;
+    struct aloop__piece piece;
+    size_t size;
+};
+
+/* The future of a drain or a shutdown. */
+struct aloop__stream_wait {
+    aloop_future future;
+    struct aloop__node node; /* In sender->waits. */
+    bool is_shutdown;        /* If false, it is a drain. */
 };
 
 struct aloop_stream {
     struct aloop__handle handle;
     struct aloop__io io;
     const struct aloop__carrier *carrier;
-    struct aloop__sender *sender; /* NULL until something is written. */
+    struct aloop__sender *sender; /* NULL if there is nothing to send. */
     /* Queued if on_data must be called without a readiness event. */
     struct aloop__ready deliver;
     /* Reading, by a callback or an operation, never by both. */
@@ -207,20 +227,25 @@ static inline void aloop__stream_deliver_later(aloop_stream *stream)
         aloop__ready_push(stream->handle.loop, &stream->deliver);
 }
 
-/* stream_write.c: writing. */
+/* sender.c: sending. */
 
 /* Returns the writing half, which it creates if necessary, or NULL if out of
  * memory. */
-struct aloop__sender *aloop__stream_sender(aloop_stream *stream);
-/* Sends the queued pieces and does everything that follows from it. */
-void aloop__stream_flush(struct aloop__sender *sender);
+struct aloop__sender *aloop__sender_get(aloop_stream *stream);
+/* Sends the queued pieces and does everything that follows from it.  The stream
+ * has a writing half. */
+void aloop__stream_flush(aloop_stream *stream);
+/* Called after on_data has returned.  Does the same, and copies the pieces that
+ * were lent and not sent. */
+void aloop__stream_send_replies(aloop_stream *stream);
+/* Schedules a flush, unless one will follow anyway: after on_data, when the
+ * kernel accepts more, or because it is scheduled already. */
+void aloop__sender_flush_later(struct aloop__sender *sender);
 /* Called after fewer bytes are queued, or the watermarks have changed.  Settles
  * drains and shutdowns, and resumes reading. */
-void aloop__stream_queue_changed(struct aloop__sender *sender);
+void aloop__sender_queue_changed(struct aloop__sender *sender);
 /* Pauses on_data if too many of its replies are queued. */
-void aloop__stream_pause_if_due(struct aloop__sender *sender);
-/* Called after on_data has returned: copies the pieces that were lent. */
-void aloop__stream_own(struct aloop__sender *sender);
+void aloop__sender_pause_if_due(struct aloop__sender *sender);
 /* Called after unsent bytes were taken back.  If aloop_free() did that, writing
  * fails, so that the close sends a reset and not an end. */
 void aloop__stream_cut_short(aloop_stream *stream);

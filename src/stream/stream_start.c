@@ -11,15 +11,6 @@
 #include "os/reactor.h"
 #include "stream/stream.h"
 
-/* Sends what on_data has put, and copies the lent bytes that were not sent. */
-static void send_replies(struct aloop__sender *sender)
-{
-    if ((sender->stream->io.armed & REACTOR_WRITE) == 0)
-        aloop__stream_flush(sender);
-    if (sender->has_lent)
-        aloop__stream_own(sender);
-}
-
 /* Calls on_data.  Afterwards it sends what the callback has put, in one system
  * call, and copies lent bytes that were not sent. */
 static void call_on_data(aloop_stream *stream, const char *data, ssize_t size)
@@ -32,7 +23,7 @@ static void call_on_data(aloop_stream *stream, const char *data, ssize_t size)
     aloop__called(stream->handle.loop, "the callback of a stream");
     stream->is_dispatching = false;
     if (stream->sender != NULL)
-        send_replies(stream->sender);
+        aloop__stream_send_replies(stream);
 }
 
 /* Reports the end or the error to on_data, once. */

@@ -1,0 +1,347 @@
+/* The writing half of a stream, and sending.
+ *
+ * A stream gets a writing half when something is written and gives it back when
+ * everything is sent.  All pieces are sent in one gathered send, when the
+ * stream's own callback returns or at the end of the turn.  Writability is
+ * watched only after the kernel accepted less than that. */
+
+#include "loop/future.h"
+#include "loop/host.h"
+#include "loop/io.h"
+#include "os/reactor.h"
+#include "os/sys.h"
+#include "stream/stream.h"
+
+enum {
+    SENDS_MAX = 8, /* Of one stream in one flush. */
+    WATER_LOW = 16 * 1024,
+    WATER_HIGH = 64 * 1024
+};
+
+static struct aloop__write *write_of(struct aloop__piece *piece)
+{
+    return CONTAINER_OF(piece, struct aloop__write, piece);
+}
+
+/* Ends the first piece, which was sent, and settles its write operation. */
+static void finish_piece(struct aloop__sender *sender,
+                         struct aloop__piece *piece)
+{
+    bool is_write = piece->kind == PIECE_WRITE;
+
+    aloop__piece_free(sender, piece);
+    if (is_write)
+        aloop__future_settle(&write_of(piece)->future,
+                             (ssize_t) write_of(piece)->size);
+}
+
+static struct aloop__piece *first_piece(const struct aloop__sender *sender)
+{
+    return CONTAINER_OF(sender->pieces.next, struct aloop__piece, node);
+}
+
+/* Removes sent bytes from the front of a piece.  Replies count as sent
+ * first. */
+static void count_sent(struct aloop__sender *sender,
+                       struct aloop__piece *piece, size_t size)
+{
+    size_t replies = piece->replies < size ? piece->replies : size;
+
+    piece->data += size;
+    piece->size -= size;
+    piece->replies -= replies;
+    sender->replies -= replies;
+}
+
+/* Removes `sent` bytes from the front of the queue. */
+static void advance(struct aloop__sender *sender, size_t sent)
+{
+    sender->queued -= sent;
+    while (sent > 0) {
+        struct aloop__piece *piece = first_piece(sender);
+        size_t size = piece->size < sent ? piece->size : sent;
+
+        count_sent(sender, piece, size);
+        sent -= size;
+        if (piece->size == 0)
+            finish_piece(sender, piece);
+    }
+}
+
+/* Sends as much as one system call accepts. */
+static ssize_t send_pieces(const struct aloop__sender *sender,
+                           size_t *ret_asked)
+{
+    const aloop_stream *stream = sender->stream;
+    struct sys_piece pieces[SYS_PIECES_MAX];
+    struct aloop__node *node = sender->pieces.next;
+    size_t count = 0, asked = 0;
+
+    for (; node != &sender->pieces && count < SYS_PIECES_MAX;
+         node = node->next) {
+        struct aloop__piece *piece =
+            CONTAINER_OF(node, struct aloop__piece, node);
+
+        pieces[count++] = (struct sys_piece){piece->data, piece->size};
+        asked += piece->size;
+    }
+    *ret_asked = asked;
+    if (count == 1)
+        return stream->carrier->send(stream->io.fd, pieces[0].data,
+                                     pieces[0].size);
+    return stream->carrier->send_pieces(stream->io.fd, pieces, count);
+}
+
+/* Settles the drains and shutdowns whose condition is met, or all if writing
+ * has failed. */
+static void settle_waits(struct aloop__sender *sender)
+{
+    struct aloop__node *node = sender->waits.next;
+
+    while (node != &sender->waits) {
+        struct aloop__stream_wait *wait =
+            CONTAINER_OF(node, struct aloop__stream_wait, node);
+        int error = sender->stream->write_error;
+
+        node = node->next;
+        if (error == 0 && (wait->is_shutdown ? !sender->has_shut
+                                             : sender->queued > sender->low))
+            continue;
+        list_remove(&wait->node);
+        aloop__future_settle(&wait->future, error);
+    }
+}
+
+/* Shuts the connection down if that was requested and all bytes are sent. */
+static void shut_if_due(struct aloop__sender *sender)
+{
+    aloop_stream *stream = sender->stream;
+    int error;
+
+    if (!sender->is_shut || sender->has_shut || sender->queued > 0 ||
+        stream->write_error != 0 || !aloop__stream_is_ours(stream))
+        return;
+    error = stream->carrier->shut(stream->io.fd);
+    if (error == ALOOP_ENOTCONN)
+        error = aloop__stream_error(stream);
+    else if (error < 0)
+        error = aloop__io_failed(&stream->io, error);
+    sender->has_shut = error == 0;
+    stream->write_error = (short) error;
+}
+
+/* Flushing. */
+
+/* Keeps the loop alive while bytes are queued. */
+static void set_sending(struct aloop__sender *sender)
+{
+    aloop *loop = sender->stream->handle.loop;
+    bool is_sending = !list_empty(&sender->pieces);
+
+    loop->live += is_sending;
+    loop->live -= sender->is_sending;
+    sender->is_sending = is_sending;
+}
+
+void aloop__sender_pause_if_due(struct aloop__sender *sender)
+{
+    if (sender->replies > sender->high && sender->has_auto_pause)
+        sender->is_paused = true;
+}
+
+/* Ends a pause once the replies have fallen to the low-water mark. */
+static void resume_if_drained(struct aloop__sender *sender)
+{
+    if (!sender->is_paused || sender->replies > sender->low)
+        return;
+    sender->is_paused = false;
+    aloop__stream_ops_of(sender->stream)->resumed(sender->stream);
+}
+
+void aloop__sender_queue_changed(struct aloop__sender *sender)
+{
+    settle_waits(sender);
+    resume_if_drained(sender);
+}
+
+/* Drops all pieces and settles the writes among them.  Returns whether bytes of
+ * a put were lost. */
+static bool drop_pieces(struct aloop__sender *sender, int error)
+{
+    bool has_lost = false;
+
+    while (!list_empty(&sender->pieces)) {
+        struct aloop__piece *piece = first_piece(sender);
+        bool is_write = piece->kind == PIECE_WRITE;
+
+        has_lost = has_lost || !is_write;
+        aloop__piece_free(sender, piece);
+        if (is_write)
+            aloop__future_settle(&write_of(piece)->future, error);
+    }
+    sender->queued = 0;
+    sender->replies = 0;
+    return has_lost;
+}
+
+void aloop__stream_fail_writing(aloop_stream *stream, int error)
+{
+    struct aloop__sender *sender = stream->sender;
+    bool has_lost;
+
+    stream->write_error = (short) error;
+    if (sender == NULL)
+        return;
+    has_lost = drop_pieces(sender, error);
+    set_sending(sender);
+    /* This may settle a wait and resume reading. */
+    aloop__sender_queue_changed(sender);
+    if (has_lost)
+        aloop__stream_ops_of(stream)->lost(stream, error);
+}
+
+/* Sends until the kernel accepts no more.  Returns whether unsent bytes are
+ * left. */
+static bool send_all(struct aloop__sender *sender)
+{
+    for (int i = 0; i < SENDS_MAX && !list_empty(&sender->pieces); i++) {
+        aloop_stream *stream = sender->stream;
+        size_t asked;
+        ssize_t n = send_pieces(sender, &asked);
+
+        if (n == ALOOP_EAGAIN)
+            return true;
+        if (n < 0) {
+            aloop__stream_fail_writing(
+                stream, aloop__io_failed(&stream->io, (int) n));
+            return false;
+        }
+        advance(sender, (size_t) n);
+        if ((size_t) n < asked)
+            return true;
+    }
+    return !list_empty(&sender->pieces);
+}
+
+/* Does what follows from a send, or from the end of writing. */
+static void after_sending(struct aloop__sender *sender)
+{
+    set_sending(sender);
+    shut_if_due(sender);
+    aloop__sender_queue_changed(sender);
+    if (sender->stream->handle.closed)
+        aloop__stream_ops_of(sender->stream)->sent(sender->stream);
+}
+
+static void flush_sender(struct aloop__sender *sender)
+{
+    aloop_stream *stream = sender->stream;
+    int error;
+
+    list_remove(&sender->flush.node);
+    if (stream->io.fd < 0 || !aloop__stream_is_ours(stream))
+        return;
+    if (send_all(sender)) {
+        error = aloop__stream_want(stream, REACTOR_WRITE);
+        if (error < 0)
+            aloop__stream_fail_writing(stream, error);
+    } else {
+        aloop__stream_unwant(stream, REACTOR_WRITE);
+    }
+    after_sending(sender);
+}
+
+/* Schedules a flush, unless one will follow anyway: after on_data, when the
+ * kernel accepts more, or because it is scheduled already. */
+void aloop__sender_flush_later(struct aloop__sender *sender)
+{
+    aloop_stream *stream = sender->stream;
+    aloop *loop = stream->handle.loop;
+
+    set_sending(sender);
+    if (stream->is_dispatching || (stream->io.armed & REACTOR_WRITE) != 0 ||
+        !list_empty(&sender->flush.node))
+        return;
+    list_push(&loop->flushing, &sender->flush.node);
+    if (loop->embedded)
+        aloop__touch(loop);
+}
+
+/* The writing half. */
+
+static void stream_flush_due(struct aloop__ready *ready);
+
+struct aloop__sender *aloop__sender_get(aloop_stream *stream)
+{
+    struct aloop__sender *sender = stream->sender;
+
+    if (sender != NULL)
+        return sender;
+    sender = aloop__slab_take(&stream->handle.loop->slab, sizeof *sender);
+    if (sender == NULL)
+        return NULL;
+    *sender = (struct aloop__sender){.stream = stream,
+                                     .flush.run = stream_flush_due,
+                                     .low = WATER_LOW,
+                                     .high = WATER_HIGH,
+                                     .has_auto_pause = true};
+    list_init(&sender->flush.node);
+    list_init(&sender->pieces);
+    list_init(&sender->waits);
+    stream->sender = sender;
+    return sender;
+}
+
+/* Takes the writing half away from a stream that has nothing to send.  Most
+ * streams send everything immediately, so that the slab gives the next stream
+ * the same memory. */
+static void release_if_idle(aloop_stream *stream)
+{
+    struct aloop__sender *sender = stream->sender;
+
+    if (sender->is_kept || aloop__stream_is_busy(stream))
+        return;
+    stream->sender = NULL;
+    aloop__slab_put(&stream->handle.loop->slab, sender, sizeof *sender);
+}
+
+void aloop__stream_flush(aloop_stream *stream)
+{
+    flush_sender(stream->sender);
+    release_if_idle(stream);
+}
+
+static void stream_flush_due(struct aloop__ready *ready)
+{
+    aloop__stream_flush(
+        CONTAINER_OF(ready, struct aloop__sender, flush)->stream);
+}
+
+/* Copies the pieces that were lent. */
+static void own_pieces(struct aloop__sender *sender)
+{
+    aloop_stream *stream = sender->stream;
+
+    if (aloop__pieces_own(sender))
+        return;
+    aloop__stream_fail_writing(stream, ALOOP_ENOMEM);
+    if (stream->handle.closed)
+        aloop__stream_ops_of(stream)->sent(stream);
+}
+
+void aloop__stream_send_replies(aloop_stream *stream)
+{
+    struct aloop__sender *sender = stream->sender;
+
+    if ((stream->io.armed & REACTOR_WRITE) == 0)
+        flush_sender(sender);
+    if (sender->has_lent)
+        own_pieces(sender);
+    release_if_idle(stream);
+}
+
+void aloop__stream_cut_short(aloop_stream *stream)
+{
+    if (stream->handle.loop->ending && stream->write_error == 0)
+        aloop__stream_fail_writing(stream, ALOOP_EPIPE);
+}
