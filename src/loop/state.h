@@ -173,6 +173,10 @@ struct aloop {
     bool io_closed;        /* A watch has ended since the last wait. */
     bool is_renewal_due;   /* The last aloop__io_renew() has failed. */
     char *receive_buffer;  /* Of RECEIVE_SIZE bytes; allocated on first use. */
+    /* Bytes of the receive buffer that the on_data of a stream has put.  They
+     * are sent when it returns; see aloop__stream_send_replies(). */
+    const char *lent;
+    size_t lent_size;
     struct {
         struct aloop__free_buffer *first;   /* Returned in this window. */
         struct aloop__free_buffer *idle;    /* Returned before this window. */

@@ -82,12 +82,8 @@ static struct aloop__piece *new_piece(aloop *loop, size_t size)
 static bool is_lendable(const struct aloop__sender *sender, const char *data,
                         size_t size)
 {
-    const aloop_stream *stream = sender->stream;
-    const char *buffer = stream->handle.loop->receive_buffer;
-
-    return size >= LEND_MIN && stream->is_dispatching && buffer != NULL &&
-           (uintptr_t) data >= (uintptr_t) buffer &&
-           (uintptr_t) data < (uintptr_t) buffer + RECEIVE_SIZE;
+    return size >= LEND_MIN && sender->stream->is_dispatching &&
+           aloop__is_received(sender->stream->handle.loop, data, size);
 }
 
 /* Queues the bytes without a copy.  Returns false if that is not possible. */
@@ -162,6 +158,21 @@ int aloop__pieces_put(struct aloop__sender *sender, const char *data,
         list_push(&sender->pieces, &piece->node);
         append_bytes(sender, data + first, size - first);
     }
+    return 0;
+}
+
+int aloop__pieces_copy_reply(struct aloop__sender *sender, const char *data,
+                             size_t size)
+{
+    struct aloop__piece *piece = new_piece(sender->stream->handle.loop, size);
+
+    if (piece == NULL)
+        return ALOOP_ENOMEM;
+    memcpy(piece + 1, data, size);
+    piece->size = size;
+    piece->replies = size;
+    sender->replies += size;
+    list_push(&sender->pieces, &piece->node);
     return 0;
 }
 

@@ -271,12 +271,11 @@ void aloop__sender_flush_later(struct aloop__sender *sender)
 
 static void stream_flush_due(struct aloop__ready *ready);
 
-struct aloop__sender *aloop__sender_get(aloop_stream *stream)
+/* Creates the writing half. */
+static struct aloop__sender *new_sender(aloop_stream *stream)
 {
-    struct aloop__sender *sender = stream->sender;
+    struct aloop__sender *sender;
 
-    if (sender != NULL)
-        return sender;
     sender = aloop__slab_take(&stream->handle.loop->slab, sizeof *sender);
     if (sender == NULL)
         return NULL;
@@ -305,6 +304,44 @@ static void release_if_idle(aloop_stream *stream)
     aloop__slab_put(&stream->handle.loop->slab, sender, sizeof *sender);
 }
 
+void aloop__sender_queued_more(struct aloop__sender *sender, size_t size)
+{
+    sender->queued += size;
+    aloop__sender_pause_if_due(sender);
+    aloop__sender_flush_later(sender);
+}
+
+/* What on_data has lent is queued first, so that the order of bytes is kept. */
+struct aloop__sender *aloop__sender_get(aloop_stream *stream)
+{
+    aloop *loop = stream->handle.loop;
+    struct aloop__sender *sender = stream->sender;
+    size_t size = stream->is_dispatching ? loop->lent_size : 0;
+
+    if (sender == NULL)
+        sender = new_sender(stream);
+    if (sender == NULL || size == 0)
+        return sender;
+    if (aloop__pieces_put(sender, loop->lent, size) < 0) {
+        release_if_idle(stream);
+        return NULL;
+    }
+    loop->lent_size = 0;
+    aloop__sender_queued_more(sender, size);
+    return sender;
+}
+
+void aloop__stream_queue_lent(aloop_stream *stream)
+{
+    aloop *loop = stream->handle.loop;
+
+    if (!stream->is_dispatching || loop->lent_size == 0 ||
+        aloop__sender_get(stream) != NULL)
+        return;
+    loop->lent_size = 0;
+    aloop__stream_fail_writing(stream, ALOOP_ENOMEM);
+}
+
 void aloop__stream_flush(aloop_stream *stream)
 {
     flush_sender(stream->sender);
@@ -316,6 +353,8 @@ static void stream_flush_due(struct aloop__ready *ready)
     aloop__stream_flush(
         CONTAINER_OF(ready, struct aloop__sender, flush)->stream);
 }
+
+/* After on_data. */
 
 /* Copies the pieces that were lent. */
 static void own_pieces(struct aloop__sender *sender)
@@ -329,10 +368,54 @@ static void own_pieces(struct aloop__sender *sender)
         aloop__stream_ops_of(stream)->sent(stream);
 }
 
+/* Queues lent bytes that the kernel did not accept. */
+static int queue_rest(aloop_stream *stream, const char *data, size_t size)
+{
+    struct aloop__sender *sender = new_sender(stream);
+    int error = ALOOP_ENOMEM;
+
+    if (sender != NULL)
+        error = aloop__pieces_copy_reply(sender, data, size);
+    if (error < 0)
+        return error;
+    sender->queued = size;
+    aloop__sender_pause_if_due(sender);
+    set_sending(sender);
+    return aloop__stream_want(stream, REACTOR_WRITE);
+}
+
+/* Sends the bytes that on_data has lent to a stream without a writing half. */
+static void send_lent(aloop_stream *stream)
+{
+    aloop *loop = stream->handle.loop;
+    size_t size = loop->lent_size;
+    ssize_t n;
+    int error;
+
+    loop->lent_size = 0;
+    if (stream->io.fd < 0 || !aloop__stream_is_ours(stream))
+        return;
+    n = stream->carrier->send(stream->io.fd, loop->lent, size);
+    if (n == (ssize_t) size)
+        return;
+    if (n == ALOOP_EAGAIN)
+        n = 0;
+    error = n < 0 ? aloop__io_failed(&stream->io, (int) n)
+                  : queue_rest(stream, loop->lent + n, size - (size_t) n);
+    if (error < 0) {
+        aloop__stream_fail_writing(stream, error);
+        aloop__stream_ops_of(stream)->lost(stream, error);
+    }
+}
+
 void aloop__stream_send_replies(aloop_stream *stream)
 {
     struct aloop__sender *sender = stream->sender;
 
+    if (stream->handle.loop->lent_size > 0)
+        send_lent(stream);
+    if (sender == NULL)
+        return;
     if ((stream->io.armed & REACTOR_WRITE) == 0)
         flush_sender(sender);
     if (sender->has_lent)

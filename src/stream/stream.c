@@ -36,6 +36,7 @@ static void end_stream(aloop_stream *stream);
  * on, and reads are cancelled. */
 static void begin_close(aloop_stream *stream)
 {
+    aloop__stream_queue_lent(stream);
     aloop__forward_end(stream->forward_from);
     if (stream->sender != NULL)
         aloop__forward_end(stream->sender->forward_to);
@@ -51,6 +52,8 @@ static void stream_fork(struct aloop__handle *handle)
     aloop_stream *stream = CONTAINER_OF(handle, aloop_stream, handle);
     short error = stream->write_error;
 
+    if (stream->is_dispatching)
+        handle->loop->lent_size = 0;
     aloop__stream_fail_writing(stream, ALOOP_EPIPE);
     stream->write_error = error;
     if (stream->sender != NULL)
@@ -306,9 +309,11 @@ void aloop_stream_abort(aloop_stream *stream)
 
 size_t aloop_stream_queued(const aloop_stream *stream)
 {
-    if (aloop__check_handle(stream, __func__) < 0 || stream->sender == NULL)
+    if (aloop__check_handle(stream, __func__) < 0)
         return 0;
-    return stream->sender->queued;
+    if (stream->sender != NULL)
+        return stream->sender->queued;
+    return stream->is_dispatching ? stream->handle.loop->lent_size : 0;
 }
 
 /* Recomputes `is_paused`, as if all queued bytes had been put now. */

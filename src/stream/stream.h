@@ -29,6 +29,7 @@
 #define ALOOP_STREAM_STREAM_H
 
 #include "aloop/stream.h"
+#include "loop/buffers.h"
 #include "loop/future.h"
 #include "loop/handle.h"
 #include "loop/host.h"
@@ -40,7 +41,7 @@ enum { STREAM_ROUNDS_MAX = 4 }; /* Receives of one stream in one turn. */
 enum aloop__piece_kind {
     PIECE_OWNED, /* Copied by a put: in `room` bytes behind the piece. */
     /* Put by on_data directly out of the loop's receive buffer.  The bytes stay
-     * valid until on_data returns; see aloop__stream_own(). */
+     * valid until on_data returns. */
     PIECE_LENT,
     PIECE_WRITE /* Part of a write operation; the bytes are the caller's. */
 };
@@ -192,6 +193,16 @@ static inline bool aloop__stream_is_ours(const aloop_stream *stream)
     return aloop__io_is_ours(stream->handle.loop, &stream->io);
 }
 
+/* Returns whether the bytes are in the loop's receive buffer. */
+static inline bool aloop__is_received(const aloop *loop, const char *data,
+                                      size_t size)
+{
+    uintptr_t offset = (uintptr_t) data - (uintptr_t) loop->receive_buffer;
+
+    return loop->receive_buffer != NULL && offset < RECEIVE_SIZE &&
+           size <= RECEIVE_SIZE - offset;
+}
+
 /* Returns whether nothing more can be received. */
 static inline bool aloop__stream_is_over(const aloop_stream *stream)
 {
@@ -235,9 +246,14 @@ struct aloop__sender *aloop__sender_get(aloop_stream *stream);
 /* Sends the queued pieces and does everything that follows from it.  The stream
  * has a writing half. */
 void aloop__stream_flush(aloop_stream *stream);
-/* Called after on_data has returned.  Does the same, and copies the pieces that
- * were lent and not sent. */
+/* Called after on_data has returned: sends what it has put, and copies lent
+ * bytes that were not sent. */
 void aloop__stream_send_replies(aloop_stream *stream);
+/* Called before a close: queues the bytes of loop->lent, if on_data closes
+ * its own stream. */
+void aloop__stream_queue_lent(aloop_stream *stream);
+/* Counts bytes that were queued, and schedules a flush. */
+void aloop__sender_queued_more(struct aloop__sender *sender, size_t size);
 /* Schedules a flush, unless one will follow anyway: after on_data, when the
  * kernel accepts more, or because it is scheduled already. */
 void aloop__sender_flush_later(struct aloop__sender *sender);
@@ -289,6 +305,9 @@ void aloop__stream_fail_reading(aloop_stream *stream, int error);
  * queued. */
 int aloop__pieces_put(struct aloop__sender *sender, const char *data,
                       size_t size);
+/* Queues a copy of bytes that on_data has put. */
+int aloop__pieces_copy_reply(struct aloop__sender *sender, const char *data,
+                             size_t size);
 /* Copies all lent pieces.  Returns false if out of memory. */
 bool aloop__pieces_own(struct aloop__sender *sender);
 /* Removes a piece from the queue and frees it, except that a PIECE_WRITE

@@ -22,8 +22,7 @@ static void call_on_data(aloop_stream *stream, const char *data, ssize_t size)
     stream->on_data(stream, data, size, stream->arg);
     aloop__called(stream->handle.loop, "the callback of a stream");
     stream->is_dispatching = false;
-    if (stream->sender != NULL)
-        aloop__stream_send_replies(stream);
+    aloop__stream_send_replies(stream);
 }
 
 /* Reports the end or the error to on_data, once. */

@@ -23,12 +23,22 @@ static int prepare_writing(aloop_stream *stream)
     return aloop__stream_claim(stream);
 }
 
-/* Counts bytes that were queued, and schedules a flush. */
-static void queued_more(struct aloop__sender *sender, size_t size)
+/* Lends received bytes that on_data puts, so that they are sent when it returns
+ * and need no writing half.  Returns false if that is not possible: the stream
+ * has bytes to send, or these bytes do not follow those that are lent. */
+static bool lend_received(aloop_stream *stream, const char *data, size_t size)
 {
-    sender->queued += size;
-    aloop__sender_pause_if_due(sender);
-    aloop__sender_flush_later(sender);
+    aloop *loop = stream->handle.loop;
+
+    if (stream->sender != NULL || size == 0 || stream->write_error != 0 ||
+        !aloop__stream_is_ours(stream) ||
+        !aloop__is_received(loop, data, size) ||
+        (loop->lent_size > 0 && data != loop->lent + loop->lent_size))
+        return false;
+    if (loop->lent_size == 0)
+        loop->lent = data;
+    loop->lent_size += size;
+    return true;
 }
 
 int aloop_stream_put(aloop_stream *stream, const void *data, size_t size)
@@ -40,12 +50,14 @@ int aloop_stream_put(aloop_stream *stream, const void *data, size_t size)
     if ((data == NULL && size > 0) ||
         size > PTRDIFF_MAX - sizeof(struct aloop__piece))
         return ALOOP_EINVAL;
+    if (stream->is_dispatching && lend_received(stream, data, size))
+        return 0;
     error = prepare_writing(stream);
     if (error == 0 && size > 0)
         error = aloop__pieces_put(stream->sender, data, size);
     if (error < 0)
         return error;
-    queued_more(stream->sender, size);
+    aloop__sender_queued_more(stream->sender, size);
     return stream->sender->queued > stream->sender->high;
 }
 
@@ -99,7 +111,7 @@ aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
     write->piece.size = size;
     write->piece.kind = PIECE_WRITE;
     list_push(&write->sender->pieces, &write->piece.node);
-    queued_more(write->sender, size);
+    aloop__sender_queued_more(write->sender, size);
     return &write->future;
 }
 
@@ -133,13 +145,12 @@ static aloop_future *wait_until_sent(aloop_stream *stream, bool is_shutdown,
         error = aloop__stream_claim(stream);
     if (error < 0)
         return aloop__future_failed(stream->handle.loop, error);
-    sender = stream->sender;
-    if (sender == NULL && is_shutdown)
-        sender = aloop__sender_get(stream);
-    if (sender == NULL && is_shutdown)
+    if (!is_shutdown && aloop_stream_queued(stream) == 0)
+        return aloop_future_new_settled(stream->handle.loop, 0);
+    sender = aloop__sender_get(stream);
+    if (sender == NULL)
         return NULL;
-    if (sender == NULL ||
-        (is_shutdown ? sender->has_shut : sender->queued <= sender->low))
+    if (is_shutdown ? sender->has_shut : sender->queued <= sender->low)
         return aloop_future_new_settled(stream->handle.loop, 0);
     wait = aloop__future_new(stream->handle.loop, &stream_wait_ops);
     if (wait == NULL)
