@@ -1,9 +1,9 @@
 /* aloop_gather, aloop_gather_settled, aloop_any and aloop_race: one kind of
  * future with four rules.
  *
- * A group registers with all of its members and settles when the last one has
+ * A gather registers with all of its members and settles when the last one has
  * ended.  The rules differ in which statuses decide the outcome.  Once it is
- * decided, the remaining members are cancelled, and the group still waits for
+ * decided, the remaining members are cancelled, and the gather still waits for
  * them. */
 
 #include "aloop/compose.h"
@@ -19,17 +19,17 @@ static const char *const functions[] = {
     [ANY] = "aloop_any_array",
     [RACE] = "aloop_race_array"};
 
-struct member {
+struct gather_member {
     struct aloop__wait wait; /* For `future`. */
-    struct group *group;
+    struct gather *gather;
     aloop_future *future; /* Holds a reference; NULL: out of memory. */
     bool has_ended;
 };
 
-struct group {
+struct gather {
     aloop_future future;
     enum rule rule;
-    struct member *members;
+    struct gather_member *members;
     size_t count;
     size_t left;      /* Members that have not ended. */
     bool is_decided;  /* `outcome` is final. */
@@ -41,171 +41,174 @@ struct group {
     struct aloop__tie tie;
 };
 
-static struct group *group_of(aloop_future *future)
+static struct gather *gather_of(aloop_future *future)
 {
-    return CONTAINER_OF(future, struct group, future);
+    return CONTAINER_OF(future, struct gather, future);
 }
 
-static void cancel_members(struct group *group)
+static void cancel_members(struct gather *gather)
 {
     /* No member runs its waiter in here: waiters go through the ready queue.
      * The array therefore does not change during the loop. */
-    for (size_t i = 0; i < group->count; i++)
-        if (!group->members[i].has_ended)
-            aloop_cancel(group->members[i].future);
+    for (size_t i = 0; i < gather->count; i++)
+        if (!gather->members[i].has_ended)
+            aloop_cancel(gather->members[i].future);
 }
 
-static void group_cancel(aloop_future *future)
+static void gather_cancel(aloop_future *future)
 {
-    cancel_members(group_of(future));
+    cancel_members(gather_of(future));
 }
 
-static void free_members(struct group *group)
+static void free_members(struct gather *gather)
 {
-    aloop__alloc_free(&group->future.loop->alloc, group->members,
-                      group->count * sizeof *group->members);
-    group->members = NULL;
+    aloop__alloc_free(&gather->future.loop->alloc, gather->members,
+                      gather->count * sizeof *gather->members);
+    gather->members = NULL;
 }
 
-/* Whether the group's status shows the caller which members have succeeded. */
-static bool tells_of_successes(const struct group *group)
+/* Whether the status shows the caller which members have succeeded. */
+static bool tells_of_successes(const struct gather *gather)
 {
-    ssize_t status = group->future.status;
+    ssize_t status = gather->future.status;
 
-    if (group->rule == SETTLED)
-        return group->ret_statuses != NULL ||
-               status == (ssize_t) group->count;
+    if (gather->rule == SETTLED)
+        return gather->ret_statuses != NULL ||
+               status == (ssize_t) gather->count;
     return status >= 0;
 }
 
-static void group_fini(aloop_future *future)
+static void gather_fini(aloop_future *future)
 {
-    struct group *group = group_of(future);
+    struct gather *gather = gather_of(future);
 
-    free_members(group);
-    aloop__grants_drop(&group->grants,
-                       future->is_taken && tells_of_successes(group));
+    free_members(gather);
+    aloop__grants_drop(&gather->grants,
+                       future->is_taken && tells_of_successes(gather));
 }
 
-static aloop_future *group_next(aloop_future *future, const void **cursor)
+static aloop_future *gather_next(aloop_future *future, const void **cursor)
 {
-    struct group *group = group_of(future);
-    const struct member *member = *cursor;
-    const struct member *end = group->members + group->count;
+    struct gather *gather = gather_of(future);
+    const struct gather_member *member = *cursor;
+    const struct gather_member *end = gather->members + gather->count;
 
-    member = member == NULL ? group->members : member + 1;
+    member = member == NULL ? gather->members : member + 1;
     while (member < end && (member->has_ended || member->future == NULL))
         member++;
     *cursor = member;
     return member < end ? member->future : NULL;
 }
 
-static aloop_future *member_owner(const struct aloop__wait *wait,
-                                  aloop_future *last)
+static aloop_future *gather_member_owner(const struct aloop__wait *wait,
+                                         aloop_future *last)
 {
-    struct member *member = CONTAINER_OF(wait, struct member, wait);
+    struct gather_member *member =
+        CONTAINER_OF(wait, struct gather_member, wait);
 
-    return last == NULL ? &member->group->future : NULL;
+    return last == NULL ? &member->gather->future : NULL;
 }
 
-static const struct aloop__future_ops group_ops = {
+static const struct aloop__future_ops gather_ops = {
     .name = "group",
-    .size = sizeof(struct group),
-    .tie = offsetof(struct group, tie),
-    .cancel = group_cancel,
-    .next = group_next,
-    .fini = group_fini};
+    .size = sizeof(struct gather),
+    .tie = offsetof(struct gather, tie),
+    .cancel = gather_cancel,
+    .next = gather_next,
+    .fini = gather_fini};
 
-/* Translates a member's status for the group.  ALOOP_ECANCELED would mean that
- * the group itself was cancelled. */
-static ssize_t as_outcome(const struct group *group, ssize_t status)
+/* Translates a member's status for the gather.  ALOOP_ECANCELED would mean that
+ * the gather itself was cancelled. */
+static ssize_t as_outcome(const struct gather *gather, ssize_t status)
 {
-    return status == ALOOP_ECANCELED && !group->future.cancelling
+    return status == ALOOP_ECANCELED && !gather->future.cancelling
                ? ALOOP_EABORTED
                : status;
 }
 
 /* Whether `status` decides the outcome. */
-static bool decides(const struct group *group, ssize_t status)
+static bool decides(const struct gather *gather, ssize_t status)
 {
     static const bool on_success[] = {false, false, true, true};
     static const bool on_failure[] = {true, false, false, true};
 
-    return status < 0 ? on_failure[group->rule] : on_success[group->rule];
+    return status < 0 ? on_failure[gather->rule] : on_success[gather->rule];
 }
 
-static void note(struct group *group, size_t i, ssize_t status)
+static void gather_note(struct gather *gather, size_t i, ssize_t status)
 {
-    if (group->ret_statuses != NULL)
-        group->ret_statuses[i] = status;
-    group->has_lost = group->has_lost || status == ALOOP_ECANCELED;
-    if (group->is_decided)
+    if (gather->ret_statuses != NULL)
+        gather->ret_statuses[i] = status;
+    gather->has_lost = gather->has_lost || status == ALOOP_ECANCELED;
+    if (gather->is_decided)
         return;
-    if (group->rule == SETTLED) {
-        group->outcome += status >= 0;
-    } else if (decides(group, status)) {
-        group->is_decided = true;
-        group->outcome = as_outcome(group, status);
-        if (group->ret_index != NULL)
-            *group->ret_index = i;
-        cancel_members(group);
-    } else if (group->rule == ANY && group->outcome == 0) {
-        group->outcome = as_outcome(group, status); /* The first error. */
+    if (gather->rule == SETTLED) {
+        gather->outcome += status >= 0;
+    } else if (decides(gather, status)) {
+        gather->is_decided = true;
+        gather->outcome = as_outcome(gather, status);
+        if (gather->ret_index != NULL)
+            *gather->ret_index = i;
+        cancel_members(gather);
+    } else if (gather->rule == ANY && gather->outcome == 0) {
+        gather->outcome = as_outcome(gather, status); /* The first error. */
     }
 }
 
-static void finish(struct group *group)
+static void gather_finish(struct gather *gather)
 {
-    if (group->rule == SETTLED && group->future.cancelling && group->has_lost)
-        group->outcome = ALOOP_ECANCELED;
-    free_members(group); /* The settled group may be kept for long. */
-    if (group->rule != SETTLED && group->outcome < 0)
-        aloop__grants_drop(&group->grants, false);
-    group->future.is_grant = !list_empty(&group->grants);
-    aloop__future_settle(&group->future, group->outcome);
+    if (gather->rule == SETTLED && gather->future.cancelling &&
+        gather->has_lost)
+        gather->outcome = ALOOP_ECANCELED;
+    free_members(gather); /* The settled gather may be kept for long. */
+    if (gather->rule != SETTLED && gather->outcome < 0)
+        aloop__grants_drop(&gather->grants, false);
+    gather->future.is_grant = !list_empty(&gather->grants);
+    aloop__future_settle(&gather->future, gather->outcome);
 }
 
-static void on_member(struct aloop__ready *ready)
+static void gather_member_ended(struct aloop__ready *ready)
 {
-    struct member *member = CONTAINER_OF(ready, struct member, wait.ready);
-    struct group *group = member->group;
+    struct gather_member *member =
+        CONTAINER_OF(ready, struct gather_member, wait.ready);
+    struct gather *gather = member->gather;
     aloop_future *future = member->future;
     ssize_t status = future == NULL ? ALOOP_ENOMEM : future->status;
     bool has_future = future != NULL && future->loop != NULL;
-    bool is_late = group->is_decided;
+    bool is_late = gather->is_decided;
 
     member->has_ended = true;
-    group->left--;
-    note(group, (size_t) (member - group->members), status);
+    gather->left--;
+    gather_note(gather, (size_t) (member - gather->members), status);
     if (has_future)
         aloop__future_tell(future);
     /* A grant that arrives after the decision is given back, because the caller
      * is not notified of it. */
     if (has_future && !is_late)
-        aloop__grants_keep(&group->grants, future);
+        aloop__grants_keep(&gather->grants, future);
     else
         aloop_future_unref(future);
-    if (group->left == 0)
-        finish(group);
+    if (gather->left == 0)
+        gather_finish(gather);
 }
 
 /* Registers with a member.  A future of another loop, or one that a debug loop
  * refuses, counts as a member that failed with ALOOP_EINVAL. */
-static void join(struct group *group, struct member *member,
-                 aloop_future *future)
+static void gather_join(struct gather *gather, struct gather_member *member,
+                        aloop_future *future)
 {
-    aloop *loop = group->future.loop;
+    aloop *loop = gather->future.loop;
 
-    if (aloop__check_future(future, functions[group->rule], USE_UP) < 0)
+    if (aloop__check_future(future, functions[gather->rule], USE_UP) < 0)
         future = aloop__future_failed(NULL, ALOOP_EINVAL);
     if (future != NULL && future->loop != NULL && future->loop != loop) {
         aloop_future_unref(future);
         future = aloop__future_failed(NULL, ALOOP_EINVAL);
     }
     list_init(&member->wait.ready.node);
-    member->wait.ready.run = on_member;
-    member->wait.owner = member_owner;
-    member->group = group;
+    member->wait.ready.run = gather_member_ended;
+    member->wait.owner = gather_member_owner;
+    member->gather = gather;
     member->future = future;
     member->has_ended = false;
     if (future == NULL || future->loop == NULL)
@@ -214,16 +217,16 @@ static void join(struct group *group, struct member *member,
         aloop__future_wait(future, &member->wait);
 }
 
-static aloop_future *new_group(aloop *loop, enum rule rule, size_t count,
-                               aloop_future **futures,
-                               ssize_t *ret_statuses, size_t *ret_index)
+static aloop_future *gather_new(aloop *loop, enum rule rule, size_t count,
+                                aloop_future **futures,
+                                ssize_t *ret_statuses, size_t *ret_index)
 {
-    struct group *group;
+    struct gather *gather;
 
     if (loop != NULL && aloop__check_loop(loop, functions[rule]) < 0)
         return aloop__future_refused(ALOOP_EPERM);
     if ((futures == NULL && count > 0) ||
-        count > SIZE_MAX / sizeof(struct member))
+        count > SIZE_MAX / sizeof(struct gather_member))
         return aloop__future_failed(loop, ALOOP_EINVAL);
     if (loop == NULL) {
         for (size_t i = 0; i < count; i++)
@@ -232,47 +235,47 @@ static aloop_future *new_group(aloop *loop, enum rule rule, size_t count,
     }
     if (count == 0)
         return aloop_future_new_settled(loop, rule >= ANY ? ALOOP_EINVAL : 0);
-    group = aloop__future_new(loop, &group_ops);
-    if (group == NULL)
+    gather = aloop__future_new(loop, &gather_ops);
+    if (gather == NULL)
         return aloop__futures_tie(loop, count, futures);
-    list_init(&group->grants);
-    group->members = aloop__alloc_new(&loop->alloc,
-                                      count * sizeof *group->members);
-    if (group->members == NULL) {
-        aloop__future_discard(&group->future);
+    list_init(&gather->grants);
+    gather->members = aloop__alloc_new(&loop->alloc,
+                                       count * sizeof *gather->members);
+    if (gather->members == NULL) {
+        aloop__future_discard(&gather->future);
         return aloop__futures_tie(loop, count, futures);
     }
-    group->rule = rule;
-    group->count = count;
-    group->left = count;
-    group->ret_statuses = ret_statuses;
-    group->ret_index = ret_index;
+    gather->rule = rule;
+    gather->count = count;
+    gather->left = count;
+    gather->ret_statuses = ret_statuses;
+    gather->ret_index = ret_index;
     for (size_t i = 0; i < count; i++)
-        join(group, &group->members[i], futures[i]);
-    return &group->future;
+        gather_join(gather, &gather->members[i], futures[i]);
+    return &gather->future;
 }
 
 aloop_future *aloop_gather_array(aloop *loop, size_t count,
                                  aloop_future **futures)
 {
-    return new_group(loop, GATHER, count, futures, NULL, NULL);
+    return gather_new(loop, GATHER, count, futures, NULL, NULL);
 }
 
 aloop_future *aloop_gather_settled(aloop *loop, size_t count,
                                    aloop_future **futures,
                                    ssize_t *ret_statuses)
 {
-    return new_group(loop, SETTLED, count, futures, ret_statuses, NULL);
+    return gather_new(loop, SETTLED, count, futures, ret_statuses, NULL);
 }
 
 aloop_future *aloop_any_array(aloop *loop, size_t count,
                               aloop_future **futures, size_t *ret_index)
 {
-    return new_group(loop, ANY, count, futures, NULL, ret_index);
+    return gather_new(loop, ANY, count, futures, NULL, ret_index);
 }
 
 aloop_future *aloop_race_array(aloop *loop, size_t count,
                                aloop_future **futures, size_t *ret_index)
 {
-    return new_group(loop, RACE, count, futures, NULL, ret_index);
+    return gather_new(loop, RACE, count, futures, NULL, ret_index);
 }
