@@ -30,7 +30,7 @@ struct aloop_group {
     void *spare;
 };
 
-struct member {
+struct group_member {
     struct aloop__wait wait; /* For `task`. */
     struct aloop__node node;   /* In group->members. */
     aloop_group *group;
@@ -68,10 +68,10 @@ static void end_all(aloop_group *group)
         return;
     group->is_ending = true;
     for (; node != &group->members; node = node->next)
-        aloop_cancel(CONTAINER_OF(node, struct member, node)->task);
+        aloop_cancel(CONTAINER_OF(node, struct group_member, node)->task);
 }
 
-static void release(aloop_group *group)
+static void group_release(aloop_group *group)
 {
     aloop_future_unref(group->failed);
     aloop__slab_put(&group->waits.loop->slab, group->spare,
@@ -80,7 +80,7 @@ static void release(aloop_group *group)
 }
 
 /* The status of a wait, after all members have ended. */
-static ssize_t outcome(aloop_group *group)
+static ssize_t group_outcome(aloop_group *group)
 {
     if (group->error < 0) {
         aloop__future_tell(group->failed);
@@ -89,7 +89,7 @@ static ssize_t outcome(aloop_group *group)
     return group->has_lost ? ALOOP_ECANCELED : 0;
 }
 
-static void note(aloop_group *group, aloop_future *task)
+static void group_note(aloop_group *group, aloop_future *task)
 {
     if (task->status >= 0)
         return;
@@ -105,16 +105,17 @@ static void note(aloop_group *group, aloop_future *task)
     end_all(group);
 }
 
-static void on_member(struct aloop__ready *ready)
+static void group_member_ended(struct aloop__ready *ready)
 {
-    struct member *member = CONTAINER_OF(ready, struct member, wait.ready);
+    struct group_member *member =
+        CONTAINER_OF(ready, struct group_member, wait.ready);
     aloop_group *group = member->group;
     aloop_future *task = member->task;
 
     list_remove(&member->node);
     group->count--;
     aloop__slab_put(&group->waits.loop->slab, member, sizeof *member);
-    note(group, task);
+    group_note(group, task);
     /* If there are other references to the failed member, their holders handle
      * its error.  If the group has the only ones, which are two, the error
      * stays unhandled until a wait delivers it. */
@@ -126,28 +127,30 @@ static void on_member(struct aloop__ready *ready)
     if (group->count > 0)
         return;
     if (group->waits.count > 0)
-        aloop__wait_queue_settle(&group->waits, outcome(group));
+        aloop__wait_queue_settle(&group->waits, group_outcome(group));
     if (group->was_freed)
-        release(group);
+        group_release(group);
 }
 
 /* The group itself is no future: the futures of aloop_group_wait() are those
  * that wait for the members. */
-static aloop_future *member_owner(const struct aloop__wait *wait,
-                                  aloop_future *last)
+static aloop_future *group_member_owner(const struct aloop__wait *wait,
+                                        aloop_future *last)
 {
-    struct member *member = CONTAINER_OF(wait, struct member, wait);
+    struct group_member *member =
+        CONTAINER_OF(wait, struct group_member, wait);
 
     return aloop__wait_queue_next(&member->group->waits, last);
 }
 
 /* Takes over the reference to the task.  It cannot fail. */
-static void join(aloop_group *group, struct member *member, aloop_future *task)
+static void group_join(aloop_group *group, struct group_member *member,
+                       aloop_future *task)
 {
     list_init(&member->node);
     list_init(&member->wait.ready.node);
-    member->wait.ready.run = on_member;
-    member->wait.owner = member_owner;
+    member->wait.ready.run = group_member_ended;
+    member->wait.owner = group_member_owner;
     member->group = group;
     member->task = task;
     task->is_member = true;
@@ -169,7 +172,7 @@ int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn, void *arg,
                          const aloop_task_options *options, const char *name,
                          const char *where)
 {
-    struct member *member;
+    struct group_member *member;
     aloop_future *task;
     aloop *loop;
 
@@ -185,7 +188,7 @@ int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn, void *arg,
         return ALOOP_ENOMEM;
     task = aloop_spawn_at(loop, fn, arg, options, name, where);
     if (task != NULL && !aloop_future_is_settled(task)) {
-        join(group, member, task);
+        group_join(group, member, task);
         return 0;
     }
     aloop__slab_put(&loop->slab, member, sizeof *member);
@@ -193,19 +196,19 @@ int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn, void *arg,
 }
 
 /* The group of a pending wait. */
-static aloop_group *group_of(aloop_future *wait)
+static aloop_group *group_of_wait(aloop_future *wait)
 {
     return CONTAINER_OF(aloop__waiter_of(wait)->queue, aloop_group, waits);
 }
 
 static void wait_cancel(aloop_future *future)
 {
-    aloop_group_cancel(group_of(future));
+    aloop_group_cancel(group_of_wait(future));
 }
 
 static aloop_future *wait_next(aloop_future *future, const void **cursor)
 {
-    aloop_group *group = group_of(future);
+    aloop_group *group = group_of_wait(future);
     const struct aloop__node *last = *cursor;
     struct aloop__node *node =
         last == NULL ? group->members.next : last->next;
@@ -213,7 +216,7 @@ static aloop_future *wait_next(aloop_future *future, const void **cursor)
     *cursor = node;
     return node == &group->members
                ? NULL
-               : CONTAINER_OF(node, struct member, node)->task;
+               : CONTAINER_OF(node, struct group_member, node)->task;
 }
 
 static const struct aloop__future_ops wait_ops = {
@@ -268,7 +271,7 @@ aloop_future *aloop_group_wait(aloop_group *group)
     waiter = &wait->waiter;
     aloop__wait_queue_push(&group->waits, waiter);
     if (group->count == 0)
-        aloop__waiter_settle(waiter, outcome(group));
+        aloop__waiter_settle(waiter, group_outcome(group));
     return &waiter->future;
 }
 
@@ -289,7 +292,7 @@ void aloop_group_free(aloop_group *group)
         return;
     group->was_freed = true;
     if (group->count == 0)
-        release(group);
+        group_release(group);
 }
 
 size_t aloop_group_count(const aloop_group *group)
