@@ -14,7 +14,7 @@ static int64_t system_clock(void *context)
     return aloop__sys_clock_ns();
 }
 
-static const struct options_field option_fields[] = {
+static const struct options_field loop_option_fields[] = {
     OPTIONS_FIELD(aloop_options, size),
     OPTIONS_FIELD(aloop_options, resize),
     OPTIONS_FIELD(aloop_options, resize_context),
@@ -35,21 +35,21 @@ enum { DEBUG_BUILD = false };
 enum { DEBUG_BUILD = true };
 #endif
 
-static const struct options_kind option_kind = {
-    sizeof(aloop_options), option_fields,
-    sizeof option_fields / sizeof option_fields[0]};
+static const struct options_kind loop_option_kind = {
+    sizeof(aloop_options), loop_option_fields,
+    sizeof loop_option_fields / sizeof loop_option_fields[0]};
 
 bool aloop__options_are_valid(const aloop_options *given)
 {
     aloop_options options;
 
-    return aloop__options_take(&option_kind, given, &options);
+    return aloop__options_take(&loop_option_kind, given, &options);
 }
 
 bool aloop__loop_options_take(aloop_options *options,
                               const aloop_options *given)
 {
-    if (!aloop__options_take(&option_kind, given, options))
+    if (!aloop__options_take(&loop_option_kind, given, options))
         return false;
     if (options->resize == NULL) {
         options->resize = aloop__alloc_default.resize;

@@ -46,7 +46,7 @@ static ssize_t refuse_mistake(aloop_future *future, int error,
  * becomes the reason of the interrupt if there was one.  Otherwise something
  * else cancelled the future, and it becomes ALOOP_EABORTED, except while the
  * loop is being freed. */
-static ssize_t outcome(aloop_future *future, int interrupt)
+static ssize_t await_outcome(aloop_future *future, int interrupt)
 {
     ssize_t status = future->status;
 
@@ -81,7 +81,7 @@ static ssize_t await_in_task(struct aloop__task *task, aloop_future *future)
 
     if (!aloop__future_pending(future)) {
         if (++task->streak < STREAK_MAX)
-            return outcome(future, 0);
+            return await_outcome(future, 0);
     } else if (aloop__is_awaited_by(future, task)) {
         return refuse_mistake(future, ALOOP_EDEADLK, MISTAKE_CIRCLE);
     }
@@ -100,13 +100,13 @@ static ssize_t await_in_task(struct aloop__task *task, aloop_future *future)
     }
     task->interrupt = 0;
     if (!task->let_go)
-        return outcome(future, interrupt);
+        return await_outcome(future, interrupt);
     task->let_go = false;
     aloop_future_unref(future);
     return interrupt;
 }
 
-static void end_wait(struct aloop__ready *ready)
+static void await_ended(struct aloop__ready *ready)
 {
     (void) ready; /* The queued node alone keeps the turn from sleeping. */
 }
@@ -123,7 +123,7 @@ static void wind_down(aloop *loop, aloop_future *future)
 
 static ssize_t run_until_settled(aloop *loop, aloop_future *future)
 {
-    struct aloop__wait wait = {.ready = {.run = end_wait}};
+    struct aloop__wait wait = {.ready = {.run = await_ended}};
     int error = 0, interrupt = 0;
 
     if (loop->running)
@@ -155,7 +155,7 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
     if (loop->embedded)
         aloop__touch(loop); /* The turn may have counted `wait` as work. */
     if (!aloop__future_pending(future))
-        return outcome(future, interrupt);
+        return await_outcome(future, interrupt);
     return refuse(future, error < 0 ? error : interrupt);
 }
 

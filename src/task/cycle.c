@@ -31,7 +31,7 @@ struct side {
     bool is_open;
 };
 
-static void add(struct side *side, aloop_future *future)
+static void add_visited(struct side *side, aloop_future *future)
 {
     struct aloop__tie *tie = aloop__tie_of(future);
 
@@ -53,7 +53,7 @@ static enum progress reach(struct side *side, aloop_future *future)
         return GOES_ON; /* It waits for no future. */
     tie = aloop__tie_of(future);
     if (tie->found == NULL)
-        add(side, future);
+        add_visited(side, future);
     return tie->is_above == side->is_above ? GOES_ON : HAS_MET;
 }
 
@@ -116,7 +116,7 @@ static enum progress step_up(struct side *side)
     return side->owner == NULL ? GOES_ON : reach(side, side->owner);
 }
 
-static void forget(struct side *side)
+static void forget_visited(struct side *side)
 {
     aloop_future *future = side->first;
     bool is_last;
@@ -145,8 +145,8 @@ NOINLINE static bool search(aloop_future *future, struct aloop__task *task)
     struct side below = {.is_above = false}, above = {.is_above = true};
     enum progress progress;
 
-    add(&below, future);
-    add(&above, &task->future);
+    add_visited(&below, future);
+    add_visited(&above, &task->future);
     do {
         progress = below.is_done ? GOES_ON : step_down(&below);
         if (progress == IS_EXHAUSTED && below.is_open) {
@@ -156,8 +156,8 @@ NOINLINE static bool search(aloop_future *future, struct aloop__task *task)
         if (progress == GOES_ON)
             progress = step_up(&above);
     } while (progress == GOES_ON);
-    forget(&below);
-    forget(&above);
+    forget_visited(&below);
+    forget_visited(&above);
     return progress == HAS_MET;
 }
 

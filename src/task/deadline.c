@@ -101,7 +101,7 @@ int aloop_deadline_restart(aloop_deadline *deadline, int64_t delay_ns)
     return error;
 }
 
-static void end(aloop_deadline *deadline)
+static void end_scope(aloop_deadline *deadline)
 {
     aloop *loop = deadline->task->future.loop;
 
@@ -118,12 +118,12 @@ int aloop_deadline_end(aloop_deadline *deadline)
     if (deadline == NULL || deadline->task->deadlines.prev != &deadline->node)
         return ALOOP_EINVAL;
     is_reason = has_passed_first(deadline);
-    end(deadline);
+    end_scope(deadline);
     return is_reason;
 }
 
 void aloop__deadlines_end(struct aloop__task *task)
 {
     while (!list_empty(&task->deadlines))
-        end(CONTAINER_OF(task->deadlines.prev, aloop_deadline, node));
+        end_scope(CONTAINER_OF(task->deadlines.prev, aloop_deadline, node));
 }

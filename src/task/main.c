@@ -25,7 +25,7 @@ static void unwatch(struct program *program)
     }
 }
 
-static void on_interrupt(aloop_signal *watch, int number, void *arg)
+static void program_interrupted(aloop_signal *watch, int number, void *arg)
 {
     struct program *program = arg;
 
@@ -41,8 +41,8 @@ static int watch_interrupts(aloop *loop, struct program *program)
     int count = aloop__sys_signal_interrupts(numbers), error = 0;
 
     for (int i = 0; i < count && error == 0; i++) {
-        error = aloop_signal_start(loop, numbers[i], on_interrupt, program,
-                                   &program->watches[i]);
+        error = aloop_signal_start(loop, numbers[i], program_interrupted,
+                                   program, &program->watches[i]);
         aloop_signal_unref(program->watches[i]);
     }
     if (count > 0 && error == 0)
@@ -52,7 +52,7 @@ static int watch_interrupts(aloop *loop, struct program *program)
 
 /* Cancels all pending futures, and those that they start, until none is left.
  * Then runs the loop until closed streams have sent their queued data. */
-static int finish(aloop *loop)
+static int finish_loop(aloop *loop)
 {
     int cancellation = aloop__cancel_disable(), error = 0;
 
@@ -84,7 +84,7 @@ static ssize_t run_root(aloop *loop, void *arg)
     return status;
 }
 
-static ssize_t run(aloop *loop, struct program *program)
+static ssize_t run_program(aloop *loop, struct program *program)
 {
     ssize_t status = 0;
 
@@ -116,8 +116,8 @@ ssize_t aloop_main_with(aloop_task_fn fn, void *arg,
     loop = aloop_new(options);
     if (loop == NULL)
         return ALOOP_ENOMEM;
-    status = run(loop, &program);
-    error = finish(loop);
+    status = run_program(loop, &program);
+    error = finish_loop(loop);
     unwatch(&program);
     aloop_free(loop);
     return error < 0 && status >= 0 ? error : status;

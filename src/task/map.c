@@ -34,7 +34,7 @@ struct map {
 
 /* Cancels all running tasks and starts no more.  It does so only once, because
  * each task that ends by the cancel fails as well. */
-static void stop(struct map *map)
+static void stop_map(struct map *map)
 {
     if (map->is_stopping)
         return;
@@ -51,7 +51,7 @@ static void map_cancel(aloop_future *future)
 
     if (map->next < map->count)
         map->outcome = ALOOP_ECANCELED;
-    stop(map);
+    stop_map(map);
 }
 
 static void map_fini(aloop_future *future)
@@ -104,7 +104,7 @@ static const struct aloop__future_ops map_ops = {
     .next = map_next,
     .fini = map_fini};
 
-static void fail(struct map *map, size_t item, ssize_t status)
+static void fail_map(struct map *map, size_t item, ssize_t status)
 {
     if (map->outcome == 0)
         map->failed = item;
@@ -112,11 +112,11 @@ static void fail(struct map *map, size_t item, ssize_t status)
         map->outcome = status == ALOOP_ECANCELED && !map->future.cancelling
                            ? ALOOP_EABORTED
                            : status;
-    stop(map);
+    stop_map(map);
 }
 
 /* Starts the next item in an empty lane. */
-static void begin(struct lane *lane)
+static void begin_item(struct lane *lane)
 {
     struct map *map = lane->map;
     void *item = map->items + map->next * map->item_size;
@@ -125,14 +125,14 @@ static void begin(struct lane *lane)
     lane->task = aloop_spawn_at(map->future.loop, map->fn, item, NULL,
                                 "map item", "aloop_map");
     if (lane->task == NULL) {
-        fail(map, lane->item, ALOOP_ENOMEM);
+        fail_map(map, lane->item, ALOOP_ENOMEM);
         return;
     }
     map->running++;
     aloop__future_wait(lane->task, &lane->wait);
 }
 
-static void on_task(struct aloop__ready *ready)
+static void lane_ended(struct aloop__ready *ready)
 {
     struct lane *lane = CONTAINER_OF(ready, struct lane, wait.ready);
     struct map *map = lane->map;
@@ -141,9 +141,9 @@ static void on_task(struct aloop__ready *ready)
     lane->task = NULL;
     map->running--;
     if (status < 0)
-        fail(map, lane->item, status);
+        fail_map(map, lane->item, status);
     if (map->next < map->count)
-        begin(lane);
+        begin_item(lane);
     if (map->running > 0)
         return;
     map_fini(&map->future); /* The settled future may be kept for long. */
@@ -163,7 +163,7 @@ static bool make_lanes(struct map *map, size_t limit)
     map->lane_count = count;
     for (size_t i = 0; i < count; i++) {
         list_init(&map->lanes[i].wait.ready.node);
-        map->lanes[i].wait.ready.run = on_task;
+        map->lanes[i].wait.ready.run = lane_ended;
         map->lanes[i].wait.owner = lane_owner;
         map->lanes[i].map = map;
         map->lanes[i].task = NULL;
@@ -192,7 +192,7 @@ aloop_future *aloop_map(aloop *loop, aloop_task_fn fn, void *items,
     map->item_size = item_size;
     if (make_lanes(map, limit))
         for (size_t i = 0; i < map->lane_count && map->next < count; i++)
-            begin(&map->lanes[i]);
+            begin_item(&map->lanes[i]);
     if (map->running > 0)
         return &map->future;
     return aloop__future_discard(&map->future);

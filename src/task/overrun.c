@@ -16,7 +16,7 @@
 #include "loop/report.h"
 #include "os/sys.h"
 
-enum { LINE_SIZE = 320 };
+enum { OVERRUN_LINE_SIZE = 320 };
 
 static size_t append(char *line, size_t length, size_t size, const char *text)
 {
@@ -62,7 +62,7 @@ static void overrun_report(const void *address)
 {
     struct aloop__task *task = aloop__task_current();
     uintptr_t at = (uintptr_t) address, low;
-    char line[LINE_SIZE];
+    char line[OVERRUN_LINE_SIZE];
 
     if (task == NULL || task->stack.low == NULL)
         return;

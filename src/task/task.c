@@ -98,7 +98,7 @@ static bool is_task(const aloop_future *future)
 }
 
 /* The first frame of every task. */
-static void boot(void *arg)
+static void task_boot(void *arg)
 {
     struct aloop__task *task = arg;
     aloop *loop = task->future.loop;
@@ -108,7 +108,7 @@ static void boot(void *arg)
     aloop__context_switch_last(&task->context, loop->context);
 }
 
-static void end(struct aloop__task *task, ssize_t result)
+static void task_end(struct aloop__task *task, ssize_t result)
 {
     task->future.loop->task_ends++;
     aloop__deadlines_end(task);
@@ -118,7 +118,7 @@ static void end(struct aloop__task *task, ssize_t result)
     aloop__future_settle(&task->future, result);
 }
 
-static int start(struct aloop__task *task)
+static int task_start(struct aloop__task *task)
 {
     aloop *loop = task->future.loop;
     int error = 0;
@@ -131,21 +131,21 @@ static int start(struct aloop__task *task)
                                  &task->stack);
     if (error == 0)
         aloop__context_init(&task->context, task->stack.low, task->stack.size,
-                            boot, task);
+                            task_boot, task);
     return error;
 }
 
-static void resume(struct aloop__ready *ready)
+static void task_resume(struct aloop__ready *ready)
 {
     struct aloop__task *task =
         CONTAINER_OF(ready, struct aloop__task, wait.ready);
     aloop *loop = task->future.loop;
 
     if (task->state == TASK_NEW) {
-        if (start(task) < 0) {
+        if (task_start(task) < 0) {
             task->state = TASK_ENDED;
             /* For any error, as the contract states. */
-            end(task, ALOOP_ENOMEM);
+            task_end(task, ALOOP_ENOMEM);
             return;
         }
     }
@@ -159,7 +159,7 @@ static void resume(struct aloop__ready *ready)
     }
     loop->current = NULL;
     if (task->state == TASK_ENDED)
-        end(task, task->result);
+        task_end(task, task->result);
 }
 
 static void fini_tasks(aloop *loop)
@@ -199,7 +199,7 @@ static bool copy_name(struct aloop__task *task, const char *name)
     return true;
 }
 
-static const struct options_field option_fields[] = {
+static const struct options_field task_option_fields[] = {
     OPTIONS_FIELD(aloop_task_options, size),
     OPTIONS_FIELD(aloop_task_options, defaults),
     OPTIONS_FIELD(aloop_task_options, name),
@@ -207,9 +207,9 @@ static const struct options_field option_fields[] = {
 };
 OPTIONS_LAST(aloop_task_options, stack_size);
 
-static const struct options_kind option_kind = {
-    sizeof(aloop_task_options), option_fields,
-    sizeof option_fields / sizeof option_fields[0]};
+static const struct options_kind task_option_kind = {
+    sizeof(aloop_task_options), task_option_fields,
+    sizeof task_option_fields / sizeof task_option_fields[0]};
 
 /* Returns false if the size of the options or of their defaults is invalid. */
 static bool take_options(aloop_task_options *options,
@@ -217,11 +217,11 @@ static bool take_options(aloop_task_options *options,
 {
     aloop_task_options defaults;
 
-    if (!aloop__options_take(&option_kind, given, options))
+    if (!aloop__options_take(&task_option_kind, given, options))
         return false;
     if (options->defaults == NULL)
         return true;
-    if (!aloop__options_take(&option_kind, options->defaults, &defaults))
+    if (!aloop__options_take(&task_option_kind, options->defaults, &defaults))
         return false;
     if (options->name == NULL)
         options->name = defaults.name;
@@ -250,7 +250,7 @@ aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
         return NULL;
     list_init(&task->wait.ready.node);
     list_init(&task->deadlines);
-    task->wait.ready.run = resume;
+    task->wait.ready.run = task_resume;
     task->wait.owner = task_owner;
     task->fn = fn;
     task->arg = arg;

@@ -23,8 +23,8 @@ struct timeout {
     int reason; /* Why this future cancelled its target; 0: it did not. */
 };
 
-/* A target that has settled is not cancelled any more, although on_target() has
- * not run yet. */
+/* A target that has settled is not cancelled any more, although
+ * timeout_target_ended() has not run yet. */
 static void end_target(struct timeout *timeout, int reason)
 {
     if (!timeout->target->cancelling && aloop_cancel(timeout->target) == 1)
@@ -70,7 +70,7 @@ static const struct aloop__future_ops timeout_ops = {
     .fini = timeout_fini,
     .is_live = true};
 
-static void on_due(struct aloop__timed *timed)
+static void timeout_due(struct aloop__timed *timed)
 {
     end_target(CONTAINER_OF(timed, struct timeout, timed), ALOOP_ETIMEDOUT);
 }
@@ -85,7 +85,7 @@ static int what_ended(const struct timeout *timeout)
     return timeout->future.cancelling ? ALOOP_ECANCELED : ALOOP_EABORTED;
 }
 
-static void on_target(struct aloop__ready *ready)
+static void timeout_target_ended(struct aloop__ready *ready)
 {
     struct timeout *timeout = CONTAINER_OF(ready, struct timeout, wait.ready);
     aloop *loop = timeout->future.loop;
@@ -124,11 +124,11 @@ aloop_future *aloop_timeout(aloop_future *target, int64_t delay_ns)
     if (timeout == NULL)
         return without_limit(target);
     list_init(&timeout->wait.ready.node);
-    timeout->wait.ready.run = on_target;
+    timeout->wait.ready.run = timeout_target_ended;
     timeout->wait.owner = timeout_owner;
     timeout->target = target;
     list_init(&timeout->grants);
-    aloop__timed_init(&timeout->timed, on_due);
+    aloop__timed_init(&timeout->timed, timeout_due);
     when_ns = aloop__after(aloop__now(loop), delay_ns);
     if (aloop__timed_set(loop, &timeout->timed, when_ns) < 0) {
         aloop__future_discard(&timeout->future);
