@@ -18,7 +18,7 @@ static const struct {
     {32 * 1024, 8}, {48 * 1024, 8}, {BUFFER_LARGE, 64},
 };
 
-enum { SPARE_MIN = 128 * 1024 };
+enum { SPARE_BYTES_MIN = 128 * 1024 };
 
 struct aloop__free_buffer {
     struct aloop__free_buffer *next;
@@ -94,7 +94,7 @@ void aloop__buffers_close(aloop *loop)
 
 bool aloop__buffers_have_spare(const aloop *loop)
 {
-    return loop->buffer_bytes > SPARE_MIN;
+    return loop->buffer_bytes > SPARE_BYTES_MIN;
 }
 
 void aloop__buffers_end_window(aloop *loop)

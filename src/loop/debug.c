@@ -15,7 +15,7 @@
 enum {
     MISTAKES_MAX = 32, /* Different ones; the last announces more. */
     TEXT_SIZE = 400,
-    NAME_SIZE = 120
+    SUBJECT_SIZE = 120
 };
 
 static const int64_t held_max_ns = ALOOP_MS(100);
@@ -81,42 +81,42 @@ static const struct {
 
 /* Reports. */
 
-static void lock(struct aloop__debug *debug)
+static void lock_reports(struct aloop__debug *debug)
 {
     while (atomic_exchange(&debug->lock, 1) != 0)
         ; /* It is held only while a text is copied. */
 }
 
-static void unlock(struct aloop__debug *debug)
+static void unlock_reports(struct aloop__debug *debug)
 {
     atomic_store(&debug->lock, 0);
 }
 
-static void name_of(const aloop_future *future, char name[NAME_SIZE])
+static void name_of(const aloop_future *future, char name[SUBJECT_SIZE])
 {
-    snprintf(name, NAME_SIZE, "%s", aloop__future_name(future));
+    snprintf(name, SUBJECT_SIZE, "%s", aloop__future_name(future));
 }
 
 /* Describes the code on this thread that has made the mistake. */
-static void name_caller(const aloop *loop, char caller[NAME_SIZE + 8])
+static void name_caller(const aloop *loop, char caller[SUBJECT_SIZE + 8])
 {
     const aloop *current = aloop__running();
-    char name[NAME_SIZE];
+    char name[SUBJECT_SIZE];
 
     if (current == NULL) {
         bool is_run = atomic_load(&loop->debug->owner) != 0;
 
-        snprintf(caller, NAME_SIZE + 8, "%s",
+        snprintf(caller, SUBJECT_SIZE + 8, "%s",
                  is_run ? "on another thread" : "outside of the loop");
         return;
     }
     if (current->current == NULL) {
-        snprintf(caller, NAME_SIZE + 8, "in a callback");
+        snprintf(caller, SUBJECT_SIZE + 8, "in a callback");
         return;
     }
     /* A future is the first member of a task. */
     name_of((const aloop_future *) (const void *) current->current, name);
-    snprintf(caller, NAME_SIZE + 8, "in %s", name);
+    snprintf(caller, SUBJECT_SIZE + 8, "in %s", name);
 }
 
 static uint64_t hash(uint64_t key, const char *text)
@@ -134,9 +134,10 @@ static bool is_known(const struct aloop__debug *debug, uint64_t key)
     return false;
 }
 
-static void add(struct aloop__debug *debug, uint64_t key, const char *text)
+static void add_report(struct aloop__debug *debug, uint64_t key,
+                       const char *text)
 {
-    lock(debug);
+    lock_reports(debug);
     if (debug->count < MISTAKES_MAX && !is_known(debug, key)) {
         struct report *added = &debug->reports[debug->count++];
 
@@ -147,12 +148,12 @@ static void add(struct aloop__debug *debug, uint64_t key, const char *text)
                                               "are not reported");
         atomic_store(&debug->has_news, true);
     }
-    unlock(debug);
+    unlock_reports(debug);
 }
 
-static void report(aloop *loop, enum aloop__mistake mistake,
-                   const char *function, const char *caller,
-                   const char *subject)
+static void report_mistake(aloop *loop, enum aloop__mistake mistake,
+                           const char *function, const char *caller,
+                           const char *subject)
 {
     uint64_t key = (uint64_t) mistake + 1;
     char text[TEXT_SIZE];
@@ -162,7 +163,7 @@ static void report(aloop *loop, enum aloop__mistake mistake,
              *function != '\0' ? "() " : "", caller,
              *caller != '\0' ? ": " : "", subject, *subject != '\0' ? " " : "",
              mistakes[mistake].what, mistakes[mistake].advice);
-    add(loop->debug, key, text);
+    add_report(loop->debug, key, text);
     if (atomic_load(&loop->debug->owner) != aloop__sys_thread_self())
         aloop_wake(loop);
 }
@@ -170,17 +171,17 @@ static void report(aloop *loop, enum aloop__mistake mistake,
 void aloop__debug_report(aloop *loop, enum aloop__mistake mistake,
                          const char *function, const char *subject)
 {
-    char caller[NAME_SIZE + 8];
+    char caller[SUBJECT_SIZE + 8];
 
     name_caller(loop, caller);
-    report(loop, mistake, function, caller, subject);
+    report_mistake(loop, mistake, function, caller, subject);
 }
 
 void aloop__debug_report_future(enum aloop__mistake mistake,
                                 const char *function,
                                 const aloop_future *future)
 {
-    char name[NAME_SIZE];
+    char name[SUBJECT_SIZE];
 
     if (future->loop->debug == NULL)
         return;
@@ -194,10 +195,10 @@ void aloop__debug_deliver(aloop *loop)
     char text[TEXT_SIZE];
 
     while (atomic_load(&debug->has_news) && !aloop__is_foreign(loop)) {
-        lock(debug);
+        lock_reports(debug);
         memcpy(text, debug->reports[debug->delivered++].text, TEXT_SIZE);
         atomic_store(&debug->has_news, debug->delivered < debug->count);
-        unlock(debug);
+        unlock_reports(debug);
         /* This does not use call_hook(), because a report is not what a step
          * waits for. */
         loop->options.on_unhandled(loop, ALOOP_EMISUSE, text,
@@ -222,7 +223,7 @@ int aloop__debug_check_loop(aloop *loop, const char *function)
     if (owner == 0 || owner == aloop__sys_thread_self() ||
         aloop__is_foreign(loop))
         return 0;
-    report(loop, MISTAKE_THREAD, function, "on another thread", "");
+    report_mistake(loop, MISTAKE_THREAD, function, "on another thread", "");
     return ALOOP_EPERM;
 }
 
@@ -259,7 +260,7 @@ int aloop__debug_check_future(const aloop_future *future,
 {
     aloop *loop = loop_of(future);
     int error = aloop__debug_check_loop(loop, function);
-    char buffer[NAME_SIZE];
+    char buffer[SUBJECT_SIZE];
     struct state state;
     bool is_missing;
     const char *name;
@@ -331,13 +332,14 @@ static bool has_held(const aloop *loop)
 void aloop__debug_called(aloop *loop, const char *subject)
 {
     if (has_held(loop))
-        report(loop, MISTAKE_HELD, "", "", subject);
+        report_mistake(loop, MISTAKE_HELD, "", "", subject);
 }
 
 void aloop__debug_called_task(const aloop_future *task)
 {
     if (has_held(task->loop))
-        report(task->loop, MISTAKE_HELD, "", "", aloop__future_name(task));
+        report_mistake(task->loop, MISTAKE_HELD, "", "",
+                       aloop__future_name(task));
 }
 
 int aloop__debug_open(aloop *loop)

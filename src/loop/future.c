@@ -43,7 +43,7 @@ static void *future_of(aloop *loop, const struct aloop__future_ops *ops,
     return init(aloop__object_new(loop, ops->size), loop, ops, status);
 }
 
-static void *begin(aloop_future *future)
+static void *future_begin(aloop_future *future)
 {
     if (future == NULL)
         return NULL;
@@ -54,14 +54,14 @@ static void *begin(aloop_future *future)
 
 void *aloop__future_new(aloop *loop, const struct aloop__future_ops *ops)
 {
-    return begin(future_of(loop, ops, ALOOP_PENDING));
+    return future_begin(future_of(loop, ops, ALOOP_PENDING));
 }
 
 void *aloop__future_new_in(aloop *loop, const struct aloop__future_ops *ops,
                            void *memory)
 {
     memset(memory, 0, ops->size);
-    return begin(init(memory, loop, ops, ALOOP_PENDING));
+    return future_begin(init(memory, loop, ops, ALOOP_PENDING));
 }
 
 const char *aloop__future_name(const aloop_future *future)
@@ -252,13 +252,15 @@ void *aloop__future_discard(aloop_future *future)
     return NULL;
 }
 
-static void no_cancel(aloop_future *future)
+static void operation_cancel(aloop_future *future)
 {
     (void) future; /* It has settled. */
 }
 
 static const struct aloop__future_ops failed_ops = {
-    .name = "operation", .size = sizeof(aloop_future), .cancel = no_cancel};
+    .name = "operation",
+    .size = sizeof(aloop_future),
+    .cancel = operation_cancel};
 
 aloop_future *aloop__future_new_settled(aloop *loop, ssize_t status)
 {
@@ -356,7 +358,7 @@ void aloop__grants_drop(struct aloop__node *grants, bool is_taken)
     }
 }
 
-static void release(aloop_future *future)
+static void drop_reference(aloop_future *future)
 {
     if (--future->refs > 0)
         check_promise(future);
@@ -368,7 +370,7 @@ NOINLINE static void unref_pending(aloop_future *future)
 {
     if (aloop__future_is_ours(future))
         aloop__future_cancel(future);
-    release(future);
+    drop_reference(future);
 }
 
 void aloop__future_unref(aloop_future *future)
@@ -376,7 +378,7 @@ void aloop__future_unref(aloop_future *future)
     if (aloop__future_pending(future))
         unref_pending(future);
     else
-        release(future);
+        drop_reference(future);
 }
 
 void aloop__future_drop(aloop_future *future)
@@ -395,7 +397,7 @@ void aloop__future_unobserve(aloop_future *future)
     if (aloop__future_pending(future) && future->refs == 1 && !future->detached)
         aloop__future_cancel(future);
     future->observers--;
-    release(future);
+    drop_reference(future);
 }
 
 /* Puts the futures that were asked last at the front of `list`. */

@@ -60,7 +60,7 @@ static void init_lists(aloop *loop)
     list_init(&loop->signal_hook.node);
 }
 
-static void release(aloop *loop)
+static void destroy_loop(aloop *loop)
 {
     struct aloop__alloc alloc = loop->alloc;
 
@@ -119,7 +119,7 @@ aloop *aloop_new(const aloop_options *given)
     loop->waited_ns = aloop__now(loop);
     if (error == 0)
         return loop;
-    release(loop);
+    destroy_loop(loop);
     return NULL;
 }
 
@@ -153,7 +153,7 @@ static void wind_up(aloop *loop)
         aloop__futures_cancel_all(loop, true);
 }
 
-static void end(aloop *loop)
+static void end_loop(aloop *loop)
 {
     aloop__handles_close_all(loop);
     aloop__handles_free_closed(loop);
@@ -162,13 +162,13 @@ static void end(aloop *loop)
     aloop__futures_abandon(loop);
     if (loop->fini_tasks != NULL)
         loop->fini_tasks(loop);
-    release(loop);
+    destroy_loop(loop);
 }
 
 /* Frees a loop in a process that it does not belong to.  Runs no code of the
  * application, and frees only the copies that a forked child has.  A vforked
  * child has no copies. */
-static int leave(aloop *loop)
+static int leave_loop(aloop *loop)
 {
     if (aloop__sys_process_adopt(loop->process) == 0)
         return ALOOP_EPERM;
@@ -177,7 +177,7 @@ static int leave(aloop *loop)
         aloop__pool_abandon(loop->resolver);
     loop->resolver = NULL;
     aloop__futures_cancel_all(loop, true); /* Frees what the futures own. */
-    end(loop);
+    end_loop(loop);
     return 0;
 }
 
@@ -194,17 +194,17 @@ int aloop_free(aloop *loop)
     if (loop->running)
         return ALOOP_EBUSY;
     if (is_foreign)
-        return leave(loop);
+        return leave_loop(loop);
     cancellation = aloop__cancel_disable();
     loop->thread = aloop__sys_thread_self();
     wind_up(loop);
     if (!aloop__is_foreign(loop))
         aloop__reports_finish(loop);
     if (aloop__is_foreign(loop)) { /* A task or the hook has forked. */
-        (void) leave(loop);
+        (void) leave_loop(loop);
     } else {
         aloop__posts_settle(loop);
-        end(loop);
+        end_loop(loop);
     }
     aloop__cancel_restore(cancellation);
     return 0;

@@ -91,13 +91,13 @@ static void hand_over(struct aloop__pool *pool, struct aloop__job *job)
     aloop_wake(pool->loop);
 }
 
-static void destroy(struct aloop__pool *pool)
+static void destroy_pool(struct aloop__pool *pool)
 {
     aloop__sys_monitor_close(pool->monitor);
     aloop__alloc_free(&aloop__alloc_default, pool, sizeof *pool);
 }
 
-static void work(void *arg)
+static void worker_run(void *arg)
 {
     struct worker *worker = arg;
     struct aloop__pool *pool = worker->pool;
@@ -118,11 +118,11 @@ static void work(void *arg)
     is_last = worker->is_left_behind && --pool->refs == 0;
     aloop__sys_monitor_leave(pool->monitor);
     if (is_last)
-        destroy(pool);
+        destroy_pool(pool);
 }
 
 /* Removes a job from the loop's list. */
-static void forget(struct aloop__pool *pool, struct aloop__job *job)
+static void forget_job(struct aloop__pool *pool, struct aloop__job *job)
 {
     list_remove(&job->known);
     pool->loop->live--;
@@ -141,7 +141,7 @@ void aloop__pool_collect(struct aloop__pool *pool)
     while ((node = list_pop(&list)) != NULL) {
         struct aloop__job *job = CONTAINER_OF(node, struct aloop__job, node);
 
-        forget(pool, job);
+        forget_job(pool, job);
         job->done(job, 0);
         job->drop(job);
     }
@@ -226,7 +226,7 @@ static int add_thread(struct aloop__pool *pool)
     worker = find_place(pool);
     if (worker != NULL) {
         count_live(pool, 1);
-        error = aloop__sys_thread_start(work, worker, &worker->thread);
+        error = aloop__sys_thread_start(worker_run, worker, &worker->thread);
         if (error < 0)
             count_live(pool, -1);
     }
@@ -259,11 +259,11 @@ int aloop__pool_submit(struct aloop__pool *pool, struct aloop__job *job)
 
 /* Leaves a job to its thread, or drops it if it is not running.  Returns
  * whether jobs are waiting for a thread. */
-static bool leave(struct aloop__pool *pool, struct aloop__job *job)
+static bool leave_job(struct aloop__pool *pool, struct aloop__job *job)
 {
     bool is_running, is_wanted;
 
-    forget(pool, job);
+    forget_job(pool, job);
     aloop__sys_monitor_enter(pool->monitor);
     is_running = job->state == JOB_RUNNING;
     if (is_running) {
@@ -279,12 +279,12 @@ static bool leave(struct aloop__pool *pool, struct aloop__job *job)
     return is_wanted;
 }
 
-/* Does the same as leave() in a forked child.  It does not enter the monitor,
- * because a thread of the parent may have been inside, and it starts no
- * thread. */
+/* Does the same as leave_job() in a forked child.  It does not enter the
+ * monitor, because a thread of the parent may have been inside, and it starts
+ * no thread. */
 static void leave_in_child(struct aloop__pool *pool, struct aloop__job *job)
 {
-    forget(pool, job);
+    forget_job(pool, job);
     if (job->state == JOB_RUNNING) {
         job->state = JOB_LEFT; /* The pool drops it. */
         return;
@@ -301,7 +301,7 @@ void aloop__pool_leave(struct aloop__pool *pool, struct aloop__job *job)
     }
     /* If no thread can be started, the one whose job was left will take jobs
      * again when it has finished that. */
-    if (leave(pool, job))
+    if (leave_job(pool, job))
         (void) add_thread(pool);
 }
 
@@ -313,7 +313,7 @@ static void cancel_known(struct aloop__pool *pool)
             CONTAINER_OF(pool->known.next, struct aloop__job, known);
 
         job->done(job, ALOOP_ECANCELED);
-        leave(pool, job);
+        leave_job(pool, job);
     }
 }
 
@@ -353,7 +353,7 @@ void aloop__pool_close(struct aloop__pool *pool)
     is_last = --pool->refs == 0;
     aloop__sys_monitor_leave(pool->monitor);
     if (is_last)
-        destroy(pool);
+        destroy_pool(pool);
 }
 
 /* This neither enters nor closes the monitor.  A thread of the parent may have

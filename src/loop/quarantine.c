@@ -12,7 +12,7 @@
 enum {
     OBJECTS_MAX = 256,
     BYTES_MAX = 64 * 1024,
-    NAME_SIZE = 120,
+    KEPT_NAME_SIZE = 120,
     FILL = 0xdb,
     FILL_SIZE = 8 * 1024
 };
@@ -30,7 +30,7 @@ struct kept_object {
     void *object;
     size_t size;
     /* The name for reports; "" if that is the name of its kind. */
-    char name[NAME_SIZE];
+    char name[KEPT_NAME_SIZE];
 };
 
 /* A ring buffer; `first` is the oldest object. */

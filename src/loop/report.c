@@ -11,7 +11,7 @@
 #include "loop/host.h"
 
 enum {
-    LINE_SIZE = 512,
+    REPORT_SIZE = 512,
     LINES_MAX = 10, /* Per second. */
     HELD_NAMED = 5  /* Of the futures held until the loop ends. */
 };
@@ -47,7 +47,7 @@ void aloop__reports_close(aloop *loop)
 static int write_line(struct aloop__reports *reports, const char *what,
                       const char *verb, const char *detail)
 {
-    char line[LINE_SIZE];
+    char line[REPORT_SIZE];
     int length = snprintf(line, sizeof line, "aloop: %s%s%s\n", what, verb,
                           detail);
 

@@ -14,7 +14,7 @@
 
 #include "aloop/error.h"
 
-enum { ARITY = 4, ROOM_MIN = 64, SPARE_MIN = 4096 };
+enum { ARITY = 4, ROOM_MIN = 64, SPARE_ROOM_MIN = 4096 };
 
 struct aloop__entry {
     int64_t when_ns;
@@ -185,7 +185,7 @@ void aloop__timers_take(struct aloop__timers *timers, int64_t now_ns)
 
 bool aloop__timers_have_spare(const struct aloop__timers *timers)
 {
-    return timers->room > SPARE_MIN && timers->count < timers->room / 4;
+    return timers->room > SPARE_ROOM_MIN && timers->count < timers->room / 4;
 }
 
 void aloop__timers_end_window(struct aloop__timers *timers)
@@ -204,7 +204,7 @@ bool aloop__timers_trim(struct aloop__timers *timers)
     if (!timers->is_spare)
         return false;
     timers->is_spare = false;
-    while (room > SPARE_MIN && timers->count < room / 4)
+    while (room > SPARE_ROOM_MIN && timers->count < room / 4)
         room /= 2;
     heap = aloop__alloc_resize(timers->alloc, timers->heap,
                                timers->room * sizeof *heap,

@@ -170,7 +170,7 @@ static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool lazy)
     return count < 0 ? count : 0;
 }
 
-static void report(aloop *loop)
+static void deliver_reports(aloop *loop)
 {
     if (loop->debug != NULL)
         aloop__debug_deliver(loop);
@@ -232,7 +232,7 @@ static int run_turn(aloop *loop, int64_t max_wait_ns, bool lazy)
     if (!lazy || !may_skip(loop))
         error = wait_and_dispatch(loop, max_wait_ns, lazy);
     flush(loop);
-    report(loop);
+    deliver_reports(loop);
     if (!list_empty(&loop->closed))
         aloop__handles_free_closed(loop);
     turn.is_over = true;
