@@ -83,18 +83,18 @@ static const struct {
     /* Frees one piece of that memory, within about 20 us.  Returns false if
      * none is left. */
     bool (*trim)(aloop *loop);
-} parts[] = {{stacks_have_spare, stacks_end_window, stacks_trim},
+} trimmed[] = {{stacks_have_spare, stacks_end_window, stacks_trim},
              {slab_has_spare, slab_end_window, slab_trim},
              {timers_have_spare, timers_end_window, timers_trim},
              {aloop__buffers_have_spare, aloop__buffers_end_window,
               aloop__buffers_trim}};
 
-enum { PARTS = sizeof parts / sizeof parts[0] };
+enum { TRIMMED_COUNT = sizeof trimmed / sizeof trimmed[0] };
 
 static bool has_spare(const aloop *loop)
 {
-    for (int i = 0; i < PARTS; i++)
-        if (parts[i].have_spare(loop))
+    for (int i = 0; i < TRIMMED_COUNT; i++)
+        if (trimmed[i].have_spare(loop))
             return true;
     return false;
 }
@@ -105,19 +105,19 @@ static bool give_back(aloop *loop, int64_t until_ns)
 {
     int part = 0;
 
-    for (int i = 0; i < STEPS_MAX && part < PARTS; i++) {
-        if (!parts[part].trim(loop))
+    for (int i = 0; i < STEPS_MAX && part < TRIMMED_COUNT; i++) {
+        if (!trimmed[part].trim(loop))
             part++;
         else if (aloop__sys_clock_ns() >= until_ns)
             break;
     }
-    return part < PARTS;
+    return part < TRIMMED_COUNT;
 }
 
 static void end_window(aloop *loop)
 {
-    for (int i = 0; i < PARTS; i++)
-        parts[i].end_window(loop);
+    for (int i = 0; i < TRIMMED_COUNT; i++)
+        trimmed[i].end_window(loop);
 }
 
 static void act(aloop *loop)

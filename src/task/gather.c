@@ -13,7 +13,7 @@
 
 enum rule { GATHER, SETTLED, ANY, RACE };
 
-static const char *const functions[] = {
+static const char *const gather_functions[] = {
     [GATHER] = "aloop_gather_array",
     [SETTLED] = "aloop_gather_settled",
     [ANY] = "aloop_any_array",
@@ -199,7 +199,7 @@ static void gather_join(struct gather *gather, struct gather_member *member,
 {
     aloop *loop = gather->future.loop;
 
-    if (aloop__check_future(future, functions[gather->rule], USE_UP) < 0)
+    if (aloop__check_future(future, gather_functions[gather->rule], USE_UP) < 0)
         future = aloop__future_failed(NULL, ALOOP_EINVAL);
     if (future != NULL && future->loop != NULL && future->loop != loop) {
         aloop_future_unref(future);
@@ -223,7 +223,7 @@ static aloop_future *gather_new(aloop *loop, enum rule rule, size_t count,
 {
     struct gather *gather;
 
-    if (loop != NULL && aloop__check_loop(loop, functions[rule]) < 0)
+    if (loop != NULL && aloop__check_loop(loop, gather_functions[rule]) < 0)
         return aloop__future_refused(ALOOP_EPERM);
     if ((futures == NULL && count > 0) ||
         count > SIZE_MAX / sizeof(struct gather_member))
