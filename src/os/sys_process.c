@@ -29,9 +29,10 @@ enum { PAGE_MAX = 64 * 1024, CHANGING = -1 };
 
 /* Contains one whole page for any page size up to PAGE_MAX.  The rest is never
  * used and takes no memory. */
-static _Alignas(64) unsigned char room[2 * PAGE_MAX];
+static _Alignas(64) unsigned char process_room[2 * PAGE_MAX];
 
-static struct sys_process *_Atomic opened; /* Inside `room`. */
+/* Inside `process_room`. */
+static struct sys_process *_Atomic opened_process;
 /* Whether the kernel clears the page in a child. */
 static atomic_bool is_cleared;
 /* Not in the page, so that a child inherits it. */
@@ -78,20 +79,21 @@ static bool clear_on_fork(void *page, size_t size)
 static struct sys_process *open_process(void)
 {
     size_t page_size = aloop__sys_page_size();
-    size_t used = (uintptr_t) room % page_size;
-    unsigned char *page = used == 0 ? room : room + page_size - used;
+    size_t used = (uintptr_t) process_room % page_size;
+    unsigned char *page =
+        used == 0 ? process_room : process_room + page_size - used;
 
     if (page_size <= PAGE_MAX)
         atomic_store(&is_cleared, clear_on_fork(page, page_size));
     else
-        page = room;
-    atomic_store(&opened, (struct sys_process *) (void *) page);
+        page = process_room;
+    atomic_store(&opened_process, (struct sys_process *) (void *) page);
     return (struct sys_process *) (void *) page;
 }
 
 struct sys_process *aloop__sys_process(void)
 {
-    struct sys_process *process = atomic_load(&opened);
+    struct sys_process *process = atomic_load(&opened_process);
 
     return process != NULL ? process : open_process();
 }

@@ -1,8 +1,9 @@
 /* Signal actions, the number of signals received, and the lock that handlers
  * share with the loops.
  *
- * Nothing here runs unless the application watches a signal.  `kept` and
- * `callback` are written only by functions that the caller serialises. */
+ * Nothing here runs unless the application watches a signal.  `kept_actions`
+ * and `signal_callback` are written only by functions that the caller
+ * serialises. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -22,16 +23,16 @@
 static struct {
     struct sigaction before;
     bool is_ours;
-} kept[SYS_SIGNAL_MAX + 1];
+} kept_actions[SYS_SIGNAL_MAX + 1];
 
-static void (*_Atomic callback)(int number);
+static void (*_Atomic signal_callback)(int number);
 static sigset_t mask_before; /* Of the holder; guarded by the lock. */
 
 /* A vforked child counts nothing, because the memory is its parent's. */
 static void signal_caught(int number)
 {
     struct sys_process *process = aloop__sys_process();
-    void (*handler)(int number) = atomic_load(&callback);
+    void (*handler)(int number) = atomic_load(&signal_callback);
     int error = errno;
 
     if (!aloop__sys_process_is_borrowed(process)) {
@@ -54,15 +55,15 @@ int aloop__sys_signal_catch(int number, void (*handler)(int number))
 
     if (number < 1 || number > SYS_SIGNAL_MAX)
         return -EINVAL;
-    atomic_store(&callback, handler);
+    atomic_store(&signal_callback, handler);
     action.sa_handler = signal_caught;
     action.sa_flags = SA_RESTART | (tools_allow_onstack() ? SA_ONSTACK : 0);
     sigfillset(&action.sa_mask);
     if (sigaction(number, &action, &before) < 0)
         return -errno;
     if (!is_caught(&before))
-        kept[number].before = before;
-    kept[number].is_ours = true;
+        kept_actions[number].before = before;
+    kept_actions[number].is_ours = true;
     return 0;
 }
 
@@ -70,11 +71,11 @@ void aloop__sys_signal_restore(int number)
 {
     struct sigaction now;
 
-    if (number < 1 || number > SYS_SIGNAL_MAX || !kept[number].is_ours)
+    if (number < 1 || number > SYS_SIGNAL_MAX || !kept_actions[number].is_ours)
         return;
     if (sigaction(number, NULL, &now) == 0 && is_caught(&now))
-        (void) sigaction(number, &kept[number].before, NULL);
-    kept[number].is_ours = false;
+        (void) sigaction(number, &kept_actions[number].before, NULL);
+    kept_actions[number].is_ours = false;
 }
 
 static bool is_ignored(int number)
