@@ -30,8 +30,11 @@
 #define HAVE_SOCK_FLAGS 0
 #endif
 
-#ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 /* SO_NOSIGPIPE is used there; see set_no_sigpipe(). */
+/* Without MSG_NOSIGNAL there is SO_NOSIGPIPE; see set_no_sigpipe(). */
+#ifdef MSG_NOSIGNAL
+enum { SEND_FLAGS = MSG_NOSIGNAL };
+#else
+enum { SEND_FLAGS = 0 };
 #endif
 
 /* Some systems refuse larger transfers, and no socket accepts as much. */
@@ -333,7 +336,7 @@ ssize_t aloop__sys_send(int fd, const void *data, size_t size)
 
     do {
         count = send(fd, data, size < TRANSFER_MAX ? size : TRANSFER_MAX,
-                     MSG_NOSIGNAL);
+                     SEND_FLAGS);
     } while (count < 0 && is_repeatable(errno));
     return count < 0 ? -errno : count;
 }
@@ -358,7 +361,7 @@ ssize_t aloop__sys_sendv(int fd, const struct sys_piece *pieces, size_t count)
         room -= size;
     }
     do {
-        sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+        sent = sendmsg(fd, &message, SEND_FLAGS);
     } while (sent < 0 && is_repeatable(errno));
     return sent < 0 ? -errno : sent;
 }

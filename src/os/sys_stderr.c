@@ -22,8 +22,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0
+#ifdef MSG_NOSIGNAL
+enum { STDERR_FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL };
+#else
+enum { STDERR_FLAGS = MSG_DONTWAIT };
 #endif
 
 /* Returns whether descriptor 2 is an Internet socket.  It is then a connection
@@ -145,7 +147,7 @@ static ssize_t send_line(const char *line, size_t size)
     ssize_t count;
 
     do {
-        count = send(STDERR_FILENO, line, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        count = send(STDERR_FILENO, line, size, STDERR_FLAGS);
     } while (count < 0 && errno == EINTR);
     return count < 0 ? -errno : count;
 }
