@@ -13,16 +13,17 @@
 #include <stdint.h>
 
 enum {
-    PAGE_SHIFT = 13,
-    PAGES_BEFORE = (CHUNK_SIZE_LARGE >> PAGE_SHIFT) + 1,
+    SLAB_PAGE_SHIFT = 13,
+    PAGES_BEFORE = (CHUNK_SIZE_LARGE >> SLAB_PAGE_SHIFT) + 1,
     MAP_SIZE_MIN = 16
 };
 
-_Static_assert(CHUNK_SIZE >= 1 << PAGE_SHIFT, "two chunks may share a page");
+_Static_assert(CHUNK_SIZE >= 1 << SLAB_PAGE_SHIFT,
+               "two chunks may share a page");
 
 static uintptr_t page_of(const void *address)
 {
-    return (uintptr_t) address >> PAGE_SHIFT;
+    return (uintptr_t) address >> SLAB_PAGE_SHIFT;
 }
 
 static size_t place_of(const struct aloop__slab *slab, uintptr_t page)

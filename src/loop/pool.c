@@ -5,7 +5,7 @@
  * A job that is running cannot be stopped, and may run for a long time.  The
  * loop can leave it to its thread:
  *
- *     QUEUED --> RUNNING --> DONE --> done() and drop(), on the loop
+ *     QUEUED --> RUNNING --> FINISHED --> done() and drop(), on the loop
  *                   |  leave
  *                   +-------> LEFT --> drop(), on the thread
  *
@@ -21,7 +21,7 @@
 
 enum { THREADS_MAX = 64 };
 
-enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_LEFT, JOB_DONE };
+enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_LEFT, JOB_FINISHED };
 
 /* One thread, or a free place for one. */
 struct worker {
@@ -85,7 +85,7 @@ static void hand_over(struct aloop__pool *pool, struct aloop__job *job)
         pool->live++; /* Counts again, maybe beyond the limit. */
         return;
     }
-    job->state = JOB_DONE;
+    job->state = JOB_FINISHED;
     list_push(&pool->done, &job->node);
     atomic_store(&pool->finished, true);
     aloop_wake(pool->loop);

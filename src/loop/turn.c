@@ -15,7 +15,7 @@
  *                   signals; a stream whose own callback wrote to it sends
  *                   when that callback returns
  *   8. flush        sends from the streams that other callbacks wrote to
- *   9. report       errors that no code has handled
+ *   9. reports      errors that no code has handled
  *  10. free         handles that were closed
  *
  * Work that any phase queues runs in the next turn, so that no chain of

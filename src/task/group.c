@@ -30,7 +30,7 @@ struct aloop_group {
     void *spare;
 };
 
-struct group_member {
+struct membership {
     struct aloop__wait wait; /* For `task`. */
     struct aloop__node node;   /* In group->members. */
     aloop_group *group;
@@ -68,7 +68,7 @@ static void end_all(aloop_group *group)
         return;
     group->is_ending = true;
     for (; node != &group->members; node = node->next)
-        aloop_cancel(CONTAINER_OF(node, struct group_member, node)->task);
+        aloop_cancel(CONTAINER_OF(node, struct membership, node)->task);
 }
 
 static void group_release(aloop_group *group)
@@ -107,8 +107,8 @@ static void group_note(aloop_group *group, aloop_future *task)
 
 static void group_member_ended(struct aloop__ready *ready)
 {
-    struct group_member *member =
-        CONTAINER_OF(ready, struct group_member, wait.ready);
+    struct membership *member =
+        CONTAINER_OF(ready, struct membership, wait.ready);
     aloop_group *group = member->group;
     aloop_future *task = member->task;
 
@@ -137,14 +137,14 @@ static void group_member_ended(struct aloop__ready *ready)
 static aloop_future *group_member_owner(const struct aloop__wait *wait,
                                         aloop_future *last)
 {
-    struct group_member *member =
-        CONTAINER_OF(wait, struct group_member, wait);
+    struct membership *member =
+        CONTAINER_OF(wait, struct membership, wait);
 
     return aloop__wait_queue_next(&member->group->waits, last);
 }
 
 /* Takes over the reference to the task.  It cannot fail. */
-static void group_join(aloop_group *group, struct group_member *member,
+static void group_join(aloop_group *group, struct membership *member,
                        aloop_future *task)
 {
     list_init(&member->node);
@@ -172,7 +172,7 @@ int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn, void *arg,
                          const aloop_task_options *options, const char *name,
                          const char *where)
 {
-    struct group_member *member;
+    struct membership *member;
     aloop_future *task;
     aloop *loop;
 
@@ -216,7 +216,7 @@ static aloop_future *wait_next(aloop_future *future, const void **cursor)
     *cursor = node;
     return node == &group->members
                ? NULL
-               : CONTAINER_OF(node, struct group_member, node)->task;
+               : CONTAINER_OF(node, struct membership, node)->task;
 }
 
 static const struct aloop__future_ops wait_ops = {

@@ -108,7 +108,7 @@ static void task_boot(void *arg)
     aloop__context_switch_last(&task->context, loop->context);
 }
 
-static void task_end(struct aloop__task *task, ssize_t result)
+static void end_task(struct aloop__task *task, ssize_t result)
 {
     task->future.loop->task_ends++;
     aloop__deadlines_end(task);
@@ -118,7 +118,7 @@ static void task_end(struct aloop__task *task, ssize_t result)
     aloop__future_settle(&task->future, result);
 }
 
-static int task_start(struct aloop__task *task)
+static int start_task(struct aloop__task *task)
 {
     aloop *loop = task->future.loop;
     int error = 0;
@@ -135,17 +135,17 @@ static int task_start(struct aloop__task *task)
     return error;
 }
 
-static void task_resume(struct aloop__ready *ready)
+static void task_resumed(struct aloop__ready *ready)
 {
     struct aloop__task *task =
         CONTAINER_OF(ready, struct aloop__task, wait.ready);
     aloop *loop = task->future.loop;
 
     if (task->state == TASK_NEW) {
-        if (task_start(task) < 0) {
+        if (start_task(task) < 0) {
             task->state = TASK_ENDED;
             /* For any error, as the contract states. */
-            task_end(task, ALOOP_ENOMEM);
+            end_task(task, ALOOP_ENOMEM);
             return;
         }
     }
@@ -159,7 +159,7 @@ static void task_resume(struct aloop__ready *ready)
     }
     loop->current = NULL;
     if (task->state == TASK_ENDED)
-        task_end(task, task->result);
+        end_task(task, task->result);
 }
 
 static void fini_tasks(aloop *loop)
@@ -250,7 +250,7 @@ aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
         return NULL;
     list_init(&task->wait.ready.node);
     list_init(&task->deadlines);
-    task->wait.ready.run = task_resume;
+    task->wait.ready.run = task_resumed;
     task->wait.owner = task_owner;
     task->fn = fn;
     task->arg = arg;
