@@ -160,8 +160,9 @@ static void deliver_signal(aloop *loop, aloop_signal *watch)
         count = BUDGET;
     }
     watch->seen += count;
-    while (count-- > 0 && !watch->handle.closed && loop->process == process &&
-           !aloop__is_foreign(loop) && aloop__may_call(loop)) {
+    while (count-- > 0 && !watch->handle.is_closed &&
+           loop->process == process && !aloop__is_foreign(loop) &&
+           aloop__may_call(loop)) {
         watch->on_signal(watch, watch->number, watch->arg);
         aloop__called(loop, "the callback of a signal watch");
     }

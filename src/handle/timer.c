@@ -141,13 +141,13 @@ int aloop_timer_stop(aloop_timer *timer)
 bool aloop_timer_is_active(const aloop_timer *timer)
 {
     return timer != NULL && aloop__check_handle(timer, __func__) == 0 &&
-           timer->handle.active;
+           timer->handle.is_active;
 }
 
 int64_t aloop_timer_due_ns(const aloop_timer *timer)
 {
     if (timer == NULL || aloop__check_handle(timer, __func__) < 0 ||
-        !timer->handle.active)
+        !timer->handle.is_active)
         return -1;
     return aloop__until(aloop__now(timer->handle.loop), timer->timed.when_ns);
 }

@@ -7,7 +7,7 @@
 
 static bool counts(const struct aloop__handle *handle)
 {
-    return handle->active && handle->referenced;
+    return handle->is_active && handle->is_referenced;
 }
 
 void *aloop__handle_new(aloop *loop, const struct aloop__handle_ops *ops)
@@ -21,29 +21,29 @@ void *aloop__handle_new(aloop *loop, const struct aloop__handle_ops *ops)
     list_push(&loop->handles, &handle->node);
     handle->loop = loop;
     handle->ops = ops;
-    handle->referenced = true;
+    handle->is_referenced = true;
     return handle;
 }
 
-void aloop__handle_set_active(struct aloop__handle *handle, bool active)
+void aloop__handle_set_active(struct aloop__handle *handle, bool is_active)
 {
     handle->loop->live -= counts(handle);
-    handle->active = active;
+    handle->is_active = is_active;
     handle->loop->live += counts(handle);
 }
 
 void aloop__handle_set_referenced(struct aloop__handle *handle,
-                                  bool referenced)
+                                  bool is_referenced)
 {
     handle->loop->live -= counts(handle);
-    handle->referenced = referenced;
+    handle->is_referenced = is_referenced;
     handle->loop->live += counts(handle);
 }
 
 void aloop__handle_closed(struct aloop__handle *handle)
 {
     aloop__handle_set_active(handle, false);
-    handle->closed = true;
+    handle->is_closed = true;
     list_remove(&handle->node);
     list_push(&handle->loop->closed, &handle->node);
     if (handle->loop->embedded)
@@ -72,7 +72,7 @@ bool aloop__handles_active(const aloop *loop)
     const struct aloop__node *node = loop->handles.next;
 
     for (; node != &loop->handles; node = node->next)
-        if (CONTAINER_OF(node, struct aloop__handle, node)->active)
+        if (CONTAINER_OF(node, struct aloop__handle, node)->is_active)
             return true;
     return false;
 }
@@ -86,7 +86,7 @@ void aloop__handles_close_lingering(aloop *loop)
             CONTAINER_OF(node, struct aloop__handle, node);
 
         node = node->next;
-        if (handle->closed)
+        if (handle->is_closed)
             handle->ops->close(handle);
     }
 }

@@ -14,9 +14,9 @@ struct aloop__handle {
     struct aloop__node node; /* In loop->handles, or in loop->closed. */
     aloop *loop;
     const struct aloop__handle_ops *ops;
-    bool active;     /* Counts in loop->live if also `referenced`. */
-    bool referenced; /* True in a new handle. */
-    bool closed;
+    bool is_active;     /* Counts in loop->live if also `is_referenced`. */
+    bool is_referenced; /* True in a new handle. */
+    bool is_closed;
 };
 
 /* The properties of one kind of handle. */
@@ -34,9 +34,9 @@ struct aloop__handle_ops {
 /* Returns a zeroed handle of ops->size bytes, which is referenced and idle.
  * Returns NULL if out of memory. */
 void *aloop__handle_new(aloop *loop, const struct aloop__handle_ops *ops);
-void aloop__handle_set_active(struct aloop__handle *handle, bool active);
+void aloop__handle_set_active(struct aloop__handle *handle, bool is_active);
 void aloop__handle_set_referenced(struct aloop__handle *handle,
-                                  bool referenced);
+                                  bool is_referenced);
 /* Makes the handle idle and moves it from loop->handles to loop->closed.  The
  * end of the turn frees it. */
 void aloop__handle_closed(struct aloop__handle *handle);

@@ -42,7 +42,7 @@ static void begin_close(aloop_stream *stream)
         aloop__forward_end(stream->sender->forward_to);
     aloop__stream_unlisten(stream);
     aloop__stream_end_reads(stream);
-    stream->handle.closed = true;
+    stream->handle.is_closed = true;
 }
 
 /* In a forked child, leaves the queued bytes and a requested shutdown to the
@@ -70,7 +70,7 @@ static void stream_failed(aloop_stream *stream)
     aloop__stream_fail_writing(stream, error);
     if (stream->io.fd < 0)
         aloop__stream_fail_reading(stream, error);
-    if (stream->handle.closed)
+    if (stream->handle.is_closed)
         end_stream(stream);
 }
 
@@ -199,7 +199,7 @@ static void stream_close(struct aloop__handle *handle)
 {
     aloop_stream *stream = CONTAINER_OF(handle, aloop_stream, handle);
 
-    if (!handle->closed)
+    if (!handle->is_closed)
         begin_close(stream);
     if (stream->sender != NULL && stream->sender->queued > 0)
         reset_stream(stream);
@@ -221,7 +221,7 @@ static void stream_sent(aloop_stream *stream)
  * the peer caused: reading reports that anyway. */
 static void stream_lost(aloop_stream *stream, int error)
 {
-    if (stream->on_data != NULL && !stream->handle.closed &&
+    if (stream->on_data != NULL && !stream->handle.is_closed &&
         error != ALOOP_EPIPE && error != ALOOP_ECONNRESET &&
         error != ALOOP_ETIMEDOUT)
         aloop__stream_fail_reading(stream, error);

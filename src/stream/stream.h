@@ -227,8 +227,8 @@ static inline bool aloop__stream_is_paused(const aloop_stream *stream)
 /* Returns whether on_data may be called. */
 static inline bool aloop__stream_wants_data(const aloop_stream *stream)
 {
-    return stream->on_data != NULL && stream->handle.active &&
-           !stream->handle.closed && !stream->handle.loop->dying;
+    return stream->on_data != NULL && stream->handle.is_active &&
+           !stream->handle.is_closed && !stream->handle.loop->dying;
 }
 
 /* Queues aloop__stream_deliver(). */

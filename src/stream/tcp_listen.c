@@ -158,7 +158,7 @@ static void listener_ready(struct aloop__io *io, unsigned bits)
         error = accept_one(listener);
         taken += error == 0;
     }
-    if (listener->handle.closed)
+    if (listener->handle.is_closed)
         return;
     if (error == 0 && listener->burst < BURST_MAX)
         listener->burst *= 2;
