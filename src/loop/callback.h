@@ -22,7 +22,7 @@ static inline void aloop__calling(aloop *loop)
 static inline bool aloop__may_call(aloop *loop)
 {
     aloop__calling(loop);
-    return !loop->dying;
+    return !loop->is_dying;
 }
 
 #endif

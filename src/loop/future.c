@@ -74,7 +74,7 @@ const char *aloop__future_name(const aloop_future *future)
  * and it is not the ALOOP_ECANCELED of a cancel. */
 static bool is_unread(const aloop_future *future)
 {
-    return future->status < 0 && !future->seen && !future->loop->dying &&
+    return future->status < 0 && !future->seen && !future->loop->is_dying &&
            !(future->cancelling && future->status == ALOOP_ECANCELED);
 }
 
@@ -138,7 +138,7 @@ static void let_go(aloop_future *future)
     }
     list_remove(&future->pending);
     list_push(&future->loop->unread, &future->pending);
-    if (future->loop->embedded)
+    if (future->loop->is_embedded)
         aloop__touch(future->loop);
 }
 
@@ -198,7 +198,7 @@ static void settle(aloop_future *future, ssize_t status)
         list_push(&loop->kept, &future->pending);
     loop->live -= future->ops->is_live;
     queue_waiters(future);
-    if (loop->embedded)
+    if (loop->is_embedded)
         aloop__touch(loop);
     if (future->refs == 0)
         let_go(future);

@@ -23,7 +23,7 @@ void aloop__futures_cancel_all(aloop *loop, bool is_forced)
 {
     struct aloop__node list, *node;
 
-    loop->ending = true;
+    loop->is_ending = true;
     /* Cancelling may settle any of the futures, so the loop always takes the
      * head.  Futures that were cancelled before are in another list and cost
      * nothing here. */

@@ -60,7 +60,7 @@ static bool is_lost_task(const aloop_future *future)
 {
     return future->ops->is_task && aloop__future_pending(future) &&
            aloop__future_is_ours(future) && !future->cancelling &&
-           !future->loop->dying;
+           !future->loop->is_dying;
 }
 
 void aloop_future_unref(aloop_future *future)

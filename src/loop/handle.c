@@ -46,7 +46,7 @@ void aloop__handle_closed(struct aloop__handle *handle)
     handle->is_closed = true;
     list_remove(&handle->node);
     list_push(&handle->loop->closed, &handle->node);
-    if (handle->loop->embedded)
+    if (handle->loop->is_embedded)
         aloop__touch(handle->loop);
 }
 

@@ -28,7 +28,7 @@ static int64_t due_in(aloop *loop)
 
 void aloop__touch(aloop *loop)
 {
-    if (!loop->running && !aloop__is_foreign(loop))
+    if (!loop->is_running && !aloop__is_foreign(loop))
         aloop__reactor_alarm(loop->reactor, due_in(loop));
 }
 
@@ -36,7 +36,7 @@ int aloop__timed_set(aloop *loop, struct aloop__timed *timed, int64_t when_ns)
 {
     int error = aloop__timed_start(&loop->timers, timed, when_ns);
 
-    if (loop->embedded)
+    if (loop->is_embedded)
         aloop__touch(loop);
     return error;
 }
@@ -44,6 +44,6 @@ int aloop__timed_set(aloop *loop, struct aloop__timed *timed, int64_t when_ns)
 void aloop__timed_clear(aloop *loop, struct aloop__timed *timed)
 {
     aloop__timed_stop(&loop->timers, timed);
-    if (loop->embedded)
+    if (loop->is_embedded)
         aloop__touch(loop);
 }

@@ -15,7 +15,7 @@ void aloop__timed_clear(aloop *loop, struct aloop__timed *timed);
 static inline void aloop__ready_push(aloop *loop, struct aloop__ready *ready)
 {
     list_push(&loop->ready, &ready->node);
-    if (loop->embedded)
+    if (loop->is_embedded)
         aloop__touch(loop);
 }
 

@@ -43,7 +43,7 @@ static void evict(aloop *loop, struct aloop__io *io)
 {
     aloop__reactor_set(loop->reactor, io->fd, io->generation, io->armed, 0);
     loop->ios[io->fd] = NULL;
-    loop->io_closed = true;
+    loop->has_closed_io = true;
     io->armed = 0;
     io->fd = -1;
     io->on_ready(io, REACTOR_ERROR);
@@ -87,7 +87,7 @@ int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits)
     if (error == 0)
         io->armed = (uint16_t) bits;
     if (bits == 0)
-        loop->io_closed = true;
+        loop->has_closed_io = true;
     return error;
 }
 
@@ -99,7 +99,7 @@ int aloop__io_close(aloop *loop, struct aloop__io *io)
         return -1;
     aloop__io_arm(loop, io, 0); /* A failure has no consequences here. */
     loop->ios[fd] = NULL;
-    loop->io_closed = true;
+    loop->has_closed_io = true;
     io->fd = -1;
     io->armed = 0;
     return fd;
@@ -154,7 +154,7 @@ void aloop__io_dispatch(aloop *loop, const struct aloop__event *event)
         return; /* A callback has forked since the wait. */
     if (io != NULL && io->armed != 0)
         io->on_ready(io, event->bits);
-    else if (!loop->io_closed && !aloop__is_foreign(loop))
+    else if (!loop->has_closed_io && !aloop__is_foreign(loop))
         aloop__io_renew(loop);
 }
 
@@ -164,7 +164,7 @@ int aloop__io_claim(aloop *loop, struct aloop__io *io)
 
     if (aloop__io_is_ours(loop, io))
         return 0;
-    if (aloop__is_foreign(loop) || loop->dying)
+    if (aloop__is_foreign(loop) || loop->is_dying)
         return ALOOP_EPERM;
     io->process = loop->process;
     io->armed = 0;

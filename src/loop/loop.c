@@ -133,7 +133,7 @@ static void wind_up(aloop *loop)
     size_t least = SIZE_MAX, ends = loop->task_ends;
     int idle_turns = 0, turns = 0;
 
-    loop->dying = true;
+    loop->is_dying = true;
     if (loop->debug != NULL)
         aloop__quarantine_drain(loop);
     do {
@@ -172,7 +172,7 @@ static int leave_loop(aloop *loop)
 {
     if (aloop__sys_process_adopt(loop->process) == 0)
         return ALOOP_EPERM;
-    loop->dying = true;
+    loop->is_dying = true;
     if (loop->resolver != NULL)
         aloop__pool_abandon(loop->resolver);
     loop->resolver = NULL;
@@ -191,7 +191,7 @@ int aloop_free(aloop *loop)
     is_foreign = aloop__sys_process_id() != loop->process;
     if (aloop__check_loop(loop, __func__) < 0)
         return ALOOP_EPERM;
-    if (loop->running)
+    if (loop->is_running)
         return ALOOP_EBUSY;
     if (is_foreign)
         return leave_loop(loop);
@@ -224,10 +224,10 @@ void aloop_stop(aloop *loop)
 {
     if (aloop__check_loop(loop, __func__) < 0)
         return;
-    if (loop->running)
-        loop->stopping = true;
+    if (loop->is_running)
+        loop->is_stopping = true;
     else
-        loop->stops_next = true;
+        loop->was_stopped = true;
 }
 
 void aloop_hold(aloop *loop)
@@ -253,8 +253,8 @@ int aloop_fd(aloop *loop)
     if (fd < 0)
         return fd;
     fd = aloop__reactor_fd(loop->reactor);
-    if (fd >= 0 && !loop->embedded) {
-        loop->embedded = true;
+    if (fd >= 0 && !loop->is_embedded) {
+        loop->is_embedded = true;
         aloop__touch(loop);
     }
     return fd;
@@ -276,7 +276,7 @@ static int renew(aloop *loop, unsigned process)
         error = aloop__wake_renew(loop);
     if (error < 0)
         loop->process = parent;
-    else if (!loop->running) /* Otherwise this turn runs them. */
+    else if (!loop->is_running) /* Otherwise this turn runs them. */
         aloop__posts_requeue(loop);
     return error;
 }
@@ -293,7 +293,7 @@ int aloop_after_fork(aloop *loop)
         return 0; /* There was no fork. */
     if (process == 0)
         return ALOOP_EPERM; /* This is a vforked child. */
-    if (loop->running && loop->thread != aloop__sys_thread_self())
+    if (loop->is_running && loop->thread != aloop__sys_thread_self())
         return ALOOP_EBUSY;
     if (loop->resolver != NULL) {
         aloop__pool_abandon(loop->resolver);
@@ -304,9 +304,9 @@ int aloop_after_fork(aloop *loop)
         return error;
     aloop__handles_close_lingering(loop); /* The parent sends instead. */
     aloop__handles_fork(loop);
-    if (!loop->running)
+    if (!loop->is_running)
         aloop__leave(loop);
-    if (loop->embedded)
+    if (loop->is_embedded)
         aloop__touch(loop);
     return 0;
 }

@@ -85,7 +85,7 @@ void aloop__quarantine_put(aloop *loop, void *object, size_t size,
     struct aloop__quarantine *kept = loop->quarantine;
     struct kept_object *at;
 
-    if (loop->dying) {
+    if (loop->is_dying) {
         aloop__slab_put(&loop->slab, object, size);
         return;
     }

@@ -131,7 +131,7 @@ void aloop__unhandled(aloop *loop, int error, const char *what)
     report->error = error;
     snprintf(report->what, sizeof report->what, "%s", what);
     list_push(&loop->unread, node);
-    if (loop->embedded)
+    if (loop->is_embedded)
         aloop__touch(loop);
 }
 
@@ -242,12 +242,12 @@ static void drop_all(aloop *loop)
 
 void aloop__reports_finish(aloop *loop)
 {
-    loop->running = true; /* The hook must not run the loop. */
+    loop->is_running = true; /* The hook must not run the loop. */
     aloop__reports_deliver(loop);
     loop->reports->written = 0; /* The following lines are always written. */
     report_held(loop);
     aloop__reports_deliver(loop);
     drop_all(loop);
     write_withheld(loop->reports);
-    loop->running = false;
+    loop->is_running = false;
 }

@@ -124,16 +124,16 @@ struct aloop {
     size_t live;                 /* Objects that keep aloop_run() alive. */
     size_t holds;                /* The application's, a part of `live`. */
     size_t lingering;            /* Closed streams that still send. */
-    bool running;                /* Inside a turn. */
-    bool stopping;               /* aloop_stop() was called in this turn. */
-    bool stops_next;             /* It was called outside of a turn. */
+    bool is_running;             /* Inside a turn. */
+    bool is_stopping;            /* aloop_stop() was called in this turn. */
+    bool was_stopped;            /* It was called outside of a turn. */
     bool is_stepping;            /* Inside aloop_step(). */
     bool has_called;             /* The step has called the application. */
-    bool dying;                  /* Inside aloop_free(). */
+    bool is_dying;               /* Inside aloop_free(). */
     /* All futures are being cancelled, because the loop ends. */
-    bool ending;
+    bool is_ending;
     size_t task_ends;            /* Number of tasks that have ended so far. */
-    bool embedded;               /* aloop_fd() was called. */
+    bool is_embedded;            /* aloop_fd() was called. */
     unsigned skipped;            /* Turns since the reactor was last asked. */
     int64_t waited_ns;           /* When the reactor was last asked. */
     int64_t floor_ns;            /* Lower bound of the loop's clock. */
@@ -170,7 +170,7 @@ struct aloop {
     struct aloop__io **ios;
     size_t io_count;
     uint32_t generation;   /* The last one that was assigned. */
-    bool io_closed;        /* A watch has ended since the last wait. */
+    bool has_closed_io;    /* A watch has ended since the last wait. */
     bool is_renewal_due;   /* The last aloop__io_renew() has failed. */
     char *receive_buffer;  /* Of RECEIVE_SIZE bytes; allocated on first use. */
     /* Bytes of the receive buffer that the on_data of a stream has put.  They

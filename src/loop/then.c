@@ -117,7 +117,7 @@ static void take_back(struct aloop__then *then)
         unchain(future, then);
     aloop__future_unwait(future, &then->wait);
     aloop__slab_put(&loop->slab, then, sizeof *then);
-    if (loop->embedded)
+    if (loop->is_embedded)
         aloop__touch(loop);
 }
 

@@ -111,7 +111,7 @@ static bool may_wait(aloop *loop, int64_t max_wait_ns)
 {
     bool is_alive = loop->live > 0 || loop->lingering > 0;
 
-    if (max_wait_ns == 0 || loop->stopping || aloop__has_work(loop))
+    if (max_wait_ns == 0 || loop->is_stopping || aloop__has_work(loop))
         return false;
     if (!loop->is_stepping)
         return is_alive;
@@ -136,7 +136,7 @@ static int64_t time_left(aloop *loop, int64_t max_wait_ns)
 /* Returns whether this turn may skip the call of the reactor. */
 static bool may_skip(aloop *loop)
 {
-    if (list_empty(&loop->ready) || loop->stopping ||
+    if (list_empty(&loop->ready) || loop->is_stopping ||
         ++loop->skipped > SKIPS_MAX)
         return false;
     /* The clock does not go back, and the difference always fits an unsigned
@@ -147,7 +147,7 @@ static bool may_skip(aloop *loop)
 
 /* A function of its own, because its large array would be in the frame of
  * run_turn(). */
-static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool lazy)
+static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool is_lazy)
 {
     struct aloop__event events[EVENTS_MAX];
     int64_t left_ns;
@@ -158,9 +158,9 @@ static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool lazy)
     left_ns = time_left(loop, max_wait_ns);
     if (loop->is_renewal_due)
         aloop__io_renew(loop);
-    loop->io_closed = false;
+    loop->has_closed_io = false;
     count = aloop__trim_wait(loop, left_ns, events, EVENTS_MAX);
-    if (lazy) {
+    if (is_lazy) {
         loop->skipped = 0;
         loop->waited_ns = loop->floor_ns;
     }
@@ -189,8 +189,8 @@ static void turn_begin(struct turn *turn)
 {
     aloop *loop = turn->loop;
 
-    loop->running = true;
-    loop->stopping = false;
+    loop->is_running = true;
+    loop->is_stopping = false;
     turn->outer = aloop__running_set(loop);
     if (loop->debug != NULL)
         aloop__debug_enter(loop);
@@ -212,12 +212,12 @@ static void turn_end(struct turn *turn)
     if (loop->is_watching_faults)
         aloop__fault_stack_leave(&loop->fault_stack);
     aloop__running_set(turn->outer);
-    loop->running = false;
-    if (loop->embedded)
+    loop->is_running = false;
+    if (loop->is_embedded)
         aloop__touch(loop);
 }
 
-static int run_turn(aloop *loop, int64_t max_wait_ns, bool lazy)
+static int run_turn(aloop *loop, int64_t max_wait_ns, bool is_lazy)
 {
     __attribute__((cleanup(turn_end))) struct turn turn = {.loop = loop};
     int error = 0;
@@ -229,8 +229,8 @@ static int run_turn(aloop *loop, int64_t max_wait_ns, bool lazy)
     if (aloop__has_posts(loop))
         aloop__wake_hooks_run(loop);
     flush(loop);
-    if (!lazy || !may_skip(loop))
-        error = wait_and_dispatch(loop, max_wait_ns, lazy);
+    if (!is_lazy || !may_skip(loop))
+        error = wait_and_dispatch(loop, max_wait_ns, is_lazy);
     flush(loop);
     deliver_reports(loop);
     if (!list_empty(&loop->closed))
@@ -239,11 +239,11 @@ static int run_turn(aloop *loop, int64_t max_wait_ns, bool lazy)
     return error;
 }
 
-int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy)
+int aloop__turn(aloop *loop, int64_t max_wait_ns, bool is_lazy)
 {
     if (aloop__is_foreign(loop))
         return ALOOP_EPERM;
-    return run_turn(loop, max_wait_ns, lazy);
+    return run_turn(loop, max_wait_ns, is_lazy);
 }
 
 /* Returns whether a turn without a wait would have something to do now. */
@@ -259,7 +259,7 @@ int aloop_step(aloop *loop, int64_t max_wait_ns)
 
     if (error < 0)
         return error;
-    if (loop->running)
+    if (loop->is_running)
         return ALOOP_EBUSY;
     cancellation = aloop__cancel_disable();
     loop->thread = aloop__sys_thread_self();
@@ -271,9 +271,9 @@ int aloop_step(aloop *loop, int64_t max_wait_ns)
      * If a signal has interrupted the wait, it is left to the next step, which
      * does not wait. */
     while (error == 0 && max_wait_ns != 0 && !loop->has_called &&
-           !loop->stopping && is_due(loop))
+           !loop->is_stopping && is_due(loop))
         error = aloop__turn(loop, 0, false);
-    loop->is_stepping = loop->stopping = false;
+    loop->is_stepping = loop->is_stopping = false;
     aloop__leave(loop);
     aloop__cancel_restore(cancellation);
     return error < 0 ? error : aloop__is_alive(loop);
@@ -286,16 +286,16 @@ int aloop_run(aloop *loop)
 
     if (error < 0)
         return error;
-    if (loop->running)
+    if (loop->is_running)
         return ALOOP_EBUSY;
     cancellation = aloop__cancel_disable();
     loop->thread = aloop__sys_thread_self();
-    loop->stopping = loop->stops_next;
-    loop->stops_next = false;
-    while (error == 0 && !loop->stopping && aloop__is_alive(loop))
+    loop->is_stopping = loop->was_stopped;
+    loop->was_stopped = false;
+    while (error == 0 && !loop->is_stopping && aloop__is_alive(loop))
         error = aloop__turn(loop, -1, true);
-    is_stopped = loop->stopping;
-    loop->stopping = false;
+    is_stopped = loop->is_stopping;
+    loop->is_stopping = false;
     aloop__leave(loop);
     aloop__cancel_restore(cancellation);
     return error < 0 ? error : is_stopped;

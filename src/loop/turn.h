@@ -9,6 +9,6 @@
  * is negative.  `lazy` allows the turn to skip the reactor for a short time
  * while there is other work.  Returns ALOOP_EPERM if the loop is foreign, or
  * the error of the wait. */
-int aloop__turn(aloop *loop, int64_t max_wait_ns, bool lazy);
+int aloop__turn(aloop *loop, int64_t max_wait_ns, bool is_lazy);
 
 #endif

@@ -263,7 +263,7 @@ void aloop__sender_flush_later(struct aloop__sender *sender)
         !list_empty(&sender->flush.node))
         return;
     list_push(&loop->flushing, &sender->flush.node);
-    if (loop->embedded)
+    if (loop->is_embedded)
         aloop__touch(loop);
 }
 
@@ -425,6 +425,6 @@ void aloop__stream_send_replies(aloop_stream *stream)
 
 void aloop__stream_cut_short(aloop_stream *stream)
 {
-    if (stream->handle.loop->ending && stream->write_error == 0)
+    if (stream->handle.loop->is_ending && stream->write_error == 0)
         aloop__stream_fail_writing(stream, ALOOP_EPIPE);
 }

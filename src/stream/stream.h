@@ -228,7 +228,7 @@ static inline bool aloop__stream_is_paused(const aloop_stream *stream)
 static inline bool aloop__stream_wants_data(const aloop_stream *stream)
 {
     return stream->on_data != NULL && stream->handle.is_active &&
-           !stream->handle.is_closed && !stream->handle.loop->dying;
+           !stream->handle.is_closed && !stream->handle.loop->is_dying;
 }
 
 /* Queues aloop__stream_deliver(). */

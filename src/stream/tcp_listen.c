@@ -144,7 +144,7 @@ static void listener_ready(struct aloop__io *io, unsigned bits)
     int error = 0;
 
     (void) bits;
-    if (listener->handle.loop->dying)
+    if (listener->handle.loop->is_dying)
         return;
     if (io->fd < 0) { /* It was closed outside the loop's control. */
         aloop__handle_set_active(&listener->handle, false);

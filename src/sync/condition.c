@@ -52,7 +52,7 @@ static void relock_cancel(aloop_future *future)
     /* The wait must end with the mutex locked, even if it is cancelled.  In
      * aloop_free() this holds only for a limited number of turns, in which the
      * tasks that hold the mutex may release it. */
-    if (future->loop->dying && permit->waiter.queue != NULL &&
+    if (future->loop->is_dying && permit->waiter.queue != NULL &&
         permit->asked++ == RELOCK_TURNS)
         aloop__waiter_cancel(future);
     else

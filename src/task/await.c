@@ -52,7 +52,7 @@ static ssize_t await_outcome(aloop_future *future, int interrupt)
 
     if (status == ALOOP_ECANCELED && interrupt != 0)
         status = interrupt;
-    else if (status == ALOOP_ECANCELED && !future->loop->dying)
+    else if (status == ALOOP_ECANCELED && !future->loop->is_dying)
         status = ALOOP_EABORTED;
     aloop__future_take(future);
     return status;
@@ -126,20 +126,20 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
     struct aloop__wait wait = {.ready = {.run = await_ended}};
     int error = 0, interrupt = 0;
 
-    if (loop->running)
+    if (loop->is_running)
         return refuse_mistake(future, ALOOP_EDEADLK, MISTAKE_CALLBACK);
     if (aloop__is_foreign(loop))
         return refuse(future, ALOOP_EPERM);
     loop->thread = aloop__sys_thread_self();
-    loop->stopping = false; /* It was meant for an earlier await. */
+    loop->is_stopping = false; /* It was meant for an earlier await. */
     list_init(&wait.ready.node);
     aloop__future_wait(future, &wait);
     while (error == 0 && aloop__future_pending(future)) {
         error = aloop__is_alive(loop) ? aloop__turn(loop, -1, true)
                                       : ALOOP_EDEADLK;
-        if (!loop->stopping || interrupt != 0)
+        if (!loop->is_stopping || interrupt != 0)
             continue;
-        loop->stopping = false;
+        loop->is_stopping = false;
         interrupt = ALOOP_ECANCELED; /* The same as in a cancelled task. */
         if (!aloop__future_is_ours(future))
             break;
@@ -152,7 +152,7 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
     }
     aloop__leave(loop);
     aloop__future_unwait(future, &wait);
-    if (loop->embedded)
+    if (loop->is_embedded)
         aloop__touch(loop); /* The turn may have counted `wait` as work. */
     if (!aloop__future_pending(future))
         return await_outcome(future, interrupt);
@@ -190,7 +190,7 @@ static ssize_t yield_outside(aloop *loop)
 {
     int error, cancellation;
 
-    if (loop->running) {
+    if (loop->is_running) {
         if (loop->debug != NULL)
             aloop__debug_report(loop, MISTAKE_YIELD, "aloop_yield", "");
         return ALOOP_EDEADLK;

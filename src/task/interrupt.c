@@ -9,7 +9,7 @@
 
 int aloop__task_reason(const struct aloop__task *task)
 {
-    if (task->shields > 0 && !task->future.loop->dying)
+    if (task->shields > 0 && !task->future.loop->is_dying)
         return 0;
     if (task->cancelled)
         return ALOOP_ECANCELED;
