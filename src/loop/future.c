@@ -72,10 +72,11 @@ const char *aloop__future_name(const aloop_future *future)
 
 /* Whether the error of a settled future is to be reported: no code has read it,
  * and it is not the ALOOP_ECANCELED of a cancel. */
-static bool is_unread(const aloop_future *future)
+static bool is_unhandled(const aloop_future *future)
 {
-    return future->status < 0 && !future->seen && !future->loop->is_dying &&
-           !(future->cancelling && future->status == ALOOP_ECANCELED);
+    return future->status < 0 && !future->is_handled &&
+           !future->loop->is_dying &&
+           !(future->is_cancelling && future->status == ALOOP_ECANCELED);
 }
 
 COLD NOINLINE static void free_and_keep(aloop_future *future)
@@ -130,14 +131,14 @@ void aloop__future_free(aloop_future *future)
 /* Frees a future without references, or queues its report.  The report calls
  * the application, which callers of this function are not prepared for;
  * therefore it waits for the end of the turn. */
-static void let_go(aloop_future *future)
+static void free_or_report(aloop_future *future)
 {
-    if (!is_unread(future)) {
+    if (!is_unhandled(future)) {
         aloop__future_free(future);
         return;
     }
     list_remove(&future->pending);
-    list_push(&future->loop->unread, &future->pending);
+    list_push(&future->loop->unreported, &future->pending);
     if (future->loop->is_embedded)
         aloop__touch(future->loop);
 }
@@ -201,7 +202,7 @@ static void settle(aloop_future *future, ssize_t status)
     if (loop->is_embedded)
         aloop__touch(loop);
     if (future->refs == 0)
-        let_go(future);
+        free_or_report(future);
 }
 
 /* A future that leads others, because a composition was out of memory, settles
@@ -247,7 +248,7 @@ void aloop__future_settle(aloop_future *future, ssize_t status)
 void *aloop__future_discard(aloop_future *future)
 {
     future->refs = 0;
-    future->seen = true;
+    future->is_handled = true;
     aloop__future_settle(future, ALOOP_ENOMEM);
     return NULL;
 }
@@ -298,7 +299,7 @@ static void check_promise(aloop_future *future)
 
 void aloop__future_wait(aloop_future *future, struct aloop__wait *wait)
 {
-    future->seen = true;
+    future->is_handled = true;
     if (!aloop__future_pending(future)) {
         aloop__ready_push(future->loop, &wait->ready);
         return;
@@ -314,7 +315,7 @@ void aloop__future_unwait(aloop_future *future, struct aloop__wait *wait)
     if (!aloop__future_pending(future))
         return;
     if (--future->waiting == 0)
-        future->seen = false; /* No waiter is left to read the status. */
+        future->is_handled = false; /* No waiter is left to read the status. */
     if (future->is_spared)
         aloop__future_look_again(future);
 }
@@ -325,10 +326,10 @@ ssize_t aloop__future_take(aloop_future *future)
 
     if (future->loop == NULL)
         return status;
-    future->seen = true;
+    future->is_handled = true;
     future->is_taken = true;
     if (--future->refs == 0)
-        aloop__future_free(future); /* It was seen, so there is no report. */
+        aloop__future_free(future); /* It was handled: no report. */
     return status;
 }
 
@@ -363,7 +364,7 @@ static void drop_reference(aloop_future *future)
     if (--future->refs > 0)
         check_promise(future);
     else if (!aloop__future_pending(future))
-        let_go(future);
+        free_or_report(future);
 }
 
 NOINLINE static void unref_pending(aloop_future *future)
@@ -394,7 +395,8 @@ void aloop__future_observe(aloop_future *future)
 
 void aloop__future_unobserve(aloop_future *future)
 {
-    if (aloop__future_pending(future) && future->refs == 1 && !future->detached)
+    if (aloop__future_pending(future) && future->refs == 1 &&
+        !future->is_detached)
         aloop__future_cancel(future);
     future->observers--;
     drop_reference(future);
@@ -426,7 +428,7 @@ static void cancel_asked(aloop *loop)
         aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
 
         list_push(&loop->cancelled, node);
-        future->cancelling = true;
+        future->is_cancelling = true;
         future->ops->cancel(future); /* May free it. */
         take_asked(loop, &list);
     }
@@ -437,7 +439,7 @@ void aloop__future_cancel(aloop_future *future)
 {
     aloop *loop = future->loop;
 
-    if (!aloop__future_pending(future) || future->cancelling ||
+    if (!aloop__future_pending(future) || future->is_cancelling ||
         future->is_asked)
         return;
     future->is_asked = true;

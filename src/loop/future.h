@@ -91,7 +91,7 @@ struct aloop_future {
     /* List node; see state.h.  Before the future settles it is in loop->pending
      * or loop->spared; a cancel moves it to loop->asked and then to
      * loop->cancelled.  Afterwards it is in loop->kept, in the grants of a
-     * composition, in loop->unread or loop->doomed, or in no list. */
+     * composition, in loop->unreported or loop->doomed, or in no list. */
     struct aloop__node pending;
     union {
         /* While the future is pending: its waiters, of type struct aloop__wait,
@@ -112,11 +112,11 @@ struct aloop_future {
     uint32_t refs;
     uint32_t observers; /* How many references are observers'. */
     uint32_t waiting;   /* How many references only wait, of either sort. */
-    bool cancelling;   /* ops->cancel was called. */
-    /* The status was read or will be read by a waiter, so that an error needs
-     * no report. */
-    bool seen;
-    bool detached : 1;  /* Dropping the last reference does not cancel. */
+    bool is_cancelling; /* ops->cancel was called. */
+    /* The application or a waiter has read the status or will read it, so that
+     * an error needs no report. */
+    bool is_handled;
+    bool is_detached : 1; /* Dropping the last reference does not cancel. */
     /* It is a task of a group.  A group cancels its members only on request. */
     bool is_member : 1;
     /* Its success gives the application something, such as a permit, that is
@@ -184,7 +184,7 @@ void aloop__future_unwait(aloop_future *future, struct aloop__wait *wait);
 static inline bool aloop__future_is_ours(const aloop_future *future)
 {
     return (future->refs - future->observers == 1 || future->is_common) &&
-           !future->detached;
+           !future->is_detached;
 }
 
 /* Turns an owner's reference into an observer's. */
@@ -220,7 +220,7 @@ aloop_future *aloop__futures_tie(aloop *loop, size_t count,
  * error needs no report of its own. */
 static inline void aloop__future_tell(aloop_future *future)
 {
-    future->seen = true;
+    future->is_handled = true;
     future->is_told = true;
 }
 

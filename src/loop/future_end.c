@@ -50,7 +50,7 @@ void aloop__future_look_again(aloop_future *future)
 
 void aloop__future_ask_again(aloop_future *future)
 {
-    future->cancelling = false;
+    future->is_cancelling = false;
     aloop__future_look_again(future);
 }
 
@@ -60,7 +60,7 @@ void aloop__futures_abandon(aloop *loop)
 
     list_append(&loop->pending, &loop->cancelled);
     list_append(&loop->pending, &loop->spared);
-    list_append(&loop->pending, &loop->unread);
+    list_append(&loop->pending, &loop->unreported);
     while ((node = list_pop(&loop->pending)) != NULL) {
         aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
 

@@ -59,7 +59,7 @@ aloop_future *aloop_future_ref(aloop_future *future)
 static bool is_lost_task(const aloop_future *future)
 {
     return future->ops->is_task && aloop__future_pending(future) &&
-           aloop__future_is_ours(future) && !future->cancelling &&
+           aloop__future_is_ours(future) && !future->is_cancelling &&
            !future->loop->is_dying;
 }
 
@@ -91,7 +91,7 @@ void aloop_detach(aloop_future *future)
     if (aloop__check_future(future, __func__, USE_UP) < 0 || future == NULL ||
         future->loop == NULL)
         return;
-    future->detached = true;
+    future->is_detached = true;
     aloop__future_unref(future);
 }
 
@@ -102,7 +102,7 @@ ssize_t aloop_future_status(aloop_future *future)
     if (error < 0 || future == NULL)
         return error < 0 ? error : ALOOP_ENOMEM;
     if (future->loop != NULL && !aloop__future_pending(future)) {
-        future->seen = true;
+        future->is_handled = true;
         future->is_taken = true;
     }
     return future->status;

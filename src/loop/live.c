@@ -5,7 +5,7 @@
 bool aloop__has_work(const aloop *loop)
 {
     return !list_empty(&loop->ready) || !list_empty(&loop->flushing) ||
-           !list_empty(&loop->unread) || aloop__has_posts(loop);
+           !list_empty(&loop->unreported) || aloop__has_posts(loop);
 }
 
 bool aloop__is_alive(const aloop *loop)

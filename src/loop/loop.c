@@ -53,7 +53,7 @@ static void init_lists(aloop *loop)
     list_init(&loop->cancelled);
     list_init(&loop->spared);
     list_init(&loop->doomed);
-    list_init(&loop->unread);
+    list_init(&loop->unreported);
     list_init(&loop->kept);
     list_init(&loop->signals);
     list_init(&loop->wake_hooks);

@@ -130,7 +130,7 @@ void aloop__unhandled(aloop *loop, int error, const char *what)
     report = CONTAINER_OF(node, struct aloop__report, node);
     report->error = error;
     snprintf(report->what, sizeof report->what, "%s", what);
-    list_push(&loop->unread, node);
+    list_push(&loop->unreported, node);
     if (loop->is_embedded)
         aloop__touch(loop);
 }
@@ -178,15 +178,16 @@ void aloop__reports_deliver(aloop *loop)
 {
     struct aloop__node list, *node;
 
-    if (!list_empty(&loop->unread)) {
+    if (!list_empty(&loop->unreported)) {
         list_init(&list);
-        list_append(&list, &loop->unread); /* The hook may add reports. */
+        list_append(&list, &loop->unreported); /* The hook may add reports. */
         while (!aloop__is_foreign(loop) && (node = list_pop(&list)) != NULL)
             deliver(loop, node);
         if (!aloop__is_foreign(loop))
             deliver_lost(loop);
-        list_append(&list, &loop->unread);
-        list_append(&loop->unread, &list); /* Those that the hook has added. */
+        list_append(&list, &loop->unreported);
+        /* The reports that the hook has added come last. */
+        list_append(&loop->unreported, &list);
     }
     if (loop->reports->withheld > 0)
         (void) may_write(loop->reports);
@@ -200,7 +201,7 @@ static int error_of(const aloop_future *future)
 {
     bool has_failed =
         future->status < 0 && !aloop__future_pending(future) &&
-        !(future->status == ALOOP_ECANCELED && future->cancelling);
+        !(future->status == ALOOP_ECANCELED && future->is_cancelling);
 
     return has_failed ? (int) future->status : ALOOP_EHELD;
 }
@@ -235,7 +236,7 @@ static void drop_all(aloop *loop)
 {
     struct aloop__node *node;
 
-    while ((node = list_pop(&loop->unread)) != NULL)
+    while ((node = list_pop(&loop->unreported)) != NULL)
         if (stored(loop->reports, node) == NULL)
             aloop__future_free(CONTAINER_OF(node, aloop_future, pending));
 }

@@ -15,7 +15,7 @@ enum { REPORTS_MAX = 16, REPORT_TEXT_SIZE = 320 };
 /* One report.  A future that failed needs none, because the future itself is in
  * the queue, by its node `pending`. */
 struct aloop__report {
-    struct aloop__node node; /* In loop->unread, or in reports->spare. */
+    struct aloop__node node; /* In loop->unreported, or in reports->spare. */
     int error;
     char what[REPORT_TEXT_SIZE];
 };
@@ -44,7 +44,7 @@ void aloop__reports_close(aloop *loop);
 void aloop__reports_deliver(aloop *loop);
 static inline bool aloop__reports_are_due(const aloop *loop)
 {
-    return !list_empty(&loop->unread) || loop->reports->withheld > 0;
+    return !list_empty(&loop->unreported) || loop->reports->withheld > 0;
 }
 
 /* Delivers the last reports when the loop is freed.  They include the number of

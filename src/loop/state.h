@@ -33,7 +33,7 @@
  *   cancelled  from the call of ops->cancel until they settle.
  *   kept       settled futures with owners.  A composition moves a member that
  *              has a grant from here to a list of its own.
- *   unread     settled futures without owners whose error no code has handled.
+ *   unreported settled futures without owners whose error no code has handled.
  *              The end of the turn reports and frees them.  Reports of other
  *              errors (struct aloop__report) wait in the same list, in order.
  *   doomed     futures to be freed after the one that is being freed, which
@@ -161,7 +161,7 @@ struct aloop {
     bool is_destroying;         /* Inside free_in_order() of future.c. */
     /* Failed futures without references, and other reports, until the end of
      * the turn. */
-    struct aloop__node unread;
+    struct aloop__node unreported;
     /* Settled futures that have references besides those of their waiters. */
     struct aloop__node kept;
     struct aloop__reports *reports;

@@ -29,7 +29,7 @@ enum { STREAK_MAX = 64, WIND_DOWN_TURNS = 1000 };
 static ssize_t refuse(aloop_future *future, int error)
 {
     if (!aloop__future_pending(future) && future->status < 0)
-        future->seen = true;
+        future->is_handled = true;
     aloop__future_unref(future);
     return error;
 }
@@ -89,19 +89,19 @@ static ssize_t await_in_task(struct aloop__task *task, aloop_future *future)
     if (aloop__check_future(future, "aloop_await", USE_LOOK) < 0)
         return ALOOP_EINVAL; /* Other code dropped this await's reference. */
     interrupt = task->interrupt;
-    if (task->let_go && aloop__future_pending(future) &&
+    if (task->is_leaving && aloop__future_pending(future) &&
         aloop__future_is_ours(future) &&
         !aloop__is_awaited_by(future, task)) {
         /* The other owners have dropped their references as well, so that the
          * task is now the only owner and cancels the future. */
-        task->let_go = false;
+        task->is_leaving = false;
         aloop_cancel(future);
         wait_once(task, future);
     }
     task->interrupt = 0;
-    if (!task->let_go)
+    if (!task->is_leaving)
         return await_outcome(future, interrupt);
-    task->let_go = false;
+    task->is_leaving = false;
     aloop_future_unref(future);
     return interrupt;
 }

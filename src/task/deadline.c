@@ -39,7 +39,7 @@ static void deadline_due(struct aloop__timed *timed)
 
     struct aloop__task *task = deadline->task;
 
-    if (task->cancelled)
+    if (task->is_cancelled)
         return; /* The task already ends. */
     task->passed++;
     deadline->order = ++task->passings;

@@ -121,7 +121,7 @@ static const struct aloop__future_ops gather_ops = {
  * the gather itself was cancelled. */
 static ssize_t as_outcome(const struct gather *gather, ssize_t status)
 {
-    return status == ALOOP_ECANCELED && !gather->future.cancelling
+    return status == ALOOP_ECANCELED && !gather->future.is_cancelling
                ? ALOOP_EABORTED
                : status;
 }
@@ -157,7 +157,7 @@ static void gather_note(struct gather *gather, size_t i, ssize_t status)
 
 static void gather_finish(struct gather *gather)
 {
-    if (gather->rule == SETTLED && gather->future.cancelling &&
+    if (gather->rule == SETTLED && gather->future.is_cancelling &&
         gather->has_lost)
         gather->outcome = ALOOP_ECANCELED;
     free_members(gather); /* The settled gather may be kept for long. */

@@ -93,7 +93,7 @@ static void group_note(aloop_group *group, aloop_future *task)
 {
     if (task->status >= 0)
         return;
-    if (task->status == ALOOP_ECANCELED && task->cancelling) {
+    if (task->status == ALOOP_ECANCELED && task->is_cancelling) {
         group->has_lost = group->has_lost || group->was_cancelled;
         return;
     }
@@ -122,7 +122,7 @@ static void group_member_ended(struct aloop__ready *ready)
     if (task != group->failed || task->refs > 2)
         aloop__future_tell(task);
     else
-        task->seen = false;
+        task->is_handled = false;
     aloop_future_unref(task);
     if (group->count > 0)
         return;

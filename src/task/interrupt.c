@@ -11,7 +11,7 @@ int aloop__task_reason(const struct aloop__task *task)
 {
     if (task->shields > 0 && !task->future.loop->is_dying)
         return 0;
-    if (task->cancelled)
+    if (task->is_cancelled)
         return ALOOP_ECANCELED;
     return task->passed > 0 ? ALOOP_ETIMEDOUT : 0;
 }
@@ -26,7 +26,7 @@ void aloop__task_interrupt(struct aloop__task *task)
         return;
     if (aloop__future_is_ours(future)) {
         /* A deadline is not the reason if the future was cancelled before. */
-        if (!future->cancelling || reason == ALOOP_ECANCELED)
+        if (!future->is_cancelling || reason == ALOOP_ECANCELED)
             task->interrupt = reason;
         aloop_cancel(future); /* The task wakes up when it settles. */
         return;
@@ -34,7 +34,7 @@ void aloop__task_interrupt(struct aloop__task *task)
     task->interrupt = reason;
     aloop__future_unwait(future, &task->wait);
     task->awaiting = NULL;
-    task->let_go = true;
+    task->is_leaving = true;
     aloop__ready_push(task->future.loop, &task->wait.ready);
 }
 
@@ -42,7 +42,7 @@ bool aloop_is_cancelled(void)
 {
     struct aloop__task *task = aloop__task_current();
 
-    return task != NULL && task->cancelled;
+    return task != NULL && task->is_cancelled;
 }
 
 int aloop_shield_begin(void)

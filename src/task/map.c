@@ -109,7 +109,7 @@ static void fail_map(struct map *map, size_t item, ssize_t status)
     if (map->outcome == 0)
         map->failed = item;
     if (map->outcome == 0)
-        map->outcome = status == ALOOP_ECANCELED && !map->future.cancelling
+        map->outcome = status == ALOOP_ECANCELED && !map->future.is_cancelling
                            ? ALOOP_EABORTED
                            : status;
     stop_map(map);

@@ -31,7 +31,7 @@ static void task_cancel(aloop_future *future)
 {
     struct aloop__task *task = aloop__task_of(future);
 
-    task->cancelled = true;
+    task->is_cancelled = true;
     aloop__task_interrupt(task);
 }
 

@@ -32,13 +32,13 @@ struct aloop__task {
     size_t stack_size; /* Bytes; 0: the default of the loop. */
     ssize_t result;
     enum aloop__task_state state;
-    bool cancelled;
+    bool is_cancelled;
     unsigned shields;   /* Shields that have not ended. */
     unsigned streak;    /* Consecutive awaits that did not suspend. */
     aloop_future *awaiting;
     int interrupt;      /* Why the present await ends early, or 0. */
     /* The present await ends although its future is still pending. */
-    bool let_go;
+    bool is_leaving;
     struct aloop__node deadlines; /* Scopes, innermost last. */
     unsigned passed;    /* The number of scopes whose deadline passed. */
     unsigned passings;  /* The last number given; reset when `passed` is 0. */

@@ -27,7 +27,7 @@ struct timeout {
  * timeout_target_ended() has not run yet. */
 static void end_target(struct timeout *timeout, int reason)
 {
-    if (!timeout->target->cancelling && aloop_cancel(timeout->target) == 1)
+    if (!timeout->target->is_cancelling && aloop_cancel(timeout->target) == 1)
         timeout->reason = reason;
 }
 
@@ -82,7 +82,7 @@ static int what_ended(const struct timeout *timeout)
 {
     if (timeout->reason != 0)
         return timeout->reason;
-    return timeout->future.cancelling ? ALOOP_ECANCELED : ALOOP_EABORTED;
+    return timeout->future.is_cancelling ? ALOOP_ECANCELED : ALOOP_EABORTED;
 }
 
 static void timeout_target_ended(struct aloop__ready *ready)
