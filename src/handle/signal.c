@@ -72,7 +72,7 @@ static void signal_delivered(int number)
             end_watch(watch->partner);
             end_watch(watch);
         }
-        atomic_store(&loop->signalled, true);
+        atomic_store(&loop->was_signalled, true);
         aloop_wake(loop);
     }
     aloop__sys_signal_unlock_in_handler();
@@ -135,7 +135,7 @@ static void signal_fork(struct aloop__handle *handle)
 
     watch->seen = watch->last;
     if (aloop__sys_signal_received(watch->number) != 0)
-        atomic_store(&handle->loop->signalled, true);
+        atomic_store(&handle->loop->was_signalled, true);
 }
 
 static const struct aloop__handle_ops signal_ops = {
@@ -156,7 +156,7 @@ static void deliver_signal(aloop *loop, aloop_signal *watch)
 
     count -= watch->seen;
     if (count > BUDGET) {
-        atomic_store(&loop->signalled, true);
+        atomic_store(&loop->was_signalled, true);
         count = BUDGET;
     }
     watch->seen += count;
@@ -175,7 +175,7 @@ static void signals_received(struct aloop__wake_hook *hook)
     aloop *loop = CONTAINER_OF(hook, aloop, signal_hook);
     struct aloop__node todo, *node;
 
-    if (!atomic_exchange(&loop->signalled, false))
+    if (!atomic_exchange(&loop->was_signalled, false))
         return;
     list_init(&todo);
     list_append(&todo, &loop->signals);

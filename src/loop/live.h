@@ -12,7 +12,7 @@ bool aloop__has_work(const aloop *loop);
 static inline bool aloop__has_posts(const aloop *loop)
 {
     return atomic_load_explicit(&loop->posts, memory_order_relaxed) != NULL ||
-           atomic_load_explicit(&loop->signalled, memory_order_relaxed);
+           atomic_load_explicit(&loop->was_signalled, memory_order_relaxed);
 }
 
 /* Returns whether the loop has anything left to wait for or to do. */

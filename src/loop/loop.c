@@ -268,8 +268,9 @@ static int renew(aloop *loop, unsigned process)
     unsigned parent = loop->process;
     int error;
 
-    atomic_store(&loop->waking, true); /* No signal handler wakes the parent. */
-    atomic_store(&loop->posting, 0);   /* The child has no other threads. */
+    /* No signal handler wakes the parent; the child has no other threads. */
+    atomic_store(&loop->is_waking, true);
+    atomic_store(&loop->posting, 0);
     loop->process = process;
     error = aloop__io_renew(loop);
     if (error == 0)

@@ -39,12 +39,12 @@ struct aloop__pool {
     struct sys_monitor *monitor;
     unsigned threads_max;
     struct aloop__node known; /* Jobs not done or left; the loop's own. */
-    atomic_uint finished;     /* Whether `done` has jobs; a hint. */
+    atomic_uint has_finished; /* Whether `done` has jobs; a hint. */
     /* Protected by the monitor: */
     unsigned refs; /* One of the loop and of each thread left behind. */
     unsigned live; /* Threads, except those whose job was left. */
     unsigned idle; /* Threads that are waiting for a job. */
-    bool closing;
+    bool is_closing;
     struct aloop__node queue;
     struct aloop__node done;
     struct worker workers[THREADS_MAX];
@@ -57,7 +57,7 @@ static struct aloop__job *next_job(struct aloop__pool *pool)
     struct aloop__node *node = NULL;
     struct aloop__job *job;
 
-    while (!pool->closing && pool->live <= pool->threads_max &&
+    while (!pool->is_closing && pool->live <= pool->threads_max &&
            (node = list_pop(&pool->queue)) == NULL) {
         int error;
 
@@ -87,7 +87,7 @@ static void hand_over(struct aloop__pool *pool, struct aloop__job *job)
     }
     job->state = JOB_FINISHED;
     list_push(&pool->done, &job->node);
-    atomic_store(&pool->finished, true);
+    atomic_store(&pool->has_finished, true);
     aloop_wake(pool->loop);
 }
 
@@ -132,7 +132,7 @@ void aloop__pool_collect(struct aloop__pool *pool)
 {
     struct aloop__node list, *node;
 
-    if (!atomic_exchange(&pool->finished, false))
+    if (!atomic_exchange(&pool->has_finished, false))
         return;
     list_init(&list);
     aloop__sys_monitor_enter(pool->monitor);
@@ -336,7 +336,7 @@ void aloop__pool_close(struct aloop__pool *pool)
     bool is_last;
 
     aloop__sys_monitor_enter(pool->monitor);
-    pool->closing = true;
+    pool->is_closing = true;
     aloop__sys_monitor_leave(pool->monitor);
     aloop__wake_hook_remove(&pool->hook);
     cancel_known(pool);

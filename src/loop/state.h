@@ -190,13 +190,13 @@ struct aloop {
      * libatomic. */
     int wake_fds[2];
     struct aloop__io wake_io;
-    atomic_uint waking;                   /* A wake-up is under way. */
+    atomic_uint is_waking;                /* A wake-up is under way. */
     _Atomic(struct aloop__post *) posts;  /* Last in, first out. */
     atomic_uint posting;                  /* Threads inside aloop_post(). */
     /* Posts that were taken from `posts`, oldest first.  NULL between turns,
      * except in a child that was forked by a post. */
     struct aloop__post *taken;
-    atomic_uint signalled;                /* A signal was received. */
+    atomic_uint was_signalled;            /* A signal was received. */
     struct aloop__node wake_hooks;        /* Of struct aloop__wake_hook. */
     struct aloop__wake_hook post_hook;
     struct aloop__wake_hook signal_hook;  /* For signal.c. */

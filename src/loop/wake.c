@@ -1,6 +1,6 @@
 /* Wake-ups of a waiting loop from other threads and signal handlers.
  *
- * The first caller that finds the flag `waking` clear writes to the wake-up
+ * The first caller that finds the flag `is_waking` clear writes to the wake-up
  * descriptor, so that a burst costs one system call.  The loop drains the
  * descriptor, clears the flag, and only then looks for the cause of the
  * wake-up.  In any other order a wake-up between these steps could be lost. */
@@ -20,7 +20,7 @@ void aloop_wake(aloop *loop)
     int cancellation;
 
     if (loop == NULL || aloop__is_foreign(loop) ||
-        atomic_exchange(&loop->waking, true))
+        atomic_exchange(&loop->is_waking, true))
         return;
     cancellation = aloop__cancel_disable();
     aloop__sys_wake_signal(loop->wake_fds[1]);
@@ -61,7 +61,7 @@ static void wake_received(struct aloop__io *io, unsigned bits)
 
     (void) bits;
     aloop__sys_wake_drain(loop->wake_fds[0]);
-    atomic_store(&loop->waking, false);
+    atomic_store(&loop->is_waking, false);
     aloop__wake_hooks_run(loop);
 }
 
@@ -107,7 +107,7 @@ int aloop__wake_renew(aloop *loop)
     aloop__sys_wake_close(loop->wake_fds);
     loop->wake_fds[0] = fds[0];
     loop->wake_fds[1] = fds[1];
-    atomic_store(&loop->waking, false);
-    atomic_store(&loop->signalled, false);
+    atomic_store(&loop->is_waking, false);
+    atomic_store(&loop->was_signalled, false);
     return watch_wake(loop);
 }

@@ -78,7 +78,7 @@ steps_of() { # FUNCTION
         /^}/ { inside = 0 }
         !inside { next }
         /aloop__sys_wake_drain\(/ { print "drain" }
-        /atomic_store\(&loop->waking, false\)/ { print "clear" }
+        /atomic_store\(&loop->is_waking, false\)/ { print "clear" }
         / take\(|\(take\(/ { print "take" }
         /aloop__wake_hooks_run\(loop\);/ { print "take" }
         /atomic_compare_exchange_weak\(&loop->posts,/ { print "push" }

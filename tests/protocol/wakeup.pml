@@ -41,7 +41,7 @@ typedef node {
 node nodes[NODES];
 
 byte posts = NONE; /* The stack's top. */
-bool waking;       /* A wake-up is on its way. */
+bool is_waking;    /* A wake-up is on its way. */
 byte unread;       /* Writes in the descriptor; readable if not 0. */
 byte ran[THREADS]; /* How many posts of each thread. */
 
@@ -77,9 +77,9 @@ inline push(n)
 inline wake()
 {
     if
-    :: atomic { !waking -> waking = true };
+    :: atomic { !is_waking -> is_waking = true };
        unread++
-    :: waking
+    :: is_waking
     fi
 }
 
@@ -108,7 +108,7 @@ proctype poster(byte me)
 
 inline drain() { unread = 0 }
 
-inline clear() { waking = false }
+inline clear() { is_waking = false }
 
 /* The whole stack, turned over: the loop alone sees it from here on. */
 inline take()

@@ -25,7 +25,7 @@ static const int one = 1, two = 2, three = 3;
 /* Another thread has set the flag and not written yet. */
 static void hold_the_wake_up_up(void)
 {
-    atomic_store(&t.loop->waking, true);
+    atomic_store(&t.loop->is_waking, true);
 }
 
 static void write_the_wake_up(void *arg)
