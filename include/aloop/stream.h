@@ -86,7 +86,7 @@ ALOOP_API int aloop_stream_stop(aloop_stream *stream);
  * Errors:  ALOOP_EINVAL: `stream` is NULL;
  *          ALOOP_ENOMEM: out of memory, and nothing has changed.
  */
-ALOOP_API int aloop_stream_set_auto_pause(aloop_stream *stream, bool on);
+ALOOP_API int aloop_stream_set_auto_pause(aloop_stream *stream, bool is_on);
 
 /**
  * Moves everything that `from` receives into `to`, with back pressure.

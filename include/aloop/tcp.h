@@ -137,7 +137,7 @@ ALOOP_API aloop_future *aloop_tcp_connect(aloop *loop, const char *host,
  *          ALOOP_EBADF: the stream has no descriptor any more;
  *          others: what the system reported.
  */
-ALOOP_API int aloop_tcp_set_nodelay(aloop_stream *stream, bool on);
+ALOOP_API int aloop_tcp_set_nodelay(aloop_stream *stream, bool is_on);
 
 ALOOP_END
 

@@ -344,7 +344,7 @@ int aloop_stream_set_watermarks(aloop_stream *stream, size_t low, size_t high)
     return 0;
 }
 
-int aloop_stream_set_auto_pause(aloop_stream *stream, bool on)
+int aloop_stream_set_auto_pause(aloop_stream *stream, bool is_on)
 {
     int error = aloop__check_handle(stream, __func__);
     struct aloop__sender *sender;
@@ -355,7 +355,7 @@ int aloop_stream_set_auto_pause(aloop_stream *stream, bool on)
     if (sender == NULL)
         return ALOOP_ENOMEM;
     sender->is_kept = true;
-    sender->has_auto_pause = on;
+    sender->has_auto_pause = is_on;
     renew_pause(sender);
     return 0;
 }
@@ -431,7 +431,7 @@ void aloop_stream_unref(aloop_stream *stream)
         aloop__handle_set_referenced(&stream->handle, false);
 }
 
-int aloop_tcp_set_nodelay(aloop_stream *stream, bool on)
+int aloop_tcp_set_nodelay(aloop_stream *stream, bool is_on)
 {
     int error = aloop__check_handle(stream, __func__);
 
@@ -439,5 +439,5 @@ int aloop_tcp_set_nodelay(aloop_stream *stream, bool on)
         return error;
     if (stream->io.fd < 0)
         return ALOOP_EBADF;
-    return aloop__sys_no_delay(stream->io.fd, on);
+    return aloop__sys_no_delay(stream->io.fd, is_on);
 }
