@@ -67,12 +67,12 @@ int aloop__sys_reuse_address(int fd, enum sys_family family)
     return error;
 }
 
-int aloop__sys_no_delay(int fd, bool on)
+int aloop__sys_no_delay(int fd, bool is_on)
 {
     int error;
 
     enter_to_change("aloop__sys_no_delay", fd, &error);
-    sim__trace(on);
+    sim__trace(is_on);
     return error;
 }
 
