@@ -63,8 +63,9 @@ void aloop__slab_close(struct aloop__slab *slab)
     aloop__chunks_close(slab);
 }
 
-/* Cuts a new chunk into free objects.  The lowest address is handed out
- * first. */
+/* Cuts a new chunk into free objects.  The highest address is handed out first:
+ * most systems place each new mapping below the one before, so that the
+ * addresses of many new objects fall steadily, across chunks too. */
 static void cut(struct aloop__slab *slab, size_t class)
 {
     struct aloop__chunk *chunk = aloop__chunk_new(slab, class);
@@ -74,7 +75,7 @@ static void cut(struct aloop__slab *slab, size_t class)
     if (chunk == NULL)
         return;
     first = (char *) (chunk + 1);
-    for (size_t i = aloop__chunk_room(chunk, class); i-- > 0;) {
+    for (size_t i = 0; i < aloop__chunk_room(chunk, class); i++) {
         struct slab_free *object = (void *) (first + i * size);
 
         object->next = slab->free[class];
