@@ -1,4 +1,5 @@
-/* Connecting: names, and the race of addresses (RFC 8305) in virtual time. */
+/* Tests of aloop_tcp_connect(): name look-ups, and the race of addresses (RFC
+ * 8305) in virtual time. */
 
 #include "support/stream_fixture.h"
 
@@ -13,7 +14,7 @@ static struct {
     char peer[96];
 } k;
 
-/* Names the addresses, up to a NULL, that "host" has. */
+/* Sets the addresses of the name "host".  A NULL ends the list. */
 static void host(const char *first, const char *second, const char *third,
                  const char *fourth)
 {
@@ -29,7 +30,7 @@ static aloop_future *start(const char *name)
     return aloop_tcp_connect(t.loop, name, "80", &k.stream);
 }
 
-/* Connects, remembers with whom, and closes. */
+/* Connects, stores the address of the peer in k.peer, and closes the stream. */
 static ssize_t connect_to(const char *name)
 {
     ssize_t status = aloop_await(start(name));
@@ -48,7 +49,8 @@ static int64_t elapsed_ns(void)
     return aloop_now(t.loop) - k.begin_ns;
 }
 
-/* More than `ns` by no more than the time that packets travel. */
+/* Asserts that `ns` have passed, and at most the travel time of packets
+ * more. */
 static void assert_elapsed(int64_t ns)
 {
     assert_true(elapsed_ns() >= ns);
@@ -92,8 +94,8 @@ static void a_connect_that_a_fork_came_upon_begins_anew_in_the_child(
     assert_int_equal(aloop_await(connect), 0);
 
     assert_int_equal(sim_calls("aloop__sys_connect"), 2);
-    assert_int_equal(sim_calls("aloop__sys_socket_error"),
-                     1); /* Its own one's. */
+    /* Only the child's own socket is queried. */
+    assert_int_equal(sim_calls("aloop__sys_socket_error"), 1);
     assert_true(sim_accept(listener) >= 0);
     assert_true(sim_accept(listener) >= 0);
     aloop_stream_close(k.stream);
@@ -121,7 +123,8 @@ static void an_error_that_the_reactor_took_is_the_status(void **state)
     assert_int_equal(connect_to("127.0.0.1"), 0);
 }
 
-/* That no error is pending proves nothing: it may have been taken. */
+/* An SO_ERROR of 0 does not prove success, because another call may have
+ * consumed the error. */
 static void a_connect_without_a_peer_has_failed(void **state)
 {
     static const struct {
@@ -142,8 +145,8 @@ static void a_connect_without_a_peer_has_failed(void **state)
         }
 }
 
-/* TCP connects a socket to itself where its own port happens to be the one
- * that it is to connect to. */
+/* TCP connects a socket to itself if its local port happens to be the port that
+ * it connects to. */
 static void a_connect_that_would_meet_itself_is_refused(void **state)
 {
     static const char *const hosts[] = {"127.0.0.1", "::1"};
@@ -153,7 +156,8 @@ static void a_connect_that_would_meet_itself_is_refused(void **state)
     (void) state;
     for (size_t i = 0; i < 4; i++) {
         const char *host_text = hosts[i % 2];
-        int probe = sim_listen(host_text, 0, 1); /* Draws the port before. */
+        /* Takes the ephemeral port before the one that the connect gets. */
+        int probe = sim_listen(host_text, 0, 1);
         char port[8];
 
         snprintf(port, sizeof port, "%d", 49152 + 2 * (int) i + 1);
@@ -165,8 +169,8 @@ static void a_connect_that_would_meet_itself_is_refused(void **state)
         assert_null(stream);
         assert_int_equal(sim_descriptors_open(), open);
     }
-    assert_int_equal(sim_calls("aloop__sys_reset_on_close"),
-                     4); /* No TIME_WAIT. */
+    /* A reset prevents TIME_WAIT. */
+    assert_int_equal(sim_calls("aloop__sys_reset_on_close"), 4);
 }
 
 static void the_next_address_is_tried_after_a_connect_to_itself(void **state)
@@ -224,11 +228,11 @@ static void what_the_look_up_fails_with_is_the_status(void **state)
     assert_int_equal(connect_to("host"), ALOOP_EHOSTNOTFOUND);
     sim_fail("aloop__sys_thread_start", 1, ALOOP_EAGAIN);
     aloop_free(t.loop);
-    t.loop = aloop_new(NULL); /* Whose pool has no thread yet. */
+    t.loop = aloop_new(NULL); /* Its pool has no thread yet. */
     assert_int_equal(connect_to("host"), ALOOP_EAGAIN);
 }
 
-/* A name server that gives no answer. */
+/* A name server that does not answer. */
 
 static void a_look_up_that_was_given_up_makes_room_for_others(void **state)
 {
@@ -250,7 +254,7 @@ static void a_look_up_that_was_given_up_makes_room_for_others(void **state)
 
     assert_elapsed(0);
     assert_true(sim_threads_open() > 4);
-    assert_int_equal(aloop_run(t.loop), 0); /* Nothing keeps it. */
+    assert_int_equal(aloop_run(t.loop), 0); /* Nothing keeps the loop alive. */
     assert_elapsed(0);
     sim_pass(ALOOP_SEC(31));
 }
@@ -270,7 +274,7 @@ static void freeing_the_loop_waits_for_no_look_up(void **state)
 
     t.loop = NULL;
     assert_int_equal(aloop__sys_clock_ns(), k.begin_ns);
-    sim_pass(ALOOP_SEC(31)); /* The loop is touched no more. */
+    sim_pass(ALOOP_SEC(31)); /* The threads must not use the freed loop. */
 }
 
 static ssize_t give_up(aloop *loop, void *arg)
@@ -312,7 +316,7 @@ static void without_any_thread_a_look_up_fails(void **state)
     assert_int_equal(connect_to("host"), ALOOP_EHOSTNOTFOUND);
 }
 
-/* Failure class 46: a long name is cut and another host is asked. */
+/* Failure class 46: a long name is truncated, and another host is looked up. */
 static void a_name_that_is_too_long_is_refused_and_never_cut(void **state)
 {
     char name[1101];
@@ -324,7 +328,7 @@ static void a_name_that_is_too_long_is_refused_and_never_cut(void **state)
         assert_int_equal(connect_to(name), length > 253 ? ALOOP_ENAMETOOLONG
                                                         : ALOOP_EHOSTNOTFOUND);
     }
-    name[254] = '\0'; /* A dot at the end does not count. */
+    name[254] = '\0'; /* A dot at the end of a name does not count. */
     name[253] = '.';
     assert_int_equal(connect_to(name), ALOOP_EHOSTNOTFOUND);
     name[252] = '.';
@@ -361,7 +365,7 @@ static void arguments_that_cannot_be_right_are_refused(void **state)
         ALOOP_EINVAL);
 }
 
-/* The race. */
+/* The race of addresses. */
 
 static void the_second_address_is_tried_after_exactly_250_ms(void **state)
 {
@@ -396,7 +400,8 @@ static void a_failing_address_starts_the_next_at_once(void **state)
 {
     (void) state;
     sim_listen("10.0.0.3", 80, 1);
-    sim_unreachable("10.0.0.2"); /* Fails inside connect, the first later. */
+    /* The second fails inside connect(), the first later. */
+    sim_unreachable("10.0.0.2");
     host("10.0.0.1", "10.0.0.2", "10.0.0.3", NULL);
 
     assert_int_equal(connect_to("host"), 0);
@@ -413,7 +418,8 @@ static void a_failure_restarts_the_delay_of_the_next(void **state)
     sim_blackhole("10.0.0.3");
     host("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4");
 
-    assert_int_equal(connect_to("host"), 0); /* 250: 2nd and 3rd; 500: 4th. */
+    /* The 2nd and 3rd start at 250 ms, the 4th at 500 ms. */
+    assert_int_equal(connect_to("host"), 0);
 
     assert_elapsed(500 * MS);
 }
@@ -431,7 +437,7 @@ static void a_slow_first_address_may_still_win(void **state)
     assert_string_equal(k.peer, "10.0.0.1:80");
     assert_elapsed(400 * MS);
     assert_int_equal(sim_calls("aloop__sys_connect"), 2);
-    assert_int_equal(sim_descriptors_open(), 2); /* The loser is closed. */
+    assert_int_equal(sim_descriptors_open(), 2); /* The loser was closed. */
 }
 
 static void where_all_fail_the_last_error_is_the_status(void **state)
@@ -465,7 +471,7 @@ static void the_families_take_turns_beginning_with_the_first(void **state)
     sim_listen("10.0.0.1", 80, 4);
     host("2001:db8::1", "2001:db8::2", "10.0.0.1", NULL);
     assert_int_equal(connect_to("host"), 0);
-    assert_elapsed(250 * MS); /* Before the second IPv6 one. */
+    assert_elapsed(250 * MS); /* Before the second IPv6 address. */
 
     sim_blackhole("10.0.0.2");
     sim_blackhole("10.0.0.3");
@@ -527,7 +533,8 @@ static void a_timed_out_connect_leaves_nothing_behind(void **state)
     assert_int_equal(aloop_run(t.loop), 0);
 }
 
-/* A millisecond at a time, through the look-up, the first attempt, and both. */
+/* Cancels at steps of 13 ms: in the look-up, in the first attempt, and in both
+ * attempts. */
 static void a_connect_is_cancelled_at_every_stage(void **state)
 {
     unsigned open = sim_descriptors_open();
@@ -598,7 +605,7 @@ static void without_descriptors_a_connect_fails(void **state)
     assert_int_equal(connect_to("host"), ALOOP_EMFILE);
 }
 
-/* The listener got the number that the connect lost. */
+/* The listener gets the descriptor number that the connect has lost. */
 static void a_connect_whose_descriptor_was_taken_fails(void **state)
 {
     aloop_stream *stream = NULL;
@@ -608,7 +615,7 @@ static void a_connect_whose_descriptor_was_taken_fails(void **state)
 
     (void) state;
     sim_blackhole("10.0.0.9");
-    assert_int_equal(sim_pair(fds), 0); /* Tells the number that is next. */
+    assert_int_equal(sim_pair(fds), 0); /* Finds the next free number. */
     number = fds[0];
     aloop__sys_close(fds[0]);
     connect = aloop_tcp_connect(t.loop, "10.0.0.9", "80", &stream);
@@ -626,7 +633,7 @@ static void a_connect_whose_descriptor_was_taken_fails(void **state)
     aloop__sys_close(fds[1]);
 }
 
-/* Failure class 47: names are rewritten before they are looked up. */
+/* Failure class 47: names are converted before they are looked up. */
 static void a_name_that_is_not_ascii_is_looked_up_as_it_is(void **state)
 {
     static const char name[] = "b\xc3\xbc" "cher.xn--\xff.example";

@@ -1,4 +1,5 @@
-/* aloop_stream_forward: from one stream into another. */
+/* Tests of aloop_stream_forward(), which moves the bytes of one stream into
+ * another. */
 
 #include "support/stream_fixture.h"
 
@@ -13,7 +14,7 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream,
     streams[accepted++] = stream;
 }
 
-/* Two connections: peers[i] is the other end of streams[i]. */
+/* Makes two connections.  peers[i] is the other end of streams[i]. */
 static void connect_two(int peers[2])
 {
     aloop_listener *listener = NULL;
@@ -39,7 +40,8 @@ static void close_all(int peers[2])
     }
 }
 
-/* Runs the loop until the peer has received what it can get. */
+/* Runs the loop until the peer has received `size` bytes, or the end after
+ * `until` has settled. */
 static size_t receive_until(int peer, char *buffer, size_t size,
                             aloop_future *until)
 {
@@ -190,7 +192,7 @@ static void no_data(aloop_stream *stream, const void *bytes, ssize_t size,
     t.calls++;
 }
 
-/* Every way to get at what a forward reads. */
+/* Asserts that no function can read from a stream that is forwarded. */
 static void assert_busy(aloop_stream *stream)
 {
     char buffer[8];
@@ -236,15 +238,15 @@ static void a_stream_that_is_forwarded_is_busy_in_every_state_of_the_forward(
     sim_buffer_size(4096);
     connect_two(peers);
     forward = aloop_stream_forward(streams[0], streams[1]);
-    assert_busy(streams[0]); /* It flows. */
+    assert_busy(streams[0]); /* The forward moves bytes. */
     sent = block(peers[0]);
-    assert_busy(streams[0]); /* It waits for a drain. */
+    assert_busy(streams[0]); /* The forward waits for a drain. */
     sim_peer_shutdown(peers[0]);
     aloop_stream_set_watermarks(streams[1], 200000, 300000);
     for (int i = 0; i < 20; i++)
         aloop_step(t.loop, ALOOP_MS(1));
     assert_false(aloop_future_is_settled(forward));
-    assert_busy(streams[0]); /* It has seen the end and shuts down. */
+    assert_busy(streams[0]); /* It has received the end and shuts down. */
 
     got = receive_until(peers[1], back, sizeof back, forward);
     assert_int_equal(got, sent);

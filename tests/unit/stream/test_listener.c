@@ -1,4 +1,4 @@
-/* Listening and accepting. */
+/* Tests of TCP listeners: listening, accepting, and failures of both. */
 
 #include "support/stream_fixture.h"
 
@@ -11,7 +11,7 @@ static struct {
     uint16_t port;
     aloop_stream *streams[STREAMS_MAX];
     int count;
-    int close_at; /* The listener closes itself at this one. */
+    int close_at; /* The listener closes itself at this count. */
 } l;
 
 static void on_stream(aloop_listener *listener, aloop_stream *stream,
@@ -167,7 +167,7 @@ static void a_burst_of_connections_is_accepted_whole(void **state)
     aloop_listener_close(l.listener);
 }
 
-/* A steady trickle: nearly every accept finds somebody. */
+/* After a connection, the listener does not try another accept without need. */
 static void a_trickle_costs_hardly_more_than_one_accept_for_each(void **state)
 {
     (void) state;
@@ -260,12 +260,12 @@ static void a_listener_closed_in_its_callback_accepts_no_more(void **state)
 
     assert_int_equal(l.count, 3);
     sim_pass(MS);
-    assert_int_equal(sim_peer_error(peers[2]), 0); /* Accepted ones go on. */
+    assert_int_equal(sim_peer_error(peers[2]), 0); /* Stays open. */
     assert_int_equal(sim_peer_error(peers[4]), ALOOP_ECONNRESET);
     close_streams();
 }
 
-/* Failure class 18: accept at EMFILE spins. */
+/* Failure class 18: accepting spins after EMFILE. */
 static void without_descriptors_accepting_backs_off_reports_and_recovers(
     void **state)
 {
@@ -284,7 +284,7 @@ static void without_descriptors_accepting_backs_off_reports_and_recovers(
     run_for(ALOOP_SEC(1));
     assert_int_equal(l.count, 1);
     assert_in_range(sim_calls("aloop__sys_accept") - before, 9, 11);
-    assert_int_equal(t.unhandled, 1); /* Once for the whole stretch. */
+    assert_int_equal(t.unhandled, 1); /* Once for all of them. */
     assert_int_equal(t.unhandled_error, ALOOP_EMFILE);
     assert_string_equal(t.unhandled_what, "accept on 127.0.0.1:49152");
 
@@ -293,7 +293,7 @@ static void without_descriptors_accepting_backs_off_reports_and_recovers(
     assert_int_equal(l.count, 3);
     assert_int_equal(t.unhandled, 1);
 
-    /* The next stretch is reported again. */
+    /* The next series of failures is reported again. */
     sim_descriptors_max(sim_descriptors_open());
     sim_connect(l.port);
     run_for(ALOOP_SEC(1));
@@ -370,13 +370,13 @@ static void a_connection_that_vanished_before_its_accept_harms_nobody(
     sim_connect(l.port);
     run_for(10 * MS);
 
-    assert_int_equal(l.count, 2); /* The simulation forgets neither. */
+    assert_int_equal(l.count, 2); /* The simulator drops neither. */
     assert_int_equal(t.unhandled, 0);
     close_streams();
     aloop_listener_close(l.listener);
 }
 
-/* A seccomp filter, a security module or a broken system. */
+/* The cause may be a seccomp filter, a security module or a broken system. */
 static void an_accept_that_always_fails_backs_off_and_is_reported_once(
     void **state)
 {
@@ -406,7 +406,7 @@ static void an_accept_that_always_fails_backs_off_and_is_reported_once(
     }
 }
 
-/* Each of them belongs to one connection. */
+/* Each of these errors belongs to a single connection. */
 static void an_accept_that_fails_now_and_then_delays_nobody(void **state)
 {
     (void) state;
@@ -476,8 +476,8 @@ static void options_that_the_system_refuses_are_done_without(void **state)
     aloop_listener_close(l.listener);
 }
 
-/* Failure class 13: the listener's descriptor is closed by others, and its
- * number comes back as a connection. */
+/* Failure class 13: the application closes the descriptor of a listener, and
+ * its number is reused for a connection. */
 static void a_listener_that_lost_its_descriptor_is_reported(void **state)
 {
     aloop_stream *stream = NULL;
@@ -503,7 +503,7 @@ static void a_listener_that_lost_its_descriptor_is_reported(void **state)
     assert_true(sim_accept(outside) >= 0);
 }
 
-/* It lost its descriptor while it could not accept. */
+/* The listener loses its descriptor while it backs off. */
 static void a_listener_that_lost_its_descriptor_does_not_try_again(
     void **state)
 {
@@ -560,7 +560,7 @@ static void a_flood_of_connections_leaves_room_for_a_timer(void **state)
         aloop_step(t.loop, 0);
     }
     assert_int_equal(l.count, 200);
-    for (int i = 1; i < t.noted; i++) /* Never more than a burst a turn. */
+    for (int i = 1; i < t.noted; i++) /* At most 64 a turn. */
         assert_true(t.order[i] - t.order[i - 1] <= 64);
     assert_true(t.noted >= 4);
     aloop_listener_close(l.listener);
@@ -569,8 +569,8 @@ static void a_flood_of_connections_leaves_room_for_a_timer(void **state)
         sim_peer_close(peers[i]);
 }
 
-/* Failure class 19: several processes wake for one connection, and here the
- * others were faster. */
+/* Failure class 19: several processes wake for one connection.  Here another
+ * process has accepted it. */
 static void a_connection_that_another_process_took_is_no_error(void **state)
 {
     aloop_listener *listener;
@@ -585,7 +585,7 @@ static void a_connection_that_another_process_took_is_no_error(void **state)
     assert_int_equal(t.calls, 0);
     run_for(MS);
 
-    assert_int_equal(t.calls, 1); /* Still listening, and at once. */
+    assert_int_equal(t.calls, 1); /* It still listens, without a delay. */
     assert_int_equal(t.unhandled, 0);
     aloop_listener_close(listener);
 }

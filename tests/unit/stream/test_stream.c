@@ -1,5 +1,5 @@
-/* Streams as a whole: echoes in a world of chance, and what a stream tells
- * about itself. */
+/* Tests of streams as a whole: echo servers in a chaotic world, and what the
+ * queries of a stream return. */
 
 #include "support/stream_fixture.h"
 
@@ -7,7 +7,8 @@
 
 enum { TOTAL = 1024 * 1024, CHUNK = 9000, SEEDS = 50 };
 
-/* The byte at a place of the stream; its period is long and no power of two. */
+/* Returns the byte at a place of the stream.  The pattern has a long period
+ * that is not a power of two. */
 static char byte_at(size_t place)
 {
     return (char) (place * 31 + place / 251 + place / 65521);
@@ -26,7 +27,7 @@ static void check_bytes(const char *bytes, size_t place, size_t size)
             fail_msg("byte %zu is wrong", place + i);
 }
 
-/* Echo, by callback. */
+/* An echo server with callbacks. */
 
 static void on_echo(aloop_stream *stream, const void *data, ssize_t size,
                     void *arg)
@@ -88,7 +89,8 @@ static void on_connected(aloop_future *future, ssize_t status, void *arg)
     aloop_stream *stream = *(aloop_stream **) arg;
 
     assert_int_equal(status, 0);
-    /* More than that is queued most of the time, and reading goes on. */
+    /* More than the high mark is queued most of the time, and reading
+     * continues. */
     aloop_stream_set_watermarks(stream, CHUNK, CHUNK + 1);
     aloop_stream_start(stream, on_answer, NULL);
     put_more(future, 0, stream);
@@ -114,7 +116,7 @@ static void an_echo_by_callback_survives_chance_unaltered(void **state)
     }
 }
 
-/* Echo, by tasks. */
+/* An echo server with tasks. */
 
 static ssize_t serve(aloop *loop, void *arg)
 {
@@ -202,7 +204,7 @@ static void an_echo_by_tasks_survives_chance_unaltered(void **state)
     }
 }
 
-/* What a stream tells. */
+/* Queries. */
 
 static aloop_stream *accepted;
 

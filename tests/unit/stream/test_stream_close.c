@@ -1,4 +1,5 @@
-/* How streams end: half-close, close and its bound, abort. */
+/* Tests of the ways in which streams end: half-close, close with its time
+ * limit, and abort. */
 
 #include "support/stream_fixture.h"
 
@@ -152,7 +153,7 @@ static void a_host_loop_is_told_of_the_30_s_as_well(void **state)
     fill(stream);
     aloop_stream_put(stream, "never", 5);
     aloop_step(t.loop, 0);
-    aloop_stream_close(stream); /* Outside any turn. */
+    aloop_stream_close(stream); /* Outside of turns. */
 
     while (aloop_alive(t.loop)) {
         assert_true(sim_poll(fd, -1));
@@ -234,7 +235,7 @@ static void an_abort_drops_what_was_queued_and_resets(void **state)
     aloop_stream_abort(stream);
 
     assert_int_equal(aloop_run(t.loop), 0);
-    assert_int_equal(t.noted, 2); /* The read's was taken back. */
+    assert_int_equal(t.noted, 2); /* The read's was removed. */
     for (int i = 0; i < 2; i++)
         assert_int_equal(t.order[i], ALOOP_ECANCELED);
     sim_pass(MS);
@@ -248,7 +249,7 @@ static void a_close_takes_back_the_continuations_of_its_reads(void **state)
 
     (void) state;
     aloop_then(aloop_stream_read(stream, buffer, 4), note_status, NULL);
-    /* Refused, since one is pending. */
+    /* This read is refused because one is pending. */
     aloop_then(aloop_stream_read(stream, buffer, 4), note_status, NULL);
     aloop_stream_close(stream);
     assert_int_equal(aloop_run(t.loop), 0);
@@ -273,7 +274,8 @@ static void a_close_takes_back_those_of_reads_that_have_settled(void **state)
     aloop_stream_abort(stream);
     assert_int_equal(aloop_run(t.loop), 0);
     assert_int_equal(t.noted, 0);
-    assert_int_equal(aloop_await(first), 1); /* The future has an owner. */
+    /* The test still owns the future. */
+    assert_int_equal(aloop_await(first), 1);
 }
 
 static ssize_t reads_once(aloop *loop, void *stream)
@@ -305,10 +307,11 @@ static void null_is_closed_and_aborted_without_effect(void **state)
     assert_false(aloop_alive(t.loop));
 }
 
-/* In a forked child.  Failure class 38: what it does with the sockets that it
- * shares is done to its parent's connections. */
+/* Forked children.  Failure class 38: an operation of a child on a shared
+ * socket affects the connection of its parent. */
 
-/* From now on this is a child: everything is its parent's as well. */
+/* Makes this process a forked child, which shares all descriptors with its
+ * parent. */
 static void be_forked(void)
 {
     sim_fork();
@@ -423,8 +426,9 @@ static void closing_with_unread_input_resets_nobody(void **state)
     assert_true(sim_peer_eof(c.peer));
 }
 
-/* Failure class 28: a close that a signal interrupted has closed all the same,
- * and a second one would hit whoever has the number by then. */
+/* Failure class 28: close() is repeated after EINTR.  The interrupted call has
+ * closed the descriptor, and the second one would close a new descriptor with
+ * the same number. */
 static void an_interrupted_close_is_not_repeated(void **state)
 {
     aloop_stream *stream = connected();

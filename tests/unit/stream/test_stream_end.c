@@ -1,12 +1,12 @@
-/* What the end of the loop is to the other end of a connection: a reset, unless
- * everything was sent. */
+/* Tests of what a peer observes when the loop is freed: a reset, unless all
+ * queued bytes were sent. */
 
 #include "support/stream_fixture.h"
 
 static const char big[3 * BUFFER];
 
-/* Takes all that there is.  Whether the peer then sees an end; otherwise it is
- * a reset. */
+/* Receives everything.  Returns true if the peer observes an end, and false if
+ * it observes a reset. */
 static bool has_end(int peer)
 {
     ssize_t n = 1;
@@ -74,7 +74,8 @@ static void a_write_that_was_begun_is_a_reset_at_the_end(void **state)
     assert_false(has_end(c.peer));
 }
 
-/* It is taken back whole, but what was sent before is only a part, too. */
+/* The write has sent nothing, but the peer has received only a part of what was
+ * queued in all. */
 static void a_write_that_was_not_begun_is_a_reset_at_the_end(void **state)
 {
     (void) state;
@@ -107,7 +108,7 @@ static void a_pipe_that_has_not_ended_resets_its_target(void **state)
     assert_int_equal(sim_peer_receive(sink, c.in, sizeof c.in), 6);
     free_loop();
     assert_false(has_end(sink));
-    assert_true(has_end(c.peer)); /* To it nothing was to be sent. */
+    assert_true(has_end(c.peer)); /* Nothing was queued for it. */
 }
 
 static void what_was_sent_whole_ends_in_an_end(void **state)
@@ -123,7 +124,7 @@ static void what_was_sent_whole_ends_in_an_end(void **state)
             run_for(MS);
         if (i == 2)
             aloop_stream_close(stream);
-        if (i == 3) /* What was not read makes no reset of it. */
+        if (i == 3) /* Unread input causes no reset. */
             send_text("unread");
         free_loop();
         assert_true(has_end(c.peer));
@@ -131,7 +132,7 @@ static void what_was_sent_whole_ends_in_an_end(void **state)
     }
 }
 
-/* A whole program. */
+/* A program that uses aloop_main(). */
 
 static int program_listener;
 

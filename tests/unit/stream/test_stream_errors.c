@@ -1,5 +1,5 @@
-/* Only the peer's end is an end: an error of the connection is what reading
- * gives, whichever call was the one that the kernel reported it to. */
+/* Tests that reading returns the error of a connection even if another call has
+ * consumed SO_ERROR.  Only the peer's end is reported as an end. */
 
 #include "support/stream_fixture.h"
 
@@ -18,8 +18,8 @@ enum { ERRORS = sizeof errors / sizeof errors[0] };
 
 static const char big[2 * BUFFER];
 
-/* How the library comes to know of an error that the connection ends with.
- * Each takes it from the socket, so that receives report an end. */
+/* The ways in which the library gets the error of a connection.  Each consumes
+ * SO_ERROR, so that the next receive returns 0. */
 
 static void by_a_send(aloop_stream *stream, int error)
 {
@@ -35,7 +35,8 @@ static void by_a_gathered_send(aloop_stream *stream, int error)
     by_a_send(stream, error);
 }
 
-/* Without a reader, and with bytes that the peer does not take. */
+/* The library queries SO_ERROR: no read is pending, and the peer takes no
+ * bytes. */
 static void by_asking_for_it(aloop_stream *stream, int error)
 {
     aloop_detach(aloop_stream_write(stream, big, sizeof big));
@@ -51,7 +52,7 @@ static void by_a_shutdown(aloop_stream *stream, int error)
     run_for(MS);
 }
 
-/* As a kqueue that is made of epoll. */
+/* The wait consumes SO_ERROR, like a kqueue that is emulated with epoll. */
 static void by_the_wait(aloop_stream *stream, int error)
 {
     sim_options()->takes_errors = true;
@@ -66,7 +67,7 @@ static void by_the_wait_for_writing(aloop_stream *stream, int error)
     by_asking_for_it(stream, error);
 }
 
-/* The call fails, and nothing else knows of the reason. */
+/* Only the failed call reports the reason. */
 static void by_a_failing_send(aloop_stream *stream, int error)
 {
     sim_fail("aloop__sys_send", 1, error);
@@ -101,7 +102,7 @@ static void (*const ways[])(aloop_stream *stream, int error) = {
 
 enum { WAYS = sizeof ways / sizeof ways[0] };
 
-/* A stream with a few bytes that were not read, in a new world. */
+/* Makes a new world, and a stream in it with four unread bytes. */
 static aloop_stream *begin(void)
 {
     aloop_stream *stream;
@@ -199,7 +200,8 @@ static void a_pipe_fails_with_the_error_and_passes_no_end_on(void **state)
     }
 }
 
-/* EPIPE: the peer ended first, and only then refused what we sent. */
+/* EPIPE means that the peer ended first and then refused the data, so that the
+ * end is still the peer's. */
 static void a_broken_pipe_after_the_peers_end_leaves_the_end_to_be_read(
     void **state)
 {
@@ -247,7 +249,7 @@ static void running_short_of_memory_in_a_send_is_not_the_readers_error(
     }
 }
 
-/* It is told the error, and not the one that follows from it. */
+/* The write fails with the error itself, not with one that follows from it. */
 static void a_write_after_an_error_that_the_wait_took_gives_it(void **state)
 {
     aloop_stream *stream = connected();
@@ -263,8 +265,8 @@ static void a_write_after_an_error_that_the_wait_took_gives_it(void **state)
     aloop_stream_close(stream);
 }
 
-/* The wait has taken the errors of both; the callback of one reads the other,
- * whose last receive has filled its buffer. */
+/* The wait has consumed the errors of both streams.  The callback of one stream
+ * reads from the other, whose last receive filled its buffer. */
 static aloop_stream *neighbour;
 static char tail[2048];
 
@@ -326,7 +328,8 @@ static void the_address_of_a_lost_peer_is_the_error_it_was_lost_with(
     assert_true(aloop_stream_local(stream, text, sizeof text) > 0);
     aloop_stream_close(stream);
 
-    stream = connected(); /* Both have ended, and nothing was lost. */
+    /* Both ends have shut down, and the connection was not lost. */
+    stream = connected();
     sim_peer_shutdown(c.peer);
     assert_int_equal(aloop_await(aloop_stream_read(stream, text, 1)), 0);
     assert_int_equal(aloop_await(aloop_stream_shutdown(stream)), 0);

@@ -1,4 +1,4 @@
-/* What becomes of a connection when a call or an allocation fails. */
+/* Tests of connections whose system calls or allocations fail. */
 
 #include "support/stream_fixture.h"
 
@@ -22,7 +22,8 @@ static ssize_t read_line(aloop_stream *stream)
         ALOOP_SEC(1)));
 }
 
-/* Listen, connect, say a line each way, end.  0, or the first error. */
+/* Listens, connects, sends a line each way, and closes.  Returns 0 or the first
+ * error. */
 static ssize_t talk(void)
 {
     aloop_listener *listener = NULL;
@@ -125,7 +126,7 @@ static void a_failing_call_ends_in_an_error_or_success_and_leaks_nothing(
     assert_true(failures > 10);
 }
 
-/* By name, so that each of them is known to have been reached. */
+/* Each call is named, so that the test fails if one of them is not reached. */
 static void every_call_that_a_connection_makes_may_fail(void **state)
 {
     static const char *const names[] = {
@@ -150,8 +151,9 @@ static void every_call_that_a_connection_makes_may_fail(void **state)
     }
 }
 
-/* Bytes that a failed read cannot give back for want of memory are lost, and
- * what came after them must not be taken for them. */
+/* A failed read returns its bytes to the stream.  If there is no memory for
+ * them, they are lost, and later reads must not continue as if they were
+ * not. */
 static void a_read_that_cannot_give_back_leaves_no_gap(void **state)
 {
     bool has_failed = true;

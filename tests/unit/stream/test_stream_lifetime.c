@@ -1,5 +1,5 @@
-/* Streams that are closed by callbacks, that lose their descriptors to others,
- * and that outlive their loop. */
+/* Tests of streams that are closed by callbacks, that lose their descriptors,
+ * and that are open when their loop is freed. */
 
 #include "support/stream_fixture.h"
 #include "os/sys.h"
@@ -27,7 +27,8 @@ static void answer_and_close(aloop_stream *stream, const void *data,
     aloop_stream_close(stream);
 }
 
-/* Failure class 4: its own callback closes it, and the path goes on. */
+/* Failure class 4: a callback closes its own handle, and the code that called
+ * it continues to use the handle. */
 static void a_stream_closed_in_its_own_callback_sends_and_is_silent(
     void **state)
 {
@@ -81,7 +82,8 @@ static void close_from_the_hook(aloop *loop, int error, const char *what,
 
 static void a_stream_may_be_closed_by_the_error_hook(void **state)
 {
-    static const char big[2 * BUFFER]; /* More than a dying peer frees. */
+    /* More than the connection holds after the reset. */
+    static const char big[2 * BUFFER];
     aloop_options options = {.size = sizeof options,
                              .on_unhandled = close_from_the_hook};
 
@@ -112,7 +114,7 @@ static void close_the_other(aloop_stream *stream, const void *data,
     pair[!me] = NULL;
 }
 
-/* Failure class 6: a neighbour is closed while both are being dispatched. */
+/* Failure class 6: a handle is closed by another one of the same batch. */
 static void a_stream_closed_by_its_neighbour_in_one_batch_is_silent(
     void **state)
 {
@@ -151,7 +153,7 @@ static void close_and_reuse(aloop_stream *stream, const void *data,
     (void) size;
     (void) arg;
     t.calls++;
-    aloop_stream_close(pair[1]); /* Ready, too, in this batch. */
+    aloop_stream_close(pair[1]); /* It is ready in this batch as well. */
     assert_int_equal(sim_pair(fds), 0);
     assert_int_equal(fds[0], number);
     aloop__sys_close(fds[0]);
@@ -159,8 +161,8 @@ static void close_and_reuse(aloop_stream *stream, const void *data,
     connecting = aloop_tcp_connect(t.loop, "10.0.0.9", "81", &pair[1]);
 }
 
-/* Failure class 1: the event of a closed stream reaches the new owner of its
- * number, which would take it for the end of its connect. */
+/* Failure class 1: an event of a closed stream reaches the new owner of its
+ * descriptor, which would take the event for the end of its connect. */
 static void a_number_reused_within_the_batch_hears_nothing_of_the_old(
     void **state)
 {
@@ -182,10 +184,10 @@ static void a_number_reused_within_the_batch_hears_nothing_of_the_old(
     aloop_stream_close(stream);
 }
 
-/* Descriptors behind the loop's back. */
+/* Descriptors that are changed outside the loop's control. */
 
-/* Failure class 2: a closed descriptor goes on being reported because somebody
- * holds a duplicate. */
+/* Failure class 2: the kernel continues to report a closed descriptor, because
+ * another process holds a duplicate. */
 static void a_closed_stream_with_a_duplicate_elsewhere_costs_no_spin(
     void **state)
 {
@@ -201,8 +203,8 @@ static void a_closed_stream_with_a_duplicate_elsewhere_costs_no_spin(
     assert_int_equal(t.calls, 0);
 }
 
-/* Failure class 13: the user has closed the descriptor; here a duplicate keeps
- * it in the kernel's set, from which it can no longer be removed. */
+/* Failure class 13: the application closes the descriptor.  Here a duplicate
+ * keeps it in the kernel's set, from which it can no longer be removed. */
 static void a_descriptor_closed_by_others_is_an_error_and_no_spin(void **state)
 {
     aloop_stream *stream = connected();
@@ -246,10 +248,11 @@ static void a_number_that_was_lost_is_not_closed_for_its_next_owner(
     aloop__sys_close(fds[1]);
     aloop_free(t.loop);
     t.loop = NULL;
-    sim_reset(1); /* The bad use was this test's. */
+    sim_reset(1); /* This test caused the bad use. */
 }
 
-/* Failure class 3: the number comes back while its old owner still exists. */
+/* Failure class 3: a descriptor is reused while the stream that had it still
+ * exists. */
 static void a_stream_hears_that_its_number_was_taken_over(void **state)
 {
     aloop_stream *old = connected(), *new;
@@ -270,14 +273,15 @@ static void a_stream_hears_that_its_number_was_taken_over(void **state)
     assert_int_equal(aloop_stream_local(old, c.in, sizeof c.in), ALOOP_EBADF);
     assert_int_equal(aloop_tcp_set_nodelay(old, true), ALOOP_EBADF);
 
-    /* Failure class 9: its close takes somebody else's descriptor along. */
+    /* Failure class 9: the close of the old stream closes the descriptor of the
+     * new owner. */
     aloop_stream_close(old);
     sim_peer_send(c.peer, "to the new one", 4);
     assert_int_equal(aloop_await(aloop_stream_read(new, buffer, 4)), 4);
     aloop_stream_close(new);
 }
 
-/* The loop's end. */
+/* The end of the loop. */
 
 static void a_loop_is_freed_with_everything_open(void **state)
 {
@@ -295,7 +299,7 @@ static void a_loop_is_freed_with_everything_open(void **state)
         aloop_detach(aloop_stream_shutdown(stream));
         aloop_detach(aloop_stream_read(stream, buffers[i], 8));
         if (i == 1)
-            aloop_stream_close(stream); /* Lingers. */
+            aloop_stream_close(stream); /* It still has bytes to send. */
     }
     stream = connected();
     aloop_stream_start(stream, count_and_note_size, NULL);

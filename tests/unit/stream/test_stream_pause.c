@@ -1,5 +1,5 @@
-/* Reading that pauses while too many replies are queued, and all that must not
- * pause it. */
+/* Tests of the pause of reading while too many replies are queued, and of
+ * queued bytes that must not cause it. */
 
 #include "support/stream_fixture.h"
 
@@ -7,7 +7,7 @@
 
 enum { LOW = 300, HIGH = 1000 };
 
-static char text[20 * BUFFER]; /* A pattern that no part of it repeats soon. */
+static char text[20 * BUFFER]; /* A pattern with a long period. */
 
 static int set_up_text(void **state)
 {
@@ -19,7 +19,7 @@ static int set_up_text(void **state)
 #define PAUSE(name) \
     cmocka_unit_test_setup_teardown(name, set_up_text, tear_down)
 
-/* Puts as many bytes as it is asked for, with the first call alone. */
+/* Replies to the first call with as many bytes as `arg` points to. */
 static void reply(aloop_stream *stream, const void *data, ssize_t size,
                   void *arg)
 {
@@ -30,8 +30,8 @@ static void reply(aloop_stream *stream, const void *data, ssize_t size,
         assert_true(aloop_stream_put(stream, text, *reply_size) >= 0);
 }
 
-/* A started stream that sends nothing before the peer takes something, and
- * whose callback has been called once and has put `reply_size` bytes. */
+/* Makes a stream whose callback was called once and replied with *reply_size
+ * bytes.  Nothing can be sent before the peer receives. */
 static aloop_stream *replied(const size_t *reply_size)
 {
     aloop_stream *stream = connected();
@@ -46,7 +46,7 @@ static aloop_stream *replied(const size_t *reply_size)
     return stream;
 }
 
-/* Whether the callback is called for what the peer sends. */
+/* Returns true if the callback is called for a byte from the peer. */
 static bool is_called(void)
 {
     int before = t.calls;
@@ -97,7 +97,7 @@ static void new_marks_resume_and_pause_reading_immediately(void **state)
     (void) state;
     assert_false(is_called());
     aloop_stream_set_watermarks(stream, 2000, 3000);
-    run_for(MS); /* The peer takes nothing meanwhile. */
+    run_for(MS); /* The peer receives nothing meanwhile. */
     assert_int_equal(aloop_future_status(drain), 0);
     aloop_future_unref(drain);
     assert_int_equal(t.calls, 2);
@@ -163,7 +163,7 @@ static void write_back(aloop_stream *stream, const void *data, ssize_t size,
         aloop_detach(aloop_stream_write(stream, text, sizeof text));
 }
 
-/* The future of the write is what tells the callback when to go on. */
+/* The future of the write reports when the callback should continue. */
 static void a_write_from_the_callback_does_not_pause(void **state)
 {
     aloop_stream *stream = connected();
@@ -178,7 +178,7 @@ static void a_write_from_the_callback_does_not_pause(void **state)
     aloop_stream_abort(stream);
 }
 
-/* Replies and an upload in one piece of memory. */
+/* The replies and the upload share one buffer of the queue. */
 static void an_upload_behind_the_replies_does_not_prolong_the_pause(
     void **state)
 {
@@ -261,7 +261,7 @@ static void echo(aloop_stream *stream, const void *data, ssize_t size,
         *most = aloop_stream_queued(stream);
 }
 
-/* Failure class 24: no back pressure, and memory runs out. */
+/* Failure class 24: there is no back pressure, and memory runs out. */
 static void a_peer_that_sends_and_never_reads_costs_bounded_memory(void **state)
 {
     aloop_stream *stream = connected();
@@ -281,7 +281,7 @@ static void a_peer_that_sends_and_never_reads_costs_bounded_memory(void **state)
     aloop_stream_abort(stream);
 }
 
-/* Both ends in the loop. */
+/* Connections that have both ends in the loop. */
 
 static struct {
     aloop_stream *accepted[2];
@@ -296,7 +296,7 @@ static void on_accepted(aloop_listener *listener, aloop_stream *stream,
     pair.accepted[pair.count++] = stream;
 }
 
-/* Two connections: ends[2 * i] has connected to ends[2 * i + 1]. */
+/* Makes two connections.  ends[2 * i] has connected to ends[2 * i + 1]. */
 static void connect_ends(aloop_stream *ends[4])
 {
     aloop_listener *listener;
@@ -316,7 +316,7 @@ static void connect_ends(aloop_stream *ends[4])
     aloop_listener_close(listener);
 }
 
-/* Counts what arrives and checks it. */
+/* Compares the data with the pattern and counts its bytes. */
 static void count(aloop_stream *stream, const void *data, ssize_t size,
                   void *arg)
 {
@@ -348,7 +348,7 @@ static void an_upload_to_an_echo_server_finishes(void **state)
         aloop_stream_abort(ends[i]);
 }
 
-/* ends[0] and ends[3] are the two that talk; the other two are a proxy. */
+/* ends[0] and ends[3] communicate; the other two are the ends of a proxy. */
 static void two_pipes_finish_when_both_ends_write_first(void **state)
 {
     aloop_stream *ends[4];
@@ -361,7 +361,7 @@ static void two_pipes_finish_when_both_ends_write_first(void **state)
     back = aloop_stream_forward(ends[2], ends[1]);
     writes[0] = aloop_stream_write(ends[0], text, sizeof text);
     writes[1] = aloop_stream_write(ends[3], text, sizeof text);
-    for (int i = 0; i < 100; i++) /* All that fits in between. */
+    for (int i = 0; i < 100; i++) /* Until all buffers are full. */
         run_for(MS);
     for (int i = 0; i < 2; i++)
         assert_int_equal(
@@ -380,8 +380,8 @@ static void two_pipes_finish_when_both_ends_write_first(void **state)
         aloop_stream_abort(ends[i]);
 }
 
-/* One end reads nothing before it has written all, and the other meanwhile
- * sends as much: what a proxy holds is full in one direction. */
+/* One end reads nothing until it has written everything, while the other end
+ * sends as much.  The buffers of the proxy are full in one direction. */
 static void a_pipe_flows_while_the_one_against_it_is_full(void **state)
 {
     aloop_stream *ends[4];
@@ -412,7 +412,7 @@ static void a_pipe_flows_while_the_one_against_it_is_full(void **state)
         aloop_stream_abort(ends[i]);
 }
 
-/* The first call replies with more than the high-water mark. */
+/* Replies to the first call with more than the high mark. */
 static void reply_or_note_errors(aloop_stream *stream, const void *data,
                                  ssize_t size, void *arg)
 {
@@ -426,7 +426,7 @@ static void reply_or_note_errors(aloop_stream *stream, const void *data,
         assert_int_equal(aloop_stream_put(stream, bytes, sizeof bytes), 1);
 }
 
-/* Reading was paused for what has not been sent, and cannot go on. */
+/* Reading was paused because replies were queued, and cannot be resumed. */
 static void what_cannot_be_read_any_further_is_told(void **state)
 {
     aloop_stream *stream = connected();

@@ -1,4 +1,4 @@
-/* Reading from streams by future. */
+/* Tests of read operations, which are futures. */
 
 #include "support/stream_fixture.h"
 
@@ -108,7 +108,7 @@ static void a_cancelled_read_gives_its_bytes_back(void **state)
     send_text("begun ");
     assert_int_equal(aloop_cancel(read), 1);
     assert_int_equal(aloop_future_status(read), ALOOP_ECANCELED);
-    memset(big, 'x', sizeof big); /* The buffer is the caller's again. */
+    memset(big, 'x', sizeof big); /* The caller owns the buffer again. */
     aloop_future_unref(read);
     send_text("and done");
 
@@ -153,7 +153,7 @@ static void a_reset_fails_the_pending_read_and_every_later_one(void **state)
     aloop_stream_close(stream);
 }
 
-/* The kernel tells of a reset once, and here a send is told. */
+/* The kernel reports a reset once, and here a send consumes it. */
 static void a_reset_that_a_send_met_first_is_not_taken_for_the_end(
     void **state)
 {
@@ -222,7 +222,7 @@ static void there_is_one_reader_at_a_time(void **state)
     aloop_stream_close(stream);
 }
 
-/* They take nothing, so they need neither wait nor a buffer. */
+/* A read of zero bytes needs neither a wait nor a buffer. */
 static void reading_nothing_gives_0(void **state)
 {
     aloop_stream *stream = connected();
@@ -246,7 +246,7 @@ static void reading_nothing_gives_0(void **state)
     aloop_stream_close(stream);
 }
 
-/* Failure class 29: sizes at the limits of their types. */
+/* Failure class 29: sizes are at the limits of their types. */
 static void sizes_that_cannot_be_right_are_refused(void **state)
 {
     aloop_stream *stream = connected();

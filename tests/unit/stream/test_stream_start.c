@@ -1,4 +1,4 @@
-/* Reading from streams by callback. */
+/* Tests of reading with a callback: aloop_stream_start() and _stop(). */
 
 #include "support/stream_fixture.h"
 #include "loop/buffers.h"
@@ -25,7 +25,7 @@ static void what_arrives_is_called_back_in_order_and_then_the_end(void **state)
     assert_int_equal(t.calls, 2);
 
     sim_peer_shutdown(c.peer);
-    assert_int_equal(aloop_run(t.loop), 0); /* No longer kept alive. */
+    assert_int_equal(aloop_run(t.loop), 0); /* Not alive any more. */
 
     assert_noted(0);
     aloop_stream_close(stream);
@@ -151,8 +151,8 @@ static void a_start_delivers_what_a_read_left_over_and_then_the_end(
     aloop_stream_close(stream);
 }
 
-/* A receive that filled its buffer is followed by another in the same turn:
- * what a read gave back between the two has to come before it. */
+/* If a receive filled its buffer, another one follows in the same turn.  Bytes
+ * that a read gave back between the two must come before the second. */
 static void give_back(aloop_stream *stream, const void *data, ssize_t size,
                       void *arg)
 {
@@ -166,7 +166,7 @@ static void give_back(aloop_stream *stream, const void *data, ssize_t size,
     sim_pass(MS);
     aloop_stream_stop(stream);
     read = aloop_stream_read_until(stream, whole, sizeof whole, "\n", 1);
-    aloop_future_unref(read); /* Has taken "bc" and gives it back. */
+    aloop_future_unref(read); /* The read took "bc" and gives it back. */
     assert_int_equal(sim_peer_send(c.peer, "d", 1), 1);
     sim_pass(MS);
     aloop_stream_start(stream, collect, NULL);
@@ -199,13 +199,13 @@ static void a_stream_stopped_while_it_is_told_of_data_hears_no_more(
     send_text("x");
     aloop_stream_stop(stream);
     sim_peer_shutdown(c.peer);
-    assert_int_equal(aloop_run(t.loop), 0); /* Nothing keeps it alive. */
+    assert_int_equal(aloop_run(t.loop), 0); /* The loop is not alive. */
 
     assert_int_equal(t.calls, 1);
     aloop_stream_close(stream);
 }
 
-static char bytes[200000]; /* A pattern that no part of it repeats soon. */
+static char bytes[200000]; /* A pattern with a long period. */
 static char got[sizeof bytes];
 static size_t got_size;
 
@@ -229,8 +229,8 @@ static void keep(const void *data, size_t size)
     got_size += size;
 }
 
-/* The first time, asks for a line, changes its mind, and notes what the line's
- * status was before it was cancelled. */
+/* The first call starts to read a line, notes the status of that read, cancels
+ * the read, and starts the stream again. */
 static void asks_for_a_line_at_first(aloop_stream *stream, const void *data,
                                      ssize_t size, void *arg)
 {
@@ -272,7 +272,8 @@ static void bytes_given_back_in_the_callback_come_before_newer_ones(
     sim_peer_close(peer);
 }
 
-/* The line fills its buffer exactly, so that it goes on to meet the end. */
+/* The line fills its buffer exactly, so that the read continues until the
+ * end. */
 static void the_end_is_told_after_bytes_given_back_in_the_callback(
     void **state)
 {
@@ -296,8 +297,8 @@ static void the_end_is_told_after_bytes_given_back_in_the_callback(
     sim_peer_close(peer);
 }
 
-/* The first time, closes the stream's descriptor behind the loop's back and
- * has a connection take its number over. */
+/* The first call closes the stream's descriptor outside the loop's control, and
+ * makes a connection that gets the same descriptor. */
 static void is_robbed_at_first(aloop_stream *stream, const void *data,
                                ssize_t size, void *arg)
 {

@@ -1,5 +1,5 @@
-/* Reading from streams up to a delimiter and to the end, and what a loop owes
- * its streams: that none spins and none starves another. */
+/* Tests of reads until a delimiter and to the end of the stream.  Also tests
+ * that no stream spins, and that none starves another. */
 
 #include "support/stream_fixture.h"
 
@@ -211,9 +211,9 @@ static void a_read_to_the_end_of_too_much_is_refused_and_loses_nothing(
     aloop_stream_close(stream);
 }
 
-/* Nobody spins. */
+/* Streams that must not spin. */
 
-/* Failure class 17: a busy loop for want of anybody who reads. */
+/* Failure class 17: the loop spins because no read takes the available data. */
 static void a_stream_that_nobody_reads_costs_no_spin(void **state)
 {
     aloop_stream *stream = connected();
@@ -232,7 +232,8 @@ static void a_stream_that_nobody_reads_costs_no_spin(void **state)
     aloop_stream_close(stream);
 }
 
-/* Failure class 15: a hang-up or an error that nobody waits for. */
+/* Failure class 15: the loop spins because no operation waits for a hang-up or
+ * an error. */
 static void an_end_or_a_reset_that_nobody_reads_costs_no_spin(void **state)
 {
     aloop_stream *ended = connected();
@@ -254,11 +255,11 @@ static void an_end_or_a_reset_that_nobody_reads_costs_no_spin(void **state)
     aloop_stream_close(reset);
 }
 
-/* Nobody starves. */
+/* Streams that must not starve others. */
 
 static struct {
     int64_t due_ns;
-    int64_t late_ns; /* The worst. */
+    int64_t late_ns; /* The maximum. */
 } fair;
 
 static void flood(aloop_stream *stream, const void *data, ssize_t size,
@@ -269,7 +270,7 @@ static void flood(aloop_stream *stream, const void *data, ssize_t size,
     (void) data;
     (void) arg;
     assert_true(size > 0);
-    sim_advance(ALOOP_US(100)); /* What is done with it takes its time. */
+    sim_advance(ALOOP_US(100)); /* The time to process the data. */
     sim_peer_send(c.peer, more, sizeof more);
     if (++t.calls == 5000)
         aloop_stream_close(stream);
@@ -289,7 +290,7 @@ static void on_tick(aloop_timer *timer, void *arg)
         note(1);
 }
 
-/* Failure class 20: starvation by one busy descriptor. */
+/* Failure class 20: one busy descriptor starves all others. */
 static void a_flooding_peer_does_not_make_timers_late(void **state)
 {
     static const char first[65536];
@@ -307,7 +308,7 @@ static void a_flooding_peer_does_not_make_timers_late(void **state)
     assert_int_equal(aloop_run(t.loop), 0);
 
     assert_true(t.noted > 50);
-    assert_true(fair.late_ns <= ALOOP_US(500)); /* A few receives. */
+    assert_true(fair.late_ns <= ALOOP_US(500)); /* Some receives. */
 }
 
 static void on_other(aloop_stream *stream, const void *data, ssize_t size,
@@ -317,7 +318,7 @@ static void on_other(aloop_stream *stream, const void *data, ssize_t size,
     (void) data;
     (void) size;
     (void) arg;
-    note(t.calls); /* After how many of the flood's. */
+    note(t.calls); /* The number of calls of flood(). */
 }
 
 static void a_flooding_peer_does_not_starve_another_stream(void **state)
@@ -351,7 +352,7 @@ static void count_bytes(aloop_stream *stream, const void *data, ssize_t size,
     *(size_t *) arg += size > 0 ? (size_t) size : 0;
 }
 
-/* However much is there, others have their turn in between. */
+/* The limit lets other handles run even if more data is available. */
 static void only_so_much_is_received_in_one_turn(void **state)
 {
     static const char much[2 << 20];

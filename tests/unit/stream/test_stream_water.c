@@ -1,4 +1,5 @@
-/* Back pressure: water marks and drains; test_stream_pause.c has the pause. */
+/* Tests of back pressure: watermarks and drains.  test_stream_pause.c tests the
+ * pause of reading. */
 
 #include "support/stream_fixture.h"
 
@@ -126,7 +127,7 @@ static void higher_marks_settle_a_drain(void **state)
     aloop_stream_abort(stream);
 }
 
-/* With other bytes before it that the peer does not take. */
+/* The peer does not receive the bytes that are queued before the write. */
 static void a_cancelled_write_settles_a_drain(void **state)
 {
     static const char bytes[50000];

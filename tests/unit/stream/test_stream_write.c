@@ -1,4 +1,5 @@
-/* Writing to streams: order, gathering, partial sends, cancelling. */
+/* Tests of writing to streams: order, gathered and partial sends, and
+ * cancelling. */
 
 #include "support/stream_fixture.h"
 
@@ -186,7 +187,7 @@ static void short_sends_lose_and_repeat_nothing(void **state)
     aloop_stream_close(stream);
 }
 
-/* Failure class 21: more pieces than one gathered send takes. */
+/* Failure class 21: there are more pieces than one gathered send takes. */
 static void five_thousand_borrowed_pieces_arrive_in_order(void **state)
 {
     static char bytes[5000];
@@ -265,7 +266,7 @@ static void a_write_cancelled_after_its_first_byte_breaks_the_stream(
 
     (void) state;
     run_for(MS);
-    aloop_future_unref(write); /* The last reference: cancels it. */
+    aloop_future_unref(write); /* Cancels it: this is the last reference. */
 
     assert_int_equal(aloop_future_status(behind), ALOOP_EPIPE);
     aloop_future_unref(behind);
@@ -279,7 +280,8 @@ static void a_write_cancelled_after_its_first_byte_breaks_the_stream(
     aloop_stream_close(stream);
 }
 
-/* Failure class 17: writability is watched and nothing is left to write. */
+/* Failure class 17: writability is watched although nothing is left to
+ * write. */
 static void a_stream_whose_waiting_write_was_cancelled_costs_no_spin(
     void **state)
 {
@@ -289,9 +291,9 @@ static void a_stream_whose_waiting_write_was_cancelled_costs_no_spin(
     (void) state;
     fill(stream);
     write = aloop_stream_write(stream, "x", 1);
-    run_for(MS); /* The connection is full: its writability is watched. */
+    run_for(MS); /* The connection is full: writability is watched. */
     aloop_future_unref(write);
-    receive(BUFFER); /* And now there is room. */
+    receive(BUFFER); /* The connection has room again. */
 
     assert_quiet_for_a_second();
     aloop_stream_put(stream, "still works", 11);
@@ -317,8 +319,9 @@ static void a_stream_broken_by_a_cancelled_write_costs_no_spin(void **state)
 
 /* Memory. */
 
-/* What the loop takes for `count` puts of `size` bytes that the peer does not
- * take, with a write of one byte behind each if so asked. */
+/* Returns how much memory the loop allocates for `count` puts of `size` bytes
+ * that the peer does not receive.  With `has_writes`, a write of one byte
+ * follows each put. */
 static size_t cost_of(size_t count, size_t size, bool has_writes)
 {
     static const char some[BUFFER];
@@ -348,7 +351,8 @@ static void queued_bytes_cost_memory_in_proportion(void **state)
                                    8000, 12000, 20000, 40000, BUFFER - 100};
 
     (void) state;
-    if (WITH_ASAN) /* Small objects are allocations, and some are kept. */
+    /* With ASan small objects are separate allocations, and some are kept. */
+    if (WITH_ASAN)
         skip();
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         assert_true(cost_of(1, sizes[i], false) <= 4096 + 3 * sizes[i] / 2);
@@ -357,14 +361,15 @@ static void queued_bytes_cost_memory_in_proportion(void **state)
     assert_true(cost_of(100, 4050, false) <= 150 * 4096);
 }
 
-/* 16 KiB are what the slab takes for the writes themselves, twice. */
+/* The bound contains two chunks of 16 KiB of the slab, for the write
+ * operations. */
 static void small_puts_between_writes_cost_little_each(void **state)
 {
     (void) state;
     assert_true(cost_of(100, 10, true) <= 100 * 256 + 2 * 16384 + 4096);
 }
 
-/* Failure class 29: sizes at the limits of their types. */
+/* Failure class 29: sizes are at the limits of their types. */
 static void sizes_and_marks_that_cannot_be_right_are_refused(void **state)
 {
     aloop_stream *stream = connected();
