@@ -72,7 +72,7 @@ static void a_numeric_address_is_connected_to_without_a_thread(void **state)
     assert_elapsed(0);
 }
 
-static void a_connection_that_is_made_at_once_settles(void **state)
+static void a_connection_that_is_established_immediately_settles(void **state)
 {
     (void) state;
     sim_listen("127.0.0.1", 80, 1);
@@ -81,8 +81,7 @@ static void a_connection_that_is_made_at_once_settles(void **state)
     assert_int_equal(connect_to("127.0.0.1"), 0);
 }
 
-static void a_connect_that_a_fork_came_upon_begins_anew_in_the_child(
-    void **state)
+static void a_pending_connect_starts_again_in_a_forked_child(void **state)
 {
     int listener = sim_listen("127.0.0.1", 80, 4);
     aloop_future *connect = start("127.0.0.1");
@@ -101,7 +100,7 @@ static void a_connect_that_a_fork_came_upon_begins_anew_in_the_child(
     aloop_stream_close(k.stream);
 }
 
-static void a_refused_connection_says_so(void **state)
+static void a_refused_connection_fails_with_its_error(void **state)
 {
     (void) state;
     assert_int_equal(connect_to("127.0.0.1"), ALOOP_ECONNREFUSED);
@@ -112,7 +111,7 @@ static void a_refused_connection_says_so(void **state)
     assert_elapsed(0);
 }
 
-static void an_error_that_the_reactor_took_is_the_status(void **state)
+static void an_error_that_the_reactor_consumed_is_the_status(void **state)
 {
     (void) state;
     sim_options()->takes_errors = true;
@@ -125,7 +124,7 @@ static void an_error_that_the_reactor_took_is_the_status(void **state)
 
 /* An SO_ERROR of 0 does not prove success, because another call may have
  * consumed the error. */
-static void a_connect_without_a_peer_has_failed(void **state)
+static void a_connect_without_a_peer_fails(void **state)
 {
     static const struct {
         int error, status;
@@ -147,7 +146,7 @@ static void a_connect_without_a_peer_has_failed(void **state)
 
 /* TCP connects a socket to itself if its local port happens to be the port that
  * it connects to. */
-static void a_connect_that_would_meet_itself_is_refused(void **state)
+static void a_connect_to_its_own_port_is_refused(void **state)
 {
     static const char *const hosts[] = {"127.0.0.1", "::1"};
     aloop_stream *stream = NULL;
@@ -214,7 +213,7 @@ static void a_service_name_is_looked_up(void **state)
                      ALOOP_EHOSTNOTFOUND);
 }
 
-static void what_the_look_up_fails_with_is_the_status(void **state)
+static void the_error_of_the_look_up_is_the_status(void **state)
 {
     static const int errors[] = {ALOOP_EHOSTNOTFOUND, ALOOP_EAGAINDNS,
                                  ALOOP_ERESOLVE};
@@ -234,7 +233,7 @@ static void what_the_look_up_fails_with_is_the_status(void **state)
 
 /* A name server that does not answer. */
 
-static void a_look_up_that_was_given_up_makes_room_for_others(void **state)
+static void an_abandoned_look_up_does_not_block_others(void **state)
 {
     enum { LOOK_UPS = 10 };
     aloop_future *futures[LOOK_UPS];
@@ -259,7 +258,7 @@ static void a_look_up_that_was_given_up_makes_room_for_others(void **state)
     sim_pass(ALOOP_SEC(31));
 }
 
-static void freeing_the_loop_waits_for_no_look_up(void **state)
+static void freeing_the_loop_does_not_wait_for_a_look_up(void **state)
 {
     (void) state;
     sim_host_delay("slow", ALOOP_SEC(30));
@@ -296,7 +295,7 @@ static void a_program_ends_without_waiting_for_a_look_up(void **state)
     sim_pass(ALOOP_SEC(31));
 }
 
-static void without_any_thread_a_look_up_fails(void **state)
+static void a_look_up_fails_if_all_threads_are_busy(void **state)
 {
     enum { LOOK_UPS = 64 };
     aloop_stream *stream;
@@ -317,7 +316,7 @@ static void without_any_thread_a_look_up_fails(void **state)
 }
 
 /* Failure class 46: a long name is truncated, and another host is looked up. */
-static void a_name_that_is_too_long_is_refused_and_never_cut(void **state)
+static void a_name_that_is_too_long_is_refused_and_not_truncated(void **state)
 {
     char name[1101];
 
@@ -346,7 +345,7 @@ static void a_name_that_is_too_long_is_refused_and_never_cut(void **state)
     assert_int_equal(connect_to(""), ALOOP_EHOSTNOTFOUND);
 }
 
-static void arguments_that_cannot_be_right_are_refused(void **state)
+static void invalid_arguments_are_refused(void **state)
 {
     aloop_stream *stream;
 
@@ -396,7 +395,7 @@ static void each_further_address_is_tried_250_ms_later(void **state)
     assert_elapsed(750 * MS);
 }
 
-static void a_failing_address_starts_the_next_at_once(void **state)
+static void a_failed_address_starts_the_next_immediately(void **state)
 {
     (void) state;
     sim_listen("10.0.0.3", 80, 1);
@@ -440,7 +439,7 @@ static void a_slow_first_address_may_still_win(void **state)
     assert_int_equal(sim_descriptors_open(), 2); /* The loser was closed. */
 }
 
-static void where_all_fail_the_last_error_is_the_status(void **state)
+static void the_last_error_is_the_status_if_all_addresses_fail(void **state)
 {
     (void) state;
     sim_unreachable("10.0.0.1");
@@ -452,7 +451,7 @@ static void where_all_fail_the_last_error_is_the_status(void **state)
     assert_int_equal(connect_to("host"), ALOOP_ENETUNREACH);
 }
 
-static void an_address_that_swallows_all_times_out_in_the_end(void **state)
+static void an_address_that_never_answers_times_out(void **state)
 {
     (void) state;
     sim_blackhole("10.0.0.1");
@@ -463,7 +462,7 @@ static void an_address_that_swallows_all_times_out_in_the_end(void **state)
     assert_true(elapsed_ns() >= 127 * second_ns);
 }
 
-static void the_families_take_turns_beginning_with_the_first(void **state)
+static void address_families_alternate_starting_with_the_first(void **state)
 {
     (void) state;
     sim_blackhole("2001:db8::1");
@@ -482,7 +481,7 @@ static void the_families_take_turns_beginning_with_the_first(void **state)
     assert_string_equal(k.peer, "[2001:db8::3]:80");
 }
 
-static void a_machine_without_ipv6_goes_on_to_ipv4_at_once(void **state)
+static void a_machine_without_ipv6_tries_ipv4_immediately(void **state)
 {
     (void) state;
     sim_options()->no_ipv6 = true;
@@ -515,7 +514,7 @@ static void every_address_of_a_name_is_tried(void **state)
 
 /* Cancelling. */
 
-static void a_timed_out_connect_leaves_nothing_behind(void **state)
+static void a_timed_out_connect_leaves_nothing_open(void **state)
 {
     unsigned open = sim_descriptors_open();
 
@@ -571,7 +570,7 @@ static void a_dropped_connect_is_cancelled(void **state)
     assert_int_equal(t.unhandled, 0);
 }
 
-static void a_detached_connect_hands_its_stream_over_all_the_same(void **state)
+static void a_detached_connect_still_delivers_its_stream(void **state)
 {
     (void) state;
     sim_listen("127.0.0.1", 80, 1);
@@ -606,7 +605,7 @@ static void without_descriptors_a_connect_fails(void **state)
 }
 
 /* The listener gets the descriptor number that the connect has lost. */
-static void a_connect_whose_descriptor_was_taken_fails(void **state)
+static void a_connect_whose_descriptor_was_reused_fails(void **state)
 {
     aloop_stream *stream = NULL;
     aloop_listener *listener;
@@ -634,7 +633,7 @@ static void a_connect_whose_descriptor_was_taken_fails(void **state)
 }
 
 /* Failure class 47: names are converted before they are looked up. */
-static void a_name_that_is_not_ascii_is_looked_up_as_it_is(void **state)
+static void a_name_that_is_not_ascii_is_looked_up_unchanged(void **state)
 {
     static const char name[] = "b\xc3\xbc" "cher.xn--\xff.example";
     const char *const addresses[] = {"127.0.0.1", NULL};
@@ -653,40 +652,40 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_numeric_address_is_connected_to_without_a_thread),
-        TEST(a_connection_that_is_made_at_once_settles),
-        TEST(a_connect_that_a_fork_came_upon_begins_anew_in_the_child),
-        TEST(a_refused_connection_says_so),
-        TEST(an_error_that_the_reactor_took_is_the_status),
-        TEST(a_connect_without_a_peer_has_failed),
-        TEST(a_connect_that_would_meet_itself_is_refused),
+        TEST(a_connection_that_is_established_immediately_settles),
+        TEST(a_pending_connect_starts_again_in_a_forked_child),
+        TEST(a_refused_connection_fails_with_its_error),
+        TEST(an_error_that_the_reactor_consumed_is_the_status),
+        TEST(a_connect_without_a_peer_fails),
+        TEST(a_connect_to_its_own_port_is_refused),
         TEST(the_next_address_is_tried_after_a_connect_to_itself),
         TEST(a_name_is_looked_up_on_a_thread),
         TEST(a_service_name_is_looked_up),
-        TEST(what_the_look_up_fails_with_is_the_status),
-        TEST(a_look_up_that_was_given_up_makes_room_for_others),
-        TEST(freeing_the_loop_waits_for_no_look_up),
+        TEST(the_error_of_the_look_up_is_the_status),
+        TEST(an_abandoned_look_up_does_not_block_others),
+        TEST(freeing_the_loop_does_not_wait_for_a_look_up),
         TEST(a_program_ends_without_waiting_for_a_look_up),
-        TEST(without_any_thread_a_look_up_fails),
-        TEST(a_name_that_is_too_long_is_refused_and_never_cut),
-        TEST(arguments_that_cannot_be_right_are_refused),
+        TEST(a_look_up_fails_if_all_threads_are_busy),
+        TEST(a_name_that_is_too_long_is_refused_and_not_truncated),
+        TEST(invalid_arguments_are_refused),
         TEST(the_second_address_is_tried_after_exactly_250_ms),
         TEST(each_further_address_is_tried_250_ms_later),
-        TEST(a_failing_address_starts_the_next_at_once),
+        TEST(a_failed_address_starts_the_next_immediately),
         TEST(a_failure_restarts_the_delay_of_the_next),
         TEST(a_slow_first_address_may_still_win),
-        TEST(where_all_fail_the_last_error_is_the_status),
-        TEST(an_address_that_swallows_all_times_out_in_the_end),
-        TEST(the_families_take_turns_beginning_with_the_first),
-        TEST(a_machine_without_ipv6_goes_on_to_ipv4_at_once),
+        TEST(the_last_error_is_the_status_if_all_addresses_fail),
+        TEST(an_address_that_never_answers_times_out),
+        TEST(address_families_alternate_starting_with_the_first),
+        TEST(a_machine_without_ipv6_tries_ipv4_immediately),
         TEST(every_address_of_a_name_is_tried),
-        TEST(a_timed_out_connect_leaves_nothing_behind),
+        TEST(a_timed_out_connect_leaves_nothing_open),
         TEST(a_connect_is_cancelled_at_every_stage),
         TEST(a_dropped_connect_is_cancelled),
-        TEST(a_detached_connect_hands_its_stream_over_all_the_same),
+        TEST(a_detached_connect_still_delivers_its_stream),
         TEST(a_detached_connect_that_fails_is_reported),
         TEST(without_descriptors_a_connect_fails),
-        TEST(a_connect_whose_descriptor_was_taken_fails),
-        TEST(a_name_that_is_not_ascii_is_looked_up_as_it_is),
+        TEST(a_connect_whose_descriptor_was_reused_fails),
+        TEST(a_name_that_is_not_ascii_is_looked_up_unchanged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,7 +89,7 @@ static void forward_through(int peers[2])
     assert_int_equal(aloop_await(forward), (ssize_t) sizeof data);
 }
 
-static void a_forward_moves_everything_and_then_the_end(void **state)
+static void a_forward_moves_all_bytes_and_then_the_end(void **state)
 {
     int peers[2];
 
@@ -100,7 +100,7 @@ static void a_forward_moves_everything_and_then_the_end(void **state)
     close_all(peers);
 }
 
-static void a_forward_is_right_in_a_chaotic_world(void **state)
+static void a_forward_is_correct_in_a_chaotic_world(void **state)
 {
     int peers[2];
 
@@ -112,7 +112,7 @@ static void a_forward_is_right_in_a_chaotic_world(void **state)
     close_all(peers);
 }
 
-static void a_forward_into_a_peer_that_never_reads_holds_back(void **state)
+static void a_forward_stops_reading_if_its_target_takes_nothing(void **state)
 {
     int peers[2];
     aloop_future *forward;
@@ -273,7 +273,7 @@ static void a_forward_from_a_stream_that_is_read_is_refused(void **state)
     close_all(peers);
 }
 
-static void bad_arguments_are_refused(void **state)
+static void invalid_arguments_are_refused(void **state)
 {
     int peers[2];
 
@@ -288,7 +288,7 @@ static void bad_arguments_are_refused(void **state)
     close_all(peers);
 }
 
-static void a_pipe_joins_streams_of_one_loop(void **state)
+static void a_forward_between_two_loops_is_refused(void **state)
 {
     aloop *mine = t.loop, *other = other_loop();
     aloop_stream *from = connected(), *to;
@@ -309,11 +309,10 @@ static void a_pipe_joins_streams_of_one_loop(void **state)
     assert_int_equal(aloop_free(other), 0);
 }
 
-static void a_second_pipe_from_a_stream_is_refused_while_one_waits(
-    void **state)
+static void a_second_forward_is_refused_while_the_first_waits(void **state)
 {
     aloop_stream *from, *to, *other;
-    aloop_future *pipe, *second;
+    aloop_future *forward, *second;
     size_t sent = 0, got;
     ssize_t n;
     int source, sink, unused;
@@ -325,7 +324,7 @@ static void a_second_pipe_from_a_stream_is_refused_while_one_waits(
     to = connected_to(&sink);
     other = connected_to(&unused);
     aloop_stream_set_watermarks(to, 0, 1);
-    pipe = aloop_stream_forward(from, to);
+    forward = aloop_stream_forward(from, to);
     while ((n = sim_peer_send(source, data + sent, 1024)) > 0) {
         sent += (size_t) n;
         run_for(MS);
@@ -333,17 +332,17 @@ static void a_second_pipe_from_a_stream_is_refused_while_one_waits(
     second = aloop_stream_forward(from, other);
     assert_int_equal(aloop_future_status(second), ALOOP_EBUSY);
     sim_peer_shutdown(source);
-    got = receive_until(sink, back, sizeof back, pipe);
+    got = receive_until(sink, back, sizeof back, forward);
 
     assert_true(sent >= 3 * 1024);
-    assert_int_equal(aloop_future_status(pipe), sent);
+    assert_int_equal(aloop_future_status(forward), sent);
     assert_int_equal(got, sent);
     assert_memory_equal(back, data, sent);
     assert_true(sim_peer_eof(sink));
     assert_false(sim_peer_eof(unused));
     aloop_stream_close(from);
     run_for(MS);
-    aloop_future_unref(pipe);
+    aloop_future_unref(forward);
     aloop_future_unref(second);
     aloop_stream_close(to);
     aloop_stream_close(other);
@@ -352,16 +351,16 @@ static void a_second_pipe_from_a_stream_is_refused_while_one_waits(
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_forward_moves_everything_and_then_the_end),
-        TEST(a_forward_is_right_in_a_chaotic_world),
-        TEST(a_forward_into_a_peer_that_never_reads_holds_back),
+        TEST(a_forward_moves_all_bytes_and_then_the_end),
+        TEST(a_forward_is_correct_in_a_chaotic_world),
+        TEST(a_forward_stops_reading_if_its_target_takes_nothing),
         TEST(closing_either_stream_cancels_the_forward),
         TEST(a_reset_of_either_side_ends_the_forward_with_its_error),
         TEST(a_stream_that_is_forwarded_is_busy_in_every_state_of_the_forward),
         TEST(a_forward_from_a_stream_that_is_read_is_refused),
-        TEST(bad_arguments_are_refused),
-        TEST(a_pipe_joins_streams_of_one_loop),
-        TEST(a_second_pipe_from_a_stream_is_refused_while_one_waits),
+        TEST(invalid_arguments_are_refused),
+        TEST(a_forward_between_two_loops_is_refused),
+        TEST(a_second_forward_is_refused_while_the_first_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

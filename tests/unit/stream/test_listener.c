@@ -66,7 +66,7 @@ static void connections_are_accepted_in_order(void **state)
     aloop_listener_close(l.listener);
 }
 
-static void every_local_address_is_listened_on_for_null(void **state)
+static void a_null_host_listens_on_every_local_address(void **state)
 {
     (void) state;
     assert_int_equal(listen_on(NULL, "8080"), 0);
@@ -80,7 +80,7 @@ static void every_local_address_is_listened_on_for_null(void **state)
     aloop_listener_close(l.listener);
 }
 
-static void localhost_is_listened_on_without_a_look_up(void **state)
+static void listening_on_localhost_needs_no_look_up(void **state)
 {
     static const char *const names[] = {"localhost", "LocalHost", "localhost.",
                                         "a.b.localhost", "my.localhost."};
@@ -98,7 +98,7 @@ static void localhost_is_listened_on_without_a_look_up(void **state)
     assert_int_equal(sim_calls("aloop__sys_resolve"), 0);
 }
 
-static void localhost_is_ipv6_where_there_is_no_ipv4(void **state)
+static void localhost_is_ipv6_if_there_is_no_ipv4(void **state)
 {
     static const int errors[] = {ALOOP_EAFNOSUPPORT, ALOOP_EADDRNOTAVAIL};
     static const char *const calls[] = {"aloop__sys_tcp_socket",
@@ -116,7 +116,7 @@ static void localhost_is_ipv6_where_there_is_no_ipv4(void **state)
     }
 }
 
-static void other_names_are_not_numeric(void **state)
+static void other_names_are_refused_as_not_numeric(void **state)
 {
     static const char *const rows[][2] = {
         {"host", "80"}, {"notlocalhost", "80"}, {"localhost.example.", "80"},
@@ -130,7 +130,7 @@ static void other_names_are_not_numeric(void **state)
     assert_string_equal(aloop_error_name(ALOOP_ENOTNUMERIC), "ENOTNUMERIC");
 }
 
-static void a_peer_by_ipv4_is_printed_so_where_both_are_listened_to(
+static void an_ipv4_peer_of_a_dual_stack_listener_is_printed_as_ipv4(
     void **state)
 {
     static const struct {
@@ -154,7 +154,7 @@ static void a_peer_by_ipv4_is_printed_so_where_both_are_listened_to(
     }
 }
 
-static void a_burst_of_connections_is_accepted_whole(void **state)
+static void every_connection_of_a_burst_is_accepted(void **state)
 {
     (void) state;
     assert_int_equal(listen_on("127.0.0.1", "0"), 0);
@@ -168,7 +168,8 @@ static void a_burst_of_connections_is_accepted_whole(void **state)
 }
 
 /* After a connection, the listener does not try another accept without need. */
-static void a_trickle_costs_hardly_more_than_one_accept_for_each(void **state)
+static void single_connections_need_hardly_more_than_one_accept_each(
+    void **state)
 {
     (void) state;
     assert_int_equal(listen_on("127.0.0.1", "0"), 0);
@@ -183,7 +184,7 @@ static void a_trickle_costs_hardly_more_than_one_accept_for_each(void **state)
     aloop_listener_close(l.listener);
 }
 
-static void a_used_address_is_refused(void **state)
+static void an_address_in_use_is_refused(void **state)
 {
     aloop_listener *second = NULL;
 
@@ -199,7 +200,7 @@ static void a_used_address_is_refused(void **state)
     aloop_listener_close(l.listener);
 }
 
-static void arguments_that_cannot_be_right_are_refused(void **state)
+static void invalid_arguments_are_refused(void **state)
 {
     static const char *const odd[][2] = {
         {"::1", "65536"}, {"localhost", "65536"}, {"::1", ""}, {"", "80"},
@@ -302,7 +303,7 @@ static void without_descriptors_accepting_backs_off_reports_and_recovers(
     aloop_listener_close(l.listener);
 }
 
-static void a_descriptor_that_is_freed_serves_the_next_connection(void **state)
+static void a_freed_descriptor_is_used_for_the_next_connection(void **state)
 {
     (void) state;
     assert_int_equal(listen_on("127.0.0.1", "0"), 0);
@@ -318,7 +319,7 @@ static void a_descriptor_that_is_freed_serves_the_next_connection(void **state)
     aloop_listener_close(l.listener);
 }
 
-static void a_listener_closed_while_it_backs_off_is_gone(void **state)
+static void a_listener_can_be_closed_while_it_backs_off(void **state)
 {
     (void) state;
     assert_int_equal(listen_on("127.0.0.1", "0"), 0);
@@ -360,8 +361,7 @@ static void a_listener_may_be_closed_by_the_error_hook(void **state)
     assert_int_equal(l.count, 0);
 }
 
-static void a_connection_that_vanished_before_its_accept_harms_nobody(
-    void **state)
+static void a_connection_aborted_before_its_accept_is_ignored(void **state)
 {
     (void) state;
     assert_int_equal(listen_on("127.0.0.1", "0"), 0);
@@ -407,7 +407,7 @@ static void an_accept_that_always_fails_backs_off_and_is_reported_once(
 }
 
 /* Each of these errors belongs to a single connection. */
-static void an_accept_that_fails_now_and_then_delays_nobody(void **state)
+static void single_failed_accepts_delay_no_connection(void **state)
 {
     (void) state;
     assert_int_equal(listen_on("127.0.0.1", "0"), 0);
@@ -423,18 +423,18 @@ static void an_accept_that_fails_now_and_then_delays_nobody(void **state)
     aloop_listener_close(l.listener);
 }
 
-static void a_stretch_of_failures_ends_with_a_connection(void **state)
+static void a_connection_ends_a_series_of_failures(void **state)
 {
     (void) state;
     assert_int_equal(listen_on("127.0.0.1", "0"), 0);
-    for (int stretch = 1; stretch <= 3; stretch++) {
+    for (int series = 1; series <= 3; series++) {
         sim_fail_from("aloop__sys_accept", 1, ALOOP_EPERM);
         sim_connect(l.port);
         run_for(ALOOP_SEC(1));
-        assert_int_equal(t.unhandled, stretch);
+        assert_int_equal(t.unhandled, series);
         sim_forgive();
         run_for(101 * MS);
-        assert_int_equal(l.count, stretch);
+        assert_int_equal(l.count, series);
     }
     close_streams();
     aloop_listener_close(l.listener);
@@ -460,7 +460,7 @@ static void listening_fails_at_every_step_without_a_leak(void **state)
     assert_false(aloop_alive(t.loop));
 }
 
-static void options_that_the_system_refuses_are_done_without(void **state)
+static void refused_socket_options_do_not_prevent_connections(void **state)
 {
     (void) state;
     sim_fail_from("aloop__sys_reuse_address", 1, ALOOP_EPERM);
@@ -504,8 +504,7 @@ static void a_listener_that_lost_its_descriptor_is_reported(void **state)
 }
 
 /* The listener loses its descriptor while it backs off. */
-static void a_listener_that_lost_its_descriptor_does_not_try_again(
-    void **state)
+static void a_listener_that_lost_its_descriptor_does_not_retry(void **state)
 {
     aloop_listener *listener, *next;
     int number, peer;
@@ -544,7 +543,7 @@ static void note_count(aloop_timer *timer, void *arg)
     note(l.count);
 }
 
-static void a_flood_of_connections_leaves_room_for_a_timer(void **state)
+static void a_flood_of_connections_does_not_delay_timers(void **state)
 {
     aloop_timer *timer;
     int peers[200];
@@ -571,7 +570,7 @@ static void a_flood_of_connections_leaves_room_for_a_timer(void **state)
 
 /* Failure class 19: several processes wake for one connection.  Here another
  * process has accepted it. */
-static void a_connection_that_another_process_took_is_no_error(void **state)
+static void a_connection_accepted_by_another_process_is_no_error(void **state)
 {
     aloop_listener *listener;
 
@@ -594,31 +593,31 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(connections_are_accepted_in_order),
-        TEST(every_local_address_is_listened_on_for_null),
-        TEST(localhost_is_listened_on_without_a_look_up),
-        TEST(localhost_is_ipv6_where_there_is_no_ipv4),
-        TEST(other_names_are_not_numeric),
-        TEST(a_peer_by_ipv4_is_printed_so_where_both_are_listened_to),
-        TEST(a_burst_of_connections_is_accepted_whole),
-        TEST(a_trickle_costs_hardly_more_than_one_accept_for_each),
-        TEST(a_used_address_is_refused),
-        TEST(arguments_that_cannot_be_right_are_refused),
+        TEST(a_null_host_listens_on_every_local_address),
+        TEST(listening_on_localhost_needs_no_look_up),
+        TEST(localhost_is_ipv6_if_there_is_no_ipv4),
+        TEST(other_names_are_refused_as_not_numeric),
+        TEST(an_ipv4_peer_of_a_dual_stack_listener_is_printed_as_ipv4),
+        TEST(every_connection_of_a_burst_is_accepted),
+        TEST(single_connections_need_hardly_more_than_one_accept_each),
+        TEST(an_address_in_use_is_refused),
+        TEST(invalid_arguments_are_refused),
         TEST(a_listener_keeps_the_loop_alive_unless_unreferenced),
         TEST(a_listener_closed_in_its_callback_accepts_no_more),
         TEST(without_descriptors_accepting_backs_off_reports_and_recovers),
-        TEST(a_descriptor_that_is_freed_serves_the_next_connection),
-        TEST(a_listener_closed_while_it_backs_off_is_gone),
+        TEST(a_freed_descriptor_is_used_for_the_next_connection),
+        TEST(a_listener_can_be_closed_while_it_backs_off),
         TEST(a_listener_may_be_closed_by_the_error_hook),
-        TEST(a_connection_that_vanished_before_its_accept_harms_nobody),
+        TEST(a_connection_aborted_before_its_accept_is_ignored),
         TEST(an_accept_that_always_fails_backs_off_and_is_reported_once),
-        TEST(an_accept_that_fails_now_and_then_delays_nobody),
-        TEST(a_stretch_of_failures_ends_with_a_connection),
+        TEST(single_failed_accepts_delay_no_connection),
+        TEST(a_connection_ends_a_series_of_failures),
         TEST(listening_fails_at_every_step_without_a_leak),
-        TEST(options_that_the_system_refuses_are_done_without),
+        TEST(refused_socket_options_do_not_prevent_connections),
         TEST(a_listener_that_lost_its_descriptor_is_reported),
-        TEST(a_listener_that_lost_its_descriptor_does_not_try_again),
-        TEST(a_flood_of_connections_leaves_room_for_a_timer),
-        TEST(a_connection_that_another_process_took_is_no_error),
+        TEST(a_listener_that_lost_its_descriptor_does_not_retry),
+        TEST(a_flood_of_connections_does_not_delay_timers),
+        TEST(a_connection_accepted_by_another_process_is_no_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,7 +96,7 @@ static void on_connected(aloop_future *future, ssize_t status, void *arg)
     put_more(future, 0, stream);
 }
 
-static void an_echo_by_callback_survives_chance_unaltered(void **state)
+static void an_echo_by_callbacks_is_unaltered_in_a_chaotic_world(void **state)
 {
     (void) state;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
@@ -182,7 +182,7 @@ static ssize_t receive_to_end(aloop *loop, void *arg)
     return total;
 }
 
-static void an_echo_by_tasks_survives_chance_unaltered(void **state)
+static void an_echo_by_tasks_is_unaltered_in_a_chaotic_world(void **state)
 {
     (void) state;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
@@ -215,7 +215,7 @@ static void keep(aloop_listener *listener, aloop_stream *stream, void *arg)
     aloop_listener_close(listener);
 }
 
-static void a_stream_tells_both_addresses_and_its_descriptor(void **state)
+static void a_stream_returns_both_addresses_and_its_descriptor(void **state)
 {
     aloop_stream *stream;
     aloop_listener *listener;
@@ -242,7 +242,7 @@ static void a_stream_tells_both_addresses_and_its_descriptor(void **state)
     aloop_stream_close(accepted);
 }
 
-static void questions_that_cannot_be_answered_are_refused(void **state)
+static void invalid_queries_are_refused(void **state)
 {
     aloop_stream *stream;
     aloop_listener *listener;
@@ -291,7 +291,7 @@ static void only_a_started_and_referenced_stream_keeps_the_loop_alive(
     aloop_stream_close(accepted);
 }
 
-static void a_pending_write_keeps_the_loop_of_an_unreferenced_stream(
+static void a_pending_write_keeps_the_loop_of_an_unreferenced_stream_alive(
     void **state)
 {
     aloop_stream *stream;
@@ -314,7 +314,7 @@ static void a_pending_write_keeps_the_loop_of_an_unreferenced_stream(
     aloop_stream_close(accepted);
 }
 
-static void no_stream_is_refused_by_every_function_alike(void **state)
+static void every_function_refuses_a_null_stream(void **state)
 {
     char text[8];
     aloop_future *futures[] = {
@@ -353,13 +353,13 @@ static void no_stream_is_refused_by_every_function_alike(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(no_stream_is_refused_by_every_function_alike),
-        TEST(an_echo_by_callback_survives_chance_unaltered),
-        TEST(an_echo_by_tasks_survives_chance_unaltered),
-        TEST(a_stream_tells_both_addresses_and_its_descriptor),
-        TEST(questions_that_cannot_be_answered_are_refused),
+        TEST(every_function_refuses_a_null_stream),
+        TEST(an_echo_by_callbacks_is_unaltered_in_a_chaotic_world),
+        TEST(an_echo_by_tasks_is_unaltered_in_a_chaotic_world),
+        TEST(a_stream_returns_both_addresses_and_its_descriptor),
+        TEST(invalid_queries_are_refused),
         TEST(only_a_started_and_referenced_stream_keeps_the_loop_alive),
-        TEST(a_pending_write_keeps_the_loop_of_an_unreferenced_stream),
+        TEST(a_pending_write_keeps_the_loop_of_an_unreferenced_stream_alive),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
 
 /* Half-close. */
 
-static void a_shutdown_sends_what_was_put_and_then_the_end(void **state)
+static void a_shutdown_sends_queued_bytes_and_then_the_end(void **state)
 {
     aloop_stream *stream = connected();
     aloop_future *shutdown;
@@ -27,7 +27,7 @@ static void a_shutdown_sends_what_was_put_and_then_the_end(void **state)
     aloop_stream_close(stream);
 }
 
-static void after_a_shutdown_reading_goes_on(void **state)
+static void reading_continues_after_a_shutdown(void **state)
 {
     aloop_stream *stream = connected();
     char buffer[8];
@@ -42,7 +42,7 @@ static void after_a_shutdown_reading_goes_on(void **state)
     aloop_stream_close(stream);
 }
 
-static void after_the_peers_end_writing_goes_on(void **state)
+static void writing_continues_after_the_peers_end(void **state)
 {
     aloop_stream *stream = connected();
     char buffer[8];
@@ -77,7 +77,7 @@ static void a_shutdown_waits_until_all_has_been_sent(void **state)
 
 /* Close. */
 
-static void a_close_sends_what_was_queued_and_then_the_end(void **state)
+static void a_close_sends_queued_bytes_and_then_the_end(void **state)
 {
     aloop_stream *stream = connected();
     aloop_future *write;
@@ -103,7 +103,7 @@ static void drain_peer(void *arg)
     sim_peer_receive(c.peer, c.in, BUFFER);
 }
 
-static void a_closed_stream_keeps_the_loop_until_its_bytes_are_sent(
+static void a_closed_stream_keeps_the_loop_alive_until_its_bytes_are_sent(
     void **state)
 {
     static const char rest[1000];
@@ -126,7 +126,7 @@ static void a_closed_stream_keeps_the_loop_until_its_bytes_are_sent(
     assert_true(sim_peer_eof(c.peer));
 }
 
-static void a_peer_that_takes_nothing_for_30_s_gets_a_reset(void **state)
+static void a_peer_that_receives_nothing_for_30_s_gets_a_reset(void **state)
 {
     aloop_stream *stream = connected();
     int64_t begin;
@@ -144,7 +144,7 @@ static void a_peer_that_takes_nothing_for_30_s_gets_a_reset(void **state)
     assert_int_equal(sim_peer_error(c.peer), ALOOP_ECONNRESET);
 }
 
-static void a_host_loop_is_told_of_the_30_s_as_well(void **state)
+static void a_host_loop_is_woken_after_the_30_s(void **state)
 {
     int fd = aloop_fd(t.loop);
     aloop_stream *stream = connected();
@@ -164,7 +164,7 @@ static void a_host_loop_is_told_of_the_30_s_as_well(void **state)
     assert_int_equal(sim_peer_error(c.peer), ALOOP_ECONNRESET);
 }
 
-static void a_peer_that_takes_a_little_now_and_then_gets_all(void **state)
+static void a_slow_peer_receives_everything_after_a_close(void **state)
 {
     static const char rest[2 * BUFFER];
     aloop_stream *stream = connected();
@@ -184,7 +184,7 @@ static void a_peer_that_takes_a_little_now_and_then_gets_all(void **state)
                 sim_peer_receive(c.peer, c.in, BUFFER) == BUFFER);
 }
 
-static void a_close_settles_what_waits_for_sending(void **state)
+static void pending_writes_and_shutdowns_settle_after_a_close(void **state)
 {
     aloop_stream *stream = connected();
 
@@ -221,7 +221,7 @@ static void cancelling_the_last_write_of_a_closed_stream_ends_it(void **state)
     assert_true(sim_peer_eof(c.peer));
 }
 
-static void an_abort_drops_what_was_queued_and_resets(void **state)
+static void an_abort_drops_queued_bytes_and_resets_the_connection(void **state)
 {
     aloop_stream *stream = connected();
     char buffer[4];
@@ -242,7 +242,7 @@ static void an_abort_drops_what_was_queued_and_resets(void **state)
     assert_int_equal(sim_peer_error(c.peer), ALOOP_ECONNRESET);
 }
 
-static void a_close_takes_back_the_continuations_of_its_reads(void **state)
+static void a_close_removes_the_continuations_of_pending_reads(void **state)
 {
     aloop_stream *stream = connected();
     char buffer[4];
@@ -257,7 +257,7 @@ static void a_close_takes_back_the_continuations_of_its_reads(void **state)
     assert_int_equal(t.unhandled, 0);
 }
 
-static void a_close_takes_back_those_of_reads_that_have_settled(void **state)
+static void a_close_removes_the_continuations_of_settled_reads(void **state)
 {
     aloop_stream *stream = connected();
     aloop_future *first, *second;
@@ -286,7 +286,7 @@ static ssize_t reads_once(aloop *loop, void *stream)
     return aloop_await(aloop_stream_read(stream, buffer, sizeof buffer));
 }
 
-static void a_task_that_reads_is_told_of_the_close(void **state)
+static void a_close_aborts_the_read_of_a_task(void **state)
 {
     aloop_stream *stream = connected();
     aloop_future *task = aloop_spawn(t.loop, reads_once, stream);
@@ -297,7 +297,7 @@ static void a_task_that_reads_is_told_of_the_close(void **state)
     assert_int_equal(aloop_await(task), ALOOP_EABORTED);
 }
 
-static void null_is_closed_and_aborted_without_effect(void **state)
+static void closing_and_aborting_null_has_no_effect(void **state)
 {
     (void) state;
     aloop_stream_close(NULL);
@@ -312,7 +312,7 @@ static void null_is_closed_and_aborted_without_effect(void **state)
 
 /* Makes this process a forked child, which shares all descriptors with its
  * parent. */
-static void be_forked(void)
+static void become_forked_child(void)
 {
     sim_fork();
     assert_int_equal(aloop_after_fork(t.loop), 0);
@@ -326,7 +326,7 @@ static void assert_peer_noticed_nothing(void)
     assert_true(sim_peer_connected(c.peer));
 }
 
-static void a_child_that_closes_a_stream_leaves_it_to_its_parent(void **state)
+static void a_close_in_a_forked_child_does_not_affect_the_parent(void **state)
 {
     void (*const ends[])(aloop_stream *) = {aloop_stream_close,
                                             aloop_stream_abort};
@@ -339,7 +339,7 @@ static void a_child_that_closes_a_stream_leaves_it_to_its_parent(void **state)
         sim_peer_send(c.peer, "for the parent", 14);
         sim_pass(MS);
         aloop_stream_put(stream, "from the parent", 15);
-        be_forked();
+        become_forked_child();
 
         ends[i](stream);
 
@@ -350,7 +350,8 @@ static void a_child_that_closes_a_stream_leaves_it_to_its_parent(void **state)
     }
 }
 
-static void a_child_that_frees_its_loop_leaves_all_to_its_parent(void **state)
+static void freeing_the_loop_in_a_forked_child_does_not_affect_the_parent(
+    void **state)
 {
     aloop_stream *stream = connected(), *other;
     aloop_listener *listener;
@@ -367,7 +368,7 @@ static void a_child_that_frees_its_loop_leaves_all_to_its_parent(void **state)
     aloop_stream_put(stream, "x", 1);
     assert_true(sim_connect(81) >= 0);
     sim_pass(MS);
-    be_forked();
+    become_forked_child();
     receive(SIZE_MAX);
 
     aloop_free(t.loop);
@@ -377,12 +378,12 @@ static void a_child_that_frees_its_loop_leaves_all_to_its_parent(void **state)
     assert_int_equal(t.calls, 0);
 }
 
-static void what_a_child_writes_itself_is_sent_before_a_close(void **state)
+static void bytes_that_a_forked_child_queues_are_sent_by_its_close(void **state)
 {
     aloop_stream *stream = connected();
 
     (void) state;
-    be_forked();
+    become_forked_child();
     assert_int_equal(aloop_stream_put(stream, "hello", 5), 0);
 
     aloop_stream_close(stream);
@@ -391,7 +392,7 @@ static void what_a_child_writes_itself_is_sent_before_a_close(void **state)
     assert_received("hello");
 }
 
-static void what_was_closed_before_a_fork_is_sent_by_the_parent(void **state)
+static void a_stream_closed_before_a_fork_is_sent_by_the_parent(void **state)
 {
     aloop_stream *stream = connected();
 
@@ -399,7 +400,7 @@ static void what_was_closed_before_a_fork_is_sent_by_the_parent(void **state)
     fill(stream);
     aloop_stream_put(stream, "late", 4);
     aloop_stream_close(stream);
-    be_forked();
+    become_forked_child();
     receive(SIZE_MAX);
 
     assert_int_equal(aloop_run(t.loop), 0);
@@ -410,7 +411,7 @@ static void what_was_closed_before_a_fork_is_sent_by_the_parent(void **state)
 }
 
 /* A reset could destroy the reply on its way to the peer. */
-static void closing_with_unread_input_resets_nobody(void **state)
+static void a_close_with_unread_input_does_not_reset(void **state)
 {
     aloop_stream *stream = connected();
     char reply[8];
@@ -445,8 +446,7 @@ static void an_interrupted_close_is_not_repeated(void **state)
     assert_int_equal(sim_descriptors_open(), open - 1);
 }
 
-static void a_close_outside_a_turn_wakes_the_host_to_give_the_peer_up(
-    void **state)
+static void a_close_outside_a_turn_wakes_the_host_after_30_s(void **state)
 {
     aloop_stream *stream;
     int64_t begin;
@@ -473,29 +473,29 @@ static void a_close_outside_a_turn_wakes_the_host_to_give_the_peer_up(
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_shutdown_sends_what_was_put_and_then_the_end),
-        TEST(after_a_shutdown_reading_goes_on),
-        TEST(after_the_peers_end_writing_goes_on),
+        TEST(a_shutdown_sends_queued_bytes_and_then_the_end),
+        TEST(reading_continues_after_a_shutdown),
+        TEST(writing_continues_after_the_peers_end),
         TEST(a_shutdown_waits_until_all_has_been_sent),
-        TEST(a_close_sends_what_was_queued_and_then_the_end),
-        TEST(a_closed_stream_keeps_the_loop_until_its_bytes_are_sent),
-        TEST(a_peer_that_takes_nothing_for_30_s_gets_a_reset),
-        TEST(a_host_loop_is_told_of_the_30_s_as_well),
-        TEST(a_peer_that_takes_a_little_now_and_then_gets_all),
-        TEST(a_close_settles_what_waits_for_sending),
+        TEST(a_close_sends_queued_bytes_and_then_the_end),
+        TEST(a_closed_stream_keeps_the_loop_alive_until_its_bytes_are_sent),
+        TEST(a_peer_that_receives_nothing_for_30_s_gets_a_reset),
+        TEST(a_host_loop_is_woken_after_the_30_s),
+        TEST(a_slow_peer_receives_everything_after_a_close),
+        TEST(pending_writes_and_shutdowns_settle_after_a_close),
         TEST(cancelling_the_last_write_of_a_closed_stream_ends_it),
-        TEST(an_abort_drops_what_was_queued_and_resets),
-        TEST(a_close_takes_back_the_continuations_of_its_reads),
-        TEST(a_close_takes_back_those_of_reads_that_have_settled),
-        TEST(a_task_that_reads_is_told_of_the_close),
-        TEST(null_is_closed_and_aborted_without_effect),
-        TEST(a_child_that_closes_a_stream_leaves_it_to_its_parent),
-        TEST(a_child_that_frees_its_loop_leaves_all_to_its_parent),
-        TEST(what_a_child_writes_itself_is_sent_before_a_close),
-        TEST(what_was_closed_before_a_fork_is_sent_by_the_parent),
-        TEST(closing_with_unread_input_resets_nobody),
+        TEST(an_abort_drops_queued_bytes_and_resets_the_connection),
+        TEST(a_close_removes_the_continuations_of_pending_reads),
+        TEST(a_close_removes_the_continuations_of_settled_reads),
+        TEST(a_close_aborts_the_read_of_a_task),
+        TEST(closing_and_aborting_null_has_no_effect),
+        TEST(a_close_in_a_forked_child_does_not_affect_the_parent),
+        TEST(freeing_the_loop_in_a_forked_child_does_not_affect_the_parent),
+        TEST(bytes_that_a_forked_child_queues_are_sent_by_its_close),
+        TEST(a_stream_closed_before_a_fork_is_sent_by_the_parent),
+        TEST(a_close_with_unread_input_does_not_reset),
         TEST(an_interrupted_close_is_not_repeated),
-        TEST(a_close_outside_a_turn_wakes_the_host_to_give_the_peer_up),
+        TEST(a_close_outside_a_turn_wakes_the_host_after_30_s),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

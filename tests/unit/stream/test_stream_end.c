@@ -27,7 +27,7 @@ static void free_loop(void)
     t.loop = NULL;
 }
 
-static void a_free_resets_what_has_bytes_queued(void **state)
+static void freeing_the_loop_resets_streams_with_queued_bytes(void **state)
 {
     aloop_stream *stream = connected();
 
@@ -38,7 +38,8 @@ static void a_free_resets_what_has_bytes_queued(void **state)
     assert_false(has_end(c.peer));
 }
 
-static void a_close_followed_by_a_free_resets_too(void **state)
+static void freeing_the_loop_resets_closed_streams_with_queued_bytes(
+    void **state)
 {
     aloop_stream *stream = connected();
 
@@ -50,8 +51,7 @@ static void a_close_followed_by_a_free_resets_too(void **state)
     assert_false(has_end(c.peer));
 }
 
-static void a_shutdown_that_waits_for_its_turn_is_a_reset_at_the_end(
-    void **state)
+static void a_pending_shutdown_becomes_a_reset_when_the_loop_ends(void **state)
 {
     aloop_stream *stream = connected();
 
@@ -63,7 +63,7 @@ static void a_shutdown_that_waits_for_its_turn_is_a_reset_at_the_end(
     assert_false(has_end(c.peer));
 }
 
-static void a_write_that_was_begun_is_a_reset_at_the_end(void **state)
+static void a_partly_sent_write_becomes_a_reset_when_the_loop_ends(void **state)
 {
     aloop_stream *stream = connected();
 
@@ -76,7 +76,7 @@ static void a_write_that_was_begun_is_a_reset_at_the_end(void **state)
 
 /* The write has sent nothing, but the peer has received only a part of what was
  * queued in all. */
-static void a_write_that_was_not_begun_is_a_reset_at_the_end(void **state)
+static void an_unsent_write_becomes_a_reset_when_the_loop_ends(void **state)
 {
     (void) state;
     for (int is_closed = 0; is_closed < 2; is_closed++) {
@@ -95,7 +95,7 @@ static void a_write_that_was_not_begun_is_a_reset_at_the_end(void **state)
     }
 }
 
-static void a_pipe_that_has_not_ended_resets_its_target(void **state)
+static void an_unfinished_forward_resets_its_target(void **state)
 {
     aloop_stream *from = connected(), *to;
     int sink;
@@ -111,7 +111,7 @@ static void a_pipe_that_has_not_ended_resets_its_target(void **state)
     assert_true(has_end(c.peer)); /* Nothing was queued for it. */
 }
 
-static void what_was_sent_whole_ends_in_an_end(void **state)
+static void a_stream_that_sent_everything_ends_without_a_reset(void **state)
 {
     (void) state;
     for (int i = 0; i < 4; i++) {
@@ -150,7 +150,8 @@ static ssize_t writes_and_returns(aloop *loop, void *arg)
     return error;
 }
 
-static void the_end_of_a_program_resets_what_it_has_cancelled(void **state)
+static void the_end_of_a_program_resets_streams_with_cancelled_writes(
+    void **state)
 {
     int peer;
 
@@ -165,14 +166,14 @@ static void the_end_of_a_program_resets_what_it_has_cancelled(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_free_resets_what_has_bytes_queued),
-        TEST(a_close_followed_by_a_free_resets_too),
-        TEST(a_shutdown_that_waits_for_its_turn_is_a_reset_at_the_end),
-        TEST(a_write_that_was_begun_is_a_reset_at_the_end),
-        TEST(a_write_that_was_not_begun_is_a_reset_at_the_end),
-        TEST(a_pipe_that_has_not_ended_resets_its_target),
-        TEST(what_was_sent_whole_ends_in_an_end),
-        TEST(the_end_of_a_program_resets_what_it_has_cancelled),
+        TEST(freeing_the_loop_resets_streams_with_queued_bytes),
+        TEST(freeing_the_loop_resets_closed_streams_with_queued_bytes),
+        TEST(a_pending_shutdown_becomes_a_reset_when_the_loop_ends),
+        TEST(a_partly_sent_write_becomes_a_reset_when_the_loop_ends),
+        TEST(an_unsent_write_becomes_a_reset_when_the_loop_ends),
+        TEST(an_unfinished_forward_resets_its_target),
+        TEST(a_stream_that_sent_everything_ends_without_a_reset),
+        TEST(the_end_of_a_program_resets_streams_with_cancelled_writes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,23 +21,23 @@ static const char big[2 * BUFFER];
 /* The ways in which the library gets the error of a connection.  Each consumes
  * SO_ERROR, so that the next receive returns 0. */
 
-static void by_a_send(aloop_stream *stream, int error)
+static void fail_in_send(aloop_stream *stream, int error)
 {
     sim_peer_break(c.peer, error);
     aloop_detach(aloop_stream_write(stream, "x", 1));
     run_for(MS);
 }
 
-static void by_a_gathered_send(aloop_stream *stream, int error)
+static void fail_in_gathered_send(aloop_stream *stream, int error)
 {
     sim_peer_break(c.peer, error);
     aloop_detach(aloop_stream_write(stream, "x", 1));
-    by_a_send(stream, error);
+    fail_in_send(stream, error);
 }
 
 /* The library queries SO_ERROR: no read is pending, and the peer takes no
  * bytes. */
-static void by_asking_for_it(aloop_stream *stream, int error)
+static void fail_in_query(aloop_stream *stream, int error)
 {
     aloop_detach(aloop_stream_write(stream, big, sizeof big));
     run_for(MS);
@@ -45,7 +45,7 @@ static void by_asking_for_it(aloop_stream *stream, int error)
     run_for(MS);
 }
 
-static void by_a_shutdown(aloop_stream *stream, int error)
+static void fail_in_shutdown(aloop_stream *stream, int error)
 {
     sim_peer_break(c.peer, error);
     aloop_detach(aloop_stream_shutdown(stream));
@@ -53,7 +53,7 @@ static void by_a_shutdown(aloop_stream *stream, int error)
 }
 
 /* The wait consumes SO_ERROR, like a kqueue that is emulated with epoll. */
-static void by_the_wait(aloop_stream *stream, int error)
+static void fail_in_wait(aloop_stream *stream, int error)
 {
     sim_options()->takes_errors = true;
     sim_peer_break(c.peer, error);
@@ -61,14 +61,14 @@ static void by_the_wait(aloop_stream *stream, int error)
     run_for(MS);
 }
 
-static void by_the_wait_for_writing(aloop_stream *stream, int error)
+static void fail_in_wait_for_writing(aloop_stream *stream, int error)
 {
     sim_options()->takes_errors = true;
-    by_asking_for_it(stream, error);
+    fail_in_query(stream, error);
 }
 
 /* Only the failed call reports the reason. */
-static void by_a_failing_send(aloop_stream *stream, int error)
+static void fail_by_send(aloop_stream *stream, int error)
 {
     sim_fail("aloop__sys_send", 1, error);
     aloop_detach(aloop_stream_write(stream, "x", 1));
@@ -78,7 +78,7 @@ static void by_a_failing_send(aloop_stream *stream, int error)
     aloop__sys_socket_error(aloop_stream_fd(stream));
 }
 
-static void by_a_failing_shutdown(aloop_stream *stream, int error)
+static void fail_by_shutdown(aloop_stream *stream, int error)
 {
     sim_fail("aloop__sys_shutdown_write", 1, error);
     aloop_detach(aloop_stream_shutdown(stream));
@@ -88,22 +88,22 @@ static void by_a_failing_shutdown(aloop_stream *stream, int error)
     aloop__sys_socket_error(aloop_stream_fd(stream));
 }
 
-static void by_a_receive(aloop_stream *stream, int error)
+static void fail_in_receive(aloop_stream *stream, int error)
 {
     (void) stream;
     sim_peer_break(c.peer, error);
 }
 
 static void (*const ways[])(aloop_stream *stream, int error) = {
-    by_a_send,     by_a_gathered_send, by_asking_for_it,
-    by_a_shutdown, by_the_wait,        by_the_wait_for_writing,
-    by_a_receive,  by_a_failing_send,  by_a_failing_shutdown,
+    fail_in_send,     fail_in_gathered_send, fail_in_query,
+    fail_in_shutdown, fail_in_wait,          fail_in_wait_for_writing,
+    fail_in_receive,  fail_by_send,          fail_by_shutdown,
 };
 
 enum { WAYS = sizeof ways / sizeof ways[0] };
 
 /* Makes a new world, and a stream in it with four unread bytes. */
-static aloop_stream *begin(void)
+static aloop_stream *stream_with_unread_bytes(void)
 {
     aloop_stream *stream;
 
@@ -114,14 +114,15 @@ static aloop_stream *begin(void)
     return stream;
 }
 
-static void a_later_read_gives_the_error_whichever_call_took_it(void **state)
+static void a_later_read_fails_with_an_error_that_another_call_consumed(
+    void **state)
 {
     char buffer[8];
 
     (void) state;
     for (size_t i = 0; i < ERRORS * WAYS; i++) {
         int error = errors[i % ERRORS];
-        aloop_stream *stream = begin();
+        aloop_stream *stream = stream_with_unread_bytes();
 
         ways[i / ERRORS](stream, error);
 
@@ -135,14 +136,14 @@ static void a_later_read_gives_the_error_whichever_call_took_it(void **state)
     }
 }
 
-static void a_pending_read_gives_the_error_and_loses_no_bytes(void **state)
+static void a_pending_read_fails_with_the_error_and_loses_no_bytes(void **state)
 {
     char buffer[8];
 
     (void) state;
     for (size_t i = 0; i < ERRORS * WAYS; i++) {
         int error = errors[i % ERRORS];
-        aloop_stream *stream = begin();
+        aloop_stream *stream = stream_with_unread_bytes();
         aloop_future *read =
             aloop_stream_read_to_end(stream, buffer, sizeof buffer);
 
@@ -159,12 +160,12 @@ static void a_pending_read_gives_the_error_and_loses_no_bytes(void **state)
     }
 }
 
-static void a_callback_is_told_the_error_whichever_call_took_it(void **state)
+static void a_callback_gets_an_error_that_another_call_consumed(void **state)
 {
     (void) state;
     for (size_t i = 0; i < ERRORS * WAYS; i++) {
         int error = errors[i % ERRORS];
-        aloop_stream *stream = begin();
+        aloop_stream *stream = stream_with_unread_bytes();
 
         t.noted = 0;
         aloop_stream_start(stream, collect, NULL);
@@ -179,18 +180,19 @@ static void a_callback_is_told_the_error_whichever_call_took_it(void **state)
     }
 }
 
-static void a_pipe_fails_with_the_error_and_passes_no_end_on(void **state)
+static void a_forward_fails_with_the_error_and_sends_no_end(void **state)
 {
     (void) state;
     for (size_t i = 0; i < ERRORS * WAYS; i++) {
         int error = errors[i % ERRORS], sink;
-        aloop_stream *from = begin(), *to = connected_to(&sink);
-        aloop_future *pipe = aloop_stream_forward(from, to);
+        aloop_stream *from = stream_with_unread_bytes();
+        aloop_stream *to = connected_to(&sink);
+        aloop_future *forward = aloop_stream_forward(from, to);
 
         run_for(MS);
         ways[i / ERRORS](from, error);
 
-        assert_int_equal(aloop_await(pipe), error);
+        assert_int_equal(aloop_await(forward), error);
         run_for(MS);
         assert_int_equal(sim_peer_receive(sink, c.in, sizeof c.in), 4);
         assert_false(sim_peer_eof(sink));
@@ -202,8 +204,7 @@ static void a_pipe_fails_with_the_error_and_passes_no_end_on(void **state)
 
 /* EPIPE means that the peer ended first and then refused the data, so that the
  * end is still the peer's. */
-static void a_broken_pipe_after_the_peers_end_leaves_the_end_to_be_read(
-    void **state)
+static void the_end_can_be_read_after_a_write_failed_with_epipe(void **state)
 {
     aloop_stream *stream = connected();
     char buffer[8];
@@ -227,19 +228,18 @@ static void a_broken_pipe_after_the_peers_end_leaves_the_end_to_be_read(
     }
 }
 
-static void running_short_of_memory_in_a_send_is_not_the_readers_error(
-    void **state)
+static void a_send_without_memory_does_not_fail_reads(void **state)
 {
-    static const int passing[] = {ALOOP_ENOMEM, ALOOP_ENOBUFS};
+    static const int transient[] = {ALOOP_ENOMEM, ALOOP_ENOBUFS};
     char buffer[8];
 
     (void) state;
     for (size_t i = 0; i < 2; i++) {
         aloop_stream *stream = connected();
 
-        sim_fail("aloop__sys_send", 1, passing[i]);
+        sim_fail("aloop__sys_send", 1, transient[i]);
         assert_int_equal(aloop_await(aloop_stream_write(stream, "x", 1)),
-                         passing[i]);
+                         transient[i]);
         sim_peer_send(c.peer, "all", 3);
         sim_peer_shutdown(c.peer);
 
@@ -250,7 +250,7 @@ static void running_short_of_memory_in_a_send_is_not_the_readers_error(
 }
 
 /* The write fails with the error itself, not with one that follows from it. */
-static void a_write_after_an_error_that_the_wait_took_gives_it(void **state)
+static void a_write_fails_with_the_error_that_the_reactor_consumed(void **state)
 {
     aloop_stream *stream = connected();
     char buffer[8];
@@ -270,8 +270,8 @@ static void a_write_after_an_error_that_the_wait_took_gives_it(void **state)
 static aloop_stream *neighbour;
 static char tail[2048];
 
-static void reads_its_neighbour(aloop_stream *stream, const void *data,
-                                ssize_t size, void *arg)
+static void read_neighbour(aloop_stream *stream, const void *data,
+                           ssize_t size, void *arg)
 {
     (void) stream;
     (void) data;
@@ -281,7 +281,7 @@ static void reads_its_neighbour(aloop_stream *stream, const void *data,
                    note_status, NULL);
 }
 
-static void an_error_that_the_wait_took_is_known_to_all_its_callbacks(
+static void an_error_that_the_reactor_consumed_reaches_all_callbacks(
     void **state)
 {
     static const char bytes[2048];
@@ -296,7 +296,7 @@ static void an_error_that_the_wait_took_is_known_to_all_its_callbacks(
     assert_int_equal(
         aloop_await(aloop_stream_read(neighbour, tail, sizeof tail)),
         sizeof tail);
-    aloop_stream_start(stream, reads_its_neighbour, NULL);
+    aloop_stream_start(stream, read_neighbour, NULL);
     aloop_detach(aloop_stream_write(neighbour, big, sizeof big));
     run_for(MS);
     sim_peer_break(peer, ALOOP_ECONNABORTED);
@@ -308,7 +308,7 @@ static void an_error_that_the_wait_took_is_known_to_all_its_callbacks(
     aloop_stream_close(neighbour);
 }
 
-static void the_address_of_a_lost_peer_is_the_error_it_was_lost_with(
+static void the_address_of_a_lost_peer_fails_with_the_error_of_the_loss(
     void **state)
 {
     aloop_stream *stream = connected();
@@ -322,7 +322,7 @@ static void the_address_of_a_lost_peer_is_the_error_it_was_lost_with(
     aloop_stream_close(stream);
 
     stream = connected();
-    by_a_send(stream, ALOOP_ETIMEDOUT);
+    fail_in_send(stream, ALOOP_ETIMEDOUT);
     assert_int_equal(aloop_stream_peer(stream, text, sizeof text),
                      ALOOP_ETIMEDOUT);
     assert_true(aloop_stream_local(stream, text, sizeof text) > 0);
@@ -339,7 +339,7 @@ static void the_address_of_a_lost_peer_is_the_error_it_was_lost_with(
     aloop_stream_close(stream);
 }
 
-static void a_shutdown_of_a_lost_connection_gives_its_error(void **state)
+static void a_shutdown_of_a_lost_connection_fails_with_its_error(void **state)
 {
     aloop_stream *stream = connected();
 
@@ -357,7 +357,8 @@ static void a_shutdown_of_a_lost_connection_gives_its_error(void **state)
     aloop_stream_close(stream);
 }
 
-static void what_was_put_and_could_not_be_sent_is_told_and_reset(void **state)
+static void a_put_that_cannot_be_sent_is_reported_and_ends_in_a_reset(
+    void **state)
 {
     aloop_stream *stream = connected();
 
@@ -376,17 +377,17 @@ static void what_was_put_and_could_not_be_sent_is_told_and_reset(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_later_read_gives_the_error_whichever_call_took_it),
-        TEST(a_pending_read_gives_the_error_and_loses_no_bytes),
-        TEST(a_callback_is_told_the_error_whichever_call_took_it),
-        TEST(a_pipe_fails_with_the_error_and_passes_no_end_on),
-        TEST(a_broken_pipe_after_the_peers_end_leaves_the_end_to_be_read),
-        TEST(running_short_of_memory_in_a_send_is_not_the_readers_error),
-        TEST(a_write_after_an_error_that_the_wait_took_gives_it),
-        TEST(an_error_that_the_wait_took_is_known_to_all_its_callbacks),
-        TEST(the_address_of_a_lost_peer_is_the_error_it_was_lost_with),
-        TEST(a_shutdown_of_a_lost_connection_gives_its_error),
-        TEST(what_was_put_and_could_not_be_sent_is_told_and_reset),
+        TEST(a_later_read_fails_with_an_error_that_another_call_consumed),
+        TEST(a_pending_read_fails_with_the_error_and_loses_no_bytes),
+        TEST(a_callback_gets_an_error_that_another_call_consumed),
+        TEST(a_forward_fails_with_the_error_and_sends_no_end),
+        TEST(the_end_can_be_read_after_a_write_failed_with_epipe),
+        TEST(a_send_without_memory_does_not_fail_reads),
+        TEST(a_write_fails_with_the_error_that_the_reactor_consumed),
+        TEST(an_error_that_the_reactor_consumed_reaches_all_callbacks),
+        TEST(the_address_of_a_lost_peer_fails_with_the_error_of_the_loss),
+        TEST(a_shutdown_of_a_lost_connection_fails_with_its_error),
+        TEST(a_put_that_cannot_be_sent_is_reported_and_ends_in_a_reset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,7 +60,7 @@ static ssize_t talk(void)
 
 static const char *const localhost[] = {"::1", "127.0.0.1", NULL};
 
-static void settled_futures_that_are_held_to_the_end_leak_nothing(void **state)
+static void settled_futures_kept_until_the_loop_ends_leak_nothing(void **state)
 {
     aloop_stream *stream;
     char buffer[4];
@@ -154,7 +154,7 @@ static void every_call_that_a_connection_makes_may_fail(void **state)
 /* A failed read returns its bytes to the stream.  If there is no memory for
  * them, they are lost, and later reads must not continue as if they were
  * not. */
-static void a_read_that_cannot_give_back_leaves_no_gap(void **state)
+static void a_read_that_cannot_give_its_bytes_back_leaves_no_gap(void **state)
 {
     bool has_failed = true;
 
@@ -185,11 +185,11 @@ static void a_read_that_cannot_give_back_leaves_no_gap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(settled_futures_that_are_held_to_the_end_leak_nothing),
+        TEST(settled_futures_kept_until_the_loop_ends_leak_nothing),
         TEST(a_failing_allocation_ends_in_an_error_and_leaks_nothing),
         TEST(a_failing_call_ends_in_an_error_or_success_and_leaks_nothing),
         TEST(every_call_that_a_connection_makes_may_fail),
-        TEST(a_read_that_cannot_give_back_leaves_no_gap),
+        TEST(a_read_that_cannot_give_its_bytes_back_leaves_no_gap),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

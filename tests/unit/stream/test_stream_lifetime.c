@@ -29,7 +29,7 @@ static void answer_and_close(aloop_stream *stream, const void *data,
 
 /* Failure class 4: a callback closes its own handle, and the code that called
  * it continues to use the handle. */
-static void a_stream_closed_in_its_own_callback_sends_and_is_silent(
+static void a_stream_closed_in_its_callback_sends_and_calls_back_no_more(
     void **state)
 {
     aloop_stream *stream = connected();
@@ -53,7 +53,7 @@ static void close_on_error(aloop_stream *stream, const void *data,
         aloop_stream_close(stream);
 }
 
-static void a_stream_is_closed_in_the_callback_of_its_reset(void **state)
+static void a_stream_can_be_closed_in_the_callback_of_its_reset(void **state)
 {
     aloop_stream *stream = connected();
 
@@ -69,7 +69,7 @@ static void a_stream_is_closed_in_the_callback_of_its_reset(void **state)
 
 static aloop_stream *pair[2];
 
-static void close_from_the_hook(aloop *loop, int error, const char *what,
+static void close_in_error_hook(aloop *loop, int error, const char *what,
                                 void *arg)
 {
     (void) loop;
@@ -85,7 +85,7 @@ static void a_stream_may_be_closed_by_the_error_hook(void **state)
     /* More than the connection holds after the reset. */
     static const char big[2 * BUFFER];
     aloop_options options = {.size = sizeof options,
-                             .on_unhandled = close_from_the_hook};
+                             .on_unhandled = close_in_error_hook};
 
     (void) state;
     aloop_free(t.loop);
@@ -115,7 +115,7 @@ static void close_the_other(aloop_stream *stream, const void *data,
 }
 
 /* Failure class 6: a handle is closed by another one of the same batch. */
-static void a_stream_closed_by_its_neighbour_in_one_batch_is_silent(
+static void a_stream_closed_by_another_of_its_batch_is_not_called_back(
     void **state)
 {
     (void) state;
@@ -163,7 +163,7 @@ static void close_and_reuse(aloop_stream *stream, const void *data,
 
 /* Failure class 1: an event of a closed stream reaches the new owner of its
  * descriptor, which would take the event for the end of its connect. */
-static void a_number_reused_within_the_batch_hears_nothing_of_the_old(
+static void a_descriptor_reused_in_a_batch_gets_no_event_of_its_old_owner(
     void **state)
 {
     aloop_stream *stream = connected();
@@ -188,8 +188,7 @@ static void a_number_reused_within_the_batch_hears_nothing_of_the_old(
 
 /* Failure class 2: the kernel continues to report a closed descriptor, because
  * another process holds a duplicate. */
-static void a_closed_stream_with_a_duplicate_elsewhere_costs_no_spin(
-    void **state)
+static void a_closed_stream_with_a_duplicate_does_not_spin(void **state)
 {
     aloop_stream *stream = connected();
 
@@ -205,7 +204,8 @@ static void a_closed_stream_with_a_duplicate_elsewhere_costs_no_spin(
 
 /* Failure class 13: the application closes the descriptor.  Here a duplicate
  * keeps it in the kernel's set, from which it can no longer be removed. */
-static void a_descriptor_closed_by_others_is_an_error_and_no_spin(void **state)
+static void a_descriptor_closed_by_the_application_fails_without_a_spin(
+    void **state)
 {
     aloop_stream *stream = connected();
 
@@ -224,8 +224,7 @@ static void a_descriptor_closed_by_others_is_an_error_and_no_spin(void **state)
     sim_reset(1); /* The bad use and the bad close were this test's. */
 }
 
-static void a_number_that_was_lost_is_not_closed_for_its_next_owner(
-    void **state)
+static void a_lost_descriptor_is_not_closed_for_its_new_owner(void **state)
 {
     aloop_stream *stream = connected();
     int fd = aloop_stream_fd(stream), fds[2];
@@ -253,7 +252,7 @@ static void a_number_that_was_lost_is_not_closed_for_its_next_owner(
 
 /* Failure class 3: a descriptor is reused while the stream that had it still
  * exists. */
-static void a_stream_hears_that_its_number_was_taken_over(void **state)
+static void a_stream_is_notified_that_its_descriptor_was_reused(void **state)
 {
     aloop_stream *old = connected(), *new;
     char buffer[4];
@@ -330,8 +329,7 @@ static void referencing_a_stream_is_idempotent(void **state)
     aloop_stream_close(stream);
 }
 
-static void a_closed_number_with_a_duplicate_is_told_once_without_a_spin(
-    void **state)
+static void a_closed_descriptor_with_a_duplicate_is_reported_once(void **state)
 {
     aloop_stream *stream;
     int64_t begin;
@@ -363,18 +361,18 @@ static void a_closed_number_with_a_duplicate_is_told_once_without_a_spin(
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_stream_closed_in_its_own_callback_sends_and_is_silent),
-        TEST(a_stream_is_closed_in_the_callback_of_its_reset),
+        TEST(a_stream_closed_in_its_callback_sends_and_calls_back_no_more),
+        TEST(a_stream_can_be_closed_in_the_callback_of_its_reset),
         TEST(a_stream_may_be_closed_by_the_error_hook),
-        TEST(a_stream_closed_by_its_neighbour_in_one_batch_is_silent),
-        TEST(a_number_reused_within_the_batch_hears_nothing_of_the_old),
-        TEST(a_closed_stream_with_a_duplicate_elsewhere_costs_no_spin),
-        TEST(a_descriptor_closed_by_others_is_an_error_and_no_spin),
-        TEST(a_number_that_was_lost_is_not_closed_for_its_next_owner),
-        TEST(a_stream_hears_that_its_number_was_taken_over),
+        TEST(a_stream_closed_by_another_of_its_batch_is_not_called_back),
+        TEST(a_descriptor_reused_in_a_batch_gets_no_event_of_its_old_owner),
+        TEST(a_closed_stream_with_a_duplicate_does_not_spin),
+        TEST(a_descriptor_closed_by_the_application_fails_without_a_spin),
+        TEST(a_lost_descriptor_is_not_closed_for_its_new_owner),
+        TEST(a_stream_is_notified_that_its_descriptor_was_reused),
         TEST(a_loop_is_freed_with_everything_open),
         TEST(referencing_a_stream_is_idempotent),
-        TEST(a_closed_number_with_a_duplicate_is_told_once_without_a_spin),
+        TEST(a_closed_descriptor_with_a_duplicate_is_reported_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

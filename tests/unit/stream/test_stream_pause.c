@@ -139,7 +139,7 @@ static void a_stream_whose_pause_is_off_never_pauses(void **state)
     aloop_stream_abort(stream);
 }
 
-static void what_other_code_puts_or_writes_does_not_pause(void **state)
+static void puts_and_writes_outside_the_callback_do_not_pause(void **state)
 {
     static const size_t size = 0;
     aloop_stream *stream = replied(&size);
@@ -179,7 +179,7 @@ static void a_write_from_the_callback_does_not_pause(void **state)
 }
 
 /* The replies and the upload share one buffer of the queue. */
-static void an_upload_behind_the_replies_does_not_prolong_the_pause(
+static void an_upload_queued_after_replies_does_not_prolong_the_pause(
     void **state)
 {
     static const size_t size = HIGH + 1;
@@ -196,7 +196,7 @@ static void an_upload_behind_the_replies_does_not_prolong_the_pause(
     aloop_stream_abort(stream);
 }
 
-static void replies_behind_an_upload_pause_all_the_same(void **state)
+static void replies_queued_after_an_upload_still_pause(void **state)
 {
     static const size_t size = HIGH + 1;
     aloop_stream *stream = connected();
@@ -230,22 +230,22 @@ static void a_read_future_is_never_paused(void **state)
     aloop_stream_abort(stream);
 }
 
-static void a_pipe_is_not_paused_by_replies_before_it(void **state)
+static void a_forward_is_not_paused_by_earlier_replies(void **state)
 {
     static const size_t size = HIGH + 1;
     aloop_stream *from = replied(&size), *to;
-    aloop_future *pipe;
+    aloop_future *forward;
     int sink;
 
     (void) state;
     to = connected_to(&sink);
     assert_int_equal(aloop_stream_stop(from), 0);
-    pipe = aloop_stream_forward(from, to);
+    forward = aloop_stream_forward(from, to);
     sim_peer_send(c.peer, "through", 7);
     run_for(MS);
 
     assert_int_equal(sim_peer_receive(sink, c.in, sizeof c.in), 7);
-    aloop_future_unref(pipe);
+    aloop_future_unref(forward);
     aloop_stream_abort(from);
     aloop_stream_abort(to);
 }
@@ -349,7 +349,7 @@ static void an_upload_to_an_echo_server_finishes(void **state)
 }
 
 /* ends[0] and ends[3] communicate; the other two are the ends of a proxy. */
-static void two_pipes_finish_when_both_ends_write_first(void **state)
+static void two_forwards_finish_when_both_ends_write_first(void **state)
 {
     aloop_stream *ends[4];
     aloop_future *there, *back, *writes[2];
@@ -382,7 +382,7 @@ static void two_pipes_finish_when_both_ends_write_first(void **state)
 
 /* One end reads nothing until it has written everything, while the other end
  * sends as much.  The buffers of the proxy are full in one direction. */
-static void a_pipe_flows_while_the_one_against_it_is_full(void **state)
+static void a_forward_continues_while_the_opposite_one_is_full(void **state)
 {
     aloop_stream *ends[4];
     aloop_future *there, *back, *up, *down;
@@ -427,7 +427,7 @@ static void reply_or_note_errors(aloop_stream *stream, const void *data,
 }
 
 /* Reading was paused because replies were queued, and cannot be resumed. */
-static void what_cannot_be_read_any_further_is_told(void **state)
+static void an_error_of_resuming_the_reading_is_reported(void **state)
 {
     aloop_stream *stream = connected();
 
@@ -459,17 +459,17 @@ int main(void)
         PAUSE(new_marks_resume_and_pause_reading_immediately),
         PAUSE(the_pause_can_be_turned_off_and_on),
         PAUSE(a_stream_whose_pause_is_off_never_pauses),
-        PAUSE(what_other_code_puts_or_writes_does_not_pause),
+        PAUSE(puts_and_writes_outside_the_callback_do_not_pause),
         PAUSE(a_write_from_the_callback_does_not_pause),
-        PAUSE(an_upload_behind_the_replies_does_not_prolong_the_pause),
-        PAUSE(replies_behind_an_upload_pause_all_the_same),
+        PAUSE(an_upload_queued_after_replies_does_not_prolong_the_pause),
+        PAUSE(replies_queued_after_an_upload_still_pause),
         PAUSE(a_read_future_is_never_paused),
-        PAUSE(a_pipe_is_not_paused_by_replies_before_it),
+        PAUSE(a_forward_is_not_paused_by_earlier_replies),
         PAUSE(a_peer_that_sends_and_never_reads_costs_bounded_memory),
         PAUSE(an_upload_to_an_echo_server_finishes),
-        PAUSE(two_pipes_finish_when_both_ends_write_first),
-        PAUSE(a_pipe_flows_while_the_one_against_it_is_full),
-        TEST(what_cannot_be_read_any_further_is_told),
+        PAUSE(two_forwards_finish_when_both_ends_write_first),
+        PAUSE(a_forward_continues_while_the_opposite_one_is_full),
+        TEST(an_error_of_resuming_the_reading_is_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static void a_read_settles_with_what_is_there(void **state)
+static void a_read_settles_with_the_available_bytes(void **state)
 {
     aloop_stream *stream = connected();
     char buffer[16] = {0};
@@ -23,7 +23,7 @@ static void a_read_settles_with_what_is_there(void **state)
     aloop_stream_close(stream);
 }
 
-static void many_small_reads_cost_one_receive(void **state)
+static void many_small_reads_need_one_receive(void **state)
 {
     aloop_stream *stream = connected();
     char byte;
@@ -61,7 +61,7 @@ static void an_exact_read_waits_for_all_its_bytes(void **state)
     aloop_stream_close(stream);
 }
 
-static void an_exact_read_of_much_goes_straight_to_its_buffer(void **state)
+static void a_large_exact_read_fills_its_buffer(void **state)
 {
     static char sent[40000], buffer[40000];
     aloop_stream *stream = connected();
@@ -80,7 +80,8 @@ static void an_exact_read_of_much_goes_straight_to_its_buffer(void **state)
     aloop_stream_close(stream);
 }
 
-static void an_exact_read_that_meets_the_end_gives_its_bytes_back(void **state)
+static void an_exact_read_that_reaches_the_end_gives_its_bytes_back(
+    void **state)
 {
     aloop_stream *stream = connected();
     char buffer[16] = {0};
@@ -154,8 +155,7 @@ static void a_reset_fails_the_pending_read_and_every_later_one(void **state)
 }
 
 /* The kernel reports a reset once, and here a send consumes it. */
-static void a_reset_that_a_send_met_first_is_not_taken_for_the_end(
-    void **state)
+static void a_reset_that_a_send_consumed_is_not_read_as_the_end(void **state)
 {
     aloop_stream *stream = connected();
     char buffer[16];
@@ -187,7 +187,7 @@ static void closing_the_stream_cancels_its_pending_read(void **state)
     aloop_future_unref(read);
 }
 
-static void a_dropped_read_is_cancelled_and_reported_to_nobody(void **state)
+static void a_dropped_read_is_cancelled_and_not_reported(void **state)
 {
     aloop_stream *stream = connected();
     char buffer[4];
@@ -201,7 +201,7 @@ static void a_dropped_read_is_cancelled_and_reported_to_nobody(void **state)
     aloop_stream_close(stream);
 }
 
-static void there_is_one_reader_at_a_time(void **state)
+static void a_second_reader_is_refused(void **state)
 {
     aloop_stream *stream = connected();
     char buffer[4];
@@ -223,7 +223,7 @@ static void there_is_one_reader_at_a_time(void **state)
 }
 
 /* A read of zero bytes needs neither a wait nor a buffer. */
-static void reading_nothing_gives_0(void **state)
+static void a_read_of_zero_bytes_returns_0(void **state)
 {
     aloop_stream *stream = connected();
     char buffer[4] = "";
@@ -247,7 +247,7 @@ static void reading_nothing_gives_0(void **state)
 }
 
 /* Failure class 29: sizes are at the limits of their types. */
-static void sizes_that_cannot_be_right_are_refused(void **state)
+static void invalid_sizes_are_refused(void **state)
 {
     aloop_stream *stream = connected();
     char buffer[4];
@@ -293,20 +293,20 @@ static void sizes_that_cannot_be_right_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_read_settles_with_what_is_there),
-        TEST(many_small_reads_cost_one_receive),
+        TEST(a_read_settles_with_the_available_bytes),
+        TEST(many_small_reads_need_one_receive),
         TEST(an_exact_read_waits_for_all_its_bytes),
-        TEST(an_exact_read_of_much_goes_straight_to_its_buffer),
-        TEST(an_exact_read_that_meets_the_end_gives_its_bytes_back),
+        TEST(a_large_exact_read_fills_its_buffer),
+        TEST(an_exact_read_that_reaches_the_end_gives_its_bytes_back),
         TEST(a_cancelled_read_gives_its_bytes_back),
         TEST(a_timed_out_read_leaves_the_stream_usable),
         TEST(a_reset_fails_the_pending_read_and_every_later_one),
-        TEST(a_reset_that_a_send_met_first_is_not_taken_for_the_end),
+        TEST(a_reset_that_a_send_consumed_is_not_read_as_the_end),
         TEST(closing_the_stream_cancels_its_pending_read),
-        TEST(a_dropped_read_is_cancelled_and_reported_to_nobody),
-        TEST(there_is_one_reader_at_a_time),
-        TEST(reading_nothing_gives_0),
-        TEST(sizes_that_cannot_be_right_are_refused),
+        TEST(a_dropped_read_is_cancelled_and_not_reported),
+        TEST(a_second_reader_is_refused),
+        TEST(a_read_of_zero_bytes_returns_0),
+        TEST(invalid_sizes_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@ static void assert_got(const char *text)
     assert_memory_equal(c.got, text, c.got_size);
 }
 
-static void what_arrives_is_called_back_in_order_and_then_the_end(void **state)
+static void data_is_delivered_in_order_and_then_the_end(void **state)
 {
     aloop_stream *stream = connected();
 
@@ -31,7 +31,7 @@ static void what_arrives_is_called_back_in_order_and_then_the_end(void **state)
     aloop_stream_close(stream);
 }
 
-static void the_end_is_told_once_and_once_more_after_a_new_start(void **state)
+static void the_end_is_reported_once_for_each_start(void **state)
 {
     aloop_stream *stream = connected();
 
@@ -48,7 +48,7 @@ static void the_end_is_told_once_and_once_more_after_a_new_start(void **state)
     aloop_stream_close(stream);
 }
 
-static void a_reset_is_told_once_after_the_data_before_it(void **state)
+static void a_reset_is_reported_once_after_the_data_before_it(void **state)
 {
     aloop_stream *stream = connected();
 
@@ -66,7 +66,7 @@ static void a_reset_is_told_once_after_the_data_before_it(void **state)
     aloop_stream_close(stream);
 }
 
-static void a_stopped_stream_is_silent_and_loses_nothing(void **state)
+static void a_stopped_stream_calls_nothing_back_and_loses_nothing(void **state)
 {
     aloop_stream *stream = connected();
 
@@ -132,8 +132,7 @@ static void a_second_start_replaces_callback_and_argument(void **state)
     aloop_stream_close(stream);
 }
 
-static void a_start_delivers_what_a_read_left_over_and_then_the_end(
-    void **state)
+static void a_start_delivers_the_rest_of_a_read_and_then_the_end(void **state)
 {
     aloop_stream *stream = connected();
     char one;
@@ -172,7 +171,7 @@ static void give_back(aloop_stream *stream, const void *data, ssize_t size,
     aloop_stream_start(stream, collect, NULL);
 }
 
-static void what_a_read_gave_back_comes_before_newer_bytes(void **state)
+static void bytes_that_a_read_gave_back_come_before_newer_ones(void **state)
 {
     static char full[65536];
     aloop_stream *stream = connected();
@@ -189,8 +188,7 @@ static void what_a_read_gave_back_comes_before_newer_bytes(void **state)
     aloop_stream_close(stream);
 }
 
-static void a_stream_stopped_while_it_is_told_of_data_hears_no_more(
-    void **state)
+static void a_stream_that_was_stopped_is_not_notified_of_the_end(void **state)
 {
     aloop_stream *stream = connected();
 
@@ -231,8 +229,8 @@ static void keep(const void *data, size_t size)
 
 /* The first call starts to read a line, notes the status of that read, cancels
  * the read, and starts the stream again. */
-static void asks_for_a_line_at_first(aloop_stream *stream, const void *data,
-                                     ssize_t size, void *arg)
+static void read_line_in_first_call(aloop_stream *stream, const void *data,
+                                    ssize_t size, void *arg)
 {
     aloop_future *read;
 
@@ -246,7 +244,7 @@ static void asks_for_a_line_at_first(aloop_stream *stream, const void *data,
     read = aloop_stream_read_until(stream, line, sizeof line, "no such", 7);
     note((int) aloop_future_status(read));
     aloop_future_unref(read);
-    aloop_stream_start(stream, asks_for_a_line_at_first, arg);
+    aloop_stream_start(stream, read_line_in_first_call, arg);
 }
 
 static void bytes_given_back_in_the_callback_come_before_newer_ones(
@@ -260,7 +258,7 @@ static void bytes_given_back_in_the_callback_come_before_newer_ones(
     stream = connected_to(&peer);
     assert_int_equal(sim_peer_send(peer, bytes, sizeof bytes), sizeof bytes);
     sim_pass(MS);
-    aloop_stream_start(stream, asks_for_a_line_at_first, NULL);
+    aloop_stream_start(stream, read_line_in_first_call, NULL);
     run_for(MS);
 
     assert_true(t.noted >= 3);
@@ -274,7 +272,7 @@ static void bytes_given_back_in_the_callback_come_before_newer_ones(
 
 /* The line fills its buffer exactly, so that the read continues until the
  * end. */
-static void the_end_is_told_after_bytes_given_back_in_the_callback(
+static void the_end_is_reported_after_bytes_given_back_in_the_callback(
     void **state)
 {
     const size_t rest = BUFFER_SMALL - sizeof(struct aloop__input);
@@ -287,7 +285,7 @@ static void the_end_is_told_after_bytes_given_back_in_the_callback(
     sim_peer_send(peer, bytes, RECEIVE_SIZE + rest);
     sim_peer_shutdown(peer);
     sim_pass(MS);
-    aloop_stream_start(stream, asks_for_a_line_at_first, NULL);
+    aloop_stream_start(stream, read_line_in_first_call, NULL);
     run_for(MS);
 
     assert_noted(RECEIVE_SIZE, ALOOP_EOF, (int) rest, 0);
@@ -299,18 +297,19 @@ static void the_end_is_told_after_bytes_given_back_in_the_callback(
 
 /* The first call closes the stream's descriptor outside the loop's control, and
  * makes a connection that gets the same descriptor. */
-static void is_robbed_at_first(aloop_stream *stream, const void *data,
-                               ssize_t size, void *arg)
+static void lose_descriptor_in_first_call(aloop_stream *stream,
+                                          const void *data, ssize_t size,
+                                          void *arg)
 {
-    asks_for_a_line_at_first(stream, data, size, NULL);
+    read_line_in_first_call(stream, data, size, NULL);
     aloop__sys_close(aloop_stream_fd(stream));
     aloop_detach(aloop_tcp_connect(t.loop, "127.0.0.1", "81", arg));
 }
 
-static void an_error_is_told_after_bytes_given_back_in_the_callback(
+static void an_error_is_reported_after_bytes_given_back_in_the_callback(
     void **state)
 {
-    aloop_stream *stream, *thief = NULL;
+    aloop_stream *stream, *successor = NULL;
     int listener = sim_listen("127.0.0.1", 81, 8);
     int fd, peer;
 
@@ -320,7 +319,7 @@ static void an_error_is_told_after_bytes_given_back_in_the_callback(
     fd = aloop_stream_fd(stream);
     sim_peer_send(peer, bytes, sizeof bytes);
     sim_pass(MS);
-    aloop_stream_start(stream, is_robbed_at_first, &thief);
+    aloop_stream_start(stream, lose_descriptor_in_first_call, &successor);
     run_for(MS);
 
     assert_int_equal(t.noted, 4);
@@ -328,28 +327,28 @@ static void an_error_is_told_after_bytes_given_back_in_the_callback(
     assert_int_equal(t.order[3], ALOOP_EBADF);
     assert_int_equal(got_size, RECEIVE_SIZE + t.order[2]);
     assert_memory_equal(got, bytes, got_size);
-    assert_int_equal(aloop_stream_fd(thief), fd);
+    assert_int_equal(aloop_stream_fd(successor), fd);
     assert_int_equal(aloop_stream_fd(stream), ALOOP_EBADF);
     aloop_stream_close(stream);
-    aloop_stream_close(thief);
+    aloop_stream_close(successor);
     sim_peer_close(listener);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_arrives_is_called_back_in_order_and_then_the_end),
-        TEST(the_end_is_told_once_and_once_more_after_a_new_start),
-        TEST(a_reset_is_told_once_after_the_data_before_it),
-        TEST(a_stopped_stream_is_silent_and_loses_nothing),
+        TEST(data_is_delivered_in_order_and_then_the_end),
+        TEST(the_end_is_reported_once_for_each_start),
+        TEST(a_reset_is_reported_once_after_the_data_before_it),
+        TEST(a_stopped_stream_calls_nothing_back_and_loses_nothing),
         TEST(stopping_and_starting_inside_the_callback_loses_nothing),
         TEST(a_second_start_replaces_callback_and_argument),
-        TEST(a_start_delivers_what_a_read_left_over_and_then_the_end),
-        TEST(what_a_read_gave_back_comes_before_newer_bytes),
-        TEST(a_stream_stopped_while_it_is_told_of_data_hears_no_more),
+        TEST(a_start_delivers_the_rest_of_a_read_and_then_the_end),
+        TEST(bytes_that_a_read_gave_back_come_before_newer_ones),
+        TEST(a_stream_that_was_stopped_is_not_notified_of_the_end),
         STREAM(bytes_given_back_in_the_callback_come_before_newer_ones),
-        STREAM(the_end_is_told_after_bytes_given_back_in_the_callback),
-        STREAM(an_error_is_told_after_bytes_given_back_in_the_callback),
+        STREAM(the_end_is_reported_after_bytes_given_back_in_the_callback),
+        STREAM(an_error_is_reported_after_bytes_given_back_in_the_callback),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@ static ssize_t read_until(aloop_stream *stream, char *buffer, size_t size,
                                                strlen(delimiter)));
 }
 
-static void a_delimiter_is_found_wherever_segments_cut_it(void **state)
+static void a_delimiter_is_found_at_any_segment_boundary(void **state)
 {
     static const char text[] = "head\r\n\r\nrest";
     size_t size = sizeof text - 1;
@@ -37,7 +37,7 @@ static void a_delimiter_is_found_wherever_segments_cut_it(void **state)
     aloop_stream_close(stream);
 }
 
-static void a_delimiter_is_found_where_every_byte_comes_alone(void **state)
+static void a_delimiter_is_found_if_every_byte_arrives_alone(void **state)
 {
     static const char text[] = "aaab";
     aloop_stream *stream = connected();
@@ -102,8 +102,7 @@ static void a_line_that_is_too_long_is_refused_and_kept(void **state)
     aloop_stream_close(stream);
 }
 
-static void a_line_without_an_end_is_kept_at_the_end_of_the_stream(
-    void **state)
+static void an_unfinished_line_is_kept_at_the_end_of_the_stream(void **state)
 {
     aloop_stream *stream = connected();
     char buffer[32];
@@ -119,7 +118,7 @@ static void a_line_without_an_end_is_kept_at_the_end_of_the_stream(
     aloop_stream_close(stream);
 }
 
-static void a_cancelled_line_is_kept(void **state)
+static void the_bytes_of_a_cancelled_read_are_kept(void **state)
 {
     aloop_stream *stream = connected();
     char buffer[32];
@@ -156,7 +155,7 @@ static void a_delimiter_may_have_256_bytes_and_is_copied(void **state)
     aloop_stream_close(stream);
 }
 
-static void a_read_to_the_end_gets_all(void **state)
+static void a_read_to_the_end_receives_all_bytes(void **state)
 {
     static char sent[50000], buffer[50001];
     aloop_stream *stream = connected();
@@ -192,7 +191,7 @@ static void a_read_to_the_end_may_fit_exactly(void **state)
     aloop_stream_close(stream);
 }
 
-static void a_read_to_the_end_of_too_much_is_refused_and_loses_nothing(
+static void a_read_to_the_end_beyond_its_buffer_fails_and_loses_nothing(
     void **state)
 {
     aloop_stream *stream = connected();
@@ -214,7 +213,7 @@ static void a_read_to_the_end_of_too_much_is_refused_and_loses_nothing(
 /* Streams that must not spin. */
 
 /* Failure class 17: the loop spins because no read takes the available data. */
-static void a_stream_that_nobody_reads_costs_no_spin(void **state)
+static void a_stream_without_a_reader_does_not_spin(void **state)
 {
     aloop_stream *stream = connected();
 
@@ -234,7 +233,7 @@ static void a_stream_that_nobody_reads_costs_no_spin(void **state)
 
 /* Failure class 15: the loop spins because no operation waits for a hang-up or
  * an error. */
-static void an_end_or_a_reset_that_nobody_reads_costs_no_spin(void **state)
+static void an_end_or_a_reset_without_a_reader_does_not_spin(void **state)
 {
     aloop_stream *ended = connected();
     aloop_stream *reset;
@@ -353,7 +352,7 @@ static void count_bytes(aloop_stream *stream, const void *data, ssize_t size,
 }
 
 /* The limit lets other handles run even if more data is available. */
-static void only_so_much_is_received_in_one_turn(void **state)
+static void receiving_is_bounded_in_each_turn(void **state)
 {
     static const char much[2 << 20];
     aloop_stream *stream;
@@ -375,20 +374,20 @@ static void only_so_much_is_received_in_one_turn(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(only_so_much_is_received_in_one_turn),
-        TEST(a_delimiter_is_found_wherever_segments_cut_it),
-        TEST(a_delimiter_is_found_where_every_byte_comes_alone),
+        TEST(receiving_is_bounded_in_each_turn),
+        TEST(a_delimiter_is_found_at_any_segment_boundary),
+        TEST(a_delimiter_is_found_if_every_byte_arrives_alone),
         TEST(several_lines_of_one_segment_are_read_one_by_one),
         TEST(a_line_that_fits_exactly_is_read),
         TEST(a_line_that_is_too_long_is_refused_and_kept),
-        TEST(a_line_without_an_end_is_kept_at_the_end_of_the_stream),
-        TEST(a_cancelled_line_is_kept),
+        TEST(an_unfinished_line_is_kept_at_the_end_of_the_stream),
+        TEST(the_bytes_of_a_cancelled_read_are_kept),
         TEST(a_delimiter_may_have_256_bytes_and_is_copied),
-        TEST(a_read_to_the_end_gets_all),
+        TEST(a_read_to_the_end_receives_all_bytes),
         TEST(a_read_to_the_end_may_fit_exactly),
-        TEST(a_read_to_the_end_of_too_much_is_refused_and_loses_nothing),
-        TEST(a_stream_that_nobody_reads_costs_no_spin),
-        TEST(an_end_or_a_reset_that_nobody_reads_costs_no_spin),
+        TEST(a_read_to_the_end_beyond_its_buffer_fails_and_loses_nothing),
+        TEST(a_stream_without_a_reader_does_not_spin),
+        TEST(an_end_or_a_reset_without_a_reader_does_not_spin),
         TEST(a_flooding_peer_does_not_make_timers_late),
         TEST(a_flooding_peer_does_not_starve_another_stream),
     };

@@ -12,7 +12,7 @@ static unsigned sends(void)
     return sim_calls("aloop__sys_send") + sim_calls("aloop__sys_sendv");
 }
 
-static void what_is_put_and_written_arrives_in_that_order(void **state)
+static void puts_and_writes_arrive_in_order(void **state)
 {
     aloop_stream *stream = connected();
     char borrowed[] = "two ";
@@ -31,7 +31,7 @@ static void what_is_put_and_written_arrives_in_that_order(void **state)
     aloop_stream_close(stream);
 }
 
-static void what_is_put_is_copied_at_once(void **state)
+static void a_put_copies_its_bytes_immediately(void **state)
 {
     aloop_stream *stream = connected();
     char text[] = "before";
@@ -44,7 +44,7 @@ static void what_is_put_is_copied_at_once(void **state)
     aloop_stream_close(stream);
 }
 
-static void nothing_is_written_at_once(void **state)
+static void an_empty_write_settles_immediately(void **state)
 {
     aloop_stream *stream = connected();
     aloop_future *write = aloop_stream_write(stream, NULL, 0);
@@ -72,7 +72,7 @@ static void put_many(aloop_stream *stream, const void *data, ssize_t size,
     t.calls++;
 }
 
-static void puts_of_its_own_callback_leave_in_one_call_as_it_returns(
+static void puts_of_a_callback_are_sent_in_one_call_when_it_returns(
     void **state)
 {
     aloop_stream *stream = connected();
@@ -91,7 +91,7 @@ static void puts_of_its_own_callback_leave_in_one_call_as_it_returns(
     aloop_stream_close(stream);
 }
 
-static void write_from_elsewhere(aloop *loop, void *arg)
+static void write_in_deferred_call(aloop *loop, void *arg)
 {
     (void) loop;
     for (int i = 0; i < 60; i++)
@@ -101,13 +101,14 @@ static void write_from_elsewhere(aloop *loop, void *arg)
     note((int) sends());
 }
 
-static void puts_from_elsewhere_leave_in_one_call_within_the_turn(void **state)
+static void puts_of_other_code_are_sent_in_one_call_within_the_turn(
+    void **state)
 {
     aloop_stream *stream = connected();
     unsigned before = sends();
 
     (void) state;
-    aloop_defer(t.loop, write_from_elsewhere, stream);
+    aloop_defer(t.loop, write_in_deferred_call, stream);
     aloop_step(t.loop, 0);
 
     assert_noted((int) before);
@@ -125,7 +126,7 @@ static void put_into(aloop_stream *stream, const void *data, ssize_t size,
     aloop_stream_put(arg, data, (size_t) size);
 }
 
-static void puts_of_another_streams_callback_leave_within_the_turn(
+static void puts_in_another_streams_callback_are_sent_within_the_turn(
     void **state)
 {
     aloop_stream *from = connected(), *to = connected();
@@ -143,7 +144,7 @@ static void puts_of_another_streams_callback_leave_within_the_turn(
     aloop_stream_close(to);
 }
 
-static void only_so_much_is_sent_in_one_turn(void **state)
+static void sending_is_bounded_in_each_turn(void **state)
 {
     static char byte[20000];
     aloop_stream *stream = connected();
@@ -238,7 +239,7 @@ static void the_queue_grows_by_exactly_what_is_written(void **state)
 
 /* Cancelling. */
 
-static void a_write_cancelled_before_its_first_byte_is_taken_back(void **state)
+static void a_write_cancelled_before_its_first_byte_is_not_sent(void **state)
 {
     aloop_stream *stream = connected();
     aloop_future *write;
@@ -282,7 +283,7 @@ static void a_write_cancelled_after_its_first_byte_breaks_the_stream(
 
 /* Failure class 17: writability is watched although nothing is left to
  * write. */
-static void a_stream_whose_waiting_write_was_cancelled_costs_no_spin(
+static void a_stream_whose_pending_write_was_cancelled_does_not_spin(
     void **state)
 {
     aloop_stream *stream = connected();
@@ -302,7 +303,7 @@ static void a_stream_whose_waiting_write_was_cancelled_costs_no_spin(
     aloop_stream_close(stream);
 }
 
-static void a_stream_broken_by_a_cancelled_write_costs_no_spin(void **state)
+static void a_stream_broken_by_a_cancelled_write_does_not_spin(void **state)
 {
     static const char big[BUFFER + 10];
     aloop_stream *stream = connected();
@@ -322,7 +323,7 @@ static void a_stream_broken_by_a_cancelled_write_costs_no_spin(void **state)
 /* Returns how much memory the loop allocates for `count` puts of `size` bytes
  * that the peer does not receive.  With `has_writes`, a write of one byte
  * follows each put. */
-static size_t cost_of(size_t count, size_t size, bool has_writes)
+static size_t memory_cost(size_t count, size_t size, bool has_writes)
 {
     static const char some[BUFFER];
     aloop_stream *stream;
@@ -345,7 +346,7 @@ static size_t cost_of(size_t count, size_t size, bool has_writes)
     return before;
 }
 
-static void queued_bytes_cost_memory_in_proportion(void **state)
+static void queued_bytes_use_memory_in_proportion(void **state)
 {
     static const size_t sizes[] = {1,    4000,  4050,  4096,  5000,
                                    8000, 12000, 20000, 40000, BUFFER - 100};
@@ -355,22 +356,22 @@ static void queued_bytes_cost_memory_in_proportion(void **state)
     if (WITH_ASAN)
         skip();
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-        assert_true(cost_of(1, sizes[i], false) <= 4096 + 3 * sizes[i] / 2);
-    assert_true(cost_of(1, 4050, false) <= 8192);
-    assert_true(cost_of(405, 10, false) <= 8192);
-    assert_true(cost_of(100, 4050, false) <= 150 * 4096);
+        assert_true(memory_cost(1, sizes[i], false) <= 4096 + 3 * sizes[i] / 2);
+    assert_true(memory_cost(1, 4050, false) <= 8192);
+    assert_true(memory_cost(405, 10, false) <= 8192);
+    assert_true(memory_cost(100, 4050, false) <= 150 * 4096);
 }
 
 /* The bound contains two chunks of 16 KiB of the slab, for the write
  * operations. */
-static void small_puts_between_writes_cost_little_each(void **state)
+static void small_puts_between_writes_use_little_memory(void **state)
 {
     (void) state;
-    assert_true(cost_of(100, 10, true) <= 100 * 256 + 2 * 16384 + 4096);
+    assert_true(memory_cost(100, 10, true) <= 100 * 256 + 2 * 16384 + 4096);
 }
 
 /* Failure class 29: sizes are at the limits of their types. */
-static void sizes_and_marks_that_cannot_be_right_are_refused(void **state)
+static void invalid_sizes_and_watermarks_are_refused(void **state)
 {
     aloop_stream *stream = connected();
 
@@ -400,23 +401,23 @@ static void sizes_and_marks_that_cannot_be_right_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_is_put_and_written_arrives_in_that_order),
-        TEST(what_is_put_is_copied_at_once),
-        TEST(nothing_is_written_at_once),
-        TEST(puts_of_its_own_callback_leave_in_one_call_as_it_returns),
-        TEST(puts_from_elsewhere_leave_in_one_call_within_the_turn),
-        TEST(puts_of_another_streams_callback_leave_within_the_turn),
-        TEST(only_so_much_is_sent_in_one_turn),
+        TEST(puts_and_writes_arrive_in_order),
+        TEST(a_put_copies_its_bytes_immediately),
+        TEST(an_empty_write_settles_immediately),
+        TEST(puts_of_a_callback_are_sent_in_one_call_when_it_returns),
+        TEST(puts_of_other_code_are_sent_in_one_call_within_the_turn),
+        TEST(puts_in_another_streams_callback_are_sent_within_the_turn),
+        TEST(sending_is_bounded_in_each_turn),
         TEST(short_sends_lose_and_repeat_nothing),
         TEST(five_thousand_borrowed_pieces_arrive_in_order),
         TEST(the_queue_grows_by_exactly_what_is_written),
-        TEST(a_write_cancelled_before_its_first_byte_is_taken_back),
+        TEST(a_write_cancelled_before_its_first_byte_is_not_sent),
         TEST(a_write_cancelled_after_its_first_byte_breaks_the_stream),
-        TEST(a_stream_whose_waiting_write_was_cancelled_costs_no_spin),
-        TEST(a_stream_broken_by_a_cancelled_write_costs_no_spin),
-        TEST(queued_bytes_cost_memory_in_proportion),
-        TEST(small_puts_between_writes_cost_little_each),
-        TEST(sizes_and_marks_that_cannot_be_right_are_refused),
+        TEST(a_stream_whose_pending_write_was_cancelled_does_not_spin),
+        TEST(a_stream_broken_by_a_cancelled_write_does_not_spin),
+        TEST(queued_bytes_use_memory_in_proportion),
+        TEST(small_puts_between_writes_use_little_memory),
+        TEST(invalid_sizes_and_watermarks_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
