@@ -1,4 +1,5 @@
-/* Awaiting: outside of tasks, in callbacks, and what ends it early. */
+/* Tests of aloop_await(): outside of tasks, in callbacks, and when a cancel or
+ * a stop ends it early. */
 
 #include "support/memory_fixture.h"
 #include <errno.h>
@@ -15,7 +16,8 @@ static void yield_in_a_callback(aloop_timer *timer, void *arg)
     aloop_timer_close(timer);
 }
 
-/* Whoever is told EDEADLK has been told enough: not a word of the EIO. */
+/* The await returned EDEADLK to the caller, so that the EIO of the refused
+ * future must not be reported as well. */
 static void a_callback_can_neither_yield_nor_await(void **state)
 {
     aloop_timer *timer;
@@ -50,7 +52,7 @@ struct waiter {
     int64_t end_ns;
 };
 
-/* Notes whether what it waited for still runs. */
+/* Awaits a future, and notes whether the task behind it still runs then. */
 static ssize_t waits(aloop *loop, void *arg)
 {
     struct waiter *waiter = arg;
@@ -78,7 +80,8 @@ static void the_last_waiter_to_let_go_waits_for_the_end(void **state)
     aloop_cancel(tasks[1]);
     assert_int_equal(aloop_run(t.loop), 0);
 
-    assert_noted(1, 0); /* The first left it to the second. */
+    /* The first did not wait, because the second still owned the future. */
+    assert_noted(1, 0);
     assert_int_equal(first.status, ALOOP_ECANCELED);
     assert_int_equal(second.status, ALOOP_ECANCELED);
     assert_true(first.end_ns == begin);
@@ -98,7 +101,7 @@ static void a_cancelled_waiter_left_alone_waits_for_the_end(void **state)
     (void) state;
     aloop_step(t.loop, 0);
     aloop_cancel(task);
-    aloop_future_unref(shared); /* Before the task can have run. */
+    aloop_future_unref(shared); /* Before the cancelled task can resume. */
     assert_int_equal(aloop_run(t.loop), 0);
 
     assert_noted(0);
@@ -192,7 +195,7 @@ static void a_lock_granted_after_its_waiter_let_go_passes_on(void **state)
     aloop_future_unref(task);
 }
 
-/* Two tasks that wait for each other one after the other. */
+/* Two tasks that await each other, one after the other. */
 static struct {
     aloop_future *cancelled, *canceller;
     ssize_t cancelled_status, canceller_status;
@@ -240,11 +243,12 @@ static void a_stop_ends_an_await_outside_as_a_cancel_would(void **state)
 
     assert_true(aloop_now(t.loop) == begin);
     aloop_detach(aloop_sleep(t.loop, 5 * MS));
-    assert_int_equal(aloop_run(t.loop), 0); /* It was not meant for this. */
+    assert_int_equal(aloop_run(t.loop), 0); /* The stop ended only the await. */
     assert_true(aloop_now(t.loop) == begin + 5 * MS);
 }
 
-/* Were the wait not to wait, the 50th would fail. */
+/* If the await did not block, the loop would reach the 50th wait of the
+ * reactor, which fails. */
 static void a_stopped_await_waits_until_the_task_has_ended(void **state)
 {
     int64_t begin = aloop_now(t.loop);
@@ -294,7 +298,8 @@ static ssize_t stops_twice(aloop *loop, void *arg)
     (void) arg;
     aloop_stop(loop);
     aloop_await(aloop_sleep(loop, ALOOP_SEC(1)));
-    aloop_stop(loop); /* In the await's last turn but one. */
+    /* The await has one more turn after this. */
+    aloop_stop(loop);
     return 7;
 }
 

@@ -1,4 +1,4 @@
-/* Cancellation, shields and deadline scopes. */
+/* Tests of cancellation, shields and deadline scopes. */
 
 #include "support/fixture.h"
 
@@ -71,7 +71,7 @@ static void each_cancelled_await_yields_once(void **state)
     aloop_future_unref(task);
 }
 
-/* Completed wins: what has been done must not get lost. */
+/* The completed future wins, so that its result is not lost. */
 static void an_await_whose_future_has_settled_delivers_its_value(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
@@ -168,8 +168,8 @@ static ssize_t awaits_the_second(aloop *loop, void *arg)
     return 3;
 }
 
-/* The first, which waits for this one, lets go of it, and then nobody else
- * holds it any more. */
+/* The first task, which awaits this one, drops its reference, so that this one
+ * has no other owner. */
 static ssize_t cancels_and_awaits_the_first(aloop *loop, void *arg)
 {
     (void) loop;
@@ -425,7 +425,8 @@ static ssize_t moves_scope(aloop *loop, void *arg)
     statuses[0] = aloop_await(aloop_sleep(loop, 10 * MS));
     aloop_deadline_restart(deadline, 5 * MS);
     statuses[1] = aloop_await(aloop_sleep(loop, 10 * MS));
-    aloop_deadline_restart(deadline, 50 * MS); /* Has passed: starts anew. */
+    /* The deadline has passed, and the scope starts again. */
+    aloop_deadline_restart(deadline, 50 * MS);
     statuses[2] = aloop_await(aloop_sleep(loop, 10 * MS));
     statuses[3] = aloop_deadline_end(deadline);
     return 0;

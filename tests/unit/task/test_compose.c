@@ -1,4 +1,4 @@
-/* gather, gather_settled, any, race, map, timeout. */
+/* Tests of gather, gather_settled, any and race. */
 
 #include "support/compose_fixture.h"
 
@@ -339,7 +339,7 @@ static void every_kind_of_group_takes_the_references_over(void **state)
         aloop_future *group = groupings[i](t.loop, 1, &member);
 
         aloop_step(t.loop, 0);
-        aloop_future_unref(group); /* The last reference to both. */
+        aloop_future_unref(group); /* The last reference. */
         aloop_run(t.loop);
         assert_int_equal(status, ALOOP_ECANCELED);
     }

@@ -1,13 +1,14 @@
-/* Deadline scopes, where several things end the same stretch of code. */
+/* Tests of deadline scopes in which several deadlines or cancels end the same
+ * awaits. */
 
 #include "support/fixture.h"
 
-/* What a scope of 5 ms within one of `outer_ns` reports. */
+/* The results of a scope of 5 ms within a scope of `outer_ns`. */
 struct scopes {
     int64_t outer_ns;
-    int64_t clean_up_ns; /* Shielded, after the first await. */
+    int64_t clean_up_ns; /* After the first await, in a shield. */
     ssize_t status;      /* Of the first await. */
-    int inner, outer;    /* Of the two ends. */
+    int inner, outer;    /* Results of aloop_deadline_end(). */
 };
 
 static ssize_t cleans_up_in_scopes(aloop *loop, void *arg)
@@ -66,7 +67,8 @@ static void of_nested_scopes_the_one_that_passes_first_is_the_reason(
     aloop_await(aloop_spawn(t.loop, cleans_up_in_scopes, &inner));
     assert_int_equal(inner.status, ALOOP_ETIMEDOUT);
     assert_int_equal(inner.inner, 1);
-    assert_int_equal(inner.outer, 1); /* From when the inner one ended. */
+    /* The outer one is the reason after the inner one has ended. */
+    assert_int_equal(inner.outer, 1);
     aloop_await(aloop_spawn(t.loop, cleans_up_in_scopes, &outer));
     assert_int_equal(outer.status, ALOOP_ETIMEDOUT);
     assert_int_equal(outer.inner, 0);
@@ -120,7 +122,7 @@ static void a_scope_that_is_not_the_innermost_cannot_be_ended(void **state)
     (void) state;
     aloop_await(aloop_spawn(t.loop, ends_scopes_out_of_order, ends));
     assert_int_equal(ends[0], ALOOP_EINVAL);
-    assert_int_equal(ends[1], ALOOP_ETIMEDOUT); /* By the outer one. */
+    assert_int_equal(ends[1], ALOOP_ETIMEDOUT); /* The outer deadline. */
     assert_int_equal(ends[2], ALOOP_EINVAL);
     assert_int_equal(ends[3], 0);
     assert_int_equal(ends[4], 1);
@@ -137,7 +139,8 @@ static ssize_t cleans_up_slowly(aloop *loop, void *arg)
     return *result < 0 ? *result : status;
 }
 
-/* A child, cancelled at 1 ms or never, awaited under a deadline of 5 ms. */
+/* Awaits a child in a scope of 5 ms.  The child is cancelled after 1 ms if *arg
+ * is positive. */
 static ssize_t awaits_child_in_scope(aloop *loop, void *arg)
 {
     ssize_t *result = arg;

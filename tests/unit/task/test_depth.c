@@ -1,9 +1,11 @@
-/* Futures that wait for each other in long chains, wide ones, and circles. */
+/* Tests of futures that wait for each other in long chains, in wide
+ * compositions and in cycles. */
 
 #include "loop/future.h"
 #include "support/fixture.h"
 
-/* Sanitizers give each object an allocation of its own, which takes longer. */
+/* With a sanitizer each object is an allocation of its own, which takes
+ * longer. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { DEPTH = 20000, TASKS = 1000, WIDTH = 4000 };
 #else
@@ -51,7 +53,7 @@ static aloop_future *nested_tasks(int depth)
     return task;
 }
 
-/* On a task's small stack, where recursion would soon end. */
+/* Runs on the small stack of a task, which a recursion would overflow. */
 static ssize_t cancels(aloop *loop, void *arg)
 {
     (void) loop;
@@ -129,7 +131,8 @@ static int count_pending(void)
     return count;
 }
 
-/* Each link goes when the one that waited for it has ended: one in a turn. */
+/* Each link of the chain ends when the task that awaits it has ended: one link
+ * a turn. */
 static void the_end_of_a_program_looks_at_each_link_of_a_chain_twice(
     void **state)
 {
@@ -165,7 +168,7 @@ static void a_cancel_reaches_all_before_it_returns(void **state)
     aloop_future_unref(outer);
 }
 
-/* Settles in an order that can be seen. */
+/* Notes `arg`, which shows the order in which futures settle. */
 static void on_settled(aloop_future *future, ssize_t status, void *arg)
 {
     (void) future;
@@ -216,7 +219,7 @@ static void a_member_of_two_is_cancelled_with_the_first_of_them(void **state)
     assert_noted(1, 2, 3, 4, 5);
 }
 
-/* Circles. */
+/* Cycles. */
 
 static ssize_t gathers_itself(aloop *loop, void *arg)
 {
@@ -254,7 +257,7 @@ static void any_and_race_of_the_task_itself_are_refused(void **state)
     aloop_future *race = aloop_spawn(t.loop, awaits_first_of_itself, t.loop);
 
     (void) state;
-    /* Something waits for each, as in most programs. */
+    /* A composition waits for each, as in most programs. */
     assert_int_equal(aloop_await(aloop_gather(t.loop, any)), ALOOP_EDEADLK);
     assert_int_equal(aloop_await(aloop_gather(t.loop, race)), ALOOP_EDEADLK);
 }
@@ -345,7 +348,7 @@ static void a_chain_of_tasks_can_be_built_from_its_end(void **state)
     assert_int_equal(aloop_await(task), 0);
 }
 
-/* Each of the tasks that gather from the same long array is awaited itself. */
+/* Gathers WIDTH sleeps in a task that is awaited itself. */
 static ssize_t gathers_many(aloop *loop, void *arg)
 {
     aloop_future **members = arg;
@@ -366,7 +369,7 @@ static void a_wide_gather_is_no_circle(void **state)
         0);
 }
 
-/* A composition of tasks that wait for one another, but in no circle. */
+/* Awaits the same future in two ways, without a cycle. */
 static ssize_t awaits_both(aloop *loop, void *arg)
 {
     return aloop_await(aloop_gather(loop, aloop_future_ref(arg),

@@ -1,5 +1,6 @@
-/* Locks and permits that a composition was given: they are the caller's once
- * its status is taken, and else go back. */
+/* Tests of locks and permits that a composition was granted.  They belong to
+ * the caller after it has read the status of the composition; otherwise they
+ * are given back. */
 
 #include "support/fixture.h"
 

@@ -1,17 +1,17 @@
-/* Groups: members that live, fail and end together. */
+/* Tests of groups, whose members are awaited and cancelled together. */
 
 #include "support/memory_fixture.h"
 
-/* What a member is told to do, and what became of it. */
+/* The input and the results of a member. */
 struct job {
     aloop_group *group;
     int id;
     int64_t delay_ns;
-    ssize_t result;           /* After the delay. */
-    ssize_t cancelled_result; /* When cancelled meanwhile; 0: says so. */
-    struct job *child;        /* Spawned when the delay is over. */
-    aloop_future *self;       /* Set when it runs; borrowed. */
-    ssize_t seen;             /* What its sleep gave. */
+    ssize_t result;           /* Returned after the delay. */
+    ssize_t cancelled_result; /* Returned if cancelled; 0: ALOOP_ECANCELED. */
+    struct job *child;        /* Spawned after the delay. */
+    aloop_future *self;       /* Set when the member runs; borrowed. */
+    ssize_t seen;             /* Status of its sleep. */
 };
 
 static ssize_t work(aloop *loop, void *arg)
@@ -158,7 +158,7 @@ static void a_member_that_was_cancelled_alone_is_no_error(void **state)
     assert_int_equal(aloop_await(aloop_group_wait(group)), 0);
     assert_int_equal(jobs[0].seen, ALOOP_ECANCELED);
     assert_int_equal(jobs[1].seen, 0);
-    assert_int_equal(start(group, &jobs[0]), 0); /* It goes on. */
+    assert_int_equal(start(group, &jobs[0]), 0); /* It is still usable. */
     assert_int_equal(aloop_await(aloop_group_wait(group)), 0);
     aloop_group_free(group);
 }
@@ -185,7 +185,7 @@ static void cancelling_a_group_ends_its_members(void **state)
     (void) state;
     start(group, &jobs[0]);
     turns(2);
-    start(group, &jobs[1]); /* Has not begun yet; it will. */
+    start(group, &jobs[1]); /* It has not started yet. */
     wait = aloop_group_wait(group);
     assert_int_equal(aloop_group_cancel(group), 0);
     assert_int_equal(aloop_group_cancel(group), 0);
@@ -352,7 +352,7 @@ static void dropping_a_wait_cancels_the_group(void **state)
     aloop_group_free(group);
 }
 
-/* A group inside a member of another group. */
+/* Runs a group inside a member of another group. */
 static ssize_t nest(aloop *loop, void *arg)
 {
     struct job *job = arg;
@@ -448,7 +448,7 @@ static void nonsense_is_refused(void **state)
     aloop_group_free(group);
 }
 
-/* Everything that a member can wait for. */
+/* One object of each kind that a member can wait for. */
 struct kit {
     aloop_mutex *mutex;
     aloop_semaphore *semaphore;

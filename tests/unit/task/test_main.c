@@ -1,12 +1,13 @@
-/* aloop_main_with: its options, and interrupts. */
+/* Tests of aloop_main() and aloop_main_with(): options, interrupts, and the end
+ * of the program. */
 
 #include "support/memory_fixture.h"
 
 #include <signal.h>
 
 static struct {
-    ssize_t status;     /* Of the await of the root task. */
-    bool was_caught[2]; /* SIGINT and SIGTERM, after that await. */
+    ssize_t status;     /* Status of the task's await. */
+    bool was_caught[2]; /* After that await: SIGINT and SIGTERM. */
 } seen;
 
 static const aloop_options interruptible = {.size = sizeof interruptible,
@@ -17,7 +18,7 @@ static void interrupt(void *arg)
     sim_raise(*(int *) arg);
 }
 
-/* `arg`: a signal that comes after 1 ms; or NULL. */
+/* `arg` points to a signal that arrives after 1 ms, or is NULL. */
 static ssize_t sleeps_for_2_ms(aloop *loop, void *arg)
 {
     if (arg != NULL)
@@ -216,7 +217,8 @@ static void a_task_that_another_stops_awaiting_is_cancelled_without_a_wait(
     assert_int_equal(seen.status, ALOOP_ECANCELED);
 }
 
-/* The cancel of one member lets go of another that is to be cancelled next. */
+/* The cancelled task drops its reference to the sleep, which is cancelled
+ * next. */
 static ssize_t leaves_members_that_share(aloop *loop, void *arg)
 {
     aloop_future *task;

@@ -1,4 +1,5 @@
-/* map: a task for each item, and so many of them at a time. */
+/* Tests of aloop_map(), which runs a task for each item, a limited number at a
+ * time. */
 
 #include "support/compose_fixture.h"
 
@@ -42,7 +43,7 @@ static void a_map_all_of_whose_items_run_is_cancelled_with_them(void **state)
         aloop_map(t.loop, sleep_long, items, sizeof items, 1, 0);
 
     (void) state;
-    assert_int_equal(aloop_step(t.loop, 0), 1); /* Both are asleep. */
+    assert_int_equal(aloop_step(t.loop, 0), 1); /* Both tasks sleep. */
 
     aloop_cancel(map);
 
@@ -111,7 +112,7 @@ static ssize_t fails(aloop *loop, void *arg)
     return ALOOP_EPIPE;
 }
 
-/* If each failure went through all items, this would take minutes. */
+/* This would take minutes if each failure visited all items. */
 static void a_map_of_many_items_that_all_fail_ends_soon(void **state)
 {
     static char items[MANY_ITEMS];

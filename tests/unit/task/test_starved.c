@@ -1,9 +1,10 @@
-/* Compositions that there is no memory for wait all the same. */
+/* Tests that compositions and waits still wait for their members if there is no
+ * memory for them. */
 
 #include "support/memory_fixture.h"
 
 static struct {
-    int running; /* Tasks of slow(). */
+    int running; /* Number of tasks of slow(). */
 } s;
 
 static int set_up_scarce(void **state)
@@ -15,8 +16,8 @@ static int set_up_scarce(void **state)
 #define SCARCE(name) \
     cmocka_unit_test_setup_teardown(name, set_up_scarce, tear_down_memory)
 
-/* Takes 10 ms to end after it was cancelled, and writes through its argument
- * until then. */
+/* Needs 10 ms to end after a cancel, and writes through its argument at the
+ * end. */
 static ssize_t slow(aloop *loop, void *arg)
 {
     int *cell = arg;
@@ -41,7 +42,7 @@ static void spawn_all(int *cells, aloop_future **futures)
     }
 }
 
-/* Without memory while it is made, but not afterwards. */
+/* Makes a gather without memory.  Memory is available again afterwards. */
 static aloop_future *starved_gather(size_t count, aloop_future **futures)
 {
     aloop_future *gather;
@@ -68,7 +69,7 @@ static ssize_t composes(aloop *loop, void *arg)
 
     spawn_all(cells, futures);
     if (way % 2 == 1)
-        aloop_yield(loop); /* They have begun. */
+        aloop_yield(loop); /* Starts the tasks. */
     memory.is_out = true;
     if (way / 2 == 0)
         whole = aloop_gather_array(loop, COUNT, futures);
@@ -168,8 +169,9 @@ static void a_member_that_has_another_owner_is_left_to_it(void **state)
 
     (void) state;
     spawn_all(cells, futures);
-    futures[3] = aloop_future_ref(futures[0]); /* Given twice: still ours. */
-    futures[4] = aloop_future_ref(futures[1]); /* Not given. */
+    /* The gather gets this one twice and is its only owner. */
+    futures[3] = aloop_future_ref(futures[0]);
+    futures[4] = aloop_future_ref(futures[1]); /* The test keeps this one. */
     aloop_step(t.loop, 0);
     assert_int_equal(aloop_await(starved_gather(COUNT + 1, futures)),
                      ALOOP_ENOMEM);
@@ -212,7 +214,7 @@ static ssize_t awaits_its_lead(aloop *loop, void *arg)
     int cell = 0;
     aloop_future *futures[2];
 
-    if (arg != NULL) { /* The follower. */
+    if (arg != NULL) { /* This is the follower. */
         aloop_await(aloop_sleep(loop, ALOOP_SEC(100)));
         aloop_shield_begin();
         note((int) aloop_await(aloop_future_ref(lead)));
@@ -312,7 +314,7 @@ static void a_group_can_be_waited_for_without_memory(void **state)
 
 static aloop_future *waits[WAITS];
 
-/* The last ones are all the same. */
+/* Without memory, the last waits are references to one future. */
 static void wait_often(aloop_group *group)
 {
     memory.is_out = true;

@@ -1,4 +1,4 @@
-/* Tasks: spawning, waiting, yielding, errors. */
+/* Tests of tasks: spawning, awaiting, yielding, errors, and aloop_main(). */
 
 #include <errno.h>
 #include <fenv.h>
@@ -44,7 +44,7 @@ static void tasks_start_in_the_order_of_spawning(void **state)
 
 static ssize_t sleeps_a_while(aloop *loop, void *arg)
 {
-    int local = (int) (intptr_t) arg; /* Must survive the await. */
+    int local = (int) (intptr_t) arg; /* It must survive the await. */
     ssize_t status = aloop_await(aloop_sleep(loop, ALOOP_MS(local)));
 
     note(local);
@@ -334,7 +334,7 @@ static void a_task_has_a_name(void **state)
     assert_int_equal(aloop_await(named), ALOOP_EPIPE);
 }
 
-/* This frame is meant to be larger than the build allows. */
+/* The frame of this function exceeds the limit of the build on purpose. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wframe-larger-than="
 static ssize_t uses_much_stack(aloop *loop, void *arg)
@@ -451,7 +451,7 @@ static void freeing_the_loop_lets_tasks_clean_up(void **state)
     aloop_detach(aloop_spawn(t.loop, never_ends, &freed));
     aloop_detach(aloop_spawn(t.loop, never_ends, &freed));
     aloop_step(t.loop, 0);
-    aloop_detach(aloop_spawn(t.loop, never_ends, &freed)); /* Never ran. */
+    aloop_detach(aloop_spawn(t.loop, never_ends, &freed)); /* Not run yet. */
     aloop_free(t.loop);
     t.loop = NULL;
     assert_int_equal(freed, 3);
@@ -589,7 +589,7 @@ static void a_task_waits_on_its_own_loop_only(void **state)
                      0);
 
     assert_noted(1);
-    assert_int_equal(aloop_run(other), 0); /* Nothing is left of the sleep. */
+    assert_int_equal(aloop_run(other), 0); /* No sleep is pending. */
     assert_int_equal(aloop_free(other), 0);
 }
 
@@ -635,13 +635,13 @@ static void a_task_without_memory_for_its_name_is_reported_to_nobody(
                                 .name = "named");
         has_failed = memory.calls >= memory.fails_at;
         memory.fails_at = 0;
-        /* A debug loop has some memory of its own that it can use. */
+        /* A debug loop has a reserve of memory. */
         assert_true(has_failed || task != NULL);
         points += task == NULL;
         aloop_detach(task);
         aloop_run(t.loop);
     }
-    /* The as_arg, if not the task as well. */
+    /* At least the name cannot be allocated, even if the task can. */
     assert_true(points >= 1 || WITH_ASAN);
     assert_int_equal(t.unhandled, 0);
 }

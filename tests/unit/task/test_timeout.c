@@ -1,4 +1,4 @@
-/* timeout: a limit on the time of a future. */
+/* Tests of aloop_timeout(), which limits the time of a future. */
 
 #include "support/compose_fixture.h"
 
@@ -137,7 +137,8 @@ static void a_cancelled_timeout_cancels_its_target(void **state)
                      ALOOP_EINVAL);
 }
 
-/* Cleans up for longer than any limit here, and then fails or not. */
+/* Needs 50 ms to clean up, longer than all limits here.  Fails if job->result
+ * is an error. */
 static ssize_t cleans_up(aloop *loop, void *arg)
 {
     struct job *job = arg;
@@ -150,8 +151,8 @@ static ssize_t cleans_up(aloop *loop, void *arg)
     return job->result < 0 ? job->result : job->seen;
 }
 
-/* The status of a timeout of 5 ms, whose target or which itself (or none of
- * them) is cancelled after `cancel_ns`. */
+/* Returns the status of a timeout of 5 ms.  After `cancel_ns` its target, or
+ * the timeout itself, is cancelled. */
 static ssize_t limited_to_5_ms(struct job *job, int64_t cancel_ns,
                                bool cancels_target)
 {
@@ -175,7 +176,7 @@ static ssize_t limited_to_5_ms(struct job *job, int64_t cancel_ns,
 static void a_timeout_reports_what_cancelled_its_target_first(void **state)
 {
     static const struct {
-        int64_t cancel_ns; /* Less than 0: never. */
+        int64_t cancel_ns; /* Negative: never. */
         bool cancels_target;
         ssize_t status;
     } cases[] = {
