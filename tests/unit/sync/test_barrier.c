@@ -1,4 +1,4 @@
-/* Barriers: full rounds, and tasks that leave them. */
+/* Tests of barriers: full rounds, and waiters that leave a round. */
 
 #include "support/sync_fixture.h"
 

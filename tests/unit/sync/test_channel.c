@@ -1,13 +1,13 @@
-/* Channels: every item that was sent is received once, in order. */
+/* Tests of channels: every item that was sent is received once, in order. */
 
 #include "support/fixture.h"
 
 enum { WORKERS_MAX = 8 };
 
-/* A task that sends or receives, and what became of it. */
+/* A task that sends or receives one item, and its result. */
 struct worker {
     aloop_channel *channel;
-    int item; /* Sent, or received. */
+    int item; /* The item that is sent or received. */
     ssize_t status;
     aloop_future *task;
 };
@@ -34,7 +34,8 @@ static ssize_t receive_one(aloop *loop, void *arg)
     return worker->status;
 }
 
-/* Workers with the items 1, 2, 3... for senders, -1 for receivers. */
+/* Spawns `count` workers.  Senders have the items 1, 2, 3...; receivers have
+ * -1. */
 static void spawn(struct worker *workers, int count, aloop_task_fn fn,
                   aloop_channel *channel)
 {
@@ -46,7 +47,7 @@ static void spawn(struct worker *workers, int count, aloop_task_fn fn,
     }
 }
 
-/* Ends them, before what they use is gone. */
+/* Ends the workers before the objects that they use are freed. */
 static void drop(struct worker *workers, int count)
 {
     for (int i = 0; i < count; i++)
@@ -59,13 +60,13 @@ static aloop_channel *ints(size_t capacity)
     return aloop_channel_new(t.loop, sizeof(int), capacity);
 }
 
-/* Sends what there is room for; says what a try gave. */
+/* Returns the result of aloop_channel_try_send(). */
 static int try_send(aloop_channel *channel, int item)
 {
     return aloop_channel_try_send(channel, &item);
 }
 
-/* The item that a try gave, or its error. */
+/* Returns the item that aloop_channel_try_receive() stored, or its error. */
 static int try_receive(aloop_channel *channel)
 {
     int item = 0;
@@ -350,7 +351,7 @@ static void a_send_that_failed_unread_is_reported(void **state)
 
 static void a_channel_left_open_goes_with_the_loop(void **state)
 {
-    static struct worker receiver; /* It ends after the test. */
+    static struct worker receiver; /* Used until the loop is freed. */
 
     (void) state;
     for (int i = 0; i < 3; i++)
@@ -433,8 +434,8 @@ static void nonsense_is_refused(void **state)
     assert_int_equal(aloop_channel_count(channel), 0);
 }
 
-/* Items from many to many, with cancellation at random: what was sent and not
- * cancelled comes out exactly once. */
+/* Many senders and receivers that are cancelled at random.  Each item whose
+ * send succeeded is received exactly once. */
 enum { ITEMS = 400, SENDERS = 7, RECEIVERS = 5 };
 
 struct market {

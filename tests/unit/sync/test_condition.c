@@ -1,4 +1,5 @@
-/* Conditions: no notification is lost, and each wait returns with the mutex. */
+/* Tests of conditions: no notification is lost, and each wait returns with the
+ * mutex locked. */
 
 #include "support/memory_fixture.h"
 #include "support/sync_fixture.h"
@@ -13,14 +14,14 @@ static ssize_t wait_until_ready(aloop *loop, void *arg)
     worker->status = status;
     note(worker->id);
     if (++shared.inside == 1)
-        t.calls++; /* Alone with the mutex. */
+        t.calls++; /* No other task has the mutex. */
     aloop_yield(loop);
     shared.inside--;
     aloop_mutex_unlock(shared.mutex);
     return status;
 }
 
-/* As above, but content with any notification. */
+/* Waits for a single notification, without a predicate. */
 static ssize_t wait_once(aloop *loop, void *arg)
 {
     struct worker *worker = arg;
@@ -45,7 +46,7 @@ static void a_condition_lets_go_of_the_mutex_while_it_waits(void **state)
     shared.is_ready = true;
     assert_int_equal(aloop_condition_notify_all(shared.condition), 0);
     turns(5);
-    assert_int_equal(t.noted, 0); /* We have the mutex. */
+    assert_int_equal(t.noted, 0); /* The test has the mutex. */
     aloop_mutex_unlock(shared.mutex);
     for (int i = 0; i < 3; i++)
         assert_int_equal(join(i), 0);
@@ -277,7 +278,7 @@ static void a_condition_goes_with_a_mutex_of_its_own_loop(void **state)
     assert_int_equal(aloop_free(other), 0);
 }
 
-/* Shared by the tests of clean-up. */
+/* State of the tests in which a waiter cleans up while the loop is freed. */
 static struct {
     aloop_mutex *mutex;
     aloop_condition *condition;
@@ -298,7 +299,8 @@ static ssize_t waits_for_condition(aloop *loop, void *arg)
     return 0;
 }
 
-/* And has the mutex locked by somebody who never unlocks it. */
+/* Starts a task that waits for the condition, and then locks the mutex.  The
+ * test never unlocks it. */
 static void start_to_wait_for_condition(void)
 {
     work.mutex = aloop_mutex_new(t.loop);
@@ -367,7 +369,7 @@ static void the_mutex_still_comes_first_while_its_holder_cleans_up(
     aloop_step(t.loop, 0);
     assert_true(aloop_mutex_is_locked(work.mutex));
     free_counted_loop();
-    assert_noted(false); /* The holder was not overtaken. */
+    assert_noted(false); /* The waiter did not overtake the holder. */
     assert_int_equal(work.status, ALOOP_ECANCELED);
     assert_true(work.has_cleaned_up);
 }

@@ -1,4 +1,4 @@
-/* Events: each waiter is woken once. */
+/* Tests of events: each waiter is woken once. */
 
 #include "support/sync_fixture.h"
 

@@ -1,4 +1,4 @@
-/* Mutexes: order, and no lock lost. */
+/* Tests of mutexes: tasks get the lock in order, and no lock is lost. */
 
 #include "support/sync_fixture.h"
 
@@ -216,7 +216,8 @@ static void freeing_a_mutex_ends_the_waits_for_it(void **state)
 
     assert_int_equal(join(0), ALOOP_ECLOSED);
     assert_int_equal(join(1), ALOOP_ECLOSED);
-    aloop_future_unref(held); /* Nobody has received it; too late. */
+    /* The status was never read, and the mutex to unlock is freed. */
+    aloop_future_unref(held);
 }
 
 static void a_lone_wait_keeps_no_loop_alive(void **state)
@@ -242,7 +243,7 @@ static void an_unlock_takes_the_grant_of_an_unread_future_with_it(void **state)
     (void) state;
     assert_true(aloop_future_is_settled(lock));
     assert_int_equal(aloop_mutex_unlock(mutex), 0);
-    aloop_future_unref(lock); /* Has nothing left to give back. */
+    aloop_future_unref(lock); /* There is nothing to give back. */
     assert_int_equal(aloop_mutex_try_lock(mutex), 0);
     assert_int_equal(aloop_mutex_try_lock(mutex), ALOOP_EAGAIN);
     aloop_mutex_free(mutex);

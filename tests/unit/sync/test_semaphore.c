@@ -1,4 +1,4 @@
-/* Semaphores: order, and no permit lost. */
+/* Tests of semaphores: waiters are served in order, and no permit is lost. */
 
 #include "support/sync_fixture.h"
 
@@ -99,8 +99,8 @@ static void permits_that_nobody_received_come_back(void **state)
     aloop_future_unref(given);
 }
 
-/* Many tasks that take up to three of three permits, and are cancelled at
- * random: at no time are more out than there are, and all come back. */
+/* Many tasks acquire up to three of three permits and are cancelled at random.
+ * At most three permits are acquired at any time, and all are released. */
 struct crowd {
     aloop_semaphore *semaphore;
     size_t out;
@@ -152,7 +152,7 @@ static void permits_survive_a_crowd_that_is_cancelled_at_random(void **state)
     assert_int_equal(aloop_semaphore_count(crowd.semaphore), 3);
 }
 
-/* What comes back may be more than what there is room for. */
+/* The permits that are given back may exceed the maximum. */
 static void a_semaphore_is_never_fuller_than_full(void **state)
 {
     aloop_semaphore *semaphore = aloop_semaphore_new(t.loop, 2);
@@ -163,7 +163,7 @@ static void a_semaphore_is_never_fuller_than_full(void **state)
     assert_int_equal(aloop_semaphore_release(semaphore, SIZE_MAX), 0);
     assert_int_equal(aloop_semaphore_release(semaphore, 1), ALOOP_EINVAL);
 
-    aloop_future_unref(granted); /* Nobody took it. */
+    aloop_future_unref(granted); /* Its status was not read. */
 
     assert_true(aloop_semaphore_count(semaphore) == SIZE_MAX);
     assert_int_equal(aloop_semaphore_try_acquire(semaphore, SIZE_MAX), 0);

@@ -1,4 +1,5 @@
-/* What mutexes, semaphores, events, conditions and barriers have in common. */
+/* Tests of what mutexes, semaphores, events, conditions and barriers have in
+ * common. */
 
 #include "support/sync_fixture.h"
 
