@@ -25,7 +25,7 @@ static void a_barrier_lets_a_full_round_through(void **state)
         aloop_future_unref(shared.workers[i].task);
 }
 
-static void who_is_cancelled_leaves_the_barrier(void **state)
+static void a_cancelled_waiter_leaves_the_barrier(void **state)
 {
     (void) state;
     prepare(wait_at_barrier, 2);
@@ -45,7 +45,7 @@ static void who_is_cancelled_leaves_the_barrier(void **state)
     assert_int_equal(join(0), ALOOP_EABORTED);
 }
 
-static void a_barrier_of_one_stops_nobody(void **state)
+static void a_barrier_of_one_never_waits(void **state)
 {
     aloop_barrier *barrier = aloop_barrier_new(t.loop, 1);
 
@@ -58,8 +58,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_barrier_lets_a_full_round_through),
-        TEST(who_is_cancelled_leaves_the_barrier),
-        TEST(a_barrier_of_one_stops_nobody),
+        TEST(a_cancelled_waiter_leaves_the_barrier),
+        TEST(a_barrier_of_one_never_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,14 +48,14 @@ static void spawn(struct worker *workers, int count, aloop_task_fn fn,
 }
 
 /* Ends the workers before the objects that they use are freed. */
-static void drop(struct worker *workers, int count)
+static void drop_workers(struct worker *workers, int count)
 {
     for (int i = 0; i < count; i++)
         aloop_future_unref(workers[i].task);
     turns(5);
 }
 
-static aloop_channel *ints(size_t capacity)
+static aloop_channel *new_channel(size_t capacity)
 {
     return aloop_channel_new(t.loop, sizeof(int), capacity);
 }
@@ -75,9 +75,10 @@ static int try_receive(aloop_channel *channel)
     return error < 0 ? error : item;
 }
 
-static void items_come_out_in_the_order_they_went_in(void **state)
+static void items_are_received_in_the_order_in_which_they_were_sent(
+    void **state)
 {
-    aloop_channel *channel = ints(3);
+    aloop_channel *channel = new_channel(3);
 
     (void) state;
     for (int round = 0; round < 5; round++) {
@@ -94,7 +95,7 @@ static void items_come_out_in_the_order_they_went_in(void **state)
 static void a_full_channel_makes_senders_wait(void **state)
 {
     static struct worker senders[4];
-    aloop_channel *channel = ints(2);
+    aloop_channel *channel = new_channel(2);
 
     (void) state;
     spawn(senders, 4, send_one, channel);
@@ -111,13 +112,13 @@ static void a_full_channel_makes_senders_wait(void **state)
     for (int i = 2; i <= 4; i++)
         assert_int_equal(try_receive(channel), i);
     assert_int_equal(try_receive(channel), ALOOP_EAGAIN);
-    drop(senders, 4);
+    drop_workers(senders, 4);
 }
 
-static void an_empty_channel_makes_receivers_wait_in_line(void **state)
+static void receivers_of_an_empty_channel_are_served_in_order(void **state)
 {
     static struct worker receivers[3];
-    aloop_channel *channel = ints(2);
+    aloop_channel *channel = new_channel(2);
 
     (void) state;
     spawn(receivers, 3, receive_one, channel);
@@ -131,13 +132,14 @@ static void an_empty_channel_makes_receivers_wait_in_line(void **state)
     for (int i = 0; i < 3; i++)
         assert_int_equal(receivers[i].item, i + 1);
     assert_noted(1, 2, 3);
-    drop(receivers, 3);
+    drop_workers(receivers, 3);
 }
 
-static void nobody_overtakes_a_receiver_that_was_served(void **state)
+static void an_item_that_was_given_to_a_receiver_cannot_be_overtaken(
+    void **state)
 {
     static struct worker receiver;
-    aloop_channel *channel = ints(1);
+    aloop_channel *channel = new_channel(1);
 
     (void) state;
     spawn(&receiver, 1, receive_one, channel);
@@ -147,13 +149,13 @@ static void nobody_overtakes_a_receiver_that_was_served(void **state)
     assert_int_equal(try_receive(channel), ALOOP_EAGAIN);
     turns(2);
     assert_int_equal(receiver.item, 7);
-    drop(&receiver, 1);
+    drop_workers(&receiver, 1);
 }
 
-static void without_capacity_sender_and_receiver_meet(void **state)
+static void a_channel_without_capacity_passes_items_directly(void **state)
 {
     static struct worker senders[2], receiver;
-    aloop_channel *channel = ints(0);
+    aloop_channel *channel = new_channel(0);
 
     (void) state;
     assert_int_equal(try_send(channel, 1), ALOOP_EAGAIN);
@@ -169,8 +171,8 @@ static void without_capacity_sender_and_receiver_meet(void **state)
     assert_int_equal(senders[1].status, 0);
     assert_int_equal(receiver.item, 2);
     assert_int_equal(aloop_channel_count(channel), 0);
-    drop(senders, 2);
-    drop(&receiver, 1);
+    drop_workers(senders, 2);
+    drop_workers(&receiver, 1);
 
     spawn(&receiver, 1, receive_one, channel);
     turns(2);
@@ -179,10 +181,10 @@ static void without_capacity_sender_and_receiver_meet(void **state)
     assert_int_equal(receiver.item, 3);
 }
 
-static void a_receiver_cancelled_before_an_item_takes_none(void **state)
+static void a_receiver_cancelled_before_an_item_receives_none(void **state)
 {
     static struct worker receivers[2];
-    aloop_channel *channel = ints(2);
+    aloop_channel *channel = new_channel(2);
 
     (void) state;
     spawn(receivers, 2, receive_one, channel);
@@ -195,13 +197,13 @@ static void a_receiver_cancelled_before_an_item_takes_none(void **state)
     assert_int_equal(receivers[0].status, ALOOP_ECANCELED);
     assert_int_equal(receivers[0].item, -1);
     assert_int_equal(receivers[1].item, 5);
-    drop(receivers, 2);
+    drop_workers(receivers, 2);
 }
 
-static void a_receiver_cancelled_after_an_item_has_it(void **state)
+static void a_receiver_cancelled_after_an_item_keeps_it(void **state)
 {
     static struct worker receivers[2];
-    aloop_channel *channel = ints(2);
+    aloop_channel *channel = new_channel(2);
 
     (void) state;
     spawn(receivers, 2, receive_one, channel);
@@ -214,13 +216,13 @@ static void a_receiver_cancelled_after_an_item_has_it(void **state)
     assert_int_equal(receivers[0].status, 0);
     assert_int_equal(receivers[0].item, 5);
     assert_int_equal(receivers[1].status, ALOOP_PENDING);
-    drop(receivers, 2);
+    drop_workers(receivers, 2);
 }
 
 static void a_sender_cancelled_while_it_waits_has_sent_nothing(void **state)
 {
     static struct worker senders[3];
-    aloop_channel *channel = ints(1);
+    aloop_channel *channel = new_channel(1);
 
     (void) state;
     spawn(senders, 3, send_one, channel);
@@ -234,7 +236,7 @@ static void a_sender_cancelled_while_it_waits_has_sent_nothing(void **state)
 
     assert_int_equal(senders[1].status, ALOOP_ECANCELED);
     assert_int_equal(senders[2].status, 0);
-    drop(senders, 3);
+    drop_workers(senders, 3);
 }
 
 static ssize_t receive_in_time(aloop *loop, void *arg)
@@ -251,7 +253,7 @@ static ssize_t receive_in_time(aloop *loop, void *arg)
 static void a_timeout_on_a_receive_loses_no_item(void **state)
 {
     static struct worker receivers[2];
-    aloop_channel *channel = ints(1);
+    aloop_channel *channel = new_channel(1);
 
     (void) state;
     spawn(receivers, 2, receive_in_time, channel);
@@ -265,13 +267,13 @@ static void a_timeout_on_a_receive_loses_no_item(void **state)
     assert_int_equal(receivers[1].status, ALOOP_ETIMEDOUT);
     assert_int_equal(receivers[1].item, -1);
     assert_int_equal(try_receive(channel), 4);
-    drop(receivers, 2);
+    drop_workers(receivers, 2);
 }
 
-static void a_closed_channel_gives_what_it_has_and_then_ends(void **state)
+static void a_closed_channel_delivers_its_items_and_then_ends(void **state)
 {
     static struct worker senders[3];
-    aloop_channel *channel = ints(2);
+    aloop_channel *channel = new_channel(2);
     int item = 9;
 
     (void) state;
@@ -298,10 +300,10 @@ static void a_closed_channel_gives_what_it_has_and_then_ends(void **state)
         aloop_await(senders[i].task);
 }
 
-static void closing_ends_receives_that_wait(void **state)
+static void closing_a_channel_ends_pending_receives(void **state)
 {
     static struct worker receivers[2];
-    aloop_channel *channel = ints(2);
+    aloop_channel *channel = new_channel(2);
 
     (void) state;
     spawn(receivers, 2, receive_one, channel);
@@ -314,10 +316,10 @@ static void closing_ends_receives_that_wait(void **state)
     assert_int_equal(receivers[0].item, -1);
 }
 
-static void freeing_ends_what_waits(void **state)
+static void freeing_a_channel_ends_pending_sends_and_receives(void **state)
 {
     static struct worker receivers[2], senders[2];
-    aloop_channel *empty = ints(2), *full = ints(0);
+    aloop_channel *empty = new_channel(2), *full = new_channel(0);
 
     (void) state;
     spawn(receivers, 2, receive_one, empty);
@@ -333,9 +335,9 @@ static void freeing_ends_what_waits(void **state)
     }
 }
 
-static void a_send_that_failed_unread_is_reported(void **state)
+static void a_detached_send_that_fails_is_reported(void **state)
 {
-    aloop_channel *channel = ints(0);
+    aloop_channel *channel = new_channel(0);
     int item = 1;
 
     (void) state;
@@ -349,14 +351,14 @@ static void a_send_that_failed_unread_is_reported(void **state)
     assert_string_equal(t.unhandled_what, "channel send");
 }
 
-static void a_channel_left_open_goes_with_the_loop(void **state)
+static void a_channel_that_was_not_freed_ends_with_the_loop(void **state)
 {
     static struct worker receiver; /* Used until the loop is freed. */
 
     (void) state;
     for (int i = 0; i < 3; i++)
-        assert_int_equal(try_send(ints(1000), i), 0);
-    spawn(&receiver, 1, receive_one, ints(4));
+        assert_int_equal(try_send(new_channel(1000), i), 0);
+    spawn(&receiver, 1, receive_one, new_channel(4));
     turns(2);
     aloop_detach(receiver.task);
 }
@@ -369,9 +371,9 @@ static void on_item(aloop_future *future, ssize_t status, void *arg)
         note(*(int *) arg);
 }
 
-static void a_lone_receive_keeps_no_loop_alive(void **state)
+static void a_pending_receive_does_not_keep_the_loop_alive(void **state)
 {
-    aloop_channel *channel = ints(1);
+    aloop_channel *channel = new_channel(1);
     int item;
 
     (void) state;
@@ -386,7 +388,7 @@ static void a_lone_receive_keeps_no_loop_alive(void **state)
     assert_noted(8);
 }
 
-static void big_items_are_copied_whole(void **state)
+static void large_items_are_copied_completely(void **state)
 {
     struct {
         char bytes[3000];
@@ -405,9 +407,9 @@ static void big_items_are_copied_whole(void **state)
     }
 }
 
-static void nonsense_is_refused(void **state)
+static void invalid_arguments_are_refused(void **state)
 {
-    aloop_channel *channel = ints(1);
+    aloop_channel *channel = new_channel(1);
     int item = 0;
 
     (void) state;
@@ -483,7 +485,7 @@ static ssize_t buy(aloop *loop, void *arg)
 
 static void trade(size_t capacity)
 {
-    struct market market = {.channel = ints(capacity)};
+    struct market market = {.channel = new_channel(capacity)};
     aloop_future *tasks[SENDERS + RECEIVERS];
     int item;
 
@@ -548,7 +550,7 @@ static ssize_t work(aloop *loop, void *arg)
 
 static void two_workers_finish_a_hundred_jobs(void **state)
 {
-    struct pool pool = {.jobs = ints(10)};
+    struct pool pool = {.jobs = new_channel(10)};
     aloop_group *group = aloop_group_new(t.loop);
 
     (void) state;
@@ -562,7 +564,7 @@ static void two_workers_finish_a_hundred_jobs(void **state)
     assert_int_equal(pool.done, 100);
 }
 
-static void a_channel_that_closes_leaves_the_item_untouched(void **state)
+static void a_close_leaves_the_item_of_a_receive_untouched(void **state)
 {
     aloop_channel *channel = aloop_channel_new(t.loop, sizeof(int), 1);
     int item = 99;
@@ -578,26 +580,26 @@ static void a_channel_that_closes_leaves_the_item_untouched(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(items_come_out_in_the_order_they_went_in),
+        TEST(items_are_received_in_the_order_in_which_they_were_sent),
         TEST(a_full_channel_makes_senders_wait),
-        TEST(an_empty_channel_makes_receivers_wait_in_line),
-        TEST(nobody_overtakes_a_receiver_that_was_served),
-        TEST(without_capacity_sender_and_receiver_meet),
-        TEST(a_receiver_cancelled_before_an_item_takes_none),
-        TEST(a_receiver_cancelled_after_an_item_has_it),
+        TEST(receivers_of_an_empty_channel_are_served_in_order),
+        TEST(an_item_that_was_given_to_a_receiver_cannot_be_overtaken),
+        TEST(a_channel_without_capacity_passes_items_directly),
+        TEST(a_receiver_cancelled_before_an_item_receives_none),
+        TEST(a_receiver_cancelled_after_an_item_keeps_it),
         TEST(a_sender_cancelled_while_it_waits_has_sent_nothing),
         TEST(a_timeout_on_a_receive_loses_no_item),
-        TEST(a_closed_channel_gives_what_it_has_and_then_ends),
-        TEST(closing_ends_receives_that_wait),
-        TEST(freeing_ends_what_waits),
-        TEST(a_send_that_failed_unread_is_reported),
-        TEST(a_channel_left_open_goes_with_the_loop),
-        TEST(a_lone_receive_keeps_no_loop_alive),
-        TEST(big_items_are_copied_whole),
-        TEST(nonsense_is_refused),
+        TEST(a_closed_channel_delivers_its_items_and_then_ends),
+        TEST(closing_a_channel_ends_pending_receives),
+        TEST(freeing_a_channel_ends_pending_sends_and_receives),
+        TEST(a_detached_send_that_fails_is_reported),
+        TEST(a_channel_that_was_not_freed_ends_with_the_loop),
+        TEST(a_pending_receive_does_not_keep_the_loop_alive),
+        TEST(large_items_are_copied_completely),
+        TEST(invalid_arguments_are_refused),
         TEST(no_item_is_lost_or_doubled_under_cancellation),
         TEST(two_workers_finish_a_hundred_jobs),
-        TEST(a_channel_that_closes_leaves_the_item_untouched),
+        TEST(a_close_leaves_the_item_of_a_receive_untouched),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,7 +36,7 @@ static ssize_t wait_once(aloop *loop, void *arg)
     return worker->status;
 }
 
-static void a_condition_lets_go_of_the_mutex_while_it_waits(void **state)
+static void a_condition_wait_unlocks_the_mutex(void **state)
 {
     (void) state;
     prepare(wait_until_ready, 3);
@@ -56,7 +56,7 @@ static void a_condition_lets_go_of_the_mutex_while_it_waits(void **state)
     assert_false(aloop_mutex_is_locked(shared.mutex));
 }
 
-static void a_notification_wakes_the_first_in_line(void **state)
+static void a_notification_wakes_the_first_waiter(void **state)
 {
     (void) state;
     prepare(wait_once, 3);
@@ -75,7 +75,7 @@ static void a_notification_wakes_the_first_in_line(void **state)
     assert_noted(0, 1, 2);
 }
 
-static void a_notification_passes_by_who_was_cancelled(void **state)
+static void a_notification_skips_a_cancelled_waiter(void **state)
 {
     (void) state;
     prepare(wait_once, 2);
@@ -166,7 +166,7 @@ static ssize_t wait_for_freed_mutex(aloop *loop, void *arg)
     return worker->status;
 }
 
-static void a_mutex_freed_during_a_condition_wait_is_noticed(void **state)
+static void a_condition_wait_fails_if_its_mutex_was_freed(void **state)
 {
     (void) state;
     prepare(wait_for_freed_mutex, 2);
@@ -180,8 +180,7 @@ static void a_mutex_freed_during_a_condition_wait_is_noticed(void **state)
     assert_int_equal(join(1), ALOOP_ECLOSED);
 }
 
-static void a_mutex_freed_while_a_notified_task_wants_it_is_noticed(
-    void **state)
+static void a_notified_waiter_fails_if_its_mutex_is_freed(void **state)
 {
     (void) state;
     prepare(wait_for_freed_mutex, 1);
@@ -207,7 +206,7 @@ static ssize_t misuse_condition(aloop *loop, void *arg)
     return 0;
 }
 
-static void a_condition_is_waited_for_in_a_task_with_the_mutex(void **state)
+static void a_condition_wait_requires_a_task_that_has_the_mutex(void **state)
 {
     (void) state;
     prepare(misuse_condition, 1);
@@ -238,7 +237,7 @@ struct locks {
     aloop_condition *my_condition, *others_condition;
 };
 
-static ssize_t wait_for_the_wrong_one(aloop *loop, void *arg)
+static ssize_t wait_with_wrong_loop(aloop *loop, void *arg)
 {
     const struct locks *locks = arg;
 
@@ -255,7 +254,7 @@ static ssize_t wait_for_the_wrong_one(aloop *loop, void *arg)
     return 0;
 }
 
-static void a_condition_goes_with_a_mutex_of_its_own_loop(void **state)
+static void a_condition_requires_a_mutex_of_the_same_loop(void **state)
 {
     aloop *other = other_loop();
     struct locks locks = {
@@ -268,7 +267,7 @@ static void a_condition_goes_with_a_mutex_of_its_own_loop(void **state)
     assert_int_equal(aloop_mutex_try_lock(locks.others), 0);
 
     assert_int_equal(
-        aloop_await(aloop_spawn(t.loop, wait_for_the_wrong_one, &locks)), 0);
+        aloop_await(aloop_spawn(t.loop, wait_with_wrong_loop, &locks)), 0);
 
     assert_noted(1);
     aloop_condition_free(locks.my_condition);
@@ -310,8 +309,7 @@ static void start_to_wait_for_condition(void)
     assert_int_equal(aloop_mutex_try_lock(work.mutex), 0);
 }
 
-static void a_waiter_for_a_condition_cleans_up_as_the_loop_is_freed(
-    void **state)
+static void a_condition_waiter_cleans_up_when_the_loop_is_freed(void **state)
 {
     (void) state;
     start_to_wait_for_condition();
@@ -320,8 +318,7 @@ static void a_waiter_for_a_condition_cleans_up_as_the_loop_is_freed(
     assert_true(work.has_cleaned_up);
 }
 
-static void a_notified_waiter_for_the_mutex_cleans_up_as_the_loop_is_freed(
-    void **state)
+static void a_notified_waiter_cleans_up_when_the_loop_is_freed(void **state)
 {
     (void) state;
     start_to_wait_for_condition();
@@ -333,8 +330,7 @@ static void a_notified_waiter_for_the_mutex_cleans_up_as_the_loop_is_freed(
     assert_true(work.has_cleaned_up);
 }
 
-static void a_waiter_for_the_mutex_that_was_cancelled_before_cleans_up_too(
-    void **state)
+static void a_cancelled_waiter_cleans_up_when_the_loop_is_freed(void **state)
 {
     (void) state;
     start_to_wait_for_condition();
@@ -359,7 +355,7 @@ static ssize_t unlocks_after_a_while(aloop *loop, void *arg)
     return 0;
 }
 
-static void the_mutex_still_comes_first_while_its_holder_cleans_up(
+static void a_waiter_gets_the_mutex_after_its_holder_has_cleaned_up(
     void **state)
 {
     (void) state;
@@ -377,24 +373,24 @@ static void the_mutex_still_comes_first_while_its_holder_cleans_up(
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_condition_lets_go_of_the_mutex_while_it_waits),
-        TEST(a_notification_wakes_the_first_in_line),
-        TEST(a_notification_passes_by_who_was_cancelled),
+        TEST(a_condition_wait_unlocks_the_mutex),
+        TEST(a_notification_wakes_the_first_waiter),
+        TEST(a_notification_skips_a_cancelled_waiter),
         TEST(a_notification_before_the_cancel_is_delivered),
         TEST(a_cancelled_condition_wait_returns_with_the_mutex),
         TEST(a_deadline_ends_a_condition_wait_with_the_mutex),
         TEST(freeing_a_condition_returns_its_waits_with_the_mutex),
-        TEST(a_mutex_freed_during_a_condition_wait_is_noticed),
-        TEST(a_mutex_freed_while_a_notified_task_wants_it_is_noticed),
-        TEST(a_condition_is_waited_for_in_a_task_with_the_mutex),
+        TEST(a_condition_wait_fails_if_its_mutex_was_freed),
+        TEST(a_notified_waiter_fails_if_its_mutex_is_freed),
+        TEST(a_condition_wait_requires_a_task_that_has_the_mutex),
         TEST(a_freed_loop_ends_condition_waits_with_the_mutex),
-        TEST(a_condition_goes_with_a_mutex_of_its_own_loop),
-        MEMORY_TEST(a_waiter_for_a_condition_cleans_up_as_the_loop_is_freed),
+        TEST(a_condition_requires_a_mutex_of_the_same_loop),
+        MEMORY_TEST(a_condition_waiter_cleans_up_when_the_loop_is_freed),
         MEMORY_TEST(
-            a_notified_waiter_for_the_mutex_cleans_up_as_the_loop_is_freed),
+            a_notified_waiter_cleans_up_when_the_loop_is_freed),
         MEMORY_TEST(
-            a_waiter_for_the_mutex_that_was_cancelled_before_cleans_up_too),
-        MEMORY_TEST(the_mutex_still_comes_first_while_its_holder_cleans_up),
+            a_cancelled_waiter_cleans_up_when_the_loop_is_freed),
+        MEMORY_TEST(a_waiter_gets_the_mutex_after_its_holder_has_cleaned_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

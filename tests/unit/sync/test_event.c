@@ -12,8 +12,7 @@ static ssize_t wait_for_event(aloop *loop, void *arg)
     return worker->status;
 }
 
-static void an_event_wakes_each_waiter_once_even_if_cleared_at_once(
-    void **state)
+static void an_event_wakes_each_waiter_once_even_if_it_is_cleared(void **state)
 {
     (void) state;
     prepare(wait_for_event, 3);
@@ -32,7 +31,7 @@ static void an_event_wakes_each_waiter_once_even_if_cleared_at_once(
                      ALOOP_EDEADLK);
 }
 
-static void a_set_event_is_waited_for_no_time(void **state)
+static void a_wait_for_a_set_event_returns_immediately(void **state)
 {
     aloop_event *event = aloop_event_new(t.loop);
 
@@ -46,7 +45,7 @@ static void a_set_event_is_waited_for_no_time(void **state)
     assert_int_equal(aloop_await(aloop_event_wait(event)), 0);
 }
 
-static void a_cancelled_wait_for_an_event_ends_alone(void **state)
+static void a_cancelled_wait_for_an_event_does_not_end_others(void **state)
 {
     (void) state;
     prepare(wait_for_event, 2);
@@ -64,9 +63,9 @@ static void a_cancelled_wait_for_an_event_ends_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_event_wakes_each_waiter_once_even_if_cleared_at_once),
-        TEST(a_set_event_is_waited_for_no_time),
-        TEST(a_cancelled_wait_for_an_event_ends_alone),
+        TEST(an_event_wakes_each_waiter_once_even_if_it_is_cleared),
+        TEST(a_wait_for_a_set_event_returns_immediately),
+        TEST(a_cancelled_wait_for_an_event_does_not_end_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,7 @@ static ssize_t lock_note_unlock(aloop *loop, void *arg)
     return aloop_mutex_unlock(shared.mutex);
 }
 
-static void a_free_mutex_is_locked_at_once(void **state)
+static void a_free_mutex_is_locked_immediately(void **state)
 {
     aloop_mutex *mutex = aloop_mutex_new(t.loop);
     aloop_future *lock = aloop_mutex_lock(mutex);
@@ -42,7 +42,7 @@ static void a_mutex_that_is_not_locked_cannot_be_unlocked(void **state)
     assert_int_equal(aloop_mutex_unlock(mutex), ALOOP_EPERM);
 }
 
-static void tasks_get_the_mutex_in_the_order_they_asked(void **state)
+static void tasks_get_the_mutex_in_the_order_of_their_requests(void **state)
 {
     (void) state;
     prepare(lock_note_unlock, 4);
@@ -58,7 +58,7 @@ static void tasks_get_the_mutex_in_the_order_they_asked(void **state)
     assert_false(aloop_mutex_is_locked(shared.mutex));
 }
 
-static void an_unlocked_mutex_belongs_to_the_first_in_line(void **state)
+static void an_unlock_passes_the_mutex_to_the_first_waiter(void **state)
 {
     aloop_mutex *mutex = aloop_mutex_new(t.loop);
     aloop_future *first, *second;
@@ -77,8 +77,7 @@ static void an_unlocked_mutex_belongs_to_the_first_in_line(void **state)
     aloop_future_unref(second);
 }
 
-static void a_cancelled_waiter_does_not_keep_the_mutex_from_the_next(
-    void **state)
+static void a_cancelled_waiter_does_not_block_the_next_one(void **state)
 {
     (void) state;
     prepare(lock_note_unlock, 2);
@@ -95,7 +94,7 @@ static void a_cancelled_waiter_does_not_keep_the_mutex_from_the_next(
     assert_false(aloop_mutex_is_locked(shared.mutex));
 }
 
-static void a_task_cancelled_after_it_was_given_the_mutex_has_it(void **state)
+static void a_task_cancelled_after_it_got_the_mutex_keeps_it(void **state)
 {
     (void) state;
     prepare(lock_note_unlock, 2);
@@ -111,7 +110,8 @@ static void a_task_cancelled_after_it_was_given_the_mutex_has_it(void **state)
     assert_false(aloop_mutex_is_locked(shared.mutex));
 }
 
-static void a_lock_that_nobody_received_goes_to_the_next(void **state)
+static void a_lock_whose_status_was_not_read_passes_to_the_next_waiter(
+    void **state)
 {
     aloop_mutex *mutex = aloop_mutex_new(t.loop);
     aloop_future *first = aloop_mutex_lock(mutex);
@@ -126,7 +126,7 @@ static void a_lock_that_nobody_received_goes_to_the_next(void **state)
     assert_false(aloop_mutex_is_locked(mutex));
 }
 
-static void a_lock_that_was_received_outlives_its_future(void **state)
+static void a_lock_whose_status_was_read_outlives_its_future(void **state)
 {
     aloop_mutex *mutex = aloop_mutex_new(t.loop);
 
@@ -136,7 +136,7 @@ static void a_lock_that_was_received_outlives_its_future(void **state)
     assert_true(aloop_mutex_is_locked(mutex));
 }
 
-static void detached_locks_are_passed_over_however_many(void **state)
+static void any_number_of_detached_locks_is_skipped(void **state)
 {
     aloop_mutex *mutex = aloop_mutex_new(t.loop);
 
@@ -152,7 +152,7 @@ static void detached_locks_are_passed_over_however_many(void **state)
     aloop_future_unref(last);
 }
 
-static void dropping_a_lock_leaves_the_line(void **state)
+static void dropping_a_pending_lock_leaves_the_queue(void **state)
 {
     aloop_mutex *mutex = aloop_mutex_new(t.loop);
 
@@ -173,7 +173,7 @@ static void on_lock(aloop_future *future, ssize_t status, void *arg)
     aloop_mutex_unlock(arg);
 }
 
-static void a_callback_receives_a_lock(void **state)
+static void a_continuation_gets_a_lock(void **state)
 {
     aloop_mutex *mutex = aloop_mutex_new(t.loop);
 
@@ -186,7 +186,7 @@ static void a_callback_receives_a_lock(void **state)
     assert_false(aloop_mutex_is_locked(mutex));
 }
 
-static void a_timeout_gives_the_place_in_line_up(void **state)
+static void a_timeout_gives_up_the_place_in_the_queue(void **state)
 {
     aloop_mutex *mutex = aloop_mutex_new(t.loop);
     aloop_future *limited, *next;
@@ -203,7 +203,7 @@ static void a_timeout_gives_the_place_in_line_up(void **state)
     aloop_future_unref(next);
 }
 
-static void freeing_a_mutex_ends_the_waits_for_it(void **state)
+static void freeing_a_mutex_ends_its_waits(void **state)
 {
     aloop_future *held;
 
@@ -220,7 +220,7 @@ static void freeing_a_mutex_ends_the_waits_for_it(void **state)
     aloop_future_unref(held);
 }
 
-static void a_lone_wait_keeps_no_loop_alive(void **state)
+static void a_pending_wait_does_not_keep_the_loop_alive(void **state)
 {
     (void) state;
     prepare(NULL, 0);
@@ -235,7 +235,7 @@ static void a_lone_wait_keeps_no_loop_alive(void **state)
                      ALOOP_EDEADLK);
 }
 
-static void an_unlock_takes_the_grant_of_an_unread_future_with_it(void **state)
+static void an_unlock_revokes_a_lock_whose_status_was_not_read(void **state)
 {
     aloop_mutex *mutex = aloop_mutex_new(t.loop);
     aloop_future *lock = aloop_mutex_lock(mutex);
@@ -252,21 +252,21 @@ static void an_unlock_takes_the_grant_of_an_unread_future_with_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_free_mutex_is_locked_at_once),
+        TEST(a_free_mutex_is_locked_immediately),
         TEST(a_mutex_that_is_not_locked_cannot_be_unlocked),
-        TEST(tasks_get_the_mutex_in_the_order_they_asked),
-        TEST(an_unlocked_mutex_belongs_to_the_first_in_line),
-        TEST(a_cancelled_waiter_does_not_keep_the_mutex_from_the_next),
-        TEST(a_task_cancelled_after_it_was_given_the_mutex_has_it),
-        TEST(a_lock_that_nobody_received_goes_to_the_next),
-        TEST(a_lock_that_was_received_outlives_its_future),
-        TEST(detached_locks_are_passed_over_however_many),
-        TEST(dropping_a_lock_leaves_the_line),
-        TEST(a_callback_receives_a_lock),
-        TEST(a_timeout_gives_the_place_in_line_up),
-        TEST(freeing_a_mutex_ends_the_waits_for_it),
-        TEST(a_lone_wait_keeps_no_loop_alive),
-        TEST(an_unlock_takes_the_grant_of_an_unread_future_with_it),
+        TEST(tasks_get_the_mutex_in_the_order_of_their_requests),
+        TEST(an_unlock_passes_the_mutex_to_the_first_waiter),
+        TEST(a_cancelled_waiter_does_not_block_the_next_one),
+        TEST(a_task_cancelled_after_it_got_the_mutex_keeps_it),
+        TEST(a_lock_whose_status_was_not_read_passes_to_the_next_waiter),
+        TEST(a_lock_whose_status_was_read_outlives_its_future),
+        TEST(any_number_of_detached_locks_is_skipped),
+        TEST(dropping_a_pending_lock_leaves_the_queue),
+        TEST(a_continuation_gets_a_lock),
+        TEST(a_timeout_gives_up_the_place_in_the_queue),
+        TEST(freeing_a_mutex_ends_its_waits),
+        TEST(a_pending_wait_does_not_keep_the_loop_alive),
+        TEST(an_unlock_revokes_a_lock_whose_status_was_not_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,7 +29,7 @@ static void a_semaphore_counts_its_permits(void **state)
     assert_int_equal(aloop_semaphore_release(semaphore, SIZE_MAX - 5), 0);
 }
 
-static void who_wants_many_permits_is_not_overtaken(void **state)
+static void a_waiter_for_many_permits_is_not_overtaken(void **state)
 {
     aloop_semaphore *semaphore = aloop_semaphore_new(t.loop, 2);
     aloop_future *many = aloop_semaphore_acquire(semaphore, 3);
@@ -50,7 +50,7 @@ static void who_wants_many_permits_is_not_overtaken(void **state)
     assert_int_equal(aloop_semaphore_count(semaphore), 0);
 }
 
-static void who_wanted_many_permits_and_is_cancelled_lets_others_through(
+static void cancelling_a_waiter_for_many_permits_serves_the_next_ones(
     void **state)
 {
     aloop_semaphore *semaphore = aloop_semaphore_new(t.loop, 2);
@@ -69,7 +69,7 @@ static void who_wanted_many_permits_and_is_cancelled_lets_others_through(
     aloop_future_unref(other);
 }
 
-static void one_release_serves_as_many_as_it_can(void **state)
+static void one_release_serves_as_many_waiters_as_possible(void **state)
 {
     (void) state;
     prepare(acquire_two, 3);
@@ -86,7 +86,7 @@ static void one_release_serves_as_many_as_it_can(void **state)
     assert_noted(0, 1, 2);
 }
 
-static void permits_that_nobody_received_come_back(void **state)
+static void permits_whose_status_was_not_read_are_given_back(void **state)
 {
     aloop_semaphore *semaphore = aloop_semaphore_new(t.loop, 5);
 
@@ -127,7 +127,7 @@ static ssize_t take_some(aloop *loop, void *arg)
     return 0;
 }
 
-static void permits_survive_a_crowd_that_is_cancelled_at_random(void **state)
+static void no_permit_is_lost_if_waiters_are_cancelled_at_random(void **state)
 {
     enum { TASKS = 40 };
     struct crowd crowd = {.semaphore = aloop_semaphore_new(t.loop, 3)};
@@ -153,7 +153,7 @@ static void permits_survive_a_crowd_that_is_cancelled_at_random(void **state)
 }
 
 /* The permits that are given back may exceed the maximum. */
-static void a_semaphore_is_never_fuller_than_full(void **state)
+static void the_count_of_a_semaphore_saturates(void **state)
 {
     aloop_semaphore *semaphore = aloop_semaphore_new(t.loop, 2);
     aloop_future *granted = aloop_semaphore_acquire(semaphore, 2);
@@ -175,12 +175,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_semaphore_counts_its_permits),
-        TEST(who_wants_many_permits_is_not_overtaken),
-        TEST(who_wanted_many_permits_and_is_cancelled_lets_others_through),
-        TEST(one_release_serves_as_many_as_it_can),
-        TEST(permits_that_nobody_received_come_back),
-        TEST(permits_survive_a_crowd_that_is_cancelled_at_random),
-        TEST(a_semaphore_is_never_fuller_than_full),
+        TEST(a_waiter_for_many_permits_is_not_overtaken),
+        TEST(cancelling_a_waiter_for_many_permits_serves_the_next_ones),
+        TEST(one_release_serves_as_many_waiters_as_possible),
+        TEST(permits_whose_status_was_not_read_are_given_back),
+        TEST(no_permit_is_lost_if_waiters_are_cancelled_at_random),
+        TEST(the_count_of_a_semaphore_saturates),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
 
 #include "support/sync_fixture.h"
 
-static void freeing_ends_waits_for_all_kinds(void **state)
+static void freeing_an_object_of_any_kind_ends_its_waits(void **state)
 {
     aloop_future *waits[3];
 
@@ -21,7 +21,7 @@ static void freeing_ends_waits_for_all_kinds(void **state)
         assert_int_equal(aloop_await(waits[i]), ALOOP_ECLOSED);
 }
 
-static void nonsense_is_refused(void **state)
+static void invalid_arguments_are_refused(void **state)
 {
     aloop_semaphore *semaphore = aloop_semaphore_new(t.loop, 1);
 
@@ -64,8 +64,8 @@ static void nonsense_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(freeing_ends_waits_for_all_kinds),
-        TEST(nonsense_is_refused),
+        TEST(freeing_an_object_of_any_kind_ends_its_waits),
+        TEST(invalid_arguments_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
