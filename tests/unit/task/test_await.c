@@ -53,7 +53,7 @@ struct waiter {
 };
 
 /* Awaits a future, and notes whether the task behind it still runs then. */
-static ssize_t waits(aloop *loop, void *arg)
+static ssize_t await_and_note(aloop *loop, void *arg)
 {
     struct waiter *waiter = arg;
 
@@ -64,14 +64,14 @@ static ssize_t waits(aloop *loop, void *arg)
     return waiter->status;
 }
 
-static void the_last_waiter_to_let_go_waits_for_the_end(void **state)
+static void the_last_cancelled_waiter_waits_for_the_end(void **state)
 {
     bool is_running = false;
     int64_t begin = aloop_now(t.loop);
     aloop_future *shared = aloop_spawn(t.loop, ends_after_10_ms, &is_running);
     struct waiter first = {shared, &is_running, 1, 0}, second = first;
-    aloop_future *tasks[] = {aloop_spawn(t.loop, waits, &first),
-                             aloop_spawn(t.loop, waits, &second)};
+    aloop_future *tasks[] = {aloop_spawn(t.loop, await_and_note, &first),
+                             aloop_spawn(t.loop, await_and_note, &second)};
 
     (void) state;
     aloop_step(t.loop, 0);
@@ -90,13 +90,13 @@ static void the_last_waiter_to_let_go_waits_for_the_end(void **state)
     aloop_future_unref(tasks[1]);
 }
 
-static void a_cancelled_waiter_left_alone_waits_for_the_end(void **state)
+static void a_cancelled_waiter_that_becomes_the_only_owner_waits(void **state)
 {
     bool is_running = false;
     int64_t begin = aloop_now(t.loop);
     aloop_future *shared = aloop_spawn(t.loop, ends_after_10_ms, &is_running);
     struct waiter waiter = {shared, &is_running, 1, 0};
-    aloop_future *task = aloop_spawn(t.loop, waits, &waiter);
+    aloop_future *task = aloop_spawn(t.loop, await_and_note, &waiter);
 
     (void) state;
     aloop_step(t.loop, 0);
@@ -110,11 +110,11 @@ static void a_cancelled_waiter_left_alone_waits_for_the_end(void **state)
     aloop_future_unref(task);
 }
 
-static void an_error_whose_waiter_let_go_is_reported(void **state)
+static void an_error_whose_waiter_was_cancelled_is_reported(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
     struct waiter waiter = {promise, NULL, 1, 0};
-    aloop_future *task = aloop_spawn(t.loop, waits, &waiter);
+    aloop_future *task = aloop_spawn(t.loop, await_and_note, &waiter);
 
     (void) state;
     aloop_step(t.loop, 0);
@@ -130,11 +130,11 @@ static void an_error_whose_waiter_let_go_is_reported(void **state)
     aloop_future_unref(task);
 }
 
-static void an_error_that_a_continuation_got_is_not_reported(void **state)
+static void an_error_that_a_continuation_received_is_not_reported(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
     struct waiter waiter = {promise, NULL, 1, 0};
-    aloop_future *task = aloop_spawn(t.loop, waits, &waiter);
+    aloop_future *task = aloop_spawn(t.loop, await_and_note, &waiter);
 
     (void) state;
     aloop_then(aloop_future_ref(promise), note_status, NULL);
@@ -151,8 +151,7 @@ static void an_error_that_a_continuation_got_is_not_reported(void **state)
     aloop_future_unref(task);
 }
 
-static void an_error_after_an_await_that_could_not_end_is_reported(
-    void **state)
+static void an_error_after_a_refused_await_is_reported(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
 
@@ -166,7 +165,8 @@ static void an_error_after_an_await_that_could_not_end_is_reported(
     assert_int_equal(t.unhandled_error, ALOOP_EPIPE);
 }
 
-static void a_lock_granted_after_its_waiter_let_go_passes_on(void **state)
+static void a_lock_granted_after_its_waiter_was_cancelled_is_passed_on(
+    void **state)
 {
     aloop_mutex *mutex = aloop_mutex_new(t.loop);
     aloop_future *lock, *next, *task;
@@ -177,7 +177,7 @@ static void a_lock_granted_after_its_waiter_let_go_passes_on(void **state)
     lock = aloop_mutex_lock(mutex);
     next = aloop_mutex_lock(mutex);
     waiter.future = lock;
-    task = aloop_spawn(t.loop, waits, &waiter);
+    task = aloop_spawn(t.loop, await_and_note, &waiter);
     aloop_step(t.loop, 0);
     aloop_cancel(task);
     aloop_run(t.loop);
@@ -201,7 +201,7 @@ static struct {
     ssize_t cancelled_status, canceller_status;
 } pair;
 
-static ssize_t is_cancelled(aloop *loop, void *arg)
+static ssize_t await_canceller(aloop *loop, void *arg)
 {
     (void) loop;
     (void) arg;
@@ -209,7 +209,7 @@ static ssize_t is_cancelled(aloop *loop, void *arg)
     return 7;
 }
 
-static ssize_t cancels_and_waits(aloop *loop, void *arg)
+static ssize_t cancel_and_await(aloop *loop, void *arg)
 {
     (void) arg;
     aloop_await(aloop_sleep(loop, MS));
@@ -218,12 +218,12 @@ static ssize_t cancels_and_waits(aloop *loop, void *arg)
     return 0;
 }
 
-static void a_task_that_has_let_go_can_be_awaited_by_what_it_awaited(
+static void a_cancelled_waiter_can_be_awaited_by_the_task_that_it_awaited(
     void **state)
 {
     (void) state;
-    pair.canceller = aloop_spawn(t.loop, cancels_and_waits, NULL);
-    pair.cancelled = aloop_spawn(t.loop, is_cancelled, NULL);
+    pair.canceller = aloop_spawn(t.loop, cancel_and_await, NULL);
+    pair.cancelled = aloop_spawn(t.loop, await_canceller, NULL);
     assert_int_equal(aloop_run(t.loop), 0);
 
     assert_int_equal(pair.canceller_status, 7);
@@ -232,7 +232,7 @@ static void a_task_that_has_let_go_can_be_awaited_by_what_it_awaited(
     aloop_future_unref(pair.cancelled);
 }
 
-static void a_stop_ends_an_await_outside_as_a_cancel_would(void **state)
+static void a_stop_ends_an_await_outside_of_tasks_like_a_cancel(void **state)
 {
     int64_t begin = aloop_now(t.loop);
 
@@ -263,7 +263,7 @@ static void a_stopped_await_waits_until_the_task_has_ended(void **state)
     assert_int_equal(aloop_run(t.loop), 0);
 }
 
-static void a_stopped_await_leaves_what_is_held_elsewhere(void **state)
+static void a_stopped_await_leaves_a_future_with_another_owner(void **state)
 {
     aloop_future *sleep = aloop_sleep(t.loop, 5 * MS);
 
@@ -281,7 +281,7 @@ static void resolve_and_stop(aloop *loop, void *arg)
     aloop_stop(loop);
 }
 
-static void an_await_that_a_stop_comes_too_late_for_succeeds(void **state)
+static void an_await_succeeds_if_the_stop_comes_too_late(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
 
@@ -335,7 +335,7 @@ static void refuse_in_callback(aloop *loop, void *arg)
     assert_int_equal(aloop_await(arg), ALOOP_EDEADLK);
 }
 
-static void a_refused_await_takes_the_reference_over_all_the_same(void **state)
+static void a_refused_await_still_takes_the_reference_over(void **state)
 {
     ssize_t status = 0;
     aloop_future *task = aloop_spawn(t.loop, sleeps, &status);
@@ -352,19 +352,19 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(a_callback_can_neither_yield_nor_await),
         TEST(outside_of_tasks_a_yield_is_a_turn),
-        TEST(the_last_waiter_to_let_go_waits_for_the_end),
-        TEST(a_cancelled_waiter_left_alone_waits_for_the_end),
-        TEST(an_error_whose_waiter_let_go_is_reported),
-        TEST(an_error_that_a_continuation_got_is_not_reported),
-        TEST(an_error_after_an_await_that_could_not_end_is_reported),
-        TEST(a_lock_granted_after_its_waiter_let_go_passes_on),
-        TEST(a_task_that_has_let_go_can_be_awaited_by_what_it_awaited),
-        TEST(a_stop_ends_an_await_outside_as_a_cancel_would),
+        TEST(the_last_cancelled_waiter_waits_for_the_end),
+        TEST(a_cancelled_waiter_that_becomes_the_only_owner_waits),
+        TEST(an_error_whose_waiter_was_cancelled_is_reported),
+        TEST(an_error_that_a_continuation_received_is_not_reported),
+        TEST(an_error_after_a_refused_await_is_reported),
+        TEST(a_lock_granted_after_its_waiter_was_cancelled_is_passed_on),
+        TEST(a_cancelled_waiter_can_be_awaited_by_the_task_that_it_awaited),
+        TEST(a_stop_ends_an_await_outside_of_tasks_like_a_cancel),
         TEST(a_stopped_await_waits_until_the_task_has_ended),
-        TEST(a_stopped_await_leaves_what_is_held_elsewhere),
-        TEST(an_await_that_a_stop_comes_too_late_for_succeeds),
+        TEST(a_stopped_await_leaves_a_future_with_another_owner),
+        TEST(an_await_succeeds_if_the_stop_comes_too_late),
         TEST(a_stop_in_an_await_or_a_yield_does_not_end_a_later_await),
-        TEST(a_refused_await_takes_the_reference_over_all_the_same),
+        TEST(a_refused_await_still_takes_the_reference_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

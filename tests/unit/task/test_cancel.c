@@ -95,7 +95,7 @@ static ssize_t awaits_settled_then_sleeps(aloop *loop, void *arg)
     return 0;
 }
 
-static void the_cancel_shows_at_the_next_await_that_would_wait(void **state)
+static void a_cancel_ends_the_next_await_that_would_wait(void **state)
 {
     ssize_t statuses[2];
     aloop_future *task = aloop_spawn(t.loop, awaits_settled_then_sleeps,
@@ -125,8 +125,7 @@ static ssize_t awaits_inner(aloop *loop, void *arg)
     return aloop_await(aloop_spawn(loop, cleans_up_slowly, arg));
 }
 
-static void cancelling_a_waiter_cancels_what_only_it_holds_and_waits(
-    void **state)
+static void cancelling_the_only_owner_cancels_its_future_and_waits(void **state)
 {
     int cleaned = 0;
     int64_t begin = aloop_now(t.loop);
@@ -141,7 +140,7 @@ static void cancelling_a_waiter_cancels_what_only_it_holds_and_waits(
     assert_true(aloop_now(t.loop) - begin == 5 * MS);
 }
 
-static void cancelling_a_waiter_leaves_what_others_hold(void **state)
+static void cancelling_a_waiter_leaves_a_future_with_another_owner(void **state)
 {
     aloop_future *sleep = aloop_sleep(t.loop, 3 * MS);
     aloop_future *task = aloop_spawn(t.loop, awaits_arg,
@@ -157,14 +156,14 @@ static void cancelling_a_waiter_leaves_what_others_hold(void **state)
 
 static struct {
     aloop_future *first, *second;
-    ssize_t first_saw, second_saw;
+    ssize_t first_status, second_status;
 } pair;
 
 static ssize_t awaits_the_second(aloop *loop, void *arg)
 {
     (void) loop;
     (void) arg;
-    pair.first_saw = aloop_await(aloop_future_ref(pair.second));
+    pair.first_status = aloop_await(aloop_future_ref(pair.second));
     return 3;
 }
 
@@ -176,12 +175,11 @@ static ssize_t cancels_and_awaits_the_first(aloop *loop, void *arg)
     (void) arg;
     aloop_cancel(pair.first);
     aloop_future_unref(pair.second);
-    pair.second_saw = aloop_await(pair.first);
+    pair.second_status = aloop_await(pair.first);
     return 4;
 }
 
-static void a_cancelled_waiter_does_not_wait_for_who_now_waits_for_it(
-    void **state)
+static void a_cancelled_waiter_does_not_wait_for_its_own_waiter(void **state)
 {
     (void) state;
     pair.first = aloop_spawn(t.loop, awaits_the_second, NULL);
@@ -189,11 +187,12 @@ static void a_cancelled_waiter_does_not_wait_for_who_now_waits_for_it(
 
     assert_int_equal(aloop_run(t.loop), 0);
 
-    assert_int_equal(pair.first_saw, ALOOP_ECANCELED);
-    assert_int_equal(pair.second_saw, 3);
+    assert_int_equal(pair.first_status, ALOOP_ECANCELED);
+    assert_int_equal(pair.second_status, 3);
 }
 
-static void what_somebody_else_cancelled_is_eaborted(void **state)
+static void awaiting_a_future_that_others_cancelled_returns_eaborted(
+    void **state)
 {
     aloop_future *sleep = aloop_sleep(t.loop, 3 * MS);
     aloop_future *task = aloop_spawn(t.loop, awaits_arg,
@@ -220,7 +219,7 @@ static void task_and_inner_future_may_both_be_cancelled(void **state)
     assert_int_equal(aloop_await(sleep), ALOOP_EABORTED);
 }
 
-static void cancelling_a_waiter_leaves_what_was_detached(void **state)
+static void cancelling_a_waiter_leaves_a_detached_future(void **state)
 {
     aloop_future *sleep = aloop_sleep(t.loop, 3 * MS);
     aloop_future *task = aloop_spawn(t.loop, awaits_arg,
@@ -249,8 +248,7 @@ static ssize_t awaits_ignorer(aloop *loop, void *arg)
     return aloop_await(aloop_spawn(loop, ignores_cancel, NULL));
 }
 
-static void a_task_that_completes_in_spite_of_a_cancel_has_completed(
-    void **state)
+static void a_task_that_completes_despite_a_cancel_succeeds(void **state)
 {
     aloop_future *task = aloop_spawn(t.loop, awaits_ignorer, NULL);
 
@@ -279,7 +277,7 @@ static void a_task_may_cancel_itself(void **state)
     assert_true(aloop_now(t.loop) == begin);
 }
 
-static ssize_t shields_a_stretch(aloop *loop, void *arg)
+static ssize_t awaits_in_shields(aloop *loop, void *arg)
 {
     ssize_t *statuses = arg;
 
@@ -294,10 +292,10 @@ static ssize_t shields_a_stretch(aloop *loop, void *arg)
     return 0;
 }
 
-static void a_shield_holds_a_cancel_back_and_nests(void **state)
+static void shields_nest_and_defer_a_cancel(void **state)
 {
     ssize_t statuses[3];
-    aloop_future *task = aloop_spawn(t.loop, shields_a_stretch, statuses);
+    aloop_future *task = aloop_spawn(t.loop, awaits_in_shields, statuses);
 
     (void) state;
     aloop_step(t.loop, 0);
@@ -327,7 +325,7 @@ static ssize_t yields(aloop *loop, void *arg)
     return aloop_yield(loop);
 }
 
-static void yield_tells_of_a_cancel(void **state)
+static void yield_reports_a_cancel(void **state)
 {
     aloop_future *task = aloop_spawn(t.loop, yields, NULL);
 
@@ -378,7 +376,7 @@ static ssize_t nests_scopes(aloop *loop, void *arg)
     return 0;
 }
 
-static void a_scope_says_whether_it_was_the_one_that_expired(void **state)
+static void a_scope_reports_whether_its_deadline_expired(void **state)
 {
     int64_t statuses[4];
 
@@ -416,7 +414,7 @@ static void an_inner_scope_that_expired_leaves_the_outer_one_intact(
     assert_int_equal(statuses[3], 0);
 }
 
-static ssize_t moves_scope(aloop *loop, void *arg)
+static ssize_t restarts_scope(aloop *loop, void *arg)
 {
     int64_t *statuses = arg;
     aloop_deadline *deadline = aloop_deadline_begin(loop, 5 * MS);
@@ -432,12 +430,12 @@ static ssize_t moves_scope(aloop *loop, void *arg)
     return 0;
 }
 
-static void a_deadline_can_be_moved(void **state)
+static void a_deadline_can_be_restarted(void **state)
 {
     int64_t statuses[4];
 
     (void) state;
-    aloop_await(aloop_spawn(t.loop, moves_scope, statuses));
+    aloop_await(aloop_spawn(t.loop, restarts_scope, statuses));
     assert_int_equal(statuses[0], 0);
     assert_int_equal(statuses[1], ALOOP_ETIMEDOUT);
     assert_int_equal(statuses[2], 0);
@@ -480,22 +478,22 @@ int main(void)
         TEST(a_body_always_starts_even_if_cancelled_before),
         TEST(each_cancelled_await_yields_once),
         TEST(an_await_whose_future_has_settled_delivers_its_value),
-        TEST(the_cancel_shows_at_the_next_await_that_would_wait),
-        TEST(cancelling_a_waiter_cancels_what_only_it_holds_and_waits),
-        TEST(cancelling_a_waiter_leaves_what_others_hold),
-        TEST(cancelling_a_waiter_leaves_what_was_detached),
-        TEST(a_cancelled_waiter_does_not_wait_for_who_now_waits_for_it),
-        TEST(what_somebody_else_cancelled_is_eaborted),
+        TEST(a_cancel_ends_the_next_await_that_would_wait),
+        TEST(cancelling_the_only_owner_cancels_its_future_and_waits),
+        TEST(cancelling_a_waiter_leaves_a_future_with_another_owner),
+        TEST(cancelling_a_waiter_leaves_a_detached_future),
+        TEST(a_cancelled_waiter_does_not_wait_for_its_own_waiter),
+        TEST(awaiting_a_future_that_others_cancelled_returns_eaborted),
         TEST(task_and_inner_future_may_both_be_cancelled),
-        TEST(a_task_that_completes_in_spite_of_a_cancel_has_completed),
+        TEST(a_task_that_completes_despite_a_cancel_succeeds),
         TEST(a_task_may_cancel_itself),
-        TEST(a_shield_holds_a_cancel_back_and_nests),
+        TEST(shields_nest_and_defer_a_cancel),
         TEST(dropping_a_tasks_future_cancels_it),
-        TEST(yield_tells_of_a_cancel),
+        TEST(yield_reports_a_cancel),
         TEST(a_deadline_ends_every_await_in_its_scope_and_none_after),
-        TEST(a_scope_says_whether_it_was_the_one_that_expired),
+        TEST(a_scope_reports_whether_its_deadline_expired),
         TEST(an_inner_scope_that_expired_leaves_the_outer_one_intact),
-        TEST(a_deadline_can_be_moved),
+        TEST(a_deadline_can_be_restarted),
         TEST(a_cancel_inside_a_scope_is_no_timeout),
         TEST(scopes_end_with_their_task),
     };

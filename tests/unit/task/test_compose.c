@@ -53,7 +53,7 @@ static void gather_settled_never_cancels_and_reports_in_order(void **state)
     assert_int_equal(t.unhandled, 0);
 }
 
-static void nothing_gathered_is_settled_at_once(void **state)
+static void an_empty_gather_settles_immediately(void **state)
 {
     aloop_future *none = aloop_gather_array(t.loop, 0, NULL);
 
@@ -89,7 +89,7 @@ static void duplicates_are_allowed(void **state)
     assert_int_equal(statuses[3], 7);
 }
 
-static void a_null_member_is_one_that_failed(void **state)
+static void a_null_member_counts_as_a_failure(void **state)
 {
     struct job slow = {ALOOP_SEC(1), 1, 0, false};
 
@@ -99,7 +99,7 @@ static void a_null_member_is_one_that_failed(void **state)
     assert_int_equal(slow.seen, ALOOP_ECANCELED);
 }
 
-static void a_member_somebody_cancelled_aborts_the_gather(void **state)
+static void a_member_that_others_cancelled_aborts_the_gather(void **state)
 {
     aloop_future *sleep = aloop_sleep(t.loop, ALOOP_SEC(1));
     aloop_future *all = aloop_gather(t.loop, aloop_future_ref(sleep),
@@ -152,7 +152,7 @@ static void cancelling_a_task_in_a_gather_ends_it_after_its_children(
     assert_true(jobs[0].ended && jobs[1].ended);
 }
 
-static void any_is_the_first_success_and_awaits_the_losers(void **state)
+static void any_returns_the_first_success_and_awaits_the_losers(void **state)
 {
     struct job bad = {MS, ALOOP_EPIPE, 0, false};
     struct job good = {2 * MS, 7, 0, false};
@@ -174,7 +174,7 @@ static void any_is_the_first_success_and_awaits_the_losers(void **state)
     assert_int_equal(t.unhandled, 0);
 }
 
-static void any_gives_the_first_error_if_all_fail(void **state)
+static void any_returns_the_first_error_if_all_fail(void **state)
 {
     struct job late = {2 * MS, ALOOP_ECONNRESET, 0, false};
     struct job soon = {MS, ALOOP_EPIPE, 0, false};
@@ -185,7 +185,7 @@ static void any_gives_the_first_error_if_all_fail(void **state)
         ALOOP_EPIPE);
 }
 
-static void race_is_the_first_to_settle_well_or_not(void **state)
+static void race_returns_the_first_status_even_if_it_is_an_error(void **state)
 {
     struct job soon = {MS, ALOOP_EPIPE, 0, false};
     struct job slow = {ALOOP_SEC(1), 8, 0, false};
@@ -223,7 +223,7 @@ static ssize_t fails(aloop *loop, void *arg)
     return ALOOP_EPIPE;
 }
 
-static void bad_arguments_are_refused(void **state)
+static void invalid_arguments_are_refused(void **state)
 {
     (void) state;
     assert_int_equal(aloop_await(aloop_gather_array(NULL, 0, NULL)),
@@ -345,7 +345,7 @@ static void every_kind_of_group_takes_the_references_over(void **state)
     }
 }
 
-static void race_tells_whose_status_it_is(void **state)
+static void race_stores_the_index_of_the_winner(void **state)
 {
     aloop_future *futures[2];
     size_t index = 99;
@@ -388,22 +388,22 @@ int main(void)
         TEST(gather_waits_for_all),
         TEST(gather_cancels_the_rest_on_the_first_error_and_awaits_them),
         TEST(gather_settled_never_cancels_and_reports_in_order),
-        TEST(nothing_gathered_is_settled_at_once),
+        TEST(an_empty_gather_settles_immediately),
         TEST(duplicates_are_allowed),
-        TEST(a_null_member_is_one_that_failed),
-        TEST(a_member_somebody_cancelled_aborts_the_gather),
+        TEST(a_null_member_counts_as_a_failure),
+        TEST(a_member_that_others_cancelled_aborts_the_gather),
         TEST(a_group_passes_a_cancel_on_to_its_members),
         TEST(cancelling_a_task_in_a_gather_ends_it_after_its_children),
-        TEST(any_is_the_first_success_and_awaits_the_losers),
-        TEST(any_gives_the_first_error_if_all_fail),
-        TEST(race_is_the_first_to_settle_well_or_not),
+        TEST(any_returns_the_first_success_and_awaits_the_losers),
+        TEST(any_returns_the_first_error_if_all_fail),
+        TEST(race_returns_the_first_status_even_if_it_is_an_error),
         TEST(timeouts_of_gathers_of_anys_compose),
-        TEST(bad_arguments_are_refused),
+        TEST(invalid_arguments_are_refused),
         TEST(a_future_of_another_loop_fails_the_gather),
         TEST(a_group_without_a_loop_takes_the_references_over),
         TEST(every_kind_of_group_passes_a_cancel_on),
         TEST(every_kind_of_group_takes_the_references_over),
-        TEST(race_tells_whose_status_it_is),
+        TEST(race_stores_the_index_of_the_winner),
         TEST(any_that_fails_leaves_the_index_untouched),
         TEST(race_cancels_and_awaits_the_losers),
     };

@@ -35,7 +35,7 @@ static void run_scopes(struct scopes *scopes, int64_t cancel_ns)
     aloop_await(task);
 }
 
-static void a_scope_that_passes_after_a_cancel_is_not_the_reason(void **state)
+static void a_scope_that_expires_after_a_cancel_is_not_the_reason(void **state)
 {
     struct scopes scopes = {20 * MS, 50 * MS, 0, -1, -1};
 
@@ -46,7 +46,7 @@ static void a_scope_that_passes_after_a_cancel_is_not_the_reason(void **state)
     assert_int_equal(scopes.outer, 0);
 }
 
-static void a_scope_that_passes_before_a_cancel_is_the_reason(void **state)
+static void a_scope_that_expires_before_a_cancel_is_the_reason(void **state)
 {
     struct scopes scopes = {60 * MS, 50 * MS, 0, -1, -1};
 
@@ -57,8 +57,7 @@ static void a_scope_that_passes_before_a_cancel_is_the_reason(void **state)
     assert_int_equal(scopes.outer, 0);
 }
 
-static void of_nested_scopes_the_one_that_passes_first_is_the_reason(
-    void **state)
+static void of_nested_scopes_the_first_that_expires_is_the_reason(void **state)
 {
     struct scopes inner = {20 * MS, 50 * MS, 0, -1, -1};
     struct scopes outer = {2 * MS, 50 * MS, 0, -1, -1};
@@ -75,7 +74,7 @@ static void of_nested_scopes_the_one_that_passes_first_is_the_reason(
     assert_int_equal(outer.outer, 1);
 }
 
-static ssize_t moves_the_outer_scope(aloop *loop, void *arg)
+static ssize_t restarts_the_outer_scope(aloop *loop, void *arg)
 {
     int *ends = arg;
     aloop_deadline *outer = aloop_deadline_begin(loop, MS);
@@ -90,13 +89,13 @@ static ssize_t moves_the_outer_scope(aloop *loop, void *arg)
     return 0;
 }
 
-static void a_scope_becomes_the_reason_when_the_outer_one_is_moved(
+static void a_scope_becomes_the_reason_if_the_outer_one_is_restarted(
     void **state)
 {
     int ends[2] = {-1, -1};
 
     (void) state;
-    aloop_await(aloop_spawn(t.loop, moves_the_outer_scope, ends));
+    aloop_await(aloop_spawn(t.loop, restarts_the_outer_scope, ends));
     assert_int_equal(ends[0], 1);
     assert_int_equal(ends[1], 0);
 }
@@ -154,7 +153,7 @@ static ssize_t awaits_child_in_scope(aloop *loop, void *arg)
     return aloop_deadline_end(deadline);
 }
 
-static void an_await_in_a_scope_gives_what_happened_first(void **state)
+static void an_await_in_a_scope_returns_the_first_reason(void **state)
 {
     static const ssize_t cases[][2] = {{0, ALOOP_ETIMEDOUT},
                                        {1, ALOOP_EABORTED},
@@ -171,7 +170,8 @@ static void an_await_in_a_scope_gives_what_happened_first(void **state)
     }
 }
 
-static void a_cancelled_task_is_told_so_by_the_await_it_is_in(void **state)
+static void the_present_await_of_a_cancelled_task_returns_ecanceled(
+    void **state)
 {
     ssize_t status = 1;
     aloop_future *task = aloop_spawn(t.loop, awaits_child_in_scope, &status);
@@ -194,7 +194,7 @@ static ssize_t sleeps_within_a_deadline(aloop *loop, void *arg)
     return aloop_deadline_end(shared_deadline);
 }
 
-static void a_deadline_moved_outside_a_turn_wakes_the_host(void **state)
+static void a_deadline_restarted_outside_a_turn_wakes_the_host(void **state)
 {
     int fd = aloop_fd(t.loop);
     int64_t begin = aloop_now(t.loop);
@@ -218,14 +218,14 @@ static void a_deadline_moved_outside_a_turn_wakes_the_host(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_scope_that_passes_after_a_cancel_is_not_the_reason),
-        TEST(a_scope_that_passes_before_a_cancel_is_the_reason),
-        TEST(of_nested_scopes_the_one_that_passes_first_is_the_reason),
-        TEST(a_scope_becomes_the_reason_when_the_outer_one_is_moved),
+        TEST(a_scope_that_expires_after_a_cancel_is_not_the_reason),
+        TEST(a_scope_that_expires_before_a_cancel_is_the_reason),
+        TEST(of_nested_scopes_the_first_that_expires_is_the_reason),
+        TEST(a_scope_becomes_the_reason_if_the_outer_one_is_restarted),
         TEST(a_scope_that_is_not_the_innermost_cannot_be_ended),
-        TEST(an_await_in_a_scope_gives_what_happened_first),
-        TEST(a_cancelled_task_is_told_so_by_the_await_it_is_in),
-        TEST(a_deadline_moved_outside_a_turn_wakes_the_host),
+        TEST(an_await_in_a_scope_returns_the_first_reason),
+        TEST(the_present_await_of_a_cancelled_task_returns_ecanceled),
+        TEST(a_deadline_restarted_outside_a_turn_wakes_the_host),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,7 +115,7 @@ static void a_long_chain_of_tasks_can_be_cancelled(void **state)
 
 enum { SHARED = 200 };
 
-static ssize_t awaits_a_shared_one(aloop *loop, void *arg)
+static ssize_t awaits_shared_future(aloop *loop, void *arg)
 {
     (void) loop;
     return aloop_await(aloop_future_ref(arg));
@@ -133,28 +133,27 @@ static int count_pending(void)
 
 /* Each link of the chain ends when the task that awaits it has ended: one link
  * a turn. */
-static void the_end_of_a_program_looks_at_each_link_of_a_chain_twice(
-    void **state)
+static void the_end_of_a_program_visits_each_link_of_a_chain_twice(void **state)
 {
     aloop_future *links[SHARED + 1] = {aloop_sleep(t.loop, ALOOP_SEC(1))};
-    int turns = 0, looks = 0;
+    int turns = 0, visits = 0;
 
     (void) state;
     for (int i = 1; i <= SHARED; i++)
-        links[i] = aloop_spawn(t.loop, awaits_a_shared_one, links[i - 1]);
+        links[i] = aloop_spawn(t.loop, awaits_shared_future, links[i - 1]);
     aloop_step(t.loop, 0);
     for (; aloop__futures_pending(t.loop); turns++) {
-        looks += count_pending();
+        visits += count_pending();
         aloop__futures_cancel_all(t.loop, false);
         aloop_step(t.loop, 0);
     }
     assert_true(turns >= SHARED);
-    assert_true(looks <= 2 * (SHARED + 1));
+    assert_true(visits <= 2 * (SHARED + 1));
     for (int i = 0; i <= SHARED; i++)
         aloop_future_unref(links[i]);
 }
 
-static void a_cancel_reaches_all_before_it_returns(void **state)
+static void a_cancel_reaches_every_future_before_it_returns(void **state)
 {
     aloop_future *inner = aloop_sleep(t.loop, ALOOP_SEC(1));
     aloop_future *outer;
@@ -198,7 +197,7 @@ static void members_are_cancelled_depth_first_and_in_order(void **state)
     assert_noted(1, 2, 3, 4, 5);
 }
 
-static void a_member_of_two_is_cancelled_with_the_first_of_them(void **state)
+static void a_member_of_two_gathers_is_cancelled_with_the_first(void **state)
 {
     aloop_future *twice[] = {noted(1), noted(2), noted(4)};
     aloop_future *all[] = {
@@ -289,7 +288,7 @@ static ssize_t awaits_the_other(aloop *loop, void *arg)
         ALOOP_SEC(5)));
 }
 
-static void a_circle_through_two_tasks_and_compositions_is_refused(void **state)
+static void a_cycle_of_two_tasks_and_their_compositions_is_refused(void **state)
 {
     (void) state;
     tasks[0] = aloop_spawn(t.loop, awaits_the_other, NULL);
@@ -315,7 +314,7 @@ static ssize_t maps_over_itself(aloop *loop, void *arg)
     return aloop_await(aloop_map(loop, map_item, items, 2, sizeof *items, 0));
 }
 
-static void a_map_whose_items_wait_for_the_mapping_task_ends(void **state)
+static void a_map_whose_tasks_await_the_mapping_task_is_refused(void **state)
 {
     (void) state;
     assert_int_equal(aloop_await(aloop_spawn(t.loop, maps_over_itself, NULL)),
@@ -328,7 +327,7 @@ static ssize_t naps(aloop *loop, void *arg)
     return aloop_await(aloop_sleep(loop, (int64_t) (intptr_t) arg));
 }
 
-static ssize_t awaits_it(aloop *loop, void *arg)
+static ssize_t awaits_argument(aloop *loop, void *arg)
 {
     (void) loop;
     t.calls++;
@@ -341,7 +340,7 @@ static void a_chain_of_tasks_can_be_built_from_its_end(void **state)
 
     (void) state;
     for (int i = 1; i <= TASKS; i++) {
-        task = aloop_spawn(t.loop, awaits_it, aloop_gather(t.loop, task));
+        task = aloop_spawn(t.loop, awaits_argument, aloop_gather(t.loop, task));
         aloop_step(t.loop, 0);
     }
     assert_int_equal(t.calls, TASKS + 1);
@@ -358,7 +357,7 @@ static ssize_t gathers_many(aloop *loop, void *arg)
     return aloop_await(aloop_gather_array(loop, WIDTH, members));
 }
 
-static void a_wide_gather_is_no_circle(void **state)
+static void a_wide_gather_is_no_cycle(void **state)
 {
     static aloop_future *members[WIDTH];
 
@@ -377,7 +376,7 @@ static ssize_t awaits_both(aloop *loop, void *arg)
                                     aloop_sleep(loop, 500)));
 }
 
-static void two_ways_to_the_same_future_are_no_circle(void **state)
+static void two_ways_to_the_same_future_are_no_cycle(void **state)
 {
     aloop_future *shared = aloop_spawn(t.loop, naps, (void *) (intptr_t) 1000);
     aloop_future *both[2];
@@ -389,18 +388,18 @@ static void two_ways_to_the_same_future_are_no_circle(void **state)
     assert_int_equal(aloop_await(shared), 0);
 }
 
-static ssize_t gather_what_was_refused(aloop *loop, void *arg)
+static ssize_t gather_refused_future(aloop *loop, void *arg)
 {
     (void) arg;
     return aloop_await(aloop_gather(loop, aloop_sleep(NULL, 0),
                                     aloop_sleep(loop, ALOOP_MS(1))));
 }
 
-static void a_member_that_belongs_to_no_loop_is_in_no_circle(void **state)
+static void a_member_without_a_loop_is_in_no_cycle(void **state)
 {
     (void) state;
     assert_int_equal(
-        aloop_await(aloop_spawn(t.loop, gather_what_was_refused, NULL)),
+        aloop_await(aloop_spawn(t.loop, gather_refused_future, NULL)),
         ALOOP_EINVAL);
 }
 
@@ -412,19 +411,19 @@ int main(void)
         TEST(a_timeout_nested_a_million_times_can_be_cancelled),
         TEST(deep_compositions_end_when_the_loop_is_freed),
         TEST(a_long_chain_of_tasks_can_be_cancelled),
-        TEST(the_end_of_a_program_looks_at_each_link_of_a_chain_twice),
-        TEST(a_cancel_reaches_all_before_it_returns),
+        TEST(the_end_of_a_program_visits_each_link_of_a_chain_twice),
+        TEST(a_cancel_reaches_every_future_before_it_returns),
         TEST(members_are_cancelled_depth_first_and_in_order),
-        TEST(a_member_of_two_is_cancelled_with_the_first_of_them),
+        TEST(a_member_of_two_gathers_is_cancelled_with_the_first),
         TEST(a_task_that_awaits_a_composition_of_itself_is_refused),
         TEST(any_and_race_of_the_task_itself_are_refused),
         TEST(a_member_that_waits_for_its_group_is_refused),
-        TEST(a_circle_through_two_tasks_and_compositions_is_refused),
-        TEST(a_map_whose_items_wait_for_the_mapping_task_ends),
+        TEST(a_cycle_of_two_tasks_and_their_compositions_is_refused),
+        TEST(a_map_whose_tasks_await_the_mapping_task_is_refused),
         TEST(a_chain_of_tasks_can_be_built_from_its_end),
-        TEST(a_wide_gather_is_no_circle),
-        TEST(two_ways_to_the_same_future_are_no_circle),
-        TEST(a_member_that_belongs_to_no_loop_is_in_no_circle),
+        TEST(a_wide_gather_is_no_cycle),
+        TEST(two_ways_to_the_same_future_are_no_cycle),
+        TEST(a_member_without_a_loop_is_in_no_cycle),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

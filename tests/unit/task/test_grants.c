@@ -29,7 +29,7 @@ static aloop_future *both(void)
     return aloop_gather(t.loop, aloop_mutex_lock(a), aloop_mutex_lock(b));
 }
 
-static void locks_of_a_gather_that_was_awaited_are_the_callers(void **state)
+static void locks_of_an_awaited_gather_belong_to_the_caller(void **state)
 {
     (void) state;
     assert_int_equal(aloop_await(both()), 0);
@@ -37,7 +37,7 @@ static void locks_of_a_gather_that_was_awaited_are_the_callers(void **state)
     assert_true(aloop_mutex_is_locked(b));
 }
 
-static void a_gather_that_is_dropped_gives_its_locks_back(void **state)
+static void a_dropped_gather_gives_its_locks_back(void **state)
 {
     aloop_future *gather;
 
@@ -51,7 +51,7 @@ static void a_gather_that_is_dropped_gives_its_locks_back(void **state)
     assert_false(aloop_mutex_is_locked(a));
 }
 
-static void a_gather_that_settled_and_is_dropped_gives_them_back(void **state)
+static void a_settled_gather_that_is_dropped_gives_its_locks_back(void **state)
 {
     aloop_future *gather = both();
 
@@ -63,7 +63,7 @@ static void a_gather_that_settled_and_is_dropped_gives_them_back(void **state)
     assert_false(aloop_mutex_is_locked(b));
 }
 
-static void a_gather_whose_status_was_looked_at_keeps_them(void **state)
+static void a_gather_whose_status_was_read_keeps_its_locks(void **state)
 {
     aloop_future *gather = both();
 
@@ -74,7 +74,7 @@ static void a_gather_whose_status_was_looked_at_keeps_them(void **state)
     assert_true(aloop_mutex_is_locked(a));
 }
 
-static void a_gather_that_fails_gives_its_locks_back(void **state)
+static void a_failed_gather_gives_its_locks_back(void **state)
 {
     aloop_future *failed = aloop_future_new_settled(t.loop, ALOOP_EPERM);
 
@@ -92,7 +92,7 @@ static ssize_t locks_both(aloop *loop, void *arg)
     return aloop_await(both());
 }
 
-static void a_task_that_is_cancelled_in_a_gather_holds_no_lock(void **state)
+static void a_task_that_is_cancelled_in_a_gather_has_no_lock(void **state)
 {
     aloop_future *task = aloop_spawn(t.loop, locks_both, NULL);
 
@@ -106,7 +106,7 @@ static void a_task_that_is_cancelled_in_a_gather_holds_no_lock(void **state)
     assert_false(aloop_mutex_is_locked(a));
 }
 
-static void statuses_tell_which_locks_are_the_callers(void **state)
+static void statuses_report_which_locks_belong_to_the_caller(void **state)
 {
     aloop_future *members[] = {aloop_mutex_lock(a),
                                aloop_future_new_settled(t.loop, ALOOP_EPERM)};
@@ -119,7 +119,7 @@ static void statuses_tell_which_locks_are_the_callers(void **state)
     assert_true(aloop_mutex_is_locked(a));
 }
 
-static void any_and_race_keep_the_winners_lock_alone(void **state)
+static void any_and_race_keep_only_the_lock_of_the_winner(void **state)
 {
     (void) state;
     assert_int_equal(aloop_await(aloop_any(t.loop, aloop_mutex_lock(a),
@@ -138,7 +138,8 @@ static void any_and_race_keep_the_winners_lock_alone(void **state)
     assert_false(aloop_mutex_is_locked(a));
 }
 
-static void a_timeout_hands_its_lock_over_or_gives_it_back(void **state)
+static void an_awaited_timeout_keeps_its_lock_and_a_dropped_one_does_not(
+    void **state)
 {
     aloop_future *timeout = aloop_timeout(aloop_mutex_lock(a), ALOOP_SEC(1));
 
@@ -151,7 +152,7 @@ static void a_timeout_hands_its_lock_over_or_gives_it_back(void **state)
     assert_true(aloop_mutex_is_locked(a));
 }
 
-static void permits_go_to_the_next_in_line(void **state)
+static void permits_of_a_dropped_gather_go_to_the_next_waiter(void **state)
 {
     aloop_semaphore *semaphore = aloop_semaphore_new(t.loop, 3);
     aloop_future *gather = aloop_gather(
@@ -168,7 +169,7 @@ static void permits_go_to_the_next_in_line(void **state)
     aloop_semaphore_free(semaphore);
 }
 
-static void a_lock_in_many_compositions_goes_back_through_all(void **state)
+static void a_lock_in_many_nested_gathers_is_given_back(void **state)
 {
     aloop_future *future = aloop_mutex_lock(a);
 
@@ -186,7 +187,7 @@ static void a_lock_in_many_compositions_goes_back_through_all(void **state)
     assert_true(aloop_mutex_is_locked(a));
 }
 
-static void a_lock_that_another_owner_took_stays_taken(void **state)
+static void a_lock_that_another_owner_has_read_stays_locked(void **state)
 {
     aloop_future *lock = aloop_mutex_lock(a);
     aloop_future *first = aloop_gather(t.loop, aloop_future_ref(lock));
@@ -208,7 +209,7 @@ static void ignore(aloop_future *future, ssize_t status, void *arg)
     t.calls++;
 }
 
-static void a_continuation_takes_what_was_given(void **state)
+static void a_continuation_that_was_called_keeps_the_lock(void **state)
 {
     aloop_future *gather = both();
 
@@ -227,7 +228,7 @@ static void a_continuation_takes_what_was_given(void **state)
     assert_false(aloop_mutex_is_locked(a));
 }
 
-static void a_count_alone_does_not_tell_whose_lock_is_the_callers(void **state)
+static void a_partial_count_without_statuses_gives_the_locks_back(void **state)
 {
     (void) state;
     aloop_mutex_try_lock(b);
@@ -255,20 +256,20 @@ static void a_count_alone_does_not_tell_whose_lock_is_the_callers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        LOCK_TEST(locks_of_a_gather_that_was_awaited_are_the_callers),
-        LOCK_TEST(a_gather_that_is_dropped_gives_its_locks_back),
-        LOCK_TEST(a_gather_that_settled_and_is_dropped_gives_them_back),
-        LOCK_TEST(a_gather_whose_status_was_looked_at_keeps_them),
-        LOCK_TEST(a_gather_that_fails_gives_its_locks_back),
-        LOCK_TEST(a_task_that_is_cancelled_in_a_gather_holds_no_lock),
-        LOCK_TEST(statuses_tell_which_locks_are_the_callers),
-        LOCK_TEST(a_count_alone_does_not_tell_whose_lock_is_the_callers),
-        LOCK_TEST(any_and_race_keep_the_winners_lock_alone),
-        LOCK_TEST(a_timeout_hands_its_lock_over_or_gives_it_back),
-        LOCK_TEST(permits_go_to_the_next_in_line),
-        LOCK_TEST(a_lock_in_many_compositions_goes_back_through_all),
-        LOCK_TEST(a_lock_that_another_owner_took_stays_taken),
-        LOCK_TEST(a_continuation_takes_what_was_given),
+        LOCK_TEST(locks_of_an_awaited_gather_belong_to_the_caller),
+        LOCK_TEST(a_dropped_gather_gives_its_locks_back),
+        LOCK_TEST(a_settled_gather_that_is_dropped_gives_its_locks_back),
+        LOCK_TEST(a_gather_whose_status_was_read_keeps_its_locks),
+        LOCK_TEST(a_failed_gather_gives_its_locks_back),
+        LOCK_TEST(a_task_that_is_cancelled_in_a_gather_has_no_lock),
+        LOCK_TEST(statuses_report_which_locks_belong_to_the_caller),
+        LOCK_TEST(a_partial_count_without_statuses_gives_the_locks_back),
+        LOCK_TEST(any_and_race_keep_only_the_lock_of_the_winner),
+        LOCK_TEST(an_awaited_timeout_keeps_its_lock_and_a_dropped_one_does_not),
+        LOCK_TEST(permits_of_a_dropped_gather_go_to_the_next_waiter),
+        LOCK_TEST(a_lock_in_many_nested_gathers_is_given_back),
+        LOCK_TEST(a_lock_that_another_owner_has_read_stays_locked),
+        LOCK_TEST(a_continuation_that_was_called_keeps_the_lock),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,7 +65,7 @@ static void a_wait_settles_when_all_members_have_ended(void **state)
     aloop_group_free(group);
 }
 
-static void members_that_come_later_are_waited_for_too(void **state)
+static void a_wait_includes_members_that_are_spawned_later(void **state)
 {
     aloop_group *group = aloop_group_new(t.loop);
     struct job grandchild = {.id = 3, .delay_ns = ALOOP_MS(1)};
@@ -103,7 +103,7 @@ static void the_first_error_cancels_the_others(void **state)
     assert_int_equal(t.unhandled, 0);
 }
 
-static void a_group_that_failed_lets_nobody_in(void **state)
+static void a_failed_group_refuses_new_members(void **state)
 {
     aloop_group *group = aloop_group_new(t.loop);
     struct job bad = {.id = 1, .result = ALOOP_EPIPE};
@@ -129,7 +129,7 @@ static ssize_t cancel_and_spawn(aloop *loop, void *arg)
     return aloop_group_spawn(job->group, work, job->child);
 }
 
-static void a_member_may_not_add_to_a_cancelled_group(void **state)
+static void a_member_of_a_cancelled_group_cannot_spawn_another(void **state)
 {
     aloop_group *group = aloop_group_new(t.loop);
     struct job child = {.id = 2};
@@ -143,7 +143,7 @@ static void a_member_may_not_add_to_a_cancelled_group(void **state)
     aloop_group_free(group);
 }
 
-static void a_member_that_was_cancelled_alone_is_no_error(void **state)
+static void a_cancel_of_a_single_member_is_no_error_of_the_group(void **state)
 {
     aloop_group *group = aloop_group_new(t.loop);
     struct job jobs[] = {{.id = 1, .delay_ns = ALOOP_MS(5)},
@@ -163,7 +163,8 @@ static void a_member_that_was_cancelled_alone_is_no_error(void **state)
     aloop_group_free(group);
 }
 
-static void a_member_that_says_cancelled_and_was_not_is_an_error(void **state)
+static void a_member_that_returns_ecanceled_without_a_cancel_has_failed(
+    void **state)
 {
     aloop_group *group = aloop_group_new(t.loop);
     struct job job = {.result = ALOOP_ECANCELED};
@@ -200,7 +201,7 @@ static void cancelling_a_group_ends_its_members(void **state)
     aloop_group_free(group);
 }
 
-static void an_error_goes_before_the_cancel(void **state)
+static void an_error_of_a_member_takes_precedence_over_the_cancel(void **state)
 {
     aloop_group *group = aloop_group_new(t.loop);
     struct job jobs[] = {
@@ -226,7 +227,7 @@ static ssize_t wait_for_group(aloop *loop, void *arg)
     return status;
 }
 
-static void cancelling_who_waits_cancels_the_group_and_waits_on(void **state)
+static void cancelling_a_waiter_cancels_the_group_and_waits_for_it(void **state)
 {
     aloop_group *group = aloop_group_new(t.loop);
     struct job job = {.id = 9, .delay_ns = ALOOP_SEC(9)};
@@ -250,7 +251,7 @@ static void cancelling_who_waits_cancels_the_group_and_waits_on(void **state)
     aloop_group_free(group);
 }
 
-static void a_timeout_of_a_wait_ends_the_group(void **state)
+static void a_timeout_of_a_wait_cancels_the_group(void **state)
 {
     aloop_group *group = aloop_group_new(t.loop);
     struct job job = {.delay_ns = ALOOP_SEC(9)};
@@ -266,7 +267,7 @@ static void a_timeout_of_a_wait_ends_the_group(void **state)
     aloop_group_free(group);
 }
 
-static void members_that_succeed_in_spite_of_a_cancel_have_succeeded(
+static void a_group_whose_members_succeed_despite_a_cancel_succeeds(
     void **state)
 {
     aloop_group *group = aloop_group_new(t.loop);
@@ -283,7 +284,7 @@ static void members_that_succeed_in_spite_of_a_cancel_have_succeeded(
     aloop_group_free(group);
 }
 
-static void a_freed_group_cancels_and_lets_its_waits_end(void **state)
+static void freeing_a_group_cancels_its_members_and_ends_its_waits(void **state)
 {
     aloop_group *group = aloop_group_new(t.loop);
     struct job job = {.id = 1, .delay_ns = ALOOP_SEC(9)};
@@ -301,7 +302,7 @@ static void a_freed_group_cancels_and_lets_its_waits_end(void **state)
     aloop_group_free(NULL);
 }
 
-static void an_error_that_no_wait_gave_is_reported(void **state)
+static void an_error_that_no_wait_returned_is_reported(void **state)
 {
     aloop_group *group = aloop_group_new(t.loop);
     struct job jobs[] = {{.result = ALOOP_EPIPE}, {.result = ALOOP_EBADF}};
@@ -320,7 +321,7 @@ static void an_error_that_no_wait_gave_is_reported(void **state)
     assert_string_equal(t.unhandled_what, "task work");
 }
 
-static void an_error_of_a_freed_group_is_reported_when_it_comes(void **state)
+static void an_error_of_a_freed_group_is_reported(void **state)
 {
     aloop_group *group = aloop_group_new(t.loop);
     struct job job = {.delay_ns = ALOOP_SEC(9),
@@ -401,7 +402,7 @@ static void a_member_that_cancels_its_group_is_cancelled_too(void **state)
     aloop_group_free(group);
 }
 
-static void a_group_left_alone_goes_with_the_loop(void **state)
+static void a_group_that_was_not_freed_ends_with_the_loop(void **state)
 {
     static struct job job = {.delay_ns = ALOOP_SEC(9)};
     aloop_group *group = aloop_group_new(t.loop);
@@ -432,7 +433,7 @@ static void a_member_has_its_name_and_options(void **state)
     aloop_group_free(group);
 }
 
-static void nonsense_is_refused(void **state)
+static void invalid_arguments_are_refused(void **state)
 {
     aloop_group *group = aloop_group_new(t.loop);
 
@@ -485,7 +486,7 @@ static ssize_t use_all(aloop *loop, void *arg)
     return aloop_await(aloop_barrier_wait(kit->barrier));
 }
 
-static void live_with(aloop *loop)
+static void use_group_and_free_loop(aloop *loop)
 {
     struct kit kit = {.mutex = aloop_mutex_new(loop),
                       .semaphore = aloop_semaphore_new(loop, 2),
@@ -517,13 +518,13 @@ static void live_with(aloop *loop)
     aloop_free(loop);
 }
 
-static void no_request_for_memory_may_fail_and_do_harm(void **state)
+static void a_group_survives_every_allocation_failure(void **state)
 {
     unsigned n = 0;
 
     (void) state;
     do {
-        live_with(memory_loop(++n));
+        use_group_and_free_loop(memory_loop(++n));
         assert_int_equal(memory.bytes, 0);
     } while (memory.calls >= n);
     assert_true(n > 5);
@@ -534,27 +535,27 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_empty_group_has_ended),
         TEST(a_wait_settles_when_all_members_have_ended),
-        TEST(members_that_come_later_are_waited_for_too),
+        TEST(a_wait_includes_members_that_are_spawned_later),
         TEST(the_first_error_cancels_the_others),
-        TEST(a_group_that_failed_lets_nobody_in),
-        TEST(a_member_may_not_add_to_a_cancelled_group),
-        TEST(a_member_that_was_cancelled_alone_is_no_error),
-        TEST(a_member_that_says_cancelled_and_was_not_is_an_error),
+        TEST(a_failed_group_refuses_new_members),
+        TEST(a_member_of_a_cancelled_group_cannot_spawn_another),
+        TEST(a_cancel_of_a_single_member_is_no_error_of_the_group),
+        TEST(a_member_that_returns_ecanceled_without_a_cancel_has_failed),
         TEST(cancelling_a_group_ends_its_members),
-        TEST(an_error_goes_before_the_cancel),
-        TEST(cancelling_who_waits_cancels_the_group_and_waits_on),
-        TEST(a_timeout_of_a_wait_ends_the_group),
-        TEST(members_that_succeed_in_spite_of_a_cancel_have_succeeded),
-        TEST(a_freed_group_cancels_and_lets_its_waits_end),
-        TEST(an_error_that_no_wait_gave_is_reported),
-        TEST(an_error_of_a_freed_group_is_reported_when_it_comes),
+        TEST(an_error_of_a_member_takes_precedence_over_the_cancel),
+        TEST(cancelling_a_waiter_cancels_the_group_and_waits_for_it),
+        TEST(a_timeout_of_a_wait_cancels_the_group),
+        TEST(a_group_whose_members_succeed_despite_a_cancel_succeeds),
+        TEST(freeing_a_group_cancels_its_members_and_ends_its_waits),
+        TEST(an_error_that_no_wait_returned_is_reported),
+        TEST(an_error_of_a_freed_group_is_reported),
         TEST(dropping_a_wait_cancels_the_group),
         TEST(a_cancel_reaches_nested_groups),
         TEST(a_member_that_cancels_its_group_is_cancelled_too),
-        TEST(a_group_left_alone_goes_with_the_loop),
+        TEST(a_group_that_was_not_freed_ends_with_the_loop),
         TEST(a_member_has_its_name_and_options),
-        TEST(no_request_for_memory_may_fail_and_do_harm),
-        TEST(nonsense_is_refused)};
+        TEST(a_group_survives_every_allocation_failure),
+        TEST(invalid_arguments_are_refused)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

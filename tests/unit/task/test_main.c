@@ -44,7 +44,7 @@ static void an_interrupt_cancels_the_root_task_and_the_next_is_not_caught(
     }
 }
 
-static ssize_t is_interrupted_while_it_computes(aloop *loop, void *arg)
+static ssize_t is_interrupted_before_its_first_await(aloop *loop, void *arg)
 {
     assert_true(sim_raise(*(int *) arg));
     assert_false(sim_raise(SIGINT) || sim_raise(SIGTERM));
@@ -59,7 +59,7 @@ static void a_second_interrupt_is_not_caught_even_before_the_loop_runs(
 
     (void) state;
     for (int i = 0; i < 2; i++)
-        assert_int_equal(aloop_main_with(is_interrupted_while_it_computes,
+        assert_int_equal(aloop_main_with(is_interrupted_before_its_first_await,
                                          &numbers[i], &interruptible),
                          ALOOP_ECANCELED);
 }
@@ -71,7 +71,7 @@ static void on_signal(aloop_signal *watch, int number, void *arg)
     note(number);
 }
 
-static ssize_t watches_by_itself(aloop *loop, void *arg)
+static ssize_t has_its_own_watch(aloop *loop, void *arg)
 {
     aloop_signal *own;
 
@@ -85,10 +85,10 @@ static ssize_t watches_by_itself(aloop *loop, void *arg)
     return seen.status;
 }
 
-static void another_watch_of_the_signal_goes_on(void **state)
+static void another_watch_of_the_signal_continues(void **state)
 {
     (void) state;
-    assert_int_equal(aloop_main_with(watches_by_itself, NULL, &interruptible),
+    assert_int_equal(aloop_main_with(has_its_own_watch, NULL, &interruptible),
                      ALOOP_ECANCELED);
     assert_noted(SIGINT, SIGINT);
 }
@@ -110,7 +110,7 @@ static ssize_t never_ends(aloop *loop, void *arg)
     return aloop_await(aloop_sleep(loop, ALOOP_MS(5)));
 }
 
-static ssize_t leaves_a_task_behind(aloop *loop, void *arg)
+static ssize_t leaves_a_task(aloop *loop, void *arg)
 {
     aloop_detach(aloop_spawn(loop, never_ends, NULL));
     sim_at(ALOOP_MS(1), interrupt, arg);
@@ -124,13 +124,13 @@ static void an_interrupt_after_the_root_task_has_ended_changes_nothing(
     int number = SIGINT;
 
     (void) state;
-    assert_int_equal(aloop_main_with(leaves_a_task_behind, &number,
+    assert_int_equal(aloop_main_with(leaves_a_task, &number,
                                      &interruptible),
                      3);
     assert_int_equal(seen.status, ALOOP_ECANCELED);
 }
 
-static void signals_are_left_alone_unless_asked_for(void **state)
+static void signals_are_caught_only_if_the_option_is_set(void **state)
 {
     aloop_options plain = {.size = sizeof plain};
 
@@ -141,8 +141,7 @@ static void signals_are_left_alone_unless_asked_for(void **state)
     assert_false(seen.was_caught[0] || seen.was_caught[1]);
 }
 
-static void a_signal_that_cannot_be_caught_keeps_main_from_running(
-    void **state)
+static void a_signal_that_cannot_be_caught_keeps_main_from_running(void **state)
 {
     (void) state;
     seen.status = 1;
@@ -161,7 +160,7 @@ static ssize_t runs_main_with(aloop *loop, void *arg)
     return aloop_main_with(sleeps_for_2_ms, arg, &interruptible);
 }
 
-static void a_wait_that_fails_is_not_taken_for_a_cancel(void **state)
+static void main_returns_the_error_of_a_failed_wait(void **state)
 {
     (void) state;
     sim_fail("aloop__reactor_wait", 1, ALOOP_EBADF);
@@ -169,7 +168,7 @@ static void a_wait_that_fails_is_not_taken_for_a_cancel(void **state)
     assert_int_equal(seen.status, ALOOP_ECANCELED);
 }
 
-static void bad_arguments_are_refused(void **state)
+static void invalid_arguments_are_refused(void **state)
 {
     aloop_options small = {.size = 1};
     aloop_options cut = {.size = offsetof(aloop_options, resize) + 1};
@@ -194,7 +193,7 @@ static ssize_t is_awaited_by_another(aloop *loop, void *arg)
     return 0;
 }
 
-static ssize_t awaits_what_is_kept(aloop *loop, void *arg)
+static ssize_t awaits_kept_future(aloop *loop, void *arg)
 {
     (void) loop;
     (void) arg;
@@ -205,11 +204,11 @@ static ssize_t leaves_two_tasks(aloop *loop, void *arg)
 {
     (void) arg;
     kept = aloop_spawn(loop, is_awaited_by_another, NULL);
-    aloop_detach(aloop_spawn(loop, awaits_what_is_kept, NULL));
+    aloop_detach(aloop_spawn(loop, awaits_kept_future, NULL));
     return aloop_yield(loop);
 }
 
-static void a_task_that_another_stops_awaiting_is_cancelled_without_a_wait(
+static void at_the_end_of_main_a_task_is_cancelled_after_its_waiter(
     void **state)
 {
     (void) state;
@@ -224,7 +223,7 @@ static ssize_t leaves_members_that_share(aloop *loop, void *arg)
     aloop_future *task;
 
     kept = aloop_sleep(loop, ALOOP_SEC(1000));
-    task = aloop_spawn(loop, awaits_what_is_kept, NULL);
+    task = aloop_spawn(loop, awaits_kept_future, NULL);
     aloop_yield(loop);
     *(int64_t *) arg = aloop_now(loop);
     aloop_detach(aloop_gather(loop, task, kept));
@@ -250,7 +249,7 @@ static ssize_t leave_a_sleep(aloop *loop, void *arg)
     return 7;
 }
 
-static void main_does_not_wait_for_what_only_a_continuation_wants(
+static void main_does_not_wait_for_a_future_with_only_a_continuation(
     void **state)
 {
     int64_t start_ns = aloop__sys_clock_ns();
@@ -268,7 +267,7 @@ static ssize_t stops_the_program(aloop *loop, void *arg)
     return 9;
 }
 
-static void a_stop_cancels_the_root_of_a_program(void **state)
+static void a_stop_cancels_the_root_task(void **state)
 {
     ssize_t status = 0;
 
@@ -290,7 +289,7 @@ static ssize_t sleeps_and_returns_four(aloop *loop, void *arg)
     return status < 0 ? status : 4;
 }
 
-static ssize_t cleans_up_behind_a_shield(aloop *loop, void *arg)
+static ssize_t cleans_up_in_a_shield(aloop *loop, void *arg)
 {
     struct clean_up *clean_up = arg;
     ssize_t *statuses = clean_up->statuses;
@@ -309,19 +308,19 @@ static ssize_t cleans_up_behind_a_shield(aloop *loop, void *arg)
     return 0;
 }
 
-static ssize_t leaves_a_clean_up_behind(aloop *loop, void *arg)
+static ssize_t leaves_a_clean_up(aloop *loop, void *arg)
 {
-    aloop_detach(aloop_spawn(loop, cleans_up_behind_a_shield, arg));
+    aloop_detach(aloop_spawn(loop, cleans_up_in_a_shield, arg));
     aloop_yield(loop);
     return 3;
 }
 
-static void a_shielded_clean_up_is_left_alone_at_the_end_of_main(void **state)
+static void main_waits_for_a_shielded_clean_up(void **state)
 {
     struct clean_up clean_up = {{1, 1, 1, 1}, 0, 0};
 
     (void) state;
-    assert_int_equal(aloop_main(leaves_a_clean_up_behind, &clean_up), 3);
+    assert_int_equal(aloop_main(leaves_a_clean_up, &clean_up), 3);
 
     assert_int_equal(clean_up.statuses[0], ALOOP_ECANCELED);
     assert_int_equal(clean_up.statuses[1], 0);
@@ -335,18 +334,18 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_interrupt_cancels_the_root_task_and_the_next_is_not_caught),
         TEST(a_second_interrupt_is_not_caught_even_before_the_loop_runs),
-        TEST(another_watch_of_the_signal_goes_on),
+        TEST(another_watch_of_the_signal_continues),
         TEST(without_an_interrupt_the_signals_are_caught_until_the_end),
         TEST(an_interrupt_after_the_root_task_has_ended_changes_nothing),
-        TEST(signals_are_left_alone_unless_asked_for),
+        TEST(signals_are_caught_only_if_the_option_is_set),
         TEST(a_signal_that_cannot_be_caught_keeps_main_from_running),
-        TEST(a_wait_that_fails_is_not_taken_for_a_cancel),
-        TEST(a_task_that_another_stops_awaiting_is_cancelled_without_a_wait),
+        TEST(main_returns_the_error_of_a_failed_wait),
+        TEST(at_the_end_of_main_a_task_is_cancelled_after_its_waiter),
         TEST(members_that_wait_for_each_other_are_cancelled_without_a_wait),
-        TEST(bad_arguments_are_refused),
-        TEST(main_does_not_wait_for_what_only_a_continuation_wants),
-        TEST(a_stop_cancels_the_root_of_a_program),
-        MEMORY_TEST(a_shielded_clean_up_is_left_alone_at_the_end_of_main),
+        TEST(invalid_arguments_are_refused),
+        TEST(main_does_not_wait_for_a_future_with_only_a_continuation),
+        TEST(a_stop_cancels_the_root_task),
+        MEMORY_TEST(main_waits_for_a_shielded_clean_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,7 @@
 /* The thread sanitizer clears 0.8 MB for each task. */
 enum { MANY_ITEMS = WITH_TSAN ? 20000 : 500000 };
 
-static void a_map_over_more_than_memory_can_hold_has_no_memory(void **state)
+static void a_map_over_too_many_items_fails_with_enomem(void **state)
 {
     ssize_t item = 0;
 
@@ -19,7 +19,7 @@ static void a_map_over_more_than_memory_can_hold_has_no_memory(void **state)
     assert_int_equal(t.noted, 0);
 }
 
-static void a_map_has_no_more_lanes_than_items(void **state)
+static void a_limit_above_the_number_of_items_is_valid(void **state)
 {
     ssize_t items[3] = {0, 0, 0};
 
@@ -36,7 +36,7 @@ static ssize_t sleep_long(aloop *loop, void *arg)
     return aloop_await(aloop_sleep(loop, ALOOP_SEC(60)));
 }
 
-static void a_map_all_of_whose_items_run_is_cancelled_with_them(void **state)
+static void a_cancelled_map_cancels_its_running_tasks(void **state)
 {
     char items[2];
     aloop_future *map =
@@ -67,7 +67,7 @@ static ssize_t counts_itself(aloop *loop, void *arg)
     return job->seen < 0 || job->result >= 0 ? job->seen : job->result;
 }
 
-static void map_runs_so_many_at_a_time_in_order(void **state)
+static void map_starts_items_in_order_and_runs_a_limited_number(void **state)
 {
     struct job jobs[7];
 
@@ -113,7 +113,7 @@ static ssize_t fails(aloop *loop, void *arg)
 }
 
 /* This would take minutes if each failure visited all items. */
-static void a_map_of_many_items_that_all_fail_ends_soon(void **state)
+static void a_map_of_many_items_that_all_fail_ends_quickly(void **state)
 {
     static char items[MANY_ITEMS];
 
@@ -124,7 +124,7 @@ static void a_map_of_many_items_that_all_fail_ends_soon(void **state)
     assert_int_equal(t.calls, sizeof items);
 }
 
-static void a_cancelled_map_starts_no_more(void **state)
+static void a_cancelled_map_starts_no_further_items(void **state)
 {
     struct job jobs[7];
     aloop_future *map;
@@ -146,13 +146,13 @@ static void a_cancelled_map_starts_no_more(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(a_map_over_more_than_memory_can_hold_has_no_memory),
-        TEST(a_map_has_no_more_lanes_than_items),
-        TEST(a_map_all_of_whose_items_run_is_cancelled_with_them),
-        TEST(map_runs_so_many_at_a_time_in_order),
+        TEST(a_map_over_too_many_items_fails_with_enomem),
+        TEST(a_limit_above_the_number_of_items_is_valid),
+        TEST(a_cancelled_map_cancels_its_running_tasks),
+        TEST(map_starts_items_in_order_and_runs_a_limited_number),
         TEST(map_stops_at_the_first_error),
-        TEST(a_map_of_many_items_that_all_fail_ends_soon),
-        TEST(a_cancelled_map_starts_no_more),
+        TEST(a_map_of_many_items_that_all_fail_ends_quickly),
+        TEST(a_cancelled_map_starts_no_further_items),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

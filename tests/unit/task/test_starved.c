@@ -99,7 +99,7 @@ static void a_composition_without_memory_fails_after_its_members(void **state)
     assert_int_equal(t.unhandled, 0);
 }
 
-static ssize_t has_a_deadline(aloop *loop, void *arg)
+static ssize_t gathers_in_deadline(aloop *loop, void *arg)
 {
     aloop_future *futures[COUNT];
     int cells[COUNT];
@@ -119,8 +119,9 @@ static ssize_t has_a_deadline(aloop *loop, void *arg)
 static void a_deadline_does_not_end_the_wait_for_the_members(void **state)
 {
     (void) state;
-    assert_int_equal(aloop_await(aloop_spawn(t.loop, has_a_deadline, NULL)),
-                     ALOOP_ENOMEM);
+    assert_int_equal(
+        aloop_await(aloop_spawn(t.loop, gathers_in_deadline, NULL)),
+        ALOOP_ENOMEM);
 }
 
 static void compositions_without_memory_nest(void **state)
@@ -140,7 +141,7 @@ static void compositions_without_memory_nest(void **state)
     assert_all_have_ended(cells[1]);
 }
 
-static void one_member_stands_for_itself(void **state)
+static void a_gather_of_one_without_memory_waits_for_it(void **state)
 {
     int cell = 0;
     aloop_future *task = aloop_spawn(t.loop, slow, &cell);
@@ -151,7 +152,7 @@ static void one_member_stands_for_itself(void **state)
     assert_int_equal(cell, 1);
 }
 
-static void members_that_end_immediately_need_no_wait(void **state)
+static void members_that_are_cancelled_immediately_need_no_wait(void **state)
 {
     aloop_future *futures[] = {aloop_sleep(t.loop, MS), NULL,
                                aloop_future_new(t.loop)};
@@ -162,7 +163,7 @@ static void members_that_end_immediately_need_no_wait(void **state)
     assert_int_equal(t.unhandled, 0);
 }
 
-static void a_member_that_has_another_owner_is_left_to_it(void **state)
+static void a_member_with_another_owner_is_not_cancelled(void **state)
 {
     aloop_future *futures[COUNT + 2];
     int cells[COUNT];
@@ -180,7 +181,7 @@ static void a_member_that_has_another_owner_is_left_to_it(void **state)
     assert_int_equal(aloop_await(futures[4]), 5);
 }
 
-static void what_stands_for_a_composition_can_be_dropped(void **state)
+static void a_composition_without_memory_can_be_dropped(void **state)
 {
     aloop_future *futures[COUNT];
     int cells[COUNT];
@@ -193,7 +194,7 @@ static void what_stands_for_a_composition_can_be_dropped(void **state)
     assert_all_have_ended(cells);
 }
 
-static void what_stands_for_a_composition_ends_with_the_loop(void **state)
+static void a_composition_without_memory_ends_with_the_loop(void **state)
 {
     aloop_future *futures[COUNT];
     static int cells[COUNT];
@@ -209,7 +210,7 @@ static void what_stands_for_a_composition_ends_with_the_loop(void **state)
 
 static aloop_future *lead;
 
-static ssize_t awaits_its_lead(aloop *loop, void *arg)
+static ssize_t awaits_lead(aloop *loop, void *arg)
 {
     int cell = 0;
     aloop_future *futures[2];
@@ -222,16 +223,16 @@ static ssize_t awaits_its_lead(aloop *loop, void *arg)
         return 0;
     }
     futures[0] = aloop_spawn(loop, slow, &cell);
-    futures[1] = aloop_spawn(loop, awaits_its_lead, loop);
+    futures[1] = aloop_spawn(loop, awaits_lead, loop);
     aloop_yield(loop);
     lead = starved_gather(2, futures);
     return aloop_await(lead);
 }
 
-static void a_member_that_awaits_its_composition_is_refused(void **state)
+static void a_member_cannot_await_its_composition_without_memory(void **state)
 {
     (void) state;
-    assert_int_equal(aloop_await(aloop_spawn(t.loop, awaits_its_lead, NULL)),
+    assert_int_equal(aloop_await(aloop_spawn(t.loop, awaits_lead, NULL)),
                      ALOOP_ENOMEM);
     assert_noted(ALOOP_EDEADLK);
 }
@@ -243,7 +244,7 @@ static ssize_t ends(aloop *loop, void *arg)
     return 0;
 }
 
-static aloop_future *soon(int way, aloop_group *group)
+static aloop_future *composition_of_one_ms(int way, aloop_group *group)
 {
     switch (way) {
     case 0: return aloop_gather(t.loop, aloop_sleep(t.loop, MS));
@@ -255,13 +256,14 @@ static aloop_future *soon(int way, aloop_group *group)
     }
 }
 
-static void what_has_ended_but_for_other_members_can_be_awaited(void **state)
+static void a_lead_that_waits_only_for_its_followers_can_be_awaited(
+    void **state)
 {
     (void) state;
     for (int way = 0; way < 4; way++) {
         int cell = 0;
         aloop_group *group = aloop_group_new(t.loop);
-        aloop_future *futures[] = {soon(way, group),
+        aloop_future *futures[] = {composition_of_one_ms(way, group),
                                    aloop_spawn(t.loop, slow, &cell)};
         aloop_future *first, *task;
 
@@ -292,7 +294,7 @@ static aloop_group *group_of_one(int *cell)
     return group;
 }
 
-static void a_group_can_be_waited_for_without_memory(void **state)
+static void a_group_can_be_awaited_without_memory(void **state)
 {
     int cell = 0;
     aloop_group *group = group_of_one(&cell);
@@ -359,7 +361,8 @@ static ssize_t awaits_the_wait(aloop *loop, void *arg)
     return aloop_await(waits[WAITS - 1]);
 }
 
-static void a_wait_without_memory_does_not_lead_who_awaits_it(void **state)
+static void a_wait_without_memory_is_no_lead_of_a_task_that_awaits_it(
+    void **state)
 {
     int cell = 0;
     aloop_group *group = group_of_one(&cell);
@@ -424,16 +427,16 @@ int main(void)
         SCARCE(a_composition_without_memory_fails_after_its_members),
         SCARCE(a_deadline_does_not_end_the_wait_for_the_members),
         SCARCE(compositions_without_memory_nest),
-        SCARCE(one_member_stands_for_itself),
-        SCARCE(members_that_end_immediately_need_no_wait),
-        SCARCE(a_member_that_has_another_owner_is_left_to_it),
-        SCARCE(what_stands_for_a_composition_can_be_dropped),
-        SCARCE(what_stands_for_a_composition_ends_with_the_loop),
-        SCARCE(a_member_that_awaits_its_composition_is_refused),
-        SCARCE(what_has_ended_but_for_other_members_can_be_awaited),
-        SCARCE(a_group_can_be_waited_for_without_memory),
+        SCARCE(a_gather_of_one_without_memory_waits_for_it),
+        SCARCE(members_that_are_cancelled_immediately_need_no_wait),
+        SCARCE(a_member_with_another_owner_is_not_cancelled),
+        SCARCE(a_composition_without_memory_can_be_dropped),
+        SCARCE(a_composition_without_memory_ends_with_the_loop),
+        SCARCE(a_member_cannot_await_its_composition_without_memory),
+        SCARCE(a_lead_that_waits_only_for_its_followers_can_be_awaited),
+        SCARCE(a_group_can_be_awaited_without_memory),
         SCARCE(a_wait_without_memory_can_be_composed_many_times),
-        SCARCE(a_wait_without_memory_does_not_lead_who_awaits_it),
+        SCARCE(a_wait_without_memory_is_no_lead_of_a_task_that_awaits_it),
         SCARCE(a_deadline_on_one_of_many_waits_ends_the_group_first),
         SCARCE(a_spawn_into_a_group_fails_without_memory_for_a_wait),
     };

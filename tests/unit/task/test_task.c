@@ -70,7 +70,7 @@ static ssize_t awaits_itself(aloop *loop, void *arg)
     return aloop_await(aloop_future_ref(aloop_current_task()));
 }
 
-static void awaiting_oneself_is_a_deadlock(void **state)
+static void a_task_that_awaits_itself_is_a_deadlock(void **state)
 {
     (void) state;
     assert_int_equal(aloop_await(aloop_spawn(t.loop, awaits_itself, NULL)),
@@ -129,7 +129,7 @@ static void awaits_in_callback(aloop *loop, void *arg)
     assert_true(aloop_now(loop) == begin);
 }
 
-static void await_in_a_loop_callback_is_a_deadlock_at_once(void **state)
+static void an_await_in_a_callback_is_a_deadlock_immediately(void **state)
 {
     (void) state;
     aloop_defer(t.loop, awaits_in_callback, NULL);
@@ -137,7 +137,7 @@ static void await_in_a_loop_callback_is_a_deadlock_at_once(void **state)
     assert_int_equal(t.calls, 1);
 }
 
-static void awaiting_what_nobody_can_settle_is_a_deadlock(void **state)
+static void awaiting_a_future_that_cannot_settle_is_a_deadlock(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
 
@@ -146,7 +146,7 @@ static void awaiting_what_nobody_can_settle_is_a_deadlock(void **state)
     assert_int_equal(aloop_await(promise), ALOOP_EDEADLK);
 }
 
-static void a_task_that_awaits_its_own_promise_hears_of_it(void **state)
+static void a_task_that_awaits_its_own_promise_is_a_deadlock(void **state)
 {
     (void) state;
     assert_int_equal(aloop_await(aloop_spawn(t.loop, awaits_arg,
@@ -166,7 +166,7 @@ static void on_slept(aloop_future *future, ssize_t status, void *arg)
     resolve_with_nine(arg, status);
 }
 
-static void many_waiters_of_one_future_all_get_its_status(void **state)
+static void all_waiters_of_a_future_get_its_status(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
     aloop_future *waiters[3];
@@ -181,7 +181,7 @@ static void many_waiters_of_one_future_all_get_its_status(void **state)
     assert_int_equal(aloop_await(promise), 9);
 }
 
-static ssize_t awaits_settled_ones(aloop *loop, void *arg)
+static ssize_t awaits_settled_futures(aloop *loop, void *arg)
 {
     int *other_ran = arg;
     int awaits = 0;
@@ -208,7 +208,7 @@ static void awaiting_settled_futures_yields_every_few_dozen_times(void **state)
     ssize_t awaits;
 
     (void) state;
-    first = aloop_spawn(t.loop, awaits_settled_ones, &other_ran);
+    first = aloop_spawn(t.loop, awaits_settled_futures, &other_ran);
     aloop_detach(aloop_spawn(t.loop, sets_flag, &other_ran));
     awaits = aloop_await(first);
     assert_true(awaits > 1 && awaits <= 64);
@@ -272,7 +272,7 @@ static ssize_t checks_current(aloop *loop, void *arg)
     return 0;
 }
 
-static void the_current_task_is_right_with_interleaving_tasks(void **state)
+static void the_current_task_is_correct_if_tasks_interleave(void **state)
 {
     aloop_future *one, *two;
 
@@ -297,7 +297,8 @@ static ssize_t fails(aloop *loop, void *arg)
     return ALOOP_EPIPE;
 }
 
-static void the_report_of_a_failed_task_names_it_and_its_place(void **state)
+static void the_report_of_a_failed_task_contains_its_name_and_place(
+    void **state)
 {
     (void) state;
     aloop_detach(aloop_spawn(t.loop, fails, NULL));
@@ -358,7 +359,7 @@ static void a_task_may_ask_for_a_larger_stack(void **state)
     assert_int_equal(aloop_await(task), 1);
 }
 
-static void bad_arguments_are_refused(void **state)
+static void invalid_arguments_are_refused(void **state)
 {
     aloop_task_options options = {.size = 1};
 
@@ -423,7 +424,7 @@ static ssize_t stops_loop(aloop *loop, void *arg)
     return aloop_await(aloop_sleep(loop, ALOOP_SEC(1)));
 }
 
-static void a_stopped_loop_leaves_tasks_pending_and_can_go_on(void **state)
+static void a_stopped_loop_leaves_tasks_pending_and_can_run_again(void **state)
 {
     aloop_future *task = aloop_spawn(t.loop, stops_loop, NULL);
 
@@ -457,7 +458,7 @@ static void freeing_the_loop_lets_tasks_clean_up(void **state)
     assert_int_equal(freed, 3);
 }
 
-_Noreturn static ssize_t insists(aloop *loop, void *arg)
+_Noreturn static ssize_t never_returns(aloop *loop, void *arg)
 {
     (void) arg;
     aloop_shield_begin();
@@ -465,10 +466,10 @@ _Noreturn static ssize_t insists(aloop *loop, void *arg)
         aloop_await(aloop_sleep(loop, ALOOP_SEC(1)));
 }
 
-static void freeing_the_loop_ends_even_tasks_that_refuse_to(void **state)
+static void freeing_the_loop_ends_a_task_that_never_returns(void **state)
 {
     (void) state;
-    aloop_detach(aloop_spawn(t.loop, insists, NULL));
+    aloop_detach(aloop_spawn(t.loop, never_returns, NULL));
     aloop_step(t.loop, 0);
     assert_int_equal(aloop_free(t.loop), 0);
     t.loop = NULL;
@@ -481,7 +482,7 @@ static ssize_t spawns_and_returns(aloop *loop, void *arg)
     return 5;
 }
 
-static void main_cancels_and_awaits_what_is_left(void **state)
+static void main_cancels_and_awaits_the_remaining_tasks(void **state)
 {
     int freed = 0;
 
@@ -497,19 +498,19 @@ static ssize_t cancels_itself_and_sleeps(aloop *loop, void *arg)
     return aloop_await(aloop_sleep(loop, ALOOP_SEC(1)));
 }
 
-static ssize_t returns_what_an_await_gave(aloop *loop, void *arg)
+static ssize_t returns_the_status_of_an_await(aloop *loop, void *arg)
 {
     aloop_future *child = aloop_spawn(loop, cancels_itself_and_sleeps, arg);
 
     return aloop_await(child);
 }
 
-static void main_returns_what_its_function_did(void **state)
+static void main_returns_the_result_of_its_function(void **state)
 {
     (void) state;
     assert_int_equal(aloop_main(cancels_itself_and_sleeps, NULL),
                      ALOOP_ECANCELED);
-    assert_int_equal(aloop_main(returns_what_an_await_gave, NULL),
+    assert_int_equal(aloop_main(returns_the_status_of_an_await, NULL),
                      ALOOP_EABORTED);
     assert_int_equal(aloop_main(returns_arg, as_arg(9)), 9);
 }
@@ -530,7 +531,7 @@ static void main_inside_a_running_loop_is_refused(void **state)
     assert_int_equal(freed, 0);
 }
 
-static ssize_t leaves_a_group_behind(aloop *loop, void *arg)
+static ssize_t leaves_a_group(aloop *loop, void *arg)
 {
     aloop_group *group = aloop_group_new(loop);
 
@@ -539,18 +540,18 @@ static ssize_t leaves_a_group_behind(aloop *loop, void *arg)
     return 5;
 }
 
-static void main_ends_the_members_of_a_group_nobody_waits_for(void **state)
+static void main_ends_the_members_of_a_group_that_is_not_awaited(void **state)
 {
     int freed = 0;
     int64_t begin = aloop_now(t.loop);
 
     (void) state;
-    assert_int_equal(aloop_main(leaves_a_group_behind, &freed), 5);
+    assert_int_equal(aloop_main(leaves_a_group, &freed), 5);
     assert_int_equal(freed, 1);
     assert_true(aloop_now(t.loop) - begin < ALOOP_SEC(1));
 }
 
-static ssize_t awaits_a_done_one(aloop *loop, void *arg)
+static ssize_t notes_around_an_await(aloop *loop, void *arg)
 {
     (void) arg;
     note(1);
@@ -562,7 +563,7 @@ static ssize_t awaits_a_done_one(aloop *loop, void *arg)
 static void a_settled_future_is_returned_without_a_switch(void **state)
 {
     (void) state;
-    aloop_detach(aloop_spawn(t.loop, awaits_a_done_one, NULL));
+    aloop_detach(aloop_spawn(t.loop, notes_around_an_await, NULL));
     aloop_detach(aloop_spawn(t.loop, returns_arg, as_arg(3)));
     aloop_step(t.loop, 0);
     assert_noted(1, 2, 3);
@@ -580,7 +581,7 @@ static ssize_t use_other_loop(aloop *loop, void *arg)
     return 0;
 }
 
-static void a_task_waits_on_its_own_loop_only(void **state)
+static void a_task_can_wait_only_on_its_own_loop(void **state)
 {
     aloop *other = other_loop();
 
@@ -593,7 +594,7 @@ static void a_task_waits_on_its_own_loop_only(void **state)
     assert_int_equal(aloop_free(other), 0);
 }
 
-static void a_task_without_a_name_has_one(void **state)
+static void a_task_without_a_name_has_a_default_name(void **state)
 {
     ssize_t result = 0;
     aloop_future *task =
@@ -609,7 +610,7 @@ static void a_task_without_a_name_has_one(void **state)
     assert_int_equal(aloop_await(task), 0);
 }
 
-static void a_task_that_returns_no_status_has_failed(void **state)
+static void a_task_that_returns_aloop_pending_has_failed(void **state)
 {
     ssize_t result = ALOOP_PENDING;
 
@@ -618,8 +619,7 @@ static void a_task_that_returns_no_status_has_failed(void **state)
                      ALOOP_EINVAL);
 }
 
-static void a_task_without_memory_for_its_name_is_reported_to_nobody(
-    void **state)
+static void a_task_without_memory_for_its_name_is_not_reported(void **state)
 {
     unsigned points = 0;
     bool has_failed = true;
@@ -653,35 +653,35 @@ int main(void)
         TEST(spawning_runs_nothing_before_the_next_turn),
         TEST(tasks_start_in_the_order_of_spawning),
         TEST(locals_survive_an_await_and_tasks_run_concurrently),
-        TEST(awaiting_oneself_is_a_deadlock),
+        TEST(a_task_that_awaits_itself_is_a_deadlock),
         TEST(two_tasks_that_await_each_other_are_a_deadlock),
-        TEST(await_in_a_loop_callback_is_a_deadlock_at_once),
-        TEST(awaiting_what_nobody_can_settle_is_a_deadlock),
-        TEST(a_task_that_awaits_its_own_promise_hears_of_it),
-        TEST(many_waiters_of_one_future_all_get_its_status),
+        TEST(an_await_in_a_callback_is_a_deadlock_immediately),
+        TEST(awaiting_a_future_that_cannot_settle_is_a_deadlock),
+        TEST(a_task_that_awaits_its_own_promise_is_a_deadlock),
+        TEST(all_waiters_of_a_future_get_its_status),
         TEST(awaiting_settled_futures_yields_every_few_dozen_times),
         TEST(yield_lets_every_other_ready_task_run_once),
         TEST(errno_and_the_rounding_mode_belong_to_the_task),
-        TEST(the_current_task_is_right_with_interleaving_tasks),
-        TEST(the_report_of_a_failed_task_names_it_and_its_place),
+        TEST(the_current_task_is_correct_if_tasks_interleave),
+        TEST(the_report_of_a_failed_task_contains_its_name_and_place),
         TEST(the_default_report_is_one_line_on_standard_error),
         TEST(a_task_has_a_name),
         TEST(a_task_may_ask_for_a_larger_stack),
-        TEST(bad_arguments_are_refused),
+        TEST(invalid_arguments_are_refused),
         TEST(awaiting_a_future_of_another_loop_is_refused),
         TEST(a_chain_of_a_thousand_awaits_works),
-        TEST(a_stopped_loop_leaves_tasks_pending_and_can_go_on),
+        TEST(a_stopped_loop_leaves_tasks_pending_and_can_run_again),
         TEST(freeing_the_loop_lets_tasks_clean_up),
-        TEST(freeing_the_loop_ends_even_tasks_that_refuse_to),
-        TEST(main_cancels_and_awaits_what_is_left),
-        TEST(main_returns_what_its_function_did),
+        TEST(freeing_the_loop_ends_a_task_that_never_returns),
+        TEST(main_cancels_and_awaits_the_remaining_tasks),
+        TEST(main_returns_the_result_of_its_function),
         TEST(main_inside_a_running_loop_is_refused),
-        TEST(main_ends_the_members_of_a_group_nobody_waits_for),
+        TEST(main_ends_the_members_of_a_group_that_is_not_awaited),
         TEST(a_settled_future_is_returned_without_a_switch),
-        TEST(a_task_waits_on_its_own_loop_only),
-        TEST(a_task_without_a_name_has_one),
-        TEST(a_task_that_returns_no_status_has_failed),
-        MEMORY_TEST(a_task_without_memory_for_its_name_is_reported_to_nobody),
+        TEST(a_task_can_wait_only_on_its_own_loop),
+        TEST(a_task_without_a_name_has_a_default_name),
+        TEST(a_task_that_returns_aloop_pending_has_failed),
+        MEMORY_TEST(a_task_without_memory_for_its_name_is_not_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,7 @@ static void a_timeout_made_outside_a_turn_wakes_the_host(void **state)
     aloop_future_unref(promise);
 }
 
-static void a_timeout_keeps_the_loop_for_what_would_not(void **state)
+static void a_timeout_keeps_the_loop_alive_for_its_target(void **state)
 {
     aloop_channel *channel = aloop_channel_new(t.loop, sizeof(int), 1);
     int64_t begin = aloop_now(t.loop);
@@ -40,7 +40,7 @@ static void a_timeout_keeps_the_loop_for_what_would_not(void **state)
     aloop_channel_free(channel);
 }
 
-static void assert_limit_is_refused_and_the_target_ended(
+static void assert_timeout_fails_after_its_target(
     aloop_future *target, bool *is_running)
 {
     int64_t begin = aloop_now(t.loop);
@@ -63,10 +63,10 @@ static void a_timeout_without_memory_ends_its_target_first(void **state)
     (void) state;
     aloop_step(t.loop, 0);
     memory.fails_at = memory.calls + 1;
-    assert_limit_is_refused_and_the_target_ended(target, &is_running);
+    assert_timeout_fails_after_its_target(target, &is_running);
 }
 
-static void a_timeout_without_room_for_a_deadline_ends_its_target_first(
+static void a_timeout_without_memory_in_the_timer_heap_ends_its_target(
     void **state)
 {
     bool is_running = false;
@@ -75,10 +75,10 @@ static void a_timeout_without_room_for_a_deadline_ends_its_target_first(
     (void) state;
     aloop_step(t.loop, 0);
     use_up_deadlines();
-    assert_limit_is_refused_and_the_target_ended(target, &is_running);
+    assert_timeout_fails_after_its_target(target, &is_running);
 }
 
-static void timeout_settles_after_its_target_has_ended(void **state)
+static void a_timeout_settles_after_its_target_has_ended(void **state)
 {
     struct job slow = {ALOOP_SEC(1), 8, 0, false};
     int64_t begin = aloop_now(t.loop);
@@ -92,7 +92,8 @@ static void timeout_settles_after_its_target_has_ended(void **state)
     assert_true(aloop_now(t.loop) - begin == 8 * MS);
 }
 
-static void timeout_of_what_ends_in_time_is_its_status(void **state)
+static void a_timeout_returns_the_status_of_a_target_that_ends_in_time(
+    void **state)
 {
     struct job good = {MS, 8, 0, false};
     struct job bad = {MS, ALOOP_EPIPE, 0, false};
@@ -111,7 +112,8 @@ static ssize_t succeeds_anyway(aloop *loop, void *arg)
     return 42;
 }
 
-static void what_succeeds_in_spite_of_a_timeout_has_succeeded(void **state)
+static void a_target_that_succeeds_despite_its_timeout_has_succeeded(
+    void **state)
 {
     (void) state;
     assert_int_equal(
@@ -173,7 +175,7 @@ static ssize_t limited_to_5_ms(struct job *job, int64_t cancel_ns,
     return status;
 }
 
-static void a_timeout_reports_what_cancelled_its_target_first(void **state)
+static void a_timeout_reports_the_first_reason_of_the_cancel(void **state)
 {
     static const struct {
         int64_t cancel_ns; /* Negative: never. */
@@ -213,7 +215,7 @@ static void a_timeout_cancelled_together_with_its_target_is_cancelled(
     assert_int_equal(statuses[1], ALOOP_ECANCELED);
 }
 
-static void a_timeout_passes_an_error_of_the_clean_up_on(void **state)
+static void a_timeout_returns_an_error_of_the_clean_up(void **state)
 {
     static const int64_t cancels_ns[] = {-1, 0, MS, 10 * MS};
 
@@ -226,7 +228,7 @@ static void a_timeout_passes_an_error_of_the_clean_up_on(void **state)
     }
 }
 
-static void a_limit_that_passes_after_the_first_error_changes_nothing(
+static void a_limit_that_expires_after_the_first_error_changes_nothing(
     void **state)
 {
     struct job slow = {ALOOP_SEC(1), 0, 0, false};
@@ -257,7 +259,7 @@ static void of_two_limits_of_one_target_the_first_expires(void **state)
     aloop_future_unref(late);
 }
 
-static void of_two_nested_limits_either_is_a_timeout(void **state)
+static void either_of_two_nested_limits_is_a_timeout(void **state)
 {
     struct job job = {ALOOP_SEC(1), 0, 0, false};
 
@@ -278,20 +280,20 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_timeout_made_outside_a_turn_wakes_the_host),
-        TEST(a_timeout_keeps_the_loop_for_what_would_not),
+        TEST(a_timeout_keeps_the_loop_alive_for_its_target),
         MEMORY_TEST(a_timeout_without_memory_ends_its_target_first),
         MEMORY_TEST(
-            a_timeout_without_room_for_a_deadline_ends_its_target_first),
-        TEST(timeout_settles_after_its_target_has_ended),
-        TEST(timeout_of_what_ends_in_time_is_its_status),
-        TEST(what_succeeds_in_spite_of_a_timeout_has_succeeded),
+            a_timeout_without_memory_in_the_timer_heap_ends_its_target),
+        TEST(a_timeout_settles_after_its_target_has_ended),
+        TEST(a_timeout_returns_the_status_of_a_target_that_ends_in_time),
+        TEST(a_target_that_succeeds_despite_its_timeout_has_succeeded),
         TEST(a_cancelled_timeout_cancels_its_target),
-        TEST(a_timeout_reports_what_cancelled_its_target_first),
+        TEST(a_timeout_reports_the_first_reason_of_the_cancel),
         TEST(a_timeout_cancelled_together_with_its_target_is_cancelled),
-        TEST(a_timeout_passes_an_error_of_the_clean_up_on),
-        TEST(a_limit_that_passes_after_the_first_error_changes_nothing),
+        TEST(a_timeout_returns_an_error_of_the_clean_up),
+        TEST(a_limit_that_expires_after_the_first_error_changes_nothing),
         TEST(of_two_limits_of_one_target_the_first_expires),
-        TEST(of_two_nested_limits_either_is_a_timeout),
+        TEST(either_of_two_nested_limits_is_a_timeout),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
