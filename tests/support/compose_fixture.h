@@ -10,7 +10,7 @@ struct job {
     int64_t delay_ns;
     ssize_t result;
     ssize_t seen; /* Status of its await. */
-    bool ended;
+    bool has_ended;
 };
 
 static inline ssize_t work(aloop *loop, void *arg)
@@ -18,7 +18,7 @@ static inline ssize_t work(aloop *loop, void *arg)
     struct job *job = arg;
 
     job->seen = aloop_await(aloop_sleep(loop, job->delay_ns));
-    job->ended = true;
+    job->has_ended = true;
     return job->seen < 0 ? job->seen : job->result;
 }
 
@@ -31,7 +31,7 @@ static inline ssize_t ends_slowly(aloop *loop, void *arg)
     aloop_shield_begin();
     aloop_await(aloop_sleep(loop, 5 * MS));
     aloop_shield_end();
-    job->ended = true;
+    job->has_ended = true;
     return job->seen < 0 ? job->seen : job->result;
 }
 

@@ -196,7 +196,7 @@ int kqueue(void)
 }
 
 /* Tells epoll what the note's filters come to; 0 or an errno. */
-static int update(int fd, int ident, struct note *note, bool was_watched)
+static int update(int fd, int ident, struct note *note, bool is_known)
 {
     struct epoll_event event = {.data = {.u64 = (uint64_t) ident}};
     bool is_watched = note->has_filter[0] || note->has_filter[1];
@@ -206,7 +206,7 @@ static int update(int fd, int ident, struct note *note, bool was_watched)
         event.events |= EPOLLIN | EPOLLRDHUP;
     if (note->has_filter[1])
         event.events |= EPOLLOUT;
-    if (!was_watched)
+    if (!is_known)
         operation = EPOLL_CTL_ADD;
     return epoll_ctl(fd, operation, ident, &event) < 0 ? errno : 0;
 }
@@ -370,15 +370,15 @@ static bool report(const struct note *note, int ident, int filter,
         {EVFILT_READ, EPOLLIN | EPOLLRDHUP, EPOLLRDHUP | EPOLLHUP | EPOLLERR},
         {EVFILT_WRITE, EPOLLOUT, EPOLLHUP | EPOLLERR},
     };
-    bool at_end = (events & kinds[filter].ends) != 0;
+    bool is_at_end = (events & kinds[filter].ends) != 0;
 
     if (!note->has_filter[filter]
-        || (!at_end && (events & kinds[filter].wakes) == 0))
+        || (!is_at_end && (events & kinds[filter].wakes) == 0))
         return false;
     *ret = (struct kevent){
         .ident = (uintptr_t) ident,
         .filter = kinds[filter].filter,
-        .flags = at_end ? EV_EOF : 0,
+        .flags = is_at_end ? EV_EOF : 0,
         .fflags = (events & EPOLLERR) != 0 ? error_of(ident) : 0,
         .data = 1,
         .udata = note->udata[filter],

@@ -443,7 +443,7 @@ enum { ITEMS = 400, SENDERS = 7, RECEIVERS = 5 };
 struct market {
     aloop_channel *channel;
     int next;
-    bool was_sent[ITEMS];
+    bool is_sent[ITEMS];
     int times_received[ITEMS];
 };
 
@@ -456,7 +456,7 @@ static ssize_t sell(aloop *loop, void *arg)
         ssize_t status =
             aloop_await(aloop_channel_send(market->channel, &item));
 
-        market->was_sent[item] = status == 0;
+        market->is_sent[item] = status == 0;
         if (status < 0)
             return status;
         if (sim_random(4) == 0)
@@ -515,9 +515,9 @@ static void trade(size_t capacity)
 
     assert_true(market.next == ITEMS);
     for (int i = 0; i < ITEMS; i++)
-        if (market.times_received[i] != market.was_sent[i])
+        if (market.times_received[i] != market.is_sent[i])
             fail_msg("capacity %d: item %d sent %d, received %d",
-                     (int) capacity, i, market.was_sent[i],
+                     (int) capacity, i, market.is_sent[i],
                      market.times_received[i]);
     aloop_channel_free(market.channel);
 }

@@ -10,7 +10,7 @@ static void gather_waits_for_all(void **state)
     (void) state;
     assert_int_equal(aloop_await(aloop_gather(t.loop, spawn(&a), spawn(&b))),
                      0);
-    assert_true(a.ended && b.ended);
+    assert_true(a.has_ended && b.has_ended);
     assert_true(aloop_now(t.loop) - begin == 3 * MS);
 }
 
@@ -27,7 +27,7 @@ static void gather_cancels_the_rest_on_the_first_error_and_awaits_them(
 
     (void) state;
     assert_int_equal(status, ALOOP_EPIPE);
-    assert_true(slow.ended && bad.ended && worse.ended);
+    assert_true(slow.has_ended && bad.has_ended && worse.has_ended);
     assert_int_equal(slow.seen, ALOOP_ECANCELED);
     assert_int_equal(worse.seen, ALOOP_ECANCELED);
     assert_true(aloop_now(t.loop) - begin == 6 * MS);
@@ -124,7 +124,7 @@ static void a_group_passes_a_cancel_on_to_its_members(void **state)
     aloop_step(t.loop, 0);
     assert_int_equal(aloop_cancel(all), 1);
     assert_int_equal(aloop_await(all), ALOOP_EABORTED);
-    assert_true(a.ended && b.ended);
+    assert_true(a.has_ended && b.has_ended);
     assert_int_equal(a.seen, ALOOP_ECANCELED);
 }
 
@@ -149,7 +149,7 @@ static void cancelling_a_task_in_a_gather_ends_it_after_its_children(
     aloop_step(t.loop, 0);
     aloop_cancel(task);
     assert_int_equal(aloop_await(task), ALOOP_EABORTED);
-    assert_true(jobs[0].ended && jobs[1].ended);
+    assert_true(jobs[0].has_ended && jobs[1].has_ended);
 }
 
 static void any_returns_the_first_success_and_awaits_the_losers(void **state)
@@ -168,7 +168,7 @@ static void any_returns_the_first_success_and_awaits_the_losers(void **state)
     assert_int_equal(
         aloop_await(aloop_any_array(t.loop, 3, futures, &index)), 7);
     assert_int_equal(index, 2);
-    assert_true(slow.ended);
+    assert_true(slow.has_ended);
     assert_int_equal(slow.seen, ALOOP_ECANCELED);
     assert_true(aloop_now(t.loop) - begin == 7 * MS);
     assert_int_equal(t.unhandled, 0);
@@ -194,7 +194,7 @@ static void race_returns_the_first_status_even_if_it_is_an_error(void **state)
     assert_int_equal(
         aloop_await(aloop_race(t.loop, spawn(&slow), spawn(&soon))),
         ALOOP_EPIPE);
-    assert_true(slow.ended);
+    assert_true(slow.has_ended);
     soon.result = 5;
     assert_int_equal(
         aloop_await(aloop_race(t.loop, spawn(&slow), spawn(&soon))), 5);
@@ -211,7 +211,7 @@ static void timeouts_of_gathers_of_anys_compose(void **state)
 
     (void) state;
     assert_int_equal(status, ALOOP_ETIMEDOUT);
-    assert_true(slow.ended && fast.ended);
+    assert_true(slow.has_ended && fast.has_ended);
     assert_false(aloop_alive(t.loop));
 }
 

@@ -6,8 +6,8 @@
 #include <signal.h>
 
 static struct {
-    ssize_t status;     /* Status of the task's await. */
-    bool was_caught[2]; /* After that await: SIGINT and SIGTERM. */
+    ssize_t status;    /* Status of the task's await. */
+    bool is_caught[2]; /* After that await: SIGINT and SIGTERM. */
 } seen;
 
 static const aloop_options interruptible = {.size = sizeof interruptible,
@@ -24,8 +24,8 @@ static ssize_t sleeps_for_2_ms(aloop *loop, void *arg)
     if (arg != NULL)
         sim_at(ALOOP_MS(1), interrupt, arg);
     seen.status = aloop_await(aloop_sleep(loop, ALOOP_MS(2)));
-    seen.was_caught[0] = sim_signal_caught(SIGINT);
-    seen.was_caught[1] = sim_signal_caught(SIGTERM);
+    seen.is_caught[0] = sim_signal_caught(SIGINT);
+    seen.is_caught[1] = sim_signal_caught(SIGTERM);
     return seen.status < 0 ? seen.status : 7;
 }
 
@@ -40,7 +40,7 @@ static void an_interrupt_cancels_the_root_task_and_the_next_is_not_caught(
             aloop_main_with(sleeps_for_2_ms, &numbers[i], &interruptible),
             ALOOP_ECANCELED);
         assert_int_equal(seen.status, ALOOP_ECANCELED);
-        assert_false(seen.was_caught[0] || seen.was_caught[1]);
+        assert_false(seen.is_caught[0] || seen.is_caught[1]);
     }
 }
 
@@ -98,7 +98,7 @@ static void without_an_interrupt_the_signals_are_caught_until_the_end(
 {
     (void) state;
     assert_int_equal(aloop_main_with(sleeps_for_2_ms, NULL, &interruptible), 7);
-    assert_true(seen.was_caught[0] && seen.was_caught[1]);
+    assert_true(seen.is_caught[0] && seen.is_caught[1]);
     assert_false(sim_signal_caught(SIGINT) || sim_signal_caught(SIGTERM));
 }
 
@@ -136,9 +136,9 @@ static void signals_are_caught_only_if_the_option_is_set(void **state)
 
     (void) state;
     assert_int_equal(aloop_main_with(sleeps_for_2_ms, NULL, &plain), 7);
-    assert_false(seen.was_caught[0] || seen.was_caught[1]);
+    assert_false(seen.is_caught[0] || seen.is_caught[1]);
     assert_int_equal(aloop_main_with(sleeps_for_2_ms, NULL, NULL), 7);
-    assert_false(seen.was_caught[0] || seen.was_caught[1]);
+    assert_false(seen.is_caught[0] || seen.is_caught[1]);
 }
 
 static void a_signal_that_cannot_be_caught_keeps_main_from_running(void **state)

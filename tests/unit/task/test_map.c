@@ -63,7 +63,7 @@ static ssize_t counts_itself(aloop *loop, void *arg)
     note((int) job->result);
     job->seen = aloop_await(aloop_sleep(loop, job->delay_ns));
     running--;
-    job->ended = true;
+    job->has_ended = true;
     return job->seen < 0 || job->result >= 0 ? job->seen : job->result;
 }
 
@@ -95,7 +95,7 @@ static void map_stops_at_the_first_error(void **state)
                                            sizeof jobs[0], 2)),
                      ALOOP_EPIPE);
     assert_int_equal(jobs[0].seen, ALOOP_ECANCELED);
-    assert_false(jobs[2].ended);
+    assert_false(jobs[2].has_ended);
     assert_int_equal(running, 0);
     assert_int_equal(aloop_await(aloop_map(t.loop, counts_itself, NULL, 0, 1,
                                            0)),

@@ -88,7 +88,7 @@ static void a_timeout_settles_after_its_target_has_ended(void **state)
         aloop_await(aloop_timeout(aloop_spawn(t.loop, ends_slowly, &slow),
                                   3 * MS)),
         ALOOP_ETIMEDOUT);
-    assert_true(slow.ended);
+    assert_true(slow.has_ended);
     assert_true(aloop_now(t.loop) - begin == 8 * MS);
 }
 
@@ -149,14 +149,14 @@ static ssize_t cleans_up(aloop *loop, void *arg)
     aloop_shield_begin();
     aloop_await(aloop_sleep(loop, 50 * MS));
     aloop_shield_end();
-    job->ended = true;
+    job->has_ended = true;
     return job->result < 0 ? job->result : job->seen;
 }
 
 /* Returns the status of a timeout of 5 ms.  After `cancel_ns` its target, or
  * the timeout itself, is cancelled. */
 static ssize_t limited_to_5_ms(struct job *job, int64_t cancel_ns,
-                               bool cancels_target)
+                               bool is_target_cancelled)
 {
     aloop_future *target = aloop_spawn(t.loop, cleans_up, job);
     aloop_future *limited = aloop_timeout(aloop_future_ref(target), 5 * MS);
@@ -164,11 +164,11 @@ static ssize_t limited_to_5_ms(struct job *job, int64_t cancel_ns,
 
     if (cancel_ns >= 0) {
         aloop_await(aloop_sleep(t.loop, cancel_ns));
-        aloop_cancel(cancels_target ? target : limited);
+        aloop_cancel(is_target_cancelled ? target : limited);
     }
     while (!aloop_future_is_settled(limited))
         aloop_step(t.loop, -1);
-    assert_true(job->ended);
+    assert_true(job->has_ended);
     status = aloop_future_status(limited);
     aloop_future_unref(target);
     aloop_future_unref(limited);
@@ -179,7 +179,7 @@ static void a_timeout_reports_the_first_reason_of_the_cancel(void **state)
 {
     static const struct {
         int64_t cancel_ns; /* Negative: never. */
-        bool cancels_target;
+        bool is_target_cancelled;
         ssize_t status;
     } cases[] = {
         {-1, false, ALOOP_ETIMEDOUT},    {0, true, ALOOP_EABORTED},
@@ -192,7 +192,7 @@ static void a_timeout_reports_the_first_reason_of_the_cancel(void **state)
         struct job job = {ALOOP_SEC(1), 0, 0, false};
 
         assert_int_equal(limited_to_5_ms(&job, cases[i].cancel_ns,
-                                         cases[i].cancels_target),
+                                         cases[i].is_target_cancelled),
                          cases[i].status);
         assert_int_equal(job.seen, ALOOP_ECANCELED);
     }
@@ -241,7 +241,7 @@ static void a_limit_that_expires_after_the_first_error_changes_nothing(
                          spawn(&bad)),
             5 * MS)),
         ALOOP_ECONNRESET);
-    assert_true(slow.ended);
+    assert_true(slow.has_ended);
 }
 
 static void of_two_limits_of_one_target_the_first_expires(void **state)
