@@ -1,15 +1,17 @@
-/* Structs of options: which sizes are taken, and what they then mean. */
+/* Option structs: which values of `size` are accepted, and which fields each of
+ * them covers. */
 
 #include "base/options.h"
 #include "support/fixture.h"
 
 #include <string.h>
 
-/* Two versions of a struct that the library knows and one that it does not. */
+/* Two versions of a struct that the library knows, and one that is newer than
+ * the library. */
 struct first {
     size_t size;
     void *name;
-    unsigned count; /* And padding. */
+    unsigned count; /* Followed by padding. */
 };
 
 struct second {
@@ -38,7 +40,7 @@ OPTIONS_LAST(struct second, hook_arg);
 static const struct options_kind kind = {sizeof(struct second), fields,
                                          sizeof fields / sizeof fields[0]};
 
-static void no_options_are_all_defaults(void **state)
+static void null_options_set_all_defaults(void **state)
 {
     static const struct second zero;
     struct second taken = {1, &taken, 1, &taken, &taken};
@@ -61,7 +63,7 @@ static void an_older_struct_leaves_new_fields_at_their_defaults(void **state)
     assert_null(taken.hook_arg);
 }
 
-static void a_newer_struct_is_taken_if_what_is_unknown_is_zero(void **state)
+static void a_newer_struct_is_accepted_if_unknown_fields_are_zero(void **state)
 {
     struct third given;
     struct second taken;
@@ -80,7 +82,7 @@ static void a_newer_struct_is_taken_if_what_is_unknown_is_zero(void **state)
     assert_false(aloop__options_take(&kind, &given, &taken));
 }
 
-static void a_size_that_was_never_set_is_refused(void **state)
+static void an_impossible_size_is_refused(void **state)
 {
     static const size_t sizes[] = {0, 1, sizeof(size_t) - 1, 4097, SIZE_MAX};
     struct second given, taken;
@@ -93,7 +95,8 @@ static void a_size_that_was_never_set_is_refused(void **state)
     }
 }
 
-/* The ends of the fields of `table`, and the padding after them. */
+/* Returns whether a struct of `size` bytes ends with a field of `table`, or in
+ * the padding after it. */
 static bool ends_a_field(const struct options_field *table, size_t count,
                          size_t size)
 {
@@ -106,8 +109,7 @@ static bool ends_a_field(const struct options_field *table, size_t count,
     return false;
 }
 
-static void a_loop_takes_every_size_that_ends_no_field_in_its_middle(
-    void **state)
+static void a_loop_refuses_sizes_that_end_inside_a_field(void **state)
 {
     static const struct options_field table[] = {
         OPTIONS_FIELD(aloop_options, size),
@@ -127,7 +129,7 @@ static void a_loop_takes_every_size_that_ends_no_field_in_its_middle(
     }
 }
 
-static void a_loop_takes_options_of_a_newer_header(void **state)
+static void a_loop_accepts_options_of_a_newer_header(void **state)
 {
     struct {
         aloop_options known;
@@ -159,7 +161,7 @@ static ssize_t spawn_with_size(aloop_task_options *options, size_t size)
                                       "returns_one", ALOOP_HERE));
 }
 
-static void a_task_takes_sizes_by_the_same_rule(void **state)
+static void a_task_accepts_sizes_by_the_same_rule(void **state)
 {
     struct {
         aloop_task_options known;
@@ -180,7 +182,7 @@ static void a_task_takes_sizes_by_the_same_rule(void **state)
     assert_int_equal(spawn_with_size(options, sizeof newer), ALOOP_EINVAL);
 }
 
-static void spawn_with_fills_the_size_in(void **state)
+static void spawn_with_sets_the_size(void **state)
 {
     aloop_group *group = aloop_group_new(t.loop);
     aloop_future *task = aloop_spawn_with(t.loop, returns_one, NULL,
@@ -197,7 +199,7 @@ static void spawn_with_fills_the_size_in(void **state)
     aloop_group_free(group);
 }
 
-static void spawn_with_takes_a_pointer_to_options_too(void **state)
+static void spawn_with_also_accepts_a_pointer_to_options(void **state)
 {
     aloop_task_options options = {.size = sizeof options, .name = "default"};
     aloop_future *task =
@@ -220,15 +222,15 @@ static void spawn_with_takes_a_pointer_to_options_too(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(no_options_are_all_defaults),
+        TEST(null_options_set_all_defaults),
         TEST(an_older_struct_leaves_new_fields_at_their_defaults),
-        TEST(a_newer_struct_is_taken_if_what_is_unknown_is_zero),
-        TEST(a_size_that_was_never_set_is_refused),
-        TEST(a_loop_takes_every_size_that_ends_no_field_in_its_middle),
-        TEST(a_loop_takes_options_of_a_newer_header),
-        TEST(a_task_takes_sizes_by_the_same_rule),
-        TEST(spawn_with_fills_the_size_in),
-        TEST(spawn_with_takes_a_pointer_to_options_too),
+        TEST(a_newer_struct_is_accepted_if_unknown_fields_are_zero),
+        TEST(an_impossible_size_is_refused),
+        TEST(a_loop_refuses_sizes_that_end_inside_a_field),
+        TEST(a_loop_accepts_options_of_a_newer_header),
+        TEST(a_task_accepts_sizes_by_the_same_rule),
+        TEST(spawn_with_sets_the_size),
+        TEST(spawn_with_also_accepts_a_pointer_to_options),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

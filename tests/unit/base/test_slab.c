@@ -1,4 +1,4 @@
-/* The slab of small objects, and how it gives memory back. */
+/* The slab allocator for small objects, and how it returns memory. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,9 +16,9 @@ enum { MANY = 10000, ROUNDS = 40000 };
 
 static struct {
     struct aloop__slab slab;
-    size_t bytes[2];   /* In use: of all but chunks, of chunks. */
-    unsigned calls[2]; /* Allocations of the two kinds. */
-    unsigned fails_in; /* Which of the next allocations fails; 0: none. */
+    size_t bytes[2];   /* [1]: in use by chunks; [0]: by the rest. */
+    unsigned calls[2]; /* Number of allocations, same index. */
+    unsigned fails_in; /* The nth allocation from now fails; 0: none. */
 } f;
 
 static void *resize(void *context, void *old, size_t old_size, size_t size)
@@ -36,13 +36,13 @@ static void *resize(void *context, void *old, size_t old_size, size_t size)
 }
 
 static const struct aloop__alloc plain = {resize, (void *) 0};
-static const struct aloop__alloc chunky = {resize, (void *) 1};
+static const struct aloop__alloc for_chunks = {resize, (void *) 1};
 
 static int set_up(void **state)
 {
     (void) state;
     memset(&f, 0, sizeof f);
-    aloop__slab_open(&f.slab, &plain, &chunky);
+    aloop__slab_open(&f.slab, &plain, &for_chunks);
     return 0;
 }
 
@@ -54,7 +54,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Under a sanitizer each object is an allocation of its own. */
+/* Skips the test if there are no chunks: under a sanitizer the slab makes one
+ * allocation per object. */
 static void skip_unless_shared(void)
 {
     void *object = aloop__slab_get(&f.slab, 40);
@@ -91,7 +92,7 @@ static void put_many(void **objects, size_t start, size_t step)
         aloop__slab_put(&f.slab, objects[i], size_of(i));
 }
 
-static void a_burst_is_given_back_when_a_window_has_passed(void **state)
+static void memory_of_a_burst_is_freed_after_an_idle_window(void **state)
 {
     static void *objects[MANY];
     size_t peak;
@@ -127,7 +128,7 @@ static void one_step_of_trimming_is_small(void **state)
     assert_true(steps > MANY / 200);
 }
 
-static void what_lives_on_is_left_alone_and_its_chunk_used_again(void **state)
+static void trimming_keeps_objects_in_use_and_reuses_their_chunks(void **state)
 {
     static void *objects[MANY];
     size_t after;
@@ -159,7 +160,7 @@ static void what_lives_on_is_left_alone_and_its_chunk_used_again(void **state)
         aloop__slab_put(&f.slab, objects[i], 100);
 }
 
-static void what_is_used_in_each_window_is_kept(void **state)
+static void memory_used_in_each_window_is_kept(void **state)
 {
     static void *objects[MANY];
     unsigned calls;
@@ -177,8 +178,7 @@ static void what_is_used_in_each_window_is_kept(void **state)
     assert_int_equal(f.calls[1], calls);
 }
 
-static void a_burst_in_the_middle_of_trimming_uses_what_is_not_sorted(
-    void **state)
+static void a_burst_during_a_trim_reuses_the_untrimmed_objects(void **state)
 {
     static void *objects[MANY];
     unsigned calls;
@@ -191,14 +191,16 @@ static void a_burst_in_the_middle_of_trimming_uses_what_is_not_sorted(
     aloop__slab_end_window(&f.slab);
     aloop__slab_end_window(&f.slab);
     assert_true(aloop__slab_trim(&f.slab));
-    aloop__slab_end_window(&f.slab); /* Changes nothing. */
+    /* It does not affect the trim that is in progress. */
+    aloop__slab_end_window(&f.slab);
     get_many(objects);
     assert_true(f.calls[1] <= calls + 2);
     put_many(objects, 0, 1);
 }
 
-/* Each object is filled, and still is when it is put back. */
-static void objects_never_overlap_whatever_is_trimmed_when(void **state)
+/* Fills each object with a pattern and checks the pattern before it puts the
+ * object back. */
+static void objects_never_overlap_while_the_slab_is_trimmed(void **state)
 {
     static unsigned char *objects[500];
     uint32_t random = 1;
@@ -230,7 +232,7 @@ static void objects_never_overlap_whatever_is_trimmed_when(void **state)
     assert_true(f.slab.used == 0);
 }
 
-static void without_memory_nothing_is_handed_out_or_lost(void **state)
+static void out_of_memory_returns_null_and_loses_nothing(void **state)
 {
     static void *objects[MANY];
 
@@ -250,7 +252,7 @@ static void without_memory_nothing_is_handed_out_or_lost(void **state)
         aloop__slab_end_window(&f.slab);
         aloop__slab_end_window(&f.slab);
         do
-            f.fails_in = 1; /* The map stays as large as it is. */
+            f.fails_in = 1; /* The map cannot shrink. */
         while (aloop__slab_trim(&f.slab));
         f.fails_in = 0;
     }
@@ -261,13 +263,13 @@ static void without_memory_nothing_is_handed_out_or_lost(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_burst_is_given_back_when_a_window_has_passed),
+        TEST(memory_of_a_burst_is_freed_after_an_idle_window),
         TEST(one_step_of_trimming_is_small),
-        TEST(what_lives_on_is_left_alone_and_its_chunk_used_again),
-        TEST(what_is_used_in_each_window_is_kept),
-        TEST(a_burst_in_the_middle_of_trimming_uses_what_is_not_sorted),
-        TEST(objects_never_overlap_whatever_is_trimmed_when),
-        TEST(without_memory_nothing_is_handed_out_or_lost),
+        TEST(trimming_keeps_objects_in_use_and_reuses_their_chunks),
+        TEST(memory_used_in_each_window_is_kept),
+        TEST(a_burst_during_a_trim_reuses_the_untrimmed_objects),
+        TEST(objects_never_overlap_while_the_slab_is_trimmed),
+        TEST(out_of_memory_returns_null_and_loses_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* The context switch: what belongs to a flow, and that it stays there. */
+/* The context switch: which state belongs to a flow of execution, and that a
+ * switch preserves this state. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,7 +34,8 @@ static struct {
     char trace[64];
 } f;
 
-/* What a C++ runtime would define: the thread's exceptions being handled. */
+/* The per-thread state of exceptions being handled, which a C++ runtime would
+ * define. */
 struct exceptions {
     void *caught;
     unsigned uncaught;
@@ -130,7 +132,7 @@ static void flows_take_turns(void **state)
     end(two);
 }
 
-static void pass_on(struct flow *flow)
+static void alternate(struct flow *flow)
 {
     struct flow *other = &f.flows[1 - flow->number];
 
@@ -143,7 +145,7 @@ static void pass_on(struct flow *flow)
 
 static void a_flow_switches_directly_to_another(void **state)
 {
-    struct flow *one = start(0, pass_on), *two = start(1, pass_on);
+    struct flow *one = start(0, alternate), *two = start(1, alternate);
 
     (void) state;
     resume(one);
@@ -153,7 +155,7 @@ static void a_flow_switches_directly_to_another(void **state)
     end(two);
 }
 
-/* Waits at each level on the way down and on the way up. */
+/* Switches away at each level, on the way down and on the way up. */
 static unsigned descend(struct flow *flow, unsigned depth)
 {
     unsigned sum = depth * 3 + (unsigned) flow->number;
@@ -189,8 +191,8 @@ static void deep_frames_survive_switches_at_each_level(void **state)
     end(two);
 }
 
-/* More values alive over the switch than there are registers that a function
- * preserves, so that all of those are in use when it is optimised. */
+/* Keeps more values live across the switch than there are callee-saved
+ * registers, so that an optimised build uses all of these registers. */
 static bool values_survive(void (*step)(struct flow *flow), struct flow *flow,
                            volatile unsigned long *seed)
 {
@@ -248,8 +250,8 @@ static void preserved_registers_hold_their_values(void **state)
     end(two);
 }
 
-/* The rounding mode as the machine has it, by hand: the functions of fenv.h
- * would need the mathematical library. */
+/* These functions access the rounding mode of the processor directly, because
+ * those of fenv.h would need the mathematical library. */
 #if defined(__x86_64__)
 
 enum { NEAREST = 0, UPWARD = 2, TOWARDS_ZERO = 3 };
@@ -332,7 +334,7 @@ static unsigned rounding(void)
 
 static unsigned roundings[3];
 
-static void round_otherwise(struct flow *flow)
+static void change_rounding(struct flow *flow)
 {
     roundings[0] = rounding();
     set_rounding(TOWARDS_ZERO);
@@ -344,7 +346,7 @@ static void round_otherwise(struct flow *flow)
 
 static void the_rounding_mode_belongs_to_the_flow(void **state)
 {
-    struct flow *flow = start(0, round_otherwise);
+    struct flow *flow = start(0, change_rounding);
 
     (void) state;
     resume(flow);
@@ -364,11 +366,11 @@ static void the_rounding_mode_belongs_to_the_flow(void **state)
     end(flow);
 }
 
-static void a_new_flow_rounds_like_the_one_that_made_it(void **state)
+static void a_new_flow_inherits_the_rounding_mode(void **state)
 {
     (void) state;
     set_rounding(UPWARD);
-    struct flow *flow = start(0, round_otherwise);
+    struct flow *flow = start(0, change_rounding);
     set_rounding(NEAREST);
     while (!flow->over)
         resume(flow);
@@ -379,7 +381,7 @@ static void a_new_flow_rounds_like_the_one_that_made_it(void **state)
 
 static int errors[2];
 
-static void spoil_errno(struct flow *flow)
+static void change_errno(struct flow *flow)
 {
     errors[0] = errno;
     errno = ENOTTY;
@@ -390,7 +392,7 @@ static void spoil_errno(struct flow *flow)
 
 static void errno_belongs_to_the_flow(void **state)
 {
-    struct flow *flow = start(0, spoil_errno);
+    struct flow *flow = start(0, change_errno);
 
     (void) state;
     errno = EPERM;
@@ -473,7 +475,7 @@ static void jump_out(jmp_buf *target, struct flow *flow)
     longjmp(*target, 7);
 }
 
-static void jump_about(struct flow *flow)
+static void jump_thrice(struct flow *flow)
 {
     jmp_buf target;
     volatile int turn = 0;
@@ -489,7 +491,7 @@ static void jump_about(struct flow *flow)
 
 static void longjmp_works_within_a_flow(void **state)
 {
-    struct flow *one = start(0, jump_about), *two = start(1, jump_about);
+    struct flow *one = start(0, jump_thrice), *two = start(1, jump_thrice);
 
     (void) state;
     jumps = 0;
@@ -503,7 +505,7 @@ static void longjmp_works_within_a_flow(void **state)
     end(two);
 }
 
-static void a_flow_can_be_given_up_at_any_time(void **state)
+static void a_flow_can_be_discarded_at_any_time(void **state)
 {
     struct flow *never_ran = start(0, trace_thrice);
     struct flow *waits = start(1, trace_thrice);
@@ -528,7 +530,7 @@ static unsigned next_random(unsigned *random)
 
 static unsigned wrong;
 
-/* Descends and returns at random, checking what it left on its stack. */
+/* Descends and returns at random, and checks the values in its stack frames. */
 static void wander(struct flow *flow, unsigned *random, int depth)
 {
     unsigned mine[8];
@@ -548,21 +550,21 @@ static void wander(struct flow *flow, unsigned *random, int depth)
     } while (depth == 0 || next_random(random) % 4 > 0);
 }
 
-static void wander_for_ever(struct flow *flow)
+static void wander_without_end(struct flow *flow)
 {
     unsigned random = (unsigned) flow->number;
 
     wander(flow, &random, 0);
 }
 
-static void many_flows_in_random_order_keep_what_is_theirs(void **state)
+static void many_flows_in_random_order_keep_their_values(void **state)
 {
     unsigned random = 42;
 
     (void) state;
     wrong = 0;
     for (int i = 0; i < FLOWS_MAX; i++)
-        (void) start(i, wander_for_ever);
+        (void) start(i, wander_without_end);
     for (int i = 0; i < 50000; i++)
         resume(&f.flows[next_random(&random) % FLOWS_MAX]);
 
@@ -581,13 +583,13 @@ int main(void)
         TEST(deep_frames_survive_switches_at_each_level),
         TEST(preserved_registers_hold_their_values),
         TEST(the_rounding_mode_belongs_to_the_flow),
-        TEST(a_new_flow_rounds_like_the_one_that_made_it),
+        TEST(a_new_flow_inherits_the_rounding_mode),
         TEST(errno_belongs_to_the_flow),
         TEST(exceptions_being_handled_belong_to_the_flow),
         TEST(the_stack_of_a_flow_is_aligned),
         TEST(longjmp_works_within_a_flow),
-        TEST(a_flow_can_be_given_up_at_any_time),
-        TEST(many_flows_in_random_order_keep_what_is_theirs),
+        TEST(a_flow_can_be_discarded_at_any_time),
+        TEST(many_flows_in_random_order_keep_their_values),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
