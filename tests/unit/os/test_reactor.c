@@ -1,4 +1,5 @@
-/* What the reactors promise, to whichever of them is linked in. */
+/* The contract that every reactor fulfils, tested with the one that is linked
+ * in. */
 
 #define _GNU_SOURCE
 
@@ -11,7 +12,7 @@
 #include "support/child.h"
 #include "support/storm.h"
 
-static void what_can_be_read_is_reported_with_its_generation(void **state)
+static void a_readable_descriptor_is_reported_with_its_generation(void **state)
 {
     struct aloop__event event;
     int pair[2];
@@ -29,7 +30,7 @@ static void what_can_be_read_is_reported_with_its_generation(void **state)
     assert_int_equal(event.bits, REACTOR_READ);
 }
 
-static void readiness_is_reported_until_it_is_used(void **state)
+static void readiness_is_reported_until_the_data_is_read(void **state)
 {
     int pair[2];
 
@@ -44,7 +45,7 @@ static void readiness_is_reported_until_it_is_used(void **state)
     assert_int_equal(bits_now(pair[0], 1), 0);
 }
 
-static void only_what_was_asked_for_is_reported(void **state)
+static void only_requested_events_are_reported(void **state)
 {
     int pair[2];
 
@@ -57,7 +58,7 @@ static void only_what_was_asked_for_is_reported(void **state)
     assert_int_equal(bits_now(pair[0], 1), REACTOR_WRITE);
 }
 
-static void the_mask_can_be_changed_and_brings_its_generation(void **state)
+static void a_new_mask_takes_effect_with_its_generation(void **state)
 {
     static const unsigned masks[] = {
         REACTOR_READ, REACTOR_WRITE, REACTOR_READ | REACTOR_WRITE,
@@ -78,7 +79,7 @@ static void the_mask_can_be_changed_and_brings_its_generation(void **state)
     }
 }
 
-static void adding_what_is_there_replaces_it(void **state)
+static void adding_a_watched_descriptor_replaces_the_watch(void **state)
 {
     int pair[2];
 
@@ -92,7 +93,7 @@ static void adding_what_is_there_replaces_it(void **state)
     assert_int_equal(bits_now(pair[0], 2), REACTOR_READ | REACTOR_WRITE);
 }
 
-static void what_is_not_watched_any_more_is_not_reported(void **state)
+static void a_removed_descriptor_is_not_reported(void **state)
 {
     int pair[2];
 
@@ -108,7 +109,7 @@ static void what_is_not_watched_any_more_is_not_reported(void **state)
     assert_int_equal(count_now(), 0);
 }
 
-static void the_end_of_a_stream_can_be_read(void **state)
+static void the_end_of_a_stream_is_readable(void **state)
 {
     int pair[2], ends[2];
 
@@ -139,7 +140,7 @@ static void a_half_closed_stream_has_no_error(void **state)
     assert_int_equal(bits_now(pair[0], 1), REACTOR_READ);
 }
 
-static void a_hang_up_is_not_readable_to_one_who_only_writes(void **state)
+static void a_hang_up_is_an_error_if_only_writing_is_watched(void **state)
 {
     int pair[2];
 
@@ -152,8 +153,8 @@ static void a_hang_up_is_not_readable_to_one_who_only_writes(void **state)
     assert_int_equal(bits_now(pair[0], 1), REACTOR_WRITE | REACTOR_ERROR);
 }
 
-/* Class 15: an error without any of the bits that were asked for. */
-static void a_writer_without_a_reader_has_an_error(void **state)
+/* Class 15: an error is reported although it was not requested. */
+static void a_pipe_without_a_reader_reports_an_error(void **state)
 {
     int ends[2];
 
@@ -166,7 +167,7 @@ static void a_writer_without_a_reader_has_an_error(void **state)
     assert_true((bits_now(ends[1], 1) & REACTOR_ERROR) != 0);
 }
 
-static void a_reset_is_an_error_that_can_be_read(void **state)
+static void a_reset_is_readable_and_an_error(void **state)
 {
     char byte;
     int pair[2];
@@ -183,7 +184,7 @@ static void a_reset_is_an_error_that_can_be_read(void **state)
     assert_int_equal(aloop__sys_recv(pair[0], &byte, 1), -ECONNRESET);
 }
 
-static void a_file_is_refused_for_it_is_always_ready(void **state)
+static void a_file_is_refused_because_it_is_always_ready(void **state)
 {
     char name[] = "/tmp/aloop-reactor-XXXXXX";
     int fd = keep(mkstemp(name)), folder = keep(open("/", O_RDONLY));
@@ -198,7 +199,7 @@ static void a_file_is_refused_for_it_is_always_ready(void **state)
     assert_int_equal(count_now(), 0);
 }
 
-/* Class 12. */
+/* Class 12: a closed descriptor is added or removed. */
 static void a_closed_descriptor_is_refused_and_can_be_removed(void **state)
 {
     int pair[2];
@@ -216,8 +217,9 @@ static void a_closed_descriptor_is_refused_and_can_be_removed(void **state)
     assert_int_equal(count_now(), 0);
 }
 
-/* What watches numbers reports it instead. */
-static void a_closed_descriptor_cannot_be_asked_for_more(void **state)
+/* A reactor without a kernel object does not notice this here.  It reports the
+ * descriptor in the next wait. */
+static void changing_the_mask_of_a_closed_descriptor_fails(void **state)
 {
     static const unsigned both = REACTOR_READ | REACTOR_WRITE;
     int pair[2];
@@ -239,7 +241,7 @@ static void a_closed_descriptor_cannot_be_asked_for_more(void **state)
     assert_int_equal(count_now(), 0);
 }
 
-static void what_became_a_file_can_be_removed(void **state)
+static void a_descriptor_that_became_a_file_can_be_removed(void **state)
 {
     int pair[2], folder = keep(open("/", O_RDONLY));
 
@@ -253,7 +255,7 @@ static void what_became_a_file_can_be_removed(void **state)
     assert_int_equal(count_now(), 0);
 }
 
-/* Class 13: closed behind the reactor's back. */
+/* Class 13: the descriptor was closed while the reactor watched it. */
 static void a_closed_descriptor_is_reported_at_most_once(void **state)
 {
     int pair[2], other[2];
@@ -272,7 +274,7 @@ static void a_closed_descriptor_is_reported_at_most_once(void **state)
     assert_int_equal(bits_now(other[0], 1), REACTOR_READ);
 }
 
-/* Class 1: the number has come back as something else. */
+/* Class 1: the number now refers to another file. */
 static void a_reused_number_is_watched_under_its_new_generation(void **state)
 {
     int old[2], other[2];
@@ -294,9 +296,10 @@ static void a_reused_number_is_watched_under_its_new_generation(void **state)
     }
 }
 
-/* Class 2: epoll goes on reporting what was closed while a duplicate lives.
- * The event says that it is old, and renewing ends it. */
-static void a_duplicate_left_open_is_stale_until_renewed(void **state)
+/* Class 2: epoll continues to report a closed descriptor while a duplicate of
+ * it is open.  The generation of the event shows that it is stale, and
+ * aloop__reactor_renew() ends it. */
+static void events_of_an_open_duplicate_are_stale_until_a_renewal(void **state)
 {
     int old[2], other[2];
     struct aloop__event events[EVENTS_MAX];
@@ -324,7 +327,7 @@ static void a_duplicate_left_open_is_stale_until_renewed(void **state)
     assert_int_equal(bits_now(old[0], 3), REACTOR_READ);
 }
 
-static void renewing_forgets_everything(void **state)
+static void renewing_removes_all_watches(void **state)
 {
     int pair[2];
 
@@ -340,7 +343,7 @@ static void renewing_forgets_everything(void **state)
     assert_int_equal(bits_now(pair[0], 2), REACTOR_READ);
 }
 
-static void more_than_fits_is_reported_in_turn(void **state)
+static void events_that_do_not_fit_are_reported_by_later_waits(void **state)
 {
     enum { PAIRS = 8, MAX = 3 };
     struct aloop__event events[MAX + 1];
@@ -367,7 +370,7 @@ static void more_than_fits_is_reported_in_turn(void **state)
     assert_int_equal(seen_count, PAIRS);
 }
 
-static void many_descriptors_come_and_go(void **state)
+static void many_descriptors_can_be_added_and_removed(void **state)
 {
     enum { PAIRS = 100 };
     int pairs[PAIRS][2];
@@ -401,7 +404,7 @@ static void a_wait_never_ends_early(void **state)
 
     (void) state;
     if (is_interrupted())
-        skip(); /* As an interruption may end one. */
+        skip(); /* An interruption may end a wait early. */
     open_pair(pair);
     set(pair[0], 1, 0, REACTOR_READ);
 
@@ -420,14 +423,15 @@ static const int64_t huge_ns[] = {
     INT64_C(100000001) * 1000 * MS,
 };
 
-/* Class 30: neither an error nor, by overflow, no time at all. */
-static void a_huge_time_out_waits_until_something_happens(void **state)
+/* Class 30: a huge timeout is no error, and does not overflow to a short
+ * one. */
+static void a_huge_timeout_waits_until_a_signal_arrives(void **state)
 {
     struct aloop__event event;
 
     (void) state;
     if (is_interrupted())
-        skip(); /* As an interruption may end one. */
+        skip(); /* An interruption may end a wait early. */
     for (size_t i = 0; i < sizeof huge_ns / sizeof huge_ns[0]; i++) {
         int before = atomic_load(&signals);
 
@@ -440,7 +444,7 @@ static void a_huge_time_out_waits_until_something_happens(void **state)
     }
 }
 
-static void a_huge_time_out_does_not_hide_an_event(void **state)
+static void a_huge_timeout_does_not_hide_an_event(void **state)
 {
     struct aloop__event event;
     int pair[2];
@@ -455,7 +459,7 @@ static void a_huge_time_out_does_not_hide_an_event(void **state)
             aloop__reactor_wait(f.reactor, huge_ns[i], &event, 1), 1);
 }
 
-static void many_wake_ups_are_one_readiness(void **state)
+static void many_wake_ups_make_the_descriptor_readable_once(void **state)
 {
     int fds[2];
 
@@ -464,7 +468,7 @@ static void many_wake_ups_are_one_readiness(void **state)
     set(fds[0], 1, 0, REACTOR_READ);
     assert_int_equal(count_now(), 0);
 
-    for (int i = 0; i < 100000; i++) /* Class 36: more than a pipe holds. */
+    for (int i = 0; i < 100000; i++) /* Class 36: more than a pipe can hold. */
         aloop__sys_wake_signal(fds[1]);
 
     assert_int_equal(bits_now(fds[0], 1), REACTOR_READ);
@@ -475,7 +479,7 @@ static void many_wake_ups_are_one_readiness(void **state)
     aloop__sys_wake_close(fds);
 }
 
-static void signal_it(void *arg)
+static void signal_wake(void *arg)
 {
     aloop__sys_wake_signal(*(const int *) arg);
 }
@@ -490,7 +494,7 @@ static void a_thread_wakes_a_wait(void **state)
     assert_int_equal(aloop__sys_wake_open(fds), 0);
     set(fds[0], 7, 0, REACTOR_READ);
 
-    assert_int_equal(aloop__sys_thread_start(signal_it, &fds[1], &thread), 0);
+    assert_int_equal(aloop__sys_thread_start(signal_wake, &fds[1], &thread), 0);
 
     assert_int_equal(wait_for(f.reactor, &event), 1);
     assert_int_equal(event.generation, 7);
@@ -523,7 +527,7 @@ static int lowest_free(void)
     return fd;
 }
 
-static void running_out_of_descriptors_leaves_all_as_it_was(void **state)
+static void running_out_of_descriptors_changes_nothing(void **state)
 {
     struct rlimit limit, none;
     struct aloop__reactor *reactor;
@@ -559,8 +563,8 @@ static void running_out_of_descriptors_leaves_all_as_it_was(void **state)
     assert_true(is_readable(aloop__reactor_fd(f.reactor), -1));
 }
 
-/* Fails once `context`, an int, has counted down to 0. */
-static void *meagre(void *context, void *old, size_t old_size, size_t size)
+/* Fails once the counter that `context` points to has reached 0. */
+static void *limited(void *context, void *old, size_t old_size, size_t size)
 {
     int *left = context;
 
@@ -573,7 +577,7 @@ static void running_out_of_memory_is_an_error(void **state)
 {
     enum { PAIRS = 40 };
     int pairs[PAIRS][2], left, error = -ENOMEM;
-    struct aloop__alloc alloc = {meagre, &left};
+    struct aloop__alloc alloc = {limited, &left};
 
     (void) state;
     for (int i = 0; i < PAIRS; i++)
@@ -597,34 +601,34 @@ static void running_out_of_memory_is_an_error(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(what_can_be_read_is_reported_with_its_generation),
-        TEST(readiness_is_reported_until_it_is_used),
-        TEST(only_what_was_asked_for_is_reported),
-        TEST(the_mask_can_be_changed_and_brings_its_generation),
-        TEST(adding_what_is_there_replaces_it),
-        TEST(what_is_not_watched_any_more_is_not_reported),
-        TEST(the_end_of_a_stream_can_be_read),
+        TEST(a_readable_descriptor_is_reported_with_its_generation),
+        TEST(readiness_is_reported_until_the_data_is_read),
+        TEST(only_requested_events_are_reported),
+        TEST(a_new_mask_takes_effect_with_its_generation),
+        TEST(adding_a_watched_descriptor_replaces_the_watch),
+        TEST(a_removed_descriptor_is_not_reported),
+        TEST(the_end_of_a_stream_is_readable),
         TEST(a_half_closed_stream_has_no_error),
-        TEST(a_hang_up_is_not_readable_to_one_who_only_writes),
-        TEST(a_writer_without_a_reader_has_an_error),
-        TEST(a_reset_is_an_error_that_can_be_read),
-        TEST(a_file_is_refused_for_it_is_always_ready),
+        TEST(a_hang_up_is_an_error_if_only_writing_is_watched),
+        TEST(a_pipe_without_a_reader_reports_an_error),
+        TEST(a_reset_is_readable_and_an_error),
+        TEST(a_file_is_refused_because_it_is_always_ready),
         TEST(a_closed_descriptor_is_refused_and_can_be_removed),
-        TEST(a_closed_descriptor_cannot_be_asked_for_more),
-        TEST(what_became_a_file_can_be_removed),
+        TEST(changing_the_mask_of_a_closed_descriptor_fails),
+        TEST(a_descriptor_that_became_a_file_can_be_removed),
         TEST(a_closed_descriptor_is_reported_at_most_once),
         TEST(a_reused_number_is_watched_under_its_new_generation),
-        TEST(a_duplicate_left_open_is_stale_until_renewed),
-        TEST(renewing_forgets_everything),
-        TEST(more_than_fits_is_reported_in_turn),
-        TEST(many_descriptors_come_and_go),
+        TEST(events_of_an_open_duplicate_are_stale_until_a_renewal),
+        TEST(renewing_removes_all_watches),
+        TEST(events_that_do_not_fit_are_reported_by_later_waits),
+        TEST(many_descriptors_can_be_added_and_removed),
         TEST(a_wait_never_ends_early),
-        TEST(a_huge_time_out_waits_until_something_happens),
-        TEST(a_huge_time_out_does_not_hide_an_event),
-        TEST(many_wake_ups_are_one_readiness),
+        TEST(a_huge_timeout_waits_until_a_signal_arrives),
+        TEST(a_huge_timeout_does_not_hide_an_event),
+        TEST(many_wake_ups_make_the_descriptor_readable_once),
         TEST(a_thread_wakes_a_wait),
         TEST(closing_leaves_no_descriptor),
-        TEST(running_out_of_descriptors_leaves_all_as_it_was),
+        TEST(running_out_of_descriptors_changes_nothing),
         TEST(running_out_of_memory_is_an_error),
     };
 

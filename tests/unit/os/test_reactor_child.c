@@ -1,4 +1,4 @@
-/* What the reactors promise to a child process. */
+/* The contract of a reactor in a child process. */
 
 #define _GNU_SOURCE
 
@@ -8,8 +8,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-/* What the child of the next test does; its exit status. */
-static int live_as_child(int fd, int peer)
+/* Runs in the child of the tests below, and returns its exit status. */
+static int run_child(int fd, int peer)
 {
     struct aloop__event event;
     int host = aloop__reactor_fd(f.reactor);
@@ -37,8 +37,8 @@ static int live_as_child(int fd, int peer)
     return fcntl(host, F_GETFD) < 0 ? 0 : 9;
 }
 
-/* Success is a kill: at an exit, memory checkers would take what cmocka still
- * has for a leak. */
+/* Ends a successful child with SIGKILL: at a normal exit, memory checkers would
+ * report the memory that cmocka still uses as a leak. */
 static void end_child(int result)
 {
     if (result == 0)
@@ -56,9 +56,10 @@ static int result_of(pid_t child)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* One turn; a thread that looks on the host's behalf has then begun.  If a
- * fork came while it begins, the child could hang in a sanitizer's locks. */
-static void let_host_see(int fd, const int pair[2])
+/* Runs one turn, after which the thread that polls for the host has started.
+ * If the process forked while this thread starts, the child could hang in a
+ * lock of a sanitizer. */
+static void show_host_an_event(int fd, const int pair[2])
 {
     put_byte(pair[1]);
     assert_true(is_readable(fd, -1));
@@ -67,8 +68,8 @@ static void let_host_see(int fd, const int pair[2])
     assert_false(is_readable(fd, 0));
 }
 
-/* Class 38. */
-static void a_child_has_its_own_and_leaves_its_parent_alone(void **state)
+/* Class 38: parent and child share kernel objects. */
+static void a_renewed_child_does_not_affect_its_parent(void **state)
 {
     int fd = aloop__reactor_fd(f.reactor), pair[2];
     pid_t child;
@@ -78,23 +79,25 @@ static void a_child_has_its_own_and_leaves_its_parent_alone(void **state)
         skip();
     open_pair(pair);
     set(pair[0], 1, 0, REACTOR_READ);
-    let_host_see(fd, pair);
+    show_host_an_event(fd, pair);
 
     child = fork();
     assert_true(child >= 0);
     if (child == 0)
-        end_child(live_as_child(pair[0], pair[1]));
+        end_child(run_child(pair[0], pair[1]));
 
     assert_int_equal(result_of(child), 0);
     assert_true(is_readable(fd, -1));
     assert_int_equal(bits_now(pair[0], 1), REACTOR_READ);
     take_byte(pair[0]);
     end_turn();
-    assert_false(is_readable(fd, 0)); /* The child's alarm is its own. */
+    /* The child's alarm does not affect the parent. */
+    assert_false(is_readable(fd, 0));
     assert_int_equal(count_now(), 0);
 }
 
-/* The tests' stand-in for kqueue has none under two numbers. */
+/* The emulation of kqueue in support/kqueue does not support duplicates of a
+ * queue. */
 static bool has_duplicates(void)
 {
 #ifdef __linux__
@@ -104,8 +107,8 @@ static bool has_duplicates(void)
 #endif
 }
 
-/* The number is the same, whatever the child finds free below it. */
-static void a_child_keeps_the_number_that_its_host_knows(void **state)
+/* The number stays the same even if lower numbers are free in the child. */
+static void a_child_keeps_the_number_of_the_host_s_descriptor(void **state)
 {
     int below[3], fd, pair[2];
 
@@ -117,7 +120,7 @@ static void a_child_keeps_the_number_that_its_host_knows(void **state)
     fd = aloop__reactor_fd(f.reactor);
     open_pair(pair);
     set(pair[0], 1, 0, REACTOR_READ);
-    let_host_see(fd, pair);
+    show_host_an_event(fd, pair);
 
     for (int closed = 1; closed <= 3; closed++) {
         pid_t child = fork();
@@ -126,7 +129,7 @@ static void a_child_keeps_the_number_that_its_host_knows(void **state)
         if (child == 0) {
             for (int i = 0; i < closed; i++)
                 close(below[i]);
-            end_child(live_as_child(pair[0], pair[1]));
+            end_child(run_child(pair[0], pair[1]));
         }
         assert_int_equal(result_of(child), 0);
         assert_true(is_readable(fd, -1));
@@ -135,7 +138,7 @@ static void a_child_keeps_the_number_that_its_host_knows(void **state)
     }
 }
 
-static void a_host_s_number_may_be_the_lowest(void **state)
+static void the_host_s_descriptor_may_have_the_lowest_number(void **state)
 {
     int low = keep(dup(STDERR_FILENO)), pair[2];
     pid_t child;
@@ -144,26 +147,26 @@ static void a_host_s_number_may_be_the_lowest(void **state)
     if (!has_kernel_object() && WITH_TSAN)
         skip();
     aloop__reactor_close(f.reactor);
-    keep(dup(STDERR_FILENO)); /* Where that was. */
+    keep(dup(STDERR_FILENO)); /* Takes the old number. */
     assert_int_equal(
         aloop__reactor_open(&aloop__alloc_default, &f.reactor), 0);
     let_go(low);
     assert_int_equal(aloop__reactor_fd(f.reactor), low);
     open_pair(pair);
     set(pair[0], 1, 0, REACTOR_READ);
-    let_host_see(low, pair);
+    show_host_an_event(low, pair);
 
     child = fork();
     assert_true(child >= 0);
     if (child == 0)
-        end_child(live_as_child(pair[0], pair[1]));
+        end_child(run_child(pair[0], pair[1]));
 
     assert_int_equal(result_of(child), 0);
     assert_true(is_readable(low, -1));
 }
 
-/* As a child does that has no room for anything of its own. */
-static void a_child_can_close_what_it_never_renewed(void **state)
+/* A child does this if it is out of descriptors or memory. */
+static void a_child_can_close_a_reactor_that_it_never_renewed(void **state)
 {
     int fd = aloop__reactor_fd(f.reactor), pair[2];
     pid_t child;
@@ -171,7 +174,7 @@ static void a_child_can_close_what_it_never_renewed(void **state)
     (void) state;
     open_pair(pair);
     set(pair[0], 1, 0, REACTOR_READ);
-    let_host_see(fd, pair);
+    show_host_an_event(fd, pair);
 
     child = fork();
     assert_true(child >= 0);
@@ -189,10 +192,10 @@ static void a_child_can_close_what_it_never_renewed(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(a_child_has_its_own_and_leaves_its_parent_alone),
-        TEST(a_child_keeps_the_number_that_its_host_knows),
-        TEST(a_host_s_number_may_be_the_lowest),
-        TEST(a_child_can_close_what_it_never_renewed),
+        TEST(a_renewed_child_does_not_affect_its_parent),
+        TEST(a_child_keeps_the_number_of_the_host_s_descriptor),
+        TEST(the_host_s_descriptor_may_have_the_lowest_number),
+        TEST(a_child_can_close_a_reactor_that_it_never_renewed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

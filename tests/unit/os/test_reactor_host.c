@@ -1,11 +1,11 @@
-/* What the reactors promise to a host loop: a descriptor that is readable while
- * a turn has something to do, and an alarm. */
+/* The contract of a reactor towards a host loop: a descriptor that is readable
+ * while a turn has something to do, and an alarm. */
 
 #define _GNU_SOURCE
 
 #include "support/reactor_fixture.h"
 
-static void the_host_sees_when_an_event_waits(void **state)
+static void the_host_is_notified_of_a_pending_event(void **state)
 {
     int fd = aloop__reactor_fd(f.reactor), pair[2];
 
@@ -23,7 +23,7 @@ static void the_host_sees_when_an_event_waits(void **state)
     assert_false(is_readable(fd, 0));
 }
 
-static void the_host_is_told_again_of_what_a_turn_left_over(void **state)
+static void the_host_is_notified_again_of_what_a_turn_left(void **state)
 {
     int fd = aloop__reactor_fd(f.reactor), pair[2];
 
@@ -44,7 +44,7 @@ static void the_host_is_told_again_of_what_a_turn_left_over(void **state)
     assert_false(is_readable(fd, 0));
 }
 
-static void the_host_follows_what_is_watched(void **state)
+static void the_host_s_descriptor_follows_changes_of_the_watches(void **state)
 {
     int fd = aloop__reactor_fd(f.reactor), pair[2];
 
@@ -65,7 +65,7 @@ static void the_host_follows_what_is_watched(void **state)
     assert_true(is_readable(fd, -1));
 }
 
-static void what_the_host_waited_for_closes_at_once(void **state)
+static void a_descriptor_that_the_host_watched_closes_immediately(void **state)
 {
     int fd = aloop__reactor_fd(f.reactor);
 
@@ -75,17 +75,17 @@ static void what_the_host_waited_for_closes_at_once(void **state)
 
         open_pair(pair);
         set(pair[0], 1, 0, REACTOR_READ);
-        assert_false(is_readable(fd, 1)); /* The host does wait. */
+        assert_false(is_readable(fd, 1)); /* The host waits. */
 
         set(pair[0], 1, REACTOR_READ, 0);
         let_go(pair[0]);
 
-        assert_true(is_readable(pair[1], 0)); /* The hang-up. */
+        assert_true(is_readable(pair[1], 0)); /* The hang-up has arrived. */
         let_go(pair[1]);
     }
 }
 
-static void a_turn_that_nobody_asked_for_finds_everything(void **state)
+static void a_turn_without_a_notification_finds_all_events(void **state)
 {
     int fd = aloop__reactor_fd(f.reactor), pair[2];
 
@@ -102,7 +102,7 @@ static void a_turn_that_nobody_asked_for_finds_everything(void **state)
     }
 }
 
-static void an_alarm_wakes_the_host_and_is_no_event(void **state)
+static void an_alarm_wakes_the_host_and_is_not_an_event(void **state)
 {
     int fd = aloop__reactor_fd(f.reactor);
     int64_t before = aloop__sys_clock_ns();
@@ -113,7 +113,7 @@ static void an_alarm_wakes_the_host_and_is_no_event(void **state)
 
     assert_true(is_readable(fd, -1));
     assert_true(aloop__sys_clock_ns() - before >= 3 * MS);
-    assert_true(is_readable(fd, 0)); /* Due until a turn has seen it. */
+    assert_true(is_readable(fd, 0)); /* It stays due until a turn runs. */
     assert_int_equal(count_now(), 0);
     assert_int_equal(aloop__reactor_alarm(f.reactor, 1000 * 1000 * MS), 0);
     assert_false(is_readable(fd, 0));
@@ -121,7 +121,7 @@ static void an_alarm_wakes_the_host_and_is_no_event(void **state)
     assert_true(is_readable(fd, -1));
 }
 
-static void an_alarm_can_be_taken_back(void **state)
+static void an_alarm_can_be_cancelled(void **state)
 {
     int fd = aloop__reactor_fd(f.reactor);
 
@@ -137,9 +137,9 @@ static void an_alarm_can_be_taken_back(void **state)
     assert_false(is_readable(fd, 0));
 }
 
-/* Even where the host watches with the same kind of reactor, to which another
- * kernel object would be another descriptor. */
-static void renewing_keeps_what_the_host_watches(void **state)
+/* This also holds if the host uses the same kind of reactor, for which a new
+ * kernel object would be a different descriptor. */
+static void renewing_keeps_the_descriptor_that_the_host_watches(void **state)
 {
     struct aloop__reactor *host;
     struct aloop__event event;
@@ -167,8 +167,8 @@ static void renewing_keeps_what_the_host_watches(void **state)
     aloop__reactor_close(host);
 }
 
-/* Fails once `context`, an int, has counted down to 0. */
-static void *meagre(void *context, void *old, size_t old_size, size_t size)
+/* Fails once the counter that `context` points to has reached 0. */
+static void *limited(void *context, void *old, size_t old_size, size_t size)
 {
     int *left = context;
 
@@ -177,12 +177,14 @@ static void *meagre(void *context, void *old, size_t old_size, size_t size)
     return aloop__alloc_default.resize(NULL, old, old_size, size);
 }
 
-/* What cannot be told exactly is told too often. */
-static void a_host_is_not_deaf_for_want_of_memory(void **state)
+/* Without memory for an exact answer, the descriptor is readable too often
+ * rather than too rarely. */
+static void out_of_memory_the_host_still_misses_no_event(void **state)
 {
-    enum { PAIRS = 16 }; /* The last one needs room in the copy only. */
+    /* With the last one, only the host thread's copy has to grow. */
+    enum { PAIRS = 16 };
     int pairs[PAIRS][2], left = -1;
-    struct aloop__alloc alloc = {meagre, &left};
+    struct aloop__alloc alloc = {limited, &left};
 
     (void) state;
     for (int i = 0; i < PAIRS; i++)
@@ -208,15 +210,15 @@ static void a_host_is_not_deaf_for_want_of_memory(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(the_host_sees_when_an_event_waits),
-        TEST(the_host_is_told_again_of_what_a_turn_left_over),
-        TEST(the_host_follows_what_is_watched),
-        TEST(what_the_host_waited_for_closes_at_once),
-        TEST(a_turn_that_nobody_asked_for_finds_everything),
-        TEST(an_alarm_wakes_the_host_and_is_no_event),
-        TEST(an_alarm_can_be_taken_back),
-        TEST(renewing_keeps_what_the_host_watches),
-        TEST(a_host_is_not_deaf_for_want_of_memory),
+        TEST(the_host_is_notified_of_a_pending_event),
+        TEST(the_host_is_notified_again_of_what_a_turn_left),
+        TEST(the_host_s_descriptor_follows_changes_of_the_watches),
+        TEST(a_descriptor_that_the_host_watched_closes_immediately),
+        TEST(a_turn_without_a_notification_finds_all_events),
+        TEST(an_alarm_wakes_the_host_and_is_not_an_event),
+        TEST(an_alarm_can_be_cancelled),
+        TEST(renewing_keeps_the_descriptor_that_the_host_watches),
+        TEST(out_of_memory_the_host_still_misses_no_event),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Addresses and names that the system does not know as it should. */
+/* Addresses and host names when calls of the system fail or return unusual
+ * results. */
 
 #define _GNU_SOURCE
 
@@ -7,7 +8,7 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
-static void a_name_longer_than_any_address_is_cut(void **state)
+static void a_socket_name_that_is_too_long_is_truncated(void **state)
 {
     struct sys_address address;
     int pair[2];
@@ -22,8 +23,8 @@ static void a_name_longer_than_any_address_is_cut(void **state)
     close_pair(pair);
 }
 
-/* Only EAFNOSUPPORT says that there is none. */
-static void without_ipv6_every_local_address_is_an_old_one(void **state)
+/* Only EAFNOSUPPORT means that the system has no IPv6. */
+static void without_ipv6_the_wildcard_address_is_of_ipv4(void **state)
 {
     struct sys_address address;
 
@@ -38,7 +39,7 @@ static void without_ipv6_every_local_address_is_an_old_one(void **state)
     assert_int_equal(f.refused, 1);
 }
 
-static void each_failure_of_the_resolver_has_an_error(void **state)
+static void each_failure_of_the_resolver_is_translated(void **state)
 {
     static const struct {
         int code, error;
@@ -62,7 +63,7 @@ static void each_failure_of_the_resolver_has_an_error(void **state)
     assert_null(found);
 }
 
-static void what_the_resolver_lists_is_taken_in_order(void **state)
+static void addresses_keep_the_order_of_the_resolver(void **state)
 {
     struct sockaddr_in old = {.sin_family = AF_INET};
     struct sockaddr_in6 new = {.sin6_family = AF_INET6};
@@ -101,8 +102,9 @@ static void what_the_resolver_lists_is_taken_in_order(void **state)
     assert_true(f.is_answer_freed);
 }
 
-/* As many as no answer of a name server could have are bounded all the same. */
-static void an_endless_list_of_addresses_is_cut(void **state)
+/* The number of addresses has a limit, although no real answer of a name server
+ * reaches it. */
+static void a_very_long_list_of_addresses_is_truncated(void **state)
 {
     enum { LISTED = 5000, TAKEN = 4096 };
     static struct addrinfo list[LISTED];
@@ -123,11 +125,11 @@ static void an_endless_list_of_addresses_is_cut(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(a_name_longer_than_any_address_is_cut),
-        TEST(without_ipv6_every_local_address_is_an_old_one),
-        TEST(each_failure_of_the_resolver_has_an_error),
-        TEST(what_the_resolver_lists_is_taken_in_order),
-        TEST(an_endless_list_of_addresses_is_cut),
+        TEST(a_socket_name_that_is_too_long_is_truncated),
+        TEST(without_ipv6_the_wildcard_address_is_of_ipv4),
+        TEST(each_failure_of_the_resolver_is_translated),
+        TEST(addresses_keep_the_order_of_the_resolver),
+        TEST(a_very_long_list_of_addresses_is_truncated),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

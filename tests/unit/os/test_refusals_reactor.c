@@ -1,4 +1,4 @@
-/* The reactor where the system refuses it something, in a child process too. */
+/* The reactor when system calls fail, also in a child process. */
 
 #define _GNU_SOURCE
 
@@ -23,7 +23,7 @@ static void an_alarm_that_cannot_be_set_is_an_error(void **state)
 
 #ifdef SYS_epoll_pwait2
 
-/* From now on the kernel answers the newest way to wait with `error`. */
+/* Makes epoll_pwait2() fail with `error` in this process from now on. */
 static bool forbid_pwait2(int error)
 {
     struct sock_filter steps[] = {
@@ -45,7 +45,7 @@ static int wait_without_pwait2(int error)
     int64_t start_ns;
     sigset_t all;
 
-    sigfillset(&all); /* Only those may end a wait early. */
+    sigfillset(&all); /* Only signals may end a wait early. */
     sigprocmask(SIG_BLOCK, &all, NULL);
     start_ns = aloop__sys_clock_ns();
     if (!forbid_pwait2(error))
@@ -57,13 +57,13 @@ static int wait_without_pwait2(int error)
         if (aloop__sys_epoll_wait(epoll, &got, 1, 1500000) != 0)
             return CHILD_FAILED;
     if (aloop__sys_clock_ns() - start_ns < 3 * 1500000)
-        return CHILD_FAILED; /* Never shorter than asked. */
+        return CHILD_FAILED; /* A wait must not be shorter than requested. */
     aloop__sys_wake_signal(fds[1]);
     return aloop__sys_epoll_wait(epoll, &got, 1, 1500000) == 1 ? CHILD_OK
                                                                : CHILD_FAILED;
 }
 
-static void a_kernel_without_the_newest_wait_will_do(void **state)
+static void waits_work_on_a_kernel_without_epoll_pwait2(void **state)
 {
     (void) state;
     for (size_t i = 0; i < COUNT(refusals); i++) {
@@ -81,7 +81,7 @@ static void a_kernel_without_the_newest_wait_will_do(void **state)
 
 #else
 
-static void a_kernel_without_the_newest_wait_will_do(void **state)
+static void waits_work_on_a_kernel_without_epoll_pwait2(void **state)
 {
     (void) state;
     skip();
@@ -98,8 +98,9 @@ static int bits_of(struct aloop__reactor *reactor, int fd)
     return (int) event.bits;
 }
 
-/* Everything that takes something of the system's; the first error. */
-static int use(struct aloop__reactor *reactor, int fd)
+/* Makes every call that takes resources of the system.  Returns the first
+ * error, or 0. */
+static int use_all(struct aloop__reactor *reactor, int fd)
 {
     int error = aloop__reactor_set(reactor, fd, 1, 0, REACTOR_READ);
 
@@ -114,7 +115,7 @@ static int use(struct aloop__reactor *reactor, int fd)
     return error < 0 ? error : aloop__reactor_alarm(reactor, -1);
 }
 
-static void whatever_a_reactor_is_refused_it_works_later(void **state)
+static void a_reactor_works_after_any_refused_call(void **state)
 {
     int pair[2], before, error = -ENOMEM;
 
@@ -128,12 +129,12 @@ static void whatever_a_reactor_is_refused_it_works_later(void **state)
         refuse_nth(n, ENOMEM);
         error = aloop__reactor_open(&aloop__alloc_default, &reactor);
         if (error == 0)
-            error = use(reactor, pair[0]);
+            error = use_all(reactor, pair[0]);
         assert_int_equal(error, was_refused() ? -ENOMEM : 0);
 
         if (reactor != NULL) {
             assert_int_equal(aloop__reactor_renew(reactor), 0);
-            assert_int_equal(use(reactor, pair[0]), 0);
+            assert_int_equal(use_all(reactor, pair[0]), 0);
             assert_true(is_readable(aloop__reactor_fd(reactor)));
             assert_int_equal(bits_of(reactor, pair[0]), REACTOR_READ);
         }
@@ -143,8 +144,8 @@ static void whatever_a_reactor_is_refused_it_works_later(void **state)
     close_pair(pair);
 }
 
-/* In a child whose nth call is refused: the reactor is its own all the same,
- * once it is renewed again. */
+/* Runs in a child whose nth call is refused.  The reactor must work as the
+ * child's own after a second renewal. */
 static int renew_refused(struct aloop__reactor *reactor, int n, int fd)
 {
     int host_fd = aloop__reactor_fd(reactor), error;
@@ -163,13 +164,15 @@ static int renew_refused(struct aloop__reactor *reactor, int n, int fd)
     return was ? CHILD_OK : CHILD_UNREFUSED;
 }
 
-/* Where it is a thread's work, a child may have none; see above. */
+/* The poll reactor needs a thread to serve a host, and a child may be unable to
+ * start one; see HAS_THREADS_AFTER_FORK. */
 static bool has_host_in_child(void)
 {
     return HAS_THREADS_AFTER_FORK || strcmp(aloop__reactor_name, "poll") != 0;
 }
 
-/* With something to read, as its host's descriptor has said. */
+/* Opens a reactor that watches pair[0].  There is a byte to read, and the
+ * host's descriptor is readable. */
 static struct aloop__reactor *open_watching(int pair[2])
 {
     struct aloop__reactor *reactor;
@@ -184,7 +187,7 @@ static struct aloop__reactor *open_watching(int pair[2])
     return reactor;
 }
 
-static void whatever_a_child_is_refused_it_works_later(void **state)
+static void a_child_s_reactor_works_after_any_refused_call(void **state)
 {
     struct aloop__reactor *reactor;
     int pair[2], end = CHILD_OK, host_fd;
@@ -225,7 +228,7 @@ static int renew_interrupted(struct aloop__reactor *reactor, const char *call,
     return CHILD_OK;
 }
 
-static void a_child_insists_on_the_number_that_its_host_knows(void **state)
+static void a_child_keeps_the_host_s_number_if_dup_calls_fail(void **state)
 {
     static const struct {
         const char *call;
@@ -253,8 +256,9 @@ static void a_child_insists_on_the_number_that_its_host_knows(void **state)
     close_pair(pair);
 }
 
-/* A host's descriptor and what makes it ready; 0 where all is well. */
-static int host_trouble(struct aloop__reactor *reactor, const int pair[2])
+/* Checks the host's descriptor and what makes it readable.  Returns 0, or the
+ * number of the step that failed. */
+static int check_host(struct aloop__reactor *reactor, const int pair[2])
 {
     int fd = aloop__reactor_fd(reactor);
     struct pollfd host = {.fd = fd, .events = POLLIN};
@@ -289,7 +293,7 @@ static int renew_without_timerfd(struct aloop__reactor *reactor,
     if (aloop__reactor_renew(reactor) < 0 ||
         aloop__reactor_fd(reactor) != fd ||
         aloop__reactor_set(reactor, pair[0], 2, 0, REACTOR_READ) < 0 ||
-        host_trouble(reactor, pair) != 0)
+        check_host(reactor, pair) != 0)
         return CHILD_FAILED;
     aloop__reactor_close(reactor);
     return CHILD_OK;
@@ -310,11 +314,11 @@ static void without_a_timerfd_a_thread_serves_the_host(void **state)
             aloop__reactor_open(&aloop__alloc_default, &reactor), 0);
         aloop__reactor_set(reactor, pair[0], 1, 0, REACTOR_READ);
         refuse("timerfd_create", refusals[i], 1);
-        assert_int_equal(host_trouble(reactor, pair), 0);
+        assert_int_equal(check_host(reactor, pair), 0);
         assert_int_equal(f.refused, 1);
         assert_int_equal(aloop__reactor_renew(reactor), 0);
         aloop__reactor_set(reactor, pair[0], 2, 0, REACTOR_READ);
-        assert_int_equal(host_trouble(reactor, pair), 0);
+        assert_int_equal(check_host(reactor, pair), 0);
         if (HAS_THREADS_AFTER_FORK) {
             pid_t child = fork();
 
@@ -337,11 +341,11 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(an_alarm_that_cannot_be_set_is_an_error),
-        TEST(a_kernel_without_the_newest_wait_will_do),
+        TEST(waits_work_on_a_kernel_without_epoll_pwait2),
         TEST(without_a_timerfd_a_thread_serves_the_host),
-        TEST(whatever_a_reactor_is_refused_it_works_later),
-        TEST(whatever_a_child_is_refused_it_works_later),
-        TEST(a_child_insists_on_the_number_that_its_host_knows),
+        TEST(a_reactor_works_after_any_refused_call),
+        TEST(a_child_s_reactor_works_after_any_refused_call),
+        TEST(a_child_keeps_the_host_s_number_if_dup_calls_fail),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Stacks and their guards where the system refuses memory. */
+/* Stacks and their guards when the system refuses memory. */
 
 #define _GNU_SOURCE
 
@@ -6,7 +6,7 @@
 
 #include <sys/resource.h>
 
-static void a_light_guard_counts_once_it_was_seen_to_work(void **state)
+static void a_light_guard_is_used_after_a_successful_trial(void **state)
 {
     size_t size = aloop__sys_page_size();
     char *pages = aloop__sys_pages_map(size);
@@ -23,8 +23,8 @@ static void a_light_guard_counts_once_it_was_seen_to_work(void **state)
     aloop__sys_pages_unmap(pages, size);
 }
 
-/* An emulator: it returns 0 for advice that it does not know. */
-static void a_light_guard_that_lets_through_is_none(void **state)
+/* An emulator returns 0 for advice that it does not know. */
+static void a_light_guard_that_has_no_effect_is_not_used(void **state)
 {
     size_t size = aloop__sys_page_size();
     char *pages = aloop__sys_pages_map(size);
@@ -34,14 +34,14 @@ static void a_light_guard_that_lets_through_is_none(void **state)
 
     assert_int_equal(aloop__sys_pages_guard(pages, size, true), -ENOTSUP);
 
-    f.advice = ADVICE_TAKEN; /* Not tried again. */
+    f.advice = ADVICE_TAKEN; /* There is no second trial. */
     assert_int_equal(aloop__sys_pages_guard(pages, size, true), -ENOTSUP);
     pages[0] = 1;
     assert_int_equal(aloop__sys_pages_guard(pages + 1, size, false), -EINVAL);
     aloop__sys_pages_unmap(pages, size);
 }
 
-static void what_could_not_be_tried_is_tried_again(void **state)
+static void a_trial_that_could_not_be_made_is_repeated(void **state)
 {
     static const struct {
         const char *call;
@@ -63,9 +63,9 @@ static void what_could_not_be_tried_is_tried_again(void **state)
     }
 }
 
-static void stacks_are_guarded_as_well_as_the_system_can(void **state)
+static void stacks_use_mprotect_if_light_guards_fail(void **state)
 {
-    /* All memory was locked, or a filter forbids it. */
+    /* The call fails so if all memory is locked, or if a filter forbids it. */
     static const int errors[] = {EINVAL, EPERM, EACCES, ENOSYS, ENOMEM};
     struct aloop__stacks *stacks;
     struct aloop__stack one, two;
@@ -87,7 +87,7 @@ static void stacks_are_guarded_as_well_as_the_system_can(void **state)
         f.refused = 0;
         aloop__stacks_close(stacks);
     }
-    refuse("mmap", ENOMEM, 2); /* For the pages that are tried out. */
+    refuse("mmap", ENOMEM, 2); /* The trial maps these pages. */
     assert_int_equal(
         aloop__stacks_open(&aloop__alloc_default, 0, &stacks), 0);
     assert_int_equal(aloop__stacks_guard(stacks), GUARD_MPROTECT);
@@ -112,11 +112,11 @@ static void a_limit_on_memory_makes_stacks_smaller(void **state)
 
         assert_int_equal(getrlimit((unsigned) limits[i], &before), 0);
         limit = before;
-        limit.rlim_cur = RLIM_INFINITY / 2; /* Beyond what there is. */
+        limit.rlim_cur = RLIM_INFINITY / 2; /* No machine has that much. */
         assert_int_equal(setrlimit((unsigned) limits[i], &limit), 0);
         getrlimit((unsigned) limits[i], &limit);
         if (limit.rlim_cur != RLIM_INFINITY / 2)
-            skip(); /* An emulator: it takes no note of it. */
+            skip(); /* An emulator ignores the limit. */
         assert_true(aloop__sys_pages_scarce());
         assert_int_equal(
             aloop__stacks_open(&aloop__alloc_default, 0, &stacks), 0);
@@ -131,10 +131,10 @@ static void a_limit_on_memory_makes_stacks_smaller(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(a_light_guard_counts_once_it_was_seen_to_work),
-        TEST(a_light_guard_that_lets_through_is_none),
-        TEST(what_could_not_be_tried_is_tried_again),
-        TEST(stacks_are_guarded_as_well_as_the_system_can),
+        TEST(a_light_guard_is_used_after_a_successful_trial),
+        TEST(a_light_guard_that_has_no_effect_is_not_used),
+        TEST(a_trial_that_could_not_be_made_is_repeated),
+        TEST(stacks_use_mprotect_if_light_guards_fail),
         TEST(a_limit_on_memory_makes_stacks_smaller),
     };
 

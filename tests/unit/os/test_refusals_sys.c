@@ -1,4 +1,4 @@
-/* Sockets, wake-ups and threads whose calls the system refuses. */
+/* Sockets, wake-ups and threads when system calls fail. */
 
 #define _GNU_SOURCE
 
@@ -27,7 +27,7 @@ static void an_interrupted_transfer_is_repeated(void **state)
     close_pair(pair);
 }
 
-static void an_interrupted_accept_is_repeated_and_others_are_told(void **state)
+static void an_accept_is_repeated_only_if_it_was_interrupted(void **state)
 {
     struct sys_address address;
     int listener = aloop__sys_tcp_socket(SYS_INET), client, accepted;
@@ -59,7 +59,7 @@ static void assert_flags(int fd)
     assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
 }
 
-static void without_its_newest_form_accept_works(void **state)
+static void accept_works_without_accept4(void **state)
 {
     struct sys_address address;
     int listener = open_listener(&address);
@@ -80,7 +80,7 @@ static void without_its_newest_form_accept_works(void **state)
     aloop__sys_close(listener);
 }
 
-static void without_flags_a_socket_has_them_all_the_same(void **state)
+static void a_socket_has_its_flags_even_if_socket_refuses_them(void **state)
 {
     int before = open_descriptors(FDS_MAX);
 
@@ -98,7 +98,7 @@ static void without_flags_a_socket_has_them_all_the_same(void **state)
     assert_int_equal(open_descriptors(FDS_MAX), before);
 }
 
-static void without_an_eventfd_a_pipe_wakes(void **state)
+static void a_pipe_replaces_an_eventfd_that_is_refused(void **state)
 {
     int before = open_descriptors(FDS_MAX);
 
@@ -120,7 +120,7 @@ static void without_an_eventfd_a_pipe_wakes(void **state)
     assert_int_equal(open_descriptors(FDS_MAX), before);
 }
 
-static void without_their_newest_forms_epoll_and_poll_work(void **state)
+static void epoll_and_poll_work_without_their_newest_calls(void **state)
 {
     (void) state;
     for (size_t i = 0; i < COUNT(refusals); i++) {
@@ -140,8 +140,9 @@ static void without_their_newest_forms_epoll_and_poll_work(void **state)
     }
 }
 
-/* POSIX: it goes on, and calling again would be another connection. */
-static void an_interrupted_connect_is_under_way(void **state)
+/* POSIX: the connection is then established asynchronously, and the call must
+ * not be repeated. */
+static void an_interrupted_connect_is_in_progress(void **state)
 {
     struct sys_address address;
 
@@ -152,8 +153,9 @@ static void an_interrupted_connect_is_under_way(void **state)
     assert_int_equal(aloop__sys_connect(-1, &address), -EBADF);
 }
 
-/* Closing again could close what another thread has just opened. */
-static void an_interrupted_close_has_closed(void **state)
+/* A second close() could close a descriptor that another thread has just
+ * opened. */
+static void an_interrupted_close_is_not_repeated(void **state)
 {
     int pair[2];
 
@@ -169,7 +171,7 @@ static void an_interrupted_close_has_closed(void **state)
     assert_int_equal(fcntl(pair[1], F_GETFD), -1);
 }
 
-static void an_interrupted_wake_up_arrives(void **state)
+static void an_interrupted_wake_up_is_repeated(void **state)
 {
     int fds[2];
 
@@ -198,7 +200,7 @@ static int complain(const char *line, size_t size)
     return aloop__sys_complain(&file, line, size);
 }
 
-static void an_interrupted_complaint_is_complete(void **state)
+static void an_interrupted_write_to_stderr_is_repeated(void **state)
 {
     int pair[2], before = dup(STDERR_FILENO);
     char text[16] = "";
@@ -218,7 +220,7 @@ static void an_interrupted_complaint_is_complete(void **state)
     close_pair(pair);
 }
 
-static void a_channel_of_two_ends_is_drained_and_closed_whole(void **state)
+static void a_wake_up_pipe_is_drained_and_closed_at_both_ends(void **state)
 {
     enum { SIGNALS = 1000 };
     int fds[2], before = open_descriptors(FDS_MAX);
@@ -237,7 +239,7 @@ static void a_channel_of_two_ends_is_drained_and_closed_whole(void **state)
     assert_int_equal(fds[1], -1);
 }
 
-static void no_send_asks_for_more_than_every_system_takes(void **state)
+static void a_send_is_limited_to_what_every_system_accepts(void **state)
 {
     const struct sys_piece pieces[] = {
         {NULL, PIECE_MAX - 5}, {NULL, 3}, {NULL, 10}, {NULL, 1},
@@ -249,7 +251,7 @@ static void no_send_asks_for_more_than_every_system_takes(void **state)
     assert_int_equal(f.asked_in, 3);
 }
 
-static void a_thread_that_cannot_be_had_is_an_error(void **state)
+static void a_thread_that_cannot_be_created_is_an_error(void **state)
 {
     struct sys_thread *thread = NULL;
     struct sys_monitor *monitor = NULL;
@@ -275,18 +277,18 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(an_interrupted_transfer_is_repeated),
-        TEST(an_interrupted_accept_is_repeated_and_others_are_told),
-        TEST(without_its_newest_form_accept_works),
-        TEST(without_flags_a_socket_has_them_all_the_same),
-        TEST(without_an_eventfd_a_pipe_wakes),
-        TEST(without_their_newest_forms_epoll_and_poll_work),
-        TEST(an_interrupted_connect_is_under_way),
-        TEST(an_interrupted_close_has_closed),
-        TEST(an_interrupted_wake_up_arrives),
-        TEST(an_interrupted_complaint_is_complete),
-        TEST(a_channel_of_two_ends_is_drained_and_closed_whole),
-        TEST(no_send_asks_for_more_than_every_system_takes),
-        TEST(a_thread_that_cannot_be_had_is_an_error),
+        TEST(an_accept_is_repeated_only_if_it_was_interrupted),
+        TEST(accept_works_without_accept4),
+        TEST(a_socket_has_its_flags_even_if_socket_refuses_them),
+        TEST(a_pipe_replaces_an_eventfd_that_is_refused),
+        TEST(epoll_and_poll_work_without_their_newest_calls),
+        TEST(an_interrupted_connect_is_in_progress),
+        TEST(an_interrupted_close_is_not_repeated),
+        TEST(an_interrupted_wake_up_is_repeated),
+        TEST(an_interrupted_write_to_stderr_is_repeated),
+        TEST(a_wake_up_pipe_is_drained_and_closed_at_both_ends),
+        TEST(a_send_is_limited_to_what_every_system_accepts),
+        TEST(a_thread_that_cannot_be_created_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
