@@ -1,4 +1,4 @@
-/* The pool of stacks. */
+/* The pool of task stacks. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -33,10 +33,10 @@ enum { KIB = 1024, KEPT = 16, MPROTECT_MAX = 8192 };
 
 static struct {
     struct aloop__alloc alloc;
-    size_t live;       /* Bytes that were not given back. */
-    long calls_left;   /* Then the allocator fails; < 0 is never. */
+    size_t live;       /* Bytes that are allocated. */
+    long calls_left;   /* Allocations until one fails; < 0: none fails. */
     struct aloop__stacks *stacks;
-    struct aloop__stack *stack; /* An array for tests that need many. */
+    struct aloop__stack *stack; /* An array, for tests that need many stacks. */
 } f;
 
 static void *counted_resize(void *context, void *old, size_t old_size,
@@ -82,7 +82,8 @@ static int tear_down(void **state)
     return f.live == 0 ? 0 : -1;
 }
 
-/* Whether tools make each stack dear; then a test makes do with fewer. */
+/* Returns whether a tool makes each stack expensive, so that a test should use
+ * fewer of them. */
 static bool is_slow(void)
 {
 #if WITH_VALGRIND
@@ -90,7 +91,7 @@ static bool is_slow(void)
         return true;
 #endif
 #if defined UNDER_QEMU
-    return true; /* It also has limits and locks of its own. */
+    return true; /* QEMU also has limits and locks of its own. */
 #else
     return WITH_ASAN || WITH_TSAN;
 #endif
@@ -110,7 +111,7 @@ static void put_many(size_t count)
         aloop__stack_put(f.stacks, &f.stack[i]);
 }
 
-/* The byte where the first frame of a task would be. */
+/* Returns the byte where the first frame of a task would be. */
 static char *top(const struct aloop__stack *stack)
 {
     return (char *) stack->low + stack->size - 1;
@@ -130,7 +131,7 @@ static void all_of_a_stack_is_usable(void **state)
     assert_int_equal(aloop__stacks_used(f.stacks), 0);
 }
 
-static void the_default_size_is_as_asked_for(void **state)
+static void the_default_size_is_at_least_the_requested_one(void **state)
 {
     static const size_t asked[] = {1, 32 * KIB, 100 * KIB, 2048 * KIB};
 
@@ -148,7 +149,7 @@ static void the_default_size_is_as_asked_for(void **state)
     }
 }
 
-static void a_larger_stack_is_had_for_the_asking(void **state)
+static void a_larger_stack_can_be_requested(void **state)
 {
     size_t size = 5000 * KIB;
     struct aloop__stack large, other;
@@ -165,7 +166,7 @@ static void a_larger_stack_is_had_for_the_asking(void **state)
     assert_int_equal(aloop__stacks_used(f.stacks), 0);
 }
 
-static void large_stacks_come_and_go_without_a_trace(void **state)
+static void large_stacks_leave_no_memory_behind(void **state)
 {
     struct aloop__stack one, two;
     size_t live = 0;
@@ -204,7 +205,7 @@ static void stacks_never_overlap(void **state)
     put_many(COUNT);
 }
 
-static void the_stack_put_back_last_is_the_next_to_go(void **state)
+static void the_stack_that_was_put_last_is_used_next(void **state)
 {
     enum { COUNT = 200 };
 
@@ -232,7 +233,7 @@ static void neighbours_begin_on_different_cache_lines(void **state)
     put_many(2);
 }
 
-static void closing_takes_stacks_that_are_in_use(void **state)
+static void closing_also_frees_stacks_in_use(void **state)
 {
     struct aloop__stack large;
 
@@ -246,7 +247,7 @@ static void closing_takes_stacks_that_are_in_use(void **state)
     assert_int_equal(aloop__stacks_open(&f.alloc, 0, &f.stacks), 0);
 }
 
-static void memory_running_out_is_an_error_and_leaks_nothing(void **state)
+static void running_out_of_memory_is_an_error_and_leaks_nothing(void **state)
 {
     long failures = 0;
     int r = -1;
@@ -265,7 +266,7 @@ static void memory_running_out_is_an_error_and_leaks_nothing(void **state)
         if (r < 0)
             assert_int_equal(r, -ENOMEM);
         failures += r < 0;
-        /* What failed can be asked for again. */
+        /* A request that failed can be repeated. */
         if (stacks != NULL) {
             assert_int_equal(aloop__stack_get(stacks, 0, &stack), 0);
             *top(&stack) = 1;
@@ -277,7 +278,7 @@ static void memory_running_out_is_an_error_and_leaks_nothing(void **state)
     assert_true(failures > 5);
 }
 
-static void address_space_running_out_is_an_error(void **state)
+static void running_out_of_address_space_is_an_error(void **state)
 {
     size_t most = SIZE_MAX / 16, too_much = SIZE_MAX - 100;
     struct aloop__stacks *stacks;
@@ -298,11 +299,12 @@ static void address_space_running_out_is_an_error(void **state)
     assert_int_equal(aloop__stack_get(f.stacks, 0, &stack), 0);
 }
 
-/* What happens to a process that overruns a stack is tried in a child. */
+/* An overflow of a stack is tested in a child process. */
 
 static struct aloop__context child, thread;
 
-/* More than any stack here holds; for the compiler, there is an end. */
+/* Exceeds the depth of any stack here.  The limit exists because compilers warn
+ * about recursion that never ends. */
 static volatile int steps_left = 1 << 20;
 
 __attribute__((noinline)) static void overrun_in_small_steps(void *arg)
@@ -315,8 +317,8 @@ __attribute__((noinline)) static void overrun_in_small_steps(void *arg)
     frame[0] = frame[255];
 }
 
-/* As a frame of 64 KiB at the very end of the stack does that is touched at
- * its far end only, by a function that it calls. */
+/* Imitates a frame of 64 KiB at the end of the stack.  Only the far end of the
+ * frame is accessed, by a function that is called there. */
 static void overrun_in_one_step(void *arg)
 {
     const struct aloop__stack *stack = arg;
@@ -347,11 +349,11 @@ static bool child_dies(void (*overrun)(void *arg))
         _exit(0);
     }
     assert_int_equal(patient_waitpid(pid, &status, 0), pid);
-    /* Sanitizers report it and exit with a status of their own. */
+    /* Sanitizers report the overflow and exit with a status of their own. */
     return WIFSIGNALED(status) || WEXITSTATUS(status) != 0;
 }
 
-static void recursion_without_end_hits_the_guard(void **state)
+static void endless_recursion_hits_the_guard(void **state)
 {
     (void) state;
     assert_true(child_dies(overrun_in_small_steps));
@@ -373,13 +375,13 @@ static void a_dedicated_stack_has_a_guard(void **state)
     assert_true(child_dies(overrun_in_small_steps));
 }
 
-static void without_light_guards_it_is_mprotect(void **state)
+static void without_light_guards_stacks_use_mprotect(void **state)
 {
     (void) state;
     assert_int_equal(aloop__stacks_guard(f.stacks), GUARD_MPROTECT);
 }
 
-static void only_so_many_stacks_are_guarded_by_mprotect(void **state)
+static void the_number_of_mprotect_guards_is_limited(void **state)
 {
     enum { COUNT = MPROTECT_MAX + 100 };
 
@@ -395,7 +397,7 @@ static void only_so_many_stacks_are_guarded_by_mprotect(void **state)
     assert_int_equal(aloop__stacks_guard(f.stacks), GUARD_MPROTECT);
 }
 
-static void a_hundred_thousand_stacks_are_in_use_at_once(void **state)
+static void a_hundred_thousand_stacks_can_be_in_use(void **state)
 {
     size_t count = is_slow() ? 500 : 100000;
 
@@ -433,7 +435,7 @@ static size_t count_resident(size_t count)
     return resident;
 }
 
-static void discarded_pages_are_gone_but_guarded_ones_stay(void **state)
+static void discarding_frees_pages_and_keeps_guards(void **state)
 {
     size_t size = aloop__sys_page_size();
     char *pages = aloop__sys_pages_map(2 * size);
@@ -458,7 +460,7 @@ static void discarded_pages_are_gone_but_guarded_ones_stay(void **state)
     aloop__sys_pages_unmap(pages, 2 * size);
 }
 
-/* Returns how many stacks were given back as a window of time ended. */
+/* Ends a window of time, and returns how many stacks were trimmed. */
 static size_t end_window(void)
 {
     size_t steps = 0;
@@ -476,7 +478,7 @@ static void get_touched(size_t count)
         *top(&f.stack[i]) = (char) i;
 }
 
-static void stacks_long_free_are_given_back(void **state)
+static void stacks_that_stay_free_are_trimmed(void **state)
 {
     enum { COUNT = 1024 };
 
@@ -485,7 +487,7 @@ static void stacks_long_free_are_given_back(void **state)
     put_many(COUNT);
     assert_int_equal(count_resident(COUNT), COUNT);
     assert_true(aloop__stacks_have_spare(f.stacks));
-    assert_int_equal(end_window(), 0); /* In use until now. */
+    assert_int_equal(end_window(), 0); /* They were in use in this window. */
     assert_int_equal(end_window(), COUNT - KEPT);
 
     assert_true(count_resident(COUNT) <= KEPT);
@@ -495,14 +497,14 @@ static void stacks_long_free_are_given_back(void **state)
     put_many(COUNT);
 }
 
-static void a_stack_that_was_given_back_is_as_good_as_new(void **state)
+static void a_trimmed_stack_can_be_used_again(void **state)
 {
     enum { COUNT = 256 };
 
     (void) state;
     get_touched(COUNT);
     for (int i = 0; i < COUNT; i++)
-        if (i % 64 != 0) /* So that no slab is unmapped. */
+        if (i % 64 != 0) /* One in use keeps its slab. */
             aloop__stack_put(f.stacks, &f.stack[i]);
     (void) end_window();
     (void) end_window();
@@ -517,11 +519,12 @@ static void a_stack_that_was_given_back_is_as_good_as_new(void **state)
     for (int i = 0; i < COUNT; i++)
         assert_int_equal(*top(&f.stack[i]), (char) i);
     put_many(COUNT);
-    assert_true(child_dies(overrun_in_small_steps)); /* It has its guard. */
+    assert_true(child_dies(overrun_in_small_steps)); /* The guard is there. */
 }
 
-/* A task that lives on keeps its own stack, not those around it. */
-static void one_stack_in_use_keeps_no_others(void **state)
+/* A task that runs for a long time keeps its own stack, but not the free stacks
+ * of the same slab. */
+static void a_stack_in_use_does_not_keep_its_free_neighbours(void **state)
 {
     enum { COUNT = 1024 };
 
@@ -540,8 +543,8 @@ static void one_stack_in_use_keeps_no_others(void **state)
     }
 }
 
-/* What was mapped and noted for them as well. */
-static void a_burst_leaves_little_behind(void **state)
+/* The mappings and the records of the stacks are freed, too. */
+static void little_memory_remains_after_a_burst(void **state)
 {
     size_t count = is_slow() ? 500 : 10000, live;
 
@@ -563,7 +566,7 @@ static void a_burst_leaves_little_behind(void **state)
     assert_true(f.live <= live + 4096);
 }
 
-static void stacks_in_use_are_not_given_back(void **state)
+static void stacks_in_use_are_not_trimmed(void **state)
 {
     enum { COUNT = 1024 };
 
@@ -580,7 +583,7 @@ static void stacks_in_use_are_not_given_back(void **state)
     }
 }
 
-static void stacks_taken_in_the_middle_are_not_given_back(void **state)
+static void stacks_taken_during_a_trim_are_not_trimmed(void **state)
 {
     enum { COUNT = 200, HALF = 100 };
 
@@ -601,7 +604,7 @@ static void stacks_taken_in_the_middle_are_not_given_back(void **state)
         assert_int_equal(*top(&f.stack[i]), (char) i);
 }
 
-static void what_each_window_uses_is_kept(void **state)
+static void stacks_used_in_each_window_are_kept(void **state)
 {
     enum { COUNT = 1024 };
 
@@ -619,8 +622,8 @@ static void what_each_window_uses_is_kept(void **state)
     assert_int_equal(count_resident(COUNT), COUNT);
 }
 
-/* A figure of /proc/self/status, in KiB. */
-static size_t figure(const char *name)
+/* Returns a field of /proc/self/status, in KiB. */
+static size_t status_kib(const char *name)
 {
     FILE *file = fopen("/proc/self/status", "r");
     size_t value = 0;
@@ -635,7 +638,8 @@ static size_t figure(const char *name)
     return value;
 }
 
-/* In a child, whose limits and locks are nobody else's; its exit status. */
+/* Runs `run` in a child, because its limits and memory locks must not affect
+ * other tests.  Returns the exit status. */
 static int in_child(int (*run)(void))
 {
     pid_t pid = fork();
@@ -651,16 +655,16 @@ static int in_child(int (*run)(void))
 
 enum { FINE, WRONG, IMPOSSIBLE = 77 };
 
-/* With locked memory, `count` stacks cost what they can hold and no more. */
+/* Checks that `count` stacks lock no more memory than they can hold. */
 static int lock_and_get(struct aloop__stacks *stacks, size_t count)
 {
     struct aloop__stack stack[100] = {{0}};
-    size_t locked = figure("VmLck:"), used;
+    size_t locked = status_kib("VmLck:"), used;
 
     for (size_t i = 0; i < count; i++)
         if (aloop__stack_get(stacks, 0, &stack[i]) < 0)
             return WRONG;
-    used = figure("VmLck:") - locked;
+    used = status_kib("VmLck:") - locked;
     for (size_t i = 0; i < count; i++)
         aloop__stack_put(stacks, &stack[i]);
     for (int i = 0; i < 2; i++)
@@ -668,7 +672,7 @@ static int lock_and_get(struct aloop__stacks *stacks, size_t count)
             continue;
     if (used > count * (stack[0].size + 128 * KIB) / KIB)
         return WRONG;
-    return figure("VmLck:") - locked <= used * KEPT / count ? FINE : WRONG;
+    return status_kib("VmLck:") - locked <= used * KEPT / count ? FINE : WRONG;
 }
 
 static int lock_before(void)
@@ -705,7 +709,7 @@ static void locked_memory_is_mapped_only_for_stacks_in_use(void **state)
 
 static int limit_later(void)
 {
-    size_t size = figure("VmSize:") * KIB + 2048 * KIB;
+    size_t size = status_kib("VmSize:") * KIB + 2048 * KIB;
     struct rlimit limit = {size, size};
     struct aloop__stack stack;
 
@@ -719,7 +723,7 @@ static int limit_later(void)
     return FINE;
 }
 
-static void a_small_mapping_is_made_where_a_large_one_is_refused(void **state)
+static void a_smaller_mapping_is_made_if_a_large_one_is_refused(void **state)
 {
     int result;
 
@@ -742,37 +746,37 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(all_of_a_stack_is_usable),
-        TEST(the_default_size_is_as_asked_for),
-        TEST(a_larger_stack_is_had_for_the_asking),
-        TEST(large_stacks_come_and_go_without_a_trace),
+        TEST(the_default_size_is_at_least_the_requested_one),
+        TEST(a_larger_stack_can_be_requested),
+        TEST(large_stacks_leave_no_memory_behind),
         TEST(stacks_never_overlap),
-        TEST(the_stack_put_back_last_is_the_next_to_go),
+        TEST(the_stack_that_was_put_last_is_used_next),
         TEST(neighbours_begin_on_different_cache_lines),
-        TEST(closing_takes_stacks_that_are_in_use),
-        TEST(memory_running_out_is_an_error_and_leaks_nothing),
-        TEST(address_space_running_out_is_an_error),
-        TEST(recursion_without_end_hits_the_guard),
+        TEST(closing_also_frees_stacks_in_use),
+        TEST(running_out_of_memory_is_an_error_and_leaks_nothing),
+        TEST(running_out_of_address_space_is_an_error),
+        TEST(endless_recursion_hits_the_guard),
         TEST(a_frame_of_64_kib_does_not_step_over_the_guard),
         TEST(a_dedicated_stack_has_a_guard),
-        TEST_HEAVY(without_light_guards_it_is_mprotect),
-        TEST_HEAVY(recursion_without_end_hits_the_guard),
+        TEST_HEAVY(without_light_guards_stacks_use_mprotect),
+        TEST_HEAVY(endless_recursion_hits_the_guard),
         TEST_HEAVY(a_frame_of_64_kib_does_not_step_over_the_guard),
         TEST_HEAVY(stacks_never_overlap),
-        TEST_HEAVY(only_so_many_stacks_are_guarded_by_mprotect),
-        TEST(a_hundred_thousand_stacks_are_in_use_at_once),
+        TEST_HEAVY(the_number_of_mprotect_guards_is_limited),
+        TEST(a_hundred_thousand_stacks_can_be_in_use),
 #if defined(__linux__)
-        TEST(discarded_pages_are_gone_but_guarded_ones_stay),
-        TEST(stacks_long_free_are_given_back),
-        TEST_HEAVY(stacks_long_free_are_given_back),
-        TEST(a_stack_that_was_given_back_is_as_good_as_new),
-        TEST(one_stack_in_use_keeps_no_others),
-        TEST_HEAVY(one_stack_in_use_keeps_no_others),
-        TEST(a_burst_leaves_little_behind),
-        TEST(stacks_in_use_are_not_given_back),
-        TEST(stacks_taken_in_the_middle_are_not_given_back),
-        TEST(what_each_window_uses_is_kept),
+        TEST(discarding_frees_pages_and_keeps_guards),
+        TEST(stacks_that_stay_free_are_trimmed),
+        TEST_HEAVY(stacks_that_stay_free_are_trimmed),
+        TEST(a_trimmed_stack_can_be_used_again),
+        TEST(a_stack_in_use_does_not_keep_its_free_neighbours),
+        TEST_HEAVY(a_stack_in_use_does_not_keep_its_free_neighbours),
+        TEST(little_memory_remains_after_a_burst),
+        TEST(stacks_in_use_are_not_trimmed),
+        TEST(stacks_taken_during_a_trim_are_not_trimmed),
+        TEST(stacks_used_in_each_window_are_kept),
         TEST(locked_memory_is_mapped_only_for_stacks_in_use),
-        TEST(a_small_mapping_is_made_where_a_large_one_is_refused),
+        TEST(a_smaller_mapping_is_made_if_a_large_one_is_refused),
 #endif
     };
 

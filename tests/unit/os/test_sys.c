@@ -1,4 +1,4 @@
-/* The real system behind the seam: sockets, waits, the clock. */
+/* The functions of os/sys.h on the real system: sockets, waits, the clock. */
 
 #define _GNU_SOURCE
 
@@ -26,14 +26,14 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-static void is_ready_for_a_loop(int fd)
+static void assert_flags(int fd)
 {
     assert_true(fd >= 0);
     assert_true((fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
     assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
 }
 
-static void what_is_opened_is_non_blocking_and_close_on_exec(void **state)
+static void new_descriptors_are_non_blocking_and_close_on_exec(void **state)
 {
     int pair[2], fds[2];
 
@@ -41,18 +41,18 @@ static void what_is_opened_is_non_blocking_and_close_on_exec(void **state)
     open_tcp(pair);
     assert_int_equal(aloop__sys_wake_open(fds), 0);
 
-    is_ready_for_a_loop(pair[0]);
-    is_ready_for_a_loop(pair[1]);
-    is_ready_for_a_loop(fds[0]);
-    is_ready_for_a_loop(fds[1]);
+    assert_flags(pair[0]);
+    assert_flags(pair[1]);
+    assert_flags(fds[0]);
+    assert_flags(fds[1]);
 
     close_pair(pair);
     aloop__sys_wake_close(fds);
     assert_int_equal(fds[0], -1);
-    aloop__sys_wake_close(fds); /* Harmless. */
+    aloop__sys_wake_close(fds); /* A second close is harmless. */
 }
 
-static void a_wake_up_leaves_errno_alone(void **state)
+static void a_wake_up_does_not_change_errno(void **state)
 {
     int fds[2];
 
@@ -70,7 +70,7 @@ static void a_wake_up_leaves_errno_alone(void **state)
     aloop__sys_wake_close(fds);
 }
 
-static void bytes_arrive_in_order_and_then_the_end(void **state)
+static void bytes_arrive_in_order_before_the_end_of_the_stream(void **state)
 {
     static const struct sys_piece pieces[] = {
         {"two ", 4}, {"", 0}, {"three", 5},
@@ -99,8 +99,8 @@ static void bytes_arrive_in_order_and_then_the_end(void **state)
     close_pair(pair);
 }
 
-/* Class 21. */
-static void a_gathered_send_takes_as_many_pieces_as_it_can(void **state)
+/* Class 21: there are more pieces than the system accepts in one call. */
+static void a_gathered_send_takes_as_many_pieces_as_possible(void **state)
 {
     struct sys_piece pieces[SYS_PIECES_MAX * 2];
     int pair[2];
@@ -117,8 +117,9 @@ static void a_gathered_send_takes_as_many_pieces_as_it_can(void **state)
     close_pair(pair);
 }
 
-/* Class 27: the disposition is the default one, which kills. */
-static void sending_to_nobody_is_an_error_and_no_signal(void **state)
+/* Class 27: SIGPIPE has its default disposition, which would kill the
+ * process. */
+static void sending_to_a_closed_peer_is_an_error_and_no_signal(void **state)
 {
     static const struct sys_piece piece = {"x", 1};
     int pair[2];
@@ -134,7 +135,7 @@ static void sending_to_nobody_is_an_error_and_no_signal(void **state)
     assert_int_equal(aloop__sys_close(pair[0]), 0);
 }
 
-static void a_refused_connection_says_so_once(void **state)
+static void a_refused_connection_reports_its_error_once(void **state)
 {
     struct sys_address address;
     int listener = open_listener(&address), fd, error;
@@ -154,7 +155,7 @@ static void a_refused_connection_says_so_once(void **state)
     assert_int_equal(aloop__sys_close(fd), 0);
 }
 
-static void a_reset_is_heard_by_the_peer(void **state)
+static void a_reset_is_reported_to_the_peer(void **state)
 {
     char byte;
     int pair[2];
@@ -186,7 +187,7 @@ static void both_ends_agree_on_their_addresses(void **state)
     close_pair(pair);
 }
 
-static void delay_is_switched(void **state)
+static void nodelay_can_be_switched_on_and_off(void **state)
 {
     int pair[2];
 
@@ -252,7 +253,8 @@ static void set_blocking(int fd)
     assert_int_equal(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK), 0);
 }
 
-/* What the other thread does once the call of the main one was interrupted. */
+/* The argument of the functions below.  Another thread runs them after a signal
+ * has interrupted the call of the main thread. */
 struct later {
     int fd;
     const struct sys_address *address;
@@ -282,8 +284,9 @@ static void connect_later(void *arg)
     (void) aloop__sys_connect(later->fd, later->address);
 }
 
-/* Class 28.  The sockets block, so that there is something to interrupt. */
-static void an_interrupted_call_goes_on(void **state)
+/* Class 28: an interrupted call fails.  The sockets are blocking, so that calls
+ * wait and can be interrupted. */
+static void an_interrupted_call_is_continued(void **state)
 {
     static char block[1 << 16];
     struct sys_address address;
@@ -315,10 +318,10 @@ static void an_interrupted_call_goes_on(void **state)
 
     assert_int_equal(aloop__sys_thread_start(receive_later, &later, &thread),
                      0);
-    while (sum < 1 << 23) { /* More than the socket holds. */
+    while (sum < 1 << 23) { /* More than the socket can hold. */
         ssize_t count = aloop__sys_send(pair[0], block, sizeof block);
 
-        assert_true(count > 0); /* A signal may cut it, no more. */
+        assert_true(count > 0); /* A signal may make it shorter. */
         sum += (int) count;
     }
     assert_int_equal(aloop__sys_shutdown_write(pair[0]), 0);
@@ -329,7 +332,7 @@ static void an_interrupted_call_goes_on(void **state)
     assert_int_equal(aloop__sys_close(listener), 0);
 }
 
-static void a_signal_ends_a_wait_with_0(void **state)
+static void a_wait_that_a_signal_interrupts_returns_0(void **state)
 {
     struct pollfd one;
     int pair[2];
@@ -362,19 +365,19 @@ static void the_clock_never_runs_backwards(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_opened_is_non_blocking_and_close_on_exec),
-        cmocka_unit_test(a_wake_up_leaves_errno_alone),
-        cmocka_unit_test(bytes_arrive_in_order_and_then_the_end),
-        cmocka_unit_test(a_gathered_send_takes_as_many_pieces_as_it_can),
-        cmocka_unit_test(sending_to_nobody_is_an_error_and_no_signal),
-        cmocka_unit_test(a_refused_connection_says_so_once),
-        cmocka_unit_test(a_reset_is_heard_by_the_peer),
+        cmocka_unit_test(new_descriptors_are_non_blocking_and_close_on_exec),
+        cmocka_unit_test(a_wake_up_does_not_change_errno),
+        cmocka_unit_test(bytes_arrive_in_order_before_the_end_of_the_stream),
+        cmocka_unit_test(a_gathered_send_takes_as_many_pieces_as_possible),
+        cmocka_unit_test(sending_to_a_closed_peer_is_an_error_and_no_signal),
+        cmocka_unit_test(a_refused_connection_reports_its_error_once),
+        cmocka_unit_test(a_reset_is_reported_to_the_peer),
         cmocka_unit_test(both_ends_agree_on_their_addresses),
-        cmocka_unit_test(delay_is_switched),
+        cmocka_unit_test(nodelay_can_be_switched_on_and_off),
         cmocka_unit_test(an_address_in_use_is_refused),
         cmocka_unit_test(a_bad_descriptor_is_an_error_everywhere),
-        cmocka_unit_test(an_interrupted_call_goes_on),
-        cmocka_unit_test(a_signal_ends_a_wait_with_0),
+        cmocka_unit_test(an_interrupted_call_is_continued),
+        cmocka_unit_test(a_wait_that_a_signal_interrupts_returns_0),
         cmocka_unit_test(the_clock_never_runs_backwards),
     };
 

@@ -58,7 +58,7 @@ static void an_address_survives_formatting_and_parsing(void **state)
     }
 }
 
-static void two_addresses_are_the_same_if_every_part_is(void **state)
+static void two_addresses_are_equal_if_all_their_parts_are(void **state)
 {
     static const struct {
         const char *host, *port;
@@ -83,7 +83,7 @@ static void two_addresses_are_the_same_if_every_part_is(void **state)
     assert_true(aloop__sys_address_same(&none, &none));
 }
 
-static void every_port_is_read_and_written(void **state)
+static void every_port_is_parsed_and_formatted(void **state)
 {
     char port[8], text[96], expected[96];
     struct sys_address address;
@@ -100,25 +100,26 @@ static void every_port_is_read_and_written(void **state)
     }
 }
 
-/* Class 48; none has a letter that could make it the name of a service. */
-static const char *const odd_ports[] = {
+/* Class 48: ports that are not valid numbers.  None has a letter, which could
+ * make it the name of a service. */
+static const char *const bad_ports[] = {
     "", " ", "-1", "+1", " 1", "1 ", "80\n", "65536", "65616", "99999",
     "100000", "000080", "4294967376", "18446744073709551696", "8.0", "8,0",
     "80/", "\xef\xbc\x98\xef\xbc\x90", "1-2",
 };
 
-static void an_odd_port_is_refused(void **state)
+static void an_invalid_port_is_refused(void **state)
 {
     struct sys_address address, before, *found;
 
     (void) state;
     assert_int_equal(aloop__sys_address_parse("::1", "7", &address), 0);
     before = address;
-    for (size_t i = 0; i < COUNT(odd_ports); i++) {
+    for (size_t i = 0; i < COUNT(bad_ports); i++) {
         assert_int_equal(
-            aloop__sys_address_parse("127.0.0.1", odd_ports[i], &address),
+            aloop__sys_address_parse("127.0.0.1", bad_ports[i], &address),
             -EINVAL);
-        assert_int_equal(aloop__sys_resolve("127.0.0.1", odd_ports[i], &found),
+        assert_int_equal(aloop__sys_resolve("127.0.0.1", bad_ports[i], &found),
                          -EINVAL);
     }
     assert_int_equal(aloop__sys_address_parse("127.0.0.1", "0x50", &address),
@@ -132,8 +133,9 @@ static void an_odd_port_is_refused(void **state)
     assert_memory_equal(&address, &before, sizeof before);
 }
 
-/* Classes 46 and 48: what an address is the system says, strictly. */
-static void an_odd_host_is_taken_where_inet_pton_takes_it(void **state)
+/* Classes 46 and 48: a host is an address if inet_pton() accepts it, and only
+ * then. */
+static void a_host_is_accepted_if_inet_pton_accepts_it(void **state)
 {
     static const char *const hosts[] = {
         "", " ", ".", "1", "1.2", "1.2.3", "1.2.3.4", "1.2.3.4.", ".1.2.3.4",
@@ -171,7 +173,7 @@ static void an_odd_host_is_taken_where_inet_pton_takes_it(void **state)
     }
 }
 
-static void only_an_interface_stands_behind_the_percent_sign(void **state)
+static void only_an_interface_may_follow_the_percent_sign(void **state)
 {
     static const char *const hosts[] = {
         "fe80::1%", "fe80::1%0", "fe80::1%no-such-one", "fe80::1%1%1",
@@ -186,8 +188,8 @@ static void only_an_interface_stands_behind_the_percent_sign(void **state)
                          -EINVAL);
 }
 
-/* Class 46: never cut, so that it could become another name.  The dot at the
- * end of a complete name does not count. */
+/* Class 46: a name is never truncated, because it would become another name.
+ * The dot at the end of a complete name does not count. */
 static void a_long_host_is_refused(void **state)
 {
     char host[1101];
@@ -218,7 +220,7 @@ static void a_long_host_is_refused(void **state)
     aloop__sys_resolve_free(found);
 }
 
-static void a_buffer_too_small_is_refused_and_not_overrun(void **state)
+static void a_buffer_that_is_too_small_is_refused_and_not_overrun(void **state)
 {
     static const char *const hosts[] = {"192.168.100.200", "2001:db8::1234"};
     struct sys_address address;
@@ -245,7 +247,7 @@ static void a_buffer_too_small_is_refused_and_not_overrun(void **state)
     }
 }
 
-static void no_address_has_no_family_and_no_text(void **state)
+static void an_empty_address_has_no_family_and_no_text(void **state)
 {
     struct sys_address none = {0};
     char text[96];
@@ -265,7 +267,7 @@ static void a_path_is_the_text_of_a_unix_address(void **state)
 
     (void) state;
     for (size_t length = 0; length <= sizeof local.sun_path; length++) {
-        memset(local.sun_path, 'p', length); /* The full one has no zero. */
+        memset(local.sun_path, 'p', length); /* The longest has no zero. */
         address.size = (uint32_t) (offsetof(struct sockaddr_un, sun_path)
                                    + length);
         memcpy(address.bytes, &local, sizeof local);
@@ -277,8 +279,9 @@ static void a_path_is_the_text_of_a_unix_address(void **state)
     assert_int_equal(aloop__sys_address_family(&address), SYS_UNIX);
 }
 
-/* Linux's, which is in no file system, begins with a zero. */
-static void an_abstract_name_is_shown_behind_an_at_sign(void **state)
+/* An abstract name of Linux, which is not in a file system, begins with a zero
+ * byte. */
+static void an_abstract_name_is_shown_after_an_at_sign(void **state)
 {
     struct sockaddr_un local = {.sun_family = AF_UNIX};
     size_t start = offsetof(struct sockaddr_un, sun_path);
@@ -292,12 +295,12 @@ static void an_abstract_name_is_shown_behind_an_at_sign(void **state)
     assert_int_equal(aloop__sys_address_format(&address, text, sizeof text), 5);
     assert_string_equal(text, "@name");
 
-    address.size = (uint32_t) start + 1; /* The zero alone is no name. */
+    address.size = (uint32_t) start + 1; /* A zero alone is no name. */
     assert_int_equal(aloop__sys_address_format(&address, text, sizeof text), 0);
     assert_string_equal(text, "");
 }
 
-static void no_more_is_shown_than_a_path_has_room_for(void **state)
+static void no_more_is_shown_than_the_longest_path(void **state)
 {
     struct sys_address address = {.size = sizeof address.bytes};
     struct sockaddr_un local = {.sun_family = AF_UNIX};
@@ -313,7 +316,7 @@ static void no_more_is_shown_than_a_path_has_room_for(void **state)
     assert_null(strchr(text, 'x'));
 }
 
-static void without_a_host_every_local_address_is_meant(void **state)
+static void without_a_host_the_address_is_the_wildcard(void **state)
 {
     struct sys_address address, target;
     enum sys_family family;
@@ -341,7 +344,7 @@ static void without_a_host_every_local_address_is_meant(void **state)
     assert_int_equal(aloop__sys_close(listener), 0);
 }
 
-static void the_resolver_is_asked_and_its_answers_translated(void **state)
+static void answers_of_the_resolver_are_translated(void **state)
 {
     struct sys_address *found;
     char text[96];
@@ -369,19 +372,19 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_address_survives_formatting_and_parsing),
-        cmocka_unit_test(two_addresses_are_the_same_if_every_part_is),
-        cmocka_unit_test(every_port_is_read_and_written),
-        cmocka_unit_test(an_odd_port_is_refused),
-        cmocka_unit_test(an_odd_host_is_taken_where_inet_pton_takes_it),
-        cmocka_unit_test(only_an_interface_stands_behind_the_percent_sign),
+        cmocka_unit_test(two_addresses_are_equal_if_all_their_parts_are),
+        cmocka_unit_test(every_port_is_parsed_and_formatted),
+        cmocka_unit_test(an_invalid_port_is_refused),
+        cmocka_unit_test(a_host_is_accepted_if_inet_pton_accepts_it),
+        cmocka_unit_test(only_an_interface_may_follow_the_percent_sign),
         cmocka_unit_test(a_long_host_is_refused),
-        cmocka_unit_test(a_buffer_too_small_is_refused_and_not_overrun),
-        cmocka_unit_test(no_address_has_no_family_and_no_text),
+        cmocka_unit_test(a_buffer_that_is_too_small_is_refused_and_not_overrun),
+        cmocka_unit_test(an_empty_address_has_no_family_and_no_text),
         cmocka_unit_test(a_path_is_the_text_of_a_unix_address),
-        cmocka_unit_test(an_abstract_name_is_shown_behind_an_at_sign),
-        cmocka_unit_test(no_more_is_shown_than_a_path_has_room_for),
-        cmocka_unit_test(without_a_host_every_local_address_is_meant),
-        cmocka_unit_test(the_resolver_is_asked_and_its_answers_translated),
+        cmocka_unit_test(an_abstract_name_is_shown_after_an_at_sign),
+        cmocka_unit_test(no_more_is_shown_than_the_longest_path),
+        cmocka_unit_test(without_a_host_the_address_is_the_wildcard),
+        cmocka_unit_test(answers_of_the_resolver_are_translated),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* The number that tells a process from its children. */
+/* The process number, which distinguishes a process from its children. */
 
 #define _GNU_SOURCE
 
@@ -20,7 +20,7 @@
 /* vfork() is deprecated on macOS, but programs call it. */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
-/* In a child: whether all of its numbers are as they should be. */
+/* Returns whether all numbers are correct in a child. */
 static bool has_a_number_of_its_own(unsigned parents)
 {
     unsigned known = atomic_load(aloop__sys_process_mark()), own;
@@ -42,7 +42,7 @@ static void a_forked_child_has_a_number_of_its_own(void **state)
     pid_t child;
 
     (void) state;
-    if (patient_runs_on_qemu()) /* Known by its pid alone. */
+    if (patient_runs_on_qemu()) /* Only its pid identifies it. */
         skip();
     assert_true(id != 0);
     assert_int_equal(aloop__sys_process_id(), id);
@@ -97,7 +97,7 @@ static void all_threads_of_a_process_get_the_same_number(void **state)
         unsigned here, there = 0;
 
         if (aloop__sys_thread_start(take_a_number, &there, &thread) < 0)
-            _exit(0); /* Some checkers allow no threads here. */
+            _exit(0); /* Some checkers allow no threads in a child. */
         here = aloop__sys_process_adopt(0);
         aloop__sys_thread_join(thread);
         _exit(here != 0 && here == there ? 0 : 1);

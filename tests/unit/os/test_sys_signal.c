@@ -29,7 +29,7 @@ static void on_other(int number)
     (void) number;
 }
 
-static void a_caught_signal_is_as_before_when_it_is_put_back(void **state)
+static void restoring_a_signal_restores_its_old_disposition(void **state)
 {
     struct sigaction mine = {
         .sa_handler = on_other,
@@ -64,7 +64,7 @@ static void a_caught_signal_is_as_before_when_it_is_put_back(void **state)
     signal(SIGUSR1, SIG_DFL);
 }
 
-static void an_interrupt_that_is_ignored_is_left_out(void **state)
+static void an_ignored_interrupt_is_not_listed(void **state)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
     int numbers[SYS_INTERRUPTS] = {0};
@@ -79,7 +79,7 @@ static void an_interrupt_that_is_ignored_is_left_out(void **state)
     sigaction(SIGINT, &before, NULL);
 }
 
-static void a_disposition_that_was_set_after_ours_is_kept(void **state)
+static void a_disposition_that_the_program_set_later_is_kept(void **state)
 {
     struct sigaction now;
     unsigned before = aloop__sys_signal_received(SIGUSR1);
@@ -117,7 +117,8 @@ static void a_signal_that_cannot_be_caught_is_refused(void **state)
     }
 }
 
-/* Changed under the lock only, by two threads and the handlers on one. */
+/* `total` is changed only under the lock, by two threads and by the signal
+ * handlers of one of them. */
 static struct {
     long total;
     atomic_long from_handlers;
@@ -155,7 +156,7 @@ static void the_lock_is_shared_with_handlers(void **state)
 
     (void) state;
     pthread_sigmask(SIG_SETMASK, NULL, &before);
-    signal(SIGALRM, SIG_IGN); /* One may come late, after the restore. */
+    signal(SIGALRM, SIG_IGN); /* One may arrive after the restore. */
     assert_int_equal(aloop__sys_signal_catch(SIGALRM, count_in_handler), 0);
     assert_int_equal(aloop__sys_thread_start(count_in_thread, NULL, &thread),
                      0);
@@ -178,8 +179,9 @@ static void the_lock_is_shared_with_handlers(void **state)
     aloop__sys_signal_restore(SIGALRM);
 }
 
-/* Or its handler would wait for the very thread that it interrupted. */
-static void the_holder_of_the_lock_hears_no_signals(void **state)
+/* Otherwise a handler could wait for the thread that it interrupted, which is a
+ * deadlock. */
+static void signals_are_blocked_while_the_lock_is_held(void **state)
 {
     (void) state;
     assert_false(is_blocked(SIGUSR1));
@@ -200,7 +202,7 @@ static void a_forked_child_finds_the_lock_free(void **state)
     aloop__sys_signal_lock();
     child = fork();
     if (child == 0) {
-        struct rlimit second = {1, 1}; /* Rather than wait for ever. */
+        struct rlimit second = {1, 1}; /* Ends a child that spins. */
 
         setrlimit(RLIMIT_CPU, &second);
         aloop__sys_signal_lock();
@@ -219,12 +221,12 @@ static void a_forked_child_finds_the_lock_free(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_caught_signal_is_as_before_when_it_is_put_back),
-        cmocka_unit_test(an_interrupt_that_is_ignored_is_left_out),
-        cmocka_unit_test(a_disposition_that_was_set_after_ours_is_kept),
+        cmocka_unit_test(restoring_a_signal_restores_its_old_disposition),
+        cmocka_unit_test(an_ignored_interrupt_is_not_listed),
+        cmocka_unit_test(a_disposition_that_the_program_set_later_is_kept),
         cmocka_unit_test(a_signal_that_cannot_be_caught_is_refused),
         cmocka_unit_test(the_lock_is_shared_with_handlers),
-        cmocka_unit_test(the_holder_of_the_lock_hears_no_signals),
+        cmocka_unit_test(signals_are_blocked_while_the_lock_is_held),
         cmocka_unit_test(a_forked_child_finds_the_lock_free),
     };
 

@@ -1,4 +1,5 @@
-/* Writing to standard error: it never waits, and never hits another file. */
+/* Writing to standard error: a write never waits, and never goes to another
+ * file. */
 
 #define _GNU_SOURCE
 
@@ -30,8 +31,8 @@ static int complain(const char *line, size_t size)
     return aloop__sys_complain(&file, line, size);
 }
 
-/* Complains into a pipe that nobody reads any more. */
-static void complain_to_nobody(void)
+/* Complains into a pipe whose reading end is closed. */
+static void complain_to_closed_pipe(void)
 {
     int ends[2], before = dup(STDERR_FILENO);
 
@@ -51,24 +52,24 @@ static bool is_pending(int number)
     return sigismember(&pending, number) == 1;
 }
 
-static void complaining_to_nobody_is_no_signal_either(void **state)
+static void a_complaint_to_a_closed_pipe_raises_no_signal(void **state)
 {
     sigset_t broken_pipe, before;
     int number;
 
     (void) state;
     signal(SIGPIPE, SIG_DFL);
-    complain_to_nobody();
+    complain_to_closed_pipe();
     sigemptyset(&broken_pipe);
     sigaddset(&broken_pipe, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
-    complain_to_nobody();
+    complain_to_closed_pipe();
     assert_false(is_pending(SIGPIPE));
 
     raise(SIGPIPE);
-    complain_to_nobody();
+    complain_to_closed_pipe();
 
-    assert_true(is_pending(SIGPIPE)); /* That one was somebody else's. */
+    assert_true(is_pending(SIGPIPE)); /* The test raised this one. */
     sigwait(&broken_pipe, &number);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
@@ -91,7 +92,7 @@ static void a_complaint_is_written_to_standard_error(void **state)
     close_pair(ends);
 }
 
-/* Writes until no more fits, and leaves the descriptor blocking again. */
+/* Writes until the descriptor is full, and then restores its flags. */
 static void fill(int fd)
 {
     static const char zeros[4096];
@@ -105,8 +106,9 @@ static void fill(int fd)
     fcntl(fd, F_SETFL, flags);
 }
 
-/* Would it wait, the alarm would end the test. */
-static int complain_where_no_more_fits(int fd)
+/* Complains to a descriptor that is full.  If the call waited, the alarm would
+ * end the test. */
+static int complain_to_full(int fd)
 {
     int before = dup(STDERR_FILENO), flags = fcntl(fd, F_GETFL);
     int error;
@@ -128,18 +130,19 @@ static void a_complaint_never_waits(void **state)
 
     (void) state;
     assert_int_equal(pipe(ends), 0);
-    assert_int_equal(complain_where_no_more_fits(ends[1]), -EAGAIN);
+    assert_int_equal(complain_to_full(ends[1]), -EAGAIN);
     close_pair(ends);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    assert_int_equal(complain_where_no_more_fits(ends[1]), -EAGAIN);
+    assert_int_equal(complain_to_full(ends[1]), -EAGAIN);
     close_pair(ends);
     terminal = posix_openpt(O_RDWR | O_NOCTTY);
     if (terminal < 0 || grantpt(terminal) < 0 || unlockpt(terminal) < 0)
-        return; /* None to be had. */
+        return; /* There is no pseudo-terminal. */
     other = open(ptsname(terminal), O_RDWR | O_NOCTTY);
     assert_true(other >= 0);
-    error = complain_where_no_more_fits(other);
-    assert_true(error == 0 || error == -EAGAIN); /* It passes bytes on. */
+    error = complain_to_full(other);
+    /* A terminal may pass bytes on. */
+    assert_true(error == 0 || error == -EAGAIN);
     close(other);
     close(terminal);
 }
@@ -174,8 +177,7 @@ static bool is_usable(int fd)
     return file.is_usable;
 }
 
-static void what_only_has_the_number_of_standard_error_is_left_alone(
-    void **state)
+static void a_file_that_only_has_the_number_of_stderr_is_not_used(void **state)
 {
     int before = dup(STDERR_FILENO), ends[2], error;
     int tcp = aloop__sys_tcp_socket(SYS_INET);
@@ -186,7 +188,7 @@ static void what_only_has_the_number_of_standard_error_is_left_alone(
     assert_int_equal(pipe(ends), 0);
     are_usable = is_usable(tcp) || is_usable(ends[0]);
     dup2(ends[1], STDERR_FILENO);
-    fcntl(STDERR_FILENO, F_SETFD, FD_CLOEXEC); /* Not inherited, then. */
+    fcntl(STDERR_FILENO, F_SETFD, FD_CLOEXEC); /* It was not inherited. */
     aloop__sys_stderr_look(&file);
     are_usable = are_usable || file.is_usable;
     close(STDERR_FILENO);
@@ -200,8 +202,7 @@ static void what_only_has_the_number_of_standard_error_is_left_alone(
     aloop__sys_close(tcp);
 }
 
-static void a_complaint_does_not_go_to_what_replaced_standard_error(
-    void **state)
+static void a_complaint_does_not_go_to_a_file_that_replaced_stderr(void **state)
 {
     int before = dup(STDERR_FILENO), pair[2], error;
     struct sys_stderr file;
@@ -222,14 +223,13 @@ static void a_complaint_does_not_go_to_what_replaced_standard_error(
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(complaining_to_nobody_is_no_signal_either),
+        cmocka_unit_test(a_complaint_to_a_closed_pipe_raises_no_signal),
         cmocka_unit_test(a_complaint_is_written_to_standard_error),
         cmocka_unit_test(a_complaint_never_waits),
         cmocka_unit_test(a_complaint_reaches_a_socket_and_a_file),
+        cmocka_unit_test(a_file_that_only_has_the_number_of_stderr_is_not_used),
         cmocka_unit_test(
-            what_only_has_the_number_of_standard_error_is_left_alone),
-        cmocka_unit_test(
-            a_complaint_does_not_go_to_what_replaced_standard_error),
+            a_complaint_does_not_go_to_a_file_that_replaced_stderr),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

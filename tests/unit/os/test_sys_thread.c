@@ -16,13 +16,13 @@
 #include "os/sys.h"
 #include "support/storm.h"
 
-static void look_around(void *arg)
+static void record_self(void *arg)
 {
     if (is_blocked(SIGTERM) && is_blocked(SIGALRM) && is_blocked(SIGUSR1))
         *(uintptr_t *) arg = aloop__sys_thread_self();
 }
 
-static void a_thread_is_another_one_and_hears_no_signals(void **state)
+static void a_thread_has_its_own_id_and_blocks_signals(void **state)
 {
     struct sys_thread *thread;
     uintptr_t other = 0;
@@ -30,7 +30,7 @@ static void a_thread_is_another_one_and_hears_no_signals(void **state)
 
     (void) state;
     pthread_sigmask(SIG_SETMASK, NULL, &before);
-    assert_int_equal(aloop__sys_thread_start(look_around, &other, &thread), 0);
+    assert_int_equal(aloop__sys_thread_start(record_self, &other, &thread), 0);
     aloop__sys_thread_join(thread);
     pthread_sigmask(SIG_SETMASK, NULL, &after);
 
@@ -77,7 +77,7 @@ static void a_monitor_wakes_one_or_all(void **state)
         assert_int_equal(
             aloop__sys_thread_start(take_items, &slot, &threads[i]), 0);
 
-    storm(5000); /* Which no waiting may end. */
+    storm(5000); /* A signal must not end a wait. */
     for (int i = 0; i < ITEMS; i++) {
         aloop__sys_monitor_enter(slot.monitor);
         slot.items++;
@@ -102,7 +102,7 @@ static void a_monitor_wakes_one_or_all(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_thread_is_another_one_and_hears_no_signals),
+        cmocka_unit_test(a_thread_has_its_own_id_and_blocks_signals),
         cmocka_unit_test(a_monitor_wakes_one_or_all),
     };
 
