@@ -1,6 +1,6 @@
-/* A loop in a forked child, simulated: what belongs to the parent stays as it
- * is, whatever the child does and whatever fails.  What the child changes of
- * it is counted: sim_harms(). */
+/* A loop in a forked child, on the simulated system.  The child must not change
+ * an object that it shares with its parent, whatever it does and whatever
+ * fails.  sim_harms() counts such changes. */
 
 #include "support/stream_fixture.h"
 
@@ -46,7 +46,7 @@ static ssize_t write_at_the_end(aloop *loop, void *arg)
     return 0;
 }
 
-/* Something of each kind, with something to do for most of it. */
+/* Starts an operation of each kind.  Most of them have something to do. */
 static void use_everything(void)
 {
     aloop_stream *other;
@@ -74,7 +74,7 @@ static void use_everything(void)
     t.calls = 0;
 }
 
-static void assert_parent_noticed_nothing(void)
+static void assert_parent_is_unaffected(void)
 {
     sim_pass(ALOOP_SEC(1));
     assert_int_equal(sim_harms(), 0);
@@ -88,11 +88,10 @@ static void free_in_child(void)
     assert_int_equal(aloop_free(t.loop), 0);
     t.loop = NULL;
     assert_int_equal(t.calls, 0);
-    assert_parent_noticed_nothing();
+    assert_parent_is_unaffected();
 }
 
-static void a_child_that_only_frees_the_loop_runs_and_changes_nothing(
-    void **state)
+static void a_child_that_frees_the_loop_runs_and_changes_nothing(void **state)
 {
     (void) state;
     assert_true(renew(1));
@@ -123,7 +122,7 @@ static void a_child_whose_after_fork_fails_can_free_the_loop(void **state)
     }
 }
 
-static void an_after_fork_that_has_failed_can_be_repeated(void **state)
+static void a_failed_after_fork_can_be_repeated(void **state)
 {
     (void) state;
     use_everything();
@@ -139,8 +138,7 @@ static void an_after_fork_that_has_failed_can_be_repeated(void **state)
     assert_int_equal(sim_harms(), 0);
 }
 
-static void without_after_fork_a_child_can_use_nothing_of_the_loop(
-    void **state)
+static void without_after_fork_a_child_cannot_use_the_loop(void **state)
 {
     char byte;
 
@@ -165,7 +163,7 @@ static void without_after_fork_a_child_can_use_nothing_of_the_loop(
     free_in_child();
 }
 
-static void streams_rest_in_a_child_until_it_uses_them(void **state)
+static void streams_are_inactive_in_a_child_until_it_uses_them(void **state)
 {
     (void) state;
     stream = connected();
@@ -187,8 +185,7 @@ static void streams_rest_in_a_child_until_it_uses_them(void **state)
     aloop_stream_close(stream);
 }
 
-static void a_read_that_waits_in_a_child_goes_on_with_the_next_use(
-    void **state)
+static void a_waiting_read_continues_in_a_child_at_the_next_use(void **state)
 {
     char text[4];
     aloop_future *read;
@@ -209,8 +206,7 @@ static void a_read_that_waits_in_a_child_goes_on_with_the_next_use(
     aloop_stream_close(stream);
 }
 
-static void what_was_queued_before_a_fork_is_sent_by_the_parent_alone(
-    void **state)
+static void output_queued_before_a_fork_is_sent_only_by_the_parent(void **state)
 {
     aloop_future *write, *drain, *shutdown;
 
@@ -234,9 +230,9 @@ static void what_was_queued_before_a_fork_is_sent_by_the_parent_alone(
     assert_int_equal(aloop_stream_start(stream, collect, NULL), 0);
     run_for(MS);
 
-    assert_int_equal(t.calls, 0); /* Reading goes on. */
+    assert_int_equal(t.calls, 0); /* Reading continues. */
     c.in_size = 0;
-    assert_parent_noticed_nothing();
+    assert_parent_is_unaffected();
     aloop_stream_close(stream);
 }
 
@@ -254,16 +250,15 @@ static void listeners_accept_in_a_child_too(void **state)
     aloop_listener_close(listener);
 }
 
-/* Of signals. */
+/* Signals. */
 
-static void signals_that_the_parent_received_are_not_called_back_in_a_child(
-    void **state)
+static void a_child_has_no_callbacks_for_signals_of_its_parent(void **state)
 {
     (void) state;
     aloop_signal_start(t.loop, SIGUSR1, count_signal, NULL, &watch);
     for (int i = 0; i < 100; i++)
         sim_raise(SIGUSR1);
-    aloop_step(t.loop, 0); /* Some of them. */
+    aloop_step(t.loop, 0); /* It calls back for some of them. */
     t.calls = 0;
     sim_raise(SIGUSR1);
     sim_fork();
@@ -278,7 +273,7 @@ static void signals_that_the_parent_received_are_not_called_back_in_a_child(
     aloop_signal_close(watch);
 }
 
-static void a_signal_between_fork_and_after_fork_is_the_childs(void **state)
+static void a_signal_between_fork_and_after_fork_reaches_the_child(void **state)
 {
     (void) state;
     aloop_signal_start(t.loop, SIGUSR1, count_signal, NULL, &watch);
@@ -296,7 +291,7 @@ static void a_signal_between_fork_and_after_fork_is_the_childs(void **state)
     aloop_signal_close(watch);
 }
 
-static void a_grandchild_hears_what_it_received_itself(void **state)
+static void a_grandchild_gets_only_the_signals_it_received(void **state)
 {
     (void) state;
     aloop_signal_start(t.loop, SIGUSR1, count_signal, NULL, &watch);
@@ -317,7 +312,7 @@ static void a_grandchild_hears_what_it_received_itself(void **state)
     aloop_signal_close(watch);
 }
 
-static void two_loops_of_a_process_both_go_on_in_a_child(void **state)
+static void two_loops_of_a_process_both_work_in_a_child(void **state)
 {
     aloop *other = aloop_new(NULL);
     aloop_signal *second;
@@ -343,16 +338,16 @@ static void two_loops_of_a_process_both_go_on_in_a_child(void **state)
     assert_int_equal(sim_harms(), 0);
 }
 
-/* Of the descriptor for a host. */
+/* The descriptor for a host. */
 
-static void with_nothing_due_a_childs_descriptor_is_not_readable(void **state)
+static void a_childs_descriptor_is_not_readable_if_nothing_is_due(void **state)
 {
     aloop_timer *timer;
     int fd = aloop_fd(t.loop);
 
     (void) state;
     aloop_signal_start(t.loop, SIGUSR1, count_signal, NULL, &watch);
-    sim_raise(SIGUSR1); /* The parent's. */
+    sim_raise(SIGUSR1); /* The parent receives this one. */
     sim_fork();
     assert_int_equal(aloop_after_fork(t.loop), 0);
 
@@ -366,7 +361,7 @@ static void with_nothing_due_a_childs_descriptor_is_not_readable(void **state)
     aloop_signal_close(watch);
 }
 
-static void a_childs_descriptor_is_readable_for_what_is_due(void **state)
+static void a_childs_descriptor_is_readable_if_something_is_due(void **state)
 {
     aloop_timer *timer;
     int fd = aloop_fd(t.loop);
@@ -393,9 +388,9 @@ static void a_childs_descriptor_is_readable_for_what_is_due(void **state)
     assert_false(sim_fd_readable(fd));
 }
 
-/* Of what is no fork. */
+/* Processes that did not fork, and vfork(). */
 
-static void after_fork_changes_nothing_where_nothing_was_forked(void **state)
+static void after_fork_without_a_fork_changes_nothing(void **state)
 {
     (void) state;
     stream = connected();
@@ -431,7 +426,7 @@ static void fork_in_call(aloop *loop, void *arg)
     sim_fork();
 }
 
-static void a_child_forked_in_a_callback_takes_no_event_of_its_parent(
+static void a_child_forked_in_a_callback_gets_no_event_of_its_parent(
     void **state)
 {
     (void) state;
@@ -445,13 +440,15 @@ static void a_child_forked_in_a_callback_takes_no_event_of_its_parent(
     assert_int_equal(aloop_run(t.loop), ALOOP_EPERM);
 
     assert_int_equal(t.calls, 0);
-    assert_parent_noticed_nothing();
+    assert_parent_is_unaffected();
 }
 
-/* Of a fork in a callback, of which the first call of any of these is one. */
+/* A fork in a callback.  The first call of any of these functions forks, and
+ * later calls are counted. */
 
 static bool has_forked;
-static bool takes_over; /* The child, in that same callback. */
+/* The child calls aloop_after_fork() in this callback. */
+static bool takes_over;
 
 static void fork_once(void)
 {
@@ -542,8 +539,7 @@ static void queue(int i, bool is_taken_over)
     queue_two[i]();
 }
 
-static void a_child_runs_nothing_after_the_callback_that_has_forked(
-    void **state)
+static void a_child_runs_nothing_after_the_callback_that_forked(void **state)
 {
     (void) state;
     for (int i = 0; i < QUEUES; i++) {
@@ -560,7 +556,7 @@ static void a_child_runs_nothing_after_the_callback_that_has_forked(
     }
 }
 
-static void after_fork_goes_on_with_what_the_turn_had_left(void **state)
+static void after_fork_continues_with_the_rest_of_the_turn(void **state)
 {
     (void) state;
     for (int i = 0; i < QUEUES; i++) {
@@ -577,7 +573,7 @@ static void after_fork_goes_on_with_what_the_turn_had_left(void **state)
     }
 }
 
-static void after_fork_in_the_callback_lets_the_turn_go_on(void **state)
+static void after_fork_in_the_callback_continues_the_turn(void **state)
 {
     (void) state;
     for (int i = 0; i < QUEUES; i++) {
@@ -596,7 +592,7 @@ static void fork_or_count_signal(aloop_signal *signal, int number, void *arg)
     fork_or_count(t.loop, arg);
 }
 
-static void the_parents_signals_are_not_the_childs_of_their_callback(
+static void a_child_forked_in_a_signal_callback_gets_no_old_signals(
     void **state)
 {
     aloop_signal *other;
@@ -665,12 +661,12 @@ static void fork_in_accept(aloop_listener *from, aloop_stream *accepted,
     (void) from;
     aloop_stream_close(accepted);
     (void) arg;
-    if (++t.noted == 2) /* The first of two that are taken together. */
+    /* This is the first of two that are accepted together. */
+    if (++t.noted == 2)
         fork_once();
 }
 
-static void a_child_forked_as_a_listener_accepts_takes_no_connection(
-    void **state)
+static void a_child_forked_in_an_accept_callback_accepts_no_more(void **state)
 {
     (void) state;
     has_forked = takes_over = false;
@@ -692,7 +688,7 @@ static void a_child_forked_as_a_listener_accepts_takes_no_connection(
     aloop_listener_close(listener);
 }
 
-static void bytes_that_a_read_left_over_rest_in_a_child_too(void **state)
+static void leftover_bytes_wait_until_the_child_uses_the_stream(void **state)
 {
     char text[4];
 
@@ -722,7 +718,7 @@ static ssize_t fork_at_the_end(aloop *loop, void *arg)
     return 0;
 }
 
-/* How often the monitor and the threads of the parent were used. */
+/* Returns how often the monitor and the threads of the parent were used. */
 static unsigned uses_of_threads(void)
 {
     return sim_calls("aloop__sys_monitor_enter") +
@@ -759,7 +755,7 @@ static void a_child_forked_while_the_loop_is_freed_waits_for_no_thread(
     assert_int_equal(memory.bytes, 0);
 }
 
-static void a_child_leaves_its_parents_look_ups_alone(void **state)
+static void a_child_does_not_affect_the_look_ups_of_its_parent(void **state)
 {
     aloop_stream *streams[3];
     aloop_future *connects[3];
@@ -788,32 +784,32 @@ static void a_child_leaves_its_parents_look_ups_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_child_that_only_frees_the_loop_runs_and_changes_nothing),
+        TEST(a_child_that_frees_the_loop_runs_and_changes_nothing),
         TEST(a_child_whose_after_fork_fails_can_free_the_loop),
-        TEST(an_after_fork_that_has_failed_can_be_repeated),
-        TEST(without_after_fork_a_child_can_use_nothing_of_the_loop),
-        TEST(streams_rest_in_a_child_until_it_uses_them),
-        TEST(a_read_that_waits_in_a_child_goes_on_with_the_next_use),
-        TEST(what_was_queued_before_a_fork_is_sent_by_the_parent_alone),
+        TEST(a_failed_after_fork_can_be_repeated),
+        TEST(without_after_fork_a_child_cannot_use_the_loop),
+        TEST(streams_are_inactive_in_a_child_until_it_uses_them),
+        TEST(a_waiting_read_continues_in_a_child_at_the_next_use),
+        TEST(output_queued_before_a_fork_is_sent_only_by_the_parent),
         TEST(listeners_accept_in_a_child_too),
-        TEST(signals_that_the_parent_received_are_not_called_back_in_a_child),
-        TEST(a_signal_between_fork_and_after_fork_is_the_childs),
-        TEST(a_grandchild_hears_what_it_received_itself),
-        TEST(two_loops_of_a_process_both_go_on_in_a_child),
-        TEST(with_nothing_due_a_childs_descriptor_is_not_readable),
-        TEST(a_childs_descriptor_is_readable_for_what_is_due),
-        TEST(after_fork_changes_nothing_where_nothing_was_forked),
+        TEST(a_child_has_no_callbacks_for_signals_of_its_parent),
+        TEST(a_signal_between_fork_and_after_fork_reaches_the_child),
+        TEST(a_grandchild_gets_only_the_signals_it_received),
+        TEST(two_loops_of_a_process_both_work_in_a_child),
+        TEST(a_childs_descriptor_is_not_readable_if_nothing_is_due),
+        TEST(a_childs_descriptor_is_readable_if_something_is_due),
+        TEST(after_fork_without_a_fork_changes_nothing),
         TEST(a_vforked_child_cannot_free_or_take_over_the_loop),
-        TEST(a_child_forked_in_a_callback_takes_no_event_of_its_parent),
-        TEST(a_child_runs_nothing_after_the_callback_that_has_forked),
-        TEST(after_fork_goes_on_with_what_the_turn_had_left),
-        TEST(after_fork_in_the_callback_lets_the_turn_go_on),
-        TEST(the_parents_signals_are_not_the_childs_of_their_callback),
+        TEST(a_child_forked_in_a_callback_gets_no_event_of_its_parent),
+        TEST(a_child_runs_nothing_after_the_callback_that_forked),
+        TEST(after_fork_continues_with_the_rest_of_the_turn),
+        TEST(after_fork_in_the_callback_continues_the_turn),
+        TEST(a_child_forked_in_a_signal_callback_gets_no_old_signals),
         TEST(a_child_forked_in_on_data_receives_nothing_more),
-        TEST(a_child_forked_as_a_listener_accepts_takes_no_connection),
-        TEST(bytes_that_a_read_left_over_rest_in_a_child_too),
+        TEST(a_child_forked_in_an_accept_callback_accepts_no_more),
+        TEST(leftover_bytes_wait_until_the_child_uses_the_stream),
         TEST(a_child_forked_while_the_loop_is_freed_waits_for_no_thread),
-        TEST(a_child_leaves_its_parents_look_ups_alone),
+        TEST(a_child_does_not_affect_the_look_ups_of_its_parent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

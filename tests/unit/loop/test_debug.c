@@ -1,5 +1,5 @@
-/* Loops with options.debug: each mistake of the application is reported by name
- * and place, once, and has no effect. */
+/* Loops with options.debug.  Each mistake of the application has no effect, and
+ * is reported once, with a name and a place. */
 
 #include "aloop/channel.h"
 #include "loop/debug.h"
@@ -29,7 +29,8 @@ static int set_up_debug(void **state)
 #define DEBUG_TEST(name)                                                       \
     cmocka_unit_test_setup_teardown(name, set_up_debug, tear_down)
 
-/* Exactly one new mistake was reported, and the report has these words. */
+/* Checks that exactly one new mistake was reported, and that the report
+ * contains these words. */
 static void assert_mistake(const char *function, const char *subject,
                            const char *advice)
 {
@@ -62,7 +63,7 @@ static ssize_t sleeps_for_a_second(aloop *loop, void *arg)
 
 /* Futures. */
 
-static void a_second_await_names_the_task_and_where_it_was_spawned(
+static void a_second_await_reports_the_task_and_where_it_was_spawned(
     void **state)
 {
     aloop_future *task = aloop_spawn(t.loop, returns_3, NULL);
@@ -74,7 +75,7 @@ static void a_second_await_names_the_task_and_where_it_was_spawned(
                    "test_debug.c:", "aloop_future_ref()");
 }
 
-static void the_copied_name_of_a_task_is_known_after_its_end(void **state)
+static void the_copied_name_of_a_task_is_reported_after_its_end(void **state)
 {
     char name[] = "called late";
     aloop_future *task =
@@ -172,7 +173,7 @@ static const struct {
             {use_race, "aloop_race_array() "},
             {use_name, "aloop_task_name() "}};
 
-static void no_function_uses_a_future_that_was_given_away(void **state)
+static void no_function_uses_a_future_without_a_reference(void **state)
 {
     (void) state;
     for (size_t i = 0; i < sizeof uses / sizeof uses[0]; i++) {
@@ -210,8 +211,7 @@ static void two_tasks_cannot_await_with_one_reference(void **state)
                    ": sleep is waited for already", "aloop_future_ref()");
 }
 
-static void a_reference_that_is_stolen_from_a_waiting_task_is_missed(
-    void **state)
+static void releasing_the_reference_of_a_waiting_task_is_reported(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
     aloop_future *task = aloop_spawn(t.loop, awaits_arg, promise);
@@ -221,7 +221,7 @@ static void a_reference_that_is_stolen_from_a_waiting_task_is_missed(
     aloop_step(t.loop, 0);
     aloop_future_resolve(promise, 5);
     aloop_future_unref(promise);
-    aloop_future_unref(promise); /* The task's. */
+    aloop_future_unref(promise); /* The reference of the task. */
     assert_int_equal(aloop_await(task), ALOOP_EINVAL);
     assert_mistake("aloop_await() in task awaits_arg (", ": promise was used",
                    "ref()");
@@ -247,7 +247,7 @@ static void a_detached_task_may_refer_to_itself(void **state)
     assert_no_mistake();
 }
 
-static void what_was_freed_is_not_handed_out_again_for_a_while(void **state)
+static void freed_objects_are_not_reused_for_a_while(void **state)
 {
     aloop_future *last = aloop_sleep(t.loop, 0);
 
@@ -263,7 +263,7 @@ static void what_was_freed_is_not_handed_out_again_for_a_while(void **state)
     assert_false(aloop__quarantine_drain(t.loop));
 }
 
-static void what_is_kept_is_bounded(void **state)
+static void the_memory_of_kept_objects_is_bounded(void **state)
 {
     size_t used;
 
@@ -276,7 +276,7 @@ static void what_is_kept_is_bounded(void **state)
     assert_int_equal(t.loop->slab.used, used);
 }
 
-static void what_is_kept_is_used_where_there_is_no_other_memory(void **state)
+static void kept_objects_are_reused_if_there_is_no_other_memory(void **state)
 {
     aloop_options options = {.size = sizeof options,
                              .resize = memory_resize,
@@ -285,7 +285,7 @@ static void what_is_kept_is_used_where_there_is_no_other_memory(void **state)
 
     (void) state;
     if (WITH_ASAN)
-        skip(); /* What is not kept goes back to malloc. */
+        skip(); /* Under ASan, freed objects return to malloc. */
     aloop_free(t.loop);
     t.loop = aloop_new(&options);
     for (int i = 0; i < 300; i++)
@@ -321,7 +321,7 @@ static void use_timer(aloop_timer *timer)
     aloop_timer_close(timer);
 }
 
-/* `count` functions were called, and each of them was reported once. */
+/* Checks that `count` functions were reported, each of them once. */
 static void assert_mistakes(int count, const char *subject)
 {
     aloop_step(t.loop, 0);
@@ -331,7 +331,7 @@ static void assert_mistakes(int count, const char *subject)
     t.mistakes = 0;
 }
 
-static void a_closed_timer_does_nothing_in_its_turn_nor_later(void **state)
+static void a_closed_timer_does_nothing_in_its_turn_and_later(void **state)
 {
     aloop_timer *timer;
     int number = 1;
@@ -341,12 +341,12 @@ static void a_closed_timer_does_nothing_in_its_turn_nor_later(void **state)
     aloop_timer_close(timer);
     use_timer(timer);
     assert_mistakes(9, ": timer was used after it was closed");
-    use_timer(timer); /* Freed by now. */
-    assert_no_mistake(); /* They were reported already. */
+    use_timer(timer); /* It is freed by now. */
+    assert_no_mistake(); /* They have been reported. */
     assert_int_equal(t.noted, 0);
 }
 
-static int settled_at(aloop_future *future)
+static int wait_for(aloop_future *future)
 {
     return (int) aloop_await(future);
 }
@@ -376,17 +376,17 @@ static void a_closed_stream_does_nothing(void **state)
         aloop_stream_unref(stream);
         aloop_stream_abort(stream);
         aloop_stream_close(stream);
-        assert_int_equal(settled_at(aloop_stream_read(stream, bytes, 4)),
+        assert_int_equal(wait_for(aloop_stream_read(stream, bytes, 4)),
                          ALOOP_EINVAL);
         assert_int_equal(
-            settled_at(aloop_stream_read_until(stream, bytes, 4, "x", 1)),
+            wait_for(aloop_stream_read_until(stream, bytes, 4, "x", 1)),
             ALOOP_EINVAL);
-        assert_int_equal(settled_at(aloop_stream_write(stream, "x", 1)),
+        assert_int_equal(wait_for(aloop_stream_write(stream, "x", 1)),
                          ALOOP_EINVAL);
-        assert_int_equal(settled_at(aloop_stream_drain(stream)), ALOOP_EINVAL);
-        assert_int_equal(settled_at(aloop_stream_shutdown(stream)),
+        assert_int_equal(wait_for(aloop_stream_drain(stream)), ALOOP_EINVAL);
+        assert_int_equal(wait_for(aloop_stream_shutdown(stream)),
                          ALOOP_EINVAL);
-        assert_int_equal(settled_at(aloop_stream_forward(stream, stream)),
+        assert_int_equal(wait_for(aloop_stream_forward(stream, stream)),
                          ALOOP_EINVAL);
         assert_mistakes(i == 0 ? 20 : 0, i == 0 ? ": stream was used" : "");
     }
@@ -426,9 +426,9 @@ static void closed_listeners_signals_and_channels_do_nothing(void **state)
     assert_int_equal(aloop_channel_try_send(channel, &item), ALOOP_EINVAL);
     assert_int_equal(aloop_channel_try_receive(channel, &item),
                      ALOOP_EINVAL);
-    assert_int_equal(settled_at(aloop_channel_send(channel, &item)),
+    assert_int_equal(wait_for(aloop_channel_send(channel, &item)),
                      ALOOP_EINVAL);
-    assert_int_equal(settled_at(aloop_channel_receive(channel, &item)),
+    assert_int_equal(wait_for(aloop_channel_receive(channel, &item)),
                      ALOOP_EINVAL);
     assert_int_equal(aloop_channel_close(channel), ALOOP_EINVAL);
     assert_true(aloop_channel_is_closed(channel));
@@ -447,8 +447,7 @@ static ssize_t reads_from_null(aloop *loop, void *arg)
     return aloop_await(aloop_stream_read(NULL, &byte, 1));
 }
 
-static void null_instead_of_a_stream_leads_to_the_forgotten_status(
-    void **state)
+static void a_null_stream_is_reported_with_a_hint_to_the_status(void **state)
 {
     (void) state;
     assert_int_equal(aloop_await(aloop_spawn(t.loop, reads_from_null, NULL)),
@@ -457,7 +456,7 @@ static void null_instead_of_a_stream_leads_to_the_forgotten_status(
                    "it was given NULL", "look at the status");
 }
 
-/* Waiting where nothing can wait. */
+/* Calls that wait where waiting is impossible. */
 
 static void await_in_callback(aloop *loop, void *arg)
 {
@@ -465,7 +464,7 @@ static void await_in_callback(aloop *loop, void *arg)
     note((int) aloop_await(aloop_sleep(loop, MS)));
 }
 
-static void an_await_in_a_callback_tells_what_to_use_instead(void **state)
+static void an_await_in_a_callback_is_reported_with_alternatives(void **state)
 {
     (void) state;
     aloop_defer(t.loop, await_in_callback, NULL);
@@ -483,12 +482,12 @@ static void await_task_in_callback(aloop *loop, void *arg)
     note((int) aloop_yield(loop));
 }
 
-static void a_yield_in_a_callback_is_a_mistake_of_its_own(void **state)
+static void a_yield_in_a_callback_is_reported_separately(void **state)
 {
     (void) state;
     aloop_defer(t.loop, await_task_in_callback, NULL);
     aloop_step(t.loop, 0);
-    assert_int_equal(t.mistakes, 2); /* And none for the task it dropped. */
+    assert_int_equal(t.mistakes, 2); /* The dropped task is not reported. */
     assert_non_null(strstr(t.mistake, "aloop_yield() in a callback"));
     assert_non_null(strstr(t.mistake, "aloop_defer()"));
     assert_noted(ALOOP_EDEADLK, ALOOP_EDEADLK);
@@ -501,7 +500,7 @@ static ssize_t awaits_itself(aloop *loop, void *arg)
     return aloop_await(aloop_future_ref(aloop_current_task()));
 }
 
-static void a_task_that_awaits_itself_is_named(void **state)
+static void a_task_that_awaits_itself_is_reported(void **state)
 {
     (void) state;
     assert_int_equal(aloop_await(aloop_spawn(t.loop, awaits_itself, NULL)),
@@ -510,7 +509,7 @@ static void a_task_that_awaits_itself_is_named(void **state)
                    ": task awaits_itself (", "neither");
 }
 
-static void a_future_of_another_loop_is_named(void **state)
+static void an_await_of_a_future_of_another_loop_is_reported(void **state)
 {
     aloop *other = new_loop(true);
     aloop_future *task =
@@ -524,7 +523,7 @@ static void a_future_of_another_loop_is_named(void **state)
     aloop_free(other);
 }
 
-/* Tasks that end or last otherwise than was meant. */
+/* Tasks that are dropped, and calls that block the loop. */
 
 static void a_task_that_ends_because_it_was_dropped_is_reported(void **state)
 {
@@ -571,7 +570,7 @@ static void hold_in_then(aloop_future *future, ssize_t status, void *arg)
     sim_advance(*(int64_t *) arg);
 }
 
-static void what_holds_the_loop_is_reported_by_its_name(void **state)
+static void a_call_that_blocks_the_loop_is_reported_by_its_name(void **state)
 {
     int64_t long_ns = ALOOP_SEC(1);
     aloop_timer *timer;
@@ -588,10 +587,10 @@ static void what_holds_the_loop_is_reported_by_its_name(void **state)
     aloop_then(aloop_future_new_settled(t.loop, 0), hold_in_then, &long_ns);
     assert_mistake("a continuation", "has held the loop", "block");
     aloop_defer(t.loop, hold, &long_ns);
-    assert_no_mistake(); /* It is known. */
+    assert_no_mistake(); /* It has been reported. */
 }
 
-static void a_short_callback_does_not_hold_the_loop(void **state)
+static void a_short_callback_is_not_reported(void **state)
 {
     int64_t short_ns = ALOOP_MS(90);
 
@@ -616,7 +615,7 @@ static void the_stack_of_a_task_that_has_ended_is_overwritten(void **state)
 
     (void) state;
     if (WITH_ASAN)
-        skip(); /* Reading it would be reported. */
+        skip(); /* ASan would report the access. */
     assert_int_equal(
         aloop_await(aloop_spawn(t.loop, leaves_a_pointer, &place)), 0);
 #if WITH_VALGRIND
@@ -673,8 +672,7 @@ static void another_thread_calls(aloop *loop, void *arg)
     sim_as_thread(use_from_outside, arg);
 }
 
-static void only_posts_are_allowed_to_other_threads_while_it_runs(
-    void **state)
+static void other_threads_may_only_post_while_the_loop_runs(void **state)
 {
     (void) state;
     shared.future = aloop_sleep(t.loop, ALOOP_SEC(1));
@@ -724,7 +722,7 @@ static void mistakes_beyond_a_limit_are_not_reported(void **state)
                         "more mistakes were made; they are not reported");
 }
 
-static void the_default_report_is_the_sentence_alone(void **state)
+static void the_default_report_is_only_the_sentence(void **state)
 {
     const char *line;
 
@@ -757,33 +755,33 @@ static void a_mistake_before_the_end_is_reported_by_free(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        DEBUG_TEST(a_second_await_names_the_task_and_where_it_was_spawned),
-        DEBUG_TEST(the_copied_name_of_a_task_is_known_after_its_end),
-        DEBUG_TEST(no_function_uses_a_future_that_was_given_away),
+        DEBUG_TEST(a_second_await_reports_the_task_and_where_it_was_spawned),
+        DEBUG_TEST(the_copied_name_of_a_task_is_reported_after_its_end),
+        DEBUG_TEST(no_function_uses_a_future_without_a_reference),
         DEBUG_TEST(a_detached_future_cannot_be_awaited),
         DEBUG_TEST(two_tasks_cannot_await_with_one_reference),
-        DEBUG_TEST(a_reference_that_is_stolen_from_a_waiting_task_is_missed),
+        DEBUG_TEST(releasing_the_reference_of_a_waiting_task_is_reported),
         DEBUG_TEST(a_detached_task_may_refer_to_itself),
-        DEBUG_TEST(what_was_freed_is_not_handed_out_again_for_a_while),
-        DEBUG_TEST(what_is_kept_is_bounded),
-        DEBUG_TEST(what_is_kept_is_used_where_there_is_no_other_memory),
-        DEBUG_TEST(a_closed_timer_does_nothing_in_its_turn_nor_later),
+        DEBUG_TEST(freed_objects_are_not_reused_for_a_while),
+        DEBUG_TEST(the_memory_of_kept_objects_is_bounded),
+        DEBUG_TEST(kept_objects_are_reused_if_there_is_no_other_memory),
+        DEBUG_TEST(a_closed_timer_does_nothing_in_its_turn_and_later),
         DEBUG_TEST(a_closed_stream_does_nothing),
         DEBUG_TEST(closed_listeners_signals_and_channels_do_nothing),
-        DEBUG_TEST(null_instead_of_a_stream_leads_to_the_forgotten_status),
-        DEBUG_TEST(an_await_in_a_callback_tells_what_to_use_instead),
-        DEBUG_TEST(a_yield_in_a_callback_is_a_mistake_of_its_own),
-        DEBUG_TEST(a_task_that_awaits_itself_is_named),
-        DEBUG_TEST(a_future_of_another_loop_is_named),
+        DEBUG_TEST(a_null_stream_is_reported_with_a_hint_to_the_status),
+        DEBUG_TEST(an_await_in_a_callback_is_reported_with_alternatives),
+        DEBUG_TEST(a_yield_in_a_callback_is_reported_separately),
+        DEBUG_TEST(a_task_that_awaits_itself_is_reported),
+        DEBUG_TEST(an_await_of_a_future_of_another_loop_is_reported),
         DEBUG_TEST(a_task_that_ends_because_it_was_dropped_is_reported),
         DEBUG_TEST(a_task_that_was_cancelled_before_may_be_dropped),
-        DEBUG_TEST(what_holds_the_loop_is_reported_by_its_name),
-        DEBUG_TEST(a_short_callback_does_not_hold_the_loop),
+        DEBUG_TEST(a_call_that_blocks_the_loop_is_reported_by_its_name),
+        DEBUG_TEST(a_short_callback_is_not_reported),
         DEBUG_TEST(the_stack_of_a_task_that_has_ended_is_overwritten),
-        DEBUG_TEST(only_posts_are_allowed_to_other_threads_while_it_runs),
+        DEBUG_TEST(other_threads_may_only_post_while_the_loop_runs),
         DEBUG_TEST(any_thread_may_use_a_loop_that_does_not_run),
         DEBUG_TEST(mistakes_beyond_a_limit_are_not_reported),
-        DEBUG_TEST(the_default_report_is_the_sentence_alone),
+        DEBUG_TEST(the_default_report_is_only_the_sentence),
         DEBUG_TEST(a_mistake_before_the_end_is_reported_by_free),
     };
 

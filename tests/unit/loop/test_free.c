@@ -1,4 +1,5 @@
-/* Freeing a loop: what still runs in it, what does not, and that it ends. */
+/* Freeing a loop: what still runs, what does not run, and that aloop_free()
+ * always returns. */
 
 #include "support/memory_fixture.h"
 
@@ -7,10 +8,10 @@
 
 #include "os/tools.h"
 
-/* The thread sanitizer has room for some 8,000 tasks. */
+/* The thread sanitizer supports about 8,000 tasks. */
 enum { CHAIN = WITH_TSAN ? 3000 : 12000, TURNS_AFTER = 20 };
 
-static aloop_future *held; /* For a future that nothing gives back. */
+static aloop_future *held; /* A future that is never released. */
 
 static void free_loop(void)
 {
@@ -18,9 +19,9 @@ static void free_loop(void)
     t.loop = NULL;
 }
 
-/* Callbacks of handles: each would touch what its `arg` points to. */
+/* Callbacks of handles.  Each accesses the object that its `arg` points to. */
 
-static void touch(void *arg)
+static void add_arg(void *arg)
 {
     t.calls += *(int *) arg;
 }
@@ -28,14 +29,14 @@ static void touch(void *arg)
 static void on_timer(aloop_timer *timer, void *arg)
 {
     (void) timer;
-    touch(arg);
+    add_arg(arg);
 }
 
 static void on_signal(aloop_signal *watch, int number, void *arg)
 {
     (void) watch;
     (void) number;
-    touch(arg);
+    add_arg(arg);
 }
 
 static void on_data(aloop_stream *stream, const void *data, ssize_t size,
@@ -44,18 +45,18 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
     (void) stream;
     (void) data;
     (void) size;
-    touch(arg);
+    add_arg(arg);
 }
 
 static void on_stream(aloop_listener *listener, aloop_stream *stream,
                       void *arg)
 {
     (void) listener;
-    touch(arg);
+    add_arg(arg);
     aloop_stream_start(stream, on_data, arg);
 }
 
-/* Needs a few turns, in which handles have their chance. */
+/* Needs a few turns, in which callbacks of handles could run. */
 static ssize_t takes_turns(aloop *loop, void *arg)
 {
     aloop_timer *timer;
@@ -83,7 +84,7 @@ static void no_callback_of_a_handle_runs_while_a_loop_is_freed(void **state)
     aloop_tcp_listen(t.loop, "127.0.0.1", "9", on_stream, one, &listener);
     peer = sim_connect(9);
     aloop_step(t.loop, MS);
-    assert_int_equal(t.calls, 1); /* It is accepted. */
+    assert_int_equal(t.calls, 1); /* The connection is accepted. */
     aloop_timer_start(t.loop, 0, 0, on_timer, one, &timer);
     aloop_timer_start(t.loop, 0, 1, on_timer, one, &timer);
     aloop_signal_start(t.loop, 10, on_signal, one, &watch);
@@ -136,7 +137,7 @@ static ssize_t awaits_the_next(aloop *loop, void *arg)
 
 static void a_chain_of_tasks_that_await_each_other_ends_properly(void **state)
 {
-    static char links[CHAIN]; /* The last is 0. */
+    static char links[CHAIN]; /* The last element is 0. */
 
     (void) state;
     for (int i = 0; i + 1 < CHAIN; i++)
@@ -170,7 +171,7 @@ static void a_chain_of_tasks_that_spawn_each_other_ends_properly(void **state)
     assert_int_equal(t.calls, CHAIN);
 }
 
-static void tasks_that_always_spawn_another_do_not_keep_a_loop(void **state)
+static void tasks_that_always_spawn_another_do_not_block_free(void **state)
 {
     static int max = INT32_MAX;
 
@@ -191,7 +192,7 @@ static ssize_t never_ends(aloop *loop, void *arg)
     return 0;
 }
 
-static void a_task_that_always_awaits_again_does_not_keep_a_loop(void **state)
+static void a_task_that_always_awaits_again_does_not_block_free(void **state)
 {
     (void) state;
     aloop_detach(aloop_spawn(t.loop, never_ends, NULL));
@@ -199,7 +200,7 @@ static void a_task_that_always_awaits_again_does_not_keep_a_loop(void **state)
     assert_in_range(t.calls, 1000, 20000);
 }
 
-/* Futures that were never given back. */
+/* Futures that were never released. */
 
 static ssize_t fails(aloop *loop, void *arg)
 {
@@ -212,7 +213,7 @@ static void futures_that_are_held_to_the_end_are_reported(void **state)
 {
     (void) state;
     aloop_free(t.loop);
-    t.loop = aloop_new(NULL); /* The default tells it all. */
+    t.loop = aloop_new(NULL); /* It has the default report. */
     held = aloop_spawn(t.loop, fails, NULL);
     held = aloop_sleep(t.loop, ALOOP_SEC(9));
     aloop_step(t.loop, 0);
@@ -237,8 +238,7 @@ static void only_the_first_of_many_held_futures_are_named(void **state)
     assert_string_equal(t.unhandled_what, "held to the end: operation");
 }
 
-static void a_future_that_was_given_back_in_any_way_is_not_reported(
-    void **state)
+static void a_future_that_was_released_in_any_way_is_not_reported(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
 
@@ -281,7 +281,7 @@ static void a_hook_cannot_run_or_free_a_loop_that_is_freed(void **state)
     assert_int_equal(t.calls, 2);
 }
 
-static ssize_t forgets_two(aloop *loop, void *arg)
+static ssize_t releases_none_of_two(aloop *loop, void *arg)
 {
     (void) arg;
     held = aloop_spawn(loop, fails, NULL);
@@ -289,15 +289,15 @@ static ssize_t forgets_two(aloop *loop, void *arg)
     return aloop_await(aloop_sleep(loop, MS));
 }
 
-static void a_program_tells_what_it_has_forgotten(void **state)
+static void aloop_main_reports_futures_that_were_not_released(void **state)
 {
     (void) state;
-    assert_int_equal(aloop_main(forgets_two, NULL), 0);
+    assert_int_equal(aloop_main(releases_none_of_two, NULL), 0);
     assert_non_null(strstr(sim_complaints(), "aloop: 2 futures: never"));
     assert_non_null(strstr(sim_complaints(), "connection reset by peer"));
 }
 
-static ssize_t never_end(aloop *loop, void *arg)
+static ssize_t always_yields(aloop *loop, void *arg)
 {
     (void) arg;
     for (;;)
@@ -305,35 +305,33 @@ static ssize_t never_end(aloop *loop, void *arg)
     return 0;
 }
 
-static void what_gathers_a_task_without_end_is_freed_with_the_loop(
-    void **state)
+static void a_gather_of_an_endless_task_is_freed_with_the_loop(void **state)
 {
     aloop *loop = memory_loop(0);
     aloop_future *gather =
-        aloop_gather(loop, aloop_spawn(loop, never_end, NULL),
+        aloop_gather(loop, aloop_spawn(loop, always_yields, NULL),
                      aloop_sleep(loop, MS));
 
     (void) state;
     assert_int_equal(aloop_step(loop, 0), 1);
     assert_false(aloop_future_is_settled(gather));
 
-    assert_int_equal(aloop_free(loop), 0); /* A leak checker looks on. */
+    assert_int_equal(aloop_free(loop), 0); /* Leak checkers verify it. */
 }
 
-static void keep(aloop_future *future)
+static void run_and_hold(aloop_future *future)
 {
     aloop_run(t.loop);
     assert_int_equal(aloop_future_status(future), 0);
 }
 
-static void a_settled_connect_that_is_held_is_freed_with_the_loop(
-    void **state)
+static void a_settled_connect_that_is_held_is_freed_with_the_loop(void **state)
 {
     int listener = sim_listen("127.0.0.1", 80, 8);
     aloop_stream *stream = NULL;
 
     (void) state;
-    keep(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream));
+    run_and_hold(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream));
     assert_non_null(stream);
     sim_peer_close(listener);
     free_counted_loop();
@@ -342,9 +340,9 @@ static void a_settled_connect_that_is_held_is_freed_with_the_loop(
 static void settled_groups_that_are_held_are_freed_with_the_loop(void **state)
 {
     (void) state;
-    keep(aloop_gather(t.loop, aloop_sleep(t.loop, 1),
+    run_and_hold(aloop_gather(t.loop, aloop_sleep(t.loop, 1),
                       aloop_sleep(t.loop, 2)));
-    keep(aloop_race(t.loop, aloop_sleep(t.loop, 1),
+    run_and_hold(aloop_race(t.loop, aloop_sleep(t.loop, 1),
                     aloop_sleep(t.loop, 2)));
     free_counted_loop();
 }
@@ -354,11 +352,11 @@ static void a_settled_map_that_is_held_is_freed_with_the_loop(void **state)
     int items[3] = {0, 0, 0};
 
     (void) state;
-    keep(aloop_map(t.loop, returns_zero, items, 3, sizeof *items, 2));
+    run_and_hold(aloop_map(t.loop, returns_zero, items, 3, sizeof *items, 2));
     free_counted_loop();
 }
 
-/* Waits for itself, by a detour that nothing can see through. */
+/* Waits for itself indirectly, which the library cannot detect. */
 static ssize_t gathers_itself(aloop *loop, void *arg)
 {
     (void) arg;
@@ -374,7 +372,7 @@ static void a_group_that_never_ends_is_freed_with_the_loop(void **state)
     free_counted_loop();
 }
 
-static ssize_t connects_for_ever(aloop *loop, void *arg)
+static ssize_t always_connects(aloop *loop, void *arg)
 {
     for (;;) {
         aloop_future *connect = aloop_tcp_connect(loop, "127.0.0.9", "81",
@@ -393,10 +391,10 @@ static void a_task_that_never_ends_leaves_no_descriptor(void **state)
 
     (void) state;
     sim_blackhole("127.0.0.9");
-    aloop_detach(aloop_spawn(t.loop, connects_for_ever, &stream));
+    aloop_detach(aloop_spawn(t.loop, always_connects, &stream));
     aloop_step(t.loop, 0);
     free_counted_loop();
-    assert_true(t.calls >= 9999); /* It got the turns it was promised. */
+    assert_true(t.calls >= 9999); /* It ran in each of the promised turns. */
 }
 
 static ssize_t sleeps_shielded(aloop *loop, void *arg)
@@ -406,7 +404,7 @@ static ssize_t sleeps_shielded(aloop *loop, void *arg)
     return 0;
 }
 
-static void a_shielded_task_sees_a_cancel_as_the_loop_is_freed(void **state)
+static void a_shielded_task_is_cancelled_when_the_loop_is_freed(void **state)
 {
     (void) state;
     for (int is_cancelled = 0; is_cancelled < 2; is_cancelled++) {
@@ -432,8 +430,7 @@ static ssize_t fails_when_cancelled(aloop *loop, void *arg)
     return ALOOP_EBADF;
 }
 
-static void errors_that_nobody_read_are_reported_as_the_loop_is_freed(
-    void **state)
+static void unhandled_errors_are_reported_while_the_loop_is_freed(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
 
@@ -447,7 +444,8 @@ static void errors_that_nobody_read_are_reported_as_the_loop_is_freed(
 
     free_counted_loop();
     assert_int_equal(t.calls, 1);
-    assert_int_equal(t.unhandled, 2); /* Not what failed by the freeing. */
+    /* Errors that the freeing caused are not reported. */
+    assert_int_equal(t.unhandled, 2);
     assert_int_equal(t.unhandled_error, ALOOP_EPIPE);
 }
 
@@ -458,21 +456,21 @@ int main(void)
         TEST(continuations_and_tasks_run_while_a_loop_is_freed),
         TEST(a_chain_of_tasks_that_await_each_other_ends_properly),
         TEST(a_chain_of_tasks_that_spawn_each_other_ends_properly),
-        TEST(tasks_that_always_spawn_another_do_not_keep_a_loop),
-        TEST(a_task_that_always_awaits_again_does_not_keep_a_loop),
+        TEST(tasks_that_always_spawn_another_do_not_block_free),
+        TEST(a_task_that_always_awaits_again_does_not_block_free),
         TEST(futures_that_are_held_to_the_end_are_reported),
         TEST(only_the_first_of_many_held_futures_are_named),
-        TEST(a_future_that_was_given_back_in_any_way_is_not_reported),
+        TEST(a_future_that_was_released_in_any_way_is_not_reported),
         TEST(a_hook_cannot_run_or_free_a_loop_that_is_freed),
-        TEST(a_program_tells_what_it_has_forgotten),
-        TEST(what_gathers_a_task_without_end_is_freed_with_the_loop),
+        TEST(aloop_main_reports_futures_that_were_not_released),
+        TEST(a_gather_of_an_endless_task_is_freed_with_the_loop),
         MEMORY_TEST(a_settled_connect_that_is_held_is_freed_with_the_loop),
         MEMORY_TEST(settled_groups_that_are_held_are_freed_with_the_loop),
         MEMORY_TEST(a_settled_map_that_is_held_is_freed_with_the_loop),
         MEMORY_TEST(a_group_that_never_ends_is_freed_with_the_loop),
         MEMORY_TEST(a_task_that_never_ends_leaves_no_descriptor),
-        MEMORY_TEST(a_shielded_task_sees_a_cancel_as_the_loop_is_freed),
-        MEMORY_TEST(errors_that_nobody_read_are_reported_as_the_loop_is_freed),
+        MEMORY_TEST(a_shielded_task_is_cancelled_when_the_loop_is_freed),
+        MEMORY_TEST(unhandled_errors_are_reported_while_the_loop_is_freed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,7 +38,7 @@ static void a_promise_settles_once(void **state)
     aloop_future_unref(promise);
 }
 
-static void settling_runs_nothing_inline(void **state)
+static void settling_runs_no_continuation_inside_the_call(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
 
@@ -123,7 +123,7 @@ static void a_cancelled_operation_settles_with_ecanceled(void **state)
     assert_int_equal(t.unhandled, 0);
 }
 
-static void an_error_nobody_looked_at_is_reported_once(void **state)
+static void an_unhandled_error_is_reported_once(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
 
@@ -138,7 +138,7 @@ static void an_error_nobody_looked_at_is_reported_once(void **state)
     assert_string_equal(t.unhandled_what, "promise");
 }
 
-static void an_error_somebody_looked_at_is_not_reported(void **state)
+static void a_handled_error_is_not_reported(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
 
@@ -165,8 +165,7 @@ static void fail_again(aloop *loop, int error, const char *what, void *arg)
     aloop_future_unref(promise);
 }
 
-static void a_hook_that_leaves_errors_itself_is_called_once_a_turn(
-    void **state)
+static void a_hook_that_causes_errors_is_called_once_per_turn(void **state)
 {
     aloop_options options = {.size = sizeof options,
                              .on_unhandled = fail_again};
@@ -195,7 +194,7 @@ static void the_error_of_a_detached_future_is_reported(void **state)
     assert_int_equal(t.unhandled, 1);
 }
 
-static void a_null_future_counts_as_one_without_memory(void **state)
+static void a_null_future_has_the_status_enomem(void **state)
 {
     (void) state;
     assert_int_equal(aloop_await(NULL), ALOOP_ENOMEM);
@@ -212,7 +211,7 @@ static void a_null_future_counts_as_one_without_memory(void **state)
     assert_int_equal(t.calls, 0);
 }
 
-static void misuse_gives_a_future_that_has_failed(void **state)
+static void misuse_gives_a_failed_future(void **state)
 {
     aloop_future *future = aloop_future_new(NULL);
 
@@ -244,7 +243,7 @@ static void only_promises_can_be_resolved(void **state)
     aloop_future_unref(promise);
 }
 
-static void a_pending_promise_keeps_no_loop_alive(void **state)
+static void a_pending_promise_does_not_keep_the_loop_alive(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
 
@@ -254,8 +253,9 @@ static void a_pending_promise_keeps_no_loop_alive(void **state)
     aloop_future_unref(promise);
 }
 
-/* Nobody is left who could settle it: whoever waits must hear that. */
-static void a_promise_that_only_waiters_hold_fails(void **state)
+/* No owner is left that could settle the promise, so its waiters must be
+ * notified. */
+static void a_promise_without_an_owner_fails(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
 
@@ -273,7 +273,7 @@ static void a_promise_that_only_waiters_hold_fails(void **state)
 
 /* Owners and observers. */
 
-static void dropping_the_last_owner_cancels_what_is_observed(void **state)
+static void dropping_the_last_owner_cancels_an_observed_operation(void **state)
 {
     aloop_future *sleep = aloop_sleep(t.loop, ALOOP_SEC(1));
 
@@ -286,7 +286,8 @@ static void dropping_the_last_owner_cancels_what_is_observed(void **state)
     assert_false(aloop_alive(t.loop));
 }
 
-static void what_only_continuations_refer_to_goes_on(void **state)
+static void an_operation_that_only_continuations_refer_to_continues(
+    void **state)
 {
     aloop_future *sleep = aloop_sleep(t.loop, ALOOP_SEC(1));
 
@@ -313,7 +314,7 @@ static ssize_t observes_and_awaits(aloop *loop, void *arg)
     return status;
 }
 
-static void an_await_ends_what_is_observed(void **state)
+static void an_await_that_times_out_cancels_an_observed_operation(void **state)
 {
     aloop_channel *channel = aloop_channel_new(t.loop, sizeof(int), 1);
     int item = 7;
@@ -323,13 +324,14 @@ static void an_await_ends_what_is_observed(void **state)
         aloop_await(aloop_spawn(t.loop, observes_and_awaits, channel)),
         ALOOP_ETIMEDOUT);
     aloop_channel_try_send(channel, &item);
-    assert_int_equal(aloop_channel_count(channel), 1); /* None receives. */
+    /* No operation has received it. */
+    assert_int_equal(aloop_channel_count(channel), 1);
     aloop_run(t.loop);
     assert_noted(1, ALOOP_ECANCELED);
     aloop_channel_free(channel);
 }
 
-static void a_continuation_can_be_taken_back(void **state)
+static void a_continuation_can_be_removed(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
 
@@ -339,7 +341,8 @@ static void a_continuation_can_be_taken_back(void **state)
     assert_int_equal(aloop_unthen(promise, on_settled, as_arg(2)), 1);
     assert_int_equal(aloop_unthen(promise, on_settled, as_arg(2)), 0);
     aloop_future_resolve(promise, 0);
-    /* Those that have settled and were not called can be, too. */
+    /* A continuation that is due, but was not called yet, can also be
+     * removed. */
     assert_int_equal(aloop_unthen(promise, on_settled, as_arg(4)), 1);
     assert_int_equal(aloop_unthen(promise, on_settled, as_arg(1)), 1);
     aloop_then(aloop_future_ref(promise), on_settled, as_arg(5));
@@ -349,7 +352,7 @@ static void a_continuation_can_be_taken_back(void **state)
     aloop_future_unref(promise);
 }
 
-static void taking_back_one_of_two_equal_continuations_leaves_one(void **state)
+static void removing_one_of_two_equal_continuations_leaves_one(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
 
@@ -363,7 +366,7 @@ static void taking_back_one_of_two_equal_continuations_leaves_one(void **state)
     assert_noted(1, 3);
 }
 
-static void taking_back_the_last_reference_cancels(void **state)
+static void removing_the_last_continuation_cancels_the_operation(void **state)
 {
     aloop_future *sleep = aloop_sleep(t.loop, ALOOP_SEC(1));
 
@@ -378,7 +381,8 @@ static void taking_back_the_last_reference_cancels(void **state)
     assert_int_equal(t.noted, 0);
 }
 
-/* With a continuation that was attached before it failed, or after. */
+/* Returns a promise that has failed.  With 0 a continuation was attached before
+ * the failure, with 1 after it. */
 static aloop_future *failed_with_a_continuation(int i)
 {
     aloop_future *promise = aloop_future_new(t.loop);
@@ -391,8 +395,7 @@ static aloop_future *failed_with_a_continuation(int i)
     return promise;
 }
 
-static void an_error_whose_continuation_was_taken_back_is_reported(
-    void **state)
+static void an_error_whose_continuation_was_removed_is_reported(void **state)
 {
     (void) state;
     for (int i = 0; i < 2; i++) {
@@ -408,7 +411,7 @@ static void an_error_whose_continuation_was_taken_back_is_reported(
     assert_int_equal(t.noted, 0);
 }
 
-static void an_error_that_was_looked_at_is_not_reported_by_taking_back(
+static void removing_a_continuation_does_not_report_a_handled_error(
     void **state)
 {
     aloop_future *promise;
@@ -419,12 +422,13 @@ static void an_error_that_was_looked_at_is_not_reported_by_taking_back(
     assert_int_equal(aloop_unthen(promise, on_settled, as_arg(1)), 1);
     aloop_future_unref(promise);
 
-    promise = failed_with_a_continuation(0); /* Another one stays. */
+    promise = failed_with_a_continuation(0); /* Another continuation remains. */
     aloop_then(aloop_future_ref(promise), on_settled, as_arg(2));
     assert_int_equal(aloop_unthen(promise, on_settled, as_arg(1)), 1);
     aloop_future_unref(promise);
 
-    promise = failed_with_a_continuation(2); /* A composition has it. */
+    /* A gather has handled the error. */
+    promise = failed_with_a_continuation(2);
     assert_int_equal(
         aloop_await(aloop_gather(t.loop, aloop_future_ref(promise))),
         ALOOP_EBUSY);
@@ -447,8 +451,7 @@ static ssize_t fails(aloop *loop, void *arg)
     return ALOOP_EBUSY;
 }
 
-static void an_error_that_a_group_was_told_is_not_reported_by_taking_back(
-    void **state)
+static void removing_a_continuation_does_not_report_a_groups_error(void **state)
 {
     aloop_group *group = aloop_group_new(t.loop);
     aloop_future *second = NULL;
@@ -467,7 +470,7 @@ static void an_error_that_a_group_was_told_is_not_reported_by_taking_back(
     assert_int_equal(t.unhandled, 0);
 }
 
-static void there_is_nothing_to_take_back_from_nothing(void **state)
+static void nothing_can_be_removed_from_an_invalid_future(void **state)
 {
     (void) state;
     assert_int_equal(aloop_unthen(NULL, on_settled, NULL), 0);
@@ -475,22 +478,22 @@ static void there_is_nothing_to_take_back_from_nothing(void **state)
                      0);
 }
 
-static void takes_itself_back(aloop_future *future, ssize_t status, void *arg)
+static void removes_itself(aloop_future *future, ssize_t status, void *arg)
 {
     (void) status;
     t.calls++;
-    assert_int_equal(aloop_unthen(future, takes_itself_back, arg), 0);
+    assert_int_equal(aloop_unthen(future, removes_itself, arg), 0);
 }
 
-static void a_continuation_that_runs_cannot_be_taken_back(void **state)
+static void a_running_continuation_cannot_be_removed(void **state)
 {
     (void) state;
-    aloop_then(aloop_future_new_settled(t.loop, 0), takes_itself_back, NULL);
+    aloop_then(aloop_future_new_settled(t.loop, 0), removes_itself, NULL);
     aloop_run(t.loop);
     assert_int_equal(t.calls, 1);
 }
 
-static void free_loop_cancels_what_is_pending_and_tells(void **state)
+static void free_cancels_pending_futures_and_runs_continuations(void **state)
 {
     (void) state;
     aloop_then(aloop_sleep(t.loop, ALOOP_SEC(9)), on_settled, as_arg(1));
@@ -523,7 +526,7 @@ static void a_status_of_any_size_has_a_name(void **state)
     assert_string_equal(aloop_error_name(PTRDIFF_MAX), "OK");
     assert_string_equal(aloop_error_name(-PTRDIFF_MAX - 1), "EUNKNOWN");
 #if PTRDIFF_MAX > INT_MAX
-    /* This would be EPERM in an int. */
+    /* Truncated to an int, this would be EPERM. */
     assert_string_equal(aloop_error_name(-((ssize_t) UINT_MAX + 1) - EPERM),
                         "EUNKNOWN");
 #endif
@@ -565,10 +568,10 @@ static void attach_to_failed(aloop *loop, void *arg)
     assert_int_equal(aloop_then(NULL, note_failed, NULL), 0);
     assert_int_equal(aloop_then(misuse, note_failed, misuse), 0);
     assert_int_equal(aloop_then(NULL, NULL, NULL), ALOOP_EINVAL);
-    assert_int_equal(t.calls, 0); /* Never inside the call. */
+    assert_int_equal(t.calls, 0); /* The callback never runs inside the call. */
 }
 
-static void a_continuation_of_no_future_gets_the_error_in_a_loop(void **state)
+static void a_continuation_of_an_invalid_future_gets_its_error(void **state)
 {
     (void) state;
     assert_int_equal(aloop_then(NULL, note_failed, NULL), ALOOP_ENOMEM);
@@ -579,7 +582,7 @@ static void a_continuation_of_no_future_gets_the_error_in_a_loop(void **state)
     assert_noted(ALOOP_ENOMEM, ALOOP_EINVAL);
 }
 
-static void what_makes_no_sense_is_a_future_that_failed(void **state)
+static void invalid_arguments_give_a_failed_future(void **state)
 {
     ssize_t items[2] = {0, 0};
 
@@ -609,39 +612,39 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_new_promise_is_pending),
         TEST(a_promise_settles_once),
-        TEST(settling_runs_nothing_inline),
+        TEST(settling_runs_no_continuation_inside_the_call),
         TEST(continuations_run_in_the_order_of_registration),
         TEST(then_on_a_settled_future_runs_in_the_next_turn),
         TEST(then_owns_the_reference_it_was_given),
         TEST(dropping_the_last_reference_cancels_an_operation),
         TEST(a_detached_operation_finishes_alone),
         TEST(a_cancelled_operation_settles_with_ecanceled),
-        TEST(an_error_nobody_looked_at_is_reported_once),
-        TEST(an_error_somebody_looked_at_is_not_reported),
-        TEST(a_hook_that_leaves_errors_itself_is_called_once_a_turn),
+        TEST(an_unhandled_error_is_reported_once),
+        TEST(a_handled_error_is_not_reported),
+        TEST(a_hook_that_causes_errors_is_called_once_per_turn),
         TEST(the_error_of_a_detached_future_is_reported),
-        TEST(a_null_future_counts_as_one_without_memory),
-        TEST(misuse_gives_a_future_that_has_failed),
+        TEST(a_null_future_has_the_status_enomem),
+        TEST(misuse_gives_a_failed_future),
         TEST(only_promises_can_be_resolved),
-        TEST(a_pending_promise_keeps_no_loop_alive),
-        TEST(a_promise_that_only_waiters_hold_fails),
-        TEST(dropping_the_last_owner_cancels_what_is_observed),
-        TEST(what_only_continuations_refer_to_goes_on),
-        TEST(an_await_ends_what_is_observed),
-        TEST(a_continuation_can_be_taken_back),
-        TEST(taking_back_one_of_two_equal_continuations_leaves_one),
-        TEST(taking_back_the_last_reference_cancels),
-        TEST(an_error_whose_continuation_was_taken_back_is_reported),
-        TEST(an_error_that_was_looked_at_is_not_reported_by_taking_back),
-        TEST(an_error_that_a_group_was_told_is_not_reported_by_taking_back),
-        TEST(there_is_nothing_to_take_back_from_nothing),
-        TEST(a_continuation_that_runs_cannot_be_taken_back),
-        TEST(free_loop_cancels_what_is_pending_and_tells),
+        TEST(a_pending_promise_does_not_keep_the_loop_alive),
+        TEST(a_promise_without_an_owner_fails),
+        TEST(dropping_the_last_owner_cancels_an_observed_operation),
+        TEST(an_operation_that_only_continuations_refer_to_continues),
+        TEST(an_await_that_times_out_cancels_an_observed_operation),
+        TEST(a_continuation_can_be_removed),
+        TEST(removing_one_of_two_equal_continuations_leaves_one),
+        TEST(removing_the_last_continuation_cancels_the_operation),
+        TEST(an_error_whose_continuation_was_removed_is_reported),
+        TEST(removing_a_continuation_does_not_report_a_handled_error),
+        TEST(removing_a_continuation_does_not_report_a_groups_error),
+        TEST(nothing_can_be_removed_from_an_invalid_future),
+        TEST(a_running_continuation_cannot_be_removed),
+        TEST(free_cancels_pending_futures_and_runs_continuations),
         TEST(every_error_has_a_name_and_a_sentence),
         TEST(a_status_of_any_size_has_a_name),
         TEST(every_errno_of_linux_has_a_name_and_a_sentence),
-        TEST(a_continuation_of_no_future_gets_the_error_in_a_loop),
-        TEST(what_makes_no_sense_is_a_future_that_failed),
+        TEST(a_continuation_of_an_invalid_future_gets_its_error),
+        TEST(invalid_arguments_give_a_failed_future),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,8 @@
 #include "support/stream_fixture.h"
 #include <signal.h>
 
-/* What `arg` points to: the owner of a handle, freed in its callback. */
+/* The object that `arg` points to: the owner of a handle.  The callback of the
+ * handle frees it. */
 struct owner {
     aloop_timer *timer;
     aloop_stream *stream;
@@ -11,14 +12,14 @@ struct owner {
     aloop_listener *listener;
 };
 
-/* Closes whatever there is. */
+/* Closes the handles of `owner`, and frees it. */
 static void free_owner(struct owner *owner)
 {
     aloop_timer_close(owner->timer);
     aloop_stream_close(owner->stream);
     aloop_signal_close(owner->signal);
     aloop_listener_close(owner->listener);
-    memset(owner, 0xa5, sizeof *owner); /* A use of it would show. */
+    memset(owner, 0xa5, sizeof *owner); /* A later use would be noticed. */
     free(owner);
     t.calls++;
 }
@@ -61,8 +62,8 @@ static struct owner *new_owner(void)
     return owner;
 }
 
-/* Failure class 7: a handle is used after its own callback has freed it.  More
- * of the same is pending each time, and must not be called back. */
+/* Failure class 7: a handle is used after its own callback has freed it.
+ * Another event is pending each time, and must not be called back. */
 static void every_owner_may_be_freed_in_its_callback(void **state)
 {
     struct owner *timer = new_owner(), *stream = new_owner();

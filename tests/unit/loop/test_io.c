@@ -3,8 +3,8 @@
 #include "loop/io.h"
 #include "support/stream_fixture.h"
 
-/* Somebody closed it behind the stream's back. */
-static void a_renewal_finds_out_what_was_closed(void **state)
+/* The descriptor is closed outside the control of the stream. */
+static void a_renewal_detects_a_closed_descriptor(void **state)
 {
     aloop_stream *lost = connected(), *kept;
     aloop_future *read, *other;
@@ -55,8 +55,8 @@ static void replace_the_other(aloop_stream *stream, const void *data,
         first = NULL;
 }
 
-/* Failure class 1: a stale event is taken for one of the new owner of the
- * number.  It might do no harm, but it would make a call. */
+/* Failure class 1: a stale event is delivered to the new owner of the number.
+ * It may be harmless, but it would cause a system call. */
 static void a_stale_event_makes_no_call_for_the_new_owner(void **state)
 {
     unsigned accepts = sim_calls("aloop__sys_accept");
@@ -86,13 +86,14 @@ static void close_all_and_open_many(aloop_stream *stream, const void *data,
     (void) arg;
     t.calls++;
     for (int i = 0; i < NEIGHBOURS; i++)
-        aloop_stream_close(n.streams[i]); /* Itself too, in the middle. */
+        aloop_stream_close(n.streams[i]); /* This includes `stream`. */
     for (int i = 0; i < NEWCOMERS; i++)
         aloop_detach(aloop_tcp_connect(t.loop, "127.0.0.1", "81",
                                        &n.newcomers[i]));
 }
 
-/* Failure class 6: what is being dispatched goes, and the tables grow. */
+/* Failure class 6: streams are closed while their events are dispatched, and
+ * the tables grow. */
 static void a_callback_may_close_every_neighbour_and_open_many(void **state)
 {
     int peers[NEIGHBOURS], listener;
@@ -118,7 +119,7 @@ static void a_callback_may_close_every_neighbour_and_open_many(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(a_renewal_finds_out_what_was_closed),
+        TEST(a_renewal_detects_a_closed_descriptor),
         TEST(a_stale_event_makes_no_call_for_the_new_owner),
         TEST(a_callback_may_close_every_neighbour_and_open_many),
     };
