@@ -250,6 +250,29 @@ static void listeners_accept_in_a_child_too(void **state)
     aloop_listener_close(listener);
 }
 
+static void leftover_bytes_wait_until_the_child_uses_the_stream(void **state)
+{
+    char text[4];
+
+    (void) state;
+    stream = connected();
+    sim_peer_send(c.peer, "pingpong", 8);
+    assert_int_equal(
+        aloop_await(aloop_stream_read_exactly(stream, text, sizeof text)), 4);
+    aloop_stream_start(stream, collect, NULL);
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    run_for(MS);
+    assert_int_equal(t.calls, 0);
+
+    assert_int_equal(aloop_stream_put(stream, "hello", 5), 0);
+
+    run_for(MS);
+    assert_int_equal(c.got_size, 4);
+    assert_memory_equal(c.got, "pong", 4);
+    aloop_stream_close(stream);
+}
+
 /* Signals. */
 
 static void a_child_has_no_callbacks_for_signals_of_its_parent(void **state)
@@ -388,6 +411,67 @@ static void a_childs_descriptor_is_readable_if_something_is_due(void **state)
     assert_false(sim_fd_readable(fd));
 }
 
+/* Callbacks and threads. */
+
+static void fork_in_call(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    sim_fork();
+}
+
+static void a_child_forked_in_a_callback_gets_no_event_of_its_parent(
+    void **state)
+{
+    (void) state;
+    stream = connected();
+    aloop_stream_start(stream, collect, NULL);
+    aloop_step(t.loop, 0);
+    sim_peer_send(c.peer, "for the parent", 14);
+    sim_pass(MS);
+    aloop_defer(t.loop, fork_in_call, NULL);
+
+    assert_int_equal(aloop_run(t.loop), ALOOP_EPERM);
+
+    assert_int_equal(t.calls, 0);
+    assert_parent_is_unaffected();
+}
+
+/* Returns how often the monitor and the threads of the parent were used. */
+static unsigned uses_of_threads(void)
+{
+    return sim_calls("aloop__sys_monitor_enter") +
+           sim_calls("aloop__sys_thread_join") +
+           sim_calls("aloop__sys_thread_detach") +
+           sim_calls("aloop__sys_thread_start");
+}
+
+static void a_child_does_not_affect_the_look_ups_of_its_parent(void **state)
+{
+    aloop_stream *streams[3];
+    aloop_future *connects[3];
+    unsigned before;
+
+    (void) state;
+    sim_host_delay("slow", ALOOP_SEC(1));
+    for (int i = 0; i < 2; i++)
+        connects[i] = aloop_tcp_connect(t.loop, "slow", "82", &streams[i]);
+    aloop_step(t.loop, 0);
+    sim_fork();
+    before = uses_of_threads();
+
+    for (int i = 0; i < 2; i++)
+        aloop_future_unref(connects[i]);
+    connects[2] = aloop_tcp_connect(t.loop, "slow", "82", &streams[2]);
+    assert_int_equal(aloop_future_status(connects[2]), ALOOP_EPERM);
+    aloop_future_unref(connects[2]);
+    assert_int_equal(aloop_free(t.loop), 0);
+
+    t.loop = NULL;
+    assert_int_equal(uses_of_threads(), before);
+    assert_int_equal(sim_harms(), 0);
+}
+
 /* Processes that did not fork, and vfork(). */
 
 static void after_fork_without_a_fork_changes_nothing(void **state)
@@ -419,368 +503,6 @@ static void a_vforked_child_cannot_free_or_take_over_the_loop(void **state)
     assert_true(t.calls > 0);
 }
 
-static void fork_in_call(aloop *loop, void *arg)
-{
-    (void) loop;
-    (void) arg;
-    sim_fork();
-}
-
-static void a_child_forked_in_a_callback_gets_no_event_of_its_parent(
-    void **state)
-{
-    (void) state;
-    stream = connected();
-    aloop_stream_start(stream, collect, NULL);
-    aloop_step(t.loop, 0);
-    sim_peer_send(c.peer, "for the parent", 14);
-    sim_pass(MS);
-    aloop_defer(t.loop, fork_in_call, NULL);
-
-    assert_int_equal(aloop_run(t.loop), ALOOP_EPERM);
-
-    assert_int_equal(t.calls, 0);
-    assert_parent_is_unaffected();
-}
-
-/* A fork in a callback.  The first call of any of these functions forks, and
- * later calls are counted. */
-
-static bool has_forked;
-/* The child calls aloop_after_fork() in this callback. */
-static bool takes_over;
-
-static void fork_once(void)
-{
-    if (has_forked)
-        return;
-    has_forked = true;
-    sim_fork();
-    if (takes_over)
-        assert_int_equal(aloop_after_fork(t.loop), 0);
-}
-
-static void fork_or_count(aloop *loop, void *arg)
-{
-    t.calls += has_forked;
-    fork_once();
-    (void) loop;
-    (void) arg;
-}
-
-static void fork_or_count_in_timer(aloop_timer *timer, void *arg)
-{
-    (void) timer;
-    fork_or_count(t.loop, arg);
-}
-
-static void fork_or_count_in_hook(aloop *loop, int error, const char *what,
-                                  void *arg)
-{
-    (void) what;
-    if (error == ALOOP_EBUSY)
-        fork_or_count(loop, arg);
-}
-
-static ssize_t fork_or_count_in_task(aloop *loop, void *arg)
-{
-    fork_or_count(loop, arg);
-    return 0;
-}
-
-static void defer_two(void)
-{
-    aloop_defer(t.loop, fork_or_count, NULL);
-    aloop_defer(t.loop, fork_or_count, NULL);
-}
-
-static void post_two(void)
-{
-    aloop_post(t.loop, fork_or_count, NULL);
-    aloop_post(t.loop, fork_or_count, NULL);
-}
-
-static void start_two_timers(void)
-{
-    static aloop_timer *timers[2];
-
-    for (int i = 0; i < 2; i++)
-        aloop_timer_start(t.loop, 0, 0, fork_or_count_in_timer, NULL,
-                          &timers[i]);
-}
-
-static void spawn_two(void)
-{
-    aloop_detach(aloop_spawn(t.loop, fork_or_count_in_task, NULL));
-    aloop_detach(aloop_spawn(t.loop, fork_or_count_in_task, NULL));
-}
-
-static void fail_two(void)
-{
-    aloop_detach(aloop_future_new_settled(t.loop, ALOOP_EBUSY));
-    aloop_detach(aloop_future_new_settled(t.loop, ALOOP_EBUSY));
-}
-
-static void (*const queue_two[])(void) = {defer_two, post_two,
-                                          start_two_timers, spawn_two,
-                                          fail_two};
-enum { QUEUES = sizeof queue_two / sizeof queue_two[0] };
-
-static void queue(int i, bool is_taken_over)
-{
-    aloop_options options = {.size = sizeof options,
-                             .on_unhandled = fork_or_count_in_hook};
-
-    aloop_free(t.loop);
-    t.loop = aloop_new(&options);
-    t.calls = 0;
-    has_forked = false;
-    takes_over = is_taken_over;
-    queue_two[i]();
-}
-
-static void a_child_runs_nothing_after_the_callback_that_forked(void **state)
-{
-    (void) state;
-    for (int i = 0; i < QUEUES; i++) {
-        queue(i, false);
-        aloop_step(t.loop, 0);
-        assert_true(has_forked);
-        assert_int_equal(t.calls, 0);
-
-        assert_int_equal(aloop_step(t.loop, 0), ALOOP_EPERM);
-        assert_int_equal(t.calls, 0);
-        assert_int_equal(aloop_free(t.loop), 0);
-        t.loop = NULL;
-        assert_int_equal(t.calls, 0);
-    }
-}
-
-static void after_fork_continues_with_the_rest_of_the_turn(void **state)
-{
-    (void) state;
-    for (int i = 0; i < QUEUES; i++) {
-        queue(i, false);
-        assert_true(aloop_fd(t.loop) >= 0);
-        aloop_step(t.loop, 0);
-        assert_int_equal(t.calls, 0);
-
-        assert_int_equal(aloop_after_fork(t.loop), 0);
-
-        assert_true(sim_fd_readable(aloop_fd(t.loop)));
-        aloop_step(t.loop, 0);
-        assert_int_equal(t.calls, 1);
-    }
-}
-
-static void after_fork_in_the_callback_continues_the_turn(void **state)
-{
-    (void) state;
-    for (int i = 0; i < QUEUES; i++) {
-        queue(i, true);
-
-        aloop_step(t.loop, 0);
-
-        assert_int_equal(t.calls, 1);
-    }
-}
-
-static void fork_or_count_signal(aloop_signal *signal, int number, void *arg)
-{
-    (void) signal;
-    (void) number;
-    fork_or_count(t.loop, arg);
-}
-
-static void a_child_forked_in_a_signal_callback_gets_no_old_signals(
-    void **state)
-{
-    aloop_signal *other;
-
-    (void) state;
-    for (int i = 0; i < 2; i++) {
-        has_forked = false;
-        takes_over = i == 1;
-        aloop_signal_start(t.loop, SIGUSR1, fork_or_count_signal, NULL,
-                           &watch);
-        aloop_signal_start(t.loop, SIGUSR1, fork_or_count_signal, NULL,
-                           &other);
-        for (int k = 0; k < 3; k++)
-            sim_raise(SIGUSR1);
-
-        aloop_step(t.loop, 0);
-
-        assert_true(has_forked);
-        assert_int_equal(aloop_after_fork(t.loop), 0);
-        aloop_step(t.loop, 0);
-        assert_int_equal(t.calls, 0);
-        sim_raise(SIGUSR1);
-        aloop_step(t.loop, 0);
-        assert_int_equal(t.calls, 2);
-        t.calls = 0;
-        aloop_signal_close(watch);
-        aloop_signal_close(other);
-    }
-}
-
-static void fork_in_data(aloop_stream *from, const void *data, ssize_t size,
-                         void *arg)
-{
-    (void) from;
-    (void) data;
-    (void) size;
-    fork_or_count(t.loop, arg);
-}
-
-static void a_child_forked_in_on_data_receives_nothing_more(void **state)
-{
-    static const char full[BUFFER];
-
-    (void) state;
-    for (int i = 0; i < 2; i++) {
-        has_forked = false;
-        takes_over = i == 1;
-        stream = connected();
-        assert_int_equal(sim_peer_send(c.peer, full, BUFFER), BUFFER);
-        sim_pass(MS);
-        aloop_stream_start(stream, fork_in_data, NULL);
-
-        aloop_step(t.loop, MS);
-
-        assert_true(has_forked);
-        assert_int_equal(sim_harms(), 0);
-        assert_int_equal(aloop_after_fork(t.loop), 0);
-        aloop_stream_close(stream);
-        aloop_step(t.loop, 0);
-    }
-}
-
-static void fork_in_accept(aloop_listener *from, aloop_stream *accepted,
-                           void *arg)
-{
-    (void) from;
-    aloop_stream_close(accepted);
-    (void) arg;
-    /* This is the first of two that are accepted together. */
-    if (++t.noted == 2)
-        fork_once();
-}
-
-static void a_child_forked_in_an_accept_callback_accepts_no_more(void **state)
-{
-    (void) state;
-    has_forked = takes_over = false;
-    aloop_tcp_listen(t.loop, "127.0.0.1", "81", fork_in_accept, NULL,
-                     &listener);
-    for (int i = 0; i < 6; i++)
-        assert_true(sim_connect(81) >= 0);
-    sim_pass(MS);
-
-    for (int i = 0; i < 6 && !has_forked; i++)
-        aloop_step(t.loop, 0);
-    assert_true(has_forked);
-    assert_int_equal(t.noted, 2);
-
-    assert_int_equal(aloop_after_fork(t.loop), 0);
-    run_for(MS);
-    assert_int_equal(t.noted, 6);
-    t.noted = 0;
-    aloop_listener_close(listener);
-}
-
-static void leftover_bytes_wait_until_the_child_uses_the_stream(void **state)
-{
-    char text[4];
-
-    (void) state;
-    stream = connected();
-    sim_peer_send(c.peer, "pingpong", 8);
-    assert_int_equal(
-        aloop_await(aloop_stream_read_exactly(stream, text, sizeof text)), 4);
-    aloop_stream_start(stream, collect, NULL);
-    sim_fork();
-    assert_int_equal(aloop_after_fork(t.loop), 0);
-    run_for(MS);
-    assert_int_equal(t.calls, 0);
-
-    assert_int_equal(aloop_stream_put(stream, "hello", 5), 0);
-
-    run_for(MS);
-    assert_int_equal(c.got_size, 4);
-    assert_memory_equal(c.got, "pong", 4);
-    aloop_stream_close(stream);
-}
-
-static ssize_t fork_at_the_end(aloop *loop, void *arg)
-{
-    (void) aloop_await(aloop_sleep(loop, ALOOP_SEC(1000)));
-    fork_or_count(loop, arg);
-    return 0;
-}
-
-/* Returns how often the monitor and the threads of the parent were used. */
-static unsigned uses_of_threads(void)
-{
-    return sim_calls("aloop__sys_monitor_enter") +
-           sim_calls("aloop__sys_thread_join") +
-           sim_calls("aloop__sys_thread_detach") +
-           sim_calls("aloop__sys_thread_start");
-}
-
-static void a_child_forked_while_the_loop_is_freed_waits_for_no_thread(
-    void **state)
-{
-    aloop_stream *other;
-    unsigned before;
-
-    (void) state;
-    has_forked = takes_over = false;
-    assert_true(renew(1));
-    sim_host_delay("slow", ALOOP_SEC(1));
-    aloop_detach(aloop_tcp_connect(t.loop, "localhost", "82", &other));
-    aloop_step(t.loop, 0);
-    aloop_detach(aloop_spawn(t.loop, fork_at_the_end, NULL));
-    aloop_detach(aloop_spawn(t.loop, fork_at_the_end, NULL));
-    aloop_step(t.loop, 0);
-    aloop_step(t.loop, 0);
-    before = sim_calls("aloop__sys_thread_join");
-
-    assert_int_equal(aloop_free(t.loop), 0);
-
-    t.loop = NULL;
-    assert_true(has_forked);
-    assert_int_equal(sim_calls("aloop__sys_thread_join"), before);
-    assert_int_equal(t.calls, 0);
-    assert_int_equal(sim_harms(), 0);
-    assert_int_equal(memory.bytes, 0);
-}
-
-static void a_child_does_not_affect_the_look_ups_of_its_parent(void **state)
-{
-    aloop_stream *streams[3];
-    aloop_future *connects[3];
-    unsigned before;
-
-    (void) state;
-    sim_host_delay("slow", ALOOP_SEC(1));
-    for (int i = 0; i < 2; i++)
-        connects[i] = aloop_tcp_connect(t.loop, "slow", "82", &streams[i]);
-    aloop_step(t.loop, 0);
-    sim_fork();
-    before = uses_of_threads();
-
-    for (int i = 0; i < 2; i++)
-        aloop_future_unref(connects[i]);
-    connects[2] = aloop_tcp_connect(t.loop, "slow", "82", &streams[2]);
-    assert_int_equal(aloop_future_status(connects[2]), ALOOP_EPERM);
-    aloop_future_unref(connects[2]);
-    assert_int_equal(aloop_free(t.loop), 0);
-
-    t.loop = NULL;
-    assert_int_equal(uses_of_threads(), before);
-    assert_int_equal(sim_harms(), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -792,24 +514,17 @@ int main(void)
         TEST(a_waiting_read_continues_in_a_child_at_the_next_use),
         TEST(output_queued_before_a_fork_is_sent_only_by_the_parent),
         TEST(listeners_accept_in_a_child_too),
+        TEST(leftover_bytes_wait_until_the_child_uses_the_stream),
         TEST(a_child_has_no_callbacks_for_signals_of_its_parent),
         TEST(a_signal_between_fork_and_after_fork_reaches_the_child),
         TEST(a_grandchild_gets_only_the_signals_it_received),
         TEST(two_loops_of_a_process_both_work_in_a_child),
         TEST(a_childs_descriptor_is_not_readable_if_nothing_is_due),
         TEST(a_childs_descriptor_is_readable_if_something_is_due),
+        TEST(a_child_forked_in_a_callback_gets_no_event_of_its_parent),
+        TEST(a_child_does_not_affect_the_look_ups_of_its_parent),
         TEST(after_fork_without_a_fork_changes_nothing),
         TEST(a_vforked_child_cannot_free_or_take_over_the_loop),
-        TEST(a_child_forked_in_a_callback_gets_no_event_of_its_parent),
-        TEST(a_child_runs_nothing_after_the_callback_that_forked),
-        TEST(after_fork_continues_with_the_rest_of_the_turn),
-        TEST(after_fork_in_the_callback_continues_the_turn),
-        TEST(a_child_forked_in_a_signal_callback_gets_no_old_signals),
-        TEST(a_child_forked_in_on_data_receives_nothing_more),
-        TEST(a_child_forked_in_an_accept_callback_accepts_no_more),
-        TEST(leftover_bytes_wait_until_the_child_uses_the_stream),
-        TEST(a_child_forked_while_the_loop_is_freed_waits_for_no_thread),
-        TEST(a_child_does_not_affect_the_look_ups_of_its_parent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
