@@ -2,7 +2,7 @@
 
 #include "support/memory_fixture.h"
 
-static void a_fresh_loop_is_not_alive_and_run_returns_at_once(void **state)
+static void a_new_loop_is_not_alive_and_run_returns_immediately(void **state)
 {
     (void) state;
     assert_false(aloop_alive(t.loop));
@@ -31,7 +31,7 @@ static void stop_before_run_returns_one_without_a_turn(void **state)
     assert_noted(1);
 }
 
-static void stop_in_a_callback_returns_one_and_the_loop_can_go_on(void **state)
+static void stop_in_a_callback_returns_one_and_run_can_be_repeated(void **state)
 {
     (void) state;
     start_timer(MS, 1);
@@ -41,8 +41,6 @@ static void stop_in_a_callback_returns_one_and_the_loop_can_go_on(void **state)
     assert_int_equal(aloop_run(t.loop), 0);
     assert_noted(1);
 }
-
-/* What a step may call back: each begins something that soon calls `done`. */
 
 static void post_here(void *arg)
 {
@@ -58,7 +56,7 @@ static void a_hold_keeps_the_loop_alive_until_released(void **state)
     aloop_release(t.loop);
     assert_true(aloop_alive(t.loop));
     aloop_release(t.loop);
-    aloop_release(t.loop); /* One too many is ignored. */
+    aloop_release(t.loop); /* An extra release is ignored. */
     assert_false(aloop_alive(t.loop));
 }
 
@@ -70,7 +68,7 @@ static void on_connected(aloop_future *future, ssize_t status, void *arg)
     note((int) status);
 }
 
-static void holds_of_the_library_and_of_the_user_are_counted_apart(void **state)
+static void holds_of_library_and_application_are_counted_apart(void **state)
 {
     static const char *const addresses[] = {"10.0.0.1", NULL};
     int peer = sim_listen("10.0.0.1", 80, 5);
@@ -80,21 +78,21 @@ static void holds_of_the_library_and_of_the_user_are_counted_apart(void **state)
     sim_host("example.org", addresses);
     aloop_then(aloop_tcp_connect(t.loop, "example.org", "80", &stream),
                on_connected, NULL);
-    aloop_release(t.loop); /* One too many. */
+    aloop_release(t.loop); /* This one is extra. */
     aloop_hold(t.loop);
     for (int i = 0; i < 9 && t.calls == 0; i++)
         aloop_step(t.loop, MS);
     assert_noted(0);
-    assert_true(aloop_alive(t.loop)); /* The look-up took its own back. */
+    assert_true(aloop_alive(t.loop)); /* The look-up released its own hold. */
     aloop_release(t.loop);
     assert_false(aloop_alive(t.loop));
     aloop_stream_abort(stream);
     sim_peer_close(peer);
 }
 
-/* The loop's one descriptor. */
+/* The descriptor of the loop. */
 
-static void the_descriptor_is_readable_exactly_when_there_is_work(void **state)
+static void the_descriptor_is_readable_only_if_there_is_work(void **state)
 {
     int fd = aloop_fd(t.loop);
     aloop_timer *timer;
@@ -125,7 +123,7 @@ static void the_descriptor_is_readable_exactly_when_there_is_work(void **state)
     assert_int_equal(aloop_fd(t.loop), fd);
 }
 
-static void an_await_outside_leaves_no_readiness_behind(void **state)
+static void the_descriptor_is_not_readable_after_an_await_outside(void **state)
 {
     int fd = aloop_fd(t.loop);
 
@@ -134,7 +132,7 @@ static void an_await_outside_leaves_no_readiness_behind(void **state)
     assert_false(sim_poll(fd, 0));
 }
 
-static void stopping_the_timer_takes_the_readiness_back(void **state)
+static void a_stopped_timer_does_not_make_the_descriptor_readable(void **state)
 {
     int fd = aloop_fd(t.loop);
     aloop_timer *timer = start_timer(5 * MS, 1);
@@ -183,7 +181,7 @@ static int64_t frozen_clock(void *context)
     return *(int64_t *) context;
 }
 
-static void a_clock_of_ones_own_is_used(void **state)
+static void a_clock_of_the_application_is_used(void **state)
 {
     int64_t now = 12345;
     aloop_options options = {.size = sizeof options,
@@ -204,7 +202,7 @@ static void a_clock_of_ones_own_is_used(void **state)
 }
 
 struct jumping {
-    int64_t now_ns[2]; /* At the first reading, and at all that follow. */
+    int64_t now_ns[2]; /* The first reading, and all later ones. */
     unsigned readings;
 };
 
@@ -270,7 +268,7 @@ static void a_delay_beyond_the_end_of_time_never_ends(void **state)
     aloop_free(loop);
 }
 
-static void an_allocator_of_ones_own_gets_every_byte_back(void **state)
+static void an_allocator_of_the_application_gets_all_memory_back(void **state)
 {
     aloop *loop = memory_loop(0);
 
@@ -278,7 +276,7 @@ static void an_allocator_of_ones_own_gets_every_byte_back(void **state)
     assert_true(memory.bytes > 0);
     aloop_detach(aloop_spawn(loop, sleeps_thrice, NULL));
     aloop_run(loop);
-    assert_non_null(aloop_sleep(loop, MS)); /* Held to the end. */
+    assert_non_null(aloop_sleep(loop, MS)); /* It is never released. */
     aloop_free(loop);
     assert_int_equal(memory.bytes, 0);
 }
@@ -370,20 +368,20 @@ static void a_callback_may_run_another_loop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_fresh_loop_is_not_alive_and_run_returns_at_once),
+        TEST(a_new_loop_is_not_alive_and_run_returns_immediately),
         TEST(run_returns_zero_when_nothing_is_left),
         TEST(stop_before_run_returns_one_without_a_turn),
-        TEST(stop_in_a_callback_returns_one_and_the_loop_can_go_on),
+        TEST(stop_in_a_callback_returns_one_and_run_can_be_repeated),
         TEST(a_hold_keeps_the_loop_alive_until_released),
-        TEST(holds_of_the_library_and_of_the_user_are_counted_apart),
-        TEST(the_descriptor_is_readable_exactly_when_there_is_work),
-        TEST(an_await_outside_leaves_no_readiness_behind),
-        TEST(stopping_the_timer_takes_the_readiness_back),
+        TEST(holds_of_library_and_application_are_counted_apart),
+        TEST(the_descriptor_is_readable_only_if_there_is_work),
+        TEST(the_descriptor_is_not_readable_after_an_await_outside),
+        TEST(a_stopped_timer_does_not_make_the_descriptor_readable),
         TEST(tasks_run_in_an_embedded_loop_without_a_timeout),
-        TEST(a_clock_of_ones_own_is_used),
+        TEST(a_clock_of_the_application_is_used),
         TEST(a_clock_may_jump_from_one_end_of_time_to_the_other),
         TEST(a_delay_beyond_the_end_of_time_never_ends),
-        TEST(an_allocator_of_ones_own_gets_every_byte_back),
+        TEST(an_allocator_of_the_application_gets_all_memory_back),
         TEST(running_out_of_memory_at_any_point_loses_nothing),
         TEST(making_a_loop_fails_cleanly_without_descriptors),
         TEST(bad_arguments_are_refused),

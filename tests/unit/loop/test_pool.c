@@ -1,5 +1,5 @@
-/* The pool of threads, simulated: a thread runs to its end inside a wait of the
- * loop. */
+/* The pool of threads, on the simulated system, where a thread runs to its end
+ * inside a wait of the loop. */
 
 #include "support/fixture.h"
 
@@ -20,7 +20,7 @@ static struct {
         int error;
     } jobs[JOBS];
     int worked, returned, dropped;
-    uintptr_t worker; /* The thread that was last at work. */
+    uintptr_t worker; /* The thread of the latest job. */
 } p;
 
 static int index_of(struct aloop__job *job)
@@ -57,8 +57,8 @@ static void drop(struct aloop__job *job)
     p.dropped++;
 }
 
-/* Sleeps until somebody answers; see sim_host_delay. */
-static void work_for_long(struct aloop__job *job)
+/* Waits until the look-up has an answer; see sim_host_delay(). */
+static void work_slowly(struct aloop__job *job)
 {
     struct sys_address *found;
 
@@ -68,7 +68,7 @@ static void work_for_long(struct aloop__job *job)
     p.returned++;
 }
 
-/* The same for jobs that are not in the table. */
+/* Does the same for jobs that are not in the table. */
 static void work_elsewhere(struct aloop__job *job)
 {
     struct sys_address *found;
@@ -89,19 +89,21 @@ static void open_pool(unsigned threads)
     for (size_t i = 0; i < sizeof p; i++)
         ((char *) &p)[i] = 0;
     assert_int_equal(aloop__pool_open(t.loop, threads, &p.pool), 0);
-    t.loop->resolver = p.pool; /* A wake-up collects; the loop closes it. */
+    /* Wake-ups now collect the finished jobs, and aloop_free() closes the
+     * pool. */
+    t.loop->resolver = p.pool;
 }
 
 static int submit(int i)
 {
-    p.jobs[i].job.work = p.is_slow ? work_for_long : work;
+    p.jobs[i].job.work = p.is_slow ? work_slowly : work;
     p.jobs[i].job.done = done;
     p.jobs[i].job.drop = drop;
     return aloop__pool_submit(p.pool, &p.jobs[i].job);
 }
 
-/* Jobs from now on take a second. */
-static void be_slow(void)
+/* Makes each job take a second from now on. */
+static void make_slow(void)
 {
     p.is_slow = true;
     sim_host_delay("slow", ALOOP_SEC(1));
@@ -178,8 +180,8 @@ static void a_job_may_be_submitted_as_another_is_done(void **state)
     assert_noted(0, 1, 2, 3, 4, 5);
 }
 
-/* Failure class 44: cancelling at every state. */
-static void a_job_that_has_not_begun_is_taken_back(void **state)
+/* Failure class 44: a job is cancelled in each of its states. */
+static void a_job_that_has_not_started_is_dropped_immediately(void **state)
 {
     (void) state;
     open_pool(1);
@@ -195,11 +197,11 @@ static void a_job_that_has_not_begun_is_taken_back(void **state)
     assert_int_equal(p.dropped, 3);
 }
 
-static void a_job_that_runs_is_left_to_its_thread(void **state)
+static void a_running_job_is_left_to_its_thread(void **state)
 {
     (void) state;
     open_pool(1);
-    be_slow();
+    make_slow();
     submit(0);
     sim_pass(1);
     assert_int_equal(p.worked, 1);
@@ -210,7 +212,7 @@ static void a_job_that_runs_is_left_to_its_thread(void **state)
     sim_pass(ALOOP_SEC(2));
 
     assert_true(p.jobs[0].is_dropped);
-    assert_int_equal(t.noted, 0); /* It is never done. */
+    assert_int_equal(t.noted, 0); /* The callback `done` never runs. */
 }
 
 static void a_job_that_has_run_but_was_not_collected_is_dropped(void **state)
@@ -218,7 +220,7 @@ static void a_job_that_has_run_but_was_not_collected_is_dropped(void **state)
     (void) state;
     open_pool(1);
     submit(0);
-    sim_pass(1); /* The thread runs; the loop does not. */
+    sim_pass(1); /* The thread runs, but the loop does not. */
     assert_int_equal(p.worked, 1);
 
     aloop__pool_leave(p.pool, &p.jobs[0].job);
@@ -251,11 +253,11 @@ static void a_job_may_be_left_as_another_is_done(void **state)
     assert_int_equal(p.dropped, 3);
 }
 
-static void a_thread_whose_job_was_left_makes_room_for_another(void **state)
+static void a_thread_whose_job_was_left_is_replaced(void **state)
 {
     (void) state;
     open_pool(2);
-    be_slow();
+    make_slow();
     submit(0);
     submit(1);
     sim_pass(1);
@@ -275,20 +277,21 @@ static void a_thread_whose_job_was_left_makes_room_for_another(void **state)
     assert_int_equal(t.noted, 3);
 }
 
-static void a_thread_that_returns_works_on_or_ends(void **state)
+static void a_thread_that_returns_takes_a_job_or_ends(void **state)
 {
     (void) state;
     open_pool(1);
-    be_slow();
+    make_slow();
     submit(0);
     sim_pass(1);
     aloop__pool_leave(p.pool, &p.jobs[0].job);
     sim_pass(ALOOP_MS(500));
-    submit(1); /* Another thread takes the place of the first. */
+    submit(1); /* Another thread replaces the first one. */
     sim_pass(1);
     p.is_slow = false;
     submit(2);
-    sim_pass(ALOOP_MS(500)); /* The first returns: one works already. */
+    /* The first one returns and ends, because another one works. */
+    sim_pass(ALOOP_MS(500));
     assert_int_equal(p.returned, 1);
     assert_int_equal(p.worked, 2);
 
@@ -298,15 +301,14 @@ static void a_thread_that_returns_works_on_or_ends(void **state)
     assert_int_equal(p.dropped, 3);
 }
 
-static void there_are_at_most_64_threads_with_those_left_to_their_jobs(
-    void **state)
+static void there_are_at_most_64_threads_including_those_left(void **state)
 {
     enum { SLOW = 64 };
     static struct aloop__job jobs[SLOW];
 
     (void) state;
     open_pool(2);
-    be_slow();
+    make_slow();
     for (int i = 0; i < SLOW; i++) {
         jobs[i] = (struct aloop__job){
             .work = work_elsewhere, .done = done, .drop = count_drop};
@@ -339,7 +341,7 @@ static void without_any_thread_a_submit_fails(void **state)
     assert_noted(0);
 }
 
-static void one_thread_is_enough_where_a_second_cannot_start(void **state)
+static void one_thread_is_enough_if_a_second_cannot_start(void **state)
 {
     (void) state;
     open_pool(4);
@@ -362,7 +364,7 @@ static void a_pool_that_cannot_be_opened_leaves_nothing(void **state)
     assert_null(pool);
 }
 
-static void closing_cancels_what_has_not_run(void **state)
+static void closing_cancels_jobs_that_have_not_run(void **state)
 {
     (void) state;
     open_pool(1);
@@ -381,7 +383,7 @@ static void closing_cancels_what_has_not_run(void **state)
     assert_false(aloop_alive(t.loop));
 }
 
-static void freeing_the_loop_joins_threads_that_have_no_work(void **state)
+static void freeing_the_loop_joins_idle_threads(void **state)
 {
     (void) state;
     open_pool(3);
@@ -396,13 +398,13 @@ static void freeing_the_loop_joins_threads_that_have_no_work(void **state)
     assert_int_equal(p.dropped, JOBS);
 }
 
-static void freeing_the_loop_waits_for_no_work(void **state)
+static void freeing_the_loop_does_not_wait_for_running_jobs(void **state)
 {
     int64_t before_ns = aloop__sys_clock_ns();
 
     (void) state;
     open_pool(3);
-    be_slow();
+    make_slow();
     for (int i = 0; i < JOBS; i++)
         submit(i);
     sim_pass(1);
@@ -414,16 +416,16 @@ static void freeing_the_loop_waits_for_no_work(void **state)
     assert_int_equal(aloop__sys_clock_ns(), before_ns + 1);
     assert_int_equal(sim_threads_open(), 0);
     assert_int_equal(t.noted, JOBS - 1);
-    /* Three were at work, and one more instead of the first. */
+    /* Three threads worked, and a fourth one replaced the first. */
     assert_int_equal(p.worked, 4);
     assert_int_equal(p.dropped, JOBS - 4);
-    sim_pass(ALOOP_SEC(2)); /* Those left behind end, and free the rest. */
+    sim_pass(ALOOP_SEC(2)); /* The remaining threads end, and free the rest. */
     assert_int_equal(p.returned, 4);
     assert_int_equal(p.dropped, JOBS);
 }
 
-/* As in a forked child, where the threads do not exist. */
-static void abandoning_cancels_without_touching_threads(void **state)
+/* A forked child does this, because the threads do not exist there. */
+static void abandoning_cancels_jobs_without_using_threads(void **state)
 {
     unsigned joins, enters;
 
@@ -447,11 +449,11 @@ static void abandoning_cancels_without_touching_threads(void **state)
     assert_int_equal(sim_threads_open(), 0); /* Their memory is freed. */
 }
 
-static void abandoning_drops_what_was_left_to_threads(void **state)
+static void abandoning_drops_jobs_that_were_left_to_threads(void **state)
 {
     (void) state;
     open_pool(2);
-    be_slow();
+    make_slow();
     submit(0);
     submit(1);
     sim_pass(1);
@@ -463,10 +465,10 @@ static void abandoning_drops_what_was_left_to_threads(void **state)
     assert_noted(1);
     assert_int_equal(p.dropped, 2);
     sim_pass(ALOOP_SEC(2));
-    assert_int_equal(p.returned, 0); /* There are no such threads. */
+    assert_int_equal(p.returned, 0); /* The threads do not exist any more. */
 }
 
-static void a_number_of_resolver_threads_may_be_asked_for(void **state)
+static void the_number_of_resolver_threads_can_be_set(void **state)
 {
     static const char *const here[] = {"127.0.0.1", NULL};
     aloop_options options = {.size = sizeof options, .resolver_threads = 1};
@@ -500,22 +502,22 @@ int main(void)
         TEST(there_are_never_more_threads_than_allowed),
         TEST(threads_that_have_ended_are_joined_and_replaced),
         TEST(a_job_may_be_submitted_as_another_is_done),
-        TEST(a_job_that_has_not_begun_is_taken_back),
-        TEST(a_job_that_runs_is_left_to_its_thread),
+        TEST(a_job_that_has_not_started_is_dropped_immediately),
+        TEST(a_running_job_is_left_to_its_thread),
         TEST(a_job_that_has_run_but_was_not_collected_is_dropped),
         TEST(a_job_may_be_left_as_another_is_done),
-        TEST(a_thread_whose_job_was_left_makes_room_for_another),
-        TEST(a_thread_that_returns_works_on_or_ends),
-        TEST(there_are_at_most_64_threads_with_those_left_to_their_jobs),
+        TEST(a_thread_whose_job_was_left_is_replaced),
+        TEST(a_thread_that_returns_takes_a_job_or_ends),
+        TEST(there_are_at_most_64_threads_including_those_left),
         TEST(without_any_thread_a_submit_fails),
-        TEST(one_thread_is_enough_where_a_second_cannot_start),
+        TEST(one_thread_is_enough_if_a_second_cannot_start),
         TEST(a_pool_that_cannot_be_opened_leaves_nothing),
-        TEST(closing_cancels_what_has_not_run),
-        TEST(freeing_the_loop_joins_threads_that_have_no_work),
-        TEST(freeing_the_loop_waits_for_no_work),
-        TEST(abandoning_cancels_without_touching_threads),
-        TEST(abandoning_drops_what_was_left_to_threads),
-        TEST(a_number_of_resolver_threads_may_be_asked_for),
+        TEST(closing_cancels_jobs_that_have_not_run),
+        TEST(freeing_the_loop_joins_idle_threads),
+        TEST(freeing_the_loop_does_not_wait_for_running_jobs),
+        TEST(abandoning_cancels_jobs_without_using_threads),
+        TEST(abandoning_drops_jobs_that_were_left_to_threads),
+        TEST(the_number_of_resolver_threads_can_be_set),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* Posts, simulated: also those whose wake-up is late, because the thread that
- * posts is held up between its push and its write. */
+/* Posts, on the simulated system.  A wake-up may be late, because the posting
+ * thread can be delayed between its push and its write. */
 
 #include "support/fixture.h"
 
@@ -22,13 +22,13 @@ static void note_signal(aloop_signal *watch, int number, void *arg)
 
 static const int one = 1, two = 2, three = 3;
 
-/* Another thread has set the flag and not written yet. */
-static void hold_the_wake_up_up(void)
+/* Imitates a thread that has set the flag and has not written yet. */
+static void delay_wake_up(void)
 {
     atomic_store(&t.loop->is_waking, true);
 }
 
-static void write_the_wake_up(void *arg)
+static void write_wake_up(void *arg)
 {
     (void) arg;
     aloop__sys_wake_signal(t.loop->wake_fds[1]);
@@ -43,7 +43,7 @@ static void post(const int *number)
 static void post_one(void *arg)
 {
     (void) arg;
-    hold_the_wake_up_up();
+    delay_wake_up();
     post(&one);
 }
 
@@ -64,7 +64,7 @@ static void a_late_wake_up_ends_one_wait_and_runs_nothing(void **state)
     post_one(NULL);
     aloop_step(t.loop, 0);
     aloop_hold(t.loop);
-    sim_at(5 * MS, write_the_wake_up, NULL);
+    sim_at(5 * MS, write_wake_up, NULL);
 
     aloop_step(t.loop, ALOOP_SEC(1));
 
@@ -72,7 +72,7 @@ static void a_late_wake_up_ends_one_wait_and_runs_nothing(void **state)
     assert_int_equal(sim_calls("aloop__sys_wake_drain"), 1);
     aloop_step(t.loop, MS);
     assert_int_equal(sim_wakes(), 3);
-    post(&two); /* Wakes again. */
+    post(&two); /* This post wakes the loop again. */
     assert_true(sim_poll(t.loop->wake_fds[0], 0));
     aloop_step(t.loop, -1);
     assert_noted(1, 2);
@@ -86,7 +86,7 @@ static void a_loop_does_not_spin_while_a_wake_up_is_late(void **state)
     (void) state;
     aloop_timer_start(t.loop, 5 * MS, 5 * MS, ignore_timer, NULL, &timer);
     sim_at(12 * MS, post_one, NULL);
-    sim_at(ALOOP_SEC(1), write_the_wake_up, NULL);
+    sim_at(ALOOP_SEC(1), write_wake_up, NULL);
 
     assert_int_equal(aloop_await(aloop_sleep(t.loop, ALOOP_SEC(1))), 0);
 
@@ -95,14 +95,14 @@ static void a_loop_does_not_spin_while_a_wake_up_is_late(void **state)
     aloop_timer_close(timer);
 }
 
-static void posts_run_in_order_however_they_are_found(void **state)
+static void posts_run_in_order_with_or_without_a_wake_up(void **state)
 {
     (void) state;
     post_one(NULL);
     post(&two);
     aloop_step(t.loop, 0);
     post(&three);
-    write_the_wake_up(NULL);
+    write_wake_up(NULL);
     post(&one);
     aloop_step(t.loop, 0);
 
@@ -116,7 +116,7 @@ static void post_again(aloop *loop, void *arg)
     aloop_post(loop, post_again, NULL);
 }
 
-static void a_post_that_posts_itself_keeps_no_turn_from_its_end(void **state)
+static void a_post_that_posts_itself_does_not_prolong_a_turn(void **state)
 {
     (void) state;
     aloop_post(t.loop, post_again, NULL);
@@ -126,14 +126,13 @@ static void a_post_that_posts_itself_keeps_no_turn_from_its_end(void **state)
     assert_true(t.calls >= 10 && t.calls <= 20);
 }
 
-static void a_signal_whose_wake_up_is_late_is_called_back_in_the_next_turn(
-    void **state)
+static void a_signal_whose_wake_up_is_late_runs_in_the_next_turn(void **state)
 {
     aloop_signal *watch;
 
     (void) state;
     aloop_signal_start(t.loop, SIGUSR1, note_signal, NULL, &watch);
-    hold_the_wake_up_up();
+    delay_wake_up();
     sim_raise(SIGUSR1);
 
     aloop_step(t.loop, 0);
@@ -217,9 +216,9 @@ int main(void)
         TEST(a_post_whose_wake_up_is_late_runs_in_the_next_turn),
         TEST(a_late_wake_up_ends_one_wait_and_runs_nothing),
         TEST(a_loop_does_not_spin_while_a_wake_up_is_late),
-        TEST(posts_run_in_order_however_they_are_found),
-        TEST(a_post_that_posts_itself_keeps_no_turn_from_its_end),
-        TEST(a_signal_whose_wake_up_is_late_is_called_back_in_the_next_turn),
+        TEST(posts_run_in_order_with_or_without_a_wake_up),
+        TEST(a_post_that_posts_itself_does_not_prolong_a_turn),
+        TEST(a_signal_whose_wake_up_is_late_runs_in_the_next_turn),
         TEST(a_queued_post_keeps_the_loop_alive),
         TEST(posts_wake_a_loop_that_sleeps),
         TEST(a_burst_of_posts_costs_one_wake_up),

@@ -1,5 +1,5 @@
-/* Reports of errors that nobody handled: when they are delivered, what the
- * default one writes, and that none is lost without a count. */
+/* Reports of unhandled errors: when they are delivered, what the default report
+ * writes, and that lost ones are counted. */
 
 #include "loop/report.h"
 #include "support/stream_fixture.h"
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A loop with the default report, in place of the fixture's. */
+/* Replaces the loop of the fixture by one with the default report. */
 static void use_default(void)
 {
     aloop_free(t.loop);
@@ -31,11 +31,11 @@ static int lines(void)
     return count;
 }
 
-/* When. */
+/* The time of a report. */
 
 static aloop_timer *periodic;
 
-static void close_it(aloop *loop, int error, const char *what, void *arg)
+static void close_periodic(aloop *loop, int error, const char *what, void *arg)
 {
     (void) loop;
     (void) arg;
@@ -49,12 +49,12 @@ static void on_tick(aloop_timer *timer, void *arg)
 {
     (void) timer;
     (void) arg;
-    assert_int_equal(t.unhandled, 0); /* Else the timer is closed. */
+    assert_int_equal(t.unhandled, 0); /* Otherwise the timer is closed. */
     t.calls++;
 }
 
-/* Takes the place that the periodic timer has left in the full queue. */
-static void use_up_room(aloop_timer *timer, void *arg)
+/* Takes the entry that the periodic timer has left in the full queue. */
+static void fill_queue(aloop_timer *timer, void *arg)
 {
     aloop_timer *other;
 
@@ -65,12 +65,11 @@ static void use_up_room(aloop_timer *timer, void *arg)
     aloop_timer_close(timer);
 }
 
-static void a_hook_runs_as_the_turn_ends_and_may_close_what_failed(
-    void **state)
+static void a_hook_runs_at_the_end_of_a_turn_and_may_close_handles(void **state)
 {
     aloop_options options = {.size = sizeof options,
                              .resize = memory_resize,
-                             .on_unhandled = close_it};
+                             .on_unhandled = close_periodic};
     aloop_timer *timer;
 
     (void) state;
@@ -79,7 +78,7 @@ static void a_hook_runs_as_the_turn_ends_and_may_close_what_failed(
     t.loop = aloop_new(&options);
     for (int i = 0; i < 62; i++)
         aloop_timer_start(t.loop, ALOOP_SEC(9), 0, ignore_timer, NULL, &timer);
-    aloop_timer_start(t.loop, 0, 0, use_up_room, t.loop, &timer);
+    aloop_timer_start(t.loop, 0, 0, fill_queue, t.loop, &timer);
     aloop_timer_start(t.loop, 0, MS, on_tick, NULL, &periodic);
     aloop_step(t.loop, 0);
     memory.is_growth_off = false;
@@ -98,7 +97,8 @@ static void fail_again(aloop *loop, int error, const char *what, void *arg)
         aloop_future_unref(aloop_future_new_settled(loop, ALOOP_EPERM));
 }
 
-static void what_a_hook_reports_itself_waits_for_the_next_turn(void **state)
+static void errors_that_a_hook_causes_are_reported_in_the_next_turn(
+    void **state)
 {
     aloop_options options = {.size = sizeof options,
                              .on_unhandled = fail_again};
@@ -114,7 +114,7 @@ static void what_a_hook_reports_itself_waits_for_the_next_turn(void **state)
     }
 }
 
-static void a_report_is_something_to_do_for_a_host(void **state)
+static void a_pending_report_makes_the_descriptor_readable(void **state)
 {
     int fd = aloop_fd(t.loop);
 
@@ -128,10 +128,9 @@ static void a_report_is_something_to_do_for_a_host(void **state)
     assert_false(sim_poll(fd, 0));
 }
 
-/* Without memory, and without end. */
+/* Reports out of memory, and many reports. */
 
-static void reports_need_no_memory_and_those_that_do_not_fit_are_counted(
-    void **state)
+static void reports_need_no_memory_and_lost_ones_are_counted(void **state)
 {
     aloop_options options = {.size = sizeof options,
                              .resize = memory_resize,
@@ -154,7 +153,7 @@ static void reports_need_no_memory_and_those_that_do_not_fit_are_counted(
     }
 }
 
-static void futures_that_failed_are_reported_one_and_all(void **state)
+static void every_failed_future_is_reported(void **state)
 {
     (void) state;
     fail_often(1000);
@@ -162,10 +161,9 @@ static void futures_that_failed_are_reported_one_and_all(void **state)
     assert_int_equal(t.unhandled, 1000);
 }
 
-/* The default. */
+/* The default report. */
 
-static void the_default_writes_ten_lines_a_second_and_then_a_count(
-    void **state)
+static void the_default_writes_ten_lines_a_second_and_then_a_count(void **state)
 {
     (void) state;
     use_default();
@@ -202,7 +200,7 @@ static void the_count_is_written_by_a_later_turn_or_at_the_end(void **state)
     assert_non_null(strstr(sim_complaints(), "aloop: 3 more errors\n"));
 }
 
-static void a_line_that_would_have_to_wait_is_counted(void **state)
+static void a_line_that_cannot_be_written_is_counted(void **state)
 {
     (void) state;
     use_default();
@@ -227,7 +225,7 @@ static ssize_t fails(aloop *loop, void *arg)
     return ALOOP_ECONNRESET;
 }
 
-static void a_name_cannot_break_the_line(void **state)
+static void a_name_cannot_insert_a_new_line(void **state)
 {
     (void) state;
     use_default();
@@ -238,7 +236,7 @@ static void a_name_cannot_break_the_line(void **state)
     assert_non_null(strstr(sim_complaints(), "aloop: task a?b?[31m ("));
 }
 
-static void a_long_name_is_cut(void **state)
+static void a_long_name_is_truncated(void **state)
 {
     char name[1000];
 
@@ -253,7 +251,7 @@ static void a_long_name_is_cut(void **state)
                                              "permitted\n"));
 }
 
-/* What it was about. */
+/* The text of a report. */
 
 static void never_accepts(aloop_listener *listener, aloop_stream *stream,
                           void *arg)
@@ -314,8 +312,9 @@ static void a_report_of_a_map_names_the_item(void **state)
     assert_string_equal(t.unhandled_what, "map, item 3 of 5,");
 }
 
-/* One line, with its newline, however long the name of the place is. */
-static void a_complaint_of_a_far_place_is_cut(void **state)
+/* The report is one line with a newline, even if the name of the place is
+ * long. */
+static void a_report_with_a_long_place_is_truncated(void **state)
 {
     char where[400];
     ssize_t result = -EIO;
@@ -337,7 +336,7 @@ static void a_complaint_of_a_far_place_is_cut(void **state)
                      sim_complaints() + length - 1);
 }
 
-static void the_hook_runs_as_the_turn_ends_and_not_within_a_call(void **state)
+static void the_hook_runs_at_the_end_of_a_turn_and_not_in_a_call(void **state)
 {
     aloop_future *drain;
     aloop_stream *stream;
@@ -366,21 +365,21 @@ static void the_hook_runs_as_the_turn_ends_and_not_within_a_call(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_hook_runs_as_the_turn_ends_and_may_close_what_failed),
-        TEST(what_a_hook_reports_itself_waits_for_the_next_turn),
-        TEST(a_report_is_something_to_do_for_a_host),
-        TEST(reports_need_no_memory_and_those_that_do_not_fit_are_counted),
-        TEST(futures_that_failed_are_reported_one_and_all),
+        TEST(a_hook_runs_at_the_end_of_a_turn_and_may_close_handles),
+        TEST(errors_that_a_hook_causes_are_reported_in_the_next_turn),
+        TEST(a_pending_report_makes_the_descriptor_readable),
+        TEST(reports_need_no_memory_and_lost_ones_are_counted),
+        TEST(every_failed_future_is_reported),
         TEST(the_default_writes_ten_lines_a_second_and_then_a_count),
         TEST(the_count_is_written_by_a_later_turn_or_at_the_end),
-        TEST(a_line_that_would_have_to_wait_is_counted),
-        TEST(a_name_cannot_break_the_line),
-        TEST(a_long_name_is_cut),
+        TEST(a_line_that_cannot_be_written_is_counted),
+        TEST(a_name_cannot_insert_a_new_line),
+        TEST(a_long_name_is_truncated),
         TEST(a_report_of_a_listener_names_its_address),
         TEST(a_report_of_a_connect_names_host_and_port),
         TEST(a_report_of_a_map_names_the_item),
-        TEST(a_complaint_of_a_far_place_is_cut),
-        TEST(the_hook_runs_as_the_turn_ends_and_not_within_a_call),
+        TEST(a_report_with_a_long_place_is_truncated),
+        TEST(the_hook_runs_at_the_end_of_a_turn_and_not_in_a_call),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Giving back what a burst of tasks used: when, and at whose cost. */
+/* Trimming, which frees the memory that a burst of tasks used: when it happens,
+ * and what it must not disturb. */
 
 #include "aloop/task.h"
 #include "loop/buffers.h"
@@ -18,7 +19,7 @@ static ssize_t sleeps(aloop *loop, void *arg)
     return aloop_await(aloop_sleep(loop, *delay_ns));
 }
 
-/* Runs so many tasks simultaneously, until all have ended. */
+/* Runs BURST tasks simultaneously, until all have ended. */
 static void run_burst(void)
 {
     int64_t delay_ns = ALOOP_MS(1);
@@ -36,7 +37,7 @@ static void sleep_for(int64_t delay_ns)
     assert_int_equal(aloop_await(aloop_sleep(t.loop, delay_ns)), 0);
 }
 
-static void an_idle_loop_gives_back_what_a_burst_used(void **state)
+static void an_idle_loop_frees_the_memory_of_a_burst(void **state)
 {
     (void) state;
     run_burst();
@@ -44,7 +45,7 @@ static void an_idle_loop_gives_back_what_a_burst_used(void **state)
     assert_false(aloop__stacks_have_spare(t.loop->stacks));
 }
 
-static void a_loop_that_has_given_back_sleeps_undisturbed(void **state)
+static void a_loop_that_was_trimmed_waits_without_wake_ups(void **state)
 {
     unsigned wakes;
 
@@ -58,7 +59,7 @@ static void a_loop_that_has_given_back_sleeps_undisturbed(void **state)
     assert_true(sim_wakes() - wakes <= 2);
 }
 
-static void a_sleep_ends_on_time_while_memory_is_given_back(void **state)
+static void a_sleep_ends_on_time_while_memory_is_trimmed(void **state)
 {
     int64_t start_ns;
 
@@ -82,7 +83,7 @@ static void spare_memory_does_not_keep_the_loop_alive(void **state)
     assert_true(sim_wakes() - wakes <= 1);
 }
 
-static void a_busy_loop_gives_back_as_well(void **state)
+static void a_busy_loop_frees_the_memory_of_a_burst(void **state)
 {
     (void) state;
     run_burst();
@@ -98,7 +99,7 @@ static void post_now(void *arg)
     (void) aloop_post(arg, count_call, NULL);
 }
 
-static void a_post_ends_a_wait_that_trimming_cut(void **state)
+static void a_post_ends_a_wait_that_trimming_shortened(void **state)
 {
     (void) state;
     run_burst();
@@ -110,7 +111,7 @@ static void a_post_ends_a_wait_that_trimming_cut(void **state)
     aloop_release(t.loop);
 }
 
-static void a_host_is_woken_to_give_back_and_then_left_alone(void **state)
+static void a_host_is_woken_to_trim_and_then_not_again(void **state)
 {
     int fd = aloop_fd(t.loop), wakes = 0;
 
@@ -127,7 +128,7 @@ static void a_host_is_woken_to_give_back_and_then_left_alone(void **state)
     aloop_release(t.loop);
 }
 
-static void an_idle_loop_gives_back_what_sleeps_and_posts_used(void **state)
+static void an_idle_loop_frees_the_memory_of_sleeps_and_posts(void **state)
 {
     enum { COUNT = 20000 };
     static aloop_future *sleeps[COUNT];
@@ -150,7 +151,7 @@ static void an_idle_loop_gives_back_what_sleeps_and_posts_used(void **state)
     assert_int_equal(memory.bytes, 0);
 }
 
-static void an_idle_loop_gives_back_what_queued_output_used(void **state)
+static void an_idle_loop_frees_the_memory_of_queued_output(void **state)
 {
     enum { COUNT = 40, SIZE = 60000 };
     static char bytes[SIZE];
@@ -173,8 +174,9 @@ static void an_idle_loop_gives_back_what_queued_output_used(void **state)
     assert_int_equal(memory.bytes, 0);
 }
 
-/* Taken in each window anew, so that none is idle for a whole one. */
-static void buffers_that_are_in_use_now_and_then_are_kept(void **state)
+/* The buffers are taken again in each window, so that none is idle for a whole
+ * window. */
+static void buffers_that_are_used_in_each_window_are_kept(void **state)
 {
     enum { COUNT = 4 };
     void *buffers[COUNT], *again[COUNT];
@@ -199,16 +201,16 @@ static void buffers_that_are_in_use_now_and_then_are_kept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_idle_loop_gives_back_what_a_burst_used),
-        TEST(a_loop_that_has_given_back_sleeps_undisturbed),
-        TEST(a_sleep_ends_on_time_while_memory_is_given_back),
+        TEST(an_idle_loop_frees_the_memory_of_a_burst),
+        TEST(a_loop_that_was_trimmed_waits_without_wake_ups),
+        TEST(a_sleep_ends_on_time_while_memory_is_trimmed),
         TEST(spare_memory_does_not_keep_the_loop_alive),
-        TEST(a_busy_loop_gives_back_as_well),
-        TEST(a_post_ends_a_wait_that_trimming_cut),
-        TEST(a_host_is_woken_to_give_back_and_then_left_alone),
-        TEST(an_idle_loop_gives_back_what_sleeps_and_posts_used),
-        TEST(an_idle_loop_gives_back_what_queued_output_used),
-        TEST(buffers_that_are_in_use_now_and_then_are_kept),
+        TEST(a_busy_loop_frees_the_memory_of_a_burst),
+        TEST(a_post_ends_a_wait_that_trimming_shortened),
+        TEST(a_host_is_woken_to_trim_and_then_not_again),
+        TEST(an_idle_loop_frees_the_memory_of_sleeps_and_posts),
+        TEST(an_idle_loop_frees_the_memory_of_queued_output),
+        TEST(buffers_that_are_used_in_each_window_are_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

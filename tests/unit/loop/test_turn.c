@@ -15,7 +15,7 @@ static void a_stop_ends_a_step_and_nothing_else(void **state)
     assert_true(aloop_now(t.loop) == begin + 5 * MS);
 }
 
-static void a_stop_before_a_step_or_an_await_is_for_the_next_run(void **state)
+static void a_stop_before_a_step_or_an_await_ends_the_next_run(void **state)
 {
     int64_t begin = aloop_now(t.loop);
     aloop_future *sleep = aloop_sleep(t.loop, 5 * MS);
@@ -26,7 +26,7 @@ static void a_stop_before_a_step_or_an_await_is_for_the_next_run(void **state)
     assert_true(aloop_now(t.loop) == begin + 3 * MS);
     assert_int_equal(aloop_await(sleep), 0);
     assert_true(aloop_now(t.loop) == begin + 5 * MS);
-    assert_int_equal(aloop_run(t.loop), 1); /* It was meant for this. */
+    assert_int_equal(aloop_run(t.loop), 1); /* The stop applied to this run. */
     assert_int_equal(aloop_run(t.loop), 0);
 }
 
@@ -37,9 +37,8 @@ static void is_busy_and_defers_again(aloop *loop, void *arg)
         aloop_defer(loop, is_busy_and_defers_again, arg);
 }
 
-/* No clock but the one that decides this was ever asked. */
-static void a_busy_loop_asks_the_reactor_in_time_from_the_beginning(
-    void **state)
+/* No timer is started, so only the decision to poll reads the clock. */
+static void a_busy_loop_polls_the_reactor_from_the_beginning(void **state)
 {
     unsigned before = sim_wakes();
 
@@ -61,7 +60,7 @@ static void defer_again(aloop *loop, void *arg)
 
 static void work_queued_by_a_callback_runs_in_the_next_turn(void **state)
 {
-    static int left; /* The last call runs as the loop is freed. */
+    static int left; /* The last call runs while the loop is freed. */
 
     (void) state;
     left = 3;
@@ -87,13 +86,13 @@ static void a_turn_runs_timers_then_queued_work_then_waits(void **state)
     aloop_defer(t.loop, note_call, as_arg(2));
     start_timer(0, 1);
     start_timer(MS, 3);
-    aloop_step(t.loop, -1); /* Has work left?  No: waits for the timer. */
+    aloop_step(t.loop, -1); /* It has called back, so it does not wait. */
     assert_noted(1, 2);
     aloop_step(t.loop, -1);
     assert_noted(1, 2, 3);
 }
 
-static void step_waits_no_longer_than_told(void **state)
+static void a_step_waits_no_longer_than_its_timeout(void **state)
 {
     int64_t begin = aloop_now(t.loop);
 
@@ -140,7 +139,7 @@ static ssize_t done_by_task(aloop *loop, void *arg)
 static void begin_task(void)
 {
     aloop_detach(aloop_spawn(t.loop, done_by_task, NULL));
-    aloop_step(t.loop, 0); /* Its first run is a call as well. */
+    aloop_step(t.loop, 0); /* The first run of a task is a call, too. */
 }
 
 static void done_by_call(aloop *loop, void *arg)
@@ -250,8 +249,7 @@ static void a_step_returns_once_something_has_run(void **state)
 }
 
 /* The kernel interrupts the wait, and reports nothing that is ready then. */
-static void the_step_after_one_that_a_signal_interrupted_calls_back(
-    void **state)
+static void the_step_after_an_interrupted_one_calls_back(void **state)
 {
     int64_t begin = aloop_now(t.loop);
 
@@ -276,7 +274,7 @@ static void a_step_that_has_called_back_does_not_wait(void **state)
     assert_true(aloop_now(t.loop) == begin);
 }
 
-static void a_step_with_unreferenced_handles_alone_waits_as_told(void **state)
+static void a_step_with_only_unreferenced_handles_waits(void **state)
 {
     int64_t begin = aloop_now(t.loop);
     aloop_timer *timer = start_timer(50 * MS, 1);
@@ -291,7 +289,7 @@ static void a_step_with_unreferenced_handles_alone_waits_as_told(void **state)
     assert_noted(1);
 }
 
-/* The timer has expired: it is not active any more. */
+/* The timer has expired, and is not active any more. */
 static void a_step_that_nothing_could_end_returns_immediately(void **state)
 {
     aloop_timer *timer = start_timer(0, 1);
@@ -326,10 +324,10 @@ static void a_wake_up_ends_a_step_without_a_call(void **state)
 
 static int rounds;
 
-static void defer_for_ever(aloop *loop, void *arg)
+static void defer_many_times(aloop *loop, void *arg)
 {
     if (++rounds < 100000)
-        aloop_defer(loop, defer_for_ever, arg);
+        aloop_defer(loop, defer_many_times, arg);
 }
 
 static void on_data(aloop_stream *stream, const void *data, ssize_t size,
@@ -362,7 +360,7 @@ static void queued_work_does_not_starve_io(void **state)
     peer = sim_connect(7);
     assert_int_equal(sim_peer_send(peer, "x", 1), 1);
     sim_pass(MS);
-    aloop_defer(t.loop, defer_for_ever, NULL);
+    aloop_defer(t.loop, defer_many_times, NULL);
     aloop_run(t.loop);
     assert_int_equal(t.noted, 1);
     assert_true(t.order[0] < 200);
@@ -373,16 +371,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_stop_ends_a_step_and_nothing_else),
-        TEST(a_stop_before_a_step_or_an_await_is_for_the_next_run),
-        TEST(a_busy_loop_asks_the_reactor_in_time_from_the_beginning),
+        TEST(a_stop_before_a_step_or_an_await_ends_the_next_run),
+        TEST(a_busy_loop_polls_the_reactor_from_the_beginning),
         TEST(work_queued_by_a_callback_runs_in_the_next_turn),
         TEST(deferred_calls_run_first_in_first_out),
         TEST(a_turn_runs_timers_then_queued_work_then_waits),
-        TEST(step_waits_no_longer_than_told),
+        TEST(a_step_waits_no_longer_than_its_timeout),
         TEST(a_step_returns_once_something_has_run),
-        TEST(the_step_after_one_that_a_signal_interrupted_calls_back),
+        TEST(the_step_after_an_interrupted_one_calls_back),
         TEST(a_step_that_has_called_back_does_not_wait),
-        TEST(a_step_with_unreferenced_handles_alone_waits_as_told),
+        TEST(a_step_with_only_unreferenced_handles_waits),
         TEST(a_step_that_nothing_could_end_returns_immediately),
         TEST(a_wake_up_ends_a_step_without_a_call),
         TEST(queued_work_does_not_starve_io),
