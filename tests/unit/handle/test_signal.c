@@ -1,4 +1,5 @@
-/* Signals as callbacks, and the wake-ups that bring them; simulated. */
+/* Signal watches, their callbacks and their wake-ups, on the simulated
+ * system. */
 
 #include "support/fixture.h"
 
@@ -28,14 +29,14 @@ static void run_for(int64_t ns)
     assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
 }
 
-static void ten_raises_are_ten_calls(void **state)
+static void ten_signals_are_ten_callbacks(void **state)
 {
     aloop_signal *signal = watch(SIGUSR1, count, NULL);
 
     (void) state;
     for (int i = 0; i < 10; i++)
         assert_true(sim_raise(SIGUSR1));
-    assert_int_equal(t.calls, 0); /* Never inside the handler. */
+    assert_int_equal(t.calls, 0); /* No callback runs inside the handler. */
     run_for(MS);
 
     assert_int_equal(t.calls, 10);
@@ -61,7 +62,7 @@ static void a_signal_ends_the_wait_of_a_loop(void **state)
     aloop_signal_close(signal);
 }
 
-static void every_watch_of_a_number_gets_it_and_no_other(void **state)
+static void every_watch_of_a_signal_gets_it_and_no_other_signal(void **state)
 {
     aloop_signal *a = watch(SIGUSR1, count, NULL);
     aloop_signal *b = watch(SIGUSR1, count, NULL);
@@ -94,14 +95,14 @@ static void a_signal_reaches_watches_of_several_loops(void **state)
     aloop_step(second, 0);
     assert_int_equal(t.calls, 2);
 
-    aloop_free(second); /* Closes its watch and not the other's. */
+    aloop_free(second); /* This closes only its own watch. */
     sim_raise(SIGUSR1);
     aloop_step(t.loop, 0);
     assert_int_equal(t.calls, 3);
     aloop_signal_close(here);
 }
 
-static void the_first_watch_catches_and_the_last_lets_go(void **state)
+static void the_first_watch_catches_and_the_last_restores_a_signal(void **state)
 {
     aloop_signal *a, *b;
 
@@ -119,8 +120,8 @@ static void the_first_watch_catches_and_the_last_lets_go(void **state)
     aloop_signal_close(a);
 }
 
-/* Failure class 37: a signal is pending as its watch is closed. */
-static void a_signal_that_came_before_the_close_is_not_called_back(void **state)
+/* Failure class 37: a signal is pending when its watch is closed. */
+static void a_signal_received_before_the_close_has_no_callback(void **state)
 {
     aloop_signal *signal = watch(SIGPIPE, count, NULL);
 
@@ -141,8 +142,7 @@ static void close_all(aloop_signal *signal, int number, void *arg)
         aloop_signal_close(victims[i]);
 }
 
-static void a_watch_that_closes_itself_and_others_is_the_last_to_run(
-    void **state)
+static void a_watch_that_closes_itself_and_others_runs_last(void **state)
 {
     (void) state;
     for (int i = 0; i < 3; i++)
@@ -162,7 +162,7 @@ static void start_another(aloop_signal *signal, int number, void *arg)
     aloop_signal_close(signal);
 }
 
-static void a_watch_started_in_a_callback_hears_the_next_signal(void **state)
+static void a_watch_started_in_a_callback_gets_the_next_signal(void **state)
 {
     aloop_signal *second;
 
@@ -212,7 +212,7 @@ static void only_count(aloop_signal *watch_, int number, void *arg)
     t.calls++;
 }
 
-/* Failure class 36: many signals come while the loop is busy. */
+/* Failure class 36: many signals arrive while the loop is busy. */
 static void a_storm_of_signals_is_counted_and_starves_no_timer(void **state)
 {
     aloop_signal *signal = watch(SIGUSR1, only_count, NULL);
@@ -303,14 +303,14 @@ static void a_watch_that_cannot_be_installed_leaves_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(ten_raises_are_ten_calls),
+        TEST(ten_signals_are_ten_callbacks),
         TEST(a_signal_ends_the_wait_of_a_loop),
-        TEST(every_watch_of_a_number_gets_it_and_no_other),
+        TEST(every_watch_of_a_signal_gets_it_and_no_other_signal),
         TEST(a_signal_reaches_watches_of_several_loops),
-        TEST(the_first_watch_catches_and_the_last_lets_go),
-        TEST(a_signal_that_came_before_the_close_is_not_called_back),
-        TEST(a_watch_that_closes_itself_and_others_is_the_last_to_run),
-        TEST(a_watch_started_in_a_callback_hears_the_next_signal),
+        TEST(the_first_watch_catches_and_the_last_restores_a_signal),
+        TEST(a_signal_received_before_the_close_has_no_callback),
+        TEST(a_watch_that_closes_itself_and_others_runs_last),
+        TEST(a_watch_started_in_a_callback_gets_the_next_signal),
         TEST(a_signal_raised_in_its_callback_is_not_lost),
         TEST(a_storm_of_signals_is_counted_and_starves_no_timer),
         TEST(numbers_that_cannot_be_caught_are_refused),

@@ -1,4 +1,4 @@
-/* Timers and sleeping. */
+/* Timers and sleeps. */
 
 #include "loop/clock.h"
 #include "support/memory_fixture.h"
@@ -57,7 +57,7 @@ static void equal_deadlines_fire_in_start_order(void **state)
     first = start(MS, 0, 1);
     for (int i = 2; i <= 9; i++)
         aloop_timer_restart_at(start(MS, 0, i), when);
-    aloop_timer_restart_at(first, when); /* Again: goes behind the others. */
+    aloop_timer_restart_at(first, when); /* This moves it behind the others. */
 
     aloop_run(t.loop);
 
@@ -95,14 +95,14 @@ static void note_two(aloop *loop, void *arg)
     note(2);
 }
 
-static void a_zero_delay_is_the_next_turn(void **state)
+static void a_zero_delay_expires_in_the_next_turn(void **state)
 {
     aloop_timer *timer;
 
     (void) state;
     aloop_timer_start(t.loop, 0, 0, start_again, NULL, &timer);
     aloop_step(t.loop, 0);
-    assert_noted(1); /* Not again in the same turn. */
+    assert_noted(1); /* It does not run twice in a turn. */
     aloop_step(t.loop, 0);
     assert_noted(1, 1);
 }
@@ -161,7 +161,7 @@ static void a_timer_closed_by_another_of_its_batch_does_not_fire(void **state)
     assert_int_equal(t.noted, 0);
 }
 
-/* Failure class 8: a timer deleted in its own callback. */
+/* Failure class 8: a timer is closed in its own callback. */
 static void close_self(aloop_timer *timer, void *arg)
 {
     (void) arg;
@@ -186,7 +186,7 @@ static void note_time_and_stop_at_five(aloop_timer *timer, void *arg)
     note((int) ((aloop_now(t.loop) - *begin) / MS));
     if (++t.calls == 5)
         aloop_timer_close(timer);
-    sim_advance(MS / 2); /* Being slow must not shift the grid. */
+    sim_advance(MS / 2); /* A slow callback must not shift the grid. */
 }
 
 static void a_periodic_timer_does_not_drift(void **state)
@@ -212,7 +212,8 @@ static void be_late(aloop_timer *timer, void *arg)
         aloop_timer_close(timer);
 }
 
-/* Failure class 34: a periodic timer whose callback is slower than it. */
+/* Failure class 34: the callback of a periodic timer takes longer than the
+ * period. */
 static void a_periodic_timer_never_fires_twice_to_catch_up(void **state)
 {
     int64_t begin = aloop_now(t.loop);
@@ -221,7 +222,8 @@ static void a_periodic_timer_never_fires_twice_to_catch_up(void **state)
     (void) state;
     aloop_timer_start(t.loop, 10 * MS, 10 * MS, be_late, &begin, &timer);
     aloop_run(t.loop);
-    assert_noted(10, 45, 50); /* Due at 20, run at 45; then on the grid. */
+    /* Due at 20, runs at 45, then returns to the grid. */
+    assert_noted(10, 45, 50);
 }
 
 /* Failure classes 30 and 31: huge delays. */
@@ -259,7 +261,7 @@ static void long_delays_fire_after_exactly_that_time(void **state)
 }
 
 /* Failure class 33: a cached time makes a timer fire too soon. */
-static void a_timer_armed_after_long_work_counts_from_then(void **state)
+static void a_timer_started_after_long_work_counts_from_its_start(void **state)
 {
     int64_t begin = aloop_now(t.loop);
 
@@ -329,7 +331,7 @@ static void a_stopped_timer_does_not_fire_and_can_be_restarted(void **state)
     assert_noted(1);
 }
 
-static void an_unreferenced_timer_keeps_no_loop_alive(void **state)
+static void an_unreferenced_timer_does_not_keep_the_loop_alive(void **state)
 {
     aloop_timer *timer = start(MS, 0, 1);
 
@@ -342,18 +344,18 @@ static void an_unreferenced_timer_keeps_no_loop_alive(void **state)
     aloop_timer_ref(timer);
     aloop_timer_ref(timer);
     assert_true(aloop_alive(t.loop));
-    aloop_timer_unref(timer); /* One undoes both: idempotent. */
+    aloop_timer_unref(timer); /* References do not add up. */
     assert_false(aloop_alive(t.loop));
 }
 
-static void a_period_set_in_the_callback_holds_from_the_next(void **state)
+static void a_new_period_applies_after_the_next_expiry(void **state)
 {
     aloop_timer *timer = start(MS, MS, 1);
 
     (void) state;
     aloop_step(t.loop, -1);
     aloop_step(t.loop, 0);
-    assert_noted(1); /* The second expiry is set already. */
+    assert_noted(1); /* The second expiry is already set. */
     assert_int_equal(aloop_timer_set_period(timer, 0), 0);
     assert_int_equal(aloop_run(t.loop), 0);
     assert_noted(1, 1);
@@ -394,10 +396,10 @@ static void a_slow_chain_of_zero_timers_does_not_keep_io_waiting(void **state)
     aloop_timer_start(t.loop, 0, 0, start_again, NULL, &timer);
     aloop_defer(t.loop, note_two, NULL);
     aloop_step(t.loop, 0);
-    assert_noted(1, 2); /* Timers come first, once. */
+    assert_noted(1, 2); /* Timers run first, and only once. */
 }
 
-static void units_take_fractions(void **state)
+static void units_accept_fractions(void **state)
 {
     (void) state;
     assert_true(ALOOP_SEC(0.5) == 500000000);
@@ -406,7 +408,7 @@ static void units_take_fractions(void **state)
     assert_true(ALOOP_US(INT64_C(9000000000)) == INT64_C(9000000000000));
 }
 
-static void a_sleep_lasts_as_long_as_asked(void **state)
+static void a_sleep_lasts_as_long_as_requested(void **state)
 {
     int64_t begin = aloop_now(t.loop);
 
@@ -419,7 +421,7 @@ static void a_sleep_lasts_as_long_as_asked(void **state)
     assert_int_equal(aloop_await(aloop_sleep(t.loop, -5)), 0);
 }
 
-/* Random starts, moves and stops against a plain array. */
+/* Compares random starts, moves and stops with a plain array. */
 static void a_thousand_random_timers_agree_with_a_model(void **state)
 {
     enum { COUNT = 1000 };
@@ -454,7 +456,7 @@ static void a_thousand_random_timers_agree_with_a_model(void **state)
     assert_true(aloop_now(t.loop) == last);
 }
 
-static void a_deadline_is_never_further_than_time_goes(void **state)
+static void deadlines_saturate_at_the_largest_time(void **state)
 {
     (void) state;
     assert_true(aloop__until(-5, INT64_MAX) == INT64_MAX);
@@ -465,9 +467,9 @@ static void a_deadline_is_never_further_than_time_goes(void **state)
     assert_true(aloop__after(INT64_MAX - 1, 5) == INT64_MAX);
 }
 
-enum { ROOM = 64 }; /* For deadlines, before it has to grow. */
+enum { ROOM = 64 }; /* Entries of the queue before it has to grow. */
 
-/* Takes the place that the next one has just left. */
+/* Takes the entry that the next timer has just left. */
 static void start_more(aloop_timer *timer, void *arg)
 {
     aloop_timer **more = arg;
@@ -478,7 +480,7 @@ static void start_more(aloop_timer *timer, void *arg)
     note(1);
 }
 
-static void a_periodic_timer_that_finds_no_place_says_so(void **state)
+static void a_periodic_timer_that_cannot_continue_is_reported(void **state)
 {
     aloop *loop = memory_loop(0);
     aloop_timer *timer, *more;
@@ -487,7 +489,7 @@ static void a_periodic_timer_that_finds_no_place_says_so(void **state)
     assert_int_equal(aloop_timer_start(loop, 0, 0, count_timer, NULL, &more),
                      0);
     assert_int_equal(aloop_run(loop), 0);
-    assert_int_equal(t.calls, 1); /* `more`, which is idle now. */
+    assert_int_equal(t.calls, 1); /* It was `more`, which is idle now. */
     assert_int_equal(
         aloop_timer_start(loop, MS, 0, start_more, &more, &timer), 0);
     assert_int_equal(aloop_timer_start(loop, MS, MS, count_timer, NULL, &timer),
@@ -503,33 +505,32 @@ static void a_periodic_timer_that_finds_no_place_says_so(void **state)
     assert_int_equal(t.unhandled, 1);
     assert_int_equal(t.unhandled_error, ALOOP_ENOMEM);
     assert_string_equal(t.unhandled_what, "periodic timer");
-    assert_int_equal(t.calls, 2); /* This once it has come. */
+    assert_int_equal(t.calls, 2); /* The periodic timer has fired once. */
     memory.is_out = false;
     assert_int_equal(aloop_free(loop), 0);
 }
 
-static void set_to_the_beginning_of_time(aloop *loop, void *arg)
+static void set_to_smallest_time(aloop *loop, void *arg)
 {
     (void) loop;
     assert_int_equal(aloop_timer_restart_at(arg, INT64_MIN), 0);
 }
 
-static void a_timer_set_to_the_beginning_of_time_is_due_at_once(void **state)
+static void a_timer_set_to_the_smallest_time_is_due_immediately(void **state)
 {
     int64_t begin = aloop_now(t.loop);
     aloop_timer *timer;
 
     (void) state;
     aloop_timer_start(t.loop, ALOOP_SEC(1), 0, note_timer, NULL, &timer);
-    aloop_defer(t.loop, set_to_the_beginning_of_time, timer);
+    aloop_defer(t.loop, set_to_smallest_time, timer);
     assert_int_equal(aloop_run(t.loop), 0);
 
     assert_noted(0);
     assert_true(aloop_now(t.loop) == begin);
 }
 
-static void a_period_from_the_beginning_of_time_keeps_to_its_grid(
-    void **state)
+static void a_period_from_the_smallest_time_keeps_its_grid(void **state)
 {
     static const int64_t periods[] = {1, 7, 3 * MS, INT64_MAX};
 
@@ -543,13 +544,13 @@ static void a_period_from_the_beginning_of_time_keeps_to_its_grid(
                           &timer);
         aloop_timer_restart_at(timer, INT64_MIN);
         aloop_step(t.loop, 0);
-        assert_int_equal(t.noted, i + 1); /* Once. */
+        assert_int_equal(t.noted, i + 1); /* It fires once. */
         assert_true(aloop_timer_due_ns(timer) == left);
         aloop_timer_close(timer);
     }
 }
 
-static void a_closed_handle_is_freed_as_the_turn_ends(void **state)
+static void a_closed_handle_is_freed_at_the_end_of_the_turn(void **state)
 {
     aloop_timer *timer;
     char *first, *second;
@@ -560,15 +561,14 @@ static void a_closed_handle_is_freed_as_the_turn_ends(void **state)
     aloop_timer_close(timer);
     aloop_timer_start(t.loop, MS, 0, count_timer, NULL, &timer);
     second = (char *) timer;
-    assert_ptr_not_equal(first, second); /* Not before. */
+    assert_ptr_not_equal(first, second); /* It is not freed before. */
     aloop_timer_close(timer);
     aloop_step(t.loop, 0);
     assert_int_equal(t.calls, 0);
     assert_false(aloop_alive(t.loop));
 }
 
-static void a_sleep_without_memory_is_null_and_reported_to_nobody(
-    void **state)
+static void a_sleep_without_memory_is_null_and_not_reported(void **state)
 {
     (void) state;
     use_up_deadlines();
@@ -586,8 +586,8 @@ static void note_due(aloop_timer *timer, void *arg)
     t.calls++;
 }
 
-/* Failure class 32: deadlines are cut to whole milliseconds, and the loop
- * fires early or spins through the last one. */
+/* Failure class 32: deadlines are rounded to whole milliseconds, so that a
+ * timer fires early or the loop spins during the last one. */
 static void a_fraction_of_a_millisecond_neither_spins_nor_fires_early(
     void **state)
 {
@@ -618,7 +618,7 @@ int main(void)
         TEST(timers_fire_in_order_of_deadline),
         TEST(equal_deadlines_fire_in_start_order),
         TEST(equal_deadlines_fire_in_start_order_after_lazy_moves),
-        TEST(a_zero_delay_is_the_next_turn),
+        TEST(a_zero_delay_expires_in_the_next_turn),
         TEST(a_timer_stopped_by_another_of_its_batch_does_not_fire),
         TEST(a_timer_closed_by_another_of_its_batch_does_not_fire),
         TEST(a_timer_may_close_itself),
@@ -626,24 +626,24 @@ int main(void)
         TEST(a_periodic_timer_never_fires_twice_to_catch_up),
         TEST(delays_beyond_the_end_of_time_saturate),
         TEST(long_delays_fire_after_exactly_that_time),
-        TEST(a_timer_armed_after_long_work_counts_from_then),
+        TEST(a_timer_started_after_long_work_counts_from_its_start),
         TEST(a_clock_that_goes_back_fires_nothing_early_or_late),
         TEST(moving_a_deadline_takes_effect_both_ways),
         TEST(a_lazily_moved_timer_costs_at_most_one_wait),
         TEST(a_stopped_timer_does_not_fire_and_can_be_restarted),
-        TEST(an_unreferenced_timer_keeps_no_loop_alive),
-        TEST(a_period_set_in_the_callback_holds_from_the_next),
+        TEST(an_unreferenced_timer_does_not_keep_the_loop_alive),
+        TEST(a_new_period_applies_after_the_next_expiry),
         TEST(bad_arguments_are_refused),
         TEST(a_slow_chain_of_zero_timers_does_not_keep_io_waiting),
-        TEST(units_take_fractions),
-        TEST(a_sleep_lasts_as_long_as_asked),
+        TEST(units_accept_fractions),
+        TEST(a_sleep_lasts_as_long_as_requested),
         TEST(a_thousand_random_timers_agree_with_a_model),
-        TEST(a_periodic_timer_that_finds_no_place_says_so),
-        TEST(a_deadline_is_never_further_than_time_goes),
-        TEST(a_timer_set_to_the_beginning_of_time_is_due_at_once),
-        TEST(a_period_from_the_beginning_of_time_keeps_to_its_grid),
-        TEST(a_closed_handle_is_freed_as_the_turn_ends),
-        MEMORY_TEST(a_sleep_without_memory_is_null_and_reported_to_nobody),
+        TEST(a_periodic_timer_that_cannot_continue_is_reported),
+        TEST(deadlines_saturate_at_the_largest_time),
+        TEST(a_timer_set_to_the_smallest_time_is_due_immediately),
+        TEST(a_period_from_the_smallest_time_keeps_its_grid),
+        TEST(a_closed_handle_is_freed_at_the_end_of_the_turn),
+        MEMORY_TEST(a_sleep_without_memory_is_null_and_not_reported),
         TEST(a_fraction_of_a_millisecond_neither_spins_nor_fires_early),
     };
 

@@ -1,5 +1,5 @@
-/* Tests of the simulated operating system itself: time, descriptors, readiness,
- * threads, signals, faults.  Its network has test_sim_net.c. */
+/* The simulated operating system itself: time, descriptors, readiness, threads,
+ * signals, faults.  test_sim_net.c tests its network. */
 
 #include "support/sim_fixture.h"
 
@@ -9,7 +9,7 @@
 
 #include "aloop/error.h"
 
-static void remember(void *arg)
+static void record_call(void *arg)
 {
     (void) arg;
     f.ran++;
@@ -17,7 +17,7 @@ static void remember(void *arg)
     f.self = aloop__sys_thread_self();
 }
 
-static void time_moves_only_in_a_wait_and_to_its_end(void **state)
+static void time_advances_only_in_a_wait_and_to_its_end(void **state)
 {
     int64_t start_ns = aloop__sys_clock_ns();
 
@@ -32,12 +32,12 @@ static void time_moves_only_in_a_wait_and_to_its_end(void **state)
     assert_int_equal(sim_wakes(), 2);
 }
 
-static void the_clock_alone_jumps_back(void **state)
+static void a_jump_of_the_clock_does_not_move_events(void **state)
 {
     int64_t start_ns = aloop__sys_clock_ns();
 
     (void) state;
-    sim_at(SECOND, remember, NULL);
+    sim_at(SECOND, record_call, NULL);
     sim_jump(-60 * SECOND);
     assert_int_equal(aloop__sys_clock_ns(), start_ns - 60 * SECOND);
 
@@ -47,10 +47,10 @@ static void the_clock_alone_jumps_back(void **state)
     assert_int_equal(aloop__sys_clock_ns(), start_ns - 58 * SECOND);
 }
 
-static void what_a_busy_callback_missed_happens_in_the_next_wait(void **state)
+static void events_during_a_busy_callback_happen_in_the_next_wait(void **state)
 {
     (void) state;
-    sim_at(SECOND, remember, NULL);
+    sim_at(SECOND, record_call, NULL);
 
     sim_advance(3 * SECOND);
     assert_int_equal(f.ran, 0);
@@ -63,7 +63,7 @@ static void what_a_busy_callback_missed_happens_in_the_next_wait(void **state)
 static void a_wait_that_cannot_end_is_refused(void **state)
 {
     (void) state;
-    sim_at(SECOND, remember, NULL);
+    sim_at(SECOND, record_call, NULL);
 
     assert_int_equal(wait_ns(-1), -EDEADLK);
 
@@ -90,8 +90,7 @@ static void descriptors_are_reused_lowest_first_and_run_out(void **state)
     assert_int_equal(sim_bad_uses(), 1);
 }
 
-static void a_description_kept_open_reports_until_the_reactor_is_renewed(
-    void **state)
+static void a_description_kept_open_is_reported_until_a_renewal(void **state)
 {
     int fds[2];
 
@@ -116,7 +115,7 @@ static void a_description_kept_open_reports_until_the_reactor_is_renewed(
     assert_int_equal(wait_ns(SECOND), 0);
 }
 
-static void a_closed_description_reports_nothing(void **state)
+static void a_closed_description_is_not_reported(void **state)
 {
     int fds[2];
 
@@ -133,7 +132,7 @@ static void a_closed_description_reports_nothing(void **state)
                                         REACTOR_READ), -EPERM);
 }
 
-static void when_not_all_events_fit_the_others_come_next(void **state)
+static void events_that_do_not_fit_are_reported_by_later_waits(void **state)
 {
     int fds[4];
     unsigned seen = 0;
@@ -174,7 +173,7 @@ static void a_wake_up_is_readable_until_drained(void **state)
     assert_int_equal(sim_descriptors_open(), 1);
 }
 
-static void a_host_sees_events_and_the_alarm(void **state)
+static void a_host_is_notified_of_events_and_of_the_alarm(void **state)
 {
     int host = aloop__reactor_fd(f.reactor), fds[2];
     int64_t start_ns = aloop__sys_clock_ns();
@@ -199,7 +198,7 @@ static void a_host_sees_events_and_the_alarm(void **state)
     assert_true(sim_deadlocked());
 }
 
-static void names_are_what_the_test_says(void **state)
+static void host_names_resolve_as_the_test_defines(void **state)
 {
     const char *const addresses[] = {"::1", "10.0.0.2", NULL};
     struct sys_address *found, address;
@@ -226,13 +225,13 @@ static void names_are_what_the_test_says(void **state)
 
 static void work(void *arg)
 {
-    remember(arg);
+    record_call(arg);
     aloop__sys_monitor_enter(f.monitor);
     assert_int_equal(aloop__sys_monitor_wait(f.monitor), -ECANCELED);
     aloop__sys_monitor_leave(f.monitor);
 }
 
-static void threads_run_before_time_moves(void **state)
+static void threads_run_before_time_advances(void **state)
 {
     int64_t start_ns = aloop__sys_clock_ns();
     struct sys_thread *first, *second;
@@ -325,7 +324,7 @@ static void the_nth_call_fails_once(void **state)
     assert_int_equal(aloop__sys_tcp_socket(SYS_INET), 4);
 }
 
-static void complaints_are_kept(void **state)
+static void complaints_are_recorded(void **state)
 {
     struct sys_stderr file;
 
@@ -339,7 +338,8 @@ static void complaints_are_kept(void **state)
 
 enum { LOAD = 20000 };
 
-/* Sends LOAD bytes through a world of chance; returns its trace. */
+/* Sends LOAD bytes through a world with random behaviour.  Returns the hash of
+ * its trace. */
 static uint64_t carry(uint64_t seed)
 {
     static unsigned char sent[LOAD], received[LOAD];
@@ -390,23 +390,23 @@ static void chaos_loses_nothing_and_is_repeatable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(time_moves_only_in_a_wait_and_to_its_end),
-        TEST(the_clock_alone_jumps_back),
-        TEST(what_a_busy_callback_missed_happens_in_the_next_wait),
+        TEST(time_advances_only_in_a_wait_and_to_its_end),
+        TEST(a_jump_of_the_clock_does_not_move_events),
+        TEST(events_during_a_busy_callback_happen_in_the_next_wait),
         TEST(a_wait_that_cannot_end_is_refused),
         TEST(descriptors_are_reused_lowest_first_and_run_out),
-        TEST(a_description_kept_open_reports_until_the_reactor_is_renewed),
-        TEST(a_closed_description_reports_nothing),
-        TEST(when_not_all_events_fit_the_others_come_next),
+        TEST(a_description_kept_open_is_reported_until_a_renewal),
+        TEST(a_closed_description_is_not_reported),
+        TEST(events_that_do_not_fit_are_reported_by_later_waits),
         TEST(a_wake_up_is_readable_until_drained),
-        TEST(a_host_sees_events_and_the_alarm),
-        TEST(names_are_what_the_test_says),
-        TEST(threads_run_before_time_moves),
+        TEST(a_host_is_notified_of_events_and_of_the_alarm),
+        TEST(host_names_resolve_as_the_test_defines),
+        TEST(threads_run_before_time_advances),
         TEST(unbalanced_locks_are_counted),
         TEST(a_signal_waits_for_the_lock_and_ends_a_wait),
         TEST(a_signal_ends_a_wait_early),
         TEST(the_nth_call_fails_once),
-        TEST(complaints_are_kept),
+        TEST(complaints_are_recorded),
         TEST(chaos_loses_nothing_and_is_repeatable),
     };
 

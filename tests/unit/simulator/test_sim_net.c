@@ -1,4 +1,4 @@
-/* Tests of the simulated network. */
+/* The simulated network. */
 
 #include "support/sim_fixture.h"
 
@@ -7,7 +7,8 @@
 
 enum { US = 1000 };
 
-/* What is ready on `fd` now, of what is asked for and what is not. */
+/* Returns what is ready on `fd` now, including an error, which is not
+ * requested. */
 static unsigned ready(int fd)
 {
     unsigned bits;
@@ -49,7 +50,8 @@ static int connect_to(const char *host, const char *port)
     return fd;
 }
 
-/* A connection between a descriptor, returned, and a peer. */
+/* Opens a connection between a peer and a descriptor.  Returns the
+ * descriptor. */
 static int connect_peer(int *ret_peer)
 {
     int listener = listen_on("127.0.0.1", "80", 5);
@@ -64,7 +66,7 @@ static int connect_peer(int *ret_peer)
     return fd;
 }
 
-static void a_connection_takes_its_delays(void **state)
+static void a_connection_is_established_after_the_delays(void **state)
 {
     int listener = listen_on("::1", "80", 5);
     int64_t start_ns = aloop__sys_clock_ns();
@@ -92,7 +94,7 @@ static void a_connection_takes_its_delays(void **state)
     assert_memory_equal(&local, &remote, sizeof local);
 }
 
-static void connecting_fails_as_the_address_says(void **state)
+static void connecting_fails_as_defined_for_the_address(void **state)
 {
     struct sys_address nowhere = at("10.0.0.2", "80");
     int refused = connect_to("127.0.0.1", "81");
@@ -117,7 +119,7 @@ static void connecting_fails_as_the_address_says(void **state)
     assert_int_equal((aloop__sys_clock_ns() - start_ns) / SECOND, 127);
 }
 
-static void a_full_backlog_swallows_until_there_is_room(void **state)
+static void a_full_backlog_ignores_connects_until_there_is_room(void **state)
 {
     int listener = listen_on("127.0.0.1", "80", 1);
     int late;
@@ -137,7 +139,7 @@ static void a_full_backlog_swallows_until_there_is_room(void **state)
     assert_int_equal(sim_connect(81), -ECONNREFUSED);
 }
 
-static void an_address_in_use_is_refused_and_port_0_is_a_free_one(void **state)
+static void an_address_in_use_is_refused_and_port_0_selects_a_port(void **state)
 {
     int first = listen_on("127.0.0.1", "80", 5);
     struct sys_address taken = at("0.0.0.0", "80"), any = at("::1", "0");
@@ -153,7 +155,7 @@ static void an_address_in_use_is_refused_and_port_0_is_a_free_one(void **state)
     assert_in_range(aloop__sys_address_port(&any), 49152, 65535);
 }
 
-static void the_ipv6_wildcard_takes_ipv4_too(void **state)
+static void the_ipv6_wildcard_also_accepts_ipv4(void **state)
 {
     int listener = listen_on(NULL, "80", 5);
     int peer = sim_connect_to("127.0.0.1", 80);
@@ -212,7 +214,7 @@ static void a_full_buffer_refuses_until_the_peer_receives(void **state)
     assert_int_equal(aloop__sys_send(fd, bytes, 8), 2);
 }
 
-static void each_direction_ends_alone(void **state)
+static void each_direction_ends_independently(void **state)
 {
     char byte;
     int peer, fd = connect_peer(&peer);
@@ -253,7 +255,7 @@ static void writing_to_a_closed_peer_ends_in_a_broken_pipe(void **state)
     assert_int_equal(aloop__sys_send(fd, "a", 1), -EPIPE);
 }
 
-static void a_reset_comes_after_the_data_that_had_arrived(void **state)
+static void a_reset_is_reported_after_the_data_that_arrived(void **state)
 {
     char byte;
     int peer, fd = connect_peer(&peer);
@@ -289,11 +291,11 @@ static void a_broken_connection_reports_its_error_once(void **state)
     assert_int_equal(aloop__sys_send(fd, "a", 1), -EHOSTUNREACH);
     assert_int_equal(aloop__sys_recv(fd, &byte, 1), 0);
     assert_int_equal(aloop__sys_send(fd, "a", 1), -EPIPE);
-    sim_break(-EIO); /* There is no other. */
+    sim_break(-EIO); /* There is no other connection. */
     assert_int_equal(aloop__sys_socket_error(fd), 0);
 }
 
-static void closing_with_unread_data_or_on_demand_resets(void **state)
+static void closing_resets_on_request_or_if_data_is_unread(void **state)
 {
     int first, a = connect_peer(&first);
     int second, b = connect_peer(&second);
@@ -313,7 +315,7 @@ static void closing_with_unread_data_or_on_demand_resets(void **state)
     assert_false(sim_peer_connected(second));
 }
 
-static void a_closed_listener_resets_those_who_wait(void **state)
+static void a_closed_listener_resets_waiting_connections(void **state)
 {
     int listener = listen_on("127.0.0.1", "80", 5);
     int early = sim_connect(80), late;
@@ -350,19 +352,19 @@ static void a_peer_can_be_the_server(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_connection_takes_its_delays),
-        TEST(connecting_fails_as_the_address_says),
-        TEST(a_full_backlog_swallows_until_there_is_room),
-        TEST(an_address_in_use_is_refused_and_port_0_is_a_free_one),
-        TEST(the_ipv6_wildcard_takes_ipv4_too),
+        TEST(a_connection_is_established_after_the_delays),
+        TEST(connecting_fails_as_defined_for_the_address),
+        TEST(a_full_backlog_ignores_connects_until_there_is_room),
+        TEST(an_address_in_use_is_refused_and_port_0_selects_a_port),
+        TEST(the_ipv6_wildcard_also_accepts_ipv4),
         TEST(bytes_arrive_after_the_delay_and_in_order),
         TEST(a_full_buffer_refuses_until_the_peer_receives),
-        TEST(each_direction_ends_alone),
+        TEST(each_direction_ends_independently),
         TEST(writing_to_a_closed_peer_ends_in_a_broken_pipe),
-        TEST(a_reset_comes_after_the_data_that_had_arrived),
+        TEST(a_reset_is_reported_after_the_data_that_arrived),
         TEST(a_broken_connection_reports_its_error_once),
-        TEST(closing_with_unread_data_or_on_demand_resets),
-        TEST(a_closed_listener_resets_those_who_wait),
+        TEST(closing_resets_on_request_or_if_data_is_unread),
+        TEST(a_closed_listener_resets_waiting_connections),
         TEST(a_peer_can_be_the_server),
     };
 
