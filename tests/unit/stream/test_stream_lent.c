@@ -1,0 +1,276 @@
+/* Bytes of the receive buffer that on_data puts: they are sent without a copy
+ * when it returns.  And the writing half of a stream, which is given back. */
+
+#include "support/stream_fixture.h"
+
+#include "stream/stream.h"
+
+enum { LONG = 3000 };
+
+/* What on_data does with the bytes that it receives. */
+typedef void reply_fn(aloop_stream *stream, const char *data, size_t size);
+
+static void reply(aloop_stream *stream, const void *data, ssize_t size,
+                  void *arg)
+{
+    reply_fn *const *fn = arg;
+
+    if (size > 0)
+        (*fn)(stream, data, (size_t) size);
+}
+
+/* Starts a stream that replies with `fn`, and sends `text` to it. */
+static aloop_stream *started(reply_fn *const *fn, const char *text)
+{
+    aloop_stream *stream = connected();
+
+    assert_int_equal(
+        aloop_stream_start(stream, reply, (void *) (uintptr_t) fn), 0);
+    send_text(text);
+    return stream;
+}
+
+static void put_in_parts(aloop_stream *stream, const char *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        assert_int_equal(aloop_stream_put(stream, data + i, 1), 0);
+    assert_int_equal(aloop_stream_queued(stream), size);
+}
+
+static void received_bytes_put_in_a_row_are_sent_in_one_call(void **state)
+{
+    static reply_fn *const fn = put_in_parts;
+    unsigned before = sim_calls("aloop__sys_send");
+    unsigned gathered = sim_calls("aloop__sys_sendv");
+    aloop_stream *stream;
+
+    (void) state;
+    stream = started(&fn, "one call");
+    assert_received("one call");
+    assert_int_equal(sim_calls("aloop__sys_send") - before, 1);
+    assert_int_equal(sim_calls("aloop__sys_sendv") - gathered, 0);
+    assert_int_equal(aloop_stream_queued(stream), 0);
+    aloop_stream_abort(stream);
+}
+
+static void put_backwards(aloop_stream *stream, const char *data, size_t size)
+{
+    for (size_t i = size; i-- > 0;)
+        assert_int_equal(aloop_stream_put(stream, data + i, 1), 0);
+}
+
+static void received_bytes_put_out_of_order_keep_the_order_of_puts(
+    void **state)
+{
+    static reply_fn *const fn = put_backwards;
+    aloop_stream *stream;
+
+    (void) state;
+    stream = started(&fn, "drawer");
+    assert_received("reward");
+    aloop_stream_abort(stream);
+}
+
+static void put_between(aloop_stream *stream, const char *data, size_t size)
+{
+    assert_int_equal(aloop_stream_put(stream, data, size), 0);
+    assert_int_equal(aloop_stream_put(stream, "-", 1), 0);
+    assert_int_equal(aloop_stream_put(stream, data, size), 0);
+}
+
+static void other_bytes_follow_received_ones(void **state)
+{
+    static reply_fn *const fn = put_between;
+    aloop_stream *stream;
+
+    (void) state;
+    stream = started(&fn, "ab");
+    assert_received("ab-ab");
+    aloop_stream_abort(stream);
+}
+
+static aloop_future *operation;
+
+static void put_and_write(aloop_stream *stream, const char *data, size_t size)
+{
+    aloop_stream_put(stream, data, size);
+    operation = aloop_stream_write(stream, "written", 7);
+}
+
+static void a_write_follows_received_bytes(void **state)
+{
+    static reply_fn *const fn = put_and_write;
+    aloop_stream *stream;
+
+    (void) state;
+    stream = started(&fn, "put, ");
+    assert_received("put, written");
+    assert_int_equal(aloop_await(operation), 7);
+    aloop_stream_abort(stream);
+}
+
+static void put_and_shut(aloop_stream *stream, const char *data, size_t size)
+{
+    aloop_stream_put(stream, data, size);
+    operation = aloop_stream_shutdown(stream);
+    assert_int_equal(aloop_stream_put(stream, data, size), ALOOP_EPIPE);
+}
+
+static void a_shutdown_follows_received_bytes(void **state)
+{
+    static reply_fn *const fn = put_and_shut;
+    aloop_stream *stream;
+
+    (void) state;
+    stream = started(&fn, "the last ones");
+    assert_received("the last ones");
+    assert_int_equal(aloop_await(operation), 0);
+    assert_true(sim_peer_eof(c.peer));
+    aloop_stream_abort(stream);
+}
+
+static void put_and_close(aloop_stream *stream, const char *data, size_t size)
+{
+    aloop_stream_put(stream, data, size);
+    aloop_stream_close(stream);
+}
+
+static void a_close_sends_received_bytes_first(void **state)
+{
+    static reply_fn *const fn = put_and_close;
+
+    (void) state;
+    started(&fn, "goodbye");
+    assert_received("goodbye");
+    assert_true(sim_peer_eof(c.peer));
+}
+
+static void put_and_abort(aloop_stream *stream, const char *data, size_t size)
+{
+    aloop_stream_put(stream, data, size);
+    aloop_stream_abort(stream);
+}
+
+static void an_abort_drops_received_bytes(void **state)
+{
+    static reply_fn *const fn = put_and_abort;
+    char byte;
+
+    (void) state;
+    started(&fn, "dropped");
+    assert_int_equal(sim_peer_receive(c.peer, &byte, 1), -ECONNRESET);
+}
+
+static void put_and_drain(aloop_stream *stream, const char *data, size_t size)
+{
+    aloop_stream_set_watermarks(stream, 0, 0);
+    aloop_stream_put(stream, data, size);
+    operation = aloop_stream_drain(stream);
+    assert_false(aloop_future_is_settled(operation));
+}
+
+static void a_drain_waits_for_received_bytes(void **state)
+{
+    static reply_fn *const fn = put_and_drain;
+    aloop_stream *stream;
+
+    (void) state;
+    stream = started(&fn, "drained");
+    assert_int_equal(aloop_await(operation), 0);
+    assert_received("drained");
+    aloop_stream_abort(stream);
+}
+
+static void put_all(aloop_stream *stream, const char *data, size_t size)
+{
+    t.calls++;
+    aloop_stream_put(stream, data, size);
+}
+
+static void received_bytes_that_the_kernel_does_not_accept_are_kept(
+    void **state)
+{
+    static reply_fn *const fn = put_all;
+    static char text[LONG + 1];
+    aloop_stream *stream = connected();
+
+    (void) state;
+    memset(text, 'x', LONG);
+    fill(stream);
+    receive(1000);
+    c.in_size = 0;
+    assert_int_equal(
+        aloop_stream_start(stream, reply, (void *) (uintptr_t) &fn), 0);
+    send_text(text);
+    assert_int_equal(aloop_stream_queued(stream), LONG - 1000);
+    send_text("overwrites the receive buffer");
+
+    receive_all();
+    receive_all();
+    assert_int_equal(c.in_size, BUFFER - 1000 + LONG + 29);
+    assert_memory_equal(c.in + BUFFER - 1000, text, LONG);
+    assert_int_equal(aloop_stream_queued(stream), 0);
+    aloop_stream_abort(stream);
+}
+
+static void a_failed_send_of_received_bytes_ends_writing(void **state)
+{
+    static reply_fn *const fn = put_all;
+    aloop_stream *stream;
+
+    (void) state;
+    stream = connected();
+    aloop_stream_start(stream, reply, (void *) (uintptr_t) &fn);
+    sim_fail("aloop__sys_send", 1, -EPIPE);
+    send_text("lost");
+    assert_int_equal(t.calls, 1);
+    assert_int_equal(aloop_stream_put(stream, "x", 1), ALOOP_EPIPE);
+    aloop_stream_abort(stream);
+}
+
+static void a_stream_that_has_sent_everything_keeps_no_writing_half(
+    void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    assert_null(stream->sender);
+    aloop_stream_put(stream, "x", 1);
+    assert_non_null(stream->sender);
+    run_for(MS);
+    assert_null(stream->sender);
+    aloop_stream_abort(stream);
+}
+
+static void changed_watermarks_outlive_the_queued_bytes(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    assert_int_equal(aloop_stream_set_watermarks(stream, 1, 2), 0);
+    assert_int_equal(aloop_stream_put(stream, "abc", 3), 1);
+    run_for(MS);
+    assert_int_equal(aloop_stream_queued(stream), 0);
+    assert_int_equal(aloop_stream_put(stream, "abc", 3), 1);
+    aloop_stream_abort(stream);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(received_bytes_put_in_a_row_are_sent_in_one_call),
+        TEST(received_bytes_put_out_of_order_keep_the_order_of_puts),
+        TEST(other_bytes_follow_received_ones),
+        TEST(a_write_follows_received_bytes),
+        TEST(a_shutdown_follows_received_bytes),
+        TEST(a_close_sends_received_bytes_first),
+        TEST(an_abort_drops_received_bytes),
+        TEST(a_drain_waits_for_received_bytes),
+        TEST(received_bytes_that_the_kernel_does_not_accept_are_kept),
+        TEST(a_failed_send_of_received_bytes_ends_writing),
+        TEST(a_stream_that_has_sent_everything_keeps_no_writing_half),
+        TEST(changed_watermarks_outlive_the_queued_bytes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
