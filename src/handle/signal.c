@@ -160,7 +160,7 @@ static void deliver_signal(aloop *loop, aloop_signal *watch)
         count = BUDGET;
     }
     watch->seen += count;
-    while (count-- > 0 && !watch->handle.is_closed &&
+    while (count-- > 0 && !aloop__handle_is_ended(&watch->handle) &&
            loop->process == process && !aloop__is_foreign(loop) &&
            aloop__may_call(loop)) {
         watch->on_signal(watch, watch->number, watch->arg);
@@ -221,14 +221,12 @@ int aloop_signal_start(aloop *loop, int number, aloop_signal_cb on_signal,
 
 void aloop_signal_ref(aloop_signal *signal)
 {
-    if (signal != NULL && aloop__check_handle(signal, __func__) == 0)
-        aloop__handle_set_referenced(&signal->handle, true);
+    aloop__handle_reference((struct aloop__handle *) signal, true, __func__);
 }
 
 void aloop_signal_unref(aloop_signal *signal)
 {
-    if (signal != NULL && aloop__check_handle(signal, __func__) == 0)
-        aloop__handle_set_referenced(&signal->handle, false);
+    aloop__handle_reference((struct aloop__handle *) signal, false, __func__);
 }
 
 void aloop_signal_close(aloop_signal *signal)

@@ -141,27 +141,25 @@ int aloop_timer_stop(aloop_timer *timer)
 bool aloop_timer_is_active(const aloop_timer *timer)
 {
     return timer != NULL && aloop__check_handle(timer, __func__) == 0 &&
-           timer->handle.is_active;
+           aloop__handle_is_active(&timer->handle);
 }
 
 int64_t aloop_timer_due_ns(const aloop_timer *timer)
 {
     if (timer == NULL || aloop__check_handle(timer, __func__) < 0 ||
-        !timer->handle.is_active)
+        !aloop__handle_is_active(&timer->handle))
         return -1;
     return aloop__until(aloop__now(timer->handle.loop), timer->timed.when_ns);
 }
 
 void aloop_timer_ref(aloop_timer *timer)
 {
-    if (timer != NULL && aloop__check_handle(timer, __func__) == 0)
-        aloop__handle_set_referenced(&timer->handle, true);
+    aloop__handle_reference((struct aloop__handle *) timer, true, __func__);
 }
 
 void aloop_timer_unref(aloop_timer *timer)
 {
-    if (timer != NULL && aloop__check_handle(timer, __func__) == 0)
-        aloop__handle_set_referenced(&timer->handle, false);
+    aloop__handle_reference((struct aloop__handle *) timer, false, __func__);
 }
 
 void aloop_timer_close(aloop_timer *timer)

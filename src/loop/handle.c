@@ -2,12 +2,13 @@
 
 #include "loop/handle.h"
 
+#include "loop/debug.h"
 #include "loop/host.h"
 #include "loop/quarantine.h"
 
 static bool counts(const struct aloop__handle *handle)
 {
-    return handle->is_active && handle->is_referenced;
+    return aloop__handle_is_active(handle) && handle->is_referenced;
 }
 
 void *aloop__handle_new(aloop *loop, const struct aloop__handle_ops *ops)
@@ -25,16 +26,30 @@ void *aloop__handle_new(aloop *loop, const struct aloop__handle_ops *ops)
     return handle;
 }
 
-void aloop__handle_set_active(struct aloop__handle *handle, bool is_active)
+static void set_state(struct aloop__handle *handle,
+                      enum aloop__handle_state state)
 {
     handle->loop->live -= counts(handle);
-    handle->is_active = is_active;
+    handle->state = (uint8_t) state;
     handle->loop->live += counts(handle);
 }
 
-void aloop__handle_set_referenced(struct aloop__handle *handle,
-                                  bool is_referenced)
+void aloop__handle_set_active(struct aloop__handle *handle, bool is_active)
 {
+    if (!aloop__handle_is_ended(handle))
+        set_state(handle, is_active ? HANDLE_ACTIVE : HANDLE_IDLE);
+}
+
+void aloop__handle_closing(struct aloop__handle *handle)
+{
+    set_state(handle, HANDLE_CLOSING);
+}
+
+void aloop__handle_reference(struct aloop__handle *handle, bool is_referenced,
+                             const char *function)
+{
+    if (handle == NULL || aloop__check_handle(handle, function) < 0)
+        return;
     handle->loop->live -= counts(handle);
     handle->is_referenced = is_referenced;
     handle->loop->live += counts(handle);
@@ -42,8 +57,7 @@ void aloop__handle_set_referenced(struct aloop__handle *handle,
 
 void aloop__handle_closed(struct aloop__handle *handle)
 {
-    aloop__handle_set_active(handle, false);
-    handle->is_closed = true;
+    set_state(handle, HANDLE_CLOSED);
     list_remove(&handle->node);
     list_push(&handle->loop->closed, &handle->node);
     if (handle->loop->is_embedded)
@@ -72,7 +86,8 @@ bool aloop__handles_active(const aloop *loop)
     const struct aloop__node *node = loop->handles.next;
 
     for (; node != &loop->handles; node = node->next)
-        if (CONTAINER_OF(node, struct aloop__handle, node)->is_active)
+        if (aloop__handle_is_active(
+                CONTAINER_OF(node, struct aloop__handle, node)))
             return true;
     return false;
 }
@@ -86,7 +101,7 @@ void aloop__handles_close_lingering(aloop *loop)
             CONTAINER_OF(node, struct aloop__handle, node);
 
         node = node->next;
-        if (handle->is_closed)
+        if (aloop__handle_is_ended(handle))
             handle->ops->close(handle);
     }
 }

@@ -5,18 +5,25 @@
 
 #include "loop/state.h"
 
-/* The part of a handle that the loop uses: the first member of every handle.
+/* The states of a handle, in this order.  A close leads to CLOSED, directly or
+ * through CLOSING:
  *
- *          activate          close                 the turn ends
- *     IDLE <-------> ACTIVE -------> CLOSED (in loop->closed) ----> freed
- *       +------------------------------^                              */
+ *     IDLE <----> ACTIVE --close--> CLOSING ----> CLOSED --end of turn--> freed
+ */
+enum aloop__handle_state {
+    HANDLE_IDLE,
+    HANDLE_ACTIVE,  /* Counts in loop->live if also `is_referenced`. */
+    HANDLE_CLOSING, /* Closed by the application; it has something to finish. */
+    HANDLE_CLOSED   /* In loop->closed. */
+};
+
+/* The part of a handle that the loop uses: the first member of every handle. */
 struct aloop__handle {
     struct aloop__node node; /* In loop->handles, or in loop->closed. */
     aloop *loop;
     const struct aloop__handle_ops *ops;
-    bool is_active;     /* Counts in loop->live if also `is_referenced`. */
+    uint8_t state;      /* enum aloop__handle_state */
     bool is_referenced; /* True in a new handle. */
-    bool is_closed;
 };
 
 /* The properties of one kind of handle. */
@@ -31,13 +38,28 @@ struct aloop__handle_ops {
     void (*fini)(struct aloop__handle *handle);
 };
 
+static inline bool aloop__handle_is_active(const struct aloop__handle *handle)
+{
+    return handle->state == HANDLE_ACTIVE;
+}
+
+/* Returns whether the application has closed the handle. */
+static inline bool aloop__handle_is_ended(const struct aloop__handle *handle)
+{
+    return handle->state >= HANDLE_CLOSING;
+}
+
 /* Returns a zeroed handle of ops->size bytes, which is referenced and idle.
  * Returns NULL if out of memory. */
 void *aloop__handle_new(aloop *loop, const struct aloop__handle_ops *ops);
 void aloop__handle_set_active(struct aloop__handle *handle, bool is_active);
-void aloop__handle_set_referenced(struct aloop__handle *handle,
-                                  bool is_referenced);
-/* Makes the handle idle and moves it from loop->handles to loop->closed.  The
+/* Ends a handle for the application: it is not active any more, and no callback
+ * runs.  aloop__handle_closed() follows, now or later. */
+void aloop__handle_closing(struct aloop__handle *handle);
+/* The public ref and unref of every kind of handle.  `handle` may be NULL. */
+void aloop__handle_reference(struct aloop__handle *handle, bool is_referenced,
+                             const char *function);
+/* Moves the handle from loop->handles to loop->closed.  The
  * end of the turn frees it. */
 void aloop__handle_closed(struct aloop__handle *handle);
 void aloop__handles_free_closed(aloop *loop);

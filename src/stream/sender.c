@@ -229,7 +229,7 @@ static void after_sending(struct aloop__sender *sender)
     set_sending(sender);
     shut_if_due(sender);
     aloop__sender_queue_changed(sender);
-    if (sender->stream->handle.is_closed)
+    if (aloop__handle_is_ended(&sender->stream->handle))
         aloop__stream_ops_of(sender->stream)->sent(sender->stream);
 }
 
@@ -364,7 +364,7 @@ static void own_pieces(struct aloop__sender *sender)
     if (aloop__pieces_own(sender))
         return;
     aloop__stream_fail_writing(stream, ALOOP_ENOMEM);
-    if (stream->handle.is_closed)
+    if (aloop__handle_is_ended(&stream->handle))
         aloop__stream_ops_of(stream)->sent(stream);
 }
 

@@ -42,7 +42,7 @@ static void begin_close(aloop_stream *stream)
         aloop__forward_end(stream->sender->forward_to);
     aloop__stream_unlisten(stream);
     aloop__stream_end_reads(stream);
-    stream->handle.is_closed = true;
+    aloop__handle_closing(&stream->handle);
 }
 
 /* In a forked child, leaves the queued bytes and a requested shutdown to the
@@ -70,7 +70,7 @@ static void stream_failed(aloop_stream *stream)
     aloop__stream_fail_writing(stream, error);
     if (stream->io.fd < 0)
         aloop__stream_fail_reading(stream, error);
-    if (stream->handle.is_closed)
+    if (aloop__handle_is_ended(&stream->handle))
         end_stream(stream);
 }
 
@@ -199,7 +199,7 @@ static void stream_close(struct aloop__handle *handle)
 {
     aloop_stream *stream = CONTAINER_OF(handle, aloop_stream, handle);
 
-    if (!handle->is_closed)
+    if (!aloop__handle_is_ended(handle))
         begin_close(stream);
     if (stream->sender != NULL && stream->sender->queued > 0)
         reset_stream(stream);
@@ -221,7 +221,7 @@ static void stream_sent(aloop_stream *stream)
  * the peer caused: reading reports that anyway. */
 static void stream_lost(aloop_stream *stream, int error)
 {
-    if (stream->on_data != NULL && !stream->handle.is_closed &&
+    if (stream->on_data != NULL && !aloop__handle_is_ended(&stream->handle) &&
         error != ALOOP_EPIPE && error != ALOOP_ECONNRESET &&
         error != ALOOP_ETIMEDOUT)
         aloop__stream_fail_reading(stream, error);
@@ -305,15 +305,6 @@ void aloop_stream_abort(aloop_stream *stream)
         return;
     begin_close(stream);
     reset_stream(stream);
-}
-
-size_t aloop_stream_queued(const aloop_stream *stream)
-{
-    if (aloop__check_handle(stream, __func__) < 0)
-        return 0;
-    if (stream->sender != NULL)
-        return stream->sender->queued;
-    return stream->is_dispatching ? stream->handle.loop->lent_size : 0;
 }
 
 /* Recomputes `is_paused`, as if all queued bytes had been put now. */
@@ -421,14 +412,12 @@ int aloop_stream_local(const aloop_stream *stream, char *text, size_t size)
 
 void aloop_stream_ref(aloop_stream *stream)
 {
-    if (stream != NULL && aloop__check_handle(stream, __func__) == 0)
-        aloop__handle_set_referenced(&stream->handle, true);
+    aloop__handle_reference((struct aloop__handle *) stream, true, __func__);
 }
 
 void aloop_stream_unref(aloop_stream *stream)
 {
-    if (stream != NULL && aloop__check_handle(stream, __func__) == 0)
-        aloop__handle_set_referenced(&stream->handle, false);
+    aloop__handle_reference((struct aloop__handle *) stream, false, __func__);
 }
 
 int aloop_tcp_set_nodelay(aloop_stream *stream, bool is_on)

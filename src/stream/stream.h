@@ -227,8 +227,9 @@ static inline bool aloop__stream_is_paused(const aloop_stream *stream)
 /* Returns whether on_data may be called. */
 static inline bool aloop__stream_wants_data(const aloop_stream *stream)
 {
-    return stream->on_data != NULL && stream->handle.is_active &&
-           !stream->handle.is_closed && !stream->handle.loop->is_dying;
+    return stream->on_data != NULL &&
+           aloop__handle_is_active(&stream->handle) &&
+           !stream->handle.loop->is_dying;
 }
 
 /* Queues aloop__stream_deliver(). */

@@ -130,6 +130,15 @@ static const struct aloop__future_ops stream_wait_ops = {
     .cancel = stream_wait_cancel,
     .is_live = true};
 
+size_t aloop_stream_queued(const aloop_stream *stream)
+{
+    if (aloop__check_handle(stream, __func__) < 0)
+        return 0;
+    if (stream->sender != NULL)
+        return stream->sender->queued;
+    return stream->is_dispatching ? stream->handle.loop->lent_size : 0;
+}
+
 /* Returns the future of a drain or a shutdown. */
 static aloop_future *wait_until_sent(aloop_stream *stream, bool is_shutdown,
                                      const char *function)

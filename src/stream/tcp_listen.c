@@ -158,7 +158,7 @@ static void listener_ready(struct aloop__io *io, unsigned bits)
         error = accept_one(listener);
         taken += error == 0;
     }
-    if (listener->handle.is_closed)
+    if (aloop__handle_is_ended(&listener->handle))
         return;
     if (error == 0 && listener->burst < BURST_MAX)
         listener->burst *= 2;
@@ -314,14 +314,12 @@ int aloop_listener_fd(const aloop_listener *listener)
 
 void aloop_listener_ref(aloop_listener *listener)
 {
-    if (listener != NULL && aloop__check_handle(listener, __func__) == 0)
-        aloop__handle_set_referenced(&listener->handle, true);
+    aloop__handle_reference((struct aloop__handle *) listener, true, __func__);
 }
 
 void aloop_listener_unref(aloop_listener *listener)
 {
-    if (listener != NULL && aloop__check_handle(listener, __func__) == 0)
-        aloop__handle_set_referenced(&listener->handle, false);
+    aloop__handle_reference((struct aloop__handle *) listener, false, __func__);
 }
 
 void aloop_listener_close(aloop_listener *listener)
