@@ -167,7 +167,7 @@ void sim_fail(const char *call_name, unsigned nth, int error);
 void sim_fail_from(const char *call_name, unsigned nth, int error);
 void sim_forgive(void); /* Removes all faults. */
 unsigned sim_faults_pending(void); /* Number of pending faults. */
-unsigned sim_calls(const char *call_name); /* NULL: all that can fail. */
+unsigned sim_calls(const char *call_name); /* Number of its calls. */
 
 /* Signals, threads, complaints. */
 

@@ -340,7 +340,7 @@ static int find_addresses(const char *host, const char *port,
 int aloop__sys_resolve(const char *host, const char *port,
                        struct sys_address **ret)
 {
-    int fault = sim__enter("aloop__sys_resolve");
+    int fault = sim__enter(CALL_sys_resolve);
 
     *ret = NULL;
     if (fault < 0)

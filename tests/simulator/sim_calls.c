@@ -17,30 +17,30 @@ static struct sim_socket *find(int fd, int *ret_error)
 }
 
 /* The beginning of every function on a socket. */
-static struct sim_socket *enter(const char *name, int fd, int *ret_error)
+static struct sim_socket *enter(enum sim_call call, int fd, int *ret_error)
 {
     struct sim_socket *socket = NULL;
 
-    *ret_error = sim__enter(name);
+    *ret_error = sim__enter(call);
     if (*ret_error == 0)
         socket = find(fd, ret_error);
     return socket;
 }
 
 /* Does the same for a function whose effect all holders of the socket see. */
-static struct sim_socket *enter_to_change(const char *name, int fd,
+static struct sim_socket *enter_to_change(enum sim_call call, int fd,
                                           int *ret_error)
 {
     const struct sim_file *file = sim__peek(fd);
 
     if (file != NULL)
         sim__change(file);
-    return enter(name, fd, ret_error);
+    return enter(call, fd, ret_error);
 }
 
 int aloop__sys_tcp_socket(enum sys_family family)
 {
-    int fault = sim__enter("aloop__sys_tcp_socket");
+    int fault = sim__enter(CALL_sys_tcp_socket);
     struct sim_file *file;
     int fd;
 
@@ -59,7 +59,7 @@ int aloop__sys_tcp_socket(enum sys_family family)
 int aloop__sys_reuse_address(int fd, enum sys_family family)
 {
     int error;
-    struct sim_socket *socket = enter("aloop__sys_reuse_address", fd, &error);
+    struct sim_socket *socket = enter(CALL_sys_reuse_address, fd, &error);
 
     (void) family;
     if (socket != NULL)
@@ -71,7 +71,7 @@ int aloop__sys_no_delay(int fd, bool is_on)
 {
     int error;
 
-    enter_to_change("aloop__sys_no_delay", fd, &error);
+    enter_to_change(CALL_sys_no_delay, fd, &error);
     sim__trace(is_on);
     return error;
 }
@@ -80,7 +80,7 @@ int aloop__sys_reset_on_close(int fd)
 {
     int error;
     struct sim_socket *socket =
-        enter_to_change("aloop__sys_reset_on_close", fd, &error);
+        enter_to_change(CALL_sys_reset_on_close, fd, &error);
 
     if (socket != NULL)
         socket->reset_on_close = true;
@@ -90,7 +90,7 @@ int aloop__sys_reset_on_close(int fd)
 int aloop__sys_bind(int fd, const struct sys_address *address)
 {
     int error;
-    struct sim_socket *socket = enter_to_change("aloop__sys_bind", fd, &error);
+    struct sim_socket *socket = enter_to_change(CALL_sys_bind, fd, &error);
 
     return socket != NULL ? sim__bind(socket, address) : error;
 }
@@ -98,8 +98,7 @@ int aloop__sys_bind(int fd, const struct sys_address *address)
 int aloop__sys_listen(int fd, int backlog)
 {
     int error;
-    struct sim_socket *socket =
-        enter_to_change("aloop__sys_listen", fd, &error);
+    struct sim_socket *socket = enter_to_change(CALL_sys_listen, fd, &error);
 
     return socket != NULL ? sim__listen(socket, backlog) : error;
 }
@@ -107,7 +106,7 @@ int aloop__sys_listen(int fd, int backlog)
 int aloop__sys_accept(int fd)
 {
     int error;
-    struct sim_socket *socket = enter("aloop__sys_accept", fd, &error);
+    struct sim_socket *socket = enter(CALL_sys_accept, fd, &error);
     struct sim_file *file;
 
     if (socket == NULL)
@@ -126,8 +125,7 @@ int aloop__sys_accept(int fd)
 int aloop__sys_connect(int fd, const struct sys_address *address)
 {
     int error;
-    struct sim_socket *socket =
-        enter_to_change("aloop__sys_connect", fd, &error);
+    struct sim_socket *socket = enter_to_change(CALL_sys_connect, fd, &error);
 
     return socket != NULL ? sim__connect(socket, address) : error;
 }
@@ -136,7 +134,7 @@ int aloop__sys_socket_error(int fd)
 {
     int error;
     struct sim_socket *socket =
-        enter_to_change("aloop__sys_socket_error", fd, &error);
+        enter_to_change(CALL_sys_socket_error, fd, &error);
 
     if (socket == NULL)
         return error;
@@ -149,7 +147,7 @@ int aloop__sys_socket_error(int fd)
 int aloop__sys_local_address(int fd, struct sys_address *ret)
 {
     int error;
-    struct sim_socket *socket = enter("aloop__sys_local_address", fd, &error);
+    struct sim_socket *socket = enter(CALL_sys_local_address, fd, &error);
 
     if (socket == NULL)
         return error;
@@ -163,7 +161,7 @@ int aloop__sys_local_address(int fd, struct sys_address *ret)
 int aloop__sys_peer_address(int fd, struct sys_address *ret)
 {
     int error;
-    struct sim_socket *socket = enter("aloop__sys_peer_address", fd, &error);
+    struct sim_socket *socket = enter(CALL_sys_peer_address, fd, &error);
 
     if (socket == NULL)
         return error;
@@ -176,7 +174,7 @@ int aloop__sys_peer_address(int fd, struct sys_address *ret)
 ssize_t aloop__sys_recv(int fd, void *buffer, size_t size)
 {
     int error;
-    struct sim_socket *socket = enter_to_change("aloop__sys_recv", fd, &error);
+    struct sim_socket *socket = enter_to_change(CALL_sys_recv, fd, &error);
     ssize_t count;
 
     if (socket == NULL)
@@ -192,7 +190,7 @@ ssize_t aloop__sys_send(int fd, const void *data, size_t size)
 {
     struct sys_piece piece = {data, size};
     int error;
-    struct sim_socket *socket = enter_to_change("aloop__sys_send", fd, &error);
+    struct sim_socket *socket = enter_to_change(CALL_sys_send, fd, &error);
 
     return socket != NULL ? sim__send(socket, &piece, 1) : error;
 }
@@ -200,7 +198,7 @@ ssize_t aloop__sys_send(int fd, const void *data, size_t size)
 ssize_t aloop__sys_sendv(int fd, const struct sys_piece *pieces, size_t count)
 {
     int error;
-    struct sim_socket *socket = enter_to_change("aloop__sys_sendv", fd, &error);
+    struct sim_socket *socket = enter_to_change(CALL_sys_sendv, fd, &error);
 
     if (socket == NULL)
         return error;
@@ -213,7 +211,7 @@ int aloop__sys_shutdown_write(int fd)
 {
     int error;
     struct sim_socket *socket =
-        enter_to_change("aloop__sys_shutdown_write", fd, &error);
+        enter_to_change(CALL_sys_shutdown_write, fd, &error);
 
     if (socket == NULL)
         return error;

@@ -104,7 +104,7 @@ int sim__fd_close(int fd)
 
 int aloop__sys_close(int fd)
 {
-    int fault = sim__enter("aloop__sys_close");
+    int fault = sim__enter(CALL_sys_close);
     int error = sim__fd_close(fd);
 
     return fault < 0 ? fault : error;
@@ -166,7 +166,7 @@ int sim_pair(int fds[2])
 
 int aloop__sys_wake_open(int fds[2])
 {
-    int fault = sim__enter("aloop__sys_wake_open");
+    int fault = sim__enter(CALL_sys_wake_open);
     struct sim_file *file;
     int fd, other;
 
@@ -200,19 +200,19 @@ static void set_signalled(int fd, bool signalled)
 
 void aloop__sys_wake_signal(int fd)
 {
-    sim__note("aloop__sys_wake_signal");
+    sim__note(CALL_sys_wake_signal);
     set_signalled(fd, true);
 }
 
 void aloop__sys_wake_drain(int fd)
 {
-    sim__note("aloop__sys_wake_drain");
+    sim__note(CALL_sys_wake_drain);
     set_signalled(fd, false);
 }
 
 void aloop__sys_wake_close(int fds[2])
 {
-    sim__note("aloop__sys_wake_close");
+    sim__note(CALL_sys_wake_close);
     sim__fd_close(fds[0]);
     if (fds[1] != fds[0])
         sim__fd_close(fds[1]);

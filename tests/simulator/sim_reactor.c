@@ -52,7 +52,7 @@ static void close_fd(int fd)
 int aloop__reactor_open(const struct aloop__alloc *alloc,
                         struct aloop__reactor **ret)
 {
-    int fault = sim__enter("aloop__reactor_open");
+    int fault = sim__enter(CALL_reactor_open);
     struct aloop__reactor *reactor;
     int fd;
 
@@ -78,7 +78,7 @@ void aloop__reactor_close(struct aloop__reactor *reactor)
 {
     if (reactor == NULL)
         return;
-    sim__note("aloop__reactor_close");
+    sim__note(CALL_reactor_close);
     close_fd(reactor->fd);
     if (reactor->host_fd >= 0)
         close_fd(reactor->host_fd);
@@ -157,12 +157,11 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
     sweep(reactor);
     watch = find_watch(reactor, file, fd);
     if (now == 0) {
-        sim__note("aloop__reactor_unset");
         if (was != 0 && file != NULL && watch != NULL)
             remove_watch(reactor, watch);
         return 0;
     }
-    fault = sim__enter("aloop__reactor_set");
+    fault = sim__enter(CALL_reactor_set);
     if (fault < 0 && (now & ~was) != 0)
         return fault;
     if (file == NULL)
@@ -272,7 +271,7 @@ static int64_t end_of(int64_t timeout_ns)
 int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
                         struct aloop__event *events, int max)
 {
-    int fault = sim__enter("aloop__reactor_wait");
+    int fault = sim__enter(CALL_reactor_wait);
     int64_t end_ns = end_of(timeout_ns);
 
     sim__world.wakes++;
@@ -304,7 +303,7 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
 
 int aloop__reactor_fd(struct aloop__reactor *reactor)
 {
-    int fault = sim__enter("aloop__reactor_fd");
+    int fault = sim__enter(CALL_reactor_fd);
 
     if (fault < 0)
         return fault;
@@ -326,7 +325,7 @@ static void tick(void *arg)
 
 int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
 {
-    int fault = sim__enter("aloop__reactor_alarm");
+    int fault = sim__enter(CALL_reactor_alarm);
     int64_t alarm_ns = delay_ns < 0
                            ? INT64_MAX
                            : sim__add_ns(sim__world.now_ns, delay_ns);
@@ -353,7 +352,7 @@ static bool replace(struct aloop__reactor *reactor, int fd)
 
 int aloop__reactor_renew(struct aloop__reactor *reactor)
 {
-    int fault = sim__enter("aloop__reactor_renew");
+    int fault = sim__enter(CALL_reactor_renew);
 
     if (fault < 0)
         return fault;

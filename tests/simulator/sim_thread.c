@@ -66,21 +66,21 @@ void sim_as_thread(sim_fn fn, void *arg)
 
 uintptr_t aloop__sys_thread_self(void)
 {
-    sim__note("aloop__sys_thread_self");
+    sim__note(CALL_sys_thread_self);
     return self;
 }
 
 /* Lets a microsecond pass, in which what is due runs. */
 void aloop__sys_thread_yield(void)
 {
-    sim__note("aloop__sys_thread_yield");
+    sim__note(CALL_sys_thread_yield);
     sim_pass(1000);
 }
 
 int aloop__sys_thread_start(void (*run)(void *arg), void *arg,
                             struct sys_thread **ret)
 {
-    int fault = sim__enter("aloop__sys_thread_start");
+    int fault = sim__enter(CALL_sys_thread_start);
     struct sys_thread **at = &threads, *thread;
 
     if (fault < 0)
@@ -228,7 +228,7 @@ bool sim__threads_run(void)
 /* Time passes while the thread sleeps. */
 void aloop__sys_thread_join(struct sys_thread *thread)
 {
-    sim__note("aloop__sys_thread_join");
+    sim__note(CALL_sys_thread_join);
     if (sim__locks_held()) /* The thread may need such a lock. */
         sim__world.bad_locks++;
     run_thread(thread);
@@ -241,7 +241,7 @@ void aloop__sys_thread_join(struct sys_thread *thread)
 
 void aloop__sys_thread_detach(struct sys_thread *thread)
 {
-    sim__note("aloop__sys_thread_detach");
+    sim__note(CALL_sys_thread_detach);
     thread->is_detached = true;
     if (thread->state == ENDED)
         free_thread(thread);
@@ -250,7 +250,7 @@ void aloop__sys_thread_detach(struct sys_thread *thread)
 /* The thread does not exist in this process, whether it has run or not. */
 void aloop__sys_thread_forget(struct sys_thread *thread)
 {
-    sim__note("aloop__sys_thread_forget");
+    sim__note(CALL_sys_thread_forget);
     thread->is_detached = thread->is_forgotten = true;
     if (thread->state == FRESH || thread->state == ENDED)
         free_thread(thread);
@@ -267,7 +267,7 @@ unsigned sim_threads_open(void)
 
 int aloop__sys_monitor_open(struct sys_monitor **ret)
 {
-    int fault = sim__enter("aloop__sys_monitor_open");
+    int fault = sim__enter(CALL_sys_monitor_open);
 
     if (fault < 0)
         return fault;
@@ -297,7 +297,7 @@ static void free_monitor(struct sys_monitor *monitor)
 
 void aloop__sys_monitor_close(struct sys_monitor *monitor)
 {
-    sim__note("aloop__sys_monitor_close");
+    sim__note(CALL_sys_monitor_close);
     if (monitor->entered)
         sim__world.bad_locks++;
     free_monitor(monitor);
@@ -305,19 +305,19 @@ void aloop__sys_monitor_close(struct sys_monitor *monitor)
 
 void aloop__sys_monitor_forget(struct sys_monitor *monitor)
 {
-    sim__note("aloop__sys_monitor_forget");
+    sim__note(CALL_sys_monitor_forget);
     free_monitor(monitor);
 }
 
 void aloop__sys_monitor_enter(struct sys_monitor *monitor)
 {
-    sim__note("aloop__sys_monitor_enter");
+    sim__note(CALL_sys_monitor_enter);
     set_lock(&monitor->entered, true);
 }
 
 void aloop__sys_monitor_leave(struct sys_monitor *monitor)
 {
-    sim__note("aloop__sys_monitor_leave");
+    sim__note(CALL_sys_monitor_leave);
     set_lock(&monitor->entered, false);
 }
 
@@ -327,7 +327,7 @@ int aloop__sys_monitor_wait(struct sys_monitor *monitor)
 {
     bool any_ran;
 
-    sim__note("aloop__sys_monitor_wait");
+    sim__note(CALL_sys_monitor_wait);
     set_lock(&monitor->entered, false);
     any_ran = self == SELF_MAIN && sim__threads_run();
     set_lock(&monitor->entered, true);
@@ -337,13 +337,13 @@ int aloop__sys_monitor_wait(struct sys_monitor *monitor)
 void aloop__sys_monitor_notify(struct sys_monitor *monitor)
 {
     (void) monitor;
-    sim__note("aloop__sys_monitor_notify");
+    sim__note(CALL_sys_monitor_notify);
 }
 
 void aloop__sys_monitor_notify_all(struct sys_monitor *monitor)
 {
     (void) monitor;
-    sim__note("aloop__sys_monitor_notify_all");
+    sim__note(CALL_sys_monitor_notify_all);
 }
 
 unsigned sim__monitors_open(void)
@@ -371,7 +371,7 @@ static bool is_signal(int number)
 
 int aloop__sys_signal_catch(int number, void (*handler)(int number))
 {
-    int fault = sim__enter("aloop__sys_signal_catch");
+    int fault = sim__enter(CALL_sys_signal_catch);
 
     if (fault < 0)
         return fault;
@@ -383,14 +383,14 @@ int aloop__sys_signal_catch(int number, void (*handler)(int number))
 
 void aloop__sys_signal_restore(int number)
 {
-    sim__note("aloop__sys_signal_restore");
+    sim__note(CALL_sys_signal_restore);
     if (is_signal(number))
         handlers[number] = NULL;
 }
 
 int aloop__sys_signal_interrupts(int ret_numbers[SYS_INTERRUPTS])
 {
-    sim__note("aloop__sys_signal_interrupts");
+    sim__note(CALL_sys_signal_interrupts);
     ret_numbers[0] = SIGINT;
     ret_numbers[1] = SIGTERM;
     return 2;
@@ -398,7 +398,7 @@ int aloop__sys_signal_interrupts(int ret_numbers[SYS_INTERRUPTS])
 
 unsigned aloop__sys_signal_received(int number)
 {
-    sim__note("aloop__sys_signal_received");
+    sim__note(CALL_sys_signal_received);
     return received[number];
 }
 
@@ -450,7 +450,7 @@ unsigned sim__signals_caught(void)
 
 void aloop__sys_signal_lock(void)
 {
-    sim__note("aloop__sys_signal_lock");
+    sim__note(CALL_sys_signal_lock);
     if (in_handler)
         sim__world.bad_locks++;
     set_lock(&signal_locked, true);
@@ -458,14 +458,14 @@ void aloop__sys_signal_lock(void)
 
 void aloop__sys_signal_unlock(void)
 {
-    sim__note("aloop__sys_signal_unlock");
+    sim__note(CALL_sys_signal_unlock);
     set_lock(&signal_locked, false);
     deliver();
 }
 
 void aloop__sys_signal_lock_in_handler(void)
 {
-    sim__note("aloop__sys_signal_lock_in_handler");
+    sim__note(CALL_sys_signal_lock_in_handler);
     if (!in_handler)
         sim__world.bad_locks++;
     set_lock(&signal_locked, true);
@@ -473,7 +473,7 @@ void aloop__sys_signal_lock_in_handler(void)
 
 void aloop__sys_signal_unlock_in_handler(void)
 {
-    sim__note("aloop__sys_signal_unlock_in_handler");
+    sim__note(CALL_sys_signal_unlock_in_handler);
     set_lock(&signal_locked, false);
 }
 

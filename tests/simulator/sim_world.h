@@ -11,6 +11,13 @@
 
 /* sys_sim.c: the world, its clock, its random numbers and its events. */
 
+/* The functions of the seam. */
+enum sim_call {
+#define SURE(name) CALL_##name,
+#include "support/sys_calls.def"
+    SIM_CALLS
+};
+
 /* State that several files use.  State of a single file is static there. */
 struct sim_world {
     int64_t now_ns;  /* World time, which never goes back. */
@@ -36,10 +43,9 @@ bool sim__chance(unsigned percent);
 int64_t sim__delay_ns(void); /* Of one segment. */
 int64_t sim__add_ns(int64_t a_ns, int64_t b_ns); /* Saturates; b >= 0. */
 
-/* Counts a call.  Returns 0, or the error of a fault that applies.  `name` must
- * be a literal. */
-int sim__enter(const char *name);
-void sim__note(const char *name); /* The same for calls that cannot fail. */
+/* Counts a call.  Returns 0, or the error of a fault that applies. */
+int sim__enter(enum sim_call call);
+void sim__note(enum sim_call call); /* The same for calls that cannot fail. */
 
 void sim__schedule(int64_t due_ns, sim_fn fn, void *arg);
 /* Runs all events that are due, and threads. */

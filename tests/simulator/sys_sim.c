@@ -11,7 +11,7 @@
 
 #include "sim_world.h"
 
-enum { CALLS_MAX = 64, MESS_SIZE = 256, LINE_MAX_SIZE = 512 };
+enum { MESS_SIZE = 256, LINE_MAX_SIZE = 512 };
 
 static const int64_t START_NS = 7919000000017; /* Not a round number. */
 
@@ -22,15 +22,14 @@ struct event {
     void *arg;
 };
 
-struct call {
-    const char *name;
-    unsigned count;
-    bool can_fail;
+static const char *const call_names[] = {
+#define SURE(name) "aloop__" #name,
+#include "support/sys_calls.def"
 };
 
 struct fault {
     struct fault *next;
-    const char *name; /* NULL: any call. */
+    enum sim_call call; /* SIM_CALLS: any call. */
     unsigned left;
     int error;
     bool lasts; /* Later calls fail as well. */
@@ -41,8 +40,7 @@ struct sim_world sim__world;
 static struct event *events;
 static size_t events_size, events_capacity;
 static uint64_t events_made;
-static struct call calls[CALLS_MAX];
-static size_t calls_size;
+static unsigned calls[SIM_CALLS]; /* Their numbers. */
 static struct fault *faults;
 static char *complaints;
 static size_t complaints_size;
@@ -242,44 +240,31 @@ uint64_t sim_trace_hash(void)
     return sim__world.hash;
 }
 
-static struct call *find_call(const char *name)
+static enum sim_call find_call(const char *name)
 {
-    /* Usually it is the same literal. */
-    for (size_t i = 0; i < calls_size; i++)
-        if (calls[i].name == name)
-            return &calls[i];
-    for (size_t i = 0; i < calls_size; i++)
-        if (strcmp(calls[i].name, name) == 0)
-            return &calls[i];
-    return NULL;
+    size_t i = 0;
+
+    while (i < SIM_CALLS && strcmp(call_names[i], name) != 0)
+        i++;
+    if (i == SIM_CALLS)
+        abort(); /* The table does not have it. */
+    return (enum sim_call) i;
 }
 
-static void count(const char *name, bool can_fail)
+void sim__note(enum sim_call call)
 {
-    struct call *call = find_call(name);
-
-    if (call == NULL) {
-        assert(calls_size < CALLS_MAX);
-        call = &calls[calls_size++];
-        *call = (struct call){name, 0, can_fail};
-    }
-    call->count++;
-    sim__trace(call - calls);
+    calls[call]++;
+    sim__trace(call);
 }
 
-void sim__note(const char *name)
-{
-    count(name, false);
-}
-
-int sim__enter(const char *name)
+int sim__enter(enum sim_call call)
 {
     int error = 0;
 
-    count(name, true);
+    sim__note(call);
     for (struct fault **at = &faults; *at != NULL;) {
         struct fault *fault = *at;
-        bool matches = fault->name == NULL || strcmp(fault->name, name) == 0;
+        bool matches = fault->call == SIM_CALLS || fault->call == call;
 
         if (!matches || --fault->left > 0) {
             at = &fault->next;
@@ -301,9 +286,10 @@ int sim__enter(const char *name)
 static void add_fault(const char *name, unsigned nth, int error, bool lasts)
 {
     struct fault *fault = sim__allocate(NULL, sizeof *fault);
+    enum sim_call call = name != NULL ? find_call(name) : SIM_CALLS;
 
     assert(nth > 0 && error < 0);
-    *fault = (struct fault){faults, name, nth, error, lasts};
+    *fault = (struct fault){faults, call, nth, error, lasts};
     faults = fault;
 }
 
@@ -338,35 +324,25 @@ unsigned sim_faults_pending(void)
 
 unsigned sim_calls(const char *call_name)
 {
-    unsigned sum = 0;
-
-    for (size_t i = 0; i < calls_size; i++) {
-        bool matches = call_name == NULL
-                           ? calls[i].can_fail
-                           : strcmp(calls[i].name, call_name) == 0;
-
-        if (matches)
-            sum += calls[i].count;
-    }
-    return sum;
+    return calls[find_call(call_name)];
 }
 
 int64_t aloop__sys_clock_ns(void)
 {
-    sim__note("aloop__sys_clock_ns");
+    sim__note(CALL_sys_clock_ns);
     return sim__world.now_ns + sim__world.jump_ns;
 }
 
 void aloop__sys_stderr_look(struct sys_stderr *ret)
 {
-    sim__note("aloop__sys_stderr_look");
+    sim__note(CALL_sys_stderr_look);
     *ret = (struct sys_stderr){.is_usable = true};
 }
 
 int aloop__sys_complain(const struct sys_stderr *file, const char *line,
                         size_t size)
 {
-    int error = sim__enter("aloop__sys_complain");
+    int error = sim__enter(CALL_sys_complain);
 
     (void) file;
     assert(file->is_usable && size <= LINE_MAX_SIZE);
@@ -481,7 +457,7 @@ void sim_end(void)
     events = NULL;
     events_size = events_capacity = 0;
     events_made = 0;
-    calls_size = 0;
+    memset(calls, 0, sizeof calls);
 }
 
 void sim_reset(uint64_t seed)
