@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/slab.h"
+#include "simulator/sim_world.h"
 
 static struct {
     size_t bytes;        /* Handed out, those of single objects included. */
@@ -52,7 +53,7 @@ void *point_resize(void *context, void *old, size_t old_size, size_t size)
         give_back(old, old_size);
         return NULL;
     }
-    if (point_fails(CALL_MEMORY))
+    if (point_memory_fails())
         return NULL;
     header = malloc(sizeof *header + size);
     torture_expect(header != NULL, "the test ran out of memory");
@@ -192,8 +193,9 @@ void __wrap_aloop__slab_close(struct aloop__slab *slab)
 
 void *__wrap_aloop__sys_pages_map(size_t size)
 {
-    void *pages =
-        point_fails(CALL_PAGES) ? NULL : __real_aloop__sys_pages_map(size);
+    void *pages = sim__enter(CALL_sys_pages_map) < 0
+                      ? NULL
+                      : __real_aloop__sys_pages_map(size);
 
     if (pages != NULL)
         memory.page_bytes += size;
@@ -209,9 +211,10 @@ void __wrap_aloop__sys_pages_unmap(void *pages, size_t size)
 
 int __wrap_aloop__sys_pages_guard(void *pages, size_t size, bool light)
 {
-    if (point_fails(CALL_GUARD))
-        return -ENOMEM;
-    return __real_aloop__sys_pages_guard(pages, size, light);
+    int fault = sim__enter(CALL_sys_pages_guard);
+
+    return fault < 0 ? fault
+                     : __real_aloop__sys_pages_guard(pages, size, light);
 }
 
 #endif

@@ -10,61 +10,19 @@
 
 enum { WAKES_SLACK = 2000, UNHANDLED_MAX = 1000 };
 
-const struct point_call point_calls[] = {
-    [CALL_MEMORY] = {"memory", {-ENOMEM}, {0}},
-    [CALL_PAGES] = {"aloop__sys_pages_map", {-ENOMEM}, {0}},
-    [CALL_GUARD] = {"aloop__sys_pages_guard", {-ENOMEM}, {0}},
-    {"aloop__reactor_open", {-EMFILE, -ENFILE, -ENOMEM}, {0}},
-    {"aloop__reactor_set", {-ENOMEM, -ENOSPC, -EPERM}, {0}},
-    {"aloop__reactor_wait", {-ENOMEM}, {0}},
-    {"aloop__reactor_fd", {-EMFILE, -ENOMEM}, {0}},
-    {"aloop__reactor_alarm", {0}, {-ENOMEM}},
-    {"aloop__reactor_renew", {-EMFILE, -ENOMEM}, {0}},
-    {"aloop__sys_wake_open", {-EMFILE, -ENFILE, -ENOMEM}, {0}},
-    {"aloop__sys_close", {-EINTR, -EIO}, {0}},
-    {"aloop__sys_tcp_socket",
-     {-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM, -EAFNOSUPPORT},
-     {0}},
-    {"aloop__sys_reuse_address", {-ENOBUFS, -EINVAL, -EPERM}, {0}},
-    {"aloop__sys_no_delay", {-EINVAL, -ENOBUFS, -EPERM}, {0}},
-    {"aloop__sys_reset_on_close", {-EINVAL}, {0}},
-    {"aloop__sys_bind", {-EADDRINUSE, -EACCES, -EADDRNOTAVAIL}, {0}},
-    {"aloop__sys_listen", {-EADDRINUSE}, {0}},
-    {"aloop__sys_accept",
-     {-EMFILE, -ENFILE, -ENOBUFS, -ENOMEM, -ECONNABORTED, -EPROTO, -EPERM},
-     {-EAGAIN}},
-    {"aloop__sys_connect",
-     {-ECONNREFUSED, -ENETUNREACH, -EADDRNOTAVAIL, -EAGAIN, -ETIMEDOUT,
-      -ENOBUFS},
-     {0}},
-    {"aloop__sys_socket_error",
-     {-ECONNREFUSED, -ETIMEDOUT, -EHOSTUNREACH},
-     {0}},
-    {"aloop__sys_local_address", {-ENOBUFS, -EINVAL}, {0}},
-    {"aloop__sys_peer_address", {-ENOTCONN, -ENOBUFS}, {0}},
-    {"aloop__sys_recv",
-     {-ECONNRESET, -ETIMEDOUT, -ENOMEM, -ENOBUFS, -EHOSTUNREACH},
-     {-EAGAIN}},
-    {"aloop__sys_send",
-     {-EPIPE, -ECONNRESET, -ENOBUFS, -ENOMEM, -ETIMEDOUT},
-     {-EAGAIN}},
-    {"aloop__sys_sendv", {-EPIPE, -ECONNRESET, -ENOBUFS, -ENOMEM}, {-EAGAIN}},
-    {"aloop__sys_shutdown_write", {-ENOTCONN, -ENOBUFS}, {0}},
-    {"aloop__sys_resolve",
-     {ALOOP_EHOSTNOTFOUND, ALOOP_EAGAINDNS, ALOOP_ERESOLVE, -ENOMEM},
-     {0}},
-    {"aloop__sys_thread_start", {-EAGAIN, -ENOMEM}, {0}},
-    {"aloop__sys_monitor_open", {-ENOMEM, -EAGAIN}, {0}},
-    {"aloop__sys_signal_catch", {-EINVAL}, {0}},
-    {"aloop__sys_complain", {0}, {-EAGAIN, -EBADF}},
-};
+#define LIST(...) {__VA_ARGS__}
 
-const size_t point_calls_count = sizeof point_calls / sizeof point_calls[0];
+const struct point_call point_calls[POINT_CALLS] = {
+    [POINT_MEMORY] = {"memory", {-ENOMEM}, {0}},
+#define FAILS(function, lasting, passing) \
+    [POINT_##function] = {"aloop__" #function, LIST lasting, LIST passing},
+#include "support/sys_calls.def"
+};
 
 /* This process's one run. */
 static struct {
     const struct point *point;
-    unsigned calls[CALLS_OWN];
+    unsigned allocations;
     unsigned unhandled;
     int report; /* Where to say what failed; 0: standard error. */
     bool is_over; /* Nothing of the library may call any more. */
@@ -96,12 +54,12 @@ bool torture_is_rehearsal(void)
     return run.point->nth == 0;
 }
 
-bool point_fails(enum point_own call)
+bool point_memory_fails(void)
 {
     const struct point *point = run.point;
-    unsigned n = ++run.calls[call];
+    unsigned n = ++run.allocations;
 
-    if (point->nth == 0 || point->call != (size_t) call)
+    if (point->nth == 0 || point->call != POINT_MEMORY)
         return false;
     return n == point->nth || (point->kind == KIND_FROM && n > point->nth);
 }
@@ -150,7 +108,7 @@ static void make_faults(const struct point *point)
 {
     const char *name = point_calls[point->call].name;
 
-    if (point->nth == 0 || point->call < CALLS_OWN)
+    if (point->nth == 0 || point->call == POINT_MEMORY)
         return;
     if (point->kind == KIND_FROM)
         sim_fail_from(name, point->nth, point->error);
@@ -162,9 +120,10 @@ static void make_faults(const struct point *point)
 
 static void take_counts(struct point_counts *counts)
 {
-    for (size_t i = 0; i < point_calls_count; i++)
-        counts->calls[i] =
-            i < CALLS_OWN ? run.calls[i] : sim_calls(point_calls[i].name);
+    for (size_t i = 0; i < POINT_CALLS; i++)
+        counts->calls[i] = i == POINT_MEMORY
+                               ? run.allocations
+                               : sim_calls(point_calls[i].name);
     counts->wakes = sim_wakes();
 }
 

@@ -5,7 +5,7 @@
 
 #include "torture.h"
 
-enum { POINT_CALLS_MAX = 40, POINT_ERRORS_MAX = 8, POINT_BURST = 8 };
+enum { POINT_ERRORS_MAX = 8, POINT_BURST = 8 };
 
 /* What can fail, and with what: errors that can last, and those of one
  * connection or moment, which come back only a few times in a row. */
@@ -15,8 +15,15 @@ struct point_call {
     int passing[POINT_ERRORS_MAX];
 };
 
-extern const struct point_call point_calls[];
-extern const size_t point_calls_count;
+/* Allocations, and the functions of the seam that can fail. */
+enum {
+    POINT_MEMORY,
+#define FAILS(function, lasting, passing) POINT_##function,
+#include "support/sys_calls.def"
+    POINT_CALLS
+};
+
+extern const struct point_call point_calls[POINT_CALLS];
 
 struct point_scenario {
     const char *name;
@@ -46,15 +53,12 @@ struct point {
 
 /* What a rehearsal found. */
 struct point_counts {
-    unsigned calls[POINT_CALLS_MAX];
+    unsigned calls[POINT_CALLS];
     unsigned wakes;
 };
 
-/* The first of point_calls are counted here, not by the simulation. */
-enum point_own { CALL_MEMORY, CALL_PAGES, CALL_GUARD, CALLS_OWN };
-
-/* Counts a call; whether it is to fail. */
-bool point_fails(enum point_own call);
+/* Counts an allocation, and returns whether it must fail. */
+bool point_memory_fails(void);
 
 /* memory.c: what the library gets its memory from; an aloop_options.resize. */
 void *point_resize(void *context, void *old, size_t old_size, size_t size);

@@ -206,12 +206,12 @@ static void torture_scenario(const struct point_scenario *scenario,
         torture.failed++;
         return;
     }
-    for (size_t i = 0; i < point_calls_count; i++) {
+    for (size_t i = 0; i < POINT_CALLS; i++) {
         point.call = i;
         torture_call(&point, torture.counts->calls[i]);
     }
     printf("%s@%s: %lu points, %u allocations, %u waits\n", scenario->name,
-           world_names[world], torture.run, torture.counts->calls[0],
+           world_names[world], torture.run, torture.counts->calls[POINT_MEMORY],
            torture.counts->wakes);
     fflush(stdout);
 }
@@ -314,7 +314,7 @@ static bool find_error(struct point *point, const char *text)
 /* SCENARIO@WORLD KIND CALL NTH ERROR */
 static int replay(char **words)
 {
-    struct point point = {.kind = KINDS, .call = point_calls_count};
+    struct point point = {.kind = KINDS, .call = POINT_CALLS};
 
     for (size_t i = 0; i < SCENARIOS * WORLDS; i++)
         if (is_meant(words[0], i / WORLDS, i % WORLDS)) {
@@ -329,11 +329,11 @@ static int replay(char **words)
     for (size_t i = 0; i < KINDS; i++)
         if (strcmp(kind_names[i], words[1]) == 0)
             point.kind = (enum point_kind) i;
-    for (size_t i = 0; i < point_calls_count; i++)
+    for (size_t i = 0; i < POINT_CALLS; i++)
         if (strcmp(point_calls[i].name, words[2]) == 0)
             point.call = i;
     point.nth = (unsigned) strtoul(words[3], NULL, 10);
-    if (point.kind == KINDS || point.call == point_calls_count ||
+    if (point.kind == KINDS || point.call == POINT_CALLS ||
         point.nth == 0 || !find_error(&point, words[4]))
         return misused("KIND, CALL, NTH or ERROR");
     alarm(torture.seconds);
