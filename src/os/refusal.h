@@ -15,12 +15,12 @@
  * refused.  It may have another reason, but then the older call fails too. */
 static inline bool is_refusal(int error)
 {
-    static const int refusals[] = {
+    static const int errors[] = {
         ENOSYS, EPERM, EACCES, EINVAL, ENOTSUP, EOPNOTSUPP,
     };
 
-    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
-        if (refusals[i] == error)
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+        if (errors[i] == error)
             return true;
     return false;
 }

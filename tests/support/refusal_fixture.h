@@ -34,6 +34,7 @@
 
 #include "aloop/error.h"
 #include "os/reactor.h"
+#include "os/refusal.h"
 #include "os/stack.h"
 #include "os/sys.h"
 #include "support/child.h"
@@ -103,10 +104,10 @@ static inline void refuse_nth(int nth, int error)
 
 static inline bool is_refused(const char *call)
 {
+    enum { PLAIN, TAKES };
     static const char *const any[] = {
-        "epoll_create1", "epoll_ctl", "timerfd_create", "timerfd_settime",
-        "eventfd", "dup2", "dup3", "malloc", "pthread_create",
-        "pthread_mutex_init", "pthread_cond_init",
+#define LIBC_OWN(function, takes, ...) takes ? #function : "",
+#include "support/sys_calls.def"
     };
     bool is_one = false;
 
@@ -124,68 +125,19 @@ static inline bool is_refused(const char *call)
     return true;
 }
 
-/* Defines __wrap_name(parameters), which fails with -1 and errno. */
-#define WRAP(result, name, parameters, arguments) \
-    result __real_##name parameters;              \
-    result __wrap_##name parameters;              \
-    result __wrap_##name parameters               \
-    {                                             \
-        if (is_refused(#name))                    \
-            return -1;                            \
-        return __real_##name arguments;           \
+/* Declares both functions, and defines the replacement of most. */
+#define LIBC_OWN(function, takes, result, parameters) \
+    result __real_##function parameters;              \
+    result __wrap_##function parameters;
+#define LIBC(function, takes, result, failure, parameters, arguments) \
+    LIBC_OWN(function, takes, result, parameters)                     \
+    result __wrap_##function parameters                               \
+    {                                                                 \
+        if (is_refused(#function))                                    \
+            return failure;                                           \
+        return __real_##function arguments;                           \
     }
-
-/* Does the same for a function that returns its error. */
-#define WRAP_DIRECT(name, parameters, arguments) \
-    int __real_##name parameters;                \
-    int __wrap_##name parameters;                \
-    int __wrap_##name parameters                 \
-    {                                            \
-        if (is_refused(#name))                   \
-            return f.error;                      \
-        return __real_##name arguments;          \
-    }
-
-WRAP(ssize_t, write, (int fd, const void *data, size_t size), (fd, data, size))
-WRAP(ssize_t, read, (int fd, void *data, size_t size), (fd, data, size))
-WRAP(int, socket, (int family, int type, int protocol),
-     (family, type, protocol))
-WRAP(int, connect, (int fd, const struct sockaddr *address, socklen_t size),
-     (fd, address, size))
-WRAP(ssize_t, recv, (int fd, void *data, size_t size, int flags),
-     (fd, data, size, flags))
-WRAP(ssize_t, send, (int fd, const void *data, size_t size, int flags),
-     (fd, data, size, flags))
-WRAP(int, accept4,
-     (int fd, struct sockaddr *address, socklen_t *size, int flags),
-     (fd, address, size, flags))
-WRAP(int, accept, (int fd, struct sockaddr *address, socklen_t *size),
-     (fd, address, size))
-WRAP(int, ppoll,
-     (struct pollfd *fds, nfds_t count, const struct timespec *timeout,
-      const sigset_t *mask),
-     (fds, count, timeout, mask))
-WRAP(int, eventfd, (unsigned count, int flags), (count, flags))
-WRAP(int, pipe2, (int fds[2], int flags), (fds, flags))
-WRAP(int, mprotect, (void *pages, size_t size, int access),
-     (pages, size, access))
-WRAP(int, dup2, (int from, int to), (from, to))
-WRAP(int, dup3, (int from, int to, int flags), (from, to, flags))
-WRAP(int, epoll_create1, (int flags), (flags))
-WRAP(int, timerfd_create, (int clock, int flags), (clock, flags))
-WRAP(int, timerfd_settime,
-     (int fd, int flags, const struct itimerspec *timer,
-      struct itimerspec *before),
-     (fd, flags, timer, before))
-WRAP_DIRECT(pthread_create,
-            (pthread_t *thread, const pthread_attr_t *attributes,
-             void *(*run)(void *), void *arg),
-            (thread, attributes, run, arg))
-
-int __real_epoll_ctl(int epoll, int operation, int fd,
-                     struct epoll_event *event);
-int __wrap_epoll_ctl(int epoll, int operation, int fd,
-                     struct epoll_event *event);
+#include "support/sys_calls.def"
 
 /* The kernel does not refuse to remove a descriptor. */
 int __wrap_epoll_ctl(int epoll, int operation, int fd,
@@ -196,9 +148,6 @@ int __wrap_epoll_ctl(int epoll, int operation, int fd,
     return __real_epoll_ctl(epoll, operation, fd, event);
 }
 
-int __real_close(int fd);
-int __wrap_close(int fd);
-
 int __wrap_close(int fd)
 {
     int result = __real_close(fd); /* It is closed even if this is refused. */
@@ -206,20 +155,16 @@ int __wrap_close(int fd)
     return is_refused("close") ? -1 : result;
 }
 
-int __real_getsockname(int fd, struct sockaddr *address, socklen_t *size);
-int __wrap_getsockname(int fd, struct sockaddr *address, socklen_t *size);
-
 int __wrap_getsockname(int fd, struct sockaddr *address, socklen_t *size)
 {
-    int result = __real_getsockname(fd, address, size);
+    int result = is_refused("getsockname")
+                     ? -1
+                     : __real_getsockname(fd, address, size);
 
     if (f.name_size > 0)
         *size = f.name_size;
     return result;
 }
-
-ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
-ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
 
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
 {
@@ -233,10 +178,6 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
         return (ssize_t) f.asked;
     return __real_sendmsg(fd, message, flags);
 }
-
-int __wrap_getaddrinfo(const char *host, const char *port,
-                       const struct addrinfo *hints, struct addrinfo **ret);
-void __wrap_freeaddrinfo(struct addrinfo *list);
 
 int __wrap_getaddrinfo(const char *host, const char *port,
                        const struct addrinfo *hints, struct addrinfo **ret)
@@ -267,22 +208,6 @@ void __wrap_freeaddrinfo(struct addrinfo *list)
     f.is_answer_freed = true;
 }
 
-void *__real_mmap(void *where, size_t size, int access, int flags, int fd,
-                  off_t offset);
-void *__wrap_mmap(void *where, size_t size, int access, int flags, int fd,
-                  off_t offset);
-
-void *__wrap_mmap(void *where, size_t size, int access, int flags, int fd,
-                  off_t offset)
-{
-    if (is_refused("mmap"))
-        return MAP_FAILED;
-    return __real_mmap(where, size, access, flags, fd, offset);
-}
-
-int __real_madvise(void *pages, size_t size, int advice);
-int __wrap_madvise(void *pages, size_t size, int advice);
-
 /* Handles the advice to install a guard in one of three ways: as the real
  * kernel does, as an emulator that ignores unknown advice and returns 0, or as
  * a kernel that supports it. */
@@ -296,24 +221,6 @@ int __wrap_madvise(void *pages, size_t size, int advice)
                ? __real_mprotect(pages, size, PROT_NONE)
                : 0;
 }
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return is_refused("malloc") ? NULL : __real_malloc(size);
-}
-
-int __real_pthread_mutex_init(pthread_mutex_t *mutex,
-                              const pthread_mutexattr_t *attributes);
-int __wrap_pthread_mutex_init(pthread_mutex_t *mutex,
-                              const pthread_mutexattr_t *attributes);
-int __real_pthread_mutex_destroy(pthread_mutex_t *mutex);
-int __wrap_pthread_mutex_destroy(pthread_mutex_t *mutex);
-WRAP_DIRECT(pthread_cond_init,
-            (pthread_cond_t *condition, const pthread_condattr_t *attributes),
-            (condition, attributes))
 
 int __wrap_pthread_mutex_init(pthread_mutex_t *mutex,
                               const pthread_mutexattr_t *attributes)
