@@ -9,18 +9,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-static void an_alarm_that_cannot_be_set_is_an_error(void **state)
-{
-    (void) state;
-    refuse("timerfd_create", EMFILE, 1);
-    assert_int_equal(aloop__sys_alarm_open(), -EMFILE);
-    assert_int_equal(aloop__sys_alarm_set(-1, 1), -EBADF);
-    refuse("epoll_create1", ENFILE, 1);
-    assert_int_equal(aloop__sys_epoll_open(), -ENFILE);
-    refuse("eventfd", EMFILE, 1);
-    assert_int_equal(aloop__sys_wake_open((int[2]){-1, -1}), -EMFILE);
-}
-
 #ifdef SYS_epoll_pwait2
 
 /* Makes epoll_pwait2() fail with `error` in this process from now on. */
@@ -340,7 +328,6 @@ static void without_a_timerfd_a_thread_serves_the_host(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(an_alarm_that_cannot_be_set_is_an_error),
         TEST(waits_work_on_a_kernel_without_epoll_pwait2),
         TEST(without_a_timerfd_a_thread_serves_the_host),
         TEST(a_reactor_works_after_any_refused_call),

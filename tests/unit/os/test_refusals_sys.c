@@ -4,52 +4,73 @@
 
 #include "support/refusal_fixture.h"
 
-static void an_interrupted_transfer_is_repeated(void **state)
+/* The rows of the table that make one call of libc. */
+
+enum { AGAIN = 1, NEVER, ERRORS_MAX = 8, PERSISTENT = 1000 };
+
+#define CALLS(function, libc, on_eintr, arguments, ...) \
+    static long call_##function(void)                   \
+    {                                                   \
+        return (long) aloop__##function arguments;      \
+    }
+#include "support/sys_calls.def"
+
+#define LIST(...) {__VA_ARGS__}
+
+static const struct {
+    const char *name, *libc;
+    int on_eintr;
+    long (*call)(void);
+    int lasting[ERRORS_MAX], passing[ERRORS_MAX];
+} rows[] = {
+#define CALLS(function, libc, on_eintr, arguments, lasting, passing) \
+    {#function, #libc, on_eintr, call_##function, LIST lasting, LIST passing},
+#include "support/sys_calls.def"
+};
+
+static void an_interrupted_call_is_repeated_or_has_a_result(void **state)
 {
-    static const struct sys_piece piece = {"gathered", 8};
-    char text[32] = "";
-    int pair[2];
-
     (void) state;
-    open_pair(pair);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        bool is_repeated = rows[i].on_eintr == AGAIN;
+        int times = is_repeated ? 3 : 1;
+        long result;
 
-    refuse("send", EINTR, 3);
-    assert_int_equal(aloop__sys_send(pair[0], "sent ", 5), 5);
-    assert_int_equal(f.refused, 3);
-    refuse("sendmsg", EINTR, 3);
-    assert_int_equal(aloop__sys_sendv(pair[0], &piece, 1), 8);
-    assert_int_equal(f.refused, 3);
-    refuse("recv", EINTR, 3);
-    assert_int_equal(aloop__sys_recv(pair[1], text, sizeof text), 13);
-    assert_int_equal(f.refused, 3);
-
-    assert_string_equal(text, "sent gathered");
-    close_pair(pair);
+        if (rows[i].on_eintr == NEVER)
+            continue;
+        refuse(rows[i].libc, EINTR, times);
+        result = rows[i].call();
+        if (f.refused != times ||
+            (is_repeated ? result == -EINTR : result != rows[i].on_eintr))
+            fail_msg("%s: %ld after %d signals", rows[i].name, result,
+                     f.refused);
+    }
 }
 
-static void an_accept_is_repeated_only_if_it_was_interrupted(void **state)
+/* With other errors the next call may be an older one. */
+static void expect_error(size_t row, int error)
 {
-    struct sys_address address;
-    int listener = aloop__sys_tcp_socket(SYS_INET), client, accepted;
+    long result;
+
+    if (error == 0 || is_refusal(-error))
+        return;
+    refuse(rows[row].libc, -error, PERSISTENT);
+    result = rows[row].call();
+    if (!was_refused() || result != error)
+        fail_msg("%s: %ld instead of %d", rows[row].name, result, error);
+}
+
+static void each_error_of_a_call_is_returned(void **state)
+{
+    int before = open_descriptors(FDS_MAX);
 
     (void) state;
-    assert_int_equal(aloop__sys_address_parse("127.0.0.1", "0", &address), 0);
-    assert_int_equal(aloop__sys_bind(listener, &address), 0);
-    assert_int_equal(aloop__sys_listen(listener, 1), 0);
-    assert_int_equal(aloop__sys_local_address(listener, &address), 0);
-    client = aloop__sys_tcp_socket(SYS_INET);
-    aloop__sys_connect(client, &address);
-    assert_true(is_readable(listener));
-
-    refuse("accept4", EMFILE, 1);
-    assert_int_equal(aloop__sys_accept(listener), -EMFILE);
-    refuse("accept4", EINTR, 2);
-    accepted = aloop__sys_accept(listener);
-
-    assert_true(accepted >= 0);
-    assert_int_equal(f.refused, 2);
-    close_pair((int[2]){client, accepted});
-    aloop__sys_close(listener);
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (size_t j = 0; j < ERRORS_MAX; j++) {
+            expect_error(i, rows[i].lasting[j]);
+            expect_error(i, rows[i].passing[j]);
+        }
+    assert_int_equal(open_descriptors(FDS_MAX), before);
 }
 
 static void assert_flags(int fd)
@@ -138,19 +159,6 @@ static void epoll_and_poll_work_without_their_newest_calls(void **state)
             assert_int_equal(aloop__sys_poll(&none, 1, 1500000), 0);
         assert_int_equal(f.refused, 1);
     }
-}
-
-/* POSIX: the connection is then established asynchronously, and the call must
- * not be repeated. */
-static void an_interrupted_connect_is_in_progress(void **state)
-{
-    struct sys_address address;
-
-    (void) state;
-    assert_int_equal(aloop__sys_address_parse("127.0.0.1", "1", &address), 0);
-    refuse("connect", EINTR, 1);
-    assert_int_equal(aloop__sys_connect(-1, &address), -EINPROGRESS);
-    assert_int_equal(aloop__sys_connect(-1, &address), -EBADF);
 }
 
 /* A second close() could close a descriptor that another thread has just
@@ -276,13 +284,12 @@ static void a_thread_that_cannot_be_created_is_an_error(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(an_interrupted_transfer_is_repeated),
-        TEST(an_accept_is_repeated_only_if_it_was_interrupted),
+        TEST(an_interrupted_call_is_repeated_or_has_a_result),
+        TEST(each_error_of_a_call_is_returned),
         TEST(accept_works_without_accept4),
         TEST(a_socket_has_its_flags_even_if_socket_refuses_them),
         TEST(a_pipe_replaces_an_eventfd_that_is_refused),
         TEST(epoll_and_poll_work_without_their_newest_calls),
-        TEST(an_interrupted_connect_is_in_progress),
         TEST(an_interrupted_close_is_not_repeated),
         TEST(an_interrupted_wake_up_is_repeated),
         TEST(an_interrupted_write_to_stderr_is_repeated),
