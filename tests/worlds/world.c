@@ -221,25 +221,12 @@ static void plan_posts(void)
 /* Calls that fail, and how.  None of it may cost more than a connection. */
 static const struct {
     const char *call_name;
-    int error;
+    int errors[16];
 } faults[] = {
-    {"aloop__sys_recv", -ECONNRESET},
-    {"aloop__sys_recv", -ENOMEM},
-    {"aloop__sys_recv", -EINTR},
-    {"aloop__sys_send", -EPIPE},
-    {"aloop__sys_send", -EINTR},
-    {"aloop__sys_sendv", -ECONNRESET},
-    {"aloop__sys_sendv", -EAGAIN},
-    {"aloop__sys_accept", -EMFILE},
-    {"aloop__sys_accept", -ECONNABORTED},
-    {"aloop__sys_accept", -ENFILE},
-    {"aloop__sys_accept", -EPERM},
-    {"aloop__sys_peer_address", -ENOTCONN},
-    {"aloop__sys_connect", -ENETUNREACH},
-    {"aloop__sys_tcp_socket", -EMFILE},
-    {"aloop__sys_no_delay", -EINVAL},
-    {"aloop__sys_shutdown_write", -ENOTCONN},
-    {"aloop__sys_socket_error", -ENOBUFS},
+#define BOTH(...) __VA_ARGS__
+#define PEER(function, libc, on_eintr, arguments, lasting, passing) \
+    {"aloop__" #function, {BOTH lasting, BOTH passing}},
+#include "support/sys_calls.def"
 };
 
 /* What connections end with. */
@@ -253,10 +240,12 @@ static void make_weather(void)
     if (!may_break() || run.is_quiet)
         return;
     if (chance(2) && sim_faults_pending() < 4) {
-        size_t i = (size_t) sim_random(FAULTS);
+        size_t i = (size_t) sim_random(FAULTS), count = 0;
 
+        while (faults[i].errors[count] != 0)
+            count++;
         sim_fail(faults[i].call_name, 1 + (unsigned) sim_random(4),
-                 faults[i].error);
+                 faults[i].errors[sim_random(count)]);
     }
     if (chance(1))
         sim_break(breaks[sim_random(sizeof breaks / sizeof breaks[0])]);
