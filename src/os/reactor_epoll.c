@@ -41,8 +41,8 @@ struct aloop__reactor {
     int alarm_fd;
     unsigned owner; /* The process that opened them. */
     struct aloop__poll_host *poll_host; /* Used instead of the two, or NULL. */
-    int64_t due_ns;    /* The alarm of poll_host. */
-    bool is_published; /* Whether poll_host is polling. */
+    bool is_published;       /* Whether poll_host is polling. */
+    struct pollfd polled[2]; /* By poll_host: its own, and epoll_fd. */
     struct epoll_event batch[EPOLL_BATCH];
 };
 
@@ -112,10 +112,11 @@ static struct aloop__event event_of_epoll(const struct epoll_event *event)
 
 static void publish_epoll(struct aloop__reactor *reactor)
 {
-    struct pollfd fd = {.fd = reactor->epoll_fd, .events = POLLIN};
-
+    if (!reactor->is_published)
+        reactor->polled[1] = (struct pollfd){.fd = reactor->epoll_fd,
+                                             .events = POLLIN};
     reactor->is_published = true;
-    aloop__poll_host_publish(reactor->poll_host, &fd, 1, reactor->due_ns);
+    aloop__poll_host_publish(reactor->poll_host, reactor->polled, 2);
 }
 
 static void withdraw_epoll(struct aloop__reactor *reactor)
@@ -220,7 +221,6 @@ int aloop__reactor_fd(struct aloop__reactor *reactor)
         if (error < 0 && is_refusal(-error)) {
             error = aloop__poll_host_open(reactor->alloc,
                                           &reactor->poll_host);
-            reactor->due_ns = POLL_HOST_NEVER;
             if (error == 0)
                 publish_epoll(reactor);
         }
@@ -235,14 +235,10 @@ int aloop__reactor_fd(struct aloop__reactor *reactor)
 int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
 {
     int fd = aloop__reactor_fd(reactor);
-    int64_t now_ns;
 
     if (fd < 0 || reactor->poll_host == NULL)
         return fd < 0 ? fd : aloop__sys_alarm_set(reactor->alarm_fd, delay_ns);
-    now_ns = aloop__sys_clock_ns();
-    reactor->due_ns = POLL_HOST_NEVER;
-    if (delay_ns >= 0 && delay_ns < POLL_HOST_NEVER - now_ns)
-        reactor->due_ns = now_ns + delay_ns;
+    aloop__poll_host_alarm(reactor->poll_host, delay_ns);
     publish_epoll(reactor);
     return 0;
 }

@@ -2,15 +2,16 @@
  * interface independent of those two.
  *
  * The watched descriptors are a dense array, as poll() needs it, with the
- * generations in a second one.  `places` maps a descriptor to its index.
+ * generations in a second one.  The first entry is reserved for a host loop.
+ * `places` maps a descriptor to its index.
  * Unlike the other reactors, poll() watches numbers.  A closed descriptor is
  * detected (POLLNVAL), reported once and dropped.  A number that was reused
  * stays watched.
  *
- * For a host loop, a thread polls a copy of the array; see reactor_poll_host.c.
- * aloop__reactor_alarm() publishes the copy, because it is called when the loop
- * returns to its host.  A wait withdraws the copy, because the loop then polls
- * itself.  Changes in between are published immediately. */
+ * For a host loop, a thread polls the array; see reactor_poll_host.c.
+ * aloop__reactor_alarm() publishes it, because it is called when the loop
+ * returns to its host.  A wait withdraws it, because the loop then polls
+ * itself.  A change in between withdraws it and publishes it again. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -29,65 +30,18 @@
 
 struct aloop__reactor {
     const struct aloop__alloc *alloc;
-    struct pollfd *fds;    /* The first `count` are used, in no order. */
+    struct pollfd *fds;    /* Entries 1 to `count` are used, in no order. */
     uint32_t *generations; /* With the same indices. */
     size_t count, capacity;
-    /* Where the next search begins, so that no descriptor is always last. */
-    size_t first;
-    size_t *places;       /* By descriptor: index + 1, or 0 for none. */
+    /* Where the last search ended, so that no descriptor is always last. */
+    size_t last;
+    size_t *places;       /* By descriptor: its index, or 0 for none. */
     size_t places_size;
     struct aloop__poll_host *host; /* NULL until it is requested. */
-    bool is_published;             /* `host` has the array and alarm. */
-    bool has_changed;              /* Since it was last published. */
-    int64_t due_ns;                /* When the alarm is due. */
+    bool is_published;             /* The thread of `host` polls the array. */
 };
 
 const char aloop__reactor_name[] = "poll";
-
-int aloop__reactor_open(const struct aloop__alloc *alloc,
-                        struct aloop__reactor **ret)
-{
-    struct aloop__reactor *reactor = aloop__alloc_zero(alloc, sizeof *reactor);
-
-    if (reactor == NULL)
-        return -ENOMEM;
-    reactor->alloc = alloc;
-    *ret = reactor;
-    return 0;
-}
-
-void aloop__reactor_close(struct aloop__reactor *reactor)
-{
-    if (reactor == NULL)
-        return;
-    aloop__poll_host_close(reactor->host);
-    aloop__alloc_free(reactor->alloc, reactor->fds,
-                      reactor->capacity * sizeof *reactor->fds);
-    aloop__alloc_free(reactor->alloc, reactor->generations,
-                      reactor->capacity * sizeof *reactor->generations);
-    aloop__alloc_free(reactor->alloc, reactor->places,
-                      reactor->places_size * sizeof *reactor->places);
-    aloop__alloc_free(reactor->alloc, reactor, sizeof *reactor);
-}
-
-static void publish_watched(struct aloop__reactor *reactor)
-{
-    static const struct pollfd none;
-    const struct pollfd *fds = reactor->fds != NULL ? reactor->fds : &none;
-
-    if (!reactor->has_changed)
-        fds = NULL;
-    reactor->is_published = true;
-    reactor->has_changed = !aloop__poll_host_publish(
-        reactor->host, fds, reactor->count, reactor->due_ns);
-}
-
-static void withdraw_watched(struct aloop__reactor *reactor)
-{
-    if (reactor->is_published)
-        aloop__poll_host_withdraw(reactor->host);
-    reactor->is_published = false;
-}
 
 /* Makes room for one more entry in both arrays, or in neither. */
 static int grow_entries(struct aloop__reactor *reactor)
@@ -96,7 +50,7 @@ static int grow_entries(struct aloop__reactor *reactor)
     uint32_t *generations;
     struct pollfd *fds;
 
-    if (reactor->count < old)
+    if (reactor->count + 1 < old)
         return 0;
     fds = aloop__alloc_new(reactor->alloc, capacity * sizeof *fds);
     generations = aloop__alloc_new(reactor->alloc,
@@ -118,6 +72,49 @@ static int grow_entries(struct aloop__reactor *reactor)
     reactor->generations = generations;
     reactor->capacity = capacity;
     return 0;
+}
+
+int aloop__reactor_open(const struct aloop__alloc *alloc,
+                        struct aloop__reactor **ret)
+{
+    struct aloop__reactor *reactor = aloop__alloc_zero(alloc, sizeof *reactor);
+
+    if (reactor == NULL)
+        return -ENOMEM;
+    reactor->alloc = alloc;
+    if (grow_entries(reactor) < 0) {
+        aloop__alloc_free(alloc, reactor, sizeof *reactor);
+        return -ENOMEM;
+    }
+    *ret = reactor;
+    return 0;
+}
+
+void aloop__reactor_close(struct aloop__reactor *reactor)
+{
+    if (reactor == NULL)
+        return;
+    aloop__poll_host_close(reactor->host);
+    aloop__alloc_free(reactor->alloc, reactor->fds,
+                      reactor->capacity * sizeof *reactor->fds);
+    aloop__alloc_free(reactor->alloc, reactor->generations,
+                      reactor->capacity * sizeof *reactor->generations);
+    aloop__alloc_free(reactor->alloc, reactor->places,
+                      reactor->places_size * sizeof *reactor->places);
+    aloop__alloc_free(reactor->alloc, reactor, sizeof *reactor);
+}
+
+static void publish_watched(struct aloop__reactor *reactor)
+{
+    reactor->is_published = true;
+    aloop__poll_host_publish(reactor->host, reactor->fds, reactor->count + 1);
+}
+
+static void withdraw_watched(struct aloop__reactor *reactor)
+{
+    if (reactor->is_published)
+        aloop__poll_host_withdraw(reactor->host);
+    reactor->is_published = false;
 }
 
 /* Makes `places` large enough for `fd`. */
@@ -150,7 +147,7 @@ static int check_poll_kind(int fd)
     return S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) ? -EPERM : 0;
 }
 
-/* Returns the index of the descriptor's entry + 1, or 0 if there is none. */
+/* Returns the index of the descriptor's entry, or 0 if there is none. */
 static size_t place_of_fd(const struct aloop__reactor *reactor, int fd)
 {
     return (size_t) fd < reactor->places_size ? reactor->places[fd] : 0;
@@ -159,15 +156,14 @@ static size_t place_of_fd(const struct aloop__reactor *reactor, int fd)
 /* Removes an entry.  The last one takes its place. */
 static void drop_entry(struct aloop__reactor *reactor, size_t i)
 {
-    size_t last = --reactor->count;
+    size_t last = reactor->count--;
 
-    reactor->has_changed = true;
     reactor->places[reactor->fds[i].fd] = 0;
     if (i == last)
         return;
     reactor->fds[i] = reactor->fds[last];
     reactor->generations[i] = reactor->generations[last];
-    reactor->places[reactor->fds[i].fd] = i + 1;
+    reactor->places[reactor->fds[i].fd] = i;
 }
 
 static int add_entry(struct aloop__reactor *reactor, int fd)
@@ -180,8 +176,8 @@ static int add_entry(struct aloop__reactor *reactor, int fd)
         error = grow_entries(reactor);
     if (error < 0)
         return error;
-    reactor->fds[reactor->count] = (struct pollfd){.fd = fd};
-    reactor->places[fd] = ++reactor->count;
+    reactor->fds[++reactor->count] = (struct pollfd){.fd = fd};
+    reactor->places[fd] = reactor->count;
     return 0;
 }
 
@@ -198,12 +194,11 @@ static int set_entry(struct aloop__reactor *reactor, int fd,
     }
     if (error < 0)
         return error;
-    reactor->fds[place - 1].events =
+    reactor->fds[place].events =
         (short) (((bits & REACTOR_READ) != 0 ? POLLIN : 0)
                  | ((bits & REACTOR_WRITE) != 0 ? POLLOUT : 0));
-    reactor->fds[place - 1].revents = 0;
-    reactor->generations[place - 1] = generation;
-    reactor->has_changed = true;
+    reactor->fds[place].revents = 0;
+    reactor->generations[place] = generation;
     return 0;
 }
 
@@ -215,13 +210,12 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
     int error = 0;
 
     (void) was; /* The entry has this information too. */
-    if (now != 0) {
+    withdraw_watched(reactor);
+    if (now != 0)
         error = set_entry(reactor, fd, generation, now);
-    } else if (place > 0) {
-        withdraw_watched(reactor); /* The caller may close `fd` next. */
-        drop_entry(reactor, place - 1);
-    }
-    if (was_published && reactor->has_changed)
+    else if (place > 0)
+        drop_entry(reactor, place);
+    if (was_published)
         publish_watched(reactor);
     return error;
 }
@@ -243,27 +237,27 @@ static unsigned bits_of(const struct pollfd *fd)
     return bits;
 }
 
-/* Writes an event for each ready entry, beginning where the last search
- * ended. */
+/* Writes an event for each ready entry, beginning after the last search. */
 static int collect(struct aloop__reactor *reactor, struct aloop__event *events,
                    int max)
 {
-    size_t i = reactor->first < reactor->count ? reactor->first : 0;
+    size_t i = reactor->last;
     int count = 0;
 
     for (size_t n = reactor->count; n > 0 && count < max; n--) {
-        struct pollfd *fd = &reactor->fds[i];
+        struct pollfd *fd;
 
+        if (++i > reactor->count)
+            i = 1;
+        fd = &reactor->fds[i];
         if (fd->revents != 0)
             events[count++] = (struct aloop__event){
                 .fd = fd->fd,
                 .generation = reactor->generations[i],
                 .bits = bits_of(fd),
             };
-        if (++i == reactor->count)
-            i = 0;
     }
-    reactor->first = i;
+    reactor->last = i;
     return count;
 }
 
@@ -274,8 +268,8 @@ static void drop_closed(struct aloop__reactor *reactor,
     for (int k = 0; k < count; k++) {
         size_t place = place_of_fd(reactor, events[k].fd);
 
-        if ((reactor->fds[place - 1].revents & POLLNVAL) != 0)
-            drop_entry(reactor, place - 1);
+        if ((reactor->fds[place].revents & POLLNVAL) != 0)
+            drop_entry(reactor, place);
     }
 }
 
@@ -285,7 +279,7 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
     int count;
 
     withdraw_watched(reactor);
-    count = aloop__sys_poll(reactor->fds, reactor->count, timeout_ns);
+    count = aloop__sys_poll(reactor->fds + 1, reactor->count, timeout_ns);
     if (count <= 0)
         return count;
     count = collect(reactor, events, max);
@@ -301,8 +295,6 @@ int aloop__reactor_fd(struct aloop__reactor *reactor)
         error = aloop__poll_host_open(reactor->alloc, &reactor->host);
         if (error < 0)
             return error;
-        reactor->has_changed = true;
-        reactor->due_ns = POLL_HOST_NEVER;
         publish_watched(reactor);
     }
     return aloop__poll_host_fd(reactor->host);
@@ -311,13 +303,10 @@ int aloop__reactor_fd(struct aloop__reactor *reactor)
 int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
 {
     int fd = aloop__reactor_fd(reactor);
-    int64_t now_ns = aloop__sys_clock_ns();
 
     if (fd < 0)
         return fd;
-    reactor->due_ns = POLL_HOST_NEVER;
-    if (delay_ns >= 0 && delay_ns < POLL_HOST_NEVER - now_ns)
-        reactor->due_ns = now_ns + delay_ns;
+    aloop__poll_host_alarm(reactor->host, delay_ns);
     publish_watched(reactor);
     return 0;
 }
@@ -334,10 +323,9 @@ int aloop__reactor_renew(struct aloop__reactor *reactor)
         error = aloop__poll_host_renew(reactor->host);
     if (error < 0)
         return error;
-    for (size_t i = 0; i < reactor->count; i++)
+    for (size_t i = 1; i <= reactor->count; i++)
         reactor->places[reactor->fds[i].fd] = 0;
     reactor->count = 0;
-    reactor->has_changed = true;
     if (was_published)
         publish_watched(reactor);
     return 0;

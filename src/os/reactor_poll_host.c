@@ -18,9 +18,8 @@
  * If the loop changes anything during a poll, it pokes the thread.  The poll
  * then ends, and its result is ignored because it is about an older state.
  *
- * There are two copies of the watched descriptors.  The thread polls one of
- * them outside the monitor, while the loop writes the next publication to the
- * other. */
+ * The thread polls the array of the loop outside the monitor.  Therefore the
+ * loop withdraws a publication before it changes the array. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -32,17 +31,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "os/sys.h"
 
 enum host_state { IDLE, WATCHING, SIGNALLED, ENDING };
 
-struct poll_set {
-    struct pollfd *fds; /* The first is the control channel. */
-    size_t count, capacity;
-};
+#define NEVER INT64_MAX /* The time of an alarm that is not set. */
 
 /* The parts that a forked child replaces. */
 struct host_parts {
@@ -60,10 +55,9 @@ struct aloop__poll_host {
     enum host_state state;
     bool is_polling; /* The thread is polling or about to poll. */
     bool is_poked;   /* That poll is outdated and was interrupted. */
-    bool is_fresh;   /* The loop's set is newer than the thread's. */
-    unsigned taken;  /* Index of the thread's set; written by the thread. */
     int64_t due_ns;
-    struct poll_set sets[2];
+    struct pollfd *fds; /* The loop's; the first is the control channel. */
+    size_t count;
 };
 
 /* Makes the host's descriptor readable.  Called inside the monitor. */
@@ -99,7 +93,7 @@ static int64_t time_until(int64_t due_ns)
 {
     int64_t now_ns;
 
-    if (due_ns == POLL_HOST_NEVER)
+    if (due_ns == NEVER)
         return -1;
     now_ns = aloop__sys_clock_ns();
     return due_ns > now_ns ? due_ns - now_ns : 0;
@@ -111,16 +105,15 @@ static int64_t time_until(int64_t due_ns)
 static void poll_once(struct aloop__poll_host *host)
 {
     int64_t left_ns = time_until(host->due_ns);
-    struct poll_set *set;
+    struct pollfd *fds = host->fds;
+    size_t size = host->count;
     int count;
 
-    if (host->is_fresh)
-        host->taken = 1 - host->taken;
-    host->is_fresh = false;
-    set = &host->sets[host->taken];
+    fds[0] = (struct pollfd){.fd = host->parts.control_fds[0],
+                             .events = POLLIN};
     host->is_polling = true;
     aloop__sys_monitor_leave(host->parts.monitor);
-    count = aloop__sys_poll(set->fds, set->count, left_ns);
+    count = aloop__sys_poll(fds, size, left_ns);
     aloop__sys_monitor_enter(host->parts.monitor);
     host->is_polling = false;
     if (host->is_poked) {
@@ -176,7 +169,7 @@ static int start_thread(struct aloop__poll_host *host)
     host->thread = NULL;
     host->owner = aloop__sys_process_adopt(0);
     host->state = IDLE;
-    host->is_polling = host->is_poked = host->is_fresh = false;
+    host->is_polling = host->is_poked = false;
     return aloop__sys_thread_start(poll_host_work, host, &host->thread);
 }
 
@@ -189,6 +182,7 @@ int aloop__poll_host_open(const struct aloop__alloc *alloc,
     if (host == NULL)
         return -ENOMEM;
     host->alloc = alloc;
+    host->due_ns = NEVER;
     error = open_parts(&host->parts);
     if (error == 0) {
         error = start_thread(host);
@@ -236,9 +230,6 @@ void aloop__poll_host_close(struct aloop__poll_host *host)
     else
         abandon(host);
     close_parts(&host->parts);
-    for (int i = 0; i < 2; i++)
-        aloop__alloc_free(host->alloc, host->sets[i].fds,
-                          host->sets[i].capacity * sizeof(struct pollfd));
     aloop__alloc_free(host->alloc, host, sizeof *host);
 }
 
@@ -247,62 +238,32 @@ int aloop__poll_host_fd(const struct aloop__poll_host *host)
     return host->parts.host_fds[0];
 }
 
-static bool grow_set(const struct aloop__alloc *alloc, struct poll_set *set,
-                     size_t count)
+void aloop__poll_host_alarm(struct aloop__poll_host *host, int64_t delay_ns)
 {
-    size_t capacity = set->capacity == 0 ? 16 : set->capacity;
-    struct pollfd *fds;
-
-    if (count <= set->capacity)
-        return true;
-    while (capacity < count)
-        capacity *= 2;
-    fds = aloop__alloc_new(alloc, capacity * sizeof *fds);
-    if (fds == NULL)
-        return false;
-    aloop__alloc_free(alloc, set->fds, set->capacity * sizeof *fds);
-    set->fds = fds;
-    set->capacity = capacity;
-    return true;
-}
-
-/* Writes the loop's set.  Called inside the monitor.  Returns false if out of
- * memory. */
-static bool copy_set(struct aloop__poll_host *host, const struct pollfd *fds,
-                     size_t count)
-{
-    struct poll_set *set = &host->sets[1 - host->taken];
-
-    if (!grow_set(host->alloc, set, count + 1))
-        return false;
-    set->fds[0] = (struct pollfd){
-        .fd = host->parts.control_fds[0],
-        .events = POLLIN,
-    };
-    memcpy(set->fds + 1, fds, count * sizeof *fds);
-    set->count = count + 1;
-    host->is_fresh = true;
-    return true;
-}
-
-bool aloop__poll_host_publish(struct aloop__poll_host *host,
-                              const struct pollfd *fds, size_t count,
-                              int64_t due_ns)
-{
-    bool is_copied;
+    int64_t now_ns = aloop__sys_clock_ns();
+    bool is_set = delay_ns >= 0 && delay_ns < NEVER - now_ns;
 
     if (!is_ours(host))
-        return true;
+        return;
     aloop__sys_monitor_enter(host->parts.monitor);
-    host->due_ns = due_ns;
-    is_copied = fds == NULL || copy_set(host, fds, count);
-    if (!is_copied || time_until(due_ns) == 0)
+    host->due_ns = is_set ? now_ns + delay_ns : NEVER;
+    aloop__sys_monitor_leave(host->parts.monitor);
+}
+
+void aloop__poll_host_publish(struct aloop__poll_host *host,
+                              struct pollfd *fds, size_t count)
+{
+    if (!is_ours(host))
+        return;
+    aloop__sys_monitor_enter(host->parts.monitor);
+    host->fds = fds;
+    host->count = count;
+    if (time_until(host->due_ns) == 0)
         signal_host(host);
     else
         calm_host(host, WATCHING);
     poke(host);
     aloop__sys_monitor_leave(host->parts.monitor);
-    return is_copied;
 }
 
 void aloop__poll_host_withdraw(struct aloop__poll_host *host)

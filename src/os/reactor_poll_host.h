@@ -13,8 +13,6 @@
 struct aloop__poll_host;
 struct pollfd;
 
-#define POLL_HOST_NEVER INT64_MAX /* The time of an alarm that is not set. */
-
 /* All functions must be called on the loop's thread.  In a forked child all but
  * close and fd do nothing until renew has succeeded. */
 
@@ -26,15 +24,17 @@ void aloop__poll_host_close(struct aloop__poll_host *host);
 
 int aloop__poll_host_fd(const struct aloop__poll_host *host);
 
-/* Makes the descriptor readable as soon as one of `fds` is ready or due_ns, on
- * aloop__sys_clock_ns(), is reached.  Earlier readiness is dropped.  `fds` is
- * copied; NULL means the descriptors that were published last.
+/* Sets the time after which the next publication is due; negative: never. */
+void aloop__poll_host_alarm(struct aloop__poll_host *host, int64_t delay_ns);
+
+/* Makes the descriptor readable as soon as one of `fds` is ready or the alarm
+ * is due.  Earlier readiness is dropped.
  *
- * Returns false if out of memory for the copy.  The descriptor is then readable
- * immediately, so that the host calls a step, which publishes again. */
-bool aloop__poll_host_publish(struct aloop__poll_host *host,
-                              const struct pollfd *fds, size_t count,
-                              int64_t due_ns);
+ * fds[0] is reserved for the thread.  The array must not be changed or freed
+ * before the publication is withdrawn.  It may be published again before that,
+ * after the alarm or the readiness of a descriptor has changed. */
+void aloop__poll_host_publish(struct aloop__poll_host *host,
+                              struct pollfd *fds, size_t count);
 
 /* Ends the publication: the descriptor is not readable, and the thread does not
  * poll when this returns.  That matters before a close, because a descriptor
@@ -42,9 +42,8 @@ bool aloop__poll_host_publish(struct aloop__poll_host *host,
 void aloop__poll_host_withdraw(struct aloop__poll_host *host);
 
 /* In a forked child, replaces everything that would be shared with its parent,
- * under the same descriptor.  The next publication must then not pass NULL.  In
- * other processes it does nothing, except that it starts the thread if that
- * failed before. */
+ * under the same descriptor.  In other processes it does nothing, except that
+ * it starts the thread if that failed before. */
 int aloop__poll_host_renew(struct aloop__poll_host *host);
 
 #endif

@@ -181,7 +181,7 @@ static void *limited(void *context, void *old, size_t old_size, size_t size)
  * rather than too rarely. */
 static void out_of_memory_the_host_still_misses_no_event(void **state)
 {
-    /* With the last one, only the host thread's copy has to grow. */
+    /* With the last one, the arrays of the poll reactor have to grow. */
     enum { PAIRS = 16 };
     int pairs[PAIRS][2], left = -1;
     struct aloop__alloc alloc = {limited, &left};
