@@ -128,8 +128,10 @@ static void forget_job(struct aloop__pool *pool, struct aloop__job *job)
     pool->loop->live--;
 }
 
-void aloop__pool_collect(struct aloop__pool *pool)
+/* Calls done() and drop() for all finished jobs. */
+static void pool_woken(struct aloop__wake_hook *hook)
 {
+    struct aloop__pool *pool = CONTAINER_OF(hook, struct aloop__pool, hook);
     struct aloop__node list, *node;
 
     if (!atomic_exchange(&pool->has_finished, false))
@@ -145,11 +147,6 @@ void aloop__pool_collect(struct aloop__pool *pool)
         job->done(job, 0);
         job->drop(job);
     }
-}
-
-static void pool_woken(struct aloop__wake_hook *hook)
-{
-    aloop__pool_collect(CONTAINER_OF(hook, struct aloop__pool, hook));
 }
 
 int aloop__pool_open(aloop *loop, unsigned threads, struct aloop__pool **ret)

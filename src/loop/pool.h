@@ -44,8 +44,6 @@ void aloop__pool_abandon(struct aloop__pool *pool);
  * too many threads are running jobs that were left to them.  After a failure
  * the job still belongs to the caller. */
 int aloop__pool_submit(struct aloop__pool *pool, struct aloop__job *job);
-/* Calls done() and drop() for all finished jobs.  Every wake-up does this. */
-void aloop__pool_collect(struct aloop__pool *pool);
 /* Must be called when the loop does not need a job any more, and only before
  * its done() was called.  Drops the job without calling done(), or leaves it to
  * its thread, which then does not count towards the limit. */
