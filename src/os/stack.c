@@ -38,7 +38,6 @@
 
 #include "os/stack.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -72,7 +71,6 @@ struct slab {
     uint8_t slots;
     uint8_t fresh;      /* Slots from this one on were never used. */
     uint8_t kept;       /* Slots before `fresh` that are not bare. */
-    uint8_t used;       /* Slots in use now. */
     uint8_t mprotected; /* Slots whose guard mprotect() made. */
     bool is_dedicated;  /* Has one larger stack and lives as long as that. */
     struct tools_slab tools;
@@ -104,7 +102,6 @@ struct aloop__stacks {
     uint32_t ring_max, head, free_count;
     uint32_t low;  /* Minimum of free_count in this window. */
     uint32_t idle; /* Number of slots still to become bare. */
-    uint32_t used;
 };
 
 static size_t round_up(size_t size, size_t unit)
@@ -171,7 +168,6 @@ static void slab_close(struct aloop__stacks *stacks, struct slab *slab)
     aloop__sys_pages_unmap(slab->pages, slab->slots * slab->slot_size);
 
     list_remove(&slab->node);
-    stacks->used -= slab->used;
     stacks->slot_count -= slab->slots;
     stacks->slabs[slab->index] = NULL;
     if (slab->index < stacks->vacancy)
@@ -188,7 +184,6 @@ void aloop__stacks_close(struct aloop__stacks *stacks)
     for (uint32_t i = 0; i < stacks->slab_count; i++)
         if (stacks->slabs[i] != NULL)
             slab_close(stacks, stacks->slabs[i]);
-    assert(stacks->used == 0);
     aloop__alloc_free(alloc, stacks->slabs,
                       stacks->slab_max * sizeof *stacks->slabs);
     aloop__alloc_free(alloc, stacks->ring,
@@ -321,8 +316,6 @@ static void slot_take(struct aloop__stacks *stacks, struct slab *slab,
 {
     size_t colour = (size_t) slot % COLOURS * COLOUR_STEP;
 
-    slab->used++;
-    stacks->used++;
     ret->low = slot_pages(slab, slot) + stacks->guard_size;
     ret->size = slab->slot_size - stacks->guard_size - colour;
     ret->slab = &slab->number[slot];
@@ -400,14 +393,11 @@ void aloop__stack_put(struct aloop__stacks *stacks, struct aloop__stack *stack)
     void *base = number - slot - offsetof(struct slab, number);
     struct slab *slab = base;
 
-    assert(slab->used > 0);
     if (slab->is_dedicated) {
         slab_close(stacks, slab);
         return;
     }
     tools_slot_put(stack->low, stack->size);
-    slab->used--;
-    stacks->used--;
     *ring_at(stacks, stacks->free_count++) = slab->index * SLAB_SLOTS + slot;
 }
 
@@ -467,9 +457,4 @@ bool aloop__stacks_trim(struct aloop__stacks *stacks)
 enum aloop__guard aloop__stacks_guard(const struct aloop__stacks *stacks)
 {
     return aloop__guard_next(stacks->has_light_guards);
-}
-
-size_t aloop__stacks_used(const struct aloop__stacks *stacks)
-{
-    return stacks->used;
 }

@@ -47,7 +47,5 @@ bool aloop__stacks_trim(struct aloop__stacks *stacks);
 
 /* Returns how the next slab will be guarded. */
 enum aloop__guard aloop__stacks_guard(const struct aloop__stacks *stacks);
-/* Returns the number of stacks in use, for tests and dumps. */
-size_t aloop__stacks_used(const struct aloop__stacks *stacks);
 
 #endif
