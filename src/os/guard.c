@@ -17,18 +17,6 @@ enum { MPROTECT_MAX = 8192 };
 /* Counts for the whole process, as the limit on mappings does. */
 static atomic_uint mprotected;
 
-bool aloop__guard_is_light(void)
-{
-    size_t size = aloop__sys_page_size();
-    void *page = aloop__sys_pages_map(size);
-
-    if (page == NULL)
-        return false;
-    int r = aloop__sys_pages_guard(page, size, true);
-    aloop__sys_pages_unmap(page, size);
-    return r == 0;
-}
-
 void aloop__guard_release(unsigned count)
 {
     atomic_fetch_sub_explicit(&mprotected, count, memory_order_relaxed);
@@ -44,14 +32,4 @@ enum aloop__guard aloop__guard_make(void *pages, size_t size, bool is_light)
         return GUARD_MPROTECT;
     aloop__guard_release(1);
     return GUARD_NONE;
-}
-
-enum aloop__guard aloop__guard_next(bool is_light)
-{
-    if (is_light)
-        return GUARD_LIGHT;
-    return atomic_load_explicit(&mprotected, memory_order_relaxed) <
-                   MPROTECT_MAX
-               ? GUARD_MPROTECT
-               : GUARD_NONE;
 }

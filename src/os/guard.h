@@ -10,14 +10,10 @@
  * mapping. */
 enum aloop__guard { GUARD_NONE, GUARD_LIGHT, GUARD_MPROTECT };
 
-/* Returns whether the system supports light guards. */
-bool aloop__guard_is_light(void);
 /* Makes the best available guard, a light one only if `is_light`, and returns
  * its kind. */
 enum aloop__guard aloop__guard_make(void *pages, size_t size, bool is_light);
 /* Reports that `count` guards of kind GUARD_MPROTECT were unmapped. */
 void aloop__guard_release(unsigned count);
-/* Returns the kind that the next guard will have. */
-enum aloop__guard aloop__guard_next(bool is_light);
 
 #endif

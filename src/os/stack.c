@@ -43,6 +43,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "os/guard.h"
 #include "os/sys.h"
 #include "os/tools.h"
 
@@ -146,7 +147,7 @@ int aloop__stacks_open(const struct aloop__alloc *alloc, size_t size,
     stacks->slots = (uint8_t) (slots < 1            ? 1
                                : slots > SLAB_SLOTS ? SLAB_SLOTS
                                                     : slots);
-    stacks->has_light_guards = aloop__guard_is_light();
+    stacks->has_light_guards = aloop__sys_pages_have_light_guards();
     list_init(&stacks->bare);
     *ret = stacks;
     return 0;
@@ -452,9 +453,4 @@ bool aloop__stacks_trim(struct aloop__stacks *stacks)
         list_push(&stacks->bare, &slab->node);
     slab->bare |= UINT64_C(1) << slot;
     return true;
-}
-
-enum aloop__guard aloop__stacks_guard(const struct aloop__stacks *stacks)
-{
-    return aloop__guard_next(stacks->has_light_guards);
 }

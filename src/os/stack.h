@@ -7,7 +7,6 @@
 #include <stddef.h>
 
 #include "base/alloc.h"
-#include "os/guard.h"
 
 enum { STACK_SIZE_MIN = 32 * 1024 };
 
@@ -44,8 +43,5 @@ bool aloop__stacks_have_spare(const struct aloop__stacks *stacks);
 void aloop__stacks_end_window(struct aloop__stacks *stacks);
 /* Trims one of those stacks.  Returns false if there was none left. */
 bool aloop__stacks_trim(struct aloop__stacks *stacks);
-
-/* Returns how the next slab will be guarded. */
-enum aloop__guard aloop__stacks_guard(const struct aloop__stacks *stacks);
 
 #endif

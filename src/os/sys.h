@@ -218,9 +218,10 @@ size_t aloop__sys_page_size(void);
  * NULL on failure. */
 void *aloop__sys_pages_map(size_t size);
 void aloop__sys_pages_unmap(void *pages, size_t size);
-/* Makes every access to the range fault.  `is_light` asks for a guard that
- * splits no mapping (MADV_GUARD_INSTALL).  Returns -ENOTSUP for a light guard
- * if a test has not shown that it works. */
+/* Returns whether light guards (MADV_GUARD_INSTALL) work, which a trial
+ * shows.  They split no mapping. */
+bool aloop__sys_pages_have_light_guards(void);
+/* Makes every access to the range fault, by a light guard or by mprotect(). */
 int aloop__sys_pages_guard(void *pages, size_t size, bool is_light);
 /* Gives the memory back to the system.  The contents become zeros or stay as
  * they were; guards inside the range stay. */
@@ -231,9 +232,6 @@ bool aloop__sys_pages_scarce(void);
 /* Returns whether new pages are locked into memory (mlockall), so that a
  * mapping immediately uses all of its memory and counts towards that limit. */
 bool aloop__sys_pages_locked(void);
-/* For tests: false makes light guards fail, as on a system without them; true
- * makes the next one test again. */
-void aloop__sys_pages_light_guards(bool is_allowed);
 
 /* The calls of the reactors.  Each is used by one reactor only. */
 

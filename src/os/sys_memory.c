@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -61,58 +60,38 @@ void aloop__sys_pages_unmap(void *pages, size_t size)
 
 enum { GUARD_INSTALL = 102 }; /* MADV_GUARD_INSTALL, since Linux 6.13. */
 
-/* Whether light guards work; for the whole process. */
-enum { LIGHT_UNKNOWN, LIGHT_WORKS, LIGHT_FAILS };
-static atomic_int light_state;
+static int guard_light(void *pages, size_t size)
+{
+    return madvise(pages, size, GUARD_INSTALL) == 0 ? 0 : -errno;
+}
 
-/* Tests whether the kernel fails to read from `page`.  Returns LIGHT_UNKNOWN if
- * no descriptor is left for the test. */
-static int light_try(void *page)
+/* Returns whether the kernel fails to read from `page`.  If no descriptor is
+ * left for this test, it returns false. */
+static bool is_unreadable(void *page)
 {
     int fds[2];
 
     if (pipe2(fds, O_CLOEXEC) != 0)
-        return LIGHT_UNKNOWN;
+        return false;
     bool is_faulting = write(fds[1], page, 1) < 0 && errno == EFAULT;
     (void) close(fds[0]);
     (void) close(fds[1]);
-    return is_faulting ? LIGHT_WORKS : LIGHT_FAILS;
+    return is_faulting;
 }
 
 /* The success of madvise() alone proves nothing.  Emulators return 0 for advice
  * that they do not know, and a stack would then have no guard. */
-static int light_probe(void)
+bool aloop__sys_pages_have_light_guards(void)
 {
     size_t size = aloop__sys_page_size();
     void *page = aloop__sys_pages_map(size);
-    int state = LIGHT_FAILS;
+    bool is_working;
 
     if (page == NULL)
-        return LIGHT_UNKNOWN;
-    if (madvise(page, size, GUARD_INSTALL) == 0)
-        state = light_try(page);
+        return false;
+    is_working = guard_light(page, size) == 0 && is_unreadable(page);
     aloop__sys_pages_unmap(page, size);
-    return state;
-}
-
-static int guard_light(void *pages, size_t size)
-{
-    int state = atomic_load_explicit(&light_state, memory_order_relaxed);
-
-    if (state == LIGHT_UNKNOWN) {
-        state = light_probe();
-        atomic_store_explicit(&light_state, state, memory_order_relaxed);
-    }
-    if (state != LIGHT_WORKS)
-        return -ENOTSUP;
-    return madvise(pages, size, GUARD_INSTALL) == 0 ? 0 : -errno;
-}
-
-void aloop__sys_pages_light_guards(bool is_allowed)
-{
-    atomic_store_explicit(&light_state,
-                          is_allowed ? LIGHT_UNKNOWN : LIGHT_FAILS,
-                          memory_order_relaxed);
+    return is_working;
 }
 
 #else
@@ -124,9 +103,9 @@ static int guard_light(void *pages, size_t size)
     return -ENOTSUP;
 }
 
-void aloop__sys_pages_light_guards(bool is_allowed)
+bool aloop__sys_pages_have_light_guards(void)
 {
-    (void) is_allowed;
+    return false;
 }
 
 #endif

@@ -55,6 +55,7 @@ static struct {
     bool is_answer_freed;
     size_t asked;      /* Bytes of the last sendmsg(). */
     size_t asked_in;   /* Pieces of the last sendmsg(). */
+    int protected;     /* Calls of mprotect(). */
     enum { ADVICE_KERNEL, ADVICE_IGNORED, ADVICE_TAKEN } advice;
     socklen_t name_size; /* Size that getsockname() returns, if not 0. */
     int mutexes, conditions; /* Initialized and not destroyed. */
@@ -64,7 +65,6 @@ static inline int set_up(void **state)
 {
     (void) state;
     memset(&f, 0, sizeof f);
-    aloop__sys_pages_light_guards(true);
     return 0;
 }
 
@@ -74,7 +74,6 @@ static inline int tear_down(void **state)
 
     (void) state;
     memset(&f, 0, sizeof f);
-    aloop__sys_pages_light_guards(true);
     return unrefused; /* Fails if a requested refusal did not happen. */
 }
 
@@ -153,6 +152,13 @@ int __wrap_close(int fd)
     int result = __real_close(fd); /* It is closed even if this is refused. */
 
     return is_refused("close") ? -1 : result;
+}
+
+int __wrap_mprotect(void *pages, size_t size, int access)
+{
+    f.protected++;
+    return is_refused("mprotect") ? -1
+                                  : __real_mprotect(pages, size, access);
 }
 
 int __wrap_getsockname(int fd, struct sockaddr *address, socklen_t *size)

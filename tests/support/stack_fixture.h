@@ -38,7 +38,32 @@ static struct {
     long calls_left;   /* Allocations until one fails; < 0: none fails. */
     struct aloop__stacks *stacks;
     struct aloop__stack *stack; /* An array, for tests that need many stacks. */
+    bool is_without_light_guards; /* The trial of light guards fails. */
+    size_t guards[2];             /* Number made by mprotect(), and light. */
 } f;
+
+#ifdef WITH_WRAPS
+
+bool __real_aloop__sys_pages_have_light_guards(void);
+bool __wrap_aloop__sys_pages_have_light_guards(void);
+int __real_aloop__sys_pages_guard(void *pages, size_t size, bool is_light);
+int __wrap_aloop__sys_pages_guard(void *pages, size_t size, bool is_light);
+
+bool __wrap_aloop__sys_pages_have_light_guards(void)
+{
+    return !f.is_without_light_guards &&
+           __real_aloop__sys_pages_have_light_guards();
+}
+
+int __wrap_aloop__sys_pages_guard(void *pages, size_t size, bool is_light)
+{
+    int error = __real_aloop__sys_pages_guard(pages, size, is_light);
+
+    f.guards[is_light] += error == 0;
+    return error;
+}
+
+#endif
 
 static inline void *counted_resize(void *context, void *old, size_t old_size,
                                    size_t size)
@@ -61,7 +86,6 @@ static inline int set_up(void **state)
     memset(&f, 0, sizeof f);
     f.alloc.resize = counted_resize;
     f.calls_left = -1;
-    aloop__sys_pages_light_guards(true);
     return aloop__stacks_open(&f.alloc, 0, &f.stacks);
 }
 
@@ -70,7 +94,7 @@ static inline int set_up_without_light_guards(void **state)
     int r = set_up(state);
 
     aloop__stacks_close(f.stacks);
-    aloop__sys_pages_light_guards(false);
+    f.is_without_light_guards = true;
     return r < 0 ? r : aloop__stacks_open(&f.alloc, 0, &f.stacks);
 }
 
@@ -79,7 +103,6 @@ static inline int tear_down(void **state)
     (void) state;
     aloop__stacks_close(f.stacks);
     free(f.stack);
-    aloop__sys_pages_light_guards(true);
     return f.live == 0 ? 0 : -1;
 }
 

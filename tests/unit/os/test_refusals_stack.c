@@ -15,6 +15,7 @@ static void a_light_guard_is_used_after_a_successful_trial(void **state)
     assert_non_null(pages);
     f.advice = ADVICE_TAKEN;
 
+    assert_true(aloop__sys_pages_have_light_guards());
     assert_int_equal(aloop__sys_pages_guard(pages, size, true), 0);
     refuse("madvise", ENOMEM, 1);
     assert_int_equal(aloop__sys_pages_guard(pages, size, true), -ENOMEM);
@@ -32,34 +33,27 @@ static void a_light_guard_that_has_no_effect_is_not_used(void **state)
     (void) state;
     f.advice = ADVICE_IGNORED;
 
-    assert_int_equal(aloop__sys_pages_guard(pages, size, true), -ENOTSUP);
+    assert_false(aloop__sys_pages_have_light_guards());
 
-    f.advice = ADVICE_TAKEN; /* There is no second trial. */
-    assert_int_equal(aloop__sys_pages_guard(pages, size, true), -ENOTSUP);
     pages[0] = 1;
     assert_int_equal(aloop__sys_pages_guard(pages + 1, size, false), -EINVAL);
     aloop__sys_pages_unmap(pages, size);
 }
 
-static void a_trial_that_could_not_be_made_is_repeated(void **state)
+static void a_trial_that_cannot_be_made_shows_no_light_guards(void **state)
 {
     static const struct {
         const char *call;
         int error;
-    } rows[] = {{"mmap", ENOMEM}, {"pipe2", EMFILE}};
-    size_t size = aloop__sys_page_size();
+    } rows[] = {{"mmap", ENOMEM}, {"madvise", EINVAL}, {"pipe2", EMFILE}};
 
     (void) state;
     f.advice = ADVICE_TAKEN;
     for (size_t i = 0; i < COUNT(rows); i++) {
-        void *pages = aloop__sys_pages_map(size);
-
-        aloop__sys_pages_light_guards(true);
         refuse(rows[i].call, rows[i].error, 1);
-        assert_int_equal(aloop__sys_pages_guard(pages, size, true), -ENOTSUP);
+        assert_false(aloop__sys_pages_have_light_guards());
         assert_int_equal(f.refused, 1);
-        assert_int_equal(aloop__sys_pages_guard(pages, size, true), 0);
-        aloop__sys_pages_unmap(pages, size);
+        assert_true(aloop__sys_pages_have_light_guards());
     }
 }
 
@@ -68,29 +62,30 @@ static void stacks_use_mprotect_if_light_guards_fail(void **state)
     /* The call fails so if all memory is locked, or if a filter forbids it. */
     static const int errors[] = {EINVAL, EPERM, EACCES, ENOSYS, ENOMEM};
     struct aloop__stacks *stacks;
-    struct aloop__stack one, two;
+    struct aloop__stack one, two, three;
 
     (void) state;
     f.advice = ADVICE_TAKEN;
     for (size_t i = 0; i < COUNT(errors); i++) {
+        f.protected = 0;
         assert_int_equal(
             aloop__stacks_open(&aloop__alloc_default, 0, &stacks), 0);
-        assert_int_equal(aloop__stacks_guard(stacks), GUARD_LIGHT);
         assert_int_equal(aloop__stack_get(stacks, 0, &one), 0);
-        assert_int_equal(aloop__stacks_guard(stacks), GUARD_LIGHT);
+        assert_int_equal(f.protected, 0);
 
         refuse("madvise", errors[i], 1);
         assert_int_equal(aloop__stack_get(stacks, 0, &two), 0);
+        assert_int_equal(aloop__stack_get(stacks, 0, &three), 0);
 
         assert_int_equal(f.refused, 1);
-        assert_int_equal(aloop__stacks_guard(stacks), GUARD_MPROTECT);
-        f.refused = 0;
+        assert_int_equal(f.protected, 2);
         aloop__stacks_close(stacks);
     }
-    refuse("mmap", ENOMEM, 2); /* The trial maps these pages. */
+    refuse("mmap", ENOMEM, 2); /* The trial maps one of these pages. */
     assert_int_equal(
         aloop__stacks_open(&aloop__alloc_default, 0, &stacks), 0);
-    assert_int_equal(aloop__stacks_guard(stacks), GUARD_MPROTECT);
+    assert_int_equal(aloop__stack_get(stacks, 0, &one), 0);
+    assert_int_equal(f.protected, 3);
     aloop__stacks_close(stacks);
 }
 
@@ -133,7 +128,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(a_light_guard_is_used_after_a_successful_trial),
         TEST(a_light_guard_that_has_no_effect_is_not_used),
-        TEST(a_trial_that_could_not_be_made_is_repeated),
+        TEST(a_trial_that_cannot_be_made_shows_no_light_guards),
         TEST(stacks_use_mprotect_if_light_guards_fail),
         TEST(a_limit_on_memory_makes_stacks_smaller),
     };
