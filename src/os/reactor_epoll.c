@@ -17,16 +17,12 @@
  * The kernel keeps the descriptor's number, its generation and whether reading
  * was requested; see key_of(). */
 
-#define _GNU_SOURCE /* For dup3(). */
-
 #include "os/reactor.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include "os/reactor_poll_host.h"
 #include "os/refusal.h"
@@ -243,22 +239,6 @@ int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
     return 0;
 }
 
-/* Makes the number `to` a duplicate of `from`. */
-static int move_fd(int from, int to)
-{
-    int result;
-
-    do {
-        result = dup3(from, to, O_CLOEXEC);
-        if (result < 0 && is_refusal(errno)) {
-            result = dup2(from, to);
-            if (result >= 0)
-                (void) fcntl(to, F_SETFD, FD_CLOEXEC);
-        }
-    } while (result < 0 && (errno == EINTR || errno == EBUSY));
-    return result < 0 ? -errno : 0;
-}
-
 /* Replaces host_fd and alarm_fd in a forked child.  The parent's objects must
  * not change, so that the numbers get new objects. */
 static int replace_epoll_host(struct aloop__reactor *reactor, int epoll_fd)
@@ -268,8 +248,9 @@ static int replace_epoll_host(struct aloop__reactor *reactor, int epoll_fd)
 
     if (error < 0)
         return error;
-    error = move_fd(host_fd, reactor->host_fd);
-    aloop__sys_close(host_fd);
+    error = aloop__sys_move(host_fd, reactor->host_fd);
+    if (error < 0)
+        aloop__sys_close(host_fd);
     aloop__sys_close(error < 0 ? alarm_fd : reactor->alarm_fd);
     if (error == 0)
         reactor->alarm_fd = alarm_fd;

@@ -28,7 +28,6 @@
 #include <sys/event.h>
 #include <sys/stat.h>
 #include <sys/time.h>
-#include <unistd.h>
 
 #include "os/sys.h"
 
@@ -256,12 +255,9 @@ static int replace_host_queue(struct aloop__reactor *reactor, int queue_fd)
 
     if (fd < 0)
         return fd;
-    if (fd != reactor->host_fd && fcntl(reactor->host_fd, F_GETFD) < 0
-        && dup2(fd, reactor->host_fd) >= 0) {
-        (void) fcntl(reactor->host_fd, F_SETFD, FD_CLOEXEC);
-        aloop__sys_close(fd);
+    if (fd != reactor->host_fd && fcntl(reactor->host_fd, F_GETFD) < 0 &&
+        aloop__sys_move(fd, reactor->host_fd) == 0)
         return 0;
-    }
     reactor->host_fd = fd;
     return 0;
 }

@@ -29,9 +29,7 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <unistd.h>
 
 #include "os/sys.h"
 
@@ -285,16 +283,10 @@ void aloop__poll_host_withdraw(struct aloop__poll_host *host)
 static int replace_channel(int fds[2], int fresh[2])
 {
     bool is_one = fresh[1] == fresh[0];
-    int result;
+    int error = aloop__sys_move(fresh[0], fds[0]);
 
-    do {
-        result = dup2(fresh[0], fds[0]);
-    } while (result < 0 && (errno == EINTR || errno == EBUSY));
-    if (result < 0)
-        return -errno;
-    /* This cannot fail on an open descriptor. */
-    (void) fcntl(fds[0], F_SETFD, FD_CLOEXEC);
-    aloop__sys_close(fresh[0]);
+    if (error < 0)
+        return error;
     if (fds[1] != fds[0])
         aloop__sys_close(fds[1]);
     fresh[0] = fds[0];

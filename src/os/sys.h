@@ -260,4 +260,9 @@ int aloop__sys_kevent(int queue, const struct kevent *changes, int change_count,
 
 int aloop__sys_poll(struct pollfd *fds, size_t count, int64_t timeout_ns);
 
+/* Gives the descriptor `from` the number `to`, whose old descriptor is closed.
+ * For forked children, whose other numbers must stay the same.  After an error
+ * nothing has changed. */
+int aloop__sys_move(int from, int to);
+
 #endif

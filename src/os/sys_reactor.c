@@ -1,4 +1,4 @@
-/* The calls with which the reactors wait.
+/* The calls with which the reactors wait and replace descriptors.
  *
  * Only here a signal ends a call early; the result is then 0.  A timeout is
  * limited to what every system accepts: an int of milliseconds, or 100,000,000
@@ -212,4 +212,19 @@ int aloop__sys_poll(struct pollfd *fds, size_t count, int64_t timeout_ns)
         return wait_result(result);
 #endif
     return wait_result(poll(fds, (nfds_t) count, milliseconds(timeout_ns)));
+}
+
+int aloop__sys_move(int from, int to)
+{
+    int result;
+
+    do {
+        result = dup2(from, to);
+    } while (result < 0 && (errno == EINTR || errno == EBUSY));
+    if (result < 0)
+        return -errno;
+    /* This cannot fail on an open descriptor. */
+    (void) fcntl(to, F_SETFD, FD_CLOEXEC);
+    aloop__sys_close(from);
+    return 0;
 }
