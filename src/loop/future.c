@@ -143,14 +143,6 @@ static void free_or_report(aloop_future *future)
         aloop__touch(future->loop);
 }
 
-aloop_future *aloop__then_owner(const struct aloop__wait *wait,
-                                aloop_future *last)
-{
-    (void) wait;
-    (void) last;
-    return NULL;
-}
-
 void aloop__then_chain(aloop_future *future, struct aloop__then *then)
 {
     if (future->thens.last != NULL)
@@ -171,10 +163,10 @@ NOINLINE static void queue_thens(aloop_future *future)
     future->thens.first = future->thens.last = NULL;
     for (node = waiters.next; node != &waiters; node = node->next)
         if (aloop__is_then(
-                CONTAINER_OF(node, struct aloop__wait, ready.node)))
+                CONTAINER_OF(node, struct aloop__awaiter, ready.node)))
             aloop__then_chain(
                 future,
-                CONTAINER_OF(node, struct aloop__then, wait.ready.node));
+                CONTAINER_OF(node, struct aloop__then, awaiter.ready.node));
     list_append(&future->loop->ready, &waiters);
 }
 
@@ -289,37 +281,6 @@ aloop_future *aloop__future_refused(int error)
     return aloop__future_failed(NULL, ALOOP_EINVAL);
 }
 
-/* If only waiters refer to a promise, no code can settle it any more. */
-static void check_promise(aloop_future *future)
-{
-    if (aloop__future_pending(future) && future->ops->is_promise &&
-        future->refs == future->waiting)
-        aloop__future_settle(future, ALOOP_EDEADLK);
-}
-
-void aloop__future_wait(aloop_future *future, struct aloop__wait *wait)
-{
-    future->is_handled = true;
-    if (!aloop__future_pending(future)) {
-        aloop__ready_push(future->loop, &wait->ready);
-        return;
-    }
-    list_push(&future->waiters, &wait->ready.node);
-    future->waiting++;
-    check_promise(future);
-}
-
-void aloop__future_unwait(aloop_future *future, struct aloop__wait *wait)
-{
-    list_remove(&wait->ready.node);
-    if (!aloop__future_pending(future))
-        return;
-    if (--future->waiting == 0)
-        future->is_handled = false; /* No waiter is left to read the status. */
-    if (future->is_spared)
-        aloop__future_look_again(future);
-}
-
 ssize_t aloop__future_take(aloop_future *future)
 {
     ssize_t status = future->status;
@@ -362,7 +323,7 @@ void aloop__grants_drop(struct aloop__node *grants, bool is_taken)
 static void drop_reference(aloop_future *future)
 {
     if (--future->refs > 0)
-        check_promise(future);
+        aloop__promise_check(future);
     else if (!aloop__future_pending(future))
         free_or_report(future);
 }

@@ -5,6 +5,7 @@
 #define ALOOP_LOOP_FUTURE_H
 
 #include "aloop/future.h"
+#include "loop/awaiter.h"
 #include "loop/state.h"
 
 /* The properties of one kind of future.  There is one const table per kind. */
@@ -32,17 +33,6 @@ struct aloop__future_ops {
     bool is_task;
 };
 
-/* A waiter of a future. */
-struct aloop__wait {
-    /* Among the future's waiters, and later in the ready queue. */
-    struct aloop__ready ready;
-    /* Returns, one per call, the futures that wait by means of this waiter: the
-     * one that follows `last`, or the first if `last` is NULL.  Returns NULL at
-     * the end.  The pointer is NULL if no future waits. */
-    aloop_future *(*owner)(const struct aloop__wait *wait,
-                           aloop_future *last);
-};
-
 /* Every future that waits for other futures contains a tie.  It lets two things
  * work without an allocation: the search for cycles (cycle.c), and a
  * composition that is out of memory (tie.c). */
@@ -64,23 +54,20 @@ struct aloop__tie {
 
 /* A continuation; see then.c. */
 struct aloop__then {
-    struct aloop__wait wait;
-    struct aloop__then *next; /* In future->thens. */
-    aloop_future *future;     /* Holds an observer's reference. */
+    struct aloop__awaiter awaiter; /* Holds an observer's reference. */
+    struct aloop__then *next;      /* In future->thens. */
     aloop_future_cb callback;
     void *arg;
 };
 
-/* The `owner` of all continuations.  Returns NULL, because no future waits by
- * means of a continuation. */
-aloop_future *aloop__then_owner(const struct aloop__wait *wait,
-                                aloop_future *last);
+/* ready->run of all continuations. */
+void aloop__then_run(struct aloop__ready *ready);
 
-/* Returns whether the waiter is a continuation.  Continuations never cancel the
- * future. */
-static inline bool aloop__is_then(const struct aloop__wait *wait)
+/* Returns whether the awaiter is a continuation's.  Continuations never cancel
+ * the future. */
+static inline bool aloop__is_then(const struct aloop__awaiter *awaiter)
 {
-    return wait->owner == aloop__then_owner;
+    return awaiter->ready.run == aloop__then_run;
 }
 
 /* Each reference belongs to an owner or to an observer.  Both keep the memory.
@@ -94,8 +81,8 @@ struct aloop_future {
      * composition, in loop->unreported or loop->doomed, or in no list. */
     struct aloop__node pending;
     union {
-        /* While the future is pending: its waiters, of type struct aloop__wait,
-         * in the order of arrival. */
+        /* While the future is pending: its waiters, of type struct
+         * aloop__awaiter, in the order of arrival. */
         struct aloop__node waiters;
         /* After it has settled: the continuations that are still to be called,
          * as a chain in the order of the calls. */
@@ -172,12 +159,14 @@ static inline struct aloop__tie *aloop__tie_of(aloop_future *future)
                                            future->ops->tie);
 }
 
-/* Queues `wait` as soon as `future` has settled, to run in the next turn.  The
- * waiter keeps its reference, which is counted in `waiting` while the future is
- * pending. */
-void aloop__future_wait(aloop_future *future, struct aloop__wait *wait);
-/* Reverts aloop__future_wait().  The waiter keeps its reference. */
-void aloop__future_unwait(aloop_future *future, struct aloop__wait *wait);
+/* Settles a promise to which only waiters refer, because no code can settle it
+ * any more. */
+static inline void aloop__promise_check(aloop_future *future)
+{
+    if (aloop__future_pending(future) && future->ops->is_promise &&
+        future->refs == future->waiting)
+        aloop__future_settle(future, ALOOP_EDEADLK);
+}
 
 /* Returns whether the caller, who has an owner's reference, may end the future
  * without regard to other owners. */

@@ -12,7 +12,7 @@ static bool is_looked_after(const aloop_future *future)
         return false;
     for (; node != &future->waiters; node = node->next)
         if (!aloop__is_then(
-                CONTAINER_OF(node, struct aloop__wait, ready.node)))
+                CONTAINER_OF(node, struct aloop__awaiter, ready.node)))
             return true;
     return false;
 }

@@ -13,7 +13,7 @@
 
 static struct aloop__then *then_of(struct aloop__node *node)
 {
-    return CONTAINER_OF(node, struct aloop__then, wait.ready.node);
+    return CONTAINER_OF(node, struct aloop__then, awaiter.ready.node);
 }
 
 /* Takes `then` out of the future's chain.  It usually is the first one, because
@@ -32,11 +32,11 @@ static void unchain(aloop_future *future, struct aloop__then *then)
         future->thens.last = before;
 }
 
-static void then_run(struct aloop__ready *ready)
+void aloop__then_run(struct aloop__ready *ready)
 {
     struct aloop__then *then =
-        CONTAINER_OF(ready, struct aloop__then, wait.ready);
-    aloop_future *future = then->future;
+        CONTAINER_OF(ready, struct aloop__then, awaiter.ready);
+    aloop_future *future = then->awaiter.future;
     aloop_future_cb callback = then->callback;
     void *arg = then->arg;
 
@@ -64,17 +64,14 @@ int aloop_then(aloop_future *future, aloop_future_cb callback, void *arg)
         aloop_future_unref(future);
         return callback == NULL ? ALOOP_EINVAL : ALOOP_ENOMEM;
     }
-    list_init(&then->wait.ready.node);
-    then->wait.ready.run = then_run;
-    then->wait.owner = aloop__then_owner;
+    aloop__awaiter_init(&then->awaiter, aloop__then_run, NULL);
     then->next = NULL;
-    then->future = future;
     then->callback = callback;
     then->arg = arg;
     if (!aloop__future_pending(future))
         aloop__then_chain(future, then);
     aloop__future_observe(future);
-    aloop__future_wait(future, &then->wait);
+    aloop__awaiter_add(&then->awaiter, future);
     return 0;
 }
 
@@ -101,7 +98,7 @@ static struct aloop__then *find(aloop_future *future, aloop_future_cb callback,
     for (node = future->waiters.next; node != &future->waiters;
          node = node->next) {
         then = then_of(node);
-        if (aloop__is_then(&then->wait) && matches(then, callback, arg))
+        if (aloop__is_then(&then->awaiter) && matches(then, callback, arg))
             return then;
     }
     return NULL;
@@ -110,12 +107,12 @@ static struct aloop__then *find(aloop_future *future, aloop_future_cb callback,
 /* Frees a continuation.  The caller still has to drop its reference. */
 static void take_back(struct aloop__then *then)
 {
-    aloop_future *future = then->future;
+    aloop_future *future = then->awaiter.future;
     aloop *loop = future->loop;
 
     if (!aloop__future_pending(future))
         unchain(future, then);
-    aloop__future_unwait(future, &then->wait);
+    aloop__awaiter_remove(&then->awaiter);
     aloop__slab_put(&loop->slab, then, sizeof *then);
     if (loop->is_embedded)
         aloop__touch(loop);

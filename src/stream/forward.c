@@ -17,12 +17,11 @@
 
 struct aloop__forward {
     aloop_future future;
-    struct aloop__wait wait; /* Waits for `step`. */
+    struct aloop__awaiter step; /* Waits for a drain or the shutdown. */
     aloop_stream *from;
     aloop_stream *to;
-    aloop_future *step; /* A drain or the shutdown; has a reference. */
-    bool is_closing;    /* `step` is the shutdown. */
-    ssize_t moved;      /* Bytes forwarded so far. */
+    bool is_closing; /* `step` is the shutdown. */
+    ssize_t moved;   /* Bytes forwarded so far. */
 };
 
 /* Detaches the forward from both streams and settles it. */
@@ -38,11 +37,11 @@ static void forward_cancel(aloop_future *future)
 {
     struct aloop__forward *forward =
         CONTAINER_OF(future, struct aloop__forward, future);
+    aloop_future *step = forward->step.future;
 
-    if (forward->step != NULL) {
-        aloop__future_unwait(forward->step, &forward->wait);
-        aloop_future_unref(forward->step);
-        forward->step = NULL;
+    if (step != NULL) {
+        aloop__awaiter_remove(&forward->step);
+        aloop_future_unref(step);
     }
     if (!forward->is_closing)
         aloop__stream_cut_short(forward->to);
@@ -68,8 +67,7 @@ static void wait_for_step(struct aloop__forward *forward, aloop_future *step)
         finish_forward(forward, ALOOP_ENOMEM);
         return;
     }
-    forward->step = step;
-    aloop__future_wait(step, &forward->wait);
+    aloop__awaiter_add(&forward->step, step);
 }
 
 /* on_data of `from`. */
@@ -104,10 +102,9 @@ static void forward_data(aloop_stream *from, const void *data, ssize_t size,
 static void forward_step(struct aloop__ready *ready)
 {
     struct aloop__forward *forward =
-        CONTAINER_OF(ready, struct aloop__forward, wait.ready);
-    ssize_t status = aloop__future_take(forward->step);
+        CONTAINER_OF(ready, struct aloop__forward, step.ready);
+    ssize_t status = aloop__awaiter_take(&forward->step);
 
-    forward->step = NULL;
     if (status == ALOOP_ECANCELED)
         status = ALOOP_EABORTED; /* `to` was closed. */
     if (status == 0 && !forward->is_closing)
@@ -141,8 +138,7 @@ aloop_future *aloop_stream_forward(aloop_stream *from, aloop_stream *to)
     forward = aloop__future_new(loop, &forward_ops);
     if (forward == NULL)
         return NULL;
-    list_init(&forward->wait.ready.node);
-    forward->wait.ready.run = forward_step;
+    aloop__awaiter_init(&forward->step, forward_step, &forward->future);
     forward->from = from;
     forward->to = to;
     from->forward_from = forward;

@@ -68,11 +68,10 @@ static void suspend(struct aloop__task *task)
 
 static void wait_once(struct aloop__task *task, aloop_future *future)
 {
-    aloop__future_wait(future, &task->wait);
-    task->awaiting = future;
+    aloop__awaiter_add(&task->awaiter, future);
     aloop__task_interrupt(task);
     suspend(task);
-    task->awaiting = NULL;
+    task->awaiter.future = NULL;
 }
 
 static ssize_t await_in_task(struct aloop__task *task, aloop_future *future)
@@ -123,7 +122,7 @@ static void wind_down(aloop *loop, aloop_future *future)
 
 static ssize_t run_until_settled(aloop *loop, aloop_future *future)
 {
-    struct aloop__wait wait = {.ready = {.run = await_ended}};
+    struct aloop__awaiter awaiter;
     int error = 0, interrupt = 0;
 
     if (loop->is_running)
@@ -132,8 +131,8 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
         return refuse(future, ALOOP_EPERM);
     loop->thread = aloop__sys_thread_self();
     loop->is_stopping = false; /* It was meant for an earlier await. */
-    list_init(&wait.ready.node);
-    aloop__future_wait(future, &wait);
+    aloop__awaiter_init(&awaiter, await_ended, NULL);
+    aloop__awaiter_add(&awaiter, future);
     while (error == 0 && aloop__future_pending(future)) {
         error = aloop__is_alive(loop) ? aloop__turn(loop, -1, true)
                                       : ALOOP_EDEADLK;
@@ -151,9 +150,9 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
         wind_down(loop, future);
     }
     aloop__leave(loop);
-    aloop__future_unwait(future, &wait);
+    aloop__awaiter_remove(&awaiter);
     if (loop->is_embedded)
-        aloop__touch(loop); /* The turn may have counted `wait` as work. */
+        aloop__touch(loop); /* The turn may have counted `awaiter` as work. */
     if (!aloop__future_pending(future))
         return await_outcome(future, interrupt);
     return refuse(future, error < 0 ? error : interrupt);
@@ -216,7 +215,7 @@ ssize_t aloop_yield(aloop *loop)
         return yield_outside(loop);
     if (here != loop)
         return ALOOP_EINVAL;
-    aloop__ready_push(loop, &task->wait.ready);
+    aloop__ready_push(loop, &task->awaiter.ready);
     suspend(task);
     return aloop__task_reason(task);
 }

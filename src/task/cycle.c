@@ -21,7 +21,8 @@ struct side {
     aloop_future *last;
     aloop_future *at;    /* The one whose edges are being followed. */
     const void *cursor;  /* The position among these edges. */
-    /* Upper side: of the wait at `cursor`, the last owner that was reached. */
+    /* Upper side: the last owner of the awaiter at `cursor` that was
+     * reached. */
     aloop_future *owner;
     bool is_above;
     bool has_led; /* Upper side: the lead of `at` was followed. */
@@ -98,20 +99,29 @@ static enum progress follow_lead(struct side *side)
     return reach(side, lead);
 }
 
+/* Returns, one per call, the futures that wait by means of this awaiter, like
+ * aloop__group_next_wait(). */
+static aloop_future *next_owner(const struct aloop__awaiter *awaiter,
+                                aloop_future *last)
+{
+    if (awaiter->owner == NULL)
+        return aloop__group_next_wait(awaiter, last);
+    return last == NULL ? awaiter->owner : NULL;
+}
+
 static enum progress step_up(struct side *side)
 {
     const struct aloop__node *end = &side->at->waiters;
     const struct aloop__node *node =
         side->cursor == NULL ? end->next : side->cursor;
-    const struct aloop__wait *wait;
+    const struct aloop__awaiter *awaiter;
 
     if (node == end) {
         side->cursor = end;
         return follow_lead(side);
     }
-    wait = CONTAINER_OF(node, const struct aloop__wait, ready.node);
-    side->owner =
-        wait->owner == NULL ? NULL : wait->owner(wait, side->owner);
+    awaiter = CONTAINER_OF(node, const struct aloop__awaiter, ready.node);
+    side->owner = next_owner(awaiter, side->owner);
     side->cursor = side->owner == NULL ? node->next : node;
     return side->owner == NULL ? GOES_ON : reach(side, side->owner);
 }

@@ -7,10 +7,17 @@
 
 /* Whether `future` waits, directly or through others, for `task`. */
 bool aloop__cycle_search(aloop_future *future, struct aloop__task *task);
+
 static inline bool aloop__is_awaited_by(aloop_future *future,
                                         struct aloop__task *task)
 {
     return future->ops->tie != 0 && aloop__cycle_search(future, task);
 }
+
+/* group.c: returns, one per call, the pending waits of the group whose member
+ * `awaiter` waits for: the one that follows `last`, or the first if `last` is
+ * NULL.  Returns NULL at the end, and if it is not the awaiter of a group. */
+aloop_future *aloop__group_next_wait(const struct aloop__awaiter *awaiter,
+                                     aloop_future *last);
 
 #endif

@@ -19,17 +19,12 @@ static const char *const gather_functions[] = {
     [ANY] = "aloop_any_array",
     [RACE] = "aloop_race_array"};
 
-struct gather_member {
-    struct aloop__wait wait; /* For `future`. */
-    struct gather *gather;
-    aloop_future *future; /* Holds a reference; NULL: out of memory. */
-    bool has_ended;
-};
-
 struct gather {
     aloop_future future;
     enum rule rule;
-    struct gather_member *members;
+    /* The awaiters of the members.  A member that has ended, or that is NULL
+     * because its constructor was out of memory, has no future. */
+    struct aloop__awaiter *members;
     size_t count;
     size_t left;      /* Members that have not ended. */
     bool is_decided;  /* `outcome` is final. */
@@ -51,8 +46,7 @@ static void cancel_members(struct gather *gather)
     /* No member runs its waiter in here: waiters go through the ready queue.
      * The array therefore does not change during the loop. */
     for (size_t i = 0; i < gather->count; i++)
-        if (!gather->members[i].has_ended)
-            aloop_cancel(gather->members[i].future);
+        aloop_cancel(gather->members[i].future);
 }
 
 static void gather_cancel(aloop_future *future)
@@ -90,23 +84,14 @@ static void gather_fini(aloop_future *future)
 static aloop_future *gather_next(aloop_future *future, const void **cursor)
 {
     struct gather *gather = gather_of(future);
-    const struct gather_member *member = *cursor;
-    const struct gather_member *end = gather->members + gather->count;
+    const struct aloop__awaiter *member = *cursor;
+    const struct aloop__awaiter *end = gather->members + gather->count;
 
     member = member == NULL ? gather->members : member + 1;
-    while (member < end && (member->has_ended || member->future == NULL))
+    while (member < end && member->future == NULL)
         member++;
     *cursor = member;
     return member < end ? member->future : NULL;
-}
-
-static aloop_future *gather_member_owner(const struct aloop__wait *wait,
-                                         aloop_future *last)
-{
-    struct gather_member *member =
-        CONTAINER_OF(wait, struct gather_member, wait);
-
-    return last == NULL ? &member->gather->future : NULL;
 }
 
 static const struct aloop__future_ops gather_ops = {
@@ -169,15 +154,14 @@ static void gather_finish(struct gather *gather)
 
 static void gather_member_ended(struct aloop__ready *ready)
 {
-    struct gather_member *member =
-        CONTAINER_OF(ready, struct gather_member, wait.ready);
-    struct gather *gather = member->gather;
+    struct aloop__awaiter *member = aloop__awaiter_of(ready);
+    struct gather *gather = gather_of(member->owner);
     aloop_future *future = member->future;
     ssize_t status = future == NULL ? ALOOP_ENOMEM : future->status;
     bool has_future = future != NULL && future->loop != NULL;
     bool is_late = gather->is_decided;
 
-    member->has_ended = true;
+    member->future = NULL;
     gather->left--;
     gather_note(gather, (size_t) (member - gather->members), status);
     if (has_future)
@@ -194,8 +178,8 @@ static void gather_member_ended(struct aloop__ready *ready)
 
 /* Registers with a member.  A future of another loop, or one that a debug loop
  * refuses, counts as a member that failed with ALOOP_EINVAL. */
-static void gather_join(struct gather *gather, struct gather_member *member,
-                        aloop_future *future)
+static void gather_join(struct gather *gather, struct aloop__awaiter *member,
+                 aloop_future *future)
 {
     aloop *loop = gather->future.loop;
 
@@ -205,16 +189,13 @@ static void gather_join(struct gather *gather, struct gather_member *member,
         aloop_future_unref(future);
         future = aloop__future_failed(NULL, ALOOP_EINVAL);
     }
-    list_init(&member->wait.ready.node);
-    member->wait.ready.run = gather_member_ended;
-    member->wait.owner = gather_member_owner;
-    member->gather = gather;
+    aloop__awaiter_init(member, gather_member_ended, &gather->future);
+    if (future != NULL && future->loop != NULL) {
+        aloop__awaiter_add(member, future);
+        return;
+    }
     member->future = future;
-    member->has_ended = false;
-    if (future == NULL || future->loop == NULL)
-        aloop__ready_push(loop, &member->wait.ready);
-    else
-        aloop__future_wait(future, &member->wait);
+    aloop__ready_push(loop, &member->ready);
 }
 
 static aloop_future *gather_new(aloop *loop, enum rule rule, size_t count,
@@ -226,7 +207,7 @@ static aloop_future *gather_new(aloop *loop, enum rule rule, size_t count,
     if (loop != NULL && aloop__check_loop(loop, gather_functions[rule]) < 0)
         return aloop__future_refused(ALOOP_EPERM);
     if ((futures == NULL && count > 0) ||
-        count > SIZE_MAX / sizeof(struct gather_member))
+        count > SIZE_MAX / sizeof(struct aloop__awaiter))
         return aloop__future_failed(loop, ALOOP_EINVAL);
     if (loop == NULL) {
         for (size_t i = 0; i < count; i++)

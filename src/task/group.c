@@ -13,6 +13,7 @@
 #include "loop/debug.h"
 #include "loop/future.h"
 #include "loop/wait_queue.h"
+#include "task/cycle.h"
 
 struct aloop_group {
     struct aloop__wait_queue waits;
@@ -31,10 +32,9 @@ struct aloop_group {
 };
 
 struct membership {
-    struct aloop__wait wait; /* For `task`. */
-    struct aloop__node node;   /* In group->members. */
+    struct aloop__awaiter task;
+    struct aloop__node node; /* In group->members. */
     aloop_group *group;
-    aloop_future *task; /* Holds a reference. */
 };
 
 /* The future of aloop_group_wait(). */
@@ -68,7 +68,7 @@ static void end_all(aloop_group *group)
         return;
     group->is_ending = true;
     for (; node != &group->members; node = node->next)
-        aloop_cancel(CONTAINER_OF(node, struct membership, node)->task);
+        aloop_cancel(CONTAINER_OF(node, struct membership, node)->task.future);
 }
 
 static void group_release(aloop_group *group)
@@ -108,9 +108,9 @@ static void group_note(aloop_group *group, aloop_future *task)
 static void group_member_ended(struct aloop__ready *ready)
 {
     struct membership *member =
-        CONTAINER_OF(ready, struct membership, wait.ready);
+        CONTAINER_OF(ready, struct membership, task.ready);
     aloop_group *group = member->group;
-    aloop_future *task = member->task;
+    aloop_future *task = member->task.future;
 
     list_remove(&member->node);
     group->count--;
@@ -132,14 +132,13 @@ static void group_member_ended(struct aloop__ready *ready)
         group_release(group);
 }
 
-/* The group itself is no future: the futures of aloop_group_wait() are those
- * that wait for the members. */
-static aloop_future *group_member_owner(const struct aloop__wait *wait,
-                                        aloop_future *last)
+aloop_future *aloop__group_next_wait(const struct aloop__awaiter *awaiter,
+                                     aloop_future *last)
 {
-    struct membership *member =
-        CONTAINER_OF(wait, struct membership, wait);
+    struct membership *member = CONTAINER_OF(awaiter, struct membership, task);
 
+    if (awaiter->ready.run != group_member_ended)
+        return NULL;
     return aloop__wait_queue_next(&member->group->waits, last);
 }
 
@@ -148,15 +147,12 @@ static void group_join(aloop_group *group, struct membership *member,
                        aloop_future *task)
 {
     list_init(&member->node);
-    list_init(&member->wait.ready.node);
-    member->wait.ready.run = group_member_ended;
-    member->wait.owner = group_member_owner;
+    aloop__awaiter_init(&member->task, group_member_ended, NULL);
     member->group = group;
-    member->task = task;
     task->is_member = true;
     list_push(&group->members, &member->node);
     group->count++;
-    aloop__future_wait(task, &member->wait);
+    aloop__awaiter_add(&member->task, task);
 }
 
 /* Reserves the memory for a wait, unless there is a pending one to share. */
@@ -216,7 +212,7 @@ static aloop_future *wait_next(aloop_future *future, const void **cursor)
     *cursor = node;
     return node == &group->members
                ? NULL
-               : CONTAINER_OF(node, struct membership, node)->task;
+               : CONTAINER_OF(node, struct membership, node)->task.future;
 }
 
 static const struct aloop__future_ops wait_ops = {

@@ -18,7 +18,7 @@ int aloop__task_reason(const struct aloop__task *task)
 
 void aloop__task_interrupt(struct aloop__task *task)
 {
-    aloop_future *future = task->awaiting;
+    aloop_future *future = task->awaiter.future;
     int reason = aloop__task_reason(task);
 
     if (reason == 0 || future == NULL || task->interrupt != 0 ||
@@ -32,10 +32,9 @@ void aloop__task_interrupt(struct aloop__task *task)
         return;
     }
     task->interrupt = reason;
-    aloop__future_unwait(future, &task->wait);
-    task->awaiting = NULL;
+    aloop__awaiter_remove(&task->awaiter);
     task->is_leaving = true;
-    aloop__ready_push(task->future.loop, &task->wait.ready);
+    aloop__ready_push(task->future.loop, &task->awaiter.ready);
 }
 
 bool aloop_is_cancelled(void)

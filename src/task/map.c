@@ -10,10 +10,8 @@
 
 /* A slot in which one task runs after another. */
 struct lane {
-    struct aloop__wait wait; /* For `task`. */
-    struct map *map;
-    aloop_future *task; /* Holds a reference; NULL when the lane is empty. */
-    size_t item;        /* The index of the task's item. */
+    struct aloop__awaiter task; /* Of the map; no future: the lane is empty. */
+    size_t item;                /* The index of the task's item. */
 };
 
 struct map {
@@ -32,6 +30,11 @@ struct map {
     struct aloop__tie tie;
 };
 
+static struct map *map_of(aloop_future *future)
+{
+    return CONTAINER_OF(future, struct map, future);
+}
+
 /* Cancels all running tasks and starts no more.  It does so only once, because
  * each task that ends by the cancel fails as well. */
 static void stop_map(struct map *map)
@@ -41,13 +44,12 @@ static void stop_map(struct map *map)
     map->is_stopping = true;
     map->next = map->count;
     for (size_t i = 0; i < map->lane_count; i++)
-        if (map->lanes[i].task != NULL)
-            aloop_cancel(map->lanes[i].task);
+        aloop_cancel(map->lanes[i].task.future);
 }
 
 static void map_cancel(aloop_future *future)
 {
-    struct map *map = CONTAINER_OF(future, struct map, future);
+    struct map *map = map_of(future);
 
     if (map->next < map->count)
         map->outcome = ALOOP_ECANCELED;
@@ -56,7 +58,7 @@ static void map_cancel(aloop_future *future)
 
 static void map_fini(aloop_future *future)
 {
-    struct map *map = CONTAINER_OF(future, struct map, future);
+    struct map *map = map_of(future);
 
     aloop__alloc_free(&future->loop->alloc, map->lanes,
                       map->lane_count * sizeof *map->lanes);
@@ -65,22 +67,14 @@ static void map_fini(aloop_future *future)
 
 static aloop_future *map_next(aloop_future *future, const void **cursor)
 {
-    struct map *map = CONTAINER_OF(future, struct map, future);
+    struct map *map = map_of(future);
     const struct lane *lane = *cursor;
 
     lane = lane == NULL ? map->lanes : lane + 1;
-    while (lane < map->lanes + map->lane_count && lane->task == NULL)
+    while (lane < map->lanes + map->lane_count && lane->task.future == NULL)
         lane++;
     *cursor = lane;
-    return lane < map->lanes + map->lane_count ? lane->task : NULL;
-}
-
-static aloop_future *lane_owner(const struct aloop__wait *wait,
-                                aloop_future *last)
-{
-    struct lane *lane = CONTAINER_OF(wait, struct lane, wait);
-
-    return last == NULL ? &lane->map->future : NULL;
+    return lane < map->lanes + map->lane_count ? lane->task.future : NULL;
 }
 
 static const char *map_describe(const aloop_future *future)
@@ -118,27 +112,27 @@ static void fail_map(struct map *map, size_t item, ssize_t status)
 /* Starts the next item in an empty lane. */
 static void begin_item(struct lane *lane)
 {
-    struct map *map = lane->map;
+    struct map *map = map_of(lane->task.owner);
     void *item = map->items + map->next * map->item_size;
+    aloop_future *task;
 
     lane->item = map->next++;
-    lane->task = aloop_spawn_at(map->future.loop, map->fn, item, NULL,
-                                "map item", "aloop_map");
-    if (lane->task == NULL) {
+    task = aloop_spawn_at(map->future.loop, map->fn, item, NULL, "map item",
+                          "aloop_map");
+    if (task == NULL) {
         fail_map(map, lane->item, ALOOP_ENOMEM);
         return;
     }
     map->running++;
-    aloop__future_wait(lane->task, &lane->wait);
+    aloop__awaiter_add(&lane->task, task);
 }
 
 static void lane_ended(struct aloop__ready *ready)
 {
-    struct lane *lane = CONTAINER_OF(ready, struct lane, wait.ready);
-    struct map *map = lane->map;
-    ssize_t status = aloop__future_take(lane->task);
+    struct lane *lane = CONTAINER_OF(ready, struct lane, task.ready);
+    struct map *map = map_of(lane->task.owner);
+    ssize_t status = aloop__awaiter_take(&lane->task);
 
-    lane->task = NULL;
     map->running--;
     if (status < 0)
         fail_map(map, lane->item, status);
@@ -161,13 +155,8 @@ static bool make_lanes(struct map *map, size_t limit)
     if (map->lanes == NULL)
         return false;
     map->lane_count = count;
-    for (size_t i = 0; i < count; i++) {
-        list_init(&map->lanes[i].wait.ready.node);
-        map->lanes[i].wait.ready.run = lane_ended;
-        map->lanes[i].wait.owner = lane_owner;
-        map->lanes[i].map = map;
-        map->lanes[i].task = NULL;
-    }
+    for (size_t i = 0; i < count; i++)
+        aloop__awaiter_init(&map->lanes[i].task, lane_ended, &map->future);
     return true;
 }
 

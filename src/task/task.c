@@ -67,18 +67,10 @@ static const char *task_describe(const aloop_future *future)
 static aloop_future *task_next(aloop_future *future, const void **cursor)
 {
     aloop_future *awaiting =
-        *cursor == NULL ? aloop__task_of(future)->awaiting : NULL;
+        *cursor == NULL ? aloop__task_of(future)->awaiter.future : NULL;
 
     *cursor = awaiting;
     return awaiting;
-}
-
-static aloop_future *task_owner(const struct aloop__wait *wait,
-                                aloop_future *last)
-{
-    struct aloop__task *task = CONTAINER_OF(wait, struct aloop__task, wait);
-
-    return last == NULL ? &task->future : NULL;
 }
 
 static const struct aloop__future_ops task_ops = {
@@ -138,7 +130,7 @@ static int start_task(struct aloop__task *task)
 static void task_resumed(struct aloop__ready *ready)
 {
     struct aloop__task *task =
-        CONTAINER_OF(ready, struct aloop__task, wait.ready);
+        CONTAINER_OF(ready, struct aloop__task, awaiter.ready);
     aloop *loop = task->future.loop;
 
     if (task->state == TASK_NEW) {
@@ -248,10 +240,8 @@ aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
     task = aloop__future_new(loop, &task_ops);
     if (task == NULL)
         return NULL;
-    list_init(&task->wait.ready.node);
+    aloop__awaiter_init(&task->awaiter, task_resumed, &task->future);
     list_init(&task->deadlines);
-    task->wait.ready.run = task_resumed;
-    task->wait.owner = task_owner;
     task->fn = fn;
     task->arg = arg;
     task->name = (char *) (uintptr_t) (name != NULL ? name : "?");
@@ -260,7 +250,7 @@ aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
     task->stack_size = options.stack_size;
     if (options.name != NULL && !copy_name(task, options.name))
         return aloop__future_discard(&task->future);
-    aloop__ready_push(loop, &task->wait.ready);
+    aloop__ready_push(loop, &task->awaiter.ready);
     return &task->future;
 }
 

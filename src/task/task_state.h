@@ -20,7 +20,7 @@ struct aloop__task {
     aloop_future future;
     /* Resumes the task.  Its node is queued, or among the waiters of the
      * awaited future. */
-    struct aloop__wait wait;
+    struct aloop__awaiter awaiter;
     struct aloop__tie tie;
     struct aloop__context context;
     struct aloop__stack stack;
@@ -35,7 +35,6 @@ struct aloop__task {
     bool is_cancelled;
     unsigned shields;   /* Shields that have not ended. */
     unsigned streak;    /* Consecutive awaits that did not suspend. */
-    aloop_future *awaiting;
     int interrupt;      /* Why the present await ends early, or 0. */
     /* The present await ends although its future is still pending. */
     bool is_leaving;

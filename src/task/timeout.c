@@ -15,10 +15,9 @@
 
 struct timeout {
     aloop_future future;
-    struct aloop__wait wait; /* For the target. */
+    struct aloop__awaiter target;
     struct aloop__tie tie;
     struct aloop__timed timed;
-    aloop_future *target; /* Holds a reference. */
     struct aloop__node grants; /* The target, if it settled with one. */
     int reason; /* Why this future cancelled its target; 0: it did not. */
 };
@@ -27,7 +26,9 @@ struct timeout {
  * timeout_target_ended() has not run yet. */
 static void end_target(struct timeout *timeout, int reason)
 {
-    if (!timeout->target->is_cancelling && aloop_cancel(timeout->target) == 1)
+    aloop_future *target = timeout->target.future;
+
+    if (!target->is_cancelling && aloop_cancel(target) == 1)
         timeout->reason = reason;
 }
 
@@ -39,18 +40,10 @@ static void timeout_cancel(aloop_future *future)
 static aloop_future *timeout_next(aloop_future *future, const void **cursor)
 {
     struct timeout *timeout = CONTAINER_OF(future, struct timeout, future);
-    aloop_future *target = *cursor == NULL ? timeout->target : NULL;
+    aloop_future *target = *cursor == NULL ? timeout->target.future : NULL;
 
     *cursor = target;
     return target;
-}
-
-static aloop_future *timeout_owner(const struct aloop__wait *wait,
-                                   aloop_future *last)
-{
-    struct timeout *timeout = CONTAINER_OF(wait, struct timeout, wait);
-
-    return last == NULL ? &timeout->future : NULL;
 }
 
 static void timeout_fini(aloop_future *future)
@@ -87,12 +80,13 @@ static int what_ended(const struct timeout *timeout)
 
 static void timeout_target_ended(struct aloop__ready *ready)
 {
-    struct timeout *timeout = CONTAINER_OF(ready, struct timeout, wait.ready);
+    struct timeout *timeout = CONTAINER_OF(ready, struct timeout, target.ready);
+    aloop_future *target = timeout->target.future;
     aloop *loop = timeout->future.loop;
-    ssize_t status = timeout->target->status;
+    ssize_t status = target->status;
 
-    aloop__future_tell(timeout->target);
-    aloop__grants_keep(&timeout->grants, timeout->target);
+    aloop__future_tell(target);
+    aloop__grants_keep(&timeout->grants, target);
     timeout->future.is_grant = !list_empty(&timeout->grants);
     aloop__timed_clear(loop, &timeout->timed);
     if (status == ALOOP_ECANCELED)
@@ -123,10 +117,8 @@ aloop_future *aloop_timeout(aloop_future *target, int64_t delay_ns)
     timeout = aloop__future_new(loop, &timeout_ops);
     if (timeout == NULL)
         return without_limit(target);
-    list_init(&timeout->wait.ready.node);
-    timeout->wait.ready.run = timeout_target_ended;
-    timeout->wait.owner = timeout_owner;
-    timeout->target = target;
+    aloop__awaiter_init(&timeout->target, timeout_target_ended,
+                        &timeout->future);
     list_init(&timeout->grants);
     aloop__timed_init(&timeout->timed, timeout_due);
     when_ns = aloop__after(aloop__now(loop), delay_ns);
@@ -134,6 +126,6 @@ aloop_future *aloop_timeout(aloop_future *target, int64_t delay_ns)
         aloop__future_discard(&timeout->future);
         return without_limit(target);
     }
-    aloop__future_wait(target, &timeout->wait);
+    aloop__awaiter_add(&timeout->target, target);
     return &timeout->future;
 }
