@@ -39,3 +39,14 @@ ssize_t aloop__awaiter_take(struct aloop__awaiter *awaiter)
     awaiter->future = NULL;
     return aloop__future_take(future);
 }
+
+aloop_future *aloop__future_next_of_many(aloop_future *future,
+                                         const void **cursor)
+{
+    /* A future that has ended and is pending only because of its followers has
+     * freed its awaiters. */
+    if (!aloop__future_pending(future) || future->ops->next == NULL ||
+        (future->is_tied && aloop__tie_of(future)->has_ended))
+        return NULL;
+    return future->ops->next(future, cursor);
+}

@@ -13,16 +13,19 @@ struct aloop__future_ops {
     const char *name; /* "connect"; for reports. */
     size_t size;      /* Of the whole object; the future is its first member. */
     /* Offset of the object's struct aloop__tie, or 0.  A kind without a tie
-     * waits for no other future and settles inside `cancel`. */
+     * settles inside `cancel`, and no future that it waits for can wait for a
+     * task. */
     size_t tie;
+    /* Offset of the object's struct aloop__awaiter, for kinds that wait for at
+     * most one future at a time; otherwise 0. */
+    size_t awaiter;
     /* Called when the future is cancelled: settles it, now or later.  It is not
      * called again, except after aloop__future_ask_again().  If it cancels
      * other futures, their `cancel` is called only after it has returned; see
      * aloop_cancel(). */
     void (*cancel)(aloop_future *future);
-    /* Returns, one per call, the futures that a pending future waits for, and
-     * then NULL.  *cursor is NULL in the first call and belongs to the kind
-     * afterwards. */
+    /* See aloop__future_next().  For kinds with several awaiters; NULL for
+     * others. */
     aloop_future *(*next)(aloop_future *future, const void **cursor);
     /* Frees the resources of the object; may be NULL. */
     void (*fini)(aloop_future *future);
@@ -174,6 +177,25 @@ static inline bool aloop__future_is_ours(const aloop_future *future)
 {
     return (future->refs - future->observers == 1 || future->is_common) &&
            !future->is_detached;
+}
+
+/* Like aloop__future_next(), for kinds without `awaiter`. */
+aloop_future *aloop__future_next_of_many(aloop_future *future,
+                                         const void **cursor);
+/* Returns, one per call, the futures that `future` waits for, and then NULL.
+ * *cursor is NULL in the first call and belongs to the kind afterwards. */
+static inline aloop_future *aloop__future_next(aloop_future *future,
+                                               const void **cursor)
+{
+    const struct aloop__awaiter *awaiter =
+        (const void *) ((const char *) future + future->ops->awaiter);
+
+    if (future->ops->awaiter == 0)
+        return aloop__future_next_of_many(future, cursor);
+    if (*cursor != NULL)
+        return NULL;
+    *cursor = awaiter;
+    return awaiter->future;
 }
 
 /* Turns an owner's reference into an observer's. */

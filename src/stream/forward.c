@@ -51,6 +51,7 @@ static void forward_cancel(aloop_future *future)
 static const struct aloop__future_ops forward_ops = {
     .name = "forward",
     .size = sizeof(struct aloop__forward),
+    .awaiter = offsetof(struct aloop__forward, step),
     .cancel = forward_cancel,
     .is_live = true};
 

@@ -70,19 +70,9 @@ static enum progress go_on(struct side *side)
     return GOES_ON;
 }
 
-/* The next future that `future` waits for, as ops->next.  A future that has
- * ended and is pending only because of its followers has none, because its list
- * has been freed. */
-static aloop_future *next_below(aloop_future *future, const void **cursor)
-{
-    if (aloop__tie_of(future)->has_ended)
-        return NULL;
-    return future->ops->next(future, cursor);
-}
-
 static enum progress step_down(struct side *side)
 {
-    aloop_future *future = next_below(side->at, &side->cursor);
+    aloop_future *future = aloop__future_next(side->at, &side->cursor);
 
     if (aloop__tie_of(side->at)->followers > 0)
         side->is_open = true;
@@ -147,7 +137,7 @@ static bool waits_for_nothing(aloop_future *future)
     const void *cursor = NULL;
 
     return aloop__tie_of(future)->followers == 0 &&
-           next_below(future, &cursor) == NULL;
+           aloop__future_next(future, &cursor) == NULL;
 }
 
 NOINLINE static bool search(aloop_future *future, struct aloop__task *task)

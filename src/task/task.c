@@ -64,21 +64,12 @@ static const char *task_describe(const aloop_future *future)
     return text;
 }
 
-static aloop_future *task_next(aloop_future *future, const void **cursor)
-{
-    aloop_future *awaiting =
-        *cursor == NULL ? aloop__task_of(future)->awaiter.future : NULL;
-
-    *cursor = awaiting;
-    return awaiting;
-}
-
 static const struct aloop__future_ops task_ops = {
     .name = "task",
     .size = sizeof(struct aloop__task),
     .tie = offsetof(struct aloop__task, tie),
+    .awaiter = offsetof(struct aloop__task, awaiter),
     .cancel = task_cancel,
-    .next = task_next,
     .fini = task_fini,
     .describe = task_describe,
     .is_live = true,

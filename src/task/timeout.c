@@ -37,15 +37,6 @@ static void timeout_cancel(aloop_future *future)
     end_target(CONTAINER_OF(future, struct timeout, future), ALOOP_ECANCELED);
 }
 
-static aloop_future *timeout_next(aloop_future *future, const void **cursor)
-{
-    struct timeout *timeout = CONTAINER_OF(future, struct timeout, future);
-    aloop_future *target = *cursor == NULL ? timeout->target.future : NULL;
-
-    *cursor = target;
-    return target;
-}
-
 static void timeout_fini(aloop_future *future)
 {
     struct timeout *timeout = CONTAINER_OF(future, struct timeout, future);
@@ -58,8 +49,8 @@ static const struct aloop__future_ops timeout_ops = {
     .name = "timeout",
     .size = sizeof(struct timeout),
     .tie = offsetof(struct timeout, tie),
+    .awaiter = offsetof(struct timeout, target),
     .cancel = timeout_cancel,
-    .next = timeout_next,
     .fini = timeout_fini,
     .is_live = true};
 
@@ -85,6 +76,7 @@ static void timeout_target_ended(struct aloop__ready *ready)
     aloop *loop = timeout->future.loop;
     ssize_t status = target->status;
 
+    timeout->target.future = NULL;
     aloop__future_tell(target);
     aloop__grants_keep(&timeout->grants, target);
     timeout->future.is_grant = !list_empty(&timeout->grants);
