@@ -1,12 +1,14 @@
 /* A stand-in for kqueue, made of epoll, so that reactor_kqueue.c can be tested
  * on Linux.  It is for tests only, and slow where that is simpler.
  *
- * Imitated: read, write and one-shot timer filters; two filters on one
- * descriptor are two events; errors go into the event list while there is
- * room, and then nothing else does; EV_RECEIPT; EV_EOF; a queue can be polled
- * and watched by another; closing a descriptor removes what watches it, also
- * while a duplicate lives on; a child of fork has no queues.  For the last two
- * it takes the place of close, dup2 and dup3, and uses pthread_atfork.
+ * Imitated: filters for reading, writing, out-of-band data (NOTE_OOB) and
+ * one-shot timers; each filter of a descriptor is an event of its own; EV_CLEAR
+ * for reading, and EV_ENABLE of what is enabled; errors go into the event list
+ * while there is room, and then nothing else does; EV_RECEIPT; EV_EOF; a queue
+ * can be polled and watched by another; closing a descriptor removes what
+ * watches it, also while a duplicate lives on; a child of fork has no queues.
+ * For the last two it takes the place of close, dup2 and dup3, and uses
+ * pthread_atfork.
  *
  * Not imitated: every other filter and flag (EINVAL, to be noticed); `data`
  * (always 1); which error came with EV_EOF (always ECONNRESET: asking would
@@ -31,15 +33,17 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { BATCH = 256, TIMERS_MAX = 4 };
+enum { BATCH = 256, TIMERS_MAX = 4, FILTERS = 3 };
 
 #define TIMER_TAG (UINT64_C(1) << 32)
 
 /* A descriptor under watch; without filters it is not. */
 struct note {
-    bool has_filter[2]; /* Reading, writing. */
-    void *udata[2];
-    int first; /* Which of the two is reported first: they take turns. */
+    bool has_filter[FILTERS]; /* Reading, writing, out-of-band data. */
+    void *udata[FILTERS];
+    int first;     /* Which of them is reported first: they take turns. */
+    bool is_clear; /* EV_CLEAR of the filter for reading. */
+    unsigned reported; /* What that filter has reported already. */
 };
 
 struct timer {
@@ -106,6 +110,11 @@ static void forget_queue(int fd)
     queue_count = 0;
 }
 
+static bool is_watched(const struct note *note)
+{
+    return note->has_filter[0] || note->has_filter[1] || note->has_filter[2];
+}
+
 /* `fd` is about to be closed. */
 static void forget(int fd)
 {
@@ -118,7 +127,7 @@ static void forget(int fd)
             && (size_t) fd < queues[i]->note_count) {
             struct note *note = &queues[i]->notes[fd];
 
-            if (note->has_filter[0] || note->has_filter[1])
+            if (is_watched(note))
                 epoll_ctl((int) i, EPOLL_CTL_DEL, fd, &event);
             memset(note, 0, sizeof *note);
         }
@@ -199,13 +208,16 @@ int kqueue(void)
 static int update(int fd, int ident, struct note *note, bool is_known)
 {
     struct epoll_event event = {.data = {.u64 = (uint64_t) ident}};
-    bool is_watched = note->has_filter[0] || note->has_filter[1];
-    int operation = is_watched ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
+    int operation = is_watched(note) ? EPOLL_CTL_MOD : EPOLL_CTL_DEL;
 
     if (note->has_filter[0])
         event.events |= EPOLLIN | EPOLLRDHUP;
     if (note->has_filter[1])
         event.events |= EPOLLOUT;
+    if (note->has_filter[2])
+        event.events |= EPOLLPRI;
+    if (note->is_clear)
+        event.events |= EPOLLET;
     if (!is_known)
         operation = EPOLL_CTL_ADD;
     return epoll_ctl(fd, operation, ident, &event) < 0 ? errno : 0;
@@ -214,7 +226,9 @@ static int update(int fd, int ident, struct note *note, bool is_known)
 static int change_note(int fd, struct queue *queue,
                        const struct kevent *change)
 {
-    int filter = change->filter == EVFILT_READ ? 0 : 1;
+    int filter = change->filter == EVFILT_READ    ? 0
+                 : change->filter == EVFILT_WRITE ? 1
+                                                  : 2;
     int ident = (int) change->ident, error;
     struct note *note, old;
 
@@ -224,11 +238,18 @@ static int change_note(int fd, struct queue *queue,
                          sizeof *queue->notes);
     note = &queue->notes[ident];
     old = *note;
-    if ((change->flags & EV_DELETE) != 0 && !note->has_filter[filter])
+    if ((change->flags & EV_ADD) == 0 && !note->has_filter[filter])
         return ENOENT;
-    note->has_filter[filter] = (change->flags & EV_ADD) != 0;
+    /* As in a kernel, adding what is there does not change EV_CLEAR. */
+    if (filter == 0 && !note->has_filter[0])
+        note->is_clear = (change->flags & EV_CLEAR) != 0;
+    note->has_filter[filter] = (change->flags & EV_DELETE) == 0;
+    note->is_clear = note->is_clear && note->has_filter[0];
+    note->reported = 0;
     note->udata[filter] = change->udata;
-    error = update(fd, ident, note, old.has_filter[0] || old.has_filter[1]);
+    error = note->is_clear && note->has_filter[1]
+                ? EINVAL
+                : update(fd, ident, note, is_watched(&old));
     if (error != 0)
         *note = old;
     return error;
@@ -299,18 +320,24 @@ static int change_timer(int fd, struct queue *queue,
 
 static int apply(int fd, struct queue *queue, const struct kevent *change)
 {
-    unsigned verb = change->flags & (EV_ADD | EV_DELETE);
+    unsigned verb = change->flags & (EV_ADD | EV_DELETE | EV_ENABLE);
     unsigned known = EV_ADD | EV_DELETE | EV_RECEIPT;
+    unsigned fflags = change->filter == EVFILT_EXCEPT ? NOTE_OOB : 0;
     bool is_timer = change->filter == EVFILT_TIMER;
 
     if (is_timer)
         known |= EV_ONESHOT;
-    if ((change->flags & ~known) != 0 || verb == (EV_ADD | EV_DELETE)
-        || verb == 0)
+    else
+        known |= EV_ENABLE;
+    if (change->filter == EVFILT_READ)
+        known |= EV_CLEAR;
+    if ((change->flags & ~known) != 0 || verb == 0
+        || (verb & (verb - 1)) != 0)
         return EINVAL;
     if (is_timer)
         return change_timer(fd, queue, change);
-    if (change->filter != EVFILT_READ && change->filter != EVFILT_WRITE)
+    if ((change->filter != EVFILT_READ && change->filter != EVFILT_WRITE
+         && change->filter != EVFILT_EXCEPT) || change->fflags != fflags)
         return EINVAL;
     return change_note(fd, queue, change);
 }
@@ -369,34 +396,54 @@ static bool report(const struct note *note, int ident, int filter,
     } kinds[] = {
         {EVFILT_READ, EPOLLIN | EPOLLRDHUP, EPOLLRDHUP | EPOLLHUP | EPOLLERR},
         {EVFILT_WRITE, EPOLLOUT, EPOLLHUP | EPOLLERR},
+        {EVFILT_EXCEPT, EPOLLPRI, 0},
     };
     bool is_at_end = (events & kinds[filter].ends) != 0;
 
     if (!note->has_filter[filter]
-        || (!is_at_end && (events & kinds[filter].wakes) == 0))
+        || (events & (kinds[filter].ends | kinds[filter].wakes)) == 0)
         return false;
     *ret = (struct kevent){
         .ident = (uintptr_t) ident,
         .filter = kinds[filter].filter,
         .flags = is_at_end ? EV_EOF : 0,
-        .fflags = (events & EPOLLERR) != 0 ? error_of(ident) : 0,
+        .fflags = filter == 2                 ? NOTE_OOB
+                  : (events & EPOLLERR) != 0 ? error_of(ident)
+                                             : 0,
         .data = 1,
         .udata = note->udata[filter],
     };
     return true;
 }
 
-/* Writes what fits of one descriptor's events; the rest comes next time. */
-static int report_note(struct note *note, int ident, unsigned events,
+/* Whether the filter for reading has reported all of this already. */
+static bool is_old(const struct note *note, int filter, unsigned events)
+{
+    return filter == 0 && note->is_clear && (events & ~note->reported) == 0;
+}
+
+/* Writes what fits of one descriptor's events; the rest comes next time.  An
+ * edge-triggered descriptor is armed again, because only one of its filters has
+ * EV_CLEAR. */
+static int report_note(int fd, struct note *note, int ident, unsigned events,
                        struct kevent *ret, int room)
 {
     int count = 0, first = note->first;
 
-    for (int i = 0; i < 2 && count < room; i++)
-        if (report(note, ident, first ^ i, events, &ret[count])) {
-            note->first = (first ^ i) ^ 1;
+    for (int i = 0; i < FILTERS && count < room; i++) {
+        int filter = (first + i) % FILTERS;
+
+        if (!is_old(note, filter, events) &&
+            report(note, ident, filter, events, &ret[count])) {
+            note->first = (filter + 1) % FILTERS;
             count++;
         }
+    }
+    if (note->is_clear) {
+        note->reported = events;
+        if (note->has_filter[2] && (events & EPOLLPRI) != 0)
+            (void) update(fd, ident, note, true);
+    }
     return count;
 }
 
@@ -432,7 +479,7 @@ static int report_all(int fd, const struct epoll_event *ready, int ready_count,
             count += report_timer(&queue->timers[key & ~TIMER_TAG],
                                   &events[count]);
         else if (key < queue->note_count)
-            count += report_note(&queue->notes[key], (int) key,
+            count += report_note(fd, &queue->notes[key], (int) key,
                                  ready[i].events, &events[count],
                                  event_count - count);
     }
