@@ -59,7 +59,8 @@ int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
     if (loop->ios[fd] != NULL)
         evict(loop, loop->ios[fd]);
     io->fd = fd;
-    io->generation = ++loop->generation;
+    loop->generation = loop->generation % REACTOR_GENERATION_MAX + 1;
+    io->generation = loop->generation;
     io->armed = 0;
     io->process = loop->process;
     io->error = 0;

@@ -18,6 +18,9 @@ enum {
     REACTOR_ERROR = 4  /* Error or hang-up; always reported. */
 };
 
+/* Generations are from 1 to this number, which has 30 bits. */
+#define REACTOR_GENERATION_MAX UINT32_C(0x3fffffff)
+
 struct aloop__event {
     int fd;
     uint32_t generation;

@@ -19,14 +19,14 @@ static void a_readable_descriptor_is_reported_with_its_generation(void **state)
 
     (void) state;
     open_pair(pair);
-    set(pair[0], 0xfedcba98, 0, REACTOR_READ);
+    set(pair[0], REACTOR_GENERATION_MAX, 0, REACTOR_READ);
     assert_int_equal(count_now(), 0);
 
     put_byte(pair[1]);
 
     assert_int_equal(wait_for(f.reactor, &event), 1);
     assert_int_equal(event.fd, pair[0]);
-    assert_int_equal(event.generation, 0xfedcba98);
+    assert_int_equal(event.generation, REACTOR_GENERATION_MAX);
     assert_int_equal(event.bits, REACTOR_READ);
 }
 
