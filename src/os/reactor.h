@@ -15,7 +15,14 @@
 enum {
     REACTOR_READ = 1,  /* Readable, or at its end. */
     REACTOR_WRITE = 2, /* Writable. */
-    REACTOR_ERROR = 4  /* Error or hang-up; always reported. */
+    /* Error; always reported.  A hang-up counts as one unless REACTOR_HANGUP
+     * was requested.  (With kqueue it may also count only as the end of the
+     * input, if that was requested.) */
+    REACTOR_ERROR = 4,
+    /* Both directions are closed, or the other end of a pipe is.  The end of
+     * the input alone is only REACTOR_READ, because the output may continue. */
+    REACTOR_HANGUP = 8,
+    REACTOR_PRIORITY = 16 /* Urgent data, such as TCP's out-of-band data. */
 };
 
 /* Generations are from 1 to this number, which has 30 bits. */
@@ -40,19 +47,23 @@ int aloop__reactor_open(const struct aloop__alloc *alloc,
 void aloop__reactor_close(struct aloop__reactor *reactor);
 
 /* Changes the events that are watched on `fd` from `was` to `now`, which
- * consist of REACTOR_READ and REACTOR_WRITE; 0 means that it is not watched.
+ * consist of all REACTOR_* but REACTOR_ERROR; 0 means that it is not watched.
+ *
+ * Events are reported until they are used.  If neither REACTOR_READ nor
+ * REACTOR_WRITE is watched, an error or a hang-up may be reported only once.
  *
  * Works also if the descriptor was closed or replaced outside the loop's
  * control: removing then succeeds, and changing adds it again.
  *
  * Returns -EPERM for a descriptor that is always ready, such as a regular file,
- * and -EBADF for one that is not open. */
+ * -EBADF for one that is not open, and -ENOTSUP for REACTOR_PRIORITY if the
+ * system has no such event. */
 int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
                        uint32_t generation, unsigned was, unsigned now);
 
 /* Waits until a descriptor is ready or timeout_ns have passed; a negative value
- * waits indefinitely.  Writes up to `max` events, at most two for each
- * descriptor.  Returns their number, or 0 on timeout and if a signal was
+ * waits indefinitely.  Writes up to `max` events, at most three for
+ * each descriptor.  Returns their number, or 0 on timeout and if a signal was
  * caught. */
 int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
                         struct aloop__event *events, int max);

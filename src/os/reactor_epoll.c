@@ -15,7 +15,7 @@
  * them.
  *
  * The kernel keeps the descriptor's number, its generation and whether reading
- * was requested; see key_of(). */
+ * and hang-ups were requested; see key_of(). */
 
 #include "os/reactor.h"
 
@@ -78,31 +78,53 @@ void aloop__reactor_close(struct aloop__reactor *reactor)
     aloop__alloc_free(reactor->alloc, reactor, sizeof *reactor);
 }
 
-/* Packs the generation, one bit for REACTOR_READ, and the descriptor.  The bit
- * is needed because epoll always reports hang-ups.  They count as the end of
- * the input, but only if reading was requested. */
+/* Packs the generation, two bits for REACTOR_HANGUP and REACTOR_READ, and the
+ * descriptor.  The two bits are needed because epoll always reports hang-ups.
+ * A hang-up counts as an error unless hang-ups were requested, and also as the
+ * end of the input if reading was requested. */
 static uint64_t key_of(int fd, uint32_t generation, unsigned bits)
 {
+    uint64_t hangs_up = (bits & REACTOR_HANGUP) != 0;
     uint64_t reads = (bits & REACTOR_READ) != 0;
 
-    return (uint64_t) generation << 32 | reads << 31 | (uint64_t) fd;
+    return (uint64_t) generation << 34 | hangs_up << 33 | reads << 32 |
+           (uint64_t) fd;
+}
+
+/* The bits of a rare event with this key.  It is cold so that the loop around
+ * it stays short. */
+__attribute__((cold, noinline))
+static unsigned rare_bits(uint64_t key, uint32_t events)
+{
+    bool is_read = (key >> 32 & 1) != 0;
+    bool is_hangup = (key >> 33 & 1) != 0;
+    unsigned bits = 0;
+
+    if ((events & EPOLLPRI) != 0)
+        bits |= REACTOR_PRIORITY;
+    if ((events & EPOLLERR) != 0)
+        bits |= REACTOR_ERROR;
+    if ((events & EPOLLHUP) != 0)
+        bits |= is_hangup ? REACTOR_HANGUP : REACTOR_ERROR;
+    if ((events & (EPOLLERR | EPOLLHUP)) != 0 && is_read)
+        bits |= REACTOR_READ;
+    return bits;
 }
 
 static struct aloop__event event_of_epoll(const struct epoll_event *event)
 {
     uint64_t key = event->data.u64;
-    bool is_read = (key >> 31 & 1) != 0;
     struct aloop__event ret = {
-        .fd = (int) (key & 0x7fffffff),
-        .generation = (uint32_t) (key >> 32),
+        .fd = (int) (uint32_t) key,
+        .generation = (uint32_t) (key >> 34),
     };
 
     if ((event->events & EPOLLIN) != 0)
         ret.bits |= REACTOR_READ;
     if ((event->events & EPOLLOUT) != 0)
         ret.bits |= REACTOR_WRITE;
-    if ((event->events & (EPOLLERR | EPOLLHUP)) != 0)
-        ret.bits |= REACTOR_ERROR | (is_read ? REACTOR_READ : 0u);
+    if ((event->events & ~(uint32_t) (EPOLLIN | EPOLLOUT)) != 0)
+        ret.bits |= rare_bits(key, event->events);
     return ret;
 }
 
@@ -139,6 +161,8 @@ static int change_watch(const struct aloop__reactor *reactor, int fd,
         event.events |= EPOLLIN;
     if ((now & REACTOR_WRITE) != 0)
         event.events |= EPOLLOUT;
+    if ((now & REACTOR_PRIORITY) != 0)
+        event.events |= EPOLLPRI;
     event.data.u64 = key_of(fd, generation, now);
     error = aloop__sys_epoll_ctl(reactor->epoll_fd,
                                  was == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd,

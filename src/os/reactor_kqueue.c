@@ -10,9 +10,13 @@
  * A forked child inherits neither.  Their numbers may already belong to other
  * descriptors there, so that the child closes nothing.
  *
- * Reading and writing are two filters, so that a descriptor has up to two
- * events.  The descriptor is the `ident` of an event, the generation its
- * `udata`. */
+ * Reading, writing and urgent data are three filters, so that a descriptor has
+ * up to three events.  The descriptor is the `ident` of an event.  Its `udata`
+ * has the generation and two flags.
+ *
+ * Errors and hang-ups come with the filters for reading and writing.  If
+ * neither is requested, a filter for reading is added that is quiet: it reports
+ * each change once (EV_CLEAR), and its data is ignored. */
 
 #define _DARWIN_C_SOURCE
 #define _NETBSD_SOURCE
@@ -22,6 +26,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/types.h>
@@ -37,6 +42,20 @@
 #ifndef EV_RECEIPT
 #define EV_RECEIPT 0
 #endif
+
+/* FreeBSD and NetBSD have no event for urgent data. */
+#if defined(EVFILT_EXCEPT) && defined(NOTE_OOB)
+#define HAVE_PRIORITY 1
+enum { HAS_PRIORITY = true };
+#else
+enum { HAS_PRIORITY = false };
+#endif
+
+/* The lowest bits of udata. */
+enum {
+    UDATA_HANGUP = 1, /* REACTOR_HANGUP was requested. */
+    UDATA_QUIET = 2   /* It belongs to a quiet filter, or one beside it. */
+};
 
 /* Timers count nanoseconds where possible, else milliseconds. */
 #ifdef NOTE_NSECONDS
@@ -94,20 +113,64 @@ void aloop__reactor_close(struct aloop__reactor *reactor)
 
 /* These are constants because the type of `filter` differs between systems. */
 static const struct kevent read_kind = {.filter = EVFILT_READ};
+static const struct kevent quiet_kind = {
+    .filter = EVFILT_READ, .flags = EV_CLEAR,
+};
 static const struct kevent write_kind = {.filter = EVFILT_WRITE};
+#ifdef HAVE_PRIORITY
+static const struct kevent priority_kind = {
+    .filter = EVFILT_EXCEPT, .fflags = NOTE_OOB,
+};
+#endif
 static const struct kevent alarm_kind = {.filter = EVFILT_TIMER};
+
+/* The filters of a descriptor, by the REACTOR_* that needs them. */
+enum { FILTER_QUIET = 32 };
+
+static const struct {
+    unsigned bit;
+    const struct kevent *kind;
+} filter_kinds[] = {
+    {REACTOR_READ, &read_kind}, {FILTER_QUIET, &quiet_kind},
+    {REACTOR_WRITE, &write_kind},
+#ifdef HAVE_PRIORITY
+    {REACTOR_PRIORITY, &priority_kind},
+#endif
+};
+
+enum { KIND_COUNT = sizeof filter_kinds / sizeof filter_kinds[0] };
+
+static unsigned filters_of(unsigned bits)
+{
+    unsigned filters =
+        bits & (REACTOR_READ | REACTOR_WRITE | REACTOR_PRIORITY);
+
+    if (bits != 0 && (bits & (REACTOR_READ | REACTOR_WRITE)) == 0)
+        filters |= FILTER_QUIET;
+    return filters;
+}
+
+static uintptr_t udata_of(uint32_t generation, unsigned bits)
+{
+    uintptr_t udata = (uintptr_t) generation << 2;
+
+    if ((bits & REACTOR_HANGUP) != 0)
+        udata |= UDATA_HANGUP;
+    if ((filters_of(bits) & FILTER_QUIET) != 0)
+        udata |= UDATA_QUIET;
+    return udata;
+}
 
 /* Does the same as EV_SET, whose udata is a pointer on some systems and an
  * integer on others. */
 static struct kevent change_of(const struct kevent *kind, int fd,
-                               unsigned flags, uint32_t generation)
+                               unsigned flags, uintptr_t udata)
 {
     struct kevent change = *kind;
-    uintptr_t udata = generation;
 
     static_assert(sizeof change.udata == sizeof udata, "udata is a word");
     change.ident = (uintptr_t) fd;
-    change.flags = (unsigned short) flags;
+    change.flags = (unsigned short) (change.flags | flags);
     memcpy(&change.udata, &udata, sizeof udata);
     return change;
 }
@@ -123,63 +186,92 @@ static int check_kqueue_kind(int fd)
     return S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) ? -EPERM : 0;
 }
 
+/* Writes a change for each of `filters`.  Returns their number. */
+static int change_filters(struct kevent *changes, unsigned filters, int fd,
+                          unsigned flags, uintptr_t udata)
+{
+    int count = 0;
+
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        if ((filters & filter_kinds[i].bit) != 0)
+            changes[count++] = change_of(filter_kinds[i].kind, fd,
+                                         flags | EV_RECEIPT, udata);
+    return count;
+}
+
 int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
                        uint32_t generation, unsigned was, unsigned now)
 {
-    static const struct {
-        unsigned bit;
-        const struct kevent *kind;
-    } kinds[] = {
-        {REACTOR_READ, &read_kind}, {REACTOR_WRITE, &write_kind},
-    };
-    struct kevent changes[2], answers[2];
-    int count = 0, error = now != 0 && was == 0 ? check_kqueue_kind(fd) : 0;
+    struct kevent changes[2 * KIND_COUNT], answers[2 * KIND_COUNT];
+    unsigned wanted = filters_of(now);
+    int count, error = now != 0 && was == 0 ? check_kqueue_kind(fd) : 0;
 
+    if (!HAS_PRIORITY && (now & REACTOR_PRIORITY) != 0)
+        error = -ENOTSUP;
     if (error < 0)
         return error;
-    for (size_t i = 0; i < 2; i++) {
-        /* An event that stays is added again: it may have been lost, and its
-         * generation may have changed. */
-        unsigned flags = (now & kinds[i].bit) != 0 ? EV_ADD : EV_DELETE;
-
-        if (((was | now) & kinds[i].bit) != 0)
-            changes[count++] = change_of(kinds[i].kind, fd,
-                                         flags | EV_RECEIPT, generation);
-    }
+    /* A filter that stays is added again: it may have been lost, and its
+     * generation may have changed.  EV_ADD does not change EV_CLEAR. */
+    count = change_filters(changes, filters_of(was) & ~wanted, fd, EV_DELETE,
+                           0);
+    count += change_filters(changes + count, wanted, fd, EV_ADD,
+                            udata_of(generation, now));
     count =
         aloop__sys_kevent(reactor->queue_fd, changes, count, answers, count, 0);
-    for (int i = 0; i < count && error == 0; i++) {
-        unsigned bit = answers[i].filter == EVFILT_READ ? REACTOR_READ
-                                                        : REACTOR_WRITE;
-
-        /* Removing fails only if there is nothing to remove. */
-        if ((answers[i].flags & EV_ERROR) != 0 && (now & bit) != 0)
+    if (now == 0) /* Removing fails only if there is nothing to remove. */
+        return 0;
+    for (int i = 0; i < count && error == 0; i++)
+        if ((answers[i].flags & EV_ERROR) != 0 && answers[i].data != ENOENT)
             error = -(int) answers[i].data;
-    }
-    return count < 0 && now != 0 ? count : error;
+    return count < 0 ? count : error;
 }
 
+/* Returns whether both directions are closed.  kqueue reports the end of each
+ * of them.  (So does poll() on macOS.) */
+static bool has_hung_up(int fd)
+{
+    struct pollfd one = {.fd = fd, .events = POLLHUP};
+
+    return aloop__sys_poll(&one, 1, 0) == 1 && (one.revents & POLLHUP) != 0;
+}
+
+/* The end of the input is an error only if an errno was reported with it.  The
+ * end of the output is one, too, unless it is a hang-up that was requested. */
+static unsigned bits_at_end(const struct kevent *event, uintptr_t udata)
+{
+    bool is_hangup = (udata & (UDATA_HANGUP | UDATA_QUIET)) != 0 &&
+                     has_hung_up((int) event->ident);
+    unsigned bits = 0;
+
+    if (is_hangup)
+        bits |= (udata & UDATA_HANGUP) != 0 ? REACTOR_HANGUP : REACTOR_ERROR;
+    if (event->fflags != 0 || (event->filter == EVFILT_WRITE && !is_hangup))
+        bits |= REACTOR_ERROR;
+    return bits;
+}
+
+/* The result has no bits if nothing that was requested has happened. */
 static struct aloop__event event_of_kevent(const struct kevent *event)
 {
-    bool is_read = event->filter == EVFILT_READ;
-    bool is_at_end = (event->flags & EV_EOF) != 0;
-    struct aloop__event ret = {
-        .fd = (int) event->ident,
-        .bits = is_read ? REACTOR_READ : REACTOR_WRITE,
-    };
+    struct aloop__event ret = {.fd = (int) event->ident};
     uintptr_t udata;
 
     memcpy(&udata, &event->udata, sizeof udata);
-    ret.generation = (uint32_t) udata;
-    /* The end of the input is an error only if an errno was reported with it.
-     * The end of the output always is one. */
-    if ((is_at_end && (!is_read || event->fflags != 0)) ||
-        (event->flags & EV_ERROR) != 0)
+    ret.generation = (uint32_t) (udata >> 2);
+    if (event->filter == EVFILT_WRITE)
+        ret.bits = REACTOR_WRITE;
+    else if (event->filter == EVFILT_READ)
+        ret.bits = (udata & UDATA_QUIET) != 0 ? 0 : REACTOR_READ;
+    else
+        ret.bits = REACTOR_PRIORITY;
+    if ((event->flags & EV_ERROR) != 0) {
         ret.bits |= REACTOR_ERROR;
-    if ((event->flags & EV_ERROR) != 0)
         ret.error = -(int) event->data;
-    else if (is_at_end)
+    } else if ((event->flags & EV_EOF) != 0 &&
+               ret.bits != REACTOR_PRIORITY) {
+        ret.bits |= bits_at_end(event, udata);
         ret.error = -(int) event->fflags;
+    }
     return ret;
 }
 
@@ -190,9 +282,13 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
         aloop__sys_kevent(reactor->queue_fd, NULL, 0, reactor->batch,
                           max < KQUEUE_BATCH ? max : KQUEUE_BATCH, timeout_ns);
 
-    for (int i = 0; i < count; i++)
-        events[i] = event_of_kevent(&reactor->batch[i]);
-    return count;
+    int used = 0;
+
+    for (int i = 0; i < count; i++) {
+        events[used] = event_of_kevent(&reactor->batch[i]);
+        used += events[used].bits != 0;
+    }
+    return count < 0 ? count : used;
 }
 
 static int add_to_host_queue(int queue_fd, int fd)

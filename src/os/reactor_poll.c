@@ -3,10 +3,11 @@
  *
  * The watched descriptors are a dense array, as poll() needs it, with the
  * generations in a second one.  The first entry is reserved for a host loop.
- * `places` maps a descriptor to its index.
- * Unlike the other reactors, poll() watches numbers.  A closed descriptor is
- * detected (POLLNVAL), reported once and dropped.  A number that was reused
- * stays watched.
+ * POLLHUP among the requested events, which poll() ignores, means that hang-ups
+ * were requested.  `places` maps a descriptor to its index.  Unlike the other
+ * reactors, poll() watches numbers.  A closed descriptor is detected
+ * (POLLNVAL), reported once and dropped.  A number that was reused stays
+ * watched.
  *
  * For a host loop, a thread polls the array; see reactor_poll_host.c.
  * aloop__reactor_alarm() publishes it, because it is called when the loop
@@ -181,6 +182,21 @@ static int add_entry(struct aloop__reactor *reactor, int fd)
     return 0;
 }
 
+static short poll_events_of(unsigned bits)
+{
+    int events = 0;
+
+    if ((bits & REACTOR_READ) != 0)
+        events |= POLLIN;
+    if ((bits & REACTOR_WRITE) != 0)
+        events |= POLLOUT;
+    if ((bits & REACTOR_PRIORITY) != 0)
+        events |= POLLPRI;
+    if ((bits & REACTOR_HANGUP) != 0)
+        events |= POLLHUP;
+    return (short) events;
+}
+
 /* Watches `bits`, which is not 0, and adds an entry if there is none. */
 static int set_entry(struct aloop__reactor *reactor, int fd,
                      uint32_t generation, unsigned bits)
@@ -220,7 +236,8 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
     return error;
 }
 
-/* A hang-up is the end of the input, if reading was requested. */
+/* A hang-up is the end of the input, if reading was requested, and an error
+ * unless hang-ups were requested. */
 static unsigned bits_of(const struct pollfd *fd)
 {
     unsigned bits = 0;
@@ -229,11 +246,14 @@ static unsigned bits_of(const struct pollfd *fd)
         bits |= REACTOR_READ;
     if ((fd->revents & POLLOUT) != 0)
         bits |= REACTOR_WRITE;
-    if ((fd->revents & (POLLERR | POLLHUP)) != 0)
-        bits |= REACTOR_ERROR
-                | ((fd->events & POLLIN) != 0 ? REACTOR_READ : 0u);
-    if ((fd->revents & POLLNVAL) != 0)
+    if ((fd->revents & POLLPRI) != 0)
+        bits |= REACTOR_PRIORITY;
+    if ((fd->revents & (POLLERR | POLLNVAL)) != 0)
         bits |= REACTOR_ERROR;
+    if ((fd->revents & POLLHUP) != 0)
+        bits |= (fd->events & POLLHUP) != 0 ? REACTOR_HANGUP : REACTOR_ERROR;
+    if ((fd->revents & (POLLERR | POLLHUP)) != 0 && (fd->events & POLLIN) != 0)
+        bits |= REACTOR_READ;
     return bits;
 }
 

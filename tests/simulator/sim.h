@@ -138,6 +138,8 @@ int sim_keep_open(int fd);
 int sim_pair(int fds[2]);
 /* Opens a descriptor that the reactor refuses, a regular file. */
 int sim_file(void);
+/* Makes a socket have urgent data (REACTOR_PRIORITY), or none. */
+void sim_set_urgent(int fd, bool is_urgent);
 /* Whether poll would report `fd` as readable; also for aloop__reactor_fd(). */
 bool sim_fd_readable(int fd);
 /* Waits as the poll of a host loop: lets time pass until `fd` is readable, and

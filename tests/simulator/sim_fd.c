@@ -228,14 +228,17 @@ static unsigned socket_bits(const struct sim_socket *socket)
     if (socket->state == SIM_LISTENING)
         return socket->waiting > 0 ? REACTOR_READ : 0;
     if (socket->state == SIM_FRESH)
-        return REACTOR_WRITE | REACTOR_ERROR;
+        return REACTOR_WRITE | REACTOR_HANGUP;
     if (is_dead || socket->size > 0 || socket->fin_arrived)
         bits |= REACTOR_READ;
     if (is_dead || (is_up && (socket->fin_sent || sim__room(socket) > 0)))
         bits |= REACTOR_WRITE;
-    if (is_dead || socket->error < 0 ||
-        (socket->fin_sent && socket->fin_arrived))
+    if (socket->error < 0)
         bits |= REACTOR_ERROR;
+    if (is_dead || (socket->fin_sent && socket->fin_arrived))
+        bits |= REACTOR_HANGUP;
+    if (socket->is_urgent)
+        bits |= REACTOR_PRIORITY;
     return bits;
 }
 
@@ -248,6 +251,16 @@ unsigned sim__ready_bits(const struct sim_file *file)
     if (file->kind == SIM_WAKE)
         return REACTOR_WRITE | (file->signalled ? REACTOR_READ : 0);
     return sim__reactor_readable(file->reactor) ? REACTOR_READ : 0;
+}
+
+void sim_set_urgent(int fd, bool is_urgent)
+{
+    struct sim_file *file = sim__file(fd);
+
+    if (file == NULL || file->socket == NULL)
+        return;
+    sim__change(file);
+    file->socket->is_urgent = is_urgent;
 }
 
 bool sim_fd_readable(int fd)

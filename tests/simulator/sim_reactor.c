@@ -177,13 +177,16 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
     return 0;
 }
 
-/* An error or a hang-up also counts as readable if the watch is for reading. */
+/* A hang-up is an error unless hang-ups are watched.  Both also count as
+ * readable if the watch is for reading. */
 static unsigned bits_of(const struct watch *watch)
 {
     unsigned ready = sim__ready_bits(watch->file);
     unsigned bits = ready & (watch->bits | REACTOR_ERROR);
 
-    if ((bits & REACTOR_ERROR) != 0)
+    if ((ready & ~watch->bits & REACTOR_HANGUP) != 0)
+        bits |= REACTOR_ERROR;
+    if ((bits & (REACTOR_ERROR | REACTOR_HANGUP)) != 0)
         bits |= watch->bits & REACTOR_READ;
     return bits;
 }

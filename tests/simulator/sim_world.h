@@ -131,6 +131,7 @@ struct sim_socket {
     size_t start, size, capacity;   /* `size` bytes from `start` on. */
     bool fin_sent;
     bool fin_arrived;
+    bool is_urgent; /* See sim_set_urgent(). */
 };
 
 void sim__net_end(void);
