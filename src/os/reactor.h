@@ -8,6 +8,7 @@
 #ifndef ALOOP_OS_REACTOR_H
 #define ALOOP_OS_REACTOR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/alloc.h"
@@ -60,6 +61,14 @@ void aloop__reactor_close(struct aloop__reactor *reactor);
  * system has no such event. */
 int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
                        uint32_t generation, unsigned was, unsigned now);
+
+/* Returns whether `fd`, for which `bits` are watched, is still the descriptor
+ * that was set.  Returns false if it was closed or replaced outside the loop's
+ * control; the caller must then set it again or remove it.  poll() compares
+ * inodes, and cannot distinguish descriptors without an inode of their own,
+ * such as two event descriptors. */
+bool aloop__reactor_is_watching(struct aloop__reactor *reactor, int fd,
+                                uint32_t generation, unsigned bits);
 
 /* Waits until a descriptor is ready or timeout_ns have passed; a negative value
  * waits indefinitely.  Writes up to `max` events, at most three for

@@ -186,6 +186,21 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
     return error;
 }
 
+/* Adds it again, because only that has no effect if it is there. */
+bool aloop__reactor_is_watching(struct aloop__reactor *reactor, int fd,
+                                uint32_t generation, unsigned bits)
+{
+    struct epoll_event event = {0};
+    int error = aloop__sys_epoll_ctl(reactor->epoll_fd, EPOLL_CTL_ADD, fd,
+                                     &event);
+
+    (void) generation;
+    (void) bits;
+    if (error == 0)
+        aloop__sys_epoll_ctl(reactor->epoll_fd, EPOLL_CTL_DEL, fd, &event);
+    return error == -EEXIST;
+}
+
 int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
                         struct aloop__event *events, int max)
 {

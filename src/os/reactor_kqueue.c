@@ -226,6 +226,20 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
     return count < 0 ? count : error;
 }
 
+/* Enables a filter that is enabled, which fails if there is none. */
+bool aloop__reactor_is_watching(struct aloop__reactor *reactor, int fd,
+                                uint32_t generation, unsigned bits)
+{
+    struct kevent changes[KIND_COUNT], answer = {0};
+    int count = change_filters(changes, filters_of(bits), fd, EV_ENABLE,
+                               udata_of(generation, bits));
+
+    assert(count > 0);
+    count = aloop__sys_kevent(reactor->queue_fd, changes, 1, &answer, 1, 0);
+    return count >= 0 &&
+           ((answer.flags & EV_ERROR) == 0 || answer.data == 0);
+}
+
 /* Returns whether both directions are closed.  kqueue reports the end of each
  * of them.  (So does poll() on macOS.) */
 static bool has_hung_up(int fd)

@@ -1,11 +1,11 @@
 /* Readiness from poll, for systems without epoll and kqueue.  It also keeps the
  * interface independent of those two.
  *
- * The watched descriptors are a dense array, as poll() needs it, with the
- * generations in a second one.  The first entry is reserved for a host loop.
- * POLLHUP among the requested events, which poll() ignores, means that hang-ups
- * were requested.  `places` maps a descriptor to its index.  Unlike the other
- * reactors, poll() watches numbers.  A closed descriptor is detected
+ * The watched descriptors are a dense array, as poll() needs it, with what is
+ * known about them in a second one.  The first entry is reserved for a host
+ * loop.  POLLHUP among the requested events, which poll() ignores, means that
+ * hang-ups were requested.  `places` maps a descriptor to its index.  Unlike the
+ * other reactors, poll() watches numbers.  A closed descriptor is detected
  * (POLLNVAL), reported once and dropped.  A number that was reused stays
  * watched.
  *
@@ -29,10 +29,16 @@
 #include "os/reactor_poll_host.h"
 #include "os/sys.h"
 
+struct poll_mark {
+    uint32_t generation;
+    dev_t device; /* With `inode`, the object behind the descriptor. */
+    ino_t inode;
+};
+
 struct aloop__reactor {
     const struct aloop__alloc *alloc;
-    struct pollfd *fds;    /* Entries 1 to `count` are used, in no order. */
-    uint32_t *generations; /* With the same indices. */
+    struct pollfd *fds;      /* Entries 1 to `count` are used, in no order. */
+    struct poll_mark *marks; /* With the same indices. */
     size_t count, capacity;
     /* Where the last search ended, so that no descriptor is always last. */
     size_t last;
@@ -48,29 +54,26 @@ const char aloop__reactor_name[] = "poll";
 static int grow_entries(struct aloop__reactor *reactor)
 {
     size_t old = reactor->capacity, capacity = old == 0 ? 16 : old * 2;
-    uint32_t *generations;
+    struct poll_mark *marks;
     struct pollfd *fds;
 
     if (reactor->count + 1 < old)
         return 0;
     fds = aloop__alloc_new(reactor->alloc, capacity * sizeof *fds);
-    generations = aloop__alloc_new(reactor->alloc,
-                                   capacity * sizeof *generations);
-    if (fds == NULL || generations == NULL) {
+    marks = aloop__alloc_new(reactor->alloc, capacity * sizeof *marks);
+    if (fds == NULL || marks == NULL) {
         aloop__alloc_free(reactor->alloc, fds, capacity * sizeof *fds);
-        aloop__alloc_free(reactor->alloc, generations,
-                          capacity * sizeof *generations);
+        aloop__alloc_free(reactor->alloc, marks, capacity * sizeof *marks);
         return -ENOMEM;
     }
     if (old > 0) {
         memcpy(fds, reactor->fds, old * sizeof *fds);
-        memcpy(generations, reactor->generations, old * sizeof *generations);
+        memcpy(marks, reactor->marks, old * sizeof *marks);
     }
     aloop__alloc_free(reactor->alloc, reactor->fds, old * sizeof *fds);
-    aloop__alloc_free(reactor->alloc, reactor->generations,
-                      old * sizeof *generations);
+    aloop__alloc_free(reactor->alloc, reactor->marks, old * sizeof *marks);
     reactor->fds = fds;
-    reactor->generations = generations;
+    reactor->marks = marks;
     reactor->capacity = capacity;
     return 0;
 }
@@ -98,8 +101,8 @@ void aloop__reactor_close(struct aloop__reactor *reactor)
     aloop__poll_host_close(reactor->host);
     aloop__alloc_free(reactor->alloc, reactor->fds,
                       reactor->capacity * sizeof *reactor->fds);
-    aloop__alloc_free(reactor->alloc, reactor->generations,
-                      reactor->capacity * sizeof *reactor->generations);
+    aloop__alloc_free(reactor->alloc, reactor->marks,
+                      reactor->capacity * sizeof *reactor->marks);
     aloop__alloc_free(reactor->alloc, reactor->places,
                       reactor->places_size * sizeof *reactor->places);
     aloop__alloc_free(reactor->alloc, reactor, sizeof *reactor);
@@ -138,13 +141,16 @@ static int grow_places(struct aloop__reactor *reactor, size_t fd)
     return 0;
 }
 
-/* Returns -EBADF, or -EPERM for a kind of descriptor that is always ready. */
-static int check_poll_kind(int fd)
+/* Writes the object behind `fd` to *ret.  Returns -EBADF, or -EPERM for a kind
+ * of descriptor that is always ready. */
+static int identify(int fd, struct poll_mark *ret)
 {
     struct stat status;
 
     if (fstat(fd, &status) < 0)
         return -errno;
+    ret->device = status.st_dev;
+    ret->inode = status.st_ino;
     return S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) ? -EPERM : 0;
 }
 
@@ -163,13 +169,14 @@ static void drop_entry(struct aloop__reactor *reactor, size_t i)
     if (i == last)
         return;
     reactor->fds[i] = reactor->fds[last];
-    reactor->generations[i] = reactor->generations[last];
+    reactor->marks[i] = reactor->marks[last];
     reactor->places[reactor->fds[i].fd] = i;
 }
 
 static int add_entry(struct aloop__reactor *reactor, int fd)
 {
-    int error = check_poll_kind(fd);
+    struct poll_mark mark = {0};
+    int error = identify(fd, &mark);
 
     if (error == 0)
         error = grow_places(reactor, (size_t) fd);
@@ -178,6 +185,7 @@ static int add_entry(struct aloop__reactor *reactor, int fd)
     if (error < 0)
         return error;
     reactor->fds[++reactor->count] = (struct pollfd){.fd = fd};
+    reactor->marks[reactor->count] = mark;
     reactor->places[fd] = reactor->count;
     return 0;
 }
@@ -210,11 +218,9 @@ static int set_entry(struct aloop__reactor *reactor, int fd,
     }
     if (error < 0)
         return error;
-    reactor->fds[place].events =
-        (short) (((bits & REACTOR_READ) != 0 ? POLLIN : 0)
-                 | ((bits & REACTOR_WRITE) != 0 ? POLLOUT : 0));
+    reactor->fds[place].events = poll_events_of(bits);
     reactor->fds[place].revents = 0;
-    reactor->generations[place] = generation;
+    reactor->marks[place].generation = generation;
     return 0;
 }
 
@@ -234,6 +240,19 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
     if (was_published)
         publish_watched(reactor);
     return error;
+}
+
+bool aloop__reactor_is_watching(struct aloop__reactor *reactor, int fd,
+                                uint32_t generation, unsigned bits)
+{
+    size_t place = place_of_fd(reactor, fd);
+    struct poll_mark mark;
+
+    (void) generation;
+    (void) bits;
+    return place > 0 && identify(fd, &mark) == 0 &&
+           mark.device == reactor->marks[place].device &&
+           mark.inode == reactor->marks[place].inode;
 }
 
 /* A hang-up is the end of the input, if reading was requested, and an error
@@ -273,7 +292,7 @@ static int collect(struct aloop__reactor *reactor, struct aloop__event *events,
         if (fd->revents != 0)
             events[count++] = (struct aloop__event){
                 .fd = fd->fd,
-                .generation = reactor->generations[i],
+                .generation = reactor->marks[i].generation,
                 .bits = bits_of(fd),
             };
     }

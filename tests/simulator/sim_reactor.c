@@ -177,6 +177,16 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
     return 0;
 }
 
+bool aloop__reactor_is_watching(struct aloop__reactor *reactor, int fd,
+                                uint32_t generation, unsigned bits)
+{
+    (void) generation;
+    (void) bits;
+    sim__note(CALL_reactor_is_watching);
+    sweep(reactor);
+    return find_watch(reactor, sim__peek(fd), fd) != NULL;
+}
+
 /* A hang-up is an error unless hang-ups are watched.  Both also count as
  * readable if the watch is for reading. */
 static unsigned bits_of(const struct watch *watch)

@@ -1,4 +1,5 @@
-/* Hang-ups and urgent data, in the reactor that is linked in. */
+/* Hang-ups, urgent data and replaced descriptors, in the reactor that is linked
+ * in. */
 
 #define _GNU_SOURCE
 
@@ -141,6 +142,38 @@ static void a_hang_up_is_an_error_beside_urgent_data_alone(void **state)
     assert_int_equal(bits_now(pair[0], 1), REACTOR_ERROR);
 }
 
+static bool is_watching(int fd, unsigned bits)
+{
+    return aloop__reactor_is_watching(f.reactor, fd, 1, bits);
+}
+
+static void a_replaced_descriptor_can_be_told_from_the_watched_one(void **state)
+{
+    static const unsigned masks[] = {REACTOR_READ, REACTOR_WRITE,
+                                     REACTOR_HANGUP};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof masks / sizeof masks[0]; i++) {
+        int pair[2], other[2];
+
+        open_pair(pair);
+        open_pair(other);
+        put_byte(pair[1]);
+        assert_false(is_watching(pair[0], masks[i]));
+        set(pair[0], 1, 0, masks[i]);
+        assert_true(is_watching(pair[0], masks[i]));
+        assert_int_equal(bits_now(pair[0], 1),
+                         masks[i] & (REACTOR_READ | REACTOR_WRITE));
+
+        assert_int_equal(dup2(other[0], pair[0]), pair[0]);
+        assert_false(is_watching(pair[0], masks[i]));
+        let_go(pair[0]);
+        assert_false(is_watching(pair[0], masks[i]));
+        set(pair[0], 1, masks[i], 0);
+        assert_int_equal(count_now(), 0);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -150,6 +183,7 @@ int main(void)
         TEST(a_hang_up_can_be_watched_without_reading_and_writing),
         TEST(urgent_data_is_reported_only_where_it_was_requested),
         TEST(a_hang_up_is_an_error_beside_urgent_data_alone),
+        TEST(a_replaced_descriptor_can_be_told_from_the_watched_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
