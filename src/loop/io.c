@@ -1,13 +1,19 @@
 /* Descriptors that the loop watches.
  *
+ *     reactor --> event {descriptor, generation} --> loop->ios[descriptor]
+ *
+ * The table loop->ios has an entry for each number.  The entry has the watcher
+ * of the descriptor, which is its owner, the events that the reactor watches,
+ * and a generation.  An entry gets a new generation when its watcher is added,
+ * so that events of an earlier descriptor with the same number are recognized.
  * The reactor's events contain a descriptor and a generation, never a pointer
- * to an object: loop->ios has the present owner of the descriptor, and the
- * generation shows whether the event is meant for that owner.  An event without
- * an owner can be left over from this batch, if an earlier callback has closed
- * or disarmed the owner.  If no callback did so, the descriptor was closed
- * outside the loop's control while a duplicate of it is still open.  The kernel
- * cannot remove such a descriptor from the set, and would report it
- * indefinitely.  Therefore the whole set is created again. */
+ * to an object.
+ *
+ * An event without a watcher can be left over from this batch, if an earlier
+ * callback has closed or disarmed the watcher.  If no callback did so,
+ * the descriptor was closed outside the loop's control while a duplicate of it
+ * is still open.  The kernel cannot remove such a descriptor from the set, and
+ * would report it indefinitely.  Therefore the whole set is created again. */
 
 #include "loop/io.h"
 
@@ -18,31 +24,56 @@
 static int make_room(aloop *loop, size_t fd)
 {
     size_t count = loop->io_count == 0 ? 64 : loop->io_count;
-    struct aloop__io **ios;
+    struct aloop__io_entry *ios;
 
     if (fd < loop->io_count)
         return 0;
     while (count <= fd)
         count *= 2;
     ios = aloop__alloc_resize(&loop->alloc, loop->ios,
-                              loop->io_count * sizeof(struct aloop__io *),
-                              count * sizeof(struct aloop__io *));
+                              loop->io_count * sizeof *ios,
+                              count * sizeof *ios);
     if (ios == NULL)
         return ALOOP_ENOMEM;
-    memset(ios + loop->io_count, 0,
-           (count - loop->io_count) * sizeof(struct aloop__io *));
+    memset(ios + loop->io_count, 0, (count - loop->io_count) * sizeof *ios);
     loop->ios = ios;
     loop->io_count = count;
     return 0;
 }
 
-/* Removes an owner whose descriptor was closed outside the loop's control: the
- * number now belongs to a new descriptor, or to none.  The old owner is
- * notified, and must not close that number. */
-static void evict(aloop *loop, struct aloop__io *io)
+/* What the watcher wants, if it belongs to this process. */
+static unsigned wanted_bits(const aloop *loop,
+                            const struct aloop__io_entry *entry)
 {
-    aloop__reactor_set(loop->reactor, io->fd, io->generation, io->armed, 0);
-    loop->ios[io->fd] = NULL;
+    const struct aloop__io *io = entry->first;
+
+    return io != NULL && aloop__io_is_ours(loop, io) ? io->armed : 0;
+}
+
+/* Has the reactor watch `bits`. */
+static int arm_entry(aloop *loop, int fd, unsigned bits)
+{
+    struct aloop__io_entry *entry = &loop->ios[fd];
+    int error = 0;
+
+    if (bits != entry->armed)
+        error = aloop__reactor_set(loop->reactor, fd, entry->generation,
+                                   entry->armed, bits);
+    if (error == 0)
+        entry->armed = (uint16_t) bits;
+    return error;
+}
+
+/* Removes the watcher of a descriptor that was closed outside the loop's
+ * control: the number now belongs to a new descriptor, or to none.  The
+ * watcher is notified, and must not close that number. */
+static void evict_watchers(aloop *loop, int fd)
+{
+    struct aloop__io_entry *entry = &loop->ios[fd];
+    struct aloop__io *io = entry->first;
+
+    aloop__reactor_set(loop->reactor, fd, entry->generation, entry->armed, 0);
+    *entry = (struct aloop__io_entry){0};
     loop->has_closed_io = true;
     io->armed = 0;
     io->fd = -1;
@@ -56,16 +87,18 @@ int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
 
     if (error < 0)
         return error;
-    if (loop->ios[fd] != NULL)
-        evict(loop, loop->ios[fd]);
-    io->fd = fd;
+    if (loop->ios[fd].first != NULL)
+        evict_watchers(loop, fd);
     loop->generation = loop->generation % REACTOR_GENERATION_MAX + 1;
-    io->generation = loop->generation;
+    loop->ios[fd] = (struct aloop__io_entry){
+        .first = io,
+        .generation = loop->generation,
+    };
+    io->fd = fd;
     io->armed = 0;
     io->process = loop->process;
     io->error = 0;
     io->on_ready = on_ready;
-    loop->ios[fd] = io;
     return 0;
 }
 
@@ -83,8 +116,7 @@ int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits)
         io->armed = (uint16_t) bits;
         return 0;
     }
-    error = aloop__reactor_set(loop->reactor, io->fd, io->generation,
-                               io->armed, bits);
+    error = arm_entry(loop, io->fd, bits);
     if (error == 0)
         io->armed = (uint16_t) bits;
     if (bits == 0)
@@ -99,20 +131,23 @@ int aloop__io_close(aloop *loop, struct aloop__io *io)
     if (fd < 0)
         return -1;
     aloop__io_arm(loop, io, 0); /* A failure has no consequences here. */
-    loop->ios[fd] = NULL;
+    loop->ios[fd] = (struct aloop__io_entry){0};
     loop->has_closed_io = true;
     io->fd = -1;
     io->armed = 0;
     return fd;
 }
 
-static struct aloop__io *owner(aloop *loop, const struct aloop__event *event)
+/* Returns NULL if the event is about an earlier descriptor of its number. */
+static const struct aloop__io_entry *
+entry_of_event(const aloop *loop, const struct aloop__event *event)
 {
-    struct aloop__io *io = NULL;
+    const struct aloop__io_entry *entry;
 
-    if (event->fd >= 0 && (size_t) event->fd < loop->io_count)
-        io = loop->ios[event->fd];
-    return io != NULL && io->generation == event->generation ? io : NULL;
+    if ((size_t) event->fd >= loop->io_count) /* Also if it is negative. */
+        return NULL;
+    entry = &loop->ios[event->fd];
+    return entry->generation == event->generation ? entry : NULL;
 }
 
 /* Returns whether the error concerns only the call, not the connection. */
@@ -138,18 +173,20 @@ void aloop__io_keep_errors(aloop *loop, const struct aloop__event *events,
                            int count)
 {
     for (int i = 0; i < count; i++) {
-        struct aloop__io *io = NULL;
+        const struct aloop__io_entry *entry = NULL;
 
         if (events[i].error != 0)
-            io = owner(loop, &events[i]);
-        if (io != NULL)
-            aloop__io_failed(io, events[i].error);
+            entry = entry_of_event(loop, &events[i]);
+        if (entry != NULL)
+            aloop__io_failed(entry->first, events[i].error);
     }
 }
 
+/* An entry without a watcher has a generation that no event has. */
 void aloop__io_dispatch(aloop *loop, const struct aloop__event *event)
 {
-    struct aloop__io *io = owner(loop, event);
+    const struct aloop__io_entry *entry = entry_of_event(loop, event);
+    struct aloop__io *io = entry != NULL ? entry->first : NULL;
 
     if (io != NULL && !aloop__io_is_ours(loop, io))
         return; /* A callback has forked since the wait. */
@@ -172,14 +209,19 @@ int aloop__io_claim(aloop *loop, struct aloop__io *io)
     return aloop__io_arm(loop, io, bits);
 }
 
-/* Watches a descriptor again for the bits it was watched for. */
-static int rearm(aloop *loop, struct aloop__io *io)
+/* Watches a descriptor again in a set that is new. */
+static int rearm_entry(aloop *loop, int fd)
 {
-    int error = aloop__reactor_set(loop->reactor, io->fd, io->generation, 0,
-                                   io->armed);
+    struct aloop__io_entry *entry = &loop->ios[fd];
+    int error;
 
+    entry->armed = (uint16_t) wanted_bits(loop, entry);
+    if (entry->armed == 0)
+        return 0;
+    error = aloop__reactor_set(loop->reactor, fd, entry->generation, 0,
+                               entry->armed);
     if (error == ALOOP_EBADF) { /* It was closed outside the loop's control. */
-        evict(loop, io);
+        evict_watchers(loop, fd);
         error = 0;
     }
     return error;
@@ -192,11 +234,8 @@ int aloop__io_renew(aloop *loop)
                                          * parent's. */
 
     for (size_t fd = 0; is_renewed && fd < loop->io_count; fd++) {
-        struct aloop__io *io = loop->ios[fd];
-        int error = 0;
+        int error = rearm_entry(loop, (int) fd);
 
-        if (io != NULL && io->armed != 0 && aloop__io_is_ours(loop, io))
-            error = rearm(loop, io);
         if (first_error == 0)
             first_error = error;
     }

@@ -73,16 +73,24 @@ struct aloop__ready {
     void (*run)(struct aloop__ready *ready);
 };
 
-/* A descriptor that the loop watches; see io.c. */
+/* A watcher of a descriptor; see io.c. */
 struct aloop__io {
-    int fd;              /* -1 if not open. */
-    uint32_t generation; /* Differs from any earlier use of the same fd. */
-    unsigned process;    /* Its process, or IO_ANY_PROCESS. */
-    uint16_t armed;      /* REACTOR_* that the reactor watches now. */
+    int fd;           /* -1 if not open. */
+    unsigned process; /* The descriptor's, or IO_ANY_PROCESS. */
+    uint16_t armed;   /* REACTOR_* that it watches now. */
     /* The first error of the connection, from an event or from a failed call,
      * or 0.  It is kept because the socket may report it only once. */
     short error;
     void (*on_ready)(struct aloop__io *io, unsigned bits);
+};
+
+/* A descriptor by its number. */
+struct aloop__io_entry {
+    struct aloop__io *first; /* The watcher, or NULL. */
+    /* That of the events.  Differs from any earlier use of the number.  0
+     * without a watcher. */
+    uint32_t generation;
+    uint16_t armed; /* REACTOR_* that the reactor watches. */
 };
 
 /* The process of descriptors that every process may watch. */
@@ -167,7 +175,7 @@ struct aloop {
     struct aloop__reports *reports;
 
     /* Descriptors, by number. */
-    struct aloop__io **ios;
+    struct aloop__io_entry *ios;
     size_t io_count;
     uint32_t generation;   /* The last one that was assigned. */
     bool has_closed_io;    /* A watch has ended since the last wait. */
