@@ -1,25 +1,103 @@
 /* Descriptors that the loop watches.
  *
  *     reactor --> event {descriptor, generation} --> loop->ios[descriptor]
+ *                                                      |
+ *                              watcher --> watcher --> owner
  *
- * The table loop->ios has an entry for each number.  The entry has the watcher
- * of the descriptor, which is its owner, the events that the reactor watches,
- * and a generation.  An entry gets a new generation when its watcher is added,
- * so that events of an earlier descriptor with the same number are recognized.
- * The reactor's events contain a descriptor and a generation, never a pointer
- * to an object.
+ * The table loop->ios has an entry for each number.  The entry has the list of
+ * the watchers, the union of the events that they want, which is what the
+ * reactor watches, and a generation.  An entry gets a new generation when its
+ * first watcher is added, so that events of an earlier descriptor with the same
+ * number are recognized.  The reactor's events contain a descriptor and a
+ * generation, never a pointer to an object.
  *
- * An event without a watcher can be left over from this batch, if an earlier
- * callback has closed or disarmed the watcher.  If no callback did so,
+ * A descriptor that the library has opened has one watcher, its owner (struct
+ * aloop__io).  Any number of other watchers can share a descriptor (struct
+ * aloop__io_shared).  They are called in the order in which they were added,
+ * and before the owner.  The owner has no link and is therefore the last in the
+ * list, which saves memory in each stream.
+ *
+ * A callback may close and add any watchers.  A walk through a list is recorded
+ * in loop->io_walks, and a watcher that is closed leaves all of them.  A walk
+ * may reach a watcher that was added after the wait, but skips it.
+ *
+ * An event that no watcher wants can be left over from this batch, if an
+ * earlier callback has closed or disarmed a watcher.  If no callback did so,
  * the descriptor was closed outside the loop's control while a duplicate of it
  * is still open.  The kernel cannot remove such a descriptor from the set, and
  * would report it indefinitely.  Therefore the whole set is created again. */
 
 #include "loop/io.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "os/reactor.h"
+
+/* A walk through a list of watchers. */
+struct aloop__io_walk {
+    struct aloop__io *next; /* To be visited next, or NULL. */
+    struct aloop__io_walk *outer;
+};
+
+/* Where the link of a watcher is, or NULL if it is an owner. */
+static struct aloop__io **watcher_link(struct aloop__io *io)
+{
+    if (!io->is_shared)
+        return NULL;
+    return &CONTAINER_OF(io, struct aloop__io_shared, io)->next;
+}
+
+static struct aloop__io *watcher_after(struct aloop__io *io)
+{
+    struct aloop__io **link = watcher_link(io);
+
+    return link != NULL ? *link : NULL;
+}
+
+/* Removes a watcher from the list that begins at *place, if it is there. */
+static void unlink_watcher(struct aloop__io **place, const struct aloop__io *io)
+{
+    while (place != NULL && *place != NULL && *place != io)
+        place = watcher_link(*place);
+    if (place != NULL && *place != NULL)
+        *place = watcher_after(*place);
+}
+
+static void leave_walks(const aloop *loop, const struct aloop__io *io)
+{
+    struct aloop__io_walk *walk;
+
+    for (walk = loop->io_walks; walk != NULL; walk = walk->outer)
+        unlink_watcher(&walk->next, io);
+}
+
+static void walk_begin(aloop *loop, struct aloop__io_walk *walk,
+                       struct aloop__io *first)
+{
+    walk->next = first;
+    walk->outer = loop->io_walks;
+    loop->io_walks = walk;
+}
+
+/* Returns NULL at the end of the list. */
+static struct aloop__io *walk_next(struct aloop__io_walk *walk)
+{
+    struct aloop__io *io = walk->next;
+
+    if (io != NULL)
+        walk->next = watcher_after(io);
+    return io;
+}
+
+static void walk_end(aloop *loop, const struct aloop__io_walk *walk)
+{
+    struct aloop__io_walk **place = &loop->io_walks;
+
+    while (*place != walk)
+        place = &(*place)->outer;
+    *place = walk->outer;
+}
 
 static int make_room(aloop *loop, size_t fd)
 {
@@ -41,13 +119,18 @@ static int make_room(aloop *loop, size_t fd)
     return 0;
 }
 
-/* What the watcher wants, if it belongs to this process. */
+/* The union of what the watchers of this process want, without `except`. */
 static unsigned wanted_bits(const aloop *loop,
-                            const struct aloop__io_entry *entry)
+                            const struct aloop__io_entry *entry,
+                            const struct aloop__io *except)
 {
-    const struct aloop__io *io = entry->first;
+    struct aloop__io *io;
+    unsigned bits = 0;
 
-    return io != NULL && aloop__io_is_ours(loop, io) ? io->armed : 0;
+    for (io = entry->first; io != NULL; io = watcher_after(io))
+        if (io != except && aloop__io_is_ours(loop, io))
+            bits |= io->armed;
+    return bits;
 }
 
 /* Has the reactor watch `bits`. */
@@ -64,20 +147,62 @@ static int arm_entry(aloop *loop, int fd, unsigned bits)
     return error;
 }
 
-/* Removes the watcher of a descriptor that was closed outside the loop's
+/* Removes the watchers of a descriptor that was closed outside the loop's
  * control: the number now belongs to a new descriptor, or to none.  The
- * watcher is notified, and must not close that number. */
+ * watchers are notified, and must not close that number. */
 static void evict_watchers(aloop *loop, int fd)
 {
     struct aloop__io_entry *entry = &loop->ios[fd];
-    struct aloop__io *io = entry->first;
+    struct aloop__io_walk walk;
+    struct aloop__io *io;
 
     aloop__reactor_set(loop->reactor, fd, entry->generation, entry->armed, 0);
+    for (struct aloop__io_walk *w = loop->io_walks; w != NULL; w = w->outer)
+        if (w->next != NULL && w->next->fd == fd)
+            w->next = NULL;
+    walk_begin(loop, &walk, entry->first);
+    for (io = entry->first; io != NULL; io = watcher_after(io)) {
+        io->armed = 0;
+        io->fd = -1;
+    }
     *entry = (struct aloop__io_entry){0};
     loop->has_closed_io = true;
+    while ((io = walk_next(&walk)) != NULL)
+        io->on_ready(io, REACTOR_ERROR);
+    walk_end(loop, &walk);
+}
+
+/* Returns whether the number belongs to another descriptor than the watchers.
+ * This is not known while they watch nothing. */
+static bool is_replaced(const aloop *loop, int fd)
+{
+    const struct aloop__io_entry *entry = &loop->ios[fd];
+
+    return entry->armed != 0 && !aloop__is_foreign(loop) &&
+           !aloop__reactor_is_watching(loop->reactor, fd, entry->generation,
+                                       entry->armed);
+}
+
+/* Adds a watcher to the entry.  Returns the place of its link in the list,
+ * which has the owner, or NULL. */
+static struct aloop__io **attach_watcher(aloop *loop, struct aloop__io *io,
+                                         int fd)
+{
+    struct aloop__io_entry *entry = &loop->ios[fd];
+    struct aloop__io **place = &entry->first;
+
+    leave_walks(loop, io); /* It may have been evicted a moment ago. */
+    if (entry->first == NULL) {
+        loop->generation = loop->generation % REACTOR_GENERATION_MAX + 1;
+        entry->generation = loop->generation;
+    }
+    io->fd = fd;
+    io->process = loop->process;
     io->armed = 0;
-    io->fd = -1;
-    io->on_ready(io, REACTOR_ERROR);
+    io->error = 0;
+    while (*place != NULL && (*place)->is_shared)
+        place = watcher_link(*place);
+    return place;
 }
 
 int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
@@ -89,16 +214,31 @@ int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
         return error;
     if (loop->ios[fd].first != NULL)
         evict_watchers(loop, fd);
-    loop->generation = loop->generation % REACTOR_GENERATION_MAX + 1;
-    loop->ios[fd] = (struct aloop__io_entry){
-        .first = io,
-        .generation = loop->generation,
-    };
-    io->fd = fd;
-    io->armed = 0;
-    io->process = loop->process;
-    io->error = 0;
+    *attach_watcher(loop, io, fd) = io;
+    io->is_shared = false;
     io->on_ready = on_ready;
+    return 0;
+}
+
+int aloop__io_share(aloop *loop, struct aloop__io_shared *shared, int fd,
+                    void (*on_ready)(struct aloop__io *io, unsigned bits))
+{
+    int error = make_room(loop, (size_t) fd);
+    struct aloop__io **place;
+
+    if (error < 0)
+        return error;
+    if (is_replaced(loop, fd))
+        evict_watchers(loop, fd);
+    place = attach_watcher(loop, &shared->io, fd);
+    shared->next = *place;
+    *place = &shared->io;
+    if (!loop->has_new_io)
+        loop->io_joins++;
+    loop->has_new_io = true;
+    shared->joined = loop->io_joins;
+    shared->io.is_shared = true;
+    shared->io.on_ready = on_ready;
     return 0;
 }
 
@@ -106,6 +246,8 @@ int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
  * aloop__io_claim().  The kernel object may be shared with that process. */
 int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits)
 {
+    struct aloop__io_entry *entry;
+    unsigned others = 0;
     int error;
 
     if (io->armed == bits)
@@ -116,8 +258,11 @@ int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits)
         io->armed = (uint16_t) bits;
         return 0;
     }
-    error = arm_entry(loop, io->fd, bits);
-    if (error == 0)
+    entry = &loop->ios[io->fd];
+    if (entry->first != io || io->is_shared)
+        others = wanted_bits(loop, entry, io);
+    error = arm_entry(loop, io->fd, bits | others);
+    if (error == 0 || bits == 0)
         io->armed = (uint16_t) bits;
     if (bits == 0)
         loop->has_closed_io = true;
@@ -126,12 +271,17 @@ int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits)
 
 int aloop__io_close(aloop *loop, struct aloop__io *io)
 {
+    struct aloop__io_entry *entry;
     int fd = io->fd;
 
+    leave_walks(loop, io);
     if (fd < 0)
         return -1;
+    entry = &loop->ios[fd];
     aloop__io_arm(loop, io, 0); /* A failure has no consequences here. */
-    loop->ios[fd] = (struct aloop__io_entry){0};
+    unlink_watcher(&entry->first, io);
+    if (entry->first == NULL)
+        *entry = (struct aloop__io_entry){0};
     loop->has_closed_io = true;
     io->fd = -1;
     io->armed = 0;
@@ -169,31 +319,93 @@ int aloop__io_failed(struct aloop__io *io, int error)
     return io->error != 0 ? io->error : error;
 }
 
-void aloop__io_keep_errors(aloop *loop, const struct aloop__event *events,
-                           int count)
+static NOINLINE void keep_all_errors(const aloop *loop,
+                                     const struct aloop__event *events,
+                                     int count)
 {
     for (int i = 0; i < count; i++) {
         const struct aloop__io_entry *entry = NULL;
+        struct aloop__io *io;
 
         if (events[i].error != 0)
             entry = entry_of_event(loop, &events[i]);
-        if (entry != NULL)
-            aloop__io_failed(entry->first, events[i].error);
+        io = entry != NULL ? entry->first : NULL;
+        for (; io != NULL; io = watcher_after(io))
+            aloop__io_failed(io, events[i].error);
     }
 }
 
-/* An entry without a watcher has a generation that no event has. */
+void aloop__io_keep_errors(aloop *loop, const struct aloop__event *events,
+                           int count)
+{
+    for (int i = 0; i < count; i++)
+        if (events[i].error != 0) { /* Rare, and therefore apart. */
+            keep_all_errors(loop, events, count);
+            return;
+        }
+}
+
+/* The part of an event that a watcher wants.  A hang-up is an error to those
+ * that did not ask for hang-ups. */
+static unsigned wanted_part(const struct aloop__io *io, unsigned bits)
+{
+    if (io->armed == 0)
+        return 0;
+    if ((bits & ~io->armed & REACTOR_HANGUP) != 0)
+        bits |= REACTOR_ERROR;
+    return bits & (io->armed | REACTOR_ERROR);
+}
+
+/* Returns whether the watcher was added after the last wait. */
+static bool is_new_watcher(const aloop *loop, struct aloop__io *io)
+{
+    return loop->has_new_io && io->is_shared &&
+           CONTAINER_OF(io, struct aloop__io_shared, io)->joined ==
+               loop->io_joins;
+}
+
+/* Gives an event to the watchers from `first` on, if there are any.  Renews the
+ * set if none of them wants it and none was closed. */
+static NOINLINE void dispatch_all(aloop *loop, struct aloop__io *first,
+                                  unsigned bits)
+{
+    bool is_expected = loop->has_closed_io;
+    struct aloop__io_walk walk;
+    struct aloop__io *io;
+
+    walk_begin(loop, &walk, first);
+    while ((io = walk_next(&walk)) != NULL) {
+        /* A callback may have forked since the wait. */
+        bool is_excluded =
+            is_new_watcher(loop, io) || !aloop__io_is_ours(loop, io);
+        unsigned part = is_excluded ? 0 : wanted_part(io, bits);
+
+        is_expected = is_expected || is_excluded || part != 0;
+        if (part != 0)
+            io->on_ready(io, part);
+    }
+    walk_end(loop, &walk);
+    if (!is_expected && !aloop__is_foreign(loop))
+        aloop__io_renew(loop);
+}
+
+/* The usual case is an owner without other watchers.  An entry without watchers
+ * has a generation that no event has. */
 void aloop__io_dispatch(aloop *loop, const struct aloop__event *event)
 {
     const struct aloop__io_entry *entry = entry_of_event(loop, event);
-    struct aloop__io *io = entry != NULL ? entry->first : NULL;
+    struct aloop__io *io;
 
-    if (io != NULL && !aloop__io_is_ours(loop, io))
-        return; /* A callback has forked since the wait. */
-    if (io != NULL && io->armed != 0)
+    if (entry == NULL) {
+        dispatch_all(loop, NULL, event->bits);
+        return;
+    }
+    io = entry->first;
+    assert(io != NULL);
+    if (io->is_shared || io->armed == 0)
+        dispatch_all(loop, io, event->bits);
+    else if (aloop__io_is_ours(loop, io)) /* A callback may have forked. */
         io->on_ready(io, event->bits);
-    else if (!loop->has_closed_io && !aloop__is_foreign(loop))
-        aloop__io_renew(loop);
 }
 
 int aloop__io_claim(aloop *loop, struct aloop__io *io)
@@ -215,7 +427,7 @@ static int rearm_entry(aloop *loop, int fd)
     struct aloop__io_entry *entry = &loop->ios[fd];
     int error;
 
-    entry->armed = (uint16_t) wanted_bits(loop, entry);
+    entry->armed = (uint16_t) wanted_bits(loop, entry, NULL);
     if (entry->armed == 0)
         return 0;
     error = aloop__reactor_set(loop->reactor, fd, entry->generation, 0,

@@ -5,14 +5,29 @@
 
 #include "loop/state.h"
 
-/* Makes `io` the owner of `fd`, and watches nothing yet.  Returns
- * ALOOP_ENOMEM. */
+/* A watcher that shares its descriptor with others. */
+struct aloop__io_shared {
+    struct aloop__io io;
+    struct aloop__io *next; /* The next watcher of the descriptor. */
+    uint32_t joined;        /* loop->io_joins when it was added. */
+};
+
+/* Makes `io` the owner of `fd`, which was opened just now, and watches nothing
+ * yet.  Watchers of an earlier descriptor of this number are closed and get
+ * REACTOR_ERROR.  Returns ALOOP_ENOMEM. */
 int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
                    void (*on_ready)(struct aloop__io *io, unsigned bits));
-/* Watches exactly `bits` (REACTOR_READ | REACTOR_WRITE). */
+/* Makes `shared` a watcher of `fd` beside those that there are, and watches
+ * nothing yet.  It gets nothing of the events of the present wait.  If the loop
+ * finds that the number belongs to another descriptor now, the watchers that
+ * there are are closed and get REACTOR_ERROR.  Returns ALOOP_ENOMEM. */
+int aloop__io_share(aloop *loop, struct aloop__io_shared *shared, int fd,
+                    void (*on_ready)(struct aloop__io *io, unsigned bits));
+/* Watches exactly `bits` (all REACTOR_* but REACTOR_ERROR).  on_ready gets
+ * these, and REACTOR_ERROR if `bits` is not 0. */
 int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits);
-/* Stops watching.  Returns the descriptor, which stays open, or -1 if there was
- * none. */
+/* Stops watching, also inside a callback of another watcher.  Returns the
+ * descriptor, which stays open, or -1 if there was none. */
 int aloop__io_close(aloop *loop, struct aloop__io *io);
 /* Must be called when a call on the descriptor has failed with `error`, or an
  * event contained that error.  Records the first error that ends the
@@ -25,7 +40,7 @@ struct aloop__event;
  * does not report them again. */
 void aloop__io_keep_errors(aloop *loop, const struct aloop__event *events,
                            int count);
-/* Calls the owner of the descriptor for an event of the reactor. */
+/* Calls the watchers of the descriptor that want an event of the reactor. */
 void aloop__io_dispatch(aloop *loop, const struct aloop__event *event);
 /* Creates the set of watched descriptors again: after a fork, or if the reactor
  * reports a descriptor that cannot be removed. */

@@ -81,16 +81,18 @@ struct aloop__io {
     /* The first error of the connection, from an event or from a failed call,
      * or 0.  It is kept because the socket may report it only once. */
     short error;
+    bool is_shared; /* It is part of a struct aloop__io_shared. */
     void (*on_ready)(struct aloop__io *io, unsigned bits);
 };
 
 /* A descriptor by its number. */
 struct aloop__io_entry {
-    struct aloop__io *first; /* The watcher, or NULL. */
+    /* The watchers: those that share the descriptor, then its owner. */
+    struct aloop__io *first;
     /* That of the events.  Differs from any earlier use of the number.  0
-     * without a watcher. */
+     * without watchers. */
     uint32_t generation;
-    uint16_t armed; /* REACTOR_* that the reactor watches. */
+    uint16_t armed; /* REACTOR_* that the reactor watches: what all want. */
 };
 
 /* The process of descriptors that every process may watch. */
@@ -106,6 +108,7 @@ struct aloop__wake_hook {
 enum { BUFFER_CLASSES = 11 };
 
 struct aloop__debug;
+struct aloop__io_walk;
 struct aloop__quarantine;
 struct aloop__reactor;
 struct aloop__stacks;
@@ -179,6 +182,7 @@ struct aloop {
     size_t io_count;
     uint32_t generation;   /* The last one that was assigned. */
     bool has_closed_io;    /* A watch has ended since the last wait. */
+    bool has_new_io;       /* A watcher that shares was added since then. */
     bool is_renewal_due;   /* The last aloop__io_renew() has failed. */
     char *receive_buffer;  /* Of RECEIVE_SIZE bytes; allocated on first use. */
     /* Bytes of the receive buffer that the on_data of a stream has put.  They
@@ -192,6 +196,9 @@ struct aloop {
         unsigned count;                     /* Of all three lists. */
     } buffers[BUFFER_CLASSES]; /* Unused ones; see buffers.c. */
     size_t buffer_bytes;       /* Total size of all unused ones. */
+    struct aloop__io_walk *io_walks; /* Under way; see io.c. */
+    /* Number of waits after which watchers were added that share. */
+    uint32_t io_joins;
 
     /* Other threads and signal handlers.  Flags are atomic_uint, not
      * atomic_bool: riscv64 has no sub-word atomic exchange without

@@ -158,7 +158,7 @@ static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool is_lazy)
     left_ns = time_left(loop, max_wait_ns);
     if (loop->is_renewal_due)
         aloop__io_renew(loop);
-    loop->has_closed_io = false;
+    loop->has_closed_io = loop->has_new_io = false;
     count = aloop__trim_wait(loop, left_ns, events, EVENTS_MAX);
     if (is_lazy) {
         loop->skipped = 0;
