@@ -1,8 +1,9 @@
-/* What a forked child cannot do to its parent's loop: by freeing it, as it
- * exits, when aloop_after_fork() fails, by signals, and through vfork().  The
- * child runs and ends first; then the parent's loop has to work as before. */
+/* A forked child must not disturb its parent's loop: when the child frees the
+ * loop, exits, is refused by aloop_after_fork(), receives signals or comes from
+ * vfork().  The child runs and ends first; then the parent's loop must work as
+ * before. */
 
-#define _GNU_SOURCE /* unshare, vfork. */
+#define _GNU_SOURCE /* For unshare() and vfork(). */
 
 #include <errno.h>
 #include <sched.h>
@@ -36,8 +37,8 @@ static void post_from_a_thread(void)
     pthread_join(thread, NULL);
 }
 
-/* A connection on which something has arrived, and a post: both for the
- * parent, which has not looked yet. */
+/* Opens a connection on which data has arrived, and queues a post.  Both are
+ * meant for the parent, whose loop has not handled them yet. */
 static void prepare(void)
 {
     connect_both();
@@ -57,8 +58,9 @@ static void host_until(const int *value, int wanted)
     assert_int_equal(*value, wanted);
 }
 
-/* All that was there arrives, once, and what is new does too. */
-static void assert_parent_is_whole(void)
+/* Checks that pending data and posts are delivered exactly once, and that new
+ * ones are delivered too. */
+static void assert_parent_works(void)
 {
     host_until(&f.posts, 1);
     host_until(&f.bytes, 6);
@@ -79,7 +81,7 @@ static int status_of(pid_t child)
     return status;
 }
 
-static void a_child_that_frees_the_loop_runs_nothing_of_it(void **state)
+static void a_child_that_frees_the_loop_runs_no_callbacks(void **state)
 {
     pid_t child;
 
@@ -93,7 +95,7 @@ static void a_child_that_frees_the_loop_runs_nothing_of_it(void **state)
     }
 
     assert_int_equal(status_of(child), 0);
-    assert_parent_is_whole();
+    assert_parent_works();
 }
 
 static void free_at_exit(void)
@@ -117,7 +119,7 @@ static void a_child_that_exits_frees_the_loop_without_effect(void **state)
     }
 
     assert_int_equal(status_of(child), 0);
-    assert_parent_is_whole();
+    assert_parent_works();
 }
 
 static void a_child_without_descriptors_can_free_the_loop(void **state)
@@ -125,7 +127,7 @@ static void a_child_without_descriptors_can_free_the_loop(void **state)
     pid_t child;
 
     (void) state;
-    if (patient_runs_on_valgrind()) /* Valgrind needs some itself. */
+    if (patient_runs_on_valgrind()) /* Valgrind needs descriptors itself. */
         skip();
     prepare();
     child = fork();
@@ -143,16 +145,17 @@ static void a_child_without_descriptors_can_free_the_loop(void **state)
     }
 
     assert_int_equal(status_of(child), 0);
-    assert_parent_is_whole();
+    assert_parent_works();
 }
 
-static void a_child_that_closes_streams_before_after_fork_changes_nothing(
+static void a_child_that_closes_streams_before_after_fork_has_no_effect(
     void **state)
 {
     pid_t child;
 
     (void) state;
-    if (patient_runs_on_qemu()) /* Known by its pid alone. */
+    /* Under QEMU, a child is recognized by its pid only. */
+    if (patient_runs_on_qemu())
         skip();
     prepare();
     aloop_stream_put(f.server, "to the client", 13);
@@ -164,24 +167,23 @@ static void a_child_that_closes_streams_before_after_fork_changes_nothing(
     }
 
     assert_int_equal(status_of(child), 0);
-    assert_parent_is_whole();
+    assert_parent_works();
 }
 
-/* Whether a child of a loop with a descriptor can go on with it.  The poll
- * reactor starts a thread for that descriptor, and the parent has one already:
- * TSan then ends the child, with die_after_fork=0 too. */
-static bool can_go_on_in_a_child(void)
+/* Returns whether a child can continue with a loop that has a descriptor.  The
+ * poll reactor starts a thread for that descriptor, and the parent has such a
+ * thread already.  TSan terminates such a child, even with die_after_fork=0. */
+static bool can_continue_in_a_child(void)
 {
     return !WITH_TSAN || strcmp(aloop_reactor(), "poll") != 0;
 }
 
-static void the_loop_of_a_child_that_was_forked_reads_nothing_of_its_parents(
-    void **state)
+static void a_forked_child_does_not_read_data_of_its_parent(void **state)
 {
     pid_t child;
 
     (void) state;
-    if (!can_go_on_in_a_child())
+    if (!can_continue_in_a_child())
         skip();
     prepare();
     child = fork();
@@ -196,10 +198,10 @@ static void the_loop_of_a_child_that_was_forked_reads_nothing_of_its_parents(
     }
 
     assert_int_equal(status_of(child), 0);
-    assert_parent_is_whole();
+    assert_parent_works();
 }
 
-/* Whether a wake-up was left for the loop, or anything else is to be done. */
+/* Returns whether a wake-up is pending for the loop, or other work is due. */
 static bool is_readable(void)
 {
     struct pollfd host = {.fd = aloop_fd(f.loop), .events = POLLIN};
@@ -213,12 +215,12 @@ static void count_timer(aloop_timer *timer, void *arg)
     aloop_timer_close(timer);
 }
 
-static void with_nothing_due_a_childs_descriptor_is_not_readable(void **state)
+static void the_descriptor_of_an_idle_child_is_not_readable(void **state)
 {
     pid_t child;
 
     (void) state;
-    if (!can_go_on_in_a_child())
+    if (!can_continue_in_a_child())
         skip();
     assert_false(is_readable());
     child = fork();
@@ -241,7 +243,8 @@ static void with_nothing_due_a_childs_descriptor_is_not_readable(void **state)
     assert_int_equal(status_of(child), 0);
 }
 
-/* Runs on as the first process of a PID namespace, or exits with 77. */
+/* Makes a PID namespace, in which the next child is process 1, or exits with
+ * status 77. */
 static void enter_namespace(void)
 {
 #ifdef CLONE_NEWPID
@@ -252,7 +255,7 @@ static void enter_namespace(void)
     _exit(77);
 }
 
-static void be_first(void (*play)(void))
+static void run_as_process_1(void (*play)(void))
 {
     pid_t child;
     int status = 0;
@@ -270,8 +273,9 @@ static void be_first(void (*play)(void))
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
-/* The parent and the child are both process 1, each in a namespace. */
-static void have_a_child_with_the_same_pid(void)
+/* Forks a child with the pid of its parent: both are process 1, each in a
+ * namespace of its own. */
+static void fork_with_the_same_pid(void)
 {
     f.loop = aloop_new(NULL);
     prepare();
@@ -299,16 +303,16 @@ static void a_child_with_its_parents_pid_is_another_process(void **state)
     pid_t child;
 
     (void) state;
-    if (patient_runs_on_valgrind()) /* Its children free nothing. */
+    if (patient_runs_on_valgrind()) /* Children on Valgrind free nothing. */
         skip();
-    if (!can_go_on_in_a_child())
+    if (!can_continue_in_a_child())
         skip();
     child = fork();
     if (child == 0)
-        be_first(have_a_child_with_the_same_pid);
+        run_as_process_1(fork_with_the_same_pid);
     status = status_of(child);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-        skip(); /* No right to make namespaces. */
+        skip(); /* The process may not create namespaces. */
     assert_int_equal(status, 0);
 }
 
@@ -320,7 +324,7 @@ static void step_some(void)
         (void) aloop_step(f.loop, ALOOP_MS(1));
 }
 
-static void a_signal_from_before_the_fork_is_the_parents(void **state)
+static void a_signal_before_the_fork_is_delivered_to_the_parent(void **state)
 {
     aloop_signal *watch;
     pid_t child;
@@ -334,7 +338,7 @@ static void a_signal_from_before_the_fork_is_the_parents(void **state)
         if (aloop_after_fork(f.loop) != 0)
             _exit(1);
         step_some();
-        if (f.signals > 1) /* Where pages cannot be cleared it is lost. */
+        if (f.signals > 1) /* If pages cannot be cleared on fork, it is lost. */
             _exit(2);
         f.signals = 0;
         raise(SIGUSR1);
@@ -354,7 +358,8 @@ static void a_signal_to_a_child_does_not_wake_the_parent(void **state)
     pid_t child;
 
     (void) state;
-    if (patient_runs_on_qemu()) /* Known by its pid alone. */
+    /* Under QEMU, a child is recognized by its pid only. */
+    if (patient_runs_on_qemu())
         skip();
     aloop_signal_start(f.loop, SIGUSR1, on_signal, NULL, &watch);
     step_some();
@@ -373,9 +378,8 @@ static void a_signal_to_a_child_does_not_wake_the_parent(void **state)
     aloop_signal_close(watch);
 }
 
-/* Under an emulator or a checker vfork may be fork. */
-static void a_signal_to_a_vforked_child_does_not_reach_the_parent(
-    void **state)
+/* vfork() may behave like fork() under an emulator or a checker. */
+static void a_signal_to_a_vforked_child_does_not_reach_the_parent(void **state)
 {
     aloop_signal *watch;
     pid_t child;
@@ -399,14 +403,14 @@ static void a_signal_to_a_vforked_child_does_not_reach_the_parent(
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_child_that_frees_the_loop_runs_nothing_of_it),
+        TEST(a_child_that_frees_the_loop_runs_no_callbacks),
         TEST(a_child_that_exits_frees_the_loop_without_effect),
         TEST(a_child_without_descriptors_can_free_the_loop),
-        TEST(a_child_that_closes_streams_before_after_fork_changes_nothing),
-        TEST(the_loop_of_a_child_that_was_forked_reads_nothing_of_its_parents),
-        TEST(with_nothing_due_a_childs_descriptor_is_not_readable),
+        TEST(a_child_that_closes_streams_before_after_fork_has_no_effect),
+        TEST(a_forked_child_does_not_read_data_of_its_parent),
+        TEST(the_descriptor_of_an_idle_child_is_not_readable),
         TEST(a_child_with_its_parents_pid_is_another_process),
-        TEST(a_signal_from_before_the_fork_is_the_parents),
+        TEST(a_signal_before_the_fork_is_delivered_to_the_parent),
         TEST(a_signal_to_a_child_does_not_wake_the_parent),
         TEST(a_signal_to_a_vforked_child_does_not_reach_the_parent),
     };

@@ -1,5 +1,5 @@
-/* Descriptors of the kernel: running out of them, losing them to others, and
- * giving every one back. */
+/* Descriptors of the kernel: exhaustion, descriptors that are closed or reused
+ * outside the loop's control, and leaks. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -34,7 +34,7 @@ static struct {
     int unhandled, unhandled_error;
     int calls;
     ssize_t last;
-    int open; /* Descriptors before the test. */
+    int open; /* Open descriptors before the test. */
 } f;
 
 static void on_unhandled(aloop *loop, int error, const char *what, void *arg)
@@ -74,7 +74,7 @@ static void keep(aloop_listener *listener, aloop_stream *stream, void *arg)
     f.accepted[f.count++] = stream;
 }
 
-static int listen_here(void)
+static int start_listener(void)
 {
     int error = aloop_tcp_listen(f.loop, "127.0.0.1", "0", keep, NULL,
                                  &f.listener);
@@ -85,7 +85,7 @@ static int listen_here(void)
     return error;
 }
 
-static aloop_stream *connect_here(void)
+static aloop_stream *connect_client(void)
 {
     int before = f.count;
 
@@ -100,8 +100,8 @@ static aloop_stream *connect_here(void)
 
 static void connect_both(void)
 {
-    assert_int_equal(listen_here(), 0);
-    assert_non_null(connect_here());
+    assert_int_equal(start_listener(), 0);
+    assert_non_null(connect_client());
     aloop_listener_close(f.listener);
 }
 
@@ -115,21 +115,23 @@ static void count_data(aloop_stream *stream, const void *data, ssize_t size,
     f.last = size;
 }
 
-/* Steps for `ns`; how many waits came back. */
+/* Steps for `ns`. Returns the number of waits that ended. */
 static int turns_in(int64_t ns)
 {
     int64_t end = aloop_now(f.loop) + ns;
     int turns = 0;
 
-    aloop_hold(f.loop); /* Without anything to wait for it would not wait. */
+    /* Keeps the loop alive, because otherwise it would not wait. */
+    aloop_hold(f.loop);
     for (int64_t now; (now = aloop_now(f.loop)) < end; turns++)
         aloop_step(f.loop, end - now);
     aloop_release(f.loop);
     return turns;
 }
 
-/* Valgrind keeps to the limit by closing what the kernel has accepted. */
-static bool has_true_limits(void)
+/* Valgrind enforces the limit by closing descriptors that the kernel has
+ * accepted. */
+static bool has_exact_limits(void)
 {
 #if WITH_VALGRIND
     return RUNNING_ON_VALGRIND == 0;
@@ -138,7 +140,7 @@ static bool has_true_limits(void)
 #endif
 }
 
-/* Lets `count` more descriptors be opened. */
+/* Sets the limit so that `count` more descriptors can be opened. */
 static void limit_descriptors(int count)
 {
     struct rlimit limit;
@@ -151,7 +153,7 @@ static void limit_descriptors(int count)
     CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 }
 
-/* Somebody else connects, with descriptors of his own. */
+/* Connects from another process, which has descriptors of its own. */
 static pid_t connect_from_a_child(int clients, int *ret_pipe)
 {
     int fds[2], streams = 0;
@@ -174,28 +176,28 @@ static pid_t connect_from_a_child(int clients, int *ret_pipe)
         CHECK(aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", f.port,
                                             &stream)) == 0);
     }
-    while (read(fds[0], &byte, 1) != 0) /* Until the parent has seen enough. */
+    while (read(fds[0], &byte, 1) != 0) /* Wait until the parent is finished. */
         CHECK(errno == EINTR);
     _exit(0);
 }
 
-/* Failure class 18: accept at EMFILE spins. */
+/* Failure class 18: accepting spins when it fails with EMFILE. */
 static void without_descriptors_accepting_backs_off_and_recovers(void **state)
 {
     int hold, status;
     pid_t child, clients;
 
     (void) state;
-    if (!has_true_limits())
+    if (!has_exact_limits())
         skip();
-    child = fork(); /* For the limit, which is the process's. */
+    child = fork(); /* The limit applies to a whole process. */
     if (child > 0) {
         assert_int_equal(patient_waitpid(child, &status, 0), child);
         assert_int_equal(status, 0);
         return;
     }
     CHECK(aloop_after_fork(f.loop) == 0);
-    CHECK(listen_here() == 0);
+    CHECK(start_listener() == 0);
     clients = connect_from_a_child(CLIENTS, &hold);
     limit_descriptors(3);
     while (f.unhandled == 0)
@@ -205,7 +207,7 @@ static void without_descriptors_accepting_backs_off_and_recovers(void **state)
     CHECK(turns_in(ALOOP_SEC(1)) <= 20 || is_interrupted());
     CHECK(f.count == 3 && f.unhandled == 1);
 
-    while (f.count < CLIENTS) { /* One goes, one comes. */
+    while (f.count < CLIENTS) { /* Each close admits one client. */
         aloop_stream_close(f.accepted[f.count - 1]);
         for (int before = f.count; f.count == before;)
             CHECK(aloop_step(f.loop, -1) >= 0);
@@ -216,13 +218,13 @@ static void without_descriptors_accepting_backs_off_and_recovers(void **state)
     _exit(0);
 }
 
-static void without_descriptors_a_connect_or_a_loop_is_refused(void **state)
+static void without_descriptors_connect_listen_and_new_loops_fail(void **state)
 {
     pid_t child;
     int status;
 
     (void) state;
-    if (!has_true_limits())
+    if (!has_exact_limits())
         skip();
     child = fork();
     if (child > 0) {
@@ -234,14 +236,15 @@ static void without_descriptors_a_connect_or_a_loop_is_refused(void **state)
     limit_descriptors(0);
     CHECK(aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", "9",
                                         &f.client)) == ALOOP_EMFILE);
-    CHECK(listen_here() == ALOOP_EMFILE);
+    CHECK(start_listener() == ALOOP_EMFILE);
     CHECK(aloop_new(NULL) == NULL);
     CHECK(aloop_free(f.loop) == 0);
     _exit(0);
 }
 
-/* Failure class 13: the user closes the descriptor behind the loop. */
-static void a_descriptor_closed_by_others_costs_no_spin(void **state)
+/* Failure class 13: the application closes a descriptor outside the loop's
+ * control. */
+static void a_descriptor_closed_elsewhere_causes_no_spin(void **state)
 {
     (void) state;
     if (is_interrupted())
@@ -253,13 +256,14 @@ static void a_descriptor_closed_by_others_costs_no_spin(void **state)
     aloop_stream_put(f.client, "x", 1);
 
     assert_true(turns_in(ALOOP_MS(300)) <= 10);
-    if (f.calls > 0) /* Where the system tells at all. */
+    if (f.calls > 0) /* Some systems report nothing. */
         assert_true(f.calls == 1 && f.last < 0);
     aloop_stream_close(f.client);
 }
 
-/* Failure class 2: a duplicate keeps what was closed in the kernel's set. */
-static void a_duplicate_of_a_closed_descriptor_costs_no_spin(void **state)
+/* Failure class 2: a duplicate keeps a closed descriptor in the kernel's
+ * set. */
+static void a_duplicate_of_a_closed_descriptor_causes_no_spin(void **state)
 {
     int copy;
 
@@ -279,8 +283,7 @@ static void a_duplicate_of_a_closed_descriptor_costs_no_spin(void **state)
     close(copy);
 }
 
-static void a_closed_stream_with_a_duplicate_elsewhere_costs_no_spin(
-    void **state)
+static void a_closed_stream_with_a_duplicate_causes_no_spin(void **state)
 {
     int copy;
 
@@ -300,8 +303,9 @@ static void a_closed_stream_with_a_duplicate_elsewhere_costs_no_spin(
     close(copy);
 }
 
-/* Failure classes 1 and 3: the number is somebody else's before its old owner
- * is closed, and then neither hears or closes what is the other's. */
+/* Failure classes 1 and 3: the number is reused before the stream that owned it
+ * is closed.  Neither stream may receive events of the other one or close its
+ * descriptor. */
 static void a_reused_number_belongs_to_its_new_owner(void **state)
 {
     aloop_stream *lost;
@@ -327,25 +331,25 @@ static void a_reused_number_belongs_to_its_new_owner(void **state)
     aloop_stream_close(f.server);
 }
 
-static void every_descriptor_is_given_back(void **state)
+static void freeing_the_loop_closes_every_descriptor(void **state)
 {
     static char big[8 * 1024 * 1024], buffer[16];
     aloop_stream *stream;
 
     (void) state;
-    aloop_fd(f.loop); /* The host's ones, too. */
-    assert_int_equal(listen_here(), 0);
+    aloop_fd(f.loop); /* Open the descriptors for a host, too. */
+    assert_int_equal(start_listener(), 0);
     for (int i = 0; i < 5; i++) {
-        stream = connect_here();
+        stream = connect_client();
         assert_non_null(stream);
         aloop_detach(aloop_stream_write(stream, big, sizeof big));
         aloop_detach(aloop_stream_read(stream, buffer, sizeof buffer));
         if (i == 2)
-            aloop_stream_close(stream); /* Lingers. */
+            aloop_stream_close(stream); /* This one lingers. */
     }
     aloop_detach(aloop_tcp_connect(f.loop, "127.0.0.1", f.port, &stream));
     aloop_step(f.loop, 0);
-    /* And see tear_down. */
+    /* tear_down() checks that all of them are closed. */
     assert_true(open_descriptors(NUMBERS_MAX) > f.open + 10);
 }
 
@@ -355,12 +359,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(without_descriptors_accepting_backs_off_and_recovers),
-        TEST(without_descriptors_a_connect_or_a_loop_is_refused),
-        TEST(a_descriptor_closed_by_others_costs_no_spin),
-        TEST(a_duplicate_of_a_closed_descriptor_costs_no_spin),
-        TEST(a_closed_stream_with_a_duplicate_elsewhere_costs_no_spin),
+        TEST(without_descriptors_connect_listen_and_new_loops_fail),
+        TEST(a_descriptor_closed_elsewhere_causes_no_spin),
+        TEST(a_duplicate_of_a_closed_descriptor_causes_no_spin),
+        TEST(a_closed_stream_with_a_duplicate_causes_no_spin),
         TEST(a_reused_number_belongs_to_its_new_owner),
-        TEST(every_descriptor_is_given_back),
+        TEST(freeing_the_loop_closes_every_descriptor),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

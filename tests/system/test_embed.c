@@ -1,5 +1,5 @@
-/* A loop inside a host's loop, which polls one descriptor and has no timeout.
- * The host here gives up after a time that is never reached otherwise. */
+/* A loop inside the loop of a host, which polls one descriptor without a
+ * timeout.  The time limit of the host is reached only in a failing test. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -51,7 +51,7 @@ static bool is_readable(void)
     return poll(&f.host, 1, 0) == 1;
 }
 
-/* The host's loop, until `calls` callbacks have run. */
+/* Runs the host's loop until `calls` callbacks have run. */
 static void host_until(int calls)
 {
     while (f.calls < calls) {
@@ -65,7 +65,7 @@ static void host_until(int calls)
 static void assert_idle(void)
 {
     for (int i = 0; i < 10 && is_readable(); i++)
-        aloop_step(f.loop, 0); /* What is left over. */
+        aloop_step(f.loop, 0); /* Run what is left over. */
     assert_false(is_readable());
 }
 
@@ -92,8 +92,7 @@ static void on_timer(aloop_timer *timer, void *arg)
         aloop_timer_close(timer);
 }
 
-static void a_timer_makes_it_readable_when_it_is_due_and_not_before(
-    void **state)
+static void a_timer_makes_the_descriptor_readable_only_when_due(void **state)
 {
     int64_t begin = aloop_now(f.loop);
     aloop_timer *timer;
@@ -106,11 +105,11 @@ static void a_timer_makes_it_readable_when_it_is_due_and_not_before(
     host_until(3);
 
     assert_true(aloop_now(f.loop) - begin >= ALOOP_MS(60));
-    assert_true(f.steps <= 6); /* Woken for nothing hardly ever. */
+    assert_true(f.steps <= 6); /* There are few spurious wake-ups. */
     assert_idle();
 }
 
-static void a_timer_that_is_stopped_leaves_it_idle(void **state)
+static void a_stopped_timer_leaves_the_descriptor_unreadable(void **state)
 {
     aloop_timer *timer;
 
@@ -131,7 +130,7 @@ static void note_status(aloop_future *future, ssize_t status, void *arg)
     f.calls++;
 }
 
-static void a_time_limit_that_is_set_outside_a_turn_is_kept(void **state)
+static void a_timeout_set_outside_a_turn_expires(void **state)
 {
     (void) state;
     aloop_then(aloop_timeout(aloop_sleep(f.loop, ALOOP_SEC(1000)),
@@ -157,7 +156,7 @@ static void *post(void *arg)
     return NULL;
 }
 
-static void a_post_from_a_thread_makes_it_readable(void **state)
+static void a_post_from_a_thread_makes_the_descriptor_readable(void **state)
 {
     pthread_t thread;
 
@@ -177,7 +176,7 @@ static ssize_t task(aloop *loop, void *arg)
     return aloop_yield(loop);
 }
 
-static void work_that_is_queued_makes_it_readable(void **state)
+static void queued_work_makes_the_descriptor_readable(void **state)
 {
     aloop_future *promise;
 
@@ -234,7 +233,7 @@ static void streams_work_in_a_hosts_loop(void **state)
     assert_idle();
 
     for (int i = 3; i < 103; i++) {
-        aloop_stream_put(f.client, "ping", 4); /* Outside any turn. */
+        aloop_stream_put(f.client, "ping", 4); /* Put outside any turn. */
         host_until(i);
     }
 
@@ -253,11 +252,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_descriptor_stays_the_same),
         TEST(an_idle_loop_is_not_readable),
-        TEST(a_timer_makes_it_readable_when_it_is_due_and_not_before),
-        TEST(a_timer_that_is_stopped_leaves_it_idle),
-        TEST(a_time_limit_that_is_set_outside_a_turn_is_kept),
-        TEST(a_post_from_a_thread_makes_it_readable),
-        TEST(work_that_is_queued_makes_it_readable),
+        TEST(a_timer_makes_the_descriptor_readable_only_when_due),
+        TEST(a_stopped_timer_leaves_the_descriptor_unreadable),
+        TEST(a_timeout_set_outside_a_turn_expires),
+        TEST(a_post_from_a_thread_makes_the_descriptor_readable),
+        TEST(queued_work_makes_the_descriptor_readable),
         TEST(streams_work_in_a_hosts_loop),
     };
 

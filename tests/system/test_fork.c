@@ -1,4 +1,4 @@
-/* A loop after fork.  A child tells by its exit status whether all was well. */
+/* A loop after fork().  A child reports success in its exit status. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -28,7 +28,7 @@ static void on_timer(aloop_timer *timer, void *arg)
     aloop_timer_close(timer);
 }
 
-/* A post by another thread while this one sleeps in the loop. */
+/* Lets another thread post while this thread waits in the loop. */
 static bool a_post_arrives(void)
 {
     int before = f.posts;
@@ -55,7 +55,7 @@ static bool a_text_arrives(void)
     return memcmp(f.text, "hello", 5) == 0;
 }
 
-static void timers_and_posts_go_on_in_the_child(void **state)
+static void timers_and_posts_work_in_the_child(void **state)
 {
     aloop_timer *timer;
     pid_t child;
@@ -77,9 +77,9 @@ static void timers_and_posts_go_on_in_the_child(void **state)
     assert_int_equal(f.timers, 1);
 }
 
-/* Failure class 38: fork shares the kernel's objects; what the child does with
- * them takes the parent's events away. */
-static void the_parent_still_gets_its_events(void **state)
+/* Failure class 38: parent and child share kernel objects after fork().
+ * Operations of the child on them must not remove the parent's events. */
+static void the_parent_still_receives_its_events(void **state)
 {
     pid_t child;
 
@@ -123,8 +123,7 @@ static void a_child_that_frees_the_loop_leaves_the_parents_alone(void **state)
     aloop_stream_close(f.server);
 }
 
-static void streams_work_in_the_child_and_are_closed_in_the_parent(
-    void **state)
+static void streams_work_in_the_child_after_the_parent_closes_them(void **state)
 {
     int closed[2];
     char byte;
@@ -133,7 +132,8 @@ static void streams_work_in_the_child_and_are_closed_in_the_parent(
     (void) state;
     assert_int_equal(pipe(closed), 0);
     connect_both();
-    aloop_future_unref(aloop_stream_read(f.server, f.text, 1)); /* Watched. */
+    /* The descriptor is registered now. */
+    aloop_future_unref(aloop_stream_read(f.server, f.text, 1));
     child = fork();
     if (child == 0) {
         close(closed[1]);
@@ -147,8 +147,9 @@ static void streams_work_in_the_child_and_are_closed_in_the_parent(
         CHECK(aloop_free(f.loop) == 0);
         _exit(0);
     }
-    /* The child has duplicates, so this ends nothing for it; but what has come
-     * by then is dropped, so the child sends later. */
+    /* The child has duplicates, so this does not end the connection for the
+     * child.  Data that has arrived by now is dropped, so the child sends
+     * later. */
     aloop_stream_close(f.client);
     aloop_stream_close(f.server);
     aloop_run(f.loop);
@@ -159,7 +160,7 @@ static void streams_work_in_the_child_and_are_closed_in_the_parent(
     assert_true(a_post_arrives());
 }
 
-static void new_connections_work_in_both(void **state)
+static void new_connections_work_in_parent_and_child(void **state)
 {
     pid_t child = fork();
 
@@ -207,7 +208,7 @@ static void a_signal_to_the_child_does_not_reach_the_parent(void **state)
     aloop_signal_close(watch);
 }
 
-static void the_embedding_descriptor_works_in_both(void **state)
+static void the_embedding_descriptor_works_in_parent_and_child(void **state)
 {
     struct pollfd host = {.fd = aloop_fd(f.loop), .events = POLLIN};
     aloop_timer *timer;
@@ -215,7 +216,7 @@ static void the_embedding_descriptor_works_in_both(void **state)
 
     (void) state;
     if (!HAS_THREADS_AFTER_FORK && strcmp(aloop_reactor(), "poll") == 0)
-        skip(); /* There the descriptor is a thread's work. */
+        skip(); /* The poll reactor runs a thread for that descriptor. */
     aloop_timer_start(f.loop, ALOOP_MS(20), 0, on_timer, NULL, &timer);
     child = fork();
     if (child == 0) {
@@ -262,7 +263,7 @@ static void a_grandchild_works_too(void **state)
     assert_true(a_post_arrives());
 }
 
-static void a_look_up_that_was_under_way_fails_in_the_child(void **state)
+static void a_look_up_in_progress_fails_in_the_child(void **state)
 {
     aloop_stream *stream = NULL;
     aloop_future *connect =
@@ -279,7 +280,7 @@ static void a_look_up_that_was_under_way_fails_in_the_child(void **state)
         CHECK(aloop_after_fork(f.loop) == 0);
         CHECK(aloop_future_status(connect) == ALOOP_ECANCELED);
         aloop_future_unref(connect);
-        /* And new ones get threads of their own. */
+        /* New look-ups start threads of the child. */
         CHECK(aloop_await(aloop_tcp_connect(f.loop, "localhost", "1",
                                             &stream)) == ALOOP_ECONNREFUSED);
         CHECK(aloop_free(f.loop) == 0);
@@ -292,15 +293,15 @@ static void a_look_up_that_was_under_way_fails_in_the_child(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(timers_and_posts_go_on_in_the_child),
-        TEST(the_parent_still_gets_its_events),
+        TEST(timers_and_posts_work_in_the_child),
+        TEST(the_parent_still_receives_its_events),
         TEST(a_child_that_frees_the_loop_leaves_the_parents_alone),
-        TEST(streams_work_in_the_child_and_are_closed_in_the_parent),
-        TEST(new_connections_work_in_both),
+        TEST(streams_work_in_the_child_after_the_parent_closes_them),
+        TEST(new_connections_work_in_parent_and_child),
         TEST(a_signal_to_the_child_does_not_reach_the_parent),
-        TEST(the_embedding_descriptor_works_in_both),
+        TEST(the_embedding_descriptor_works_in_parent_and_child),
         TEST(a_grandchild_works_too),
-        TEST(a_look_up_that_was_under_way_fails_in_the_child),
+        TEST(a_look_up_in_progress_fails_in_the_child),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
-/* Ten thousand connections at once, half of which are reset in the middle of
- * an exchange.  The server is this process, the clients are a child's. */
+/* Ten thousand simultaneous connections, half of which are reset in the middle
+ * of an exchange.  The server runs in this process, the clients run in a
+ * child. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -24,14 +25,14 @@
 
 enum {
     WANTED = 10000,
-    SLOW = 500,      /* Where every instruction costs many times more. */
-    POLLED = 2000,   /* Where every wait looks at all of them. */
-    SPARE = 100,     /* Descriptors for other things. */
-    STARTING = 500,  /* Connects under way at once. */
+    SLOW = 500,      /* If every instruction is many times slower. */
+    POLLED = 2000,   /* If every wait scans all connections. */
+    SPARE = 100,     /* Descriptors for other purposes. */
+    STARTING = 500,  /* Connects in progress at a time. */
     MESSAGE = 16
 };
 
-/* Memory that a loop has out. */
+/* Memory that a loop has allocated: now, and at most. */
 static size_t bytes, bytes_most;
 
 static void *resize(void *context, void *old, size_t old_size, size_t new_size)
@@ -55,7 +56,8 @@ static bool is_slow(void)
     return WITH_ASAN || WITH_TSAN;
 }
 
-/* As many as are wanted, within what the system allows. */
+/* Returns the number of connections: as many as wanted, within the system's
+ * limits. */
 static int connections(void)
 {
     struct rlimit limit;
@@ -88,7 +90,7 @@ static struct {
 
 static void start_next(void);
 
-static void reset_odd_ones(aloop *loop, void *arg)
+static void reset_odd_clients(aloop *loop, void *arg)
 {
     (void) loop;
     (void) arg;
@@ -96,15 +98,15 @@ static void reset_odd_ones(aloop *loop, void *arg)
         aloop_stream_abort(c.all[i].stream);
 }
 
-/* All are there: everybody sends once more, and before any answer can have
- * been read the odd ones reset their connections. */
-static void part(void)
+/* Called when all clients are connected.  Each of them sends once more, and the
+ * odd ones reset their connections before they can have read an answer. */
+static void send_again(void)
 {
     char message[MESSAGE] = "and once again\n";
 
     for (int i = 0; i < c.count; i++)
         CHECK(aloop_stream_put(c.all[i].stream, message, MESSAGE) == 0);
-    CHECK(aloop_defer(c.loop, reset_odd_ones, NULL) == 0);
+    CHECK(aloop_defer(c.loop, reset_odd_clients, NULL) == 0);
 }
 
 static void on_answer(aloop_stream *stream, const void *data, ssize_t size,
@@ -116,7 +118,7 @@ static void on_answer(aloop_stream *stream, const void *data, ssize_t size,
     CHECK(size > 0);
     client->got += (int) size;
     if (client->got == MESSAGE && ++c.ready == c.count)
-        part();
+        send_again();
     if (client->got == 2 * MESSAGE) {
         c.done++;
         aloop_stream_close(stream);
@@ -169,10 +171,10 @@ static struct {
     aloop *loop;
     aloop_listener *listener;
     pid_t child;
-    int status; /* The child's, once it has ended. */
+    int status; /* Exit status of the child, once it has ended. */
     int open, most, ended, resets, total;
     int ended_before; /* At the last tick of the timer. */
-    aloop_stream **streams; /* In the order of their accepts; NULL: closed. */
+    aloop_stream **streams; /* In the order of accepting; NULL: closed. */
     int accepted;
 } s;
 
@@ -202,9 +204,9 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream,
     aloop_stream_start(stream, on_data, &s.streams[s.accepted++]);
 }
 
-/* A reset is sent once, and a busy kernel drops packets, those between its own
- * processes too.  What is sent to a connection that has gone is answered with
- * another one. */
+/* A reset is sent only once, and a busy kernel may drop packets even between
+ * its own processes.  Data sent to a connection that no longer exists is
+ * answered with another reset. */
 static void ask_for_lost_resets(void)
 {
     for (int i = 0; i < s.accepted; i++)
@@ -212,11 +214,11 @@ static void ask_for_lost_resets(void)
             aloop_stream_put(s.streams[i], "?", 1);
 }
 
-/* A child that fails must not leave the server waiting for it.  Once the child
- * has ended, lost resets are asked for when no connection has ended between two
- * ticks: until then, the end of a connection may still be queued, and an answer
- * to the question would make a reset of it. */
-static void look_after_child(aloop_timer *timer, void *arg)
+/* A failing child must not leave the server waiting for it.  Once the child has
+ * ended and no connection has ended between two ticks, the server asks for lost
+ * resets.  It must not ask earlier: the end of a connection may still be
+ * queued, and the answer to such data would turn that end into a reset. */
+static void check_child(aloop_timer *timer, void *arg)
 {
     (void) arg;
     if (s.child > 0 &&
@@ -253,12 +255,12 @@ static void serve(int count)
         CHECK(aloop_free(s.loop) == 0);
         run_clients(port, count);
     }
-    aloop_timer_start(s.loop, ALOOP_MS(50), ALOOP_MS(50), look_after_child,
+    aloop_timer_start(s.loop, ALOOP_MS(50), ALOOP_MS(50), check_child,
                       NULL, &timer);
     assert_int_equal(aloop_run(s.loop), 0);
 }
 
-static void ten_thousand_connections_come_and_half_of_them_break(void **state)
+static void half_of_ten_thousand_connections_are_reset(void **state)
 {
     int count = connections();
     int before = open_descriptors(count + SPARE);
@@ -282,7 +284,7 @@ static void ten_thousand_connections_come_and_half_of_them_break(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ten_thousand_connections_come_and_half_of_them_break),
+        cmocka_unit_test(half_of_ten_thousand_connections_are_reset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* Stacks that are overrun, in loops with options.debug: what is reported, and
- * what becomes of the signals that are involved. */
+/* Stack overruns in loops with options.debug: the report, and the handling of
+ * the signals involved. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -25,7 +25,7 @@
 
 enum { HANDLED = 42 };
 
-/* What a child wrote to standard error, and how it ended. */
+/* What a child wrote to standard error, and its exit status. */
 static char text[64 * 1024];
 static int status;
 
@@ -50,7 +50,8 @@ static ssize_t recurses(aloop *loop, void *arg)
 
 static volatile size_t large = 400000;
 
-/* The array reaches over the guard into the next stack, to where nothing is. */
+/* The array extends beyond the guard into the next stack, which is not mapped
+ * there. */
 static ssize_t steps_over(aloop *loop, void *arg)
 {
     volatile char *array = __builtin_alloca(large);
@@ -67,17 +68,17 @@ static ssize_t yields(aloop *loop, void *arg)
     return aloop_yield(loop);
 }
 
-/* Not NULL itself, which UBSan finds. */
-static volatile uintptr_t nowhere = 64;
+/* An invalid address, but not NULL itself, which UBSan detects. */
+static volatile uintptr_t bad_address = 64;
 
-static ssize_t follows_null(aloop *loop, void *arg)
+static ssize_t reads_bad_address(aloop *loop, void *arg)
 {
     (void) loop;
     (void) arg;
-    return *(volatile char *) nowhere;
+    return *(volatile char *) bad_address;
 }
 
-static ssize_t is_sent_one(aloop *loop, void *arg)
+static ssize_t sends_itself_sigsegv(aloop *loop, void *arg)
 {
     (void) loop;
     (void) arg;
@@ -90,7 +91,7 @@ static void exit_in_handler(int number)
     _exit(HANDLED);
 }
 
-/* In the child: the third of four tasks does `fn`. */
+/* Runs four tasks in the child, the third of which is `fn`. */
 static void run_child(aloop_task_fn fn, void (*handler)(int number))
 {
     aloop *loop;
@@ -104,7 +105,7 @@ static void run_child(aloop_task_fn fn, void (*handler)(int number))
     _exit(0);
 }
 
-/* Returns whether the child died of the fault. */
+/* Returns whether the child was killed by the fault. */
 static bool dies(aloop_task_fn fn, void (*handler)(int number))
 {
     size_t length = 0;
@@ -127,11 +128,11 @@ static bool dies(aloop_task_fn fn, void (*handler)(int number))
     text[length] = '\0';
     (void) close(fds[0]);
     assert_int_equal(patient_waitpid(pid, &status, 0), pid);
-    /* Sanitizers report it and exit with a status of their own. */
+    /* Sanitizers report the fault and exit with a status of their own. */
     return WIFSIGNALED(status) || WEXITSTATUS(status) != 0;
 }
 
-static void an_overrun_names_the_task_its_place_and_its_size(void **state)
+static void an_overrun_reports_the_task_and_its_stack_size(void **state)
 {
     const char *line;
     size_t size = 0;
@@ -150,44 +151,45 @@ static void an_overrun_names_the_task_its_place_and_its_size(void **state)
     assert_true(size >= 32 * 1024);
 }
 
-static void a_frame_that_steps_over_the_guard_is_found_as_well(void **state)
+static void a_frame_larger_than_the_guard_is_reported(void **state)
 {
     (void) state;
-    if (sizeof(void *) < 8 || WITH_ASAN) /* Its stacks are larger. */
+    if (sizeof(void *) < 8 || WITH_ASAN) /* Stacks under ASan are larger. */
         skip();
     assert_true(dies(steps_over, SIG_DFL));
     assert_non_null(strstr(text, ") has overrun its stack of "));
 }
 
-static void another_fault_of_a_task_takes_its_course(void **state)
+static void another_fault_of_a_task_is_not_reported(void **state)
 {
     (void) state;
-    assert_true(dies(follows_null, SIG_DFL));
+    assert_true(dies(reads_bad_address, SIG_DFL));
     assert_null(strstr(text, "aloop:"));
 }
 
-static void a_signal_that_was_sent_takes_its_course(void **state)
+static void a_sent_sigsegv_kills_without_a_report(void **state)
 {
     (void) state;
-    assert_true(dies(is_sent_one, SIG_DFL));
+    assert_true(dies(sends_itself_sigsegv, SIG_DFL));
     assert_null(strstr(text, "aloop:"));
 }
 
-static void a_signal_that_was_sent_is_ignored_if_it_was_before(void **state)
+static void a_sent_sigsegv_stays_ignored(void **state)
 {
     (void) state;
-    assert_false(dies(is_sent_one, SIG_IGN));
+    assert_false(dies(sends_itself_sigsegv, SIG_IGN));
 }
 
-static void the_handler_that_was_there_runs_after_the_report(void **state)
+static void an_earlier_handler_runs_after_the_report(void **state)
 {
     (void) state;
-    if (patient_runs_on_valgrind()) /* A fault is its own error. */
+    /* Valgrind reports the fault as an error. */
+    if (patient_runs_on_valgrind())
         skip();
     assert_true(dies(recurses, exit_in_handler));
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == HANDLED);
     assert_non_null(strstr(text, ") has overrun its stack of "));
-    assert_true(dies(follows_null, exit_in_handler));
+    assert_true(dies(reads_bad_address, exit_in_handler));
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == HANDLED);
     assert_null(strstr(text, "aloop:"));
 }
@@ -205,7 +207,7 @@ static void run_a_task(aloop *loop)
     assert_int_equal(aloop_await(aloop_spawn(loop, yields, NULL)), 0);
 }
 
-static void the_disposition_is_put_back_with_the_last_loop(void **state)
+static void the_last_loop_restores_the_disposition(void **state)
 {
     struct sigaction before = action_of(SIGSEGV);
     aloop *one = aloop_new(&debug), *two = aloop_new(&debug);
@@ -220,7 +222,7 @@ static void the_disposition_is_put_back_with_the_last_loop(void **state)
     assert_true(action_of(SIGSEGV).sa_sigaction == before.sa_sigaction);
 }
 
-static void a_disposition_that_was_installed_since_is_kept(void **state)
+static void a_disposition_installed_later_is_kept(void **state)
 {
     void (*before)(int) = signal(SIGSEGV, SIG_DFL);
     aloop *loop = aloop_new(&debug);
@@ -242,7 +244,7 @@ static void no_handler_is_installed_without_tasks(void **state)
     aloop_free(loop);
 }
 
-static void no_handler_is_installed_unless_asked_for(void **state)
+static void no_handler_is_installed_without_the_debug_option(void **state)
 {
     struct sigaction before = action_of(SIGSEGV);
     aloop *loop;
@@ -275,16 +277,16 @@ static void the_thread_has_a_signal_stack_only_within_a_turn(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_overrun_names_the_task_its_place_and_its_size),
-        cmocka_unit_test(a_frame_that_steps_over_the_guard_is_found_as_well),
-        cmocka_unit_test(another_fault_of_a_task_takes_its_course),
-        cmocka_unit_test(a_signal_that_was_sent_takes_its_course),
-        cmocka_unit_test(a_signal_that_was_sent_is_ignored_if_it_was_before),
-        cmocka_unit_test(the_handler_that_was_there_runs_after_the_report),
-        cmocka_unit_test(the_disposition_is_put_back_with_the_last_loop),
-        cmocka_unit_test(a_disposition_that_was_installed_since_is_kept),
+        cmocka_unit_test(an_overrun_reports_the_task_and_its_stack_size),
+        cmocka_unit_test(a_frame_larger_than_the_guard_is_reported),
+        cmocka_unit_test(another_fault_of_a_task_is_not_reported),
+        cmocka_unit_test(a_sent_sigsegv_kills_without_a_report),
+        cmocka_unit_test(a_sent_sigsegv_stays_ignored),
+        cmocka_unit_test(an_earlier_handler_runs_after_the_report),
+        cmocka_unit_test(the_last_loop_restores_the_disposition),
+        cmocka_unit_test(a_disposition_installed_later_is_kept),
         cmocka_unit_test(no_handler_is_installed_without_tasks),
-        cmocka_unit_test(no_handler_is_installed_unless_asked_for),
+        cmocka_unit_test(no_handler_is_installed_without_the_debug_option),
         cmocka_unit_test(the_thread_has_a_signal_stack_only_within_a_turn),
     };
 

@@ -1,4 +1,4 @@
-/* Work and wake-ups from other threads. */
+/* Posts and wake-ups from other threads. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -25,8 +25,8 @@ enum { THREADS = 4, POSTS = 25000 };
 
 struct poster {
     pthread_t thread;
-    int posted; /* Its own counter ... */
-    int ran;    /* ... and the loop's. */
+    int posted; /* Counted by the thread. */
+    int ran;    /* Counted by the loop. */
     bool is_disordered;
 };
 
@@ -37,7 +37,7 @@ static struct {
     atomic_bool is_over;
 } f;
 
-/* Who sent it, and how many of his came before. */
+/* The sender of a message, and the number of its earlier messages. */
 struct message {
     struct poster *poster;
     int number;
@@ -85,8 +85,8 @@ static void *post_many(void *arg)
     return NULL;
 }
 
-/* Failure class 43: a wake-up is lost, or the queue is torn. */
-static void posts_of_several_threads_all_run_in_order_for_each(void **state)
+/* Failure class 43: a wake-up is lost, or the queue is corrupted. */
+static void posts_of_several_threads_run_in_order_per_thread(void **state)
 {
     (void) state;
     for (int i = 0; i < THREADS; i++) {
@@ -117,8 +117,8 @@ static void release(aloop *loop, void *arg)
     aloop_release(loop);
 }
 
-/* One post at a time, each only when the one before was served: the loop is
- * asleep, or about to be, at nearly every post. */
+/* Posts one call at a time, each after the one before has run.  The loop is
+ * asleep, or about to sleep, at nearly every post. */
 static void *post_and_wait(void *arg)
 {
     (void) arg;
@@ -133,7 +133,7 @@ static void *post_and_wait(void *arg)
     return NULL;
 }
 
-static void a_post_wakes_a_loop_that_sleeps(void **state)
+static void a_post_wakes_a_sleeping_loop(void **state)
 {
     pthread_t thread;
 
@@ -156,7 +156,7 @@ static void *wake_many(void *arg)
     return NULL;
 }
 
-static void wake_ups_end_waits_and_run_nothing(void **state)
+static void wake_ups_end_waits_and_run_no_callbacks(void **state)
 {
     pthread_t thread;
 
@@ -164,7 +164,8 @@ static void wake_ups_end_waits_and_run_nothing(void **state)
     aloop_hold(f.loop);
     pthread_create(&thread, NULL, wake_many, NULL);
     for (int i = 0; i < 1000; i++)
-        assert_int_equal(aloop_step(f.loop, -1), 1); /* Comes back. */
+        /* A wake-up ends the wait. */
+        assert_int_equal(aloop_step(f.loop, -1), 1);
     atomic_store(&f.is_over, true);
     pthread_join(thread, NULL);
     aloop_release(f.loop);
@@ -178,7 +179,7 @@ static void *post_release(void *arg)
     return NULL;
 }
 
-static void a_hold_keeps_the_loop_until_its_release(void **state)
+static void a_hold_keeps_the_loop_alive_until_its_release(void **state)
 {
     pthread_t thread;
 
@@ -211,8 +212,7 @@ static void *post_hello(void *arg)
     return NULL;
 }
 
-static void a_post_of_another_thread_runs_before_a_later_one_of_ours(
-    void **state)
+static void a_post_of_another_thread_runs_before_a_later_own_post(void **state)
 {
     pthread_t thread;
     int two = 2;
@@ -227,7 +227,8 @@ static void a_post_of_another_thread_runs_before_a_later_one_of_ours(
     assert_int_equal(f.posters[0].ran, 12);
 }
 
-/* Failure class 45: what the poster still touches is destroyed right after. */
+/* Failure class 45: an object that the posting thread still uses is destroyed
+ * right after the post. */
 static void a_loop_is_freed_right_after_the_post_that_ends_it(void **state)
 {
     (void) state;
@@ -246,7 +247,8 @@ static void a_loop_is_freed_right_after_the_post_that_ends_it(void **state)
 /* One of two loops, each on a thread of its own. */
 struct side {
     aloop *loop;
-    atomic_int *ready; /* How many loops there are, and how many have ended. */
+    /* Counts loops that exist, then loops that have ended. */
+    atomic_int *ready;
     struct side *other;
     int hits;
 };
@@ -280,7 +282,7 @@ static void *play(void *arg)
     aloop_post(side->other->loop, hit, side->other);
     aloop_run(side->loop);
     atomic_fetch_add(side->ready, 1);
-    wait_until(side->ready, 4); /* The other may still post here. */
+    wait_until(side->ready, 4); /* The other loop may still post to this one. */
     aloop_free(side->loop);
     return NULL;
 }
@@ -301,8 +303,7 @@ static void two_loops_on_two_threads_post_to_each_other(void **state)
     assert_true(sides[0].hits >= HITS && sides[1].hits >= HITS);
 }
 
-static void posts_that_are_queued_as_the_loop_is_freed_leak_nothing(
-    void **state)
+static void posts_queued_when_the_loop_is_freed_do_not_leak(void **state)
 {
     aloop *loop = aloop_new(NULL);
 
@@ -371,7 +372,7 @@ static void a_call_from_another_thread_is_refused_while_a_debug_loop_runs(
     f.loop = before;
 }
 
-/* Of a loop that changes threads. */
+/* A loop that moves between threads. */
 
 static void *run_to_the_end(void *arg)
 {
@@ -379,13 +380,13 @@ static void *run_to_the_end(void *arg)
     return NULL;
 }
 
-static void *free_it(void *arg)
+static void *free_loop(void *arg)
 {
     f.ran = aloop_free(arg);
     return NULL;
 }
 
-static void *do_on_a_thread(void *(*run)(void *arg), void *arg)
+static void *run_on_a_thread(void *(*run)(void *arg), void *arg)
 {
     pthread_t thread;
 
@@ -402,8 +403,7 @@ static void on_timer(aloop_timer *timer, void *arg)
     aloop_timer_close(timer);
 }
 
-static void a_loop_made_here_runs_on_a_thread_and_is_freed_on_another(
-    void **state)
+static void a_loop_may_be_made_run_and_freed_on_three_threads(void **state)
 {
     aloop *loop = aloop_new(NULL);
     aloop_timer *timer;
@@ -412,7 +412,7 @@ static void a_loop_made_here_runs_on_a_thread_and_is_freed_on_another(
     (void) state;
     for (int i = 1; i <= 3; i++) {
         aloop_timer_start(loop, 0, 0, on_timer, &timers, &timer);
-        do_on_a_thread(run_to_the_end, loop);
+        run_on_a_thread(run_to_the_end, loop);
         assert_int_equal(timers, i);
         aloop_timer_start(loop, 0, 0, on_timer, &timers, &timer);
         assert_int_equal(aloop_await(aloop_sleep(loop, ALOOP_MS(1))), 0);
@@ -421,10 +421,11 @@ static void a_loop_made_here_runs_on_a_thread_and_is_freed_on_another(
     }
     aloop_timer_start(loop, 0, 0, on_timer, &timers, &timer);
 
-    do_on_a_thread(free_it, loop);
+    run_on_a_thread(free_loop, loop);
 }
 
-/* Through pointers, since a compiler looks for errno once in each function. */
+/* Accesses go through pointers, because a compiler may reuse the address of
+ * errno within a function. */
 static void assign_errno(int error)
 {
     errno = error;
@@ -451,8 +452,8 @@ static ssize_t keep_errno(aloop *loop, void *arg)
     return 0;
 }
 
-/* One stage further. */
-static void *go_on(void *arg)
+/* Steps the loop until its task has reached the next stage. */
+static void *run_next_stage(void *arg)
 {
     const int *stage = arg;
 
@@ -462,22 +463,22 @@ static void *go_on(void *arg)
     return NULL;
 }
 
-static void a_task_goes_on_on_another_thread_with_its_own_errno(void **state)
+static void a_task_keeps_its_errno_on_another_thread(void **state)
 {
     int stage = 0;
     aloop_future *task = aloop_spawn(f.loop, keep_errno, &stage);
 
     (void) state;
-    do_on_a_thread(go_on, &stage);
-    go_on(&stage);
-    do_on_a_thread(go_on, &stage);
-    go_on(&stage);
+    run_on_a_thread(run_next_stage, &stage);
+    run_next_stage(&stage);
+    run_on_a_thread(run_next_stage, &stage);
+    run_next_stage(&stage);
 
     assert_int_equal(stage, 4);
     assert_int_equal(aloop_await(task), 0);
 }
 
-static void arguments_that_cannot_be_right_are_refused(void **state)
+static void invalid_arguments_are_refused(void **state)
 {
     (void) state;
     assert_int_equal(aloop_post(NULL, release, NULL), ALOOP_EINVAL);
@@ -485,7 +486,7 @@ static void arguments_that_cannot_be_right_are_refused(void **state)
     aloop_wake(NULL);
     aloop_hold(NULL);
     aloop_release(NULL);
-    aloop_release(f.loop); /* Unheld. */
+    aloop_release(f.loop); /* The loop is not held. */
     assert_false(aloop_alive(f.loop));
 }
 
@@ -494,19 +495,19 @@ static void arguments_that_cannot_be_right_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(posts_of_several_threads_all_run_in_order_for_each),
-        TEST(a_post_wakes_a_loop_that_sleeps),
-        TEST(wake_ups_end_waits_and_run_nothing),
-        TEST(a_hold_keeps_the_loop_until_its_release),
-        TEST(a_post_of_another_thread_runs_before_a_later_one_of_ours),
+        TEST(posts_of_several_threads_run_in_order_per_thread),
+        TEST(a_post_wakes_a_sleeping_loop),
+        TEST(wake_ups_end_waits_and_run_no_callbacks),
+        TEST(a_hold_keeps_the_loop_alive_until_its_release),
+        TEST(a_post_of_another_thread_runs_before_a_later_own_post),
         TEST(a_loop_is_freed_right_after_the_post_that_ends_it),
         TEST(two_loops_on_two_threads_post_to_each_other),
-        TEST(posts_that_are_queued_as_the_loop_is_freed_leak_nothing),
+        TEST(posts_queued_when_the_loop_is_freed_do_not_leak),
         TEST(
             a_call_from_another_thread_is_refused_while_a_debug_loop_runs),
-        TEST(a_loop_made_here_runs_on_a_thread_and_is_freed_on_another),
-        TEST(a_task_goes_on_on_another_thread_with_its_own_errno),
-        TEST(arguments_that_cannot_be_right_are_refused),
+        TEST(a_loop_may_be_made_run_and_freed_on_three_threads),
+        TEST(a_task_keeps_its_errno_on_another_thread),
+        TEST(invalid_arguments_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

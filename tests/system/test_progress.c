@@ -1,9 +1,9 @@
-/* The progress lines of the examples, on a terminal: what is on its screen
- * after each drawing, and that a resize leaves nothing behind. */
+/* Progress lines of the examples, on a terminal: the contents of its screen
+ * after each drawing, and after a resize. */
 
 #define _XOPEN_SOURCE 700
 
-/* First: it chooses what the system's headers declare. */
+/* Included first, because it selects what system headers declare. */
 #include "../../examples/support/progress.c"
 
 #include <setjmp.h>
@@ -94,7 +94,7 @@ static void put_char(char c)
     f.screen[f.row][f.column++] = c;
 }
 
-/* Carries out what begins with an escape; returns its size. */
+/* Executes the escape sequence at `text`. Returns its size. */
 static size_t escape(const char *text)
 {
     unsigned count = 0;
@@ -114,13 +114,14 @@ static size_t escape(const char *text)
     return size;
 }
 
-/* Shows what has been written; the terminal turns a newline into both. */
+/* Displays the output so far.  The terminal translates a newline into a
+ * carriage return and a newline. */
 static void show(void)
 {
     static char text[65536];
     ssize_t size;
 
-    fputc('\a', f.out); /* The end, since a terminal has none. */
+    fputc('\a', f.out); /* Marks the end, because a terminal reports none. */
     fflush(f.out);
     for (;;) {
         do {
@@ -186,7 +187,7 @@ static void a_line_is_as_wide_as_the_terminal(void **state)
     }
 }
 
-static void a_bar_fills_what_the_label_leaves(void **state)
+static void a_bar_fills_the_space_after_the_label(void **state)
 {
     (void) state;
     set_size(24, 132);
@@ -207,7 +208,7 @@ static void a_bar_fills_what_the_label_leaves(void **state)
     assert_non_null(strstr(f.screen[1], "==]              0 B"));
 }
 
-static void what_does_not_fit_is_counted(void **state)
+static void lines_that_do_not_fit_are_counted(void **state)
 {
     (void) state;
     draw(100);
@@ -225,9 +226,9 @@ static void what_does_not_fit_is_counted(void **state)
     assert_blank_from(0);
 }
 
-/* What a terminal that wraps again shows after a resize: each row that is too
- * long takes several, and the cursor stays with its text. */
-static void wrap_again(unsigned columns)
+/* Simulates a terminal that rewraps its text on a resize: a row that is too
+ * long takes several rows, and the cursor stays with its text. */
+static void rewrap(unsigned columns)
 {
     char before[ROWS_MAX][WIDTH_MAX + 1];
     unsigned row = 0, cursor = f.row;
@@ -257,9 +258,9 @@ static void cut(unsigned columns)
         memset(f.screen[i] + columns, ' ', WIDTH_MAX - columns);
 }
 
-static void a_resize_leaves_nothing_behind(void **state)
+static void a_resize_leaves_no_remains(void **state)
 {
-    static void (*const resizes[])(unsigned columns) = {wrap_again, cut};
+    static void (*const resizes[])(unsigned columns) = {rewrap, cut};
     static const unsigned widths[] = {120, 60, 100, 33, 150};
 
     (void) state;
@@ -279,7 +280,7 @@ static void a_resize_leaves_nothing_behind(void **state)
     }
 }
 
-static void nothing_is_drawn_where_there_is_no_terminal(void **state)
+static void nothing_is_drawn_without_a_terminal(void **state)
 {
     FILE *file = tmpfile();
     struct progress progress;
@@ -301,10 +302,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_line_is_as_wide_as_the_terminal),
-        TEST(a_bar_fills_what_the_label_leaves),
-        TEST(what_does_not_fit_is_counted),
-        TEST(a_resize_leaves_nothing_behind),
-        TEST(nothing_is_drawn_where_there_is_no_terminal),
+        TEST(a_bar_fills_the_space_after_the_label),
+        TEST(lines_that_do_not_fit_are_counted),
+        TEST(a_resize_leaves_no_remains),
+        TEST(nothing_is_drawn_without_a_terminal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

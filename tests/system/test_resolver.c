@@ -1,5 +1,5 @@
-/* Look-ups by real threads, where the system's resolver is a function of this
- * program that answers when it is told to. */
+/* Look-ups on real threads.  The resolver of the system is replaced by a
+ * function of this program, which answers when a test allows it to. */
 
 #define _XOPEN_SOURCE 700
 
@@ -29,7 +29,7 @@ enum { ROUNDS = 200 };
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    bool is_silent;  /* Calls of getaddrinfo do not return. */
+    bool is_silent;  /* Calls of getaddrinfo() do not return. */
     unsigned inside; /* Calls that have begun and not returned. */
     unsigned calls;
 } r = {.mutex = PTHREAD_MUTEX_INITIALIZER,
@@ -40,7 +40,7 @@ struct answer {
     struct sockaddr_in address;
 };
 
-/* Every name is that of this machine. */
+/* Resolves every name to the address of this machine. */
 int getaddrinfo(const char *host, const char *port,
                 const struct addrinfo *hints, struct addrinfo **ret)
 {
@@ -71,7 +71,7 @@ int getaddrinfo(const char *host, const char *port,
 
 void freeaddrinfo(struct addrinfo *list)
 {
-    free(list); /* The first member of its answer. */
+    free(list); /* `list` is the first member of its answer. */
 }
 
 static void set_silent(bool is_silent)
@@ -93,12 +93,13 @@ static void await_inside(unsigned inside)
 static struct {
     aloop *loop;
     aloop_stream *stream;
-    atomic_size_t bytes; /* Of memory that the loop has out. */
+    atomic_size_t bytes; /* Allocated by the loop. */
     atomic_uint resizes; /* Calls of its allocator. */
-    int threads;         /* Of this process, before the test. */
+    int threads;         /* Threads of this process before the test. */
 } f;
 
-/* The threads of this process; 0 where the system does not list them. */
+/* Returns the number of threads of this process, or 0 if the system does not
+ * list them. */
 static int count_threads(void)
 {
     DIR *tasks = opendir("/proc/self/task");
@@ -128,7 +129,7 @@ static void *nothing(void *arg)
     return arg;
 }
 
-/* A checker may add a thread of its own with the first one. */
+/* A checker may add a thread of its own when the first thread starts. */
 static int start_first_thread(void **state)
 {
     pthread_t first;
@@ -151,7 +152,8 @@ static int set_up(void **state)
     return f.loop == NULL;
 }
 
-/* Those left behind end, or leak checkers would find what they use. */
+/* Waits until abandoned threads have ended.  Otherwise leak checkers would
+ * report what these threads use. */
 static int tear_down(void **state)
 {
     (void) state;
@@ -169,7 +171,7 @@ static aloop_future *look_up(aloop *loop)
     return aloop_tcp_connect(loop, "host.test", "1", &f.stream);
 }
 
-static void an_answer_is_used(void **state)
+static void a_look_up_uses_the_answer(void **state)
 {
     (void) state;
     assert_int_equal(aloop_await(look_up(f.loop)), ALOOP_ECONNREFUSED);
@@ -196,7 +198,7 @@ static void freeing_the_loop_does_not_wait_for_the_resolver(void **state)
     assert_int_equal(f.resizes, resizes);
 }
 
-static ssize_t give_up(aloop *loop, void *arg)
+static ssize_t abandon_look_up(aloop *loop, void *arg)
 {
     aloop_future *future = look_up(loop);
 
@@ -209,10 +211,10 @@ static void a_program_does_not_wait_for_the_resolver(void **state)
     (void) state;
     set_silent(true);
 
-    assert_int_equal(aloop_main(give_up, NULL), ALOOP_ETIMEDOUT);
+    assert_int_equal(aloop_main(abandon_look_up, NULL), ALOOP_ETIMEDOUT);
 }
 
-static void look_ups_that_were_given_up_leave_threads_for_others(void **state)
+static void abandoned_look_ups_leave_threads_for_others(void **state)
 {
     enum { SILENT = 10 };
 
@@ -224,7 +226,8 @@ static void look_ups_that_were_given_up_leave_threads_for_others(void **state)
         await_inside(i + 1);
         aloop_future_unref(future);
     }
-    assert_int_equal(aloop_run(f.loop), 0); /* They do not keep it. */
+    /* Abandoned look-ups do not keep the loop alive. */
+    assert_int_equal(aloop_run(f.loop), 0);
 
     pthread_mutex_lock(&r.mutex);
     assert_int_equal(r.inside, SILENT);
@@ -238,8 +241,8 @@ static void *answer(void *arg)
     return NULL;
 }
 
-/* Whoever is first. */
-static void an_answer_may_come_as_the_loop_is_freed(void **state)
+/* Either the answer or the end of the loop is first. */
+static void an_answer_may_arrive_while_the_loop_is_freed(void **state)
 {
     (void) state;
     for (int round = 0; round < ROUNDS; round++) {
@@ -270,11 +273,11 @@ static void an_answer_may_come_as_the_loop_is_freed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_answer_is_used),
+        TEST(a_look_up_uses_the_answer),
         TEST(freeing_the_loop_does_not_wait_for_the_resolver),
         TEST(a_program_does_not_wait_for_the_resolver),
-        TEST(look_ups_that_were_given_up_leave_threads_for_others),
-        TEST(an_answer_may_come_as_the_loop_is_freed),
+        TEST(abandoned_look_ups_leave_threads_for_others),
+        TEST(an_answer_may_arrive_while_the_loop_is_freed),
     };
 
     return cmocka_run_group_tests(tests, start_first_thread, NULL);

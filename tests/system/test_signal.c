@@ -1,6 +1,6 @@
 /* Signals of the kernel. */
 
-#define _XOPEN_SOURCE 700 /* SIGTRAP. */
+#define _XOPEN_SOURCE 700 /* For SIGTRAP. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +23,8 @@ static struct {
     aloop *loop;
     int calls;
     int last;
-    volatile sig_atomic_t own_calls; /* Of a handler that is not aloop's. */
+    /* Calls of a handler that the application installed. */
+    volatile sig_atomic_t own_calls;
 } f;
 
 static int set_up(void **state)
@@ -63,7 +64,7 @@ static void step_until(int calls)
         assert_int_equal(aloop_step(f.loop, -1), 1);
 }
 
-static void ten_raises_are_ten_calls(void **state)
+static void ten_raised_signals_give_ten_calls(void **state)
 {
     aloop_signal *signal = watch(SIGUSR1);
 
@@ -85,7 +86,7 @@ static void on_own(int number)
     f.own_calls++;
 }
 
-static void closing_the_last_watch_puts_back_what_was_there(void **state)
+static void closing_the_last_watch_restores_the_disposition(void **state)
 {
     struct sigaction own = {0}, before, after;
     aloop_signal *a, *b;
@@ -110,15 +111,16 @@ static void closing_the_last_watch_puts_back_what_was_there(void **state)
     assert_int_equal(sigismember(&after.sa_mask, SIGUSR2), 1);
 }
 
-/* No handler is installed, and SIGPIPE is left alone, unless asked for. */
-static void a_handler_that_was_installed_after_the_watch_is_kept(void **state)
+/* Closing the last watch does not overwrite a disposition that the application
+ * has changed. */
+static void a_handler_installed_after_the_watch_is_kept(void **state)
 {
     aloop_signal *first = watch(SIGUSR1), *second;
     struct sigaction now;
 
     (void) state;
     signal(SIGUSR1, on_own);
-    second = watch(SIGUSR1); /* Asks for the signals again. */
+    second = watch(SIGUSR1); /* Installs the library's handler again. */
     raise(SIGUSR1);
     step_until(2);
     assert_int_equal(f.own_calls, 0);
@@ -145,7 +147,7 @@ static void a_loop_without_watches_changes_no_disposition(void **state)
         if (number == SIGKILL || number == SIGSTOP)
             continue;
         assert_int_equal(sigaction(number, NULL, &now), 0);
-        /* Sanitizers and cmocka catch what a crash raises. */
+        /* Sanitizers and cmocka catch signals that report crashes. */
         if (number != SIGSEGV && number != SIGBUS && number != SIGFPE &&
             number != SIGILL && number != SIGABRT && number != SIGSYS &&
             number != SIGTRAP)
@@ -171,8 +173,8 @@ static void sigpipe_is_a_signal_like_any_other(void **state)
     aloop_signal_close(signal);
 }
 
-/* Failure class 37: a signal is pending as its watch is closed. */
-static void a_signal_that_came_before_the_close_is_not_called_back(void **state)
+/* Failure class 37: a signal is pending when its watch is closed. */
+static void a_signal_before_the_close_is_not_called_back(void **state)
 {
     aloop_signal *signal = watch(SIGPIPE);
 
@@ -184,7 +186,7 @@ static void a_signal_that_came_before_the_close_is_not_called_back(void **state)
     assert_int_equal(f.calls, 0);
 }
 
-static void numbers_that_cannot_be_caught_are_refused(void **state)
+static void signals_that_cannot_be_caught_are_refused(void **state)
 {
     static const int numbers[] = {0, -1, SIGKILL, SIGSTOP, 4096};
     aloop_signal *signal = NULL;
@@ -210,7 +212,7 @@ static void *raise_here(void *arg)
 {
     (void) arg;
     for (int i = 0; i < 50000; i++)
-        raise(SIGUSR1); /* Handled on this thread, each of them. */
+        raise(SIGUSR1); /* Each is handled on this thread. */
     return NULL;
 }
 
@@ -221,10 +223,10 @@ static void add(aloop_signal *watch_, int number, void *arg)
     ++*(int *) arg;
 }
 
-/* Failure class 36: a storm of signals, from two threads, while the loop
- * opens and closes watches and sleeps in between.  What a thread raises for
- * itself is handled before raise() returns, and none of it may be lost. */
-static void a_storm_from_two_threads_is_counted_whole(void **state)
+/* Failure class 36: a storm of signals from two threads, while the loop opens
+ * and closes watches and sleeps in between.  A signal that a thread raises for
+ * itself is handled before raise() returns, so none of these may be lost. */
+static void a_storm_from_two_threads_is_counted_completely(void **state)
 {
     pthread_t threads[2], self = pthread_self();
     int kept = 0, others = 0;
@@ -232,7 +234,7 @@ static void a_storm_from_two_threads_is_counted_whole(void **state)
 
     (void) state;
 #if WITH_VALGRIND
-    if (RUNNING_ON_VALGRIND) /* It does not survive such a storm itself. */
+    if (RUNNING_ON_VALGRIND) /* Valgrind does not survive such a storm. */
         skip();
 #endif
     assert_int_equal(
@@ -252,13 +254,13 @@ static void a_storm_from_two_threads_is_counted_whole(void **state)
         aloop_step(f.loop, 0);
     }
 
-    /* The kernel may merge the ones that were sent to this thread. */
+    /* The kernel may merge signals that were sent to this thread. */
     assert_in_range(kept, 50001, 100000);
     assert_true(others <= kept);
     aloop_signal_close(keeper);
 }
 
-/* Its clean-up is still on its way when the second signal arrives. */
+/* The clean-up of this task is not finished when the second signal arrives. */
 static ssize_t raises_twice(aloop *loop, void *arg)
 {
     const int *numbers = arg;
@@ -313,13 +315,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_loop_without_watches_changes_no_disposition),
-        TEST(ten_raises_are_ten_calls),
-        TEST(closing_the_last_watch_puts_back_what_was_there),
-        TEST(a_handler_that_was_installed_after_the_watch_is_kept),
+        TEST(ten_raised_signals_give_ten_calls),
+        TEST(closing_the_last_watch_restores_the_disposition),
+        TEST(a_handler_installed_after_the_watch_is_kept),
         TEST(sigpipe_is_a_signal_like_any_other),
-        TEST(a_signal_that_came_before_the_close_is_not_called_back),
-        TEST(numbers_that_cannot_be_caught_are_refused),
-        TEST(a_storm_from_two_threads_is_counted_whole),
+        TEST(a_signal_before_the_close_is_not_called_back),
+        TEST(signals_that_cannot_be_caught_are_refused),
+        TEST(a_storm_from_two_threads_is_counted_completely),
         TEST(the_second_interrupt_ends_a_program),
     };
 

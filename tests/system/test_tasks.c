@@ -1,4 +1,4 @@
-/* Many tasks at once, and the program's whole life, on the real system. */
+/* Large numbers of tasks, and whole programs, on the real system. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,9 +18,9 @@
 
 enum { MANY = 100000, ASAN = 20000, SLOW = 500, TSAN = 100 };
 
-/* How many tasks to park: each costs a fiber under TSan, and time under
- * valgrind and ASan. */
-static size_t how_many(void)
+/* Returns how many tasks to park.  Each costs a fiber under TSan, and time
+ * under Valgrind and ASan. */
+static size_t count_of_tasks(void)
 {
     size_t count = WITH_ASAN ? ASAN : MANY;
 
@@ -34,7 +34,7 @@ static size_t how_many(void)
     return count;
 }
 
-/* Counts the bytes that are out. */
+/* Counts the bytes that are allocated. */
 static void *counted_resize(void *context, void *old, size_t old_size,
                             size_t size)
 {
@@ -68,10 +68,9 @@ static ssize_t parks(aloop *loop, void *arg)
     return status;
 }
 
-static void a_hundred_thousand_parked_tasks_all_end_when_cancelled(
-    void **state)
+static void a_hundred_thousand_parked_tasks_all_end_when_cancelled(void **state)
 {
-    size_t used = 0, count = how_many();
+    size_t used = 0, count = count_of_tasks();
     aloop_options options = {.size = sizeof options,
                              .resize = counted_resize,
                              .resize_context = &used};
@@ -106,9 +105,9 @@ static ssize_t wakes(aloop *loop, void *arg)
     return 0;
 }
 
-static void every_one_of_many_sleepers_wakes(void **state)
+static void each_of_many_sleeping_tasks_wakes(void **state)
 {
-    size_t count = how_many();
+    size_t count = count_of_tasks();
     aloop *loop = aloop_new(NULL);
     struct counts counts = {0, 0, 0};
 
@@ -127,7 +126,7 @@ static ssize_t fails_with_epipe(aloop *loop, void *arg)
     return ALOOP_EPIPE;
 }
 
-static void a_program_ends_with_what_its_task_returned(void **state)
+static void a_program_exits_with_the_result_of_its_task(void **state)
 {
     (void) state;
     assert_int_equal(aloop_main(fails_with_epipe, NULL), ALOOP_EPIPE);
@@ -147,23 +146,23 @@ static void a_sleep_is_never_shorter_than_asked(void **state)
     aloop_free(loop);
 }
 
-/* A thread that runs a loop of its own, and is cancelled meanwhile. */
+/* A thread that runs a loop and is cancelled while the loop runs. */
 struct cancelled {
     _Atomic(aloop *) loop;
     bool has_timer;
-    bool is_busy; /* The loop's thread never sleeps. */
+    bool is_busy; /* The thread of the loop never sleeps. */
     atomic_bool has_returned;
 };
 
-static void nothing_due(aloop_timer *timer, void *arg)
+static void ignore_timer(aloop_timer *timer, void *arg)
 {
     (void) timer;
     (void) arg;
 }
 
-static void go_on(aloop *loop, void *arg)
+static void defer_again(aloop *loop, void *arg)
 {
-    aloop_defer(loop, go_on, arg);
+    aloop_defer(loop, defer_again, arg);
 }
 
 static void *run_a_loop(void *arg)
@@ -174,9 +173,9 @@ static void *run_a_loop(void *arg)
 
     aloop_hold(loop);
     if (test->has_timer)
-        aloop_timer_start(loop, ALOOP_SEC(1000), 0, nothing_due, NULL, &timer);
+        aloop_timer_start(loop, ALOOP_SEC(1000), 0, ignore_timer, NULL, &timer);
     if (test->is_busy)
-        aloop_defer(loop, go_on, NULL);
+        aloop_defer(loop, defer_again, NULL);
     atomic_store(&test->loop, loop);
     aloop_run(loop);
     atomic_store(&test->has_returned, aloop_free(loop) == 0);
@@ -184,16 +183,16 @@ static void *run_a_loop(void *arg)
     return NULL;
 }
 
-static void stop_it(aloop *loop, void *arg)
+static void stop_loop(aloop *loop, void *arg)
 {
     (void) arg;
     aloop_stop(loop);
 }
 
-static void a_cancelled_thread_ends_after_its_loop_was_stopped(void **state)
+static void a_cancelled_thread_ends_after_its_loop_is_stopped(void **state)
 {
     (void) state;
-    if (WITH_ASAN) /* Clang's cannot end such a thread. */
+    if (WITH_ASAN) /* Clang's ASan cannot end such a thread. */
         skip();
     for (int i = 0; i < 2; i++) {
         struct cancelled test = {.has_timer = i > 0};
@@ -204,8 +203,8 @@ static void a_cancelled_thread_ends_after_its_loop_was_stopped(void **state)
         while (atomic_load(&test.loop) == NULL)
             sched_yield();
         assert_int_equal(pthread_cancel(thread), 0);
-        /* The thread would free the loop only after this has run. */
-        assert_int_equal(aloop_post(test.loop, stop_it, NULL), 0);
+        /* The thread frees the loop only after this call has run. */
+        assert_int_equal(aloop_post(test.loop, stop_loop, NULL), 0);
         assert_int_equal(pthread_join(thread, &result), 0);
 
         assert_true(atomic_load(&test.has_returned));
@@ -214,7 +213,7 @@ static void a_cancelled_thread_ends_after_its_loop_was_stopped(void **state)
 }
 
 /* A loop that does not sleep can run the post, end and be freed while
- * aloop_post() still runs. */
+ * aloop_post() is still running. */
 static void a_post_may_end_and_free_its_loop(void **state)
 {
     (void) state;
@@ -225,7 +224,7 @@ static void a_post_may_end_and_free_its_loop(void **state)
         assert_int_equal(pthread_create(&thread, NULL, run_a_loop, &test), 0);
         while (atomic_load(&test.loop) == NULL)
             sched_yield();
-        assert_int_equal(aloop_post(test.loop, stop_it, NULL), 0);
+        assert_int_equal(aloop_post(test.loop, stop_loop, NULL), 0);
         assert_int_equal(pthread_join(thread, NULL), 0);
         assert_true(atomic_load(&test.has_returned));
     }
@@ -238,7 +237,7 @@ static void *post_while_cancelled(void *arg)
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     pthread_cancel(pthread_self());
     pthread_setcancelstate(before, NULL);
-    aloop_post(arg, stop_it, NULL);
+    aloop_post(arg, stop_loop, NULL);
     pthread_testcancel();
     return NULL;
 }
@@ -251,7 +250,7 @@ static void a_cancelled_thread_ends_after_its_post(void **state)
     aloop *loop;
 
     (void) state;
-    if (WITH_ASAN) /* Clang's cannot end such a thread. */
+    if (WITH_ASAN) /* Clang's ASan cannot end such a thread. */
         skip();
     loop = aloop_new(NULL);
     wake.fd = aloop_fd(loop);
@@ -271,10 +270,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
             a_hundred_thousand_parked_tasks_all_end_when_cancelled),
-        cmocka_unit_test(every_one_of_many_sleepers_wakes),
-        cmocka_unit_test(a_program_ends_with_what_its_task_returned),
+        cmocka_unit_test(each_of_many_sleeping_tasks_wakes),
+        cmocka_unit_test(a_program_exits_with_the_result_of_its_task),
         cmocka_unit_test(a_sleep_is_never_shorter_than_asked),
-        cmocka_unit_test(a_cancelled_thread_ends_after_its_loop_was_stopped),
+        cmocka_unit_test(a_cancelled_thread_ends_after_its_loop_is_stopped),
         cmocka_unit_test(a_post_may_end_and_free_its_loop),
         cmocka_unit_test(a_cancelled_thread_ends_after_its_post),
     };

@@ -1,6 +1,6 @@
-/* TCP of the kernel: echoes, ends, addresses. */
+/* TCP of the kernel: echoes, ends of streams, addresses. */
 
-#define _XOPEN_SOURCE 700 /* setitimer. */
+#define _XOPEN_SOURCE 700 /* For setitimer(). */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,7 +24,7 @@ static struct {
     aloop_listener *listener;
     char port[8];
     aloop_stream *client, *server;
-    size_t bytes; /* Of memory that the loop has out. */
+    size_t bytes; /* Allocated by the loop. */
     int calls;
     ssize_t last;
 } f;
@@ -77,7 +77,7 @@ static int listen_on(const char *host, aloop_listener_cb on_stream)
     return error;
 }
 
-/* Both ends in one loop. */
+/* Connects two streams of one loop. */
 static void connect_both(const char *host)
 {
     assert_int_equal(listen_on(host, keep), 0);
@@ -93,9 +93,9 @@ static void close_both(void)
     aloop_stream_close(f.server);
 }
 
-/* With a kqueue that takes the error in order to report it, and with others. */
-static void a_refused_connect_has_the_error_wherever_it_is_reported(
-    void **state)
+/* Checks a kqueue that consumes the error when it reports the event, and
+ * others. */
+static void a_refused_connect_returns_the_error_on_each_kqueue(void **state)
 {
     static const char name[] = "KQUEUE_STANDIN_TAKES_ERRORS";
 
@@ -202,9 +202,9 @@ static void an_echo_of_megabytes_by_callback_is_unaltered(void **state)
     aloop_stream_close(f.client);
 }
 
-/* Failure class 28: EINTR, here of every call that a signal can interrupt,
- * because the handler is not to restart any. */
-static void an_echo_goes_on_through_interruptions(void **state)
+/* Failure class 28: EINTR.  The handler is installed without SA_RESTART, so
+ * that a signal interrupts every call that can be interrupted. */
+static void an_echo_works_despite_interruptions(void **state)
 {
     atomic_store(&signals, 0);
     storm(1000);
@@ -215,7 +215,7 @@ static void an_echo_goes_on_through_interruptions(void **state)
     storm(0);
 }
 
-static void addresses_are_told_in_text(void **state)
+static void addresses_are_returned_as_text(void **state)
 {
     char local[96], peer[96], small[4] = "abc";
 
@@ -234,7 +234,7 @@ static void addresses_are_told_in_text(void **state)
     close_both();
 }
 
-static void ipv6_works_where_there_is_any(void **state)
+static void ipv6_works_if_available(void **state)
 {
     char peer[96];
 
@@ -249,7 +249,7 @@ static void ipv6_works_where_there_is_any(void **state)
     close_both();
 }
 
-static void every_local_address_answers_for_null(void **state)
+static void a_null_host_listens_on_every_local_address(void **state)
 {
     (void) state;
     assert_int_equal(listen_on(NULL, keep), 0);
@@ -262,8 +262,7 @@ static void every_local_address_answers_for_null(void **state)
     close_both();
 }
 
-static void a_port_in_use_is_refused_and_free_again_after_the_close(
-    void **state)
+static void a_port_in_use_is_refused_until_its_listener_is_closed(void **state)
 {
     aloop_listener *second = NULL;
 
@@ -337,7 +336,7 @@ static void an_abort_is_a_reset_to_the_other_end(void **state)
 }
 
 /* Failure class 27: SIGPIPE kills the process. */
-static void writing_to_a_reset_connection_is_an_error_and_no_signal(
+static void writing_to_a_reset_connection_gives_an_error_and_no_signal(
     void **state)
 {
     char byte;
@@ -358,7 +357,7 @@ static void writing_to_a_reset_connection_is_an_error_and_no_signal(
 }
 
 /* Failure class 15: a hang-up while only writability is watched. */
-static void a_reset_ends_a_write_that_waits_for_room(void **state)
+static void a_reset_ends_a_waiting_write(void **state)
 {
     static char big[32 * 1024 * 1024];
     aloop_future *write;
@@ -379,7 +378,7 @@ static void a_reset_ends_a_write_that_waits_for_room(void **state)
     aloop_stream_close(f.client);
 }
 
-static void a_reset_is_never_read_as_an_end(bool is_read_meanwhile)
+static void check_reset_is_not_an_end(bool is_read_meanwhile)
 {
     static char big[32 * 1024 * 1024];
     char got[8];
@@ -402,9 +401,8 @@ static void a_reset_is_never_read_as_an_end(bool is_read_meanwhile)
     aloop_stream_close(f.client);
 }
 
-/* Whichever call it is that the kernel reports it to. */
-static void a_reset_is_no_end_to_a_reader_whatever_took_its_error(
-    void **state)
+/* Holds for each call that the kernel may report the reset to. */
+static void a_reset_is_not_read_as_an_end_of_stream(void **state)
 {
     static const char name[] = "KQUEUE_STANDIN_TAKES_ERRORS";
 
@@ -412,12 +410,12 @@ static void a_reset_is_no_end_to_a_reader_whatever_took_its_error(
     for (int i = 0; i < 4; i++) {
         if (i >= 2)
             setenv(name, "1", 1);
-        a_reset_is_never_read_as_an_end(i % 2 == 0);
+        check_reset_is_not_an_end(i % 2 == 0);
         unsetenv(name);
     }
 }
 
-static void what_was_put_before_the_close_arrives_whole(void **state)
+static void data_put_before_the_close_arrives_completely(void **state)
 {
     static char sent[3000000], got[3000001];
 
@@ -442,19 +440,19 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_echo_of_megabytes_by_tasks_is_unaltered),
         TEST(an_echo_of_megabytes_by_callback_is_unaltered),
-        TEST(an_echo_goes_on_through_interruptions),
-        TEST(addresses_are_told_in_text),
-        TEST(ipv6_works_where_there_is_any),
-        TEST(every_local_address_answers_for_null),
-        TEST(a_refused_connect_has_the_error_wherever_it_is_reported),
-        TEST(a_port_in_use_is_refused_and_free_again_after_the_close),
+        TEST(an_echo_works_despite_interruptions),
+        TEST(addresses_are_returned_as_text),
+        TEST(ipv6_works_if_available),
+        TEST(a_null_host_listens_on_every_local_address),
+        TEST(a_refused_connect_returns_the_error_on_each_kqueue),
+        TEST(a_port_in_use_is_refused_until_its_listener_is_closed),
         TEST(a_closed_port_refuses),
         TEST(a_half_closed_connection_still_carries_the_answer),
         TEST(an_abort_is_a_reset_to_the_other_end),
-        TEST(writing_to_a_reset_connection_is_an_error_and_no_signal),
-        TEST(a_reset_ends_a_write_that_waits_for_room),
-        TEST(a_reset_is_no_end_to_a_reader_whatever_took_its_error),
-        TEST(what_was_put_before_the_close_arrives_whole),
+        TEST(writing_to_a_reset_connection_gives_an_error_and_no_signal),
+        TEST(a_reset_ends_a_waiting_write),
+        TEST(a_reset_is_not_read_as_an_end_of_stream),
+        TEST(data_put_before_the_close_arrives_completely),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
