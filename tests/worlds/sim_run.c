@@ -1,9 +1,10 @@
 /* Runs worlds from seeds: sim_run SEEDS [--from N] [--world NAME].
  *
- * A child runs them, one after the other, and keeps its place in memory that
- * the parent sees.  When it dies, of a check, an assertion, a sanitizer or too
- * much time, that seed of that world has failed, and a new child goes on behind
- * it.  One seed of one world runs without a child, for debuggers. */
+ * A child process runs them one after the other, and stores its progress in
+ * memory shared with the parent.  If a check, an assertion, a sanitizer or the
+ * time limit ends the child, its present run has failed, and a new child
+ * continues with the next run.  A single seed of a single world runs without a
+ * child, for debuggers. */
 
 #define _DEFAULT_SOURCE
 #define _DARWIN_C_SOURCE
@@ -20,8 +21,8 @@
 #include "support/patient.h"
 
 enum {
-    SECONDS_MAX = 60, /* Of a run: real ones. */
-    TWICE = 50        /* One run in so many is compared with a second. */
+    SECONDS_MAX = 60, /* Real seconds for one run. */
+    TWICE = 50        /* One run in this many is repeated and compared. */
 };
 
 static const struct world *const worlds[] = {
@@ -31,21 +32,21 @@ static const struct world *const worlds[] = {
 
 enum { WORLDS = sizeof worlds / sizeof worlds[0] };
 
-/* Where the child is; shared with the parent. */
+/* The progress of the child, shared with the parent. */
 struct place {
-    uint64_t next;    /* Run, counted over all seeds and worlds. */
+    uint64_t next;    /* Next run, counted over all seeds and worlds. */
     int64_t ns;       /* Virtual time so far. */
-    unsigned compared; /* Runs that were done twice. */
+    unsigned compared; /* Runs that were repeated. */
 };
 
-/* What was asked for. */
+/* Arguments of the command line. */
 static struct {
     uint64_t seeds;
     uint64_t from;
     const struct world *world; /* NULL: all. */
 } asked = {.from = 1};
 
-static _Noreturn void misused(void)
+static _Noreturn void print_usage(void)
 {
     fprintf(stderr, "usage: sim_run SEEDS [--from N] [--world NAME]\n"
                     "worlds:");
@@ -61,7 +62,7 @@ static uint64_t number(const char *text)
     uint64_t value = strtoull(text, &end, 10);
 
     if (text[0] < '0' || text[0] > '9' || *end != '\0')
-        misused();
+        print_usage();
     return value;
 }
 
@@ -71,13 +72,13 @@ static void find_world(const char *name)
         if (strcmp(worlds[i]->name, name) == 0)
             asked.world = worlds[i];
     if (asked.world == NULL)
-        misused();
+        print_usage();
 }
 
 static void parse(int count, char **words)
 {
     if (count < 2 || count % 2 != 0)
-        misused();
+        print_usage();
     asked.seeds = number(words[1]);
     for (int i = 2; i < count; i += 2) {
         if (strcmp(words[i], "--from") == 0)
@@ -85,13 +86,13 @@ static void parse(int count, char **words)
         else if (strcmp(words[i], "--world") == 0)
             find_world(words[i + 1]);
         else
-            misused();
+            print_usage();
     }
     if (asked.seeds == 0)
-        misused();
+        print_usage();
 }
 
-/* Runs are numbered seed by seed, and in each world by world. */
+/* Runs are numbered by seed, and within a seed by world. */
 
 static uint64_t runs_of_seed(void)
 {
@@ -128,7 +129,7 @@ static void run_from(struct place *place, uint64_t end)
         run_one(place, place->next);
 }
 
-/* Lets a child run what is left.  False where it died on the way. */
+/* Runs the remaining runs in a child.  Returns false if the child died. */
 static bool run_in_child(struct place *place, uint64_t end)
 {
     int status = 0;
@@ -138,7 +139,7 @@ static bool run_in_child(struct place *place, uint64_t end)
     child = fork();
     if (child == 0) {
         run_from(place, end);
-        exit(0); /* Not _exit: leaks are looked for on the way out. */
+        exit(0); /* exit(), because leak checkers run on exit. */
     }
     if (child < 0 || patient_waitpid(child, &status, 0) != child) {
         perror("sim_run");

@@ -1,9 +1,9 @@
-/* One run of one world: the loop and its memory, the weather, the turns, what
- * is checked after each of them, and the end.
+/* One run of a world: it makes the loop, chooses the faults, steps the loop,
+ * checks invariants after each turn, and ends the program.
  *
- * Posts from other threads come in every world: each runs once, in order, and
- * at the very moment of its posting, because time moves only in waits and a
- * wait ends when something is posted. */
+ * Every world also receives posts from other threads.  Each post must run once,
+ * in order, and at the virtual time at which it was queued: time advances only
+ * in waits, and a post ends the wait. */
 
 #include "world.h"
 
@@ -16,8 +16,8 @@
 
 enum {
     STILL_MAX = 20000,  /* Turns in a row at one point in time. */
-    TURNS_MAX = 400000, /* Of a run. */
-    POSTS_MAX = 12 /* From outside; each may be followed by another. */
+    TURNS_MAX = 400000, /* Turns of a run. */
+    POSTS_MAX = 12 /* From other threads; each may queue another one. */
 };
 
 struct kept {
@@ -29,9 +29,9 @@ struct run run;
 
 static struct kept *kept;
 static struct follow *follows;
-static unsigned memory_percent; /* Chance of an allocation to fail. */
+static unsigned memory_percent; /* Percentage of allocations that fail. */
 
-/* What other threads post. */
+/* Posts of simulated threads. */
 static struct {
     unsigned planned, came, queued, ran;
     int64_t queued_ns[2 * POSTS_MAX];
@@ -144,7 +144,8 @@ void follow(aloop_future *future,
     follows = one;
     one->is_attached = true;
     result = aloop_then(future, on_settled, one);
-    if (result < 0) { /* EINVAL: of a misuse, which belongs to no loop. */
+    /* EINVAL: the result of a misuse, which belongs to no loop. */
+    if (result < 0) {
         CHECK(run.weather == STARVED || result == ALOOP_EINVAL);
         one->is_attached = false;
         if (on_end != NULL)
@@ -168,7 +169,7 @@ size_t following(void)
     return count;
 }
 
-/* What the present moment is, whatever the clock says. */
+/* Returns the time that has passed, without the jumps of the clock. */
 static int64_t world_ns(void)
 {
     return aloop__sys_clock_ns() - run.jumped_ns;
@@ -176,8 +177,8 @@ static int64_t world_ns(void)
 
 static void post_now(void);
 
-/* A post from a callback needs a wake-up of its own: the one that is being
- * answered may come too early for it. */
+/* A post from a callback needs a wake-up of its own: the wake-up that is
+ * handled now may have been sent before it. */
 static void on_post(aloop *loop, void *arg)
 {
     const int64_t *queued_ns = arg;
@@ -188,7 +189,7 @@ static void on_post(aloop *loop, void *arg)
     if (posts.queued < posts.came + POSTS_MAX && chance(40))
         post_now();
     if (++posts.ran == posts.queued && posts.came == posts.planned)
-        aloop_wake(loop); /* No wait once all is done. */
+        aloop_wake(loop); /* The last wait must not block. */
 }
 
 static void post_now(void)
@@ -218,7 +219,8 @@ static void plan_posts(void)
         sim_at(any_delay_ns(ALOOP_SEC(20)), post, NULL);
 }
 
-/* Calls that fail, and how.  None of it may cost more than a connection. */
+/* Calls that fail, and their errors.  Each fault may cost one connection at
+ * most. */
 static const struct {
     const char *call_name;
     int errors[16];
@@ -229,7 +231,7 @@ static const struct {
 #include "support/sys_calls.def"
 };
 
-/* What connections end with. */
+/* Errors that end connections. */
 static const int breaks[] = {-ECONNABORTED, -EHOSTUNREACH, -ETIMEDOUT,
                              -ENETDOWN, -ECONNRESET};
 
@@ -275,7 +277,7 @@ static void choose_weather(void)
     options->wake_pair = chance(50);
 }
 
-/* One turn; time may pass, but not stand still for ever. */
+/* Runs one turn.  Time may stand still for a limited number of turns only. */
 static void turn(void)
 {
     static int64_t last_ns;
@@ -302,7 +304,8 @@ static bool all_done(const struct world *world)
            posts.ran == posts.queued;
 }
 
-/* All is closed: what still runs ends by itself, and the loop with it. */
+/* Closes the program.  Remaining operations must end by themselves, and the
+ * loop with them. */
 static void end_orderly(const struct world *world)
 {
     aloop *loop = run.loop;
@@ -360,7 +363,7 @@ uint64_t world_run(const struct world *world, uint64_t seed, int64_t *ns)
     world->start();
     if (run.weather == STARVED)
         memory_percent = 1 + (unsigned) sim_random(8);
-    /* Some end in the middle of everything. */
+    /* Some runs end in the middle of the program. */
     turns_max = chance(15) ? (unsigned) sim_random(300) : UINT32_MAX;
     while (run.turns < turns_max && !all_done(world))
         turn();

@@ -1,9 +1,9 @@
-/* What the simulated worlds share: one world runs one whole program on the
- * simulated system, from a seed, and checks what must hold whatever happens.
+/* Common parts of the simulated worlds.  A world is a whole program on the
+ * simulated system.  It runs from a seed and checks its own invariants.
  *
- * All that looks like chance comes from the seed, so that the driver can show
- * that two runs of one seed are the same.  A check that does not hold ends the
- * process, and the driver prints the command that shows it again. */
+ * All random choices come from the seed, so the driver can check that two runs
+ * of one seed are identical.  A check that fails ends the process, and the
+ * driver prints the command that repeats the run. */
 
 #ifndef WORLD_H
 #define WORLD_H
@@ -16,39 +16,39 @@
 #include "aloop.h"
 #include "simulator/sim.h"
 
-/* How hard life is.  Each kind brings what the one before it does. */
+/* Fault levels.  Each level includes those before it. */
 enum weather {
-    CALM,    /* Nothing is left to chance but delays and buffers. */
-    CHAOS,   /* Split, short, spurious, shuffled, early; nothing breaks. */
+    CALM,    /* Only delays and buffer sizes are random. */
+    CHAOS,   /* Split, short, spurious, shuffled, early; no failures. */
     BROKEN,  /* Calls fail, peers reset, the clock jumps. */
-    STARVED, /* Memory fails too. */
+    STARVED, /* Allocations fail, too. */
     WEATHERS
 };
 
 struct world {
     const char *name;
-    void (*start)(void);   /* Starts the program; the loop is there. */
-    bool (*is_done)(void); /* Asked after every turn; checks as well. */
-    void (*close)(void);   /* Closes what is open, so that the loop ends. */
-    void (*check)(void);   /* After an orderly end; NULL: nothing to add. */
-    void (*outlive)(void); /* When the loop is gone, however; or NULL. */
+    void (*start)(void);   /* Starts the program; the loop exists. */
+    bool (*is_done)(void); /* Called after each turn; may check, too. */
+    void (*close)(void);   /* Closes open objects, so that the loop ends. */
+    void (*check)(void);   /* After an orderly end; or NULL. */
+    void (*outlive)(void); /* After the loop was freed in any way; or NULL. */
 };
 
 extern const struct world world_chat, world_echo, world_ends, world_proxy,
     world_states, world_timers, world_tree;
 
-/* The present run; zeroed before each. */
+/* The present run.  It is zeroed before each run. */
 struct run {
     aloop *loop;
     enum weather weather;
     bool jumps;        /* The clock may jump. */
     bool is_quiet;     /* No more faults: the end has begun. */
     bool is_freeing;   /* Inside aloop_free(). */
-    bool is_over;      /* No call of the program may come any more. */
-    size_t bytes;      /* Of the library's memory that are out. */
+    bool is_over;      /* The library must not call the program any more. */
+    size_t bytes;      /* Allocated by the library. */
     unsigned turns;
-    unsigned unhandled; /* Errors that nobody looked at. */
-    int64_t jumped_ns;  /* All jumps of the clock together. */
+    unsigned unhandled; /* Errors that were not handled. */
+    int64_t jumped_ns;  /* Sum of all jumps of the clock. */
 };
 
 extern struct run run;
@@ -59,11 +59,11 @@ extern struct run run;
             world_fail(__FILE__, __LINE__, #claim);   \
     } while (0)
 
-/* Says what does not hold and ends the process. */
+/* Prints the claim that does not hold, and ends the process. */
 _Noreturn void world_fail(const char *file, int line, const char *claim);
 
-/* Runs `world` from `seed`.  Returns the trace hash; adds the virtual time that
- * it took to *ns. */
+/* Runs `world` from `seed`. Returns the hash of its trace, and adds the virtual
+ * time of the run to *ns. */
 uint64_t world_run(const struct world *world, uint64_t seed, int64_t *ns);
 
 static inline bool chance(unsigned percent)
@@ -71,16 +71,16 @@ static inline bool chance(unsigned percent)
     return sim_random(100) < percent;
 }
 
-/* `least` to `most`, both included. */
+/* Returns a number from `least` to `most`, both included. */
 static inline size_t between(size_t least, size_t most)
 {
     return least + (size_t) sim_random(most - least + 1);
 }
 
-/* Mostly short, sometimes long, up to `most_ns`. */
+/* Returns a delay up to `most_ns`, mostly short and sometimes long. */
 int64_t any_delay_ns(int64_t most_ns);
 
-/* Whether connections may break and calls may fail in this run. */
+/* Returns whether connections may break and calls may fail in this run. */
 static inline bool may_break(void)
 {
     return run.weather >= BROKEN;
@@ -94,32 +94,33 @@ static inline void set_watermarks(aloop_stream *stream, size_t low, size_t high)
     CHECK(error == 0 || (error == ALOOP_ENOMEM && run.weather == STARVED));
 }
 
-/* Zeroed memory that lives until the run has ended. */
+/* Returns zeroed memory that is freed when the run has ended. */
 void *keep(size_t size);
 
-/* Byte `at` of the endless text `id`.  Both ends know it, so that each can
- * tell whether what came is what was sent. */
+/* Returns byte `at` of the endless text `id`. Both ends can compute it, so that
+ * each can check what it receives. */
 unsigned char text_byte(unsigned id, size_t at);
 void text_fill(unsigned id, size_t at, void *buffer, size_t size);
 bool text_matches(unsigned id, size_t at, const void *data, size_t size);
 
-/* An operation that is followed to its end: it settles once. */
+/* An operation that is expected to settle exactly once. */
 struct follow {
     struct follow *next;
-    void (*on_end)(struct follow *follow, ssize_t status); /* NULL: none. */
+    void (*on_end)(struct follow *follow, ssize_t status); /* Or NULL. */
     void *arg;
     bool is_attached;
     unsigned ended;
 };
 
-/* Takes over the caller's reference.  Where there is no memory to follow it,
- * on_end is called at once, and a task that is then cancelled runs all the
- * same. */
+/* Follows `future` until it settles, and takes over the caller's reference.  If
+ * memory for this is missing, it calls on_end immediately.  A task that is
+ * cancelled by then still runs. */
 void follow(aloop_future *future,
             void (*on_end)(struct follow *follow, ssize_t status), void *arg);
-/* How many of them have not ended. */
-/* The library has taken back what follows on behalf of `arg`. */
+/* Stops following the operations of `arg`, because the library has dropped
+ * them. */
 void unfollow(const void *arg);
+/* Returns the number of followed operations that have not settled. */
 size_t following(void);
 
 #endif

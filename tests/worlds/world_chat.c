@@ -1,9 +1,9 @@
-/* A chat: what one says, the server sends to all others.  Whoever reads too
- * slowly is dropped, in the middle of somebody else's callback.
+/* A chat server, which sends each message to all other members.  A member that
+ * reads too slowly is dropped, in the middle of another member's callback.
  *
- * Each member's messages come to every other in their order, none altered and
- * none left out for as long as the listener stays.  A client that was not
- * dropped has heard, in the end, all that was said to it. */
+ * Each client receives the messages of every other one in order, unaltered, and
+ * without gaps as long as the listener is open.  A client that was not dropped
+ * has received all its messages in the end. */
 
 #include "world.h"
 
@@ -14,7 +14,7 @@
 enum { CLIENTS_MAX = 7, MESSAGES_MAX = 12, TEXT_MAX = 240, SLOW_MAX = 3 };
 
 struct message {
-    unsigned char from; /* 1 and on; client's number. */
+    unsigned char from; /* Number of the client, from 1. */
     unsigned char size; /* Of the text. */
     unsigned char number;
     unsigned char text[TEXT_MAX];
@@ -22,12 +22,12 @@ struct message {
 
 static const size_t HEAD = offsetof(struct message, text);
 
-/* The server's end. */
+/* The server's end of a connection. */
 struct member {
-    aloop_stream *stream; /* NULL: gone. */
-    struct message message; /* What has come of the next one. */
+    aloop_stream *stream; /* NULL: closed. */
+    struct message message; /* Received part of the next message. */
     size_t got;
-    unsigned char id; /* 0: has said nothing yet. */
+    unsigned char id; /* 0: no message yet. */
 };
 
 struct client {
@@ -35,10 +35,10 @@ struct client {
     unsigned messages;
     int64_t pause_ns;
     aloop_stream *stream;
-    int next[CLIENTS_MAX + 1]; /* The number to come; -1: any. */
-    unsigned heard;
-    bool has_spoken; /* All that it had to say. */
-    bool has_ended; /* Heard all until the end. */
+    int next[CLIENTS_MAX + 1]; /* Next number expected from each; -1: any. */
+    unsigned received;
+    bool has_sent;  /* Has sent all its messages. */
+    bool has_ended; /* Has received everything up to the end. */
 };
 
 static struct {
@@ -48,11 +48,11 @@ static struct {
     size_t members_count;
     struct client *clients[CLIENTS_MAX];
     size_t clients_count;
-    unsigned told[CLIENTS_MAX + 1]; /* Messages queued to that client. */
+    unsigned queued_to[CLIENTS_MAX + 1]; /* Messages queued to each client. */
     unsigned tasks_left;
-    unsigned speakers_left;
-    unsigned said;  /* Messages that the server got, ... */
-    unsigned to_say; /* ... and shall. */
+    unsigned senders_left;
+    unsigned received_count; /* Messages that the server received. */
+    unsigned expected_count; /* Messages that the server should receive. */
     unsigned dropped;
 } w;
 
@@ -74,7 +74,7 @@ static void broadcast(const struct member *from)
 {
     const struct message *message = &from->message;
 
-    w.said++;
+    w.received_count++;
     for (size_t i = 0; i < w.members_count; i++) {
         struct member *member = &w.members[i];
         int result;
@@ -85,7 +85,7 @@ static void broadcast(const struct member *from)
                                   HEAD + message->size);
         CHECK(result >= 0 || may_break() || run.is_quiet);
         if (result == 0 && member->id != 0)
-            w.told[member->id]++;
+            w.queued_to[member->id]++;
         if (result == 0)
             continue;
         w.dropped++;
@@ -93,7 +93,7 @@ static void broadcast(const struct member *from)
     }
 }
 
-/* Returns how much of it belongs to the present message. */
+/* Adds bytes to the present message.  Returns how many it used. */
 static size_t take(struct member *member, const char *data, size_t size)
 {
     size_t want = member->got < HEAD ? HEAD : HEAD + member->message.size;
@@ -147,9 +147,9 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream,
     member->stream = stream;
 }
 
-/* A client: one task that speaks, one that listens. */
+/* A client: one task that sends, one that receives. */
 
-static ssize_t speak(aloop *loop, void *arg)
+static ssize_t send_messages(aloop *loop, void *arg)
 {
     struct client *client = arg;
     ssize_t result = 0;
@@ -168,19 +168,20 @@ static ssize_t speak(aloop *loop, void *arg)
     return result;
 }
 
-static void on_spoken(struct follow *follow, ssize_t status)
+static void on_sent(struct follow *follow, ssize_t status)
 {
     struct client *client = follow->arg;
 
     CHECK(status >= 0 || may_break() || run.is_freeing || w.dropped > 0);
-    if (client->has_spoken)
+    if (client->has_sent)
         return;
-    client->has_spoken = true;
-    if (--w.speakers_left == 0)
-        aloop_wake(run.loop); /* No wait once all is done. */
+    client->has_sent = true;
+    if (--w.senders_left == 0)
+        aloop_wake(run.loop); /* The last wait must not block. */
 }
 
-static void hear(struct client *client, const struct message *message)
+static void receive_message(struct client *client,
+                            const struct message *message)
 {
     int *next = &client->next[message->from];
 
@@ -190,10 +191,10 @@ static void hear(struct client *client, const struct message *message)
     *next = message->number + 1;
     CHECK(text_matches(message->from, message->number, message->text,
                        message->size));
-    client->heard++;
+    client->received++;
 }
 
-static ssize_t listen_on(aloop *loop, void *arg)
+static ssize_t receive_messages(aloop *loop, void *arg)
 {
     struct client *client = arg;
     struct message message;
@@ -207,13 +208,13 @@ static ssize_t listen_on(aloop *loop, void *arg)
             result = aloop_await(aloop_stream_read_exactly(
                 client->stream, message.text, message.size));
         if (result > 0)
-            hear(client, &message);
+            receive_message(client, &message);
     }
     client->has_ended = result == ALOOP_EOF;
     return 0;
 }
 
-static ssize_t be_client(aloop *loop, void *arg)
+static ssize_t run_client(aloop *loop, void *arg)
 {
     struct client *client = arg;
     ssize_t result = aloop_await(
@@ -221,27 +222,27 @@ static ssize_t be_client(aloop *loop, void *arg)
 
     CHECK(result == 0 || may_break() || run.is_freeing);
     if (result == 0) {
-        aloop_future *tasks[] = {aloop_spawn(loop, speak, client),
-                                 aloop_spawn(loop, listen_on, client)};
+        aloop_future *tasks[] = {aloop_spawn(loop, send_messages, client),
+                                 aloop_spawn(loop, receive_messages, client)};
 
-        follow(aloop_future_ref(tasks[0]), on_spoken, client);
+        follow(aloop_future_ref(tasks[0]), on_sent, client);
         aloop_await(aloop_gather_settled(loop, 2, tasks, NULL));
     }
     aloop_stream_close(client->stream);
-    client->stream = NULL; /* Without memory to wait they may still run. */
+    client->stream = NULL; /* Out of memory, these tasks may still run. */
     return 0;
 }
 
 static void on_task_end(struct follow *follow, ssize_t status)
 {
     CHECK(status == 0 || run.weather == STARVED);
-    on_spoken(follow, 0); /* Where it did not come to that. */
+    on_sent(follow, 0); /* The task may not have run. */
     if (--w.tasks_left == 0)
         aloop_wake(run.loop);
 }
 
-/* From outside: comes, and reads nothing or little. */
-static void be_slow(void *arg)
+/* A client outside the program, which connects and reads little or nothing. */
+static void connect_slow_reader(void *arg)
 {
     char bytes[100];
     int peer = sim_connect((uint16_t) atoi(w.port));
@@ -258,7 +259,7 @@ static void start(void)
                            &w.listener) == 0);
     snprintf(w.port, sizeof w.port, "%d", aloop_listener_port(w.listener));
     w.clients_count = between(2, CLIENTS_MAX);
-    w.tasks_left = w.speakers_left = (unsigned) w.clients_count;
+    w.tasks_left = w.senders_left = (unsigned) w.clients_count;
     for (size_t i = 0; i < w.clients_count; i++) {
         struct client *client = keep(sizeof *client);
 
@@ -266,21 +267,22 @@ static void start(void)
         client->messages = (unsigned) between(1, MESSAGES_MAX);
         client->pause_ns = any_delay_ns(ALOOP_SEC(60));
         memset(client->next, -1, sizeof client->next);
-        w.to_say += client->messages;
+        w.expected_count += client->messages;
         w.clients[i] = client;
-        follow(aloop_spawn(run.loop, be_client, client), on_task_end, client);
+        follow(aloop_spawn(run.loop, run_client, client), on_task_end, client);
     }
     for (size_t i = (size_t) sim_random(SLOW_MAX + 1); i > 0; i--)
-        sim_at(any_delay_ns(ALOOP_SEC(1)), be_slow, NULL);
+        sim_at(any_delay_ns(ALOOP_SEC(1)), connect_slow_reader, NULL);
 }
 
-/* When all has been said, the server sends what it has and ends. */
+/* Once all messages were sent, the server sends its queues and ends. */
 static bool is_done(void)
 {
-    bool is_all_said = w.said == w.to_say || w.dropped > 0 || may_break();
+    bool has_all = w.received_count == w.expected_count || w.dropped > 0 ||
+                   may_break();
 
-    CHECK(w.said <= w.to_say);
-    return w.tasks_left == 0 || (w.speakers_left == 0 && is_all_said);
+    CHECK(w.received_count <= w.expected_count);
+    return w.tasks_left == 0 || (w.senders_left == 0 && has_all);
 }
 
 static void on_shut(struct follow *follow, ssize_t status)
@@ -291,8 +293,8 @@ static void on_shut(struct follow *follow, ssize_t status)
         drop(member, false);
 }
 
-/* Clients hear the end and close, and then the server does: a close under what
- * they may still send would be a reset. */
+/* Clients receive the end and close; then the server closes.  If it closed
+ * earlier, later data of a client would cause a reset. */
 static void close_world(void)
 {
     aloop_listener_close(w.listener);
@@ -306,14 +308,14 @@ static void close_world(void)
     }
 }
 
-/* What a client was told before it had said its name was not counted. */
+/* Messages sent to a client before its first own message are not counted. */
 static void check(void)
 {
     for (size_t i = 0; i < w.clients_count; i++) {
         const struct client *client = w.clients[i];
 
         CHECK(!client->has_ended || may_break() ||
-              client->heard >= w.told[client->id]);
+              client->received >= w.queued_to[client->id]);
         CHECK(client->has_ended || may_break() || w.dropped > 0);
     }
 }

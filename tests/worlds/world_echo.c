@@ -1,10 +1,11 @@
-/* An echo server and its clients: one side callbacks, the other tasks, or
- * tasks on both.
+/* An echo server and its clients.  The server uses callbacks or tasks, the
+ * clients use tasks.
  *
- * A client writes and reads at once, in rounds, and gets back what it wrote.
- * Where nothing may break, every round comes whole; where it may, a client is
- * told, or got all.  Some clients go where nobody listens, some where nobody
- * answers, and some are rude. */
+ * A client writes and reads simultaneously, in rounds, and compares what it
+ * receives.  If connections cannot break, every round is complete.  Otherwise a
+ * client receives either everything or an error.  Some clients connect to a
+ * closed port, some to a host that does not answer, and some break off their
+ * connections. */
 
 #include "world.h"
 
@@ -69,7 +70,7 @@ static ssize_t serve(aloop *loop, void *arg)
     ssize_t n;
 
     CHECK(loop == run.loop);
-    if (served->is_closed) /* No memory to follow this task. */
+    if (served->is_closed) /* Memory to follow this task was missing. */
         return 0;
     buffer = malloc(size);
     n = buffer != NULL ? 1 : ALOOP_ENOMEM;
@@ -85,7 +86,7 @@ static ssize_t serve(aloop *loop, void *arg)
     return 0;
 }
 
-/* Without memory for its stack the task has not even started. */
+/* Without memory for its stack, the task has not started. */
 static void on_serve_end(struct follow *follow, ssize_t status)
 {
     struct served *served = follow->arg;
@@ -122,15 +123,15 @@ static aloop_future *read_back(aloop_stream *stream, char *in,
 {
     if (chance(50))
         return aloop_stream_read_exactly(stream, in, size);
-    /* The end of the round as the delimiter, where it comes only there. */
+    /* Use the last byte as a delimiter, if it occurs only there. */
     for (size_t i = 0; i + 1 < size; i++)
         if (out[i] == out[size - 1])
             return aloop_stream_read_exactly(stream, in, size);
     return aloop_stream_read_until(stream, in, size, &out[size - 1], 1);
 }
 
-/* A server whose put has failed for want of memory hears of it only at the next
- * one, so that a client does well not to wait for ever. */
+/* If a put failed because memory was missing, the server detects that only in
+ * the next put.  The client must therefore not wait indefinitely. */
 static ssize_t wait_for(aloop_future *future)
 {
     if (may_break())
@@ -159,8 +160,8 @@ static ssize_t one_round(aloop *loop, aloop_stream *stream, unsigned id,
     return result;
 }
 
-/* No more from us; then the other end must say the same. */
-static ssize_t say_goodbye(aloop_stream *stream)
+/* Shuts down the sending side.  The other end must then do the same. */
+static ssize_t shut_down(aloop_stream *stream)
 {
     char byte;
     ssize_t result = aloop_await(aloop_stream_shutdown(stream));
@@ -172,7 +173,7 @@ static ssize_t say_goodbye(aloop_stream *stream)
     return result;
 }
 
-static ssize_t be_client(aloop *loop, void *arg)
+static ssize_t run_client(aloop *loop, void *arg)
 {
     struct client *client = arg;
     aloop_stream *stream = NULL;
@@ -189,7 +190,7 @@ static ssize_t be_client(aloop *loop, void *arg)
         w.rounds_done += result >= 0;
     }
     if (result >= 0)
-        result = say_goodbye(stream);
+        result = shut_down(stream);
     CHECK(result == 0 || may_break() || run.is_freeing);
     if (result == 0)
         aloop_stream_close(stream);
@@ -198,7 +199,7 @@ static ssize_t be_client(aloop *loop, void *arg)
     return 0;
 }
 
-static ssize_t be_refused(aloop *loop, void *arg)
+static ssize_t connect_to_closed_port(aloop *loop, void *arg)
 {
     aloop_stream *stream = NULL;
     ssize_t result =
@@ -210,7 +211,7 @@ static ssize_t be_refused(aloop *loop, void *arg)
     return 0;
 }
 
-static ssize_t be_ignored(aloop *loop, void *arg)
+static ssize_t connect_to_silent_host(aloop *loop, void *arg)
 {
     int64_t limit_ns = any_delay_ns(ALOOP_SEC(60));
     int64_t start_ns = aloop_now(loop);
@@ -226,8 +227,8 @@ static ssize_t be_ignored(aloop *loop, void *arg)
     return 0;
 }
 
-/* From outside: connects, sends, and breaks off. */
-static void be_rude(void *arg)
+/* A client outside the program, which connects, sends, and breaks off. */
+static void connect_and_break_off(void *arg)
 {
     char junk[700] = {0};
     int peer = sim_connect((uint16_t) atoi(w.port));
@@ -247,7 +248,7 @@ static void on_client_end(struct follow *follow, ssize_t status)
     (void) follow;
     CHECK(status == 0 || run.weather == STARVED || run.is_freeing);
     if (--w.left == 0)
-        aloop_wake(run.loop); /* No wait once all is done. */
+        aloop_wake(run.loop); /* The last wait must not block. */
 }
 
 static void start_task(aloop_task_fn fn, void *arg)
@@ -278,14 +279,14 @@ static void start(void)
         client->rounds = (unsigned) between(1, ROUNDS_MAX);
         client->pause_ns = any_delay_ns(ALOOP_SEC(120));
         w.rounds_wanted += client->rounds;
-        start_task(be_client, client);
+        start_task(run_client, client);
     }
     if (chance(20))
-        start_task(be_refused, NULL);
+        start_task(connect_to_closed_port, NULL);
     if (chance(20))
-        start_task(be_ignored, NULL);
+        start_task(connect_to_silent_host, NULL);
     for (size_t i = 0; may_break() && i < 3; i++)
-        sim_at(any_delay_ns(ALOOP_SEC(10)), be_rude, NULL);
+        sim_at(any_delay_ns(ALOOP_SEC(10)), connect_and_break_off, NULL);
 }
 
 static bool is_done(void)
@@ -293,7 +294,8 @@ static bool is_done(void)
     return w.left == 0;
 }
 
-/* What the clients have left, the server may not have seen yet. */
+/* The clients have ended, but the server may not have received the ends of
+ * their streams yet. */
 static void close_world(void)
 {
     aloop_listener_close(w.listener);

@@ -1,8 +1,8 @@
-/* Streams that send to the outside while the loop may come to its end at any
- * moment.  Each peer knows how much it has to get; it takes what it likes when
- * it likes, and some take nothing after a while.  Whatever ends a connection,
- * a peer that sees an orderly end has got all that was given to the stream.  At
- * the loop's end streams are left open, for aloop_free() to close. */
+/* Streams that send to peers outside the program, while the loop may end at any
+ * time.  Each peer knows how much it should receive.  It reads at random times,
+ * and some stop reading after a while.  If a peer sees an orderly end, it has
+ * received everything that was given to the stream.  Streams may still be open
+ * at the end, for aloop_free() to close. */
 
 #include "world.h"
 
@@ -14,12 +14,12 @@ struct link {
     aloop_stream *stream; /* NULL: not connected yet, or closed. */
     unsigned id;
     size_t total;
-    size_t sent;   /* Of these, to the stream. */
-    char *text;    /* All of them; writes borrow it. */
+    size_t sent;   /* Bytes given to the stream. */
+    char *text;    /* All bytes; writes borrow them. */
     int listener;
     int peer;      /* -1: not accepted yet. */
     size_t got;
-    unsigned takes; /* How often it does so before it has enough. */
+    unsigned takes; /* Remaining reads of the peer. */
     bool is_closed;
     unsigned write_percent, wait_percent;
 };
@@ -39,7 +39,7 @@ static void close_link(struct link *link, bool orderly)
     link->stream = NULL;
     link->is_closed = true;
     if (--w.open == 0)
-        aloop_wake(run.loop); /* No wait once all is done. */
+        aloop_wake(run.loop); /* The last wait must not block. */
 }
 
 static void on_shut(struct follow *follow, ssize_t status)
@@ -65,8 +65,8 @@ static void on_sent(struct follow *follow, ssize_t status)
         send_more(link);
 }
 
-/* Sends some more: copied or borrowed, and waited for or not.  Returns whether
- * to go on. */
+/* Sends some bytes: copied or borrowed, awaited or not.  Returns whether to
+ * continue. */
 static bool send_some(struct link *link)
 {
     size_t left = link->total - link->sent;
@@ -121,7 +121,7 @@ static void on_connected(struct follow *follow, ssize_t status)
         close_link(link, false);
 }
 
-/* The outside. */
+/* Peers outside the program. */
 
 static void take(struct link *link, size_t most)
 {
@@ -140,8 +140,8 @@ static void take(struct link *link, size_t most)
     link->got += (size_t) n;
 }
 
-/* Once it has had enough it takes no more of a stream that is closed, and may
- * reset one that is not. */
+/* After its last read, the peer ignores a stream that is closed, and may reset
+ * one that is open. */
 static void take_some(void *arg)
 {
     struct link *link = arg;
@@ -198,7 +198,7 @@ static void close_world(void)
 {
 }
 
-/* What has been sent arrives even now; the loop is gone. */
+/* Sent data still arrives after the loop is freed. */
 static void check_peers(void)
 {
     for (unsigned i = 0; i < w.count; i++) {

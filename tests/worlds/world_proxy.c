@@ -1,10 +1,12 @@
-/* A proxy between clients and a server: aloop_stream_forward both ways.
+/* A proxy between clients and a server: aloop_stream_forward() in both
+ * directions.
  *
- * A client says how much it will send and wants back, sends it, half-closes,
- * and reads to the end, meanwhile or only then; the server sends and checks
- * simultaneously, so that what is between them may be full in either direction.
- * All bytes are of known texts.  An end of stream without an error means that
- * everything arrived: the proxy aborts what it could not finish. */
+ * A client announces how much it will send and wants to receive, sends it,
+ * half-closes, and reads to the end, at the same time or afterwards.  The
+ * server sends and checks simultaneously, so that buffers may fill up in either
+ * direction.  All bytes belong to known texts.  An end of stream without an
+ * error means that everything arrived, because the proxy aborts connections
+ * that it could not finish. */
 
 #include "world.h"
 
@@ -14,26 +16,26 @@
 
 enum { CLIENTS_MAX = 5, BODY_MAX = 60000, PIECE_MAX = 9000 };
 
-/* What a client begins with. */
+/* The first bytes that a client sends. */
 struct request {
     uint32_t id;
-    uint32_t up;   /* Bytes that the client will send, ... */
-    uint32_t down; /* ... and wants. */
+    uint32_t up;   /* Bytes that the client will send. */
+    uint32_t down; /* Bytes that it wants. */
 };
 
 /* The server's end of a connection. */
 struct served {
     aloop_stream *stream;
     struct request request;
-    size_t got;  /* Of the request, then of the text. */
-    size_t sent; /* Of the other text. */
-    bool is_told; /* The end of the text has come. */
-    bool is_shut; /* The end of the other has been sent. */
+    size_t got;  /* Received: first of the request, then of the text. */
+    size_t sent; /* Bytes sent of the other text. */
+    bool is_told; /* The end of the text was received. */
+    bool is_shut; /* The end of the other text was sent. */
     bool is_closed;
     struct served *next;
 };
 
-/* A client through the proxy's eyes. */
+/* A client as the proxy sees it. */
 struct link {
     aloop_stream *near, *far;
 };
@@ -42,8 +44,8 @@ static struct {
     aloop_listener *server, *proxy;
     char server_port[8], proxy_port[8];
     struct served *served;
-    unsigned tasks_left; /* Clients, and what the proxy does for them. */
-    unsigned whole;      /* Clients that got all. */
+    unsigned tasks_left; /* Clients, and tasks of the proxy for them. */
+    unsigned whole;      /* Clients that received everything. */
     unsigned clients;
 } w;
 
@@ -62,7 +64,7 @@ static void on_task_end(struct follow *follow, ssize_t status)
     (void) follow;
     CHECK(status >= 0 || run.weather == STARVED || run.is_freeing);
     if (--w.tasks_left == 0)
-        aloop_wake(run.loop); /* No wait once all is done. */
+        aloop_wake(run.loop); /* The last wait must not block. */
 }
 
 static void start_task(aloop_task_fn fn, void *arg)
@@ -98,7 +100,7 @@ static void on_drained(struct follow *follow, ssize_t status)
         send_some(served);
 }
 
-/* Only now is it certain that all was sent. */
+/* Only a completed shutdown proves that everything was sent. */
 static void on_shut(struct follow *follow, ssize_t status)
 {
     struct served *served = follow->arg;
@@ -111,7 +113,7 @@ static void on_shut(struct follow *follow, ssize_t status)
         close_served(served, status == 0);
 }
 
-/* Puts until there is enough in the queue, and goes on when that has gone. */
+/* Puts until enough is queued, and continues when the queue has drained. */
 static void send_some(struct served *served)
 {
     static char piece[PIECE_MAX];
@@ -167,7 +169,8 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
     else if (size < 0)
         close_served(served, false);
     else if (served->got == 0) {
-        CHECK(may_break()); /* A connect was given up that had succeeded. */
+        /* The proxy abandoned a connect that had succeeded. */
+        CHECK(may_break());
         close_served(served, false);
     } else {
         CHECK(served->got == head + served->request.up);
@@ -195,7 +198,7 @@ static void on_request(aloop_listener *listener, aloop_stream *stream,
 
 /* The proxy: a task for each client. */
 
-static ssize_t be_link(aloop *loop, void *arg)
+static ssize_t run_link(aloop *loop, void *arg)
 {
     struct link *link = arg;
     ssize_t result;
@@ -224,7 +227,8 @@ static void on_link_end(struct follow *follow, ssize_t status)
 {
     struct link *link = follow->arg;
 
-    aloop_stream_abort(link->near); /* No memory to run, or to follow. */
+    /* Memory to run or to follow was missing. */
+    aloop_stream_abort(link->near);
     link->near = NULL;
     on_task_end(follow, status);
 }
@@ -240,7 +244,7 @@ static void on_client(aloop_listener *listener, aloop_stream *stream,
         set_watermarks(stream, 100, between(101, 3000));
     link->near = stream;
     w.tasks_left++;
-    follow(aloop_spawn(run.loop, be_link, link), on_link_end, link);
+    follow(aloop_spawn(run.loop, run_link, link), on_link_end, link);
 }
 
 /* A client: one task that sends, one that receives. */
@@ -300,7 +304,7 @@ static ssize_t receive_all(aloop *loop, void *arg)
     return n;
 }
 
-/* Both at a time, or all is sent before anything is read. */
+/* Sends and receives simultaneously, or sends everything before it receives. */
 static aloop_future *exchange(aloop *loop, struct client *client)
 {
     aloop_future *sends = aloop_spawn(loop, send_all, client);
@@ -314,7 +318,7 @@ static aloop_future *exchange(aloop *loop, struct client *client)
     return aloop_gather(loop, sends, aloop_spawn(loop, receive_all, client));
 }
 
-static ssize_t be_client(aloop *loop, void *arg)
+static ssize_t run_client(aloop *loop, void *arg)
 {
     struct client *client = arg;
     ssize_t result = aloop_await(aloop_tcp_connect(
@@ -329,7 +333,7 @@ static ssize_t be_client(aloop *loop, void *arg)
         aloop_stream_close(client->stream);
     else
         aloop_stream_abort(client->stream);
-    client->stream = NULL; /* Without memory to wait they may still run. */
+    client->stream = NULL; /* Out of memory, these tasks may still run. */
     return 0;
 }
 
@@ -359,7 +363,7 @@ static void start(void)
             .down = (uint32_t) between(1, chance(50) ? 200 : BODY_MAX),
         };
         client->writes_first = chance(50);
-        start_task(be_client, client);
+        start_task(run_client, client);
     }
 }
 

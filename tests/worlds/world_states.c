@@ -1,10 +1,11 @@
-/* A random walk through the interface: callbacks and tasks that close
- * themselves, their neighbours, restart, cancel, spawn, await and let go, in
- * any order, on a few slots for each kind of object.
+/* A random walk through the interface.  Callbacks and tasks close their own
+ * objects and others, and restart, cancel, spawn, await and release them in any
+ * order, on a few slots for each kind of object.
  *
- * Each handle's callback gets a note that says whether its handle is still
- * open, and each future that is let go is either followed to its one end or
- * dropped.  In the end all is closed, and nothing is left. */
+ * The callback of each handle receives a note that records whether its handle
+ * is still open.  Each future that is released is either followed until it
+ * settles or dropped.  At the end everything is closed, and nothing must be
+ * left. */
 
 #include "world.h"
 
@@ -19,7 +20,7 @@ enum {
     SIZE_MAX_PUT = 3000
 };
 
-/* One opening of a handle; lives longer than it. */
+/* One lifetime of a handle.  The note outlives the handle. */
 struct note {
     void *handle;
     size_t slot;
@@ -34,20 +35,20 @@ static struct {
     aloop_listener *listeners[2];
     struct note *listener_notes[2];
     aloop_future *futures[SLOTS];
-    struct note *reads_from[SLOTS]; /* Those that are reads. */
-    aloop_future *tasks[TASKS_MAX]; /* All; to be cancelled in the end. */
+    struct note *reads_from[SLOTS]; /* NULL for futures that are not reads. */
+    aloop_future *tasks[TASKS_MAX]; /* All tasks, for the final cancel. */
     size_t tasks_count;
     aloop_channel *channel;
     aloop_mutex *mutex;
     aloop_semaphore *semaphore;
     aloop_event *event;
-    aloop_timer *heart; /* So that there is always something to wait for. */
+    aloop_timer *heartbeat; /* Keeps the loop waiting for something. */
     char port[8];
     unsigned acts, acts_max, depth;
     unsigned tasks_running;
 } w;
 
-static void act_some(void);
+static void act_randomly(void);
 
 static size_t any_slot(void)
 {
@@ -67,7 +68,7 @@ static void check_open(const struct note *note)
     CHECK(!run.is_over && note->is_open);
 }
 
-/* Futures: a new one takes another's place. */
+/* Futures: a new one replaces another one. */
 
 static void on_end(struct follow *follow, ssize_t status)
 {
@@ -75,10 +76,10 @@ static void on_end(struct follow *follow, ssize_t status)
 
     (void) status;
     CHECK(reads_from == NULL || reads_from->is_open);
-    act_some();
+    act_randomly();
 }
 
-/* `reads_from` is the stream that it is a read of, or NULL. */
+/* `reads_from` is the stream that `future` reads from, or NULL. */
 static void put_read(aloop_future *future, struct note *reads_from)
 {
     size_t slot = any_slot();
@@ -141,7 +142,7 @@ static void cancel(void)
     CHECK(aloop_cancel(future) == 0 || !was_settled);
 }
 
-static void let_go(void)
+static void release_future(void)
 {
     put(NULL);
 }
@@ -183,7 +184,7 @@ static void on_timer(aloop_timer *timer, void *arg)
     CHECK(w.timers[note->slot] == timer);
     if (chance(20))
         close_timer(note->slot);
-    act_some();
+    act_randomly();
 }
 
 static void new_timer(void)
@@ -245,7 +246,7 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
     CHECK(w.streams[note->slot] == stream);
     if (size > 0 && chance(30))
         aloop_stream_put(stream, data, (size_t) size);
-    act_some();
+    act_randomly();
 }
 
 static void on_stream(aloop_listener *listener, aloop_stream *stream,
@@ -256,7 +257,7 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream,
     check_open(note);
     CHECK(w.listeners[note->slot] == listener);
     add_stream(stream);
-    act_some();
+    act_randomly();
 }
 
 static void close_listener(size_t slot)
@@ -287,7 +288,7 @@ static void on_connected(struct follow *follow, ssize_t status)
     CHECK(status != 0 || *stream != NULL);
     if (status == 0)
         add_stream(*stream);
-    act_some();
+    act_randomly();
 }
 
 static void connect(void)
@@ -356,9 +357,9 @@ static void drop_stream(void)
     close_stream(any_slot());
 }
 
-/* Tasks, and what they wait for. */
+/* Tasks, and operations that they wait for. */
 
-static aloop_future *something(aloop *loop, int *item)
+static aloop_future *any_wait(aloop *loop, int *item)
 {
     switch (sim_random(6)) {
     case 0: return aloop_channel_send(w.channel, item);
@@ -370,7 +371,7 @@ static aloop_future *something(aloop *loop, int *item)
     }
 }
 
-static ssize_t be_task(aloop *loop, void *arg)
+static ssize_t run_task(aloop *loop, void *arg)
 {
     int item = 1;
 
@@ -382,8 +383,8 @@ static ssize_t be_task(aloop *loop, void *arg)
             aloop_await(aloop_sleep(loop, any_delay_ns(ALOOP_SEC(1))));
             CHECK(aloop_mutex_unlock(w.mutex) == 0);
         }
-        aloop_await(something(loop, &item));
-        act_some();
+        aloop_await(any_wait(loop, &item));
+        act_randomly();
     }
     CHECK(w.tasks_running > 0);
     w.tasks_running--;
@@ -396,7 +397,7 @@ static void spawn(void)
 
     if (w.tasks_count == TASKS_MAX)
         return;
-    task = aloop_spawn(run.loop, be_task, NULL);
+    task = aloop_spawn(run.loop, run_task, NULL);
     if (task == NULL)
         return;
     w.tasks[w.tasks_count++] = aloop_future_ref(task);
@@ -427,7 +428,7 @@ static void on_fn(aloop *loop, void *arg)
 {
     (void) arg;
     CHECK(!run.is_over && loop == run.loop);
-    act_some();
+    act_randomly();
 }
 
 static void defer(void)
@@ -435,10 +436,10 @@ static void defer(void)
     aloop_defer(run.loop, on_fn, NULL);
 }
 
-static void act_some(void)
+static void act_randomly(void)
 {
     static void (*const acts[])(void) = {
-        sleep_some,   promise,     resolve,     cancel,        let_go,
+        sleep_some,   promise,     resolve,     cancel,        release_future,
         compose,      limit,       new_timer,   change_timer,  drop_timer,
         new_listener, connect,     connect,     start_stream,  start_stream,
         stop_stream,  put_bytes,   write_bytes, read_bytes,    wait_stream,
@@ -456,11 +457,11 @@ static void act_some(void)
     w.depth--;
 }
 
-static void on_heart(aloop_timer *timer, void *arg)
+static void on_heartbeat(aloop_timer *timer, void *arg)
 {
     (void) timer;
     (void) arg;
-    act_some();
+    act_randomly();
 }
 
 static void start(void)
@@ -472,12 +473,13 @@ static void start(void)
     w.mutex = aloop_mutex_new(run.loop);
     w.semaphore = aloop_semaphore_new(run.loop, between(0, 3));
     w.event = aloop_event_new(run.loop);
-    CHECK(aloop_timer_start(run.loop, 0, ALOOP_MS(500), on_heart, NULL,
-                            &w.heart) == 0);
+    CHECK(aloop_timer_start(run.loop, 0, ALOOP_MS(500), on_heartbeat, NULL,
+                            &w.heartbeat) == 0);
     new_listener();
 }
 
-/* Streams that lead into each other would send in circles for ever. */
+/* Closes all streams now and then.  Streams that forward into each other would
+ * otherwise send indefinitely. */
 static bool is_done(void)
 {
     for (size_t i = 0; run.turns % 2000 == 1999 && i < SLOTS; i++)
@@ -487,7 +489,7 @@ static bool is_done(void)
 
 static void close_world(void)
 {
-    aloop_timer_close(w.heart);
+    aloop_timer_close(w.heartbeat);
     for (size_t i = 0; i < SLOTS; i++) {
         close_timer(i);
         close_stream(i);

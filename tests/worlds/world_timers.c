@@ -1,10 +1,10 @@
-/* Timers against a model of them: what is set, when it is due, in which order
- * it was started.  Callbacks close themselves and their neighbours, restart,
- * stop, re-arm and start others.
+/* Timers compared with a model, which records for each timer whether it is set,
+ * when it is due, and in which order it was started.  Callbacks close, restart,
+ * stop and start timers, including their own.
  *
- * Each expiry is checked: the timer is set and open, its time has come on the
- * loop's clock, none that was set before this turn is due earlier, and, where
- * the clock does not jump, it is not a nanosecond late. */
+ * Each expiry is checked: the timer is set and open, it is due on the loop's
+ * clock, no timer set before this turn is due earlier, and the expiry is exact
+ * to the nanosecond if the clock does not jump. */
 
 #include "world.h"
 
@@ -16,13 +16,13 @@ static struct timer {
     aloop_timer *timer; /* NULL: not open. */
     int64_t when_ns;
     int64_t period_ns;
-    uint64_t order;  /* Among starts. */
-    unsigned turn;   /* Of its start. */
+    uint64_t order;  /* Position among all starts. */
+    unsigned turn;   /* Turn of its start. */
     bool is_set;
-    unsigned life;   /* Counts openings; the callback's arg knows its own. */
+    unsigned life;   /* Number of this opening, also in the callback's arg. */
 } timers[TIMERS];
 
-/* What a callback is given: it must belong to the timer's present life. */
+/* The argument of a callback, which must belong to the present opening. */
 struct expiry {
     size_t index;
     unsigned life;
@@ -74,7 +74,7 @@ static void stop_timer(size_t i)
     timers[i].is_set = false;
 }
 
-static void again(size_t i)
+static void restart_timer(size_t i)
 {
     struct timer *model = &timers[i];
     int64_t delay_ns = any_delay_ns(ALOOP_SEC(600));
@@ -103,10 +103,11 @@ static void change_period(size_t i)
     timers[i].period_ns = period_ns;
 }
 
-static void act(void)
+static void act_randomly(void)
 {
     static void (*const acts[])(size_t i) = {
-        open_timer, close_timer, again, again, stop_timer, change_period,
+        open_timer,    close_timer, restart_timer,
+        restart_timer, stop_timer,  change_period,
     };
 
     acts[sim_random(sizeof acts / sizeof acts[0])](
@@ -126,12 +127,12 @@ static size_t count_set(void)
     return set;
 }
 
-/* Where all have been stopped, some are started again: a loop with nothing to
- * wait for would wait for ever. */
-static void keep_going(void)
+/* If all timers are stopped, starts some again.  A loop without anything to
+ * wait for would wait indefinitely. */
+static void restart_if_all_stopped(void)
 {
     while (count_set() == 0)
-        act();
+        act_randomly();
 }
 
 static bool is_earlier(const struct timer *a, const struct timer *b)
@@ -173,8 +174,8 @@ static void on_expire(aloop_timer *timer, void *arg)
     if (run.is_freeing)
         return;
     for (size_t n = (size_t) sim_random(4); n > 0; n--)
-        act();
-    keep_going();
+        act_randomly();
+    restart_if_all_stopped();
 }
 
 static void start(void)
@@ -190,8 +191,8 @@ static void start(void)
 static bool is_done(void)
 {
     if (chance(5))
-        act();
-    keep_going();
+        act_randomly();
+    restart_if_all_stopped();
     return expiries >= expiries_max;
 }
 

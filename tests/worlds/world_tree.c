@@ -1,10 +1,10 @@
-/* A tree of tasks: each waits for others in one of many ways, with deadlines,
- * time limits, gathers, cancels and shields.
+/* A tree of tasks.  Each task waits for others in one of many ways, with
+ * deadlines, timeouts, gathers, cancels and shields.
  *
- * What is waited for belongs to the waiter's stack, so that one rule shows
- * whether any of it still runs once the wait has returned.  Time limits are
- * never early, a shield lets nothing through, and each body that was spawned
- * runs once, to its end. */
+ * Waiting tasks keep the state of their children on their stacks, so one
+ * counter shows whether a child still runs after the wait has returned.
+ * Timeouts never fire early, a shield blocks every cancel, and each spawned
+ * body runs once, to its end. */
 
 #include "world.h"
 
@@ -15,10 +15,10 @@ enum {
     CHILDREN = 4,
     ROOTS = 6,
     TASKS_MAX = 400,
-    OWN_ERROR = -4000 /* What a body fails with: nobody else's. */
+    OWN_ERROR = -4000 /* An error that only bodies return. */
 };
 
-/* What a waiter's children share; on its stack. */
+/* State shared by the children of a task, on its stack. */
 struct family {
     unsigned depth;
     unsigned running;
@@ -27,24 +27,24 @@ struct family {
 static struct {
     unsigned spawned, started, ended;
     unsigned roots_left;
-    aloop_future *tasks[TASKS_MAX]; /* Borrowed; those that run now. */
+    aloop_future *tasks[TASKS_MAX]; /* Borrowed; tasks that run now. */
     size_t running;
-    aloop_timer *cancels; /* Now and then, somebody. */
+    aloop_timer *cancels; /* Cancels a random task now and then. */
 } w;
 
-static ssize_t live(aloop *loop, void *arg);
+static ssize_t run_body(aloop *loop, void *arg);
 
 static aloop_future *spawn(aloop *loop, struct family *family)
 {
     aloop_future *task = NULL;
 
     if (w.spawned < TASKS_MAX)
-        task = aloop_spawn(loop, live, family);
+        task = aloop_spawn(loop, run_body, family);
     w.spawned += task != NULL;
     return task != NULL ? task : aloop_future_new_settled(loop, 0);
 }
 
-/* Errors that a wait may give in this run. */
+/* Checks that `status` is a possible result of a wait in this run. */
 static void check_status(ssize_t status)
 {
     if (status >= 0 || status == OWN_ERROR)
@@ -155,8 +155,9 @@ static ssize_t limit_child(aloop *loop, struct family *family)
                                      any_delay_ns(ALOOP_SEC(20))));
 }
 
-/* A deadline for several waits; says truly whether it was the one. */
-static ssize_t hurry(aloop *loop, struct family *family)
+/* Sets a deadline for several waits, and checks that it reports correctly
+ * whether it has expired. */
+static ssize_t under_deadline(aloop *loop, struct family *family)
 {
     int64_t ns = any_delay_ns(ALOOP_SEC(20));
     int64_t start_ns = aloop_now(loop);
@@ -173,7 +174,7 @@ static ssize_t hurry(aloop *loop, struct family *family)
     return result;
 }
 
-/* Neither a cancel nor a deadline comes through. */
+/* Blocks cancels and deadlines. */
 static ssize_t shield(aloop *loop, struct family *family)
 {
     ssize_t result;
@@ -191,22 +192,22 @@ static ssize_t in_group(aloop *loop, struct family *family)
     ssize_t result;
 
     for (size_t i = between(0, 3); i > 0 && w.spawned < TASKS_MAX; i--)
-        w.spawned += aloop_group_spawn(group, live, family) == 0;
+        w.spawned += aloop_group_spawn(group, run_body, family) == 0;
     if (chance(10))
         aloop_group_cancel(group);
     result = aloop_await(aloop_group_wait(group));
     CHECK(aloop_group_count(group) == 0 || result == ALOOP_ENOMEM);
-    /* Without memory for the wait there was none; the members go on. */
+    /* Without memory there was no wait, and the members continue. */
     while (aloop_group_count(group) > 0) {
         aloop_group_cancel(group);
-        aloop_yield(loop); /* Also where there is no memory for a nap. */
+        aloop_yield(loop); /* A yield works without memory, too. */
         shield(loop, family);
     }
     aloop_group_free(group);
     return group != NULL ? result : ALOOP_ENOMEM;
 }
 
-/* One that is dropped is cancelled, and nobody waits for it. */
+/* Waits for a child that was cancelled. */
 static ssize_t cancel_child(aloop *loop, struct family *family)
 {
     aloop_future *child = spawn(loop, family);
@@ -245,19 +246,19 @@ static void leave(struct family *family)
     w.ended++;
 }
 
-/* Where there is no memory for a wait, what it was for is cancelled and not
- * waited for: it may outlive this stack. */
+/* Returns the state to use for the children.  Without memory for a wait, a
+ * child is cancelled and not awaited, so it may outlive its parent's stack. */
 static struct family *keep_family(struct family *own)
 {
     return run.weather == STARVED ? keep(sizeof *own) : own;
 }
 
-static ssize_t live(aloop *loop, void *arg)
+static ssize_t run_body(aloop *loop, void *arg)
 {
     static ssize_t (*const ways[])(aloop *loop, struct family *family) = {
-        nap,         pause_once, shield,   limit,        hurry,
-        limit_child, gather,     any,      race,         gather_settled,
-        in_group,    hurry,      gather,   cancel_child, cancel_self,
+        nap,         pause_once,     shield, limit,        under_deadline,
+        limit_child, gather,         any,    race,         gather_settled,
+        in_group,    under_deadline, gather, cancel_child, cancel_self,
     };
     enum { WAYS = sizeof ways / sizeof ways[0], LEAVES = 4 };
     struct family *parent = arg;
@@ -281,7 +282,7 @@ static ssize_t live(aloop *loop, void *arg)
     return chance(10) ? OWN_ERROR : (ssize_t) sim_random(9);
 }
 
-static void cancel_somebody(aloop_timer *timer, void *arg)
+static void cancel_random_task(aloop_timer *timer, void *arg)
 {
     (void) timer;
     (void) arg;
@@ -302,7 +303,7 @@ static void on_root(struct follow *follow, ssize_t status)
 static void start(void)
 {
     memset(&w, 0, sizeof w);
-    CHECK(aloop_timer_start(run.loop, 0, ALOOP_SEC(1) + 1, cancel_somebody,
+    CHECK(aloop_timer_start(run.loop, 0, ALOOP_SEC(1) + 1, cancel_random_task,
                             NULL, &w.cancels) == 0);
     w.roots_left = (unsigned) between(1, ROOTS);
     for (unsigned i = w.roots_left; i > 0; i--) {
