@@ -1,5 +1,5 @@
-/* What main of each tortured program is called.  Comes before everything else
- * in them, so that nothing may be included here. */
+/* Names of the main functions of the tortured programs.  This header is
+ * included before everything else in them, so it must not include anything. */
 
 #ifndef MAINS_H
 #define MAINS_H

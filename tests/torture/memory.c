@@ -1,9 +1,9 @@
-/* The library's memory while it is tortured.
+/* Memory of the library during torture.
  *
- * Each block carries its size, is filled when it is freed, and moves whenever
- * it is resized, so that a use of what is gone shows.  The linker leads what
- * the library asks of its slabs, of pages and of the default allocator through
- * here (--wrap), so that each object is counted and can fail. */
+ * Each block stores its size, is overwritten when it is freed, and moves
+ * whenever it is resized, so that a use of freed memory is detected.  The
+ * linker (--wrap) redirects calls to slabs, pages and the default allocator to
+ * this file, so that each object is counted and can fail. */
 
 #define _GNU_SOURCE
 
@@ -17,20 +17,20 @@
 #include "simulator/sim_world.h"
 
 static struct {
-    size_t bytes;        /* Handed out, those of single objects included. */
+    size_t bytes;        /* Allocated, single objects included. */
     size_t page_bytes;
-    size_t object_bytes; /* Of single objects in open slabs. */
-    size_t lost; /* Objects that a closed slab had handed out. */
+    size_t object_bytes; /* In single objects of open slabs. */
+    size_t lost; /* Objects in use when their slab was closed. */
     bool has_slabs;
-    bool may_lose; /* The scenario meant to. */
-    bool may_leave; /* And to leave all as it is. */
+    bool may_lose; /* The scenario leaves objects in use. */
+    bool may_leave; /* The scenario leaves all memory in use. */
 } memory;
 
 struct header {
     _Alignas(max_align_t) size_t size;
 };
 
-static void give_back(void *old, size_t old_size)
+static void free_block(void *old, size_t old_size)
 {
     struct header *header = old;
 
@@ -50,7 +50,7 @@ void *point_resize(void *context, void *old, size_t old_size, size_t size)
 
     (void) context;
     if (size == 0) {
-        give_back(old, old_size);
+        free_block(old, old_size);
         return NULL;
     }
     if (point_memory_fails())
@@ -62,11 +62,11 @@ void *point_resize(void *context, void *old, size_t old_size, size_t size)
     if (old != NULL)
         memcpy(header + 1, old, size < old_size ? size : old_size);
     memory.bytes += size;
-    give_back(old, old_size);
+    free_block(old, old_size);
     return header + 1;
 }
 
-/* What programs ask for themselves. */
+/* Allocations that programs make themselves. */
 
 void *torture_malloc(size_t size)
 {
@@ -187,7 +187,7 @@ void __wrap_aloop__slab_close(struct aloop__slab *slab)
 {
     memory.lost += slab->used;
     if (!memory.has_slabs)
-        memory.bytes -= memory.object_bytes; /* They count as lost. */
+        memory.bytes -= memory.object_bytes; /* They are counted as lost. */
     __real_aloop__slab_close(slab);
 }
 

@@ -1,5 +1,5 @@
-/* Runs one point: sets the world up, lets something fail, and looks at what is
- * left when the scenario has ended. */
+/* Runs one point: sets the world up, makes a call fail, and checks what is left
+ * when the scenario has ended. */
 
 #define _GNU_SOURCE
 
@@ -19,13 +19,13 @@ const struct point_call point_calls[POINT_CALLS] = {
 #include "support/sys_calls.def"
 };
 
-/* This process's one run. */
+/* The only run of this process. */
 static struct {
     const struct point *point;
     unsigned allocations;
     unsigned unhandled;
-    int report; /* Where to say what failed; 0: standard error. */
-    bool is_over; /* Nothing of the library may call any more. */
+    int report; /* Descriptor for failure messages; 0: standard error. */
+    bool is_over; /* The library must not call back any more. */
 } run;
 
 void torture_fail(const char *what)
@@ -67,9 +67,12 @@ bool point_memory_fails(void)
 static void on_unhandled(aloop *loop, int error, const char *what, void *arg)
 {
     (void) loop;
-    torture_expect(!run.is_over && arg == &run, "a late unhandled error");
-    torture_expect(error < 0 && what != NULL, "an unhandled success");
-    torture_expect(++run.unhandled < UNHANDLED_MAX, "reported for ever");
+    torture_expect(!run.is_over && arg == &run,
+                   "an error is reported after aloop_free()");
+    torture_expect(error < 0 && what != NULL,
+                   "a success is reported as an error");
+    torture_expect(++run.unhandled < UNHANDLED_MAX,
+                   "too many errors are reported");
 }
 
 static void make_world(enum point_world world)
@@ -103,7 +106,7 @@ static void make_world(enum point_world world)
     sim_unreachable("10.0.0.9");
 }
 
-/* The calls that the simulation counts. */
+/* Installs faults in calls that the simulation counts. */
 static void make_faults(const struct point *point)
 {
     const char *name = point_calls[point->call].name;
@@ -163,7 +166,7 @@ void point_run(const struct point *point, struct point_counts *counts)
     start_ns = aloop__sys_clock_ns();
     status = run_scenario(point->scenario);
     run.is_over = true;
-    sim_threads_finish(); /* Those that were left behind. */
+    sim_threads_finish(); /* Abandoned threads end here. */
     if (point->nth == 0) {
         snprintf(text, sizeof text, "fails without a fault: %s",
                  aloop_error_name(status));
@@ -171,11 +174,11 @@ void point_run(const struct point *point, struct point_counts *counts)
         take_counts(counts);
     }
     point_check_memory();
-    torture_expect(sim_harms() == 0, "a child changed what is its parent's");
+    torture_expect(sim_harms() == 0, "a child changed its parent");
     torture_expect(sim_mess()[0] == '\0' || point_leaves_memory(),
                    sim_mess());
     torture_expect(sim_wakes() < 2 * counts->wakes + WAKES_SLACK, "spins");
     torture_expect(aloop__sys_clock_ns() - start_ns < ALOOP_SEC(600),
-                   "takes ten minutes");
+                   "takes ten virtual minutes");
     sim_end();
 }

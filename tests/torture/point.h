@@ -1,4 +1,4 @@
-/* One run of a scenario: what fails in it, and what is counted. */
+/* One run of a scenario: which call fails, and the counts of calls. */
 
 #ifndef POINT_H
 #define POINT_H
@@ -7,8 +7,9 @@
 
 enum { POINT_ERRORS_MAX = 8, POINT_BURST = 8 };
 
-/* What can fail, and with what: errors that can last, and those of one
- * connection or moment, which come back only a few times in a row. */
+/* A call that can fail, and its errors.  Lasting errors may be returned
+ * indefinitely.  Passing errors concern one connection or moment, and are
+ * returned only a few times in a row. */
 struct point_call {
     const char *name;
     int lasting[POINT_ERRORS_MAX];
@@ -29,13 +30,14 @@ struct point_scenario {
     const char *name;
     torture_fn run; /* NULL: a whole program. */
     bool makes_loop;
-    unsigned every; /* So many points are too many: one of these; 0: all. */
+    unsigned every; /* Runs one in this many points; 0: all. */
 };
 
 enum point_world {
     WORLD_PLAIN,
-    WORLD_SHORT, /* Calls do less than they could; connects are done at once. */
-    WORLD_TIGHT, /* Little fits into a connection; waits end early. */
+    /* Calls process less than they could; connects finish immediately. */
+    WORLD_SHORT,
+    WORLD_TIGHT, /* Small buffers; waits end early. */
     WORLD_CHAOS,
     WORLD_CHAOS_2,
     WORLDS
@@ -46,12 +48,12 @@ struct point {
     const struct point_scenario *scenario;
     enum point_world world;
     enum point_kind kind;
-    size_t call; /* In point_calls. */
-    unsigned nth; /* 0: nothing fails, this is the rehearsal. */
+    size_t call; /* Index in point_calls. */
+    unsigned nth; /* 0: no fault; this is the rehearsal. */
     int error;
 };
 
-/* What a rehearsal found. */
+/* Counts of a rehearsal. */
 struct point_counts {
     unsigned calls[POINT_CALLS];
     unsigned wakes;
@@ -60,18 +62,18 @@ struct point_counts {
 /* Counts an allocation, and returns whether it must fail. */
 bool point_memory_fails(void);
 
-/* memory.c: what the library gets its memory from; an aloop_options.resize. */
+/* The allocator of the library (aloop_options.resize), in memory.c. */
 void *point_resize(void *context, void *old, size_t old_size, size_t size);
-/* Whether small objects are cut from chunks as usual; else each of them is an
- * allocation, which can fail and can leak. */
+/* Chooses whether small objects are cut from chunks as usual.  Otherwise each
+ * of them is an allocation that can fail and leak. */
 void point_use_memory(bool has_slabs);
-/* Whether the scenario was meant to leave its loop as it is. */
+/* Returns whether the scenario leaves its loop allocated on purpose. */
 bool point_leaves_memory(void);
-/* Ends the run where some was not given back. */
+/* Ends the run as failed if memory was not freed. */
 void point_check_memory(void);
 
-/* Runs it in this process, and ends that where it does not pass.  A rehearsal
- * writes `counts`; the others are measured by them. */
+/* Runs a point in this process, and ends the process if the point fails.  A
+ * rehearsal writes `counts`; other points use these counts as limits. */
 void point_run(const struct point *point, struct point_counts *counts);
 
 #endif

@@ -1,4 +1,4 @@
-/* Connecting, by number and by name, and being connected to. */
+/* Connecting by address and by name, and accepting connections. */
 
 #include "torture.h"
 
@@ -8,7 +8,7 @@ enum { LOOKUPS = 6, CLIENTS = 3 };
 
 static aloop_stream *streams[LOOKUPS];
 
-static void say_hello(aloop_stream *stream, ssize_t *error)
+static void send_hello(aloop_stream *stream, ssize_t *error)
 {
     char text[96];
 
@@ -28,31 +28,35 @@ ssize_t torture_connect(aloop *loop)
 
     torture_keep(&error, torture_await(aloop_tcp_connect(
                              loop, "127.0.0.1", "80", &streams[0]), 10));
-    say_hello(streams[0], &error);
+    send_hello(streams[0], &error);
     aloop_stream_abort(streams[0]);
-    /* Nobody listens there. */
+    /* This port is closed. */
     status = torture_await(
         aloop_tcp_connect(loop, "127.0.0.1", "81", &streams[1]), 10);
-    torture_expect(status < 0 && streams[1] == NULL, "connected to nobody");
+    torture_expect(status < 0 && streams[1] == NULL,
+                   "connected without a listener");
     torture_keep(&error, status == ALOOP_ECONNREFUSED ? 0 : status);
-    /* Given up. */
+    /* This connect times out. */
     status = torture_await(
         aloop_tcp_connect(loop, "fd00::9", "80", &streams[2]), 1);
-    torture_expect(status < 0 && streams[2] == NULL, "connected to nobody");
-    if (status != ALOOP_EAFNOSUPPORT) /* A world without IPv6. */
+    torture_expect(status < 0 && streams[2] == NULL,
+                   "connected without a listener");
+    if (status != ALOOP_EAFNOSUPPORT) /* The world has no IPv6. */
         torture_keep(&error, status == ALOOP_ETIMEDOUT ? 0 : status);
-    /* Dropped, and left to itself. */
+    /* These are dropped and detached. */
     aloop_future_unref(
         aloop_tcp_connect(loop, "127.0.0.1", "80", &streams[3]));
     aloop_detach(aloop_tcp_connect(loop, "127.0.0.1", "80", &streams[4]));
     torture_keep(&error, torture_pass(loop, 100 * MS));
-    aloop_stream_close(streams[3]); /* It may have been done at once. */
+    /* This connect may have finished immediately. */
+    aloop_stream_close(streams[3]);
     aloop_stream_close(streams[4]);
     sim_peer_close(listener);
     return error;
 }
 
-/* Several look-ups at once, one of them dropped, one in vain. */
+/* Starts several look-ups simultaneously.  One of them is dropped, and one
+ * fails. */
 ssize_t torture_names(aloop *loop)
 {
     static const char *const hosts[LOOKUPS] = {
@@ -70,20 +74,20 @@ ssize_t torture_names(aloop *loop)
             continue;
         status = torture_await(futures[i], 20);
         if (i == 2)
-            torture_expect(status < 0, "connected to nobody");
+            torture_expect(status < 0, "connected without a listener");
         torture_keep(&error, i == 2 || i == 5 ? 0 : status);
     }
     torture_keep(&error, torture_pass(loop, 100 * MS));
     for (int i = 0; i < LOOKUPS; i++) {
-        say_hello(streams[i], &error);
+        send_hello(streams[i], &error);
         aloop_stream_close(streams[i]);
     }
     sim_peer_close(listener);
     return error;
 }
 
-/* A name server that takes its time: look-ups are awaited, given up, dropped,
- * and still under way as the loop is freed. */
+/* Uses a slow name server: look-ups are awaited, time out, are dropped, and are
+ * still in progress when the loop is freed. */
 ssize_t torture_slow_names(aloop *loop)
 {
     static const char *const here[] = {"127.0.0.1", NULL};
@@ -100,11 +104,11 @@ ssize_t torture_slow_names(aloop *loop)
         aloop_future_unref(futures[i]);
     status = torture_await(
         aloop_timeout(futures[3], 100 * MS), 10);
-    torture_expect(status < 0, "connected before there was an address");
+    torture_expect(status < 0, "connected without an address");
     torture_keep(&error, status == ALOOP_ETIMEDOUT ? 0 : status);
     torture_keep(&error, torture_await(futures[4], 10));
     aloop_stream_close(streams[4]);
-    aloop_cancel(futures[5]); /* It may be done. */
+    aloop_cancel(futures[5]); /* It may have finished already. */
     status = torture_await(futures[5], 10);
     aloop_stream_close(streams[5]);
     torture_keep(&error, status == ALOOP_EABORTED ? 0 : status);
@@ -114,7 +118,7 @@ ssize_t torture_slow_names(aloop *loop)
     return error;
 }
 
-/* The server's side of a connection. */
+/* The server's end of a connection. */
 struct side {
     struct torture_watch watch;
     aloop_stream *stream;
@@ -130,7 +134,7 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
     struct side *side = arg;
 
     torture_called(&side->watch);
-    torture_expect(stream == side->stream, "another stream's callback");
+    torture_expect(stream == side->stream, "the callback of another stream");
     if (size > 0 && aloop_stream_put(stream, data, (size_t) size) >= 0)
         return;
     side->watch.closed = true;
@@ -144,7 +148,7 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream,
 
     (void) listener;
     torture_called(arg);
-    torture_expect(sides_used < 2 * CLIENTS, "accepts more than connected");
+    torture_expect(sides_used < 2 * CLIENTS, "accepts too many connections");
     *side = (struct side){{"a callback after close", 0, 0, false}, stream};
     if (aloop_stream_start(stream, on_data, side) == 0)
         return;
@@ -181,10 +185,10 @@ static void client_receive(struct client *client)
     client->got_size += n > 0 ? (size_t) n : 0;
     torture_expect(client->got_size <= client->sent &&
                        torture_matches(client->got, 0, client->got_size),
-                   "other bytes arrive than were sent");
+                   "wrong bytes arrive");
 }
 
-/* An echo server of callbacks; its clients come from outside. */
+/* An echo server with callbacks.  Its clients are outside the program. */
 ssize_t torture_listen(aloop *loop)
 {
     static aloop_listener *listener;
@@ -196,7 +200,7 @@ ssize_t torture_listen(aloop *loop)
     if (listener == NULL)
         return error;
     torture_expect(aloop_listener_port(listener) == 7 || error < 0 ||
-                       !torture_is_rehearsal(), "listens elsewhere");
+                       !torture_is_rehearsal(), "listens on another port");
     for (int i = 0; i < CLIENTS; i++)
         clients[i].peer = sim_connect(7);
     for (int round = 0; round < 3; round++) {
@@ -212,7 +216,7 @@ ssize_t torture_listen(aloop *loop)
             sim_peer_shutdown(clients[i].peer);
     }
     torture_expect(echoed == sizeof clients[0].got / 4 * 3 * CLIENTS ||
-                       !torture_is_rehearsal(), "not all was echoed");
+                       !torture_is_rehearsal(), "bytes were not echoed");
     torture_keep(&error, torture_pass(loop, 100 * MS));
     aloop_listener_close(listener);
     listening.closed = true;

@@ -1,5 +1,5 @@
-/* What comes from outside: signals, posts of other threads, a host's loop, and
- * a fork. */
+/* Events from outside the loop: signals, posts of other threads, a host's loop,
+ * and a fork. */
 
 #include "torture.h"
 
@@ -16,7 +16,7 @@ static void on_signal(aloop_signal *watch, int number, void *arg)
 
     (void) watch;
     torture_called(arg);
-    torture_expect(number == (i == 2 ? SIGTERM : SIGUSR1), "another signal");
+    torture_expect(number == (i == 2 ? SIGTERM : SIGUSR1), "wrong signal");
     if (i != 1)
         return;
     aloop_signal_close(signals[1]);
@@ -39,7 +39,7 @@ ssize_t torture_signals(aloop *loop)
         int status;
 
         signal_watches[i] =
-            (struct torture_watch){"a signal's callback", 0, 3, false};
+            (struct torture_watch){"too many calls for signals", 0, 3, false};
         status = aloop_signal_start(loop, i == 2 ? SIGTERM : SIGUSR1,
                                     on_signal, &signal_watches[i],
                                     &signals[i]);
@@ -59,7 +59,7 @@ ssize_t torture_signals(aloop *loop)
         signal_watches[i].closed = true;
     }
     torture_expect(!sim_signal_caught(SIGUSR1) && !sim_signal_caught(SIGTERM),
-                   "a handler stays behind");
+                   "a handler stays installed");
     torture_keep(&error, passed);
     torture_keep(&error, aloop_run(loop));
     return error;
@@ -72,8 +72,8 @@ static void on_post(aloop *loop, void *arg)
 {
     torture_expect(loop == posted_to, "posted to another loop");
     torture_expect(run_count < posted_count && arg == &posted[run_count],
-                   "posts run twice or in another order");
-    torture_expect(*(int *) arg < POSTS, "another argument");
+                   "posts run twice or out of order");
+    torture_expect(*(int *) arg < POSTS, "wrong argument");
     run_count++;
 }
 
@@ -134,7 +134,7 @@ static ssize_t exchange(aloop *loop, void *arg)
     return echoed;
 }
 
-/* The loop inside of another one, which watches its one descriptor. */
+/* Runs the loop inside another loop, which watches its descriptor. */
 ssize_t torture_embed(aloop *loop)
 {
     static aloop_timer *timer;
@@ -153,18 +153,18 @@ ssize_t torture_embed(aloop *loop)
 
         torture_expect(is_ready || !torture_is_rehearsal() ||
                            !aloop_alive(loop),
-                       "the loop's descriptor tells nothing");
+                       "the loop's descriptor is not readable");
         status = aloop_step(loop, 0);
         torture_keep(&error, status);
     }
-    torture_expect(turns < HOST_TURNS_MAX, "spins in its host");
+    torture_expect(turns < HOST_TURNS_MAX, "wakes its host too often");
     torture_keep(&error, echoed);
     sim_peer_close(listener);
     return error;
 }
 
-/* What was closed, but lives on because somebody else has it open as well:
- * the kernel must have been told to report it no more. */
+/* Closed objects whose descriptors are still open elsewhere.  The kernel must
+ * have been told to stop reporting them. */
 static struct torture_watch kept_watches[3] = {
     {"reads when closed", 0, 0, false},
     {"accepts when closed", 0, 0, false},
@@ -229,7 +229,7 @@ ssize_t torture_kept(aloop *loop)
     torture_keep(&error, torture_pass(loop, 100 * MS));
     torture_expect(!torture_is_rehearsal() ||
                        sim_calls("aloop__reactor_renew") == 0,
-                   "what was closed is still watched");
+                   "a closed descriptor is watched");
     return error;
 }
 
@@ -252,10 +252,12 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream,
     aloop_stream_close(stream);
 }
 
-/* What a child finds of its parent's, and must leave alone; the error. */
-static ssize_t be_parent(aloop *loop, aloop_stream **ret_stream)
+/* Makes objects of a parent, which a child must not change.  Returns the
+ * error. */
+static ssize_t set_up_parent(aloop *loop, aloop_stream **ret_stream)
 {
-    static struct torture_watch data_watch = {"a parent's data", 0, 1, true};
+    static struct torture_watch data_watch = {
+        "a child received data of its parent", 0, 1, true};
     int peer = -1;
     aloop_stream *stream = torture_stream(loop, &peer);
     ssize_t error = peer < 0 ? peer : 0;
@@ -280,10 +282,11 @@ static void fork_and_raise(aloop *loop, struct torture_watch *watch,
     if (is_watched)
         sim_raise(SIGUSR1);
     aloop_wake(loop);
-    *watch = (struct torture_watch){"a signal of the parent", 0, 1, false};
+    *watch = (struct torture_watch){"a child received a signal of its parent",
+                                    0, 1, false};
 }
 
-/* The child's side of a fork that came while a name was looked up. */
+/* The child of a fork during a look-up. */
 ssize_t torture_fork(aloop *loop)
 {
     static aloop_listener *listener;
@@ -303,13 +306,13 @@ ssize_t torture_fork(aloop *loop)
     is_watched = status == 0;
     torture_keep(&error, status);
     torture_keep(&error, aloop_step(loop, 0));
-    torture_keep(&error, be_parent(loop, &stream));
+    torture_keep(&error, set_up_parent(loop, &stream));
     fork_and_raise(loop, &signal_watches[0], is_watched);
     status = aloop_after_fork(loop);
     if (status < 0) {
         torture_expect(aloop_step(loop, 0) == ALOOP_EPERM,
                        "a loop runs without aloop_after_fork()");
-        torture_leave_objects(); /* Nothing runs that could drop them. */
+        torture_leave_objects(); /* Nothing will run that could drop them. */
         aloop_future_unref(task);
         return status;
     }

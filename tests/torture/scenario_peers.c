@@ -1,7 +1,7 @@
-/* The other side of programs: servers and clients that live outside of them,
- * in steps of 10 ms of the world's time.
+/* Peers of programs: servers and clients outside of them, which run in steps of
+ * 10 ms of virtual time.
  *
- * What comes from the program under test may come late, in part or never. */
+ * Data from the program under test may arrive late, incomplete or never. */
 
 #include "programs.h"
 
@@ -13,9 +13,9 @@
 
 enum { PEERS = 8, ROOM = 4096, STEPS = 1500, CLIENT_BYTES = 600 };
 
-/* One connection, and what has come on it or has still to go. */
+/* One connection, and the data received on it and to be sent. */
 static struct peer {
-    int peer; /* < 0: none. */
+    int peer; /* < 0: unused. */
     bool is_answering;
     size_t in_size, out_size, sent;
     char in[ROOM], out[ROOM];
@@ -23,8 +23,8 @@ static struct peer {
 
 static int listener = -1;
 static unsigned steps;
-static unsigned finished; /* Clients that have. */
-static bool is_lossy;     /* The server ignores what put says. */
+static unsigned finished; /* Clients that have finished. */
+static bool is_lossy;     /* The server ignores the results of puts. */
 static void (*serve)(struct peer *peer);
 
 static void hang_up(struct peer *peer)
@@ -33,7 +33,7 @@ static void hang_up(struct peer *peer)
     peer->peer = -1;
 }
 
-/* Takes what has come; false where the connection is over. */
+/* Receives data.  Returns false if the connection has ended. */
 static bool take(struct peer *peer)
 {
     ssize_t n = sim_peer_receive(peer->peer, peer->in + peer->in_size,
@@ -118,7 +118,7 @@ static void accept_all(void)
     }
 }
 
-/* Until the program has given up, and everything with it. */
+/* Runs the servers until the program has exited. */
 static void step_servers(void *arg)
 {
     (void) arg;
@@ -165,7 +165,7 @@ static void begin_client(struct peer *client, unsigned number)
     torture_fill(client->out, number, client->out_size);
 }
 
-/* The second one goes away in the middle; the third stays. */
+/* The second client disconnects in the middle; the third stays connected. */
 static void step_client(struct peer *client, unsigned number)
 {
     bool is_there = take(client);
@@ -173,7 +173,7 @@ static void step_client(struct peer *client, unsigned number)
     torture_expect((torture_matches(client->in, number, client->in_size) &&
                     client->in_size <= client->sent) ||
                        (is_lossy && !torture_is_rehearsal()),
-                   "other bytes come back than were sent");
+                   "wrong bytes are echoed");
     if (number == 1 && client->in_size > 0) {
         sim_peer_reset(client->peer);
         client->peer = -1;
@@ -181,7 +181,7 @@ static void step_client(struct peer *client, unsigned number)
     } else if (!is_there || !give(client)) {
         hang_up(client);
     } else if (client->in_size == CLIENT_BYTES && !client->is_answering) {
-        client->is_answering = true; /* All is back. */
+        client->is_answering = true; /* All data was echoed. */
         finished++;
         if (number == 0)
             sim_peer_shutdown(client->peer);
@@ -200,20 +200,20 @@ static void step_clients(void *arg)
     steps++;
     if (steps % 300 == 0) {
         torture_expect(!torture_is_rehearsal() || finished == 3,
-                       "not all was echoed");
+                       "bytes were not echoed");
         sim_raise(SIGTERM);
     }
     if (steps < STEPS)
         sim_at(10 * MS, step_clients, NULL);
 }
 
-void torture_be_patient_clients(void)
+void torture_run_clients_of_lossy_server(void)
 {
     is_lossy = true;
-    torture_be_clients();
+    torture_run_clients();
 }
 
-void torture_be_clients(void)
+void torture_run_clients(void)
 {
     for (int i = 0; i < PEERS; i++)
         peers[i].peer = -1;

@@ -1,6 +1,6 @@
-/* Whole programs: those that the project promised to compile, and the
- * examples.  Whatever fails, they end by themselves, and give back all that
- * they and the library had; where nothing does, they say what they should. */
+/* Whole programs: those that the project promises to compile, and the examples.
+ * Whatever fails, they must end by themselves and free all memory of their own
+ * and of the library.  Without a fault, they must print the expected output. */
 
 #define _GNU_SOURCE
 
@@ -33,13 +33,13 @@ static void interrupt_soon(void)
 
 static const struct program {
     const char *name;
-    int (*main_plain)(void); /* One of the two. */
+    int (*main_plain)(void); /* One of these two is set. */
     int (*main_argued)(int argc, char **argv);
-    void (*outside)(void); /* What it talks to, or NULL. */
+    void (*outside)(void); /* Starts its peers; or NULL. */
     const char *arguments[ARGUMENTS_MAX];
-    const char *says[4]; /* Texts that are in its output. */
-    bool is_careless;    /* Ends early without freeing its loop. */
-    bool is_interrupted; /* And has an exit status of its own for that. */
+    const char *says[4]; /* Texts that its output must contain. */
+    bool leaves_loop;    /* Exits early without freeing its loop. */
+    bool is_interrupted; /* Has an exit status for an interrupt. */
 } programs[] = {
     {.name = "program_gather", .main_plain = program_gather_main,
      .says = {gathered}},
@@ -49,9 +49,9 @@ static const struct program {
      .says = {"slow ended: cancelled, and again: cancelled\n"
               "whole: timed out\nfirst: 7\n"}},
     {.name = "program_embed", .main_plain = program_embed_main,
-     .is_careless = true, .says = {"tick\ntick\ntick\nhost done\n"}},
+     .leaves_loop = true, .says = {"tick\ntick\ntick\nhost done\n"}},
     {.name = "program_echo", .main_argued = program_echo_main,
-     .outside = torture_be_patient_clients, .arguments = {"7777"},
+     .outside = torture_run_clients_of_lossy_server, .arguments = {"7777"},
      .says = {"1 open\n"}},
     {.name = "program_fetch", .main_argued = program_fetch_main,
      .outside = torture_serve_pages,
@@ -78,7 +78,7 @@ static const struct program {
      .outside = interrupt_soon, .is_interrupted = true,
      .says = {"Coroutine started\n"}},
     {.name = "example_echo_server", .main_argued = example_echo_server_main,
-     .outside = torture_be_clients, .arguments = {"-i", "10"},
+     .outside = torture_run_clients, .arguments = {"-i", "10"},
      .says = {"listening on 127.0.0.1 port 7777\n"}},
     {.name = "example_echo_client", .main_argued = example_echo_client_main,
      .outside = torture_serve_echo,
@@ -92,7 +92,7 @@ static const struct program {
 
 enum { PROGRAMS = sizeof programs / sizeof programs[0] };
 
-/* What it prints goes to a file that has no name. */
+/* The output of a program is written to a file without a name. */
 static struct {
     int saved;
     FILE *file;
@@ -103,7 +103,7 @@ static void redirect(void)
     output.file = tmpfile();
     output.saved = dup(STDOUT_FILENO);
     torture_expect(output.file != NULL && output.saved >= 0,
-                   "the test has no file");
+                   "the test cannot open a file");
     fflush(stdout);
     torture_report_to(dup(STDERR_FILENO));
     dup2(fileno(output.file), STDOUT_FILENO);
@@ -117,7 +117,7 @@ static void check_output(const struct program *program)
 
     fflush(stdout);
     n = pread(fileno(output.file), text, sizeof text - 1, 0);
-    torture_expect(n > 0, "says nothing");
+    torture_expect(n > 0, "prints nothing");
     text[n] = '\0';
     for (size_t i = 0; i < 4 && program->says[i] != NULL; i++)
         if (strstr(text, program->says[i]) == NULL) {
@@ -147,8 +147,9 @@ static ssize_t run_program(const struct program *program)
                                          : program->main_argued(argc, argv);
     if (program->is_interrupted && status == EXIT_INTERRUPTED)
         status = 0;
-    torture_expect(status >= 0 && status <= 2, "ends with an odd status");
-    if (program->is_careless && status != 0)
+    torture_expect(status >= 0 && status <= 2,
+                   "exits with an unexpected status");
+    if (program->leaves_loop && status != 0)
         torture_leave_memory();
     if (torture_is_rehearsal())
         check_output(program);
@@ -160,25 +161,26 @@ ssize_t torture_program(const char *name)
     for (size_t i = 0; i < PROGRAMS; i++)
         if (strcmp(programs[i].name, name) == 0)
             return run_program(&programs[i]);
-    torture_expect(false, "there is no such program");
+    torture_expect(false, "unknown program");
     return 0;
 }
 
-/* A host that has no descriptor to wait for asks again for a while; one that
- * was not told of the time sees it a little later.  The program has no other
- * way to go on, whatever the reason. */
+/* Polls for a host.  A host without a descriptor polls again for a while, and a
+ * host without an alarm is woken a little late, because the program has no
+ * other way to continue after a failure. */
 int torture_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
     static unsigned refusals;
     bool is_ready;
 
-    torture_expect(count == 1 && timeout_ms < 0, "polls in another way");
+    torture_expect(count == 1 && timeout_ms < 0,
+                   "polls with unexpected arguments");
     if (fds->fd < 0 && ++refusals > 100)
         _exit(0);
     if (fds->fd < 0)
         return 0;
     is_ready = sim_poll(fds->fd, ALOOP_SEC(2));
     torture_expect(is_ready || !torture_is_rehearsal(),
-                   "the loop's descriptor tells nothing");
+                   "the loop's descriptor is not readable");
     return 1;
 }

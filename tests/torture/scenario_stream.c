@@ -1,5 +1,5 @@
-/* Streams in tasks: an echo, all ways to read, all ways to write to a peer
- * that is slow to take it, and a pipe between two of them. */
+/* Streams in tasks: an echo, all ways to read, all ways to write to a slow
+ * peer, and forwarding between two streams. */
 
 #include "torture.h"
 
@@ -60,7 +60,7 @@ static ssize_t talk(aloop *loop, void *arg)
             n = torture_await(aloop_stream_read_exactly(client, in, MESSAGE),
                               5);
         torture_expect(n < 0 || (n == MESSAGE && !memcmp(in, out, MESSAGE)),
-                       "the echo is another");
+                       "the echo differs");
     }
     aloop_stream_close(client);
     return n;
@@ -79,7 +79,7 @@ ssize_t torture_echo(aloop *loop)
     return error;
 }
 
-/* What the reader has got so far, in order. */
+/* Bytes that the reader has received, in order. */
 static char got[1000];
 static size_t got_size;
 
@@ -90,7 +90,8 @@ static ssize_t take(ssize_t n)
     return n;
 }
 
-/* A read that failed has lost nothing, so the next goes on where it was. */
+/* A failed read loses no data, so the next read continues at the same
+ * position. */
 static ssize_t read_all(aloop *loop, void *arg)
 {
     aloop_stream *stream = arg;
@@ -102,7 +103,7 @@ static ssize_t read_all(aloop *loop, void *arg)
         at = got + got_size;
         n = take(torture_await(aloop_stream_read_until(stream, at, 200, "\n",
                                                        1), 5));
-        torture_expect(n <= 0 || at[n - 1] == '\n', "no end of a line");
+        torture_expect(n <= 0 || at[n - 1] == '\n', "the delimiter is missing");
         torture_keep(&error, n);
     }
     torture_keep(&error, take(torture_await(aloop_stream_read_exactly(
@@ -140,12 +141,12 @@ ssize_t torture_reads(aloop *loop)
     torture_keep(&error, aloop_await(task));
     torture_keep(&error, aloop_run(loop));
     torture_expect(got_size <= sizeof text && !memcmp(got, text, got_size),
-                   "other bytes are read than were sent");
+                   "wrong bytes are read");
     torture_expect(error < 0 || got_size == sizeof text, "bytes are missing");
     return error;
 }
 
-/* A peer that takes a little at a time. */
+/* A peer that receives a little at a time. */
 struct slow {
     int peer;
     size_t received;
@@ -160,7 +161,7 @@ static void take_some(void *arg)
 
     if (n > 0) {
         torture_expect(torture_matches(bytes, slow->received, (size_t) n),
-                       "other bytes arrive than were sent");
+                       "wrong bytes arrive");
         slow->received += (size_t) n;
     }
     if (++slow->calls < 100)
@@ -176,7 +177,7 @@ static void write_all(aloop_stream *stream, const char *bytes, ssize_t *error)
     status = aloop_stream_put(stream, bytes, part);
     torture_keep(error, status);
     if (status < 0)
-        return; /* What comes behind it would be out of order. */
+        return; /* Data after a failed put would be out of order. */
     writes[0] = aloop_stream_write(stream, bytes + part, part);
     if (writes[0] == NULL) {
         *error = ALOOP_ENOMEM;
@@ -186,7 +187,8 @@ static void write_all(aloop_stream *stream, const char *bytes, ssize_t *error)
     torture_keep(error, torture_await(aloop_stream_drain(stream), 5));
     status = aloop_await(writes[0]);
     torture_keep(error, status);
-    if (status < 0) { /* It may have been taken back; so must the next. */
+    /* This write may have been cancelled, so the next must be, too. */
+    if (status < 0) {
         aloop_future_unref(writes[1]);
         return;
     }
@@ -215,7 +217,7 @@ ssize_t torture_writes(aloop *loop)
     torture_keep(&error, status);
     if (status == 0)
         torture_expect(aloop_stream_put(stream, bytes, 1) == ALOOP_EPIPE,
-                       "written after the shutdown");
+                       "a put succeeds after the shutdown");
     aloop_stream_close(stream);
     torture_keep(&error, aloop_run(loop));
     torture_keep(&error, torture_pass(loop, 100 * MS));
@@ -248,7 +250,7 @@ ssize_t torture_pipe(aloop *loop)
     sim_at(MS, take_some, &slow);
     status = torture_await(aloop_stream_forward(from, to), 10);
     torture_expect(status < 0 || status == sizeof bytes,
-                   "not all was moved");
+                   "bytes were not forwarded");
     torture_keep(&error, status);
     aloop_stream_close(from);
     aloop_stream_close(to);

@@ -1,4 +1,4 @@
-/* What the scenarios share. */
+/* Functions shared by the scenarios. */
 
 #include "torture.h"
 

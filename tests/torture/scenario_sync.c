@@ -1,4 +1,4 @@
-/* Groups, channels, and what tasks agree by. */
+/* Groups, channels and synchronization objects. */
 
 #include "torture.h"
 
@@ -19,8 +19,8 @@ static ssize_t member(aloop *loop, void *arg)
 
 static int delays[] = {1, 2, 5, 3, 50};
 
-/* A member that brings another one in. */
-static ssize_t recruiter(aloop *loop, void *arg)
+/* A member that spawns another member. */
+static ssize_t spawn_member(aloop *loop, void *arg)
 {
     aloop_group *group = arg;
     ssize_t status = torture_pass(loop, MS);
@@ -36,19 +36,20 @@ ssize_t torture_group(aloop *loop)
 
     for (int i = 0; i < 3; i++)
         torture_keep(&error, aloop_group_spawn(group, member, &delays[i]));
-    torture_keep(&error, aloop_group_spawn(group, recruiter, group));
+    torture_keep(&error, aloop_group_spawn(group, spawn_member, group));
     status = torture_await(aloop_group_wait(group), 5);
     torture_keep(&error, status);
-    torture_expect(status < 0 || live == 0, "a group left its member");
-    /* One that fails, and ends the others. */
+    torture_expect(status < 0 || live == 0,
+                   "a member still runs after the wait");
+    /* One member fails and ends the others. */
     torture_keep(&error, aloop_group_spawn(group, member, &delays[3]));
     torture_keep(&error, aloop_group_spawn(group, member, &delays[4]));
     status = torture_await(aloop_group_wait(group), 5);
     torture_keep(&error, status == ALOOP_EPERM ? 0 : status);
     torture_expect(status != ALOOP_EPERM || live == 0,
-                   "a group left its member");
+                   "a member still runs after the wait");
     aloop_group_free(group);
-    /* One that is dropped with all that is in it. */
+    /* The group is freed while it has a member. */
     group = aloop_group_new(loop);
     torture_keep(&error, aloop_group_spawn(group, member, &delays[4]));
     torture_keep(&error, torture_pass(loop, 10 * MS));
@@ -116,10 +117,10 @@ ssize_t torture_channel(aloop *loop)
         torture_leave_objects();
         return error;
     }
-    torture_expect(received <= sent + 1, "more arrives than was sent");
+    torture_expect(received <= sent + 1, "more items arrive than were sent");
     torture_expect(error < 0 || received == ITEMS, "items are missing");
     aloop_channel_free(channel);
-    /* Waiting sends and receives, when the channel goes. */
+    /* Sends are waiting when the channel is freed. */
     waiting = aloop_channel_send(other, item);
     aloop_future_unref(aloop_channel_send(other, item));
     aloop_detach(aloop_channel_send(other, item));
@@ -127,7 +128,7 @@ ssize_t torture_channel(aloop *loop)
         torture_keep(&error, ALOOP_ENOMEM);
     aloop_channel_free(other);
     ssize_t status = aloop_await(waiting);
-    torture_expect(status < 0, "sent into nothing");
+    torture_expect(status < 0, "a send to a freed channel succeeds");
     torture_keep(&error, status == ALOOP_ECLOSED ? 0 : status);
     return error;
 }
@@ -140,7 +141,7 @@ static aloop_barrier *barrier;
 static int holders;
 static bool is_go;
 
-static ssize_t wait_for_go(void)
+static ssize_t use_condition(void)
 {
     ssize_t status = torture_await(aloop_mutex_lock(mutex), 5);
 
@@ -167,7 +168,7 @@ static ssize_t waiter(aloop *loop, void *arg)
     (void) arg;
     if (deadline == NULL)
         return ALOOP_ENOMEM;
-    status = wait_for_go();
+    status = use_condition();
     if (status >= 0)
         status = aloop_await(aloop_semaphore_acquire(semaphore, 1));
     if (status >= 0) {
@@ -182,7 +183,7 @@ static ssize_t waiter(aloop *loop, void *arg)
     return status;
 }
 
-static ssize_t starter(aloop *loop, void *arg)
+static ssize_t start_waiters(aloop *loop, void *arg)
 {
     ssize_t status = torture_pass(loop, 5 * MS);
 
@@ -212,11 +213,11 @@ ssize_t torture_sync(aloop *loop)
     barrier = aloop_barrier_new(loop, WAITERS);
     for (int i = 0; i < WAITERS; i++)
         tasks[i] = aloop_spawn(loop, waiter, NULL);
-    tasks[WAITERS] = aloop_spawn(loop, starter, NULL);
+    tasks[WAITERS] = aloop_spawn(loop, start_waiters, NULL);
     error = aloop_await(aloop_gather_array(loop, WAITERS + 1, tasks));
     int status = aloop_run(loop);
     torture_keep(&error, status);
-    if (status < 0) { /* Tasks may still use what is below. */
+    if (status < 0) { /* Tasks may still use the objects below. */
         torture_leave_objects();
         return error;
     }

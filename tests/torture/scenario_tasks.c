@@ -1,8 +1,8 @@
-/* Tasks: composed, cancelled, under deadlines, and left over. */
+/* Tasks that are composed, cancelled, under deadlines, and left behind. */
 
 #include "torture.h"
 
-/* Tasks of work() that have begun and not ended. */
+/* Tasks in work() that have begun and not ended. */
 static int live;
 
 static ssize_t work(aloop *loop, void *arg)
@@ -18,7 +18,7 @@ static ssize_t work(aloop *loop, void *arg)
     return status == 0 ? *ms : status;
 }
 
-static ssize_t breaks(aloop *loop, void *arg)
+static ssize_t fails(aloop *loop, void *arg)
 {
     (void) arg;
     aloop_yield(loop);
@@ -32,10 +32,10 @@ static ssize_t map_one(aloop *loop, void *item)
     return work(loop, item);
 }
 
-/* An await that has returned has left nothing running. */
+/* Checks that nothing is running after an await has returned. */
 static void check(ssize_t *error, ssize_t status, ssize_t wanted)
 {
-    torture_expect(live == 0, "something still runs behind an await");
+    torture_expect(live == 0, "a task still runs after an await");
     if (status != wanted)
         torture_keep(error, status < 0 ? status : ALOOP_ECANCELED);
 }
@@ -54,15 +54,15 @@ static ssize_t compose(aloop *loop, void *arg)
                       aloop_spawn(loop, work, &delays[2]))), 0);
     check(&error, aloop_await(aloop_gather(
                       loop, aloop_spawn(loop, work, &delays[3]),
-                      aloop_spawn(loop, breaks, NULL))), ALOOP_EPERM);
+                      aloop_spawn(loop, fails, NULL))), ALOOP_EPERM);
     check(&error, aloop_await(aloop_race(
                       loop, aloop_spawn(loop, work, &delays[3]),
                       aloop_spawn(loop, work, &delays[1]))), 5);
     for (int i = 0; i < 3; i++)
-        members[i] = aloop_spawn(loop, i == 0 ? breaks : work, &delays[i]);
+        members[i] = aloop_spawn(loop, i == 0 ? fails : work, &delays[i]);
     check(&error, aloop_await(aloop_any_array(loop, 3, members, &winner)), 5);
     for (int i = 0; i < 3; i++)
-        members[i] = aloop_spawn(loop, i == 2 ? breaks : work, &delays[i]);
+        members[i] = aloop_spawn(loop, i == 2 ? fails : work, &delays[i]);
     check(&error,
           aloop_await(aloop_gather_settled(loop, 3, members, statuses)), 2);
     check(&error, aloop_await(aloop_map(loop, map_one, delays, 5,
@@ -84,8 +84,8 @@ ssize_t torture_tasks(aloop *loop)
     return error;
 }
 
-/* Writes into the stack of the function that composes it, until it ends. */
-static ssize_t scribble(aloop *loop, void *arg)
+/* Writes to the stack of the function that composes it, until it ends. */
+static ssize_t write_to_stack(aloop *loop, void *arg)
 {
     volatile int *cell = arg;
     ssize_t status;
@@ -107,7 +107,7 @@ enum way { GATHER, ANY, RACE, TIMEOUT, MAP, GROUP, WAYS };
 static aloop_future *in_a_group(aloop_group *group, int *cells)
 {
     for (int i = 0; i < 3; i++)
-        aloop_group_spawn(group, scribble, &cells[i]);
+        aloop_group_spawn(group, write_to_stack, &cells[i]);
     return aloop_group_wait(group);
 }
 
@@ -117,12 +117,12 @@ static aloop_future *compose_by(aloop *loop, enum way way, int *cells,
     aloop_future *tasks[3];
 
     if (way == MAP)
-        return aloop_map(loop, scribble, cells, 3, sizeof *cells, 2);
+        return aloop_map(loop, write_to_stack, cells, 3, sizeof *cells, 2);
     if (way == GROUP)
         return in_a_group(group, cells);
     for (int i = 0; i < 3; i++)
-        tasks[i] = aloop_spawn(loop, scribble, &cells[i]);
-    aloop_yield(loop); /* They have begun when they are composed. */
+        tasks[i] = aloop_spawn(loop, write_to_stack, &cells[i]);
+    aloop_yield(loop); /* The tasks must begin before they are composed. */
     if (way == ANY)
         return aloop_any_array(loop, 3, tasks, NULL);
     if (way == RACE)
@@ -146,7 +146,7 @@ static ssize_t compose_on_stack(aloop *loop, void *arg)
         bool has_failed = whole == NULL;
         ssize_t status = aloop_await(whole);
 
-        torture_expect(live == 0, "a member still writes behind an await");
+        torture_expect(live == 0, "a member still runs after an await");
         if (has_failed || (status < 0 && way != TIMEOUT))
             torture_keep(&error, ALOOP_ENOMEM);
         aloop_group_free(group);
@@ -154,7 +154,8 @@ static ssize_t compose_on_stack(aloop *loop, void *arg)
     return error;
 }
 
-/* What an await waits for may live on the stack, also without memory. */
+/* Objects used by awaited tasks may be on the stack of the awaiting task, even
+ * if memory runs out. */
 ssize_t torture_on_stack(aloop *loop)
 {
     ssize_t error = 0;
@@ -167,8 +168,8 @@ ssize_t torture_on_stack(aloop *loop)
 
 static bool cleaned_up[4];
 
-/* Cancelled, it still cleans up. */
-static ssize_t stubborn(aloop *loop, void *arg)
+/* A task that cleans up after a cancel. */
+static ssize_t clean_up_slowly(aloop *loop, void *arg)
 {
     bool *clean = arg;
     ssize_t status = torture_pass(loop, ALOOP_SEC(1));
@@ -182,17 +183,18 @@ static ssize_t stubborn(aloop *loop, void *arg)
 
 static ssize_t parent(aloop *loop, void *arg)
 {
-    return aloop_await(aloop_gather(loop, aloop_spawn(loop, stubborn, arg),
-                                    aloop_sleep(loop, ALOOP_SEC(2))));
+    return aloop_await(
+        aloop_gather(loop, aloop_spawn(loop, clean_up_slowly, arg),
+                     aloop_sleep(loop, ALOOP_SEC(2))));
 }
 
 /* Tasks that are cancelled before they begin, while they wait, by a dropped
- * reference, and by the loop's end. */
+ * reference, and when the loop is freed. */
 ssize_t torture_cancel(aloop *loop)
 {
-    aloop_future *early = aloop_spawn(loop, stubborn, &cleaned_up[0]);
+    aloop_future *early = aloop_spawn(loop, clean_up_slowly, &cleaned_up[0]);
     aloop_future *late = aloop_spawn(loop, parent, &cleaned_up[1]);
-    aloop_future *dropped = aloop_spawn(loop, stubborn, &cleaned_up[2]);
+    aloop_future *dropped = aloop_spawn(loop, clean_up_slowly, &cleaned_up[2]);
     ssize_t error = 0, status;
 
     if (early == NULL || late == NULL || dropped == NULL)
@@ -209,7 +211,7 @@ ssize_t torture_cancel(aloop *loop)
     if (error == 0)
         torture_expect(cleaned_up[0] && cleaned_up[1] && cleaned_up[2],
                        "a cancelled task did not clean up");
-    aloop_detach(aloop_spawn(loop, stubborn, &cleaned_up[3]));
+    aloop_detach(aloop_spawn(loop, clean_up_slowly, &cleaned_up[3]));
     torture_keep(&error, torture_pass(loop, 5 * MS));
     return error;
 }
@@ -226,7 +228,7 @@ static ssize_t in_scopes(aloop *loop, void *arg)
     status = torture_pass(loop, 10 * MS);
     torture_keep(&error, status == ALOOP_ETIMEDOUT ? 0 : status);
     if (aloop_deadline_end(inner) == 0 && status == ALOOP_ETIMEDOUT)
-        torture_expect(outer == NULL, "a deadline that nobody had");
+        torture_expect(outer == NULL, "a deadline exists without memory");
     aloop_shield_begin();
     status = torture_pass(loop, 30 * MS);
     aloop_shield_end();
@@ -237,7 +239,7 @@ static ssize_t in_scopes(aloop *loop, void *arg)
                  outer == NULL ? 0 : aloop_deadline_restart(outer, 50 * MS));
     status = torture_pass(loop, MS);
     torture_keep(&error, status);
-    (void) aloop_deadline_begin(loop, MS); /* Left to the task's end. */
+    (void) aloop_deadline_begin(loop, MS); /* Ended by the end of the task. */
     return error;
 }
 
@@ -271,7 +273,7 @@ static void on_stream(aloop_listener *at, aloop_stream *accepted, void *arg)
     aloop_stream_close(accepted);
 }
 
-/* Leaves everything behind that there is. */
+/* Leaves all kinds of objects to the end of the loop. */
 static ssize_t leave_all(aloop *loop, void *arg)
 {
     static char bytes[100000];
@@ -283,7 +285,7 @@ static ssize_t leave_all(aloop *loop, void *arg)
                                            &timer));
     torture_keep(&error, aloop_tcp_listen(loop, "127.0.0.1", "90", on_stream,
                                           NULL, &listener));
-    aloop_detach(aloop_spawn(loop, stubborn, &cleaned_up[0]));
+    aloop_detach(aloop_spawn(loop, clean_up_slowly, &cleaned_up[0]));
     aloop_detach(aloop_spawn(loop, parent, &cleaned_up[1]));
     torture_keep(&error,
                  torture_await(aloop_tcp_connect(loop, "localhost", "80",
@@ -295,7 +297,7 @@ static ssize_t leave_all(aloop *loop, void *arg)
     return error;
 }
 
-/* Takes what comes, from now on. */
+/* Receives and checks data from now on. */
 static void receive(void *arg)
 {
     static char bytes[8192];
@@ -308,7 +310,7 @@ static void receive(void *arg)
     if (peer >= 0) {
         n = sim_peer_receive(peer, bytes, sizeof bytes);
         torture_expect(n <= 0 || torture_matches(bytes, received, (size_t) n),
-                       "other bytes arrive than were sent");
+                       "wrong bytes arrive");
         received += n > 0 ? (size_t) n : 0;
     }
     if (accepts++ < 200)

@@ -1,4 +1,4 @@
-/* Timers of all kinds, and futures that somebody else settles. */
+/* Timers of all kinds, and futures that are settled by callbacks. */
 
 #include "torture.h"
 
@@ -20,7 +20,7 @@ static void on_tick(aloop_timer *timer, void *arg)
     struct tick *tick = arg;
 
     torture_called(&tick->watch);
-    torture_expect(timer == tick->timer, "another timer's callback");
+    torture_expect(timer == tick->timer, "the callback of another timer");
     torture_expect(aloop_now(tick->loop) >= tick->due_ns, "a timer is early");
     tick->watch.closed = true;
     aloop_timer_close(timer);
@@ -45,7 +45,7 @@ static void start(aloop *loop, struct tick *tick, int64_t delay_ns,
 {
     int status;
 
-    tick->watch.what = "a timer runs when it must not";
+    tick->watch.what = "a stopped timer runs";
     tick->watch.calls_max = period_ns > 0 ? PERIODS : 1;
     tick->loop = loop;
     tick->due_ns = aloop_now(loop) + delay_ns;
@@ -63,7 +63,7 @@ static void expect_all_ran(void)
         torture_expect(ticks[i].watch.calls == ticks[i].started,
                        "a timer never ran");
     torture_expect(!periodic.started || periodic.watch.calls == PERIODS,
-                   "a periodic timer did not go on");
+                   "a periodic timer has stopped");
 }
 
 ssize_t torture_timers(aloop *loop)
@@ -86,7 +86,7 @@ ssize_t torture_timers(aloop *loop)
     passed = torture_pass(loop, 30 * MS);
     torture_keep(&error, passed);
     torture_expect(passed < 0 || sooner.watch.calls == sooner.started,
-                   "a timer that was moved does not run when due");
+                   "a moved timer does not run when due");
     if (again.started) {
         aloop_timer_close(again.timer);
         again.watch.closed = true;
@@ -108,10 +108,11 @@ static void on_promise(aloop_future *future, ssize_t status, void *arg)
     struct torture_watch *watch = arg;
 
     torture_called(watch);
-    torture_expect(aloop_future_is_settled(future), "called back unsettled");
-    /* Dropping the only owner's reference cancels a promise. */
+    torture_expect(aloop_future_is_settled(future),
+                   "called back before it has settled");
+    /* Dropping the only owning reference cancels a promise. */
     torture_expect(status == 7 || (status == ALOOP_ECANCELED &&
-                                   deferred.calls == 0), "a false status");
+                                   deferred.calls == 0), "wrong status");
 }
 
 static void resolve_all(aloop *loop, void *arg)
@@ -129,7 +130,7 @@ static void resolve_all(aloop *loop, void *arg)
     }
 }
 
-/* Promises with callbacks, in plain callback style. */
+/* Promises with callbacks. */
 ssize_t torture_then(aloop *loop)
 {
     bool attached[PROMISES] = {false};

@@ -1,14 +1,14 @@
-/* Runs every scenario with each of its allocations and calls failing.
+/* Runs every scenario, with each of its allocations and calls failing.
  *
  *   usage: torture [--every K] [--seconds S] [--least N] [--jobs J]
  *                  [SCENARIO[@WORLD]]
  *          torture [--seconds S] SCENARIO@WORLD KIND CALL NTH ERROR
  *
  * The first form runs all points, or each K-th, and prints how many there were
- * and how many failed; the second runs one, here and now, so that a debugger
- * can look at it.  A point may take S seconds (10) of this machine's time.
- * Fewer points than N are a failure.  J processes (1) share the scenarios:
- * which points are run does not depend on J. */
+ * and how many failed.  The second form runs one point in this process, for
+ * debuggers.  A point may take S seconds (10) of real time.  Fewer points than
+ * N are a failure.  J processes (1) share the scenarios; the choice of points
+ * does not depend on J. */
 
 #define _GNU_SOURCE
 
@@ -75,10 +75,10 @@ static const char *const world_names[] = {"plain", "short", "tight", "chaos",
                                           "chaos2"};
 static const char *const kind_names[] = {"once", "burst", "from"};
 
-/* What all processes of one run see. */
+/* State shared by all processes of one run. */
 struct shared {
     atomic_ulong run, failed;
-    atomic_size_t next; /* The scenario, in its world, to be taken next. */
+    atomic_size_t next; /* Index of the next scenario and world. */
     struct point_counts counts[JOBS_MAX]; /* One for each job. */
 };
 
@@ -88,13 +88,13 @@ static struct {
     unsigned seconds;
     unsigned least;
     unsigned jobs;
-    bool is_named; /* One scenario was asked for: all of its points. */
-    unsigned long seen, run, failed; /* Of the scenario that is run now. */
+    bool is_named; /* One scenario was named: run all its points. */
+    unsigned long seen, run, failed; /* Of the present scenario. */
     struct point_counts *counts; /* Written by a rehearsal. */
     struct shared *shared;
 } torture = {.every = 1, .seconds = 10, .least = 1, .jobs = 1};
 
-/* "ENOMEM", or the number of one that has no name here. */
+/* Returns the name of an error, or its number if it has no name here. */
 static const char *error_text(int error)
 {
     static char text[32];
@@ -130,7 +130,7 @@ static bool has_passed(const struct point *point, int status)
     return false;
 }
 
-/* Runs it in a process of its own. */
+/* Runs a point in a child process.  Returns whether it passed. */
 static bool try_point(const struct point *point)
 {
     int status = 0;
@@ -152,7 +152,8 @@ static bool try_point(const struct point *point)
     return has_passed(point, status);
 }
 
-/* One of `every` points, but not each second one: those are all of a kind. */
+/* Chooses one in `every` points.  A hash decides, because a fixed interval
+ * would choose points of only one kind. */
 static bool is_chosen(const struct point *point)
 {
     uint32_t mixed = (uint32_t) torture.seen++ * UINT32_C(2654435761);
@@ -216,8 +217,8 @@ static void torture_scenario(const struct point_scenario *scenario,
     fflush(stdout);
 }
 
-/* Whether `text` means this scenario in this world. */
-static bool is_meant(const char *text, size_t scenario, size_t world)
+/* Returns whether `text` names this scenario in this world. */
+static bool matches_name(const char *text, size_t scenario, size_t world)
 {
     size_t length = strcspn(text, "@");
     const char *name = scenarios[scenario].name;
@@ -228,16 +229,17 @@ static bool is_meant(const char *text, size_t scenario, size_t world)
            strcmp(text + length + 1, world_names[world]) == 0;
 }
 
-/* Takes one scenario in one world after the other, until none is left. */
+/* Runs scenarios in worlds, one after the other, until none is left. */
 static void run_job(const char *which)
 {
     struct shared *shared = torture.shared;
     size_t i;
 
     while ((i = atomic_fetch_add(&shared->next, 1)) < SCENARIOS * WORLDS) {
-        if (which != NULL && !is_meant(which, i / WORLDS, i % WORLDS))
+        if (which != NULL && !matches_name(which, i / WORLDS, i % WORLDS))
             continue;
-        torture.seen = i * 1000; /* Another part of each, in a sample. */
+        /* A sample takes different points of each scenario. */
+        torture.seen = i * 1000;
         torture.run = 1;
         torture.failed = 0;
         torture_scenario(&scenarios[i / WORLDS],
@@ -261,7 +263,8 @@ static pid_t start_job(const char *which, unsigned number)
     _exit(0);
 }
 
-/* One more process runs points itself: all of them, if none can be started. */
+/* Starts the other jobs, and runs points in this process as well.  It runs all
+ * of them if no job can be started. */
 static void run_jobs(const char *which)
 {
     pid_t children[JOBS_MAX];
@@ -274,7 +277,7 @@ static void run_jobs(const char *which)
         if (children[i] > 0 &&
             (patient_waitpid(children[i], &status, 0) != children[i] ||
              status != 0)) {
-            printf("torture: job %u did not end well\n", i);
+            printf("torture: job %u failed\n", i);
             atomic_fetch_add(&torture.shared->failed, 1);
         }
 }
@@ -291,9 +294,9 @@ static int run_all(const char *which)
     return failed == 0 && run >= torture.least ? 0 : 1;
 }
 
-static int misused(const char *what)
+static int fail_usage(const char *what)
 {
-    fprintf(stderr, "torture: no such thing: %s\n", what);
+    fprintf(stderr, "torture: unknown argument: %s\n", what);
     return 2;
 }
 
@@ -311,19 +314,19 @@ static bool find_error(struct point *point, const char *text)
     return false;
 }
 
-/* SCENARIO@WORLD KIND CALL NTH ERROR */
+/* Runs the point named by SCENARIO@WORLD KIND CALL NTH ERROR. */
 static int replay(char **words)
 {
     struct point point = {.kind = KINDS, .call = POINT_CALLS};
 
     for (size_t i = 0; i < SCENARIOS * WORLDS; i++)
-        if (is_meant(words[0], i / WORLDS, i % WORLDS)) {
+        if (matches_name(words[0], i / WORLDS, i % WORLDS)) {
             point.scenario = &scenarios[i / WORLDS];
             point.world = (enum point_world) (i % WORLDS);
         }
     if (point.scenario == NULL)
-        return misused(words[0]);
-    /* What it is measured by. */
+        return fail_usage(words[0]);
+    /* The rehearsal gives the limits. */
     if (!try_point(&point))
         return 1;
     for (size_t i = 0; i < KINDS; i++)
@@ -335,14 +338,14 @@ static int replay(char **words)
     point.nth = (unsigned) strtoul(words[3], NULL, 10);
     if (point.kind == KINDS || point.call == POINT_CALLS ||
         point.nth == 0 || !find_error(&point, words[4]))
-        return misused("KIND, CALL, NTH or ERROR");
+        return fail_usage("KIND, CALL, NTH or ERROR");
     alarm(torture.seconds);
     point_run(&point, torture.counts);
     printf("torture: passed\n");
     return 0;
 }
 
-/* How many words were options. */
+/* Returns the number of words that were options. */
 static int take_options(int count, char **words)
 {
     int i = 1;
@@ -379,7 +382,7 @@ int main(int argc, char **argv)
     if (argc - first == 5)
         return replay(argv + first);
     if (argc - first > 1 || (argc > first && argv[first][0] == '-'))
-        return misused(argv[argc - 1]);
+        return fail_usage(argv[argc - 1]);
     torture.is_named = argc > first;
     return run_all(argc > first ? argv[first] : NULL);
 }

@@ -1,10 +1,10 @@
-/* Torture: small whole programs, run again and again on the simulated system,
+/* Torture: small whole programs, which run repeatedly on the simulated system,
  * each time with another allocation or call failing.
  *
  * A scenario is such a program.  Whatever fails, it ends by itself, with an
- * error or a success; it goes on after an error where a program could, so that
- * what comes after a failure is seen too.  What its tasks and callbacks touch
- * is static: each run has a process of its own. */
+ * error or a success.  It continues after an error where a program could, so
+ * that the code after a failure is tested, too.  Objects that its tasks and
+ * callbacks use are static, because each run has a process of its own. */
 
 #ifndef TORTURE_H
 #define TORTURE_H
@@ -14,7 +14,7 @@
 
 #define MS ALOOP_MS(1)
 
-/* Ends the run as failed, saying `what`. */
+/* Ends the run as failed, and prints `what`. */
 _Noreturn void torture_fail(const char *what);
 
 static inline void torture_expect(bool is_right, const char *what)
@@ -23,43 +23,44 @@ static inline void torture_expect(bool is_right, const char *what)
         torture_fail(what);
 }
 
-/* What is known of a callback: whose it is, and whether it may run. */
+/* A callback that is checked: its owner, and whether it may run. */
 struct torture_watch {
     const char *what;
     unsigned calls;
     unsigned calls_max; /* 0: no limit. */
-    bool closed;        /* No more calls from now on. */
+    bool closed;        /* No more calls are allowed. */
 };
 
 void torture_called(struct torture_watch *watch);
-/* What failed is said there from now on. */
+/* Prints failures to `fd` from now on. */
 void torture_report_to(int fd);
-/* Whether this is the first, fault-free run of a scenario. */
+/* Returns whether this is the first run of a scenario, without faults. */
 bool torture_is_rehearsal(void);
-/* What the scenario made is left to aloop_free(). */
+/* Allows objects of the scenario to be left to aloop_free(). */
 void torture_leave_objects(void);
-/* What was allocated may be left, too: a program that does not clean up. */
+/* Allows memory to be left, too, in a program that does not clean up. */
 void torture_leave_memory(void);
-/* Remembers the first error. */
+/* Stores `status` in *error if it is the first error. */
 void torture_keep(ssize_t *error, ssize_t status);
-/* Awaits `future`, for no longer than `seconds` of the world's time. */
+/* Awaits `future`, for `seconds` of virtual time at most. */
 ssize_t torture_await(aloop_future *future, int64_t seconds);
-/* Lets time pass; what goes on goes on. */
+/* Lets virtual time pass. */
 ssize_t torture_pass(aloop *loop, int64_t delay_ns);
-/* Connects to a peer on a port of its own.  NULL: *ret_peer holds the error. */
+/* Connects to a peer on a port of its own.  Returns NULL on failure, with the
+ * error in *ret_peer. */
 aloop_stream *torture_stream(aloop *loop, int *ret_peer);
-/* Byte i of what every stream of bytes here consists of. */
+/* Returns byte `i` of the text that every stream of bytes consists of here. */
 unsigned char torture_byte(size_t i);
 void torture_fill(void *bytes, size_t first, size_t size);
-/* Whether they are the bytes from `first` on. */
+/* Returns whether `bytes` are those of the text from `first` on. */
 bool torture_matches(const void *bytes, size_t first, size_t size);
 
 typedef ssize_t (*torture_fn)(aloop *loop);
 
-/* A whole program by its name; scenario_programs.c. */
+/* Runs a whole program by its name (scenario_programs.c). */
 ssize_t torture_program(const char *name);
 
-/* The scenarios; one that makes its own loop is given NULL. */
+/* The scenarios.  A scenario that makes its own loop is given NULL. */
 ssize_t torture_timers(aloop *loop);
 ssize_t torture_then(aloop *loop);
 ssize_t torture_tasks(aloop *loop);
