@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Has spin search every interleaving of the wake-up protocol: the order that
-# src/loop/wake.c has must hold, and every other order must be shown to fail.
-# What order that is, the source itself says.
+# Lets spin search every interleaving of the wake-up protocol: the order in
+# src/loop/wake.c must hold, and every other order must fail.  The order is read
+# from the source.
 set -u
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -20,13 +20,13 @@ cd "$work" || exit 1
 
 failed=0 held=0 broken=0
 
-fail() { # WHAT: shows what spin said too.
+fail() { # WHAT: also prints the output of spin.
     echo "failed: $1"
     tail -n 40 log
     failed=1
 }
 
-# Searches all of it; what spin says is in the file log.
+# Searches the whole model.  The output of spin goes to the file log.
 search() { # DEFINE...
     rm -f pan pan.* wakeup.pml.trail log
     cp "$model" wakeup.pml
@@ -51,7 +51,7 @@ holds() { # NAME DEFINE...
     fi
 }
 
-# The loop must be seen to sleep forever, or to fail with $error; nothing else
+# The loop must sleep indefinitely, or fail with $error.  No other failure
 # counts.
 breaks() { # NAME DEFINE...
     local name=$1 error=${error:-invalid end state}
@@ -59,7 +59,7 @@ breaks() { # NAME DEFINE...
     search "$@"
     if grep -q "$error" log && [ -s wakeup.pml.trail ]; then
         spin -t "$@" wakeup.pml >trail 2>&1
-        echo "$name: fails as it must, after" \
+        echo "$name: fails as expected, after" \
             "$(awk '/^spin: trail ends/ { print $5 }' trail) steps"
         broken=$((broken + 1))
     else

@@ -1,18 +1,21 @@
-/* The wake-up protocol of src/loop/post.c, for spin; run by check.sh.
+/* A model of the wake-up protocol of src/loop/post.c, for spin; check.sh runs
+ * it.
  *
- * THREADS threads post POSTS times each to a loop.  Each of its turns takes what
- * is on the stack; then it sleeps until its descriptor is readable, unless the
- * stack has something on it again.  Each statement is a step of its own, except
- * within d_step and atomic, in any interleaving, over a memory in which all
- * see one order: the operations of post.c are atomic ones that ask for it.
+ * THREADS threads post POSTS times each to a loop.  Each turn of the loop takes
+ * all posts from the stack.  Then the loop sleeps until its descriptor is
+ * readable, unless the stack is not empty.  Each statement is a step of its
+ * own, except within d_step and atomic.  Steps interleave in any order, on a
+ * memory that is sequentially consistent, as the atomic operations of post.c
+ * are.
  *
- * The loop ends once it has run every post.  A lost wake-up or a lost post
- * therefore shows as an invalid end state: the loop sleeps for ever.  A turn
- * that follows one without sleep and finds nothing fails an assertion: the loop
- * spins.  With NO_TURN_TAKE a turn does not look at the stack by itself.
+ * The loop ends once it has run every post.  A lost wake-up or a lost post is
+ * therefore an invalid end state, in which the loop sleeps indefinitely.  If a
+ * turn follows another one without sleep and finds nothing, an assertion fails,
+ * because the loop spins.  With NO_TURN_TAKE a turn does not take posts by
+ * itself.
  *
- * STEP1, STEP2 and STEP3 say in what order the loop drains, clears and takes.
- * With WAKE_FIRST a thread wakes the loop before it has pushed. */
+ * STEP1, STEP2 and STEP3 give the order in which the loop drains, clears and
+ * takes.  With WAKE_FIRST a thread wakes the loop before it pushes. */
 
 #ifndef THREADS
 #define THREADS 2
@@ -36,16 +39,16 @@ typedef node {
     byte number;
 }
 
-/* Memory: the lowest free node is the next to be used, so that one which the
- * loop has just freed comes back while others still hold its number. */
+/* The nodes.  The lowest free node is used next, so that a node which the loop
+ * has just freed is reused while threads still hold its number. */
 node nodes[NODES];
 
-byte posts = NONE; /* The stack's top. */
-bool is_waking;    /* A wake-up is on its way. */
-byte unread;       /* Writes in the descriptor; readable if not 0. */
-byte ran[THREADS]; /* How many posts of each thread. */
+byte posts = NONE; /* Top of the stack. */
+bool is_waking;    /* A wake-up is in progress. */
+byte unread;       /* Writes in the descriptor, readable if not 0. */
+byte ran[THREADS]; /* Number of posts of each thread that have run. */
 
-/* A thread's part. */
+/* A posting thread. */
 
 inline new_node(n, of_thread, of_number)
 {
@@ -61,8 +64,8 @@ inline new_node(n, of_thread, of_number)
     }
 }
 
-/* Nobody else sees a node before it is on the stack, so writing its successor
- * is no step of its own. */
+/* A node is visible to others only when it is on the stack, so writing its
+ * successor is not a separate step. */
 inline push(n)
 {
     seen = posts;
@@ -87,7 +90,7 @@ proctype poster(byte me)
 {
     byte number;
     byte mine;
-    byte seen; /* The stack's top, when last looked at. */
+    byte seen; /* Top of the stack when it was last read. */
 
     do
     :: number < POSTS ->
@@ -104,13 +107,14 @@ proctype poster(byte me)
     od
 }
 
-/* The loop's part. */
+/* The loop. */
 
 inline drain() { unread = 0 }
 
 inline clear() { is_waking = false }
 
-/* The whole stack, turned over: the loop alone sees it from here on. */
+/* Takes the whole stack and reverses it.  Only the loop sees it from here
+ * on. */
 inline take()
 {
     d_step {
@@ -136,7 +140,7 @@ inline run_posts()
     :: oldest != NONE ->
        d_step {
            assert(nodes[oldest].used);
-           /* Nothing is lost, doubled or out of order. */
+           /* Nothing is lost, duplicated or out of order. */
            assert(nodes[oldest].number == ran[nodes[oldest].thread]);
            ran[nodes[oldest].thread]++;
            total++;
@@ -169,7 +173,7 @@ proctype loop()
        run_posts();
        is_busy = posts != NONE;
        if
-       :: unread > 0 -> /* Without that, and not busy, it sleeps here. */
+       :: unread > 0 -> /* If not readable and not busy, it sleeps here. */
           STEP1();
           STEP2();
           STEP3();

@@ -1,13 +1,13 @@
-/* Running out of descriptors, again and again, while a server accepts, clients
- * connect, names are looked up and loops are opened.
+/* Exhausts descriptors repeatedly, while a server accepts, clients connect,
+ * names are looked up and loops are opened.
  *
- *     usage: exhaust [ROUNDS]
+ *   usage: exhaust [ROUNDS]
  *
- * A thief takes all descriptors that are left, but for a few, holds them, and
- * gives them back.  Meanwhile things may fail, with an error that says so;
- * afterwards every client must succeed again, by itself.  Then each number of
- * descriptors left, from none on, for the life of a whole loop: it comes about
- * or it does not, and leaves none behind. */
+ * The program opens all free descriptors but a few, keeps them open for a
+ * while, and closes them.  Meanwhile operations may fail with an error that
+ * reports it; afterwards every client must succeed again without help.  Then a
+ * loop is made and freed with each small number of free descriptors, from none
+ * on: it works or fails, and leaks no descriptor. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -29,9 +29,10 @@ static struct {
     aloop_listener *listener;
     char port[8];
     uint64_t random;
-    int stolen[LIMIT];
-    unsigned stolen_count;
-    unsigned long done[CLIENTS]; /* What each client brought to its end. */
+    int taken[LIMIT];
+    unsigned taken_count;
+    /* Round trips that each client has completed. */
+    unsigned long done[CLIENTS];
     unsigned long failed, unhandled, loops, loops_failed;
     bool is_over;
 } f;
@@ -63,7 +64,8 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream,
     CHECK(aloop_stream_start(stream, on_data, NULL) == 0);
 }
 
-/* There and back.  Once there is a connection nothing may fail any more. */
+/* Sends data and reads it back.  Nothing may fail once the connection
+ * exists. */
 static ssize_t visit(aloop *loop, const char *host)
 {
     aloop_stream *stream = NULL;
@@ -85,8 +87,8 @@ static ssize_t visit(aloop *loop, const char *host)
     return 0;
 }
 
-/* A resolver that cannot open its files may well say that there is no such
- * host. */
+/* A resolver that cannot open its files may report that the host does not
+ * exist. */
 static bool is_expected(ssize_t status, bool is_by_name)
 {
     return status == ALOOP_EMFILE ||
@@ -95,7 +97,7 @@ static bool is_expected(ssize_t status, bool is_by_name)
              status == ALOOP_ERESOLVE || status == ALOOP_ECONNREFUSED));
 }
 
-static ssize_t be_client(aloop *loop, void *arg)
+static ssize_t run_client(aloop *loop, void *arg)
 {
     unsigned long *done = arg;
 
@@ -130,24 +132,24 @@ static ssize_t open_loops(aloop *loop, void *arg)
     return 0;
 }
 
-/* Leaves at most `left`. */
-static void steal(unsigned left)
+/* Opens descriptors until at most `left` are free. */
+static void take_descriptors(unsigned left)
 {
     int fd;
 
     while ((fd = open("/dev/null", O_RDONLY)) >= 0)
-        f.stolen[f.stolen_count++] = fd;
-    for (; left > 0 && f.stolen_count > 0; left--)
-        close(f.stolen[--f.stolen_count]);
+        f.taken[f.taken_count++] = fd;
+    for (; left > 0 && f.taken_count > 0; left--)
+        close(f.taken[--f.taken_count]);
 }
 
-static void give_back(void)
+static void close_taken(void)
 {
-    while (f.stolen_count > 0)
-        close(f.stolen[--f.stolen_count]);
+    while (f.taken_count > 0)
+        close(f.taken[--f.taken_count]);
 }
 
-static bool all_have_gone_on(const unsigned long *before)
+static bool all_have_continued(const unsigned long *before)
 {
     for (int i = 0; i < CLIENTS; i++)
         if (f.done[i] == before[i])
@@ -160,27 +162,28 @@ static void pass(int64_t delay_ns)
     CHECK(aloop_await(aloop_sleep(f.loop, delay_ns)) == 0);
 }
 
-static void rob_and_recover(unsigned rounds)
+static void exhaust_and_recover(unsigned rounds)
 {
     for (unsigned i = 0; i < rounds; i++) {
         unsigned long before[CLIENTS];
 
         alarm((unsigned) patient_limit(STUCK_S));
-        steal((unsigned) stress_random(&f.random, LEFT_MAX));
-        for (int j = 0; j < 10; j++) { /* What is closed is taken, too. */
+        take_descriptors((unsigned) stress_random(&f.random, LEFT_MAX));
+        /* Descriptors that are closed meanwhile are opened again. */
+        for (int j = 0; j < 10; j++) {
             pass(ALOOP_MS(1));
             if (i % 2 == 0)
-                steal(0);
+                take_descriptors(0);
         }
-        give_back();
+        close_taken();
         memcpy(before, f.done, sizeof before);
-        while (!all_have_gone_on(before))
+        while (!all_have_continued(before))
             pass(ALOOP_MS(1));
     }
 }
 
-/* Whether a whole loop came about; nothing of it is left. */
-static bool live_once(aloop *loop)
+/* Uses all parts of a loop once.  Returns whether everything worked. */
+static bool use_loop_once(aloop *loop)
 {
     aloop_listener *listener = NULL;
     aloop_stream *stream = NULL;
@@ -194,7 +197,8 @@ static bool live_once(aloop *loop)
         if (aloop_await(aloop_tcp_connect(loop, "127.0.0.1", f.port,
                                           &stream)) == 0) {
             CHECK(aloop_stream_put(stream, "x", 1) == 0);
-            /* Without a descriptor for it, nobody answers. */
+            /* If accepting needs a descriptor and there is none, there is no
+             * answer. */
             is_whole = aloop_await(aloop_timeout(
                            aloop_stream_read(stream, &byte, 1),
                            ALOOP_MS(20))) == 1;
@@ -203,7 +207,7 @@ static bool live_once(aloop *loop)
     return aloop_after_fork(loop) == 0 && is_whole;
 }
 
-static void live_with_few(void)
+static void use_few_descriptors(void)
 {
     aloop_options options = {.size = sizeof options,
                              .resize = stress_resize,
@@ -215,12 +219,12 @@ static void live_with_few(void)
         aloop *loop;
 
         alarm((unsigned) patient_limit(STUCK_S));
-        steal(left);
+        take_descriptors(left);
         loop = aloop_new(&options);
-        is_whole = loop != NULL && live_once(loop);
+        is_whole = loop != NULL && use_loop_once(loop);
         CHECK(!is_whole || left > 3);
         CHECK(aloop_free(loop) == 0);
-        give_back();
+        close_taken();
         CHECK(atomic_load(&stress_bytes) == 0);
         CHECK(stress_descriptors() == open_before);
     }
@@ -241,9 +245,9 @@ static void run_all(unsigned rounds)
                            &f.listener) == 0);
     snprintf(f.port, sizeof f.port, "%d", aloop_listener_port(f.listener));
     for (int i = 0; i < CLIENTS; i++)
-        CHECK(aloop_group_spawn(group, be_client, &f.done[i]) == 0);
+        CHECK(aloop_group_spawn(group, run_client, &f.done[i]) == 0);
     CHECK(aloop_group_spawn(group, open_loops, NULL) == 0);
-    rob_and_recover(rounds);
+    exhaust_and_recover(rounds);
     f.is_over = true;
     CHECK(aloop_await(aloop_group_wait(group)) == 0);
     CHECK(aloop_free(f.loop) == 0);
@@ -257,7 +261,8 @@ int main(int argc, char **argv)
     unsigned long done = 0;
 
 #if WITH_VALGRIND
-    if (RUNNING_ON_VALGRIND) /* Closes what the kernel has accepted. */
+    /* Valgrind closes descriptors that the kernel has accepted. */
+    if (RUNNING_ON_VALGRIND)
         return EXIT_SKIPPED;
 #endif
     CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
@@ -266,7 +271,7 @@ int main(int argc, char **argv)
     run_all((unsigned) rounds);
     CHECK(atomic_load(&stress_bytes) == 0);
     CHECK(stress_descriptors() == open_before);
-    live_with_few();
+    use_few_descriptors();
     for (int i = 0; i < CLIENTS; i++)
         done += f.done[i];
     printf("exhaust: %lu rounds, %lu visits done and %lu failed, %lu loops "

@@ -1,12 +1,13 @@
-/* Forks in the middle of everything: from between two turns, and from inside a
- * timer's, a stream's, a post's and a signal's callback and a task, while
- * connections talk, names are looked up, tasks wait and other threads post.
+/* Forks between turns, and inside the callbacks of timers, streams, posts and
+ * signals and inside tasks, while connections exchange data, names are looked
+ * up, tasks wait and other threads post.
  *
- *     usage: forks [COUNT]
+ *   usage: forks [COUNT]
  *
- * A child either frees all at once, or closes the connections that it shares
- * and goes on with a life of its own; whatever it does, it gives every byte
- * back.  The parent, whose connections compare every byte, must not notice. */
+ * A child frees the loop immediately, or closes the shared connections and
+ * continues with work of its own, or exits.  In each case it must free all
+ * memory.  The parent must not be affected; its connections compare every
+ * byte. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -25,10 +26,10 @@ enum { CLIENTS = 6, POSTERS = 2, RING = 32, POST_SIZE_MAX = 64,
        MESSAGE_MAX = 30000, STUCK_S = 20,
        EXIT_SKIPPED = 77 };
 
-/* Where a fork comes from. */
+/* The places where a fork can happen. */
 enum place { OUTSIDE, IN_TIMER, IN_TASK, IN_STREAM, IN_POST, IN_SIGNAL,
              PLACES };
-enum way { FREES, LIVES_ON, EXITS, WAYS };
+enum way { FREES, CONTINUES, EXITS, WAYS };
 
 static struct {
     aloop *loop;
@@ -37,16 +38,16 @@ static struct {
     aloop_signal *watch;
     char port[8];
     uint64_t random;
-    /* Of forks. */
+    /* Forks. */
     enum place wanted; /* PLACES: none. */
     enum way way;
     unsigned forks, ended;
     bool is_child;
-    bool has_let_go; /* The child has closed all that it shares. */
-    /* Of the load. */
-    aloop_stream *streams[4 * CLIENTS]; /* All that are open. */
+    bool has_closed_shared; /* The child has closed all shared streams. */
+    /* The load. */
+    aloop_stream *streams[4 * CLIENTS]; /* All open streams. */
     unsigned long trips, posts, ticks, signals, look_ups;
-    unsigned long life; /* What a child's own life came to. */
+    unsigned long life; /* Work done by a child. */
     bool is_over;
     unsigned open_before;
 } f = {.wanted = PLACES};
@@ -62,9 +63,9 @@ static struct poster {
 
 static atomic_bool posters_over;
 
-/* What the child shares is closed before the turn goes on, or it would read
- * what the parent is sent. */
-static void let_go(void)
+/* A child closes what it shares with its parent before the turn continues.
+ * Otherwise it would read data that was sent to the parent. */
+static void close_shared(void)
 {
     for (size_t i = 0; i < sizeof f.streams / sizeof f.streams[0]; i++) {
         (i % 2 == 0 ? aloop_stream_close
@@ -72,7 +73,7 @@ static void let_go(void)
         f.streams[i] = NULL;
     }
     aloop_listener_close(f.listener);
-    f.has_let_go = true;
+    f.has_closed_shared = true;
 }
 
 static void fork_here(enum place place)
@@ -93,11 +94,11 @@ static void fork_here(enum place place)
     f.is_child = true;
     alarm((unsigned) patient_limit(STUCK_S));
     CHECK(aloop_after_fork(f.loop) == 0);
-    if (place != OUTSIDE || f.way == LIVES_ON)
-        let_go();
+    if (place != OUTSIDE || f.way == CONTINUES)
+        close_shared();
 }
 
-static void remember(aloop_stream *stream)
+static void add_stream(aloop_stream *stream)
 {
     size_t i = 0;
 
@@ -106,8 +107,8 @@ static void remember(aloop_stream *stream)
     f.streams[i] = stream;
 }
 
-/* Closes it, unless the child has done so before. */
-static void forget(aloop_stream *stream)
+/* Closes `stream`, unless the child has done so before. */
+static void close_stream(aloop_stream *stream)
 {
     for (size_t i = 0; i < sizeof f.streams / sizeof f.streams[0]; i++)
         if (f.streams[i] == stream) {
@@ -123,12 +124,12 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
 {
     (void) arg;
     fork_here(IN_STREAM);
-    if (f.has_let_go)
+    if (f.has_closed_shared)
         return; /* The stream is closed. */
     if (size > 0)
         CHECK(aloop_stream_put(stream, data, (size_t) size) >= 0);
     else
-        forget(stream);
+        close_stream(stream);
 }
 
 static void on_stream(aloop_listener *listener, aloop_stream *stream,
@@ -136,11 +137,11 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream,
 {
     (void) listener;
     (void) arg;
-    remember(stream);
+    add_stream(stream);
     CHECK(aloop_stream_start(stream, on_data, NULL) == 0);
 }
 
-/* A client that ends with an error has been closed by its child. */
+/* Exchanges data.  A stream that returns an error was closed by the child. */
 static ssize_t talk(aloop_stream *stream, uint64_t key)
 {
     static unsigned char out[CLIENTS][MESSAGE_MAX], in[CLIENTS][MESSAGE_MAX];
@@ -163,7 +164,7 @@ static ssize_t talk(aloop_stream *stream, uint64_t key)
     return 0;
 }
 
-static ssize_t be_client(aloop *loop, void *arg)
+static ssize_t run_client(aloop *loop, void *arg)
 {
     const unsigned *key = arg;
 
@@ -175,9 +176,9 @@ static ssize_t be_client(aloop *loop, void *arg)
         if (status == 0 && f.is_child) {
             aloop_stream_close(stream);
         } else if (status == 0) {
-            remember(stream);
+            add_stream(stream);
             status = talk(stream, *key);
-            forget(stream);
+            close_stream(stream);
         }
         CHECK(status == 0 || f.is_child);
     }
@@ -253,7 +254,7 @@ static void *post_all_the_time(void *arg)
     return NULL;
 }
 
-/* A child's own life. */
+/* Work of a child. */
 
 static void on_own_post(aloop *loop, void *arg)
 {
@@ -268,18 +269,19 @@ static void on_own_stream(aloop_listener *listener, aloop_stream *stream,
     (void) arg;
     CHECK(aloop_stream_start(stream, on_data, NULL) == 0);
     aloop_listener_close(listener);
-    remember(stream);
+    add_stream(stream);
 }
 
-/* By number: a thread of the parent may have been inside the C library's
- * resolver, whose locks then stay locked in the child. */
-static void talk_to_itself(void)
+/* Uses numeric addresses: a thread of the parent may have been inside the
+ * resolver of the C library, whose locks then remain locked in the child. */
+static void connect_to_itself(void)
 {
     aloop_listener *listener;
     aloop_stream *stream;
     char bytes[5], port[8];
 
-    f.has_let_go = false; /* Streams are its own again. */
+    /* Streams are those of the child from here on. */
+    f.has_closed_shared = false;
     CHECK(aloop_tcp_listen(f.loop, "127.0.0.1", "0", on_own_stream, NULL,
                            &listener) == 0);
     snprintf(port, sizeof port, "%d", aloop_listener_port(listener));
@@ -291,7 +293,7 @@ static void talk_to_itself(void)
     aloop_stream_close(stream);
 }
 
-static void live_on(void)
+static void continue_in_child(void)
 {
     unsigned long ticks = f.ticks, signals = f.signals;
 
@@ -299,17 +301,17 @@ static void live_on(void)
     CHECK(raise(SIGUSR1) == 0);
     while (f.life == 0 || f.ticks < ticks + 2 || f.signals == signals)
         CHECK(aloop_step(f.loop, -1) == 1);
-    talk_to_itself();
+    connect_to_itself();
 }
 
-static void be_child(void)
+static void run_child(void)
 {
-    if (f.way == LIVES_ON)
-        live_on();
+    if (f.way == CONTINUES)
+        continue_in_child();
     CHECK(aloop_free(f.loop) == 0);
-    /* A thread may have been in the middle of a post, which is lost here. */
+    /* A post that was in progress in another thread is leaked here. */
     CHECK(atomic_load(&stress_bytes) <= POSTERS * POST_SIZE_MAX);
-    /* A look-up may have had a file open. */
+    /* A look-up in progress may have had a file open. */
     CHECK(stress_descriptors() <= f.open_before + 1);
     _exit(0);
 }
@@ -340,10 +342,10 @@ static void fork_often(unsigned count)
         while (f.forks == forks) {
             fork_here(OUTSIDE);
             if (f.is_child)
-                be_child();
+                run_child();
             CHECK(aloop_step(f.loop, -1) == 1);
             if (f.is_child)
-                be_child();
+                run_child();
         }
         while (f.trips < trips + 10 || f.forks > f.ended + 3) {
             CHECK(aloop_step(f.loop, -1) == 1);
@@ -366,7 +368,7 @@ static void start(aloop_group *group)
           0);
     for (unsigned i = 0; i < CLIENTS; i++) {
         keys[i] = i;
-        CHECK(aloop_group_spawn(group, be_client, &keys[i]) == 0);
+        CHECK(aloop_group_spawn(group, run_client, &keys[i]) == 0);
     }
     CHECK(aloop_group_spawn(group, fork_in_task, NULL) == 0);
     CHECK(aloop_group_spawn(group, look_up, NULL) == 0);
@@ -375,9 +377,9 @@ static void start(aloop_group *group)
                              &posters[i]) == 0);
 }
 
-/* TSan loses sight of the tasks of a child; valgrind looks there for what the
- * threads had that are not there; gcc 12's ASan has locks of its own, which a
- * child can find locked. */
+/* TSan loses track of tasks in a child.  Valgrind searches the child for state
+ * of threads that do not exist there.  ASan of gcc 12 has locks that may be
+ * locked in a child. */
 static bool is_possible(void)
 {
 #if WITH_VALGRIND

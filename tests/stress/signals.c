@@ -1,15 +1,16 @@
-/* A storm of signals, from another process, from a thread and from a timer of
- * the system, while the loop sleeps and does its other work.
+/* A storm of signals from another process, a thread and a timer of the system,
+ * while the loop sleeps and does other work.
  *
- *     usage: signals [COUNT]
+ *   usage: signals [COUNT]
  *
- * The storm is COUNT (1,000,000) signals.  Afterwards the last of them must
- * have been called back, each that the system queues (sigqueue) exactly once,
- * memory and descriptors must be what they were, and a timer and a connection
- * must have gone on.  Then single signals, each sent when the one before was
- * called back: none may be lost while the loop falls asleep. */
+ * The storm consists of COUNT (1,000,000) signals.  Afterwards the last signal
+ * must have been called back, and each signal that the system queues (sigqueue)
+ * exactly once.  Memory and descriptors must be unchanged, and a timer and a
+ * connection must have continued.  Then single signals follow, each sent after
+ * the call for the one before: none may be lost while the loop is going to
+ * sleep. */
 
-#define _XOPEN_SOURCE 700 /* setitimer, sigqueue */
+#define _XOPEN_SOURCE 700 /* For setitimer() and sigqueue(). */
 
 #include "stress.h"
 
@@ -28,9 +29,9 @@
 enum { STUCK_MS = 50000, ALARM_US = 200, GROWTH_KIB = 1024,
        SINGLES_PART = 200, EXIT_SKIPPED = 77 };
 
-/* What the child says when it has sent its part of the storm. */
-struct said {
-    int64_t last_ns; /* When the last signal of the storm was sent. */
+/* Message of the child when it has sent its part of the storm. */
+struct report {
+    int64_t last_ns; /* Time of the last signal of the storm. */
     unsigned long queued;
 };
 
@@ -38,12 +39,12 @@ static struct {
     aloop *loop;
     unsigned long count;
     pthread_t main_thread;
-    int said[2];  /* A pipe from the child; its end is the child's. */
-    int asked[2]; /* One to the child: begin, and then "called back". */
+    int from_child[2];  /* Pipe from the child, closed by its exit. */
+    int to_child[2]; /* Pipe to the child: start, then one byte per call. */
     unsigned long calls, queued_calls, alarm_calls, single_calls;
     int64_t last_call_ns;
     unsigned long ticks, trips;
-    struct said heard;
+    struct report report;
     bool has_heard, is_over;
     aloop_stream *server;
 } f;
@@ -56,7 +57,7 @@ static int64_t now_ns(void)
     return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* The child: half of the storm, a part of it queued one by one. */
+/* The child: half of the storm, some of it queued. */
 
 #if defined SIGRTMIN
 static int queued_number(void)
@@ -67,7 +68,7 @@ static int queued_number(void)
 static bool send_queued(pid_t target)
 {
     while (sigqueue(target, queued_number(), (union sigval){0}) != 0) {
-        CHECK(errno == EAGAIN); /* So many wait already. */
+        CHECK(errno == EAGAIN); /* Too many signals are queued. */
         sched_yield();
     }
     return true;
@@ -75,7 +76,8 @@ static bool send_queued(pid_t target)
 #else
 static int queued_number(void)
 {
-    return SIGXFSZ; /* Nothing that is queued: one that nobody sends. */
+    /* A signal that is never sent, on a system that queues none. */
+    return SIGXFSZ;
 }
 
 static bool send_queued(pid_t target)
@@ -91,28 +93,28 @@ static void await_byte(void)
     ssize_t n;
 
     do
-        n = read(f.asked[0], &byte, 1);
+        n = read(f.to_child[0], &byte, 1);
     while (n < 0 && errno == EINTR);
     CHECK(n == 1);
 }
 
-static void be_child(pid_t target)
+static void run_child(pid_t target)
 {
-    struct said said = {0};
+    struct report sent = {0};
     unsigned long singles = f.count / SINGLES_PART;
 
-    close(f.said[0]);
-    close(f.asked[1]);
+    close(f.from_child[0]);
+    close(f.to_child[1]);
     await_byte();
     for (unsigned long i = 0; i < f.count / 2; i++) {
         if (i % 10 == 0)
-            said.queued += send_queued(target);
+            sent.queued += send_queued(target);
         else
             CHECK(kill(target, SIGUSR1) == 0);
     }
-    said.last_ns = now_ns();
+    sent.last_ns = now_ns();
     CHECK(kill(target, SIGUSR1) == 0);
-    CHECK(write(f.said[1], &said, sizeof said) == sizeof said);
+    CHECK(write(f.from_child[1], &sent, sizeof sent) == sizeof sent);
     for (unsigned long i = 0; i < singles; i++) {
         CHECK(kill(target, SIGUSR2) == 0);
         await_byte();
@@ -128,29 +130,29 @@ static void *raise_half(void *arg)
     return arg;
 }
 
-static void note_said(aloop *loop, void *arg)
+static void note_report(aloop *loop, void *arg)
 {
     (void) loop;
     (void) arg;
     f.has_heard = true;
 }
 
-/* What the child says, or 0 when it has ended; not for ever, so that a signal
- * that was lost ends the program. */
-static ssize_t hear(void *buffer, size_t size)
+/* Reads from the child.  Returns 0 when the child has ended.  The wait is
+ * limited, so that a lost signal ends the program. */
+static ssize_t read_from_child(void *buffer, size_t size)
 {
-    struct pollfd said = {.fd = f.said[0], .events = POLLIN};
+    struct pollfd child = {.fd = f.from_child[0], .events = POLLIN};
 
-    CHECK(patient_poll(&said, 1, patient_limit(STUCK_MS)) == 1);
-    return read(f.said[0], buffer, size);
+    CHECK(patient_poll(&child, 1, patient_limit(STUCK_MS)) == 1);
+    return read(f.from_child[0], buffer, size);
 }
 
-/* A thread that listens to the child, for the loop. */
+/* A thread that reads messages of the child. */
 static void *listen_to_child(void *arg)
 {
-    CHECK(hear(&f.heard, sizeof f.heard) == sizeof f.heard);
-    CHECK(aloop_post(f.loop, note_said, NULL) == 0);
-    CHECK(hear(&f.heard, 1) == 0);
+    CHECK(read_from_child(&f.report, sizeof f.report) == sizeof f.report);
+    CHECK(aloop_post(f.loop, note_report, NULL) == 0);
+    CHECK(read_from_child(&f.report, 1) == 0);
     return arg;
 }
 
@@ -171,7 +173,7 @@ static void on_signal(aloop_signal *watch, int number, void *arg)
     if (number == SIGUSR1)
         f.last_call_ns = now_ns();
     if (number == SIGUSR2)
-        CHECK(write(f.asked[1], "", 1) == 1);
+        CHECK(write(f.to_child[1], "", 1) == 1);
 }
 
 static void on_tick(aloop_timer *timer, void *arg)
@@ -201,8 +203,8 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream,
     aloop_listener_close(listener);
 }
 
-/* The loop's other work. */
-static ssize_t go_there_and_back(aloop *loop, void *arg)
+/* Work of the loop beside the storm. */
+static ssize_t exchange_messages(aloop *loop, void *arg)
 {
     aloop_stream *stream = arg;
     unsigned char out[300], in[300];
@@ -243,25 +245,27 @@ static void set_alarm(long us)
     CHECK(setitimer(ITIMER_REAL, &alarm_every, NULL) == 0);
 }
 
-/* What a short storm leaves no time for comes after it. */
+/* Returns whether the loop has done its other work.  A short storm leaves no
+ * time for it, so it continues afterwards. */
 static bool has_worked(void)
 {
     return f.alarm_calls > 0 && f.ticks >= 10 && f.trips >= 10;
 }
 
-/* Until the last of the storm has been called back, and then the singles. */
-static void weather(void)
+/* Runs until the last signal of the storm and all single signals were called
+ * back. */
+static void run_storm(void)
 {
     pthread_t threads[2];
 
-    block_all(SIG_BLOCK); /* The threads shall have none of it. */
+    block_all(SIG_BLOCK); /* The threads must receive no signals. */
     CHECK(pthread_create(&threads[0], NULL, raise_half, NULL) == 0);
     CHECK(pthread_create(&threads[1], NULL, listen_to_child, NULL) == 0);
     block_all(SIG_UNBLOCK);
     set_alarm(ALARM_US);
-    CHECK(write(f.asked[1], "", 1) == 1);
-    while (!f.has_heard || f.last_call_ns < f.heard.last_ns ||
-           f.queued_calls < f.heard.queued || !has_worked())
+    CHECK(write(f.to_child[1], "", 1) == 1);
+    while (!f.has_heard || f.last_call_ns < f.report.last_ns ||
+           f.queued_calls < f.report.queued || !has_worked())
         CHECK(aloop_step(f.loop, -1) == 1);
     set_alarm(0);
     while (f.single_calls < f.count / SINGLES_PART)
@@ -278,7 +282,7 @@ static void work_through(aloop_stream *client)
 {
     static const int numbers[] = {SIGUSR1, SIGUSR2, SIGALRM};
     unsigned long *counts[] = {&f.calls, &f.single_calls, &f.alarm_calls};
-    aloop_future *task = aloop_spawn(f.loop, go_there_and_back, client);
+    aloop_future *task = aloop_spawn(f.loop, exchange_messages, client);
     aloop_signal *watches[4];
     aloop_timer *timer;
     size_t bytes;
@@ -295,7 +299,7 @@ static void work_through(aloop_stream *client)
         CHECK(aloop_step(f.loop, -1) == 1);
     bytes = atomic_load(&stress_bytes);
     rss_kib = stress_rss_kib();
-    weather();
+    run_storm();
     rss_kib = stress_rss_kib() - rss_kib;
     f.is_over = true;
     CHECK(aloop_await(task) == 0);
@@ -304,7 +308,7 @@ static void work_through(aloop_stream *client)
     aloop_timer_close(timer);
     printf("  the library's memory %+ld bytes, RSS %+.0f KiB\n",
            (long) atomic_load(&stress_bytes) - (long) bytes, rss_kib);
-    /* A debug loop keeps up to 64 KiB of what was freed. */
+    /* A debug loop keeps up to 64 KiB of freed memory. */
     CHECK(atomic_load(&stress_bytes) <= bytes + 4096 + 64 * 1024);
     CHECK(rss_kib <= GROWTH_KIB || !stress_memory_is_plain());
 }
@@ -313,13 +317,13 @@ static pid_t start_child(void)
 {
     pid_t parent = getpid(), child;
 
-    CHECK(pipe(f.said) == 0 && pipe(f.asked) == 0);
+    CHECK(pipe(f.from_child) == 0 && pipe(f.to_child) == 0);
     child = fork();
     CHECK(child >= 0);
     if (child == 0)
-        be_child(parent);
-    close(f.said[1]);
-    close(f.asked[0]);
+        run_child(parent);
+    close(f.from_child[1]);
+    close(f.to_child[0]);
     return child;
 }
 
@@ -330,17 +334,17 @@ static void print_counts(double seconds)
     printf("storm: %lu sent in %.1f s; called back %lu, queued %lu of %lu, "
            "timer's %lu, single %lu of %lu; meanwhile %lu ticks and %lu round "
            "trips [bar: %lu sent, none lost]\n", sent, seconds, f.calls,
-           f.queued_calls, f.heard.queued, f.alarm_calls, f.single_calls,
+           f.queued_calls, f.report.queued, f.alarm_calls, f.single_calls,
            f.count / SINGLES_PART, f.ticks, f.trips, f.count);
     CHECK(f.calls > 0 && f.calls <= f.count + 1);
-    CHECK(f.queued_calls == f.heard.queued);
+    CHECK(f.queued_calls == f.report.queued);
     CHECK(f.single_calls == f.count / SINGLES_PART);
     CHECK(has_worked());
 }
 
 static volatile sig_atomic_t is_masked;
 
-static void look_at_mask(int number)
+static void check_mask(int number)
 {
     sigset_t mask;
 
@@ -349,11 +353,11 @@ static void look_at_mask(int number)
                 sigismember(&mask, SIGUSR2) == 1;
 }
 
-/* Whether a handler's mask counts for anything: without, two of them can meet
- * on one thread.  To qemu-riscv64 7.2 it does not. */
-static bool are_masks_heeded(void)
+/* Returns whether a handler's mask is respected.  If it is not, as with
+ * qemu-riscv64 7.2, handlers can interrupt each other on one thread. */
+static bool are_masks_respected(void)
 {
-    struct sigaction action = {.sa_handler = look_at_mask}, before;
+    struct sigaction action = {.sa_handler = check_mask}, before;
 
     sigfillset(&action.sa_mask);
     CHECK(sigaction(SIGUSR1, &action, &before) == 0);
@@ -362,14 +366,15 @@ static bool are_masks_heeded(void)
     return is_masked != 0;
 }
 
-/* TSan keeps one signal of a kind, and valgrind does not survive a storm. */
+/* TSan keeps only one signal of each number, and Valgrind does not survive a
+ * storm. */
 static bool is_possible(void)
 {
 #if WITH_VALGRIND
     if (RUNNING_ON_VALGRIND != 0)
         return false;
 #endif
-    return !WITH_TSAN && are_masks_heeded();
+    return !WITH_TSAN && are_masks_respected();
 }
 
 int main(int argc, char **argv)
@@ -395,8 +400,8 @@ int main(int argc, char **argv)
     aloop_stream_close(client);
     CHECK(patient_waitpid(child, &status, 0) == child && status == 0);
     CHECK(aloop_free(f.loop) == 0);
-    close(f.said[0]);
-    close(f.asked[1]);
+    close(f.from_child[0]);
+    close(f.to_child[1]);
     print_counts((double) (now_ns() - start_ns) / 1e9);
     CHECK(atomic_load(&stress_bytes) == 0);
     CHECK(stress_descriptors() == descriptors);

@@ -1,14 +1,14 @@
-/* Soak: a loop under mixed load for as long as asked, which must not need more
- * memory or descriptors at its end than it did when it was warm.
+/* Soak test: a loop under mixed load for a given time, which must not need more
+ * memory or descriptors at the end than after warming up.
  *
- *     usage: soak [SECONDS]
+ *   usage: soak [SECONDS]
  *
- * Everything that the load sends, waits for or counts is checked.  Once a
- * second the load rests, and what the process then needs is noted.  Prints all
- * samples, the slopes of their second half, and fails where one is above its
- * bar, or where a byte or descriptor is left at the end.  Less than a minute
- * has no slopes that mean anything, and none is printed.  Ends cleanly, with
- * 130, on SIGINT.  Default: 60 seconds. */
+ * All results of the load are checked.  Once a second the load pauses, and the
+ * resources that the process needs at rest are recorded.  Prints all samples
+ * and the slopes of their second half.  Fails if a slope exceeds its bar, or if
+ * memory or a descriptor is left at the end.  A soak of less than a minute has
+ * no meaningful slopes, and none is printed.  On SIGINT it ends cleanly, with
+ * 130.  Default: 60 seconds. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -41,7 +41,7 @@ uint64_t soak_random(uint64_t bound)
     return stress_random(&soak.random, bound);
 }
 
-bool soak_goes_on(void)
+bool soak_continues(void)
 {
     while (soak.is_resting && !soak.is_over) {
         soak.busy--;
@@ -61,15 +61,15 @@ static void on_unhandled(aloop *loop, int error, const char *what, void *arg)
 {
     (void) loop;
     (void) arg;
-    fprintf(stderr, "soak: nobody looked at %s of %s\n",
+    fprintf(stderr, "soak: unhandled error %s of %s\n",
             aloop_error_name(error), what);
     CHECK(error == 0);
 }
 
-/* Only what a handler may call. */
+/* Uses only functions that are safe in a handler. */
 static void on_stuck(int number)
 {
-    static const char text[] = "soak: stuck\n";
+    static const char text[] = "soak: no progress\n";
 
     (void) number;
     if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
@@ -81,7 +81,7 @@ static void on_interrupt(aloop_signal *watch, int number, void *arg)
 {
     (void) number;
     (void) arg;
-    aloop_signal_close(watch); /* A second one ends it at once. */
+    aloop_signal_close(watch); /* A second signal ends the process. */
     run.is_interrupted = true;
 }
 
@@ -108,8 +108,8 @@ static void pass(int64_t delay_ns)
     CHECK(aloop_await(aloop_sleep(soak.loop, delay_ns)) == 0);
 }
 
-/* Until nothing is under way.  Closed streams may still be sending what the
- * peer was slow to take, and are waited for a little. */
+/* Waits until no operation is in progress.  Closed streams may still be sending
+ * to a slow peer; the wait for these is short. */
 static void rest(void)
 {
     unsigned descriptors;
@@ -127,21 +127,22 @@ static void rest(void)
     run.descriptors = descriptors;
 }
 
-static void go_on(void)
+static void resume(void)
 {
     soak.is_resting = false;
-    soak_threads_go();
+    soak_threads_resume();
     CHECK(aloop_event_set(soak.go) == 0);
 }
 
-/* The samples of the first tenth tell of the warming up only. */
-static void conduct(void)
+/* Runs the load.  Samples of the first tenth are dropped, because they only
+ * show the warming up. */
+static void run_load(void)
 {
     int64_t pause_ns = ALOOP_SEC(run.seconds < 20 ? run.seconds / 20 : 1);
     double warm_s = run.seconds / 10;
 
     run.start_ns = aloop_now(soak.loop);
-    go_on();
+    resume();
     while (elapsed_s() < run.seconds && !run.is_interrupted) {
         alarm((unsigned) patient_limit(STUCK_S));
         pass(pause_ns);
@@ -149,7 +150,7 @@ static void conduct(void)
         if (elapsed_s() >= warm_s)
             soak_sample(aloop_now(soak.loop) - run.start_ns);
         show_progress();
-        go_on();
+        resume();
     }
     rest();
     alarm((unsigned) patient_limit(STUCK_S));
@@ -170,7 +171,7 @@ static void soak_all(void)
     soak_sync_start(group);
     soak_timers_start();
     soak_threads_start();
-    conduct();
+    run_load();
     soak.is_over = true;
     CHECK(aloop_event_set(soak.go) == 0);
     CHECK(aloop_await(aloop_group_wait(group)) == 0);
@@ -182,7 +183,7 @@ static void soak_all(void)
     aloop_event_free(soak.go);
     aloop_group_free(group);
     run.seconds = elapsed_s();
-    CHECK(aloop_run(soak.loop) == 0); /* Nothing is left to wait for. */
+    CHECK(aloop_run(soak.loop) == 0); /* No operation is left. */
 }
 
 static void print_counts(void)

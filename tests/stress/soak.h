@@ -1,9 +1,9 @@
-/* The soak: a loop under mixed load, that rests at every sample.
+/* The soak test: a loop under mixed load, which pauses at every sample.
  *
- * The load consists of workers that do one operation after the other.  At a
- * rest they finish what they are at and begin nothing, so that what is then
- * still in use is what somebody forgot: each rest can be compared with the one
- * before to the last descriptor. */
+ * The load consists of workers, which execute one operation after the other.
+ * At a rest they finish their operations and begin no others.  All resources
+ * that are still in use then are leaks, so each rest can be compared with the
+ * one before. */
 
 #ifndef SOAK_H
 #define SOAK_H
@@ -25,42 +25,42 @@ enum soak_kind {
 
 extern struct soak {
     aloop *loop;
-    aloop_event *go;     /* Set while the workers may begin something. */
-    unsigned busy;       /* Workers that have not come to rest. */
-    unsigned served;     /* Connections that the server has open. */
-    unsigned attached;   /* Callbacks of aloop_then that have still to come. */
+    aloop_event *go;     /* Set while workers may begin an operation. */
+    unsigned busy;       /* Workers that are not at rest. */
+    unsigned served;     /* Connections that are open in the server. */
+    unsigned attached;   /* Callbacks of aloop_then() that are pending. */
     bool is_resting;
-    bool is_over;        /* The workers shall end. */
+    bool is_over;        /* Workers must end. */
     uint64_t random;
-    uint64_t counts[SOAK_KINDS]; /* Operations that were completed. */
-    char port[8];        /* Of the server. */
+    uint64_t counts[SOAK_KINDS]; /* Completed operations. */
+    char port[8];        /* Port of the server. */
 } soak;
 
-/* For a worker, between its operations: waits while the load rests.  False
- * once it shall end. */
-bool soak_goes_on(void);
-/* A worker of the loop. */
+/* Called by a worker between operations: waits during a rest.  Returns false if
+ * the worker must end. */
+bool soak_continues(void);
+/* Starts a worker of the loop. */
 void soak_spawn(aloop_group *group, aloop_task_fn fn, void *arg);
 uint64_t soak_random(uint64_t bound);
 
-/* Each starts its part of the load, with its tasks in `group`. */
+/* Each of these starts a part of the load, with its tasks in `group`. */
 void soak_net_start(aloop_group *group);
 void soak_tasks_start(aloop_group *group);
 void soak_sync_start(aloop_group *group);
 void soak_timers_start(void);
 void soak_threads_start(void);
 
-/* Whether the threads have come to rest, too. */
+/* Returns whether the threads are at rest, too. */
 bool soak_threads_rest(void);
-/* They go on; and end, after which their counts are complete. */
-void soak_threads_go(void);
+/* Resumes the threads, and ends them.  Their counts are complete after that. */
+void soak_threads_resume(void);
 void soak_threads_end(void);
 void soak_net_end(void);
 void soak_timers_end(void);
 
-/* soak_samples.c: what the process needed at each rest. */
+/* Records the resources in use at a rest (soak_samples.c). */
 void soak_sample(int64_t now_ns);
-/* Prints them; whether what is needed does not grow. */
+/* Prints the samples.  Returns whether they do not grow. */
 bool soak_samples_judge(double seconds, bool is_whole);
 
 #endif

@@ -1,5 +1,6 @@
-/* Connections: clients that talk, half-close, reset and give up, and a server
- * that answers each as the first byte says.  Every byte is compared. */
+/* Connections: clients that exchange data, half-close, reset and abandon
+ * operations, and a server whose answer depends on the first byte.  Every byte
+ * is compared. */
 
 #include "soak.h"
 
@@ -8,19 +9,19 @@
 enum { CLIENTS = 24, MESSAGE_MAX = 20000, ROUNDS_MAX = 8,
        PAUSE_NS = 6000000 };
 
-/* What the first byte of a connection asks of the server. */
+/* The first byte of a connection, a command for the server. */
 enum { ECHO_IN_TASK = 'e', ECHO_IN_CALLBACKS = 'c', ECHO_BY_PROXY = 'p',
        COUNT = 'n', ABORT = 'x' };
 
 static aloop_listener *listener;
 
 static struct client {
-    uint64_t key; /* Of its bytes; another one for each connection. */
-    size_t sent;  /* Bytes on this connection. */
+    uint64_t key; /* Selects the text of this connection. */
+    size_t sent;  /* Bytes sent on this connection. */
     unsigned char out[MESSAGE_MAX], in[MESSAGE_MAX];
 } clients[CLIENTS];
 
-/* Waits where the system has no port left, and tries again later. */
+/* Connects.  If the system has no free port, waits and tries again. */
 static aloop_stream *connect_to_server(const char *host)
 {
     aloop_stream *stream = NULL;
@@ -58,7 +59,7 @@ static void echo(aloop_stream *stream)
             break;
 }
 
-/* Tells how many bytes came, once the client says no more. */
+/* Sends the number of received bytes, once the client has half-closed. */
 static void count(aloop_stream *stream)
 {
     char buffer[2048], text[24];
@@ -74,8 +75,8 @@ static void count(aloop_stream *stream)
     CHECK(aloop_stream_put(stream, text, (size_t) length) == 0);
 }
 
-/* Has the echo made by another connection, and moves the bytes both ways. */
-static void pass_on(aloop_stream *stream)
+/* Forwards the bytes to another connection that echoes them, and back. */
+static void proxy(aloop_stream *stream)
 {
     aloop_stream *other = connect_to_server("127.0.0.1");
 
@@ -92,7 +93,7 @@ static ssize_t serve(aloop *loop, void *arg)
 
     (void) loop;
     if (aloop_await(aloop_stream_read_exactly(stream, &what, 1)) < 0)
-        what = 0; /* It went away before. */
+        what = 0; /* The client has disconnected before. */
     if (what == ECHO_IN_CALLBACKS) {
         CHECK(aloop_stream_start(stream, on_data, NULL) == 0);
         return 0;
@@ -102,7 +103,7 @@ static ssize_t serve(aloop *loop, void *arg)
     else if (what == COUNT)
         count(stream);
     else if (what == ECHO_BY_PROXY)
-        pass_on(stream);
+        proxy(stream);
     (what == ABORT ? aloop_stream_abort : aloop_stream_close)(stream);
     soak.served--;
     return 0;
@@ -136,7 +137,7 @@ static size_t some_size(void)
     return 1 + (size_t) soak_random(bounds[soak_random(4)]);
 }
 
-/* Reads `size` bytes in pieces, and gives up on many a read for a moment. */
+/* Reads `size` bytes in pieces.  Some reads time out first. */
 static ssize_t read_pieces(aloop_stream *stream, unsigned char *in,
                            size_t size)
 {
@@ -176,7 +177,7 @@ static void exchange(struct client *client, aloop_stream *stream)
     soak.counts[SOAK_MESSAGES]++;
 }
 
-/* Some rounds, and an end from either side. */
+/* Exchanges data for some rounds.  Either side may end the connection. */
 static void talk(struct client *client, aloop_stream *stream)
 {
     for (uint64_t i = 1 + soak_random(ROUNDS_MAX); i > 0; i--)
@@ -211,7 +212,7 @@ static void half_close(struct client *client, aloop_stream *stream)
     soak.counts[SOAK_MESSAGES]++;
 }
 
-/* Goes away in the middle of a write. */
+/* Aborts the connection in the middle of a write. */
 static void reset(struct client *client, aloop_stream *stream)
 {
     size_t size = some_size();
@@ -227,8 +228,8 @@ static void reset(struct client *client, aloop_stream *stream)
     CHECK(status == (ssize_t) size || status == ALOOP_EABORTED);
 }
 
-/* The server goes away while it is being sent to. */
-static void be_reset(struct client *client, aloop_stream *stream)
+/* Sends while the server aborts the connection. */
+static void send_until_reset(struct client *client, aloop_stream *stream)
 {
     size_t size = some_size();
     ssize_t status;
@@ -249,7 +250,7 @@ static const struct manner {
     {ECHO_IN_TASK, talk},      {ECHO_IN_CALLBACKS, talk},
     {ECHO_BY_PROXY, talk},      {COUNT, half_close},
     {ECHO_IN_TASK, reset},     {ECHO_IN_CALLBACKS, reset},
-    {ECHO_BY_PROXY, reset},     {ABORT, be_reset},
+    {ECHO_BY_PROXY, reset},     {ABORT, send_until_reset},
 };
 
 enum { MANNERS = sizeof manners / sizeof manners[0] };
@@ -271,8 +272,8 @@ static void visit(struct client *client)
         aloop_await(aloop_sleep(soak.loop, (int64_t) soak_random(PAUSE_NS)));
 }
 
-/* A connect that is given up, perhaps when it was just done. */
-static void give_up(void)
+/* Abandons a connect, which may just have completed. */
+static void abandon_connect(void)
 {
     bool is_by_name = soak_random(4) == 0;
     aloop_stream *stream = NULL;
@@ -288,12 +289,12 @@ static void give_up(void)
     soak.counts[SOAK_LOOK_UPS] += is_by_name;
 }
 
-static ssize_t be_client(aloop *loop, void *arg)
+static ssize_t run_client(aloop *loop, void *arg)
 {
     (void) loop;
-    while (soak_goes_on())
+    while (soak_continues())
         if (soak_random(16) == 0)
-            give_up();
+            abandon_connect();
         else
             visit(arg);
     return 0;
@@ -305,7 +306,7 @@ void soak_net_start(aloop_group *group)
                            &listener) == 0);
     snprintf(soak.port, sizeof soak.port, "%d", aloop_listener_port(listener));
     for (int i = 0; i < CLIENTS; i++)
-        soak_spawn(group, be_client, &clients[i]);
+        soak_spawn(group, run_client, &clients[i]);
 }
 
 void soak_net_end(void)

@@ -1,15 +1,16 @@
-/* What the process needed at each rest, and whether it grows. */
+/* Samples of the resources in use at each rest, and the check that they do not
+ * grow. */
 
 #include "soak.h"
 
 enum { SAMPLES_MAX = 4096, PER_LINE = 12 };
 
-/* The bars, over the second half.  What is leaked once in an operation is seen
- * a hundred times over: a second has thousands of operations, and one object
- * has 32 bytes or more.  What does not grow shows less than 1 KiB/s, which is
- * the C library's heap finding its shape. */
+/* Limits for the slopes of the second half.  A leak in an operation exceeds
+ * them a hundredfold: there are thousands of operations in a second, and an
+ * object has 32 bytes or more.  Without a leak the slope is below 1 KiB/s,
+ * which comes from the heap of the C library. */
 static const double rss_kib_max = 8, library_kib_max = 8, fds_max = 0.05;
-static const double judged_s = 25; /* A shorter half is warming up still. */
+static const double judged_s = 25; /* A shorter half is still warming up. */
 
 enum figure { RSS_KIB, LIBRARY_KIB, DESCRIPTORS, FIGURES };
 
@@ -32,7 +33,8 @@ void soak_sample(int64_t now_ns)
     sample->figures[DESCRIPTORS] = stress_descriptors();
 }
 
-/* Of a straight line through the samples from `first` on, by least squares. */
+/* Returns the slope of the line that fits the samples from `first` on best
+ * (least squares). */
 static double slope(size_t first, enum figure figure)
 {
     double n = 0, t = 0, y = 0, tt = 0, ty = 0, below;
@@ -60,8 +62,8 @@ static void print_samples(void)
                                                                      : "");
 }
 
-/* Too short a soak is a sample: its memory is still warming up, so no slope is
- * printed, and its bar is one of its own. */
+/* A soak that is too short has no slopes, because its memory is still warming
+ * up.  It has a limit of its own. */
 static bool judge_sample(const struct sample *last)
 {
     double most = samples[0].figures[DESCRIPTORS];
@@ -80,7 +82,7 @@ static bool judge_slopes(size_t half, const struct sample *last)
     if (stress_memory_is_plain())
         printf(", slope %+.1f KiB/s", rss);
     else
-        rss = 0; /* It is a checker's memory, too. */
+        rss = 0; /* It includes the memory of a checker. */
     printf(", the library's %+.1f KiB/s, descriptors %.0f, slope %+.2f/s "
            "[bar: %.0f KiB/s, %.2f descriptors/s, all given back]\n",
            library, last->figures[DESCRIPTORS], fds, rss_kib_max, fds_max);

@@ -1,5 +1,5 @@
-/* Channels and locks: producers number their items and the consumer knows
- * which comes next; what a lock protects is never seen half done. */
+/* Channels and locks.  Producers number their items, and the consumer checks
+ * the numbers.  State that a lock protects is never seen half changed. */
 
 #include "soak.h"
 
@@ -16,8 +16,9 @@ static struct line {
     int received[PRODUCERS];
 } line;
 
-/* Gives up waiting now and then, which must neither lose nor double an item. */
-static ssize_t patiently(aloop_future *future)
+/* Awaits `future`, sometimes with a timeout, which must neither lose nor
+ * duplicate an item. */
+static ssize_t await_or_time_out(aloop_future *future)
 {
     if (soak_random(3) > 0)
         return aloop_await(future);
@@ -31,7 +32,7 @@ static ssize_t produce(aloop *loop, void *arg)
 
     while (item.number < BATCH) {
         ssize_t status =
-            patiently(aloop_channel_send(line.channel, &item));
+            await_or_time_out(aloop_channel_send(line.channel, &item));
 
         CHECK(status == 0 || status == ALOOP_ETIMEDOUT);
         item.number += status == 0;
@@ -50,7 +51,7 @@ static ssize_t consume(aloop *loop, void *arg)
     (void) loop;
     (void) arg;
     do {
-        status = patiently(aloop_channel_receive(line.channel, &item));
+        status = await_or_time_out(aloop_channel_receive(line.channel, &item));
         CHECK(status == 0 || status == ALOOP_ETIMEDOUT ||
               status == ALOOP_ECLOSED);
         if (status == 0) {
@@ -62,7 +63,7 @@ static ssize_t consume(aloop *loop, void *arg)
     return 0;
 }
 
-/* One channel, from its first item to its close. */
+/* Uses a channel from its first item to its close. */
 static void run_line(aloop *loop)
 {
     aloop_future *consumer, *producers[PRODUCERS];
@@ -85,7 +86,7 @@ static void run_line(aloop *loop)
 static ssize_t run_lines(aloop *loop, void *arg)
 {
     (void) arg;
-    while (soak_goes_on())
+    while (soak_continues())
         run_line(loop);
     return 0;
 }
@@ -94,16 +95,16 @@ static struct {
     aloop_mutex *mutex;
     aloop_semaphore *semaphore;
     aloop_barrier *barrier;
-    int inside;    /* Who holds the mutex. */
-    int permitted; /* Who holds a permit. */
-    int waits;     /* Of the barrier, in all. */
+    int inside;    /* Tasks that hold the mutex. */
+    int permitted; /* Tasks that hold a permit. */
+    int waits;     /* Waits for the barrier, in total. */
 } locks;
 
 static ssize_t use_locks(aloop *loop, void *arg)
 {
     (void) arg;
     for (int i = 0; i < 10; i++) {
-        ssize_t status = patiently(aloop_mutex_lock(locks.mutex));
+        ssize_t status = await_or_time_out(aloop_mutex_lock(locks.mutex));
 
         CHECK(status == 0 || status == ALOOP_ETIMEDOUT);
         if (status == 0) {
@@ -112,7 +113,7 @@ static ssize_t use_locks(aloop *loop, void *arg)
             CHECK(--locks.inside == 0);
             CHECK(aloop_mutex_unlock(locks.mutex) == 0);
         }
-        status = patiently(aloop_semaphore_acquire(locks.semaphore, 1));
+        status = await_or_time_out(aloop_semaphore_acquire(locks.semaphore, 1));
         if (status == 0) {
             CHECK(++locks.permitted <= 2);
             aloop_yield(loop);
@@ -130,7 +131,7 @@ static ssize_t use_locks(aloop *loop, void *arg)
 static ssize_t run_locks(aloop *loop, void *arg)
 {
     (void) arg;
-    while (soak_goes_on()) {
+    while (soak_continues()) {
         aloop_future *lockers[LOCKERS];
 
         locks.waits = 0;

@@ -1,6 +1,6 @@
 /* Tasks and futures: spawned, cancelled, awaited with a deadline, gathered,
- * raced, mapped, grouped.  What each must come to is known beforehand, or is
- * one of two outcomes that race. */
+ * raced, mapped and grouped.  Each has a known result, or one of two results
+ * that race. */
 
 #include "soak.h"
 
@@ -11,7 +11,7 @@ static int64_t some_ns(void)
     return (int64_t) soak_random(ALOOP_MS(2));
 }
 
-/* A task that takes a while, and then gives its number; or ends cancelled. */
+/* Sleeps and returns its number, or ends cancelled. */
 static ssize_t give(aloop *loop, void *arg)
 {
     ssize_t status = aloop_await(aloop_sleep(loop, some_ns()));
@@ -30,7 +30,7 @@ static ssize_t fail(aloop *loop, void *arg)
     return ALOOP_ENOENT;
 }
 
-/* Until it is cancelled, and then holds on a little in a shield. */
+/* Sleeps until it is cancelled, and then a little longer in a shield. */
 static ssize_t outlast(aloop *loop, void *arg)
 {
     ssize_t status = aloop_await(aloop_sleep(loop, ALOOP_SEC(1000)));
@@ -114,7 +114,7 @@ static void drop_one(aloop *loop)
     aloop_detach(aloop_sleep(loop, some_ns()));
 }
 
-static void stay_below_a_deadline(aloop *loop)
+static void meet_a_deadline(aloop *loop)
 {
     int64_t limit_ns = some_ns(), sleep_ns = some_ns();
     aloop_deadline *outer = aloop_deadline_begin(loop, ALOOP_SEC(100));
@@ -165,7 +165,7 @@ static void map_all(aloop *loop)
         CHECK(items[i] == 1);
 }
 
-/* Members that do well, or one that fails, or all of them cancelled. */
+/* All members succeed, one fails, or all are cancelled. */
 static void group_them(aloop *loop)
 {
     aloop_group *group = aloop_group_new(loop);
@@ -192,7 +192,8 @@ static void group_them(aloop *loop)
     aloop_group_free(group);
 }
 
-/* Each callback once, in order, and not before the future has settled. */
+/* Each callback must run once, in order, and not before the future has
+ * settled. */
 struct promise {
     aloop_future *future;
     int calls;
@@ -219,7 +220,7 @@ static void on_second(aloop_future *future, ssize_t status, void *arg)
     soak.attached--;
 }
 
-static void keep_a_promise(aloop *loop)
+static void resolve_a_promise(aloop *loop)
 {
     struct promise promise = {.future = aloop_future_new(loop)};
     aloop_future *future = promise.future;
@@ -239,8 +240,8 @@ static void keep_a_promise(aloop *loop)
 
 static void (*const operations[])(aloop *loop) = {
     gather_them, gather_with_a_failure, gather_settled, race_them,
-    cancel_one,  drop_one,              limit_one,      stay_below_a_deadline,
-    map_all,     group_them,            keep_a_promise,
+    cancel_one,  drop_one,              limit_one,      meet_a_deadline,
+    map_all,     group_them,            resolve_a_promise,
 };
 
 enum { OPERATIONS = sizeof operations / sizeof operations[0] };
@@ -248,7 +249,7 @@ enum { OPERATIONS = sizeof operations / sizeof operations[0] };
 static ssize_t work(aloop *loop, void *arg)
 {
     (void) arg;
-    while (soak_goes_on()) {
+    while (soak_continues()) {
         operations[soak_random(OPERATIONS)](loop);
         soak.counts[SOAK_TASKS]++;
     }

@@ -1,4 +1,4 @@
-/* What comes from other threads: posts, signals, and loops of their own. */
+/* Load from other threads: posts, signals, and loops of their own. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -9,7 +9,7 @@
 
 enum { POSTERS = 2, RING = 256, BURST_MAX = 40 };
 
-/* A thread, which rests once it has seen that the load does. */
+/* A thread, which rests when it detects that the load rests. */
 struct thread {
     pthread_t id;
     atomic_bool has_rest;
@@ -33,8 +33,8 @@ static aloop_signal *watch;
 static unsigned signals_seen;
 static atomic_ullong loops_run;
 
-/* False once the thread shall end. */
-static bool goes_on(struct thread *thread)
+/* Waits during a rest.  Returns false if the thread must end. */
+static bool continues(struct thread *thread)
 {
     while (atomic_load(&is_resting) && !atomic_load(&is_over)) {
         atomic_store(&thread->has_rest, true);
@@ -59,7 +59,7 @@ static void *post_bursts(void *arg)
     uint64_t random = (uint64_t) (poster - posters);
     unsigned number = 0;
 
-    while (goes_on(&poster->thread)) {
+    while (continues(&poster->thread)) {
         for (uint64_t i = stress_random(&random, BURST_MAX);
              i > 0 && number - atomic_load(&poster->ran) < RING; i--) {
             struct post *post = &poster->ring[number % RING];
@@ -85,7 +85,7 @@ static void *send_signals(void *arg)
 {
     struct thread *thread = arg;
 
-    while (goes_on(thread)) {
+    while (continues(thread)) {
         atomic_fetch_add(&signals_sent, 1);
         CHECK(kill(getpid(), SIGUSR1) == 0);
         stress_pause_us(700);
@@ -111,10 +111,11 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream,
     (void) listener;
     (void) arg;
     CHECK(aloop_stream_put(stream, "hello", 5) == 0);
-    /* Left to the loop's end. */
+    /* Left open until the loop is freed. */
 }
 
-/* A loop with a bit of all, and most of it still open as it is freed. */
+/* Runs a loop with objects of each kind, most of which are open when it is
+ * freed. */
 static void run_loop(void)
 {
     aloop_options options = {.size = sizeof options,
@@ -144,7 +145,7 @@ static void *run_loops(void *arg)
 {
     struct thread *thread = arg;
 
-    while (goes_on(thread)) {
+    while (continues(thread)) {
         run_loop();
         atomic_fetch_add(&loops_run, 1);
         stress_pause_us(20000);
@@ -168,8 +169,8 @@ void soak_threads_start(void)
     start(&looper, run_loops, &looper);
 }
 
-/* Signals may have been merged, so that nobody knows how many will come: a
- * rest takes some turns after the last one was sent. */
+/* Signals may be merged, so the number of calls is not known.  A rest therefore
+ * takes some turns after the last signal was sent. */
 bool soak_threads_rest(void)
 {
     bool has_rest = atomic_load(&signaller.has_rest) &&
@@ -184,7 +185,7 @@ bool soak_threads_rest(void)
     return has_rest;
 }
 
-void soak_threads_go(void)
+void soak_threads_resume(void)
 {
     atomic_store(&signaller.has_rest, false);
     atomic_store(&looper.has_rest, false);

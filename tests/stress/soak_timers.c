@@ -1,5 +1,5 @@
-/* Timers by the thousand, that are started, moved, stopped and closed at
- * random; none may fire early, stopped or closed. */
+/* Thousands of timers, which are started, moved, stopped and closed at random.
+ * None may fire early, or after it was stopped or closed. */
 
 #include "soak.h"
 
@@ -7,7 +7,7 @@ enum { TIMERS = 3000, MOVES = 100 };
 
 static struct slot {
     aloop_timer *timer; /* NULL: closed. */
-    int64_t due_ns;     /* It must not fire before; INT64_MAX: at all. */
+    int64_t due_ns;     /* Earliest expiry; INT64_MAX: stopped. */
     int64_t period_ns;
 } slots[TIMERS];
 

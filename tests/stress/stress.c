@@ -1,4 +1,4 @@
-/* What the stress programs share. */
+/* Functions shared by the stress programs. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -42,7 +42,8 @@ bool stress_memory_is_plain(void)
 #endif
 }
 
-/* One by one, where there is no list: few are ever open. */
+/* Tests each number, on systems that do not list descriptors.  Only small
+ * numbers are in use. */
 static unsigned probe_descriptors(void)
 {
     unsigned count = 0;
@@ -63,11 +64,11 @@ unsigned stress_descriptors(void)
     while ((entry = readdir(list)) != NULL)
         count += entry->d_name[0] != '.';
     closedir(list);
-    return count - 1; /* The list itself is one. */
+    return count - 1; /* The list itself uses one. */
 }
 
-/* The kernel keeps the figures of statm for each processor, and adds them up
- * with an error of some hundred KiB; this one is counted anew. */
+/* Reads the exact size from smaps_rollup.  The kernel keeps the figures of
+ * statm per processor, and their sum has an error of some hundred KiB. */
 static double read_rollup(void)
 {
     FILE *file = fopen("/proc/self/smaps_rollup", "r");
@@ -92,7 +93,7 @@ static double read_statm(void)
     if (file == NULL)
         return kib;
     if (fgets(line, sizeof line, file) != NULL) {
-        strtoul(line, &at, 10); /* The first number is another one. */
+        strtoul(line, &at, 10); /* Skip the first number. */
         kib = strtod(at, NULL) * (double) sysconf(_SC_PAGESIZE) / 1024;
     }
     fclose(file);

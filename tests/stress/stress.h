@@ -1,5 +1,5 @@
-/* What the stress programs share: one way to fail, the memory that the library
- * is given, and what the process has of the kernel. */
+/* Common parts of the stress programs: checks, the allocator for the library,
+ * and the resources of the process. */
 
 #ifndef STRESS_H
 #define STRESS_H
@@ -14,8 +14,8 @@
 #include "aloop.h"
 #include "os/tools.h"
 
-/* Ends the program as failed where `claim` does not hold; in a forked child
- * too, where nothing else of the program must run. */
+/* Ends the program as failed if `claim` does not hold.  It uses _exit(),
+ * because no other code may run in a forked child. */
 #define CHECK(claim)                                                        \
     do {                                                                    \
         if (!(claim)) {                                                     \
@@ -24,30 +24,32 @@
         }                                                                   \
     } while (0)
 
-/* Bytes that the library holds of what stress_resize gave it. */
+/* Bytes that the library has allocated with stress_resize(). */
 extern _Atomic size_t stress_bytes;
 
-/* An aloop_options.resize that counts. */
+/* An aloop_options.resize function that counts. */
 void *stress_resize(void *context, void *old, size_t old_size, size_t size);
 
-/* Whether the memory of this process is its own affair: the sanitizers and
- * valgrind keep what was freed, an emulator what it translated. */
+/* Returns whether the process's memory is used by the program alone.
+ * Sanitizers and Valgrind keep freed memory, and an emulator keeps translated
+ * code. */
 bool stress_memory_is_plain(void);
 
-/* Open descriptors of this process; what looking takes is not counted. */
+/* Returns the number of open descriptors of this process. */
 unsigned stress_descriptors(void);
 
-/* KiB of memory that are in use, as exactly as the system tells; where it
- * tells only the most there ever was, that. */
+/* Returns the memory in use in KiB, as exactly as the system reports it.  This
+ * is the peak if the system reports nothing else. */
 double stress_rss_kib(void);
 
-/* For threads beside the loop.  Shorter after a signal; that is as good. */
+/* Pauses a thread other than the loop's.  A signal may end the pause early. */
 void stress_pause_us(long us);
 
-/* A stream of numbers from a seed; each user has a state of his own. */
+/* Returns a number below `bound`. The sequence depends on the seed in `state`,
+ * which each user has for itself. */
 uint64_t stress_random(uint64_t *state, uint64_t bound);
 
-/* Byte `i` of what is sent on the connection `key`. */
+/* Returns byte `i` of the data sent on connection `key`. */
 static inline unsigned char stress_byte(uint64_t key, size_t i)
 {
     return (unsigned char) (key * 31 + i * 7 + i / 251);
