@@ -1,8 +1,8 @@
-/* The benchmark: libaloop beside the same work by hand and with libuv.
+/* The benchmark: libaloop compared with the same work by hand and with libuv.
  *
- *     aloop_bench [--quick] [--only TEXT]
+ *   aloop_bench [--quick] [--only TEXT]
  *
- * Everything happens on 127.0.0.1 and ends by itself. */
+ * Everything runs on 127.0.0.1 and ends by itself. */
 
 #include "bench.h"
 
@@ -16,12 +16,12 @@ static int usage(void)
 {
     fprintf(stderr,
             "usage: aloop_bench [--quick] [--only TEXT]\n"
-            "  --quick      a sixth of the time, and less exact\n"
-            "  --only TEXT  the rows with TEXT in their names\n");
+            "  --quick      takes a sixth of the time, but is less exact\n"
+            "  --only TEXT  only rows with TEXT in their names\n");
     return 2;
 }
 
-/* A thousand connections for each peer. */
+/* Raises the limit, because each peer has a thousand connections. */
 static void raise_limits(void)
 {
     struct rlimit limit;
@@ -54,11 +54,11 @@ int main(int argc, char **argv)
 #ifdef BENCH_UV
     bench.has_uv = true;
 #else
-    printf("libuv is not here (Debian: libuv1-dev): its columns stay "
+    printf("libuv was not found (Debian: libuv1-dev); its columns are "
            "empty.\n");
 #endif
     raise_limits();
-    settle_down();
+    use_one_processor();
     table_head();
     bench_echo(&bench);
     if (only == NULL && !bench.has_counters)

@@ -1,4 +1,4 @@
-/* Connections that come and go: connect, a byte there and back, close. */
+/* Short connections: connect, exchange a byte, close. */
 
 #include "server.h"
 
@@ -8,7 +8,8 @@ enum { BATCH = 64 };
 
 static const int64_t slice_ns = 30000000, quick_slice_ns = 15000000;
 
-/* A batch at a time, so that the server finds several waiting. */
+/* Connects in batches, so that several connections are waiting in the
+ * server. */
 static double churn_for(struct server *server, int64_t ns)
 {
     int64_t end_ns = wall_ns() + ns;
@@ -59,7 +60,7 @@ void bench_churn(struct bench *bench)
     }
     for (int i = 0; i < bench->rounds; i++) {
         for (int turn = 0; turn < PEERS; turn++) {
-            enum peer peer = whose_turn(i, turn);
+            enum peer peer = peer_at(i, turn);
             int64_t before_ns;
             double connections;
 

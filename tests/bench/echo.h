@@ -1,8 +1,8 @@
-/* The echo servers, and what a message is.
+/* The echo servers, and their messages.
  *
- * Plain: whatever arrives is sent back.  Framed: the server looks for
- * messages, as a protocol's would, and answers each with a write call of its
- * own; what the peer makes of these calls is the point. */
+ * A plain server sends back all data that it receives.  A framed server splits
+ * the data into messages, as a protocol does, and answers each with a separate
+ * write call; this shows how a peer combines such calls. */
 
 #ifndef ECHO_H
 #define ECHO_H
@@ -15,21 +15,22 @@
 
 enum { MESSAGE_SIZE = 64, CHUNK_SIZE = 64 * 1024 };
 
-/* Shared with the process that measures. */
+/* Shared with the measuring process. */
 struct server_report {
     atomic_int port;            /* 0 until it listens. */
     _Atomic(int64_t) user_bytes; /* Allocated now. */
 };
 
-/* Each serves on 127.0.0.1 until it is killed; never returns. */
+/* Each of these serves on 127.0.0.1 until it is killed.  None of them
+ * returns. */
 void echo_epoll(struct server_report *report, bool framed);
 void echo_aloop(struct server_report *report, bool framed);
 void echo_uv(struct server_report *report, bool framed);
 
-/* As realloc, counting in report->user_bytes. */
+/* Works like realloc(), and counts bytes in report->user_bytes. */
 void *counted_resize(struct server_report *report, void *old, size_t size);
 
-/* The beginning of a message whose rest has not come yet. */
+/* The received beginning of an incomplete message. */
 struct partial {
     char bytes[MESSAGE_SIZE];
     size_t size;
@@ -37,7 +38,8 @@ struct partial {
 
 typedef void (*frame_fn)(void *arg, const char *frame, size_t size);
 
-/* A message's first two bytes are its length, these two included. */
+/* Returns the size of a message.  Its first two bytes hold it, and are
+ * included. */
 static inline size_t frame_size(const char *bytes)
 {
     size_t size = (size_t) (unsigned char) bytes[0] << 8 |
@@ -46,7 +48,7 @@ static inline size_t frame_size(const char *bytes)
     return size < 2 || size > MESSAGE_SIZE ? MESSAGE_SIZE : size;
 }
 
-/* Calls on_frame for each whole message of what has come so far. */
+/* Calls on_frame for each complete message in the data so far. */
 static inline void split(struct partial *partial, const char *data,
                          size_t size, frame_fn on_frame, void *arg)
 {

@@ -1,4 +1,4 @@
-/* The echo server with libaloop, as its users write it. */
+/* The echo server with libaloop, as an application would write it. */
 
 #include "echo.h"
 

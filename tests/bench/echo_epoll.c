@@ -1,10 +1,10 @@
-/* The echo server by hand: the least that an epoll loop can do.
+/* The echo server by hand, with the minimum of work in an epoll loop.
  *
- * One receive and one send for each readiness, one shared buffer, EPOLLOUT
- * only while the kernel takes no more.  Framed answers are gathered by hand
- * and leave in one send. */
+ * It uses one receive and one send for each event, one shared buffer, and
+ * EPOLLOUT only while the kernel accepts no more data.  Framed answers are
+ * collected and sent by one call. */
 
-#define _GNU_SOURCE /* accept4. */
+#define _GNU_SOURCE /* For accept4(). */
 
 #include "echo.h"
 
@@ -22,7 +22,7 @@ enum { EVENTS = 256, ROUNDS = 4 };
 
 struct connection {
     int fd;
-    char *left; /* What the kernel did not take, or NULL. */
+    char *left; /* Data that the kernel has not accepted, or NULL. */
     size_t left_size;
     size_t left_sent;
     struct partial *partial; /* NULL unless framed. */
@@ -74,7 +74,7 @@ static void accept_all(struct server *server)
     }
 }
 
-/* Keeps what was not sent, and reads no more until it is. */
+/* Keeps data that was not sent, and stops reading until it is sent. */
 static void keep(struct server *server, struct connection *connection,
                  const char *data, size_t size)
 {

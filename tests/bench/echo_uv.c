@@ -1,7 +1,7 @@
-/* The echo server with libuv, as a user who knows it well writes it: one
- * buffer for all reads, and what uv_try_write takes needs no request. */
+/* The echo server with libuv, as an experienced user would write it: one buffer
+ * for all reads, and no request for data that uv_try_write() accepts. */
 
-#define _GNU_SOURCE /* What uv.h needs. */
+#define _GNU_SOURCE /* Needed by uv.h. */
 
 #include "echo.h"
 
@@ -13,13 +13,13 @@
 #include "bench.h"
 
 struct connection {
-    uv_tcp_t tcp; /* First. */
+    uv_tcp_t tcp; /* Must be first. */
     struct partial partial;
 };
 
-/* A write that libuv could not do at once. */
+/* A write that libuv could not finish immediately. */
 struct left {
-    uv_write_t request; /* First. */
+    uv_write_t request; /* Must be first. */
     char bytes[];
 };
 
@@ -124,7 +124,8 @@ void echo_uv(struct server_report *report, bool framed)
     uv_replace_allocator(uv_alloc, uv_resize, uv_zeroed, uv_release);
     fail_if(uv_loop_init(&loop) < 0 || uv_tcp_init(&loop, &listener) < 0 ||
                 uv_tcp_bind(&listener, (void *) &address, 0) < 0 ||
-                uv_tcp_nodelay(&listener, 1) < 0 || /* Is inherited. */
+                /* Connections inherit it. */
+                uv_tcp_nodelay(&listener, 1) < 0 ||
                 uv_listen((uv_stream_t *) &listener, 4096,
                           on_connection) < 0 ||
                 uv_tcp_getsockname(&listener, (void *) &address, &size) < 0,

@@ -1,4 +1,4 @@
-/* Echo: so many connections, so many messages in flight on each. */
+/* Echo: a number of connections, each with a number of messages in flight. */
 
 #include "server.h"
 
@@ -14,7 +14,7 @@ static const int64_t slice_ns = 40000000, quick_slice_ns = 15000000;
 struct echo {
     const char *work;
     int connections;
-    size_t size; /* Of a message. */
+    size_t size; /* Size of a message. */
     int in_flight;
     bool framed;
     enum aim aim;
@@ -27,7 +27,8 @@ struct load {
     int fds[CONNECTIONS_MAX];
 };
 
-/* What is sent: as many messages as are in flight, each with its length. */
+/* Makes the data to send: as many messages as are in flight, each with its
+ * length. */
 static void fill(const struct echo *echo, char *bytes)
 {
     size_t size = echo->size * (size_t) echo->in_flight;
@@ -39,8 +40,9 @@ static void fill(const struct echo *echo, char *bytes)
     }
 }
 
-/* Sends on every connection, then collects the answers: from the last one
- * first, when the server has answered all of them. */
+/* Sends on every connection, then receives the answers.  It receives the
+ * answer on the last connection first, so that the server has answered on all
+ * of them. */
 static void exchange(struct load *load, const char *bytes)
 {
     const struct echo *echo = load->echo;
@@ -52,13 +54,13 @@ static void exchange(struct load *load, const char *bytes)
     for (int i = echo->connections; i-- > 0;) {
         client_receive(load->fds[i], answer, size);
         if (memcmp(answer, bytes, size) != 0) {
-            fprintf(stderr, "aloop_bench: a wrong answer\n");
+            fprintf(stderr, "aloop_bench: wrong answer\n");
             exit(1);
         }
     }
 }
 
-/* Exchanges for a while; how many messages. */
+/* Exchanges messages for `ns`. Returns their number. */
 static double exchange_for(struct load *load, const char *bytes, int64_t ns)
 {
     int64_t end_ns = wall_ns() + ns;
@@ -88,7 +90,7 @@ static void load_close(struct load *load)
     server_stop(&load->server);
 }
 
-/* One more round of what is counted rather than timed. */
+/* Runs one more round, for a value that is counted and not timed. */
 static void count(struct load *load, enum peer peer, const char *bytes,
                   enum counter counter, struct row *row)
 {
@@ -108,14 +110,15 @@ static void take_turns(struct bench *bench, const char *bytes, struct row *row)
 
     for (int i = 0; i < bench->rounds; i++) {
         for (int turn = 0; turn < PEERS; turn++) {
-            enum peer peer = whose_turn(i, turn);
+            enum peer peer = peer_at(i, turn);
             struct load *load = &loads[peer];
             int64_t before_ns;
             double messages;
 
             if (!server_exists(bench, peer))
                 continue;
-            exchange(load, bytes); /* Whoever was before is forgotten. */
+            /* Replaces data of the previous peer in the caches. */
+            exchange(load, bytes);
             before_ns = server_cpu_ns(&load->server);
             messages = exchange_for(load, bytes, ns);
             row_add(row, peer,
@@ -125,7 +128,7 @@ static void take_turns(struct bench *bench, const char *bytes, struct row *row)
     }
 }
 
-/* The bar of the first release, besides the aims. */
+/* Prints the limits of the first release, in addition to the aims. */
 static void print_bar(const struct echo *echo, const struct row *row)
 {
     double less = row_ratio(row, UV, ALOOP);
@@ -172,7 +175,7 @@ static void run(struct bench *bench, const struct echo *echo)
     bench->has_counters = bench->has_counters || calls.count[ALOOP] > 0;
 }
 
-/* What a connection that says nothing takes of the server's own memory. */
+/* Measures the memory of the server for an idle connection. */
 static void run_idle(struct bench *bench)
 {
     static const struct echo echo = {.connections = CONNECTIONS_MAX,

@@ -1,6 +1,6 @@
 /* Clocks and processes. */
 
-#define _GNU_SOURCE /* sched_setaffinity. */
+#define _GNU_SOURCE /* For sched_setaffinity(). */
 
 #include "bench.h"
 
@@ -40,10 +40,10 @@ _Noreturn void fail(const char *what)
     exit(1);
 }
 
-/* One processor for all, and nobody preempts anybody on waking up: so each
- * works off what there is, and gives way when it waits.  Both are only tried;
- * without them the figures vary more. */
-void settle_down(void)
+/* Runs everything on one processor, where a process that wakes up does not
+ * preempt another one.  Each process then completes its work before it waits.
+ * Failures are ignored; the figures vary more in this case. */
+void use_one_processor(void)
 {
     struct sched_param param = {0};
     cpu_set_t all, one;

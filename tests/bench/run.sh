@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds the benchmark in a build directory, says how long it takes, and prints
-# its table.
+# Builds the benchmark in a build directory, prints how long it takes, and
+# prints its table.
 #
-#     usage: tests/bench/run.sh BUILD-DIRECTORY [--quick] [--only TEXT]
+#   usage: tests/bench/run.sh BUILD-DIRECTORY [--quick] [--only TEXT]
 #
-# Before that: tests/run --bench, which makes a Release build by itself.
+# It is called by tests/run --bench, which makes a Release build.
 set -eu
 
 if [ $# -lt 1 ] || [ ! -e "$1/CMakeCache.txt" ]; then
@@ -14,7 +14,7 @@ fi
 dir=$1
 shift
 if ! grep -q '^CMAKE_BUILD_TYPE:.*=Release' "$dir/CMakeCache.txt"; then
-    echo "tests/bench/run.sh: $dir is no Release build: the library's" \
+    echo "tests/bench/run.sh: $dir is not a Release build, so" \
         "assertions are measured, too" >&2
 fi
 cmake --build "$dir" --target aloop_bench >/dev/null
@@ -25,5 +25,5 @@ for argument; do
     --only) takes="as long as its part of the table" && break ;;
     esac
 done
-echo "The benchmark takes $takes, on a machine that does nothing else."
+echo "The benchmark takes $takes, on an otherwise idle machine."
 exec "$dir/tests/bench/aloop_bench" "$@"

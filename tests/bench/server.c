@@ -1,10 +1,10 @@
-/* Starting servers, looking at what they cost, and talking to them.
+/* Starts servers, measures their cost, and connects to them.
  *
- * The clients block: all servers and the client share one processor, so the
- * client sends to every connection, waits, and the server then finds all of
- * them ready; how often who runs does not depend on chance. */
+ * The clients block.  All servers and the client share one processor, so the
+ * client sends to every connection and waits, and the server then finds all of
+ * them ready.  The order of execution is therefore deterministic. */
 
-#define _GNU_SOURCE /* syscall, memfd. */
+#define _GNU_SOURCE /* For syscall() and memfd. */
 
 #include "server.h"
 
@@ -72,7 +72,7 @@ static int open_counter(pid_t pid, uint32_t type, uint64_t config)
                          PERF_FLAG_FD_CLOEXEC);
 }
 
-/* The number by which the kernel knows "a system call begins"; or -1. */
+/* Returns the kernel's number of the event "a system call begins", or -1. */
 static int system_call_event(void)
 {
     static const char *const paths[] = {

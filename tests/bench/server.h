@@ -13,22 +13,22 @@ enum counter { SYSTEM_CALLS, INSTRUCTIONS, COUNTERS };
 
 struct server {
     pid_t pid;
-    clockid_t clock; /* Its CPU time. */
+    clockid_t clock; /* CPU time of the process. */
     struct server_report *report;
     int counters[COUNTERS]; /* -1: cannot be counted here. */
 };
 
-/* Whether the peer takes part. */
+/* Returns whether the peer takes part. */
 bool server_exists(const struct bench *bench, enum peer peer);
 void server_start(struct server *server, enum peer peer, bool framed);
 void server_stop(struct server *server);
 int64_t server_cpu_ns(const struct server *server);
-/* Since it was started, or negative. */
+/* Returns the count since the start, or a negative value. */
 double server_counted(const struct server *server, enum counter counter);
 
 int client_connect(const struct server *server);
 void client_send(int fd, const char *data, size_t size);
-/* Waits for exactly `size` bytes. */
+/* Receives exactly `size` bytes, and waits for them. */
 void client_receive(int fd, char *buffer, size_t size);
 
 #endif

@@ -1,4 +1,4 @@
-/* The table: medians, ratios, and how they stand to the aims. */
+/* The table: medians, ratios, and comparisons with the aims. */
 
 #include "bench.h"
 
@@ -7,7 +7,7 @@
 #include <string.h>
 
 struct spread {
-    double low; /* A quarter lies below. */
+    double low; /* First quartile. */
     double median;
     double high;
 };
@@ -59,9 +59,9 @@ static struct spread ratio_spread(const struct row *row, enum peer over,
 
 void table_head(void)
 {
-    printf("CPU time; by hand, libaloop and libuv took turns on one "
-           "processor.\nMedians; in brackets the middle half of the "
-           "rounds.\n\n");
+    printf("CPU time; by hand, libaloop and libuv run alternately on one "
+           "processor.\nMedians; the middle half of the rounds is in "
+           "brackets.\n\n");
     printf("%-38s %9s %9s  %-19s %9s %6s  %s\n", "", "by hand", "libaloop",
            "ratio", "libuv", "ratio", "aim");
 }

@@ -1,5 +1,6 @@
-/* Tasks: spawned and joined, yielding, awaiting each other, and very many of
- * them at once.  No peer has them; by hand there is the switch alone. */
+/* Tasks: spawned and joined, yielding, awaiting each other, and very many
+ * simultaneously.  The other peers have no tasks; by hand, only the context
+ * switch is measured. */
 
 #include "bench.h"
 
@@ -35,7 +36,7 @@ static double join_each(aloop *loop)
     return (double) (cpu_ns() - begin_ns) / CALLS;
 }
 
-/* The same, many under way at a time. */
+/* Does the same with many tasks at a time. */
 static double join_group(aloop *loop)
 {
     aloop_future *tasks[GROUP];
@@ -70,7 +71,7 @@ static double yield_in_turn(aloop *loop)
     return (double) (cpu_ns() - begin_ns) / CALLS;
 }
 
-/* Two tasks, each of which waits for a promise that the other one keeps. */
+/* Two tasks, each of which waits for a promise that the other one resolves. */
 struct table {
     aloop_future *promises[2];
 };
@@ -116,7 +117,7 @@ static ssize_t run_short(aloop *loop, void *arg)
 {
     struct results *results = arg;
 
-    join_group(loop); /* Warms up. */
+    join_group(loop); /* Warm up. */
     results->join_ns = join_each(loop);
     results->gather_ns = join_group(loop);
     results->yield_ns = yield_in_turn(loop);
@@ -136,8 +137,8 @@ static void measure_short(const void *arg, double *results)
     results[3] = got.pong_ns;
 }
 
-/* Bytes of memory that this process has in use; page tables are the kernel's
- * and not in it. */
+/* Returns the bytes of memory that this process has in use.  Page tables belong
+ * to the kernel and are not included. */
 static double resident(void)
 {
     FILE *file = fopen("/proc/self/statm", "re");
@@ -152,7 +153,7 @@ static double resident(void)
 struct crowd {
     size_t count;
     size_t parked;
-    aloop_future *promise; /* That all wait for. */
+    aloop_future *promise; /* Awaited by all tasks. */
     aloop_future **tasks;
     double *results;
 };
@@ -222,7 +223,7 @@ static void bench_crowd(struct bench *bench)
     if (!is_wanted(bench, name[0]))
         return;
     if ((double) pages * (double) sysconf(_SC_PAGESIZE) < 7e3 * (double) count)
-        printf("%-38s left out: too little memory\n", name[0]);
+        printf("%-38s skipped: not enough memory\n", name[0]);
     else if (!in_child(measure_crowd, &count, results, 3))
         printf("%-38s FAILED\n", name[0]);
     else

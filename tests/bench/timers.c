@@ -1,5 +1,5 @@
-/* Timers: started, stopped, moved, fired; each measurement in a process of
- * its own, so that all find memory in the same state. */
+/* Timers: started, stopped, moved, fired.  Each measurement runs in a process
+ * of its own, so that memory is in the same state. */
 
 #include "timers.h"
 
@@ -24,7 +24,7 @@ static const struct timers_peer *const peers[PEERS] = {
 #endif
 };
 
-/* Moments within one second, from `from_ns` on. */
+/* Returns random times within one second from `from_ns` on. */
 static int64_t *moments(size_t count, int64_t from_ns)
 {
     int64_t *when_ns = malloc(count * sizeof *when_ns);
@@ -62,7 +62,7 @@ static void start_and_stop(const void *arg, double *results)
     int64_t begin_ns, middle_ns;
 
     peer->open(MANY);
-    peer->start(when_ns); /* Brings all the memory in. */
+    peer->start(when_ns); /* Maps all the memory. */
     peer->stop(order);
     begin_ns = cpu_ns();
     peer->start(when_ns);
@@ -91,7 +91,8 @@ static void move(const void *arg, double *results)
     results[1] = (double) (cpu_ns() - begin_ns) / MAKES;
 }
 
-/* Far enough ahead that the slowest has started all of them by then. */
+/* The times are far enough in the future that the slowest peer has started all
+ * timers by then. */
 static void fire(const void *arg, double *results)
 {
     const struct timers_peer *peer = arg;
@@ -107,7 +108,7 @@ static void fire(const void *arg, double *results)
         results[1] = 0;
 }
 
-/* Two rows from one kind of child. */
+/* Measures two rows with one kind of child. */
 static void measure(struct bench *bench, int rounds,
                     void (*fn)(const void *arg, double *results),
                     struct row *first, struct row *second)

@@ -1,6 +1,6 @@
-/* What is done with timers, by each peer in its own way.
+/* Operations on timers, which each peer implements.
  *
- * Timers are numbered; moments are nanoseconds since open(). */
+ * Timers are numbered.  Times are nanoseconds since open(). */
 
 #ifndef TIMERS_H
 #define TIMERS_H
@@ -9,22 +9,24 @@
 
 struct timers_peer {
     void (*open)(size_t count);
-    /* All of them, in the order of their numbers. */
+    /* Starts all timers, in the order of their numbers. */
     void (*start)(const int64_t *when_ns);
-    /* All of them, in this order. */
+    /* Stops all timers, in this order. */
     void (*stop)(const uint32_t *order);
-    /* Moves all of them, in this order, to when_ns + push_ns. */
+    /* Moves all timers, in this order, to when_ns + push_ns. */
     void (*move)(const int64_t *when_ns, const uint32_t *order,
                  int64_t push_ns);
-    /* Runs until all have fired; the most that any one was early. */
+    /* Runs until all timers have fired.  Returns how early a timer was at
+     * most. */
     int64_t (*fire)(const int64_t *when_ns);
-    /* Makes, starts and frees one, so many times. */
+    /* Makes, starts and frees a timer `times` times. */
     void (*make)(size_t times);
 };
 
 extern const struct timers_peer timers_hand, timers_aloop, timers_uv;
 
-/* How early a timer is, for one in SAMPLE of them: the clock costs time. */
+/* Records how early a timer is, for one in SAMPLE timers, because reading the
+ * clock takes time. */
 enum { SAMPLE = 64 };
 
 static inline void note_early(size_t fired, int64_t when_ns, int64_t start_ns,

@@ -70,7 +70,7 @@ static void peer_make(size_t times)
     for (size_t i = 0; i < times; i++) {
         aloop_timer_start(loop, ALOOP_SEC(3600), 0, on_expire, NULL, &timer);
         aloop_timer_close(timer);
-        if (i % 64 == 63) /* What was closed is freed at a turn's end. */
+        if (i % 64 == 63) /* Closed timers are freed when a turn ends. */
             aloop_step(loop, 0);
     }
 }

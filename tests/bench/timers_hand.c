@@ -1,7 +1,7 @@
-/* Timers by hand: a heap with four children to a node, whose entries know
- * their timers and whose timers know their places. */
+/* Timers by hand: a heap with four children per node.  Its entries point to
+ * their timers, and each timer stores its place. */
 
-#define _GNU_SOURCE /* epoll_pwait2. */
+#define _GNU_SOURCE /* For epoll_pwait2(). */
 
 #include "timers.h"
 

@@ -1,6 +1,7 @@
-/* Timers of libuv, which count in milliseconds: a careful user rounds up. */
+/* Timers of libuv, which have a resolution of milliseconds.  Delays are rounded
+ * up, as a careful user would do. */
 
-#define _GNU_SOURCE /* What uv.h needs. */
+#define _GNU_SOURCE /* Needed by uv.h. */
 
 #include "timers.h"
 

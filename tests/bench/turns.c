@@ -1,4 +1,4 @@
-/* Calls put off to the next turn, and calls between two threads. */
+/* Calls deferred to the next turn, and calls between two threads. */
 
 #include "turns.h"
 

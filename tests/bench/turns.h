@@ -1,4 +1,4 @@
-/* What is done with turns and threads, by each peer in its own way. */
+/* Operations with turns and threads, which each peer implements. */
 
 #ifndef TURNS_H
 #define TURNS_H
@@ -10,9 +10,10 @@
 enum { DEFER_BATCH = 1000 };
 
 struct turns_peer {
-    /* So many calls, each put off to the next turn, a batch in each turn. */
+    /* Makes `count` calls, each deferred to the next turn, in batches of one
+     * turn. */
     void (*defer)(size_t count);
-    /* Two threads that wake each other in turn, so many times each. */
+    /* Lets two threads wake each other alternately, `count` times each. */
     void (*ping_pong)(size_t count);
 };
 

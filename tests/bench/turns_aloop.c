@@ -1,6 +1,6 @@
-/* aloop_defer and aloop_post. */
+/* aloop_defer() and aloop_post(). */
 
-#define _GNU_SOURCE /* Barriers. */
+#define _GNU_SOURCE /* For barriers. */
 
 #include "turns.h"
 
@@ -38,7 +38,7 @@ static void on_ping(aloop *loop, void *arg)
 {
     struct side *side = arg;
 
-    if (side->left == 0) /* The other side's last one. */
+    if (side->left == 0) /* The last call of the other side. */
         return;
     aloop_post(side->other->loop, on_ping, side->other);
     if (--side->left == 0)
@@ -53,13 +53,13 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* Each loop belongs to the thread that makes it. */
+/* Two loops, each of which belongs to the thread that makes it. */
 struct meeting {
     struct side sides[2];
     pthread_barrier_t barrier;
 };
 
-static void *join_in(void *arg)
+static void *run_side(void *arg)
 {
     struct meeting *meeting = arg;
     struct side *side = &meeting->sides[1];
@@ -85,7 +85,7 @@ static void peer_ping_pong(size_t count)
     side->loop = aloop_new(NULL);
     aloop_hold(side->loop);
     pthread_barrier_init(&meeting.barrier, NULL, 2);
-    fail_if(pthread_create(&thread, NULL, join_in, &meeting) != 0,
+    fail_if(pthread_create(&thread, NULL, run_side, &meeting) != 0,
             "a thread");
     pthread_barrier_wait(&meeting.barrier);
     aloop_post(side->loop, on_ping, side);

@@ -1,4 +1,5 @@
-/* A queue in an array, asking epoll once a turn; two eventfds. */
+/* An array as a queue, with one epoll call per turn; two eventfds for
+ * threads. */
 
 #include "turns.h"
 

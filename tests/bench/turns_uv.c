@@ -1,7 +1,7 @@
-/* libuv has no deferred call: an idle handle that stops itself is the usual
- * way to one.  Between threads, uv_async_send. */
+/* Libuv has no deferred calls.  An idle handle that stops itself is the usual
+ * replacement.  Threads use uv_async_send(). */
 
-#define _GNU_SOURCE /* What uv.h needs. */
+#define _GNU_SOURCE /* Needed by uv.h. */
 
 #include "turns.h"
 

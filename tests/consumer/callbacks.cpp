@@ -1,5 +1,6 @@
-// An exception that leaves a callback of any kind ends the program, as one that
-// leaves a task does, also where something around aloop_run() would catch it.
+// An exception that leaves a callback of any kind ends the program, like one
+// that leaves a task.  This holds even if a caller of aloop_run() would catch
+// it.
 
 #include <aloop.h>
 

@@ -1,4 +1,4 @@
-/* A program that uses what is installed: one task, one sleep, one loop. */
+/* A program that uses an installed library: one task, one sleep, one loop. */
 
 #include <aloop.h>
 

@@ -1,10 +1,10 @@
-/* A C program that loads C++ while its tasks run: the exceptions that they
- * handle belong to the tasks all the same.
+/* A C program that loads C++ while its tasks run.  Exceptions that a task
+ * handles must still belong to this task.
  *
- *     usage: plugin PLUGIN [first | thread]
+ *   usage: plugin PLUGIN [first | thread]
  *
- * It is loaded by the first task, before there are tasks (first), or after the
- * loop was moved to another thread (thread). */
+ * The plugin is loaded by the first task, before there are tasks (first), or
+ * after the loop was moved to another thread (thread). */
 
 #include <aloop.h>
 
@@ -19,7 +19,7 @@ typedef int rethrow_fn(void (*pause)(void *arg), void *arg, int number);
 static rethrow_fn *rethrow;
 static const char *plugin;
 static void *handle; /* Stays open. */
-static bool moves;   /* The loop, to another thread. */
+static bool moves;   /* Moves the loop to another thread. */
 
 static int load(void)
 {
@@ -44,7 +44,7 @@ static struct job {
     int number;
 } jobs[COUNT];
 
-/* Leaves something where the next calls will have their variables. */
+/* Overwrites the stack area in which later calls have their variables. */
 static __attribute__((noinline)) void fill_stack(void)
 {
     volatile char bytes[4096];
@@ -60,7 +60,7 @@ static void pause_task(void *arg)
     (void) aloop_await(aloop_sleep(job->loop, ALOOP_MS(5 * job->number)));
 }
 
-/* All tasks have begun, and waited, before there is any C++. */
+/* All tasks have begun and waited before the C++ code is loaded. */
 static ssize_t task(aloop *loop, void *arg)
 {
     struct job *job = arg;

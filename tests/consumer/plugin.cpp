@@ -1,10 +1,10 @@
-// What plugin.c loads.
+// The plugin that plugin.c loads.
 
 #include <exception>
 
 extern "C" int rethrow(void (*pause)(void *arg), void *arg, int number)
 {
-    if (std::uncaught_exceptions() != 0) // Of whom?  This task has none.
+    if (std::uncaught_exceptions() != 0) // This task has none.
         return -1;
     try {
         try {
