@@ -1,6 +1,6 @@
 /* The benchmark: libaloop compared with the same work by hand and with libuv.
  *
- *   aloop_bench [--quick] [--only TEXT]
+ *     aloop_bench [--quick] [--only TEXT]
  *
  * Everything runs on 127.0.0.1 and ends by itself. */
 

@@ -2,7 +2,7 @@
 # Builds the benchmark in a build directory, prints how long it takes, and
 # prints its table.
 #
-#   usage: tests/bench/run.sh BUILD-DIRECTORY [--quick] [--only TEXT]
+#     usage: tests/bench/run.sh BUILD-DIRECTORY [--quick] [--only TEXT]
 #
 # It is called by tests/run --bench, which makes a Release build.
 set -eu

@@ -1,7 +1,7 @@
 /* A C program that loads C++ while its tasks run.  Exceptions that a task
  * handles must still belong to this task.
  *
- *   usage: plugin PLUGIN [first | thread]
+ *     usage: plugin PLUGIN [first | thread]
  *
  * The plugin is loaded by the first task, before there are tasks (first), or
  * after the loop was moved to another thread (thread). */

@@ -1,9 +1,9 @@
-/* Addresses as text, on the real src/os/sys_address.c: what is parsed against
- * a strict reading of its own, what is formatted by parsing it again, and what
- * is asked of the system's resolver, and made of its answer.
+/* Addresses as text, on the real src/os/sys_address.c.  Parsed addresses are
+ * compared with a strict parser of this file, formatted ones are parsed again,
+ * and look-ups are compared with the answer of a replaced resolver.
  *
- * The first byte chooses.  No resolver and no interface of this machine is
- * asked: the functions of libc that would are replaced here. */
+ * The first byte selects the test.  The resolver and the interfaces of the
+ * machine are not used: the libc functions for them are replaced here. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -25,10 +25,10 @@
 
 enum { TEXT_SIZE = 512, ANSWERS_MAX = 12 };
 
-/* What the resolver says. */
+/* The answer of the resolver. */
 static struct {
     struct fuzz_input bytes;
-    unsigned interrupted; /* Calls that a signal interrupts. */
+    unsigned interrupted; /* Number of calls that a signal interrupts. */
     int code;
     struct addrinfo infos[ANSWERS_MAX];
     struct sockaddr_in6 v6[ANSWERS_MAX];
@@ -37,7 +37,7 @@ static struct {
     unsigned given, freed;
 } answer;
 
-/* Letters make a service; all else has to be a number. */
+/* A port with a letter is a service name.  Otherwise it must be a number. */
 static bool is_port(const char *port)
 {
     size_t digits = strspn(port, "0123456789");
@@ -101,7 +101,7 @@ unsigned if_nametoindex(const char *name)
     return strcmp(name, "eth0") == 0 ? 7 : 0;
 }
 
-/* "1.2.3.4", four bytes. */
+/* Reads "1.2.3.4" to four bytes. */
 static bool read_v4(const char *text, size_t size, uint8_t *ret)
 {
     size_t at = 0;
@@ -124,8 +124,8 @@ static bool read_v4(const char *text, size_t size, uint8_t *ret)
     return at == size;
 }
 
-/* "a:b:c" without a gap; the last may be an IPv4 address.  Returns how many
- * bytes that is, or -1. */
+/* Reads groups "a:b:c" without a gap; the last may be an IPv4 address.  Returns
+ * the number of bytes, or -1. */
 static int read_groups(const char *text, size_t size, uint8_t *ret,
                        bool may_end_in_v4)
 {
@@ -194,7 +194,7 @@ static bool read_scope(const char *text, uint32_t *ret)
     return value > 0 && value <= UINT32_MAX;
 }
 
-/* The address and then the scope, as the parser ought to understand them. */
+/* Reads an address and its scope as the parser should. */
 static enum sys_family read_host(const char *host, uint8_t *ret,
                                  uint32_t *ret_scope)
 {
@@ -230,7 +230,7 @@ static void check_is(const struct sys_address *address,
     }
 }
 
-/* The text without its brackets, and the port behind it. */
+/* Splits a text into the host, without its brackets, and the port. */
 static void split(char *text, const char **ret_host, const char **ret_port)
 {
     char *colon = strrchr(text, ':');
@@ -246,7 +246,7 @@ static void split(char *text, const char **ret_host, const char **ret_port)
     }
 }
 
-/* What is printed is read as the same. */
+/* Checks that the formatted address is parsed to the same address. */
 static void check_format(const struct sys_address *address)
 {
     char text[96], copy[96];
@@ -285,8 +285,7 @@ static void check_parse(const char *host, const char *port)
     check_format(&address);
 }
 
-/* Where the text has too little room nothing is said, and never more than
- * there is room for. */
+/* Checks a buffer that is too small: nothing is written to it, or beyond it. */
 static void check_room(const struct sys_address *address, size_t room)
 {
     char text[256], small[256];
@@ -306,7 +305,8 @@ static void check_room(const struct sys_address *address, size_t room)
         FUZZ_CHECK(small[i] == 0x55);
 }
 
-/* Bytes as the kernel might have left them, of any length. */
+/* Checks addresses with arbitrary bytes and of any length, as if from the
+ * kernel. */
 static void check_bytes(struct fuzz_input *bytes)
 {
     static const sa_family_t families[] = {AF_INET, AF_INET6, AF_UNIX,

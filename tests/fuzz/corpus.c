@@ -46,7 +46,7 @@ static void close_file(FILE *file, const char *path)
         give_up(path, "cannot be read or written");
 }
 
-/* Takes `bytes` over. */
+/* Takes ownership of `bytes`. */
 static void add(struct corpus *corpus, const char *name, uint8_t *bytes,
                 size_t size)
 {
@@ -90,12 +90,12 @@ static void add_line(struct corpus *corpus, const char *name, const char *line)
     uint8_t *bytes = must(malloc(size > 0 ? size : 1));
 
     if (size > 0 ? strlen(line) % 2 != 0 : strcmp(line, "-") != 0)
-        give_up(name, "is no input in hexadecimal digits");
+        give_up(name, "is not an input in hexadecimal digits");
     for (size_t i = 0; i < size; i++) {
         int high = digit_of(line[2 * i]), low = digit_of(line[2 * i + 1]);
 
         if (high < 0 || low < 0)
-            give_up(name, "is no input in hexadecimal digits");
+            give_up(name, "is not an input in hexadecimal digits");
         bytes[i] = (uint8_t) (high << 4 | low);
     }
     add(corpus, name, bytes, size);
@@ -123,7 +123,7 @@ static void load_archive(struct corpus *corpus, const char *path, size_t only)
     free(line);
     close_file(file, path);
     if (only > 0 && corpus->count == before)
-        give_up(path, "has no input in that line");
+        give_up(path, "has no input in this line");
 }
 
 static bool is_archive(const char *path)
@@ -151,7 +151,7 @@ static void load_directory(struct corpus *corpus, const char *path)
     closedir(directory);
 }
 
-/* Whether `path` is ARCHIVE:LINE, which it then loads. */
+/* Loads `path` if it is ARCHIVE:LINE.  Returns whether it is. */
 static bool load_one_line(struct corpus *corpus, const char *path)
 {
     const char *colon = strrchr(path, ':');
@@ -186,7 +186,7 @@ void corpus_load(struct corpus *corpus, const char *path)
     }
 }
 
-/* The order of their lines. */
+/* Compares inputs in the order of their lines. */
 static int compare_inputs(const void *a, const void *b)
 {
     const struct corpus_input *first = a, *second = b;

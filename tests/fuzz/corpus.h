@@ -1,8 +1,9 @@
-/* Kept inputs of a fuzz target, and the files that hold them.
+/* Kept inputs of a fuzz target, and their files.
  *
- * An archive (NAME.corpus) has an input a line: two hexadecimal digits a byte,
- * or "-" for no bytes.  Its lines are sorted, none occurs twice, and those that
- * begin with "#" are comments.  Any other file is one input, byte for byte. */
+ * An archive (NAME.corpus) has one input per line: two hexadecimal digits per
+ * byte, or "-" for an empty input.  Its lines are sorted and unique, and lines
+ * that begin with "#" are comments.  Any other file is one input, byte for
+ * byte. */
 
 #ifndef CORPUS_H
 #define CORPUS_H
@@ -11,8 +12,8 @@
 #include <stdint.h>
 
 struct corpus_input {
-    char *name; /* Where it is from: FILE, or ARCHIVE:LINE. */
-    uint8_t *bytes; /* A block of just that size, for checkers. */
+    char *name; /* Its origin: FILE, or ARCHIVE:LINE. */
+    uint8_t *bytes; /* A block of exactly `size` bytes, for checkers. */
     size_t size;
 };
 
@@ -21,20 +22,20 @@ struct corpus {
     size_t count;
 };
 
-/* Each of these ends the process where it fails. */
+/* Each of these functions ends the process if it fails. */
 
-/* Adds an archive, one line of it (ARCHIVE:LINE), another file, or all files of
- * a directory. */
+/* Adds the inputs of an archive, one line of it (ARCHIVE:LINE), another file,
+ * or all files of a directory. */
 void corpus_load(struct corpus *corpus, const char *path);
 
-/* Sorts as archives are, and drops inputs that occur twice. */
+/* Sorts inputs in the order of an archive, and removes duplicates. */
 void corpus_sort(struct corpus *corpus);
 
-/* Writes an archive of what corpus_sort() has sorted. */
+/* Writes inputs that corpus_sort() has sorted to an archive. */
 void corpus_pack(const struct corpus *corpus, const char *path,
                  const char *target);
 
-/* Writes each input into a file of the directory, which is made if need be. */
+/* Writes each input to a file in `directory`, which is created if necessary. */
 void corpus_unpack(const struct corpus *corpus, const char *directory);
 
 void corpus_free(struct corpus *corpus);

@@ -1,8 +1,10 @@
-/* What every fuzz target shares: its entry, its input byte by byte, checks.
+/* Common parts of the fuzz targets: the entry point, reading the input, and
+ * checks.
  *
- * A target is one file or several that define LLVMFuzzerTestOneInput().  It is
- * linked twice: with replay.c into an ordinary program that runs kept inputs,
- * and with libFuzzer.  Each execution starts afresh and frees all. */
+ * A target consists of one or more files that define LLVMFuzzerTestOneInput().
+ * It is linked twice: with replay.c to a program that runs kept inputs, and
+ * with libFuzzer.  Each execution starts with fresh state and frees
+ * everything. */
 
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -15,8 +17,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What is left of an input.  Past its end there are zeros, so that whatever
- * asks for 0 more of something ends. */
+/* The rest of an input.  Zeros follow its end, so that a loop that reads a 0 as
+ * its end terminates. */
 struct fuzz_input {
     const uint8_t *next, *end;
 };
@@ -26,7 +28,7 @@ static inline unsigned fuzz_byte(struct fuzz_input *input)
     return input->next < input->end ? *input->next++ : 0;
 }
 
-/* 0 to bound - 1; bound is 1 to 256. */
+/* Returns 0 to bound - 1.  `bound` is 1 to 256. */
 static inline unsigned fuzz_below(struct fuzz_input *input, unsigned bound)
 {
     return fuzz_byte(input) % bound;
@@ -37,7 +39,8 @@ static inline size_t fuzz_left(const struct fuzz_input *input)
     return (size_t) (input->end - input->next);
 }
 
-/* Says what does not hold and ends the process; the input is then kept. */
+/* Prints the claim that does not hold, and aborts.  The fuzzer then keeps the
+ * input. */
 _Noreturn static inline void fuzz_fail(const char *file, int line,
                                        const char *claim)
 {
@@ -52,7 +55,8 @@ _Noreturn static inline void fuzz_fail(const char *file, int line,
             fuzz_fail(__FILE__, __LINE__, #claim);  \
     } while (0)
 
-/* Whether a person reads along: FUZZ_TRACE is set, or replay has --trace. */
+/* Returns whether steps are printed: FUZZ_TRACE is set, or replay has
+ * --trace. */
 static inline bool fuzz_traces(void)
 {
     static int traces = -1;

@@ -1,5 +1,5 @@
-/* What the HTTP targets share: a reading of replies in memory, which knows
- * nothing of streams, to compare the examples' with. */
+/* Common parts of the HTTP targets: a parser for replies in memory, which does
+ * not use streams.  Results of the examples' parser are compared with it. */
 
 #ifndef FUZZ_HTTP_H
 #define FUZZ_HTTP_H
@@ -12,12 +12,12 @@
 #include "../../examples/support/http_head.h"
 #include "fuzz_world.h"
 
-/* All that a connection brings, and then ends. */
+/* Everything that a connection receives before its end. */
 struct fuzz_text {
     const uint8_t *next, *end;
 };
 
-/* As http_read_line(). */
+/* Works like http_read_line(). */
 static inline ssize_t fuzz_line(struct fuzz_text *text, char *line,
                                 size_t size, size_t *budget)
 {
@@ -40,8 +40,8 @@ static inline ssize_t fuzz_line(struct fuzz_text *text, char *line,
     return has_zero ? HTTP_EREPLY : (ssize_t) n;
 }
 
-/* The number in `digits`, all of base `base`, no larger than `max` says, which
- * has as many digits as the largest; or -1. */
+/* Returns the value of `digits` in base `base`, or -1 if it exceeds `max`.
+ * `max` has as many digits as the largest value. */
 static inline int64_t fuzz_number(const char *digits, int base,
                                   const char *max)
 {
@@ -88,7 +88,7 @@ static inline int fuzz_field(char *line, struct http_head *ret)
     return 0;
 }
 
-/* As http_read_head(). */
+/* Works like http_read_head(). */
 static inline ssize_t fuzz_head(struct fuzz_text *text, size_t *budget,
                                 struct http_head *ret)
 {
@@ -119,7 +119,7 @@ static inline ssize_t fuzz_head(struct fuzz_text *text, size_t *budget,
     return 0;
 }
 
-/* `size` bytes of a body, or all that there are where `to_end`. */
+/* Takes `size` bytes of a body, or everything if `to_end`. */
 static inline ssize_t fuzz_take(struct fuzz_text *text, uint64_t size,
                                 bool to_end, uint64_t body_max, uint64_t *sum)
 {
@@ -171,7 +171,7 @@ static inline ssize_t fuzz_chunks(struct fuzz_text *text, size_t *budget,
     return n;
 }
 
-/* As http_read_body(). */
+/* Works like http_read_body(). */
 static inline ssize_t fuzz_body(struct fuzz_text *text,
                                 const struct http_head *head, size_t *budget,
                                 uint64_t body_max, uint64_t *sum)
@@ -188,15 +188,15 @@ static inline ssize_t fuzz_body(struct fuzz_text *text,
                      body_max, sum);
 }
 
-/* Runs fn(loop, arg) as a task to its end; ALOOP_ENOMEM where there is no
- * memory for one. */
+/* Runs fn(loop, arg) as a task to its end.  Returns ALOOP_ENOMEM if there is no
+ * memory for a task. */
 static inline ssize_t fuzz_run_task(struct fuzz_world *world,
                                     aloop_task_fn fn, void *arg)
 {
     return aloop_await(aloop_spawn(world->loop, fn, arg));
 }
 
-/* Sends all, and then the end. */
+/* Sends the text and then the end of the stream. */
 static inline void fuzz_serve(int peer, struct fuzz_text text)
 {
     sim_buffer_size((size_t) (text.end - text.next) + 65536);

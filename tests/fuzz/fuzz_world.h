@@ -1,6 +1,6 @@
-/* What the targets on the simulated system share: a fresh world and a loop in
- * it whose memory is counted and may run out, a connection whose other end the
- * target plays, and the question whether anything was left behind. */
+/* Common parts of the targets on the simulated system: a new world with a loop,
+ * an allocator that counts and can fail, a connection whose other end the
+ * target controls, and a check that nothing is left. */
 
 #ifndef FUZZ_WORLD_H
 #define FUZZ_WORLD_H
@@ -11,14 +11,14 @@
 #include "fuzz.h"
 #include "simulator/sim.h"
 
-/* Of the present execution. */
+/* State of the present execution. */
 struct fuzz_world {
     aloop *loop;
-    size_t bytes;        /* Of the library's memory that are out. */
-    unsigned calls;      /* Allocations so far ... */
-    unsigned fails_at;   /* ... of which this one fails; 0: none. */
-    bool has_failed;     /* And it has. */
-    unsigned unhandled;  /* Errors that nobody looked at. */
+    size_t bytes;        /* Allocated by the library. */
+    unsigned calls;      /* Allocations so far. */
+    unsigned fails_at;   /* Number of the allocation that fails; 0: none. */
+    bool has_failed;     /* An allocation has failed. */
+    unsigned unhandled;  /* Errors that were not handled. */
 };
 
 static inline void *fuzz_resize(void *context, void *old, size_t old_size,
@@ -52,8 +52,8 @@ static inline void fuzz_on_unhandled(aloop *loop, int error, const char *what,
     world->unhandled++;
 }
 
-/* From here on nothing is left to chance but what `seed` decides; 0 is a calm
- * world, where all that is sent comes in one piece. */
+/* Opens the world.  `seed` decides all random behaviour from here on.  With 0
+ * there is none, and all sent data arrives in one piece. */
 static inline void fuzz_world_open(struct fuzz_world *world, unsigned seed)
 {
     aloop_options options = {.size = sizeof options,
@@ -71,7 +71,7 @@ static inline void fuzz_world_open(struct fuzz_world *world, unsigned seed)
     FUZZ_CHECK(world->loop != NULL);
 }
 
-/* The nth allocation from now on fails; 0: none does. */
+/* Makes the nth allocation from now on fail; 0: none. */
 static inline void fuzz_world_starve(struct fuzz_world *world, unsigned nth)
 {
     world->fails_at = nth > 0 ? world->calls + nth : 0;
@@ -86,7 +86,7 @@ static inline void fuzz_world_close(struct fuzz_world *world)
     sim_end();
 }
 
-/* A stream of the loop; *ret_peer is its other end. */
+/* Returns a stream of the loop.  *ret_peer is its other end. */
 static inline aloop_stream *fuzz_connect(struct fuzz_world *world,
                                          int *ret_peer)
 {
@@ -102,7 +102,7 @@ static inline aloop_stream *fuzz_connect(struct fuzz_world *world,
     return stream;
 }
 
-/* Lets time pass, and all happen that is due. */
+/* Lets time pass, and runs everything that becomes due. */
 static inline void fuzz_run_for(struct fuzz_world *world, int64_t ns)
 {
     FUZZ_CHECK(aloop_await(aloop_sleep(world->loop, ns)) == 0 ||

@@ -1,4 +1,4 @@
-/* Graphs of futures: what the plan, the reference and the run share. */
+/* Graphs of futures: types shared by the plan, the model and the execution. */
 
 #ifndef FUZZ_GRAPH_H
 #define FUZZ_GRAPH_H
@@ -11,26 +11,26 @@ enum graph_kind {
     GRAPH_ORPHAN,  /* A promise that only waiters hold. */
     GRAPH_DONE,
     GRAPH_NOTHING, /* NULL. */
-    GRAPH_TASK,    /* Follows a script. */
+    GRAPH_TASK,    /* Runs a script. */
     GRAPH_AWAIT,   /* A task that awaits its one member. */
     GRAPH_TIMEOUT,
     GRAPH_GATHER,
     GRAPH_SETTLED,
     GRAPH_ANY,
     GRAPH_RACE,
-    GRAPH_MAP,   /* Of tasks that nobody else knows. */
-    GRAPH_GROUP, /* The same; a wait for all of them. */
+    GRAPH_MAP,   /* A map of tasks that have no other users. */
+    GRAPH_GROUP, /* A wait for a group of such tasks. */
     GRAPH_KINDS
 };
 
-/* What a task does with its sleep of `delay_ns`, and when it is cancelled. */
+/* What a task does in its sleep of `delay_ns`, and when it is cancelled. */
 enum graph_script {
     SCRIPT_OBEY,    /* Ends. */
-    SCRIPT_SHIELD,  /* Does not notice. */
+    SCRIPT_SHIELD,  /* Is shielded from the cancel. */
     SCRIPT_TIDY,    /* Sleeps for `more_ns`, ends with `other_status`. */
-    SCRIPT_IGNORE,  /* Ends as if all were well. */
-    SCRIPT_AGAIN,   /* Tries to sleep on. */
-    SCRIPT_LIMIT,   /* Has a deadline of `more_ns`, too. */
+    SCRIPT_IGNORE,  /* Ends as if it had not been cancelled. */
+    SCRIPT_AGAIN,   /* Tries to sleep again. */
+    SCRIPT_LIMIT,   /* Also has a deadline of `more_ns`. */
     SCRIPT_AT_ONCE, /* Never sleeps. */
     SCRIPT_YIELD,
     SCRIPTS
@@ -45,14 +45,15 @@ enum {
 
 static const int64_t GRAPH_NEVER = INT64_MAX;
 
-/* What becomes of a node. */
+/* The expected end of a node. */
 struct graph_end {
-    int64_t at_ns;   /* Since the start of all. */
+    int64_t at_ns;   /* Since the start of the graph. */
     ssize_t status;
-    size_t index;    /* Of a winner; GRAPH_MEMBERS: not known, or none. */
-    bool is_loose;   /* It is a matter of order: nothing is known for sure. */
-    bool is_vague;   /* And `at_ns` alone is not. */
-    bool is_instant; /* It had settled before anybody could wait for it. */
+    size_t index;    /* Index of the winner; GRAPH_MEMBERS: unknown, or none. */
+    /* Depends on an undefined order: the status is not certain. */
+    bool is_loose;
+    bool is_vague;   /* `at_ns` is not certain, but the status may be. */
+    bool is_instant; /* Had settled before a node could wait for it. */
 };
 
 struct graph_node {
@@ -62,21 +63,22 @@ struct graph_node {
     int64_t delay_ns, more_ns;
     ssize_t status, other_status;
     size_t members[GRAPH_MEMBERS], count;
-    size_t limit;        /* Of a map. */
+    size_t limit;        /* Limit of a map. */
     size_t depth;
-    unsigned uses;       /* By other nodes. */
+    unsigned uses;       /* Number of uses by other nodes. */
     bool is_inner;       /* Belongs to a map or group. */
-    bool is_observed;    /* Followed to its end, and held to the end of all. */
-    int64_t cancel_ns;   /* When it is cancelled; never, or -1: at once. */
-    bool is_dropped;     /* By dropping the only reference. */
+    /* Observed until it settles, and kept until the graph has ended. */
+    bool is_observed;
+    int64_t cancel_ns;   /* When it is cancelled: never, or -1: immediately. */
+    bool is_dropped;     /* Is cancelled by dropping the only reference. */
 
-    /* The run. */
-    aloop_future *future;  /* Our reference, or NULL. */
-    aloop_future *promise; /* Another, until it is resolved. */
-    aloop_future *awaited; /* A member's, for the task to take. */
+    /* The execution. */
+    aloop_future *future;  /* Own reference, or NULL. */
+    aloop_future *promise; /* Another reference, until it is resolved. */
+    aloop_future *awaited; /* The member that the task will await. */
     aloop_group *group;
     unsigned started, stopped; /* Of the task's function. */
-    unsigned ends;             /* Told to the observer. */
+    unsigned ends;             /* Calls of the observer. */
     struct graph_end end;
     ssize_t statuses[GRAPH_MEMBERS];
     size_t winner;
@@ -85,7 +87,7 @@ struct graph_node {
 struct graph {
     struct graph_node nodes[GRAPH_NODES];
     size_t count;
-    size_t roots; /* How many; they are those without uses. */
+    size_t roots; /* Number of roots, which are the nodes without uses. */
 };
 
 static inline int64_t graph_earlier(int64_t a_ns, int64_t b_ns)
@@ -104,19 +106,19 @@ static inline struct graph_end graph_ended(int64_t at_ns, ssize_t status)
         .at_ns = at_ns, .status = status, .index = GRAPH_MEMBERS};
 }
 
-/* What nodes of a plan may end with by themselves. */
+/* Statuses with which nodes of a plan may end. */
 extern const ssize_t graph_statuses[GRAPH_STATUSES];
 
-/* Makes a plan of the bytes. */
+/* Makes a plan from the bytes of the input. */
 void graph_plan(struct fuzz_input *input, struct graph *ret);
 
-/* What becomes of a node without members, or of one task of a map or group,
- * that starts and is cancelled then. */
+/* Returns the end of a node without members, or of one task of a map or group,
+ * that starts and is cancelled at the given times. */
 struct graph_end graph_leaf(const struct graph_node *node, int64_t start_ns,
                             int64_t cancel_ns);
 
-/* Works out what must become of each node; ends[i] belongs to nodes[i], and is
- * meaningless for what is inner. */
+/* Computes the end of each node. ends[i] belongs to nodes[i], and is not valid
+ * for inner nodes. */
 void graph_solve(const struct graph *graph, struct graph_end *ends);
 
 #endif

@@ -1,6 +1,6 @@
-/* Replies' bodies: what examples/support/http_body.c makes of bytes, however
- * they come, against a reading in memory; and a body that was put together in
- * chunks is read as what went into it. */
+/* Bodies of replies.  The result of examples/support/http_body.c, with bytes in
+ * pieces of any size, is compared with a parser in memory.  A body that is
+ * encoded in chunks must be decoded to the same bytes. */
 
 #include "fuzz_http.h"
 
@@ -12,7 +12,7 @@ static struct {
     size_t budget;
     struct http_get get;
     struct http_reply reply;
-    uint64_t received; /* As told. */
+    uint64_t received; /* As reported by on_progress(). */
 } b;
 
 static ssize_t read_body(aloop *loop, void *arg)
@@ -31,7 +31,7 @@ static void on_progress(uint64_t received, int64_t total, void *arg)
     b.received = received;
 }
 
-/* Returns the body's size, or an error. */
+/* Returns the size of the body, or an error. */
 static int64_t check(unsigned seed, unsigned starve, struct fuzz_text text)
 {
     struct fuzz_world world;
@@ -59,7 +59,7 @@ static int64_t check(unsigned seed, unsigned starve, struct fuzz_text text)
     return result < 0 ? result : (int64_t) sum;
 }
 
-/* Chunks of sizes that the input says, with what may stand behind a size. */
+/* Encodes chunks, whose sizes and line ends the input selects. */
 static void check_encoded(struct fuzz_input *input, unsigned seed)
 {
     static const char *const ends[] = {"\r\n", "\n", " \t\r\n",

@@ -1,10 +1,9 @@
-/* Fetching a page, redirects and all, with examples/support/http_get.c: the
- * target is the server, and knows from a reading in memory what must come of
- * its replies, and that each request is one.
+/* Fetching a page, including redirects, with examples/support/http_get.c.  The
+ * target plays the server.  It computes the result of its replies with a parser
+ * in memory, and checks that each request is well formed.
  *
- * The input is a byte each for chance, memory and redirects, a URL up to a
- * line feed, and the replies, with 0xff between one connection's and the
- * next's. */
+ * The input consists of a byte each for random behaviour, memory and redirects,
+ * a URL up to a line feed, and the replies, separated by 0xff. */
 
 #include "fuzz_http.h"
 
@@ -18,8 +17,8 @@ static struct {
     struct http_reply reply;
     struct fuzz_text replies;
     int listeners[2]; /* IPv4, IPv6. */
-    int peer;         /* Of the present connection; -1: there is none. */
-    struct url asked; /* What the present request is about. */
+    int peer;         /* Of the present connection; -1: none. */
+    struct url asked; /* URL of the present request. */
     char request[8192];
     size_t request_size;
     bool is_answered;
@@ -70,8 +69,8 @@ static void check_request(void)
     FUZZ_CHECK(memcmp(g.request + g.request_size - 4, "\r\n\r\n", 4) == 0);
 }
 
-/* Where the redirect in `reply` leads to; keeps g.asked up to date, so that
- * the next request can be checked. */
+/* Follows the redirect in `reply`: updates g.asked, so that the next request
+ * can be checked. */
 static void follow(struct fuzz_text reply)
 {
     static struct http_head head;
@@ -81,7 +80,7 @@ static void follow(struct fuzz_text reply)
         url_resolve(&g.asked, head.location, &g.asked);
 }
 
-/* The server's part: takes a connection, waits for the whole request, answers
+/* Plays the server: accepts a connection, waits for the whole request, answers
  * and ends. */
 static void serve(void)
 {
@@ -113,7 +112,8 @@ static void serve(void)
     }
 }
 
-/* Whether we are there: by name, or by an address, however it is written. */
+/* Returns whether `url` leads to this server, by name or by an address in any
+ * notation. */
 static bool is_here(const struct url *url)
 {
     static const char *const ours[] = {"127.0.0.1:80", "[::1]:80",
@@ -139,7 +139,7 @@ static bool is_redirect(const struct http_head *head)
             head->status == 303 || head->status == 307 || head->status == 308);
 }
 
-/* What must come of it; 1 is any error of connecting. */
+/* Returns the expected result; 1 stands for any error of connecting. */
 static ssize_t expect(const char *text, struct fuzz_text replies,
                       struct http_reply *ret)
 {

@@ -1,6 +1,6 @@
-/* Replies' headers: what examples/support/http_head.c makes of bytes, however
- * they come, against a reading in memory; and a header that was put together
- * from known parts gives just those. */
+/* Headers of replies.  The result of examples/support/http_head.c, with bytes
+ * in pieces of any size, is compared with a parser in memory.  A header made of
+ * known parts must give exactly these parts. */
 
 #include "fuzz_http.h"
 
@@ -25,7 +25,7 @@ static void check_same(const struct http_head *a, const struct http_head *b)
     FUZZ_CHECK(!a->has_location || strcmp(a->location, b->location) == 0);
 }
 
-/* What was not read of the stream is all still there. */
+/* Checks that all bytes after the header are still in the stream. */
 static void check_rest(struct fuzz_world *world, struct fuzz_text rest)
 {
     size_t size = (size_t) (rest.end - rest.next);
@@ -70,7 +70,7 @@ static void check(unsigned seed, unsigned starve, struct fuzz_text text,
     fuzz_world_close(&world);
 }
 
-/* A name with its letters in any case, a colon, blanks. */
+/* Writes a name with random upper and lower case, a colon and blanks. */
 static int put_name(char *at, struct fuzz_input *input, const char *name)
 {
     unsigned cases = fuzz_byte(input), blanks = fuzz_byte(input);
@@ -86,7 +86,7 @@ static int put_name(char *at, struct fuzz_input *input, const char *name)
     return size;
 }
 
-/* Known parts, put together. */
+/* Makes a header of known parts, and checks them. */
 static void check_known(struct fuzz_input *input, unsigned seed)
 {
     static struct http_head head;

@@ -1,8 +1,8 @@
-/* The examples' HTTP server: what it answers to bytes, however they come, must
- * be what a reading in memory says, to the byte.
+/* The HTTP server of the examples.  Its answer to bytes in pieces of any size
+ * must equal the answer that is computed in memory.
  *
- * The first three bytes are the chance, the memory and how the client ends;
- * the rest is what it sends. */
+ * The first three bytes select random behaviour, the failing allocation and how
+ * the client ends; the rest is the data that the client sends. */
 
 #include "fuzz_world.h"
 
@@ -20,7 +20,7 @@ static struct {
     size_t expected_size, got_size;
 } s;
 
-/* Where what a request is made of ends, or NULL. */
+/* Returns the end of the request, or NULL if there is none. */
 static const uint8_t *end_of(const uint8_t *text, size_t size)
 {
     for (size_t i = 0; i + 4 <= size && i + 4 <= REQUEST_MAX; i++)
@@ -61,7 +61,7 @@ static void expect_body(size_t piece_size)
     }
 }
 
-/* Returns whether all that was sent belongs to the request. */
+/* Computes the answer.  Returns whether all bytes belong to the request. */
 static bool expect(const uint8_t *text, size_t size)
 {
     static const size_t sizes[] = {1000, 2000, 4000, 0};
@@ -84,7 +84,8 @@ static bool expect(const uint8_t *text, size_t size)
     return end == text + size;
 }
 
-/* Until the server has closed, which it does within ten seconds. */
+/* Receives until the server has closed, which must happen within ten
+ * seconds. */
 static void receive(struct fuzz_world *world, int peer)
 {
     s.got_size = 0;
@@ -115,7 +116,7 @@ static void talk(struct fuzz_world *world, uint16_t port, unsigned end,
                sim_peer_send(peer, text, size) == (ssize_t) size);
     if (end == 1)
         sim_peer_shutdown(peer);
-    if (end == 2) { /* Nobody is there to hear the answer. */
+    if (end == 2) { /* No client is left to receive the answer. */
         sim_peer_reset(peer);
         fuzz_run_for(world, ALOOP_SEC(12));
         return;
@@ -123,7 +124,7 @@ static void talk(struct fuzz_world *world, uint16_t port, unsigned end,
     receive(world, peer);
     FUZZ_CHECK(s.got_size <= s.expected_size);
     FUZZ_CHECK(memcmp(s.got, s.expected, s.got_size) == 0);
-    /* What was not read makes the system reset, answer or not. */
+    /* Unread data causes a reset, with or without an answer. */
     FUZZ_CHECK(s.got_size == s.expected_size || !is_whole ||
                world->has_failed);
     sim_peer_close(peer);

@@ -1,8 +1,9 @@
-/* The examples' command lines: numbers and seconds against a reading of their
- * own, and the examples' parsers, each compiled into here.
+/* Command lines of the examples: numbers and seconds are compared with a parser
+ * of this file, and the parsers of the examples, which are compiled into this
+ * file, are called.
  *
- * The first byte chooses; the rest is a text, or arguments behind each other,
- * each ended by a zero byte. */
+ * The first byte selects the test.  The rest is a text, or a sequence of
+ * arguments, each ended by a zero byte. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -13,7 +14,7 @@
 
 #include "aloop.h"
 
-/* What they print goes nowhere, and the server gets no loop. */
+/* Output is discarded, and the server gets no loop. */
 static FILE *sink;
 
 static aloop *no_loop(void)
@@ -56,7 +57,8 @@ int server_main(int argc, char **argv);
 
 enum { TEXT_SIZE = 512, ARGUMENTS_MAX = 16 };
 
-/* Digits and nothing else, and their value where that is not too much. */
+/* Returns whether the text consists of digits and its value does not exceed
+ * `max`. */
 static bool is_number(const char *text, uint64_t max, uint64_t *ret)
 {
     uint64_t value = 0;
@@ -84,8 +86,8 @@ static void check_number(const char *text, uint64_t min, uint64_t max)
     FUZZ_CHECK(value == (is_good ? expected : 12345));
 }
 
-/* "30" or "0.5": then it is clear what it means; ret_ns is exact for at most
- * nine places. */
+/* Returns whether the text is a plain number such as "30" or "0.5".  *ret_ns is
+ * exact if there are at most nine places. */
 static bool is_plain(const char *text, int64_t *ret_ns)
 {
     size_t whole = strspn(text, "0123456789"), places = 0;
@@ -153,7 +155,7 @@ static void check_scrape(int argc, char **argv)
     FUZZ_CHECK(scrape.urls[scrape.count] == NULL);
 }
 
-/* Without a loop: 1 is as far as it gets. */
+/* Without a loop the server fails with 1 at the latest. */
 static void check_server(int argc, char **argv)
 {
     int status = server_main(argc, argv);
@@ -162,20 +164,21 @@ static void check_server(int argc, char **argv)
     FUZZ_CHECK(status == 1 ? optind == argc : true);
 }
 
-/* Has getopt forget where it was; how, is each system's own. */
-static void begin_anew(void)
+/* Resets getopt(), in the way of the system. */
+static void reset_getopt(void)
 {
 #if defined __linux__
     optind = 0;
 #else
-    extern int optreset; /* Hidden where only POSIX is asked for. */
+    extern int optreset; /* Hidden in POSIX-only headers. */
 
     optreset = 1;
     optind = 1;
 #endif
 }
 
-/* The arguments in `text`, of `size` bytes with the zero at its end. */
+/* Splits the arguments in `text`, of `size` bytes including the zero at its
+ * end. */
 static void check_arguments(void (*check)(int argc, char **argv), char *text,
                             size_t size)
 {
@@ -188,7 +191,7 @@ static void check_arguments(void (*check)(int argc, char **argv), char *text,
         at += strlen(text + at) + 1;
     }
     opterr = 0;
-    begin_anew();
+    reset_getopt();
     check(argc, argv);
 }
 

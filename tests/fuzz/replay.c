@@ -1,7 +1,7 @@
-/* Runs a fuzz target on kept inputs, in the order of their bytes; see corpus.h
- * for the files that hold them.  Fails where there are none; an input that
- * fails ends the process, after its name.  It also packs inputs into an archive
- * and unpacks them, without running any. */
+/* Runs a fuzz target on kept inputs, sorted by their bytes; corpus.h describes
+ * their files.  Fails if there are no inputs.  If an input fails, prints its
+ * name and ends the process.  The program can also pack inputs into an archive
+ * and unpack them, without running any. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -22,7 +22,7 @@ static const char usage[] =
     "INPUTS is an archive (NAME.corpus), one line of it (NAME.corpus:LINE),\n"
     "another file, which is one input, or a directory of such files.\n";
 
-/* A check that does not hold aborts: a person then needs the input's name. */
+/* Name of the present input, which is printed if a check aborts. */
 static const char *present;
 
 static void tell(int number)
@@ -48,7 +48,7 @@ static void run(const struct corpus *corpus)
     printf("%s: %zu inputs, 0 failed\n", FUZZ_TARGET, corpus->count);
 }
 
-/* Adds to what the archive has, if there is one. */
+/* Adds inputs to the archive, if it exists. */
 static void pack(struct corpus *corpus, const char *archive)
 {
     struct stat about;

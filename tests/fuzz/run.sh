@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Fuzzes every target for a bounded number of executions, two at a time.
+# Fuzzes every target for a limited number of executions, two at a time.
 #
 #     usage: tests/fuzz/run.sh BUILD [EXECUTIONS [TARGET...]]
 #
-# BUILD was made with ALOOP_FUZZ.  EXECUTIONS (1,000,000) is for the machine;
-# the others get as much less as the table says.  The kept inputs are where it
-# begins, and stay as they are: what it finds goes below BUILD/fuzz, a crash's
-# input, too.  The last line counts targets.
+# BUILD was made with ALOOP_FUZZ.  EXECUTIONS (1,000,000) is the number for the
+# target "machine"; the others get fewer, in the proportions of the table.
+# Fuzzing begins with the kept inputs and does not change them.  New inputs,
+# including those that crash, are stored below BUILD/fuzz.  The last line counts
+# targets.
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-# How many executions, and the longest input, for each target.
+# The number of executions and the longest input of each target.
 table='
 machine     1000000 200
 address       50000 128
@@ -24,16 +25,16 @@ until         50000 256
 url           50000 512
 '
 
-[ $# -ge 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 build=$(cd "$1" && pwd) || exit 2
 executions=${2:-1000000}
 [[ $executions =~ ^[1-9][0-9]*$ ]] ||
-    { echo "run.sh: $executions is no count" >&2; exit 2; }
+    { echo "run.sh: $executions is not a number" >&2; exit 2; }
 targets=("${@:3}")
 programs=$build/tests/fuzz
 work=$build/fuzz
 
-# What libFuzzer's last words say: NAME PATTERN.
+# NAME PATTERN: the value that libFuzzer reports last.
 last() {
     sed -nE "s/$2/\1/p" "$work/$1/log" | tail -n 1
 }
@@ -65,7 +66,7 @@ one() { # NAME EXECUTIONS LENGTH
         "$dir/log" | head -n 5
     input=$(find "$dir/crashes" -type f | head -n 1)
     if [ -n "$input" ]; then
-        echo "to see it again: $programs/replay_$name --trace $input"
+        echo "to repeat it: $programs/replay_$name --trace $input"
     else
         tail -n 20 "$dir/log"
     fi
@@ -73,7 +74,7 @@ one() { # NAME EXECUTIONS LENGTH
 
 passed=0 failed=0 skipped=0 names=()
 if [ ${#targets[@]} = 0 ]; then
-    # As in the table, the longest first; then what it does not know.
+    # In the order of the table, the longest first; then other targets.
     for name in $(awk '{ print $1 }' <<<"$table") "$programs"/fuzz_*; do
         name=${name##*/fuzz_}
         [[ " ${targets[*]-} " = *" $name "* ]] ||

@@ -1,9 +1,10 @@
-/* Reading from a stream in every way there is, mixed: what each read gives is
- * compared with what a loop over all that was ever sent says it must.
+/* Reading from a stream in all ways, mixed.  The result of each read is
+ * compared with the result computed from all bytes that were sent.
  *
  * The input is a program: the peer sends, ends or resets; time passes; a read
- * starts, is cancelled, ends; a callback listens for a while.  The alphabet of
- * text and delimiters is small, so that half of a delimiter is everywhere. */
+ * starts, is cancelled or ends; a callback receives for a while.  The
+ * alphabet of text and delimiters is small, so that parts of a delimiter are
+ * frequent. */
 
 #include "fuzz_world.h"
 
@@ -23,12 +24,12 @@ static struct {
     uint8_t sent[SENT_MAX];
     size_t sent_size;
     size_t at;              /* Bytes that were read. */
-    size_t least, most;     /* How many came before a reset, as far as known. */
+    size_t least, most;     /* Bounds for the bytes received before a reset. */
     bool has_ended, is_reset, is_starved;
-    /* The read that is pending, where there is one. */
+    /* The pending read, if any. */
     aloop_future *read;
     enum kind kind;
-    uint8_t *buffer; /* Just so large, for the checkers. */
+    uint8_t *buffer; /* Exactly `size` bytes, for checkers. */
     size_t size;
     uint8_t delimiter[DELIMITER_MAX];
     size_t delimiter_size;
@@ -41,8 +42,8 @@ static size_t min(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* What the read must come to when all bytes that count are `count` from u.at
- * on, and no more are known: a status, or ALOOP_PENDING. */
+/* Returns the result of the read if exactly `count` bytes from u.at on are
+ * known: a status, or ALOOP_PENDING. */
 static ssize_t expect(size_t count)
 {
     const uint8_t *text = u.sent + u.at;
@@ -60,7 +61,7 @@ static ssize_t expect(size_t count)
     return count >= u.size ? ALOOP_EMSGSIZE : ALOOP_PENDING;
 }
 
-/* The same once it is known that no more will come. */
+/* Returns the result if no more bytes will arrive. */
 static ssize_t expect_at_end(size_t count)
 {
     ssize_t status = expect(count);
@@ -70,19 +71,19 @@ static ssize_t expect_at_end(size_t count)
     return u.kind == TO_END ? (ssize_t) count : u.kind == SOME ? 0 : ALOOP_EOF;
 }
 
-/* A reset has lost the end of what was sent, nobody knows how much: but what
- * one read shows, the next one has to agree with. */
+/* A reset has lost an unknown number of bytes at the end.  Each result narrows
+ * the bounds, and later results must agree with them. */
 static void check_after_reset(ssize_t status)
 {
     size_t least = u.least, most = u.most;
 
     if (status == ALOOP_ECONNRESET) {
         while (most > u.at && expect(most - u.at) != ALOOP_PENDING)
-            most--; /* With so many it would have ended well. */
+            most--; /* With so many bytes the read would have succeeded. */
         FUZZ_CHECK(expect(most - u.at) == ALOOP_PENDING);
     } else {
         while (least < most && expect(least - u.at) != status)
-            least++; /* So many must have come. */
+            least++; /* At least this many bytes have arrived. */
         if (u.kind != SOME)
             FUZZ_CHECK(expect(least - u.at) == status);
     }
@@ -100,7 +101,7 @@ static void check_bytes(const uint8_t *bytes, size_t size)
         u.least = u.at;
 }
 
-/* The pending read has settled with `status`. */
+/* Checks the `status` of a read that has settled. */
 static void check_status(ssize_t status)
 {
     size_t count = u.sent_size - u.at;
@@ -131,7 +132,8 @@ static void forget_read(void)
     u.buffer = NULL;
 }
 
-/* Looks at the pending read; `is_quiet`: all that was under way has come. */
+/* Checks the pending read.  If `is_quiet`, everything that was sent has
+ * arrived. */
 static void look(bool is_quiet)
 {
     ssize_t status;
@@ -149,7 +151,7 @@ static void look(bool is_quiet)
     forget_read();
 }
 
-/* The program's steps. */
+/* Steps of the program. */
 
 static void send_text(struct fuzz_input *input)
 {
@@ -228,7 +230,7 @@ static void start_read(struct fuzz_input *input)
     u.kind = (enum kind) fuzz_below(input, 4);
     u.size = 1 + fuzz_byte(input);
     if (fuzz_below(input, 16) == 0)
-        u.size *= 20; /* Then it is received in place. */
+        u.size *= 20; /* Such a read receives directly into its buffer. */
     if (u.kind == UNTIL)
         choose_delimiter(input);
     u.buffer = malloc(u.size);
@@ -299,7 +301,7 @@ static void step(struct fuzz_input *input)
     }
 }
 
-/* All comes, and what is left is read: then each byte has been seen. */
+/* Lets everything arrive, and reads the rest, so that each byte is checked. */
 static void finish(void)
 {
     fuzz_world_starve(&u.world, 0);

@@ -1,7 +1,8 @@
-/* URLs: what examples/support/url.c takes apart must be well formed, put
- * together again mean the same, and resolve as RFC 3986, section 5.2, says.
+/* URLs: the parts that examples/support/url.c finds must be well formed, mean
+ * the same when they are joined again, and resolve according to RFC 3986,
+ * section 5.2.
  *
- * The input is a URL and, behind a line feed, a reference found in it. */
+ * The input is a URL and, after a line feed, a reference. */
 
 #include "fuzz.h"
 
@@ -32,7 +33,7 @@ static void check_port(const char *port)
     FUZZ_CHECK(strcmp(text, port) == 0);
 }
 
-/* A target goes into a request as it is. */
+/* A target is copied to a request unchanged. */
 static void check_target(const char *target)
 {
     size_t size = strlen(target), path = strcspn(target, "?");
@@ -82,7 +83,7 @@ static bool starts_with(const char *text, const char *start)
     return strncmp(text, start, strlen(start)) == 0;
 }
 
-/* remove_dot_segments, word for word: `in` shrinks while `out` grows. */
+/* Implements remove_dot_segments literally: `in` shrinks while `out` grows. */
 static void remove_dots(char *in, char *out)
 {
     size_t used = 0;
@@ -108,8 +109,8 @@ static void remove_dots(char *in, char *out)
     out[used] = '\0';
 }
 
-/* What `reference` makes of the target of `base`: 5.2.2, but for references
- * that have a scheme or an authority. */
+/* Resolves `reference` against the target of `base` (5.2.2), except for
+ * references that have a scheme or an authority. */
 static void resolve(const char *base, const char *reference, char *ret)
 {
     char path[2 * TEXT_SIZE];

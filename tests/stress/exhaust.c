@@ -1,7 +1,7 @@
 /* Exhausts descriptors repeatedly, while a server accepts, clients connect,
  * names are looked up and loops are opened.
  *
- *   usage: exhaust [ROUNDS]
+ *     usage: exhaust [ROUNDS]
  *
  * The program opens all free descriptors but a few, keeps them open for a
  * while, and closes them.  Meanwhile operations may fail with an error that

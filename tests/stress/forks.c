@@ -2,7 +2,7 @@
  * signals and inside tasks, while connections exchange data, names are looked
  * up, tasks wait and other threads post.
  *
- *   usage: forks [COUNT]
+ *     usage: forks [COUNT]
  *
  * A child frees the loop immediately, or closes the shared connections and
  * continues with work of its own, or exits.  In each case it must free all

@@ -1,7 +1,7 @@
 /* A storm of signals from another process, a thread and a timer of the system,
  * while the loop sleeps and does other work.
  *
- *   usage: signals [COUNT]
+ *     usage: signals [COUNT]
  *
  * The storm consists of COUNT (1,000,000) signals.  Afterwards the last signal
  * must have been called back, and each signal that the system queues (sigqueue)

@@ -1,7 +1,7 @@
 /* Soak test: a loop under mixed load for a given time, which must not need more
  * memory or descriptors at the end than after warming up.
  *
- *   usage: soak [SECONDS]
+ *     usage: soak [SECONDS]
  *
  * All results of the load are checked.  Once a second the load pauses, and the
  * resources that the process needs at rest are recorded.  Prints all samples

@@ -1,8 +1,8 @@
 /* Runs every scenario, with each of its allocations and calls failing.
  *
- *   usage: torture [--every K] [--seconds S] [--least N] [--jobs J]
- *                  [SCENARIO[@WORLD]]
- *          torture [--seconds S] SCENARIO@WORLD KIND CALL NTH ERROR
+ *     usage: torture [--every K] [--seconds S] [--least N] [--jobs J]
+ *                    [SCENARIO[@WORLD]]
+ *            torture [--seconds S] SCENARIO@WORLD KIND CALL NTH ERROR
  *
  * The first form runs all points, or each K-th, and prints how many there were
  * and how many failed.  The second form runs one point in this process, for
