@@ -1,10 +1,10 @@
-/* Graphs of futures, nested, shared, cancelled in the middle: each must end
- * as the contracts say, when they say, once, and with nothing that it waited
- * for still running.
+/* Graphs of futures: nested, shared, and cancelled while they run.  Each must
+ * end as its contract requires, at the expected time, exactly once, and with
+ * all that it waited for ended.
  *
- * The input is an allocation that fails and a plan, see graph_plan.c.  What
- * must become of it is worked out in graph_model.c; where an allocation fails,
- * only what always holds is checked. */
+ * The input selects a failing allocation and a plan (graph_plan.c).
+ * graph_model.c computes the expected ends.  If an allocation fails, only rules
+ * that always hold are checked. */
 
 #include "graph.h"
 
@@ -14,8 +14,8 @@ static struct {
     struct fuzz_world world;
     struct graph graph;
     int64_t start_ns;
-    unsigned running; /* Functions of tasks. */
-    bool is_held;     /* The loop; while there is something for us to do. */
+    unsigned running; /* Task functions that run. */
+    bool is_held;     /* The loop is held while actions are planned. */
 } w;
 
 static int64_t now_ns(void)
@@ -97,8 +97,8 @@ static bool is_composite(const struct graph_node *node)
     return node->kind >= GRAPH_TIMEOUT;
 }
 
-/* When it has settled, nothing that it waited for still runs.  A composition
- * without memory does not wait for what another owner holds. */
+/* Checks that nothing still runs that a settled node waited for.  A composition
+ * without memory does not wait for members that have other owners. */
 static void check_members(const struct graph_node *node)
 {
     for (size_t i = 0; i < node->count && is_composite(node); i++) {
@@ -125,7 +125,8 @@ static void on_end(aloop_future *future, ssize_t status, void *arg)
     check_members(node);
 }
 
-/* A reference for a user of the node; ours, where nobody else needs it. */
+/* Returns a reference for a user of the node: the own one, unless it is needed
+ * later. */
 static aloop_future *give(struct graph_node *node)
 {
     aloop_future *future = node->future;
@@ -226,7 +227,7 @@ static void build_all(void)
     }
 }
 
-/* What is due to be done to a node from outside: when, or never. */
+/* Returns when the next action on a node is due, or never. */
 static int64_t due_ns(const struct graph_node *node)
 {
     int64_t when_ns = node->cancel_ns;
@@ -263,7 +264,7 @@ static bool is_over(const struct graph_node *node)
            node->started == node->stopped;
 }
 
-/* One turn, as long as it takes, but not beyond what is to be done next. */
+/* Runs one turn, which lasts until the next planned action at most. */
 static bool step(void)
 {
     int64_t next_ns = GRAPH_NEVER, present_ns = now_ns();
@@ -381,7 +382,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_world_open(&w.world, 0);
     w.start_ns = aloop_now(w.world.loop);
     fuzz_world_starve(&w.world, starve < 200 ? 0 : starve - 199);
-    aloop_hold(w.world.loop); /* What we are going to do. */
+    aloop_hold(w.world.loop); /* Actions are planned from here on. */
     w.is_held = true;
     build_all();
     for (int i = 0; i < STEPS_MAX && step(); i++)

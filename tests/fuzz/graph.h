@@ -49,10 +49,9 @@ static const int64_t GRAPH_NEVER = INT64_MAX;
 struct graph_end {
     int64_t at_ns;   /* Since the start of the graph. */
     ssize_t status;
-    size_t index;    /* Index of the winner; GRAPH_MEMBERS: unknown, or none. */
-    /* Depends on an undefined order: the status is not certain. */
-    bool is_loose;
-    bool is_vague;   /* `at_ns` is not certain, but the status may be. */
+    size_t index;    /* Of the winner; GRAPH_MEMBERS: unknown, or none. */
+    bool is_loose;   /* The order is undefined: nothing is certain. */
+    bool is_vague;   /* Only `at_ns` is not certain. */
     bool is_instant; /* Had settled before a node could wait for it. */
 };
 

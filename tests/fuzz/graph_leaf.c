@@ -1,4 +1,4 @@
-/* What must become of a sleep, a promise, a task on its own. */
+/* The expected end of a single sleep, promise or task. */
 
 #include "graph.h"
 

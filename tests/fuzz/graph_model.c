@@ -1,14 +1,14 @@
-/* What must become of a graph of futures, from the contracts alone.
+/* The expected ends of a graph of futures, computed from the contracts alone.
  *
- * A node that only one other knows depends on two things: when it starts, and
- * when it is cancelled.  So its end is a function of these two, and that of a
- * composite a function of its members': first without, then with the moment at
- * which it cancels them.  A node with several users is cancelled by whichever
- * comes first; that moment is found by working all out again and again, each
- * time with the earliest of the cancels that showed up made known.
+ * The end of a node with a single user depends on two times: when it starts and
+ * when it is cancelled.  It is therefore a function of these, and the end of a
+ * composite is a function of the ends of its members: first without a cancel,
+ * then with the time at which the composite cancels them.  A node with several
+ * users is cancelled by the first of them.  This time is found by iteration:
+ * each round adds the earliest cancel that the round before has found.
  *
- * What happens at the very same moment for independent reasons is left open:
- * such an end is loose, and so is what depends on it. */
+ * If independent events happen at the same time, the result is not defined.
+ * Such an end is loose, and so are the ends that depend on it. */
 
 #include "graph.h"
 
@@ -16,13 +16,13 @@ enum { MEMOS = 8 };
 
 static struct {
     const struct graph *graph;
-    int64_t cancelled_ns[GRAPH_NODES]; /* Shared ones: as far as known. */
-    int64_t wanted_ns[GRAPH_NODES];    /* What the present round shows. */
-    bool is_loose[GRAPH_NODES];        /* For what happens above it. */
-    bool has_loosened;                 /* One, in the present round. */
+    int64_t cancelled_ns[GRAPH_NODES]; /* Shared nodes: cancels known so far. */
+    int64_t wanted_ns[GRAPH_NODES];    /* Cancels found in this round. */
+    bool is_loose[GRAPH_NODES]; /* Depends on loose events above the node. */
+    bool has_loosened; /* A node was marked loose in this round. */
     struct graph_end *ends;
-    /* What was worked out in the present round, so as not to do it again for
-     * each level above. */
+    /* Results of this round, so that they are not computed again for each level
+     * above. */
     struct memo {
         int64_t start_ns, cancel_ns;
         struct graph_end end;
@@ -33,7 +33,7 @@ static struct {
 static struct graph_end solve(size_t index, int64_t start_ns,
                               int64_t cancel_ns, bool is_final);
 
-/* Whether somebody else than the one user holds it. */
+/* Returns whether the node has an owner other than a single user. */
 static bool is_held(size_t index)
 {
     return m.graph->nodes[index].is_observed ||
@@ -56,7 +56,7 @@ static struct graph_end await_end(const struct graph_node *node,
     end.is_instant = false;
     if ((!passes_on && cancel_ns == end.at_ns) || end.is_vague)
         end.is_loose = true;
-    if (is_cancelled && !passes_on) { /* It lets go. */
+    if (is_cancelled && !passes_on) { /* The await drops its reference. */
         end.at_ns = graph_later(cancel_ns, start_ns);
         end.status = ALOOP_ECANCELED;
     } else if (end.status == ALOOP_ECANCELED && !is_cancelled) {
@@ -65,7 +65,8 @@ static struct graph_end await_end(const struct graph_node *node,
     return end;
 }
 
-/* A cancel of one's own shows as it is, that of others as EABORTED. */
+/* Returns the status of an await: ECANCELED only for the own cancel, EABORTED
+ * for another one. */
 static ssize_t as_outcome(const struct graph_end *end, int64_t cancel_ns)
 {
     return end->status == ALOOP_ECANCELED && cancel_ns > end->at_ns
@@ -73,7 +74,8 @@ static ssize_t as_outcome(const struct graph_end *end, int64_t cancel_ns)
                : end->status;
 }
 
-/* When another than the one user cancels it, as far as known. */
+/* Returns when an owner other than the single user cancels the node, as far as
+ * known. */
 static int64_t others_ns(size_t index)
 {
     const struct graph_node *node = &m.graph->nodes[index];
@@ -100,7 +102,7 @@ static struct graph_end timeout_end(const struct graph_node *node,
         end.is_loose = true;
     if (end.status != ALOOP_ECANCELED)
         return end;
-    if (theirs_ns == ours_ns) /* Or this one alone is known by that. */
+    if (theirs_ns == ours_ns) /* The known cancel may be the own one. */
         end.is_loose = true;
     if (theirs_ns < ours_ns && cancel_ns == end.at_ns)
         end.is_loose = true;
@@ -111,7 +113,8 @@ static struct graph_end timeout_end(const struct graph_node *node,
     return end;
 }
 
-/* What had settled from the start comes before what settles at once. */
+/* A node that had settled from the start precedes one that settles
+ * immediately. */
 static bool comes_before(const struct graph_end *a, const struct graph_end *b)
 {
     if (a->at_ns != b->at_ns)
@@ -119,9 +122,9 @@ static bool comes_before(const struct graph_end *a, const struct graph_end *b)
     return a->is_instant && !b->is_instant;
 }
 
-/* Which of the ends comes first among those that `counts` says count; the
- * number of all where none does.  Two nodes at once are a tie, unless they had
- * settled from the start; with different statuses they are loose. */
+/* Returns the first end whose status `counts`, or `count` if there is none.
+ * Two nodes at the same time are a tie, unless they had settled from the start.
+ * A tie with different statuses is loose. */
 static size_t first_of(const struct graph_node *node,
                        const struct graph_end *ends, size_t count,
                        bool (*counts)(ssize_t status), bool *ret_is_tie,
@@ -175,8 +178,9 @@ static bool solve_members(const struct graph_node *node, int64_t start_ns,
     return is_loose;
 }
 
-/* Once more, now that `first` decides: those that have not ended by then are
- * cancelled.  In a tie that is a matter of order: the first, too, may be. */
+/* Computes the members again after `first` has decided: those that have not
+ * ended by then are cancelled.  In a tie the order is not defined, so the first
+ * one may be cancelled, too. */
 static void stop_members(const struct graph_node *node, int64_t start_ns,
                          int64_t cancel_ns, size_t first, bool is_tie,
                          bool is_final, struct graph_end *ends)
@@ -194,7 +198,7 @@ static void stop_members(const struct graph_node *node, int64_t start_ns,
     }
 }
 
-/* A composite ends when all of its members have. */
+/* A composite ends when all its members have ended. */
 static void end_with(const struct graph_end *ends, size_t count,
                      struct graph_end *ret)
 {
@@ -224,7 +228,8 @@ static struct graph_end settled_end(const struct graph_node *node,
     return end;
 }
 
-/* When this may or may not cancel its members, nothing is known of them. */
+/* If it is not certain whether the members are cancelled, their ends are
+ * loose. */
 static void loosen(const struct graph_node *node)
 {
     for (size_t i = 0; i < node->count; i++) {
@@ -237,7 +242,7 @@ static void loosen(const struct graph_node *node)
     }
 }
 
-/* gather, any, race: the first that counts decides. */
+/* Gather, any, race: the first end that counts decides. */
 static struct graph_end group_end(const struct graph_node *node,
                                   int64_t start_ns, int64_t cancel_ns,
                                   bool is_final)
@@ -274,7 +279,7 @@ static struct graph_end group_end(const struct graph_node *node,
     return end;
 }
 
-/* An ECANCELED of a task that was cancelled is no failure of its group. */
+/* ECANCELED from a cancelled task is not a failure of its group. */
 static struct graph_end tasks_end(const struct graph_node *node,
                                   int64_t start_ns, int64_t cancel_ns)
 {
@@ -310,7 +315,7 @@ static size_t ended_at(const struct graph_end *ends, size_t count,
     return sum;
 }
 
-/* When so many more than `count` of the ends have come. */
+/* Returns when `count` + 1 of the ends have come. */
 static int64_t free_ns(const struct graph_end *ends, size_t begun,
                        size_t count)
 {
@@ -326,7 +331,7 @@ static int64_t free_ns(const struct graph_end *ends, size_t begun,
     return sorted_ns[count];
 }
 
-/* Tasks one after the other, `limit` at a time. */
+/* Tasks in succession, `limit` at a time. */
 static struct graph_end map_end(const struct graph_node *node,
                                 int64_t start_ns, int64_t cancel_ns)
 {
@@ -361,7 +366,7 @@ static struct graph_end map_end(const struct graph_node *node,
     if (first < begun)
         end.status = as_outcome(&ends[first], cancel_ns);
     if (begun < node->count && cancel_ns <= stop_ns)
-        end.status = ALOOP_ECANCELED; /* Those that did not begin. */
+        end.status = ALOOP_ECANCELED; /* Some have not begun. */
     for (size_t i = 0; i < begun; i++)
         if ((i != first || is_tie) && ends[i].at_ns >= stop_ns)
             ends[i] = solve(node->members[i], begun_ns[i], stop_ns, false);
@@ -389,8 +394,8 @@ static struct graph_end solve_kind(const struct graph_node *node,
     }
 }
 
-/* Whether the node, or one of its members, would have ended just when it is
- * cancelled, without that. */
+/* Returns whether the node or one of its members would have ended at the time
+ * of the cancel without it. */
 static bool is_chance(const struct graph_node *node, int64_t start_ns,
                       int64_t cancel_ns, int64_t end_ns)
 {
@@ -454,8 +459,8 @@ static struct graph_end solve(size_t index, int64_t start_ns,
     return end;
 }
 
-/* Makes the earliest cancel of a shared node known that was not; false where
- * there is none. */
+/* Adds the earliest new cancel of a shared node.  Returns false if there is
+ * none. */
 static bool learn(void)
 {
     size_t earliest = GRAPH_NODES;

@@ -1,4 +1,4 @@
-/* The plan of a graph, from bytes: trees, with what may be shared in them. */
+/* The plan of a graph, made from bytes: trees with shared parts. */
 
 #include "graph.h"
 
@@ -7,15 +7,15 @@ enum { ROOTS_MAX = 4 };
 const ssize_t graph_statuses[GRAPH_STATUSES] = {
     0, 1, 7, -5, -32, ALOOP_ECANCELED, ALOOP_ETIMEDOUT, ALOOP_EABORTED};
 
-static struct graph *graph; /* That is being made. */
-static int64_t drawn;       /* How many delays so far. */
+static struct graph *graph; /* The graph that is being made. */
+static int64_t drawn;       /* Number of delays so far. */
 
 static ssize_t any_status(struct fuzz_input *input)
 {
     return graph_statuses[fuzz_below(input, GRAPH_STATUSES)];
 }
 
-/* No two of a plan are the same, so that hardly anything happens at once. */
+/* Delays in a plan are distinct, so that simultaneous events are rare. */
 static int64_t any_delay_ns(struct fuzz_input *input)
 {
     return ALOOP_MS(fuzz_byte(input)) +
@@ -52,7 +52,7 @@ static void plan_delays(struct fuzz_input *input, struct graph_node *node)
         node->other_status = any_status(input);
 }
 
-/* A task of a map or group. */
+/* Makes a task of a map or group. */
 static size_t plan_inner(struct fuzz_input *input)
 {
     size_t index;
@@ -66,7 +66,7 @@ static size_t plan_inner(struct fuzz_input *input)
 
 static size_t plan_node(struct fuzz_input *input, size_t depth);
 
-/* A node that is there already, if it may have more users. */
+/* Finds an existing node that may have another user. */
 static bool find_shared(struct fuzz_input *input, size_t depth,
                         size_t *ret_index)
 {
@@ -117,7 +117,8 @@ static void plan_end(struct fuzz_input *input, struct graph_node *node)
         node->cancel_ns = -1;
 }
 
-/* What ends at once, and so leaves more to the order, is rare. */
+/* Nodes that end immediately are rare, because their order is often
+ * undefined. */
 static enum graph_kind choose_kind(unsigned choice, size_t depth)
 {
     static const enum graph_kind kinds[] = {
@@ -150,7 +151,7 @@ static size_t plan_node(struct fuzz_input *input, size_t depth)
         kind = GRAPH_DONE;
     if (kind == GRAPH_TIMEOUT &&
         graph->nodes[members[0]].kind == GRAPH_NOTHING)
-        kind = GRAPH_GATHER; /* That of NULL is NULL. */
+        kind = GRAPH_GATHER; /* A timeout of NULL is NULL. */
     node = new_node(kind, &index);
     node->depth = depth;
     node->count = count;
@@ -175,7 +176,7 @@ void graph_plan(struct fuzz_input *input, struct graph *ret)
         if (graph->count + 2 * GRAPH_DEPTH >= GRAPH_NODES)
             return;
         root = &graph->nodes[plan_node(input, GRAPH_DEPTH)];
-        if (root->kind == GRAPH_ORPHAN) /* For we hold it. */
+        if (root->kind == GRAPH_ORPHAN) /* The graph holds a reference. */
             root->kind = GRAPH_DONE;
         if (root->uses > 0 || root->is_observed ||
             root->kind == GRAPH_NOTHING)

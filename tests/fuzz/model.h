@@ -1,29 +1,29 @@
-/* The model: what libaloop promises, as a small machine of its own.
+/* The model: the promises of libaloop, as a small state machine.
  *
- * It is told of every call in the order in which the library gets them, and
- * says what the call returns and which callback comes next.  Objects are
- * numbers, memory is a few arrays, and nothing is shared with the library but
- * the names of errors.  Its claims:
+ * It is told each call, in the order in which the library receives them.  It
+ * predicts the result of the call and the next callback.  Objects are numbers,
+ * memory is a few arrays, and only the names of errors are shared with the
+ * library.  It checks these rules:
  *
- *   - Work runs in the order in which it became due: in each turn the timers
- *     that have passed when it begins, by deadline and then by start; then what
- *     was queued before the turn, first in, first out; then posts, and after
- *     the wait those that came meanwhile; then reports of errors that nobody
- *     looked at.  What any of them queues is the next turn's.
+ *   - Work runs in the order in which it became due.  A turn runs the timers
+ *     that have passed when it begins, by deadline and then by start; then the
+ *     work that was queued before the turn, first in, first out; then posts,
+ *     and after the wait those that arrived meanwhile; then reports of errors
+ *     that were not handled.  Work that these queue runs in the next turn.
  *   - A future settles once.  Settling queues its waiters in the order in which
- *     they came and runs nothing.  The last reference to go cancels.
- *   - A task's await ends with what the future came to, or early, with why:
- *     its cancellation, a deadline, shields put aside.
- *   - What stands in line is served in order, and nobody overtakes.
- *   - The loop is alive while any of this is left to do, and waits exactly as
- *     long as the next deadline is away.
+ *     they were added, and runs nothing.  Dropping the last reference cancels.
+ *   - An await of a task returns the status of the future, or ends early with
+ *     the reason: a cancel or a deadline, unless it is shielded.
+ *   - Waiters in a line are served in order, without overtaking.
+ *   - The loop is alive while any of this is pending, and waits exactly until
+ *     the next deadline.
  *
- * The driver asks model_next() for what the user's code sees next, each time
- * that its code is called, and at the end of turns, when it has to be nothing.
- * What lies between is the model's own affair: it catches up when asked.
+ * The driver asks model_next() for the next event that the application sees,
+ * whenever a callback or a task runs, and at the end of turns, when there must
+ * be none.  The model advances its internal state in these calls.
  *
- * After a failure that the driver brought about (no memory) it tells the model
- * what failed instead; the rest is claimed as ever. */
+ * After a failure that the driver has caused (no memory), the driver tells the
+ * model what failed; the other rules still apply. */
 
 #ifndef MODEL_H
 #define MODEL_H
@@ -32,20 +32,20 @@
 #include "fuzz.h"
 
 enum {
-    M_FUTURES = 128,  /* Ever, in one execution. */
-    M_ROOM = 16,      /* Of these, what one call may need at most. */
+    M_FUTURES = 128,  /* In total, in one execution. */
+    M_ROOM = 16,      /* Of these, at most needed by one call. */
     M_WAITERS = 24,   /* Of one future. */
-    M_WORK = 1024,    /* Queued at once. */
-    M_TIMEDS = 160,   /* Timers, sleeps, limits and deadlines, ever. */
-    M_CALLS = 256,    /* Continuations, ever. */
+    M_WORK = 1024,    /* Queued at the same time. */
+    M_TIMEDS = 160,   /* Timers, sleeps, limits and deadlines, in total. */
+    M_CALLS = 256,    /* Continuations, in total. */
     M_MEMBERS = 4,    /* Of one composite. */
-    M_OBJECTS = 24,   /* Channels, locks ..., ever. */
-    M_LINE = 128,     /* Futures that stand in one line. */
+    M_OBJECTS = 24,   /* Channels, locks and others, in total. */
+    M_LINE = 128,     /* Futures that wait in one line. */
     M_ITEMS = 4       /* In a channel. */
 };
 
-/* Not futures, and taken for one: NULL, and what misuse without a loop gives.
- * They have settled. */
+/* Numbers that stand for settled futures: NULL, and the result of a misuse
+ * without a loop. */
 enum { M_NULL = -1, M_MISUSE = -2 };
 
 enum m_kind {
@@ -61,19 +61,19 @@ enum m_kind {
     M_SEND,
     M_RECEIVE,
     M_PERMIT,
-    M_PLAIN,  /* Waits in line and is served nothing: event, barrier, ... */
+    M_PLAIN,  /* Waits in line and receives nothing: event, barrier, ... */
     M_RELOCK, /* The mutex, after the wait for a condition. */
     M_WAIT    /* For a group. */
 };
 
-/* Something queued. */
+/* A kind of queued work. */
 enum m_what {
     M_CALL,   /* A continuation; who: its number. */
     M_RESUME, /* A task. */
-    M_MEMBER, /* Composite `who` hears of its member `place`. */
-    M_JOINED, /* Group `who` hears of its member, the task `place`. */
-    M_LIMIT,  /* A timeout hears of its target. */
-    M_DEFER,  /* who: as the driver said. */
+    M_MEMBER, /* Composite `who` is notified of its member `place`. */
+    M_JOINED, /* Group `who` is notified of its member, the task `place`. */
+    M_LIMIT,  /* A timeout is notified of its target. */
+    M_DEFER,  /* Who: chosen by the driver. */
     M_OUTSIDE /* The await outside of tasks. */
 };
 
@@ -93,25 +93,25 @@ struct m_line {
     int count;
 };
 
-/* What only tasks have. */
+/* State of a task. */
 struct m_task {
     bool has_started, has_ended;
     bool is_waiting;   /* In an await or a yield. */
-    bool is_yielding;  /* It is a yield. */
+    bool is_yielding;  /* In a yield. */
     bool was_cancelled;
-    bool has_let_go;   /* The await ends while its future goes on. */
+    bool has_let_go;   /* The await ends while its future continues. */
     int shields;
-    int passed;        /* Deadlines that have. */
-    int streak;        /* Awaits in a row without waiting. */
+    int passed;        /* Number of deadlines that have passed. */
+    int streak;        /* Awaits in succession without waiting. */
     int awaiting;      /* A future, or M_NULL. */
-    int awaited;       /* The same, also after letting go of it. */
+    int awaited;       /* The same, also after the await dropped it. */
     int interrupt;     /* Why the await ends early, or 0. */
-    int permit;        /* Of a wait for a condition, its M_RELOCK; M_NULL. */
-    bool is_relocking; /* And it has come to that. */
-    ssize_t notified;  /* And how the first half ended. */
+    int permit;        /* M_RELOCK of a wait for a condition; M_NULL. */
+    bool is_relocking; /* The wait is waiting for the mutex. */
+    ssize_t notified;  /* Result of the wait before that. */
 };
 
-/* What only composites, timeouts among them, have. */
+/* State of a composite or timeout. */
 struct m_whole {
     int members[M_MEMBERS];
     bool has_ended[M_MEMBERS];
@@ -120,59 +120,60 @@ struct m_whole {
     bool is_decided, has_lost;
     ssize_t outcome;
     int winner;       /* Its place, or -1. */
-    int grants[M_MEMBERS]; /* Members that settled with one, */
-    int grant_count;       /* until it is gone itself. */
+    int grants[M_MEMBERS]; /* Members that settled with a grant. */
+    int grant_count;       /* Until the composite is gone. */
     ssize_t reason;   /* Why a timeout cancelled its target, or 0. */
 };
 
 struct m_future {
     enum m_kind kind;
     ssize_t status;
-    int refs;    /* The user's and the waiters'. */
-    int observers; /* How many of these only observe. */
-    int waiting;   /* How many of these only wait. */
+    int refs;    /* Of the user and of waiters. */
+    int observers; /* Those that only observe. */
+    int waiting;   /* Those that only wait. */
     bool is_cancelling, is_detached;
-    bool is_seen; /* Somebody has looked, or will. */
-    int lead;      /* Settles only after it; or -1. */
-    int followers; /* How many it leads, without memory to compose them. */
+    bool is_seen; /* The error is handled, or will be. */
+    int lead;      /* Settles only after this one; or -1. */
+    int followers; /* Number of followers, if memory to compose was missing. */
     bool is_lead, has_ended;
-    bool is_common; /* Each of its owners is like the only one. */
-    bool is_taken; /* Its status was given to the user, */
-    bool is_told;  /* or to a composite or group. */
+    bool is_common; /* Each of its owners counts as the only one. */
+    bool is_taken; /* Its status was given to the user. */
+    bool is_told;  /* Or to a composite or group. */
     bool is_gone;
     struct m_work waiters[M_WAITERS];
     int waiter_count;
     int timed;      /* Its deadline, or -1. */
-    int line;       /* The object in whose line it stands, or -1. */
+    int line;       /* The object in whose line it waits, or -1. */
     int giver;      /* The semaphore whose permits it holds, or -1. */
-    bool is_given;  /* And it does. */
-    bool is_grant;  /* It has got permits, or members that have. */
+    bool is_given;  /* It holds them. */
+    bool is_grant;  /* It or its members have received permits. */
     bool is_kept;   /* Among the grants of a composite. */
-    size_t permits; /* How many. */
-    int item;       /* What it sends or has received. */
+    size_t permits; /* Number of permits. */
+    int item;       /* Item that it sends or has received. */
     struct m_task task;
     struct m_whole whole;
 };
 
 enum m_timed_kind { M_TIMER, M_SLEEPING, M_LIMITING, M_DEADLINE };
 
-/* Something with a deadline. */
+/* An entry with a deadline. */
 struct m_timed {
     enum m_timed_kind kind;
-    int who;         /* The future; a deadline's task; else unused. */
+    int who;         /* The future; a deadline's task; otherwise unused. */
     int64_t when_ns;
-    unsigned order;  /* Of its start, among equals. */
+    unsigned order;  /* Position among all starts, for equal times. */
     bool is_set;
-    bool is_due;     /* Of the present turn. */
+    bool is_due;     /* Due in the present turn. */
     int64_t period_ns;
     bool is_unreferenced, is_closed;
-    unsigned passed_as; /* A deadline that counts in its task's `passed`: the
-                         * number of this event; else 0. */
+    /* Number of the event in which this deadline was counted in its task's
+     * `passed`; otherwise 0. */
+    unsigned passed_as;
 };
 
 enum m_object_kind {
     M_CHANNEL,
-    M_SEMAPHORE, /* And the mutex, with one permit. */
+    M_SEMAPHORE, /* Also a mutex, with one permit. */
     M_EVENT,
     M_CONDITION,
     M_BARRIER,
@@ -182,19 +183,19 @@ enum m_object_kind {
 struct m_object {
     enum m_object_kind kind;
     bool is_freed;
-    struct m_line line;      /* Who waits; a channel's receivers. */
+    struct m_line line;      /* Waiters; a channel's receivers. */
     struct m_line senders;
-    int items[M_ITEMS];      /* A channel's, oldest first. */
+    int items[M_ITEMS];      /* Of a channel, oldest first. */
     size_t count, capacity;  /* Items; free permits; a barrier's size. */
     bool is_on;              /* Closed; set. */
-    int last_given;          /* A mutex's, or -1. */
-    struct m_line members;   /* A group's, and the rest too. */
+    int last_given;          /* Of a mutex, or -1. */
+    struct m_line members;   /* Of a group, and the following, too. */
     ssize_t error;
     int failed;
     bool is_ending, was_cancelled, has_lost;
 };
 
-/* What the user's code sees. */
+/* An event that the application sees. */
 enum m_sight_kind {
     M_NOTHING,
     M_SEE_TIMER,
@@ -216,24 +217,24 @@ enum m_phase { M_OUT, M_BATCH, M_POSTS, M_DISPATCH, M_REPORTING };
 struct model {
     int64_t now_ns;
     enum m_phase phase;
-    bool is_exact;    /* Nothing is there that the model does not know. */
-    bool is_running;  /* Inside aloop_run or an await outside. */
-    bool is_stepping; /* Inside aloop_step, which calls back and returns. */
-    bool has_called;  /* And it has called back. */
-    bool is_stopping; /* In this turn, */
-    bool stops_next;  /* or before the next run. */
-    bool has_left;    /* The await outside has, by a stop; */
-    int interrupt;    /* which is what it returns. */
+    bool is_exact;    /* All state of the loop is known to the model. */
+    bool is_running;  /* Inside aloop_run() or an await outside. */
+    bool is_stepping; /* Inside aloop_step(), which returns after a callback. */
+    bool has_called;  /* The step has made a callback. */
+    bool is_stopping; /* Stops in this turn. */
+    bool stops_next;  /* Or before the next run. */
+    bool has_left;    /* The await outside was ended by a stop. */
+    int interrupt;    /* Result of that await. */
     bool is_stuck;    /* The wait can never end. */
     int64_t max_wait_ns;
-    int outside;      /* What is awaited there, or M_NULL. */
+    int outside;      /* The future awaited outside, or M_NULL. */
     int holds, live;  /* `live` without timers. */
     bool is_woken;
-    bool has_closed;  /* Handles that the turn's end frees. */
+    bool has_closed;  /* Handles are freed when the turn ends. */
 
     struct m_queue ready, batch;
     int posts[M_CALLS], post_first, post_end;
-    int posts_taken;  /* Those before are a turn's already. */
+    int posts_taken;  /* Earlier ones belong to the turn. */
     struct m_line unread, reporting;
 
     struct m_future futures[M_FUTURES];
@@ -242,7 +243,7 @@ struct model {
     int timed_count;
     unsigned passings; /* Deadlines that have passed so far. */
     unsigned starts;
-    int calls[M_CALLS]; /* Continuations: their futures. */
+    int calls[M_CALLS]; /* Futures of continuations. */
     int call_count;
     struct m_object objects[M_OBJECTS];
     int object_count;
@@ -253,10 +254,11 @@ extern struct model m;
 /* model.c: futures. */
 
 void model_reset(int64_t now_ns);
-bool model_has_room(void); /* And time, for one more call. */
+/* Returns whether arrays and time suffice for another call. */
+bool model_has_room(void);
 struct m_future *model_at(int id);
 bool model_pending(int id);
-ssize_t model_peek(int id); /* The status; looks at nothing. */
+ssize_t model_peek(int id); /* Returns the status, without handling it. */
 int model_new(enum m_kind kind);
 int model_done(ssize_t status);
 void model_settle(int id, ssize_t status);
@@ -266,42 +268,46 @@ void model_ref(int id);
 void model_unref(int id);
 void model_detach(int id);
 ssize_t model_status(int id);
-/* `work` is queued once `id` has settled. */
+/* Queues `work` once `id` has settled. */
 void model_wait(int id, struct m_work work);
 void model_unwait(int id, struct m_work work);
-ssize_t model_take(int id); /* A waiter's reference, for the status. */
+/* Drops a waiter's reference, and returns the status. */
+ssize_t model_take(int id);
 int model_then(int id, int *ret_call);
-void model_called(int call); /* The continuation has returned. */
-void model_unthen(int call); /* It is taken back. */
-/* Whether the user or waiter who owns a reference is the only owner. */
+void model_called(int call); /* Called when the continuation has returned. */
+void model_unthen(int call); /* Called when the continuation is removed. */
+/* Returns whether the owner of a reference is the only owner. */
 bool model_is_ours(int id);
 
 /* model_turn.c: time, queues, turns. */
 
 void model_queue(struct m_work work);
-void model_unqueue(struct m_work work); /* It is there. */
-bool model_has_call(int id); /* A call of a settled one is queued. */
-void model_tell(int id); /* Its status has become part of another one's. */
+void model_unqueue(struct m_work work); /* `work` must be queued. */
+/* Returns whether a call for a settled future is queued. */
+bool model_has_call(int id);
+void model_tell(int id); /* Its status has become a part of another one. */
 int model_timed(enum m_timed_kind kind, int who);
 void model_set(int timed, int64_t when_ns);
 void model_clear(int timed);
 int64_t model_after(int64_t delay_ns);
-int64_t model_due_ns(int timed); /* As aloop_timer_due_ns(). */
+int64_t model_due_ns(int timed); /* Works like aloop_timer_due_ns(). */
 int model_sleep(int64_t when_ns);
 void model_post(int who);
-/* A post comes.  Where streams act in the same dispatch it may be one of
+/* Receives a post.  If streams act in the same dispatch, the post may be one of
  * theirs, and need not wait for the next turn. */
 void model_hear_late(void);
 bool model_has_work(void);
 bool model_alive(void);
-int64_t model_next_ns(void); /* The next deadline; INT64_MAX: none. */
+/* Returns the next deadline, or INT64_MAX if there is none. */
+int64_t model_next_ns(void);
 
-/* One turn by aloop_step(): begin, callbacks, a last model_next(). */
+/* A turn by aloop_step() consists of a begin, callbacks, and a last
+ * model_next(). */
 void model_turn_begin(int64_t max_wait_ns);
-/* Whether nothing is left to run before what the reactor tells of. */
+/* Returns whether all work before the events of the reactor has run. */
 bool model_in_dispatch(void);
-/* Turns by aloop_run() or, for `outside`, an await: begin, callbacks, a last
- * model_next(), end, which says what is returned. */
+/* Turns by aloop_run(), or by an await of `outside`, consist of a begin,
+ * callbacks, a last model_next(), and an end, which gives the result. */
 void model_run_begin(int outside);
 ssize_t model_run_end(void);
 struct m_sight model_next(void);
@@ -309,13 +315,15 @@ struct m_sight model_next(void);
 /* model_task.c: tasks, deadlines, await. */
 
 int model_spawn(void);
-void model_end(int task, ssize_t status); /* The body returns. */
+void model_end(int task, ssize_t status); /* Called when the body returns. */
 void model_interrupt(int task);
-/* Whether it ends at once, and how; else model_next() will say. */
+/* Returns whether the await ends immediately, with its status.  Otherwise
+ * model_next() will report it. */
 bool model_await(int task, int id, ssize_t *ret_status);
-/* Whether the await could never end, and the library does not look so far. */
+/* Lets the task yield. */
 void model_yield(int task);
-/* The task's node has come up; false: it goes on waiting. */
+/* Handles the task's queued work.  Returns false if the task continues to
+ * wait. */
 bool model_resume(int task, ssize_t *ret_status);
 int model_deadline(int task, int64_t when_ns);
 void model_deadline_set(int deadline, int64_t when_ns);
@@ -326,7 +334,7 @@ ssize_t model_refuse(int id, ssize_t error);
 bool model_condition_wait(int task, int condition, int mutex,
                           ssize_t *ret_status);
 
-/* model_whole.c: what waits for several. */
+/* model_whole.c: futures that wait for several others. */
 
 int model_compose(enum m_kind kind, int count, const int *members);
 void model_member(int whole, int place);
@@ -334,14 +342,15 @@ void model_members_cancel(int whole);
 int model_timeout(int target, int64_t when_ns);
 void model_limit(int timeout);
 void model_end_limited(int timeout, ssize_t reason);
-int model_group_spawn(int group); /* The task, or M_NULL: not let in. */
+/* Returns the task, or M_NULL if the group refuses it. */
+int model_group_spawn(int group);
 int model_group_wait(int group);
-int model_group_share(int group); /* The first wait, once more. */
+int model_group_share(int group); /* Adds a user to the first wait. */
 void model_group_cancel(int group);
 void model_group_free(int group);
 void model_joined(int group, int task);
 
-/* model_line.c: what stands in line. */
+/* model_line.c: futures that wait in line. */
 
 int model_object(enum m_object_kind kind, size_t count);
 void model_object_free(int object);
@@ -362,11 +371,11 @@ void model_notify_all(int condition);
 void model_line_push(struct m_line *line, int id);
 bool model_line_remove(struct m_line *line, int id);
 void model_line_settle(struct m_line *line, ssize_t status);
-void model_leave(int id);         /* Cancelled in line. */
-void model_permit_gone(int id);   /* Its future is freed. */
-/* Composed, but there was no memory for it: which one stands for all. */
+void model_leave(int id);         /* Called for a cancel in line. */
+void model_permit_gone(int id);   /* Called when its future is freed. */
+/* Composes without memory.  Returns the future that represents all. */
 int model_tie(int count, const int *members);
-void model_grants_drop(int id, bool is_taken); /* model_whole.c */
+void model_grants_drop(int id, bool is_taken); /* Defined in model_whole.c. */
 void model_whole_gone(int id);
 void model_link(int id, int semaphore);
 void model_unlink(int id);
