@@ -16,16 +16,16 @@ enum { PATH_SIZE = 4096 };
 
 static const char extension[] = ".corpus";
 
-_Noreturn static void give_up(const char *path, const char *why)
+_Noreturn static void fail(const char *path, const char *why)
 {
     fprintf(stderr, "replay: %s: %s\n", path, why);
     exit(2);
 }
 
-static void *must(void *memory)
+static void *check_memory(void *memory)
 {
     if (memory == NULL)
-        give_up("memory", strerror(ENOMEM));
+        fail("memory", strerror(ENOMEM));
     return memory;
 }
 
@@ -34,7 +34,7 @@ static FILE *open_file(const char *path, const char *mode)
     FILE *file = fopen(path, mode);
 
     if (file == NULL)
-        give_up(path, strerror(errno));
+        fail(path, strerror(errno));
     return file;
 }
 
@@ -43,7 +43,7 @@ static void close_file(FILE *file, const char *path)
     bool has_failed = ferror(file) != 0;
 
     if (fclose(file) != 0 || has_failed)
-        give_up(path, "cannot be read or written");
+        fail(path, "cannot be read or written");
 }
 
 /* Takes ownership of `bytes`. */
@@ -52,9 +52,9 @@ static void add(struct corpus *corpus, const char *name, uint8_t *bytes,
 {
     size_t new_size = (corpus->count + 1) * sizeof *corpus->inputs;
 
-    corpus->inputs = must(realloc(corpus->inputs, new_size));
+    corpus->inputs = check_memory(realloc(corpus->inputs, new_size));
     corpus->inputs[corpus->count++] = (struct corpus_input){
-        .name = must(strdup(name)),
+        .name = check_memory(strdup(name)),
         .bytes = bytes,
         .size = size,
     };
@@ -63,12 +63,12 @@ static void add(struct corpus *corpus, const char *name, uint8_t *bytes,
 static void load_file(struct corpus *corpus, const char *path)
 {
     FILE *file = open_file(path, "rb");
-    uint8_t *bytes = must(malloc(1));
+    uint8_t *bytes = check_memory(malloc(1));
     size_t size = 0, n;
     uint8_t some[PATH_SIZE];
 
     while ((n = fread(some, 1, sizeof some, file)) > 0) {
-        bytes = must(realloc(bytes, size + n));
+        bytes = check_memory(realloc(bytes, size + n));
         memcpy(bytes + size, some, n);
         size += n;
     }
@@ -87,15 +87,15 @@ static int digit_of(char c)
 static void add_line(struct corpus *corpus, const char *name, const char *line)
 {
     size_t size = strcmp(line, "-") == 0 ? 0 : strlen(line) / 2;
-    uint8_t *bytes = must(malloc(size > 0 ? size : 1));
+    uint8_t *bytes = check_memory(malloc(size > 0 ? size : 1));
 
     if (size > 0 ? strlen(line) % 2 != 0 : strcmp(line, "-") != 0)
-        give_up(name, "is not an input in hexadecimal digits");
+        fail(name, "is not an input in hexadecimal digits");
     for (size_t i = 0; i < size; i++) {
         int high = digit_of(line[2 * i]), low = digit_of(line[2 * i + 1]);
 
         if (high < 0 || low < 0)
-            give_up(name, "is not an input in hexadecimal digits");
+            fail(name, "is not an input in hexadecimal digits");
         bytes[i] = (uint8_t) (high << 4 | low);
     }
     add(corpus, name, bytes, size);
@@ -123,7 +123,7 @@ static void load_archive(struct corpus *corpus, const char *path, size_t only)
     free(line);
     close_file(file, path);
     if (only > 0 && corpus->count == before)
-        give_up(path, "has no input in this line");
+        fail(path, "has no input in this line");
 }
 
 static bool is_archive(const char *path)
@@ -139,7 +139,7 @@ static void load_directory(struct corpus *corpus, const char *path)
     struct dirent *entry;
 
     if (directory == NULL)
-        give_up(path, strerror(errno));
+        fail(path, strerror(errno));
     while ((entry = readdir(directory)) != NULL) {
         char file[PATH_SIZE];
         struct stat about;
@@ -176,7 +176,7 @@ void corpus_load(struct corpus *corpus, const char *path)
         int error = errno;
 
         if (!load_one_line(corpus, path))
-            give_up(path, strerror(error));
+            fail(path, strerror(error));
     } else if (S_ISDIR(about.st_mode)) {
         load_directory(corpus, path);
     } else if (is_archive(path)) {
@@ -242,7 +242,7 @@ void corpus_pack(const struct corpus *corpus, const char *path,
 void corpus_unpack(const struct corpus *corpus, const char *directory)
 {
     if (mkdir(directory, 0777) != 0 && errno != EEXIST)
-        give_up(directory, strerror(errno));
+        fail(directory, strerror(errno));
     for (size_t i = 0; i < corpus->count; i++) {
         const struct corpus_input *input = &corpus->inputs[i];
         char path[PATH_SIZE];

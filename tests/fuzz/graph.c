@@ -357,7 +357,7 @@ static void compare_all(const struct graph_end *ends)
             compare(&w.graph.nodes[i], &ends[i]);
 }
 
-static void let_go(void)
+static void release_all(void)
 {
     for (size_t i = 0; i < w.graph.count; i++) {
         struct graph_node *node = &w.graph.nodes[i];
@@ -392,7 +392,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FUZZ_CHECK(aloop_run(w.world.loop) == 0);
     FUZZ_CHECK(w.running == 0 && !aloop_alive(w.world.loop));
     compare_all(ends);
-    let_go();
+    release_all();
     fuzz_world_close(&w.world);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* The state machine: its input, its memory, its references, its acts. */
+/* The state machine: its input, memory, references and acts. */
 
 #include "machine.h"
 
@@ -22,7 +22,7 @@ bool any_bit(void)
     return (fuzz_byte(&w.input) & 1) != 0;
 }
 
-/* Few, so that deadlines meet. */
+/* Few values, so that equal deadlines are frequent. */
 int64_t any_delay_ns(void)
 {
     static const int64_t delays_ns[] = {
@@ -74,7 +74,7 @@ static void *resize(void *context, void *old, size_t old_size, size_t new_size)
 
 void arm(void)
 {
-    /* What is kept would be used instead of the memory that is missing. */
+    /* Kept memory would be used instead of the failing allocation. */
     if (w.starve > 0 && w.loop->debug != NULL)
         aloop__quarantine_drain(w.loop);
     w.fail_in = w.starve;
@@ -130,7 +130,7 @@ struct ref borrow(void)
 {
     unsigned i = any_below(w.ref_count + 1);
 
-    /* Mostly the latest: 0 is what comes when the input has ended. */
+    /* Usually the latest one: 0 is read after the end of the input. */
     return i == w.ref_count ? null_ref() : w.refs[w.ref_count - 1 - i];
 }
 
@@ -145,7 +145,7 @@ struct ref give(void)
     i = w.ref_count - 1 - i;
     ref = w.refs[i];
     if (ref.id >= 0 && model_at(ref.id)->waiter_count > M_WAITERS - M_ROOM)
-        return null_ref(); /* Enough wait for that one. */
+        return null_ref(); /* This future has enough waiters. */
     if ((byte & 128) != 0) {
         FUZZ_CHECK(aloop_future_ref(ref.future) == ref.future);
         model_ref(ref.id);
@@ -171,7 +171,7 @@ static void run(const struct act *acts, size_t count, size_t i)
     acts[i].run();
 }
 
-/* The i-th of all tables, one after the other. */
+/* Runs act `i` of all tables in sequence. */
 static void run_act(size_t i)
 {
     const struct {
@@ -221,7 +221,7 @@ void act_some(void)
         act();
 }
 
-/* A wait that nothing can end goes on to the end of the simulated world. */
+/* A wait that cannot end lasts until the end of the simulated world. */
 void check_time(void)
 {
     int64_t now_ns = aloop_now(w.loop);
@@ -247,7 +247,7 @@ struct m_sight see(enum m_sight_kind kind, int who)
     if (kind == M_SEE_REPORT)
         who = sight.who;
     if (sight.kind != kind || sight.who != who)
-        fprintf(stderr, "there came %s, %d; expected was %s, %d\n",
+        fprintf(stderr, "received %s, %d; expected %s, %d\n",
                 sight_names[kind], who, sight_names[sight.kind], sight.who);
     FUZZ_CHECK(sight.kind == kind && sight.who == who);
     check_time();
@@ -263,7 +263,9 @@ static void on_unhandled(aloop *loop, int error, const char *what, void *arg)
 
     (void) arg;
     if (error == ALOOP_EMISUSE)
-        return; /* The model makes mistakes, and knows no reports of them. */
+        /* Mistakes that the model makes on purpose are reported, but not to
+         * it. */
+        return;
     sight = see(M_SEE_REPORT, M_NULL);
     FUZZ_CHECK(loop == w.loop && what != NULL);
     FUZZ_CHECK(w.is_freeing || error == sight.status);
@@ -294,13 +296,14 @@ static void begin(const uint8_t *data, size_t size)
     w.item = 0;
     streams_begin();
     w.loop = aloop_new(&options);
-    if (w.loop != NULL) /* The model knows no reports of mistakes. */
+    if (w.loop != NULL) /* The model does not predict reports of mistakes. */
         aloop__debug_close(w.loop);
     FUZZ_CHECK(w.loop != NULL);
     model_reset(aloop_now(w.loop));
 }
 
-/* Every task's function has run and returned, every continuation has run. */
+/* Every task's function has run and returned, and every continuation has
+ * run. */
 static void check_ends(void)
 {
     FUZZ_CHECK(w.bodies == 0);

@@ -1,10 +1,10 @@
-/* The state machine's driver: one loop on the simulated system, whose callbacks
- * and tasks do what the input's bytes say, each call checked with the model.
+/* The driver of the state machine: one loop on the simulated system, whose
+ * callbacks and tasks execute the input.  Each call is checked with the model.
  *
- * An act is one call, or a few that belong together: it takes its arguments
- * from the input, makes the call, tells the model, and compares.  Acts are
- * taken from one table by the flow outside of the loop, by callbacks and by
- * tasks alike.  Every reference that the driver holds is in one array. */
+ * An act is one call, or a few that belong together.  It takes its arguments
+ * from the input, makes the call, tells the model, and compares.  The flow
+ * outside of the loop, callbacks and tasks all choose acts from one table.  One
+ * array holds every reference of the driver. */
 
 #ifndef MACHINE_H
 #define MACHINE_H
@@ -17,32 +17,33 @@ enum {
     TIMERS = 4,
     OBJECTS = 8,
     ACTS_MAX = 160,
-    SIGHTS_MAX = 400 /* After which no timer goes on. */
+    SIGHTS_MAX = 400 /* After which timers are no longer started. */
 };
 
-/* A reference to a future; the future may be NULL, its number says so. */
+/* A reference to a future.  The future may be NULL; its number distinguishes
+ * these. */
 struct ref {
     aloop_future *future;
     int id;
 };
 
-/* One opening of a timer; lives longer than it. */
+/* One opening of a timer.  It outlives the timer. */
 struct timer {
     aloop_timer *timer; /* NULL: closed. */
     int id;
 };
 
-/* A continuation; lives longer than it. */
+/* A continuation.  This record outlives it. */
 struct call {
     int id;
-    aloop_future *future; /* Which it keeps until it has run. */
-    bool has_run;         /* Or was taken back. */
+    aloop_future *future; /* Future that it keeps until it has run. */
+    bool has_run;         /* Or was removed. */
 };
 
-/* A channel, a lock or the like: NULL when it was freed. */
+/* A channel, a lock or a similar object; NULL after it was freed. */
 struct object {
     void *it;
-    int id; /* -1: it was never there. */
+    int id; /* -1: never made. */
 };
 
 enum { CHANNEL, RENDEZVOUS, SEMAPHORE, MUTEX, EVENT, BARRIER, CONDITION,
@@ -51,16 +52,16 @@ enum { CHANNEL, RENDEZVOUS, SEMAPHORE, MUTEX, EVENT, BARRIER, CONDITION,
 struct machine {
     struct fuzz_input input;
     aloop *loop;
-    int host_fd;      /* As for an embedding host, or -1. */
-    int task;         /* Whose flow this is, or M_NULL. */
-    bool is_inside;   /* A callback or a task: the loop runs. */
-    bool is_freeing;  /* Inside aloop_free(): the model knows no more. */
+    int host_fd;      /* Descriptor for an embedding host, or -1. */
+    int task;         /* Task that runs, or M_NULL. */
+    bool is_inside;   /* In a callback or a task. */
+    bool is_freeing;  /* In aloop_free(), which the model does not cover. */
     bool is_over;
     unsigned acts, sights, bodies;
-    unsigned wakes;   /* sim_wakes() as the turn began. */
+    unsigned wakes;   /* sim_wakes() when the turn began. */
 
-    size_t bytes;     /* Of the library's memory that are out. */
-    unsigned starve;  /* Which allocation of the next call fails; 0: none. */
+    size_t bytes;     /* Allocated by the library. */
+    unsigned starve;  /* Allocation of the next call that fails; 0: none. */
     unsigned fail_in;
     bool has_failed;
 
@@ -70,14 +71,14 @@ struct machine {
     struct object objects[OBJECTS];
     struct timer timer_notes[M_TIMEDS];
     struct call calls[M_CALLS];
-    int tasks[M_FUTURES];       /* What a task is given: its number. */
+    int tasks[M_FUTURES];       /* Arguments of tasks: their numbers. */
     bool has_body_run[M_FUTURES];
-    int numbers[M_CALLS];       /* What a deferred call is given. */
+    int numbers[M_CALLS];       /* Arguments of deferred calls. */
     unsigned number_count;
-    int items[M_FUTURES];       /* What futures send and receive. */
+    int items[M_FUTURES];       /* Items that futures transfer. */
     ssize_t statuses[M_FUTURES][M_MEMBERS];
     size_t winners[M_FUTURES];
-    int item;                   /* The last one sent. */
+    int item;                   /* The last item sent. */
 };
 
 extern struct machine w;
@@ -87,14 +88,15 @@ extern struct machine w;
 unsigned any_below(unsigned bound);
 int64_t any_delay_ns(void);
 bool any_bit(void);
-/* For a person who reads along: one line. */
+/* Prints a line of the trace. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Around one call that needs memory; the second says whether it was denied. */
+/* Called before and after a call that needs memory. disarm() returns whether an
+ * allocation has failed. */
 void arm(void);
 bool disarm(void);
 void act(void);
 void act_some(void);
-/* The user's code is called: is it what had to come next? */
+/* Called when application code runs.  Checks that the model expects it next. */
 struct m_sight see(enum m_sight_kind kind, int who);
 void check_alive(void);
 void check_time(void);
@@ -102,14 +104,14 @@ void check_time(void);
 /* References. */
 
 struct ref null_ref(void);
-void keep(aloop_future *future, int id); /* Another may have to go. */
-struct ref borrow(void);                 /* One of them, left where it is. */
+void keep(aloop_future *future, int id); /* May drop another one. */
+struct ref borrow(void);                 /* One of them, which is kept. */
 struct ref give(void);                   /* One of them, to be given away. */
-/* A call that makes futures has returned this one; false: for want of memory,
- * and nothing has been made. */
+/* Checks the future that a call has returned.  Returns false if the call failed
+ * because memory was missing, and has made nothing. */
 bool is_made(const aloop_future *future, bool has_failed);
 
-/* machine_turn.c: the flow outside. */
+/* machine_turn.c: the flow outside of the loop. */
 
 void end_orderly(void);
 
@@ -128,13 +130,13 @@ extern const size_t future_act_count, timer_act_count, task_act_count,
 
 void close_timers(void);
 void free_objects(void);
-struct object *any_object(unsigned kind); /* Made if it never was there. */
+struct object *any_object(unsigned kind); /* Made if it never existed. */
 ssize_t await_ref(struct ref ref);
 void streams_begin(void);
 void streams_close(void);
-void streams_check(void); /* After all has been freed. */
+void streams_check(void); /* After everything was freed. */
 void stream_connected(ssize_t status);
-/* A task that acts. */
+/* The body of a task, which executes acts. */
 ssize_t body(aloop *loop, void *arg);
 
 #endif

@@ -1,4 +1,4 @@
-/* Acts on futures, and on what waits for several. */
+/* Acts on futures, and on futures that wait for several others. */
 
 #include "machine.h"
 
@@ -104,7 +104,8 @@ static void detach(void)
     model_detach(ref.id);
 }
 
-/* What came with the status is where it belongs, and nothing else is. */
+/* Compares the results of a future with the model: items, statuses and
+ * winners. */
 static void check_results(int id)
 {
     const struct m_whole *whole;
@@ -161,7 +162,7 @@ static void then(void)
     bool has_failed;
 
     if (ref.id < 0 && (w.is_inside || w.task >= 0))
-        return; /* The model knows of none without a future. */
+        return; /* The model knows no continuations without a future. */
     say("then #%d: continuation %d", ref.id, m.call_count);
     *call = (struct call){m.call_count, ref.future, ref.id < 0};
     arm();
@@ -175,7 +176,7 @@ static void then(void)
     FUZZ_CHECK(result == model_then(ref.id, &id));
 }
 
-/* The user takes back any that has not run, the first of its kind or not. */
+/* Removes any continuation that has not run, even if it is not the first. */
 static void unthen(void)
 {
     struct call *call;
@@ -185,7 +186,7 @@ static void unthen(void)
         return;
     call = &w.calls[any_below((unsigned) m.call_count)];
     if (call->has_run)
-        return; /* Its future may be gone. */
+        return; /* Its future may be freed. */
     id = m.calls[call->id];
     say("unthen of #%d: continuation %d", id, call->id);
     FUZZ_CHECK(aloop_unthen(call->future, on_settled, NULL) == 0);
@@ -194,7 +195,7 @@ static void unthen(void)
     model_unthen(call->id);
 }
 
-/* What waits for several. */
+/* Futures that wait for several others. */
 
 static aloop_future *make_whole(enum m_kind kind, size_t count,
                                 aloop_future **futures)

@@ -1,4 +1,4 @@
-/* Streams in the state machine: reads, writes and waits, by callbacks and by
+/* Streams in the state machine: reads, writes and waits, in callbacks and in
  * tasks. */
 
 #include "machine_stream.h"
@@ -64,7 +64,8 @@ static void check_io(struct io *io)
         check_read(io->end, io->buffer, io->size, io->is_exact, status);
 }
 
-/* In the order in which they were begun, which is that of their ends. */
+/* Handles settled reads in the order of their starts, in which they also
+ * settle. */
 void collect(const struct end *end)
 {
     for (unsigned i = 0; i < s.io_count; i++) {
@@ -76,7 +77,7 @@ void collect(const struct end *end)
     }
 }
 
-/* Writes of one end are done in order. */
+/* Writes of one end are executed in order. */
 static void check_write(const struct io *io, ssize_t status)
 {
     if (status < 0) {
@@ -204,7 +205,8 @@ void act_wait(void)
                            : aloop_stream_drain(end->stream));
 }
 
-/* A write is taken back, or torn, and then nothing can be written after it. */
+/* Cancels a read or a write.  A write is removed, or sent in part; nothing can
+ * be written after that. */
 void act_cancel(void)
 {
     struct io *io;
@@ -229,8 +231,8 @@ void act_cancel(void)
             : PERHAPS;
 }
 
-/* Tasks that read and write, with buffers that are theirs again as soon as the
- * await is over. */
+/* Tasks that read and write.  Their buffers are their own again when the await
+ * ends. */
 
 static ssize_t await_io(aloop_future *future)
 {
@@ -276,7 +278,7 @@ static void write_in_task(struct end *end)
     buffer = lend(size);
     piece = new_piece(end, buffer, size);
     write = aloop_stream_write(end->stream, buffer, size);
-    /* Refused; or its limit may take it back before this task resumes. */
+    /* It was refused, or a timeout may cancel it before this task resumes. */
     end->pieces[piece].fate = aloop_future_is_settled(write) ? GONE : PERHAPS;
     status = await_io(aloop_timeout(write, ALOOP_SEC(1)));
     FUZZ_CHECK(status == (ssize_t) size || status == ALOOP_ECANCELED ||

@@ -1,4 +1,5 @@
-/* Acts on what stands in line: channels, locks and their like, groups. */
+/* Acts on futures that wait in line: channels, locks and similar objects,
+ * groups. */
 
 #include "machine.h"
 
@@ -66,7 +67,7 @@ void free_objects(void)
         free_object(i);
 }
 
-/* Frees it, or makes it anew. */
+/* Frees an object, or makes it again. */
 static void renew(void)
 {
     unsigned kind = any_below(OBJECTS);
@@ -78,8 +79,8 @@ static void renew(void)
         free_object(kind);
 }
 
-/* What is asked of a freed object fails, without a loop. */
-static void misused(const aloop_future *future)
+/* Calls for a freed object fail, without a loop. */
+static void check_refused(const aloop_future *future)
 {
     FUZZ_CHECK(future != NULL && aloop_future_is_settled(future));
     keep((aloop_future *) (uintptr_t) future, M_MISUSE);
@@ -105,7 +106,7 @@ static void send(void)
     if (!is_made(future, disarm()))
         return;
     if (channel->it == NULL)
-        misused(future);
+        check_refused(future);
     else
         keep(future, model_send(channel->id, *item));
 }
@@ -123,7 +124,7 @@ static void receive(void)
     if (!is_made(future, disarm()))
         return;
     if (channel->it == NULL)
-        misused(future);
+        check_refused(future);
     else
         keep(future, model_receive(channel->id));
 }
@@ -163,8 +164,8 @@ static void close_channel(void)
         model_channel_close(channel->id);
 }
 
-/* What the await borrows is given back at once: whoever still wrote there, or
- * read, would be caught. */
+/* Frees the memory borrowed by an await immediately, so that checkers detect a
+ * later access. */
 static void await_borrowed(void)
 {
     struct object *channel = any_channel();
@@ -204,7 +205,7 @@ static void acquire(void)
     if (!is_made(future, disarm()))
         return;
     if (semaphore->it == NULL)
-        misused(future);
+        check_refused(future);
     else if (count == 0)
         keep(future, model_done(ALOOP_EINVAL));
     else
@@ -250,7 +251,7 @@ static void lock(void)
     if (!is_made(future, disarm()))
         return;
     if (mutex->it == NULL)
-        misused(future);
+        check_refused(future);
     else
         keep(future, model_acquire(mutex->id, 1));
 }
@@ -276,7 +277,7 @@ static void unlock(void)
                (mutex->it != NULL && m.objects[mutex->id].count == 0));
 }
 
-/* A critical section, from lock to unlock. */
+/* Executes a critical section, from lock to unlock. */
 static void hold_lock(void)
 {
     struct object *mutex = any_object(MUTEX);
@@ -334,7 +335,7 @@ static void wait_event(void)
     if (!is_made(future, disarm()))
         return;
     if (event->it == NULL)
-        misused(future);
+        check_refused(future);
     else
         keep(future, model_event_wait(event->id));
 }
@@ -350,7 +351,7 @@ static void wait_barrier(void)
     if (!is_made(future, disarm()))
         return;
     if (barrier->it == NULL)
-        misused(future);
+        check_refused(future);
     else
         keep(future, model_barrier_wait(barrier->id));
 }
@@ -428,11 +429,12 @@ static void wait_group(void)
         return;
     }
     if (group->it == NULL) {
-        misused(future);
+        check_refused(future);
         return;
     }
     if (line->count > 0 && waits[line->futures[0]] == future) {
-        keep(future, model_group_share(group->id)); /* Without memory. */
+        /* Without memory, the first wait is shared. */
+        keep(future, model_group_share(group->id));
         return;
     }
     id = model_group_wait(group->id);

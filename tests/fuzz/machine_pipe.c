@@ -1,9 +1,9 @@
-/* Pipes in the state machine: what one end receives goes out of another.
+/* Pipes in the state machine: one stream is forwarded into another.
  *
- * An end that a pipe leads into has written nothing itself and never will, so
- * that what its peer reads is what the pipe's source wrote, through any number
- * of pipes.  Until a pipe has settled, the end that it leads out of can be
- * neither read nor started nor stopped; after it, that end is only closed. */
+ * An end that a pipe leads into writes nothing itself, before or afterwards.
+ * Its peer therefore reads what the source of the pipe has written, through any
+ * number of pipes.  Until a pipe has settled, its source can be neither read
+ * nor started nor stopped; after that, its source is only closed. */
 
 #include "machine_stream.h"
 
@@ -24,7 +24,7 @@ struct end *source_of(struct end *writer)
     return writer;
 }
 
-/* One that failed may have lost bytes, and its other end is closed as it is. */
+/* A failed pipe may have lost bytes, and its other end is closed. */
 bool has_failed_pipe(const struct end *writer)
 {
     for (; writer->fed_by != NULL; writer = peer_of(writer->fed_by)) {
@@ -79,7 +79,7 @@ static void no_data(aloop_stream *stream, const void *data, ssize_t size,
     FUZZ_CHECK(false); /* It is called in spite of a refusal. */
 }
 
-/* While a pipe waits, too. */
+/* Checks that other reads of a stream are refused while its pipe is waiting. */
 static void act_disturb(void)
 {
     struct end *end = any_end();

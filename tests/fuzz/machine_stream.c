@@ -1,4 +1,4 @@
-/* Streams in the state machine: connections, and callbacks of what arrives. */
+/* Streams in the state machine: connections, and callbacks with data. */
 
 #include "machine_stream.h"
 
@@ -35,7 +35,7 @@ size_t any_size(void)
     return sizes[any_below(sizeof sizes / sizeof sizes[0])];
 }
 
-/* Each piece begins with its number, so that a gap shows. */
+/* Each piece begins with its number, so that gaps are detected. */
 static unsigned char byte_of(unsigned piece, size_t at)
 {
     return (unsigned char) (at == 0 ? piece : piece * 31 + at * 7 + at / 256);
@@ -49,7 +49,8 @@ unsigned new_piece(struct end *end, char *buffer, size_t size)
     return end->piece_count++;
 }
 
-/* Steps over what was taken back; `first` is what comes next, or -1. */
+/* Skips pieces that were cancelled.  `first` is the next byte received, or
+ * -1. */
 static void skip(struct end *writer, int first)
 {
     while (writer->got_bytes == 0 && writer->got < writer->piece_count) {
@@ -80,7 +81,7 @@ void check_bytes(struct end *end, const void *data, size_t size)
     }
 }
 
-/* The end of a stream, and no error: all has come. */
+/* Checks an end of stream without an error: everything has arrived. */
 void check_eof(const struct end *end)
 {
     struct end *writer = source_of(peer_of(end));
@@ -98,7 +99,7 @@ bool is_breakage(ssize_t error)
            error == ALOOP_ENOTCONN; /* Shut down after a reset. */
 }
 
-/* What may be done anywhere. */
+/* Acts that are allowed anywhere. */
 static void act_on_stream(void)
 {
     if (w.acts == 0 || w.is_freeing)
@@ -107,8 +108,9 @@ static void act_on_stream(void)
     stream_acts[fuzz_byte(&w.input) % stream_act_count].run();
 }
 
-/* A callback that the model does not know of.  Behind the turn's wait all of
- * the model's own are over; before it some may be still to come. */
+/* Handles a callback that the model does not cover.  After the wait of a
+ * turn, the model expects no more events of its own; before it, it may expect
+ * some. */
 void stream_act_some(void)
 {
     bool is_dispatch = !w.is_freeing && sim_wakes() > w.wakes;
@@ -231,7 +233,7 @@ static void act_start(void)
                (is_reading(end) || is_piped(end) ? ALOOP_EBUSY : 0));
     if (result == 0) {
         end->is_started = true;
-        end->is_over = false; /* It is told again. */
+        end->is_over = false; /* The end is reported again. */
     }
 }
 
@@ -288,7 +290,7 @@ static void act_water(void)
     FUZZ_CHECK(aloop_stream_set_watermarks(end->stream, high / 2, high) == 0);
 }
 
-/* A call of the system fails, some time. */
+/* Lets a later call of the system fail. */
 static void act_break(void)
 {
     static const struct {

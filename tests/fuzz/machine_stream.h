@@ -1,14 +1,14 @@
-/* Streams in the state machine: what the model does not know.
+/* Streams in the state machine, which the model does not cover.
  *
- * When bytes arrive is the simulated network's affair, so that nothing here has
- * an exact time.  What is claimed instead: each direction of a connection
- * brings what was written, in order, without a gap, to the end that was told;
- * each future settles once; nothing is called after a close; and memory that
- * was lent is touched by nobody once its future has settled.
+ * The simulated network decides when bytes arrive, so times are not checked
+ * here.  These rules are checked instead: each direction of a connection
+ * delivers what was written, in order and without gaps, up to the reported end;
+ * each future settles once; no callback runs after a close; and the library
+ * does not use borrowed memory after its future has settled.
  *
- * From the first connection on the model knows of only a part of the loop: runs
- * are stepped, and where a callback comes between the model's own it acts on
- * streams alone. */
+ * From the first connection on, the model knows only a part of the loop.  Runs
+ * are then stepped, and a callback of a stream between events of the model acts
+ * on streams only. */
 
 #ifndef MACHINE_STREAM_H
 #define MACHINE_STREAM_H
@@ -17,7 +17,7 @@
 
 enum { ENDS_MAX = 6, PIECES_MAX = 48, IOS_MAX = 96, SIZE_LARGEST = 3000 };
 
-/* What became of something written. */
+/* The outcome of a write. */
 enum fate { WHOLE, GONE, PERHAPS };
 
 struct piece {
@@ -25,41 +25,41 @@ struct piece {
     enum fate fate;
 };
 
-/* One end of a connection; its peer is the one beside it. */
+/* One end of a connection; its peer is next to it in the array. */
 struct end {
-    aloop_stream *stream; /* NULL: not there yet, or closed. */
+    aloop_stream *stream; /* NULL: not connected yet, or closed. */
     bool is_closed;
-    bool is_started;      /* on_data may come. */
-    bool is_over;         /* It heard of the end, or of an error. */
+    bool is_started;      /* on_data may be called. */
+    bool is_over;         /* Received the end or an error. */
     bool has_reader;      /* A task reads. */
     bool is_shut;         /* Or will be. */
-    struct io *pipe;      /* Out of it, ever; or NULL. */
-    struct end *fed_by;   /* Where a pipe into it began; or NULL. */
+    struct io *pipe;      /* Pipe out of it, at any time; or NULL. */
+    struct end *fed_by;   /* Source of the pipe into it; or NULL. */
     struct piece pieces[PIECES_MAX]; /* All that it wrote. */
     unsigned piece_count;
-    unsigned got;         /* Pieces that the peer has. */
-    size_t got_bytes;     /* Of the next one. */
+    unsigned got;         /* Pieces that the peer has received. */
+    size_t got_bytes;     /* Received of the next piece. */
 };
 
 enum io_kind { IO_READ, IO_WRITE, IO_WAIT, IO_CONNECT, IO_PIPE };
 
-/* An operation that is followed to its end. */
+/* An operation that is followed until it ends. */
 struct io {
     enum io_kind kind;
     struct end *end;
     aloop_future *future; /* A reference, until it has ended. */
     char *buffer;         /* Lent to it, until it has settled. */
     size_t size;
-    unsigned piece;       /* A write's. */
+    unsigned piece;       /* Of a write. */
     bool is_exact;        /* Reads `size` bytes or fails. */
-    bool is_checked;      /* What it read was looked at. */
+    bool is_checked;      /* The data read was checked. */
     bool has_ended;
-    ssize_t status;       /* If it has. */
+    ssize_t status;       /* Valid if it has ended. */
 };
 
 struct streams {
     struct end ends[ENDS_MAX];
-    unsigned end_count; /* Two for each connection that was begun. */
+    unsigned end_count; /* Two for each connection. */
     struct io ios[IOS_MAX];
     unsigned io_count;
     aloop_listener *listener;
@@ -72,7 +72,7 @@ extern struct streams s;
 /* machine_stream.c */
 struct end *any_end(void); /* Open, or NULL. */
 struct end *peer_of(const struct end *end);
-/* The peer of `end`, or where its pipes begin, wrote what has come to it. */
+/* Checks that the peer of `end`, or the source of its pipes, wrote `data`. */
 void check_bytes(struct end *end, const void *data, size_t size);
 void check_eof(const struct end *end);
 unsigned new_piece(struct end *end, char *buffer, size_t size);
@@ -81,12 +81,12 @@ bool is_breakage(ssize_t error);
 void stream_act_some(void);
 
 /* machine_io.c */
-void collect(const struct end *end); /* Reads that have settled. */
+void collect(const struct end *end); /* Handles reads that have settled. */
 bool is_pending(const struct io *io);
 bool is_reading(const struct end *end);
 struct io *new_io(enum io_kind kind, struct end *end);
 void follow(struct io *io, aloop_future *future);
-/* `end` was just closed: no read of it is called back. */
+/* `end` was closed: its pending reads are not reported. */
 void drop_reads(const struct end *end);
 void act_read(void);
 void act_write(void);
@@ -95,9 +95,9 @@ void act_cancel(void);
 void act_task(void);
 
 /* machine_pipe.c */
-bool is_piped(const struct end *end); /* Now, out of it. */
-bool is_spent(const struct end *end); /* It was. */
-struct end *source_of(struct end *writer); /* Who has written its bytes. */
+bool is_piped(const struct end *end); /* Out of it, at present. */
+bool is_spent(const struct end *end); /* It was, earlier. */
+struct end *source_of(struct end *writer); /* The end that wrote its bytes. */
 bool has_failed_pipe(const struct end *writer);
 void check_pipe(const struct io *io, ssize_t status);
 

@@ -1,10 +1,10 @@
-/* Acts on tasks, and what tasks do: bodies that act, await and return. */
+/* Acts on tasks, and the bodies of tasks, which act, await and return. */
 
 #include "machine.h"
 
 enum { SCOPES_MAX = 3 };
 
-/* What a body keeps on its stack. */
+/* State on the stack of a body. */
 struct scope {
     aloop_deadline *deadline;
     int id;
@@ -15,7 +15,8 @@ static struct {
     int count;
 } scopes[M_FUTURES];
 
-/* The task has been switched to: is it its turn?  Tells how its await ended. */
+/* The task was resumed.  Checks that the model expects it, and returns the
+ * result of its await. */
 static ssize_t resumed(int id)
 {
     struct m_sight sight = see(M_SEE_TASK, id);
@@ -64,7 +65,7 @@ static void spawn(void)
         keep(task, model_spawn());
 }
 
-/* Another flow goes on; what it leaves must not be taken for this one's. */
+/* Another flow continues, and must not take this state for its own. */
 static void leave(void)
 {
     w.task = M_NULL;
@@ -91,7 +92,7 @@ static ssize_t await_in_task(struct ref ref)
     return status;
 }
 
-/* In a callback nothing can be waited for. */
+/* A callback cannot wait. */
 static ssize_t await_in_callback(struct ref ref)
 {
     ssize_t status = aloop_await(ref.future);
@@ -131,7 +132,7 @@ ssize_t await_ref(struct ref ref)
         return await_outside(ref);
     aloop_future_unref(ref.future);
     model_unref(ref.id);
-    return ALOOP_EAGAIN; /* When a wake-up is heard is not known. */
+    return ALOOP_EAGAIN; /* The time of a wake-up is not known. */
 }
 
 static void await(void)
@@ -224,7 +225,7 @@ static void end_deadline(void)
                model_deadline_end(scope->id));
 }
 
-/* Acts that seldom come together by chance. */
+/* Combinations of acts that are rare by chance. */
 
 static void nap(void)
 {
@@ -232,7 +233,7 @@ static void nap(void)
     struct ref ref;
 
     if (w.task < 0 || w.is_freeing || !model_has_room())
-        return; /* Many tasks may be about to. */
+        return; /* Many tasks may be about to sleep. */
     say("sleep %lld and await it", (long long) delay_ns);
     ref.future = aloop_sleep(w.loop, delay_ns);
     ref.id = model_sleep(model_after(delay_ns));
@@ -261,7 +262,7 @@ static void stay_shielded(void)
     nap();
 }
 
-/* So often that one of them has to yield. */
+/* So many awaits that one of them yields. */
 static void await_often(void)
 {
     struct ref ref = borrow();
@@ -269,7 +270,7 @@ static void await_often(void)
 
     if (w.task < 0 || ref.id < 0 || model_pending(ref.id))
         return;
-    /* One reference more, for others drop theirs while this one yields. */
+    /* Keep a reference, because others may drop theirs during a yield. */
     FUZZ_CHECK(aloop_future_ref(ref.future) == ref.future);
     model_ref(ref.id);
     for (unsigned i = 0; i < count && !w.is_freeing; i++) {
@@ -281,7 +282,7 @@ static void await_often(void)
     model_unref(ref.id);
 }
 
-/* What a task can ask of itself. */
+/* Checks what a task can query about itself. */
 static void look(void)
 {
     aloop_future *task = aloop_current_task();

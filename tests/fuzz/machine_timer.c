@@ -59,7 +59,7 @@ static void start(void)
     has_failed = disarm();
     if (result < 0) {
         FUZZ_CHECK(timer == NULL);
-        w.host_fd = -1; /* One may have been made, and closed. */
+        w.host_fd = -1; /* A timer may have been made, and closed. */
         FUZZ_CHECK(period_ns < 0 ? result == ALOOP_EINVAL
                                  : has_failed && result == ALOOP_ENOMEM);
         return;
@@ -72,7 +72,8 @@ static void start(void)
     model_set(note->id, model_after(delay_ns));
 }
 
-/* A slot's timer, which may be NULL, and its number in the model, or -1. */
+/* Returns the timer of a slot, which may be NULL, and its number in the model,
+ * or -1. */
 static aloop_timer *any_timer(int *ret_id)
 {
     struct timer *note = w.timers[any_below(TIMERS)];

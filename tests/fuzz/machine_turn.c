@@ -6,15 +6,15 @@
 #include "loop/quarantine.h"
 #include "loop/turn.h"
 
-enum { STEPS_MAX = 100 }; /* In which streams should come to their ends. */
+enum { STEPS_MAX = 100 }; /* Steps in which streams should end. */
 
-/* As for a host: whether a turn has something to do. */
+/* Checks the descriptor for a host: is it readable if a turn has work? */
 static void check_host(void)
 {
     bool is_due =
         model_has_work() || m.is_woken || m.has_closed ||
         model_next_ns() <= m.now_ns ||
-        w.loop->trim_ns <= aloop__sys_clock_ns(); /* Memory goes back. */
+        w.loop->trim_ns <= aloop__sys_clock_ns(); /* Memory is to be freed. */
 
     if (w.host_fd >= 0 && m.is_exact && !w.is_inside)
         FUZZ_CHECK(sim_fd_readable(w.host_fd) == is_due);
@@ -31,7 +31,7 @@ static void turn(int64_t wait_ns)
     model_turn_begin(wait_ns);
     if (m.is_exact) {
         result = aloop_step(w.loop, wait_ns);
-    } else { /* How many turns a step has is then not known. */
+    } else { /* The number of turns in a step is not known then. */
         w.loop->thread = aloop__sys_thread_self();
         result = aloop__turn(w.loop, wait_ns, false);
     }
@@ -55,7 +55,7 @@ static void step(void)
     if (wait_ns == INT64_MAX)
         wait_ns = -1; /* The simulated world ends before. */
     if (wait_ns < 0 && !m.is_exact)
-        wait_ns = ALOOP_SEC(1); /* Who knows whether there is an end? */
+        wait_ns = ALOOP_SEC(1); /* There may be no event. */
     say("step %lld", (long long) wait_ns);
     if (w.is_inside)
         FUZZ_CHECK(aloop_step(w.loop, wait_ns) == ALOOP_EBUSY);
@@ -74,7 +74,7 @@ static void run(void)
         return;
     }
     if (m.is_woken || !m.is_exact)
-        return; /* When things are heard of is the loop's affair. */
+        return; /* The model does not know in which turn events arrive. */
     model_run_begin(M_NULL);
     result = aloop_run(w.loop);
     FUZZ_CHECK(model_next().kind == M_NOTHING);
@@ -92,7 +92,7 @@ static void stop(void)
         m.stops_next = true;
 }
 
-/* As if the callback had been busy for that long. */
+/* Simulates a callback that takes that long. */
 static void advance(void)
 {
     static const int64_t steps_ns[] = {1, 2, 5, 10, 100, 1000, 21000,
@@ -120,7 +120,7 @@ static void on_post(aloop *loop, void *arg)
 {
     int number = *(int *) arg;
 
-    model_hear_late();
+    model_late_post();
     see(M_SEE_POST, number);
     FUZZ_CHECK(loop == w.loop);
     w.is_inside = true;
@@ -129,7 +129,7 @@ static void on_post(aloop *loop, void *arg)
     w.is_inside = false;
 }
 
-/* A number for a call to come; NULL: there were enough. */
+/* Returns a number for a future call, or NULL if there are none left. */
 static int *new_number(void)
 {
     int *number = &w.numbers[w.number_count];
@@ -158,7 +158,7 @@ static void defer(void)
         model_queue((struct m_work){M_DEFER, *number, 0});
 }
 
-/* In a run, the turn that hears of it is the loop's own choice. */
+/* In a run, the loop decides in which turn the post runs. */
 static void post(void)
 {
     int *number;
@@ -199,7 +199,7 @@ static void hold(void)
         m.holds += is_release ? -1 : 1;
 }
 
-/* Nothing holds anything any more, so that not one object is left. */
+/* If no object is left, checks that no memory is left. */
 static void check_memory(void)
 {
     for (int i = 0; i < m.future_count; i++)
@@ -207,7 +207,7 @@ static void check_memory(void)
             return;
     if (aloop_alive(w.loop))
         return;
-    turn(0); /* Frees what was closed. */
+    turn(0); /* Frees closed handles. */
     if (w.loop->debug != NULL)
         aloop__quarantine_drain(w.loop);
     FUZZ_CHECK(w.loop->slab.used == 0);
@@ -233,9 +233,9 @@ void end_orderly(void)
     if (m.is_woken)
         turn(0);
     if (m.stops_next)
-        run(); /* Which ends at once. */
+        run(); /* Ends immediately. */
     run();
-    streams_close(); /* A connection may have come only now. */
+    streams_close(); /* A connection may have been accepted only now. */
     for (int i = 0; i < STEPS_MAX && !m.is_exact && aloop_alive(w.loop); i++) {
         turn(ALOOP_SEC(1));
         streams_close();

@@ -1,4 +1,5 @@
-/* The model's futures: pending, then settled once; counted, seen, let go. */
+/* The futures of the model: pending, then settled once; counted, handled,
+ * released. */
 
 #include "model.h"
 
@@ -6,7 +7,7 @@
 
 struct model m;
 
-/* A whole model is a lot to clear: only what counts is. */
+/* Resets only what is used, because clearing the whole model takes long. */
 void model_reset(int64_t now_ns)
 {
     m.now_ns = now_ns;
@@ -80,9 +81,9 @@ int model_done(ssize_t status)
     return id;
 }
 
-/* Nobody holds it and it has settled: an error that nobody wanted to hear of is
- * reported, as the turn ends. */
-static void let_go(int id)
+/* A settled future has no owners any more.  An error that was not handled is
+ * reported when the turn ends. */
+static void release_settled(int id)
 {
     struct m_future *future = model_at(id);
     bool was_asked_for =
@@ -108,7 +109,7 @@ static void settle(int id, ssize_t status)
         model_queue(future->waiters[i]);
     future->waiter_count = 0;
     if (future->refs == 0)
-        let_go(id);
+        release_settled(id);
 }
 
 void model_settle(int id, ssize_t status)
@@ -140,7 +141,8 @@ int model_resolve(int id, ssize_t status)
     return 0;
 }
 
-/* A promise that only waiters hold can be settled by nobody. */
+/* A promise that only waiters hold can no longer be resolved, and settles with
+ * EDEADLK. */
 static void check_promise(int id)
 {
     struct m_future *future = model_at(id);
@@ -168,7 +170,7 @@ static void end(int id)
     case M_TIMEOUT:
         model_end_limited(id, ALOOP_ECANCELED);
         break;
-    case M_RELOCK: /* The wait ends with the mutex, however it ends. */
+    case M_RELOCK: /* The wait ends with the mutex in any case. */
         break;
     case M_WAIT:
         model_group_cancel(future->line);
@@ -215,10 +217,10 @@ static void release(int id)
     if (future->refs > 0)
         check_promise(id);
     else if (!model_pending(id))
-        let_go(id);
+        release_settled(id);
 }
 
-/* An observer is content. */
+/* Drops a reference of an observer. */
 static void unobserve(int id)
 {
     if (model_at(id)->refs == 1 && !model_at(id)->is_detached)
@@ -283,7 +285,7 @@ void model_unwait(int id, struct m_work work)
     FUZZ_CHECK(kept == future->waiter_count - 1);
     future->waiter_count = kept;
     if (--future->waiting == 0)
-        future->is_seen = false; /* Nobody will look now. */
+        future->is_seen = false; /* There is no waiter left to handle it. */
 }
 
 ssize_t model_take(int id)
@@ -297,9 +299,9 @@ ssize_t model_take(int id)
     return status;
 }
 
-void model_tell(int id)
+void model_consume(int id)
 {
-    model_at(id)->is_seen = model_at(id)->is_told = true;
+    model_at(id)->is_seen = model_at(id)->is_consumed = true;
 }
 
 int model_then(int id, int *ret_call)
@@ -329,7 +331,7 @@ void model_unthen(int call)
     else
         model_unqueue(work);
     if (!model_pending(id) && !model_has_call(id) &&
-        !model_at(id)->is_taken && !model_at(id)->is_told)
-        model_at(id)->is_seen = false; /* To be reported. */
+        !model_at(id)->is_taken && !model_at(id)->is_consumed)
+        model_at(id)->is_seen = false; /* It is reported then. */
     unobserve(id);
 }

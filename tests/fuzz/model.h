@@ -99,7 +99,7 @@ struct m_task {
     bool is_waiting;   /* In an await or a yield. */
     bool is_yielding;  /* In a yield. */
     bool was_cancelled;
-    bool has_let_go;   /* The await ends while its future continues. */
+    bool has_dropped;   /* The await ends while its future continues. */
     int shields;
     int passed;        /* Number of deadlines that have passed. */
     int streak;        /* Awaits in succession without waiting. */
@@ -138,7 +138,7 @@ struct m_future {
     bool is_lead, has_ended;
     bool is_common; /* Each of its owners counts as the only one. */
     bool is_taken; /* Its status was given to the user. */
-    bool is_told;  /* Or to a composite or group. */
+    bool is_consumed;  /* Or to a composite or group. */
     bool is_gone;
     struct m_work waiters[M_WAITERS];
     int waiter_count;
@@ -285,7 +285,7 @@ void model_queue(struct m_work work);
 void model_unqueue(struct m_work work); /* `work` must be queued. */
 /* Returns whether a call for a settled future is queued. */
 bool model_has_call(int id);
-void model_tell(int id); /* Its status has become a part of another one. */
+void model_consume(int id); /* Its status has become a part of another one. */
 int model_timed(enum m_timed_kind kind, int who);
 void model_set(int timed, int64_t when_ns);
 void model_clear(int timed);
@@ -295,7 +295,7 @@ int model_sleep(int64_t when_ns);
 void model_post(int who);
 /* Receives a post.  If streams act in the same dispatch, the post may be one of
  * theirs, and need not wait for the next turn. */
-void model_hear_late(void);
+void model_late_post(void);
 bool model_has_work(void);
 bool model_alive(void);
 /* Returns the next deadline, or INT64_MAX if there is none. */

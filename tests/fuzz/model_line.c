@@ -1,5 +1,5 @@
-/* The model's lines: who waits longest is served first, at once when there is
- * something for it, and nobody overtakes. */
+/* The lines of the model: the waiter that came first is served first,
+ * immediately if possible, and no waiter is overtaken. */
 
 #include "model.h"
 
@@ -25,7 +25,7 @@ bool model_line_remove(struct m_line *line, int id)
     return true;
 }
 
-/* The first in line leaves, served or not. */
+/* Settles the first waiter in line, which may be served or not. */
 static void settle_first(struct m_line *line, ssize_t status)
 {
     int id = line->futures[0];
@@ -51,10 +51,10 @@ void model_leave(int id)
         model_line_remove(&m.objects[object].senders, id);
     model_settle(id, ALOOP_ECANCELED);
     if (object >= 0 && m.objects[object].kind == M_SEMAPHORE)
-        model_serve(object); /* Some behind it may want less. */
+        model_serve(object); /* Waiters behind it may need fewer permits. */
 }
 
-static int stand(enum m_kind kind, int object, struct m_line *line)
+static int wait_in_line(enum m_kind kind, int object, struct m_line *line)
 {
     int id = model_new(kind);
 
@@ -144,7 +144,7 @@ int model_send(int id, int item)
     int future;
 
     if (result == ALOOP_EAGAIN) {
-        future = stand(M_SEND, id, &m.objects[id].senders);
+        future = wait_in_line(M_SEND, id, &m.objects[id].senders);
     } else {
         future = model_new(M_SEND);
         model_settle(future, result);
@@ -160,7 +160,7 @@ int model_receive(int id)
     int future;
 
     if (result == ALOOP_EAGAIN)
-        return stand(M_RECEIVE, id, &m.objects[id].line);
+        return wait_in_line(M_RECEIVE, id, &m.objects[id].line);
     future = model_new(M_RECEIVE);
     model_settle(future, result);
     model_at(future)->item = item;
@@ -174,7 +174,7 @@ void model_channel_close(int id)
     model_line_settle(&m.objects[id].line, ALOOP_ECLOSED);
 }
 
-/* Semaphores, and mutexes, which are those with one permit. */
+/* Semaphores, and mutexes, which are semaphores with one permit. */
 
 void model_link(int id, int semaphore)
 {
@@ -216,7 +216,7 @@ void model_give(int id, size_t count)
     model_serve(id);
 }
 
-/* What was given and never received goes back. */
+/* Returns permits that were given and not received. */
 void model_permit_gone(int id)
 {
     struct m_future *permit = model_at(id);
@@ -241,7 +241,7 @@ int model_try_acquire(int id, size_t count)
 
 int model_acquire(int id, size_t count)
 {
-    int permit = stand(M_PERMIT, id, &m.objects[id].line);
+    int permit = wait_in_line(M_PERMIT, id, &m.objects[id].line);
 
     model_at(permit)->permits = count;
     model_serve(id);
@@ -270,7 +270,7 @@ int model_unlock(int id)
 int model_event_wait(int id)
 {
     return m.objects[id].is_on ? model_done(0)
-                               : stand(M_PLAIN, id, &m.objects[id].line);
+                               : wait_in_line(M_PLAIN, id, &m.objects[id].line);
 }
 
 void model_event_set(int id)
@@ -282,7 +282,7 @@ void model_event_set(int id)
 int model_barrier_wait(int id)
 {
     struct m_line *line = &m.objects[id].line;
-    int future = stand(M_PLAIN, id, line);
+    int future = wait_in_line(M_PLAIN, id, line);
     ssize_t place = 0;
 
     if ((size_t) line->count == m.objects[id].capacity)

@@ -1,6 +1,7 @@
-/* The model's tasks: how awaits end.  Cancellation and passed deadlines are
- * states: they end the present await and every later one that would have to
- * wait, unless shielded; what has settled is delivered all the same. */
+/* The tasks of the model: how awaits end.  Cancellation and expired deadlines
+ * are states.  They end the present await and every later one that would have
+ * to wait, unless it is shielded.  The status of a settled future is delivered
+ * nevertheless. */
 
 #include "model.h"
 
@@ -25,7 +26,7 @@ int model_spawn(void)
     return id;
 }
 
-/* Why awaits are to end early now; 0: they are not. */
+/* Returns the reason for which awaits end early now, or 0. */
 static int reason(int id)
 {
     const struct m_task *task = task_of(id);
@@ -37,8 +38,8 @@ static int reason(int id)
     return task->passed > 0 ? ALOOP_ETIMEDOUT : 0;
 }
 
-/* Ends the present await if there is reason to: with its future, if nobody else
- * holds that, or without. */
+/* Ends the present await if there is a reason: together with its future if the
+ * await is the only owner, or alone otherwise. */
 void model_interrupt(int id)
 {
     struct m_task *task = task_of(id);
@@ -56,7 +57,7 @@ void model_interrupt(int id)
     task->interrupt = reason(id);
     model_unwait(future, resume(id));
     task->awaiting = M_NULL;
-    task->has_let_go = true;
+    task->has_dropped = true;
     model_queue(resume(id));
 }
 
@@ -70,7 +71,8 @@ ssize_t model_outcome(int id, int interrupt)
     return status;
 }
 
-/* Its error counts as seen; this one tells enough. */
+/* Refuses an await.  The error of the future counts as handled, because `error`
+ * already reports a failure. */
 ssize_t model_refuse(int id, ssize_t error)
 {
     if (model_peek(id) < 0 && !model_pending(id))
@@ -81,7 +83,7 @@ ssize_t model_refuse(int id, ssize_t error)
 
 static bool any_leads_to(const int *ids, int count, int task, bool *seen);
 
-/* Whether one that follows `lead` waits for `task`, or is it. */
+/* Returns whether a follower of `lead` waits for `task`, or is it. */
 static bool a_follower_leads_to(int lead, int task, bool *seen)
 {
     for (int i = 0; i < m.future_count; i++)
@@ -91,18 +93,19 @@ static bool a_follower_leads_to(int lead, int task, bool *seen)
     return false;
 }
 
-/* Whether one of the members that the wait `id` is for waits for `task`. */
+/* Returns whether a member that `id` waits for waits for `task`. */
 static bool a_member_leads_to(int id, int task, bool *seen)
 {
     const struct m_line *members;
 
     if (model_at(id)->kind != M_WAIT || model_at(id)->line < 0)
-        return false; /* Or it has ended, and is pending for followers. */
+        return false; /* Or it has ended, and is pending for its followers. */
     members = &m.objects[model_at(id)->line].members;
     return any_leads_to(members->futures, members->count, task, seen);
 }
 
-/* Whether one of `ids` waits for `task`, through tasks, composites, groups. */
+/* Returns whether one of `ids` waits for `task`, through tasks, composites and
+ * groups. */
 static bool any_leads_to(const int *ids, int count, int task, bool *seen)
 {
     for (int i = 0; i < count; i++) {
@@ -170,7 +173,7 @@ void model_yield(int id)
     model_queue(resume(id));
 }
 
-/* The await's node has come up; whether the await is over. */
+/* Handles the queued work of an await.  Returns whether the await is over. */
 static bool finish_await(int id, ssize_t *ret_status)
 {
     struct m_task *task = task_of(id);
@@ -178,26 +181,26 @@ static bool finish_await(int id, ssize_t *ret_status)
 
     task->is_waiting = false;
     task->awaiting = M_NULL;
-    if (task->has_let_go && model_pending(future) && model_is_ours(future) &&
+    if (task->has_dropped && model_pending(future) && model_is_ours(future) &&
         !leads_to(future, id)) {
-        /* Whoever else held it has let go as well. */
-        task->has_let_go = false;
+        /* The other owners have dropped it as well. */
+        task->has_dropped = false;
         model_cancel(future);
         wait_once(id, future);
         return false;
     }
     task->interrupt = 0;
-    if (!task->has_let_go) {
+    if (!task->has_dropped) {
         *ret_status = model_outcome(future, interrupt);
         return true;
     }
-    task->has_let_go = false;
+    task->has_dropped = false;
     model_unref(future);
     *ret_status = interrupt;
     return true;
 }
 
-/* The first half of a wait for a condition is over: the mutex again. */
+/* The first half of a wait for a condition is over.  Locks the mutex again. */
 static bool relock(int id, ssize_t *ret_status)
 {
     struct m_task *task = task_of(id);
@@ -219,7 +222,7 @@ static bool relock(int id, ssize_t *ret_status)
     return model_await(id, permit, ret_status);
 }
 
-/* Both halves: whether the wait for a condition is over. */
+/* Returns whether both halves of the wait for a condition are over. */
 static bool finish_condition(int id, ssize_t *ret_status)
 {
     struct m_task *task = task_of(id);
@@ -311,7 +314,7 @@ void model_deadline_set(int deadline, int64_t when_ns)
     clear_passed(deadline);
 }
 
-/* Whether it, and no scope around it before, has passed. */
+/* Returns whether this deadline has passed, and no outer one before. */
 int model_deadline_end(int deadline)
 {
     unsigned passed_as = m.timeds[deadline].passed_as;

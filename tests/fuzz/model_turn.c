@@ -1,4 +1,4 @@
-/* The model's time: queues, deadlines, and the order of a turn. */
+/* Time in the model: queues, deadlines, and the order of a turn. */
 
 #include "model.h"
 
@@ -125,7 +125,7 @@ int64_t model_next_ns(void)
     return next_ns;
 }
 
-/* Which of those that are due is first; -1: none is. */
+/* Returns the first of the entries that are due, or -1. */
 static int first_due(void)
 {
     int first = -1;
@@ -142,7 +142,8 @@ static int first_due(void)
     return first;
 }
 
-/* A periodic timer keeps to its grid: the first point that has not passed. */
+/* Restarts a periodic timer at the first point of its grid that has not
+ * passed. */
 static void restart(int i)
 {
     struct m_timed *timed = &m.timeds[i];
@@ -153,7 +154,7 @@ static void restart(int i)
         model_set(i, model_after((int64_t) (period_ns - late_ns % period_ns)));
 }
 
-/* Whether the user sees it. */
+/* Expires an entry.  Returns whether the application sees it. */
 static bool passes(int i)
 {
     struct m_timed *timed = &m.timeds[i];
@@ -175,7 +176,7 @@ static bool passes(int i)
     }
 }
 
-/* One piece of work; whether the user sees it. */
+/* Does a piece of work.  Returns whether the application sees it. */
 static bool do_work(struct m_work work, struct m_sight *ret)
 {
     switch (work.what) {
@@ -188,7 +189,8 @@ static bool do_work(struct m_work work, struct m_sight *ret)
         *ret = (struct m_sight){M_SEE_DEFER, work.who, 0};
         return true;
     case M_RESUME:
-        m.has_called = true; /* If only inside one of the library's. */
+        /* Called, if only inside a function of the library. */
+        m.has_called = true;
         *ret = (struct m_sight){M_SEE_TASK, work.who, 0};
         return model_resume(work.who, &ret->status);
     case M_MEMBER:
@@ -272,7 +274,8 @@ static bool has_timer(void)
     return false;
 }
 
-/* A step waits as it was told to, but for what nothing could end. */
+/* Returns whether the turn may wait.  A step waits as requested, unless no
+ * event could end the wait. */
 static bool may_wait(void)
 {
     if (m.max_wait_ns == 0 || m.is_stopping || model_has_work() ||
@@ -284,7 +287,7 @@ static bool may_wait(void)
            (model_alive() || m.max_wait_ns > 0 || has_timer());
 }
 
-/* How long the wait is: INT64_MAX, for ever. */
+/* Returns the length of the wait; INT64_MAX is unlimited. */
 static int64_t wait_ns(void)
 {
     int64_t next_ns = model_next_ns(), left_ns;
@@ -334,21 +337,21 @@ bool model_in_dispatch(void)
     return reach_dispatch().kind == M_NOTHING && m.phase == M_DISPATCH;
 }
 
-void model_hear_late(void)
+void model_late_post(void)
 {
     if (!m.is_exact && m.phase == M_DISPATCH &&
         m.post_first == m.posts_taken && m.post_first < m.post_end)
         m.posts_taken++;
 }
 
-/* Whether a turn follows in a step that has not called back. */
-static bool goes_on_stepping(void)
+/* Returns whether a step without a callback so far runs another turn. */
+static bool continues_step(void)
 {
     return !m.is_stuck && !m.has_called && !m.is_stopping &&
            (m.ready.first < m.ready.end || model_next_ns() <= m.now_ns);
 }
 
-/* A stop interrupts an await outside of tasks. */
+/* Lets a stop interrupt an await outside of tasks. */
 static void interrupt(void)
 {
     m.is_stopping = false;
@@ -360,13 +363,13 @@ static void interrupt(void)
         model_cancel(m.outside);
 }
 
-/* Whether a turn follows this one in a run or a step; begins it. */
-static bool go_on(void)
+/* Begins the next turn of a run or a step.  Returns false if there is none. */
+static bool begin_next_turn(void)
 {
     if (m.phase != M_OUT)
         m.has_closed = false;
     m.phase = M_OUT;
-    if (m.is_stepping && goes_on_stepping()) {
+    if (m.is_stepping && continues_step()) {
         model_turn_begin(0);
         return true;
     }
@@ -399,7 +402,7 @@ struct m_sight model_next(void)
             m.has_called = true;
             return sight;
         }
-    } while (go_on());
+    } while (begin_next_turn());
     return (struct m_sight){M_NOTHING, 0, 0};
 }
 
@@ -417,7 +420,7 @@ void model_run_begin(int outside)
         model_wait(outside, (struct m_work){M_OUTSIDE, 0, 0});
 }
 
-/* The await's node, wherever it is. */
+/* Removes the work of the await outside from a queue. */
 static void drop_outside(struct m_queue *queue)
 {
     int kept = queue->first;

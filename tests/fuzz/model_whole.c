@@ -1,5 +1,5 @@
-/* The model's composites: gather and its kin, timeouts, groups.  None settles
- * before all that it waits for has ended. */
+/* The composites of the model: gather and similar functions, timeouts, groups.
+ * Each settles only after all that it waits for has ended. */
 
 #include "model.h"
 
@@ -8,7 +8,8 @@ static struct m_whole *whole_of(int id)
     return &model_at(id)->whole;
 }
 
-/* A member's ECANCELED would say that the composite was cancelled. */
+/* Converts ECANCELED of a member, which would report a cancel of the composite
+ * itself. */
 static ssize_t as_own(int id, ssize_t status)
 {
     return status == ALOOP_ECANCELED && !model_at(id)->is_cancelling
@@ -69,7 +70,8 @@ static void note(int id, int place, ssize_t status)
     }
 }
 
-/* What a member was given is its composite's until that is taken or gone. */
+/* A composite owns the grant of a member until the grant is taken or
+ * dropped. */
 static void keep(int id, int member)
 {
     struct m_whole *whole = whole_of(id);
@@ -116,7 +118,7 @@ void model_member(int id, int place)
     note(id, place, model_peek(member));
     whole->members[place] = M_NULL;
     if (member >= 0)
-        model_tell(member);
+        model_consume(member);
     if (member >= 0 && is_late)
         model_unref(member);
     else if (member >= 0)
@@ -131,7 +133,7 @@ void model_member(int id, int place)
     model_settle(id, whole->outcome);
 }
 
-/* One that may be tied; returns the lead from then on. */
+/* Ties `id` to `lead` if possible.  Returns the lead. */
 static int tie(int id, int lead)
 {
     if (lead < 0) {
@@ -142,13 +144,13 @@ static int tie(int id, int lead)
         model_unref(id);
         return lead;
     }
-    model_tell(id);
+    model_consume(id);
     model_at(id)->lead = lead;
     model_at(lead)->followers++;
     return lead;
 }
 
-/* A common one leads only where nothing else can; the last one of these. */
+/* A common future leads only if no other one can; the last of these leads. */
 int model_tie(int count, const int *members)
 {
     int lead = M_NULL, commons[M_MEMBERS], common_count = 0;
@@ -202,7 +204,7 @@ void model_limit(int id)
     struct m_whole *whole = whole_of(id);
     ssize_t status = model_peek(whole->members[0]);
 
-    model_tell(whole->members[0]);
+    model_consume(whole->members[0]);
     keep(id, whole->members[0]);
     model_at(id)->is_grant = whole->grant_count > 0;
     whole->members[0] = M_NULL;
@@ -226,7 +228,7 @@ static void end_all(struct m_object *group)
 static ssize_t outcome(struct m_object *group)
 {
     if (group->error < 0)
-        model_tell(group->failed);
+        model_consume(group->failed);
     if (group->error < 0)
         return group->error;
     return group->has_lost ? ALOOP_ECANCELED : 0;
@@ -301,8 +303,8 @@ static void note_task(struct m_object *group, int task)
     }
 }
 
-/* A member has ended.  The group sees to its error, unless somebody else holds
- * the task too. */
+/* A member has ended.  The group handles its error, unless the task has another
+ * owner. */
 void model_joined(int id, int task)
 {
     struct m_object *group = &m.objects[id];
@@ -310,7 +312,7 @@ void model_joined(int id, int task)
     model_line_remove(&group->members, task);
     note_task(group, task);
     if (task != group->failed || model_at(task)->refs > 2)
-        model_tell(task);
+        model_consume(task);
     else
         model_at(task)->is_seen = false;
     model_unref(task);

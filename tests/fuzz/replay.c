@@ -25,7 +25,7 @@ static const char usage[] =
 /* Name of the present input, which is printed if a check aborts. */
 static const char *present;
 
-static void tell(int number)
+static void print_present(int number)
 {
     static const char text[] = "replay: the input was ";
 
@@ -38,7 +38,7 @@ static void tell(int number)
 
 static void run(const struct corpus *corpus)
 {
-    signal(SIGABRT, tell);
+    signal(SIGABRT, print_present);
     for (size_t i = 0; i < corpus->count; i++) {
         const struct corpus_input *input = &corpus->inputs[i];
 

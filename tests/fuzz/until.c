@@ -34,7 +34,7 @@ static struct {
     uint8_t delimiter[DELIMITER_MAX];
     size_t delimiter_size;
     bool is_listening;
-    bool heard_end;
+    bool has_seen_end;
 } u;
 
 static size_t min(size_t a, size_t b)
@@ -257,12 +257,12 @@ static void cancel_read(void)
 static void on_data(aloop_stream *stream, const void *data, ssize_t size,
                     void *arg)
 {
-    FUZZ_CHECK(stream == u.stream && arg == &u && !u.heard_end);
+    FUZZ_CHECK(stream == u.stream && arg == &u && !u.has_seen_end);
     if (size > 0) {
         check_bytes(data, (size_t) size);
         return;
     }
-    u.heard_end = true;
+    u.has_seen_end = true;
     u.is_listening = false;
     if (size == 0)
         FUZZ_CHECK(u.has_ended && u.at == u.sent_size);
@@ -283,7 +283,7 @@ static void listen_or_stop(void)
         u.is_listening = false;
         return;
     }
-    u.heard_end = false;
+    u.has_seen_end = false;
     error = aloop_stream_start(u.stream, on_data, &u);
     FUZZ_CHECK(error == 0 || u.world.has_failed);
     u.is_listening = error == 0;
