@@ -56,7 +56,7 @@ static ssize_t follow_script(const struct graph_node *node)
 
     if (node->script == SCRIPT_YIELD)
         aloop_yield(w.world.loop);
-    if (node->script >= SCRIPT_AT_ONCE)
+    if (node->script >= SCRIPT_RETURN)
         return node->status;
     if (node->script == SCRIPT_LIMIT)
         return nap_limited(node);

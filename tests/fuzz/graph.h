@@ -25,13 +25,13 @@ enum graph_kind {
 
 /* What a task does in its sleep of `delay_ns`, and when it is cancelled. */
 enum graph_script {
-    SCRIPT_OBEY,    /* Ends. */
+    SCRIPT_OBEY,    /* Ends when it is cancelled. */
     SCRIPT_SHIELD,  /* Is shielded from the cancel. */
     SCRIPT_TIDY,    /* Sleeps for `more_ns`, ends with `other_status`. */
     SCRIPT_IGNORE,  /* Ends as if it had not been cancelled. */
     SCRIPT_AGAIN,   /* Tries to sleep again. */
     SCRIPT_LIMIT,   /* Also has a deadline of `more_ns`. */
-    SCRIPT_AT_ONCE, /* Never sleeps. */
+    SCRIPT_RETURN,  /* Returns without a sleep. */
     SCRIPT_YIELD,
     SCRIPTS
 };

@@ -18,10 +18,10 @@ static struct graph_end sleep_end(const struct graph_node *node,
 static struct graph_end task_end(const struct graph_node *node,
                                  int64_t start_ns, int64_t cancel_ns)
 {
-    bool at_once = node->script >= SCRIPT_AT_ONCE;
-    int64_t at_ns = start_ns + (at_once ? 0 : node->delay_ns);
+    bool is_immediate = node->script >= SCRIPT_RETURN;
+    int64_t at_ns = start_ns + (is_immediate ? 0 : node->delay_ns);
     int64_t limit_ns = start_ns + node->more_ns;
-    int64_t heard_ns = graph_later(cancel_ns, start_ns);
+    int64_t noticed_ns = graph_later(cancel_ns, start_ns);
     struct graph_end end = graph_ended(at_ns, node->status);
 
     if (node->script == SCRIPT_LIMIT && limit_ns < at_ns)
@@ -31,13 +31,13 @@ static struct graph_end task_end(const struct graph_node *node,
         end.is_loose = true;
         return end;
     }
-    if (cancel_ns > end.at_ns || at_once || node->script == SCRIPT_SHIELD)
+    if (cancel_ns > end.at_ns || is_immediate || node->script == SCRIPT_SHIELD)
         return end;
     if (node->script == SCRIPT_TIDY)
-        return graph_ended(heard_ns + node->more_ns, node->other_status);
+        return graph_ended(noticed_ns + node->more_ns, node->other_status);
     if (node->script == SCRIPT_IGNORE)
-        return graph_ended(heard_ns, node->status);
-    return graph_ended(heard_ns, ALOOP_ECANCELED);
+        return graph_ended(noticed_ns, node->status);
+    return graph_ended(noticed_ns, ALOOP_ECANCELED);
 }
 
 struct graph_end graph_leaf(const struct graph_node *node, int64_t start_ns,

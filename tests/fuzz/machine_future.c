@@ -255,7 +255,7 @@ static void limit(void)
         keep(future, model_timeout(ref.id, model_after(delay_ns)));
         return;
     }
-    FUZZ_CHECK(future == ref.future); /* Without a limit, and so cancelled. */
+    FUZZ_CHECK(future == ref.future); /* It is cancelled instead. */
     model_cancel(ref.id);
     keep(future, ref.id);
 }

@@ -76,7 +76,7 @@ static void no_data(aloop_stream *stream, const void *data, ssize_t size,
     (void) data;
     (void) size;
     (void) arg;
-    FUZZ_CHECK(false); /* It is called in spite of a refusal. */
+    FUZZ_CHECK(false); /* The start was refused. */
 }
 
 /* Checks that other reads of a stream are refused while its pipe is waiting. */

@@ -28,7 +28,7 @@ static void on_timer(aloop_timer *timer, void *arg)
     struct timer *note = arg;
 
     see(M_SEE_TIMER, note->id);
-    FUZZ_CHECK(note->timer == timer); /* Not closed, that is. */
+    FUZZ_CHECK(note->timer == timer); /* It is not closed. */
     if (w.is_freeing)
         return;
     w.is_inside = true;

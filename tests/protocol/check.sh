@@ -71,7 +71,7 @@ order() { # STEP STEP STEP: prints the defines.
     echo "-DSTEP1=$1 -DSTEP2=$2 -DSTEP3=$3"
 }
 
-# Which of the steps a function of the source takes, in order.
+# Prints the steps that a function of the source takes, in order.
 steps_of() { # FUNCTION
     awk -v name="$1" '
         index($0, name "(") && !/;/ { inside = 1 }

@@ -164,7 +164,7 @@ ssize_t torture_embed(aloop *loop)
 }
 
 /* Closed objects whose descriptors are still open elsewhere.  The kernel must
- * have been told to stop reporting them. */
+ * no longer report them. */
 static struct torture_watch kept_watches[3] = {
     {"reads when closed", 0, 0, false},
     {"accepts when closed", 0, 0, false},

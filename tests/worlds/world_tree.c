@@ -327,7 +327,7 @@ static void close_world(void)
 static void check(void)
 {
     CHECK(w.started == w.ended);
-    /* Without memory for a stack a task ends unstarted. */
+    /* Without memory for its stack, a task ends without having started. */
     CHECK(w.started == w.spawned || run.weather == STARVED);
     CHECK(w.running == 0);
 }
