@@ -60,7 +60,7 @@ static void exchange(struct load *load, const char *bytes)
     }
 }
 
-/* Exchanges messages for `ns`. Returns their number. */
+/* Exchanges messages for `ns`.  Returns their number. */
 static double exchange_for(struct load *load, const char *bytes, int64_t ns)
 {
     int64_t end_ns = wall_ns() + ns;

@@ -45,7 +45,7 @@ double stress_rss_kib(void);
 /* Pauses a thread other than the loop's.  A signal may end the pause early. */
 void stress_pause_us(long us);
 
-/* Returns a number below `bound`. The sequence depends on the seed in `state`,
+/* Returns a number below `bound`.  The sequence depends on the seed in `state`,
  * which each user has for itself. */
 uint64_t stress_random(uint64_t *state, uint64_t bound);
 

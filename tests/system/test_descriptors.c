@@ -115,7 +115,7 @@ static void count_data(aloop_stream *stream, const void *data, ssize_t size,
     f.last = size;
 }
 
-/* Steps for `ns`. Returns the number of waits that ended. */
+/* Steps for `ns`.  Returns the number of waits that ended. */
 static int turns_in(int64_t ns)
 {
     int64_t end = aloop_now(f.loop) + ns;

@@ -94,7 +94,7 @@ static void put_char(char c)
     f.screen[f.row][f.column++] = c;
 }
 
-/* Executes the escape sequence at `text`. Returns its size. */
+/* Executes the escape sequence at `text`.  Returns its size. */
 static size_t escape(const char *text)
 {
     unsigned count = 0;

@@ -62,8 +62,8 @@ extern struct run run;
 /* Prints the claim that does not hold, and ends the process. */
 _Noreturn void world_fail(const char *file, int line, const char *claim);
 
-/* Runs `world` from `seed`. Returns the hash of its trace, and adds the virtual
- * time of the run to *ns. */
+/* Runs `world` from `seed`.  Returns the hash of its trace, and adds the
+ * virtual time of the run to *ns. */
 uint64_t world_run(const struct world *world, uint64_t seed, int64_t *ns);
 
 static inline bool chance(unsigned percent)
@@ -97,8 +97,8 @@ static inline void set_watermarks(aloop_stream *stream, size_t low, size_t high)
 /* Returns zeroed memory that is freed when the run has ended. */
 void *keep(size_t size);
 
-/* Returns byte `at` of the endless text `id`. Both ends can compute it, so that
- * each can check what it receives. */
+/* Returns byte `at` of the endless text `id`.  Both ends can compute it, so
+ * that each can check what it receives. */
 unsigned char text_byte(unsigned id, size_t at);
 void text_fill(unsigned id, size_t at, void *buffer, size_t size);
 bool text_matches(unsigned id, size_t at, const void *data, size_t size);
