@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# backtrace.sh PROGRAM BREAKPOINT ENTRY_FUNCTION
+# Checks that gdb shows the complete backtrace of a task.
 #
-# Runs PROGRAM in gdb up to BREAKPOINT, a place inside a task, and checks that
-# the backtrace is whole: no unknown frame, no complaint of gdb's, and its last
-# frame is ENTRY_FUNCTION.  Exits with 0 if it is, 1 if not, 77 if there is no
-# gdb here or it is not allowed to run programs.
+#     usage: backtrace.sh PROGRAM BREAKPOINT ENTRY_FUNCTION
+#
+# Runs PROGRAM in gdb up to BREAKPOINT, which is inside a task.  The backtrace
+# must have no unknown frame and no warning of gdb, and its last frame must be
+# ENTRY_FUNCTION.  Exits with 0 if this is the case, with 1 if not, and with 77
+# if gdb is not installed or not allowed to run programs.
 set -euo pipefail
 
 if [ $# -ne 3 ]; then
@@ -18,8 +20,9 @@ if ! command -v gdb >/dev/null; then
     exit 77
 fi
 
-# No user's settings, no questions, no downloads of debugging information; and
-# no demangling: without debugging information gdb takes a__b for Ada's a.b.
+# gdb must not read the user's settings, ask questions or download debugging
+# information.  It must not demangle either: without debugging information it
+# takes a__b for the Ada name a.b.
 output=$(gdb -nx -batch \
     -ex 'set debuginfod enabled off' \
     -ex 'set confirm off' \
@@ -53,9 +56,9 @@ if grep -qE '(^|[[:space:]])\?\?' <<<"$trace"; then
     fail "there is an unknown frame"
 fi
 if grep -qiE 'corrupt|previous frame|cannot access' <<<"$trace"; then
-    fail "gdb finds fault with the stack"
+    fail "gdb reports a damaged stack"
 fi
-# "#4  0x0000... in name () at ..." or "#4  name () at ...".
+# The line is "#4  0x0000... in name () at ..." or "#4  name () at ...".
 grep -qE "^#[0-9]+ +(0x[0-9a-f]+ in )?${entry} \(" <<<"$last" ||
     fail "the last frame is not $entry"
 

@@ -1,5 +1,5 @@
-# What tests/run and examples/run share: finding the tools, installing those
-# that are missing, one line for each step.  Sourced, by bash.
+# Functions that tests/run and examples/run share: they find the tools, install
+# the missing ones, and print one line for each step.  Sourced by bash.
 
 say() { printf '%s\n' "$*"; }
 
@@ -8,9 +8,8 @@ die() {
     exit 1
 }
 
-# Names of packages: what is needed, then apt-get's, dnf's, apk's, pacman's,
-# brew's and FreeBSD's pkg's word for it, with commas between words; - where
-# there is none.
+# Names of packages: the tool, then its packages for apt-get, dnf, apk, pacman,
+# brew and FreeBSD's pkg.  Commas separate packages; - means that there is none.
 package_table='
 cc         gcc,libc6-dev gcc,glibc-devel gcc,musl-dev gcc - -
 cxx        g++ gcc-c++ g++ gcc - -
@@ -34,7 +33,7 @@ clang-tidy clang-tidy clang-tools-extra clang-extra-tools clang llvm llvm
 cppcheck   cppcheck cppcheck cppcheck cppcheck cppcheck cppcheck
 '
 
-# The package manager's column in the table, and its command.
+# The column of the package manager in the table, and its commands.
 manager=
 manager_command=
 manager_update=
@@ -66,14 +65,13 @@ packages_of() { # WHAT...
     done | tr ' ' '\n' | sort -u | tr '\n' ' '
 }
 
-# Whether a program that includes HEADER compiles and links: links C "FLAGS"
-# HEADER.
-links() {
+# Succeeds if a program that includes HEADER compiles and links.
+links() { # COMPILER "FLAGS" [HEADER]
     printf '#include <%s>\nint main(void) { return 0; }\n' "${3:-stdio.h}" |
         $1 -x c $2 -o /dev/null - >/dev/null 2>&1
 }
 
-has() { # WHAT
+has() { # TOOL
     case $1 in
     cc) links "$compiler" "" ;;
     cxx) command -v "${CXX:-c++}" >/dev/null ;;
@@ -92,14 +90,15 @@ has() { # WHAT
     esac
 }
 
-missing_of() { # WHAT...
+missing_of() { # TOOL...
     local what
     for what; do
         has "$what" || printf '%s ' "$what"
     done
 }
 
-# Runs a command with its output in a file, which is shown if it fails.
+# Runs a command with its output in a file.  Prints the file if the command
+# fails.
 quietly() { # LOG COMMAND...
     local log=$1
     shift
@@ -125,14 +124,14 @@ install_packages() { # AS-ROOT PACKAGE...
     rm -f "$log"
 }
 
-# Sees to it that everything named is there.
-need() { # WHAT...
+# Installs the tools that are missing, or ends the run if it cannot.
+need() { # TOOL...
     local missing packages as_root=
     missing=$(missing_of "$@")
     [ -n "$missing" ] || return 0
     find_manager
-    [ -n "$manager" ] || die "not found: $missing(and no package manager" \
-        "that is known here: apt-get, dnf, apk, pacman, brew, pkg)"
+    [ -n "$manager" ] || die "not found: $missing(nor a known package" \
+        "manager: apt-get, dnf, apk, pacman, brew, pkg)"
     packages=$(packages_of $missing)
     if [ "$manager" != 6 ] && [ "$(id -u)" != 0 ]; then
         as_root='sudo -n'
@@ -146,9 +145,9 @@ need() { # WHAT...
     [ -z "$missing" ] || die "installed $packages but still missing: $missing"
 }
 
-# Runs one step: its name, then how long it took.  What it prints goes to a
-# file, and is shown if it fails.
-has_shown= # Not empty once there was one.
+# Runs one step, and prints its name and how long it took.  The output of the
+# command goes to a file, which is printed if the command fails.
+has_shown= # Not empty after the first step.
 step() { # NAME LOG COMMAND...
     local name=$1 log=$2 start=$SECONDS
     shift 2
@@ -176,32 +175,32 @@ configure_in() { # DIR CMAKE-OPTION...
         -G "$(generator)" "$@"
 }
 
-# Builds the targets that build_targets names, all where it names none.
+# Builds the targets in build_targets, or all targets if it is empty.
 build_targets=()
 compile_in() { # DIR
     local what=()
     [ ${#build_targets[@]} = 0 ] || what=(--target "${build_targets[@]}")
     if [ -t 1 ] && [ "$(generator)" = Ninja ]; then
         has_shown=1
-        cmake --build "$1" ${what[@]+"${what[@]}"} # Progress in one line.
+        cmake --build "$1" ${what[@]+"${what[@]}"} # Ninja uses one line.
     else
         step "building" "$1/build.log" cmake --build "$1" \
             --parallel "$jobs" ${what[@]+"${what[@]}"}
     fi
 }
 
-# Configures and builds: build_in DIR CMAKE-OPTION...
-build_in() {
+# Configures and builds.
+build_in() { # DIR CMAKE-OPTION...
     configure_in "$@" && compile_in "$1"
 }
 
-# Whether something in there is older than its sources.
+# Succeeds if a file in the build directory is older than its sources.
 is_outdated() { # DIR
     cmake --build "$1" -- -n 2>&1 </dev/null |
         grep -qE 'Building|Linking|Re-running'
 }
 
-# The same as build_in, but silent where nothing had to be done.
+# Does the same as build_in, but prints nothing if everything is up to date.
 refresh_in() { # DIR CMAKE-OPTION...
     local dir=$1 done=$1/configured
     if [ "$(cat "$done" 2>/dev/null)" != "${*:2}" ]; then
@@ -210,7 +209,7 @@ refresh_in() { # DIR CMAKE-OPTION...
     fi
     if is_outdated "$dir"; then
         compile_in "$dir"
-    else # What the generator itself sees to.
+    else # The generator may still have work that the dry run does not show.
         quietly "$dir/build.log" cmake --build "$dir"
     fi
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Prints tests/tools/classes.txt.  Fails unless it has every class once, in
-# order, with a test or a reason and none of them open, and every test that it
-# names is defined and run in the file that it names.
+# Prints tests/tools/classes.txt, and checks it.  Each class must occur once, in
+# order, with tests or with a reason, and none may be open.  Each test that the
+# table names must be defined and run in the file that the table names.
 #
 #     usage: tests/tools/classes.sh [TABLE]
 set -u
@@ -23,7 +23,7 @@ grep -vE '^(#|$)' "$table" | awk -v expected=63 '
                 || text !~ "[A-Za-z_]\\([ \n]*" name "[,)]"
         return !index(text, name)
     }
-    function finish() { # The class above.
+    function finish() { # Concludes the previous class.
         if (!number)
             return
         if ((tests > 0) + none + open != 1)

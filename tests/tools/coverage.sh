@@ -1,39 +1,42 @@
 #!/usr/bin/env bash
-# How much of src/ the tests reach: builds it with gcc --coverage, runs the
-# tests, and adds up what gcov says.  The last line is
+# Measures how much of src/ the tests reach: builds with gcc --coverage, runs
+# the tests, and adds up the output of gcov.  The last line is
 #
 #     coverage: L% lines, B% branches
 #
-# Fails below the bars, where a test fails, and where a file of src/ is not in
-# the data at all.
+# Fails below the bars, if a test fails, and if the data contains nothing about
+# a file of src/.
 #
-# No one build holds all of src/, so there are three, and what counts is their
-# union, by file, line and branch: the first runs everything; the others only
-# what is linked with their own reactor and switch, since above the seam they
-# differ in nothing.  Left out are tests that run nothing of this build: of the
-# tree's rules, of the model, of the library as others build it.
+# No single build contains all of src/, so there are three builds.  Their union
+# counts, by file, line and branch.  The first build runs all tests.  The others
+# run only the tests that are linked with their own reactor and context switch,
+# because the builds are the same above the seam.  Tests that run no code of
+# this build are left out: those of the tree's rules, of the protocol model, and
+# of the library as other projects build it.
 #
-# A branch is one way out of a condition, as gcc has it without optimisation:
-# `a && b` has four.  Assertions are compiled out, for the way on which one
-# fails is not for a test to take; every other build of the tests has them.
-# What only a sanitizer or valgrind runs counts as not reached.
+# A branch is one exit of a condition, as gcc counts it without optimisation:
+# `a && b` has four.  Assertions are compiled out, because no test should take
+# the path on which one fails; all other builds of the tests contain them.  Code
+# that runs only under a sanitizer or valgrind counts as not reached.
 #
-# A child that ends with _exit, or kills itself, would take what it reached with
-# it; here both are led past gcov first.  What another signal ends is lost.  Of
-# torture's points, each a child, every seventh is enough.
+# A child process that calls _exit or kills itself would lose its counts, so
+# both calls are wrapped and write the counts first.  If another signal ends a
+# child, its counts are lost.  Each point of the torture is a child; every
+# seventh point is enough.
 #
-# What is read is gcov's own text, by awk: gcov comes with gcc, in its version,
-# and nothing else is needed.
+# awk reads the text output of gcov.  gcov is installed with gcc, in the same
+# version, and no other tool is needed.
 set -u
 
 usage() {
     cat <<'END_OF_USAGE'
 usage: tests/tools/coverage.sh [--missing] [DIR]
 
-Builds below DIR (build/coverage), runs the tests, and prints how much they
-reach of each file of src/.
+Builds below DIR (default: build/coverage), runs the tests, and prints how much
+of each file of src/ they reach.
 
-  --missing   also each line not reached, and each line of which a branch is not
+  --missing   also print each line that was not reached, and each line with a
+              branch that was not taken
 END_OF_USAGE
 }
 
@@ -46,7 +49,7 @@ elsewhere='^(tidy|classes|steps|backtrace|shadow_stack|(consumer|model)_.*'
 elsewhere+='|torture)$'
 own='^(test_(context|(reactor|refusals|stack|sys)(_.*)?)|system_.*)$'
 
-# An object that hands on what was counted before the process ends.
+# Compiles an object that writes the counts before the process ends.
 make_ends() { # FILE
     "$compiler" -c -x c -o "$1" - <<'END_OF_C'
 #include <signal.h>
@@ -72,8 +75,8 @@ void __wrap__exit(int status)
 END_OF_C
 }
 
-# Builds with one reactor and switch, and runs the tests that ctest's options
-# choose.
+# Builds with one reactor and one context switch, and runs the tests that the
+# options of ctest select.
 reach() { # REACTOR CONTEXT CTEST-OPTION...
     local to=$dir/$1 reactor=$1 context=$2
     shift 2
@@ -88,7 +91,7 @@ reach() { # REACTOR CONTEXT CTEST-OPTION...
         --test-dir "$to" "-j$jobs" --output-on-failure --no-tests=error "$@"
 }
 
-# What gcov has to say of the library's objects.
+# Prints the output of gcov for the objects of the library.
 annotated() {
     local reactor
     for reactor in epoll kqueue poll; do
@@ -98,12 +101,13 @@ annotated() {
     done 2>"$dir/gcov.log"
 }
 
-# Adds that up: rows of a file, a line number and a text between tabs; that of
-# a file has 0 for a line, and that of all sorts last.
+# Adds the counts up, and prints rows of file, line number and text, separated
+# by tabs.  The row for a whole file has line number 0.  The row for all files
+# sorts last.
 sum_up() { # MISSING
     awk -v root="$root/" -v missing="$1" -v lines_min=$lines_min \
         -v branches_min=$branches_min '
-        # Cut, not rounded, so that nothing looks like the bar below it.
+        # Truncates, so that a value below the bar is not printed as the bar.
         function percent(part, whole) {
             return whole ? int(part * 1000 / whole) / 10 : 100
         }
@@ -172,7 +176,7 @@ sum_up() { # MISSING
                 sum(file)
             for (file in wanted)
                 if (!(file in last)) {
-                    row("~", 0, "coverage: nothing is known of " file)
+                    row("~", 0, "coverage: there is no data about " file)
                     failed = 1
                 }
             l = lines ? percent(lines_hit, lines) : 0

@@ -1,10 +1,10 @@
-# The table with which tests/run and .ci/run end: what was run, the figure it
-# came to, and the bar that it had to reach.  Sourced, by bash.
+# The table with which tests/run and .ci/run end: what was run, its figure, and
+# the bar that the figure had to reach.  Sourced by bash.
 
-# How a program's own line about its figure begins (a regular expression), what
-# it is called, and its bar, between bars.  The programs keep their bars
-# themselves: one that is missed is a failed test.  A program whose bar depends
-# on how it is run ends its line with [bar: WHAT].
+# Fields are separated by |: a regular expression for the beginning of the line
+# in which a program prints its figure, the name in the table, and the bar.  The
+# programs check their bars themselves: a missed bar is a failed test.  If a bar
+# depends on how the program is run, its line ends with [bar: TEXT].
 figure_table='
 torture|torture|
 sim|simulation|0 failed
@@ -20,7 +20,7 @@ cppcheck [0-9.]+|cppcheck|0 findings
 interruptions|interruptions|as many calls ended as programs run
 '
 
-# Prints NAME|FIGURE|BAR for each line of a log that tells a figure.
+# Prints NAME|FIGURE|BAR for each line of a log that contains a figure.
 figures_of() { # LOG
     awk -F'|' '
         NR == FNR && NF == 3 {
@@ -67,7 +67,7 @@ print_figures() { # <ROWS
         }'
 }
 
-# Prints NAME|FIGURE|BAR for each row of such a table in a log.
+# Prints NAME|FIGURE|BAR for each row of a table that a log contains.
 rows_of() { # LOG
     awk '
         is_row && /  / {

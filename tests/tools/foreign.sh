@@ -1,8 +1,8 @@
-# What tests/run --arch needs: the tools for another processor, an emulator,
-# and cmocka built for it.  Sourced, by bash, after bootstrap.sh.
+# Functions for tests/run --arch: the tools for another processor, an emulator,
+# and cmocka built for that processor.  Sourced by bash, after bootstrap.sh.
 
-# The processor, Debian's name for it, and the suite that has its packages: -
-# is the machine's own.  Debian 12 has no riscv64, Debian 13 has.
+# The processor, Debian's name for it, and the suite that has its packages; -
+# means the suite of this machine.  Debian has riscv64 since version 13.
 foreign_table='
 aarch64 arm64   -
 riscv64 riscv64 trixie
@@ -17,7 +17,7 @@ foreign_archs() {
     awk 'NF { print $1 }' <<<"$foreign_table"
 }
 
-# The line for apt's list of sources that names a suite, on the mirror that
+# Prints a line for apt's sources.list that names a suite, on the mirror that
 # this machine uses.
 foreign_source() { # SUITE DEBIAN-ARCH
     local mirror
@@ -28,13 +28,14 @@ foreign_source() { # SUITE DEBIAN-ARCH
         "$mirror" "$1"
 }
 
-# Debian's cmocka for the other processor, unpacked in TO, which is below the
-# build directory: the system's own packages and sources stay as they are.
+# Unpacks Debian's cmocka for the other processor in TO, which is below the
+# build directory.  The installed packages and the system's sources.list do not
+# change.
 fetch_foreign_cmocka() { # ARCH TO
     local to=$2 apt=$2/apt debian suite package
     [ ! -e "$to/usr/include/cmocka.h" ] || return 0
     command -v apt-get >/dev/null ||
-        die "--arch needs apt-get, for cmocka's package for $1"
+        die "--arch needs apt-get, to download cmocka for $1"
     debian=$(foreign_field "$1" 2)
     suite=$(foreign_field "$1" 3)
     local packages=("libcmocka-dev:$debian" "libcmocka0:$debian")
@@ -59,8 +60,8 @@ fetch_foreign_cmocka() { # ARCH TO
     rm -rf "$apt"
 }
 
-# Sets what programs run under, and adds to what is needed and to CMake's
-# options; DIR is the build directory.
+# Sets the runner of the programs, and adds to the needed tools and to CMake's
+# options.  DIR is the build directory.
 use_foreign() { # ARCH DIR
     local triplet=$1-linux-gnu
     needed+=("$1" "qemu-$1")
