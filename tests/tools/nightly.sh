@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# What .ci/run has no time for: every test on every reactor and switch, with
-# what does not depend on them, too; Linux with musl on other processors; all of
-# the points of torture under the sanitizers; more seeds, a longer soak, more
-# fuzzing, and the faults that are put in on purpose.
+# Runs what takes too long for .ci/run: every test on every reactor and context
+# switch, including those that do not depend on them; Linux with musl on other
+# processors; all points of the torture under the sanitizers; more seeds, a
+# longer soak, more fuzzing, and the mutants.
 #
 #     usage: tests/run --nightly
 #
-# Takes some hours.  Ends as .ci/run does.
+# Takes some hours.  Ends with the same table and line as .ci/run.
 set -u
 export CI=true
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1

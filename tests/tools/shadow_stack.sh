@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Sees to it that the context switch does not claim to be fit for the
-# processor's shadow stack, which it leaves where it is: of the two marks of
-# x86, the switch's object has that for branches, and not the other.
+# Checks that the context switch does not claim to support the processor's
+# shadow stack, because it does not switch the shadow stack.  Of the two
+# properties that x86 objects can have, the object of the switch has IBT
+# (branches) but not SHSTK (shadow stack).
 #
 #     usage: tests/tools/shadow_stack.sh OBJECT...
 set -u
@@ -14,12 +15,12 @@ command -v readelf >/dev/null || {
 for object; do
     case $object in *context_*) ;; *) continue ;; esac
     marks=$(readelf -n "$object" | grep 'x86 feature:') || {
-        echo "$object has no marks"
+        echo "$object has no x86 properties"
         exit 1
     }
     echo "$object: $marks"
     [[ $marks = *IBT* && $marks != *SHSTK* ]]
     exit
 done
-echo "no object of the context switch among $*"
+echo "there is no object of the context switch among $*"
 exit 1

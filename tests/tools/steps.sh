@@ -1,8 +1,10 @@
-# What .ci/run and tests/run --nightly share: steps, each a command whose last
-# line counts, a limit for each of them and for all, and the table with which a
-# run ends.  Sourced, by bash, after bootstrap.sh and figures.sh.
+# Functions that .ci/run and tests/run --nightly share.  A step is a command
+# whose last line counts tests.  There is a time limit for each step and one for
+# all steps together.  A run ends with a table.  Sourced by bash, after
+# bootstrap.sh and figures.sh.
 #
-# Set before: steps_dir, for logs; step_limit_s and whole_limit_s.
+# The caller sets steps_dir, the directory for logs, step_limit_s and
+# whole_limit_s.
 
 total_passed=0 total_failed=0 total_skipped=0
 rows=
@@ -25,7 +27,8 @@ record() { # NAME PASSED FAILED SKIPPED SECONDS CPU-SECONDS
     total_skipped=$((total_skipped + $4))
 }
 
-# The figures of a step's own table, unless an earlier step came to the same.
+# Records the figures of a step's own table, except those that an earlier step
+# had too.
 record_figures() { # LOG
     local row
     while read -r row; do
@@ -33,14 +36,14 @@ record_figures() { # LOG
     done < <(rows_of "$1" | grep -v '^tests|')
 }
 
-# Runs a command, and writes LOG, and LOG.result: its exit status, its seconds
-# and those of all processors, its limit.
+# Runs a command and writes its output to LOG.  LOG.result gets its exit status,
+# its duration, its CPU time and its limit, in seconds.
 run_step() { # LOG COMMAND...
     local log=$1 start=$SECONDS result child limit cpu
     limit=$((whole_limit_s - SECONDS))
     shift
     rm -f "$log" "$log.result"
-    [ $limit -gt 0 ] || return # Not begun.
+    [ $limit -gt 0 ] || return # There is no time left: no LOG.result.
     [ $limit -lt $step_limit_s ] || limit=$step_limit_s
     timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null &
     child=$!
@@ -57,15 +60,15 @@ run_step() { # LOG COMMAND...
     echo "$result $((SECONDS - start)) $cpu $limit" >"$log.result"
 }
 
-# Prints and records how a step ended, behind its name.  Without a line that
-# counts, with no test run, or with an exit status that does not fit, it has
-# failed.
+# Prints the result of a step after its name, and records it.  The step counts
+# as failed if its last line does not count tests, if no test was run, or if its
+# exit status does not agree with the counts.
 report_step() { # NAME LOG
     local name=$1 log=$2 result seconds cpu limit last
     local passed=0 failed=0 skipped=0
     if [ ! -e "$log.result" ]; then
-        say "not begun: all steps together may take $whole_limit_s s"
-        record "$name (not begun)" 0 1 0 0 0
+        say "not started: the limit for all steps is $whole_limit_s s"
+        record "$name (not started)" 0 1 0 0 0
         return
     fi
     read -r result seconds cpu limit <"$log.result"
@@ -94,14 +97,15 @@ check() { # NAME COMMAND...
     report_step "$1" "$steps_dir/log"
 }
 
-# Begins a step that leaves a processor idle and has a build directory of its
-# own.  It runs beside the next ones, until settle.
+# Starts a step that leaves a processor idle and has a build directory of its
+# own.  It runs at the same time as the next steps, until settle is called.
 beside() { # NAME COMMAND...
     beside_name=$1
     (run_step "$steps_dir/beside" "${@:2}") &
     beside_pid=$!
 }
 
+# Waits for the step that beside has started, and reports it.
 settle() {
     wait "$beside_pid"
     beside_pid=
@@ -109,7 +113,7 @@ settle() {
     report_step "$beside_name" "$steps_dir/beside"
 }
 
-# The table, and the line that counts all.
+# Prints the table, and the line with the total counts.
 conclude_steps() {
     say
     print_figures <<<"${rows%$'\n'}"

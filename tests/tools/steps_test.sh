@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Whether steps.sh takes for a failure what is one.
+# Checks that steps.sh counts every kind of failure as a failure.
 #
 #     usage: tests/tools/steps_test.sh
 set -u
@@ -15,21 +15,24 @@ if ! command -v timeout >/dev/null; then
 fi
 wrong=0
 
-is_now() { # PASSED FAILED SKIPPED WHAT: all steps together have come to that.
+# Checks the total counts of all steps so far.
+is_now() { # PASSED FAILED SKIPPED WHAT
     local now="$total_passed $total_failed $total_skipped"
     [ "$now" = "$1 $2 $3" ] && return
     echo "$4: $now, not $1 $2 $3"
     wrong=1
 }
 
-says() { # TEXT: so does the last step's report.
+# Checks that the report of the last step contains a text.
+reports() { # EXPRESSION
     grep -q "$1" "$steps_dir/said" && return
-    echo "the report does not say '$1':"
+    echo "the report does not contain '$1':"
     cat "$steps_dir/said"
     wrong=1
 }
 
-try() { # COMMAND: as a step.
+# Runs a command as a step.
+try() { # COMMAND
     check "a step" bash -c "$1" >"$steps_dir/said"
 }
 
@@ -40,7 +43,7 @@ is_now 6 2 1 "a step with failures"
 try 'echo all is well'
 is_now 6 3 1 "no line that counts"
 try 'echo 1 passed, 0 failed, 0 skipped; echo more'
-is_now 6 4 1 "a line that counts but is not the last"
+is_now 6 4 1 "a line that counts and is not the last"
 try 'echo 0 passed, 0 failed, 4 skipped'
 is_now 6 5 5 "no test that ran"
 try 'echo 1 passed, 0 failed, 0 skipped; exit 1'
@@ -48,21 +51,21 @@ is_now 7 6 5 "an exit status that does not fit"
 step_limit_s=1
 try 'echo begun; sleep 20; echo 1 passed, 0 failed, 0 skipped'
 is_now 7 7 5 "a step that takes too long"
-says 'stopped after 1 s'
+reports 'stopped after 1 s'
 step_limit_s=60
 beside "beside" bash -c 'echo 1 passed, 1 failed, 0 skipped; exit 1'
 try 'echo 1 passed, 0 failed, 0 skipped'
 is_now 8 7 5 "a step beside another"
 settle >"$steps_dir/said"
-is_now 9 8 5 "the other"
+is_now 9 8 5 "the step that ran beside it"
 ! conclude_steps >"$steps_dir/said" || wrong=1
-says '^9 passed, 8 failed, 5 skipped$'
+reports '^9 passed, 8 failed, 5 skipped$'
 
 SECONDS=$whole_limit_s
 try 'echo 1 passed, 0 failed, 0 skipped'
-is_now 9 9 5 "a step that cannot begin"
-says '^a step ... not begun'
+is_now 9 9 5 "a step that cannot start"
+reports '^a step ... not started'
 conclude_steps >"$steps_dir/said"
-says '^a step (not begun) '
-[ $wrong = 0 ] && echo "steps: as they should be"
+reports '^a step (not started) '
+[ $wrong = 0 ] && echo "steps: every failure was counted"
 exit $wrong
