@@ -41,7 +41,7 @@ for compiler in gcc clang; do
     check "$compiler, ucontext, $sanitize" tests/run --compiler $compiler \
         --context ucontext --sanitize $sanitize
 done
-check "clang, as released" tests/run --compiler clang --release
+check "clang, release" tests/run --compiler clang --release
 check "clang, epoll, thread" \
     tests/run --compiler clang --reactor epoll --sanitize thread
 check "riscv64 under qemu" tests/run --arch riscv64
