@@ -2,9 +2,9 @@
  *
  *     usage: echo_client [-t SECONDS] [-c COUNT] [-s SIZE] HOST PORT [WORD...]
  *
- *     -t SECONDS  time limit for connecting, and for each answer (default: 5)
+ *     -t SECONDS  time limit for connecting and for each answer (default: 5)
  *     -c COUNT    number of generated messages (default: 1000)
- *     -s SIZE     bytes of each of them (default: 64)
+ *     -s SIZE     size of each in bytes (default: 64)
  *
  * Sends each WORD as a line and prints the answer.  Without a WORD, it sends
  * COUNT generated messages.  Each message is sent after the answer to the
@@ -142,7 +142,7 @@ static int run(struct client *client)
                 : status == ALOOP_EINVAL ? "no such host or port"
                                          : aloop_strerror(status));
     else if (client->is_wrong)
-        fprintf(stderr, "echo_client: message %llu came back changed\n",
+        fprintf(stderr, "echo_client: the answer to message %llu differs\n",
                 (unsigned long long) client->done + 1);
     return status < 0 || client->is_wrong;
 }
@@ -153,9 +153,10 @@ static int parse_options(int argc, char **argv, struct client *client)
     static const char usage[] =
         "usage: echo_client [-t SECONDS] [-c COUNT] [-s SIZE] HOST PORT"
         " [WORD...]\n"
-        "  -t SECONDS  for connecting, and for each answer (default: 5)\n"
-        "  -c COUNT    how many messages to make up (default: 1000)\n"
-        "  -s SIZE     bytes of each of them (default: 64)\n";
+        "  -t SECONDS  time limit for connecting and for each answer (default:"
+        " 5)\n"
+        "  -c COUNT    number of generated messages (default: 1000)\n"
+        "  -s SIZE     size of each in bytes (default: 64)\n";
     bool is_valid = true, is_help = option_help(argc, argv);
     uint64_t size = 64;
     int option;

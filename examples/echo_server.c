@@ -2,9 +2,9 @@
  *
  *     usage: echo_server [-p PORT] [-H HOST] [-i IDLE_SECONDS]
  *
- *     -p PORT          listen there; 0 is any free port (default: 7777)
- *     -H HOST          a numeric address of this machine (default: 127.0.0.1)
- *     -i IDLE_SECONDS  close a connection that sends nothing for so long
+ *     -p PORT          port to listen on; 0 is any free port (default: 7777)
+ *     -H HOST          numeric address to listen on (default: 127.0.0.1)
+ *     -i IDLE_SECONDS  close connections that send nothing for this time
  *                      (default: never)
  *
  * Prints the number of open connections once a second, whenever it has changed.
@@ -171,7 +171,7 @@ static int start(struct server *server)
     if (error < 0) {
         fprintf(stderr, "echo_server: cannot listen on %s port %s: %s\n",
                 server->host, server->port,
-                error == ALOOP_EINVAL ? "this is no numeric address"
+                error == ALOOP_EINVAL ? "not a numeric address"
                                       : aloop_strerror(error));
         return error;
     }
@@ -206,10 +206,11 @@ int main(int argc, char **argv)
 {
     static const char usage[] =
         "usage: echo_server [-p PORT] [-H HOST] [-i IDLE_SECONDS]\n"
-        "  -p PORT          listen there; 0 is any free port (default: 7777)\n"
-        "  -H HOST          a numeric address (default: 127.0.0.1)\n"
-        "  -i IDLE_SECONDS  close connections idle for so long"
-        " (default: never)\n";
+        "  -p PORT          port to listen on; 0 is any free port (default:"
+        " 7777)\n"
+        "  -H HOST          numeric address to listen on (default: 127.0.0.1)\n"
+        "  -i IDLE_SECONDS  close connections that send nothing for this time\n"
+        "                   (default: never)\n";
     struct server server = {.host = "127.0.0.1", .port = "7777"};
     bool is_valid = true, is_help = option_help(argc, argv);
     uint64_t port;

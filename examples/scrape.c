@@ -268,9 +268,9 @@ static int parse_options(int argc, char **argv, struct scrape *scrape)
 {
     static const char usage[] =
         "usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [-u] [URL...]\n"
-        "  -n LIMIT    at most so many pages at a time (default: 100)\n"
-        "  -t SECONDS  give a page up after so long (default: 30)\n"
-        "  -m MIB      give a page up that is larger (default: 16)\n"
+        "  -n LIMIT    maximum number of pages at a time (default: 100)\n"
+        "  -t SECONDS  time limit for each page (default: 30)\n"
+        "  -m MIB      size limit of each page (default: 16)\n"
         "  -u          report on each page as soon as it has ended\n"
         "Without a URL, fetches three slow pages from a server of its own.\n";
     uint64_t limit = 100, mib = 16;

@@ -17,7 +17,7 @@ const char *http_strerror(ssize_t error)
         [HTTP_EURL - HTTP_EBODY] = "the page is larger than the limit",
         [HTTP_EURL - HTTP_ECUT] = "the connection ended before the page did",
         [HTTP_EURL - HTTP_EREDIRECTS] = "too many redirects",
-        [HTTP_EURL - HTTP_ELOCATION] = "redirected to no http:// URL",
+        [HTTP_EURL - HTTP_ELOCATION] = "redirected to an invalid http:// URL",
     };
     ssize_t index = HTTP_EURL - error;
 

@@ -30,7 +30,7 @@ bool option_number(const char *what, const char *text, uint64_t min,
         value = strtoull(text, &end, 10);
     if (end == NULL || *end != '\0' || errno != 0 || value < min
         || value > max) {
-        fprintf(stderr, "%s: \"%s\" is no number from %llu to %llu\n", what,
+        fprintf(stderr, "%s: \"%s\" is not a number from %llu to %llu\n", what,
                 text, (unsigned long long) min, (unsigned long long) max);
         return false;
     }
@@ -46,7 +46,7 @@ bool option_seconds(const char *what, const char *text, int64_t *ret_ns)
     if (isdigit((unsigned char) text[0]) || text[0] == '.')
         value = strtod(text, &end);
     if (end == NULL || *end != '\0' || !(value >= 0.001 && value <= 86400)) {
-        fprintf(stderr, "%s: \"%s\" is no number of seconds, 0.001 to 86400\n",
+        fprintf(stderr, "%s: \"%s\" is not a number from 0.001 to 86400\n",
                 what, text);
         return false;
     }

@@ -12,7 +12,7 @@ static const struct error_entry error_entries[] = {
     {-EADDRNOTAVAIL, "EADDRNOTAVAIL", "address not available"},
     {-EAFNOSUPPORT, "EAFNOSUPPORT", "address family not supported"},
     {-EAGAIN, "EAGAIN", "resource temporarily unavailable"},
-    {-EALREADY, "EALREADY", "already done or under way"},
+    {-EALREADY, "EALREADY", "already done or in progress"},
     {-EBADF, "EBADF", "bad file descriptor"},
     {-EBADMSG, "EBADMSG", "bad message"},
     {-EBUSY, "EBUSY", "resource busy"},

@@ -44,37 +44,37 @@ static const struct {
 } mistakes[] = {
     [MISTAKE_THREAD] = {"the loop runs on another thread, and only that thread "
                         "may use it",
-                        "use aloop_post() to have a function called there"},
+                        "use aloop_post() to call a function there"},
     [MISTAKE_FUTURE] = {"was used after its last reference was given away",
                         "take another reference with aloop_future_ref() before "
-                        "that, and give each of them away once"},
-    [MISTAKE_WAITED] = {"is waited for already, and the only reference to it "
-                        "was given away with that",
+                        "that, and give away each reference once"},
+    [MISTAKE_WAITED] = {"is already waited for, and that wait has taken over "
+                        "the only reference to it",
                         "take another reference with aloop_future_ref() "
-                        "before"},
+                        "before that wait"},
     [MISTAKE_CLOSED] = {"was used after it was closed or freed",
-                        "set the pointer to NULL where that is done"},
-    [MISTAKE_NULL] = {"it was given NULL",
-                      "look at the status of the call that should have set "
-                      "that pointer, which it leaves alone when it fails"},
-    [MISTAKE_CALLBACK] = {"cannot be awaited there, because a callback cannot "
+                        "set the pointer to NULL after the close or free"},
+    [MISTAKE_NULL] = {"the argument is NULL",
+                      "check the status of the call that should have set the "
+                      "pointer; if it fails, the pointer is unchanged"},
+    [MISTAKE_CALLBACK] = {"cannot be awaited here, because a callback cannot "
                           "wait",
-                          "use aloop_then() instead, or aloop_spawn() a task "
-                          "that awaits it"},
-    [MISTAKE_YIELD] = {"the loop cannot go on before the callback returns",
-                       "use aloop_defer() instead, to be called in the next "
-                       "turn"},
+                          "use aloop_then() instead, or spawn a task that "
+                          "awaits it"},
+    [MISTAKE_YIELD] = {"the loop cannot continue before the callback returns",
+                       "use aloop_defer() instead, to call a function in the "
+                       "next turn"},
     [MISTAKE_CIRCLE] = {"waits for the task that awaits it, so that neither "
                         "would end",
-                        "have one of them end without the other"},
+                        "remove one of the two waits"},
     [MISTAKE_LOOP] = {"belongs to another loop",
                       "await it in a task of its own loop, and use "
                       "aloop_post() to pass the result on"},
     [MISTAKE_DROPPED] = {"was cancelled because its last reference was dropped",
-                         "use aloop_detach() to let it go on, aloop_await() to "
-                         "wait for it, or aloop_cancel() before the drop if "
-                         "that is what you want"},
-    [MISTAKE_HELD] = {"has held the loop, so that nothing else could run",
+                         "use aloop_detach() to let it continue, aloop_await() "
+                         "to wait for it, or aloop_cancel() before the drop if "
+                         "the cancel is intended"},
+    [MISTAKE_HELD] = {"has blocked the loop, so that nothing else could run",
                       "use the library's operations instead of calls that "
                       "block, and a thread for long computations"},
 };
@@ -107,7 +107,7 @@ static void name_caller(const aloop *loop, char caller[SUBJECT_SIZE + 8])
         bool is_run = atomic_load(&loop->debug->owner) != 0;
 
         snprintf(caller, SUBJECT_SIZE + 8, "%s",
-                 is_run ? "on another thread" : "outside of the loop");
+                 is_run ? "on another thread" : "outside the loop");
         return;
     }
     if (current->current == NULL) {
@@ -144,7 +144,7 @@ static void add_report(struct aloop__debug *debug, uint64_t key,
         added->key = key;
         snprintf(added->text, sizeof added->text, "%s",
                  debug->count < MISTAKES_MAX ? text
-                                            : "more mistakes were made; they "
+                                            : "there are more mistakes, which "
                                               "are not reported");
         atomic_store(&debug->has_news, true);
     }

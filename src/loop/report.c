@@ -223,7 +223,7 @@ static void report_held(aloop *loop)
         const aloop_future *future =
             CONTAINER_OF(node, aloop_future, pending);
 
-        snprintf(what, sizeof what, "held to the end: %s",
+        snprintf(what, sizeof what, "future still held: %s",
                  aloop__future_name(future));
         aloop__unhandled(loop, error_of(future), what);
         node = node->next;

@@ -161,7 +161,7 @@ static void a_null_stream_is_reported_with_a_hint_to_the_status(void **state)
     assert_int_equal(aloop_await(aloop_spawn(t.loop, reads_from_null, NULL)),
                      ALOOP_EINVAL);
     assert_mistake("aloop_stream_read() in task reads_from_null (",
-                   "it was given NULL", "look at the status");
+                   "the argument is NULL", "check the status");
 }
 
 /* Calls that wait where waiting is impossible. */
@@ -178,7 +178,7 @@ static void an_await_in_a_callback_is_reported_with_alternatives(void **state)
     aloop_defer(t.loop, await_in_callback, NULL);
     aloop_defer(t.loop, await_in_callback, NULL);
     assert_mistake("aloop_await() in a callback: sleep", "cannot wait",
-                   "use aloop_then() instead, or aloop_spawn() a task");
+                   "use aloop_then() instead, or spawn a task");
     assert_noted(ALOOP_EDEADLK, ALOOP_EDEADLK);
     assert_non_null(strstr(aloop_strerror(ALOOP_EDEADLK), "aloop_then()"));
 }
@@ -285,15 +285,15 @@ static void a_call_that_blocks_the_loop_is_reported_by_its_name(void **state)
 
     (void) state;
     aloop_detach(aloop_spawn(t.loop, holds, &long_ns));
-    assert_mistake("task holds (", "has held the loop", "block");
+    assert_mistake("task holds (", "has blocked the loop", "block");
     aloop_defer(t.loop, hold, &long_ns);
-    assert_mistake("aloop_defer()", "has held the loop", "block");
+    assert_mistake("aloop_defer()", "has blocked the loop", "block");
     aloop_post(t.loop, hold, &long_ns);
-    assert_mistake("aloop_post()", "has held the loop", "block");
+    assert_mistake("aloop_post()", "has blocked the loop", "block");
     aloop_timer_start(t.loop, 0, 0, hold_in_timer, &long_ns, &timer);
-    assert_mistake("the callback of a timer", "has held", "block");
+    assert_mistake("the callback of a timer", "has blocked", "block");
     aloop_then(aloop_future_new_settled(t.loop, 0), hold_in_then, &long_ns);
-    assert_mistake("a continuation", "has held the loop", "block");
+    assert_mistake("a continuation", "has blocked the loop", "block");
     aloop_defer(t.loop, hold, &long_ns);
     assert_no_mistake(); /* It has been reported. */
 }
@@ -427,7 +427,7 @@ static void mistakes_beyond_a_limit_are_not_reported(void **state)
     }
     assert_int_equal(t.mistakes, 32);
     assert_string_equal(t.mistake,
-                        "more mistakes were made; they are not reported");
+                        "there are more mistakes, which are not reported");
 }
 
 static void the_default_report_is_only_the_sentence(void **state)

@@ -15,7 +15,7 @@ static void a_second_await_reports_the_task_and_where_it_was_spawned(
     (void) state;
     assert_int_equal(aloop_await(task), 3);
     assert_int_equal(aloop_await(task), ALOOP_EINVAL);
-    assert_mistake("aloop_await() outside of the loop: task returns_3 (",
+    assert_mistake("aloop_await() outside the loop: task returns_3 (",
                    "test_debug_future.c:", "aloop_future_ref()");
 }
 
@@ -127,7 +127,7 @@ static void no_function_uses_a_future_without_a_reference(void **state)
         assert_int_equal(aloop_await(future), 0);
         assert_int_equal(uses[i].use(future), ALOOP_EINVAL);
         assert_mistake(uses[i].function, ": promise was used after",
-                       "give each of them away once");
+                       "give away each reference once");
     }
     assert_int_equal(t.noted, 0);
 }
@@ -152,7 +152,7 @@ static void two_tasks_cannot_await_with_one_reference(void **state)
     assert_int_equal(aloop_await(second), ALOOP_EINVAL);
     assert_int_equal(aloop_await(first), 0);
     assert_mistake("aloop_await() in task awaits_arg (",
-                   ": sleep is waited for already", "aloop_future_ref()");
+                   ": sleep is already waited for", "aloop_future_ref()");
 }
 
 static void releasing_the_reference_of_a_waiting_task_is_reported(void **state)

@@ -221,10 +221,10 @@ static void futures_that_are_held_to_the_end_are_reported(void **state)
     assert_non_null(strstr(sim_complaints(),
                            "aloop: 2 futures: never awaited, detached or "
                            "unreferenced\n"
-                           "aloop: held to the end: task fails ("));
+                           "aloop: future still held: task fails ("));
     assert_non_null(strstr(sim_complaints(),
                            ") failed: connection reset by peer\n"
-                           "aloop: held to the end: sleep: never awaited"));
+                           "aloop: future still held: sleep: never awaited"));
 }
 
 static void only_the_first_of_many_held_futures_are_named(void **state)
@@ -235,7 +235,7 @@ static void only_the_first_of_many_held_futures_are_named(void **state)
     free_loop();
     assert_int_equal(t.unhandled, 1 + 5);
     assert_int_equal(t.unhandled_error, ALOOP_EHELD);
-    assert_string_equal(t.unhandled_what, "held to the end: operation");
+    assert_string_equal(t.unhandled_what, "future still held: operation");
 }
 
 static void a_future_that_was_released_in_any_way_is_not_reported(void **state)
