@@ -37,7 +37,7 @@ ALOOP_API int aloop_defer(aloop *loop, aloop_fn fn, void *arg);
 ALOOP_API int aloop_post(aloop *loop, aloop_fn fn, void *arg);
 
 /**
- * Ends the loop's present wait, or else its next one.
+ * Ends the loop's present wait, or its next one if there is none.
  *
  * Several calls may end only one wait.  NULL is allowed.  The loop must not be
  * freed before this function has returned.

@@ -195,8 +195,8 @@ void aloop__reports_deliver(aloop *loop)
 
 /* Futures that are held until the loop ends. */
 
-/* Returns the error of a future that failed before the loop's end cancelled it,
- * or else ALOOP_EHELD. */
+/* Returns the error of a future that failed before the loop's end cancelled it.
+ * For other futures returns ALOOP_EHELD. */
 static int error_of(const aloop_future *future)
 {
     bool has_failed =

@@ -45,8 +45,8 @@ END_OF_USAGE
 lines_min=95
 branches_min=88
 flags='--coverage -fprofile-abs-path -fprofile-update=atomic -O0 -DNDEBUG'
-elsewhere='^(tidy|classes|steps|backtrace|shadow_stack|(consumer|model)_.*'
-elsewhere+='|torture)$'
+elsewhere='^(tidy|tidy_test|classes|steps|backtrace|shadow_stack'
+elsewhere+='|(consumer|model)_.*|torture)$'
 own='^(test_(context|(reactor|refusals|stack|sys)(_.*)?)|system_.*)$'
 
 # Compiles an object that writes the counts before the process ends.
