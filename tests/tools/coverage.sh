@@ -46,7 +46,7 @@ lines_min=95
 branches_min=88
 flags='--coverage -fprofile-abs-path -fprofile-update=atomic -O0 -DNDEBUG'
 elsewhere='^(tidy|tidy_test|classes|steps|backtrace|shadow_stack'
-elsewhere+='|(consumer|model)_.*|torture)$'
+elsewhere+='|(consumer|protocol)_.*|torture)$'
 own='^(test_(context|(reactor|refusals|stack|sys)(_.*)?)|system_.*)$'
 
 # Compiles an object that writes the counts before the process ends.

@@ -20,7 +20,7 @@ tree=$dir/tree
 kinds='unit system programs torture sim fuzz'
 # Tests that do not run the library's code, or take too long.
 left_out='^(tidy|tidy_test|classes|steps|backtrace|shadow_stack|soak'
-left_out+='|(consumer|model|stress|bench)_.*)$'
+left_out+='|(consumer|protocol|stress|bench)_.*)$'
 
 # Prints FILE with the lines of the fault NAME replaced.  Fails unless they
 # occur in FILE exactly once.
