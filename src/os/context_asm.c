@@ -34,6 +34,8 @@
 #error "build this file with -mbranch-protection=pac-ret+bti"
 #endif
 
+/* The assembly has one instruction in each line. */
+/* clang-format off */
 #if defined(__APPLE__)
 #define FUNCTION(name)                                                         \
     ".text\n.p2align 4\n.globl _" #name "\n.private_extern _" #name            \
@@ -299,6 +301,7 @@ __asm__(FUNCTION(aloop__context_jump)
 #else
 #error "no assembly for this machine: build context_ucontext.c instead"
 #endif
+/* clang-format on */
 
 /* Used where return addresses are not signed. */
 #if !defined(SIGNED_RETURN)

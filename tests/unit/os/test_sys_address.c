@@ -137,6 +137,7 @@ static void an_invalid_port_is_refused(void **state)
  * then. */
 static void a_host_is_accepted_if_inet_pton_accepts_it(void **state)
 {
+    /* clang-format off */
     static const char *const hosts[] = {
         "", " ", ".", "1", "1.2", "1.2.3", "1.2.3.4", "1.2.3.4.", ".1.2.3.4",
         "1.2.3.4.5", "1..3.4", "256.1.1.1", "1.2.3.256", "1.2.3.4 ",
@@ -151,6 +152,7 @@ static void a_host_is_accepted_if_inet_pton_accepts_it(void **state)
         "fe80::1/64", "localhost", "0000:0000:0000:0000:0000:0000:0000:0001",
         "00000::1", "\xff", "::\xff",
     };
+    /* clang-format on */
     struct sys_address address;
 
     (void) state;
