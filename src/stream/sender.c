@@ -342,8 +342,14 @@ void aloop__stream_queue_lent(aloop_stream *stream)
     aloop__stream_fail_writing(stream, ALOOP_ENOMEM);
 }
 
+/* There is no writing half if the pieces were dropped while the stream waited
+ * for the kernel to accept more. */
 void aloop__stream_flush(aloop_stream *stream)
 {
+    if (stream->sender == NULL) {
+        aloop__stream_unwant(stream, REACTOR_WRITE);
+        return;
+    }
     flush_sender(stream->sender);
     release_if_idle(stream);
 }

@@ -244,8 +244,8 @@ static inline void aloop__stream_deliver_later(aloop_stream *stream)
 /* Returns the writing half, which it creates if necessary, or NULL if out of
  * memory. */
 struct aloop__sender *aloop__sender_get(aloop_stream *stream);
-/* Sends the queued pieces and does everything that follows from it.  The stream
- * has a writing half. */
+/* Sends the queued pieces and does everything that follows from it.  Without a
+ * writing half, it only ends the watching for writability. */
 void aloop__stream_flush(aloop_stream *stream);
 /* Called after on_data has returned: sends what it has put, and copies lent
  * bytes that were not sent. */
