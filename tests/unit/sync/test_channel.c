@@ -436,99 +436,6 @@ static void invalid_arguments_are_refused(void **state)
     assert_int_equal(aloop_channel_count(channel), 0);
 }
 
-/* Many senders and receivers that are cancelled at random.  Each item whose
- * send succeeded is received exactly once. */
-enum { ITEMS = 400, SENDERS = 7, RECEIVERS = 5 };
-
-struct market {
-    aloop_channel *channel;
-    int next;
-    bool is_sent[ITEMS];
-    int times_received[ITEMS];
-};
-
-static ssize_t sell(aloop *loop, void *arg)
-{
-    struct market *market = arg;
-
-    while (market->next < ITEMS) {
-        int item = market->next++;
-        ssize_t status =
-            aloop_await(aloop_channel_send(market->channel, &item));
-
-        market->is_sent[item] = status == 0;
-        if (status < 0)
-            return status;
-        if (sim_random(4) == 0)
-            aloop_await(aloop_sleep(loop, (int64_t) sim_random(500)));
-    }
-    return 0;
-}
-
-static ssize_t buy(aloop *loop, void *arg)
-{
-    struct market *market = arg;
-    int item;
-
-    (void) loop;
-    for (;;) {
-        ssize_t status =
-            aloop_await(aloop_channel_receive(market->channel, &item));
-
-        if (status < 0)
-            return status;
-        market->times_received[item]++;
-        if (sim_random(4) == 0)
-            aloop_await(aloop_sleep(loop, (int64_t) sim_random(500)));
-    }
-}
-
-static void trade(size_t capacity)
-{
-    struct market market = {.channel = new_channel(capacity)};
-    aloop_future *tasks[SENDERS + RECEIVERS];
-    int item;
-
-    for (size_t i = 0; i < SENDERS + RECEIVERS; i++)
-        tasks[i] = aloop_spawn(t.loop, i < SENDERS ? sell : buy, &market);
-    for (int i = 0; i < 4000 && market.next < ITEMS; i++) {
-        size_t place = (size_t) sim_random(SENDERS + RECEIVERS);
-
-        turns(1);
-        sim_advance(100);
-        if (sim_random(10) > 0)
-            continue;
-        aloop_cancel(tasks[place]);
-        aloop_detach(tasks[place]);
-        tasks[place] =
-            aloop_spawn(t.loop, place < SENDERS ? sell : buy, &market);
-    }
-    for (int i = 0; i < 20; i++) {
-        turns(1);
-        sim_advance(500);
-    }
-    aloop_channel_close(market.channel);
-    for (size_t i = 0; i < SENDERS + RECEIVERS; i++)
-        aloop_await(tasks[i]);
-    while (aloop_channel_try_receive(market.channel, &item) == 0)
-        market.times_received[item]++;
-
-    assert_true(market.next == ITEMS);
-    for (int i = 0; i < ITEMS; i++)
-        if (market.times_received[i] != market.is_sent[i])
-            fail_msg("capacity %d: item %d sent %d, received %d",
-                     (int) capacity, i, market.is_sent[i],
-                     market.times_received[i]);
-    aloop_channel_free(market.channel);
-}
-
-static void no_item_is_lost_or_doubled_under_cancellation(void **state)
-{
-    (void) state;
-    for (size_t round = 0; round < 20; round++)
-        trade(round % 4);
-}
-
 struct pool {
     aloop_channel *jobs;
     int done;
@@ -597,7 +504,6 @@ int main(void)
         TEST(a_pending_receive_does_not_keep_the_loop_alive),
         TEST(large_items_are_copied_completely),
         TEST(invalid_arguments_are_refused),
-        TEST(no_item_is_lost_or_doubled_under_cancellation),
         TEST(two_workers_finish_a_hundred_jobs),
         TEST(a_close_leaves_the_item_of_a_receive_untouched),
     };

@@ -99,59 +99,6 @@ static void permits_whose_status_was_not_read_are_given_back(void **state)
     aloop_future_unref(given);
 }
 
-/* Many tasks acquire up to three of three permits and are cancelled at random.
- * At most three permits are acquired at any time, and all are released. */
-struct crowd {
-    aloop_semaphore *semaphore;
-    size_t out;
-    size_t served;
-};
-
-static ssize_t take_some(aloop *loop, void *arg)
-{
-    struct crowd *crowd = arg;
-    size_t count = 1 + (size_t) sim_random(3);
-
-    for (int i = 0; i < 20; i++) {
-        ssize_t status =
-            aloop_await(aloop_semaphore_acquire(crowd->semaphore, count));
-        if (status < 0)
-            return status;
-        crowd->out += count;
-        crowd->served++;
-        assert_true(crowd->out <= 3);
-        aloop_await(aloop_sleep(loop, (int64_t) sim_random(1000)));
-        crowd->out -= count;
-        aloop_semaphore_release(crowd->semaphore, count);
-    }
-    return 0;
-}
-
-static void no_permit_is_lost_if_waiters_are_cancelled_at_random(void **state)
-{
-    enum { TASKS = 40 };
-    struct crowd crowd = {.semaphore = aloop_semaphore_new(t.loop, 3)};
-    aloop_future *tasks[TASKS];
-
-    (void) state;
-    for (int i = 0; i < TASKS; i++)
-        tasks[i] = aloop_spawn(t.loop, take_some, &crowd);
-    for (int i = 0; i < 600; i++) {
-        turns(1);
-        sim_advance(100);
-        if (sim_random(20) == 0)
-            aloop_cancel(tasks[sim_random(TASKS)]);
-        if (sim_random(5) == 0)
-            aloop_future_unref(aloop_semaphore_acquire(crowd.semaphore, 1));
-    }
-    for (int i = 0; i < TASKS; i++)
-        aloop_await(tasks[i]);
-
-    assert_true(crowd.served > TASKS);
-    assert_int_equal(crowd.out, 0);
-    assert_int_equal(aloop_semaphore_count(crowd.semaphore), 3);
-}
-
 /* The permits that are given back may exceed the maximum. */
 static void the_count_of_a_semaphore_saturates(void **state)
 {
@@ -179,7 +126,6 @@ int main(void)
         TEST(cancelling_a_waiter_for_many_permits_serves_the_next_ones),
         TEST(one_release_serves_as_many_waiters_as_possible),
         TEST(permits_whose_status_was_not_read_are_given_back),
-        TEST(no_permit_is_lost_if_waiters_are_cancelled_at_random),
         TEST(the_count_of_a_semaphore_saturates),
     };
 
