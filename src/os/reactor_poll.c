@@ -4,8 +4,8 @@
  * The watched descriptors are a dense array, as poll() needs it, with what is
  * known about them in a second one.  The first entry is reserved for a host
  * loop.  POLLHUP among the requested events, which poll() ignores, means that
- * hang-ups were requested.  `places` maps a descriptor to its index.  Unlike the
- * other reactors, poll() watches numbers.  A closed descriptor is detected
+ * hang-ups were requested.  `places` maps a descriptor to its index.  Unlike
+ * the other reactors, poll() watches numbers.  A closed descriptor is detected
  * (POLLNVAL), reported once and dropped.  A number that was reused stays
  * watched.
  *

@@ -3,8 +3,9 @@
  *
  * A client writes and reads simultaneously, in rounds, and compares what it
  * receives.  If connections cannot break, every round is complete.  Otherwise a
- * client receives either everything or an error.  Some clients connect to a
- * closed port, some to a host that does not answer, and some break off their
+ * client receives either everything or an error.  Bulk clients send without
+ * waiting for the answer, by callbacks or by two tasks.  Some clients connect to
+ * a closed port, some to a host that does not answer, and some break off their
  * connections. */
 
 #include "world.h"
@@ -13,12 +14,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLIENTS_MAX = 8, ROUNDS_MAX = 6, ROUND_MAX = 20000 };
+enum {
+    CLIENTS_MAX = 8,
+    ROUNDS_MAX = 6,
+    ROUND_MAX = 20000,
+    BULK_MAX = 300000,
+    CHUNK = 9000 /* Of a bulk client. */
+};
 
 struct client {
     unsigned id;
     unsigned rounds;
     int64_t pause_ns; /* Before each round. */
+};
+
+/* A client that sends much, and receives meanwhile. */
+struct bulk {
+    unsigned id;
+    size_t total, sent, got;
+    aloop_stream *stream;
+    aloop_future *end; /* Resolved by the callbacks. */
 };
 
 /* The server's end of a connection. */
@@ -199,6 +214,149 @@ static ssize_t run_client(aloop *loop, void *arg)
     return 0;
 }
 
+/* A bulk client by callbacks. */
+
+static void put_more(struct bulk *bulk);
+
+static void on_drained(struct follow *follow, ssize_t status)
+{
+    struct bulk *bulk = follow->arg;
+
+    if (status < 0)
+        aloop_future_resolve(bulk->end, status);
+    else if (bulk->sent < bulk->total)
+        put_more(bulk);
+}
+
+static void put_more(struct bulk *bulk)
+{
+    char bytes[CHUNK];
+
+    while (aloop_stream_queued(bulk->stream) < 3 * CHUNK &&
+           bulk->sent < bulk->total) {
+        size_t left = bulk->total - bulk->sent;
+        size_t size = between(1, left < CHUNK ? left : CHUNK);
+        int result;
+
+        text_fill(bulk->id, bulk->sent, bytes, size);
+        result = aloop_stream_put(bulk->stream, bytes, size);
+        if (result < 0) {
+            CHECK(may_break());
+            aloop_future_resolve(bulk->end, result);
+            return;
+        }
+        bulk->sent += size;
+    }
+    follow(bulk->sent < bulk->total ? aloop_stream_drain(bulk->stream)
+                                    : aloop_stream_shutdown(bulk->stream),
+           on_drained, bulk);
+}
+
+static void on_bulk(aloop_stream *stream, const void *data, ssize_t size,
+                    void *arg)
+{
+    struct bulk *bulk = arg;
+
+    CHECK(!run.is_over && stream == bulk->stream && bulk->end != NULL);
+    if (size <= 0) {
+        aloop_future_resolve(bulk->end, size);
+        return;
+    }
+    CHECK(text_matches(bulk->id, bulk->got, data, (size_t) size));
+    bulk->got += (size_t) size;
+}
+
+/* More than the high watermark is queued most of the time, and reading
+ * continues. */
+static ssize_t stream_by_callbacks(aloop *loop, struct bulk *bulk)
+{
+    ssize_t result;
+
+    bulk->end = aloop_future_new(loop);
+    set_watermarks(bulk->stream, CHUNK, CHUNK + 1);
+    result = aloop_stream_start(bulk->stream, on_bulk, bulk);
+    if (result == 0) {
+        put_more(bulk);
+        result = wait_for(aloop_future_ref(bulk->end));
+    }
+    aloop_future_unref(bulk->end);
+    bulk->end = NULL;
+    return result;
+}
+
+/* A bulk client by two tasks. */
+
+static ssize_t send_all(aloop *loop, void *arg)
+{
+    struct bulk *bulk = arg;
+    char bytes[CHUNK];
+
+    (void) loop;
+    while (bulk->sent < bulk->total) {
+        size_t left = bulk->total - bulk->sent;
+        size_t size = between(1, left < CHUNK ? left : CHUNK);
+        ssize_t result;
+
+        text_fill(bulk->id, bulk->sent, bytes, size);
+        result = aloop_await(aloop_stream_write(bulk->stream, bytes, size));
+        if (result < 0)
+            return result;
+        CHECK(result == (ssize_t) size);
+        bulk->sent += size;
+    }
+    return aloop_await(aloop_stream_shutdown(bulk->stream));
+}
+
+static ssize_t receive_to_end(aloop *loop, void *arg)
+{
+    struct bulk *bulk = arg;
+    char bytes[CHUNK];
+    ssize_t n;
+
+    (void) loop;
+    do {
+        size_t size = between(1, CHUNK);
+
+        n = aloop_await(
+            chance(50)
+                ? aloop_stream_read(bulk->stream, bytes, size)
+                : aloop_stream_read_exactly(bulk->stream, bytes, size));
+        if (n == ALOOP_EOF)
+            n = aloop_await(
+                aloop_stream_read_to_end(bulk->stream, bytes, CHUNK));
+        if (n < 0)
+            return n;
+        CHECK(text_matches(bulk->id, bulk->got, bytes, (size_t) n));
+        bulk->got += (size_t) n;
+    } while (n > 0);
+    return 0;
+}
+
+static ssize_t stream_by_tasks(aloop *loop, struct bulk *bulk)
+{
+    return wait_for(aloop_gather(loop, aloop_spawn(loop, send_all, bulk),
+                                 aloop_spawn(loop, receive_to_end, bulk)));
+}
+
+static ssize_t be_bulk(aloop *loop, void *arg)
+{
+    struct bulk *bulk = arg;
+    ssize_t result = aloop_await(
+        aloop_tcp_connect(loop, "::1", w.port, &bulk->stream));
+
+    if (result == 0)
+        result = chance(50) ? stream_by_callbacks(loop, bulk)
+                            : stream_by_tasks(loop, bulk);
+    CHECK(may_break() || run.is_freeing ||
+          (result == 0 && bulk->got == bulk->total));
+    if (result == 0)
+        aloop_stream_close(bulk->stream);
+    else
+        aloop_stream_abort(bulk->stream);
+    bulk->stream = NULL; /* Without memory to wait the tasks may still run. */
+    return 0;
+}
+
 static ssize_t connect_to_closed_port(aloop *loop, void *arg)
 {
     aloop_stream *stream = NULL;
@@ -280,6 +438,13 @@ static void start(void)
         client->pause_ns = any_delay_ns(ALOOP_SEC(120));
         w.rounds_wanted += client->rounds;
         start_task(run_client, client);
+    }
+    if (chance(30)) {
+        struct bulk *bulk = keep(sizeof *bulk);
+
+        bulk->id = CLIENTS_MAX + 1;
+        bulk->total = between(1, BULK_MAX);
+        start_task(be_bulk, bulk);
     }
     if (chance(20))
         start_task(connect_to_closed_port, NULL);
