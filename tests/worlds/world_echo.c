@@ -4,9 +4,9 @@
  * A client writes and reads simultaneously, in rounds, and compares what it
  * receives.  If connections cannot break, every round is complete.  Otherwise a
  * client receives either everything or an error.  Bulk clients send without
- * waiting for the answer, by callbacks or by two tasks.  Some clients connect to
- * a closed port, some to a host that does not answer, and some break off their
- * connections. */
+ * waiting for the answer, by callbacks or by two tasks.  Some clients connect
+ * to a closed port, some to a host that does not answer, and some break off
+ * their connections. */
 
 #include "world.h"
 
