@@ -18,6 +18,7 @@ static void call_on_data(aloop_stream *stream, const char *data, ssize_t size)
     if (size <= 0)
         aloop__handle_set_active(&stream->handle, false);
     stream->is_dispatching = true;
+    stream->handle.loop->lent_size = 0; /* A thread that ended left it set. */
     aloop__calling(stream->handle.loop);
     stream->on_data(stream, data, size, stream->arg);
     aloop__called(stream->handle.loop, "the callback of a stream");
