@@ -46,8 +46,8 @@ int main(int argc, char **argv)
     ssize_t status;
 
     if (argc > 1) {
-        bool help = strcmp(argv[1], "-h") == 0
-                 || strcmp(argv[1], "--help") == 0;
+        bool help = strcmp(argv[1], "-h") == 0 ||
+                    strcmp(argv[1], "--help") == 0;
 
         fprintf(help ? stdout : stderr, "usage: chain\n");
         return help ? 0 : 2;

@@ -161,18 +161,19 @@ static int parse_options(int argc, char **argv, struct client *client)
     uint64_t size = 64;
     int option;
 
-    while (is_valid && !is_help
-           && (option = getopt(argc, argv, "t:c:s:h")) != -1) {
+    while (is_valid && !is_help &&
+           (option = getopt(argc, argv, "t:c:s:h")) != -1) {
         if (option == 'h')
             is_help = true;
         else
-            is_valid = option == 't' ? option_seconds("-t", optarg,
-                                                      &client->deadline_ns)
-                     : option == 'c' ? option_number("-c", optarg, 1,
-                                                     1000000000, &client->count)
-                     : option == 's' ? option_number("-s", optarg, 1,
-                                                     64 * 1024 * 1024, &size)
-                                     : false;
+            is_valid =
+                option == 't'
+                    ? option_seconds("-t", optarg, &client->deadline_ns)
+                : option == 'c'
+                    ? option_number("-c", optarg, 1, 1000000000, &client->count)
+                : option == 's'
+                    ? option_number("-s", optarg, 1, 64 * 1024 * 1024, &size)
+                    : false;
     }
     if (is_help || !is_valid || argc - optind < 2) {
         fputs(usage, is_help ? stdout : stderr);

@@ -35,7 +35,7 @@ struct server {
     int64_t idle_ns; /* 0: no limit. */
     aloop_listener *listener;
     aloop_timer *tick;
-    aloop_timer *grace;           /* NULL until the first signal. */
+    aloop_timer *grace; /* NULL until the first signal. */
     aloop_signal *signals[SIGNALS];
     struct connection *first; /* The list of open connections. */
     unsigned count;           /* Number of open connections. */
@@ -145,9 +145,9 @@ static void on_signal(aloop_signal *watch, int number, void *arg)
     aloop_timer_unref(server->tick);
     for (int i = 0; i < SIGNALS; i++)
         aloop_signal_unref(server->signals[i]);
-    if (server->grace != NULL
-        || aloop_timer_start(server->loop, ALOOP_SEC(2), 0, on_grace, server,
-                             &server->grace) < 0)
+    if (server->grace != NULL ||
+        aloop_timer_start(server->loop, ALOOP_SEC(2), 0, on_grace, server,
+                          &server->grace) < 0)
         aloop_stop(server->loop);
     else
         aloop_timer_unref(server->grace);
@@ -216,8 +216,8 @@ int main(int argc, char **argv)
     uint64_t port;
     int option;
 
-    while (is_valid && !is_help
-           && (option = getopt(argc, argv, "p:H:i:h")) != -1) {
+    while (is_valid && !is_help &&
+           (option = getopt(argc, argv, "p:H:i:h")) != -1) {
         if (option == 'h')
             is_help = true;
         else if (option == 'H')
@@ -225,9 +225,9 @@ int main(int argc, char **argv)
         else if (option == 'i')
             is_valid = option_seconds("-i", optarg, &server.idle_ns);
         else
-            is_valid = option == 'p'
-                    && option_number("-p", server.port = optarg, 0, 65535,
-                                     &port);
+            is_valid =
+                option == 'p' &&
+                option_number("-p", server.port = optarg, 0, 65535, &port);
     }
     if (is_help || !is_valid || optind < argc) {
         fputs(usage, is_help ? stdout : stderr);

@@ -40,7 +40,7 @@ struct page {
     struct scrape *scrape;
     const char *url;
     enum page_state state;
-    ssize_t status;    /* 0 or an error, once the page has ended. */
+    ssize_t status; /* 0 or an error, once the page has ended. */
     bool is_reported;
     uint64_t received; /* Bytes; see http_progress_cb. */
     int64_t total;
@@ -63,8 +63,8 @@ struct scrape {
 
 static bool is_good(const struct page *page)
 {
-    return page->state == PAGE_ENDED && page->status == 0
-        && page->reply.status < 400;
+    return page->state == PAGE_ENDED && page->status == 0 &&
+           page->reply.status < 400;
 }
 
 static void print_page(const struct page *page)
@@ -93,8 +93,8 @@ static void draw(struct scrape *scrape)
 /* A page that an interrupt ended has nothing to report. */
 static bool can_report(const struct page *page)
 {
-    return page->state == PAGE_ENDED && !page->is_reported
-        && page->status != ALOOP_ECANCELED;
+    return page->state == PAGE_ENDED && !page->is_reported &&
+           page->status != ALOOP_ECANCELED;
 }
 
 static void report_page(struct page *page)
@@ -277,20 +277,20 @@ static int parse_options(int argc, char **argv, struct scrape *scrape)
     bool is_valid = true, is_help = option_help(argc, argv);
     int option;
 
-    while (is_valid && !is_help
-           && (option = getopt(argc, argv, "n:t:m:uh")) != -1) {
+    while (is_valid && !is_help &&
+           (option = getopt(argc, argv, "n:t:m:uh")) != -1) {
         if (option == 'h')
             is_help = true;
         else if (option == 'u')
             scrape->is_unordered = true;
         else
-            is_valid = option == 'n' ? option_number("-n", optarg, 1, 10000,
-                                                     &limit)
-                     : option == 't' ? option_seconds("-t", optarg,
-                                                      &scrape->deadline_ns)
-                     : option == 'm' ? option_number("-m", optarg, 1, 65536,
-                                                     &mib)
-                                     : false;
+            is_valid = option == 'n'
+                           ? option_number("-n", optarg, 1, 10000, &limit)
+                       : option == 't'
+                           ? option_seconds("-t", optarg, &scrape->deadline_ns)
+                       : option == 'm'
+                           ? option_number("-m", optarg, 1, 65536, &mib)
+                           : false;
     }
     if (is_help || !is_valid) {
         fputs(usage, is_help ? stdout : stderr);

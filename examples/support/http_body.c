@@ -24,8 +24,8 @@ static ssize_t read_some(struct body *body, uint64_t max)
 {
     size_t size = max < sizeof body->buffer ? (size_t) max
                                             : sizeof body->buffer;
-    ssize_t n = aloop_await(
-        aloop_stream_read(body->stream, body->buffer, size));
+    ssize_t n =
+        aloop_await(aloop_stream_read(body->stream, body->buffer, size));
 
     if (n <= 0)
         return n;
@@ -111,8 +111,8 @@ static ssize_t read_chunked(struct body *body, size_t *budget)
     for (;;) {
         char line[256];
         size_t line_budget = sizeof line;
-        ssize_t status = http_read_line(body->stream, line, sizeof line,
-                                        &line_budget);
+        ssize_t status =
+            http_read_line(body->stream, line, sizeof line, &line_budget);
         int64_t size;
 
         if (status < 0)

@@ -64,8 +64,8 @@ static ssize_t visit(aloop *loop, const struct http_get *get,
                      struct http_reply *reply)
 {
     aloop_stream *stream;
-    ssize_t status = aloop_await(
-        aloop_tcp_connect(loop, url->host, url->port, &stream));
+    ssize_t status =
+        aloop_await(aloop_tcp_connect(loop, url->host, url->port, &stream));
 
     if (status < 0)
         return status;

@@ -40,8 +40,8 @@ static int parse_status(const char *line)
 {
     int status = 0;
 
-    if (strncmp(line, "HTTP/1.", 7) != 0 || !isdigit((unsigned char) line[7])
-        || line[8] != ' ')
+    if (strncmp(line, "HTTP/1.", 7) != 0 || !isdigit((unsigned char) line[7]) ||
+        line[8] != ' ')
         return HTTP_EREPLY;
     for (int i = 9; i < 12; i++) {
         if (!isdigit((unsigned char) line[i]))
@@ -126,7 +126,7 @@ static ssize_t read_one(aloop_stream *stream, size_t *budget,
 
     if (n < 0)
         return n;
-    *ret = (struct http_head) {.length = -1};
+    *ret = (struct http_head){.length = -1};
     ret->status = parse_status(line);
     if (ret->status < 0)
         return ret->status;

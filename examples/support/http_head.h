@@ -8,10 +8,10 @@
 #include "url.h"
 
 struct http_head {
-    int status;               /* 200 to 999: never an interim reply. */
-    int64_t length;           /* Content-Length, or -1 if there is none. */
-    bool is_coded;            /* There is a transfer coding. */
-    bool is_chunked;          /* It is "chunked" and no other. */
+    int status;      /* 200 to 999: never an interim reply. */
+    int64_t length;  /* Content-Length, or -1 if there is none. */
+    bool is_coded;   /* There is a transfer coding. */
+    bool is_chunked; /* It is "chunked" and no other. */
     bool has_location;
     char location[URL_SIZE];
 };

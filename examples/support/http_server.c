@@ -84,8 +84,8 @@ static ssize_t answer(aloop *loop, aloop_stream *stream)
     char request[REQUEST_MAX + 1];
     const struct page *page;
     const char *error;
-    ssize_t n = aloop_await(aloop_stream_read_until(
-        stream, request, REQUEST_MAX, "\r\n\r\n", 4));
+    ssize_t n = aloop_await(
+        aloop_stream_read_until(stream, request, REQUEST_MAX, "\r\n\r\n", 4));
 
     if (n == ALOOP_EMSGSIZE)
         return send_head(stream, "431 Request Header Fields Too Large", 0);

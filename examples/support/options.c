@@ -28,8 +28,8 @@ bool option_number(const char *what, const char *text, uint64_t min,
     errno = 0;
     if (isdigit((unsigned char) text[0])) /* No sign and no space. */
         value = strtoull(text, &end, 10);
-    if (end == NULL || *end != '\0' || errno != 0 || value < min
-        || value > max) {
+    if (end == NULL || *end != '\0' || errno != 0 || value < min ||
+        value > max) {
         fprintf(stderr, "%s: \"%s\" is not a number from %llu to %llu\n", what,
                 text, (unsigned long long) min, (unsigned long long) max);
         return false;

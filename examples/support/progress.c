@@ -26,8 +26,8 @@ static void measure(struct progress *progress)
 #ifdef TIOCGWINSZ
     struct winsize size;
 
-    if (ioctl(fileno(progress->out), TIOCGWINSZ, &size) == 0
-        && size.ws_col > 0 && size.ws_row > 0) {
+    if (ioctl(fileno(progress->out), TIOCGWINSZ, &size) == 0 &&
+        size.ws_col > 0 && size.ws_row > 0) {
         progress->columns = size.ws_col;
         progress->rows = size.ws_row;
     }
@@ -41,9 +41,9 @@ void progress_init(struct progress *progress, FILE *out)
     static char buffer[BUFFER_SIZE];
     const char *terminal = getenv("TERM");
 
-    *progress = (struct progress) {.out = out};
-    progress->is_live = isatty(fileno(out)) && terminal != NULL
-                     && strcmp(terminal, "dumb") != 0;
+    *progress = (struct progress){.out = out};
+    progress->is_live = isatty(fileno(out)) && terminal != NULL &&
+                        strcmp(terminal, "dumb") != 0;
     if (progress->is_live)
         setvbuf(out, buffer, _IOFBF, sizeof buffer);
 }
@@ -83,10 +83,10 @@ static void put_bar(struct progress *progress, unsigned width,
     }
     fputs(" [", progress->out);
     for (unsigned i = 0; i < width; i++) {
-        int c = i < start || i >= end                       ? ' '
-              : total < 0 && i == start                     ? '<'
-              : i + 1 == end && received < (uint64_t) total ? '>'
-                                                            : '=';
+        int c = i < start || i >= end                         ? ' '
+                : total < 0 && i == start                     ? '<'
+                : i + 1 == end && received < (uint64_t) total ? '>'
+                                                              : '=';
 
         putc(c, progress->out);
     }

@@ -66,8 +66,8 @@ static int set_host(struct url *url, const char *text, size_t size,
     if (size == 0 || size >= sizeof url->host)
         return HTTP_EURL;
     for (size_t i = 0; i < size; i++)
-        if (!isalnum((unsigned char) text[i])
-            && (text[i] == '\0' || strchr(allowed, text[i]) == NULL))
+        if (!isalnum((unsigned char) text[i]) &&
+            (text[i] == '\0' || strchr(allowed, text[i]) == NULL))
             return HTTP_EURL;
     memcpy(url->host, text, size);
     url->host[size] = '\0';
@@ -144,14 +144,13 @@ static bool has_scheme(const char *text)
 {
     size_t size = 0;
 
-    while (isalnum((unsigned char) text[size])
-           || (text[size] != '\0' && strchr("+-.", text[size]) != NULL))
+    while (isalnum((unsigned char) text[size]) ||
+           (text[size] != '\0' && strchr("+-.", text[size]) != NULL))
         size++;
     return size > 0 && text[size] == ':' && isalpha((unsigned char) text[0]);
 }
 
-int url_resolve(const struct url *base, const char *reference,
-                struct url *ret)
+int url_resolve(const struct url *base, const char *reference, struct url *ret)
 {
     size_t path = strcspn(base->target, "?");
     size_t kept = path; /* Bytes of the base's target that stay. */

@@ -19,7 +19,6 @@ int url_parse(const char *text, struct url *ret);
 
 /* Resolves `reference`, which the page at `base` contains: a URL, "//host/",
  * "/path", "path" or "?query".  Returns the same values as url_parse(). */
-int url_resolve(const struct url *base, const char *reference,
-                struct url *ret);
+int url_resolve(const struct url *base, const char *reference, struct url *ret);
 
 #endif

@@ -65,17 +65,17 @@
 #define ALOOP_NS(count) ((int64_t) (count))
 
 /** Converts a number of microseconds to a duration in nanoseconds. */
-#define ALOOP_US(count) ((int64_t) ((count) * INT64_C(1000)))
+#define ALOOP_US(count) ((int64_t) ((count) *INT64_C(1000)))
 
 /** Converts a number of milliseconds to a duration in nanoseconds. */
-#define ALOOP_MS(count) ((int64_t) ((count) * INT64_C(1000000)))
+#define ALOOP_MS(count) ((int64_t) ((count) *INT64_C(1000000)))
 
 /**
  * Converts a number of seconds to a duration in nanoseconds.
  *
  * Example: ALOOP_SEC(0.5) is half a second.
  */
-#define ALOOP_SEC(count) ((int64_t) ((count) * INT64_C(1000000000)))
+#define ALOOP_SEC(count) ((int64_t) ((count) *INT64_C(1000000000)))
 
 /* Macros whose names end in an underscore are not part of the interface. */
 #define ALOOP_TEXT_(x) #x

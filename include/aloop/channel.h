@@ -90,8 +90,7 @@ ALOOP_API int aloop_channel_try_send(aloop_channel *channel, const void *item);
  *          ALOOP_ECLOSED: the channel is closed, and no items are left;
  *          ALOOP_EINVAL: an argument is NULL.
  */
-ALOOP_API int aloop_channel_try_receive(aloop_channel *channel,
-                                        void *ret_item);
+ALOOP_API int aloop_channel_try_receive(aloop_channel *channel, void *ret_item);
 
 /**
  * Closes a channel for new items.

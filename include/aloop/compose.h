@@ -144,8 +144,7 @@ ALOOP_API aloop_future *aloop_race_array(aloop *loop, size_t count,
  */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_map(aloop *loop, aloop_task_fn fn, void *items,
-                                  size_t count, size_t item_size,
-                                  size_t limit);
+                                  size_t count, size_t item_size, size_t limit);
 
 ALOOP_END
 
@@ -163,10 +162,14 @@ ALOOP_MUST_USE aloop_future *aloop_gather(aloop *loop, T... futures)
     return aloop_gather_array(loop, sizeof...(futures), all);
 }
 #else
-#define aloop_gather(loop, ...)                           \
+#define aloop_gather(loop, ...) \
     aloop_gather_array((loop), ALOOP_COUNT_(__VA_ARGS__), \
                        ALOOP_LIST_(__VA_ARGS__))
-#define ALOOP_LIST_(...) (aloop_future *[]){__VA_ARGS__}
+#define ALOOP_LIST_(...) \
+    (aloop_future *[]) \
+    { \
+        __VA_ARGS__ \
+    }
 #define ALOOP_COUNT_(...) \
     (sizeof(ALOOP_LIST_(__VA_ARGS__)) / sizeof(aloop_future *))
 #endif
@@ -185,7 +188,7 @@ ALOOP_MUST_USE aloop_future *aloop_any(aloop *loop, T... futures)
     return aloop_any_array(loop, sizeof...(futures), all, NULL);
 }
 #else
-#define aloop_any(loop, ...)                           \
+#define aloop_any(loop, ...) \
     aloop_any_array((loop), ALOOP_COUNT_(__VA_ARGS__), \
                     ALOOP_LIST_(__VA_ARGS__), NULL)
 #endif
@@ -204,7 +207,7 @@ ALOOP_MUST_USE aloop_future *aloop_race(aloop *loop, T... futures)
     return aloop_race_array(loop, sizeof...(futures), all, NULL);
 }
 #else
-#define aloop_race(loop, ...)                           \
+#define aloop_race(loop, ...) \
     aloop_race_array((loop), ALOOP_COUNT_(__VA_ARGS__), \
                      ALOOP_LIST_(__VA_ARGS__), NULL)
 #endif

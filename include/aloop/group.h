@@ -51,8 +51,7 @@ ALOOP_API void aloop_group_free(aloop_group *group);
  *          stack fails later, with ALOOP_ENOMEM, and `fn` does not run.
  */
 ALOOP_API int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn,
-                                   void *arg,
-                                   const aloop_task_options *options,
+                                   void *arg, const aloop_task_options *options,
                                    const char *name, const char *where);
 
 /**
@@ -74,8 +73,8 @@ ALOOP_API int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn,
 #define aloop_group_spawn_with(group, fn, arg, options) \
     aloop_group_spawn_at((group), (fn), (arg), (options), #fn, ALOOP_HERE)
 #else
-#define aloop_group_spawn_with(group, fn, arg, ...)           \
-    aloop_group_spawn_at((group), (fn), (arg),                \
+#define aloop_group_spawn_with(group, fn, arg, ...) \
+    aloop_group_spawn_at((group), (fn), (arg), \
                          ALOOP_TASK_OPTIONS_(__VA_ARGS__), #fn, ALOOP_HERE)
 #endif
 

@@ -76,8 +76,7 @@ typedef struct aloop_options {
      * it frees and returns NULL.  Must be thread-safe if aloop_post() is called
      * on other threads.  Default: realloc() and free(), and whole pages from
      * the system for small objects. */
-    void *(*resize)(void *context, void *old, size_t old_size,
-                    size_t new_size);
+    void *(*resize)(void *context, void *old, size_t old_size, size_t new_size);
     void *resize_context;
     /* Clock: nanoseconds that never decrease (a decrease is ignored).  Any
      * value is allowed; sums and differences saturate.  Waits still use the

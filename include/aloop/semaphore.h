@@ -57,8 +57,7 @@ ALOOP_API int aloop_semaphore_try_acquire(aloop_semaphore *semaphore,
  * Returns: 0.
  * Errors:  ALOOP_EINVAL: `semaphore` is NULL, or `count` is 0 or overflows.
  */
-ALOOP_API int aloop_semaphore_release(aloop_semaphore *semaphore,
-                                      size_t count);
+ALOOP_API int aloop_semaphore_release(aloop_semaphore *semaphore, size_t count);
 
 /** Returns how many permits are free; 0 for NULL. */
 ALOOP_API size_t aloop_semaphore_count(const aloop_semaphore *semaphore);

@@ -62,8 +62,8 @@ typedef void (*aloop_stream_cb)(aloop_stream *stream, const void *data,
  *          ALOOP_EBUSY: a read is pending, or the stream is forwarded;
  *          others: the descriptor could not be watched.
  */
-ALOOP_API int aloop_stream_start(aloop_stream *stream,
-                                 aloop_stream_cb on_data, void *arg);
+ALOOP_API int aloop_stream_start(aloop_stream *stream, aloop_stream_cb on_data,
+                                 void *arg);
 
 /**
  * Stops calling `on_data`, until the next aloop_stream_start().

@@ -107,8 +107,7 @@ typedef struct aloop_task_options {
  *          aloop_spawn_at(loop, fn, arg, &options, "fn", ALOOP_HERE);
  */
 ALOOP_MUST_USE
-ALOOP_API aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn,
-                                       void *arg,
+ALOOP_API aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
                                        const aloop_task_options *options,
                                        const char *name, const char *where);
 
@@ -134,10 +133,10 @@ ALOOP_API aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn,
 #define aloop_spawn_with(loop, fn, arg, options) \
     aloop_spawn_at((loop), (fn), (arg), (options), #fn, ALOOP_HERE)
 #else
-#define aloop_spawn_with(loop, fn, arg, ...)                              \
-    aloop_spawn_at((loop), (fn), (arg), ALOOP_TASK_OPTIONS_(__VA_ARGS__), \
-                   #fn, ALOOP_HERE)
-#define ALOOP_TASK_OPTIONS_(...)                                     \
+#define aloop_spawn_with(loop, fn, arg, ...) \
+    aloop_spawn_at((loop), (fn), (arg), ALOOP_TASK_OPTIONS_(__VA_ARGS__), #fn, \
+                   ALOOP_HERE)
+#define ALOOP_TASK_OPTIONS_(...) \
     (&(const aloop_task_options){.size = sizeof(aloop_task_options), \
                                  __VA_ARGS__})
 #endif

@@ -45,9 +45,9 @@ typedef void (*aloop_listener_cb)(aloop_listener *listener,
  *          others: what the system reported.
  * Memory:  the library owns the listener, until aloop_listener_close().
  */
-ALOOP_API int aloop_tcp_listen(aloop *loop, const char *host,
-                               const char *port, aloop_listener_cb on_stream,
-                               void *arg, aloop_listener **ret_listener);
+ALOOP_API int aloop_tcp_listen(aloop *loop, const char *host, const char *port,
+                               aloop_listener_cb on_stream, void *arg,
+                               aloop_listener **ret_listener);
 
 /**
  * Returns the port that a listener listens on.

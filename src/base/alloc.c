@@ -38,8 +38,7 @@ void *aloop__alloc_resize(const struct aloop__alloc *alloc, void *old,
     return alloc->resize(alloc->context, old, old_size, size);
 }
 
-void aloop__alloc_free(const struct aloop__alloc *alloc, void *old,
-                       size_t size)
+void aloop__alloc_free(const struct aloop__alloc *alloc, void *old, size_t size)
 {
     if (old != NULL)
         alloc->resize(alloc->context, old, size, 0);

@@ -112,8 +112,8 @@ static struct aloop__chunk *new_chunk(struct aloop__slab *slab, size_t size)
 
 struct aloop__chunk *aloop__chunk_new(struct aloop__slab *slab, size_t class)
 {
-    size_t size =
-        slab->map_count < SMALL_CHUNKS ? CHUNK_SIZE : CHUNK_SIZE_LARGE;
+    size_t size = slab->map_count < SMALL_CHUNKS ? CHUNK_SIZE
+                                                 : CHUNK_SIZE_LARGE;
     struct aloop__chunk *chunk;
 
     if (slab->map_count * 2 >= slab->map_size &&
@@ -179,8 +179,7 @@ void aloop__chunk_free_single(struct aloop__slab *slab, void *object)
 
 void aloop__chunks_shrink(struct aloop__slab *slab)
 {
-    if (slab->map_size > MAP_SIZE_MIN &&
-        slab->map_count * 8 < slab->map_size)
+    if (slab->map_size > MAP_SIZE_MIN && slab->map_count * 8 < slab->map_size)
         (void) resize_map(slab, slab->map_size / 2);
 }
 

@@ -29,7 +29,7 @@ struct aloop__chunk {
      * number. */
     struct slab_free *free;
     uint32_t count;
-    uint32_t size;          /* Bytes of the whole chunk. */
+    uint32_t size; /* Bytes of the whole chunk. */
     char unused[64 - sizeof(struct aloop__node) - sizeof(void *) - 8];
 };
 

@@ -18,8 +18,10 @@ struct aloop__node {
     struct aloop__node *next;
 };
 
+/* clang-format off */
 #define CONTAINER_OF(pointer, type, member) \
     ((type *) (void *) ((char *) (pointer) - offsetof(type, member)))
+/* clang-format on */
 
 static inline void list_init(struct aloop__node *node)
 {

@@ -19,15 +19,16 @@ struct options_field {
 #define OPTIONS_END(type, member) \
     (offsetof(type, member) + sizeof(((type *) 0)->member))
 
+/* clang-format off */
 #define OPTIONS_FIELD(type, member) \
     {offsetof(type, member), OPTIONS_END(type, member)}
+/* clang-format on */
 
 /* Fails to compile unless `member` is the last field, so that a new field is
  * not left out of the table by mistake. */
-#define OPTIONS_LAST(type, member)                                        \
-    _Static_assert(                                                       \
-        OPTIONS_END(type, member) + _Alignof(type) > sizeof(type),        \
-        "the table of " #type " ends before its last field")
+#define OPTIONS_LAST(type, member) \
+    _Static_assert(OPTIONS_END(type, member) + _Alignof(type) > sizeof(type), \
+                   "the table of " #type " ends before its last field")
 
 /* The fields of one option struct, as this version of the library knows
  * them. */

@@ -19,7 +19,7 @@ struct aloop__resolve {
     aloop__resolve_cb on_resolved;
     void *arg;
     /* The result and the request: */
-    int result; /* Number of addresses, or an error. */
+    int result;                    /* Number of addresses, or an error. */
     struct sys_address *addresses; /* NULL if there are none. */
     char host[HOST_MAX + 1];
     char port[PORT_MAX + 1];
@@ -42,8 +42,7 @@ static void resolve_done(struct aloop__job *job, int error)
     if (error < 0)
         resolve->on_resolved(resolve->arg, NULL, error);
     else
-        resolve->on_resolved(resolve->arg, resolve->addresses,
-                             resolve->result);
+        resolve->on_resolved(resolve->arg, resolve->addresses, resolve->result);
 }
 
 static void resolve_drop(struct aloop__job *job)

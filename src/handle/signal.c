@@ -142,7 +142,8 @@ static const struct aloop__handle_ops signal_ops = {
     .name = "signal watch",
     .size = sizeof(aloop_signal),
     .close = signal_close,
-    .fork = signal_fork};
+    .fork = signal_fork,
+};
 
 /* Calls back for one watch.  Signals beyond the budget follow in the next turn.
  * The callback may close this watch.  It may also fork; the child then reports
@@ -195,8 +196,8 @@ int aloop_signal_start(aloop *loop, int number, aloop_signal_cb on_signal,
 
     if (error < 0)
         return error;
-    if (on_signal == NULL || ret_signal == NULL ||
-        number < 1 || number > SYS_SIGNAL_MAX)
+    if (on_signal == NULL || ret_signal == NULL || number < 1 ||
+        number > SYS_SIGNAL_MAX)
         return ALOOP_EINVAL;
     watch = aloop__handle_new(loop, &signal_ops);
     if (watch == NULL)

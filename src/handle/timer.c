@@ -28,7 +28,10 @@ static void timer_close(struct aloop__handle *handle)
 }
 
 static const struct aloop__handle_ops timer_ops = {
-    .name = "timer", .size = sizeof(aloop_timer), .close = timer_close};
+    .name = "timer",
+    .size = sizeof(aloop_timer),
+    .close = timer_close,
+};
 
 /* Returns the first point of the timer's grid after now_ns.  It computes with
  * unsigned numbers, because the distance to a time far in the past may not fit
@@ -48,8 +51,8 @@ static void timer_due(struct aloop__timed *timed)
     int error = ALOOP_EAGAIN;
 
     if (timer->period_ns > 0)
-        error = aloop__timed_set(loop, timed,
-                                 next_point(timer, aloop__now(loop)));
+        error =
+            aloop__timed_set(loop, timed, next_point(timer, aloop__now(loop)));
     if (error < 0)
         aloop__handle_set_active(&timer->handle, false);
     if (error < 0 && timer->period_ns > 0)
@@ -97,8 +100,7 @@ int aloop_timer_start(aloop *loop, int64_t delay_ns, int64_t period_ns,
 
     if (error < 0)
         return error;
-    if (on_expire == NULL || ret_timer == NULL ||
-        period_ns < 0)
+    if (on_expire == NULL || ret_timer == NULL || period_ns < 0)
         return ALOOP_EINVAL;
     timer = aloop__handle_new(loop, &timer_ops);
     if (timer == NULL)
@@ -187,7 +189,8 @@ static const struct aloop__future_ops sleep_ops = {
     .name = "sleep",
     .size = sizeof(struct sleep),
     .cancel = sleep_cancel,
-    .is_live = true};
+    .is_live = true,
+};
 
 static void sleep_due(struct aloop__timed *timed)
 {

@@ -20,10 +20,9 @@ struct aloop__awaiter {
     aloop_future *future;
 };
 
-static inline void
-aloop__awaiter_init(struct aloop__awaiter *awaiter,
-                    void (*run)(struct aloop__ready *ready),
-                    aloop_future *owner)
+static inline void aloop__awaiter_init(struct aloop__awaiter *awaiter,
+                                       void (*run)(struct aloop__ready *ready),
+                                       aloop_future *owner)
 {
     list_init(&awaiter->ready.node);
     awaiter->ready.run = run;
@@ -31,8 +30,8 @@ aloop__awaiter_init(struct aloop__awaiter *awaiter,
     awaiter->future = NULL;
 }
 
-static inline struct aloop__awaiter *
-aloop__awaiter_of(struct aloop__ready *ready)
+static inline struct aloop__awaiter *aloop__awaiter_of(
+    struct aloop__ready *ready)
 {
     return CONTAINER_OF(ready, struct aloop__awaiter, ready);
 }

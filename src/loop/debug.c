@@ -144,8 +144,8 @@ static void add_report(struct aloop__debug *debug, uint64_t key,
         added->key = key;
         snprintf(added->text, sizeof added->text, "%s",
                  debug->count < MISTAKES_MAX ? text
-                                            : "there are more mistakes, which "
-                                              "are not reported");
+                                             : "there are more mistakes, which "
+                                               "are not reported");
         atomic_store(&debug->has_news, true);
     }
     unlock_reports(debug);
@@ -252,11 +252,12 @@ DEBUG_READS struct state look(const aloop_future *future)
         .is_gone = !is_pending && future->refs == 0,
         .is_waited = is_pending && future->refs == future->waiting &&
                      !future->is_common,
-        .is_lent = future->is_lent};
+        .is_lent = future->is_lent,
+    };
 }
 
-int aloop__debug_check_future(const aloop_future *future,
-                              const char *function, enum aloop__use use)
+int aloop__debug_check_future(const aloop_future *future, const char *function,
+                              enum aloop__use use)
 {
     aloop *loop = loop_of(future);
     int error = aloop__debug_check_loop(loop, function);
@@ -277,8 +278,7 @@ int aloop__debug_check_future(const aloop_future *future,
         name_of(future, buffer);
         name = buffer;
     }
-    aloop__debug_report(loop,
-                        state.refs == 0 ? MISTAKE_FUTURE : MISTAKE_WAITED,
+    aloop__debug_report(loop, state.refs == 0 ? MISTAKE_FUTURE : MISTAKE_WAITED,
                         function, name != NULL ? name : state.kind);
     return ALOOP_EINVAL;
 }

@@ -24,7 +24,7 @@ enum aloop__mistake {
     MISTAKE_LOOP,     /* An await of a future of another loop. */
     /* A task was cancelled because its last reference was dropped. */
     MISTAKE_DROPPED,
-    MISTAKE_HELD      /* A callback or task has run for too long. */
+    MISTAKE_HELD /* A callback or task has run for too long. */
 };
 
 /* How a function is about to use a future. */
@@ -64,11 +64,9 @@ COLD void aloop__debug_leave(aloop *loop);
 
 /* The checks, for debug loops only. */
 COLD int aloop__debug_check_loop(aloop *loop, const char *function);
-COLD int aloop__debug_check_handle(const void *handle,
-                                   const char *function);
+COLD int aloop__debug_check_handle(const void *handle, const char *function);
 COLD int aloop__debug_check_future(const aloop_future *future,
-                                   const char *function,
-                                   enum aloop__use use);
+                                   const char *function, enum aloop__use use);
 
 /* For functions that read memory that may have been freed and that
  * AddressSanitizer may have made unreadable. */
@@ -84,8 +82,7 @@ DEBUG_READS bool aloop__is_checked_handle(const void *handle)
     return ((const struct aloop__handle *) handle)->loop->debug != NULL;
 }
 
-DEBUG_READS bool
-aloop__is_checked_future(const aloop_future *future)
+DEBUG_READS bool aloop__is_checked_future(const aloop_future *future)
 {
     return future->loop != NULL && future->loop->debug != NULL;
 }
@@ -102,8 +99,7 @@ static inline int aloop__check_loop(aloop *loop, const char *function)
 }
 
 /* `handle` points to an object whose first member is a struct aloop__handle. */
-static inline int aloop__check_handle(const void *handle,
-                                      const char *function)
+static inline int aloop__check_handle(const void *handle, const char *function)
 {
     if (handle != NULL && !aloop__is_checked_handle(handle))
         return 0;
@@ -112,8 +108,7 @@ static inline int aloop__check_handle(const void *handle,
 
 /* NULL and the constants that misuse returns are valid futures. */
 static inline int aloop__check_future(const aloop_future *future,
-                                      const char *function,
-                                      enum aloop__use use)
+                                      const char *function, enum aloop__use use)
 {
     if (future == NULL || !aloop__is_checked_future(future))
         return 0;

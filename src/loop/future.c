@@ -164,9 +164,8 @@ NOINLINE static void queue_thens(aloop_future *future)
     for (node = waiters.next; node != &waiters; node = node->next)
         if (aloop__is_then(
                 CONTAINER_OF(node, struct aloop__awaiter, ready.node)))
-            aloop__then_chain(
-                future,
-                CONTAINER_OF(node, struct aloop__then, awaiter.ready.node));
+            aloop__then_chain(future, CONTAINER_OF(node, struct aloop__then,
+                                                   awaiter.ready.node));
     list_append(&future->loop->ready, &waiters);
 }
 
@@ -253,7 +252,8 @@ static void operation_cancel(aloop_future *future)
 static const struct aloop__future_ops failed_ops = {
     .name = "operation",
     .size = sizeof(aloop_future),
-    .cancel = operation_cancel};
+    .cancel = operation_cancel,
+};
 
 aloop_future *aloop__future_new_settled(aloop *loop, ssize_t status)
 {
@@ -273,8 +273,7 @@ aloop_future *aloop__future_failed(aloop *loop, int error)
 
 aloop_future *aloop__future_refused(int error)
 {
-    static const aloop_future wrong_thread = {.status = ALOOP_EPERM,
-                                              .refs = 1};
+    static const aloop_future wrong_thread = {.status = ALOOP_EPERM, .refs = 1};
 
     if (error == ALOOP_EPERM)
         return (aloop_future *) (uintptr_t) &wrong_thread;

@@ -46,8 +46,8 @@ struct aloop__tie {
     /* The future that this one follows, or NULL.  The lead settles only after
      * this one. */
     aloop_future *lead;
-    uint32_t followers;  /* Number of futures that follow this one. */
-    bool is_above;       /* Found in the search upwards from the task. */
+    uint32_t followers; /* Number of futures that follow this one. */
+    bool is_above;      /* Found in the search upwards from the task. */
     /* It stands for a composition: it fails with ALOOP_ENOMEM after all its
      * followers, if there are any, have settled. */
     bool is_lead;
@@ -94,9 +94,9 @@ struct aloop_future {
             struct aloop__then *last;
         } thens;
     };
-    aloop *loop;                /* NULL in the constants that misuse returns. */
+    aloop *loop; /* NULL in the constants that misuse returns. */
     const struct aloop__future_ops *ops;
-    ssize_t status;    /* ALOOP_PENDING until it settles. */
+    ssize_t status; /* ALOOP_PENDING until it settles. */
     /* Number of references of the application and of waiters.  The operation
      * itself holds none. */
     uint32_t refs;
@@ -114,8 +114,8 @@ struct aloop_future {
      * a grant, too. */
     bool is_grant : 1;
     bool is_granted : 1; /* In the list of a composition's grants. */
-    bool is_taken : 1;  /* The application has received its status. */
-    bool is_told : 1;   /* A composition or group has received its status. */
+    bool is_taken : 1;   /* The application has received its status. */
+    bool is_told : 1;    /* A composition or group has received its status. */
     /* Several callers received this future instead of one each, because there
      * was no memory for more.  Each may end it as if it were the only owner. */
     bool is_common : 1;
@@ -158,8 +158,7 @@ static inline bool aloop__future_pending(const aloop_future *future)
 
 static inline struct aloop__tie *aloop__tie_of(aloop_future *future)
 {
-    return (struct aloop__tie *) (void *) ((char *) future +
-                                           future->ops->tie);
+    return (struct aloop__tie *) (void *) ((char *) future + future->ops->tie);
 }
 
 /* Settles a promise to which only waiters refer, because no code can settle it

@@ -20,7 +20,8 @@ static const struct aloop__future_ops promise_ops = {
     .name = "promise",
     .size = sizeof(aloop_future),
     .cancel = promise_cancel,
-    .is_promise = true};
+    .is_promise = true,
+};
 
 aloop_future *aloop_future_new(aloop *loop)
 {

@@ -28,8 +28,8 @@ struct aloop__handle {
 
 /* The properties of one kind of handle. */
 struct aloop__handle_ops {
-    const char *name; /* "timer"; for reports. */
-    size_t size;                                /* Of the whole object. */
+    const char *name;                            /* "timer"; for reports. */
+    size_t size;                                 /* Of the whole object. */
     void (*close)(struct aloop__handle *handle); /* The public close. */
     /* Called in a forked child, to drop the state that belongs to the parent.
      * May be NULL. */

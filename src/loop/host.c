@@ -23,7 +23,7 @@ static int64_t due_in(aloop *loop)
                                    : aloop__until(aloop__now(loop), when_ns);
     trim_ns = aloop__trim_left(loop);
     return left_ns < 0 || (trim_ns >= 0 && trim_ns < left_ns) ? trim_ns
-                                                               : left_ns;
+                                                              : left_ns;
 }
 
 void aloop__touch(aloop *loop)

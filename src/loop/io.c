@@ -289,8 +289,8 @@ int aloop__io_close(aloop *loop, struct aloop__io *io)
 }
 
 /* Returns NULL if the event is about an earlier descriptor of its number. */
-static const struct aloop__io_entry *
-entry_of_event(const aloop *loop, const struct aloop__event *event)
+static const struct aloop__io_entry *entry_of_event(
+    const aloop *loop, const struct aloop__event *event)
 {
     const struct aloop__io_entry *entry;
 
@@ -376,8 +376,8 @@ static NOINLINE void dispatch_all(aloop *loop, struct aloop__io *first,
     walk_begin(loop, &walk, first);
     while ((io = walk_next(&walk)) != NULL) {
         /* A callback may have forked since the wait. */
-        bool is_excluded =
-            is_new_watcher(loop, io) || !aloop__io_is_ours(loop, io);
+        bool is_excluded = is_new_watcher(loop, io) ||
+                           !aloop__io_is_ours(loop, io);
         unsigned part = is_excluded ? 0 : wanted_part(io, bits);
 
         is_expected = is_expected || is_excluded || part != 0;

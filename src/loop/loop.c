@@ -23,7 +23,7 @@
 #include "os/unwind.h"
 
 enum {
-    IDLE_TURNS_MAX = 10000,  /* Turns of aloop_free() without progress. */
+    IDLE_TURNS_MAX = 10000, /* Turns of aloop_free() without progress. */
     FREE_TURNS_MAX = 100000 /* Turns in which only tasks end. */
 };
 

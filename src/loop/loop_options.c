@@ -36,8 +36,10 @@ enum { DEBUG_BUILD = true };
 #endif
 
 static const struct options_kind loop_option_kind = {
-    sizeof(aloop_options), loop_option_fields,
-    sizeof loop_option_fields / sizeof loop_option_fields[0]};
+    sizeof(aloop_options),
+    loop_option_fields,
+    sizeof loop_option_fields / sizeof loop_option_fields[0],
+};
 
 bool aloop__options_are_valid(const aloop_options *given)
 {

@@ -14,8 +14,8 @@ struct aloop__pool;
 
 /* Work for a thread, embedded in an object from the default allocator. */
 struct aloop__job {
-    struct aloop__node node;  /* In the queue or the done list. */
-    struct aloop__node known; /* In the loop's list of its jobs. */
+    struct aloop__node node;              /* In the queue or the done list. */
+    struct aloop__node known;             /* In the loop's list of its jobs. */
     void (*work)(struct aloop__job *job); /* Runs on a thread. */
     /* Called on the loop's thread.  `error` is 0 if the work has ended, or
      * ALOOP_ECANCELED if the pool did not wait for that. */

@@ -48,8 +48,8 @@ static int write_line(struct aloop__reports *reports, const char *what,
                       const char *verb, const char *detail)
 {
     char line[REPORT_SIZE];
-    int length = snprintf(line, sizeof line, "aloop: %s%s%s\n", what, verb,
-                          detail);
+    int length =
+        snprintf(line, sizeof line, "aloop: %s%s%s\n", what, verb, detail);
 
     if (length >= (int) sizeof line)
         length = (int) sizeof line - 1;
@@ -220,8 +220,7 @@ static void report_held(aloop *loop)
     aloop__unhandled(loop, ALOOP_EHELD, what);
     node = loop->kept.next;
     for (int i = 0; i < HELD_NAMED && node != &loop->kept; i++) {
-        const aloop_future *future =
-            CONTAINER_OF(node, aloop_future, pending);
+        const aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
 
         snprintf(what, sizeof what, "future still held: %s",
                  aloop__future_name(future));

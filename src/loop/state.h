@@ -122,36 +122,36 @@ struct aloop {
     struct aloop__alloc alloc;
     aloop_options options; /* All defaults are filled in. */
     struct aloop__slab slab;
-    struct aloop__debug *debug; /* NULL without options.debug. */
+    struct aloop__debug *debug;           /* NULL without options.debug. */
     struct aloop__quarantine *quarantine; /* NULL without it, too. */
     struct aloop__reactor *reactor;
 
     /* Work: see turn.c for the order. */
-    struct aloop__node ready;    /* For the next turn. */
-    struct aloop__node batch;    /* What this turn still has to run. */
+    struct aloop__node ready; /* For the next turn. */
+    struct aloop__node batch; /* What this turn still has to run. */
     /* Streams with bytes to send, by a struct aloop__ready. */
     struct aloop__node flushing;
     struct aloop__timers timers;
-    size_t live;                 /* Objects that keep aloop_run() alive. */
-    size_t holds;                /* The application's, a part of `live`. */
-    size_t lingering;            /* Closed streams that still send. */
-    bool is_running;             /* Inside a turn. */
-    bool is_stopping;            /* aloop_stop() was called in this turn. */
-    bool was_stopped;            /* It was called outside of a turn. */
-    bool is_stepping;            /* Inside aloop_step(). */
-    bool has_called;             /* The step has called the application. */
-    bool is_dying;               /* Inside aloop_free(). */
+    size_t live;      /* Objects that keep aloop_run() alive. */
+    size_t holds;     /* The application's, a part of `live`. */
+    size_t lingering; /* Closed streams that still send. */
+    bool is_running;  /* Inside a turn. */
+    bool is_stopping; /* aloop_stop() was called in this turn. */
+    bool was_stopped; /* It was called outside of a turn. */
+    bool is_stepping; /* Inside aloop_step(). */
+    bool has_called;  /* The step has called the application. */
+    bool is_dying;    /* Inside aloop_free(). */
     /* All futures are being cancelled, because the loop ends. */
     bool is_ending;
-    size_t task_ends;            /* Number of tasks that have ended so far. */
-    bool is_embedded;            /* aloop_fd() was called. */
-    unsigned skipped;            /* Turns since the reactor was last asked. */
-    int64_t waited_ns;           /* When the reactor was last asked. */
-    int64_t floor_ns;            /* Lower bound of the loop's clock. */
-    uintptr_t thread;            /* Runs the loop; valid in a turn. */
+    size_t task_ends;  /* Number of tasks that have ended so far. */
+    bool is_embedded;  /* aloop_fd() was called. */
+    unsigned skipped;  /* Turns since the reactor was last asked. */
+    int64_t waited_ns; /* When the reactor was last asked. */
+    int64_t floor_ns;  /* Lower bound of the loop's clock. */
+    uintptr_t thread;  /* Runs the loop; valid in a turn. */
     /* When trim.c acts next, on the system's clock, or INT64_MAX. */
     int64_t trim_ns;
-    bool is_trimming;            /* Trimming has begun and is not finished. */
+    bool is_trimming; /* Trimming has begun and is not finished. */
 
     /* The number of the process that owns the loop, and a pointer to the number
      * of the present process.  They are equal, except in a forked child before
@@ -161,15 +161,15 @@ struct aloop {
 
     /* All objects of the loop, in the lists that are described above. */
     struct aloop__node handles;
-    struct aloop__node closed;  /* Handles to be freed at the turn's end. */
-    struct aloop__node pending; /* Not settled, not cancelled. */
-    struct aloop__node asked;   /* Futures about to be cancelled. */
+    struct aloop__node closed;    /* Handles to be freed at the turn's end. */
+    struct aloop__node pending;   /* Not settled, not cancelled. */
+    struct aloop__node asked;     /* Futures about to be cancelled. */
     struct aloop__node cancelled; /* Cancelled futures. */
     /* Futures that are left to their waiters, at the loop's end. */
     struct aloop__node spared;
-    bool is_cancelling;         /* Inside cancel_asked() of future.c. */
-    struct aloop__node doomed;  /* Futures that are about to be freed. */
-    bool is_destroying;         /* Inside free_in_order() of future.c. */
+    bool is_cancelling;        /* Inside cancel_asked() of future.c. */
+    struct aloop__node doomed; /* Futures that are about to be freed. */
+    bool is_destroying;        /* Inside free_in_order() of future.c. */
     /* Failed futures without references, and other reports, until the end of
      * the turn. */
     struct aloop__node unreported;
@@ -180,11 +180,11 @@ struct aloop {
     /* Descriptors, by number. */
     struct aloop__io_entry *ios;
     size_t io_count;
-    uint32_t generation;   /* The last one that was assigned. */
-    bool has_closed_io;    /* A watch has ended since the last wait. */
-    bool has_new_io;       /* A watcher that shares was added since then. */
-    bool is_renewal_due;   /* The last aloop__io_renew() has failed. */
-    char *receive_buffer;  /* Of RECEIVE_SIZE bytes; allocated on first use. */
+    uint32_t generation;  /* The last one that was assigned. */
+    bool has_closed_io;   /* A watch has ended since the last wait. */
+    bool has_new_io;      /* A watcher that shares was added since then. */
+    bool is_renewal_due;  /* The last aloop__io_renew() has failed. */
+    char *receive_buffer; /* Of RECEIVE_SIZE bytes; allocated on first use. */
     /* Bytes of the receive buffer that the on_data of a stream has put.  They
      * are sent when it returns; see aloop__stream_send_replies(). */
     const char *lent;
@@ -194,9 +194,9 @@ struct aloop {
         struct aloop__free_buffer *idle;    /* Returned before this window. */
         struct aloop__free_buffer *surplus; /* Unused for a window. */
         unsigned count;                     /* Of all three lists. */
-    } buffers[BUFFER_CLASSES]; /* Unused ones; see buffers.c. */
-    size_t buffer_bytes;       /* Total size of all unused ones. */
-    struct aloop__io_walk *io_walks; /* Under way; see io.c. */
+    } buffers[BUFFER_CLASSES];              /* Unused ones; see buffers.c. */
+    size_t buffer_bytes;                    /* Total size of all unused ones. */
+    struct aloop__io_walk *io_walks;        /* Under way; see io.c. */
     /* Number of waits after which watchers were added that share. */
     uint32_t io_joins;
 
@@ -205,23 +205,23 @@ struct aloop {
      * libatomic. */
     int wake_fds[2];
     struct aloop__io wake_io;
-    atomic_uint is_waking;                /* A wake-up is under way. */
-    _Atomic(struct aloop__post *) posts;  /* Last in, first out. */
-    atomic_uint posting;                  /* Threads inside aloop_post(). */
+    atomic_uint is_waking;               /* A wake-up is under way. */
+    _Atomic(struct aloop__post *) posts; /* Last in, first out. */
+    atomic_uint posting;                 /* Threads inside aloop_post(). */
     /* Posts that were taken from `posts`, oldest first.  NULL between turns,
      * except in a child that was forked by a post. */
     struct aloop__post *taken;
-    atomic_uint was_signalled;            /* A signal was received. */
-    struct aloop__node wake_hooks;        /* Of struct aloop__wake_hook. */
+    atomic_uint was_signalled;     /* A signal was received. */
+    struct aloop__node wake_hooks; /* Of struct aloop__wake_hook. */
     struct aloop__wake_hook post_hook;
-    struct aloop__wake_hook signal_hook;  /* For signal.c. */
-    struct aloop__node signals;           /* Of this loop; see signal.c. */
+    struct aloop__wake_hook signal_hook; /* For signal.c. */
+    struct aloop__node signals;          /* Of this loop; see signal.c. */
 
     struct aloop__pool *resolver; /* NULL until it is first used. */
 
     /* Tasks; task.c. */
-    struct aloop__stacks *stacks; /* NULL until they are first used. */
-    struct aloop__task *current;  /* The task that is running, or NULL. */
+    struct aloop__stacks *stacks;   /* NULL until they are first used. */
+    struct aloop__task *current;    /* The task that is running, or NULL. */
     struct aloop__context *context; /* The loop's own; task.c creates it. */
     void (*fini_tasks)(aloop *loop);
     struct aloop__fault_stack fault_stack; /* Used with options.debug. */

@@ -17,8 +17,7 @@ struct failed_then {
 
 static void run_failed(struct aloop__ready *ready)
 {
-    struct failed_then *failed =
-        CONTAINER_OF(ready, struct failed_then, ready);
+    struct failed_then *failed = CONTAINER_OF(ready, struct failed_then, ready);
     struct failed_then copy = *failed;
 
     aloop__slab_put(&copy.loop->slab, failed, sizeof *failed);

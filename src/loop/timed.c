@@ -99,9 +99,9 @@ static void sift_down(struct aloop__timers *timers, size_t i,
 static int grow(struct aloop__timers *timers)
 {
     size_t room = timers->room == 0 ? ROOM_MIN : timers->room * 2;
-    struct aloop__entry *heap = aloop__alloc_resize(
-        timers->alloc, timers->heap, timers->room * sizeof *heap,
-        room * sizeof *heap);
+    struct aloop__entry *heap = aloop__alloc_resize(timers->alloc, timers->heap,
+                                                    timers->room * sizeof *heap,
+                                                    room * sizeof *heap);
 
     if (heap == NULL)
         return ALOOP_ENOMEM;
@@ -123,8 +123,8 @@ static void remove_entry(struct aloop__timers *timers, size_t i)
         sift_down(timers, i, last);
 }
 
-int aloop__timed_start(struct aloop__timers *timers,
-                       struct aloop__timed *timed, int64_t when_ns)
+int aloop__timed_start(struct aloop__timers *timers, struct aloop__timed *timed,
+                       int64_t when_ns)
 {
     struct aloop__entry entry = {when_ns, timed};
     size_t place = timed->place;
@@ -141,8 +141,7 @@ int aloop__timed_start(struct aloop__timers *timers,
     return 0;
 }
 
-void aloop__timed_stop(struct aloop__timers *timers,
-                       struct aloop__timed *timed)
+void aloop__timed_stop(struct aloop__timers *timers, struct aloop__timed *timed)
 {
     list_remove(&timed->due);
     if (timed->place > 0)

@@ -42,8 +42,8 @@ void aloop__timed_init(struct aloop__timed *timed,
                        void (*fire)(struct aloop__timed *timed));
 /* Starts the object or moves its deadline.  Returns ALOOP_ENOMEM, which can
  * happen only if the object was not in the heap. */
-int aloop__timed_start(struct aloop__timers *timers,
-                       struct aloop__timed *timed, int64_t when_ns);
+int aloop__timed_start(struct aloop__timers *timers, struct aloop__timed *timed,
+                       int64_t when_ns);
 /* Stops the object, even if it is in the batch that is firing.  May be called
  * again. */
 void aloop__timed_stop(struct aloop__timers *timers,

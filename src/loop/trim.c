@@ -84,10 +84,10 @@ static const struct {
      * none is left. */
     bool (*trim)(aloop *loop);
 } trimmed[] = {{stacks_have_spare, stacks_end_window, stacks_trim},
-             {slab_has_spare, slab_end_window, slab_trim},
-             {timers_have_spare, timers_end_window, timers_trim},
-             {aloop__buffers_have_spare, aloop__buffers_end_window,
-              aloop__buffers_trim}};
+               {slab_has_spare, slab_end_window, slab_trim},
+               {timers_have_spare, timers_end_window, timers_trim},
+               {aloop__buffers_have_spare, aloop__buffers_end_window,
+                aloop__buffers_trim}};
 
 enum { TRIMMED_COUNT = sizeof trimmed / sizeof trimmed[0] };
 

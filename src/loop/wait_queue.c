@@ -43,8 +43,8 @@ struct aloop__waiter *aloop__wait_queue_first(struct aloop__wait_queue *queue)
 aloop_future *aloop__wait_queue_next(struct aloop__wait_queue *queue,
                                      aloop_future *last)
 {
-    struct aloop__node *node =
-        last == NULL ? queue->waiters.next : aloop__waiter_of(last)->node.next;
+    struct aloop__node *node = last == NULL ? queue->waiters.next
+                                            : aloop__waiter_of(last)->node.next;
 
     if (node == &queue->waiters)
         return NULL;

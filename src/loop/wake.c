@@ -67,8 +67,8 @@ static void wake_received(struct aloop__io *io, unsigned bits)
 
 static int watch_wake(aloop *loop)
 {
-    int error = aloop__io_open(loop, &loop->wake_io, loop->wake_fds[0],
-                               wake_received);
+    int error =
+        aloop__io_open(loop, &loop->wake_io, loop->wake_fds[0], wake_received);
 
     loop->wake_io.process = IO_ANY_PROCESS;
     if (error == 0)

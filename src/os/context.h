@@ -11,10 +11,10 @@
 /* A context that is not running.  Only the implementation accesses the
  * fields. */
 struct aloop__context {
-    void *sp;             /* Address of the saved registers. */
-    void *low;            /* Lowest usable byte of the stack. */
-    size_t size;          /* Usable bytes of the stack. */
-    void *sanitizer;      /* The fake stack of ASan, or the fiber of TSan. */
+    void *sp;        /* Address of the saved registers. */
+    void *low;       /* Lowest usable byte of the stack. */
+    size_t size;     /* Usable bytes of the stack. */
+    void *sanitizer; /* The fake stack of ASan, or the fiber of TSan. */
     void (*run)(void *arg);
     void *arg;
 };
@@ -28,8 +28,8 @@ void aloop__context_fini_thread(struct aloop__context *context);
  * to it calls run(arg).  That function must never return; it ends with
  * aloop__context_switch_last().  The new context inherits the floating-point
  * control words of the caller. */
-void aloop__context_init(struct aloop__context *context, void *low,
-                         size_t size, void (*run)(void *arg), void *arg);
+void aloop__context_init(struct aloop__context *context, void *low, size_t size,
+                         void (*run)(void *arg), void *arg);
 
 /* Suspends `from`, which is running, and resumes `to`.  Returns when `from` is
  * resumed.  Each context has its own errno, floating-point control words and

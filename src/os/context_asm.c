@@ -368,9 +368,8 @@ HOOK void fetch(const struct aloop__context *context)
  * also for contexts that end.  Therefore the processor predicts the return of
  * the switch right each time.  This saves a fifth of the cost of a context that
  * runs only once. */
-__attribute__((noinline)) UNINSTRUMENTED static void
-context_leave(struct aloop__context *from, struct aloop__context *to,
-              bool is_last)
+__attribute__((noinline)) UNINSTRUMENTED static void context_leave(
+    struct aloop__context *from, struct aloop__context *to, bool is_last)
 {
     struct hook_kept kept;
 
@@ -388,9 +387,8 @@ UNINSTRUMENTED void aloop__context_switch(struct aloop__context *from,
     context_leave(from, to, false);
 }
 
-UNINSTRUMENTED _Noreturn void
-aloop__context_switch_last(struct aloop__context *from,
-                           struct aloop__context *to)
+UNINSTRUMENTED _Noreturn void aloop__context_switch_last(
+    struct aloop__context *from, struct aloop__context *to)
 {
     context_leave(from, to, true);
     __builtin_unreachable();

@@ -25,7 +25,7 @@
  * no_sanitize for that.  MSan must not see that attribute, because the shadows
  * of the arguments would be missing. */
 #if WITH_TSAN && defined(__clang__)
-#define UNINSTRUMENTED                                                         \
+#define UNINSTRUMENTED \
     __attribute__((no_sanitize("thread"), disable_sanitizer_instrumentation))
 #elif defined(__clang__)
 #define UNINSTRUMENTED __attribute__((no_sanitize("address", "memory")))
@@ -118,7 +118,7 @@ __attribute__((noinline)) UNINSTRUMENTED static int *hook_errno_here(void)
  * errno has the same distance from the thread pointer in all threads, and the
  * thread pointer is read without a call.  Elsewhere the address of errno
  * identifies the thread. */
-#if defined(__GLIBC__) && !defined(__ILP32__) &&                               \
+#if defined(__GLIBC__) && !defined(__ILP32__) && \
     (defined(__x86_64__) || defined(__aarch64__))
 
 static _Atomic uintptr_t hook_errno_distance;
@@ -186,8 +186,8 @@ HOOK void hook_keep(struct hook_kept *kept)
 
 /* Called if a context is resumed on another thread.  It is a function of its
  * own, so that a switch needs no registers for this. */
-__attribute__((noinline, cold)) UNINSTRUMENTED static void
-hook_find_home(struct hook_kept *kept)
+__attribute__((noinline, cold)) UNINSTRUMENTED static void hook_find_home(
+    struct hook_kept *kept)
 {
     if (kept->home == NULL) /* C++ may have been loaded in between. */
         memset(&kept->exceptions, 0, sizeof kept->exceptions);

@@ -43,11 +43,11 @@ UNINSTRUMENTED static void aloop__context_boot(unsigned high, unsigned low)
     __builtin_trap();
 }
 
-void aloop__context_init(struct aloop__context *context, void *low,
-                         size_t size, void (*run)(void *arg), void *arg)
+void aloop__context_init(struct aloop__context *context, void *low, size_t size,
+                         void (*run)(void *arg), void *arg)
 {
-    uintptr_t top = ((uintptr_t) low + size - sizeof(ucontext_t))
-                    & ~(uintptr_t) 63;
+    uintptr_t top = ((uintptr_t) low + size - sizeof(ucontext_t)) &
+                    ~(uintptr_t) 63;
     ucontext_t *fresh = (ucontext_t *) top;
     uint64_t bits = (uintptr_t) context;
 
@@ -84,9 +84,8 @@ UNINSTRUMENTED void aloop__context_switch(struct aloop__context *from,
     hook_restore(&kept);
 }
 
-UNINSTRUMENTED _Noreturn void
-aloop__context_switch_last(struct aloop__context *from,
-                           struct aloop__context *to)
+UNINSTRUMENTED _Noreturn void aloop__context_switch_last(
+    struct aloop__context *from, struct aloop__context *to)
 {
     hook_leave(from, to, true);
     (void) setcontext(to->sp);

@@ -81,7 +81,7 @@ static void fault_caught(int number, siginfo_t *info, void *context)
 
 /* Installs the handler.  Its mask is that of the previous handler, which may
  * rely on it. */
-static int catch(int number, struct sigaction *before)
+static int catch (int number, struct sigaction *before)
 {
     struct sigaction action;
 
@@ -113,7 +113,7 @@ int aloop__fault_watch(aloop__fault_fn report)
     pthread_mutex_lock(&fault_lock);
     if (fault_watches == 0) {
         while (i < SIGNALS && error == 0) {
-            error = catch(fault_signals[i].number, &fault_signals[i].before);
+            error = catch (fault_signals[i].number, &fault_signals[i].before);
             i += error == 0;
         }
         while (error < 0 && i-- > 0)

@@ -35,9 +35,9 @@ struct aloop__reactor {
     int epoll_fd;
     int host_fd; /* -1 until it is requested, together with alarm_fd. */
     int alarm_fd;
-    unsigned owner; /* The process that opened them. */
+    unsigned owner;                     /* The process that opened them. */
     struct aloop__poll_host *poll_host; /* Used instead of the two, or NULL. */
-    bool is_published;       /* Whether poll_host is polling. */
+    bool is_published;                  /* Whether poll_host is polling. */
     struct pollfd polled[2]; /* By poll_host: its own, and epoll_fd. */
     struct epoll_event batch[EPOLL_BATCH];
 };
@@ -93,8 +93,8 @@ static uint64_t key_of(int fd, uint32_t generation, unsigned bits)
 
 /* The bits of a rare event with this key.  It is cold so that the loop around
  * it stays short. */
-__attribute__((cold, noinline))
-static unsigned rare_bits(uint64_t key, uint32_t events)
+__attribute__((cold, noinline)) static unsigned rare_bits(uint64_t key,
+                                                          uint32_t events)
 {
     bool is_read = (key >> 32 & 1) != 0;
     bool is_hangup = (key >> 33 & 1) != 0;
@@ -131,8 +131,8 @@ static struct aloop__event event_of_epoll(const struct epoll_event *event)
 static void publish_epoll(struct aloop__reactor *reactor)
 {
     if (!reactor->is_published)
-        reactor->polled[1] = (struct pollfd){.fd = reactor->epoll_fd,
-                                             .events = POLLIN};
+        reactor->polled[1] =
+            (struct pollfd){.fd = reactor->epoll_fd, .events = POLLIN};
     reactor->is_published = true;
     aloop__poll_host_publish(reactor->poll_host, reactor->polled, 2);
 }
@@ -191,8 +191,8 @@ bool aloop__reactor_is_watching(struct aloop__reactor *reactor, int fd,
                                 uint32_t generation, unsigned bits)
 {
     struct epoll_event event = {0};
-    int error = aloop__sys_epoll_ctl(reactor->epoll_fd, EPOLL_CTL_ADD, fd,
-                                     &event);
+    int error =
+        aloop__sys_epoll_ctl(reactor->epoll_fd, EPOLL_CTL_ADD, fd, &event);
 
     (void) generation;
     (void) bits;
@@ -254,17 +254,15 @@ int aloop__reactor_fd(struct aloop__reactor *reactor)
         error = open_epoll_host(reactor->epoll_fd, &reactor->host_fd,
                                 &reactor->alarm_fd);
         if (error < 0 && is_refusal(-error)) {
-            error = aloop__poll_host_open(reactor->alloc,
-                                          &reactor->poll_host);
+            error = aloop__poll_host_open(reactor->alloc, &reactor->poll_host);
             if (error == 0)
                 publish_epoll(reactor);
         }
     }
     if (error < 0)
         return error;
-    return reactor->poll_host != NULL
-               ? aloop__poll_host_fd(reactor->poll_host)
-               : reactor->host_fd;
+    return reactor->poll_host != NULL ? aloop__poll_host_fd(reactor->poll_host)
+                                      : reactor->host_fd;
 }
 
 int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)

@@ -71,7 +71,7 @@ enum { KQUEUE_BATCH = 256 };
 struct aloop__reactor {
     const struct aloop__alloc *alloc;
     int queue_fd;
-    int host_fd; /* -1 until it is requested. */
+    int host_fd;    /* -1 until it is requested. */
     unsigned owner; /* The process that opened them. */
     struct kevent batch[KQUEUE_BATCH];
 };
@@ -114,12 +114,14 @@ void aloop__reactor_close(struct aloop__reactor *reactor)
 /* These are constants because the type of `filter` differs between systems. */
 static const struct kevent read_kind = {.filter = EVFILT_READ};
 static const struct kevent quiet_kind = {
-    .filter = EVFILT_READ, .flags = EV_CLEAR,
+    .filter = EVFILT_READ,
+    .flags = EV_CLEAR,
 };
 static const struct kevent write_kind = {.filter = EVFILT_WRITE};
 #ifdef HAVE_PRIORITY
 static const struct kevent priority_kind = {
-    .filter = EVFILT_EXCEPT, .fflags = NOTE_OOB,
+    .filter = EVFILT_EXCEPT,
+    .fflags = NOTE_OOB,
 };
 #endif
 static const struct kevent alarm_kind = {.filter = EVFILT_TIMER};
@@ -131,7 +133,8 @@ static const struct {
     unsigned bit;
     const struct kevent *kind;
 } filter_kinds[] = {
-    {REACTOR_READ, &read_kind}, {FILTER_QUIET, &quiet_kind},
+    {REACTOR_READ, &read_kind},
+    {FILTER_QUIET, &quiet_kind},
     {REACTOR_WRITE, &write_kind},
 #ifdef HAVE_PRIORITY
     {REACTOR_PRIORITY, &priority_kind},
@@ -142,8 +145,7 @@ enum { KIND_COUNT = sizeof filter_kinds / sizeof filter_kinds[0] };
 
 static unsigned filters_of(unsigned bits)
 {
-    unsigned filters =
-        bits & (REACTOR_READ | REACTOR_WRITE | REACTOR_PRIORITY);
+    unsigned filters = bits & (REACTOR_READ | REACTOR_WRITE | REACTOR_PRIORITY);
 
     if (bits != 0 && (bits & (REACTOR_READ | REACTOR_WRITE)) == 0)
         filters |= FILTER_QUIET;
@@ -194,8 +196,8 @@ static int change_filters(struct kevent *changes, unsigned filters, int fd,
 
     for (size_t i = 0; i < KIND_COUNT; i++)
         if ((filters & filter_kinds[i].bit) != 0)
-            changes[count++] = change_of(filter_kinds[i].kind, fd,
-                                         flags | EV_RECEIPT, udata);
+            changes[count++] =
+                change_of(filter_kinds[i].kind, fd, flags | EV_RECEIPT, udata);
     return count;
 }
 
@@ -212,8 +214,8 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
         return error;
     /* A filter that stays is added again: it may have been lost, and its
      * generation may have changed.  EV_ADD does not change EV_CLEAR. */
-    count = change_filters(changes, filters_of(was) & ~wanted, fd, EV_DELETE,
-                           0);
+    count =
+        change_filters(changes, filters_of(was) & ~wanted, fd, EV_DELETE, 0);
     count += change_filters(changes + count, wanted, fd, EV_ADD,
                             udata_of(generation, now));
     count =
@@ -236,8 +238,7 @@ bool aloop__reactor_is_watching(struct aloop__reactor *reactor, int fd,
 
     assert(count > 0);
     count = aloop__sys_kevent(reactor->queue_fd, changes, 1, &answer, 1, 0);
-    return count >= 0 &&
-           ((answer.flags & EV_ERROR) == 0 || answer.data == 0);
+    return count >= 0 && ((answer.flags & EV_ERROR) == 0 || answer.data == 0);
 }
 
 /* Returns whether both directions are closed.  kqueue reports the end of each
@@ -281,8 +282,7 @@ static struct aloop__event event_of_kevent(const struct kevent *event)
     if ((event->flags & EV_ERROR) != 0) {
         ret.bits |= REACTOR_ERROR;
         ret.error = -(int) event->data;
-    } else if ((event->flags & EV_EOF) != 0 &&
-               ret.bits != REACTOR_PRIORITY) {
+    } else if ((event->flags & EV_EOF) != 0 && ret.bits != REACTOR_PRIORITY) {
         ret.bits |= bits_at_end(event, udata);
         ret.error = -(int) event->fflags;
     }
@@ -292,9 +292,9 @@ static struct aloop__event event_of_kevent(const struct kevent *event)
 int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
                         struct aloop__event *events, int max)
 {
-    int count =
-        aloop__sys_kevent(reactor->queue_fd, NULL, 0, reactor->batch,
-                          max < KQUEUE_BATCH ? max : KQUEUE_BATCH, timeout_ns);
+    int count = aloop__sys_kevent(reactor->queue_fd, NULL, 0, reactor->batch,
+                                  max < KQUEUE_BATCH ? max : KQUEUE_BATCH,
+                                  timeout_ns);
 
     int used = 0;
 

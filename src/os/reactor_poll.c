@@ -42,7 +42,7 @@ struct aloop__reactor {
     size_t count, capacity;
     /* Where the last search ended, so that no descriptor is always last. */
     size_t last;
-    size_t *places;       /* By descriptor: its index, or 0 for none. */
+    size_t *places; /* By descriptor: its index, or 0 for none. */
     size_t places_size;
     struct aloop__poll_host *host; /* NULL until it is requested. */
     bool is_published;             /* The thread of `host` polls the array. */

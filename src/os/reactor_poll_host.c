@@ -107,8 +107,8 @@ static void poll_once(struct aloop__poll_host *host)
     size_t size = host->count;
     int count;
 
-    fds[0] = (struct pollfd){.fd = host->parts.control_fds[0],
-                             .events = POLLIN};
+    fds[0] =
+        (struct pollfd){.fd = host->parts.control_fds[0], .events = POLLIN};
     host->is_polling = true;
     aloop__sys_monitor_leave(host->parts.monitor);
     count = aloop__sys_poll(fds, size, left_ns);
@@ -248,8 +248,8 @@ void aloop__poll_host_alarm(struct aloop__poll_host *host, int64_t delay_ns)
     aloop__sys_monitor_leave(host->parts.monitor);
 }
 
-void aloop__poll_host_publish(struct aloop__poll_host *host,
-                              struct pollfd *fds, size_t count)
+void aloop__poll_host_publish(struct aloop__poll_host *host, struct pollfd *fds,
+                              size_t count)
 {
     if (!is_ours(host))
         return;

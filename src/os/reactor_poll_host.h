@@ -33,8 +33,8 @@ void aloop__poll_host_alarm(struct aloop__poll_host *host, int64_t delay_ns);
  * fds[0] is reserved for the thread.  The array must not be changed or freed
  * before the publication is withdrawn.  It may be published again before that,
  * after the alarm or the readiness of a descriptor has changed. */
-void aloop__poll_host_publish(struct aloop__poll_host *host,
-                              struct pollfd *fds, size_t count);
+void aloop__poll_host_publish(struct aloop__poll_host *host, struct pollfd *fds,
+                              size_t count);
 
 /* Ends the publication: the descriptor is not readable, and the thread does not
  * poll when this returns.  That matters before a close, because a descriptor

@@ -53,8 +53,8 @@ enum {
     COLOURS = 32,
     COLOUR_STEP = 64,
     COLOUR_MAX = (COLOURS - 1) * COLOUR_STEP,
-    FREE_MIN = 16,    /* This many free slots are never given back. */
-    RING_MIN = 256    /* Entries; a power of two. */
+    FREE_MIN = 16, /* This many free slots are never given back. */
+    RING_MIN = 256 /* Entries; a power of two. */
 };
 
 /* Sizes where address space is plentiful, and where it is scarce. */
@@ -67,8 +67,8 @@ struct slab {
     struct aloop__node node; /* In stacks->bare while it has bare slots. */
     char *pages;
     size_t slot_size;
-    uint64_t bare;      /* One bit for each slot. */
-    uint32_t index;     /* In stacks->slabs. */
+    uint64_t bare;  /* One bit for each slot. */
+    uint32_t index; /* In stacks->slabs. */
     uint8_t slots;
     uint8_t fresh;      /* Slots from this one on were never used. */
     uint8_t kept;       /* Slots before `fresh` that are not bare. */
@@ -83,17 +83,17 @@ struct slab {
 
 struct aloop__stacks {
     const struct aloop__alloc *alloc;
-    size_t size;      /* Usable bytes of a stack by default. */
+    size_t size; /* Usable bytes of a stack by default. */
     size_t slot_size;
     size_t guard_size;
-    uint8_t slots;    /* In each new slab. */
+    uint8_t slots;         /* In each new slab. */
     bool has_light_guards; /* Guards that split no mapping work. */
 
     struct slab **slabs; /* slab_count entries; NULL is a vacancy. */
     uint32_t slab_count, slab_max;
-    uint32_t vacancy;    /* There is no vacancy before this index. */
-    uint32_t slot_count; /* Of all slabs. */
-    struct slab *fresh;  /* The slab that has slots never used, or NULL. */
+    uint32_t vacancy;        /* There is no vacancy before this index. */
+    uint32_t slot_count;     /* Of all slabs. */
+    struct slab *fresh;      /* The slab that has slots never used, or NULL. */
     struct aloop__node bare; /* Slabs with bare slots. */
 
     /* Free slots, as slab index * SLAB_SLOTS + slot.  They are at ring[head &
@@ -231,8 +231,8 @@ static int reserve(struct aloop__stacks *stacks, uint32_t slots)
     }
     if (stacks->slot_count + slots <= stacks->ring_max)
         return 0;
-    return ring_resize(stacks, stacks->ring_max > 0 ? 2 * stacks->ring_max
-                                                    : RING_MIN);
+    return ring_resize(stacks,
+                       stacks->ring_max > 0 ? 2 * stacks->ring_max : RING_MIN);
 }
 
 /* Maps up to `slots` slots, as many as possible. */
@@ -271,8 +271,8 @@ static int slab_open(struct aloop__stacks *stacks, size_t slot_size,
     for (uint8_t i = 0; i < slab->slots; i++)
         slab->number[i] = i;
 
-    while (stacks->vacancy < stacks->slab_count
-           && stacks->slabs[stacks->vacancy] != NULL)
+    while (stacks->vacancy < stacks->slab_count &&
+           stacks->slabs[stacks->vacancy] != NULL)
         stacks->vacancy++;
     slab->index = stacks->vacancy;
     if (slab->index == stacks->slab_count)
@@ -364,8 +364,7 @@ int aloop__stack_get(struct aloop__stacks *stacks, size_t size,
 
         if (stacks->free_count < stacks->low)
             stacks->low = stacks->free_count;
-        slot_take(stacks, stacks->slabs[id / SLAB_SLOTS], id % SLAB_SLOTS,
-                  ret);
+        slot_take(stacks, stacks->slabs[id / SLAB_SLOTS], id % SLAB_SLOTS, ret);
         return 0;
     }
     if (!list_empty(&stacks->bare)) {
@@ -375,8 +374,8 @@ int aloop__stack_get(struct aloop__stacks *stacks, size_t size,
         return 0;
     }
     if (stacks->fresh == NULL) {
-        int r = slab_open(stacks, stacks->slot_size, stacks->slots,
-                          &stacks->fresh);
+        int r =
+            slab_open(stacks, stacks->slot_size, stacks->slots, &stacks->fresh);
         if (r < 0)
             return r;
     }

@@ -26,8 +26,8 @@
 
 #define SIZE_OF_BYTES sizeof(((struct sys_address *) NULL)->bytes)
 
-static_assert(sizeof(struct sockaddr_in6) <= SIZE_OF_BYTES
-                  && sizeof(struct sockaddr_un) <= SIZE_OF_BYTES,
+static_assert(sizeof(struct sockaddr_in6) <= SIZE_OF_BYTES &&
+                  sizeof(struct sockaddr_un) <= SIZE_OF_BYTES,
               "the addresses of every family fit");
 
 /* A DNS response has at most 65,535 bytes, and at least 16 for each address. */
@@ -52,8 +52,8 @@ static int system_family(const struct sys_address *address)
 {
     struct sockaddr any;
 
-    if (address->size < offsetof(struct sockaddr, sa_family)
-                            + sizeof any.sa_family)
+    if (address->size <
+        offsetof(struct sockaddr, sa_family) + sizeof any.sa_family)
         return AF_UNSPEC;
     load(address, &any, sizeof any);
     return any.sa_family;
@@ -65,7 +65,9 @@ enum sys_family aloop__sys_address_family(const struct sys_address *address)
         int system;
         enum sys_family ours;
     } families[] = {
-        {AF_INET, SYS_INET}, {AF_INET6, SYS_INET6}, {AF_UNIX, SYS_UNIX},
+        {AF_INET, SYS_INET},
+        {AF_INET6, SYS_INET6},
+        {AF_UNIX, SYS_UNIX},
     };
     int family = system_family(address);
 
@@ -135,8 +137,7 @@ static int format_v4(const struct in_addr *host, unsigned port, char *text,
 
 /* An IPv4-mapped address (::ffff:1.2.3.4), which a socket for both families
  * reports, is written as an IPv4 address. */
-static int format_v6(const struct sys_address *address, char *text,
-                     size_t size)
+static int format_v6(const struct sys_address *address, char *text, size_t size)
 {
     struct sockaddr_in6 v6;
     char host[INET6_ADDRSTRLEN], scope[16] = "";
@@ -331,8 +332,7 @@ static bool is_usable(const struct addrinfo *info)
 }
 
 /* Copies the usable addresses.  Returns their number or an error. */
-static int copy_addresses(const struct addrinfo *list,
-                          struct sys_address **ret)
+static int copy_addresses(const struct addrinfo *list, struct sys_address **ret)
 {
     size_t count = 0;
 

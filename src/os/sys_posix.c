@@ -146,8 +146,7 @@ void aloop__sys_wake_drain(int fd)
 
     do {
         count = read(fd, buffer, sizeof buffer);
-    } while (count == (ssize_t) sizeof buffer
-             || (count < 0 && errno == EINTR));
+    } while (count == (ssize_t) sizeof buffer || (count < 0 && errno == EINTR));
 }
 
 void aloop__sys_wake_close(int fds[2])
@@ -189,8 +188,8 @@ int aloop__sys_tcp_socket(enum sys_family family)
         return -EAFNOSUPPORT;
     errno = EINVAL;
 #if HAVE_SOCK_FLAGS
-    fd = socket(families[family],
-                SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    fd =
+        socket(families[family], SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 #endif
     if (fd < 0 && is_refusal(errno))
         fd = with_flags(socket(families[family], SOCK_STREAM, 0));
@@ -262,9 +261,8 @@ int aloop__sys_accept(int fd)
 /* An interrupted connect() continues by itself and must not be called again. */
 int aloop__sys_connect(int fd, const struct sys_address *address)
 {
-    int error = result_of(
-        connect(fd, (const struct sockaddr *) address->bytes,
-                (socklen_t) address->size));
+    int error = result_of(connect(fd, (const struct sockaddr *) address->bytes,
+                                  (socklen_t) address->size));
 
     return error == -EINTR ? -EINPROGRESS : error;
 }
@@ -279,8 +277,8 @@ int aloop__sys_socket_error(int fd)
     return -error;
 }
 
-static int take_address(int result, struct sys_address *address,
-                        socklen_t size, struct sys_address *ret)
+static int take_address(int result, struct sys_address *address, socklen_t size,
+                        struct sys_address *ret)
 {
     if (result < 0)
         return -errno;

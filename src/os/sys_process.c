@@ -80,8 +80,8 @@ static struct sys_process *open_process(void)
 {
     size_t page_size = aloop__sys_page_size();
     size_t used = (uintptr_t) process_room % page_size;
-    unsigned char *page =
-        used == 0 ? process_room : process_room + page_size - used;
+    unsigned char *page = used == 0 ? process_room
+                                    : process_room + page_size - used;
 
     if (page_size <= PAGE_MAX)
         atomic_store(&is_cleared, clear_on_fork(page, page_size));

@@ -193,8 +193,7 @@ int aloop__sys_kevent(int queue, const struct kevent *changes, int change_count,
                               (size_t) event_count,
                               timeout_ns < 0 ? NULL : &timeout));
 #else
-    return wait_result(kevent(queue, changes, change_count, events,
-                              event_count,
+    return wait_result(kevent(queue, changes, change_count, events, event_count,
                               timeout_ns < 0 ? NULL : &timeout));
 #endif
 }
@@ -205,8 +204,8 @@ int aloop__sys_poll(struct pollfd *fds, size_t count, int64_t timeout_ns)
 {
 #if HAVE_PPOLL
     struct timespec timeout = timespec_of(timeout_ns < 0 ? 0 : timeout_ns);
-    int result = ppoll(fds, (nfds_t) count,
-                       timeout_ns < 0 ? NULL : &timeout, NULL);
+    int result =
+        ppoll(fds, (nfds_t) count, timeout_ns < 0 ? NULL : &timeout, NULL);
 
     if (result >= 0 || !is_refusal(errno))
         return wait_result(result);

@@ -23,7 +23,7 @@ typedef struct aloop__exceptions *globals_fn(void);
 typedef void terminate_fn(void);
 
 /* Converts an object pointer to a function pointer, as POSIX allows. */
-#define TO_FUNCTION(ret_function, symbol)                                      \
+#define TO_FUNCTION(ret_function, symbol) \
     memcpy((ret_function), &(symbol), sizeof *(ret_function))
 
 #if defined(__APPLE__)

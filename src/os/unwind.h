@@ -41,8 +41,7 @@ static inline struct aloop__exceptions *aloop__exceptions_here(void)
 
 #else
 
-extern struct aloop__exceptions *__cxa_get_globals(void)
-    __attribute__((weak));
+extern struct aloop__exceptions *__cxa_get_globals(void) __attribute__((weak));
 
 /* Points to the end of the list of shared objects at the start of the program.
  * If *aloop__objects_end is not NULL, an object was loaded later. */

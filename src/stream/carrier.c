@@ -11,7 +11,8 @@ const struct aloop__carrier aloop__carrier_socket = {
     .shut = aloop__sys_shutdown_write,
     .error = aloop__sys_socket_error,
     .reset = aloop__sys_reset_on_close,
-    .close = aloop__sys_close};
+    .close = aloop__sys_close,
+};
 
 int aloop__stream_want(aloop_stream *stream, unsigned bits)
 {
@@ -22,8 +23,7 @@ int aloop__stream_want(aloop_stream *stream, unsigned bits)
 void aloop__stream_unwant(aloop_stream *stream, unsigned bits)
 {
     /* A failure only causes useless events, which lead here again. */
-    aloop__io_arm(stream->handle.loop, &stream->io,
-                  stream->io.armed & ~bits);
+    aloop__io_arm(stream->handle.loop, &stream->io, stream->io.armed & ~bits);
 }
 
 int aloop__stream_error(aloop_stream *stream)

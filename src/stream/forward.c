@@ -53,7 +53,8 @@ static const struct aloop__future_ops forward_ops = {
     .size = sizeof(struct aloop__forward),
     .awaiter = offsetof(struct aloop__forward, step),
     .cancel = forward_cancel,
-    .is_live = true};
+    .is_live = true,
+};
 
 void aloop__forward_end(struct aloop__forward *forward)
 {

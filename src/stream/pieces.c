@@ -37,8 +37,8 @@ static size_t room_left(const struct aloop__sender *sender)
 }
 
 /* Counts bytes that were added to the piece, and whether they are a reply. */
-static void count_put(struct aloop__sender *sender,
-                      struct aloop__piece *piece, size_t size)
+static void count_put(struct aloop__sender *sender, struct aloop__piece *piece,
+                      size_t size)
 {
     piece->size += size;
     if (!sender->stream->is_dispatching)

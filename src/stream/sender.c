@@ -42,8 +42,8 @@ static struct aloop__piece *first_piece(const struct aloop__sender *sender)
 
 /* Removes sent bytes from the front of a piece.  Replies count as sent
  * first. */
-static void count_sent(struct aloop__sender *sender,
-                       struct aloop__piece *piece, size_t size)
+static void count_sent(struct aloop__sender *sender, struct aloop__piece *piece,
+                       size_t size)
 {
     size_t replies = piece->replies < size ? piece->replies : size;
 
@@ -212,8 +212,8 @@ static bool send_all(struct aloop__sender *sender)
         if (n == ALOOP_EAGAIN)
             return true;
         if (n < 0) {
-            aloop__stream_fail_writing(
-                stream, aloop__io_failed(&stream->io, (int) n));
+            aloop__stream_fail_writing(stream,
+                                       aloop__io_failed(&stream->io, (int) n));
             return false;
         }
         advance(sender, (size_t) n);

@@ -244,7 +244,8 @@ static const struct aloop__stream_ops stream_ops = {
                .fini = stream_fini},
     .sent = stream_sent,
     .resumed = aloop__stream_resume,
-    .lost = stream_lost};
+    .lost = stream_lost,
+};
 
 int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret)
 {
@@ -272,8 +273,7 @@ int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret)
 static void begin_linger(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
-    struct aloop__linger *linger =
-        aloop__slab_get(&loop->slab, sizeof *linger);
+    struct aloop__linger *linger = aloop__slab_get(&loop->slab, sizeof *linger);
 
     aloop__stream_unwant(stream, REACTOR_READ);
     if (linger == NULL) {

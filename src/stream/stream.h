@@ -55,7 +55,7 @@ struct aloop__piece {
      * replies count as the first ones, so that other bytes never keep a stream
      * paused. */
     size_t replies;
-    size_t room;             /* PIECE_OWNED only, else 0. */
+    size_t room; /* PIECE_OWNED only, else 0. */
     enum aloop__piece_kind kind;
 };
 
@@ -84,9 +84,9 @@ struct aloop__sender {
     struct aloop__forward *forward_to;
     /* A shutdown was requested; no more may be written. */
     bool is_shut;
-    bool has_shut;       /* The shutdown was sent to the peer. */
-    bool is_sending;     /* Counted in loop->live. */
-    bool has_lent;       /* There is a PIECE_LENT. */
+    bool has_shut;   /* The shutdown was sent to the peer. */
+    bool is_sending; /* Counted in loop->live. */
+    bool has_lent;   /* There is a PIECE_LENT. */
     /* `replies` has exceeded the high-water mark and has not yet fallen to the
      * low-water mark.  on_data is not called in between. */
     bool is_paused;
@@ -162,8 +162,8 @@ struct aloop__stream_ops {
     void (*lost)(aloop_stream *stream, int error);
 };
 
-static inline const struct aloop__stream_ops *
-aloop__stream_ops_of(const aloop_stream *stream)
+static inline const struct aloop__stream_ops *aloop__stream_ops_of(
+    const aloop_stream *stream)
 {
     return CONTAINER_OF(stream->handle.ops, const struct aloop__stream_ops,
                         handle);

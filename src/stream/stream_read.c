@@ -93,8 +93,8 @@ static void give_back_bytes(aloop_stream *stream, const char *bytes,
     }
     memcpy(input->bytes, bytes, size);
     if (rest > 0)
-        memcpy(input->bytes + size,
-               stream->input->bytes + stream->input->start, rest);
+        memcpy(input->bytes + size, stream->input->bytes + stream->input->start,
+               rest);
     input->end = size + rest;
     drop_input(stream);
     stream->input = input;
@@ -167,7 +167,8 @@ static const struct aloop__future_ops read_ops = {
     .size = sizeof(struct aloop__read),
     .cancel = read_cancel,
     .fini = read_fini,
-    .is_live = true};
+    .is_live = true,
+};
 
 /* Most reads have no delimiter and do not need memory for one. */
 static const struct aloop__future_ops plain_ops = {
@@ -175,7 +176,8 @@ static const struct aloop__future_ops plain_ops = {
     .size = offsetof(struct aloop__read, searched),
     .cancel = read_cancel,
     .fini = read_fini,
-    .is_live = true};
+    .is_live = true,
+};
 
 /* Returns the offset behind the delimiter in the filled part of the buffer, or
  * 0 if it is not there. */
@@ -211,8 +213,8 @@ static void fill(struct aloop__read *op)
         size = op->size - op->filled;
     if (size == 0)
         return;
-    memcpy(op->buffer + op->filled,
-           stream->input->bytes + stream->input->start, size);
+    memcpy(op->buffer + op->filled, stream->input->bytes + stream->input->start,
+           size);
     op->filled += size;
     end = op->kind == UNTIL ? find_delimiter(op) : 0;
     if (end > 0)
@@ -362,7 +364,8 @@ static aloop_future *start_read(aloop_stream *stream, enum kind kind,
         [SOME] = "aloop_stream_read",
         [EXACTLY] = "aloop_stream_read_exactly",
         [UNTIL] = "aloop_stream_read_until",
-        [TO_END] = "aloop_stream_read_to_end"};
+        [TO_END] = "aloop_stream_read_to_end",
+    };
     /* Kinds that accept a size of 0: it cannot be mistaken for an end or a
      * delimiter. */
     static const bool allows_nothing[] = {[EXACTLY] = true, [TO_END] = true};
@@ -403,8 +406,7 @@ static aloop_future *start_read(aloop_stream *stream, enum kind kind,
     return &op->future;
 }
 
-aloop_future *aloop_stream_read(aloop_stream *stream, void *buffer,
-                                size_t size)
+aloop_future *aloop_stream_read(aloop_stream *stream, void *buffer, size_t size)
 {
     return start_read(stream, SOME, buffer, size, NULL, 0);
 }

@@ -138,8 +138,7 @@ void aloop__stream_unlisten(aloop_stream *stream)
     aloop__handle_set_active(&stream->handle, false);
 }
 
-int aloop_stream_start(aloop_stream *stream, aloop_stream_cb on_data,
-                       void *arg)
+int aloop_stream_start(aloop_stream *stream, aloop_stream_cb on_data, void *arg)
 {
     int error = aloop__check_handle(stream, __func__);
 

@@ -84,7 +84,8 @@ static void write_cancel(aloop_future *future)
 static const struct aloop__future_ops write_ops = {
     .name = "stream write",
     .size = sizeof(struct aloop__write),
-    .cancel = write_cancel};
+    .cancel = write_cancel,
+};
 
 aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
                                  size_t size)
@@ -128,7 +129,8 @@ static const struct aloop__future_ops stream_wait_ops = {
     .name = "stream drain or shutdown",
     .size = sizeof(struct aloop__stream_wait),
     .cancel = stream_wait_cancel,
-    .is_live = true};
+    .is_live = true,
+};
 
 size_t aloop_stream_queued(const aloop_stream *stream)
 {

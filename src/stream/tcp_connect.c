@@ -26,7 +26,7 @@ struct connect {
     aloop_stream **ret_stream;
     /* NULL unless the name is being resolved. */
     struct aloop__resolve *resolve;
-    struct sys_address *addresses;  /* An allocated copy. */
+    struct sys_address *addresses; /* An allocated copy. */
     size_t count;
     size_t next;                 /* Index of the next address to try. */
     struct aloop__node attempts; /* Pending attempts. */
@@ -113,8 +113,8 @@ static void remember_peer(struct connect *connect, const char *host,
     size_t room = strlen(host) + strlen(port) + 2 * strlen(open) + 2;
 
     connect->peer_room = room < PEER_SIZE ? room : PEER_SIZE;
-    connect->peer = aloop__slab_take(&connect->future.loop->slab,
-                                     connect->peer_room);
+    connect->peer =
+        aloop__slab_take(&connect->future.loop->slab, connect->peer_room);
     if (connect->peer != NULL)
         snprintf(connect->peer, connect->peer_room, "%s%s%s:%s", open, host,
                  *open != '\0' ? "]" : "", port);
@@ -126,7 +126,8 @@ static const struct aloop__future_ops connect_ops = {
     .cancel = connect_cancel,
     .fini = connect_fini,
     .describe = connect_describe,
-    .is_live = true};
+    .is_live = true,
+};
 
 /* Ends the race: `fd` has connected. */
 static void succeed(struct connect *connect, int fd)
@@ -227,8 +228,7 @@ static void try_next(struct connect *connect)
 
     aloop__timed_clear(loop, &connect->timed);
     while (error < 0 && connect->next < connect->count) {
-        error = try_address(connect, &connect->addresses[connect->next++],
-                            &fd);
+        error = try_address(connect, &connect->addresses[connect->next++], &fd);
         if (error < 0)
             connect->last_error = error;
     }
@@ -347,8 +347,8 @@ static void connect_resolved(void *arg, const struct sys_address *addresses,
         begin_attempts(connect, addresses, (size_t) count);
 }
 
-aloop_future *aloop_tcp_connect(aloop *loop, const char *host,
-                                const char *port, aloop_stream **ret_stream)
+aloop_future *aloop_tcp_connect(aloop *loop, const char *host, const char *port,
+                                aloop_stream **ret_stream)
 {
     struct sys_address address;
     int error = aloop__check_loop(loop, __func__);

@@ -52,7 +52,8 @@ static void listener_close(struct aloop__handle *handle)
 static const struct aloop__handle_ops listener_ops = {
     .name = "listener",
     .size = sizeof(aloop_listener),
-    .close = listener_close};
+    .close = listener_close,
+};
 
 /* Reports an error, with the address of the listener. */
 static void report_listener(const aloop_listener *listener, int error,
@@ -254,8 +255,7 @@ int aloop_tcp_listen(aloop *loop, const char *host, const char *port,
 
     if (error < 0)
         return error;
-    if (port == NULL || on_stream == NULL ||
-        ret_listener == NULL)
+    if (port == NULL || on_stream == NULL || ret_listener == NULL)
         return ALOOP_EINVAL;
     listener = aloop__handle_new(loop, &listener_ops);
     if (listener == NULL)

@@ -13,7 +13,8 @@ struct aloop_barrier {
 static const struct aloop__future_ops barrier_ops = {
     .name = "barrier wait",
     .size = sizeof(struct aloop__waiter),
-    .cancel = aloop__waiter_cancel};
+    .cancel = aloop__waiter_cancel,
+};
 
 aloop_barrier *aloop_barrier_new(aloop *loop, size_t count)
 {

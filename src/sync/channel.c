@@ -42,12 +42,14 @@ struct transfer {
 static const struct aloop__future_ops send_ops = {
     .name = "channel send",
     .size = sizeof(struct transfer),
-    .cancel = aloop__waiter_cancel};
+    .cancel = aloop__waiter_cancel,
+};
 
 static const struct aloop__future_ops receive_ops = {
     .name = "channel receive",
     .size = sizeof(struct transfer),
-    .cancel = aloop__waiter_cancel};
+    .cancel = aloop__waiter_cancel,
+};
 
 /* Returns the transfer that has waited longest, or NULL. */
 static struct transfer *first_of(struct aloop__wait_queue *queue)
@@ -77,7 +79,10 @@ static void channel_close(struct aloop__handle *handle)
 }
 
 static const struct aloop__handle_ops channel_ops = {
-    .name = "channel", .size = sizeof(aloop_channel), .close = channel_close};
+    .name = "channel",
+    .size = sizeof(aloop_channel),
+    .close = channel_close,
+};
 
 aloop_channel *aloop_channel_new(aloop *loop, size_t item_size, size_t capacity)
 {

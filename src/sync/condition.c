@@ -42,7 +42,8 @@ void aloop_condition_free(aloop_condition *condition)
 static const struct aloop__future_ops notified_ops = {
     .name = "condition wait",
     .size = sizeof(struct aloop__waiter),
-    .cancel = aloop__waiter_cancel};
+    .cancel = aloop__waiter_cancel,
+};
 
 /* ops->cancel of the second lock. */
 static void relock_cancel(aloop_future *future)
@@ -63,7 +64,8 @@ static const struct aloop__future_ops relock_ops = {
     .name = "mutex lock",
     .size = sizeof(struct aloop__permit),
     .cancel = relock_cancel,
-    .fini = aloop__permit_fini};
+    .fini = aloop__permit_fini,
+};
 
 /* Locks the mutex again, with the future that was created for it. */
 static ssize_t relock(struct aloop__permit *permit)

@@ -13,7 +13,8 @@ struct aloop_event {
 static const struct aloop__future_ops event_ops = {
     .name = "event wait",
     .size = sizeof(struct aloop__waiter),
-    .cancel = aloop__waiter_cancel};
+    .cancel = aloop__waiter_cancel,
+};
 
 aloop_event *aloop_event_new(aloop *loop)
 {

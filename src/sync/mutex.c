@@ -8,7 +8,8 @@ static const struct aloop__future_ops lock_ops = {
     .name = "mutex lock",
     .size = sizeof(struct aloop__permit),
     .cancel = aloop__permit_cancel,
-    .fini = aloop__permit_fini};
+    .fini = aloop__permit_fini,
+};
 
 aloop_mutex *aloop_mutex_new(aloop *loop)
 {

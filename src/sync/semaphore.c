@@ -78,7 +78,8 @@ static const struct aloop__future_ops acquire_ops = {
     .name = "semaphore acquire",
     .size = sizeof(struct aloop__permit),
     .cancel = aloop__permit_cancel,
-    .fini = aloop__permit_fini};
+    .fini = aloop__permit_fini,
+};
 
 aloop_future *aloop__semaphore_acquire(aloop_semaphore *semaphore, size_t count,
                                        const struct aloop__future_ops *ops)

@@ -19,7 +19,7 @@ struct aloop_semaphore {
     struct aloop__wait_queue queue; /* Of struct aloop__permit. */
     /* The permits that are linked to the semaphore and not in the queue. */
     struct aloop__node linked;
-    size_t free;               /* Permits that are not in use. */
+    size_t free; /* Permits that are not in use. */
     /* The last permit that was served, while it is linked. */
     struct aloop__permit *last_given;
 };
@@ -34,7 +34,7 @@ struct aloop__permit {
     struct aloop__waiter waiter;
     aloop_semaphore *semaphore;
     size_t count;
-    bool is_given;  /* `semaphore` has given it `count` permits. */
+    bool is_given; /* `semaphore` has given it `count` permits. */
     /* How often aloop_free() has asked it to end; see relock_cancel(). */
     unsigned asked;
 };

@@ -89,8 +89,7 @@ static ssize_t await_in_task(struct aloop__task *task, aloop_future *future)
         return ALOOP_EINVAL; /* Other code dropped this await's reference. */
     interrupt = task->interrupt;
     if (task->is_leaving && aloop__future_pending(future) &&
-        aloop__future_is_ours(future) &&
-        !aloop__is_awaited_by(future, task)) {
+        aloop__future_is_ours(future) && !aloop__is_awaited_by(future, task)) {
         /* The other owners have dropped their references as well, so that the
          * task is now the only owner and cancels the future. */
         task->is_leaving = false;
@@ -144,8 +143,7 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
             break;
         aloop_cancel(future);
     }
-    if (error < 0 && error != ALOOP_EDEADLK &&
-        aloop__future_is_ours(future)) {
+    if (error < 0 && error != ALOOP_EDEADLK && aloop__future_is_ours(future)) {
         interrupt = error; /* The reason for the cancel. */
         wind_down(loop, future);
     }

@@ -19,8 +19,8 @@ enum progress { GOES_ON, IS_EXHAUSTED, HAS_MET };
 struct side {
     aloop_future *first; /* The visited futures, in order. */
     aloop_future *last;
-    aloop_future *at;    /* The one whose edges are being followed. */
-    const void *cursor;  /* The position among these edges. */
+    aloop_future *at;   /* The one whose edges are being followed. */
+    const void *cursor; /* The position among these edges. */
     /* Upper side: the last owner of the awaiter at `cursor` that was
      * reached. */
     aloop_future *owner;
@@ -102,8 +102,8 @@ static aloop_future *next_owner(const struct aloop__awaiter *awaiter,
 static enum progress step_up(struct side *side)
 {
     const struct aloop__node *end = &side->at->waiters;
-    const struct aloop__node *node =
-        side->cursor == NULL ? end->next : side->cursor;
+    const struct aloop__node *node = side->cursor == NULL ? end->next
+                                                          : side->cursor;
     const struct aloop__awaiter *awaiter;
 
     if (node == end) {

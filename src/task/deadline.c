@@ -56,8 +56,7 @@ static bool has_passed_first(const aloop_deadline *deadline)
     if (deadline->order == 0)
         return false;
     for (; node != list; node = node->next) {
-        const aloop_deadline *other =
-            CONTAINER_OF(node, aloop_deadline, node);
+        const aloop_deadline *other = CONTAINER_OF(node, aloop_deadline, node);
 
         if (other->order > 0 && other->order < deadline->order)
             return false;

@@ -17,7 +17,8 @@ static const char *const gather_functions[] = {
     [GATHER] = "aloop_gather_array",
     [SETTLED] = "aloop_gather_settled",
     [ANY] = "aloop_any_array",
-    [RACE] = "aloop_race_array"};
+    [RACE] = "aloop_race_array",
+};
 
 struct gather {
     aloop_future future;
@@ -26,10 +27,10 @@ struct gather {
      * because its constructor was out of memory, has no future. */
     struct aloop__awaiter *members;
     size_t count;
-    size_t left;      /* Members that have not ended. */
-    bool is_decided;  /* `outcome` is final. */
+    size_t left;     /* Members that have not ended. */
+    bool is_decided; /* `outcome` is final. */
     ssize_t outcome;
-    bool has_lost;    /* A member ended with ALOOP_ECANCELED. */
+    bool has_lost; /* A member ended with ALOOP_ECANCELED. */
     ssize_t *ret_statuses;
     size_t *ret_index;
     struct aloop__node grants; /* Members that settled with a grant. */
@@ -100,7 +101,8 @@ static const struct aloop__future_ops gather_ops = {
     .tie = offsetof(struct gather, tie),
     .cancel = gather_cancel,
     .next = gather_next,
-    .fini = gather_fini};
+    .fini = gather_fini,
+};
 
 /* Translates a member's status for the gather.  ALOOP_ECANCELED would mean that
  * the gather itself was cancelled. */
@@ -179,7 +181,7 @@ static void gather_member_ended(struct aloop__ready *ready)
 /* Registers with a member.  A future of another loop, or one that a debug loop
  * refuses, counts as a member that failed with ALOOP_EINVAL. */
 static void gather_join(struct gather *gather, struct aloop__awaiter *member,
-                 aloop_future *future)
+                        aloop_future *future)
 {
     aloop *loop = gather->future.loop;
 
@@ -199,8 +201,8 @@ static void gather_join(struct gather *gather, struct aloop__awaiter *member,
 }
 
 static aloop_future *gather_new(aloop *loop, enum rule rule, size_t count,
-                                aloop_future **futures,
-                                ssize_t *ret_statuses, size_t *ret_index)
+                                aloop_future **futures, ssize_t *ret_statuses,
+                                size_t *ret_index)
 {
     struct gather *gather;
 
@@ -220,8 +222,8 @@ static aloop_future *gather_new(aloop *loop, enum rule rule, size_t count,
     if (gather == NULL)
         return aloop__futures_tie(loop, count, futures);
     list_init(&gather->grants);
-    gather->members = aloop__alloc_new(&loop->alloc,
-                                       count * sizeof *gather->members);
+    gather->members =
+        aloop__alloc_new(&loop->alloc, count * sizeof *gather->members);
     if (gather->members == NULL) {
         aloop__future_discard(&gather->future);
         return aloop__futures_tie(loop, count, futures);
@@ -249,8 +251,8 @@ aloop_future *aloop_gather_settled(aloop *loop, size_t count,
     return gather_new(loop, SETTLED, count, futures, ret_statuses, NULL);
 }
 
-aloop_future *aloop_any_array(aloop *loop, size_t count,
-                              aloop_future **futures, size_t *ret_index)
+aloop_future *aloop_any_array(aloop *loop, size_t count, aloop_future **futures,
+                              size_t *ret_index)
 {
     return gather_new(loop, ANY, count, futures, NULL, ret_index);
 }

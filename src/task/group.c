@@ -99,8 +99,8 @@ static void group_note(aloop_group *group, aloop_future *task)
     }
     if (group->failed != NULL)
         return;
-    group->error =
-        task->status == ALOOP_ECANCELED ? ALOOP_EABORTED : task->status;
+    group->error = task->status == ALOOP_ECANCELED ? ALOOP_EABORTED
+                                                   : task->status;
     group->failed = aloop_future_ref(task);
     end_all(group);
 }
@@ -206,8 +206,7 @@ static aloop_future *wait_next(aloop_future *future, const void **cursor)
 {
     aloop_group *group = group_of_wait(future);
     const struct aloop__node *last = *cursor;
-    struct aloop__node *node =
-        last == NULL ? group->members.next : last->next;
+    struct aloop__node *node = last == NULL ? group->members.next : last->next;
 
     *cursor = node;
     return node == &group->members
@@ -220,7 +219,8 @@ static const struct aloop__future_ops wait_ops = {
     .size = sizeof(struct group_wait),
     .tie = offsetof(struct group_wait, tie),
     .cancel = wait_cancel,
-    .next = wait_next};
+    .next = wait_next,
+};
 
 static struct group_wait *new_wait(aloop_group *group)
 {

@@ -92,13 +92,12 @@ static ssize_t run_program(aloop *loop, struct program *program)
         status = watch_interrupts(loop, program);
     if (status < 0)
         return status;
-    program->root = aloop_spawn_at(loop, run_root, program, NULL, "main",
-                                   "aloop_main");
+    program->root =
+        aloop_spawn_at(loop, run_root, program, NULL, "main", "aloop_main");
     status = aloop_await(program->root);
     program->root = NULL;
-    return program->was_cancelled && status == ALOOP_EABORTED
-               ? ALOOP_ECANCELED
-               : status;
+    return program->was_cancelled && status == ALOOP_EABORTED ? ALOOP_ECANCELED
+                                                              : status;
 }
 
 ssize_t aloop_main_with(aloop_task_fn fn, void *arg,

@@ -96,7 +96,8 @@ static const struct aloop__future_ops map_ops = {
     .tie = offsetof(struct map, tie),
     .cancel = map_cancel,
     .next = map_next,
-    .fini = map_fini};
+    .fini = map_fini,
+};
 
 static void fail_map(struct map *map, size_t item, ssize_t status)
 {
@@ -150,8 +151,8 @@ static bool make_lanes(struct map *map, size_t limit)
 
     if (count > SIZE_MAX / sizeof *map->lanes)
         return false;
-    map->lanes = aloop__alloc_new(&map->future.loop->alloc,
-                                  count * sizeof *map->lanes);
+    map->lanes =
+        aloop__alloc_new(&map->future.loop->alloc, count * sizeof *map->lanes);
     if (map->lanes == NULL)
         return false;
     map->lane_count = count;

@@ -73,7 +73,8 @@ static const struct aloop__future_ops task_ops = {
     .fini = task_fini,
     .describe = task_describe,
     .is_live = true,
-    .is_task = true};
+    .is_task = true,
+};
 
 static bool is_task(const aloop_future *future)
 {
@@ -110,8 +111,7 @@ static int start_task(struct aloop__task *task)
         error = aloop__stacks_open(&loop->alloc, loop->options.stack_size,
                                    &loop->stacks);
     if (error == 0)
-        error = aloop__stack_get(loop->stacks, task->stack_size,
-                                 &task->stack);
+        error = aloop__stack_get(loop->stacks, task->stack_size, &task->stack);
     if (error == 0)
         aloop__context_init(&task->context, task->stack.low, task->stack.size,
                             task_boot, task);
@@ -191,8 +191,10 @@ static const struct options_field task_option_fields[] = {
 OPTIONS_LAST(aloop_task_options, stack_size);
 
 static const struct options_kind task_option_kind = {
-    sizeof(aloop_task_options), task_option_fields,
-    sizeof task_option_fields / sizeof task_option_fields[0]};
+    sizeof(aloop_task_options),
+    task_option_fields,
+    sizeof task_option_fields / sizeof task_option_fields[0],
+};
 
 /* Returns false if the size of the options or of their defaults is invalid. */
 static bool take_options(aloop_task_options *options,
@@ -214,8 +216,8 @@ static bool take_options(aloop_task_options *options,
 }
 
 aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
-                             const aloop_task_options *given,
-                             const char *name, const char *where)
+                             const aloop_task_options *given, const char *name,
+                             const char *where)
 {
     aloop_task_options options = {0};
     int error = aloop__check_loop(loop, "aloop_spawn");

@@ -33,14 +33,14 @@ struct aloop__task {
     ssize_t result;
     enum aloop__task_state state;
     bool is_cancelled;
-    unsigned shields;   /* Shields that have not ended. */
-    unsigned streak;    /* Consecutive awaits that did not suspend. */
-    int interrupt;      /* Why the present await ends early, or 0. */
+    unsigned shields; /* Shields that have not ended. */
+    unsigned streak;  /* Consecutive awaits that did not suspend. */
+    int interrupt;    /* Why the present await ends early, or 0. */
     /* The present await ends although its future is still pending. */
     bool is_leaving;
     struct aloop__node deadlines; /* Scopes, innermost last. */
-    unsigned passed;    /* The number of scopes whose deadline passed. */
-    unsigned passings;  /* The last number given; reset when `passed` is 0. */
+    unsigned passed;   /* The number of scopes whose deadline passed. */
+    unsigned passings; /* The last number given; reset when `passed` is 0. */
 };
 
 static inline struct aloop__task *aloop__task_of(const aloop_future *future)

@@ -52,7 +52,8 @@ static const struct aloop__future_ops timeout_ops = {
     .awaiter = offsetof(struct timeout, target),
     .cancel = timeout_cancel,
     .fini = timeout_fini,
-    .is_live = true};
+    .is_live = true,
+};
 
 static void timeout_due(struct aloop__timed *timed)
 {

@@ -30,8 +30,9 @@ static void raise_limits(void)
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur < 4000)
-        fprintf(stderr, "aloop_bench: only %llu descriptors; echo on 1000 "
-                        "connections needs 4000\n",
+        fprintf(stderr,
+                "aloop_bench: only %llu descriptors; echo on 1000 "
+                "connections needs 4000\n",
                 (unsigned long long) limit.rlim_cur);
 }
 

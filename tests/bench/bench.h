@@ -22,7 +22,7 @@ enum { ROUNDS_MAX = 64 };
  * would find its data in the caches. */
 static inline enum peer peer_at(int round, int turn)
 {
-    return (enum peer) ((round + turn) % PEERS);
+    return (enum peer)((round + turn) % PEERS);
 }
 
 /* The kind of limit that a row has, from the design of the project. */

@@ -44,7 +44,8 @@ static void count(struct server *server, enum peer peer, struct row *row)
 void bench_churn(struct bench *bench)
 {
     struct row row = {.work = "connect, one byte, close",
-                      .aim = AIM_RATIO, .limit = 1.05};
+                      .aim = AIM_RATIO,
+                      .limit = 1.05};
     struct row calls = {.work = "  system calls per connection", .digits = 2};
     int64_t ns = bench->is_quick ? quick_slice_ns : slice_ns;
     struct server servers[PEERS];

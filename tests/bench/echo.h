@@ -17,7 +17,7 @@ enum { MESSAGE_SIZE = 64, CHUNK_SIZE = 64 * 1024 };
 
 /* Shared with the measuring process. */
 struct server_report {
-    atomic_int port;            /* 0 until it listens. */
+    atomic_int port;             /* 0 until it listens. */
     _Atomic(int64_t) user_bytes; /* Allocated now. */
 };
 
@@ -49,8 +49,8 @@ static inline size_t frame_size(const char *bytes)
 }
 
 /* Calls on_frame for each complete message in the data so far. */
-static inline void split(struct partial *partial, const char *data,
-                         size_t size, frame_fn on_frame, void *arg)
+static inline void split(struct partial *partial, const char *data, size_t size,
+                         frame_fn on_frame, void *arg)
 {
     while (size > 0) {
         size_t need, take;
@@ -68,8 +68,7 @@ static inline void split(struct partial *partial, const char *data,
         partial->size += take;
         data += take;
         size -= take;
-        if (partial->size >= 2 &&
-            partial->size == frame_size(partial->bytes)) {
+        if (partial->size >= 2 && partial->size == frame_size(partial->bytes)) {
             on_frame(arg, partial->bytes, partial->size);
             partial->size = 0;
         }

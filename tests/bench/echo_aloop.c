@@ -53,8 +53,7 @@ static void on_framed(aloop_stream *stream, const void *data, ssize_t size,
     counted_resize(connection->server->report, connection, 0);
 }
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     struct server *server = arg;
     struct connection *connection;

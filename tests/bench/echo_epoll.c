@@ -66,8 +66,8 @@ static void accept_all(struct server *server)
         connection = counted_resize(server->report, NULL, sizeof *connection);
         *connection = (struct connection){.fd = fd};
         if (server->framed) {
-            connection->partial = counted_resize(
-                server->report, NULL, sizeof *connection->partial);
+            connection->partial = counted_resize(server->report, NULL,
+                                                 sizeof *connection->partial);
             connection->partial->size = 0;
         }
         watch(server, EPOLL_CTL_ADD, fd, EPOLLIN, connection);
@@ -101,10 +101,9 @@ static bool answer(struct server *server, struct connection *connection,
 
 static bool send_left(struct server *server, struct connection *connection)
 {
-    ssize_t sent = send(connection->fd,
-                        connection->left + connection->left_sent,
-                        connection->left_size - connection->left_sent,
-                        MSG_NOSIGNAL);
+    ssize_t sent =
+        send(connection->fd, connection->left + connection->left_sent,
+             connection->left_size - connection->left_sent, MSG_NOSIGNAL);
 
     if (sent < 0)
         return errno == EAGAIN;
@@ -185,9 +184,8 @@ void echo_epoll(struct server_report *report, bool framed)
 
             if (connection == NULL)
                 accept_all(server);
-            else if (!(connection->left != NULL
-                           ? send_left(server, connection)
-                           : readable(server, connection)))
+            else if (!(connection->left != NULL ? send_left(server, connection)
+                                                : readable(server, connection)))
                 drop(server, connection);
         }
     }

@@ -126,8 +126,7 @@ void echo_uv(struct server_report *report, bool framed)
                 uv_tcp_bind(&listener, (void *) &address, 0) < 0 ||
                 /* Connections inherit it. */
                 uv_tcp_nodelay(&listener, 1) < 0 ||
-                uv_listen((uv_stream_t *) &listener, 4096,
-                          on_connection) < 0 ||
+                uv_listen((uv_stream_t *) &listener, 4096, on_connection) < 0 ||
                 uv_tcp_getsockname(&listener, (void *) &address, &size) < 0,
             "listening with libuv");
     atomic_store(&report->port, ntohs(address.sin_port));

@@ -144,8 +144,10 @@ static void print_bar(const struct echo *echo, const struct row *row)
 
 static void run(struct bench *bench, const struct echo *echo)
 {
-    struct row time = {.work = echo->work, .aim = echo->aim,
-                       .limit = echo->limit, .digits = 0};
+    struct row time = {.work = echo->work,
+                       .aim = echo->aim,
+                       .limit = echo->limit,
+                       .digits = 0};
     struct row calls = {.work = "  system calls per message", .digits = 3};
     struct row instructions = {.work = "  user instructions per message",
                                .aim = echo->framed ? AIM_NONE : AIM_VALUE,
@@ -179,9 +181,11 @@ static void run(struct bench *bench, const struct echo *echo)
 static void run_idle(struct bench *bench)
 {
     static const struct echo echo = {.connections = CONNECTIONS_MAX,
-                                     .size = 1, .in_flight = 1};
+                                     .size = 1,
+                                     .in_flight = 1};
     struct row row = {.work = "idle connection, bytes of user memory",
-                      .aim = AIM_VALUE, .limit = 200};
+                      .aim = AIM_VALUE,
+                      .limit = 200};
 
     if (!is_wanted(bench, row.work))
         return;
@@ -199,9 +203,10 @@ static void run_idle(struct bench *bench)
             load->fds[i] = client_connect(&load->server);
         load->echo = &echo;
         exchange(load, "x");
-        row_add(&row, peer,
-                (double) (atomic_load(&load->server.report->user_bytes) -
-                          before) / (CONNECTIONS_MAX - 1));
+        row_add(
+            &row, peer,
+            (double) (atomic_load(&load->server.report->user_bytes) - before) /
+                (CONNECTIONS_MAX - 1));
         load_close(load);
     }
     row_print(bench, &row);
@@ -213,8 +218,7 @@ void bench_echo(struct bench *bench)
         {"echo 64 B, 1 connection", 1, 64, 1, false, AIM_RATIO, 1.03},
         {"echo 64 B, 64 connections", 64, 64, 1, false, AIM_RATIO, 1.03},
         {"echo 64 B, 1000 connections", 1000, 64, 1, false, AIM_RATIO, 1.03},
-        {"echo 64 B, 1 conn., 16 in flight", 1, 64, 16, true, AIM_RATIO,
-         1.15},
+        {"echo 64 B, 1 conn., 16 in flight", 1, 64, 16, true, AIM_RATIO, 1.15},
         {"echo 64 B, 64 conn., 16 in flight", 64, 64, 16, true, AIM_RATIO,
          1.15},
         {"echo 64 B, 1000 conn., 16 in flight", 1000, 64, 16, true, AIM_RATIO,

@@ -49,8 +49,7 @@ void *counted_resize(struct server_report *report, void *old, size_t size)
         fail_if(memory == NULL, "realloc");
     }
     atomic_fetch_add(&report->user_bytes,
-                     (int64_t) malloc_usable_size(memory) -
-                         (int64_t) old_size);
+                     (int64_t) malloc_usable_size(memory) - (int64_t) old_size);
     return memory;
 }
 
@@ -99,8 +98,7 @@ static void open_counters(struct server *server)
 
     server->counters[SYSTEM_CALLS] =
         id < 0 ? -1
-               : open_counter(server->pid, PERF_TYPE_TRACEPOINT,
-                              (uint64_t) id);
+               : open_counter(server->pid, PERF_TYPE_TRACEPOINT, (uint64_t) id);
     server->counters[INSTRUCTIONS] = open_counter(
         server->pid, PERF_TYPE_HARDWARE, PERF_COUNT_HW_INSTRUCTIONS);
 }
@@ -120,9 +118,8 @@ static void wait_for_port(const struct server *server)
 
 void server_start(struct server *server, enum peer peer, bool framed)
 {
-    server->report = mmap(NULL, sizeof *server->report,
-                          PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                          -1, 0);
+    server->report = mmap(NULL, sizeof *server->report, PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     fail_if(server->report == MAP_FAILED, "mmap");
     server->pid = fork();
     fail_if(server->pid < 0, "fork");

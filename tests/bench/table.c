@@ -99,11 +99,11 @@ static void print_ratio(const struct row *row)
     char text[48] = "";
 
     if (ratio.median >= 0)
-        snprintf(text, sizeof text, "%.3f (%.2f-%.2f)", ratio.median,
-                 ratio.low, ratio.high);
+        snprintf(text, sizeof text, "%.3f (%.2f-%.2f)", ratio.median, ratio.low,
+                 ratio.high);
     else if (value.median >= 0 && row->count[ALOOP] > 1)
-        snprintf(text, sizeof text, "      (%.*f-%.*f)", row->digits,
-                 value.low, row->digits, value.high);
+        snprintf(text, sizeof text, "      (%.*f-%.*f)", row->digits, value.low,
+                 row->digits, value.high);
     printf("  %-19s", text);
 }
 

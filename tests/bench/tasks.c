@@ -178,8 +178,7 @@ static ssize_t run_crowd(aloop *loop, void *arg)
         crowd->tasks[i] = aloop_spawn(loop, park, crowd);
     while (crowd->parked < crowd->count && aloop_yield(loop) == 0)
         continue;
-    crowd->results[0] = (double) (cpu_ns() - begin_ns) /
-                        (double) crowd->count;
+    crowd->results[0] = (double) (cpu_ns() - begin_ns) / (double) crowd->count;
     crowd->results[1] = (resident() - before) / (double) crowd->count;
     begin_ns = cpu_ns();
     for (size_t i = 0; i < crowd->count; i++)
@@ -188,8 +187,7 @@ static ssize_t run_crowd(aloop *loop, void *arg)
         if (aloop_await(crowd->tasks[i]) != ALOOP_EABORTED)
             return -1;
     aloop_future_unref(crowd->promise);
-    crowd->results[2] = (double) (cpu_ns() - begin_ns) /
-                        (double) crowd->count;
+    crowd->results[2] = (double) (cpu_ns() - begin_ns) / (double) crowd->count;
     return 0;
 }
 
@@ -236,10 +234,14 @@ static void bench_crowd(struct bench *bench)
 void bench_tasks(struct bench *bench)
 {
     struct row rows[4] = {
-        {.work = "task: spawn, run, join; one at a time", .digits = 1,
-         .aim = AIM_VALUE, .limit = 60},
-        {.work = "task: spawn, run, join; 1,000 at a time", .digits = 1,
-         .aim = AIM_VALUE, .limit = 60},
+        {.work = "task: spawn, run, join; one at a time",
+         .digits = 1,
+         .aim = AIM_VALUE,
+         .limit = 60},
+        {.work = "task: spawn, run, join; 1,000 at a time",
+         .digits = 1,
+         .aim = AIM_VALUE,
+         .limit = 60},
         {.work = "task: yield", .digits = 1},
         {.work = "task: await a promise, ping-pong", .digits = 1},
     };

@@ -119,8 +119,7 @@ static void measure(struct bench *bench, int rounds,
         for (enum peer peer = HAND; peer < PEERS; peer++) {
             double results[2];
 
-            if (peers[peer] == NULL ||
-                !in_child(fn, peers[peer], results, 2))
+            if (peers[peer] == NULL || !in_child(fn, peers[peer], results, 2))
                 continue;
             row_add(first, peer, results[0]);
             row_add(second, peer, results[1]);
@@ -133,17 +132,26 @@ static void measure(struct bench *bench, int rounds,
 void bench_timers(struct bench *bench)
 {
     struct row start = {.work = "timers, 1 M live: start",
-                        .aim = AIM_VALUE, .limit = 12, .digits = 1};
+                        .aim = AIM_VALUE,
+                        .limit = 12,
+                        .digits = 1};
     struct row stop = {.work = "timers, 1 M live: stop at random",
-                       .aim = AIM_VALUE, .limit = 85, .digits = 1};
+                       .aim = AIM_VALUE,
+                       .limit = 85,
+                       .digits = 1};
     struct row again = {.work = "timers, 10 k live: re-arm",
-                        .aim = AIM_VALUE, .limit = 4, .digits = 1};
+                        .aim = AIM_VALUE,
+                        .limit = 4,
+                        .digits = 1};
     struct row make = {.work = "timers, 10 k live: make, start, free",
                        .digits = 1};
     struct row fired = {.work = "timers, 1 M firing within 1 s",
-                        .aim = AIM_VALUE, .limit = 380, .digits = 1};
+                        .aim = AIM_VALUE,
+                        .limit = 380,
+                        .digits = 1};
     struct row early = {.work = "  how early at the most, ns",
-                        .aim = AIM_VALUE, .limit = 0};
+                        .aim = AIM_VALUE,
+                        .limit = 0};
     int rounds = bench->is_quick ? 3 : 7;
 
     measure(bench, rounds, start_and_stop, &start, &stop);

@@ -119,7 +119,9 @@ static void hand_move(const int64_t *when_ns, const uint32_t *order,
         struct timer *timer = &timers[order[i]];
 
         settle(timer->place, (struct entry){
-            start_ns + when_ns[order[i]] + push_ns, timer});
+                                 start_ns + when_ns[order[i]] + push_ns,
+                                 timer,
+                             });
     }
 }
 
@@ -172,4 +174,4 @@ static void hand_make(size_t times)
 }
 
 const struct timers_peer timers_hand = {hand_open, hand_start, hand_stop,
-                                        hand_move, hand_fire, hand_make};
+                                        hand_move, hand_fire,  hand_make};

@@ -84,4 +84,4 @@ static void peer_make(size_t times)
 }
 
 const struct timers_peer timers_uv = {peer_open, peer_start, peer_stop,
-                                      peer_move, peer_fire, peer_make};
+                                      peer_move, peer_fire,  peer_make};

@@ -51,9 +51,12 @@ static void measure(struct bench *bench, struct row *row,
 void bench_turns(struct bench *bench)
 {
     struct row deferred = {.work = "deferred call, in batches of 1,000",
-                           .aim = AIM_VALUE, .limit = 6, .digits = 1};
+                           .aim = AIM_VALUE,
+                           .limit = 6,
+                           .digits = 1};
     struct row trips = {.work = "ping-pong between two threads",
-                        .aim = AIM_RATIO, .limit = 1.15};
+                        .aim = AIM_RATIO,
+                        .limit = 1.15};
 
     measure(bench, &deferred, defer);
     measure(bench, &trips, ping_pong);

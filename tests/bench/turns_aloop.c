@@ -85,8 +85,7 @@ static void peer_ping_pong(size_t count)
     side->loop = aloop_new(NULL);
     aloop_hold(side->loop);
     pthread_barrier_init(&meeting.barrier, NULL, 2);
-    fail_if(pthread_create(&thread, NULL, run_side, &meeting) != 0,
-            "a thread");
+    fail_if(pthread_create(&thread, NULL, run_side, &meeting) != 0, "a thread");
     pthread_barrier_wait(&meeting.barrier);
     aloop_post(side->loop, on_ping, side);
     run(side);

@@ -19,8 +19,7 @@ int main(void)
     ssize_t status = aloop_main(amain, &answer);
 
     printf("libaloop %s: %s\n", aloop_version(), aloop_strerror(status));
-    return status == 0 && answer == 42 &&
-                   strcmp(aloop_version(), "0.1.0") == 0
+    return status == 0 && answer == 42 && strcmp(aloop_version(), "0.1.0") == 0
                ? 0
                : 1;
 }

@@ -116,8 +116,8 @@ static bool read_v4(const char *text, size_t size, uint8_t *ret)
         while (at < size && at - start < 4 && text[at] >= '0' &&
                text[at] <= '9')
             value = value * 10 + (unsigned) (text[at++] - '0');
-        if (at == start || value > 255 || (text[start] == '0' &&
-                                           at - start > 1))
+        if (at == start || value > 255 ||
+            (text[start] == '0' && at - start > 1))
             return false;
         ret[part] = (uint8_t) value;
     }
@@ -145,8 +145,8 @@ static int read_groups(const char *text, size_t size, uint8_t *ret,
             return -1;
         for (; at < end; at++) {
             const char *digits = "00112233445566778899aAbBcCdDeEfF";
-            const char *found =
-                text[at] == '\0' ? NULL : strchr(digits, text[at]);
+            const char *found = text[at] == '\0' ? NULL
+                                                 : strchr(digits, text[at]);
 
             if (found == NULL)
                 return -1;
@@ -171,8 +171,7 @@ static bool read_v6(const char *text, size_t size, uint8_t *ret)
     if (gap == NULL)
         return read_groups(text, size, ret, true) == 16;
     in_front = read_groups(text, (size_t) (gap - text), front, false);
-    behind = read_groups(gap + 2, size - (size_t) (gap - text) - 2, back,
-                         true);
+    behind = read_groups(gap + 2, size - (size_t) (gap - text) - 2, back, true);
     if (in_front < 0 || behind < 0 || in_front + behind > 14)
         return false;
     memset(ret, 0, 16);
@@ -210,9 +209,8 @@ static enum sys_family read_host(const char *host, uint8_t *ret,
     return SYS_INET6;
 }
 
-static void check_is(const struct sys_address *address,
-                     enum sys_family family, const uint8_t *host,
-                     uint32_t scope)
+static void check_is(const struct sys_address *address, enum sys_family family,
+                     const uint8_t *host, uint32_t scope)
 {
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
@@ -321,8 +319,8 @@ static void check_bytes(struct fuzz_input *bytes)
     address.size = fuzz_byte(bytes) % (sizeof address.bytes + 1);
     for (size_t i = 0; i < sizeof address.bytes; i++)
         address.bytes[i] = (unsigned char) fuzz_byte(bytes);
-    memcpy(address.bytes + offsetof(struct sockaddr, sa_family),
-           &any.sa_family, sizeof any.sa_family);
+    memcpy(address.bytes + offsetof(struct sockaddr, sa_family), &any.sa_family,
+           sizeof any.sa_family);
     check_room(&address, room);
     if (aloop__sys_address_family(&address) == SYS_INET ||
         aloop__sys_address_family(&address) == SYS_INET6)

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct corpus_input {
-    char *name; /* Its origin: FILE, or ARCHIVE:LINE. */
+    char *name;     /* Its origin: FILE, or ARCHIVE:LINE. */
     uint8_t *bytes; /* A block of exactly `size` bytes, for checkers. */
     size_t size;
 };

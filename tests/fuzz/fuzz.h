@@ -49,10 +49,10 @@ _Noreturn static inline void fuzz_fail(const char *file, int line,
     abort();
 }
 
-#define FUZZ_CHECK(claim)                           \
-    do {                                            \
-        if (!(claim))                               \
-            fuzz_fail(__FILE__, __LINE__, #claim);  \
+#define FUZZ_CHECK(claim) \
+    do { \
+        if (!(claim)) \
+            fuzz_fail(__FILE__, __LINE__, #claim); \
     } while (0)
 
 /* Returns whether steps are printed: FUZZ_TRACE is set, or replay has

@@ -18,8 +18,8 @@ struct fuzz_text {
 };
 
 /* Works like http_read_line(). */
-static inline ssize_t fuzz_line(struct fuzz_text *text, char *line,
-                                size_t size, size_t *budget)
+static inline ssize_t fuzz_line(struct fuzz_text *text, char *line, size_t size,
+                                size_t *budget)
 {
     size_t room = size - 1 < *budget ? size - 1 : *budget, n = 0;
     bool has_zero = false, has_end = false;
@@ -42,8 +42,7 @@ static inline ssize_t fuzz_line(struct fuzz_text *text, char *line,
 
 /* Returns the value of `digits` in base `base`, or -1 if it exceeds `max`.
  * `max` has as many digits as the largest value. */
-static inline int64_t fuzz_number(const char *digits, int base,
-                                  const char *max)
+static inline int64_t fuzz_number(const char *digits, int base, const char *max)
 {
     size_t size = strlen(digits);
 
@@ -184,14 +183,14 @@ static inline ssize_t fuzz_body(struct fuzz_text *text,
                                 : HTTP_ECODING;
     if (head->length >= 0 && (uint64_t) head->length > body_max)
         return HTTP_EBODY;
-    return fuzz_take(text, (uint64_t) head->length, head->length < 0,
-                     body_max, sum);
+    return fuzz_take(text, (uint64_t) head->length, head->length < 0, body_max,
+                     sum);
 }
 
 /* Runs fn(loop, arg) as a task to its end.  Returns ALOOP_ENOMEM if there is no
  * memory for a task. */
-static inline ssize_t fuzz_run_task(struct fuzz_world *world,
-                                    aloop_task_fn fn, void *arg)
+static inline ssize_t fuzz_run_task(struct fuzz_world *world, aloop_task_fn fn,
+                                    void *arg)
 {
     return aloop_await(aloop_spawn(world->loop, fn, arg));
 }
@@ -200,9 +199,9 @@ static inline ssize_t fuzz_run_task(struct fuzz_world *world,
 static inline void fuzz_serve(int peer, struct fuzz_text text)
 {
     sim_buffer_size((size_t) (text.end - text.next) + 65536);
-    FUZZ_CHECK(sim_peer_send(peer, text.next,
-                             (size_t) (text.end - text.next)) ==
-               text.end - text.next);
+    FUZZ_CHECK(
+        sim_peer_send(peer, text.next, (size_t) (text.end - text.next)) ==
+        text.end - text.next);
     sim_peer_shutdown(peer);
 }
 

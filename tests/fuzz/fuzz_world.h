@@ -14,11 +14,11 @@
 /* State of the present execution. */
 struct fuzz_world {
     aloop *loop;
-    size_t bytes;        /* Allocated by the library. */
-    unsigned calls;      /* Allocations so far. */
-    unsigned fails_at;   /* Number of the allocation that fails; 0: none. */
-    bool has_failed;     /* An allocation has failed. */
-    unsigned unhandled;  /* Errors that were not handled. */
+    size_t bytes;       /* Allocated by the library. */
+    unsigned calls;     /* Allocations so far. */
+    unsigned fails_at;  /* Number of the allocation that fails; 0: none. */
+    bool has_failed;    /* An allocation has failed. */
+    unsigned unhandled; /* Errors that were not handled. */
 };
 
 static inline void *fuzz_resize(void *context, void *old, size_t old_size,
@@ -92,8 +92,8 @@ static inline aloop_stream *fuzz_connect(struct fuzz_world *world,
 {
     aloop_stream *stream = NULL;
     int listener = sim_listen("127.0.0.1", 80, 8);
-    ssize_t status = aloop_await(
-        aloop_tcp_connect(world->loop, "127.0.0.1", "80", &stream));
+    ssize_t status =
+        aloop_await(aloop_tcp_connect(world->loop, "127.0.0.1", "80", &stream));
 
     FUZZ_CHECK(status == 0 && stream != NULL);
     *ret_peer = sim_accept(listener);

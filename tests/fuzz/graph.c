@@ -140,13 +140,12 @@ static aloop_future *give(struct graph_node *node)
 static aloop_future *build_map(struct graph_node *node)
 {
     static struct graph_node *items[GRAPH_NODES];
-    struct graph_node **first = &items[node->count == 0 ? 0
-                                                        : node->members[0]];
+    struct graph_node **first = &items[node->count == 0 ? 0 : node->members[0]];
 
     for (size_t i = 0; i < node->count; i++)
         items[node->members[i]] = &w.graph.nodes[node->members[i]];
-    return aloop_map(w.world.loop, run_task, first, node->count,
-                     sizeof *first, node->limit);
+    return aloop_map(w.world.loop, run_task, first, node->count, sizeof *first,
+                     node->limit);
 }
 
 static struct graph_node *itself[GRAPH_NODES];
@@ -182,30 +181,40 @@ static aloop_future *build_array(struct graph_node *node)
     for (size_t i = 0; i < count; i++)
         futures[i] = give(&w.graph.nodes[node->members[i]]);
     switch (node->kind) {
-    case GRAPH_TIMEOUT: return aloop_timeout(futures[0], node->delay_ns);
-    case GRAPH_GATHER: return aloop_gather_array(loop, count, futures);
+    case GRAPH_TIMEOUT:
+        return aloop_timeout(futures[0], node->delay_ns);
+    case GRAPH_GATHER:
+        return aloop_gather_array(loop, count, futures);
     case GRAPH_SETTLED:
         return aloop_gather_settled(loop, count, futures, node->statuses);
     case GRAPH_ANY:
         return aloop_any_array(loop, count, futures, &node->winner);
-    default: return aloop_race_array(loop, count, futures, &node->winner);
+    default:
+        return aloop_race_array(loop, count, futures, &node->winner);
     }
 }
 
 static aloop_future *build(struct graph_node *node)
 {
     switch (node->kind) {
-    case GRAPH_SLEEP: return aloop_sleep(w.world.loop, node->delay_ns);
+    case GRAPH_SLEEP:
+        return aloop_sleep(w.world.loop, node->delay_ns);
     case GRAPH_PROMISE:
-    case GRAPH_ORPHAN: return aloop_future_new(w.world.loop);
+    case GRAPH_ORPHAN:
+        return aloop_future_new(w.world.loop);
     case GRAPH_DONE:
         return aloop_future_new_settled(w.world.loop, node->status);
-    case GRAPH_NOTHING: return NULL;
+    case GRAPH_NOTHING:
+        return NULL;
     case GRAPH_TASK:
-    case GRAPH_AWAIT: return build_task(node);
-    case GRAPH_MAP: return build_map(node);
-    case GRAPH_GROUP: return build_group(node);
-    default: return build_array(node);
+    case GRAPH_AWAIT:
+        return build_task(node);
+    case GRAPH_MAP:
+        return build_map(node);
+    case GRAPH_GROUP:
+        return build_group(node);
+    default:
+        return build_array(node);
     }
 }
 
@@ -293,8 +302,7 @@ static bool step(void)
 
 static bool is_allowed(ssize_t status)
 {
-    static const ssize_t others[] = {ALOOP_EINVAL, ALOOP_ENOMEM,
-                                     ALOOP_EDEADLK};
+    static const ssize_t others[] = {ALOOP_EINVAL, ALOOP_ENOMEM, ALOOP_EDEADLK};
 
     for (size_t i = 0; i < GRAPH_STATUSES; i++)
         if (status == graph_statuses[i])
@@ -308,8 +316,9 @@ static bool is_allowed(ssize_t status)
 static void trace(const struct graph_node *node, const struct graph_end *end)
 {
     static const char *const kinds[] = {
-        "sleep", "promise", "orphan", "done",    "nothing", "task", "await",
-        "timeout", "gather", "settled", "any", "race", "map", "group"};
+        "sleep",   "promise", "orphan",  "done", "nothing", "task", "await",
+        "timeout", "gather",  "settled", "any",  "race",    "map",  "group",
+    };
 
     if (!fuzz_traces())
         return;
@@ -322,8 +331,8 @@ static void trace(const struct graph_node *node, const struct graph_end *end)
             (long long) node->more_ns / 1000, (int) node->status,
             (int) node->other_status, (int) node->limit);
     if (node->cancel_ns != GRAPH_NEVER)
-        fprintf(stderr, " cancelled at %lld us:",
-                (long long) node->cancel_ns / 1000);
+        fprintf(stderr,
+                " cancelled at %lld us:", (long long) node->cancel_ns / 1000);
     fprintf(stderr, " wanted %d at %lld us%s", (int) end->status,
             (long long) end->at_ns / 1000, end->is_loose ? " (loose)" : "");
     if (node->ends > 0)

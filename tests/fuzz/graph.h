@@ -25,13 +25,13 @@ enum graph_kind {
 
 /* What a task does in its sleep of `delay_ns`, and when it is cancelled. */
 enum graph_script {
-    SCRIPT_OBEY,    /* Ends when it is cancelled. */
-    SCRIPT_SHIELD,  /* Is shielded from the cancel. */
-    SCRIPT_TIDY,    /* Sleeps for `more_ns`, ends with `other_status`. */
-    SCRIPT_IGNORE,  /* Ends as if it had not been cancelled. */
-    SCRIPT_AGAIN,   /* Tries to sleep again. */
-    SCRIPT_LIMIT,   /* Also has a deadline of `more_ns`. */
-    SCRIPT_RETURN,  /* Returns without a sleep. */
+    SCRIPT_OBEY,   /* Ends when it is cancelled. */
+    SCRIPT_SHIELD, /* Is shielded from the cancel. */
+    SCRIPT_TIDY,   /* Sleeps for `more_ns`, ends with `other_status`. */
+    SCRIPT_IGNORE, /* Ends as if it had not been cancelled. */
+    SCRIPT_AGAIN,  /* Tries to sleep again. */
+    SCRIPT_LIMIT,  /* Also has a deadline of `more_ns`. */
+    SCRIPT_RETURN, /* Returns without a sleep. */
     SCRIPT_YIELD,
     SCRIPTS
 };
@@ -47,7 +47,7 @@ static const int64_t GRAPH_NEVER = INT64_MAX;
 
 /* The expected end of a node. */
 struct graph_end {
-    int64_t at_ns;   /* Since the start of the graph. */
+    int64_t at_ns; /* Since the start of the graph. */
     ssize_t status;
     size_t index;    /* Of the winner; GRAPH_MEMBERS: unknown, or none. */
     bool is_loose;   /* The order is undefined: nothing is certain. */
@@ -62,14 +62,14 @@ struct graph_node {
     int64_t delay_ns, more_ns;
     ssize_t status, other_status;
     size_t members[GRAPH_MEMBERS], count;
-    size_t limit;        /* Limit of a map. */
+    size_t limit; /* Limit of a map. */
     size_t depth;
-    unsigned uses;       /* Number of uses by other nodes. */
-    bool is_inner;       /* Belongs to a map or group. */
+    unsigned uses; /* Number of uses by other nodes. */
+    bool is_inner; /* Belongs to a map or group. */
     /* Observed until it settles, and kept until the graph has ended. */
     bool is_observed;
-    int64_t cancel_ns;   /* When it is cancelled: never, or -1: immediately. */
-    bool is_dropped;     /* Is cancelled by dropping the only reference. */
+    int64_t cancel_ns; /* When it is cancelled: never, or -1: immediately. */
+    bool is_dropped;   /* Is cancelled by dropping the only reference. */
 
     /* The execution. */
     aloop_future *future;  /* Own reference, or NULL. */
@@ -102,7 +102,10 @@ static inline int64_t graph_later(int64_t a_ns, int64_t b_ns)
 static inline struct graph_end graph_ended(int64_t at_ns, ssize_t status)
 {
     return (struct graph_end){
-        .at_ns = at_ns, .status = status, .index = GRAPH_MEMBERS};
+        .at_ns = at_ns,
+        .status = status,
+        .index = GRAPH_MEMBERS,
+    };
 }
 
 /* Statuses with which nodes of a plan may end. */

@@ -47,11 +47,18 @@ struct graph_end graph_leaf(const struct graph_node *node, int64_t start_ns,
 
     switch (node->kind) {
     case GRAPH_SLEEP:
-    case GRAPH_PROMISE: return sleep_end(node, start_ns, cancel_ns);
-    case GRAPH_TASK: return task_end(node, start_ns, cancel_ns);
-    case GRAPH_ORPHAN: end.status = ALOOP_EDEADLK; break;
-    case GRAPH_NOTHING: end.status = ALOOP_ENOMEM; break;
-    default: break;
+    case GRAPH_PROMISE:
+        return sleep_end(node, start_ns, cancel_ns);
+    case GRAPH_TASK:
+        return task_end(node, start_ns, cancel_ns);
+    case GRAPH_ORPHAN:
+        end.status = ALOOP_EDEADLK;
+        break;
+    case GRAPH_NOTHING:
+        end.status = ALOOP_ENOMEM;
+        break;
+    default:
+        break;
     }
     end.is_instant = true;
     end.is_loose = cancel_ns <= start_ns && end.status == ALOOP_ECANCELED;

@@ -19,7 +19,7 @@ static struct {
     int64_t cancelled_ns[GRAPH_NODES]; /* Shared nodes: cancels known so far. */
     int64_t wanted_ns[GRAPH_NODES];    /* Cancels found in this round. */
     bool is_loose[GRAPH_NODES]; /* Depends on loose events above the node. */
-    bool has_loosened; /* A node was marked loose in this round. */
+    bool has_loosened;          /* A node was marked loose in this round. */
     struct graph_end *ends;
     /* Results of this round, so that they are not computed again for each level
      * above. */
@@ -30,14 +30,13 @@ static struct {
     unsigned memo_counts[GRAPH_NODES];
 } m;
 
-static struct graph_end solve(size_t index, int64_t start_ns,
-                              int64_t cancel_ns, bool is_final);
+static struct graph_end solve(size_t index, int64_t start_ns, int64_t cancel_ns,
+                              bool is_final);
 
 /* Returns whether the node has an owner other than a single user. */
 static bool is_held(size_t index)
 {
-    return m.graph->nodes[index].is_observed ||
-           m.graph->nodes[index].uses > 1;
+    return m.graph->nodes[index].is_observed || m.graph->nodes[index].uses > 1;
 }
 
 static struct graph_end await_end(const struct graph_node *node,
@@ -46,9 +45,8 @@ static struct graph_end await_end(const struct graph_node *node,
 {
     size_t member = node->members[0];
     bool passes_on = !is_held(member);
-    struct graph_end end = solve(member, start_ns,
-                                 passes_on ? cancel_ns : GRAPH_NEVER,
-                                 is_final);
+    struct graph_end end =
+        solve(member, start_ns, passes_on ? cancel_ns : GRAPH_NEVER, is_final);
     bool is_cancelled = cancel_ns < end.at_ns ||
                         (passes_on && cancel_ns == end.at_ns);
 
@@ -93,8 +91,7 @@ static struct graph_end timeout_end(const struct graph_node *node,
     int64_t limit_ns = start_ns + node->delay_ns;
     int64_t ours_ns = graph_earlier(cancel_ns, limit_ns);
     int64_t theirs_ns = others_ns(node->members[0]);
-    struct graph_end end = solve(node->members[0], start_ns, ours_ns,
-                                 is_final);
+    struct graph_end end = solve(node->members[0], start_ns, ours_ns, is_final);
 
     end.index = GRAPH_MEMBERS;
     end.is_instant = false;
@@ -266,8 +263,8 @@ static struct graph_end group_end(const struct graph_node *node,
         if (!is_tie && node->kind != GRAPH_GATHER)
             end.index = first;
     } else if (node->kind == GRAPH_ANY) {
-        size_t error = first_of(node, ends, node->count, is_error, &is_tie,
-                                &is_loose);
+        size_t error =
+            first_of(node, ends, node->count, is_error, &is_tie, &is_loose);
 
         end.status = as_outcome(&ends[error], cancel_ns);
     }
@@ -316,8 +313,7 @@ static size_t ended_at(const struct graph_end *ends, size_t count,
 }
 
 /* Returns when `count` + 1 of the ends have come. */
-static int64_t free_ns(const struct graph_end *ends, size_t begun,
-                       size_t count)
+static int64_t free_ns(const struct graph_end *ends, size_t begun, size_t count)
 {
     int64_t sorted_ns[GRAPH_MEMBERS] = {0};
 
@@ -332,8 +328,8 @@ static int64_t free_ns(const struct graph_end *ends, size_t begun,
 }
 
 /* Tasks in succession, `limit` at a time. */
-static struct graph_end map_end(const struct graph_node *node,
-                                int64_t start_ns, int64_t cancel_ns)
+static struct graph_end map_end(const struct graph_node *node, int64_t start_ns,
+                                int64_t cancel_ns)
 {
     struct graph_end ends[GRAPH_MEMBERS] = {{0}};
     struct graph_end end = graph_ended(start_ns, 0);
@@ -344,9 +340,8 @@ static struct graph_end map_end(const struct graph_node *node,
     size_t first;
 
     for (; begun < node->count; begun++) {
-        int64_t when_ns = begun < lanes
-                              ? start_ns
-                              : free_ns(ends, begun, begun - lanes);
+        int64_t when_ns = begun < lanes ? start_ns
+                                        : free_ns(ends, begun, begun - lanes);
 
         first = first_of(node, ends, begun, is_error, &is_tie, &is_loose);
         if (first < begun)
@@ -380,17 +375,22 @@ static struct graph_end solve_kind(const struct graph_node *node,
                                    bool is_final)
 {
     switch (node->kind) {
-    case GRAPH_AWAIT: return await_end(node, start_ns, cancel_ns, is_final);
+    case GRAPH_AWAIT:
+        return await_end(node, start_ns, cancel_ns, is_final);
     case GRAPH_TIMEOUT:
         return timeout_end(node, start_ns, cancel_ns, is_final);
     case GRAPH_SETTLED:
         return settled_end(node, start_ns, cancel_ns, is_final);
     case GRAPH_GATHER:
     case GRAPH_ANY:
-    case GRAPH_RACE: return group_end(node, start_ns, cancel_ns, is_final);
-    case GRAPH_MAP: return map_end(node, start_ns, cancel_ns);
-    case GRAPH_GROUP: return tasks_end(node, start_ns, cancel_ns);
-    default: return graph_leaf(node, start_ns, cancel_ns);
+    case GRAPH_RACE:
+        return group_end(node, start_ns, cancel_ns, is_final);
+    case GRAPH_MAP:
+        return map_end(node, start_ns, cancel_ns);
+    case GRAPH_GROUP:
+        return tasks_end(node, start_ns, cancel_ns);
+    default:
+        return graph_leaf(node, start_ns, cancel_ns);
     }
 }
 
@@ -431,8 +431,8 @@ static bool recall(size_t index, int64_t start_ns, int64_t cancel_ns,
     return false;
 }
 
-static struct graph_end solve(size_t index, int64_t start_ns,
-                              int64_t cancel_ns, bool is_final)
+static struct graph_end solve(size_t index, int64_t start_ns, int64_t cancel_ns,
+                              bool is_final)
 {
     const struct graph_node *node = &m.graph->nodes[index];
     struct graph_end end;
@@ -449,8 +449,7 @@ static struct graph_end solve(size_t index, int64_t start_ns,
     end = solve_kind(node, start_ns, cancel_ns, is_final);
     if (node->kind >= GRAPH_GATHER && node->count == 0)
         end.is_instant = true;
-    if (m.is_loose[index] ||
-        is_chance(node, start_ns, cancel_ns, end.at_ns))
+    if (m.is_loose[index] || is_chance(node, start_ns, cancel_ns, end.at_ns))
         end.is_loose = true;
     m.memos[index][m.memo_counts[index]++ % MEMOS] =
         (struct memo){start_ns, cancel_ns, end};
@@ -467,8 +466,7 @@ static bool learn(void)
 
     for (size_t i = 0; i < m.graph->count; i++)
         if (m.wanted_ns[i] < m.cancelled_ns[i] &&
-            (earliest == GRAPH_NODES ||
-             m.wanted_ns[i] < m.wanted_ns[earliest]))
+            (earliest == GRAPH_NODES || m.wanted_ns[i] < m.wanted_ns[earliest]))
             earliest = i;
     if (earliest == GRAPH_NODES)
         return m.has_loosened;

@@ -5,7 +5,8 @@
 enum { ROOTS_MAX = 4 };
 
 const ssize_t graph_statuses[GRAPH_STATUSES] = {
-    0, 1, 7, -5, -32, ALOOP_ECANCELED, ALOOP_ETIMEDOUT, ALOOP_EABORTED};
+    0, 1, 7, -5, -32, ALOOP_ECANCELED, ALOOP_ETIMEDOUT, ALOOP_EABORTED,
+};
 
 static struct graph *graph; /* The graph that is being made. */
 static int64_t drawn;       /* Number of delays so far. */
@@ -18,8 +19,8 @@ static ssize_t any_status(struct fuzz_input *input)
 /* Delays in a plan are distinct, so that simultaneous events are rare. */
 static int64_t any_delay_ns(struct fuzz_input *input)
 {
-    return ALOOP_MS(fuzz_byte(input)) +
-           ALOOP_US((int64_t) graph->count + 1) + drawn++;
+    return ALOOP_MS(fuzz_byte(input)) + ALOOP_US((int64_t) graph->count + 1) +
+           drawn++;
 }
 
 static bool has_members(enum graph_kind kind)
@@ -45,7 +46,7 @@ static void plan_delays(struct fuzz_input *input, struct graph_node *node)
     node->status = any_status(input);
     if (node->kind != GRAPH_TASK)
         return;
-    node->script = (enum graph_script) (fuzz_below(input, 14) % SCRIPTS);
+    node->script = (enum graph_script)(fuzz_below(input, 14) % SCRIPTS);
     if (node->script == SCRIPT_TIDY || node->script == SCRIPT_LIMIT)
         node->more_ns = any_delay_ns(input) + 500;
     if (node->script == SCRIPT_TIDY)
@@ -77,8 +78,7 @@ static bool find_shared(struct fuzz_input *input, size_t depth,
     *ret_index = fuzz_byte(input) % graph->count;
     node = &graph->nodes[*ret_index];
     if (node->is_inner || node->kind == GRAPH_ORPHAN ||
-        node->kind == GRAPH_NOTHING || node->depth > depth ||
-        node->is_dropped)
+        node->kind == GRAPH_NOTHING || node->depth > depth || node->is_dropped)
         return false;
     node->is_observed = true;
     return true;
@@ -88,9 +88,8 @@ static size_t plan_members(struct fuzz_input *input, enum graph_kind kind,
                            size_t depth, size_t *ret_members)
 {
     bool is_inner = kind == GRAPH_MAP || kind == GRAPH_GROUP;
-    size_t count = kind <= GRAPH_TIMEOUT
-                       ? 1
-                       : fuzz_below(input, GRAPH_MEMBERS + 1);
+    size_t count = kind <= GRAPH_TIMEOUT ? 1
+                                         : fuzz_below(input, GRAPH_MEMBERS + 1);
     size_t i = 0;
 
     for (; i < count && graph->count + GRAPH_DEPTH < GRAPH_NODES; i++) {
@@ -129,7 +128,8 @@ static enum graph_kind choose_kind(unsigned choice, size_t depth)
         GRAPH_AWAIT,   GRAPH_TIMEOUT, GRAPH_MAP,     GRAPH_GROUP,
         GRAPH_TIMEOUT, GRAPH_AWAIT,   GRAPH_GATHER,  GRAPH_RACE,
         GRAPH_ANY,     GRAPH_GATHER,  GRAPH_RACE,    GRAPH_ORPHAN,
-        GRAPH_GATHER,  GRAPH_ANY,     GRAPH_RACE,    GRAPH_SETTLED};
+        GRAPH_GATHER,  GRAPH_ANY,     GRAPH_RACE,    GRAPH_SETTLED,
+    };
 
     if (depth == 0 || graph->count + 2 * GRAPH_DEPTH >= GRAPH_NODES)
         return kinds[choice % 12];
@@ -149,8 +149,7 @@ static size_t plan_node(struct fuzz_input *input, size_t depth)
         count = plan_members(input, kind, depth, members);
     if (kind <= GRAPH_TIMEOUT && has_members(kind) && count == 0)
         kind = GRAPH_DONE;
-    if (kind == GRAPH_TIMEOUT &&
-        graph->nodes[members[0]].kind == GRAPH_NOTHING)
+    if (kind == GRAPH_TIMEOUT && graph->nodes[members[0]].kind == GRAPH_NOTHING)
         kind = GRAPH_GATHER; /* A timeout of NULL is NULL. */
     node = new_node(kind, &index);
     node->depth = depth;
@@ -178,8 +177,7 @@ void graph_plan(struct fuzz_input *input, struct graph *ret)
         root = &graph->nodes[plan_node(input, GRAPH_DEPTH)];
         if (root->kind == GRAPH_ORPHAN) /* The graph holds a reference. */
             root->kind = GRAPH_DONE;
-        if (root->uses > 0 || root->is_observed ||
-            root->kind == GRAPH_NOTHING)
+        if (root->uses > 0 || root->is_observed || root->kind == GRAPH_NOTHING)
             continue;
         root->is_dropped = true;
         root->cancel_ns = any_delay_ns(input) + 250;

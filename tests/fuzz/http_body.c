@@ -69,16 +69,14 @@ static void check_encoded(struct fuzz_input *input, unsigned seed)
     size_t size = 0, sum = 0;
     int n = 1;
 
-    for (int chunks = 0; chunks < 32 && n > 0 && size < ENCODED_MAX;
-         chunks++) {
+    for (int chunks = 0; chunks < 32 && n > 0 && size < ENCODED_MAX; chunks++) {
         unsigned look = fuzz_byte(input);
 
         n = (int) fuzz_byte(input) * (look & 0x80 ? 16 : 1);
         if (n == 0 || size + (size_t) n + 64 > ENCODED_MAX)
             break;
-        size += (size_t) snprintf((char *) text + size, 64,
-                                  formats[look % 4], (unsigned) n,
-                                  ends[look / 4 % 4]);
+        size += (size_t) snprintf((char *) text + size, 64, formats[look % 4],
+                                  (unsigned) n, ends[look / 4 % 4]);
         for (int i = 0; i < n; i++)
             text[size + (size_t) i] = (uint8_t) (look + (unsigned) i * 7);
         size += (size_t) n;

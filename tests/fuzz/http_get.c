@@ -57,11 +57,10 @@ static void check_request(void)
     bool is_ipv6 = strchr(g.asked.host, ':') != NULL;
     bool is_default = strcmp(g.asked.port, "80") == 0;
     char start[4096];
-    int size = snprintf(start, sizeof start,
-                        "GET %s HTTP/1.1\r\nHost: %s%s%s%s%s\r\n",
-                        g.asked.target, is_ipv6 ? "[" : "", g.asked.host,
-                        is_ipv6 ? "]" : "", is_default ? "" : ":",
-                        is_default ? "" : g.asked.port);
+    int size = snprintf(
+        start, sizeof start, "GET %s HTTP/1.1\r\nHost: %s%s%s%s%s\r\n",
+        g.asked.target, is_ipv6 ? "[" : "", g.asked.host, is_ipv6 ? "]" : "",
+        is_default ? "" : ":", is_default ? "" : g.asked.port);
 
     FUZZ_CHECK(size > 0 && (size_t) size < sizeof start);
     FUZZ_CHECK(g.request_size > (size_t) size &&
@@ -116,8 +115,8 @@ static void serve(void)
  * notation. */
 static bool is_here(const struct url *url)
 {
-    static const char *const ours[] = {"127.0.0.1:80", "[::1]:80",
-                                       "0.0.0.0:80", "[::]:80"};
+    static const char *const ours[] = {"127.0.0.1:80", "[::1]:80", "0.0.0.0:80",
+                                       "[::]:80"};
     struct sys_address address;
     char text[96];
 
@@ -135,8 +134,8 @@ static bool is_here(const struct url *url)
 static bool is_redirect(const struct http_head *head)
 {
     return head->has_location &&
-           (head->status == 301 || head->status == 302 ||
-            head->status == 303 || head->status == 307 || head->status == 308);
+           (head->status == 301 || head->status == 302 || head->status == 303 ||
+            head->status == 307 || head->status == 308);
 }
 
 /* Returns the expected result; 1 stands for any error of connecting. */

@@ -32,9 +32,9 @@ static void check_rest(struct fuzz_world *world, struct fuzz_text rest)
     char *buffer = malloc(size + 1);
 
     FUZZ_CHECK(buffer != NULL);
-    FUZZ_CHECK(aloop_await(aloop_stream_read_to_end(h.stream, buffer,
-                                                    size + 1)) ==
-               (ssize_t) size || world->has_failed);
+    FUZZ_CHECK(aloop_await(aloop_stream_read_to_end(
+                   h.stream, buffer, size + 1)) == (ssize_t) size ||
+               world->has_failed);
     FUZZ_CHECK(world->has_failed || memcmp(buffer, rest.next, size) == 0);
     free(buffer);
 }
@@ -77,9 +77,8 @@ static int put_name(char *at, struct fuzz_input *input, const char *name)
     int size = (int) strlen(name);
 
     for (int i = 0; i < size; i++)
-        at[i] = (char) (name[i] ^ (name[i] != '-' && cases >> (i % 8) & 1
-                                       ? 0x20
-                                       : 0));
+        at[i] = (char) (name[i] ^
+                        (name[i] != '-' && cases >> (i % 8) & 1 ? 0x20 : 0));
     at[size++] = ':';
     for (unsigned i = 0; i < blanks % 4; i++)
         at[size++] = blanks >> i & 4 ? '\t' : ' ';

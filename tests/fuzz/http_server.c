@@ -74,11 +74,11 @@ static bool expect(const uint8_t *text, size_t size)
         return true;
     if (end != NULL)
         status = status_of(text, end, &page);
-    s.expected_size = (size_t) snprintf(
-        s.expected, sizeof s.expected,
-        "HTTP/1.1 %s\r\nContent-Type: text/plain\r\n"
-        "Content-Length: %zu\r\nConnection: close\r\n\r\n",
-        status, PIECES * sizes[page]);
+    s.expected_size =
+        (size_t) snprintf(s.expected, sizeof s.expected,
+                          "HTTP/1.1 %s\r\nContent-Type: text/plain\r\n"
+                          "Content-Length: %zu\r\nConnection: close\r\n\r\n",
+                          status, PIECES * sizes[page]);
     if (page < PAGES)
         expect_body(sizes[page]);
     return end == text + size;
@@ -89,8 +89,7 @@ static bool expect(const uint8_t *text, size_t size)
 static void receive(struct fuzz_world *world, int peer)
 {
     s.got_size = 0;
-    for (int i = 0; i < 100 && !sim_peer_eof(peer) &&
-                    sim_peer_error(peer) == 0;
+    for (int i = 0; i < 100 && !sim_peer_eof(peer) && sim_peer_error(peer) == 0;
          i++) {
         ssize_t n = 1;
 
@@ -112,8 +111,7 @@ static void talk(struct fuzz_world *world, uint16_t port, unsigned end,
     int peer = sim_connect(port);
 
     FUZZ_CHECK(peer >= 0);
-    FUZZ_CHECK(size == 0 ||
-               sim_peer_send(peer, text, size) == (ssize_t) size);
+    FUZZ_CHECK(size == 0 || sim_peer_send(peer, text, size) == (ssize_t) size);
     if (end == 1)
         sim_peer_shutdown(peer);
     if (end == 2) { /* No client is left to receive the answer. */
@@ -125,8 +123,7 @@ static void talk(struct fuzz_world *world, uint16_t port, unsigned end,
     FUZZ_CHECK(s.got_size <= s.expected_size);
     FUZZ_CHECK(memcmp(s.got, s.expected, s.got_size) == 0);
     /* Unread data causes a reset, with or without an answer. */
-    FUZZ_CHECK(s.got_size == s.expected_size || !is_whole ||
-               world->has_failed);
+    FUZZ_CHECK(s.got_size == s.expected_size || !is_whole || world->has_failed);
     sim_peer_close(peer);
 }
 

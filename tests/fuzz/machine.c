@@ -26,8 +26,23 @@ bool any_bit(void)
 int64_t any_delay_ns(void)
 {
     static const int64_t delays_ns[] = {
-        0, 1, 2, 5, 10, 10, 10, 5, -1, 20, 1000, 25000,
-        ALOOP_MS(1), ALOOP_SEC(1), ALOOP_SEC(3600), INT64_MAX};
+        0,
+        1,
+        2,
+        5,
+        10,
+        10,
+        10,
+        5,
+        -1,
+        20,
+        1000,
+        25000,
+        ALOOP_MS(1),
+        ALOOP_SEC(1),
+        ALOOP_SEC(3600),
+        INT64_MAX,
+    };
 
     return delays_ns[any_below(sizeof delays_ns / sizeof delays_ns[0])];
 }
@@ -178,10 +193,14 @@ static void run_act(size_t i)
         const struct act *acts;
         size_t count;
     } tables[] = {
-        {turn_acts, turn_act_count},     {future_acts, future_act_count},
-        {timer_acts, timer_act_count},   {task_acts, task_act_count},
-        {line_acts, line_act_count},     {stream_acts, stream_act_count},
-        {own_acts, 1},                   {scope_acts, scope_act_count},
+        {turn_acts, turn_act_count},
+        {future_acts, future_act_count},
+        {timer_acts, timer_act_count},
+        {task_acts, task_act_count},
+        {line_acts, line_act_count},
+        {stream_acts, stream_act_count},
+        {own_acts, 1},
+        {scope_acts, scope_act_count},
         {pipe_acts, pipe_act_count},
     };
     size_t total = 0;
@@ -232,8 +251,9 @@ void check_time(void)
 }
 
 static const char *const sight_names[] = {
-    "nothing", "a timer", "a continuation", "a task",
-    "a deferred call", "a post", "a report"};
+    "nothing",         "a timer", "a continuation", "a task",
+    "a deferred call", "a post",  "a report",
+};
 
 struct m_sight see(enum m_sight_kind kind, int who)
 {
@@ -247,8 +267,8 @@ struct m_sight see(enum m_sight_kind kind, int who)
     if (kind == M_SEE_REPORT)
         who = sight.who;
     if (sight.kind != kind || sight.who != who)
-        fprintf(stderr, "received %s, %d; expected %s, %d\n",
-                sight_names[kind], who, sight_names[sight.kind], sight.who);
+        fprintf(stderr, "received %s, %d; expected %s, %d\n", sight_names[kind],
+                who, sight_names[sight.kind], sight.who);
     FUZZ_CHECK(sight.kind == kind && sight.who == who);
     check_time();
     return sight;

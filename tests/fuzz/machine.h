@@ -46,22 +46,30 @@ struct object {
     int id; /* -1: never made. */
 };
 
-enum { CHANNEL, RENDEZVOUS, SEMAPHORE, MUTEX, EVENT, BARRIER, CONDITION,
-       GROUP };
+enum {
+    CHANNEL,
+    RENDEZVOUS,
+    SEMAPHORE,
+    MUTEX,
+    EVENT,
+    BARRIER,
+    CONDITION,
+    GROUP
+};
 
 struct machine {
     struct fuzz_input input;
     aloop *loop;
-    int host_fd;      /* Descriptor for an embedding host, or -1. */
-    int task;         /* Task that runs, or M_NULL. */
-    bool is_inside;   /* In a callback or a task. */
-    bool is_freeing;  /* In aloop_free(), which the model does not cover. */
+    int host_fd;     /* Descriptor for an embedding host, or -1. */
+    int task;        /* Task that runs, or M_NULL. */
+    bool is_inside;  /* In a callback or a task. */
+    bool is_freeing; /* In aloop_free(), which the model does not cover. */
     bool is_over;
     unsigned acts, sights, bodies;
-    unsigned wakes;   /* sim_wakes() when the turn began. */
+    unsigned wakes; /* sim_wakes() when the turn began. */
 
-    size_t bytes;     /* Allocated by the library. */
-    unsigned starve;  /* Allocation of the next call that fails; 0: none. */
+    size_t bytes;    /* Allocated by the library. */
+    unsigned starve; /* Allocation of the next call that fails; 0: none. */
     unsigned fail_in;
     bool has_failed;
 
@@ -71,14 +79,14 @@ struct machine {
     struct object objects[OBJECTS];
     struct timer timer_notes[M_TIMEDS];
     struct call calls[M_CALLS];
-    int tasks[M_FUTURES];       /* Arguments of tasks: their numbers. */
+    int tasks[M_FUTURES]; /* Arguments of tasks: their numbers. */
     bool has_body_run[M_FUTURES];
-    int numbers[M_CALLS];       /* Arguments of deferred calls. */
+    int numbers[M_CALLS]; /* Arguments of deferred calls. */
     unsigned number_count;
-    int items[M_FUTURES];       /* Items that futures transfer. */
+    int items[M_FUTURES]; /* Items that futures transfer. */
     ssize_t statuses[M_FUTURES][M_MEMBERS];
     size_t winners[M_FUTURES];
-    int item;                   /* The last item sent. */
+    int item; /* The last item sent. */
 };
 
 extern struct machine w;

@@ -16,8 +16,15 @@ static void promise(void)
 static ssize_t any_status(void)
 {
     static const ssize_t statuses[] = {
-        0, 1, 7, -5, ALOOP_ECANCELED, ALOOP_PENDING, ALOOP_EABORTED,
-        ALOOP_ETIMEDOUT};
+        0,
+        1,
+        7,
+        -5,
+        ALOOP_ECANCELED,
+        ALOOP_PENDING,
+        ALOOP_EABORTED,
+        ALOOP_ETIMEDOUT,
+    };
 
     return statuses[any_below(sizeof statuses / sizeof statuses[0])];
 }
@@ -215,7 +222,7 @@ static void compose(void)
 {
     static const char *const names[] = {"gather", "settled", "any", "race"};
     unsigned byte = fuzz_byte(&w.input);
-    enum m_kind kind = (enum m_kind) (M_GATHER + byte % 4);
+    enum m_kind kind = (enum m_kind)(M_GATHER + byte % 4);
     size_t count = byte / 4 % (M_MEMBERS + 1);
     aloop_future *futures[M_MEMBERS], *future;
     int members[M_MEMBERS], id;

@@ -164,9 +164,8 @@ void act_read(void)
     io->buffer = lend(size);
     say("read %s%zu at end %d", is_exact ? "exactly " : "", size,
         (int) (end - s.ends));
-    future = is_exact
-                 ? aloop_stream_read_exactly(end->stream, io->buffer, size)
-                 : aloop_stream_read(end->stream, io->buffer, size);
+    future = is_exact ? aloop_stream_read_exactly(end->stream, io->buffer, size)
+                      : aloop_stream_read(end->stream, io->buffer, size);
     follow(io, future);
     FUZZ_CHECK(is_busy == (aloop_future_status(io->future) == ALOOP_EBUSY));
 }
@@ -177,8 +176,8 @@ void act_write(void)
     size_t size = any_size();
     struct io *io;
 
-    if (end == NULL || end->piece_count == PIECES_MAX ||
-        end->fed_by != NULL || (io = new_io(IO_WRITE, end)) == NULL)
+    if (end == NULL || end->piece_count == PIECES_MAX || end->fed_by != NULL ||
+        (io = new_io(IO_WRITE, end)) == NULL)
         return;
     io->size = size;
     io->buffer = lend(size);
@@ -198,8 +197,7 @@ void act_wait(void)
     if (end == NULL || (is_shutdown && end->fed_by != NULL) ||
         (io = new_io(IO_WAIT, end)) == NULL)
         return;
-    say("%s end %d", is_shutdown ? "shut down" : "drain",
-        (int) (end - s.ends));
+    say("%s end %d", is_shutdown ? "shut down" : "drain", (int) (end - s.ends));
     end->is_shut = end->is_shut || is_shutdown;
     follow(io, is_shutdown ? aloop_stream_shutdown(end->stream)
                            : aloop_stream_drain(end->stream));
@@ -257,9 +255,9 @@ static void read_in_task(struct end *end)
     collect(end);
     end->has_reader = true;
     buffer = lend(size);
-    status = await_io(
-        is_exact ? aloop_stream_read_exactly(end->stream, buffer, size)
-                 : aloop_stream_read(end->stream, buffer, size));
+    status = await_io(is_exact
+                          ? aloop_stream_read_exactly(end->stream, buffer, size)
+                          : aloop_stream_read(end->stream, buffer, size));
     end->has_reader = false;
     check_read(end, buffer, size, is_exact, status);
     free(buffer);

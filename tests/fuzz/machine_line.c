@@ -7,13 +7,20 @@ static void *make(unsigned kind, size_t count)
 {
     switch (kind) {
     case CHANNEL:
-    case RENDEZVOUS: return aloop_channel_new(w.loop, sizeof(int), count);
-    case SEMAPHORE: return aloop_semaphore_new(w.loop, count);
-    case MUTEX: return aloop_mutex_new(w.loop);
-    case EVENT: return aloop_event_new(w.loop);
-    case BARRIER: return aloop_barrier_new(w.loop, count);
-    case CONDITION: return aloop_condition_new(w.loop);
-    default: return aloop_group_new(w.loop);
+    case RENDEZVOUS:
+        return aloop_channel_new(w.loop, sizeof(int), count);
+    case SEMAPHORE:
+        return aloop_semaphore_new(w.loop, count);
+    case MUTEX:
+        return aloop_mutex_new(w.loop);
+    case EVENT:
+        return aloop_event_new(w.loop);
+    case BARRIER:
+        return aloop_barrier_new(w.loop, count);
+    case CONDITION:
+        return aloop_condition_new(w.loop);
+    default:
+        return aloop_group_new(w.loop);
     }
 }
 
@@ -21,7 +28,8 @@ static void make_object(unsigned kind)
 {
     static const enum m_object_kind kinds[] = {
         M_CHANNEL, M_CHANNEL, M_SEMAPHORE, M_SEMAPHORE,
-        M_EVENT, M_BARRIER, M_CONDITION, M_GROUP};
+        M_EVENT,   M_BARRIER, M_CONDITION, M_GROUP,
+    };
     static const unsigned least[] = {1, 0, 0, 1, 0, 1, 0, 0};
     static const unsigned choices[] = {3, 1, 3, 1, 1, 3, 1, 1};
     struct object *object = &w.objects[kind];
@@ -49,13 +57,27 @@ static void free_object(unsigned kind)
         return;
     switch (kind) {
     case CHANNEL:
-    case RENDEZVOUS: aloop_channel_free(object->it); break;
-    case SEMAPHORE: aloop_semaphore_free(object->it); break;
-    case MUTEX: aloop_mutex_free(object->it); break;
-    case EVENT: aloop_event_free(object->it); break;
-    case BARRIER: aloop_barrier_free(object->it); break;
-    case CONDITION: aloop_condition_free(object->it); break;
-    default: aloop_group_free(object->it); break;
+    case RENDEZVOUS:
+        aloop_channel_free(object->it);
+        break;
+    case SEMAPHORE:
+        aloop_semaphore_free(object->it);
+        break;
+    case MUTEX:
+        aloop_mutex_free(object->it);
+        break;
+    case EVENT:
+        aloop_event_free(object->it);
+        break;
+    case BARRIER:
+        aloop_barrier_free(object->it);
+        break;
+    case CONDITION:
+        aloop_condition_free(object->it);
+        break;
+    default:
+        aloop_group_free(object->it);
+        break;
     }
     object->it = NULL;
     model_object_free(object->id);
@@ -235,9 +257,8 @@ static void release(void)
                (is_valid ? 0 : ALOOP_EINVAL));
     if (is_valid)
         model_release(semaphore->id, count);
-    FUZZ_CHECK(semaphore->it == NULL ||
-               aloop_semaphore_count(semaphore->it) ==
-                   m.objects[semaphore->id].count);
+    FUZZ_CHECK(semaphore->it == NULL || aloop_semaphore_count(semaphore->it) ==
+                                            m.objects[semaphore->id].count);
 }
 
 static void lock(void)
@@ -306,8 +327,8 @@ static void wait_condition(void)
     bool is_at_once = true;
 
     if (id >= 0 && condition->it != NULL && mutex->it != NULL)
-        is_at_once = model_condition_wait(id, condition->id, mutex->id,
-                                          &expected);
+        is_at_once =
+            model_condition_wait(id, condition->id, mutex->id, &expected);
     say("wait for the condition");
     if (!is_at_once) {
         w.task = M_NULL;
@@ -408,9 +429,8 @@ static void spawn_member(void)
     else if (result == ALOOP_ENOMEM)
         FUZZ_CHECK(has_failed);
     else
-        FUZZ_CHECK(result == (model_group_spawn(group->id) < 0
-                                  ? ALOOP_ECANCELED
-                                  : 0));
+        FUZZ_CHECK(result ==
+                   (model_group_spawn(group->id) < 0 ? ALOOP_ECANCELED : 0));
 }
 
 static void wait_group(void)
@@ -451,24 +471,34 @@ static void cancel_group(void)
                (group->it == NULL ? ALOOP_EINVAL : 0));
     if (group->it != NULL)
         model_group_cancel(group->id);
-    FUZZ_CHECK(aloop_group_count(group->it) ==
-               (group->it == NULL
-                    ? 0
-                    : (size_t) m.objects[group->id].members.count));
+    FUZZ_CHECK(
+        aloop_group_count(group->it) ==
+        (group->it == NULL ? 0 : (size_t) m.objects[group->id].members.count));
 }
 
 const struct act line_acts[] = {
-    {"renew", renew},             {"send", send},
-    {"receive", receive},         {"try to send", try_send},
-    {"try to receive", try_receive}, {"close channel", close_channel},
-    {"await borrowed", await_borrowed}, {"acquire", acquire},
-    {"try to acquire", try_acquire}, {"release", release},
-    {"lock", lock},               {"try to lock", try_lock},
-    {"unlock", unlock},           {"hold lock", hold_lock},
-    {"wait condition", wait_condition}, {"notify", notify},
-    {"wait event", wait_event},   {"set event", set_event},
-    {"wait barrier", wait_barrier}, {"spawn member", spawn_member},
-    {"wait group", wait_group},   {"cancel group", cancel_group},
+    {"renew", renew},
+    {"send", send},
+    {"receive", receive},
+    {"try to send", try_send},
+    {"try to receive", try_receive},
+    {"close channel", close_channel},
+    {"await borrowed", await_borrowed},
+    {"acquire", acquire},
+    {"try to acquire", try_acquire},
+    {"release", release},
+    {"lock", lock},
+    {"try to lock", try_lock},
+    {"unlock", unlock},
+    {"hold lock", hold_lock},
+    {"wait condition", wait_condition},
+    {"notify", notify},
+    {"wait event", wait_event},
+    {"set event", set_event},
+    {"wait barrier", wait_barrier},
+    {"spawn member", spawn_member},
+    {"wait group", wait_group},
+    {"cancel group", cancel_group},
 };
 
 const size_t line_act_count = sizeof line_acts / sizeof line_acts[0];

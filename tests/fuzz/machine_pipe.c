@@ -90,8 +90,7 @@ static void act_disturb(void)
         return;
     say("disturb the pipe out of end %d", (int) (end - s.ends));
     FUZZ_CHECK(aloop_stream_stop(end->stream) == ALOOP_EBUSY);
-    FUZZ_CHECK(aloop_stream_start(end->stream, no_data, NULL) ==
-               ALOOP_EBUSY);
+    FUZZ_CHECK(aloop_stream_start(end->stream, no_data, NULL) == ALOOP_EBUSY);
     read = aloop_stream_read(end->stream, &byte, 1);
     FUZZ_CHECK(aloop_future_status(read) == ALOOP_EBUSY);
     aloop_future_unref(read);

@@ -172,8 +172,7 @@ static void add_end(unsigned which, aloop_stream *stream)
     say("end %d is there", (int) (end - s.ends));
 }
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     (void) arg;
     FUZZ_CHECK(!w.is_over && s.listener == listener);
@@ -215,8 +214,7 @@ static void act_connect(void)
     say("connect");
     memset(ends, 0, 2 * sizeof *ends);
     s.end_count += 2;
-    follow(io,
-           aloop_tcp_connect(w.loop, "127.0.0.1", "4000", &s.connected));
+    follow(io, aloop_tcp_connect(w.loop, "127.0.0.1", "4000", &s.connected));
 }
 
 static void act_start(void)
@@ -229,8 +227,7 @@ static void act_start(void)
     collect(end);
     result = aloop_stream_start(end->stream, on_data, end);
     say("start end %d: %d", (int) (end - s.ends), result);
-    FUZZ_CHECK(result ==
-               (is_reading(end) || is_piped(end) ? ALOOP_EBUSY : 0));
+    FUZZ_CHECK(result == (is_reading(end) || is_piped(end) ? ALOOP_EBUSY : 0));
     if (result == 0) {
         end->is_started = true;
         end->is_over = false; /* The end is reported again. */

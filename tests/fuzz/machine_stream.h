@@ -29,16 +29,16 @@ struct piece {
 struct end {
     aloop_stream *stream; /* NULL: not connected yet, or closed. */
     bool is_closed;
-    bool is_started;      /* on_data may be called. */
-    bool is_over;         /* Received the end or an error. */
-    bool has_reader;      /* A task reads. */
-    bool is_shut;         /* Or will be. */
-    struct io *pipe;      /* Pipe out of it, at any time; or NULL. */
-    struct end *fed_by;   /* Source of the pipe into it; or NULL. */
+    bool is_started;                 /* on_data may be called. */
+    bool is_over;                    /* Received the end or an error. */
+    bool has_reader;                 /* A task reads. */
+    bool is_shut;                    /* Or will be. */
+    struct io *pipe;                 /* Pipe out of it, at any time; or NULL. */
+    struct end *fed_by;              /* Source of the pipe into it; or NULL. */
     struct piece pieces[PIECES_MAX]; /* All that it wrote. */
     unsigned piece_count;
-    unsigned got;         /* Pieces that the peer has received. */
-    size_t got_bytes;     /* Received of the next piece. */
+    unsigned got;     /* Pieces that the peer has received. */
+    size_t got_bytes; /* Received of the next piece. */
 };
 
 enum io_kind { IO_READ, IO_WRITE, IO_WAIT, IO_CONNECT, IO_PIPE };
@@ -50,11 +50,11 @@ struct io {
     aloop_future *future; /* A reference, until it has ended. */
     char *buffer;         /* Lent to it, until it has settled. */
     size_t size;
-    unsigned piece;       /* Of a write. */
-    bool is_exact;        /* Reads `size` bytes or fails. */
-    bool is_checked;      /* The data read was checked. */
+    unsigned piece;  /* Of a write. */
+    bool is_exact;   /* Reads `size` bytes or fails. */
+    bool is_checked; /* The data read was checked. */
     bool has_ended;
-    ssize_t status;       /* Valid if it has ended. */
+    ssize_t status; /* Valid if it has ended. */
 };
 
 struct streams {
@@ -95,8 +95,8 @@ void act_cancel(void);
 void act_task(void);
 
 /* machine_pipe.c */
-bool is_piped(const struct end *end); /* Out of it, at present. */
-bool is_spent(const struct end *end); /* It was, earlier. */
+bool is_piped(const struct end *end);      /* Out of it, at present. */
+bool is_spent(const struct end *end);      /* It was, earlier. */
 struct end *source_of(struct end *writer); /* The end that wrote its bytes. */
 bool has_failed_pipe(const struct end *writer);
 void check_pipe(const struct io *io, ssize_t status);

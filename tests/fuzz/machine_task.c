@@ -29,7 +29,8 @@ static ssize_t resumed(int id)
 ssize_t body(aloop *loop, void *arg)
 {
     static const ssize_t results[] = {
-        0, 1, 9, -5, ALOOP_ECANCELED, ALOOP_PENDING, ALOOP_EABORTED, -7};
+        0, 1, 9, -5, ALOOP_ECANCELED, ALOOP_PENDING, ALOOP_EABORTED, -7,
+    };
     int id = *(int *) arg;
     ssize_t result;
 
@@ -199,8 +200,7 @@ static void move_deadline(void)
 
     if (w.task < 0 || scopes[w.task].count == 0)
         return;
-    scope = &scopes[w.task].scopes[any_below(
-        (unsigned) scopes[w.task].count)];
+    scope = &scopes[w.task].scopes[any_below((unsigned) scopes[w.task].count)];
     say("move deadline: %lld", (long long) delay_ns);
     arm();
     result = aloop_deadline_restart(scope->deadline, delay_ns);
@@ -301,12 +301,18 @@ static void look(void)
 }
 
 const struct act task_acts[] = {
-    {"spawn", spawn},   {"spawn", spawn},
-    {"spawn", spawn},   {"await", await},
-    {"await", await},   {"await", await},
-    {"await", await},   {"yield", yield},
-    {"shield", shield}, {"begin deadline", begin_deadline},
-    {"move deadline", move_deadline}, {"end deadline", end_deadline},
+    {"spawn", spawn},
+    {"spawn", spawn},
+    {"spawn", spawn},
+    {"await", await},
+    {"await", await},
+    {"await", await},
+    {"await", await},
+    {"yield", yield},
+    {"shield", shield},
+    {"begin deadline", begin_deadline},
+    {"move deadline", move_deadline},
+    {"end deadline", end_deadline},
     {"look", look},
 };
 

@@ -54,8 +54,8 @@ static void start(void)
     say("start timer %d: %lld, every %lld", note->id, (long long) delay_ns,
         (long long) period_ns);
     arm();
-    result = aloop_timer_start(w.loop, delay_ns, period_ns, on_timer, note,
-                               &timer);
+    result =
+        aloop_timer_start(w.loop, delay_ns, period_ns, on_timer, note, &timer);
     has_failed = disarm();
     if (result < 0) {
         FUZZ_CHECK(timer == NULL);
@@ -172,9 +172,15 @@ static void look(void)
 }
 
 const struct act timer_acts[] = {
-    {"start", start}, {"start", start},           {"again", again},
-    {"set", set},     {"set period", set_period}, {"stop", stop},
-    {"close", close_any}, {"ref", refer},         {"look", look},
+    {"start", start},
+    {"start", start},
+    {"again", again},
+    {"set", set},
+    {"set period", set_period},
+    {"stop", stop},
+    {"close", close_any},
+    {"ref", refer},
+    {"look", look},
 };
 
 const size_t timer_act_count = sizeof timer_acts / sizeof timer_acts[0];

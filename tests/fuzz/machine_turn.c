@@ -11,10 +11,10 @@ enum { STEPS_MAX = 100 }; /* Steps in which streams should end. */
 /* Checks the descriptor for a host: is it readable if a turn has work? */
 static void check_host(void)
 {
-    bool is_due =
-        model_has_work() || m.is_woken || m.has_closed ||
-        model_next_ns() <= m.now_ns ||
-        w.loop->trim_ns <= aloop__sys_clock_ns(); /* Memory is to be freed. */
+    bool is_due = model_has_work() || m.is_woken || m.has_closed ||
+                  model_next_ns() <= m.now_ns ||
+                  w.loop->trim_ns <=
+                      aloop__sys_clock_ns(); /* Memory is to be freed. */
 
     if (w.host_fd >= 0 && m.is_exact && !w.is_inside)
         FUZZ_CHECK(sim_fd_readable(w.host_fd) == is_due);
@@ -95,8 +95,8 @@ static void stop(void)
 /* Simulates a callback that takes that long. */
 static void advance(void)
 {
-    static const int64_t steps_ns[] = {1, 2, 5, 10, 100, 1000, 21000,
-                                       ALOOP_SEC(1)};
+    static const int64_t steps_ns[] = {1,   2,    5,     10,
+                                       100, 1000, 21000, ALOOP_SEC(1)};
     int64_t ns = steps_ns[any_below(sizeof steps_ns / sizeof steps_ns[0])];
 
     say("advance by %lld", (long long) ns);
@@ -244,10 +244,10 @@ void end_orderly(void)
 }
 
 const struct act turn_acts[] = {
-    {"step", step},       {"step", step},   {"step", step},
-    {"step", step},       {"step", step},   {"run", run},
-    {"stop", stop},       {"advance", advance}, {"advance", advance},
-    {"defer", defer},     {"post", post},   {"wake", wake},
+    {"step", step},   {"step", step},       {"step", step},
+    {"step", step},   {"step", step},       {"run", run},
+    {"stop", stop},   {"advance", advance}, {"advance", advance},
+    {"defer", defer}, {"post", post},       {"wake", wake},
     {"hold", hold},
 };
 

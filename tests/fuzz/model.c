@@ -29,8 +29,7 @@ bool model_has_room(void)
 {
     return m.now_ns < INT64_MAX / 2 && m.future_count < M_FUTURES - M_ROOM &&
            m.timed_count < M_TIMEDS - M_ROOM &&
-           m.call_count < M_CALLS - M_ROOM &&
-           m.post_end < M_CALLS - M_ROOM &&
+           m.call_count < M_CALLS - M_ROOM && m.post_end < M_CALLS - M_ROOM &&
            m.object_count < M_OBJECTS - 1;
 }
 
@@ -86,8 +85,8 @@ int model_done(ssize_t status)
 static void release_settled(int id)
 {
     struct m_future *future = model_at(id);
-    bool was_asked_for =
-        future->is_cancelling && future->status == ALOOP_ECANCELED;
+    bool was_asked_for = future->is_cancelling &&
+                         future->status == ALOOP_ECANCELED;
 
     if (future->status < 0 && !future->is_seen && !was_asked_for) {
         model_line_push(&m.unread, id);
@@ -330,8 +329,8 @@ void model_unthen(int call)
         model_unwait(id, work);
     else
         model_unqueue(work);
-    if (!model_pending(id) && !model_has_call(id) &&
-        !model_at(id)->is_taken && !model_at(id)->is_consumed)
+    if (!model_pending(id) && !model_has_call(id) && !model_at(id)->is_taken &&
+        !model_at(id)->is_consumed)
         model_at(id)->is_seen = false; /* It is reported then. */
     unobserve(id);
 }

@@ -32,16 +32,16 @@
 #include "fuzz.h"
 
 enum {
-    M_FUTURES = 128,  /* In total, in one execution. */
-    M_ROOM = 16,      /* Of these, at most needed by one call. */
-    M_WAITERS = 24,   /* Of one future. */
-    M_WORK = 1024,    /* Queued at the same time. */
-    M_TIMEDS = 160,   /* Timers, sleeps, limits and deadlines, in total. */
-    M_CALLS = 256,    /* Continuations, in total. */
-    M_MEMBERS = 4,    /* Of one composite. */
-    M_OBJECTS = 24,   /* Channels, locks and others, in total. */
-    M_LINE = 128,     /* Futures that wait in one line. */
-    M_ITEMS = 4       /* In a channel. */
+    M_FUTURES = 128, /* In total, in one execution. */
+    M_ROOM = 16,     /* Of these, at most needed by one call. */
+    M_WAITERS = 24,  /* Of one future. */
+    M_WORK = 1024,   /* Queued at the same time. */
+    M_TIMEDS = 160,  /* Timers, sleeps, limits and deadlines, in total. */
+    M_CALLS = 256,   /* Continuations, in total. */
+    M_MEMBERS = 4,   /* Of one composite. */
+    M_OBJECTS = 24,  /* Channels, locks and others, in total. */
+    M_LINE = 128,    /* Futures that wait in one line. */
+    M_ITEMS = 4      /* In a channel. */
 };
 
 /* Numbers that stand for settled futures: NULL, and the result of a misuse
@@ -96,10 +96,10 @@ struct m_line {
 /* State of a task. */
 struct m_task {
     bool has_started, has_ended;
-    bool is_waiting;   /* In an await or a yield. */
-    bool is_yielding;  /* In a yield. */
+    bool is_waiting;  /* In an await or a yield. */
+    bool is_yielding; /* In a yield. */
     bool was_cancelled;
-    bool has_dropped;   /* The await ends while its future continues. */
+    bool has_dropped; /* The await ends while its future continues. */
     int shields;
     int passed;        /* Number of deadlines that have passed. */
     int streak;        /* Awaits in succession without waiting. */
@@ -119,26 +119,26 @@ struct m_whole {
     int count, left;
     bool is_decided, has_lost;
     ssize_t outcome;
-    int winner;       /* Its place, or -1. */
+    int winner;            /* Its place, or -1. */
     int grants[M_MEMBERS]; /* Members that settled with a grant. */
     int grant_count;       /* Until the composite is gone. */
-    ssize_t reason;   /* Why a timeout cancelled its target, or 0. */
+    ssize_t reason;        /* Why a timeout cancelled its target, or 0. */
 };
 
 struct m_future {
     enum m_kind kind;
     ssize_t status;
-    int refs;    /* Of the user and of waiters. */
+    int refs;      /* Of the user and of waiters. */
     int observers; /* Those that only observe. */
     int waiting;   /* Those that only wait. */
     bool is_cancelling, is_detached;
-    bool is_seen; /* The error is handled, or will be. */
+    bool is_seen;  /* The error is handled, or will be. */
     int lead;      /* Settles only after this one; or -1. */
     int followers; /* Number of followers, if memory to compose was missing. */
     bool is_lead, has_ended;
-    bool is_common; /* Each of its owners counts as the only one. */
-    bool is_taken; /* Its status was given to the user. */
-    bool is_consumed;  /* Or to a composite or group. */
+    bool is_common;   /* Each of its owners counts as the only one. */
+    bool is_taken;    /* Its status was given to the user. */
+    bool is_consumed; /* Or to a composite or group. */
     bool is_gone;
     struct m_work waiters[M_WAITERS];
     int waiter_count;
@@ -159,11 +159,11 @@ enum m_timed_kind { M_TIMER, M_SLEEPING, M_LIMITING, M_DEADLINE };
 /* An entry with a deadline. */
 struct m_timed {
     enum m_timed_kind kind;
-    int who;         /* The future; a deadline's task; otherwise unused. */
+    int who; /* The future; a deadline's task; otherwise unused. */
     int64_t when_ns;
-    unsigned order;  /* Position among all starts, for equal times. */
+    unsigned order; /* Position among all starts, for equal times. */
     bool is_set;
-    bool is_due;     /* Due in the present turn. */
+    bool is_due; /* Due in the present turn. */
     int64_t period_ns;
     bool is_unreferenced, is_closed;
     /* Number of the event in which this deadline was counted in its task's
@@ -183,13 +183,13 @@ enum m_object_kind {
 struct m_object {
     enum m_object_kind kind;
     bool is_freed;
-    struct m_line line;      /* Waiters; a channel's receivers. */
+    struct m_line line; /* Waiters; a channel's receivers. */
     struct m_line senders;
-    int items[M_ITEMS];      /* Of a channel, oldest first. */
-    size_t count, capacity;  /* Items; free permits; a barrier's size. */
-    bool is_on;              /* Closed; set. */
-    int last_given;          /* Of a mutex, or -1. */
-    struct m_line members;   /* Of a group, and the following, too. */
+    int items[M_ITEMS];     /* Of a channel, oldest first. */
+    size_t count, capacity; /* Items; free permits; a barrier's size. */
+    bool is_on;             /* Closed; set. */
+    int last_given;         /* Of a mutex, or -1. */
+    struct m_line members;  /* Of a group, and the following, too. */
     ssize_t error;
     int failed;
     bool is_ending, was_cancelled, has_lost;
@@ -227,14 +227,14 @@ struct model {
     int interrupt;    /* Result of that await. */
     bool is_stuck;    /* The wait can never end. */
     int64_t max_wait_ns;
-    int outside;      /* The future awaited outside, or M_NULL. */
-    int holds, live;  /* `live` without timers. */
+    int outside;     /* The future awaited outside, or M_NULL. */
+    int holds, live; /* `live` without timers. */
     bool is_woken;
-    bool has_closed;  /* Handles are freed when the turn ends. */
+    bool has_closed; /* Handles are freed when the turn ends. */
 
     struct m_queue ready, batch;
     int posts[M_CALLS], post_first, post_end;
-    int posts_taken;  /* Earlier ones belong to the turn. */
+    int posts_taken; /* Earlier ones belong to the turn. */
     struct m_line unread, reporting;
 
     struct m_future futures[M_FUTURES];
@@ -371,8 +371,8 @@ void model_notify_all(int condition);
 void model_line_push(struct m_line *line, int id);
 bool model_line_remove(struct m_line *line, int id);
 void model_line_settle(struct m_line *line, ssize_t status);
-void model_leave(int id);         /* Called for a cancel in line. */
-void model_permit_gone(int id);   /* Called when its future is freed. */
+void model_leave(int id);       /* Called for a cancel in line. */
+void model_permit_gone(int id); /* Called when its future is freed. */
 /* Composes without memory.  Returns the future that represents all. */
 int model_tie(int count, const int *members);
 void model_grants_drop(int id, bool is_taken); /* Defined in model_whole.c. */

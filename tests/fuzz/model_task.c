@@ -255,8 +255,7 @@ bool model_resume(int id, ssize_t *ret_status)
     return task->permit == M_NULL || finish_condition(id, ret_status);
 }
 
-bool model_condition_wait(int id, int condition, int mutex,
-                          ssize_t *ret_status)
+bool model_condition_wait(int id, int condition, int mutex, ssize_t *ret_status)
 {
     struct m_task *task = task_of(id);
     int permit, waiter;

@@ -15,8 +15,7 @@ static bool unqueue_from(struct m_queue *queue, struct m_work work)
     int kept = queue->first;
 
     for (int i = queue->first; i < queue->end; i++)
-        if (queue->work[i].what != work.what ||
-            queue->work[i].who != work.who)
+        if (queue->work[i].what != work.what || queue->work[i].who != work.who)
             queue->work[kept++] = queue->work[i];
     if (kept == queue->end)
         return false;
@@ -283,8 +282,7 @@ static bool may_wait(void)
         return false;
     if (!m.is_stepping)
         return !m.is_exact || model_alive();
-    return !m.has_called &&
-           (model_alive() || m.max_wait_ns > 0 || has_timer());
+    return !m.has_called && (model_alive() || m.max_wait_ns > 0 || has_timer());
 }
 
 /* Returns the length of the wait; INT64_MAX is unlimited. */
@@ -339,8 +337,8 @@ bool model_in_dispatch(void)
 
 void model_late_post(void)
 {
-    if (!m.is_exact && m.phase == M_DISPATCH &&
-        m.post_first == m.posts_taken && m.post_first < m.post_end)
+    if (!m.is_exact && m.phase == M_DISPATCH && m.post_first == m.posts_taken &&
+        m.post_first < m.post_end)
         m.posts_taken++;
 }
 

@@ -206,13 +206,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(text, data + 1, size - 1);
     text[size - 1] = '\0';
     switch (data[0] % 7) {
-    case 0: check_number(text, 0, UINT64_MAX); break;
-    case 1: check_number(text, 1, 10000); break;
-    case 2: check_number(text, 0, 65535); break;
-    case 3: check_seconds(text); break;
-    case 4: check_arguments(check_client, text, size); break;
-    case 5: check_arguments(check_scrape, text, size); break;
-    default: check_arguments(check_server, text, size); break;
+    case 0:
+        check_number(text, 0, UINT64_MAX);
+        break;
+    case 1:
+        check_number(text, 1, 10000);
+        break;
+    case 2:
+        check_number(text, 0, 65535);
+        break;
+    case 3:
+        check_seconds(text);
+        break;
+    case 4:
+        check_arguments(check_client, text, size);
+        break;
+    case 5:
+        check_arguments(check_scrape, text, size);
+        break;
+    default:
+        check_arguments(check_server, text, size);
+        break;
     }
     return 0;
 }

@@ -23,8 +23,8 @@ static struct {
     int peer;
     uint8_t sent[SENT_MAX];
     size_t sent_size;
-    size_t at;              /* Bytes that were read. */
-    size_t least, most;     /* Bounds for the bytes received before a reset. */
+    size_t at;          /* Bytes that were read. */
+    size_t least, most; /* Bounds for the bytes received before a reset. */
     bool has_ended, is_reset, is_starved;
     /* The pending read, if any. */
     aloop_future *read;
@@ -143,8 +143,7 @@ static void look(bool is_quiet)
     status = aloop_future_status(u.read);
     if (status == ALOOP_PENDING) {
         FUZZ_CHECK(!is_quiet || (!u.has_ended && !u.is_reset &&
-                                 expect(u.sent_size - u.at) ==
-                                     ALOOP_PENDING));
+                                 expect(u.sent_size - u.at) == ALOOP_PENDING));
         return;
     }
     check_status(status);
@@ -213,13 +212,15 @@ static void choose_delimiter(struct fuzz_input *input)
 static aloop_future *call(void)
 {
     switch (u.kind) {
-    case SOME: return aloop_stream_read(u.stream, u.buffer, u.size);
+    case SOME:
+        return aloop_stream_read(u.stream, u.buffer, u.size);
     case EXACTLY:
         return aloop_stream_read_exactly(u.stream, u.buffer, u.size);
     case UNTIL:
-        return aloop_stream_read_until(u.stream, u.buffer, u.size,
-                                       u.delimiter, u.delimiter_size);
-    default: return aloop_stream_read_to_end(u.stream, u.buffer, u.size);
+        return aloop_stream_read_until(u.stream, u.buffer, u.size, u.delimiter,
+                                       u.delimiter_size);
+    default:
+        return aloop_stream_read_to_end(u.stream, u.buffer, u.size);
     }
 }
 
@@ -267,8 +268,7 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
     if (size == 0)
         FUZZ_CHECK(u.has_ended && u.at == u.sent_size);
     else
-        FUZZ_CHECK(size == ALOOP_ECONNRESET ? u.is_reset
-                                            : u.world.has_failed);
+        FUZZ_CHECK(size == ALOOP_ECONNRESET ? u.is_reset : u.world.has_failed);
     aloop_stream_stop(stream);
 }
 
@@ -292,12 +292,27 @@ static void listen_or_stop(void)
 static void step(struct fuzz_input *input)
 {
     switch (fuzz_below(input, 12)) {
-    case 0: case 1: case 2: send_text(input); break;
-    case 3: end_or_reset(input); break;
-    case 4: cancel_read(); break;
-    case 5: listen_or_stop(); break;
-    case 6: case 7: pass_time(input); break;
-    default: start_read(input); break;
+    case 0:
+    case 1:
+    case 2:
+        send_text(input);
+        break;
+    case 3:
+        end_or_reset(input);
+        break;
+    case 4:
+        cancel_read();
+        break;
+    case 5:
+        listen_or_stop();
+        break;
+    case 6:
+    case 7:
+        pass_time(input);
+        break;
+    default:
+        start_read(input);
+        break;
     }
 }
 

@@ -17,7 +17,7 @@ static void check_host(const char *host)
 {
     size_t size = strlen(host);
 
-    FUZZ_CHECK(size > 0 && size < sizeof ((struct url *) NULL)->host);
+    FUZZ_CHECK(size > 0 && size < sizeof((struct url *) NULL)->host);
     for (size_t i = 0; i < size; i++)
         FUZZ_CHECK(host[i] > ' ' && host[i] < 0x7f &&
                    strchr("/?#@[]\\\"<>", host[i]) == NULL);
@@ -47,8 +47,7 @@ static void check_target(const char *target)
 
         if (target[i] == '/')
             FUZZ_CHECK((segment != 1 || target[i + 1] != '.') &&
-                       (segment != 2 ||
-                        strncmp(target + i + 1, "..", 2) != 0));
+                       (segment != 2 || strncmp(target + i + 1, "..", 2) != 0));
     }
 }
 
@@ -143,8 +142,8 @@ static bool has_scheme(const char *text)
     size_t size = strspn(text, "abcdefghijklmnopqrstuvwxyz"
                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
 
-    return size > 0 && text[size] == ':' && strchr("0123456789+-.", text[0])
-                                                == NULL;
+    return size > 0 && text[size] == ':' &&
+           strchr("0123456789+-.", text[0]) == NULL;
 }
 
 static void check_reference(const struct url *base, const char *reference)

@@ -27,18 +27,18 @@ typedef void (*sim_fn)(void *arg);
 struct sim_options {
     int64_t delay_min_ns; /* One way, from a send to its arrival. */
     int64_t delay_max_ns;
-    unsigned split_percent;      /* A send arrives in several pieces. */
-    unsigned short_send_percent; /* A send takes less than it could. */
-    unsigned short_recv_percent; /* A receive returns less than it could. */
-    unsigned spurious_percent;   /* Ready sockets fail with EAGAIN. */
-    unsigned early_percent;      /* A wait ends early, as by a signal. */
+    unsigned split_percent;       /* A send arrives in several pieces. */
+    unsigned short_send_percent;  /* A send takes less than it could. */
+    unsigned short_recv_percent;  /* A receive returns less than it could. */
+    unsigned spurious_percent;    /* Ready sockets fail with EAGAIN. */
+    unsigned early_percent;       /* A wait ends early, as by a signal. */
     unsigned connect_now_percent; /* A connect completes immediately. */
-    bool shuffle;                /* Events of a wait are in random order. */
-    bool no_ipv6;                /* IPv6 sockets fail with EAFNOSUPPORT. */
+    bool shuffle;                 /* Events of a wait are in random order. */
+    bool no_ipv6;                 /* IPv6 sockets fail with EAFNOSUPPORT. */
     /* The reactor reports a socket's error and clears it, as kqueue may. */
     bool takes_errors;
-    bool wake_pair;              /* The wake-up channel has two descriptors. */
-    size_t buffer_size;          /* Of each direction of a connection. */
+    bool wake_pair;     /* The wake-up channel has two descriptors. */
+    size_t buffer_size; /* Of each direction of a connection. */
 };
 
 /* Makes a new world with default options: 1 us of delay, and no random
@@ -108,8 +108,8 @@ void sim_peer_reset(int peer);
 void sim_peer_break(int peer, int error);
 /* Does the same for one connection, chosen at random. */
 void sim_break(int error);
-bool sim_peer_eof(int peer); /* All data and the end were received. */
-int sim_peer_error(int peer); /* 0, or the error of the connection. */
+bool sim_peer_eof(int peer);       /* All data and the end were received. */
+int sim_peer_error(int peer);      /* 0, or the error of the connection. */
 bool sim_peer_connected(int peer); /* And not reset since. */
 
 /* Names. */
@@ -167,8 +167,8 @@ unsigned sim_harms(void);
 void sim_fail(const char *call_name, unsigned nth, int error);
 /* Makes each later call fail as well.  The fault stays pending. */
 void sim_fail_from(const char *call_name, unsigned nth, int error);
-void sim_forgive(void); /* Removes all faults. */
-unsigned sim_faults_pending(void); /* Number of pending faults. */
+void sim_forgive(void);                    /* Removes all faults. */
+unsigned sim_faults_pending(void);         /* Number of pending faults. */
 unsigned sim_calls(const char *call_name); /* Number of its calls. */
 
 /* Signals, threads, complaints. */

@@ -200,8 +200,7 @@ int aloop__sys_address_format(const struct sys_address *address, char *text,
         inet_ntop(AF_INET6, &inet6.sin6_addr, host, sizeof host);
         if (IN6_IS_ADDR_V4MAPPED(&inet6.sin6_addr)) {
             family = SYS_INET;
-            inet_ntop(AF_INET, &inet6.sin6_addr.s6_addr[12], host,
-                      sizeof host);
+            inet_ntop(AF_INET, &inet6.sin6_addr.s6_addr[12], host, sizeof host);
         }
     }
     written = snprintf(text, size, family == SYS_INET ? "%s:%u" : "[%s]:%u",

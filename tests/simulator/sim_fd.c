@@ -272,9 +272,8 @@ bool sim_fd_readable(int fd)
 
 bool sim_poll(int fd, int64_t timeout_ns)
 {
-    int64_t end_ns = timeout_ns < 0
-                         ? INT64_MAX
-                         : sim__add_ns(sim__world.now_ns, timeout_ns);
+    int64_t end_ns =
+        timeout_ns < 0 ? INT64_MAX : sim__add_ns(sim__world.now_ns, timeout_ns);
 
     for (;;) {
         int64_t next_ns;

@@ -331,8 +331,7 @@ static int connect_now(struct sim_socket *client)
     return 0;
 }
 
-int sim__connect(struct sim_socket *client,
-                 const struct sys_address *address)
+int sim__connect(struct sim_socket *client, const struct sys_address *address)
 {
     const struct sim_socket *listener;
 

@@ -14,8 +14,7 @@ static int add_peer(struct sim_socket *socket)
 {
     if (peers_size == peers_capacity) {
         peers_capacity = 2 * peers_capacity + 16;
-        peers = sim__allocate(peers,
-                              (size_t) peers_capacity * sizeof *peers);
+        peers = sim__allocate(peers, (size_t) peers_capacity * sizeof *peers);
     }
     peers[peers_size] = socket;
     return peers_size++;

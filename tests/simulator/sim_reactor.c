@@ -20,9 +20,9 @@ struct watch {
 
 struct aloop__reactor {
     const struct aloop__alloc *alloc;
-    int fd;      /* Stands for the kernel's object. */
-    int host_fd; /* -1 before aloop__reactor_fd(). */
-    int64_t alarm_ns; /* World time; INT64_MAX: not set. */
+    int fd;                /* Stands for the kernel's object. */
+    int host_fd;           /* -1 before aloop__reactor_fd(). */
+    int64_t alarm_ns;      /* World time; INT64_MAX: not set. */
     struct watch *watches; /* In the order in which they were set. */
     size_t size, capacity;
     size_t first; /* Where the next wait begins, if not all events fit. */
@@ -240,8 +240,8 @@ static int take_error(const struct watch *watch)
     return error;
 }
 
-static int collect(struct aloop__reactor *reactor,
-                   struct aloop__event *events, int max)
+static int collect(struct aloop__reactor *reactor, struct aloop__event *events,
+                   int max)
 {
     struct watch *watches = reactor->watches;
     size_t count;
@@ -339,9 +339,8 @@ static void tick(void *arg)
 int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
 {
     int fault = sim__enter(CALL_reactor_alarm);
-    int64_t alarm_ns = delay_ns < 0
-                           ? INT64_MAX
-                           : sim__add_ns(sim__world.now_ns, delay_ns);
+    int64_t alarm_ns = delay_ns < 0 ? INT64_MAX
+                                    : sim__add_ns(sim__world.now_ns, delay_ns);
 
     sim__trace(delay_ns);
     if (fault < 0)

@@ -23,8 +23,7 @@ static void append(struct sim_socket *socket, const void *data, size_t size)
 {
     if (socket->start + socket->size + size > socket->capacity) {
         if (socket->size > 0)
-            memmove(socket->bytes, socket->bytes + socket->start,
-                    socket->size);
+            memmove(socket->bytes, socket->bytes + socket->start, socket->size);
         socket->start = 0;
         if (socket->size + size > socket->capacity) {
             socket->capacity = 2 * socket->capacity + size;
@@ -55,16 +54,14 @@ static void on_accepted(struct sim_socket *socket,
         socket->state = SIM_CONNECTED;
 }
 
-static void on_fin(struct sim_socket *socket,
-                   const struct sim_segment *segment)
+static void on_fin(struct sim_socket *socket, const struct sim_segment *segment)
 {
     (void) segment;
     if (socket->state != SIM_DEAD)
         socket->fin_arrived = true;
 }
 
-static void on_rst(struct sim_socket *socket,
-                   const struct sim_segment *segment)
+static void on_rst(struct sim_socket *socket, const struct sim_segment *segment)
 {
     (void) segment;
     if (socket->state == SIM_DEAD)
@@ -112,7 +109,10 @@ void sim__segment(struct sim_socket *to, enum sim_segment_kind kind,
         due_ns = to->last_due_ns;
     to->last_due_ns = due_ns;
     *segment = (struct sim_segment){
-        .due_ns = due_ns, .kind = kind, .size = size};
+        .due_ns = due_ns,
+        .kind = kind,
+        .size = size,
+    };
     if (size > 0)
         memcpy(segment->bytes, data, size);
     to->flying += size;

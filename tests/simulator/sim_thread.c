@@ -87,7 +87,11 @@ int aloop__sys_thread_start(void (*run)(void *arg), void *arg,
         return fault;
     thread = sim__allocate(NULL, sizeof *thread);
     *thread = (struct sys_thread){
-        .run = run, .arg = arg, .self = next_self++, .is_real = may_sleep};
+        .run = run,
+        .arg = arg,
+        .self = next_self++,
+        .is_real = may_sleep,
+    };
     while (*at != NULL)
         at = &(*at)->next;
     *at = thread;

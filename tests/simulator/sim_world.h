@@ -40,7 +40,7 @@ void *sim__allocate(void *old, size_t size);
 void sim__trace(int64_t value);
 void sim__trace_bytes(const void *data, size_t size);
 bool sim__chance(unsigned percent);
-int64_t sim__delay_ns(void); /* Of one segment. */
+int64_t sim__delay_ns(void);                     /* Of one segment. */
 int64_t sim__add_ns(int64_t a_ns, int64_t b_ns); /* Saturates; b >= 0. */
 
 /* Counts a call.  Returns 0, or the error of a fault that applies. */
@@ -114,21 +114,21 @@ struct sim_socket {
     bool outside; /* A peer's, without random behaviour of calls. */
     int error;    /* Pending: 0 or a negated errno. */
 
-    unsigned backlog;               /* Listening: one more may wait. */
-    unsigned waiting;               /* Listening: connections that wait. */
-    unsigned coming;                /* Listening: connections that soon will. */
-    struct sim_socket *accepts;     /* Listening: the first that waits. */
-    struct sim_socket *after;       /* The next that waits, or listens. */
-    struct sim_socket *listener;    /* The listener that accepts it. */
-    unsigned attempts;              /* Connecting: SYNs without an answer. */
+    unsigned backlog;            /* Listening: one more may wait. */
+    unsigned waiting;            /* Listening: connections that wait. */
+    unsigned coming;             /* Listening: connections that soon will. */
+    struct sim_socket *accepts;  /* Listening: the first that waits. */
+    struct sim_socket *after;    /* The next that waits, or listens. */
+    struct sim_socket *listener; /* The listener that accepts it. */
+    unsigned attempts;           /* Connecting: SYNs without an answer. */
 
-    struct sim_socket *other;       /* The other end, or NULL. */
-    struct sim_segment *segments;   /* Travelling to this end, in order. */
-    struct sim_segment *last;       /* The last one, if there are any. */
-    size_t flying;                  /* Bytes in the segments. */
-    int64_t last_due_ns;            /* When the latest segment arrives. */
-    unsigned char *bytes;           /* Data that has arrived. */
-    size_t start, size, capacity;   /* `size` bytes from `start` on. */
+    struct sim_socket *other;     /* The other end, or NULL. */
+    struct sim_segment *segments; /* Travelling to this end, in order. */
+    struct sim_segment *last;     /* The last one, if there are any. */
+    size_t flying;                /* Bytes in the segments. */
+    int64_t last_due_ns;          /* When the latest segment arrives. */
+    unsigned char *bytes;         /* Data that has arrived. */
+    size_t start, size, capacity; /* `size` bytes from `start` on. */
     bool fin_sent;
     bool fin_arrived;
     bool is_urgent; /* See sim_set_urgent(). */

@@ -21,8 +21,14 @@
 
 #include "support/patient.h"
 
-enum { CLIENTS = 10, LIMIT = 80, LEFT_MAX = 5, LIFE_MAX = 16, STUCK_S = 50,
-       EXIT_SKIPPED = 77 };
+enum {
+    CLIENTS = 10,
+    LIMIT = 80,
+    LEFT_MAX = 5,
+    LIFE_MAX = 16,
+    STUCK_S = 50,
+    EXIT_SKIPPED = 77
+};
 
 static struct {
     aloop *loop;
@@ -56,8 +62,7 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
         aloop_stream_close(stream);
 }
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     (void) listener;
     (void) arg;
@@ -109,16 +114,14 @@ static ssize_t run_client(aloop *loop, void *arg)
         *done += status == 0;
         f.failed += status < 0;
         CHECK(aloop_await(aloop_sleep(
-                  loop, (int64_t) stress_random(&f.random, ALOOP_MS(2)))) ==
-              0);
+                  loop, (int64_t) stress_random(&f.random, ALOOP_MS(2)))) == 0);
     }
     return 0;
 }
 
 static ssize_t open_loops(aloop *loop, void *arg)
 {
-    aloop_options options = {.size = sizeof options,
-                             .resize = stress_resize};
+    aloop_options options = {.size = sizeof options, .resize = stress_resize};
 
     (void) arg;
     while (!f.is_over) {
@@ -191,17 +194,17 @@ static bool use_loop_once(aloop *loop)
     bool is_whole = false;
 
     if (aloop_fd(loop) >= 0 &&
-        aloop_tcp_listen(loop, "127.0.0.1", "0", on_stream, NULL,
-                         &listener) == 0) {
+        aloop_tcp_listen(loop, "127.0.0.1", "0", on_stream, NULL, &listener) ==
+            0) {
         snprintf(f.port, sizeof f.port, "%d", aloop_listener_port(listener));
-        if (aloop_await(aloop_tcp_connect(loop, "127.0.0.1", f.port,
-                                          &stream)) == 0) {
+        if (aloop_await(
+                aloop_tcp_connect(loop, "127.0.0.1", f.port, &stream)) == 0) {
             CHECK(aloop_stream_put(stream, "x", 1) == 0);
             /* If accepting needs a descriptor and there is none, there is no
              * answer. */
-            is_whole = aloop_await(aloop_timeout(
-                           aloop_stream_read(stream, &byte, 1),
-                           ALOOP_MS(20))) == 1;
+            is_whole =
+                aloop_await(aloop_timeout(aloop_stream_read(stream, &byte, 1),
+                                          ALOOP_MS(20))) == 1;
         }
     }
     return aloop_after_fork(loop) == 0 && is_whole;
@@ -275,8 +278,8 @@ int main(int argc, char **argv)
     for (int i = 0; i < CLIENTS; i++)
         done += f.done[i];
     printf("exhaust: %lu rounds, %lu visits done and %lu failed, %lu loops "
-           "opened and %lu not, %lu reports\n", rounds, done, f.failed,
-           f.loops, f.loops_failed, f.unhandled);
+           "opened and %lu not, %lu reports\n",
+           rounds, done, f.failed, f.loops, f.loops_failed, f.unhandled);
     CHECK(f.failed > 0 && f.loops > 0 && f.loops_failed > 0);
     CHECK(f.unhandled > 0 && f.unhandled <= 10 * rounds + LIFE_MAX);
     printf("exhaust: passed\n");

@@ -22,13 +22,26 @@
 
 #include "support/patient.h"
 
-enum { CLIENTS = 6, POSTERS = 2, RING = 32, POST_SIZE_MAX = 64,
-       MESSAGE_MAX = 30000, STUCK_S = 20,
-       EXIT_SKIPPED = 77 };
+enum {
+    CLIENTS = 6,
+    POSTERS = 2,
+    RING = 32,
+    POST_SIZE_MAX = 64,
+    MESSAGE_MAX = 30000,
+    STUCK_S = 20,
+    EXIT_SKIPPED = 77
+};
 
 /* The places where a fork can happen. */
-enum place { OUTSIDE, IN_TIMER, IN_TASK, IN_STREAM, IN_POST, IN_SIGNAL,
-             PLACES };
+enum place {
+    OUTSIDE,
+    IN_TIMER,
+    IN_TASK,
+    IN_STREAM,
+    IN_POST,
+    IN_SIGNAL,
+    PLACES
+};
 enum way { FREES, CONTINUES, EXITS, WAYS };
 
 static struct {
@@ -68,8 +81,7 @@ static atomic_bool posters_over;
 static void close_shared(void)
 {
     for (size_t i = 0; i < sizeof f.streams / sizeof f.streams[0]; i++) {
-        (i % 2 == 0 ? aloop_stream_close
-                    : aloop_stream_abort)(f.streams[i]);
+        (i % 2 == 0 ? aloop_stream_close : aloop_stream_abort)(f.streams[i]);
         f.streams[i] = NULL;
     }
     aloop_listener_close(f.listener);
@@ -132,8 +144,7 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
         close_stream(stream);
 }
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     (void) listener;
     (void) arg;
@@ -153,9 +164,9 @@ static ssize_t talk(aloop_stream *stream, uint64_t key)
 
         for (size_t at = 0; at < size; at++)
             sent[at] = stress_byte(key + (unsigned) i, at);
-        status = aloop_await(aloop_gather(
-            f.loop, aloop_stream_write(stream, sent, size),
-            aloop_stream_read_exactly(stream, received, size)));
+        status = aloop_await(
+            aloop_gather(f.loop, aloop_stream_write(stream, sent, size),
+                         aloop_stream_read_exactly(stream, received, size)));
         if (status < 0 || f.is_child)
             return status; /* The child may have closed the stream. */
         CHECK(memcmp(sent, received, size) == 0);
@@ -170,8 +181,8 @@ static ssize_t run_client(aloop *loop, void *arg)
 
     while (!f.is_over && !f.is_child) {
         aloop_stream *stream;
-        ssize_t status = aloop_await(
-            aloop_tcp_connect(loop, "127.0.0.1", f.port, &stream));
+        ssize_t status =
+            aloop_await(aloop_tcp_connect(loop, "127.0.0.1", f.port, &stream));
 
         if (status == 0 && f.is_child) {
             aloop_stream_close(stream);
@@ -285,8 +296,8 @@ static void connect_to_itself(void)
     CHECK(aloop_tcp_listen(f.loop, "127.0.0.1", "0", on_own_stream, NULL,
                            &listener) == 0);
     snprintf(port, sizeof port, "%d", aloop_listener_port(listener));
-    CHECK(aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", port,
-                                        &stream)) == 0);
+    CHECK(aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", port, &stream)) ==
+          0);
     CHECK(aloop_stream_put(stream, "hello", 5) == 0);
     CHECK(aloop_await(aloop_stream_read_exactly(stream, bytes, 5)) == 5);
     CHECK(memcmp(bytes, "hello", 5) == 0);
@@ -337,8 +348,8 @@ static void fork_often(unsigned count)
         unsigned long trips = f.trips;
 
         alarm((unsigned) patient_limit(STUCK_S));
-        f.way = (enum way) (i / PLACES % WAYS);
-        f.wanted = (enum place) (i % PLACES);
+        f.way = (enum way)(i / PLACES % WAYS);
+        f.wanted = (enum place)(i % PLACES);
         while (f.forks == forks) {
             fork_here(OUTSIDE);
             if (f.is_child)
@@ -364,8 +375,7 @@ static void start(aloop_group *group)
     snprintf(f.port, sizeof f.port, "%d", aloop_listener_port(f.listener));
     CHECK(aloop_timer_start(f.loop, 0, ALOOP_MS(1), on_tick, NULL, &f.tick) ==
           0);
-    CHECK(aloop_signal_start(f.loop, SIGUSR1, on_signal, NULL, &f.watch) ==
-          0);
+    CHECK(aloop_signal_start(f.loop, SIGUSR1, on_signal, NULL, &f.watch) == 0);
     for (unsigned i = 0; i < CLIENTS; i++) {
         keys[i] = i;
         CHECK(aloop_group_spawn(group, run_client, &keys[i]) == 0);
@@ -391,8 +401,7 @@ static bool is_possible(void)
 
 int main(int argc, char **argv)
 {
-    aloop_options options = {.size = sizeof options,
-                             .resize = stress_resize};
+    aloop_options options = {.size = sizeof options, .resize = stress_resize};
     unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 10) : 90;
     aloop_group *group;
 
@@ -411,8 +420,8 @@ int main(int argc, char **argv)
         pthread_join(posters[i].thread, NULL);
     CHECK(aloop_free(f.loop) == 0);
     printf("forks: %u, meanwhile %lu round trips, %lu posts, %lu look-ups, "
-           "%lu signals, %lu ticks\n", f.forks, f.trips, f.posts, f.look_ups,
-           f.signals, f.ticks);
+           "%lu signals, %lu ticks\n",
+           f.forks, f.trips, f.posts, f.look_ups, f.signals, f.ticks);
     CHECK(f.forks == count && f.ended == count);
     CHECK(atomic_load(&stress_bytes) == 0);
     CHECK(stress_descriptors() == f.open_before);

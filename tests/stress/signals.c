@@ -26,8 +26,13 @@
 
 #include "support/patient.h"
 
-enum { STUCK_MS = 50000, ALARM_US = 200, GROWTH_KIB = 1024,
-       SINGLES_PART = 200, EXIT_SKIPPED = 77 };
+enum {
+    STUCK_MS = 50000,
+    ALARM_US = 200,
+    GROWTH_KIB = 1024,
+    SINGLES_PART = 200,
+    EXIT_SKIPPED = 77
+};
 
 /* Message of the child when it has sent its part of the storm. */
 struct report {
@@ -39,8 +44,8 @@ static struct {
     aloop *loop;
     unsigned long count;
     pthread_t main_thread;
-    int from_child[2];  /* Pipe from the child, closed by its exit. */
-    int to_child[2]; /* Pipe to the child: start, then one byte per call. */
+    int from_child[2]; /* Pipe from the child, closed by its exit. */
+    int to_child[2];   /* Pipe to the child: start, then one byte per call. */
     unsigned long calls, queued_calls, alarm_calls, single_calls;
     int64_t last_call_ns;
     unsigned long ticks, trips;
@@ -194,8 +199,7 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
         aloop_stream_close(stream);
 }
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     (void) arg;
     f.server = stream;
@@ -231,8 +235,8 @@ static aloop_stream *connect_both(void)
     CHECK(aloop_tcp_listen(f.loop, "127.0.0.1", "0", on_stream, NULL,
                            &listener) == 0);
     snprintf(port, sizeof port, "%d", aloop_listener_port(listener));
-    CHECK(aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", port,
-                                        &client)) == 0);
+    CHECK(aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", port, &client)) ==
+          0);
     while (f.server == NULL)
         CHECK(aloop_step(f.loop, -1) == 1);
     return client;
@@ -333,9 +337,10 @@ static void print_counts(double seconds)
 
     printf("storm: %lu sent in %.1f s; called back %lu, queued %lu of %lu, "
            "timer's %lu, single %lu of %lu; meanwhile %lu ticks and %lu round "
-           "trips [bar: %lu sent, none lost]\n", sent, seconds, f.calls,
-           f.queued_calls, f.report.queued, f.alarm_calls, f.single_calls,
-           f.count / SINGLES_PART, f.ticks, f.trips, f.count);
+           "trips [bar: %lu sent, none lost]\n",
+           sent, seconds, f.calls, f.queued_calls, f.report.queued,
+           f.alarm_calls, f.single_calls, f.count / SINGLES_PART, f.ticks,
+           f.trips, f.count);
     CHECK(f.calls > 0 && f.calls <= f.count + 1);
     CHECK(f.queued_calls == f.report.queued);
     CHECK(f.single_calls == f.count / SINGLES_PART);
@@ -379,8 +384,7 @@ static bool is_possible(void)
 
 int main(int argc, char **argv)
 {
-    aloop_options options = {.size = sizeof options,
-                             .resize = stress_resize};
+    aloop_options options = {.size = sizeof options, .resize = stress_resize};
     unsigned descriptors = stress_descriptors();
     int64_t start_ns = now_ns();
     aloop_stream *client;

@@ -27,7 +27,8 @@ struct soak soak;
 
 static const char *const kind_names[SOAK_KINDS] = {
     "connections", "messages", "look-ups", "timers", "tasks",
-    "items",       "posts",    "signals",  "loops"};
+    "items",       "posts",    "signals",  "loops",
+};
 
 static struct {
     double seconds;
@@ -61,8 +62,8 @@ static void on_unhandled(aloop *loop, int error, const char *what, void *arg)
 {
     (void) loop;
     (void) arg;
-    fprintf(stderr, "soak: unhandled error %s of %s\n",
-            aloop_error_name(error), what);
+    fprintf(stderr, "soak: unhandled error %s of %s\n", aloop_error_name(error),
+            what);
     CHECK(error == 0);
 }
 
@@ -98,8 +99,8 @@ static void show_progress(void)
         return;
     for (int i = 0; i < SOAK_KINDS; i++)
         operations += soak.counts[i];
-    printf("\rsoak: %.0f of %.0f s, %llu operations ", elapsed_s(),
-           run.seconds, (unsigned long long) operations);
+    printf("\rsoak: %.0f of %.0f s, %llu operations ", elapsed_s(), run.seconds,
+           (unsigned long long) operations);
     fflush(stdout);
 }
 

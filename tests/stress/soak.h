@@ -25,15 +25,15 @@ enum soak_kind {
 
 extern struct soak {
     aloop *loop;
-    aloop_event *go;     /* Set while workers may begin an operation. */
-    unsigned busy;       /* Workers that are not at rest. */
-    unsigned served;     /* Connections that are open in the server. */
-    unsigned attached;   /* Callbacks of aloop_then() that are pending. */
+    aloop_event *go;   /* Set while workers may begin an operation. */
+    unsigned busy;     /* Workers that are not at rest. */
+    unsigned served;   /* Connections that are open in the server. */
+    unsigned attached; /* Callbacks of aloop_then() that are pending. */
     bool is_resting;
-    bool is_over;        /* Workers must end. */
+    bool is_over; /* Workers must end. */
     uint64_t random;
     uint64_t counts[SOAK_KINDS]; /* Completed operations. */
-    char port[8];        /* Port of the server. */
+    char port[8];                /* Port of the server. */
 } soak;
 
 /* Called by a worker between operations: waits during a rest.  Returns false if

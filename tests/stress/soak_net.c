@@ -6,12 +6,16 @@
 
 #include <string.h>
 
-enum { CLIENTS = 24, MESSAGE_MAX = 20000, ROUNDS_MAX = 8,
-       PAUSE_NS = 6000000 };
+enum { CLIENTS = 24, MESSAGE_MAX = 20000, ROUNDS_MAX = 8, PAUSE_NS = 6000000 };
 
 /* The first byte of a connection, a command for the server. */
-enum { ECHO_IN_TASK = 'e', ECHO_IN_CALLBACKS = 'c', ECHO_BY_PROXY = 'p',
-       COUNT = 'n', ABORT = 'x' };
+enum {
+    ECHO_IN_TASK = 'e',
+    ECHO_IN_CALLBACKS = 'c',
+    ECHO_BY_PROXY = 'p',
+    COUNT = 'n',
+    ABORT = 'x'
+};
 
 static aloop_listener *listener;
 
@@ -28,8 +32,7 @@ static aloop_stream *connect_to_server(const char *host)
     ssize_t status;
 
     while ((status = aloop_await(aloop_tcp_connect(
-                soak.loop, host, soak.port, &stream))) ==
-           ALOOP_EADDRNOTAVAIL)
+                soak.loop, host, soak.port, &stream))) == ALOOP_EADDRNOTAVAIL)
         CHECK(aloop_await(aloop_sleep(soak.loop, ALOOP_MS(50))) == 0);
     CHECK(status == 0 && stream != NULL);
     return stream;
@@ -53,8 +56,8 @@ static void echo(aloop_stream *stream)
     char buffer[4096];
     ssize_t n;
 
-    while ((n = aloop_await(aloop_stream_read(stream, buffer,
-                                              sizeof buffer))) > 0)
+    while ((n = aloop_await(aloop_stream_read(stream, buffer, sizeof buffer))) >
+           0)
         if (aloop_await(aloop_stream_write(stream, buffer, (size_t) n)) < 0)
             break;
 }
@@ -67,8 +70,8 @@ static void count(aloop_stream *stream)
     ssize_t n;
     int length;
 
-    while ((n = aloop_await(aloop_stream_read(stream, buffer,
-                                              sizeof buffer))) > 0)
+    while ((n = aloop_await(aloop_stream_read(stream, buffer, sizeof buffer))) >
+           0)
         total += (unsigned long long) n;
     CHECK(n == 0);
     length = snprintf(text, sizeof text, "%llu\n", total);
@@ -138,14 +141,12 @@ static size_t some_size(void)
 }
 
 /* Reads `size` bytes in pieces.  Some reads time out first. */
-static ssize_t read_pieces(aloop_stream *stream, unsigned char *in,
-                           size_t size)
+static ssize_t read_pieces(aloop_stream *stream, unsigned char *in, size_t size)
 {
     size_t have = 0;
 
     while (have < size) {
-        aloop_future *read =
-            aloop_stream_read(stream, in + have, size - have);
+        aloop_future *read = aloop_stream_read(stream, in + have, size - have);
         ssize_t n = aloop_await(
             soak_random(3) > 0
                 ? read
@@ -201,8 +202,7 @@ static void half_close(struct client *client, aloop_stream *stream)
         CHECK(aloop_stream_put(stream, client->out, size) >= 0);
     }
     CHECK(aloop_await(aloop_stream_shutdown(stream)) == 0);
-    n = aloop_await(aloop_stream_read_to_end(stream, client->in,
-                                             MESSAGE_MAX));
+    n = aloop_await(aloop_stream_read_to_end(stream, client->in, MESSAGE_MAX));
     CHECK(n > 1);
     expected = client->sent;
     for (ssize_t i = 0; i < n - 1; i++)
@@ -247,10 +247,10 @@ static const struct manner {
     char what;
     void (*run)(struct client *client, aloop_stream *stream);
 } manners[] = {
-    {ECHO_IN_TASK, talk},      {ECHO_IN_CALLBACKS, talk},
-    {ECHO_BY_PROXY, talk},      {COUNT, half_close},
-    {ECHO_IN_TASK, reset},     {ECHO_IN_CALLBACKS, reset},
-    {ECHO_BY_PROXY, reset},     {ABORT, send_until_reset},
+    {ECHO_IN_TASK, talk},   {ECHO_IN_CALLBACKS, talk},
+    {ECHO_BY_PROXY, talk},  {COUNT, half_close},
+    {ECHO_IN_TASK, reset},  {ECHO_IN_CALLBACKS, reset},
+    {ECHO_BY_PROXY, reset}, {ABORT, send_until_reset},
 };
 
 enum { MANNERS = sizeof manners / sizeof manners[0] };

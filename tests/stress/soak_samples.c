@@ -69,7 +69,8 @@ static bool judge_sample(const struct sample *last)
     double most = samples[0].figures[DESCRIPTORS];
 
     printf(", descriptors %.0f [bar: at most %.0f descriptors, all given "
-           "back]\n", last->figures[DESCRIPTORS], most);
+           "back]\n",
+           last->figures[DESCRIPTORS], most);
     return last->figures[DESCRIPTORS] <= most;
 }
 

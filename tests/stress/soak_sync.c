@@ -68,9 +68,8 @@ static void run_line(aloop *loop)
 {
     aloop_future *consumer, *producers[PRODUCERS];
 
-    line = (struct line){.channel = aloop_channel_new(
-                             loop, sizeof(struct item),
-                             (size_t) soak_random(8))};
+    line = (struct line){.channel = aloop_channel_new(loop, sizeof(struct item),
+                                                      (size_t) soak_random(8))};
     CHECK(line.channel != NULL);
     consumer = aloop_spawn(loop, consume, NULL);
     for (int i = 0; i < PRODUCERS; i++)

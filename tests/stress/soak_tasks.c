@@ -48,11 +48,10 @@ static void gather_them(aloop *loop)
 {
     int numbers[3] = {1, 2, 3};
 
-    CHECK(aloop_await(aloop_gather(
-              loop, aloop_spawn(loop, give, &numbers[0]),
-              aloop_spawn(loop, give, &numbers[1]),
-              aloop_sleep(loop, some_ns()),
-              aloop_spawn(loop, give, &numbers[2]))) == 0);
+    CHECK(aloop_await(aloop_gather(loop, aloop_spawn(loop, give, &numbers[0]),
+                                   aloop_spawn(loop, give, &numbers[1]),
+                                   aloop_sleep(loop, some_ns()),
+                                   aloop_spawn(loop, give, &numbers[2]))) == 0);
 }
 
 static void gather_with_a_failure(aloop *loop)
@@ -123,13 +122,11 @@ static void meet_a_deadline(aloop *loop)
 
     CHECK(status == 0 || status == ALOOP_ETIMEDOUT);
     if (status == ALOOP_ETIMEDOUT) {
-        CHECK(aloop_await(aloop_sleep(loop, ALOOP_SEC(9))) ==
-              ALOOP_ETIMEDOUT);
+        CHECK(aloop_await(aloop_sleep(loop, ALOOP_SEC(9))) == ALOOP_ETIMEDOUT);
         CHECK(aloop_deadline_restart(inner, ALOOP_SEC(100)) == 0);
         CHECK(aloop_await(aloop_sleep(loop, 0)) == 0);
         CHECK(aloop_deadline_restart(inner, 0) == 0);
-        CHECK(aloop_await(aloop_sleep(loop, ALOOP_SEC(9))) ==
-              ALOOP_ETIMEDOUT);
+        CHECK(aloop_await(aloop_sleep(loop, ALOOP_SEC(9))) == ALOOP_ETIMEDOUT);
         CHECK(aloop_deadline_end(inner) == 1);
     } else {
         aloop_deadline_end(inner);
@@ -140,8 +137,8 @@ static void meet_a_deadline(aloop *loop)
 static void limit_one(aloop *loop)
 {
     int number = 6;
-    ssize_t status = aloop_await(
-        aloop_timeout(aloop_spawn(loop, give, &number), some_ns()));
+    ssize_t status =
+        aloop_await(aloop_timeout(aloop_spawn(loop, give, &number), some_ns()));
 
     CHECK(status == 6 || status == ALOOP_ETIMEDOUT);
 }
@@ -239,9 +236,12 @@ static void resolve_a_promise(aloop *loop)
 }
 
 static void (*const operations[])(aloop *loop) = {
-    gather_them, gather_with_a_failure, gather_settled, race_them,
-    cancel_one,  drop_one,              limit_one,      meet_a_deadline,
-    map_all,     group_them,            resolve_a_promise,
+    gather_them,       gather_with_a_failure,
+    gather_settled,    race_them,
+    cancel_one,        drop_one,
+    limit_one,         meet_a_deadline,
+    map_all,           group_them,
+    resolve_a_promise,
 };
 
 enum { OPERATIONS = sizeof operations / sizeof operations[0] };

@@ -105,8 +105,7 @@ static void on_tick(aloop_timer *timer, void *arg)
     ++*(int *) arg;
 }
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     (void) listener;
     (void) arg;
@@ -118,8 +117,7 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream,
  * freed. */
 static void run_loop(void)
 {
-    aloop_options options = {.size = sizeof options,
-                             .resize = stress_resize};
+    aloop_options options = {.size = sizeof options, .resize = stress_resize};
     aloop *loop = aloop_new(&options);
     aloop_listener *listener;
     aloop_stream *stream;
@@ -128,8 +126,8 @@ static void run_loop(void)
     int ticks = 0;
 
     CHECK(loop != NULL);
-    CHECK(aloop_timer_start(loop, 0, ALOOP_US(100), on_tick, &ticks,
-                            &timer) == 0);
+    CHECK(aloop_timer_start(loop, 0, ALOOP_US(100), on_tick, &ticks, &timer) ==
+          0);
     CHECK(aloop_tcp_listen(loop, "127.0.0.1", "0", on_stream, NULL,
                            &listener) == 0);
     snprintf(port, sizeof port, "%d", aloop_listener_port(listener));
@@ -161,8 +159,7 @@ static void start(struct thread *thread, void *(*run)(void *), void *arg)
 void soak_threads_start(void)
 {
     atomic_store(&is_resting, true);
-    CHECK(aloop_signal_start(soak.loop, SIGUSR1, on_signal, NULL, &watch) ==
-          0);
+    CHECK(aloop_signal_start(soak.loop, SIGUSR1, on_signal, NULL, &watch) == 0);
     for (int i = 0; i < POSTERS; i++)
         start(&posters[i].thread, post_bursts, &posters[i]);
     start(&signaller, send_signals, &signaller);

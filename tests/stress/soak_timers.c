@@ -33,8 +33,7 @@ static void start(struct slot *slot)
 {
     int64_t delay_ns = some_delay_ns();
 
-    slot->period_ns =
-        soak_random(4) == 0 ? ALOOP_MS(20) + some_delay_ns() : 0;
+    slot->period_ns = soak_random(4) == 0 ? ALOOP_MS(20) + some_delay_ns() : 0;
     slot->due_ns = aloop_now(soak.loop) + delay_ns;
     CHECK(aloop_timer_start(soak.loop, delay_ns, slot->period_ns, on_timer,
                             slot, &slot->timer) == 0);

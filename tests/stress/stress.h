@@ -16,12 +16,12 @@
 
 /* Ends the program as failed if `claim` does not hold.  It uses _exit(),
  * because no other code may run in a forked child. */
-#define CHECK(claim)                                                        \
-    do {                                                                    \
-        if (!(claim)) {                                                     \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #claim);     \
-            _exit(1);                                                       \
-        }                                                                   \
+#define CHECK(claim) \
+    do { \
+        if (!(claim)) { \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #claim); \
+            _exit(1); \
+        } \
     } while (0)
 
 /* Bytes that the library has allocated with stress_resize(). */

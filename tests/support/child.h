@@ -11,12 +11,12 @@
 #include "os/tools.h"
 
 /* A check in the child, where cmocka must not continue. */
-#define CHECK(claim)                                                   \
-    do {                                                               \
-        if (!(claim)) {                                                \
+#define CHECK(claim) \
+    do { \
+        if (!(claim)) { \
             fprintf(stderr, "child: line %d: %s\n", __LINE__, #claim); \
-            _exit(1);                                                  \
-        }                                                              \
+            _exit(1); \
+        } \
     } while (0)
 
 /* Under TSan, a child of a process with threads can start no thread.  Under

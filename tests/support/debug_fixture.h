@@ -24,7 +24,7 @@ static inline int set_up_debug(void **state)
     return t.loop == NULL ? -1 : 0;
 }
 
-#define DEBUG_TEST(name)                                                       \
+#define DEBUG_TEST(name) \
     cmocka_unit_test_setup_teardown(name, set_up_debug, tear_down)
 
 /* Checks that exactly one new mistake was reported, and that the report

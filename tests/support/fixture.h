@@ -19,13 +19,13 @@
 /* Counts and results of a test; zeroed before each test. */
 static struct {
     aloop *loop;
-    int calls;         /* Number of callbacks. */
-    int order[64];     /* Arguments of note(), in order. */
+    int calls;     /* Number of callbacks. */
+    int order[64]; /* Arguments of note(), in order. */
     int noted;
-    int unhandled;     /* Unhandled errors: number and the last one. */
+    int unhandled; /* Unhandled errors: number and the last one. */
     int unhandled_error;
     char unhandled_what[160];
-    int mistakes;      /* Reports of ALOOP_EMISUSE: number and text. */
+    int mistakes; /* Reports of ALOOP_EMISUSE: number and text. */
     char mistake[400];
 } t;
 
@@ -35,12 +35,11 @@ static inline void note(int what)
         t.order[t.noted++] = what;
 }
 
-#define assert_noted(...)                                           \
-    do {                                                            \
-        const int expected_[] = {__VA_ARGS__};                      \
-        assert_int_equal(t.noted,                                   \
-                         (int) (sizeof expected_ / sizeof(int)));   \
-        assert_memory_equal(t.order, expected_, sizeof expected_);  \
+#define assert_noted(...) \
+    do { \
+        const int expected_[] = {__VA_ARGS__}; \
+        assert_int_equal(t.noted, (int) (sizeof expected_ / sizeof(int))); \
+        assert_memory_equal(t.order, expected_, sizeof expected_); \
     } while (0)
 
 static inline void on_unhandled(aloop *loop, int error, const char *what,

@@ -55,9 +55,8 @@ static inline void connect_both(void)
     aloop_listener *listener;
     char port[8];
 
-    assert_int_equal(aloop_tcp_listen(f.loop, "127.0.0.1", "0", keep, NULL,
-                                      &listener),
-                     0);
+    assert_int_equal(
+        aloop_tcp_listen(f.loop, "127.0.0.1", "0", keep, NULL, &listener), 0);
     snprintf(port, sizeof port, "%d", aloop_listener_port(listener));
     assert_int_equal(
         aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", port, &f.client)),

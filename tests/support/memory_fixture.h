@@ -8,9 +8,9 @@
 #include "support/fixture.h"
 
 static struct {
-    size_t bytes;       /* Allocated at present. */
-    size_t peak;        /* The maximum of `bytes`. */
-    unsigned calls;     /* Number of requests for memory. */
+    size_t bytes;   /* Allocated at present. */
+    size_t peak;    /* The maximum of `bytes`. */
+    unsigned calls; /* Number of requests for memory. */
     /* The number of the request that fails, from 1; 0: none. */
     unsigned fails_at;
     bool is_out;        /* Every request for more memory fails. */

@@ -68,8 +68,7 @@ static inline int64_t patient_now_ms(void)
     return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static inline int patient_poll(struct pollfd *fds, nfds_t count,
-                               int timeout_ms)
+static inline int patient_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
     int64_t end_ms = patient_now_ms() + timeout_ms;
     int ready = poll(fds, count, timeout_ms);

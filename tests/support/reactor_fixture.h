@@ -114,8 +114,8 @@ static inline void take_byte(int fd)
 
 static inline void set(int fd, uint32_t generation, unsigned was, unsigned now)
 {
-    assert_int_equal(
-        aloop__reactor_set(f.reactor, fd, generation, was, now), 0);
+    assert_int_equal(aloop__reactor_set(f.reactor, fd, generation, was, now),
+                     0);
 }
 
 /* Waits until an event is reported.  A signal may end a wait without an event,

@@ -50,14 +50,14 @@ static struct {
     int error;
     atomic_int times;   /* Refusals left; other threads use it too. */
     atomic_int refused; /* Refusals so far. */
-    int left; /* For "any": calls that succeed before the refusal. */
+    int left;           /* For "any": calls that succeed before the refusal. */
     struct addrinfo *answer; /* Result of getaddrinfo if it is not refused. */
     bool is_answer_freed;
-    size_t asked;      /* Bytes of the last sendmsg(). */
-    size_t asked_in;   /* Pieces of the last sendmsg(). */
-    int protected;     /* Calls of mprotect(). */
+    size_t asked;    /* Bytes of the last sendmsg(). */
+    size_t asked_in; /* Pieces of the last sendmsg(). */
+    int protected;   /* Calls of mprotect(). */
     enum { ADVICE_KERNEL, ADVICE_IGNORED, ADVICE_TAKEN } advice;
-    socklen_t name_size; /* Size that getsockname() returns, if not 0. */
+    socklen_t name_size;     /* Size that getsockname() returns, if not 0. */
     int mutexes, conditions; /* Initialized and not destroyed. */
 } f;
 
@@ -126,15 +126,15 @@ static inline bool is_refused(const char *call)
 
 /* Declares both functions, and defines the replacement of most. */
 #define LIBC_OWN(function, takes, result, parameters) \
-    result __real_##function parameters;              \
+    result __real_##function parameters; \
     result __wrap_##function parameters;
 #define LIBC(function, takes, result, failure, parameters, arguments) \
-    LIBC_OWN(function, takes, result, parameters)                     \
-    result __wrap_##function parameters                               \
-    {                                                                 \
-        if (is_refused(#function))                                    \
-            return failure;                                           \
-        return __real_##function arguments;                           \
+    LIBC_OWN(function, takes, result, parameters) \
+    result __wrap_##function parameters \
+    { \
+        if (is_refused(#function)) \
+            return failure; \
+        return __real_##function arguments; \
     }
 #include "support/sys_calls.def"
 
@@ -156,16 +156,14 @@ int __wrap_close(int fd)
 
 int __wrap_mprotect(void *pages, size_t size, int access)
 {
-    f.protected++;
-    return is_refused("mprotect") ? -1
-                                  : __real_mprotect(pages, size, access);
+    f.protected ++;
+    return is_refused("mprotect") ? -1 : __real_mprotect(pages, size, access);
 }
 
 int __wrap_getsockname(int fd, struct sockaddr *address, socklen_t *size)
 {
-    int result = is_refused("getsockname")
-                     ? -1
-                     : __real_getsockname(fd, address, size);
+    int result =
+        is_refused("getsockname") ? -1 : __real_getsockname(fd, address, size);
 
     if (f.name_size > 0)
         *size = f.name_size;
@@ -223,9 +221,8 @@ int __wrap_madvise(void *pages, size_t size, int advice)
         return __real_madvise(pages, size, advice);
     if (is_refused("madvise"))
         return -1;
-    return f.advice == ADVICE_TAKEN
-               ? __real_mprotect(pages, size, PROT_NONE)
-               : 0;
+    return f.advice == ADVICE_TAKEN ? __real_mprotect(pages, size, PROT_NONE)
+                                    : 0;
 }
 
 int __wrap_pthread_mutex_init(pthread_mutex_t *mutex,

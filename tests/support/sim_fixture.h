@@ -60,8 +60,7 @@ static inline void watch(int fd, unsigned bits)
 
 static inline void unwatch(int fd)
 {
-    assert_int_equal(aloop__reactor_set(f.reactor, fd, 7, REACTOR_READ, 0),
-                     0);
+    assert_int_equal(aloop__reactor_set(f.reactor, fd, 7, REACTOR_READ, 0), 0);
 }
 
 #endif

@@ -34,8 +34,8 @@ enum { KIB = 1024, KEPT = 16, MPROTECT_MAX = 8192 };
 
 static struct {
     struct aloop__alloc alloc;
-    size_t live;       /* Bytes that are allocated. */
-    long calls_left;   /* Allocations until one fails; < 0: none fails. */
+    size_t live;     /* Bytes that are allocated. */
+    long calls_left; /* Allocations until one fails; < 0: none fails. */
     struct aloop__stacks *stacks;
     struct aloop__stack *stack; /* An array, for tests that need many stacks. */
     bool is_without_light_guards; /* The trial of light guards fails. */
@@ -186,7 +186,10 @@ static inline bool child_dies(void (*overrun)(void *arg))
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-#define TEST_HEAVY(name)                                                       \
-    {#name " (mprotect)", name, set_up_without_light_guards, tear_down, NULL}
+#define TEST_HEAVY(name) \
+    { \
+#name " (mprotect)", name, set_up_without_light_guards, tear_down, \
+            NULL \
+    }
 
 #endif

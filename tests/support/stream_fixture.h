@@ -13,12 +13,12 @@ enum { BUFFER = 65536 }; /* Capacity of one direction of a connection. */
 
 /* The latest connection that connected() made. */
 static struct {
-    int peer;             /* The peer's end. */
-    int other_peer;       /* The peer of the previous connection. */
-    char got[8192];       /* The data that collect() was called with. */
-    size_t got_size;      /* Bytes of it. */
-    char in[4 * BUFFER];  /* The data that receive() took. */
-    size_t in_size;       /* Bytes of it. */
+    int peer;            /* The peer's end. */
+    int other_peer;      /* The peer of the previous connection. */
+    char got[8192];      /* The data that collect() was called with. */
+    size_t got_size;     /* Bytes of it. */
+    char in[4 * BUFFER]; /* The data that receive() took. */
+    size_t in_size;      /* Bytes of it. */
 } c;
 
 static inline void run_for(int64_t ns)
@@ -33,8 +33,7 @@ static inline aloop_stream *connected_to(int *ret_peer)
     int listener = sim_listen("127.0.0.1", 80, 8);
 
     assert_int_equal(
-        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream)),
-        0);
+        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream)), 0);
     *ret_peer = sim_accept(listener);
     assert_true(*ret_peer >= 0);
     sim_peer_close(listener);
@@ -64,8 +63,8 @@ static inline void send_text(const char *text)
 
 /* Callbacks of a started stream. */
 
-static inline void collect(aloop_stream *stream, const void *data,
-                           ssize_t size, void *arg)
+static inline void collect(aloop_stream *stream, const void *data, ssize_t size,
+                           void *arg)
 {
     (void) stream;
     (void) arg;

@@ -231,8 +231,7 @@ static void the_descriptor_of_an_idle_child_is_not_readable(void **state)
         if (aloop_after_fork(f.loop) != 0 || is_readable())
             _exit(1);
         f.host = (struct pollfd){.fd = aloop_fd(f.loop), .events = POLLIN};
-        aloop_timer_start(f.loop, ALOOP_MS(1), 0, count_timer, &timers,
-                          &timer);
+        aloop_timer_start(f.loop, ALOOP_MS(1), 0, count_timer, &timers, &timer);
         while (timers == 0)
             if (patient_poll(&f.host, 1, 20000) != 1 ||
                 aloop_step(f.loop, 0) < 0)

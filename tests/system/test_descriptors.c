@@ -76,12 +76,11 @@ static void keep(aloop_listener *listener, aloop_stream *stream, void *arg)
 
 static int start_listener(void)
 {
-    int error = aloop_tcp_listen(f.loop, "127.0.0.1", "0", keep, NULL,
-                                 &f.listener);
+    int error =
+        aloop_tcp_listen(f.loop, "127.0.0.1", "0", keep, NULL, &f.listener);
 
     if (error == 0)
-        snprintf(f.port, sizeof f.port, "%d",
-                 aloop_listener_port(f.listener));
+        snprintf(f.port, sizeof f.port, "%d", aloop_listener_port(f.listener));
     return error;
 }
 
@@ -90,8 +89,8 @@ static aloop_stream *connect_client(void)
     int before = f.count;
 
     f.client = NULL;
-    if (aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", f.port,
-                                      &f.client)) < 0)
+    if (aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", f.port, &f.client)) <
+        0)
         return NULL;
     while (f.count == before && aloop_step(f.loop, -1) >= 0)
         continue;
@@ -234,8 +233,8 @@ static void without_descriptors_connect_listen_and_new_loops_fail(void **state)
     }
     CHECK(aloop_after_fork(f.loop) == 0);
     limit_descriptors(0);
-    CHECK(aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", "9",
-                                        &f.client)) == ALOOP_EMFILE);
+    CHECK(aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", "9", &f.client)) ==
+          ALOOP_EMFILE);
     CHECK(start_listener() == ALOOP_EMFILE);
     CHECK(aloop_new(NULL) == NULL);
     CHECK(aloop_free(f.loop) == 0);

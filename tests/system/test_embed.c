@@ -55,8 +55,8 @@ static bool is_readable(void)
 static void host_until(int calls)
 {
     while (f.calls < calls) {
-        assert_int_equal(patient_poll(&f.host, 1,
-                                      patient_limit(GIVE_UP_MS)), 1);
+        assert_int_equal(patient_poll(&f.host, 1, patient_limit(GIVE_UP_MS)),
+                         1);
         assert_true(aloop_step(f.loop, 0) >= 0);
         f.steps++;
     }
@@ -133,8 +133,7 @@ static void note_status(aloop_future *future, ssize_t status, void *arg)
 static void a_timeout_set_outside_a_turn_expires(void **state)
 {
     (void) state;
-    aloop_then(aloop_timeout(aloop_sleep(f.loop, ALOOP_SEC(1000)),
-                             ALOOP_MS(5)),
+    aloop_then(aloop_timeout(aloop_sleep(f.loop, ALOOP_SEC(1000)), ALOOP_MS(5)),
                note_status, NULL);
 
     host_until(1);
@@ -198,8 +197,7 @@ static void queued_work_makes_the_descriptor_readable(void **state)
     assert_false(aloop_alive(f.loop));
 }
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     (void) arg;
     f.server = stream;

@@ -49,8 +49,7 @@ static bool a_text_arrives(void)
 {
     aloop_future *read = aloop_stream_read(f.server, f.text, sizeof f.text);
 
-    if (aloop_stream_put(f.client, "hello", 5) < 0 ||
-        aloop_await(read) != 5)
+    if (aloop_stream_put(f.client, "hello", 5) < 0 || aloop_await(read) != 5)
         return false;
     return memcmp(f.text, "hello", 5) == 0;
 }

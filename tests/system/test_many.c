@@ -25,10 +25,10 @@
 
 enum {
     WANTED = 10000,
-    SLOW = 500,      /* If every instruction is many times slower. */
-    POLLED = 2000,   /* If every wait scans all connections. */
-    SPARE = 100,     /* Descriptors for other purposes. */
-    STARTING = 500,  /* Connects in progress at a time. */
+    SLOW = 500,     /* If every instruction is many times slower. */
+    POLLED = 2000,  /* If every wait scans all connections. */
+    SPARE = 100,    /* Descriptors for other purposes. */
+    STARTING = 500, /* Connects in progress at a time. */
     MESSAGE = 16
 };
 
@@ -144,9 +144,9 @@ static void start_next(void)
     if (c.started == c.count)
         return;
     c.started++;
-    CHECK(aloop_then(aloop_tcp_connect(c.loop, "127.0.0.1", c.port,
-                                       &client->stream),
-                     on_connected, client) == 0);
+    CHECK(aloop_then(
+              aloop_tcp_connect(c.loop, "127.0.0.1", c.port, &client->stream),
+              on_connected, client) == 0);
 }
 
 static _Noreturn void run_clients(const char *port, int count)
@@ -173,7 +173,7 @@ static struct {
     pid_t child;
     int status; /* Exit status of the child, once it has ended. */
     int open, most, ended, resets, total;
-    int ended_before; /* At the last tick of the timer. */
+    int ended_before;       /* At the last tick of the timer. */
     aloop_stream **streams; /* In the order of accepting; NULL: closed. */
     int accepted;
 } s;
@@ -193,8 +193,7 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
         aloop_listener_close(s.listener);
 }
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     (void) listener;
     (void) arg;
@@ -244,8 +243,8 @@ static void serve(int count)
     s.streams = calloc((size_t) count, sizeof *s.streams);
     assert_non_null(s.streams);
     s.loop = aloop_new(&options);
-    assert_int_equal(aloop_tcp_listen(s.loop, "127.0.0.1", "0", on_stream,
-                                      NULL, &s.listener),
+    assert_int_equal(aloop_tcp_listen(s.loop, "127.0.0.1", "0", on_stream, NULL,
+                                      &s.listener),
                      0);
     snprintf(port, sizeof port, "%d", aloop_listener_port(s.listener));
     s.child = fork();
@@ -255,8 +254,8 @@ static void serve(int count)
         CHECK(aloop_free(s.loop) == 0);
         run_clients(port, count);
     }
-    aloop_timer_start(s.loop, ALOOP_MS(50), ALOOP_MS(50), check_child,
-                      NULL, &timer);
+    aloop_timer_start(s.loop, ALOOP_MS(50), ALOOP_MS(50), check_child, NULL,
+                      &timer);
     assert_int_equal(aloop_run(s.loop), 0);
 }
 

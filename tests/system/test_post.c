@@ -503,8 +503,7 @@ int main(void)
         TEST(a_loop_is_freed_right_after_the_post_that_ends_it),
         TEST(two_loops_on_two_threads_post_to_each_other),
         TEST(posts_queued_when_the_loop_is_freed_do_not_leak),
-        TEST(
-            a_call_from_another_thread_is_refused_while_a_debug_loop_runs),
+        TEST(a_call_from_another_thread_is_refused_while_a_debug_loop_runs),
         TEST(a_loop_may_be_made_run_and_freed_on_three_threads),
         TEST(a_task_keeps_its_errno_on_another_thread),
         TEST(invalid_arguments_are_refused),

@@ -32,8 +32,7 @@ static struct {
     bool is_silent;  /* Calls of getaddrinfo() do not return. */
     unsigned inside; /* Calls that have begun and not returned. */
     unsigned calls;
-} r = {.mutex = PTHREAD_MUTEX_INITIALIZER,
-       .changed = PTHREAD_COND_INITIALIZER};
+} r = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 struct answer {
     struct addrinfo info;

@@ -53,8 +53,8 @@ static aloop_signal *watch(int number)
 {
     aloop_signal *signal = NULL;
 
-    assert_int_equal(
-        aloop_signal_start(f.loop, number, count, NULL, &signal), 0);
+    assert_int_equal(aloop_signal_start(f.loop, number, count, NULL, &signal),
+                     0);
     return signal;
 }
 
@@ -151,8 +151,7 @@ static void a_loop_without_watches_changes_no_disposition(void **state)
         if (number != SIGSEGV && number != SIGBUS && number != SIGFPE &&
             number != SIGILL && number != SIGABRT && number != SIGSYS &&
             number != SIGTRAP)
-            assert_true(now.sa_handler == SIG_DFL ||
-                        now.sa_handler == SIG_IGN);
+            assert_true(now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN);
     }
 }
 
@@ -237,8 +236,8 @@ static void a_storm_from_two_threads_is_counted_completely(void **state)
     if (RUNNING_ON_VALGRIND) /* Valgrind does not survive such a storm. */
         skip();
 #endif
-    assert_int_equal(
-        aloop_signal_start(f.loop, SIGUSR1, add, &kept, &keeper), 0);
+    assert_int_equal(aloop_signal_start(f.loop, SIGUSR1, add, &kept, &keeper),
+                     0);
     assert_int_equal(pthread_create(&threads[0], NULL, raise_many, &self), 0);
     assert_int_equal(pthread_create(&threads[1], NULL, raise_here, NULL), 0);
     while (kept < 50000) {
@@ -295,8 +294,8 @@ static void the_second_interrupt_ends_a_program(void **state)
     (void) state;
     for (size_t i = 0; i < 2 * sizeof pairs / sizeof pairs[0]; i++) {
         int numbers[2] = {pairs[i / 2][0], pairs[i / 2][1]}, status = 0;
-        aloop_task_fn fn =
-            i % 2 == 0 ? raises_twice : raises_both_before_it_awaits;
+        aloop_task_fn fn = i % 2 == 0 ? raises_twice
+                                      : raises_both_before_it_awaits;
         pid_t child = fork();
 
         if (child == 0) {

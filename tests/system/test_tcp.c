@@ -68,12 +68,11 @@ static void keep(aloop_listener *listener, aloop_stream *stream, void *arg)
 
 static int listen_on(const char *host, aloop_listener_cb on_stream)
 {
-    int error = aloop_tcp_listen(f.loop, host, "0", on_stream, NULL,
-                                 &f.listener);
+    int error =
+        aloop_tcp_listen(f.loop, host, "0", on_stream, NULL, &f.listener);
 
     if (error == 0)
-        snprintf(f.port, sizeof f.port, "%d",
-                 aloop_listener_port(f.listener));
+        snprintf(f.port, sizeof f.port, "%d", aloop_listener_port(f.listener));
     return error;
 }
 
@@ -254,9 +253,9 @@ static void a_null_host_listens_on_every_local_address(void **state)
     (void) state;
     assert_int_equal(listen_on(NULL, keep), 0);
 
-    assert_int_equal(aloop_await(aloop_tcp_connect(f.loop, "localhost", f.port,
-                                                   &f.client)),
-                     0);
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(f.loop, "localhost", f.port, &f.client)),
+        0);
     while (f.server == NULL)
         aloop_step(f.loop, -1);
     close_both();
@@ -268,14 +267,13 @@ static void a_port_in_use_is_refused_until_its_listener_is_closed(void **state)
 
     (void) state;
     assert_int_equal(listen_on("127.0.0.1", keep), 0);
-    assert_int_equal(aloop_tcp_listen(f.loop, "127.0.0.1", f.port, keep, NULL,
-                                      &second),
-                     ALOOP_EADDRINUSE);
+    assert_int_equal(
+        aloop_tcp_listen(f.loop, "127.0.0.1", f.port, keep, NULL, &second),
+        ALOOP_EADDRINUSE);
     aloop_listener_close(f.listener);
 
-    assert_int_equal(aloop_tcp_listen(f.loop, "127.0.0.1", f.port, keep, NULL,
-                                      &second),
-                     0);
+    assert_int_equal(
+        aloop_tcp_listen(f.loop, "127.0.0.1", f.port, keep, NULL, &second), 0);
     aloop_listener_close(second);
 }
 
@@ -285,9 +283,9 @@ static void a_closed_port_refuses(void **state)
     assert_int_equal(listen_on("127.0.0.1", keep), 0);
     aloop_listener_close(f.listener);
 
-    assert_int_equal(aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", f.port,
-                                                   &f.client)),
-                     ALOOP_ECONNREFUSED);
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", f.port, &f.client)),
+        ALOOP_ECONNREFUSED);
     assert_null(f.client);
 }
 

@@ -17,12 +17,12 @@
 #include "simulator/sim_world.h"
 
 static struct {
-    size_t bytes;        /* Allocated, single objects included. */
+    size_t bytes; /* Allocated, single objects included. */
     size_t page_bytes;
     size_t object_bytes; /* In single objects of open slabs. */
-    size_t lost; /* Objects in use when their slab was closed. */
+    size_t lost;         /* Objects in use when their slab was closed. */
     bool has_slabs;
-    bool may_lose; /* The scenario leaves objects in use. */
+    bool may_lose;  /* The scenario leaves objects in use. */
     bool may_leave; /* The scenario leaves all memory in use. */
 } memory;
 
@@ -171,8 +171,7 @@ void *__wrap_aloop__slab_get(struct aloop__slab *slab, size_t size)
     return object;
 }
 
-void __wrap_aloop__slab_put(struct aloop__slab *slab, void *object,
-                            size_t size)
+void __wrap_aloop__slab_put(struct aloop__slab *slab, void *object, size_t size)
 {
     if (memory.has_slabs || object == NULL) {
         __real_aloop__slab_put(slab, object, size);

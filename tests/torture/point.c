@@ -10,7 +10,10 @@
 
 enum { WAKES_SLACK = 2000, UNHANDLED_MAX = 1000 };
 
-#define LIST(...) {__VA_ARGS__}
+#define LIST(...) \
+    { \
+        __VA_ARGS__ \
+    }
 
 const struct point_call point_calls[POINT_CALLS] = {
     [POINT_MEMORY] = {"memory", {-ENOMEM}, {0}},
@@ -24,14 +27,13 @@ static struct {
     const struct point *point;
     unsigned allocations;
     unsigned unhandled;
-    int report; /* Descriptor for failure messages; 0: standard error. */
+    int report;   /* Descriptor for failure messages; 0: standard error. */
     bool is_over; /* The library must not call back any more. */
 } run;
 
 void torture_fail(const char *what)
 {
-    dprintf(run.report > 0 ? run.report : STDERR_FILENO, "torture: %s\n",
-            what);
+    dprintf(run.report > 0 ? run.report : STDERR_FILENO, "torture: %s\n", what);
     _exit(1);
 }
 
@@ -124,9 +126,8 @@ static void make_faults(const struct point *point)
 static void take_counts(struct point_counts *counts)
 {
     for (size_t i = 0; i < POINT_CALLS; i++)
-        counts->calls[i] = i == POINT_MEMORY
-                               ? run.allocations
-                               : sim_calls(point_calls[i].name);
+        counts->calls[i] = i == POINT_MEMORY ? run.allocations
+                                             : sim_calls(point_calls[i].name);
     counts->wakes = sim_wakes();
 }
 
@@ -175,8 +176,7 @@ void point_run(const struct point *point, struct point_counts *counts)
     }
     point_check_memory();
     torture_expect(sim_harms() == 0, "a child changed its parent");
-    torture_expect(sim_mess()[0] == '\0' || point_leaves_memory(),
-                   sim_mess());
+    torture_expect(sim_mess()[0] == '\0' || point_leaves_memory(), sim_mess());
     torture_expect(sim_wakes() < 2 * counts->wakes + WAKES_SLACK, "spins");
     torture_expect(aloop__sys_clock_ns() - start_ns < ALOOP_SEC(600),
                    "takes ten virtual minutes");

@@ -48,7 +48,7 @@ struct point {
     const struct point_scenario *scenario;
     enum point_world world;
     enum point_kind kind;
-    size_t call; /* Index in point_calls. */
+    size_t call;  /* Index in point_calls. */
     unsigned nth; /* 0: no fault; this is the rehearsal. */
     int error;
 };

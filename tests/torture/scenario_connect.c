@@ -17,8 +17,8 @@ static void send_hello(aloop_stream *stream, ssize_t *error)
     torture_keep(error, aloop_stream_peer(stream, text, sizeof text));
     torture_keep(error, aloop_stream_local(stream, text, sizeof text));
     torture_keep(error, aloop_tcp_set_nodelay(stream, true));
-    torture_keep(error, torture_await(aloop_stream_write(stream, "hello", 5),
-                                      10));
+    torture_keep(error,
+                 torture_await(aloop_stream_write(stream, "hello", 5), 10));
 }
 
 ssize_t torture_connect(aloop *loop)
@@ -26,8 +26,9 @@ ssize_t torture_connect(aloop *loop)
     ssize_t error = 0, status;
     int listener = sim_listen("127.0.0.1", 80, 8);
 
-    torture_keep(&error, torture_await(aloop_tcp_connect(
-                             loop, "127.0.0.1", "80", &streams[0]), 10));
+    torture_keep(&error, torture_await(aloop_tcp_connect(loop, "127.0.0.1",
+                                                         "80", &streams[0]),
+                                       10));
     send_hello(streams[0], &error);
     aloop_stream_abort(streams[0]);
     /* This port is closed. */
@@ -37,15 +38,14 @@ ssize_t torture_connect(aloop *loop)
                    "connected without a listener");
     torture_keep(&error, status == ALOOP_ECONNREFUSED ? 0 : status);
     /* This connect times out. */
-    status = torture_await(
-        aloop_tcp_connect(loop, "fd00::9", "80", &streams[2]), 1);
+    status =
+        torture_await(aloop_tcp_connect(loop, "fd00::9", "80", &streams[2]), 1);
     torture_expect(status < 0 && streams[2] == NULL,
                    "connected without a listener");
     if (status != ALOOP_EAFNOSUPPORT) /* The world has no IPv6. */
         torture_keep(&error, status == ALOOP_ETIMEDOUT ? 0 : status);
     /* These are dropped and detached. */
-    aloop_future_unref(
-        aloop_tcp_connect(loop, "127.0.0.1", "80", &streams[3]));
+    aloop_future_unref(aloop_tcp_connect(loop, "127.0.0.1", "80", &streams[3]));
     aloop_detach(aloop_tcp_connect(loop, "127.0.0.1", "80", &streams[4]));
     torture_keep(&error, torture_pass(loop, 100 * MS));
     /* This connect may have finished immediately. */
@@ -60,7 +60,8 @@ ssize_t torture_connect(aloop *loop)
 ssize_t torture_names(aloop *loop)
 {
     static const char *const hosts[LOOKUPS] = {
-        "localhost", "many", "nobody", "localhost", "many", "localhost"};
+        "localhost", "many", "nobody", "localhost", "many", "localhost",
+    };
     aloop_future *futures[LOOKUPS];
     int listener = sim_listen("127.0.0.1", 80, 8);
     ssize_t error = 0, status;
@@ -102,8 +103,7 @@ ssize_t torture_slow_names(aloop *loop)
     torture_keep(&error, torture_pass(loop, 100 * MS));
     for (int i = 0; i < 3; i++)
         aloop_future_unref(futures[i]);
-    status = torture_await(
-        aloop_timeout(futures[3], 100 * MS), 10);
+    status = torture_await(aloop_timeout(futures[3], 100 * MS), 10);
     torture_expect(status < 0, "connected without an address");
     torture_keep(&error, status == ALOOP_ETIMEDOUT ? 0 : status);
     torture_keep(&error, torture_await(futures[4], 10));
@@ -141,8 +141,7 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
     aloop_stream_close(stream);
 }
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     struct side *side = &sides[sides_used++];
 
@@ -200,7 +199,8 @@ ssize_t torture_listen(aloop *loop)
     if (listener == NULL)
         return error;
     torture_expect(aloop_listener_port(listener) == 7 || error < 0 ||
-                       !torture_is_rehearsal(), "listens on another port");
+                       !torture_is_rehearsal(),
+                   "listens on another port");
     for (int i = 0; i < CLIENTS; i++)
         clients[i].peer = sim_connect(7);
     for (int round = 0; round < 3; round++) {
@@ -216,7 +216,8 @@ ssize_t torture_listen(aloop *loop)
             sim_peer_shutdown(clients[i].peer);
     }
     torture_expect(echoed == sizeof clients[0].got / 4 * 3 * CLIENTS ||
-                       !torture_is_rehearsal(), "bytes were not echoed");
+                       !torture_is_rehearsal(),
+                   "bytes were not echoed");
     torture_keep(&error, torture_pass(loop, 100 * MS));
     aloop_listener_close(listener);
     listening.closed = true;

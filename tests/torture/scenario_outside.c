@@ -40,9 +40,8 @@ ssize_t torture_signals(aloop *loop)
 
         signal_watches[i] =
             (struct torture_watch){"too many calls for signals", 0, 3, false};
-        status = aloop_signal_start(loop, i == 2 ? SIGTERM : SIGUSR1,
-                                    on_signal, &signal_watches[i],
-                                    &signals[i]);
+        status = aloop_signal_start(loop, i == 2 ? SIGTERM : SIGUSR1, on_signal,
+                                    &signal_watches[i], &signals[i]);
         is_started[i] = status == 0;
         torture_keep(&error, status);
     }
@@ -121,8 +120,8 @@ static ssize_t exchange(aloop *loop, void *arg)
 {
     static aloop_stream *stream;
     char bytes[8];
-    ssize_t status = torture_await(
-        aloop_tcp_connect(loop, "localhost", "80", &stream), 5);
+    ssize_t status =
+        torture_await(aloop_tcp_connect(loop, "localhost", "80", &stream), 5);
 
     (void) arg;
     if (status == 0)
@@ -143,8 +142,8 @@ ssize_t torture_embed(aloop *loop)
     ssize_t error = 0;
 
     torture_keep(&error, fd);
-    torture_keep(&error, aloop_timer_start(loop, MS, MS, on_tick, &tick_watch,
-                                           &timer));
+    torture_keep(&error,
+                 aloop_timer_start(loop, MS, MS, on_tick, &tick_watch, &timer));
     aloop_detach(aloop_spawn(loop, exchange, NULL));
     posted_to = loop;
     sim_at(5 * MS, post_some, NULL);
@@ -168,7 +167,8 @@ ssize_t torture_embed(aloop *loop)
 static struct torture_watch kept_watches[3] = {
     {"reads when closed", 0, 0, false},
     {"accepts when closed", 0, 0, false},
-    {"reads when aborted", 0, 0, false}};
+    {"reads when aborted", 0, 0, false},
+};
 
 static void on_kept_data(aloop_stream *stream, const void *data, ssize_t size,
                          void *arg)
@@ -207,14 +207,14 @@ ssize_t torture_kept(aloop *loop)
 
     torture_keep(&error, peers[1] < 0 ? peers[1] : 0);
     if (closed != NULL)
-        torture_keep(&error, aloop_stream_start(closed, on_kept_data,
-                                                &kept_watches[0]));
+        torture_keep(
+            &error, aloop_stream_start(closed, on_kept_data, &kept_watches[0]));
     if (aborted != NULL)
         torture_keep(&error, aloop_stream_start(aborted, on_kept_data,
                                                 &kept_watches[2]));
-    torture_keep(&error, aloop_tcp_listen(loop, "127.0.0.1", "81",
-                                          on_kept_stream, &kept_watches[1],
-                                          &listener));
+    torture_keep(&error,
+                 aloop_tcp_listen(loop, "127.0.0.1", "81", on_kept_stream,
+                                  &kept_watches[1], &listener));
     torture_keep(&error, torture_pass(loop, MS));
     end_kept(closed, &kept_watches[0], aloop_stream_close);
     end_kept(aborted, &kept_watches[2], aloop_stream_abort);
@@ -236,16 +236,15 @@ ssize_t torture_kept(aloop *loop)
 static ssize_t look_up(aloop *loop, void *arg)
 {
     static aloop_stream *stream;
-    ssize_t status = torture_await(
-        aloop_tcp_connect(loop, "localhost", "80", &stream), 5);
+    ssize_t status =
+        torture_await(aloop_tcp_connect(loop, "localhost", "80", &stream), 5);
 
     (void) arg;
     aloop_stream_close(stream);
     return status == ALOOP_ECANCELED ? 0 : status;
 }
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     (void) listener;
     (void) arg;
@@ -257,7 +256,11 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream,
 static ssize_t set_up_parent(aloop *loop, aloop_stream **ret_stream)
 {
     static struct torture_watch data_watch = {
-        "a child received data of its parent", 0, 1, true};
+        "a child received data of its parent",
+        0,
+        1,
+        true,
+    };
     int peer = -1;
     aloop_stream *stream = torture_stream(loop, &peer);
     ssize_t error = peer < 0 ? peer : 0;
@@ -265,8 +268,7 @@ static ssize_t set_up_parent(aloop *loop, aloop_stream **ret_stream)
     *ret_stream = stream;
     if (stream == NULL)
         return error;
-    torture_keep(&error, aloop_stream_start(stream, on_kept_data,
-                                            &data_watch));
+    torture_keep(&error, aloop_stream_start(stream, on_kept_data, &data_watch));
     sim_peer_send(peer, "x", 1);
     torture_keep(&error, aloop_stream_put(stream, "y", 1));
     aloop_detach(aloop_stream_shutdown(stream));
@@ -299,8 +301,8 @@ ssize_t torture_fork(aloop *loop)
 
     torture_keep(&error, aloop_tcp_listen(loop, "127.0.0.1", "80", on_stream,
                                           NULL, &listener));
-    torture_keep(&error, aloop_timer_start(loop, MS, MS, on_tick, &tick_watch,
-                                           &timer));
+    torture_keep(&error,
+                 aloop_timer_start(loop, MS, MS, on_tick, &tick_watch, &timer));
     status = aloop_signal_start(loop, SIGUSR1, on_signal, &signal_watches[0],
                                 &watch);
     is_watched = status == 0;

@@ -17,8 +17,8 @@ static ssize_t serve(aloop *loop, void *arg)
     ssize_t n;
 
     (void) loop;
-    while ((n = torture_await(aloop_stream_read(stream, buffer,
-                                                sizeof buffer), 5)) > 0) {
+    while ((n = torture_await(aloop_stream_read(stream, buffer, sizeof buffer),
+                              5)) > 0) {
         n = aloop_await(aloop_stream_write(stream, buffer, (size_t) n));
         if (n < 0)
             break;
@@ -27,8 +27,7 @@ static ssize_t serve(aloop *loop, void *arg)
     return n;
 }
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     aloop *loop = arg;
     aloop_future *task;
@@ -55,7 +54,8 @@ static ssize_t talk(aloop *loop, void *arg)
         n = aloop_stream_put(client, out, MESSAGE / 2);
         if (n >= 0)
             n = torture_await(aloop_stream_write(client, out + MESSAGE / 2,
-                                                 MESSAGE - MESSAGE / 2), 5);
+                                                 MESSAGE - MESSAGE / 2),
+                              5);
         if (n >= 0)
             n = torture_await(aloop_stream_read_exactly(client, in, MESSAGE),
                               5);
@@ -101,21 +101,24 @@ static ssize_t read_all(aloop *loop, void *arg)
     (void) loop;
     for (int i = 0; i < 2; i++) {
         at = got + got_size;
-        n = take(torture_await(aloop_stream_read_until(stream, at, 200, "\n",
-                                                       1), 5));
+        n = take(torture_await(
+            aloop_stream_read_until(stream, at, 200, "\n", 1), 5));
         torture_expect(n <= 0 || at[n - 1] == '\n', "the delimiter is missing");
         torture_keep(&error, n);
     }
-    torture_keep(&error, take(torture_await(aloop_stream_read_exactly(
-                             stream, got + got_size, 50), 5)));
-    torture_keep(&error, take(torture_await(aloop_stream_read(
-                             stream, got + got_size, 20), 5)));
-    n = torture_await(aloop_stream_read_until(stream, got + got_size, 10,
-                                              "nowhere", 7), 5);
+    torture_keep(
+        &error, take(torture_await(
+                    aloop_stream_read_exactly(stream, got + got_size, 50), 5)));
+    torture_keep(
+        &error,
+        take(torture_await(aloop_stream_read(stream, got + got_size, 20), 5)));
+    n = torture_await(
+        aloop_stream_read_until(stream, got + got_size, 10, "nowhere", 7), 5);
     torture_keep(&error, n == ALOOP_EMSGSIZE ? 0 : n);
-    torture_keep(&error, take(torture_await(aloop_stream_read_to_end(
-                             stream, got + got_size,
-                             sizeof got - got_size), 5)));
+    torture_keep(&error, take(torture_await(
+                             aloop_stream_read_to_end(stream, got + got_size,
+                                                      sizeof got - got_size),
+                             5)));
     aloop_stream_close(stream);
     return error;
 }

@@ -26,8 +26,8 @@ aloop_stream *torture_stream(aloop *loop, int *ret_peer)
     uint16_t number = (uint16_t) (8000 + count);
     char port[] = {'8', '0', '0', (char) ('0' + count), '\0'};
     int listener = sim_listen("127.0.0.1", number, 4);
-    ssize_t status = torture_await(
-        aloop_tcp_connect(loop, "127.0.0.1", port, stream), 10);
+    ssize_t status =
+        torture_await(aloop_tcp_connect(loop, "127.0.0.1", port, stream), 10);
 
     *ret_peer = sim_accept(listener);
     sim_peer_close(listener);

@@ -25,8 +25,7 @@ static ssize_t spawn_member(aloop *loop, void *arg)
     aloop_group *group = arg;
     ssize_t status = torture_pass(loop, MS);
 
-    return status < 0 ? status
-                      : aloop_group_spawn(group, member, &delays[1]);
+    return status < 0 ? status : aloop_group_spawn(group, member, &delays[1]);
 }
 
 ssize_t torture_group(aloop *loop)
@@ -108,9 +107,9 @@ ssize_t torture_channel(aloop *loop)
     channel = aloop_channel_new(loop, sizeof(int), 2);
     if (channel == NULL || other == NULL)
         error = ALOOP_ENOMEM;
-    torture_keep(&error, aloop_await(aloop_gather(
-                             loop, aloop_spawn(loop, produce, NULL),
-                             aloop_spawn(loop, consume, NULL))));
+    torture_keep(
+        &error, aloop_await(aloop_gather(loop, aloop_spawn(loop, produce, NULL),
+                                         aloop_spawn(loop, consume, NULL))));
     ran = aloop_run(loop);
     torture_keep(&error, ran);
     if (ran < 0) { /* Tasks may still use the channel. */

@@ -48,28 +48,33 @@ static ssize_t compose(aloop *loop, void *arg)
     aloop_future *members[3];
 
     (void) arg;
-    check(&error, aloop_await(aloop_gather(
-                      loop, aloop_spawn(loop, work, &delays[0]),
-                      aloop_spawn(loop, work, &delays[1]),
-                      aloop_spawn(loop, work, &delays[2]))), 0);
-    check(&error, aloop_await(aloop_gather(
-                      loop, aloop_spawn(loop, work, &delays[3]),
-                      aloop_spawn(loop, fails, NULL))), ALOOP_EPERM);
-    check(&error, aloop_await(aloop_race(
-                      loop, aloop_spawn(loop, work, &delays[3]),
-                      aloop_spawn(loop, work, &delays[1]))), 5);
+    check(&error,
+          aloop_await(aloop_gather(loop, aloop_spawn(loop, work, &delays[0]),
+                                   aloop_spawn(loop, work, &delays[1]),
+                                   aloop_spawn(loop, work, &delays[2]))),
+          0);
+    check(&error,
+          aloop_await(aloop_gather(loop, aloop_spawn(loop, work, &delays[3]),
+                                   aloop_spawn(loop, fails, NULL))),
+          ALOOP_EPERM);
+    check(&error,
+          aloop_await(aloop_race(loop, aloop_spawn(loop, work, &delays[3]),
+                                 aloop_spawn(loop, work, &delays[1]))),
+          5);
     for (int i = 0; i < 3; i++)
         members[i] = aloop_spawn(loop, i == 0 ? fails : work, &delays[i]);
     check(&error, aloop_await(aloop_any_array(loop, 3, members, &winner)), 5);
     for (int i = 0; i < 3; i++)
         members[i] = aloop_spawn(loop, i == 2 ? fails : work, &delays[i]);
+    check(&error, aloop_await(aloop_gather_settled(loop, 3, members, statuses)),
+          2);
     check(&error,
-          aloop_await(aloop_gather_settled(loop, 3, members, statuses)), 2);
-    check(&error, aloop_await(aloop_map(loop, map_one, delays, 5,
-                                        sizeof delays[0], 2)), 0);
-    check(&error, aloop_await(aloop_timeout(
-                      aloop_spawn(loop, work, &delays[3]), 2 * MS)),
-          ALOOP_ETIMEDOUT);
+          aloop_await(aloop_map(loop, map_one, delays, 5, sizeof delays[0], 2)),
+          0);
+    check(
+        &error,
+        aloop_await(aloop_timeout(aloop_spawn(loop, work, &delays[3]), 2 * MS)),
+        ALOOP_ETIMEDOUT);
     return error;
 }
 
@@ -160,8 +165,8 @@ ssize_t torture_on_stack(aloop *loop)
 {
     ssize_t error = 0;
 
-    torture_keep(&error, aloop_await(aloop_spawn(loop, compose_on_stack,
-                                                 NULL)));
+    torture_keep(&error,
+                 aloop_await(aloop_spawn(loop, compose_on_stack, NULL)));
     torture_keep(&error, aloop_run(loop));
     return error;
 }
@@ -183,9 +188,9 @@ static ssize_t clean_up_slowly(aloop *loop, void *arg)
 
 static ssize_t parent(aloop *loop, void *arg)
 {
-    return aloop_await(
-        aloop_gather(loop, aloop_spawn(loop, clean_up_slowly, arg),
-                     aloop_sleep(loop, ALOOP_SEC(2))));
+    return aloop_await(aloop_gather(loop,
+                                    aloop_spawn(loop, clean_up_slowly, arg),
+                                    aloop_sleep(loop, ALOOP_SEC(2))));
 }
 
 /* Tasks that are cancelled before they begin, while they wait, by a dropped
@@ -281,15 +286,15 @@ static ssize_t leave_all(aloop *loop, void *arg)
 
     (void) arg;
     torture_fill(bytes, 0, sizeof bytes);
-    torture_keep(&error, aloop_timer_start(loop, MS, MS, on_tick, &tick_watch,
-                                           &timer));
+    torture_keep(&error,
+                 aloop_timer_start(loop, MS, MS, on_tick, &tick_watch, &timer));
     torture_keep(&error, aloop_tcp_listen(loop, "127.0.0.1", "90", on_stream,
                                           NULL, &listener));
     aloop_detach(aloop_spawn(loop, clean_up_slowly, &cleaned_up[0]));
     aloop_detach(aloop_spawn(loop, parent, &cleaned_up[1]));
-    torture_keep(&error,
-                 torture_await(aloop_tcp_connect(loop, "localhost", "80",
-                                                 &stream), 10));
+    torture_keep(
+        &error,
+        torture_await(aloop_tcp_connect(loop, "localhost", "80", &stream), 10));
     if (stream != NULL)
         torture_keep(&error, aloop_stream_put(stream, bytes, sizeof bytes));
     aloop_stream_close(stream);

@@ -111,8 +111,9 @@ static void on_promise(aloop_future *future, ssize_t status, void *arg)
     torture_expect(aloop_future_is_settled(future),
                    "called back before it has settled");
     /* Dropping the only owning reference cancels a promise. */
-    torture_expect(status == 7 || (status == ALOOP_ECANCELED &&
-                                   deferred.calls == 0), "wrong status");
+    torture_expect(status == 7 ||
+                       (status == ALOOP_ECANCELED && deferred.calls == 0),
+                   "wrong status");
 }
 
 static void resolve_all(aloop *loop, void *arg)

@@ -90,7 +90,7 @@ static struct {
     unsigned jobs;
     bool is_named; /* One scenario was named: run all its points. */
     unsigned long seen, run, failed; /* Of the present scenario. */
-    struct point_counts *counts; /* Written by a rehearsal. */
+    struct point_counts *counts;     /* Written by a rehearsal. */
     struct shared *shared;
 } torture = {.every = 1, .seconds = 10, .least = 1, .jobs = 1};
 
@@ -243,7 +243,7 @@ static void run_job(const char *which)
         torture.run = 1;
         torture.failed = 0;
         torture_scenario(&scenarios[i / WORLDS],
-                         (enum point_world) (i % WORLDS));
+                         (enum point_world)(i % WORLDS));
         atomic_fetch_add(&shared->run, torture.run);
         atomic_fetch_add(&shared->failed, torture.failed);
     }
@@ -289,8 +289,8 @@ static int run_all(const char *which)
     run_jobs(which);
     run = atomic_load(&torture.shared->run);
     failed = atomic_load(&torture.shared->failed);
-    printf("torture: %lu points, %lu failed [bar: %u points, 0 failed]\n",
-           run, failed, torture.least);
+    printf("torture: %lu points, %lu failed [bar: %u points, 0 failed]\n", run,
+           failed, torture.least);
     return failed == 0 && run >= torture.least ? 0 : 1;
 }
 
@@ -322,7 +322,7 @@ static int replay(char **words)
     for (size_t i = 0; i < SCENARIOS * WORLDS; i++)
         if (matches_name(words[0], i / WORLDS, i % WORLDS)) {
             point.scenario = &scenarios[i / WORLDS];
-            point.world = (enum point_world) (i % WORLDS);
+            point.world = (enum point_world)(i % WORLDS);
         }
     if (point.scenario == NULL)
         return fail_usage(words[0]);
@@ -336,8 +336,8 @@ static int replay(char **words)
         if (strcmp(point_calls[i].name, words[2]) == 0)
             point.call = i;
     point.nth = (unsigned) strtoul(words[3], NULL, 10);
-    if (point.kind == KINDS || point.call == POINT_CALLS ||
-        point.nth == 0 || !find_error(&point, words[4]))
+    if (point.kind == KINDS || point.call == POINT_CALLS || point.nth == 0 ||
+        !find_error(&point, words[4]))
         return fail_usage("KIND, CALL, NTH or ERROR");
     alarm(torture.seconds);
     point_run(&point, torture.counts);
@@ -373,9 +373,8 @@ int main(int argc, char **argv)
     int first = take_options(argc, argv);
 
     torture.program = argv[0];
-    torture.shared = mmap(NULL, sizeof *torture.shared,
-                          PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                          -1, 0);
+    torture.shared = mmap(NULL, sizeof *torture.shared, PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (torture.shared == MAP_FAILED)
         return 2;
     torture.counts = &torture.shared->counts[0];

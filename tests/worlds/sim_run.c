@@ -34,8 +34,8 @@ enum { WORLDS = sizeof worlds / sizeof worlds[0] };
 
 /* The progress of the child, shared with the parent. */
 struct place {
-    uint64_t next;    /* Next run, counted over all seeds and worlds. */
-    int64_t ns;       /* Virtual time so far. */
+    uint64_t next;     /* Next run, counted over all seeds and worlds. */
+    int64_t ns;        /* Virtual time so far. */
     unsigned compared; /* Runs that were repeated. */
 };
 

@@ -17,7 +17,7 @@
 enum {
     STILL_MAX = 20000,  /* Turns in a row at one point in time. */
     TURNS_MAX = 400000, /* Turns of a run. */
-    POSTS_MAX = 12 /* From other threads; each may queue another one. */
+    POSTS_MAX = 12      /* From other threads; each may queue another one. */
 };
 
 struct kept {
@@ -300,8 +300,7 @@ static bool all_done(const struct world *world)
 {
     bool is_done = world->is_done();
 
-    return is_done && posts.came == posts.planned &&
-           posts.ran == posts.queued;
+    return is_done && posts.came == posts.planned && posts.ran == posts.queued;
 }
 
 /* Closes the program.  Remaining operations must end by themselves, and the

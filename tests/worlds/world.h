@@ -41,11 +41,11 @@ extern const struct world world_chat, world_echo, world_ends, world_proxy,
 struct run {
     aloop *loop;
     enum weather weather;
-    bool jumps;        /* The clock may jump. */
-    bool is_quiet;     /* No more faults: the end has begun. */
-    bool is_freeing;   /* Inside aloop_free(). */
-    bool is_over;      /* The library must not call the program any more. */
-    size_t bytes;      /* Allocated by the library. */
+    bool jumps;      /* The clock may jump. */
+    bool is_quiet;   /* No more faults: the end has begun. */
+    bool is_freeing; /* Inside aloop_free(). */
+    bool is_over;    /* The library must not call the program any more. */
+    size_t bytes;    /* Allocated by the library. */
     unsigned turns;
     unsigned unhandled; /* Errors that were not handled. */
     int64_t jumped_ns;  /* Sum of all jumps of the clock. */
@@ -53,10 +53,10 @@ struct run {
 
 extern struct run run;
 
-#define CHECK(claim)                                  \
-    do {                                              \
-        if (!(claim))                                 \
-            world_fail(__FILE__, __LINE__, #claim);   \
+#define CHECK(claim) \
+    do { \
+        if (!(claim)) \
+            world_fail(__FILE__, __LINE__, #claim); \
     } while (0)
 
 /* Prints the claim that does not hold, and ends the process. */

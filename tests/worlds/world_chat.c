@@ -24,7 +24,7 @@ static const size_t HEAD = offsetof(struct message, text);
 
 /* The server's end of a connection. */
 struct member {
-    aloop_stream *stream; /* NULL: closed. */
+    aloop_stream *stream;   /* NULL: closed. */
     struct message message; /* Received part of the next message. */
     size_t got;
     unsigned char id; /* 0: no message yet. */
@@ -81,8 +81,8 @@ static void broadcast(const struct member *from)
 
         if (member == from || member->stream == NULL)
             continue;
-        result = aloop_stream_put(member->stream, message,
-                                  HEAD + message->size);
+        result =
+            aloop_stream_put(member->stream, message, HEAD + message->size);
         CHECK(result >= 0 || may_break() || run.is_quiet);
         if (result == 0 && member->id != 0)
             w.queued_to[member->id]++;
@@ -130,8 +130,7 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
     }
 }
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     struct member *member = &w.members[w.members_count];
 
@@ -160,8 +159,8 @@ static ssize_t send_messages(aloop *loop, void *arg)
                                   .number = (unsigned char) i};
 
         text_fill(client->id, i, message.text, message.size);
-        result = aloop_await(aloop_stream_write(
-            client->stream, &message, HEAD + message.size));
+        result = aloop_await(
+            aloop_stream_write(client->stream, &message, HEAD + message.size));
         if (result >= 0)
             result = aloop_await(aloop_sleep(loop, client->pause_ns));
     }
@@ -320,5 +319,5 @@ static void check(void)
     }
 }
 
-const struct world world_chat = {"chat", start, is_done, close_world,
-                                 check, NULL};
+const struct world world_chat = {"chat",      start, is_done,
+                                 close_world, check, NULL};

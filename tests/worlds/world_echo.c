@@ -111,8 +111,7 @@ static void on_serve_end(struct follow *follow, ssize_t status)
         close_served(served, false);
 }
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     struct served *served = keep(sizeof *served);
 
@@ -133,8 +132,8 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream,
 }
 
 /* Reads `size` bytes in one of several ways. */
-static aloop_future *read_back(aloop_stream *stream, char *in,
-                               const char *out, size_t size)
+static aloop_future *read_back(aloop_stream *stream, char *in, const char *out,
+                               size_t size)
 {
     if (chance(50))
         return aloop_stream_read_exactly(stream, in, size);
@@ -163,9 +162,9 @@ static ssize_t one_round(aloop *loop, aloop_stream *stream, unsigned id,
 
     if (out != NULL && in != NULL) {
         text_fill(id, *at, out, size);
-        result = wait_for(
-            aloop_gather(loop, aloop_stream_write(stream, out, size),
-                         read_back(stream, in, out, size)));
+        result =
+            wait_for(aloop_gather(loop, aloop_stream_write(stream, out, size),
+                                  read_back(stream, in, out, size)));
         if (result >= 0)
             CHECK(text_matches(id, *at, in, size));
         *at += size;
@@ -196,8 +195,7 @@ static ssize_t run_client(aloop *loop, void *arg)
     ssize_t result = aloop_await(aloop_tcp_connect(
         loop, chance(50) ? "127.0.0.1" : "::1", w.port, &stream));
 
-    CHECK((result == 0) == (stream != NULL) || may_break() ||
-          run.is_freeing);
+    CHECK((result == 0) == (stream != NULL) || may_break() || run.is_freeing);
     for (unsigned i = 0; i < client->rounds && result >= 0; i++) {
         result = aloop_await(aloop_sleep(loop, client->pause_ns));
         if (result >= 0)
@@ -318,9 +316,8 @@ static ssize_t receive_to_end(aloop *loop, void *arg)
         size_t size = between(1, CHUNK);
 
         n = aloop_await(
-            chance(50)
-                ? aloop_stream_read(bulk->stream, bytes, size)
-                : aloop_stream_read_exactly(bulk->stream, bytes, size));
+            chance(50) ? aloop_stream_read(bulk->stream, bytes, size)
+                       : aloop_stream_read_exactly(bulk->stream, bytes, size));
         if (n == ALOOP_EOF)
             n = aloop_await(
                 aloop_stream_read_to_end(bulk->stream, bytes, CHUNK));
@@ -341,8 +338,8 @@ static ssize_t stream_by_tasks(aloop *loop, struct bulk *bulk)
 static ssize_t be_bulk(aloop *loop, void *arg)
 {
     struct bulk *bulk = arg;
-    ssize_t result = aloop_await(
-        aloop_tcp_connect(loop, "::1", w.port, &bulk->stream));
+    ssize_t result =
+        aloop_await(aloop_tcp_connect(loop, "::1", w.port, &bulk->stream));
 
     if (result == 0)
         result = chance(50) ? stream_by_callbacks(loop, bulk)
@@ -379,8 +376,7 @@ static ssize_t connect_to_silent_host(aloop *loop, void *arg)
 
     (void) arg;
     CHECK(result == ALOOP_ETIMEDOUT || may_break() || run.is_freeing);
-    CHECK(result != ALOOP_ETIMEDOUT ||
-          aloop_now(loop) - start_ns >= limit_ns);
+    CHECK(result != ALOOP_ETIMEDOUT || aloop_now(loop) - start_ns >= limit_ns);
     CHECK(result < 0 && stream == NULL);
     return 0;
 }
@@ -425,8 +421,8 @@ static void start(void)
 
     memset(&w, 0, sizeof w);
     w.serves_by_task = chance(50);
-    CHECK(aloop_tcp_listen(run.loop, NULL, "0", on_stream, NULL,
-                           &w.listener) == 0);
+    CHECK(aloop_tcp_listen(run.loop, NULL, "0", on_stream, NULL, &w.listener) ==
+          0);
     port = aloop_listener_port(w.listener);
     snprintf(w.port, sizeof w.port, "%d", port);
     sim_blackhole("10.0.0.9");
@@ -478,5 +474,5 @@ static void check(void)
         CHECK(served->is_closed);
 }
 
-const struct world world_echo = {"echo", start, is_done, close_world,
-                                 check, NULL};
+const struct world world_echo = {"echo",      start, is_done,
+                                 close_world, check, NULL};

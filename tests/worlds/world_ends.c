@@ -14,10 +14,10 @@ struct link {
     aloop_stream *stream; /* NULL: not connected yet, or closed. */
     unsigned id;
     size_t total;
-    size_t sent;   /* Bytes given to the stream. */
-    char *text;    /* All bytes; writes borrow them. */
+    size_t sent; /* Bytes given to the stream. */
+    char *text;  /* All bytes; writes borrow them. */
     int listener;
-    int peer;      /* -1: not accepted yet. */
+    int peer; /* -1: not accepted yet. */
     size_t got;
     unsigned takes; /* Remaining reads of the peer. */
     bool is_closed;
@@ -215,5 +215,5 @@ static void check_peers(void)
     }
 }
 
-const struct world world_ends = {"ends", start, is_done, close_world, NULL,
-                                 check_peers};
+const struct world world_ends = {"ends",      start, is_done,
+                                 close_world, NULL,  check_peers};

@@ -27,8 +27,8 @@ struct request {
 struct served {
     aloop_stream *stream;
     struct request request;
-    size_t got;  /* Received: first of the request, then of the text. */
-    size_t sent; /* Bytes sent of the other text. */
+    size_t got;   /* Received: first of the request, then of the text. */
+    size_t sent;  /* Bytes sent of the other text. */
     bool is_told; /* The end of the text was received. */
     bool is_shut; /* The end of the other text was sent. */
     bool is_closed;
@@ -233,8 +233,7 @@ static void on_link_end(struct follow *follow, ssize_t status)
     on_task_end(follow, status);
 }
 
-static void on_client(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_client(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     struct link *link = keep(sizeof *link);
 
@@ -272,8 +271,8 @@ static ssize_t send_all(aloop *loop, void *arg)
         CHECK(result < 0 || (size_t) result == size);
         at += size;
         if (result >= 0 && chance(20))
-            result = aloop_await(
-                aloop_sleep(loop, any_delay_ns(ALOOP_SEC(60))));
+            result =
+                aloop_await(aloop_sleep(loop, any_delay_ns(ALOOP_SEC(60))));
     }
     free(piece);
     return result < 0 ? result
@@ -288,8 +287,8 @@ static ssize_t receive_all(aloop *loop, void *arg)
     ssize_t n = piece != NULL ? 1 : ALOOP_ENOMEM;
 
     while (n > 0) {
-        n = aloop_await(aloop_stream_read(client->stream, piece,
-                                          between(1, PIECE_MAX)));
+        n = aloop_await(
+            aloop_stream_read(client->stream, piece, between(1, PIECE_MAX)));
         if (n > 0) {
             CHECK(text_matches(down_text(client->request.id), at, piece,
                                (size_t) n));
@@ -321,8 +320,8 @@ static aloop_future *exchange(aloop *loop, struct client *client)
 static ssize_t run_client(aloop *loop, void *arg)
 {
     struct client *client = arg;
-    ssize_t result = aloop_await(aloop_tcp_connect(
-        loop, "127.0.0.1", w.proxy_port, &client->stream));
+    ssize_t result = aloop_await(
+        aloop_tcp_connect(loop, "127.0.0.1", w.proxy_port, &client->stream));
 
     if (result == 0)
         result = aloop_await(
@@ -387,5 +386,5 @@ static void check(void)
     CHECK(w.whole == w.clients || may_break());
 }
 
-const struct world world_proxy = {"proxy", start, is_done, close_world,
-                                  check, NULL};
+const struct world world_proxy = {"proxy",     start, is_done,
+                                  close_world, check, NULL};

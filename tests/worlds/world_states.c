@@ -152,7 +152,9 @@ static void compose(void)
     aloop_future *members[] = {get(), get(), get()};
     static aloop_future *(*const ways[])(aloop *, size_t, aloop_future **,
                                          size_t *) = {
-        aloop_any_array, aloop_race_array};
+        aloop_any_array,
+        aloop_race_array,
+    };
 
     if (chance(50))
         put(aloop_gather_array(run.loop, 3, members));
@@ -249,8 +251,7 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
     act_randomly();
 }
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     const struct note *note = arg;
 
@@ -275,8 +276,8 @@ static void new_listener(void)
 
     close_listener(slot);
     w.listener_notes[slot] = note_for(slot);
-    if (aloop_tcp_listen(run.loop, NULL, "0", on_stream,
-                         w.listener_notes[slot], &w.listeners[slot]) == 0)
+    if (aloop_tcp_listen(run.loop, NULL, "0", on_stream, w.listener_notes[slot],
+                         &w.listeners[slot]) == 0)
         snprintf(w.port, sizeof w.port, "%d",
                  aloop_listener_port(w.listeners[slot]));
 }
@@ -295,8 +296,8 @@ static void connect(void)
 {
     aloop_stream **stream = keep(sizeof *stream);
 
-    follow(aloop_tcp_connect(run.loop, chance(50) ? "127.0.0.1" : "::1",
-                             w.port, stream),
+    follow(aloop_tcp_connect(run.loop, chance(50) ? "127.0.0.1" : "::1", w.port,
+                             stream),
            on_connected, stream);
 }
 
@@ -362,12 +363,17 @@ static void drop_stream(void)
 static aloop_future *any_wait(aloop *loop, int *item)
 {
     switch (sim_random(6)) {
-    case 0: return aloop_channel_send(w.channel, item);
-    case 1: return aloop_channel_receive(w.channel, item);
-    case 2: return aloop_event_wait(w.event);
-    case 3: return aloop_timeout(aloop_semaphore_acquire(w.semaphore, 1),
-                                 any_delay_ns(ALOOP_SEC(9)));
-    default: return aloop_sleep(loop, any_delay_ns(ALOOP_SEC(9)));
+    case 0:
+        return aloop_channel_send(w.channel, item);
+    case 1:
+        return aloop_channel_receive(w.channel, item);
+    case 2:
+        return aloop_event_wait(w.event);
+    case 3:
+        return aloop_timeout(aloop_semaphore_acquire(w.semaphore, 1),
+                             any_delay_ns(ALOOP_SEC(9)));
+    default:
+        return aloop_sleep(loop, any_delay_ns(ALOOP_SEC(9)));
     }
 }
 
@@ -409,11 +415,21 @@ static void signal_others(void)
     int item = 2;
 
     switch (sim_random(5)) {
-    case 0: aloop_event_set(w.event); break;
-    case 1: aloop_event_clear(w.event); break;
-    case 2: aloop_semaphore_release(w.semaphore, 1); break;
-    case 3: aloop_channel_try_send(w.channel, &item); break;
-    default: aloop_channel_try_receive(w.channel, &item); break;
+    case 0:
+        aloop_event_set(w.event);
+        break;
+    case 1:
+        aloop_event_clear(w.event);
+        break;
+    case 2:
+        aloop_semaphore_release(w.semaphore, 1);
+        break;
+    case 3:
+        aloop_channel_try_send(w.channel, &item);
+        break;
+    default:
+        aloop_channel_try_receive(w.channel, &item);
+        break;
     }
 }
 
@@ -508,5 +524,5 @@ static void check(void)
     CHECK(w.tasks_running == 0);
 }
 
-const struct world world_states = {"states", start, is_done, close_world,
-                                   check, NULL};
+const struct world world_states = {"states",    start, is_done,
+                                   close_world, check, NULL};

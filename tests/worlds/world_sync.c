@@ -162,5 +162,5 @@ static void check(void)
     aloop_semaphore_free(w.semaphore);
 }
 
-const struct world world_sync = {"sync", start, is_done, close_world,
-                                 check, NULL};
+const struct world world_sync = {"sync",      start, is_done,
+                                 close_world, check, NULL};

@@ -16,10 +16,10 @@ static struct timer {
     aloop_timer *timer; /* NULL: not open. */
     int64_t when_ns;
     int64_t period_ns;
-    uint64_t order;  /* Position among all starts. */
-    unsigned turn;   /* Turn of its start. */
+    uint64_t order; /* Position among all starts. */
+    unsigned turn;  /* Turn of its start. */
     bool is_set;
-    unsigned life;   /* Number of this opening, also in the callback's arg. */
+    unsigned life; /* Number of this opening, also in the callback's arg. */
 } timers[TIMERS];
 
 /* The argument of a callback, which must belong to the present opening. */
@@ -110,8 +110,7 @@ static void act_randomly(void)
         restart_timer, stop_timer,  change_period,
     };
 
-    acts[sim_random(sizeof acts / sizeof acts[0])](
-        (size_t) sim_random(TIMERS));
+    acts[sim_random(sizeof acts / sizeof acts[0])]((size_t) sim_random(TIMERS));
 }
 
 static size_t count_set(void)
@@ -202,5 +201,5 @@ static void close_world(void)
         close_timer(i);
 }
 
-const struct world world_timers = {"timers", start, is_done, close_world,
-                                   NULL, NULL};
+const struct world world_timers = {"timers",    start, is_done,
+                                   close_world, NULL,  NULL};

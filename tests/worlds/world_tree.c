@@ -103,8 +103,7 @@ static ssize_t gather_settled(aloop *loop, struct family *family)
 
     for (size_t i = 0; i < count; i++)
         statuses[i] = ALOOP_PENDING;
-    result = aloop_await(
-        aloop_gather_settled(loop, count, futures, statuses));
+    result = aloop_await(aloop_gather_settled(loop, count, futures, statuses));
     for (size_t i = 0; i < count && result >= 0; i++) {
         CHECK(statuses[i] != ALOOP_PENDING);
         succeeded += statuses[i] >= 0;
@@ -114,8 +113,8 @@ static ssize_t gather_settled(aloop *loop, struct family *family)
 }
 
 static ssize_t one_of(aloop *loop, struct family *family,
-                      aloop_future *(*array)(aloop *, size_t,
-                                             aloop_future **, size_t *))
+                      aloop_future *(*array)(aloop *, size_t, aloop_future **,
+                                             size_t *) )
 {
     aloop_future *futures[CHILDREN];
     size_t count = spawn_some(loop, family, futures), winner = CHILDREN;
@@ -139,8 +138,8 @@ static ssize_t limit(aloop *loop, struct family *family)
 {
     int64_t ns = any_delay_ns(ALOOP_SEC(20));
     int64_t start_ns = aloop_now(loop);
-    ssize_t result = aloop_await(
-        aloop_timeout(aloop_sleep(loop, ALOOP_SEC(25)), ns));
+    ssize_t result =
+        aloop_await(aloop_timeout(aloop_sleep(loop, ALOOP_SEC(25)), ns));
 
     (void) family;
     CHECK(result != 0 || run.jumps);
@@ -151,8 +150,8 @@ static ssize_t limit(aloop *loop, struct family *family)
 
 static ssize_t limit_child(aloop *loop, struct family *family)
 {
-    return aloop_await(aloop_timeout(spawn(loop, family),
-                                     any_delay_ns(ALOOP_SEC(20))));
+    return aloop_await(
+        aloop_timeout(spawn(loop, family), any_delay_ns(ALOOP_SEC(20))));
 }
 
 /* Sets a deadline for several waits, and checks that it reports correctly
@@ -255,7 +254,7 @@ static struct family *keep_family(struct family *own)
 
 static ssize_t run_body(aloop *loop, void *arg)
 {
-    static ssize_t (*const ways[])(aloop *loop, struct family *family) = {
+    static ssize_t (*const ways[])(aloop * loop, struct family * family) = {
         nap,         pause_once,     shield, limit,        under_deadline,
         limit_child, gather,         any,    race,         gather_settled,
         in_group,    under_deadline, gather, cancel_child, cancel_self,
@@ -332,5 +331,5 @@ static void check(void)
     CHECK(w.running == 0);
 }
 
-const struct world world_tree = {"tree", start, is_done, close_world,
-                                 check, NULL};
+const struct world world_tree = {"tree",      start, is_done,
+                                 close_world, check, NULL};

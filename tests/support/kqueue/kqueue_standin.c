@@ -41,8 +41,8 @@ enum { BATCH = 256, TIMERS_MAX = 4, FILTERS = 3 };
 struct note {
     bool has_filter[FILTERS]; /* Reading, writing, out-of-band data. */
     void *udata[FILTERS];
-    int first;     /* Which of them is reported first: they take turns. */
-    bool is_clear; /* EV_CLEAR of the filter for reading. */
+    int first;         /* Which of them is reported first: they take turns. */
+    bool is_clear;     /* EV_CLEAR of the filter for reading. */
     unsigned reported; /* What that filter has reported already. */
 };
 
@@ -123,8 +123,8 @@ static void forget(int fd)
     pthread_mutex_lock(&mutex);
     forget_queue(fd);
     for (size_t i = 0; i < queue_count; i++)
-        if (queues[i] != NULL && fd >= 0
-            && (size_t) fd < queues[i]->note_count) {
+        if (queues[i] != NULL && fd >= 0 &&
+            (size_t) fd < queues[i]->note_count) {
             struct note *note = &queues[i]->notes[fd];
 
             if (is_watched(note))
@@ -223,8 +223,7 @@ static int update(int fd, int ident, struct note *note, bool is_known)
     return epoll_ctl(fd, operation, ident, &event) < 0 ? errno : 0;
 }
 
-static int change_note(int fd, struct queue *queue,
-                       const struct kevent *change)
+static int change_note(int fd, struct queue *queue, const struct kevent *change)
 {
     int filter = change->filter == EVFILT_READ    ? 0
                  : change->filter == EVFILT_WRITE ? 1
@@ -282,8 +281,8 @@ static int start_timer(int fd, struct timer *timer, int index,
         return errno;
     timer->ident = change->ident;
     timer->udata = change->udata;
-    if (timerfd_settime(timer->fd, 0, &value, NULL) < 0
-        || epoll_ctl(fd, EPOLL_CTL_ADD, timer->fd, &event) < 0) {
+    if (timerfd_settime(timer->fd, 0, &value, NULL) < 0 ||
+        epoll_ctl(fd, EPOLL_CTL_ADD, timer->fd, &event) < 0) {
         int error = errno;
 
         raw_close(timer->fd);
@@ -331,13 +330,13 @@ static int apply(int fd, struct queue *queue, const struct kevent *change)
         known |= EV_ENABLE;
     if (change->filter == EVFILT_READ)
         known |= EV_CLEAR;
-    if ((change->flags & ~known) != 0 || verb == 0
-        || (verb & (verb - 1)) != 0)
+    if ((change->flags & ~known) != 0 || verb == 0 || (verb & (verb - 1)) != 0)
         return EINVAL;
     if (is_timer)
         return change_timer(fd, queue, change);
-    if ((change->filter != EVFILT_READ && change->filter != EVFILT_WRITE
-         && change->filter != EVFILT_EXCEPT) || change->fflags != fflags)
+    if ((change->filter != EVFILT_READ && change->filter != EVFILT_WRITE &&
+         change->filter != EVFILT_EXCEPT) ||
+        change->fflags != fflags)
         return EINVAL;
     return change_note(fd, queue, change);
 }
@@ -400,14 +399,14 @@ static bool report(const struct note *note, int ident, int filter,
     };
     bool is_at_end = (events & kinds[filter].ends) != 0;
 
-    if (!note->has_filter[filter]
-        || (events & (kinds[filter].ends | kinds[filter].wakes)) == 0)
+    if (!note->has_filter[filter] ||
+        (events & (kinds[filter].ends | kinds[filter].wakes)) == 0)
         return false;
     *ret = (struct kevent){
         .ident = (uintptr_t) ident,
         .filter = kinds[filter].filter,
         .flags = is_at_end ? EV_EOF : 0,
-        .fflags = filter == 2                 ? NOTE_OOB
+        .fflags = filter == 2                ? NOTE_OOB
                   : (events & EPOLLERR) != 0 ? error_of(ident)
                                              : 0,
         .data = 1,
@@ -476,8 +475,8 @@ static int report_all(int fd, const struct epoll_event *ready, int ready_count,
         if (queue == NULL)
             continue;
         if ((key & TIMER_TAG) != 0)
-            count += report_timer(&queue->timers[key & ~TIMER_TAG],
-                                  &events[count]);
+            count +=
+                report_timer(&queue->timers[key & ~TIMER_TAG], &events[count]);
         else if (key < queue->note_count)
             count += report_note(fd, &queue->notes[key], (int) key,
                                  ready[i].events, &events[count],
@@ -494,8 +493,8 @@ static int milliseconds(const struct timespec *timeout)
         return -1;
     if (timeout->tv_sec >= INT_MAX / 1000)
         return INT_MAX;
-    return (int) (timeout->tv_sec * 1000
-                  + (timeout->tv_nsec + 999999) / 1000000);
+    return (int) (timeout->tv_sec * 1000 +
+                  (timeout->tv_nsec + 999999) / 1000000);
 }
 
 int kevent(int fd, const struct kevent *changes, int change_count,
@@ -505,9 +504,8 @@ int kevent(int fd, const struct kevent *changes, int change_count,
     struct epoll_event ready[BATCH];
     int count;
 
-    if (timeout != NULL
-        && (timeout->tv_sec < 0 || timeout->tv_nsec < 0
-            || timeout->tv_nsec >= 1000000000)) {
+    if (timeout != NULL && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 ||
+                            timeout->tv_nsec >= 1000000000)) {
         errno = EINVAL;
         return -1;
     }

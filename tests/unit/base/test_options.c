@@ -29,10 +29,8 @@ struct third {
 };
 
 static const struct options_field fields[] = {
-    OPTIONS_FIELD(struct second, size),
-    OPTIONS_FIELD(struct second, name),
-    OPTIONS_FIELD(struct second, count),
-    OPTIONS_FIELD(struct second, hook),
+    OPTIONS_FIELD(struct second, size),     OPTIONS_FIELD(struct second, name),
+    OPTIONS_FIELD(struct second, count),    OPTIONS_FIELD(struct second, hook),
     OPTIONS_FIELD(struct second, hook_arg),
 };
 OPTIONS_LAST(struct second, hook_arg);
@@ -123,8 +121,7 @@ static void a_loop_refuses_sizes_that_end_inside_a_field(void **state)
     while (++options.size < table[3].start) {
         aloop *loop = aloop_new(&options);
 
-        assert_int_equal(loop != NULL,
-                         ends_a_field(table, 3, options.size));
+        assert_int_equal(loop != NULL, ends_a_field(table, 3, options.size));
         aloop_free(loop);
     }
 }
@@ -185,9 +182,8 @@ static void a_task_accepts_sizes_by_the_same_rule(void **state)
 static void spawn_with_sets_the_size(void **state)
 {
     aloop_group *group = aloop_group_new(t.loop);
-    aloop_future *task = aloop_spawn_with(t.loop, returns_one, NULL,
-                                          .name = "sized",
-                                          .stack_size = 64 * 1024);
+    aloop_future *task = aloop_spawn_with(
+        t.loop, returns_one, NULL, .name = "sized", .stack_size = 64 * 1024);
 
     (void) state;
     assert_string_equal(aloop_task_name(task), "sized");
@@ -202,14 +198,12 @@ static void spawn_with_sets_the_size(void **state)
 static void spawn_with_also_accepts_a_pointer_to_options(void **state)
 {
     aloop_task_options options = {.size = sizeof options, .name = "default"};
-    aloop_future *task =
-        aloop_spawn_with(t.loop, returns_one, NULL, &options);
+    aloop_future *task = aloop_spawn_with(t.loop, returns_one, NULL, &options);
 
     (void) state;
     assert_string_equal(aloop_task_name(task), "default");
     assert_int_equal(aloop_await(task), 1);
-    task = aloop_spawn_with(t.loop, returns_one, NULL, &options,
-                            .name = "own");
+    task = aloop_spawn_with(t.loop, returns_one, NULL, &options, .name = "own");
     assert_string_equal(aloop_task_name(task), "own");
     assert_int_equal(aloop_await(task), 1);
     options.size = 0;

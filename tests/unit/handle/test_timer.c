@@ -243,11 +243,10 @@ static void delays_beyond_the_end_of_time_saturate(void **state)
 
 static void long_delays_fire_after_exactly_that_time(void **state)
 {
-    static const int64_t delays[] = {ALOOP_SEC(40 * 60), ALOOP_SEC(25 * 86400),
-                                     ALOOP_SEC(50 * 86400),
-                                     ALOOP_SEC(100LL * 365 * 86400),
-                                     (INT64_C(1) << 31) * MS + 1,
-                                     ((INT64_C(1) << 32) + 1) * MS};
+    static const int64_t delays[] = {
+        ALOOP_SEC(40 * 60),          ALOOP_SEC(25 * 86400),
+        ALOOP_SEC(50 * 86400),       ALOOP_SEC(100LL * 365 * 86400),
+        (INT64_C(1) << 31) * MS + 1, ((INT64_C(1) << 32) + 1) * MS};
 
     (void) state;
     for (size_t i = 0; i < sizeof delays / sizeof delays[0]; i++) {
@@ -415,8 +414,7 @@ static void a_sleep_lasts_as_long_as_requested(void **state)
     (void) state;
     assert_int_equal(aloop_await(aloop_sleep(t.loop, 7 * MS)), 0);
     assert_true(aloop_now(t.loop) - begin == 7 * MS);
-    assert_int_equal(aloop_await(aloop_sleep_until(t.loop, begin + 9 * MS)),
-                     0);
+    assert_int_equal(aloop_await(aloop_sleep_until(t.loop, begin + 9 * MS)), 0);
     assert_true(aloop_now(t.loop) - begin == 9 * MS);
     assert_int_equal(aloop_await(aloop_sleep(t.loop, -5)), 0);
 }
@@ -490,8 +488,8 @@ static void a_periodic_timer_that_cannot_continue_is_reported(void **state)
                      0);
     assert_int_equal(aloop_run(loop), 0);
     assert_int_equal(t.calls, 1); /* It was `more`, which is idle now. */
-    assert_int_equal(
-        aloop_timer_start(loop, MS, 0, start_more, &more, &timer), 0);
+    assert_int_equal(aloop_timer_start(loop, MS, 0, start_more, &more, &timer),
+                     0);
     assert_int_equal(aloop_timer_start(loop, MS, MS, count_timer, NULL, &timer),
                      0);
     for (int i = 2; i < ROOM; i++)
@@ -603,7 +601,8 @@ static void a_fraction_of_a_millisecond_neither_spins_nor_fires_early(
         int64_t due_ns = aloop_now(t.loop) + delays_ns[i];
 
         assert_int_equal(aloop_timer_start(t.loop, delays_ns[i], 0, note_due,
-                                           &due_ns, &timer), 0);
+                                           &due_ns, &timer),
+                         0);
         assert_int_equal(aloop_run(t.loop), 0);
         assert_int_equal(t.calls, i + 1);
         assert_true(sim_wakes() - wakes <= 2);

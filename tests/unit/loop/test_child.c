@@ -106,7 +106,10 @@ static void a_child_that_frees_the_loop_runs_and_changes_nothing(void **state)
 static void a_child_whose_after_fork_fails_can_free_the_loop(void **state)
 {
     static const char *const calls[] = {
-        "aloop__reactor_renew", "aloop__sys_wake_open", "aloop__reactor_set"};
+        "aloop__reactor_renew",
+        "aloop__sys_wake_open",
+        "aloop__reactor_set",
+    };
 
     (void) state;
     for (size_t i = 0; i < 3; i++) {

@@ -83,9 +83,8 @@ static void fail_two(void)
     aloop_detach(aloop_future_new_settled(t.loop, ALOOP_EBUSY));
 }
 
-static void (*const queue_two[])(void) = {defer_two, post_two,
-                                          start_two_timers, spawn_two,
-                                          fail_two};
+static void (*const queue_two[])(void) = {defer_two, post_two, start_two_timers,
+                                          spawn_two, fail_two};
 enum { QUEUES = sizeof queue_two / sizeof queue_two[0] };
 
 static void queue(int i, bool is_taken_over)
@@ -163,10 +162,8 @@ static void a_child_forked_in_a_signal_callback_gets_no_old_signals(
     for (int i = 0; i < 2; i++) {
         has_forked = false;
         takes_over = i == 1;
-        aloop_signal_start(t.loop, SIGUSR1, fork_or_count_signal, NULL,
-                           &watch);
-        aloop_signal_start(t.loop, SIGUSR1, fork_or_count_signal, NULL,
-                           &other);
+        aloop_signal_start(t.loop, SIGUSR1, fork_or_count_signal, NULL, &watch);
+        aloop_signal_start(t.loop, SIGUSR1, fork_or_count_signal, NULL, &other);
         for (int k = 0; k < 3; k++)
             sim_raise(SIGUSR1);
 

@@ -49,7 +49,7 @@ static void a_closed_timer_does_nothing_in_its_turn_and_later(void **state)
     aloop_timer_close(timer);
     use_timer(timer);
     assert_mistakes(9, ": timer was used after it was closed");
-    use_timer(timer); /* It is freed by now. */
+    use_timer(timer);    /* It is freed by now. */
     assert_no_mistake(); /* They have been reported. */
     assert_int_equal(t.noted, 0);
 }
@@ -77,8 +77,7 @@ static void a_closed_stream_does_nothing(void **state)
         assert_int_equal(aloop_stream_queued(stream), 0);
         assert_int_equal(aloop_stream_set_watermarks(stream, 1, 2),
                          ALOOP_EINVAL);
-        assert_int_equal(aloop_stream_set_auto_pause(stream, 0),
-                         ALOOP_EINVAL);
+        assert_int_equal(aloop_stream_set_auto_pause(stream, 0), ALOOP_EINVAL);
         assert_int_equal(aloop_tcp_set_nodelay(stream, true), ALOOP_EINVAL);
         aloop_stream_ref(stream);
         aloop_stream_unref(stream);
@@ -92,8 +91,7 @@ static void a_closed_stream_does_nothing(void **state)
         assert_int_equal(wait_for(aloop_stream_write(stream, "x", 1)),
                          ALOOP_EINVAL);
         assert_int_equal(wait_for(aloop_stream_drain(stream)), ALOOP_EINVAL);
-        assert_int_equal(wait_for(aloop_stream_shutdown(stream)),
-                         ALOOP_EINVAL);
+        assert_int_equal(wait_for(aloop_stream_shutdown(stream)), ALOOP_EINVAL);
         assert_int_equal(wait_for(aloop_stream_forward(stream, stream)),
                          ALOOP_EINVAL);
         assert_mistakes(i == 0 ? 20 : 0, i == 0 ? ": stream was used" : "");
@@ -132,8 +130,7 @@ static void closed_listeners_signals_and_channels_do_nothing(void **state)
     assert_mistakes(3, ": signal watch was used");
     aloop_channel_free(channel);
     assert_int_equal(aloop_channel_try_send(channel, &item), ALOOP_EINVAL);
-    assert_int_equal(aloop_channel_try_receive(channel, &item),
-                     ALOOP_EINVAL);
+    assert_int_equal(aloop_channel_try_receive(channel, &item), ALOOP_EINVAL);
     assert_int_equal(wait_for(aloop_channel_send(channel, &item)),
                      ALOOP_EINVAL);
     assert_int_equal(wait_for(aloop_channel_receive(channel, &item)),
@@ -324,8 +321,8 @@ static void the_stack_of_a_task_that_has_ended_is_overwritten(void **state)
     (void) state;
     if (WITH_ASAN)
         skip(); /* ASan would report the access. */
-    assert_int_equal(
-        aloop_await(aloop_spawn(t.loop, leaves_a_pointer, &place)), 0);
+    assert_int_equal(aloop_await(aloop_spawn(t.loop, leaves_a_pointer, &place)),
+                     0);
 #if WITH_VALGRIND
     if (RUNNING_ON_VALGRIND)
         skip();
@@ -360,11 +357,11 @@ static void use_from_outside(void *arg)
     assert_int_equal(aloop_timer_restart(shared.timer, 0), ALOOP_EPERM);
     assert_int_equal(aloop_cancel(shared.future), ALOOP_EPERM);
     assert_int_equal(aloop_await(shared.future), ALOOP_EPERM);
-    assert_int_equal(
-        aloop_future_status(aloop_spawn(loop, returns_3, NULL)), ALOOP_EPERM);
+    assert_int_equal(aloop_future_status(aloop_spawn(loop, returns_3, NULL)),
+                     ALOOP_EPERM);
     assert_int_equal(aloop_future_status(aloop_sleep(loop, 0)), ALOOP_EPERM);
-    assert_int_equal(
-        aloop_timer_start(loop, 0, 0, note_int, NULL, &timer), ALOOP_EPERM);
+    assert_int_equal(aloop_timer_start(loop, 0, 0, note_int, NULL, &timer),
+                     ALOOP_EPERM);
     assert_null(aloop_channel_new(loop, 1, 1));
     assert_int_equal(aloop_now(loop), 0);
     assert_false(aloop_alive(loop));
@@ -384,8 +381,7 @@ static void other_threads_may_only_post_while_the_loop_runs(void **state)
 {
     (void) state;
     shared.future = aloop_sleep(t.loop, ALOOP_SEC(1));
-    aloop_timer_start(t.loop, ALOOP_SEC(5), 0, note_int, NULL,
-                      &shared.timer);
+    aloop_timer_start(t.loop, ALOOP_SEC(5), 0, note_int, NULL, &shared.timer);
     aloop_timer_stop(shared.timer);
     aloop_defer(t.loop, another_thread_calls, NULL);
     aloop_defer(t.loop, note_deferred, NULL);
@@ -421,8 +417,8 @@ static void mistakes_beyond_a_limit_are_not_reported(void **state)
     (void) state;
     for (int i = 0; i < 64; i++) {
         snprintf(names[i], sizeof names[i], "number %d", i);
-        aloop_future_unref(aloop_spawn_with(t.loop, sleeps_for_a_second,
-                                            NULL, .name = names[i]));
+        aloop_future_unref(aloop_spawn_with(t.loop, sleeps_for_a_second, NULL,
+                                            .name = names[i]));
         aloop_step(t.loop, 0);
     }
     assert_int_equal(t.mistakes, 32);

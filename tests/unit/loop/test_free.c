@@ -48,8 +48,7 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
     add_arg(arg);
 }
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     (void) listener;
     add_arg(arg);
@@ -186,8 +185,8 @@ static ssize_t never_ends(aloop *loop, void *arg)
     (void) arg;
     for (;;) {
         t.calls++;
-        aloop_await(aloop_gather(loop, aloop_sleep(loop, 1),
-                                 aloop_sleep(loop, 2)));
+        aloop_await(
+            aloop_gather(loop, aloop_sleep(loop, 1), aloop_sleep(loop, 2)));
     }
     return 0;
 }
@@ -308,9 +307,8 @@ static ssize_t always_yields(aloop *loop, void *arg)
 static void a_gather_of_an_endless_task_is_freed_with_the_loop(void **state)
 {
     aloop *loop = memory_loop(0);
-    aloop_future *gather =
-        aloop_gather(loop, aloop_spawn(loop, always_yields, NULL),
-                     aloop_sleep(loop, MS));
+    aloop_future *gather = aloop_gather(
+        loop, aloop_spawn(loop, always_yields, NULL), aloop_sleep(loop, MS));
 
     (void) state;
     assert_int_equal(aloop_step(loop, 0), 1);
@@ -340,10 +338,10 @@ static void a_settled_connect_that_is_held_is_freed_with_the_loop(void **state)
 static void settled_groups_that_are_held_are_freed_with_the_loop(void **state)
 {
     (void) state;
-    run_and_hold(aloop_gather(t.loop, aloop_sleep(t.loop, 1),
-                      aloop_sleep(t.loop, 2)));
-    run_and_hold(aloop_race(t.loop, aloop_sleep(t.loop, 1),
-                    aloop_sleep(t.loop, 2)));
+    run_and_hold(
+        aloop_gather(t.loop, aloop_sleep(t.loop, 1), aloop_sleep(t.loop, 2)));
+    run_and_hold(
+        aloop_race(t.loop, aloop_sleep(t.loop, 1), aloop_sleep(t.loop, 2)));
     free_counted_loop();
 }
 
@@ -375,8 +373,7 @@ static void a_group_that_never_ends_is_freed_with_the_loop(void **state)
 static ssize_t always_connects(aloop *loop, void *arg)
 {
     for (;;) {
-        aloop_future *connect = aloop_tcp_connect(loop, "127.0.0.9", "81",
-                                                  arg);
+        aloop_future *connect = aloop_tcp_connect(loop, "127.0.0.9", "81", arg);
 
         aloop_yield(loop);
         aloop_detach(connect);

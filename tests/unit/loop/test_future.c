@@ -69,9 +69,9 @@ static void continuations_run_in_the_order_of_registration(void **state)
 static void then_on_a_settled_future_runs_in_the_next_turn(void **state)
 {
     (void) state;
-    assert_int_equal(aloop_then(aloop_future_new_settled(t.loop, 3), on_settled,
-                                as_arg(1)),
-                     0);
+    assert_int_equal(
+        aloop_then(aloop_future_new_settled(t.loop, 3), on_settled, as_arg(1)),
+        0);
     assert_int_equal(t.calls, 0);
     assert_true(aloop_alive(t.loop));
     aloop_step(t.loop, 0);
@@ -474,8 +474,7 @@ static void nothing_can_be_removed_from_an_invalid_future(void **state)
 {
     (void) state;
     assert_int_equal(aloop_unthen(NULL, on_settled, NULL), 0);
-    assert_int_equal(aloop_unthen(aloop_future_new(NULL), on_settled, NULL),
-                     0);
+    assert_int_equal(aloop_unthen(aloop_future_new(NULL), on_settled, NULL), 0);
 }
 
 static void removes_itself(aloop_future *future, ssize_t status, void *arg)
@@ -600,9 +599,8 @@ static void invalid_arguments_give_a_failed_future(void **state)
     assert_int_equal(
         aloop_await(aloop_map(t.loop, NULL, items, 2, sizeof *items, 0)),
         ALOOP_EINVAL);
-    assert_int_equal(
-        aloop_await(aloop_map(t.loop, just_return, NULL, 2, 1, 0)),
-        ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_map(t.loop, just_return, NULL, 2, 1, 0)),
+                     ALOOP_EINVAL);
     assert_int_equal(aloop_yield(NULL), ALOOP_EINVAL);
     assert_int_equal(t.noted, 0);
 }

@@ -46,8 +46,7 @@ static void on_signal(aloop_signal *signal, int number, void *arg)
     free_owner(arg);
 }
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     (void) listener;
     aloop_stream_close(stream);
@@ -71,14 +70,16 @@ static void every_owner_may_be_freed_in_its_callback(void **state)
     int port;
 
     (void) state;
-    assert_int_equal(aloop_timer_start(t.loop, 1, 1, on_timer, timer,
-                                       &timer->timer), 0);
+    assert_int_equal(
+        aloop_timer_start(t.loop, 1, 1, on_timer, timer, &timer->timer), 0);
     stream->stream = connected();
     aloop_stream_start(stream->stream, on_data, stream);
-    assert_int_equal(aloop_signal_start(t.loop, SIGUSR1, on_signal, signal,
-                                        &signal->signal), 0);
+    assert_int_equal(
+        aloop_signal_start(t.loop, SIGUSR1, on_signal, signal, &signal->signal),
+        0);
     assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "0", on_stream,
-                                      listener, &listener->listener), 0);
+                                      listener, &listener->listener),
+                     0);
     port = aloop_listener_port(listener->listener);
     assert_true(sim_connect((uint16_t) port) >= 0);
     assert_true(sim_connect((uint16_t) port) >= 0);

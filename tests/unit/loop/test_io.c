@@ -48,7 +48,8 @@ static void replace_the_other(aloop_stream *stream, const void *data,
     (void) arg;
     aloop_stream_close(other);
     assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "81",
-                                      count_and_close, NULL, &newcomer), 0);
+                                      count_and_close, NULL, &newcomer),
+                     0);
     assert_int_equal(aloop_listener_fd(newcomer), fd);
     if (stream == first)
         second = NULL;
@@ -89,8 +90,8 @@ static void close_all_and_open_many(aloop_stream *stream, const void *data,
     for (int i = 0; i < NEIGHBOURS; i++)
         aloop_stream_close(n.streams[i]); /* This includes `stream`. */
     for (int i = 0; i < NEWCOMERS; i++)
-        aloop_detach(aloop_tcp_connect(t.loop, "127.0.0.1", "81",
-                                       &n.newcomers[i]));
+        aloop_detach(
+            aloop_tcp_connect(t.loop, "127.0.0.1", "81", &n.newcomers[i]));
 }
 
 /* Failure class 6: streams are closed while their events are dispatched, and
@@ -426,8 +427,9 @@ static void replace_in_callback(struct aloop__io *io, unsigned bits)
 static void a_replacement_in_a_callback_ends_the_dispatch(void **state)
 {
     (void) state;
-    assert_int_equal(aloop__io_share(t.loop, &w[0].shared, w_pair[0],
-                                     replace_in_callback), 0);
+    assert_int_equal(
+        aloop__io_share(t.loop, &w[0].shared, w_pair[0], replace_in_callback),
+        0);
     assert_int_equal(aloop__io_arm(t.loop, &w[0].shared.io, REACTOR_READ), 0);
     share(&w[1], w_pair[0], REACTOR_READ);
     w[1].adds = &w[2]; /* In the eviction: for the new descriptor. */
@@ -489,7 +491,10 @@ static void a_refusal_leaves_the_other_watchers_as_they_are(void **state)
 static void every_watcher_keeps_the_error_of_an_event(void **state)
 {
     const struct aloop__event event = {
-        .fd = w_pair[0], .bits = REACTOR_ERROR, .error = ALOOP_ECONNRESET};
+        .fd = w_pair[0],
+        .bits = REACTOR_ERROR,
+        .error = ALOOP_ECONNRESET,
+    };
     struct aloop__event events[2] = {event, event};
 
     (void) state;

@@ -311,7 +311,10 @@ static void there_are_at_most_64_threads_including_those_left(void **state)
     make_slow();
     for (int i = 0; i < SLOW; i++) {
         jobs[i] = (struct aloop__job){
-            .work = work_elsewhere, .done = done, .drop = count_drop};
+            .work = work_elsewhere,
+            .done = done,
+            .drop = count_drop,
+        };
         assert_int_equal(aloop__pool_submit(p.pool, &jobs[i]), 0);
         sim_pass(1);
         aloop__pool_leave(p.pool, &jobs[i]);
@@ -376,8 +379,7 @@ static void closing_cancels_jobs_that_have_not_run(void **state)
 
     assert_int_equal(t.noted, 3);
     for (int i = 0; i < 3; i++)
-        assert_true(p.jobs[i].is_done &&
-                    p.jobs[i].error == ALOOP_ECANCELED);
+        assert_true(p.jobs[i].is_done && p.jobs[i].error == ALOOP_ECANCELED);
     assert_int_equal(p.worked, 0);
     assert_int_equal(sim_threads_open(), 0);
     assert_false(aloop_alive(t.loop));
@@ -488,8 +490,7 @@ static void the_number_of_resolver_threads_can_be_set(void **state)
 
     assert_int_equal(most, 1);
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(aloop_future_status(connects[i]),
-                         ALOOP_ECONNREFUSED);
+        assert_int_equal(aloop_future_status(connects[i]), ALOOP_ECONNREFUSED);
         aloop_future_unref(connects[i]);
     }
     assert_int_equal(aloop_free(loop), 0);

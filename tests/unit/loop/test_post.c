@@ -36,8 +36,8 @@ static void write_wake_up(void *arg)
 
 static void post(const int *number)
 {
-    assert_int_equal(
-        aloop_post(t.loop, note_post, (void *) (uintptr_t) number), 0);
+    assert_int_equal(aloop_post(t.loop, note_post, (void *) (uintptr_t) number),
+                     0);
 }
 
 static void post_one(void *arg)

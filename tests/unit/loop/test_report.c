@@ -229,8 +229,7 @@ static void a_name_cannot_insert_a_new_line(void **state)
 {
     (void) state;
     use_default();
-    aloop_detach(
-        aloop_spawn_with(t.loop, fails, NULL, .name = "a\nb\x1b[31m"));
+    aloop_detach(aloop_spawn_with(t.loop, fails, NULL, .name = "a\nb\x1b[31m"));
     aloop_run(t.loop);
     assert_int_equal(lines(), 1);
     assert_non_null(strstr(sim_complaints(), "aloop: task a?b?[31m ("));
@@ -267,9 +266,9 @@ static void a_report_of_a_listener_names_its_address(void **state)
     int peer;
 
     (void) state;
-    assert_int_equal(aloop_tcp_listen(t.loop, "::1", "9", never_accepts, NULL,
-                                      &listener),
-                     0);
+    assert_int_equal(
+        aloop_tcp_listen(t.loop, "::1", "9", never_accepts, NULL, &listener),
+        0);
     peer = sim_connect_to("::1", 9);
     sim_fail("aloop__sys_accept", 1, ALOOP_EMFILE);
     aloop_step(t.loop, MS);
@@ -305,8 +304,7 @@ static void a_report_of_a_map_names_the_item(void **state)
     static int items[] = {2, 4, 6, 7, 8};
 
     (void) state;
-    aloop_detach(
-        aloop_map(t.loop, fails_if_odd, items, 5, sizeof items[0], 2));
+    aloop_detach(aloop_map(t.loop, fails_if_odd, items, 5, sizeof items[0], 2));
     aloop_run(t.loop);
     assert_int_equal(t.unhandled_error, ALOOP_EPERM);
     assert_string_equal(t.unhandled_what, "map, item 3 of 5,");

@@ -239,8 +239,7 @@ static void a_step_returns_once_something_has_run(void **state)
     aloop_listener *listener;
 
     (void) state;
-    aloop_tcp_listen(t.loop, "127.0.0.1", "9", done_by_accept, NULL,
-                     &listener);
+    aloop_tcp_listen(t.loop, "127.0.0.1", "9", done_by_accept, NULL, &listener);
     for (int i = 0; i < (int) (sizeof begin / sizeof begin[0]); i++) {
         begin[i]();
         assert_int_equal(aloop_step(t.loop, -1), 1);
@@ -340,8 +339,7 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
         note(rounds);
 }
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     (void) arg;
     aloop_stream_start(stream, on_data, NULL);

@@ -542,9 +542,8 @@ static void wander(struct flow *flow, unsigned *random, int depth)
         wait_turn(flow);
         wrong += errno != flow->number;
         for (unsigned i = 0; i < 8; i++)
-            wrong += mine[i]
-                     != (unsigned) flow->number * 1000 + (unsigned) depth * 8
-                            + i;
+            wrong += mine[i] !=
+                     (unsigned) flow->number * 1000 + (unsigned) depth * 8 + i;
         if (depth < 40 && next_random(random) % 2 == 0)
             wander(flow, random, depth + 1);
     } while (depth == 0 || next_random(random) % 4 > 0);

@@ -61,9 +61,14 @@ static void only_requested_events_are_reported(void **state)
 static void a_new_mask_takes_effect_with_its_generation(void **state)
 {
     static const unsigned masks[] = {
-        REACTOR_READ, REACTOR_WRITE, REACTOR_READ | REACTOR_WRITE,
-        REACTOR_WRITE, REACTOR_READ, REACTOR_READ,
-        REACTOR_READ | REACTOR_WRITE, REACTOR_READ,
+        REACTOR_READ,
+        REACTOR_WRITE,
+        REACTOR_READ | REACTOR_WRITE,
+        REACTOR_WRITE,
+        REACTOR_READ,
+        REACTOR_READ,
+        REACTOR_READ | REACTOR_WRITE,
+        REACTOR_READ,
     };
     unsigned was = 0;
     int pair[2];
@@ -192,10 +197,10 @@ static void a_file_is_refused_because_it_is_always_ready(void **state)
     (void) state;
     unlink(name);
 
-    assert_int_equal(
-        aloop__reactor_set(f.reactor, fd, 1, 0, REACTOR_READ), -EPERM);
-    assert_int_equal(
-        aloop__reactor_set(f.reactor, folder, 1, 0, REACTOR_READ), -EPERM);
+    assert_int_equal(aloop__reactor_set(f.reactor, fd, 1, 0, REACTOR_READ),
+                     -EPERM);
+    assert_int_equal(aloop__reactor_set(f.reactor, folder, 1, 0, REACTOR_READ),
+                     -EPERM);
     assert_int_equal(count_now(), 0);
 }
 
@@ -212,8 +217,8 @@ static void a_closed_descriptor_is_refused_and_can_be_removed(void **state)
     let_go(pair[0]);
 
     set(pair[0], 1, REACTOR_READ, 0);
-    assert_int_equal(
-        aloop__reactor_set(f.reactor, pair[0], 2, 0, REACTOR_READ), -EBADF);
+    assert_int_equal(aloop__reactor_set(f.reactor, pair[0], 2, 0, REACTOR_READ),
+                     -EBADF);
     assert_int_equal(count_now(), 0);
 }
 
@@ -232,11 +237,9 @@ static void changing_the_mask_of_a_closed_descriptor_fails(void **state)
     let_go(pair[0]);
 
     assert_int_equal(
-        aloop__reactor_set(f.reactor, pair[0], 1, both, REACTOR_WRITE),
-        -EBADF);
+        aloop__reactor_set(f.reactor, pair[0], 1, both, REACTOR_WRITE), -EBADF);
     assert_int_equal(
-        aloop__reactor_set(f.reactor, pair[0], 1, REACTOR_READ, both),
-        -EBADF);
+        aloop__reactor_set(f.reactor, pair[0], 1, REACTOR_READ, both), -EBADF);
     assert_int_equal(aloop__reactor_set(f.reactor, pair[0], 1, both, 0), 0);
     assert_int_equal(count_now(), 0);
 }
@@ -411,15 +414,20 @@ static void a_wait_never_ends_early(void **state)
     for (size_t i = 0; i < sizeof waits_ns / sizeof waits_ns[0]; i++) {
         int64_t before = aloop__sys_clock_ns();
 
-        assert_int_equal(
-            aloop__reactor_wait(f.reactor, waits_ns[i], &event, 1), 0);
+        assert_int_equal(aloop__reactor_wait(f.reactor, waits_ns[i], &event, 1),
+                         0);
         assert_true(aloop__sys_clock_ns() - before >= waits_ns[i]);
     }
 }
 
 static const int64_t huge_ns[] = {
-    -1, INT64_MIN, INT64_MAX, INT64_MAX - 1, ((INT64_C(1) << 31) - 1) * MS,
-    (INT64_C(1) << 31) * MS, ((INT64_C(1) << 32) + 1) * MS,
+    -1,
+    INT64_MIN,
+    INT64_MAX,
+    INT64_MAX - 1,
+    ((INT64_C(1) << 31) - 1) * MS,
+    (INT64_C(1) << 31) * MS,
+    ((INT64_C(1) << 32) + 1) * MS,
     INT64_C(100000001) * 1000 * MS,
 };
 
@@ -436,8 +444,8 @@ static void a_huge_timeout_waits_until_a_signal_arrives(void **state)
         int before = atomic_load(&signals);
 
         storm(1000);
-        assert_int_equal(
-            aloop__reactor_wait(f.reactor, huge_ns[i], &event, 1), 0);
+        assert_int_equal(aloop__reactor_wait(f.reactor, huge_ns[i], &event, 1),
+                         0);
         storm(0);
 
         assert_true(atomic_load(&signals) > before);
@@ -455,8 +463,8 @@ static void a_huge_timeout_does_not_hide_an_event(void **state)
     set(pair[0], 1, 0, REACTOR_READ);
 
     for (size_t i = 0; i < sizeof huge_ns / sizeof huge_ns[0]; i++)
-        assert_int_equal(
-            aloop__reactor_wait(f.reactor, huge_ns[i], &event, 1), 1);
+        assert_int_equal(aloop__reactor_wait(f.reactor, huge_ns[i], &event, 1),
+                         1);
 }
 
 static void many_wake_ups_make_the_descriptor_readable_once(void **state)
@@ -552,8 +560,7 @@ static void running_out_of_descriptors_changes_nothing(void **state)
         if (room == 0 && has_kernel_object()) {
             assert_int_equal(aloop__reactor_renew(f.reactor), -EMFILE);
             assert_int_equal(
-                aloop__reactor_open(&aloop__alloc_default, &reactor),
-                -EMFILE);
+                aloop__reactor_open(&aloop__alloc_default, &reactor), -EMFILE);
         }
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
         assert_int_equal(bits_now(pair[0], 1), REACTOR_READ);
@@ -589,8 +596,8 @@ static void running_out_of_memory_is_an_error(void **state)
         left = n;
         error = aloop__reactor_open(&alloc, &reactor);
         for (int i = 0; i < PAIRS && error == 0; i++)
-            error = aloop__reactor_set(reactor, pairs[i][0], 1, 0,
-                                       REACTOR_READ);
+            error =
+                aloop__reactor_set(reactor, pairs[i][0], 1, 0, REACTOR_READ);
         aloop__reactor_close(reactor);
         assert_true(n > 0 || error == -ENOMEM);
     }

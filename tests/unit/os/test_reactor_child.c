@@ -20,11 +20,10 @@ static int run_child(int fd, int peer)
         return 2;
     if (aloop__reactor_wait(f.reactor, 0, &event, 1) != 0)
         return 3;
-    if (aloop__reactor_set(f.reactor, fd, 5, 0, REACTOR_READ) != 0
-        || write(peer, "x", 1) != 1)
+    if (aloop__reactor_set(f.reactor, fd, 5, 0, REACTOR_READ) != 0 ||
+        write(peer, "x", 1) != 1)
         return 4;
-    if (wait_for(f.reactor, &event) != 1
-        || event.generation != 5)
+    if (wait_for(f.reactor, &event) != 1 || event.generation != 5)
         return 5;
     if (aloop__reactor_alarm(f.reactor, -1) != 0 || !is_readable(host, -1))
         return 6;
@@ -148,8 +147,7 @@ static void the_host_s_descriptor_may_have_the_lowest_number(void **state)
         skip();
     aloop__reactor_close(f.reactor);
     keep(dup(STDERR_FILENO)); /* Takes the old number. */
-    assert_int_equal(
-        aloop__reactor_open(&aloop__alloc_default, &f.reactor), 0);
+    assert_int_equal(aloop__reactor_open(&aloop__alloc_default, &f.reactor), 0);
     let_go(low);
     assert_int_equal(aloop__reactor_fd(f.reactor), low);
     open_pair(pair);

@@ -87,8 +87,11 @@ static void a_hang_up_can_be_watched_without_reading_and_writing(void **state)
 static void urgent_data_is_reported_only_where_it_was_requested(void **state)
 {
     static const unsigned masks[] = {
-        REACTOR_READ, REACTOR_PRIORITY, REACTOR_PRIORITY | REACTOR_HANGUP,
-        REACTOR_WRITE | REACTOR_PRIORITY, REACTOR_WRITE,
+        REACTOR_READ,
+        REACTOR_PRIORITY,
+        REACTOR_PRIORITY | REACTOR_HANGUP,
+        REACTOR_WRITE | REACTOR_PRIORITY,
+        REACTOR_WRITE,
         REACTOR_READ | REACTOR_WRITE | REACTOR_PRIORITY | REACTOR_HANGUP,
     };
     struct pollfd waiting = {.events = POLLPRI};

@@ -200,8 +200,8 @@ static void out_of_memory_the_host_still_misses_no_event(void **state)
         if (error == 0)
             error = fd = aloop__reactor_fd(reactor);
         for (int i = 0; i < PAIRS && error >= 0; i++)
-            error = aloop__reactor_set(reactor, pairs[i][0], 1, 0,
-                                       REACTOR_READ);
+            error =
+                aloop__reactor_set(reactor, pairs[i][0], 1, 0, REACTOR_READ);
         assert_true(error == -ENOMEM || (fd >= 0 && is_readable(fd, -1)));
         aloop__reactor_close(reactor);
     }

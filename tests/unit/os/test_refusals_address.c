@@ -44,11 +44,15 @@ static void each_failure_of_the_resolver_is_translated(void **state)
     static const struct {
         int code, error;
     } rows[] = {
-        {EAI_NONAME, ALOOP_EHOSTNOTFOUND}, {EAI_SERVICE, ALOOP_EHOSTNOTFOUND},
+        {EAI_NONAME, ALOOP_EHOSTNOTFOUND},
+        {EAI_SERVICE, ALOOP_EHOSTNOTFOUND},
         {EAI_NODATA, ALOOP_EHOSTNOTFOUND},
-        {EAI_ADDRFAMILY, ALOOP_EHOSTNOTFOUND}, {EAI_AGAIN, ALOOP_EAGAINDNS},
-        {EAI_MEMORY, ALOOP_ENOMEM}, {EAI_FAIL, ALOOP_ERESOLVE},
-        {EAI_FAMILY, ALOOP_ERESOLVE}, {EAI_SYSTEM, ALOOP_ERESOLVE},
+        {EAI_ADDRFAMILY, ALOOP_EHOSTNOTFOUND},
+        {EAI_AGAIN, ALOOP_EAGAINDNS},
+        {EAI_MEMORY, ALOOP_ENOMEM},
+        {EAI_FAIL, ALOOP_ERESOLVE},
+        {EAI_FAMILY, ALOOP_ERESOLVE},
+        {EAI_SYSTEM, ALOOP_ERESOLVE},
     };
     struct sys_address *found;
 
@@ -69,11 +73,16 @@ static void addresses_keep_the_order_of_the_resolver(void **state)
     struct sockaddr_in6 new = {.sin6_family = AF_INET6};
     struct sockaddr_un strange = {.sun_family = AF_UNIX};
     struct addrinfo list[3] = {
-        {.ai_family = AF_INET6, .ai_addr = (struct sockaddr *) &new,
-         .ai_addrlen = sizeof new, .ai_next = &list[1]},
-        {.ai_family = AF_UNIX, .ai_addr = (struct sockaddr *) &strange,
-         .ai_addrlen = sizeof strange, .ai_next = &list[2]},
-        {.ai_family = AF_INET, .ai_addr = (struct sockaddr *) &old,
+        {.ai_family = AF_INET6,
+         .ai_addr = (struct sockaddr *) &new,
+         .ai_addrlen = sizeof new,
+         .ai_next = &list[1]},
+        {.ai_family = AF_UNIX,
+         .ai_addr = (struct sockaddr *) &strange,
+         .ai_addrlen = sizeof strange,
+         .ai_next = &list[2]},
+        {.ai_family = AF_INET,
+         .ai_addr = (struct sockaddr *) &old,
          .ai_addrlen = sizeof old},
     };
     struct sys_address *found;
@@ -114,9 +123,11 @@ static void a_very_long_list_of_addresses_is_truncated(void **state)
     (void) state;
     for (size_t i = 0; i < LISTED; i++)
         list[i] = (struct addrinfo){
-            .ai_family = AF_INET, .ai_addr = (struct sockaddr *) &old,
+            .ai_family = AF_INET,
+            .ai_addr = (struct sockaddr *) &old,
             .ai_addrlen = sizeof old,
-            .ai_next = i + 1 < LISTED ? &list[i + 1] : NULL};
+            .ai_next = i + 1 < LISTED ? &list[i + 1] : NULL,
+        };
     f.answer = list;
     assert_int_equal(aloop__sys_resolve("host", "80", &found), TAKEN);
     aloop__sys_resolve_free(found);

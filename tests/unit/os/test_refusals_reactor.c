@@ -22,8 +22,8 @@ static bool forbid_pwait2(int error)
     };
     struct sock_fprog program = {COUNT(steps), steps};
 
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-           && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 static int wait_without_pwait2(int error)
@@ -166,8 +166,7 @@ static struct aloop__reactor *open_watching(int pair[2])
     struct aloop__reactor *reactor;
 
     open_pair(pair);
-    assert_int_equal(
-        aloop__reactor_open(&aloop__alloc_default, &reactor), 0);
+    assert_int_equal(aloop__reactor_open(&aloop__alloc_default, &reactor), 0);
     assert_int_equal(aloop__reactor_set(reactor, pair[0], 1, 0, REACTOR_READ),
                      0);
     assert_int_equal(aloop__sys_send(pair[1], "x", 1), 1);
@@ -253,8 +252,7 @@ static int check_host(struct aloop__reactor *reactor, const int pair[2])
         return 1;
     if (aloop__reactor_alarm(reactor, 0) < 0 || !is_readable(fd))
         return 2;
-    if (aloop__reactor_alarm(reactor, -1) < 0 ||
-        patient_poll(&host, 1, 0) != 0)
+    if (aloop__reactor_alarm(reactor, -1) < 0 || patient_poll(&host, 1, 0) != 0)
         return 3;
     if (aloop__reactor_alarm(reactor, 1000000) < 0 || !is_readable(fd) ||
         bits_of(reactor, pair[0]) != -1)
@@ -275,8 +273,7 @@ static int renew_without_timerfd(struct aloop__reactor *reactor,
 {
     int fd = aloop__reactor_fd(reactor);
 
-    if (aloop__reactor_renew(reactor) < 0 ||
-        aloop__reactor_fd(reactor) != fd ||
+    if (aloop__reactor_renew(reactor) < 0 || aloop__reactor_fd(reactor) != fd ||
         aloop__reactor_set(reactor, pair[0], 2, 0, REACTOR_READ) < 0 ||
         check_host(reactor, pair) != 0)
         return CHILD_FAILED;
@@ -295,8 +292,8 @@ static void without_a_timerfd_a_thread_serves_the_host(void **state)
     open_pair(pair);
     before = open_descriptors(FDS_MAX);
     for (size_t i = 0; i < COUNT(refusals); i++) {
-        assert_int_equal(
-            aloop__reactor_open(&aloop__alloc_default, &reactor), 0);
+        assert_int_equal(aloop__reactor_open(&aloop__alloc_default, &reactor),
+                         0);
         aloop__reactor_set(reactor, pair[0], 1, 0, REACTOR_READ);
         refuse("timerfd_create", refusals[i], 1);
         assert_int_equal(check_host(reactor, pair), 0);
@@ -315,8 +312,7 @@ static void without_a_timerfd_a_thread_serves_the_host(void **state)
         assert_int_equal(open_descriptors(FDS_MAX), before);
     }
     refuse("timerfd_create", EMFILE, 1);
-    assert_int_equal(
-        aloop__reactor_open(&aloop__alloc_default, &reactor), 0);
+    assert_int_equal(aloop__reactor_open(&aloop__alloc_default, &reactor), 0);
     assert_int_equal(aloop__reactor_fd(reactor), -EMFILE);
     aloop__reactor_close(reactor);
     close_pair(pair);

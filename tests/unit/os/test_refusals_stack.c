@@ -68,8 +68,8 @@ static void stacks_use_mprotect_if_light_guards_fail(void **state)
     f.advice = ADVICE_TAKEN;
     for (size_t i = 0; i < COUNT(errors); i++) {
         f.protected = 0;
-        assert_int_equal(
-            aloop__stacks_open(&aloop__alloc_default, 0, &stacks), 0);
+        assert_int_equal(aloop__stacks_open(&aloop__alloc_default, 0, &stacks),
+                         0);
         assert_int_equal(aloop__stack_get(stacks, 0, &one), 0);
         assert_int_equal(f.protected, 0);
 
@@ -82,8 +82,7 @@ static void stacks_use_mprotect_if_light_guards_fail(void **state)
         aloop__stacks_close(stacks);
     }
     refuse("mmap", ENOMEM, 2); /* The trial maps one of these pages. */
-    assert_int_equal(
-        aloop__stacks_open(&aloop__alloc_default, 0, &stacks), 0);
+    assert_int_equal(aloop__stacks_open(&aloop__alloc_default, 0, &stacks), 0);
     assert_int_equal(aloop__stack_get(stacks, 0, &one), 0);
     assert_int_equal(f.protected, 3);
     aloop__stacks_close(stacks);
@@ -98,8 +97,7 @@ static void a_limit_on_memory_makes_stacks_smaller(void **state)
     (void) state;
     if (aloop__sys_pages_scarce())
         skip();
-    assert_int_equal(
-        aloop__stacks_open(&aloop__alloc_default, 0, &stacks), 0);
+    assert_int_equal(aloop__stacks_open(&aloop__alloc_default, 0, &stacks), 0);
     assert_int_equal(aloop__stack_get(stacks, 0, &large), 0);
     aloop__stacks_close(stacks);
     for (size_t i = 0; i < COUNT(limits); i++) {
@@ -113,8 +111,8 @@ static void a_limit_on_memory_makes_stacks_smaller(void **state)
         if (limit.rlim_cur != RLIM_INFINITY / 2)
             skip(); /* An emulator ignores the limit. */
         assert_true(aloop__sys_pages_scarce());
-        assert_int_equal(
-            aloop__stacks_open(&aloop__alloc_default, 0, &stacks), 0);
+        assert_int_equal(aloop__stacks_open(&aloop__alloc_default, 0, &stacks),
+                         0);
         assert_int_equal(aloop__stack_get(stacks, 0, &small), 0);
         aloop__stacks_close(stacks);
         assert_int_equal(setrlimit((unsigned) limits[i], &before), 0);

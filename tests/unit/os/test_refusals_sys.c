@@ -9,13 +9,16 @@
 enum { AGAIN = 1, NEVER, ERRORS_MAX = 8, PERSISTENT = 1000 };
 
 #define CALLS(function, libc, on_eintr, arguments, ...) \
-    static long call_##function(void)                   \
-    {                                                   \
-        return (long) aloop__##function arguments;      \
+    static long call_##function(void) \
+    { \
+        return (long) aloop__##function arguments; \
     }
 #include "support/sys_calls.def"
 
-#define LIST(...) {__VA_ARGS__}
+#define LIST(...) \
+    { \
+        __VA_ARGS__ \
+    }
 
 static const struct {
     const char *name, *libc;
@@ -250,7 +253,10 @@ static void a_wake_up_pipe_is_drained_and_closed_at_both_ends(void **state)
 static void a_send_is_limited_to_what_every_system_accepts(void **state)
 {
     const struct sys_piece pieces[] = {
-        {NULL, PIECE_MAX - 5}, {NULL, 3}, {NULL, 10}, {NULL, 1},
+        {NULL, PIECE_MAX - 5},
+        {NULL, 3},
+        {NULL, 10},
+        {NULL, 1},
     };
 
     (void) state;

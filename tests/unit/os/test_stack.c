@@ -66,8 +66,8 @@ static void stacks_never_overlap(void **state)
         assert_int_equal(*(int *) f.stack[i].low, i);
         assert_int_equal(*top(&f.stack[i]), (char) i);
         for (int j = 0; j < i; j++)
-            assert_true(top(&f.stack[i]) < (char *) f.stack[j].low
-                        || top(&f.stack[j]) < (char *) f.stack[i].low);
+            assert_true(top(&f.stack[i]) < (char *) f.stack[j].low ||
+                        top(&f.stack[j]) < (char *) f.stack[i].low);
     }
     put_many(COUNT);
 }

@@ -73,7 +73,9 @@ static void a_wake_up_does_not_change_errno(void **state)
 static void bytes_arrive_in_order_before_the_end_of_the_stream(void **state)
 {
     static const struct sys_piece pieces[] = {
-        {"two ", 4}, {"", 0}, {"three", 5},
+        {"two ", 4},
+        {"", 0},
+        {"three", 5},
     };
     char text[32];
     int pair[2];

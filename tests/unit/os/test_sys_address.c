@@ -64,7 +64,7 @@ static void two_addresses_are_equal_if_all_their_parts_are(void **state)
         const char *host, *port;
     } rows[] = {
         {"127.0.0.1", "80"}, {"127.0.0.1", "81"}, {"127.0.0.2", "80"},
-        {"::1", "80"}, {"::1", "81"}, {"::2", "80"},
+        {"::1", "80"},       {"::1", "81"},       {"::2", "80"},
         {"fe80::1%1", "80"}, {"fe80::1%2", "80"}, {"::ffff:127.0.0.1", "80"},
     };
     struct sys_address a, b, none = {0};
@@ -103,9 +103,16 @@ static void every_port_is_parsed_and_formatted(void **state)
 /* Class 48: ports that are not valid numbers.  None has a letter, which could
  * make it the name of a service. */
 static const char *const bad_ports[] = {
-    "", " ", "-1", "+1", " 1", "1 ", "80\n", "65536", "65616", "99999",
-    "100000", "000080", "4294967376", "18446744073709551696", "8.0", "8,0",
-    "80/", "\xef\xbc\x98\xef\xbc\x90", "1-2",
+    "",           " ",
+    "-1",         "+1",
+    " 1",         "1 ",
+    "80\n",       "65536",
+    "65616",      "99999",
+    "100000",     "000080",
+    "4294967376", "18446744073709551696",
+    "8.0",        "8,0",
+    "80/",        "\xef\xbc\x98\xef\xbc\x90",
+    "1-2",
 };
 
 static void an_invalid_port_is_refused(void **state)
@@ -178,9 +185,17 @@ static void a_host_is_accepted_if_inet_pton_accepts_it(void **state)
 static void only_an_interface_may_follow_the_percent_sign(void **state)
 {
     static const char *const hosts[] = {
-        "fe80::1%", "fe80::1%0", "fe80::1%no-such-one", "fe80::1%1%1",
-        "fe80::1%4294967296", "fe80::1%99999999999", "127.0.0.1%1", "%1",
-        "fe80::1%-1", "fe80::1% 1", "fe80::1%a-name-longer-than-any-can-be",
+        "fe80::1%",
+        "fe80::1%0",
+        "fe80::1%no-such-one",
+        "fe80::1%1%1",
+        "fe80::1%4294967296",
+        "fe80::1%99999999999",
+        "127.0.0.1%1",
+        "%1",
+        "fe80::1%-1",
+        "fe80::1% 1",
+        "fe80::1%a-name-longer-than-any-can-be",
     };
     struct sys_address address;
 
@@ -270,8 +285,8 @@ static void a_path_is_the_text_of_a_unix_address(void **state)
     (void) state;
     for (size_t length = 0; length <= sizeof local.sun_path; length++) {
         memset(local.sun_path, 'p', length); /* The longest has no zero. */
-        address.size = (uint32_t) (offsetof(struct sockaddr_un, sun_path)
-                                   + length);
+        address.size =
+            (uint32_t) (offsetof(struct sockaddr_un, sun_path) + length);
         memcpy(address.bytes, &local, sizeof local);
         assert_int_equal(aloop__sys_address_format(&address, text, sizeof text),
                          length);

@@ -99,8 +99,8 @@ static void a_description_kept_open_is_reported_until_a_renewal(void **state)
     watch(fds[0], REACTOR_READ);
     sim_keep_open(fds[0]);
     aloop__sys_close(fds[0]);
-    assert_int_equal(aloop__reactor_set(f.reactor, fds[0], 8, 0,
-                                        REACTOR_READ), -EBADF);
+    assert_int_equal(aloop__reactor_set(f.reactor, fds[0], 8, 0, REACTOR_READ),
+                     -EBADF);
     unwatch(fds[0]);
     aloop__sys_send(fds[1], "a", 1);
     assert_int_equal(wait_ns(SECOND), 1);
@@ -128,8 +128,8 @@ static void a_closed_description_is_not_reported(void **state)
 
     assert_int_equal(wait_ns(0), 0);
     watch(fds[0], REACTOR_READ);
-    assert_int_equal(aloop__reactor_set(f.reactor, sim_file(), 1, 0,
-                                        REACTOR_READ), -EPERM);
+    assert_int_equal(
+        aloop__reactor_set(f.reactor, sim_file(), 1, 0, REACTOR_READ), -EPERM);
 }
 
 static void events_that_do_not_fit_are_reported_by_later_waits(void **state)
@@ -348,8 +348,7 @@ static uint64_t carry(uint64_t seed)
 
     aloop__reactor_close(f.reactor);
     sim_reset(seed);
-    assert_int_equal(aloop__reactor_open(&aloop__alloc_default, &f.reactor),
-                     0);
+    assert_int_equal(aloop__reactor_open(&aloop__alloc_default, &f.reactor), 0);
     sim_chaos();
     sim_buffer_size(300);
     for (size_t i = 0; i < LOAD; i++)

@@ -162,9 +162,9 @@ static void a_connect_to_its_own_port_is_refused(void **state)
         snprintf(port, sizeof port, "%d", 49152 + 2 * (int) i + 1);
         sim_peer_close(probe);
         sim_options()->connect_now_percent = i < 2 ? 0 : 100;
-        assert_int_equal(aloop_await(aloop_tcp_connect(t.loop, host_text, port,
-                                                       &stream)),
-                         ALOOP_ECONNREFUSED);
+        assert_int_equal(
+            aloop_await(aloop_tcp_connect(t.loop, host_text, port, &stream)),
+            ALOOP_ECONNREFUSED);
         assert_null(stream);
         assert_int_equal(sim_descriptors_open(), open);
     }
@@ -204,13 +204,13 @@ static void a_service_name_is_looked_up(void **state)
     (void) state;
     sim_listen("127.0.0.1", 80, 1);
 
-    assert_int_equal(aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "http",
-                                                   &k.stream)),
-                     0);
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "http", &k.stream)),
+        0);
     aloop_stream_close(k.stream);
-    assert_int_equal(aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "gone",
-                                                   &k.stream)),
-                     ALOOP_EHOSTNOTFOUND);
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "gone", &k.stream)),
+        ALOOP_EHOSTNOTFOUND);
 }
 
 static void the_error_of_the_look_up_is_the_status(void **state)
@@ -303,8 +303,7 @@ static void a_look_up_fails_if_all_threads_are_busy(void **state)
     (void) state;
     sim_host_delay("slow", ALOOP_SEC(30));
     for (int i = 0; i < LOOK_UPS; i++) {
-        aloop_future *future =
-            aloop_tcp_connect(t.loop, "slow", "80", &stream);
+        aloop_future *future = aloop_tcp_connect(t.loop, "slow", "80", &stream);
 
         aloop_step(t.loop, MS);
         aloop_future_unref(future);
@@ -339,9 +338,9 @@ static void a_name_that_is_too_long_is_refused_and_not_truncated(void **state)
     memcpy(name, "0x", 2);
     memset(name + 2, '0', 1000);
     assert_int_equal(connect_to(name), ALOOP_ENAMETOOLONG);
-    assert_int_equal(aloop_await(aloop_tcp_connect(t.loop, "host", name,
-                                                   &k.stream)),
-                     ALOOP_ENAMETOOLONG);
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, "host", name, &k.stream)),
+        ALOOP_ENAMETOOLONG);
     assert_int_equal(connect_to(""), ALOOP_EHOSTNOTFOUND);
 }
 
@@ -350,18 +349,16 @@ static void invalid_arguments_are_refused(void **state)
     aloop_stream *stream;
 
     (void) state;
-    assert_int_equal(
-        aloop_await(aloop_tcp_connect(NULL, "::1", "80", &stream)),
-        ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_tcp_connect(NULL, "::1", "80", &stream)),
+                     ALOOP_EINVAL);
     assert_int_equal(
         aloop_await(aloop_tcp_connect(t.loop, NULL, "80", &stream)),
         ALOOP_EINVAL);
     assert_int_equal(
         aloop_await(aloop_tcp_connect(t.loop, "::1", NULL, &stream)),
         ALOOP_EINVAL);
-    assert_int_equal(
-        aloop_await(aloop_tcp_connect(t.loop, "::1", "80", NULL)),
-        ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_tcp_connect(t.loop, "::1", "80", NULL)),
+                     ALOOP_EINVAL);
 }
 
 /* The race of addresses. */
@@ -635,7 +632,8 @@ static void a_connect_whose_descriptor_was_reused_fails(void **state)
 /* Failure class 47: names are converted before they are looked up. */
 static void a_name_that_is_not_ascii_is_looked_up_unchanged(void **state)
 {
-    static const char name[] = "b\xc3\xbc" "cher.xn--\xff.example";
+    static const char name[] = "b\xc3\xbc"
+                               "cher.xn--\xff.example";
     const char *const addresses[] = {"127.0.0.1", NULL};
     aloop_stream *stream = NULL;
 

@@ -7,8 +7,7 @@
 static aloop_stream *streams[2];
 static int accepted;
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     (void) listener;
     (void) arg;
@@ -21,9 +20,9 @@ static void connect_two(int peers[2])
     aloop_listener *listener = NULL;
 
     accepted = 0;
-    assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "7", on_stream,
-                                      NULL, &listener),
-                     0);
+    assert_int_equal(
+        aloop_tcp_listen(t.loop, "127.0.0.1", "7", on_stream, NULL, &listener),
+        0);
     for (int i = 0; i < 2; i++) {
         peers[i] = sim_connect(7);
         sim_pass(ALOOP_MS(1));

@@ -14,8 +14,7 @@ static struct {
     int close_at; /* The listener closes itself at this count. */
 } l;
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     assert_ptr_equal(arg, &l);
     l.streams[l.count++] = stream;
@@ -118,15 +117,19 @@ static void localhost_is_ipv6_if_there_is_no_ipv4(void **state)
 
 static void other_names_are_refused_as_not_numeric(void **state)
 {
-    static const char *const rows[][2] = {
-        {"host", "80"}, {"notlocalhost", "80"}, {"localhost.example.", "80"},
-        {"a_b.c-d", "80"}, {"0x7f.1", "80"}, {"127.0.0.1", "http"},
-        {"localhost", "http-alt"}, {NULL, "0x50"}, {"localhost..", "80"}};
+    static const char *const rows[][2] = {{"host", "80"},
+                                          {"notlocalhost", "80"},
+                                          {"localhost.example.", "80"},
+                                          {"a_b.c-d", "80"},
+                                          {"0x7f.1", "80"},
+                                          {"127.0.0.1", "http"},
+                                          {"localhost", "http-alt"},
+                                          {NULL, "0x50"},
+                                          {"localhost..", "80"}};
 
     (void) state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        assert_int_equal(listen_on(rows[i][0], rows[i][1]),
-                         ALOOP_ENOTNUMERIC);
+        assert_int_equal(listen_on(rows[i][0], rows[i][1]), ALOOP_ENOTNUMERIC);
     assert_string_equal(aloop_error_name(ALOOP_ENOTNUMERIC), "ENOTNUMERIC");
 }
 
@@ -191,9 +194,9 @@ static void an_address_in_use_is_refused(void **state)
     (void) state;
     assert_int_equal(listen_on("127.0.0.1", "8080"), 0);
 
-    assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "8080", on_stream,
-                                      &l, &second),
-                     ALOOP_EADDRINUSE);
+    assert_int_equal(
+        aloop_tcp_listen(t.loop, "127.0.0.1", "8080", on_stream, &l, &second),
+        ALOOP_EADDRINUSE);
     assert_null(second);
     aloop_listener_close(l.listener);
     assert_int_equal(listen_on("127.0.0.1", "8080"), 0);
@@ -203,9 +206,11 @@ static void an_address_in_use_is_refused(void **state)
 static void invalid_arguments_are_refused(void **state)
 {
     static const char *const odd[][2] = {
-        {"::1", "65536"}, {"localhost", "65536"}, {"::1", ""}, {"", "80"},
-        {"256.0.0.1", "80"}, {"[::1]", "80"}, {"fe80::1%no", "80"},
-        {"local host", "80"}, {"::1", "+80"}, {"127.0.0.1:80", "80"}};
+        {"::1", "65536"},     {"localhost", "65536"},
+        {"::1", ""},          {"", "80"},
+        {"256.0.0.1", "80"},  {"[::1]", "80"},
+        {"fe80::1%no", "80"}, {"local host", "80"},
+        {"::1", "+80"},       {"127.0.0.1:80", "80"}};
     aloop_listener *listener = NULL;
 
     (void) state;
@@ -381,10 +386,13 @@ static void an_accept_that_always_fails_backs_off_and_is_reported_once(
     void **state)
 {
     static const int errors[] = {
-        ALOOP_ECONNABORTED, -EPROTO, -ENETDOWN, -ENOPROTOOPT, -EHOSTDOWN,
-        ALOOP_EHOSTUNREACH, -EOPNOTSUPP, ALOOP_ENETUNREACH, ALOOP_EPERM,
-        ALOOP_ETIMEDOUT, ALOOP_ENOBUFS, ALOOP_ENOMEM, ALOOP_ENFILE,
-        ALOOP_EMFILE, ALOOP_EACCES, ALOOP_EINVAL, -ENOSYS, -EIO};
+        ALOOP_ECONNABORTED, -EPROTO,           -ENETDOWN,
+        -ENOPROTOOPT,       -EHOSTDOWN,        ALOOP_EHOSTUNREACH,
+        -EOPNOTSUPP,        ALOOP_ENETUNREACH, ALOOP_EPERM,
+        ALOOP_ETIMEDOUT,    ALOOP_ENOBUFS,     ALOOP_ENOMEM,
+        ALOOP_ENFILE,       ALOOP_EMFILE,      ALOOP_EACCES,
+        ALOOP_EINVAL,       -ENOSYS,           -EIO,
+    };
 
     (void) state;
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
@@ -576,7 +584,8 @@ static void a_connection_accepted_by_another_process_is_no_error(void **state)
 
     (void) state;
     assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "80",
-                                      count_and_close, NULL, &listener), 0);
+                                      count_and_close, NULL, &listener),
+                     0);
     assert_true(sim_connect(80) >= 0);
     sim_fail("aloop__sys_accept", 1, -EAGAIN);
     assert_int_equal(aloop_step(t.loop, -1), 1);

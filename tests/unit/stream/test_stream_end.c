@@ -139,8 +139,8 @@ static int program_listener;
 static ssize_t writes_and_returns(aloop *loop, void *arg)
 {
     aloop_stream *stream;
-    ssize_t error = aloop_await(
-        aloop_tcp_connect(loop, "127.0.0.1", "81", &stream));
+    ssize_t error =
+        aloop_await(aloop_tcp_connect(loop, "127.0.0.1", "81", &stream));
 
     (void) arg;
     assert_int_equal(error, 0);

@@ -8,10 +8,12 @@
 #include "os/sys.h"
 
 static const int errors[] = {
-    ALOOP_ECONNRESET,   ALOOP_ECONNABORTED, ALOOP_ETIMEDOUT,
-    ALOOP_EHOSTUNREACH, ALOOP_ENETUNREACH,  -ENETDOWN,
-    ALOOP_EACCES,       ALOOP_EPERM,        -EPROTO,
-    -EIO,               ALOOP_EINVAL,       -ENETRESET,
+    ALOOP_ECONNRESET,  ALOOP_ECONNABORTED,
+    ALOOP_ETIMEDOUT,   ALOOP_EHOSTUNREACH,
+    ALOOP_ENETUNREACH, -ENETDOWN,
+    ALOOP_EACCES,      ALOOP_EPERM,
+    -EPROTO,           -EIO,
+    ALOOP_EINVAL,      -ENETRESET,
 };
 
 enum { ERRORS = sizeof errors / sizeof errors[0] };
@@ -129,8 +131,8 @@ static void a_later_read_fails_with_an_error_that_another_call_consumed(
         assert_int_equal(
             aloop_await(aloop_stream_read(stream, buffer, sizeof buffer)), 4);
         for (int again = 0; again < 2; again++)
-            assert_int_equal(
-                aloop_await(aloop_stream_read(stream, buffer, 8)), error);
+            assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 8)),
+                             error);
         aloop_stream_close(stream);
         leave();
     }
@@ -153,8 +155,8 @@ static void a_pending_read_fails_with_the_error_and_loses_no_bytes(void **state)
         assert_int_equal(aloop_await(read), error);
         assert_int_equal(
             aloop_await(aloop_stream_read(stream, buffer, sizeof buffer)), 4);
-        assert_int_equal(
-            aloop_await(aloop_stream_read(stream, buffer, 8)), error);
+        assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 8)),
+                         error);
         aloop_stream_close(stream);
         leave();
     }
@@ -270,15 +272,15 @@ static void a_write_fails_with_the_error_that_the_reactor_consumed(void **state)
 static aloop_stream *neighbour;
 static char tail[2048];
 
-static void read_neighbour(aloop_stream *stream, const void *data,
-                           ssize_t size, void *arg)
+static void read_neighbour(aloop_stream *stream, const void *data, ssize_t size,
+                           void *arg)
 {
     (void) stream;
     (void) data;
     (void) arg;
     if (size < 0)
-        aloop_then(aloop_stream_read(neighbour, tail, sizeof tail),
-                   note_status, NULL);
+        aloop_then(aloop_stream_read(neighbour, tail, sizeof tail), note_status,
+                   NULL);
 }
 
 static void an_error_that_the_reactor_consumed_reaches_all_callbacks(

@@ -34,9 +34,8 @@ static ssize_t talk(void)
     error = aloop_tcp_listen(t.loop, "127.0.0.1", "7", keep, NULL, &listener);
     if (error < 0)
         return error;
-    error = aloop_await(
-        aloop_timeout(aloop_tcp_connect(t.loop, "localhost", "7", &stream),
-                      ALOOP_SEC(1)));
+    error = aloop_await(aloop_timeout(
+        aloop_tcp_connect(t.loop, "localhost", "7", &stream), ALOOP_SEC(1)));
     for (int i = 0; i < 200 && error == 0 && accepted == NULL; i++)
         error = aloop_await(aloop_sleep(t.loop, MS));
     if (error == 0 && accepted == NULL)

@@ -24,8 +24,8 @@ static aloop_stream *started(reply_fn *const *fn, const char *text)
 {
     aloop_stream *stream = connected();
 
-    assert_int_equal(
-        aloop_stream_start(stream, reply, (void *) (uintptr_t) fn), 0);
+    assert_int_equal(aloop_stream_start(stream, reply, (void *) (uintptr_t) fn),
+                     0);
     send_text(text);
     return stream;
 }
@@ -59,8 +59,7 @@ static void put_backwards(aloop_stream *stream, const char *data, size_t size)
         assert_int_equal(aloop_stream_put(stream, data + i, 1), 0);
 }
 
-static void received_bytes_put_out_of_order_keep_the_order_of_puts(
-    void **state)
+static void received_bytes_put_out_of_order_keep_the_order_of_puts(void **state)
 {
     static reply_fn *const fn = put_backwards;
     aloop_stream *stream;

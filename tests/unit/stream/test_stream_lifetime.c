@@ -45,8 +45,8 @@ static void a_stream_closed_in_its_callback_sends_and_calls_back_no_more(
     assert_int_equal(sim_peer_receive(c.peer, c.in, sizeof c.in), 6);
 }
 
-static void close_on_error(aloop_stream *stream, const void *data,
-                           ssize_t size, void *arg)
+static void close_on_error(aloop_stream *stream, const void *data, ssize_t size,
+                           void *arg)
 {
     count_and_note_size(stream, data, size, arg);
     if (size <= 0)
@@ -132,8 +132,7 @@ static void a_stream_closed_by_another_of_its_batch_is_not_called_back(
     aloop_stream_close(pair[1]);
 }
 
-static void on_stream(aloop_listener *listener, aloop_stream *stream,
-                      void *arg)
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     (void) listener;
     (void) arg;

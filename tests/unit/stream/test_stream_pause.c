@@ -38,8 +38,7 @@ static aloop_stream *replied(const size_t *reply_size)
 
     assert_int_equal(aloop_stream_set_watermarks(stream, LOW, HIGH), 0);
     fill(stream);
-    assert_int_equal(aloop_stream_start(stream, reply, (void *) reply_size),
-                     0);
+    assert_int_equal(aloop_stream_start(stream, reply, (void *) reply_size), 0);
     sim_peer_send(c.peer, "a", 1);
     run_for(MS);
     assert_int_equal(t.calls, 1);
@@ -225,8 +224,8 @@ static void a_read_future_is_never_paused(void **state)
     assert_int_equal(aloop_stream_stop(stream), 0);
     sim_peer_send(c.peer, "abcd", 4);
 
-    assert_int_equal(
-        aloop_await(aloop_stream_read_exactly(stream, buffer, 4)), 4);
+    assert_int_equal(aloop_await(aloop_stream_read_exactly(stream, buffer, 4)),
+                     4);
     aloop_stream_abort(stream);
 }
 
@@ -302,9 +301,8 @@ static void connect_ends(aloop_stream *ends[4])
     aloop_listener *listener;
 
     pair.count = 0;
-    assert_int_equal(aloop_tcp_listen(t.loop, "::1", "7", on_accepted, NULL,
-                                      &listener),
-                     0);
+    assert_int_equal(
+        aloop_tcp_listen(t.loop, "::1", "7", on_accepted, NULL, &listener), 0);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(
             aloop_await(aloop_tcp_connect(t.loop, "::1", "7", &ends[2 * i])),
@@ -364,8 +362,7 @@ static void two_forwards_finish_when_both_ends_write_first(void **state)
     for (int i = 0; i < 100; i++) /* Until all buffers are full. */
         run_for(MS);
     for (int i = 0; i < 2; i++)
-        assert_int_equal(
-            aloop_stream_start(ends[3 * i], count, &got[i]), 0);
+        assert_int_equal(aloop_stream_start(ends[3 * i], count, &got[i]), 0);
 
     for (int i = 0; i < 2; i++)
         assert_int_equal(aloop_await(writes[i]), sizeof text);
@@ -432,8 +429,7 @@ static void an_error_of_resuming_the_reading_is_reported(void **state)
     aloop_stream *stream = connected();
 
     (void) state;
-    assert_int_equal(
-        aloop_stream_start(stream, reply_or_note_errors, NULL), 0);
+    assert_int_equal(aloop_stream_start(stream, reply_or_note_errors, NULL), 0);
     assert_int_equal(sim_peer_send(c.peer, "question", 8), 8);
     run_for(MS);
     assert_int_equal(sim_peer_send(c.peer, "unread", 6), 6);

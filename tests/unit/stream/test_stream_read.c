@@ -126,10 +126,9 @@ static void a_timed_out_read_leaves_the_stream_usable(void **state)
     char buffer[16] = {0};
 
     (void) state;
-    assert_int_equal(
-        aloop_await(aloop_timeout(aloop_stream_read(stream, buffer, 16),
-                                  7 * MS)),
-        ALOOP_ETIMEDOUT);
+    assert_int_equal(aloop_await(aloop_timeout(
+                         aloop_stream_read(stream, buffer, 16), 7 * MS)),
+                     ALOOP_ETIMEDOUT);
     assert_true(aloop_now(t.loop) - begin == 7 * MS);
     send_text("late");
 
@@ -288,7 +287,6 @@ static void invalid_sizes_are_refused(void **state)
     assert_int_equal(aloop_stream_stop(NULL), ALOOP_EINVAL);
     aloop_stream_close(stream);
 }
-
 
 int main(void)
 {

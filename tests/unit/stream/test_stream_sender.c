@@ -37,8 +37,8 @@ static void a_stream_whose_replies_were_lost_survives_becoming_writable(
     aloop_stream *stream = connected();
 
     (void) state;
-    assert_int_equal(
-        aloop_stream_start(stream, reply_and_use_up_memory, NULL), 0);
+    assert_int_equal(aloop_stream_start(stream, reply_and_use_up_memory, NULL),
+                     0);
     sim_fail("aloop__sys_sendv", 1, ALOOP_EAGAIN);
     assert_int_equal(sim_peer_send(c.peer, text, 4000), 4000);
     for (int i = 0; i < 10; i++)
@@ -55,8 +55,8 @@ static void a_stream_whose_replies_were_lost_survives_becoming_writable(
     assert_int_equal(sim_peer_error(c.peer), ALOOP_ECONNRESET);
 }
 
-static void reply_and_fork(aloop_stream *stream, const void *data,
-                           ssize_t size, void *arg)
+static void reply_and_fork(aloop_stream *stream, const void *data, ssize_t size,
+                           void *arg)
 {
     (void) arg;
     if (size <= 0 || t.calls++ > 0)

@@ -84,8 +84,8 @@ static void a_stopped_stream_calls_nothing_back_and_loses_nothing(void **state)
     aloop_stream_close(stream);
 }
 
-static void stop_and_start(aloop_stream *stream, const void *data,
-                           ssize_t size, void *arg)
+static void stop_and_start(aloop_stream *stream, const void *data, ssize_t size,
+                           void *arg)
 {
     collect(stream, data, size, arg);
     aloop_stream_stop(stream);

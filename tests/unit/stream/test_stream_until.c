@@ -8,8 +8,7 @@
 static ssize_t read_until(aloop_stream *stream, char *buffer, size_t size,
                           const char *delimiter)
 {
-    return aloop_await(aloop_stream_read_until(stream, buffer, size,
-                                               delimiter,
+    return aloop_await(aloop_stream_read_until(stream, buffer, size, delimiter,
                                                strlen(delimiter)));
 }
 

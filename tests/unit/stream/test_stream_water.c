@@ -120,8 +120,7 @@ static void higher_marks_settle_a_drain(void **state)
     overfill(stream);
     drain = aloop_stream_drain(stream);
     assert_false(aloop_future_is_settled(drain));
-    assert_int_equal(aloop_stream_set_watermarks(stream, 200000, SIZE_MAX),
-                     0);
+    assert_int_equal(aloop_stream_set_watermarks(stream, 200000, SIZE_MAX), 0);
     assert_int_equal(aloop_future_status(drain), 0);
     aloop_future_unref(drain);
     aloop_stream_abort(stream);

@@ -397,7 +397,6 @@ static void invalid_sizes_and_watermarks_are_refused(void **state)
     aloop_stream_close(stream);
 }
 
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {

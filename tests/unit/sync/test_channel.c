@@ -244,9 +244,8 @@ static ssize_t receive_in_time(aloop *loop, void *arg)
     struct worker *worker = arg;
 
     (void) loop;
-    worker->status = aloop_await(
-        aloop_timeout(aloop_channel_receive(worker->channel, &worker->item),
-                      ALOOP_MS(5)));
+    worker->status = aloop_await(aloop_timeout(
+        aloop_channel_receive(worker->channel, &worker->item), ALOOP_MS(5)));
     return 0;
 }
 
@@ -401,8 +400,7 @@ static void large_items_are_copied_completely(void **state)
     for (int i = 0; i < 5; i++) {
         in.bytes[0] = (char) i;
         assert_int_equal(aloop_await(aloop_channel_send(channel, &in)), 0);
-        assert_int_equal(aloop_await(aloop_channel_receive(channel, &out)),
-                         0);
+        assert_int_equal(aloop_await(aloop_channel_receive(channel, &out)), 0);
         assert_memory_equal(&in, &out, sizeof in);
     }
 }
@@ -447,8 +445,8 @@ static ssize_t work(aloop *loop, void *arg)
     ssize_t status;
     int job;
 
-    while ((status = aloop_await(
-                aloop_channel_receive(pool->jobs, &job))) == 0) {
+    while ((status = aloop_await(aloop_channel_receive(pool->jobs, &job))) ==
+           0) {
         aloop_await(aloop_sleep(loop, ALOOP_MS(job % 3)));
         pool->done++;
     }

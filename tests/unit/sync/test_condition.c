@@ -161,8 +161,7 @@ static ssize_t wait_for_freed_mutex(aloop *loop, void *arg)
 
     (void) loop;
     aloop_await(aloop_mutex_lock(shared.mutex));
-    worker->status = aloop_condition_wait(shared.condition,
-                                          shared.mutex);
+    worker->status = aloop_condition_wait(shared.condition, shared.mutex);
     return worker->status;
 }
 
@@ -242,12 +241,10 @@ static ssize_t wait_with_wrong_loop(aloop *loop, void *arg)
     const struct locks *locks = arg;
 
     (void) loop;
-    assert_int_equal(
-        aloop_condition_wait(locks->others_condition, locks->mine),
-        ALOOP_EINVAL);
-    assert_int_equal(
-        aloop_condition_wait(locks->my_condition, locks->others),
-        ALOOP_EINVAL);
+    assert_int_equal(aloop_condition_wait(locks->others_condition, locks->mine),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_condition_wait(locks->my_condition, locks->others),
+                     ALOOP_EINVAL);
     assert_true(aloop_mutex_is_locked(locks->mine));
     assert_true(aloop_mutex_is_locked(locks->others));
     note(1);
@@ -258,8 +255,10 @@ static void a_condition_requires_a_mutex_of_the_same_loop(void **state)
 {
     aloop *other = other_loop();
     struct locks locks = {
-        aloop_mutex_new(t.loop), aloop_mutex_new(other),
-        aloop_condition_new(t.loop), aloop_condition_new(other),
+        aloop_mutex_new(t.loop),
+        aloop_mutex_new(other),
+        aloop_condition_new(t.loop),
+        aloop_condition_new(other),
     };
 
     (void) state;
@@ -386,10 +385,8 @@ int main(void)
         TEST(a_freed_loop_ends_condition_waits_with_the_mutex),
         TEST(a_condition_requires_a_mutex_of_the_same_loop),
         MEMORY_TEST(a_condition_waiter_cleans_up_when_the_loop_is_freed),
-        MEMORY_TEST(
-            a_notified_waiter_cleans_up_when_the_loop_is_freed),
-        MEMORY_TEST(
-            a_cancelled_waiter_cleans_up_when_the_loop_is_freed),
+        MEMORY_TEST(a_notified_waiter_cleans_up_when_the_loop_is_freed),
+        MEMORY_TEST(a_cancelled_waiter_cleans_up_when_the_loop_is_freed),
         MEMORY_TEST(a_waiter_gets_the_mutex_after_its_holder_has_cleaned_up),
     };
 

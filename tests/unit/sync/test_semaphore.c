@@ -7,8 +7,7 @@ static ssize_t acquire_two(aloop *loop, void *arg)
     struct worker *worker = arg;
 
     (void) loop;
-    worker->status =
-        aloop_await(aloop_semaphore_acquire(shared.semaphore, 2));
+    worker->status = aloop_await(aloop_semaphore_acquire(shared.semaphore, 2));
     note(worker->id);
     return worker->status;
 }

@@ -23,9 +23,8 @@ static void a_callback_can_neither_yield_nor_await(void **state)
     aloop_timer *timer;
 
     (void) state;
-    assert_int_equal(aloop_timer_start(t.loop, 0, 0, yield_in_a_callback,
-                                       NULL, &timer),
-                     0);
+    assert_int_equal(
+        aloop_timer_start(t.loop, 0, 0, yield_in_a_callback, NULL, &timer), 0);
     assert_int_equal(aloop_run(t.loop), 0);
     assert_noted(1);
     assert_int_equal(t.unhandled, 0);
@@ -238,8 +237,7 @@ static void a_stop_ends_an_await_outside_of_tasks_like_a_cancel(void **state)
 
     (void) state;
     aloop_defer(t.loop, stop_now, NULL);
-    assert_int_equal(aloop_await(aloop_sleep(t.loop, 5 * MS)),
-                     ALOOP_ECANCELED);
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, 5 * MS)), ALOOP_ECANCELED);
 
     assert_true(aloop_now(t.loop) == begin);
     aloop_detach(aloop_sleep(t.loop, 5 * MS));

@@ -75,8 +75,8 @@ static void each_cancelled_await_yields_once(void **state)
 static void an_await_whose_future_has_settled_delivers_its_value(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
-    aloop_future *task = aloop_spawn(t.loop, awaits_arg,
-                                     aloop_future_ref(promise));
+    aloop_future *task =
+        aloop_spawn(t.loop, awaits_arg, aloop_future_ref(promise));
 
     (void) state;
     aloop_step(t.loop, 0);
@@ -98,8 +98,8 @@ static ssize_t awaits_settled_then_sleeps(aloop *loop, void *arg)
 static void a_cancel_ends_the_next_await_that_would_wait(void **state)
 {
     ssize_t statuses[2];
-    aloop_future *task = aloop_spawn(t.loop, awaits_settled_then_sleeps,
-                                     statuses);
+    aloop_future *task =
+        aloop_spawn(t.loop, awaits_settled_then_sleeps, statuses);
 
     (void) state;
     aloop_cancel(task);
@@ -143,8 +143,8 @@ static void cancelling_the_only_owner_cancels_its_future_and_waits(void **state)
 static void cancelling_a_waiter_leaves_a_future_with_another_owner(void **state)
 {
     aloop_future *sleep = aloop_sleep(t.loop, 3 * MS);
-    aloop_future *task = aloop_spawn(t.loop, awaits_arg,
-                                     aloop_future_ref(sleep));
+    aloop_future *task =
+        aloop_spawn(t.loop, awaits_arg, aloop_future_ref(sleep));
 
     (void) state;
     aloop_step(t.loop, 0);
@@ -195,8 +195,8 @@ static void awaiting_a_future_that_others_cancelled_returns_eaborted(
     void **state)
 {
     aloop_future *sleep = aloop_sleep(t.loop, 3 * MS);
-    aloop_future *task = aloop_spawn(t.loop, awaits_arg,
-                                     aloop_future_ref(sleep));
+    aloop_future *task =
+        aloop_spawn(t.loop, awaits_arg, aloop_future_ref(sleep));
 
     (void) state;
     aloop_step(t.loop, 0);
@@ -208,8 +208,8 @@ static void awaiting_a_future_that_others_cancelled_returns_eaborted(
 static void task_and_inner_future_may_both_be_cancelled(void **state)
 {
     aloop_future *sleep = aloop_sleep(t.loop, 3 * MS);
-    aloop_future *task = aloop_spawn(t.loop, awaits_arg,
-                                     aloop_future_ref(sleep));
+    aloop_future *task =
+        aloop_spawn(t.loop, awaits_arg, aloop_future_ref(sleep));
 
     (void) state;
     aloop_step(t.loop, 0);
@@ -222,8 +222,8 @@ static void task_and_inner_future_may_both_be_cancelled(void **state)
 static void cancelling_a_waiter_leaves_a_detached_future(void **state)
 {
     aloop_future *sleep = aloop_sleep(t.loop, 3 * MS);
-    aloop_future *task = aloop_spawn(t.loop, awaits_arg,
-                                     aloop_future_ref(sleep));
+    aloop_future *task =
+        aloop_spawn(t.loop, awaits_arg, aloop_future_ref(sleep));
     int64_t begin = aloop_now(t.loop);
 
     (void) state;

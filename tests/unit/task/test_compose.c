@@ -117,8 +117,8 @@ static void a_group_passes_a_cancel_on_to_its_members(void **state)
 {
     struct job a = {ALOOP_SEC(1), 1, 0, false};
     struct job b = {ALOOP_SEC(1), 1, 0, false};
-    aloop_future *all = aloop_gather(t.loop, spawn(&a),
-                                     aloop_spawn(t.loop, ends_slowly, &b));
+    aloop_future *all =
+        aloop_gather(t.loop, spawn(&a), aloop_spawn(t.loop, ends_slowly, &b));
 
     (void) state;
     aloop_step(t.loop, 0);
@@ -133,8 +133,7 @@ static ssize_t gathers(aloop *loop, void *arg)
     struct job *jobs = arg;
 
     return aloop_await(aloop_gather(loop, aloop_spawn(loop, work, &jobs[0]),
-                                    aloop_spawn(loop, ends_slowly,
-                                                &jobs[1])));
+                                    aloop_spawn(loop, ends_slowly, &jobs[1])));
 }
 
 static void cancelling_a_task_in_a_gather_ends_it_after_its_children(
@@ -165,8 +164,8 @@ static void any_returns_the_first_success_and_awaits_the_losers(void **state)
     futures[0] = spawn(&bad);
     futures[1] = aloop_spawn(t.loop, ends_slowly, &slow);
     futures[2] = spawn(&good);
-    assert_int_equal(
-        aloop_await(aloop_any_array(t.loop, 3, futures, &index)), 7);
+    assert_int_equal(aloop_await(aloop_any_array(t.loop, 3, futures, &index)),
+                     7);
     assert_int_equal(index, 2);
     assert_true(slow.has_ended);
     assert_int_equal(slow.seen, ALOOP_ECANCELED);
@@ -180,9 +179,8 @@ static void any_returns_the_first_error_if_all_fail(void **state)
     struct job soon = {MS, ALOOP_EPIPE, 0, false};
 
     (void) state;
-    assert_int_equal(
-        aloop_await(aloop_any(t.loop, spawn(&late), spawn(&soon))),
-        ALOOP_EPIPE);
+    assert_int_equal(aloop_await(aloop_any(t.loop, spawn(&late), spawn(&soon))),
+                     ALOOP_EPIPE);
 }
 
 static void race_returns_the_first_status_even_if_it_is_an_error(void **state)
@@ -230,9 +228,8 @@ static void invalid_arguments_are_refused(void **state)
                      ALOOP_EINVAL);
     assert_int_equal(aloop_await(aloop_gather_array(t.loop, 2, NULL)),
                      ALOOP_EINVAL);
-    assert_int_equal(aloop_await(aloop_any_array(t.loop, SIZE_MAX,
-                                                 (aloop_future *[]){NULL},
-                                                 NULL)),
+    assert_int_equal(aloop_await(aloop_any_array(
+                         t.loop, SIZE_MAX, (aloop_future *[]){NULL}, NULL)),
                      ALOOP_EINVAL);
 }
 
@@ -245,9 +242,9 @@ static void a_future_of_another_loop_fails_the_gather(void **state)
     (void) state;
     aloop_future_ref(mine);
 
-    assert_int_equal(aloop_await(aloop_gather(
-                         t.loop, mine, aloop_future_ref(stranger))),
-                     ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(aloop_gather(t.loop, mine, aloop_future_ref(stranger))),
+        ALOOP_EINVAL);
 
     assert_int_equal(aloop_future_status(mine), ALOOP_ECANCELED);
     assert_false(aloop_future_is_settled(stranger));
@@ -303,8 +300,7 @@ static aloop_future *as_any(aloop *loop, size_t count, aloop_future **futures)
     return aloop_any_array(loop, count, futures, NULL);
 }
 
-static aloop_future *as_race(aloop *loop, size_t count,
-                             aloop_future **futures)
+static aloop_future *as_race(aloop *loop, size_t count, aloop_future **futures)
 {
     return aloop_race_array(loop, count, futures, NULL);
 }
@@ -353,8 +349,8 @@ static void race_stores_the_index_of_the_winner(void **state)
     (void) state;
     futures[0] = aloop_sleep(t.loop, 2 * MS);
     futures[1] = aloop_sleep(t.loop, MS);
-    assert_int_equal(
-        aloop_await(aloop_race_array(t.loop, 2, futures, &index)), 0);
+    assert_int_equal(aloop_await(aloop_race_array(t.loop, 2, futures, &index)),
+                     0);
     assert_int_equal(index, 1);
 }
 

@@ -163,9 +163,9 @@ static void an_await_in_a_scope_returns_the_first_reason(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ssize_t status = cases[i][0];
 
-        assert_int_equal(aloop_await(aloop_spawn(
-                             t.loop, awaits_child_in_scope, &status)),
-                         1);
+        assert_int_equal(
+            aloop_await(aloop_spawn(t.loop, awaits_child_in_scope, &status)),
+            1);
         assert_int_equal(status, cases[i][1]);
     }
 }
@@ -199,8 +199,7 @@ static void a_deadline_restarted_outside_a_turn_wakes_the_host(void **state)
     int fd = aloop_fd(t.loop);
     int64_t begin = aloop_now(t.loop);
     ssize_t status = 1;
-    aloop_future *task = aloop_spawn(t.loop, sleeps_within_a_deadline,
-                                     &status);
+    aloop_future *task = aloop_spawn(t.loop, sleeps_within_a_deadline, &status);
 
     (void) state;
     aloop_step(t.loop, 0);

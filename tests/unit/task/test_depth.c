@@ -38,15 +38,15 @@ static ssize_t awaits_the_next(aloop *loop, void *arg)
     t.calls++;
     if (left == 0)
         return aloop_await(aloop_sleep(loop, ALOOP_SEC(1)));
-    return aloop_await(
-        aloop_gather(loop, aloop_spawn(loop, awaits_the_next, next),
-                     aloop_sleep(loop, ALOOP_SEC(1))));
+    return aloop_await(aloop_gather(loop,
+                                    aloop_spawn(loop, awaits_the_next, next),
+                                    aloop_sleep(loop, ALOOP_SEC(1))));
 }
 
 static aloop_future *nested_tasks(int depth)
 {
-    aloop_future *task = aloop_spawn(t.loop, awaits_the_next,
-                                     (void *) (intptr_t) depth);
+    aloop_future *task =
+        aloop_spawn(t.loop, awaits_the_next, (void *) (intptr_t) depth);
 
     while (t.calls <= depth)
         aloop_step(t.loop, 0);
@@ -208,7 +208,8 @@ static void a_member_of_two_gathers_is_cancelled_with_the_first(void **state)
         twice[2],
         noted(5),
         aloop_future_ref(twice[2]),
-        aloop_future_ref(twice[0])};
+        aloop_future_ref(twice[0]),
+    };
     aloop_future *gather = aloop_gather_array(t.loop, 8, all);
 
     (void) state;
@@ -362,10 +363,9 @@ static void a_wide_gather_is_no_cycle(void **state)
     static aloop_future *members[WIDTH];
 
     (void) state;
-    assert_int_equal(
-        aloop_await(aloop_gather(
-            t.loop, aloop_spawn(t.loop, gathers_many, members))),
-        0);
+    assert_int_equal(aloop_await(aloop_gather(
+                         t.loop, aloop_spawn(t.loop, gathers_many, members))),
+                     0);
 }
 
 /* Awaits the same future in two ways, without a cycle. */

@@ -70,7 +70,11 @@ static void a_wait_includes_members_that_are_spawned_later(void **state)
     aloop_group *group = aloop_group_new(t.loop);
     struct job grandchild = {.id = 3, .delay_ns = ALOOP_MS(1)};
     struct job child = {
-        .id = 2, .group = group, .delay_ns = 1, .child = &grandchild};
+        .id = 2,
+        .group = group,
+        .delay_ns = 1,
+        .child = &grandchild,
+    };
     struct job job = {.id = 1, .child = &child};
 
     (void) state;
@@ -87,7 +91,8 @@ static void the_first_error_cancels_the_others(void **state)
     struct job jobs[] = {
         {.id = 1, .delay_ns = ALOOP_SEC(100)},
         {.id = 2, .delay_ns = ALOOP_MS(1), .result = ALOOP_EPIPE},
-        {.id = 3, .delay_ns = ALOOP_SEC(100), .cancelled_result = ALOOP_EBADF}};
+        {.id = 3, .delay_ns = ALOOP_SEC(100), .cancelled_result = ALOOP_EBADF},
+    };
     int64_t start_ns = aloop_now(t.loop);
 
     (void) state;
@@ -206,7 +211,8 @@ static void an_error_of_a_member_takes_precedence_over_the_cancel(void **state)
     aloop_group *group = aloop_group_new(t.loop);
     struct job jobs[] = {
         {.delay_ns = ALOOP_SEC(9)},
-        {.delay_ns = ALOOP_SEC(9), .cancelled_result = ALOOP_EBADF}};
+        {.delay_ns = ALOOP_SEC(9), .cancelled_result = ALOOP_EBADF},
+    };
 
     (void) state;
     start(group, &jobs[0]);
@@ -420,15 +426,15 @@ static void a_member_has_its_name_and_options(void **state)
     aloop_task_options options = {.size = 1};
 
     (void) state;
-    assert_int_equal(
-        aloop_group_spawn_with(group, work, &job, .name = "miner"), 0);
+    assert_int_equal(aloop_group_spawn_with(group, work, &job, .name = "miner"),
+                     0);
     turns(2);
     assert_string_equal(aloop_task_name(job.self), "miner");
     aloop_await(aloop_group_wait(group));
 
-    assert_int_equal(aloop_group_spawn_at(group, work, &job, &options, "work",
-                                          ALOOP_HERE),
-                     ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_group_spawn_at(group, work, &job, &options, "work", ALOOP_HERE),
+        ALOOP_EINVAL);
     assert_int_equal(aloop_group_count(group), 0);
     aloop_group_free(group);
 }
@@ -555,7 +561,8 @@ int main(void)
         TEST(a_group_that_was_not_freed_ends_with_the_loop),
         TEST(a_member_has_its_name_and_options),
         TEST(a_group_survives_every_allocation_failure),
-        TEST(invalid_arguments_are_refused)};
+        TEST(invalid_arguments_are_refused),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,7 @@ static struct {
 } seen;
 
 static const aloop_options interruptible = {.size = sizeof interruptible,
-                                           .cancel_on_interrupt = true};
+                                            .cancel_on_interrupt = true};
 
 static void interrupt(void *arg)
 {
@@ -76,8 +76,8 @@ static ssize_t has_its_own_watch(aloop *loop, void *arg)
     aloop_signal *own;
 
     (void) arg;
-    assert_int_equal(
-        aloop_signal_start(loop, SIGINT, on_signal, NULL, &own), 0);
+    assert_int_equal(aloop_signal_start(loop, SIGINT, on_signal, NULL, &own),
+                     0);
     assert_true(sim_raise(SIGINT) && sim_raise(SIGINT));
     seen.status = aloop_await(aloop_sleep(loop, ALOOP_MS(1)));
     aloop_yield(loop);
@@ -124,8 +124,7 @@ static void an_interrupt_after_the_root_task_has_ended_changes_nothing(
     int number = SIGINT;
 
     (void) state;
-    assert_int_equal(aloop_main_with(leaves_a_task, &number,
-                                     &interruptible),
+    assert_int_equal(aloop_main_with(leaves_a_task, &number, &interruptible),
                      3);
     assert_int_equal(seen.status, ALOOP_ECANCELED);
 }
@@ -298,11 +297,10 @@ static ssize_t cleans_up_in_a_shield(aloop *loop, void *arg)
     statuses[0] = aloop_await(aloop_sleep(loop, ALOOP_SEC(9)));
     aloop_shield_begin();
     statuses[1] = aloop_await(aloop_sleep(loop, 5 * MS));
-    statuses[2] = aloop_await(aloop_gather(
-        loop, aloop_sleep(loop, 3 * MS),
-        aloop_timeout(aloop_sleep(loop, 2 * MS), ALOOP_SEC(1))));
-    statuses[3] = aloop_await(
-        aloop_spawn(loop, sleeps_and_returns_four, NULL));
+    statuses[2] = aloop_await(
+        aloop_gather(loop, aloop_sleep(loop, 3 * MS),
+                     aloop_timeout(aloop_sleep(loop, 2 * MS), ALOOP_SEC(1))));
+    statuses[3] = aloop_await(aloop_spawn(loop, sleeps_and_returns_four, NULL));
     aloop_shield_end();
     clean_up->end_ns = aloop_now(loop);
     return 0;

@@ -13,9 +13,9 @@ static void a_map_over_too_many_items_fails_with_enomem(void **state)
     ssize_t item = 0;
 
     (void) state;
-    assert_int_equal(aloop_await(aloop_map(t.loop, just_return, &item,
-                                           SIZE_MAX, 0, 0)),
-                     ALOOP_ENOMEM);
+    assert_int_equal(
+        aloop_await(aloop_map(t.loop, just_return, &item, SIZE_MAX, 0, 0)),
+        ALOOP_ENOMEM);
     assert_int_equal(t.noted, 0);
 }
 
@@ -97,9 +97,8 @@ static void map_stops_at_the_first_error(void **state)
     assert_int_equal(jobs[0].seen, ALOOP_ECANCELED);
     assert_false(jobs[2].has_ended);
     assert_int_equal(running, 0);
-    assert_int_equal(aloop_await(aloop_map(t.loop, counts_itself, NULL, 0, 1,
-                                           0)),
-                     0);
+    assert_int_equal(
+        aloop_await(aloop_map(t.loop, counts_itself, NULL, 0, 1, 0)), 0);
     assert_int_equal(aloop_await(aloop_map(t.loop, NULL, NULL, 0, 1, 0)),
                      ALOOP_EINVAL);
 }
@@ -118,9 +117,9 @@ static void a_map_of_many_items_that_all_fail_ends_quickly(void **state)
     static char items[MANY_ITEMS];
 
     (void) state;
-    assert_int_equal(aloop_await(aloop_map(t.loop, fails, items, sizeof items,
-                                           1, 0)),
-                     ALOOP_EPIPE);
+    assert_int_equal(
+        aloop_await(aloop_map(t.loop, fails, items, sizeof items, 1, 0)),
+        ALOOP_EPIPE);
     assert_int_equal(t.calls, sizeof items);
 }
 

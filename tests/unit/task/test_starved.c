@@ -93,9 +93,9 @@ static void a_composition_without_memory_fails_after_its_members(void **state)
 {
     (void) state;
     for (int way = 0; way < 8; way++)
-        assert_int_equal(aloop_await(aloop_spawn(t.loop, composes,
-                                                 (void *) (intptr_t) way)),
-                         ALOOP_ENOMEM);
+        assert_int_equal(
+            aloop_await(aloop_spawn(t.loop, composes, (void *) (intptr_t) way)),
+            ALOOP_ENOMEM);
     assert_int_equal(t.unhandled, 0);
 }
 
@@ -247,9 +247,12 @@ static ssize_t ends(aloop *loop, void *arg)
 static aloop_future *composition_of_one_ms(int way, aloop_group *group)
 {
     switch (way) {
-    case 0: return aloop_gather(t.loop, aloop_sleep(t.loop, MS));
-    case 1: return aloop_timeout(aloop_sleep(t.loop, MS), MS);
-    case 2: return aloop_map(t.loop, ends, &s, 1, 1, 1);
+    case 0:
+        return aloop_gather(t.loop, aloop_sleep(t.loop, MS));
+    case 1:
+        return aloop_timeout(aloop_sleep(t.loop, MS), MS);
+    case 2:
+        return aloop_map(t.loop, ends, &s, 1, 1, 1);
     default:
         assert_int_equal(aloop_group_spawn(group, ends, NULL), 0);
         return aloop_group_wait(group);
@@ -274,8 +277,7 @@ static void a_lead_that_waits_only_for_its_followers_can_be_awaited(
             aloop_step(t.loop, 0);
         assert_false(aloop_future_is_settled(first));
         task = aloop_spawn(t.loop, awaits_arg, first);
-        assert_int_equal(aloop_await(aloop_gather(t.loop, task)),
-                         ALOOP_ENOMEM);
+        assert_int_equal(aloop_await(aloop_gather(t.loop, task)), ALOOP_ENOMEM);
         assert_int_equal(cell, 1);
         aloop_group_free(group);
     }

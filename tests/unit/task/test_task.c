@@ -149,9 +149,9 @@ static void awaiting_a_future_that_cannot_settle_is_a_deadlock(void **state)
 static void a_task_that_awaits_its_own_promise_is_a_deadlock(void **state)
 {
     (void) state;
-    assert_int_equal(aloop_await(aloop_spawn(t.loop, awaits_arg,
-                                             aloop_future_new(t.loop))),
-                     ALOOP_EDEADLK);
+    assert_int_equal(
+        aloop_await(aloop_spawn(t.loop, awaits_arg, aloop_future_new(t.loop))),
+        ALOOP_EDEADLK);
 }
 
 static void resolve_with_nine(void *arg, ssize_t status)
@@ -173,8 +173,7 @@ static void all_waiters_of_a_future_get_its_status(void **state)
 
     (void) state;
     for (int i = 0; i < 3; i++)
-        waiters[i] = aloop_spawn(t.loop, awaits_arg,
-                                 aloop_future_ref(promise));
+        waiters[i] = aloop_spawn(t.loop, awaits_arg, aloop_future_ref(promise));
     aloop_then(aloop_sleep(t.loop, 1), on_slept, promise);
     for (int i = 0; i < 3; i++)
         assert_int_equal(aloop_await(waiters[i]), 9);
@@ -324,8 +323,8 @@ static void the_default_report_is_one_line_on_standard_error(void **state)
 static void a_task_has_a_name(void **state)
 {
     aloop_future *plain = aloop_spawn(t.loop, fails, NULL);
-    aloop_future *named = aloop_spawn_with(t.loop, fails, NULL,
-                                           .name = "crawler");
+    aloop_future *named =
+        aloop_spawn_with(t.loop, fails, NULL, .name = "crawler");
 
     (void) state;
     assert_string_equal(aloop_task_name(plain), "fails");
@@ -364,14 +363,12 @@ static void invalid_arguments_are_refused(void **state)
     aloop_task_options options = {.size = 1};
 
     (void) state;
-    assert_int_equal(aloop_await(aloop_spawn(NULL, fails, NULL)),
-                     ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_spawn(NULL, fails, NULL)), ALOOP_EINVAL);
     assert_int_equal(aloop_await(aloop_spawn(t.loop, NULL, NULL)),
                      ALOOP_EINVAL);
-    assert_int_equal(
-        aloop_await(aloop_spawn_at(t.loop, fails, NULL, &options, "fails",
-                                   ALOOP_HERE)),
-        ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_spawn_at(t.loop, fails, NULL, &options,
+                                                "fails", ALOOP_HERE)),
+                     ALOOP_EINVAL);
     assert_int_equal(aloop_yield(NULL), ALOOP_EINVAL);
     assert_int_equal(aloop_shield_begin(), ALOOP_EINVAL);
     assert_int_equal(aloop_shield_end(), ALOOP_EINVAL);
@@ -631,8 +628,7 @@ static void a_task_without_memory_for_its_name_is_not_reported(void **state)
         aloop_future *task;
 
         memory.fails_at = memory.calls + n;
-        task = aloop_spawn_with(t.loop, returns_zero, NULL,
-                                .name = "named");
+        task = aloop_spawn_with(t.loop, returns_zero, NULL, .name = "named");
         has_failed = memory.calls >= memory.fails_at;
         memory.fails_at = 0;
         /* A debug loop has a reserve of memory. */

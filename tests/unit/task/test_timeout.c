@@ -40,8 +40,8 @@ static void a_timeout_keeps_the_loop_alive_for_its_target(void **state)
     aloop_channel_free(channel);
 }
 
-static void assert_timeout_fails_after_its_target(
-    aloop_future *target, bool *is_running)
+static void assert_timeout_fails_after_its_target(aloop_future *target,
+                                                  bool *is_running)
 {
     int64_t begin = aloop_now(t.loop);
     aloop_future *limited = aloop_timeout(target, MS);
@@ -84,10 +84,9 @@ static void a_timeout_settles_after_its_target_has_ended(void **state)
     int64_t begin = aloop_now(t.loop);
 
     (void) state;
-    assert_int_equal(
-        aloop_await(aloop_timeout(aloop_spawn(t.loop, ends_slowly, &slow),
-                                  3 * MS)),
-        ALOOP_ETIMEDOUT);
+    assert_int_equal(aloop_await(aloop_timeout(
+                         aloop_spawn(t.loop, ends_slowly, &slow), 3 * MS)),
+                     ALOOP_ETIMEDOUT);
     assert_true(slow.has_ended);
     assert_true(aloop_now(t.loop) - begin == 8 * MS);
 }
@@ -116,10 +115,9 @@ static void a_target_that_succeeds_despite_its_timeout_has_succeeded(
     void **state)
 {
     (void) state;
-    assert_int_equal(
-        aloop_await(aloop_timeout(aloop_spawn(t.loop, succeeds_anyway, NULL),
-                                  MS)),
-        42);
+    assert_int_equal(aloop_await(aloop_timeout(
+                         aloop_spawn(t.loop, succeeds_anyway, NULL), MS)),
+                     42);
 }
 
 static void a_cancelled_timeout_cancels_its_target(void **state)
@@ -134,8 +132,7 @@ static void a_cancelled_timeout_cancels_its_target(void **state)
     assert_int_equal(aloop_future_status(limited), ALOOP_ECANCELED);
     assert_int_equal(slow.seen, ALOOP_ECANCELED);
     aloop_future_unref(limited);
-    assert_int_equal(aloop_await(aloop_timeout(
-                         aloop_future_new(NULL), MS)),
+    assert_int_equal(aloop_await(aloop_timeout(aloop_future_new(NULL), MS)),
                      ALOOP_EINVAL);
 }
 
@@ -182,10 +179,11 @@ static void a_timeout_reports_the_first_reason_of_the_cancel(void **state)
         bool is_target_cancelled;
         ssize_t status;
     } cases[] = {
-        {-1, false, ALOOP_ETIMEDOUT},    {0, true, ALOOP_EABORTED},
-        {MS, true, ALOOP_EABORTED},      {0, false, ALOOP_ECANCELED},
-        {MS, false, ALOOP_ECANCELED},    {10 * MS, true, ALOOP_ETIMEDOUT},
-        {10 * MS, false, ALOOP_ETIMEDOUT}};
+        {-1, false, ALOOP_ETIMEDOUT},      {0, true, ALOOP_EABORTED},
+        {MS, true, ALOOP_EABORTED},        {0, false, ALOOP_ECANCELED},
+        {MS, false, ALOOP_ECANCELED},      {10 * MS, true, ALOOP_ETIMEDOUT},
+        {10 * MS, false, ALOOP_ETIMEDOUT},
+    };
 
     (void) state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -204,7 +202,9 @@ static void a_timeout_cancelled_together_with_its_target_is_cancelled(
     ssize_t statuses[2];
     aloop_future *target = aloop_sleep(t.loop, ALOOP_SEC(1));
     aloop_future *members[2] = {
-        aloop_timeout(aloop_future_ref(target), 5 * MS), target};
+        aloop_timeout(aloop_future_ref(target), 5 * MS),
+        target,
+    };
     aloop_future *both = aloop_gather_settled(t.loop, 2, members, statuses);
 
     (void) state;
@@ -282,8 +282,7 @@ int main(void)
         TEST(a_timeout_made_outside_a_turn_wakes_the_host),
         TEST(a_timeout_keeps_the_loop_alive_for_its_target),
         MEMORY_TEST(a_timeout_without_memory_ends_its_target_first),
-        MEMORY_TEST(
-            a_timeout_without_memory_in_the_timer_heap_ends_its_target),
+        MEMORY_TEST(a_timeout_without_memory_in_the_timer_heap_ends_its_target),
         TEST(a_timeout_settles_after_its_target_has_ended),
         TEST(a_timeout_returns_the_status_of_a_target_that_ends_in_time),
         TEST(a_target_that_succeeds_despite_its_timeout_has_succeeded),

@@ -15,9 +15,9 @@
 
 #define EV_ADD 0x0001
 #define EV_DELETE 0x0002
-#define EV_ENABLE 0x0004 /* Of a filter that exists. */
+#define EV_ENABLE 0x0004  /* Of a filter that exists. */
 #define EV_ONESHOT 0x0010 /* Timers only, and there required. */
-#define EV_CLEAR 0x0020 /* Reading only, without a filter for writing. */
+#define EV_CLEAR 0x0020   /* Reading only, without a filter for writing. */
 #define EV_RECEIPT 0x0040
 #define EV_ERROR 0x4000
 #define EV_EOF 0x8000
