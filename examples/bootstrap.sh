@@ -31,6 +31,7 @@ file       file file file file - -
 npm        npm npm npm npm node npm
 clang-tidy clang-tidy clang-tools-extra clang-extra-tools clang llvm llvm
 cppcheck   cppcheck cppcheck cppcheck cppcheck cppcheck cppcheck
+clang-format-14 clang-format-14 - - - - -
 '
 
 # The column of the package manager in the table, and its commands.

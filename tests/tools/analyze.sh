@@ -7,8 +7,8 @@
 #     usage: tests/tools/analyze.sh BUILD-DIRECTORY
 #
 # The directory must have been configured with CMAKE_EXPORT_COMPILE_COMMANDS.
-# A tool fails unless it finds a mistake that is planted for it.
-# The last line counts, one for each file and tool.
+# A tool fails unless it finds a mistake that is planted for it.  The format is
+# checked too.  The last line counts, one for each file and tool.
 set -u
 export LC_ALL=C
 
@@ -325,5 +325,12 @@ for tool in "${tools[@]}"; do
     passed=$((passed + count - bad))
     skipped=$((skipped + missing))
 done
+bash "$root/tests/tools/format.sh" >"$work/format"
+case $? in
+0) passed=$((passed + 1)) ;;
+77) skipped=$((skipped + 1)) ;;
+*) failed=$((failed + 1)) ;;
+esac
+cat "$work/format"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]
