@@ -312,7 +312,7 @@ static size_t ended_at(const struct graph_end *ends, size_t count,
     return sum;
 }
 
-/* Returns when `count` + 1 of the ends have come. */
+/* Returns when `count` + 1 of the ends have passed. */
 static int64_t free_ns(const struct graph_end *ends, size_t begun, size_t count)
 {
     int64_t sorted_ns[GRAPH_MEMBERS] = {0};

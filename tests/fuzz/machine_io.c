@@ -98,7 +98,7 @@ static void on_io(aloop_future *future, ssize_t status, void *arg)
 
     FUZZ_CHECK(!w.is_over && !io->has_ended && io->future == future);
     w.is_inside = true;
-    say("operation %d comes to %zd", (int) (io - s.ios), status);
+    say("operation %d ends with %zd", (int) (io - s.ios), status);
     if (io->kind == IO_READ)
         collect(io->end);
     if (!io->is_checked)

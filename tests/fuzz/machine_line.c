@@ -339,7 +339,7 @@ static void wait_condition(void)
         expected = see(M_SEE_TASK, id).status;
     w.task = id;
     w.is_inside = w.is_inside || id >= 0;
-    say("  comes to %zd", status);
+    say("  returns %zd", status);
     FUZZ_CHECK(w.is_freeing || status == expected);
 }
 

@@ -88,7 +88,7 @@ static ssize_t await_in_task(struct ref ref)
         expected = resumed(id);
     else
         FUZZ_CHECK(w.sights == sights);
-    say("  comes to %zd", status);
+    say("  returns %zd", status);
     FUZZ_CHECK(w.is_freeing || status == expected);
     return status;
 }
@@ -117,7 +117,7 @@ static ssize_t await_outside(struct ref ref)
         FUZZ_CHECK(model_next().kind == M_NOTHING);
         expected = model_run_end();
     }
-    say("  comes to %zd", status);
+    say("  returns %zd", status);
     FUZZ_CHECK(status == expected);
     check_time();
     return status;

@@ -1,9 +1,9 @@
 /* The model: the promises of libaloop, as a small state machine.
  *
- * It is told each call, in the order in which the library receives them.  It
- * predicts the result of the call and the next callback.  Objects are numbers,
- * memory is a few arrays, and only the names of errors are shared with the
- * library.  It checks these rules:
+ * It receives each call in the same order as the library.  It predicts the
+ * result of the call and the next callback.  Objects are numbers, memory is a
+ * few arrays, and only the names of errors are shared with the library.  It
+ * checks these rules:
  *
  *   - Work runs in the order in which it became due.  A turn runs the timers
  *     that have passed when it begins, by deadline and then by start; then the

@@ -276,8 +276,8 @@ static void half_of_ten_thousand_connections_are_reset(void **state)
     free(s.streams);
     assert_int_equal(bytes, 0);
     assert_int_equal(open_descriptors(count + SPARE), before);
-    print_message("%d connections at once, %d reset, %zu bytes each\n", count,
-                  s.resets, bytes_most / (size_t) count);
+    print_message("%d simultaneous connections, %d reset, %zu bytes each\n",
+                  count, s.resets, bytes_most / (size_t) count);
 }
 
 int main(void)

@@ -103,7 +103,7 @@ static void make_world(enum point_world world)
     }
     sim_host("localhost", both);
     sim_host("many", many);
-    sim_host_error("nobody", ALOOP_EHOSTNOTFOUND);
+    sim_host_error("unknown", ALOOP_EHOSTNOTFOUND);
     sim_blackhole("fd00::9");
     sim_unreachable("10.0.0.9");
 }

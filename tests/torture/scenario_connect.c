@@ -60,7 +60,7 @@ ssize_t torture_connect(aloop *loop)
 ssize_t torture_names(aloop *loop)
 {
     static const char *const hosts[LOOKUPS] = {
-        "localhost", "many", "nobody", "localhost", "many", "localhost",
+        "localhost", "many", "unknown", "localhost", "many", "localhost",
     };
     aloop_future *futures[LOOKUPS];
     int listener = sim_listen("127.0.0.1", 80, 8);

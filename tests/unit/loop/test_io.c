@@ -264,7 +264,7 @@ static void the_reactor_is_called_only_when_the_union_changes(void **state)
                                             REACTOR_READ));
 }
 
-static void hang_ups_are_told_apart_only_for_those_that_ask(void **state)
+static void hang_ups_differ_from_errors_only_where_requested(void **state)
 {
     (void) state;
     own(w_pair[0], REACTOR_READ);
@@ -541,7 +541,7 @@ int main(void)
         TEST(a_callback_may_close_every_neighbour_and_open_many),
         WATCHER_TEST(each_watcher_gets_the_events_that_it_wants),
         WATCHER_TEST(the_reactor_is_called_only_when_the_union_changes),
-        WATCHER_TEST(hang_ups_are_told_apart_only_for_those_that_ask),
+        WATCHER_TEST(hang_ups_differ_from_errors_only_where_requested),
         WATCHER_TEST(urgent_data_is_given_only_to_those_that_ask),
         WATCHER_TEST(a_callback_may_close_any_watcher_of_its_descriptor),
         WATCHER_TEST(a_callback_may_close_the_owner),

@@ -6,7 +6,7 @@
 #include "support/reactor_fixture.h"
 
 /* To callers that did not request it, a hang-up is an error. */
-static void a_hang_up_is_told_apart_only_where_it_was_requested(void **state)
+static void a_hang_up_differs_from_an_error_only_where_requested(void **state)
 {
     int asking[2], other[2], ends[2];
 
@@ -180,7 +180,7 @@ static void a_replaced_descriptor_can_be_told_from_the_watched_one(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        TEST(a_hang_up_is_told_apart_only_where_it_was_requested),
+        TEST(a_hang_up_differs_from_an_error_only_where_requested),
         TEST(the_end_of_the_input_alone_is_no_hang_up),
         TEST(a_reset_is_an_error_and_a_hang_up),
         TEST(a_hang_up_can_be_watched_without_reading_and_writing),
