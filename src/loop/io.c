@@ -351,7 +351,7 @@ static unsigned wanted_part(const struct aloop__io *io, unsigned bits)
 {
     if (io->armed == 0)
         return 0;
-    if ((bits & ~io->armed & REACTOR_HANGUP) != 0)
+    if ((bits & ~(unsigned) io->armed & REACTOR_HANGUP) != 0)
         bits |= REACTOR_ERROR;
     return bits & (io->armed | REACTOR_ERROR);
 }
