@@ -40,12 +40,15 @@ struct aloop__io_walk {
     struct aloop__io_walk *outer;
 };
 
-/* Where the link of a watcher is, or NULL if it is an owner. */
+static struct aloop__io **shared_link(struct aloop__io *io)
+{
+    return &CONTAINER_OF(io, struct aloop__io_shared, io)->next;
+}
+
+/* Returns where the link of a watcher is, or NULL if it is an owner. */
 static struct aloop__io **watcher_link(struct aloop__io *io)
 {
-    if (!io->is_shared)
-        return NULL;
-    return &CONTAINER_OF(io, struct aloop__io_shared, io)->next;
+    return io->is_shared ? shared_link(io) : NULL;
 }
 
 static struct aloop__io *watcher_after(struct aloop__io *io)
@@ -201,7 +204,7 @@ static struct aloop__io **attach_watcher(aloop *loop, struct aloop__io *io,
     io->armed = 0;
     io->error = 0;
     while (*place != NULL && (*place)->is_shared)
-        place = watcher_link(*place);
+        place = shared_link(*place);
     return place;
 }
 

@@ -79,22 +79,22 @@ static void destroy_loop(aloop *loop)
     aloop__alloc_free(&alloc, loop, sizeof *loop);
 }
 
-aloop *aloop_new(const aloop_options *given)
+aloop *aloop_new(const aloop_options *options)
 {
-    aloop_options options;
+    aloop_options chosen;
     struct aloop__alloc alloc;
     aloop *loop;
     int error;
 
-    if (!aloop__loop_options_take(&options, given))
+    if (!aloop__loop_options_take(&chosen, options))
         return NULL;
-    alloc.resize = options.resize;
-    alloc.context = options.resize_context;
+    alloc.resize = chosen.resize;
+    alloc.context = chosen.resize_context;
     loop = aloop__alloc_zero(&alloc, sizeof *loop);
     if (loop == NULL)
         return NULL;
     loop->alloc = alloc;
-    loop->options = options;
+    loop->options = chosen;
     loop->floor_ns = INT64_MIN;
     loop->trim_ns = INT64_MAX;
     loop->process = aloop__sys_process_adopt(0);
@@ -110,7 +110,7 @@ aloop *aloop_new(const aloop_options *given)
     aloop__timers_open(&loop->timers, &loop->alloc);
     /* This comes first; see aloop__sys_stderr_look(). */
     error = aloop__reports_open(loop);
-    if (error == 0 && options.debug)
+    if (error == 0 && chosen.debug)
         error = aloop__debug_open(loop);
     if (error == 0)
         error = aloop__reactor_open(&loop->alloc, &loop->reactor);

@@ -246,7 +246,7 @@ bool aloop__reactor_is_watching(struct aloop__reactor *reactor, int fd,
                                 uint32_t generation, unsigned bits)
 {
     size_t place = place_of_fd(reactor, fd);
-    struct poll_mark mark;
+    struct poll_mark mark = {0};
 
     (void) generation;
     (void) bits;

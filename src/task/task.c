@@ -216,17 +216,17 @@ static bool take_options(aloop_task_options *options,
 }
 
 aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
-                             const aloop_task_options *given, const char *name,
-                             const char *where)
+                             const aloop_task_options *options,
+                             const char *name, const char *where)
 {
-    aloop_task_options options = {0};
+    aloop_task_options chosen = {0};
     int error = aloop__check_loop(loop, "aloop_spawn");
     struct aloop__task *task;
 
     if (error == ALOOP_EPERM)
         return aloop__future_refused(error);
     if (loop == NULL || fn == NULL ||
-        (given != NULL && !take_options(&options, given)))
+        (options != NULL && !take_options(&chosen, options)))
         return aloop__future_failed(loop, ALOOP_EINVAL);
     if (prepare_loop(loop) < 0)
         return NULL;
@@ -240,8 +240,8 @@ aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
     task->name = (char *) (uintptr_t) (name != NULL ? name : "?");
     task->where = where != NULL ? where : "?";
     task->state = TASK_NEW;
-    task->stack_size = options.stack_size;
-    if (options.name != NULL && !copy_name(task, options.name))
+    task->stack_size = chosen.stack_size;
+    if (chosen.name != NULL && !copy_name(task, chosen.name))
         return aloop__future_discard(&task->future);
     aloop__ready_push(loop, &task->awaiter.ready);
     return &task->future;

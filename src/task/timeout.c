@@ -95,21 +95,21 @@ static aloop_future *without_limit(aloop_future *target)
     return target;
 }
 
-aloop_future *aloop_timeout(aloop_future *target, int64_t delay_ns)
+aloop_future *aloop_timeout(aloop_future *future, int64_t delay_ns)
 {
-    int error = aloop__check_future(target, __func__, USE_UP);
+    int error = aloop__check_future(future, __func__, USE_UP);
     struct timeout *timeout;
     aloop *loop;
     int64_t when_ns;
 
     if (error < 0)
         return aloop__future_refused(error);
-    if (target == NULL || target->loop == NULL)
-        return target;
-    loop = target->loop;
+    if (future == NULL || future->loop == NULL)
+        return future;
+    loop = future->loop;
     timeout = aloop__future_new(loop, &timeout_ops);
     if (timeout == NULL)
-        return without_limit(target);
+        return without_limit(future);
     aloop__awaiter_init(&timeout->target, timeout_target_ended,
                         &timeout->future);
     list_init(&timeout->grants);
@@ -117,8 +117,8 @@ aloop_future *aloop_timeout(aloop_future *target, int64_t delay_ns)
     when_ns = aloop__after(aloop__now(loop), delay_ns);
     if (aloop__timed_set(loop, &timeout->timed, when_ns) < 0) {
         aloop__future_discard(&timeout->future);
-        return without_limit(target);
+        return without_limit(future);
     }
-    aloop__awaiter_add(&timeout->target, target);
+    aloop__awaiter_add(&timeout->target, future);
     return &timeout->future;
 }
