@@ -291,7 +291,7 @@ DEBUG_READS aloop *loop_of_handle(const struct aloop__handle *handle)
 /* Returns the kind of a closed handle, or NULL if the handle is open. */
 DEBUG_READS const char *closed_kind(const struct aloop__handle *handle)
 {
-    return aloop__handle_is_ended(handle) ? handle->ops->name : NULL;
+    return handle->state >= HANDLE_CLOSING ? handle->ops->name : NULL;
 }
 
 int aloop__debug_check_handle(const void *handle, const char *function)
