@@ -111,10 +111,11 @@ static void make_world(enum point_world world)
 /* Installs faults in calls that the simulation counts. */
 static void make_faults(const struct point *point)
 {
-    const char *name = point_calls[point->call].name;
+    const char *name;
 
     if (point->nth == 0 || point->call == POINT_MEMORY)
         return;
+    name = point_calls[point->call].name;
     if (point->kind == KIND_FROM)
         sim_fail_from(name, point->nth, point->error);
     else
