@@ -28,7 +28,31 @@ static struct {
 
 struct header {
     _Alignas(max_align_t) size_t size;
+    struct header *prev, *next; /* In `blocks`. */
 };
+
+/* All blocks.  A scenario may leave objects, which valgrind would take for
+ * leaks if nothing referred to them.  point_check_memory() finds real leaks. */
+static struct header *blocks;
+
+static void link_block(struct header *header)
+{
+    header->prev = NULL;
+    header->next = blocks;
+    if (blocks != NULL)
+        blocks->prev = header;
+    blocks = header;
+}
+
+static void unlink_block(struct header *header)
+{
+    if (header->next != NULL)
+        header->next->prev = header->prev;
+    if (header->prev != NULL)
+        header->prev->next = header->next;
+    else
+        blocks = header->next;
+}
 
 static void free_block(void *old, size_t old_size)
 {
@@ -40,6 +64,7 @@ static void free_block(void *old, size_t old_size)
     torture_expect(header->size == old_size,
                    "freed twice, or with another size");
     memory.bytes -= old_size;
+    unlink_block(header);
     memset(header, 0xdd, sizeof *header + old_size);
     free(header);
 }
@@ -58,6 +83,7 @@ void *point_resize(void *context, void *old, size_t old_size, size_t size)
     header = malloc(sizeof *header + size);
     torture_expect(header != NULL, "the test ran out of memory");
     header->size = size;
+    link_block(header);
     memset(header + 1, 0xaa, size);
     if (old != NULL)
         memcpy(header + 1, old, size < old_size ? size : old_size);

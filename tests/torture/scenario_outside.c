@@ -295,11 +295,10 @@ ssize_t torture_fork(aloop *loop)
     static aloop_stream *stream;
     static aloop_signal *watch;
     static aloop_timer *timer;
-    static aloop_future *task; /* Not a leak for checkers if it is left. */
+    aloop_future *task = aloop_spawn(loop, look_up, NULL);
     ssize_t error = 0, status;
     bool is_watched;
 
-    task = aloop_spawn(loop, look_up, NULL);
     torture_keep(&error, aloop_tcp_listen(loop, "127.0.0.1", "80", on_stream,
                                           NULL, &listener));
     torture_keep(&error,
