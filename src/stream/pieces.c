@@ -105,17 +105,28 @@ static bool lend(struct aloop__sender *sender, const char *data, size_t size)
     return true;
 }
 
+/* Returns a piece with a copy of the bytes, which is not queued yet. */
+static struct aloop__piece *copy_bytes(aloop *loop, const char *data,
+                                       size_t size, size_t replies)
+{
+    struct aloop__piece *piece = new_piece(loop, size);
+
+    if (piece == NULL)
+        return NULL;
+    memcpy(piece + 1, data, size);
+    piece->size = size;
+    piece->replies = replies;
+    return piece;
+}
+
 /* Replaces a lent piece by an owned one. */
 static bool own_piece(struct aloop__sender *sender, struct aloop__piece *lent)
 {
-    struct aloop__piece *piece =
-        new_piece(sender->stream->handle.loop, lent->size);
+    struct aloop__piece *piece = copy_bytes(
+        sender->stream->handle.loop, lent->data, lent->size, lent->replies);
 
     if (piece == NULL)
         return false;
-    memcpy(piece + 1, lent->data, lent->size);
-    piece->size = lent->size;
-    piece->replies = lent->replies;
     list_push(&lent->node, &piece->node); /* In front of the lent one. */
     aloop__piece_free(sender, lent);
     return true;
@@ -164,13 +175,11 @@ int aloop__pieces_put(struct aloop__sender *sender, const char *data,
 int aloop__pieces_copy_reply(struct aloop__sender *sender, const char *data,
                              size_t size)
 {
-    struct aloop__piece *piece = new_piece(sender->stream->handle.loop, size);
+    struct aloop__piece *piece =
+        copy_bytes(sender->stream->handle.loop, data, size, size);
 
     if (piece == NULL)
         return ALOOP_ENOMEM;
-    memcpy(piece + 1, data, size);
-    piece->size = size;
-    piece->replies = size;
     sender->replies += size;
     list_push(&sender->pieces, &piece->node);
     return 0;

@@ -251,8 +251,6 @@ static void flush_sender(struct aloop__sender *sender)
     after_sending(sender);
 }
 
-/* Schedules a flush, unless one will follow anyway: after on_data, when the
- * kernel accepts more, or because it is scheduled already. */
 void aloop__sender_flush_later(struct aloop__sender *sender)
 {
     aloop_stream *stream = sender->stream;
