@@ -212,6 +212,28 @@ static void received_bytes_that_the_kernel_does_not_accept_are_kept(
     aloop_stream_abort(stream);
 }
 
+static void a_pause_by_lent_bytes_ends_when_they_are_sent(void **state)
+{
+    static reply_fn *const fn = put_all;
+    static char text[LONG + 1];
+    aloop_stream *stream = connected();
+
+    (void) state;
+    memset(text, 'x', LONG);
+    aloop_stream_set_watermarks(stream, 100, 200);
+    fill(stream);
+    assert_int_equal(
+        aloop_stream_start(stream, reply, (void *) (uintptr_t) &fn), 0);
+    send_text(text);
+    send_text("more");
+    assert_int_equal(t.calls, 1);
+
+    receive_all();
+    receive_all();
+    assert_int_equal(t.calls, 2);
+    aloop_stream_abort(stream);
+}
+
 static void a_failed_send_of_received_bytes_ends_writing(void **state)
 {
     static reply_fn *const fn = put_all;
@@ -266,6 +288,7 @@ int main(void)
         TEST(an_abort_drops_received_bytes),
         TEST(a_drain_waits_for_received_bytes),
         TEST(received_bytes_that_the_kernel_does_not_accept_are_kept),
+        TEST(a_pause_by_lent_bytes_ends_when_they_are_sent),
         TEST(a_failed_send_of_received_bytes_ends_writing),
         TEST(a_stream_that_has_sent_everything_keeps_no_writing_half),
         TEST(changed_watermarks_outlive_the_queued_bytes),
