@@ -39,7 +39,7 @@ struct aloop__reactor {
     const struct aloop__alloc *alloc;
     struct pollfd *fds;      /* Entries 1 to `count` are used, in no order. */
     struct poll_mark *marks; /* With the same indices. */
-    size_t count, capacity;
+    size_t count, room;
     /* Where the last search ended, so that no descriptor is always last. */
     size_t last;
     size_t *places; /* By descriptor: its index, or 0 for none. */
@@ -53,17 +53,17 @@ const char aloop__reactor_name[] = "poll";
 /* Makes room for one more entry in both arrays, or in neither. */
 static int grow_entries(struct aloop__reactor *reactor)
 {
-    size_t old = reactor->capacity, capacity = old == 0 ? 16 : old * 2;
+    size_t old = reactor->room, room = old == 0 ? 16 : old * 2;
     struct poll_mark *marks;
     struct pollfd *fds;
 
     if (reactor->count + 1 < old)
         return 0;
-    fds = aloop__alloc_new(reactor->alloc, capacity * sizeof *fds);
-    marks = aloop__alloc_new(reactor->alloc, capacity * sizeof *marks);
+    fds = aloop__alloc_new(reactor->alloc, room * sizeof *fds);
+    marks = aloop__alloc_new(reactor->alloc, room * sizeof *marks);
     if (fds == NULL || marks == NULL) {
-        aloop__alloc_free(reactor->alloc, fds, capacity * sizeof *fds);
-        aloop__alloc_free(reactor->alloc, marks, capacity * sizeof *marks);
+        aloop__alloc_free(reactor->alloc, fds, room * sizeof *fds);
+        aloop__alloc_free(reactor->alloc, marks, room * sizeof *marks);
         return -ENOMEM;
     }
     if (old > 0) {
@@ -74,7 +74,7 @@ static int grow_entries(struct aloop__reactor *reactor)
     aloop__alloc_free(reactor->alloc, reactor->marks, old * sizeof *marks);
     reactor->fds = fds;
     reactor->marks = marks;
-    reactor->capacity = capacity;
+    reactor->room = room;
     return 0;
 }
 
@@ -100,9 +100,9 @@ void aloop__reactor_close(struct aloop__reactor *reactor)
         return;
     aloop__poll_host_close(reactor->host);
     aloop__alloc_free(reactor->alloc, reactor->fds,
-                      reactor->capacity * sizeof *reactor->fds);
+                      reactor->room * sizeof *reactor->fds);
     aloop__alloc_free(reactor->alloc, reactor->marks,
-                      reactor->capacity * sizeof *reactor->marks);
+                      reactor->room * sizeof *reactor->marks);
     aloop__alloc_free(reactor->alloc, reactor->places,
                       reactor->places_size * sizeof *reactor->places);
     aloop__alloc_free(reactor->alloc, reactor, sizeof *reactor);
