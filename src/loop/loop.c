@@ -128,7 +128,7 @@ aloop *aloop_new(const aloop_options *options)
  * progress when fewer objects are left than ever before, or when a task has
  * ended.  A second limit counts the turns in which only tasks end, because
  * tasks that start others endlessly must not keep this running. */
-static void wind_up(aloop *loop)
+static void end_futures(aloop *loop)
 {
     size_t least = SIZE_MAX, ends = loop->task_ends;
     int idle_turns = 0, turns = 0;
@@ -197,7 +197,7 @@ int aloop_free(aloop *loop)
         return leave_loop(loop);
     cancellation = aloop__cancel_disable();
     loop->thread = aloop__sys_thread_self();
-    wind_up(loop);
+    end_futures(loop);
     if (!aloop__is_foreign(loop))
         aloop__reports_finish(loop);
     if (aloop__is_foreign(loop)) { /* A task or the hook has forked. */

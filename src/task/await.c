@@ -21,7 +21,7 @@
 #include "task/cycle.h"
 #include "task/interrupt.h"
 
-enum { STREAK_MAX = 64, WIND_DOWN_TURNS = 1000 };
+enum { STREAK_MAX = 64, END_TURNS_MAX = 1000 };
 
 /* Drops `future` without delivering its status.  An error is marked as handled,
  * because `error` already reports a failure.  A success is not marked, so that
@@ -112,10 +112,10 @@ static void await_ended(struct aloop__ready *ready)
 /* Ends an await after the reactor has failed and the loop cannot sleep any
  * more.  Cancels `future` and runs a limited number of turns that do not
  * wait. */
-static void wind_down(aloop *loop, aloop_future *future)
+static void end_await(aloop *loop, aloop_future *future)
 {
     aloop_cancel(future);
-    for (int i = 0; i < WIND_DOWN_TURNS && aloop__future_pending(future); i++)
+    for (int i = 0; i < END_TURNS_MAX && aloop__future_pending(future); i++)
         aloop__turn(loop, 0, false);
 }
 
@@ -145,7 +145,7 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
     }
     if (error < 0 && error != ALOOP_EDEADLK && aloop__future_is_ours(future)) {
         interrupt = error; /* The reason for the cancel. */
-        wind_down(loop, future);
+        end_await(loop, future);
     }
     aloop__leave(loop);
     aloop__awaiter_remove(&awaiter);
