@@ -29,7 +29,7 @@ static void finish_forward(struct aloop__forward *forward, ssize_t status)
 {
     forward->from->forward_from = NULL;
     forward->to->sender->forward_to = NULL;
-    aloop__stream_unlisten(forward->from);
+    aloop__stream_stop(forward->from);
     aloop__future_settle(&forward->future, status);
 }
 
@@ -96,7 +96,7 @@ static void forward_data(aloop_stream *from, const void *data, ssize_t size,
     forward->moved += size;
     if (error == 0)
         return;
-    aloop__stream_unlisten(from);
+    aloop__stream_stop(from);
     wait_for_step(forward, aloop_stream_drain(forward->to));
 }
 
@@ -110,7 +110,7 @@ static void forward_step(struct aloop__ready *ready)
     if (status == ALOOP_ECANCELED)
         status = ALOOP_EABORTED; /* `to` was closed. */
     if (status == 0 && !forward->is_closing)
-        status = aloop__stream_listen(forward->from, forward_data, forward);
+        status = aloop__stream_start(forward->from, forward_data, forward);
     if (status < 0)
         finish_forward(forward, status);
     else if (forward->is_closing)
@@ -146,7 +146,7 @@ aloop_future *aloop_stream_forward(aloop_stream *from, aloop_stream *to)
     from->forward_from = forward;
     sender->forward_to = forward;
     sender->is_kept = true;
-    error = aloop__stream_listen(from, forward_data, forward);
+    error = aloop__stream_start(from, forward_data, forward);
     if (error < 0)
         finish_forward(forward, error);
     return &forward->future;

@@ -40,7 +40,7 @@ static void begin_close(aloop_stream *stream)
     aloop__forward_end(stream->forward_from);
     if (stream->sender != NULL)
         aloop__forward_end(stream->sender->forward_to);
-    aloop__stream_unlisten(stream);
+    aloop__stream_stop(stream);
     aloop__stream_end_reads(stream);
     aloop__handle_closing(&stream->handle);
 }

@@ -292,9 +292,9 @@ void aloop__stream_readable(aloop_stream *stream);
 void aloop__stream_deliver(struct aloop__ready *ready);
 /* aloop_stream_start() and aloop_stream_stop(), without their checks.  A
  * forward uses them for a stream on which those functions fail. */
-int aloop__stream_listen(aloop_stream *stream, aloop_stream_cb on_data,
-                         void *arg);
-void aloop__stream_unlisten(aloop_stream *stream);
+int aloop__stream_start(aloop_stream *stream, aloop_stream_cb on_data,
+                        void *arg);
+void aloop__stream_stop(aloop_stream *stream);
 /* Watches for input if on_data can be called. */
 void aloop__stream_resume(aloop_stream *stream);
 /* Ends reading with an error that no receive will report. */

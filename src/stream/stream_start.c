@@ -112,8 +112,8 @@ void aloop__stream_deliver(struct aloop__ready *ready)
     aloop__stream_resume(stream);
 }
 
-int aloop__stream_listen(aloop_stream *stream, aloop_stream_cb on_data,
-                         void *arg)
+int aloop__stream_start(aloop_stream *stream, aloop_stream_cb on_data,
+                        void *arg)
 {
     int error = aloop__io_claim(stream->handle.loop, &stream->io);
 
@@ -131,7 +131,7 @@ int aloop__stream_listen(aloop_stream *stream, aloop_stream_cb on_data,
     return 0;
 }
 
-void aloop__stream_unlisten(aloop_stream *stream)
+void aloop__stream_stop(aloop_stream *stream)
 {
     stream->on_data = NULL;
     list_remove(&stream->deliver.node);
@@ -146,7 +146,7 @@ int aloop_stream_start(aloop_stream *stream, aloop_stream_cb on_data, void *arg)
         return error < 0 ? error : ALOOP_EINVAL;
     if (stream->reading != NULL || stream->forward_from != NULL)
         return ALOOP_EBUSY;
-    return aloop__stream_listen(stream, on_data, arg);
+    return aloop__stream_start(stream, on_data, arg);
 }
 
 int aloop_stream_stop(aloop_stream *stream)
@@ -157,6 +157,6 @@ int aloop_stream_stop(aloop_stream *stream)
         return error;
     if (stream->forward_from != NULL)
         return ALOOP_EBUSY;
-    aloop__stream_unlisten(stream);
+    aloop__stream_stop(stream);
     return 0;
 }
