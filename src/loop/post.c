@@ -92,11 +92,11 @@ void aloop__posts_settle(aloop *loop)
         aloop__sys_thread_yield();
 }
 
-/* Moves all posts to the end of loop->taken, oldest first. */
+/* Moves all posts to the end of loop->post_batch, oldest first. */
 static void take(aloop *loop)
 {
     struct aloop__post *post = atomic_exchange(&loop->posts, NULL);
-    struct aloop__post *oldest = NULL, **end = &loop->taken;
+    struct aloop__post *oldest = NULL, **end = &loop->post_batch;
 
     while (post != NULL) {
         struct aloop__post *next = post->next;
@@ -112,11 +112,11 @@ static void take(aloop *loop)
 
 static void run_posts(aloop *loop)
 {
-    while (loop->taken != NULL && !aloop__is_foreign(loop)) {
-        struct aloop__post *post = loop->taken;
+    while (loop->post_batch != NULL && !aloop__is_foreign(loop)) {
+        struct aloop__post *post = loop->post_batch;
         struct aloop__post copy = *post;
 
-        loop->taken = copy.next;
+        loop->post_batch = copy.next;
         aloop__alloc_free(&loop->alloc, post, sizeof *post);
         aloop__calling(loop);
         copy.fn(loop, copy.arg);
@@ -137,10 +137,10 @@ static void posts_woken(struct aloop__wake_hook *hook)
 void aloop__posts_requeue(aloop *loop)
 {
     take(loop);
-    while (loop->taken != NULL) {
-        struct aloop__post *post = loop->taken;
+    while (loop->post_batch != NULL) {
+        struct aloop__post *post = loop->post_batch;
 
-        loop->taken = post->next;
+        loop->post_batch = post->next;
         post->next = atomic_load(&loop->posts);
         atomic_store(&loop->posts, post);
     }
@@ -158,7 +158,7 @@ void aloop__posts_close(aloop *loop)
     struct aloop__post *post;
 
     take(loop);
-    post = loop->taken;
+    post = loop->post_batch;
     while (post != NULL) {
         struct aloop__post *next = post->next;
 

@@ -210,7 +210,7 @@ struct aloop {
     atomic_uint posting;                 /* Threads inside aloop_post(). */
     /* Posts that were taken from `posts`, oldest first.  NULL between turns,
      * except in a child that was forked by a post. */
-    struct aloop__post *taken;
+    struct aloop__post *post_batch;
     atomic_uint was_signalled;     /* A signal was received. */
     struct aloop__node wake_hooks; /* Of struct aloop__wake_hook. */
     struct aloop__wake_hook post_hook;

@@ -372,12 +372,12 @@ static int replace_host_queue(struct aloop__reactor *reactor, int queue_fd)
     return 0;
 }
 
-/* Opens a queue whose number is not `taken`. */
-static int open_queue(int taken)
+/* Opens a queue whose number is not `avoided`. */
+static int open_queue(int avoided)
 {
     int fd = aloop__sys_kqueue_open(), other;
 
-    if (fd < 0 || fd != taken)
+    if (fd < 0 || fd != avoided)
         return fd;
     other = aloop__sys_kqueue_open();
     aloop__sys_close(fd);

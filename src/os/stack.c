@@ -429,7 +429,7 @@ bool aloop__stacks_trim(struct aloop__stacks *stacks)
     uint32_t id, slot;
 
     if (stacks->idle > stacks->low)
-        stacks->idle = stacks->low; /* The others were taken meanwhile. */
+        stacks->idle = stacks->low; /* The others are in use again. */
     if (stacks->idle == 0) {
         ring_shrink(stacks);
         return false;

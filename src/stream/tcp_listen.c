@@ -141,7 +141,7 @@ static int accept_one(aloop_listener *listener)
 static void listener_ready(struct aloop__io *io, unsigned bits)
 {
     aloop_listener *listener = CONTAINER_OF(io, aloop_listener, io);
-    unsigned taken = 0;
+    unsigned accepted = 0;
     int error = 0;
 
     (void) bits;
@@ -154,17 +154,17 @@ static void listener_ready(struct aloop__io *io, unsigned bits)
         return;
     }
     /* A callback may fork; the child then accepts no more. */
-    while (taken < listener->burst && error == 0 && io->armed != 0 &&
+    while (accepted < listener->burst && error == 0 && io->armed != 0 &&
            !aloop__is_foreign(listener->handle.loop)) {
         error = accept_one(listener);
-        taken += error == 0;
+        accepted += error == 0;
     }
     if (aloop__handle_is_ended(&listener->handle))
         return;
     if (error == 0 && listener->burst < BURST_MAX)
         listener->burst *= 2;
     else if (error < 0)
-        listener->burst = taken > 0 ? taken : 1;
+        listener->burst = accepted > 0 ? accepted : 1;
     if (error < 0 && error != ALOOP_EAGAIN)
         suspend_accepting(listener, error);
 }

@@ -66,7 +66,7 @@ static bool overlap(const struct sim_socket *a, const struct sim_socket *b)
            (covers(a, &b->local) || covers(b, &a->local));
 }
 
-static bool is_taken(const struct sim_socket *socket, bool is_listening)
+static bool is_in_use(const struct sim_socket *socket, bool is_listening)
 {
     for (struct sim_socket *other = sockets; other != NULL;
          other = other->next) {
@@ -101,7 +101,7 @@ int sim__bind(struct sim_socket *socket, const struct sys_address *address)
     for (int tries = PORT_FIRST; tries < UINT16_MAX; tries++) {
         if (any_port)
             sim__address_set_port(&socket->local, draw_port());
-        if (!is_taken(socket, false))
+        if (!is_in_use(socket, false))
             return 0;
         if (!any_port)
             break;
@@ -122,7 +122,7 @@ int sim__listen(struct sim_socket *socket, int backlog)
             socket->family == SYS_INET ? "0.0.0.0" : "::", "0", &any);
         sim__bind(socket, &any);
     }
-    if (is_new && is_taken(socket, true))
+    if (is_new && is_in_use(socket, true))
         return -EADDRINUSE;
     socket->backlog = backlog < 0 ? 0 : (unsigned) backlog;
     if (is_new) {

@@ -227,7 +227,7 @@ ssize_t sim__send(struct sim_socket *socket, const struct sys_piece *pieces,
     int error = send_refusal(socket);
     size_t total = 0, used = 0, room;
     unsigned char *data;
-    ssize_t taken;
+    ssize_t sent;
 
     if (error < 0)
         return error;
@@ -238,14 +238,14 @@ ssize_t sim__send(struct sim_socket *socket, const struct sys_piece *pieces,
     room = sim__room(socket);
     if (room == 0)
         return -EAGAIN;
-    taken = share(socket, total < room ? total : room,
-                  sim__world.options.short_send_percent);
-    sim__trace(taken);
-    if (taken < 0)
-        return taken;
-    data = sim__allocate(NULL, (size_t) taken);
-    for (size_t i = 0; i < count && used < (size_t) taken; i++) {
-        size_t part = (size_t) taken - used;
+    sent = share(socket, total < room ? total : room,
+                 sim__world.options.short_send_percent);
+    sim__trace(sent);
+    if (sent < 0)
+        return sent;
+    data = sim__allocate(NULL, (size_t) sent);
+    for (size_t i = 0; i < count && used < (size_t) sent; i++) {
+        size_t part = (size_t) sent - used;
 
         if (part > pieces[i].size)
             part = pieces[i].size;
@@ -256,7 +256,7 @@ ssize_t sim__send(struct sim_socket *socket, const struct sys_piece *pieces,
     sim__trace_bytes(data, used);
     transmit(socket, data, used);
     free(data);
-    return taken;
+    return sent;
 }
 
 /* The result of a receive without data: 0 at the end, an error, or -EAGAIN. */
