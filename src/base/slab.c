@@ -20,7 +20,7 @@
 #endif
 
 enum {
-    DRAW_BATCH = 32, /* Objects moved from `idle` or `surplus` at a time. */
+    DRAW_BATCH = 32, /* Objects moved from `aging` or `stale` at a time. */
     STEP = 128,      /* Objects that one step of trimming returns. */
     SPARE_UNITS_MIN = 256 * 1024 / SLAB_STEP
 };
@@ -110,8 +110,8 @@ static void draw_batch(struct slab_free **from, struct slab_free **to)
     last->next = NULL;
 }
 
-/* Fills an empty free list.  Objects of partial chunks are preferred to idle
- * ones, so that the chunks of idle objects can become entirely free. */
+/* Fills an empty free list.  Objects of partial chunks are preferred to aging
+ * ones, so that the chunks of aging objects can become entirely free. */
 static void refill(struct aloop__slab *slab, size_t class)
 {
     struct aloop__slab_class *at = &slab->classes[class];
@@ -119,10 +119,10 @@ static void refill(struct aloop__slab *slab, size_t class)
     if (!list_empty(&at->partial))
         draw_chunk(slab, class,
                    CONTAINER_OF(at->partial.next, struct aloop__chunk, node));
-    else if (at->idle != NULL)
-        draw_batch(&at->idle, &slab->free[class]);
-    else if (at->surplus != NULL)
-        draw_batch(&at->surplus, &slab->free[class]);
+    else if (at->aging != NULL)
+        draw_batch(&at->aging, &slab->free[class]);
+    else if (at->stale != NULL)
+        draw_batch(&at->stale, &slab->free[class]);
     else
         cut(slab, class);
 }
@@ -202,22 +202,22 @@ bool aloop__slab_has_spare(const struct aloop__slab *slab)
     return !SLAB_SINGLE && spare > SPARE_UNITS_MIN && spare > slab->used / 2;
 }
 
-/* A class that still has surplus objects keeps both of its lists.  Joining two
+/* A class that still has stale objects keeps both of its lists.  Joining two
  * lists would take time proportional to their length. */
 void aloop__slab_end_window(struct aloop__slab *slab)
 {
     for (size_t i = 0; i < SLAB_CLASSES; i++) {
         struct aloop__slab_class *at = &slab->classes[i];
 
-        if (at->surplus != NULL)
+        if (at->stale != NULL)
             continue;
-        at->surplus = at->idle;
-        at->idle = slab->free[i];
+        at->stale = at->aging;
+        at->aging = slab->free[i];
         slab->free[i] = NULL;
     }
 }
 
-/* Returns a surplus object to its chunk.  Frees the chunk if it is now entirely
+/* Returns a stale object to its chunk.  Frees the chunk if it is now entirely
  * free, except that one small chunk per class is kept. */
 static void sort(struct aloop__slab *slab, size_t class,
                  struct slab_free *object)
@@ -247,10 +247,10 @@ bool aloop__slab_trim(struct aloop__slab *slab)
     for (size_t i = 0; i < SLAB_CLASSES && sorted < STEP; i++) {
         struct aloop__slab_class *at = &slab->classes[i];
 
-        for (; at->surplus != NULL && sorted < STEP; sorted++) {
-            struct slab_free *object = at->surplus;
+        for (; at->stale != NULL && sorted < STEP; sorted++) {
+            struct slab_free *object = at->stale;
 
-            at->surplus = object->next;
+            at->stale = object->next;
             sort(slab, i, object);
         }
     }

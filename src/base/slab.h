@@ -29,8 +29,8 @@ struct aloop__slab {
     struct slab_free *free[SLAB_CLASSES];
     size_t used; /* Size of all objects in use, in units of SLAB_STEP bytes. */
     struct aloop__slab_class {
-        struct slab_free *idle;    /* Free since the current window began. */
-        struct slab_free *surplus; /* Free during all of the window before. */
+        struct slab_free *aging; /* Free since the current window began. */
+        struct slab_free *stale; /* Free during all of the window before. */
         /* Chunks that have free objects of their own. */
         struct aloop__node partial;
         /* A small chunk in `partial` whose objects are all free, or NULL. */
@@ -66,7 +66,7 @@ void *aloop__slab_take(struct aloop__slab *slab, size_t size);
 void aloop__slab_put(struct aloop__slab *slab, void *object, size_t size);
 
 /* Trimming.  Time is divided into windows.  An object that stayed free during a
- * whole window is surplus and is returned to its chunk.  A chunk whose objects
+ * whole window is stale and is returned to its chunk.  A chunk whose objects
  * are all free is then freed.  Allocating and freeing objects do no part of
  * this work. */
 
@@ -74,7 +74,7 @@ void aloop__slab_put(struct aloop__slab *slab, void *object, size_t size);
 bool aloop__slab_has_spare(const struct aloop__slab *slab);
 /* Ends the current window and begins the next one. */
 void aloop__slab_end_window(struct aloop__slab *slab);
-/* Returns up to 128 surplus objects to their chunks.  Returns false if there
+/* Returns up to 128 stale objects to their chunks.  Returns false if there
  * were none. */
 bool aloop__slab_trim(struct aloop__slab *slab);
 

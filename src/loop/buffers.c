@@ -48,7 +48,7 @@ void *aloop__buffer_get(aloop *loop, size_t *size)
         *size = classes[i].size;
         buffer = draw(loop, i, &loop->buffers[i].first);
         if (buffer == NULL)
-            buffer = draw(loop, i, &loop->buffers[i].idle);
+            buffer = draw(loop, i, &loop->buffers[i].aging);
         if (buffer == NULL)
             break;
         return buffer;
@@ -87,8 +87,8 @@ void aloop__buffers_close(aloop *loop)
 {
     for (size_t i = 0; i < BUFFER_CLASSES; i++)
         while (free_first(loop, i, &loop->buffers[i].first) ||
-               free_first(loop, i, &loop->buffers[i].idle) ||
-               free_first(loop, i, &loop->buffers[i].surplus))
+               free_first(loop, i, &loop->buffers[i].aging) ||
+               free_first(loop, i, &loop->buffers[i].stale))
             ;
 }
 
@@ -100,10 +100,10 @@ bool aloop__buffers_have_spare(const aloop *loop)
 void aloop__buffers_end_window(aloop *loop)
 {
     for (size_t i = 0; i < BUFFER_CLASSES; i++) {
-        if (loop->buffers[i].surplus != NULL)
+        if (loop->buffers[i].stale != NULL)
             continue; /* The last window's are not yet freed. */
-        loop->buffers[i].surplus = loop->buffers[i].idle;
-        loop->buffers[i].idle = loop->buffers[i].first;
+        loop->buffers[i].stale = loop->buffers[i].aging;
+        loop->buffers[i].aging = loop->buffers[i].first;
         loop->buffers[i].first = NULL;
     }
 }
@@ -111,7 +111,7 @@ void aloop__buffers_end_window(aloop *loop)
 bool aloop__buffers_trim(aloop *loop)
 {
     for (size_t i = 0; i < BUFFER_CLASSES; i++)
-        if (free_first(loop, i, &loop->buffers[i].surplus))
+        if (free_first(loop, i, &loop->buffers[i].stale))
             return true;
     return false;
 }

@@ -49,7 +49,7 @@ static inline bool aloop__handle_is_ended(const struct aloop__handle *handle)
     return handle->state >= HANDLE_CLOSING;
 }
 
-/* Returns a zeroed handle of ops->size bytes, which is referenced and idle.
+/* Returns a zeroed handle of ops->size bytes, which is referenced and inactive.
  * Returns NULL if out of memory. */
 void *aloop__handle_new(aloop *loop, const struct aloop__handle_ops *ops);
 void aloop__handle_set_active(struct aloop__handle *handle, bool is_active);

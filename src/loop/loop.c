@@ -23,8 +23,8 @@
 #include "os/unwind.h"
 
 enum {
-    IDLE_TURNS_MAX = 10000, /* Turns of aloop_free() without progress. */
-    FREE_TURNS_MAX = 100000 /* Turns in which only tasks end. */
+    STALLED_TURNS_MAX = 10000, /* Turns of aloop_free() without progress. */
+    FREE_TURNS_MAX = 100000    /* Turns in which only tasks end. */
 };
 
 /* Allocates and frees whole pages.  malloc() would keep most of its memory
@@ -131,7 +131,7 @@ aloop *aloop_new(const aloop_options *options)
 static void end_futures(aloop *loop)
 {
     size_t least = SIZE_MAX, ends = loop->task_ends;
-    int idle_turns = 0, turns = 0;
+    int stalled_turns = 0, turns = 0;
 
     loop->is_dying = true;
     if (loop->debug != NULL)
@@ -140,15 +140,15 @@ static void end_futures(aloop *loop)
         aloop__futures_cancel_all(loop, true);
         aloop__turn(loop, 0, false);
         if (loop->slab.used < least)
-            idle_turns = turns = 0;
+            stalled_turns = turns = 0;
         else if (loop->task_ends != ends)
-            idle_turns = 0;
+            stalled_turns = 0;
         if (loop->slab.used < least)
             least = loop->slab.used;
         ends = loop->task_ends;
     } while (!aloop__is_foreign(loop) &&
              (aloop__futures_pending(loop) || !list_empty(&loop->ready)) &&
-             ++idle_turns < IDLE_TURNS_MAX && ++turns < FREE_TURNS_MAX);
+             ++stalled_turns < STALLED_TURNS_MAX && ++turns < FREE_TURNS_MAX);
     if (!aloop__is_foreign(loop))
         aloop__futures_cancel_all(loop, true);
 }

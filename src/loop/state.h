@@ -190,13 +190,13 @@ struct aloop {
     const char *lent;
     size_t lent_size;
     struct {
-        struct aloop__free_buffer *first;   /* Returned in this window. */
-        struct aloop__free_buffer *idle;    /* Returned before this window. */
-        struct aloop__free_buffer *surplus; /* Unused for a window. */
-        unsigned count;                     /* Of all three lists. */
-    } buffers[BUFFER_CLASSES];              /* Unused ones; see buffers.c. */
-    size_t buffer_bytes;                    /* Total size of all unused ones. */
-    struct aloop__io_walk *io_walks;        /* Under way; see io.c. */
+        struct aloop__free_buffer *first; /* Returned in this window. */
+        struct aloop__free_buffer *aging; /* Returned before this window. */
+        struct aloop__free_buffer *stale; /* Unused for a window. */
+        unsigned count;                   /* Of all three lists. */
+    } buffers[BUFFER_CLASSES];            /* Unused ones; see buffers.c. */
+    size_t buffer_bytes;                  /* Total size of all unused ones. */
+    struct aloop__io_walk *io_walks;      /* Under way; see io.c. */
     /* Number of waits after which watchers were added that share. */
     uint32_t io_joins;
 

@@ -191,7 +191,7 @@ void aloop__timers_end_window(struct aloop__timers *timers)
 {
     bool is_spare = aloop__timers_have_spare(timers);
 
-    timers->is_spare = is_spare && timers->was_spare;
+    timers->is_stale = is_spare && timers->was_spare;
     timers->was_spare = is_spare;
 }
 
@@ -200,9 +200,9 @@ bool aloop__timers_trim(struct aloop__timers *timers)
     struct aloop__entry *heap;
     size_t room = timers->room;
 
-    if (!timers->is_spare)
+    if (!timers->is_stale)
         return false;
-    timers->is_spare = false;
+    timers->is_stale = false;
     while (room > SPARE_ROOM_MIN && timers->count < room / 4)
         room /= 2;
     heap = aloop__alloc_resize(timers->alloc, timers->heap,

@@ -31,7 +31,7 @@ struct aloop__timers {
     /* Most of the heap was unused when the last window ended. */
     bool was_spare;
     /* Most of it was also unused one window before, so it is to be shrunk. */
-    bool is_spare;
+    bool is_stale;
 };
 
 void aloop__timers_open(struct aloop__timers *timers,

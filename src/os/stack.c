@@ -101,8 +101,8 @@ struct aloop__stacks {
      * room for all slots of all slabs, so that a put cannot fail. */
     uint32_t *ring;
     uint32_t ring_max, head, free_count;
-    uint32_t low;  /* Minimum of free_count in this window. */
-    uint32_t idle; /* Number of slots still to become bare. */
+    uint32_t low;   /* Minimum of free_count in this window. */
+    uint32_t stale; /* Number of slots still to become bare. */
 };
 
 static size_t round_up(size_t size, size_t unit)
@@ -408,7 +408,7 @@ bool aloop__stacks_have_spare(const struct aloop__stacks *stacks)
 
 void aloop__stacks_end_window(struct aloop__stacks *stacks)
 {
-    stacks->idle = stacks->low > FREE_MIN ? stacks->low - FREE_MIN : 0;
+    stacks->stale = stacks->low > FREE_MIN ? stacks->low - FREE_MIN : 0;
     stacks->low = stacks->free_count;
 }
 
@@ -428,15 +428,15 @@ bool aloop__stacks_trim(struct aloop__stacks *stacks)
     struct slab *slab;
     uint32_t id, slot;
 
-    if (stacks->idle > stacks->low)
-        stacks->idle = stacks->low; /* The others are in use again. */
-    if (stacks->idle == 0) {
+    if (stacks->stale > stacks->low)
+        stacks->stale = stacks->low; /* The others are in use again. */
+    if (stacks->stale == 0) {
         ring_shrink(stacks);
         return false;
     }
     id = *ring_at(stacks, 0);
     stacks->head++;
-    stacks->idle--;
+    stacks->stale--;
     stacks->low--;
     stacks->free_count--;
 
