@@ -57,7 +57,7 @@ static int write_line(struct aloop__reports *reports, const char *what,
         if ((unsigned char) line[i] < ' ' || line[i] == 0x7f)
             line[i] = '?';
     line[length - 1] = '\n';
-    return aloop__sys_complain(&reports->file, line, (size_t) length);
+    return aloop__sys_stderr_write(&reports->file, line, (size_t) length);
 }
 
 /* Reports the number of lines that were withheld, once lines may be written

@@ -42,8 +42,8 @@ void aloop__sys_stderr_look(struct sys_stderr *ret);
  * error.  Never blocks, and changes nothing that is shared with other
  * processes.  Returns -EBADF if standard error is no longer `file`, and -EAGAIN
  * if the write would block. */
-int aloop__sys_complain(const struct sys_stderr *file, const char *line,
-                        size_t size);
+int aloop__sys_stderr_write(const struct sys_stderr *file, const char *line,
+                            size_t size);
 
 /* sys_posix.c, continued. */
 

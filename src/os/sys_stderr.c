@@ -168,8 +168,8 @@ static ssize_t put_line(const struct sys_stderr *file,
 /* Blocks two signals while it writes.  A pipe may have no reader, and write()
  * has no flag against SIGPIPE; if one was caused here, it is consumed.  A
  * terminal may stop background processes that write, with SIGTTOU. */
-int aloop__sys_complain(const struct sys_stderr *file, const char *line,
-                        size_t size)
+int aloop__sys_stderr_write(const struct sys_stderr *file, const char *line,
+                            size_t size)
 {
     sigset_t blocked, broken_pipe, before, pending;
     struct stat status;

@@ -32,7 +32,7 @@ struct aloop_listener {
     unsigned burst;            /* Limit of accepts for the next event. */
     unsigned failures;         /* Consecutive accepts that failed. */
     /* The present series of failures was reported. */
-    bool has_complained;
+    bool has_reported;
     struct sys_address address; /* Its local address, for reports. */
     aloop_listener_cb on_stream;
     void *arg;
@@ -76,9 +76,9 @@ static void suspend_accepting(aloop_listener *listener, int error)
     aloop__io_arm(loop, &listener->io, 0);
     if (aloop__timed_set(loop, &listener->retry, when_ns) < 0)
         aloop__io_arm(loop, &listener->io, REACTOR_READ);
-    if (!listener->has_complained)
+    if (!listener->has_reported)
         report_listener(listener, error, "accept");
-    listener->has_complained = true;
+    listener->has_reported = true;
 }
 
 /* Resumes accepting. */
@@ -131,7 +131,7 @@ static int accept_one(aloop_listener *listener)
     if (error < 0)
         return judge(listener, error);
     listener->failures = 0;
-    listener->has_complained = false;
+    listener->has_reported = false;
     aloop__calling(loop);
     listener->on_stream(listener, stream, listener->arg);
     aloop__called(loop, "the callback of a listener");

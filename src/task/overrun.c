@@ -69,8 +69,8 @@ static void overrun_report(const void *address)
     low = (uintptr_t) task->stack.low;
     if (at >= low || low - at > 2 * task->stack.size)
         return;
-    (void) aloop__sys_complain(&task->future.loop->reports->file, line,
-                               describe_task(task, line, sizeof line));
+    (void) aloop__sys_stderr_write(&task->future.loop->reports->file, line,
+                                   describe_task(task, line, sizeof line));
 }
 
 void aloop__overrun_check(struct aloop__task *task)

@@ -171,7 +171,7 @@ void sim_forgive(void);                    /* Removes all faults. */
 unsigned sim_faults_pending(void);         /* Number of pending faults. */
 unsigned sim_calls(const char *call_name); /* Number of its calls. */
 
-/* Signals, threads, complaints. */
+/* Signals, threads, lines on standard error. */
 
 /* Raises a signal.  Its handler runs immediately, or when the signal lock is
  * released.  Returns false if the signal has no handler. */
@@ -183,7 +183,7 @@ unsigned sim_threads_open(void); /* Started and not joined. */
 /* Number of mistakes with locks: locked twice, unlocked while not locked,
  * or held in a wait. */
 unsigned sim_bad_locks(void);
-const char *sim_complaints(void); /* All lines, or "". */
+const char *sim_stderr(void); /* All lines, or "". */
 
 /* Returns "" if the library has left nothing behind and misused nothing.
  * Otherwise returns a description. */

@@ -42,8 +42,8 @@ static size_t events_size, events_capacity;
 static uint64_t events_made;
 static unsigned calls[SIM_CALLS]; /* Their numbers. */
 static struct fault *faults;
-static char *complaints;
-static size_t complaints_size;
+static char *stderr_text;
+static size_t stderr_size;
 
 void *sim__allocate(void *old, size_t size)
 {
@@ -339,26 +339,26 @@ void aloop__sys_stderr_look(struct sys_stderr *ret)
     *ret = (struct sys_stderr){.is_usable = true};
 }
 
-int aloop__sys_complain(const struct sys_stderr *file, const char *line,
-                        size_t size)
+int aloop__sys_stderr_write(const struct sys_stderr *file, const char *line,
+                            size_t size)
 {
-    int error = sim__enter(CALL_sys_complain);
+    int error = sim__enter(CALL_sys_stderr_write);
 
     (void) file;
     assert(file->is_usable && size <= LINE_MAX_SIZE);
     if (error < 0)
         return error;
     sim__trace_bytes(line, size);
-    complaints = sim__allocate(complaints, complaints_size + size + 1);
-    memcpy(complaints + complaints_size, line, size);
-    complaints_size += size;
-    complaints[complaints_size] = '\0';
+    stderr_text = sim__allocate(stderr_text, stderr_size + size + 1);
+    memcpy(stderr_text + stderr_size, line, size);
+    stderr_size += size;
+    stderr_text[stderr_size] = '\0';
     return 0;
 }
 
-const char *sim_complaints(void)
+const char *sim_stderr(void)
 {
-    return complaints != NULL ? complaints : "";
+    return stderr_text != NULL ? stderr_text : "";
 }
 
 struct sim_options *sim_options(void)
@@ -450,9 +450,9 @@ void sim_end(void)
     sim__address_end();
     free_outsides();
     sim_forgive();
-    free(complaints);
-    complaints = NULL;
-    complaints_size = 0;
+    free(stderr_text);
+    stderr_text = NULL;
+    stderr_size = 0;
     free(events);
     events = NULL;
     events_size = events_capacity = 0;

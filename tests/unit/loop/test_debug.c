@@ -435,7 +435,7 @@ static void the_default_report_is_only_the_sentence(void **state)
     t.loop = new_loop(false);
     aloop_defer(t.loop, await_in_callback, NULL);
     aloop_step(t.loop, 0);
-    line = sim_complaints();
+    line = sim_stderr();
     assert_ptr_equal(strstr(line, "aloop: aloop_await() in a callback: "),
                      line);
     assert_null(strstr(line, "failed"));

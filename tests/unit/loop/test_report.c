@@ -26,7 +26,7 @@ static int lines(void)
 {
     int count = 0;
 
-    for (const char *at = sim_complaints(); *at != '\0'; at++)
+    for (const char *at = sim_stderr(); *at != '\0'; at++)
         count += *at == '\n';
     return count;
 }
@@ -178,7 +178,7 @@ static void the_default_writes_ten_lines_a_second_and_then_a_count(void **state)
     fail_often(20);
     aloop_step(t.loop, 0);
     assert_int_equal(lines(), 20);
-    assert_non_null(strstr(sim_complaints(), "aloop: 21 more errors\n"));
+    assert_non_null(strstr(sim_stderr(), "aloop: 21 more errors\n"));
 }
 
 static void the_count_is_written_by_a_later_turn_or_at_the_end(void **state)
@@ -191,31 +191,31 @@ static void the_count_is_written_by_a_later_turn_or_at_the_end(void **state)
     assert_int_equal(lines(), 10);
     aloop_step(t.loop, 0);
     assert_int_equal(lines(), 11);
-    assert_non_null(strstr(sim_complaints(), "aloop: 2 more errors\n"));
+    assert_non_null(strstr(sim_stderr(), "aloop: 2 more errors\n"));
     fail_often(12);
     aloop_step(t.loop, 0);
     aloop_free(t.loop);
     t.loop = NULL;
     assert_int_equal(lines(), 21);
-    assert_non_null(strstr(sim_complaints(), "aloop: 3 more errors\n"));
+    assert_non_null(strstr(sim_stderr(), "aloop: 3 more errors\n"));
 }
 
 static void a_line_that_cannot_be_written_is_counted(void **state)
 {
     (void) state;
     use_default();
-    sim_fail("aloop__sys_complain", 2, ALOOP_EAGAIN);
+    sim_fail("aloop__sys_stderr_write", 2, ALOOP_EAGAIN);
     fail_often(3);
     aloop_step(t.loop, 0);
     assert_int_equal(lines(), 2);
-    sim_fail("aloop__sys_complain", 1, ALOOP_EAGAIN);
+    sim_fail("aloop__sys_stderr_write", 1, ALOOP_EAGAIN);
     sim_advance(ALOOP_SEC(1));
     aloop_step(t.loop, 0);
     assert_int_equal(lines(), 2);
     sim_advance(ALOOP_SEC(1));
     aloop_step(t.loop, 0);
     assert_int_equal(lines(), 3);
-    assert_non_null(strstr(sim_complaints(), "aloop: 1 more error\n"));
+    assert_non_null(strstr(sim_stderr(), "aloop: 1 more error\n"));
 }
 
 static ssize_t fails(aloop *loop, void *arg)
@@ -232,7 +232,7 @@ static void a_name_cannot_insert_a_new_line(void **state)
     aloop_detach(aloop_spawn_with(t.loop, fails, NULL, .name = "a\nb\x1b[31m"));
     aloop_run(t.loop);
     assert_int_equal(lines(), 1);
-    assert_non_null(strstr(sim_complaints(), "aloop: task a?b?[31m ("));
+    assert_non_null(strstr(sim_stderr(), "aloop: task a?b?[31m ("));
 }
 
 static void a_long_name_is_truncated(void **state)
@@ -246,8 +246,8 @@ static void a_long_name_is_truncated(void **state)
     aloop__unhandled(t.loop, ALOOP_EPERM, name);
     aloop_step(t.loop, 0);
     assert_int_equal(lines(), 1);
-    assert_non_null(strstr(sim_complaints(), "x failed: operation not "
-                                             "permitted\n"));
+    assert_non_null(strstr(sim_stderr(), "x failed: operation not "
+                                         "permitted\n"));
 }
 
 /* The text of a report. */
@@ -328,10 +328,9 @@ static void a_report_with_a_long_place_is_truncated(void **state)
     assert_int_equal(aloop_run(loop), 0);
     assert_int_equal(aloop_free(loop), 0);
 
-    length = strlen(sim_complaints());
+    length = strlen(sim_stderr());
     assert_true(length > 100 && length < sizeof where);
-    assert_ptr_equal(strchr(sim_complaints(), '\n'),
-                     sim_complaints() + length - 1);
+    assert_ptr_equal(strchr(sim_stderr(), '\n'), sim_stderr() + length - 1);
 }
 
 static void the_hook_runs_at_the_end_of_a_turn_and_not_in_a_call(void **state)

@@ -208,7 +208,7 @@ static int complain(const char *line, size_t size)
     struct sys_stderr file;
 
     aloop__sys_stderr_look(&file);
-    return aloop__sys_complain(&file, line, size);
+    return aloop__sys_stderr_write(&file, line, size);
 }
 
 static void an_interrupted_write_to_stderr_is_repeated(void **state)

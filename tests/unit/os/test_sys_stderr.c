@@ -28,7 +28,7 @@ static int complain(const char *line, size_t size)
     struct sys_stderr file;
 
     aloop__sys_stderr_look(&file);
-    return aloop__sys_complain(&file, line, size);
+    return aloop__sys_stderr_write(&file, line, size);
 }
 
 /* Complains into a pipe whose reading end is closed. */
@@ -193,7 +193,7 @@ static void a_file_that_only_has_the_number_of_stderr_is_not_used(void **state)
     are_usable = are_usable || file.is_usable;
     close(STDERR_FILENO);
     aloop__sys_stderr_look(&file);
-    error = aloop__sys_complain(&file, "a line\n", 7);
+    error = aloop__sys_stderr_write(&file, "a line\n", 7);
     dup2(before, STDERR_FILENO);
     assert_false(are_usable || file.is_usable);
     assert_int_equal(error, -EBADF);
@@ -212,7 +212,7 @@ static void a_complaint_does_not_go_to_a_file_that_replaced_stderr(void **state)
     aloop__sys_stderr_look(&file);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     dup2(pair[1], STDERR_FILENO);
-    error = aloop__sys_complain(&file, "a line\n", 7);
+    error = aloop__sys_stderr_write(&file, "a line\n", 7);
     dup2(before, STDERR_FILENO);
     assert_int_equal(error, -EBADF);
     assert_true(recv(pair[0], text, sizeof text, MSG_DONTWAIT) < 0);

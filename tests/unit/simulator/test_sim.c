@@ -324,16 +324,16 @@ static void the_nth_call_fails_once(void **state)
     assert_int_equal(aloop__sys_tcp_socket(SYS_INET), 4);
 }
 
-static void complaints_are_recorded(void **state)
+static void lines_on_standard_error_are_recorded(void **state)
 {
     struct sys_stderr file;
 
     (void) state;
-    assert_string_equal(sim_complaints(), "");
+    assert_string_equal(sim_stderr(), "");
     aloop__sys_stderr_look(&file);
-    aloop__sys_complain(&file, "one\n", 4);
-    aloop__sys_complain(&file, "two\n", 4);
-    assert_string_equal(sim_complaints(), "one\ntwo\n");
+    aloop__sys_stderr_write(&file, "one\n", 4);
+    aloop__sys_stderr_write(&file, "two\n", 4);
+    assert_string_equal(sim_stderr(), "one\ntwo\n");
 }
 
 enum { LOAD = 20000 };
@@ -405,7 +405,7 @@ int main(void)
         TEST(a_signal_waits_for_the_lock_and_ends_a_wait),
         TEST(a_signal_ends_a_wait_early),
         TEST(the_nth_call_fails_once),
-        TEST(complaints_are_recorded),
+        TEST(lines_on_standard_error_are_recorded),
         TEST(chaos_loses_nothing_and_is_repeatable),
     };
 

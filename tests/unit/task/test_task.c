@@ -316,8 +316,8 @@ static void the_default_report_is_one_line_on_standard_error(void **state)
     aloop_detach(aloop_spawn(loop, fails, NULL));
     aloop_run(loop);
     aloop_free(loop);
-    assert_non_null(strstr(sim_complaints(), "task fails ("));
-    assert_non_null(strstr(sim_complaints(), "failed: broken pipe\n"));
+    assert_non_null(strstr(sim_stderr(), "task fails ("));
+    assert_non_null(strstr(sim_stderr(), "failed: broken pipe\n"));
 }
 
 static void a_task_has_a_name(void **state)
