@@ -140,7 +140,7 @@ void aloop__chunk_free(struct aloop__slab *slab, size_t class,
     close_gap(slab, place);
     slab->map_count--;
     slab->room -= room;
-    slab->settled -= room;
+    slab->returned -= room;
     list_remove(&chunk->node);
     aloop__alloc_free(slab->chunk_alloc, chunk, chunk->size);
 }

@@ -91,7 +91,7 @@ static void draw_chunk(struct aloop__slab *slab, size_t class,
     if (slab->classes[class].empty == chunk)
         slab->classes[class].empty = NULL;
     slab->free[class] = chunk->free;
-    slab->settled -= chunk->count * (class + 1);
+    slab->returned -= chunk->count * (class + 1);
     chunk->free = NULL;
     chunk->count = 0;
     list_remove(&chunk->node);
@@ -197,7 +197,7 @@ void aloop__slab_put(struct aloop__slab *slab, void *object, size_t size)
 
 bool aloop__slab_has_spare(const struct aloop__slab *slab)
 {
-    size_t spare = slab->room - slab->used - slab->settled;
+    size_t spare = slab->room - slab->used - slab->returned;
 
     return !SLAB_SINGLE && spare > SPARE_UNITS_MIN && spare > slab->used / 2;
 }
@@ -227,7 +227,7 @@ static void sort(struct aloop__slab *slab, size_t class,
 
     object->next = chunk->free;
     chunk->free = object;
-    slab->settled += class + 1;
+    slab->returned += class + 1;
     if (chunk->count++ == 0) {
         list_remove(&chunk->node);
         list_push(&at->partial, &chunk->node);

@@ -40,8 +40,9 @@ struct aloop__slab {
     struct aloop__node chunks;
     /* Size of all objects in all chunks, in units of SLAB_STEP bytes. */
     size_t room;
-    /* Size of the free objects in partial chunks, in the same unit. */
-    size_t settled;
+    /* Size of the free objects that were returned to their chunks, in the same
+     * unit. */
+    size_t returned;
     struct aloop__chunk **map; /* All chunks, hashed by address. */
     size_t map_size;           /* A power of two, or 0. */
     /* Number of chunks in the map. */
