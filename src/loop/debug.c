@@ -18,7 +18,7 @@ enum {
     SUBJECT_SIZE = 120
 };
 
-static const int64_t held_max_ns = ALOOP_MS(100);
+static const int64_t blocked_max_ns = ALOOP_MS(100);
 static const int64_t tool_factor = WITH_ASAN || WITH_TSAN ? 5 : 1;
 
 struct report {
@@ -74,9 +74,9 @@ static const struct {
                          "use aloop_detach() to let it continue, aloop_await() "
                          "to wait for it, or aloop_cancel() before the drop if "
                          "the cancel is intended"},
-    [MISTAKE_HELD] = {"has blocked the loop, so that nothing else could run",
-                      "use the library's operations instead of calls that "
-                      "block, and a thread for long computations"},
+    [MISTAKE_BLOCKED] = {"has blocked the loop, so that nothing else could run",
+                         "use the library's operations instead of calls that "
+                         "block, and a thread for long computations"},
 };
 
 /* Reports. */
@@ -84,7 +84,7 @@ static const struct {
 static void lock_reports(struct aloop__debug *debug)
 {
     while (atomic_exchange(&debug->lock, 1) != 0)
-        ; /* It is held only while a text is copied. */
+        ; /* It is locked only while a text is copied. */
 }
 
 static void unlock_reports(struct aloop__debug *debug)
@@ -323,22 +323,22 @@ void aloop__debug_calling(aloop *loop)
     loop->debug->called_ns = aloop__sys_clock_ns();
 }
 
-static bool has_held(const aloop *loop)
+static bool has_blocked(const aloop *loop)
 {
     return aloop__until(loop->debug->called_ns, aloop__sys_clock_ns()) >=
-           held_max_ns * tool_factor;
+           blocked_max_ns * tool_factor;
 }
 
 void aloop__debug_called(aloop *loop, const char *subject)
 {
-    if (has_held(loop))
-        report_mistake(loop, MISTAKE_HELD, "", "", subject);
+    if (has_blocked(loop))
+        report_mistake(loop, MISTAKE_BLOCKED, "", "", subject);
 }
 
 void aloop__debug_called_task(const aloop_future *task)
 {
-    if (has_held(task->loop))
-        report_mistake(task->loop, MISTAKE_HELD, "", "",
+    if (has_blocked(task->loop))
+        report_mistake(task->loop, MISTAKE_BLOCKED, "", "",
                        aloop__future_name(task));
 }
 

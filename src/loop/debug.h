@@ -24,7 +24,7 @@ enum aloop__mistake {
     MISTAKE_LOOP,     /* An await of a future of another loop. */
     /* A task was cancelled because its last reference was dropped. */
     MISTAKE_DROPPED,
-    MISTAKE_HELD /* A callback or task has run for too long. */
+    MISTAKE_BLOCKED /* A callback or task has run for too long. */
 };
 
 /* How a function is about to use a future. */

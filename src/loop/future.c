@@ -214,7 +214,7 @@ static aloop_future *tie_follow(aloop_future *future, aloop_future *lead)
 {
     struct aloop__tie *tie = aloop__tie_of(lead);
 
-    aloop__future_unref(future); /* The reference that its lead held. */
+    aloop__future_unref(future); /* The reference of its lead. */
     return --tie->followers == 0 && tie->has_ended ? lead : NULL;
 }
 

@@ -13,7 +13,7 @@
 enum {
     REPORT_SIZE = 512,
     LINES_MAX = 10, /* Per second. */
-    HELD_NAMED = 5  /* Of the futures held until the loop ends. */
+    KEPT_NAMED = 5  /* Of the futures that are kept when the loop ends. */
 };
 static const int64_t second_ns = ALOOP_SEC(1);
 
@@ -193,7 +193,7 @@ void aloop__reports_deliver(aloop *loop)
         (void) may_write(loop->reports);
 }
 
-/* Futures that are held until the loop ends. */
+/* Futures that are still kept when the loop ends. */
 
 /* Returns the error of a future that failed before the loop's end cancelled it.
  * For other futures returns ALOOP_EHELD. */
@@ -206,7 +206,7 @@ static int error_of(const aloop_future *future)
     return has_failed ? (int) future->status : ALOOP_EHELD;
 }
 
-static void report_held(aloop *loop)
+static void report_kept(aloop *loop)
 {
     const struct aloop__node *node = loop->kept.next;
     char what[REPORT_TEXT_SIZE];
@@ -219,7 +219,7 @@ static void report_held(aloop *loop)
     snprintf(what, sizeof what, "%zu future%s", count, count == 1 ? "" : "s");
     aloop__unhandled(loop, ALOOP_EHELD, what);
     node = loop->kept.next;
-    for (int i = 0; i < HELD_NAMED && node != &loop->kept; i++) {
+    for (int i = 0; i < KEPT_NAMED && node != &loop->kept; i++) {
         const aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
 
         snprintf(what, sizeof what, "future still held: %s",
@@ -245,7 +245,7 @@ void aloop__reports_finish(aloop *loop)
     loop->is_running = true; /* The hook must not run the loop. */
     aloop__reports_deliver(loop);
     loop->reports->written = 0; /* The following lines are always written. */
-    report_held(loop);
+    report_kept(loop);
     aloop__reports_deliver(loop);
     drop_all(loop);
     write_withheld(loop->reports);

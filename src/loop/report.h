@@ -48,7 +48,7 @@ static inline bool aloop__reports_are_due(const aloop *loop)
 }
 
 /* Delivers the last reports when the loop is freed.  They include the number of
- * futures that are still held, and the names of the first few. */
+ * futures that are still kept, and the names of the first few. */
 void aloop__reports_finish(aloop *loop);
 /* The hook of loops whose options set none. */
 void aloop__report_by_default(aloop *loop, int error, const char *what,
