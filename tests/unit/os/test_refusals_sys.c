@@ -203,7 +203,7 @@ static void an_interrupted_wake_up_is_repeated(void **state)
     aloop__sys_wake_close(fds);
 }
 
-static int complain(const char *line, size_t size)
+static int write_line(const char *line, size_t size)
 {
     struct sys_stderr file;
 
@@ -221,7 +221,7 @@ static void an_interrupted_write_to_stderr_is_repeated(void **state)
     __real_dup2(pair[1], STDERR_FILENO);
 
     refuse("send", EINTR, 2);
-    complain("a line\n", 7);
+    write_line("a line\n", 7);
 
     __real_dup2(before, STDERR_FILENO);
     assert_int_equal(aloop__sys_recv(pair[0], text, sizeof text), 7);

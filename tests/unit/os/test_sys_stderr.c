@@ -23,7 +23,7 @@
 #include "support/patient.h"
 #include "support/sockets.h"
 
-static int complain(const char *line, size_t size)
+static int write_line(const char *line, size_t size)
 {
     struct sys_stderr file;
 
@@ -32,14 +32,14 @@ static int complain(const char *line, size_t size)
 }
 
 /* Complains into a pipe whose reading end is closed. */
-static void complain_to_closed_pipe(void)
+static void write_to_closed_pipe(void)
 {
     int ends[2], before = dup(STDERR_FILENO);
 
     assert_int_equal(pipe(ends), 0);
     dup2(ends[1], STDERR_FILENO);
     close_pair(ends);
-    assert_int_equal(complain("lost\n", 5), -EPIPE);
+    assert_int_equal(write_line("lost\n", 5), -EPIPE);
     dup2(before, STDERR_FILENO);
     close(before);
 }
@@ -52,29 +52,29 @@ static bool is_pending(int number)
     return sigismember(&pending, number) == 1;
 }
 
-static void a_complaint_to_a_closed_pipe_raises_no_signal(void **state)
+static void a_report_to_a_closed_pipe_raises_no_signal(void **state)
 {
     sigset_t broken_pipe, before;
     int number;
 
     (void) state;
     signal(SIGPIPE, SIG_DFL);
-    complain_to_closed_pipe();
+    write_to_closed_pipe();
     sigemptyset(&broken_pipe);
     sigaddset(&broken_pipe, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
-    complain_to_closed_pipe();
+    write_to_closed_pipe();
     assert_false(is_pending(SIGPIPE));
 
     raise(SIGPIPE);
-    complain_to_closed_pipe();
+    write_to_closed_pipe();
 
     assert_true(is_pending(SIGPIPE)); /* The test raised this one. */
     sigwait(&broken_pipe, &number);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-static void a_complaint_is_written_to_standard_error(void **state)
+static void a_report_is_written_to_standard_error(void **state)
 {
     int ends[2], before = dup(STDERR_FILENO);
     char text[16];
@@ -83,7 +83,7 @@ static void a_complaint_is_written_to_standard_error(void **state)
     assert_int_equal(pipe(ends), 0);
     dup2(ends[1], STDERR_FILENO);
 
-    assert_int_equal(complain("a line\n", 7), 0);
+    assert_int_equal(write_line("a line\n", 7), 0);
 
     dup2(before, STDERR_FILENO);
     assert_int_equal(read(ends[0], text, sizeof text), 7);
@@ -108,7 +108,7 @@ static void fill(int fd)
 
 /* Complains to a descriptor that is full.  If the call waited, the alarm would
  * end the test. */
-static int complain_to_full(int fd)
+static int write_to_full(int fd)
 {
     int before = dup(STDERR_FILENO), flags = fcntl(fd, F_GETFL);
     int error;
@@ -116,7 +116,7 @@ static int complain_to_full(int fd)
     fill(fd);
     dup2(fd, STDERR_FILENO);
     alarm(20);
-    error = complain("a line\n", 7);
+    error = write_line("a line\n", 7);
     alarm(0);
     dup2(before, STDERR_FILENO);
     assert_int_equal(fcntl(fd, F_GETFL), flags);
@@ -124,30 +124,30 @@ static int complain_to_full(int fd)
     return error;
 }
 
-static void a_complaint_never_waits(void **state)
+static void a_report_never_waits(void **state)
 {
     int ends[2], terminal, other, error;
 
     (void) state;
     assert_int_equal(pipe(ends), 0);
-    assert_int_equal(complain_to_full(ends[1]), -EAGAIN);
+    assert_int_equal(write_to_full(ends[1]), -EAGAIN);
     close_pair(ends);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    assert_int_equal(complain_to_full(ends[1]), -EAGAIN);
+    assert_int_equal(write_to_full(ends[1]), -EAGAIN);
     close_pair(ends);
     terminal = posix_openpt(O_RDWR | O_NOCTTY);
     if (terminal < 0 || grantpt(terminal) < 0 || unlockpt(terminal) < 0)
         return; /* There is no pseudo-terminal. */
     other = open(ptsname(terminal), O_RDWR | O_NOCTTY);
     assert_true(other >= 0);
-    error = complain_to_full(other);
+    error = write_to_full(other);
     /* A terminal may pass bytes on. */
     assert_true(error == 0 || error == -EAGAIN);
     close(other);
     close(terminal);
 }
 
-static void a_complaint_reaches_a_socket_and_a_file(void **state)
+static void a_report_reaches_a_socket_and_a_file(void **state)
 {
     int before = dup(STDERR_FILENO), pair[2];
     FILE *file = tmpfile();
@@ -156,11 +156,11 @@ static void a_complaint_reaches_a_socket_and_a_file(void **state)
     (void) state;
     assert_non_null(file);
     dup2(fileno(file), STDERR_FILENO);
-    assert_int_equal(complain("a line\n", 7), 0);
+    assert_int_equal(write_line("a line\n", 7), 0);
     assert_int_equal(pread(fileno(file), text, sizeof text, 0), 7);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     dup2(pair[1], STDERR_FILENO);
-    assert_int_equal(complain("a line\n", 7), 0);
+    assert_int_equal(write_line("a line\n", 7), 0);
     assert_int_equal(read(pair[0], text, sizeof text), 7);
     dup2(before, STDERR_FILENO);
     close(before);
@@ -202,7 +202,7 @@ static void a_file_that_only_has_the_number_of_stderr_is_not_used(void **state)
     aloop__sys_close(tcp);
 }
 
-static void a_complaint_does_not_go_to_a_file_that_replaced_stderr(void **state)
+static void a_report_does_not_go_to_a_file_that_replaced_stderr(void **state)
 {
     int before = dup(STDERR_FILENO), pair[2], error;
     struct sys_stderr file;
@@ -223,13 +223,12 @@ static void a_complaint_does_not_go_to_a_file_that_replaced_stderr(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_complaint_to_a_closed_pipe_raises_no_signal),
-        cmocka_unit_test(a_complaint_is_written_to_standard_error),
-        cmocka_unit_test(a_complaint_never_waits),
-        cmocka_unit_test(a_complaint_reaches_a_socket_and_a_file),
+        cmocka_unit_test(a_report_to_a_closed_pipe_raises_no_signal),
+        cmocka_unit_test(a_report_is_written_to_standard_error),
+        cmocka_unit_test(a_report_never_waits),
+        cmocka_unit_test(a_report_reaches_a_socket_and_a_file),
         cmocka_unit_test(a_file_that_only_has_the_number_of_stderr_is_not_used),
-        cmocka_unit_test(
-            a_complaint_does_not_go_to_a_file_that_replaced_stderr),
+        cmocka_unit_test(a_report_does_not_go_to_a_file_that_replaced_stderr),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
