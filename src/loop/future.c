@@ -140,7 +140,7 @@ static void free_or_report(aloop_future *future)
     list_remove(&future->pending);
     list_push(&future->loop->unreported, &future->pending);
     if (future->loop->is_embedded)
-        aloop__touch(future->loop);
+        aloop__host_update(future->loop);
 }
 
 void aloop__then_chain(aloop_future *future, struct aloop__then *then)
@@ -191,7 +191,7 @@ static void settle(aloop_future *future, ssize_t status)
     loop->live -= future->ops->is_live;
     queue_waiters(future);
     if (loop->is_embedded)
-        aloop__touch(loop);
+        aloop__host_update(loop);
     if (future->refs == 0)
         free_or_report(future);
 }

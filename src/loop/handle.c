@@ -61,7 +61,7 @@ void aloop__handle_closed(struct aloop__handle *handle)
     list_remove(&handle->node);
     list_push(&handle->loop->closed, &handle->node);
     if (handle->loop->is_embedded)
-        aloop__touch(handle->loop);
+        aloop__host_update(handle->loop);
 }
 
 void aloop__handles_free_closed(aloop *loop)

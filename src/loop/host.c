@@ -26,7 +26,7 @@ static int64_t due_in(aloop *loop)
                                                               : left_ns;
 }
 
-void aloop__touch(aloop *loop)
+void aloop__host_update(aloop *loop)
 {
     if (!loop->is_running && !aloop__is_foreign(loop))
         aloop__reactor_alarm(loop->reactor, due_in(loop));
@@ -37,7 +37,7 @@ int aloop__timed_set(aloop *loop, struct aloop__timed *timed, int64_t when_ns)
     int error = aloop__timed_start(&loop->timers, timed, when_ns);
 
     if (loop->is_embedded)
-        aloop__touch(loop);
+        aloop__host_update(loop);
     return error;
 }
 
@@ -45,5 +45,5 @@ void aloop__timed_clear(aloop *loop, struct aloop__timed *timed)
 {
     aloop__timed_stop(&loop->timers, timed);
     if (loop->is_embedded)
-        aloop__touch(loop);
+        aloop__host_update(loop);
 }

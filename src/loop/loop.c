@@ -255,7 +255,7 @@ int aloop_fd(aloop *loop)
     fd = aloop__reactor_fd(loop->reactor);
     if (fd >= 0 && !loop->is_embedded) {
         loop->is_embedded = true;
-        aloop__touch(loop);
+        aloop__host_update(loop);
     }
     return fd;
 }
@@ -308,7 +308,7 @@ int aloop_after_fork(aloop *loop)
     if (!loop->is_running)
         aloop__leave(loop);
     if (loop->is_embedded)
-        aloop__touch(loop);
+        aloop__host_update(loop);
     return 0;
 }
 

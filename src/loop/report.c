@@ -132,7 +132,7 @@ void aloop__unhandled(aloop *loop, int error, const char *what)
     snprintf(report->what, sizeof report->what, "%s", what);
     list_push(&loop->unreported, node);
     if (loop->is_embedded)
-        aloop__touch(loop);
+        aloop__host_update(loop);
 }
 
 /* Returns the report that a node in the queue belongs to, or NULL if the node

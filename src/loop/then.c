@@ -115,7 +115,7 @@ static void take_back(struct aloop__then *then)
     aloop__awaiter_remove(&then->awaiter);
     aloop__slab_put(&loop->slab, then, sizeof *then);
     if (loop->is_embedded)
-        aloop__touch(loop);
+        aloop__host_update(loop);
 }
 
 int aloop_unthen(aloop_future *future, aloop_future_cb callback, void *arg)

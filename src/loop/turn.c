@@ -214,7 +214,7 @@ static void turn_end(struct turn *turn)
     aloop__running_set(turn->outer);
     loop->is_running = false;
     if (loop->is_embedded)
-        aloop__touch(loop);
+        aloop__host_update(loop);
 }
 
 static int run_turn(aloop *loop, int64_t max_wait_ns, bool is_lazy)

@@ -262,7 +262,7 @@ void aloop__sender_flush_later(struct aloop__sender *sender)
         return;
     list_push(&loop->flushing, &sender->flush.node);
     if (loop->is_embedded)
-        aloop__touch(loop);
+        aloop__host_update(loop);
 }
 
 /* The writing half. */

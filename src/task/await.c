@@ -150,7 +150,8 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
     aloop__leave(loop);
     aloop__awaiter_remove(&awaiter);
     if (loop->is_embedded)
-        aloop__touch(loop); /* The turn may have counted `awaiter` as work. */
+        aloop__host_update(
+            loop); /* The turn may have counted `awaiter` as work. */
     if (!aloop__future_pending(future))
         return await_outcome(future, interrupt);
     return refuse(future, error < 0 ? error : interrupt);
