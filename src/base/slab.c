@@ -21,8 +21,7 @@
 
 enum {
     DRAW_BATCH = 32, /* Objects moved from `aging` or `stale` at a time. */
-    STEP = 128,      /* Objects that one step of trimming returns. */
-    SPARE_UNITS_MIN = 256 * 1024 / SLAB_STEP
+    STEP = 128       /* Objects that one step of trimming returns. */
 };
 
 /* Returns the size class: class i has objects of (i + 1) * SLAB_STEP bytes. */
@@ -193,13 +192,6 @@ void aloop__slab_put(struct aloop__slab *slab, void *object, size_t size)
     slab->used -= class + 1;
     free_object->next = slab->free[class];
     slab->free[class] = free_object;
-}
-
-bool aloop__slab_has_spare(const struct aloop__slab *slab)
-{
-    size_t spare = slab->room - slab->used - slab->returned;
-
-    return !SLAB_SINGLE && spare > SPARE_UNITS_MIN && spare > slab->used / 2;
 }
 
 /* A class that still has stale objects keeps both of its lists.  Joining two

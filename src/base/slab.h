@@ -71,8 +71,17 @@ void aloop__slab_put(struct aloop__slab *slab, void *object, size_t size);
  * are all free is then freed.  Allocating and freeing objects do no part of
  * this work. */
 
-/* Returns whether much more memory is free than in use. */
-bool aloop__slab_has_spare(const struct aloop__slab *slab);
+/* Returns whether much more memory is free than in use.  The parts are added on
+ * the right because separate allocations are in use but are not part of
+ * `room`. */
+static inline bool aloop__slab_has_spare(const struct aloop__slab *slab)
+{
+    enum { SPARE_UNITS_MIN = 256 * 1024 / SLAB_STEP };
+    size_t kept = slab->used + slab->returned;
+
+    return slab->room > kept + SPARE_UNITS_MIN &&
+           slab->room - kept > slab->used / 2;
+}
 /* Ends the current window and begins the next one. */
 void aloop__slab_end_window(struct aloop__slab *slab);
 /* Returns up to 128 stale objects to their chunks.  Returns false if there

@@ -18,8 +18,6 @@ static const struct {
     {32 * 1024, 8}, {48 * 1024, 8}, {BUFFER_LARGE, 64},
 };
 
-enum { SPARE_BYTES_MIN = 128 * 1024 };
-
 struct aloop__free_buffer {
     struct aloop__free_buffer *next;
 };
@@ -90,11 +88,6 @@ void aloop__buffers_close(aloop *loop)
                free_first(loop, i, &loop->buffers[i].aging) ||
                free_first(loop, i, &loop->buffers[i].stale))
             ;
-}
-
-bool aloop__buffers_have_spare(const aloop *loop)
-{
-    return loop->buffer_bytes > SPARE_BYTES_MIN;
 }
 
 void aloop__buffers_end_window(aloop *loop)

@@ -7,6 +7,8 @@
 
 enum { RECEIVE_SIZE = 64 * 1024 };
 enum { BUFFER_SMALL = 4096, BUFFER_LARGE = 64 * 1024 };
+/* Unused buffers of up to this many bytes are kept. */
+enum { SPARE_BYTES_MIN = 128 * 1024 };
 
 /* Returns a buffer of at least `*size` bytes and sets `*size` to its real size.
  * Returns NULL if out of memory. */
@@ -21,7 +23,10 @@ void aloop__buffers_close(aloop *loop);
 char *aloop__receive_buffer(aloop *loop);
 
 /* The interface to trim.c, which describes these functions. */
-bool aloop__buffers_have_spare(const aloop *loop);
+static inline bool aloop__buffers_have_spare(const aloop *loop)
+{
+    return loop->buffer_bytes > SPARE_BYTES_MIN;
+}
 void aloop__buffers_end_window(aloop *loop);
 bool aloop__buffers_trim(aloop *loop);
 

@@ -14,7 +14,7 @@
 
 #include "aloop/error.h"
 
-enum { ARITY = 4, ROOM_MIN = 64, SPARE_ROOM_MIN = 4096 };
+enum { ARITY = 4, ROOM_MIN = 64 };
 
 struct aloop__entry {
     int64_t when_ns;
@@ -180,11 +180,6 @@ void aloop__timers_take(struct aloop__timers *timers, int64_t now_ns)
         remove_entry(timers, 0);
         list_push(&timers->due, &timed->due);
     }
-}
-
-bool aloop__timers_have_spare(const struct aloop__timers *timers)
-{
-    return timers->room > SPARE_ROOM_MIN && timers->count < timers->room / 4;
 }
 
 void aloop__timers_end_window(struct aloop__timers *timers)

@@ -21,6 +21,9 @@ struct aloop__timed {
     void (*fire)(struct aloop__timed *timed);
 };
 
+/* A heap of this many entries is never shrunk. */
+enum { SPARE_ROOM_MIN = 4096 };
+
 struct aloop__timers {
     const struct aloop__alloc *alloc;
     struct aloop__entry *heap; /* Four children each; the first is next. */
@@ -54,7 +57,10 @@ int64_t aloop__timers_next(struct aloop__timers *timers);
 
 /* The interface to trim.c, which describes these functions.  The heap is shrunk
  * after a window if most of it was unused at both ends of the window. */
-bool aloop__timers_have_spare(const struct aloop__timers *timers);
+static inline bool aloop__timers_have_spare(const struct aloop__timers *timers)
+{
+    return timers->room > SPARE_ROOM_MIN && timers->count < timers->room / 4;
+}
 void aloop__timers_end_window(struct aloop__timers *timers);
 bool aloop__timers_trim(struct aloop__timers *timers);
 

@@ -27,11 +27,6 @@ static const int64_t pause_ns = 250000;
 /* Limit for one slice.  It matters only if the clock stands still. */
 enum { STEPS_MAX = 1000 };
 
-static bool stacks_have_spare(const aloop *loop)
-{
-    return loop->stacks != NULL && aloop__stacks_have_spare(loop->stacks);
-}
-
 static void stacks_end_window(aloop *loop)
 {
     if (loop->stacks != NULL)
@@ -43,11 +38,6 @@ static bool stacks_trim(aloop *loop)
     return loop->stacks != NULL && aloop__stacks_trim(loop->stacks);
 }
 
-static bool slab_has_spare(const aloop *loop)
-{
-    return aloop__slab_has_spare(&loop->slab);
-}
-
 static void slab_end_window(aloop *loop)
 {
     aloop__slab_end_window(&loop->slab);
@@ -56,11 +46,6 @@ static void slab_end_window(aloop *loop)
 static bool slab_trim(aloop *loop)
 {
     return aloop__slab_trim(&loop->slab);
-}
-
-static bool timers_have_spare(const aloop *loop)
-{
-    return aloop__timers_have_spare(&loop->timers);
 }
 
 static void timers_end_window(aloop *loop)
@@ -75,28 +60,27 @@ static bool timers_trim(aloop *loop)
 
 /* One row for each part of the loop that keeps memory. */
 static const struct {
-    /* Returns whether the part keeps more than a small amount.  Called before
-     * each wait. */
-    bool (*have_spare)(const aloop *loop);
     /* Ends a window and chooses the memory to be freed.  This must be fast. */
     void (*end_window)(aloop *loop);
     /* Frees one piece of that memory, within about 20 us.  Returns false if
      * none is left. */
     bool (*trim)(aloop *loop);
-} trimmed[] = {{stacks_have_spare, stacks_end_window, stacks_trim},
-               {slab_has_spare, slab_end_window, slab_trim},
-               {timers_have_spare, timers_end_window, timers_trim},
-               {aloop__buffers_have_spare, aloop__buffers_end_window,
-                aloop__buffers_trim}};
+} trimmed[] = {{stacks_end_window, stacks_trim},
+               {slab_end_window, slab_trim},
+               {timers_end_window, timers_trim},
+               {aloop__buffers_end_window, aloop__buffers_trim}};
 
 enum { TRIMMED_COUNT = sizeof trimmed / sizeof trimmed[0] };
 
-static bool has_spare(const aloop *loop)
+/* Returns whether a part of the loop keeps more than a small amount.  This is
+ * called before each wait, and therefore is a few comparisons instead of a
+ * column of the table. */
+static inline bool has_spare(const aloop *loop)
 {
-    for (int i = 0; i < TRIMMED_COUNT; i++)
-        if (trimmed[i].have_spare(loop))
-            return true;
-    return false;
+    return aloop__slab_has_spare(&loop->slab) ||
+           aloop__timers_have_spare(&loop->timers) ||
+           aloop__buffers_have_spare(loop) ||
+           (loop->stacks != NULL && aloop__stacks_have_spare(loop->stacks));
 }
 
 /* Frees memory until the given time.  Returns whether some is left to be
@@ -146,8 +130,8 @@ int64_t aloop__trim_left(aloop *loop)
     return window_ns;
 }
 
-int aloop__trim_wait(aloop *loop, int64_t timeout_ns,
-                     struct aloop__event *events, int max)
+static NOINLINE int wait_and_trim(aloop *loop, int64_t timeout_ns,
+                                  struct aloop__event *events, int max)
 {
     int64_t left_ns = aloop__trim_left(loop), end_ns = 0;
 
@@ -169,4 +153,12 @@ int aloop__trim_wait(aloop *loop, int64_t timeout_ns,
         if (count != 0 || left_ns > 0)
             return count; /* Early, because of a signal. */
     }
+}
+
+int aloop__trim_wait(aloop *loop, int64_t timeout_ns,
+                     struct aloop__event *events, int max)
+{
+    if (loop->trim_ns != INT64_MAX || has_spare(loop))
+        return wait_and_trim(loop, timeout_ns, events, max);
+    return aloop__reactor_wait(loop->reactor, timeout_ns, events, max);
 }
