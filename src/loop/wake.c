@@ -10,21 +10,17 @@
 #include "loop/io.h"
 #include "os/reactor.h"
 #include "os/sys.h"
-#include "os/unwind.h"
 
 /* Does nothing in a forked child before aloop_after_fork(), because the channel
- * is the parent's.  pthread_cancel() can end a thread in a write.  Then the
- * flag would stay set and no other thread could wake the loop. */
+ * is the parent's.  A thread that ended between the two steps would leave the
+ * flag set, and no other thread could wake the loop.  Therefore
+ * pthread_cancel() must not end it in the second one. */
 void aloop_wake(aloop *loop)
 {
-    int cancellation;
-
     if (loop == NULL || aloop__is_foreign(loop) ||
         atomic_exchange(&loop->is_waking, true))
         return;
-    cancellation = aloop__cancel_disable();
     aloop__sys_wake_signal(loop->wake_fds[1]);
-    aloop__cancel_restore(cancellation);
 }
 
 void aloop__wake_hook_add(aloop *loop, struct aloop__wake_hook *hook)

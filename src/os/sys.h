@@ -52,7 +52,8 @@ int aloop__sys_close(int fd);
 /* The wake-up channel: aloop__sys_wake_signal(fds[1]) makes fds[0] readable.
  * It is an eventfd, so that both descriptors are the same, or a pipe.
  * aloop__sys_wake_signal() may be called from any thread and from a signal
- * handler, and preserves errno.  All signals before a drain count as one. */
+ * handler, and preserves errno.  pthread_cancel() does not end a thread in it.
+ * All signals before a drain count as one. */
 int aloop__sys_wake_open(int fds[2]);
 void aloop__sys_wake_signal(int fd);
 void aloop__sys_wake_drain(int fd);

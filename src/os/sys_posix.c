@@ -1,6 +1,6 @@
 /* The real system: clock, descriptors, the wake-up channel and sockets. */
 
-#define _GNU_SOURCE /* For accept4(). */
+#define _GNU_SOURCE /* For accept4() and syscall(). */
 #define _DARWIN_C_SOURCE
 #define _NETBSD_SOURCE
 
@@ -19,9 +19,11 @@
 
 #ifdef __linux__
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #endif
 
 #include "os/refusal.h"
+#include "os/unwind.h"
 
 /* Whether descriptors can be created non-blocking and close-on-exec. */
 #ifdef SOCK_CLOEXEC
@@ -126,6 +128,22 @@ int aloop__sys_wake_open(int fds[2])
     return open_pipe(fds);
 }
 
+/* write() without being a point at which pthread_cancel() ends the thread.  On
+ * Linux, syscall() is none, and costs less than two changes of the thread's
+ * state. */
+static ssize_t write_uncancelled(int fd, const void *data, size_t size)
+{
+#ifdef __linux__
+    return (ssize_t) syscall(SYS_write, fd, data, size);
+#else
+    int cancellation = aloop__cancel_disable();
+    ssize_t result = write(fd, data, size);
+
+    aloop__cancel_restore(cancellation);
+    return result;
+#endif
+}
+
 /* Writes eight bytes, as an eventfd requires; a pipe accepts them too.  If the
  * channel is full, it is readable already, so that the failure does not
  * matter. */
@@ -134,7 +152,7 @@ void aloop__sys_wake_signal(int fd)
     static const uint64_t one = 1;
     int before = errno;
 
-    while (write(fd, &one, sizeof one) < 0 && errno == EINTR)
+    while (write_uncancelled(fd, &one, sizeof one) < 0 && errno == EINTR)
         continue;
     errno = before;
 }

@@ -28,6 +28,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -137,6 +138,22 @@ static inline bool is_refused(const char *call)
         return __real_##function arguments; \
     }
 #include "support/sys_calls.def"
+
+/* Passes on as many arguments as the kernel takes, as syscall() does. */
+long __wrap_syscall(long number, ...)
+{
+    long arguments[6];
+    va_list list;
+
+    va_start(list, number);
+    for (size_t i = 0; i < COUNT(arguments); i++)
+        arguments[i] = va_arg(list, long);
+    va_end(list);
+    if (number == SYS_write && is_refused("write"))
+        return -1;
+    return __real_syscall(number, arguments[0], arguments[1], arguments[2],
+                          arguments[3], arguments[4], arguments[5]);
+}
 
 /* The kernel does not refuse to remove a descriptor. */
 int __wrap_epoll_ctl(int epoll, int operation, int fd,
