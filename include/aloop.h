@@ -36,6 +36,7 @@
  *
  *   exceptions               what differs
  *   aloop_tcp_listen()       starts a handle
+ *   aloop_timer_new()        makes a handle that is stopped; a close ends it
  *   aloop_channel_close()    closes, and keeps the channel until its free
  *   aloop_stream_abort()     a second end of streams: drops what is queued
  *   aloop_group_free()       waits settle when the members have ended

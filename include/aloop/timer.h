@@ -41,6 +41,19 @@ ALOOP_API int aloop_timer_start(aloop *loop, int64_t delay_ns,
                                 void *arg, aloop_timer **ret_timer);
 
 /**
+ * Makes a timer that is stopped, until aloop_timer_restart().
+ *
+ * It has no period; see aloop_timer_set_period().  A stopped timer does not
+ * keep the loop alive.
+ *
+ * Returns: the timer, or NULL if out of memory, or if `loop` or `on_expire` is
+ *          NULL.
+ * Memory:  the library owns the timer, until aloop_timer_close().
+ */
+ALOOP_API aloop_timer *aloop_timer_new(aloop *loop, aloop_timer_cb on_expire,
+                                       void *arg);
+
+/**
  * Makes a timer, running or stopped, expire `delay_ns` from now.
  *
  * The previous expiry is cancelled.  Among equal deadlines this one is the

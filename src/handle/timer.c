@@ -91,6 +91,25 @@ int aloop_timer_restart(aloop_timer *timer, int64_t delay_ns)
     return error < 0 ? error : restart(timer, delay_ns);
 }
 
+static aloop_timer *new_timer(aloop *loop, aloop_timer_cb on_expire, void *arg)
+{
+    aloop_timer *timer = aloop__handle_new(loop, &timer_ops);
+
+    if (timer == NULL)
+        return NULL;
+    aloop__timed_init(&timer->timed, timer_due);
+    timer->on_expire = on_expire;
+    timer->arg = arg;
+    return timer;
+}
+
+aloop_timer *aloop_timer_new(aloop *loop, aloop_timer_cb on_expire, void *arg)
+{
+    if (aloop__check_loop(loop, __func__) < 0 || on_expire == NULL)
+        return NULL;
+    return new_timer(loop, on_expire, arg);
+}
+
 int aloop_timer_start(aloop *loop, int64_t delay_ns, int64_t period_ns,
                       aloop_timer_cb on_expire, void *arg,
                       aloop_timer **ret_timer)
@@ -102,13 +121,10 @@ int aloop_timer_start(aloop *loop, int64_t delay_ns, int64_t period_ns,
         return error;
     if (on_expire == NULL || ret_timer == NULL || period_ns < 0)
         return ALOOP_EINVAL;
-    timer = aloop__handle_new(loop, &timer_ops);
+    timer = new_timer(loop, on_expire, arg);
     if (timer == NULL)
         return ALOOP_ENOMEM;
-    aloop__timed_init(&timer->timed, timer_due);
     timer->period_ns = period_ns;
-    timer->on_expire = on_expire;
-    timer->arg = arg;
     error = restart(timer, delay_ns);
     if (error < 0)
         timer_close(&timer->handle);

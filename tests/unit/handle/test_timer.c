@@ -330,6 +330,58 @@ static void a_stopped_timer_does_not_fire_and_can_be_restarted(void **state)
     assert_noted(1);
 }
 
+static void a_new_timer_is_stopped_until_it_is_restarted(void **state)
+{
+    aloop_timer *timer = aloop_timer_new(t.loop, note_arg, as_arg(1));
+    int64_t begin = aloop_now(t.loop);
+
+    (void) state;
+    assert_non_null(timer);
+    assert_false(aloop_timer_is_active(timer));
+    assert_true(aloop_timer_due_ns(timer) == -1);
+    assert_int_equal(aloop_timer_stop(timer), 0);
+    assert_false(aloop_alive(t.loop));
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_int_equal(t.noted, 0);
+
+    assert_int_equal(aloop_timer_restart(timer, 2 * MS), 0);
+    assert_true(aloop_alive(t.loop));
+    aloop_run(t.loop);
+    assert_noted(1);
+    assert_true(aloop_now(t.loop) - begin == 2 * MS);
+
+    assert_int_equal(aloop_timer_restart_at(timer, begin + 5 * MS), 0);
+    aloop_run(t.loop);
+    assert_noted(1, 1);
+    assert_true(aloop_now(t.loop) - begin == 5 * MS);
+    aloop_timer_close(timer);
+}
+
+static void a_new_timer_can_be_given_a_period(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+    aloop_timer *timer =
+        aloop_timer_new(t.loop, note_time_and_stop_at_five, &begin);
+
+    (void) state;
+    assert_int_equal(aloop_timer_set_period(timer, 10 * MS), 0);
+    assert_false(aloop_alive(t.loop));
+    aloop_timer_restart(timer, MS);
+    aloop_run(t.loop);
+    assert_noted(1, 11, 21, 31, 41);
+}
+
+static void a_new_timer_without_memory_is_null(void **state)
+{
+    (void) state;
+    memory.is_out = true;
+    while (aloop_timer_new(t.loop, note_arg, NULL) != NULL)
+        t.calls++;
+    memory.is_out = false;
+    assert_true(t.calls < 1000);
+    assert_non_null(aloop_timer_new(t.loop, note_arg, NULL));
+}
+
 static void an_unreferenced_timer_does_not_keep_the_loop_alive(void **state)
 {
     aloop_timer *timer = start(MS, 0, 1);
@@ -375,6 +427,8 @@ static void bad_arguments_are_refused(void **state)
     assert_int_equal(aloop_timer_start(t.loop, 0, -1, note_arg, NULL, &timer),
                      ALOOP_EINVAL);
     assert_null(timer);
+    assert_null(aloop_timer_new(NULL, note_arg, NULL));
+    assert_null(aloop_timer_new(t.loop, NULL, NULL));
     assert_int_equal(aloop_timer_restart(NULL, 0), ALOOP_EINVAL);
     assert_int_equal(aloop_timer_restart_at(NULL, 0), ALOOP_EINVAL);
     assert_int_equal(aloop_timer_stop(NULL), ALOOP_EINVAL);
@@ -630,6 +684,9 @@ int main(void)
         TEST(moving_a_deadline_takes_effect_both_ways),
         TEST(a_lazily_moved_timer_costs_at_most_one_wait),
         TEST(a_stopped_timer_does_not_fire_and_can_be_restarted),
+        TEST(a_new_timer_is_stopped_until_it_is_restarted),
+        TEST(a_new_timer_can_be_given_a_period),
+        MEMORY_TEST(a_new_timer_without_memory_is_null),
         TEST(an_unreferenced_timer_does_not_keep_the_loop_alive),
         TEST(a_new_period_applies_after_the_next_expiry),
         TEST(bad_arguments_are_refused),
