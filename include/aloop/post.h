@@ -22,6 +22,20 @@ typedef void (*aloop_fn)(aloop *loop, void *arg);
 ALOOP_API int aloop_defer(aloop *loop, aloop_fn fn, void *arg);
 
 /**
+ * Takes back a call of aloop_defer() that has not run.
+ *
+ * This is the first one with this `fn` and `arg`.  It takes effect immediately,
+ * also for a call that the present turn would have run, so `arg` may be freed
+ * in the next line.  Posts are not taken back.  The search looks at what is
+ * queued; for an object that needs this often, aloop_timer_new() with a delay
+ * of 0 costs less.
+ *
+ * Returns: 1 if there was such a call, else 0.
+ * Errors:  ALOOP_EINVAL: `loop` or `fn` is NULL.
+ */
+ALOOP_API int aloop_defer_cancel(aloop *loop, aloop_fn fn, void *arg);
+
+/**
  * Queues fn(loop, arg) for the loop's thread, from any thread.
  *
  * Posts run first in, first out, each exactly once.  A queued post keeps the

@@ -64,6 +64,43 @@ int aloop_defer(aloop *loop, aloop_fn fn, void *arg)
     return 0;
 }
 
+/* Returns the first call in a list of work that would call fn(arg), or NULL. */
+static struct call *find_call(const struct aloop__node *list, aloop_fn fn,
+                              const void *arg)
+{
+    for (struct aloop__node *node = list->next; node != list;
+         node = node->next) {
+        struct aloop__ready *ready =
+            CONTAINER_OF(node, struct aloop__ready, node);
+        struct call *call = CONTAINER_OF(ready, struct call, ready);
+
+        if (ready->run == run_call && call->fn == fn && call->arg == arg)
+            return call;
+    }
+    return NULL;
+}
+
+int aloop_defer_cancel(aloop *loop, aloop_fn fn, void *arg)
+{
+    int error = aloop__check_loop(loop, __func__);
+    struct call *call;
+
+    if (error < 0)
+        return error;
+    if (fn == NULL)
+        return ALOOP_EINVAL;
+    call = find_call(&loop->batch, fn, arg);
+    if (call == NULL)
+        call = find_call(&loop->ready, fn, arg);
+    if (call == NULL)
+        return 0;
+    list_remove(&call->ready.node);
+    aloop__slab_put(&loop->slab, call, sizeof *call);
+    if (loop->is_embedded)
+        aloop__host_update(loop);
+    return 1;
+}
+
 int aloop_post(aloop *loop, aloop_fn fn, void *arg)
 {
     struct aloop__post *post;
