@@ -27,7 +27,7 @@ static void *init(aloop_future *future, aloop *loop,
 {
     if (future == NULL)
         return NULL;
-    list_init(&future->pending);
+    list_init(&future->node);
     if (status == ALOOP_PENDING) /* A settled one has empty `thens`. */
         list_init(&future->waiters);
     future->loop = loop;
@@ -47,7 +47,7 @@ static void *future_begin(aloop_future *future)
 {
     if (future == NULL)
         return NULL;
-    list_push(&future->loop->pending, &future->pending);
+    list_push(&future->loop->pending, &future->node);
     future->loop->live += future->ops->is_live;
     return future;
 }
@@ -109,19 +109,19 @@ NOINLINE static void free_in_order(aloop_future *future)
     struct aloop__node *node;
 
     if (loop->is_destroying) {
-        list_push(&loop->doomed, &future->pending);
+        list_push(&loop->doomed, &future->node);
         return;
     }
     loop->is_destroying = true;
     free_one(future);
     while ((node = list_pop(&loop->doomed)) != NULL)
-        free_one(CONTAINER_OF(node, aloop_future, pending));
+        free_one(CONTAINER_OF(node, aloop_future, node));
     loop->is_destroying = false;
 }
 
 void aloop__future_free(aloop_future *future)
 {
-    list_remove(&future->pending);
+    list_remove(&future->node);
     if (future->ops->fini == NULL)
         free_one(future);
     else
@@ -137,8 +137,8 @@ static void free_or_report(aloop_future *future)
         aloop__future_free(future);
         return;
     }
-    list_remove(&future->pending);
-    list_push(&future->loop->unreported, &future->pending);
+    list_remove(&future->node);
+    list_push(&future->loop->unreported, &future->node);
     if (future->loop->is_embedded)
         aloop__host_update(future->loop);
 }
@@ -185,9 +185,9 @@ static void settle(aloop_future *future, ssize_t status)
 
     assert(aloop__future_pending(future) && status != ALOOP_PENDING);
     future->status = status;
-    list_remove(&future->pending);
+    list_remove(&future->node);
     if (future->refs > future->waiting)
-        list_push(&loop->kept, &future->pending);
+        list_push(&loop->kept, &future->node);
     loop->live -= future->ops->is_live;
     queue_waiters(future);
     if (loop->is_embedded)
@@ -260,7 +260,7 @@ aloop_future *aloop__future_new_settled(aloop *loop, ssize_t status)
     aloop_future *future = future_of(loop, &failed_ops, status);
 
     if (future != NULL)
-        list_push(&loop->kept, &future->pending);
+        list_push(&loop->kept, &future->node);
     return future;
 }
 
@@ -300,8 +300,8 @@ void aloop__grants_keep(struct aloop__node *grants, aloop_future *member)
         return;
     }
     member->is_granted = true;
-    list_remove(&member->pending); /* From loop->kept. */
-    list_push(grants, &member->pending);
+    list_remove(&member->node); /* From loop->kept. */
+    list_push(grants, &member->node);
 }
 
 void aloop__grants_drop(struct aloop__node *grants, bool is_taken)
@@ -309,7 +309,7 @@ void aloop__grants_drop(struct aloop__node *grants, bool is_taken)
     struct aloop__node *node;
 
     while ((node = list_pop(grants)) != NULL) {
-        aloop_future *member = CONTAINER_OF(node, aloop_future, pending);
+        aloop_future *member = CONTAINER_OF(node, aloop_future, node);
 
         member->is_taken = member->is_taken || is_taken;
         member->is_granted = false;
@@ -368,7 +368,7 @@ static void take_asked(aloop *loop, struct aloop__node *list)
     struct aloop__node *node = loop->asked.next;
 
     for (; node != &loop->asked; node = node->next)
-        CONTAINER_OF(node, aloop_future, pending)->is_asked = false;
+        CONTAINER_OF(node, aloop_future, node)->is_asked = false;
     list_append(&loop->asked, list);
     list_append(list, &loop->asked);
 }
@@ -385,7 +385,7 @@ static void cancel_asked(aloop *loop)
     list_init(&list);
     take_asked(loop, &list);
     while ((node = list_pop(&list)) != NULL) {
-        aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
+        aloop_future *future = CONTAINER_OF(node, aloop_future, node);
 
         list_push(&loop->cancelled, node);
         future->is_cancelling = true;
@@ -404,8 +404,8 @@ void aloop__future_cancel(aloop_future *future)
         return;
     future->is_asked = true;
     future->is_spared = false;
-    list_remove(&future->pending);
-    list_push(&loop->asked, &future->pending);
+    list_remove(&future->node);
+    list_push(&loop->asked, &future->node);
     if (!loop->is_cancelling)
         cancel_asked(loop);
 }

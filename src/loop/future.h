@@ -82,7 +82,7 @@ struct aloop_future {
      * or loop->spared; a cancel moves it to loop->asked and then to
      * loop->cancelled.  Afterwards it is in loop->kept, in the grants of a
      * composition, in loop->unreported or loop->doomed, or in no list. */
-    struct aloop__node pending;
+    struct aloop__node node;
     union {
         /* While the future is pending: its waiters, of type struct
          * aloop__awaiter, in the order of arrival. */

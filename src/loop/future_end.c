@@ -32,7 +32,7 @@ void aloop__futures_cancel_all(aloop *loop, bool is_forced)
     if (is_forced)
         list_append(&list, &loop->spared);
     while ((node = list_pop(&list)) != NULL) {
-        aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
+        aloop_future *future = CONTAINER_OF(node, aloop_future, node);
 
         list_push(&loop->spared, node);
         future->is_spared = true;
@@ -44,8 +44,8 @@ void aloop__futures_cancel_all(aloop *loop, bool is_forced)
 void aloop__future_look_again(aloop_future *future)
 {
     future->is_spared = false;
-    list_remove(&future->pending);
-    list_push(&future->loop->pending, &future->pending);
+    list_remove(&future->node);
+    list_push(&future->loop->pending, &future->node);
 }
 
 void aloop__future_ask_again(aloop_future *future)
@@ -62,7 +62,7 @@ void aloop__futures_abandon(aloop *loop)
     list_append(&loop->pending, &loop->spared);
     list_append(&loop->pending, &loop->unreported);
     while ((node = list_pop(&loop->pending)) != NULL) {
-        aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
+        aloop_future *future = CONTAINER_OF(node, aloop_future, node);
 
         if (future->ops->fini != NULL)
             future->ops->fini(future);

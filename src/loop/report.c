@@ -152,7 +152,7 @@ static void deliver(aloop *loop, struct aloop__node *node)
     struct aloop__report *report = stored(loop->reports, node);
 
     if (report == NULL) {
-        aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
+        aloop_future *future = CONTAINER_OF(node, aloop_future, node);
 
         call_hook(loop, (int) future->status, aloop__future_name(future));
         aloop__future_free(future);
@@ -220,7 +220,7 @@ static void report_kept(aloop *loop)
     aloop__unhandled(loop, ALOOP_EHELD, what);
     node = loop->kept.next;
     for (int i = 0; i < KEPT_NAMED && node != &loop->kept; i++) {
-        const aloop_future *future = CONTAINER_OF(node, aloop_future, pending);
+        const aloop_future *future = CONTAINER_OF(node, aloop_future, node);
 
         snprintf(what, sizeof what, "future still held: %s",
                  aloop__future_name(future));
@@ -237,7 +237,7 @@ static void drop_all(aloop *loop)
 
     while ((node = list_pop(&loop->unreported)) != NULL)
         if (stored(loop->reports, node) == NULL)
-            aloop__future_free(CONTAINER_OF(node, aloop_future, pending));
+            aloop__future_free(CONTAINER_OF(node, aloop_future, node));
 }
 
 void aloop__reports_finish(aloop *loop)

@@ -23,7 +23,7 @@
  *   closed     from aloop__handle_closed() to the end of the turn, which frees
  *              them.
  *
- * Futures, by their node `pending`:
+ * Futures:
  *
  *   pending    from the creation of a future until it settles or is cancelled.
  *   spared     at the loop's end: pending futures that are left to a waiter,
