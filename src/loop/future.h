@@ -108,7 +108,7 @@ struct aloop_future {
     bool is_handled;
     bool is_detached : 1; /* Dropping the last reference does not cancel. */
     /* It is a task of a group.  A group cancels its members only on request. */
-    bool is_member : 1;
+    bool is_in_group : 1;
     /* Its success gives the application something, such as a permit, that is
      * given back unless the status is taken.  A composition of such futures has
      * a grant, too. */

@@ -8,7 +8,7 @@ static bool is_looked_after(const aloop_future *future)
 {
     const struct aloop__node *node = future->waiters.next;
 
-    if (future->is_member)
+    if (future->is_in_group)
         return false;
     for (; node != &future->waiters; node = node->next)
         if (!aloop__is_then(

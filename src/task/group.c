@@ -149,7 +149,7 @@ static void group_join(aloop_group *group, struct membership *member,
     list_init(&member->node);
     aloop__awaiter_init(&member->task, group_member_ended, NULL);
     member->group = group;
-    task->is_member = true;
+    task->is_in_group = true;
     list_push(&group->members, &member->node);
     group->count++;
     aloop__awaiter_add(&member->task, task);
