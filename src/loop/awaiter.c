@@ -28,7 +28,7 @@ void aloop__awaiter_remove(struct aloop__awaiter *awaiter)
         return;
     if (--future->waiting == 0)
         future->is_handled = false; /* No waiter is left to read the status. */
-    if (future->is_spared)
+    if (future->is_exempt)
         aloop__future_look_again(future);
 }
 

@@ -403,7 +403,7 @@ void aloop__future_cancel(aloop_future *future)
         future->is_asked)
         return;
     future->is_asked = true;
-    future->is_spared = false;
+    future->is_exempt = false;
     list_remove(&future->node);
     list_push(&loop->asked, &future->node);
     if (!loop->is_cancelling)

@@ -79,7 +79,7 @@ static inline bool aloop__is_then(const struct aloop__awaiter *awaiter)
  * its only owner has become an observer. */
 struct aloop_future {
     /* List node; see state.h.  Before the future settles it is in loop->pending
-     * or loop->spared; a cancel moves it to loop->asked and then to
+     * or loop->exempt; a cancel moves it to loop->asked and then to
      * loop->cancelled.  Afterwards it is in loop->kept, in the grants of a
      * composition, in loop->unreported or loop->doomed, or in no list. */
     struct aloop__node node;
@@ -122,7 +122,7 @@ struct aloop_future {
     /* aloop_current_task() has returned it without a reference. */
     bool is_lent : 1;
     bool is_asked : 1;  /* In loop->asked. */
-    bool is_spared : 1; /* In loop->spared. */
+    bool is_exempt : 1; /* In loop->exempt. */
     bool is_tied : 1;   /* Leads or follows others by its tie. */
 };
 
@@ -250,13 +250,14 @@ void aloop__grants_drop(struct aloop__node *grants, bool is_taken);
 void aloop__futures_cancel_all(aloop *loop, bool is_forced);
 /* For ops->cancel: the next cancel calls it again. */
 void aloop__future_ask_again(aloop_future *future);
-/* Moves a spared future back to loop->pending, because a waiter has left it. */
+/* Moves an exempt future back to loop->pending, because a waiter has left
+ * it. */
 void aloop__future_look_again(aloop_future *future);
 /* Returns whether any future has not settled. */
 static inline bool aloop__futures_pending(const aloop *loop)
 {
     return !list_empty(&loop->pending) || !list_empty(&loop->cancelled) ||
-           !list_empty(&loop->spared);
+           !list_empty(&loop->exempt);
 }
 
 /* Returns the future's name for reports.  It is valid until the next call. */

@@ -30,12 +30,12 @@ void aloop__futures_cancel_all(aloop *loop, bool is_forced)
     list_init(&list);
     list_append(&list, &loop->pending);
     if (is_forced)
-        list_append(&list, &loop->spared);
+        list_append(&list, &loop->exempt);
     while ((node = list_pop(&list)) != NULL) {
         aloop_future *future = CONTAINER_OF(node, aloop_future, node);
 
-        list_push(&loop->spared, node);
-        future->is_spared = true;
+        list_push(&loop->exempt, node);
+        future->is_exempt = true;
         if (is_forced || !is_looked_after(future))
             aloop__future_cancel(future);
     }
@@ -43,7 +43,7 @@ void aloop__futures_cancel_all(aloop *loop, bool is_forced)
 
 void aloop__future_look_again(aloop_future *future)
 {
-    future->is_spared = false;
+    future->is_exempt = false;
     list_remove(&future->node);
     list_push(&future->loop->pending, &future->node);
 }
@@ -59,7 +59,7 @@ void aloop__futures_abandon(aloop *loop)
     struct aloop__node *node;
 
     list_append(&loop->pending, &loop->cancelled);
-    list_append(&loop->pending, &loop->spared);
+    list_append(&loop->pending, &loop->exempt);
     list_append(&loop->pending, &loop->unreported);
     while ((node = list_pop(&loop->pending)) != NULL) {
         aloop_future *future = CONTAINER_OF(node, aloop_future, node);

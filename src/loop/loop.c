@@ -51,7 +51,7 @@ static void init_lists(aloop *loop)
     list_init(&loop->pending);
     list_init(&loop->asked);
     list_init(&loop->cancelled);
-    list_init(&loop->spared);
+    list_init(&loop->exempt);
     list_init(&loop->doomed);
     list_init(&loop->unreported);
     list_init(&loop->kept);

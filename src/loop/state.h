@@ -26,7 +26,7 @@
  * Futures:
  *
  *   pending    from the creation of a future until it settles or is cancelled.
- *   spared     at the loop's end: pending futures that are left to a waiter,
+ *   exempt     at the loop's end: pending futures that are left to a waiter,
  *              which will cancel them.
  *   asked      those that aloop__future_cancel() is about to cancel, in the
  *              order of the calls.  Empty outside of that function.
@@ -166,7 +166,7 @@ struct aloop {
     struct aloop__node asked;     /* Futures about to be cancelled. */
     struct aloop__node cancelled; /* Cancelled futures. */
     /* Futures that are left to their waiters, at the loop's end. */
-    struct aloop__node spared;
+    struct aloop__node exempt;
     bool is_cancelling;        /* Inside cancel_asked() of future.c. */
     struct aloop__node doomed; /* Futures that are about to be freed. */
     bool is_destroying;        /* Inside free_in_order() of future.c. */
