@@ -39,9 +39,9 @@
 #endif
 
 /**
- * Makes the compiler warn where a returned future is discarded.
+ * Makes the compiler warn where a returned future is ignored.
  *
- * A discarded future leaves its error unhandled and its memory in use until
+ * An ignored future leaves its error unhandled and its memory in use until
  * aloop_free().
  *
  * See:     aloop_await(), aloop_detach(), aloop_future_unref().

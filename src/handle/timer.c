@@ -227,7 +227,7 @@ aloop_future *aloop_sleep_until(aloop *loop, int64_t when_ns)
         return NULL;
     aloop__timed_init(&sleep->timed, sleep_due);
     if (aloop__timed_set(loop, &sleep->timed, when_ns) < 0)
-        return aloop__future_discard(&sleep->future);
+        return aloop__future_drop_new(&sleep->future);
     return &sleep->future;
 }
 

@@ -236,7 +236,7 @@ void aloop__future_settle(aloop_future *future, ssize_t status)
         settle(future, status);
 }
 
-void *aloop__future_discard(aloop_future *future)
+void *aloop__future_drop_new(aloop_future *future)
 {
     future->refs = 0;
     future->is_handled = true;

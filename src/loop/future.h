@@ -138,8 +138,8 @@ void *aloop__future_new_in(aloop *loop, const struct aloop__future_ops *ops,
  * future if it has no references. */
 void aloop__future_settle(aloop_future *future, ssize_t status);
 
-/* Discards a new future because the caller is out of memory.  Returns NULL. */
-void *aloop__future_discard(aloop_future *future);
+/* Drops a new future because the caller is out of memory.  Returns NULL. */
+void *aloop__future_drop_new(aloop_future *future);
 
 /* Returns a settled future, or NULL if out of memory. */
 aloop_future *aloop__future_new_settled(aloop *loop, ssize_t status);
@@ -266,7 +266,7 @@ const char *aloop__future_name(const aloop_future *future);
 void aloop__future_free(aloop_future *future);
 /* Frees the resources of pending and unreported futures at the loop's end.
  * Their memory is freed with the slab. */
-void aloop__futures_abandon(aloop *loop);
+void aloop__futures_fini(aloop *loop);
 
 /* aloop_then() for a future without a loop; see then_failed.c. */
 int aloop__then_failed(aloop_future *future, aloop_future_cb callback,

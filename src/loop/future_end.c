@@ -54,7 +54,7 @@ void aloop__future_ask_again(aloop_future *future)
     aloop__future_look_again(future);
 }
 
-void aloop__futures_abandon(aloop *loop)
+void aloop__futures_fini(aloop *loop)
 {
     struct aloop__node *node;
 

@@ -159,7 +159,7 @@ static void end_loop(aloop *loop)
     aloop__handles_free_closed(loop);
     if (loop->resolver != NULL)
         aloop__pool_close(loop->resolver);
-    aloop__futures_abandon(loop);
+    aloop__futures_fini(loop);
     if (loop->fini_tasks != NULL)
         loop->fini_tasks(loop);
     destroy_loop(loop);
@@ -168,13 +168,13 @@ static void end_loop(aloop *loop)
 /* Frees a loop in a process that it does not belong to.  Runs no code of the
  * application, and frees only the copies that a forked child has.  A vforked
  * child has no copies. */
-static int leave_loop(aloop *loop)
+static int free_foreign(aloop *loop)
 {
     if (aloop__sys_process_adopt(loop->process) == 0)
         return ALOOP_EPERM;
     loop->is_dying = true;
     if (loop->resolver != NULL)
-        aloop__pool_abandon(loop->resolver);
+        aloop__pool_forget(loop->resolver);
     loop->resolver = NULL;
     aloop__futures_cancel_all(loop, true); /* Frees what the futures own. */
     end_loop(loop);
@@ -194,14 +194,14 @@ int aloop_free(aloop *loop)
     if (loop->is_running)
         return ALOOP_EBUSY;
     if (is_foreign)
-        return leave_loop(loop);
+        return free_foreign(loop);
     cancellation = aloop__cancel_disable();
     loop->thread = aloop__sys_thread_self();
     end_futures(loop);
     if (!aloop__is_foreign(loop))
         aloop__reports_finish(loop);
     if (aloop__is_foreign(loop)) { /* A task or the hook has forked. */
-        (void) leave_loop(loop);
+        (void) free_foreign(loop);
     } else {
         aloop__posts_settle(loop);
         end_loop(loop);
@@ -297,7 +297,7 @@ int aloop_after_fork(aloop *loop)
     if (loop->is_running && loop->thread != aloop__sys_thread_self())
         return ALOOP_EBUSY;
     if (loop->resolver != NULL) {
-        aloop__pool_abandon(loop->resolver);
+        aloop__pool_forget(loop->resolver);
         loop->resolver = NULL;
     }
     error = renew(loop, process);

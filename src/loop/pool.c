@@ -356,7 +356,7 @@ void aloop__pool_close(struct aloop__pool *pool)
 /* This neither enters nor closes the monitor.  A thread of the parent may have
  * been inside, and destroying a condition variable that has waiters may wait
  * for them. */
-void aloop__pool_abandon(struct aloop__pool *pool)
+void aloop__pool_forget(struct aloop__pool *pool)
 {
     struct aloop__node *node;
 

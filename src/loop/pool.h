@@ -36,7 +36,7 @@ int aloop__pool_open(aloop *loop, unsigned threads, struct aloop__pool **ret);
 void aloop__pool_close(struct aloop__pool *pool);
 /* Ends every job with ALOOP_ECANCELED and frees the pool, in a forked child,
  * which has none of the threads. */
-void aloop__pool_abandon(struct aloop__pool *pool);
+void aloop__pool_forget(struct aloop__pool *pool);
 
 /* Queues a job, which keeps the loop alive until the job is done or left.
  * Starts a thread if none is idle and the limit permits.  Fails only if there

@@ -42,7 +42,7 @@ _Noreturn void aloop__context_switch_last(struct aloop__context *from,
                                           struct aloop__context *to);
 
 /* Frees what a context holds besides its stack.  The context has ended, was
- * never started, or is abandoned while it is suspended.  Must be called from
+ * never started, or is freed while it is suspended.  Must be called from
  * another context. */
 void aloop__context_fini(struct aloop__context *context);
 

@@ -211,7 +211,7 @@ static void end_thread(struct aloop__poll_host *host)
 
 /* Frees the parts of the parent in a forked child.  The thread does not exist
  * there, and the monitor may never be left again. */
-static void abandon(struct aloop__poll_host *host)
+static void forget_parent(struct aloop__poll_host *host)
 {
     aloop__sys_thread_forget(host->thread);
     aloop__sys_monitor_forget(host->parts.monitor);
@@ -226,7 +226,7 @@ void aloop__poll_host_close(struct aloop__poll_host *host)
     if (is_ours(host))
         end_thread(host);
     else
-        abandon(host);
+        forget_parent(host);
     close_parts(&host->parts);
     aloop__alloc_free(host->alloc, host, sizeof *host);
 }
@@ -311,7 +311,7 @@ int aloop__poll_host_renew(struct aloop__poll_host *host)
         close_parts(&parts);
         return error;
     }
-    abandon(host);
+    forget_parent(host);
     aloop__sys_wake_close(host->parts.control_fds);
     host->parts = parts;
     return start_thread(host);

@@ -446,8 +446,8 @@ bool aloop__stacks_trim(struct aloop__stacks *stacks)
         slab_close(stacks, slab);
         return true;
     }
-    aloop__sys_pages_discard(slot_pages(slab, slot) + stacks->guard_size,
-                             slab->slot_size - stacks->guard_size);
+    aloop__sys_pages_trim(slot_pages(slab, slot) + stacks->guard_size,
+                          slab->slot_size - stacks->guard_size);
     if (slab->bare == 0)
         list_push(&stacks->bare, &slab->node);
     slab->bare |= UINT64_C(1) << slot;

@@ -226,7 +226,7 @@ bool aloop__sys_pages_have_light_guards(void);
 int aloop__sys_pages_guard(void *pages, size_t size, bool is_light);
 /* Gives the memory back to the system.  The contents become zeros or stay as
  * they were; guards inside the range stay. */
-void aloop__sys_pages_discard(void *pages, size_t size);
+void aloop__sys_pages_trim(void *pages, size_t size);
 /* Returns whether the address space of the process is limited (RLIMIT_AS and
  * the like), or its mappings are locked into memory. */
 bool aloop__sys_pages_scarce(void);

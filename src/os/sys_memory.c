@@ -117,7 +117,7 @@ int aloop__sys_pages_guard(void *pages, size_t size, bool is_light)
     return mprotect(pages, size, PROT_NONE) == 0 ? 0 : -errno;
 }
 
-void aloop__sys_pages_discard(void *pages, size_t size)
+void aloop__sys_pages_trim(void *pages, size_t size)
 {
     /* Only Linux drops the pages immediately for DONTNEED.  Other systems treat
      * it as a paging hint and have FREE for this purpose. */
@@ -133,7 +133,7 @@ void aloop__sys_pages_discard(void *pages, size_t size)
 
 #if defined(__linux__)
 
-/* Locked pages cannot be discarded, which is how this detects them. */
+/* Locked pages cannot be trimmed, which is how this detects them. */
 bool aloop__sys_pages_locked(void)
 {
     size_t size = aloop__sys_page_size();

@@ -92,7 +92,7 @@ static void stream_ready(struct aloop__io *io, unsigned bits)
 }
 
 /* Ends lingering, if the stream lingers. */
-static void drop_linger(aloop_stream *stream)
+static void end_linger(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
     struct aloop__sender *sender = stream->sender;
@@ -119,7 +119,7 @@ static void end_stream(aloop_stream *stream)
     bool is_ours = !has_lost_descriptor(stream);
     int fd;
 
-    drop_linger(stream);
+    end_linger(stream);
     aloop__stream_fail_writing(stream, ALOOP_ECANCELED);
     if (stream->sender != NULL)
         list_remove(&stream->sender->flush.node);
@@ -157,7 +157,7 @@ static int start_linger(aloop_stream *stream)
 /* Closing a socket with unread bytes sends a reset.  A reset may destroy bytes
  * that we sent and the peer has not read (RFC 9293, 3.6.1; RFC 2525, 2.17).
  * Therefore received bytes are read, within bounds, and dropped. */
-static void discard_unread(aloop_stream *stream)
+static void drop_unread(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
     size_t size = BUFFER_SMALL;
@@ -188,7 +188,7 @@ static void end_in_peace(aloop_stream *stream)
         reset_stream(stream);
         return;
     }
-    discard_unread(stream);
+    drop_unread(stream);
     end_stream(stream);
 }
 

@@ -138,7 +138,7 @@ static void read_cancel(aloop_future *future)
 }
 
 /* Adds the operation to stream->reads. */
-static void remember_read(aloop_stream *stream, struct aloop__read *op)
+static void add_read(aloop_stream *stream, struct aloop__read *op)
 {
     op->next = stream->reads;
     if (op->next != NULL)
@@ -147,7 +147,7 @@ static void remember_read(aloop_stream *stream, struct aloop__read *op)
     stream->reads = op;
 }
 
-static void forget_read(struct aloop__read *op)
+static void remove_read(struct aloop__read *op)
 {
     if (op->at == NULL)
         return;
@@ -159,7 +159,7 @@ static void forget_read(struct aloop__read *op)
 
 static void read_fini(aloop_future *future)
 {
-    forget_read(CONTAINER_OF(future, struct aloop__read, future));
+    remove_read(CONTAINER_OF(future, struct aloop__read, future));
 }
 
 static const struct aloop__future_ops read_ops = {
@@ -320,7 +320,7 @@ void aloop__stream_end_reads(aloop_stream *stream)
     struct aloop__read *op;
 
     while ((op = stream->reads) != NULL) {
-        forget_read(op);
+        remove_read(op);
         aloop__thens_drop(&op->future);
     }
     if (stream->reading != NULL)
@@ -336,7 +336,7 @@ static struct aloop__read *new_read(aloop_stream *stream, enum kind kind)
     if (op == NULL)
         return NULL;
     op->stream = stream;
-    remember_read(stream, op);
+    add_read(stream, op);
     op->kind = kind;
     return op;
 }

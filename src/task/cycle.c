@@ -116,7 +116,7 @@ static enum progress step_up(struct side *side)
     return side->owner == NULL ? GOES_ON : reach(side, side->owner);
 }
 
-static void forget_visited(struct side *side)
+static void clear_visited(struct side *side)
 {
     aloop_future *future = side->first;
     bool is_last;
@@ -156,8 +156,8 @@ NOINLINE static bool search(aloop_future *future, struct aloop__task *task)
         if (progress == GOES_ON)
             progress = step_up(&above);
     } while (progress == GOES_ON);
-    forget_visited(&below);
-    forget_visited(&above);
+    clear_visited(&below);
+    clear_visited(&above);
     return progress == HAS_MET;
 }
 

@@ -225,7 +225,7 @@ static aloop_future *gather_new(aloop *loop, enum rule rule, size_t count,
     gather->members =
         aloop__alloc_new(&loop->alloc, count * sizeof *gather->members);
     if (gather->members == NULL) {
-        aloop__future_discard(&gather->future);
+        aloop__future_drop_new(&gather->future);
         return aloop__futures_tie(loop, count, futures);
     }
     gather->rule = rule;

@@ -185,5 +185,5 @@ aloop_future *aloop_map(aloop *loop, aloop_task_fn fn, void *items,
             begin_item(&map->lanes[i]);
     if (map->running > 0)
         return &map->future;
-    return aloop__future_discard(&map->future);
+    return aloop__future_drop_new(&map->future);
 }

@@ -242,7 +242,7 @@ aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
     task->state = TASK_NEW;
     task->stack_size = chosen.stack_size;
     if (chosen.name != NULL && !copy_name(task, chosen.name))
-        return aloop__future_discard(&task->future);
+        return aloop__future_drop_new(&task->future);
     aloop__ready_push(loop, &task->awaiter.ready);
     return &task->future;
 }

@@ -116,7 +116,7 @@ aloop_future *aloop_timeout(aloop_future *future, int64_t delay_ns)
     aloop__timed_init(&timeout->timed, timeout_due);
     when_ns = aloop__after(aloop__now(loop), delay_ns);
     if (aloop__timed_set(loop, &timeout->timed, when_ns) < 0) {
-        aloop__future_discard(&timeout->future);
+        aloop__future_drop_new(&timeout->future);
         return without_limit(future);
     }
     aloop__awaiter_add(&timeout->target, future);

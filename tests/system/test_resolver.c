@@ -151,7 +151,7 @@ static int set_up(void **state)
     return f.loop == NULL;
 }
 
-/* Waits until abandoned threads have ended.  Otherwise leak checkers would
+/* Waits until threads that were left have ended.  Otherwise leak checkers would
  * report what these threads use. */
 static int tear_down(void **state)
 {
@@ -197,7 +197,7 @@ static void freeing_the_loop_does_not_wait_for_the_resolver(void **state)
     assert_int_equal(f.resizes, resizes);
 }
 
-static ssize_t abandon_look_up(aloop *loop, void *arg)
+static ssize_t leave_look_up(aloop *loop, void *arg)
 {
     aloop_future *future = look_up(loop);
 
@@ -210,10 +210,10 @@ static void a_program_does_not_wait_for_the_resolver(void **state)
     (void) state;
     set_silent(true);
 
-    assert_int_equal(aloop_main(abandon_look_up, NULL), ALOOP_ETIMEDOUT);
+    assert_int_equal(aloop_main(leave_look_up, NULL), ALOOP_ETIMEDOUT);
 }
 
-static void abandoned_look_ups_leave_threads_for_others(void **state)
+static void look_ups_that_were_left_let_others_run(void **state)
 {
     enum { SILENT = 10 };
 
@@ -275,7 +275,7 @@ int main(void)
         TEST(a_look_up_uses_the_answer),
         TEST(freeing_the_loop_does_not_wait_for_the_resolver),
         TEST(a_program_does_not_wait_for_the_resolver),
-        TEST(abandoned_look_ups_leave_threads_for_others),
+        TEST(look_ups_that_were_left_let_others_run),
         TEST(an_answer_may_arrive_while_the_loop_is_freed),
     };
 

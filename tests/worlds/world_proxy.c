@@ -169,7 +169,7 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
     else if (size < 0)
         close_served(served, false);
     else if (served->got == 0) {
-        /* The proxy abandoned a connect that had succeeded. */
+        /* The proxy has cancelled a connect that had succeeded. */
         CHECK(may_break());
         close_served(served, false);
     } else {

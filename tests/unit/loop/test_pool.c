@@ -427,7 +427,7 @@ static void freeing_the_loop_does_not_wait_for_running_jobs(void **state)
 }
 
 /* A forked child does this, because the threads do not exist there. */
-static void abandoning_cancels_jobs_without_using_threads(void **state)
+static void forgetting_cancels_jobs_without_using_threads(void **state)
 {
     unsigned joins, enters;
 
@@ -439,7 +439,7 @@ static void abandoning_cancels_jobs_without_using_threads(void **state)
     joins = sim_calls("aloop__sys_thread_join");
     enters = sim_calls("aloop__sys_monitor_enter");
 
-    aloop__pool_abandon(p.pool);
+    aloop__pool_forget(p.pool);
 
     assert_int_equal(sim_calls("aloop__sys_thread_join"), joins);
     assert_int_equal(sim_calls("aloop__sys_monitor_enter"), enters);
@@ -451,7 +451,7 @@ static void abandoning_cancels_jobs_without_using_threads(void **state)
     assert_int_equal(sim_threads_open(), 0); /* Their memory is freed. */
 }
 
-static void abandoning_drops_jobs_that_were_left_to_threads(void **state)
+static void forgetting_drops_jobs_that_were_left_to_threads(void **state)
 {
     (void) state;
     open_pool(2);
@@ -462,7 +462,7 @@ static void abandoning_drops_jobs_that_were_left_to_threads(void **state)
     aloop__pool_leave(p.pool, &p.jobs[0].job);
     t.loop->resolver = NULL;
 
-    aloop__pool_abandon(p.pool);
+    aloop__pool_forget(p.pool);
 
     assert_noted(1);
     assert_int_equal(p.dropped, 2);
@@ -516,8 +516,8 @@ int main(void)
         TEST(closing_cancels_jobs_that_have_not_run),
         TEST(freeing_the_loop_joins_idle_threads),
         TEST(freeing_the_loop_does_not_wait_for_running_jobs),
-        TEST(abandoning_cancels_jobs_without_using_threads),
-        TEST(abandoning_drops_jobs_that_were_left_to_threads),
+        TEST(forgetting_cancels_jobs_without_using_threads),
+        TEST(forgetting_drops_jobs_that_were_left_to_threads),
         TEST(the_number_of_resolver_threads_can_be_set),
     };
 

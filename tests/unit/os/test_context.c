@@ -505,7 +505,7 @@ static void longjmp_works_within_a_flow(void **state)
     end(two);
 }
 
-static void a_flow_can_be_discarded_at_any_time(void **state)
+static void a_flow_can_be_freed_at_any_time(void **state)
 {
     struct flow *never_ran = start(0, trace_thrice);
     struct flow *waits = start(1, trace_thrice);
@@ -587,7 +587,7 @@ int main(void)
         TEST(exceptions_being_handled_belong_to_the_flow),
         TEST(the_stack_of_a_flow_is_aligned),
         TEST(longjmp_works_within_a_flow),
-        TEST(a_flow_can_be_discarded_at_any_time),
+        TEST(a_flow_can_be_freed_at_any_time),
         TEST(many_flows_in_random_order_keep_their_values),
     };
 

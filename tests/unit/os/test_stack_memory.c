@@ -110,7 +110,7 @@ static size_t count_resident(size_t count)
     return resident;
 }
 
-static void discarding_frees_pages_and_keeps_guards(void **state)
+static void trimming_frees_pages_and_keeps_guards(void **state)
 {
     size_t size = aloop__sys_page_size();
     char *pages = aloop__sys_pages_map(2 * size);
@@ -123,7 +123,7 @@ static void discarding_frees_pages_and_keeps_guards(void **state)
     assert_int_equal(aloop__sys_pages_guard(pages, size, false), 0);
     *top(&last) = 1;
     bool before = is_resident(&last);
-    aloop__sys_pages_discard(pages, 2 * size);
+    aloop__sys_pages_trim(pages, 2 * size);
 
     assert_true(before);
     assert_false(is_resident(&last));
@@ -420,7 +420,7 @@ int main(void)
         TEST(running_out_of_memory_is_an_error_and_leaks_nothing),
         TEST(running_out_of_address_space_is_an_error),
 #if defined(__linux__)
-        TEST(discarding_frees_pages_and_keeps_guards),
+        TEST(trimming_frees_pages_and_keeps_guards),
         TEST(stacks_that_stay_free_are_trimmed),
         TEST_HEAVY(stacks_that_stay_free_are_trimmed),
         TEST(a_trimmed_stack_can_be_used_again),

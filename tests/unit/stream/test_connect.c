@@ -233,7 +233,7 @@ static void the_error_of_the_look_up_is_the_status(void **state)
 
 /* A name server that does not answer. */
 
-static void an_abandoned_look_up_does_not_block_others(void **state)
+static void a_look_up_that_was_left_does_not_block_others(void **state)
 {
     enum { LOOK_UPS = 10 };
     aloop_future *futures[LOOK_UPS];
@@ -660,7 +660,7 @@ int main(void)
         TEST(a_name_is_looked_up_on_a_thread),
         TEST(a_service_name_is_looked_up),
         TEST(the_error_of_the_look_up_is_the_status),
-        TEST(an_abandoned_look_up_does_not_block_others),
+        TEST(a_look_up_that_was_left_does_not_block_others),
         TEST(freeing_the_loop_does_not_wait_for_a_look_up),
         TEST(a_program_ends_without_waiting_for_a_look_up),
         TEST(a_look_up_fails_if_all_threads_are_busy),
