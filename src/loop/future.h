@@ -215,6 +215,11 @@ void aloop__future_unref(aloop_future *future);
  * loop. */
 void aloop__future_drop(aloop_future *future);
 void aloop__future_cancel(aloop_future *future);
+/* aloop_future_unref() and aloop_cancel() for use inside the library.  They do
+ * not call an on_cancel of the application, which might change what their
+ * caller is working on.  The next turn does. */
+void aloop__future_unref_checked(aloop_future *future);
+int aloop__future_cancel_checked(aloop_future *future);
 /* Returns the status of a settled future to a waiter, and drops the waiter's
  * reference. */
 ssize_t aloop__future_take(aloop_future *future);

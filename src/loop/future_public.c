@@ -64,27 +64,60 @@ static bool is_lost_task(const aloop_future *future)
            !future->loop->is_dying;
 }
 
-void aloop_future_unref(aloop_future *future)
+/* Drops the caller's reference, and returns the loop of the future.  Returns
+ * NULL if the check has failed, or if there is no loop. */
+static aloop *unref(aloop_future *future)
 {
-    if (aloop__check_future(future, __func__, USE_UP) < 0 || future == NULL ||
+    static const char function[] = "aloop_future_unref";
+    aloop *loop;
+
+    if (aloop__check_future(future, function, USE_UP) < 0 || future == NULL ||
         future->loop == NULL)
-        return;
-    if (future->loop->debug != NULL && is_lost_task(future))
-        aloop__debug_report_future(MISTAKE_DROPPED, __func__, future);
+        return NULL;
+    loop = future->loop;
+    if (loop->debug != NULL && is_lost_task(future))
+        aloop__debug_report_future(MISTAKE_DROPPED, function, future);
     aloop__future_unref(future);
+    return loop;
 }
 
-int aloop_cancel(aloop_future *future)
+void aloop__future_unref_checked(aloop_future *future)
 {
-    int error = aloop__check_future(future, __func__, USE_LOOK);
+    (void) unref(future);
+}
+
+void aloop_future_unref(aloop_future *future)
+{
+    (void) unref(future);
+}
+
+/* Sets *ret_loop if the future was pending. */
+static int cancel(aloop_future *future, aloop **ret_loop)
+{
+    int error = aloop__check_future(future, "aloop_cancel", USE_LOOK);
 
     if (error < 0)
         return error;
     if (future == NULL || future->loop == NULL ||
         !aloop__future_pending(future))
         return 0;
+    *ret_loop = future->loop;
     aloop__future_cancel(future);
     return 1;
+}
+
+int aloop__future_cancel_checked(aloop_future *future)
+{
+    aloop *loop;
+
+    return cancel(future, &loop);
+}
+
+int aloop_cancel(aloop_future *future)
+{
+    aloop *loop;
+
+    return cancel(future, &loop);
 }
 
 void aloop_detach(aloop_future *future)

@@ -61,7 +61,7 @@ int aloop_then(aloop_future *future, aloop_future_cb callback, void *arg)
     if (callback != NULL)
         then = aloop__slab_take(&future->loop->slab, sizeof *then);
     if (then == NULL) {
-        aloop_future_unref(future);
+        aloop__future_unref_checked(future);
         return callback == NULL ? ALOOP_EINVAL : ALOOP_ENOMEM;
     }
     aloop__awaiter_init(&then->awaiter, aloop__then_run, NULL);

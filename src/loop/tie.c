@@ -42,7 +42,7 @@ static aloop_future *tie(aloop_future *future, aloop_future *lead)
     if (aloop__tie_of(future)->lead == NULL)
         follow(future, lead);
     else
-        aloop_future_unref(future);
+        aloop__future_unref_checked(future);
     return lead;
 }
 
@@ -51,7 +51,7 @@ static aloop_future *tie(aloop_future *future, aloop_future *lead)
 static aloop_future *put_off(aloop_future *future, aloop_future *rest)
 {
     if (aloop__tie_of(future)->found != NULL) {
-        aloop_future_unref(future); /* It is a duplicate. */
+        aloop__future_unref_checked(future); /* It is a duplicate. */
         return rest;
     }
     aloop__tie_of(future)->found = rest != NULL ? rest : future;
@@ -78,12 +78,12 @@ aloop_future *aloop__futures_tie(aloop *loop, size_t count,
 
     for (size_t i = 0; i < count; i++)
         if (futures[i] != NULL && futures[i]->loop == loop)
-            aloop_cancel(futures[i]);
+            aloop__future_cancel_checked(futures[i]);
     for (size_t i = 0; i < count; i++) {
         aloop_future *future = futures[i];
 
         if (future == NULL || future->loop != loop || !is_last_owners(future))
-            aloop_future_unref(future);
+            aloop__future_unref_checked(future);
         else if (future->is_common)
             commons = put_off(future, commons);
         else

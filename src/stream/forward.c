@@ -41,7 +41,7 @@ static void forward_cancel(aloop_future *future)
 
     if (step != NULL) {
         aloop__awaiter_remove(&forward->step);
-        aloop_future_unref(step);
+        aloop__future_unref_checked(step);
     }
     if (!forward->is_closing)
         aloop__stream_cut_short(forward->to);
@@ -59,7 +59,7 @@ static const struct aloop__future_ops forward_ops = {
 void aloop__forward_end(struct aloop__forward *forward)
 {
     if (forward != NULL)
-        aloop_cancel(&forward->future);
+        aloop__future_cancel_checked(&forward->future);
 }
 
 /* Continues in forward_step() when `step` has settled. */

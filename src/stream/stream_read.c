@@ -324,7 +324,7 @@ void aloop__stream_end_reads(aloop_stream *stream)
         aloop__thens_drop(&op->future);
     }
     if (stream->reading != NULL)
-        aloop_cancel(&stream->reading->future);
+        aloop__future_cancel_checked(&stream->reading->future);
     drop_input(stream);
 }
 

@@ -93,14 +93,14 @@ static ssize_t await_in_task(struct aloop__task *task, aloop_future *future)
         /* The other owners have dropped their references as well, so that the
          * task is now the only owner and cancels the future. */
         task->is_leaving = false;
-        aloop_cancel(future);
+        aloop__future_cancel_checked(future);
         wait_once(task, future);
     }
     task->interrupt = 0;
     if (!task->is_leaving)
         return await_outcome(future, interrupt);
     task->is_leaving = false;
-    aloop_future_unref(future);
+    aloop__future_unref_checked(future);
     return interrupt;
 }
 
@@ -114,7 +114,7 @@ static void await_ended(struct aloop__ready *ready)
  * wait. */
 static void end_await(aloop *loop, aloop_future *future)
 {
-    aloop_cancel(future);
+    aloop__future_cancel_checked(future);
     for (int i = 0; i < END_TURNS_MAX && aloop__future_pending(future); i++)
         aloop__turn(loop, 0, false);
 }
@@ -141,7 +141,7 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
         interrupt = ALOOP_ECANCELED; /* The same as in a cancelled task. */
         if (!aloop__future_is_ours(future))
             break;
-        aloop_cancel(future);
+        aloop__future_cancel_checked(future);
     }
     if (error < 0 && error != ALOOP_EDEADLK && aloop__future_is_ours(future)) {
         interrupt = error; /* The reason for the cancel. */

@@ -47,7 +47,7 @@ static void cancel_members(struct gather *gather)
     /* No member runs its waiter in here: waiters go through the ready queue.
      * The array therefore does not change during the loop. */
     for (size_t i = 0; i < gather->count; i++)
-        aloop_cancel(gather->members[i].future);
+        aloop__future_cancel_checked(gather->members[i].future);
 }
 
 static void gather_cancel(aloop_future *future)
@@ -173,7 +173,7 @@ static void gather_member_ended(struct aloop__ready *ready)
     if (has_future && !is_late)
         aloop__grants_keep(&gather->grants, future);
     else
-        aloop_future_unref(future);
+        aloop__future_unref_checked(future);
     if (gather->left == 0)
         gather_finish(gather);
 }
@@ -188,7 +188,7 @@ static void gather_join(struct gather *gather, struct aloop__awaiter *member,
     if (aloop__check_future(future, gather_functions[gather->rule], USE_UP) < 0)
         future = aloop__future_failed(NULL, ALOOP_EINVAL);
     if (future != NULL && future->loop != NULL && future->loop != loop) {
-        aloop_future_unref(future);
+        aloop__future_unref_checked(future);
         future = aloop__future_failed(NULL, ALOOP_EINVAL);
     }
     aloop__awaiter_init(member, gather_member_ended, &gather->future);
@@ -213,7 +213,7 @@ static aloop_future *gather_new(aloop *loop, enum rule rule, size_t count,
         return aloop__future_failed(loop, ALOOP_EINVAL);
     if (loop == NULL) {
         for (size_t i = 0; i < count; i++)
-            aloop_future_unref(futures[i]);
+            aloop__future_unref_checked(futures[i]);
         return aloop__future_failed(NULL, ALOOP_EINVAL);
     }
     if (count == 0)

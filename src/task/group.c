@@ -68,12 +68,13 @@ static void end_all(aloop_group *group)
         return;
     group->is_ending = true;
     for (; node != &group->members; node = node->next)
-        aloop_cancel(CONTAINER_OF(node, struct membership, node)->task.future);
+        aloop__future_cancel_checked(
+            CONTAINER_OF(node, struct membership, node)->task.future);
 }
 
 static void group_release(aloop_group *group)
 {
-    aloop_future_unref(group->failed);
+    aloop__future_unref_checked(group->failed);
     aloop__slab_put(&group->waits.loop->slab, group->spare,
                     sizeof(struct group_wait));
     aloop__slab_put(&group->waits.loop->slab, group, sizeof *group);
@@ -123,7 +124,7 @@ static void group_member_ended(struct aloop__ready *ready)
         aloop__future_tell(task);
     else
         task->is_handled = false;
-    aloop_future_unref(task);
+    aloop__future_unref_checked(task);
     if (group->count > 0)
         return;
     if (group->waits.count > 0)

@@ -28,7 +28,8 @@ void aloop__task_interrupt(struct aloop__task *task)
         /* A deadline is not the reason if the future was cancelled before. */
         if (!future->is_cancelling || reason == ALOOP_ECANCELED)
             task->interrupt = reason;
-        aloop_cancel(future); /* The task wakes up when it settles. */
+        /* The task wakes up when the future settles. */
+        aloop__future_cancel_checked(future);
         return;
     }
     task->interrupt = reason;

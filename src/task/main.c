@@ -32,7 +32,7 @@ static void program_interrupted(aloop_signal *watch, int number, void *arg)
     (void) watch;
     (void) number;
     unwatch(program);
-    aloop_cancel(program->root);
+    aloop__future_cancel_checked(program->root);
 }
 
 static int watch_interrupts(aloop *loop, struct program *program)

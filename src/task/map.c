@@ -44,7 +44,7 @@ static void stop_map(struct map *map)
     map->is_stopping = true;
     map->next = map->count;
     for (size_t i = 0; i < map->lane_count; i++)
-        aloop_cancel(map->lanes[i].task.future);
+        aloop__future_cancel_checked(map->lanes[i].task.future);
 }
 
 static void map_cancel(aloop_future *future)

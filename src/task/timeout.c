@@ -28,7 +28,7 @@ static void end_target(struct timeout *timeout, int reason)
 {
     aloop_future *target = timeout->target.future;
 
-    if (!target->is_cancelling && aloop_cancel(target) == 1)
+    if (!target->is_cancelling && aloop__future_cancel_checked(target) == 1)
         timeout->reason = reason;
 }
 
@@ -91,7 +91,7 @@ static void timeout_target_ended(struct aloop__ready *ready)
  * a limit.  The caller still waits until it has ended. */
 static aloop_future *without_limit(aloop_future *target)
 {
-    aloop_cancel(target);
+    aloop__future_cancel_checked(target);
     return target;
 }
 
