@@ -104,6 +104,12 @@ typedef struct aloop_options {
     /* For aloop_main_with(): SIGINT and SIGTERM cancel the root task.  A loop
      * itself ignores this field. */
     bool cancel_on_interrupt;
+    /* Threads for files and file systems, at most 64, started on demand.
+     * Default: 4. */
+    unsigned file_threads;
+    /* Threads for aloop_work(), at most 1024, started on demand.  Default: the
+     * number of processors on which the process may run. */
+    unsigned work_threads;
 } aloop_options;
 
 ALOOP_END

@@ -59,17 +59,10 @@ int aloop__resolve_start(aloop *loop, const char *host, const char *port,
                          struct aloop__resolve **ret)
 {
     struct aloop__resolve *resolve;
-    int error = 0;
+    int error;
 
-    if (aloop__is_foreign(loop))
-        return ALOOP_EPERM; /* The pool belongs to the parent. */
     if (aloop__sys_host_is_too_long(host) || strlen(port) > PORT_MAX)
         return ALOOP_ENAMETOOLONG;
-    if (loop->resolver == NULL)
-        error = aloop__pool_open(loop, loop->options.resolver_threads,
-                                 &loop->resolver);
-    if (error < 0)
-        return error;
     resolve = aloop__alloc_zero(&aloop__alloc_default, sizeof *resolve);
     if (resolve == NULL)
         return ALOOP_ENOMEM;
@@ -81,7 +74,7 @@ int aloop__resolve_start(aloop *loop, const char *host, const char *port,
     resolve->job.drop = resolve_drop;
     memcpy(resolve->host, host, strlen(host));
     memcpy(resolve->port, port, strlen(port));
-    error = aloop__pool_submit(loop->resolver, &resolve->job);
+    error = aloop__pool_submit(loop, LANE_RESOLVER, &resolve->job);
     if (error < 0)
         resolve_drop(&resolve->job);
     else
@@ -91,5 +84,5 @@ int aloop__resolve_start(aloop *loop, const char *host, const char *port,
 
 void aloop__resolve_cancel(struct aloop__resolve *resolve)
 {
-    aloop__pool_leave(resolve->loop->resolver, &resolve->job);
+    aloop__pool_leave(resolve->loop, &resolve->job);
 }

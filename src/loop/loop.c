@@ -127,18 +127,22 @@ aloop *aloop_new(const aloop_options *options)
  * Tasks run, and may start new ones, which are cancelled in turn.  There is
  * progress when fewer objects are left than ever before, or when a task has
  * ended.  A second limit counts the turns in which only tasks end, because
- * tasks that start others endlessly must not keep this running. */
+ * tasks that start others endlessly must not keep this running.  A turn waits
+ * while threads are using memory of the application. */
 static void end_futures(aloop *loop)
 {
     size_t least = SIZE_MAX, ends = loop->task_ends;
     int stalled_turns = 0, turns = 0;
+    bool is_working;
 
     loop->is_dying = true;
     if (loop->debug != NULL)
         aloop__quarantine_drain(loop);
     do {
         aloop__futures_cancel_all(loop, true);
-        aloop__turn(loop, 0, false);
+        is_working = aloop__pool_is_working(loop);
+        if (aloop__turn(loop, is_working ? -1 : 0, false) == 0 && is_working)
+            stalled_turns = 0;
         if (loop->slab.used < least)
             stalled_turns = turns = 0;
         else if (loop->task_ends != ends)
@@ -147,7 +151,8 @@ static void end_futures(aloop *loop)
             least = loop->slab.used;
         ends = loop->task_ends;
     } while (!aloop__is_foreign(loop) &&
-             (aloop__futures_pending(loop) || !list_empty(&loop->ready)) &&
+             (aloop__futures_pending(loop) || !list_empty(&loop->ready) ||
+              aloop__pool_is_working(loop)) &&
              ++stalled_turns < STALLED_TURNS_MAX && ++turns < FREE_TURNS_MAX);
     if (!aloop__is_foreign(loop))
         aloop__futures_cancel_all(loop, true);
@@ -157,8 +162,7 @@ static void end_loop(aloop *loop)
 {
     aloop__handles_close_all(loop);
     aloop__handles_free_closed(loop);
-    if (loop->resolver != NULL)
-        aloop__pool_close(loop->resolver);
+    aloop__pool_close(loop);
     aloop__futures_fini(loop);
     if (loop->fini_tasks != NULL)
         loop->fini_tasks(loop);
@@ -173,9 +177,7 @@ static int free_foreign(aloop *loop)
     if (aloop__sys_process_adopt(loop->process) == 0)
         return ALOOP_EPERM;
     loop->is_dying = true;
-    if (loop->resolver != NULL)
-        aloop__pool_forget(loop->resolver);
-    loop->resolver = NULL;
+    aloop__pool_forget(loop);
     aloop__futures_cancel_all(loop, true); /* Frees what the futures own. */
     end_loop(loop);
     return 0;
@@ -296,10 +298,7 @@ int aloop_after_fork(aloop *loop)
         return ALOOP_EPERM; /* This is a vforked child. */
     if (loop->is_running && loop->thread != aloop__sys_thread_self())
         return ALOOP_EBUSY;
-    if (loop->resolver != NULL) {
-        aloop__pool_forget(loop->resolver);
-        loop->resolver = NULL;
-    }
+    aloop__pool_forget(loop);
     error = renew(loop, process);
     if (error < 0)
         return error;

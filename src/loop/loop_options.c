@@ -6,7 +6,7 @@
 #include "loop/report.h"
 #include "os/sys.h"
 
-enum { RESOLVER_THREADS = 4 };
+enum { FILE_THREADS = 4, RESOLVER_THREADS = 4 };
 
 static int64_t system_clock(void *context)
 {
@@ -26,8 +26,10 @@ static const struct options_field loop_option_fields[] = {
     OPTIONS_FIELD(aloop_options, on_unhandled_arg),
     OPTIONS_FIELD(aloop_options, debug),
     OPTIONS_FIELD(aloop_options, cancel_on_interrupt),
+    OPTIONS_FIELD(aloop_options, file_threads),
+    OPTIONS_FIELD(aloop_options, work_threads),
 };
-OPTIONS_LAST(aloop_options, cancel_on_interrupt);
+OPTIONS_LAST(aloop_options, work_threads);
 
 #if defined(NDEBUG)
 enum { DEBUG_BUILD = false };
@@ -61,6 +63,8 @@ bool aloop__loop_options_take(aloop_options *options,
         options->clock_ns = system_clock;
     if (options->on_unhandled == NULL)
         options->on_unhandled = aloop__report_by_default;
+    if (options->file_threads == 0)
+        options->file_threads = FILE_THREADS;
     if (options->resolver_threads == 0)
         options->resolver_threads = RESOLVER_THREADS;
     options->debug = options->debug || DEBUG_BUILD;

@@ -1,155 +1,163 @@
-/* The thread pool.  One monitor protects all data that the threads share.  A
- * finished job returns through the done list, which a wake-up makes the loop
- * read.  This allocates nothing, so that no result can get lost.
+/* The pool of threads, as the loop sees it.
  *
- * A job that is running cannot be stopped, and may run for a long time.  The
- * loop can leave it to its thread:
- *
- *     QUEUED --> RUNNING --> FINISHED --> done() and drop(), on the loop
- *                   |  leave
- *                   +-------> LEFT --> drop(), on the thread
- *
- * The thread of such a job does not count towards the limit on threads, and is
- * left behind when the pool is closed.  The pool has its memory from the
- * default allocator, not from a loop, and is freed by the last holder of a
- * reference to it.  Once closing has begun, no thread accesses the loop. */
+ * The thread of a job that was left does not count towards the limit on
+ * threads, and is left behind when the pool is closed.  It is inside work() or
+ * drop() then, and afterwards accesses only the pool.  Every other thread is
+ * joined before the loop is freed, so that it may wake the loop. */
 
-#include "loop/pool.h"
+#include "loop/pool_state.h"
 
-#include "loop/wake.h"
+#include "loop/clock.h"
+#include "loop/host.h"
 #include "os/sys.h"
 
-enum { THREADS_MAX = 64 };
+enum { THREADS_MAX = 64, WORK_THREADS_MAX = 1024, KIB = 1024 };
 
-enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_LEFT, JOB_FINISHED };
-
-/* One thread, or a free place for one. */
-struct worker {
-    struct aloop__pool *pool;
-    struct sys_thread *thread; /* NULL if none was started, or after a join. */
-    /* Protected by the monitor: */
-    struct aloop__job *job; /* The job that it runs, or NULL. */
-    bool has_ended;         /* The thread has finished; it can be joined. */
-    bool is_left_behind;    /* It is detached and has a reference. */
+/* Only the work lane runs code of the application, which may need any size of
+ * stack. */
+static const struct {
+    size_t stack_size; /* 0: the system's default. */
+    unsigned threads_all;
+} lane_kinds[LANE_COUNT] = {
+    [LANE_FILE] = {128 * KIB, THREADS_MAX},
+    [LANE_RESOLVER] = {256 * KIB, THREADS_MAX},
+    [LANE_WORK] = {0, WORK_THREADS_MAX},
 };
 
-struct aloop__pool {
-    aloop *loop;
-    struct aloop__wake_hook hook;
-    struct sys_monitor *monitor;
-    unsigned threads_max;
-    struct aloop__node known; /* Jobs not done or left; the loop's own. */
-    atomic_uint has_finished; /* Whether `done` has jobs; a hint. */
-    /* Protected by the monitor: */
-    unsigned refs; /* One of the loop and of each thread left behind. */
-    unsigned live; /* Threads, except those whose job was left. */
-    unsigned idle; /* Threads that are waiting for a job. */
-    bool is_closing;
-    struct aloop__node queue;
-    struct aloop__node done;
-    struct worker workers[THREADS_MAX];
-};
-
-/* Waits for the next job.  Returns NULL when the thread has to end.  Called
- * inside the monitor. */
-static struct aloop__job *next_job(struct aloop__pool *pool)
+static unsigned threads_max_of(const aloop *loop, enum aloop__lane lane)
 {
-    struct aloop__node *node = NULL;
-    struct aloop__job *job;
-
-    while (!pool->is_closing && pool->live <= pool->threads_max &&
-           (node = list_pop(&pool->queue)) == NULL) {
-        int error;
-
-        pool->idle++;
-        error = aloop__sys_monitor_wait(pool->monitor);
-        pool->idle--;
-        if (error < 0)
-            return NULL;
+    switch (lane) {
+    case LANE_FILE:
+        return loop->options.file_threads;
+    case LANE_RESOLVER:
+        return loop->options.resolver_threads;
+    default:
+        return loop->options.work_threads > 0 ? loop->options.work_threads
+                                              : aloop__sys_processors();
     }
-    if (node == NULL)
-        return NULL;
-    job = CONTAINER_OF(node, struct aloop__job, node);
-    job->state = JOB_RUNNING;
-    return job;
-}
-
-/* Returns a job to the loop, or drops it if it was left.  Called inside the
- * monitor. */
-static void hand_over(struct aloop__pool *pool, struct aloop__job *job)
-{
-    if (job->state == JOB_LEFT) {
-        aloop__sys_monitor_leave(pool->monitor);
-        job->drop(job);
-        aloop__sys_monitor_enter(pool->monitor);
-        pool->live++; /* Counts again, maybe beyond the limit. */
-        return;
-    }
-    job->state = JOB_FINISHED;
-    list_push(&pool->done, &job->node);
-    atomic_store(&pool->has_finished, true);
-    aloop_wake(pool->loop);
-}
-
-static void destroy_pool(struct aloop__pool *pool)
-{
-    aloop__sys_monitor_close(pool->monitor);
-    aloop__alloc_free(&aloop__alloc_default, pool, sizeof *pool);
-}
-
-static void worker_run(void *arg)
-{
-    struct worker *worker = arg;
-    struct aloop__pool *pool = worker->pool;
-    struct aloop__job *job;
-    bool is_last;
-
-    aloop__sys_monitor_enter(pool->monitor);
-    while ((job = next_job(pool)) != NULL) {
-        worker->job = job;
-        aloop__sys_monitor_leave(pool->monitor);
-        job->work(job);
-        aloop__sys_monitor_enter(pool->monitor);
-        worker->job = NULL;
-        hand_over(pool, job);
-    }
-    pool->live--;
-    worker->has_ended = true;
-    is_last = worker->is_left_behind && --pool->refs == 0;
-    aloop__sys_monitor_leave(pool->monitor);
-    if (is_last)
-        destroy_pool(pool);
 }
 
 /* Removes a job from the loop's list. */
-static void forget_job(struct aloop__pool *pool, struct aloop__job *job)
+static void remove_job(struct aloop__pool *pool, struct aloop__job *job)
 {
     list_remove(&job->known);
+    pool->lanes[job->lane].known_count--;
     pool->loop->live--;
 }
 
-/* Calls done() and drop() for all finished jobs. */
-static void pool_woken(struct aloop__wake_hook *hook)
+/* Ends a job that the pool has forgotten. */
+static void end_job(struct aloop__job *job, int error)
 {
-    struct aloop__pool *pool = CONTAINER_OF(hook, struct aloop__pool, hook);
-    struct aloop__node list, *node;
+    void (*drop)(struct aloop__job * job) = job->drop;
 
-    if (!atomic_exchange(&pool->has_finished, false))
-        return;
-    list_init(&list);
-    aloop__sys_monitor_enter(pool->monitor);
-    list_append(&list, &pool->done);
-    aloop__sys_monitor_leave(pool->monitor);
-    while ((node = list_pop(&list)) != NULL) {
-        struct aloop__job *job = CONTAINER_OF(node, struct aloop__job, node);
+    job->done(job, error);
+    if (drop != NULL)
+        drop(job);
+}
 
-        forget_job(pool, job);
-        job->done(job, 0);
-        job->drop(job);
+static struct aloop__job *job_of(struct aloop__node *node)
+{
+    return CONTAINER_OF(node, struct aloop__job, node);
+}
+
+/* Ends all jobs in the queues of a lane that has no thread. */
+static void fail_jobs(struct aloop__pool *pool, struct aloop__pool_lane *lane,
+                      int error)
+{
+    struct aloop__node jobs, *node;
+
+    list_init(&jobs);
+    aloop__sys_mutex_lock(pool->mutex);
+    list_append(&jobs, &lane->queues[URGENT]);
+    list_append(&jobs, &lane->queues[NORMAL]);
+    aloop__sys_mutex_unlock(pool->mutex);
+    while ((node = list_pop(&jobs)) != NULL) {
+        remove_job(pool, job_of(node));
+        end_job(job_of(node), error);
     }
 }
 
-int aloop__pool_open(aloop *loop, unsigned threads, struct aloop__pool **ret)
+/* Gives the jobs since the last flush to the threads. */
+static void hand_over(struct aloop__pool *pool, struct aloop__pool_lane *lane)
+{
+    struct aloop__worker *idle;
+    int error;
+
+    aloop__sys_mutex_lock(pool->mutex);
+    for (int order = 0; order < ORDERS; order++)
+        list_append(&lane->queues[order], &lane->given[order]);
+    error = aloop__workers_start(pool, lane);
+    idle = aloop__worker_wake(lane);
+    aloop__sys_mutex_unlock(pool->mutex);
+    if (idle != NULL)
+        aloop__sys_condition_notify(idle->condition);
+    if (error < 0)
+        fail_jobs(pool, lane, error);
+}
+
+static void pool_flush_due(struct aloop__ready *ready)
+{
+    struct aloop__pool *pool = CONTAINER_OF(ready, struct aloop__pool, flush);
+
+    for (int i = 0; i < LANE_COUNT && !aloop__is_foreign(pool->loop); i++)
+        if (!list_empty(&pool->lanes[i].given[URGENT]) ||
+            !list_empty(&pool->lanes[i].given[NORMAL]))
+            hand_over(pool, &pool->lanes[i]);
+}
+
+/* Ends the jobs that have finished, in the order in which they did. */
+static void collect(struct aloop__pool *pool)
+{
+    struct aloop__job *job = atomic_exchange(&pool->finished, NULL);
+    struct aloop__job *oldest = NULL;
+
+    while (job != NULL) {
+        struct aloop__job *next = job->next_finished;
+
+        job->next_finished = oldest;
+        oldest = job;
+        job = next;
+    }
+    while ((job = oldest) != NULL) {
+        oldest = job->next_finished;
+        if (job->is_left) {
+            job->drop(job);
+            continue;
+        }
+        pool->lanes[job->lane].collected++;
+        remove_job(pool, job);
+        end_job(job, 0);
+    }
+}
+
+static void pool_woken(struct aloop__wake_hook *hook)
+{
+    struct aloop__pool *pool = CONTAINER_OF(hook, struct aloop__pool, hook);
+
+    if (atomic_load_explicit(&pool->finished, memory_order_relaxed) != NULL)
+        collect(pool);
+}
+
+static void init_lane(aloop *loop, struct aloop__pool *pool,
+                      enum aloop__lane kind)
+{
+    struct aloop__pool_lane *lane = &pool->lanes[kind];
+    unsigned threads_max = threads_max_of(loop, kind);
+
+    lane->threads_all = lane_kinds[kind].threads_all;
+    lane->threads_max = threads_max < lane->threads_all ? threads_max
+                                                        : lane->threads_all;
+    lane->stack_size = lane_kinds[kind].stack_size;
+    list_init(&lane->known);
+    list_init(&lane->idle);
+    list_init(&lane->unused);
+    for (int order = 0; order < ORDERS; order++) {
+        list_init(&lane->given[order]);
+        list_init(&lane->queues[order]);
+    }
+}
+
+static int open_pool(aloop *loop)
 {
     struct aloop__pool *pool =
         aloop__alloc_zero(&aloop__alloc_default, sizeof *pool);
@@ -157,225 +165,294 @@ int aloop__pool_open(aloop *loop, unsigned threads, struct aloop__pool **ret)
 
     if (pool == NULL)
         return ALOOP_ENOMEM;
-    error = aloop__sys_monitor_open(&pool->monitor);
+    error = aloop__sys_mutex_open(&pool->mutex);
     if (error < 0) {
         aloop__alloc_free(&aloop__alloc_default, pool, sizeof *pool);
         return error;
     }
     pool->loop = loop;
+    pool->refs = 1;
+    list_init(&pool->flush.node);
+    pool->flush.run = pool_flush_due;
+    for (enum aloop__lane lane = 0; lane < LANE_COUNT; lane++)
+        init_lane(loop, pool, lane);
     list_init(&pool->hook.node);
     pool->hook.run = pool_woken;
     aloop__wake_hook_add(loop, &pool->hook);
-    pool->refs = 1;
-    pool->threads_max = threads < THREADS_MAX ? threads : THREADS_MAX;
-    list_init(&pool->known);
-    list_init(&pool->queue);
-    list_init(&pool->done);
-    *ret = pool;
+    loop->pool = pool;
     return 0;
 }
 
-/* Returns a place for a new thread, or NULL.  Joins threads that have ended, to
- * use their places. */
-static struct worker *find_place(struct aloop__pool *pool)
+static void flush_later(struct aloop__pool *pool)
 {
-    for (unsigned i = 0; i < THREADS_MAX; i++) {
-        struct worker *worker = &pool->workers[i];
-        bool has_ended;
+    aloop *loop = pool->loop;
 
-        aloop__sys_monitor_enter(pool->monitor);
-        has_ended = worker->has_ended;
-        aloop__sys_monitor_leave(pool->monitor);
-        if (has_ended)
-            aloop__sys_thread_join(worker->thread);
-        if (has_ended || worker->thread == NULL) {
-            *worker = (struct worker){.pool = pool};
-            return worker;
-        }
-    }
-    return NULL;
+    if (!list_empty(&pool->flush.node))
+        return;
+    pool->now_ns = aloop__sys_clock_ns();
+    list_push(&loop->flushing, &pool->flush.node);
+    if (loop->is_embedded)
+        aloop__host_update(loop);
 }
 
-/* Adds `change` to the number of threads that count.  Returns the number before
- * that. */
-static unsigned count_live(struct aloop__pool *pool, int change)
+static int submit(aloop *loop, enum aloop__lane kind, struct aloop__job *job,
+                  int order)
 {
-    unsigned before;
-
-    aloop__sys_monitor_enter(pool->monitor);
-    before = pool->live;
-    pool->live = (unsigned) ((int) before + change);
-    aloop__sys_monitor_leave(pool->monitor);
-    return before;
-}
-
-/* Starts a thread unless the limit is reached.  Returns an error only if no
- * thread is left that takes jobs.  It is ALOOP_EAGAIN if too many threads were
- * left to their jobs. */
-static int add_thread(struct aloop__pool *pool)
-{
-    unsigned live = count_live(pool, 0);
-    struct worker *worker;
-    int error = ALOOP_EAGAIN;
-
-    if (live >= pool->threads_max)
-        return 0;
-    worker = find_place(pool);
-    if (worker != NULL) {
-        count_live(pool, 1);
-        error = aloop__sys_thread_start(worker_run, worker, &worker->thread);
-        if (error < 0)
-            count_live(pool, -1);
-    }
-    return live > 0 ? 0 : error;
-}
-
-int aloop__pool_submit(struct aloop__pool *pool, struct aloop__job *job)
-{
-    bool is_busy;
+    struct aloop__pool_lane *lane;
     int error = 0;
 
-    aloop__sys_monitor_enter(pool->monitor);
-    is_busy = pool->idle == 0 || !list_empty(&pool->queue);
-    aloop__sys_monitor_leave(pool->monitor);
-    if (is_busy)
-        error = add_thread(pool);
+    if (aloop__is_foreign(loop))
+        return ALOOP_EPERM; /* The pool belongs to the parent. */
+    if (loop->pool == NULL)
+        error = open_pool(loop);
+    else if (loop->pool->is_closed)
+        error = ALOOP_ECANCELED;
     if (error < 0)
         return error;
+    flush_later(loop->pool);
+    lane = &loop->pool->lanes[kind];
     list_init(&job->node);
     list_init(&job->known);
-    list_push(&pool->known, &job->known);
-    job->state = JOB_QUEUED;
-    pool->loop->live++;
-    aloop__sys_monitor_enter(pool->monitor);
-    list_push(&pool->queue, &job->node);
-    aloop__sys_monitor_notify(pool->monitor);
-    aloop__sys_monitor_leave(pool->monitor);
+    job->lane = kind;
+    job->is_left = false;
+    job->since_ns = loop->pool->now_ns;
+    atomic_store_explicit(&job->state, JOB_QUEUED, memory_order_relaxed);
+    list_push(&lane->given[order], &job->node);
+    list_push(&lane->known, &job->known);
+    lane->known_count++;
+    loop->live++;
     return 0;
 }
 
-/* Leaves a job to its thread, or drops it if it is not running.  Returns
- * whether jobs are waiting for a thread. */
-static bool leave_job(struct aloop__pool *pool, struct aloop__job *job)
+int aloop__pool_submit(aloop *loop, enum aloop__lane lane,
+                       struct aloop__job *job)
 {
-    bool is_running, is_wanted;
+    return submit(loop, lane, job, NORMAL);
+}
 
-    forget_job(pool, job);
-    aloop__sys_monitor_enter(pool->monitor);
-    is_running = job->state == JOB_RUNNING;
-    if (is_running) {
-        job->state = JOB_LEFT;
-        pool->live--;
-    } else {
+int aloop__pool_submit_first(aloop *loop, enum aloop__lane lane,
+                             struct aloop__job *job)
+{
+    return submit(loop, lane, job, URGENT);
+}
+
+/* In a forked child, a thread of the parent may have held the mutex. */
+static void lock_unless_foreign(struct aloop__pool *pool)
+{
+    if (!aloop__is_foreign(pool->loop))
+        aloop__sys_mutex_lock(pool->mutex);
+}
+
+static void unlock_unless_foreign(struct aloop__pool *pool)
+{
+    if (!aloop__is_foreign(pool->loop))
+        aloop__sys_mutex_unlock(pool->mutex);
+}
+
+bool aloop__pool_take_back(aloop *loop, struct aloop__job *job)
+{
+    struct aloop__pool *pool = loop->pool;
+    bool is_queued;
+
+    lock_unless_foreign(pool);
+    is_queued = atomic_load_explicit(&job->state, memory_order_relaxed) ==
+                JOB_QUEUED;
+    if (is_queued)
         list_remove(&job->node);
+    unlock_unless_foreign(pool);
+    if (is_queued)
+        remove_job(pool, job);
+    return is_queued;
+}
+
+/* Leaves a job that has begun.  Another thread may take its place. */
+static void leave_running(struct aloop__pool *pool, struct aloop__job *job)
+{
+    struct aloop__pool_lane *lane = &pool->lanes[job->lane];
+    unsigned running = JOB_RUNNING;
+
+    job->is_left = true;
+    lane->collected++;
+    lock_unless_foreign(pool);
+    if (atomic_compare_exchange_strong(&job->state, &running, JOB_LEFT)) {
+        job->worker->left = job;
+        lane->left++;
+        lane->live--;
+        /* If no thread can be started, the one whose job was left will take
+         * jobs again when it has finished that. */
+        if (!aloop__is_foreign(pool->loop) && !pool->is_closing)
+            (void) aloop__workers_start(pool, lane);
     }
-    is_wanted = !list_empty(&pool->queue);
-    aloop__sys_monitor_leave(pool->monitor);
-    if (!is_running)
+    unlock_unless_foreign(pool);
+}
+
+void aloop__pool_leave(aloop *loop, struct aloop__job *job)
+{
+    if (aloop__pool_take_back(loop, job)) {
         job->drop(job);
-    return is_wanted;
-}
-
-/* Does the same as leave_job() in a forked child.  It does not enter the
- * monitor, because a thread of the parent may have been inside, and it starts
- * no thread. */
-static void leave_in_child(struct aloop__pool *pool, struct aloop__job *job)
-{
-    forget_job(pool, job);
-    if (job->state == JOB_RUNNING) {
-        job->state = JOB_LEFT; /* The pool drops it. */
         return;
     }
-    list_remove(&job->node);
-    job->drop(job);
+    remove_job(loop->pool, job);
+    leave_running(loop->pool, job);
 }
 
-void aloop__pool_leave(struct aloop__pool *pool, struct aloop__job *job)
+bool aloop__pool_is_working(const aloop *loop)
 {
-    if (aloop__is_foreign(pool->loop)) {
-        leave_in_child(pool, job);
+    const struct aloop__pool *pool = loop->pool;
+
+    return pool != NULL && (pool->lanes[LANE_FILE].known_count > 0 ||
+                            pool->lanes[LANE_WORK].known_count > 0);
+}
+
+void aloop__pool_look(aloop *loop, enum aloop__lane kind,
+                      struct aloop__pool_figures *ret)
+{
+    struct aloop__pool *pool = loop->pool;
+    struct aloop__pool_lane *lane;
+
+    *ret = (struct aloop__pool_figures){0};
+    if (pool == NULL)
         return;
-    }
-    /* If no thread can be started, the one whose job was left will take jobs
-     * again when it has finished that. */
-    if (leave_job(pool, job))
-        (void) add_thread(pool);
+    lane = &pool->lanes[kind];
+    lock_unless_foreign(pool);
+    ret->threads = lane->live;
+    ret->idle = lane->idle_count;
+    ret->running = lane->begun - lane->collected;
+    unlock_unless_foreign(pool);
+    ret->queued = lane->known_count - ret->running;
+    if (lane->known_count > 0)
+        ret->oldest_ns =
+            aloop__sys_clock_ns() -
+            CONTAINER_OF(lane->known.next, struct aloop__job, known)->since_ns;
 }
 
-/* Cancels all jobs that the loop has not received yet. */
-static void cancel_known(struct aloop__pool *pool)
+/* Ends the jobs for which the pool does not wait. */
+static void cancel_known(aloop *loop, struct aloop__pool_lane *lane)
 {
-    while (!list_empty(&pool->known)) {
-        struct aloop__job *job =
-            CONTAINER_OF(pool->known.next, struct aloop__job, known);
+    struct aloop__node known, *node;
 
-        job->done(job, ALOOP_ECANCELED);
-        leave_job(pool, job);
-    }
-}
-
-/* Chooses the threads that the pool does not wait for: those that are running a
- * job.  All of these jobs were left by now. */
-static void leave_behind(struct aloop__pool *pool)
-{
-    aloop__sys_monitor_enter(pool->monitor);
-    for (unsigned i = 0; i < THREADS_MAX; i++)
-        if (pool->workers[i].job != NULL) {
-            pool->workers[i].is_left_behind = true;
-            pool->refs++;
-        }
-    aloop__sys_monitor_notify_all(pool->monitor);
-    aloop__sys_monitor_leave(pool->monitor);
-}
-
-void aloop__pool_close(struct aloop__pool *pool)
-{
-    bool is_last;
-
-    aloop__sys_monitor_enter(pool->monitor);
-    pool->is_closing = true;
-    aloop__sys_monitor_leave(pool->monitor);
-    aloop__wake_hook_remove(&pool->hook);
-    cancel_known(pool);
-    leave_behind(pool);
-    for (unsigned i = 0; i < THREADS_MAX; i++) {
-        struct worker *worker = &pool->workers[i];
-
-        if (worker->thread != NULL && worker->is_left_behind)
-            aloop__sys_thread_detach(worker->thread);
-        else if (worker->thread != NULL)
-            aloop__sys_thread_join(worker->thread);
-    }
-    aloop__sys_monitor_enter(pool->monitor);
-    is_last = --pool->refs == 0;
-    aloop__sys_monitor_leave(pool->monitor);
-    if (is_last)
-        destroy_pool(pool);
-}
-
-/* This neither enters nor closes the monitor.  A thread of the parent may have
- * been inside, and destroying a condition variable that has waiters may wait
- * for them. */
-void aloop__pool_forget(struct aloop__pool *pool)
-{
-    struct aloop__node *node;
-
-    aloop__wake_hook_remove(&pool->hook);
-    for (unsigned i = 0; i < THREADS_MAX; i++) {
-        struct worker *worker = &pool->workers[i];
-
-        if (worker->job != NULL && worker->job->state == JOB_LEFT)
-            worker->job->drop(worker->job);
-        if (worker->thread != NULL)
-            aloop__sys_thread_forget(worker->thread);
-    }
-    while ((node = list_pop(&pool->known)) != NULL) {
+    list_init(&known);
+    list_append(&known, &lane->known);
+    while ((node = list_pop(&known)) != NULL) {
         struct aloop__job *job = CONTAINER_OF(node, struct aloop__job, known);
 
-        pool->loop->live--;
-        job->done(job, ALOOP_ECANCELED);
-        job->drop(job);
+        list_push(&lane->known, node);
+        if (job->drop != NULL) {
+            job->done(job, ALOOP_ECANCELED);
+            aloop__pool_leave(loop, job);
+        } else if (aloop__pool_take_back(loop, job)) {
+            job->done(job, ALOOP_ECANCELED);
+        }
     }
-    aloop__sys_monitor_forget(pool->monitor);
+}
+
+/* Makes all threads end.  Returns one that is to be joined, or NULL: the pool
+ * does not wait for those in a job that was left. */
+static struct sys_thread *next_to_join(struct aloop__pool *pool)
+{
+    struct sys_thread *thread = NULL;
+
+    aloop__sys_mutex_lock(pool->mutex);
+    for (struct aloop__worker *worker = pool->workers;
+         worker != NULL && thread == NULL; worker = worker->next) {
+        if (worker->left != NULL && worker->thread != NULL) {
+            worker->is_left_behind = true;
+            pool->refs++;
+            aloop__sys_thread_detach(worker->thread);
+        } else {
+            thread = worker->thread;
+        }
+        worker->thread = NULL;
+    }
+    aloop__sys_mutex_unlock(pool->mutex);
+    return thread;
+}
+
+static void wake_all(struct aloop__pool *pool)
+{
+    struct aloop__worker *worker;
+
+    aloop__sys_mutex_lock(pool->mutex);
+    pool->is_closing = true;
+    for (int i = 0; i < LANE_COUNT; i++)
+        while ((worker = aloop__worker_wake(&pool->lanes[i])) != NULL)
+            aloop__sys_condition_notify(worker->condition);
+    aloop__sys_mutex_unlock(pool->mutex);
+}
+
+void aloop__pool_close(aloop *loop)
+{
+    struct aloop__pool *pool = loop->pool;
+    struct sys_thread *thread;
+    bool is_last;
+
+    if (pool == NULL)
+        return;
+    pool->is_closed = true;
+    aloop__wake_hook_remove(&pool->hook);
+    list_remove(&pool->flush.node);
+    for (int i = 0; i < LANE_COUNT; i++)
+        cancel_known(loop, &pool->lanes[i]);
+    wake_all(pool);
+    while ((thread = next_to_join(pool)) != NULL)
+        aloop__sys_thread_join(thread);
+    collect(pool);
+    loop->pool = NULL;
+    aloop__sys_mutex_lock(pool->mutex);
+    is_last = --pool->refs == 0;
+    aloop__sys_mutex_unlock(pool->mutex);
+    if (is_last)
+        aloop__workers_close(pool);
+}
+
+/* Frees the places.  A thread of the parent may have held the mutex, and
+ * destroying a condition that has waiters may wait for them.  Therefore neither
+ * is used nor closed. */
+static void forget_workers(struct aloop__pool *pool)
+{
+    struct aloop__worker *worker;
+
+    while ((worker = pool->workers) != NULL) {
+        pool->workers = worker->next;
+        if (worker->left != NULL)
+            worker->left->drop(worker->left);
+        if (worker->thread != NULL)
+            aloop__sys_thread_forget(worker->thread);
+        aloop__sys_condition_forget(worker->condition);
+        aloop__alloc_free(&aloop__alloc_default, worker, sizeof *worker);
+    }
+    aloop__sys_mutex_forget(pool->mutex);
+}
+
+/* A job of the resolver that has ended would connect next. */
+static void forget_job(struct aloop__pool *pool, struct aloop__job *job)
+{
+    bool has_ended = atomic_load(&job->state) == JOB_FINISHED;
+
+    remove_job(pool, job);
+    end_job(job, has_ended && job->drop == NULL ? 0 : ALOOP_ECANCELED);
+}
+
+void aloop__pool_forget(aloop *loop)
+{
+    struct aloop__pool *pool = loop->pool;
+    struct aloop__job *job, *next;
+
+    if (pool == NULL)
+        return;
+    pool->is_closed = true;
+    aloop__wake_hook_remove(&pool->hook);
+    list_remove(&pool->flush.node);
+    for (job = atomic_load(&pool->finished); job != NULL; job = next) {
+        next = job->next_finished;
+        if (job->is_left)
+            job->drop(job);
+    }
+    for (int i = 0; i < LANE_COUNT; i++)
+        while (!list_empty(&pool->lanes[i].known))
+            forget_job(pool, CONTAINER_OF(pool->lanes[i].known.next,
+                                           struct aloop__job, known));
+    forget_workers(pool);
+    loop->pool = NULL;
     aloop__alloc_free(&aloop__alloc_default, pool, sizeof *pool);
 }

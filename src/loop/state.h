@@ -11,9 +11,9 @@
  *              their deferred reads.  Removing an item revokes it.
  *   batch      what this turn still has to run.  The turn begins by moving all
  *              of `ready` there, and takes the items one by one.
- *   flushing   streams with bytes to send.  The first write since the last
- *              flush adds a stream; the flush and the close of a stream remove
- *              it.
+ *   flushing   streams with bytes to send, and the pool if it was given jobs.
+ *              The first write or job since the last flush adds them; the flush
+ *              and the close of a stream remove them.
  *
  *   While a future is pending, an item may be among its waiters instead.
  *
@@ -129,7 +129,7 @@ struct aloop {
     /* Work: see turn.c for the order. */
     struct aloop__node ready; /* For the next turn. */
     struct aloop__node batch; /* What this turn still has to run. */
-    /* Streams with bytes to send, by a struct aloop__ready. */
+    /* Streams with bytes to send, and the pool. */
     struct aloop__node flushing;
     struct aloop__timers timers;
     size_t live;      /* Objects that keep aloop_run() alive. */
@@ -217,7 +217,7 @@ struct aloop {
     struct aloop__wake_hook signal_hook; /* For signal.c. */
     struct aloop__node signals;          /* Of this loop; see signal.c. */
 
-    struct aloop__pool *resolver; /* NULL until it is first used. */
+    struct aloop__pool *pool; /* NULL until it is first used. */
 
     /* Tasks; task.c. */
     struct aloop__stacks *stacks;   /* NULL until they are first used. */

@@ -1,7 +1,7 @@
 /* A thread that polls for a host loop.
  *
  * There are two wake-up channels.  The host watches one; the other interrupts
- * the poll of the thread.  Both sides share the state under a monitor:
+ * the poll of the thread.  Both sides share the state under a mutex:
  *
  *               publish                   ready or due
  *     IDLE --------------> WATCHING ------------------------> SIGNALLED
@@ -18,7 +18,7 @@
  * If the loop changes anything during a poll, it pokes the thread.  The poll
  * then ends, and its result is ignored because it is about an older state.
  *
- * The thread polls the array of the loop outside the monitor.  Therefore the
+ * The thread polls the array of the loop without the mutex.  Therefore the
  * loop withdraws a publication before it changes the array. */
 
 #define _GNU_SOURCE
@@ -39,7 +39,8 @@ enum host_state { IDLE, WATCHING, SIGNALLED, ENDING };
 
 /* The parts that a forked child replaces. */
 struct host_parts {
-    struct sys_monitor *monitor;
+    struct sys_mutex *mutex;
+    struct sys_condition *condition;
     int host_fds[2];    /* What the host watches, and the end to signal. */
     int control_fds[2]; /* Interrupts the poll of the thread. */
 };
@@ -49,7 +50,7 @@ struct aloop__poll_host {
     struct host_parts parts;
     struct sys_thread *thread; /* NULL if it could not be started in a child. */
     unsigned owner;            /* The process that the thread belongs to. */
-    /* The fields below are guarded by the monitor. */
+    /* The fields below are guarded by the mutex. */
     enum host_state state;
     bool is_polling; /* The thread is polling or about to poll. */
     bool is_poked;   /* That poll is outdated and was interrupted. */
@@ -58,7 +59,7 @@ struct aloop__poll_host {
     size_t count;
 };
 
-/* Makes the host's descriptor readable.  Called inside the monitor. */
+/* Makes the host's descriptor readable.  Called with the mutex locked. */
 static void signal_host(struct aloop__poll_host *host)
 {
     if (host->state != SIGNALLED)
@@ -66,7 +67,7 @@ static void signal_host(struct aloop__poll_host *host)
     host->state = SIGNALLED;
 }
 
-/* Leaves SIGNALLED for `state`.  Called inside the monitor. */
+/* Leaves SIGNALLED for `state`.  Called with the mutex locked. */
 static void calm_host(struct aloop__poll_host *host, enum host_state state)
 {
     if (host->state == SIGNALLED)
@@ -74,12 +75,12 @@ static void calm_host(struct aloop__poll_host *host, enum host_state state)
     host->state = state;
 }
 
-/* Makes the thread notice a change.  Called inside the monitor. */
+/* Makes the thread notice a change.  Called with the mutex locked. */
 static void poke(struct aloop__poll_host *host)
 {
     if (!host->is_polling) {
         if (host->state != SIGNALLED) /* In SIGNALLED it has nothing to do. */
-            aloop__sys_monitor_notify_all(host->parts.monitor);
+            aloop__sys_condition_notify_all(host->parts.condition);
     } else if (!host->is_poked) {
         host->is_poked = true;
         aloop__sys_wake_signal(host->parts.control_fds[1]);
@@ -97,7 +98,7 @@ static int64_t time_until(int64_t due_ns)
     return due_ns > now_ns ? due_ns - now_ns : 0;
 }
 
-/* Polls once.  Called inside the monitor, and leaves it during the poll.  A
+/* Polls once.  Called with the mutex locked, and unlocks it during the poll.  A
  * poll that fails also makes the host's descriptor readable: the host's step
  * makes the same call and returns the error. */
 static void poll_once(struct aloop__poll_host *host)
@@ -110,18 +111,24 @@ static void poll_once(struct aloop__poll_host *host)
     fds[0] =
         (struct pollfd){.fd = host->parts.control_fds[0], .events = POLLIN};
     host->is_polling = true;
-    aloop__sys_monitor_leave(host->parts.monitor);
+    aloop__sys_mutex_unlock(host->parts.mutex);
     count = aloop__sys_poll(fds, size, left_ns);
-    aloop__sys_monitor_enter(host->parts.monitor);
+    aloop__sys_mutex_lock(host->parts.mutex);
     host->is_polling = false;
     if (host->is_poked) {
         host->is_poked = false;
         aloop__sys_wake_drain(host->parts.control_fds[0]);
-        aloop__sys_monitor_notify_all(host->parts.monitor);
+        aloop__sys_condition_notify_all(host->parts.condition);
     } else if (count != 0 || time_until(host->due_ns) == 0) {
         assert(host->state == WATCHING);
         signal_host(host);
     }
+}
+
+static int wait_for_change(struct aloop__poll_host *host)
+{
+    return aloop__sys_condition_wait(host->parts.condition, host->parts.mutex,
+                                     -1);
 }
 
 static void poll_host_work(void *arg)
@@ -129,28 +136,31 @@ static void poll_host_work(void *arg)
     struct aloop__poll_host *host = arg;
     int error = 0;
 
-    aloop__sys_monitor_enter(host->parts.monitor);
+    aloop__sys_mutex_lock(host->parts.mutex);
     while (host->state != ENDING && error == 0) {
         if (host->state == WATCHING)
             poll_once(host);
         else
-            error = aloop__sys_monitor_wait(host->parts.monitor);
+            error = wait_for_change(host);
     }
-    aloop__sys_monitor_leave(host->parts.monitor);
+    aloop__sys_mutex_unlock(host->parts.mutex);
 }
 
 static void close_parts(struct host_parts *parts)
 {
     aloop__sys_wake_close(parts->host_fds);
     aloop__sys_wake_close(parts->control_fds);
-    aloop__sys_monitor_close(parts->monitor);
+    aloop__sys_condition_close(parts->condition);
+    aloop__sys_mutex_close(parts->mutex);
 }
 
 static int open_parts(struct host_parts *ret)
 {
-    struct host_parts parts = {NULL, {-1, -1}, {-1, -1}};
-    int error = aloop__sys_monitor_open(&parts.monitor);
+    struct host_parts parts = {NULL, NULL, {-1, -1}, {-1, -1}};
+    int error = aloop__sys_mutex_open(&parts.mutex);
 
+    if (error == 0)
+        error = aloop__sys_condition_open(&parts.condition);
     if (error == 0)
         error = aloop__sys_wake_open(parts.host_fds);
     if (error == 0)
@@ -162,13 +172,18 @@ static int open_parts(struct host_parts *ret)
     return error;
 }
 
+static int run_thread(struct aloop__poll_host *host)
+{
+    return aloop__sys_thread_start(poll_host_work, host, 0, &host->thread);
+}
+
 static int start_thread(struct aloop__poll_host *host)
 {
     host->thread = NULL;
     host->owner = aloop__sys_process_adopt(0);
     host->state = IDLE;
     host->is_polling = host->is_poked = false;
-    return aloop__sys_thread_start(poll_host_work, host, &host->thread);
+    return run_thread(host);
 }
 
 int aloop__poll_host_open(const struct aloop__alloc *alloc,
@@ -201,22 +216,24 @@ static bool is_ours(const struct aloop__poll_host *host)
 
 static void end_thread(struct aloop__poll_host *host)
 {
-    aloop__sys_monitor_enter(host->parts.monitor);
+    aloop__sys_mutex_lock(host->parts.mutex);
     host->state = ENDING;
     poke(host);
-    aloop__sys_monitor_leave(host->parts.monitor);
+    aloop__sys_mutex_unlock(host->parts.mutex);
     if (host->thread != NULL)
         aloop__sys_thread_join(host->thread);
 }
 
 /* Frees the parts of the parent in a forked child.  The thread does not exist
- * there, and the monitor may never be left again. */
+ * there, and the mutex may never be unlocked again. */
 static void forget_parent(struct aloop__poll_host *host)
 {
     aloop__sys_thread_forget(host->thread);
-    aloop__sys_monitor_forget(host->parts.monitor);
+    aloop__sys_condition_forget(host->parts.condition);
+    aloop__sys_mutex_forget(host->parts.mutex);
     host->thread = NULL;
-    host->parts.monitor = NULL;
+    host->parts.condition = NULL;
+    host->parts.mutex = NULL;
 }
 
 void aloop__poll_host_close(struct aloop__poll_host *host)
@@ -243,9 +260,9 @@ void aloop__poll_host_alarm(struct aloop__poll_host *host, int64_t delay_ns)
 
     if (!is_ours(host))
         return;
-    aloop__sys_monitor_enter(host->parts.monitor);
+    aloop__sys_mutex_lock(host->parts.mutex);
     host->due_ns = is_set ? now_ns + delay_ns : NEVER;
-    aloop__sys_monitor_leave(host->parts.monitor);
+    aloop__sys_mutex_unlock(host->parts.mutex);
 }
 
 void aloop__poll_host_publish(struct aloop__poll_host *host, struct pollfd *fds,
@@ -253,7 +270,7 @@ void aloop__poll_host_publish(struct aloop__poll_host *host, struct pollfd *fds,
 {
     if (!is_ours(host))
         return;
-    aloop__sys_monitor_enter(host->parts.monitor);
+    aloop__sys_mutex_lock(host->parts.mutex);
     host->fds = fds;
     host->count = count;
     if (time_until(host->due_ns) == 0)
@@ -261,7 +278,7 @@ void aloop__poll_host_publish(struct aloop__poll_host *host, struct pollfd *fds,
     else
         calm_host(host, WATCHING);
     poke(host);
-    aloop__sys_monitor_leave(host->parts.monitor);
+    aloop__sys_mutex_unlock(host->parts.mutex);
 }
 
 void aloop__poll_host_withdraw(struct aloop__poll_host *host)
@@ -270,13 +287,13 @@ void aloop__poll_host_withdraw(struct aloop__poll_host *host)
 
     if (!is_ours(host))
         return;
-    aloop__sys_monitor_enter(host->parts.monitor);
+    aloop__sys_mutex_lock(host->parts.mutex);
     calm_host(host, IDLE);
     if (host->is_polling)
         poke(host);
     while (host->is_polling && error == 0)
-        error = aloop__sys_monitor_wait(host->parts.monitor);
-    aloop__sys_monitor_leave(host->parts.monitor);
+        error = wait_for_change(host);
+    aloop__sys_mutex_unlock(host->parts.mutex);
 }
 
 /* Moves the reading end of a new channel to the number of an old one. */
@@ -300,9 +317,7 @@ int aloop__poll_host_renew(struct aloop__poll_host *host)
     int error;
 
     if (is_ours(host)) /* In a child, starting the thread may have failed. */
-        return host->thread != NULL ? 0
-                                    : aloop__sys_thread_start(
-                                          poll_host_work, host, &host->thread);
+        return host->thread != NULL ? 0 : run_thread(host);
     error = open_parts(&parts);
     if (error < 0)
         return error;

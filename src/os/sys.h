@@ -182,35 +182,46 @@ void aloop__sys_signal_unlock_in_handler(void);
 /* sys_thread.c: threads. */
 
 struct sys_thread;
-struct sys_monitor; /* A mutex with one condition. */
+struct sys_mutex;
+struct sys_condition;
 
 /* Returns a number that is unique among the running threads and not 0. */
 uintptr_t aloop__sys_thread_self(void);
-/* Starts a thread with all signals blocked. */
+/* Starts a thread with all signals blocked.  Its stack has `stack_size` bytes
+ * or more besides what the system needs there; 0 selects the system's
+ * default. */
 int aloop__sys_thread_start(void (*run)(void *arg), void *arg,
-                            struct sys_thread **ret);
+                            size_t stack_size, struct sys_thread **ret);
 /* Lets other threads run. */
 void aloop__sys_thread_yield(void);
 /* Waits until the thread has ended, and frees it. */
 void aloop__sys_thread_join(struct sys_thread *thread);
 /* Frees the thread without waiting for it.  The thread must be inside run(). */
 void aloop__sys_thread_detach(struct sys_thread *thread);
+/* Returns the number of processors on which this process may run, at least
+ * 1. */
+unsigned aloop__sys_processors(void);
 /* Free the memory and do nothing else.  For a forked child, where the threads
- * do not exist and another thread may have been inside the monitor.  NULL is
- * allowed. */
+ * do not exist and another thread may have held the mutex. */
 void aloop__sys_thread_forget(struct sys_thread *thread);
-void aloop__sys_monitor_forget(struct sys_monitor *monitor);
-int aloop__sys_monitor_open(struct sys_monitor **ret);
-void aloop__sys_monitor_close(struct sys_monitor *monitor);
-void aloop__sys_monitor_enter(struct sys_monitor *monitor);
-void aloop__sys_monitor_leave(struct sys_monitor *monitor);
-/* Leaves the monitor, waits for a notification, and enters it again.  Returns
- * 0, or -ECANCELED if the wait can never end, which happens only in the
+void aloop__sys_mutex_forget(struct sys_mutex *mutex);
+void aloop__sys_condition_forget(struct sys_condition *condition);
+int aloop__sys_mutex_open(struct sys_mutex **ret);
+void aloop__sys_mutex_close(struct sys_mutex *mutex); /* NULL is allowed. */
+void aloop__sys_mutex_lock(struct sys_mutex *mutex);
+void aloop__sys_mutex_unlock(struct sys_mutex *mutex);
+int aloop__sys_condition_open(struct sys_condition **ret);
+void aloop__sys_condition_close(
+    struct sys_condition *condition); /* NULL is allowed. */
+/* Unlocks the mutex, waits for a notification, and locks it again.  Returns 0,
+ * also without a notification; -ETIMEDOUT after timeout_ns, unless that is
+ * negative; or -ECANCELED if the wait can never end, which happens only in the
  * simulated system.  The caller then ends its thread. */
-int aloop__sys_monitor_wait(struct sys_monitor *monitor);
-/* Wakes one waiter, or all. */
-void aloop__sys_monitor_notify(struct sys_monitor *monitor);
-void aloop__sys_monitor_notify_all(struct sys_monitor *monitor);
+int aloop__sys_condition_wait(struct sys_condition *condition,
+                              struct sys_mutex *mutex, int64_t timeout_ns);
+/* Wakes one waiter, or all.  The caller may hold the mutex or not. */
+void aloop__sys_condition_notify(struct sys_condition *condition);
+void aloop__sys_condition_notify_all(struct sys_condition *condition);
 
 /* sys_memory.c: pages for the stacks of tasks. */
 

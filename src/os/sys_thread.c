@@ -1,4 +1,4 @@
-/* Threads for the pool, and monitors: POSIX threads.
+/* Threads for the pool, mutexes and conditions: POSIX threads.
  *
  * Memory comes from malloc(), because a thread can outlive its loop by a moment
  * and belongs to no loop's allocator. */
@@ -15,6 +15,17 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "os/tools.h"
+
+/* Thread-local variables of the program are on the stacks of threads too, and
+ * the frames of checkers are larger. */
+enum {
+    LOCALS_SIZE = 32 * 1024,
+    STACK_SCALE = WITH_TSAN ? 4 : TOOLS_STACK_SCALE
+};
 
 struct sys_thread {
     pthread_t id;
@@ -22,8 +33,11 @@ struct sys_thread {
     void *arg;
 };
 
-struct sys_monitor {
+struct sys_mutex {
     pthread_mutex_t mutex;
+};
+
+struct sys_condition {
     pthread_cond_t condition;
 };
 
@@ -45,8 +59,37 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
+/* The least size of a stack is known at run time.  If a size is refused, the
+ * default holds. */
+static void set_stack_size(pthread_attr_t *attributes, size_t size)
+{
+    long least = sysconf(_SC_THREAD_STACK_MIN);
+    long page = sysconf(_SC_PAGESIZE);
+    size_t unit = page > 0 ? (size_t) page : 1;
+
+    size = size * STACK_SCALE + LOCALS_SIZE + (least > 0 ? (size_t) least : 0);
+    size = (size + unit - 1) / unit * unit;
+    (void) pthread_attr_setstacksize(attributes, size);
+}
+
+static int create(struct sys_thread *thread, size_t stack_size)
+{
+    pthread_attr_t attributes;
+    int error;
+
+    if (stack_size == 0)
+        return pthread_create(&thread->id, NULL, thread_main, thread);
+    error = pthread_attr_init(&attributes);
+    if (error != 0)
+        return error;
+    set_stack_size(&attributes, stack_size);
+    error = pthread_create(&thread->id, &attributes, thread_main, thread);
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+
 int aloop__sys_thread_start(void (*run)(void *arg), void *arg,
-                            struct sys_thread **ret)
+                            size_t stack_size, struct sys_thread **ret)
 {
     struct sys_thread *thread = malloc(sizeof *thread);
     sigset_t all, before;
@@ -58,7 +101,7 @@ int aloop__sys_thread_start(void (*run)(void *arg), void *arg,
     thread->arg = arg;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* The thread inherits it. */
-    error = pthread_create(&thread->id, NULL, thread_main, thread);
+    error = create(thread, stack_size);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error != 0) {
         free(thread);
@@ -91,76 +134,173 @@ void aloop__sys_thread_forget(struct sys_thread *thread)
     free(thread);
 }
 
-int aloop__sys_monitor_open(struct sys_monitor **ret)
+#if defined(__linux__)
+unsigned aloop__sys_processors(void)
 {
-    struct sys_monitor *monitor = malloc(sizeof *monitor);
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                            : 0;
+
+    if (count == 0) /* The system has more processors than the set. */
+        count = (int) sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 ? (unsigned) count : 1;
+}
+#else
+unsigned aloop__sys_processors(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return count > 0 ? (unsigned) count : 1;
+}
+#endif
+
+int aloop__sys_mutex_open(struct sys_mutex **ret)
+{
+    struct sys_mutex *mutex = malloc(sizeof *mutex);
     int error;
 
-    if (monitor == NULL)
+    if (mutex == NULL)
         return -ENOMEM;
-    error = pthread_mutex_init(&monitor->mutex, NULL);
-    if (error != 0)
-        goto fail;
-    error = pthread_cond_init(&monitor->condition, NULL);
+    error = pthread_mutex_init(&mutex->mutex, NULL);
     if (error != 0) {
-        pthread_mutex_destroy(&monitor->mutex);
-        goto fail;
+        free(mutex);
+        return -error;
     }
-    *ret = monitor;
+    *ret = mutex;
     return 0;
-
-fail:
-    free(monitor);
-    return -error;
 }
 
-void aloop__sys_monitor_close(struct sys_monitor *monitor)
+void aloop__sys_mutex_close(struct sys_mutex *mutex)
 {
-    if (monitor == NULL)
+    int error;
+
+    if (mutex == NULL)
         return;
-    pthread_cond_destroy(&monitor->condition);
-    pthread_mutex_destroy(&monitor->mutex);
-    free(monitor);
+    error = pthread_mutex_destroy(&mutex->mutex);
+    assert(error == 0);
+    (void) error;
+    free(mutex);
+}
+
+void aloop__sys_mutex_forget(struct sys_mutex *mutex)
+{
+    free(mutex);
+}
+
+void aloop__sys_mutex_lock(struct sys_mutex *mutex)
+{
+    int error = pthread_mutex_lock(&mutex->mutex);
+
+    assert(error == 0);
+    (void) error;
+}
+
+void aloop__sys_mutex_unlock(struct sys_mutex *mutex)
+{
+    int error = pthread_mutex_unlock(&mutex->mutex);
+
+    assert(error == 0);
+    (void) error;
+}
+
+/* macOS cannot choose the clock of a condition, but has relative waits. */
+#if defined(__APPLE__)
+static int init_condition(pthread_cond_t *condition)
+{
+    return pthread_cond_init(condition, NULL);
+}
+
+static int wait_for(pthread_cond_t *condition, pthread_mutex_t *mutex,
+                    int64_t timeout_ns)
+{
+    struct timespec span = {
+        .tv_sec = (time_t) (timeout_ns / 1000000000),
+        .tv_nsec = (long) (timeout_ns % 1000000000),
+    };
+
+    return pthread_cond_timedwait_relative_np(condition, mutex, &span);
+}
+#else
+static int init_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    int error = pthread_condattr_init(&attributes);
+
+    if (error != 0)
+        return error;
+    error = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    if (error == 0)
+        error = pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return error;
+}
+
+static int wait_for(pthread_cond_t *condition, pthread_mutex_t *mutex,
+                    int64_t timeout_ns)
+{
+    struct timespec end;
+
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += (time_t) (timeout_ns / 1000000000);
+    end.tv_nsec += (long) (timeout_ns % 1000000000);
+    if (end.tv_nsec >= 1000000000) {
+        end.tv_sec++;
+        end.tv_nsec -= 1000000000;
+    }
+    return pthread_cond_timedwait(condition, mutex, &end);
+}
+#endif
+
+int aloop__sys_condition_open(struct sys_condition **ret)
+{
+    struct sys_condition *condition = malloc(sizeof *condition);
+    int error;
+
+    if (condition == NULL)
+        return -ENOMEM;
+    error = init_condition(&condition->condition);
+    if (error != 0) {
+        free(condition);
+        return -error;
+    }
+    *ret = condition;
+    return 0;
+}
+
+void aloop__sys_condition_close(struct sys_condition *condition)
+{
+    if (condition == NULL)
+        return;
+    pthread_cond_destroy(&condition->condition);
+    free(condition);
 }
 
 /* The condition is not destroyed, because that may wait for threads of the
  * parent that it counts as waiters. */
-void aloop__sys_monitor_forget(struct sys_monitor *monitor)
+void aloop__sys_condition_forget(struct sys_condition *condition)
 {
-    free(monitor);
+    free(condition);
 }
 
-void aloop__sys_monitor_enter(struct sys_monitor *monitor)
+int aloop__sys_condition_wait(struct sys_condition *condition,
+                              struct sys_mutex *mutex, int64_t timeout_ns)
 {
-    int error = pthread_mutex_lock(&monitor->mutex);
+    int error;
 
-    assert(error == 0);
-    (void) error;
+    if (timeout_ns < 0)
+        error = pthread_cond_wait(&condition->condition, &mutex->mutex);
+    else
+        error = wait_for(&condition->condition, &mutex->mutex, timeout_ns);
+    assert(error == 0 || error == ETIMEDOUT);
+    return -error;
 }
 
-void aloop__sys_monitor_leave(struct sys_monitor *monitor)
+void aloop__sys_condition_notify(struct sys_condition *condition)
 {
-    int error = pthread_mutex_unlock(&monitor->mutex);
-
-    assert(error == 0);
-    (void) error;
+    pthread_cond_signal(&condition->condition);
 }
 
-int aloop__sys_monitor_wait(struct sys_monitor *monitor)
+void aloop__sys_condition_notify_all(struct sys_condition *condition)
 {
-    int error = pthread_cond_wait(&monitor->condition, &monitor->mutex);
-
-    assert(error == 0);
-    (void) error;
-    return 0;
-}
-
-void aloop__sys_monitor_notify(struct sys_monitor *monitor)
-{
-    pthread_cond_signal(&monitor->condition);
-}
-
-void aloop__sys_monitor_notify_all(struct sys_monitor *monitor)
-{
-    pthread_cond_broadcast(&monitor->condition);
+    pthread_cond_broadcast(&condition->condition);
 }

@@ -293,7 +293,6 @@ void sim_host_delay(const char *name, int64_t ns)
     struct host *host = *at != NULL ? *at : add_host(name, 0);
 
     host->delay_ns = ns;
-    sim__threads_may_sleep();
 }
 
 static const char *service_port(const char *port)

@@ -1,10 +1,11 @@
-/* Threads, locks and signals.  Threads run inside a wait, usually until they
- * end.  Locks only check that they are used in pairs.  Signals arrive when a
- * test raises them.
+/* Threads, locks and signals.  Threads run inside a wait of the main flow, each
+ * until it sleeps, waits or ends.  Locks only check that they are used in
+ * pairs, because no thread can be interrupted while it holds one.  Signals
+ * arrive when a test raises them.
  *
- * A thread that may sleep is a real thread, so that it has its own stack.  Only
- * one flow runs at a time: the one that has the turn, which it gives back when
- * it sleeps or ends. */
+ * Each thread is a real thread, so that it has its own stack.  Only one flow
+ * runs at a time: the one that has the turn, which it gives back when it
+ * sleeps, waits or ends. */
 
 #include <assert.h>
 #include <errno.h>
@@ -15,9 +16,9 @@
 
 #include "sim_world.h"
 
-enum { SELF_MAIN = 1, SELF_OUTSIDE = 2, SELF_FIRST = 3 };
+enum { SELF_MAIN = 1, SELF_OUTSIDE = 2, SELF_FIRST = 3, PROCESSORS = 2 };
 
-enum thread_state { FRESH, RUNNING, ASLEEP, READY, ENDED };
+enum thread_state { FRESH, RUNNING, ASLEEP, WAITING, READY, ENDED };
 
 struct sys_thread {
     struct sys_thread *next; /* In the order of their start. */
@@ -27,47 +28,58 @@ struct sys_thread {
     enum thread_state state;
     bool is_detached;
     bool is_forgotten; /* It ends at its next turn and runs no more. */
-    bool is_real;      /* A real thread, with this `id`: */
+    /* While it sleeps or waits: */
+    uintptr_t wait; /* The number of this wait. */
+    const struct sys_condition *condition;
+    bool has_timed_out;
+    /* The real thread: */
     pthread_t id;
+    pthread_cond_t turn_passed;
 };
 
-struct sys_monitor {
-    struct sys_monitor *next;
-    bool entered;
+struct sys_mutex {
+    struct sys_mutex *next;
+    bool is_locked;
+};
+
+struct sys_condition {
+    struct sys_condition *next;
 };
 
 static struct sys_thread *threads;
-static struct sys_monitor *monitors;
+static struct sys_mutex *mutexes;
+static struct sys_condition *conditions;
 static uintptr_t self = SELF_MAIN;
 static uintptr_t next_self = SELF_FIRST;
+static uintptr_t last_wait;
 static void (*handlers[SYS_SIGNAL_MAX + 1])(int number);
 static bool is_pending[SYS_SIGNAL_MAX + 1];
 static unsigned received[SYS_SIGNAL_MAX + 1];
 static bool signal_locked, in_handler;
 
-static bool may_sleep; /* For threads that start later. */
 static pthread_mutex_t turn_mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t turn_passed = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t main_turn_passed = PTHREAD_COND_INITIALIZER;
 static struct sys_thread *turn; /* NULL: the main flow. */
-
-static void run_as(uintptr_t who, void (*run)(void *arg), void *arg)
-{
-    uintptr_t before = self;
-
-    self = who;
-    run(arg);
-    self = before;
-}
 
 void sim_as_thread(sim_fn fn, void *arg)
 {
-    run_as(SELF_OUTSIDE, fn, arg);
+    uintptr_t before = self;
+
+    self = SELF_OUTSIDE;
+    fn(arg);
+    self = before;
 }
 
 uintptr_t aloop__sys_thread_self(void)
 {
     sim__note(CALL_sys_thread_self);
     return self;
+}
+
+unsigned aloop__sys_processors(void)
+{
+    sim__note(CALL_sys_processors);
+    return PROCESSORS;
 }
 
 /* Lets a microsecond pass, in which what is due runs. */
@@ -78,11 +90,12 @@ void aloop__sys_thread_yield(void)
 }
 
 int aloop__sys_thread_start(void (*run)(void *arg), void *arg,
-                            struct sys_thread **ret)
+                            size_t stack_size, struct sys_thread **ret)
 {
     int fault = sim__enter(CALL_sys_thread_start);
     struct sys_thread **at = &threads, *thread;
 
+    (void) stack_size;
     if (fault < 0)
         return fault;
     thread = sim__allocate(NULL, sizeof *thread);
@@ -90,8 +103,8 @@ int aloop__sys_thread_start(void (*run)(void *arg), void *arg,
         .run = run,
         .arg = arg,
         .self = next_self++,
-        .is_real = may_sleep,
     };
+    pthread_cond_init(&thread->turn_passed, NULL);
     while (*at != NULL)
         at = &(*at)->next;
     *at = thread;
@@ -99,11 +112,16 @@ int aloop__sys_thread_start(void (*run)(void *arg), void *arg,
     return 0;
 }
 
+static pthread_cond_t *turn_passed_of(struct sys_thread *thread)
+{
+    return thread != NULL ? &thread->turn_passed : &main_turn_passed;
+}
+
 static void give_turn(struct sys_thread *to)
 {
     pthread_mutex_lock(&turn_mutex);
     turn = to;
-    pthread_cond_broadcast(&turn_passed);
+    pthread_cond_signal(turn_passed_of(to));
     pthread_mutex_unlock(&turn_mutex);
 }
 
@@ -111,7 +129,7 @@ static void await_turn(struct sys_thread *self_or_main)
 {
     pthread_mutex_lock(&turn_mutex);
     while (turn != self_or_main)
-        pthread_cond_wait(&turn_passed, &turn_mutex);
+        pthread_cond_wait(turn_passed_of(self_or_main), &turn_mutex);
     pthread_mutex_unlock(&turn_mutex);
 }
 
@@ -135,21 +153,27 @@ static struct sys_thread *running(void)
     return thread;
 }
 
-static void wake(void *arg)
+/* Ends the wait or the sleep with the number `arg`, unless it is over. */
+static void wait_over(void *arg)
 {
-    struct sys_thread *thread = arg;
-
-    if (thread->state == ASLEEP)
-        thread->state = READY;
+    for (struct sys_thread *at = threads; at != NULL; at = at->next)
+        if (at->wait == (uintptr_t) arg &&
+            (at->state == ASLEEP || at->state == WAITING)) {
+            at->has_timed_out = true;
+            at->state = READY;
+        }
 }
 
-void sim__thread_sleep(int64_t ns)
+/* Gives the turn to the main flow until the state has become READY. */
+static void suspend(struct sys_thread *thread, enum thread_state state,
+                    int64_t timeout_ns)
 {
-    struct sys_thread *thread = running();
-
-    assert(thread != NULL && thread->is_real);
-    thread->state = ASLEEP;
-    sim__schedule(sim__add_ns(sim__world.now_ns, ns), wake, thread);
+    thread->state = state;
+    thread->wait = ++last_wait;
+    thread->has_timed_out = false;
+    if (timeout_ns >= 0)
+        sim__schedule(sim__add_ns(sim__world.now_ns, timeout_ns), wait_over,
+                      (void *) thread->wait);
     give_turn(NULL);
     await_turn(thread);
     if (thread->is_forgotten) {
@@ -159,31 +183,12 @@ void sim__thread_sleep(int64_t ns)
     }
 }
 
-void sim__threads_may_sleep(void)
+void sim__thread_sleep(int64_t ns)
 {
-    may_sleep = true;
-}
+    struct sys_thread *thread = running();
 
-static void resume_flow(void *arg)
-{
-    give_turn(arg);
-    await_turn(NULL);
-}
-
-static void start_flow(void *arg)
-{
-    struct sys_thread *thread = arg;
-    int error;
-
-    if (!thread->is_real) {
-        thread->run(thread->arg);
-        thread->state = ENDED;
-        return;
-    }
-    error = pthread_create(&thread->id, NULL, flow, thread);
-    assert(error == 0);
-    (void) error;
-    resume_flow(thread);
+    assert(thread != NULL);
+    suspend(thread, ASLEEP, ns);
 }
 
 static void free_thread(struct sys_thread *thread)
@@ -193,22 +198,40 @@ static void free_thread(struct sys_thread *thread)
     while (*at != thread)
         at = &(*at)->next;
     *at = thread->next;
+    pthread_cond_destroy(&thread->turn_passed);
     free(thread);
+}
+
+/* Gives the thread the turn until it gives it back. */
+static void resume(struct sys_thread *thread)
+{
+    bool is_fresh = thread->state == FRESH;
+    int error = 0;
+
+    thread->state = RUNNING;
+    if (is_fresh)
+        error = pthread_create(&thread->id, NULL, flow, thread);
+    assert(error == 0);
+    (void) error;
+    give_turn(thread);
+    await_turn(NULL);
 }
 
 /* Returns false if the thread has nothing to run. */
 static bool run_thread(struct sys_thread *thread)
 {
-    bool is_fresh = thread->state == FRESH;
+    uintptr_t before = self;
 
-    if (!is_fresh && thread->state != READY)
+    if (thread->state != FRESH && thread->state != READY)
         return false;
-    thread->state = RUNNING;
     sim__trace((int64_t) thread->self);
-    run_as(thread->self, is_fresh ? start_flow : resume_flow, thread);
-    if (thread->state == ENDED && thread->is_real)
-        pthread_join(thread->id, NULL);
-    if (thread->state == ENDED && thread->is_detached)
+    self = thread->self;
+    resume(thread);
+    self = before;
+    if (thread->state != ENDED)
+        return true;
+    pthread_join(thread->id, NULL);
+    if (thread->is_detached)
         free_thread(thread);
     return true;
 }
@@ -220,6 +243,8 @@ bool sim__threads_run(void)
     bool any_ran = false;
     struct sys_thread *thread = threads;
 
+    if (running() != NULL) /* The caller is a thread itself. */
+        return false;
     while (thread != NULL)
         if (run_thread(thread)) {
             any_ran = true;
@@ -229,17 +254,31 @@ bool sim__threads_run(void)
     return any_ran;
 }
 
-/* Time passes while the thread sleeps. */
+/* Lets time pass until the thread has ended.  If it never ends, it is ended
+ * here, so that a test can report the deadlock. */
+static void await_end(struct sys_thread *thread)
+{
+    while (thread->state != ENDED) {
+        if (run_thread(thread) || sim__threads_run())
+            continue;
+        if (sim__next_ns() == INT64_MAX) {
+            sim__world.deadlocked = true;
+            thread->is_forgotten = true;
+            thread->state = READY;
+            continue;
+        }
+        if (sim__world.now_ns < sim__next_ns())
+            sim__world.now_ns = sim__next_ns();
+        sim__happen();
+    }
+}
+
 void aloop__sys_thread_join(struct sys_thread *thread)
 {
     sim__note(CALL_sys_thread_join);
     if (sim__locks_held()) /* The thread may need such a lock. */
         sim__world.bad_locks++;
-    run_thread(thread);
-    while (thread->state != ENDED) {
-        sim__world.now_ns = sim__next_ns();
-        sim__happen();
-    }
+    await_end(thread);
     free_thread(thread);
 }
 
@@ -258,6 +297,8 @@ void aloop__sys_thread_forget(struct sys_thread *thread)
     thread->is_detached = thread->is_forgotten = true;
     if (thread->state == FRESH || thread->state == ENDED)
         free_thread(thread);
+    else
+        thread->state = READY;
 }
 
 unsigned sim_threads_open(void)
@@ -269,15 +310,15 @@ unsigned sim_threads_open(void)
     return count;
 }
 
-int aloop__sys_monitor_open(struct sys_monitor **ret)
+int aloop__sys_mutex_open(struct sys_mutex **ret)
 {
-    int fault = sim__enter(CALL_sys_monitor_open);
+    int fault = sim__enter(CALL_sys_mutex_open);
 
     if (fault < 0)
         return fault;
     *ret = sim__allocate(NULL, sizeof **ret);
-    **ret = (struct sys_monitor){monitors, false};
-    monitors = *ret;
+    **ret = (struct sys_mutex){mutexes, false};
+    mutexes = *ret;
     return 0;
 }
 
@@ -289,72 +330,134 @@ static void set_lock(bool *lock, bool locked)
     *lock = locked;
 }
 
-static void free_monitor(struct sys_monitor *monitor)
+static void free_mutex(struct sys_mutex *mutex)
 {
-    struct sys_monitor **at = &monitors;
+    struct sys_mutex **at = &mutexes;
 
-    while (*at != monitor)
+    while (*at != mutex)
         at = &(*at)->next;
-    *at = monitor->next;
-    free(monitor);
+    *at = mutex->next;
+    free(mutex);
 }
 
-void aloop__sys_monitor_close(struct sys_monitor *monitor)
+void aloop__sys_mutex_close(struct sys_mutex *mutex)
 {
-    sim__note(CALL_sys_monitor_close);
-    if (monitor->entered)
+    sim__note(CALL_sys_mutex_close);
+    if (mutex->is_locked)
         sim__world.bad_locks++;
-    free_monitor(monitor);
+    free_mutex(mutex);
 }
 
-void aloop__sys_monitor_forget(struct sys_monitor *monitor)
+void aloop__sys_mutex_forget(struct sys_mutex *mutex)
 {
-    sim__note(CALL_sys_monitor_forget);
-    free_monitor(monitor);
+    sim__note(CALL_sys_mutex_forget);
+    free_mutex(mutex);
 }
 
-void aloop__sys_monitor_enter(struct sys_monitor *monitor)
+void aloop__sys_mutex_lock(struct sys_mutex *mutex)
 {
-    sim__note(CALL_sys_monitor_enter);
-    set_lock(&monitor->entered, true);
+    sim__note(CALL_sys_mutex_lock);
+    set_lock(&mutex->is_locked, true);
 }
 
-void aloop__sys_monitor_leave(struct sys_monitor *monitor)
+void aloop__sys_mutex_unlock(struct sys_mutex *mutex)
 {
-    sim__note(CALL_sys_monitor_leave);
-    set_lock(&monitor->entered, false);
+    sim__note(CALL_sys_mutex_unlock);
+    set_lock(&mutex->is_locked, false);
 }
 
-/* Runs the threads if the main flow waits.  A thread that waits is never
- * notified, because no other flow runs until it ends. */
-int aloop__sys_monitor_wait(struct sys_monitor *monitor)
+int aloop__sys_condition_open(struct sys_condition **ret)
 {
-    bool any_ran;
+    int fault = sim__enter(CALL_sys_condition_open);
 
-    sim__note(CALL_sys_monitor_wait);
-    set_lock(&monitor->entered, false);
-    any_ran = self == SELF_MAIN && sim__threads_run();
-    set_lock(&monitor->entered, true);
-    return any_ran ? 0 : -ECANCELED;
+    if (fault < 0)
+        return fault;
+    *ret = sim__allocate(NULL, sizeof **ret);
+    (*ret)->next = conditions;
+    conditions = *ret;
+    return 0;
 }
 
-void aloop__sys_monitor_notify(struct sys_monitor *monitor)
+static struct sys_thread *find_waiter(const struct sys_condition *condition)
 {
-    (void) monitor;
-    sim__note(CALL_sys_monitor_notify);
+    struct sys_thread *thread = threads;
+
+    while (thread != NULL &&
+           (thread->state != WAITING || thread->condition != condition))
+        thread = thread->next;
+    return thread;
 }
 
-void aloop__sys_monitor_notify_all(struct sys_monitor *monitor)
+static void free_condition(struct sys_condition *condition)
 {
-    (void) monitor;
-    sim__note(CALL_sys_monitor_notify_all);
+    struct sys_condition **at = &conditions;
+
+    while (*at != condition)
+        at = &(*at)->next;
+    *at = condition->next;
+    free(condition);
 }
 
-unsigned sim__monitors_open(void)
+void aloop__sys_condition_close(struct sys_condition *condition)
+{
+    sim__note(CALL_sys_condition_close);
+    if (find_waiter(condition) != NULL)
+        sim__world.bad_locks++;
+    free_condition(condition);
+}
+
+void aloop__sys_condition_forget(struct sys_condition *condition)
+{
+    sim__note(CALL_sys_condition_forget);
+    free_condition(condition);
+}
+
+/* The main flow lets the threads run, and is never notified. */
+int aloop__sys_condition_wait(struct sys_condition *condition,
+                              struct sys_mutex *mutex, int64_t timeout_ns)
+{
+    struct sys_thread *thread = running();
+    int result = 0;
+
+    sim__note(CALL_sys_condition_wait);
+    set_lock(&mutex->is_locked, false);
+    if (thread == NULL)
+        result = sim__threads_run() ? 0 : -ECANCELED;
+    else {
+        thread->condition = condition;
+        suspend(thread, WAITING, timeout_ns);
+        if (thread->has_timed_out)
+            result = -ETIMEDOUT;
+    }
+    set_lock(&mutex->is_locked, true);
+    return result;
+}
+
+void aloop__sys_condition_notify(struct sys_condition *condition)
+{
+    struct sys_thread *thread = find_waiter(condition);
+
+    sim__note(CALL_sys_condition_notify);
+    if (thread != NULL)
+        thread->state = READY;
+}
+
+void aloop__sys_condition_notify_all(struct sys_condition *condition)
+{
+    struct sys_thread *thread;
+
+    sim__note(CALL_sys_condition_notify_all);
+    while ((thread = find_waiter(condition)) != NULL)
+        thread->state = READY;
+}
+
+unsigned sim__locks_open(void)
 {
     unsigned count = 0;
 
-    for (struct sys_monitor *at = monitors; at != NULL; at = at->next)
+    for (struct sys_mutex *at = mutexes; at != NULL; at = at->next)
+        count++;
+    for (struct sys_condition *at = conditions; at != NULL; at = at->next)
         count++;
     return count;
 }
@@ -363,8 +466,8 @@ bool sim__locks_held(void)
 {
     bool is_held = signal_locked;
 
-    for (struct sys_monitor *at = monitors; at != NULL; at = at->next)
-        is_held |= at->entered;
+    for (struct sys_mutex *at = mutexes; at != NULL; at = at->next)
+        is_held |= at->is_locked;
     return is_held;
 }
 
@@ -481,33 +584,38 @@ void aloop__sys_signal_unlock_in_handler(void)
     set_lock(&signal_locked, false);
 }
 
-/* Ends all sleeps, and runs the threads that slept. */
+/* Begins again after each thread, which may free others. */
 void sim_threads_finish(void)
 {
     for (struct sys_thread *at = threads; at != NULL; at = at->next)
-        wake(at);
-    for (struct sys_thread *at = threads, *next; at != NULL; at = next) {
-        next = at->next;
-        if (at->state == READY)
-            run_thread(at);
+        if (at->state == ASLEEP)
+            at->state = READY;
+    sim__threads_run();
+}
+
+/* Ends the threads that still exist, without running them. */
+static void end_threads(void)
+{
+    while (threads != NULL) {
+        struct sys_thread *thread = threads;
+
+        thread->is_detached = thread->is_forgotten = true;
+        if (thread->state == FRESH || thread->state == ENDED) {
+            free_thread(thread);
+            continue;
+        }
+        thread->state = READY;
+        run_thread(thread);
     }
 }
 
 void sim__thread_end(void)
 {
-    while (threads != NULL) {
-        struct sys_thread *thread = threads;
-
-        threads = thread->next;
-        free(thread);
-    }
-    may_sleep = false;
-    while (monitors != NULL) {
-        struct sys_monitor *monitor = monitors;
-
-        monitors = monitor->next;
-        free(monitor);
-    }
+    end_threads();
+    while (mutexes != NULL)
+        free_mutex(mutexes);
+    while (conditions != NULL)
+        free_condition(conditions);
     for (int number = 0; number <= SYS_SIGNAL_MAX; number++) {
         handlers[number] = NULL;
         is_pending[number] = false;

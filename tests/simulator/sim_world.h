@@ -178,13 +178,11 @@ bool sim__reactor_readable(const struct aloop__reactor *reactor);
 /* Runs the threads that have started or have slept long enough.  Returns false
  * if there were none. */
 bool sim__threads_run(void);
-/* Allows threads that start later to call sim__thread_sleep(), which lets `ns`
- * pass. */
-void sim__threads_may_sleep(void);
+/* Lets `ns` pass; the caller is a thread. */
 void sim__thread_sleep(int64_t ns);
 void sim__thread_end(void);
-void sim__signals_fork(void); /* The child has received none. */
-unsigned sim__monitors_open(void);
+void sim__signals_fork(void);   /* The child has received none. */
+unsigned sim__locks_open(void); /* Mutexes and conditions. */
 unsigned sim__signals_caught(void);
 bool sim__locks_held(void);
 

@@ -423,7 +423,7 @@ const char *sim_mess(void)
         {"bad locks", sim_bad_locks()},
         {"locks held", sim__locks_held()},
         {"threads not joined", sim_threads_open()},
-        {"open monitors", sim__monitors_open()},
+        {"open locks", sim__locks_open()},
         {"caught signals", sim__signals_caught()},
         {"deadlocks", sim_deadlocked()},
     };

@@ -58,8 +58,7 @@ static struct {
     size_t asked_in; /* Pieces of the last sendmsg(). */
     int protected;   /* Calls of mprotect(). */
     enum { ADVICE_KERNEL, ADVICE_IGNORED, ADVICE_TAKEN } advice;
-    socklen_t name_size;     /* Size that getsockname() returns, if not 0. */
-    int mutexes, conditions; /* Initialized and not destroyed. */
+    socklen_t name_size; /* Size that getsockname() returns, if not 0. */
 } f;
 
 static inline int set_up(void **state)
@@ -240,21 +239,6 @@ int __wrap_madvise(void *pages, size_t size, int advice)
         return -1;
     return f.advice == ADVICE_TAKEN ? __real_mprotect(pages, size, PROT_NONE)
                                     : 0;
-}
-
-int __wrap_pthread_mutex_init(pthread_mutex_t *mutex,
-                              const pthread_mutexattr_t *attributes)
-{
-    if (is_refused("pthread_mutex_init"))
-        return f.error;
-    f.mutexes++;
-    return __real_pthread_mutex_init(mutex, attributes);
-}
-
-int __wrap_pthread_mutex_destroy(pthread_mutex_t *mutex)
-{
-    f.mutexes--;
-    return __real_pthread_mutex_destroy(mutex);
 }
 
 /* The exit status of a child. */

@@ -27,7 +27,8 @@ static struct {
     int ran;        /* Number of calls of a callback, or a signal number. */
     int64_t ran_ns; /* Time of the last call. */
     uintptr_t self; /* Thread of the last call. */
-    struct sys_monitor *monitor;
+    struct sys_mutex *mutex;
+    struct sys_condition *condition;
 } f;
 
 static inline int set_up(void **state)

@@ -185,6 +185,7 @@ static void freeing_the_loop_does_not_wait_for_the_resolver(void **state)
     set_silent(true);
     for (int i = 0; i < 3; i++)
         aloop_detach(look_up(f.loop));
+    aloop_step(f.loop, 0);
     await_inside(3);
 
     assert_int_equal(aloop_free(f.loop), 0);
@@ -222,6 +223,7 @@ static void look_ups_that_were_left_let_others_run(void **state)
     for (unsigned i = 0; i < SILENT; i++) {
         aloop_future *future = look_up(f.loop);
 
+        aloop_step(f.loop, 0);
         await_inside(i + 1);
         aloop_future_unref(future);
     }
@@ -254,6 +256,7 @@ static void an_answer_may_arrive_while_the_loop_is_freed(void **state)
         set_silent(true);
         aloop_detach(look_up(loop));
         future = look_up(loop);
+        aloop_step(loop, 0);
         await_inside(2);
         assert_int_equal(pthread_create(&other, NULL, answer, NULL), 0);
         if (round % 3 > 0)

@@ -440,10 +440,10 @@ static void a_child_forked_in_a_callback_gets_no_event_of_its_parent(
     assert_parent_is_unaffected();
 }
 
-/* Returns how often the monitor and the threads of the parent were used. */
+/* Returns how often the mutex and the threads of the parent were used. */
 static unsigned uses_of_threads(void)
 {
-    return sim_calls("aloop__sys_monitor_enter") +
+    return sim_calls("aloop__sys_mutex_lock") +
            sim_calls("aloop__sys_thread_join") +
            sim_calls("aloop__sys_thread_detach") +
            sim_calls("aloop__sys_thread_start");

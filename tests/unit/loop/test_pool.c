@@ -1,17 +1,18 @@
-/* The pool of threads, on the simulated system, where a thread runs to its end
- * inside a wait of the loop. */
+/* The pool of threads, on the simulated system, where threads run inside a wait
+ * of the loop. */
 
 #include "support/fixture.h"
 
 #include <stdlib.h>
 
+#include "aloop/fork.h"
 #include "loop/pool.h"
 #include "os/sys.h"
 
 enum { JOBS = 6 };
 
 static struct {
-    struct aloop__pool *pool;
+    enum aloop__lane lane; /* Of the next jobs. */
     bool is_slow;
     struct {
         struct aloop__job job;
@@ -21,6 +22,7 @@ static struct {
     } jobs[JOBS];
     int worked, returned, dropped;
     uintptr_t worker; /* The thread of the latest job. */
+    uintptr_t workers[JOBS];
 } p;
 
 static int index_of(struct aloop__job *job)
@@ -33,9 +35,8 @@ static int index_of(struct aloop__job *job)
 
 static void work(struct aloop__job *job)
 {
-    (void) index_of(job);
     p.worked++;
-    p.worker = aloop__sys_thread_self();
+    p.worker = p.workers[index_of(job)] = aloop__sys_thread_self();
 }
 
 static void done(struct aloop__job *job, int error)
@@ -84,22 +85,56 @@ static void count_drop(struct aloop__job *job)
     p.dropped++;
 }
 
-static void open_pool(unsigned threads)
+/* Makes the loop again, with this limit for all lanes. */
+static void limit(unsigned threads)
 {
+    aloop_options options = {.size = sizeof options,
+                             .file_threads = threads,
+                             .resolver_threads = threads,
+                             .work_threads = threads};
+
     for (size_t i = 0; i < sizeof p; i++)
         ((char *) &p)[i] = 0;
-    assert_int_equal(aloop__pool_open(t.loop, threads, &p.pool), 0);
-    /* Wake-ups now collect the finished jobs, and aloop_free() closes the
-     * pool. */
-    t.loop->resolver = p.pool;
+    p.lane = LANE_RESOLVER;
+    aloop_free(t.loop);
+    t.loop = aloop_new(&options);
+    assert_non_null(t.loop);
 }
 
-static int submit(int i)
+static struct aloop__job *prepare(int i)
 {
-    p.jobs[i].job.work = p.is_slow ? work_slowly : work;
-    p.jobs[i].job.done = done;
-    p.jobs[i].job.drop = drop;
-    return aloop__pool_submit(p.pool, &p.jobs[i].job);
+    struct aloop__job *job = &p.jobs[i].job;
+
+    job->work = p.is_slow ? work_slowly : work;
+    job->done = done;
+    job->drop = p.lane == LANE_RESOLVER ? drop : NULL;
+    p.jobs[i].is_done = p.jobs[i].is_dropped = false;
+    return job;
+}
+
+static void submit(int i)
+{
+    assert_int_equal(aloop__pool_submit(t.loop, p.lane, prepare(i)), 0);
+}
+
+static void submit_many(int count)
+{
+    for (int i = 0; i < count; i++)
+        submit(i);
+}
+
+/* Hands over what was submitted, and lets threads run. */
+static void turn(void)
+{
+    assert_true(aloop_step(t.loop, 0) >= 0);
+}
+
+static struct aloop__pool_figures look(void)
+{
+    struct aloop__pool_figures figures;
+
+    aloop__pool_look(t.loop, p.lane, &figures);
+    return figures;
 }
 
 /* Makes each job take a second from now on. */
@@ -112,9 +147,8 @@ static void make_slow(void)
 static void jobs_run_on_threads_and_are_done_on_the_loop(void **state)
 {
     (void) state;
-    open_pool(2);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(submit(i), 0);
+    limit(2);
+    submit_many(3);
     assert_int_equal(p.worked, 0);
     assert_true(aloop_alive(t.loop));
 
@@ -131,26 +165,169 @@ static void jobs_run_on_threads_and_are_done_on_the_loop(void **state)
 static void there_are_never_more_threads_than_allowed(void **state)
 {
     (void) state;
-    open_pool(2);
-    for (int i = 0; i < JOBS; i++)
-        assert_int_equal(submit(i), 0);
+    limit(2);
+    make_slow();
+    submit_many(JOBS);
+    turn();
     assert_int_equal(sim_threads_open(), 2);
+    assert_int_equal(p.worked, 2);
 
     aloop_run(t.loop);
 
     assert_int_equal(p.worked, JOBS);
+    assert_int_equal(sim_threads_open(), 2);
 }
 
-static void threads_that_have_ended_are_joined_and_replaced(void **state)
+static void an_idle_thread_is_used_again(void **state)
 {
     (void) state;
-    open_pool(2);
+    limit(2);
     for (int round = 0; round < 5; round++) {
-        assert_int_equal(submit(round), 0);
+        submit(round);
         aloop_run(t.loop);
         assert_true(p.jobs[round].is_done);
-        assert_true(sim_threads_open() <= 2);
+        assert_int_equal(sim_threads_open(), 1);
     }
+}
+
+static void the_thread_that_was_idle_last_is_used_first(void **state)
+{
+    (void) state;
+    limit(3);
+    make_slow();
+    submit_many(3);
+    turn();
+    sim_pass(ALOOP_SEC(2)); /* The third thread is the last to be idle. */
+    aloop_run(t.loop);
+    p.is_slow = false;
+
+    submit(3);
+    aloop_run(t.loop);
+    submit(4);
+    aloop_run(t.loop);
+
+    assert_int_equal(p.workers[3], p.workers[2]);
+    assert_int_equal(p.workers[4], p.workers[2]);
+}
+
+static void the_jobs_of_a_turn_cost_one_wake_up_of_each_side(void **state)
+{
+    unsigned notifies, locks, signals;
+
+    (void) state;
+    limit(1);
+    submit(0);
+    aloop_run(t.loop);
+    notifies = sim_calls("aloop__sys_condition_notify");
+    locks = sim_calls("aloop__sys_mutex_lock");
+    signals = sim_calls("aloop__sys_wake_signal");
+
+    submit_many(JOBS);
+    assert_int_equal(sim_calls("aloop__sys_mutex_lock"), locks);
+    aloop_run(t.loop);
+
+    assert_noted(0, 0, 1, 2, 3, 4, 5);
+    assert_int_equal(sim_calls("aloop__sys_condition_notify"), notifies + 1);
+    assert_int_equal(sim_calls("aloop__sys_wake_signal"), signals + 1);
+}
+
+static void a_thread_that_takes_one_of_several_jobs_wakes_the_next(void **state)
+{
+    (void) state;
+    limit(3);
+    make_slow();
+    submit_many(3);
+    aloop_run(t.loop);
+    assert_int_equal(look().idle, 3);
+
+    submit_many(3);
+    turn();
+
+    assert_int_equal(look().idle, 0);
+    assert_int_equal(p.worked, 6);
+    aloop_run(t.loop);
+}
+
+static void threads_end_after_ten_seconds_without_work_except_one(void **state)
+{
+    (void) state;
+    limit(4);
+    make_slow();
+    submit_many(4);
+    aloop_run(t.loop);
+    assert_int_equal(look().threads, 4);
+
+    sim_pass(ALOOP_SEC(10) - 1);
+    assert_int_equal(look().threads, 4);
+    sim_pass(1);
+
+    assert_int_equal(look().threads, 1);
+    assert_int_equal(look().idle, 1);
+    assert_true(sim_threads_open() <= 2); /* One waits to be joined. */
+    sim_pass(ALOOP_SEC(100));
+    assert_int_equal(look().threads, 1);
+    submit_many(4);
+    aloop_run(t.loop);
+    assert_int_equal(p.worked, 8);
+    assert_int_equal(look().threads, 4);
+}
+
+static void a_thread_that_works_every_few_seconds_does_not_end(void **state)
+{
+    (void) state;
+    limit(2);
+    make_slow();
+    submit_many(2);
+    aloop_run(t.loop);
+    p.is_slow = false;
+    for (int i = 0; i < 5; i++) {
+        sim_pass(ALOOP_SEC(9));
+        submit(0);
+        aloop_run(t.loop);
+    }
+    assert_int_equal(look().threads, 1);
+    assert_int_equal(p.worker, p.workers[0]);
+    submit(1);
+    aloop_run(t.loop);
+    assert_int_equal(p.workers[1], p.workers[0]);
+}
+
+static void a_lane_that_is_full_does_not_delay_another(void **state)
+{
+    (void) state;
+    limit(1);
+    make_slow();
+    submit_many(3);
+    turn();
+    p.is_slow = false;
+    p.lane = LANE_FILE;
+    submit(3);
+    p.lane = LANE_WORK;
+    submit(4);
+    turn();
+    turn();
+
+    assert_noted(3, 4);
+    aloop_run(t.loop);
+    assert_noted(3, 4, 0, 1, 2);
+}
+
+static void a_job_that_is_submitted_first_overtakes_those_that_wait(
+    void **state)
+{
+    (void) state;
+    limit(1);
+    p.lane = LANE_FILE;
+    make_slow();
+    submit_many(2);
+    turn(); /* Job 0 runs, and job 1 waits. */
+    submit(2);
+    assert_int_equal(aloop__pool_submit_first(t.loop, p.lane, prepare(3)), 0);
+    assert_int_equal(aloop__pool_submit_first(t.loop, p.lane, prepare(4)), 0);
+
+    aloop_run(t.loop);
+
+    assert_noted(0, 3, 4, 1, 2);
 }
 
 static void submit_the_next(struct aloop__job *job, int error)
@@ -159,36 +336,96 @@ static void submit_the_next(struct aloop__job *job, int error)
 
     done(job, error);
     if (i + 1 < JOBS) {
-        p.jobs[i + 1].job.work = work;
+        submit(i + 1);
         p.jobs[i + 1].job.done = submit_the_next;
-        p.jobs[i + 1].job.drop = drop;
-        assert_int_equal(aloop__pool_submit(p.pool, &p.jobs[i + 1].job), 0);
     }
 }
 
 static void a_job_may_be_submitted_as_another_is_done(void **state)
 {
     (void) state;
-    open_pool(1);
-    p.jobs[0].job.work = work;
+    limit(1);
+    submit(0);
     p.jobs[0].job.done = submit_the_next;
-    p.jobs[0].job.drop = drop;
-    assert_int_equal(aloop__pool_submit(p.pool, &p.jobs[0].job), 0);
 
     aloop_run(t.loop);
 
     assert_noted(0, 1, 2, 3, 4, 5);
 }
 
+static void a_job_is_taken_back_only_before_it_has_begun(void **state)
+{
+    (void) state;
+    limit(1);
+    p.lane = LANE_FILE;
+    make_slow();
+    submit_many(4);
+    assert_true(aloop__pool_take_back(t.loop, &p.jobs[3].job));
+    turn();
+    assert_int_equal(p.worked, 1);
+
+    assert_true(aloop__pool_take_back(t.loop, &p.jobs[1].job));
+    assert_false(aloop__pool_take_back(t.loop, &p.jobs[0].job));
+    sim_pass(ALOOP_SEC(1)); /* Its work has ended, and it is not done. */
+    assert_false(aloop__pool_take_back(t.loop, &p.jobs[0].job));
+    aloop_run(t.loop);
+
+    assert_noted(0, 2);
+    assert_int_equal(p.worked, 2);
+}
+
+static void the_jobs_of_a_lane_are_counted(void **state)
+{
+    (void) state;
+    limit(2);
+    p.lane = LANE_FILE;
+    assert_int_equal(look().threads, 0);
+    make_slow();
+    submit_many(5);
+    assert_int_equal(look().queued, 5);
+    assert_int_equal(look().running, 0);
+    sim_pass(ALOOP_MS(10));
+    assert_int_equal(look().oldest_ns, ALOOP_MS(10));
+    turn();
+    assert_int_equal(look().threads, 2);
+    assert_int_equal(look().idle, 0);
+    assert_int_equal(look().queued, 3);
+    assert_int_equal(look().running, 2);
+    aloop__pool_take_back(t.loop, &p.jobs[4].job);
+    assert_int_equal(look().queued, 2);
+
+    aloop_run(t.loop);
+
+    assert_int_equal(look().queued, 0);
+    assert_int_equal(look().running, 0);
+    assert_int_equal(look().oldest_ns, 0);
+    assert_int_equal(look().idle, 2);
+}
+
+static void a_job_that_was_left_is_not_counted(void **state)
+{
+    (void) state;
+    limit(2);
+    make_slow();
+    submit_many(2);
+    turn();
+    aloop__pool_leave(t.loop, &p.jobs[0].job);
+
+    assert_int_equal(look().running, 1);
+    assert_int_equal(look().threads, 1);
+    aloop_run(t.loop);
+    assert_int_equal(look().running, 0);
+    assert_int_equal(look().threads, 2);
+}
+
 /* Failure class 44: a job is cancelled in each of its states. */
 static void a_job_that_has_not_started_is_dropped_immediately(void **state)
 {
     (void) state;
-    open_pool(1);
-    for (int i = 0; i < 3; i++)
-        submit(i);
+    limit(1);
+    submit_many(3);
 
-    aloop__pool_leave(p.pool, &p.jobs[1].job);
+    aloop__pool_leave(t.loop, &p.jobs[1].job);
     assert_true(p.jobs[1].is_dropped);
     aloop_run(t.loop);
 
@@ -200,13 +437,13 @@ static void a_job_that_has_not_started_is_dropped_immediately(void **state)
 static void a_running_job_is_left_to_its_thread(void **state)
 {
     (void) state;
-    open_pool(1);
+    limit(1);
     make_slow();
     submit(0);
-    sim_pass(1);
+    turn();
     assert_int_equal(p.worked, 1);
 
-    aloop__pool_leave(p.pool, &p.jobs[0].job);
+    aloop__pool_leave(t.loop, &p.jobs[0].job);
     assert_false(aloop_alive(t.loop));
     assert_false(p.jobs[0].is_dropped);
     sim_pass(ALOOP_SEC(2));
@@ -218,14 +455,16 @@ static void a_running_job_is_left_to_its_thread(void **state)
 static void a_job_that_has_run_but_was_not_collected_is_dropped(void **state)
 {
     (void) state;
-    open_pool(1);
+    limit(1);
+    make_slow();
     submit(0);
-    sim_pass(1); /* The thread runs, but the loop does not. */
-    assert_int_equal(p.worked, 1);
+    turn();
+    sim_pass(ALOOP_SEC(1)); /* The thread runs, but the loop does not. */
+    assert_int_equal(p.returned, 1);
 
-    aloop__pool_leave(p.pool, &p.jobs[0].job);
-    assert_true(p.jobs[0].is_dropped);
-    aloop_run(t.loop);
+    aloop__pool_leave(t.loop, &p.jobs[0].job);
+    assert_false(aloop_alive(t.loop));
+    turn();
 
     assert_int_equal(t.noted, 0);
     assert_int_equal(p.dropped, 1);
@@ -234,17 +473,15 @@ static void a_job_that_has_run_but_was_not_collected_is_dropped(void **state)
 static void leave_the_next(struct aloop__job *job, int error)
 {
     done(job, error);
-    aloop__pool_leave(p.pool, &p.jobs[1].job);
+    aloop__pool_leave(t.loop, &p.jobs[1].job);
 }
 
 static void a_job_may_be_left_as_another_is_done(void **state)
 {
     (void) state;
-    open_pool(1);
-    submit(0);
+    limit(1);
+    submit_many(3);
     p.jobs[0].job.done = leave_the_next;
-    submit(1);
-    submit(2);
 
     aloop_run(t.loop);
 
@@ -256,19 +493,18 @@ static void a_job_may_be_left_as_another_is_done(void **state)
 static void a_thread_whose_job_was_left_is_replaced(void **state)
 {
     (void) state;
-    open_pool(2);
+    limit(2);
     make_slow();
-    submit(0);
-    submit(1);
-    sim_pass(1);
+    submit_many(2);
+    turn();
     assert_int_equal(p.worked, 2);
     p.is_slow = false;
     submit(2);
     submit(3);
-    sim_pass(1);
+    turn();
     assert_int_equal(p.worked, 2); /* Both threads are busy. */
 
-    aloop__pool_leave(p.pool, &p.jobs[0].job);
+    aloop__pool_leave(t.loop, &p.jobs[0].job);
     assert_int_equal(sim_threads_open(), 3);
     sim_pass(1);
 
@@ -280,16 +516,17 @@ static void a_thread_whose_job_was_left_is_replaced(void **state)
 static void a_thread_that_returns_takes_a_job_or_ends(void **state)
 {
     (void) state;
-    open_pool(1);
+    limit(1);
     make_slow();
     submit(0);
-    sim_pass(1);
-    aloop__pool_leave(p.pool, &p.jobs[0].job);
+    turn();
+    aloop__pool_leave(t.loop, &p.jobs[0].job);
     sim_pass(ALOOP_MS(500));
     submit(1); /* Another thread replaces the first one. */
-    sim_pass(1);
+    turn();
     p.is_slow = false;
     submit(2);
+    turn();
     /* The first one returns and ends, because another one works. */
     sim_pass(ALOOP_MS(500));
     assert_int_equal(p.returned, 1);
@@ -307,7 +544,7 @@ static void there_are_at_most_64_threads_including_those_left(void **state)
     static struct aloop__job jobs[SLOW];
 
     (void) state;
-    open_pool(2);
+    limit(2);
     make_slow();
     for (int i = 0; i < SLOW; i++) {
         jobs[i] = (struct aloop__job){
@@ -315,109 +552,128 @@ static void there_are_at_most_64_threads_including_those_left(void **state)
             .done = done,
             .drop = count_drop,
         };
-        assert_int_equal(aloop__pool_submit(p.pool, &jobs[i]), 0);
-        sim_pass(1);
-        aloop__pool_leave(p.pool, &jobs[i]);
+        assert_int_equal(aloop__pool_submit(t.loop, LANE_RESOLVER, &jobs[i]),
+                         0);
+        turn();
+        aloop__pool_leave(t.loop, &jobs[i]);
     }
     assert_int_equal(sim_threads_open(), 64);
 
-    assert_int_equal(submit(0), ALOOP_EAGAIN);
+    p.is_slow = false;
+    submit(0);
+    assert_false(p.jobs[0].is_done);
+    turn();
+    assert_int_equal(p.jobs[0].error, ALOOP_EAGAIN);
     assert_false(aloop_alive(t.loop));
     sim_pass(ALOOP_SEC(2));
-    assert_int_equal(p.dropped, SLOW);
-    p.is_slow = false;
-    assert_int_equal(submit(0), 0);
+    assert_int_equal(p.dropped, SLOW + 1);
+    submit(0);
     aloop_run(t.loop);
-    assert_noted(0);
+    assert_noted(0, 0);
+    assert_int_equal(p.jobs[0].error, 0);
 }
 
-static void without_any_thread_a_submit_fails(void **state)
+static void without_any_thread_a_job_fails_in_the_flush(void **state)
 {
     (void) state;
-    open_pool(2);
+    limit(2);
     sim_fail("aloop__sys_thread_start", 1, ALOOP_EAGAIN);
-    assert_int_equal(submit(0), ALOOP_EAGAIN);
+    submit(0);
+    assert_false(p.jobs[0].is_done);
+    turn();
+    assert_int_equal(p.jobs[0].error, ALOOP_EAGAIN);
+    assert_int_equal(p.worked, 0);
     assert_false(aloop_alive(t.loop));
 
-    assert_int_equal(submit(0), 0);
+    submit(1);
     aloop_run(t.loop);
-    assert_noted(0);
+    assert_noted(0, 1);
+    assert_int_equal(p.jobs[1].error, 0);
 }
 
 static void one_thread_is_enough_if_a_second_cannot_start(void **state)
 {
     (void) state;
-    open_pool(4);
-    submit(0);
-    sim_fail("aloop__sys_thread_start", 1, ALOOP_EAGAIN);
+    limit(4);
+    sim_fail("aloop__sys_thread_start", 2, ALOOP_EAGAIN);
+    submit_many(2);
 
-    assert_int_equal(submit(1), 0);
     aloop_run(t.loop);
 
     assert_noted(0, 1);
+    assert_int_equal(p.worked, 2);
+    assert_int_equal(look().threads, 1);
 }
 
 static void a_pool_that_cannot_be_opened_leaves_nothing(void **state)
 {
-    struct aloop__pool *pool = NULL;
-
     (void) state;
-    sim_fail("aloop__sys_monitor_open", 1, ALOOP_ENOMEM);
-    assert_int_equal(aloop__pool_open(t.loop, 1, &pool), ALOOP_ENOMEM);
-    assert_null(pool);
+    limit(1);
+    sim_fail("aloop__sys_mutex_open", 1, ALOOP_ENOMEM);
+    assert_int_equal(aloop__pool_submit(t.loop, LANE_FILE, prepare(0)),
+                     ALOOP_ENOMEM);
+    assert_false(aloop_alive(t.loop));
+    sim_fail("aloop__sys_condition_open", 1, ALOOP_ENOMEM);
+    submit(0);
+    turn();
+    assert_int_equal(p.jobs[0].error, ALOOP_ENOMEM);
 }
 
 static void closing_cancels_jobs_that_have_not_run(void **state)
 {
     (void) state;
-    open_pool(1);
-    for (int i = 0; i < 3; i++)
-        submit(i);
-    t.loop->resolver = NULL;
+    limit(1);
+    make_slow();
+    submit_many(3);
 
-    aloop__pool_close(p.pool);
+    assert_int_equal(aloop_free(t.loop), 0);
 
+    t.loop = NULL;
+    assert_int_equal(p.worked, 1);
     assert_int_equal(t.noted, 3);
     for (int i = 0; i < 3; i++)
-        assert_true(p.jobs[i].is_done && p.jobs[i].error == ALOOP_ECANCELED);
-    assert_int_equal(p.worked, 0);
+        assert_int_equal(p.jobs[i].error, ALOOP_ECANCELED);
+    assert_int_equal(p.dropped, 2);
     assert_int_equal(sim_threads_open(), 0);
-    assert_false(aloop_alive(t.loop));
+    sim_pass(ALOOP_SEC(2));
 }
 
 static void freeing_the_loop_joins_idle_threads(void **state)
 {
     (void) state;
-    open_pool(3);
-    for (int i = 0; i < JOBS; i++)
-        submit(i);
+    limit(3);
+    make_slow();
+    submit_many(JOBS);
+    aloop_run(t.loop);
+    assert_int_equal(sim_threads_open(), 3);
 
     assert_int_equal(aloop_free(t.loop), 0);
 
     t.loop = NULL;
     assert_int_equal(sim_threads_open(), 0);
-    assert_int_equal(t.noted, JOBS);
     assert_int_equal(p.dropped, JOBS);
 }
 
-static void freeing_the_loop_does_not_wait_for_running_jobs(void **state)
+static void freeing_the_loop_does_not_wait_for_look_ups(void **state)
 {
-    int64_t before_ns = aloop__sys_clock_ns();
+    int64_t before_ns;
 
     (void) state;
-    open_pool(3);
+    limit(3);
     make_slow();
-    for (int i = 0; i < JOBS; i++)
-        submit(i);
-    sim_pass(1);
-    aloop__pool_leave(p.pool, &p.jobs[0].job);
+    submit_many(JOBS);
+    turn();
+    aloop__pool_leave(t.loop, &p.jobs[0].job);
+    before_ns = aloop__sys_clock_ns();
 
     assert_int_equal(aloop_free(t.loop), 0);
 
     t.loop = NULL;
-    assert_int_equal(aloop__sys_clock_ns(), before_ns + 1);
+    assert_int_equal(aloop__sys_clock_ns(), before_ns);
     assert_int_equal(sim_threads_open(), 0);
     assert_int_equal(t.noted, JOBS - 1);
+    for (int i = 1; i < JOBS; i++)
+        assert_int_equal(p.jobs[i].error, ALOOP_ECANCELED);
     /* Three threads worked, and a fourth one replaced the first. */
     assert_int_equal(p.worked, 4);
     assert_int_equal(p.dropped, JOBS - 4);
@@ -426,27 +682,97 @@ static void freeing_the_loop_does_not_wait_for_running_jobs(void **state)
     assert_int_equal(p.dropped, JOBS);
 }
 
+static void freeing_the_loop_waits_for_jobs_that_use_its_memory(void **state)
+{
+    int64_t before_ns;
+
+    (void) state;
+    limit(3);
+    p.lane = LANE_FILE;
+    make_slow();
+    submit_many(JOBS);
+    turn();
+    before_ns = aloop__sys_clock_ns();
+
+    assert_int_equal(aloop_free(t.loop), 0);
+
+    t.loop = NULL;
+    assert_int_equal(aloop__sys_clock_ns(), before_ns + ALOOP_SEC(2));
+    assert_int_equal(p.returned, JOBS);
+    for (int i = 0; i < JOBS; i++)
+        assert_int_equal(p.jobs[i].error, 0);
+    assert_int_equal(sim_threads_open(), 0);
+}
+
+/* Without its reactor the loop cannot be woken. */
+static void a_loop_that_cannot_wait_still_waits_for_jobs_when_freed(
+    void **state)
+{
+    (void) state;
+    limit(2);
+    p.lane = LANE_WORK;
+    make_slow();
+    submit_many(3);
+    turn();
+    sim_fail_from("aloop__reactor_wait", 1, ALOOP_ENOMEM);
+
+    assert_int_equal(aloop_free(t.loop), 0);
+
+    t.loop = NULL;
+    assert_int_equal(p.returned, 2);
+    assert_int_equal(t.noted, 3);
+    assert_int_equal(p.jobs[2].error, ALOOP_ECANCELED);
+    assert_int_equal(p.jobs[0].error, 0);
+}
+
+static int submitted;
+
+static void submit_again(struct aloop__job *job, int error)
+{
+    done(job, error);
+    submitted = aloop__pool_submit(t.loop, p.lane, prepare(3));
+}
+
+static void a_job_is_refused_while_the_pool_closes(void **state)
+{
+    (void) state;
+    limit(2);
+    make_slow();
+    submit(0);
+    p.jobs[0].job.done = submit_again;
+    submitted = 0;
+
+    assert_int_equal(aloop_free(t.loop), 0);
+
+    t.loop = NULL;
+    assert_int_equal(p.jobs[0].error, ALOOP_ECANCELED);
+    assert_int_equal(submitted, ALOOP_ECANCELED);
+    sim_pass(ALOOP_SEC(2));
+}
+
 /* A forked child does this, because the threads do not exist there. */
 static void forgetting_cancels_jobs_without_using_threads(void **state)
 {
-    unsigned joins, enters;
+    unsigned joins, locks;
 
     (void) state;
-    open_pool(2);
-    submit(0);
-    submit(1);
-    t.loop->resolver = NULL;
+    limit(1);
+    make_slow();
+    submit_many(2);
+    turn();
+    submit(2);
     joins = sim_calls("aloop__sys_thread_join");
-    enters = sim_calls("aloop__sys_monitor_enter");
+    locks = sim_calls("aloop__sys_mutex_lock");
 
-    aloop__pool_forget(p.pool);
+    aloop__pool_forget(t.loop);
 
     assert_int_equal(sim_calls("aloop__sys_thread_join"), joins);
-    assert_int_equal(sim_calls("aloop__sys_monitor_enter"), enters);
-    assert_noted(0, 1);
-    assert_int_equal(p.jobs[1].error, ALOOP_ECANCELED);
-    assert_int_equal(p.worked, 0);
-    assert_int_equal(p.dropped, 2);
+    assert_int_equal(sim_calls("aloop__sys_mutex_lock"), locks);
+    assert_noted(0, 1, 2);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(p.jobs[i].error, ALOOP_ECANCELED);
+    assert_int_equal(p.worked, 1);
+    assert_int_equal(p.dropped, 3);
     assert_false(aloop_alive(t.loop));
     assert_int_equal(sim_threads_open(), 0); /* Their memory is freed. */
 }
@@ -454,20 +780,46 @@ static void forgetting_cancels_jobs_without_using_threads(void **state)
 static void forgetting_drops_jobs_that_were_left_to_threads(void **state)
 {
     (void) state;
-    open_pool(2);
+    limit(3);
     make_slow();
-    submit(0);
-    submit(1);
-    sim_pass(1);
-    aloop__pool_leave(p.pool, &p.jobs[0].job);
-    t.loop->resolver = NULL;
+    submit_many(2);
+    turn();
+    aloop__pool_leave(t.loop, &p.jobs[0].job);
+    p.is_slow = false;
+    submit(2);
+    turn();
+    submit(3);
+    p.is_slow = false;
+    turn();
 
-    aloop__pool_forget(p.pool);
+    aloop__pool_forget(t.loop);
 
-    assert_noted(1);
-    assert_int_equal(p.dropped, 2);
+    assert_int_equal(p.dropped, 4);
+    assert_int_equal(p.jobs[1].error, ALOOP_ECANCELED);
     sim_pass(ALOOP_SEC(2));
     assert_int_equal(p.returned, 0); /* The threads do not exist any more. */
+}
+
+static void a_child_keeps_what_the_work_of_a_file_has_done(void **state)
+{
+    (void) state;
+    limit(1);
+    p.lane = LANE_FILE;
+    make_slow();
+    submit_many(2);
+    turn();
+    sim_pass(ALOOP_SEC(1)); /* Job 0 has ended, and is not collected. */
+    sim_fork();
+    assert_true(aloop__pool_take_back(t.loop, &p.jobs[1].job) || p.worked == 2);
+
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+
+    assert_true(p.jobs[0].is_done);
+    assert_int_equal(p.jobs[0].error, 0);
+    p.is_slow = false;
+    submit(3);
+    aloop_run(t.loop);
+    assert_int_equal(p.jobs[3].error, 0);
 }
 
 static void the_number_of_resolver_threads_can_be_set(void **state)
@@ -501,8 +853,18 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(jobs_run_on_threads_and_are_done_on_the_loop),
         TEST(there_are_never_more_threads_than_allowed),
-        TEST(threads_that_have_ended_are_joined_and_replaced),
+        TEST(an_idle_thread_is_used_again),
+        TEST(the_thread_that_was_idle_last_is_used_first),
+        TEST(the_jobs_of_a_turn_cost_one_wake_up_of_each_side),
+        TEST(a_thread_that_takes_one_of_several_jobs_wakes_the_next),
+        TEST(threads_end_after_ten_seconds_without_work_except_one),
+        TEST(a_thread_that_works_every_few_seconds_does_not_end),
+        TEST(a_lane_that_is_full_does_not_delay_another),
+        TEST(a_job_that_is_submitted_first_overtakes_those_that_wait),
         TEST(a_job_may_be_submitted_as_another_is_done),
+        TEST(a_job_is_taken_back_only_before_it_has_begun),
+        TEST(the_jobs_of_a_lane_are_counted),
+        TEST(a_job_that_was_left_is_not_counted),
         TEST(a_job_that_has_not_started_is_dropped_immediately),
         TEST(a_running_job_is_left_to_its_thread),
         TEST(a_job_that_has_run_but_was_not_collected_is_dropped),
@@ -510,14 +872,18 @@ int main(void)
         TEST(a_thread_whose_job_was_left_is_replaced),
         TEST(a_thread_that_returns_takes_a_job_or_ends),
         TEST(there_are_at_most_64_threads_including_those_left),
-        TEST(without_any_thread_a_submit_fails),
+        TEST(without_any_thread_a_job_fails_in_the_flush),
         TEST(one_thread_is_enough_if_a_second_cannot_start),
         TEST(a_pool_that_cannot_be_opened_leaves_nothing),
         TEST(closing_cancels_jobs_that_have_not_run),
         TEST(freeing_the_loop_joins_idle_threads),
-        TEST(freeing_the_loop_does_not_wait_for_running_jobs),
+        TEST(freeing_the_loop_does_not_wait_for_look_ups),
+        TEST(freeing_the_loop_waits_for_jobs_that_use_its_memory),
+        TEST(a_loop_that_cannot_wait_still_waits_for_jobs_when_freed),
+        TEST(a_job_is_refused_while_the_pool_closes),
         TEST(forgetting_cancels_jobs_without_using_threads),
         TEST(forgetting_drops_jobs_that_were_left_to_threads),
+        TEST(a_child_keeps_what_the_work_of_a_file_has_done),
         TEST(the_number_of_resolver_threads_can_be_set),
     };
 

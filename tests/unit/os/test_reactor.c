@@ -502,7 +502,8 @@ static void a_thread_wakes_a_wait(void **state)
     assert_int_equal(aloop__sys_wake_open(fds), 0);
     set(fds[0], 7, 0, REACTOR_READ);
 
-    assert_int_equal(aloop__sys_thread_start(signal_wake, &fds[1], &thread), 0);
+    assert_int_equal(aloop__sys_thread_start(signal_wake, &fds[1], 0, &thread),
+                     0);
 
     assert_int_equal(wait_for(f.reactor, &event), 1);
     assert_int_equal(event.generation, 7);

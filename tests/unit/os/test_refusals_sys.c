@@ -268,23 +268,34 @@ static void a_send_is_limited_to_what_every_system_accepts(void **state)
 static void a_thread_that_cannot_be_created_is_an_error(void **state)
 {
     struct sys_thread *thread = NULL;
-    struct sys_monitor *monitor = NULL;
 
     (void) state;
     refuse("malloc", ENOMEM, 1);
-    assert_int_equal(aloop__sys_thread_start(NULL, NULL, &thread), -ENOMEM);
+    assert_int_equal(aloop__sys_thread_start(NULL, NULL, 0, &thread), -ENOMEM);
     refuse("pthread_create", EAGAIN, 1);
-    assert_int_equal(aloop__sys_thread_start(NULL, NULL, &thread), -EAGAIN);
+    assert_int_equal(aloop__sys_thread_start(NULL, NULL, 0, &thread), -EAGAIN);
     assert_null(thread);
+    refuse("pthread_create", EAGAIN, 1);
+    assert_int_equal(aloop__sys_thread_start(NULL, NULL, 1, &thread), -EAGAIN);
+    assert_null(thread);
+}
 
+static void a_lock_that_cannot_be_created_is_an_error(void **state)
+{
+    struct sys_mutex *mutex = NULL;
+    struct sys_condition *condition = NULL;
+
+    (void) state;
     refuse("malloc", ENOMEM, 1);
-    assert_int_equal(aloop__sys_monitor_open(&monitor), -ENOMEM);
+    assert_int_equal(aloop__sys_mutex_open(&mutex), -ENOMEM);
     refuse("pthread_mutex_init", EAGAIN, 1);
-    assert_int_equal(aloop__sys_monitor_open(&monitor), -EAGAIN);
+    assert_int_equal(aloop__sys_mutex_open(&mutex), -EAGAIN);
+    assert_null(mutex);
+    refuse("malloc", ENOMEM, 1);
+    assert_int_equal(aloop__sys_condition_open(&condition), -ENOMEM);
     refuse("pthread_cond_init", ENOMEM, 1);
-    assert_int_equal(aloop__sys_monitor_open(&monitor), -ENOMEM);
-    assert_null(monitor);
-    assert_int_equal(f.mutexes, 0);
+    assert_int_equal(aloop__sys_condition_open(&condition), -ENOMEM);
+    assert_null(condition);
 }
 
 int main(void)
@@ -302,6 +313,7 @@ int main(void)
         TEST(a_wake_up_pipe_is_drained_and_closed_at_both_ends),
         TEST(a_send_is_limited_to_what_every_system_accepts),
         TEST(a_thread_that_cannot_be_created_is_an_error),
+        TEST(a_lock_that_cannot_be_created_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -305,7 +305,7 @@ static void an_interrupted_call_is_continued(void **state)
     set_blocking(pair[1]);
     storm(5000);
 
-    assert_int_equal(aloop__sys_thread_start(connect_later, &later, &thread),
+    assert_int_equal(aloop__sys_thread_start(connect_later, &later, 0, &thread),
                      0);
     accepted = aloop__sys_accept(listener);
     aloop__sys_thread_join(thread);
@@ -313,12 +313,13 @@ static void an_interrupted_call_is_continued(void **state)
     close_pair((int[2]){later.fd, accepted});
 
     later.fd = pair[1];
-    assert_int_equal(aloop__sys_thread_start(send_later, &later, &thread), 0);
+    assert_int_equal(aloop__sys_thread_start(send_later, &later, 0, &thread),
+                     0);
     assert_int_equal(aloop__sys_recv(pair[0], &byte, 1), 1);
     aloop__sys_thread_join(thread);
     assert_int_equal(byte, 'x');
 
-    assert_int_equal(aloop__sys_thread_start(receive_later, &later, &thread),
+    assert_int_equal(aloop__sys_thread_start(receive_later, &later, 0, &thread),
                      0);
     while (sum < 1 << 23) { /* More than the socket can hold. */
         ssize_t count = aloop__sys_send(pair[0], block, sizeof block);

@@ -96,7 +96,7 @@ static void all_threads_of_a_process_get_the_same_number(void **state)
         struct sys_thread *thread;
         unsigned here, there = 0;
 
-        if (aloop__sys_thread_start(take_a_number, &there, &thread) < 0)
+        if (aloop__sys_thread_start(take_a_number, &there, 0, &thread) < 0)
             _exit(0); /* Some checkers allow no threads in a child. */
         here = aloop__sys_process_adopt(0);
         aloop__sys_thread_join(thread);

@@ -158,7 +158,7 @@ static void the_lock_is_shared_with_handlers(void **state)
     pthread_sigmask(SIG_SETMASK, NULL, &before);
     signal(SIGALRM, SIG_IGN); /* One may arrive after the restore. */
     assert_int_equal(aloop__sys_signal_catch(SIGALRM, count_in_handler), 0);
-    assert_int_equal(aloop__sys_thread_start(count_in_thread, NULL, &thread),
+    assert_int_equal(aloop__sys_thread_start(count_in_thread, NULL, 0, &thread),
                      0);
     setitimer(ITIMER_REAL, &timer, NULL);
 

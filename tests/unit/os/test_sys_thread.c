@@ -1,4 +1,4 @@
-/* Threads and monitors of the real system. */
+/* Threads, mutexes and conditions of the real system. */
 
 #define _GNU_SOURCE
 
@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -30,7 +31,8 @@ static void a_thread_has_its_own_id_and_blocks_signals(void **state)
 
     (void) state;
     pthread_sigmask(SIG_SETMASK, NULL, &before);
-    assert_int_equal(aloop__sys_thread_start(record_self, &other, &thread), 0);
+    assert_int_equal(aloop__sys_thread_start(record_self, &other, 0, &thread),
+                     0);
     aloop__sys_thread_join(thread);
     pthread_sigmask(SIG_SETMASK, NULL, &after);
 
@@ -43,7 +45,8 @@ static void a_thread_has_its_own_id_and_blocks_signals(void **state)
 
 /* A slot that one thread fills and others empty. */
 struct slot {
-    struct sys_monitor *monitor;
+    struct sys_mutex *mutex;
+    struct sys_condition *filled;
     int items, taken, waiting, errors;
     bool is_closed;
 };
@@ -52,42 +55,44 @@ static void take_items(void *arg)
 {
     struct slot *slot = arg;
 
-    aloop__sys_monitor_enter(slot->monitor);
+    aloop__sys_mutex_lock(slot->mutex);
     slot->waiting++;
     for (;;) {
         while (slot->items == 0 && !slot->is_closed)
-            slot->errors += aloop__sys_monitor_wait(slot->monitor) != 0;
+            slot->errors +=
+                aloop__sys_condition_wait(slot->filled, slot->mutex, -1) != 0;
         if (slot->items == 0)
             break;
         slot->items--;
         slot->taken++;
     }
-    aloop__sys_monitor_leave(slot->monitor);
+    aloop__sys_mutex_unlock(slot->mutex);
 }
 
-static void a_monitor_wakes_one_or_all(void **state)
+static void a_condition_wakes_one_or_all(void **state)
 {
     enum { THREADS = 3, ITEMS = 1000 };
     struct sys_thread *threads[THREADS];
     struct slot slot = {0};
 
     (void) state;
-    assert_int_equal(aloop__sys_monitor_open(&slot.monitor), 0);
+    assert_int_equal(aloop__sys_mutex_open(&slot.mutex), 0);
+    assert_int_equal(aloop__sys_condition_open(&slot.filled), 0);
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(
-            aloop__sys_thread_start(take_items, &slot, &threads[i]), 0);
+            aloop__sys_thread_start(take_items, &slot, 0, &threads[i]), 0);
 
     storm(5000); /* A signal must not end a wait. */
     for (int i = 0; i < ITEMS; i++) {
-        aloop__sys_monitor_enter(slot.monitor);
+        aloop__sys_mutex_lock(slot.mutex);
         slot.items++;
-        aloop__sys_monitor_notify(slot.monitor);
-        aloop__sys_monitor_leave(slot.monitor);
+        aloop__sys_condition_notify(slot.filled);
+        aloop__sys_mutex_unlock(slot.mutex);
     }
-    aloop__sys_monitor_enter(slot.monitor);
+    aloop__sys_mutex_lock(slot.mutex);
     slot.is_closed = true;
-    aloop__sys_monitor_notify_all(slot.monitor);
-    aloop__sys_monitor_leave(slot.monitor);
+    aloop__sys_condition_notify_all(slot.filled);
+    aloop__sys_mutex_unlock(slot.mutex);
     for (int i = 0; i < THREADS; i++)
         aloop__sys_thread_join(threads[i]);
     storm(0);
@@ -95,15 +100,74 @@ static void a_monitor_wakes_one_or_all(void **state)
     assert_int_equal(slot.taken, ITEMS);
     assert_int_equal(slot.waiting, THREADS);
     assert_int_equal(slot.errors, 0);
-    aloop__sys_monitor_close(slot.monitor);
-    aloop__sys_monitor_close(NULL);
+    aloop__sys_condition_close(slot.filled);
+    aloop__sys_mutex_close(slot.mutex);
+    aloop__sys_condition_close(NULL);
+    aloop__sys_mutex_close(NULL);
+}
+
+/* A wait may end early without a reason. */
+static void a_wait_ends_after_its_time_on_the_monotonic_clock(void **state)
+{
+    const int64_t wait_ns = 10000000;
+    int64_t begin_ns = aloop__sys_clock_ns();
+    struct sys_condition *condition;
+    struct sys_mutex *mutex;
+    int error;
+
+    (void) state;
+    assert_int_equal(aloop__sys_mutex_open(&mutex), 0);
+    assert_int_equal(aloop__sys_condition_open(&condition), 0);
+    aloop__sys_mutex_lock(mutex);
+    do
+        error = aloop__sys_condition_wait(condition, mutex, wait_ns);
+    while (error == 0);
+    aloop__sys_mutex_unlock(mutex);
+    assert_int_equal(error, -ETIMEDOUT);
+    assert_true(aloop__sys_clock_ns() - begin_ns >= wait_ns);
+    aloop__sys_condition_close(condition);
+    aloop__sys_mutex_close(mutex);
+}
+
+static void use_stack(void *arg)
+{
+    volatile char bytes[60 * 1024];
+
+    for (size_t i = 0; i < sizeof bytes; i += 512)
+        bytes[i] = 1;
+    *(int *) arg = bytes[512];
+}
+
+static void a_thread_can_use_the_stack_that_was_chosen(void **state)
+{
+    static const size_t sizes[] = {0, 64 * 1024, 1024 * 1024};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct sys_thread *thread;
+        int result = 0;
+
+        assert_int_equal(
+            aloop__sys_thread_start(use_stack, &result, sizes[i], &thread), 0);
+        aloop__sys_thread_join(thread);
+        assert_int_equal(result, 1);
+    }
+}
+
+static void there_is_at_least_one_processor(void **state)
+{
+    (void) state;
+    assert_true(aloop__sys_processors() >= 1);
 }
 
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_thread_has_its_own_id_and_blocks_signals),
-        cmocka_unit_test(a_monitor_wakes_one_or_all),
+        cmocka_unit_test(a_condition_wakes_one_or_all),
+        cmocka_unit_test(a_wait_ends_after_its_time_on_the_monotonic_clock),
+        cmocka_unit_test(a_thread_can_use_the_stack_that_was_chosen),
+        cmocka_unit_test(there_is_at_least_one_processor),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

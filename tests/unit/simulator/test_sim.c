@@ -226,9 +226,6 @@ static void host_names_resolve_as_the_test_defines(void **state)
 static void work(void *arg)
 {
     record_call(arg);
-    aloop__sys_monitor_enter(f.monitor);
-    assert_int_equal(aloop__sys_monitor_wait(f.monitor), -ECANCELED);
-    aloop__sys_monitor_leave(f.monitor);
 }
 
 static void threads_run_before_time_advances(void **state)
@@ -237,29 +234,139 @@ static void threads_run_before_time_advances(void **state)
     struct sys_thread *first, *second;
 
     (void) state;
-    assert_int_equal(aloop__sys_monitor_open(&f.monitor), 0);
-    assert_int_equal(aloop__sys_thread_start(work, NULL, &first), 0);
+    assert_int_equal(aloop__sys_thread_start(work, NULL, 0, &first), 0);
     assert_int_equal(f.ran, 0);
     wait_ns(SECOND);
     assert_int_equal(f.ran, 1);
     assert_int_equal(f.ran_ns, start_ns);
     assert_int_not_equal(f.self, aloop__sys_thread_self());
 
-    assert_int_equal(aloop__sys_thread_start(work, NULL, &second), 0);
+    assert_int_equal(aloop__sys_thread_start(work, NULL, 0, &second), 0);
     aloop__sys_thread_join(second);
     assert_int_equal(f.ran, 2);
     assert_int_equal(sim_threads_open(), 1);
     aloop__sys_thread_join(first);
-    aloop__sys_monitor_close(f.monitor);
     assert_int_equal(f.ran, 2);
     assert_string_equal(sim_mess(), "1 open descriptors");
+}
+
+static void wait_on_condition(void *arg)
+{
+    int *result = arg;
+
+    aloop__sys_mutex_lock(f.mutex);
+    *result = aloop__sys_condition_wait(f.condition, f.mutex, SECOND);
+    aloop__sys_mutex_unlock(f.mutex);
+    f.ran_ns = aloop__sys_clock_ns();
+    f.ran++;
+}
+
+static void open_locks(void)
+{
+    assert_int_equal(aloop__sys_mutex_open(&f.mutex), 0);
+    assert_int_equal(aloop__sys_condition_open(&f.condition), 0);
+}
+
+static void close_locks(void)
+{
+    aloop__sys_condition_close(f.condition);
+    aloop__sys_mutex_close(f.mutex);
+}
+
+static void a_wait_ends_by_a_notification_or_after_its_time(void **state)
+{
+    int64_t start_ns = aloop__sys_clock_ns();
+    struct sys_thread *threads[3];
+    int results[3] = {1, 1, 1};
+
+    (void) state;
+    open_locks();
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(aloop__sys_thread_start(wait_on_condition, &results[i],
+                                                 0, &threads[i]),
+                         0);
+    wait_ns(SECOND / 2);
+    assert_int_equal(f.ran, 0);
+    aloop__sys_condition_notify(f.condition);
+    wait_ns(0);
+    assert_int_equal(f.ran, 1);
+    assert_int_equal(results[0], 0);
+
+    wait_ns(SECOND);
+    assert_int_equal(f.ran, 3);
+    assert_int_equal(f.ran_ns, start_ns + SECOND);
+    assert_int_equal(results[1], -ETIMEDOUT);
+    assert_int_equal(results[2], -ETIMEDOUT);
+    aloop__sys_condition_notify_all(f.condition);
+    for (int i = 0; i < 3; i++)
+        aloop__sys_thread_join(threads[i]);
+    close_locks();
+    assert_int_equal(sim_bad_locks(), 0);
+}
+
+static void all_waiters_of_a_condition_can_be_notified(void **state)
+{
+    struct sys_thread *threads[2];
+    int results[2] = {1, 1};
+
+    (void) state;
+    open_locks();
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(aloop__sys_thread_start(wait_on_condition, &results[i],
+                                                 0, &threads[i]),
+                         0);
+    wait_ns(0);
+    aloop__sys_condition_notify_all(f.condition);
+    for (int i = 0; i < 2; i++)
+        aloop__sys_thread_join(threads[i]);
+    assert_int_equal(results[0] + results[1], 0);
+    close_locks();
+}
+
+static void wait_without_end(void *arg)
+{
+    aloop__sys_mutex_lock(f.mutex);
+    (void) aloop__sys_condition_wait(f.condition, f.mutex, -1);
+    aloop__sys_mutex_unlock(f.mutex);
+    record_call(arg);
+}
+
+static void joining_a_thread_that_never_ends_is_a_deadlock(void **state)
+{
+    struct sys_thread *thread;
+
+    (void) state;
+    open_locks();
+    assert_int_equal(
+        aloop__sys_thread_start(wait_without_end, NULL, 0, &thread), 0);
+    aloop__sys_thread_join(thread);
+    assert_true(sim_deadlocked());
+    assert_int_equal(f.ran, 0);
+    close_locks();
+}
+
+static void the_main_flow_waits_while_threads_run(void **state)
+{
+    struct sys_thread *thread;
+
+    (void) state;
+    open_locks();
+    aloop__sys_mutex_lock(f.mutex);
+    assert_int_equal(aloop__sys_thread_start(work, NULL, 0, &thread), 0);
+    assert_int_equal(aloop__sys_condition_wait(f.condition, f.mutex, -1), 0);
+    assert_int_equal(f.ran, 1);
+    assert_int_equal(aloop__sys_condition_wait(f.condition, f.mutex, -1),
+                     -ECANCELED);
+    aloop__sys_mutex_unlock(f.mutex);
+    aloop__sys_thread_join(thread);
+    close_locks();
 }
 
 static void unbalanced_locks_are_counted(void **state)
 {
     (void) state;
-    assert_int_equal(aloop__sys_monitor_open(&f.monitor), 0);
-    aloop__sys_monitor_leave(f.monitor);
+    assert_int_equal(aloop__sys_mutex_open(&f.mutex), 0);
+    aloop__sys_mutex_unlock(f.mutex);
     assert_int_equal(sim_bad_locks(), 1);
     aloop__sys_signal_lock_in_handler();
     assert_int_equal(sim_bad_locks(), 2);
@@ -401,6 +508,10 @@ int main(void)
         TEST(a_host_is_notified_of_events_and_of_the_alarm),
         TEST(host_names_resolve_as_the_test_defines),
         TEST(threads_run_before_time_advances),
+        TEST(a_wait_ends_by_a_notification_or_after_its_time),
+        TEST(all_waiters_of_a_condition_can_be_notified),
+        TEST(joining_a_thread_that_never_ends_is_a_deadlock),
+        TEST(the_main_flow_waits_while_threads_run),
         TEST(unbalanced_locks_are_counted),
         TEST(a_signal_waits_for_the_lock_and_ends_a_wait),
         TEST(a_signal_ends_a_wait_early),
