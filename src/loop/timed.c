@@ -16,6 +16,11 @@
 
 enum { ARITY = 4, ROOM_MIN = 64 };
 
+/* In one step the heap shrinks by one of so many parts of its size, but at
+ * least by so many entries.  The allocator needs time for each page that it
+ * gives back, and a whole heap of a million entries took some milliseconds. */
+enum { SHRINK_PARTS = 16, SHRINK_MIN = 4096 };
+
 struct aloop__entry {
     int64_t when_ns;
     struct aloop__timed *timed;
@@ -190,19 +195,28 @@ void aloop__timers_end_window(struct aloop__timers *timers)
     timers->was_spare = is_spare;
 }
 
-bool aloop__timers_trim(struct aloop__timers *timers)
+/* Returns the size to which the heap is to be shrunk next. */
+static size_t next_room(const struct aloop__timers *timers)
 {
-    struct aloop__entry *heap;
-    size_t room = timers->room;
+    size_t room = timers->room, step = timers->room / SHRINK_PARTS;
 
-    if (!timers->is_stale)
-        return false;
-    timers->is_stale = false;
     while (room > SPARE_ROOM_MIN && timers->count < room / 4)
         room /= 2;
-    heap = aloop__alloc_resize(timers->alloc, timers->heap,
-                               timers->room * sizeof *heap,
-                               room * sizeof *heap);
+    if (step < SHRINK_MIN)
+        step = SHRINK_MIN;
+    return timers->room - room > step ? timers->room - step : room;
+}
+
+bool aloop__timers_trim(struct aloop__timers *timers)
+{
+    struct aloop__entry *heap = NULL;
+    size_t room = next_room(timers);
+
+    if (timers->is_stale && room < timers->room)
+        heap = aloop__alloc_resize(timers->alloc, timers->heap,
+                                   timers->room * sizeof *heap,
+                                   room * sizeof *heap);
+    timers->is_stale = heap != NULL;
     if (heap == NULL)
         return false;
     timers->heap = heap;

@@ -151,6 +151,35 @@ static void an_idle_loop_frees_the_memory_of_sleeps_and_posts(void **state)
     assert_int_equal(memory.bytes, 0);
 }
 
+static size_t largest_shrink;
+
+static void *note_shrink(void *context, void *old, size_t old_size,
+                         size_t new_size)
+{
+    if (new_size > 0 && new_size + largest_shrink < old_size)
+        largest_shrink = old_size - new_size;
+    return aloop__alloc_default.resize(context, old, old_size, new_size);
+}
+
+static void a_large_heap_of_deadlines_shrinks_in_small_steps(void **state)
+{
+    enum { COUNT = 100000 };
+    static aloop_future *sleeps[COUNT];
+    aloop_options options = {.size = sizeof options, .resize = note_shrink};
+    aloop *loop = aloop_new(&options);
+
+    (void) state;
+    largest_shrink = 0;
+    for (int i = 0; i < COUNT; i++)
+        sleeps[i] = aloop_sleep(loop, ALOOP_SEC(100));
+    for (int i = 0; i < COUNT; i++)
+        aloop_future_unref(sleeps[i]);
+    assert_int_equal(aloop_await(aloop_sleep(loop, ALOOP_SEC(5))), 0);
+    assert_true(loop->timers.room <= SPARE_ROOM_MIN);
+    assert_in_range(largest_shrink, 1, COUNT * 2 * sizeof(void *) / 8);
+    aloop_free(loop);
+}
+
 static void an_idle_loop_frees_the_memory_of_queued_output(void **state)
 {
     enum { COUNT = 40, SIZE = 60000 };
@@ -209,6 +238,7 @@ int main(void)
         TEST(a_post_ends_a_wait_that_trimming_shortened),
         TEST(a_host_is_woken_to_trim_and_then_not_again),
         TEST(an_idle_loop_frees_the_memory_of_sleeps_and_posts),
+        TEST(a_large_heap_of_deadlines_shrinks_in_small_steps),
         TEST(an_idle_loop_frees_the_memory_of_queued_output),
         TEST(buffers_that_are_used_in_each_window_are_kept),
     };
