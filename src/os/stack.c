@@ -88,6 +88,7 @@ struct aloop__stacks {
     size_t guard_size;
     uint8_t slots;         /* In each new slab. */
     bool has_light_guards; /* Guards that split no mapping work. */
+    bool may_be_locked;    /* The next mapping, into memory. */
 
     struct slab **slabs; /* slab_count entries; NULL is a vacancy. */
     uint32_t slab_count, slab_max;
@@ -148,6 +149,7 @@ int aloop__stacks_open(const struct aloop__alloc *alloc, size_t size,
                                : slots > SLAB_SLOTS ? SLAB_SLOTS
                                                     : slots);
     stacks->has_light_guards = aloop__sys_pages_have_light_guards();
+    stacks->may_be_locked = true;
     list_init(&stacks->bare);
     *ret = stacks;
     return 0;
@@ -235,16 +237,32 @@ static int reserve(struct aloop__stacks *stacks, uint32_t slots)
                        stacks->ring_max > 0 ? 2 * stacks->ring_max : RING_MIN);
 }
 
-/* Maps up to `slots` slots, as many as possible. */
-static int slab_map(struct slab *slab, uint8_t slots)
+static void map_most(struct slab *slab, uint8_t slots)
 {
-    if (slots > 1 && aloop__sys_pages_locked())
-        slots = 1;
     do {
         slab->slots = slots;
         slab->pages = aloop__sys_pages_map(slots * slab->slot_size);
         slots /= 2;
     } while (slab->pages == NULL && slots > 0);
+}
+
+/* Maps up to `slots` slots, as many as possible.  Whether mappings are locked
+ * is asked before the first one and then about the slab itself, which costs
+ * less.  Only the first slab after a mlockall() is mapped twice. */
+static int slab_map(struct aloop__stacks *stacks, struct slab *slab,
+                    uint8_t slots)
+{
+    if (slots > 1 && stacks->may_be_locked)
+        stacks->may_be_locked = aloop__sys_pages_locked(NULL);
+    if (stacks->may_be_locked)
+        slots = 1;
+    map_most(slab, slots);
+    if (slab->pages != NULL && slab->slots > 1 &&
+        aloop__sys_pages_locked(slab->pages)) {
+        stacks->may_be_locked = true;
+        aloop__sys_pages_unmap(slab->pages, slab->slots * slab->slot_size);
+        map_most(slab, 1);
+    }
     return slab->pages == NULL ? -ENOMEM : 0;
 }
 
@@ -260,7 +278,7 @@ static int slab_open(struct aloop__stacks *stacks, size_t slot_size,
     if (slab == NULL)
         return -ENOMEM;
     slab->slot_size = slot_size;
-    if (slab_map(slab, slots) < 0)
+    if (slab_map(stacks, slab, slots) < 0)
         goto fail;
     if (tools_slab_init(&slab->tools, stacks->alloc, slab->slots) < 0) {
         aloop__sys_pages_unmap(slab->pages, slab->slots * slot_size);

@@ -241,9 +241,10 @@ void aloop__sys_pages_trim(void *pages, size_t size);
 /* Returns whether the address space of the process is limited (RLIMIT_AS and
  * the like), or its mappings are locked into memory. */
 bool aloop__sys_pages_scarce(void);
-/* Returns whether new pages are locked into memory (mlockall), so that a
- * mapping immediately uses all of its memory and counts towards that limit. */
-bool aloop__sys_pages_locked(void);
+/* Returns whether the mapping that begins at `pages` is locked into memory
+ * (mlockall), so that it uses all of its memory and counts towards that limit.
+ * If `pages` is NULL, the answer is about the next mapping. */
+bool aloop__sys_pages_locked(void *pages);
 
 /* The calls of the reactors.  Each is used by one reactor only. */
 

@@ -134,24 +134,26 @@ void aloop__sys_pages_trim(void *pages, size_t size)
 #if defined(__linux__)
 
 /* Locked pages cannot be trimmed, which is how this detects them. */
-bool aloop__sys_pages_locked(void)
+bool aloop__sys_pages_locked(void *pages)
 {
     size_t size = aloop__sys_page_size();
-    void *page = aloop__sys_pages_map(size);
+    void *page = pages != NULL ? pages : aloop__sys_pages_map(size);
     bool is_locked;
 
     if (page == NULL)
         return false;
     is_locked = madvise(page, size, MADV_DONTNEED) != 0 && errno == EINVAL;
-    aloop__sys_pages_unmap(page, size);
+    if (pages == NULL)
+        aloop__sys_pages_unmap(page, size);
     return is_locked;
 }
 
 #else
 
 /* There is no way to detect it.  At a limit, mapping fails. */
-bool aloop__sys_pages_locked(void)
+bool aloop__sys_pages_locked(void *pages)
 {
+    (void) pages;
     return false;
 }
 
@@ -175,5 +177,5 @@ bool aloop__sys_pages_scarce(void)
     if (getrlimit(RLIMIT_DATA, &limit) == 0 && is_limited(&limit))
         return true;
 #endif
-    return aloop__sys_pages_locked();
+    return aloop__sys_pages_locked(NULL);
 }

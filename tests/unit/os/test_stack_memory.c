@@ -367,6 +367,17 @@ static int lock_later(void)
     return lock_and_get(f.stacks, 20);
 }
 
+/* Locks memory when the stacks of a first slab are all in use. */
+static int lock_after_a_slab(void)
+{
+    struct aloop__stack stack;
+
+    for (int i = 0; i < 64; i++)
+        if (aloop__stack_get(f.stacks, 0, &stack) < 0)
+            return WRONG;
+    return lock_later();
+}
+
 static void locked_memory_is_mapped_only_for_stacks_in_use(void **state)
 {
     int result;
@@ -379,6 +390,7 @@ static void locked_memory_is_mapped_only_for_stacks_in_use(void **state)
         skip();
     assert_int_equal(result, FINE);
     assert_int_equal(in_child(lock_later), FINE);
+    assert_int_equal(in_child(lock_after_a_slab), FINE);
 }
 
 static int limit_later(void)
