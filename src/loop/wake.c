@@ -7,6 +7,8 @@
 
 #include "loop/wake.h"
 
+#include <assert.h>
+
 #include "loop/io.h"
 #include "os/reactor.h"
 #include "os/sys.h"
@@ -34,20 +36,31 @@ void aloop__wake_hook_remove(struct aloop__wake_hook *hook)
     list_remove(&hook->node);
 }
 
-/* A hook may call the application, which may add or remove hooks. */
+static void run_hook(const aloop *loop, struct aloop__node *node)
+{
+    struct aloop__wake_hook *hook =
+        CONTAINER_OF(node, struct aloop__wake_hook, node);
+
+    if (!aloop__is_foreign(loop)) /* An earlier hook may have forked. */
+        hook->run(hook);
+}
+
+/* A hook may call the application, which may add or remove hooks.  A single
+ * hook, the usual case, needs no second list. */
 void aloop__wake_hooks_run(aloop *loop)
 {
-    struct aloop__node todo, *node;
+    struct aloop__node todo, *node = loop->wake_hooks.next;
 
+    assert(!list_empty(&loop->wake_hooks)); /* That of the posts remains. */
+    if (node == loop->wake_hooks.prev) {
+        run_hook(loop, node);
+        return;
+    }
     list_init(&todo);
     list_append(&todo, &loop->wake_hooks);
     while ((node = list_pop(&todo)) != NULL) {
-        struct aloop__wake_hook *hook =
-            CONTAINER_OF(node, struct aloop__wake_hook, node);
-
         list_push(&loop->wake_hooks, node);
-        if (!aloop__is_foreign(loop)) /* A hook may have forked. */
-            hook->run(hook);
+        run_hook(loop, node);
     }
 }
 
