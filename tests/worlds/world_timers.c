@@ -4,13 +4,20 @@
  *
  * Each expiry is checked: the timer is set and open, it is due on the loop's
  * clock, no timer set before this turn is due earlier, and the expiry is exact
- * to the nanosecond if the clock does not jump. */
+ * to the nanosecond if the clock does not jump.
+ *
+ * Some runs also have a crowd of up to 1000 timers, which make the queue large.
+ * They are started, moved and stopped at random before the first turn, and
+ * expire in order.  They have no periods, and all deadlines of the crowd are
+ * whole milliseconds, because a run has a limited number of turns: among so
+ * many timers, random acts would rarely end one that has a period of a few
+ * nanoseconds. */
 
 #include "world.h"
 
 #include <string.h>
 
-enum { TIMERS = 12, EXPIRIES_MAX = 300 };
+enum { TIMERS = 12, EXPIRIES_MAX = 300, CROWD_MAX = 1000, CROWD_MS = 50 };
 
 static struct timer {
     aloop_timer *timer; /* NULL: not open. */
@@ -177,6 +184,83 @@ static void on_expire(aloop_timer *timer, void *arg)
     restart_if_all_stopped();
 }
 
+/* The crowd. */
+
+static struct one {
+    aloop_timer *timer;
+    int64_t when_ns;
+    uint64_t order; /* Position among all starts. */
+    bool is_set;
+} crowd[CROWD_MAX];
+
+static size_t crowd_count, crowd_set;
+static const struct one *crowd_last; /* The last one that has expired. */
+
+static void on_crowd(aloop_timer *timer, void *arg)
+{
+    struct one *one = arg;
+    const struct one *last = crowd_last;
+
+    CHECK(!run.is_over);
+    CHECK(one->timer == timer && one->is_set);
+    CHECK(aloop_now(run.loop) >= one->when_ns);
+    CHECK(run.jumps || aloop_now(run.loop) == one->when_ns);
+    CHECK(last == NULL || last->when_ns < one->when_ns ||
+          (last->when_ns == one->when_ns && last->order < one->order));
+    one->is_set = false;
+    crowd_last = one;
+    crowd_set--;
+    CHECK(!aloop_timer_is_active(timer));
+}
+
+static void stop_one(struct one *one)
+{
+    CHECK(aloop_timer_stop(one->timer) == 0);
+    crowd_set -= one->is_set;
+    one->is_set = false;
+}
+
+static void move_one(struct one *one, int64_t begin_ns)
+{
+    one->when_ns = begin_ns + ALOOP_MS(sim_random(CROWD_MS));
+    one->order = starts++;
+    CHECK(aloop_timer_restart_at(one->timer, one->when_ns) == 0);
+    crowd_set += !one->is_set;
+    one->is_set = true;
+}
+
+/* Memory does not fail before the first turn. */
+static void start_crowd(void)
+{
+    int64_t begin_ns = aloop_now(run.loop);
+
+    memset(crowd, 0, sizeof crowd);
+    crowd_set = 0;
+    crowd_last = NULL;
+    crowd_count = chance(20) ? between(1, CROWD_MAX) : 0;
+    for (size_t i = 0; i < crowd_count; i++) {
+        CHECK(aloop_timer_start(run.loop, 0, 0, on_crowd, &crowd[i],
+                                &crowd[i].timer) == 0);
+        crowd_set++;
+        crowd[i].is_set = true;
+        move_one(&crowd[i], begin_ns);
+    }
+    for (size_t i = 0; i < 5 * crowd_count; i++) {
+        struct one *one = &crowd[sim_random(crowd_count)];
+
+        if (chance(25))
+            stop_one(one);
+        else
+            move_one(one, begin_ns);
+    }
+}
+
+static void close_crowd(void)
+{
+    for (size_t i = 0; i < crowd_count; i++)
+        aloop_timer_close(crowd[i].timer);
+}
+
 static void start(void)
 {
     memset(timers, 0, sizeof timers);
@@ -185,6 +269,7 @@ static void start(void)
     expiries_max = 1 + (unsigned) sim_random(EXPIRIES_MAX);
     for (size_t i = 0; i < TIMERS; i++)
         open_timer(i);
+    start_crowd();
 }
 
 static bool is_done(void)
@@ -192,13 +277,14 @@ static bool is_done(void)
     if (chance(5))
         act_randomly();
     restart_if_all_stopped();
-    return expiries >= expiries_max;
+    return expiries >= expiries_max && crowd_set == 0;
 }
 
 static void close_world(void)
 {
     for (size_t i = 0; i < TIMERS; i++)
         close_timer(i);
+    close_crowd();
 }
 
 const struct world world_timers = {"timers",    start, is_done,

@@ -473,41 +473,6 @@ static void a_sleep_lasts_as_long_as_requested(void **state)
     assert_int_equal(aloop_await(aloop_sleep(t.loop, -5)), 0);
 }
 
-/* Compares random starts, moves and stops with a plain array. */
-static void a_thousand_random_timers_agree_with_a_model(void **state)
-{
-    enum { COUNT = 1000 };
-    static aloop_timer *timers[COUNT];
-    static int64_t when[COUNT];
-    int64_t begin = aloop_now(t.loop), expected = 0, last = 0;
-
-    (void) state;
-    for (int i = 0; i < COUNT; i++) {
-        when[i] = begin + (int64_t) sim_random(50) * MS;
-        timers[i] = start(0, 0, 0);
-        aloop_timer_restart_at(timers[i], when[i]);
-    }
-    for (int i = 0; i < 5 * COUNT; i++) {
-        size_t k = (size_t) sim_random(COUNT);
-
-        when[k] = begin + (int64_t) sim_random(50) * MS;
-        if (sim_random(4) == 0) {
-            when[k] = INT64_MAX;
-            aloop_timer_stop(timers[k]);
-        } else {
-            aloop_timer_restart_at(timers[k], when[k]);
-        }
-    }
-    for (int i = 0; i < COUNT; i++) {
-        expected += when[i] != INT64_MAX;
-        if (when[i] != INT64_MAX && when[i] > last)
-            last = when[i];
-    }
-    aloop_run(t.loop);
-    assert_int_equal(t.calls, expected);
-    assert_true(aloop_now(t.loop) == last);
-}
-
 static void deadlines_saturate_at_the_largest_time(void **state)
 {
     (void) state;
@@ -693,7 +658,6 @@ int main(void)
         TEST(a_slow_chain_of_zero_timers_does_not_keep_io_waiting),
         TEST(units_accept_fractions),
         TEST(a_sleep_lasts_as_long_as_requested),
-        TEST(a_thousand_random_timers_agree_with_a_model),
         TEST(a_periodic_timer_that_cannot_continue_is_reported),
         TEST(deadlines_saturate_at_the_largest_time),
         TEST(a_timer_set_to_the_smallest_time_is_due_immediately),
