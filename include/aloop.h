@@ -91,6 +91,7 @@
 #include "aloop/compose.h"
 #include "aloop/group.h"
 #include "aloop/channel.h"
+#include "aloop/stat.h"
 #include "aloop/sync.h"
 #include "aloop/mutex.h"
 #include "aloop/semaphore.h"
