@@ -89,6 +89,7 @@
 #include "aloop/deadline.h"
 #include "aloop/timeout.h"
 #include "aloop/compose.h"
+#include "aloop/work.h"
 #include "aloop/group.h"
 #include "aloop/channel.h"
 #include "aloop/stat.h"

@@ -24,17 +24,17 @@ static const struct {
     [LANE_WORK] = {0, WORK_THREADS_MAX},
 };
 
-static unsigned threads_max_of(const aloop *loop, enum aloop__lane lane)
+unsigned aloop__pool_threads_max(const aloop *loop, enum aloop__lane lane)
 {
-    switch (lane) {
-    case LANE_FILE:
-        return loop->options.file_threads;
-    case LANE_RESOLVER:
-        return loop->options.resolver_threads;
-    default:
-        return loop->options.work_threads > 0 ? loop->options.work_threads
-                                              : aloop__sys_processors();
-    }
+    const unsigned chosen[LANE_COUNT] = {
+        [LANE_FILE] = loop->options.file_threads,
+        [LANE_RESOLVER] = loop->options.resolver_threads,
+        [LANE_WORK] = loop->options.work_threads,
+    };
+    unsigned count = chosen[lane] > 0 ? chosen[lane] : aloop__sys_processors();
+
+    return count < lane_kinds[lane].threads_all ? count
+                                                : lane_kinds[lane].threads_all;
 }
 
 /* Removes a job from the loop's list. */
@@ -45,7 +45,7 @@ static void remove_job(struct aloop__pool *pool, struct aloop__job *job)
     pool->loop->live--;
 }
 
-/* Ends a job that the pool has forgotten. */
+/* Ends a job that was removed. */
 static void end_job(struct aloop__job *job, int error)
 {
     void (*drop)(struct aloop__job * job) = job->drop;
@@ -142,11 +142,9 @@ static void init_lane(aloop *loop, struct aloop__pool *pool,
                       enum aloop__lane kind)
 {
     struct aloop__pool_lane *lane = &pool->lanes[kind];
-    unsigned threads_max = threads_max_of(loop, kind);
 
     lane->threads_all = lane_kinds[kind].threads_all;
-    lane->threads_max = threads_max < lane->threads_all ? threads_max
-                                                        : lane->threads_all;
+    lane->threads_max = aloop__pool_threads_max(loop, kind);
     lane->stack_size = lane_kinds[kind].stack_size;
     list_init(&lane->known);
     list_init(&lane->idle);
@@ -451,7 +449,7 @@ void aloop__pool_forget(aloop *loop)
     for (int i = 0; i < LANE_COUNT; i++)
         while (!list_empty(&pool->lanes[i].known))
             forget_job(pool, CONTAINER_OF(pool->lanes[i].known.next,
-                                           struct aloop__job, known));
+                                          struct aloop__job, known));
     forget_workers(pool);
     loop->pool = NULL;
     aloop__alloc_free(&aloop__alloc_default, pool, sizeof *pool);

@@ -67,15 +67,17 @@ int aloop__pool_submit(aloop *loop, enum aloop__lane lane,
  * those that were submitted like this.  For closing descriptors. */
 int aloop__pool_submit_first(aloop *loop, enum aloop__lane lane,
                              struct aloop__job *job);
-/* Returns true if the job has not begun.  Then the pool has forgotten it, and
- * neither work() nor done() will be called.  Otherwise done() will be
+/* Returns true if the job has not begun.  Then the pool does not have it any
+ * more, and neither work() nor done() will be called.  Otherwise done() will be
  * called. */
 bool aloop__pool_take_back(aloop *loop, struct aloop__job *job);
-/* For the lane of the resolver, before done() was called: forgets the job
+/* For the lane of the resolver, before done() was called: removes the job
  * without calling done().  Drops it now or, if its work has begun, when that
  * has ended.  The thread does not count towards the limit until then. */
 void aloop__pool_leave(aloop *loop, struct aloop__job *job);
 
+/* Returns how many jobs of a lane can run simultaneously. */
+unsigned aloop__pool_threads_max(const aloop *loop, enum aloop__lane lane);
 /* Returns whether there are jobs for which aloop_free() waits. */
 bool aloop__pool_is_working(const aloop *loop);
 
