@@ -235,6 +235,26 @@ static void look_ups_that_were_left_let_others_run(void **state)
     pthread_mutex_unlock(&r.mutex);
 }
 
+static ssize_t return_seven(void *arg)
+{
+    (void) arg;
+    return 7;
+}
+
+static void a_hung_look_up_delays_no_work(void **state)
+{
+    (void) state;
+    set_silent(true);
+    for (int i = 0; i < 8; i++)
+        aloop_detach(look_up(f.loop));
+    aloop_step(f.loop, 0);
+    await_inside(4);
+
+    assert_int_equal(aloop_await(aloop_work(f.loop, return_seven, NULL)), 7);
+
+    await_inside(4);
+}
+
 static void *answer(void *arg)
 {
     (void) arg;
@@ -279,6 +299,7 @@ int main(void)
         TEST(freeing_the_loop_does_not_wait_for_the_resolver),
         TEST(a_program_does_not_wait_for_the_resolver),
         TEST(look_ups_that_were_left_let_others_run),
+        TEST(a_hung_look_up_delays_no_work),
         TEST(an_answer_may_arrive_while_the_loop_is_freed),
     };
 

@@ -376,6 +376,26 @@ static void the_state_of_a_lane_can_be_read(void **state)
     assert_int_equal(aloop_await(aloop_gather_array(t.loop, 5, futures)), 0);
 }
 
+static void a_host_is_notified_of_new_work_and_of_its_end(void **state)
+{
+    int fd = aloop_fd(t.loop);
+    aloop_future *future;
+
+    (void) state;
+    aloop_step(t.loop, 0);
+    assert_false(sim_fd_readable(fd));
+    w.is_slow = true;
+    future = start(3);
+    assert_true(sim_fd_readable(fd));
+    aloop_step(t.loop, 0);
+    assert_false(sim_fd_readable(fd));
+
+    assert_true(sim_poll(fd, ALOOP_SEC(5)));
+    while (aloop_future_status(future) == ALOOP_PENDING)
+        aloop_step(t.loop, 0);
+    assert_int_equal(aloop_await(future), 3);
+}
+
 /* aloop_work_map(). */
 
 static ssize_t run_item(void *arg)
@@ -565,6 +585,7 @@ int main(void)
         WORK(a_task_that_works_again_and_again_is_ended),
         WORK(a_child_has_none_of_the_functions),
         WORK(the_state_of_a_lane_can_be_read),
+        WORK(a_host_is_notified_of_new_work_and_of_its_end),
         WORK(a_map_runs_each_item_once_and_in_order),
         WORK(a_map_runs_as_many_items_as_the_limit_and_the_lane_allow),
         WORK(other_work_has_its_turn_between_the_items_of_a_map),
