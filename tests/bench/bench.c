@@ -68,6 +68,7 @@ int main(int argc, char **argv)
     bench_churn(&bench);
     bench_timers(&bench);
     bench_turns(&bench);
+    bench_work(&bench);
     bench_tasks(&bench);
     printf("\n%d aims missed\n", bench.missed);
     return 0;

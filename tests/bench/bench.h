@@ -26,12 +26,12 @@ static inline enum peer peer_at(int round, int turn)
 }
 
 /* The kind of limit that a row has, from the design of the project. */
-enum aim { AIM_NONE, AIM_RATIO, AIM_VALUE };
+enum aim { AIM_NONE, AIM_RATIO, AIM_UV, AIM_VALUE };
 
 struct row {
     const char *work;
     enum aim aim;
-    double limit; /* For libaloop's ratio or value. */
+    double limit; /* For libaloop's ratio, ratio to libuv, or value. */
     int digits;   /* Digits after the point, for values. */
     double values[PEERS][ROUNDS_MAX];
     int count[PEERS];
@@ -87,9 +87,10 @@ enum { RESULTS_MAX = 16 };
 void bench_echo(struct bench *bench);
 void bench_churn(struct bench *bench);
 
-/* Work within a process: timers.c, tasks.c, turns.c. */
+/* Work within a process: timers.c, tasks.c, turns.c, work.c. */
 void bench_timers(struct bench *bench);
 void bench_tasks(struct bench *bench);
 void bench_turns(struct bench *bench);
+void bench_work(struct bench *bench);
 
 #endif

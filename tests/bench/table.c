@@ -107,11 +107,20 @@ static void print_ratio(const struct row *row)
     printf("  %-19s", text);
 }
 
+/* Returns what is compared with the limit. */
+static double aimed_value(const struct row *row)
+{
+    if (row->aim == AIM_RATIO)
+        return row_ratio(row, ALOOP, HAND);
+    if (row->aim == AIM_UV)
+        return row_ratio(row, ALOOP, UV);
+    return row_value(row, ALOOP);
+}
+
 void row_print(struct bench *bench, const struct row *row)
 {
     double ratio = row_ratio(row, UV, HAND);
-    double got = row->aim == AIM_RATIO ? row_ratio(row, ALOOP, HAND)
-                                       : row_value(row, ALOOP);
+    double got = aimed_value(row);
 
     printf("%-38s", row->work);
     print_value(row, HAND);
@@ -126,8 +135,8 @@ void row_print(struct bench *bench, const struct row *row)
         bool is_met = got <= row->limit;
 
         bench->missed += !is_met;
-        printf("  <= %.*f%s", row->aim == AIM_RATIO ? 2 : 0, row->limit,
-               is_met ? "" : "  missed");
+        printf("  <= %.*f%s%s", row->aim == AIM_RATIO ? 2 : 0, row->limit,
+               row->aim == AIM_UV ? " libuv" : "", is_met ? "" : "  missed");
     }
     printf("\n");
     fflush(stdout);
