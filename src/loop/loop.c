@@ -133,16 +133,18 @@ static void end_futures(aloop *loop)
 {
     size_t least = SIZE_MAX, ends = loop->task_ends;
     int stalled_turns = 0, turns = 0;
-    bool is_working;
 
     loop->is_dying = true;
     if (loop->debug != NULL)
         aloop__quarantine_drain(loop);
     do {
         aloop__futures_cancel_all(loop, true);
-        is_working = aloop__pool_is_working(loop);
-        if (aloop__turn(loop, is_working ? -1 : 0, false) == 0 && is_working)
+        if (!aloop__pool_is_working(loop))
+            aloop__turn(loop, 0, false);
+        else if (aloop__turn(loop, -1, false) == 0)
             stalled_turns = 0;
+        else if (!aloop__is_foreign(loop))
+            aloop__pool_close(loop); /* It waits without the reactor. */
         if (loop->slab.used < least)
             stalled_turns = turns = 0;
         else if (loop->task_ends != ends)

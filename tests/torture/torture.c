@@ -50,6 +50,7 @@ static const struct point_scenario scenarios[] = {
     {"channel", torture_channel, false, 0},
     {"sync", torture_sync, false, 0},
     {"kept", torture_kept, false, 0},
+    {"work", torture_work, false, 0},
 #ifdef WITH_PROGRAMS
     {"program_gather", NULL, true, 0},
     {"program_chain", NULL, true, 0},

@@ -84,5 +84,6 @@ ssize_t torture_group(aloop *loop);
 ssize_t torture_channel(aloop *loop);
 ssize_t torture_sync(aloop *loop);
 ssize_t torture_kept(aloop *loop);
+ssize_t torture_work(aloop *loop);
 
 #endif
