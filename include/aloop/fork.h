@@ -25,6 +25,8 @@ ALOOP_BEGIN
  *     a name look-up             fails with ALOOP_ECANCELED; another one may
  *                                hang in the C library if a thread of the
  *                                parent was inside the resolver
+ *     a function of              fails with ALOOP_ECANCELED, whether its thread
+ *     aloop_work()               has begun or not; the parent has the thread
  *     a watched signal           is called back in the process that received
  *                                it; one that the child received after the fork
  *                                is called back here

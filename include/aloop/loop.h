@@ -47,6 +47,8 @@ ALOOP_API aloop *aloop_new(const aloop_options *options);
  *     streams with unsent bytes     are reset; aloop_main() waits for them
  *     tasks that continue to        lose their stacks after 10,000 turns in
  *     await                         which no task ends
+ *     functions of aloop_work()  are waited for if they have begun, while posts
+ *                                run; others never run
  *     a thread in the system's      is not waited for; it uses neither the loop
  *     resolver                      nor its allocator, and frees its memory
  *                                   itself when the resolver returns
