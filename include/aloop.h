@@ -78,6 +78,7 @@
 #include "aloop/post.h"
 #include "aloop/fork.h"
 #include "aloop/future.h"
+#include "aloop/operation.h"
 #include "aloop/timer.h"
 #include "aloop/signal.h"
 #include "aloop/stream.h"

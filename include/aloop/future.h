@@ -136,6 +136,8 @@ ALOOP_API void aloop_future_unref(aloop_future *future);
  *     operation                       stops and settles with ALOOP_ECANCELED
  *     operation on another thread     the same, once that thread no longer
  *                                     uses the caller's memory
+ *     operation of the application    its maker is asked to settle it, see
+ *                                     operation.h
  *     promise                         settles with ALOOP_ECANCELED
  *     task                            is marked; its present and later awaits
  *                                     end, see task.h

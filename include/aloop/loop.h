@@ -42,7 +42,8 @@ ALOOP_API aloop *aloop_new(const aloop_options *options);
  *                                   wait returns ALOOP_ECANCELED, shielded or
  *                                   not
  *     deferred and posted calls,    run
- *     continuations
+ *     continuations, on_cancel of
+ *     operations
  *     callbacks of handles          do not run, so `arg` may be invalid
  *     streams with unsent bytes     are reset; aloop_main() waits for them
  *     tasks that continue to        lose their stacks after 10,000 turns in

@@ -74,6 +74,9 @@ static const struct {
                          "use aloop_detach() to let it continue, aloop_await() "
                          "to wait for it, or aloop_cancel() before the drop if "
                          "the cancel is intended"},
+    [MISTAKE_SETTLED] = {"was settled already",
+                         "settle each operation once, and do not use the "
+                         "maker's pointer after that"},
     [MISTAKE_BLOCKED] = {"has blocked the loop, so that nothing else could run",
                          "use the library's operations instead of calls that "
                          "block, and a thread for long computations"},

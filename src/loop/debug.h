@@ -24,6 +24,7 @@ enum aloop__mistake {
     MISTAKE_LOOP,     /* An await of a future of another loop. */
     /* A task was cancelled because its last reference was dropped. */
     MISTAKE_DROPPED,
+    MISTAKE_SETTLED, /* An operation was settled again. */
     MISTAKE_BLOCKED /* A callback or task has run for too long. */
 };
 

@@ -3,6 +3,7 @@
 
 #include "loop/debug.h"
 #include "loop/future.h"
+#include "loop/operation.h"
 
 aloop_future *aloop_future_new_settled(aloop *loop, ssize_t status)
 {
@@ -88,7 +89,10 @@ void aloop__future_unref_checked(aloop_future *future)
 
 void aloop_future_unref(aloop_future *future)
 {
-    (void) unref(future);
+    aloop *loop = unref(future);
+
+    if (loop != NULL)
+        aloop__operations_notify(loop);
 }
 
 /* Sets *ret_loop if the future was pending. */
@@ -115,9 +119,12 @@ int aloop__future_cancel_checked(aloop_future *future)
 
 int aloop_cancel(aloop_future *future)
 {
-    aloop *loop;
+    aloop *loop = NULL;
+    int result = cancel(future, &loop);
 
-    return cancel(future, &loop);
+    if (loop != NULL)
+        aloop__operations_notify(loop);
+    return result;
 }
 
 void aloop_detach(aloop_future *future)

@@ -51,6 +51,7 @@ static void init_lists(aloop *loop)
     list_init(&loop->pending);
     list_init(&loop->asked);
     list_init(&loop->cancelled);
+    list_init(&loop->notify);
     list_init(&loop->exempt);
     list_init(&loop->doomed);
     list_init(&loop->unreported);

@@ -31,6 +31,8 @@
  *   asked      those that aloop__future_cancel() is about to cancel, in the
  *              order of the calls.  Empty outside of that function.
  *   cancelled  from the call of ops->cancel until they settle.
+ *   notify     by another node: cancelled operations of the application whose
+ *              maker was not notified yet.  They are in `ready`, too.
  *   kept       settled futures with owners.  A composition moves a member that
  *              has a grant from here to a list of its own.
  *   unreported settled futures without owners whose error no code has handled.
@@ -168,6 +170,8 @@ struct aloop {
     /* Futures that are left to their waiters, at the loop's end. */
     struct aloop__node exempt;
     bool is_cancelling;        /* Inside cancel_asked() of future.c. */
+    struct aloop__node notify; /* Operations whose on_cancel is to be called. */
+    bool is_notifying;         /* Inside aloop__operations_call(). */
     struct aloop__node doomed; /* Futures that are about to be freed. */
     bool is_destroying;        /* Inside free_in_order() of future.c. */
     /* Failed futures without references, and other reports, until the end of

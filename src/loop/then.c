@@ -10,6 +10,7 @@
 #include "loop/debug.h"
 #include "loop/future.h"
 #include "loop/host.h"
+#include "loop/operation.h"
 
 static struct aloop__then *then_of(struct aloop__node *node)
 {
@@ -122,11 +123,13 @@ int aloop_unthen(aloop_future *future, aloop_future_cb callback, void *arg)
 {
     int error = aloop__check_future(future, __func__, USE_LOOK);
     struct aloop__then *then;
+    aloop *loop;
 
     if (error < 0)
         return error;
     if (future == NULL || future->loop == NULL || callback == NULL)
         return 0;
+    loop = future->loop;
     then = find(future, callback, arg);
     if (then == NULL)
         return 0;
@@ -135,6 +138,7 @@ int aloop_unthen(aloop_future *future, aloop_future_cb callback, void *arg)
         !future->is_taken && !future->is_told)
         future->is_handled = false; /* An error is to be reported again. */
     aloop__future_unobserve(future);
+    aloop__operations_notify(loop);
     return 1;
 }
 

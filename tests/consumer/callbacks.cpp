@@ -43,6 +43,11 @@ static ssize_t fails(aloop *, void *)
     return ALOOP_EINVAL;
 }
 
+static void throw_from_cancel(aloop_future *, void *)
+{
+    throw std::runtime_error("from the end of an operation");
+}
+
 static void caught_within(aloop *, void *)
 {
     try {
@@ -74,6 +79,10 @@ static void start(aloop *loop, int kind)
     case 5:
         aloop_detach(aloop_spawn(loop, throw_from_task, nullptr));
         break;
+    case 6:
+        aloop_future_unref(
+            aloop_operation_new(loop, throw_from_cancel, nullptr));
+        break;
     default:
         aloop_defer(loop, caught_within, nullptr);
     }
@@ -87,8 +96,8 @@ static int run(int kind)
     options.size = sizeof options;
     options.on_unhandled = throw_from_report;
     aloop *loop = aloop_new(&options);
-    start(loop, kind);
     try {
+        start(loop, kind);
         aloop_run(loop);
     } catch (const std::exception &) {
         return CAUGHT;
@@ -100,8 +109,8 @@ int main()
 {
     int failed = 0;
 
-    for (int kind = 0; kind < 7; kind++) {
-        int status = 0, expected = kind < 6 ? TERMINATED : 0;
+    for (int kind = 0; kind < 8; kind++) {
+        int status = 0, expected = kind < 7 ? TERMINATED : 0;
         pid_t pid = fork();
 
         if (pid == 0)

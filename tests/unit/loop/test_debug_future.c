@@ -244,6 +244,40 @@ static void kept_objects_are_reused_if_there_is_no_other_memory(void **state)
         aloop_future_unref(sleeps[i]);
 }
 
+static void an_operation_that_is_settled_again_is_reported(void **state)
+{
+    aloop_future *operation = aloop_operation_new(t.loop, NULL, NULL);
+
+    (void) state;
+    aloop_operation_settle(operation, 0);
+    assert_int_equal(aloop_operation_settle(operation, 0), ALOOP_EALREADY);
+    assert_mistake("aloop_operation_settle() outside the loop: operation",
+                   "was settled already", "once");
+    aloop_future_unref(operation); /* The maker still has the pointer. */
+    assert_int_equal(aloop_operation_settle(operation, 0), ALOOP_EINVAL);
+    assert_mistake("aloop_operation_settle() ", ": operation", "was used");
+}
+
+/* The maker's pointer counts as no reference. */
+static void a_maker_that_drops_its_pointer_is_reported(void **state)
+{
+    aloop_future *operation = aloop_operation_new(t.loop, NULL, NULL);
+    aloop_future *task = aloop_spawn(t.loop, awaits_arg, operation);
+
+    (void) state;
+    turns(1);
+    aloop_future_unref(operation);
+    assert_mistake("aloop_future_unref() ", "already waited for", "ref()");
+    aloop_operation_settle(operation, 6);
+    assert_int_equal(aloop_await(task), 6);
+
+    operation = aloop_operation_new(t.loop, NULL, NULL);
+    aloop_future_unref(operation);
+    aloop_detach(operation);
+    assert_mistake("aloop_detach() ", "last reference was given away", "once");
+    assert_int_equal(aloop_operation_settle(operation, 0), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +288,8 @@ int main(void)
         DEBUG_TEST(two_tasks_cannot_await_with_one_reference),
         DEBUG_TEST(releasing_the_reference_of_a_waiting_task_is_reported),
         DEBUG_TEST(a_detached_task_may_refer_to_itself),
+        DEBUG_TEST(an_operation_that_is_settled_again_is_reported),
+        DEBUG_TEST(a_maker_that_drops_its_pointer_is_reported),
         DEBUG_TEST(freed_objects_are_not_reused_for_a_while),
         DEBUG_TEST(the_memory_of_kept_objects_is_bounded),
         DEBUG_TEST(kept_objects_are_reused_if_there_is_no_other_memory),
