@@ -37,6 +37,7 @@
  *   exceptions               what differs
  *   aloop_tcp_listen()       starts a handle
  *   aloop_timer_new()        makes a handle that is stopped; a close ends it
+ *   aloop_prepare_start()    starts a handle that does not keep the loop alive
  *   aloop_channel_close()    closes, and keeps the channel until its free
  *   aloop_stream_abort()     a second end of streams: drops what is queued
  *   aloop_group_free()       waits settle when the members have ended
@@ -81,6 +82,7 @@
 #include "aloop/operation.h"
 #include "aloop/timer.h"
 #include "aloop/signal.h"
+#include "aloop/prepare.h"
 #include "aloop/stream.h"
 #include "aloop/stream_read.h"
 #include "aloop/stream_write.h"

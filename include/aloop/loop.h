@@ -107,7 +107,7 @@ ALOOP_API int aloop_run(aloop *loop);
  * The call does not wait once something has run, or while there is work.  It
  * returns without having called anything in these cases:
  *
- * - The time is over.
+ * - The time is over, or the limit of a prepare has passed.
  * - aloop_wake() or a signal has ended the wait.  The next step runs the
  *   callback of the signal, without a wait.
  * - An operation needs more data than what arrived.

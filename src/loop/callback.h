@@ -11,7 +11,7 @@ COLD void aloop__debug_calling(aloop *loop);
 /* Notes that the application is about to be called back. */
 static inline void aloop__calling(aloop *loop)
 {
-    loop->has_called = true;
+    loop->called = CALLED | CALLED_LATE;
     if (loop->debug != NULL)
         aloop__debug_calling(loop);
 }

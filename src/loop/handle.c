@@ -85,10 +85,13 @@ bool aloop__handles_active(const aloop *loop)
 {
     const struct aloop__node *node = loop->handles.next;
 
-    for (; node != &loop->handles; node = node->next)
-        if (aloop__handle_is_active(
-                CONTAINER_OF(node, struct aloop__handle, node)))
+    for (; node != &loop->handles; node = node->next) {
+        const struct aloop__handle *handle =
+            CONTAINER_OF(node, const struct aloop__handle, node);
+
+        if (aloop__handle_is_active(handle) && !handle->ops->is_passive)
             return true;
+    }
     return false;
 }
 

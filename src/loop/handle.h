@@ -36,6 +36,8 @@ struct aloop__handle_ops {
     void (*fork)(struct aloop__handle *handle);
     /* Frees what a closed handle owns, at the end of the turn.  May be NULL. */
     void (*fini)(struct aloop__handle *handle);
+    /* It is called back only because the loop waits for something else. */
+    bool is_passive;
 };
 
 static inline bool aloop__handle_is_active(const struct aloop__handle *handle)
@@ -64,7 +66,7 @@ void aloop__handle_reference(struct aloop__handle *handle, bool is_referenced,
 void aloop__handle_closed(struct aloop__handle *handle);
 void aloop__handles_free_closed(aloop *loop);
 void aloop__handles_close_all(aloop *loop);
-/* Returns whether any handle is active, referenced or not. */
+/* Returns whether any handle is active, referenced or not, and not passive. */
 bool aloop__handles_active(const aloop *loop);
 /* Calls ops->close again for handles that are closed but still have something
  * to do.  That stops them. */

@@ -5,6 +5,7 @@
 
 #include "loop/clock.h"
 #include "loop/live.h"
+#include "loop/prepare.h"
 #include "loop/timed.h"
 #include "loop/trim.h"
 #include "os/reactor.h"
@@ -19,6 +20,11 @@ static int64_t due_in(aloop *loop)
         !list_empty(&loop->timers.due))
         return 0;
     when_ns = aloop__timers_next(&loop->timers);
+    if (!list_empty(&loop->prepares)) {
+        int64_t limit_ns = aloop__prepares_next(loop);
+
+        when_ns = limit_ns < when_ns ? limit_ns : when_ns;
+    }
     left_ns = when_ns == INT64_MAX ? -1
                                    : aloop__until(aloop__now(loop), when_ns);
     trim_ns = aloop__trim_left(loop);

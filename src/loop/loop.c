@@ -56,6 +56,7 @@ static void init_lists(aloop *loop)
     list_init(&loop->doomed);
     list_init(&loop->unreported);
     list_init(&loop->kept);
+    list_init(&loop->prepares);
     list_init(&loop->signals);
     list_init(&loop->wake_hooks);
     list_init(&loop->signal_hook.node);

@@ -41,8 +41,9 @@
  *   doomed     futures to be freed after the one that is being freed, which
  *              avoids recursion.  Empty outside of aloop__future_free().
  *
- * Others: `signals` has the watches of this loop (signal.c), `wake_hooks` the
- * functions that a wake-up calls (wake.c). */
+ * Others: `prepares` has what is called before each wait (prepare.c), `signals`
+ * the watches of this loop (signal.c), and `wake_hooks` the functions that a
+ * wake-up calls (wake.c). */
 
 #ifndef ALOOP_LOOP_STATE_H
 #define ALOOP_LOOP_STATE_H
@@ -109,6 +110,10 @@ struct aloop__wake_hook {
 
 enum { BUFFER_CLASSES = 11 };
 
+/* Bits of loop->called: the step has called the application, and it has done so
+ * since the last call of the prepares. */
+enum { CALLED = 1, CALLED_LATE = 2 };
+
 struct aloop__debug;
 struct aloop__io_walk;
 struct aloop__quarantine;
@@ -141,7 +146,7 @@ struct aloop {
     bool is_stopping; /* aloop_stop() was called in this turn. */
     bool was_stopped; /* It was called outside of a turn. */
     bool is_stepping; /* Inside aloop_step(). */
-    bool has_called;  /* The step has called the application. */
+    uint8_t called;   /* CALLED and CALLED_LATE, if the step has called. */
     bool is_dying;    /* Inside aloop_free(). */
     /* All futures are being cancelled, because the loop ends. */
     bool is_ending;
@@ -151,6 +156,11 @@ struct aloop {
     int64_t waited_ns; /* When the reactor was last asked. */
     int64_t floor_ns;  /* Lower bound of the loop's clock. */
     uintptr_t thread;  /* Runs the loop; valid in a turn. */
+    /* The items of prepare.c, in the order of their starts; the next one that
+     * this round calls; and the number of the round. */
+    struct aloop__node prepares;
+    struct aloop__node *prepare_at;
+    uint32_t prepare_round;
     /* When trim.c acts next, on the system's clock, or INT64_MAX. */
     int64_t trim_ns;
     bool is_trimming; /* Trimming has begun and is not finished. */

@@ -9,17 +9,20 @@
  *   4. posts        posts of other threads, and signals, whose wake-up may be
  *                   late
  *   5. flush        sends from the streams that have been written to
- *   6. wait         until a descriptor is ready, a deadline, or a wake-up;
- *                   memory that was not used for a while is freed meanwhile
- *   7. dispatch     descriptors that became ready, which includes posts and
+ *   6. prepares     calls of the application that may limit the wait
+ *   7. wait         until a descriptor is ready, a deadline, a limit of a
+ *                   prepare, or a wake-up; memory that was not used for a while
+ *                   is freed meanwhile
+ *   8. dispatch     descriptors that became ready, which includes posts and
  *                   signals; a stream whose own callback wrote to it sends
  *                   when that callback returns
- *   8. flush        sends from the streams that other callbacks wrote to
- *   9. reports      errors that no code has handled
- *  10. free         handles that were closed
+ *   9. flush        sends from the streams that other callbacks wrote to
+ *  10. reports      errors that no code has handled
+ *  11. free         handles that were closed
  *
  * Work that any phase queues runs in the next turn, so that no chain of
- * callbacks can keep a turn from reaching the wait.
+ * callbacks can keep a turn from reaching the wait.  If there is such work, the
+ * turn does not sleep.
  *
  * A callback may fork.  In the child it is the last callback of the turn,
  * unless it calls aloop_after_fork().  The rest of the turn's work stays
@@ -35,6 +38,7 @@
 #include "loop/host.h"
 #include "loop/io.h"
 #include "loop/live.h"
+#include "loop/prepare.h"
 #include "loop/report.h"
 #include "loop/running.h"
 #include "loop/timed.h"
@@ -115,7 +119,7 @@ static bool may_wait(aloop *loop, int64_t max_wait_ns)
         return false;
     if (!loop->is_stepping)
         return is_alive;
-    return !loop->has_called &&
+    return loop->called == 0 &&
            (is_alive || max_wait_ns > 0 || aloop__handles_active(loop));
 }
 
@@ -153,6 +157,8 @@ static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool is_lazy)
     int64_t left_ns;
     int count;
 
+    if (!list_empty(&loop->prepares))
+        max_wait_ns = aloop__prepares_run(loop, max_wait_ns);
     if (aloop__is_foreign(loop)) /* A callback has forked. */
         return ALOOP_EPERM;
     left_ns = time_left(loop, max_wait_ns);
@@ -264,13 +270,13 @@ int aloop_step(aloop *loop, int64_t max_wait_ns)
     cancellation = aloop__cancel_disable();
     loop->thread = aloop__sys_thread_self();
     loop->is_stepping = true;
-    loop->has_called = false;
+    loop->called = 0;
     error = aloop__turn(loop, max_wait_ns, false);
     /* The event that ended the wait may need a few more turns until the
      * application is called: a deadline settles a future, which resumes a task.
      * If a signal has interrupted the wait, it is left to the next step, which
      * does not wait. */
-    while (error == 0 && max_wait_ns != 0 && !loop->has_called &&
+    while (error == 0 && max_wait_ns != 0 && loop->called == 0 &&
            !loop->is_stopping && is_due(loop))
         error = aloop__turn(loop, 0, false);
     loop->is_stepping = loop->is_stopping = false;

@@ -62,7 +62,7 @@ static int finish_loop(aloop *loop)
     loop->is_stepping = true;
     while (error == 0 && aloop__futures_pending(loop)) {
         aloop__futures_cancel_all(loop, false);
-        loop->has_called = false;
+        loop->called = 0;
         error = aloop__turn(loop, -1, true);
     }
     loop->is_stepping = false;

@@ -197,6 +197,42 @@ static void queued_work_makes_the_descriptor_readable(void **state)
     assert_false(aloop_alive(f.loop));
 }
 
+static int64_t limit_to_20_ms(aloop_prepare *prepare, void *arg)
+{
+    (void) prepare;
+    (void) arg;
+    f.calls++;
+    return ALOOP_MS(20);
+}
+
+static int64_t no_limit(aloop_prepare *prepare, void *arg)
+{
+    (void) prepare;
+    (void) arg;
+    return -1;
+}
+
+static void a_limit_of_a_prepare_makes_the_descriptor_readable(void **state)
+{
+    int64_t begin = aloop_now(f.loop);
+    aloop_prepare *prepare;
+
+    (void) state;
+    aloop_prepare_start(f.loop, limit_to_20_ms, NULL, &prepare);
+    host_until(1); /* It is called before the host waits. */
+    assert_false(is_readable());
+    host_until(3);
+    assert_true(aloop_now(f.loop) - begin >= ALOOP_MS(40));
+    assert_true(f.steps <= 6);
+    aloop_prepare_close(prepare);
+    assert_idle();
+    aloop_prepare_start(f.loop, no_limit, NULL, &prepare);
+    assert_idle();
+    aloop_defer(f.loop, on_call, NULL);
+    host_until(4);
+    assert_idle();
+}
+
 static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
 {
     (void) arg;
@@ -255,6 +291,7 @@ int main(void)
         TEST(a_timeout_set_outside_a_turn_expires),
         TEST(a_post_from_a_thread_makes_the_descriptor_readable),
         TEST(queued_work_makes_the_descriptor_readable),
+        TEST(a_limit_of_a_prepare_makes_the_descriptor_readable),
         TEST(streams_work_in_a_hosts_loop),
     };
 
