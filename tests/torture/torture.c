@@ -45,6 +45,7 @@ static const struct point_scenario scenarios[] = {
     {"signals", torture_signals, false, 0},
     {"posts", torture_posts, false, 0},
     {"embed", torture_embed, false, 0},
+    {"bridge", torture_bridge, false, 0},
     {"fork", torture_fork, false, 0},
     {"group", torture_group, false, 0},
     {"channel", torture_channel, false, 0},

@@ -79,6 +79,7 @@ ssize_t torture_pipe(aloop *loop);
 ssize_t torture_signals(aloop *loop);
 ssize_t torture_posts(aloop *loop);
 ssize_t torture_embed(aloop *loop);
+ssize_t torture_bridge(aloop *loop);
 ssize_t torture_fork(aloop *loop);
 ssize_t torture_group(aloop *loop);
 ssize_t torture_channel(aloop *loop);
