@@ -196,7 +196,7 @@ void aloop__timers_end_window(struct aloop__timers *timers)
 }
 
 /* Returns the size to which the heap is to be shrunk next. */
-static size_t next_room(const struct aloop__timers *timers)
+static size_t heap_room(const struct aloop__timers *timers)
 {
     size_t room = timers->room, step = timers->room / SHRINK_PARTS;
 
@@ -210,7 +210,7 @@ static size_t next_room(const struct aloop__timers *timers)
 bool aloop__timers_trim(struct aloop__timers *timers)
 {
     struct aloop__entry *heap = NULL;
-    size_t room = next_room(timers);
+    size_t room = heap_room(timers);
 
     if (timers->is_stale && room < timers->room)
         heap = aloop__alloc_resize(timers->alloc, timers->heap,
