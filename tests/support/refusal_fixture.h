@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -28,8 +29,12 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,6 +43,7 @@
 #include "os/refusal.h"
 #include "os/stack.h"
 #include "os/sys.h"
+#include "os/sys_file.h"
 #include "support/child.h"
 #include "support/patient.h"
 
@@ -59,6 +65,7 @@ static struct {
     int protected;   /* Calls of mprotect(). */
     enum { ADVICE_KERNEL, ADVICE_IGNORED, ADVICE_TAKEN } advice;
     socklen_t name_size; /* Size that getsockname() returns, if not 0. */
+    const char *release; /* Of the kernel, if not NULL. */
 } f;
 
 static inline int set_up(void **state)
@@ -138,6 +145,27 @@ static inline bool is_refused(const char *call)
     }
 #include "support/sys_calls.def"
 
+/* Calls that are made by number. */
+static inline const char *name_of_call(long number)
+{
+    static const struct {
+        long number;
+        const char *name;
+    } calls[] = {
+        {SYS_write, "write"},
+        {437, "openat2"},
+        {SYS_preadv2, "preadv2"},
+        {SYS_statx, "statx"},
+        {SYS_copy_file_range, "copy_file_range"},
+        {SYS_getrandom, "getrandom"},
+    };
+
+    for (size_t i = 0; i < COUNT(calls); i++)
+        if (calls[i].number == number)
+            return calls[i].name;
+    return "another call";
+}
+
 /* Passes on as many arguments as the kernel takes, as syscall() does. */
 long __wrap_syscall(long number, ...)
 {
@@ -148,7 +176,7 @@ long __wrap_syscall(long number, ...)
     for (size_t i = 0; i < COUNT(arguments); i++)
         arguments[i] = va_arg(list, long);
     va_end(list);
-    if (number == SYS_write && is_refused("write"))
+    if (is_refused(name_of_call(number)))
         return -1;
     return __real_syscall(number, arguments[0], arguments[1], arguments[2],
                           arguments[3], arguments[4], arguments[5]);
@@ -239,6 +267,51 @@ int __wrap_madvise(void *pages, size_t size, int advice)
         return -1;
     return f.advice == ADVICE_TAKEN ? __real_mprotect(pages, size, PROT_NONE)
                                     : 0;
+}
+
+int __wrap_openat(int dir, const char *path, int flags, ...)
+{
+    mode_t mode;
+    va_list more;
+
+    va_start(more, flags);
+    mode = (flags & O_CREAT) != 0 ? va_arg(more, mode_t) : 0;
+    va_end(more);
+    if (is_refused("openat"))
+        return -1;
+    return __real_openat(dir, path, flags, mode);
+}
+
+int __wrap_fcntl(int fd, int command, ...)
+{
+    void *value;
+    va_list more;
+
+    va_start(more, command);
+    value = va_arg(more, void *);
+    va_end(more);
+    return is_refused("fcntl") ? -1 : __real_fcntl(fd, command, value);
+}
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+    void *value;
+    va_list more;
+
+    va_start(more, request);
+    value = va_arg(more, void *);
+    va_end(more);
+    return is_refused("ioctl") ? -1 : __real_ioctl(fd, request, value);
+}
+
+int __wrap_uname(struct utsname *name)
+{
+    if (is_refused("uname"))
+        return -1;
+    if (f.release == NULL)
+        return __real_uname(name);
+    strcpy(name->release, f.release);
+    return 0;
 }
 
 /* The exit status of a child. */

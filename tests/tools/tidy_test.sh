@@ -130,6 +130,8 @@ plant examples/a.c '1: not in examples' <<<''
 plant tests/tools/mutants.txt '1: a: not in' <<<'a src/loop/a.c'$'\n''-int a;'
 plant src/os/sys.h <<<'int aloop__sys_a(void);'
 expect tests/support/sys_calls.def '1: does not have aloop__sys_a'
+plant src/os/sys_file.h <<<'int aloop__sys_b(void);'
+expect tests/support/sys_calls.def '1: does not have aloop__sys_b'
 plant other '1: does not belong' <<<''
 [ $wrong = 0 ] && echo "tidy: found all of $planted planted mistakes"
 exit $wrong

@@ -1,0 +1,229 @@
+/* Calls for files that only some systems have: those that do not wait for a
+ * disk, and copying inside the kernel.
+ *
+ * They are made by number, because older C libraries do not have them or
+ * replace their errors. */
+
+#define _GNU_SOURCE
+#define _DARWIN_C_SOURCE
+#define _NETBSD_SOURCE
+
+#include "os/sys_file.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/param.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "os/file_tools.h"
+
+#ifdef __linux__
+
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+/* The headers of older systems do not have these. */
+#ifndef SYS_openat2
+#define SYS_openat2 437
+#endif
+enum { NOT_WAITING = 8 };        /* RWF_NOWAIT */
+enum { ONLY_CACHED = 0x20 };     /* RESOLVE_CACHED */
+enum { DONT_SYNC = 0x4000 };     /* AT_STATX_DONT_SYNC */
+#define CLONE _IOW(0x94, 9, int) /* FICLONE */
+
+/* The argument of openat2(). */
+struct open_how {
+    uint64_t flags;
+    uint64_t mode;
+    uint64_t resolve;
+};
+
+static int open_known(const char *path, int flags)
+{
+    struct open_how how = {.flags = (unsigned) flags, .resolve = ONLY_CACHED};
+    long fd;
+
+    REPEAT(fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how));
+    return file_result((int) fd);
+}
+
+int aloop__sys_open_cached(const char *path, int flags)
+{
+    return open_known(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+}
+
+int aloop__sys_look_up_cached(const char *path)
+{
+    return open_known(path, O_PATH | O_CLOEXEC);
+}
+
+/* The offset is passed as two numbers.  The second one has an effect only where
+ * a number has 32 bits. */
+ssize_t aloop__sys_pread_cached(int fd, void *buffer, size_t size,
+                                int64_t offset)
+{
+    struct iovec vector = {buffer,
+                           size < SYS_TRANSFER_MAX ? size : SYS_TRANSFER_MAX};
+    long count;
+
+    if (offset < 0)
+        return -EINVAL;
+    REPEAT(count = syscall(SYS_preadv2, fd, &vector, 1L, (long) offset,
+                           (long) (offset >> 32), NOT_WAITING));
+    return count < 0 ? -errno : count;
+}
+
+/* Returns the version of the kernel as major * 1000 + minor, or 0 if it is
+ * unknown. */
+static unsigned long kernel_version(void)
+{
+    struct utsname name;
+    unsigned long major, minor;
+    char *end;
+
+    if (uname(&name) < 0)
+        return 0;
+    major = strtoul(name.release, &end, 10);
+    if (end == name.release || *end != '.')
+        return 0;
+    minor = strtoul(end + 1, NULL, 10);
+    return minor < 1000 ? major * 1000 + minor : 0;
+}
+
+bool aloop__sys_pread_cached_is_broken(void)
+{
+    unsigned long version = kernel_version();
+
+    return version == 0 || version == 5009 || version == 5010;
+}
+
+int aloop__sys_clone(int from, int to)
+{
+    int result;
+
+    REPEAT(result = ioctl(to, CLONE, from));
+    return file_result(result);
+}
+
+/* Before version 5.3, the kernel copied nothing of some files and reported
+ * success. */
+ssize_t aloop__sys_copy_range(int from, int64_t from_offset, int to,
+                              int64_t to_offset, size_t size)
+{
+    long count;
+
+    if (kernel_version() < 5003)
+        return -ENOSYS;
+    if (size > SYS_TRANSFER_MAX)
+        size = SYS_TRANSFER_MAX;
+    REPEAT(count = syscall(SYS_copy_file_range, from, &from_offset, to,
+                           &to_offset, size, 0));
+    return count < 0 ? -errno : count;
+}
+
+#else
+
+int aloop__sys_open_cached(const char *path, int flags)
+{
+    (void) path;
+    (void) flags;
+    return -ENOSYS;
+}
+
+int aloop__sys_look_up_cached(const char *path)
+{
+    (void) path;
+    return -ENOSYS;
+}
+
+ssize_t aloop__sys_pread_cached(int fd, void *buffer, size_t size,
+                                int64_t offset)
+{
+    (void) fd;
+    (void) buffer;
+    (void) size;
+    (void) offset;
+    return -ENOSYS;
+}
+
+bool aloop__sys_pread_cached_is_broken(void)
+{
+    return true;
+}
+
+/* The calls of macOS that share blocks create the target themselves. */
+int aloop__sys_clone(int from, int to)
+{
+    (void) from;
+    (void) to;
+    return -EOPNOTSUPP;
+}
+
+ssize_t aloop__sys_copy_range(int from, int64_t from_offset, int to,
+                              int64_t to_offset, size_t size)
+{
+#if defined(__FreeBSD_version) && __FreeBSD_version >= 1300000
+    off_t from_at = (off_t) from_offset, to_at = (off_t) to_offset;
+    ssize_t count;
+
+    if (size > SYS_TRANSFER_MAX)
+        size = SYS_TRANSFER_MAX;
+    REPEAT(count = copy_file_range(from, &from_at, to, &to_at, size, 0));
+    return count < 0 ? -errno : count;
+#else
+    (void) from;
+    (void) from_offset;
+    (void) to;
+    (void) to_offset;
+    (void) size;
+    return -ENOSYS;
+#endif
+}
+
+#endif
+
+#if defined(__linux__) && defined(STATX_BASIC_STATS) && defined(SYS_statx)
+
+static int64_t statx_time_ns(struct statx_timestamp time)
+{
+    return aloop__file_time_ns(time.tv_sec, time.tv_nsec);
+}
+
+int aloop__sys_fstat_cached(int fd, aloop_stat *ret)
+{
+    struct statx found;
+
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH | DONT_SYNC, STATX_BASIC_STATS,
+                &found) < 0)
+        return -errno;
+    *ret = (aloop_stat){
+        .type = aloop__file_type(found.stx_mode),
+        .mode = found.stx_mode & 07777,
+        .size = found.stx_size,
+        .allocated_size = found.stx_blocks * 512,
+        .device = makedev(found.stx_dev_major, found.stx_dev_minor),
+        .inode = found.stx_ino,
+        .links = found.stx_nlink,
+        .user = found.stx_uid,
+        .group = found.stx_gid,
+        .accessed_ns = statx_time_ns(found.stx_atime),
+        .modified_ns = statx_time_ns(found.stx_mtime),
+        .changed_ns = statx_time_ns(found.stx_ctime),
+    };
+    return 0;
+}
+
+#else
+
+int aloop__sys_fstat_cached(int fd, aloop_stat *ret)
+{
+    (void) fd;
+    (void) ret;
+    return -ENOSYS;
+}
+
+#endif
