@@ -39,6 +39,12 @@ struct sim_options {
     bool takes_errors;
     bool wake_pair;     /* The wake-up channel has two descriptors. */
     size_t buffer_size; /* Of each direction of a connection. */
+    /* Files; see also sim_file.h.  Each call on a thread of the pool takes a
+     * random time up to this one. */
+    int64_t file_delay_max_ns;
+    unsigned short_file_percent; /* A read or write does less than it could. */
+    unsigned miss_percent;       /* What was in the page cache was evicted. */
+    bool has_old_kernel;         /* Cached reads are known to be wrong. */
 };
 
 /* Makes a new world with default options: 1 us of delay, and no random

@@ -38,7 +38,7 @@ static int take_number(struct sim_file *file)
 {
     unsigned i = 0;
 
-    if (open_max > 0 && open_count >= open_max)
+    if (!sim__fd_is_free())
         return -EMFILE;
     while (i < table_size && table[i] != NULL)
         i++;
@@ -53,6 +53,11 @@ static int take_number(struct sim_file *file)
     open_count++;
     sim__trace(i);
     return (int) i + FIRST;
+}
+
+bool sim__fd_is_free(void)
+{
+    return open_max == 0 || open_count < open_max;
 }
 
 int sim__fd_open(enum sim_kind kind, struct sim_file **ret)
@@ -97,8 +102,12 @@ int sim__fd_close(int fd)
     }
     table[fd - FIRST] = NULL;
     open_count--;
-    if (--file->references == 0 && file->socket != NULL)
+    if (--file->references > 0)
+        return 0;
+    if (file->socket != NULL)
         sim__socket_gone(file->socket);
+    if (file->node != NULL)
+        sim__file_gone(file);
     return 0;
 }
 
@@ -246,7 +255,9 @@ unsigned sim__ready_bits(const struct sim_file *file)
 {
     if (file->kind == SIM_SOCKET)
         return socket_bits(file->socket);
-    if (file->kind == SIM_REGULAR)
+    if (file->kind == SIM_FILE && sim__file_is_waitable(file))
+        return sim__fifo_bits(file);
+    if (file->kind == SIM_REGULAR || file->node != NULL)
         return REACTOR_READ | REACTOR_WRITE;
     if (file->kind == SIM_WAKE)
         return REACTOR_WRITE | (file->signalled ? REACTOR_READ : 0);

@@ -166,7 +166,8 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
         return fault;
     if (file == NULL)
         return -EBADF;
-    if (file->kind == SIM_REGULAR)
+    if (file->kind == SIM_REGULAR || file->kind == SIM_NAMED ||
+        (file->kind == SIM_FILE && !sim__file_is_waitable(file)))
         return -EPERM;
     if (watch == NULL)
         watch = add_watch(reactor, file, fd);

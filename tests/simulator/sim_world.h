@@ -55,7 +55,14 @@ int64_t sim__next_ns(void);
 
 /* sim_fd.c: descriptors and open descriptions. */
 
-enum sim_kind { SIM_SOCKET, SIM_WAKE, SIM_REACTOR, SIM_REGULAR };
+enum sim_kind {
+    SIM_SOCKET,
+    SIM_WAKE,
+    SIM_REACTOR,
+    SIM_REGULAR,
+    SIM_FILE, /* Of the simulated file system: any type of file. */
+    SIM_NAMED /* The same, only looked up (O_PATH). */
+};
 
 /* An open file description. */
 struct sim_file {
@@ -66,6 +73,9 @@ struct sim_file {
     bool is_parents;     /* Shared with a parent by sim_fork(). */
     struct sim_socket *socket;
     struct aloop__reactor *reactor;
+    struct sim_node *node; /* Of SIM_FILE and SIM_NAMED. */
+    int flags;             /* O_* of SIM_FILE. */
+    int64_t position;      /* Of SIM_FILE. */
 };
 
 void sim__fd_end(void);
@@ -74,6 +84,7 @@ struct sim_file *sim__file(int fd);
 struct sim_file *sim__peek(int fd); /* Counts nothing. */
 /* Makes a description.  Returns the lowest free number, or -EMFILE. */
 int sim__fd_open(enum sim_kind kind, struct sim_file **ret);
+bool sim__fd_is_free(void); /* Whether a number can be opened. */
 int sim__fd_close(int fd);
 /* Makes another description of the same kind under the same number. */
 struct sim_file *sim__fd_replace(int fd);
@@ -199,5 +210,13 @@ struct sys_address sim__address_source(const struct sys_address *to);
 struct sys_address sim__address_mapped(const struct sys_address *address);
 
 void sim__peer_end(void);
+
+/* sim_file.c, sim_fifo.c, sim_disk.c: files; see sim_files.h. */
+
+void sim__file_gone(struct sim_file *file); /* After the last close. */
+bool sim__file_is_waitable(const struct sim_file *file);
+unsigned sim__fifo_bits(const struct sim_file *file); /* REACTOR_*. */
+void sim__disk_begin(void);
+void sim__disk_end(void);
 
 #endif

@@ -383,6 +383,9 @@ void sim_chaos(void)
     options->spurious_percent = 10;
     options->early_percent = 5;
     options->connect_now_percent = 10;
+    options->file_delay_max_ns = 5000000;
+    options->short_file_percent = 20;
+    options->miss_percent = 10;
     options->shuffle = true;
 }
 
@@ -448,6 +451,7 @@ void sim_end(void)
     sim__net_end();
     sim__thread_end();
     sim__address_end();
+    sim__disk_end();
     free_outsides();
     sim_forgive();
     free(stderr_text);
@@ -471,4 +475,5 @@ void sim_reset(uint64_t seed)
                     .delay_max_ns = 1000,
                     .buffer_size = 65536},
     };
+    sim__disk_begin();
 }
