@@ -105,12 +105,11 @@ static int sync_file(enum sim_call call, int fd)
         return error < 0 ? error : -EBADF;
     if (file->node == NULL || file->node->type == ALOOP_FILE_FIFO)
         return error < 0 ? error : -EINVAL;
-    if (error < 0) {
+    if (error == 0)
+        sim__sync(file->node);
+    else if (!sim_file_has_stopped())
         file->node->is_dirty = false;
-        return error;
-    }
-    sim__sync(file->node);
-    return 0;
+    return error;
 }
 
 int aloop__sys_fsync(int fd)
