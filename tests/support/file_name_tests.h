@@ -321,7 +321,8 @@ static void a_fifo_has_no_position(void **state)
     assert_int_equal(get(reader, text, 8, 0), -ESPIPE);
     assert_int_equal(put(writer, "x", 0), -ESPIPE);
     assert_int_equal(aloop__sys_seek(reader, 0, SYS_SEEK_CURRENT), -ESPIPE);
-    assert_int_equal(aloop__sys_read(reader, text, 8), 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(aloop__sys_read(reader, text + i, 1), 1);
     assert_string_equal(text, "abc");
     aloop__sys_close(writer);
     assert_int_equal(aloop__sys_read(reader, text, 8), 0);

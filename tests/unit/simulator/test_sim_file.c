@@ -22,8 +22,6 @@ static void make_folder(char *ret_path, size_t size)
 static void remove_folder(const char *path)
 {
     (void) path;
-    if (sim_mess()[0] != '\0')
-        print_error("%s\n", sim_mess());
     sim_end();
 }
 
