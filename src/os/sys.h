@@ -2,8 +2,9 @@
  *
  * Code outside this folder calls these functions and no others of the system.
  * They are substituted at link time: sys_posix.c and its neighbours make the
- * real calls, tests/simulator/sys_sim.c simulates them.  Each has a row in the
- * table tests/support/sys_calls.def.
+ * real calls, tests/simulator/sys_sim.c simulates them.  The calls for files
+ * are in sys_file.h.  Each call has a row in the table
+ * tests/support/sys_calls.def.
  *
  * A function that can fail returns 0 or more on success and a negated errno on
  * failure; errno itself has no meaning.  Calls that were interrupted by a

@@ -1,6 +1,7 @@
 /* The functions of os/sys_file.h on descriptors: opening and data. */
 
 #define _POSIX_C_SOURCE 200809L
+#define _DARWIN_C_SOURCE /* For O_NOFOLLOW. */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -92,6 +92,8 @@ static void make_world(enum point_world world)
         options->split_percent = 50;
         options->short_send_percent = 70;
         options->short_recv_percent = 70;
+        options->short_file_percent = 70;
+        options->miss_percent = 50;
         options->connect_now_percent = 50;
         options->wake_pair = true;
     }

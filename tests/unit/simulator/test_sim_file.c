@@ -2,6 +2,7 @@
  * simulation can show. */
 
 #define _POSIX_C_SOURCE 200809L
+#define _DARWIN_C_SOURCE /* For O_NOFOLLOW. */
 
 #include "support/file_tests.h"
 
