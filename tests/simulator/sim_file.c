@@ -246,7 +246,7 @@ static size_t read_block(struct sim_node *node, unsigned char *to, size_t size,
 
     if (size > SIM_BLOCK - at)
         size = SIM_BLOCK - at;
-    if (left <= 0)
+    if (left <= 0 || size == 0)
         return 0;
     if ((int64_t) size > left)
         size = (size_t) left;
