@@ -210,10 +210,9 @@ enum { FIND_DATA = -1, FIND_HOLE = -1 };
 int64_t aloop__sys_seek(int fd, int64_t offset, enum sys_seek how)
 {
     static const int codes[] = {
-        [SYS_SEEK_CURRENT] = SEEK_CUR,
-        [SYS_SEEK_END] = SEEK_END,
-        [SYS_SEEK_DATA] = FIND_DATA,
-        [SYS_SEEK_HOLE] = FIND_HOLE,
+        [SYS_SEEK_CURRENT] = SEEK_CUR, [SYS_SEEK_END] = SEEK_END,
+        [SYS_SEEK_DATA] = FIND_DATA,   [SYS_SEEK_HOLE] = FIND_HOLE,
+        [SYS_SEEK_START] = SEEK_SET,
     };
     bool is_search = how == SYS_SEEK_DATA || how == SYS_SEEK_HOLE;
     off_t result;

@@ -63,7 +63,13 @@ ssize_t aloop__sys_pread_cached(int fd, void *buffer, size_t size,
  * aloop__sys_pread_cached() (Linux 5.9 and 5.10), or has no such call. */
 bool aloop__sys_pread_cached_is_broken(void);
 
-enum sys_seek { SYS_SEEK_CURRENT, SYS_SEEK_END, SYS_SEEK_DATA, SYS_SEEK_HOLE };
+enum sys_seek {
+    SYS_SEEK_CURRENT,
+    SYS_SEEK_END,
+    SYS_SEEK_DATA,
+    SYS_SEEK_HOLE,
+    SYS_SEEK_START
+};
 
 /* Returns the offset.  -ENXIO means that there is no more data.  -EINVAL means
  * that the file cannot tell, -ESPIPE that it has no position. */

@@ -44,6 +44,18 @@ static int64_t search(const struct sim_node *node, int64_t offset,
     return found < node->data.size ? found : -ENXIO;
 }
 
+static int64_t move_from(const struct sim_file *file, int64_t offset,
+                         enum sys_seek how)
+{
+    int64_t from = 0;
+
+    if (how == SYS_SEEK_CURRENT)
+        from = file->position;
+    if (how == SYS_SEEK_END)
+        from = file->node->data.size;
+    return from + offset < 0 ? -EINVAL : from + offset;
+}
+
 int64_t aloop__sys_seek(int fd, int64_t offset, enum sys_seek how)
 {
     int error = sim__enter_file(CALL_sys_seek, SIM_LOOKS);
@@ -57,15 +69,12 @@ int64_t aloop__sys_seek(int fd, int64_t offset, enum sys_seek how)
         return -EBADF;
     if (file->node == NULL || file->node->type == ALOOP_FILE_FIFO)
         return -ESPIPE;
-    if (how == SYS_SEEK_CURRENT)
-        result = file->position + offset;
-    else if (how == SYS_SEEK_END)
-        result = file->node->data.size + offset;
-    else
+    if (how == SYS_SEEK_DATA || how == SYS_SEEK_HOLE)
         result = search(file->node, offset, how);
+    else
+        result = move_from(file, offset, how);
     if (result < 0)
-        return how == SYS_SEEK_CURRENT || how == SYS_SEEK_END ? -EINVAL
-                                                              : result;
+        return result;
     sim__change(file);
     file->position = result;
     return result;

@@ -424,6 +424,9 @@ static void a_search_finds_data_and_holes(void **state)
     if (hole == BLOCK)
         assert_int_equal(aloop__sys_seek(fd, BLOCK, SYS_SEEK_DATA), FAR);
     assert_int_equal(aloop__sys_seek(fd, -2 * FAR, SYS_SEEK_CURRENT), -EINVAL);
+    assert_int_equal(aloop__sys_seek(fd, 5, SYS_SEEK_START), 5);
+    assert_int_equal(aloop__sys_seek(fd, 1, SYS_SEEK_CURRENT), 6);
+    assert_int_equal(aloop__sys_seek(fd, -1, SYS_SEEK_START), -EINVAL);
     assert_int_equal(aloop__sys_seek(-1, 0, SYS_SEEK_END), -EBADF);
     aloop__sys_close(fd);
 }
