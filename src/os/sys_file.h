@@ -17,6 +17,8 @@
 #ifndef ALOOP_OS_SYS_FILE_H
 #define ALOOP_OS_SYS_FILE_H
 
+#include <fcntl.h> /* O_* */
+
 #include "aloop/stat.h"
 #include "os/sys.h"
 
@@ -39,6 +41,8 @@ int aloop__sys_look_up_cached(const char *path);
 /* Returns the status flags (O_APPEND, O_DIRECT, access mode) of a
  * descriptor. */
 int aloop__sys_file_flags(int fd);
+/* sys_file_flags.c: returns whether these flags contain O_DIRECT. */
+bool aloop__sys_file_is_direct(int flags);
 /* Sets or clears O_NONBLOCK. */
 int aloop__sys_file_set_blocking(int fd, bool is_blocking);
 
