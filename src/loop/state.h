@@ -232,12 +232,15 @@ struct aloop {
     struct aloop__node signals;          /* Of this loop; see signal.c. */
 
     struct aloop__pool *pool; /* NULL until it is first used. */
+    size_t cached_bytes; /* Of files, read from the page cache in this turn. */
 
     /* Tasks; task.c. */
     struct aloop__stacks *stacks;   /* NULL until they are first used. */
     struct aloop__task *current;    /* The task that is running, or NULL. */
     struct aloop__context *context; /* The loop's own; task.c creates it. */
     void (*fini_tasks)(aloop *loop);
+    /* Returns whether awaits of the task should end early. */
+    bool (*is_interrupted)(const struct aloop__task *task);
     struct aloop__fault_stack fault_stack; /* Used with options.debug. */
     bool is_watching_faults;
 };

@@ -197,6 +197,7 @@ static void turn_begin(struct turn *turn)
 
     loop->is_running = true;
     loop->is_stopping = false;
+    loop->cached_bytes = 0;
     turn->outer = aloop__running_set(loop);
     if (loop->debug != NULL)
         aloop__debug_enter(loop);

@@ -154,6 +154,11 @@ static void fini_tasks(aloop *loop)
     aloop__alloc_free(&loop->alloc, loop->context, sizeof *loop->context);
 }
 
+static bool task_is_interrupted(const struct aloop__task *task)
+{
+    return aloop__task_reason(task) != 0;
+}
+
 /* Makes the loop's own context, before its first task. */
 static int prepare_loop(aloop *loop)
 {
@@ -164,6 +169,7 @@ static int prepare_loop(aloop *loop)
         return ALOOP_ENOMEM;
     aloop__context_init_thread(loop->context);
     loop->fini_tasks = fini_tasks;
+    loop->is_interrupted = task_is_interrupted;
     aloop__overrun_watch(loop);
     return 0;
 }
