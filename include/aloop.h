@@ -87,6 +87,8 @@
 #include "aloop/stream_read.h"
 #include "aloop/stream_write.h"
 #include "aloop/tcp.h"
+#include "aloop/file.h"
+#include "aloop/file_data.h"
 #include "aloop/task.h"
 #include "aloop/main.h"
 #include "aloop/deadline.h"

@@ -1,0 +1,403 @@
+/* Opening and closing files, and their positions. */
+
+#include "file/file.h"
+
+#include <stdio.h> /* SEEK_SET */
+
+#include "loop/debug.h"
+#include "loop/report.h"
+#include "os/sys_file.h"
+
+/* Closing. */
+
+/* Closes a descriptor. */
+struct closing {
+    struct aloop__file_op op;
+    int fd;
+    bool has_begun; /* The work has. */
+};
+
+/* The descriptor is closed after all errors.  These mean that the system still
+ * works on it. */
+static ssize_t close_now(int fd)
+{
+    int error = aloop__sys_close(fd);
+
+    return error == -EINTR || error == -EINPROGRESS ? 0 : error;
+}
+
+/* There is no caller any more that could receive the error. */
+static void close_here(aloop *loop, int fd)
+{
+    ssize_t error = close_now(fd);
+
+    if (error < 0)
+        aloop__unhandled(loop, (int) error, "file close");
+}
+
+static ssize_t close_work(struct aloop__file_op *op)
+{
+    struct closing *closing = CONTAINER_OF(op, struct closing, op);
+
+    closing->has_begun = true;
+    return close_now(closing->fd);
+}
+
+static bool close_done(struct aloop__file_op *op)
+{
+    struct closing *closing = CONTAINER_OF(op, struct closing, op);
+
+    if (!closing->has_begun)
+        close_here(op->future.loop, closing->fd);
+    else if (op->status < 0 && op->status != ALOOP_ECANCELED)
+        aloop__unhandled(op->future.loop, (int) op->status, "file close");
+    op->status = 0;
+    return true;
+}
+
+static void close_cancel(struct aloop__file_op *op)
+{
+    close_done(op);
+    aloop__file_op_end(op, 0);
+}
+
+static const struct aloop__file_op_kind close_kind = {
+    .ops = FILE_OP_FUTURE("file close", struct closing),
+    .work = close_work,
+    .done = close_done,
+    .cancel = close_cancel,
+};
+
+/* Closes the descriptor on the pool, or here if that is impossible. */
+static void close_later(aloop *loop, int fd)
+{
+    struct closing *closing = NULL;
+
+    if (!loop->is_dying && !aloop__is_foreign(loop))
+        closing = aloop__future_new(loop, &close_kind.ops);
+    if (closing == NULL) {
+        close_here(loop, fd);
+        return;
+    }
+    closing->fd = fd;
+    closing->op.future.is_detached = true;
+    if (aloop__file_op_submit_first(&closing->op) < 0)
+        close_cancel(&closing->op);
+    aloop__future_unref(&closing->op.future);
+}
+
+/* Ends a file without operations. */
+static void end_file(aloop_file *file)
+{
+    aloop__io_close(file->handle.loop, &file->watch.io);
+    if (file->fd >= 0)
+        close_later(file->handle.loop, file->fd);
+    file->fd = -1;
+    aloop__handle_closed(&file->handle);
+}
+
+/* Ends the operations that no thread has begun.  The last one comes first, so
+ * that no end of one begins another one. */
+static void end_waiting(aloop_file *file)
+{
+    struct aloop__node *node = file->operations.prev;
+
+    while (node != &file->operations) {
+        struct aloop__file_use *use =
+            CONTAINER_OF(node, struct aloop__file_use, node);
+
+        node = node->prev;
+        if (aloop__file_op_take_back(&use->op))
+            aloop__file_op_kind_of(&use->op)->cancel(&use->op);
+    }
+}
+
+/* The second call of an end that waits for operations is that of the loop's
+ * end, when no thread uses the descriptor any more. */
+static void file_close(struct aloop__handle *handle)
+{
+    aloop_file *file = CONTAINER_OF(handle, aloop_file, handle);
+    bool is_forced = aloop__handle_is_ended(handle);
+
+    if (!is_forced) {
+        aloop__handle_closing(handle);
+        end_waiting(file);
+    }
+    if (handle->state == HANDLE_CLOSING &&
+        (is_forced || list_empty(&file->operations)))
+        end_file(file);
+}
+
+/* A forked child watches the descriptor itself, if operations wait for it. */
+static void file_fork(struct aloop__handle *handle)
+{
+    aloop_file *file = CONTAINER_OF(handle, aloop_file, handle);
+
+    if (file->watch.io.fd >= 0 && file->watch.io.armed != 0)
+        aloop__file_data_claim(file);
+}
+
+static const struct aloop__handle_ops file_ops = {
+    .name = "file",
+    .size = sizeof(aloop_file),
+    .close = file_close,
+    .fork = file_fork,
+};
+
+void aloop_file_close(aloop_file *file)
+{
+    if (file != NULL && aloop__check_handle(file, __func__) == 0)
+        file_close(&file->handle);
+}
+
+/* Operations. */
+
+void *aloop__file_use_new(aloop_file *file,
+                          const struct aloop__file_op_kind *kind,
+                          const char *function, aloop_future **ret_refused)
+{
+    int error = aloop__check_handle(file, function);
+    struct aloop__file_use *use;
+
+    if (error < 0) {
+        *ret_refused = aloop__future_refused(error);
+        return NULL;
+    }
+    use = aloop__file_op_new(file->handle.loop, kind, function, NULL, NULL,
+                             ret_refused);
+    if (use == NULL)
+        return NULL;
+    use->file = file;
+    list_init(&use->node);
+    list_push(&file->operations, &use->node);
+    return use;
+}
+
+void aloop__file_use_left(struct aloop__file_use *use)
+{
+    aloop_file *file = use->file;
+
+    list_remove(&use->node);
+    if (file->handle.state == HANDLE_CLOSING && list_empty(&file->operations))
+        end_file(file);
+}
+
+/* Opening. */
+
+static aloop_file *file_new(aloop *loop)
+{
+    aloop_file *file = aloop__handle_new(loop, &file_ops);
+
+    if (file == NULL)
+        return NULL;
+    file->fd = -1;
+    file->watch.io.fd = -1;
+    list_init(&file->operations);
+    for (int i = 0; i < FILE_QUEUES; i++)
+        list_init(&file->queues[i]);
+    return file;
+}
+
+/* What an open or an adoption finds out about a descriptor. */
+struct traits {
+    bool has_position;
+    bool is_cached;
+    int64_t position;
+};
+
+static void find_position(int fd, struct traits *traits)
+{
+    int64_t position = aloop__sys_seek(fd, 0, SYS_SEEK_CURRENT);
+
+    traits->has_position = position >= 0;
+    traits->position = position >= 0 ? position : 0;
+}
+
+/* What follows from the flags of the descriptor and from its traits. */
+static void set_up(aloop_file *file, int fd, int flags,
+                   const struct traits *traits)
+{
+    file->fd = fd;
+    file->is_append = (flags & O_APPEND) != 0;
+    file->is_blocking = (flags & O_NONBLOCK) == 0;
+    file->has_position = traits->has_position;
+    file->position = traits->position;
+    file->is_cached = traits->is_cached;
+}
+
+struct opening {
+    struct aloop__file_op op;
+    aloop_file **ret_file;
+    aloop_file *file;
+    int flags;
+    unsigned mode;
+    struct traits traits;
+};
+
+/* Opens without waiting for the other end of a FIFO.  A file with a lease
+ * refuses that until its holder has given the lease up. */
+static int open_file(const char *path, int flags, unsigned mode)
+{
+    int fd = aloop__sys_openat(SYS_CWD, path, flags | O_NONBLOCK, mode);
+
+    if (fd == ALOOP_EAGAIN && (flags & O_NONBLOCK) == 0)
+        fd = aloop__sys_openat(SYS_CWD, path, flags, mode);
+    return fd;
+}
+
+static ssize_t open_work(struct aloop__file_op *op)
+{
+    struct opening *opening = CONTAINER_OF(op, struct opening, op);
+    int fd = open_file(op->path, opening->flags, opening->mode);
+    aloop_stat stat;
+
+    if (fd < 0)
+        return fd;
+    find_position(fd, &opening->traits);
+    opening->traits.is_cached = aloop__sys_fstat(fd, &stat) == 0 &&
+                                stat.type == ALOOP_FILE_REGULAR &&
+                                !aloop__sys_file_is_direct(opening->flags) &&
+                                !aloop__sys_pread_cached_is_broken();
+    return fd;
+}
+
+static void open_cancel(struct aloop__file_op *op)
+{
+    struct opening *opening = CONTAINER_OF(op, struct opening, op);
+
+    file_close(&opening->file->handle);
+    aloop__file_op_end(op, ALOOP_ECANCELED);
+}
+
+static bool open_done(struct aloop__file_op *op)
+{
+    struct opening *opening = CONTAINER_OF(op, struct opening, op);
+    aloop_file *file = opening->file;
+
+    if (op->status >= 0) {
+        set_up(file, (int) op->status, opening->flags | O_NONBLOCK,
+               &opening->traits);
+        file->is_ours = (opening->flags & O_NONBLOCK) == 0;
+        op->status = 0;
+    }
+    if (op->status == 0 && aloop__file_op_is_wanted(op))
+        *opening->ret_file = file;
+    else
+        file_close(&file->handle);
+    return true;
+}
+
+static const struct aloop__file_op_kind open_kind = {
+    .ops = FILE_OP_FUTURE("file open", struct opening),
+    .paths = 1,
+    .work = open_work,
+    .done = open_done,
+    .cancel = open_cancel,
+};
+
+aloop_future *aloop_file_open(aloop *loop, const char *path, int flags,
+                              unsigned mode, aloop_file **ret_file)
+{
+    aloop_future *refused;
+    struct opening *opening;
+
+    if (loop != NULL && ret_file == NULL)
+        path = NULL; /* Another argument that is refused. */
+    opening =
+        aloop__file_op_new(loop, &open_kind, __func__, path, NULL, &refused);
+    if (opening == NULL)
+        return refused;
+    opening->file = file_new(loop);
+    if (opening->file == NULL)
+        return aloop__future_drop_new(&opening->op.future);
+    opening->ret_file = ret_file;
+    opening->flags = flags;
+    opening->mode = mode;
+    return aloop__file_op_submit(&opening->op);
+}
+
+/* Asks nothing that can block. */
+int aloop_file_adopt(aloop *loop, int fd, aloop_file **ret_file)
+{
+    int error = aloop__check_loop(loop, __func__), flags;
+    struct traits traits;
+    aloop_stat stat;
+    aloop_file *file;
+
+    if (error < 0 || fd < 0 || ret_file == NULL)
+        return error < 0 ? error : ALOOP_EINVAL;
+    flags = aloop__sys_file_flags(fd);
+    if (flags < 0)
+        return flags;
+    find_position(fd, &traits);
+    traits.is_cached = aloop__sys_fstat_cached(fd, &stat) == 0 &&
+                       stat.type == ALOOP_FILE_REGULAR &&
+                       !aloop__sys_file_is_direct(flags) &&
+                       !aloop__sys_pread_cached_is_broken();
+    file = file_new(loop);
+    if (file == NULL)
+        return ALOOP_ENOMEM;
+    set_up(file, fd, flags, &traits);
+    *ret_file = file;
+    return 0;
+}
+
+int aloop_file_detach(aloop_file *file)
+{
+    int fd = aloop__check_handle(file, __func__);
+
+    if (fd < 0)
+        return fd;
+    if (aloop__is_foreign(file->handle.loop))
+        return ALOOP_EPERM;
+    if (!list_empty(&file->operations))
+        return ALOOP_EBUSY;
+    if (file->has_position) /* The kernel does not know it. */
+        aloop__sys_seek(file->fd, file->position, SYS_SEEK_START);
+    if (file->is_ours)
+        aloop__sys_file_set_blocking(file->fd, true);
+    fd = file->fd;
+    file->fd = -1;
+    file_close(&file->handle);
+    return fd;
+}
+
+/* The position. */
+
+int aloop_file_fd(const aloop_file *file)
+{
+    int error = aloop__check_handle(file, __func__);
+
+    return error < 0 ? error : file->fd;
+}
+
+int64_t aloop_file_position(const aloop_file *file)
+{
+    int error = aloop__check_handle(file, __func__);
+
+    if (error < 0)
+        return error;
+    return file->has_position ? file->position : ALOOP_ESPIPE;
+}
+
+int64_t aloop_file_seek(aloop_file *file, int64_t offset, int origin)
+{
+    int error = aloop__check_handle(file, __func__);
+
+    if (error < 0)
+        return error;
+    if (!file->has_position)
+        return ALOOP_ESPIPE;
+    if (origin != SEEK_SET && origin != SEEK_CUR)
+        return ALOOP_EINVAL;
+    if (!list_empty(&file->queues[FILE_READS]))
+        return ALOOP_EBUSY;
+    if (origin == SEEK_CUR && offset > INT64_MAX - file->position)
+        return ALOOP_EOVERFLOW;
+    if (origin == SEEK_CUR)
+        offset += file->position;
+    if (offset < 0)
+        return ALOOP_EINVAL;
+    file->position = offset;
+    return offset;
+}

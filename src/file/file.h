@@ -1,0 +1,64 @@
+/* Open files, from the inside.
+ *
+ *     file.c         opening, closing, the position
+ *     file_change.c  attributes, size, synchronization
+ *     file_data.c    reading and writing; file_transfer.c, its work on a thread
+ *     file_cached.c  reads on the loop's thread
+ *
+ * A file is a handle that never calls back.  Its operations are futures and are
+ * in file->operations until they end.  A file that was closed stays until its
+ * last operation has ended, because a thread may be using the descriptor. */
+
+#ifndef ALOOP_FILE_FILE_H
+#define ALOOP_FILE_FILE_H
+
+#include "aloop/file.h"
+#include "file/file_op.h"
+#include "loop/handle.h"
+#include "loop/io.h"
+
+enum { FILE_READS, FILE_WRITES, FILE_QUEUES };
+
+struct aloop_file {
+    struct aloop__handle handle;
+    int fd;            /* -1 until it is open. */
+    bool has_position; /* It can seek. */
+    bool is_append;    /* O_APPEND */
+    bool is_blocking;  /* Not O_NONBLOCK. */
+    bool is_ours;      /* O_NONBLOCK was set by the library. */
+    bool is_cached;    /* aloop__file_read_cached() may try it. */
+    /* After a read that was not in the cache, how many reads do not try it, and
+     * how many of them are left; see file_cached.c. */
+    uint8_t backoff;
+    uint8_t skips;
+    int64_t position;
+    struct aloop__node operations; /* Of struct aloop__file_use. */
+    /* Reads and writes (struct data) that are served in order.  The first one
+     * of each queue has begun.  All are in the first queue if the file has a
+     * position. */
+    struct aloop__node queues[FILE_QUEUES];
+    /* Watches a descriptor without a position; fd is -1 until it is used. */
+    struct aloop__io_shared watch;
+};
+
+/* An operation on an open file, and the beginning of the structs of all such
+ * kinds. */
+struct aloop__file_use {
+    struct aloop__file_op op;
+    struct aloop__node node; /* In file->operations. */
+    aloop_file *file;        /* Valid until the operation has ended. */
+};
+
+/* Returns a new operation on `file`; see aloop__file_op_new(). */
+void *aloop__file_use_new(aloop_file *file,
+                          const struct aloop__file_op_kind *kind,
+                          const char *function, aloop_future **ret_refused);
+/* Must be called directly before the operation settles.  Closes the descriptor
+ * if the file is closed and this was its last operation. */
+void aloop__file_use_left(struct aloop__file_use *use);
+
+/* file_data.c: watches the descriptor in this process, or ends the operations
+ * that wait for it. */
+void aloop__file_data_claim(aloop_file *file);
+
+#endif

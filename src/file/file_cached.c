@@ -1,0 +1,96 @@
+/* Reads on the loop's own thread, of what the page cache has.
+ *
+ * The kernel is asked for bytes without waiting for the disk.  That is done for
+ * regular files only, and not with O_DIRECT, because the call would then wait
+ * for the device.  A file whose file system refuses it is marked.
+ *
+ * A call that finds nothing starts the transfer from the disk, and may have to
+ * wait until the device accepts the request.  Therefore the next 1, 2, 4, ...
+ * reads of the file are left to the pool, until one is in the cache again.
+ *
+ * Copying takes time, too, in which the loop does nothing else.  The number of
+ * bytes is limited for each call and for each turn. */
+
+#include "file/file_data.h"
+
+#include "os/sys_file.h"
+
+enum { CACHED_MAX = 64 << 10, CACHED_TURN_MAX = 256 << 10, BACKOFF_MAX = 64 };
+
+/* Every await of an interrupted task has to end early, and that of a settled
+ * future does not. */
+static bool is_caller_interrupted(const aloop *loop)
+{
+    return loop->current != NULL && loop->is_interrupted(loop->current);
+}
+
+static bool may_read_cached(aloop_file *file, size_t size)
+{
+    aloop *loop = file->handle.loop;
+
+    if (!file->is_cached || size > CACHED_MAX ||
+        size > CACHED_TURN_MAX - loop->cached_bytes ||
+        is_caller_interrupted(loop))
+        return false;
+    if (file->skips == 0)
+        return true;
+    file->skips--;
+    return false;
+}
+
+/* Takes the result of a call that has read nothing. */
+static void note_failure(aloop_file *file, ssize_t error)
+{
+    if (error != ALOOP_EAGAIN) {
+        file->is_cached = false;
+        return;
+    }
+    if (file->backoff < BACKOFF_MAX)
+        file->backoff = file->backoff == 0 ? 1 : (uint8_t) (2 * file->backoff);
+    file->skips = file->backoff;
+}
+
+/* Fills one buffer.  Returns how many bytes were read.  *ret_is_over is set if
+ * the file ends there or the rest is not in the cache, and *ret_has_ended in
+ * the first case. */
+static size_t fill_cached(aloop_file *file, struct iovec buffer, int64_t offset,
+                          bool *ret_is_over, bool *ret_has_ended)
+{
+    size_t moved = 0;
+
+    while (moved < buffer.iov_len && !*ret_is_over) {
+        ssize_t n = aloop__sys_pread_cached(
+            file->fd, (char *) buffer.iov_base + moved, buffer.iov_len - moved,
+            offset + (int64_t) moved);
+
+        if (n > 0) {
+            moved += (size_t) n;
+            continue;
+        }
+        *ret_is_over = true;
+        *ret_has_ended = n == 0;
+        if (n < 0)
+            note_failure(file, n);
+    }
+    return moved;
+}
+
+size_t aloop__file_read_cached(aloop_file *file, const struct iovec *buffers,
+                               size_t size, int64_t offset,
+                               bool *ret_is_complete)
+{
+    bool is_over = false, has_ended = false;
+    size_t moved = 0;
+
+    *ret_is_complete = false;
+    if (!may_read_cached(file, size) || offset > INT64_MAX - (int64_t) size)
+        return 0;
+    for (; moved < size && !is_over; buffers++)
+        moved += fill_cached(file, *buffers, offset + (int64_t) moved, &is_over,
+                             &has_ended);
+    *ret_is_complete = moved == size || has_ended;
+    if (*ret_is_complete)
+        file->backoff = 0;
+    file->handle.loop->cached_bytes += moved;
+    return moved;
+}

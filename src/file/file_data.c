@@ -1,0 +1,421 @@
+/* Reading and writing open files.
+ *
+ * Operations at the position wait in a queue of the file, whose first one has
+ * begun: it gets the position of the file, and moves it when it ends.  The
+ * others have offsets of their own and begin immediately.  file_transfer.c does
+ * their work on a thread.
+ *
+ * A file without a position has a queue for each direction.  Its operations
+ * first wait in the reactor, so that they occupy no thread and can be
+ * cancelled.  They wait again when the descriptor would block. */
+
+#include "aloop/file_data.h"
+
+#include "file/file_data.h"
+#include "loop/debug.h"
+#include "os/reactor.h"
+
+static const int64_t at_position = -1; /* In place of an offset. */
+
+static struct aloop__file_data *first_in(const struct aloop__node *queue)
+{
+    return list_empty(queue)
+               ? NULL
+               : CONTAINER_OF(queue->next, struct aloop__file_data, queued);
+}
+
+static struct aloop__node *queue_of(const struct aloop__file_data *data)
+{
+    aloop_file *file = data->use.file;
+    bool is_second = !file->has_position && data->is_write;
+
+    return &file->queues[is_second ? FILE_WRITES : FILE_READS];
+}
+
+/* Moves the position of the file when an operation at it ends. */
+static void move_position(const struct aloop__file_data *data, ssize_t status)
+{
+    aloop_file *file = data->use.file;
+
+    if (!data->is_at_position || !file->has_position)
+        return;
+    if (data->is_write && file->is_append && data->moved > 0)
+        file->position = data->offset >= 0 ? data->offset : file->position;
+    else if (data->is_write || status >= 0)
+        file->position += (int64_t) data->moved;
+}
+
+/* Removes an operation from its file.  It settles next. */
+static void leave_file(struct aloop__file_data *data, ssize_t status)
+{
+    move_position(data, status);
+    list_remove(&data->queued);
+    aloop__file_use_left(&data->use);
+}
+
+static int arm_waiting(aloop_file *file)
+{
+    static const unsigned bits[FILE_QUEUES] = {REACTOR_READ, REACTOR_WRITE};
+    unsigned wanted = 0;
+
+    for (int i = 0; i < FILE_QUEUES; i++) {
+        const struct aloop__file_data *first = first_in(&file->queues[i]);
+
+        if (first != NULL && first->is_waiting)
+            wanted |= bits[i];
+    }
+    return aloop__io_arm(file->handle.loop, &file->watch.io, wanted);
+}
+
+static void file_ready(struct aloop__io *io, unsigned bits);
+
+/* Waits until the descriptor is ready.  Returns ALOOP_EPERM if it always is, or
+ * another error. */
+static int wait_until_ready(struct aloop__file_data *data)
+{
+    aloop_file *file = data->use.file;
+    aloop *loop = file->handle.loop;
+    int error = 0;
+
+    if (file->watch.io.fd < 0)
+        error = aloop__io_share(loop, &file->watch, file->fd, file_ready);
+    else
+        error = aloop__io_claim(loop, &file->watch.io);
+    if (error == 0) {
+        data->is_waiting = true;
+        error = arm_waiting(file);
+        data->is_waiting = error == 0;
+    }
+    return error;
+}
+
+/* Returns true if the operation is under way.  Otherwise it ends now, with
+ * op.status. */
+static bool begin_data(struct aloop__file_data *data, bool was_tried)
+{
+    aloop_file *file = data->use.file;
+    struct aloop__file_op *op = &data->use.op;
+    bool is_complete = false;
+
+    op->status = ALOOP_ECANCELED;
+    if (aloop__is_foreign(file->handle.loop)) /* A child is leaving it. */
+        return false;
+    if (data->is_at_position)
+        data->offset = file->position;
+    if (!was_tried && !data->is_write && file->is_cached)
+        aloop__file_data_advance(
+            data, aloop__file_read_cached(file, data->buffers, data->size,
+                                          data->offset, &is_complete));
+    if (is_complete) {
+        op->status = (ssize_t) data->moved;
+        return false;
+    }
+    op->status = file->has_position ? ALOOP_EPERM : wait_until_ready(data);
+    if (op->status == ALOOP_EPERM)
+        op->status = aloop__file_op_try_submit(op);
+    return op->status == 0;
+}
+
+/* Begins the first operation of a queue.  Those that end now are followed by
+ * the next one. */
+static void begin_next(struct aloop__node *queue, bool was_tried)
+{
+    struct aloop__file_data *data;
+
+    while ((data = first_in(queue)) != NULL && !begin_data(data, was_tried)) {
+        ssize_t status = data->use.op.status;
+
+        leave_file(data, status);
+        aloop__file_op_end(&data->use.op, status);
+        was_tried = false;
+    }
+}
+
+/* The descriptor was not ready any more.  Returns ALOOP_PENDING if the
+ * operation waits. */
+static int wait_again(struct aloop__file_data *data)
+{
+    int error = ALOOP_ECANCELED;
+
+    if (!aloop__file_op_is_cancelled(&data->use.op) &&
+        !aloop__handle_is_ended(&data->use.file->handle))
+        error = wait_until_ready(data);
+    if (error == ALOOP_EPERM) /* It should always be ready. */
+        error = ALOOP_EAGAIN;
+    return error == 0 ? ALOOP_PENDING : error;
+}
+
+static bool data_done(struct aloop__file_op *op)
+{
+    struct aloop__file_data *data = aloop__file_data_of(op);
+    struct aloop__node *queue = queue_of(data);
+    bool is_first = first_in(queue) == data;
+
+    if (data->would_block && op->status == ALOOP_EAGAIN)
+        op->status = wait_again(data);
+    if (op->status == ALOOP_PENDING)
+        return false;
+    leave_file(data, op->status);
+    if (is_first)
+        begin_next(queue, false);
+    return true;
+}
+
+static void data_cancel(struct aloop__file_op *op)
+{
+    struct aloop__file_data *data = aloop__file_data_of(op);
+    aloop_file *file = data->use.file;
+    struct aloop__node *queue = queue_of(data);
+    bool is_first = first_in(queue) == data, was_waiting = data->is_waiting;
+
+    leave_file(data, ALOOP_ECANCELED);
+    if (was_waiting)
+        arm_waiting(file);
+    aloop__file_op_end(op, ALOOP_ECANCELED);
+    if (is_first)
+        begin_next(queue, false);
+}
+
+static const struct aloop__file_op_kind read_kind = {
+    .ops = FILE_OP_FUTURE("file read", struct aloop__file_data),
+    .work = aloop__file_data_work,
+    .done = data_done,
+    .cancel = data_cancel,
+};
+
+static const struct aloop__file_op_kind write_kind = {
+    .ops = FILE_OP_FUTURE("file write", struct aloop__file_data),
+    .work = aloop__file_data_work,
+    .done = data_done,
+    .cancel = data_cancel,
+};
+
+/* Hands the first operation of a queue to the pool, if it waits for this. */
+static void stop_waiting(aloop_file *file, struct aloop__node *queue, int error)
+{
+    struct aloop__file_data *data = first_in(queue);
+
+    if (data == NULL || !data->is_waiting)
+        return;
+    data->is_waiting = false;
+    arm_waiting(file);
+    if (error == 0)
+        error = aloop__file_op_try_submit(&data->use.op);
+    if (error == 0)
+        return;
+    leave_file(data, error);
+    aloop__file_op_end(&data->use.op, error);
+    begin_next(queue, false);
+}
+
+static void file_ready(struct aloop__io *io, unsigned bits)
+{
+    struct aloop__io_shared *watch =
+        CONTAINER_OF(io, struct aloop__io_shared, io);
+    aloop_file *file = CONTAINER_OF(watch, aloop_file, watch);
+
+    if ((bits & ~(unsigned) REACTOR_WRITE) != 0)
+        stop_waiting(file, &file->queues[FILE_READS], 0);
+    if ((bits & ~(unsigned) REACTOR_READ) != 0)
+        stop_waiting(file, &file->queues[FILE_WRITES], 0);
+}
+
+void aloop__file_data_claim(aloop_file *file)
+{
+    int error = aloop__io_claim(file->handle.loop, &file->watch.io);
+
+    for (int i = 0; error < 0 && i < FILE_QUEUES; i++)
+        stop_waiting(file, &file->queues[i], error);
+}
+
+/* Starting. */
+
+/* What a public function was called with. */
+struct request {
+    const char *function;
+    const struct iovec *buffers;
+    int count;
+    int64_t offset; /* Or at_position. */
+    bool is_write;
+};
+
+/* Adds up the sizes of the buffers. */
+static int measure(const struct iovec *buffers, int count, size_t *ret_size)
+{
+    size_t size = 0;
+
+    if (count < 0 || (count > 0 && buffers == NULL))
+        return ALOOP_EINVAL;
+    for (int i = 0; i < count; i++) {
+        if ((buffers[i].iov_base == NULL && buffers[i].iov_len > 0) ||
+            buffers[i].iov_len > PTRDIFF_MAX - size)
+            return ALOOP_EINVAL;
+        size += buffers[i].iov_len;
+    }
+    *ret_size = size;
+    return 0;
+}
+
+static int check_request(const aloop_file *file, const struct request *request,
+                         size_t size)
+{
+    if (aloop__is_foreign(file->handle.loop))
+        return ALOOP_EPERM;
+    if (request->offset == at_position)
+        return 0;
+    if (request->offset < 0)
+        return ALOOP_EINVAL;
+    if (!file->has_position)
+        return ALOOP_ESPIPE;
+    if (request->is_write && file->is_append)
+        return ALOOP_EINVAL;
+    if (request->is_write && (int64_t) size > INT64_MAX - request->offset)
+        return ALOOP_EFBIG;
+    return 0;
+}
+
+/* Answers a read that needs no operation.  Returns false if it does. */
+static bool read_now(aloop_file *file, const struct request *request,
+                     size_t size, size_t *ret_moved, aloop_future **ret_future)
+{
+    bool is_queued = request->offset == at_position, is_complete;
+
+    if (is_queued && !list_empty(&file->queues[FILE_READS]))
+        return false;
+    *ret_moved = aloop__file_read_cached(
+        file, request->buffers, size,
+        is_queued ? file->position : request->offset, &is_complete);
+    if (!is_complete)
+        return false;
+    *ret_future =
+        aloop__future_new_settled(file->handle.loop, (ssize_t) *ret_moved);
+    if (is_queued && *ret_future != NULL)
+        file->position += (int64_t) *ret_moved;
+    return true;
+}
+
+static aloop_future *start_data(aloop_file *file, const struct request *request,
+                                size_t size)
+{
+    aloop_future *future = NULL;
+    size_t moved = 0;
+    bool was_tried = !request->is_write && file->is_cached &&
+                     (request->offset != at_position ||
+                      list_empty(&file->queues[FILE_READS]));
+    struct aloop__file_data *data;
+
+    if (was_tried && read_now(file, request, size, &moved, &future))
+        return future;
+    data = aloop__file_use_new(file,
+                               request->is_write ? &write_kind : &read_kind,
+                               request->function, &future);
+    if (data == NULL)
+        return future;
+    future = &data->use.op.future;
+    list_init(&data->queued);
+    data->buffers = request->buffers;
+    data->count = request->count;
+    if (data->count == 1) { /* Then the array may belong to the function. */
+        data->one = request->buffers[0];
+        data->buffers = &data->one;
+    }
+    data->is_write = request->is_write;
+    data->is_at_position = request->offset == at_position;
+    data->offset = request->offset;
+    data->size = size;
+    aloop__file_data_advance(data, moved);
+    if (data->is_at_position) {
+        struct aloop__node *queue = queue_of(data);
+
+        list_push(queue, &data->queued);
+        if (first_in(queue) == data)
+            begin_next(queue, was_tried);
+    } else if (!begin_data(data, was_tried)) {
+        leave_file(data, data->use.op.status);
+        aloop__file_op_end(&data->use.op, data->use.op.status);
+    }
+    return future;
+}
+
+static aloop_future *start_request(aloop_file *file,
+                                   const struct request *request)
+{
+    int error = aloop__check_handle(file, request->function);
+    size_t size = 0;
+
+    if (error < 0)
+        return aloop__future_refused(error);
+    error = measure(request->buffers, request->count, &size);
+    if (error == 0)
+        error = check_request(file, request, size);
+    if (error < 0 || size == 0)
+        return aloop__future_new_settled(file->handle.loop, error);
+    return start_data(file, request, size);
+}
+
+/* A negative offset of the caller is not at_position. */
+static int64_t offset_of(int64_t offset)
+{
+    return offset < 0 ? INT64_MIN : offset;
+}
+
+static aloop_future *start_single(aloop_file *file, const char *function,
+                                  const void *data, size_t size, int64_t offset,
+                                  bool is_write)
+{
+    struct iovec buffer = {(void *) (uintptr_t) data, size};
+
+    return start_request(
+        file, &(struct request){function, &buffer, 1, offset, is_write});
+}
+
+aloop_future *aloop_file_read(aloop_file *file, void *buffer, size_t size)
+{
+    return start_single(file, __func__, buffer, size, at_position, false);
+}
+
+aloop_future *aloop_file_write(aloop_file *file, const void *data, size_t size)
+{
+    return start_single(file, __func__, data, size, at_position, true);
+}
+
+aloop_future *aloop_file_read_at(aloop_file *file, void *buffer, size_t size,
+                                 int64_t offset)
+{
+    return start_single(file, __func__, buffer, size, offset_of(offset), false);
+}
+
+aloop_future *aloop_file_write_at(aloop_file *file, const void *data,
+                                  size_t size, int64_t offset)
+{
+    return start_single(file, __func__, data, size, offset_of(offset), true);
+}
+
+aloop_future *aloop_file_readv(aloop_file *file, const struct iovec *buffers,
+                               int count)
+{
+    return start_request(
+        file, &(struct request){__func__, buffers, count, at_position, false});
+}
+
+aloop_future *aloop_file_writev(aloop_file *file, const struct iovec *buffers,
+                                int count)
+{
+    return start_request(
+        file, &(struct request){__func__, buffers, count, at_position, true});
+}
+
+aloop_future *aloop_file_readv_at(aloop_file *file, const struct iovec *buffers,
+                                  int count, int64_t offset)
+{
+    return start_request(file, &(struct request){__func__, buffers, count,
+                                                 offset_of(offset), false});
+}
+
+aloop_future *aloop_file_writev_at(aloop_file *file,
+                                   const struct iovec *buffers, int count,
+                                   int64_t offset)
+{
+    return start_request(file, &(struct request){__func__, buffers, count,
+                                                 offset_of(offset), true});
+}

@@ -1,0 +1,120 @@
+/* The work of reads and writes, on a thread of the pool.
+ *
+ * It transfers pieces of up to PIECE_MAX bytes until all buffers are done, and
+ * looks between two of them whether the operation was cancelled. */
+
+#include "file/file_data.h"
+
+#include "os/sys_file.h"
+
+enum {
+    PIECE_MAX = 8 << 20,
+    /* What a pipe accepts without blocking when it is ready: PIPE_BUF of every
+     * system. */
+    PIPE_PIECE_MAX = 512
+};
+
+void aloop__file_data_advance(struct aloop__file_data *data, size_t size)
+{
+    data->moved += size;
+    data->skip += size;
+    while (data->count > 0 && data->skip >= data->buffers->iov_len) {
+        data->skip -= data->buffers->iov_len;
+        data->buffers++;
+        data->count--;
+    }
+}
+
+/* Lists the next buffers, up to `max` bytes.  Returns how many there are. */
+static size_t next_pieces(const struct aloop__file_data *data, size_t max,
+                          struct sys_piece pieces[SYS_PIECES_MAX])
+{
+    size_t skip = data->skip, count = 0;
+
+    for (int i = 0; i < data->count && count < SYS_PIECES_MAX && max > 0; i++) {
+        const struct iovec *buffer = &data->buffers[i];
+        size_t size = buffer->iov_len - skip;
+
+        if (size > max)
+            size = max;
+        if (size > 0)
+            pieces[count++] = (struct sys_piece){
+                (const char *) buffer->iov_base + skip, size};
+        max -= size;
+        skip = 0;
+    }
+    return count;
+}
+
+/* Returns how many bytes the next call may transfer. */
+static size_t piece_max(const struct aloop__file_data *data)
+{
+    const aloop_file *file = data->use.file;
+    int64_t offset = data->offset, room = INT64_MAX;
+
+    if (!file->has_position)
+        return file->is_blocking && data->is_write ? PIPE_PIECE_MAX : PIECE_MAX;
+    if (!file->is_append || !data->is_write)
+        room = INT64_MAX - offset - (int64_t) data->moved;
+    return room < PIECE_MAX ? (size_t) room : PIECE_MAX;
+}
+
+/* Calls the system once. */
+static ssize_t transfer(const struct aloop__file_data *data)
+{
+    const aloop_file *file = data->use.file;
+    struct sys_piece pieces[SYS_PIECES_MAX];
+    size_t count = next_pieces(data, piece_max(data), pieces);
+    int64_t offset = data->offset + (int64_t) data->moved;
+
+    if (count == 0)
+        return 0;
+    if (!file->has_position && !data->is_write)
+        return aloop__sys_read(file->fd, (void *) (uintptr_t) pieces[0].data,
+                               pieces[0].size);
+    if (!file->has_position || (file->is_append && data->is_write))
+        return aloop__sys_writev(file->fd, pieces, count);
+    if (data->is_write)
+        return aloop__sys_pwritev(file->fd, pieces, count, offset);
+    return aloop__sys_preadv(file->fd, pieces, count, offset);
+}
+
+/* Returns whether a read ends although its buffers are not full, or a write
+ * has to wait. */
+static bool is_piecewise(const struct aloop__file_data *data)
+{
+    const aloop_file *file = data->use.file;
+
+    return !file->has_position && (!data->is_write || file->is_blocking);
+}
+
+static ssize_t transfer_all(struct aloop__file_data *data)
+{
+    while (data->moved < data->size) {
+        ssize_t n = transfer(data);
+
+        if (n < 0)
+            return n;
+        if (n == 0)
+            return data->is_write ? ALOOP_EFBIG : (ssize_t) data->moved;
+        aloop__file_data_advance(data, (size_t) n);
+        if (data->moved < data->size &&
+            aloop__file_op_is_cancelled(&data->use.op))
+            return ALOOP_ECANCELED;
+        if (is_piecewise(data) && data->moved < data->size)
+            return data->is_write ? ALOOP_EAGAIN : (ssize_t) data->moved;
+    }
+    return (ssize_t) data->moved;
+}
+
+ssize_t aloop__file_data_work(struct aloop__file_op *op)
+{
+    struct aloop__file_data *data = aloop__file_data_of(op);
+    const aloop_file *file = data->use.file;
+    ssize_t status = transfer_all(data);
+
+    data->would_block = status == ALOOP_EAGAIN && !file->has_position;
+    if (file->is_append && data->is_write && file->has_position)
+        data->offset = aloop__sys_seek(file->fd, 0, SYS_SEEK_CURRENT);
+    return status;
+}
