@@ -142,6 +142,7 @@ static const struct aloop__handle_ops file_ops = {
     .size = sizeof(aloop_file),
     .close = file_close,
     .fork = file_fork,
+    .is_fallible = true,
 };
 
 void aloop_file_close(aloop_file *file)
@@ -209,7 +210,7 @@ static void find_position(int fd, struct traits *traits)
 {
     int64_t position = aloop__sys_seek(fd, 0, SYS_SEEK_CURRENT);
 
-    traits->has_position = position >= 0;
+    traits->has_position = position != ALOOP_ESPIPE;
     traits->position = position >= 0 ? position : 0;
 }
 
@@ -225,10 +226,10 @@ static void set_up(aloop_file *file, int fd, int flags,
     file->is_cached = traits->is_cached;
 }
 
+/* It uses a new file, which is closed at the loop's end like any other. */
 struct opening {
-    struct aloop__file_op op;
+    struct aloop__file_use use;
     aloop_file **ret_file;
-    aloop_file *file;
     int flags;
     unsigned mode;
     struct traits traits;
@@ -247,7 +248,7 @@ static int open_file(const char *path, int flags, unsigned mode)
 
 static ssize_t open_work(struct aloop__file_op *op)
 {
-    struct opening *opening = CONTAINER_OF(op, struct opening, op);
+    struct opening *opening = CONTAINER_OF(op, struct opening, use.op);
     int fd = open_file(op->path, opening->flags, opening->mode);
     aloop_stat stat;
 
@@ -261,29 +262,42 @@ static ssize_t open_work(struct aloop__file_op *op)
     return fd;
 }
 
+/* Ends a file that the application does not get. */
+static void close_unseen(struct opening *opening)
+{
+    aloop_file *file = opening->use.file;
+
+    list_remove(&opening->use.node);
+    if (aloop__handle_is_ended(&file->handle))
+        end_file(file);
+    else
+        file_close(&file->handle);
+}
+
 static void open_cancel(struct aloop__file_op *op)
 {
-    struct opening *opening = CONTAINER_OF(op, struct opening, op);
-
-    file_close(&opening->file->handle);
+    close_unseen(CONTAINER_OF(op, struct opening, use.op));
     aloop__file_op_end(op, ALOOP_ECANCELED);
 }
 
 static bool open_done(struct aloop__file_op *op)
 {
-    struct opening *opening = CONTAINER_OF(op, struct opening, op);
-    aloop_file *file = opening->file;
+    struct opening *opening = CONTAINER_OF(op, struct opening, use.op);
+    aloop_file *file = opening->use.file;
 
     if (op->status >= 0) {
         set_up(file, (int) op->status, opening->flags | O_NONBLOCK,
                &opening->traits);
         file->is_ours = (opening->flags & O_NONBLOCK) == 0;
-        op->status = 0;
+        op->status = aloop__handle_is_ended(&file->handle) ? ALOOP_ECANCELED
+                                                           : 0;
     }
-    if (op->status == 0 && aloop__file_op_is_wanted(op))
+    if (op->status == 0 && aloop__file_op_is_wanted(op)) {
+        list_remove(&opening->use.node);
         *opening->ret_file = file;
-    else
-        file_close(&file->handle);
+    } else {
+        close_unseen(opening);
+    }
     return true;
 }
 
@@ -307,13 +321,15 @@ aloop_future *aloop_file_open(aloop *loop, const char *path, int flags,
         aloop__file_op_new(loop, &open_kind, __func__, path, NULL, &refused);
     if (opening == NULL)
         return refused;
-    opening->file = file_new(loop);
-    if (opening->file == NULL)
-        return aloop__future_drop_new(&opening->op.future);
+    opening->use.file = file_new(loop);
+    if (opening->use.file == NULL)
+        return aloop__future_drop_new(&opening->use.op.future);
+    list_init(&opening->use.node);
+    list_push(&opening->use.file->operations, &opening->use.node);
     opening->ret_file = ret_file;
     opening->flags = flags;
     opening->mode = mode;
-    return aloop__file_op_submit(&opening->op);
+    return aloop__file_op_submit(&opening->use.op);
 }
 
 /* Asks nothing that can block. */

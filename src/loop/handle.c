@@ -122,6 +122,20 @@ void aloop__handles_fork(aloop *loop)
     }
 }
 
+void aloop__handles_close_fallible(aloop *loop)
+{
+    struct aloop__node *node = loop->handles.next;
+
+    while (node != &loop->handles) {
+        struct aloop__handle *handle =
+            CONTAINER_OF(node, struct aloop__handle, node);
+
+        node = node->next;
+        if (handle->ops->is_fallible && !aloop__handle_is_ended(handle))
+            handle->ops->close(handle);
+    }
+}
+
 void aloop__handles_close_all(aloop *loop)
 {
     /* A close moves its handle to another list, and may close other handles. */

@@ -38,6 +38,7 @@ struct aloop__handle_ops {
     void (*fini)(struct aloop__handle *handle);
     /* It is called back only because the loop waits for something else. */
     bool is_passive;
+    bool is_fallible; /* The close may report an error. */
 };
 
 static inline bool aloop__handle_is_active(const struct aloop__handle *handle)
@@ -66,6 +67,8 @@ void aloop__handle_reference(struct aloop__handle *handle, bool is_referenced,
 void aloop__handle_closed(struct aloop__handle *handle);
 void aloop__handles_free_closed(aloop *loop);
 void aloop__handles_close_all(aloop *loop);
+/* Closes those whose close may report an error, before the last reports. */
+void aloop__handles_close_fallible(aloop *loop);
 /* Returns whether any handle is active, referenced or not, and not passive. */
 bool aloop__handles_active(const aloop *loop);
 /* Calls ops->close again for handles that are closed but still have something

@@ -162,11 +162,13 @@ static void end_futures(aloop *loop)
         aloop__futures_cancel_all(loop, true);
 }
 
+/* The pool comes first, because its threads may use descriptors of handles. */
 static void end_loop(aloop *loop)
 {
+    aloop__pool_close(loop);
     aloop__handles_close_all(loop);
     aloop__handles_free_closed(loop);
-    aloop__pool_close(loop);
+    aloop__reports_drop(loop);
     aloop__futures_fini(loop);
     if (loop->fini_tasks != NULL)
         loop->fini_tasks(loop);
@@ -204,8 +206,10 @@ int aloop_free(aloop *loop)
     cancellation = aloop__cancel_disable();
     loop->thread = aloop__sys_thread_self();
     end_futures(loop);
-    if (!aloop__is_foreign(loop))
+    if (!aloop__is_foreign(loop)) {
+        aloop__handles_close_fallible(loop);
         aloop__reports_finish(loop);
+    }
     if (aloop__is_foreign(loop)) { /* A task or the hook has forked. */
         (void) free_foreign(loop);
     } else {

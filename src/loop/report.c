@@ -240,6 +240,19 @@ static void drop_all(aloop *loop)
             aloop__future_free(CONTAINER_OF(node, aloop_future, node));
 }
 
+void aloop__reports_drop(aloop *loop)
+{
+    struct aloop__node *node = loop->unreported.next;
+
+    while (node != &loop->unreported) {
+        struct aloop__node *next = node->next;
+
+        if (stored(loop->reports, node) != NULL)
+            list_remove(node);
+        node = next;
+    }
+}
+
 void aloop__reports_finish(aloop *loop)
 {
     loop->is_running = true; /* The hook must not run the loop. */

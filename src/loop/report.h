@@ -50,6 +50,8 @@ static inline bool aloop__reports_are_due(const aloop *loop)
 /* Delivers the last reports when the loop is freed.  They include the number of
  * futures that are still kept, and the names of the first few. */
 void aloop__reports_finish(aloop *loop);
+/* Drops the reports that can be delivered no more, except those of futures. */
+void aloop__reports_drop(aloop *loop);
 /* The hook of loops whose options set none. */
 void aloop__report_by_default(aloop *loop, int error, const char *what,
                               void *arg);

@@ -304,6 +304,33 @@ static void an_error_of_a_close_at_the_end_of_the_loop_is_reported(void **state)
     t.loop = aloop_new(&options);
 }
 
+static void an_error_of_a_file_that_aloop_free_closes_is_reported(void **state)
+{
+    aloop_options options = {.size = sizeof options,
+                             .on_unhandled = on_unhandled};
+
+    (void) state;
+    open_a(O_RDONLY);
+    sim_fail("aloop__sys_close", 1, -EIO);
+    aloop_free(t.loop);
+    assert_int_equal(t.unhandled_error, ALOOP_EIO);
+    t.loop = aloop_new(&options);
+}
+
+static void a_forked_child_that_frees_the_loop_reports_nothing(void **state)
+{
+    aloop_options options = {.size = sizeof options,
+                             .on_unhandled = on_unhandled};
+
+    (void) state;
+    open_a(O_RDONLY);
+    sim_fork();
+    sim_fail("aloop__sys_close", 1, -EIO);
+    assert_int_equal(aloop_free(t.loop), 0);
+    assert_int_equal(t.unhandled, 0);
+    t.loop = aloop_new(&options);
+}
+
 static void operations_fail_where_no_thread_can_be_started(void **state)
 {
     aloop_file *file = NULL;
@@ -540,6 +567,8 @@ int main(void)
         TEST(a_close_that_a_signal_interrupts_has_succeeded),
         TEST(an_error_of_a_close_is_reported),
         TEST(an_error_of_a_close_at_the_end_of_the_loop_is_reported),
+        OTHER_TEST(an_error_of_a_file_that_aloop_free_closes_is_reported),
+        OTHER_TEST(a_forked_child_that_frees_the_loop_reports_nothing),
         TEST(operations_fail_where_no_thread_can_be_started),
         OTHER_TEST(a_file_is_closed_where_no_thread_can_be_started),
         TEST(a_cached_read_makes_one_call),
