@@ -92,5 +92,6 @@ void bench_timers(struct bench *bench);
 void bench_tasks(struct bench *bench);
 void bench_turns(struct bench *bench);
 void bench_work(struct bench *bench);
+void bench_files(struct bench *bench); /* files.c */
 
 #endif
