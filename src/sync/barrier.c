@@ -48,6 +48,8 @@ static void open_up(aloop_barrier *barrier)
     struct aloop__waiter *waiter;
     ssize_t place = 0;
 
+    /* Settling runs no code of the application, so that no task can enter the
+     * next round meanwhile. */
     while ((waiter = aloop__wait_queue_first(&barrier->queue)) != NULL)
         aloop__waiter_settle(waiter, place++);
 }
@@ -63,6 +65,8 @@ aloop_future *aloop_barrier_wait(aloop_barrier *barrier)
     waiter = aloop__waiter_new(barrier->queue.loop, &barrier_ops);
     if (waiter == NULL)
         return NULL;
+    /* A waiter that is cancelled leaves the queue, so that its place in the
+     * round is free again. */
     aloop__wait_queue_push(&barrier->queue, waiter);
     if (barrier->queue.count == barrier->size)
         open_up(barrier);

@@ -68,6 +68,8 @@ static void shut_channel(aloop_channel *channel)
     aloop__wait_queue_settle(&channel->receivers, ALOOP_ECLOSED);
 }
 
+/* ops->close, and aloop_channel_free().  The futures of transfers that have
+ * settled may outlive the channel; they have no pointer to it. */
 static void channel_close(struct aloop__handle *handle)
 {
     aloop_channel *channel = CONTAINER_OF(handle, aloop_channel, handle);
@@ -92,6 +94,7 @@ aloop_channel *aloop_channel_new(aloop *loop, size_t item_size, size_t capacity)
     if (aloop__check_loop(loop, __func__) < 0 || item_size == 0 ||
         capacity > SIZE_MAX / item_size)
         return NULL;
+    /* The ring is apart from the handle, whose size is fixed by channel_ops. */
     if (capacity > 0) {
         ring = aloop__alloc_new(&loop->alloc, capacity * item_size);
         if (ring == NULL)
@@ -151,6 +154,8 @@ int aloop_channel_try_send(aloop_channel *channel, const void *item)
     if (channel->is_closed)
         return ALOOP_ECLOSED;
     receiver = first_of(&channel->receivers);
+    /* While a receiver waits the ring is empty, so that the item can go to the
+     * receiver directly without overtaking another one. */
     if (receiver != NULL) {
         memcpy(receiver->ret_item, item, channel->item_size);
         aloop__waiter_settle(&receiver->waiter, 0);
@@ -170,6 +175,10 @@ int aloop_channel_try_receive(aloop_channel *channel, void *ret_item)
     if (error < 0 || ret_item == NULL)
         return error < 0 ? error : ALOOP_EINVAL;
     sender = first_of(&channel->senders);
+    /* The oldest item is in the ring, if there are any.  The sender that has
+     * waited longest then moves into the place that is free now, behind all
+     * others.  Without a ring, its item is the oldest one.  The sender settles
+     * only after its item was copied, because its memory is only lent. */
     if (channel->count > 0) {
         ring_get(channel, ret_item);
         if (sender != NULL)

@@ -76,6 +76,8 @@ static ssize_t relock(struct aloop__permit *permit)
         aloop__waiter_drop(&permit->waiter);
         return ALOOP_ECLOSED; /* The mutex was freed meanwhile. */
     }
+    /* It joins the end of the mutex's queue like any other lock.  Until now it
+     * was only linked to the semaphore, to learn whether that is freed. */
     aloop__permit_unlink(permit);
     aloop__wait_queue_push(&semaphore->queue, &permit->waiter);
     aloop__semaphore_serve(semaphore);
@@ -99,6 +101,7 @@ static int line_up(aloop_condition *condition, aloop_semaphore *semaphore,
         aloop__waiter_drop(&permit->waiter);
         return ALOOP_ENOMEM;
     }
+    /* Nothing can fail from here on. */
     permit->count = 1;
     aloop__permit_link(permit, semaphore);
     aloop__wait_queue_push(&condition->queue, waiter);
@@ -124,6 +127,9 @@ ssize_t aloop_condition_wait(aloop_condition *condition, aloop_mutex *mutex)
     error = line_up(condition, &mutex->semaphore, &waiter, &permit);
     if (error < 0)
         return error;
+    /* A cancel or a deadline may end this await.  Even then the mutex is locked
+     * again, because the caller will unlock it.  If the lock fails, its error
+     * is returned instead of the status, so that the caller does not unlock. */
     status = aloop_await(&waiter->future);
     error = relock(permit);
     return error < 0 ? error : status;

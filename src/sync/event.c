@@ -10,6 +10,8 @@ struct aloop_event {
     bool is_set;
 };
 
+/* The queue is empty while the event is set: aloop_event_set() settles all
+ * waiters, and a wait does not queue then. */
 static const struct aloop__future_ops event_ops = {
     .name = "event wait",
     .size = sizeof(struct aloop__waiter),
@@ -43,6 +45,7 @@ aloop_future *aloop_event_wait(aloop_event *event)
         return aloop__future_failed(NULL, ALOOP_EINVAL);
     if (aloop__check_loop(event->queue.loop, __func__) < 0)
         return aloop__future_refused(ALOOP_EPERM);
+    /* The status is known, so that no waiter is needed. */
     if (event->is_set)
         return aloop_future_new_settled(event->queue.loop, 0);
     waiter = aloop__waiter_new(event->queue.loop, &event_ops);
@@ -58,6 +61,8 @@ int aloop_event_set(aloop_event *event)
         return ALOOP_EINVAL;
     if (aloop__check_loop(event->queue.loop, __func__) < 0)
         return ALOOP_EPERM;
+    /* Settling runs no code of the application.  The waiters resume in the next
+     * turn, even if the event is cleared before that. */
     event->is_set = true;
     aloop__wait_queue_settle(&event->queue, 0);
     return 0;

@@ -11,6 +11,8 @@ static const struct aloop__future_ops lock_ops = {
     .fini = aloop__permit_fini,
 };
 
+/* The lock is the only permit, so that the mutex is locked exactly while no
+ * permit is free.  It does not record which task has locked it. */
 aloop_mutex *aloop_mutex_new(aloop *loop)
 {
     aloop_mutex *mutex = aloop__check_loop(loop, __func__) < 0

@@ -5,6 +5,9 @@
 #include "loop/wait_queue.h"
 #include "sync/semaphore.h"
 
+/* While a permit is linked, the semaphore can tell it that it was freed.  The
+ * node of the waiter is free for this list, because a waiter that was served or
+ * has not yet queued is in no wait queue. */
 void aloop__permit_link(struct aloop__permit *permit,
                         aloop_semaphore *semaphore)
 {
@@ -12,6 +15,8 @@ void aloop__permit_link(struct aloop__permit *permit,
     list_push(&semaphore->linked, &permit->waiter.node);
 }
 
+/* Afterwards the permit has no pointer to the semaphore, which may be freed
+ * before it. */
 void aloop__permit_unlink(struct aloop__permit *permit)
 {
     if (permit->semaphore->last_given == permit)
@@ -20,6 +25,12 @@ void aloop__permit_unlink(struct aloop__permit *permit)
     list_remove(&permit->waiter.node);
 }
 
+/* Serves waiters strictly in the order of arrival: if the first one needs more
+ * permits than are free, those behind it wait too, even if they need fewer.
+ * Otherwise small requests could keep a large one waiting indefinitely.
+ *
+ * A waiter without references belongs to no owner who could give the permits
+ * back.  It is settled without them. */
 void aloop__semaphore_serve(aloop_semaphore *semaphore)
 {
     struct aloop__waiter *waiter;
@@ -42,6 +53,7 @@ void aloop__semaphore_serve(aloop_semaphore *semaphore)
     }
 }
 
+/* The number of free permits saturates at SIZE_MAX. */
 void aloop__semaphore_give(aloop_semaphore *semaphore, size_t count)
 {
     if (count > SIZE_MAX - semaphore->free)
@@ -70,6 +82,8 @@ void aloop__permit_fini(aloop_future *future)
     if (semaphore == NULL)
         return;
     aloop__permit_unlink(permit);
+    /* A status that was read has told the application that it owns the permits,
+     * so that only the application gives them back. */
     if (permit->is_given && !future->is_taken)
         aloop__semaphore_give(semaphore, permit->count);
 }
@@ -90,6 +104,9 @@ aloop_future *aloop__semaphore_acquire(aloop_semaphore *semaphore, size_t count,
     if (permit == NULL)
         return NULL;
     permit->count = count;
+    /* It queues even if permits are free, so that it cannot overtake waiters.
+     * If it is the first one and there are enough permits, serving settles it
+     * immediately. */
     aloop__wait_queue_push(&semaphore->queue, &permit->waiter);
     aloop__semaphore_serve(semaphore);
     return &permit->waiter.future;
@@ -97,6 +114,7 @@ aloop_future *aloop__semaphore_acquire(aloop_semaphore *semaphore, size_t count,
 
 int aloop__semaphore_try(aloop_semaphore *semaphore, size_t count)
 {
+    /* Like an acquire, it does not overtake waiters. */
     if (semaphore->queue.count > 0 || semaphore->free < count)
         return ALOOP_EAGAIN;
     semaphore->free -= count;
@@ -115,6 +133,8 @@ void aloop__semaphore_fini(aloop_semaphore *semaphore)
 {
     struct aloop__node *node;
 
+    /* The permits that are in use outlive the semaphore.  Their futures then
+     * have nothing to give back. */
     while ((node = list_pop(&semaphore->linked)) != NULL)
         aloop__permit_of(CONTAINER_OF(node, struct aloop__waiter, node))
             ->semaphore = NULL;
