@@ -223,12 +223,30 @@ int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
     return 0;
 }
 
+/* Returns ALOOP_EBADF for a number beyond the table that is not open, before
+ * memory is allocated for it.  It has no watchers, so a trial watch is safe. */
+static int check_number(aloop *loop, int fd)
+{
+    int error;
+
+    if ((size_t) fd < loop->io_count)
+        return 0;
+    error = aloop__reactor_set(loop->reactor, fd, REACTOR_GENERATION_MAX, 0,
+                               REACTOR_HANGUP);
+    if (error == 0)
+        aloop__reactor_set(loop->reactor, fd, REACTOR_GENERATION_MAX,
+                           REACTOR_HANGUP, 0);
+    return error == ALOOP_EBADF ? error : 0;
+}
+
 int aloop__io_share(aloop *loop, struct aloop__io_shared *shared, int fd,
                     void (*on_ready)(struct aloop__io *io, unsigned bits))
 {
-    int error = make_room(loop, (size_t) fd);
+    int error = check_number(loop, fd);
     struct aloop__io **place;
 
+    if (error == 0)
+        error = make_room(loop, (size_t) fd);
     if (error < 0)
         return error;
     if (is_replaced(loop, fd))

@@ -20,7 +20,8 @@ int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
 /* Makes `shared` a watcher of `fd` beside those that there are, and watches
  * nothing yet.  It gets nothing of the events of the present wait.  If the loop
  * finds that the number belongs to another descriptor now, the watchers that
- * there are are closed and get REACTOR_ERROR.  Returns ALOOP_ENOMEM. */
+ * there are are closed and get REACTOR_ERROR.  Returns ALOOP_ENOMEM, or
+ * ALOOP_EBADF for a large number that is not open. */
 int aloop__io_share(aloop *loop, struct aloop__io_shared *shared, int fd,
                     void (*on_ready)(struct aloop__io *io, unsigned bits));
 /* Watches exactly `bits` (all REACTOR_* but REACTOR_ERROR).  on_ready gets

@@ -264,6 +264,18 @@ static void the_reactor_is_called_only_when_the_union_changes(void **state)
                                             REACTOR_READ));
 }
 
+static void a_large_number_that_is_not_open_takes_no_memory(void **state)
+{
+    size_t count = t.loop->io_count;
+
+    (void) state;
+    assert_int_equal(
+        aloop__io_share(t.loop, &w[0].shared, INT32_MAX, watcher_ready),
+        ALOOP_EBADF);
+    assert_int_equal(t.loop->io_count, count);
+    assert_int_equal(w[0].shared.io.fd, -1);
+}
+
 static void hang_ups_differ_from_errors_only_where_requested(void **state)
 {
     (void) state;
@@ -541,6 +553,7 @@ int main(void)
         TEST(a_callback_may_close_every_neighbour_and_open_many),
         WATCHER_TEST(each_watcher_gets_the_events_that_it_wants),
         WATCHER_TEST(the_reactor_is_called_only_when_the_union_changes),
+        WATCHER_TEST(a_large_number_that_is_not_open_takes_no_memory),
         WATCHER_TEST(hang_ups_differ_from_errors_only_where_requested),
         WATCHER_TEST(urgent_data_is_given_only_to_those_that_ask),
         WATCHER_TEST(a_callback_may_close_any_watcher_of_its_descriptor),
