@@ -82,6 +82,7 @@
 #include "aloop/operation.h"
 #include "aloop/timer.h"
 #include "aloop/signal.h"
+#include "aloop/poll.h"
 #include "aloop/prepare.h"
 #include "aloop/stream.h"
 #include "aloop/stream_read.h"

@@ -27,6 +27,8 @@ ALOOP_BEGIN
  *                                parent was inside the resolver
  *     a function of              fails with ALOOP_ECANCELED, whether its thread
  *     aloop_work()               has begun or not; the parent has the thread
+ *     a poll, or a wait for a    continues in both; close it in one of them
+ *     descriptor
  *     a watched signal           is called back in the process that received
  *                                it; one that the child received after the fork
  *                                is called back here
