@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs one of the six programs and compares what it does with what its header
+# Runs one of the programs and compares what it does with what its header
 # says.  usage: check.sh NAME [RUNNER...] PROGRAM
 set -u
 name=$1
@@ -66,6 +66,11 @@ check_deadline() {
 check_embed() {
     took_ms expect $'tick\ntick\ntick\nhost done\n' "$@"
     [ "$took" -ge 30 ] || fail "ticked too early: $took ms"
+}
+
+check_foreign() {
+    took_ms expect $'timed out\nawaited: readable\ncallback: hello\ncallback: hang-up\n' "$@"
+    [ "$took" -lt 10000 ] || fail "waited for a descriptor that was ready"
 }
 
 # Waits until something answers on the port, at most ten seconds.
