@@ -4,7 +4,10 @@
 
 #include "support/refusal_fixture.h"
 
-static const struct sys_piece two_pieces[] = {{"a", 1}, {"b", 1}};
+/* An emulator checks the memory before the descriptor. */
+static char two_bytes[2];
+static const struct sys_piece two_pieces[] = {{two_bytes, 1},
+                                              {two_bytes + 1, 1}};
 
 static void calls_with_several_pieces_are_repeated_and_return_errors(
     void **state)
