@@ -25,7 +25,7 @@ enum aloop__mistake {
     /* A task was cancelled because its last reference was dropped. */
     MISTAKE_DROPPED,
     MISTAKE_SETTLED, /* An operation was settled again. */
-    MISTAKE_BLOCKED /* A callback or task has run for too long. */
+    MISTAKE_BLOCKED  /* A callback or task has run for too long. */
 };
 
 /* How a function is about to use a future. */
