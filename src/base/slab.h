@@ -77,10 +77,10 @@ void aloop__slab_put(struct aloop__slab *slab, void *object, size_t size);
 static inline bool aloop__slab_has_spare(const struct aloop__slab *slab)
 {
     enum { SPARE_UNITS_MIN = 256 * 1024 / SLAB_STEP };
-    size_t kept = slab->used + slab->returned;
+    size_t units = slab->used + slab->returned;
 
-    return slab->room > kept + SPARE_UNITS_MIN &&
-           slab->room - kept > slab->used / 2;
+    return slab->room > units + SPARE_UNITS_MIN &&
+           slab->room - units > slab->used / 2;
 }
 /* Ends the current window and begins the next one. */
 void aloop__slab_end_window(struct aloop__slab *slab);

@@ -59,7 +59,7 @@ static void change_cancel(struct aloop__file_op *op)
 
 #define CHANGE_KIND(text, function) \
     { \
-        .ops = FILE_OP_FUTURE(text, struct change), .work = function, \
+        .ops = FILE_OP_FUTURE(text, struct change), .work = (function), \
         .done = change_done, .cancel = change_cancel \
     }
 

@@ -176,14 +176,14 @@ static void data_cancel(struct aloop__file_op *op)
         begin_next(queue, false);
 }
 
-static const struct aloop__file_op_kind read_kind = {
+static const struct aloop__file_op_kind data_read_kind = {
     .ops = FILE_OP_FUTURE("file read", struct aloop__file_data),
     .work = aloop__file_data_work,
     .done = data_done,
     .cancel = data_cancel,
 };
 
-static const struct aloop__file_op_kind write_kind = {
+static const struct aloop__file_op_kind data_write_kind = {
     .ops = FILE_OP_FUTURE("file write", struct aloop__file_data),
     .work = aloop__file_data_work,
     .done = data_done,
@@ -306,9 +306,9 @@ static aloop_future *start_data(aloop_file *file, const struct request *request,
 
     if (was_tried && read_now(file, request, size, &moved, &future))
         return future;
-    data = aloop__file_use_new(file,
-                               request->is_write ? &write_kind : &read_kind,
-                               request->function, &future);
+    data = aloop__file_use_new(
+        file, request->is_write ? &data_write_kind : &data_read_kind,
+        request->function, &future);
     if (data == NULL)
         return future;
     future = &data->use.op.future;

@@ -61,7 +61,7 @@ struct aloop__file_op_kind {
 /* The initial value of kind->ops; `type` is the struct of the kind. */
 #define FILE_OP_FUTURE(text, type) \
     { \
-        .name = text, .size = sizeof(type), .cancel = aloop__file_op_cancel, \
+        .name = (text), .size = sizeof(type), .cancel = aloop__file_op_cancel, \
         .fini = aloop__file_op_fini, .is_live = true \
     }
 

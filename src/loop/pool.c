@@ -19,8 +19,8 @@ static const struct {
     size_t stack_size; /* 0: the system's default. */
     unsigned threads_all;
 } lane_kinds[LANE_COUNT] = {
-    [LANE_FILE] = {128 * KIB, THREADS_MAX},
-    [LANE_RESOLVER] = {256 * KIB, THREADS_MAX},
+    [LANE_FILE] = {(size_t) 128 * KIB, THREADS_MAX},
+    [LANE_RESOLVER] = {(size_t) 256 * KIB, THREADS_MAX},
     [LANE_WORK] = {0, WORK_THREADS_MAX},
 };
 
@@ -106,7 +106,7 @@ static void pool_flush_due(struct aloop__ready *ready)
 }
 
 /* Ends the jobs that have finished, in the order in which they did. */
-static void collect(struct aloop__pool *pool)
+static void collect_finished(struct aloop__pool *pool)
 {
     struct aloop__job *job = atomic_exchange(&pool->finished, NULL);
     struct aloop__job *oldest = NULL;
@@ -135,7 +135,7 @@ static void pool_woken(struct aloop__wake_hook *hook)
     struct aloop__pool *pool = CONTAINER_OF(hook, struct aloop__pool, hook);
 
     if (atomic_load_explicit(&pool->finished, memory_order_relaxed) != NULL)
-        collect(pool);
+        collect_finished(pool);
 }
 
 static void init_lane(aloop *loop, struct aloop__pool *pool,
@@ -394,7 +394,7 @@ void aloop__pool_close(aloop *loop)
     wake_all(pool);
     while ((thread = next_to_join(pool)) != NULL)
         aloop__sys_thread_join(thread);
-    collect(pool);
+    collect_finished(pool);
     loop->pool = NULL;
     aloop__sys_mutex_lock(pool->mutex);
     is_last = --pool->refs == 0;

@@ -90,7 +90,7 @@ struct aloop__pool_figures {
     int64_t oldest_ns; /* Since the first of these jobs was submitted, or 0. */
 };
 
-void aloop__pool_look(aloop *loop, enum aloop__lane lane,
+void aloop__pool_look(aloop *loop, enum aloop__lane kind,
                       struct aloop__pool_figures *ret);
 
 /* Ends the jobs that have not begun and those of the resolver with

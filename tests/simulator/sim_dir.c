@@ -64,7 +64,7 @@ int aloop__sys_dir_read(struct sys_dir *dir, struct sys_dir_entry *ret)
     ret->type = node->device->hides_types ? ALOOP_FILE_UNKNOWN
                                           : entry->node->type;
     ret->inode = entry->node->inode;
-    strcpy(ret->name, entry->name);
+    memcpy(ret->name, entry->name, strlen(entry->name) + 1);
     sim__trace_bytes(ret->name, strlen(ret->name));
     return 1;
 }

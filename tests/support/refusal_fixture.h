@@ -310,7 +310,7 @@ int __wrap_uname(struct utsname *name)
         return -1;
     if (f.release == NULL)
         return __real_uname(name);
-    strcpy(name->release, f.release);
+    memcpy(name->release, f.release, strlen(f.release) + 1);
     return 0;
 }
 

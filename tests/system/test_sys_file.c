@@ -25,7 +25,7 @@ static void make_folder(char *ret_path, size_t size)
     assert_non_null(mkdtemp(path));
     assert_non_null(realpath(path, real));
     assert_true(strlen(real) < size);
-    strcpy(ret_path, real);
+    memcpy(ret_path, real, strlen(real) + 1);
 }
 
 static int remove_one(const char *path, const struct stat *status, int type,

@@ -131,7 +131,7 @@ static void a_wait_ends_after_its_time_on_the_monotonic_clock(void **state)
 
 static void use_stack(void *arg)
 {
-    volatile char bytes[60 * 1024];
+    volatile unsigned char bytes[60 * 1024];
 
     for (size_t i = 0; i < sizeof bytes; i += 512)
         bytes[i] = 1;

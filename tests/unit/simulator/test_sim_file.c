@@ -93,7 +93,7 @@ static void an_open_without_a_number_creates_no_file(void **state)
 
 static void a_full_device_takes_a_part_and_then_nothing(void **state)
 {
-    static char block[BLOCK];
+    static const char block[BLOCK] = {0};
     const struct sys_piece piece = {block, BLOCK};
     struct sim_device *device = sim_mount(path_of("small"));
     aloop_statvfs found;
