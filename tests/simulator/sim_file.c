@@ -265,6 +265,8 @@ size_t sim__read_node(struct sim_node *node, void *buffer, size_t size,
 {
     size_t done = 0, count;
 
+    if (size == 0) /* `buffer` may be NULL. */
+        return 0;
     do {
         count = read_block(node, (unsigned char *) buffer + done, size - done,
                            offset + (int64_t) done);

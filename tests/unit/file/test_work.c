@@ -402,7 +402,8 @@ static ssize_t run_item(void *arg)
 {
     int item = (int) ((int *) arg - w.items);
 
-    w.order[w.ran] = item;
+    if (w.ran < ITEMS) /* Other functions have run before in some tests. */
+        w.order[w.ran] = item;
     begin();
     w.items[item]++;
     return end(item == w.fails ? w.error : 0);
