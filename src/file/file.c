@@ -250,7 +250,7 @@ static ssize_t open_work(struct aloop__file_op *op)
 {
     struct opening *opening = CONTAINER_OF(op, struct opening, use.op);
     int fd = open_file(op->path, opening->flags, opening->mode);
-    aloop_stat stat;
+    aloop_stat stat = {0};
 
     if (fd < 0)
         return fd;
