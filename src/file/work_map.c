@@ -6,8 +6,6 @@
  * way through the loop.  It returns to the loop from time to time, which
  * submits it again behind other work. */
 
-#include <stdio.h>
-
 #include "aloop/work.h"
 #include "loop/debug.h"
 #include "loop/future.h"
@@ -156,14 +154,9 @@ static void work_map_cancel(aloop_future *future)
 
 static const char *work_map_describe(const aloop_future *future)
 {
-    static _Thread_local char text[80];
     const struct work_map *map = CONTAINER_OF(future, struct work_map, future);
 
-    if (map->failed == map->count)
-        return future->ops->name;
-    snprintf(text, sizeof text, "work map, item %zu of %zu,", map->failed,
-             map->count);
-    return text;
+    return aloop__future_item_name(future, map->failed, map->count);
 }
 
 static const struct aloop__future_ops work_map_ops = {

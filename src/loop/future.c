@@ -70,6 +70,18 @@ const char *aloop__future_name(const aloop_future *future)
                                          : future->ops->name;
 }
 
+const char *aloop__future_item_name(const aloop_future *future, size_t item,
+                                    size_t count)
+{
+    static _Thread_local char text[80];
+
+    if (item == count)
+        return future->ops->name;
+    snprintf(text, sizeof text, "%s, item %zu of %zu,", future->ops->name, item,
+             count);
+    return text;
+}
+
 /* Whether the error of a settled future is to be reported: no code has read it,
  * and it is not the ALOOP_ECANCELED of a cancel. */
 static bool is_unhandled(const aloop_future *future)

@@ -265,6 +265,11 @@ static inline bool aloop__futures_pending(const aloop *loop)
            !list_empty(&loop->exempt);
 }
 
+/* For ops->describe of kinds that have items: returns the name of the kind with
+ * the number of the item that has failed, or the name alone if `item` is
+ * `count`.  It is valid until the next call. */
+const char *aloop__future_item_name(const aloop_future *future, size_t item,
+                                    size_t count);
 /* Returns the future's name for reports.  It is valid until the next call. */
 const char *aloop__future_name(const aloop_future *future);
 /* Frees a settled future without references. */

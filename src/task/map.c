@@ -1,8 +1,6 @@
 /* aloop_map: runs a function for each item of an array, in a limited number of
  * tasks at a time. */
 
-#include <stdio.h>
-
 #include "aloop/compose.h"
 #include "aloop/task.h"
 #include "loop/debug.h"
@@ -79,14 +77,9 @@ static aloop_future *map_next(aloop_future *future, const void **cursor)
 
 static const char *map_describe(const aloop_future *future)
 {
-    static _Thread_local char text[80];
     const struct map *map = CONTAINER_OF(future, struct map, future);
 
-    if (map->failed == map->count)
-        return future->ops->name;
-    snprintf(text, sizeof text, "map, item %zu of %zu,", map->failed,
-             map->count);
-    return text;
+    return aloop__future_item_name(future, map->failed, map->count);
 }
 
 static const struct aloop__future_ops map_ops = {
