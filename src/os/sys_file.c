@@ -7,7 +7,6 @@
 #include "os/sys_file.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
@@ -18,6 +17,7 @@
 #endif
 
 #include "os/file_tools.h"
+#include "os/sigpipe.h"
 
 /* macOS has preadv() since version 11. */
 #if defined(__APPLE__) && MAC_OS_X_VERSION_MIN_REQUIRED < 110000
@@ -150,54 +150,27 @@ ssize_t aloop__sys_read(int fd, void *buffer, size_t size)
     return count < 0 ? -errno : count;
 }
 
-/* Sets whether a write raises no SIGPIPE, where that is a flag of the file;
- * see set_no_sigpipe_in_file().  Returns the previous value. */
-static int set_quiet(int fd, int is_quiet)
-{
-#ifdef F_SETNOSIGPIPE
-    int before = fcntl(fd, F_GETNOSIGPIPE);
-
-    if (before != is_quiet)
-        (void) fcntl(fd, F_SETNOSIGPIPE, is_quiet);
-    return before;
-#else
-    (void) fd;
-    return is_quiet;
-#endif
-}
-
 static ssize_t write_vectors(int fd, const struct iovec *vectors, int count)
 {
-    int was_quiet = set_quiet(fd, 1);
+    int was_quiet = aloop__sigpipe_set_in_file(fd, 1);
     ssize_t result;
 
     REPEAT(result = writev(fd, vectors, count));
     result = result < 0 ? -errno : result;
-    (void) set_quiet(fd, was_quiet);
+    (void) aloop__sigpipe_set_in_file(fd, was_quiet);
     return result;
 }
 
-/* A SIGPIPE that the write has raised is consumed. */
 ssize_t aloop__sys_writev(int fd, const struct sys_piece *pieces, size_t count)
 {
     struct iovec vectors[SYS_PIECES_MAX];
-    int number, taken = take_vectors(pieces, count, SYS_TRANSFER_MAX, vectors);
-    sigset_t broken_pipe, before, pending;
-    bool was_pending;
+    int taken = take_vectors(pieces, count, SYS_TRANSFER_MAX, vectors);
+    struct sigpipe sigpipe;
     ssize_t result;
 
-    sigemptyset(&broken_pipe);
-    sigaddset(&broken_pipe, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
-    sigpending(&pending);
-    was_pending = sigismember(&pending, SIGPIPE);
+    aloop__sigpipe_block(&sigpipe, 0);
     result = write_vectors(fd, vectors, taken);
-    if (result == -EPIPE && !was_pending) {
-        sigpending(&pending);
-        if (sigismember(&pending, SIGPIPE))
-            sigwait(&broken_pipe, &number);
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    aloop__sigpipe_unblock(&sigpipe, result);
     return result;
 }
 

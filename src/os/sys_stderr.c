@@ -16,11 +16,12 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "os/sigpipe.h"
 
 #ifdef MSG_NOSIGNAL
 enum { STDERR_FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL };
@@ -70,32 +71,16 @@ static bool is_same(const struct sys_stderr *file, const struct stat *status)
            file->inode == (uint64_t) status->st_ino;
 }
 
-/* Sets whether a write raises no SIGPIPE, where that is a flag of the file:
- * macOS and NetBSD raise SIGPIPE for the whole process, so that blocking it on
- * one thread is not enough.  Returns the previous value. */
-static int set_no_sigpipe_in_file(int fd, int is_quiet)
-{
-#ifdef F_SETNOSIGPIPE
-    int before = fcntl(fd, F_GETNOSIGPIPE);
-
-    (void) fcntl(fd, F_SETNOSIGPIPE, is_quiet);
-    return before;
-#else
-    (void) fd;
-    return is_quiet;
-#endif
-}
-
 static ssize_t write_to(int fd, const char *line, size_t size)
 {
-    int was_quiet = set_no_sigpipe_in_file(fd, 1);
+    int was_quiet = aloop__sigpipe_set_in_file(fd, 1);
     ssize_t count;
 
     do {
         count = write(fd, line, size);
     } while (count < 0 && errno == EINTR);
     count = count < 0 ? -errno : count;
-    (void) set_no_sigpipe_in_file(fd, was_quiet);
+    (void) aloop__sigpipe_set_in_file(fd, was_quiet);
     return count;
 }
 
@@ -166,32 +151,19 @@ static ssize_t put_line(const struct sys_stderr *file,
 }
 
 /* Blocks two signals while it writes.  A pipe may have no reader, and write()
- * has no flag against SIGPIPE; if one was caused here, it is consumed.  A
- * terminal may stop background processes that write, with SIGTTOU. */
+ * has no flag against SIGPIPE.  A terminal may stop background processes that
+ * write, with SIGTTOU. */
 int aloop__sys_stderr_write(const struct sys_stderr *file, const char *line,
                             size_t size)
 {
-    sigset_t blocked, broken_pipe, before, pending;
+    struct sigpipe sigpipe;
     struct stat status;
-    bool was_pending;
     ssize_t count;
-    int number;
 
     if (fstat(STDERR_FILENO, &status) < 0 || !is_same(file, &status))
         return -EBADF;
-    sigemptyset(&broken_pipe);
-    sigaddset(&broken_pipe, SIGPIPE);
-    blocked = broken_pipe;
-    sigaddset(&blocked, SIGTTOU);
-    sigpending(&pending);
-    was_pending = sigismember(&pending, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &blocked, &before);
+    aloop__sigpipe_block(&sigpipe, SIGTTOU);
     count = put_line(file, &status, line, size);
-    if (count == -EPIPE && !was_pending) {
-        sigpending(&pending);
-        if (sigismember(&pending, SIGPIPE))
-            sigwait(&broken_pipe, &number);
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    aloop__sigpipe_unblock(&sigpipe, count);
     return count < 0 ? (int) count : 0;
 }
