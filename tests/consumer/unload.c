@@ -9,7 +9,6 @@
 
 #include <aloop.h>
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <netdb.h>
 #include <pthread.h>
@@ -17,6 +16,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "support/threads.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -37,19 +38,6 @@ int getaddrinfo(const char *host, const char *port,
         pthread_cond_wait(&changed, &mutex);
     pthread_mutex_unlock(&mutex);
     return EAI_AGAIN;
-}
-
-static int count_threads(void)
-{
-    DIR *tasks = opendir("/proc/self/task");
-    int count = 0;
-
-    if (tasks == NULL)
-        return 0;
-    while (readdir(tasks) != NULL)
-        count++;
-    closedir(tasks);
-    return count;
 }
 
 static void *library;

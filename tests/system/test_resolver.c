@@ -11,7 +11,6 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -23,6 +22,7 @@
 #include <sys/socket.h>
 
 #include "aloop.h"
+#include "support/threads.h"
 
 enum { ROUNDS = 200 };
 
@@ -96,21 +96,6 @@ static struct {
     atomic_uint resizes; /* Calls of its allocator. */
     int threads;         /* Threads of this process before the test. */
 } f;
-
-/* Returns the number of threads of this process, or 0 if the system does not
- * list them. */
-static int count_threads(void)
-{
-    DIR *tasks = opendir("/proc/self/task");
-    int count = 0;
-
-    if (tasks == NULL)
-        return 0;
-    while (readdir(tasks) != NULL)
-        count++;
-    closedir(tasks);
-    return count;
-}
 
 static void *resize(void *context, void *old, size_t old_size, size_t new_size)
 {

@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -17,6 +16,7 @@
 #include <string.h>
 
 #include "aloop.h"
+#include "support/threads.h"
 
 enum { JOBS = 10000, FLYING = 64, ROUNDS = 100, ROUND_JOBS = 50 };
 
@@ -38,21 +38,6 @@ static struct {
     atomic_uint resizes_on_threads;
     pthread_t main_thread;
 } f;
-
-/* Returns the number of threads of this process, or 0 if the system does not
- * list them. */
-static int count_threads(void)
-{
-    DIR *tasks = opendir("/proc/self/task");
-    int count = 0;
-
-    if (tasks == NULL)
-        return 0;
-    while (readdir(tasks) != NULL)
-        count++;
-    closedir(tasks);
-    return count;
-}
 
 static void *resize(void *context, void *old, size_t old_size, size_t new_size)
 {
