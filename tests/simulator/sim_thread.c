@@ -217,8 +217,8 @@ static void resume(struct sys_thread *thread)
     await_turn(NULL);
 }
 
-/* Returns false if the thread has nothing to run.  It is not inlined, because the
- * compiler would assume that callers use a thread that was freed. */
+/* Returns false if the thread has nothing to run.  It is not inlined, because
+ * the compiler would assume that callers use a thread that was freed. */
 __attribute__((noinline)) static bool run_thread(struct sys_thread *thread)
 {
     uintptr_t before = self;
