@@ -3,8 +3,9 @@
 #include "loop/future.h"
 
 /* Whether a waiter exists that will cancel the future in time.  Continuations
- * do not, and groups do it only on request. */
-static bool is_looked_after(const aloop_future *future)
+ * do not, and groups do it only on request.  An await outside of a task cannot
+ * be pending here, because the loop does not run twice. */
+static bool has_cancelling_waiter(const aloop_future *future)
 {
     const struct aloop__node *node = future->waiters.next;
 
@@ -36,7 +37,7 @@ void aloop__futures_cancel_all(aloop *loop, bool is_forced)
 
         list_push(&loop->exempt, node);
         future->is_exempt = true;
-        if (is_forced || !is_looked_after(future))
+        if (is_forced || !has_cancelling_waiter(future))
             aloop__future_cancel(future);
     }
 }

@@ -48,7 +48,7 @@ static aloop_future *tie(aloop_future *future, aloop_future *lead)
 
 /* Adds a common future to the front of `rest`, a list that is chained by
  * `found`.  Returns the new front. */
-static aloop_future *put_off(aloop_future *future, aloop_future *rest)
+static aloop_future *add_common(aloop_future *future, aloop_future *rest)
 {
     if (aloop__tie_of(future)->found != NULL) {
         aloop__future_unref_checked(future); /* It is a duplicate. */
@@ -85,7 +85,7 @@ aloop_future *aloop__futures_tie(aloop *loop, size_t count,
         if (future == NULL || future->loop != loop || !is_last_owners(future))
             aloop__future_unref_checked(future);
         else if (future->is_common)
-            commons = put_off(future, commons);
+            commons = add_common(future, commons);
         else
             lead = tie(future, lead);
     }
