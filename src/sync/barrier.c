@@ -43,7 +43,7 @@ void aloop_barrier_free(aloop_barrier *barrier)
 
 /* Ends a round.  The status of each waiter is its place in the order of
  * arrival. */
-static void open_up(aloop_barrier *barrier)
+static void end_round(aloop_barrier *barrier)
 {
     struct aloop__waiter *waiter;
     ssize_t place = 0;
@@ -69,7 +69,7 @@ aloop_future *aloop_barrier_wait(aloop_barrier *barrier)
      * round is free again. */
     aloop__wait_queue_push(&barrier->queue, waiter);
     if (barrier->queue.count == barrier->size)
-        open_up(barrier);
+        end_round(barrier);
     return &waiter->future;
 }
 

@@ -86,9 +86,9 @@ static ssize_t relock(struct aloop__permit *permit)
 
 /* Unlocks the mutex and adds a waiter to the condition.  If out of memory it
  * does neither. */
-static int line_up(aloop_condition *condition, aloop_semaphore *semaphore,
-                   struct aloop__waiter **ret_waiter,
-                   struct aloop__permit **ret_permit)
+static int begin_wait(aloop_condition *condition, aloop_semaphore *semaphore,
+                      struct aloop__waiter **ret_waiter,
+                      struct aloop__permit **ret_permit)
 {
     aloop *loop = condition->queue.loop;
     struct aloop__permit *permit = aloop__waiter_new(loop, &relock_ops);
@@ -124,7 +124,7 @@ ssize_t aloop_condition_wait(aloop_condition *condition, aloop_mutex *mutex)
         return ALOOP_EINVAL;
     if (!aloop_mutex_is_locked(mutex))
         return ALOOP_EPERM;
-    error = line_up(condition, &mutex->semaphore, &waiter, &permit);
+    error = begin_wait(condition, &mutex->semaphore, &waiter, &permit);
     if (error < 0)
         return error;
     /* A cancel or a deadline may end this await.  Even then the mutex is locked
