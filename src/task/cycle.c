@@ -14,7 +14,8 @@
 
 #include "task/cycle.h"
 
-enum progress { GOES_ON, IS_EXHAUSTED, HAS_MET };
+/* The result of one step of a side. */
+enum progress { CONTINUES, IS_EXHAUSTED, HAS_MET };
 
 struct side {
     aloop_future *first; /* The visited futures, in order. */
@@ -51,23 +52,23 @@ static enum progress reach(struct side *side, aloop_future *future)
     struct aloop__tie *tie;
 
     if (!aloop__future_pending(future) || future->ops->tie == 0)
-        return GOES_ON; /* It waits for no future. */
+        return CONTINUES; /* It waits for no future. */
     tie = aloop__tie_of(future);
     if (tie->found == NULL)
         add_visited(side, future);
-    return tie->is_above == side->is_above ? GOES_ON : HAS_MET;
+    return tie->is_above == side->is_above ? CONTINUES : HAS_MET;
 }
 
 /* Continues with the next visited future, after all edges of the present
  * one. */
-static enum progress go_on(struct side *side)
+static enum progress next_visited(struct side *side)
 {
     if (side->at == side->last)
         return IS_EXHAUSTED;
     side->at = aloop__tie_of(side->at)->found;
     side->cursor = NULL;
     side->has_led = false;
-    return GOES_ON;
+    return CONTINUES;
 }
 
 static enum progress step_down(struct side *side)
@@ -76,7 +77,7 @@ static enum progress step_down(struct side *side)
 
     if (aloop__tie_of(side->at)->followers > 0)
         side->is_open = true;
-    return future == NULL ? go_on(side) : reach(side, future);
+    return future == NULL ? next_visited(side) : reach(side, future);
 }
 
 static enum progress follow_lead(struct side *side)
@@ -84,7 +85,7 @@ static enum progress follow_lead(struct side *side)
     aloop_future *lead = aloop__tie_of(side->at)->lead;
 
     if (side->has_led || lead == NULL)
-        return go_on(side);
+        return next_visited(side);
     side->has_led = true;
     return reach(side, lead);
 }
@@ -113,7 +114,7 @@ static enum progress step_up(struct side *side)
     awaiter = CONTAINER_OF(node, const struct aloop__awaiter, ready.node);
     side->owner = next_owner(awaiter, side->owner);
     side->cursor = side->owner == NULL ? node->next : node;
-    return side->owner == NULL ? GOES_ON : reach(side, side->owner);
+    return side->owner == NULL ? CONTINUES : reach(side, side->owner);
 }
 
 static void clear_visited(struct side *side)
@@ -148,14 +149,14 @@ NOINLINE static bool search(aloop_future *future, struct aloop__task *task)
     add_visited(&below, future);
     add_visited(&above, &task->future);
     do {
-        progress = below.is_done ? GOES_ON : step_down(&below);
+        progress = below.is_done ? CONTINUES : step_down(&below);
         if (progress == IS_EXHAUSTED && below.is_open) {
             below.is_done = true;
-            progress = GOES_ON;
+            progress = CONTINUES;
         }
-        if (progress == GOES_ON)
+        if (progress == CONTINUES)
             progress = step_up(&above);
-    } while (progress == GOES_ON);
+    } while (progress == CONTINUES);
     clear_visited(&below);
     clear_visited(&above);
     return progress == HAS_MET;
