@@ -63,7 +63,7 @@ static void timeout_due(struct aloop__timed *timed)
 /* The status for a target that ended with ALOOP_ECANCELED.  If the target and
  * the timeout were cancelled together, the target may have been marked first,
  * so that `reason` is 0. */
-static int what_ended(const struct timeout *timeout)
+static int cancel_status(const struct timeout *timeout)
 {
     if (timeout->reason != 0)
         return timeout->reason;
@@ -83,7 +83,7 @@ static void timeout_target_ended(struct aloop__ready *ready)
     timeout->future.is_grant = !list_empty(&timeout->grants);
     aloop__timed_clear(loop, &timeout->timed);
     if (status == ALOOP_ECANCELED)
-        status = what_ended(timeout);
+        status = cancel_status(timeout);
     aloop__future_settle(&timeout->future, status);
 }
 
