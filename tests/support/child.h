@@ -11,10 +11,10 @@
 #include "os/tools.h"
 
 /* A check in the child, where cmocka must not continue. */
-#define CHECK(claim) \
+#define CHECK(condition) \
     do { \
-        if (!(claim)) { \
-            fprintf(stderr, "child: line %d: %s\n", __LINE__, #claim); \
+        if (!(condition)) { \
+            fprintf(stderr, "child: line %d: %s\n", __LINE__, #condition); \
             _exit(1); \
         } \
     } while (0)
