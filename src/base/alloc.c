@@ -43,3 +43,17 @@ void aloop__alloc_free(const struct aloop__alloc *alloc, void *old, size_t size)
     if (old != NULL)
         alloc->resize(alloc->context, old, size, 0);
 }
+
+void aloop__alloc_shrink(const struct aloop__alloc *alloc, void **block,
+                         size_t *size, size_t step)
+{
+    size_t left = *size > step ? *size - step : 0;
+    void *shrunk = NULL;
+
+    if (left > 0)
+        shrunk = aloop__alloc_resize(alloc, *block, *size, left);
+    if (shrunk == NULL)
+        aloop__alloc_free(alloc, *block, *size);
+    *block = shrunk;
+    *size = shrunk != NULL ? left : 0;
+}

@@ -29,5 +29,9 @@ void *aloop__alloc_resize(const struct aloop__alloc *alloc, void *old,
 /* Frees `old`, which has `size` bytes.  `old` may be NULL. */
 void aloop__alloc_free(const struct aloop__alloc *alloc, void *old,
                        size_t size);
+/* Frees up to `step` bytes at the end of `*block`, or all of it if the
+ * allocator cannot shrink it.  Nothing is left if `*size` is then 0. */
+void aloop__alloc_shrink(const struct aloop__alloc *alloc, void **block,
+                         size_t *size, size_t step);
 
 #endif
