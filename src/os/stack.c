@@ -53,8 +53,10 @@ enum {
     COLOURS = 32,
     COLOUR_STEP = 64,
     COLOUR_MAX = (COLOURS - 1) * COLOUR_STEP,
-    FREE_MIN = 16, /* This many free slots are never given back. */
-    RING_MIN = 256 /* Entries; a power of two. */
+    FREE_MIN = 16,        /* This many free slots are never given back. */
+    RING_MIN = 256,       /* Entries; a power of two. */
+    RING_MOVE_MAX = 4096, /* This many are moved when the ring shrinks. */
+    RING_STEP = 64 * 1024 /* Bytes of an old ring, freed in one step. */
 };
 
 /* Sizes where address space is plentiful, and where it is scarce. */
@@ -102,6 +104,8 @@ struct aloop__stacks {
      * room for all slots of all slabs, so that a put cannot fail. */
     uint32_t *ring;
     uint32_t ring_max, head, free_count;
+    void *old_ring; /* old_size bytes, to be freed in steps. */
+    size_t old_size;
     uint32_t low;   /* Minimum of free_count in this window. */
     uint32_t stale; /* Number of slots still to become bare. */
 };
@@ -187,6 +191,7 @@ void aloop__stacks_close(struct aloop__stacks *stacks)
     for (uint32_t i = 0; i < stacks->slab_count; i++)
         if (stacks->slabs[i] != NULL)
             slab_close(stacks, stacks->slabs[i]);
+    aloop__alloc_free(alloc, stacks->old_ring, stacks->old_size);
     aloop__alloc_free(alloc, stacks->slabs,
                       stacks->slab_max * sizeof *stacks->slabs);
     aloop__alloc_free(alloc, stacks->ring,
@@ -207,8 +212,9 @@ static int ring_resize(struct aloop__stacks *stacks, uint32_t max)
         return -ENOMEM;
     for (uint32_t i = 0; i < stacks->free_count; i++)
         ring[i] = *ring_at(stacks, i);
-    aloop__alloc_free(stacks->alloc, stacks->ring,
-                      stacks->ring_max * sizeof *ring);
+    aloop__alloc_free(stacks->alloc, stacks->old_ring, stacks->old_size);
+    stacks->old_ring = stacks->ring;
+    stacks->old_size = stacks->ring_max * sizeof *ring;
     stacks->ring = ring;
     stacks->ring_max = max;
     stacks->head = 0;
@@ -233,8 +239,11 @@ static int reserve(struct aloop__stacks *stacks, uint32_t slots)
     }
     if (stacks->slot_count + slots <= stacks->ring_max)
         return 0;
-    return ring_resize(stacks,
-                       stacks->ring_max > 0 ? 2 * stacks->ring_max : RING_MIN);
+    max = stacks->ring_max > 0 ? 2 * stacks->ring_max : RING_MIN;
+    int r = ring_resize(stacks, max);
+    aloop__alloc_shrink(stacks->alloc, &stacks->old_ring, &stacks->old_size,
+                        SIZE_MAX);
+    return r;
 }
 
 static void map_most(struct slab *slab, uint8_t slots)
@@ -430,15 +439,20 @@ void aloop__stacks_end_window(struct aloop__stacks *stacks)
     stacks->low = stacks->free_count;
 }
 
-/* Shrinks the ring after slabs were unmapped. */
-static void ring_shrink(struct aloop__stacks *stacks)
+/* Shrinks the ring after slabs were unmapped.  That of a million slots has 4
+ * MiB, too much to free in one step.  Returns whether there is more to do. */
+static bool ring_trim(struct aloop__stacks *stacks)
 {
     uint32_t max = stacks->ring_max;
 
     while (max > RING_MIN && stacks->slot_count <= max / 4)
         max /= 2;
-    if (max < stacks->ring_max)
+    if (stacks->old_size == 0 && max < stacks->ring_max &&
+        stacks->free_count <= RING_MOVE_MAX)
         (void) ring_resize(stacks, max);
+    aloop__alloc_shrink(stacks->alloc, &stacks->old_ring, &stacks->old_size,
+                        RING_STEP);
+    return stacks->old_size > 0;
 }
 
 bool aloop__stacks_trim(struct aloop__stacks *stacks)
@@ -448,10 +462,8 @@ bool aloop__stacks_trim(struct aloop__stacks *stacks)
 
     if (stacks->stale > stacks->low)
         stacks->stale = stacks->low; /* The others are in use again. */
-    if (stacks->stale == 0) {
-        ring_shrink(stacks);
-        return false;
-    }
+    if (stacks->stale == 0)
+        return ring_trim(stacks);
     id = *ring_at(stacks, 0);
     stacks->head++;
     stacks->stale--;
