@@ -240,6 +240,64 @@ static void little_memory_remains_after_a_burst(void **state)
     assert_true(f.live <= live + 4096);
 }
 
+static size_t largest_free;
+
+static void *note_free(void *context, void *old, size_t old_size, size_t size)
+{
+    if (old_size > size && old_size - size > largest_free)
+        largest_free = old_size - size;
+    return counted_resize(context, old, old_size, size);
+}
+
+/* To free several MiB would take longer than a step may. */
+static void the_record_of_many_stacks_is_freed_in_small_steps(void **state)
+{
+    size_t count = 40000, live;
+
+    (void) state;
+    if (is_slow() || sizeof(void *) < 8 || aloop__sys_pages_scarce())
+        skip();
+    get_many(1);
+    put_many(1);
+    live = f.live;
+    free(f.stack);
+    get_many(count);
+    put_many(count);
+    f.alloc.resize = note_free;
+    largest_free = 0;
+    (void) end_window();
+    (void) end_window();
+
+    assert_in_range(largest_free, 1, 64 * KIB);
+    assert_true(f.live <= live + count / 4);
+}
+
+/* An allocator need not be able to shrink memory. */
+static void *refuse_shrink(void *context, void *old, size_t old_size,
+                           size_t size)
+{
+    if (size > 0 && size < old_size)
+        return NULL;
+    return counted_resize(context, old, old_size, size);
+}
+
+static void the_record_of_many_stacks_is_freed_if_it_cannot_shrink(void **state)
+{
+    size_t count = 20000, live;
+
+    (void) state;
+    if (is_slow() || sizeof(void *) < 8 || aloop__sys_pages_scarce())
+        skip();
+    get_many(count);
+    put_many(count);
+    live = f.live;
+    f.alloc.resize = refuse_shrink;
+    (void) end_window();
+    (void) end_window();
+
+    assert_true(f.live < live / 4);
+}
+
 static void stacks_in_use_are_not_trimmed(void **state)
 {
     enum { COUNT = 1024 };
@@ -439,6 +497,8 @@ int main(void)
         TEST(a_stack_in_use_does_not_keep_its_free_neighbours),
         TEST_HEAVY(a_stack_in_use_does_not_keep_its_free_neighbours),
         TEST(little_memory_remains_after_a_burst),
+        TEST(the_record_of_many_stacks_is_freed_in_small_steps),
+        TEST(the_record_of_many_stacks_is_freed_if_it_cannot_shrink),
         TEST(stacks_in_use_are_not_trimmed),
         TEST(stacks_taken_during_a_trim_are_not_trimmed),
         TEST(stacks_used_in_each_window_are_kept),
