@@ -15,11 +15,6 @@ enum {
     SMALL_CHUNKS = 128 /* Together 2 MiB. */
 };
 
-/* A free object.  The link is stored in the object itself. */
-struct slab_free {
-    struct slab_free *next;
-};
-
 /* The header of a chunk; its objects follow.  The header fills one cache line,
  * so that in a page-aligned chunk the objects are aligned to cache lines
  * too. */

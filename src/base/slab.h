@@ -22,6 +22,11 @@ enum { SLAB_STEP = 32, SLAB_CLASSES = 20, SLAB_MAX = SLAB_STEP * SLAB_CLASSES };
 
 struct aloop__chunk;
 
+/* A free object.  The link is stored in the object itself. */
+struct slab_free {
+    struct slab_free *next;
+};
+
 struct aloop__slab {
     const struct aloop__alloc *alloc;
     const struct aloop__alloc *chunk_alloc;
@@ -62,6 +67,19 @@ void *aloop__slab_get(struct aloop__slab *slab, size_t size);
 /* Does the same without clearing the object, for small objects that are created
  * often. */
 void *aloop__slab_take(struct aloop__slab *slab, size_t size);
+/* Does the same inline, for a constant size. */
+static inline void *aloop__slab_take_inline(struct aloop__slab *slab,
+                                            size_t size)
+{
+    size_t units = (size + SLAB_STEP - 1) / SLAB_STEP;
+    struct slab_free *object = slab->free[units - 1];
+
+    if (object == NULL)
+        return aloop__slab_take(slab, size);
+    slab->free[units - 1] = object->next;
+    slab->used += units;
+    return object;
+}
 /* Frees an object that was allocated with the same `size`.  `object` may be
  * NULL. */
 void aloop__slab_put(struct aloop__slab *slab, void *object, size_t size);
