@@ -269,10 +269,18 @@ static const struct aloop__future_ops failed_ops = {
 
 aloop_future *aloop__future_new_settled(aloop *loop, ssize_t status)
 {
-    aloop_future *future = future_of(loop, &failed_ops, status);
+    aloop_future *future = aloop__slab_take_inline(&loop->slab, sizeof *future);
 
-    if (future != NULL)
-        list_push(&loop->kept, &future->node);
+    if (future == NULL)
+        future = aloop__quarantine_take(loop, sizeof *future);
+    if (future == NULL)
+        return NULL;
+    *future = (aloop_future){.loop = loop,
+                             .ops = &failed_ops,
+                             .status = status,
+                             .refs = 1};
+    list_init(&future->node);
+    list_push(&loop->kept, &future->node);
     return future;
 }
 
