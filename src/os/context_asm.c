@@ -23,6 +23,8 @@
  * `full` would mark it as compatible with shadow stacks, which the switch is
  * not.  The same holds for guarded control stacks on aarch64. */
 
+#define _POSIX_C_SOURCE 200809L /* For signal masks, with TSan. */
+
 #include "os/context.h"
 
 #include <stdbool.h>

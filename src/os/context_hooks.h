@@ -35,6 +35,39 @@
 
 #define HOOK static inline __attribute__((always_inline)) UNINSTRUMENTED
 
+#if WITH_TSAN
+#include <signal.h>
+
+/* The signal mask of this thread while it switches. */
+static _Thread_local sigset_t tsan_mask;
+
+/* Returns the variable of the current thread; see hook_who_left(). */
+__attribute__((noinline)) UNINSTRUMENTED static sigset_t *hook_mask_here(void)
+{
+    __asm__ volatile("" : : : "memory");
+    return &tsan_mask;
+}
+
+/* TSan defers the handler of a signal to the next function that it intercepts,
+ * and keeps deferred signals for each fiber.  A fiber that is left with such a
+ * signal would delay it until it runs again, or lose it if it has ended.
+ * Therefore the thread blocks its signals while it switches, and while TSan
+ * switches inside a function.  pthread_sigmask() is intercepted, so that the
+ * handlers of deferred signals run inside it. */
+HOOK void hook_block_signals(void)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, hook_mask_here());
+}
+
+HOOK void hook_unblock_signals(void)
+{
+    pthread_sigmask(SIG_SETMASK, hook_mask_here(), NULL);
+}
+#endif
+
 #if WITH_ASAN
 /* The context that was left last.  ASan reports the bounds of its stack, which
  * are not known otherwise if it is a thread's own stack. */
@@ -56,7 +89,9 @@ hook_who_left(void)
 HOOK void hook_init(struct aloop__context *context)
 {
 #if WITH_TSAN
+    hook_block_signals();
     context->sanitizer = __tsan_create_fiber(0);
+    hook_unblock_signals();
 #else
     context->sanitizer = NULL;
 #endif
@@ -65,8 +100,11 @@ HOOK void hook_init(struct aloop__context *context)
 HOOK void hook_fini(struct aloop__context *context)
 {
 #if WITH_TSAN
-    if (context->sanitizer != NULL)
+    if (context->sanitizer != NULL) {
+        hook_block_signals();
         __tsan_destroy_fiber(context->sanitizer);
+        hook_unblock_signals();
+    }
 #endif
     context->sanitizer = NULL;
 }
@@ -83,6 +121,7 @@ HOOK void hook_leave(struct aloop__context *from, struct aloop__context *to,
     __sanitizer_start_switch_fiber(is_last ? NULL : &from->sanitizer, to->low,
                                    to->size);
 #elif WITH_TSAN
+    hook_block_signals();
     from->sanitizer = __tsan_get_current_fiber();
     __tsan_switch_to_fiber(to->sanitizer, 0);
 #endif
@@ -101,6 +140,8 @@ HOOK void hook_arrive(struct aloop__context *self)
     left = hook_who_left();
     left->low = (void *) low;
     left->size = size;
+#elif WITH_TSAN
+    hook_unblock_signals();
 #endif
 }
 
