@@ -25,7 +25,8 @@ enum {
     ALOOP_ECONNREFUSED = -ECONNREFUSED,
     ALOOP_ECONNRESET = -ECONNRESET,
     ALOOP_EDEADLK = -EDEADLK, /* This await could never end. */
-    ALOOP_EDQUOT = -EDQUOT,   /* The quota of the user is used up. */
+    ALOOP_EDESTADDRREQ = -EDESTADDRREQ,
+    ALOOP_EDQUOT = -EDQUOT, /* The quota of the user is used up. */
     ALOOP_EEXIST = -EEXIST,
     ALOOP_EFAULT = -EFAULT,
     ALOOP_EFBIG = -EFBIG, /* A file or data larger than a limit. */
@@ -33,11 +34,12 @@ enum {
     ALOOP_EINTR = -EINTR,
     ALOOP_EINVAL = -EINVAL, /* An argument is NULL or out of range. */
     ALOOP_EIO = -EIO,
+    ALOOP_EISCONN = -EISCONN,
     ALOOP_EISDIR = -EISDIR,
     ALOOP_ELOOP = -ELOOP,
     ALOOP_EMFILE = -EMFILE,
     ALOOP_EMLINK = -EMLINK,
-    ALOOP_EMSGSIZE = -EMSGSIZE, /* The delimiter was not found within size. */
+    ALOOP_EMSGSIZE = -EMSGSIZE, /* A datagram or line is too long. */
     ALOOP_ENAMETOOLONG = -ENAMETOOLONG,
     ALOOP_ENETUNREACH = -ENETUNREACH,
     ALOOP_ENFILE = -ENFILE,
@@ -56,7 +58,8 @@ enum {
     ALOOP_EOPNOTSUPP = -EOPNOTSUPP,
     ALOOP_EOVERFLOW = -EOVERFLOW,
     ALOOP_EPERM = -EPERM,
-    ALOOP_EPIPE = -EPIPE, /* Written after the writing side was closed. */
+    ALOOP_EPIPE = -EPIPE,   /* Written after the writing side was closed. */
+    ALOOP_EPROTO = -EPROTO, /* The peer has broken the protocol. */
     ALOOP_EROFS = -EROFS,
     ALOOP_ESPIPE = -ESPIPE, /* The file has no position. */
     ALOOP_ESTALE = -ESTALE,
