@@ -140,6 +140,8 @@ bool aloop__sys_host_is_too_long(const char *host);
  * support that, it is the parent's number until then.  Reading it costs no
  * system call. */
 const atomic_uint *aloop__sys_process_mark(void);
+/* Returns whether the system sets it to 0 in a forked child. */
+bool aloop__sys_process_is_marked(void);
 /* Returns the same number, with an additional check: 0 also in a vforked child,
  * and in a forked child if the system does not support the above.  May be
  * called by signal handlers. */

@@ -110,6 +110,12 @@ const atomic_uint *aloop__sys_process_mark(void)
     return &aloop__sys_process()->id;
 }
 
+bool aloop__sys_process_is_marked(void)
+{
+    (void) aloop__sys_process();
+    return atomic_load(&is_cleared);
+}
+
 unsigned aloop__sys_process_id(void)
 {
     const struct sys_process *process = aloop__sys_process();

@@ -158,6 +158,9 @@ bool sim_poll(int fd, int64_t timeout_ns);
 /* Makes the caller a child process that shares all open descriptions with its
  * parent. */
 void sim_fork(void);
+/* Makes the system one that cannot mark forked children; only their process
+ * numbers differ.  Must be called before aloop_new(). */
+void sim_unmark(void);
 /* While this is set, calls of the library come from a vforked child. */
 void sim_vfork(bool is_vforked);
 /* How many times a child changed an object that it shares with its parent:

@@ -9,10 +9,15 @@ static atomic_uint id;
 static unsigned last_id;
 static unsigned harms;
 static bool is_vforked;
+static bool is_unmarked; /* No mark tells that a process is a child. */
+static bool has_parents_id;
 
 void sim_fork(void)
 {
-    atomic_store(&id, 0);
+    if (is_unmarked)
+        has_parents_id = true;
+    else
+        atomic_store(&id, 0);
     sim__fd_fork();
     sim__signals_fork();
 }
@@ -20,6 +25,11 @@ void sim_fork(void)
 void sim_vfork(bool is_vforked_now)
 {
     is_vforked = is_vforked_now;
+}
+
+void sim_unmark(void)
+{
+    is_unmarked = true;
 }
 
 void sim__change(const struct sim_file *file)
@@ -37,7 +47,7 @@ void sim__fork_end(void)
     atomic_store(&id, 0);
     last_id = 0;
     harms = 0;
-    is_vforked = false;
+    is_vforked = is_unmarked = has_parents_id = false;
 }
 
 const atomic_uint *aloop__sys_process_mark(void)
@@ -45,16 +55,22 @@ const atomic_uint *aloop__sys_process_mark(void)
     return &id;
 }
 
+bool aloop__sys_process_is_marked(void)
+{
+    return !is_unmarked;
+}
+
 unsigned aloop__sys_process_id(void)
 {
-    return is_vforked ? 0 : atomic_load(&id);
+    return is_vforked || has_parents_id ? 0 : atomic_load(&id);
 }
 
 unsigned aloop__sys_process_adopt(unsigned known)
 {
     if (is_vforked && known != 0)
         return 0;
-    if (atomic_load(&id) == 0)
+    if (atomic_load(&id) == 0 || has_parents_id)
         atomic_store(&id, ++last_id);
+    has_parents_id = false;
     return atomic_load(&id);
 }

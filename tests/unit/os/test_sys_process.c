@@ -25,7 +25,7 @@ static bool has_a_number_of_its_own(unsigned parents)
 {
     unsigned known = atomic_load(aloop__sys_process_mark()), own;
 
-    if (known != 0 && known != parents)
+    if (known != (aloop__sys_process_is_marked() ? 0 : parents))
         return false;
     if (aloop__sys_process_id() != 0)
         return false;
