@@ -101,6 +101,7 @@ aloop *aloop_new(const aloop_options *options)
     loop->trim_ns = INT64_MAX;
     loop->process = aloop__sys_process_adopt(0);
     loop->process_mark = aloop__sys_process_mark();
+    loop->is_marked = aloop__sys_process_is_marked();
     loop->wake_fds[0] = loop->wake_fds[1] = -1;
     loop->wake_io.fd = -1;
     init_lists(loop);

@@ -169,6 +169,7 @@ struct aloop {
      * of the present process.  They are equal, except in a forked child before
      * aloop_after_fork(). */
     unsigned process;
+    bool is_marked; /* The system sets the number of a forked child to 0. */
     const atomic_uint *process_mark;
 
     /* All objects of the loop, in the lists that are described above. */
@@ -252,6 +253,15 @@ static inline bool aloop__is_foreign(const aloop *loop)
 {
     return loop->process !=
            atomic_load_explicit(loop->process_mark, memory_order_relaxed);
+}
+
+/* The same, also where the system cannot mark a forked child.  There it costs a
+ * system call.  It is called before a turn, and before anything that would
+ * change the watches of the parent or wait for its threads. */
+static inline bool aloop__is_foreign_by_pid(const aloop *loop)
+{
+    return aloop__is_foreign(loop) ||
+           (!loop->is_marked && aloop__sys_process_id() != loop->process);
 }
 
 #endif

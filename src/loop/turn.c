@@ -159,7 +159,7 @@ static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool is_lazy)
 
     if (!list_empty(&loop->prepares))
         max_wait_ns = aloop__prepares_run(loop, max_wait_ns);
-    if (aloop__is_foreign(loop)) /* A callback has forked. */
+    if (aloop__is_foreign_by_pid(loop)) /* A callback has forked. */
         return ALOOP_EPERM;
     left_ns = time_left(loop, max_wait_ns);
     if (loop->is_renewal_due)
@@ -248,7 +248,7 @@ static int run_turn(aloop *loop, int64_t max_wait_ns, bool is_lazy)
 
 int aloop__turn(aloop *loop, int64_t max_wait_ns, bool is_lazy)
 {
-    if (aloop__is_foreign(loop))
+    if (aloop__is_foreign_by_pid(loop))
         return ALOOP_EPERM;
     return run_turn(loop, max_wait_ns, is_lazy);
 }

@@ -126,7 +126,7 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
 
     if (loop->is_running)
         return refuse_mistake(future, ALOOP_EDEADLK, MISTAKE_CALLBACK);
-    if (aloop__is_foreign(loop))
+    if (aloop__is_foreign_by_pid(loop))
         return refuse(future, ALOOP_EPERM);
     loop->thread = aloop__sys_thread_self();
     loop->is_stopping = false; /* It was meant for an earlier await. */
