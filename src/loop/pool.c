@@ -99,7 +99,8 @@ static void pool_flush_due(struct aloop__ready *ready)
 {
     struct aloop__pool *pool = CONTAINER_OF(ready, struct aloop__pool, flush);
 
-    for (int i = 0; i < LANE_COUNT && !aloop__is_foreign(pool->loop); i++)
+    for (int i = 0; i < LANE_COUNT && !aloop__is_foreign_by_pid(pool->loop);
+         i++)
         if (!list_empty(&pool->lanes[i].given[URGENT]) ||
             !list_empty(&pool->lanes[i].given[NORMAL]))
             hand_over(pool, &pool->lanes[i]);
@@ -199,7 +200,7 @@ static int submit(aloop *loop, enum aloop__lane kind, struct aloop__job *job,
     struct aloop__pool_lane *lane;
     int error = 0;
 
-    if (aloop__is_foreign(loop))
+    if (aloop__is_foreign_by_pid(loop))
         return ALOOP_EPERM; /* The pool belongs to the parent. */
     if (loop->pool == NULL)
         error = open_pool(loop);
@@ -237,13 +238,13 @@ int aloop__pool_submit_first(aloop *loop, enum aloop__lane lane,
 /* In a forked child, a thread of the parent may have held the mutex. */
 static void lock_unless_foreign(struct aloop__pool *pool)
 {
-    if (!aloop__is_foreign(pool->loop))
+    if (!aloop__is_foreign_by_pid(pool->loop))
         aloop__sys_mutex_lock(pool->mutex);
 }
 
 static void unlock_unless_foreign(struct aloop__pool *pool)
 {
-    if (!aloop__is_foreign(pool->loop))
+    if (!aloop__is_foreign_by_pid(pool->loop))
         aloop__sys_mutex_unlock(pool->mutex);
 }
 
@@ -278,7 +279,7 @@ static void leave_running(struct aloop__pool *pool, struct aloop__job *job)
         lane->live--;
         /* If no thread can be started, the one whose job was left will take
          * jobs again when it has finished that. */
-        if (!aloop__is_foreign(pool->loop) && !pool->is_closing)
+        if (!aloop__is_foreign_by_pid(pool->loop) && !pool->is_closing)
             (void) aloop__workers_start(pool, lane);
     }
     unlock_unless_foreign(pool);
