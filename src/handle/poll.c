@@ -163,7 +163,7 @@ static int share_foreign(aloop *loop, struct aloop__io_shared *shared, int fd,
     int error = ALOOP_EBADF;
 
     shared->io.fd = -1;
-    if (aloop__is_foreign(loop))
+    if (aloop__is_foreign_by_pid(loop))
         return ALOOP_EPERM;
     if (fd >= 0)
         error = aloop__io_share(loop, shared, fd, on_ready);
