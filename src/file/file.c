@@ -364,7 +364,7 @@ int aloop_file_detach(aloop_file *file)
 
     if (fd < 0)
         return fd;
-    if (aloop__is_foreign(file->handle.loop))
+    if (aloop__is_foreign_by_pid(file->handle.loop))
         return ALOOP_EPERM;
     if (!list_empty(&file->operations))
         return ALOOP_EBUSY;

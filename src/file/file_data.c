@@ -98,7 +98,8 @@ static bool begin_data(struct aloop__file_data *data, bool was_tried)
     bool is_complete = false;
 
     op->status = ALOOP_ECANCELED;
-    if (aloop__is_foreign(file->handle.loop)) /* A child is leaving it. */
+    if (aloop__is_foreign_by_pid(
+            file->handle.loop)) /* A child is leaving it. */
         return false;
     if (data->is_at_position)
         data->offset = file->position;
@@ -259,7 +260,7 @@ static int measure(const struct iovec *buffers, int count, size_t *ret_size)
 static int check_request(const aloop_file *file, const struct request *request,
                          size_t size)
 {
-    if (aloop__is_foreign(file->handle.loop))
+    if (aloop__is_foreign_by_pid(file->handle.loop))
         return ALOOP_EPERM;
     if (request->offset == at_position)
         return 0;

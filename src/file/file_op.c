@@ -62,7 +62,7 @@ void *aloop__file_op_new(aloop *loop, const struct aloop__file_op_kind *kind,
     int error = aloop__check_loop(loop, function);
     struct aloop__file_op *op;
 
-    if (error < 0 || aloop__is_foreign(loop)) {
+    if (error < 0 || aloop__is_foreign_by_pid(loop)) {
         *ret_refused = aloop__future_refused(error < 0 ? error : ALOOP_EPERM);
         return NULL;
     }
