@@ -219,6 +219,7 @@ int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
         evict_watchers(loop, fd);
     *attach_watcher(loop, io, fd) = io;
     io->is_shared = false;
+    io->is_unwatched = false;
     io->on_ready = on_ready;
     return 0;
 }
@@ -259,6 +260,7 @@ int aloop__io_share(aloop *loop, struct aloop__io_shared *shared, int fd,
     loop->has_new_io = true;
     shared->joined = loop->io_joins;
     shared->io.is_shared = true;
+    shared->io.is_unwatched = false;
     shared->io.on_ready = on_ready;
     return 0;
 }
@@ -439,7 +441,7 @@ int aloop__io_claim(aloop *loop, struct aloop__io *io)
         return ALOOP_EPERM;
     io->process = loop->process;
     io->armed = 0;
-    return aloop__io_arm(loop, io, bits);
+    return io->is_unwatched ? 0 : aloop__io_arm(loop, io, bits);
 }
 
 /* Watches a descriptor again in a set that is new. */

@@ -85,6 +85,9 @@ struct aloop__io {
      * or 0.  It is kept because the socket may report it only once. */
     short error;
     bool is_shared; /* It is part of a struct aloop__io_shared. */
+    /* The reactor cannot watch the descriptor.  The owner records in `armed`
+     * what it wants, and calls on_ready itself. */
+    bool is_unwatched;
     void (*on_ready)(struct aloop__io *io, unsigned bits);
 };
 
