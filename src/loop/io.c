@@ -32,76 +32,11 @@
 #include <assert.h>
 #include <string.h>
 
+#include "loop/io_walk.h"
 #include "os/reactor.h"
 
-/* A walk through a list of watchers. */
-struct aloop__io_walk {
-    struct aloop__io *next; /* To be visited next, or NULL. */
-    struct aloop__io_walk *outer;
-};
-
-static struct aloop__io **shared_link(struct aloop__io *io)
-{
-    return &CONTAINER_OF(io, struct aloop__io_shared, io)->next;
-}
-
-/* Returns where the link of a watcher is, or NULL if it is an owner. */
-static struct aloop__io **watcher_link(struct aloop__io *io)
-{
-    return io->is_shared ? shared_link(io) : NULL;
-}
-
-static struct aloop__io *watcher_after(struct aloop__io *io)
-{
-    struct aloop__io **link = watcher_link(io);
-
-    return link != NULL ? *link : NULL;
-}
-
-/* Removes a watcher from the list that begins at *place, if it is there. */
-static void unlink_watcher(struct aloop__io **place, const struct aloop__io *io)
-{
-    while (place != NULL && *place != NULL && *place != io)
-        place = watcher_link(*place);
-    if (place != NULL && *place != NULL)
-        *place = watcher_after(*place);
-}
-
-static void leave_walks(const aloop *loop, const struct aloop__io *io)
-{
-    struct aloop__io_walk *walk;
-
-    for (walk = loop->io_walks; walk != NULL; walk = walk->outer)
-        unlink_watcher(&walk->next, io);
-}
-
-static void walk_begin(aloop *loop, struct aloop__io_walk *walk,
-                       struct aloop__io *first)
-{
-    walk->next = first;
-    walk->outer = loop->io_walks;
-    loop->io_walks = walk;
-}
-
-/* Returns NULL at the end of the list. */
-static struct aloop__io *walk_next(struct aloop__io_walk *walk)
-{
-    struct aloop__io *io = walk->next;
-
-    if (io != NULL)
-        walk->next = watcher_after(io);
-    return io;
-}
-
-static void walk_end(aloop *loop, const struct aloop__io_walk *walk)
-{
-    struct aloop__io_walk **place = &loop->io_walks;
-
-    while (*place != walk)
-        place = &(*place)->outer;
-    *place = walk->outer;
-}
-
+/* Makes the table contain `fd`.  It grows to a power of two, and never
+ * shrinks. */
 static int make_room(aloop *loop, size_t fd)
 {
     size_t count = loop->io_count == 0 ? 64 : loop->io_count;
@@ -130,8 +65,8 @@ static unsigned wanted_bits(const aloop *loop,
     struct aloop__io *io;
     unsigned bits = 0;
 
-    for (io = entry->first; io != NULL; io = watcher_after(io))
-        if (io != except && aloop__io_is_ours(loop, io))
+    for (io = entry->first; io != NULL; io = aloop__io_after(io))
+        if (io != except && !io->is_unwatched && aloop__io_is_ours(loop, io))
             bits |= io->armed;
     return bits;
 }
@@ -152,8 +87,8 @@ static int arm_entry(aloop *loop, int fd, unsigned bits)
 
 /* Removes the watchers of a descriptor that was closed outside the loop's
  * control: the number now belongs to a new descriptor, or to none.  The
- * watchers are notified, and must not close that number. */
-static void evict_watchers(aloop *loop, int fd)
+ * watchers are notified with `bits`, and must not close that number. */
+static void evict_watchers(aloop *loop, int fd, unsigned bits)
 {
     struct aloop__io_entry *entry = &loop->ios[fd];
     struct aloop__io_walk walk;
@@ -163,16 +98,16 @@ static void evict_watchers(aloop *loop, int fd)
     for (struct aloop__io_walk *w = loop->io_walks; w != NULL; w = w->outer)
         if (w->next != NULL && w->next->fd == fd)
             w->next = NULL;
-    walk_begin(loop, &walk, entry->first);
-    for (io = entry->first; io != NULL; io = watcher_after(io)) {
+    aloop__io_walk_begin(loop, &walk, entry->first);
+    for (io = entry->first; io != NULL; io = aloop__io_after(io)) {
         io->armed = 0;
         io->fd = -1;
     }
     *entry = (struct aloop__io_entry){0};
     loop->has_closed_io = true;
-    while ((io = walk_next(&walk)) != NULL)
-        io->on_ready(io, REACTOR_ERROR);
-    walk_end(loop, &walk);
+    while ((io = aloop__io_walk_next(&walk)) != NULL)
+        io->on_ready(io, bits);
+    aloop__io_walk_end(loop, &walk);
 }
 
 /* Returns whether the number belongs to another descriptor than the watchers.
@@ -194,7 +129,8 @@ static struct aloop__io **attach_watcher(aloop *loop, struct aloop__io *io,
     struct aloop__io_entry *entry = &loop->ios[fd];
     struct aloop__io **place = &entry->first;
 
-    leave_walks(loop, io); /* It may have been evicted a moment ago. */
+    /* It may have been evicted a moment ago. */
+    aloop__io_leave_walks(loop, io);
     if (entry->first == NULL) {
         loop->generation = loop->generation % REACTOR_GENERATION_MAX + 1;
         entry->generation = loop->generation;
@@ -204,7 +140,7 @@ static struct aloop__io **attach_watcher(aloop *loop, struct aloop__io *io,
     io->armed = 0;
     io->error = 0;
     while (*place != NULL && (*place)->is_shared)
-        place = shared_link(*place);
+        place = aloop__io_link(*place);
     return place;
 }
 
@@ -216,7 +152,7 @@ int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
     if (error < 0)
         return error;
     if (loop->ios[fd].first != NULL)
-        evict_watchers(loop, fd);
+        evict_watchers(loop, fd, REACTOR_ERROR);
     *attach_watcher(loop, io, fd) = io;
     io->is_shared = false;
     io->is_unwatched = false;
@@ -251,7 +187,7 @@ int aloop__io_share(aloop *loop, struct aloop__io_shared *shared, int fd,
     if (error < 0)
         return error;
     if (is_replaced(loop, fd))
-        evict_watchers(loop, fd);
+        evict_watchers(loop, fd, REACTOR_ERROR);
     place = attach_watcher(loop, &shared->io, fd);
     shared->next = *place;
     *place = &shared->io;
@@ -297,12 +233,12 @@ int aloop__io_close(aloop *loop, struct aloop__io *io)
     struct aloop__io_entry *entry;
     int fd = io->fd;
 
-    leave_walks(loop, io);
+    aloop__io_leave_walks(loop, io);
     if (fd < 0)
         return -1;
     entry = &loop->ios[fd];
     aloop__io_arm(loop, io, 0); /* A failure has no consequences here. */
-    unlink_watcher(&entry->first, io);
+    aloop__io_unlink(&entry->first, io);
     if (entry->first == NULL)
         *entry = (struct aloop__io_entry){0};
     loop->has_closed_io = true;
@@ -353,7 +289,7 @@ static NOINLINE void keep_all_errors(const aloop *loop,
         if (events[i].error != 0)
             entry = entry_of_event(loop, &events[i]);
         io = entry != NULL ? entry->first : NULL;
-        for (; io != NULL; io = watcher_after(io))
+        for (; io != NULL; io = aloop__io_after(io))
             aloop__io_failed(io, events[i].error);
     }
 }
@@ -396,8 +332,8 @@ static NOINLINE void dispatch_all(aloop *loop, struct aloop__io *first,
     struct aloop__io_walk walk;
     struct aloop__io *io;
 
-    walk_begin(loop, &walk, first);
-    while ((io = walk_next(&walk)) != NULL) {
+    aloop__io_walk_begin(loop, &walk, first);
+    while ((io = aloop__io_walk_next(&walk)) != NULL) {
         /* A callback may have forked since the wait. */
         bool is_excluded = is_new_watcher(loop, io) ||
                            !aloop__io_is_ours(loop, io);
@@ -407,7 +343,7 @@ static NOINLINE void dispatch_all(aloop *loop, struct aloop__io *first,
         if (part != 0)
             io->on_ready(io, part);
     }
-    walk_end(loop, &walk);
+    aloop__io_walk_end(loop, &walk);
     if (!is_expected && !aloop__is_foreign(loop))
         aloop__io_renew(loop);
 }
@@ -456,7 +392,7 @@ static int rearm_entry(aloop *loop, int fd)
     error = aloop__reactor_set(loop->reactor, fd, entry->generation, 0,
                                entry->armed);
     if (error == ALOOP_EBADF) { /* It was closed outside the loop's control. */
-        evict_watchers(loop, fd);
+        evict_watchers(loop, fd, REACTOR_ERROR);
         error = 0;
     }
     return error;
