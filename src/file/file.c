@@ -134,7 +134,7 @@ static void file_fork(struct aloop__handle *handle)
     aloop_file *file = CONTAINER_OF(handle, aloop_file, handle);
 
     if (file->watch.io.fd >= 0 && file->watch.io.armed != 0)
-        aloop__file_data_claim(file);
+        aloop__file_data_adopt(file);
 }
 
 static const struct aloop__handle_ops file_ops = {

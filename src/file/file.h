@@ -59,6 +59,6 @@ void aloop__file_use_left(struct aloop__file_use *use);
 
 /* file_data.c: watches the descriptor in this process, or ends the operations
  * that wait for it. */
-void aloop__file_data_claim(aloop_file *file);
+void aloop__file_data_adopt(aloop_file *file);
 
 #endif

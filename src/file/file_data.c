@@ -80,7 +80,7 @@ static int wait_until_ready(struct aloop__file_data *data)
     if (file->watch.io.fd < 0)
         error = aloop__io_share(loop, &file->watch, file->fd, file_ready);
     else
-        error = aloop__io_claim(loop, &file->watch.io);
+        error = aloop__io_adopt(loop, &file->watch.io);
     if (error == 0) {
         data->is_waiting = true;
         error = arm_waiting(file);
@@ -221,9 +221,11 @@ static void file_ready(struct aloop__io *io, unsigned bits)
         stop_waiting(file, &file->queues[FILE_WRITES], 0);
 }
 
-void aloop__file_data_claim(aloop_file *file)
+/* In a forked child.  If the descriptor cannot be watched, the operations that
+ * wait for it end with the error. */
+void aloop__file_data_adopt(aloop_file *file)
 {
-    int error = aloop__io_claim(file->handle.loop, &file->watch.io);
+    int error = aloop__io_adopt(file->handle.loop, &file->watch.io);
 
     for (int i = 0; error < 0 && i < FILE_QUEUES; i++)
         stop_waiting(file, &file->queues[i], error);

@@ -367,7 +367,9 @@ void aloop__io_dispatch(aloop *loop, const struct aloop__event *event)
         io->on_ready(io, event->bits);
 }
 
-int aloop__io_claim(aloop *loop, struct aloop__io *io)
+/* The set of the child does not contain the descriptor yet; `armed` is what the
+ * watcher wanted in the parent. */
+int aloop__io_adopt(aloop *loop, struct aloop__io *io)
 {
     unsigned bits = io->armed;
 

@@ -57,7 +57,7 @@ static inline bool aloop__io_is_ours(const aloop *loop,
 /* Must be called before the application uses the descriptor.  A forked child
  * takes over the descriptor from its parent and watches it.  Returns
  * ALOOP_EPERM if the loop is foreign or is being freed, or the error of
- * watching. */
-int aloop__io_claim(aloop *loop, struct aloop__io *io);
+ * watching.  `armed` is 0 then if the reactor cannot watch the descriptor. */
+int aloop__io_adopt(aloop *loop, struct aloop__io *io);
 
 #endif

@@ -35,13 +35,15 @@ int aloop__stream_error(aloop_stream *stream)
     return aloop__io_failed(&stream->io, error);
 }
 
-int aloop__stream_claim(aloop_stream *stream)
+/* Bytes or an end that the parent had received already cause no event in the
+ * child, so that on_data is called for them without one. */
+int aloop__stream_adopt(aloop_stream *stream)
 {
     int error;
 
     if (aloop__stream_is_ours(stream))
         return 0;
-    error = aloop__io_claim(stream->handle.loop, &stream->io);
+    error = aloop__io_adopt(stream->handle.loop, &stream->io);
     if (error == 0 && aloop__stream_wants_data(stream) &&
         (aloop__stream_is_over(stream) || stream->input != NULL))
         aloop__stream_deliver_later(stream);

@@ -185,7 +185,7 @@ void aloop__stream_unwant(aloop_stream *stream, unsigned bits);
 int aloop__stream_error(aloop_stream *stream);
 /* Takes the stream over in a forked child, see aloop__io_claim(), and has
  * on_data called for what was left over. */
-int aloop__stream_claim(aloop_stream *stream);
+int aloop__stream_adopt(aloop_stream *stream);
 
 /* Returns false in a forked child that has not used the stream. */
 static inline bool aloop__stream_is_ours(const aloop_stream *stream)

@@ -380,7 +380,7 @@ static aloop_future *start_read(aloop_stream *stream, enum kind kind,
     if (stream->reading != NULL || stream->on_data != NULL ||
         stream->forward_from != NULL)
         return settled_read(stream, ALOOP_EBUSY);
-    error = aloop__io_claim(stream->handle.loop, &stream->io);
+    error = aloop__io_adopt(stream->handle.loop, &stream->io);
     if (error < 0)
         return settled_read(stream, error);
     if (size == 0)

@@ -115,7 +115,7 @@ void aloop__stream_deliver(struct aloop__ready *ready)
 int aloop__stream_start(aloop_stream *stream, aloop_stream_cb on_data,
                         void *arg)
 {
-    int error = aloop__io_claim(stream->handle.loop, &stream->io);
+    int error = aloop__io_adopt(stream->handle.loop, &stream->io);
 
     if (error < 0)
         return error;

@@ -20,7 +20,7 @@ static int prepare_writing(aloop_stream *stream)
         return ALOOP_ENOMEM;
     if (sender->is_shut)
         return ALOOP_EPIPE;
-    return aloop__stream_claim(stream);
+    return aloop__stream_adopt(stream);
 }
 
 /* Lends received bytes that on_data puts, so that they are sent when it returns
@@ -153,7 +153,7 @@ static aloop_future *wait_until_sent(aloop_stream *stream, bool is_shutdown,
         return aloop__future_refused(error);
     error = stream->write_error;
     if (error == 0 && is_shutdown)
-        error = aloop__stream_claim(stream);
+        error = aloop__stream_adopt(stream);
     if (error < 0)
         return aloop__future_failed(stream->handle.loop, error);
     if (!is_shutdown && aloop_stream_queued(stream) == 0)

@@ -536,7 +536,7 @@ static void a_child_watches_only_what_its_watchers_have_claimed(void **state)
     assert_int_equal(w[0].calls, 0);
     assert_int_equal(w[1].bits, REACTOR_WRITE);
 
-    assert_int_equal(aloop__io_claim(t.loop, &w[0].shared.io), 0);
+    assert_int_equal(aloop__io_adopt(t.loop, &w[0].shared.io), 0);
     turn_with_data();
     assert_int_equal(w[0].bits, REACTOR_READ | REACTOR_WRITE);
     aloop__io_close(t.loop, &w[1].shared.io);
