@@ -37,16 +37,15 @@ unsigned aloop__pool_threads_max(const aloop *loop, enum aloop__lane lane)
                                                 : lane_kinds[lane].threads_all;
 }
 
-/* Removes a job from the loop's list. */
-static void remove_job(struct aloop__pool *pool, struct aloop__job *job)
+void aloop__pool_remove_job(struct aloop__pool *pool, struct aloop__job *job)
 {
     list_remove(&job->known);
     pool->lanes[job->lane].known_count--;
     pool->loop->live--;
 }
 
-/* Ends a job that was removed. */
-static void end_job(struct aloop__job *job, int error)
+/* done() may free the job, unless that has a drop(). */
+void aloop__pool_end_job(struct aloop__job *job, int error)
 {
     void (*drop)(struct aloop__job * job) = job->drop;
 
@@ -72,8 +71,8 @@ static void fail_jobs(struct aloop__pool *pool, struct aloop__pool_lane *lane,
     list_append(&jobs, &lane->queues[NORMAL]);
     aloop__sys_mutex_unlock(pool->mutex);
     while ((node = list_pop(&jobs)) != NULL) {
-        remove_job(pool, job_of(node));
-        end_job(job_of(node), error);
+        aloop__pool_remove_job(pool, job_of(node));
+        aloop__pool_end_job(job_of(node), error);
     }
 }
 
@@ -106,8 +105,9 @@ static void pool_flush_due(struct aloop__ready *ready)
             hand_over(pool, &pool->lanes[i]);
 }
 
-/* Ends the jobs that have finished, in the order in which they did. */
-static void collect_finished(struct aloop__pool *pool)
+/* The whole list is taken with one exchange.  Jobs that finish meanwhile wake
+ * the loop again. */
+void aloop__pool_collect(struct aloop__pool *pool)
 {
     struct aloop__job *job = atomic_exchange(&pool->finished, NULL);
     struct aloop__job *oldest = NULL;
@@ -126,8 +126,8 @@ static void collect_finished(struct aloop__pool *pool)
             continue;
         }
         pool->lanes[job->lane].collected++;
-        remove_job(pool, job);
-        end_job(job, 0);
+        aloop__pool_remove_job(pool, job);
+        aloop__pool_end_job(job, 0);
     }
 }
 
@@ -136,7 +136,7 @@ static void pool_woken(struct aloop__wake_hook *hook)
     struct aloop__pool *pool = CONTAINER_OF(hook, struct aloop__pool, hook);
 
     if (atomic_load_explicit(&pool->finished, memory_order_relaxed) != NULL)
-        collect_finished(pool);
+        aloop__pool_collect(pool);
 }
 
 static void init_lane(aloop *loop, struct aloop__pool *pool,
@@ -260,7 +260,7 @@ bool aloop__pool_take_back(aloop *loop, struct aloop__job *job)
         list_remove(&job->node);
     unlock_unless_foreign(pool);
     if (is_queued)
-        remove_job(pool, job);
+        aloop__pool_remove_job(pool, job);
     return is_queued;
 }
 
@@ -291,7 +291,7 @@ void aloop__pool_leave(aloop *loop, struct aloop__job *job)
         job->drop(job);
         return;
     }
-    remove_job(loop->pool, job);
+    aloop__pool_remove_job(loop->pool, job);
     leave_running(loop->pool, job);
 }
 
@@ -323,135 +323,4 @@ void aloop__pool_look(aloop *loop, enum aloop__lane kind,
         ret->oldest_ns =
             aloop__sys_clock_ns() -
             CONTAINER_OF(lane->known.next, struct aloop__job, known)->since_ns;
-}
-
-/* Ends the jobs for which the pool does not wait. */
-static void cancel_known(aloop *loop, struct aloop__pool_lane *lane)
-{
-    struct aloop__node known, *node;
-
-    list_init(&known);
-    list_append(&known, &lane->known);
-    while ((node = list_pop(&known)) != NULL) {
-        struct aloop__job *job = CONTAINER_OF(node, struct aloop__job, known);
-
-        list_push(&lane->known, node);
-        if (job->drop != NULL) {
-            job->done(job, ALOOP_ECANCELED);
-            aloop__pool_leave(loop, job);
-        } else if (aloop__pool_take_back(loop, job)) {
-            job->done(job, ALOOP_ECANCELED);
-        }
-    }
-}
-
-/* Makes all threads end.  Returns one that is to be joined, or NULL: the pool
- * does not wait for those in a job that was left. */
-static struct sys_thread *next_to_join(struct aloop__pool *pool)
-{
-    struct sys_thread *thread = NULL;
-
-    aloop__sys_mutex_lock(pool->mutex);
-    for (struct aloop__worker *worker = pool->workers;
-         worker != NULL && thread == NULL; worker = worker->next) {
-        if (worker->left != NULL && worker->thread != NULL) {
-            worker->is_left_behind = true;
-            pool->refs++;
-            aloop__sys_thread_detach(worker->thread);
-        } else {
-            thread = worker->thread;
-        }
-        worker->thread = NULL;
-    }
-    aloop__sys_mutex_unlock(pool->mutex);
-    return thread;
-}
-
-static void wake_all(struct aloop__pool *pool)
-{
-    struct aloop__worker *worker;
-
-    aloop__sys_mutex_lock(pool->mutex);
-    pool->is_closing = true;
-    for (int i = 0; i < LANE_COUNT; i++)
-        while ((worker = aloop__worker_wake(&pool->lanes[i])) != NULL)
-            aloop__sys_condition_notify(worker->condition);
-    aloop__sys_mutex_unlock(pool->mutex);
-}
-
-void aloop__pool_close(aloop *loop)
-{
-    struct aloop__pool *pool = loop->pool;
-    struct sys_thread *thread;
-    bool is_last;
-
-    if (pool == NULL)
-        return;
-    pool->is_closed = true;
-    aloop__wake_hook_remove(&pool->hook);
-    list_remove(&pool->flush.node);
-    for (int i = 0; i < LANE_COUNT; i++)
-        cancel_known(loop, &pool->lanes[i]);
-    wake_all(pool);
-    while ((thread = next_to_join(pool)) != NULL)
-        aloop__sys_thread_join(thread);
-    collect_finished(pool);
-    loop->pool = NULL;
-    aloop__sys_mutex_lock(pool->mutex);
-    is_last = --pool->refs == 0;
-    aloop__sys_mutex_unlock(pool->mutex);
-    if (is_last)
-        aloop__workers_close(pool);
-}
-
-/* Frees the places.  A thread of the parent may have held the mutex, and
- * destroying a condition that has waiters may wait for them.  Therefore neither
- * is used nor closed. */
-static void forget_workers(struct aloop__pool *pool)
-{
-    struct aloop__worker *worker;
-
-    while ((worker = pool->workers) != NULL) {
-        pool->workers = worker->next;
-        if (worker->left != NULL)
-            worker->left->drop(worker->left);
-        if (worker->thread != NULL)
-            aloop__sys_thread_forget(worker->thread);
-        aloop__sys_condition_forget(worker->condition);
-        aloop__alloc_free(&aloop__alloc_default, worker, sizeof *worker);
-    }
-    aloop__sys_mutex_forget(pool->mutex);
-}
-
-/* A job of the resolver that has ended would connect next. */
-static void forget_job(struct aloop__pool *pool, struct aloop__job *job)
-{
-    bool has_ended = atomic_load(&job->state) == JOB_FINISHED;
-
-    remove_job(pool, job);
-    end_job(job, has_ended && job->drop == NULL ? 0 : ALOOP_ECANCELED);
-}
-
-void aloop__pool_forget(aloop *loop)
-{
-    struct aloop__pool *pool = loop->pool;
-    struct aloop__job *job, *next;
-
-    if (pool == NULL)
-        return;
-    pool->is_closed = true;
-    aloop__wake_hook_remove(&pool->hook);
-    list_remove(&pool->flush.node);
-    for (job = atomic_load(&pool->finished); job != NULL; job = next) {
-        next = job->next_finished;
-        if (job->is_left)
-            job->drop(job);
-    }
-    for (int i = 0; i < LANE_COUNT; i++)
-        while (!list_empty(&pool->lanes[i].known))
-            forget_job(pool, CONTAINER_OF(pool->lanes[i].known.next,
-                                          struct aloop__job, known));
-    forget_workers(pool);
-    loop->pool = NULL;
-    aloop__alloc_free(&aloop__alloc_default, pool, sizeof *pool);
 }

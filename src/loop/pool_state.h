@@ -68,6 +68,17 @@ struct aloop__pool {
     struct aloop__worker *workers; /* All places. */
 };
 
+/* pool.c, on the loop's thread. */
+
+/* Removes a job from the loop's list.  It no longer keeps the loop alive. */
+void aloop__pool_remove_job(struct aloop__pool *pool, struct aloop__job *job);
+/* Ends a job that was removed. */
+void aloop__pool_end_job(struct aloop__job *job, int error);
+/* Ends the jobs that have finished, in the order in which they did. */
+void aloop__pool_collect(struct aloop__pool *pool);
+
+/* pool_thread.c. */
+
 /* Starts as many threads as there are jobs for, within the limits.  Returns an
  * error only if the lane has no thread that takes jobs.  Called with the mutex
  * locked. */
