@@ -155,6 +155,18 @@ static void end_worker(struct aloop__worker *worker)
     aloop__sys_mutex_unlock(pool->mutex);
 }
 
+/* Returns whether the work of a job has forked, and this thread is the only one
+ * of the child.  The work of the resolver does not fork, and may outlive the
+ * loop. */
+static bool has_forked(const struct aloop__worker *worker)
+{
+    return worker->lane != &worker->pool->lanes[LANE_RESOLVER] &&
+           aloop__is_foreign_by_pid(worker->pool->loop);
+}
+
+/* The function of every thread.  work() runs without the mutex.  In a child
+ * that returns from work() the jobs are not run again, and the mutex may be
+ * locked: the thread ends, and the child with it. */
 static void worker_run(void *arg)
 {
     struct aloop__worker *worker = arg;
@@ -163,6 +175,8 @@ static void worker_run(void *arg)
     aloop__sys_mutex_lock(worker->pool->mutex);
     while ((job = take_job(worker)) != NULL) {
         job->work(job);
+        if (has_forked(worker))
+            return;
         return_job(worker, job);
     }
     end_worker(worker);
