@@ -11,9 +11,13 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "aloop.h"
 #include "support/threads.h"
@@ -301,6 +305,57 @@ static void a_function_has_as_much_stack_as_other_threads(void **state)
                      0);
 }
 
+/* Forks, and returns in the child, which a signal ends if it still runs after
+ * ten seconds.  Returns 1 in the parent if the child has ended by itself. */
+static ssize_t forks_and_returns(void *arg)
+{
+    sigset_t alarm_signal;
+    int status;
+    pid_t child = fork();
+
+    (void) arg;
+    if (child == 0) {
+        sigemptyset(&alarm_signal);
+        sigaddset(&alarm_signal, SIGALRM);
+        pthread_sigmask(SIG_UNBLOCK, &alarm_signal, NULL);
+        alarm(10);
+        return 0;
+    }
+    return child > 0 && waitpid(child, &status, 0) == child &&
+           WIFEXITED(status);
+}
+
+static ssize_t writes_a_byte(void *arg)
+{
+    return write(*(int *) arg, "x", 1);
+}
+
+static void a_child_that_returns_from_a_function_runs_no_other(void **state)
+{
+    aloop_options options = {.size = sizeof options, .work_threads = 1};
+    aloop *loop = aloop_new(&options);
+    aloop_future *forker, *writer;
+    ssize_t statuses[2], size;
+    char bytes[8];
+    int ends[2];
+
+    (void) state;
+    assert_non_null(loop);
+    assert_int_equal(pipe(ends), 0);
+    fflush(NULL); /* The child ends by exit(). */
+    forker = aloop_work(loop, forks_and_returns, NULL);
+    writer = aloop_work(loop, writes_a_byte, &ends[1]);
+    statuses[0] = aloop_await(forker);
+    statuses[1] = aloop_await(writer);
+    size = read(ends[0], bytes, sizeof bytes);
+    aloop_free(loop); /* tear_down() waits for its threads. */
+    close(ends[0]);
+    close(ends[1]);
+    assert_int_equal(statuses[0], 1);
+    assert_int_equal(statuses[1], 1);
+    assert_int_equal(size, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -312,6 +367,7 @@ int main(void)
         TEST(a_function_reports_its_progress_by_posts),
         TEST(posts_run_while_a_loop_that_is_freed_waits),
         TEST(a_function_has_as_much_stack_as_other_threads),
+        TEST(a_child_that_returns_from_a_function_runs_no_other),
     };
 
     return cmocka_run_group_tests(tests, start_first_thread, NULL);
