@@ -69,6 +69,8 @@ static void wake_received(struct aloop__io *io, unsigned bits)
     aloop *loop = CONTAINER_OF(io, aloop, wake_io);
 
     (void) bits;
+    if (io->fd < 0) /* A child has closed it; aloop__wake_renew() is next. */
+        return;
     aloop__sys_wake_drain(loop->wake_fds[0]);
     atomic_store(&loop->is_waking, false);
     aloop__wake_hooks_run(loop);
@@ -112,8 +114,8 @@ int aloop__wake_renew(aloop *loop)
 
     if (error < 0)
         return error;
-    aloop__io_close(loop, &loop->wake_io);
-    aloop__sys_wake_close(loop->wake_fds);
+    if (aloop__io_close(loop, &loop->wake_io) >= 0)
+        aloop__sys_wake_close(loop->wake_fds);
     loop->wake_fds[0] = fds[0];
     loop->wake_fds[1] = fds[1];
     atomic_store(&loop->is_waking, false);
