@@ -125,6 +125,40 @@ static void a_child_whose_after_fork_fails_can_free_the_loop(void **state)
     }
 }
 
+/* The parent's wake-up channel must not be drained for it. */
+static void a_child_that_is_refused_a_watch_changes_nothing(void **state)
+{
+    (void) state;
+    for (unsigned nth = 1; nth <= 2; nth++) {
+        assert_true(renew(1));
+        use_everything();
+        sim_fork();
+        sim_fail_from("aloop__reactor_set", nth, ALOOP_EPERM);
+
+        assert_int_equal(aloop_after_fork(t.loop), ALOOP_EPERM);
+
+        free_in_child();
+        assert_int_equal(memory.bytes, 0);
+    }
+}
+
+/* Programs close all descriptors in a child, for example. */
+static void a_child_may_have_closed_the_wake_up_channel(void **state)
+{
+    (void) state;
+    aloop_post(t.loop, count_call, NULL);
+    sim_fork();
+    aloop__sys_wake_close(t.loop->wake_fds);
+
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+
+    assert_int_equal(t.calls, 0);
+    assert_int_equal(sim_harms(), 0);
+    assert_int_equal(aloop_post(t.loop, count_call, NULL), 0);
+    turns(1);
+    assert_int_equal(t.calls, 2);
+}
+
 static void a_failed_after_fork_can_be_repeated(void **state)
 {
     (void) state;
@@ -511,6 +545,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_child_that_frees_the_loop_runs_and_changes_nothing),
         TEST(a_child_whose_after_fork_fails_can_free_the_loop),
+        TEST(a_child_that_is_refused_a_watch_changes_nothing),
+        TEST(a_child_may_have_closed_the_wake_up_channel),
         TEST(a_failed_after_fork_can_be_repeated),
         TEST(without_after_fork_a_child_cannot_use_the_loop),
         TEST(streams_are_inactive_in_a_child_until_it_uses_them),
