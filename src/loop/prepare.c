@@ -66,11 +66,15 @@ static void call_all(aloop *loop)
 
 int64_t aloop__prepares_run(aloop *loop, int64_t max_wait_ns)
 {
+    const struct aloop__node *last = loop->pending.prev;
     int64_t when_ns, left_ns;
 
     if (loop->is_dying)
         return max_wait_ns;
     call_all(loop);
+    /* The end of aloop_main() has to cancel a new future before it waits. */
+    if (loop->is_finishing && loop->pending.prev != last)
+        return 0;
     when_ns = aloop__prepares_next(loop);
     if (when_ns == INT64_MAX)
         return max_wait_ns;

@@ -149,8 +149,10 @@ struct aloop {
     bool is_stopping; /* aloop_stop() was called in this turn. */
     bool was_stopped; /* It was called outside of a turn. */
     bool is_stepping; /* Inside aloop_step(). */
-    uint8_t called;   /* CALLED and CALLED_LATE, if the step has called. */
-    bool is_dying;    /* Inside aloop_free(). */
+    /* The root task of aloop_main() has ended, and its futures are ending. */
+    bool is_finishing;
+    uint8_t called; /* CALLED and CALLED_LATE, if the step has called. */
+    bool is_dying;  /* Inside aloop_free(). */
     /* All futures are being cancelled, because the loop ends. */
     bool is_ending;
     size_t task_ends;  /* Number of tasks that have ended so far. */

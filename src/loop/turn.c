@@ -34,6 +34,7 @@
 
 #include "loop/clock.h"
 #include "loop/debug.h"
+#include "loop/future.h"
 #include "loop/handle.h"
 #include "loop/host.h"
 #include "loop/io.h"
@@ -117,6 +118,8 @@ static bool may_wait(aloop *loop, int64_t max_wait_ns)
 
     if (max_wait_ns == 0 || loop->is_stopping || aloop__has_work(loop))
         return false;
+    if (loop->is_finishing)
+        return loop->called == 0 && aloop__futures_pending(loop);
     if (!loop->is_stepping)
         return is_alive;
     return loop->called == 0 &&

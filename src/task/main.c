@@ -57,15 +57,15 @@ static int finish_loop(aloop *loop)
     int cancellation = aloop__cancel_disable(), error = 0;
 
     /* A task that ends may leave the future that it awaited to this loop, which
-     * has to cancel it.  With is_stepping, a turn that has run a task returns
-     * without sleeping. */
-    loop->is_stepping = true;
+     * has to cancel it.  With is_finishing, a turn that has run a task, or that
+     * has ended the last future, returns without sleeping. */
+    loop->is_finishing = true;
     while (error == 0 && aloop__futures_pending(loop)) {
         aloop__futures_cancel_all(loop, false);
         loop->called = 0;
         error = aloop__turn(loop, -1, true);
     }
-    loop->is_stepping = false;
+    loop->is_finishing = false;
     while (error == 0 && loop->lingering > 0)
         error = aloop__turn(loop, -1, true);
     aloop__cancel_restore(cancellation);
