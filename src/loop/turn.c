@@ -54,6 +54,9 @@
 enum { SKIPS_MAX = 32, EVENTS_MAX = 256 };
 static const int64_t skip_ns = 20000;
 
+enum { STEP_TURNS_MAX = 256 }; /* Turns of a step that call nothing. */
+
+/* The batch is empty, unless the last turn ended in the middle. */
 static void take_batch(aloop *loop)
 {
     list_append(&loop->batch, &loop->ready);
@@ -279,9 +282,11 @@ int aloop_step(aloop *loop, int64_t max_wait_ns)
     /* The event that ended the wait may need a few more turns until the
      * application is called: a deadline settles a future, which resumes a task.
      * If a signal has interrupted the wait, it is left to the next step, which
-     * does not wait. */
-    while (error == 0 && max_wait_ns != 0 && loop->called == 0 &&
-           !loop->is_stopping && is_due(loop))
+     * does not wait.  Work that queues itself, as that of a filter with endless
+     * output does, would otherwise keep the step from returning. */
+    for (int i = 0; i < STEP_TURNS_MAX && error == 0 && max_wait_ns != 0 &&
+                    loop->called == 0 && !loop->is_stopping && is_due(loop);
+         i++)
         error = aloop__turn(loop, 0, false);
     loop->is_stepping = loop->is_stopping = false;
     aloop__leave(loop);
