@@ -90,6 +90,7 @@
 #include "aloop/tcp.h"
 #include "aloop/file.h"
 #include "aloop/file_data.h"
+#include "aloop/fs_data.h"
 #include "aloop/task.h"
 #include "aloop/main.h"
 #include "aloop/deadline.h"

@@ -4,6 +4,7 @@
 #include "aloop/fork.h"
 #include "loop/buffers.h"
 #include "loop/clock.h"
+#include "loop/data.h"
 #include "loop/debug.h"
 #include "loop/future.h"
 #include "loop/handle.h"
@@ -56,6 +57,7 @@ static void init_lists(aloop *loop)
     list_init(&loop->doomed);
     list_init(&loop->unreported);
     list_init(&loop->kept);
+    list_init(&loop->datas);
     list_init(&loop->prepares);
     list_init(&loop->signals);
     list_init(&loop->wake_hooks);
@@ -72,6 +74,7 @@ static void destroy_loop(aloop *loop)
         aloop__reactor_close(loop->reactor);
     aloop__timers_close(&loop->timers);
     aloop__buffers_close(loop);
+    aloop__datas_free(loop);
     aloop__debug_close(loop);
     aloop__reports_close(loop);
     aloop__slab_close(&loop->slab);

@@ -195,6 +195,7 @@ struct aloop {
     struct aloop__node unreported;
     /* Settled futures that have references besides those of their waiters. */
     struct aloop__node kept;
+    struct aloop__node datas; /* Of struct aloop__data that were given. */
     struct aloop__reports *reports;
 
     /* Descriptors, by number. */
