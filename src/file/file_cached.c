@@ -21,7 +21,8 @@ enum { CACHED_MAX = 64 << 10, CACHED_TURN_MAX = 256 << 10, BACKOFF_MAX = 64 };
  * future does not. */
 static bool is_caller_interrupted(const aloop *loop)
 {
-    return loop->current != NULL && loop->is_interrupted(loop->current);
+    return loop->was_interrupted && loop->current != NULL &&
+           loop->is_interrupted(loop->current);
 }
 
 static bool may_read_cached(aloop_file *file, size_t size)

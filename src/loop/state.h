@@ -250,6 +250,9 @@ struct aloop {
     bool (*is_interrupted)(const struct aloop__task *task);
     struct aloop__fault_stack fault_stack; /* Used with options.debug. */
     bool is_watching_faults;
+    /* A task was cancelled, or a deadline has passed.  Until then, no await has
+     * to end early. */
+    bool was_interrupted;
 };
 
 /* Returns whether the loop belongs to another process.  This means that the

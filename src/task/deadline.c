@@ -42,6 +42,7 @@ static void deadline_due(struct aloop__timed *timed)
     if (task->is_cancelled)
         return; /* The task already ends. */
     task->passed++;
+    task->future.loop->was_interrupted = true;
     deadline->order = ++task->passings;
     aloop__task_interrupt(task);
 }

@@ -32,6 +32,7 @@ static void task_cancel(aloop_future *future)
     struct aloop__task *task = aloop__task_of(future);
 
     task->is_cancelled = true;
+    future->loop->was_interrupted = true;
     aloop__task_interrupt(task);
 }
 
