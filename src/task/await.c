@@ -74,16 +74,17 @@ static void wait_once(struct aloop__task *task, aloop_future *future)
     task->awaiter.future = NULL;
 }
 
-static ssize_t await_in_task(struct aloop__task *task, aloop_future *future)
+/* The rest of aloop_await() in a task, which suspends the task until the future
+ * has settled, or for one turn if it has already.  Takes over the reference to
+ * the future.  Meanwhile other code may cancel the task or the future, and add
+ * or drop owners of the future. */
+NOINLINE static ssize_t await_suspended(struct aloop__task *task,
+                                        aloop_future *future)
 {
     int interrupt;
 
-    if (!aloop__future_pending(future)) {
-        if (++task->streak < STREAK_MAX)
-            return await_outcome(future, 0);
-    } else if (aloop__is_awaited_by(future, task)) {
+    if (aloop__future_pending(future) && aloop__is_awaited_by(future, task))
         return refuse_mistake(future, ALOOP_EDEADLK, MISTAKE_CIRCLE);
-    }
     wait_once(task, future);
     if (aloop__check_future(future, "aloop_await", USE_LOOK) < 0)
         return ALOOP_EINVAL; /* Other code dropped this await's reference. */
@@ -179,9 +180,11 @@ ssize_t aloop_await(aloop_future *future)
         return future->status;
     if (loop != NULL && loop != future->loop)
         return refuse_mistake(future, ALOOP_EINVAL, MISTAKE_LOOP);
-    if (loop != NULL && loop->current != NULL)
-        return await_in_task(loop->current, future);
-    return await_outside(future);
+    if (loop == NULL || loop->current == NULL)
+        return await_outside(future);
+    if (!aloop__future_pending(future) && ++loop->current->streak < STREAK_MAX)
+        return await_outcome(future, 0);
+    return await_suspended(loop->current, future);
 }
 
 static ssize_t yield_outside(aloop *loop)
