@@ -55,15 +55,31 @@ static void gather_cancel(aloop_future *future)
     cancel_members(gather_of(future));
 }
 
+/* Few members, as is usual, come from the slab.  Returns NULL if out of
+ * memory. */
+static struct aloop__awaiter *new_members(aloop *loop, size_t count)
+{
+    size_t size = count * sizeof(struct aloop__awaiter);
+
+    return size <= SLAB_MAX ? aloop__slab_take(&loop->slab, size)
+                            : aloop__alloc_new(&loop->alloc, size);
+}
+
 static void free_members(struct gather *gather)
 {
-    aloop__alloc_free(&gather->future.loop->alloc, gather->members,
-                      gather->count * sizeof *gather->members);
+    aloop *loop = gather->future.loop;
+    size_t size = gather->count * sizeof *gather->members;
+
+    if (size <= SLAB_MAX)
+        aloop__slab_put(&loop->slab, gather->members, size);
+    else
+        aloop__alloc_free(&loop->alloc, gather->members, size);
     gather->members = NULL;
 }
 
-/* Whether the status shows the caller which members have succeeded. */
-static bool tells_of_successes(const struct gather *gather)
+/* Whether the status shows the caller which members have succeeded, so that the
+ * caller knows which grants it has received. */
+static bool shows_successes(const struct gather *gather)
 {
     ssize_t status = gather->future.status;
 
@@ -79,7 +95,7 @@ static void gather_fini(aloop_future *future)
 
     free_members(gather);
     aloop__grants_drop(&gather->grants,
-                       future->is_taken && tells_of_successes(gather));
+                       future->is_taken && shows_successes(gather));
 }
 
 static aloop_future *gather_next(aloop_future *future, const void **cursor)
@@ -222,8 +238,7 @@ static aloop_future *gather_new(aloop *loop, enum rule rule, size_t count,
     if (gather == NULL)
         return aloop__futures_tie(loop, count, futures);
     list_init(&gather->grants);
-    gather->members =
-        aloop__alloc_new(&loop->alloc, count * sizeof *gather->members);
+    gather->members = new_members(loop, count);
     if (gather->members == NULL) {
         aloop__future_drop_new(&gather->future);
         return aloop__futures_tie(loop, count, futures);
