@@ -238,6 +238,9 @@ void aloop__sys_pages_unmap(void *pages, size_t size);
 bool aloop__sys_pages_have_light_guards(void);
 /* Makes every access to the range fault, by a light guard or by mprotect(). */
 int aloop__sys_pages_guard(void *pages, size_t size, bool is_light);
+/* Makes every access to the range fault, or allows it again.  It contains no
+ * guard. */
+int aloop__sys_pages_protect(void *pages, size_t size, bool is_on);
 /* Gives the memory back to the system.  The contents become zeros or stay as
  * they were; guards inside the range stay. */
 void aloop__sys_pages_trim(void *pages, size_t size);

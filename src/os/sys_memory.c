@@ -117,6 +117,15 @@ int aloop__sys_pages_guard(void *pages, size_t size, bool is_light)
     return mprotect(pages, size, PROT_NONE) == 0 ? 0 : -errno;
 }
 
+int aloop__sys_pages_protect(void *pages, size_t size, bool is_on)
+{
+    int access = is_on ? PROT_NONE : PROT_READ | PROT_WRITE;
+
+    return mprotect(pages, size, access) == 0 ? 0 : -errno;
+}
+
+/* The mapping stays; the pages are zero, or as before, when they are used
+ * again. */
 void aloop__sys_pages_trim(void *pages, size_t size)
 {
     /* Only Linux drops the pages immediately for DONTNEED.  Other systems treat
