@@ -58,14 +58,14 @@ typedef void (*aloop_error_cb)(aloop *loop, int error, const char *what,
  * - a callback or a task that occupied the loop for 100 ms or more.
  *
  * With `debug`, memory that is freed is not reused immediately: this holds for
- * 256 objects, and for at most 64 KiB.  The stack of a task that has ended is
- * overwritten.  A task that overruns its stack ends the process with a line on
- * standard error that names the task, where it was spawned and the size of its
- * stack.  For this purpose a handler of SIGSEGV and SIGBUS is installed, from
- * the first task of such a loop until aloop_free() of the last such loop.  The
- * handler passes every other fault on to the handler that it found.  Each
- * thread that runs a turn meanwhile has an alternate signal stack: its own, or
- * one of the loop.
+ * 256 objects, and for at most 64 KiB.  The stacks of the 32 tasks that ended
+ * last are inaccessible.  The use of one of them, and a task that overruns its
+ * stack, end the process with a line on standard error that names the task and
+ * where it was spawned.  For this purpose a handler of SIGSEGV and SIGBUS is
+ * installed, from the first task of such a loop until aloop_free() of the last
+ * such loop.  The handler passes every other fault on to the handler that it
+ * found.  Each thread that runs a turn meanwhile has an alternate signal stack:
+ * its own, or one of the loop.
  *
  * See:     aloop_new(), aloop_main_with().
  */

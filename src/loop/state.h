@@ -121,6 +121,7 @@ struct aloop__debug;
 struct aloop__io_walk;
 struct aloop__quarantine;
 struct aloop__reactor;
+struct aloop__retired;
 struct aloop__stacks;
 struct aloop__context;
 struct aloop__task;
@@ -249,6 +250,7 @@ struct aloop {
     /* Returns whether awaits of the task should end early. */
     bool (*is_interrupted)(const struct aloop__task *task);
     struct aloop__fault_stack fault_stack; /* Used with options.debug. */
+    struct aloop__retired *retired;        /* Stacks of ended tasks, or NULL. */
     bool is_watching_faults;
     /* A task was cancelled, or a deadline has passed.  Until then, no await has
      * to end early. */

@@ -14,7 +14,9 @@
 #include <string.h>
 
 #include "loop/report.h"
+#include "loop/running.h"
 #include "os/sys.h"
+#include "task/retired.h"
 
 enum { OVERRUN_LINE_SIZE = 320 };
 
@@ -41,36 +43,67 @@ static size_t append_number(char *line, size_t length, size_t size,
     return append(line, length, size, first);
 }
 
-static size_t describe_task(const struct aloop__task *task, char *line,
-                            size_t size)
+static void end_line(const aloop *loop, char *line, size_t length)
 {
-    size_t length = append(line, 0, size - 1, "aloop: task ");
-
-    length = append(line, length, size - 1, task->name);
-    length = append(line, length, size - 1, " (");
-    length = append(line, length, size - 1, task->where);
-    length = append(line, length, size - 1, ") has overrun its stack of ");
-    length = append_number(line, length, size - 1, task->stack.size);
-    length = append(line, length, size - 1, " bytes");
-    line[length++] = '\n';
-    return length;
+    line[length++] = '\n'; /* One byte is kept for it. */
+    (void) aloop__sys_stderr_write(&loop->reports->file, line, length);
 }
 
-/* Also accepts addresses below the guard.  If a task's stack is the lowest of
+static void report_overrun(const struct aloop__task *task)
+{
+    char line[OVERRUN_LINE_SIZE];
+    size_t size = sizeof line - 1,
+           length = append(line, 0, size, "aloop: task ");
+
+    length = append(line, length, size, task->name);
+    length = append(line, length, size, " (");
+    length = append(line, length, size, task->where);
+    length = append(line, length, size, ") has overrun its stack of ");
+    length = append_number(line, length, size, task->stack.size);
+    length = append(line, length, size, " bytes");
+    end_line(task->future.loop, line, length);
+}
+
+static void report_use(const aloop *loop,
+                       const struct aloop__retired_task *task)
+{
+    char line[OVERRUN_LINE_SIZE];
+    size_t size = sizeof line - 1,
+           length = append(line, 0, size, "aloop: task ");
+
+    length = append(line, length, size, task->name);
+    length = append(line, length, size, " (");
+    length = append(line, length, size, task->where);
+    length = append(line, length, size,
+                    ") has ended, but a local variable of it "
+                    "was used; pass memory that lives longer");
+    end_line(loop, line, length);
+}
+
+/* Called by the handler of os/fault.c, on the thread of the fault.  Returns
+ * without a line if the address does not belong to the running task: the fault
+ * then has its usual effect.
+ *
+ * Also accepts addresses below the guard.  If a task's stack is the lowest of
  * its mapping, a large frame of that task may end where nothing is mapped. */
 static void overrun_report(const void *address)
 {
     struct aloop__task *task = aloop__task_current();
+    const aloop *loop = aloop__running();
+    const struct aloop__retired_task *ended =
+        loop == NULL ? NULL : aloop__retired_find(loop, address);
     uintptr_t at = (uintptr_t) address, low;
-    char line[OVERRUN_LINE_SIZE];
 
+    if (ended != NULL) {
+        report_use(loop, ended);
+        return;
+    }
     if (task == NULL || task->stack.low == NULL)
         return;
     low = (uintptr_t) task->stack.low;
     if (at >= low || low - at > 2 * task->stack.size)
         return;
-    (void) aloop__sys_stderr_write(&task->future.loop->reports->file, line,
-                                   describe_task(task, line, sizeof line));
+    report_overrun(task);
 }
 
 void aloop__overrun_check(struct aloop__task *task)
@@ -85,12 +118,14 @@ void aloop__overrun_watch(aloop *loop)
         return;
     loop->is_watching_faults = true;
     aloop__fault_stack_open(&loop->fault_stack);
+    aloop__retired_open(loop);
 }
 
 void aloop__overrun_unwatch(aloop *loop)
 {
     if (!loop->is_watching_faults)
         return;
+    aloop__retired_close(loop);
     aloop__fault_stack_close(&loop->fault_stack);
     aloop__fault_unwatch();
 }

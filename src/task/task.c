@@ -23,6 +23,7 @@
 #include "task/deadline.h"
 #include "task/interrupt.h"
 #include "task/overrun.h"
+#include "task/retired.h"
 #include "task/task_state.h"
 
 enum { NAME_MAX_SIZE = 64 };
@@ -38,12 +39,16 @@ static void task_cancel(aloop_future *future)
 
 static void give_stack_back(struct aloop__task *task)
 {
+    aloop *loop = task->future.loop;
+
     if (task->stack.low == NULL)
         return;
     aloop__context_fini(&task->context);
-    if (task->future.loop->debug != NULL)
-        aloop__quarantine_fill(task->stack.low, task->stack.size);
-    aloop__stack_put(task->future.loop->stacks, &task->stack);
+    if (loop->debug == NULL || !aloop__retired_put(task)) {
+        if (loop->debug != NULL)
+            aloop__quarantine_fill(task->stack.low, task->stack.size);
+        aloop__stack_put(loop->stacks, &task->stack);
+    }
     task->stack.low = NULL;
 }
 
