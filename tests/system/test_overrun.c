@@ -1,4 +1,5 @@
-/* Stack overruns in loops with options.debug: the report, and the handling of
+/* Stack overruns in loops with options.debug, and uses of stacks whose tasks
+ * have ended: the report, and the handling of
  * the signals involved. */
 
 #define _GNU_SOURCE
@@ -76,6 +77,56 @@ static ssize_t reads_bad_address(aloop *loop, void *arg)
     (void) loop;
     (void) arg;
     return *(volatile char *) bad_address;
+}
+
+static volatile uintptr_t local; /* Of a task that has ended. */
+
+static ssize_t leaves_a_pointer(aloop *loop, void *arg)
+{
+    volatile char own[16] = "local";
+
+    (void) loop;
+    (void) arg;
+    local = (uintptr_t) own;
+    return 0;
+}
+
+static ssize_t reads_the_local_of_another(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_await(aloop_spawn(loop, leaves_a_pointer, NULL));
+    return *(volatile char *) local;
+}
+
+static ssize_t writes_later(aloop *loop, void *arg)
+{
+    ssize_t r = aloop_await(aloop_sleep(loop, ALOOP_MS(1)));
+
+    *(int *) arg = 1;
+    return r;
+}
+
+static ssize_t spawns_and_ends(aloop *loop, void *arg)
+{
+    int result = 0;
+
+    (void) arg;
+    aloop_detach(aloop_spawn(loop, writes_later, &result));
+    return result;
+}
+
+static void write_local(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    *(volatile char *) local = 1;
+}
+
+static ssize_t defers_a_write(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_await(aloop_spawn(loop, leaves_a_pointer, NULL));
+    return aloop_defer(loop, write_local, NULL);
 }
 
 static ssize_t sends_itself_sigsegv(aloop *loop, void *arg)
@@ -158,6 +209,48 @@ static void a_frame_larger_than_the_guard_is_reported(void **state)
         skip();
     assert_true(dies(steps_over, SIG_DFL));
     assert_non_null(strstr(text, ") has overrun its stack of "));
+}
+
+static bool reports_the_end_of(const char *name)
+{
+    const char *line = strstr(text, name);
+
+    return line != NULL && strstr(line, "test_overrun.c:") != NULL &&
+           strstr(line, ") has ended, but a local variable of it was used");
+}
+
+static void a_local_of_an_ended_task_is_not_accessible(void **state)
+{
+    (void) state;
+    if (WITH_ASAN)
+        skip(); /* It has a report of its own. */
+    assert_true(dies(reads_the_local_of_another, SIG_DFL));
+    assert_true(reports_the_end_of("aloop: task leaves_a_pointer ("));
+    assert_true(dies(spawns_and_ends, SIG_DFL));
+    assert_true(reports_the_end_of("aloop: task "));
+    assert_true(dies(defers_a_write, SIG_DFL));
+    assert_true(reports_the_end_of("aloop: task leaves_a_pointer ("));
+}
+
+static ssize_t fills_its_stack(aloop *loop, void *arg)
+{
+    volatile char frame[16 * 1024];
+
+    (void) arg;
+    for (size_t i = 0; i < sizeof frame; i++)
+        frame[i] = 1;
+    return aloop_yield(loop);
+}
+
+static void stacks_are_used_again_after_a_while(void **state)
+{
+    aloop *loop = aloop_new(&debug);
+
+    (void) state;
+    for (int i = 0; i < 300; i++)
+        assert_int_equal(aloop_await(aloop_spawn(loop, fills_its_stack, NULL)),
+                         0);
+    aloop_free(loop);
 }
 
 static void another_fault_of_a_task_is_not_reported(void **state)
@@ -279,6 +372,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_overrun_reports_the_task_and_its_stack_size),
         cmocka_unit_test(a_frame_larger_than_the_guard_is_reported),
+        cmocka_unit_test(a_local_of_an_ended_task_is_not_accessible),
+        cmocka_unit_test(stacks_are_used_again_after_a_while),
         cmocka_unit_test(another_fault_of_a_task_is_not_reported),
         cmocka_unit_test(a_sent_sigsegv_kills_without_a_report),
         cmocka_unit_test(a_sent_sigsegv_stays_ignored),
