@@ -128,13 +128,16 @@ static void signal_close(struct aloop__handle *handle)
 }
 
 /* In a forked child, reports the signals that the child received since the
- * fork. */
+ * fork.  A watch that the handler had ended before reports its signal in both
+ * processes, because no other one will reach it. */
 static void signal_fork(struct aloop__handle *handle)
 {
     aloop_signal *watch = CONTAINER_OF(handle, aloop_signal, handle);
+    bool is_over = atomic_load(&watch->is_ended);
 
-    watch->seen = watch->last;
-    if (aloop__sys_signal_received(watch->number) != 0)
+    if (!is_over)
+        watch->seen = watch->last;
+    if (is_over || aloop__sys_signal_received(watch->number) != 0)
         atomic_store(&handle->loop->was_signalled, true);
 }
 
