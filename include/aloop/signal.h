@@ -1,4 +1,4 @@
-/* Signals, delivered as callbacks in the loop.
+/* Signals, delivered as callbacks in the loop, or awaited.
  *
  * Apart from aloop_options.debug this is the only part of the library that
  * changes process-wide state, and only while a signal is watched.  The first
@@ -28,7 +28,8 @@ typedef void (*aloop_signal_cb)(aloop_signal *signal, int number, void *arg);
  *
  * Several watches of one number, in one or several loops, are each called back.
  * A forked child is called back for what it received itself, after
- * aloop_after_fork().
+ * aloop_after_fork().  A signal before the fork that has ended an
+ * aloop_signal_wait() ends it in both processes.
  *
  * The signal has to reach a thread.  If each thread of the process blocks it,
  * it stays pending in the kernel, without a callback, until one unblocks it.  A
@@ -66,6 +67,21 @@ ALOOP_API void aloop_signal_unref(aloop_signal *signal);
  * signals that were received before.  NULL is allowed.
  */
 ALOOP_API void aloop_signal_close(aloop_signal *signal);
+
+/**
+ * Waits for a signal.
+ *
+ * The signal is watched when this returns.  The first one ends the watch, even
+ * before the loop runs: if no other watch exists, the next signal of this
+ * number has its previous effect.  A cancel ends the watch as well.
+ *
+ * Status:  the number of the signal.
+ * Errors:  ALOOP_EINVAL: the number does not exist or cannot be caught, or
+ *          `loop` is NULL;
+ *          ALOOP_ENOMEM: out of memory.
+ */
+ALOOP_MUST_USE
+ALOOP_API aloop_future *aloop_signal_wait(aloop *loop, int number);
 
 ALOOP_END
 
