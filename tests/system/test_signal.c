@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -283,6 +285,54 @@ static ssize_t raises_both_before_it_awaits(aloop *loop, void *arg)
     return 3;
 }
 
+/* A thread that sends one signal to another thread while that runs a task. */
+struct sender {
+    pthread_t thread;
+    pthread_t target;
+    atomic_int is_running;
+    atomic_int has_sent;
+};
+
+static void *send_one(void *arg)
+{
+    struct sender *sender = arg;
+
+    while (atomic_load(&sender->is_running) == 0)
+        sched_yield();
+    pthread_kill(sender->target, SIGUSR1);
+    atomic_store(&sender->has_sent, 1);
+    return NULL;
+}
+
+/* Calls no function while the signal arrives. */
+static ssize_t computes_until_signalled(aloop *loop, void *arg)
+{
+    struct sender *sender = arg;
+
+    (void) loop;
+    atomic_store(&sender->is_running, 1);
+    while (atomic_load(&sender->has_sent) == 0)
+        continue;
+    return 0;
+}
+
+/* TSan defers the handler, and keeps it for the task that was interrupted. */
+static void a_signal_that_interrupts_a_task_is_received(void **state)
+{
+    struct sender sender = {.target = pthread_self()};
+    aloop_future *wait = aloop_signal_wait(f.loop, SIGUSR1);
+    aloop_future *task = aloop_spawn(f.loop, computes_until_signalled, &sender);
+
+    (void) state;
+    assert_int_equal(pthread_create(&sender.thread, NULL, send_one, &sender),
+                     0);
+    assert_int_equal(aloop_await(task), 0);
+    assert_int_equal(
+        aloop_await(aloop_timeout(wait, ALOOP_SEC(patient_limit(10)))),
+        SIGUSR1);
+    assert_int_equal(pthread_join(sender.thread, NULL), 0);
+}
+
 static void the_second_interrupt_ends_a_program(void **state)
 {
     static const int pairs[][2] = {{SIGINT, SIGINT},
@@ -321,6 +371,7 @@ int main(void)
         TEST(a_signal_before_the_close_is_not_called_back),
         TEST(signals_that_cannot_be_caught_are_refused),
         TEST(a_storm_from_two_threads_is_counted_completely),
+        TEST(a_signal_that_interrupts_a_task_is_received),
         TEST(the_second_interrupt_ends_a_program),
     };
 
