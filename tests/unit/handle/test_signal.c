@@ -300,6 +300,80 @@ static void a_watch_that_cannot_be_installed_leaves_nothing(void **state)
     aloop_signal_close(watch(SIGUSR1, count, NULL));
 }
 
+static void a_wait_settles_with_the_number_of_the_signal(void **state)
+{
+    aloop_future *wait = aloop_signal_wait(t.loop, SIGUSR1);
+
+    (void) state;
+    assert_true(aloop_alive(t.loop));
+    assert_true(sim_signal_caught(SIGUSR1));
+    assert_true(sim_raise(SIGUSR1));
+    assert_false(sim_signal_caught(SIGUSR1)); /* Before the loop runs. */
+    assert_int_equal(aloop_await(wait), SIGUSR1);
+    assert_false(aloop_alive(t.loop));
+}
+
+static void a_cancelled_wait_restores_the_signal(void **state)
+{
+    aloop_future *waits[2];
+    size_t first = 9;
+
+    (void) state;
+    waits[0] = aloop_signal_wait(t.loop, SIGUSR1);
+    waits[1] = aloop_signal_wait(t.loop, SIGUSR2);
+    assert_true(sim_raise(SIGUSR2));
+    assert_int_equal(aloop_await(aloop_race_array(t.loop, 2, waits, &first)),
+                     SIGUSR2);
+    assert_int_equal(first, 1);
+    assert_false(sim_signal_caught(SIGUSR1));
+    assert_false(sim_signal_caught(SIGUSR2));
+}
+
+static void a_wait_for_a_signal_that_cannot_be_caught_fails(void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_await(aloop_signal_wait(t.loop, 0)), ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_signal_wait(NULL, SIGUSR1)),
+                     ALOOP_EINVAL);
+    sim_fail("aloop__sys_signal_catch", 1, ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_signal_wait(t.loop, SIGUSR1)),
+                     ALOOP_EINVAL);
+}
+
+/* The handler has ended the watch, so that no other signal can end the wait. */
+static void a_signal_before_a_fork_ends_the_wait_in_the_child_too(void **state)
+{
+    aloop_future *wait = aloop_signal_wait(t.loop, SIGUSR1);
+
+    (void) state;
+    assert_true(sim_raise(SIGUSR1));
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    assert_int_equal(aloop_await(wait), SIGUSR1);
+    assert_false(sim_signal_caught(SIGUSR1));
+    assert_int_equal(sim_harms(), 0);
+}
+
+static void a_child_waits_for_signals_of_its_own(void **state)
+{
+    aloop_future *wait = aloop_signal_wait(t.loop, SIGUSR1);
+
+    (void) state;
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    assert_true(sim_raise(SIGUSR1));
+    assert_false(sim_signal_caught(SIGUSR1));
+    assert_int_equal(aloop_await(wait), SIGUSR1);
+    assert_int_equal(sim_harms(), 0);
+}
+
+static void a_loop_is_freed_with_a_pending_signal_wait(void **state)
+{
+    (void) state;
+    aloop_detach(aloop_signal_wait(t.loop, SIGUSR1));
+    turns(1); /* tear_down() frees the loop. */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +391,12 @@ int main(void)
         TEST(a_watch_keeps_the_loop_alive_unless_unreferenced),
         TEST(a_loop_is_freed_with_its_watches_and_pending_signals),
         TEST(a_watch_that_cannot_be_installed_leaves_nothing),
+        TEST(a_wait_settles_with_the_number_of_the_signal),
+        TEST(a_cancelled_wait_restores_the_signal),
+        TEST(a_wait_for_a_signal_that_cannot_be_caught_fails),
+        TEST(a_signal_before_a_fork_ends_the_wait_in_the_child_too),
+        TEST(a_child_waits_for_signals_of_its_own),
+        TEST(a_loop_is_freed_with_a_pending_signal_wait),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
