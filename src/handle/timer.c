@@ -50,12 +50,12 @@ static void timer_due(struct aloop__timed *timed)
     aloop *loop = timer->handle.loop;
     int error = ALOOP_EAGAIN;
 
-    if (timer->period_ns > 0)
+    if (timer->period_ns > 0 && !loop->is_dying) /* It would end each wait. */
         error =
             aloop__timed_set(loop, timed, next_point(timer, aloop__now(loop)));
     if (error < 0)
         aloop__handle_set_active(&timer->handle, false);
-    if (error < 0 && timer->period_ns > 0)
+    if (error < 0 && timer->period_ns > 0 && !loop->is_dying)
         aloop__unhandled(loop, error, "periodic timer");
     if (aloop__may_call(loop)) {
         timer->on_expire(timer, timer->arg); /* It may close the timer. */
