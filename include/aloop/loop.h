@@ -25,6 +25,9 @@ ALOOP_BEGIN
  *
  * `options` may be NULL, which selects the defaults.
  *
+ * No descriptor that the library opens, for a loop or for what belongs to one,
+ * has the number 0, 1 or 2, even if the program has closed these.
+ *
  * Returns: the loop, or NULL if memory or descriptors are exhausted, or if the
  *          options are refused because of their size.
  * Memory:  the caller frees the loop with aloop_free().

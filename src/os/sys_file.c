@@ -16,6 +16,7 @@
 #include <AvailabilityMacros.h>
 #endif
 
+#include "os/descriptor.h"
 #include "os/file_tools.h"
 #include "os/sigpipe.h"
 
@@ -32,7 +33,7 @@ int aloop__sys_openat(int dir, const char *path, int flags, unsigned mode)
 
     REPEAT(fd = openat(aloop__file_dir(dir), path, flags | O_CLOEXEC | O_NOCTTY,
                        (mode_t) mode));
-    return file_result(fd);
+    return file_result(aloop__above_standard(fd));
 }
 
 int aloop__sys_file_flags(int fd)

@@ -18,6 +18,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "os/descriptor.h"
 #include "os/file_tools.h"
 
 #ifdef __linux__
@@ -48,7 +49,7 @@ static int open_known(const char *path, int flags)
     long fd;
 
     REPEAT(fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how));
-    return file_result((int) fd);
+    return file_result(aloop__above_standard((int) fd));
 }
 
 int aloop__sys_open_cached(const char *path, int flags)

@@ -22,6 +22,7 @@
 #include <sys/syscall.h>
 #endif
 
+#include "os/descriptor.h"
 #include "os/refusal.h"
 #include "os/unwind.h"
 
@@ -97,7 +98,7 @@ static int with_flags(int fd)
 static int open_pipe(int fds[2])
 {
     int ends[2];
-    int error = result_of(pipe(ends));
+    int error = result_of(aloop__both_above_standard(pipe(ends), ends));
 
     if (error < 0)
         return error;
@@ -116,7 +117,7 @@ static int open_pipe(int fds[2])
 int aloop__sys_wake_open(int fds[2])
 {
 #ifdef __linux__
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int fd = aloop__above_standard(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 
     if (fd >= 0) {
         fds[0] = fds[1] = fd;
@@ -211,6 +212,7 @@ int aloop__sys_tcp_socket(enum sys_family family)
 #endif
     if (fd < 0 && is_refusal(errno))
         fd = with_flags(socket(families[family], SOCK_STREAM, 0));
+    fd = aloop__above_standard(fd);
     if (fd < 0)
         return -errno;
     set_no_sigpipe(fd);
@@ -251,7 +253,9 @@ int aloop__sys_listen(int fd, int backlog)
     return result_of(listen(fd, backlog));
 }
 
-static int accept_once(int fd)
+/* Accepts once, with the flags in the same call where that is possible.
+ * Returns -1 and errno after an error. */
+static int accept_flagged(int fd)
 {
     int accepted = -1;
 
@@ -261,7 +265,24 @@ static int accept_once(int fd)
 #endif
     if (accepted < 0 && is_refusal(errno))
         accepted = with_flags(accept(fd, NULL, NULL));
-    return result_of(accepted);
+    return accepted;
+}
+
+/* A connection cannot be returned to the backlog.  Therefore none is accepted
+ * unless there is a number for it.  If the reservation has taken the last
+ * number, those of the standard descriptors are in use, and the call is
+ * repeated without it. */
+static int accept_once(int fd)
+{
+    int accepted, number;
+
+    if (aloop__number_reserve(fd, &number) < 0)
+        return -errno;
+    accepted = accept_flagged(fd);
+    aloop__number_release(number);
+    if (accepted < 0 && errno == EMFILE && number >= 0)
+        accepted = accept_flagged(fd);
+    return result_of(aloop__above_standard(accepted));
 }
 
 int aloop__sys_accept(int fd)

@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/descriptor.h"
 #include "os/refusal.h"
 
 #if defined(__linux__) || defined(__FreeBSD__) || defined(__OpenBSD__)
@@ -73,6 +74,7 @@ int aloop__sys_epoll_open(void)
         if (fd >= 0)
             (void) fcntl(fd, F_SETFD, FD_CLOEXEC);
     }
+    fd = aloop__above_standard(fd);
     return fd < 0 ? -errno : fd;
 }
 
@@ -143,7 +145,8 @@ int aloop__sys_epoll_wait(int epoll, struct epoll_event *events, int count,
 
 int aloop__sys_alarm_open(void)
 {
-    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    int fd = aloop__above_standard(
+        timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
 
     return fd < 0 ? -errno : fd;
 }
@@ -173,12 +176,20 @@ int aloop__sys_alarm_set(int fd, int64_t delay_ns)
 
 int aloop__sys_kqueue_open(void)
 {
-    int fd = kqueue();
+    int low[STDERR_FILENO + 1], count = 0;
+    int fd = kqueue(), error;
 
+    while (fd >= 0 && fd <= STDERR_FILENO && count <= STDERR_FILENO) {
+        low[count++] = fd;
+        fd = kqueue();
+    }
+    error = -errno;
+    while (count > 0)
+        close(low[--count]);
     if (fd >= 0)
         /* This cannot fail on an open descriptor. */
         fcntl(fd, F_SETFD, FD_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    return fd < 0 ? error : fd;
 }
 
 int aloop__sys_kevent(int queue, const struct kevent *changes, int change_count,

@@ -262,6 +262,19 @@ static struct timer *find_timer(struct queue *queue, uintptr_t ident)
     return NULL;
 }
 
+/* The timers of a real queue have no numbers of the program. */
+static int open_timer(void)
+{
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    int moved = fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int error = errno;
+
+    if (fd >= 0)
+        raw_close(fd);
+    errno = error;
+    return moved;
+}
+
 static int start_timer(int fd, struct timer *timer, int index,
                        const struct kevent *change)
 {
@@ -276,7 +289,7 @@ static int start_timer(int fd, struct timer *timer, int index,
         .data = {.u64 = TIMER_TAG | (uint64_t) index},
     };
 
-    timer->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    timer->fd = open_timer();
     if (timer->fd < 0)
         return errno;
     timer->ident = change->ident;
