@@ -35,9 +35,9 @@
 
 /* Without MSG_NOSIGNAL there is SO_NOSIGPIPE; see set_no_sigpipe(). */
 #ifdef MSG_NOSIGNAL
-enum { SEND_FLAGS = MSG_NOSIGNAL };
+enum { SEND_FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL };
 #else
-enum { SEND_FLAGS = 0 };
+enum { SEND_FLAGS = MSG_DONTWAIT };
 #endif
 
 /* Some systems refuse larger transfers, and no socket accepts as much. */
@@ -351,7 +351,8 @@ ssize_t aloop__sys_recv(int fd, void *buffer, size_t size)
     ssize_t count;
 
     do {
-        count = recv(fd, buffer, size < TRANSFER_MAX ? size : TRANSFER_MAX, 0);
+        count = recv(fd, buffer, size < TRANSFER_MAX ? size : TRANSFER_MAX,
+                     MSG_DONTWAIT);
     } while (count < 0 && errno == EINTR);
     return count < 0 ? -errno : count;
 }
