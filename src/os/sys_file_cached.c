@@ -64,6 +64,26 @@ int aloop__sys_look_up_cached(const char *path)
 
 /* The offset is passed as two numbers.  The second one has an effect only where
  * a number has 32 bits. */
+static inline long read_cached(int fd, const struct iovec *vector,
+                               int64_t offset)
+{
+    return syscall(SYS_preadv2, fd, vector, 1L, (long) offset,
+                   (long) (offset >> 32), NOT_WAITING);
+}
+
+/* A function of its own, so that the usual case saves no registers.  Returns
+ * the result of a call that has failed, repeated after an interruption. */
+__attribute__((noinline)) static ssize_t repeat_cached(
+    int fd, const struct iovec *vector, int64_t offset)
+{
+    long count = -1;
+
+    while (count < 0 && errno == EINTR)
+        count = read_cached(fd, vector, offset);
+    return count < 0 ? -errno : count;
+}
+
+/* The call does not write to errno, because this is a hot path. */
 ssize_t aloop__sys_pread_cached(int fd, void *buffer, size_t size,
                                 int64_t offset)
 {
@@ -73,9 +93,8 @@ ssize_t aloop__sys_pread_cached(int fd, void *buffer, size_t size,
 
     if (offset < 0)
         return -EINVAL;
-    REPEAT(count = syscall(SYS_preadv2, fd, &vector, 1L, (long) offset,
-                           (long) (offset >> 32), NOT_WAITING));
-    return count < 0 ? -errno : count;
+    count = read_cached(fd, &vector, offset);
+    return count >= 0 ? count : repeat_cached(fd, &vector, offset);
 }
 
 /* Returns the version of the kernel as major * 1000 + minor, or 0 if it is
