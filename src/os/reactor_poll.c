@@ -151,7 +151,7 @@ static int identify(int fd, struct poll_mark *ret)
         return -errno;
     ret->device = status.st_dev;
     ret->inode = status.st_ino;
-    return S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) ? -EPERM : 0;
+    return S_ISDIR(status.st_mode) ? -EPERM : 0;
 }
 
 /* Returns the index of the descriptor's entry, or 0 if there is none. */
