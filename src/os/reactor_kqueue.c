@@ -241,26 +241,43 @@ bool aloop__reactor_is_watching(struct aloop__reactor *reactor, int fd,
     return count >= 0 && ((answer.flags & EV_ERROR) == 0 || answer.data == 0);
 }
 
-/* Returns whether both directions are closed.  kqueue reports the end of each
- * of them.  (So does poll() on macOS.) */
-static bool has_hung_up(int fd)
+/* Returns POLLHUP if both directions are closed, because kqueue reports the end
+ * of each of them, and so does poll() on macOS: POLLHUP of an entry is there
+ * the end of the direction that its events belong to, and a direction that the
+ * descriptor does not have is POLLNVAL.  Elsewhere both entries have POLLHUP.
+ * Returns POLLERR if there is no reader at the other end of a pipe. */
+static int ends_of(int fd)
 {
-    struct pollfd one = {.fd = fd, .events = POLLHUP};
+    struct pollfd ends[2] = {{.fd = fd, .events = POLLHUP},
+                             {.fd = fd, .events = POLLOUT}};
+    int ret;
 
-    return aloop__sys_poll(&one, 1, 0) == 1 && (one.revents & POLLHUP) != 0;
+    if (aloop__sys_poll(ends, 2, 0) <= 0)
+        return 0;
+    ret = (ends[0].revents | ends[1].revents) & POLLERR;
+    if ((ends[0].revents & POLLHUP) != 0 &&
+        (ends[1].revents & (POLLHUP | POLLNVAL)) != 0)
+        ret |= POLLHUP;
+    return ret;
 }
 
 /* The end of the input is an error only if an errno was reported with it.  The
  * end of the output is one, too, unless it is a hang-up that was requested. */
 static unsigned bits_at_end(const struct kevent *event, uintptr_t udata)
 {
-    bool is_hangup = (udata & (UDATA_HANGUP | UDATA_QUIET)) != 0 &&
-                     has_hung_up((int) event->ident);
+    bool is_quiet = (udata & UDATA_QUIET) != 0;
+    int ends = is_quiet || (udata & UDATA_HANGUP) != 0
+                   ? ends_of((int) event->ident)
+                   : 0;
+    bool is_hangup = (ends & POLLHUP) != 0;
     unsigned bits = 0;
 
     if (is_hangup)
         bits |= (udata & UDATA_HANGUP) != 0 ? REACTOR_HANGUP : REACTOR_ERROR;
-    if (event->fflags != 0 || (event->filter == EVFILT_WRITE && !is_hangup))
+    else if (event->filter == EVFILT_WRITE ||
+             (is_quiet && (ends & POLLERR) != 0))
+        bits |= REACTOR_ERROR;
+    if (event->fflags != 0)
         bits |= REACTOR_ERROR;
     return bits;
 }

@@ -84,6 +84,22 @@ static void a_hang_up_can_be_watched_without_reading_and_writing(void **state)
     assert_int_equal(bits_now(pair[0], 3), REACTOR_READ | REACTOR_HANGUP);
 }
 
+/* It is an error, or a hang-up. */
+static void a_pipe_without_readers_is_reported_to_one_who_does_not_write(
+    void **state)
+{
+    int ends[2];
+
+    (void) state;
+    open_pipe(ends);
+    set(ends[1], 1, 0, REACTOR_HANGUP);
+    assert_int_equal(bits_now(ends[1], 1), 0);
+
+    let_go(ends[0]);
+
+    assert_true((bits_now(ends[1], 1) & (REACTOR_ERROR | REACTOR_HANGUP)) != 0);
+}
+
 static void urgent_data_is_reported_only_where_it_was_requested(void **state)
 {
     static const unsigned masks[] = {
@@ -184,6 +200,7 @@ int main(void)
         TEST(the_end_of_the_input_alone_is_no_hang_up),
         TEST(a_reset_is_an_error_and_a_hang_up),
         TEST(a_hang_up_can_be_watched_without_reading_and_writing),
+        TEST(a_pipe_without_readers_is_reported_to_one_who_does_not_write),
         TEST(urgent_data_is_reported_only_where_it_was_requested),
         TEST(a_hang_up_is_an_error_beside_urgent_data_alone),
         TEST(a_replaced_descriptor_can_be_told_from_the_watched_one),
