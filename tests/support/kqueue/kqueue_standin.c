@@ -8,7 +8,8 @@
  * can be polled and watched by another; closing a descriptor removes what
  * watches it, also while a duplicate lives on; a child of fork has no queues.
  * For the last two it takes the place of close, dup2 and dup3, and uses
- * pthread_atfork.
+ * pthread_atfork.  It also takes the place of ppoll, whose POLLHUP is then as
+ * on macOS: the end of the input is enough.
  *
  * Not imitated: every other filter and flag (EINVAL, to be noticed); `data`
  * (always 1); which error came with EV_EOF (always ECONNRESET: asking would
@@ -19,10 +20,13 @@
 
 #define _GNU_SOURCE
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +36,8 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+
+#include "os/tools.h"
 
 enum { BATCH = 256, TIMERS_MAX = 4, FILTERS = 3 };
 
@@ -62,8 +68,23 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct queue **queues; /* By descriptor. */
 static size_t queue_count;
 
+#if WITH_TSAN
+/* TSan's close(), which forgets which thread has opened the descriptor.  The
+ * next thread that gets the same number would be reported otherwise. */
+static int (*checked_close)(int fd);
+
+__attribute__((constructor)) static void find_close(void)
+{
+    *(void **) &checked_close = dlsym(RTLD_NEXT, "close");
+}
+#endif
+
 static int raw_close(int fd)
 {
+#if WITH_TSAN
+    if (checked_close != NULL)
+        return checked_close(fd);
+#endif
     return (int) syscall(SYS_close, fd);
 }
 
@@ -387,15 +408,28 @@ static int apply_all(int fd, const struct kevent *changes, int change_count,
 }
 
 /* The error that comes with the end of a connection. */
+/* Only sockets have errors. */
 static unsigned error_of(int fd)
 {
-    int error = 0;
-    socklen_t size = sizeof error;
+    bool is_taken = getenv("KQUEUE_STANDIN_TAKES_ERRORS") != NULL;
+    int value = 0;
+    socklen_t size = sizeof value;
 
-    if (getenv("KQUEUE_STANDIN_TAKES_ERRORS") == NULL)
-        return ECONNRESET;
-    (void) getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
-    return (unsigned) error;
+    if (getsockopt(fd, SOL_SOCKET, is_taken ? SO_ERROR : SO_TYPE, &value,
+                   &size) < 0)
+        return 0;
+    return is_taken ? (unsigned) value : ECONNRESET;
+}
+
+/* An error of a socket for datagrams is no end: the filters report only that a
+ * call would not wait. */
+static bool has_end(int fd)
+{
+    int type = SOCK_STREAM;
+    socklen_t size = sizeof type;
+
+    (void) getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
+    return type != SOCK_DGRAM;
 }
 
 /* One filter's event, if it has one. */
@@ -410,7 +444,7 @@ static bool report(const struct note *note, int ident, int filter,
         {EVFILT_WRITE, EPOLLOUT, EPOLLHUP | EPOLLERR},
         {EVFILT_EXCEPT, EPOLLPRI, 0},
     };
-    bool is_at_end = (events & kinds[filter].ends) != 0;
+    bool is_at_end = (events & kinds[filter].ends) != 0 && has_end(ident);
 
     if (!note->has_filter[filter] ||
         (events & (kinds[filter].ends | kinds[filter].wakes)) == 0)
@@ -419,9 +453,9 @@ static bool report(const struct note *note, int ident, int filter,
         .ident = (uintptr_t) ident,
         .filter = kinds[filter].filter,
         .flags = is_at_end ? EV_EOF : 0,
-        .fflags = filter == 2                ? NOTE_OOB
-                  : (events & EPOLLERR) != 0 ? error_of(ident)
-                                             : 0,
+        .fflags = filter == 2                             ? NOTE_OOB
+                  : is_at_end && (events & EPOLLERR) != 0 ? error_of(ident)
+                                                          : 0,
         .data = 1,
         .udata = note->udata[filter],
     };
@@ -528,4 +562,28 @@ int kevent(int fd, const struct kevent *changes, int change_count,
     count = epoll_wait(fd, ready, event_count < BATCH ? event_count : BATCH,
                        milliseconds(timeout));
     return count < 0 ? -1 : report_all(fd, ready, count, events, event_count);
+}
+
+/* POLLHUP is the end of each direction whose events are asked for.  The system
+ * calls the end of the input POLLRDHUP. */
+int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+          const sigset_t *mask)
+{
+    struct timespec left = {0}; /* The system changes it. */
+    int result;
+
+    if (timeout != NULL)
+        left = *timeout;
+    for (nfds_t i = 0; i < count; i++)
+        if ((fds[i].events & (POLLIN | POLLHUP)) != 0)
+            fds[i].events |= POLLRDHUP;
+    result = (int) syscall(SYS_ppoll, fds, count,
+                           timeout == NULL ? NULL : &left, mask,
+                           (size_t) _NSIG / CHAR_BIT);
+    for (nfds_t i = 0; i < count; i++) {
+        if (result > 0 && (fds[i].revents & POLLRDHUP) != 0)
+            fds[i].revents = (short) ((fds[i].revents & ~POLLRDHUP) | POLLHUP);
+        fds[i].events = (short) (fds[i].events & ~POLLRDHUP);
+    }
+    return result;
 }
