@@ -84,6 +84,7 @@
 #include "aloop/signal.h"
 #include "aloop/poll.h"
 #include "aloop/prepare.h"
+#include "aloop/address.h"
 #include "aloop/stream.h"
 #include "aloop/stream_read.h"
 #include "aloop/stream_write.h"
