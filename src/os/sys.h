@@ -22,6 +22,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "aloop/address.h"
+
 /* sys_posix.c: clock, descriptors, sockets. */
 
 /* Returns the nanoseconds of a monotonic clock with an arbitrary zero. */
@@ -124,6 +126,13 @@ int aloop__sys_address_parse(const char *host, const char *port,
  * of addresses, which is at least 1; they are in the resolver's order.  Errors
  * are ALOOP_EHOSTNOTFOUND and the like; see aloop/error.h.  The caller frees
  * *ret with aloop__sys_resolve_free(); it is NULL after an error. */
+/* Converts an address to a public one.  Returns -EAFNOSUPPORT if it is neither
+ * of IPv4 nor of IPv6, and -EINVAL if it is too short. */
+int aloop__sys_address_export(const struct sys_address *address,
+                              aloop_address *ret);
+/* Converts a public address, which has a family. */
+void aloop__sys_address_import(const aloop_address *address,
+                               struct sys_address *ret);
 int aloop__sys_resolve(const char *host, const char *port,
                        struct sys_address **ret);
 void aloop__sys_resolve_free(

@@ -33,6 +33,12 @@ static_assert(sizeof(struct sockaddr_in6) <= SIZE_OF_BYTES &&
 /* A DNS response has at most 65,535 bytes, and at least 16 for each address. */
 enum { HOST_SIZE_MAX = 253, PORT_DIGITS_MAX = 5, ADDRESSES_MAX = 4096 };
 
+/* Bytes of an address up to its family, which is always present. */
+#define FAMILY_END \
+    (offsetof(struct sockaddr, sa_family) + \
+     sizeof(((struct sockaddr *) NULL)->sa_family))
+
+/* Copies an address of the system into bytes. */
 static void store(struct sys_address *ret, const void *address, size_t size)
 {
     memset(ret, 0, sizeof *ret);
@@ -52,8 +58,7 @@ static int system_family(const struct sys_address *address)
 {
     struct sockaddr any;
 
-    if (address->size <
-        offsetof(struct sockaddr, sa_family) + sizeof any.sa_family)
+    if (address->size < FAMILY_END)
         return AF_UNSPEC;
     load(address, &any, sizeof any);
     return any.sa_family;
@@ -289,6 +294,78 @@ int aloop__sys_address_parse(const char *host, const char *port,
     return 0;
 }
 
+static void export_v4(const struct sys_address *address, aloop_address *ret)
+{
+    struct sockaddr_in v4;
+
+    load(address, &v4, sizeof v4);
+    *ret = (aloop_address){
+        .port = ntohs(v4.sin_port),
+        .family = ALOOP_FAMILY_IPV4,
+    };
+    memcpy(ret->host, &v4.sin_addr, sizeof v4.sin_addr);
+}
+
+static void export_v6(const struct sys_address *address, aloop_address *ret)
+{
+    struct sockaddr_in6 v6;
+
+    load(address, &v6, sizeof v6);
+    *ret = (aloop_address){
+        .scope = v6.sin6_scope_id,
+        .flow = ntohl(v6.sin6_flowinfo),
+        .port = ntohs(v6.sin6_port),
+        .family = ALOOP_FAMILY_IPV6,
+    };
+    memcpy(ret->host, &v6.sin6_addr, sizeof v6.sin6_addr);
+}
+
+int aloop__sys_address_export(const struct sys_address *address,
+                              aloop_address *ret)
+{
+    int family = system_family(address);
+    bool is_v4 = family == AF_INET;
+
+    if (address->size < FAMILY_END)
+        return -EINVAL;
+    if (!is_v4 && family != AF_INET6)
+        return -EAFNOSUPPORT;
+    if (address->size <
+        (is_v4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)))
+        return -EINVAL;
+    (is_v4 ? export_v4 : export_v6)(address, ret);
+    return 0;
+}
+
+void aloop__sys_address_import(const aloop_address *address,
+                               struct sys_address *ret)
+{
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+
+    memset(&v4, 0, sizeof v4);
+    memset(&v6, 0, sizeof v6);
+#ifdef SIN6_LEN /* The structures begin with their size. */
+    v4.sin_len = sizeof v4;
+    v6.sin6_len = sizeof v6;
+#endif
+    if (address->family == ALOOP_FAMILY_IPV4) {
+        v4.sin_family = AF_INET;
+        v4.sin_port = htons(address->port);
+        memcpy(&v4.sin_addr, address->host, sizeof v4.sin_addr);
+        store(ret, &v4, sizeof v4);
+    } else {
+        v6.sin6_family = AF_INET6;
+        v6.sin6_port = htons(address->port);
+        v6.sin6_flowinfo = htonl(address->flow);
+        v6.sin6_scope_id = address->scope;
+        memcpy(&v6.sin6_addr, address->host, sizeof v6.sin6_addr);
+        store(ret, &v6, sizeof v6);
+    }
+}
+
+/* Translates the result of getaddrinfo().  EAI_NODATA and EAI_ADDRFAMILY, which
+ * not all systems have, mean the same to a program as EAI_NONAME. */
 static int resolver_error(int code, int system_error)
 {
     static const struct {
