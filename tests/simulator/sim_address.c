@@ -181,11 +181,66 @@ struct sys_address sim__address_mapped(const struct sys_address *address)
     return result;
 }
 
+int aloop__sys_address_export(const struct sys_address *address,
+                              aloop_address *ret)
+{
+    enum sys_family family = aloop__sys_address_family(address);
+
+    if (family == SYS_INET && address->size >= sizeof(struct sockaddr_in)) {
+        struct sockaddr_in inet = to_inet(address);
+
+        *ret = (aloop_address){
+            .port = ntohs(inet.sin_port),
+            .family = ALOOP_FAMILY_IPV4,
+        };
+        memcpy(ret->host, &inet.sin_addr, 4);
+        return 0;
+    }
+    if (family == SYS_INET6 && address->size >= sizeof(struct sockaddr_in6)) {
+        struct sockaddr_in6 inet6 = to_inet6(address);
+
+        *ret = (aloop_address){
+            .scope = inet6.sin6_scope_id,
+            .flow = ntohl(inet6.sin6_flowinfo),
+            .port = ntohs(inet6.sin6_port),
+            .family = ALOOP_FAMILY_IPV6,
+        };
+        memcpy(ret->host, &inet6.sin6_addr, 16);
+        return 0;
+    }
+    return family != SYS_INET && family != SYS_INET6 &&
+                   address->size >= sizeof(sa_family_t)
+               ? -EAFNOSUPPORT
+               : -EINVAL;
+}
+
+void aloop__sys_address_import(const aloop_address *address,
+                               struct sys_address *ret)
+{
+    if (address->family == ALOOP_FAMILY_IPV4) {
+        struct in_addr host;
+
+        memcpy(&host, address->host, sizeof host);
+        *ret = from_inet(host);
+    } else {
+        struct in6_addr host;
+        struct sockaddr_in6 inet6;
+
+        memcpy(&host, address->host, sizeof host);
+        *ret = from_inet6(host);
+        inet6 = to_inet6(ret);
+        inet6.sin6_scope_id = address->scope;
+        inet6.sin6_flowinfo = htonl(address->flow);
+        memcpy(ret->bytes, &inet6, sizeof inet6);
+    }
+    sim__address_set_port(ret, address->port);
+}
+
 int aloop__sys_address_format(const struct sys_address *address, char *text,
                               size_t size)
 {
     enum sys_family family = aloop__sys_address_family(address);
-    char host[INET6_ADDRSTRLEN];
+    char host[INET6_ADDRSTRLEN + sizeof "%4294967295"];
     int written;
 
     if (family == SYS_FAMILY_NONE)
@@ -201,6 +256,9 @@ int aloop__sys_address_format(const struct sys_address *address, char *text,
         if (IN6_IS_ADDR_V4MAPPED(&inet6.sin6_addr)) {
             family = SYS_INET;
             inet_ntop(AF_INET, &inet6.sin6_addr.s6_addr[12], host, sizeof host);
+        } else if (inet6.sin6_scope_id != 0) {
+            snprintf(host + strlen(host), sizeof host - strlen(host), "%%%lu",
+                     (unsigned long) inet6.sin6_scope_id);
         }
     }
     written = snprintf(text, size, family == SYS_INET ? "%s:%u" : "[%s]:%u",
@@ -224,12 +282,44 @@ static int parse_port(const char *port)
     return value;
 }
 
+/* Parses an IPv6 address and its interface.  The machine has only "lo", whose
+ * number is 1, but every number is accepted. */
+static int parse_inet6(const char *host, struct sys_address *ret)
+{
+    size_t length = strcspn(host, "%");
+    char text[INET6_ADDRSTRLEN];
+    unsigned long scope = 0;
+    struct in6_addr inet6;
+    struct sockaddr_in6 whole;
+
+    if (length >= sizeof text)
+        return -EINVAL;
+    memcpy(text, host, length);
+    text[length] = '\0';
+    if (inet_pton(AF_INET6, text, &inet6) != 1)
+        return -EINVAL;
+    if (host[length] == '%') {
+        const char *name = host + length + 1;
+
+        if (strlen(name) < 10 && name[strspn(name, "0123456789")] == '\0')
+            scope = strtoul(name, NULL, 10);
+        else if (strcmp(name, "lo") == 0)
+            scope = 1;
+        if (scope == 0)
+            return -EINVAL;
+    }
+    *ret = from_inet6(inet6);
+    whole = to_inet6(ret);
+    whole.sin6_scope_id = (uint32_t) scope;
+    memcpy(ret->bytes, &whole, sizeof whole);
+    return 0;
+}
+
 int aloop__sys_address_parse(const char *host, const char *port,
                              struct sys_address *ret)
 {
     int number = parse_port(port);
     struct in_addr inet;
-    struct in6_addr inet6;
 
     if (number < 0)
         return number;
@@ -237,9 +327,7 @@ int aloop__sys_address_parse(const char *host, const char *port,
         host = sim__world.options.no_ipv6 ? "0.0.0.0" : "::";
     if (inet_pton(AF_INET, host, &inet) == 1)
         *ret = from_inet(inet);
-    else if (inet_pton(AF_INET6, host, &inet6) == 1)
-        *ret = from_inet6(inet6);
-    else
+    else if (parse_inet6(host, ret) < 0)
         return -EINVAL;
     sim__address_set_port(ret, (uint16_t) number);
     return 0;
