@@ -232,7 +232,7 @@ static int parse_scope(const char *text, uint32_t *ret)
 {
     int64_t scope = parse_number(text, 10, UINT32_MAX);
 
-    if (scope < 0)
+    if (scope < 0 && strchr(text, ':') == NULL)
         scope = if_nametoindex(text); /* 0 means no such interface. */
     if (scope <= 0)
         return -EINVAL;
