@@ -31,7 +31,8 @@ static void resolve_work(struct aloop__job *job)
         CONTAINER_OF(job, struct aloop__resolve, job);
 
     resolve->result =
-        aloop__sys_resolve(resolve->host, resolve->port, &resolve->addresses);
+        aloop__sys_resolve(resolve->host, resolve->port, SYS_FAMILY_NONE,
+                           &resolve->addresses);
 }
 
 static void resolve_done(struct aloop__job *job, int error)

@@ -121,11 +121,6 @@ int aloop__sys_address_format(const struct sys_address *address, char *text,
  * not a number. */
 int aloop__sys_address_parse(const char *host, const char *port,
                              struct sys_address *ret);
-/* Asks the resolver of the system (getaddrinfo, SOCK_STREAM).  It may block for
- * a long time, so that it must be called on a pool thread.  Returns the number
- * of addresses, which is at least 1; they are in the resolver's order.  Errors
- * are ALOOP_EHOSTNOTFOUND and the like; see aloop/error.h.  The caller frees
- * *ret with aloop__sys_resolve_free(); it is NULL after an error. */
 /* Converts an address to a public one.  Returns -EAFNOSUPPORT if it is neither
  * of IPv4 nor of IPv6, and -EINVAL if it is too short. */
 int aloop__sys_address_export(const struct sys_address *address,
@@ -133,8 +128,14 @@ int aloop__sys_address_export(const struct sys_address *address,
 /* Converts a public address, which has a family. */
 void aloop__sys_address_import(const aloop_address *address,
                                struct sys_address *ret);
+/* Asks the resolver of the system (getaddrinfo, SOCK_STREAM) for the addresses
+ * of a family, or with SYS_FAMILY_NONE for those of all.  It may block for a
+ * long time, so that it must be called on a pool thread.  Returns the number of
+ * addresses, which is at least 1; they are in the resolver's order.  Errors are
+ * ALOOP_EHOSTNOTFOUND and the like; see aloop/error.h.  The caller frees *ret
+ * with aloop__sys_resolve_free(); it is NULL after an error. */
 int aloop__sys_resolve(const char *host, const char *port,
-                       struct sys_address **ret);
+                       enum sys_family family, struct sys_address **ret);
 void aloop__sys_resolve_free(
     struct sys_address *addresses); /* NULL is allowed. */
 /* Returns whether the name is longer than 253 bytes, not counting a final

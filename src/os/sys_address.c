@@ -437,7 +437,7 @@ bool aloop__sys_host_is_too_long(const char *host)
 }
 
 int aloop__sys_resolve(const char *host, const char *port,
-                       struct sys_address **ret)
+                       enum sys_family family, struct sys_address **ret)
 {
     struct addrinfo hints, *list = NULL;
     int code;
@@ -448,7 +448,9 @@ int aloop__sys_resolve(const char *host, const char *port,
     if (aloop__sys_host_is_too_long(host))
         return -ENAMETOOLONG;
     memset(&hints, 0, sizeof hints);
-    hints.ai_family = AF_UNSPEC;
+    hints.ai_family = family == SYS_INET    ? AF_INET
+                      : family == SYS_INET6 ? AF_INET6
+                                            : AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
     do {
         errno = 0;

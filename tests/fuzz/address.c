@@ -362,7 +362,7 @@ static void check_resolve(struct fuzz_input *bytes, const char *host,
     answer.interrupted = fuzz_below(bytes, 3);
     answer.count = fuzz_byte(bytes) % (ANSWERS_MAX + 1);
     answer.bytes = *bytes;
-    result = aloop__sys_resolve(host, port, &found);
+    result = aloop__sys_resolve(host, port, SYS_FAMILY_NONE, &found);
     FUZZ_CHECK((found != NULL) == (result > 0));
     FUZZ_CHECK(answer.given == answer.freed);
     if (!has_letter(port) && !is_port(port)) {

@@ -391,18 +391,33 @@ static const char *service_port(const char *port)
     return port;
 }
 
+static bool is_wanted(const struct sys_address *address, enum sys_family family)
+{
+    return family == SYS_FAMILY_NONE ||
+           family == aloop__sys_address_family(address);
+}
+
+static bool has_letter(const char *text)
+{
+    return strpbrk(text, "abcdefghijklmnopqrstuvwxyz"
+                         "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != NULL;
+}
+
 /* Finds the addresses that getaddrinfo() would return; see
  * aloop__sys_resolve(). */
 static int find_addresses(const char *host, const char *port,
-                          struct sys_address **ret)
+                          enum sys_family family, struct sys_address **ret)
 {
     struct sys_address numeric;
     struct host *found;
     int number = parse_port(service_port(port));
+    size_t count = 0;
 
     if (number < 0)
-        return ALOOP_EHOSTNOTFOUND;
+        return has_letter(port) ? ALOOP_EHOSTNOTFOUND : -EINVAL;
     if (aloop__sys_address_parse(host, service_port(port), &numeric) == 0) {
+        if (!is_wanted(&numeric, family))
+            return ALOOP_EHOSTNOTFOUND;
         *ret = sim__allocate(NULL, sizeof **ret);
         **ret = numeric;
         return 1;
@@ -415,16 +430,23 @@ static int find_addresses(const char *host, const char *port,
         return ALOOP_EHOSTNOTFOUND;
     if (found->error < 0)
         return found->error;
-    *ret = sim__allocate(NULL, found->count * sizeof **ret);
+    for (size_t i = 0; i < found->count; i++)
+        count += is_wanted(&found->addresses[i], family);
+    if (count == 0)
+        return ALOOP_EHOSTNOTFOUND;
+    *ret = sim__allocate(NULL, count * sizeof **ret);
+    count = 0;
     for (size_t i = 0; i < found->count; i++) {
-        (*ret)[i] = found->addresses[i];
-        sim__address_set_port(&(*ret)[i], (uint16_t) number);
+        if (!is_wanted(&found->addresses[i], family))
+            continue;
+        (*ret)[count] = found->addresses[i];
+        sim__address_set_port(&(*ret)[count++], (uint16_t) number);
     }
-    return (int) found->count;
+    return (int) count;
 }
 
 int aloop__sys_resolve(const char *host, const char *port,
-                       struct sys_address **ret)
+                       enum sys_family family, struct sys_address **ret)
 {
     int fault = sim__enter(CALL_sys_resolve);
 
@@ -432,7 +454,7 @@ int aloop__sys_resolve(const char *host, const char *port,
     if (fault < 0)
         return fault;
     sim__trace_bytes(host, strlen(host));
-    return find_addresses(host, port, ret);
+    return find_addresses(host, port, family, ret);
 }
 
 void aloop__sys_resolve_free(struct sys_address *addresses)

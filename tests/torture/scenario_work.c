@@ -18,7 +18,7 @@ static ssize_t use_cell(void *arg)
 
     inside++;
     if (cell->is_slow) {
-        (void) aloop__sys_resolve("slow.test", "1", &found);
+        (void) aloop__sys_resolve("slow.test", "1", SYS_FAMILY_NONE, &found);
         aloop__sys_resolve_free(found);
     }
     inside--;

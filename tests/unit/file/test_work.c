@@ -43,7 +43,7 @@ static void be_slow(void)
 {
     struct sys_address *found;
 
-    (void) aloop__sys_resolve("slow", "80", &found);
+    (void) aloop__sys_resolve("slow", "80", SYS_FAMILY_NONE, &found);
     aloop__sys_resolve_free(found);
 }
 

@@ -64,7 +64,7 @@ static void work_slowly(struct aloop__job *job)
     struct sys_address *found;
 
     work(job);
-    (void) aloop__sys_resolve("slow", "80", &found);
+    (void) aloop__sys_resolve("slow", "80", SYS_FAMILY_NONE, &found);
     aloop__sys_resolve_free(found);
     p.returned++;
 }
@@ -75,7 +75,7 @@ static void work_elsewhere(struct aloop__job *job)
     struct sys_address *found;
 
     (void) job;
-    (void) aloop__sys_resolve("slow", "80", &found);
+    (void) aloop__sys_resolve("slow", "80", SYS_FAMILY_NONE, &found);
     aloop__sys_resolve_free(found);
 }
 

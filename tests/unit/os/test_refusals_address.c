@@ -59,11 +59,13 @@ static void each_failure_of_the_resolver_is_translated(void **state)
     (void) state;
     for (size_t i = 0; i < COUNT(rows); i++) {
         refuse("getaddrinfo", rows[i].code, 1);
-        assert_int_equal(aloop__sys_resolve("host", "80", &found),
-                         rows[i].error);
+        assert_int_equal(
+            aloop__sys_resolve("host", "80", SYS_FAMILY_NONE, &found),
+            rows[i].error);
     }
     refuse("getaddrinfo, by the system", ENFILE, 1);
-    assert_int_equal(aloop__sys_resolve("host", "80", &found), -ENFILE);
+    assert_int_equal(aloop__sys_resolve("host", "80", SYS_FAMILY_NONE, &found),
+                     -ENFILE);
     assert_null(found);
 }
 
@@ -91,7 +93,8 @@ static void addresses_keep_the_order_of_the_resolver(void **state)
     f.answer = list;
     refuse("getaddrinfo, interrupted", EINTR, 2);
 
-    assert_int_equal(aloop__sys_resolve("host", "80", &found), 2);
+    assert_int_equal(aloop__sys_resolve("host", "80", SYS_FAMILY_NONE, &found),
+                     2);
 
     assert_int_equal(f.refused, 2);
     assert_true(f.is_answer_freed);
@@ -100,13 +103,14 @@ static void addresses_keep_the_order_of_the_resolver(void **state)
     aloop__sys_resolve_free(found);
     f.is_answer_freed = false;
     refuse("malloc", ENOMEM, 1);
-    assert_int_equal(aloop__sys_resolve("host", "80", &found), -ENOMEM);
+    assert_int_equal(aloop__sys_resolve("host", "80", SYS_FAMILY_NONE, &found),
+                     -ENOMEM);
     assert_null(found);
     assert_true(f.is_answer_freed);
     f.is_answer_freed = false;
     f.answer = &list[1];
     list[1].ai_next = NULL;
-    assert_int_equal(aloop__sys_resolve("host", "80", &found),
+    assert_int_equal(aloop__sys_resolve("host", "80", SYS_FAMILY_NONE, &found),
                      ALOOP_EHOSTNOTFOUND);
     assert_true(f.is_answer_freed);
 }
@@ -129,7 +133,8 @@ static void a_very_long_list_of_addresses_is_truncated(void **state)
             .ai_next = i + 1 < LISTED ? &list[i + 1] : NULL,
         };
     f.answer = list;
-    assert_int_equal(aloop__sys_resolve("host", "80", &found), TAKEN);
+    assert_int_equal(aloop__sys_resolve("host", "80", SYS_FAMILY_NONE, &found),
+                     TAKEN);
     aloop__sys_resolve_free(found);
 }
 

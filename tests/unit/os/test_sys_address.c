@@ -126,7 +126,8 @@ static void an_invalid_port_is_refused(void **state)
         assert_int_equal(
             aloop__sys_address_parse("127.0.0.1", bad_ports[i], &address),
             -EINVAL);
-        assert_int_equal(aloop__sys_resolve("127.0.0.1", bad_ports[i], &found),
+        assert_int_equal(aloop__sys_resolve("127.0.0.1", bad_ports[i],
+                                            SYS_FAMILY_NONE, &found),
                          -EINVAL);
     }
     assert_int_equal(aloop__sys_address_parse("127.0.0.1", "0x50", &address),
@@ -223,17 +224,20 @@ static void a_long_host_is_refused(void **state)
                          -EINVAL);
         assert_int_equal(aloop__sys_host_is_too_long(host), length > 253);
         if (length > 253)
-            assert_int_equal(aloop__sys_resolve(host, "9", &found),
-                             -ENAMETOOLONG);
+            assert_int_equal(
+                aloop__sys_resolve(host, "9", SYS_FAMILY_NONE, &found),
+                -ENAMETOOLONG);
         host[length - 1] = '.';
         assert_int_equal(aloop__sys_host_is_too_long(host), length > 254);
         if (length > 254)
-            assert_int_equal(aloop__sys_resolve(host, "9", &found),
-                             -ENAMETOOLONG);
+            assert_int_equal(
+                aloop__sys_resolve(host, "9", SYS_FAMILY_NONE, &found),
+                -ENAMETOOLONG);
     }
     memset(host, '0', 253);
     memcpy(host + 244, "177.0.0.1", 10);
-    assert_int_not_equal(aloop__sys_resolve(host, "9", &found), -ENAMETOOLONG);
+    assert_int_not_equal(aloop__sys_resolve(host, "9", SYS_FAMILY_NONE, &found),
+                         -ENAMETOOLONG);
     aloop__sys_resolve_free(found);
 }
 
@@ -367,20 +371,27 @@ static void answers_of_the_resolver_are_translated(void **state)
     char text[96];
 
     (void) state;
-    assert_int_equal(aloop__sys_resolve("127.0.0.1", "80", &found), 1);
+    assert_int_equal(
+        aloop__sys_resolve("127.0.0.1", "80", SYS_FAMILY_NONE, &found), 1);
     aloop__sys_address_format(&found[0], text, sizeof text);
     assert_string_equal(text, "127.0.0.1:80");
     aloop__sys_resolve_free(found);
-    assert_int_equal(aloop__sys_resolve("::1", "80", &found), 1);
+    assert_int_equal(aloop__sys_resolve("::1", "80", SYS_FAMILY_NONE, &found),
+                     1);
     assert_int_equal(aloop__sys_address_family(&found[0]), SYS_INET6);
     aloop__sys_resolve_free(found);
-    assert_true(aloop__sys_resolve("localhost", "80", &found) >= 1);
+    assert_true(
+        aloop__sys_resolve("localhost", "80", SYS_FAMILY_NONE, &found) >= 1);
     assert_int_equal(aloop__sys_address_port(&found[0]), 80);
     aloop__sys_resolve_free(found);
-    assert_int_equal(aloop__sys_resolve("127.0.0.1", "no-such-service", &found),
+    assert_int_equal(aloop__sys_resolve("127.0.0.1", "no-such-service",
+                                        SYS_FAMILY_NONE, &found),
                      ALOOP_EHOSTNOTFOUND);
-    assert_int_equal(aloop__sys_resolve(NULL, "80", &found), -EINVAL);
-    assert_int_equal(aloop__sys_resolve("127.0.0.1", NULL, &found), -EINVAL);
+    assert_int_equal(aloop__sys_resolve(NULL, "80", SYS_FAMILY_NONE, &found),
+                     -EINVAL);
+    assert_int_equal(
+        aloop__sys_resolve("127.0.0.1", NULL, SYS_FAMILY_NONE, &found),
+        -EINVAL);
     assert_null(found);
     aloop__sys_resolve_free(found);
 }

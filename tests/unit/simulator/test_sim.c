@@ -208,14 +208,17 @@ static void host_names_resolve_as_the_test_defines(void **state)
     sim_host("example.test", addresses);
     sim_host_error("later.test", ALOOP_EAGAINDNS);
 
-    assert_int_equal(aloop__sys_resolve("example.test", "http", &found), 2);
+    assert_int_equal(
+        aloop__sys_resolve("example.test", "http", SYS_FAMILY_NONE, &found), 2);
     assert_true(aloop__sys_address_format(&found[1], text, sizeof text) > 0);
     assert_string_equal(text, "10.0.0.2:80");
     aloop__sys_resolve_free(found);
-    assert_int_equal(aloop__sys_resolve("later.test", "1", &found),
-                     ALOOP_EAGAINDNS);
-    assert_int_equal(aloop__sys_resolve("no.test", "1", &found),
-                     ALOOP_EHOSTNOTFOUND);
+    assert_int_equal(
+        aloop__sys_resolve("later.test", "1", SYS_FAMILY_NONE, &found),
+        ALOOP_EAGAINDNS);
+    assert_int_equal(
+        aloop__sys_resolve("no.test", "1", SYS_FAMILY_NONE, &found),
+        ALOOP_EHOSTNOTFOUND);
     assert_null(found);
     assert_int_equal(aloop__sys_address_parse("no.test", "1", &address),
                      -EINVAL);
