@@ -138,6 +138,13 @@ int aloop__sys_resolve(const char *host, const char *port,
                        enum sys_family family, struct sys_address **ret);
 void aloop__sys_resolve_free(
     struct sys_address *addresses); /* NULL is allowed. */
+enum { SYS_NAME_SIZE = 1025 };      /* Of names, with the terminating zero. */
+
+/* Asks the resolver of the system for the name of an address (getnameinfo),
+ * and writes it to `name`.  It may block, too.  Returns the length of the name.
+ * Errors are ALOOP_EHOSTNOTFOUND and the like, or -ENAMETOOLONG. */
+int aloop__sys_resolve_name(const struct sys_address *address, char *name,
+                            size_t size);
 /* Returns whether the name is longer than 253 bytes, not counting a final
  * dot. */
 bool aloop__sys_host_is_too_long(const char *host);

@@ -380,6 +380,9 @@ static int resolver_error(int code, int system_error)
 #ifdef EAI_ADDRFAMILY
         {EAI_ADDRFAMILY, ALOOP_EHOSTNOTFOUND},
 #endif
+#ifdef EAI_OVERFLOW
+        {EAI_OVERFLOW, ALOOP_ENAMETOOLONG},
+#endif
         {EAI_AGAIN, ALOOP_EAGAINDNS},
         {EAI_MEMORY, ALOOP_ENOMEM},
     };
@@ -461,6 +464,22 @@ int aloop__sys_resolve(const char *host, const char *port,
     code = copy_addresses(list, ret);
     freeaddrinfo(list);
     return code;
+}
+
+int aloop__sys_resolve_name(const struct sys_address *address, char *name,
+                            size_t size)
+{
+    struct sockaddr_storage any;
+    int code;
+
+    load(address, &any, sizeof any);
+    do {
+        errno = 0;
+        code = getnameinfo((const struct sockaddr *) &any,
+                           (socklen_t) address->size, name, (socklen_t) size,
+                           NULL, 0, NI_NAMEREQD);
+    } while (code == EAI_SYSTEM && errno == EINTR);
+    return code == 0 ? (int) strlen(name) : resolver_error(code, errno);
 }
 
 void aloop__sys_resolve_free(struct sys_address *addresses)

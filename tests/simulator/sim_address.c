@@ -457,6 +457,35 @@ int aloop__sys_resolve(const char *host, const char *port,
     return find_addresses(host, port, family, ret);
 }
 
+/* Returns the host that a test has defined with this address, or NULL. */
+static struct host *find_address(const struct sys_address *address)
+{
+    for (struct host *host = hosts; host != NULL; host = host->next)
+        for (size_t i = 0; i < host->count; i++)
+            if (sim__address_same(&host->addresses[i], address))
+                return host;
+    return NULL;
+}
+
+int aloop__sys_resolve_name(const struct sys_address *address, char *name,
+                            size_t size)
+{
+    int fault = sim__enter(CALL_sys_resolve_name);
+    struct host *found = find_address(address);
+    int length;
+
+    if (fault < 0)
+        return fault;
+    sim__trace_bytes(address->bytes, address->size);
+    if (found != NULL && found->delay_ns > 0)
+        sim__thread_sleep(found->delay_ns);
+    found = find_address(address); /* It may have changed meanwhile. */
+    if (found == NULL)
+        return ALOOP_EHOSTNOTFOUND;
+    length = snprintf(name, size, "%s", found->name);
+    return (size_t) length < size ? length : -ENAMETOOLONG;
+}
+
 void aloop__sys_resolve_free(struct sys_address *addresses)
 {
     free(addresses);

@@ -60,9 +60,10 @@ static struct {
     int left;           /* For "any": calls that succeed before the refusal. */
     struct addrinfo *answer; /* Result of getaddrinfo if it is not refused. */
     bool is_answer_freed;
-    size_t asked;    /* Bytes of the last sendmsg(). */
-    size_t asked_in; /* Pieces of the last sendmsg(). */
-    int protected;   /* Calls of mprotect(). */
+    int asked_family; /* Of the last getaddrinfo(). */
+    size_t asked;     /* Bytes of the last sendmsg(). */
+    size_t asked_in;  /* Pieces of the last sendmsg(). */
+    int protected;    /* Calls of mprotect(). */
     enum { ADVICE_KERNEL, ADVICE_IGNORED, ADVICE_TAKEN } advice;
     socklen_t name_size; /* Size that getsockname() returns, if not 0. */
     const char *release; /* Of the kernel, if not NULL. */
@@ -235,7 +236,7 @@ int __wrap_getaddrinfo(const char *host, const char *port,
 
     (void) host;
     (void) port;
-    (void) hints;
+    f.asked_family = hints->ai_family;
     if (is_refused("getaddrinfo, interrupted")) {
         errno = EINTR;
         return EAI_SYSTEM;
@@ -248,6 +249,24 @@ int __wrap_getaddrinfo(const char *host, const char *port,
         return EAI_SYSTEM;
     *ret = f.answer;
     return 0;
+}
+
+int __wrap_getnameinfo(const struct sockaddr *address, socklen_t size,
+                       char *host, socklen_t host_size, char *service,
+                       socklen_t service_size, int flags)
+{
+    int code = f.error;
+
+    if (is_refused("getnameinfo, interrupted")) {
+        errno = EINTR;
+        return EAI_SYSTEM;
+    }
+    if (is_refused("getnameinfo")) {
+        errno = 0;
+        return code;
+    }
+    return __real_getnameinfo(address, size, host, host_size, service,
+                              service_size, flags);
 }
 
 void __wrap_freeaddrinfo(struct addrinfo *list)

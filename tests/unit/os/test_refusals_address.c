@@ -69,6 +69,47 @@ static void each_failure_of_the_resolver_is_translated(void **state)
     assert_null(found);
 }
 
+static void each_failure_to_find_a_name_is_translated(void **state)
+{
+    static const struct {
+        int code, error;
+    } rows[] = {
+        {EAI_NONAME, ALOOP_EHOSTNOTFOUND}, {EAI_AGAIN, ALOOP_EAGAINDNS},
+        {EAI_MEMORY, ALOOP_ENOMEM},        {EAI_OVERFLOW, ALOOP_ENAMETOOLONG},
+        {EAI_FAIL, ALOOP_ERESOLVE},        {EAI_SYSTEM, ALOOP_ERESOLVE},
+    };
+    struct sys_address address;
+    char name[SYS_NAME_SIZE];
+
+    (void) state;
+    assert_int_equal(aloop__sys_address_parse("127.0.0.1", "80", &address), 0);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        refuse("getnameinfo", rows[i].code, 1);
+        assert_int_equal(aloop__sys_resolve_name(&address, name, sizeof name),
+                         rows[i].error);
+    }
+    refuse("getnameinfo, interrupted", EINTR, 2);
+    (void) aloop__sys_resolve_name(&address, name, sizeof name);
+    assert_int_equal(f.refused, 2);
+}
+
+static void a_family_is_passed_to_the_resolver(void **state)
+{
+    static const int families[] = {
+        [SYS_FAMILY_NONE] = AF_UNSPEC,
+        [SYS_INET] = AF_INET,
+        [SYS_INET6] = AF_INET6,
+    };
+    struct sys_address *found;
+
+    (void) state;
+    for (int i = 0; i < 3; i++) {
+        refuse("getaddrinfo", EAI_NONAME, 1);
+        (void) aloop__sys_resolve("host", "80", (enum sys_family) i, &found);
+        assert_int_equal(f.asked_family, families[i]);
+    }
+}
+
 static void addresses_keep_the_order_of_the_resolver(void **state)
 {
     struct sockaddr_in old = {.sin_family = AF_INET};
@@ -144,6 +185,8 @@ int main(void)
         TEST(a_socket_name_that_is_too_long_is_truncated),
         TEST(without_ipv6_the_wildcard_address_is_of_ipv4),
         TEST(each_failure_of_the_resolver_is_translated),
+        TEST(each_failure_to_find_a_name_is_translated),
+        TEST(a_family_is_passed_to_the_resolver),
         TEST(addresses_keep_the_order_of_the_resolver),
         TEST(a_very_long_list_of_addresses_is_truncated),
     };
