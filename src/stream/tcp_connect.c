@@ -369,8 +369,8 @@ aloop_future *aloop_tcp_connect(aloop *loop, const char *host, const char *port,
         begin_attempts(connect, &address, 1);
         return &connect->future;
     }
-    error = aloop__resolve_start(loop, host, port, connect_resolved, connect,
-                                 &connect->resolve);
+    error = aloop__resolve_start(loop, host, port, SYS_FAMILY_NONE,
+                                 connect_resolved, connect, &connect->resolve);
     if (error < 0)
         settle_connect(connect, error);
     return &connect->future;
