@@ -85,6 +85,7 @@
 #include "aloop/poll.h"
 #include "aloop/prepare.h"
 #include "aloop/address.h"
+#include "aloop/resolve.h"
 #include "aloop/stream.h"
 #include "aloop/stream_read.h"
 #include "aloop/stream_write.h"
