@@ -198,6 +198,46 @@ static void a_host_is_notified_of_events_and_of_the_alarm(void **state)
     assert_true(sim_deadlocked());
 }
 
+static void an_address_may_name_the_one_interface(void **state)
+{
+    struct sys_address address;
+    char text[96];
+
+    (void) state;
+    assert_int_equal(aloop__sys_address_parse("fe80::1%lo", "80", &address), 0);
+    aloop__sys_address_format(&address, text, sizeof text);
+    assert_string_equal(text, "[fe80::1%1]:80");
+    assert_int_equal(aloop__sys_address_parse("fe80::1%7", "80", &address), 0);
+    aloop__sys_address_format(&address, text, sizeof text);
+    assert_string_equal(text, "[fe80::1%7]:80");
+    assert_int_equal(aloop__sys_address_parse("fe80::1%none", "80", &address),
+                     -EINVAL);
+    assert_int_equal(aloop__sys_address_parse("fe80::1%0", "80", &address),
+                     -EINVAL);
+}
+
+static void addresses_are_exported_and_imported(void **state)
+{
+    static const char *const hosts[] = {"10.0.0.1", "fd00::1", "fe80::1%lo"};
+    struct sys_address address, back;
+    aloop_address value;
+
+    (void) state;
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(aloop__sys_address_parse(hosts[i], "80", &address), 0);
+        assert_int_equal(aloop__sys_address_export(&address, &value), 0);
+        assert_int_equal(value.port, 80);
+        aloop__sys_address_import(&value, &back);
+        assert_int_equal(back.size, address.size);
+        assert_memory_equal(back.bytes, address.bytes, back.size);
+    }
+    address.size = 1;
+    assert_int_equal(aloop__sys_address_export(&address, &value), -EINVAL);
+    address = (struct sys_address){.size = sizeof address.bytes};
+    assert_int_equal(aloop__sys_address_export(&address, &value),
+                     -EAFNOSUPPORT);
+}
+
 static void host_names_resolve_as_the_test_defines(void **state)
 {
     const char *const addresses[] = {"::1", "10.0.0.2", NULL};
@@ -509,6 +549,8 @@ int main(void)
         TEST(events_that_do_not_fit_are_reported_by_later_waits),
         TEST(a_wake_up_is_readable_until_drained),
         TEST(a_host_is_notified_of_events_and_of_the_alarm),
+        TEST(an_address_may_name_the_one_interface),
+        TEST(addresses_are_exported_and_imported),
         TEST(host_names_resolve_as_the_test_defines),
         TEST(threads_run_before_time_advances),
         TEST(a_wait_ends_by_a_notification_or_after_its_time),
