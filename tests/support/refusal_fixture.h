@@ -44,6 +44,8 @@
 #include "os/stack.h"
 #include "os/sys.h"
 #include "os/sys_file.h"
+#include "os/sys_stdio.h"
+#include "os/sys_stream.h"
 #include "support/child.h"
 #include "support/patient.h"
 
@@ -153,11 +155,9 @@ static inline const char *name_of_call(long number)
         long number;
         const char *name;
     } calls[] = {
-        {SYS_write, "write"},
-        {437, "openat2"},
-        {SYS_preadv2, "preadv2"},
-        {SYS_statx, "statx"},
-        {SYS_copy_file_range, "copy_file_range"},
+        {SYS_write, "write"},         {437, "openat2"},
+        {SYS_preadv2, "preadv2"},     {SYS_pwritev2, "pwritev2"},
+        {SYS_statx, "statx"},         {SYS_copy_file_range, "copy_file_range"},
         {SYS_getrandom, "getrandom"},
     };
 
