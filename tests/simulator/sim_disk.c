@@ -65,7 +65,7 @@ bool sim__may_sleep(void)
     return !pthread_equal(pthread_self(), main_flow);
 }
 
-static void take_time(void)
+void sim__take_time(void)
 {
     int64_t max_ns = sim__world.options.file_delay_max_ns;
 
@@ -80,7 +80,7 @@ int sim__enter_file(enum sim_call call, enum sim_file_call kind)
     int fault = sim__enter(call);
 
     if (kind != SIM_CACHED)
-        take_time();
+        sim__take_time();
     if (fault < 0 || kind != SIM_CHANGES || !may_stop)
         return fault;
     if (left == 0)

@@ -285,7 +285,7 @@ static size_t shorten(size_t size)
     return size;
 }
 
-static size_t size_of(const struct sys_piece *pieces, size_t count)
+size_t sim__size_of(const struct sys_piece *pieces, size_t count)
 {
     size_t size = 0;
 
@@ -306,7 +306,7 @@ ssize_t aloop__sys_preadv(int fd, const struct sys_piece *pieces, size_t count,
         return -EINVAL;
     if (file == NULL)
         return error;
-    room = shorten(size_of(pieces, count));
+    room = shorten(sim__size_of(pieces, count));
     for (size_t i = 0; i < count && done < room; i++) {
         size_t size = pieces[i].size < room - done ? pieces[i].size
                                                    : room - done;
@@ -386,7 +386,7 @@ ssize_t aloop__sys_pwritev(int fd, const struct sys_piece *pieces, size_t count,
     int error;
     const struct sim_file *file =
         enter_regular(CALL_sys_pwritev, SIM_CHANGES, fd, O_WRONLY, &error);
-    size_t room = size_of(pieces, count);
+    size_t room = sim__size_of(pieces, count);
     ssize_t written;
 
     if (offset < 0)
@@ -464,8 +464,8 @@ ssize_t aloop__sys_writev(int fd, const struct sys_piece *pieces, size_t count)
     else {
         if ((file->flags & O_APPEND) != 0)
             file->position = file->node->data.size;
-        written = write_pieces_at(file->node, pieces, size_of(pieces, count),
-                                  file->position);
+        written = write_pieces_at(file->node, pieces,
+                                  sim__size_of(pieces, count), file->position);
         if (written > 0)
             file->position += written;
         file->node->is_dirty = true;

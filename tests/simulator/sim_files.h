@@ -134,6 +134,8 @@ enum sim_file_call { SIM_CACHED, SIM_LOOKS, SIM_CHANGES };
 /* Begins each call: counts it, and lets time pass.  Returns 0, or the error of
  * a fault. */
 int sim__enter_file(enum sim_call call, enum sim_file_call kind);
+/* Lets the time of a call pass that may wait for a disk. */
+void sim__take_time(void);
 /* Whether the caller is a thread, which can sleep. */
 bool sim__may_sleep(void);
 int64_t sim__file_size_max(void); /* INT64_MAX: no limit. */
@@ -150,6 +152,7 @@ ssize_t sim__fifo_write(const struct sim_file *file,
 
 /* Opens what the walk has found. */
 int sim__open_node(struct sim_node *node, int flags);
+size_t sim__size_of(const struct sys_piece *pieces, size_t count);
 /* Returns the node of a descriptor, or NULL and an error. */
 struct sim_node *sim__node_of(int fd, int *ret_error);
 /* Both may return less than `size`; the first one only at the end. */
