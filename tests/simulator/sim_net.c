@@ -14,7 +14,7 @@ enum { PORT_FIRST = 49152, ATTEMPTS_MAX = 8 };
 
 static const int64_t RETRY_NS = 1000000000;
 
-static struct sim_socket *sockets;
+struct sim_socket *sim__sockets;
 static struct sim_socket *listeners; /* Linked by `after`. */
 static uint16_t next_port = PORT_FIRST;
 
@@ -22,8 +22,8 @@ struct sim_socket *sim__socket_new(enum sys_family family)
 {
     struct sim_socket *socket = sim__allocate(NULL, sizeof *socket);
 
-    *socket = (struct sim_socket){.next = sockets, .family = family};
-    sockets = socket;
+    *socket = (struct sim_socket){.next = sim__sockets, .family = family};
+    sim__sockets = socket;
     return socket;
 }
 
@@ -40,7 +40,7 @@ void sim_break(int error)
     struct sim_socket *chosen = NULL;
     unsigned count = 0;
 
-    for (struct sim_socket *at = sockets; at != NULL; at = at->next)
+    for (struct sim_socket *at = sim__sockets; at != NULL; at = at->next)
         if (at->state == SIM_CONNECTED && !at->gone && !at->outside &&
             sim_random(++count) == 0)
             chosen = at;
@@ -48,8 +48,8 @@ void sim_break(int error)
         sim__break(chosen, error);
 }
 
-static bool covers(const struct sim_socket *socket,
-                   const struct sys_address *address)
+bool sim__covers(const struct sim_socket *socket,
+                 const struct sys_address *address)
 {
     if (sim__address_same(&socket->local, address))
         return true;
@@ -63,12 +63,12 @@ static bool overlap(const struct sim_socket *a, const struct sim_socket *b)
 {
     return aloop__sys_address_port(&a->local) ==
                aloop__sys_address_port(&b->local) &&
-           (covers(a, &b->local) || covers(b, &a->local));
+           (sim__covers(a, &b->local) || sim__covers(b, &a->local));
 }
 
 static bool is_in_use(const struct sim_socket *socket, bool is_listening)
 {
-    for (struct sim_socket *other = sockets; other != NULL;
+    for (struct sim_socket *other = sim__sockets; other != NULL;
          other = other->next) {
         bool shares = socket->reuse && other->reuse;
 
@@ -155,7 +155,7 @@ static struct sim_socket *find_listener(const struct sys_address *address)
 
         if (aloop__sys_address_port(&at->local) ==
                 aloop__sys_address_port(address) &&
-            covers(at, address) && rank > best_rank) {
+            sim__covers(at, address) && rank > best_rank) {
             best = at;
             best_rank = rank;
         }
@@ -164,7 +164,7 @@ static struct sim_socket *find_listener(const struct sys_address *address)
 }
 
 /* As on Linux, one connection more than the backlog may wait. */
-static bool is_full(const struct sim_socket *listener)
+bool sim__is_full(const struct sim_socket *listener)
 {
     return listener->waiting + listener->coming > listener->backlog;
 }
@@ -255,7 +255,7 @@ int sim__join(struct sim_socket *client, const struct sys_address *address)
     listener = find_listener(&client->remote);
     if (listener == NULL)
         return -ECONNREFUSED;
-    if (is_full(listener))
+    if (sim__is_full(listener))
         return -EAGAIN;
     server = answer(listener, client);
     client->state = SIM_CONNECTED;
@@ -298,7 +298,7 @@ static void on_syn(void *arg)
     sim__trace(client->attempts);
     if (client->attempts == ATTEMPTS_MAX ||
         sim__address_is_blackhole(&client->remote) ||
-        (listener != NULL && is_full(listener)))
+        (listener != NULL && sim__is_full(listener)))
         try_again(client);
     else if (listener == NULL && !meets_itself(client))
         sim__segment(client, SIM_RST, NULL, 0);
@@ -346,7 +346,7 @@ int sim__connect(struct sim_socket *client, const struct sys_address *address)
     aim(client, address);
     listener = find_listener(&client->remote);
     if (!sim__address_is_blackhole(&client->remote) &&
-        (listener == NULL || !is_full(listener)) &&
+        (listener == NULL || !sim__is_full(listener)) &&
         sim__chance(sim__world.options.connect_now_percent))
         return connect_now(client);
     client->state = SIM_CONNECTING;
@@ -379,10 +379,10 @@ void sim__socket_gone(struct sim_socket *socket)
 
 void sim__net_end(void)
 {
-    while (sockets != NULL) {
-        struct sim_socket *socket = sockets;
+    while (sim__sockets != NULL) {
+        struct sim_socket *socket = sim__sockets;
 
-        sockets = socket->next;
+        sim__sockets = socket->next;
         while (socket->segments != NULL) {
             struct sim_segment *segment = socket->segments;
 

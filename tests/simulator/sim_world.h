@@ -146,15 +146,20 @@ struct sim_socket {
 };
 
 void sim__net_end(void);
+extern struct sim_socket *sim__sockets; /* All. */
 struct sim_socket *sim__socket_new(enum sys_family family);
 int sim__bind(struct sim_socket *socket, const struct sys_address *address);
 int sim__listen(struct sim_socket *socket, int backlog);
+bool sim__is_full(const struct sim_socket *listener);
 /* Takes the first connection that waits; NULL if there is none. */
 struct sim_socket *sim__take(struct sim_socket *listener);
 int sim__connect(struct sim_socket *client, const struct sys_address *address);
 /* Connects from outside: the SYN is sent, and `client` counts as connected. */
 int sim__join(struct sim_socket *client, const struct sys_address *address);
 void sim__pair(struct sim_socket *a, struct sim_socket *b);
+/* Whether what is sent to `address` is for `socket`, if the ports are equal. */
+bool sim__covers(const struct sim_socket *socket,
+                 const struct sys_address *address);
 /* Closes a socket whose last number was closed. */
 void sim__socket_gone(struct sim_socket *socket);
 
