@@ -175,11 +175,61 @@ ssize_t aloop__sys_recv(int fd, void *buffer, size_t size)
 {
     int error;
     struct sim_socket *socket = enter_to_change(CALL_sys_recv, fd, &error);
+    struct sim_passed *passed;
     ssize_t count;
 
     if (socket == NULL)
         return error;
-    count = sim__receive(socket, buffer, size);
+    count = sim__receive_files(socket, buffer, size, &passed);
+    sim__passed_free(passed);
+    sim__trace(count);
+    if (count > 0)
+        sim__trace_bytes(buffer, (size_t) count);
+    return count;
+}
+
+ssize_t aloop__sys_send_fds(int fd, const void *data, size_t size,
+                            const int *fds, size_t count)
+{
+    struct sys_piece piece = {data, size};
+    struct sim_file *files[SYS_FDS_MAX];
+    int error;
+    struct sim_socket *socket = enter_to_change(CALL_sys_send_fds, fd, &error);
+
+    if (socket == NULL)
+        return error;
+    if (count > SYS_FDS_MAX || size == 0 || socket->family != SYS_UNIX)
+        return -EINVAL;
+    for (size_t i = 0; i < count; i++) {
+        files[i] = sim__file(fds[i]);
+        if (files[i] == NULL)
+            return -EBADF;
+    }
+    return sim__send_files(socket, &piece, files, count);
+}
+
+ssize_t aloop__sys_recv_fds(int fd, void *buffer, size_t size,
+                            struct sys_fds *ret)
+{
+    struct sim_passed *passed;
+    int error;
+    struct sim_socket *socket = enter_to_change(CALL_sys_recv_fds, fd, &error);
+    ssize_t count;
+
+    ret->count = 0;
+    ret->error = 0;
+    if (socket == NULL)
+        return error;
+    count = sim__receive_files(socket, buffer, size, &passed);
+    for (size_t i = 0; passed != NULL && i < passed->count; i++) {
+        int number = sim__fd_take(passed->files[i]);
+
+        if (number < 0)
+            ret->error = number;
+        else
+            ret->fds[ret->count++] = number;
+    }
+    sim__passed_free(passed);
     sim__trace(count);
     if (count > 0)
         sim__trace_bytes(buffer, (size_t) count);

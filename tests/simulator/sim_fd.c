@@ -34,7 +34,7 @@ struct sim_file *sim__file(int fd)
     return file;
 }
 
-static int take_number(struct sim_file *file)
+int sim__fd_take(struct sim_file *file)
 {
     unsigned i = 0;
 
@@ -66,7 +66,7 @@ int sim__fd_open(enum sim_kind kind, struct sim_file **ret)
     int fd;
 
     *file = (struct sim_file){.next = files, .kind = kind};
-    fd = take_number(file);
+    fd = sim__fd_take(file);
     if (fd < 0) {
         free(file);
         return fd;
@@ -91,6 +91,16 @@ struct sim_file *sim__fd_replace(int fd)
     return file;
 }
 
+void sim__file_drop(struct sim_file *file)
+{
+    if (--file->references > 0)
+        return;
+    if (file->socket != NULL)
+        sim__socket_gone(file->socket);
+    if (file->node != NULL)
+        sim__file_gone(file);
+}
+
 int sim__fd_close(int fd)
 {
     struct sim_file *file = sim__peek(fd);
@@ -102,12 +112,7 @@ int sim__fd_close(int fd)
     }
     table[fd - FIRST] = NULL;
     open_count--;
-    if (--file->references > 0)
-        return 0;
-    if (file->socket != NULL)
-        sim__socket_gone(file->socket);
-    if (file->node != NULL)
-        sim__file_gone(file);
+    sim__file_drop(file);
     return 0;
 }
 
@@ -156,7 +161,7 @@ int sim_file(void)
     return sim__fd_open(SIM_REGULAR, &file);
 }
 
-int sim_pair(int fds[2])
+int sim__pair_open(enum sys_family family, int fds[2])
 {
     struct sim_file *files_made[2];
 
@@ -167,10 +172,15 @@ int sim_pair(int fds[2])
                 sim__fd_close(fds[0]);
             return fds[i];
         }
-        files_made[i]->socket = sim__socket_new(SYS_INET);
+        files_made[i]->socket = sim__socket_new(family);
     }
     sim__pair(files_made[0]->socket, files_made[1]->socket);
     return 0;
+}
+
+int sim_pair(int fds[2])
+{
+    return sim__pair_open(SYS_INET, fds);
 }
 
 int aloop__sys_wake_open(int fds[2])
@@ -184,7 +194,7 @@ int aloop__sys_wake_open(int fds[2])
     fd = sim__fd_open(SIM_WAKE, &file);
     if (fd < 0)
         return fd;
-    other = sim__world.options.wake_pair ? take_number(file) : fd;
+    other = sim__world.options.wake_pair ? sim__fd_take(file) : fd;
     if (other < 0) {
         sim__fd_close(fd);
         return other;

@@ -389,6 +389,12 @@ void sim__net_end(void)
             socket->segments = segment->next;
             free(segment);
         }
+        while (socket->passed != NULL) { /* The descriptions are freed. */
+            struct sim_passed *passed = socket->passed;
+
+            socket->passed = passed->next;
+            free(passed);
+        }
         free(socket->bytes);
         free(socket);
     }

@@ -12,8 +12,23 @@
 
 #include "sim_world.h"
 
+void sim__passed_free(struct sim_passed *passed)
+{
+    if (passed == NULL)
+        return;
+    for (size_t i = 0; i < passed->count; i++)
+        sim__file_drop(passed->files[i]);
+    free(passed);
+}
+
 void sim__drop(struct sim_socket *socket)
 {
+    while (socket->passed != NULL) {
+        struct sim_passed *passed = socket->passed;
+
+        socket->passed = passed->next;
+        sim__passed_free(passed);
+    }
     free(socket->bytes);
     socket->bytes = NULL;
     socket->start = socket->size = socket->capacity = 0;
@@ -186,6 +201,7 @@ static void transmit(struct sim_socket *socket, const unsigned char *data,
         if (sim__chance(sim__world.options.split_percent))
             part = 1 + (size_t) sim_random(size);
         sim__segment(socket->other, SIM_DATA, data, part);
+        socket->other->sent_to += part;
         data += part;
         size -= part;
     }
@@ -276,6 +292,56 @@ static ssize_t nothing(struct sim_socket *socket)
     return socket->state == SIM_DEAD ? 0 : -EAGAIN;
 }
 
+ssize_t sim__send_files(struct sim_socket *socket,
+                        const struct sys_piece *piece,
+                        struct sim_file *const *files, size_t count)
+{
+    ssize_t sent = sim__send(socket, piece, 1);
+    struct sim_passed *passed, **last;
+    uint64_t at;
+
+    if (sent <= 0 || socket->other->gone)
+        return sent;
+    at = socket->other->sent_to - (uint64_t) sent;
+    passed = sim__allocate(NULL, sizeof *passed + count * sizeof *files);
+    *passed = (struct sim_passed){.at = at, .size = (size_t) sent};
+    for (; passed->count < count; passed->count++) {
+        passed->files[passed->count] = files[passed->count];
+        files[passed->count]->references++;
+    }
+    last = &socket->other->passed;
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = passed;
+    return sent;
+}
+
+/* A receive never continues behind a message with descriptions. */
+static size_t limit_to_message(const struct sim_socket *socket, size_t size)
+{
+    const struct sim_passed *first = socket->passed;
+
+    if (first == NULL || first->at >= socket->taken + size ||
+        first->at + first->size >= socket->taken + size)
+        return size;
+    return (size_t) (first->at + first->size - socket->taken);
+}
+
+ssize_t sim__receive_files(struct sim_socket *socket, void *buffer, size_t size,
+                           struct sim_passed **ret)
+{
+    struct sim_passed *first = socket->passed;
+    ssize_t count =
+        sim__receive(socket, buffer, limit_to_message(socket, size));
+
+    *ret = NULL;
+    if (first == NULL || first->at >= socket->taken)
+        return count;
+    socket->passed = first->next;
+    *ret = first;
+    return count;
+}
+
 ssize_t sim__receive(struct sim_socket *socket, void *buffer, size_t size)
 {
     ssize_t count;
@@ -291,6 +357,7 @@ ssize_t sim__receive(struct sim_socket *socket, void *buffer, size_t size)
     memcpy(buffer, socket->bytes + socket->start, (size_t) count);
     socket->start += (size_t) count;
     socket->size -= (size_t) count;
+    socket->taken += (uint64_t) count;
     if (socket->size == 0)
         socket->start = 0;
     return count;

@@ -7,6 +7,7 @@
 #define SIM_WORLD_H
 
 #include "os/reactor.h"
+#include "os/sys_stream.h"
 #include "sim.h"
 
 /* sys_sim.c: the world, its clock, its random numbers and its events. */
@@ -84,7 +85,13 @@ struct sim_file *sim__file(int fd);
 struct sim_file *sim__peek(int fd); /* Counts nothing. */
 /* Makes a description.  Returns the lowest free number, or -EMFILE. */
 int sim__fd_open(enum sim_kind kind, struct sim_file **ret);
+/* Opens two sockets that are connected to each other. */
+int sim__pair_open(enum sys_family family, int fds[2]);
 bool sim__fd_is_free(void); /* Whether a number can be opened. */
+/* Gives a description another number. */
+int sim__fd_take(struct sim_file *file);
+/* Drops a reference.  The last one closes the description. */
+void sim__file_drop(struct sim_file *file);
 int sim__fd_close(int fd);
 /* Makes another description of the same kind under the same number. */
 struct sim_file *sim__fd_replace(int fd);
@@ -110,6 +117,17 @@ struct sim_segment {
     size_t size;
     unsigned char bytes[];
 };
+
+/* Descriptions that travel with the first byte of a message. */
+struct sim_passed {
+    struct sim_passed *next;
+    uint64_t at; /* The number of the byte, from 0. */
+    size_t size; /* Of the message. */
+    size_t count;
+    struct sim_file *files[];
+};
+
+struct sim_node;
 
 /* One end of a connection, or a listener. */
 struct sim_socket {
@@ -140,6 +158,9 @@ struct sim_socket {
     int64_t last_due_ns;          /* When the latest segment arrives. */
     unsigned char *bytes;         /* Data that has arrived. */
     size_t start, size, capacity; /* `size` bytes from `start` on. */
+    uint64_t sent_to;             /* Bytes that were ever sent to this end. */
+    uint64_t taken;               /* Bytes that were ever received by it. */
+    struct sim_passed *passed;    /* Those that it has not received. */
     bool fin_sent;
     bool fin_arrived;
     bool is_urgent; /* See sim_set_urgent(). */
@@ -168,6 +189,16 @@ void sim__socket_gone(struct sim_socket *socket);
 ssize_t sim__send(struct sim_socket *socket, const struct sys_piece *pieces,
                   size_t count);
 ssize_t sim__receive(struct sim_socket *socket, void *buffer, size_t size);
+/* Sends descriptions with the first byte, and adds references to them. */
+ssize_t sim__send_files(struct sim_socket *socket,
+                        const struct sys_piece *piece,
+                        struct sim_file *const *files, size_t count);
+/* Receives, and returns the descriptions of at most one message, which the
+ * caller frees. */
+ssize_t sim__receive_files(struct sim_socket *socket, void *buffer, size_t size,
+                           struct sim_passed **ret);
+/* Drops the references, and frees the memory.  NULL is allowed. */
+void sim__passed_free(struct sim_passed *passed);
 size_t sim__room(const struct sim_socket *socket);
 /* Sends a segment to `to`, which arrives after all earlier ones. */
 void sim__segment(struct sim_socket *to, enum sim_segment_kind kind,
