@@ -357,9 +357,8 @@ struct sim_device *sim_mount(const char *path)
     return node->device;
 }
 
-void sim_file_put(const char *path, const void *data, size_t size)
+static void put_content(struct sim_node *node, const void *data, size_t size)
 {
-    struct sim_node *node = node_at(path, ALOOP_FILE_REGULAR);
     const unsigned char *bytes = data;
 
     sim__data_cut(&node->data, 0);
@@ -371,9 +370,27 @@ void sim_file_put(const char *path, const void *data, size_t size)
     sim__sync(node);
 }
 
+void sim_file_put(const char *path, const void *data, size_t size)
+{
+    put_content(node_at(path, ALOOP_FILE_REGULAR), data, size);
+}
+
+void sim_file_slow(const char *path, const void *data, size_t size)
+{
+    struct sim_node *node = node_at(path, ALOOP_FILE_CHARACTER);
+
+    node->is_slow = true;
+    put_content(node, data, size);
+}
+
 void sim_file_fifo(const char *path)
 {
     node_at(path, ALOOP_FILE_FIFO);
+}
+
+void sim_file_null(const char *path)
+{
+    node_at(path, ALOOP_FILE_CHARACTER);
 }
 
 void sim_file_mkdir(const char *path)

@@ -422,10 +422,18 @@ static struct sim_file *enter_fifo(enum sim_call call, int fd, int access,
     if (*ret_error != -ESPIPE)
         return file;
     file = sim__peek(fd);
-    if (file->node == NULL || file->node->type != ALOOP_FILE_FIFO)
+    if (file->node == NULL || (file->node->type != ALOOP_FILE_FIFO &&
+                               file->node->type != ALOOP_FILE_CHARACTER))
         return NULL;
     *ret_error = 0;
     return file;
+}
+
+/* Returns whether a device that is not ready may not make the caller wait. */
+static bool would_wait(const struct sim_file *file)
+{
+    return file->node->type == ALOOP_FILE_CHARACTER && file->node->is_slow &&
+           (file->flags & O_NONBLOCK) != 0;
 }
 
 ssize_t aloop__sys_read(int fd, void *buffer, size_t size)
@@ -439,7 +447,12 @@ ssize_t aloop__sys_read(int fd, void *buffer, size_t size)
     sim__change(file);
     if (file->node->type == ALOOP_FILE_FIFO)
         count = sim__fifo_read(file, buffer, size);
+    else if (sim__is_null(file->node))
+        count = 0;
+    else if (would_wait(file))
+        count = -EAGAIN;
     else {
+        sim__take_time();
         count = (ssize_t) sim__read_node(file->node, buffer, shorten(size),
                                          file->position);
         file->position += count;
@@ -461,7 +474,12 @@ ssize_t aloop__sys_writev(int fd, const struct sys_piece *pieces, size_t count)
         count = SYS_PIECES_MAX;
     if (file->node->type == ALOOP_FILE_FIFO)
         written = sim__fifo_write(file, pieces, count);
+    else if (sim__is_null(file->node))
+        written = (ssize_t) sim__size_of(pieces, count);
+    else if (would_wait(file))
+        written = -EAGAIN;
     else {
+        sim__take_time();
         if ((file->flags & O_APPEND) != 0)
             file->position = file->node->data.size;
         written = write_pieces_at(file->node, pieces,

@@ -38,6 +38,8 @@ struct sim_device *sim_mount(const char *path);
  * that it is in.  A file with that name is replaced. */
 void sim_file_put(const char *path, const void *data, size_t size);
 void sim_file_fifo(const char *path);
+void sim_file_null(const char *path);
+void sim_file_slow(const char *path, const void *data, size_t size);
 void sim_file_mkdir(const char *path);
 /* Reads the content.  Returns the size of the file, even if it is more than
  * `size`, -ENOENT or -EISDIR. */

@@ -61,6 +61,7 @@ struct sim_node {
     struct sim_data data; /* Also the mode of all other types. */
     struct sim_data disk; /* What was synced. */
     bool is_dirty;
+    bool is_slow; /* Of a device: it has content, and its calls block. */
 
     struct sim_node *parent; /* Of a directory. */
     struct sim_names names;
@@ -74,6 +75,12 @@ struct sim_node {
     unsigned char *bytes;
     size_t used;
 };
+
+/* Returns whether the node is a device that is always ready, as /dev/null. */
+static inline bool sim__is_null(const struct sim_node *node)
+{
+    return node->type == ALOOP_FILE_CHARACTER && !node->is_slow;
+}
 
 extern struct sim_node *sim__root;
 extern struct sim_node *sim__nodes; /* All. */
