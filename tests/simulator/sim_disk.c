@@ -432,6 +432,15 @@ unsigned sim_file_count(const char *path)
     return node != NULL ? count_names(node) : 0;
 }
 
+unsigned sim_file_descriptors(void)
+{
+    unsigned count = 0;
+
+    for (struct sim_node *node = sim__nodes; node != NULL; node = node->next)
+        count += node->opens;
+    return count;
+}
+
 void sim_file_evict(const char *path)
 {
     struct sim_node *node = node_at(path, ALOOP_FILE_UNKNOWN);

@@ -509,18 +509,11 @@ static bool is_cached(struct sim_node *node, int64_t offset)
     return false;
 }
 
-ssize_t aloop__sys_pread_cached(int fd, void *buffer, size_t size,
-                                int64_t offset)
+ssize_t sim__read_cached(const struct sim_file *file, void *buffer, size_t size,
+                         int64_t offset)
 {
-    int error;
-    const struct sim_file *file =
-        enter_regular(CALL_sys_pread_cached, SIM_CACHED, fd, O_RDONLY, &error);
     size_t done = 0, count = 0;
 
-    if (file == NULL)
-        return error == -EISDIR ? -EOPNOTSUPP : error;
-    if (offset < 0)
-        return -EINVAL;
     if (file->node->device->cached_read_error < 0)
         return file->node->device->cached_read_error;
     do {
@@ -534,6 +527,18 @@ ssize_t aloop__sys_pread_cached(int fd, void *buffer, size_t size,
     if (done == 0 && size > 0 && offset < file->node->data.size)
         return -EAGAIN;
     return (ssize_t) done;
+}
+
+ssize_t aloop__sys_pread_cached(int fd, void *buffer, size_t size,
+                                int64_t offset)
+{
+    int error;
+    const struct sim_file *file =
+        enter_regular(CALL_sys_pread_cached, SIM_CACHED, fd, O_RDONLY, &error);
+
+    if (file == NULL)
+        return error == -EISDIR ? -EOPNOTSUPP : error;
+    return offset < 0 ? -EINVAL : sim__read_cached(file, buffer, size, offset);
 }
 
 bool aloop__sys_pread_cached_is_broken(void)

@@ -17,15 +17,22 @@
 
 /* A file system.  By default it supports everything but clones. */
 struct sim_device {
-    uint64_t id;           /* The number that stat() returns. */
-    int cached_read_error; /* -EOPNOTSUPP: as tmpfs.  0: it supports them. */
+    uint64_t id; /* The number that stat() returns. */
+    /* -EOPNOTSUPP: as tmpfs, and old kernels also for pipes.  0: it supports
+     * them. */
+    int cached_read_error;
+    int reopen_error;      /* Of aloop__sys_reopen(); 0: it works. */
     int cached_open_error; /* -EPERM: as a filter.  0: it supports them. */
-    int clone_error;       /* Of aloop__sys_clone(); 0: it supports clones. */
-    int copy_error;        /* Of aloop__sys_copy_range(). */
-    int search_error;      /* Of seeks to data and holes. */
-    uint64_t size_max;     /* Bytes in blocks; then ENOSPC.  0: no limit. */
-    bool is_read_only;     /* Changes fail with EROFS. */
-    bool hides_types;      /* Directories do not have the types. */
+    /* Files get larger or smaller after aloop__sys_fstat_cached(), whose sizes
+     * are wrong by this. */
+    int cached_size_error;
+    int clone_error;     /* Of aloop__sys_clone(); 0: it supports clones. */
+    int copy_error;      /* Of aloop__sys_copy_range(). */
+    bool copies_nothing; /* Instead it returns 0, as Linux 5.3 on /proc. */
+    int search_error;    /* Of seeks to data and holes. */
+    uint64_t size_max;   /* Bytes in blocks; then ENOSPC.  0: no limit. */
+    bool is_read_only;   /* Changes fail with EROFS. */
+    bool hides_types;    /* Directories do not have the types. */
 };
 
 /* Returns the device of a file, NULL if there is no such file.  Tests change
@@ -54,6 +61,8 @@ void sim_file_user(uint32_t user);
 void sim_file_size_max(int64_t size);
 /* Drops a file from the page cache, so that cached reads miss. */
 void sim_file_evict(const char *path);
+/* Returns how many descriptors of files are open. */
+unsigned sim_file_descriptors(void);
 /* Returns how many calls that can block were made by the main flow. */
 unsigned sim_file_blocking_calls(void);
 

@@ -70,7 +70,12 @@ int aloop__sys_fstat(int fd, aloop_stat *ret)
 
 int aloop__sys_fstat_cached(int fd, aloop_stat *ret)
 {
-    return stat_file(CALL_sys_fstat_cached, SIM_CACHED, fd, ret);
+    int error = stat_file(CALL_sys_fstat_cached, SIM_CACHED, fd, ret);
+    const struct sim_file *file = error == 0 ? sim__file(fd) : NULL;
+
+    if (file != NULL && file->node != NULL)
+        ret->size += (uint64_t) file->node->device->cached_size_error;
+    return error;
 }
 
 /* The beginning of most calls with a path. */

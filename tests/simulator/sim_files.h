@@ -165,6 +165,9 @@ struct sim_node *sim__node_of(int fd, int *ret_error);
 /* Both may return less than `size`; the first one only at the end. */
 size_t sim__read_node(struct sim_node *node, void *buffer, size_t size,
                       int64_t offset);
+/* Reads what is in the page cache.  -EAGAIN: the first byte is not. */
+ssize_t sim__read_cached(const struct sim_file *file, void *buffer, size_t size,
+                         int64_t offset);
 ssize_t sim__write_node(struct sim_node *node, const void *data, size_t size,
                         int64_t offset);
 
