@@ -265,6 +265,8 @@ unsigned sim__ready_bits(const struct sim_file *file)
 {
     if (file->kind == SIM_SOCKET)
         return socket_bits(file->socket);
+    if (file->kind == SIM_TERMINAL)
+        return sim__tty_bits(file);
     if (file->kind == SIM_FILE && sim__file_is_waitable(file))
         return sim__fifo_bits(file);
     if (file->kind == SIM_REGULAR || file->node != NULL)

@@ -442,6 +442,8 @@ ssize_t aloop__sys_read(int fd, void *buffer, size_t size)
     struct sim_file *file = enter_fifo(CALL_sys_read, fd, O_RDONLY, &error);
     ssize_t count;
 
+    if (file == NULL && error == -ESPIPE && sim__peek(fd)->tty != NULL)
+        return sim__tty_read(sim__peek(fd), buffer, size);
     if (file == NULL)
         return error;
     sim__change(file);

@@ -61,8 +61,9 @@ enum sim_kind {
     SIM_WAKE,
     SIM_REACTOR,
     SIM_REGULAR,
-    SIM_FILE, /* Of the simulated file system: any type of file. */
-    SIM_NAMED /* The same, only looked up (O_PATH). */
+    SIM_FILE,  /* Of the simulated file system: any type of file. */
+    SIM_NAMED, /* The same, only looked up (O_PATH). */
+    SIM_TERMINAL
 };
 
 /* An open file description. */
@@ -75,7 +76,8 @@ struct sim_file {
     struct sim_socket *socket;
     struct aloop__reactor *reactor;
     struct sim_node *node; /* Of SIM_FILE and SIM_NAMED. */
-    int flags;             /* O_* of SIM_FILE. */
+    struct sim_tty *tty;   /* Of SIM_TERMINAL. */
+    int flags;             /* O_* of SIM_FILE and SIM_TERMINAL. */
     int64_t position;      /* Of SIM_FILE. */
 };
 
@@ -183,6 +185,14 @@ bool sim__covers(const struct sim_socket *socket,
                  const struct sys_address *address);
 /* Closes a socket whose last number was closed. */
 void sim__socket_gone(struct sim_socket *socket);
+
+/* sim_tty.c: terminals. */
+
+void sim__tty_end(void);
+unsigned sim__tty_bits(const struct sim_file *file); /* REACTOR_*. */
+ssize_t sim__tty_read(struct sim_file *file, void *buffer, size_t size);
+ssize_t sim__tty_write(struct sim_file *file, const struct sys_piece *pieces,
+                       size_t count);
 
 /* sim_stream.c: data on connections. */
 

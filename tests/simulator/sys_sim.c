@@ -448,6 +448,7 @@ void sim_end(void)
     sim__fork_end();
     sim__peer_end();
     sim__fd_end();
+    sim__tty_end();
     sim__net_end();
     sim__thread_end();
     sim__address_end();

@@ -36,6 +36,7 @@
 #include <sys/uio.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "aloop/error.h"
@@ -46,6 +47,7 @@
 #include "os/sys_file.h"
 #include "os/sys_stdio.h"
 #include "os/sys_stream.h"
+#include "os/sys_tty.h"
 #include "support/child.h"
 #include "support/patient.h"
 
