@@ -119,10 +119,12 @@ static pthread_cond_t *turn_passed_of(struct sys_thread *thread)
 
 static void give_turn(struct sys_thread *to)
 {
+    pthread_cond_t *passed = turn_passed_of(to);
+
     pthread_mutex_lock(&turn_mutex);
     turn = to;
-    pthread_cond_signal(turn_passed_of(to));
     pthread_mutex_unlock(&turn_mutex);
+    pthread_cond_signal(passed);
 }
 
 static void await_turn(struct sys_thread *self_or_main)
