@@ -83,6 +83,11 @@ int aloop__sys_tcp_socket(enum sys_family family); /* Returns the descriptor. */
 /* Allows binding an address that a closed connection still holds, and lets an
  * IPv6 socket accept IPv4 too. */
 int aloop__sys_reuse_address(int fd, enum sys_family family);
+/* Has an IPv6 socket accept IPv6 only. */
+int aloop__sys_ipv6_only(int fd);
+/* Lets several sockets listen at one address, between which the kernel
+ * distributes connections.  Returns -ENOTSUP where it does not distribute. */
+int aloop__sys_reuse_port(int fd);
 int aloop__sys_no_delay(int fd, bool is_on);
 /* Makes close() send RST and drop queued bytes. */
 int aloop__sys_reset_on_close(int fd);
@@ -90,6 +95,11 @@ int aloop__sys_bind(int fd, const struct sys_address *address);
 int aloop__sys_listen(int fd, int backlog);
 /* Returns the accepted descriptor. */
 int aloop__sys_accept(int fd);
+/* Prepares a socket of the application for accepting: makes it non-blocking and
+ * close-on-exec, and clears the options that accepted sockets would inherit and
+ * streams do not expect.  Returns -EINVAL if it does not listen, and -ENOTSUP
+ * if it is not of a stream. */
+int aloop__sys_listen_adopt(int fd);
 int aloop__sys_connect(int fd, const struct sys_address *address);
 /* Takes the pending error of the socket (SO_ERROR): 0 or a negated errno. */
 int aloop__sys_socket_error(int fd);
@@ -148,6 +158,26 @@ int aloop__sys_resolve_name(const struct sys_address *address, char *name,
 /* Returns whether the name is longer than 253 bytes, not counting a final
  * dot. */
 bool aloop__sys_host_is_too_long(const char *host);
+
+/* sys_socket.c: options of connected sockets.  -ENOTSUP: the system does not
+ * have this one. */
+
+/* Probes of an idle connection.  A number of 0 is left as it is. */
+struct sys_keepalive {
+    bool is_on;
+    int idle_s;
+    int interval_s;
+    int count;
+};
+
+int aloop__sys_keepalive(int fd, const struct sys_keepalive *keepalive);
+/* Limits how long sent bytes may wait for their acknowledgement; 0: the
+ * system's default.  Some systems count in seconds, which are rounded up. */
+int aloop__sys_user_timeout(int fd, int timeout_ms);
+int aloop__sys_receive_buffer(int fd, int size);
+int aloop__sys_send_buffer(int fd, int size);
+/* Sets the type of service of IPv4, or the traffic class of IPv6. */
+int aloop__sys_traffic_class(int fd, enum sys_family family, int value);
 
 /* sys_process.c: process numbers. */
 

@@ -229,6 +229,25 @@ int aloop__sys_reuse_address(int fd, enum sys_family family)
     return set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 }
 
+int aloop__sys_ipv6_only(int fd)
+{
+    return set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+}
+
+/* Other systems than these have SO_REUSEPORT, but give all connections to one
+ * of the sockets. */
+int aloop__sys_reuse_port(int fd)
+{
+#if defined(__linux__)
+    return set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+#elif defined(SO_REUSEPORT_LB)
+    return set_option(fd, SOL_SOCKET, SO_REUSEPORT_LB, 1);
+#else
+    (void) fd;
+    return -ENOTSUP;
+#endif
+}
+
 int aloop__sys_no_delay(int fd, bool is_on)
 {
     return set_option(fd, IPPROTO_TCP, TCP_NODELAY, is_on);
