@@ -67,6 +67,26 @@ int aloop__sys_reuse_address(int fd, enum sys_family family)
     return error;
 }
 
+int aloop__sys_ipv6_only(int fd)
+{
+    int error;
+    struct sim_socket *socket = enter(CALL_sys_ipv6_only, fd, &error);
+
+    if (socket != NULL)
+        socket->v6_only = true;
+    return error;
+}
+
+int aloop__sys_reuse_port(int fd)
+{
+    int error;
+    struct sim_socket *socket = enter(CALL_sys_reuse_port, fd, &error);
+
+    if (socket != NULL)
+        socket->reuse_port = true;
+    return error;
+}
+
 int aloop__sys_no_delay(int fd, bool is_on)
 {
     int error;
@@ -74,6 +94,42 @@ int aloop__sys_no_delay(int fd, bool is_on)
     enter_to_change(CALL_sys_no_delay, fd, &error);
     sim__trace(is_on);
     return error;
+}
+
+/* The other options have no effect here. */
+static int set_option(enum sim_call call, int fd, int value)
+{
+    int error;
+
+    enter_to_change(call, fd, &error);
+    sim__trace(value);
+    return error;
+}
+
+int aloop__sys_keepalive(int fd, const struct sys_keepalive *keepalive)
+{
+    return set_option(CALL_sys_keepalive, fd, keepalive->idle_s);
+}
+
+int aloop__sys_user_timeout(int fd, int timeout_ms)
+{
+    return set_option(CALL_sys_user_timeout, fd, timeout_ms);
+}
+
+int aloop__sys_receive_buffer(int fd, int size)
+{
+    return set_option(CALL_sys_receive_buffer, fd, size);
+}
+
+int aloop__sys_send_buffer(int fd, int size)
+{
+    return set_option(CALL_sys_send_buffer, fd, size);
+}
+
+int aloop__sys_traffic_class(int fd, enum sys_family family, int value)
+{
+    (void) family;
+    return set_option(CALL_sys_traffic_class, fd, value);
 }
 
 int aloop__sys_reset_on_close(int fd)
@@ -101,6 +157,17 @@ int aloop__sys_listen(int fd, int backlog)
     struct sim_socket *socket = enter_to_change(CALL_sys_listen, fd, &error);
 
     return socket != NULL ? sim__listen(socket, backlog) : error;
+}
+
+int aloop__sys_listen_adopt(int fd)
+{
+    int error;
+    const struct sim_socket *socket =
+        enter_to_change(CALL_sys_listen_adopt, fd, &error);
+
+    if (socket == NULL)
+        return error;
+    return socket->state == SIM_LISTENING ? 0 : -EINVAL;
 }
 
 int aloop__sys_accept(int fd)

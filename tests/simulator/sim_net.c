@@ -71,8 +71,10 @@ static bool is_in_use(const struct sim_socket *socket, bool is_listening)
     for (struct sim_socket *other = sim__sockets; other != NULL;
          other = other->next) {
         bool shares = socket->reuse && other->reuse;
+        bool shares_port = socket->reuse_port && other->reuse_port;
 
         if (other == socket || other->gone || other->local.size == 0 ||
+            shares_port ||
             !overlap(socket, other))
             continue;
         if (other->state == SIM_LISTENING || (!shares && !is_listening))
@@ -155,7 +157,10 @@ static struct sim_socket *find_listener(const struct sys_address *address)
 
         if (aloop__sys_address_port(&at->local) ==
                 aloop__sys_address_port(address) &&
-            sim__covers(at, address) && rank > best_rank) {
+            sim__covers(at, address) &&
+            (best == NULL || rank > best_rank ||
+             (rank == best_rank &&
+              at->waiting + at->coming < best->waiting + best->coming))) {
             best = at;
             best_rank = rank;
         }

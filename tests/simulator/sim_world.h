@@ -139,6 +139,7 @@ struct sim_socket {
     struct sys_address local; /* Size 0: not bound. */
     struct sys_address remote;
     bool reuse;
+    bool reuse_port;
     bool v6_only;
     bool reset_on_close;
     bool gone;    /* It was closed; it may still be sending. */
