@@ -179,6 +179,27 @@ int aloop__sys_send_buffer(int fd, int size);
 /* Sets the type of service of IPv4, or the traffic class of IPv6. */
 int aloop__sys_traffic_class(int fd, enum sys_family family, int value);
 
+/* sys_unix_name.c, sys_unix.c: Unix sockets. */
+
+/* Converts a path, or "@name" for an abstract name of Linux.  Returns
+ * -ENAMETOOLONG if it does not fit, -EINVAL if it is empty, and -ENOTSUP for an
+ * abstract name on another system. */
+int aloop__sys_unix_address(const char *path, struct sys_address *ret);
+
+/* The process at the other end, as it was when the ends were connected. */
+struct sys_unix_peer {
+    int64_t process; /* 0: the system does not tell. */
+    uint32_t user;
+    uint32_t group;
+};
+
+int aloop__sys_unix_peer(int fd, struct sys_unix_peer *ret);
+/* Takes the lock (flock) of a file or a directory, which belongs to the open
+ * description.  If another program holds it, tries again until patience_ns have
+ * passed, and then returns -EAGAIN. */
+int aloop__sys_lock(int fd, int64_t patience_ns);
+void aloop__sys_unlock(int fd);
+
 /* sys_process.c: process numbers. */
 
 /* Points to the number of the calling process, which is never 0 and differs
