@@ -96,6 +96,10 @@ int sim_connect_to(const char *host, uint16_t port);
 /* Listens on an address.  Returns a peer to accept from, which is also closed
  * as a peer. */
 int sim_listen(const char *host, uint16_t port, int backlog);
+/* The same for a Unix socket: "/path", or "@name".  Also returns the errors of
+ * a connect and a bind. */
+int sim_connect_unix(const char *path);
+int sim_listen_unix(const char *path, int backlog);
 /* Returns a peer, or -EAGAIN if no connection waits. */
 int sim_accept(int listener);
 

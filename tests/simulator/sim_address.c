@@ -86,21 +86,32 @@ static struct sys_address from_inet6(struct in6_addr host)
 
 enum sys_family aloop__sys_address_family(const struct sys_address *address)
 {
-    struct sockaddr any;
+    sa_family_t family;
 
-    if (address->size < sizeof any)
+    if (address->size < sizeof family)
         return SYS_FAMILY_NONE;
-    memcpy(&any, address->bytes, sizeof any);
-    if (any.sa_family == AF_INET)
+    memcpy(&family, address->bytes, sizeof family);
+    if (family == AF_INET)
         return SYS_INET;
-    return any.sa_family == AF_INET6 ? SYS_INET6 : SYS_FAMILY_NONE;
+    if (family == AF_INET6)
+        return SYS_INET6;
+    return family == AF_UNIX ? SYS_UNIX : SYS_FAMILY_NONE;
+}
+
+struct sys_address sim__address_unnamed(void)
+{
+    struct sys_address address = {.size = sizeof(sa_family_t)};
+    sa_family_t family = AF_UNIX;
+
+    memcpy(address.bytes, &family, sizeof family);
+    return address;
 }
 
 uint16_t aloop__sys_address_port(const struct sys_address *address)
 {
     enum sys_family family = aloop__sys_address_family(address);
 
-    if (family == SYS_FAMILY_NONE)
+    if (family == SYS_FAMILY_NONE || family == SYS_UNIX)
         return 0;
     return ntohs(family == SYS_INET ? to_inet(address).sin_port
                                     : to_inet6(address).sin6_port);
@@ -125,6 +136,8 @@ bool sim__address_same(const struct sys_address *a, const struct sys_address *b)
 {
     if (aloop__sys_address_family(a) != aloop__sys_address_family(b))
         return false;
+    if (aloop__sys_address_family(a) == SYS_UNIX)
+        return a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
     if (aloop__sys_address_family(a) == SYS_INET)
         return to_inet(a).sin_addr.s_addr == to_inet(b).sin_addr.s_addr;
     struct in6_addr host_a = to_inet6(a).sin6_addr;
@@ -245,6 +258,8 @@ int aloop__sys_address_format(const struct sys_address *address, char *text,
 
     if (family == SYS_FAMILY_NONE)
         return -EINVAL;
+    if (family == SYS_UNIX)
+        return sim__unix_format(address, text, size);
     if (family == SYS_INET) {
         struct sockaddr_in inet = to_inet(address);
 

@@ -46,7 +46,7 @@ int aloop__sys_tcp_socket(enum sys_family family)
 
     if (fault < 0)
         return fault;
-    if ((family != SYS_INET && family != SYS_INET6) ||
+    if (family == SYS_FAMILY_NONE ||
         (family == SYS_INET6 && sim__world.options.no_ipv6))
         return -EAFNOSUPPORT;
     fd = sim__fd_open(SIM_SOCKET, &file);
@@ -219,7 +219,9 @@ int aloop__sys_local_address(int fd, struct sys_address *ret)
     if (socket == NULL)
         return error;
     *ret = socket->local;
-    if (ret->size == 0)
+    if (ret->size == 0 && socket->family == SYS_UNIX)
+        *ret = sim__address_unnamed();
+    else if (ret->size == 0)
         aloop__sys_address_parse(
             socket->family == SYS_INET ? "0.0.0.0" : "::", "0", ret);
     return 0;
@@ -235,6 +237,8 @@ int aloop__sys_peer_address(int fd, struct sys_address *ret)
     if (socket->state != SIM_CONNECTED)
         return -ENOTCONN;
     *ret = socket->remote;
+    if (ret->size == 0 && socket->family == SYS_UNIX)
+        *ret = sim__address_unnamed();
     return 0;
 }
 

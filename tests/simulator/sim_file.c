@@ -175,6 +175,8 @@ void sim__file_gone(struct sim_file *file)
 
     if (node->type == ALOOP_FILE_FIFO && file->kind == SIM_FILE)
         sim__fifo_gone(node, file->flags);
+    if (node->locker == file)
+        node->locker = NULL;
     node->opens--;
     sim__node_release(node);
 }

@@ -61,6 +61,8 @@ void sim_file_user(uint32_t user);
 void sim_file_size_max(int64_t size);
 /* Drops a file from the page cache, so that cached reads miss. */
 void sim_file_evict(const char *path);
+/* Has another program hold the lock of a file, or give it back. */
+void sim_file_lock(const char *path, bool is_locked);
 /* Returns how many descriptors of files are open. */
 unsigned sim_file_descriptors(void);
 /* Returns how many calls that can block were made by the main flow. */

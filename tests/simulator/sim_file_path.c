@@ -171,9 +171,17 @@ static int change_mode(struct sim_node *node, unsigned mode)
 
 int aloop__sys_fchmod(int fd, unsigned mode)
 {
+    const struct sim_file *file = sim__peek(fd);
     int error;
-    struct sim_node *node = enter_open(CALL_sys_fchmod, fd, &error);
+    struct sim_node *node;
 
+    if (file != NULL && file->socket != NULL) {
+        error = sim__enter(CALL_sys_fchmod);
+        if (error == 0)
+            file->socket->mode = mode;
+        return error;
+    }
+    node = enter_open(CALL_sys_fchmod, fd, &error);
     return node != NULL ? change_mode(node, mode) : error;
 }
 

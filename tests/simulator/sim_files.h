@@ -69,6 +69,9 @@ struct sim_node {
 
     char *target; /* Of a link. */
 
+    const struct sim_file *locker; /* Who holds the lock, or NULL. */
+    bool is_locked_outside;        /* By another program. */
+
     /* Of a FIFO: */
     unsigned readers, writers;
     bool had_writer; /* Since the last reader has opened it. */

@@ -74,7 +74,7 @@ static bool is_in_use(const struct sim_socket *socket, bool is_listening)
         bool shares_port = socket->reuse_port && other->reuse_port;
 
         if (other == socket || other->gone || other->local.size == 0 ||
-            shares_port ||
+            shares_port || sim__is_unix(other) ||
             !overlap(socket, other))
             continue;
         if (other->state == SIM_LISTENING || (!shares && !is_listening))
@@ -99,6 +99,8 @@ int sim__bind(struct sim_socket *socket, const struct sys_address *address)
         return -EAFNOSUPPORT;
     if (socket->local.size != 0 || socket->state != SIM_FRESH)
         return -EINVAL;
+    if (sim__is_unix(socket))
+        return sim__unix_bind(socket, address);
     socket->local = *address;
     for (int tries = PORT_FIRST; tries < UINT16_MAX; tries++) {
         if (any_port)
@@ -119,12 +121,14 @@ int sim__listen(struct sim_socket *socket, int backlog)
 
     if (!is_new && socket->state != SIM_LISTENING)
         return -EINVAL;
+    if (socket->local.size == 0 && sim__is_unix(socket))
+        return -EINVAL;
     if (socket->local.size == 0) {
         aloop__sys_address_parse(
             socket->family == SYS_INET ? "0.0.0.0" : "::", "0", &any);
         sim__bind(socket, &any);
     }
-    if (is_new && is_in_use(socket, true))
+    if (is_new && !sim__is_unix(socket) && is_in_use(socket, true))
         return -EADDRINUSE;
     socket->backlog = backlog < 0 ? 0 : (unsigned) backlog;
     if (is_new) {
@@ -155,7 +159,8 @@ static struct sim_socket *find_listener(const struct sys_address *address)
         int rank = 1 + (at->family == aloop__sys_address_family(address)) +
                    sim__address_same(&at->local, address);
 
-        if (aloop__sys_address_port(&at->local) ==
+        if (!sim__is_unix(at) &&
+            aloop__sys_address_port(&at->local) ==
                 aloop__sys_address_port(address) &&
             sim__covers(at, address) &&
             (best == NULL || rank > best_rank ||
@@ -192,6 +197,9 @@ static struct sim_socket *answer(struct sim_socket *listener,
     server->state = SIM_CONNECTED;
     server->other = client;
     client->other = server;
+    if (sim__is_unix(client))
+        server->remote = client->local.size > 0 ? client->local
+                                                : sim__address_unnamed();
     return server;
 }
 
@@ -205,6 +213,12 @@ static void queue(struct sim_socket *server)
     server->after = NULL;
     server->listener->waiting++;
     sim__trace(server->listener->waiting);
+}
+
+void sim__meet(struct sim_socket *listener, struct sim_socket *client)
+{
+    queue(answer(listener, client));
+    client->state = SIM_CONNECTED;
 }
 
 static void queue_later(void *arg)
@@ -346,6 +360,8 @@ int sim__connect(struct sim_socket *client, const struct sys_address *address)
         return client->state == SIM_CONNECTED ? -EISCONN : -EINVAL;
     if (aloop__sys_address_family(address) != client->family)
         return -EAFNOSUPPORT;
+    if (sim__is_unix(client))
+        return sim__unix_connect(client, address);
     if (sim__address_is_unreachable(address))
         return -ENETUNREACH;
     aim(client, address);
@@ -373,7 +389,8 @@ void sim__socket_gone(struct sim_socket *socket)
             sim__socket_gone(server);
         }
     } else if (socket->state == SIM_CONNECTED) {
-        if (socket->reset_on_close || socket->size > 0)
+        if (socket->size > 0 ||
+            (socket->reset_on_close && socket->family != SYS_UNIX))
             sim__abort(socket);
         else
             sim__finish(socket);

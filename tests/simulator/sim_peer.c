@@ -78,6 +78,34 @@ int sim_listen(const char *host, uint16_t port, int backlog)
     return error < 0 ? error : add_peer(socket);
 }
 
+int sim_connect_unix(const char *path)
+{
+    struct sys_address address;
+    struct sim_socket *socket;
+    int error = aloop__sys_unix_address(path, &address);
+
+    if (error < 0)
+        abort();
+    socket = new_outside(&address);
+    error = sim__connect(socket, &address);
+    return error < 0 ? error : add_peer(socket);
+}
+
+int sim_listen_unix(const char *path, int backlog)
+{
+    struct sys_address address;
+    struct sim_socket *socket;
+    int error = aloop__sys_unix_address(path, &address);
+
+    if (error < 0)
+        abort();
+    socket = new_outside(&address);
+    error = sim__bind(socket, &address);
+    if (error == 0)
+        error = sim__listen(socket, backlog);
+    return error < 0 ? error : add_peer(socket);
+}
+
 int sim_accept(int listener)
 {
     struct sim_socket *server = sim__take(peer_at(listener));
@@ -118,6 +146,8 @@ void sim_peer_reset(int peer)
     struct sim_socket *socket = peer_at(peer);
 
     socket->reset_on_close = true;
+    if (sim__is_unix(socket) && socket->state == SIM_CONNECTED)
+        sim__abort(socket);
     sim__socket_gone(socket);
 }
 

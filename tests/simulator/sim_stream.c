@@ -171,7 +171,8 @@ void sim__abort(struct sim_socket *socket)
     socket->state = SIM_DEAD;
     if (socket->other == NULL)
         return;
-    lose_segments(socket->other);
+    if (socket->family != SYS_UNIX)
+        lose_segments(socket->other);
     sim__segment(socket->other, SIM_RST, NULL, 0);
 }
 

@@ -141,6 +141,8 @@ struct sim_socket {
     bool reuse;
     bool reuse_port;
     bool v6_only;
+    unsigned mode;         /* Unix: of the file that a bind makes. */
+    struct sim_node *node; /* Unix: the file that the bind has made. */
     bool reset_on_close;
     bool gone;    /* It was closed; it may still be sending. */
     bool outside; /* A peer's, without random behaviour of calls. */
@@ -174,6 +176,9 @@ extern struct sim_socket *sim__sockets; /* All. */
 struct sim_socket *sim__socket_new(enum sys_family family);
 int sim__bind(struct sim_socket *socket, const struct sys_address *address);
 int sim__listen(struct sim_socket *socket, int backlog);
+/* Makes the end of a client's connection that `listener` accepts, and has it
+ * wait there. */
+void sim__meet(struct sim_socket *listener, struct sim_socket *client);
 bool sim__is_full(const struct sim_socket *listener);
 /* Takes the first connection that waits; NULL if there is none. */
 struct sim_socket *sim__take(struct sim_socket *listener);
@@ -186,6 +191,16 @@ bool sim__covers(const struct sim_socket *socket,
                  const struct sys_address *address);
 /* Closes a socket whose last number was closed. */
 void sim__socket_gone(struct sim_socket *socket);
+
+/* sim_unix.c: the same for Unix sockets. */
+
+bool sim__is_unix(const struct sim_socket *socket);
+int sim__unix_bind(struct sim_socket *socket,
+                   const struct sys_address *address);
+int sim__unix_connect(struct sim_socket *client,
+                      const struct sys_address *address);
+int sim__unix_format(const struct sys_address *address, char *text,
+                     size_t size);
 
 /* sim_tty.c: terminals. */
 
@@ -253,6 +268,8 @@ bool sim__address_same(const struct sys_address *a,
 bool sim__address_is_any(const struct sys_address *address);
 /* The address, with port 0, from which a machine connects to `to`. */
 struct sys_address sim__address_source(const struct sys_address *to);
+/* The address of a Unix socket without a name. */
+struct sys_address sim__address_unnamed(void);
 /* Returns ::ffff:a.b.c.d for an IPv4 address. */
 struct sys_address sim__address_mapped(const struct sys_address *address);
 
