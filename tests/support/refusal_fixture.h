@@ -58,6 +58,7 @@ enum { PIECE_MAX = 0x7ffff000, GUARD_INSTALL = 102, FDS_MAX = 256 };
 /* The present refusal, and records of calls. */
 static struct {
     const char *call;
+    const char *also; /* A second call that is refused, or NULL. */
     int error;
     atomic_int times;   /* Refusals left; other threads use it too. */
     atomic_int refused; /* Refusals so far. */
@@ -128,7 +129,8 @@ static inline bool is_refused(const char *call)
         return false;
     if (strcmp(f.call, "any") == 0 && (!is_one || f.left-- > 0))
         return false;
-    if (strcmp(f.call, "any") != 0 && strcmp(f.call, call) != 0)
+    if (strcmp(f.call, "any") != 0 && strcmp(f.call, call) != 0 &&
+        (f.also == NULL || strcmp(f.also, call) != 0))
         return false;
     f.times--;
     f.refused++;
