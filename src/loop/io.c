@@ -30,10 +30,12 @@
 #include "loop/io.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 #include "loop/io_walk.h"
 #include "os/reactor.h"
+#include "os/sys_stream.h"
 
 /* Makes the table contain `fd`.  It grows to a power of two, and never
  * shrinks. */
@@ -225,6 +227,8 @@ int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits)
         io->armed = (uint16_t) bits;
     if (bits == 0)
         loop->has_closed_io = true;
+    if (error == ALOOP_EPERM && others != 0)
+        loop->is_renewal_due = true; /* It evicts the others. */
     return error;
 }
 
@@ -382,7 +386,32 @@ int aloop__io_adopt(aloop *loop, struct aloop__io *io)
     return io->is_unwatched ? 0 : aloop__io_arm(loop, io, bits);
 }
 
-/* Watches a descriptor again in a set that is new. */
+/* Sockets, pipes and terminals are never always ready. */
+static bool is_waitable(int fd)
+{
+    struct sys_address address;
+    struct sys_descriptor what;
+
+    return aloop__sys_local_address(fd, &address) != -ENOTSOCK ||
+           aloop__sys_examine(fd, &what) < 0 || what.kind == SYS_KIND_PIPE ||
+           what.kind == SYS_KIND_TERMINAL;
+}
+
+/* Returns whether the number of an entry that the reactor has refused with
+ * ALOOP_EPERM belongs to no descriptor that the library owns.  Those are
+ * sockets, pipes and the wake-up channel, which the reactor accepts.  A refusal
+ * of one of these has another cause, and its descriptor must not be lost. */
+static bool is_not_owned(const aloop *loop, const struct aloop__io_entry *entry)
+{
+    struct aloop__io *io = entry->first;
+
+    while (io != NULL && io->is_shared)
+        io = aloop__io_after(io);
+    return io == NULL || (io != &loop->wake_io && !is_waitable(io->fd));
+}
+
+/* Watches a descriptor again in a set that is new.  If it is always ready, it
+ * belongs to the application, or its number was used again. */
 static int rearm_entry(aloop *loop, int fd)
 {
     struct aloop__io_entry *entry = &loop->ios[fd];
@@ -395,6 +424,9 @@ static int rearm_entry(aloop *loop, int fd)
                                entry->armed);
     if (error == ALOOP_EBADF) { /* It was closed outside the loop's control. */
         evict_watchers(loop, fd, REACTOR_ERROR);
+        error = 0;
+    } else if (error == ALOOP_EPERM && is_not_owned(loop, entry)) {
+        evict_watchers(loop, fd, REACTOR_READ | REACTOR_WRITE);
         error = 0;
     }
     return error;

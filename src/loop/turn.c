@@ -167,9 +167,9 @@ static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool is_lazy)
         max_wait_ns = aloop__prepares_run(loop, max_wait_ns);
     if (aloop__is_foreign_by_pid(loop)) /* A callback has forked. */
         return ALOOP_EPERM;
-    left_ns = time_left(loop, max_wait_ns);
-    if (loop->is_renewal_due)
+    if (loop->is_renewal_due) /* It may find work for the next turn. */
         aloop__io_renew(loop);
+    left_ns = time_left(loop, max_wait_ns);
     loop->has_closed_io = loop->has_new_io = false;
     count = aloop__trim_wait(loop, left_ns, events, EVENTS_MAX);
     if (is_lazy) {
