@@ -37,7 +37,7 @@
  *
  * A descriptor that the system's reactor refuses, such as a regular file, is
  * always READABLE and WRITABLE and nothing else.  This is reported once in each
- * turn.
+ * turn, until the poll is closed.
  *
  * What PRIORITY means depends on the descriptor.  In all but the first line
  * READABLE does not tell whether there is something new:
@@ -47,13 +47,18 @@
  *     an attribute in sysfs  it has changed since it was read last, or was
  *                            never read; with ERROR.  Reading it again from
  *                            offset 0 ends that
- *     /proc/pressure/...     its trigger has fired; without a trigger always,
- *                            with ERROR
- *     /proc/self/mounts,     the mounts have changed; with ERROR.  This is
- *     mountinfo              reported once, and a change of the watched events
- *                            at that moment may lose it
+ *     /proc/pressure/...     its trigger has fired, which is reported once;
+ *                            without a trigger always, with ERROR
+ *     /proc/self/mounts,     the mounts have changed, which is reported once;
+ *     mountinfo              with ERROR
  *
- * Only sockets have it on macOS and OpenBSD, and nothing on FreeBSD and NetBSD.
+ * What is reported once is reported to the first call that looks for it.  This
+ * may be a change of the watched events at that moment, or the wait of a host
+ * loop for aloop_fd(); then no callback runs.
+ *
+ * Only sockets have PRIORITY on macOS and OpenBSD, and nothing on FreeBSD and
+ * NetBSD.  To the kqueue reactor, the files above are regular files, which are
+ * always ready.
  *
  * End the poll before the descriptor is closed.  A library may close its
  * descriptor and open another one with the same number: libpq does so when it
@@ -62,7 +67,10 @@
  * the events that were set before has no effect.  If the loop finds out that a
  * number belongs to another descriptor, it ends the polls of the old one
  * without a callback.  The poll reactor only knows numbers: its polls may then
- * report the readiness of the new descriptor.
+ * report the readiness of the new descriptor.  So may all polls when the loop
+ * watches all numbers again, in aloop_after_fork() for example, or when a poll
+ * changes its events: if the number belongs to a regular file by then, its
+ * polls are always ready.
  *
  * In a forked child, polls continue after aloop_after_fork(), as they do in the
  * parent.  Close them in one of the two. */

@@ -77,23 +77,8 @@ static void call_on_ready(aloop_poll *poll, unsigned events)
     aloop__called(loop, "the callback of a poll");
 }
 
-/* The descriptor is lost if the number belongs to another one.  The application
- * is not called: it would use the number, and so the wrong descriptor. */
-static void poll_ready(struct aloop__io *io, unsigned bits)
-{
-    aloop_poll *poll = CONTAINER_OF(
-        CONTAINER_OF(io, struct aloop__io_shared, io), aloop_poll, shared);
-
-    if (io->fd >= 0) {
-        call_on_ready(poll, reported_part(poll->events, bits));
-        return;
-    }
-    poll->events = 0;
-    aloop__handle_set_active(&poll->handle, false);
-}
-
-/* Makes an always ready poll due in the next turn, if it watches what is
- * ready. */
+/* Makes an always ready poll due in the next turn, if it watches what is ready.
+ * floor_ns is a time that has passed, and needs no system call. */
 static int set_due(aloop_poll *poll, unsigned events)
 {
     aloop *loop = poll->handle.loop;
@@ -104,18 +89,57 @@ static int set_due(aloop_poll *poll, unsigned events)
     return 0;
 }
 
+/* Ends a poll without a call of the application. */
+static void stop_watching(aloop_poll *poll)
+{
+    poll->events = 0;
+    aloop__handle_set_active(&poll->handle, false);
+}
+
+/* Returns false if the poll has ended, out of memory.  The hook is notified,
+ * because no call of the application can return the error. */
+static bool keep_due(aloop_poll *poll)
+{
+    int error = 0;
+
+    if (!poll->handle.loop->is_dying) /* It would end each wait. */
+        error = set_due(poll, poll->events);
+    if (error < 0) {
+        stop_watching(poll);
+        aloop__unhandled(poll->handle.loop, error, "poll");
+    }
+    return error == 0;
+}
+
+/* timed->fire of an always ready poll.  It is set again first, because the
+ * callback may change the events or close the poll. */
 static void poll_due(struct aloop__timed *timed)
 {
     aloop_poll *poll = CONTAINER_OF(timed, aloop_poll, timed);
-    int error = set_due(poll, poll->events);
 
-    if (error < 0) {
-        aloop__handle_set_active(&poll->handle, false);
-        aloop__unhandled(poll->handle.loop, error, "poll");
-        poll->events = 0;
-        return;
+    if (keep_due(poll))
+        call_on_ready(poll, poll->events & BOTH_WAYS);
+}
+
+/* The descriptor is lost if the number belongs to another one.  The application
+ * is not called: it would use the number, and so the wrong descriptor.  Nothing
+ * is lost if the set of the reactor is renewed and a descriptor that is always
+ * ready is found; all others are watched again as well. */
+static void poll_ready(struct aloop__io *io, unsigned bits)
+{
+    aloop_poll *poll = CONTAINER_OF(
+        CONTAINER_OF(io, struct aloop__io_shared, io), aloop_poll, shared);
+
+    if (io->fd >= 0 && poll->handle.loop->is_dying) {
+        aloop__io_arm(poll->handle.loop, io, 0); /* It would end each wait. */
+    } else if (io->fd >= 0) {
+        call_on_ready(poll, reported_part(poll->events, bits));
+    } else if (bits == REACTOR_ERROR) {
+        stop_watching(poll);
+    } else {
+        poll->is_always_ready = true;
+        (void) keep_due(poll);
     }
-    call_on_ready(poll, poll->events & BOTH_WAYS);
 }
 
 static void poll_close(struct aloop__handle *handle)
@@ -274,10 +298,12 @@ static void poll_wait_ready(struct aloop__io *io, unsigned bits)
     struct poll_wait *wait =
         CONTAINER_OF(CONTAINER_OF(io, struct aloop__io_shared, io),
                      struct poll_wait, shared);
-    bool is_lost = io->fd < 0;
+    unsigned reported = reported_part(wait->events, bits);
 
-    settle_wait(wait, is_lost ? ALOOP_EBADF
-                              : (ssize_t) reported_part(wait->events, bits));
+    if (io->fd < 0 && bits == REACTOR_ERROR)
+        settle_wait(wait, ALOOP_EBADF);
+    else if (reported != 0)
+        settle_wait(wait, (ssize_t) reported);
 }
 
 /* Events that a descriptor never has, because it is always ready, are awaited
