@@ -4,10 +4,11 @@
 
 #include <errno.h>
 
+#include "loop/io.h"
 #include "loop/state.h"
 #include "os/reactor.h"
 #include "os/sys.h"
-#include "support/fixture.h"
+#include "support/memory_fixture.h"
 
 enum {
     READABLE = ALOOP_POLL_READABLE,
@@ -126,6 +127,16 @@ static void replace_number(void)
         fds[0] = fds[1];
         fds[1] = other;
     }
+    assert_int_equal(fds[0], number);
+}
+
+/* Gives the number of fds[0] to a regular file, outside the loop's control. */
+static void replace_number_by_file(void)
+{
+    int number = fds[0];
+
+    close_end(0);
+    fds[0] = sim_file();
     assert_int_equal(fds[0], number);
 }
 
@@ -467,6 +478,90 @@ static void a_poll_whose_descriptor_lives_on_elsewhere_does_not_spin(
     assert_int_equal(sim_calls("aloop__reactor_renew"), renewals + 1);
 }
 
+/* The loop watches all numbers again, and whatever they belong to then. */
+static void a_renewal_that_finds_a_regular_file_makes_it_always_ready(
+    void **state)
+{
+    aloop_future *wait = aloop_poll_wait(t.loop, fds[0], READABLE);
+    aloop_future *endless = aloop_poll_wait(t.loop, fds[0], PRIORITY);
+
+    (void) state;
+    start(&p[0], fds[0], READABLE | PRIORITY);
+    start(&p[1], fds[0], PRIORITY);
+    start(&p[2], fds[0], 0);
+    replace_number_by_file();
+
+    assert_int_equal(aloop__io_renew(t.loop), 0);
+
+    turns(2);
+    assert_int_equal(p[0].calls, 2);
+    assert_int_equal(p[0].events, READABLE);
+    assert_int_equal(aloop_await(wait), READABLE);
+    assert_int_equal(aloop_future_status(endless), ALOOP_PENDING);
+    assert_int_equal(p[1].calls + p[2].calls, 0);
+    assert_int_equal(aloop_poll_set_events(p[1].poll, WRITABLE), 0);
+    assert_int_equal(aloop_poll_set_events(p[2].poll, WRITABLE), 0);
+    turns(1);
+    assert_int_equal(p[1].events & p[2].events, WRITABLE);
+    aloop_future_unref(endless);
+}
+
+static void a_change_of_events_finds_a_regular_file_for_all_polls(void **state)
+{
+    (void) state;
+    for (int i = 0; i < 3; i++)
+        start(&p[i], fds[0], READABLE);
+    replace_number_by_file();
+
+    assert_int_equal(aloop_poll_set_events(p[0].poll, WRITABLE), 0);
+    assert_int_equal(aloop_poll_set_events(p[1].poll, READABLE | WRITABLE), 0);
+
+    turns(3);
+    assert_int_equal(p[0].calls, 3);
+    assert_int_equal(p[0].events, WRITABLE);
+    assert_int_equal(p[1].calls, 3);
+    assert_int_equal(p[1].events, READABLE | WRITABLE);
+    assert_int_equal(p[2].calls, 2); /* The first turn renews the set. */
+    assert_int_equal(p[2].events, READABLE);
+    turns(1);
+    assert_int_equal(sim_calls("aloop__reactor_renew"), 1);
+}
+
+/* The turn must not wait for what its renewal has found. */
+static void a_turn_that_finds_a_regular_file_does_not_wait(void **state)
+{
+    (void) state;
+    start(&p[0], fds[0], READABLE);
+    start(&p[1], fds[0], READABLE);
+    p[1].closes = true;
+    replace_number_by_file();
+    assert_int_equal(aloop_poll_set_events(p[0].poll, WRITABLE), 0);
+    aloop_poll_close(p[0].poll);
+
+    assert_int_equal(aloop_run(t.loop), 0);
+
+    assert_int_equal(p[1].calls, 1);
+}
+
+static void a_poll_that_cannot_be_made_always_ready_is_reported(void **state)
+{
+    (void) state;
+    aloop_free(t.loop);
+    t.loop = memory_loop(0);
+    start(&p[0], fds[0], READABLE);
+    replace_number_by_file();
+    memory.is_out = true;
+
+    assert_int_equal(aloop__io_renew(t.loop), 0);
+
+    memory.is_out = false;
+    turns(1);
+    assert_int_equal(p[0].calls, 0);
+    assert_false(aloop_alive(t.loop));
+    assert_int_equal(t.unhandled, 1);
+    assert_int_equal(t.unhandled_error, ALOOP_ENOMEM);
+}
+
 static void a_regular_file_is_ready_once_in_each_turn(void **state)
 {
     int file = sim_file();
@@ -742,6 +837,36 @@ static void a_poll_continues_in_a_child(void **state)
     aloop__sys_close(file);
 }
 
+static void a_child_that_is_not_marked_cannot_watch(void **state)
+{
+    aloop_poll *poll;
+
+    (void) state;
+    aloop_free(t.loop);
+    sim_unmark();
+    t.loop = aloop_new(NULL);
+    sim_fork();
+
+    assert_int_equal(
+        aloop_poll_start(t.loop, fds[0], READABLE, on_ready, NULL, &poll),
+        ALOOP_EPERM);
+    assert_int_equal(sim_harms(), 0);
+}
+
+static void a_child_finds_that_a_number_belongs_to_a_regular_file(void **state)
+{
+    (void) state;
+    start(&p[0], fds[0], READABLE);
+    sim_fork();
+    replace_number_by_file();
+
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+
+    turns(2);
+    assert_int_equal(p[0].calls, 2);
+    assert_int_equal(sim_harms(), 0);
+}
+
 static void the_end_of_the_loop_ends_all_polls(void **state)
 {
     int file = sim_file();
@@ -781,6 +906,10 @@ int main(void)
         POLL_TEST(a_poll_of_a_replaced_descriptor_is_silent),
         POLL_TEST(a_close_after_the_descriptor_was_closed_changes_nothing),
         POLL_TEST(a_poll_whose_descriptor_lives_on_elsewhere_does_not_spin),
+        POLL_TEST(a_renewal_that_finds_a_regular_file_makes_it_always_ready),
+        POLL_TEST(a_change_of_events_finds_a_regular_file_for_all_polls),
+        POLL_TEST(a_turn_that_finds_a_regular_file_does_not_wait),
+        POLL_TEST(a_poll_that_cannot_be_made_always_ready_is_reported),
         POLL_TEST(a_regular_file_is_ready_once_in_each_turn),
         POLL_TEST(a_regular_file_keeps_nothing_else_from_running),
         POLL_TEST(a_regular_file_makes_the_descriptor_of_the_loop_readable),
@@ -794,6 +923,8 @@ int main(void)
         POLL_TEST(a_change_that_fails_leaves_the_poll_as_it_was),
         POLL_TEST(a_stream_and_a_poll_may_share_a_descriptor),
         POLL_TEST(a_poll_continues_in_a_child),
+        POLL_TEST(a_child_that_is_not_marked_cannot_watch),
+        POLL_TEST(a_child_finds_that_a_number_belongs_to_a_regular_file),
         POLL_TEST(the_end_of_the_loop_ends_all_polls),
     };
 
