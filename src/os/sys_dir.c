@@ -96,6 +96,17 @@ void aloop__sys_dir_close(struct sys_dir *dir)
     closedir(dir_of(dir));
 }
 
+/* Some systems take a lock to close it, which the thread may have held.  There
+ * the memory is lost. */
+void aloop__sys_dir_forget(struct sys_dir *dir)
+{
+#ifdef __linux__
+    closedir(dir_of(dir));
+#else
+    close(dirfd(dir_of(dir)));
+#endif
+}
+
 #if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || \
     defined(__OpenBSD__) || defined(__DragonFly__)
 

@@ -17,7 +17,8 @@
 #ifndef ALOOP_OS_SYS_FILE_H
 #define ALOOP_OS_SYS_FILE_H
 
-#include <fcntl.h> /* O_* */
+#include <fcntl.h>  /* O_* */
+#include <unistd.h> /* F_OK, R_OK, W_OK, X_OK */
 
 #include "aloop/stat.h"
 #include "os/sys.h"
@@ -29,6 +30,9 @@ enum { SYS_CWD = -100, SYS_TRANSFER_MAX = 1 << 30, SYS_PATH_MAX = 4096 };
 /* The flags are the system's O_*.  O_CLOEXEC is added, and O_NOCTTY, so that no
  * terminal becomes the controlling one of the process. */
 int aloop__sys_openat(int dir, const char *path, int flags, unsigned mode);
+/* sys_file_flags.c: opens a directory for reading.  If it is not followed, a
+ * symbolic link is an error. */
+int aloop__sys_open_directory(int dir, const char *path, bool is_followed);
 /* Opens without waiting for a disk: openat2() with RESOLVE_CACHED, and
  * O_NONBLOCK, which stays set.  Returns -EAGAIN if the path is not cached, and
  * another error where that is refused or does not exist (ENOSYS, EPERM, ...).
@@ -43,6 +47,9 @@ int aloop__sys_look_up_cached(const char *path);
 int aloop__sys_file_flags(int fd);
 /* sys_file_flags.c: returns whether these flags contain O_DIRECT. */
 bool aloop__sys_file_is_direct(int flags);
+/* Returns whether flags open a file for reading, and ask for nothing else that
+ * has an effect. */
+bool aloop__sys_file_only_reads(int flags);
 /* Sets or clears O_NONBLOCK. */
 int aloop__sys_file_set_blocking(int fd, bool is_blocking);
 
@@ -149,6 +156,9 @@ int aloop__sys_dir_read(struct sys_dir *dir, struct sys_dir_entry *ret);
 /* Begins again at the first entry. */
 void aloop__sys_dir_rewind(struct sys_dir *dir);
 void aloop__sys_dir_close(struct sys_dir *dir);
+/* Closes a directory in a forked child.  A thread of the parent may have been
+ * reading it. */
+void aloop__sys_dir_forget(struct sys_dir *dir);
 
 /* sys_dir.c: fills the buffer with unpredictable bytes, for the names of
  * temporary files. */

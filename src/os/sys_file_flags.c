@@ -1,6 +1,6 @@
 /* Flags of files that only some systems have. */
 
-#define _GNU_SOURCE /* For O_DIRECT. */
+#define _GNU_SOURCE /* For O_DIRECT and O_DIRECTORY. */
 #define _DARWIN_C_SOURCE
 #define _NETBSD_SOURCE
 
@@ -14,4 +14,18 @@ bool aloop__sys_file_is_direct(int flags)
     (void) flags;
     return false;
 #endif
+}
+
+bool aloop__sys_file_only_reads(int flags)
+{
+    return (flags & ~(O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY)) ==
+           O_RDONLY;
+}
+
+int aloop__sys_open_directory(int dir, const char *path, bool is_followed)
+{
+    int flags = O_RDONLY | O_DIRECTORY | O_NONBLOCK;
+
+    return aloop__sys_openat(dir, path,
+                             is_followed ? flags : flags | O_NOFOLLOW, 0);
 }

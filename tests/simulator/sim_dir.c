@@ -82,6 +82,13 @@ void aloop__sys_dir_close(struct sys_dir *dir)
     free(dir);
 }
 
+void aloop__sys_dir_forget(struct sys_dir *dir)
+{
+    sim__note(CALL_sys_dir_forget);
+    sim__fd_close(dir->fd);
+    free(dir);
+}
+
 int aloop__sys_random(void *buffer, size_t size)
 {
     int error = sim__enter_file(CALL_sys_random, SIM_CACHED);
