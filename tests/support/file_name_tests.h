@@ -299,6 +299,23 @@ static void a_removed_directory_is_empty(void **state)
     aloop__sys_dir_close(dir);
 }
 
+static void a_forgotten_directory_is_closed(void **state)
+{
+    struct sys_dir_entry entry;
+    struct sys_dir *dir;
+    int fd;
+
+    (void) state;
+    make_directory("dir");
+    create_with("dir/a", "");
+    dir = open_dir("dir");
+    fd = aloop__sys_dir_fd(dir);
+    assert_int_equal(aloop__sys_dir_read(dir, &entry), 1);
+    aloop__sys_dir_forget(dir);
+    assert_int_equal(create("b"), fd); /* The lowest number that is free. */
+    aloop__sys_close(fd);
+}
+
 /* FIFOs. */
 
 static void a_fifo_has_no_position(void **state)
@@ -469,6 +486,7 @@ static void random_bytes_differ(void **state)
         FILE_TEST(names_can_be_removed_while_they_are_listed), \
         FILE_TEST(only_a_directory_can_be_listed), \
         FILE_TEST(a_removed_directory_is_empty), \
+        FILE_TEST(a_forgotten_directory_is_closed), \
         FILE_TEST(a_fifo_has_no_position), \
         FILE_TEST(a_write_without_a_reader_raises_no_signal), \
         FILE_TEST(a_full_fifo_takes_no_more), \
