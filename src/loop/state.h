@@ -117,6 +117,20 @@ enum { BUFFER_CLASSES = 11 };
  * since the last call of the prepares. */
 enum { CALLED = 1, CALLED_LATE = 2 };
 
+enum { DEVICES_MAX = 8, KNOWN_PATHS = 32 };
+
+/* The file systems whose files are opened on the loop's thread; see
+ * file/file_device.c. */
+struct aloop__devices {
+    uint64_t ids[DEVICES_MAX]; /* As in aloop_stat. */
+    uint8_t count;
+    bool is_refused; /* The system has no such call, or forbids it. */
+    /* After a whole file that was not in the cache, how many of them are not
+     * tried, and how many of these are left; see file/fs_cached.c. */
+    uint8_t backoff;
+    uint8_t skips;
+};
+
 struct aloop__debug;
 struct aloop__io_walk;
 struct aloop__quarantine;
@@ -241,6 +255,9 @@ struct aloop {
 
     struct aloop__pool *pool; /* NULL until it is first used. */
     size_t cached_bytes; /* Of files, read from the page cache in this turn. */
+    struct aloop__devices devices;
+    /* Hashes of paths that file/fs_cached.c has read; 0: none. */
+    uint64_t known_paths[KNOWN_PATHS];
 
     /* Tasks; task.c. */
     struct aloop__stacks *stacks;   /* NULL until they are first used. */

@@ -1,0 +1,39 @@
+/* Opening on the loop's own thread; see file_device.c. */
+
+#ifndef ALOOP_FILE_FILE_DEVICE_H
+#define ALOOP_FILE_FILE_DEVICE_H
+
+#include "aloop/stat.h"
+#include "loop/state.h"
+
+/* What a thread finds out about the device of a file, for the loop. */
+struct aloop__device_look {
+    struct aloop__devices known; /* A copy of the loop's, for the thread. */
+    uint64_t device;
+    bool is_new; /* It is to be added to those of the loop. */
+};
+
+/* On a thread: returns whether files of the device can be read without waiting.
+ * The file is a regular one that is open for reading.  It is asked if the
+ * device is not known. */
+bool aloop__device_look(struct aloop__device_look *look, int fd,
+                        uint64_t device);
+/* On the loop's thread: adds a device that is new. */
+void aloop__device_learn(aloop *loop, const struct aloop__device_look *look);
+
+/* Returns whether this turn may open a file on the loop's thread, and counts
+ * that.  The two functions below are called after a success only. */
+bool aloop__file_may_open_known(aloop *loop, const char *path, int flags);
+/* Looks up whether a name is one of a file that aloop__file_open_known() opens,
+ * without opening it.  Returns 0 if so. */
+int aloop__file_look_known(aloop *loop, const char *path, uint64_t size_max);
+/* Opens a regular file of a known device, with at most `size_max` bytes,
+ * without waiting.  Returns its descriptor, and *ret_stat.  After an error the
+ * pool has to try it, because the error may be that of this way to open.
+ * *ret_unsuited is -1, or a descriptor of something else, which is left to the
+ * pool. */
+int aloop__file_open_known(aloop *loop, const char *path, int flags,
+                           uint64_t size_max, aloop_stat *ret_stat,
+                           int *ret_unsuited);
+
+#endif
