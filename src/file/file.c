@@ -4,97 +4,11 @@
 
 #include <stdio.h> /* SEEK_SET */
 
+#include "file/blocking.h"
 #include "loop/debug.h"
-#include "loop/report.h"
 #include "os/sys_file.h"
 
 /* Closing. */
-
-/* Closes a descriptor. */
-struct closing {
-    struct aloop__file_op op;
-    int fd;
-    bool has_begun; /* The work has. */
-};
-
-/* The descriptor is closed after all errors.  These mean that the system still
- * works on it. */
-static ssize_t close_now(int fd)
-{
-    int error = aloop__sys_close(fd);
-
-    return error == -EINTR || error == -EINPROGRESS ? 0 : error;
-}
-
-/* There is no caller any more that could receive the error. */
-static void close_here(aloop *loop, int fd)
-{
-    ssize_t error = close_now(fd);
-
-    if (error < 0)
-        aloop__unhandled(loop, (int) error, "file close");
-}
-
-static ssize_t close_work(struct aloop__file_op *op)
-{
-    struct closing *closing = CONTAINER_OF(op, struct closing, op);
-
-    closing->has_begun = true;
-    return close_now(closing->fd);
-}
-
-static bool close_done(struct aloop__file_op *op)
-{
-    struct closing *closing = CONTAINER_OF(op, struct closing, op);
-
-    if (!closing->has_begun)
-        close_here(op->future.loop, closing->fd);
-    else if (op->status < 0 && op->status != ALOOP_ECANCELED)
-        aloop__unhandled(op->future.loop, (int) op->status, "file close");
-    op->status = 0;
-    return true;
-}
-
-static void close_cancel(struct aloop__file_op *op)
-{
-    close_done(op);
-    aloop__file_op_end(op, 0);
-}
-
-static const struct aloop__file_op_kind close_kind = {
-    .ops = FILE_OP_FUTURE("file close", struct closing),
-    .work = close_work,
-    .done = close_done,
-    .cancel = close_cancel,
-};
-
-/* Closes the descriptor on the pool, or here if that is impossible. */
-static void close_later(aloop *loop, int fd)
-{
-    struct closing *closing = NULL;
-
-    if (!loop->is_dying && !aloop__is_foreign(loop))
-        closing = aloop__future_new(loop, &close_kind.ops);
-    if (closing == NULL) {
-        close_here(loop, fd);
-        return;
-    }
-    closing->fd = fd;
-    closing->op.future.is_detached = true;
-    if (aloop__file_op_submit_first(&closing->op) < 0)
-        close_cancel(&closing->op);
-    aloop__future_unref(&closing->op.future);
-}
-
-/* Ends a file without operations. */
-static void end_file(aloop_file *file)
-{
-    aloop__io_close(file->handle.loop, &file->watch.io);
-    if (file->fd >= 0)
-        close_later(file->handle.loop, file->fd);
-    file->fd = -1;
-    aloop__handle_closed(&file->handle);
-}
 
 /* Ends the operations that no thread has begun.  The last one comes first, so
  * that no end of one begins another one. */
@@ -125,7 +39,7 @@ static void file_close(struct aloop__handle *handle)
     }
     if (handle->state == HANDLE_CLOSING &&
         (is_forced || list_empty(&file->operations)))
-        end_file(file);
+        aloop__file_end(file);
 }
 
 /* A forked child watches the descriptor itself, if operations wait for it. */
@@ -149,38 +63,6 @@ void aloop_file_close(aloop_file *file)
 {
     if (file != NULL && aloop__check_handle(file, __func__) == 0)
         file_close(&file->handle);
-}
-
-/* Operations. */
-
-void *aloop__file_use_new(aloop_file *file,
-                          const struct aloop__file_op_kind *kind,
-                          const char *function, aloop_future **ret_refused)
-{
-    int error = aloop__check_handle(file, function);
-    struct aloop__file_use *use;
-
-    if (error < 0) {
-        *ret_refused = aloop__future_refused(error);
-        return NULL;
-    }
-    use = aloop__file_op_new(file->handle.loop, kind, function, NULL, NULL,
-                             ret_refused);
-    if (use == NULL)
-        return NULL;
-    use->file = file;
-    list_init(&use->node);
-    list_push(&file->operations, &use->node);
-    return use;
-}
-
-void aloop__file_use_left(struct aloop__file_use *use)
-{
-    aloop_file *file = use->file;
-
-    list_remove(&use->node);
-    if (file->handle.state == HANDLE_CLOSING && list_empty(&file->operations))
-        end_file(file);
 }
 
 /* Opening. */
@@ -269,7 +151,7 @@ static void close_unseen(struct opening *opening)
 
     list_remove(&opening->use.node);
     if (aloop__handle_is_ended(&file->handle))
-        end_file(file);
+        aloop__file_end(file);
     else
         file_close(&file->handle);
 }

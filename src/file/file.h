@@ -49,6 +49,8 @@ struct aloop__file_use {
     aloop_file *file;        /* Valid until the operation has ended. */
 };
 
+/* file_use.c. */
+
 /* Returns a new operation on `file`; see aloop__file_op_new(). */
 void *aloop__file_use_new(aloop_file *file,
                           const struct aloop__file_op_kind *kind,
@@ -56,6 +58,12 @@ void *aloop__file_use_new(aloop_file *file,
 /* Must be called directly before the operation settles.  Closes the descriptor
  * if the file is closed and this was its last operation. */
 void aloop__file_use_left(struct aloop__file_use *use);
+/* Ends a file without operations, and closes its descriptor. */
+void aloop__file_end(aloop_file *file);
+
+/* file_close.c: closes a descriptor on the pool, or here if that is impossible.
+ * Errors are unhandled ones. */
+void aloop__file_close_later(aloop *loop, int fd);
 
 /* file_data.c: watches the descriptor in this process, or ends the operations
  * that wait for it. */
