@@ -41,6 +41,13 @@ struct aloop_file {
     struct aloop__io_shared watch;
 };
 
+/* file_cached.c: a call on the loop's own thread opens a file.  Returns whether
+ * this turn may do that, as aloop__file_read_cached() does for reads. */
+bool aloop__file_may_open_cached(aloop *loop);
+/* file_cached.c: returns how many bytes one read on the loop's thread may have
+ * in this turn. */
+size_t aloop__file_cached_left(const aloop *loop);
+
 /* An operation on an open file, and the beginning of the structs of all such
  * kinds. */
 struct aloop__file_use {

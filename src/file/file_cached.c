@@ -16,6 +16,8 @@
 #include "os/sys_file.h"
 
 enum { CACHED_MAX = 64 << 10, CACHED_TURN_MAX = 256 << 10, BACKOFF_MAX = 64 };
+/* An open takes about as long as this read. */
+enum { OPEN_BYTES = 8 << 10 };
 
 /* Every await of an interrupted task has to end early, and that of a settled
  * future does not. */
@@ -25,13 +27,34 @@ static bool is_caller_interrupted(const aloop *loop)
            loop->is_interrupted(loop->current);
 }
 
+bool aloop__file_may_open_cached(aloop *loop)
+{
+    if (CACHED_TURN_MAX - loop->cached_bytes < OPEN_BYTES ||
+        is_caller_interrupted(loop))
+        return false;
+    loop->cached_bytes += OPEN_BYTES;
+    return true;
+}
+
+size_t aloop__file_cached_left(const aloop *loop)
+{
+    size_t left = CACHED_TURN_MAX - loop->cached_bytes;
+
+    return left < CACHED_MAX ? left : CACHED_MAX;
+}
+
+static inline bool is_within_limits(const aloop_file *file, size_t size)
+{
+    const aloop *loop = file->handle.loop;
+
+    return file->is_cached && size <= CACHED_MAX &&
+           size <= CACHED_TURN_MAX - loop->cached_bytes &&
+           !is_caller_interrupted(loop);
+}
+
 static bool may_read_cached(aloop_file *file, size_t size)
 {
-    aloop *loop = file->handle.loop;
-
-    if (!file->is_cached || size > CACHED_MAX ||
-        size > CACHED_TURN_MAX - loop->cached_bytes ||
-        is_caller_interrupted(loop))
+    if (!is_within_limits(file, size))
         return false;
     if (file->skips == 0)
         return true;
