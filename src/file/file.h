@@ -13,6 +13,7 @@
 #define ALOOP_FILE_FILE_H
 
 #include "aloop/file.h"
+#include "file/file_device.h"
 #include "file/file_op.h"
 #include "loop/handle.h"
 #include "loop/io.h"

@@ -1,0 +1,106 @@
+/* Opening on the loop's own thread, of names that the kernel has in its caches.
+ *
+ * Only regular files are opened so, on devices (file systems) that are known
+ * not to wait: a thread of the pool has opened a file there before, and the
+ * kernel has accepted a read of it that does not wait.  It refuses such reads
+ * for FUSE and for file systems of the network, whose opens wait for a server.
+ *
+ * To open a name may have effects: it releases a writer that waits for a reader
+ * of a FIFO, and calls the driver of a device.  Therefore the name is looked up
+ * before, without opening it.  What was opened is checked again, because
+ * another process may have replaced the name in between.  To open for writing
+ * may have to wait for the quotas of the owner to be read, and is left to the
+ * pool. */
+
+#include "file/file_device.h"
+
+#include "file/file.h"
+#include "os/sys_file.h"
+
+static bool is_known_device(const struct aloop__devices *devices,
+                            uint64_t device)
+{
+    for (unsigned i = 0; i < devices->count; i++)
+        if (devices->ids[i] == device)
+            return true;
+    return false;
+}
+
+bool aloop__device_look(struct aloop__device_look *look, int fd,
+                        uint64_t device)
+{
+    ssize_t count;
+    char byte;
+
+    if (is_known_device(&look->known, device))
+        return true;
+    if (aloop__sys_pread_cached_is_broken())
+        return false;
+    count = aloop__sys_pread_cached(fd, &byte, 1, 0);
+    look->device = device;
+    look->is_new = count >= 0 || count == ALOOP_EAGAIN;
+    return look->is_new;
+}
+
+/* When the list is full, files of other devices are opened by the pool. */
+void aloop__device_learn(aloop *loop, const struct aloop__device_look *look)
+{
+    struct aloop__devices *devices = &loop->devices;
+
+    if (look->is_new && devices->count < DEVICES_MAX &&
+        !is_known_device(devices, look->device))
+        devices->ids[devices->count++] = look->device;
+}
+
+static bool is_suited(const struct aloop__devices *devices, int fd,
+                      uint64_t size_max, aloop_stat *ret_stat)
+{
+    return aloop__sys_fstat_cached(fd, ret_stat) == 0 &&
+           ret_stat->type == ALOOP_FILE_REGULAR && ret_stat->size <= size_max &&
+           is_known_device(devices, ret_stat->device);
+}
+
+/* A kernel without this call returns ENOSYS, and a filter of calls EPERM. */
+static int note_refusal(struct aloop__devices *devices, int error)
+{
+    devices->is_refused = error == ALOOP_ENOSYS || error == ALOOP_EPERM;
+    return error;
+}
+
+bool aloop__file_may_open_known(aloop *loop, const char *path, int flags)
+{
+    return loop->devices.count > 0 && !loop->devices.is_refused &&
+           path != NULL && aloop__sys_file_only_reads(flags) &&
+           !loop->is_dying && !aloop__is_foreign_by_pid(loop) &&
+           aloop__file_may_open_cached(loop);
+}
+
+int aloop__file_look_known(aloop *loop, const char *path, uint64_t size_max)
+{
+    struct aloop__devices *devices = &loop->devices;
+    int fd = aloop__sys_look_up_cached(path);
+    bool is_suited_name;
+    aloop_stat stat;
+
+    if (fd < 0)
+        return note_refusal(devices, fd);
+    is_suited_name = is_suited(devices, fd, size_max, &stat);
+    aloop__sys_close(fd);
+    return is_suited_name ? 0 : ALOOP_EAGAIN;
+}
+
+int aloop__file_open_known(aloop *loop, const char *path, int flags,
+                           uint64_t size_max, aloop_stat *ret_stat,
+                           int *ret_unsuited)
+{
+    struct aloop__devices *devices = &loop->devices;
+    int fd = aloop__sys_open_cached(path, flags);
+
+    *ret_unsuited = -1;
+    if (fd < 0)
+        return note_refusal(devices, fd);
+    if (is_suited(devices, fd, size_max, ret_stat))
+        return fd;
+    *ret_unsuited = fd;
+    return ALOOP_EAGAIN;
+}
