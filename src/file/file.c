@@ -5,6 +5,7 @@
 #include <stdio.h> /* SEEK_SET */
 
 #include "file/blocking.h"
+#include "file/file_device.h"
 #include "loop/debug.h"
 #include "os/sys_file.h"
 
@@ -81,24 +82,21 @@ static aloop_file *file_new(aloop *loop)
     return file;
 }
 
-/* What an open or an adoption finds out about a descriptor. */
-struct traits {
-    bool has_position;
-    bool is_cached;
-    int64_t position;
-};
-
-static void find_position(int fd, struct traits *traits)
+/* A descriptor that cannot seek has no position: a pipe, a terminal, a socket.
+ * Those of Linux without a type (eventfd, timerfd, inotify) accept seeks, but
+ * no reads at an offset.  `type` is ALOOP_FILE_REGULAR if it was not found. */
+static void find_position(int fd, aloop_file_type type,
+                          struct aloop__file_traits *traits)
 {
     int64_t position = aloop__sys_seek(fd, 0, SYS_SEEK_CURRENT);
 
-    traits->has_position = position != ALOOP_ESPIPE;
+    traits->has_position = position >= 0 && type != ALOOP_FILE_UNKNOWN;
     traits->position = position >= 0 ? position : 0;
 }
 
 /* What follows from the flags of the descriptor and from its traits. */
 static void set_up(aloop_file *file, int fd, int flags,
-                   const struct traits *traits)
+                   const struct aloop__file_traits *traits)
 {
     file->fd = fd;
     file->is_append = (flags & O_APPEND) != 0;
@@ -108,44 +106,38 @@ static void set_up(aloop_file *file, int fd, int flags,
     file->is_cached = traits->is_cached;
 }
 
-/* It uses a new file, which is closed at the loop's end like any other. */
-struct opening {
-    struct aloop__file_use use;
-    aloop_file **ret_file;
-    int flags;
-    unsigned mode;
-    struct traits traits;
-};
-
-/* Opens without waiting for the other end of a FIFO.  A file with a lease
- * refuses that until its holder has given the lease up. */
-static int open_file(const char *path, int flags, unsigned mode)
+static struct aloop__opening *opening_of(struct aloop__file_op *op)
 {
-    int fd = aloop__sys_openat(SYS_CWD, path, flags | O_NONBLOCK, mode);
+    return CONTAINER_OF(op, struct aloop__opening, use.op);
+}
 
-    if (fd == ALOOP_EAGAIN && (flags & O_NONBLOCK) == 0)
-        fd = aloop__sys_openat(SYS_CWD, path, flags, mode);
-    return fd;
+/* Everything about the descriptor that needs a system call is asked here, where
+ * waiting does no harm. */
+void aloop__file_look(struct aloop__opening *opening, int fd)
+{
+    struct aloop__file_traits *traits = &opening->traits;
+    aloop_stat stat = {.type = ALOOP_FILE_UNKNOWN};
+    bool is_known = aloop__sys_fstat(fd, &stat) == 0;
+
+    find_position(fd, is_known ? stat.type : ALOOP_FILE_REGULAR, traits);
+    traits->is_cached = is_known && stat.type == ALOOP_FILE_REGULAR &&
+                        !aloop__sys_file_is_direct(opening->flags) &&
+                        (opening->flags & O_ACCMODE) != O_WRONLY &&
+                        aloop__device_look(&opening->look, fd, stat.device);
 }
 
 static ssize_t open_work(struct aloop__file_op *op)
 {
-    struct opening *opening = CONTAINER_OF(op, struct opening, use.op);
-    int fd = open_file(op->path, opening->flags, opening->mode);
-    aloop_stat stat = {0};
+    struct aloop__opening *opening = opening_of(op);
+    int fd = aloop__blocking_open(op->path, opening->flags, opening->mode);
 
-    if (fd < 0)
-        return fd;
-    find_position(fd, &opening->traits);
-    opening->traits.is_cached = aloop__sys_fstat(fd, &stat) == 0 &&
-                                stat.type == ALOOP_FILE_REGULAR &&
-                                !aloop__sys_file_is_direct(opening->flags) &&
-                                !aloop__sys_pread_cached_is_broken();
+    if (fd >= 0)
+        aloop__file_look(opening, fd);
     return fd;
 }
 
 /* Ends a file that the application does not get. */
-static void close_unseen(struct opening *opening)
+static void close_unseen(struct aloop__opening *opening)
 {
     aloop_file *file = opening->use.file;
 
@@ -156,21 +148,26 @@ static void close_unseen(struct opening *opening)
         file_close(&file->handle);
 }
 
-static void open_cancel(struct aloop__file_op *op)
+/* No thread has begun it, and there is no descriptor. */
+void aloop__file_open_cancel(struct aloop__file_op *op)
 {
-    close_unseen(CONTAINER_OF(op, struct opening, use.op));
+    close_unseen(opening_of(op));
     aloop__file_op_end(op, ALOOP_ECANCELED);
 }
 
-static bool open_done(struct aloop__file_op *op)
+/* The file is handed over only if the open has succeeded, the file was not
+ * closed by the loop's end meanwhile, and a caller still waits.  Otherwise it
+ * is closed, and with it the descriptor. */
+bool aloop__file_open_done(struct aloop__file_op *op)
 {
-    struct opening *opening = CONTAINER_OF(op, struct opening, use.op);
+    struct aloop__opening *opening = opening_of(op);
     aloop_file *file = opening->use.file;
 
     if (op->status >= 0) {
         set_up(file, (int) op->status, opening->flags | O_NONBLOCK,
                &opening->traits);
         file->is_ours = (opening->flags & O_NONBLOCK) == 0;
+        aloop__device_learn(op->future.loop, &opening->look);
         op->status = aloop__handle_is_ended(&file->handle) ? ALOOP_ECANCELED
                                                            : 0;
     }
@@ -183,53 +180,113 @@ static bool open_done(struct aloop__file_op *op)
     return true;
 }
 
-static const struct aloop__file_op_kind open_kind = {
-    .ops = FILE_OP_FUTURE("file open", struct opening),
-    .paths = 1,
-    .work = open_work,
-    .done = open_done,
-    .cancel = open_cancel,
-};
-
-aloop_future *aloop_file_open(aloop *loop, const char *path, int flags,
-                              unsigned mode, aloop_file **ret_file)
+void *aloop__file_opening_new(aloop *loop,
+                              const struct aloop__file_op_kind *kind,
+                              const char *function, const char *path,
+                              aloop_file **ret_file, aloop_future **ret_refused)
 {
-    aloop_future *refused;
-    struct opening *opening;
+    struct aloop__opening *opening;
 
     if (loop != NULL && ret_file == NULL)
         path = NULL; /* Another argument that is refused. */
-    opening =
-        aloop__file_op_new(loop, &open_kind, __func__, path, NULL, &refused);
+    opening = aloop__file_op_new(loop, kind, function, path, NULL, ret_refused);
     if (opening == NULL)
-        return refused;
+        return NULL;
     opening->use.file = file_new(loop);
-    if (opening->use.file == NULL)
-        return aloop__future_drop_new(&opening->use.op.future);
+    if (opening->use.file == NULL) {
+        *ret_refused = aloop__future_drop_new(&opening->use.op.future);
+        return NULL;
+    }
     list_init(&opening->use.node);
     list_push(&opening->use.file->operations, &opening->use.node);
     opening->ret_file = ret_file;
+    opening->look.known = loop->devices;
+    return opening;
+}
+
+static const struct aloop__file_op_kind open_kind = {
+    .ops = FILE_OP_FUTURE("file open", struct aloop__opening),
+    .paths = 1,
+    .work = open_work,
+    .done = aloop__file_open_done,
+    .cancel = aloop__file_open_cancel,
+};
+
+/* Has a thread open the file. */
+static aloop_future *open_later(aloop *loop, const char *path, int flags,
+                                unsigned mode, aloop_file **ret_file)
+{
+    aloop_future *refused;
+    struct aloop__opening *opening = aloop__file_opening_new(
+        loop, &open_kind, "aloop_file_open", path, ret_file, &refused);
+
+    if (opening == NULL)
+        return refused;
     opening->flags = flags;
     opening->mode = mode;
     return aloop__file_op_submit(&opening->use.op);
 }
 
-/* Asks nothing that can block. */
+/* Makes a file of a descriptor that this thread has opened. */
+static aloop_future *open_now(aloop *loop, int fd, int flags,
+                              aloop_file **ret_file)
+{
+    static const struct aloop__file_traits traits = {.has_position = true,
+                                                     .is_cached = true};
+    aloop_file *file = file_new(loop);
+    aloop_future *future = NULL;
+
+    if (file != NULL) {
+        set_up(file, fd, flags | O_NONBLOCK, &traits);
+        file->is_ours = (flags & O_NONBLOCK) == 0;
+        future = aloop__future_new_settled(loop, 0);
+    }
+    if (future != NULL)
+        *ret_file = file;
+    else if (file != NULL)
+        file_close(&file->handle);
+    else
+        aloop__file_close_later(loop, fd);
+    return future;
+}
+
+aloop_future *aloop_file_open(aloop *loop, const char *path, int flags,
+                              unsigned mode, aloop_file **ret_file)
+{
+    int error = aloop__check_loop(loop, __func__);
+    int fd = ALOOP_EAGAIN, unsuited = -1;
+    aloop_stat stat;
+
+    if (error < 0)
+        return aloop__future_refused(error);
+    if (ret_file != NULL && aloop__file_may_open_known(loop, path, flags) &&
+        aloop__file_look_known(loop, path, UINT64_MAX) == 0)
+        fd = aloop__file_open_known(loop, path, flags, UINT64_MAX, &stat,
+                                    &unsuited);
+    if (unsuited >= 0)
+        aloop__file_close_later(loop, unsuited);
+    if (fd >= 0)
+        return open_now(loop, fd, flags, ret_file);
+    return open_later(loop, path, flags, mode, ret_file);
+}
+
+/* Asks nothing that can block, because it runs on the loop's thread. */
 int aloop_file_adopt(aloop *loop, int fd, aloop_file **ret_file)
 {
     int error = aloop__check_loop(loop, __func__), flags;
-    struct traits traits;
+    struct aloop__file_traits traits;
     aloop_stat stat;
     aloop_file *file;
+    bool is_known;
 
     if (error < 0 || fd < 0 || ret_file == NULL)
         return error < 0 ? error : ALOOP_EINVAL;
     flags = aloop__sys_file_flags(fd);
     if (flags < 0)
         return flags;
-    find_position(fd, &traits);
-    traits.is_cached = aloop__sys_fstat_cached(fd, &stat) == 0 &&
-                       stat.type == ALOOP_FILE_REGULAR &&
+    is_known = aloop__sys_fstat_cached(fd, &stat) == 0;
+    find_position(fd, is_known ? stat.type : ALOOP_FILE_REGULAR, &traits);
+    traits.is_cached = is_known && stat.type == ALOOP_FILE_REGULAR &&
                        !aloop__sys_file_is_direct(flags) &&
                        !aloop__sys_pread_cached_is_broken();
     file = file_new(loop);

@@ -57,6 +57,39 @@ struct aloop__file_use {
     aloop_file *file;        /* Valid until the operation has ended. */
 };
 
+/* What an open or an adoption finds out about a descriptor. */
+struct aloop__file_traits {
+    bool has_position;
+    bool is_cached;
+    int64_t position;
+};
+
+/* An operation that opens a file, and the beginning of the structs of all such
+ * kinds.  It uses a new file, which is closed at the loop's end like any
+ * other. */
+struct aloop__opening {
+    struct aloop__file_use use;
+    aloop_file **ret_file;
+    int flags; /* Of the open; O_NONBLOCK is added. */
+    unsigned mode;
+    struct aloop__device_look look;
+    struct aloop__file_traits traits;
+};
+
+/* Returns a new operation that opens a file, with a new file; see
+ * aloop__file_op_new(). */
+void *aloop__file_opening_new(aloop *loop,
+                              const struct aloop__file_op_kind *kind,
+                              const char *function, const char *path,
+                              aloop_file **ret_file,
+                              aloop_future **ret_refused);
+/* For kind->work, which returns `fd`: finds out about the open file. */
+void aloop__file_look(struct aloop__opening *opening, int fd);
+/* kind->done and kind->cancel.  The first gives the file to the application, or
+ * closes it if the open was dropped. */
+bool aloop__file_open_done(struct aloop__file_op *op);
+void aloop__file_open_cancel(struct aloop__file_op *op);
+
 /* file_use.c. */
 
 /* Returns a new operation on `file`; see aloop__file_op_new(). */
