@@ -55,6 +55,22 @@ static int copy_paths(struct aloop__file_op *op, const char *path,
     return 0;
 }
 
+/* Frees what the operation refers to.  It is called when the operation ends,
+ * and again when its future is freed. */
+static void free_parts(struct aloop__file_op *op)
+{
+    const struct aloop__file_op_kind *kind = aloop__file_op_kind_of(op);
+
+    if (op->has_no_parts)
+        return;
+    op->has_no_parts = true;
+    if (kind->fini != NULL)
+        kind->fini(op);
+    aloop__alloc_free(&op->future.loop->alloc, (char *) (uintptr_t) op->path,
+                      op->paths_size);
+}
+
+/* A failure after the future was made frees it again: it has no owner yet. */
 void *aloop__file_op_new(aloop *loop, const struct aloop__file_op_kind *kind,
                          const char *function, const char *path,
                          const char *target, aloop_future **ret_refused)
@@ -82,6 +98,7 @@ void *aloop__file_op_new(aloop *loop, const struct aloop__file_op_kind *kind,
 void aloop__file_op_end(struct aloop__file_op *op, ssize_t status)
 {
     assert(!op->is_submitted);
+    free_parts(op);
     aloop__future_settle(&op->future, status);
 }
 
@@ -89,7 +106,9 @@ static void op_work(struct aloop__job *job)
 {
     struct aloop__file_op *op = CONTAINER_OF(job, struct aloop__file_op, job);
 
+    atomic_store_explicit(&op->is_at_work, true, memory_order_relaxed);
     op->status = aloop__file_op_kind_of(op)->work(op);
+    atomic_store_explicit(&op->is_at_work, false, memory_order_relaxed);
 }
 
 static void op_ended(struct aloop__file_op *op, int error)
@@ -167,11 +186,5 @@ void aloop__file_op_cancel(aloop_future *future)
 
 void aloop__file_op_fini(aloop_future *future)
 {
-    struct aloop__file_op *op = op_of(future);
-    const struct aloop__file_op_kind *kind = aloop__file_op_kind_of(op);
-
-    if (kind->fini != NULL)
-        kind->fini(op);
-    aloop__alloc_free(&future->loop->alloc, (char *) (uintptr_t) op->path,
-                      op->paths_size);
+    free_parts(op_of(future));
 }

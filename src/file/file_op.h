@@ -34,7 +34,9 @@ struct aloop__file_op {
     size_t paths_size;  /* Of the block. */
     /* The future was cancelled.  Written by the loop's thread. */
     atomic_uint is_cancelled;
-    bool is_submitted; /* The pool has the job. */
+    atomic_uint is_at_work; /* A thread is inside work(). */
+    bool is_submitted;      /* The pool has the job. */
+    bool has_no_parts; /* The paths and what the kind refers to were freed. */
 };
 
 /* The properties of one kind of operation. */
@@ -102,6 +104,14 @@ static inline const struct aloop__file_op_kind *aloop__file_op_kind_of(
 static inline bool aloop__file_op_is_cancelled(struct aloop__file_op *op)
 {
     return atomic_load_explicit(&op->is_cancelled, memory_order_relaxed);
+}
+
+/* For done() and fini(): returns whether the process was forked while a thread
+ * was inside work().  That thread is in the parent only, and the child has what
+ * work() had changed until then. */
+static inline bool aloop__file_op_is_lost(const struct aloop__file_op *op)
+{
+    return atomic_load_explicit(&op->is_at_work, memory_order_relaxed);
 }
 
 /* For done(): returns whether the caller's memory for results is valid and
