@@ -98,11 +98,14 @@ static ssize_t transfer_all(struct aloop__file_data *data)
         if (n == 0)
             return data->is_write ? ALOOP_EFBIG : (ssize_t) data->moved;
         aloop__file_data_advance(data, (size_t) n);
-        if (data->moved < data->size &&
-            aloop__file_op_is_cancelled(&data->use.op))
+        if (data->moved == data->size)
+            break;
+        if (is_piecewise(data) && !data->is_write)
+            break; /* Also if cancelled: the bytes are in no other place. */
+        if (aloop__file_op_is_cancelled(&data->use.op))
             return ALOOP_ECANCELED;
-        if (is_piecewise(data) && data->moved < data->size)
-            return data->is_write ? ALOOP_EAGAIN : (ssize_t) data->moved;
+        if (is_piecewise(data))
+            return ALOOP_EAGAIN;
     }
     return (ssize_t) data->moved;
 }
