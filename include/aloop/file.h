@@ -11,8 +11,10 @@
  *
  * Linux answers reads of up to 64 KiB from its page cache on the loop's own
  * thread, where the file system supports that without blocking (ext4, xfs and
- * btrfs do; overlay, tmpfs and FUSE do not).  The future has then settled when
- * the function returns. */
+ * btrfs do; overlay, tmpfs and FUSE do not).  It also opens files there for
+ * reading, if their names are cached and a thread has opened or read another
+ * file of that file system.  The future has then settled when the function
+ * returns. */
 
 #ifndef ALOOP_FILE_H
 #define ALOOP_FILE_H
@@ -26,7 +28,8 @@ ALOOP_BEGIN
  * Opens a file, as open(2) does.
  *
  * `flags` are those of the system: O_RDONLY, O_CREAT, O_APPEND, ...; O_CLOEXEC
- * is always added.  `mode` is used with O_CREAT only.
+ * and O_NOCTTY are always added.  `mode` is used with O_CREAT and O_TMPFILE
+ * only.
  *
  * A file without a position (a FIFO, terminal or other device that cannot seek)
  * is opened without waiting: a FIFO for reading opens before it has a writer,
@@ -34,7 +37,10 @@ ALOOP_BEGIN
  * rather than on a thread, and reads do not wait for the buffer to be full.
  *
  * An open that succeeds although it was cancelled delivers the file.  If the
- * future was dropped, the file is closed.
+ * future is dropped before it has settled, the file is closed, and *ret_file is
+ * not written.  A file that was delivered belongs to the caller, also if the
+ * future is dropped then.  The future may already have settled when the
+ * function returns.
  *
  * Status:  0.
  * Errors:  ALOOP_EINVAL: `loop`, `path` or `ret_file` is NULL;
@@ -58,8 +64,9 @@ ALOOP_API aloop_future *aloop_file_open(aloop *loop, const char *path,
  * application should have no other reader.
  *
  * Returns: 0.
- * Errors:  ALOOP_EINVAL: `loop` or `ret_file` is NULL;
- *          ALOOP_EBADF: `fd` is not open.
+ * Errors:  ALOOP_EINVAL: `loop` or `ret_file` is NULL, or `fd` is negative;
+ *          ALOOP_EBADF: `fd` is not open;
+ *          ALOOP_ENOMEM: there is no memory for the file.
  */
 ALOOP_API int aloop_file_adopt(aloop *loop, int fd, aloop_file **ret_file);
 
@@ -71,7 +78,8 @@ ALOOP_API int aloop_file_adopt(aloop *loop, int fd, aloop_file **ret_file);
  *
  * Returns: the descriptor.
  * Errors:  ALOOP_EBUSY: operations are in flight, and nothing has changed;
- *          ALOOP_EINVAL: `file` is NULL.
+ *          ALOOP_EINVAL: `file` is NULL;
+ *          ALOOP_EPERM: the loop belongs to the parent of this process.
  */
 ALOOP_API int aloop_file_detach(aloop_file *file);
 
@@ -99,8 +107,8 @@ ALOOP_API int aloop_file_fd(const aloop_file *file);
 /**
  * Moves the position, for operations that are started later.
  *
- * `origin` is SEEK_SET or SEEK_CUR.  aloop_file_stat() tells where the end is;
- * it can take long to ask for it.
+ * `origin` is SEEK_SET or SEEK_CUR.  For SEEK_END see aloop_file_seek_end(),
+ * because to ask the file system for the size can block.
  *
  * Returns: the new position.
  * Errors:  ALOOP_EINVAL: `file` is NULL, `origin` is another value, or the
@@ -110,6 +118,23 @@ ALOOP_API int aloop_file_fd(const aloop_file *file);
  *          ALOOP_EBUSY: operations at the position are in flight.
  */
 ALOOP_API int64_t aloop_file_seek(aloop_file *file, int64_t offset, int origin);
+
+/**
+ * Moves the position to the end of the file plus `offset`.
+ *
+ * `offset` may be negative, and is added as lseek(2) does with SEEK_END.  It is
+ * an operation at the position, which is served in order with the reads and
+ * writes there: a write that is started after it is at the end.
+ * aloop_file_position() returns the new position.
+ *
+ * Status:  0.
+ * Errors:  ALOOP_EINVAL: `file` is NULL, or the position would be negative;
+ *          ALOOP_EOVERFLOW: it would be out of range;
+ *          ALOOP_ESPIPE: the file has no position;
+ *          ALOOP_ECANCELED, ALOOP_EPERM: as for aloop_file_read().
+ */
+ALOOP_MUST_USE
+ALOOP_API aloop_future *aloop_file_seek_end(aloop_file *file, int64_t offset);
 
 /**
  * Returns the position of a file.

@@ -13,6 +13,7 @@
 
 #include "file/file_data.h"
 
+#include "loop/debug.h"
 #include "os/sys_file.h"
 
 enum { CACHED_MAX = 64 << 10, CACHED_TURN_MAX = 256 << 10, BACKOFF_MAX = 64 };
@@ -77,8 +78,9 @@ static void note_failure(aloop_file *file, ssize_t error)
 /* Fills one buffer.  Returns how many bytes were read.  *ret_is_over is set if
  * the file ends there or the rest is not in the cache, and *ret_has_ended in
  * the first case. */
-static size_t fill_cached(aloop_file *file, struct iovec buffer, int64_t offset,
-                          bool *ret_is_over, bool *ret_has_ended)
+static inline size_t fill_cached(aloop_file *file, struct iovec buffer,
+                                 int64_t offset, bool *ret_is_over,
+                                 bool *ret_has_ended)
 {
     size_t moved = 0;
 
@@ -117,4 +119,104 @@ size_t aloop__file_read_cached(aloop_file *file, const struct iovec *buffers,
         file->backoff = 0;
     file->handle.loop->cached_bytes += moved;
     return moved;
+}
+
+/* Returns whether a read is of the usual kind: valid arguments, no back-off, no
+ * operation before it, and no loop whose calls are checked. */
+static inline bool is_usual(const aloop_file *file, const void *buffer,
+                            size_t size, int64_t offset)
+{
+    return file != NULL && !aloop__is_checked_handle(file) && buffer != NULL &&
+           size > 0 && offset >= 0 && offset <= INT64_MAX - CACHED_MAX &&
+           file->skips == 0 && !aloop__is_foreign(file->handle.loop) &&
+           is_within_limits(file, size);
+}
+
+/* Does the rest of a read whose first call has returned `first`.  Returns the
+ * number of bytes if the read is complete.  Otherwise it returns ALOOP_PENDING,
+ * and *ret_moved is that number. */
+NOINLINE static ssize_t finish_usual(aloop_file *file, struct iovec buffer,
+                                     int64_t offset, ssize_t first,
+                                     ssize_t *ret_moved)
+{
+    bool is_over = first <= 0, has_ended = first == 0;
+    size_t moved = first > 0 ? (size_t) first : 0, size = buffer.iov_len;
+
+    if (first < 0)
+        note_failure(file, first);
+    buffer.iov_base = (char *) buffer.iov_base + moved;
+    buffer.iov_len -= moved;
+    moved += fill_cached(file, buffer, offset + (int64_t) moved, &is_over,
+                         &has_ended);
+    *ret_moved = (ssize_t) moved;
+    if (moved == size || has_ended)
+        return (ssize_t) moved;
+    file->handle.loop->cached_bytes += moved;
+    return ALOOP_PENDING;
+}
+
+/* Reads into one buffer.  The result is that of finish_usual(). */
+static inline ssize_t read_usual(aloop_file *file, void *buffer, size_t size,
+                                 int64_t offset, ssize_t *ret_moved)
+{
+    ssize_t count = aloop__sys_pread_cached(file->fd, buffer, size, offset);
+
+    if (count != (ssize_t) size)
+        count = finish_usual(file, (struct iovec){buffer, size}, offset, count,
+                             ret_moved);
+    if (count < 0)
+        return count;
+    file->backoff = 0;
+    file->handle.loop->cached_bytes += (size_t) count;
+    return count;
+}
+
+/* `moved` is -1 if read_usual() was not called. */
+NOINLINE static aloop_future *read_unusual(aloop_file *file,
+                                           const char *function, void *buffer,
+                                           size_t size, int64_t offset,
+                                           ssize_t moved)
+{
+    struct iovec one = {buffer, size};
+
+    return aloop__file_start(file, &(struct aloop__file_request){
+                                       .function = function,
+                                       .buffers = &one,
+                                       .count = 1,
+                                       .offset = offset,
+                                       .was_tried = moved >= 0,
+                                       .moved = moved > 0 ? (size_t) moved : 0,
+                                   });
+}
+
+aloop_future *aloop_file_read_at(aloop_file *file, void *buffer, size_t size,
+                                 int64_t offset)
+{
+    ssize_t count = ALOOP_PENDING, moved = -1;
+
+    if (offset < 0)
+        offset = INT64_MIN; /* It is not FILE_AT_POSITION. */
+    if (is_usual(file, buffer, size, offset))
+        count = read_usual(file, buffer, size, offset, &moved);
+    if (count < 0)
+        return read_unusual(file, __func__, buffer, size, offset, moved);
+    return aloop__future_new_settled(file->handle.loop, count);
+}
+
+aloop_future *aloop_file_read(aloop_file *file, void *buffer, size_t size)
+{
+    ssize_t count = ALOOP_PENDING, moved = -1;
+    aloop_future *future;
+
+    if (is_usual(file, buffer, size, 0) &&
+        file->position <= INT64_MAX - CACHED_MAX &&
+        list_empty(&file->queues[FILE_READS]))
+        count = read_usual(file, buffer, size, file->position, &moved);
+    if (count < 0)
+        return read_unusual(file, __func__, buffer, size, FILE_AT_POSITION,
+                            moved);
+    future = aloop__future_new_settled(file->handle.loop, count);
+    if (future != NULL)
+        file->position += count;
+    return future;
 }

@@ -14,8 +14,7 @@
 #include "file/file_data.h"
 #include "loop/debug.h"
 #include "os/reactor.h"
-
-static const int64_t at_position = -1; /* In place of an offset. */
+#include "os/sys_file.h"
 
 static struct aloop__file_data *first_in(const struct aloop__node *queue)
 {
@@ -39,7 +38,9 @@ static void move_position(const struct aloop__file_data *data, ssize_t status)
 
     if (!data->is_at_position || !file->has_position)
         return;
-    if (data->is_write && file->is_append && data->moved > 0)
+    if (data->is_seek)
+        file->position = status >= 0 ? data->offset : file->position;
+    else if (data->is_write && file->is_append && data->moved > 0)
         file->position = data->offset >= 0 ? data->offset : file->position;
     else if (data->is_write || status >= 0)
         file->position += (int64_t) data->moved;
@@ -199,6 +200,7 @@ static void stop_waiting(aloop_file *file, struct aloop__node *queue, int error)
     if (data == NULL || !data->is_waiting)
         return;
     data->is_waiting = false;
+    data->would_block = false; /* The work sets it, if it runs. */
     arm_waiting(file);
     if (error == 0)
         error = aloop__file_op_try_submit(&data->use.op);
@@ -231,17 +233,6 @@ void aloop__file_data_adopt(aloop_file *file)
         stop_waiting(file, &file->queues[i], error);
 }
 
-/* Starting. */
-
-/* What a public function was called with. */
-struct request {
-    const char *function;
-    const struct iovec *buffers;
-    int count;
-    int64_t offset; /* Or at_position. */
-    bool is_write;
-};
-
 /* Adds up the sizes of the buffers. */
 static int measure(const struct iovec *buffers, int count, size_t *ret_size)
 {
@@ -259,12 +250,13 @@ static int measure(const struct iovec *buffers, int count, size_t *ret_size)
     return 0;
 }
 
-static int check_request(const aloop_file *file, const struct request *request,
-                         size_t size)
+/* Returns the error of a request that no operation needs to find out. */
+static int check_request(const aloop_file *file,
+                         const struct aloop__file_request *request, size_t size)
 {
     if (aloop__is_foreign_by_pid(file->handle.loop))
         return ALOOP_EPERM;
-    if (request->offset == at_position)
+    if (request->offset == FILE_AT_POSITION)
         return 0;
     if (request->offset < 0)
         return ALOOP_EINVAL;
@@ -278,10 +270,11 @@ static int check_request(const aloop_file *file, const struct request *request,
 }
 
 /* Answers a read that needs no operation.  Returns false if it does. */
-static bool read_now(aloop_file *file, const struct request *request,
-                     size_t size, size_t *ret_moved, aloop_future **ret_future)
+static bool read_now(aloop_file *file,
+                     const struct aloop__file_request *request, size_t size,
+                     size_t *ret_moved, aloop_future **ret_future)
 {
-    bool is_queued = request->offset == at_position, is_complete;
+    bool is_queued = request->offset == FILE_AT_POSITION, is_complete;
 
     if (is_queued && !list_empty(&file->queues[FILE_READS]))
         return false;
@@ -297,17 +290,22 @@ static bool read_now(aloop_file *file, const struct request *request,
     return true;
 }
 
-static aloop_future *start_data(aloop_file *file, const struct request *request,
+/* What read_now() has read before it met a byte that is not in the cache is
+ * kept: the operation continues behind it. */
+static aloop_future *start_data(aloop_file *file,
+                                const struct aloop__file_request *request,
                                 size_t size)
 {
     aloop_future *future = NULL;
-    size_t moved = 0;
+    size_t moved = request->moved;
     bool was_tried = !request->is_write && file->is_cached &&
-                     (request->offset != at_position ||
+                     (request->offset != FILE_AT_POSITION ||
                       list_empty(&file->queues[FILE_READS]));
     struct aloop__file_data *data;
 
-    if (was_tried && read_now(file, request, size, &moved, &future))
+    if (request->was_tried)
+        was_tried = true;
+    else if (was_tried && read_now(file, request, size, &moved, &future))
         return future;
     data = aloop__file_use_new(
         file, request->is_write ? &data_write_kind : &data_read_kind,
@@ -323,7 +321,7 @@ static aloop_future *start_data(aloop_file *file, const struct request *request,
         data->buffers = &data->one;
     }
     data->is_write = request->is_write;
-    data->is_at_position = request->offset == at_position;
+    data->is_at_position = request->offset == FILE_AT_POSITION;
     data->offset = request->offset;
     data->size = size;
     aloop__file_data_advance(data, moved);
@@ -340,8 +338,10 @@ static aloop_future *start_data(aloop_file *file, const struct request *request,
     return future;
 }
 
-static aloop_future *start_request(aloop_file *file,
-                                   const struct request *request)
+/* The common part of all public functions.  Without bytes there is nothing to
+ * do. */
+aloop_future *aloop__file_start(aloop_file *file,
+                                const struct aloop__file_request *request)
 {
     int error = aloop__check_handle(file, request->function);
     size_t size = 0;
@@ -356,69 +356,71 @@ static aloop_future *start_request(aloop_file *file,
     return start_data(file, request, size);
 }
 
-/* A negative offset of the caller is not at_position. */
-static int64_t offset_of(int64_t offset)
+/* Moving the position to the end.  It waits its turn among the reads and writes
+ * at the position, and counts as a write without data. */
+
+struct seek_end {
+    struct aloop__file_data data;
+    int64_t distance; /* From the end. */
+};
+
+/* lseek() would also move the position of the descriptor, which other processes
+ * may share, but only that knows the size of a device. */
+static int64_t end_of(int fd)
 {
-    return offset < 0 ? INT64_MIN : offset;
+    aloop_stat stat = {0};
+    int error = aloop__sys_fstat(fd, &stat);
+
+    if (error < 0)
+        return error;
+    if (stat.type == ALOOP_FILE_REGULAR)
+        return (int64_t) stat.size;
+    return aloop__sys_seek(fd, 0, SYS_SEEK_END);
 }
 
-static aloop_future *start_single(aloop_file *file, const char *function,
-                                  const void *data, size_t size, int64_t offset,
-                                  bool is_write)
+static ssize_t seek_end_work(struct aloop__file_op *op)
 {
-    struct iovec buffer = {(void *) (uintptr_t) data, size};
+    struct seek_end *seek =
+        CONTAINER_OF(aloop__file_data_of(op), struct seek_end, data);
+    int64_t end = end_of(seek->data.use.file->fd);
 
-    return start_request(
-        file, &(struct request){function, &buffer, 1, offset, is_write});
+    if (end < 0)
+        return (ssize_t) end;
+    if (seek->distance > INT64_MAX - end)
+        return ALOOP_EOVERFLOW;
+    if (seek->distance < -end)
+        return ALOOP_EINVAL;
+    seek->data.offset = end + seek->distance;
+    return 0;
 }
 
-aloop_future *aloop_file_read(aloop_file *file, void *buffer, size_t size)
-{
-    return start_single(file, __func__, buffer, size, at_position, false);
-}
+static const struct aloop__file_op_kind seek_end_kind = {
+    .ops = FILE_OP_FUTURE("file seek", struct seek_end),
+    .work = seek_end_work,
+    .done = data_done,
+    .cancel = data_cancel,
+};
 
-aloop_future *aloop_file_write(aloop_file *file, const void *data, size_t size)
+aloop_future *aloop_file_seek_end(aloop_file *file, int64_t offset)
 {
-    return start_single(file, __func__, data, size, at_position, true);
-}
+    aloop_future *refused;
+    struct seek_end *seek =
+        aloop__file_use_new(file, &seek_end_kind, __func__, &refused);
+    struct aloop__file_data *data;
 
-aloop_future *aloop_file_read_at(aloop_file *file, void *buffer, size_t size,
-                                 int64_t offset)
-{
-    return start_single(file, __func__, buffer, size, offset_of(offset), false);
-}
-
-aloop_future *aloop_file_write_at(aloop_file *file, const void *data,
-                                  size_t size, int64_t offset)
-{
-    return start_single(file, __func__, data, size, offset_of(offset), true);
-}
-
-aloop_future *aloop_file_readv(aloop_file *file, const struct iovec *buffers,
-                               int count)
-{
-    return start_request(
-        file, &(struct request){__func__, buffers, count, at_position, false});
-}
-
-aloop_future *aloop_file_writev(aloop_file *file, const struct iovec *buffers,
-                                int count)
-{
-    return start_request(
-        file, &(struct request){__func__, buffers, count, at_position, true});
-}
-
-aloop_future *aloop_file_readv_at(aloop_file *file, const struct iovec *buffers,
-                                  int count, int64_t offset)
-{
-    return start_request(file, &(struct request){__func__, buffers, count,
-                                                 offset_of(offset), false});
-}
-
-aloop_future *aloop_file_writev_at(aloop_file *file,
-                                   const struct iovec *buffers, int count,
-                                   int64_t offset)
-{
-    return start_request(file, &(struct request){__func__, buffers, count,
-                                                 offset_of(offset), true});
+    if (seek == NULL)
+        return refused;
+    seek->distance = offset;
+    data = &seek->data;
+    list_init(&data->queued);
+    data->is_write = data->is_seek = data->is_at_position = true;
+    if (!file->has_position) {
+        leave_file(data, ALOOP_ESPIPE);
+        aloop__file_op_end(&data->use.op, ALOOP_ESPIPE);
+        return &data->use.op.future;
+    }
+    list_push(queue_of(data), &data->queued);
+    if (first_in(queue_of(data)) == data)
+        begin_next(queue_of(data), false);
+    return &data->use.op.future;
 }

@@ -7,6 +7,9 @@
 
 #include "file/file.h"
 
+/* In place of an offset: the operation is at the position of the file. */
+enum { FILE_AT_POSITION = -1 };
+
 /* A read or a write. */
 struct aloop__file_data {
     struct aloop__file_use use;
@@ -15,6 +18,7 @@ struct aloop__file_data {
     const struct iovec *buffers;
     int count; /* Of `buffers`, without those that are done. */
     bool is_write;
+    bool is_seek; /* It only moves the position, to `offset`. */
     bool is_at_position;
     bool is_waiting;  /* For the reactor. */
     bool would_block; /* The work has ended because of that. */
@@ -34,6 +38,23 @@ static inline struct aloop__file_data *aloop__file_data_of(
 void aloop__file_data_advance(struct aloop__file_data *data, size_t size);
 /* kind->work of reads and writes. */
 ssize_t aloop__file_data_work(struct aloop__file_op *op);
+
+/* What a public function was called with. */
+struct aloop__file_request {
+    const char *function;
+    const struct iovec *buffers;
+    int count;
+    int64_t offset; /* Or FILE_AT_POSITION. */
+    bool is_write;
+    /* The function has tried to read what is cached; `moved` is the number of
+     * bytes that it has read. */
+    bool was_tried;
+    size_t moved;
+};
+
+/* Starts an operation, after checks of the arguments. */
+aloop_future *aloop__file_start(aloop_file *file,
+                                const struct aloop__file_request *request);
 
 /* file_cached.c: reads into `buffers` what the page cache has.  Returns the
  * number of bytes.  *ret_is_complete is set to whether all `size` bytes were
