@@ -21,7 +21,8 @@ ALOOP_BEGIN
  * After an error the position has not moved.
  *
  * Status:  the number of bytes; 0 at the end of the file, or if `size` is 0.
- * Errors:  ALOOP_EINVAL: `file` or `buffer` is NULL;
+ * Errors:  ALOOP_EINVAL: `file` is NULL, `buffer` is NULL and `size` is not 0,
+ *          or `size` does not fit a ssize_t;
  *          ALOOP_EBADF: the file is not open for reading;
  *          ALOOP_EISDIR: it is a directory;
  *          ALOOP_EIO, ...: see read(2);
@@ -37,12 +38,13 @@ ALOOP_API aloop_future *aloop_file_read(aloop_file *file, void *buffer,
 /**
  * Writes all bytes at the position, which moves behind them.
  *
- * After an error, such as ALOOP_ENOSPC, the position
- * shows how many were written.  With O_APPEND the bytes are appended to the
+ * After an error, such as ALOOP_ENOSPC, the position shows how many were
+ * written.  With O_APPEND the bytes are appended to the
  * file, and the position is their end.
  *
  * Status:  `size`.
- * Errors:  ALOOP_EINVAL: `file` or `data` is NULL;
+ * Errors:  ALOOP_EINVAL: `file` is NULL, `data` is NULL and `size` is not 0, or
+ *          `size` does not fit a ssize_t;
  *          ALOOP_EBADF: the file is not open for writing;
  *          ALOOP_ENOSPC, ALOOP_EDQUOT: there is no space left;
  *          ALOOP_EFBIG: the limit of file sizes (RLIMIT_FSIZE) or the range of

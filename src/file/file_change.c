@@ -1,6 +1,7 @@
 /* The attributes and the size of open files, and their synchronization. */
 
 #include "file/file.h"
+#include "loop/debug.h"
 #include "os/sys_file.h"
 
 /* Each kind uses those members that it needs. */
@@ -89,7 +90,11 @@ static aloop_future *start_change(aloop_file *file,
 
 aloop_future *aloop_file_stat(aloop_file *file, aloop_stat *ret_stat)
 {
-    if (file != NULL && ret_stat == NULL)
+    int error = aloop__check_handle(file, __func__);
+
+    if (error < 0)
+        return aloop__future_refused(error);
+    if (ret_stat == NULL)
         return aloop__future_failed(file->handle.loop, ALOOP_EINVAL);
     return start_change(file, &stat_kind, __func__, 0, ret_stat);
 }
