@@ -13,8 +13,9 @@ static struct {
     unsigned calls; /* Number of requests for memory. */
     /* The number of the request that fails, from 1; 0: none. */
     unsigned fails_at;
-    bool is_out;        /* Every request for more memory fails. */
-    bool is_growth_off; /* Requests that enlarge an allocation fail. */
+    unsigned fails_from; /* The first of those that all fail; 0: none. */
+    bool is_out;         /* Every request for more memory fails. */
+    bool is_growth_off;  /* Requests that enlarge an allocation fail. */
 } memory;
 
 static inline void *memory_resize(void *context, void *old, size_t old_size,
@@ -25,6 +26,9 @@ static inline void *memory_resize(void *context, void *old, size_t old_size,
 
     (void) context;
     if (new_size > 0 && ++memory.calls == memory.fails_at)
+        return NULL;
+    if (new_size > 0 && memory.fails_from != 0 &&
+        memory.calls >= memory.fails_from)
         return NULL;
     if (new_size > old_size && is_refused)
         return NULL;
@@ -47,6 +51,7 @@ static inline aloop *memory_loop(unsigned fails_at)
     memory.bytes = memory.peak = 0;
     memory.calls = 0;
     memory.fails_at = fails_at;
+    memory.fails_from = 0;
     memory.is_out = false;
     memory.is_growth_off = false;
     return aloop_new(&options);
