@@ -101,6 +101,17 @@ static inline void reopen_loop(const aloop_options *options)
     open_loop(options);
 }
 
+/* Runs the loop until the threads have nothing to do. */
+static inline void wait_for_threads(void)
+{
+    struct aloop__pool_figures figures;
+
+    do {
+        assert_true(aloop_step(d.loop, ALOOP_MS(1)) >= 0);
+        aloop__pool_look(d.loop, LANE_FILE, &figures);
+    } while (figures.queued + figures.running > 0);
+}
+
 /* Creates a file in the folder. */
 static inline void put_file(const char *name, const void *data, size_t size)
 {
