@@ -10,16 +10,8 @@
 
 #include "support/child.h"
 #include "support/fork_fixture.h"
+#include "support/child_result.h"
 #include "support/patient.h"
-
-static void assert_child_succeeded(pid_t child)
-{
-    int status;
-
-    assert_int_equal(patient_waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
-}
 
 static void on_timer(aloop_timer *timer, void *arg)
 {
