@@ -3,7 +3,8 @@
 
 #define _GNU_SOURCE /* For O_DIRECT. */
 
-#include "support/fixture.h"
+#include "support/memory_fixture.h"
+#include "support/file_fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,6 @@
 #include <string.h>
 
 #include "os/sys_file.h"
-#include "simulator/sim_file.h"
 
 #ifndef O_DIRECT /* Some systems have no such flag. */
 #define O_DIRECT 0
@@ -25,29 +25,6 @@ static int file_set_up(void **state)
 
     sim_file_put("/a", "0123456789", 10);
     return error;
-}
-
-/* Every call that can block has to run on a thread. */
-static int file_tear_down(void **state)
-{
-    unsigned calls = sim_file_blocking_calls();
-    int error = tear_down(state);
-
-    assert_int_equal(calls, 0);
-    return error;
-}
-
-/* Makes calls on threads last, so that a test can act meanwhile. */
-static void slow_down(void)
-{
-    sim_options()->file_delay_max_ns = ALOOP_SEC(1);
-}
-
-/* Has a thread begin what was submitted. */
-static void begin(void)
-{
-    turns(2);
-    sim_pass(1);
 }
 
 static void no_cached_reads(void)
@@ -89,6 +66,23 @@ static void an_open_that_runs_delivers_the_file_although_it_is_cancelled(
     aloop_file_close(file);
 }
 
+static void a_path_is_freed_although_the_settled_open_is_kept(void **state)
+{
+    aloop_file *file = NULL;
+    aloop_future *open;
+
+    (void) state;
+    aloop_free(t.loop);
+    t.loop = memory_loop(0);
+    open = aloop_file_open(t.loop, "/a", O_RDONLY, 0, &file);
+    while (!aloop_future_is_settled(open))
+        turns(1);
+    assert_int_equal(aloop_future_status(open), 0);
+    aloop_free(t.loop); /* `open` still has an owner. */
+    t.loop = NULL;
+    assert_int_equal(memory.bytes, 0);
+}
+
 static void an_open_that_has_not_begun_creates_nothing_when_cancelled(
     void **state)
 {
@@ -115,7 +109,7 @@ static void a_file_is_closed_if_its_open_was_dropped(void **state)
     aloop_run(t.loop);
     before = sim_descriptors_open();
     slow_down();
-    aloop_future *open = aloop_file_open(t.loop, "/a", O_RDONLY, 0, &file);
+    aloop_future *open = aloop_file_open(t.loop, "/a", O_RDWR, 0, &file);
     begin();
     aloop_future_unref(open);
     aloop_run(t.loop);
@@ -186,6 +180,24 @@ static void an_append_that_fails_leaves_the_position_at_its_end(void **state)
     aloop_file_close(file);
 }
 
+static void a_move_to_the_end_that_fails_moves_nothing(void **state)
+{
+    aloop_file *file = open_a(O_RDONLY);
+    aloop_future *seek;
+
+    (void) state;
+    assert_int_equal(aloop_file_seek(file, 2, SEEK_SET), 2);
+    sim_fail("aloop__sys_fstat", 1, -EIO);
+    assert_int_equal(aloop_await(aloop_file_seek_end(file, 0)), ALOOP_EIO);
+    seek = aloop_file_seek_end(file, 0);
+    aloop_cancel(seek);
+    assert_int_equal(aloop_await(seek), ALOOP_EABORTED);
+    assert_int_equal(aloop_file_position(file), 2);
+    assert_int_equal(aloop_await(aloop_file_seek_end(file, 0)), 0);
+    assert_int_equal(aloop_file_position(file), 10);
+    aloop_file_close(file);
+}
+
 static void a_read_that_fails_moves_nothing(void **state)
 {
     static char buffer[64];
@@ -236,6 +248,32 @@ static void a_large_write_ends_between_two_pieces_when_cancelled(void **state)
     assert_int_equal(aloop_await(write), ALOOP_EABORTED);
     assert_int_equal(aloop_file_position(file), 8 << 20);
     aloop_file_close(file);
+}
+
+/* What was read from a FIFO cannot be read again. */
+static void a_read_of_a_fifo_that_runs_delivers_its_bytes_when_cancelled(
+    void **state)
+{
+    aloop_file *reader = NULL, *writer = NULL;
+    aloop_future *read;
+    char text[8] = "";
+
+    (void) state;
+    sim_file_fifo("/fifo");
+    aloop_await(aloop_file_open(t.loop, "/fifo", O_RDONLY, 0, &reader));
+    aloop_await(aloop_file_open(t.loop, "/fifo", O_WRONLY, 0, &writer));
+    assert_int_equal(aloop_await(aloop_file_write(writer, "abc", 3)), 3);
+    slow_down();
+    read = aloop_file_read(reader, text, sizeof text);
+    while (sim_calls("aloop__sys_read") == 0) {
+        turns(1);
+        sim_pass(1);
+    }
+    aloop_cancel(read);
+    assert_int_equal(aloop_await(read), 3);
+    assert_string_equal(text, "abc");
+    aloop_file_close(reader);
+    aloop_file_close(writer);
 }
 
 static void a_close_lets_what_runs_end_first(void **state)
@@ -335,6 +373,31 @@ static void a_forked_child_that_frees_the_loop_reports_nothing(void **state)
     t.loop = aloop_new(&options);
 }
 
+/* Only its process number tells that it is one. */
+static void a_child_that_is_not_marked_cannot_use_files(void **state)
+{
+    aloop_file *file, *other;
+    char byte;
+
+    (void) state;
+    aloop_free(t.loop);
+    sim_unmark();
+    t.loop = aloop_new(NULL);
+    file = open_a(O_RDWR);
+    sim_fork();
+
+    assert_int_equal(aloop_await(aloop_file_read(file, &byte, 1)), ALOOP_EPERM);
+    assert_int_equal(aloop_await(aloop_file_write(file, "x", 1)), ALOOP_EPERM);
+    assert_int_equal(
+        aloop_await(aloop_file_open(t.loop, "/a", O_RDONLY, 0, &other)),
+        ALOOP_EPERM);
+    assert_int_equal(aloop_file_detach(file), ALOOP_EPERM);
+
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    assert_int_equal(aloop_await(aloop_file_read(file, &byte, 1)), 1);
+    aloop_file_close(file);
+}
+
 static void operations_fail_where_no_thread_can_be_started(void **state)
 {
     aloop_file *file = NULL;
@@ -362,7 +425,26 @@ static void a_file_is_closed_where_no_thread_can_be_started(void **state)
     assert_int_equal(sim_descriptors_open(), before);
 }
 
+/* As /dev/kmsg does, whose reads wait for the next message. */
+static void a_device_that_refuses_seeks_has_no_position(void **state)
+{
+    aloop_file *file;
+
+    (void) state;
+    sim_fail("aloop__sys_seek", 1, -EINVAL);
+    file = open_a(O_RDONLY);
+    assert_int_equal(aloop_file_position(file), ALOOP_ESPIPE);
+    aloop_file_close(file);
+}
+
 /* The fast path. */
+
+/* The number of cached reads, without the one by which the open of the first
+ * file finds out that they are possible. */
+static unsigned cached_reads(void)
+{
+    return sim_calls("aloop__sys_pread_cached") - 1;
+}
 
 static void a_cached_read_makes_one_call(void **state)
 {
@@ -374,7 +456,28 @@ static void a_cached_read_makes_one_call(void **state)
     assert_int_equal(aloop_future_status(read), 4);
     assert_string_equal(text, "0123");
     aloop_future_unref(read);
-    assert_int_equal(sim_calls("aloop__sys_pread_cached"), 1);
+    assert_int_equal(cached_reads(), 1);
+    aloop_file_close(file);
+}
+
+static void cached_reads_of_several_buffers_need_no_thread(void **state)
+{
+    aloop_file *file = open_a(O_RDONLY);
+    char text[2][4] = {"", ""};
+    struct iovec buffers[] = {{text[0], 3}, {text[1], 3}};
+    aloop_future *read = aloop_file_readv_at(file, buffers, 2, 1);
+
+    (void) state;
+    assert_int_equal(aloop_future_status(read), 6);
+    assert_string_equal(text[0], "123");
+    assert_string_equal(text[1], "456");
+    aloop_future_unref(read);
+    read = aloop_file_readv(file, buffers, 2);
+    assert_int_equal(aloop_future_status(read), 6);
+    assert_string_equal(text[0], "012");
+    aloop_future_unref(read);
+    assert_int_equal(aloop_file_position(file), 6);
+    assert_int_equal(sim_calls("aloop__sys_preadv"), 0);
     aloop_file_close(file);
 }
 
@@ -401,7 +504,7 @@ static void reads_that_miss_the_cache_back_off(void **state)
     for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
         sim_file_evict("/a");
         assert_int_equal(aloop_await(aloop_file_read_at(file, text, 4, 0)), 4);
-        assert_int_equal(sim_calls("aloop__sys_pread_cached"), tries[i]);
+        assert_int_equal(cached_reads(), tries[i]);
     }
     aloop_file_close(file);
 }
@@ -415,17 +518,18 @@ static void a_hit_ends_the_back_off(void **state)
     sim_file_evict("/a");
     for (int i = 0; i < 4; i++)
         assert_int_equal(aloop_await(aloop_file_read_at(file, text, 4, 0)), 4);
-    assert_int_equal(sim_calls("aloop__sys_pread_cached"), 3);
+    assert_int_equal(cached_reads(), 3);
     aloop_file_close(file);
 }
 
 static void a_file_system_that_refuses_is_asked_once(void **state)
 {
-    aloop_file *file = open_a(O_RDONLY);
+    aloop_file *file;
     char text[4];
 
     (void) state;
     no_cached_reads();
+    file = open_a(O_RDONLY);
     for (int i = 0; i < 4; i++)
         assert_int_equal(aloop_await(aloop_file_read_at(file, text, 4, 0)), 4);
     assert_int_equal(sim_calls("aloop__sys_pread_cached"), 1);
@@ -558,24 +662,30 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_open_that_runs_delivers_the_file_although_it_is_cancelled),
+        OTHER_TEST(a_path_is_freed_although_the_settled_open_is_kept),
         TEST(an_open_that_has_not_begun_creates_nothing_when_cancelled),
         TEST(a_file_is_closed_if_its_open_was_dropped),
         TEST(a_file_with_a_lease_is_opened_by_waiting_for_it),
         TEST(short_counts_are_continued),
         TEST(the_position_shows_what_was_written_before_an_error),
         TEST(an_append_that_fails_leaves_the_position_at_its_end),
+        TEST(a_move_to_the_end_that_fails_moves_nothing),
         TEST(a_read_that_fails_moves_nothing),
         TEST(a_read_that_runs_settles_with_its_status_when_cancelled),
         TEST(a_large_write_ends_between_two_pieces_when_cancelled),
+        TEST(a_read_of_a_fifo_that_runs_delivers_its_bytes_when_cancelled),
         TEST(a_close_lets_what_runs_end_first),
         TEST(a_close_that_a_signal_interrupts_has_succeeded),
         TEST(an_error_of_a_close_is_reported),
         TEST(an_error_of_a_close_at_the_end_of_the_loop_is_reported),
         OTHER_TEST(an_error_of_a_file_that_aloop_free_closes_is_reported),
         OTHER_TEST(a_forked_child_that_frees_the_loop_reports_nothing),
+        OTHER_TEST(a_child_that_is_not_marked_cannot_use_files),
         TEST(operations_fail_where_no_thread_can_be_started),
         OTHER_TEST(a_file_is_closed_where_no_thread_can_be_started),
+        OTHER_TEST(a_device_that_refuses_seeks_has_no_position),
         TEST(a_cached_read_makes_one_call),
+        TEST(cached_reads_of_several_buffers_need_no_thread),
         TEST(the_end_of_a_cached_file_is_found_without_a_thread),
         TEST(reads_that_miss_the_cache_back_off),
         TEST(a_hit_ends_the_back_off),
