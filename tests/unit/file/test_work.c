@@ -287,6 +287,127 @@ static void posts_run_while_the_end_of_the_loop_waits(void **state)
     assert_int_equal(aloop__sys_clock_ns(), begin_ns + ALOOP_SEC(3));
 }
 
+/* Frees the loop while a slow function runs.  The wait for it must be one, and
+ * its future must settle for its continuation. */
+static void expect_calm_end(void)
+{
+    unsigned wakes;
+
+    w.is_slow = true;
+    assert_int_equal(aloop_then(start(1), note_status, NULL), 0);
+    aloop_step(t.loop, 0);
+    wakes = sim_wakes();
+
+    assert_int_equal(aloop_free(t.loop), 0);
+
+    t.loop = NULL;
+    assert_noted(1);
+    assert_true(sim_wakes() - wakes < 20);
+}
+
+static void no_poll(aloop_poll *poll, unsigned events, void *arg)
+{
+    (void) poll;
+    (void) events;
+    (void) arg;
+}
+
+static void a_ready_poll_does_not_disturb_the_end_of_the_loop(void **state)
+{
+    aloop_poll *poll;
+    int fds[2];
+
+    (void) state;
+    assert_int_equal(sim_pair(fds), 0);
+    assert_int_equal(aloop_poll_start(t.loop, fds[0], ALOOP_POLL_READABLE,
+                                      no_poll, NULL, &poll),
+                     0);
+    assert_int_equal(aloop__sys_send(fds[1], "x", 1), 1);
+    turns(2);
+
+    expect_calm_end();
+
+    aloop__sys_close(fds[0]);
+    aloop__sys_close(fds[1]);
+}
+
+static void a_poll_that_is_always_ready_does_not_disturb_it(void **state)
+{
+    int fd = sim_file();
+    aloop_poll *poll;
+
+    (void) state;
+    assert_int_equal(
+        aloop_poll_start(t.loop, fd, ALOOP_POLL_READABLE, no_poll, NULL, &poll),
+        0);
+
+    expect_calm_end();
+
+    aloop__sys_close(fd);
+}
+
+static void a_timer_with_a_period_does_not_disturb_it(void **state)
+{
+    aloop_timer *timer;
+
+    (void) state;
+    assert_int_equal(
+        aloop_timer_start(t.loop, 1, 1, ignore_timer, NULL, &timer), 0);
+
+    expect_calm_end();
+}
+
+static void no_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
+{
+    (void) listener;
+    (void) stream;
+    (void) arg;
+}
+
+static void a_connection_that_waits_does_not_disturb_it(void **state)
+{
+    aloop_listener *listener;
+    int peer;
+
+    (void) state;
+    assert_int_equal(aloop_tcp_listen(t.loop, "127.0.0.1", "4000", no_stream,
+                                      NULL, &listener),
+                     0);
+    peer = sim_connect(4000);
+
+    expect_calm_end();
+
+    sim_peer_close(peer);
+}
+
+static void no_data(aloop_stream *stream, const void *data, ssize_t size,
+                    void *arg)
+{
+    (void) stream;
+    (void) data;
+    (void) size;
+    (void) arg;
+}
+
+static void data_that_are_not_read_do_not_disturb_it(void **state)
+{
+    int listener = sim_listen("127.0.0.1", 4000, 1), peer;
+    aloop_stream *stream;
+
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "4000", &stream)),
+        0);
+    peer = sim_accept(listener);
+    assert_int_equal(aloop_stream_start(stream, no_data, NULL), 0);
+    assert_int_equal(sim_peer_send(peer, "x", 1), 1);
+
+    expect_calm_end();
+
+    sim_peer_close(peer);
+    sim_peer_close(listener);
+}
+
 static void functions_that_have_not_begun_do_not_delay_the_end(void **state)
 {
     (void) state;
@@ -339,6 +460,71 @@ static void a_child_has_none_of_the_functions(void **state)
     assert_int_equal(aloop_await(queued), ALOOP_EABORTED);
     assert_int_equal(aloop_await(start(4)), 4);
     assert_int_equal(w.ended, 1);
+}
+
+static void use_unmarked_system(void)
+{
+    aloop_free(t.loop);
+    sim_unmark();
+    t.loop = aloop_new(NULL);
+}
+
+/* The threads are the parent's, and would never answer. */
+static void a_child_that_is_not_marked_does_not_wait_for_threads(void **state)
+{
+    aloop_future *running, *queued;
+    aloop_stream *stream;
+
+    (void) state;
+    use_unmarked_system();
+    w.is_slow = true;
+    running = start(1);
+    aloop_step(t.loop, 0);
+    queued = start(2);
+    sim_fork();
+
+    assert_int_equal(aloop_await(running), ALOOP_EPERM);
+    assert_int_equal(aloop_await(queued), ALOOP_EPERM);
+    assert_int_equal(aloop_await(start(3)), ALOOP_EPERM);
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(t.loop, "slow", "80", &stream)),
+        ALOOP_EPERM);
+    assert_int_equal(aloop_step(t.loop, 0), ALOOP_EPERM);
+    assert_int_equal(aloop_run(t.loop), ALOOP_EPERM);
+
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    w.is_slow = false;
+    assert_int_equal(aloop_await(start(4)), 4);
+    assert_int_equal(sim_harms(), 0);
+}
+
+static ssize_t fork_and_work(aloop *loop, void *arg)
+{
+    aloop_future **running = arg;
+
+    (void) loop;
+    sim_fork();
+    assert_int_equal(aloop_await(start(2)), ALOOP_EPERM);
+    return aloop_await(*running);
+}
+
+static void a_child_that_a_task_forks_does_not_wait_for_threads(void **state)
+{
+    aloop_future *running, *task;
+
+    (void) state;
+    use_unmarked_system();
+    w.is_slow = true;
+    running = start(1);
+    aloop_step(t.loop, 0);
+    task = aloop_spawn(t.loop, fork_and_work, &running);
+
+    assert_int_equal(aloop_run(t.loop), ALOOP_EPERM);
+
+    assert_int_equal(aloop_future_status(task), ALOOP_PENDING);
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    assert_int_equal(aloop_await(task), ALOOP_EABORTED);
+    assert_int_equal(sim_harms(), 0);
 }
 
 static void the_state_of_a_lane_can_be_read(void **state)
@@ -582,9 +768,16 @@ int main(void)
         WORK(a_function_fails_if_no_thread_can_start),
         WORK(a_function_may_post_progress),
         WORK(posts_run_while_the_end_of_the_loop_waits),
+        WORK(a_ready_poll_does_not_disturb_the_end_of_the_loop),
+        WORK(a_poll_that_is_always_ready_does_not_disturb_it),
+        WORK(a_timer_with_a_period_does_not_disturb_it),
+        WORK(a_connection_that_waits_does_not_disturb_it),
+        WORK(data_that_are_not_read_do_not_disturb_it),
         WORK(functions_that_have_not_begun_do_not_delay_the_end),
         WORK(a_task_that_works_again_and_again_is_ended),
         WORK(a_child_has_none_of_the_functions),
+        WORK(a_child_that_is_not_marked_does_not_wait_for_threads),
+        WORK(a_child_that_a_task_forks_does_not_wait_for_threads),
         WORK(the_state_of_a_lane_can_be_read),
         WORK(a_host_is_notified_of_new_work_and_of_its_end),
         WORK(a_map_runs_each_item_once_and_in_order),
