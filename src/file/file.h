@@ -49,6 +49,15 @@ bool aloop__file_may_open_cached(aloop *loop);
  * in this turn. */
 size_t aloop__file_cached_left(const aloop *loop);
 
+/* fs_cached.c: reads a whole small file of at most `size_max` bytes on the
+ * loop's own thread.  Returns the number of bytes, and *ret_block has them and
+ * a zero.  After an error the pool has to read the file.  *ret_fd is then -1,
+ * or a descriptor of the file that nothing was read from, for the pool to
+ * use. */
+struct aloop__data;
+ssize_t aloop__fs_read_cached(aloop *loop, const char *path, size_t size_max,
+                              struct aloop__data **ret_block, int *ret_fd);
+
 /* An operation on an open file, and the beginning of the structs of all such
  * kinds. */
 struct aloop__file_use {
