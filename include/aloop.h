@@ -92,6 +92,8 @@
 #include "aloop/tcp.h"
 #include "aloop/file.h"
 #include "aloop/file_data.h"
+#include "aloop/fs.h"
+#include "aloop/fs_attributes.h"
 #include "aloop/fs_data.h"
 #include "aloop/task.h"
 #include "aloop/main.h"
