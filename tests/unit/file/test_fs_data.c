@@ -1,0 +1,908 @@
+/* Whole files and temporary ones, on the simulated system: errors in the
+ * middle, crashes, FIFOs and cancels.  tests/system/test_fs_data.c has the
+ * rest. */
+
+#include "support/file_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "os/sys_file.h"
+
+enum { OLD_SIZE = 9000, NEW_SIZE = 14000, SEEDS = 6 };
+
+static char old_data[OLD_SIZE], new_data[NEW_SIZE];
+
+static int data_set_up(void **state)
+{
+    int error = set_up(state);
+
+    memset(old_data, 'o', sizeof old_data);
+    memset(new_data, 'n', sizeof new_data);
+    sim_file_put("/d/a", "abc", 3);
+    return error;
+}
+
+/* Leaves reads of small files to threads. */
+static void no_cached_opens(void)
+{
+    sim_device("/d/a")->cached_open_error = -EAGAIN;
+}
+
+static ssize_t read_whole(const char *path, size_t size_max, void **ret_data)
+{
+    *ret_data = NULL;
+    return aloop_await(aloop_fs_read_file(t.loop, path, size_max, ret_data));
+}
+
+static ssize_t write_whole(const char *path, const void *data, size_t size)
+{
+    return aloop_await(aloop_fs_write_file(t.loop, path, data, size, 0640));
+}
+
+static ssize_t replace_whole(const char *path, const void *data, size_t size)
+{
+    return aloop_await(aloop_fs_replace_file(t.loop, path, data, size, 0640));
+}
+
+static void expect_content(const char *path, const char *text)
+{
+    char found[64] = "";
+
+    assert_int_equal(sim_file_get(path, found, sizeof found), strlen(text));
+    assert_string_equal(found, text);
+}
+
+static aloop_stat stat_of(const char *path)
+{
+    aloop_stat stat = {0};
+
+    assert_int_equal(aloop_await(aloop_fs_stat(t.loop, path, &stat)), 0);
+    return stat;
+}
+
+/* Runs the loop until `future` has used the reactor for some time. */
+static void wait_in_reactor(aloop_future *future)
+{
+    aloop_await(aloop_sleep(t.loop, 10 * MS));
+    assert_false(aloop_future_is_settled(future));
+}
+
+static aloop_file *open_fifo(int flags)
+{
+    aloop_file *file = NULL;
+
+    assert_int_equal(
+        aloop_await(aloop_file_open(t.loop, "/d/f", flags, 0, &file)), 0);
+    return file;
+}
+
+/* Reading. */
+
+static void a_file_is_read_with_a_zero_behind_it(void **state)
+{
+    void *data;
+
+    (void) state;
+    assert_int_equal(read_whole("/d/a", 100, &data), 3);
+    assert_string_equal(data, "abc");
+    assert_int_equal((uintptr_t) data % 64, 0);
+    aloop_data_free(t.loop, data);
+    aloop_data_free(t.loop, NULL);
+}
+
+static void an_empty_file_gives_data_that_are_empty(void **state)
+{
+    void *data;
+
+    (void) state;
+    sim_file_put("/d/e", "", 0);
+    assert_int_equal(read_whole("/d/e", 0, &data), 0);
+    assert_string_equal(data, "");
+    assert_int_equal(read_whole("/d/e", SIZE_MAX, &data), 0);
+    assert_string_equal(data, "");
+}
+
+static void a_file_of_one_byte_more_than_allowed_is_efbig(void **state)
+{
+    void *data;
+
+    (void) state;
+    assert_int_equal(read_whole("/d/a", 3, &data), 3);
+    assert_int_equal(read_whole("/d/a", 2, &data), ALOOP_EFBIG);
+    assert_null(data);
+    assert_int_equal(read_whole("/d/a", 0, &data), ALOOP_EFBIG);
+    assert_int_equal(sim_calls("aloop__sys_read"), 2); /* The first file's. */
+}
+
+static void short_counts_do_not_end_a_file(void **state)
+{
+    void *data;
+
+    (void) state;
+    sim_file_put("/d/n", new_data, NEW_SIZE);
+    sim_options()->short_file_percent = 100;
+    assert_int_equal(read_whole("/d/n", SIZE_MAX, &data), NEW_SIZE);
+    assert_memory_equal(data, new_data, NEW_SIZE);
+    assert_int_equal(write_whole("/d/w", new_data, NEW_SIZE), NEW_SIZE);
+    assert_int_equal(sim_file_get("/d/w", NULL, 0), NEW_SIZE);
+}
+
+/* Has a thread look at the size of /d/a, and then gives the file another
+ * one. */
+static aloop_future *read_while_changing(void **ret_data, size_t size)
+{
+    aloop_future *read;
+
+    slow_down();
+    read = aloop_fs_read_file(t.loop, "/d/a", NEW_SIZE, ret_data);
+    while (sim_calls("aloop__sys_fstat") == 0)
+        aloop_await(aloop_sleep(t.loop, MS));
+    assert_int_equal(sim_calls("aloop__sys_read"), 0);
+    sim_options()->file_delay_max_ns = 0;
+    assert_int_equal(write_whole("/d/a", new_data, size), size);
+    return read;
+}
+
+static void a_file_that_grows_is_read_as_far_as_it_goes(void **state)
+{
+    void *data = NULL;
+
+    (void) state;
+    assert_int_equal(aloop_await(read_while_changing(&data, NEW_SIZE)),
+                     NEW_SIZE);
+    assert_memory_equal(data, new_data, NEW_SIZE);
+    assert_int_equal((uintptr_t) data % 64, 0);
+}
+
+static void a_file_that_shrinks_is_read_as_far_as_it_goes(void **state)
+{
+    void *data = NULL;
+
+    (void) state;
+    sim_file_put("/d/a", old_data, OLD_SIZE);
+    assert_int_equal(aloop_await(read_while_changing(&data, 1)), 1);
+    assert_string_equal(data, "n");
+}
+
+static void errors_of_a_read_leave_nothing_behind(void **state)
+{
+    static const char *const calls[] = {"aloop__sys_openat", "aloop__sys_fstat",
+                                        "aloop__sys_read"};
+    void *data;
+
+    (void) state;
+    no_cached_opens();
+    read_whole("/d/a", 100, &data);
+    unsigned before = sim_descriptors_open();
+    for (int i = 0; i < 3; i++) {
+        sim_fail(calls[i], 1, -EIO);
+        assert_int_equal(read_whole("/d/a", 100, &data), ALOOP_EIO);
+        assert_null(data);
+    }
+    sim_fail("aloop__sys_preadv", 1, -EIO); /* It looks for one byte more. */
+    assert_int_equal(read_whole("/d/a", 1, &data), ALOOP_EIO);
+    assert_int_equal(read_whole("/d", 100, &data), ALOOP_EISDIR);
+    assert_int_equal(read_whole("/d/no", 100, &data), ALOOP_ENOENT);
+    assert_int_equal(read_whole("", 100, &data), ALOOP_ENOENT);
+    assert_int_equal(sim_descriptors_open(), before);
+}
+
+static void a_lease_is_waited_for(void **state)
+{
+    void *data;
+
+    (void) state;
+    no_cached_opens();
+    sim_fail("aloop__sys_openat", 1, -EAGAIN);
+    assert_int_equal(read_whole("/d/a", 100, &data), 3);
+    sim_fail("aloop__sys_openat", 1, -EAGAIN);
+    sim_fail("aloop__sys_openat", 2, -EAGAIN);
+    assert_int_equal(read_whole("/d/a", 100, &data), ALOOP_EAGAIN);
+    assert_null(data);
+}
+
+/* The reactor refuses to watch a regular file. */
+static void a_file_that_is_never_ready_is_an_error(void **state)
+{
+    void *data;
+
+    (void) state;
+    no_cached_opens();
+    sim_fail("aloop__sys_read", 1, -EAGAIN);
+    assert_int_equal(read_whole("/d/a", 100, &data), 3);
+    sim_fail_from("aloop__sys_read", 1, -EAGAIN);
+    assert_int_equal(read_whole("/d/a", 100, &data), ALOOP_EAGAIN);
+    sim_forgive();
+    sim_fail_from("aloop__sys_pwritev", 1, -EAGAIN);
+    assert_int_equal(write_whole("/d/a", "x", 1), ALOOP_EAGAIN);
+    sim_forgive();
+}
+
+static void a_read_that_has_not_begun_is_taken_back(void **state)
+{
+    void *data = NULL;
+    aloop_future *read = aloop_fs_read_file(t.loop, "/d/a", 10, &data);
+
+    (void) state;
+    aloop_cancel(read);
+    assert_int_equal(aloop_await(read), ALOOP_EABORTED);
+    assert_null(data);
+    assert_int_equal(sim_calls("aloop__sys_openat"), 0);
+}
+
+static void a_read_that_runs_ends_before_the_next_piece_when_cancelled(
+    void **state)
+{
+    void *data = NULL;
+    aloop_future *read;
+
+    (void) state;
+    slow_down();
+    read = aloop_fs_read_file(t.loop, "/d/a", 10, &data);
+    begin();
+    aloop_cancel(read);
+    assert_false(aloop_future_is_settled(read));
+    assert_int_equal(aloop_await(read), ALOOP_EABORTED);
+    assert_null(data);
+    assert_int_equal(sim_calls("aloop__sys_read"), 0);
+}
+
+static void data_that_no_caller_wants_are_freed(void **state)
+{
+    void *data = NULL;
+    aloop_future *read;
+
+    (void) state;
+    slow_down();
+    read = aloop_fs_read_file(t.loop, "/d/a", 10, &data);
+    begin();
+    aloop_future_unref(read);
+    aloop_run(t.loop);
+    assert_null(data);
+}
+
+/* FIFOs. */
+
+static void a_fifo_is_read_until_its_last_writer_has_closed_it(void **state)
+{
+    void *data = NULL;
+    aloop_future *read;
+    aloop_file *writer;
+
+    (void) state;
+    sim_file_fifo("/d/f");
+    read = aloop_fs_read_file(t.loop, "/d/f", 100, &data);
+    wait_in_reactor(read);
+    writer = open_fifo(O_WRONLY);
+    assert_int_equal(aloop_await(aloop_file_write(writer, "ab", 2)), 2);
+    wait_in_reactor(read);
+    assert_int_equal(aloop_await(aloop_file_write(writer, "cd", 2)), 2);
+    wait_in_reactor(read);
+    aloop_file_close(writer);
+    assert_int_equal(aloop_await(read), 4);
+    assert_string_equal(data, "abcd");
+}
+
+static void a_fifo_of_more_bytes_than_allowed_is_efbig(void **state)
+{
+    void *data = NULL;
+    aloop_future *read;
+    aloop_file *writer;
+
+    (void) state;
+    sim_file_fifo("/d/f");
+    read = aloop_fs_read_file(t.loop, "/d/f", 1000, &data);
+    wait_in_reactor(read);
+    writer = open_fifo(O_WRONLY);
+    aloop_detach(aloop_file_write(writer, old_data, 1001));
+    assert_int_equal(aloop_await(read), ALOOP_EFBIG);
+    assert_null(data);
+    aloop_file_close(writer);
+}
+
+static void a_read_of_a_fifo_that_waits_is_cancelled_immediately(void **state)
+{
+    void *data = NULL;
+    aloop_future *read;
+    unsigned before;
+
+    (void) state;
+    sim_file_fifo("/d/f");
+    read_whole("/d/a", 10, &data);
+    before = sim_descriptors_open();
+    data = NULL;
+    read = aloop_fs_read_file(t.loop, "/d/f", 100, &data);
+    wait_in_reactor(read);
+    aloop_cancel(read);
+    assert_true(aloop_future_is_settled(read));
+    assert_int_equal(aloop_await(read), ALOOP_EABORTED);
+    aloop_run(t.loop);
+    assert_null(data);
+    assert_int_equal(sim_descriptors_open(), before);
+}
+
+static void a_cancel_while_a_thread_opens_a_fifo_ends_the_read(void **state)
+{
+    void *data = NULL;
+    aloop_future *read;
+
+    (void) state;
+    sim_file_fifo("/d/f");
+    slow_down();
+    read = aloop_fs_read_file(t.loop, "/d/f", 100, &data);
+    begin();
+    aloop_cancel(read);
+    assert_false(aloop_future_is_settled(read));
+    assert_int_equal(aloop_await(read), ALOOP_EABORTED);
+    aloop_run(t.loop);
+}
+
+static void aloop_free_ends_a_read_of_a_fifo_and_frees_data(void **state)
+{
+    aloop_options options = {.size = sizeof options,
+                             .on_unhandled = on_unhandled};
+    static void *data[2];
+
+    (void) state;
+    sim_file_fifo("/d/f");
+    read_whole("/d/a", 10, &data[0]);
+    aloop_detach(aloop_fs_read_file(t.loop, "/d/f", 100, &data[1]));
+    aloop_await(aloop_sleep(t.loop, 10 * MS));
+    slow_down();
+    aloop_detach(aloop_fs_read_file(t.loop, "/d/a", 100, &data[1]));
+    begin();
+    assert_int_equal(aloop_free(t.loop), 0);
+    assert_string_equal(sim_mess(), "");
+    t.loop = aloop_new(&options);
+}
+
+static void errors_of_watching_end_the_operation(void **state)
+{
+    void *data;
+
+    (void) state;
+    sim_file_fifo("/d/f");
+    read_whole("/d/a", 10, &data);
+    sim_fail("aloop__reactor_set", 1, -ENOSPC);
+    assert_int_equal(read_whole("/d/f", 10, &data), ALOOP_ENOSPC);
+    assert_null(data);
+    sim_fail("aloop__reactor_set", 1, -EPERM);
+    assert_int_equal(read_whole("/d/f", 10, &data), 0);
+}
+
+static void a_fifo_is_written_as_far_as_its_reader_goes(void **state)
+{
+    static char data[100000], found[100000];
+    size_t done = 0;
+    aloop_future *write;
+    aloop_file *reader;
+
+    (void) state;
+    sim_file_fifo("/d/f");
+    assert_int_equal(write_whole("/d/f", data, 1), ALOOP_ENXIO);
+    reader = open_fifo(O_RDONLY);
+    memset(data, 'x', sizeof data);
+    write = aloop_fs_write_file(t.loop, "/d/f", data, sizeof data, 0);
+    wait_in_reactor(write);
+    while (done < sizeof data) {
+        ssize_t count = aloop_await(
+            aloop_file_read(reader, found + done, sizeof found - done));
+
+        assert_true(count > 0);
+        done += (size_t) count;
+    }
+    assert_int_equal(aloop_await(write), sizeof data);
+    assert_memory_equal(found, data, sizeof data);
+    write = aloop_fs_write_file(t.loop, "/d/f", data, sizeof data, 0);
+    wait_in_reactor(write);
+    aloop_file_close(reader);
+    assert_int_equal(aloop_await(write), ALOOP_EPIPE);
+}
+
+/* Writing. */
+
+static void a_file_is_created_or_emptied_and_written(void **state)
+{
+    (void) state;
+    assert_int_equal(write_whole("/d/n", "new", 3), 3);
+    expect_content("/d/n", "new");
+    assert_int_equal(stat_of("/d/n").mode, 0640);
+    assert_int_equal(write_whole("/d/a", "x", 1), 1);
+    expect_content("/d/a", "x");
+    assert_int_equal(write_whole("/d/a", NULL, 0), 0);
+    expect_content("/d/a", "");
+}
+
+static void a_file_that_has_no_offsets_is_written(void **state)
+{
+    (void) state;
+    sim_fail("aloop__sys_pwritev", 1, -ESPIPE);
+    assert_int_equal(write_whole("/d/a", "xyz", 3), 3);
+    expect_content("/d/a", "xyz");
+    sim_options()->short_file_percent = 100;
+    sim_fail("aloop__sys_pwritev", 2, -ESPIPE);
+    assert_int_equal(write_whole("/d/a", "xyz", 3), ALOOP_ESPIPE);
+}
+
+static void errors_of_a_write_leave_a_part(void **state)
+{
+    struct sim_device *device = sim_mount("/m");
+
+    (void) state;
+    device->size_max = 8192;
+    assert_int_equal(write_whole("/m/a", new_data, NEW_SIZE), ALOOP_ENOSPC);
+    assert_int_equal(sim_file_get("/m/a", NULL, 0), 8192);
+    sim_file_size_max(5);
+    assert_int_equal(write_whole("/d/a", "0123456", 7), ALOOP_EFBIG);
+    expect_content("/d/a", "01234");
+    sim_file_size_max(-1);
+    sim_fail("aloop__sys_fstat", 1, -EIO);
+    assert_int_equal(write_whole("/d/a", "x", 1), ALOOP_EIO);
+    assert_int_equal(write_whole("/d", "x", 1), ALOOP_EISDIR);
+    assert_int_equal(write_whole("/d/no/x", "x", 1), ALOOP_ENOENT);
+}
+
+static void an_error_of_the_close_is_that_of_the_write(void **state)
+{
+    (void) state;
+    sim_fail("aloop__sys_close", 1, -EDQUOT);
+    assert_int_equal(write_whole("/d/a", "x", 1), ALOOP_EDQUOT);
+    sim_fail("aloop__sys_close", 1, -EINPROGRESS);
+    assert_int_equal(write_whole("/d/a", "x", 1), 1);
+}
+
+static void a_large_write_ends_between_two_pieces_when_cancelled(void **state)
+{
+    static char data[20 << 20];
+    aloop_future *write;
+
+    (void) state;
+    slow_down();
+    write = aloop_fs_write_file(t.loop, "/d/w", data, sizeof data, 0600);
+    while (sim_calls("aloop__sys_pwritev") == 0)
+        aloop_await(aloop_sleep(t.loop, MS));
+    aloop_cancel(write);
+    assert_false(aloop_future_is_settled(write));
+    assert_int_equal(aloop_await(write), ALOOP_EABORTED);
+    assert_int_equal(sim_file_get("/d/w", NULL, 0) % (8 << 20), 0);
+    assert_true(sim_file_get("/d/w", NULL, 0) < (ssize_t) sizeof data);
+}
+
+static void invalid_arguments_give_a_failed_future(void **state)
+{
+    char name[8] = "XXXXX", path[5001];
+    aloop_file *file = NULL;
+    void *data = NULL;
+
+    (void) state;
+    memset(path, 'x', sizeof path - 1);
+    path[sizeof path - 1] = '\0';
+    assert_int_equal(aloop_await(aloop_fs_read_file(t.loop, "/d/a", 1, NULL)),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_fs_read_file(NULL, "/d/a", 1, &data)),
+                     ALOOP_EINVAL);
+    assert_int_equal(read_whole(NULL, 1, &data), ALOOP_EINVAL);
+    assert_int_equal(read_whole(path, 1, &data), ALOOP_ENAMETOOLONG);
+    assert_int_equal(write_whole("/d/a", NULL, 1), ALOOP_EINVAL);
+    assert_int_equal(write_whole("/d/a", "", SIZE_MAX), ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(aloop_fs_write_file(t.loop, "/d/a", "", 0, 010000)),
+        ALOOP_EINVAL);
+    assert_int_equal(replace_whole(NULL, "", 0), ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_fs_mkdtemp(t.loop, NULL)), ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_fs_mkdtemp(t.loop, name)), ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_fs_mkdtemp(NULL, name)), ALOOP_EINVAL);
+    memcpy(name, "aXXXXXX", 8);
+    assert_int_equal(aloop_await(aloop_fs_mkstemp(t.loop, name, NULL)),
+                     ALOOP_EINVAL);
+    name[6] = 'x';
+    assert_int_equal(aloop_await(aloop_fs_mkstemp(t.loop, name, &file)),
+                     ALOOP_EINVAL);
+    expect_content("/d/a", "abc");
+}
+
+/* Replacing. */
+
+static void a_replaced_file_keeps_its_owner_and_mode(void **state)
+{
+    aloop_stat stat;
+
+    (void) state;
+    aloop_await(aloop_fs_chown(t.loop, "/d/a", 3, 4));
+    aloop_await(aloop_fs_chmod(t.loop, "/d/a", 04711));
+    assert_int_equal(replace_whole("/d/a", "new", 3), 3);
+    expect_content("/d/a", "new");
+    stat = stat_of("/d/a");
+    assert_int_equal(stat.mode, 04711);
+    assert_int_equal(stat.user, 3);
+    assert_int_equal(stat.group, 4);
+    assert_int_equal(sim_file_count("/d"), 1);
+}
+
+static void a_new_file_gets_the_mode(void **state)
+{
+    (void) state;
+    assert_int_equal(replace_whole("/d/n", "new", 3), 3);
+    expect_content("/d/n", "new");
+    assert_int_equal(stat_of("/d/n").mode, 0640);
+    assert_int_equal(replace_whole("n", "in the working directory", 24), 24);
+    assert_int_equal(replace_whole("/n", "in the root", 11), 11);
+    expect_content("/n", "in the root");
+}
+
+static void an_owner_that_cannot_be_kept_gives_others_no_rights(void **state)
+{
+    (void) state;
+    aloop_await(aloop_fs_chown(t.loop, "/d/a", 3, 4));
+    aloop_await(aloop_fs_chmod(t.loop, "/d/a", 06764));
+    sim_fail("aloop__sys_fchown", 1, -EPERM);
+    assert_int_equal(replace_whole("/d/a", "x", 1), 1);
+    assert_int_equal(stat_of("/d/a").mode, 0764);
+    assert_int_equal(stat_of("/d/a").group, 4);
+    aloop_await(aloop_fs_chmod(t.loop, "/d/a", 06764));
+    sim_fail("aloop__sys_fchown", 1, -EPERM);
+    sim_fail("aloop__sys_fchown", 2, -EPERM);
+    assert_int_equal(replace_whole("/d/a", "y", 1), 1);
+    assert_int_equal(stat_of("/d/a").mode, 0744);
+}
+
+static void a_link_stays_and_its_file_is_replaced(void **state)
+{
+    aloop_stat stat;
+
+    (void) state;
+    aloop_await(aloop_fs_symlink(t.loop, "d/a", "/l"));
+    aloop_await(aloop_fs_link(t.loop, "/d/a", "/d/hard"));
+    assert_int_equal(replace_whole("/l", "new", 3), 3);
+    expect_content("/d/a", "new");
+    expect_content("/d/hard", "abc");
+    assert_int_equal(aloop_await(aloop_fs_lstat(t.loop, "/l", &stat)), 0);
+    assert_int_equal(stat.type, ALOOP_FILE_LINK);
+    aloop_await(aloop_fs_symlink(t.loop, "none", "/d/broken"));
+    assert_int_equal(replace_whole("/d/broken", "x", 1), ALOOP_ENOENT);
+}
+
+static void only_regular_files_are_replaced(void **state)
+{
+    (void) state;
+    sim_file_fifo("/d/f");
+    assert_int_equal(replace_whole("/d/f", "x", 1), ALOOP_EINVAL);
+    assert_int_equal(replace_whole("/d", "x", 1), ALOOP_EISDIR);
+    assert_int_equal(replace_whole("/d/", "x", 1), ALOOP_EISDIR);
+    assert_int_equal(replace_whole("/d/.", "x", 1), ALOOP_EISDIR);
+    assert_int_equal(replace_whole("/", "x", 1), ALOOP_EISDIR);
+    assert_int_equal(replace_whole("/d/new/", "x", 1), ALOOP_EISDIR);
+    assert_int_equal(replace_whole("/d/a/", "x", 1), ALOOP_ENOTDIR);
+    assert_int_equal(replace_whole("/d/no/x", "x", 1), ALOOP_ENOENT);
+    assert_int_equal(replace_whole("", "x", 1), ALOOP_ENOENT);
+    assert_int_equal(sim_file_count("/d"), 2);
+    assert_int_equal(sim_calls("aloop__sys_random"), 0);
+}
+
+static void a_failed_replacement_leaves_the_old_file_alone(void **state)
+{
+    static const char *const calls[] = {
+        "aloop__sys_random",   "aloop__sys_fstat", "aloop__sys_fchmod",
+        "aloop__sys_pwritev",  "aloop__sys_fsync", "aloop__sys_close",
+        "aloop__sys_renameat",
+    };
+    unsigned before;
+
+    (void) state;
+    replace_whole("/d/a", "abc", 3);
+    aloop_await(aloop_fs_chmod(t.loop, "/d/a", 0604));
+    before = sim_descriptors_open();
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        sim_fail(calls[i], 1, -EIO);
+        assert_int_equal(replace_whole("/d/a", "xyz", 3), ALOOP_EIO);
+        expect_content("/d/a", "abc");
+        assert_int_equal(sim_file_count("/d"), 1);
+    }
+    sim_fail("aloop__sys_statat", 2, -EIO);
+    assert_int_equal(replace_whole("/d/a", "xyz", 3), ALOOP_EIO);
+    sim_fail_from("aloop__sys_openat", 2, -EEXIST);
+    assert_int_equal(replace_whole("/d/a", "xyz", 3), ALOOP_EEXIST);
+    sim_forgive();
+    expect_content("/d/a", "abc");
+    assert_int_equal(sim_descriptors_open(), before);
+}
+
+static void directories_that_cannot_be_synced_need_it_not(void **state)
+{
+    (void) state;
+    sim_fail("aloop__sys_fsync", 2, -EINVAL);
+    assert_int_equal(replace_whole("/d/a", "1", 1), 1);
+    sim_fail("aloop__sys_fsync", 2, -EOPNOTSUPP);
+    assert_int_equal(replace_whole("/d/a", "2", 1), 1);
+    sim_fail("aloop__sys_fsync", 2, -EIO);
+    assert_int_equal(replace_whole("/d/a", "3", 1), ALOOP_EIO);
+    expect_content("/d/a", "3");
+}
+
+static void a_replacement_is_cancelled_until_the_rename(void **state)
+{
+    static const char *const calls[] = {"aloop__sys_openat", "aloop__sys_fsync",
+                                        "aloop__sys_renameat"};
+
+    (void) state;
+    sim_file_put("/d/a", "abc", 3);
+    for (int i = 0; i < 3; i++) {
+        unsigned before = sim_calls(calls[i]);
+        aloop_future *replace;
+
+        slow_down();
+        replace = aloop_fs_replace_file(t.loop, "/d/a", "xyz", 3, 0);
+        while (sim_calls(calls[i]) == before)
+            aloop_await(aloop_sleep(t.loop, MS));
+        aloop_cancel(replace);
+        assert_int_equal(aloop_await(replace), i < 2 ? ALOOP_EABORTED : 3);
+        expect_content("/d/a", i < 2 ? "abc" : "xyz");
+        assert_int_equal(sim_file_count("/d"), 1);
+    }
+}
+
+static void long_names_are_cut_between_characters(void **state)
+{
+    char path[256] = "/d/", left[8];
+
+    (void) state;
+    for (int i = 0; i < 60; i++)
+        memcpy(path + 3 + 2 * i, "\xc3\xa4", 3);
+    assert_int_equal(replace_whole(path, "x", 1), 1);
+    expect_content(path, "x");
+    memset(path + 3, 'x', 99); /* Now the limit is inside of a character. */
+    memcpy(path + 102, "\xc3\xa4", 3);
+    assert_int_equal(replace_whole(path, "y", 1), 1);
+    assert_int_equal(sim_file_get(path, left, sizeof left), 1);
+}
+
+/* Restarts the world, and the loop in it, with another seed. */
+static void restart(uint64_t seed)
+{
+    aloop_options options = {.size = sizeof options,
+                             .on_unhandled = on_unhandled};
+
+    aloop_free(t.loop);
+    sim_end();
+    sim_reset(seed);
+    t.loop = aloop_new(&options);
+    assert_non_null(t.loop);
+    sim_file_put("/d/a", old_data, OLD_SIZE);
+}
+
+/* Expects the old or the new content.  Returns whether it is the new one. */
+static bool is_new_content(void)
+{
+    static char found[NEW_SIZE + 1];
+    ssize_t size = sim_file_get("/d/a", found, sizeof found);
+
+    if (size == OLD_SIZE)
+        assert_memory_equal(found, old_data, OLD_SIZE);
+    else
+        assert_memory_equal(found, new_data, NEW_SIZE);
+    assert_true(size == OLD_SIZE || size == NEW_SIZE);
+    return size == NEW_SIZE;
+}
+
+/* Lets the machine stop after `count` calls.  Returns whether it did. */
+static bool replace_and_crash(unsigned count, uint64_t seed)
+{
+    ssize_t status;
+    bool has_stopped;
+
+    restart(seed);
+    sim_file_stop_after(count);
+    status = replace_whole("/d/a", new_data, NEW_SIZE);
+    has_stopped = sim_file_has_stopped();
+    assert_int_equal(status, status < 0 ? ALOOP_EIO : NEW_SIZE);
+    assert_true(status >= 0 || has_stopped);
+    sim_file_crash();
+    assert_true(is_new_content() || status < 0);
+    assert_in_range(sim_file_count("/d"), 1, status < 0 ? 2 : 1);
+    return has_stopped;
+}
+
+static void a_crash_leaves_the_old_or_the_new_content(void **state)
+{
+    unsigned count = 0, seed;
+    bool has_stopped = true;
+
+    (void) state;
+    for (; has_stopped; count++)
+        for (seed = 1; seed <= SEEDS; seed++)
+            has_stopped = replace_and_crash(count, seed);
+    /* Open, owner and mode, two pieces of data, sync, rename, sync. */
+    assert_in_range(count, 6, 12);
+}
+
+/* Returns the only other name in the directory of /d/a. */
+static struct sys_dir_entry other_name(void)
+{
+    struct sys_dir_entry entry = {.name = "a"};
+    struct sys_dir *dir;
+    int fd = aloop__sys_open_directory(SYS_CWD, "/d", true);
+
+    assert_int_equal(aloop__sys_dir_open(fd, &dir), 0);
+    while (strcmp(entry.name, "a") == 0)
+        assert_int_equal(aloop__sys_dir_read(dir, &entry), 1);
+    aloop__sys_dir_close(dir);
+    return entry;
+}
+
+static void what_a_crash_leaves_has_a_name_that_shows_its_origin(void **state)
+{
+    struct sys_dir_entry entry;
+
+    (void) state;
+    sim_fail("aloop__sys_renameat", 1, -EIO);
+    sim_fail("aloop__sys_unlinkat", 1, -EIO);
+    assert_int_equal(replace_whole("/d/a", "x", 1), ALOOP_EIO);
+    assert_int_equal(sim_file_count("/d"), 2);
+    entry = other_name();
+    assert_int_equal(strlen(entry.name), strlen(".a.01234567.tmp"));
+    assert_memory_equal(entry.name, ".a.", 3);
+    assert_int_equal(strspn(entry.name + 3, "0123456789abcdef"), 8);
+    assert_string_equal(entry.name + 11, ".tmp");
+}
+
+/* Temporary files. */
+
+static void mkdtemp_makes_a_directory_with_a_unique_name(void **state)
+{
+    char names[2][16] = {"/d/t.XXXXXX", "/d/t.XXXXXX"};
+
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(aloop_await(aloop_fs_mkdtemp(t.loop, names[i])), 0);
+        assert_int_equal(stat_of(names[i]).type, ALOOP_FILE_DIRECTORY);
+        assert_int_equal(stat_of(names[i]).mode, 0700);
+    }
+    assert_string_not_equal(names[0], names[1]);
+}
+
+static void mkstemp_opens_a_file_with_a_unique_name(void **state)
+{
+    char name[] = "/d/t.XXXXXX", text[8] = "";
+    aloop_file *file = NULL;
+
+    (void) state;
+    assert_int_equal(aloop_await(aloop_fs_mkstemp(t.loop, name, &file)), 0);
+    assert_int_equal(stat_of(name).mode, 0600);
+    assert_int_equal(aloop_await(aloop_file_write(file, "abc", 3)), 3);
+    assert_int_equal(aloop_await(aloop_file_read_at(file, text, 8, 0)), 3);
+    aloop_file_close(file);
+    expect_content(name, "abc");
+}
+
+static void a_name_that_is_taken_is_tried_again(void **state)
+{
+    char name[] = "/d/t.XXXXXX";
+    aloop_file *file = NULL;
+
+    (void) state;
+    sim_fail("aloop__sys_openat", 1, -EEXIST);
+    assert_int_equal(aloop_await(aloop_fs_mkstemp(t.loop, name, &file)), 0);
+    aloop_file_close(file);
+    memcpy(name, "/d/t.XXXXXX", sizeof name);
+    file = NULL;
+    sim_fail_from("aloop__sys_openat", 1, -EEXIST);
+    assert_int_equal(aloop_await(aloop_fs_mkstemp(t.loop, name, &file)),
+                     ALOOP_EEXIST);
+    sim_forgive();
+    assert_null(file);
+    assert_string_equal(name, "/d/t.XXXXXX");
+    sim_fail("aloop__sys_random", 1, -EIO);
+    assert_int_equal(aloop_await(aloop_fs_mkdtemp(t.loop, name)), ALOOP_EIO);
+}
+
+static void what_was_created_is_delivered_although_it_is_cancelled(void **state)
+{
+    char name[] = "/d/t.XXXXXX";
+    aloop_file *file = NULL;
+    aloop_future *make;
+
+    (void) state;
+    slow_down();
+    make = aloop_fs_mkstemp(t.loop, name, &file);
+    begin();
+    aloop_cancel(make);
+    assert_int_equal(aloop_await(make), 0);
+    assert_non_null(file);
+    assert_int_equal(stat_of(name).size, 0);
+    aloop_file_close(file);
+}
+
+static void what_was_created_is_removed_if_it_was_dropped(void **state)
+{
+    char names[2][16] = {"/d/t.XXXXXX", "/d/t.XXXXXX"};
+    aloop_file *file = NULL;
+    aloop_future *makes[2];
+    unsigned before;
+
+    (void) state;
+    stat_of("/d/a");
+    before = sim_descriptors_open();
+    slow_down();
+    makes[0] = aloop_fs_mkstemp(t.loop, names[0], &file);
+    makes[1] = aloop_fs_mkdtemp(t.loop, names[1]);
+    begin();
+    aloop_future_unref(makes[0]);
+    aloop_future_unref(makes[1]);
+    aloop_run(t.loop);
+    assert_int_equal(sim_file_count("/d"), 1);
+    assert_null(file);
+    assert_string_equal(names[0], "/d/t.XXXXXX");
+    assert_int_equal(sim_descriptors_open(), before);
+    assert_int_equal(sim_calls("aloop__sys_unlinkat"), 1);
+    assert_int_equal(sim_calls("aloop__sys_rmdirat"), 1);
+}
+
+static void a_creation_that_has_not_begun_is_taken_back(void **state)
+{
+    char names[2][16] = {"/d/t.XXXXXX", "/d/t.XXXXXX"};
+    aloop_file *file = NULL;
+
+    (void) state;
+    aloop_future_unref(aloop_fs_mkstemp(t.loop, names[0], &file));
+    aloop_future_unref(aloop_fs_mkdtemp(t.loop, names[1]));
+    aloop_run(t.loop);
+    assert_int_equal(sim_file_count("/d"), 1);
+    assert_int_equal(sim_calls("aloop__sys_random"), 0);
+}
+
+#define DATA_TEST(name) \
+    cmocka_unit_test_setup_teardown(name, data_set_up, file_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        DATA_TEST(a_file_is_read_with_a_zero_behind_it),
+        DATA_TEST(an_empty_file_gives_data_that_are_empty),
+        DATA_TEST(a_file_of_one_byte_more_than_allowed_is_efbig),
+        DATA_TEST(short_counts_do_not_end_a_file),
+        DATA_TEST(a_file_that_grows_is_read_as_far_as_it_goes),
+        DATA_TEST(a_file_that_shrinks_is_read_as_far_as_it_goes),
+        DATA_TEST(errors_of_a_read_leave_nothing_behind),
+        DATA_TEST(a_lease_is_waited_for),
+        DATA_TEST(a_file_that_is_never_ready_is_an_error),
+        DATA_TEST(a_read_that_has_not_begun_is_taken_back),
+        DATA_TEST(a_read_that_runs_ends_before_the_next_piece_when_cancelled),
+        DATA_TEST(data_that_no_caller_wants_are_freed),
+        DATA_TEST(a_fifo_is_read_until_its_last_writer_has_closed_it),
+        DATA_TEST(a_fifo_of_more_bytes_than_allowed_is_efbig),
+        DATA_TEST(a_read_of_a_fifo_that_waits_is_cancelled_immediately),
+        DATA_TEST(a_cancel_while_a_thread_opens_a_fifo_ends_the_read),
+        DATA_TEST(aloop_free_ends_a_read_of_a_fifo_and_frees_data),
+        DATA_TEST(errors_of_watching_end_the_operation),
+        DATA_TEST(a_fifo_is_written_as_far_as_its_reader_goes),
+        DATA_TEST(a_file_is_created_or_emptied_and_written),
+        DATA_TEST(a_file_that_has_no_offsets_is_written),
+        DATA_TEST(errors_of_a_write_leave_a_part),
+        DATA_TEST(an_error_of_the_close_is_that_of_the_write),
+        DATA_TEST(a_large_write_ends_between_two_pieces_when_cancelled),
+        DATA_TEST(invalid_arguments_give_a_failed_future),
+        DATA_TEST(a_replaced_file_keeps_its_owner_and_mode),
+        DATA_TEST(a_new_file_gets_the_mode),
+        DATA_TEST(an_owner_that_cannot_be_kept_gives_others_no_rights),
+        DATA_TEST(a_link_stays_and_its_file_is_replaced),
+        DATA_TEST(only_regular_files_are_replaced),
+        DATA_TEST(a_failed_replacement_leaves_the_old_file_alone),
+        DATA_TEST(directories_that_cannot_be_synced_need_it_not),
+        DATA_TEST(a_replacement_is_cancelled_until_the_rename),
+        DATA_TEST(long_names_are_cut_between_characters),
+        DATA_TEST(a_crash_leaves_the_old_or_the_new_content),
+        cmocka_unit_test_setup_teardown(
+            what_a_crash_leaves_has_a_name_that_shows_its_origin, data_set_up,
+            tear_down), /* The test itself reads the directory. */
+        DATA_TEST(mkdtemp_makes_a_directory_with_a_unique_name),
+        DATA_TEST(mkstemp_opens_a_file_with_a_unique_name),
+        DATA_TEST(a_name_that_is_taken_is_tried_again),
+        DATA_TEST(what_was_created_is_delivered_although_it_is_cancelled),
+        DATA_TEST(what_was_created_is_removed_if_it_was_dropped),
+        DATA_TEST(a_creation_that_has_not_begun_is_taken_back),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
