@@ -5,14 +5,21 @@
 #include "support/folder_fixture.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "os/sys_file.h"
 #include "support/child.h"
+#include "support/child_result.h"
 #include "support/patient.h"
 
-enum { PIECES = 2000 };
+#ifdef __linux__
+#include <sys/eventfd.h>
+#endif
+
+enum { PIECES = 2000, OTHER_USER = 12345, TRIES = 100 };
 
 static aloop_file *open_here(const char *name, int flags)
 {
@@ -346,6 +353,57 @@ static void the_position_can_be_moved(void **state)
     expect_file("a", "\0\0\0\0\0\0x", 7);
 }
 
+static void the_position_can_be_moved_to_the_end(void **state)
+{
+    aloop_file *file = open_here("a", O_RDWR | O_CREAT);
+
+    (void) state;
+    assert_int_equal(write_text(file, "text"), 4);
+    assert_int_equal(aloop_await(aloop_file_seek_end(file, -3)), 0);
+    assert_int_equal(aloop_file_position(file), 1);
+    assert_int_equal(aloop_await(aloop_file_seek_end(file, -5)), ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_file_seek_end(file, INT64_MIN)),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_await(aloop_file_seek_end(file, INT64_MAX)),
+                     ALOOP_EOVERFLOW);
+    assert_int_equal(aloop_file_position(file), 1);
+    assert_int_equal(aloop_await(aloop_file_seek_end(file, 2)), 0);
+    assert_int_equal(write_text(file, "x"), 1);
+    assert_int_equal(aloop_file_position(file), 7);
+    aloop_file_close(file);
+    expect_file("a", "text\0\0x", 7);
+    assert_int_equal(aloop_await(aloop_file_seek_end(NULL, 0)), ALOOP_EINVAL);
+}
+
+static void a_move_to_the_end_waits_for_the_operations_before_it(void **state)
+{
+    aloop_file *file = open_here("a", O_RDWR | O_CREAT);
+    aloop_future *calls[] = {
+        aloop_file_write(file, "one", 3), aloop_file_seek_end(file, -1),
+        aloop_file_write(file, "two", 3), aloop_file_seek_end(file, 1),
+        aloop_file_write(file, "!", 1),
+    };
+
+    (void) state;
+    assert_int_equal(aloop_file_seek(file, 0, SEEK_SET), ALOOP_EBUSY);
+    assert_int_equal(aloop_await(aloop_gather_array(d.loop, 5, calls)), 0);
+    aloop_file_close(file);
+    expect_file("a", "ontwo\0!", 7);
+}
+
+static void the_end_of_a_device_is_found_by_a_seek(void **state)
+{
+    aloop_file *file = NULL;
+
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_file_open(d.loop, "/dev/null", O_RDONLY, 0, &file)),
+        0);
+    assert_int_equal(aloop_await(aloop_file_seek_end(file, 0)), 0);
+    assert_int_equal(aloop_file_position(file), 0);
+    aloop_file_close(file);
+}
+
 static void attributes_and_the_size_can_be_used(void **state)
 {
     aloop_file *file = open_here("a", O_RDWR | O_CREAT);
@@ -515,6 +573,7 @@ static void a_fifo_is_read_without_a_thread(void **state)
     reader = open_here("f", O_RDONLY);
     assert_int_equal(aloop_file_position(reader), ALOOP_ESPIPE);
     assert_int_equal(aloop_file_seek(reader, 0, SEEK_SET), ALOOP_ESPIPE);
+    assert_int_equal(aloop_await(aloop_file_seek_end(reader, 0)), ALOOP_ESPIPE);
     assert_int_equal(aloop_await(aloop_file_read_at(reader, text, 1, 0)),
                      ALOOP_ESPIPE);
     jam_files();
@@ -535,6 +594,27 @@ static void a_fifo_is_read_without_a_thread(void **state)
     assert_int_equal(aloop_await(read), 0);
     aloop_file_close(reader);
 }
+
+#ifdef __linux__
+/* It accepts seeks, but no reads at an offset. */
+static void an_eventfd_has_no_position(void **state)
+{
+    uint64_t sent = 7, received = 0;
+    aloop_file *file;
+    aloop_future *read;
+    int fd = eventfd(0, EFD_CLOEXEC);
+
+    (void) state;
+    assert_int_equal(aloop_file_adopt(d.loop, fd, &file), 0);
+    assert_int_equal(aloop_file_position(file), ALOOP_ESPIPE);
+    read = aloop_file_read(file, &received, sizeof received);
+    aloop_step(d.loop, 0);
+    assert_int_equal(write(fd, &sent, sizeof sent), sizeof sent);
+    assert_int_equal(aloop_await(read), sizeof received);
+    assert_int_equal(received, sent);
+    aloop_file_close(file);
+}
+#endif
 
 static void a_close_ends_reads_that_wait(void **state)
 {
@@ -653,15 +733,6 @@ static void devices_that_are_always_ready_can_be_used(void **state)
     aloop_file_close(file);
 }
 
-static void assert_child_succeeded(pid_t child)
-{
-    int status;
-
-    assert_int_equal(patient_waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
-}
-
 static void the_limit_of_file_sizes_is_an_error(void **state)
 {
     pid_t child = fork();
@@ -697,8 +768,6 @@ static void a_forked_child_uses_files_after_it_has_adopted_the_loop(
     pid_t child;
 
     (void) state;
-    if (patient_runs_on_qemu()) /* The child is not recognized there. */
-        skip();
     put_file("a", "0123456789", 10);
     file = open_here("a", O_RDWR);
     assert_int_equal(read_file(file, text, 2), 2);
@@ -720,6 +789,81 @@ static void a_forked_child_uses_files_after_it_has_adopted_the_loop(
     assert_int_equal(read_file(file, text, 4), 4);
     assert_string_equal(text, HAS_THREADS_AFTER_FORK ? "xy45" : "2345");
     aloop_file_close(file);
+}
+
+static bool is_readable(int fd)
+{
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+
+    return poll(&wait, 1, 0) == 1;
+}
+
+#ifdef __linux__
+static void *run_no_thread(void *arg)
+{
+    return arg;
+}
+#endif
+
+/* Becomes a user who may have no process.  Returns whether the system refuses
+ * threads then. */
+static bool forbid_threads(void)
+{
+#ifdef __linux__
+    struct rlimit none = {0, 0};
+    pthread_t thread;
+
+    if (setrlimit(RLIMIT_NPROC, &none) < 0 ||
+        (geteuid() == 0 && setresuid(OTHER_USER, OTHER_USER, 0) < 0))
+        return false;
+    if (pthread_create(&thread, NULL, run_no_thread, NULL) != 0)
+        return true;
+    pthread_join(thread, NULL);
+#endif
+    return false;
+}
+
+/* The write has filled the pipe and waits.  No thread can continue it in the
+ * child. */
+static void a_write_that_has_waited_fails_without_a_thread(void **state)
+{
+    static char sent[50000];
+    aloop_file *reader, *writer;
+    aloop_future *write;
+    bool is_tested;
+    pid_t child;
+
+    (void) state;
+    if (!HAS_THREADS_AFTER_FORK)
+        skip();
+    open_pipe(&reader, &writer, O_NONBLOCK);
+    write = aloop_file_write(writer, sent, sizeof sent);
+    do
+        wait_for_threads();
+    while (!is_readable(aloop_file_fd(reader)));
+    child = fork();
+    if (child == 0) {
+        uid_t user = geteuid();
+
+        CHECK(aloop_after_fork(d.loop) == 0);
+        if (!forbid_threads())
+            _exit(CHILD_SKIPS);
+        CHECK(read(aloop_file_fd(reader), sent, sizeof sent) > 0);
+        for (int i = 0; i < 100; i++)
+            aloop_step(d.loop, 0);
+        CHECK(aloop_future_status(write) == ALOOP_EAGAIN);
+        aloop_future_unref(write);
+        CHECK(aloop_free(d.loop) == 0);
+        CHECK(seteuid(user) == 0); /* For coverage data. */
+        _exit(0);
+    }
+    is_tested = has_child_succeeded(child);
+    aloop_cancel(write);
+    aloop_future_unref(write);
+    aloop_file_close(writer);
+    aloop_file_close(reader);
+    if (!is_tested)
+        skip();
 }
 
 static void operations_in_flight_end_in_a_forked_child(void **state)
@@ -816,6 +960,67 @@ static void cached_reads_settle_without_a_thread(void **state)
     aloop_file_close(file);
 }
 
+/* Returns whether the system can also open files of the folder without waiting.
+ * It may refuse that now and then, for example while another process mounts a
+ * file system; the tests try it again. */
+static bool has_cached_opens(void)
+{
+    int fd = -1;
+
+    if (!has_cached_reads())
+        return false;
+    for (int i = 0; i < TRIES && fd < 0; i++)
+        fd = aloop__sys_open_cached(in_folder("probe"), O_RDONLY);
+    return fd >= 0 && close(fd) == 0;
+}
+
+static void a_file_of_a_known_file_system_is_opened_without_a_thread(
+    void **state)
+{
+    aloop_file *file = NULL;
+    char text[8] = "";
+    int fd;
+
+    (void) state;
+    if (!has_cached_opens())
+        skip();
+    jam_files();
+    for (int i = 0; i < TRIES && file == NULL; i++)
+        aloop_future_unref(
+            aloop_file_open(d.loop, in_folder("probe"), O_RDONLY, 0, &file));
+    assert_non_null(file);
+    free_files();
+    assert_int_equal(aloop_await(aloop_file_read(file, text, 8)), 4);
+    assert_string_equal(text, "abcd");
+    fd = aloop_file_detach(file);
+    assert_int_equal(fcntl(fd, F_GETFL) & (O_NONBLOCK | O_ACCMODE), O_RDONLY);
+    assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    assert_int_equal(lseek(fd, 0, SEEK_CUR), 4);
+    close(fd);
+}
+
+static void a_small_file_of_a_known_file_system_is_read_without_a_thread(
+    void **state)
+{
+    void *data = NULL;
+    aloop_future *read;
+
+    (void) state;
+    if (!has_cached_opens())
+        skip();
+    jam_files();
+    for (int i = 0; i < TRIES && data == NULL; i++)
+        aloop_future_unref(
+            aloop_fs_read_file(d.loop, in_folder("probe"), 4, &data));
+    assert_non_null(data);
+    assert_string_equal(data, "abcd");
+    aloop_data_free(d.loop, data);
+    read = aloop_fs_read_file(d.loop, in_folder("probe"), 3, &data);
+    assert_false(aloop_future_is_settled(read));
+    free_files();
+    assert_int_equal(aloop_await(read), ALOOP_EFBIG);
+}
+
 static void cached_reads_have_a_limit_in_each_turn(void **state)
 {
     static char data[65536], buffers[8][sizeof data];
@@ -907,6 +1112,9 @@ int main(void)
         TEST(buffers_may_be_more_than_the_system_accepts),
         TEST(appended_bytes_come_at_the_end),
         TEST(the_position_can_be_moved),
+        TEST(the_position_can_be_moved_to_the_end),
+        TEST(a_move_to_the_end_waits_for_the_operations_before_it),
+        TEST(the_end_of_a_device_is_found_by_a_seek),
         TEST(attributes_and_the_size_can_be_used),
         TEST(a_close_ends_what_has_not_begun),
         TEST(a_descriptor_is_closed_when_the_run_ends),
@@ -916,11 +1124,15 @@ int main(void)
         TEST(an_open_that_was_dropped_leaves_no_descriptor),
         TEST(a_detached_open_delivers_the_file),
         TEST(a_descriptor_keeps_its_position_when_it_changes_hands),
+#ifdef __linux__
+        TEST(an_eventfd_has_no_position),
+#endif
         TEST(a_detached_descriptor_blocks_as_it_was_opened),
         TEST(a_fifo_is_read_without_a_thread),
         TEST(a_close_ends_reads_that_wait),
         TEST(all_bytes_pass_through_a_small_pipe),
         TEST(all_bytes_pass_through_a_pipe_that_blocks),
+        TEST(a_write_that_has_waited_fails_without_a_thread),
         TEST(a_write_that_waits_for_room_can_be_cancelled),
         TEST(a_broken_pipe_raises_no_signal),
         TEST(devices_that_are_always_ready_can_be_used),
@@ -929,6 +1141,8 @@ int main(void)
         TEST(operations_in_flight_end_in_a_forked_child),
         TEST(a_debug_loop_reports_the_use_of_a_closed_file),
         TEST(cached_reads_settle_without_a_thread),
+        TEST(a_file_of_a_known_file_system_is_opened_without_a_thread),
+        TEST(a_small_file_of_a_known_file_system_is_read_without_a_thread),
         TEST(cached_reads_have_a_limit_in_each_turn),
         TEST(a_cancel_ends_a_task_that_reads_what_is_cached),
         TEST(a_deadline_ends_a_task_that_reads_what_is_cached),
