@@ -95,6 +95,7 @@ typedef struct aloop_prepare aloop_prepare;
 typedef struct aloop_stream aloop_stream;
 typedef struct aloop_listener aloop_listener;
 typedef struct aloop_file aloop_file;
+typedef struct aloop_dir aloop_dir;
 typedef struct aloop_deadline aloop_deadline;
 typedef struct aloop_group aloop_group;
 typedef struct aloop_channel aloop_channel;
