@@ -96,6 +96,7 @@
 #include "aloop/fs_attributes.h"
 #include "aloop/fs_data.h"
 #include "aloop/dir.h"
+#include "aloop/copy.h"
 #include "aloop/task.h"
 #include "aloop/main.h"
 #include "aloop/deadline.h"
