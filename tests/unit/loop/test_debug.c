@@ -366,6 +366,11 @@ static void use_from_outside(void *arg)
     assert_int_equal(aloop_future_status(aloop_spawn(loop, returns_3, NULL)),
                      ALOOP_EPERM);
     assert_int_equal(aloop_future_status(aloop_sleep(loop, 0)), ALOOP_EPERM);
+    assert_int_equal(aloop_future_status(aloop_fs_stat(loop, "/", NULL)),
+                     ALOOP_EPERM);
+    assert_int_equal(aloop_future_status(aloop_fs_copy(
+                         loop, "/a", "/b", &(aloop_copy_options){.size = 1})),
+                     ALOOP_EPERM);
     assert_int_equal(aloop_timer_start(loop, 0, 0, note_int, NULL, &timer),
                      ALOOP_EPERM);
     assert_null(aloop_channel_new(loop, 1, 1));
@@ -392,7 +397,7 @@ static void other_threads_may_only_post_while_the_loop_runs(void **state)
     aloop_defer(t.loop, another_thread_calls, NULL);
     aloop_defer(t.loop, note_deferred, NULL);
     assert_int_equal(aloop_await(shared.future), 0);
-    assert_int_equal(t.mistakes, 15);
+    assert_int_equal(t.mistakes, 17);
     assert_non_null(strstr(t.mistake, "on another thread: the loop runs"));
     assert_non_null(strstr(t.mistake, "use aloop_post()"));
     assert_noted(7, 7);
