@@ -89,6 +89,7 @@
 #include "aloop/stream.h"
 #include "aloop/stream_read.h"
 #include "aloop/stream_write.h"
+#include "aloop/listener.h"
 #include "aloop/tcp.h"
 #include "aloop/file.h"
 #include "aloop/file_data.h"

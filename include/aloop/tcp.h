@@ -3,18 +3,11 @@
 #ifndef ALOOP_TCP_H
 #define ALOOP_TCP_H
 
+#include "aloop/address.h"
 #include "aloop/base.h"
+#include "aloop/listener.h"
 
 ALOOP_BEGIN
-
-/**
- * Receives the stream of a peer that has connected.
- *
- * Memory:  the callback takes over `stream`, and closes it in the end.
- * Context: a turn of the loop.
- */
-typedef void (*aloop_listener_cb)(aloop_listener *listener,
-                                  aloop_stream *stream, void *arg);
 
 /**
  * Listens for TCP connections on a numeric address and port.
@@ -29,10 +22,7 @@ typedef void (*aloop_listener_cb)(aloop_listener *listener,
  * `port` is decimal; "0" selects a free port, see aloop_listener_port().
  * Addresses that a closed connection still occupies are reused.
  *
- * If descriptors or memory are exhausted, or several accepts in a row fail for
- * any other reason, accepting stops for 100 ms and is then tried again.  Each
- * such period is reported once to on_unhandled; it ends with the next
- * connection.
+ * `on_stream` may be NULL; see aloop_listener_accept().
  *
  * Returns: 0.
  * Errors:  ALOOP_EINVAL: an argument is wrong;
@@ -50,45 +40,21 @@ ALOOP_API int aloop_tcp_listen(aloop *loop, const char *host, const char *port,
                                aloop_listener **ret_listener);
 
 /**
- * Returns the port that a listener listens on.
+ * Listens for TCP connections on an address.
  *
- * Errors:  ALOOP_EINVAL: `listener` is NULL;
- *          ALOOP_EBADF: the listener has no descriptor any more.
+ * Otherwise it is like aloop_tcp_listen().
+ *
+ * Returns: 0.
+ * Errors:  ALOOP_EINVAL: `address` has no family, or an argument is NULL;
+ *          ALOOP_ENODEV, ...: the interface of a link-local address does not
+ *          exist;
+ *          others: as for aloop_tcp_listen().
+ * Memory:  the library owns the listener, until aloop_listener_close().
  */
-ALOOP_API int aloop_listener_port(const aloop_listener *listener);
-
-/**
- * Returns the descriptor of a listener.
- *
- * Errors:  ALOOP_EINVAL: `listener` is NULL;
- *          ALOOP_EBADF: the listener has no descriptor any more.
- * Memory:  the descriptor belongs to the listener.
- */
-ALOOP_API int aloop_listener_fd(const aloop_listener *listener);
-
-/**
- * Makes a listener keep the loop alive, as it does initially.
- *
- * A second call has no effect.
- */
-ALOOP_API void aloop_listener_ref(aloop_listener *listener);
-
-/**
- * Stops a listener from keeping the loop alive.
- *
- * The listener itself continues.  A second call has no effect.
- */
-ALOOP_API void aloop_listener_unref(aloop_listener *listener);
-
-/**
- * Closes a listener.
- *
- * It takes effect immediately: no callback runs after this returns.  Streams
- * that the listener accepted continue.  NULL is allowed.
- *
- * Memory:  `listener` is no longer valid.
- */
-ALOOP_API void aloop_listener_close(aloop_listener *listener);
+ALOOP_API int aloop_tcp_listen_address(aloop *loop,
+                                       const aloop_address *address,
+                                       aloop_listener_cb on_stream, void *arg,
+                                       aloop_listener **ret_listener);
 
 /**
  * Connects to `host` and `port` by TCP.
@@ -112,9 +78,8 @@ ALOOP_API void aloop_listener_close(aloop_listener *listener);
  *          ALOOP_EAGAINDNS: the look-up failed temporarily;
  *          ALOOP_ERESOLVE: the look-up failed;
  *          ALOOP_EAGAIN: no thread is available for the look-up;
- *          ALOOP_ENAMETOOLONG: `host` has more than 253 bytes, without a dot at
- *          the end;
- *          ALOOP_EINVAL: an argument is wrong;
+ *          ALOOP_ENAMETOOLONG, ALOOP_ENODEV, ALOOP_EINVAL: `host` or `port`
+ *          cannot be a name, see aloop_resolve(), or an argument is wrong;
  *          ALOOP_ENOMEM: out of memory;
  *          ALOOP_ECONNREFUSED, ALOOP_ETIMEDOUT: the last attempt failed;
  *          others: what the last attempt failed with.
