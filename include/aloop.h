@@ -91,6 +91,7 @@
 #include "aloop/stream_write.h"
 #include "aloop/listener.h"
 #include "aloop/tcp.h"
+#include "aloop/tcp_options.h"
 #include "aloop/file.h"
 #include "aloop/file_data.h"
 #include "aloop/fs.h"
