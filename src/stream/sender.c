@@ -72,7 +72,7 @@ static void advance(struct aloop__sender *sender, size_t sent)
 static ssize_t send_pieces(const struct aloop__sender *sender,
                            size_t *ret_asked)
 {
-    const aloop_stream *stream = sender->stream;
+    aloop_stream *stream = sender->stream;
     struct sys_piece pieces[SYS_PIECES_MAX];
     struct aloop__node *node = sender->pieces.next;
     size_t count = 0, asked = 0;
@@ -87,9 +87,8 @@ static ssize_t send_pieces(const struct aloop__sender *sender,
     }
     *ret_asked = asked;
     if (count == 1)
-        return stream->carrier->send(stream->io.fd, pieces[0].data,
-                                     pieces[0].size);
-    return stream->carrier->send_pieces(stream->io.fd, pieces, count);
+        return stream->carrier->send(stream, pieces[0].data, pieces[0].size);
+    return stream->carrier->send_pieces(stream, pieces, count);
 }
 
 /* Settles the drains and shutdowns whose condition is met, or all if writing
@@ -121,7 +120,7 @@ static void shut_if_due(struct aloop__sender *sender)
     if (!sender->is_shut || sender->has_shut || sender->queued > 0 ||
         stream->write_error != 0 || !aloop__stream_is_ours(stream))
         return;
-    error = stream->carrier->shut(stream->io.fd);
+    error = stream->carrier->shut(stream);
     if (error == ALOOP_ENOTCONN)
         error = aloop__stream_error(stream);
     else if (error < 0)
@@ -399,9 +398,9 @@ static void send_lent(aloop_stream *stream)
     loop->lent_size = 0;
     if (stream->io.fd < 0 || !aloop__stream_is_ours(stream))
         return;
-    n = stream->carrier->send(stream->io.fd, loop->lent, size);
-    if (n == (ssize_t) size)
-        return;
+    n = stream->carrier->send(stream, loop->lent, size);
+    if (n == (ssize_t) size || stream->write_error != 0)
+        return; /* Otherwise the filters have reported why sending failed. */
     if (n == ALOOP_EAGAIN)
         n = 0;
     error = n < 0 ? aloop__io_failed(&stream->io, (int) n)

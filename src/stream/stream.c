@@ -14,6 +14,7 @@
 #include "os/reactor.h"
 #include "os/sys.h"
 #include "stream/stream.h"
+#include "stream/unwatched.h"
 
 #include <string.h>
 
@@ -23,6 +24,7 @@ enum {
     ADDRESS_TEXT_MAX = 128,
     DISCARDS_MAX = 64 /* Receives before a close. */
 };
+enum { DROPS_MAX = 64 }; /* Receives before a close. */
 static const int64_t linger_ns = ALOOP_SEC(30);
 
 struct aloop__linger {
@@ -105,38 +107,46 @@ static void end_linger(aloop_stream *stream)
     sender->linger = NULL;
 }
 
-/* Returns whether the descriptor was closed outside the loop's control.  Its
- * number may belong to another descriptor now. */
-static bool has_lost_descriptor(const aloop_stream *stream)
+/* Ends what the stream does.  Writes that are pending are cancelled.  Returns
+ * the descriptor, which is open and no longer watched, or -1. */
+static int take_descriptor(aloop_stream *stream)
 {
-    return stream->read_error == ALOOP_EBADF ||
-           stream->write_error == ALOOP_EBADF;
-}
-
-/* Ends the stream.  It is freed at the end of the turn. */
-static void end_stream(aloop_stream *stream)
-{
-    bool is_ours = !has_lost_descriptor(stream);
-    int fd;
-
     end_linger(stream);
     aloop__stream_fail_writing(stream, ALOOP_ECANCELED);
     if (stream->sender != NULL)
         list_remove(&stream->sender->flush.node);
     list_remove(&stream->deliver.node);
-    fd = aloop__io_close(stream->handle.loop, &stream->io);
-    if (fd >= 0 && is_ours)
-        stream->carrier->close(fd);
+    return aloop__io_close(stream->handle.loop, &stream->io);
+}
+
+/* Ends the stream.  It is freed at the end of the turn. */
+static void end_stream(aloop_stream *stream)
+{
+    bool is_lost = aloop__stream_is_lost(stream);
+    int fd = take_descriptor(stream);
+
+    stream->carrier->close(stream, is_lost ? -1 : fd);
     aloop__handle_closed(&stream->handle);
+}
+
+int aloop__stream_release(aloop_stream *stream)
+{
+    int fd;
+
+    begin_close(stream);
+    fd = take_descriptor(stream);
+    stream->carrier->close(stream, -1);
+    aloop__handle_closed(&stream->handle);
+    return fd;
 }
 
 /* Ends the stream with a reset.  In a forked child the connection belongs to
  * the parent and is not reset. */
 static void reset_stream(aloop_stream *stream)
 {
-    if (stream->io.fd >= 0 && !has_lost_descriptor(stream) &&
+    if (stream->io.fd >= 0 && !aloop__stream_is_lost(stream) &&
         aloop__stream_is_ours(stream))
-        stream->carrier->reset(stream->io.fd);
+        stream->carrier->reset(stream);
     end_stream(stream);
 }
 
@@ -165,14 +175,15 @@ static void drop_unread(aloop_stream *stream)
     void *buffer;
 
     if (stream->has_ended || stream->read_error != 0 ||
-        stream->write_error != 0 || stream->io.fd < 0)
+        stream->write_error != 0 || stream->io.fd < 0 ||
+        !stream->carrier->drops_unread)
         return;
     /* Not the receive buffer, because an on_data may be using it. */
     buffer = aloop__buffer_get(loop, &size);
     if (buffer == NULL)
         return;
-    for (int i = 0; i < DISCARDS_MAX && n == (ssize_t) size; i++)
-        n = stream->carrier->receive(stream->io.fd, buffer, size);
+    for (int i = 0; i < DROPS_MAX && n == (ssize_t) size; i++)
+        n = stream->carrier->receive(stream, buffer, size);
     aloop__buffer_put(loop, buffer, size);
 }
 
@@ -247,7 +258,8 @@ static const struct aloop__stream_ops stream_ops = {
     .lost = stream_lost,
 };
 
-int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret)
+int aloop__stream_make(aloop *loop, int fd,
+                       const struct aloop__carrier *carrier, aloop_stream **ret)
 {
     aloop_stream *stream = aloop__handle_new(loop, &stream_ops.handle);
     int error = ALOOP_ENOMEM;
@@ -255,14 +267,11 @@ int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret)
     if (stream != NULL)
         error = aloop__io_open(loop, &stream->io, fd, stream_ready);
     if (error < 0) {
-        /* The peer must see a reset, not an end. */
-        aloop__carrier_socket.reset(fd);
-        aloop__carrier_socket.close(fd);
         if (stream != NULL)
             aloop__handle_closed(&stream->handle);
         return error;
     }
-    stream->carrier = &aloop__carrier_socket;
+    stream->carrier = carrier;
     list_init(&stream->deliver.node);
     stream->deliver.run = aloop__stream_deliver;
     *ret = stream;
@@ -270,6 +279,19 @@ int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret)
 }
 
 /* Keeps a closed stream until its bytes are sent or linger_ns have passed. */
+/* The peer must see a reset if there is no memory for the stream.  It could
+ * take an end for the answer. */
+int aloop__stream_new(aloop *loop, int fd, const struct aloop__carrier *carrier,
+                      aloop_stream **ret)
+{
+    int error = aloop__stream_make(loop, fd, carrier, ret);
+
+    if (error < 0) {
+        aloop__sys_reset_on_close(fd);
+        aloop__sys_close(fd);
+    }
+    return error;
+}
 static void begin_linger(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;

@@ -59,7 +59,20 @@ struct aloop__piece {
     enum aloop__piece_kind kind;
 };
 
-/* Bytes that were received but not requested yet: [start, end). */
+/* Descriptors to send, which belong to their piece.  If too many descriptors
+ * are in flight, the piece is sent again when a timer fires, because no event
+ * tells that there are fewer. */
+struct aloop__passed {
+    struct aloop__sender *sender; /* NULL before the piece is queued. */
+    struct aloop__timed retry;    /* Active while `is_delayed`. */
+    int64_t retry_ns;             /* The next delay, or 0 for the shortest. */
+    bool is_delayed;
+    size_t count;
+    int fds[];
+};
+
+/* Bytes that were received but not consumed yet: [start, end).  It exists only
+ * while it has bytes, except while a read operation receives into it. */
 struct aloop__input {
     size_t room;
     size_t start;
@@ -133,23 +146,53 @@ struct aloop_stream {
     bool has_ended;      /* The peer has ended its side. */
     bool is_hot;         /* The last receive filled its buffer. */
     bool is_dispatching; /* Inside its own on_data. */
+    bool has_blocked;    /* The descriptor blocked before it was opened. */
 };
 
 /* How a stream uses its descriptor.  There is one const table for each kind of
  * descriptor.  The functions return a negated errno on failure. */
 struct aloop__carrier {
-    /* Returns 0 at the end of the stream. */
-    ssize_t (*receive)(int fd, void *buffer, size_t size);
-    ssize_t (*send)(int fd, const void *data, size_t size);
-    ssize_t (*send_pieces)(int fd, const struct sys_piece *pieces,
+    const char *name; /* For reports: "tcp". */
+    /* Returns 0 at the end of the stream, and ALOOP_EAGAIN if nothing can be
+     * received now. */
+    ssize_t (*receive)(aloop_stream *stream, void *buffer, size_t size);
+    /* Return the number of bytes that were accepted, or ALOOP_EAGAIN. */
+    ssize_t (*send)(aloop_stream *stream, const void *data, size_t size);
+    ssize_t (*send_pieces)(aloop_stream *stream, const struct sys_piece *pieces,
                            size_t count);
-    int (*shut)(int fd);  /* Ends writing. */
-    int (*error)(int fd); /* Takes the pending error. */
-    int (*reset)(int fd); /* Makes close() drop queued bytes. */
-    int (*close)(int fd);
+    /* Sends bytes with descriptors, as aloop__sys_send_fds() does, or delays
+     * them and returns ALOOP_EAGAIN.  NULL: the carrier cannot pass
+     * descriptors. */
+    ssize_t (*send_fds)(aloop_stream *stream, const void *data, size_t size,
+                        struct aloop__passed *passed);
+    /* Watches exactly `bits` and records them in stream->io.armed. */
+    int (*watch)(aloop_stream *stream, unsigned bits);
+    /* Ends writing.  ALOOP_EAGAIN: bytes are still being written, and a flush
+     * of the stream will follow. */
+    int (*shut)(aloop_stream *stream);
+    int (*error)(aloop_stream *stream); /* Takes the pending error. */
+    /* Makes the close drop queued bytes and notify the peer, if the kind of
+     * descriptor allows it. */
+    int (*reset)(aloop_stream *stream);
+    /* Frees what the carrier has for the stream, and closes `fd`, which is no
+     * longer watched.  `fd` is -1 if the stream has lost its descriptor. */
+    void (*close)(aloop_stream *stream, int fd);
+    /* A close with unread bytes would reset the connection, so that they are
+     * received and dropped before. */
+    bool drops_unread;
+    /* A forward may move bytes between descriptors of such carriers. */
+    bool splices;
+    /* It may have bytes that cause no event.  `watch` is called for each reader
+     * that begins, even if input is watched. */
+    bool has_input;
+    /* Of the carrier of filters only.  A write has no more bytes to give; the
+     * carrier settles it.  Writing has ended with an error. */
+    void (*taken)(aloop_stream *stream, struct aloop__write *write);
+    void (*failed)(aloop_stream *stream, int error);
 };
 
-extern const struct aloop__carrier aloop__carrier_socket;
+/* carrier_*.c */
+extern const struct aloop__carrier aloop__carrier_socket; /* TCP. */
 
 /* The kind of all streams, and what sending reports to stream.c. */
 struct aloop__stream_ops {
@@ -171,16 +214,52 @@ static inline const struct aloop__stream_ops *aloop__stream_ops_of(
 
 /* stream.c */
 
-/* Creates a stream for `fd`, which is connected.  Closes `fd` on failure. */
-int aloop__stream_new(aloop *loop, int fd, aloop_stream **ret);
+/* Creates a stream for `fd`, which does not block.  `fd` stays the caller's on
+ * failure. */
+int aloop__stream_make(aloop *loop, int fd,
+                       const struct aloop__carrier *carrier,
+                       aloop_stream **ret);
+/* Ends a stream that has nothing to send.  Returns its descriptor, which stays
+ * open. */
+int aloop__stream_release(aloop_stream *stream);
+/* Creates a stream for `fd`, a connected socket.  Closes `fd` on failure. */
+int aloop__stream_new(aloop *loop, int fd, const struct aloop__carrier *carrier,
+                      aloop_stream **ret);
 
 /* carrier.c: the descriptor. */
 
+/* The `watch` of carriers whose descriptor the reactor can watch. */
+int aloop__carrier_watch(aloop_stream *stream, unsigned bits);
 /* Adds or removes events that are watched.  Interest in reading is kept when it
  * is not needed, until an event shows that it is useless.  That avoids system
  * calls for a stream that reads again soon. */
-int aloop__stream_want(aloop_stream *stream, unsigned bits);
-void aloop__stream_unwant(aloop_stream *stream, unsigned bits);
+static inline int aloop__stream_want(aloop_stream *stream, unsigned bits)
+{
+    unsigned armed = stream->io.armed;
+
+    /* Usually nothing changes. */
+    return (armed & bits) == bits
+               ? 0
+               : stream->carrier->watch(stream, armed | bits);
+}
+
+/* Adds REACTOR_READ, for a reader that begins or continues. */
+static inline int aloop__stream_want_input(aloop_stream *stream, unsigned bits)
+{
+    unsigned armed = stream->io.armed;
+
+    return (armed & bits) == bits && !stream->carrier->has_input
+               ? 0
+               : stream->carrier->watch(stream, armed | bits);
+}
+
+/* A failure only causes useless events, which lead here again. */
+static inline void aloop__stream_unwant(aloop_stream *stream, unsigned bits)
+{
+    if ((stream->io.armed & bits) != 0)
+        stream->carrier->watch(stream, stream->io.armed & ~bits);
+}
+
 /* Returns the error of a broken connection, never 0. */
 int aloop__stream_error(aloop_stream *stream);
 /* Takes the stream over in a forked child, see aloop__io_claim(), and has

@@ -104,7 +104,7 @@ static void give_back_bytes(aloop_stream *stream, const char *bytes,
  * which is not an end of stream. */
 size_t aloop__stream_receive(aloop_stream *stream, char *buffer, size_t size)
 {
-    ssize_t n = stream->carrier->receive(stream->io.fd, buffer, size);
+    ssize_t n = stream->carrier->receive(stream, buffer, size);
 
     stream->is_hot = n == (ssize_t) size;
     if (n > 0)
@@ -400,7 +400,7 @@ static aloop_future *start_read(aloop_stream *stream, enum kind kind,
     if (stream->is_hot)
         aloop__stream_run_read(op);
     if (stream->reading == op)
-        error = aloop__stream_want(stream, REACTOR_READ);
+        error = aloop__stream_want_input(stream, REACTOR_READ);
     if (error < 0)
         settle_read(op, error);
     return &op->future;

@@ -122,7 +122,7 @@ int aloop__stream_start(aloop_stream *stream, aloop_stream_cb on_data,
     if (aloop__stream_is_over(stream) || stream->input != NULL)
         aloop__stream_deliver_later(stream);
     if (!aloop__stream_is_over(stream) && !aloop__stream_is_paused(stream))
-        error = aloop__stream_want(stream, REACTOR_READ);
+        error = aloop__stream_want_input(stream, REACTOR_READ);
     if (error < 0)
         return error;
     stream->on_data = on_data;

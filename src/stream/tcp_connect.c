@@ -136,7 +136,8 @@ static void succeed(struct connect *connect, int fd)
     int error;
 
     stop_connect(connect);
-    error = aloop__stream_new(connect->future.loop, fd, &stream);
+    error = aloop__stream_new(connect->future.loop, fd, &aloop__carrier_socket,
+                              &stream);
     if (error == 0)
         *connect->ret_stream = stream;
     settle_connect(connect, error);

@@ -127,7 +127,7 @@ static int accept_one(aloop_listener *listener)
     int error = fd;
 
     if (fd >= 0)
-        error = aloop__stream_new(loop, fd, &stream);
+        error = aloop__stream_new(loop, fd, &aloop__carrier_socket, &stream);
     if (error < 0)
         return judge(listener, error);
     listener->failures = 0;
