@@ -1,13 +1,22 @@
 /* Read operations of a stream; stream_start.c has the callback.
  *
- * A byte goes from the kernel into the receive buffer of the loop, for on_data;
- * or into the buffer of the pending read operation; or, if that operation wants
- * little, into stream->input.  The operation and the following ones take their
- * bytes from there, so that many small reads cost one system call.  An
- * operation that fails gives the bytes that it took back to stream->input, so
- * that no byte is lost. */
+ *     kernel --> buffer of the operation                     it wants much
+ *     kernel --> stream->input --fill()--> the same buffer   it wants little
+ *
+ * At most one operation is pending, stream->reading.  It first takes what is in
+ * stream->input.  If that is not enough it receives: directly into its own
+ * buffer or, if it wants little or looks for a delimiter, into stream->input.
+ * It and the following operations take their bytes from there, so that many
+ * small reads cost one system call.
+ *
+ * No byte is lost or changes its place.  Nothing is received while
+ * stream->input has bytes, and an operation that fails gives the bytes that it
+ * took back to the front of stream->input.
+ *
+ * The caller's buffer is used only while the operation is pending.  Settling
+ * calls nothing: the application reads again in a later turn, never inside this
+ * file. */
 
-#include "loop/buffers.h"
 #include "loop/debug.h"
 #include "loop/future.h"
 #include "loop/io.h"
@@ -40,67 +49,10 @@ struct aloop__read {
     char delimiter[DELIMITER_MAX];
 };
 
-static size_t input_size(const aloop_stream *stream)
-{
-    return stream->input == NULL ? 0
-                                 : stream->input->end - stream->input->start;
-}
-
-static void drop_input(aloop_stream *stream)
-{
-    if (stream->input == NULL)
-        return;
-    aloop__buffer_put(stream->handle.loop, stream->input,
-                      sizeof *stream->input + stream->input->room);
-    stream->input = NULL;
-}
-
-static void consume(aloop_stream *stream, size_t size)
-{
-    stream->input->start += size;
-    if (stream->input->start == stream->input->end)
-        drop_input(stream);
-}
-
-static struct aloop__input *new_input(aloop *loop, size_t size)
-{
-    size_t whole = sizeof(struct aloop__input) + size;
-    struct aloop__input *input = aloop__buffer_get(loop, &whole);
-
-    if (input == NULL)
-        return NULL;
-    input->room = whole - sizeof *input;
-    input->start = 0;
-    input->end = 0;
-    return input;
-}
-
-/* Puts bytes back in front of stream->input.  If out of memory, reading ends
- * with an error, because the stream would have a gap. */
-static void give_back_bytes(aloop_stream *stream, const char *bytes,
-                            size_t size)
-{
-    size_t rest = input_size(stream);
-    struct aloop__input *input;
-
-    if (size == 0)
-        return;
-    input = new_input(stream->handle.loop, size + rest);
-    if (input == NULL) {
-        stream->read_error = ALOOP_ENOMEM;
-        drop_input(stream); /* These bytes follow the gap. */
-        return;
-    }
-    memcpy(input->bytes, bytes, size);
-    if (rest > 0)
-        memcpy(input->bytes + size, stream->input->bytes + stream->input->start,
-               rest);
-    input->end = size + rest;
-    drop_input(stream);
-    stream->input = input;
-}
-
-/* SO_ERROR is reported once.  If another call consumed it, recv() returns 0,
+/* The only place that receives.  What it finds out about the connection is
+ * recorded in the stream, and its callers look there after a result of 0.
+ *
+ * SO_ERROR is reported once.  If another call consumed it, recv() returns 0,
  * which is not an end of stream. */
 size_t aloop__stream_receive(aloop_stream *stream, char *buffer, size_t size)
 {
@@ -127,7 +79,7 @@ static void settle_read(struct aloop__read *op, ssize_t status)
 
     stream->reading = NULL;
     if (status < 0)
-        give_back_bytes(stream, op->buffer, op->filled);
+        aloop__input_give_back(stream, op->buffer, op->filled);
     aloop__future_settle(&op->future, status);
 }
 
@@ -206,7 +158,7 @@ static size_t find_delimiter(struct aloop__read *op)
 static void fill(struct aloop__read *op)
 {
     aloop_stream *stream = op->stream;
-    size_t size = input_size(stream);
+    size_t size = aloop__input_size(stream);
     size_t before = op->filled, end;
 
     if (size > op->size - op->filled)
@@ -219,7 +171,7 @@ static void fill(struct aloop__read *op)
     end = op->kind == UNTIL ? find_delimiter(op) : 0;
     if (end > 0)
         op->filled = end; /* The rest stays in stream->input. */
-    consume(stream, op->filled - before);
+    aloop__input_consume(stream, op->filled - before);
 }
 
 /* Returns whether the operation has all its bytes, and its status. */
@@ -241,7 +193,7 @@ static bool is_complete(const struct aloop__read *op, ssize_t *ret_status)
     if (op->kind == UNTIL)
         return has_found || is_full;
     *ret_status = ALOOP_EMSGSIZE;
-    return is_full && input_size(op->stream) > 0;
+    return is_full && aloop__input_size(op->stream) > 0;
 }
 
 /* Returns the status of an incomplete operation at the end of the stream. */
@@ -282,7 +234,7 @@ static size_t receive_for(struct aloop__read *op)
         op->filled += n;
         return n;
     }
-    stream->input = new_input(stream->handle.loop, DIRECT_MIN);
+    stream->input = aloop__input_new(stream->handle.loop, DIRECT_MIN);
     if (stream->input == NULL) {
         settle_read(op, ALOOP_ENOMEM);
         return 0;
@@ -291,7 +243,7 @@ static size_t receive_for(struct aloop__read *op)
                               stream->input->room);
     stream->input->end = n;
     if (n == 0)
-        drop_input(stream);
+        aloop__input_drop(stream);
     return n;
 }
 
@@ -325,7 +277,7 @@ void aloop__stream_end_reads(aloop_stream *stream)
     }
     if (stream->reading != NULL)
         aloop__future_cancel_checked(&stream->reading->future);
-    drop_input(stream);
+    aloop__input_drop(stream);
 }
 
 static struct aloop__read *new_read(aloop_stream *stream, enum kind kind)

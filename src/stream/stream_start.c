@@ -84,9 +84,12 @@ void aloop__stream_resume(aloop_stream *stream)
 {
     int error = 0;
 
-    if (aloop__stream_wants_data(stream) && !aloop__stream_is_over(stream) &&
-        !aloop__stream_is_paused(stream))
-        error = aloop__stream_want(stream, REACTOR_READ);
+    if (!aloop__stream_wants_data(stream) || aloop__stream_is_paused(stream))
+        return;
+    if (stream->input != NULL)
+        aloop__stream_deliver_later(stream);
+    else if (!aloop__stream_is_over(stream))
+        error = aloop__stream_want_input(stream, REACTOR_READ);
     if (error < 0)
         aloop__stream_fail_reading(stream, error);
 }
@@ -98,7 +101,8 @@ void aloop__stream_deliver(struct aloop__ready *ready)
     aloop_stream *stream = CONTAINER_OF(ready, aloop_stream, deliver);
     struct aloop__input *input = stream->input;
 
-    if (!aloop__stream_wants_data(stream) || !aloop__stream_is_ours(stream))
+    if (!aloop__stream_wants_data(stream) || !aloop__stream_is_ours(stream) ||
+        (input != NULL && aloop__stream_is_paused(stream)))
         return;
     if (input != NULL) {
         stream->input = NULL;

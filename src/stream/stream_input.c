@@ -1,0 +1,90 @@
+/* Bytes of a stream that were received and not consumed: stream->input.
+ *
+ *     read operations ---> what they have not used --+
+ *     aloop_stream_unread() -------------------------+--> the next reader
+ *
+ * It is a buffer of the loop, which exists only while it has bytes.  As long as
+ * it exists nothing else is received, so that the order of bytes is kept. */
+
+#include "aloop/stream_open.h"
+#include "loop/buffers.h"
+#include "loop/debug.h"
+#include "stream/stream.h"
+
+#include <string.h>
+
+struct aloop__input *aloop__input_new(aloop *loop, size_t size)
+{
+    size_t whole = sizeof(struct aloop__input) + size;
+    struct aloop__input *input = aloop__buffer_get(loop, &whole);
+
+    if (input == NULL)
+        return NULL;
+    input->room = whole - sizeof *input;
+    input->start = 0;
+    input->end = 0;
+    return input;
+}
+
+void aloop__input_drop(aloop_stream *stream)
+{
+    if (stream->input == NULL)
+        return;
+    aloop__buffer_put(stream->handle.loop, stream->input,
+                      sizeof *stream->input + stream->input->room);
+    stream->input = NULL;
+}
+
+/* Puts bytes in front of the input.  Returns false if out of memory, and
+ * nothing has changed then. */
+static bool prepend_input(aloop_stream *stream, const char *bytes, size_t size)
+{
+    size_t rest = aloop__input_size(stream);
+    struct aloop__input *input = stream->input;
+
+    if (input != NULL && input->start >= size) {
+        input->start -= size;
+        memcpy(input->bytes + input->start, bytes, size);
+        return true;
+    }
+    input = aloop__input_new(stream->handle.loop, size + rest);
+    if (input == NULL)
+        return false;
+    memcpy(input->bytes, bytes, size);
+    if (rest > 0)
+        memcpy(input->bytes + size, stream->input->bytes + stream->input->start,
+               rest);
+    input->end = size + rest;
+    aloop__input_drop(stream);
+    stream->input = input;
+    return true;
+}
+
+void aloop__input_give_back(aloop_stream *stream, const char *bytes,
+                            size_t size)
+{
+    if (size == 0 || prepend_input(stream, bytes, size))
+        return;
+    stream->read_error = ALOOP_ENOMEM;
+    aloop__input_drop(stream); /* These bytes follow the gap. */
+}
+
+/* on_data gets the bytes in a later turn, because it may be running now. */
+int aloop_stream_unread(aloop_stream *stream, const void *data, size_t size)
+{
+    int error = aloop__check_handle(stream, __func__);
+
+    if (error < 0)
+        return error;
+    if ((data == NULL && size > 0) || size > PTRDIFF_MAX)
+        return ALOOP_EINVAL;
+    if (stream->reading != NULL || stream->forward_from != NULL)
+        return ALOOP_EBUSY;
+    if (size == 0)
+        return 0;
+    if (!prepend_input(stream, data, size))
+        return ALOOP_ENOMEM;
+    if (aloop__stream_wants_data(stream))
+        aloop__stream_deliver_later(stream);
+    return 0;
+}
