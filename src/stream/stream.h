@@ -43,7 +43,15 @@ enum aloop__piece_kind {
     /* Put by on_data directly out of the loop's receive buffer.  The bytes stay
      * valid until on_data returns. */
     PIECE_LENT,
-    PIECE_WRITE /* Part of a write operation; the bytes are the caller's. */
+    PIECE_WRITE, /* Part of a write operation; the bytes are the caller's. */
+    /* This and the following kind are sent one at a time.
+     *
+     * Copied, and sent with the descriptors of a struct aloop__passed, which is
+     * behind the piece and in front of the bytes.  It becomes a PIECE_OWNED
+     * when they are sent. */
+    PIECE_FDS,
+    /* In the pipe of a forward; see splice.c. */
+    PIECE_SPLICED
 };
 
 /* Bytes to send. */
@@ -93,8 +101,13 @@ struct aloop__sender {
     size_t low;               /* The watermarks. */
     size_t high;
     struct aloop__linger *linger; /* While a closed stream is still sending. */
+    /* The state of a carrier that has one, or NULL. */
+    void *carried;
     /* The forward that writes to this stream, or NULL. */
     struct aloop__forward *forward_to;
+    /* What the filters of the stream have to send, or NULL if it has none.
+     * `pieces` are for the filters then; see filters.h. */
+    struct aloop__sender *wire;
     /* A shutdown was requested; no more may be written. */
     bool is_shut;
     bool has_shut;   /* The shutdown was sent to the peer. */
@@ -107,6 +120,10 @@ struct aloop__sender {
     /* It has more to remember than an idle one: the application has changed the
      * watermarks or the pause, or it was shut, or a forward writes. */
     bool is_kept;
+    /* Of a wire: the filters have taken bytes and may give some.  No drain
+     * settles. */
+    bool is_filling;
+    bool drops_input; /* A close drops input until the peer ends. */
 };
 
 /* A write operation. */
@@ -309,6 +326,26 @@ static inline bool aloop__stream_wants_data(const aloop_stream *stream)
     return stream->on_data != NULL &&
            aloop__handle_is_active(&stream->handle) &&
            !stream->handle.loop->is_dying;
+}
+
+/* Returns whether the stream has filters. */
+static inline bool aloop__stream_is_filtered(const aloop_stream *stream)
+{
+    return stream->sender != NULL && stream->sender->wire != NULL;
+}
+
+/* Returns the number of bytes that are queued in front of filters and behind
+ * them. */
+static inline size_t aloop__sender_queued(const struct aloop__sender *sender)
+{
+    return sender->queued + (sender->wire != NULL ? sender->wire->queued : 0);
+}
+
+/* Returns whether a drain may settle. */
+static inline bool aloop__sender_is_drained(const struct aloop__sender *sender)
+{
+    return aloop__sender_queued(sender) <= sender->low &&
+           (sender->wire == NULL || !sender->wire->is_filling);
 }
 
 /* Queues aloop__stream_deliver(). */
