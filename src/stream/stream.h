@@ -462,6 +462,12 @@ void aloop__piece_free(struct aloop__sender *sender,
 
 /* forward.c: cancels a forward because one of its streams is closed.  NULL is
  * allowed. */
+/* stream_write.c: put, write, drain and shutdown. */
+
+/* Returns why nothing can be written, or 0.  Creates the writing half, which
+ * the next flush of the stream releases if it stays unused. */
+int aloop__stream_prepare_writing(aloop_stream *stream);
+
 void aloop__forward_end(struct aloop__forward *forward);
 
 #endif

@@ -8,8 +8,7 @@
 #include "os/reactor.h"
 #include "stream/stream.h"
 
-/* Returns why nothing can be written, or 0.  Creates the writing half. */
-static int prepare_writing(aloop_stream *stream)
+int aloop__stream_prepare_writing(aloop_stream *stream)
 {
     struct aloop__sender *sender;
 
@@ -52,7 +51,7 @@ int aloop_stream_put(aloop_stream *stream, const void *data, size_t size)
         return ALOOP_EINVAL;
     if (stream->is_dispatching && lend_received(stream, data, size))
         return 0;
-    error = prepare_writing(stream);
+    error = aloop__stream_prepare_writing(stream);
     if (error == 0 && size > 0)
         error = aloop__pieces_put(stream->sender, data, size);
     if (error < 0)
@@ -97,7 +96,7 @@ aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
         return aloop__future_refused(error);
     if ((data == NULL && size > 0) || size > PTRDIFF_MAX)
         return aloop__future_failed(stream->handle.loop, ALOOP_EINVAL);
-    error = prepare_writing(stream);
+    error = aloop__stream_prepare_writing(stream);
     if (error < 0)
         return aloop__future_failed(stream->handle.loop, error);
     if (size == 0)
