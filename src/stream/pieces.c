@@ -5,11 +5,13 @@
  * buffer are lent: they are sent from there when on_data returns, and only the
  * bytes that the kernel did not accept are copied. */
 
+#include "stream/splice.h"
 #include "stream/stream.h"
 
 #include <string.h>
 
 #include "loop/buffers.h"
+#include "os/sys.h"
 
 enum { LEND_MIN = 2048 }; /* Copying less costs no more than lending. */
 
@@ -18,10 +20,14 @@ void aloop__piece_free(struct aloop__sender *sender, struct aloop__piece *piece)
     aloop *loop = sender->stream->handle.loop;
 
     list_remove(&piece->node);
+    if (piece->kind == PIECE_FDS)
+        aloop__piece_close_fds(piece);
     if (piece->kind == PIECE_OWNED)
         aloop__buffer_put(loop, piece, sizeof *piece + piece->room);
     else if (piece->kind == PIECE_LENT)
         aloop__slab_put(&loop->slab, piece, sizeof *piece);
+    else if (piece->kind == PIECE_SPLICED)
+        aloop__splice_free_piece(loop, piece);
 }
 
 /* Returns how many bytes fit into the last piece. */
@@ -172,6 +178,59 @@ int aloop__pieces_put(struct aloop__sender *sender, const char *data,
     return 0;
 }
 
+/* Descriptors. */
+
+void aloop__piece_close_fds(struct aloop__piece *piece)
+{
+    struct aloop__passed *passed = aloop__piece_passed(piece);
+
+    if (passed->is_delayed)
+        aloop__timed_clear(passed->sender->stream->handle.loop, &passed->retry);
+    for (size_t i = 0; i < passed->count; i++)
+        aloop__sys_close(passed->fds[i]);
+    piece->kind = PIECE_OWNED;
+}
+
+struct aloop__piece *aloop__pieces_new_fds(aloop *loop, const char *data,
+                                           size_t size, const int *fds,
+                                           size_t count)
+{
+    size_t fds_size = sizeof(struct aloop__passed) + count * sizeof *fds;
+    size_t start = PIECE_PASSED - sizeof(struct aloop__piece);
+    struct aloop__piece *piece = new_piece(loop, start + fds_size + size);
+    struct aloop__passed *passed;
+
+    if (piece == NULL)
+        return NULL;
+    passed = aloop__piece_passed(piece);
+    *passed = (struct aloop__passed){.count = count};
+    memcpy(passed->fds, fds, count * sizeof *fds);
+    memcpy((char *) passed + fds_size, data, size);
+    piece->data = (char *) passed + fds_size;
+    piece->size = size;
+    piece->kind = PIECE_FDS;
+    return piece;
+}
+
+void aloop__pieces_drop_fds(aloop *loop, struct aloop__piece *piece)
+{
+    list_remove(&piece->node);
+    aloop__buffer_put(loop, piece, sizeof *piece + piece->room);
+}
+
+void aloop__pieces_queue_fds(struct aloop__sender *sender,
+                             struct aloop__piece *piece)
+{
+    size_t size = piece->size;
+
+    piece->size = 0;
+    aloop__piece_passed(piece)->sender = sender;
+    count_put(sender, piece, size);
+    list_push(&sender->pieces, &piece->node);
+}
+
+/* For bytes that on_data lent to a stream without a writing half.  Lent bytes
+ * are always replies. */
 int aloop__pieces_copy_reply(struct aloop__sender *sender, const char *data,
                              size_t size)
 {

@@ -444,30 +444,18 @@ void aloop__stream_resume(aloop_stream *stream);
 /* Ends reading with an error that no receive will report. */
 void aloop__stream_fail_reading(aloop_stream *stream, int error);
 
-/* pieces.c: the queue of bytes to send. */
-
-/* Queues a copy of the bytes, or lends them.  ALOOP_ENOMEM: nothing was
- * queued. */
-int aloop__pieces_put(struct aloop__sender *sender, const char *data,
-                      size_t size);
-/* Queues a copy of bytes that on_data has put. */
-int aloop__pieces_copy_reply(struct aloop__sender *sender, const char *data,
-                             size_t size);
-/* Copies all lent pieces.  Returns false if out of memory. */
-bool aloop__pieces_own(struct aloop__sender *sender);
-/* Removes a piece from the queue and frees it, except that a PIECE_WRITE
- * belongs to its operation. */
-void aloop__piece_free(struct aloop__sender *sender,
-                       struct aloop__piece *piece);
-
-/* forward.c: cancels a forward because one of its streams is closed.  NULL is
- * allowed. */
 /* stream_write.c: put, write, drain and shutdown. */
 
 /* Returns why nothing can be written, or 0.  Creates the writing half, which
  * the next flush of the stream releases if it stays unused. */
 int aloop__stream_prepare_writing(aloop_stream *stream);
 
+/* forward.c: cancels a forward because a stream is closed; NULL is allowed. */
 void aloop__forward_end(struct aloop__forward *forward);
+/* Its target has failed; an event has REACTOR_HANGUP or REACTOR_ERROR. */
+void aloop__forward_fail(struct aloop__forward *forward, int error);
+void aloop__forward_hung_up(aloop_stream *stream, unsigned bits);
+
+#include "stream/pieces.h"
 
 #endif
