@@ -249,7 +249,6 @@ bool aloop__pieces_own(struct aloop__sender *sender)
     struct aloop__node *node = sender->pieces.next;
     bool is_owned = true;
 
-    sender->has_lent = false;
     while (node != &sender->pieces && is_owned) {
         struct aloop__piece *piece =
             CONTAINER_OF(node, struct aloop__piece, node);
@@ -258,5 +257,6 @@ bool aloop__pieces_own(struct aloop__sender *sender)
         if (piece->kind == PIECE_LENT)
             is_owned = own_piece(sender, piece);
     }
+    sender->has_lent = !is_owned;
     return is_owned;
 }
