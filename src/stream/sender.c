@@ -10,86 +10,13 @@
 #include "loop/io.h"
 #include "os/reactor.h"
 #include "os/sys.h"
-#include "stream/stream.h"
+#include "stream/splice.h"
 
 enum {
     SENDS_MAX = 8, /* Of one stream in one flush. */
     WATER_LOW = 16 * 1024,
     WATER_HIGH = 64 * 1024
 };
-
-static struct aloop__write *write_of(struct aloop__piece *piece)
-{
-    return CONTAINER_OF(piece, struct aloop__write, piece);
-}
-
-/* Ends the first piece, which was sent, and settles its write operation. */
-static void finish_piece(struct aloop__sender *sender,
-                         struct aloop__piece *piece)
-{
-    bool is_write = piece->kind == PIECE_WRITE;
-
-    aloop__piece_free(sender, piece);
-    if (is_write)
-        aloop__future_settle(&write_of(piece)->future,
-                             (ssize_t) write_of(piece)->size);
-}
-
-static struct aloop__piece *first_piece(const struct aloop__sender *sender)
-{
-    return CONTAINER_OF(sender->pieces.next, struct aloop__piece, node);
-}
-
-/* Removes sent bytes from the front of a piece.  Replies count as sent
- * first. */
-static void count_sent(struct aloop__sender *sender, struct aloop__piece *piece,
-                       size_t size)
-{
-    size_t replies = piece->replies < size ? piece->replies : size;
-
-    piece->data += size;
-    piece->size -= size;
-    piece->replies -= replies;
-    sender->replies -= replies;
-}
-
-/* Removes `sent` bytes from the front of the queue. */
-static void advance(struct aloop__sender *sender, size_t sent)
-{
-    sender->queued -= sent;
-    while (sent > 0) {
-        struct aloop__piece *piece = first_piece(sender);
-        size_t size = piece->size < sent ? piece->size : sent;
-
-        count_sent(sender, piece, size);
-        sent -= size;
-        if (piece->size == 0)
-            finish_piece(sender, piece);
-    }
-}
-
-/* Sends as much as one system call accepts. */
-static ssize_t send_pieces(const struct aloop__sender *sender,
-                           size_t *ret_asked)
-{
-    aloop_stream *stream = sender->stream;
-    struct sys_piece pieces[SYS_PIECES_MAX];
-    struct aloop__node *node = sender->pieces.next;
-    size_t count = 0, asked = 0;
-
-    for (; node != &sender->pieces && count < SYS_PIECES_MAX;
-         node = node->next) {
-        struct aloop__piece *piece =
-            CONTAINER_OF(node, struct aloop__piece, node);
-
-        pieces[count++] = (struct sys_piece){piece->data, piece->size};
-        asked += piece->size;
-    }
-    *ret_asked = asked;
-    if (count == 1)
-        return stream->carrier->send(stream, pieces[0].data, pieces[0].size);
-    return stream->carrier->send_pieces(stream, pieces, count);
-}
 
 /* Settles the drains and shutdowns whose condition is met, or all if writing
  * has failed. */
@@ -103,8 +30,9 @@ static void settle_waits(struct aloop__sender *sender)
         int error = sender->stream->write_error;
 
         node = node->next;
-        if (error == 0 && (wait->is_shutdown ? !sender->has_shut
-                                             : sender->queued > sender->low))
+        if (error == 0 &&
+            (wait->is_shutdown ? !sender->has_shut
+                               : !aloop__sender_is_drained(sender)))
             continue;
         list_remove(&wait->node);
         aloop__future_settle(&wait->future, error);
@@ -131,27 +59,28 @@ static void shut_if_due(struct aloop__sender *sender)
 
 /* Flushing. */
 
-/* Keeps the loop alive while bytes are queued. */
-static void set_sending(struct aloop__sender *sender)
+/* Returns the number of bytes for which on_data waits.  Replies that filters
+ * have not taken count only while the peer accepts nothing, because a filter
+ * may have to receive before it takes them. */
+static size_t unsent_replies(const struct aloop__sender *sender)
 {
-    aloop *loop = sender->stream->handle.loop;
-    bool is_sending = !list_empty(&sender->pieces);
+    const struct aloop__sender *wire = sender->wire;
 
-    loop->live += is_sending;
-    loop->live -= sender->is_sending;
-    sender->is_sending = is_sending;
+    if (wire == NULL)
+        return sender->replies;
+    return wire->replies + (wire->queued > sender->high ? sender->replies : 0);
 }
 
 void aloop__sender_pause_if_due(struct aloop__sender *sender)
 {
-    if (sender->replies > sender->high && sender->has_auto_pause)
+    if (unsent_replies(sender) > sender->high && sender->has_auto_pause)
         sender->is_paused = true;
 }
 
 /* Ends a pause once the replies have fallen to the low-water mark. */
 static void resume_if_drained(struct aloop__sender *sender)
 {
-    if (!sender->is_paused || sender->replies > sender->low)
+    if (!sender->is_paused || unsent_replies(sender) > sender->low)
         return;
     sender->is_paused = false;
     aloop__stream_ops_of(sender->stream)->resumed(sender->stream);
@@ -159,30 +88,13 @@ static void resume_if_drained(struct aloop__sender *sender)
 
 void aloop__sender_queue_changed(struct aloop__sender *sender)
 {
-    settle_waits(sender);
+    if (!list_empty(&sender->waits))
+        settle_waits(sender);
     resume_if_drained(sender);
 }
 
-/* Drops all pieces and settles the writes among them.  Returns whether bytes of
- * a put were lost. */
-static bool drop_pieces(struct aloop__sender *sender, int error)
-{
-    bool has_lost = false;
-
-    while (!list_empty(&sender->pieces)) {
-        struct aloop__piece *piece = first_piece(sender);
-        bool is_write = piece->kind == PIECE_WRITE;
-
-        has_lost = has_lost || !is_write;
-        aloop__piece_free(sender, piece);
-        if (is_write)
-            aloop__future_settle(&write_of(piece)->future, error);
-    }
-    sender->queued = 0;
-    sender->replies = 0;
-    return has_lost;
-}
-
+/* The error is set first, because settle_waits() reads it.  A later error
+ * replaces it. */
 void aloop__stream_fail_writing(aloop_stream *stream, int error)
 {
     struct aloop__sender *sender = stream->sender;
@@ -191,8 +103,10 @@ void aloop__stream_fail_writing(aloop_stream *stream, int error)
     stream->write_error = (short) error;
     if (sender == NULL)
         return;
-    has_lost = drop_pieces(sender, error);
-    set_sending(sender);
+    has_lost = aloop__sender_drop(sender, error);
+    aloop__sender_set_sending(sender);
+    if (sender->wire != NULL)
+        stream->carrier->failed(stream, error);
     /* This may settle a wait and resume reading. */
     aloop__sender_queue_changed(sender);
     if (has_lost)
@@ -206,7 +120,7 @@ static bool send_all(struct aloop__sender *sender)
     for (int i = 0; i < SENDS_MAX && !list_empty(&sender->pieces); i++) {
         aloop_stream *stream = sender->stream;
         size_t asked;
-        ssize_t n = send_pieces(sender, &asked);
+        ssize_t n = aloop__sender_send(sender, stream->carrier, &asked);
 
         if (n == ALOOP_EAGAIN)
             return true;
@@ -215,7 +129,7 @@ static bool send_all(struct aloop__sender *sender)
                                        aloop__io_failed(&stream->io, (int) n));
             return false;
         }
-        advance(sender, (size_t) n);
+        aloop__sender_advance(sender, (size_t) n);
         if ((size_t) n < asked)
             return true;
     }
@@ -225,7 +139,7 @@ static bool send_all(struct aloop__sender *sender)
 /* Does what follows from a send, or from the end of writing. */
 static void after_sending(struct aloop__sender *sender)
 {
-    set_sending(sender);
+    aloop__sender_set_sending(sender);
     shut_if_due(sender);
     aloop__sender_queue_changed(sender);
     if (aloop__handle_is_ended(&sender->stream->handle))
@@ -240,7 +154,7 @@ static void flush_sender(struct aloop__sender *sender)
     list_remove(&sender->flush.node);
     if (stream->io.fd < 0 || !aloop__stream_is_ours(stream))
         return;
-    if (send_all(sender)) {
+    if (send_all(sender) && !aloop__sender_is_delayed(sender)) {
         error = aloop__stream_want(stream, REACTOR_WRITE);
         if (error < 0)
             aloop__stream_fail_writing(stream, error);
@@ -255,7 +169,7 @@ void aloop__sender_flush_later(struct aloop__sender *sender)
     aloop_stream *stream = sender->stream;
     aloop *loop = stream->handle.loop;
 
-    set_sending(sender);
+    aloop__sender_set_sending(sender);
     if (stream->is_dispatching || (stream->io.armed & REACTOR_WRITE) != 0 ||
         !list_empty(&sender->flush.node))
         return;
@@ -383,7 +297,7 @@ static int queue_rest(aloop_stream *stream, const char *data, size_t size)
         return error;
     sender->queued = size;
     aloop__sender_pause_if_due(sender);
-    set_sending(sender);
+    aloop__sender_set_sending(sender);
     return aloop__stream_want(stream, REACTOR_WRITE);
 }
 
