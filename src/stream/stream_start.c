@@ -164,3 +164,50 @@ int aloop_stream_stop(aloop_stream *stream)
     aloop__stream_stop(stream);
     return 0;
 }
+
+/* The pause. */
+
+/* Recomputes `is_paused`, as if all queued bytes had been put now. */
+static void renew_pause(struct aloop__sender *sender)
+{
+    sender->is_paused = false;
+    aloop__sender_pause_if_due(sender);
+    aloop__stream_resume(sender->stream);
+}
+
+/* Lower marks may begin a pause, and higher ones end it and settle drains. */
+int aloop_stream_set_watermarks(aloop_stream *stream, size_t low, size_t high)
+{
+    int error = aloop__check_handle(stream, __func__);
+    struct aloop__sender *sender;
+
+    if (error < 0)
+        return error;
+    if (low > high || (low == high && high != 0))
+        return ALOOP_EINVAL;
+    sender = aloop__sender_get(stream);
+    if (sender == NULL)
+        return ALOOP_ENOMEM;
+    sender->is_kept = true;
+    sender->low = low;
+    sender->high = high;
+    renew_pause(sender);
+    aloop__sender_queue_changed(sender);
+    return 0;
+}
+
+int aloop_stream_set_auto_pause(aloop_stream *stream, bool is_on)
+{
+    int error = aloop__check_handle(stream, __func__);
+    struct aloop__sender *sender;
+
+    if (error < 0)
+        return error;
+    sender = aloop__sender_get(stream);
+    if (sender == NULL)
+        return ALOOP_ENOMEM;
+    sender->is_kept = true;
+    sender->has_auto_pause = is_on;
+    renew_pause(sender);
+    return 0;
+}
