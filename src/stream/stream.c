@@ -397,14 +397,3 @@ void aloop_stream_unref(aloop_stream *stream)
 {
     aloop__handle_reference((struct aloop__handle *) stream, false, __func__);
 }
-
-int aloop_tcp_set_nodelay(aloop_stream *stream, bool is_on)
-{
-    int error = aloop__check_handle(stream, __func__);
-
-    if (error < 0)
-        return error;
-    if (stream->io.fd < 0)
-        return ALOOP_EBADF;
-    return aloop__sys_no_delay(stream->io.fd, is_on);
-}
