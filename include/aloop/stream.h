@@ -17,6 +17,7 @@
 #ifndef ALOOP_STREAM_H
 #define ALOOP_STREAM_H
 
+#include "aloop/address.h"
 #include "aloop/base.h"
 #include "aloop/stream_read.h"
 #include "aloop/stream_write.h"
@@ -145,6 +146,33 @@ ALOOP_API int aloop_stream_peer(const aloop_stream *stream, char *text,
  */
 ALOOP_API int aloop_stream_local(const aloop_stream *stream, char *text,
                                  size_t size);
+
+/**
+ * Stores the peer's address.
+ *
+ * An IPv4 address that a listener on every address reports as IPv6 is stored as
+ * IPv4.
+ *
+ * Returns: 0.
+ * Errors:  ALOOP_EAFNOSUPPORT: the stream is not one of IPv4 or IPv6;
+ *          ALOOP_EINVAL: `stream` or `ret_address` is NULL;
+ *          others: as for aloop_stream_peer().
+ */
+ALOOP_API int aloop_stream_peer_address(const aloop_stream *stream,
+                                        aloop_address *ret_address);
+
+/**
+ * Stores the address of this end.
+ *
+ * An IPv4-mapped address is stored as IPv4.
+ *
+ * Returns: 0.
+ * Errors:  ALOOP_EAFNOSUPPORT: the stream is not one of IPv4 or IPv6;
+ *          ALOOP_EINVAL: `stream` or `ret_address` is NULL;
+ *          others: as for aloop_stream_local().
+ */
+ALOOP_API int aloop_stream_local_address(const aloop_stream *stream,
+                                         aloop_address *ret_address);
 
 /**
  * Makes a started stream keep the loop alive, as it does initially.

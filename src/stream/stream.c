@@ -16,14 +16,6 @@
 #include "stream/stream.h"
 #include "stream/unwatched.h"
 
-#include <string.h>
-
-#include "aloop/tcp.h"
-
-enum {
-    ADDRESS_TEXT_MAX = 128,
-    DISCARDS_MAX = 64 /* Receives before a close. */
-};
 enum { DROPS_MAX = 64 }; /* Receives before a close. */
 static const int64_t linger_ns = ALOOP_SEC(30);
 
@@ -336,56 +328,6 @@ int aloop_stream_fd(const aloop_stream *stream)
     if (error < 0)
         return error;
     return stream->io.fd >= 0 ? stream->io.fd : ALOOP_EBADF;
-}
-
-/* A system has no address for a broken connection, and reports ENOTCONN or
- * EINVAL.  Returns the error of the connection instead. */
-static int address_error(const aloop_stream *stream, int error)
-{
-    bool is_gone = error == ALOOP_ENOTCONN || error == ALOOP_EINVAL;
-    bool has_shut = stream->sender != NULL && stream->sender->has_shut;
-
-    if (is_gone && stream->io.error != 0)
-        return stream->io.error;
-    if (is_gone && !(has_shut && stream->has_ended))
-        return ALOOP_ECONNRESET;
-    return error;
-}
-
-/* Writes the address that `ask` returns.  It is formatted into a buffer that is
- * large enough, so that a failure leaves `text` unchanged. */
-static int address_text(const aloop_stream *stream, char *text, size_t size,
-                        int (*ask)(int fd, struct sys_address *ret),
-                        const char *function)
-{
-    int length = aloop__check_handle(stream, function);
-    struct sys_address address;
-    char whole[ADDRESS_TEXT_MAX];
-
-    if (length < 0 || text == NULL)
-        return length < 0 ? length : ALOOP_EINVAL;
-    if (stream->io.fd < 0)
-        return ALOOP_EBADF;
-    length = ask(stream->io.fd, &address);
-    if (length < 0)
-        return address_error(stream, length);
-    if (length == 0)
-        length = aloop__sys_address_format(&address, whole, sizeof whole);
-    if (length >= 0 && (size_t) length >= size)
-        return ALOOP_ENOSPC;
-    if (length >= 0)
-        memcpy(text, whole, (size_t) length + 1);
-    return length;
-}
-
-int aloop_stream_peer(const aloop_stream *stream, char *text, size_t size)
-{
-    return address_text(stream, text, size, aloop__sys_peer_address, __func__);
-}
-
-int aloop_stream_local(const aloop_stream *stream, char *text, size_t size)
-{
-    return address_text(stream, text, size, aloop__sys_local_address, __func__);
 }
 
 void aloop_stream_ref(aloop_stream *stream)
