@@ -93,14 +93,32 @@ ALOOP_API aloop_future *aloop_tcp_connect(aloop *loop, const char *host,
                                           aloop_stream **ret_stream);
 
 /**
+ * Connects to an address by TCP.
+ *
+ * Otherwise it is like aloop_tcp_connect() with a numeric address.
+ *
+ * Status:  0.
+ * Errors:  ALOOP_EINVAL: `address` has no family, or an argument is NULL;
+ *          others: as for aloop_tcp_connect().
+ * Memory:  copies `address`.  *ret_stream is as for aloop_tcp_connect().
+ * See:     aloop_resolve().
+ */
+ALOOP_MUST_USE
+ALOOP_API aloop_future *aloop_tcp_connect_address(aloop *loop,
+                                                  const aloop_address *address,
+                                                  aloop_stream **ret_stream);
+
+/**
  * Sets whether small writes are sent immediately (TCP_NODELAY).
  *
  * They are initially.
  *
  * Returns: 0.
  * Errors:  ALOOP_EINVAL: `stream` is NULL;
+ *          ALOOP_ENOTSUP: the stream is not of TCP;
  *          ALOOP_EBADF: the stream has no descriptor any more;
  *          others: what the system reported.
+ * See:     aloop/tcp_options.h for other options.
  */
 ALOOP_API int aloop_tcp_set_nodelay(aloop_stream *stream, bool is_on);
 
