@@ -314,6 +314,14 @@ static void a_look_up_fails_if_all_threads_are_busy(void **state)
     assert_int_equal(connect_to("host"), ALOOP_EHOSTNOTFOUND);
 }
 
+/* Makes a name of `length` bytes whose parts have at most 63. */
+static void make_name(char *name, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        name[i] = i % 64 == 63 && i + 1 < length ? '.' : 'a';
+    name[length] = '\0';
+}
+
 /* Failure class 46: a long name is truncated, and another host is looked up. */
 static void a_name_that_is_too_long_is_refused_and_not_truncated(void **state)
 {
@@ -321,8 +329,7 @@ static void a_name_that_is_too_long_is_refused_and_not_truncated(void **state)
 
     (void) state;
     for (size_t length = 250; length <= 1100; length++) {
-        memset(name, 'a', length);
-        name[length] = '\0';
+        make_name(name, length);
         assert_int_equal(connect_to(name), length > 253 ? ALOOP_ENAMETOOLONG
                                                         : ALOOP_EHOSTNOTFOUND);
     }
@@ -330,7 +337,7 @@ static void a_name_that_is_too_long_is_refused_and_not_truncated(void **state)
     name[253] = '.';
     assert_int_equal(connect_to(name), ALOOP_EHOSTNOTFOUND);
     name[252] = '.';
-    assert_int_equal(connect_to(name), ALOOP_EHOSTNOTFOUND);
+    assert_int_equal(connect_to(name), ALOOP_EINVAL);
     name[254] = '.';
     name[255] = '\0';
     assert_int_equal(connect_to(name), ALOOP_ENAMETOOLONG);
@@ -341,7 +348,66 @@ static void a_name_that_is_too_long_is_refused_and_not_truncated(void **state)
     assert_int_equal(
         aloop_await(aloop_tcp_connect(t.loop, "host", name, &k.stream)),
         ALOOP_ENAMETOOLONG);
-    assert_int_equal(connect_to(""), ALOOP_EHOSTNOTFOUND);
+    assert_int_equal(connect_to(""), ALOOP_EINVAL);
+}
+
+static void an_address_is_connected_to(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.1:80", "[::1]:80"};
+    aloop_address address, peer, local;
+    aloop_stream *stream = NULL;
+
+    (void) state;
+    sim_listen("127.0.0.1", 80, 1);
+    sim_listen("::1", 80, 1);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(aloop_address_parse(hosts[i], &address), 0);
+        assert_int_equal(
+            aloop_await(aloop_tcp_connect_address(t.loop, &address, &stream)),
+            0);
+        assert_int_equal(aloop_stream_peer_address(stream, &peer), 0);
+        assert_true(aloop_address_equal(&peer, &address));
+        assert_int_equal(aloop_stream_local_address(stream, &local), 0);
+        assert_int_equal(aloop_address_family(&local),
+                         aloop_address_family(&address));
+        aloop_stream_close(stream);
+    }
+    assert_int_equal(sim_calls("aloop__sys_thread_start"), 0);
+}
+
+static void a_refused_address_is_named_in_the_report(void **state)
+{
+    aloop_address address;
+    aloop_stream *stream;
+
+    (void) state;
+    assert_int_equal(aloop_address_parse("[::1]:81", &address), 0);
+    aloop_detach(aloop_tcp_connect_address(t.loop, &address, &stream));
+    aloop_run(t.loop);
+
+    assert_int_equal(t.unhandled_error, ALOOP_ECONNREFUSED);
+    assert_non_null(strstr(t.unhandled_what, "connect to [::1]:81"));
+}
+
+static void what_is_no_address_is_not_connected_to(void **state)
+{
+    aloop_address address = {.family = ALOOP_FAMILY_NONE};
+    aloop_stream *stream;
+
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect_address(t.loop, &address, &stream)),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect_address(t.loop, NULL, &stream)),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect_address(NULL, &address, &stream)),
+        ALOOP_EINVAL);
+    assert_int_equal(aloop_address_parse("::1", &address), 0);
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect_address(t.loop, &address, NULL)),
+        ALOOP_EINVAL);
 }
 
 static void invalid_arguments_are_refused(void **state)
@@ -665,6 +731,9 @@ int main(void)
         TEST(a_program_ends_without_waiting_for_a_look_up),
         TEST(a_look_up_fails_if_all_threads_are_busy),
         TEST(a_name_that_is_too_long_is_refused_and_not_truncated),
+        TEST(an_address_is_connected_to),
+        TEST(a_refused_address_is_named_in_the_report),
+        TEST(what_is_no_address_is_not_connected_to),
         TEST(invalid_arguments_are_refused),
         TEST(the_second_address_is_tried_after_exactly_250_ms),
         TEST(each_further_address_is_tried_250_ms_later),
