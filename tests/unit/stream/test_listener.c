@@ -2,6 +2,7 @@
 
 #include "support/stream_fixture.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum { STREAMS_MAX = 256 };
@@ -142,12 +143,20 @@ static void an_ipv4_peer_of_a_dual_stack_listener_is_printed_as_ipv4(
 
     (void) state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        aloop_address address;
         char text[96];
 
         assert_int_equal(listen_on(NULL, "8080"), 0);
         sim_connect_to(rows[i].host, 8080);
         run_for(10 * MS);
         assert_int_equal(l.count, 1);
+        assert_int_equal(aloop_stream_peer_address(l.streams[0], &address), 0);
+        assert_int_equal(aloop_address_family(&address),
+                         i == 0 ? ALOOP_FAMILY_IPV4 : ALOOP_FAMILY_IPV6);
+        assert_int_equal(aloop_stream_local_address(l.streams[0], &address), 0);
+        assert_int_equal(aloop_address_family(&address),
+                         i == 0 ? ALOOP_FAMILY_IPV4 : ALOOP_FAMILY_IPV6);
+        assert_int_equal(aloop_address_port(&address), 8080);
         assert_true(aloop_stream_peer(l.streams[0], text, sizeof text) > 0);
         assert_memory_equal(text, rows[i].start, strlen(rows[i].start));
         assert_true(aloop_stream_local(l.streams[0], text, sizeof text) > 0);
@@ -155,6 +164,47 @@ static void an_ipv4_peer_of_a_dual_stack_listener_is_printed_as_ipv4(
         close_streams();
         aloop_listener_close(l.listener);
     }
+}
+
+static int listen_at(const char *text)
+{
+    aloop_address address;
+
+    memset(&l, 0, sizeof l);
+    assert_int_equal(aloop_address_parse(text, &address), 0);
+    return aloop_tcp_listen_address(t.loop, &address, on_stream, &l,
+                                    &l.listener);
+}
+
+static void a_listener_has_an_address(void **state)
+{
+    static const char *const texts[] = {"127.0.0.1:8080", "[::1]:8080",
+                                        "[::]:8080"};
+    aloop_address address;
+    char text[96];
+
+    (void) state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        assert_int_equal(listen_at(texts[i]), 0);
+        assert_int_equal(listen_at(texts[i]), ALOOP_EADDRINUSE);
+        assert_null(l.listener);
+        aloop_free(t.loop);
+        t.loop = aloop_new(NULL);
+    }
+    assert_int_equal(listen_at("127.0.0.1"), 0); /* On any port. */
+    assert_int_equal(aloop_listener_address(l.listener, &address), 0);
+    assert_int_equal(aloop_address_port(&address),
+                     aloop_listener_port(l.listener));
+    assert_true(aloop_address_format_host(&address, text, sizeof text) > 0);
+    assert_string_equal(text, "127.0.0.1");
+    sim_connect((uint16_t) aloop_address_port(&address));
+    run_for(10 * MS);
+    assert_int_equal(l.count, 1);
+    close_streams();
+    sim_fail("aloop__sys_local_address", 1, ALOOP_ENOBUFS);
+    assert_int_equal(aloop_listener_address(l.listener, &address),
+                     ALOOP_ENOBUFS);
+    aloop_listener_close(l.listener);
 }
 
 static void every_connection_of_a_burst_is_accepted(void **state)
@@ -211,17 +261,29 @@ static void invalid_arguments_are_refused(void **state)
         {"256.0.0.1", "80"},  {"[::1]", "80"},
         {"fe80::1%no", "80"}, {"local host", "80"},
         {"::1", "+80"},       {"127.0.0.1:80", "80"}};
+    aloop_address address, none = {.family = ALOOP_FAMILY_NONE};
     aloop_listener *listener = NULL;
 
     (void) state;
+    assert_int_equal(aloop_address_parse("::1", &address), 0);
+    assert_int_equal(
+        aloop_tcp_listen_address(NULL, &address, on_stream, &l, &listener),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_tcp_listen_address(t.loop, NULL, on_stream, &l, &listener),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_tcp_listen_address(t.loop, &none, on_stream, &l, &listener),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_tcp_listen_address(t.loop, &address, on_stream, &l, NULL),
+        ALOOP_EINVAL);
     assert_int_equal(
         aloop_tcp_listen(NULL, "::1", "0", on_stream, &l, &listener),
         ALOOP_EINVAL);
     assert_int_equal(
         aloop_tcp_listen(t.loop, "::1", NULL, on_stream, &l, &listener),
         ALOOP_EINVAL);
-    assert_int_equal(aloop_tcp_listen(t.loop, "::1", "0", NULL, &l, &listener),
-                     ALOOP_EINVAL);
     assert_int_equal(aloop_tcp_listen(t.loop, "::1", "0", on_stream, &l, NULL),
                      ALOOP_EINVAL);
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++)
@@ -229,6 +291,7 @@ static void invalid_arguments_are_refused(void **state)
                                           on_stream, &l, &listener),
                          ALOOP_EINVAL);
     assert_null(listener);
+    assert_int_equal(aloop_listener_address(NULL, &address), ALOOP_EINVAL);
     assert_int_equal(aloop_listener_port(NULL), ALOOP_EINVAL);
     assert_int_equal(aloop_listener_fd(NULL), ALOOP_EINVAL);
     aloop_listener_close(NULL);
@@ -490,6 +553,7 @@ static void a_listener_that_lost_its_descriptor_is_reported(void **state)
 {
     aloop_stream *stream = NULL;
     int outside = sim_listen("10.0.0.1", 80, 1);
+    aloop_address address;
     int fd;
 
     (void) state;
@@ -504,6 +568,8 @@ static void a_listener_that_lost_its_descriptor_is_reported(void **state)
     assert_int_equal(t.unhandled_error, ALOOP_EBADF);
     assert_int_equal(aloop_listener_fd(l.listener), ALOOP_EBADF);
     assert_int_equal(aloop_listener_port(l.listener), ALOOP_EBADF);
+    assert_int_equal(aloop_listener_address(l.listener, &address), ALOOP_EBADF);
+    assert_int_equal(aloop_listener_address(l.listener, NULL), ALOOP_EINVAL);
     aloop_listener_close(l.listener);
     assert_int_equal(aloop_stream_put(stream, "x", 1), 0);
     aloop_stream_close(stream);
@@ -598,6 +664,118 @@ static void a_connection_accepted_by_another_process_is_no_error(void **state)
     aloop_listener_close(listener);
 }
 
+static int listen_with(const char *host, aloop_tcp_listen_options options)
+{
+    int error;
+
+    memset(&l, 0, sizeof l);
+    options.size = sizeof options;
+    error = aloop_tcp_listen_with(t.loop, host, "80", on_stream, &l, &options,
+                                  &l.listener);
+    return error;
+}
+
+static void the_backlog_limits_the_connections_that_wait(void **state)
+{
+    (void) state;
+    assert_int_equal(
+        listen_with("127.0.0.1", (aloop_tcp_listen_options){.backlog = 2}), 0);
+    for (int i = 0; i < 3; i++)
+        assert_true(sim_connect(80) >= 0);
+    assert_int_equal(sim_connect(80), -EAGAIN);
+    run_for(MS);
+    assert_int_equal(l.count, 3);
+    close_streams();
+    aloop_listener_close(l.listener);
+}
+
+static void a_listener_for_ipv6_only_accepts_no_ipv4(void **state)
+{
+    static const char *const hosts[] = {NULL, "::", "localhost"};
+    aloop_tcp_listen_options options = {.ipv6_only = true};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        assert_int_equal(listen_with(hosts[i], options), 0);
+        assert_int_equal(sim_connect_to("127.0.0.1", 80), -ECONNREFUSED);
+        assert_true(sim_connect_to("::1", 80) >= 0);
+        run_for(MS);
+        assert_int_equal(l.count, 1);
+        close_streams();
+        aloop_listener_close(l.listener);
+    }
+    assert_int_equal(listen_with("127.0.0.1", options), ALOOP_EINVAL);
+    sim_fail("aloop__sys_ipv6_only", 1, ALOOP_ENOBUFS);
+    assert_int_equal(listen_with("::", options), ALOOP_ENOBUFS);
+}
+
+static void listeners_with_reuse_port_share_the_connections(void **state)
+{
+    aloop_tcp_listen_options options = {.reuse_port = true};
+    aloop_listener *first;
+    int count = 0;
+
+    (void) state;
+    assert_int_equal(listen_with("127.0.0.1", options), 0);
+    first = l.listener;
+    assert_int_equal(listen_on("127.0.0.1", "80"), ALOOP_EADDRINUSE);
+    assert_int_equal(listen_with("127.0.0.1", options), 0);
+    for (int i = 0; i < 4; i++)
+        assert_true(sim_connect(80) >= 0);
+    sim_pass(MS);
+    aloop_listener_close(first);
+    count = l.count;
+    assert_int_equal(count, 2); /* Those of the first, inside its close. */
+    run_for(MS);
+    assert_int_equal(l.count, 4);
+    for (int i = 0; i < 4; i++)
+        assert_true(aloop_stream_put(l.streams[i], "x", 1) >= 0);
+    run_for(MS);
+    close_streams();
+    aloop_listener_close(l.listener);
+    sim_fail("aloop__sys_reuse_port", 1, ALOOP_ENOTSUP); /* As on macOS. */
+    assert_int_equal(listen_with("127.0.0.1", options), ALOOP_ENOTSUP);
+}
+
+static void a_listener_may_be_closed_again_while_its_close_accepts(void **state)
+{
+    aloop_tcp_listen_options options = {.reuse_port = true};
+
+    (void) state;
+    assert_int_equal(listen_with("127.0.0.1", options), 0);
+    for (int i = 0; i < 3; i++)
+        assert_true(sim_connect(80) >= 0);
+    sim_pass(MS);
+    l.close_at = 2;
+    aloop_listener_close(l.listener);
+    assert_int_equal(l.count, 3);
+    close_streams();
+}
+
+static void invalid_options_are_refused(void **state)
+{
+    aloop_tcp_listen_options options = {.size = sizeof options, .backlog = -1};
+
+    (void) state;
+    assert_int_equal(aloop_tcp_listen_with(t.loop, "127.0.0.1", "80", on_stream,
+                                           &l, &options, &l.listener),
+                     ALOOP_EINVAL);
+    options = (aloop_tcp_listen_options){.size = 1};
+    assert_int_equal(aloop_tcp_listen_with(t.loop, "127.0.0.1", "80", on_stream,
+                                           &l, &options, &l.listener),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_tcp_listen_with(t.loop, "127.0.0.1", NULL, on_stream,
+                                           &l, NULL, &l.listener),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_tcp_listen_with(NULL, "127.0.0.1", "80", on_stream,
+                                           &l, NULL, &l.listener),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_tcp_listen_with(t.loop, "127.0.0.1", "80", on_stream,
+                                           &l, NULL, &l.listener),
+                     0);
+    aloop_listener_close(l.listener);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -607,6 +785,7 @@ int main(void)
         TEST(localhost_is_ipv6_if_there_is_no_ipv4),
         TEST(other_names_are_refused_as_not_numeric),
         TEST(an_ipv4_peer_of_a_dual_stack_listener_is_printed_as_ipv4),
+        TEST(a_listener_has_an_address),
         TEST(every_connection_of_a_burst_is_accepted),
         TEST(single_connections_need_hardly_more_than_one_accept_each),
         TEST(an_address_in_use_is_refused),
@@ -627,6 +806,11 @@ int main(void)
         TEST(a_listener_that_lost_its_descriptor_does_not_retry),
         TEST(a_flood_of_connections_does_not_delay_timers),
         TEST(a_connection_accepted_by_another_process_is_no_error),
+        TEST(the_backlog_limits_the_connections_that_wait),
+        TEST(a_listener_for_ipv6_only_accepts_no_ipv4),
+        TEST(listeners_with_reuse_port_share_the_connections),
+        TEST(a_listener_may_be_closed_again_while_its_close_accepts),
+        TEST(invalid_options_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
