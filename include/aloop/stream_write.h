@@ -94,6 +94,20 @@ ALOOP_API size_t aloop_stream_queued(const aloop_stream *stream);
 ALOOP_API int aloop_stream_set_watermarks(aloop_stream *stream, size_t low,
                                           size_t high);
 
+/**
+ * Sets how long a closed stream may wait for its peer.
+ *
+ * aloop_stream_close() leaves queued bytes to the loop, which sends them.  If
+ * the peer accepts none of them for `limit_ns`, they are dropped and the
+ * connection is reset.  Initially it is 30 s.  With 0, a close with queued
+ * bytes is an abort.  No close blocks, unlike close(2) with SO_LINGER.
+ *
+ * Returns: 0.
+ * Errors:  ALOOP_EINVAL: `stream` is NULL, or the time is negative;
+ *          ALOOP_ENOMEM: out of memory, and nothing has changed.
+ */
+ALOOP_API int aloop_stream_set_linger(aloop_stream *stream, int64_t limit_ns);
+
 ALOOP_END
 
 #endif

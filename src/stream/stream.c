@@ -18,13 +18,18 @@
 
 enum { DROPS_MAX = 64 }; /* Receives before a close. */
 static const int64_t linger_ns = ALOOP_SEC(30);
+static const int64_t drain_ns = ALOOP_SEC(5); /* As long as nginx waits. */
 
 struct aloop__linger {
     struct aloop__timed timed;
     aloop_stream *stream;
+    int64_t limit_ns;
+    bool is_lingering; /* Counted in loop->lingering. */
 };
 
 static void end_stream(aloop_stream *stream);
+static void end_orderly(aloop_stream *stream);
+static void stream_draining(struct aloop__io *io, unsigned bits);
 
 /* The part of a close that concerns the application: no callback runs from now
  * on, and reads are cancelled. */
@@ -93,7 +98,7 @@ static void end_linger(aloop_stream *stream)
 
     if (sender == NULL || sender->linger == NULL)
         return;
-    loop->lingering--;
+    loop->lingering -= sender->linger->is_lingering;
     aloop__timed_clear(loop, &sender->linger->timed);
     aloop__slab_put(&loop->slab, sender->linger, sizeof *sender->linger);
     sender->linger = NULL;
@@ -144,7 +149,13 @@ static void reset_stream(aloop_stream *stream)
 
 static void linger_due(struct aloop__timed *timed)
 {
-    reset_stream(CONTAINER_OF(timed, struct aloop__linger, timed)->stream);
+    aloop_stream *stream =
+        CONTAINER_OF(timed, struct aloop__linger, timed)->stream;
+
+    if (stream->io.on_ready == stream_draining)
+        end_orderly(stream);
+    else
+        reset_stream(stream);
 }
 
 /* Starts or restarts the linger timeout. */
@@ -152,8 +163,9 @@ static int start_linger(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
 
-    return aloop__timed_set(loop, &stream->sender->linger->timed,
-                            aloop__after(aloop__now(loop), linger_ns));
+    return aloop__timed_set(
+        loop, &stream->sender->linger->timed,
+        aloop__after(aloop__now(loop), stream->sender->linger->limit_ns));
 }
 
 /* Closing a socket with unread bytes sends a reset.  A reset may destroy bytes
@@ -179,8 +191,9 @@ static void drop_unread(aloop_stream *stream)
     aloop__buffer_put(loop, buffer, size);
 }
 
-/* Ends a stream that has no more bytes to send. */
-static void end_in_peace(aloop_stream *stream)
+/* Ends a stream that has no more bytes to send, with the end of the stream
+ * instead of a reset if nothing was lost. */
+static void end_orderly(aloop_stream *stream)
 {
     if (!aloop__stream_is_ours(stream)) {
         end_stream(stream); /* The parent continues to use the connection. */
@@ -195,6 +208,43 @@ static void end_in_peace(aloop_stream *stream)
     end_stream(stream);
 }
 
+/* io->on_ready of a closed stream that had filters and has sent everything.  A
+ * reset would destroy what the peer has not read yet, so that all input is
+ * dropped until the peer ends. */
+static void stream_draining(struct aloop__io *io, unsigned bits)
+{
+    aloop_stream *stream = CONTAINER_OF(io, aloop_stream, io);
+    aloop *loop = stream->handle.loop;
+    size_t size = BUFFER_LARGE;
+    ssize_t n = (ssize_t) size;
+    void *buffer = aloop__buffer_get(loop, &size);
+
+    (void) bits;
+    for (int i = 0; buffer != NULL && io->fd >= 0 && n > 0 && i < 4; i++)
+        n = stream->carrier->receive(stream, buffer, size);
+    if (buffer != NULL)
+        aloop__buffer_put(loop, buffer, size);
+    if (buffer == NULL || (n <= 0 && n != ALOOP_EAGAIN) || io->fd < 0)
+        end_stream(stream);
+}
+
+/* Waits for the end of the peer, for at most drain_ns. */
+static void begin_drain(aloop_stream *stream)
+{
+    aloop *loop = stream->handle.loop;
+    struct aloop__sender *sender = stream->sender;
+    int error = sender->has_shut ? 0 : stream->carrier->shut(stream);
+
+    if (error == 0)
+        error = aloop__timed_set(loop, &sender->linger->timed,
+                                 aloop__after(aloop__now(loop), drain_ns));
+    stream->io.on_ready = stream_draining;
+    if (error == 0)
+        error = stream->carrier->watch(stream, REACTOR_READ);
+    if (error < 0)
+        end_stream(stream);
+}
+
 /* ops->close, called by aloop_free(): closes immediately and drops unsent
  * bytes.  If there are any, the peer sees a reset, so that it does not mistake
  * the rest for the whole. */
@@ -207,16 +257,23 @@ static void stream_close(struct aloop__handle *handle)
     if (stream->sender != NULL && stream->sender->queued > 0)
         reset_stream(stream);
     else
-        end_in_peace(stream);
+        end_orderly(stream);
 }
 
 /* Ends a closed stream that has sent everything, and restarts the linger
  * timeout of one that has not. */
 static void stream_sent(aloop_stream *stream)
 {
-    if (!aloop__stream_is_busy(stream))
-        end_in_peace(stream);
-    else if (stream->sender->linger != NULL)
+    if (stream->io.on_ready == stream_draining)
+        return;
+    if (!aloop__stream_is_busy(stream) && stream->write_error == 0 &&
+        stream->sender->drops_input && stream->sender->linger != NULL)
+        begin_drain(stream);
+    else if (!aloop__stream_is_busy(stream))
+        end_orderly(stream);
+    else if (stream->sender->linger != NULL &&
+             stream->sender->linger->is_lingering &&
+             !aloop__sender_is_delayed(stream->sender))
         start_linger(stream);
 }
 
@@ -270,7 +327,6 @@ int aloop__stream_make(aloop *loop, int fd,
     return 0;
 }
 
-/* Keeps a closed stream until its bytes are sent or linger_ns have passed. */
 /* The peer must see a reset if there is no memory for the stream.  It could
  * take an end for the answer. */
 int aloop__stream_new(aloop *loop, int fd, const struct aloop__carrier *carrier,
@@ -284,31 +340,75 @@ int aloop__stream_new(aloop *loop, int fd, const struct aloop__carrier *carrier,
     }
     return error;
 }
+
+/* Gives the writing half a linger, unless it has one.  Returns NULL if out of
+ * memory. */
+static struct aloop__linger *linger_of(struct aloop__sender *sender)
+{
+    aloop *loop = sender->stream->handle.loop;
+
+    if (sender->linger == NULL)
+        sender->linger = aloop__slab_get(&loop->slab, sizeof *sender->linger);
+    else
+        return sender->linger;
+    if (sender->linger == NULL)
+        return NULL;
+    aloop__timed_init(&sender->linger->timed, linger_due);
+    sender->linger->stream = sender->stream;
+    sender->linger->limit_ns = linger_ns;
+    return sender->linger;
+}
+
+/* Keeps a closed stream until its bytes are sent or its time has passed.
+ * Nothing is received meanwhile.  A time of 0 is one for queued bytes; if only
+ * a shutdown is left, it does not depend on the peer. */
 static void begin_linger(aloop_stream *stream)
 {
-    aloop *loop = stream->handle.loop;
-    struct aloop__linger *linger = aloop__slab_get(&loop->slab, sizeof *linger);
+    struct aloop__linger *linger = linger_of(stream->sender);
 
     aloop__stream_unwant(stream, REACTOR_READ);
     if (linger == NULL) {
         reset_stream(stream); /* Without memory there is no timeout. */
         return;
     }
-    loop->lingering++;
-    aloop__timed_init(&linger->timed, linger_due);
-    linger->stream = stream;
-    stream->sender->linger = linger;
-    if (start_linger(stream) < 0)
+    stream->handle.loop->lingering++;
+    linger->is_lingering = true;
+    if (linger->limit_ns == 0 && stream->sender->queued == 0)
+        linger->limit_ns = linger_ns;
+    if (!aloop__stream_is_busy(stream))
+        begin_drain(stream);
+    else if (linger->limit_ns == 0 || start_linger(stream) < 0)
         reset_stream(stream);
 }
 
+int aloop_stream_set_linger(aloop_stream *stream, int64_t limit_ns)
+{
+    int error = aloop__check_handle(stream, __func__);
+    struct aloop__sender *sender;
+    struct aloop__linger *linger;
+
+    if (error < 0 || limit_ns < 0)
+        return error < 0 ? error : ALOOP_EINVAL;
+    sender = aloop__sender_get(stream);
+    linger = sender != NULL ? linger_of(sender) : NULL;
+    if (linger == NULL)
+        return ALOOP_ENOMEM;
+    sender->is_kept = true;
+    linger->limit_ns = limit_ns;
+    return 0;
+}
+
+/* In a forked child that has not used the stream nothing is sent, because the
+ * parent has the same bytes to send. */
 void aloop_stream_close(aloop_stream *stream)
 {
     if (stream == NULL || aloop__check_handle(stream, __func__) < 0)
         return;
     begin_close(stream);
-    if (!aloop__stream_is_ours(stream) || !aloop__stream_is_busy(stream))
-        end_in_peace(stream);
+    if (!aloop__stream_is_ours(stream) ||
+        (!aloop__stream_is_busy(stream) &&
+         (stream->sender == NULL || !stream->sender->drops_input)))
+        end_orderly(stream);
     else
         begin_linger(stream);
 }
