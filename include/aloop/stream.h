@@ -96,12 +96,22 @@ ALOOP_API int aloop_stream_set_auto_pause(aloop_stream *stream, bool is_on);
  * be closed afterwards; closing one earlier cancels the forward.  Until it
  * settles, `from` cannot be read, started or stopped.
  *
+ * Between sockets and pipes, a long transfer is not copied where the system has
+ * splice().  The forward then has two more descriptors, until it has settled
+ * and `to` has sent its bytes.
+ *
+ * It notices that `to` has failed, or that its peer has closed it, also while
+ * nothing arrives.  If `from` is reset while `to` accepts nothing, what had
+ * arrived before is queued in `to` regardless of the high-water mark, and the
+ * forward ends.
+ *
  * Status:  the number of bytes.
  * Errors:  ALOOP_EBUSY: `from` is started or read, another forward leads into
  *          `to`, or both streams are the same;
  *          ALOOP_EINVAL: a stream is NULL;
  *          ALOOP_ECANCELED: the future was cancelled, or a stream was closed;
- *          others: the error of either stream, and `to` is unchanged.
+ *          others: the error of either stream.  That of `to` is then also the
+ *          error of every write, and that of `from` leaves `to` unchanged.
  */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_stream_forward(aloop_stream *from,

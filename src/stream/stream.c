@@ -73,12 +73,15 @@ static void stream_failed(aloop_stream *stream)
         end_stream(stream);
 }
 
-/* Called for the events of the descriptor. */
-static void stream_ready(struct aloop__io *io, unsigned bits)
+/* Sending comes first: it may take the last bytes of a pause away, so that
+ * reading continues.  It may also end the stream, and therefore what is watched
+ * is read again after it. */
+static void serve_events(aloop_stream *stream, unsigned bits)
 {
-    aloop_stream *stream = CONTAINER_OF(io, aloop_stream, io);
+    const struct aloop__io *io = &stream->io;
+    unsigned armed = io->armed & ~(unsigned) REACTOR_HANGUP;
 
-    if (io->fd < 0 || (bits == REACTOR_ERROR && io->armed == REACTOR_WRITE)) {
+    if (io->fd < 0 || (bits == REACTOR_ERROR && armed == REACTOR_WRITE)) {
         stream_failed(stream);
         return;
     }
@@ -90,7 +93,26 @@ static void stream_ready(struct aloop__io *io, unsigned bits)
         aloop__stream_readable(stream);
 }
 
-/* Ends lingering, if the stream lingers. */
+/* A hang-up, which only forwards watch, is an error. */
+static void stream_ready(struct aloop__io *io, unsigned bits)
+{
+    aloop_stream *stream = CONTAINER_OF(io, aloop_stream, io);
+
+    /* The usual case.  A watcher that has lost its descriptor is not armed. */
+    if (bits == REACTOR_READ && io->armed == REACTOR_READ) {
+        aloop__stream_readable(stream);
+        return;
+    }
+    serve_events(stream, (bits & REACTOR_HANGUP) == 0
+                             ? bits
+                             : (bits ^ REACTOR_HANGUP) | REACTOR_ERROR);
+    if ((bits & (REACTOR_HANGUP | REACTOR_ERROR)) != 0)
+        aloop__forward_hung_up(stream, bits);
+}
+
+/* Ends lingering, if the stream lingers, and frees its time.  The loop counts
+ * lingering streams, because aloop_run() does not return before they have
+ * ended. */
 static void end_linger(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
