@@ -93,6 +93,7 @@
 #include "aloop/listener.h"
 #include "aloop/tcp.h"
 #include "aloop/tcp_options.h"
+#include "aloop/unix.h"
 #include "aloop/file.h"
 #include "aloop/file_data.h"
 #include "aloop/fs.h"

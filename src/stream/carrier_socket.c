@@ -57,3 +57,17 @@ const struct aloop__carrier aloop__carrier_socket = {
     .drops_unread = true,
     .splices = true,
 };
+
+const struct aloop__carrier aloop__carrier_unix = {
+    .name = "unix",
+    .receive = socket_receive,
+    .send = socket_send,
+    .send_pieces = socket_send_pieces,
+    .watch = aloop__carrier_watch,
+    .shut = socket_shut,
+    .error = socket_error,
+    .reset = socket_reset,
+    .close = socket_close,
+    .drops_unread = true,
+    .splices = true,
+};

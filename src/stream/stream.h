@@ -210,6 +210,7 @@ struct aloop__carrier {
 
 /* carrier_*.c */
 extern const struct aloop__carrier aloop__carrier_socket; /* TCP. */
+extern const struct aloop__carrier aloop__carrier_unix;
 
 /* The kind of all streams, and what sending reports to stream.c. */
 struct aloop__stream_ops {
