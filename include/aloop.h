@@ -88,6 +88,7 @@
 #include "aloop/resolve.h"
 #include "aloop/stream.h"
 #include "aloop/stream_open.h"
+#include "aloop/stream_fds.h"
 #include "aloop/stream_read.h"
 #include "aloop/stream_write.h"
 #include "aloop/listener.h"

@@ -63,6 +63,7 @@ const struct aloop__carrier aloop__carrier_unix = {
     .receive = socket_receive,
     .send = socket_send,
     .send_pieces = socket_send_pieces,
+    .send_fds = aloop__fds_send,
     .watch = aloop__carrier_watch,
     .shut = socket_shut,
     .error = socket_error,
@@ -70,4 +71,18 @@ const struct aloop__carrier aloop__carrier_unix = {
     .close = socket_close,
     .drops_unread = true,
     .splices = true,
+};
+
+const struct aloop__carrier aloop__carrier_fds = {
+    .name = "unix",
+    .receive = aloop__fds_receive,
+    .send = socket_send,
+    .send_pieces = socket_send_pieces,
+    .send_fds = aloop__fds_send,
+    .watch = aloop__carrier_watch,
+    .shut = socket_shut,
+    .error = socket_error,
+    .reset = socket_reset,
+    .close = aloop__fds_close,
+    .drops_unread = true,
 };

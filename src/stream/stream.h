@@ -211,6 +211,8 @@ struct aloop__carrier {
 /* carrier_*.c */
 extern const struct aloop__carrier aloop__carrier_socket; /* TCP. */
 extern const struct aloop__carrier aloop__carrier_unix;
+/* A Unix socket that accepts descriptors; see carrier_fds.c. */
+extern const struct aloop__carrier aloop__carrier_fds;
 
 /* The kind of all streams, and what sending reports to stream.c. */
 struct aloop__stream_ops {
@@ -355,6 +357,17 @@ static inline void aloop__stream_deliver_later(aloop_stream *stream)
     if (list_empty(&stream->deliver.node))
         aloop__ready_push(stream->handle.loop, &stream->deliver);
 }
+
+/* carrier_fds.c: descriptors that are passed with bytes. */
+
+/* Functions of aloop__carrier_fds. */
+ssize_t aloop__fds_receive(aloop_stream *stream, void *buffer, size_t size);
+ssize_t aloop__fds_send(aloop_stream *stream, const void *data, size_t size,
+                        struct aloop__passed *passed);
+void aloop__fds_close(aloop_stream *stream, int fd);
+/* Returns whether there are received descriptors that the application has not
+ * taken. */
+bool aloop__fds_are_left(const aloop_stream *stream);
 
 /* sender.c: sending. */
 
