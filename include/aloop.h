@@ -91,6 +91,7 @@
 #include "aloop/stream_fds.h"
 #include "aloop/stream_read.h"
 #include "aloop/stream_write.h"
+#include "aloop/filter.h"
 #include "aloop/listener.h"
 #include "aloop/tcp.h"
 #include "aloop/tcp_options.h"

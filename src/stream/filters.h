@@ -1,0 +1,203 @@
+/* Filters from the inside; aloop/filter.h has their contract.
+ *
+ *   filter_layer.c    calls of the functions of one filter
+ *   filter_wire.c     the bytes that leave the last filter
+ *   filter_driver.c   moves bytes through all filters of a stream
+ *   filter_carrier.c  the carrier that the stream sees
+ *   filter_close.c    the end of filters
+ *   filter.c          the public functions
+ *
+ * A stream with filters has another carrier, whose state is a struct
+ * aloop__filters.  The core of streams uses that carrier as any other: it
+ * receives what the top filter gives, and sends what that filter takes.  The
+ * carrier below it has the descriptor.
+ *
+ *     reader  <-- top layer  <-- ... <-- bottom layer <-- receive
+ *     writer  --> top layer  --> ... --> bottom layer --> wire --> send
+ *
+ * All functions of filters are called by the driver, which runs on the stack of
+ * the loop.  When the core wants something elsewhere, the carrier answers
+ * ALOOP_EAGAIN and queues the driver.  The driver calls the core, in turn:
+ * aloop__stream_flush() for a writer, and aloop__stream_readable() for a
+ * reader.
+ *
+ * `stream->io.armed` is what the driver has found necessary, not what the core
+ * has asked for. */
+
+#ifndef ALOOP_STREAM_FILTERS_H
+#define ALOOP_STREAM_FILTERS_H
+
+#include "aloop/filter.h"
+#include "stream/stream.h"
+
+/* A close pulls no more bytes than that from a layer that takes none. */
+enum { FILTER_ENDLESS = 16 * 1024 * 1024 };
+
+/* What a layer is given in one direction. */
+struct aloop__filter_side {
+    struct aloop__input *held; /* Bytes that it has refused, or NULL. */
+    bool is_ending;            /* The end follows the held bytes. */
+    bool has_ended;            /* It was given the end. */
+};
+
+/* A filter on a stream. */
+struct aloop__layer {
+    aloop_filter filter;
+    void *context;
+    struct aloop__layer *above; /* NULL: the reader and the writer. */
+    struct aloop__layer *below; /* NULL: the wire. */
+    struct aloop__filter_side in;
+    struct aloop__filter_side out; /* Unused in the top layer, but for ends. */
+    bool is_ready;                 /* The handshake is done. */
+    bool is_due;                   /* The handshake is to be called. */
+    bool has_failed;               /* Only pull may be called. */
+    bool has_read_end;             /* read has returned 0. */
+    bool has_pull_end;             /* pull has returned 0 or an error. */
+    bool has_given_end;            /* pull has returned 0. */
+    bool is_dry;                   /* The last read had nothing. */
+    size_t pulled; /* Bytes it has given to pull since it has taken any. */
+};
+
+struct aloop__handshake;
+
+struct aloop__filters {
+    aloop_stream *stream;
+    /* The bytes that leave the bottom layer, and those that were written before
+     * the first filter.  A write that the filters have taken is in it as an
+     * empty piece, behind the bytes that it became. */
+    struct aloop__sender wire;
+    struct aloop__node taken;           /* Pieces of writes before that. */
+    const struct aloop__carrier *inner; /* The carrier of the descriptor. */
+    /* What stream->io and stream->sender call without filters. */
+    void (*inner_ready)(struct aloop__io *io, unsigned bits);
+    void (*inner_flush)(struct aloop__ready *ready);
+    struct aloop__layer *top;
+    struct aloop__layer *bottom;
+    struct aloop__handshake *handshake; /* The pending future, or NULL. */
+    struct aloop__ready run; /* Queued if the driver must run in any case. */
+    char *scratch;           /* Memory of the driver while it runs. */
+    size_t scratch_size;
+    int receives;   /* Of the present run of the driver. */
+    int sends;      /* The same. */
+    size_t moved;   /* Bytes that layers have taken and given in this round. */
+    size_t replies; /* Bytes of on_data that were taken and not pulled. */
+    int error;      /* The error that breaks the stream, or 0. */
+    int receive_error; /* The error of the descriptor, or 0. */
+    bool is_driving;
+    /* The last pull of each layer found nothing, and nothing was called since
+     * that could change this, except on behalf of the reader. */
+    bool is_dry;
+    bool is_closed;    /* Closed while the driver runs, which then frees it. */
+    bool is_finishing; /* The close takes everything that the layers give. */
+    bool is_broken;    /* The core knows `error`. */
+    bool is_breaking;  /* The core is being told; the wire is kept. */
+    bool can_receive;  /* The descriptor probably has input. */
+    bool can_send;     /* It probably accepts output. */
+    bool is_unused;    /* There was an event of input that no one needed. */
+    bool is_deaf;      /* The end of the peer was received. */
+    bool is_mute;      /* Nothing more can be sent: broken, or shut. */
+};
+
+/* What `struct aloop__sender wire` belongs to. */
+static inline struct aloop__filters *aloop__filters_of(
+    const aloop_stream *stream)
+{
+    return CONTAINER_OF(stream->sender->wire, struct aloop__filters, wire);
+}
+
+/* filter_layer.c */
+
+/* Records the first error, which breaks the stream.  Errors that would be
+ * mistaken for something else become ALOOP_EINVAL. */
+void aloop__layer_fail(struct aloop__filters *filters,
+                       struct aloop__layer *layer, ssize_t error);
+/* Call `read` and `pull`.  Return a number of bytes, 0 at the end, and
+ * otherwise an error. */
+ssize_t aloop__layer_read(struct aloop__filters *filters,
+                          struct aloop__layer *layer, void *data, size_t size);
+ssize_t aloop__layer_pull(struct aloop__filters *filters,
+                          struct aloop__layer *layer, void *data, size_t size);
+/* Call `feed` and `write` until all bytes are taken.  Return the number of
+ * bytes that were. */
+size_t aloop__layer_feed(struct aloop__filters *filters,
+                         struct aloop__layer *layer, const char *data,
+                         size_t size);
+size_t aloop__layer_write(struct aloop__filters *filters,
+                          struct aloop__layer *layer, const char *data,
+                          size_t size);
+/* The same with bytes that are kept as far as they are refused.  Nothing may be
+ * held. */
+void aloop__layer_feed_all(struct aloop__filters *filters,
+                           struct aloop__layer *layer, const char *data,
+                           size_t size);
+void aloop__layer_write_all(struct aloop__filters *filters,
+                            struct aloop__layer *layer, const char *data,
+                            size_t size);
+/* Offer what is held, and then the end if it is due. */
+void aloop__layer_offer_in(struct aloop__filters *filters,
+                           struct aloop__layer *layer);
+void aloop__layer_offer_out(struct aloop__filters *filters,
+                            struct aloop__layer *layer);
+/* Keeps bytes for `side`, behind those that are held.  Returns false if out of
+ * memory. */
+bool aloop__side_keep(struct aloop__filters *filters,
+                      struct aloop__filter_side *side, const char *data,
+                      size_t size);
+void aloop__side_drop(struct aloop__filters *filters,
+                      struct aloop__filter_side *side);
+/* Calls the handshake if it is due. */
+void aloop__layer_shake(struct aloop__filters *filters,
+                        struct aloop__layer *layer);
+
+/* filter_wire.c */
+
+/* Sends or queues the bytes of the bottom layer. */
+void aloop__wire_put(struct aloop__filters *filters, const char *data,
+                     size_t size);
+/* Sends what is queued, and the end if it is due. */
+void aloop__wire_flush(struct aloop__filters *filters);
+/* Marks the place behind which writes settle that the layers have taken. */
+void aloop__wire_mark(struct aloop__filters *filters);
+/* Drops everything.  Writes fail with `error`. */
+void aloop__wire_drop(struct aloop__filters *filters, int error);
+
+/* filter_driver.c */
+
+/* Moves bytes until nothing moves any more, or a budget is used up. */
+void aloop__filters_drive(struct aloop__filters *filters);
+/* Pulls from the layer and those below it. */
+void aloop__filters_pull(struct aloop__filters *filters,
+                         struct aloop__layer *layer);
+/* Has the driver run in this turn, if that is possible, or in the next one. */
+void aloop__filters_drive_later(struct aloop__filters *filters);
+/* Passes `error` to everything that waits for the stream. */
+void aloop__filters_break(struct aloop__filters *filters);
+/* stream->io, stream->sender and filters->run call these. */
+void aloop__filters_ready(struct aloop__io *io, unsigned bits);
+void aloop__filters_flush(struct aloop__ready *ready);
+void aloop__filters_run(struct aloop__ready *ready);
+/* Takes memory for the driver.  Returns false if out of memory. */
+bool aloop__filters_take_scratch(struct aloop__filters *filters);
+void aloop__filters_put_scratch(struct aloop__filters *filters);
+void aloop__filters_free(struct aloop__filters *filters);
+
+/* filter_carrier.c */
+extern const struct aloop__carrier aloop__carrier_filter;
+
+/* filter.c */
+
+/* Ends the pending handshake, if there is one, with `status`. */
+void aloop__handshake_end(struct aloop__filters *filters, int status);
+/* Ends it because the stream is closed. */
+void aloop__handshake_close(struct aloop__filters *filters);
+
+/* filter_close.c: the end of the filters of a stream, which has some. */
+
+/* Has the filters take what is queued if `is_orderly`, and closes them.  The
+ * stream then has what they gave to send.  If anything was lost, writing has
+ * failed. */
+void aloop__filters_end(aloop_stream *stream, bool is_orderly);
+/* Called in a forked child, which has dropped what was queued. */
+void aloop__filters_fork(aloop_stream *stream);
+
+#endif
