@@ -1,0 +1,254 @@
+/* The calls of one filter.
+ *
+ * Every result of a function of the application is checked here, so that a
+ * filter that breaks its contract breaks only its stream.  A layer that has
+ * failed is not called any more, except for `pull`.
+ *
+ * Bytes that a layer refuses are kept in memory, in front of it.  Nothing else
+ * is given to it before it has taken them. */
+
+#include <string.h>
+
+#include "loop/buffers.h"
+#include "stream/filters.h"
+
+enum { LAST_ERROR = -4095 }; /* No errno, and no error of ours, is beyond. */
+
+/* EBADF would mean that the descriptor of the stream is lost, and EAGAIN that
+ * there is no error. */
+void aloop__layer_fail(struct aloop__filters *filters,
+                       struct aloop__layer *layer, ssize_t error)
+{
+    if (error >= 0 || error < LAST_ERROR || error == ALOOP_EBADF ||
+        error == ALOOP_EAGAIN || error == ALOOP_PENDING)
+        error = ALOOP_EINVAL;
+    layer->has_failed = true;
+    if (filters->error == 0)
+        filters->error = (int) error;
+}
+
+/* Counts the bytes of a result that moved, and fails for one that the contract
+ * does not allow. */
+static ssize_t check_result(struct aloop__filters *filters,
+                            struct aloop__layer *layer, ssize_t n, size_t size)
+{
+    if (n > 0 && (size_t) n <= size)
+        filters->moved += (size_t) n;
+    else if (n != 0 && n != ALOOP_EAGAIN)
+        aloop__layer_fail(filters, layer, n);
+    return layer->has_failed ? filters->error : n;
+}
+
+ssize_t aloop__layer_read(struct aloop__filters *filters,
+                          struct aloop__layer *layer, void *data, size_t size)
+{
+    ssize_t n = layer->filter.read(layer->context, data, size);
+
+    n = check_result(filters, layer, n, size);
+    layer->has_read_end = n == 0;
+    layer->is_dry = n <= 0;
+    return n;
+}
+
+/* An error of pull is final, too, but an earlier one of another function is
+ * none of pull. */
+ssize_t aloop__layer_pull(struct aloop__filters *filters,
+                          struct aloop__layer *layer, void *data, size_t size)
+{
+    ssize_t n = layer->filter.pull(layer->context, data, size);
+
+    if (n > 0 && (size_t) n <= size) {
+        filters->moved += (size_t) n;
+        layer->pulled += (size_t) n;
+        return n;
+    }
+    if (n == ALOOP_EAGAIN)
+        return n;
+    layer->has_pull_end = true;
+    layer->has_given_end = n == 0;
+    if (n == 0)
+        return 0;
+    aloop__layer_fail(filters, layer, n);
+    return filters->error;
+}
+
+void aloop__layer_shake(struct aloop__filters *filters,
+                        struct aloop__layer *layer)
+{
+    int error;
+
+    if (layer->is_ready || layer->has_failed || !layer->is_due)
+        return;
+    layer->is_due = false;
+    filters->is_dry = false;
+    error = layer->filter.handshake(layer->context);
+    if (error == ALOOP_EAGAIN)
+        return;
+    if (error != 0) {
+        aloop__layer_fail(filters, layer, error);
+        return;
+    }
+    layer->is_ready = true;
+    filters->moved++;
+    aloop__handshake_end(filters, 0);
+}
+
+size_t aloop__layer_feed(struct aloop__filters *filters,
+                         struct aloop__layer *layer, const char *data,
+                         size_t size)
+{
+    size_t done = 0;
+
+    while (done < size && !layer->has_failed) {
+        ssize_t n =
+            layer->filter.feed(layer->context, data + done, size - done);
+
+        if (n == 0)
+            aloop__layer_fail(filters, layer, ALOOP_EINVAL);
+        n = check_result(filters, layer, n, size - done);
+        if (n < 0)
+            break;
+        done += (size_t) n;
+        layer->is_due = true;
+        aloop__layer_shake(filters, layer);
+    }
+    return done;
+}
+
+size_t aloop__layer_write(struct aloop__filters *filters,
+                          struct aloop__layer *layer, const char *data,
+                          size_t size)
+{
+    size_t done = 0;
+
+    while (done < size && !layer->has_failed && !layer->has_pull_end) {
+        ssize_t n =
+            layer->filter.write(layer->context, data + done, size - done);
+
+        if (n == 0)
+            aloop__layer_fail(filters, layer, ALOOP_EINVAL);
+        n = check_result(filters, layer, n, size - done);
+        if (n < 0)
+            break;
+        done += (size_t) n;
+        layer->pulled = 0;
+    }
+    return done;
+}
+
+/* What is held. */
+
+void aloop__side_drop(struct aloop__filters *filters,
+                      struct aloop__filter_side *side)
+{
+    if (side->held != NULL)
+        aloop__buffer_put(filters->stream->handle.loop, side->held,
+                          sizeof *side->held + side->held->room);
+    side->held = NULL;
+}
+
+/* The memory is as large as the bytes, because a slow peer may keep it for a
+ * long time. */
+bool aloop__side_keep(struct aloop__filters *filters,
+                      struct aloop__filter_side *side, const char *data,
+                      size_t size)
+{
+    struct aloop__input *old = side->held, *held;
+    size_t before = old == NULL ? 0 : old->end - old->start;
+
+    if (size == 0)
+        return true;
+    held = aloop__input_new(filters->stream->handle.loop, before + size);
+    if (held == NULL)
+        return false;
+    if (old != NULL)
+        memcpy(held->bytes, old->bytes + old->start, before);
+    memcpy(held->bytes + before, data, size);
+    held->end = before + size;
+    aloop__side_drop(filters, side);
+    side->held = held;
+    return true;
+}
+
+void aloop__layer_feed_all(struct aloop__filters *filters,
+                           struct aloop__layer *layer, const char *data,
+                           size_t size)
+{
+    size_t done = aloop__layer_feed(filters, layer, data, size);
+
+    if (!layer->has_failed &&
+        !aloop__side_keep(filters, &layer->in, data + done, size - done))
+        aloop__layer_fail(filters, layer, ALOOP_ENOMEM);
+}
+
+void aloop__layer_write_all(struct aloop__filters *filters,
+                            struct aloop__layer *layer, const char *data,
+                            size_t size)
+{
+    size_t done = aloop__layer_write(filters, layer, data, size);
+
+    if (!layer->has_failed && !layer->has_pull_end &&
+        !aloop__side_keep(filters, &layer->out, data + done, size - done))
+        aloop__layer_fail(filters, layer, ALOOP_ENOMEM);
+}
+
+/* Removes bytes that were taken. */
+static void consume_held(struct aloop__filters *filters,
+                         struct aloop__filter_side *side, size_t size)
+{
+    side->held->start += size;
+    if (side->held->start == side->held->end)
+        aloop__side_drop(filters, side);
+}
+
+/* Returns whether the layer is to be given the end now, and notes that it
+ * is. */
+static bool take_end(struct aloop__filters *filters, struct aloop__layer *layer,
+                     struct aloop__filter_side *side)
+{
+    if (!side->is_ending || side->has_ended || side->held != NULL ||
+        layer->has_failed)
+        return false;
+    side->has_ended = true;
+    filters->moved++;
+    return true;
+}
+
+void aloop__layer_offer_in(struct aloop__filters *filters,
+                           struct aloop__layer *layer)
+{
+    struct aloop__input *held = layer->in.held;
+    ssize_t n;
+
+    if (held != NULL && !layer->has_failed)
+        consume_held(filters, &layer->in,
+                     aloop__layer_feed(filters, layer,
+                                       held->bytes + held->start,
+                                       held->end - held->start));
+    if (!take_end(filters, layer, &layer->in))
+        return;
+    n = layer->filter.feed(layer->context, NULL, 0);
+    if (n != 0)
+        aloop__layer_fail(filters, layer, n);
+    layer->is_due = true;
+}
+
+void aloop__layer_offer_out(struct aloop__filters *filters,
+                            struct aloop__layer *layer)
+{
+    struct aloop__input *held = layer->out.held;
+    ssize_t n;
+
+    if (!layer->is_ready || layer->has_pull_end)
+        return;
+    if (held != NULL && !layer->has_failed)
+        consume_held(filters, &layer->out,
+                     aloop__layer_write(filters, layer,
+                                        held->bytes + held->start,
+                                        held->end - held->start));
+    if (!take_end(filters, layer, &layer->out))
+        return;
+    n = layer->filter.write(layer->context, NULL, 0);
+    if (n != 0)
+        aloop__layer_fail(filters, layer, n);
+}
