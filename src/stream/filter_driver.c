@@ -1,0 +1,437 @@
+/* The driver: moves bytes through the filters of a stream.
+ *
+ *     until two rounds in a row moved nothing, at most ROUNDS_MAX times:
+ *         handshake, if a wake or the start has asked for it
+ *         unless nothing has to leave:
+ *             for each layer, the reader's side first:
+ *                 write; the end of the writer; pull
+ *             send; the end of the wire
+ *         receive
+ *         for each layer, the descriptor's side first:
+ *             feed; handshake; read; feed what was refused; pull
+ *
+ * Rules, each of which prevents a stream from stopping or spinning:
+ *
+ *  - handshake and read may make output, or room for bytes that feed has
+ *    refused, also if they have no bytes.  Both are tried after them.
+ *  - Bytes inside a layer cause no event.  A reader that begins has the driver
+ *    run.
+ *  - If nothing is refused and nothing has to leave, one round that moved
+ *    nothing is enough: a second one would only repeat its calls.
+ *  - If the budget is used up no event will come, so that the driver queues
+ *    itself.
+ *  - Nothing is received, and input is not watched, while the bottom layer has
+ *    refused bytes.
+ *  - If a layer refuses to write and nothing is to be sent, it waits for the
+ *    peer.  Then bytes are received even if no reader wants any.
+ *  - The wire is filled only up to the high-water mark, and a layer is given
+ *    nothing while it has refused bytes.  So a filter that makes bytes without
+ *    an end is limited by the peer or the reader. */
+
+#include "loop/buffers.h"
+#include "loop/host.h"
+#include "loop/io.h"
+#include "os/reactor.h"
+#include "stream/filters.h"
+
+enum {
+    ROUNDS_MAX = 64,
+    PULLS_MAX = 8,              /* Full buffers of one layer in one call. */
+    READS_MAX = 4,              /* The same of a layer that is not the top. */
+    MOVED_MAX = 4 * 1024 * 1024 /* Bytes of one run, at each function. */
+};
+
+bool aloop__filters_take_scratch(struct aloop__filters *filters)
+{
+    filters->scratch_size = BUFFER_LARGE;
+    filters->scratch =
+        aloop__buffer_get(filters->stream->handle.loop, &filters->scratch_size);
+    return filters->scratch != NULL;
+}
+
+void aloop__filters_put_scratch(struct aloop__filters *filters)
+{
+    aloop__buffer_put(filters->stream->handle.loop, filters->scratch,
+                      filters->scratch_size);
+    filters->scratch = NULL;
+}
+
+void aloop__filters_drive_later(struct aloop__filters *filters)
+{
+    aloop *loop = filters->stream->handle.loop;
+
+    if (!list_empty(&filters->wire.flush.node) || filters->is_driving)
+        return;
+    list_push(&loop->flushing, &filters->wire.flush.node);
+    if (loop->is_embedded)
+        aloop__host_update(loop);
+}
+
+/* Whether bytes are wanted. */
+
+/* Returns whether a reader wants what the top layer gives. */
+static bool reader_wants(const aloop_stream *stream)
+{
+    if (aloop__stream_is_over(stream))
+        return false;
+    return stream->reading != NULL ||
+           (aloop__stream_wants_data(stream) && stream->input == NULL &&
+            !aloop__stream_is_paused(stream));
+}
+
+/* Returns whether a layer has refused bytes and nothing is to be sent. */
+static bool is_waiting_for_peer(const struct aloop__filters *filters)
+{
+    const struct aloop__layer *layer;
+
+    if (filters->wire.queued > 0 || filters->is_mute)
+        return false;
+    if (filters->stream->sender->queued > 0)
+        return true;
+    for (layer = filters->top; layer != NULL; layer = layer->below)
+        if (layer->out.held != NULL)
+            return true;
+    return false;
+}
+
+/* Returns whether bytes of the descriptor can be used. */
+static bool wants_input(const struct aloop__filters *filters)
+{
+    if (filters->is_deaf || filters->receive_error != 0 ||
+        filters->error != 0 || filters->bottom->in.held != NULL)
+        return false;
+    return !filters->top->is_ready || reader_wants(filters->stream) ||
+           is_waiting_for_peer(filters);
+}
+
+/* Towards the peer. */
+
+/* Returns whether there is room for what the layer gives. */
+static bool may_pull(struct aloop__filters *filters,
+                     const struct aloop__layer *layer)
+{
+    size_t high = filters->is_finishing ? SIZE_MAX
+                                        : filters->stream->sender->high;
+
+    if (layer->has_pull_end ||
+        (filters->is_finishing && layer->pulled >= FILTER_ENDLESS))
+        return false;
+    if (layer->below != NULL)
+        return layer->below->out.held == NULL && !layer->below->has_failed;
+    return filters->wire.queued <= high && !filters->is_mute;
+}
+
+/* Fills the scratch memory from the layer.  Returns whether more may follow. */
+static bool pull_once(struct aloop__filters *filters,
+                      struct aloop__layer *layer)
+{
+    size_t size = 0;
+    ssize_t n = 1;
+
+    while (n > 0 && size < filters->scratch_size) {
+        n = aloop__layer_pull(filters, layer, filters->scratch + size,
+                              filters->scratch_size - size);
+        if (n > 0)
+            size += (size_t) n;
+    }
+    if (size > 0 && layer->below == NULL)
+        aloop__wire_put(filters, filters->scratch, size);
+    else if (size > 0)
+        aloop__layer_write_all(filters, layer->below, filters->scratch, size);
+    if (layer->has_given_end && layer->below != NULL)
+        layer->below->out.is_ending = true;
+    return n > 0;
+}
+
+/* If the last layer has nothing left, the writes that were taken are in the
+ * wire. */
+void aloop__filters_pull(struct aloop__filters *filters,
+                         struct aloop__layer *layer)
+{
+    bool is_dry = layer == filters->top;
+
+    for (; layer != NULL; layer = layer->below) {
+        int i = 0;
+
+        aloop__layer_offer_out(filters, layer);
+        while (i < PULLS_MAX && may_pull(filters, layer) &&
+               pull_once(filters, layer))
+            i++;
+        is_dry = is_dry && i < PULLS_MAX && layer->out.held == NULL &&
+                 (layer->has_pull_end || may_pull(filters, layer));
+    }
+    filters->wire.is_filling = false;
+    filters->is_dry = is_dry;
+    if (is_dry)
+        aloop__wire_mark(filters);
+}
+
+/* Lets the core offer what was written, and pulls.  Above a layer that has
+ * failed nothing can leave.  Shutdowns fail with its error, also if it has
+ * given its end. */
+static void move_out(struct aloop__filters *filters)
+{
+    aloop_stream *stream = filters->stream;
+    struct aloop__layer *layer = filters->top, *first = filters->top;
+
+    if (filters->error == 0 && layer->is_ready && aloop__stream_is_busy(stream))
+        aloop__stream_flush(stream);
+    for (; layer != NULL; layer = layer->below)
+        if (layer->has_failed)
+            first = layer;
+    aloop__filters_pull(filters, first);
+    if (filters->error != 0)
+        aloop__filters_break(filters);
+    aloop__wire_flush(filters);
+    aloop__sender_queue_changed(stream->sender);
+}
+
+/* From the peer. */
+
+/* Receives once.  The end and errors are noted; they take effect behind the
+ * bytes before them. */
+static void receive(struct aloop__filters *filters)
+{
+    aloop_stream *stream = filters->stream;
+    ssize_t n;
+
+    if (!filters->can_receive || !wants_input(filters))
+        return;
+    n = filters->inner->receive(stream, filters->scratch,
+                                filters->scratch_size);
+    filters->is_unused = false;
+    filters->can_receive = n == (ssize_t) filters->scratch_size &&
+                           ++filters->receives < STREAM_ROUNDS_MAX;
+    if (n > 0) {
+        filters->moved += (size_t) n;
+        aloop__layer_feed_all(filters, filters->bottom, filters->scratch,
+                              (size_t) n);
+    } else if (n == 0 && stream->io.error == 0) {
+        filters->is_deaf = true;
+        filters->bottom->in.is_ending = true;
+    } else if (n != ALOOP_EAGAIN) {
+        filters->receive_error =
+            n == 0 ? stream->io.error : aloop__io_failed(&stream->io, (int) n);
+    }
+}
+
+/* Moves what a layer gives into the one above it. */
+static void read_into_above(struct aloop__filters *filters,
+                            struct aloop__layer *layer)
+{
+    struct aloop__layer *above = layer->above;
+
+    for (int i = 0;
+         i < READS_MAX && !layer->has_read_end && !layer->has_failed &&
+         !above->has_failed && above->in.held == NULL && !above->in.is_ending;
+         i++) {
+        ssize_t n = aloop__layer_read(filters, layer, filters->scratch,
+                                      filters->scratch_size);
+
+        if (n > 0)
+            aloop__layer_feed_all(filters, above, filters->scratch, (size_t) n);
+        else if (n == 0)
+            above->in.is_ending = true;
+        if (n <= 0)
+            break;
+    }
+}
+
+/* Serves the next layer or the reader.  Returns false if the driver must stop,
+ * because on_data has closed the stream or forked. */
+static bool read_from(struct aloop__filters *filters,
+                      struct aloop__layer *layer)
+{
+    if (layer->above != NULL)
+        read_into_above(filters, layer);
+    else if (reader_wants(filters->stream))
+        aloop__stream_readable(filters->stream);
+    return !filters->is_closed && aloop__stream_is_ours(filters->stream);
+}
+
+static bool move_in(struct aloop__filters *filters)
+{
+    struct aloop__layer *layer;
+
+    receive(filters);
+    for (layer = filters->bottom; layer != NULL && !layer->has_failed;
+         layer = layer->above) {
+        aloop__layer_shake(filters, layer); /* on_data may have put it on. */
+        aloop__layer_offer_in(filters, layer);
+        aloop__layer_shake(filters, layer);
+        if (layer->is_ready && !layer->has_failed && !read_from(filters, layer))
+            return false;
+        if (layer->in.held != NULL)
+            aloop__layer_offer_in(filters, layer);
+        aloop__filters_pull(filters, layer);
+    }
+    return true;
+}
+
+/* What follows. */
+
+/* Bytes that the layers gave before the error are with the reader. */
+void aloop__filters_break(struct aloop__filters *filters)
+{
+    if (filters->is_broken)
+        return;
+    filters->is_broken = true;
+    filters->is_breaking = true;
+    aloop__handshake_end(filters, filters->error);
+    aloop__stream_fail_writing(filters->stream, filters->error);
+    filters->is_breaking = false;
+    aloop__stream_fail_reading(filters->stream, filters->error);
+}
+
+/* Watches what the driver waits for.  An interest in input that is not needed
+ * is kept until there is input, because the next reader may need it. */
+static void watch_again(struct aloop__filters *filters)
+{
+    aloop_stream *stream = filters->stream;
+    unsigned bits = stream->io.armed;
+    int error;
+
+    if (wants_input(filters))
+        bits |= REACTOR_READ;
+    else if (filters->is_unused || filters->is_deaf || filters->error != 0 ||
+             filters->receive_error != 0)
+        bits &= ~(unsigned) REACTOR_READ;
+    filters->is_unused = false;
+    bits &= ~(unsigned) REACTOR_WRITE;
+    if (filters->wire.queued > 0 ||
+        (filters->bottom->has_given_end && !filters->is_mute))
+        bits |= REACTOR_WRITE; /* For bytes, or for their end. */
+    error = bits == stream->io.armed || stream->io.fd < 0
+                ? 0
+                : filters->inner->watch(stream, bits);
+    if (error < 0) {
+        filters->error = error;
+        aloop__filters_break(filters);
+    }
+}
+
+/* Returns whether nothing has to leave and no layer has refused anything, as is
+ * usual when an event of input has been served.  move_out() would do nothing
+ * then. */
+static bool is_quiet(const struct aloop__filters *filters)
+{
+    const struct aloop__layer *layer = filters->top;
+
+    if (!filters->is_dry || filters->error != 0 ||
+        !list_empty(&filters->wire.pieces) ||
+        filters->stream->sender->is_paused ||
+        aloop__stream_is_busy(filters->stream))
+        return false;
+    for (; layer != NULL; layer = layer->below)
+        if (!layer->is_ready || layer->has_failed || layer->has_pull_end ||
+            layer->in.held != NULL || layer->in.is_ending ||
+            layer->out.is_ending)
+            return false;
+    return true;
+}
+
+/* Returns false if the driver must stop. */
+static bool run_rounds(struct aloop__filters *filters, bool *ret_is_idle)
+{
+    bool has_nothing = is_quiet(filters); /* To move out. */
+    size_t moved = 0;
+    int idle = 0;
+
+    for (int i = 0; i < ROUNDS_MAX && idle < 2 && moved < MOVED_MAX; i++) {
+        filters->moved = 0;
+        /* No other function of a filter is called before it. */
+        aloop__layer_shake(filters, filters->top);
+        if (!has_nothing || !filters->is_dry)
+            move_out(filters);
+        if (!move_in(filters))
+            return false;
+        if (filters->receive_error != 0 && !filters->top->is_ready)
+            filters->error = filters->receive_error;
+        if (filters->error != 0 && !filters->is_broken) {
+            aloop__filters_break(filters);
+            filters->moved++;
+        }
+        moved += filters->moved;
+        has_nothing = is_quiet(filters);
+        idle = filters->moved > 0 ? 0 : idle + 1 + has_nothing;
+    }
+    *ret_is_idle = idle >= 2;
+    return true;
+}
+
+void aloop__filters_drive(struct aloop__filters *filters)
+{
+    aloop_stream *stream = filters->stream;
+    bool is_idle = true, is_left;
+
+    if (!aloop__stream_is_ours(stream) || filters->is_driving)
+        return;
+    if (!list_empty(&filters->wire.flush.node) ||
+        !list_empty(&filters->run.node))
+        filters->is_dry = false; /* It was asked for more than an event. */
+    list_remove(&filters->wire.flush.node);
+    list_remove(&filters->run.node);
+    if (!aloop__filters_take_scratch(filters)) {
+        aloop__layer_fail(filters, filters->top, ALOOP_ENOMEM);
+        aloop__filters_break(filters);
+        watch_again(filters);
+        return;
+    }
+    filters->receives = 0;
+    filters->sends = 0;
+    if ((stream->io.armed & REACTOR_WRITE) == 0)
+        filters->can_send = true;
+    filters->is_driving = true;
+    is_left = !run_rounds(filters, &is_idle);
+    filters->is_driving = false;
+    aloop__filters_put_scratch(filters);
+    if (filters->is_closed) {
+        aloop__filters_free(filters);
+        return;
+    }
+    aloop__sender_set_sending(&filters->wire);
+    if (is_left)
+        return;
+    watch_again(filters);
+    if (!is_idle && list_empty(&filters->run.node))
+        aloop__ready_push(stream->handle.loop, &filters->run);
+}
+
+void aloop__filters_ready(struct aloop__io *io, unsigned bits)
+{
+    aloop_stream *stream = CONTAINER_OF(io, aloop_stream, io);
+    struct aloop__filters *filters = aloop__filters_of(stream);
+
+    if (io->fd < 0) { /* Closed outside the loop's control. */
+        filters->is_mute = true;
+        filters->top->has_failed = true;
+        filters->error = ALOOP_EBADF;
+    }
+    if ((bits & (REACTOR_READ | REACTOR_ERROR | REACTOR_HANGUP)) != 0) {
+        filters->can_receive = io->fd >= 0;
+        filters->is_unused = true;
+    }
+    if ((bits & (REACTOR_WRITE | REACTOR_ERROR | REACTOR_HANGUP)) != 0)
+        filters->can_send = true;
+    aloop__filters_drive(filters);
+    if ((bits & (REACTOR_HANGUP | REACTOR_ERROR)) != 0)
+        aloop__forward_hung_up(stream, bits);
+}
+
+void aloop__filters_flush(struct aloop__ready *ready)
+{
+    struct aloop__filters *filters = aloop__filters_of(
+        CONTAINER_OF(ready, struct aloop__sender, flush)->stream);
+
+    filters->is_dry = false;
+    aloop__filters_drive(filters);
+}
+
+void aloop__filters_run(struct aloop__ready *ready)
+{
+    struct aloop__filters *filters =
+        CONTAINER_OF(ready, struct aloop__filters, run);
+
+    filters->is_dry = false;
+    aloop__filters_drive(filters);
+}
