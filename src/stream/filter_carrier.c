@@ -1,0 +1,249 @@
+/* The carrier of a stream with filters: what the core of streams calls.
+ *
+ * It receives from the top layer and sends to it, but only while the driver
+ * runs.  Elsewhere the answer is ALOOP_EAGAIN, and the driver is queued. */
+
+#include <string.h>
+
+#include "loop/buffers.h"
+#include "loop/future.h"
+#include "os/reactor.h"
+#include "os/sys.h"
+#include "stream/filters.h"
+
+/* Pieces are joined up to this size, which is that of a record of TLS.  Joining
+ * larger ones would only copy their bytes. */
+enum { JOIN_MAX = 16 * 1024 };
+enum { OFFERS_MAX = 64 }; /* Of the same bytes, with pulls in between. */
+
+/* Returns whether nothing is left below the top layer. */
+static bool is_drained(const struct aloop__filters *filters)
+{
+    const struct aloop__layer *layer;
+
+    for (layer = filters->top; layer != NULL; layer = layer->below)
+        if (layer->in.held != NULL || !layer->is_dry)
+            return false;
+    return true;
+}
+
+/* The layer may have room for held bytes after each read, and give more. */
+static ssize_t filter_receive(aloop_stream *stream, void *buffer, size_t size)
+{
+    struct aloop__filters *filters = aloop__filters_of(stream);
+    struct aloop__layer *top = filters->top;
+    size_t done = 0;
+    ssize_t n = 1;
+
+    if (filters->error != 0)
+        return filters->error;
+    if (!filters->is_driving || !top->is_ready) {
+        aloop__filters_drive_later(filters);
+        return ALOOP_EAGAIN;
+    }
+    while (done < size && !top->has_read_end && !top->has_failed) {
+        size_t moved = filters->moved;
+
+        n = aloop__layer_read(filters, top, (char *) buffer + done,
+                              size - done);
+        if (n > 0)
+            done += (size_t) n;
+        else if (n == ALOOP_EAGAIN)
+            aloop__layer_offer_in(filters, top);
+        if (n <= 0 && (n != ALOOP_EAGAIN || moved == filters->moved))
+            break;
+    }
+    if (done > 0)
+        return (ssize_t) done;
+    if (top->has_read_end)
+        return 0;
+    if (top->has_failed)
+        return filters->error;
+    if (n == ALOOP_EAGAIN && filters->receive_error != 0 && is_drained(filters))
+        return filters->receive_error;
+    return n;
+}
+
+/* Counts how many of the first `size` bytes are replies.  If none are queued,
+ * they are those that on_data has lent. */
+static size_t count_replies(const struct aloop__sender *sender, size_t size)
+{
+    struct aloop__node *node = sender->pieces.next;
+    size_t replies = list_empty(&sender->pieces) ? size : 0;
+
+    for (; size > 0 && node != &sender->pieces; node = node->next) {
+        const struct aloop__piece *piece =
+            CONTAINER_OF(node, struct aloop__piece, node);
+        size_t part = piece->size < size ? piece->size : size;
+
+        replies += piece->replies < part ? piece->replies : part;
+        size -= part;
+    }
+    return replies;
+}
+
+/* Returns how many bytes the top layer takes.  When it refuses bytes, pulling
+ * may make room for them.  It may also find that sending has failed, which
+ * frees the bytes if they were put. */
+static size_t offer(struct aloop__filters *filters, const char *data,
+                    size_t size)
+{
+    struct aloop__layer *top = filters->top;
+    size_t done = 0, moved;
+    int i = 0;
+
+    do {
+        moved = filters->moved;
+        done += aloop__layer_write(filters, top, data + done, size - done);
+        if (done < size && !top->has_failed)
+            aloop__filters_pull(filters, top);
+    } while (done < size && moved != filters->moved && filters->error == 0 &&
+             filters->stream->write_error == 0 && ++i < OFFERS_MAX);
+    return done;
+}
+
+/* Offers the first piece, joined with those after it as far as JOIN_MAX allows,
+ * because a call of write may be expensive.  Sets *ret_count to the number of
+ * pieces and *ret_size to their bytes.  Out of memory they are not joined. */
+static size_t offer_some(struct aloop__filters *filters,
+                         const struct sys_piece *pieces, size_t count,
+                         size_t *ret_count, size_t *ret_size)
+{
+    aloop *loop = filters->stream->handle.loop;
+    size_t size = pieces[0].size, n = 1, room, done;
+    char *joined = NULL;
+
+    while (size < JOIN_MAX && n < count && pieces[n].size <= JOIN_MAX - size)
+        size += pieces[n++].size;
+    room = size;
+    if (n > 1)
+        joined = aloop__buffer_get(loop, &room);
+    if (joined == NULL) {
+        *ret_count = 1;
+        *ret_size = pieces[0].size;
+        return offer(filters, pieces[0].data, pieces[0].size);
+    }
+    size = 0;
+    for (size_t i = 0; i < n; i++) {
+        memcpy(joined + size, pieces[i].data, pieces[i].size);
+        size += pieces[i].size;
+    }
+    done = offer(filters, joined, size);
+    aloop__buffer_put(loop, joined, room);
+    *ret_count = n;
+    *ret_size = size;
+    return done;
+}
+
+/* All pieces are offered before the driver pulls.  If sending fails meanwhile,
+ * they are gone, and those that were taken must not be counted. */
+static ssize_t filter_send_pieces(aloop_stream *stream,
+                                  const struct sys_piece *pieces, size_t count)
+{
+    struct aloop__filters *filters = aloop__filters_of(stream);
+    size_t done = 0, taken = 0, size = 0, n;
+
+    if (filters->error != 0)
+        return filters->error;
+    if (!filters->is_driving || !filters->top->is_ready) {
+        aloop__filters_drive_later(filters);
+        return ALOOP_EAGAIN;
+    }
+    for (size_t i = 0; i < count && taken == size; i += n) {
+        taken = offer_some(filters, pieces + i, count - i, &n, &size);
+        if (stream->write_error != 0)
+            return stream->write_error;
+        done += taken;
+    }
+    filters->replies += count_replies(stream->sender, done);
+    filters->wire.is_filling = true;
+    if (done > 0)
+        return (ssize_t) done;
+    return filters->error != 0 ? filters->error : ALOOP_EAGAIN;
+}
+
+static ssize_t filter_send(aloop_stream *stream, const void *data, size_t size)
+{
+    struct sys_piece piece = {data, size};
+
+    return filter_send_pieces(stream, &piece, 1);
+}
+
+/* The driver watches the descriptor when it ends.  It may have bytes of the
+ * layers for a reader that begins now.  A hang-up concerns only the
+ * descriptor. */
+static int filter_watch(aloop_stream *stream, unsigned bits)
+{
+    struct aloop__filters *filters = aloop__filters_of(stream);
+    unsigned armed = stream->io.armed;
+
+    aloop__filters_drive_later(filters);
+    if (((bits ^ armed) & REACTOR_HANGUP) == 0)
+        return 0;
+    return filters->inner->watch(stream, armed ^ REACTOR_HANGUP);
+}
+
+/* The driver notes when the descriptor is shut. */
+static int filter_shut(aloop_stream *stream)
+{
+    struct aloop__filters *filters = aloop__filters_of(stream);
+
+    filters->top->out.is_ending = true;
+    aloop__filters_drive_later(filters);
+    return ALOOP_EAGAIN;
+}
+
+static int filter_error(aloop_stream *stream)
+{
+    return aloop__filters_of(stream)->inner->error(stream);
+}
+
+static int filter_reset(aloop_stream *stream)
+{
+    return aloop__filters_of(stream)->inner->reset(stream);
+}
+
+static void filter_close(aloop_stream *stream, int fd)
+{
+    aloop__filters_of(stream)->inner->close(stream, fd);
+}
+
+static void filter_taken(aloop_stream *stream, struct aloop__write *write)
+{
+    list_push(&aloop__filters_of(stream)->taken, &write->piece.node);
+}
+
+/* What the layers gave before an error is still sent.  All other errors are
+ * those of the descriptor. */
+static void filter_failed(aloop_stream *stream, int error)
+{
+    struct aloop__filters *filters = aloop__filters_of(stream);
+
+    while (!list_empty(&filters->taken)) {
+        struct aloop__piece *piece =
+            CONTAINER_OF(filters->taken.next, struct aloop__piece, node);
+
+        list_remove(&piece->node);
+        aloop__future_settle(
+            &CONTAINER_OF(piece, struct aloop__write, piece)->future, error);
+    }
+    if (filters->is_breaking)
+        return;
+    filters->is_mute = true;
+    aloop__wire_drop(filters, error);
+}
+
+const struct aloop__carrier aloop__carrier_filter = {
+    .name = "filter",
+    .receive = filter_receive,
+    .send = filter_send,
+    .send_pieces = filter_send_pieces,
+    .watch = filter_watch,
+    .shut = filter_shut,
+    .error = filter_error,
+    .reset = filter_reset,
+    .close = filter_close,
+    .has_input = true,
+    .taken = filter_taken,
+    .failed = filter_failed,
+};
