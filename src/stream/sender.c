@@ -290,9 +290,11 @@ static void own_pieces(struct aloop__sender *sender)
 /* Queues lent bytes that the kernel did not accept. */
 static int queue_rest(aloop_stream *stream, const char *data, size_t size)
 {
-    struct aloop__sender *sender = new_sender(stream);
+    struct aloop__sender *sender = stream->sender;
     int error = ALOOP_ENOMEM;
 
+    if (sender == NULL)
+        sender = new_sender(stream);
     if (sender != NULL)
         error = aloop__pieces_copy_reply(sender, data, size);
     if (error < 0)
@@ -331,8 +333,10 @@ void aloop__stream_send_replies(aloop_stream *stream)
 {
     struct aloop__sender *sender = stream->sender;
 
-    if (stream->handle.loop->lent_size > 0)
+    if (stream->handle.loop->lent_size > 0) {
         send_lent(stream);
+        return;
+    }
     if (sender == NULL)
         return;
     if ((stream->io.armed & REACTOR_WRITE) == 0)

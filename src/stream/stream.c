@@ -13,6 +13,7 @@
 #include "loop/timed.h"
 #include "os/reactor.h"
 #include "os/sys.h"
+#include "stream/filters.h"
 #include "stream/stream.h"
 #include "stream/unwatched.h"
 
@@ -57,6 +58,8 @@ static void stream_fork(struct aloop__handle *handle)
     stream->write_error = error;
     if (stream->sender != NULL)
         stream->sender->has_shut = stream->sender->is_shut;
+    if (aloop__stream_is_filtered(stream))
+        aloop__filters_fork(stream);
 }
 
 /* The descriptor is broken and nothing reads.  Reports the error to everything
@@ -276,6 +279,8 @@ static void stream_close(struct aloop__handle *handle)
 
     if (!aloop__handle_is_ended(handle))
         begin_close(stream);
+    if (aloop__stream_is_filtered(stream))
+        aloop__filters_end(stream, false);
     if (stream->sender != NULL && stream->sender->queued > 0)
         reset_stream(stream);
     else
@@ -427,6 +432,8 @@ void aloop_stream_close(aloop_stream *stream)
     if (stream == NULL || aloop__check_handle(stream, __func__) < 0)
         return;
     begin_close(stream);
+    if (aloop__stream_is_filtered(stream))
+        aloop__filters_end(stream, true);
     if (!aloop__stream_is_ours(stream) ||
         (!aloop__stream_is_busy(stream) &&
          (stream->sender == NULL || !stream->sender->drops_input)))
@@ -440,6 +447,8 @@ void aloop_stream_abort(aloop_stream *stream)
     if (stream == NULL || aloop__check_handle(stream, __func__) < 0)
         return;
     begin_close(stream);
+    if (aloop__stream_is_filtered(stream))
+        aloop__filters_end(stream, false);
     reset_stream(stream);
 }
 

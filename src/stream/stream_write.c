@@ -22,6 +22,17 @@ int aloop__stream_prepare_writing(aloop_stream *stream)
     return aloop__stream_adopt(stream);
 }
 
+/* Returns whether what on_data puts out of the receive buffer can be sent from
+ * there: nothing is queued in front of it.  A stream with filters always has a
+ * writing half. */
+static bool may_lend(const aloop_stream *stream)
+{
+    return stream->sender == NULL ||
+           (stream->sender->wire != NULL &&
+            list_empty(&stream->sender->wire->pieces) &&
+            !stream->sender->is_shut && !aloop__stream_is_busy(stream));
+}
+
 /* Lends received bytes that on_data puts, so that they are sent when it returns
  * and need no writing half.  Returns false if that is not possible: the stream
  * has bytes to send, or these bytes do not follow those that are lent. */
@@ -29,7 +40,7 @@ static bool lend_received(aloop_stream *stream, const char *data, size_t size)
 {
     aloop *loop = stream->handle.loop;
 
-    if (stream->sender != NULL || size == 0 || stream->write_error != 0 ||
+    if (!may_lend(stream) || size == 0 || stream->write_error != 0 ||
         !aloop__stream_is_ours(stream) ||
         !aloop__is_received(loop, data, size) ||
         (loop->lent_size > 0 && data != loop->lent + loop->lent_size))
@@ -57,7 +68,7 @@ int aloop_stream_put(aloop_stream *stream, const void *data, size_t size)
     if (error < 0)
         return error;
     aloop__sender_queued_more(stream->sender, size);
-    return stream->sender->queued > stream->sender->high;
+    return aloop__sender_queued(stream->sender) > stream->sender->high;
 }
 
 static void write_cancel(aloop_future *future)
@@ -135,9 +146,8 @@ size_t aloop_stream_queued(const aloop_stream *stream)
 {
     if (aloop__check_handle(stream, __func__) < 0)
         return 0;
-    if (stream->sender != NULL)
-        return stream->sender->queued;
-    return stream->is_dispatching ? stream->handle.loop->lent_size : 0;
+    return (stream->is_dispatching ? stream->handle.loop->lent_size : 0) +
+           (stream->sender != NULL ? aloop__sender_queued(stream->sender) : 0);
 }
 
 /* Returns the future of a drain or a shutdown. */
@@ -160,7 +170,7 @@ static aloop_future *wait_until_sent(aloop_stream *stream, bool is_shutdown,
     sender = aloop__sender_get(stream);
     if (sender == NULL)
         return NULL;
-    if (is_shutdown ? sender->has_shut : sender->queued <= sender->low)
+    if (is_shutdown ? sender->has_shut : aloop__sender_is_drained(sender))
         return aloop_future_new_settled(stream->handle.loop, 0);
     wait = aloop__future_new(stream->handle.loop, &stream_wait_ops);
     if (wait == NULL)
