@@ -213,6 +213,9 @@ extern const struct aloop__carrier aloop__carrier_socket; /* TCP. */
 extern const struct aloop__carrier aloop__carrier_unix;
 /* A Unix socket that accepts descriptors; see carrier_fds.c. */
 extern const struct aloop__carrier aloop__carrier_fds;
+extern const struct aloop__carrier aloop__carrier_pipe;
+/* A device that the reactor can watch. */
+extern const struct aloop__carrier aloop__carrier_device;
 
 /* The kind of all streams, and what sending reports to stream.c. */
 struct aloop__stream_ops {

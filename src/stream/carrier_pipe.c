@@ -1,0 +1,98 @@
+/* The carriers of pipes and FIFOs, and of devices that can be watched.
+ *
+ * An end of a pipe has one direction.  The other one of its stream has ended
+ * from the beginning (stream_open.c), so that only a FIFO that is open for both
+ * receives and sends.  A pipe has neither errors of its own nor a reset. */
+
+#include "loop/io.h"
+#include "os/sys_file.h"
+#include "os/sys_stream.h"
+#include "stream/stream.h"
+
+static ssize_t pipe_receive(aloop_stream *stream, void *buffer, size_t size)
+{
+    return aloop__sys_read(stream->io.fd, buffer, size);
+}
+
+static ssize_t pipe_send_pieces(aloop_stream *stream,
+                                const struct sys_piece *pieces, size_t count)
+{
+    return aloop__sys_pipe_write(stream->io.fd, pieces, count);
+}
+
+static ssize_t pipe_send(aloop_stream *stream, const void *data, size_t size)
+{
+    struct sys_piece piece = {data, size};
+
+    return aloop__sys_pipe_write(stream->io.fd, &piece, 1);
+}
+
+/* A reader gets the end of the pipe when the last writer has closed it. */
+static int pipe_shut(aloop_stream *stream)
+{
+    int fd;
+
+    if (!stream->has_ended) /* It is open for reading, too. */
+        return ALOOP_ENOTSUP;
+    fd = aloop__io_close(stream->handle.loop, &stream->io);
+    aloop__sys_close(fd);
+    return 0;
+}
+
+/* Only the end of all readers is reported as an error. */
+static int pipe_error(aloop_stream *stream)
+{
+    (void) stream;
+    return ALOOP_EPIPE;
+}
+
+static int pipe_reset(aloop_stream *stream)
+{
+    (void) stream;
+    return 0;
+}
+
+static void pipe_close(aloop_stream *stream, int fd)
+{
+    (void) stream;
+    if (fd >= 0)
+        aloop__sys_close(fd);
+}
+
+const struct aloop__carrier aloop__carrier_pipe = {
+    .name = "pipe",
+    .receive = pipe_receive,
+    .send = pipe_send,
+    .send_pieces = pipe_send_pieces,
+    .watch = aloop__carrier_watch,
+    .shut = pipe_shut,
+    .error = pipe_error,
+    .reset = pipe_reset,
+    .close = pipe_close,
+    .splices = true,
+};
+
+/* Devices have no end to send. */
+static int device_shut(aloop_stream *stream)
+{
+    (void) stream;
+    return 0;
+}
+
+static int device_error(aloop_stream *stream)
+{
+    (void) stream;
+    return ALOOP_EIO;
+}
+
+const struct aloop__carrier aloop__carrier_device = {
+    .name = "device",
+    .receive = pipe_receive,
+    .send = pipe_send,
+    .send_pieces = pipe_send_pieces,
+    .watch = aloop__carrier_watch,
+    .shut = device_shut,
+    .error = device_error,
+    .reset = pipe_reset,
+    .close = pipe_close,
+};
