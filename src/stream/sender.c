@@ -11,6 +11,7 @@
 #include "os/reactor.h"
 #include "os/sys.h"
 #include "stream/splice.h"
+#include "stream/unwatched.h"
 
 enum {
     SENDS_MAX = 8, /* Of one stream in one flush. */
@@ -49,6 +50,9 @@ static void shut_if_due(struct aloop__sender *sender)
         stream->write_error != 0 || !aloop__stream_is_ours(stream))
         return;
     error = stream->carrier->shut(stream);
+    if (error == ALOOP_EAGAIN &&
+        (sender->wire != NULL || aloop__unwatched_is_working(stream)))
+        return; /* The filters give their end first, a thread its result. */
     if (error == ALOOP_ENOTCONN)
         error = aloop__stream_error(stream);
     else if (error < 0)

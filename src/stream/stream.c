@@ -54,6 +54,7 @@ static void stream_fork(struct aloop__handle *handle)
 
     if (stream->is_dispatching)
         handle->loop->lent_size = 0;
+    aloop__unwatched_fork(stream);
     aloop__stream_fail_writing(stream, ALOOP_EPIPE);
     stream->write_error = error;
     if (stream->sender != NULL)

@@ -216,6 +216,7 @@ extern const struct aloop__carrier aloop__carrier_fds;
 extern const struct aloop__carrier aloop__carrier_pipe;
 /* A device that the reactor can watch. */
 extern const struct aloop__carrier aloop__carrier_device;
+extern const struct aloop__carrier aloop__carrier_file; /* Unwatched. */
 
 /* The kind of all streams, and what sending reports to stream.c. */
 struct aloop__stream_ops {

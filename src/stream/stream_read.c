@@ -23,6 +23,7 @@
 #include "os/reactor.h"
 #include "os/sys.h"
 #include "stream/stream.h"
+#include "stream/unwatched.h"
 
 #include <string.h>
 
@@ -277,6 +278,7 @@ void aloop__stream_end_reads(aloop_stream *stream)
     }
     if (stream->reading != NULL)
         aloop__future_cancel_checked(&stream->reading->future);
+    aloop__unwatched_give_back(stream, aloop__input_size(stream));
     aloop__input_drop(stream);
 }
 
