@@ -217,6 +217,9 @@ extern const struct aloop__carrier aloop__carrier_pipe;
 /* A device that the reactor can watch. */
 extern const struct aloop__carrier aloop__carrier_device;
 extern const struct aloop__carrier aloop__carrier_file; /* Unwatched. */
+/* Terminals; see carrier_terminal.c. */
+extern const struct aloop__carrier aloop__carrier_terminal;
+extern const struct aloop__carrier aloop__carrier_shared_terminal;
 
 /* The kind of all streams, and what sending reports to stream.c. */
 struct aloop__stream_ops {
