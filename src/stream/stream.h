@@ -239,6 +239,10 @@ static inline const struct aloop__stream_ops *aloop__stream_ops_of(
                         handle);
 }
 
+/* stream_open.c */
+void aloop__stream_set_directions(aloop_stream *stream, bool can_read,
+                                  bool can_write);
+
 /* stream.c */
 
 /* Creates a stream for `fd`, which does not block.  `fd` stays the caller's on

@@ -1,0 +1,258 @@
+/* Streams of descriptors that exist, pairs and pipes, and the way back from a
+ * stream to its descriptor. */
+
+#include "aloop/stream_open.h"
+
+#include <string.h>
+
+#include "loop/data.h"
+#include "loop/debug.h"
+#include "os/sys_file.h"
+#include "os/sys_stream.h"
+#include "stream/stream.h"
+#include "stream/terminal.h"
+#include "stream/unwatched.h"
+
+/* A direction for which the descriptor is not open counts as ended. */
+void aloop__stream_set_directions(aloop_stream *stream, bool can_read,
+                                  bool can_write)
+{
+    stream->has_ended = !can_read;
+    stream->write_error = (short) (can_write ? 0 : ALOOP_EPIPE);
+}
+
+/* Finds the carrier for a descriptor. */
+static int choose_carrier(int fd, const struct sys_descriptor *what,
+                          const struct aloop__carrier **ret)
+{
+    static const struct aloop__carrier *const carriers[] = {
+        [SYS_KIND_SOCKET] = &aloop__carrier_socket,
+        [SYS_KIND_PIPE] = &aloop__carrier_pipe,
+        [SYS_KIND_DEVICE] = NULL, /* The last one. */
+    };
+    struct sys_address address;
+    int error;
+
+    *ret = carriers[what->kind];
+    if (*ret == NULL)
+        return ALOOP_ENOTSUP;
+    if (what->kind != SYS_KIND_SOCKET)
+        return 0;
+    error = aloop__sys_peer_address(fd, &address);
+    if (error == 0)
+        error = aloop__sys_local_address(fd, &address);
+    if (error == 0 && aloop__sys_address_family(&address) == SYS_UNIX)
+        *ret = &aloop__carrier_unix;
+    return error == ALOOP_EINVAL ? ALOOP_ENOTCONN : error;
+}
+
+/* Makes a stream of a descriptor that can be made non-blocking. */
+static int open_nonblocking(aloop *loop, int fd,
+                            const struct sys_descriptor *what,
+                            aloop_stream **ret)
+{
+    const struct aloop__carrier *carrier = NULL;
+    int error = choose_carrier(fd, what, &carrier);
+
+    if (error == 0 && what->is_blocking)
+        error = aloop__sys_file_set_blocking(fd, false);
+    if (error < 0)
+        return error;
+    error = aloop__stream_make(loop, fd, carrier, ret);
+    if (error < 0 && what->is_blocking)
+        aloop__sys_file_set_blocking(fd, true);
+    return error;
+}
+
+static int open_terminal(aloop *loop, int fd, const struct sys_descriptor *what,
+                         aloop_stream **ret)
+{
+    return aloop__terminal_open(loop, fd, what->is_blocking, ret);
+}
+
+static int open_file(aloop *loop, int fd, const struct sys_descriptor *what,
+                     aloop_stream **ret)
+{
+    (void) what;
+    return aloop__file_stream_open(loop, fd, ret);
+}
+
+/* A device that the reactor cannot watch is used by threads.  Their calls have
+ * to wait, because no event tells when EAGAIN would end. */
+static int open_device(aloop *loop, int fd, const struct sys_descriptor *what,
+                       aloop_stream **ret)
+{
+    int error = aloop__device_open(loop, fd, &aloop__carrier_device, ret);
+
+    if (error < 0 || what->is_blocking == (*ret)->io.is_unwatched)
+        return error;
+    error = aloop__sys_file_set_blocking(fd, (*ret)->io.is_unwatched);
+    if (error < 0)
+        (void) aloop__stream_release(*ret);
+    return error;
+}
+
+int aloop_stream_open(aloop *loop, int fd, aloop_stream **ret_stream)
+{
+    static int (*const opens[])(aloop * loop, int fd,
+                                const struct sys_descriptor *what,
+                                aloop_stream **ret) = {
+        [SYS_KIND_OTHER] = open_nonblocking,
+        [SYS_KIND_SOCKET] = open_nonblocking,
+        [SYS_KIND_LISTENER] = open_nonblocking,
+        [SYS_KIND_PIPE] = open_nonblocking,
+        [SYS_KIND_FILE] = open_file,
+        [SYS_KIND_TERMINAL] = open_terminal,
+        [SYS_KIND_DEVICE] = open_device,
+    };
+    int error = aloop__check_loop(loop, __func__);
+    struct sys_descriptor what;
+    aloop_stream *stream = NULL;
+
+    if (error < 0 || ret_stream == NULL)
+        return error < 0 ? error : ALOOP_EINVAL;
+    error = aloop__sys_examine(fd, &what);
+    if (error < 0)
+        return error;
+    error = opens[what.kind](loop, fd, &what, &stream);
+    if (error < 0)
+        return error;
+    stream->has_blocked = what.is_blocking;
+    aloop__stream_set_directions(stream, what.can_read, what.can_write);
+    *ret_stream = stream;
+    return 0;
+}
+
+/* Makes streams of two new descriptors.  Closes both on failure. */
+static int make_both(aloop *loop, const int fds[2],
+                     const struct aloop__carrier *carrier,
+                     aloop_stream *ret_streams[2])
+{
+    int error = aloop__stream_make(loop, fds[0], carrier, &ret_streams[0]);
+
+    if (error < 0) {
+        aloop__sys_close(fds[0]);
+        aloop__sys_close(fds[1]);
+        return error;
+    }
+    error = aloop__stream_make(loop, fds[1], carrier, &ret_streams[1]);
+    if (error < 0) {
+        aloop_stream_abort(ret_streams[0]);
+        aloop__sys_close(fds[1]);
+    }
+    return error;
+}
+
+int aloop_stream_pair(aloop *loop, aloop_stream **ret_stream,
+                      aloop_stream **ret_other)
+{
+    int error = aloop__check_loop(loop, __func__);
+    aloop_stream *streams[2];
+    int fds[2];
+
+    if (error < 0 || ret_stream == NULL || ret_other == NULL)
+        return error < 0 ? error : ALOOP_EINVAL;
+    error = aloop__sys_socket_pair(fds);
+    if (error < 0)
+        return error;
+    error = make_both(loop, fds, &aloop__carrier_unix, streams);
+    if (error < 0)
+        return error;
+    *ret_stream = streams[0];
+    *ret_other = streams[1];
+    return 0;
+}
+
+int aloop_pipe_open(aloop *loop, aloop_stream **ret_read_end,
+                    aloop_stream **ret_write_end)
+{
+    int error = aloop__check_loop(loop, __func__);
+    aloop_stream *streams[2];
+    int fds[2];
+
+    if (error < 0 || ret_read_end == NULL || ret_write_end == NULL)
+        return error < 0 ? error : ALOOP_EINVAL;
+    error = aloop__sys_pipe(fds);
+    if (error < 0)
+        return error;
+    error = make_both(loop, fds, &aloop__carrier_pipe, streams);
+    if (error < 0)
+        return error;
+    aloop__stream_set_directions(streams[0], true, false);
+    aloop__stream_set_directions(streams[1], false, true);
+    *ret_read_end = streams[0];
+    *ret_write_end = streams[1];
+    return 0;
+}
+
+/* Returns whether something is pending that needs the descriptor.  What on_data
+ * has lent is queued when it returns. */
+static bool is_in_use(const aloop_stream *stream)
+{
+    const aloop *loop = stream->handle.loop;
+
+    return aloop__stream_is_busy(stream) || stream->reading != NULL ||
+           stream->forward_from != NULL ||
+           (stream->sender != NULL && stream->sender->forward_to != NULL) ||
+           aloop__fds_are_left(stream) || aloop__stream_is_filtered(stream) ||
+           aloop__unwatched_is_working(stream) ||
+           (stream->is_dispatching && loop->lent_size > 0);
+}
+
+/* Copies the input, which the caller drops.  Returns ALOOP_ENOMEM. */
+static int give_input(aloop_stream *stream, void **ret_data, size_t *ret_size)
+{
+    size_t size = aloop__input_size(stream);
+    const char *left = NULL;
+    size_t left_size = aloop__unwatched_left(stream, &left);
+    struct aloop__data *data;
+    char *bytes;
+
+    *ret_data = NULL;
+    *ret_size = size + left_size;
+    if (size + left_size == 0)
+        return 0;
+    data = aloop__data_new(size + left_size);
+    if (data == NULL)
+        return ALOOP_ENOMEM;
+    bytes = aloop__data_bytes(data);
+    if (size > 0)
+        memcpy(bytes, stream->input->bytes + stream->input->start, size);
+    if (left_size > 0)
+        memcpy(bytes + size, left, left_size);
+    *ret_data = aloop__data_give(stream->handle.loop, data);
+    return 0;
+}
+
+int aloop_stream_detach(aloop_stream *stream, void **ret_data, size_t *ret_size)
+{
+    int error = aloop__check_handle(stream, __func__);
+    bool has_blocked, was_changed;
+    const char *left;
+    size_t size;
+    void *data;
+    int fd;
+
+    if (error < 0 || (ret_data == NULL) != (ret_size == NULL))
+        return error < 0 ? error : ALOOP_EINVAL;
+    if (is_in_use(stream) ||
+        (ret_data == NULL &&
+         (stream->input != NULL || aloop__unwatched_left(stream, &left) > 0)))
+        return ALOOP_EBUSY;
+    if (stream->io.fd < 0)
+        return ALOOP_EBADF;
+    error = give_input(stream, &data, &size);
+    if (error < 0)
+        return error;
+    if (ret_data != NULL) {
+        *ret_data = data;
+        *ret_size = size;
+    }
+    aloop__input_drop(stream);
+    has_blocked = stream->has_blocked;
+    was_changed = has_blocked != stream->io.is_unwatched;
+    fd = aloop__stream_release(stream);
+    if (was_changed)
+        aloop__sys_file_set_blocking(fd, has_blocked);
+    return fd;
+}
