@@ -89,6 +89,7 @@
 #include "aloop/stream.h"
 #include "aloop/stream_open.h"
 #include "aloop/stream_fds.h"
+#include "aloop/stdio.h"
 #include "aloop/tty.h"
 #include "aloop/stream_read.h"
 #include "aloop/stream_write.h"

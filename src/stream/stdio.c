@@ -1,0 +1,350 @@
+/* aloop/stdio.h: streams of descriptors that other programs share.
+ *
+ * Nothing here changes the open file, which the other programs have, too.  The
+ * stream has a duplicate of the descriptor, so that its end closes neither the
+ * number that printf() uses nor the one that the next stream is made of.  Hence
+ * these carriers have no shutdown, no reset and no reading of what is left.
+ *
+ *     pipe     flags that make one call non-blocking
+ *       |
+ *       | EOPNOTSUPP: it is a FIFO, or an old system
+ *       v
+ *     fifo     a second open file of the same FIFO.  Readiness is watched on
+ *       |      the first one: it reports the end of the writers that it has
+ *       |      seen, of which the second one knows nothing.
+ *       | it cannot be opened
+ *       v
+ *     polled   poll() before each call
+ *
+ * The carrier of the stream stays the first of these, because the stream may
+ * have filters and with them another carrier.  It calls the others. */
+
+#include "aloop/stdio.h"
+
+#include "loop/debug.h"
+#include "os/sys_file.h"
+#include "os/sys_stdio.h"
+#include "os/sys_stream.h"
+#include "stream/terminal.h"
+#include "stream/unwatched.h"
+
+/* What a pipe needs besides its descriptor. */
+struct reopened {
+    int fd; /* The second open file, or -1. */
+    /* The carrier to use after a refusal, or NULL. */
+    const struct aloop__carrier *carrier;
+};
+
+static struct reopened *reopened_of(const aloop_stream *stream)
+{
+    return stream->sender->carried;
+}
+
+/* What all have in common. */
+
+static int stdio_shut(aloop_stream *stream)
+{
+    (void) stream;
+    return 0;
+}
+
+static int stdio_reset(aloop_stream *stream)
+{
+    (void) stream;
+    return 0;
+}
+
+/* There is no state if its memory could not be allocated, and for sockets and
+ * devices. */
+static void stdio_close(aloop_stream *stream, int fd)
+{
+    struct reopened *reopened = stream->sender != NULL ? reopened_of(stream)
+                                                       : NULL;
+
+    if (reopened != NULL) {
+        if (reopened->fd >= 0)
+            aloop__sys_close(reopened->fd);
+        aloop__alloc_free(&stream->handle.loop->alloc, reopened,
+                          sizeof *reopened);
+        stream->sender->carried = NULL;
+    }
+    if (fd >= 0)
+        aloop__sys_close(fd);
+}
+
+/* Only the end of all readers is reported as an error. */
+static int stdio_error(aloop_stream *stream)
+{
+    (void) stream;
+    return ALOOP_EPIPE;
+}
+
+/* Polled descriptors. */
+
+static ssize_t polled_receive(aloop_stream *stream, void *buffer, size_t size)
+{
+    return aloop__sys_read_polled(stream->io.fd, buffer, size);
+}
+
+static ssize_t polled_send_pieces(aloop_stream *stream,
+                                  const struct sys_piece *pieces, size_t count)
+{
+    return aloop__sys_write_polled(stream->io.fd, pieces, count);
+}
+
+static ssize_t polled_send(aloop_stream *stream, const void *data, size_t size)
+{
+    struct sys_piece piece = {data, size};
+
+    return polled_send_pieces(stream, &piece, 1);
+}
+
+static const struct aloop__carrier carrier_polled = {
+    .name = "stdio",
+    .receive = polled_receive,
+    .send = polled_send,
+    .send_pieces = polled_send_pieces,
+    .watch = aloop__carrier_watch,
+    .shut = stdio_shut,
+    .error = stdio_error,
+    .reset = stdio_reset,
+    .close = stdio_close,
+};
+
+/* FIFOs with a second open file. */
+
+static ssize_t fifo_receive(aloop_stream *stream, void *buffer, size_t size)
+{
+    return aloop__sys_read(reopened_of(stream)->fd, buffer, size);
+}
+
+static ssize_t fifo_send_pieces(aloop_stream *stream,
+                                const struct sys_piece *pieces, size_t count)
+{
+    return aloop__sys_pipe_write(reopened_of(stream)->fd, pieces, count);
+}
+
+static ssize_t fifo_send(aloop_stream *stream, const void *data, size_t size)
+{
+    struct sys_piece piece = {data, size};
+
+    return fifo_send_pieces(stream, &piece, 1);
+}
+
+static const struct aloop__carrier carrier_fifo = {
+    .name = "stdio",
+    .receive = fifo_receive,
+    .send = fifo_send,
+    .send_pieces = fifo_send_pieces,
+    .watch = aloop__carrier_watch,
+    .shut = stdio_shut,
+    .error = stdio_error,
+    .reset = stdio_reset,
+    .close = stdio_close,
+};
+
+/* Pipes. */
+
+/* Returns the carrier to use after a refusal.  A FIFO without a reader cannot
+ * be opened for writing; the polled write reports that. */
+static const struct aloop__carrier *replacement(aloop_stream *stream)
+{
+    struct reopened *reopened = reopened_of(stream);
+
+    if (reopened->carrier == NULL) {
+        reopened->fd = aloop__sys_reopen(stream->io.fd);
+        reopened->carrier = reopened->fd < 0 ? &carrier_polled : &carrier_fifo;
+    }
+    return reopened->carrier;
+}
+
+static ssize_t shared_pipe_receive(aloop_stream *stream, void *buffer,
+                                   size_t size)
+{
+    ssize_t n = ALOOP_EOPNOTSUPP;
+
+    if (reopened_of(stream)->carrier == NULL)
+        n = aloop__sys_read_now(stream->io.fd, buffer, size);
+    return n == ALOOP_EOPNOTSUPP
+               ? replacement(stream)->receive(stream, buffer, size)
+               : n;
+}
+
+static ssize_t shared_pipe_send_pieces(aloop_stream *stream,
+                                       const struct sys_piece *pieces,
+                                       size_t count)
+{
+    ssize_t n = ALOOP_EOPNOTSUPP;
+
+    if (reopened_of(stream)->carrier == NULL)
+        n = aloop__sys_write_now(stream->io.fd, pieces, count);
+    return n == ALOOP_EOPNOTSUPP
+               ? replacement(stream)->send_pieces(stream, pieces, count)
+               : n;
+}
+
+static ssize_t shared_pipe_send(aloop_stream *stream, const void *data,
+                                size_t size)
+{
+    struct sys_piece piece = {data, size};
+
+    return shared_pipe_send_pieces(stream, &piece, 1);
+}
+
+static const struct aloop__carrier carrier_shared_pipe = {
+    .name = "stdio",
+    .receive = shared_pipe_receive,
+    .send = shared_pipe_send,
+    .send_pieces = shared_pipe_send_pieces,
+    .watch = aloop__carrier_watch,
+    .shut = stdio_shut,
+    .error = stdio_error,
+    .reset = stdio_reset,
+    .close = stdio_close,
+};
+
+/* Sockets: each call of theirs has a flag. */
+
+static ssize_t shared_socket_receive(aloop_stream *stream, void *buffer,
+                                     size_t size)
+{
+    return aloop__sys_recv(stream->io.fd, buffer, size);
+}
+
+static ssize_t shared_socket_send(aloop_stream *stream, const void *data,
+                                  size_t size)
+{
+    return aloop__sys_send(stream->io.fd, data, size);
+}
+
+static ssize_t shared_socket_send_pieces(aloop_stream *stream,
+                                         const struct sys_piece *pieces,
+                                         size_t count)
+{
+    return aloop__sys_sendv(stream->io.fd, pieces, count);
+}
+
+static int shared_socket_error(aloop_stream *stream)
+{
+    return aloop__sys_socket_error(stream->io.fd);
+}
+
+static const struct aloop__carrier carrier_shared_socket = {
+    .name = "stdio",
+    .receive = shared_socket_receive,
+    .send = shared_socket_send,
+    .send_pieces = shared_socket_send_pieces,
+    .watch = aloop__carrier_watch,
+    .shut = stdio_shut,
+    .error = shared_socket_error,
+    .reset = stdio_reset,
+    .close = stdio_close,
+};
+
+/* Opening.  `fd` is the duplicate, and stays the caller's on failure. */
+
+static int refuse_kind(aloop *loop, int fd, const struct sys_descriptor *what,
+                       aloop_stream **ret)
+{
+    (void) loop;
+    (void) fd;
+    (void) what;
+    (void) ret;
+    return ALOOP_ENOTSUP;
+}
+
+static int share_socket(aloop *loop, int fd, const struct sys_descriptor *what,
+                        aloop_stream **ret)
+{
+    (void) what;
+    return aloop__stream_make(loop, fd, &carrier_shared_socket, ret);
+}
+
+static int share_pipe(aloop *loop, int fd, const struct sys_descriptor *what,
+                      aloop_stream **ret)
+{
+    int error = aloop__stream_make(loop, fd, &carrier_shared_pipe, ret);
+    struct aloop__sender *sender;
+    struct reopened *reopened = NULL;
+
+    (void) what;
+    if (error < 0)
+        return error;
+    sender = aloop__sender_get(*ret);
+    if (sender != NULL) {
+        sender->is_kept = true;
+        reopened = aloop__alloc_new(&loop->alloc, sizeof *reopened);
+        sender->carried = reopened;
+    }
+    if (reopened == NULL) {
+        (void) aloop__stream_release(*ret);
+        return ALOOP_ENOMEM;
+    }
+    *reopened = (struct reopened){.fd = -1};
+    return 0;
+}
+
+static int share_file(aloop *loop, int fd, const struct sys_descriptor *what,
+                      aloop_stream **ret)
+{
+    (void) what;
+    return aloop__file_stream_open(loop, fd, ret);
+}
+
+static int share_terminal(aloop *loop, int fd,
+                          const struct sys_descriptor *what, aloop_stream **ret)
+{
+    return aloop__terminal_open(loop, fd, what->is_blocking, ret);
+}
+
+static int share_device(aloop *loop, int fd, const struct sys_descriptor *what,
+                        aloop_stream **ret)
+{
+    (void) what;
+    return aloop__device_open(loop, fd, &carrier_polled, ret);
+}
+
+/* Makes a stream of a duplicate. */
+static int share(aloop *loop, int fd, const struct sys_descriptor *what,
+                 aloop_stream **ret)
+{
+    static int (*const shares[])(aloop * loop, int fd,
+                                 const struct sys_descriptor *what,
+                                 aloop_stream **ret) = {
+        [SYS_KIND_OTHER] = refuse_kind,       [SYS_KIND_SOCKET] = share_socket,
+        [SYS_KIND_LISTENER] = refuse_kind,    [SYS_KIND_PIPE] = share_pipe,
+        [SYS_KIND_FILE] = share_file,         [SYS_KIND_DEVICE] = share_device,
+        [SYS_KIND_TERMINAL] = share_terminal,
+    };
+    int own = aloop__sys_duplicate(fd);
+    int error;
+
+    if (own < 0)
+        return own;
+    error = shares[what->kind](loop, own, what, ret);
+    if (error < 0)
+        aloop__sys_close(own);
+    return error;
+}
+
+/* A stream that is detached blocks again if its descriptor does, which concerns
+ * only a terminal with an open file of its own. */
+int aloop_stdio_open(aloop *loop, int fd, aloop_stream **ret_stream)
+{
+    int error = aloop__check_loop(loop, __func__);
+    struct sys_descriptor what;
+    aloop_stream *stream = NULL;
+
+    if (error < 0 || ret_stream == NULL)
+        return error < 0 ? error : ALOOP_EINVAL;
+    error = aloop__sys_examine(fd, &what);
+    if (error < 0)
+        return error;
+    error = share(loop, fd, &what, &stream);
+    if (error < 0)
+        return error;
+    stream->has_blocked = what.is_blocking;
+    aloop__stream_set_directions(stream, what.can_read, what.can_write);
+    *ret_stream = stream;
+    return 0;
+}
