@@ -48,6 +48,7 @@
 #include "os/sys_stdio.h"
 #include "os/sys_stream.h"
 #include "os/sys_tty.h"
+#include "os/sys_udp.h"
 #include "support/child.h"
 #include "support/patient.h"
 
