@@ -33,6 +33,9 @@ struct sim_options {
     unsigned spurious_percent;    /* Ready sockets fail with EAGAIN. */
     unsigned early_percent;       /* A wait ends early, as by a signal. */
     unsigned connect_now_percent; /* A connect completes immediately. */
+    unsigned loss_percent;        /* A datagram does not arrive. */
+    unsigned duplicate_percent;   /* It arrives twice. */
+    unsigned reorder_percent;     /* It is delayed, and arrives later. */
     bool shuffle;                 /* Events of a wait are in random order. */
     bool no_ipv6;                 /* IPv6 sockets fail with EAFNOSUPPORT. */
     /* The reactor reports a socket's error and clears it, as kqueue may. */
@@ -121,6 +124,17 @@ void sim_break(int error);
 bool sim_peer_eof(int peer);       /* All data and the end were received. */
 int sim_peer_error(int peer);      /* 0, or the error of the connection. */
 bool sim_peer_connected(int peer); /* And not reset since. */
+
+/* Opens a socket for datagrams outside of the library.  Returns a peer, which
+ * is also closed as a peer, or -EADDRINUSE. */
+int sim_udp_open(const char *host, uint16_t port);
+/* Sends a datagram.  Returns `size` or an error. */
+ssize_t sim_udp_send(int peer, const char *host, uint16_t port,
+                     const void *data, size_t size);
+/* Takes a datagram that has arrived.  Returns its size, or -EAGAIN. */
+ssize_t sim_udp_receive(int peer, void *buffer, size_t size);
+/* Sends to the sender of the datagram that was taken last. */
+ssize_t sim_udp_reply(int peer, const void *data, size_t size);
 
 /* Names. */
 

@@ -194,6 +194,8 @@ int aloop__sys_connect(int fd, const struct sys_address *address)
     int error;
     struct sim_socket *socket = enter_to_change(CALL_sys_connect, fd, &error);
 
+    if (socket != NULL && socket->udp != NULL)
+        return sim__udp_connect(socket, address);
     return socket != NULL ? sim__connect(socket, address) : error;
 }
 

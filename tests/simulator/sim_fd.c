@@ -244,6 +244,8 @@ static unsigned socket_bits(const struct sim_socket *socket)
     bool is_up = socket->state == SIM_CONNECTED;
     unsigned bits = 0;
 
+    if (socket->udp != NULL)
+        return sim__udp_bits(socket);
     if (socket->state == SIM_LISTENING)
         return socket->waiting > 0 ? REACTOR_READ : 0;
     if (socket->state == SIM_FRESH)

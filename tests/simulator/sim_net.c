@@ -75,6 +75,7 @@ static bool is_in_use(const struct sim_socket *socket, bool is_listening)
 
         if (other == socket || other->gone || other->local.size == 0 ||
             shares_port || sim__is_unix(other) ||
+            (other->udp == NULL) != (socket->udp == NULL) ||
             !overlap(socket, other))
             continue;
         if (other->state == SIM_LISTENING || (!shares && !is_listening))
@@ -382,7 +383,9 @@ void sim__socket_gone(struct sim_socket *socket)
     if (socket->gone)
         return;
     socket->gone = true;
-    if (socket->state == SIM_LISTENING) {
+    if (socket->udp != NULL) {
+        sim__udp_gone(socket);
+    } else if (socket->state == SIM_LISTENING) {
         forget_listener(socket);
         while ((server = sim__take(socket)) != NULL) {
             server->reset_on_close = true;

@@ -113,6 +113,48 @@ int sim_accept(int listener)
     return server != NULL ? add_peer(server) : -EAGAIN;
 }
 
+int sim_udp_open(const char *host, uint16_t port)
+{
+    struct sys_address address = address_of(host, port);
+    struct sim_socket *socket = new_outside(&address);
+    int error;
+
+    sim__udp_init(socket);
+    socket->v6_only = true;
+    error = sim__bind(socket, &address);
+    return error < 0 ? error : add_peer(socket);
+}
+
+ssize_t sim_udp_send(int peer, const char *host, uint16_t port,
+                     const void *data, size_t size)
+{
+    struct sys_address address = address_of(host, port);
+    aloop_address to;
+
+    aloop__sys_address_export(&address, &to);
+    return sim__udp_send(peer_at(peer), &to, data, size);
+}
+
+ssize_t sim_udp_receive(int peer, void *buffer, size_t size)
+{
+    struct sim_socket *socket = peer_at(peer);
+    aloop_address from;
+    ssize_t count = sim__udp_receive(socket, buffer, size, &from);
+
+    if (count >= 0)
+        aloop__sys_address_import(&from, &socket->remote);
+    return count;
+}
+
+ssize_t sim_udp_reply(int peer, const void *data, size_t size)
+{
+    struct sim_socket *socket = peer_at(peer);
+    aloop_address to;
+
+    aloop__sys_address_export(&socket->remote, &to);
+    return sim__udp_send(socket, &to, data, size);
+}
+
 ssize_t sim_peer_send(int peer, const void *data, size_t size)
 {
     struct sys_piece piece = {data, size};

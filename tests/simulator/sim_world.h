@@ -169,6 +169,8 @@ struct sim_socket {
     bool fin_sent;
     bool fin_arrived;
     bool is_urgent; /* See sim_set_urgent(). */
+
+    struct sim_udp *udp; /* Of a socket for datagrams, else NULL. */
 };
 
 void sim__net_end(void);
@@ -201,6 +203,23 @@ int sim__unix_connect(struct sim_socket *client,
                       const struct sys_address *address);
 int sim__unix_format(const struct sys_address *address, char *text,
                      size_t size);
+
+/* sim_udp.c: datagrams. */
+
+/* Makes a socket for datagrams out of a new one. */
+void sim__udp_init(struct sim_socket *socket);
+void sim__udp_end(void);
+void sim__udp_gone(struct sim_socket *socket);
+int sim__udp_connect(struct sim_socket *socket,
+                     const struct sys_address *address);
+unsigned sim__udp_bits(const struct sim_socket *socket); /* REACTOR_*. */
+/* Returns `size`, -EAGAIN or another error. */
+ssize_t sim__udp_send(struct sim_socket *socket, const aloop_address *to,
+                      const void *data, size_t size);
+/* Takes the first datagram.  Its address is written to *ret_from.  Returns its
+ * size, of which at most `size` bytes are copied, or an error. */
+ssize_t sim__udp_receive(struct sim_socket *socket, void *buffer, size_t size,
+                         aloop_address *ret_from);
 
 /* sim_tty.c: terminals. */
 

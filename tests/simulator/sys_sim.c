@@ -383,6 +383,9 @@ void sim_chaos(void)
     options->spurious_percent = 10;
     options->early_percent = 5;
     options->connect_now_percent = 10;
+    options->loss_percent = 10;
+    options->duplicate_percent = 10;
+    options->reorder_percent = 10;
     options->file_delay_max_ns = 5000000;
     options->short_file_percent = 20;
     options->miss_percent = 10;
@@ -448,6 +451,7 @@ void sim_end(void)
     sim__fork_end();
     sim__peer_end();
     sim__fd_end();
+    sim__udp_end();
     sim__tty_end();
     sim__net_end();
     sim__thread_end();
