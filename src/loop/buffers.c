@@ -115,3 +115,11 @@ char *aloop__receive_buffer(aloop *loop)
         loop->receive_buffer = aloop__alloc_new(&loop->alloc, RECEIVE_SIZE);
     return loop->receive_buffer;
 }
+
+/* One buffer for all sockets of the loop. */
+char *aloop__batch_buffer(aloop *loop)
+{
+    if (loop->batch_buffer == NULL)
+        loop->batch_buffer = aloop__alloc_new(&loop->alloc, BATCH_SIZE);
+    return loop->batch_buffer;
+}

@@ -22,6 +22,19 @@ void aloop__buffers_close(aloop *loop);
  * that runs now returns.  Returns NULL if out of memory. */
 char *aloop__receive_buffer(aloop *loop);
 
+/* Room for several datagrams of the largest size.  The memory is used only as
+ * far as it is filled.  The offset keeps the beginnings of the datagrams from
+ * sharing the same few lines of the cache. */
+enum {
+    BATCH_MAX = 16,
+    BATCH_STRIDE = 64 * 1024 + 320,
+    BATCH_SIZE = BATCH_MAX * BATCH_STRIDE
+};
+
+/* Returns a buffer of BATCH_SIZE bytes, which is valid until the function that
+ * receives into it returns.  Returns NULL if out of memory. */
+char *aloop__batch_buffer(aloop *loop);
+
 /* The interface to trim.c, which describes these functions. */
 static inline bool aloop__buffers_have_spare(const aloop *loop)
 {

@@ -221,6 +221,7 @@ struct aloop {
     bool has_new_io;      /* A watcher that shares was added since then. */
     bool is_renewal_due;  /* The last aloop__io_renew() has failed. */
     char *receive_buffer; /* Of RECEIVE_SIZE bytes; allocated on first use. */
+    char *batch_buffer;   /* Of BATCH_SIZE bytes; allocated on first use. */
     /* Bytes of the receive buffer that the on_data of a stream has put.  They
      * are sent when it returns; see aloop__stream_send_replies(). */
     const char *lent;
