@@ -98,6 +98,8 @@
 #include "aloop/tcp.h"
 #include "aloop/tcp_options.h"
 #include "aloop/unix.h"
+#include "aloop/udp.h"
+#include "aloop/udp_options.h"
 #include "aloop/file.h"
 #include "aloop/file_data.h"
 #include "aloop/fs.h"

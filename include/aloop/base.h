@@ -92,6 +92,7 @@ typedef struct aloop_timer aloop_timer;
 typedef struct aloop_signal aloop_signal;
 typedef struct aloop_poll aloop_poll;
 typedef struct aloop_prepare aloop_prepare;
+typedef struct aloop_udp aloop_udp;
 typedef struct aloop_stream aloop_stream;
 typedef struct aloop_listener aloop_listener;
 typedef struct aloop_file aloop_file;
