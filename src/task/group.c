@@ -14,6 +14,8 @@
 #include "loop/future.h"
 #include "loop/wait_queue.h"
 #include "task/cycle.h"
+#include "task/group.h"
+#include "task/task_state.h"
 
 struct aloop_group {
     struct aloop__wait_queue waits;
@@ -25,6 +27,9 @@ struct aloop_group {
     bool was_cancelled;   /* aloop_group_cancel() was called. */
     bool has_lost;        /* A member ended because of that call. */
     bool was_freed;       /* The last member frees the group. */
+    /* Of aloop__group_own(); NULL if the group has no owner. */
+    aloop__group_member_fn ended;
+    void *owner;
     /* Reserved memory for one wait, or NULL.  While there are members, there is
      * either this memory or a pending wait, so that aloop_group_wait() cannot
      * run out of memory. */
@@ -106,6 +111,18 @@ static void group_note(aloop_group *group, aloop_future *task)
     end_all(group);
 }
 
+void aloop__group_own(aloop_group *group, aloop__group_member_fn ended,
+                      void *owner)
+{
+    group->ended = ended;
+    group->owner = owner;
+}
+
+/* ready->run of the members, in the turn after the task has settled.
+ *
+ * The member leaves the list first, because a failure cancels all that are in
+ * it, and because the owner of the group may spawn another one.  The group is
+ * freed last, and settling the waits calls no code that could free it. */
 static void group_member_ended(struct aloop__ready *ready)
 {
     struct membership *member =
@@ -116,7 +133,10 @@ static void group_member_ended(struct aloop__ready *ready)
     list_remove(&member->node);
     group->count--;
     aloop__slab_put(&group->waits.loop->slab, member, sizeof *member);
-    group_note(group, task);
+    if (group->ended != NULL)
+        group->ended(group->owner, aloop__task_of(task)->arg, task->status);
+    else
+        group_note(group, task);
     /* If there are other references to the failed member, their holders handle
      * its error.  If the group has the only ones, which are two, the error
      * stays unhandled until a wait delivers it. */
