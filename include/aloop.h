@@ -114,6 +114,7 @@
 #include "aloop/compose.h"
 #include "aloop/work.h"
 #include "aloop/group.h"
+#include "aloop/server.h"
 #include "aloop/channel.h"
 #include "aloop/stat.h"
 #include "aloop/sync.h"

@@ -95,6 +95,7 @@ typedef struct aloop_prepare aloop_prepare;
 typedef struct aloop_udp aloop_udp;
 typedef struct aloop_stream aloop_stream;
 typedef struct aloop_listener aloop_listener;
+typedef struct aloop_server aloop_server;
 typedef struct aloop_file aloop_file;
 typedef struct aloop_dir aloop_dir;
 typedef struct aloop_deadline aloop_deadline;
