@@ -431,6 +431,44 @@ static void data_put_before_the_close_arrives_completely(void **state)
     aloop_stream_close(f.client);
 }
 
+static ssize_t read_until_cancelled(aloop *loop, aloop_stream *stream,
+                                    void *arg)
+{
+    char byte;
+
+    (void) loop;
+    (void) arg;
+    f.calls++;
+    f.last = aloop_await(aloop_stream_read(stream, &byte, 1));
+    aloop_stream_close(stream);
+    return f.last;
+}
+
+static void a_stopped_server_cancels_what_is_open_after_the_time(void **state)
+{
+    aloop_server *server;
+    char byte;
+
+    (void) state;
+    assert_int_equal(aloop_tcp_serve(f.loop, "127.0.0.1", "0",
+                                     read_until_cancelled, NULL, NULL, &server),
+                     0);
+    snprintf(f.port, sizeof f.port, "%d",
+             aloop_listener_port(aloop_server_listener(server)));
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", f.port, &f.client)),
+        0);
+    while (f.calls == 0)
+        assert_true(aloop_step(f.loop, -1) >= 0);
+    assert_int_equal(aloop_await(aloop_server_stop(server, ALOOP_MS(20))), 1);
+    assert_int_equal(f.last, ALOOP_ECANCELED);
+    assert_int_equal(aloop_await(aloop_stream_read(f.client, &byte, 1)), 0);
+    aloop_stream_close(f.client);
+    assert_int_equal(
+        aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", f.port, &f.client)),
+        ALOOP_ECONNREFUSED);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -451,6 +489,7 @@ int main(void)
         TEST(a_reset_ends_a_waiting_write),
         TEST(a_reset_is_not_read_as_an_end_of_stream),
         TEST(data_put_before_the_close_arrives_completely),
+        TEST(a_stopped_server_cancels_what_is_open_after_the_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
