@@ -26,8 +26,10 @@ static inline void run_for(int64_t ns)
     assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
 }
 
-/* Makes a connection.  Returns its stream, and its peer in *ret_peer. */
-static inline aloop_stream *connected_to(int *ret_peer)
+/* The ways to make a connection.  Each returns the stream, and the peer in
+ * *ret_peer. */
+
+static inline aloop_stream *open_tcp(int *ret_peer)
 {
     aloop_stream *stream = NULL;
     int listener = sim_listen("127.0.0.1", 80, 8);
@@ -35,8 +37,63 @@ static inline aloop_stream *connected_to(int *ret_peer)
     assert_int_equal(
         aloop_await(aloop_tcp_connect(t.loop, "127.0.0.1", "80", &stream)), 0);
     *ret_peer = sim_accept(listener);
-    assert_true(*ret_peer >= 0);
     sim_peer_close(listener);
+    return stream;
+}
+
+static inline aloop_stream *open_unix(int *ret_peer)
+{
+    aloop_stream *stream = NULL;
+    int listener = sim_listen_unix("@peer", 8);
+
+    assert_int_equal(aloop_await(aloop_unix_connect(t.loop, "@peer", &stream)),
+                     0);
+    *ret_peer = sim_accept(listener);
+    sim_peer_close(listener);
+    return stream;
+}
+
+/* A test program runs once for each name, which the environment variable
+ * STREAM_OVER has (tests/CMakeLists.txt).  The first one is the default. */
+static const struct {
+    const char *name;
+    aloop_stream *(*open)(int *ret_peer);
+} stream_ways[] = {
+    {"tcp", open_tcp},
+    {"unix", open_unix},
+};
+
+static inline const char *stream_over(void)
+{
+    const char *name = getenv("STREAM_OVER");
+
+    return name != NULL ? name : stream_ways[0].name;
+}
+
+/* For what depends on the carrier. */
+static inline bool is_over(const char *name)
+{
+    return strcmp(stream_over(), name) == 0;
+}
+
+/* Whether a peer is notified that queued bytes were dropped.  The peer of a
+ * Unix socket gets an end. */
+static inline bool has_resets(void)
+{
+    return !is_over("unix");
+}
+
+/* Makes a connection.  Returns its stream, and its peer in *ret_peer. */
+static inline aloop_stream *connected_to(int *ret_peer)
+{
+    aloop_stream *stream = NULL;
+
+    *ret_peer = -1;
+    for (size_t i = 0; i < sizeof stream_ways / sizeof stream_ways[0]; i++)
+        if (is_over(stream_ways[i].name))
+            stream = stream_ways[i].open(ret_peer);
+    assert_non_null(stream);
+    assert_true(*ret_peer >= 0);
     return stream;
 }
 
@@ -155,6 +212,20 @@ static inline void receive_all(void)
 {
     run_for(MS);
     receive(SIZE_MAX);
+}
+
+/* Asserts that the peer was notified, as far as the carrier can do that, that
+ * bytes were dropped. */
+static inline void assert_reset(int peer)
+{
+    static char dropped[4 * BUFFER];
+
+    if (has_resets()) {
+        assert_int_equal(sim_peer_error(peer), ALOOP_ECONNRESET);
+        return;
+    }
+    assert_true(sim_peer_receive(peer, dropped, sizeof dropped) >= 0);
+    assert_true(sim_peer_eof(peer));
 }
 
 static inline void assert_received(const char *text)

@@ -327,7 +327,7 @@ static void the_address_of_a_lost_peer_fails_with_the_error_of_the_loss(
     fail_in_send(stream, ALOOP_ETIMEDOUT);
     assert_int_equal(aloop_stream_peer(stream, text, sizeof text),
                      ALOOP_ETIMEDOUT);
-    assert_true(aloop_stream_local(stream, text, sizeof text) > 0);
+    assert_true(aloop_stream_local(stream, text, sizeof text) >= 0);
     aloop_stream_close(stream);
 
     /* Both ends have shut down, and the connection was not lost. */
@@ -373,7 +373,7 @@ static void a_put_that_cannot_be_sent_is_reported_and_ends_in_a_reset(
     assert_noted(-ENOBUFS);
     aloop_stream_close(stream);
     sim_pass(MS);
-    assert_int_equal(sim_peer_error(c.peer), ALOOP_ECONNRESET);
+    assert_reset(c.peer);
 }
 
 int main(void)
