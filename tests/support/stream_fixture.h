@@ -4,12 +4,24 @@
 #ifndef STREAM_FIXTURE_H
 #define STREAM_FIXTURE_H
 
+#include "support/filter_fixture.h"
 #include "support/memory_fixture.h"
+
+#ifdef FILTER_TLS
+#include "support/tls_fixture.h"
+#endif
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { BUFFER = 65536 }; /* Capacity of one direction of a connection. */
+
+/* So many bytes, in one put, fill it. */
+#ifdef FILTER_TLS
+enum { FULL = BUFFER - 4 * TLS_OVERHEAD };
+#else
+enum { FULL = BUFFER };
+#endif
 
 /* The latest connection that connected() made. */
 static struct {
@@ -25,6 +37,53 @@ static inline void run_for(int64_t ns)
 {
     assert_int_equal(aloop_await(aloop_sleep(t.loop, ns)), 0);
 }
+
+/* The suite also runs through filters: with FILTER_STEP, each stream has one
+ * that takes and gives at most so many bytes in one call.  If that is 0, the
+ * filter is TLS. */
+#ifdef FILTER_STEP
+static inline void does_not_concern_filters(void **state)
+{
+    (void) state;
+    skip();
+}
+
+/* A test of what is different with a filter: numbers of calls, memory, bytes
+ * inside the filter, the wait for the peer in a close. */
+#define PLAIN_TEST(name) \
+    { \
+        ((void) (name), #name), does_not_concern_filters, NULL, NULL, NULL \
+    }
+
+static inline void put_filter_on(aloop_stream *stream, int peer)
+{
+#ifdef FILTER_TLS
+    put_tls_on(stream, peer);
+#else
+    (void) peer;
+    assert_int_equal(
+        aloop_await(aloop_stream_filter(
+            stream, &passing_filter, new_passing(PASSING_ROOM, FILTER_STEP))),
+        0);
+#endif
+}
+#else
+#define PLAIN_TEST(name) TEST(name)
+
+static inline void put_filter_on(aloop_stream *stream, int peer)
+{
+    (void) stream;
+    (void) peer;
+}
+#endif
+
+/* A test of what is different with TLS: numbers of calls and of bytes in a
+ * connection, bytes that TLS holds in records, and ends without a close. */
+#ifdef FILTER_TLS
+#define WIRE_TEST(name) PLAIN_TEST(name)
+#else
+#define WIRE_TEST(name) TEST(name)
+#endif
 
 /* The ways to make a connection.  Each returns the stream, and the peer in
  * *ret_peer. */
@@ -94,6 +153,7 @@ static inline aloop_stream *connected_to(int *ret_peer)
             stream = stream_ways[i].open(ret_peer);
     assert_non_null(stream);
     assert_true(*ret_peer >= 0);
+    put_filter_on(stream, *ret_peer);
     return stream;
 }
 
@@ -177,7 +237,7 @@ static inline void fill(aloop_stream *stream)
 {
     static const char full[BUFFER];
 
-    assert_true(aloop_stream_put(stream, full, BUFFER) >= 0);
+    assert_true(aloop_stream_put(stream, full, FULL) >= 0);
     run_for(MS);
     assert_int_equal(aloop_stream_queued(stream), 0);
 }

@@ -175,9 +175,9 @@ int main(void)
         TEST(freeing_the_loop_resets_closed_streams_with_queued_bytes),
         TEST(a_pending_shutdown_becomes_a_reset_when_the_loop_ends),
         TEST(a_partly_sent_write_becomes_a_reset_when_the_loop_ends),
-        TEST(an_unsent_write_becomes_a_reset_when_the_loop_ends),
-        TEST(an_unfinished_forward_resets_its_target),
-        TEST(a_stream_that_sent_everything_ends_without_a_reset),
+        WIRE_TEST(an_unsent_write_becomes_a_reset_when_the_loop_ends),
+        WIRE_TEST(an_unfinished_forward_resets_its_target),
+        WIRE_TEST(a_stream_that_sent_everything_ends_without_a_reset),
         TEST(the_end_of_a_program_resets_streams_with_cancelled_writes),
     };
 

@@ -280,7 +280,7 @@ static void changed_watermarks_outlive_the_queued_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(received_bytes_put_in_a_row_are_sent_in_one_call),
+        WIRE_TEST(received_bytes_put_in_a_row_are_sent_in_one_call),
         TEST(received_bytes_put_out_of_order_keep_the_order_of_puts),
         TEST(other_bytes_follow_received_ones),
         TEST(a_write_follows_received_bytes),
@@ -288,10 +288,10 @@ int main(void)
         TEST(a_close_sends_received_bytes_first),
         TEST(an_abort_drops_received_bytes),
         TEST(a_drain_waits_for_received_bytes),
-        TEST(received_bytes_that_the_kernel_does_not_accept_are_kept),
+        WIRE_TEST(received_bytes_that_the_kernel_does_not_accept_are_kept),
         TEST(a_pause_by_lent_bytes_ends_when_they_are_sent),
         TEST(a_failed_send_of_received_bytes_ends_writing),
-        TEST(a_stream_that_has_sent_everything_keeps_no_writing_half),
+        PLAIN_TEST(a_stream_that_has_sent_everything_keeps_no_writing_half),
         TEST(changed_watermarks_outlive_the_queued_bytes),
     };
 

@@ -255,6 +255,8 @@ static void an_end_or_a_reset_without_a_reader_does_not_spin(void **state)
 
 /* Streams that must not starve others. */
 
+enum { FLOODS = 1000 }; /* Calls until a flooded stream is closed. */
+
 static struct {
     int64_t due_ns;
     int64_t late_ns; /* The maximum. */
@@ -269,8 +271,8 @@ static void flood(aloop_stream *stream, const void *data, ssize_t size,
     (void) arg;
     assert_true(size > 0);
     sim_advance(ALOOP_US(100)); /* The time to process the data. */
-    sim_peer_send(c.peer, more, sizeof more);
-    if (++t.calls == 5000)
+    sim_peer_send(c.peer, more, (size_t) size);
+    if (++t.calls == FLOODS)
         aloop_stream_close(stream);
 }
 
@@ -282,7 +284,7 @@ static void on_tick(aloop_timer *timer, void *arg)
     if (late_ns > fair.late_ns)
         fair.late_ns = late_ns;
     fair.due_ns += MS;
-    if (t.calls == 5000)
+    if (t.calls == FLOODS)
         aloop_timer_close(timer);
     else
         note(1);
@@ -373,10 +375,10 @@ static void receiving_is_bounded_in_each_turn(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(receiving_is_bounded_in_each_turn),
+        WIRE_TEST(receiving_is_bounded_in_each_turn),
         TEST(a_delimiter_is_found_at_any_segment_boundary),
         TEST(a_delimiter_is_found_if_every_byte_arrives_alone),
-        TEST(several_lines_of_one_segment_are_read_one_by_one),
+        WIRE_TEST(several_lines_of_one_segment_are_read_one_by_one),
         TEST(a_line_that_fits_exactly_is_read),
         TEST(a_line_that_is_too_long_is_refused_and_kept),
         TEST(an_unfinished_line_is_kept_at_the_end_of_the_stream),
