@@ -228,6 +228,151 @@ static size_t block(int source)
     return sent;
 }
 
+/* Streams whose peers the test controls, over each carrier and filter. */
+static aloop_future *forward_any(int *source, int *sink)
+{
+    sim_buffer_size(4096);
+    streams[0] = connected_to(source);
+    streams[1] = connected_to(sink);
+    return aloop_stream_forward(streams[0], streams[1]);
+}
+
+static void a_failed_send_ends_the_forward_without_more_bytes(void **state)
+{
+    int source, sink;
+    aloop_future *forward = forward_any(&source, &sink);
+
+    (void) state;
+    sim_fail_from("aloop__sys_send", 1, ALOOP_ENOBUFS);
+    sim_peer_send(source, "x", 1);
+    run_for(ALOOP_MS(1));
+    assert_int_equal(aloop_future_status(forward), ALOOP_ENOBUFS);
+    sim_forgive();
+    aloop_future_unref(forward);
+    close_all((int[]){source, sink});
+}
+
+static void a_reset_of_an_idle_target_ends_the_forward(void **state)
+{
+    int source, sink;
+    aloop_future *forward = forward_any(&source, &sink);
+    ssize_t status;
+
+    (void) state;
+    run_for(ALOOP_MS(1));
+    sim_peer_reset(sink);
+    run_for(ALOOP_MS(1));
+    status = aloop_future_status(forward);
+    assert_true(status == ALOOP_ECONNRESET || status == ALOOP_EPIPE);
+    assert_int_equal(aloop_stream_put(streams[1], "x", 1), status);
+    assert_int_equal(aloop_stream_start(streams[0], no_data, NULL), 0);
+    aloop_future_unref(forward);
+    close_all((int[]){source, sink});
+}
+
+static void an_error_that_the_reader_of_the_target_took_ends_the_forward(
+    void **state)
+{
+    int source, sink;
+    aloop_future *forward = forward_any(&source, &sink), *read;
+    char buffer[8];
+
+    (void) state;
+    read = aloop_stream_read(streams[1], buffer, sizeof buffer);
+    run_for(ALOOP_MS(1));
+    sim_peer_reset(sink);
+    run_for(ALOOP_MS(1));
+    assert_int_equal(aloop_await(read), ALOOP_ECONNRESET);
+    assert_int_equal(aloop_await(forward), ALOOP_ECONNRESET);
+    close_all((int[]){source, sink});
+}
+
+/* The bytes that the source has sent before are not lost. */
+static void a_reset_source_ends_the_forward_whose_target_takes_nothing(
+    void **state)
+{
+    int source, sink;
+    aloop_future *forward = forward_any(&source, &sink);
+    size_t sent, got;
+
+    (void) state;
+    fill_data();
+    sent = block(source);
+    assert_false(aloop_future_is_settled(forward));
+    sim_peer_reset(source);
+    for (int i = 0; i < 50; i++)
+        run_for(ALOOP_MS(1));
+    assert_int_equal(aloop_future_status(forward), ALOOP_ECONNRESET);
+    got = receive_until(sink, back, sent, forward);
+    assert_int_equal(got, sent);
+    assert_memory_equal(back, data, sent);
+    aloop_future_unref(forward);
+    close_all((int[]){source, sink});
+}
+
+/* A Unix socket hangs up at its end. */
+static void a_source_that_ends_while_the_target_takes_nothing_is_no_error(
+    void **state)
+{
+    int source, sink;
+    aloop_future *forward = forward_any(&source, &sink);
+    size_t sent, got, turns;
+
+    (void) state;
+    fill_data();
+    sent = block(source);
+    aloop_await(aloop_stream_shutdown(streams[0]));
+    sim_peer_close(source);
+    run_for(ALOOP_MS(1));
+    turns = sim_calls("aloop__reactor_wait");
+    for (int i = 0; i < 50; i++)
+        run_for(ALOOP_MS(1));
+    assert_false(aloop_future_is_settled(forward));
+    assert_true(sim_calls("aloop__reactor_wait") - turns < 200);
+    got = receive_until(sink, back, sizeof back, forward);
+    assert_int_equal(got, sent);
+    assert_int_equal(aloop_await(forward), (ssize_t) sent);
+    aloop_stream_close(streams[0]);
+    aloop_stream_close(streams[1]);
+    sim_peer_close(sink);
+}
+
+static void a_forward_to_a_stream_that_has_failed_fails(void **state)
+{
+    aloop_stream *reader, *writer;
+    int source;
+    aloop_stream *from = connected_to(&source);
+
+    (void) state;
+    assert_int_equal(aloop_pipe_open(t.loop, &reader, &writer), 0);
+    assert_int_equal(aloop_await(aloop_stream_forward(from, reader)),
+                     ALOOP_EPIPE);
+    aloop_stream_close(reader);
+    assert_int_equal(aloop_await(aloop_stream_forward(from, writer)),
+                     ALOOP_EPIPE);
+    assert_int_equal(aloop_stream_put(writer, "x", 1), ALOOP_EPIPE);
+    aloop_stream_close(writer);
+    aloop_stream_close(from);
+    sim_peer_close(source);
+}
+
+static void a_forward_whose_target_has_bytes_settles_once_as_the_loop_ends(
+    void **state)
+{
+    int source, sink;
+    aloop_future *forward = forward_any(&source, &sink);
+
+    (void) state;
+    fill_data();
+    aloop_stream_put(streams[1], data, 60000);
+    run_for(ALOOP_MS(1));
+    assert_false(aloop_future_is_settled(forward));
+    assert_int_equal(aloop_free(t.loop), 0);
+    t.loop = NULL;
+    sim_peer_close(source);
+    sim_peer_close(sink);
+}
+
 static void a_stream_that_is_forwarded_is_busy_in_every_state_of_the_forward(
     void **state)
 {
@@ -350,6 +495,343 @@ static void a_second_forward_is_refused_while_the_first_waits(void **state)
     aloop_stream_close(other);
 }
 
+/* Splicing: what is large enough moves through a pipe. */
+
+enum { SPLICED = 3 * 1024 * 1024, PART = 65536 };
+
+static unsigned char pattern(size_t at)
+{
+    return (unsigned char) (at * 7 + at / 251);
+}
+
+/* Sends the next part of the pattern.  Returns the number of bytes. */
+static size_t send_pattern(int peer, size_t at, size_t end)
+{
+    static char part[PART];
+    size_t size = end - at < PART ? end - at : PART;
+    ssize_t n;
+
+    for (size_t i = 0; i < size; i++)
+        part[i] = (char) pattern(at + i);
+    n = size > 0 ? sim_peer_send(peer, part, size) : 0;
+    return n > 0 ? (size_t) n : 0;
+}
+
+static size_t expect_pattern(int peer, size_t at)
+{
+    static unsigned char part[PART];
+    ssize_t n = sim_peer_receive(peer, part, sizeof part);
+
+    for (ssize_t i = 0; i < n; i++)
+        if (part[i] != pattern(at + (size_t) i))
+            fail_msg("wrong byte at %zu", at + (size_t) i);
+    return n > 0 ? (size_t) n : 0;
+}
+
+/* Moves bytes from the first peer to the second one, `most` of which are
+ * received in each round. */
+static size_t move_pattern(const int peers[2], size_t sent, size_t end)
+{
+    size_t got = sent;
+
+    for (int i = 0; i < 100000 && got < end; i++) {
+        sent += send_pattern(peers[0], sent, end);
+        aloop_step(t.loop, ALOOP_MS(1));
+        sim_pass(ALOOP_MS(1));
+        got += expect_pattern(peers[1], got);
+    }
+    assert_int_equal(got, end);
+    return got;
+}
+
+static unsigned splices(void)
+{
+    return sim_calls("aloop__sys_splice_in");
+}
+
+/* Lets the forward settle after all bytes have arrived. */
+static void finish_pattern(int peers[2], aloop_future *forward, ssize_t size)
+{
+    sim_peer_shutdown(peers[0]);
+    assert_int_equal(aloop_await(forward), size);
+    for (int i = 0; i < 1000 && !sim_peer_eof(peers[1]); i++) {
+        run_for(ALOOP_MS(1));
+        assert_int_equal(expect_pattern(peers[1], (size_t) size), 0);
+    }
+    assert_true(sim_peer_eof(peers[1]));
+    close_all(peers);
+}
+
+static void splice_through(int peers[2])
+{
+    aloop_future *forward = aloop_stream_forward(streams[0], streams[1]);
+
+    move_pattern(peers, 0, SPLICED);
+    finish_pattern(peers, forward, SPLICED);
+}
+
+static void a_large_transfer_is_spliced(void **state)
+{
+    int peers[2];
+    unsigned received;
+
+    (void) state;
+    connect_two(peers);
+    received = sim_calls("aloop__sys_recv");
+    splice_through(peers);
+    assert_true(splices() >= 40); /* Of 48 parts, 4 were copied. */
+    assert_true(sim_calls("aloop__sys_recv") - received <= 10);
+}
+
+static void a_splice_is_correct_in_a_chaotic_world(void **state)
+{
+    int peers[2];
+
+    (void) state;
+    sim_chaos();
+    sim_options()->short_recv_percent = 5;
+    sim_options()->split_percent = 5;
+    connect_two(peers);
+    splice_through(peers);
+}
+
+static void a_short_transfer_and_small_parts_are_copied(void **state)
+{
+    static const char small[1000];
+    int peers[2];
+    aloop_future *forward;
+    unsigned before;
+
+    (void) state;
+    connect_two(peers);
+    forward = aloop_stream_forward(streams[0], streams[1]);
+    move_pattern(peers, 0, 3 * PART);
+    assert_int_equal(splices(), 0);
+    move_pattern(peers, 3 * PART, 9 * PART);
+    before = splices();
+    assert_true(before > 0);
+    for (int i = 0; i < 20; i++) {
+        sim_peer_send(peers[0], small, sizeof small);
+        run_for(ALOOP_MS(1));
+    }
+    assert_int_equal(splices(), before + 1);
+    assert_int_equal(aloop_cancel(forward), 1);
+    aloop_future_unref(forward);
+    close_all(peers);
+}
+
+/* Returns a forward that has opened its pipe. */
+static aloop_future *begin_splicing(int peers[2], size_t *ret_moved)
+{
+    aloop_future *forward;
+
+    connect_two(peers);
+    forward = aloop_stream_forward(streams[0], streams[1]);
+    *ret_moved = move_pattern(peers, 0, 8 * PART);
+    assert_true(splices() > 0);
+    return forward;
+}
+
+static void bytes_that_were_put_keep_their_place_among_spliced_ones(
+    void **state)
+{
+    int peers[2];
+    size_t moved;
+    aloop_future *forward = begin_splicing(peers, &moved);
+
+    (void) state;
+    for (int i = 0; i < 2; i++) { /* They are put while bytes wait. */
+        assert_int_equal(send_pattern(peers[0], moved, moved + PART), PART);
+        run_for(ALOOP_MS(1));
+        moved += PART;
+    }
+    {
+        static unsigned char more[1000];
+        size_t at = moved;
+
+        for (size_t i = 0; i < sizeof more; i++)
+            more[i] = pattern(at + i);
+        assert_true(aloop_stream_put(streams[1], more, sizeof more) >= 0);
+        moved += sizeof more;
+        run_for(ALOOP_MS(1));
+    }
+    for (size_t got = 8 * PART; got < moved;) {
+        got += expect_pattern(peers[1], got);
+        run_for(ALOOP_MS(1));
+    }
+    finish_pattern(peers, forward, (ssize_t) (moved - 1000));
+}
+
+static void a_target_that_takes_nothing_stops_a_splice(void **state)
+{
+    int peers[2];
+    size_t moved, sent;
+    aloop_future *forward = begin_splicing(peers, &moved);
+    const void *cursor = NULL;
+
+    (void) state;
+    sent = moved;
+    for (int i = 0; i < 50; i++) {
+        sent += send_pattern(peers[0], sent, sent + PART);
+        run_for(ALOOP_MS(1));
+    }
+    assert_true(aloop_stream_queued(streams[1]) <= 3 * PART);
+    assert_true(sent - moved <= 6 * PART);
+    assert_non_null(aloop__future_next(forward, &cursor)); /* A drain. */
+    for (int i = 0; i < 1000 && moved < sent; i++) {
+        moved += expect_pattern(peers[1], moved);
+        run_for(ALOOP_MS(1));
+    }
+    finish_pattern(peers, forward, (ssize_t) sent);
+}
+
+static void a_close_of_the_target_sends_what_is_in_the_pipe(void **state)
+{
+    int peers[2];
+    size_t moved, sent;
+    aloop_future *forward = begin_splicing(peers, &moved);
+
+    (void) state;
+    sent = moved;
+    for (int i = 0; i < 3; i++) {
+        sent += send_pattern(peers[0], sent, sent + PART);
+        run_for(ALOOP_MS(1));
+    }
+    assert_true(aloop_stream_queued(streams[1]) > 0);
+    aloop_stream_close(streams[1]);
+    assert_int_equal(aloop_await(forward), ALOOP_EABORTED);
+    for (int i = 0; i < 1000 && moved < sent; i++) {
+        moved += expect_pattern(peers[1], moved);
+        run_for(ALOOP_MS(1));
+    }
+    assert_int_equal(moved, sent);
+    assert_true(sim_peer_eof(peers[1]));
+    aloop_stream_close(streams[0]);
+    sim_peer_close(peers[0]);
+    sim_peer_close(peers[1]);
+}
+
+static void an_abort_of_the_target_drops_what_is_in_the_pipe(void **state)
+{
+    int peers[2];
+    size_t moved;
+    aloop_future *forward = begin_splicing(peers, &moved);
+
+    (void) state;
+    for (int i = 0; i < 3; i++) {
+        moved += send_pattern(peers[0], moved, moved + PART);
+        run_for(ALOOP_MS(1));
+    }
+    aloop_stream_abort(streams[1]);
+    assert_int_equal(aloop_await(forward), ALOOP_EABORTED);
+    aloop_stream_close(streams[0]);
+    sim_peer_close(peers[0]);
+    sim_peer_close(peers[1]);
+}
+
+static void a_reset_ends_a_splice_with_its_error(void **state)
+{
+    (void) state;
+    for (int which = 0; which < 2; which++) {
+        int peers[2];
+        size_t moved;
+        aloop_future *forward = begin_splicing(peers, &moved);
+        ssize_t status;
+
+        sim_peer_reset(peers[which]);
+        for (int i = 0; i < 10 && !aloop_future_is_settled(forward); i++) {
+            send_pattern(peers[0], moved, moved + PART);
+            aloop_step(t.loop, ALOOP_MS(1));
+        }
+        status = aloop_await(forward);
+        assert_true(status == ALOOP_ECONNRESET || status == ALOOP_EPIPE);
+        close_all(peers);
+    }
+}
+
+static void a_transfer_is_copied_where_splicing_fails(void **state)
+{
+    static const struct {
+        const char *call;
+        int error;
+    } faults[] = {
+        {"aloop__sys_pipe", ALOOP_EMFILE},
+        {"aloop__sys_splice_in", ALOOP_EINVAL},
+        {"aloop__sys_splice_in", ALOOP_EAGAIN},
+        {"aloop__sys_splice_in", ALOOP_ENOMEM},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        int peers[2];
+
+        connect_two(peers);
+        sim_fail_from(faults[i].call, 1, faults[i].error);
+        splice_through(peers);
+        sim_forgive();
+    }
+}
+
+static void an_error_of_a_splice_is_not_taken_for_the_end(void **state)
+{
+    int peers[2];
+    size_t moved;
+    aloop_future *forward = begin_splicing(peers, &moved);
+
+    (void) state;
+    send_pattern(peers[0], moved, moved + PART);
+    sim_fail("aloop__sys_splice_in", 1, ALOOP_ECONNRESET);
+    run_for(ALOOP_MS(1));
+    sim_peer_shutdown(peers[0]);
+    assert_int_equal(aloop_await(forward), ALOOP_ECONNRESET);
+    close_all(peers);
+}
+
+static void a_pipe_is_spliced_to_a_pair(void **state)
+{
+    aloop_stream *pipe_ends[2], *pair[2];
+    aloop_future *forward, *writes;
+    static char bytes[SPLICED], got[SPLICED];
+
+    (void) state;
+    for (size_t i = 0; i < SPLICED; i++)
+        bytes[i] = (char) pattern(i);
+    assert_int_equal(aloop_pipe_open(t.loop, &pipe_ends[0], &pipe_ends[1]), 0);
+    assert_int_equal(aloop_stream_pair(t.loop, &pair[0], &pair[1]), 0);
+    forward = aloop_stream_forward(pipe_ends[0], pair[0]);
+    writes = aloop_stream_write(pipe_ends[1], bytes, SPLICED);
+    assert_int_equal(
+        aloop_await(aloop_stream_read_exactly(pair[1], got, SPLICED)), SPLICED);
+    assert_memory_equal(got, bytes, SPLICED);
+    assert_true(splices() > 0);
+    assert_int_equal(aloop_await(writes), SPLICED);
+    aloop_stream_close(pipe_ends[1]);
+    assert_int_equal(aloop_await(forward), SPLICED);
+    aloop_stream_close(pipe_ends[0]);
+    aloop_stream_close(pair[0]);
+    aloop_stream_close(pair[1]);
+}
+
+static void a_forked_child_leaves_the_pipe_to_its_parent(void **state)
+{
+    int peers[2];
+    size_t moved;
+    aloop_future *forward = begin_splicing(peers, &moved);
+    unsigned before;
+
+    (void) state;
+    before = splices();
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    send_pattern(peers[0], moved, moved + PART);
+    run_for(ALOOP_MS(1));
+    assert_int_equal(splices(), before);
+    assert_int_equal(aloop_cancel(forward), 1);
+    aloop_future_unref(forward);
+    close_all(peers);
+    assert_int_equal(sim_harms(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,11 +840,31 @@ int main(void)
         TEST(a_forward_stops_reading_if_its_target_takes_nothing),
         TEST(closing_either_stream_cancels_the_forward),
         TEST(a_reset_of_either_side_ends_the_forward_with_its_error),
+        TEST(a_failed_send_ends_the_forward_without_more_bytes),
+        TEST(a_reset_of_an_idle_target_ends_the_forward),
+        TEST(an_error_that_the_reader_of_the_target_took_ends_the_forward),
+        WIRE_TEST(a_reset_source_ends_the_forward_whose_target_takes_nothing),
+        WIRE_TEST(
+            a_source_that_ends_while_the_target_takes_nothing_is_no_error),
+        TEST(a_forward_to_a_stream_that_has_failed_fails),
+        TEST(a_forward_whose_target_has_bytes_settles_once_as_the_loop_ends),
         TEST(a_stream_that_is_forwarded_is_busy_in_every_state_of_the_forward),
         TEST(a_forward_from_a_stream_that_is_read_is_refused),
         TEST(invalid_arguments_are_refused),
         TEST(a_forward_between_two_loops_is_refused),
-        TEST(a_second_forward_is_refused_while_the_first_waits),
+        WIRE_TEST(a_second_forward_is_refused_while_the_first_waits),
+        TEST(a_large_transfer_is_spliced),
+        TEST(a_splice_is_correct_in_a_chaotic_world),
+        TEST(a_short_transfer_and_small_parts_are_copied),
+        TEST(bytes_that_were_put_keep_their_place_among_spliced_ones),
+        TEST(a_target_that_takes_nothing_stops_a_splice),
+        TEST(a_close_of_the_target_sends_what_is_in_the_pipe),
+        TEST(an_abort_of_the_target_drops_what_is_in_the_pipe),
+        TEST(a_reset_ends_a_splice_with_its_error),
+        TEST(a_transfer_is_copied_where_splicing_fails),
+        TEST(an_error_of_a_splice_is_not_taken_for_the_end),
+        TEST(a_pipe_is_spliced_to_a_pair),
+        TEST(a_forked_child_leaves_the_pipe_to_its_parent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
