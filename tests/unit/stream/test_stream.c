@@ -54,6 +54,7 @@ static void invalid_queries_are_refused(void **state)
     aloop_stream *stream;
     aloop_listener *listener;
     char text[96] = "kept";
+    aloop_address address;
 
     (void) state;
     aloop_tcp_listen(t.loop, "::1", "7", keep, NULL, &listener);
@@ -66,6 +67,9 @@ static void invalid_queries_are_refused(void **state)
     assert_int_equal(aloop_stream_peer(stream, NULL, 96), ALOOP_EINVAL);
     assert_int_equal(aloop_stream_peer(NULL, text, 96), ALOOP_EINVAL);
     assert_int_equal(aloop_stream_local(NULL, text, 96), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_peer_address(stream, NULL), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_peer_address(NULL, &address), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_local_address(stream, NULL), ALOOP_EINVAL);
     assert_int_equal(aloop_stream_fd(NULL), ALOOP_EINVAL);
     assert_int_equal(aloop_tcp_set_nodelay(NULL, true), ALOOP_EINVAL);
     aloop_stream_close(stream);

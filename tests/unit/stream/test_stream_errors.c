@@ -315,11 +315,14 @@ static void the_address_of_a_lost_peer_fails_with_the_error_of_the_loss(
 {
     aloop_stream *stream = connected();
     char text[96];
+    aloop_address address;
 
     (void) state;
     sim_peer_reset(c.peer);
     run_for(MS);
     assert_int_equal(aloop_stream_peer(stream, text, sizeof text),
+                     ALOOP_ECONNRESET);
+    assert_int_equal(aloop_stream_peer_address(stream, &address),
                      ALOOP_ECONNRESET);
     aloop_stream_close(stream);
 

@@ -254,6 +254,7 @@ static void a_lost_descriptor_is_not_closed_for_its_new_owner(void **state)
 static void a_stream_is_notified_that_its_descriptor_was_reused(void **state)
 {
     aloop_stream *old = connected(), *new;
+    aloop_address address;
     char buffer[4];
     int fd = aloop_stream_fd(old);
 
@@ -268,8 +269,10 @@ static void a_stream_is_notified_that_its_descriptor_was_reused(void **state)
     assert_int_equal(aloop_stream_fd(old), ALOOP_EBADF);
     assert_int_equal(aloop_stream_put(old, "x", 1), ALOOP_EBADF);
     assert_int_equal(aloop_stream_peer(old, c.in, sizeof c.in), ALOOP_EBADF);
+    assert_int_equal(aloop_stream_peer_address(old, &address), ALOOP_EBADF);
     assert_int_equal(aloop_stream_local(old, c.in, sizeof c.in), ALOOP_EBADF);
     assert_int_equal(aloop_tcp_set_nodelay(old, true), ALOOP_EBADF);
+    assert_int_equal(aloop_tcp_set_buffers(old, 1, 1), ALOOP_EBADF);
 
     /* Failure class 9: the close of the old stream closes the descriptor of the
      * new owner. */
