@@ -354,6 +354,87 @@ static void freeing_the_loop_closes_every_descriptor(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* Closes the descriptors of standard input, output and error, and returns
+ * duplicates. */
+static void close_standard(int copies[3])
+{
+    fflush(NULL);
+    for (int fd = 0; fd < 3; fd++)
+        copies[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 100);
+    for (int fd = 0; fd < 3; fd++)
+        close(fd);
+}
+
+static void restore_standard(const int copies[3])
+{
+    for (int fd = 0; fd < 3; fd++) {
+        dup2(copies[fd], fd);
+        close(copies[fd]);
+    }
+}
+
+/* Opens each kind of descriptor that the library opens, and counts those that
+ * have a number of standard input, output or error.  Returns -1 if it cannot
+ * open them. */
+static int open_all_kinds(aloop *loop)
+{
+    aloop_stream *pair[2], *ends[2];
+    aloop_udp *udp = NULL;
+    aloop_file *file = NULL;
+    aloop_dir *dir = NULL;
+    int open;
+
+    if (aloop_fd(loop) < 0 || aloop_stream_pair(loop, &pair[0], &pair[1]) < 0 ||
+        aloop_pipe_open(loop, &ends[0], &ends[1]) < 0 ||
+        aloop_udp_open(loop, "127.0.0.1", "0", &udp) < 0 ||
+        aloop_await(aloop_file_open(loop, "/dev/null", 0, 0, &file)) < 0 ||
+        aloop_await(aloop_dir_open(loop, "/", &dir)) < 0)
+        return -1;
+    f.loop = loop; /* For the connection. */
+    if (start_listener() < 0 || connect_client() == NULL)
+        return -1;
+    open = open_descriptors(3);
+    aloop_step(loop, 0); /* It may open more for the host. */
+    return open + open_descriptors(3);
+}
+
+static void no_number_below_3_is_used_even_if_it_is_free(void **state)
+{
+    aloop *before = f.loop;
+    int copies[3], free_count = 0;
+    aloop *loop;
+
+    (void) state;
+    close_standard(copies);
+    for (int fd = 0; fd < 3; fd++)
+        free_count += copies[fd] >= 0;
+    loop = aloop_new(NULL);
+    f.count = loop != NULL ? open_all_kinds(loop) : -1;
+    f.loop = before;
+    f.last = aloop_free(loop);
+    restore_standard(copies);
+    assert_int_equal(free_count, 3);
+    assert_int_equal(f.count, 0);
+    assert_int_equal(f.last, 0);
+}
+
+static void a_child_moves_its_descriptors_above_2(void **state)
+{
+    int status = -1;
+    pid_t child = fork();
+
+    (void) state;
+    if (child == 0) {
+        for (int fd = 0; fd < 3; fd++)
+            close(fd);
+        if (aloop_after_fork(f.loop) < 0 || open_descriptors(3) > 0)
+            _exit(1);
+        _exit(aloop_free(f.loop) < 0 || open_descriptors(3) > 0 ? 1 : 0);
+    }
+    assert_int_equal(patient_waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +445,8 @@ int main(void)
         TEST(a_closed_stream_with_a_duplicate_causes_no_spin),
         TEST(a_reused_number_belongs_to_its_new_owner),
         TEST(freeing_the_loop_closes_every_descriptor),
+        TEST(no_number_below_3_is_used_even_if_it_is_free),
+        TEST(a_child_moves_its_descriptors_above_2),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
