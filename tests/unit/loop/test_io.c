@@ -27,6 +27,66 @@ static void a_renewal_detects_a_closed_descriptor(void **state)
     aloop_stream_close(kept);
 }
 
+/* Its number belongs to a regular file when the set is made again. */
+static void a_renewal_detects_a_descriptor_that_became_a_file(void **state)
+{
+    aloop_stream *lost = connected();
+    char bytes[4];
+    aloop_future *read = aloop_stream_read(lost, bytes, sizeof bytes);
+    int fd = aloop_stream_fd(lost), file;
+
+    (void) state;
+    aloop__sys_close(fd);
+    file = sim_file();
+    assert_int_equal(file, fd);
+
+    assert_int_equal(aloop__io_renew(t.loop), 0);
+
+    assert_int_equal(aloop_await(read), ALOOP_EBADF);
+    aloop_stream_close(lost);
+    assert_int_equal(aloop__sys_close(file), 0);
+}
+
+/* A policy of the system may have refused it, for example. */
+static void a_renewal_does_not_lose_a_socket_that_is_refused(void **state)
+{
+    aloop_stream *kept = connected();
+    char bytes[4];
+    aloop_future *read = aloop_stream_read(kept, bytes, sizeof bytes);
+
+    (void) state;
+    for (unsigned i = 1; i <= 2; i++) {
+        sim_fail("aloop__reactor_set", i, ALOOP_EPERM);
+        assert_int_equal(aloop__io_renew(t.loop), ALOOP_EPERM);
+        assert_true(t.loop->is_renewal_due);
+    }
+
+    assert_int_equal(sim_peer_send(c.peer, "here", 4), 4);
+    assert_int_equal(aloop_await(read), 4);
+    assert_false(t.loop->is_renewal_due);
+    aloop_stream_close(kept);
+}
+
+static void a_renewal_does_not_lose_a_pipe_that_is_refused(void **state)
+{
+    aloop_stream *kept, *other;
+    aloop_future *read;
+    char bytes[4];
+
+    (void) state;
+    assert_int_equal(aloop_pipe_open(t.loop, &kept, &other), 0);
+    read = aloop_stream_read(kept, bytes, sizeof bytes);
+    for (unsigned i = 1; i <= 2; i++) {
+        sim_fail("aloop__reactor_set", i, ALOOP_EPERM);
+        assert_int_equal(aloop__io_renew(t.loop), ALOOP_EPERM);
+    }
+
+    assert_int_equal(aloop_stream_put(other, "here", 4), 0);
+    assert_int_equal(aloop_await(read), 4);
+    aloop_stream_close(kept);
+    aloop_stream_close(other);
+}
+
 enum { NEIGHBOURS = 8, NEWCOMERS = 200 };
 
 static struct {
@@ -549,6 +609,9 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(a_renewal_detects_a_closed_descriptor),
+        TEST(a_renewal_detects_a_descriptor_that_became_a_file),
+        TEST(a_renewal_does_not_lose_a_socket_that_is_refused),
+        TEST(a_renewal_does_not_lose_a_pipe_that_is_refused),
         TEST(a_stale_event_makes_no_call_for_the_new_owner),
         TEST(a_callback_may_close_every_neighbour_and_open_many),
         WATCHER_TEST(each_watcher_gets_the_events_that_it_wants),
