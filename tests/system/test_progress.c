@@ -114,6 +114,23 @@ static size_t escape(const char *text)
     return size;
 }
 
+/* Prints to the terminal.  stdio would lose the text if a signal interrupted
+ * it. */
+static void print(const char *text)
+{
+    size_t size = strlen(text);
+
+    while (size > 0) {
+        ssize_t written = write(fileno(f.out), text, size);
+
+        assert_true(written > 0 || errno == EINTR);
+        if (written > 0) {
+            text += written;
+            size -= (size_t) written;
+        }
+    }
+}
+
 /* Displays the output so far.  The terminal translates a newline into a
  * carriage return and a newline. */
 static void show(void)
@@ -121,8 +138,7 @@ static void show(void)
     static char text[65536];
     ssize_t size;
 
-    fputc('\a', f.out); /* Marks the end, because a terminal reports none. */
-    fflush(f.out);
+    print("\a"); /* Marks the end, because a terminal reports none. */
     for (;;) {
         do {
             size = read(f.master, text, sizeof text - 1);
@@ -265,14 +281,14 @@ static void a_resize_leaves_no_remains(void **state)
 
     (void) state;
     for (size_t i = 0; i < 2; i++) {
-        fputs("before\n", f.out);
+        print("before\n");
         for (size_t j = 0; j < sizeof widths / sizeof widths[0]; j++) {
             draw(4);
             resizes[i](widths[j]);
             set_size(24, widths[j]);
         }
         progress_clear(&f.progress);
-        fputs("after\n", f.out);
+        print("after\n");
         show();
         assert_memory_equal(f.screen[2 * i], "before ", 7);
         assert_memory_equal(f.screen[2 * i + 1], "after ", 6);
