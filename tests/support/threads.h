@@ -11,12 +11,13 @@
 static inline int count_threads(void)
 {
     DIR *tasks = opendir("/proc/self/task");
+    const struct dirent *entry;
     int count = 0;
 
     if (tasks == NULL)
         return 0;
-    while (readdir(tasks) != NULL)
-        count++;
+    while ((entry = readdir(tasks)) != NULL)
+        count += entry->d_name[0] != '.';
     closedir(tasks);
     return count;
 }
