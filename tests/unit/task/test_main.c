@@ -3,6 +3,7 @@
 
 #include "support/memory_fixture.h"
 
+#include <fcntl.h>
 #include <signal.h>
 
 static struct {
@@ -62,6 +63,27 @@ static void a_second_interrupt_is_not_caught_even_before_the_loop_runs(
         assert_int_equal(aloop_main_with(is_interrupted_before_its_first_await,
                                          &numbers[i], &interruptible),
                          ALOOP_ECANCELED);
+}
+
+/* Leaves a close that no thread has begun, so that the end of the program
+ * cancels it.  Nothing is left to wait for then, but the watches of signals. */
+static ssize_t closes_a_file_last(aloop *loop, void *arg)
+{
+    aloop_file *file;
+    ssize_t status = aloop_await(
+        aloop_file_open(loop, "/a", O_WRONLY | O_CREAT, 0600, &file));
+
+    (void) arg;
+    if (status == 0)
+        aloop_file_close(file);
+    return status < 0 ? status : 7;
+}
+
+static void a_program_ends_although_its_last_close_is_cancelled(void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_main_with(closes_a_file_last, NULL, &interruptible),
+                     7);
 }
 
 static void on_signal(aloop_signal *watch, int number, void *arg)
@@ -260,6 +282,55 @@ static void main_does_not_wait_for_a_future_with_only_a_continuation(
     assert_true(aloop__sys_clock_ns() - start_ns < ALOOP_SEC(60));
 }
 
+/* An operation, and the turns since it was cancelled. */
+struct late {
+    aloop_future *operation; /* NULL when it is settled. */
+    int turns;
+};
+
+static void late_cancel(aloop_future *operation, void *arg)
+{
+    (void) operation;
+    ((struct late *) arg)->turns = 1;
+}
+
+/* In the turn after that of the cancel, replaces the operation by a sleep. */
+static int64_t replace_late(aloop_prepare *prepare, void *arg)
+{
+    struct late *late = arg;
+
+    (void) prepare;
+    if (late->turns == 0 || late->turns++ != 2)
+        return -1;
+    aloop_detach(aloop_sleep(aloop_current(), ALOOP_SEC(60)));
+    assert_int_equal(aloop_operation_settle(late->operation, 0), 0);
+    late->operation = NULL;
+    return -1;
+}
+
+static ssize_t leave_a_prepare(aloop *loop, void *arg)
+{
+    struct late *late = arg;
+    aloop_prepare *prepare;
+
+    late->operation = aloop_operation_new(loop, late_cancel, late);
+    aloop_detach(late->operation);
+    return aloop_prepare_start(loop, replace_late, late, &prepare);
+}
+
+static void main_does_not_wait_for_a_future_that_a_prepare_has_made(
+    void **state)
+{
+    int64_t start_ns = aloop__sys_clock_ns();
+    struct late late = {NULL, 0};
+
+    (void) state;
+    assert_int_equal(aloop_main(leave_a_prepare, &late), 0);
+
+    assert_null(late.operation);
+    assert_true(aloop__sys_clock_ns() - start_ns < ALOOP_SEC(60));
+}
+
 static ssize_t stops_the_program(aloop *loop, void *arg)
 {
     *(ssize_t *) arg = stops_and_cleans_up(loop, NULL);
@@ -332,6 +403,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_interrupt_cancels_the_root_task_and_the_next_is_not_caught),
         TEST(a_second_interrupt_is_not_caught_even_before_the_loop_runs),
+        TEST(a_program_ends_although_its_last_close_is_cancelled),
         TEST(another_watch_of_the_signal_continues),
         TEST(without_an_interrupt_the_signals_are_caught_until_the_end),
         TEST(an_interrupt_after_the_root_task_has_ended_changes_nothing),
@@ -342,6 +414,7 @@ int main(void)
         TEST(members_that_wait_for_each_other_are_cancelled_without_a_wait),
         TEST(invalid_arguments_are_refused),
         TEST(main_does_not_wait_for_a_future_with_only_a_continuation),
+        TEST(main_does_not_wait_for_a_future_that_a_prepare_has_made),
         TEST(a_stop_cancels_the_root_task),
         MEMORY_TEST(main_waits_for_a_shielded_clean_up),
     };
