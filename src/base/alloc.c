@@ -1,11 +1,17 @@
 /* The allocator.  All memory of a loop is allocated through one function
- * pointer, so that an application can replace it. */
+ * pointer, so that an application can replace it.
+ *
+ * Every caller knows the size of its block and passes it back, so that an
+ * allocator need not store sizes.  Nothing else of the library calls malloc(),
+ * except src/os for memory that can outlive its loop. */
 
 #include "base/alloc.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+/* Size 0 is handled apart, because the result of realloc(old, 0) differs
+ * between systems (malloc(3)). */
 static void *libc_resize(void *context, void *old, size_t old_size, size_t size)
 {
     (void) context;

@@ -12,6 +12,8 @@
 
 #include <stdint.h>
 
+/* SLAB_PAGE_SHIFT: pages of the map, which are not those of the system.
+ * PAGES_BEFORE: how many pages before that of its object a chunk may begin. */
 enum {
     SLAB_PAGE_SHIFT = 13,
     PAGES_BEFORE = (CHUNK_SIZE_LARGE >> SLAB_PAGE_SHIFT) + 1,
@@ -26,6 +28,8 @@ static uintptr_t page_of(const void *address)
     return (uintptr_t) address >> SLAB_PAGE_SHIFT;
 }
 
+/* Returns where the search for a page begins.  The multiplier is 2 to the 64th
+ * divided by the golden ratio: it spreads neighbouring pages. */
 static size_t place_of(const struct aloop__slab *slab, uintptr_t page)
 {
     uint64_t hash = (uint64_t) page * UINT64_C(0x9e3779b97f4a7c15);
@@ -38,6 +42,7 @@ static size_t after(const struct aloop__slab *slab, size_t place)
     return (place + 1) & (slab->map_size - 1);
 }
 
+/* The map has a free place, because it is at most half full. */
 static void insert(struct aloop__slab *slab, struct aloop__chunk *chunk)
 {
     size_t place = place_of(slab, page_of(chunk));
@@ -78,6 +83,8 @@ static struct aloop__chunk *find_chunk(const struct aloop__slab *slab,
     return slab->map[place];
 }
 
+/* Replaces the map by one of another size.  If out of memory it stays as it
+ * is. */
 static bool resize_map(struct aloop__slab *slab, size_t size)
 {
     struct aloop__chunk **old = slab->map;
@@ -96,6 +103,7 @@ static bool resize_map(struct aloop__slab *slab, size_t size)
     return true;
 }
 
+/* Allocates a chunk that is in slab->chunks and not in the map. */
 static struct aloop__chunk *new_chunk(struct aloop__slab *slab, size_t size)
 {
     struct aloop__chunk *chunk = aloop__alloc_new(slab->chunk_alloc, size);
@@ -110,6 +118,8 @@ static struct aloop__chunk *new_chunk(struct aloop__slab *slab, size_t size)
     return chunk;
 }
 
+/* The map grows before the chunk exists, so that a failure has nothing to
+ * undo. */
 struct aloop__chunk *aloop__chunk_new(struct aloop__slab *slab, size_t class)
 {
     size_t size = slab->map_count < SMALL_CHUNKS ? CHUNK_SIZE
@@ -145,6 +155,8 @@ void aloop__chunk_free(struct aloop__slab *slab, size_t class,
     aloop__alloc_free(slab->chunk_alloc, chunk, chunk->size);
 }
 
+/* The chunk that is found first need not be that of the object: one that begins
+ * in a page before may end before the object. */
 struct aloop__chunk *aloop__chunk_of(const struct aloop__slab *slab,
                                      const void *object)
 {

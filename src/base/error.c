@@ -1,10 +1,16 @@
 /* Names and sentences for errors.  Our own table rather than strerror(), which
- * depends on the locale and need not be thread-safe. */
+ * depends on the locale and need not be thread-safe.
+ *
+ * The numbers differ between systems, and some systems use one number for two
+ * names.  The table is searched from its beginning, so that the first of them
+ * is found.  Errors that only this system has are in error_system.c. */
 
 #include "aloop/error.h"
 
 #include "base/error.h"
 
+/* The errors of POSIX and of the library.  Each name is that of the constant
+ * without its prefix ALOOP_. */
 static const struct error_entry error_entries[] = {
     {-E2BIG, "E2BIG", "argument list too long"},
     {-EACCES, "EACCES", "permission denied"},
@@ -92,6 +98,8 @@ static const struct error_entry error_entries[] = {
     {ALOOP_EMISUSE, "EMISUSE", "the library was misused"},
 };
 
+/* Both tables are searched from their beginning: an error is a rare event, and
+ * a status may be any number.  Never returns NULL. */
 static const struct error_entry *error_find(ssize_t status)
 {
     static const struct error_entry success = {0, "OK", "success"};

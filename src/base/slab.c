@@ -1,5 +1,13 @@
-/* Slabs: chunks cut into objects of one size, with a free list for each
- * size. */
+/* Slabs: chunks cut into objects of one size, with a free list for each size.
+ *
+ * The way of an object that is freed and not needed for a while:
+ *
+ *     free ----> aging ----> stale ----> chunk->free ----> its chunk is freed
+ *       \__end of a window__/   \__step of trimming__/
+ *
+ * An object is taken from these lists in the order free, partial chunks, aging,
+ * stale, and only then from a new chunk.  Get and put touch the first list
+ * only. */
 
 #include "base/slab.h"
 
@@ -42,6 +50,7 @@ void aloop__slab_open(struct aloop__slab *slab,
         list_init(&slab->classes[i].partial);
 }
 
+/* Frees the chunks of a list, with their objects. */
 static void free_all(struct aloop__slab *slab, struct aloop__node *list)
 {
     struct aloop__node *node;
@@ -126,6 +135,7 @@ static void refill(struct aloop__slab *slab, size_t class)
         cut(slab, class);
 }
 
+/* Under AddressSanitizer: `used` then counts objects. */
 static void *get_single(struct aloop__slab *slab, size_t size)
 {
     struct aloop__chunk *chunk = aloop__chunk_new_single(slab, size);
@@ -136,6 +146,7 @@ static void *get_single(struct aloop__slab *slab, size_t size)
     return chunk + 1;
 }
 
+/* Takes the first object of the free list, which is not empty. */
 static void *hand_out(struct aloop__slab *slab, size_t class)
 {
     struct slab_free *object = slab->free[class];
@@ -177,6 +188,7 @@ void *aloop__slab_get(struct aloop__slab *slab, size_t size)
     return object == NULL ? NULL : memset(object, 0, size);
 }
 
+/* The memory of the object becomes the link of the list. */
 void aloop__slab_put(struct aloop__slab *slab, void *object, size_t size)
 {
     struct slab_free *free_object = object;
@@ -232,6 +244,7 @@ static void sort(struct aloop__slab *slab, size_t class,
         at->empty = chunk;
 }
 
+/* One step of trimming.  Its time is bounded by the number of objects. */
 bool aloop__slab_trim(struct aloop__slab *slab)
 {
     int sorted = 0;
