@@ -79,7 +79,8 @@ struct sys_piece {
 
 enum { SYS_PIECES_MAX = 64 }; /* Of one aloop__sys_sendv(); at most IOV_MAX. */
 
-int aloop__sys_tcp_socket(enum sys_family family); /* Returns the descriptor. */
+/* Returns the descriptor of a stream socket, with SYS_UNIX too. */
+int aloop__sys_tcp_socket(enum sys_family family);
 /* Allows binding an address that a closed connection still holds, and lets an
  * IPv6 socket accept IPv4 too. */
 int aloop__sys_reuse_address(int fd, enum sys_family family);
@@ -348,8 +349,8 @@ int aloop__sys_kevent(int queue, const struct kevent *changes, int change_count,
 int aloop__sys_poll(struct pollfd *fds, size_t count, int64_t timeout_ns);
 
 /* Gives the descriptor `from` the number `to`, whose old descriptor is closed.
- * For forked children, whose other numbers must stay the same.  After an error
- * nothing has changed. */
+ * For forked children, whose other numbers must stay the same, and for
+ * terminals.  After an error nothing has changed. */
 int aloop__sys_move(int from, int to);
 
 #endif

@@ -54,6 +54,8 @@ static void load(const struct sys_address *address, void *ret, size_t size)
     memcpy(ret, address->bytes, address->size < size ? address->size : size);
 }
 
+/* Returns the AF_* of an address.  One that is too short for a family has
+ * none. */
 static int system_family(const struct sys_address *address)
 {
     struct sockaddr any;
@@ -125,11 +127,13 @@ bool aloop__sys_address_same(const struct sys_address *a,
     }
 }
 
+/* Converts the result of snprintf(): a text that did not fit is an error. */
 static int written(int length, size_t size)
 {
     return length < 0 || (size_t) length >= size ? -ENOSPC : length;
 }
 
+/* Writes "127.0.0.1:80". */
 static int format_v4(const struct in_addr *host, unsigned port, char *text,
                      size_t size)
 {
@@ -189,6 +193,7 @@ static int format_unix(const struct sys_address *address, char *text,
     return (int) length;
 }
 
+/* The family decides the format. */
 int aloop__sys_address_format(const struct sys_address *address, char *text,
                               size_t size)
 {
@@ -227,7 +232,7 @@ static int parse_port(const char *text)
 }
 
 /* Parses the interface after the '%' of a link-local address, a number or a
- * name. */
+ * name.  A system may ignore what follows a colon in a name, such as a port. */
 static int parse_scope(const char *text, uint32_t *ret)
 {
     int64_t scope = parse_number(text, 10, UINT32_MAX);
@@ -240,6 +245,8 @@ static int parse_scope(const char *text, uint32_t *ret)
     return 0;
 }
 
+/* Parses an address with an optional interface, "fe80::1%eth0" (RFC 4007,
+ * 11). */
 static int parse_v6(const char *host, struct sockaddr_in6 *ret)
 {
     char numeric[INET6_ADDRSTRLEN];
@@ -267,6 +274,7 @@ static bool has_v6(void)
     return fd != -EAFNOSUPPORT;
 }
 
+/* The port is checked first, because both families need it. */
 int aloop__sys_address_parse(const char *host, const char *port,
                              struct sys_address *ret)
 {
@@ -406,6 +414,7 @@ static bool is_sane_port(const char *port)
     return strpbrk(port, letters) != NULL || parse_port(port) >= 0;
 }
 
+/* Other families cannot be connected to by TCP. */
 static bool is_usable(const struct addrinfo *info)
 {
     return info->ai_family == AF_INET || info->ai_family == AF_INET6;
@@ -431,6 +440,8 @@ static int copy_addresses(const struct addrinfo *list, struct sys_address **ret)
     return (int) count;
 }
 
+/* A name has at most 253 bytes (RFC 1035, 2.3.4, counts 255 with the lengths of
+ * its labels). */
 bool aloop__sys_host_is_too_long(const char *host)
 {
     size_t size = strnlen(host, HOST_SIZE_MAX + 2);
@@ -439,6 +450,7 @@ bool aloop__sys_host_is_too_long(const char *host)
            (size > HOST_SIZE_MAX + 1 || host[HOST_SIZE_MAX] != '.');
 }
 
+/* Called on a thread of the pool, and only with arguments of the job. */
 int aloop__sys_resolve(const char *host, const char *port,
                        enum sys_family family, struct sys_address **ret)
 {

@@ -33,7 +33,8 @@
 #define HAVE_SOCK_FLAGS 0
 #endif
 
-/* Without MSG_NOSIGNAL there is SO_NOSIGPIPE; see set_no_sigpipe(). */
+/* A socket that other programs share may block.  Without MSG_NOSIGNAL there is
+ * SO_NOSIGPIPE; see set_no_sigpipe(). */
 #ifdef MSG_NOSIGNAL
 enum { SEND_FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL };
 #else
@@ -59,6 +60,8 @@ int64_t aloop__sys_clock_ns(void)
     return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* It is not repeated after EINTR.  Linux has closed the descriptor then, and
+ * another thread may have opened one with the same number (close(2)). */
 int aloop__sys_close(int fd)
 {
     /* The descriptor is closed after EINTR too. */
@@ -95,6 +98,7 @@ static int with_flags(int fd)
     return -1;
 }
 
+/* Opens a pipe whose ends are non-blocking and close-on-exec. */
 static int open_pipe(int fds[2])
 {
     int ends[2];
@@ -114,6 +118,8 @@ static int open_pipe(int fds[2])
     return 0;
 }
 
+/* An eventfd costs one descriptor instead of two, and a drain reads only
+ * once. */
 int aloop__sys_wake_open(int fds[2])
 {
 #ifdef __linux__
@@ -193,6 +199,9 @@ static void set_no_sigpipe(int fd)
 #endif
 }
 
+/* If the flags of socket() are refused, they are set afterwards.  In between,
+ * another thread that forks and executes a program lets it inherit the
+ * descriptor. */
 int aloop__sys_tcp_socket(enum sys_family family)
 {
     static const int families[] = {
@@ -325,6 +334,8 @@ int aloop__sys_connect(int fd, const struct sys_address *address)
     return error == -EINTR ? -EINPROGRESS : error;
 }
 
+/* Reading the option clears the error, so that it is reported once
+ * (socket(7)). */
 int aloop__sys_socket_error(int fd)
 {
     int error = 0;
@@ -335,6 +346,7 @@ int aloop__sys_socket_error(int fd)
     return -error;
 }
 
+/* Converts what getsockname() and getpeername() have written. */
 static int take_address(int result, struct sys_address *address, socklen_t size,
                         struct sys_address *ret)
 {
@@ -398,6 +410,8 @@ ssize_t aloop__sys_send(int fd, const void *data, size_t size)
     return count < 0 ? -errno : count;
 }
 
+/* Sends up to SYS_PIECES_MAX pieces.  sendmsg() is used instead of writev(),
+ * because only it has a flag against SIGPIPE. */
 ssize_t aloop__sys_sendv(int fd, const struct sys_piece *pieces, size_t count)
 {
     struct iovec vectors[SYS_PIECES_MAX];
