@@ -1,4 +1,8 @@
-/* Directories of the real system, and its random numbers. */
+/* Directories of the real system, and its random numbers.
+ *
+ * A directory is read by readdir() with the DIR of libc, one entry at a time.
+ * Its owner uses it on one thread at a time; then readdir() is safe
+ * (readdir(3)). */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -24,6 +28,7 @@ static DIR *dir_of(const struct sys_dir *dir)
     return (DIR *) (void *) dir;
 }
 
+/* fdopendir() takes the descriptor over only if it succeeds. */
 int aloop__sys_dir_open(int fd, struct sys_dir **ret)
 {
     DIR *dir = fdopendir(fd);
@@ -43,6 +48,8 @@ int aloop__sys_dir_fd(const struct sys_dir *dir)
     return dirfd(dir_of(dir));
 }
 
+/* Returns the type that the entry itself has.  File systems that do not store
+ * it there give DT_UNKNOWN, and some systems have no such field. */
 static aloop_file_type entry_type(const struct dirent *entry)
 {
 #ifdef DT_UNKNOWN
@@ -66,6 +73,9 @@ static bool is_dots(const char *name)
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
+/* readdir() reports the end and an error in the same way, so that errno must be
+ * 0 before the call (readdir(3)).  A name that does not fit is an error: a cut
+ * name would be that of another file. */
 int aloop__sys_dir_read(struct sys_dir *dir, struct sys_dir_entry *ret)
 {
     const struct dirent *entry;
@@ -118,7 +128,8 @@ int aloop__sys_random(void *buffer, size_t size)
 
 #else
 
-/* Returns how many bytes were written, which may be less than `size`. */
+/* Reads from `fd` or, if it is negative, from the kernel.  Returns how many
+ * bytes were written, which may be less than `size`. */
 static ssize_t read_random(int fd, void *buffer, size_t size)
 {
     ssize_t count;
@@ -134,6 +145,8 @@ static ssize_t read_random(int fd, void *buffer, size_t size)
     return count < 0 ? -errno : count;
 }
 
+/* A signal or the limit of one call ends a call early; the rest is asked for
+ * again. */
 static int fill_random(int fd, unsigned char *buffer, size_t size)
 {
     while (size > 0) {

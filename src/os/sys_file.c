@@ -27,6 +27,8 @@
 #define HAS_PREADV 1
 #endif
 
+/* O_CLOEXEC is set in the same call, so that a program that another thread
+ * starts at this moment does not inherit the descriptor. */
 int aloop__sys_openat(int dir, const char *path, int flags, unsigned mode)
 {
     int fd;
@@ -41,6 +43,7 @@ int aloop__sys_file_flags(int fd)
     return file_result(fcntl(fd, F_GETFL));
 }
 
+/* The flag belongs to the open file; it is written only if it differs. */
 int aloop__sys_file_set_blocking(int fd, bool is_blocking)
 {
     int before = fcntl(fd, F_GETFL);
@@ -90,6 +93,8 @@ static int take_vectors(const struct sys_piece *pieces, size_t count,
     return taken > 0 ? taken : 1;
 }
 
+/* One piece needs no vector.  Where there is no preadv(), only the first piece
+ * is read: short counts are normal. */
 ssize_t aloop__sys_preadv(int fd, const struct sys_piece *pieces, size_t count,
                           int64_t offset)
 {
@@ -109,6 +114,7 @@ ssize_t aloop__sys_preadv(int fd, const struct sys_piece *pieces, size_t count,
     return result < 0 ? -errno : result;
 }
 
+/* A write of nothing is no error, also at the limit of the size. */
 static bool are_empty(const struct sys_piece *pieces, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -117,6 +123,9 @@ static bool are_empty(const struct sys_piece *pieces, size_t count)
     return true;
 }
 
+/* The limit of the size is observed before the call, where the system would
+ * send a signal to the process.  A write that crosses it is cut, as on
+ * Linux. */
 ssize_t aloop__sys_pwritev(int fd, const struct sys_piece *pieces, size_t count,
                            int64_t offset)
 {
@@ -151,6 +160,7 @@ ssize_t aloop__sys_read(int fd, void *buffer, size_t size)
     return count < 0 ? -errno : count;
 }
 
+/* Writes with the flag of the file set, where there is one. */
 static ssize_t write_vectors(int fd, const struct iovec *vectors, int count)
 {
     int was_quiet = aloop__sigpipe_set_in_file(fd, 1);
@@ -199,6 +209,7 @@ int64_t aloop__sys_seek(int fd, int64_t offset, enum sys_seek how)
     return result < 0 ? -errno : (int64_t) result;
 }
 
+/* The last byte must be within the limit of the size. */
 int aloop__sys_ftruncate(int fd, int64_t size)
 {
     int result;
@@ -227,6 +238,7 @@ int aloop__sys_fsync(int fd)
     return file_result(result);
 }
 
+/* Where fsync() is not enough, fdatasync() is not either. */
 int aloop__sys_fdatasync(int fd)
 {
 #if defined(F_FULLFSYNC) || defined(__DragonFly__)

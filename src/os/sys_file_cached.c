@@ -2,7 +2,8 @@
  * disk, and copying inside the kernel.
  *
  * They are made by number, because older C libraries do not have them or
- * replace their errors. */
+ * replace their errors.  Each returns an error where it does not exist, and its
+ * caller then takes another way. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -43,6 +44,7 @@ struct open_how {
     uint64_t resolve;
 };
 
+/* openat2() with RESOLVE_CACHED, which Linux has since version 5.12. */
 static int open_known(const char *path, int flags)
 {
     struct open_how how = {.flags = (unsigned) flags, .resolve = ONLY_CACHED};

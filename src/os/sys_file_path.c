@@ -1,4 +1,11 @@
-/* Files of the real system: attributes and names. */
+/* Files of the real system: attributes and names.
+ *
+ * Most functions here are one call of POSIX each.  What they add:
+ *
+ * - a directory `dir` as the place where a relative path begins (SYS_CWD); -
+ * the call is repeated after EINTR, which file systems of servers return; -
+ * errors are results, and never left in errno; - types, times and sizes are
+ * those of aloop/stat.h on every system. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -16,6 +23,7 @@
 
 #include "os/file_tools.h"
 
+/* macOS has other names for the fields that POSIX.1-2008 defines. */
 #ifdef __APPLE__
 #define ACCESSED st_atimespec
 #define MODIFIED st_mtimespec
@@ -28,11 +36,13 @@
 
 _Static_assert(PATH_MAX <= SYS_PATH_MAX, "realpath() writes up to PATH_MAX");
 
+/* SYS_CWD is the same number everywhere; AT_FDCWD differs between systems. */
 int aloop__file_dir(int dir)
 {
     return dir == SYS_CWD ? AT_FDCWD : dir;
 }
 
+/* Bits that are not in the table, such as a whiteout of BSD, are unknown. */
 aloop_file_type aloop__file_type(unsigned mode)
 {
     static const struct {
@@ -51,6 +61,9 @@ aloop_file_type aloop__file_type(unsigned mode)
     return ALOOP_FILE_UNKNOWN;
 }
 
+/* Times beyond the range of nanoseconds in 64 bits (the year 2262) saturate.
+ * INT64_MIN is no result, because it means "left as it is" when times are
+ * set. */
 int64_t aloop__file_time_ns(int64_t seconds, int64_t nanoseconds)
 {
     const int64_t seconds_max = INT64_MAX / 1000000000 - 1;
@@ -67,6 +80,8 @@ static int64_t timespec_ns(struct timespec time)
     return aloop__file_time_ns(time.tv_sec, time.tv_nsec);
 }
 
+/* Converts what the system has found.  Blocks are units of 512 bytes, whatever
+ * the block size of the file system is (stat(2)). */
 static void take_status(const struct stat *status, aloop_stat *ret)
 {
     *ret = (aloop_stat){
@@ -114,6 +129,7 @@ int aloop__sys_statat(int dir, const char *path, bool is_followed,
     return 0;
 }
 
+/* Counts are in units of f_frsize, which a few file systems leave 0. */
 int aloop__sys_statvfs(const char *path, aloop_statvfs *ret)
 {
     struct statvfs found;
@@ -179,6 +195,8 @@ int aloop__sys_chownat(int dir, const char *path, uint32_t user, uint32_t group,
     return file_result(result);
 }
 
+/* Converts a time for utimensat().  The nanoseconds are never negative, also
+ * for times before 1970. */
 static struct timespec file_timespec(int64_t ns)
 {
     struct timespec time = {.tv_nsec = UTIME_OMIT};
@@ -260,6 +278,8 @@ int aloop__sys_symlinkat(const char *target, int dir, const char *path)
     return file_result(result);
 }
 
+/* readlinkat() writes no terminating zero and cuts without an error
+ * (readlink(2)). */
 ssize_t aloop__sys_readlinkat(int dir, const char *path, char *buffer,
                               size_t size)
 {
@@ -269,6 +289,7 @@ ssize_t aloop__sys_readlinkat(int dir, const char *path, char *buffer,
     return length < 0 ? -errno : length;
 }
 
+/* It returns a pointer and no number, so that REPEAT does not fit. */
 int aloop__sys_realpath(const char *path, char ret[SYS_PATH_MAX])
 {
     char *result;
