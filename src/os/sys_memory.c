@@ -37,6 +37,7 @@ size_t aloop__sys_page_size(void)
     return (size_t) sysconf(_SC_PAGESIZE);
 }
 
+/* The memory is zeroed, and takes nothing before it is first used. */
 void *aloop__sys_pages_map(size_t size)
 {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | STACK_FLAG;
@@ -60,6 +61,9 @@ void aloop__sys_pages_unmap(void *pages, size_t size)
 
 enum { GUARD_INSTALL = 102 }; /* MADV_GUARD_INSTALL, since Linux 6.13. */
 
+/* Guards pages by a mark in the page table.  The mapping is not split, so that
+ * the number of mappings of the process, which the kernel limits, does not
+ * grow. */
 static int guard_light(void *pages, size_t size)
 {
     return madvise(pages, size, GUARD_INSTALL) == 0 ? 0 : -errno;
@@ -110,6 +114,7 @@ bool aloop__sys_pages_have_light_guards(void)
 
 #endif
 
+/* mprotect() splits the mapping in two. */
 int aloop__sys_pages_guard(void *pages, size_t size, bool is_light)
 {
     if (is_light)
@@ -173,6 +178,7 @@ static bool is_limited(const struct rlimit *limit)
     return limit->rlim_cur != RLIM_INFINITY;
 }
 
+/* Large mappings cost nothing unless a limit counts them. */
 bool aloop__sys_pages_scarce(void)
 {
     struct rlimit limit;

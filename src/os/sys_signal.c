@@ -28,7 +28,9 @@ static struct {
 static void (*_Atomic signal_callback)(int number);
 static sigset_t mask_before; /* Of the holder; guarded by the lock. */
 
-/* A vforked child counts nothing, because the memory is its parent's. */
+/* The handler of all signals that are watched.  It preserves errno, because it
+ * may interrupt any code.  A vforked child counts nothing, because the memory
+ * is its parent's. */
 static void signal_caught(int number)
 {
     struct sys_process *process = aloop__sys_process();
@@ -49,6 +51,7 @@ static bool is_caught(const struct sigaction *action)
            action->sa_handler == signal_caught;
 }
 
+/* All signals are blocked in the handler, because handlers take the lock. */
 int aloop__sys_signal_catch(int number, void (*handler)(int number))
 {
     struct sigaction action = {0}, before;
@@ -67,6 +70,7 @@ int aloop__sys_signal_catch(int number, void (*handler)(int number))
     return 0;
 }
 
+/* The application may have set another action since; that one stays. */
 void aloop__sys_signal_restore(int number)
 {
     struct sigaction now;
@@ -78,6 +82,7 @@ void aloop__sys_signal_restore(int number)
     kept_actions[number].is_ours = false;
 }
 
+/* Returns whether the process ignores the signal. */
 static bool is_ignored(int number)
 {
     struct sigaction now;
@@ -116,6 +121,7 @@ static bool take_lock(void)
            atomic_compare_exchange_strong(lock, &holder, self);
 }
 
+/* `mask_before` is written by the holder alone. */
 void aloop__sys_signal_lock(void)
 {
     sigset_t all, before;
@@ -127,6 +133,8 @@ void aloop__sys_signal_lock(void)
     mask_before = before;
 }
 
+/* The mask is copied before the lock is free, because the next holder writes
+ * it. */
 void aloop__sys_signal_unlock(void)
 {
     sigset_t before = mask_before;

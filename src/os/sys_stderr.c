@@ -65,12 +65,15 @@ void aloop__sys_stderr_look(struct sys_stderr *ret)
     ret->inode = (uint64_t) status.st_ino;
 }
 
+/* Returns whether this is still the file that was standard error when the loop
+ * was made. */
 static bool is_same(const struct sys_stderr *file, const struct stat *status)
 {
     return file->is_usable && file->device == (uint64_t) status->st_dev &&
            file->inode == (uint64_t) status->st_ino;
 }
 
+/* Writes once.  The caller has blocked SIGPIPE. */
 static ssize_t write_to(int fd, const char *line, size_t size)
 {
     int was_quiet = aloop__sigpipe_set_in_file(fd, 1);
@@ -100,6 +103,8 @@ static ssize_t write_if_ready(const char *line, size_t size)
     return write_to(STDERR_FILENO, line, size);
 }
 
+/* Writes to a pipe or a terminal, which could block.  If it cannot be opened
+ * again, for example because another user owns it, poll() decides. */
 static ssize_t write_without_waiting(const struct sys_stderr *file,
                                      const char *line, size_t size)
 {
@@ -127,6 +132,7 @@ static ssize_t write_without_waiting(const struct sys_stderr *file,
     return write_if_ready(line, size);
 }
 
+/* A socket needs no second description: send() has flags for one call. */
 static ssize_t send_line(const char *line, size_t size)
 {
     ssize_t count;
@@ -137,6 +143,7 @@ static ssize_t send_line(const char *line, size_t size)
     return count < 0 ? -errno : count;
 }
 
+/* Chooses a way of writing that does not block, by the type of the file. */
 static ssize_t put_line(const struct sys_stderr *file,
                         const struct stat *status, const char *line,
                         size_t size)

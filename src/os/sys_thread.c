@@ -51,6 +51,7 @@ void aloop__sys_thread_yield(void)
     (void) sched_yield();
 }
 
+/* Adapts the type of the function. */
 static void *thread_main(void *arg)
 {
     const struct sys_thread *thread = arg;
@@ -88,6 +89,9 @@ static int create(struct sys_thread *thread, size_t stack_size)
     return error;
 }
 
+/* The new thread inherits the mask of its creator (pthread_create(3)).  It must
+ * block all signals from its first instruction on, because a handler of the
+ * application expects to run on a thread of the application. */
 int aloop__sys_thread_start(void (*run)(void *arg), void *arg,
                             size_t stack_size, struct sys_thread **ret)
 {
@@ -111,6 +115,7 @@ int aloop__sys_thread_start(void (*run)(void *arg), void *arg,
     return 0;
 }
 
+/* Called once for each thread that was neither detached nor forgotten. */
 void aloop__sys_thread_join(struct sys_thread *thread)
 {
     int error = pthread_join(thread->id, NULL);
@@ -129,6 +134,7 @@ void aloop__sys_thread_detach(struct sys_thread *thread)
     free(thread);
 }
 
+/* In a forked child, which has only the thread that has called fork(). */
 void aloop__sys_thread_forget(struct sys_thread *thread)
 {
     free(thread);
@@ -182,6 +188,8 @@ void aloop__sys_mutex_close(struct sys_mutex *mutex)
     free(mutex);
 }
 
+/* In a forked child: a thread of the parent may hold the lock, and destroying a
+ * locked mutex is undefined. */
 void aloop__sys_mutex_forget(struct sys_mutex *mutex)
 {
     free(mutex);
@@ -282,6 +290,8 @@ void aloop__sys_condition_forget(struct sys_condition *condition)
     free(condition);
 }
 
+/* Returns -ETIMEDOUT after timeout_ns.  It may return 0 without a notification,
+ * so that the caller checks its condition again. */
 int aloop__sys_condition_wait(struct sys_condition *condition,
                               struct sys_mutex *mutex, int64_t timeout_ns)
 {

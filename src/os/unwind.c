@@ -96,6 +96,7 @@ struct object {
     char name[1024];
 };
 
+/* Called by dl_iterate_phdr() for each object until it returns 1. */
 static int object_found(struct dl_phdr_info *info, size_t size, void *arg)
 {
     struct object *object = arg;
@@ -140,6 +141,9 @@ static void *find_symbol(const char *symbol_name)
     return symbol;
 }
 
+/* The function of the C++ library, once it was found.
+ * aloop__exceptions_loaded() searches only if more objects were loaded since
+ * the last search.  Threads may do this simultaneously: they find the same. */
 static _Atomic(void *) globals;
 
 struct aloop__exceptions *aloop__exceptions_loaded(void)
@@ -190,6 +194,8 @@ static terminate_fn *find_terminate(void)
 
 #endif
 
+/* Called while the stack is being unwound.  Without an uncaught exception the
+ * thread ends, which may continue. */
 void aloop__unwind_stop(void)
 {
     const struct aloop__exceptions *exceptions = aloop__exceptions_here();
