@@ -56,9 +56,9 @@ void aloop__reactor_close(struct aloop__reactor *reactor);
  * Works also if the descriptor was closed or replaced outside the loop's
  * control: removing then succeeds, and changing adds it again.
  *
- * Returns -EPERM for a descriptor that is always ready, such as a regular file,
- * -EBADF for one that is not open, and -ENOTSUP for REACTOR_PRIORITY if the
- * system has no such event. */
+ * Returns -EPERM for a descriptor that is always ready, such as a directory or,
+ * except with poll(), a regular file, -EBADF for one that is not open, and
+ * -ENOTSUP for REACTOR_PRIORITY if the system has no such event. */
 int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
                        uint32_t generation, unsigned was, unsigned now);
 

@@ -44,6 +44,7 @@ struct aloop__reactor {
 
 const char aloop__reactor_name[] = "epoll";
 
+/* The host's objects are opened only if the application asks for aloop_fd(). */
 int aloop__reactor_open(const struct aloop__alloc *alloc,
                         struct aloop__reactor **ret)
 {
@@ -65,6 +66,8 @@ int aloop__reactor_open(const struct aloop__alloc *alloc,
     return 0;
 }
 
+/* A forked child closes its descriptors of the parent's objects; those stay
+ * open in the parent. */
 void aloop__reactor_close(struct aloop__reactor *reactor)
 {
     if (reactor == NULL)
@@ -111,6 +114,7 @@ __attribute__((cold, noinline)) static unsigned rare_bits(uint64_t key,
     return bits;
 }
 
+/* Translates one event.  `error` stays 0: epoll does not report the reason. */
 static struct aloop__event event_of_epoll(const struct epoll_event *event)
 {
     uint64_t key = event->data.u64;
@@ -128,6 +132,8 @@ static struct aloop__event event_of_epoll(const struct epoll_event *event)
     return ret;
 }
 
+/* Lets the thread of poll_host poll epoll_fd, until the next wait of the
+ * loop. */
 static void publish_epoll(struct aloop__reactor *reactor)
 {
     if (!reactor->is_published)
@@ -143,7 +149,10 @@ static void withdraw_epoll(struct aloop__reactor *reactor)
     aloop__poll_host_withdraw(reactor->poll_host);
 }
 
-/* aloop__reactor_set() without the notification of poll_host. */
+/* aloop__reactor_set() without the notification of poll_host.  EEXIST and
+ * ENOENT mean that the descriptor was closed and its number used again outside
+ * the loop's control, so that what the kernel watches differs from `was`
+ * (epoll(7)). */
 static int change_watch(const struct aloop__reactor *reactor, int fd,
                         uint32_t generation, unsigned was, unsigned now)
 {
@@ -216,6 +225,7 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
     return count;
 }
 
+/* An epoll instance is readable while one of its descriptors is ready. */
 static int add_to_host(int epoll_fd, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN};
@@ -314,6 +324,8 @@ static int renew_epoll_host(struct aloop__reactor *reactor, int epoll_fd)
     return error;
 }
 
+/* The new set is complete before the old one is closed, so that a failure
+ * changes nothing.  It is empty: the caller sets all descriptors again. */
 int aloop__reactor_renew(struct aloop__reactor *reactor)
 {
     bool was_published = reactor->is_published;

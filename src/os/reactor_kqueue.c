@@ -143,6 +143,7 @@ static const struct {
 
 enum { KIND_COUNT = sizeof filter_kinds / sizeof filter_kinds[0] };
 
+/* Returns which filters the REACTOR_* in `bits` need. */
 static unsigned filters_of(unsigned bits)
 {
     unsigned filters = bits & (REACTOR_READ | REACTOR_WRITE | REACTOR_PRIORITY);
@@ -152,6 +153,7 @@ static unsigned filters_of(unsigned bits)
     return filters;
 }
 
+/* Packs the generation and the two flags. */
 static uintptr_t udata_of(uint32_t generation, unsigned bits)
 {
     uintptr_t udata = (uintptr_t) generation << 2;
@@ -178,7 +180,7 @@ static struct kevent change_of(const struct kevent *kind, int fd,
 }
 
 /* Returns -EPERM for kinds of descriptor that are always ready.  kqueue accepts
- * them, but the other reactors do not. */
+ * them, but reports a regular file only up to its end. */
 static int check_kqueue_kind(int fd)
 {
     struct stat status;
@@ -201,6 +203,7 @@ static int change_filters(struct kevent *changes, unsigned filters, int fd,
     return count;
 }
 
+/* Removes and adds filters in one call. */
 int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
                        uint32_t generation, unsigned was, unsigned now)
 {
@@ -262,7 +265,8 @@ static int ends_of(int fd)
 }
 
 /* The end of the input is an error only if an errno was reported with it.  The
- * end of the output is one, too, unless it is a hang-up that was requested. */
+ * end of the output is one, too, unless it is a hang-up that was requested.  If
+ * neither direction was requested, poll() knows which of them has ended. */
 static unsigned bits_at_end(const struct kevent *event, uintptr_t udata)
 {
     bool is_quiet = (udata & UDATA_QUIET) != 0;
@@ -306,6 +310,8 @@ static struct aloop__event event_of_kevent(const struct kevent *event)
     return ret;
 }
 
+/* Events without bits are left out: the quiet filter reports changes of the
+ * input, which nothing has requested. */
 int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
                         struct aloop__event *events, int max)
 {
@@ -322,6 +328,7 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
     return count < 0 ? count : used;
 }
 
+/* A queue is readable while it has an event. */
 static int add_to_host_queue(int queue_fd, int fd)
 {
     struct kevent change = change_of(&read_kind, fd, EV_ADD, 0);
@@ -329,6 +336,7 @@ static int add_to_host_queue(int queue_fd, int fd)
     return aloop__sys_kevent(queue_fd, &change, 1, NULL, 0, 0);
 }
 
+/* Opens a queue that watches `queue_fd`. */
 static int open_host_queue(int queue_fd)
 {
     int fd = aloop__sys_kqueue_open();

@@ -29,6 +29,7 @@
 #include "os/reactor_poll_host.h"
 #include "os/sys.h"
 
+/* What poll() itself does not keep: an entry of the second array. */
 struct poll_mark {
     uint32_t generation;
     dev_t device; /* With `inode`, the object behind the descriptor. */
@@ -108,6 +109,8 @@ void aloop__reactor_close(struct aloop__reactor *reactor)
     aloop__alloc_free(reactor->alloc, reactor, sizeof *reactor);
 }
 
+/* Lets the thread of `host` poll the array.  The array must not change until
+ * withdraw_watched() has returned. */
 static void publish_watched(struct aloop__reactor *reactor)
 {
     reactor->is_published = true;
@@ -141,8 +144,9 @@ static int grow_places(struct aloop__reactor *reactor, size_t fd)
     return 0;
 }
 
-/* Writes the object behind `fd` to *ret.  Returns -EBADF, or -EPERM for a kind
- * of descriptor that is always ready. */
+/* Writes the object behind `fd` to *ret.  Returns -EBADF, or -EPERM for a
+ * directory, which is always ready.  So is a regular file, but those of Linux
+ * in sysfs and /proc are regular files as well, and have REACTOR_PRIORITY. */
 static int identify(int fd, struct poll_mark *ret)
 {
     struct stat status;
@@ -173,6 +177,7 @@ static void drop_entry(struct aloop__reactor *reactor, size_t i)
     reactor->places[reactor->fds[i].fd] = i;
 }
 
+/* Adds an entry that watches nothing yet. */
 static int add_entry(struct aloop__reactor *reactor, int fd)
 {
     struct poll_mark mark = {0};
@@ -224,6 +229,8 @@ static int set_entry(struct aloop__reactor *reactor, int fd,
     return 0;
 }
 
+/* The array may move when it grows, and the thread of `host` must not read it
+ * then. */
 int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
                        uint32_t generation, unsigned was, unsigned now)
 {
@@ -242,6 +249,8 @@ int aloop__reactor_set(struct aloop__reactor *reactor, int fd,
     return error;
 }
 
+/* Compares the object behind the descriptor with that of the time when it was
+ * set. */
 bool aloop__reactor_is_watching(struct aloop__reactor *reactor, int fd,
                                 uint32_t generation, unsigned bits)
 {
@@ -312,6 +321,9 @@ static void drop_closed(struct aloop__reactor *reactor,
     }
 }
 
+/* poll() returns as many ready descriptors as there are, and `events` may have
+ * room for fewer.  The others are reported by the next call, which begins
+ * behind them. */
 int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
                         struct aloop__event *events, int max)
 {

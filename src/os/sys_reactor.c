@@ -42,6 +42,7 @@ static int milliseconds(int64_t ns)
     return (int) (ns / NS_PER_MS + (ns % NS_PER_MS != 0));
 }
 
+/* The argument is not negative. */
 static struct timespec timespec_of(int64_t ns)
 {
     if (ns / NS_PER_S >= TIMESPEC_MAX_S)
@@ -52,6 +53,8 @@ static struct timespec timespec_of(int64_t ns)
     };
 }
 
+/* A signal ends a wait early and is no error: the caller looks for its
+ * cause. */
 static int wait_result(int count)
 {
     if (count >= 0)
@@ -129,6 +132,8 @@ static int wait_exactly(int epoll, struct epoll_event *events, int count,
 
 #endif
 
+/* Prefers the call that waits with a resolution of nanoseconds.  A wait of 0,
+ * and one without an end, need no such call. */
 int aloop__sys_epoll_wait(int epoll, struct epoll_event *events, int count,
                           int64_t timeout_ns)
 {
@@ -174,6 +179,8 @@ int aloop__sys_alarm_set(int fd, int64_t delay_ns)
 
 #include <sys/event.h>
 
+/* Not all systems can duplicate a queue.  Therefore queues keep the numbers up
+ * to that of standard error in use while another one is opened. */
 int aloop__sys_kqueue_open(void)
 {
     int low[STDERR_FILENO + 1], count = 0;
@@ -224,6 +231,8 @@ int aloop__sys_poll(struct pollfd *fds, size_t count, int64_t timeout_ns)
     return wait_result(poll(fds, (nfds_t) count, milliseconds(timeout_ns)));
 }
 
+/* dup2() closes the old descriptor of that number in the same step, so that no
+ * other thread can take the number. */
 int aloop__sys_move(int from, int to)
 {
     int result;
