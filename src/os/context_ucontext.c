@@ -43,6 +43,8 @@ UNINSTRUMENTED static void aloop__context_boot(unsigned high, unsigned low)
     __builtin_trap();
 }
 
+/* The ucontext_t is at the top of the new stack, where nothing overwrites it
+ * before the first switch has loaded it. */
 void aloop__context_init(struct aloop__context *context, void *low, size_t size,
                          void (*run)(void *arg), void *arg)
 {
@@ -66,6 +68,8 @@ void aloop__context_init(struct aloop__context *context, void *low, size_t size,
                 (unsigned) (bits >> 32), (unsigned) bits);
 }
 
+/* `here` stays valid while this context is suspended, because its stack
+ * does. */
 UNINSTRUMENTED void aloop__context_switch(struct aloop__context *from,
                                           struct aloop__context *to)
 {

@@ -1,4 +1,8 @@
-/* Memory faults; see fault.h. */
+/* Memory faults; see fault.h.
+ *
+ * The handlers belong to the process, so that all loops with this option share
+ * them: the first loop installs them and the last one restores what was there
+ * before.  What runs in the handler is async-signal-safe: it takes no lock. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -36,12 +40,14 @@ static struct sigaction *before_of(int number)
     return &fault_signals[number == fault_signals[0].number ? 0 : 1].before;
 }
 
+/* Whether the action is a default and no handler. */
 static bool is_plain(const struct sigaction *action)
 {
     return (action->sa_flags & SA_SIGINFO) == 0 &&
            (action->sa_handler == SIG_DFL || action->sa_handler == SIG_IGN);
 }
 
+/* Asks the library whether it can explain the fault. */
 static void report_fault(const void *address)
 {
     aloop__fault_fn report = atomic_load(&reporter);
@@ -69,6 +75,8 @@ static void pass_on(int number, siginfo_t *info, void *context)
     }
 }
 
+/* The handler.  si_code is positive for a fault of this thread; otherwise
+ * another process or thread has sent the signal (sigaction(2)). */
 static void fault_caught(int number, siginfo_t *info, void *context)
 {
     int error = errno;
@@ -106,6 +114,7 @@ static void restore(int number, const struct sigaction *before)
         (void) sigaction(number, before, NULL);
 }
 
+/* After a failure no handler of the library is left installed. */
 int aloop__fault_watch(aloop__fault_fn report)
 {
     int error = 0, i = 0;
@@ -136,6 +145,8 @@ void aloop__fault_unwatch(void)
     pthread_mutex_unlock(&fault_lock);
 }
 
+/* Restores the action that was there before, and unblocks the signal, because a
+ * blocked one would only stay pending. */
 void aloop__fault_raise(const void *address)
 {
     struct sigaction now;
@@ -170,6 +181,8 @@ void aloop__fault_stack_close(struct aloop__fault_stack *stack)
     stack->pages = NULL;
 }
 
+/* A turn begins on this thread.  A stack that the application has set is
+ * respected. */
 void aloop__fault_stack_enter(struct aloop__fault_stack *stack)
 {
     stack_t own, now;
@@ -183,6 +196,7 @@ void aloop__fault_stack_enter(struct aloop__fault_stack *stack)
     stack->is_set = sigaltstack(&own, NULL) == 0;
 }
 
+/* A turn ends.  The next one may run on another thread, with the same stack. */
 void aloop__fault_stack_leave(struct aloop__fault_stack *stack)
 {
     stack_t none, now;

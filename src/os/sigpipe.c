@@ -1,4 +1,11 @@
-/* Writes that raise no SIGPIPE; see sigpipe.h. */
+/* Writes that raise no SIGPIPE; see sigpipe.h.
+ *
+ * write() and writev() have no flag against it, unlike send().  Ignoring the
+ * signal would change the process for the application.  Therefore it is blocked
+ * on this thread during the write, and the one that the write has raised is
+ * consumed while it is still blocked.  SIGPIPE is sent to the thread that
+ * writes (signal(7)), where a handler of the application would otherwise
+ * run. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -15,6 +22,7 @@
 _Static_assert(sizeof(sigset_t) <= sizeof(((struct sigpipe *) 0)->before),
                "a mask fits");
 
+/* Returns whether SIGPIPE is pending for the thread or for the process. */
 static bool is_pending(void)
 {
     sigset_t pending;
@@ -36,6 +44,8 @@ void aloop__sigpipe_block(struct sigpipe *sigpipe, int other)
     memcpy(sigpipe->before, &before, sizeof before);
 }
 
+/* A signal that was pending before is not ours, and stays pending.  sigwait()
+ * does not wait, because the signal is pending. */
 void aloop__sigpipe_unblock(const struct sigpipe *sigpipe, ssize_t result)
 {
     sigset_t broken_pipe, before;
@@ -49,6 +59,8 @@ void aloop__sigpipe_unblock(const struct sigpipe *sigpipe, ssize_t result)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* The flag belongs to the open file, which other processes may share.  It is
+ * restored after each write. */
 int aloop__sigpipe_set_in_file(int fd, int is_quiet)
 {
 #ifdef F_SETNOSIGPIPE

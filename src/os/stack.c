@@ -110,6 +110,7 @@ struct aloop__stacks {
     uint32_t stale; /* Number of slots still to become bare. */
 };
 
+/* Rounds up to a multiple of `unit`. */
 static size_t round_up(size_t size, size_t unit)
 {
     return (size + unit - 1) / unit * unit;
@@ -159,11 +160,14 @@ int aloop__stacks_open(const struct aloop__alloc *alloc, size_t size,
     return 0;
 }
 
+/* Returns the first byte of a slot, which is that of its guard. */
 static char *slot_pages(const struct slab *slab, uint32_t slot)
 {
     return slab->pages + slot * slab->slot_size;
 }
 
+/* Unmaps a slab and frees its index.  Also when stacks of it are in use, at the
+ * end of the loop. */
 static void slab_close(struct aloop__stacks *stacks, struct slab *slab)
 {
     for (uint32_t slot = 0; slot < slab->fresh; slot++)
@@ -199,11 +203,14 @@ void aloop__stacks_close(struct aloop__stacks *stacks)
     aloop__alloc_free(alloc, stacks, sizeof *stacks);
 }
 
+/* Returns an entry of the ring: entry 0 is the slot that was free for
+ * longest. */
 static uint32_t *ring_at(const struct aloop__stacks *stacks, uint32_t place)
 {
     return &stacks->ring[(stacks->head + place) & (stacks->ring_max - 1)];
 }
 
+/* Replaces the ring, in order.  The replaced one becomes the old ring. */
 static int ring_resize(struct aloop__stacks *stacks, uint32_t max)
 {
     uint32_t *ring = aloop__alloc_new(stacks->alloc, max * sizeof *ring);
@@ -246,6 +253,8 @@ static int reserve(struct aloop__stacks *stacks, uint32_t slots)
     return r;
 }
 
+/* Maps a slab of `slots` slots, or of half as many until the system accepts
+ * it. */
 static void map_most(struct slab *slab, uint8_t slots)
 {
     do {
@@ -275,6 +284,8 @@ static int slab_map(struct aloop__stacks *stacks, struct slab *slab,
     return slab->pages == NULL ? -ENOMEM : 0;
 }
 
+/* Maps a slab and gives it an index.  Everything that can fail comes before
+ * that. */
 static int slab_open(struct aloop__stacks *stacks, size_t slot_size,
                      uint8_t slots, struct slab **ret)
 {
@@ -313,6 +324,7 @@ fail:
     return -ENOMEM;
 }
 
+/* Makes the guard of a slot, by the cheapest means that works. */
 static void slot_guard(struct aloop__stacks *stacks, struct slab *slab,
                        uint32_t slot)
 {
@@ -339,6 +351,8 @@ static uint32_t slot_fresh(struct aloop__stacks *stacks, struct slab *slab)
     return slot;
 }
 
+/* Describes a slot to its new user.  The colour is taken from the top of the
+ * stack, where frames begin. */
 static void slot_take(struct aloop__stacks *stacks, struct slab *slab,
                       uint32_t slot, struct aloop__stack *ret)
 {
