@@ -18,6 +18,7 @@ static const struct {
     {32 * 1024, 8}, {48 * 1024, 8}, {BUFFER_LARGE, 64},
 };
 
+/* An unused buffer.  The link is in the buffer itself. */
 struct aloop__free_buffer {
     struct aloop__free_buffer *next;
 };
@@ -36,6 +37,8 @@ static struct aloop__free_buffer *draw(aloop *loop, size_t class,
     return buffer;
 }
 
+/* Buffers of the window before are used only if there are no others, so that
+ * they become stale when the load has fallen. */
 void *aloop__buffer_get(aloop *loop, size_t *size)
 {
     for (size_t i = 0; i < BUFFER_CLASSES; i++) {
@@ -54,6 +57,7 @@ void *aloop__buffer_get(aloop *loop, size_t *size)
     return aloop__alloc_new(&loop->alloc, *size);
 }
 
+/* A size of no class came from the allocator directly. */
 void aloop__buffer_put(aloop *loop, void *memory, size_t size)
 {
     struct aloop__free_buffer *buffer = memory;
@@ -109,6 +113,8 @@ bool aloop__buffers_trim(aloop *loop)
     return false;
 }
 
+/* One buffer for all streams of the loop: an idle connection costs no
+ * buffer. */
 char *aloop__receive_buffer(aloop *loop)
 {
     if (loop->receive_buffer == NULL)

@@ -1,5 +1,18 @@
 /* Creation and destruction of a loop, its adoption after a fork, and its simple
- * public functions. */
+ * public functions.
+ *
+ * This is the top of src/loop: it knows all parts of a loop, and none of them
+ * knows this file.  The parts begin in the order of aloop_new().  aloop_free()
+ * ends them in four steps, each of which may rely on what the later ones still
+ * have:
+ *
+ *     end_futures()        runs turns, in which tasks clean up and end
+ *     reports              the last calls of the application
+ *     end_loop()           closes and frees objects, without further turns
+ *     destroy_loop()       frees the memory of the loop itself
+ *
+ * In a forked child that has not adopted the loop, the first two are left
+ * out. */
 
 #include "aloop/fork.h"
 #include "loop/buffers.h"
@@ -64,6 +77,10 @@ static void init_lists(aloop *loop)
     list_init(&loop->signal_hook.node);
 }
 
+/* Frees a loop without objects, also one that aloop_new() could not complete:
+ * each part accepts that it was not opened.  The wake-up needs the reactor,
+ * which watches it.  The slab comes after all parts that return memory to
+ * it. */
 static void destroy_loop(aloop *loop)
 {
     struct aloop__alloc alloc = loop->alloc;
@@ -85,6 +102,7 @@ static void destroy_loop(aloop *loop)
     aloop__alloc_free(&alloc, loop, sizeof *loop);
 }
 
+/* What can fail comes last, so that destroy_loop() finds initialised lists. */
 aloop *aloop_new(const aloop_options *options)
 {
     aloop_options chosen;
@@ -167,7 +185,10 @@ static void end_futures(aloop *loop)
         aloop__futures_cancel_all(loop, true);
 }
 
-/* The pool comes first, because its threads may use descriptors of handles. */
+/* Frees all objects.  The pool comes first, because its threads may use
+ * descriptors of handles.  Reports and futures are in the same list, from which
+ * the reports must be gone before it is treated as a list of futures.  The
+ * stacks of tasks are closed after the futures, which give theirs back. */
 static void end_loop(aloop *loop)
 {
     aloop__pool_close(loop);
@@ -194,6 +215,9 @@ static int free_foreign(aloop *loop)
     return 0;
 }
 
+/* A turn can fork, or run the last post, whose thread may still be inside
+ * aloop_post().  Therefore the process is checked again after each step that
+ * calls the application, and the posting threads are awaited. */
 int aloop_free(aloop *loop)
 {
     bool is_foreign;
@@ -235,6 +259,8 @@ bool aloop_alive(aloop *loop)
     return aloop__check_loop(loop, __func__) == 0 && aloop__is_alive(loop);
 }
 
+/* Outside of a turn it is noted for the next run, which then returns
+ * immediately. */
 void aloop_stop(aloop *loop)
 {
     if (aloop__check_loop(loop, __func__) < 0)
@@ -245,6 +271,8 @@ void aloop_stop(aloop *loop)
         loop->was_stopped = true;
 }
 
+/* A hold counts like an active handle.  `holds` keeps the application from
+ * releasing more than it has held. */
 void aloop_hold(aloop *loop)
 {
     if (aloop__check_loop(loop, __func__) < 0)
@@ -261,6 +289,8 @@ void aloop_release(aloop *loop)
     loop->live--;
 }
 
+/* From this call on, every change of the loop's work updates the alarm; see
+ * host.c. */
 int aloop_fd(aloop *loop)
 {
     int fd = aloop__check_loop(loop, __func__);
@@ -276,14 +306,17 @@ int aloop_fd(aloop *loop)
 }
 
 /* Makes the loop belong to this process, and to the parent again if something
- * fails.  After a failure the application can only try again or free the
- * loop. */
+ * fails.  After a failure the application can only try again or free the loop.
+ *
+ * The flag `is_waking` is set meanwhile, so that no wake-up writes to the
+ * channel, which still is the parent's. */
 static int renew(aloop *loop, unsigned process)
 {
     unsigned parent = loop->process;
     int error;
 
-    /* No signal handler wakes the parent; the child has no other threads. */
+    /* Signal handlers must not wake the parent; the child has no other
+     * threads. */
     atomic_store(&loop->is_waking, true);
     atomic_store(&loop->posting, 0);
     loop->process = process;
@@ -297,6 +330,10 @@ static int renew(aloop *loop, unsigned process)
     return error;
 }
 
+/* The parent's threads and its queued bytes do not exist for the child: jobs
+ * end, and closed streams that still send are ended without sending.
+ * Everything else is adopted, or later taken over by its first use
+ * (aloop__io_adopt()). */
 int aloop_after_fork(aloop *loop)
 {
     unsigned process;

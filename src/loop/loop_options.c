@@ -14,6 +14,8 @@ static int64_t system_clock(void *context)
     return aloop__sys_clock_ns();
 }
 
+/* A new field is added here as well; OPTIONS_LAST fails to compile
+ * otherwise. */
 static const struct options_field loop_option_fields[] = {
     OPTIONS_FIELD(aloop_options, size),
     OPTIONS_FIELD(aloop_options, resize),
@@ -31,6 +33,7 @@ static const struct options_field loop_option_fields[] = {
 };
 OPTIONS_LAST(aloop_options, work_threads);
 
+/* Debug builds of the library make debug loops. */
 #if defined(NDEBUG)
 enum { DEBUG_BUILD = false };
 #else

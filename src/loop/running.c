@@ -1,4 +1,11 @@
-/* The loop that runs on this thread. */
+/* The loop that runs on this thread.
+ *
+ * A turn sets it (turn_begin() in turn.c), and so do the calls of on_cancel
+ * (operation.c); both restore the previous value.  It distinguishes calls from
+ * inside a loop from those outside, which decides for example what an await
+ * does.  It is a variable of the thread, because each thread may run a loop of
+ * its own.  A callback of one loop may run a turn of another loop on the same
+ * thread; the value is then that inner loop. */
 
 #include "loop/running.h"
 

@@ -62,6 +62,7 @@ static void take_batch(aloop *loop)
     list_append(&loop->batch, &loop->ready);
 }
 
+/* Due timers are taken first and fired afterwards; see aloop__timers_take(). */
 static void run_timers(aloop *loop)
 {
     if (loop->timers.count > 0)
@@ -82,6 +83,8 @@ static void run_all(struct aloop__node *list)
     }
 }
 
+/* An item is removed before it runs, because it may free what contains it, and
+ * may be queued again. */
 static void run_batch(aloop *loop)
 {
     while (!list_empty(&loop->batch) && !aloop__is_foreign(loop)) {
@@ -91,7 +94,8 @@ static void run_batch(aloop *loop)
         list_remove(&ready->node);
         ready->run(ready);
     }
-    if (!list_empty(&loop->batch)) { /* It goes before the next turn's work. */
+    /* A callback has forked.  The rest goes before the next turn's work. */
+    if (!list_empty(&loop->batch)) {
         list_append(&loop->batch, &loop->ready);
         list_append(&loop->ready, &loop->batch);
     }
@@ -114,7 +118,7 @@ static void flush(aloop *loop)
  * aloop_run() waits while the loop is alive.  aloop_step() waits until it has
  * called the application, for at most the time that its caller allows, and also
  * for unreferenced handles.  If only another thread could end the wait, it does
- * not wait without a limit. */
+ * not wait without a limit.  The end of aloop_main() waits only for futures. */
 static bool may_wait(aloop *loop, int64_t max_wait_ns)
 {
     bool is_alive = loop->live > 0 || loop->lingering > 0;
@@ -182,6 +186,8 @@ static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool is_lazy)
     return count < 0 ? count : 0;
 }
 
+/* The application is called here, at a place where nothing else is under
+ * way. */
 static void deliver_reports(aloop *loop)
 {
     if (loop->debug != NULL)
@@ -197,6 +203,7 @@ struct turn {
     bool is_over;
 };
 
+/* The thread becomes the one that runs the loop. */
 static void turn_begin(struct turn *turn)
 {
     aloop *loop = turn->loop;
@@ -230,6 +237,8 @@ static void turn_end(struct turn *turn)
         aloop__host_update(loop);
 }
 
+/* turn_end() is a cleanup, because a callback of the application may leave the
+ * turn without returning. */
 static int run_turn(aloop *loop, int64_t max_wait_ns, bool is_lazy)
 {
     __attribute__((cleanup(turn_end))) struct turn turn = {.loop = loop};
