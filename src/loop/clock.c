@@ -1,4 +1,9 @@
-/* The clock of a loop. */
+/* The clock of a loop.
+ *
+ * The application may supply the clock, which then may be wrong.  What the
+ * library relies on is ensured here: the time never goes back, and no time is
+ * INT64_MAX, which stands for "never" in the queue of deadlines.  The
+ * arithmetic saturates, so that any delay of an application is valid. */
 
 #include "loop/clock.h"
 
@@ -18,6 +23,7 @@ int64_t aloop__after(int64_t now_ns, int64_t delay_ns)
     return now_ns > INT64_MAX - delay_ns ? INT64_MAX : now_ns + delay_ns;
 }
 
+/* The difference of two times may not fit if the first one is negative. */
 int64_t aloop__until(int64_t now_ns, int64_t when_ns)
 {
     if (when_ns <= now_ns)

@@ -1,5 +1,12 @@
 /* The host loop, if there is one: it waits for aloop_fd(), and its wait ends
- * when a turn has something to do. */
+ * when a turn has something to do.
+ *
+ * Events make aloop_fd() readable by themselves.  Everything else that a turn
+ * would do has no descriptor: queued work, deadlines, limits of prepares and
+ * trimming.  For these an embedded loop sets the alarm of the reactor.  Every
+ * function that changes them calls aloop__host_update() if `is_embedded`; while
+ * a turn runs this does nothing, because the end of the turn does it once.  A
+ * loop that is not embedded pays only for the test of `is_embedded`. */
 
 #include "loop/host.h"
 
@@ -11,7 +18,8 @@
 #include "os/reactor.h"
 
 /* Returns the time until a turn has something to do: 0 if it has now, negative
- * if only an event can cause that. */
+ * if only an event can cause that.  The result is the minimum of the next
+ * deadline, the next limit of a prepare, and the next step of trimming. */
 static int64_t due_in(aloop *loop)
 {
     int64_t when_ns, left_ns, trim_ns;
@@ -32,12 +40,15 @@ static int64_t due_in(aloop *loop)
                                                               : left_ns;
 }
 
+/* In a forked child the reactor is still the parent's, and its alarm, too. */
 void aloop__host_update(aloop *loop)
 {
     if (!loop->is_running && !aloop__is_foreign(loop))
         aloop__reactor_alarm(loop->reactor, due_in(loop));
 }
 
+/* Layers above use these two instead of aloop__timed_start() and
+ * aloop__timed_stop(), which know no loop. */
 int aloop__timed_set(aloop *loop, struct aloop__timed *timed, int64_t when_ns)
 {
     int error = aloop__timed_start(&loop->timers, timed, when_ns);

@@ -21,6 +21,8 @@ enum { ARITY = 4, ROOM_MIN = 64 };
  * gives back, and a whole heap of a million entries took some milliseconds. */
 enum { SHRINK_PARTS = 16, SHRINK_MIN = 4096 };
 
+/* An entry of the heap.  Its deadline may be earlier than that of the
+ * object. */
 struct aloop__entry {
     int64_t when_ns;
     struct aloop__timed *timed;
@@ -47,6 +49,7 @@ void aloop__timed_init(struct aloop__timed *timed,
     list_init(&timed->due);
 }
 
+/* The order of the heap.  Equal deadlines are in the order of their starts. */
 static bool before(const struct aloop__entry *a, const struct aloop__entry *b)
 {
     if (a->when_ns != b->when_ns)
@@ -54,6 +57,8 @@ static bool before(const struct aloop__entry *a, const struct aloop__entry *b)
     return a->timed->entry_order < b->timed->entry_order;
 }
 
+/* Every write of an entry goes through here, so that the object knows its
+ * place. */
 static void put(struct aloop__timers *timers, size_t i,
                 struct aloop__entry entry)
 {
@@ -61,6 +66,8 @@ static void put(struct aloop__timers *timers, size_t i,
     entry.timed->place = i + 1;
 }
 
+/* Puts an entry into the heap at `i`, which is free, or above it: entries that
+ * fire later than this one move down. */
 static void sift_up(struct aloop__timers *timers, size_t i,
                     struct aloop__entry entry)
 {
@@ -75,6 +82,7 @@ static void sift_up(struct aloop__timers *timers, size_t i,
     put(timers, i, entry);
 }
 
+/* Returns the child of `i` that fires first.  There is at least one. */
 static size_t least_child(const struct aloop__timers *timers, size_t i)
 {
     size_t first = i * ARITY + 1;
@@ -87,6 +95,7 @@ static size_t least_child(const struct aloop__timers *timers, size_t i)
     return least;
 }
 
+/* Puts an entry into the heap at `i`, which is free, or below it. */
 static void sift_down(struct aloop__timers *timers, size_t i,
                       struct aloop__entry entry)
 {
@@ -115,6 +124,8 @@ static int grow(struct aloop__timers *timers)
     return 0;
 }
 
+/* Removes the entry at `i`.  The last entry of the heap takes its place.  It
+ * came from another branch, and may belong above or below that place. */
 static void remove_entry(struct aloop__timers *timers, size_t i)
 {
     struct aloop__entry last = timers->heap[--timers->count];
@@ -128,6 +139,8 @@ static void remove_entry(struct aloop__timers *timers, size_t i)
         sift_down(timers, i, last);
 }
 
+/* Every start gets a new number, also one that only moves a deadline: among
+ * equal deadlines, the object that was started last fires last. */
 int aloop__timed_start(struct aloop__timers *timers, struct aloop__timed *timed,
                        int64_t when_ns)
 {
@@ -136,6 +149,7 @@ int aloop__timed_start(struct aloop__timers *timers, struct aloop__timed *timed,
 
     if (place == 0 && timers->count == timers->room && grow(timers) < 0)
         return ALOOP_ENOMEM;
+    /* If the object is due but has not fired, it does not fire in this turn. */
     list_remove(&timed->due);
     timed->when_ns = when_ns;
     timed->order = ++timers->order;
@@ -146,6 +160,8 @@ int aloop__timed_start(struct aloop__timers *timers, struct aloop__timed *timed,
     return 0;
 }
 
+/* Also for an object that is due but has not fired, and for one that is
+ * stopped. */
 void aloop__timed_stop(struct aloop__timers *timers, struct aloop__timed *timed)
 {
     list_remove(&timed->due);
@@ -153,7 +169,10 @@ void aloop__timed_stop(struct aloop__timers *timers, struct aloop__timed *timed)
         remove_entry(timers, timed->place - 1);
 }
 
-/* Corrects the entry at the top until it is up to date. */
+/* Corrects the entry at the top until it is up to date.  Entries below it may
+ * be out of date, too, but they are never too late: the top has the earliest
+ * deadline.  Each entry is corrected at most once for each time that its
+ * deadline was moved. */
 static void settle_top(struct aloop__timers *timers)
 {
     while (timers->count > 0) {
@@ -187,6 +206,8 @@ void aloop__timers_take(struct aloop__timers *timers, int64_t now_ns)
     }
 }
 
+/* The heap must have been mostly unused at the ends of two windows, because a
+ * short pause in a steady load is no reason to give memory back. */
 void aloop__timers_end_window(struct aloop__timers *timers)
 {
     bool is_spare = aloop__timers_have_spare(timers);
@@ -207,6 +228,8 @@ static size_t heap_room(const struct aloop__timers *timers)
     return timers->room - room > step ? timers->room - step : room;
 }
 
+/* If the allocator cannot shrink the heap, it stays as it is until the next
+ * window. */
 bool aloop__timers_trim(struct aloop__timers *timers)
 {
     struct aloop__entry *heap = NULL;
