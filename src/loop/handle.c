@@ -1,4 +1,13 @@
-/* The life cycle that is common to all handles; see struct aloop__handle. */
+/* The life cycle that is common to all handles; see struct aloop__handle.
+ *
+ * The loop owns every handle: it is in loop->handles until its close, and in
+ * loop->closed until the end of the turn.  Until then its memory stays valid,
+ * because the code that called the closing callback may still look at the
+ * state.
+ *
+ * Every change of a state or a reference passes through set_state() or the same
+ * two statements, so that loop->live is the number of active referenced handles
+ * plus what other parts add to it. */
 
 #include "loop/handle.h"
 
@@ -6,6 +15,7 @@
 #include "loop/host.h"
 #include "loop/quarantine.h"
 
+/* Whether the handle keeps the loop alive. */
 static bool counts(const struct aloop__handle *handle)
 {
     return aloop__handle_is_active(handle) && handle->is_referenced;
@@ -34,6 +44,8 @@ static void set_state(struct aloop__handle *handle,
     handle->loop->live += counts(handle);
 }
 
+/* No effect on a handle that the application has closed: a callback that closes
+ * its own handle may be followed by code that stops it. */
 void aloop__handle_set_active(struct aloop__handle *handle, bool is_active)
 {
     if (!aloop__handle_is_ended(handle))
@@ -45,6 +57,8 @@ void aloop__handle_closing(struct aloop__handle *handle)
     set_state(handle, HANDLE_CLOSING);
 }
 
+/* The check comes first: a public function calls this with what it was
+ * given. */
 void aloop__handle_reference(struct aloop__handle *handle, bool is_referenced,
                              const char *function)
 {
@@ -64,6 +78,8 @@ void aloop__handle_closed(struct aloop__handle *handle)
         aloop__host_update(handle->loop);
 }
 
+/* Called at the end of each turn, when no callback of any handle is running,
+ * and by the end of the loop. */
 void aloop__handles_free_closed(aloop *loop)
 {
     struct aloop__node *node;
@@ -81,6 +97,7 @@ void aloop__handles_free_closed(aloop *loop)
     }
 }
 
+/* Visits all handles; only aloop_step() without live objects needs it. */
 bool aloop__handles_active(const aloop *loop)
 {
     const struct aloop__node *node = loop->handles.next;
@@ -95,6 +112,7 @@ bool aloop__handles_active(const aloop *loop)
     return false;
 }
 
+/* In a forked child: the parent sends what closed streams have queued. */
 void aloop__handles_close_lingering(aloop *loop)
 {
     struct aloop__node *node = loop->handles.next;
@@ -122,6 +140,8 @@ void aloop__handles_fork(aloop *loop)
     }
 }
 
+/* Comes before the last reports, so that errors of these closes are among
+ * them. */
 void aloop__handles_close_fallible(aloop *loop)
 {
     struct aloop__node *node = loop->handles.next;
@@ -138,7 +158,8 @@ void aloop__handles_close_fallible(aloop *loop)
 
 void aloop__handles_close_all(aloop *loop)
 {
-    /* A close moves its handle to another list, and may close other handles. */
+    /* A close moves its handle to another list, and may close other handles.
+     * Therefore the loop always takes the first one. */
     while (!list_empty(&loop->handles)) {
         struct aloop__handle *handle =
             CONTAINER_OF(loop->handles.next, struct aloop__handle, node);
