@@ -1,4 +1,12 @@
-/* Detection of the application's mistakes; see debug.h. */
+/* Detection of the application's mistakes; see debug.h.
+ *
+ * A check may run on any thread: that is one of the mistakes.  Therefore
+ * reports are kept under a spin lock of their own, and the thread that runs the
+ * loop delivers them at the end of a turn.  Nothing is allocated for a report.
+ *
+ * Objects that may have been freed are read here.  The quarantine keeps their
+ * memory for a while; after that a check may miss a mistake, but reads only
+ * memory of the slab.  The functions that read it are marked DEBUG_READS. */
 
 #include "loop/debug.h"
 
@@ -18,6 +26,7 @@ enum {
     SUBJECT_SIZE = 120
 };
 
+/* For how long a callback or task may run.  Checkers make everything slower. */
 static const int64_t blocked_max_ns = ALOOP_MS(100);
 static const int64_t tool_factor = WITH_ASAN || WITH_TSAN ? 5 : 1;
 
@@ -84,6 +93,7 @@ static const struct {
 
 /* Reports. */
 
+/* Also taken by threads that must not wait for the loop. */
 static void lock_reports(struct aloop__debug *debug)
 {
     while (atomic_exchange(&debug->lock, 1) != 0)
@@ -95,6 +105,7 @@ static void unlock_reports(struct aloop__debug *debug)
     atomic_store(&debug->lock, 0);
 }
 
+/* Copies the name, which is valid only until the next call. */
 static void name_of(const aloop_future *future, char name[SUBJECT_SIZE])
 {
     snprintf(name, SUBJECT_SIZE, "%s", aloop__future_name(future));
@@ -122,6 +133,7 @@ static void name_caller(const aloop *loop, char caller[SUBJECT_SIZE + 8])
     snprintf(caller, SUBJECT_SIZE + 8, "in %s", name);
 }
 
+/* FNV-1a, beginning with `key`.  The last step separates the texts. */
 static uint64_t hash(uint64_t key, const char *text)
 {
     for (; *text != '\0'; text++)
@@ -129,6 +141,7 @@ static uint64_t hash(uint64_t key, const char *text)
     return key * 31 + 1;
 }
 
+/* Whether an equal report was made.  Called with the lock. */
 static bool is_known(const struct aloop__debug *debug, uint64_t key)
 {
     for (unsigned i = 0; i < debug->count; i++)
@@ -137,6 +150,8 @@ static bool is_known(const struct aloop__debug *debug, uint64_t key)
     return false;
 }
 
+/* Adds a report unless it is known.  The last place announces that there are
+ * more, because a program may make any number of different mistakes. */
 static void add_report(struct aloop__debug *debug, uint64_t key,
                        const char *text)
 {
@@ -154,6 +169,8 @@ static void add_report(struct aloop__debug *debug, uint64_t key,
     unlock_reports(debug);
 }
 
+/* Composes the text and adds it.  A loop that runs on another thread is woken,
+ * so that it delivers the report in the turn that follows. */
 static void report_mistake(aloop *loop, enum aloop__mistake mistake,
                            const char *function, const char *caller,
                            const char *subject)
@@ -192,6 +209,8 @@ void aloop__debug_report_future(enum aloop__mistake mistake,
     aloop__debug_report(future->loop, mistake, function, name);
 }
 
+/* Called at the end of a turn.  Each text is copied, because the hook runs
+ * without the lock, and may make mistakes itself. */
 void aloop__debug_deliver(aloop *loop)
 {
     struct aloop__debug *debug = loop->debug;
@@ -219,6 +238,7 @@ void aloop__debug_leave(aloop *loop)
     atomic_store(&loop->debug->owner, 0);
 }
 
+/* Without an owner no thread runs the loop, and any thread may use it. */
 int aloop__debug_check_loop(aloop *loop, const char *function)
 {
     uintptr_t owner = atomic_load(&loop->debug->owner);
@@ -326,6 +346,7 @@ void aloop__debug_calling(aloop *loop)
     loop->debug->called_ns = aloop__sys_clock_ns();
 }
 
+/* Whether the callback that runs now, or has returned, has run for too long. */
 static bool has_blocked(const aloop *loop)
 {
     return aloop__until(loop->debug->called_ns, aloop__sys_clock_ns()) >=

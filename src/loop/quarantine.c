@@ -9,6 +9,9 @@
 #include "loop/handle.h"
 #include "os/tools.h"
 
+/* OBJECTS_MAX and BYTES_MAX limit what is kept.  FILL is a byte that is no
+ * plausible value.  Only FILL_SIZE bytes at the top of a stack are filled,
+ * which every task has used. */
 enum {
     OBJECTS_MAX = 256,
     BYTES_MAX = 64 * 1024,
@@ -41,6 +44,7 @@ struct aloop__quarantine {
     size_t bytes;
 };
 
+/* Makes an object unreadable for checkers.  Without them it stays as it is. */
 static void poison(const struct kept_object *at)
 {
 #if WITH_ASAN
@@ -65,6 +69,7 @@ static void unpoison(const struct kept_object *at)
     (void) at;
 }
 
+/* Returns the oldest object to the slab. */
 static void release_first(aloop *loop)
 {
     struct aloop__quarantine *kept = loop->quarantine;
@@ -110,6 +115,7 @@ bool aloop__quarantine_drain(aloop *loop)
     return was_any;
 }
 
+/* Memory that only serves to find mistakes must not make a program fail. */
 void *aloop__quarantine_take(aloop *loop, size_t size)
 {
     if (loop->debug == NULL || !aloop__quarantine_drain(loop))
@@ -117,6 +123,7 @@ void *aloop__quarantine_take(aloop *loop, size_t size)
     return aloop__slab_get(&loop->slab, size);
 }
 
+/* A search through a few hundred objects, for a report only. */
 const char *aloop__quarantine_name(const aloop *loop, const void *object)
 {
     const struct aloop__quarantine *kept = loop->quarantine;
@@ -131,6 +138,7 @@ const char *aloop__quarantine_name(const aloop *loop, const void *object)
     return NULL;
 }
 
+/* Under checkers, a stack that is not in use is unreadable anyway. */
 void aloop__quarantine_fill(void *low, size_t size)
 {
     size_t count = size < FILL_SIZE ? size : FILL_SIZE;

@@ -110,6 +110,7 @@ void aloop__report_by_default(aloop *loop, int error, const char *what,
 
 /* The queue. */
 
+/* The only call of the application's hook for errors. */
 static void call_hook(aloop *loop, int error, const char *what)
 {
     aloop__calling(loop);
@@ -147,6 +148,7 @@ static struct aloop__report *stored(const struct aloop__reports *reports,
     return CONTAINER_OF(node, struct aloop__report, node);
 }
 
+/* Delivers one report, and returns its memory. */
 static void deliver(aloop *loop, struct aloop__node *node)
 {
     struct aloop__report *report = stored(loop->reports, node);
@@ -162,6 +164,7 @@ static void deliver(aloop *loop, struct aloop__node *node)
     }
 }
 
+/* Reports how many errors found no memory for a report. */
 static void deliver_lost(aloop *loop)
 {
     char what[64];
@@ -174,6 +177,8 @@ static void deliver_lost(aloop *loop)
     call_hook(loop, ALOOP_ENOBUFS, what);
 }
 
+/* One round: reports that the hook causes follow in the next turn, so that a
+ * hook that always fails does not keep the turn from ending. */
 void aloop__reports_deliver(aloop *loop)
 {
     struct aloop__node list, *node;
@@ -206,6 +211,8 @@ static int error_of(const aloop_future *future)
     return has_failed ? (int) future->status : ALOOP_EHELD;
 }
 
+/* Reports the futures that the application still holds: their number, and the
+ * names of the first few. */
 static void report_kept(aloop *loop)
 {
     const struct aloop__node *node = loop->kept.next;

@@ -13,7 +13,7 @@
 enum { REPORTS_MAX = 16, REPORT_TEXT_SIZE = 320 };
 
 /* One report.  A future that failed needs none, because the future itself is in
- * the queue, by its node `pending`. */
+ * the queue. */
 struct aloop__report {
     struct aloop__node node; /* In loop->unreported, or in reports->spare. */
     int error;
