@@ -1,10 +1,20 @@
 /* Futures: pending at first, and then settled once.
  *
+ *     pending ----------------settle------------> settled --> freed
+ *        |                                           ^
+ *        +--cancel--> asked --> cancelled --settle---+
+ *
  * A future exists while it is pending or has references.  Dropping the last
  * reference to a pending future cancels it; its memory is freed when it settles
- * after that.  Settling calls nothing: all waiters move to the ready queue
- * together and in order.  Cancelling works through a list, so that a future
- * that cancels others does not call their ops->cancel. */
+ * after that.  A settled one is freed with its last reference.
+ *
+ * Settling calls nothing: all waiters move to the ready queue together and in
+ * order.  Therefore code that settles a future may be in the middle of
+ * anything, and only has to expect that the future itself is freed.
+ *
+ * Cancelling works through a list, so that a future that cancels others does
+ * not call their ops->cancel.  An ops->cancel runs no code of the application
+ * either. */
 
 #include "loop/future.h"
 
@@ -18,10 +28,12 @@ _Static_assert((int) ALOOP_PENDING != (int) ALOOP_ENOTNUMERIC,
                "the status of a pending future is none of the errors");
 
 /* The future that misuse without a loop returns: settled, shared and never
- * written to. */
+ * written to.  `loop` is NULL, by which all functions recognise such a
+ * constant. */
 static const aloop_future misuse = {.status = ALOOP_EINVAL, .refs = 1};
 
-/* `future` is zeroed memory, or NULL. */
+/* Fills in what does not depend on whether the future is pending.  `future` is
+ * zeroed memory, or NULL. */
 static void *init(aloop_future *future, aloop *loop,
                   const struct aloop__future_ops *ops, ssize_t status)
 {
@@ -43,6 +55,9 @@ static void *future_of(aloop *loop, const struct aloop__future_ops *ops,
     return init(aloop__object_new(loop, ops->size), loop, ops, status);
 }
 
+/* Makes a new future known to its loop: the end of the loop finds it in
+ * loop->pending, and it keeps aloop_run() from returning if its kind does
+ * so. */
 static void *future_begin(aloop_future *future)
 {
     if (future == NULL)
@@ -83,7 +98,8 @@ const char *aloop__future_item_name(const aloop_future *future, size_t item,
 }
 
 /* Whether the error of a settled future is to be reported: no code has read it,
- * and it is not the ALOOP_ECANCELED of a cancel. */
+ * and it is not the ALOOP_ECANCELED of a cancel.  While the loop is being freed
+ * errors are expected, because everything is cancelled. */
 static bool is_unhandled(const aloop_future *future)
 {
     return future->status < 0 && !future->is_handled &&
@@ -91,6 +107,8 @@ static bool is_unhandled(const aloop_future *future)
            !(future->is_cancelling && future->status == ALOOP_ECANCELED);
 }
 
+/* Frees a future of a debug loop.  Its name is copied first, because ops->fini
+ * may free what the name consists of. */
 COLD NOINLINE static void free_and_keep(aloop_future *future)
 {
     char name[160] = "";
@@ -113,8 +131,9 @@ static void free_one(aloop_future *future)
     aloop__slab_put(&future->loop->slab, future, future->ops->size);
 }
 
-/* A fini may drop other futures.  They are queued and freed afterwards, which
- * avoids recursion. */
+/* A fini may drop other futures.  They are queued and freed afterwards, so that
+ * a long chain of futures, each of which has the only reference to the next
+ * one, does not need a deep stack. */
 NOINLINE static void free_in_order(aloop_future *future)
 {
     aloop *loop = future->loop;
@@ -164,8 +183,9 @@ void aloop__then_chain(aloop_future *future, struct aloop__then *then)
     future->thens.last = then;
 }
 
-/* Queues waiters that may include continuations, which are also chained to the
- * future. */
+/* Queues waiters that may include continuations.  These are also chained to the
+ * future, because aloop_unthen() has to find them until they are called, and
+ * cannot search the ready queue. */
 NOINLINE static void queue_thens(aloop_future *future)
 {
     struct aloop__node waiters, *node;
@@ -181,6 +201,8 @@ NOINLINE static void queue_thens(aloop_future *future)
     list_append(&future->loop->ready, &waiters);
 }
 
+/* Only observers have continuations, and most futures have none.  The chain is
+ * initialised in either case; it occupies the memory of the list of waiters. */
 static void queue_waiters(aloop_future *future)
 {
     if (future->observers > 0) {
@@ -191,6 +213,11 @@ static void queue_waiters(aloop_future *future)
     future->thens.first = future->thens.last = NULL;
 }
 
+/* The body of aloop__future_settle(), apart from ties.
+ *
+ * A future that has references besides those of waiters is kept: the end of the
+ * loop reports what the application still holds.  Waiters drop theirs when they
+ * run.  The future is freed last, because nothing may use it after that. */
 static void settle(aloop_future *future, ssize_t status)
 {
     aloop *loop = future->loop;
@@ -209,7 +236,8 @@ static void settle(aloop_future *future, ssize_t status)
 }
 
 /* A future that leads others, because a composition was out of memory, settles
- * after the last of them; see tie.c.  Returns whether it has to wait. */
+ * after the last of them; see tie.c.  Its own status is replaced, because it
+ * stands for the composition.  Returns whether it has to wait. */
 static bool tie_defers(aloop_future *future, ssize_t *status)
 {
     struct aloop__tie *tie = aloop__tie_of(future);
@@ -230,6 +258,9 @@ static aloop_future *tie_follow(aloop_future *future, aloop_future *lead)
     return --tie->followers == 0 && tie->has_ended ? lead : NULL;
 }
 
+/* Settles a future and, if it was the last follower, its lead, and so on
+ * upwards.  The lead is read before the future settles, because that may free
+ * the future. */
 NOINLINE static void settle_tied(aloop_future *future, ssize_t status)
 {
     while (future != NULL && !tie_defers(future, &status)) {
@@ -267,6 +298,8 @@ static const struct aloop__future_ops failed_ops = {
     .cancel = operation_cancel,
 };
 
+/* Takes memory that is not cleared, because reads of cached files settle
+ * immediately, and many of them take less time than a call of the system. */
 aloop_future *aloop__future_new_settled(aloop *loop, ssize_t status)
 {
     aloop_future *future = aloop__slab_take_inline(&loop->slab, sizeof *future);
@@ -300,6 +333,8 @@ aloop_future *aloop__future_refused(int error)
     return aloop__future_failed(NULL, ALOOP_EINVAL);
 }
 
+/* The waiter is the reader of the status, so that no report is needed, even if
+ * the last reference is dropped here. */
 ssize_t aloop__future_take(aloop_future *future)
 {
     ssize_t status = future->status;
@@ -313,6 +348,8 @@ ssize_t aloop__future_take(aloop_future *future)
     return status;
 }
 
+/* A member whose grant another composition keeps already stays in the list of
+ * that one, which decides about it. */
 void aloop__grants_keep(struct aloop__node *grants, aloop_future *member)
 {
     if (!member->is_grant || member->is_granted) {
@@ -324,6 +361,7 @@ void aloop__grants_keep(struct aloop__node *grants, aloop_future *member)
     list_push(grants, &member->node);
 }
 
+/* ops->fini of the member gives its grant back, unless it was taken. */
 void aloop__grants_drop(struct aloop__node *grants, bool is_taken)
 {
     struct aloop__node *node;
@@ -333,12 +371,15 @@ void aloop__grants_drop(struct aloop__node *grants, bool is_taken)
 
         member->is_taken = member->is_taken || is_taken;
         member->is_granted = false;
+        /* Other owners can still take it. */
         if (member->refs > 1)
             list_push(&member->loop->kept, node);
         aloop__future_unref(member);
     }
 }
 
+/* Drops a reference after any cancel.  A promise that only its waiters refer to
+ * settles here, because no code can settle it any more. */
 static void drop_reference(aloop_future *future)
 {
     if (--future->refs > 0)
@@ -347,6 +388,8 @@ static void drop_reference(aloop_future *future)
         free_or_report(future);
 }
 
+/* The cancel comes first, while the reference keeps the memory: it may settle
+ * the future, which would otherwise be freed inside the call. */
 NOINLINE static void unref_pending(aloop_future *future)
 {
     if (aloop__future_is_ours(future))
@@ -373,6 +416,9 @@ void aloop__future_observe(aloop_future *future)
     future->observers++;
 }
 
+/* An observer's reference to a pending future can be the last one: its only
+ * owner has become an observer with aloop_then(), so that the operation
+ * continued. */
 void aloop__future_unobserve(aloop_future *future)
 {
     if (aloop__future_pending(future) && future->refs == 1 &&
@@ -382,7 +428,8 @@ void aloop__future_unobserve(aloop_future *future)
     drop_reference(future);
 }
 
-/* Puts the futures that were asked last at the front of `list`. */
+/* Moves the futures that were asked since the last call to the front of `list`,
+ * in their order. */
 static void take_asked(aloop *loop, struct aloop__node *list)
 {
     struct aloop__node *node = loop->asked.next;
@@ -396,7 +443,10 @@ static void take_asked(aloop *loop, struct aloop__node *list)
 /* Cancels futures one after the other.  The futures that one of them cancels
  * come directly after it, as if it had called their ops->cancel, even if they
  * were in the list already.  The stack does not grow, however deep futures are
- * nested. */
+ * nested.
+ *
+ * A future that settles while it is in the list leaves it, because settling
+ * removes its node from any list. */
 static void cancel_asked(aloop *loop)
 {
     struct aloop__node list, *node;
@@ -415,6 +465,9 @@ static void cancel_asked(aloop *loop)
     loop->is_cancelling = false;
 }
 
+/* A second request has no effect: an operation ends once, and a task remembers
+ * its cancel.  Called inside an ops->cancel, it only adds the future to
+ * loop->asked; the outer call cancels it. */
 void aloop__future_cancel(aloop_future *future)
 {
     aloop *loop = future->loop;
