@@ -1,4 +1,10 @@
-/* How the end of a loop cancels its futures. */
+/* How the end of a loop cancels its futures.
+ *
+ * Tasks and compositions wait for other futures, and may have to continue to do
+ * so for a while: a shielded task finishes its work first.  Therefore a future
+ * that such a waiter will cancel itself is exempt.  aloop_main() does it in
+ * this way.  aloop_free() uses force, and repeats it in each of its turns until
+ * no future is pending. */
 
 #include "loop/future.h"
 
@@ -19,7 +25,9 @@ static bool has_cancelling_waiter(const aloop_future *future)
 }
 
 /* Each turn of the loop's end looks only at new candidates: futures that have
- * begun since the last turn, and those that have lost a waiter. */
+ * begun since the last turn, and those that have lost a waiter.  Otherwise a
+ * loop with many exempt futures would need a time that grows with the square of
+ * their number. */
 void aloop__futures_cancel_all(aloop *loop, bool is_forced)
 {
     struct aloop__node list, *node;
@@ -42,6 +50,8 @@ void aloop__futures_cancel_all(aloop *loop, bool is_forced)
     }
 }
 
+/* Called for a future that has lost a waiter, which may have been the one that
+ * would have cancelled it. */
 void aloop__future_look_again(aloop_future *future)
 {
     future->is_exempt = false;
@@ -49,12 +59,16 @@ void aloop__future_look_again(aloop_future *future)
     list_push(&future->loop->pending, &future->node);
 }
 
+/* For an ops->cancel that cannot end its future yet. */
 void aloop__future_ask_again(aloop_future *future)
 {
     future->is_cancelling = false;
     aloop__future_look_again(future);
 }
 
+/* At the end of aloop_free(), after which the slab frees the memory of all
+ * futures.  Futures are left only if the turns of aloop_free() were limited, or
+ * in a forked child. */
 void aloop__futures_fini(aloop *loop)
 {
     struct aloop__node *node;

@@ -1,5 +1,10 @@
-/* The public functions of aloop/future.h.  They check their arguments and call
- * the core, future.c. */
+/* The public functions of aloop/future.h.
+ *
+ * They check their arguments, and call the core, future.c.  NULL and the
+ * constants without a loop are valid arguments of all of them.  Functions that
+ * may have cancelled an operation of the application call its on_cancel before
+ * they return (operation.c); the library itself calls the *_checked ones, which
+ * do not. */
 
 #include "loop/debug.h"
 #include "loop/future.h"
@@ -12,6 +17,7 @@ aloop_future *aloop_future_new_settled(aloop *loop, ssize_t status)
     return aloop__future_new_settled(loop, status);
 }
 
+/* ops->cancel: a promise has no work that would have to end first. */
 static void promise_cancel(aloop_future *future)
 {
     aloop__future_settle(future, ALOOP_ECANCELED);
@@ -33,6 +39,7 @@ aloop_future *aloop_future_new(aloop *loop)
     return aloop__future_new(loop, &promise_ops);
 }
 
+/* Only promises are settled by the application in this way. */
 int aloop_future_resolve(aloop_future *future, ssize_t status)
 {
     int error = aloop__check_future(future, __func__, USE_LOOK);
@@ -65,8 +72,9 @@ static bool is_lost_task(const aloop_future *future)
            !future->loop->is_dying;
 }
 
-/* Drops the caller's reference, and returns the loop of the future.  Returns
- * NULL if the check has failed, or if there is no loop. */
+/* Drops the caller's reference, and returns the loop of the future, which
+ * itself may be freed.  Returns NULL if the check has failed, or if there is no
+ * loop. */
 static aloop *unref(aloop_future *future)
 {
     static const char function[] = "aloop_future_unref";
@@ -95,7 +103,8 @@ void aloop_future_unref(aloop_future *future)
         aloop__operations_notify(loop);
 }
 
-/* Sets *ret_loop if the future was pending. */
+/* Requests the end of a future.  Sets *ret_loop if the future was pending; the
+ * future may be freed. */
 static int cancel(aloop_future *future, aloop **ret_loop)
 {
     int error = aloop__check_future(future, "aloop_cancel", USE_LOOK);
@@ -127,6 +136,7 @@ int aloop_cancel(aloop_future *future)
     return result;
 }
 
+/* The mark comes first, so that dropping the last reference does not cancel. */
 void aloop_detach(aloop_future *future)
 {
     if (aloop__check_future(future, __func__, USE_UP) < 0 || future == NULL ||
@@ -136,6 +146,8 @@ void aloop_detach(aloop_future *future)
     aloop__future_unref(future);
 }
 
+/* A status that was read counts as delivered: an error needs no report, and a
+ * grant belongs to the caller. */
 ssize_t aloop_future_status(aloop_future *future)
 {
     int error = aloop__check_future(future, __func__, USE_LOOK);
