@@ -1,10 +1,21 @@
-/* Awaiters; see awaiter.h. */
+/* Awaiters: how a future finds what waits for it; see awaiter.h.
+ *
+ *     while the future is pending    the awaiter is in future->waiters, and its
+ *                                    reference counts in future->waiting
+ *     after it has settled           the awaiter is in the ready queue, and its
+ *                                    user takes the status when it runs
+ *
+ * A user initialises an awaiter once and may use it for one future after
+ * another. */
 
 #include "loop/awaiter.h"
 
 #include "loop/future.h"
 #include "loop/host.h"
 
+/* A waiter will read the status, so that an error counts as handled from now
+ * on.  If only waiters refer to a promise, no code can settle it: it fails
+ * here, and the awaiter is queued. */
 void aloop__awaiter_add(struct aloop__awaiter *awaiter, aloop_future *future)
 {
     awaiter->future = future;
@@ -18,6 +29,8 @@ void aloop__awaiter_add(struct aloop__awaiter *awaiter, aloop_future *future)
     aloop__promise_check(future);
 }
 
+/* Without a waiter the error of a pending future may need a report again.  If
+ * the future has settled, the caller reads or drops the status itself. */
 void aloop__awaiter_remove(struct aloop__awaiter *awaiter)
 {
     aloop_future *future = awaiter->future;
@@ -32,6 +45,7 @@ void aloop__awaiter_remove(struct aloop__awaiter *awaiter)
         aloop__future_look_again(future);
 }
 
+/* Called when the awaiter runs; it is in no list then. */
 ssize_t aloop__awaiter_take(struct aloop__awaiter *awaiter)
 {
     aloop_future *future = awaiter->future;

@@ -33,6 +33,9 @@ static void unchain(aloop_future *future, struct aloop__then *then)
         future->thens.last = before;
 }
 
+/* ready->run of all continuations.  It is unchained and freed before the
+ * callback, which may remove or add continuations; the reference is dropped
+ * after it, so that the future is valid until the callback returns. */
 void aloop__then_run(struct aloop__ready *ready)
 {
     struct aloop__then *then =
@@ -50,6 +53,7 @@ void aloop__then_run(struct aloop__ready *ready)
     aloop__future_unobserve(future);
 }
 
+/* Takes over the reference on every path, also if it fails. */
 int aloop_then(aloop_future *future, aloop_future_cb callback, void *arg)
 {
     int error = aloop__check_future(future, __func__, USE_UP);
@@ -119,6 +123,8 @@ static void take_back(struct aloop__then *then)
         aloop__host_update(loop);
 }
 
+/* If no continuation is left and no code has read the status, an error counts
+ * as unhandled again. */
 int aloop_unthen(aloop_future *future, aloop_future_cb callback, void *arg)
 {
     int error = aloop__check_future(future, __func__, USE_LOOK);
@@ -142,6 +148,8 @@ int aloop_unthen(aloop_future *future, aloop_future_cb callback, void *arg)
     return 1;
 }
 
+/* For the close of a stream.  The references are dropped at the end, because
+ * the last one may free the future. */
 void aloop__thens_drop(aloop_future *future)
 {
     struct aloop__then *then;

@@ -7,6 +7,8 @@
 #include "loop/host.h"
 #include "loop/running.h"
 
+/* A continuation that is called with an error.  It is never chained to a
+ * future, so that aloop_unthen() does not find it. */
 struct failed_then {
     struct aloop__ready ready; /* In the ready queue. */
     aloop *loop;
@@ -15,6 +17,7 @@ struct failed_then {
     void *arg;
 };
 
+/* ready->run.  It is freed before the callback runs. */
 static void run_failed(struct aloop__ready *ready)
 {
     struct failed_then *failed = CONTAINER_OF(ready, struct failed_then, ready);
@@ -25,6 +28,8 @@ static void run_failed(struct aloop__ready *ready)
     copy.callback(copy.future, aloop_future_status(copy.future), copy.arg);
 }
 
+/* Without a loop there is no turn that could call back.  The caller then
+ * receives the error itself. */
 int aloop__then_failed(aloop_future *future, aloop_future_cb callback,
                        void *arg)
 {

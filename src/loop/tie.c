@@ -25,6 +25,8 @@ static void follow(aloop_future *future, aloop_future *lead)
     aloop__future_tell(future);
 }
 
+/* Whether the caller's reference is that of the only owner of a pending
+ * future. */
 static bool is_last_owners(const aloop_future *future)
 {
     return aloop__future_pending(future) && aloop__future_is_ours(future) &&
