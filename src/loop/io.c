@@ -17,15 +17,14 @@
  * and before the owner.  The owner has no link and is therefore the last in the
  * list, which saves memory in each stream.
  *
- * A callback may close and add any watchers.  A walk through a list is recorded
- * in loop->io_walks, and a watcher that is closed leaves all of them.  A walk
- * may reach a watcher that was added after the wait, but skips it.
+ * A callback may close and add any watchers; io_walk.h has the walks through a
+ * list that allow this.  A walk skips watchers that were added after the wait.
  *
  * An event that no watcher wants can be left over from this batch, if an
- * earlier callback has closed or disarmed a watcher.  If no callback did so,
- * the descriptor was closed outside the loop's control while a duplicate of it
- * is still open.  The kernel cannot remove such a descriptor from the set, and
- * would report it indefinitely.  Therefore the whole set is created again. */
+ * earlier callback has closed or disarmed a watcher.  If none did, the
+ * descriptor was closed by others while a duplicate of it is open.  The kernel
+ * cannot remove it from the set and would report it indefinitely.  Therefore
+ * the whole set is created again. */
 
 #include "loop/io.h"
 
@@ -123,8 +122,9 @@ static bool is_replaced(const aloop *loop, int fd)
                                        entry->armed);
 }
 
-/* Adds a watcher to the entry.  Returns the place of its link in the list,
- * which has the owner, or NULL. */
+/* Prepares a watcher of `fd`, whose entry has room.  Returns the place for its
+ * link in the list: behind all watchers that share, where the owner is, or
+ * NULL. */
 static struct aloop__io **attach_watcher(aloop *loop, struct aloop__io *io,
                                          int fd)
 {
@@ -203,8 +203,11 @@ int aloop__io_share(aloop *loop, struct aloop__io_shared *shared, int fd,
     return 0;
 }
 
-/* The bits of a descriptor of another process are only recorded, for
- * aloop__io_claim().  The kernel object may be shared with that process. */
+/* Asks the reactor only if the union of all watchers changes.  Disarming always
+ * succeeds for the watcher, also if the reactor has failed.
+ *
+ * The bits of a descriptor of another process are only recorded, for
+ * aloop__io_adopt().  The kernel object may be shared with that process. */
 int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits)
 {
     struct aloop__io_entry *entry;
@@ -232,6 +235,8 @@ int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits)
     return error;
 }
 
+/* A watcher that was evicted has no descriptor any more, but may be in a
+ * walk. */
 int aloop__io_close(aloop *loop, struct aloop__io *io)
 {
     struct aloop__io_entry *entry;
@@ -432,6 +437,8 @@ static int rearm_entry(aloop *loop, int fd)
     return error;
 }
 
+/* Continues after an error, so that as many descriptors as possible are
+ * watched. */
 int aloop__io_renew(aloop *loop)
 {
     int first_error = aloop__reactor_renew(loop->reactor);

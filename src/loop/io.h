@@ -12,6 +12,11 @@ struct aloop__io_shared {
     uint32_t joined;        /* loop->io_joins when it was added. */
 };
 
+/* A watcher whose descriptor was closed outside the loop's control is closed,
+ * too, and its on_ready is called a last time, with `io->fd` < 0.  It gets
+ * REACTOR_READ and REACTOR_WRITE if the number belongs to a descriptor now that
+ * the reactor refuses because it is always ready, and else REACTOR_ERROR. */
+
 /* Makes `io` the owner of `fd`, which was opened just now, and watches nothing
  * yet.  Watchers of an earlier descriptor of this number are closed and get
  * REACTOR_ERROR.  Returns ALOOP_ENOMEM. */
@@ -25,7 +30,9 @@ int aloop__io_open(aloop *loop, struct aloop__io *io, int fd,
 int aloop__io_share(aloop *loop, struct aloop__io_shared *shared, int fd,
                     void (*on_ready)(struct aloop__io *io, unsigned bits));
 /* Watches exactly `bits` (all REACTOR_* but REACTOR_ERROR).  on_ready gets
- * these, and REACTOR_ERROR if `bits` is not 0. */
+ * these, and REACTOR_ERROR if `bits` is not 0.  Returns ALOOP_EPERM for a
+ * descriptor that is always ready; the next turn then closes its other
+ * watchers. */
 int aloop__io_arm(aloop *loop, struct aloop__io *io, unsigned bits);
 /* Stops watching, also inside a callback of another watcher.  Returns the
  * descriptor, which stays open, or -1 if there was none. */
@@ -44,7 +51,8 @@ void aloop__io_keep_errors(aloop *loop, const struct aloop__event *events,
 /* Calls the watchers of the descriptor that want an event of the reactor. */
 void aloop__io_dispatch(aloop *loop, const struct aloop__event *event);
 /* Creates the set of watched descriptors again: after a fork, or if the reactor
- * reports a descriptor that cannot be removed. */
+ * reports a descriptor that cannot be removed.  What a number belongs to now is
+ * watched. */
 int aloop__io_renew(aloop *loop);
 /* Returns whether the object behind the descriptor belongs to this process. */
 static inline bool aloop__io_is_ours(const aloop *loop,
