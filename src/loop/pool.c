@@ -1,9 +1,21 @@
-/* The pool of threads, as the loop sees it.
+/* The pool of threads, as the loop sees it; pool.h has the contract,
+ * pool_state.h the data, pool_thread.c what the threads do, and pool_end.c the
+ * end.
+ *
+ *     submit()          job -> lane->given        no lock
+ *     pool_flush_due()  given -> lane->queues     one lock for a whole turn
+ *     a thread          queues -> pool->finished  calls work() in between
+ *     pool_woken()      finished -> done()        no lock
+ *
+ * lane->known has every job from the submission until it is done, taken back or
+ * left.  Only the loop uses it, so that the loop finds its jobs without the
+ * mutex.
  *
  * The thread of a job that was left does not count towards the limit on
- * threads, and is left behind when the pool is closed.  It is inside work() or
- * drop() then, and afterwards accesses only the pool.  Every other thread is
- * joined before the loop is freed, so that it may wake the loop. */
+ * threads.  pool_end.c describes what becomes of it when the loop ends.
+ *
+ * A forked child has none of the threads, and one of them may have held the
+ * mutex.  Functions that the child may call do not use it there. */
 
 #include "loop/pool_state.h"
 
@@ -76,7 +88,9 @@ static void fail_jobs(struct aloop__pool *pool, struct aloop__pool_lane *lane,
     }
 }
 
-/* Gives the jobs since the last flush to the threads. */
+/* Gives the jobs since the last flush to the threads.  One thread is woken,
+ * after the mutex was unlocked, so that it does not wait for that; it wakes
+ * others. */
 static void hand_over(struct aloop__pool *pool, struct aloop__pool_lane *lane)
 {
     struct aloop__worker *idle;
@@ -94,6 +108,7 @@ static void hand_over(struct aloop__pool *pool, struct aloop__pool_lane *lane)
         fail_jobs(pool, lane, error);
 }
 
+/* ready->run of pool->flush, in the flush of the turn. */
 static void pool_flush_due(struct aloop__ready *ready)
 {
     struct aloop__pool *pool = CONTAINER_OF(ready, struct aloop__pool, flush);
@@ -131,6 +146,8 @@ void aloop__pool_collect(struct aloop__pool *pool)
     }
 }
 
+/* The wake hook of the pool.  It reads the list without an order of memory: the
+ * exchange that follows has one, and a job that is missed wakes the loop. */
 static void pool_woken(struct aloop__wake_hook *hook)
 {
     struct aloop__pool *pool = CONTAINER_OF(hook, struct aloop__pool, hook);
@@ -156,6 +173,7 @@ static void init_lane(aloop *loop, struct aloop__pool *pool,
     }
 }
 
+/* Creates the pool, for the first job of the loop.  No thread starts yet. */
 static int open_pool(aloop *loop)
 {
     struct aloop__pool *pool =
@@ -182,6 +200,7 @@ static int open_pool(aloop *loop)
     return 0;
 }
 
+/* Has the turn call pool_flush_due().  The clock is read once for its jobs. */
 static void flush_later(struct aloop__pool *pool)
 {
     aloop *loop = pool->loop;
@@ -194,6 +213,8 @@ static void flush_later(struct aloop__pool *pool)
         aloop__host_update(loop);
 }
 
+/* Queues a job for the next flush.  Apart from the first call, nothing is
+ * allocated and no lock is taken here. */
 static int submit(aloop *loop, enum aloop__lane kind, struct aloop__job *job,
                   int order)
 {
@@ -248,6 +269,8 @@ static void unlock_unless_foreign(struct aloop__pool *pool)
         aloop__sys_mutex_unlock(pool->mutex);
 }
 
+/* The mutex decides between this and take_job().  In a forked child no thread
+ * can take the job any more. */
 bool aloop__pool_take_back(aloop *loop, struct aloop__job *job)
 {
     struct aloop__pool *pool = loop->pool;
@@ -264,7 +287,10 @@ bool aloop__pool_take_back(aloop *loop, struct aloop__job *job)
     return is_queued;
 }
 
-/* Leaves a job that has begun.  Another thread may take its place. */
+/* Leaves a job that has begun.  Another thread may take its place.  The
+ * exchange decides between this and return_job(): if the thread is first, the
+ * job is in pool->finished, and aloop__pool_collect() drops it because of
+ * `is_left`. */
 static void leave_running(struct aloop__pool *pool, struct aloop__job *job)
 {
     struct aloop__pool_lane *lane = &pool->lanes[job->lane];
@@ -303,6 +329,9 @@ bool aloop__pool_is_working(const aloop *loop)
                             pool->lanes[LANE_WORK].known_count > 0);
 }
 
+/* `begun` counts jobs that threads have taken, and `collected` those of them
+ * that the loop knows no more: the difference is what runs or has not been
+ * collected. */
 void aloop__pool_look(aloop *loop, enum aloop__lane kind,
                       struct aloop__pool_figures *ret)
 {

@@ -1,4 +1,4 @@
-/* Inside the pool: shared by pool.c and pool_thread.c.
+/* Inside the pool: shared by pool.c, pool_thread.c and pool_end.c.
  *
  * One mutex protects all data that the threads share.  The pool, its places and
  * their conditions have memory from the default allocator, and exist until the

@@ -6,7 +6,12 @@
  * while there are more of them wakes the next one.
  *
  * A finished job returns to the loop through a lock-free list.  This allocates
- * nothing, so that no result can get lost. */
+ * nothing, so that no result can get lost.  From that moment on the thread does
+ * not use the job, because the loop may free it.
+ *
+ * A woken thread is no longer in lane->idle.  This, and not the notification,
+ * is what wait_for_jobs() tests: a condition may wake a thread without a
+ * reason, and a notification may reach a thread that uses the place later. */
 
 #include "loop/pool_state.h"
 
@@ -16,6 +21,8 @@
 
 static const int64_t idle_ns = 10000000000;
 
+/* Takes the next job of the lane, or returns NULL.  Called with the mutex
+ * locked. */
 static struct aloop__node *pop_job(struct aloop__pool_lane *lane)
 {
     struct aloop__node *node = list_pop(&lane->queues[URGENT]);
@@ -29,6 +36,8 @@ static bool has_jobs(const struct aloop__pool_lane *lane)
            !list_empty(&lane->queues[NORMAL]);
 }
 
+/* Whether the thread may take another job.  There are too many threads when one
+ * has returned from a job that was left, whose place another one has taken. */
 static bool may_continue(const struct aloop__worker *worker)
 {
     return !worker->pool->is_closing &&
@@ -36,7 +45,8 @@ static bool may_continue(const struct aloop__worker *worker)
 }
 
 /* Waits until it is woken.  Returns false if the thread has to end instead,
- * because it has been idle for too long.  Called with the mutex locked. */
+ * because it has been idle for too long.  The last thread of a lane waits
+ * indefinitely.  Called with the mutex locked. */
 static bool wait_for_jobs(struct aloop__worker *worker)
 {
     struct aloop__pool_lane *lane = worker->lane;
@@ -67,7 +77,8 @@ struct aloop__worker *aloop__worker_wake(struct aloop__pool_lane *lane)
 }
 
 /* Waits for the next job, and unlocks the mutex.  Returns NULL, with the mutex
- * locked, when the thread has to end. */
+ * locked, when the thread has to end.  The next thread is notified after the
+ * mutex was unlocked, so that it does not wait for it. */
 static struct aloop__job *take_job(struct aloop__worker *worker)
 {
     struct aloop__pool_lane *lane = worker->lane;
@@ -120,6 +131,8 @@ static void return_job(struct aloop__worker *worker, struct aloop__job *job)
     do
         job->next_finished = first;
     while (!atomic_compare_exchange_weak(&pool->finished, &first, job));
+    /* The thread that finds the list empty wakes the loop; the loop takes the
+     * whole list. */
     if (first == NULL)
         aloop_wake(pool->loop);
     aloop__sys_mutex_lock(pool->mutex);
@@ -182,6 +195,7 @@ static void worker_run(void *arg)
     end_worker(worker);
 }
 
+/* Makes an unused place for a thread.  Returns NULL if out of memory. */
 static struct aloop__worker *new_worker(struct aloop__pool *pool,
                                         struct aloop__pool_lane *lane)
 {
@@ -203,6 +217,9 @@ static struct aloop__worker *new_worker(struct aloop__pool *pool,
     return worker;
 }
 
+/* Starts one thread in an unused place.  The place stays unused after an error.
+ * Called with the mutex locked: the thread waits for it before it uses the
+ * lane. */
 static int start_one(struct aloop__pool *pool, struct aloop__pool_lane *lane)
 {
     struct aloop__worker *worker;
@@ -250,6 +267,8 @@ int aloop__workers_start(struct aloop__pool *pool,
     return lane->live > 0 ? 0 : error;
 }
 
+/* The caller has dropped the last reference; no thread uses the pool any
+ * more. */
 void aloop__workers_close(struct aloop__pool *pool)
 {
     struct aloop__worker *worker;
