@@ -1,9 +1,16 @@
 /* Functions that other threads post, and deferred functions.
  *
+ *     aloop_post()  --> loop->posts (newest first, lock-free) --> wake-up
+ *     take()        --> loop->post_batch (oldest first) --> run_posts()
+ *     aloop_defer() --> loop->ready, on the loop's own thread
+ *
  * Posting threads push onto a lock-free stack and then wake the loop (wake.c).
  * The loop does not sleep while the stack has entries.  A thread may be delayed
  * between its push and its wake-up; therefore each turn also takes the stack
- * before its wait. */
+ * before its wait.
+ *
+ * A post is memory of the loop's allocator, which must therefore be
+ * thread-safe; the slab is not. */
 
 #include "loop/post.h"
 
@@ -29,6 +36,8 @@ struct call {
     void *arg;
 };
 
+/* ready->run of a deferred call.  It is freed before the function is called,
+ * which may defer or revoke other calls. */
 static void run_call(struct aloop__ready *ready)
 {
     struct call *call = CONTAINER_OF(ready, struct call, ready);
@@ -80,6 +89,7 @@ static struct call *find_call(const struct aloop__node *list, aloop_fn fn,
     return NULL;
 }
 
+/* The batch of this turn comes first, because its calls are older. */
 int aloop_defer_cancel(aloop *loop, aloop_fn fn, void *arg)
 {
     int error = aloop__check_loop(loop, __func__);
@@ -101,6 +111,8 @@ int aloop_defer_cancel(aloop *loop, aloop_fn fn, void *arg)
     return 1;
 }
 
+/* Runs on any thread.  `posting` is counted around the whole access to the
+ * loop, so that aloop_free() can wait until no thread is inside. */
 int aloop_post(aloop *loop, aloop_fn fn, void *arg)
 {
     struct aloop__post *post;
@@ -147,6 +159,9 @@ static void take(aloop *loop)
     *end = oldest;
 }
 
+/* A post is removed from the batch before it runs: it may fork, and the child
+ * must not run it again.  Posts that follow it stay in the batch for the
+ * child. */
 static void run_posts(aloop *loop)
 {
     while (loop->post_batch != NULL && !aloop__is_foreign(loop)) {
@@ -161,6 +176,7 @@ static void run_posts(aloop *loop)
     }
 }
 
+/* The wake hook of the posts. */
 static void posts_woken(struct aloop__wake_hook *hook)
 {
     aloop *loop = CONTAINER_OF(hook, aloop, post_hook);
@@ -171,6 +187,7 @@ static void posts_woken(struct aloop__wake_hook *hook)
     run_posts(loop);
 }
 
+/* Pushes the batch back, oldest first, so that take() restores the order. */
 void aloop__posts_requeue(aloop *loop)
 {
     take(loop);
@@ -190,6 +207,7 @@ void aloop__posts_open(aloop *loop)
     aloop__wake_hook_add(loop, &loop->post_hook);
 }
 
+/* Their functions never run; only the memory is freed. */
 void aloop__posts_close(aloop *loop)
 {
     struct aloop__post *post;

@@ -106,7 +106,8 @@ void aloop__wake_close(aloop *loop)
 }
 
 /* A wake-up that was under way was sent to the old channel.  The next turn
- * looks for its cause without it. */
+ * looks for its cause without it.  If the old channel was closed outside the
+ * loop's control, its numbers may belong to other descriptors. */
 int aloop__wake_renew(aloop *loop)
 {
     int fds[2];
