@@ -1,4 +1,9 @@
-/* Timers as handles, and sleeping as a future. */
+/* Timers as handles, and sleeping as a future.
+ *
+ * Both embed an entry of the queue of deadlines (loop/timed.c).  A timer is
+ * active exactly while its entry is started or due.  The entry of a periodic
+ * timer is started again before the callback, so that the callback may stop,
+ * change or close the timer like any other code. */
 
 #include "aloop/timer.h"
 
@@ -19,6 +24,8 @@ struct aloop_timer {
     void *arg;
 };
 
+/* handle->close; also takes a timer that is due but has not fired out of the
+ * batch. */
 static void timer_close(struct aloop__handle *handle)
 {
     aloop_timer *timer = CONTAINER_OF(handle, aloop_timer, handle);
@@ -44,10 +51,14 @@ static int64_t next_point(const aloop_timer *timer, int64_t now_ns)
     return aloop__after(now_ns, timer->period_ns - (int64_t) past_ns);
 }
 
+/* timed->fire.  A periodic timer keeps its grid: it does not drift if it fires
+ * late, and after a long delay it fires once instead of catching up. */
 static void timer_due(struct aloop__timed *timed)
 {
     aloop_timer *timer = CONTAINER_OF(timed, aloop_timer, timed);
     aloop *loop = timer->handle.loop;
+    /* A one-shot timer ends like a periodic one that cannot be started
+     * again. */
     int error = ALOOP_EAGAIN;
 
     if (timer->period_ns > 0 && !loop->is_dying) /* It would end each wait. */
@@ -63,6 +74,7 @@ static void timer_due(struct aloop__timed *timed)
     }
 }
 
+/* Starts the timer, or moves it.  After an error it is as it was before. */
 static int set(aloop_timer *timer, int64_t when_ns)
 {
     int error = aloop__timed_set(timer->handle.loop, &timer->timed, when_ns);
@@ -72,6 +84,7 @@ static int set(aloop_timer *timer, int64_t when_ns)
     return error;
 }
 
+/* The time may be in the past, and the timer fires in the next turn then. */
 int aloop_timer_restart_at(aloop_timer *timer, int64_t when_ns)
 {
     int error = aloop__check_handle(timer, __func__);
@@ -79,6 +92,7 @@ int aloop_timer_restart_at(aloop_timer *timer, int64_t when_ns)
     return error < 0 ? error : set(timer, when_ns);
 }
 
+/* The sum saturates: a delay of INT64_MAX is valid. */
 static int restart(aloop_timer *timer, int64_t delay_ns)
 {
     return set(timer, aloop__after(aloop__now(timer->handle.loop), delay_ns));
@@ -110,6 +124,8 @@ aloop_timer *aloop_timer_new(aloop *loop, aloop_timer_cb on_expire, void *arg)
     return new_timer(loop, on_expire, arg);
 }
 
+/* The timer is handed over only after it was started, so that a failure leaves
+ * nothing behind. */
 int aloop_timer_start(aloop *loop, int64_t delay_ns, int64_t period_ns,
                       aloop_timer_cb on_expire, void *arg,
                       aloop_timer **ret_timer)
@@ -133,6 +149,7 @@ int aloop_timer_start(aloop *loop, int64_t delay_ns, int64_t period_ns,
     return error;
 }
 
+/* The present deadline stays; the new period counts from it. */
 int aloop_timer_set_period(aloop_timer *timer, int64_t period_ns)
 {
     int error = aloop__check_handle(timer, __func__);
@@ -143,6 +160,7 @@ int aloop_timer_set_period(aloop_timer *timer, int64_t period_ns)
     return 0;
 }
 
+/* The entry keeps no place in the heap; a later start may need memory. */
 int aloop_timer_stop(aloop_timer *timer)
 {
     int error = aloop__check_handle(timer, __func__);
@@ -156,12 +174,14 @@ int aloop_timer_stop(aloop_timer *timer)
     return 0;
 }
 
+/* NULL is allowed: a program may ask before it has started the timer. */
 bool aloop_timer_is_active(const aloop_timer *timer)
 {
     return timer != NULL && aloop__check_handle(timer, __func__) == 0 &&
            aloop__handle_is_active(&timer->handle);
 }
 
+/* Never negative for an active timer: one that is late has 0 ns left. */
 int64_t aloop_timer_due_ns(const aloop_timer *timer)
 {
     if (timer == NULL || aloop__check_handle(timer, __func__) < 0 ||
@@ -193,6 +213,7 @@ struct sleep {
     struct aloop__timed timed;
 };
 
+/* ops->cancel: settles immediately. */
 static void sleep_cancel(aloop_future *future)
 {
     struct sleep *sleep = CONTAINER_OF(future, struct sleep, future);
@@ -208,6 +229,7 @@ static const struct aloop__future_ops sleep_ops = {
     .is_live = true,
 };
 
+/* timed->fire.  The task that awaits the sleep resumes in the next turn. */
 static void sleep_due(struct aloop__timed *timed)
 {
     struct sleep *sleep = CONTAINER_OF(timed, struct sleep, timed);
@@ -215,6 +237,7 @@ static void sleep_due(struct aloop__timed *timed)
     aloop__future_settle(&sleep->future, 0);
 }
 
+/* A time that has passed settles in the next turn, like any other deadline. */
 aloop_future *aloop_sleep_until(aloop *loop, int64_t when_ns)
 {
     int error = aloop__check_loop(loop, __func__);
