@@ -46,12 +46,14 @@ struct aloop_poll {
     void *arg;
 };
 
+/* Returns whether the application has passed bits that are no events. */
 static bool has_other_bits(unsigned events)
 {
     return (events & ~(unsigned) ALL_EVENTS) != 0;
 }
 
-/* Returns what the reactor has to watch. */
+/* Returns what the reactor has to watch.  Errors are always reported, and no
+ * bit requests them. */
 static unsigned reactor_bits(unsigned events)
 {
     unsigned bits = events & ~(unsigned) ALOOP_POLL_ERROR;
@@ -59,7 +61,9 @@ static unsigned reactor_bits(unsigned events)
     return events == 0 ? 0 : bits | REACTOR_HANGUP;
 }
 
-/* Returns what is reported of an event to a watcher of `events`. */
+/* Returns what is reported of an event to a watcher of `events`.  After an
+ * error or a hang-up neither a read nor a write blocks, so that both count as
+ * ready. */
 static unsigned reported_part(unsigned events, unsigned bits)
 {
     if ((bits & UNASKED) != 0)
@@ -67,6 +71,8 @@ static unsigned reported_part(unsigned events, unsigned bits)
     return bits & (events | UNASKED);
 }
 
+/* The callback may change, close or add polls of any descriptor; a walk through
+ * the watchers of a descriptor expects that (loop/io.c). */
 static void call_on_ready(aloop_poll *poll, unsigned events)
 {
     aloop *loop = poll->handle.loop;
@@ -142,6 +148,7 @@ static void poll_ready(struct aloop__io *io, unsigned bits)
     }
 }
 
+/* handle->close.  The descriptor stays open: it belongs to the application. */
 static void poll_close(struct aloop__handle *handle)
 {
     aloop_poll *poll = CONTAINER_OF(handle, aloop_poll, handle);
@@ -157,7 +164,8 @@ static const struct aloop__handle_ops poll_ops = {
     .close = poll_close,
 };
 
-/* Watches exactly `events`.  Changes nothing if it fails. */
+/* Watches exactly `events`.  Changes nothing if it fails, except that a refusal
+ * by the reactor is remembered: the descriptor remains always ready. */
 static int watch_events(aloop_poll *poll, unsigned events)
 {
     aloop *loop = poll->handle.loop;
@@ -232,6 +240,7 @@ int aloop_poll_start(aloop *loop, int fd, unsigned events,
     return error;
 }
 
+/* Equal events need no call, also for a descriptor that was replaced. */
 int aloop_poll_set_events(aloop_poll *poll, unsigned events)
 {
     int error = aloop__check_handle(poll, __func__);
@@ -268,12 +277,15 @@ void aloop_poll_close(aloop_poll *poll)
 
 /* Waiting once. */
 
+/* The future of aloop_poll_wait().  It has a watcher of its own, so that any
+ * number of waits and polls can watch one descriptor. */
 struct poll_wait {
     aloop_future future;
     struct aloop__io_shared shared;
     unsigned events;
 };
 
+/* Ends the watch before the future settles, which may free it. */
 static void settle_wait(struct poll_wait *wait, ssize_t status)
 {
     aloop__io_close(wait->future.loop, &wait->shared.io);

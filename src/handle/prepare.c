@@ -1,4 +1,8 @@
-/* Prepares as handles. */
+/* Prepares as handles: the public part of loop/prepare.c, which calls them
+ * before each wait.
+ *
+ * A prepare waits for nothing itself.  Therefore it is passive, so that
+ * aloop_step() does not wait for it, and unreferenced when it starts. */
 
 #include "aloop/prepare.h"
 
@@ -16,6 +20,9 @@ struct aloop_prepare {
     void *arg;
 };
 
+/* handle->close.  Its own callback may call this: the round of calls keeps its
+ * position (loop/prepare.c), and the memory is valid until the end of the
+ * turn. */
 static void prepare_close(struct aloop__handle *handle)
 {
     aloop_prepare *prepare = CONTAINER_OF(handle, aloop_prepare, handle);
@@ -31,7 +38,9 @@ static const struct aloop__handle_ops prepare_ops = {
     .is_passive = true,
 };
 
-/* A step does not count this as a callback: it waits after it. */
+/* Calls the application and stores the limit as a point in time, which stays
+ * right while other prepares run.  A step does not count this as a callback: it
+ * waits after it. */
 static void prepare_call(struct aloop__prepare *item)
 {
     aloop_prepare *prepare = CONTAINER_OF(item, aloop_prepare, prepare);
@@ -46,6 +55,8 @@ static void prepare_call(struct aloop__prepare *item)
                                  : aloop__after(aloop__now(loop), limit_ns);
 }
 
+/* A host must be woken: its wait is one that the new prepare has not limited
+ * yet. */
 int aloop_prepare_start(aloop *loop, aloop_prepare_cb on_prepare, void *arg,
                         aloop_prepare **ret_prepare)
 {
@@ -70,6 +81,7 @@ int aloop_prepare_start(aloop *loop, aloop_prepare_cb on_prepare, void *arg,
     return 0;
 }
 
+/* A referenced prepare keeps the loop alive although it waits for nothing. */
 void aloop_prepare_ref(aloop_prepare *prepare)
 {
     aloop__handle_reference((struct aloop__handle *) prepare, true, __func__);

@@ -118,6 +118,7 @@ void aloop__signal_pair(aloop_signal *watch, aloop_signal *other)
     aloop__sys_signal_unlock();
 }
 
+/* handle->close.  After delist() the handler has no pointer to the watch. */
 static void signal_close(struct aloop__handle *handle)
 {
     aloop_signal *watch = CONTAINER_OF(handle, aloop_signal, handle);
