@@ -1,4 +1,15 @@
-/* The descriptor of a stream. */
+/* The descriptor of a stream: its carrier, and what is watched.
+ *
+ * All bytes pass through the carrier, a table of functions (carrier_*.c).
+ * Events come from the watcher stream->io.  This file knows neither pieces nor
+ * readers; the files that do use it (see stream.h).
+ *
+ * An error of the connection is kept in io->error, because the system reports
+ * it only once, to the call that comes first.  Every call that fails passes its
+ * error through aloop__io_failed(), and so all of them report the same one.
+ *
+ * In a forked child the descriptor refers to the connection of the parent.  The
+ * child watches it only after its first own use of the stream. */
 
 #include "loop/io.h"
 #include "stream/stream.h"
@@ -8,6 +19,7 @@ int aloop__carrier_watch(aloop_stream *stream, unsigned bits)
     return aloop__io_arm(stream->handle.loop, &stream->io, bits);
 }
 
+/* Takes SO_ERROR, and returns the first error that was recorded. */
 int aloop__stream_error(aloop_stream *stream)
 {
     int error = stream->carrier->error(stream);

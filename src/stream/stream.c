@@ -1,8 +1,22 @@
 /* Streams: the life of a descriptor, from connected to closed.
  *
+ *     open --close, bytes are queued--> lingering --sent, broken, or 30 s
+ *      |                                    |       without progress
+ *      |                                    v
+ *      +--close, abort, aloop_free()----> ended --end of the turn--> freed
+ *
  * A stream that is closed while bytes are queued lives on ("lingers") without
  * callbacks.  It ends when the bytes are sent, when the connection breaks, or
- * when the peer has accepted nothing for linger_ns. */
+ * when the peer has accepted nothing for linger_ns, or for the time that
+ * aloop_stream_set_linger() has set.
+ *
+ * The peer must never mistake a part of what was written for the whole.
+ * Therefore a stream that drops bytes ends with a reset, as one that is aborted
+ * does.  Any other ends with the end of the stream (end_orderly()).
+ *
+ * An ended stream keeps its memory until the end of the turn, so that the code
+ * that was using it can return.  Its watcher then has no descriptor and is not
+ * armed. */
 
 #include "loop/buffers.h"
 #include "loop/clock.h"
@@ -21,6 +35,8 @@ enum { DROPS_MAX = 64 }; /* Receives before a close. */
 static const int64_t linger_ns = ALOOP_SEC(30);
 static const int64_t drain_ns = ALOOP_SEC(5); /* As long as nginx waits. */
 
+/* Only a stream that lingers, or whose time was set, has one, because few
+ * streams do. */
 struct aloop__linger {
     struct aloop__timed timed;
     aloop_stream *stream;
@@ -33,7 +49,8 @@ static void end_orderly(aloop_stream *stream);
 static void stream_draining(struct aloop__io *io, unsigned bits);
 
 /* The part of a close that concerns the application: no callback runs from now
- * on, and reads are cancelled. */
+ * on, and reads are cancelled.  What on_data has put before it closed its own
+ * stream is queued first, because it has to be sent. */
 static void begin_close(aloop_stream *stream)
 {
     aloop__stream_queue_lent(stream);
@@ -46,7 +63,8 @@ static void begin_close(aloop_stream *stream)
 }
 
 /* In a forked child, leaves the queued bytes and a requested shutdown to the
- * parent. */
+ * parent.  The child may write bytes of its own, so that this is no error of
+ * the stream. */
 static void stream_fork(struct aloop__handle *handle)
 {
     aloop_stream *stream = CONTAINER_OF(handle, aloop_stream, handle);
@@ -63,8 +81,9 @@ static void stream_fork(struct aloop__handle *handle)
         aloop__filters_fork(stream);
 }
 
-/* The descriptor is broken and nothing reads.  Reports the error to everything
- * that waits. */
+/* The descriptor is broken and nothing reads, or it was closed outside the
+ * loop's control.  Reports the error to everything that waits: writes, drains,
+ * shutdowns and, in the second case, reads. */
 static void stream_failed(aloop_stream *stream)
 {
     int error = stream->io.fd < 0 ? ALOOP_EBADF : aloop__stream_error(stream);
@@ -142,7 +161,7 @@ static int take_descriptor(aloop_stream *stream)
     return aloop__io_close(stream->handle.loop, &stream->io);
 }
 
-/* Ends the stream.  It is freed at the end of the turn. */
+/* Ends the stream, which is freed at the end of the turn. */
 static void end_stream(aloop_stream *stream)
 {
     bool is_lost = aloop__stream_is_lost(stream);
@@ -173,6 +192,8 @@ static void reset_stream(aloop_stream *stream)
     end_stream(stream);
 }
 
+/* timed->fire: the peer has accepted nothing for linger_ns, or has accepted
+ * everything and not ended for drain_ns. */
 static void linger_due(struct aloop__timed *timed)
 {
     aloop_stream *stream =
@@ -184,7 +205,8 @@ static void linger_due(struct aloop__timed *timed)
         reset_stream(stream);
 }
 
-/* Starts or restarts the linger timeout. */
+/* Starts or restarts the linger timeout.  Restarting cannot fail, because the
+ * timer is in the heap. */
 static int start_linger(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
@@ -288,8 +310,8 @@ static void stream_close(struct aloop__handle *handle)
         end_orderly(stream);
 }
 
-/* Ends a closed stream that has sent everything, and restarts the linger
- * timeout of one that has not. */
+/* ops->sent, called after each send of a closed stream: ends it if it has sent
+ * everything, and restarts its linger timeout if it has not. */
 static void stream_sent(aloop_stream *stream)
 {
     if (stream->io.on_ready == stream_draining)
@@ -305,8 +327,8 @@ static void stream_sent(aloop_stream *stream)
         start_linger(stream);
 }
 
-/* A failure that dropped bytes of a put is reported by on_data, except one that
- * the peer caused: reading reports that anyway. */
+/* ops->lost: a failure that dropped bytes of a put is reported by on_data,
+ * except one that the peer caused: reading reports that anyway. */
 static void stream_lost(aloop_stream *stream, int error)
 {
     if (stream->on_data != NULL && !aloop__handle_is_ended(&stream->handle) &&
@@ -315,6 +337,8 @@ static void stream_lost(aloop_stream *stream, int error)
         aloop__stream_fail_reading(stream, error);
 }
 
+/* handle->fini, at the end of the turn: code of sender.c may use the writing
+ * half until then. */
 static void stream_fini(struct aloop__handle *handle)
 {
     const aloop_stream *stream = CONTAINER_OF(handle, aloop_stream, handle);
@@ -324,6 +348,7 @@ static void stream_fini(struct aloop__handle *handle)
                         sizeof *stream->sender);
 }
 
+/* The table by which src/loop and sender.c reach this file. */
 static const struct aloop__stream_ops stream_ops = {
     .handle = {.name = "stream",
                .size = sizeof(aloop_stream),
@@ -443,6 +468,7 @@ void aloop_stream_close(aloop_stream *stream)
         begin_linger(stream);
 }
 
+/* Queued bytes are dropped, and with them those that on_data has lent. */
 void aloop_stream_abort(aloop_stream *stream)
 {
     if (stream == NULL || aloop__check_handle(stream, __func__) < 0)

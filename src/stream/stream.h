@@ -1,14 +1,23 @@
 /* Streams from the inside.  Each file calls only those above it:
  *
+ *   splice.c        a pipe through which bytes move without being copied
  *   pieces.c        the queue of bytes to send
  *   carrier.c       the descriptor: what is watched, its errors, a forked child
+ *   carrier_*.c     a table of functions for each kind of descriptor, and
+ *                   what only some of them can do
+ *   send.c          one call of the carrier, and what it changes in the queue
  *   sender.c        the writing half: sending, and what follows from it
  *   stream_write.c  put, write, drain and shutdown
+ *   stream_input.c  bytes that were received and not consumed
  *   stream_read.c   read operations
  *   stream_start.c  reading by callback
  *   forward.c       from one stream to another
+ *   filter_*.c      the carrier with which a stream passes through filters
  *   stream.c        from connected to closed
- *   tcp_connect.c, tcp_listen.c
+ *   stream_open.c   from a descriptor, pairs, pipes
+ *   tty.c           sizes and modes of terminals
+ *   stream_address.c, stdio.c, tcp_race.c, tcp_connect.c, unix_connect.c,
+ *   listener.c, listener_adopt.c, tcp_listen.c, unix_listen.c, tcp_options.c
  *
  * Sending has consequences for reading and for a close.  sender.c reports
  * them to stream.c by the functions of struct aloop__stream_ops.
@@ -17,8 +26,9 @@
  * aloop__stream_readable().  If a read operation is pending,
  * aloop__stream_run_read() receives for it, and settles it when it is complete.
  * Otherwise the bytes are received into the loop's receive buffer and passed to
- * on_data.  `input` has bytes that a read operation received but did not use.
- * While it exists nothing is received, so that the order of bytes is kept.
+ * on_data.  `input` has bytes that a read operation received but did not use,
+ * and bytes that the application has put back.  While it exists nothing is
+ * received, so that the order of bytes is kept.
  *
  * Written bytes become pieces.  aloop__stream_flush() sends them: when on_data
  * returns, at the end of the turn, or when the kernel accepts more.  Afterwards
@@ -57,13 +67,14 @@ enum aloop__piece_kind {
 /* Bytes to send. */
 struct aloop__piece {
     struct aloop__node node; /* In sender->pieces. */
-    const char *data;        /* The bytes that were not sent yet. */
-    size_t size;             /* Their number. */
+    /* The bytes that were not sent yet.  NULL: they are in a pipe. */
+    const char *data;
+    size_t size; /* Their number. */
     /* How many of them on_data has put.  If the piece has other bytes too, the
      * replies count as the first ones, so that other bytes never keep a stream
      * paused. */
     size_t replies;
-    size_t room; /* PIECE_OWNED only, else 0. */
+    size_t room; /* PIECE_OWNED and PIECE_FDS only, else 0. */
     enum aloop__piece_kind kind;
 };
 
@@ -118,7 +129,8 @@ struct aloop__sender {
     bool is_paused;
     bool has_auto_pause; /* If false, `is_paused` is never set. */
     /* It has more to remember than an idle one: the application has changed the
-     * watermarks or the pause, or it was shut, or a forward writes. */
+     * watermarks or the pause, or it was shut, or a forward writes, or the
+     * carrier has state. */
     bool is_kept;
     /* Of a wire: the filters have taken bytes and may give some.  No drain
      * settles. */
@@ -167,7 +179,8 @@ struct aloop_stream {
 };
 
 /* How a stream uses its descriptor.  There is one const table for each kind of
- * descriptor.  The functions return a negated errno on failure. */
+ * descriptor.  The functions return a negated errno on failure.  All but
+ * `close` are called only while the stream has its descriptor. */
 struct aloop__carrier {
     const char *name; /* For reports: "tcp". */
     /* Returns 0 at the end of the stream, and ALOOP_EAGAIN if nothing can be
@@ -293,7 +306,7 @@ static inline void aloop__stream_unwant(aloop_stream *stream, unsigned bits)
 
 /* Returns the error of a broken connection, never 0. */
 int aloop__stream_error(aloop_stream *stream);
-/* Takes the stream over in a forked child, see aloop__io_claim(), and has
+/* Takes the stream over in a forked child, see aloop__io_adopt(), and has
  * on_data called for what was left over. */
 int aloop__stream_adopt(aloop_stream *stream);
 
