@@ -32,8 +32,12 @@ enum {
     DELIMITER_MAX = 256
 };
 
+/* What completes an operation: any bytes, a full buffer, a delimiter, or the
+ * end. */
 enum kind { SOME, EXACTLY, UNTIL, TO_END };
 
+/* The future of a read.  `reading` of its stream points to it while it is
+ * pending. */
 struct aloop__read {
     aloop_future future;
     /* In stream->reads, or in no list if `at` is NULL. */
@@ -41,6 +45,7 @@ struct aloop__read {
     struct aloop__read **at; /* The pointer that points to this read. */
     aloop_stream *stream;
     enum kind kind;
+    /* The caller's, of `size` bytes.  `filled` bytes were received so far. */
     char *buffer;
     size_t size;
     size_t filled;
@@ -73,7 +78,8 @@ size_t aloop__stream_receive(aloop_stream *stream, char *buffer, size_t size)
 
 /* Operations. */
 
-/* Ends the pending operation. */
+/* Ends the pending operation.  After a failure the bytes are given back before
+ * the future settles, because that may free the operation. */
 static void settle_read(struct aloop__read *op, ssize_t status)
 {
     aloop_stream *stream = op->stream;
@@ -84,13 +90,16 @@ static void settle_read(struct aloop__read *op, ssize_t status)
     aloop__future_settle(&op->future, status);
 }
 
+/* ops->cancel.  It settles immediately: the kernel has no pointer to the
+ * buffer. */
 static void read_cancel(aloop_future *future)
 {
     settle_read(CONTAINER_OF(future, struct aloop__read, future),
                 ALOOP_ECANCELED);
 }
 
-/* Adds the operation to stream->reads. */
+/* Adds the operation to stream->reads, in which a close finds the continuations
+ * of all reads that exist, settled ones included. */
 static void add_read(aloop_stream *stream, struct aloop__read *op)
 {
     op->next = stream->reads;
@@ -100,6 +109,7 @@ static void add_read(aloop_stream *stream, struct aloop__read *op)
     stream->reads = op;
 }
 
+/* Called when the operation is freed, or before that by a close. */
 static void remove_read(struct aloop__read *op)
 {
     if (op->at == NULL)
@@ -133,7 +143,8 @@ static const struct aloop__future_ops plain_ops = {
 };
 
 /* Returns the offset behind the delimiter in the filled part of the buffer, or
- * 0 if it is not there. */
+ * 0 if it is not there.  No byte is searched twice as a beginning, so that the
+ * time does not depend on the sizes in which the bytes arrive. */
 static size_t find_delimiter(struct aloop__read *op)
 {
     size_t size = op->delimiter_size;
@@ -155,7 +166,8 @@ static size_t find_delimiter(struct aloop__read *op)
     return 0;
 }
 
-/* Moves bytes that the operation can use out of stream->input. */
+/* Moves bytes that the operation can use out of stream->input.  What follows
+ * the delimiter belongs to the next operation, and stays. */
 static void fill(struct aloop__read *op)
 {
     aloop_stream *stream = op->stream;
@@ -175,7 +187,9 @@ static void fill(struct aloop__read *op)
     aloop__input_consume(stream, op->filled - before);
 }
 
-/* Returns whether the operation has all its bytes, and its status. */
+/* Returns whether the operation has all its bytes, and its status.  A read to
+ * the end with a full buffer is not complete before one more byte has arrived,
+ * because the end may follow instead. */
 static bool is_complete(const struct aloop__read *op, ssize_t *ret_status)
 {
     bool is_full = op->filled == op->size;
@@ -197,7 +211,9 @@ static bool is_complete(const struct aloop__read *op, ssize_t *ret_status)
     return is_full && aloop__input_size(op->stream) > 0;
 }
 
-/* Returns the status of an incomplete operation at the end of the stream. */
+/* Returns the status of an incomplete operation at the end of the stream.  The
+ * kinds that promise certain bytes fail; the bytes that they have are given
+ * back. */
 static ssize_t status_at_end(const struct aloop__read *op)
 {
     if (op->stream->read_error != 0)
@@ -207,7 +223,8 @@ static ssize_t status_at_end(const struct aloop__read *op)
     return op->kind == SOME ? 0 : ALOOP_EOF;
 }
 
-/* Settles the operation if stream->input or the end of the stream allows it. */
+/* Settles the operation if stream->input or the end of the stream allows it.
+ * Returns whether it has settled; `op` may be freed then. */
 static bool settle_if_complete(struct aloop__read *op)
 {
     ssize_t status;
@@ -223,7 +240,8 @@ static bool settle_if_complete(struct aloop__read *op)
 }
 
 /* Receives once for the operation.  Returns the number of bytes; after a failed
- * allocation it is 0 and the operation has settled. */
+ * allocation it is 0 and the operation has settled.  stream->input is empty
+ * here, because a pending operation has taken all that it had. */
 static size_t receive_for(struct aloop__read *op)
 {
     aloop_stream *stream = op->stream;
@@ -248,10 +266,15 @@ static size_t receive_for(struct aloop__read *op)
     return n;
 }
 
+/* Called when the descriptor is readable, and by a read that begins.  The
+ * operation may settle in each round; it is compared with stream->reading
+ * before it is used. */
 void aloop__stream_run_read(struct aloop__read *op)
 {
     aloop_stream *stream = op->stream;
 
+    /* The number of rounds is limited, so that a peer that sends quickly does
+     * not keep the loop from its other work. */
     for (int i = 0; i < STREAM_ROUNDS_MAX; i++) {
         size_t n = receive_for(op);
 
@@ -267,7 +290,8 @@ void aloop__stream_fail_read(aloop_stream *stream, int error)
         settle_read(stream->reading, error);
 }
 
-/* After the close, `arg` of their continuations may be invalid. */
+/* After the close, `arg` of their continuations may be invalid, so that none of
+ * them may run.  The pending read settles with ALOOP_ECANCELED. */
 void aloop__stream_end_reads(aloop_stream *stream)
 {
     struct aloop__read *op;
@@ -282,6 +306,8 @@ void aloop__stream_end_reads(aloop_stream *stream)
     aloop__input_drop(stream);
 }
 
+/* Returns a pending operation, which is not stream->reading yet, or NULL if out
+ * of memory. */
 static struct aloop__read *new_read(aloop_stream *stream, enum kind kind)
 {
     struct aloop__read *op = aloop__future_new(
@@ -296,7 +322,7 @@ static struct aloop__read *new_read(aloop_stream *stream, enum kind kind)
 }
 
 /* Returns a read that has already settled.  It is in stream->reads too, because
- * a close must drop its continuations. */
+ * a close must drop its continuations.  NULL means that it is out of memory. */
 static aloop_future *settled_read(aloop_stream *stream, int status)
 {
     struct aloop__read *op = new_read(stream, SOME);
