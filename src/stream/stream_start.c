@@ -1,6 +1,19 @@
 /* Reading from a stream by callback: aloop_stream_start() and its consequences.
  *
- * on_data gets a view of the loop's receive buffer. */
+ * on_data gets a view of the loop's receive buffer, which is valid until it
+ * returns.  Three causes lead to a call:
+ *
+ *     bytes to receive                          aloop__stream_readable()
+ *     bytes that an operation has left over     aloop__stream_deliver(),
+ *     an end or an error that is known already  from the ready queue
+ *
+ * on_data may do anything with its stream: stop it, start it with another
+ * callback, stop it and read, close or abort it.  Each of these changes what
+ * the code here tests after a call; the memory of a closed stream is valid
+ * until the end of the turn.
+ *
+ * The end or an error is the last call.  The handle is not active any more
+ * then. */
 
 #include "loop/buffers.h"
 #include "loop/callback.h"
@@ -12,7 +25,9 @@
 #include "stream/stream.h"
 
 /* Calls on_data.  Afterwards it sends what the callback has put, in one system
- * call, and copies lent bytes that were not sent. */
+ * call, and copies lent bytes that were not sent.  Lending requires
+ * `is_dispatching`, which is set only in here.  The callback may close the
+ * stream or fork. */
 static void call_on_data(aloop_stream *stream, const char *data, ssize_t size)
 {
     if (size <= 0)
@@ -26,7 +41,9 @@ static void call_on_data(aloop_stream *stream, const char *data, ssize_t size)
     aloop__stream_send_replies(stream);
 }
 
-/* Reports the end or the error to on_data, once. */
+/* Reports the end or the error to on_data, once: the call makes the handle
+ * inactive, and then no data is wanted.  Bytes in stream->input come before the
+ * end. */
 static void call_end(aloop_stream *stream)
 {
     if (!aloop__stream_wants_data(stream) || !aloop__stream_is_over(stream) ||
@@ -37,7 +54,8 @@ static void call_end(aloop_stream *stream)
 }
 
 /* Receives and calls on_data, until less than a full buffer was received or the
- * budget of the turn is used up. */
+ * budget of the turn is used up.  Receiving again after a short receive would
+ * usually find nothing, and would cost a system call for each message. */
 static void run_callback(aloop_stream *stream)
 {
     char *buffer = aloop__receive_buffer(stream->handle.loop);
@@ -62,6 +80,9 @@ static void run_callback(aloop_stream *stream)
     call_end(stream);
 }
 
+/* Called for each event while reading is watched.  If there is no reader, the
+ * interest is ended only now, so that a stream that was stopped and started
+ * again has saved two system calls. */
 void aloop__stream_readable(aloop_stream *stream)
 {
     if (stream->reading != NULL)
@@ -73,6 +94,9 @@ void aloop__stream_readable(aloop_stream *stream)
         aloop__stream_unwant(stream, REACTOR_READ); /* There is no reader. */
 }
 
+/* A pending operation fails immediately, a callback in the next turn.  The
+ * caller may be in the middle of sending, and must not be surprised by a call
+ * of on_data. */
 void aloop__stream_fail_reading(aloop_stream *stream, int error)
 {
     stream->read_error = (short) error;
@@ -80,6 +104,7 @@ void aloop__stream_fail_reading(aloop_stream *stream, int error)
     aloop__stream_deliver_later(stream);
 }
 
+/* Called when a pause has ended, and after a delivery. */
 void aloop__stream_resume(aloop_stream *stream)
 {
     int error = 0;
@@ -94,8 +119,11 @@ void aloop__stream_resume(aloop_stream *stream)
         aloop__stream_fail_reading(stream, error);
 }
 
-/* Bytes that an operation left over, and an end that is already known, cause no
- * event of the descriptor. */
+/* ready->run of stream->deliver.  Bytes that an operation left over, and an end
+ * that is already known, cause no event of the descriptor.  The buffer is taken
+ * away from the stream before the call, because on_data may start an operation
+ * that makes a new one, or put bytes back.  In a pause the bytes wait for
+ * aloop__stream_resume(). */
 void aloop__stream_deliver(struct aloop__ready *ready)
 {
     aloop_stream *stream = CONTAINER_OF(ready, aloop_stream, deliver);
@@ -116,6 +144,7 @@ void aloop__stream_deliver(struct aloop__ready *ready)
     aloop__stream_resume(stream);
 }
 
+/* The callback is replaced only after everything that can fail. */
 int aloop__stream_start(aloop_stream *stream, aloop_stream_cb on_data,
                         void *arg)
 {
@@ -135,6 +164,7 @@ int aloop__stream_start(aloop_stream *stream, aloop_stream_cb on_data,
     return 0;
 }
 
+/* Nothing is lost: bytes stay in the kernel or in stream->input. */
 void aloop__stream_stop(aloop_stream *stream)
 {
     stream->on_data = NULL;
