@@ -3,7 +3,24 @@
  * A stream gets a writing half when something is written and gives it back when
  * everything is sent.  All pieces are sent in one gathered send, when the
  * stream's own callback returns or at the end of the turn.  Writability is
- * watched only after the kernel accepted less than that. */
+ * watched only after the kernel accepted less than that.
+ *
+ * Three ways lead into this file:
+ *
+ *     from on_data      aloop__stream_send_replies(), when it returns
+ *     from elsewhere    aloop__sender_flush_later(), and stream_flush_due()
+ *                       when the turn flushes
+ *     after EAGAIN      stream_ready() (stream.c), when the kernel accepts more
+ *
+ * Bytes that on_data echoes out of the receive buffer need no writing half, if
+ * the kernel accepts all of them: loop->lent only remembers where they are.
+ * They come before everything that is queued later; aloop__sender_get() ensures
+ * this.
+ *
+ * Nothing here calls the application.  What sending changes is reported to
+ * stream.c by the functions of struct aloop__stream_ops, which may end the
+ * stream: after `sent` it may be in loop->closed, with its memory still
+ * valid. */
 
 #include "loop/future.h"
 #include "loop/host.h"
@@ -20,7 +37,7 @@ enum {
 };
 
 /* Settles the drains and shutdowns whose condition is met, or all if writing
- * has failed. */
+ * has failed.  Settling removes no other wait from the list. */
 static void settle_waits(struct aloop__sender *sender)
 {
     struct aloop__node *node = sender->waits.next;
@@ -40,7 +57,8 @@ static void settle_waits(struct aloop__sender *sender)
     }
 }
 
-/* Shuts the connection down if that was requested and all bytes are sent. */
+/* Shuts the connection down if that was requested and all bytes are sent.  The
+ * reason for ENOTCONN is SO_ERROR.  The caller settles the waits afterwards. */
 static void shut_if_due(struct aloop__sender *sender)
 {
     aloop_stream *stream = sender->stream;
@@ -81,7 +99,8 @@ void aloop__sender_pause_if_due(struct aloop__sender *sender)
         sender->is_paused = true;
 }
 
-/* Ends a pause once the replies have fallen to the low-water mark. */
+/* Ends a pause once the replies have fallen to the low-water mark.  The two
+ * marks differ, so that reading does not stop and start with every send. */
 static void resume_if_drained(struct aloop__sender *sender)
 {
     if (!sender->is_paused || unsent_replies(sender) > sender->low)
@@ -119,8 +138,9 @@ void aloop__stream_fail_writing(aloop_stream *stream, int error)
         aloop__stream_ops_of(stream)->lost(stream, error);
 }
 
-/* Sends until the kernel accepts no more.  Returns whether unsent bytes are
- * left. */
+/* Sends until the kernel accepts no more, or has accepted SENDS_MAX times, so
+ * that one stream with a long queue does not delay the others.  Returns whether
+ * unsent bytes are left. */
 static bool send_all(struct aloop__sender *sender)
 {
     for (int i = 0; i < SENDS_MAX && !list_empty(&sender->pieces); i++) {
@@ -142,7 +162,10 @@ static bool send_all(struct aloop__sender *sender)
     return !list_empty(&sender->pieces);
 }
 
-/* Does what follows from a send, or from the end of writing. */
+/* Does what follows from a send, or from the end of writing.  The order
+ * matters: a shutdown comes after the last byte, its future settles after the
+ * shutdown, and a closed stream ends last, because ending it frees what the
+ * others use. */
 static void after_sending(struct aloop__sender *sender)
 {
     aloop__sender_set_sending(sender);
@@ -152,6 +175,7 @@ static void after_sending(struct aloop__sender *sender)
         aloop__stream_ops_of(sender->stream)->sent(sender->stream);
 }
 
+/* Sends, and watches for writability exactly while bytes are left. */
 static void flush_sender(struct aloop__sender *sender)
 {
     aloop_stream *stream = sender->stream;
@@ -170,6 +194,8 @@ static void flush_sender(struct aloop__sender *sender)
     after_sending(sender);
 }
 
+/* Nothing is scheduled if a flush follows anyway: when on_data returns, or when
+ * the kernel accepts more. */
 void aloop__sender_flush_later(struct aloop__sender *sender)
 {
     aloop_stream *stream = sender->stream;
@@ -210,7 +236,7 @@ static struct aloop__sender *new_sender(aloop_stream *stream)
 
 /* Takes the writing half away from a stream that has nothing to send.  Most
  * streams send everything immediately, so that the slab gives the next stream
- * the same memory. */
+ * the same memory, and an idle connection does without it. */
 static void release_if_idle(aloop_stream *stream)
 {
     struct aloop__sender *sender = stream->sender;
@@ -228,7 +254,9 @@ void aloop__sender_queued_more(struct aloop__sender *sender, size_t size)
     aloop__sender_flush_later(sender);
 }
 
-/* What on_data has lent is queued first, so that the order of bytes is kept. */
+/* What on_data has lent is queued first, so that the order of bytes is kept.
+ * If there is no memory for it, there is no writing half either, and it stays
+ * lent. */
 struct aloop__sender *aloop__sender_get(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
@@ -248,6 +276,8 @@ struct aloop__sender *aloop__sender_get(aloop_stream *stream)
     return sender;
 }
 
+/* If out of memory, writing fails, so that the close sends a reset instead of
+ * an end that would hide the loss. */
 void aloop__stream_queue_lent(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
@@ -279,7 +309,8 @@ static void stream_flush_due(struct aloop__ready *ready)
 
 /* After on_data. */
 
-/* Copies the pieces that were lent. */
+/* Copies the pieces that were lent, because the receive buffer is about to be
+ * used again.  If out of memory, the bytes are lost and writing fails. */
 static void own_pieces(struct aloop__sender *sender)
 {
     aloop_stream *stream = sender->stream;
@@ -291,7 +322,8 @@ static void own_pieces(struct aloop__sender *sender)
         aloop__stream_ops_of(stream)->sent(stream);
 }
 
-/* Queues lent bytes that the kernel did not accept. */
+/* Queues lent bytes that were not accepted.  They are the first of the queue,
+ * because a stream that lends has nothing queued. */
 static int queue_rest(aloop_stream *stream, const char *data, size_t size)
 {
     struct aloop__sender *sender = stream->sender;
@@ -309,7 +341,8 @@ static int queue_rest(aloop_stream *stream, const char *data, size_t size)
     return aloop__stream_want(stream, REACTOR_WRITE);
 }
 
-/* Sends the bytes that on_data has lent to a stream without a writing half. */
+/* Sends the bytes that on_data has lent.  This is the shortest way of an echo:
+ * one send, and no memory. */
 static void send_lent(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
@@ -333,6 +366,8 @@ static void send_lent(aloop_stream *stream)
     }
 }
 
+/* Either there are pieces or there are lent bytes, because aloop__sender_get()
+ * turns these into pieces. */
 void aloop__stream_send_replies(aloop_stream *stream)
 {
     struct aloop__sender *sender = stream->sender;
@@ -350,6 +385,8 @@ void aloop__stream_send_replies(aloop_stream *stream)
     release_if_idle(stream);
 }
 
+/* The caller has taken a piece out of the queue.  In an ordinary cancel the
+ * application knows that; at the loop's end the peer must learn it. */
 void aloop__stream_cut_short(aloop_stream *stream)
 {
     if (stream->handle.loop->is_ending && stream->write_error == 0)
