@@ -1,9 +1,18 @@
 /* The queue of bytes to send; see struct aloop__piece.
  *
- * Small writes are copied into one piece after the other; each is filled before
- * the next one is created.  Bytes that on_data puts directly out of the receive
- * buffer are lent: they are sent from there when on_data returns, and only the
- * bytes that the kernel did not accept are copied. */
+ *     sender->pieces:  [owned] [write] [owned] [lent]
+ *                       ^ sent from here        ^ appended here
+ *
+ * The bytes leave in the order of the calls, whatever the kinds of their
+ * pieces.  Small puts are copied into one piece after the other; each is filled
+ * before the next one is created.  Bytes that on_data puts directly out of the
+ * receive buffer are lent: they are sent from there when on_data returns, and
+ * only the bytes that the kernel did not accept are copied.  A PIECE_WRITE is
+ * part of its operation, and refers to memory of the caller.  Nothing is added
+ * to a PIECE_FDS, because its bytes are a message of their own.
+ *
+ * This file counts replies, which are the bytes that on_data has put.  Its
+ * callers count sender->queued.  stream_write.c and sender.c call it. */
 
 #include "stream/splice.h"
 #include "stream/stream.h"
@@ -15,6 +24,8 @@
 
 enum { LEND_MIN = 2048 }; /* Copying less costs no more than lending. */
 
+/* The buffers of owned pieces have different sizes and are reused by all
+ * streams of the loop (buffers.c); a lent piece has no bytes of its own. */
 void aloop__piece_free(struct aloop__sender *sender, struct aloop__piece *piece)
 {
     aloop *loop = sender->stream->handle.loop;
@@ -30,7 +41,8 @@ void aloop__piece_free(struct aloop__sender *sender, struct aloop__piece *piece)
         aloop__splice_free_piece(loop, piece);
 }
 
-/* Returns how many bytes fit into the last piece. */
+/* Returns how many bytes fit into the last piece.  Sending moves `data` forward
+ * in it, and the room in front of `data` is not used again. */
 static size_t room_left(const struct aloop__sender *sender)
 {
     struct aloop__piece *piece =
@@ -67,6 +79,8 @@ static void append_bytes(struct aloop__sender *sender, const char *data,
     count_put(sender, piece, size);
 }
 
+/* Returns an empty owned piece with room for `size` bytes or more: the buffer
+ * may be larger, and all of it is used.  Returns NULL if out of memory. */
 static struct aloop__piece *new_piece(aloop *loop, size_t size)
 {
     size_t whole = sizeof(struct aloop__piece) + size;
@@ -92,7 +106,8 @@ static bool is_lendable(const struct aloop__sender *sender, const char *data,
            aloop__is_received(sender->stream->handle.loop, data, size);
 }
 
-/* Queues the bytes without a copy.  Returns false if that is not possible. */
+/* Queues the bytes without a copy.  Returns false if that is not possible; out
+ * of memory is no failure here, because the caller then copies. */
 static bool lend(struct aloop__sender *sender, const char *data, size_t size)
 {
     struct aloop__piece *piece;
@@ -125,7 +140,8 @@ static struct aloop__piece *copy_bytes(aloop *loop, const char *data,
     return piece;
 }
 
-/* Replaces a lent piece by an owned one. */
+/* Replaces a lent piece by an owned one, in the same place.  A part of the lent
+ * bytes may have been sent already. */
 static bool own_piece(struct aloop__sender *sender, struct aloop__piece *lent)
 {
     struct aloop__piece *piece = copy_bytes(
@@ -154,7 +170,8 @@ static size_t next_room(const struct aloop__sender *sender, size_t size)
 }
 
 /* All memory is allocated before the first byte is copied, so that a failure
- * queues nothing. */
+ * queues nothing.  A put that is larger than the room of the last piece is
+ * divided. */
 int aloop__pieces_put(struct aloop__sender *sender, const char *data,
                       size_t size)
 {
@@ -244,6 +261,9 @@ int aloop__pieces_copy_reply(struct aloop__sender *sender, const char *data,
     return 0;
 }
 
+/* After a failure, lent pieces are left in the queue.  The caller then drops
+ * them all, or the next call copies them, before the receive buffer is used
+ * again. */
 bool aloop__pieces_own(struct aloop__sender *sender)
 {
     struct aloop__node *node = sender->pieces.next;

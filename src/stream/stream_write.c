@@ -1,7 +1,16 @@
 /* Writing to a stream: put, write, drain and shutdown.
  *
  * A put adds copied bytes to the pieces (pieces.c); a write operation adds a
- * piece that refers to the caller's bytes.  sender.c sends them. */
+ * piece that refers to the caller's bytes.  Neither sends: sender.c does that
+ * when the callback of the stream returns or the turn ends, so that all that
+ * was written until then leaves in one system call.
+ *
+ * The caller's bytes of a write must not change until its future has settled,
+ * which is when all of them were passed to the kernel or the piece was removed.
+ * A drain and a shutdown wait in sender->waits; sender.c settles them.
+ *
+ * A stream that has no memory for its writing half cannot be written to, but
+ * nothing that was written before is lost. */
 
 #include "loop/debug.h"
 #include "loop/future.h"
@@ -34,8 +43,9 @@ static bool may_lend(const aloop_stream *stream)
 }
 
 /* Lends received bytes that on_data puts, so that they are sent when it returns
- * and need no writing half.  Returns false if that is not possible: the stream
- * has bytes to send, or these bytes do not follow those that are lent. */
+ * and need no writing half.  Several puts are joined if their bytes are
+ * adjacent.  Returns false if that is not possible: the stream has bytes to
+ * send, or these bytes do not follow those that are lent. */
 static bool lend_received(aloop_stream *stream, const char *data, size_t size)
 {
     aloop *loop = stream->handle.loop;
@@ -51,6 +61,8 @@ static bool lend_received(aloop_stream *stream, const char *data, size_t size)
     return true;
 }
 
+/* Returns 1 if the caller should wait for a drain before it puts more.  The
+ * size is limited so that the size of a piece cannot overflow. */
 int aloop_stream_put(aloop_stream *stream, const void *data, size_t size)
 {
     int error = aloop__check_handle(stream, __func__);
@@ -71,6 +83,10 @@ int aloop_stream_put(aloop_stream *stream, const void *data, size_t size)
     return aloop__sender_queued(stream->sender) > stream->sender->high;
 }
 
+/* ops->cancel of a write: takes its piece out of the queue, and with it the
+ * caller's bytes.  If a part of them was sent already, the stream cannot
+ * continue behind the gap, and writing fails.  The rest of the function does
+ * what follows when the queue has become shorter. */
 static void write_cancel(aloop_future *future)
 {
     struct aloop__write *write =
@@ -91,12 +107,15 @@ static void write_cancel(aloop_future *future)
     aloop__sender_flush_later(sender); /* A shutdown or a close may be due. */
 }
 
+/* It is not live: sender->is_sending counts for all pieces together. */
 static const struct aloop__future_ops write_ops = {
     .name = "stream write",
     .size = sizeof(struct aloop__write),
     .cancel = write_cancel,
 };
 
+/* The piece is inside the operation, so that a write needs one allocation and
+ * its bytes are never copied. */
 aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
                                  size_t size)
 {
@@ -126,6 +145,8 @@ aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
     return &write->future;
 }
 
+/* ops->cancel of a drain or a shutdown.  A shutdown that was requested still
+ * takes place: `is_shut` stays set, and nothing could be put since. */
 static void stream_wait_cancel(aloop_future *future)
 {
     struct aloop__stream_wait *wait =
@@ -142,6 +163,7 @@ static const struct aloop__future_ops stream_wait_ops = {
     .is_live = true,
 };
 
+/* Lent bytes count, too: the application has put them. */
 size_t aloop_stream_queued(const aloop_stream *stream)
 {
     if (aloop__check_handle(stream, __func__) < 0)
@@ -150,7 +172,10 @@ size_t aloop_stream_queued(const aloop_stream *stream)
            (stream->sender != NULL ? aloop__sender_queued(stream->sender) : 0);
 }
 
-/* Returns the future of a drain or a shutdown. */
+/* Returns the future of a drain or a shutdown.  A drain without a writing half
+ * has nothing to wait for.  A shutdown waits for the flush of the turn even if
+ * nothing is queued, because what was written before in this turn is sent
+ * there. */
 static aloop_future *wait_until_sent(aloop_stream *stream, bool is_shutdown,
                                      const char *function)
 {
