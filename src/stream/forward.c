@@ -1,15 +1,32 @@
-/* aloop_stream_forward(): copies from one stream to another, with
- * back-pressure.
+/* aloop_stream_forward(): copies from one stream to another, with back
+ * pressure.
  *
- *   FLOWING --over the high-water mark--> WAITING (for a drain of `to`)
- *      ^                                     |
- *      +-------------------------------------+
- *      |
- *      +--the end of `from`--> CLOSING (a shutdown of `to`) --> settled
+ *     FLOWING --over the high-water mark--> WAITING (for a drain of `to`)
+ *        ^                                     |
+ *        +-------------------------------------+
+ *        |
+ *        +--the end of `from`--> CLOSING (a shutdown of `to`) --> settled
+ *
+ * It is built from the functions that an application would use: a callback on
+ * `from`, puts, drains and a shutdown of `to`.  At most the high-water mark and
+ * one receive are queued.  A drain or shutdown is a future, which the forward
+ * waits for by its awaiter `step`.
+ *
+ * Large transfers between sockets and pipes are not copied.  After SPLICE_AFTER
+ * bytes in large parts the forward opens a pipe (splice.c), and receives into
+ * it.  It goes back to copying when little is received at a time, and copies
+ * whenever the pipe cannot be used: an end, an error and a full pipe are found
+ * by the usual receive.  Nothing else has to know about the pipe, because its
+ * bytes are pieces in the queue of `to`.
  *
  * Both streams point to the forward, and closing one of them cancels it.  Until
  * it settles, `from` cannot be read, started or stopped by other code, because
- * that would take bytes out of the middle. */
+ * that would take bytes out of the middle.
+ *
+ * A side may fail while the forward uses only the other one.  Therefore
+ * REACTOR_HANGUP is watched, of `to` from the beginning and of `from` from the
+ * first drain on.  It stays watched afterwards, until an event shows that it is
+ * useless, because that costs no system calls. */
 
 #include "loop/debug.h"
 #include "loop/future.h"
@@ -27,6 +44,8 @@ enum {
 struct aloop__forward {
     aloop_future future;
     struct aloop__awaiter step; /* Waits for a drain or the shutdown. */
+    /* Both exist until the forward settles, because their close ends it
+     * first. */
     aloop_stream *from;
     aloop_stream *to;
     bool is_closing;    /* `step` is the shutdown. */
@@ -41,7 +60,7 @@ struct aloop__forward {
     void (*on_ready)(struct aloop__io *io, unsigned bits);
 };
 
-/* Detaches the forward from both streams and settles it. */
+/* Detaches the forward from both streams and settles it, which may free it. */
 static void finish_forward(struct aloop__forward *forward, ssize_t status)
 {
     if (forward->splice != NULL) {
@@ -232,7 +251,8 @@ static void forward_data(aloop_stream *from, const void *data, ssize_t size,
         wait_for_drain(forward);
 }
 
-/* A drain or the shutdown has settled. */
+/* ready->run of the awaiter: a drain or the shutdown has settled.  `to` may
+ * have failed since. */
 static void forward_step(struct aloop__ready *ready)
 {
     struct aloop__forward *forward =
