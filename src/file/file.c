@@ -1,4 +1,14 @@
-/* Opening and closing files, and their positions. */
+/* Opening and closing files, and their positions.
+ *
+ *     aloop_file_open() --open_work() on a thread--> open_done() --> the caller
+ *                                                       | not wanted any more
+ *                                                       v
+ *     aloop_file_close() --last operation ended--> aloop__file_end()
+ *
+ * The handle is made before the operation is submitted, so that nothing can
+ * fail once the descriptor is open, and so that the end of the loop finds the
+ * file in every state.  The application gets it only when the open has
+ * succeeded. */
 
 #include "file/file.h"
 
@@ -12,7 +22,9 @@
 /* Closing. */
 
 /* Ends the operations that no thread has begun.  The last one comes first, so
- * that no end of one begins another one. */
+ * that no end of one begins another one.  Those that a thread has begun end
+ * later, and the last of them closes the descriptor
+ * (aloop__file_use_left()). */
 static void end_waiting(aloop_file *file)
 {
     struct aloop__node *node = file->operations.prev;
@@ -27,8 +39,9 @@ static void end_waiting(aloop_file *file)
     }
 }
 
-/* The second call of an end that waits for operations is that of the loop's
- * end, when no thread uses the descriptor any more. */
+/* handle->close, and aloop_file_close().  The second call of an end that waits
+ * for operations is that of the loop's end, when no thread uses the descriptor
+ * any more. */
 static void file_close(struct aloop__handle *handle)
 {
     aloop_file *file = CONTAINER_OF(handle, aloop_file, handle);
@@ -68,6 +81,7 @@ void aloop_file_close(aloop_file *file)
 
 /* Opening. */
 
+/* Makes a file without a descriptor.  Returns NULL if out of memory. */
 static aloop_file *file_new(aloop *loop)
 {
     aloop_file *file = aloop__handle_new(loop, &file_ops);
@@ -297,6 +311,8 @@ int aloop_file_adopt(aloop *loop, int fd, aloop_file **ret_file)
     return 0;
 }
 
+/* Gives the descriptor back in the state that other code expects: with the
+ * position of the file, and blocking unless it was opened otherwise. */
 int aloop_file_detach(aloop_file *file)
 {
     int fd = aloop__check_handle(file, __func__);
@@ -335,6 +351,9 @@ int64_t aloop_file_position(const aloop_file *file)
     return file->has_position ? file->position : ALOOP_ESPIPE;
 }
 
+/* Fails while operations at the position are pending: their results depend on
+ * it.  The position is a number of this file, so that no system call is
+ * needed. */
 int64_t aloop_file_seek(aloop_file *file, int64_t offset, int origin)
 {
     int error = aloop__check_handle(file, __func__);

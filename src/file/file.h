@@ -1,9 +1,11 @@
 /* Open files, from the inside.
  *
  *     file.c         opening, closing, the position
+ *     file_close.c   closing descriptors
  *     file_change.c  attributes, size, synchronization
  *     file_data.c    reading and writing; file_transfer.c, its work on a thread
- *     file_cached.c  reads on the loop's thread
+ *     file_device.c  opening on the loop's thread
+ *     file_cached.c  reads of one buffer; reads on the loop's thread
  *
  * A file is a handle that never calls back.  Its operations are futures and are
  * in file->operations until they end.  A file that was closed stays until its

@@ -1,5 +1,9 @@
 /* Reads on the loop's own thread, of what the page cache has.
  *
+ * Reads of one buffer begin here, because most of their time is that of the one
+ * call of the system, and a few branches more can be measured.  All others, and
+ * those that are not of the usual kind, begin in file_data.c.
+ *
  * The kernel is asked for bytes without waiting for the disk.  That is done for
  * regular files only, and not with O_DIRECT, because the call would then wait
  * for the device.  A file whose file system refuses it is marked.

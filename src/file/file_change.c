@@ -1,10 +1,15 @@
-/* The attributes and the size of open files, and their synchronization. */
+/* The attributes and the size of open files, and their synchronization.
+ *
+ * Four kinds of operations that differ only in their system call.  Each is
+ * always done on the pool: fstat() may wait for a network, the others for a
+ * disk.  They do not wait for reads and writes of the file that have begun. */
 
 #include "file/file.h"
 #include "loop/debug.h"
 #include "os/sys_file.h"
 
-/* Each kind uses those members that it needs. */
+/* The operation of all four kinds.  Each kind uses those members that it
+ * needs. */
 struct change {
     struct aloop__file_use use;
     aloop_stat *ret_stat;
@@ -17,6 +22,9 @@ static struct change *change_from(struct aloop__file_op *op)
     return CONTAINER_OF(op, struct change, use.op);
 }
 
+/* The four works, each on a thread.  stat_work() writes to the operation,
+ * because the memory of the caller may be gone if the future is not wanted any
+ * more. */
 static ssize_t stat_work(struct aloop__file_op *op)
 {
     struct change *change = change_from(op);
@@ -41,6 +49,7 @@ static ssize_t datasync_work(struct aloop__file_op *op)
     return aloop__sys_fdatasync(change_from(op)->use.file->fd);
 }
 
+/* kind->done of all kinds: copies the result, and leaves the file. */
 static bool change_done(struct aloop__file_op *op)
 {
     struct change *change = change_from(op);
@@ -52,6 +61,7 @@ static bool change_done(struct aloop__file_op *op)
     return true;
 }
 
+/* kind->cancel: no thread has begun it. */
 static void change_cancel(struct aloop__file_op *op)
 {
     aloop__file_use_left(&change_from(op)->use);
@@ -73,6 +83,7 @@ static const struct aloop__file_op_kind sync_kind =
 static const struct aloop__file_op_kind datasync_kind =
     CHANGE_KIND("file datasync", datasync_work);
 
+/* Starts an operation of any of the kinds. */
 static aloop_future *start_change(aloop_file *file,
                                   const struct aloop__file_op_kind *kind,
                                   const char *function, int64_t size,

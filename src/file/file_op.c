@@ -1,4 +1,9 @@
-/* File operations; see file_op.h. */
+/* File operations; see file_op.h.
+ *
+ * This file connects three things that know nothing of each other: the future,
+ * the job of the pool, and the kind.  While a thread runs op_work() the
+ * operation belongs to that thread, except for `is_cancelled`.  At all other
+ * times it belongs to the thread of the loop. */
 
 #include "file/file_op.h"
 
@@ -18,7 +23,8 @@ static struct aloop__file_op *op_of(aloop_future *future)
     return CONTAINER_OF(future, struct aloop__file_op, future);
 }
 
-/* The kernel refuses longer paths; the limit bounds the copy. */
+/* Returns the size of a path, with its end.  The kernel refuses longer paths;
+ * the limit bounds the copy. */
 static int check_path(const char *path, size_t *ret_size)
 {
     const char *end;
@@ -32,6 +38,8 @@ static int check_path(const char *path, size_t *ret_size)
     return 0;
 }
 
+/* Copies the paths that the kind requires into one block.  The caller's texts
+ * may end before a thread reads them. */
 static int copy_paths(struct aloop__file_op *op, const char *path,
                       const char *target)
 {
@@ -95,6 +103,7 @@ void *aloop__file_op_new(aloop *loop, const struct aloop__file_op_kind *kind,
     return NULL;
 }
 
+/* The settled future may be kept for long, and until the loop is freed. */
 void aloop__file_op_end(struct aloop__file_op *op, ssize_t status)
 {
     assert(!op->is_submitted);
@@ -102,6 +111,7 @@ void aloop__file_op_end(struct aloop__file_op *op, ssize_t status)
     aloop__future_settle(&op->future, status);
 }
 
+/* job->work, on a thread. */
 static void op_work(struct aloop__job *job)
 {
     struct aloop__file_op *op = CONTAINER_OF(job, struct aloop__file_op, job);
@@ -111,6 +121,8 @@ static void op_work(struct aloop__job *job)
     atomic_store_explicit(&op->is_at_work, false, memory_order_relaxed);
 }
 
+/* Called once for each submission, with the error of a job that did not run.
+ * The kind may submit the operation again; then it has not ended. */
 static void op_ended(struct aloop__file_op *op, int error)
 {
     const struct aloop__file_op_kind *kind = aloop__file_op_kind_of(op);
@@ -122,11 +134,14 @@ static void op_ended(struct aloop__file_op *op, int error)
         aloop__file_op_end(op, op->status);
 }
 
+/* job->done, on the loop's thread. */
 static void op_done(struct aloop__job *job, int error)
 {
     op_ended(CONTAINER_OF(job, struct aloop__file_op, job), error);
 }
 
+/* Hands the operation to the pool, which owns the job until op_done() or a
+ * success of aloop__file_op_take_back(). */
 static int submit_op(struct aloop__file_op *op, bool is_first)
 {
     aloop *loop = op->future.loop;
@@ -142,6 +157,8 @@ static int submit_op(struct aloop__file_op *op, bool is_first)
     return error;
 }
 
+/* The future is returned even if it has failed: it is pending or has
+ * settled. */
 aloop_future *aloop__file_op_submit(struct aloop__file_op *op)
 {
     aloop_future *future = &op->future;
@@ -162,6 +179,7 @@ int aloop__file_op_submit_first(struct aloop__file_op *op)
     return submit_op(op, true);
 }
 
+/* An operation that was not submitted counts as taken back. */
 bool aloop__file_op_take_back(struct aloop__file_op *op)
 {
     if (op->is_submitted && !aloop__pool_take_back(op->future.loop, &op->job))
@@ -170,6 +188,9 @@ bool aloop__file_op_take_back(struct aloop__file_op *op)
     return true;
 }
 
+/* ops->cancel.  If a thread has begun the work, it sees the flag between two
+ * steps, and the operation ends in op_done(): until then the thread uses memory
+ * of the caller. */
 void aloop__file_op_cancel(aloop_future *future)
 {
     struct aloop__file_op *op = op_of(future);
@@ -184,6 +205,7 @@ void aloop__file_op_cancel(aloop_future *future)
         aloop__file_op_end(op, ALOOP_ECANCELED);
 }
 
+/* ops->fini. */
 void aloop__file_op_fini(aloop_future *future)
 {
     free_parts(op_of(future));

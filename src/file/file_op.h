@@ -56,7 +56,8 @@ struct aloop__file_op_kind {
      * taken back from the pool, or it was never there.  Ends it, now or later.
      * NULL ends it with ALOOP_ECANCELED. */
     void (*cancel)(struct aloop__file_op *op);
-    /* Frees what the kind's own members refer to.  May be NULL. */
+    /* Frees what the kind's own members refer to, right before the future
+     * settles, or when it is freed without a status.  May be NULL. */
     void (*fini)(struct aloop__file_op *op);
 };
 
@@ -91,7 +92,8 @@ int aloop__file_op_submit_first(struct aloop__file_op *op);
 /* Takes the operation back from the pool.  Returns false if a thread has begun
  * it. */
 bool aloop__file_op_take_back(struct aloop__file_op *op);
-/* Settles an operation that is not in the pool.  Does not call done(). */
+/* Settles an operation that is not in the pool, after fini().  Does not call
+ * done(). */
 void aloop__file_op_end(struct aloop__file_op *op, ssize_t status);
 
 static inline const struct aloop__file_op_kind *aloop__file_op_kind_of(
