@@ -1,5 +1,14 @@
 /* Reading and writing open files.
  *
+ *     start_data() --in the page cache--> settled, no operation
+ *         |
+ *         | at the position: joins the queue          with an offset: no queue
+ *         v                                               |
+ *     begin_next() --the first of its queue--> begin_data() <--+
+ *         |
+ *         +--has a position---------------> pool --> data_done()
+ *         +--none: wait in the reactor----> pool --> data_done(), or wait again
+ *
  * Operations at the position wait in a queue of the file, whose first one has
  * begun: it gets the position of the file, and moves it when it ends.  The
  * others have offsets of their own and begin immediately.  file_transfer.c does
@@ -7,7 +16,11 @@
  *
  * A file without a position has a queue for each direction.  Its operations
  * first wait in the reactor, so that they occupy no thread and can be
- * cancelled.  They wait again when the descriptor would block. */
+ * cancelled.  They wait again when the descriptor would block.
+ *
+ * An operation leaves its file directly before it settles.  After the last one
+ * has left a closed file, the file is in loop->closed, with its memory still
+ * valid: code here may look at the queues, which are empty then. */
 
 #include "aloop/file_data.h"
 
@@ -23,6 +36,8 @@ static struct aloop__file_data *first_in(const struct aloop__node *queue)
                : CONTAINER_OF(queue->next, struct aloop__file_data, queued);
 }
 
+/* Returns the queue of an operation at the position: that of its direction if
+ * the file has no position, because the directions are independent then. */
 static struct aloop__node *queue_of(const struct aloop__file_data *data)
 {
     aloop_file *file = data->use.file;
@@ -31,7 +46,10 @@ static struct aloop__node *queue_of(const struct aloop__file_data *data)
     return &file->queues[is_second ? FILE_WRITES : FILE_READS];
 }
 
-/* Moves the position of the file when an operation at it ends. */
+/* Moves the position of the file when an operation at it ends.  A read that has
+ * failed does not move it, because its bytes are not delivered; a write moves
+ * it by what was written.  After an append the position is the end that the
+ * system found. */
 static void move_position(const struct aloop__file_data *data, ssize_t status)
 {
     aloop_file *file = data->use.file;
@@ -54,6 +72,7 @@ static void leave_file(struct aloop__file_data *data, ssize_t status)
     aloop__file_use_left(&data->use);
 }
 
+/* Watches exactly what the first operations of the queues wait for. */
 static int arm_waiting(aloop_file *file)
 {
     static const unsigned bits[FILE_QUEUES] = {REACTOR_READ, REACTOR_WRITE};
@@ -90,8 +109,9 @@ static int wait_until_ready(struct aloop__file_data *data)
     return error;
 }
 
-/* Returns true if the operation is under way.  Otherwise it ends now, with
- * op.status. */
+/* Begins an operation that is the first of its queue or has no queue.  Returns
+ * true if the operation is under way.  Otherwise it ends now, with op.status.
+ * `was_tried` is true if the page cache was asked for it a moment ago. */
 static bool begin_data(struct aloop__file_data *data, bool was_tried)
 {
     aloop_file *file = data->use.file;
@@ -119,7 +139,7 @@ static bool begin_data(struct aloop__file_data *data, bool was_tried)
 }
 
 /* Begins the first operation of a queue.  Those that end now are followed by
- * the next one. */
+ * the next one, in a loop instead of a recursion. */
 static void begin_next(struct aloop__node *queue, bool was_tried)
 {
     struct aloop__file_data *data;
@@ -147,6 +167,8 @@ static int wait_again(struct aloop__file_data *data)
     return error == 0 ? ALOOP_PENDING : error;
 }
 
+/* kind->done.  The next operation of the queue begins after this one has moved
+ * the position, and before its future settles. */
 static bool data_done(struct aloop__file_op *op)
 {
     struct aloop__file_data *data = aloop__file_data_of(op);
@@ -163,6 +185,9 @@ static bool data_done(struct aloop__file_op *op)
     return true;
 }
 
+/* kind->cancel: the operation waits in its queue, in the reactor or in the
+ * pool.  `data` may be freed when it has ended; the queue is part of the
+ * file. */
 static void data_cancel(struct aloop__file_op *op)
 {
     struct aloop__file_data *data = aloop__file_data_of(op);
@@ -211,6 +236,8 @@ static void stop_waiting(aloop_file *file, struct aloop__node *queue, int error)
     begin_next(queue, false);
 }
 
+/* on_ready of the watch.  An error, also that of an eviction, concerns both
+ * directions: the system call of the operation then returns it. */
 static void file_ready(struct aloop__io *io, unsigned bits)
 {
     struct aloop__io_shared *watch =

@@ -1,7 +1,19 @@
 /* The work of reads and writes, on a thread of the pool.
  *
  * It transfers pieces of up to PIECE_MAX bytes until all buffers are done, and
- * looks between two of them whether the operation was cancelled. */
+ * looks between two of them whether the operation was cancelled.
+ *
+ *     file                        a read ends       a write ends
+ *     with a position             when full, or     when all is written
+ *                                 at the end
+ *     without, non-blocking       after one call    when all is written, or
+ *                                                   it would block
+ *     without, blocking           after one call    after one call of PIPE_BUF
+ *                                                   bytes; it then waits again
+ *
+ * Only the operation and the descriptor are used here.  The file is valid,
+ * because it waits for its operations, and the fields that are read here do not
+ * change while one is in the pool. */
 
 #include "file/file_data.h"
 
@@ -14,6 +26,7 @@ enum {
     PIPE_PIECE_MAX = 512
 };
 
+/* Also used on the loop's thread, for what was read from the page cache. */
 void aloop__file_data_advance(struct aloop__file_data *data, size_t size)
 {
     data->moved += size;
@@ -46,7 +59,9 @@ static size_t next_pieces(const struct aloop__file_data *data, size_t max,
     return count;
 }
 
-/* Returns how many bytes the next call may transfer. */
+/* Returns how many bytes the next call may transfer.  Offsets end at INT64_MAX,
+ * and the system refuses a call that would cross that.  A blocking pipe that is
+ * ready accepts PIPE_BUF bytes without blocking (pipe(7)). */
 static size_t piece_max(const struct aloop__file_data *data)
 {
     const aloop_file *file = data->use.file;
@@ -59,7 +74,8 @@ static size_t piece_max(const struct aloop__file_data *data)
     return room < PIECE_MAX ? (size_t) room : PIECE_MAX;
 }
 
-/* Calls the system once. */
+/* Calls the system once.  An append is written without an offset, because only
+ * the system knows the end of the file (open(2), O_APPEND). */
 static ssize_t transfer(const struct aloop__file_data *data)
 {
     const aloop_file *file = data->use.file;
@@ -88,6 +104,8 @@ static bool is_piecewise(const struct aloop__file_data *data)
     return !file->has_position && (!data->is_write || file->is_blocking);
 }
 
+/* Returns the status of the operation.  A cancel between two pieces ends it
+ * with ALOOP_ECANCELED; the position is not moved then by a read. */
 static ssize_t transfer_all(struct aloop__file_data *data)
 {
     while (data->moved < data->size) {
@@ -110,6 +128,8 @@ static ssize_t transfer_all(struct aloop__file_data *data)
     return (ssize_t) data->moved;
 }
 
+/* kind->work.  The end of the file after an append is asked here, where waiting
+ * does no harm; it is the new position. */
 ssize_t aloop__file_data_work(struct aloop__file_op *op)
 {
     struct aloop__file_data *data = aloop__file_data_of(op);
