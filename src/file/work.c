@@ -1,4 +1,9 @@
-/* Functions of the application on threads of the pool. */
+/* Functions of the application on threads of the pool: aloop_work().
+ *
+ * A work is a future and a job.  The thread uses `fn`, `arg` and `result` only,
+ * and hands them back with the job.  The memory that `arg` points to may be on
+ * the stack of the waiting task, because the future settles only when the
+ * function has ended. */
 
 #include "aloop/work.h"
 
@@ -8,6 +13,8 @@
 #include "loop/future.h"
 #include "loop/pool.h"
 
+/* The future of aloop_work().  Its tie lets a composition that is out of memory
+ * wait until the function has ended (tie.c). */
 struct work {
     aloop_future future;
     struct aloop__job job;
@@ -22,6 +29,7 @@ static struct work *work_of(struct aloop__job *job)
     return CONTAINER_OF(job, struct work, job);
 }
 
+/* job->work, on a thread. */
 static void work_run(struct aloop__job *job)
 {
     struct work *work = work_of(job);
@@ -29,6 +37,8 @@ static void work_run(struct aloop__job *job)
     work->result = work->fn(work->arg);
 }
 
+/* job->done, on the loop's thread.  `error` means that the function did not
+ * run. */
 static void work_done(struct aloop__job *job, int error)
 {
     struct work *work = work_of(job);
@@ -39,6 +49,8 @@ static void work_done(struct aloop__job *job, int error)
     aloop__future_settle(&work->future, status);
 }
 
+/* ops->cancel.  A function that has begun cannot be interrupted; its status is
+ * delivered by work_done(). */
 static void work_cancel(aloop_future *future)
 {
     struct work *work = CONTAINER_OF(future, struct work, future);
@@ -82,6 +94,8 @@ _Static_assert((int) ALOOP_LANE_FILE == (int) LANE_FILE &&
                    (int) ALOOP_LANE_WORK == (int) LANE_WORK,
                "the public lanes are those of the pool");
 
+/* The caller's struct may be smaller or larger than the library's (options.h):
+ * exactly ret_info->size bytes are written. */
 int aloop_pool_info_get(aloop *loop, aloop_lane lane, aloop_pool_info *ret_info)
 {
     int error = aloop__check_loop(loop, __func__);

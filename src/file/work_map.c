@@ -1,10 +1,15 @@
 /* aloop_work_map: runs a function for each item of an array, on threads of the
  * pool.
  *
- * The map has as many jobs as items may run simultaneously.  Each job takes the
- * next item from a counter that all of them share, so that short items cost no
- * way through the loop.  It returns to the loop from time to time, which
- * submits it again behind other work. */
+ * The map has as many jobs, the runners, as items may run simultaneously.  Each
+ * takes the next item from a counter that all of them share, so that short
+ * items cost no way through the loop.  After STRETCH_NS a runner returns to the
+ * loop, which submits it again behind other work.
+ *
+ * The first failure, or a cancel, decides the status.  It moves the counter to
+ * the end, so that no further item begins.  The map settles when the pool has
+ * none of its runners any more: then no thread uses `items` or the map
+ * itself. */
 
 #include "aloop/work.h"
 #include "loop/debug.h"
@@ -12,6 +17,8 @@
 #include "loop/pool.h"
 #include "os/sys.h"
 
+/* A runner is not interrupted in an item; this limits how many short ones it
+ * runs. */
 enum { STRETCH_NS = 1000000 };
 
 struct work_map;
@@ -50,8 +57,9 @@ static struct work_map *work_map_of(aloop_future *future)
     return CONTAINER_OF(future, struct work_map, future);
 }
 
-/* Lets no further item begin.  `item` is the one that has failed, or
- * `count`. */
+/* Lets no further item begin.  `item` is the one that has failed, or `count`.
+ * The exchange lets one thread write `error` and `failed`; the loop's thread
+ * reads them after all runners have returned, which orders the accesses. */
 static void decide(struct work_map *map, ssize_t error, size_t item)
 {
     if (!atomic_exchange(&map->is_decided, true)) {
@@ -61,11 +69,14 @@ static void decide(struct work_map *map, ssize_t error, size_t item)
     atomic_store(&map->next, map->count);
 }
 
+/* Returns whether an item has not begun. */
 static bool has_items(struct work_map *map)
 {
     return atomic_load(&map->next) < map->count;
 }
 
+/* Takes the next item.  The counter is never moved beyond `count`, so that it
+ * cannot overflow, and decide() is not undone. */
 static bool take_item(struct work_map *map, size_t *ret_item)
 {
     *ret_item = atomic_load(&map->next);
@@ -76,6 +87,7 @@ static bool take_item(struct work_map *map, size_t *ret_item)
     return true;
 }
 
+/* job->work, on a thread.  ALOOP_PENDING is not a status. */
 static void runner_run(struct aloop__job *job)
 {
     struct work_map *map = runner_of(job)->map;
@@ -92,6 +104,7 @@ static void runner_run(struct aloop__job *job)
     }
 }
 
+/* ops->fini; also called when the map settles. */
 static void work_map_fini(aloop_future *future)
 {
     struct work_map *map = work_map_of(future);
@@ -119,7 +132,9 @@ static int submit_runner(struct runner *runner)
     return error;
 }
 
-/* An error of one runner matters only if no other is left for the items. */
+/* job->done, on the loop's thread.  The runner is submitted again if there are
+ * items left.  An error of one runner matters only if no other is left for the
+ * items. */
 static void runner_done(struct aloop__job *job, int error)
 {
     struct runner *runner = runner_of(job);
@@ -134,6 +149,9 @@ static void runner_done(struct aloop__job *job, int error)
     settle_if_ended(map);
 }
 
+/* ops->cancel: takes back the runners that no thread has begun.  The items of
+ * the others run to their end.  If no item was left, the cancel has no
+ * effect. */
 static void work_map_cancel(aloop_future *future)
 {
     struct work_map *map = work_map_of(future);
@@ -168,6 +186,8 @@ static const struct aloop__future_ops work_map_ops = {
     .fini = work_map_fini,
 };
 
+/* Allocates the runners: as many as the lane has threads, or fewer if the limit
+ * or the number of items is smaller.  Returns false if out of memory. */
 static bool make_runners(struct work_map *map, size_t limit)
 {
     aloop *loop = map->future.loop;
@@ -190,6 +210,8 @@ static bool make_runners(struct work_map *map, size_t limit)
     return true;
 }
 
+/* Submits the runners.  One is enough to run all items, so that an error
+ * matters only if it was that of the first one. */
 static void start_runners(struct work_map *map)
 {
     int error = 0;
