@@ -2,7 +2,15 @@
  *
  * A wait unlocks the mutex.  When it ends, for whatever reason, the mutex is
  * locked again.  Therefore the future of that second lock is created before the
- * unlock, while the wait can still fail without an effect. */
+ * unlock, while the wait can still fail without an effect.
+ *
+ *     begin_wait()     both futures are created; the waiter joins the queue of
+ *                      the condition, and the mutex is unlocked
+ *     aloop_await()    until a notify, a cancel or a deadline
+ *     relock()         the second lock joins the queue of the mutex
+ *
+ * No notify is lost between the unlock and the wait, because begin_wait() does
+ * both before other code can run. */
 
 #include "loop/debug.h"
 #include "loop/future.h"
@@ -13,6 +21,7 @@
 /* Time for other tasks to clean up, in aloop_free(). */
 enum { RELOCK_TURNS = 100 };
 
+/* A condition does not refer to a mutex: each wait names one. */
 struct aloop_condition {
     struct aloop__wait_queue queue;
 };
@@ -29,6 +38,7 @@ aloop_condition *aloop_condition_new(aloop *loop)
     return condition;
 }
 
+/* Waits end with ALOOP_ECLOSED, after they have locked their mutex again. */
 void aloop_condition_free(aloop_condition *condition)
 {
     if (condition == NULL)
@@ -67,7 +77,9 @@ static const struct aloop__future_ops relock_ops = {
     .fini = aloop__permit_fini,
 };
 
-/* Locks the mutex again, with the future that was created for it. */
+/* Locks the mutex again, with the future that was created for it.  This await
+ * is not interrupted: the cancel of the future has no effect until it is
+ * locked. */
 static ssize_t relock(struct aloop__permit *permit)
 {
     aloop_semaphore *semaphore = permit->semaphore;
@@ -111,6 +123,8 @@ static int begin_wait(aloop_condition *condition, aloop_semaphore *semaphore,
     return 0;
 }
 
+/* It is a function and no future, because its second part, the lock, needs a
+ * task that awaits it. */
 ssize_t aloop_condition_wait(aloop_condition *condition, aloop_mutex *mutex)
 {
     struct aloop__task *task = aloop__task_current();
@@ -135,6 +149,8 @@ ssize_t aloop_condition_wait(aloop_condition *condition, aloop_mutex *mutex)
     return error < 0 ? error : status;
 }
 
+/* Settles the oldest wait.  Its task still has to lock the mutex, which the
+ * caller usually holds. */
 int aloop_condition_notify(aloop_condition *condition)
 {
     struct aloop__waiter *waiter;

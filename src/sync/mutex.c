@@ -1,4 +1,8 @@
-/* Mutexes: semaphores with one permit. */
+/* Mutexes: semaphores with one permit (semaphore.c).
+ *
+ * A task that unlocks a mutex gives it directly to the first waiter, which owns
+ * it before its task runs.  No other task can lock it in between, so that the
+ * order of the waiters is kept. */
 
 #include "loop/debug.h"
 #include "loop/future.h"
@@ -42,6 +46,7 @@ aloop_future *aloop_mutex_lock(aloop_mutex *mutex)
     return aloop__semaphore_acquire(&mutex->semaphore, 1, &lock_ops);
 }
 
+/* Fails also while others wait: it must not overtake them. */
 int aloop_mutex_try_lock(aloop_mutex *mutex)
 {
     if (mutex == NULL)
@@ -51,6 +56,7 @@ int aloop_mutex_try_lock(aloop_mutex *mutex)
     return aloop__semaphore_try(&mutex->semaphore, 1);
 }
 
+/* Any code of the loop may unlock a mutex that is locked. */
 int aloop_mutex_unlock(aloop_mutex *mutex)
 {
     if (mutex == NULL)

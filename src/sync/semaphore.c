@@ -1,4 +1,11 @@
-/* Semaphores; see semaphore.h. */
+/* Semaphores; see semaphore.h, which has the invariants.
+ *
+ * mutex.c and condition.c use the same functions: a mutex is a semaphore with
+ * one permit, and the end of a condition's wait is an acquire.
+ *
+ * Nothing here calls the application: serving settles futures, and their tasks
+ * run in the next turn.  The permits belong to them from the moment of serving,
+ * so that a task that asks in between cannot take them. */
 
 #include "loop/debug.h"
 #include "loop/future.h"
@@ -53,7 +60,8 @@ void aloop__semaphore_serve(aloop_semaphore *semaphore)
     }
 }
 
-/* The number of free permits saturates at SIZE_MAX. */
+/* Called by a release, and for permits that were given but not received.  The
+ * number of free permits saturates at SIZE_MAX. */
 void aloop__semaphore_give(aloop_semaphore *semaphore, size_t count)
 {
     if (count > SIZE_MAX - semaphore->free)
@@ -62,6 +70,9 @@ void aloop__semaphore_give(aloop_semaphore *semaphore, size_t count)
     aloop__semaphore_serve(semaphore);
 }
 
+/* ops->cancel: it settles immediately, because the operation is only an entry
+ * of the queue.  It is not called after permits were given, because this
+ * settles the future. */
 void aloop__permit_cancel(aloop_future *future)
 {
     struct aloop__waiter *waiter = aloop__waiter_of(future);
@@ -73,7 +84,7 @@ void aloop__permit_cancel(aloop_future *future)
     aloop__semaphore_serve(semaphore);
 }
 
-/* Gives the permits back if they were given but never received. */
+/* ops->fini: gives the permits back if they were given but never received. */
 void aloop__permit_fini(aloop_future *future)
 {
     struct aloop__permit *permit = aloop__permit_of(aloop__waiter_of(future));
@@ -121,6 +132,7 @@ int aloop__semaphore_try(aloop_semaphore *semaphore, size_t count)
     return 0;
 }
 
+/* The caller has allocated the semaphore, zeroed, alone or in a mutex. */
 void aloop__semaphore_init(aloop_semaphore *semaphore, aloop *loop,
                            size_t count)
 {
@@ -129,6 +141,8 @@ void aloop__semaphore_init(aloop_semaphore *semaphore, aloop *loop,
     semaphore->free = count;
 }
 
+/* Fails the waiters with ALOOP_ECLOSED, and leaves no pointer to the
+ * semaphore. */
 void aloop__semaphore_fini(aloop_semaphore *semaphore)
 {
     struct aloop__node *node;
@@ -182,6 +196,8 @@ int aloop_semaphore_try_acquire(aloop_semaphore *semaphore, size_t count)
     return aloop__semaphore_try(semaphore, count);
 }
 
+/* The caller need not be the one that has acquired the permits; a semaphore can
+ * also count events. */
 int aloop_semaphore_release(aloop_semaphore *semaphore, size_t count)
 {
     if (semaphore == NULL || count == 0 || count > SIZE_MAX - semaphore->free)
