@@ -11,6 +11,7 @@
 
 struct aloop__wait_queue {
     aloop *loop;
+    /* Of struct aloop__waiter, the oldest first. */
     struct aloop__node waiters;
     size_t count;
 };
@@ -27,7 +28,8 @@ void aloop__wait_queue_init(struct aloop__wait_queue *queue, aloop *loop);
 /* Returns a new waiter of ops->size bytes that is in no queue, or NULL if out
  * of memory. */
 void *aloop__waiter_new(aloop *loop, const struct aloop__future_ops *ops);
-/* Discards a waiter that no other code refers to. */
+/* Settles and frees a waiter that is in no queue and that no other code refers
+ * to. */
 void aloop__waiter_drop(struct aloop__waiter *waiter);
 
 void aloop__wait_queue_push(struct aloop__wait_queue *queue,

@@ -1,4 +1,8 @@
-/* Barriers: each round ends when `size` tasks wait. */
+/* Barriers: each round ends when `size` tasks wait.
+ *
+ * A barrier begins the next round by itself: when a round ends its queue is
+ * empty.  A wait of the round that has ended does not count in the next one,
+ * even if its task has not resumed yet. */
 
 #include "aloop/sync.h"
 #include "loop/debug.h"
@@ -33,6 +37,7 @@ aloop_barrier *aloop_barrier_new(aloop *loop, size_t count)
     return barrier;
 }
 
+/* Waits that are left fail, because their round cannot end any more. */
 void aloop_barrier_free(aloop_barrier *barrier)
 {
     if (barrier == NULL || aloop__check_loop(barrier->queue.loop, __func__) < 0)
@@ -54,6 +59,8 @@ static void end_round(aloop_barrier *barrier)
         aloop__waiter_settle(waiter, place++);
 }
 
+/* The last wait of a round settles in here, and is the last one in the
+ * order. */
 aloop_future *aloop_barrier_wait(aloop_barrier *barrier)
 {
     struct aloop__waiter *waiter;

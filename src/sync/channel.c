@@ -19,9 +19,12 @@
 #include "loop/handle.h"
 #include "loop/wait_queue.h"
 
-/* A handle, so that aloop_free() frees the ring. */
+/* Each item is in exactly one place: in the ring, in the memory that a waiting
+ * sender has lent, or in that of a receiver that was served. */
 struct aloop_channel {
-    struct aloop__handle handle; /* Never active. */
+    /* Never active: a channel does not keep the loop alive.  It is a handle so
+     * that aloop_free() frees the ring. */
+    struct aloop__handle handle;
     struct aloop__wait_queue senders;
     struct aloop__wait_queue receivers;
     char *ring; /* NULL if the capacity is 0. */
@@ -129,12 +132,14 @@ static char *ring_place(aloop_channel *channel, size_t i)
     return channel->ring + index * channel->item_size;
 }
 
+/* Appends an item.  The ring has room for it. */
 static void ring_put(aloop_channel *channel, const void *item)
 {
     memcpy(ring_place(channel, channel->count), item, channel->item_size);
     channel->count++;
 }
 
+/* Removes the oldest item.  There is one. */
 static void ring_get(aloop_channel *channel, void *ret_item)
 {
     memcpy(ret_item, ring_place(channel, 0), channel->item_size);
@@ -144,6 +149,7 @@ static void ring_get(aloop_channel *channel, void *ret_item)
         channel->first = 0;
 }
 
+/* Sends without waiting.  aloop_channel_send() begins with this, too. */
 int aloop_channel_try_send(aloop_channel *channel, const void *item)
 {
     int error = aloop__check_handle(channel, __func__);
@@ -167,6 +173,7 @@ int aloop_channel_try_send(aloop_channel *channel, const void *item)
     return 0;
 }
 
+/* Receives without waiting.  A closed channel still gives its items. */
 int aloop_channel_try_receive(aloop_channel *channel, void *ret_item)
 {
     int error = aloop__check_handle(channel, __func__);
@@ -193,6 +200,7 @@ int aloop_channel_try_receive(aloop_channel *channel, void *ret_item)
     return 0;
 }
 
+/* The item stays the caller's until the future has settled. */
 aloop_future *aloop_channel_send(aloop_channel *channel, const void *item)
 {
     int result = aloop__check_handle(channel, __func__);
@@ -214,6 +222,9 @@ aloop_future *aloop_channel_send(aloop_channel *channel, const void *item)
     return &transfer->waiter.future;
 }
 
+/* `ret_item` is written when the transfer takes effect, before the future
+ * settles.  A receive that is cancelled has left the queue, and takes no
+ * item. */
 aloop_future *aloop_channel_receive(aloop_channel *channel, void *ret_item)
 {
     int result = aloop__check_handle(channel, __func__);

@@ -1,17 +1,20 @@
-/* Events: flags that tasks wait for. */
+/* Events: flags that tasks wait for.
+ *
+ * Setting an event resumes all waiters; it stays set until it is cleared, and
+ * waits that begin meanwhile settle immediately. */
 
 #include "aloop/sync.h"
 #include "loop/debug.h"
 #include "loop/future.h"
 #include "loop/wait_queue.h"
 
+/* The queue is empty while the event is set: aloop_event_set() settles all
+ * waiters, and a wait does not queue then. */
 struct aloop_event {
     struct aloop__wait_queue queue;
     bool is_set;
 };
 
-/* The queue is empty while the event is set: aloop_event_set() settles all
- * waiters, and a wait does not queue then. */
 static const struct aloop__future_ops event_ops = {
     .name = "event wait",
     .size = sizeof(struct aloop__waiter),
@@ -29,6 +32,8 @@ aloop_event *aloop_event_new(aloop *loop)
     return event;
 }
 
+/* The futures of waits that have settled may outlive the event, because they
+ * have no pointer to it. */
 void aloop_event_free(aloop_event *event)
 {
     if (event == NULL || aloop__check_loop(event->queue.loop, __func__) < 0)
@@ -55,6 +60,7 @@ aloop_future *aloop_event_wait(aloop_event *event)
     return &waiter->future;
 }
 
+/* Setting an event twice finds an empty queue. */
 int aloop_event_set(aloop_event *event)
 {
     if (event == NULL)
@@ -68,6 +74,7 @@ int aloop_event_set(aloop_event *event)
     return 0;
 }
 
+/* Waiters that were settled before resume nevertheless. */
 int aloop_event_clear(aloop_event *event)
 {
     if (event == NULL)
