@@ -1,13 +1,23 @@
 /* Tasks, from spawn to end.
  *
- *   NEW --first run--> RUNNING <--suspend/resume--> WAITING
- *                         |
- *                       ENDED --> the future settles, the stack is given back
+ *     NEW --first run--> RUNNING <--suspend/resume--> WAITING
+ *                           |
+ *                         ENDED --> the future settles, the stack is given back
  *
- * Tasks switch only to and from the loop, and callbacks run on the thread's own
- * stack.  A task gets its stack when it first runs, so that a series of short
- * tasks reuses one that is still in the cache.  The loop gives the stack back,
- * because a task cannot do so while it runs on it. */
+ * A task is a future that has a stack.  Its awaiter is the item by which it
+ * runs: aloop_spawn_at() adds the awaiter to the ready queue, later the
+ * settling of an awaited future does (await.c), and the batch of a turn then
+ * calls task_resumed().  Nothing else switches to a task.  Tasks switch only to
+ * and from the loop, and never to each other, so that the order of the ready
+ * queue is the order in which tasks run.  Callbacks run on the thread's own
+ * stack.
+ *
+ * A task gets its stack when it first runs, so that a series of short tasks
+ * reuses one that is still in the cache.  The loop gives the stack back,
+ * because a task cannot do so while it runs on it.
+ *
+ * The task itself holds no reference to its future.  Settling the future may
+ * free the task, and is therefore the last thing that happens to it. */
 
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +38,10 @@
 
 enum { NAME_MAX_SIZE = 64 };
 
+/* ops->cancel: marks the task and interrupts its present await.  The mark is
+ * never removed, so that later awaits end early as well.  The function of a
+ * task that has not begun is called nevertheless, because only this function
+ * can free what `arg` owns. */
 static void task_cancel(aloop_future *future)
 {
     struct aloop__task *task = aloop__task_of(future);
@@ -37,6 +51,10 @@ static void task_cancel(aloop_future *future)
     aloop__task_interrupt(task);
 }
 
+/* Gives the stack to the pool of the loop, if the task has one.  Runs on the
+ * stack of the loop.  A debug loop makes the stack inaccessible for a while, if
+ * it can.  Otherwise it fills the stack with a pattern: code that has outlived
+ * the task, and still points there, then reads no values that look right. */
 static void give_stack_back(struct aloop__task *task)
 {
     aloop *loop = task->future.loop;
@@ -52,6 +70,7 @@ static void give_stack_back(struct aloop__task *task)
     task->stack.low = NULL;
 }
 
+/* The stack is still there only if the loop was freed before the task ended. */
 static void task_fini(aloop_future *future)
 {
     struct aloop__task *task = aloop__task_of(future);
@@ -61,6 +80,9 @@ static void task_fini(aloop_future *future)
         aloop__slab_put(&future->loop->slab, task->name, task->name_room);
 }
 
+/* ops->describe.  The text is copied by the caller or used immediately; the
+ * buffer belongs to the thread, because several loops may report
+ * simultaneously. */
 static const char *task_describe(const aloop_future *future)
 {
     static _Thread_local char text[160];
@@ -87,7 +109,9 @@ static bool is_task(const aloop_future *future)
     return future->ops == &task_ops;
 }
 
-/* The first frame of every task. */
+/* The first frame of every task.  It does not return, because there is no frame
+ * to return to: its last switch continues task_resumed(), which sees the
+ * state. */
 static void task_boot(void *arg)
 {
     struct aloop__task *task = arg;
@@ -98,6 +122,9 @@ static void task_boot(void *arg)
     aloop__context_switch_last(&task->context, loop->context);
 }
 
+/* Called on the stack of the loop, for a task whose function has returned, or
+ * could not start.  The order matters: the timers of open deadlines point to
+ * the task, and settling the future may free the task. */
 static void end_task(struct aloop__task *task, ssize_t result)
 {
     task->future.loop->task_ends++;
@@ -108,6 +135,9 @@ static void end_task(struct aloop__task *task, ssize_t result)
     aloop__future_settle(&task->future, result);
 }
 
+/* Gives a task its stack and prepares its first frame, just before its first
+ * run.  The pool of stacks is created for the first task of the loop.  Without
+ * a stack, after an error, `stack.low` remains NULL. */
 static int start_task(struct aloop__task *task)
 {
     aloop *loop = task->future.loop;
@@ -124,6 +154,11 @@ static int start_task(struct aloop__task *task)
     return error;
 }
 
+/* Runs a task until it waits or ends: ready->run of the awaiter of every task.
+ *
+ * The checks of a debug loop come while the task is still loop->current and has
+ * its stack.  An overrun ends the process, and the report names the current
+ * task. */
 static void task_resumed(struct aloop__ready *ready)
 {
     struct aloop__task *task =
@@ -151,6 +186,8 @@ static void task_resumed(struct aloop__ready *ready)
         end_task(task, task->result);
 }
 
+/* loop->fini_tasks.  It is called after all futures were freed, so that no task
+ * has a stack. */
 static void fini_tasks(aloop *loop)
 {
     aloop__overrun_unwatch(loop);
@@ -160,12 +197,16 @@ static void fini_tasks(aloop *loop)
     aloop__alloc_free(&loop->alloc, loop->context, sizeof *loop->context);
 }
 
+/* loop->is_interrupted, by which lower layers ask whether an await of the
+ * running task would end early. */
 static bool task_is_interrupted(const struct aloop__task *task)
 {
     return aloop__task_reason(task) != 0;
 }
 
-/* Makes the loop's own context, before its first task. */
+/* Prepares the loop for its first task: makes its own context, which each task
+ * switches back to, and sets the hooks through which lower layers reach this
+ * one.  A loop without tasks has none of this. */
 static int prepare_loop(aloop *loop)
 {
     if (loop->context != NULL)
@@ -180,7 +221,9 @@ static int prepare_loop(aloop *loop)
     return 0;
 }
 
-/* Copies a name of the caller's that may not outlive the call. */
+/* Copies a name of the caller's that may not outlive the call.  A longer name
+ * is cut, so that a name from outside cannot take much memory.  Returns false
+ * if out of memory. */
 static bool copy_name(struct aloop__task *task, const char *name)
 {
     size_t length = strlen(name);
@@ -208,7 +251,10 @@ static const struct options_kind task_option_kind = {
     sizeof task_option_fields / sizeof task_option_fields[0],
 };
 
-/* Returns false if the size of the options or of their defaults is invalid. */
+/* Merges the options of one spawn with the defaults that they refer to: a field
+ * that is not set takes the value of the default.  The defaults of defaults are
+ * ignored.  Returns false if the size of the options or of their defaults is
+ * invalid. */
 static bool take_options(aloop_task_options *options,
                          const aloop_task_options *given)
 {
@@ -227,6 +273,10 @@ static bool take_options(aloop_task_options *options,
     return true;
 }
 
+/* The name and the place are literals of a macro and are not copied.  The name
+ * is copied only if it was given as an option.  When that copy fails, the task
+ * is not in the ready queue yet, so that dropping its future frees all of
+ * it. */
 aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
                              const aloop_task_options *options,
                              const char *name, const char *where)
@@ -259,6 +309,8 @@ aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
     return &task->future;
 }
 
+/* The caller gets a pointer without a reference.  `is_lent` tells the checks of
+ * a debug loop that this pointer may be used although its user owns nothing. */
 aloop_future *aloop_current_task(void)
 {
     struct aloop__task *task = aloop__task_current();
