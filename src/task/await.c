@@ -1,13 +1,20 @@
-/* Awaits, in a task and outside of one.
+/* Awaits and yields, in a task and outside of one.
  *
- * A task that waits for a future is one of its waiters and holds a reference to
+ * A task that waits for a future is one of its waiters and owns a reference to
  * it.  A cancel of the task, or a deadline around the await, interrupts the
- * wait.  If the task is the future's only owner, the future is cancelled, and
- * the task continues to wait until the future has settled.  If the future has
- * other owners, the task drops its reference and wakes up.  Cancellation is a
- * state: it has the same effect at the start of each later await.  The status
- * of a future that has already settled is delivered first, whatever the
- * state. */
+ * wait (interrupt.c).  What happens then depends on who else owns the future:
+ *
+ *     only this task      the future is cancelled, and the await returns when
+ *                         that has settled: nothing uses the task's memory then
+ *     others as well      the task leaves the waiters and continues in the next
+ *                         turn; its reference is dropped
+ *
+ * Cancellation is a state: it has the same effect at the start of each later
+ * await.  The status of a future that has already settled is delivered first,
+ * whatever the state, because an operation that has succeeded must not be lost.
+ *
+ * Outside of a task, an await runs turns of the loop until the future has
+ * settled.  aloop_stop() then has the meaning of a cancel. */
 
 #include "aloop/deadline.h"
 #include "loop/debug.h"
@@ -21,6 +28,8 @@
 #include "task/cycle.h"
 #include "task/interrupt.h"
 
+/* STREAK_MAX: after so many awaits of settled futures, a task gives way to
+ * others.  END_TURNS_MAX limits end_await(). */
 enum { STREAK_MAX = 64, END_TURNS_MAX = 1000 };
 
 /* Drops `future` without delivering its status.  An error is marked as handled,
@@ -58,7 +67,8 @@ static ssize_t await_outcome(aloop_future *future, int interrupt)
     return status;
 }
 
-/* Suspends the running task until its ready node is run. */
+/* Switches to the loop.  Returns when task_resumed() runs the task's ready
+ * node, which the caller has queued or added to the waiters of a future. */
 static void suspend(struct aloop__task *task)
 {
     task->state = TASK_WAITING;
@@ -66,6 +76,10 @@ static void suspend(struct aloop__task *task)
     aloop__context_switch(&task->context, task->future.loop->context);
 }
 
+/* Waits until the future has settled, or until the task has left it because of
+ * an interrupt (`is_leaving`).  A task that was already cancelled is suspended
+ * as well, at least until the next turn.  Therefore a task that ignores its
+ * cancel and awaits again and again does not keep the loop from working. */
 static void wait_once(struct aloop__task *task, aloop_future *future)
 {
     aloop__awaiter_add(&task->awaiter, future);
@@ -89,6 +103,11 @@ NOINLINE static ssize_t await_suspended(struct aloop__task *task,
     if (aloop__check_future(future, "aloop_await", USE_LOOK) < 0)
         return ALOOP_EINVAL; /* Other code dropped this await's reference. */
     interrupt = task->interrupt;
+    /* The task was interrupted while the future had other owners, but they have
+     * dropped their references since.  Now the task is the only owner, and must
+     * cancel the future and wait for its end.  It must not do so if the future
+     * has begun to wait for this task in the meantime, because neither would
+     * end. */
     if (task->is_leaving && aloop__future_pending(future) &&
         aloop__future_is_ours(future) && !aloop__is_awaited_by(future, task)) {
         /* The other owners have dropped their references as well, so that the
@@ -120,6 +139,13 @@ static void end_await(aloop *loop, aloop_future *future)
         aloop__turn(loop, 0, false);
 }
 
+/* The body of aloop_await() outside of a task.  Takes over the reference to the
+ * future.
+ *
+ * `awaiter` is on the stack of the caller.  It is removed before this returns,
+ * from the waiters of the future or from the ready queue.  Being queued it
+ * keeps the last turn from sleeping, and it makes the reference one of a
+ * waiter: a promise that only waiters refer to settles with ALOOP_EDEADLK. */
 static ssize_t run_until_settled(aloop *loop, aloop_future *future)
 {
     struct aloop__awaiter awaiter;
@@ -133,6 +159,7 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
     loop->is_stopping = false; /* It was meant for an earlier await. */
     aloop__awaiter_init(&awaiter, await_ended, NULL);
     aloop__awaiter_add(&awaiter, future);
+    /* A loop that is not alive has nothing that could settle the future. */
     while (error == 0 && aloop__future_pending(future)) {
         error = aloop__is_alive(loop) ? aloop__turn(loop, -1, true)
                                       : ALOOP_EDEADLK;
@@ -158,6 +185,9 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
     return refuse(future, error < 0 ? error : interrupt);
 }
 
+/* pthread_cancel() must not end the thread in the middle of a turn.  The frame
+ * is kept out of aloop_await(), so that an await in a task uses less of its
+ * stack. */
 NOINLINE static ssize_t await_outside(aloop_future *future)
 {
     int cancellation = aloop__cancel_disable();
@@ -187,6 +217,8 @@ ssize_t aloop_await(aloop_future *future)
     return await_suspended(loop->current, future);
 }
 
+/* A yield outside of a task runs one turn without waiting.  In a callback it
+ * fails, because the turn that called the callback cannot continue. */
 static ssize_t yield_outside(aloop *loop)
 {
     int error, cancellation;
@@ -204,6 +236,8 @@ static ssize_t yield_outside(aloop *loop)
     return error;
 }
 
+/* In a task, the node of the awaiter is queued without a future.  An interrupt
+ * then finds nothing to end, and the yield itself returns the reason. */
 ssize_t aloop_yield(aloop *loop)
 {
     int error = aloop__check_loop(loop, __func__);
