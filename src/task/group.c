@@ -1,12 +1,23 @@
 /* Groups of tasks.
  *
- * A group registers with each of its members, and settles its waits when the
- * last one has ended.  The first member that fails is kept, settled, until the
- * group is freed.  Its error is either delivered to a wait or, like any
- * unhandled error, reported when the reference is dropped.
+ *     members of a group --awaiter of each--> group_member_ended()
+ *                                                  |  the last one has ended
+ *     futures of aloop_group_wait()  <--settles----+
  *
- * A task never ends inside aloop_cancel().  The list of members therefore does
- * not change while all of them are cancelled. */
+ * A group waits for each of its members, whether or not a wait is pending.  It
+ * is no future itself: any number of waits may be pending, and it may be used
+ * again after them.
+ *
+ * The first member that fails is kept, settled, until the group is freed.  Its
+ * error is either delivered to a wait or, like any unhandled error, reported
+ * when the reference is dropped.
+ *
+ * A task never ends inside aloop_cancel(), and nothing here calls the
+ * application.  The list of members therefore does not change while all of them
+ * are cancelled.
+ *
+ * A group that is freed with members lives on until the last of them has
+ * ended. */
 
 #include "aloop/group.h"
 
@@ -19,7 +30,10 @@
 
 struct aloop_group {
     struct aloop__wait_queue waits;
+    /* Of struct membership: the tasks that have not ended, or whose end the
+     * group has not seen yet. */
     struct aloop__node members;
+    /* Number of `members`. */
     size_t count;
     ssize_t error;        /* Of the first member that failed, or 0. */
     aloop_future *failed; /* That member, with a reference; or NULL. */
@@ -36,6 +50,8 @@ struct aloop_group {
     void *spare;
 };
 
+/* A task in a group.  Its awaiter has no owner, because not one future waits
+ * for the task but all waits of the group; see aloop__group_next_wait(). */
 struct membership {
     struct aloop__awaiter task;
     struct aloop__node node; /* In group->members. */
@@ -64,7 +80,8 @@ aloop_group *aloop_group_new(aloop *loop)
     return group;
 }
 
-/* Cancels all members, on the first call only. */
+/* Cancels all members, on the first call only: the first failure or cancel of a
+ * group is final, and a second one would find the same members. */
 static void end_all(aloop_group *group)
 {
     struct aloop__node *node = group->members.next;
@@ -77,6 +94,8 @@ static void end_all(aloop_group *group)
             CONTAINER_OF(node, struct membership, node)->task.future);
 }
 
+/* Frees the group.  If no wait has delivered the error of the failed member,
+ * the drop of its last reference reports it. */
 static void group_release(aloop_group *group)
 {
     aloop__future_unref_checked(group->failed);
@@ -85,7 +104,7 @@ static void group_release(aloop_group *group)
     aloop__slab_put(&group->waits.loop->slab, group, sizeof *group);
 }
 
-/* The status of a wait, after all members have ended. */
+/* Returns the status of a wait, after all members have ended. */
 static ssize_t group_outcome(aloop_group *group)
 {
     if (group->error < 0) {
@@ -95,6 +114,10 @@ static ssize_t group_outcome(aloop_group *group)
     return group->has_lost ? ALOOP_ECANCELED : 0;
 }
 
+/* Enters the status of a member into the state of the group.  A member that was
+ * cancelled and ended because of it is no failure.  One that returned
+ * ALOOP_ECANCELED without a cancel is: its waiter would misread it as its
+ * own. */
 static void group_note(aloop_group *group, aloop_future *task)
 {
     if (task->status >= 0)
@@ -153,6 +176,8 @@ static void group_member_ended(struct aloop__ready *ready)
         group_release(group);
 }
 
+/* The edges upwards of a member, for the search for cycles: all waits of its
+ * group wait for it.  Those downwards are wait_next(). */
 aloop_future *aloop__group_next_wait(const struct aloop__awaiter *awaiter,
                                      aloop_future *last)
 {
@@ -163,7 +188,8 @@ aloop_future *aloop__group_next_wait(const struct aloop__awaiter *awaiter,
     return aloop__wait_queue_next(&member->group->waits, last);
 }
 
-/* Takes over the reference to the task.  It cannot fail. */
+/* Makes the task a member.  Takes over the reference to it, and cannot fail: a
+ * task that was spawned just now is pending. */
 static void group_join(aloop_group *group, struct membership *member,
                        aloop_future *task)
 {
@@ -185,6 +211,8 @@ static bool can_be_waited_for(aloop_group *group)
     return group->spare != NULL || group->waits.count > 0;
 }
 
+/* Memory is reserved before the task exists, because a task cannot be taken
+ * back: a function that has been spawned is called. */
 int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn, void *arg,
                          const aloop_task_options *options, const char *name,
                          const char *where)
@@ -218,11 +246,14 @@ static aloop_group *group_of_wait(aloop_future *wait)
     return CONTAINER_OF(aloop__waiter_of(wait)->queue, aloop_group, waits);
 }
 
+/* ops->cancel of a wait, which cancels the group, as its contract states.  The
+ * wait settles when the members have ended. */
 static void wait_cancel(aloop_future *future)
 {
     aloop_group_cancel(group_of_wait(future));
 }
 
+/* ops->next of a wait: the cursor is the node of the member returned last. */
 static aloop_future *wait_next(aloop_future *future, const void **cursor)
 {
     aloop_group *group = group_of_wait(future);
@@ -243,6 +274,8 @@ static const struct aloop__future_ops wait_ops = {
     .next = wait_next,
 };
 
+/* Makes a pending wait.  It uses the reserved memory only if there is no other,
+ * so that the reserve is left for a wait that needs it more. */
 static struct group_wait *new_wait(aloop_group *group)
 {
     aloop *loop = group->waits.loop;
@@ -273,6 +306,8 @@ static aloop_future *share_wait(aloop_group *group)
     return aloop_future_ref(&first->future);
 }
 
+/* A wait of a group without members settles here, through the queue like any
+ * other. */
 aloop_future *aloop_group_wait(aloop_group *group)
 {
     struct group_wait *wait;
@@ -292,6 +327,8 @@ aloop_future *aloop_group_wait(aloop_group *group)
     return &waiter->future;
 }
 
+/* `was_cancelled` distinguishes this from the cancel after a failure: then a
+ * wait returns the failure. */
 int aloop_group_cancel(aloop_group *group)
 {
     if (group == NULL)
@@ -303,6 +340,7 @@ int aloop_group_cancel(aloop_group *group)
     return 0;
 }
 
+/* Without members it is freed immediately. */
 void aloop_group_free(aloop_group *group)
 {
     if (group == NULL || aloop_group_cancel(group) < 0)
