@@ -1,10 +1,27 @@
 /* aloop_gather, aloop_gather_settled, aloop_any and aloop_race: one kind of
  * future with four rules.
  *
- * A gather registers with all of its members and settles when the last one has
- * ended.  The rules differ in which statuses decide the outcome.  Once it is
- * decided, the remaining members are cancelled, and the gather still waits for
- * them. */
+ * A gather waits for each of its members by an awaiter, and settles when the
+ * last of them has ended.  The rules differ only in which status decides the
+ * outcome:
+ *
+ *     rule       decides              cancels the others    status otherwise
+ *     GATHER     the first failure    yes                   0
+ *     SETTLED    none                 no                    number of successes
+ *     ANY        the first success    yes                   the first failure
+ *     RACE       the first status     yes
+ *
+ * Once it is decided, the remaining members are cancelled, and the gather still
+ * waits for them: their memory may be on the stack of the caller.
+ *
+ * A member ends in two steps.  It settles, which queues its awaiter; and in the
+ * next turn gather_member_ended() reads its status.  Between the two steps it
+ * counts as not ended, and a cancel of the gather does not change its status.
+ *
+ * A member may have succeeded with a grant, such as a permit of a semaphore.
+ * `grants` keeps these members until it is known whether the caller has
+ * received the status of the gather.  If not, they are freed without having
+ * been taken, and the permits are given back. */
 
 #include "aloop/compose.h"
 #include "loop/debug.h"
@@ -42,6 +59,8 @@ static struct gather *gather_of(aloop_future *future)
     return CONTAINER_OF(future, struct gather, future);
 }
 
+/* Members that have ended, or are no real futures, are skipped by the
+ * callee. */
 static void cancel_members(struct gather *gather)
 {
     /* No member runs its waiter in here: waiters go through the ready queue.
@@ -50,6 +69,8 @@ static void cancel_members(struct gather *gather)
         aloop__future_cancel_checked(gather->members[i].future);
 }
 
+/* ops->cancel.  The gather settles through its members: when the last has
+ * ended. */
 static void gather_cancel(aloop_future *future)
 {
     cancel_members(gather_of(future));
@@ -89,6 +110,8 @@ static bool shows_successes(const struct gather *gather)
     return status >= 0;
 }
 
+/* ops->fini: the last reference is gone, and with it the last chance to read
+ * the status. */
 static void gather_fini(aloop_future *future)
 {
     struct gather *gather = gather_of(future);
@@ -98,6 +121,8 @@ static void gather_fini(aloop_future *future)
                        future->is_taken && shows_successes(gather));
 }
 
+/* ops->next, for the search for cycles; the cursor is the member returned
+ * last. */
 static aloop_future *gather_next(aloop_future *future, const void **cursor)
 {
     struct gather *gather = gather_of(future);
@@ -138,6 +163,8 @@ static bool decides(const struct gather *gather, ssize_t status)
     return status < 0 ? on_failure[gather->rule] : on_success[gather->rule];
 }
 
+/* Enters the status of one member into the results.  This may decide the
+ * outcome, and then cancels the members that are left. */
 static void gather_note(struct gather *gather, size_t i, ssize_t status)
 {
     if (gather->ret_statuses != NULL)
@@ -158,6 +185,10 @@ static void gather_note(struct gather *gather, size_t i, ssize_t status)
     }
 }
 
+/* Settles the gather after its last member has ended.  With SETTLED, a cancel
+ * counts only if it made a member end early; otherwise the results are
+ * complete.  The grants of a gather that has failed are given back, because its
+ * status does not show them. */
 static void gather_finish(struct gather *gather)
 {
     if (gather->rule == SETTLED && gather->future.is_cancelling &&
@@ -170,6 +201,8 @@ static void gather_finish(struct gather *gather)
     aloop__future_settle(&gather->future, gather->outcome);
 }
 
+/* ready->run of the members, in the turn after the member has settled.  Takes
+ * over the gather's reference to it. */
 static void gather_member_ended(struct aloop__ready *ready)
 {
     struct aloop__awaiter *member = aloop__awaiter_of(ready);
@@ -194,8 +227,10 @@ static void gather_member_ended(struct aloop__ready *ready)
         gather_finish(gather);
 }
 
-/* Registers with a member.  A future of another loop, or one that a debug loop
- * refuses, counts as a member that failed with ALOOP_EINVAL. */
+/* Begins to wait for a member, and takes over the reference to it.  A future of
+ * another loop, or one that a debug loop refuses, counts as a member that
+ * failed with ALOOP_EINVAL.  A member without a loop has failed already; its
+ * awaiter is queued directly, so that it is handled like the others. */
 static void gather_join(struct gather *gather, struct aloop__awaiter *member,
                         aloop_future *future)
 {
@@ -216,6 +251,9 @@ static void gather_join(struct gather *gather, struct aloop__awaiter *member,
     aloop__ready_push(loop, &member->ready);
 }
 
+/* Makes a gather with any rule.  The references are taken over on every path.
+ * If out of memory, the members are tied instead, so that the caller still
+ * waits until all have ended (tie.c). */
 static aloop_future *gather_new(aloop *loop, enum rule rule, size_t count,
                                 aloop_future **futures, ssize_t *ret_statuses,
                                 size_t *ret_index)
