@@ -1,5 +1,14 @@
 /* aloop_map: runs a function for each item of an array, in a limited number of
- * tasks at a time. */
+ * tasks at a time.
+ *
+ * A map has as many lanes as tasks may run simultaneously.  A lane runs one
+ * task after the other: when lane_ended() finds that its task has ended, it
+ * starts the next item of the map.  Therefore a slow item delays only its own
+ * lane, and the memory of a map depends on the limit and not on the number of
+ * items.
+ *
+ * The first failure decides the outcome and stops the map.  The map settles
+ * when the last running task has ended. */
 
 #include "aloop/compose.h"
 #include "aloop/task.h"
@@ -19,7 +28,9 @@ struct map {
     size_t item_size;
     size_t count;
     size_t next; /* The first item that has not begun. */
+    /* Lanes that have a task. */
     size_t running;
+    /* 0 until a failure decides it. */
     ssize_t outcome;
     size_t failed; /* The item that decided `outcome`; `count`: none. */
     struct lane *lanes;
@@ -45,6 +56,9 @@ static void stop_map(struct map *map)
         aloop__future_cancel_checked(map->lanes[i].task.future);
 }
 
+/* ops->cancel.  The cancel decides the outcome only if it keeps items from
+ * being run.  Otherwise the tasks that run now may still succeed, and then all
+ * items are complete. */
 static void map_cancel(aloop_future *future)
 {
     struct map *map = map_of(future);
@@ -54,6 +68,7 @@ static void map_cancel(aloop_future *future)
     stop_map(map);
 }
 
+/* ops->fini; also called when the map settles. */
 static void map_fini(aloop_future *future)
 {
     struct map *map = map_of(future);
@@ -63,6 +78,7 @@ static void map_fini(aloop_future *future)
     map->lanes = NULL;
 }
 
+/* ops->next; the cursor is the lane whose task was returned last. */
 static aloop_future *map_next(aloop_future *future, const void **cursor)
 {
     struct map *map = map_of(future);
@@ -92,6 +108,8 @@ static const struct aloop__future_ops map_ops = {
     .fini = map_fini,
 };
 
+/* Records the first failure, and stops the map.  ALOOP_ECANCELED would mean
+ * that the map itself was cancelled. */
 static void fail_map(struct map *map, size_t item, ssize_t status)
 {
     if (map->outcome == 0)
@@ -103,7 +121,8 @@ static void fail_map(struct map *map, size_t item, ssize_t status)
     stop_map(map);
 }
 
-/* Starts the next item in an empty lane. */
+/* Starts the next item in an empty lane.  If out of memory the item counts as
+ * failed, and the lane stays empty. */
 static void begin_item(struct lane *lane)
 {
     struct map *map = map_of(lane->task.owner);
@@ -121,6 +140,8 @@ static void begin_item(struct lane *lane)
     aloop__awaiter_add(&lane->task, task);
 }
 
+/* ready->run of a lane, in the turn after its task has settled.  A failure
+ * leaves no item to begin, so that the two conditions exclude each other. */
 static void lane_ended(struct aloop__ready *ready)
 {
     struct lane *lane = CONTAINER_OF(ready, struct lane, task.ready);
@@ -138,6 +159,7 @@ static void lane_ended(struct aloop__ready *ready)
     aloop__future_settle(&map->future, map->outcome);
 }
 
+/* Allocates the lanes, all of them empty.  Returns false if out of memory. */
 static bool make_lanes(struct map *map, size_t limit)
 {
     size_t count = limit == 0 || limit > map->count ? map->count : limit;
@@ -154,6 +176,9 @@ static bool make_lanes(struct map *map, size_t limit)
     return true;
 }
 
+/* If not even the first task could be made, the result is NULL and `fn` never
+ * runs.  If only a later one could not, the map fails when the first ones have
+ * ended. */
 aloop_future *aloop_map(aloop *loop, aloop_task_fn fn, void *items,
                         size_t count, size_t item_size, size_t limit)
 {
