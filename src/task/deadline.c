@@ -1,9 +1,14 @@
 /* Deadline scopes: time limits for a part of a task's code.
  *
- * Scopes nest, and the innermost one ends first.  A deadline that passes after
- * an enclosing one has passed, or after the task was cancelled, is not the
- * reason why awaits end early, and aloop_deadline_end() does not report it as
- * the reason. */
+ * A scope is a timer that interrupts its task (interrupt.c).  While its
+ * deadline has passed, it counts in task->passed, and each await of the task
+ * ends early.  Restarting or ending the scope takes that back.
+ *
+ * Scopes nest, and the innermost one ends first.  The public contract reports
+ * at most one scope as the reason for the awaits that ended early: the first
+ * whose deadline passed.  Therefore deadlines that pass are numbered in that
+ * order.  A deadline that passes after the task was cancelled has no effect at
+ * all. */
 
 #include "task/deadline.h"
 
@@ -22,6 +27,8 @@ struct aloop_deadline {
     unsigned order;
 };
 
+/* Takes back the effect of a deadline that has passed.  The numbers begin again
+ * when none is in use, so that they do not overflow. */
 static void clear_passed(aloop_deadline *deadline)
 {
     struct aloop__task *task = deadline->task;
@@ -33,6 +40,9 @@ static void clear_passed(aloop_deadline *deadline)
         task->passings = 0;
 }
 
+/* timed->fire.  No task runs in this phase of a turn.  The task may be
+ * suspended, queued, or shielded; in the latter case the mark has its effect
+ * later. */
 static void deadline_due(struct aloop__timed *timed)
 {
     aloop_deadline *deadline = CONTAINER_OF(timed, aloop_deadline, timed);
@@ -47,8 +57,8 @@ static void deadline_due(struct aloop__timed *timed)
     aloop__task_interrupt(task);
 }
 
-/* Whether this deadline passed, and before all others of the task that
- * passed. */
+/* Returns whether this deadline passed, and before all others of the task that
+ * passed and whose scopes have not ended. */
 static bool has_passed_first(const aloop_deadline *deadline)
 {
     const struct aloop__node *list = &deadline->task->deadlines;
@@ -65,6 +75,8 @@ static bool has_passed_first(const aloop_deadline *deadline)
     return true;
 }
 
+/* The scope joins the task's list after its timer was started, so that a
+ * failure has nothing to take back. */
 aloop_deadline *aloop_deadline_begin(aloop *loop, int64_t delay_ns)
 {
     struct aloop__task *task = aloop__task_current();
@@ -86,6 +98,8 @@ aloop_deadline *aloop_deadline_begin(aloop *loop, int64_t delay_ns)
     return deadline;
 }
 
+/* Starting the timer can fail only if it has fired: otherwise its entry is in
+ * the heap and is only moved. */
 int aloop_deadline_restart(aloop_deadline *deadline, int64_t delay_ns)
 {
     aloop *loop;
@@ -111,6 +125,8 @@ static void end_scope(aloop_deadline *deadline)
     aloop__slab_put(&loop->slab, deadline, sizeof *deadline);
 }
 
+/* The result is computed before end_scope() takes back the effect of the
+ * deadline. */
 int aloop_deadline_end(aloop_deadline *deadline)
 {
     bool is_reason;
@@ -122,6 +138,8 @@ int aloop_deadline_end(aloop_deadline *deadline)
     return is_reason;
 }
 
+/* Called by end_task() before the future of the task settles, because the
+ * timers point to the task. */
 void aloop__deadlines_end(struct aloop__task *task)
 {
     while (!list_empty(&task->deadlines))

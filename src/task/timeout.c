@@ -13,6 +13,8 @@
 #include "loop/host.h"
 #include "loop/timed.h"
 
+/* `is_live` keeps the loop alive for a target that does not, such as a promise:
+ * otherwise the loop could end before the limit. */
 struct timeout {
     aloop_future future;
     struct aloop__awaiter target;
@@ -22,7 +24,8 @@ struct timeout {
     int reason; /* Why this future cancelled its target; 0: it did not. */
 };
 
-/* A target that has settled is not cancelled any more, although
+/* Cancels the target and notes why, unless something else has cancelled it
+ * before.  A target that has settled is not cancelled any more, although
  * timeout_target_ended() has not run yet. */
 static void end_target(struct timeout *timeout, int reason)
 {
@@ -37,6 +40,8 @@ static void timeout_cancel(aloop_future *future)
     end_target(CONTAINER_OF(future, struct timeout, future), ALOOP_ECANCELED);
 }
 
+/* If the caller has not received the success of the target, its grant is given
+ * back. */
 static void timeout_fini(aloop_future *future)
 {
     struct timeout *timeout = CONTAINER_OF(future, struct timeout, future);
@@ -55,6 +60,8 @@ static const struct aloop__future_ops timeout_ops = {
     .is_live = true,
 };
 
+/* timed->fire: the limit has passed.  The timeout still waits for the
+ * target. */
 static void timeout_due(struct aloop__timed *timed)
 {
     end_target(CONTAINER_OF(timed, struct timeout, timed), ALOOP_ETIMEDOUT);
@@ -70,6 +77,8 @@ static int cancel_status(const struct timeout *timeout)
     return timeout->future.is_cancelling ? ALOOP_ECANCELED : ALOOP_EABORTED;
 }
 
+/* ready->run of the awaiter: the target has settled, with or without the
+ * limit. */
 static void timeout_target_ended(struct aloop__ready *ready)
 {
     struct timeout *timeout = CONTAINER_OF(ready, struct timeout, target.ready);
@@ -95,6 +104,8 @@ static aloop_future *without_limit(aloop_future *target)
     return target;
 }
 
+/* A future that has failed without a loop needs no limit and is returned as it
+ * is. */
 aloop_future *aloop_timeout(aloop_future *future, int64_t delay_ns)
 {
     int error = aloop__check_future(future, __func__, USE_UP);
