@@ -17,6 +17,7 @@
 /* The result of one step of a side. */
 enum progress { CONTINUES, IS_EXHAUSTED, HAS_MET };
 
+/* One side of the search, which visits futures breadth first. */
 struct side {
     aloop_future *first; /* The visited futures, in order. */
     aloop_future *last;
@@ -33,6 +34,9 @@ struct side {
     bool is_open;
 };
 
+/* Appends a future to the visited ones of this side.  Its tie then shows to
+ * both sides that it was found, and by which of them.  Between searches `found`
+ * is NULL in every tie. */
 static void add_visited(struct side *side, aloop_future *future)
 {
     struct aloop__tie *tie = aloop__tie_of(future);
@@ -71,6 +75,7 @@ static enum progress next_visited(struct side *side)
     return CONTINUES;
 }
 
+/* Follows one edge from a future to one that it waits for. */
 static enum progress step_down(struct side *side)
 {
     aloop_future *future = aloop__future_next(side->at, &side->cursor);
@@ -80,6 +85,7 @@ static enum progress step_down(struct side *side)
     return future == NULL ? next_visited(side) : reach(side, future);
 }
 
+/* The last edge upwards: the lead of a future waits for it (tie.c). */
 static enum progress follow_lead(struct side *side)
 {
     aloop_future *lead = aloop__tie_of(side->at)->lead;
@@ -100,6 +106,10 @@ static aloop_future *next_owner(const struct aloop__awaiter *awaiter,
     return last == NULL ? awaiter->owner : NULL;
 }
 
+/* Follows one edge from a future to one that waits for it.  A waiter that
+ * stands for several futures, the waits of a group, is one edge for each of
+ * them.  Continuations and awaits outside of a task have no owner and lead
+ * nowhere. */
 static enum progress step_up(struct side *side)
 {
     const struct aloop__node *end = &side->at->waiters;
@@ -117,6 +127,7 @@ static enum progress step_up(struct side *side)
     return side->owner == NULL ? CONTINUES : reach(side, side->owner);
 }
 
+/* Makes the ties ready for the next search. */
 static void clear_visited(struct side *side)
 {
     aloop_future *future = side->first;
@@ -141,6 +152,10 @@ static bool waits_for_nothing(aloop_future *future)
            aloop__future_next(future, &cursor) == NULL;
 }
 
+/* Both sides are visited alternately until they meet or one of them is
+ * exhausted.  A lower side that is open cannot prove by its exhaustion that
+ * there is no cycle.  The search then continues on the upper side alone, whose
+ * edges are all known. */
 NOINLINE static bool search(aloop_future *future, struct aloop__task *task)
 {
     struct side below = {.is_above = false}, above = {.is_above = true};
@@ -162,6 +177,8 @@ NOINLINE static bool search(aloop_future *future, struct aloop__task *task)
     return progress == HAS_MET;
 }
 
+/* The usual cases need no search: the task awaits a future that waits for
+ * nothing, or no future waits for the task. */
 bool aloop__cycle_search(aloop_future *future, struct aloop__task *task)
 {
     if (future == &task->future)

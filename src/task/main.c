@@ -1,4 +1,15 @@
-/* aloop_main: runs a whole program as one task of a new loop. */
+/* aloop_main: runs a whole program as one task of a new loop.
+ *
+ * The program passes through four stages, in this order:
+ *
+ *     run_program()    the root task runs until its function has returned
+ *     finish_loop()    what is left is cancelled and awaited, and closed
+ *                      streams send what they have queued
+ *     unwatch()        the signals get their earlier effect again
+ *     aloop_free()     frees the loop
+ *
+ * The first SIGINT or SIGTERM cancels the root task.  All watches end with it,
+ * so that the second one ends the program even if the task does not react. */
 
 #include "aloop/main.h"
 #include "handle/signal.h"
@@ -9,6 +20,7 @@
 #include "os/sys.h"
 #include "os/unwind.h"
 
+/* The state of aloop_main_with(), on its stack. */
 struct program {
     aloop_task_fn fn;
     void *arg;
@@ -17,6 +29,7 @@ struct program {
     aloop_signal *watches[SYS_INTERRUPTS];
 };
 
+/* May be called again. */
 static void unwatch(struct program *program)
 {
     for (int i = 0; i < SYS_INTERRUPTS; i++) {
@@ -25,6 +38,8 @@ static void unwatch(struct program *program)
     }
 }
 
+/* The callback of all watches.  aloop__signal_pair() has ended them inside the
+ * handler already, and this frees them. */
 static void program_interrupted(aloop_signal *watch, int number, void *arg)
 {
     struct program *program = arg;
@@ -35,6 +50,9 @@ static void program_interrupted(aloop_signal *watch, int number, void *arg)
     aloop__future_cancel_checked(program->root);
 }
 
+/* Watches the signals that would end the program, except those that are
+ * ignored.  The watches are unreferenced: they do not keep the loop alive.
+ * After an error the caller ends the watches that have begun. */
 static int watch_interrupts(aloop *loop, struct program *program)
 {
     int numbers[SYS_INTERRUPTS];
@@ -84,6 +102,7 @@ static ssize_t run_root(aloop *loop, void *arg)
     return status;
 }
 
+/* Runs the root task to its end, and returns the status of the program. */
 static ssize_t run_program(aloop *loop, struct program *program)
 {
     ssize_t status = 0;
@@ -100,6 +119,8 @@ static ssize_t run_program(aloop *loop, struct program *program)
                                                               : status;
 }
 
+/* An error of the loop replaces the status only if the program has
+ * succeeded. */
 ssize_t aloop_main_with(aloop_task_fn fn, void *arg,
                         const aloop_options *options)
 {

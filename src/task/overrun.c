@@ -1,4 +1,5 @@
-/* Reports which task has overrun its stack, in loops with options.debug.
+/* Reports which task has overrun its stack, and the use of a stack whose task
+ * has ended, in loops with options.debug.
  *
  * A task that accesses its guard faults.  The handler of os/fault.c then asks
  * this file about the address.  A frame that is large enough to step over the
@@ -18,8 +19,12 @@
 #include "os/sys.h"
 #include "task/retired.h"
 
+/* The line is made in a signal handler, and therefore without snprintf(), which
+ * is not async-signal-safe (signal-safety(7)). */
 enum { OVERRUN_LINE_SIZE = 320 };
 
+/* Appends a text to the line, which has `length` bytes of at most `size`; what
+ * does not fit is dropped.  Returns the new length. */
 static size_t append(char *line, size_t length, size_t size, const char *text)
 {
     size_t more = strlen(text);
@@ -30,6 +35,7 @@ static size_t append(char *line, size_t length, size_t size, const char *text)
     return length + more;
 }
 
+/* Does the same with a number in decimal digits. */
 static size_t append_number(char *line, size_t length, size_t size,
                             size_t number)
 {
@@ -106,12 +112,16 @@ static void overrun_report(const void *address)
     report_overrun(task);
 }
 
+/* Called on the loop's stack after each switch away from a task, before its
+ * stack can be given back.  The saved stack pointer shows how far its frames
+ * reach. */
 void aloop__overrun_check(struct aloop__task *task)
 {
     if ((uintptr_t) task->context.sp < (uintptr_t) task->stack.low)
         aloop__fault_raise((const char *) task->stack.low - 1);
 }
 
+/* If the handler cannot be installed, the loop works without these reports. */
 void aloop__overrun_watch(aloop *loop)
 {
     if (!loop->options.debug || aloop__fault_watch(overrun_report) < 0)
