@@ -27,6 +27,11 @@ ALOOP_BEGIN
  *                                parent was inside the resolver
  *     a function of              fails with ALOOP_ECANCELED, whether its thread
  *     aloop_work()               has begun or not; the parent has the thread
+ *     an operation on files      fails with ALOOP_ECANCELED, whether its thread
+ *                                has begun or not, and so do those that are
+ *                                queued after it; the parent has the thread
+ *     an open file               exists in both, with a position of its own
+ *     an open directory          can only be closed
  *     a poll, or a wait for a    continues in both; close it in one of them
  *     descriptor
  *     a watched signal           is called back in the process that received
@@ -55,7 +60,9 @@ ALOOP_BEGIN
  *   a PID namespace of its own.
  * - Where the system cannot clear a page of memory in a child (Linux before
  *   4.14, macOS), a forked child is recognised by its process number or by this
- *   call.  Close nothing before it; signals received before it are dropped.
+ *   call.  Close nothing but files before it; signals received before it are
+ *   dropped.  In a PID namespace of its own it can have its parent's process
+ *   number; then it may wait indefinitely for the parent's threads.
  *
  * Returns: 0, also in the process that the loop belongs to, where the call has
  *          no effect.

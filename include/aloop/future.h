@@ -7,7 +7,7 @@
  * aloop_gather(), aloop_timeout(), ...) takes over the caller's reference; call
  * aloop_future_ref() first to keep one.
  *
- * An owner is who has a reference.  When the last owner drops a pending
+ * Code that has a reference is an owner.  When the last owner drops a pending
  * operation or task, that is cancelled; aloop_detach() lets it finish alone.  A
  * continuation is an observer, not an owner.  A NULL future is accepted
  * wherever a future is and counts as one that failed with ALOOP_ENOMEM. */

@@ -114,6 +114,7 @@ ALOOP_API int aloop_run(aloop *loop);
  * - aloop_wake() or a signal has ended the wait.  The next step runs the
  *   callback of the signal, without a wait.
  * - An operation needs more data than what arrived.
+ * - Work that calls nothing, such as that of a filter, does not end.
  *
  * With unreferenced handles alone it waits for up to `max_wait_ns`.  Without
  * any active handle and operation it never waits without a limit.

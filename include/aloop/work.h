@@ -19,7 +19,9 @@ ALOOP_BEGIN
  *
  * It may block and compute, and `errno` is its own.  It must return: it may
  * neither throw an exception, nor end its thread by pthread_exit(), nor leave
- * by longjmp().
+ * by longjmp().  A child that it forks should end by exec() or _exit().  If the
+ * function returns there, the thread ends, which is the only one of the child,
+ * and the child ends with the status 0.
  *
  * Returns: the status of the future.
  * Context: of the library it may only call aloop_post(), for example to report
