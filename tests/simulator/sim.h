@@ -114,6 +114,7 @@ ssize_t sim_peer_send(int peer, const void *data, size_t size);
 ssize_t sim_peer_receive(int peer, void *buffer, size_t size);
 void sim_peer_shutdown(int peer); /* Ends the peer's direction. */
 void sim_peer_close(int peer);    /* Resets if there is unread data. */
+/* A Unix socket resets as if it had unread data. */
 void sim_peer_reset(int peer);
 /* Ends the connection at the library's end with `error`, as a system may do
  * that finds no route.  Data that has arrived there is still received, followed

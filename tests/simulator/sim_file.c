@@ -414,7 +414,7 @@ ssize_t aloop__sys_pwritev(int fd, const struct sys_piece *pieces, size_t count,
     return written;
 }
 
-/* Begins a call for a FIFO. */
+/* Begins a call for a file that may have no position: a FIFO or a device. */
 static struct sim_file *enter_fifo(enum sim_call call, int fd, int access,
                                    int *ret_error)
 {

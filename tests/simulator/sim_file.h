@@ -41,8 +41,9 @@ struct sim_device *sim_device(const char *path);
 /* Creates a directory that is a device of its own. */
 struct sim_device *sim_mount(const char *path);
 
-/* Create a file with this content, a FIFO, or a directory, and the directories
- * that it is in.  A file with that name is replaced. */
+/* Create a file with this content, a FIFO, a device as /dev/null, a device with
+ * this content whose calls block, or a directory, and the directories that it
+ * is in.  A file with that name is replaced. */
 void sim_file_put(const char *path, const void *data, size_t size);
 void sim_file_fifo(const char *path);
 void sim_file_null(const char *path);

@@ -150,7 +150,8 @@ static void forget_listener(struct sim_socket *listener)
 }
 
 /* An exact address is preferred to a wildcard, and a wildcard of the same
- * family to one of the other. */
+ * family to one of the other.  Of several with the same address, one with the
+ * fewest connections that wait is taken. */
 static struct sim_socket *find_listener(const struct sys_address *address)
 {
     struct sim_socket *best = NULL;

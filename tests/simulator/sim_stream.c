@@ -4,7 +4,8 @@
  *
  * Ends, errors and readiness are those of Linux.  Data is received before the
  * error of a reset, a reset after an orderly end is -EPIPE, and a closed end
- * answers data with a reset. */
+ * answers data with a reset.  Between Unix sockets no data is lost, and only
+ * data that was not received resets a connection. */
 
 #include <errno.h>
 #include <stdlib.h>

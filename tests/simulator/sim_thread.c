@@ -117,6 +117,8 @@ static pthread_cond_t *turn_passed_of(struct sys_thread *thread)
     return thread != NULL ? &thread->turn_passed : &main_turn_passed;
 }
 
+/* It notifies without the lock, which the other flow needs right away.  Only
+ * the main flow frees a thread. */
 static void give_turn(struct sys_thread *to)
 {
     pthread_cond_t *passed = turn_passed_of(to);
