@@ -39,20 +39,20 @@ static inline size_t fuzz_left(const struct fuzz_input *input)
     return (size_t) (input->end - input->next);
 }
 
-/* Prints the claim that does not hold, and aborts.  The fuzzer then keeps the
- * input. */
+/* Prints the condition that does not hold, and aborts.  The fuzzer then keeps
+ * the input. */
 _Noreturn static inline void fuzz_fail(const char *file, int line,
-                                       const char *claim)
+                                       const char *condition)
 {
     fflush(stdout);
-    fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, claim);
+    fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, condition);
     abort();
 }
 
-#define FUZZ_CHECK(claim) \
+#define FUZZ_CHECK(condition) \
     do { \
-        if (!(claim)) \
-            fuzz_fail(__FILE__, __LINE__, #claim); \
+        if (!(condition)) \
+            fuzz_fail(__FILE__, __LINE__, #condition); \
     } while (0)
 
 /* Returns whether steps are printed: FUZZ_TRACE is set, or replay has

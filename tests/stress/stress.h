@@ -14,12 +14,12 @@
 #include "aloop.h"
 #include "os/tools.h"
 
-/* Ends the program as failed if `claim` does not hold.  It uses _exit(),
+/* Ends the program as failed if `condition` does not hold.  It uses _exit(),
  * because no other code may run in a forked child. */
-#define CHECK(claim) \
+#define CHECK(condition) \
     do { \
-        if (!(claim)) { \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #claim); \
+        if (!(condition)) { \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
             _exit(1); \
         } \
     } while (0)

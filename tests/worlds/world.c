@@ -37,10 +37,10 @@ static struct {
     int64_t queued_ns[2 * POSTS_MAX];
 } posts;
 
-_Noreturn void world_fail(const char *file, int line, const char *claim)
+_Noreturn void world_fail(const char *file, int line, const char *condition)
 {
     fprintf(stderr, "%s:%d: turn %u: does not hold: %s\n", file, line,
-            run.turns, claim);
+            run.turns, condition);
     abort();
 }
 

@@ -53,14 +53,14 @@ struct run {
 
 extern struct run run;
 
-#define CHECK(claim) \
+#define CHECK(condition) \
     do { \
-        if (!(claim)) \
-            world_fail(__FILE__, __LINE__, #claim); \
+        if (!(condition)) \
+            world_fail(__FILE__, __LINE__, #condition); \
     } while (0)
 
-/* Prints the claim that does not hold, and ends the process. */
-_Noreturn void world_fail(const char *file, int line, const char *claim);
+/* Prints the condition that does not hold, and ends the process. */
+_Noreturn void world_fail(const char *file, int line, const char *condition);
 
 /* Runs `world` from `seed`.  Returns the hash of its trace, and adds the
  * virtual time of the run to *ns. */
