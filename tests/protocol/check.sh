@@ -74,7 +74,7 @@ order() { # STEP STEP STEP: prints the defines.
 # Prints the steps that a function of the source takes, in order.
 steps_of() { # FUNCTION
     awk -v name="$1" '
-        index($0, name "(") && !/;/ { inside = 1 }
+        index($0, name "(") && !/;|^[ \/]\*/ { inside = 1 }
         /^}/ { inside = 0 }
         !inside { next }
         /aloop__sys_wake_drain\(/ { print "drain" }
