@@ -2,7 +2,8 @@
 # Applies each fault of tests/tools/mutants.txt to a copy of the tree, one at a
 # time, builds the copy, and prints which kinds of tests fail.  A fault counts
 # as failed if no test catches it, if it does not apply or if it does not
-# compile.
+# compile.  A test that only exceeds its time limit has not caught a fault,
+# unless the table says that the fault hangs.
 #
 #     usage: tests/tools/mutants.sh DIR [CMAKE-OPTION...] [-- NAME...]
 set -u
@@ -54,9 +55,10 @@ mutated() { # NAME FILE
         }' "$table" "$2"
 }
 
-# Prints each kind of tests in which a test failed.
-catchers() { # JUNIT-FILE
-    awk -v kinds="$kinds" '
+# Prints each kind of tests in which a test failed, or in which a test exceeded
+# its time limit.
+kinds_of() { # failed|timed-out
+    awk -v kinds="$kinds" -v wanted="$1" '
         function kind_of(name) {
             if (name ~ /^test_/)
                 return "unit"
@@ -65,19 +67,17 @@ catchers() { # JUNIT-FILE
             sub(/_.*/, "", name)
             return name
         }
-        /<testcase / {
-            name = $0
-            sub(/.*<testcase name="/, "", name)
-            sub(/".*/, "", name)
-            if (/ status="fail"/)
-                has_failed[kind_of(name)]++
+        $2 == "Test" && /\*\*\*/ && !/\*\*\*(Skipped|Not Run)/ {
+            how = /\*\*\*Timeout/ ? "timed-out" : "failed"
+            if (how == wanted)
+                is_in[kind_of($4)] = 1
         }
         END {
             count = split(kinds, kind, " ")
             for (i = 1; i <= count; i++)
-                if (kind[i] in has_failed)
+                if (kind[i] in is_in)
                     printf "%s ", kind[i]
-        }' "$1"
+        }' "$dir/tests.log"
 }
 
 build() {
@@ -85,14 +85,13 @@ build() {
 }
 
 run() {
-    rm -f "$dir/results.xml"
     ctest --test-dir "$dir/build" -j2 -E "$left_out" --no-tests=error \
-        --output-junit "$dir/results.xml" >"$dir/tests.log" 2>&1 </dev/null
+        >"$dir/tests.log" 2>&1 </dev/null
 }
 
 # Applies one fault and prints the result.  Succeeds if a test caught the fault.
-try() { # NAME FILE
-    local name=$1 file=$2 caught result=0
+try() { # NAME FILE [hangs]
+    local name=$1 file=$2 sign=${3:-} caught late result=0
     printf '%-24s ' "$name"
     if ! mutated "$name" "$root/$file" >"$dir/mutated"; then
         echo 'does not apply'
@@ -101,9 +100,15 @@ try() { # NAME FILE
     cp "$dir/mutated" "$tree/$file"
     if build; then
         run
-        caught=$(catchers "$dir/results.xml")
-        echo "${caught:-NOT CAUGHT}"
-        [ -n "$caught" ] || result=1
+        caught=$(kinds_of failed)
+        late=$(kinds_of timed-out)
+        [ -z "$late" ] || late="timed out: $late"
+        if [ -n "$caught" ] || [ "$sign${late:+ late}" = "hangs late" ]; then
+            echo "$caught$late"
+        else
+            echo "NOT CAUGHT $late"
+            result=1
+        fi
     else
         echo 'does not compile'
         grep -m 3 'error:' "$dir/build.log"
@@ -128,9 +133,9 @@ step "testing without a fault" "$dir/log" run || {
 }
 
 passed=0 failed=0
-while read -r name file; do
+while read -r name file sign; do
     [ $# = 0 ] || [[ " $* " = *" $name "* ]] || continue
-    if try "$name" "$file"; then
+    if try "$name" "$file" "$sign"; then
         passed=$((passed + 1))
     else
         failed=$((failed + 1))
