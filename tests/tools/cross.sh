@@ -3,7 +3,11 @@
 # compiler, and checks the format and the parts of the results.  Programs for
 # Linux on this machine's processor are static, with musl, and are also run.
 #
-#     usage: tests/tools/cross.sh BUILD-DIR [--list | [--emulate] TARGET...]
+#     usage: tests/tools/cross.sh BUILD-DIR [--list | [OPTION...] TARGET...]
+#
+# The tests are compiled once for each system: for this machine's processor, or
+# for all with --whole.  For the others, only the library, the examples and the
+# programs are built, because the tests hardly depend on the processor.
 #
 # With --emulate, programs for Linux on other processors are run too, if there
 # is an emulator.  This compiles musl for each processor, which takes longer
@@ -110,12 +114,16 @@ configure() { # SYSTEM PROCESSOR DIR OPTIMISATION
         "-DCMAKE_C_FLAGS_RELWITHDEBINFO=$4 -g"
 }
 
-# Compiles everything.  Programs that need cmocka are not linked.
-compile() { # DIR
-    local list
+# Compiles everything, or everything except the tests.  Programs that need
+# cmocka are not linked.
+compile() { # DIR IS-WHOLE
+    local list tests=()
+    [ -z "$2" ] || tests=(
+        -e 's/^\(tests\/CMakeFiles\/[^ ]*\.o\): .*/\1/p'
+        -e 's/^tests\/\(torture\|sim_run\): .*/tests\/&/p')
     list=$(ninja -C "$1" -t targets all | sed -n \
-        -e 's/^\(tests\/CMakeFiles\/[^ ]*\.o\): .*/\1/p' \
-        -e 's/^tests\/\(torture\|sim_run\|page_server\): .*/tests\/&/p' \
+        ${tests[@]+"${tests[@]}"} \
+        -e 's/^tests\/\(page_server\|line_client\): .*/tests\/&/p' \
         -e 's/^tests\/program_[a-z]*: .*/&/p' | sed 's/: .*//
             s/^tests\/tests/tests/')
     [ -n "$list" ] || return 1
@@ -179,15 +187,18 @@ run_all() { # DIR RUNNER...
 }
 
 check() { # TARGET SYSTEM PROCESSOR REACTOR CONTEXT FORMAT
-    local dir=$work/$1 how=linked is_run= link=-dynamic level=-O0 format
+    local dir=$work/$1 how=linked is_run= is_whole=$whole
+    local link=-dynamic level=-O0 format
     format=${6/statically/dynamically}
     if find_runner "$2" "$3"; then
         is_run=1 link=-static level=-O2 format=$6
         how="linked, run${runner:+ under ${runner[0]}}"
     fi
+    [ "$3" != "$(uname -m)" ] && [ "$3" != amd64 ] && [ -z "$is_run" ] ||
+        is_whole=1
     wrap_tools "$1" "$dir/tools" $link || return 1
     configure "$2" "$3" "$dir" $level || return 1
-    compile "$dir" || return 1
+    compile "$dir" "$is_whole" || return 1
     examine "$dir" "$4" "$5" "$format" || return 1
     [ -z "$is_run" ] ||
         run_all "$dir" ${runner[@]+"${runner[@]}"} || return 1
@@ -216,14 +227,19 @@ report() { # TARGET...
 }
 
 [ $# -gt 0 ] ||
-    die "usage: cross.sh BUILD-DIR [--list | [--emulate] TARGET...]"
+    die "usage: cross.sh BUILD-DIR [--list | [OPTION...] TARGET...]"
 work=$1
 shift
-emulate=
-case ${1:-} in
---list) targets; exit ;;
---emulate) emulate=1; shift ;;
-esac
+emulate= whole=
+while [[ ${1:-} = --* ]]; do
+    case $1 in
+    --list) targets; exit ;;
+    --emulate) emulate=1 ;;
+    --whole) whole=1 ;;
+    *) die "there is no option $1" ;;
+    esac
+    shift
+done
 for target; do
     targets | grep -qx "$target" || die "there is no target $target"
 done

@@ -45,6 +45,7 @@ check "clang, release" tests/run --compiler clang --release
 check "clang, epoll, thread" \
     tests/run --compiler clang --reactor epoll --sanitize thread
 check "riscv64 under qemu" tests/run --arch riscv64
+check "other systems" tests/run --cross --whole
 check "other systems, emulated" tests/run --cross --emulate \
     aarch64-linux-musl riscv64-linux-musl
 check "torture, $sanitize" \
