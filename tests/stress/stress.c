@@ -29,6 +29,17 @@ void *stress_resize(void *context, void *old, size_t old_size, size_t size)
     return memory;
 }
 
+#if WITH_TSAN
+/* TSan does not see openat(), and takes a new descriptor for an earlier one of
+ * the same number, which another thread has created. */
+const char *__tsan_default_suppressions(void);
+
+const char *__tsan_default_suppressions(void)
+{
+    return "race:aloop__sys_fstat\n";
+}
+#endif
+
 bool stress_memory_is_plain(void)
 {
 #if WITH_VALGRIND
