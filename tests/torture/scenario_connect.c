@@ -87,6 +87,42 @@ ssize_t torture_names(aloop *loop)
     return error;
 }
 
+/* Looks up addresses and names for themselves, and leaves one array to the end
+ * of the loop. */
+ssize_t torture_look_ups(aloop *loop)
+{
+    static const char *const hosts[LOOKUPS] = {
+        "localhost", "many", "unknown", "::1", "127.1", "many",
+    };
+    static aloop_address *found[LOOKUPS];
+    static char name[64];
+    aloop_future *futures[LOOKUPS], *reverse;
+    aloop_address address = {.family = ALOOP_FAMILY_NONE};
+    ssize_t error = 0, status;
+
+    torture_leave_objects();
+    for (int i = 0; i < LOOKUPS; i++)
+        futures[i] =
+            aloop_resolve(loop, hosts[i], "80", ALOOP_FAMILY_ANY, &found[i]);
+    (void) aloop_address_parse("127.0.0.1:80", &address);
+    reverse = aloop_resolve_name(loop, &address, name, sizeof name);
+    aloop_cancel(futures[5]);
+    for (int i = 0; i < LOOKUPS; i++) {
+        bool has_failed = i == 2 || i == 4 || i == 5;
+
+        status = torture_await(futures[i], 20);
+        torture_expect(status < 0 || found[i] != NULL, "found nothing");
+        torture_expect(status >= 0 || found[i] == NULL, "found something");
+        torture_keep(&error, has_failed || status > 0 ? 0 : status);
+        if (i != 0)
+            aloop_addresses_free(found[i]);
+    }
+    status = torture_await(reverse, 20);
+    torture_expect(status < 0 || name[status] == '\0', "found no name");
+    torture_keep(&error, status > 0 ? 0 : status);
+    return error;
+}
+
 /* Uses a slow name server: look-ups are awaited, time out, are dropped, and are
  * still in progress when the loop is freed. */
 ssize_t torture_slow_names(aloop *loop)

@@ -36,6 +36,7 @@ static const struct point_scenario scenarios[] = {
 #endif
     {"connect", torture_connect, false, 0},
     {"names", torture_names, false, 0},
+    {"look_ups", torture_look_ups, false, 0},
     {"slow_names", torture_slow_names, false, 0},
     {"listen", torture_listen, false, 0},
     {"echo", torture_echo, false, 0},

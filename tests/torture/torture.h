@@ -70,6 +70,7 @@ ssize_t torture_scopes(aloop *loop);
 ssize_t torture_main(aloop *loop);
 ssize_t torture_connect(aloop *loop);
 ssize_t torture_names(aloop *loop);
+ssize_t torture_look_ups(aloop *loop);
 ssize_t torture_slow_names(aloop *loop);
 ssize_t torture_listen(aloop *loop);
 ssize_t torture_echo(aloop *loop);
