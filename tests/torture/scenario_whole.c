@@ -1,0 +1,65 @@
+/* Whole files and temporary ones.  After each failure, the contents of files
+ * are checked. */
+
+#include "torture.h"
+
+#include <string.h>
+
+#include "simulator/sim_file.h"
+
+enum { OLD_SIZE = 5000, NEW_SIZE = 9000 };
+
+static unsigned char old_bytes[OLD_SIZE], new_bytes[NEW_SIZE];
+
+/* Reads the file, and expects `size` bytes from `first` on. */
+static void expect_whole(aloop *loop, const char *path, size_t first,
+                         size_t size, ssize_t *error)
+{
+    void *data = NULL;
+    ssize_t status =
+        torture_await(aloop_fs_read_file(loop, path, NEW_SIZE, &data), 10);
+
+    torture_keep(error, status);
+    torture_expect((status < 0) == (data == NULL),
+                   "a failed read has data, or a good one does not");
+    torture_expect(status < 0 || ((size_t) status == size &&
+                                  torture_matches(data, first, size)),
+                   "a read gives other bytes");
+    aloop_data_free(loop, data);
+}
+
+/* Expects the old content if the operation has failed, and the new one
+ * otherwise.  If only the sync of the directory failed, it is the new one. */
+static void expect_replaced(ssize_t status)
+{
+    static unsigned char found[NEW_SIZE];
+    ssize_t size = sim_file_get("/tmp/d/a", found, sizeof found);
+    bool is_new = size == NEW_SIZE && torture_matches(found, 1, NEW_SIZE);
+    bool is_old = size == OLD_SIZE && torture_matches(found, 0, OLD_SIZE);
+
+    torture_expect(is_new || (is_old && status < 0),
+                   "a replaced file is neither old nor new");
+}
+
+ssize_t torture_whole(aloop *loop)
+{
+    ssize_t error = 0, status;
+    void *data = NULL;
+
+    torture_fill(old_bytes, 0, OLD_SIZE);
+    torture_fill(new_bytes, 1, NEW_SIZE);
+    sim_file_put("/tmp/d/a", old_bytes, OLD_SIZE);
+    expect_whole(loop, "/tmp/d/a", 0, OLD_SIZE, &error);
+    status = torture_await(
+        aloop_fs_replace_file(loop, "/tmp/d/a", new_bytes, NEW_SIZE, 0600), 10);
+    torture_keep(&error, status);
+    expect_replaced(status);
+    status = torture_await(
+        aloop_fs_write_file(loop, "/tmp/d/b", old_bytes, OLD_SIZE, 0600), 10);
+    torture_keep(&error, status);
+    if (status >= 0)
+        expect_whole(loop, "/tmp/d/b", 0, OLD_SIZE, &error);
+    aloop_future_unref(aloop_fs_read_file(loop, "/tmp/d/a", 1, &data));
+    aloop_detach(aloop_fs_replace_file(loop, "/tmp/d/b", "x", 1, 0600));
+    return error;
+}
