@@ -63,3 +63,36 @@ ssize_t torture_whole(aloop *loop)
     aloop_detach(aloop_fs_replace_file(loop, "/tmp/d/b", "x", 1, 0600));
     return error;
 }
+
+/* A FIFO between a write and a read. */
+ssize_t torture_whole_fifo(aloop *loop)
+{
+    void *data = NULL, *other = NULL;
+    aloop_future *read, *dropped;
+    ssize_t error = 0, status;
+    bool is_early;
+
+    torture_fill(new_bytes, 1, NEW_SIZE);
+    sim_file_fifo("/tmp/f");
+    sim_file_fifo("/tmp/g");
+    read = aloop_fs_read_file(loop, "/tmp/f", NEW_SIZE, &data);
+    dropped = aloop_fs_read_file(loop, "/tmp/g", NEW_SIZE, &other);
+    torture_keep(&error, torture_pass(loop, 10 * MS));
+    status = torture_await(
+        aloop_fs_write_file(loop, "/tmp/f", new_bytes, NEW_SIZE, 0), 10);
+    torture_keep(&error, status);
+    is_early = aloop_future_is_settled(dropped); /* Without the reactor. */
+    aloop_future_unref(dropped);
+    if (status < 0)
+        aloop_cancel(read);
+    status = torture_await(read, 10);
+    torture_keep(&error, status == ALOOP_EABORTED ? 0 : status);
+    torture_expect(other == NULL || is_early, "a dropped read has a result");
+    torture_expect((status < 0) == (data == NULL),
+                   "a failed read has data, or a good one does not");
+    torture_expect(status < 0 || torture_matches(data, 1, (size_t) status),
+                   "a FIFO gives other bytes");
+    aloop_data_free(loop, data);
+    aloop_data_free(loop, other);
+    return error;
+}

@@ -49,6 +49,7 @@ static const struct point_scenario scenarios[] = {
     {"open_files", torture_open_files, false, 0},
     {"fifo", torture_fifo, false, 0},
     {"whole", torture_whole, false, 0},
+    {"whole_fifo", torture_whole_fifo, false, 0},
     {"embed", torture_embed, false, 0},
     {"bridge", torture_bridge, false, 0},
     {"fork", torture_fork, false, 0},
