@@ -96,3 +96,35 @@ ssize_t torture_whole_fifo(aloop *loop)
     aloop_data_free(loop, other);
     return error;
 }
+
+/* Names are written only if the operation succeeds. */
+ssize_t torture_temporary(aloop *loop)
+{
+    static char names[2][16], dropped[2][16];
+    static aloop_file *file, *unseen;
+    ssize_t error = 0, status;
+
+    for (int i = 0; i < 2; i++)
+        strcpy(names[i], "/tmp/t.XXXXXX");
+    for (int i = 0; i < 2; i++)
+        strcpy(dropped[i], "/tmp/u.XXXXXX");
+    file = unseen = NULL;
+    status = torture_await(aloop_fs_mkstemp(loop, names[0], &file), 10);
+    torture_keep(&error, status);
+    torture_expect((status == 0) == (file != NULL),
+                   "a failed mkstemp gives a file, or a good one does not");
+    torture_expect((status < 0) == (strcmp(names[0], "/tmp/t.XXXXXX") == 0),
+                   "a name is only written after a success");
+    aloop_file_close(file);
+    status = torture_await(aloop_fs_mkdtemp(loop, names[1]), 10);
+    torture_keep(&error, status);
+    torture_expect((status < 0) == (strcmp(names[1], "/tmp/t.XXXXXX") == 0),
+                   "a name is only written after a success");
+    aloop_future_unref(aloop_fs_mkstemp(loop, dropped[0], &unseen));
+    aloop_future_unref(aloop_fs_mkdtemp(loop, dropped[1]));
+    torture_keep(&error, torture_pass(loop, 10 * MS));
+    torture_expect(unseen == NULL && strcmp(dropped[0], "/tmp/u.XXXXXX") == 0 &&
+                       strcmp(dropped[1], "/tmp/u.XXXXXX") == 0,
+                   "a dropped operation has a result");
+    return error;
+}
