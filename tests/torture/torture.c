@@ -51,6 +51,7 @@ static const struct point_scenario scenarios[] = {
     {"whole", torture_whole, false, 0},
     {"whole_fifo", torture_whole_fifo, false, 0},
     {"temporary", torture_temporary, false, 0},
+    {"paths", torture_paths, false, 0},
     {"embed", torture_embed, false, 0},
     {"bridge", torture_bridge, false, 0},
     {"fork", torture_fork, false, 0},
