@@ -53,6 +53,7 @@ static const struct point_scenario scenarios[] = {
     {"temporary", torture_temporary, false, 0},
     {"paths", torture_paths, false, 0},
     {"dirs", torture_dirs, false, 0},
+    {"copies", torture_copies, false, 0},
     {"embed", torture_embed, false, 0},
     {"bridge", torture_bridge, false, 0},
     {"fork", torture_fork, false, 0},

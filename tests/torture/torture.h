@@ -87,6 +87,7 @@ ssize_t torture_whole_fifo(aloop *loop);
 ssize_t torture_temporary(aloop *loop);
 ssize_t torture_paths(aloop *loop);
 ssize_t torture_dirs(aloop *loop);
+ssize_t torture_copies(aloop *loop);
 ssize_t torture_embed(aloop *loop);
 ssize_t torture_bridge(aloop *loop);
 ssize_t torture_fork(aloop *loop);
