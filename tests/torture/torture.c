@@ -44,6 +44,7 @@ static const struct point_scenario scenarios[] = {
     {"writes", torture_writes, false, 0},
     {"pipe", torture_pipe, false, 0},
     {"signals", torture_signals, false, 0},
+    {"polls", torture_polls, false, 0},
     {"posts", torture_posts, false, 0},
     {"files", torture_files, false, 0},
     {"open_files", torture_open_files, false, 0},

@@ -1,0 +1,98 @@
+/* Descriptors of the application: polls of a socket and of a regular file, and
+ * waits. */
+
+#include "torture.h"
+
+enum { POLLS = 3, BYTES = 3 };
+
+/* A poll, which closes itself after watch.calls_max calls. */
+struct polled {
+    struct torture_watch watch;
+    aloop_poll *poll;
+    bool is_started;
+};
+
+static struct polled polls[POLLS];
+static int poll_fds[2], bytes_left;
+
+static void on_ready(aloop_poll *poll, unsigned events, void *arg)
+{
+    struct polled *polled = arg;
+    char byte;
+
+    torture_expect(events != 0, "a poll reports nothing");
+    torture_called(&polled->watch);
+    if (polled == &polls[0] && (events & ALOOP_POLL_READABLE) != 0)
+        aloop__sys_recv(aloop_poll_fd(poll), &byte, 1);
+    if (polled->watch.calls < polled->watch.calls_max)
+        return;
+    polled->watch.closed = true;
+    aloop_poll_close(poll);
+}
+
+/* Sends the next byte.  In some worlds only one byte fits into the buffer. */
+static void send_byte(void *arg)
+{
+    ssize_t status = aloop__sys_send(poll_fds[1], "x", 1);
+
+    if (status == 1)
+        bytes_left--;
+    else if (status != ALOOP_EAGAIN)
+        torture_keep(arg, status);
+    if (bytes_left > 0 && (status == 1 || status == ALOOP_EAGAIN))
+        sim_at(MS, send_byte, arg);
+}
+
+static int start(aloop *loop, struct polled *polled, int fd, unsigned events)
+{
+    int status =
+        aloop_poll_start(loop, fd, events, on_ready, polled, &polled->poll);
+
+    polled->watch = (struct torture_watch){"a closed poll runs", 0, BYTES, 0};
+    polled->is_started = status == 0;
+    torture_expect((status == 0) == (polled->poll != NULL),
+                   "a failed start writes its result, or a good one does not");
+    return status;
+}
+
+/* The polls that have not closed themselves, because of a failure. */
+static void close_polls(void)
+{
+    for (int i = 0; i < POLLS; i++) {
+        if (polls[i].is_started && !polls[i].watch.closed)
+            aloop_poll_close(polls[i].poll);
+        polls[i].watch.closed = true;
+    }
+}
+
+ssize_t torture_polls(aloop *loop)
+{
+    int file = sim_file(), status;
+    ssize_t error = 0;
+
+    torture_keep(&error, sim_pair(poll_fds));
+    torture_keep(&error,
+                 start(loop, &polls[0], poll_fds[0], ALOOP_POLL_READABLE));
+    torture_keep(&error, start(loop, &polls[1], poll_fds[0], 0));
+    torture_keep(&error, start(loop, &polls[2], file, ALOOP_POLL_WRITABLE));
+    if (polls[1].is_started)
+        torture_keep(&error,
+                     aloop_poll_set_events(polls[1].poll, ALOOP_POLL_WRITABLE));
+    bytes_left = BYTES;
+    sim_at(MS, send_byte, &error);
+    status = (int) torture_await(
+        aloop_poll_wait(loop, poll_fds[0], ALOOP_POLL_READABLE), 5);
+    torture_expect(status < 0 || (status & ALOOP_POLL_READABLE) != 0,
+                   "a wait ends without its event");
+    torture_keep(&error, status);
+    torture_keep(&error, torture_pass(loop, 30 * MS));
+    if (error == 0)
+        for (int i = 0; i < POLLS; i++)
+            torture_expect(polls[i].watch.calls == BYTES, "a poll is silent");
+    close_polls();
+    torture_keep(&error, aloop_run(loop));
+    aloop__sys_close(poll_fds[0]);
+    aloop__sys_close(poll_fds[1]);
+    aloop__sys_close(file);
+    return error;
+}
