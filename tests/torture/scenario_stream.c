@@ -262,3 +262,48 @@ ssize_t torture_pipe(aloop *loop)
                    "bytes are missing");
     return error;
 }
+
+enum { SPLICED_BYTES = 420000 };
+
+/* Writes to one pair, and reads from another one into which it is forwarded. */
+static ssize_t forward_pairs(aloop_stream *from[2], aloop_stream *to[2])
+{
+    static char bytes[SPLICED_BYTES], arrived[SPLICED_BYTES];
+    ssize_t error = 0;
+    aloop_future *forward, *write;
+
+    torture_fill(bytes, 0, sizeof bytes);
+    memset(arrived, 0, sizeof arrived);
+    forward = aloop_stream_forward(from[1], to[0]);
+    write = aloop_stream_write(from[0], bytes, sizeof bytes);
+    torture_keep(&error, torture_await(aloop_stream_read_exactly(
+                                           to[1], arrived, sizeof arrived),
+                                       1));
+    torture_expect(error < 0 || memcmp(arrived, bytes, sizeof arrived) == 0,
+                   "wrong bytes arrive");
+    torture_keep(&error, torture_await(write, 1));
+    aloop_stream_close(from[0]);
+    torture_keep(&error, torture_await(forward, 1));
+    return error;
+}
+
+ssize_t torture_splice(aloop *loop)
+{
+    aloop_stream *from[2], *to[2];
+    ssize_t error = aloop_stream_pair(loop, &from[0], &from[1]);
+
+    if (error < 0)
+        return error;
+    error = aloop_stream_pair(loop, &to[0], &to[1]);
+    if (error < 0) {
+        aloop_stream_close(from[0]);
+        aloop_stream_close(from[1]);
+        return error;
+    }
+    error = forward_pairs(from, to);
+    aloop_stream_close(from[1]);
+    aloop_stream_close(to[0]);
+    aloop_stream_close(to[1]);
+    torture_keep(&error, torture_pass(loop, 100 * MS));
+    return error;
+}

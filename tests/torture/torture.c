@@ -43,6 +43,7 @@ static const struct point_scenario scenarios[] = {
     {"reads", torture_reads, false, 0},
     {"writes", torture_writes, false, 0},
     {"pipe", torture_pipe, false, 0},
+    {"splice", torture_splice, false, 0},
     {"signals", torture_signals, false, 0},
     {"polls", torture_polls, false, 0},
     {"posts", torture_posts, false, 0},

@@ -77,6 +77,7 @@ ssize_t torture_echo(aloop *loop);
 ssize_t torture_reads(aloop *loop);
 ssize_t torture_writes(aloop *loop);
 ssize_t torture_pipe(aloop *loop);
+ssize_t torture_splice(aloop *loop);
 ssize_t torture_signals(aloop *loop);
 ssize_t torture_polls(aloop *loop);
 ssize_t torture_posts(aloop *loop);
