@@ -38,6 +38,7 @@ static const struct point_scenario scenarios[] = {
     {"names", torture_names, false, 0},
     {"look_ups", torture_look_ups, false, 0},
     {"slow_names", torture_slow_names, false, 0},
+    {"unix", torture_unix, false, 0},
     {"listen", torture_listen, false, 0},
     {"echo", torture_echo, false, 0},
     {"reads", torture_reads, false, 0},
