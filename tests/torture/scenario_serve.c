@@ -1,0 +1,81 @@
+/* Torture: servers, options of TCP, and listeners that are adopted. */
+
+#include <stdio.h>
+
+#include "os/sys.h"
+#include "torture.h"
+
+enum { SERVE_CLIENTS = 4 };
+
+static int connections_now;
+
+/* Answers one byte. */
+static ssize_t answer_byte(aloop *loop, aloop_stream *stream, void *arg)
+{
+    char byte;
+    ssize_t n;
+
+    (void) loop;
+    (void) arg;
+    torture_expect(++connections_now <= 2, "too many are served");
+    n = aloop_await(aloop_stream_read(stream, &byte, 1));
+    if (n == 1)
+        n = aloop_await(aloop_stream_write(stream, &byte, 1));
+    connections_now--;
+    aloop_stream_close(stream);
+    return n;
+}
+
+/* Each client ends before it is closed, so that the next one is served. */
+static void ask_all(aloop *loop, const char *port, ssize_t *error)
+{
+    static aloop_stream *clients[SERVE_CLIENTS];
+    static char bytes[SERVE_CLIENTS];
+
+    for (int i = 0; i < SERVE_CLIENTS; i++)
+        torture_keep(error, torture_await(aloop_tcp_connect(loop, "127.0.0.1",
+                                                            port, &clients[i]),
+                                          10));
+    for (int i = 0; i < SERVE_CLIENTS; i++) {
+        if (clients[i] == NULL)
+            continue;
+        torture_keep(error, aloop_stream_set_linger(clients[i], ALOOP_SEC(1)));
+        torture_keep(error, aloop_stream_put(clients[i], "a", 1));
+        torture_keep(
+            error,
+            torture_await(aloop_stream_read(clients[i], &bytes[i], 1), 10));
+        aloop_stream_close(clients[i]);
+    }
+}
+
+/* Serves more clients than its limit, and one that stays. */
+ssize_t torture_serve(aloop *loop)
+{
+    static aloop_server *server;
+    static aloop_stream *stays;
+    aloop_tcp_listen_options listen = {.size = sizeof listen,
+                                       .reuse_port = true};
+    aloop_server_options options = {.size = sizeof options,
+                                    .connections_max = 2,
+                                    .listen = &listen};
+    ssize_t error = aloop_tcp_serve(loop, "127.0.0.1", "0", answer_byte, NULL,
+                                    &options, &server);
+    aloop_future *stopped;
+    char port[8];
+
+    if (error < 0)
+        return error;
+    snprintf(port, sizeof port, "%d",
+             aloop_listener_port(aloop_server_listener(server)));
+    ask_all(loop, port, &error);
+    torture_keep(
+        &error,
+        torture_await(aloop_tcp_connect(loop, "127.0.0.1", port, &stays), 10));
+    torture_keep(&error, torture_pass(loop, 10 * MS));
+    stopped = aloop_server_stop(server, ALOOP_SEC(1));
+    torture_expect(stopped != NULL, "a stop needs memory");
+    torture_keep(&error, aloop_await(stopped));
+    torture_expect(connections_now == 0, "a connection is still served");
+    aloop_stream_close(stays);
+    return error;
+}
