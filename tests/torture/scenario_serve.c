@@ -79,3 +79,29 @@ ssize_t torture_serve(aloop *loop)
     aloop_stream_close(stays);
     return error;
 }
+
+/* Sets every option of a connection with a local address. */
+ssize_t torture_options(aloop *loop)
+{
+    static aloop_stream *stream;
+    aloop_tcp_connect_options options = {.size = sizeof options};
+    int listener = sim_listen("127.0.0.1", 80, 1);
+    ssize_t error = aloop_address_parse("127.0.0.1:4000", &options.local);
+
+    torture_keep(&error,
+                 torture_await(aloop_tcp_connect_with(loop, "127.0.0.1", "80",
+                                                      &options, &stream),
+                               10));
+    sim_peer_close(listener);
+    if (stream == NULL)
+        return error;
+    torture_keep(&error, aloop_tcp_set_keepalive(stream, ALOOP_SEC(9), 0, 3));
+    torture_keep(&error, aloop_tcp_set_user_timeout(stream, ALOOP_SEC(9)));
+    torture_keep(&error, aloop_tcp_set_buffers(stream, 4096, 4096));
+    torture_keep(&error, aloop_tcp_set_tos(stream, 8));
+    torture_keep(&error, aloop_tcp_set_nodelay(stream, false));
+    torture_keep(&error, aloop_stream_set_linger(stream, 0));
+    torture_keep(&error, aloop_stream_put(stream, "bytes", 5));
+    aloop_stream_close(stream);
+    return error;
+}

@@ -41,6 +41,7 @@ static const struct point_scenario scenarios[] = {
     {"unix", torture_unix, false, 0},
     {"tty", torture_tty, false, 0},
     {"serve", torture_serve, false, 0},
+    {"options", torture_options, false, 0},
     {"pairs", torture_pairs, false, 0},
     {"listen", torture_listen, false, 0},
     {"echo", torture_echo, false, 0},

@@ -76,6 +76,7 @@ ssize_t torture_listen(aloop *loop);
 ssize_t torture_unix(aloop *loop);
 ssize_t torture_tty(aloop *loop);
 ssize_t torture_serve(aloop *loop);
+ssize_t torture_options(aloop *loop);
 ssize_t torture_pairs(aloop *loop);
 ssize_t torture_echo(aloop *loop);
 ssize_t torture_reads(aloop *loop);
