@@ -105,3 +105,46 @@ ssize_t torture_options(aloop *loop)
     aloop_stream_close(stream);
     return error;
 }
+
+/* Adopts a Unix socket, and serves one connection. */
+ssize_t torture_adopt(aloop *loop)
+{
+    static aloop_listener *listener;
+    static aloop_server *server;
+    static aloop_stream *client;
+    struct sys_address address;
+    int fd = aloop__sys_tcp_socket(SYS_UNIX);
+    ssize_t error = fd;
+    char byte;
+
+    torture_keep(&error, aloop__sys_unix_address("@adopted", &address));
+    if (error >= 0)
+        torture_keep(&error, aloop__sys_bind(fd, &address));
+    if (error >= 0)
+        torture_keep(&error, aloop__sys_listen(fd, 8));
+    if (error >= 0)
+        torture_keep(&error,
+                     aloop_listener_adopt(loop, fd, NULL, NULL, &listener));
+    if (listener == NULL) {
+        if (fd >= 0)
+            aloop__sys_close(fd);
+        return error;
+    }
+    torture_keep(&error, aloop_listener_serve(listener, answer_byte, NULL, NULL,
+                                              &server));
+    if (server == NULL) {
+        aloop_listener_close(listener);
+        return error;
+    }
+    torture_keep(
+        &error,
+        torture_await(aloop_unix_connect(loop, "@adopted", &client), 10));
+    if (client != NULL) {
+        torture_keep(&error, aloop_stream_put(client, "a", 1));
+        torture_keep(&error,
+                     torture_await(aloop_stream_read(client, &byte, 1), 10));
+        aloop_stream_close(client);
+    }
+    torture_keep(&error, aloop_await(aloop_server_stop(server, 0)));
+    return error < 0 ? error : 0;
+}

@@ -42,6 +42,7 @@ static const struct point_scenario scenarios[] = {
     {"tty", torture_tty, false, 0},
     {"serve", torture_serve, false, 0},
     {"options", torture_options, false, 0},
+    {"adopt", torture_adopt, false, 0},
     {"pairs", torture_pairs, false, 0},
     {"listen", torture_listen, false, 0},
     {"echo", torture_echo, false, 0},
