@@ -44,6 +44,7 @@ static const struct point_scenario scenarios[] = {
     {"options", torture_options, false, 0},
     {"adopt", torture_adopt, false, 0},
     {"pairs", torture_pairs, false, 0},
+    {"filter", torture_filter, false, 0},
     {"listen", torture_listen, false, 0},
     {"echo", torture_echo, false, 0},
     {"reads", torture_reads, false, 0},

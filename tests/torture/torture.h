@@ -79,6 +79,7 @@ ssize_t torture_serve(aloop *loop);
 ssize_t torture_options(aloop *loop);
 ssize_t torture_adopt(aloop *loop);
 ssize_t torture_pairs(aloop *loop);
+ssize_t torture_filter(aloop *loop);
 ssize_t torture_echo(aloop *loop);
 ssize_t torture_reads(aloop *loop);
 ssize_t torture_writes(aloop *loop);
