@@ -53,6 +53,7 @@ static const struct point_scenario scenarios[] = {
     {"splice", torture_splice, false, 0},
     {"signals", torture_signals, false, 0},
     {"polls", torture_polls, false, 0},
+    {"udp", torture_udp, false, 0},
     {"posts", torture_posts, false, 0},
     {"files", torture_files, false, 0},
     {"open_files", torture_open_files, false, 0},

@@ -87,6 +87,7 @@ ssize_t torture_pipe(aloop *loop);
 ssize_t torture_splice(aloop *loop);
 ssize_t torture_signals(aloop *loop);
 ssize_t torture_polls(aloop *loop);
+ssize_t torture_udp(aloop *loop);
 ssize_t torture_posts(aloop *loop);
 ssize_t torture_files(aloop *loop);
 ssize_t torture_open_files(aloop *loop);
