@@ -34,8 +34,8 @@ struct world {
     void (*outlive)(void); /* After the loop was freed in any way; or NULL. */
 };
 
-extern const struct world world_chat, world_echo, world_ends, world_proxy,
-    world_states, world_sync, world_timers, world_tree;
+extern const struct world world_chat, world_echo, world_ends, world_files,
+    world_proxy, world_states, world_sync, world_timers, world_tree;
 
 /* The present run.  It is zeroed before each run. */
 struct run {
@@ -84,6 +84,18 @@ int64_t any_delay_ns(int64_t most_ns);
 static inline bool may_break(void)
 {
     return run.weather >= BROKEN;
+}
+
+/* Returns whether an operation on files may fail with `error`.  `may_end`:
+ * something in the world cancels it, or closes what it uses. */
+static inline bool is_file_error(ssize_t error, bool may_end)
+{
+    if (error == ALOOP_ECANCELED)
+        return may_end;
+    if (error == ALOOP_ENOMEM)
+        return run.weather == STARVED;
+    return may_break() && (error == ALOOP_EIO || error == ALOOP_ENOSPC ||
+                           error == ALOOP_EMFILE || error == ALOOP_EAGAIN);
 }
 
 /* Sets the watermarks, which needs memory. */
