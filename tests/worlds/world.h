@@ -34,8 +34,9 @@ struct world {
     void (*outlive)(void); /* After the loop was freed in any way; or NULL. */
 };
 
-extern const struct world world_chat, world_echo, world_ends, world_files,
-    world_proxy, world_states, world_sync, world_timers, world_tree, world_work;
+extern const struct world world_chat, world_datagrams, world_echo, world_ends,
+    world_files, world_proxy, world_states, world_sync, world_timers,
+    world_tree, world_work;
 
 /* The present run.  It is zeroed before each run. */
 struct run {
