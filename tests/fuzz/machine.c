@@ -202,6 +202,7 @@ static void run_act(size_t i)
         {own_acts, 1},
         {scope_acts, scope_act_count},
         {pipe_acts, pipe_act_count},
+        {outside_acts, outside_act_count},
     };
     size_t total = 0;
 
@@ -315,6 +316,7 @@ static void begin(const uint8_t *data, size_t size)
         w.objects[i] = (struct object){NULL, -1};
     w.item = 0;
     streams_begin();
+    outside_begin();
     w.loop = aloop_new(&options);
     if (w.loop != NULL) /* The model does not predict reports of mistakes. */
         aloop__debug_close(w.loop);
@@ -366,6 +368,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     w.is_over = true;
     check_ends();
     streams_check();
+    outside_check();
     check_system();
     return 0;
 }

@@ -230,15 +230,18 @@ void end_orderly(void)
         m.holds--;
     }
     streams_close();
+    outside_close();
     if (m.is_woken)
         turn(0);
     if (m.stops_next)
         run(); /* Ends immediately. */
     run();
     streams_close(); /* A connection may have been accepted only now. */
+    outside_close();
     for (int i = 0; i < STEPS_MAX && !m.is_exact && aloop_alive(w.loop); i++) {
         turn(ALOOP_SEC(1));
         streams_close();
+        outside_close();
     }
     check_memory();
 }

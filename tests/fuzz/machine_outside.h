@@ -1,0 +1,132 @@
+/* Files, directories, work, polls, operations of the application, prepares and
+ * signals in the state machine, which the model does not cover.
+ *
+ * As with streams, the model knows only a part of the loop from the first of
+ * these on, and times are not checked.  These rules are checked instead: each
+ * future settles once, with a status that its fate allows; every byte that is
+ * read is right; a position moves by what was read; a function runs once, or
+ * never if it was cancelled; no callback runs after a close; and the library
+ * does not use borrowed memory after its future has settled. */
+
+#ifndef MACHINE_OUTSIDE_H
+#define MACHINE_OUTSIDE_H
+
+#include "machine.h"
+
+enum {
+    OUTS_MAX = 64,
+    FILES_MAX = 4,
+    POLLS_MAX = 3,
+    PREPARES_MAX = 2,
+    FILE_SIZE = 9000,
+    ITEMS_MAX = 6,
+    BATCH_MAX = 3
+};
+
+enum out_kind {
+    OPEN,
+    READ,
+    WRITE,
+    WORK,
+    WORK_MAP,
+    MAP,
+    OPERATION,
+    POLL_WAIT,
+    SIGNAL_WAIT,
+    SERVER_STOP,
+    UDP_RECEIVE, /* These three in this order. */
+    UDP_SEND,
+    UDP_DRAIN,
+    READ_FILE,
+    WRITE_FILE,
+    REPLACE,
+    COPY,
+    SCAN,
+    DIR_OPEN,
+    DIR_READ,
+    TEMP,
+    MAKE_TREE,
+    REMOVE_TREE
+};
+
+struct file {
+    aloop_file *file; /* NULL: closed, or not open yet. */
+    bool is_opening;
+    unsigned number;     /* Of the file system's file. */
+    unsigned begun;      /* Operations at the position so far. */
+    unsigned unfinished; /* And in flight. */
+};
+
+/* An item of a map, or a function. */
+struct item {
+    unsigned runs;
+    ssize_t status;
+};
+
+/* An operation that is followed until it ends. */
+struct out {
+    enum out_kind kind;
+    aloop_future *future; /* A reference, or NULL if it was dropped. */
+    struct file *file;    /* NULL: it was closed. */
+    bool may_end;         /* It was cancelled, or the file was closed. */
+    bool has_ended;
+    bool is_settled; /* An operation: by its maker; a wait: by a signal. */
+    char *buffer;    /* Lent to it, until it has settled. */
+    size_t size, offset;
+    unsigned number;      /* Of the file system's file, or of a socket. */
+    unsigned at_position; /* Its number there, or 0. */
+    struct item items[ITEMS_MAX];
+    size_t count;
+    char path[16];
+    void *data;   /* Of a whole file, or the names of a scan. */
+    bool is_kept; /* These are left to aloop_free(). */
+    aloop_dir_entry batch[BATCH_MAX];
+    aloop_file *temp;
+    bool is_replacing;
+    uint64_t copied; /* As the last call of the progress has reported. */
+};
+
+struct outside {
+    struct file files[FILES_MAX];
+    struct out outs[OUTS_MAX];
+    unsigned out_count;
+    int fds[2]; /* -1: not open. */
+    aloop_poll *polls[POLLS_MAX];
+    unsigned watched[POLLS_MAX];
+    aloop_prepare *prepares[PREPARES_MAX];
+    aloop_signal *signal;
+    unsigned raised, signalled;
+    aloop_dir *dir; /* NULL: closed, or not open yet. */
+    bool is_opening_dir;
+    struct out *reading; /* From it. */
+    unsigned temps;      /* Temporary files and directories that exist. */
+};
+
+extern struct outside o;
+
+/* machine_outside.c */
+
+/* The first act of these.  Returns false if it is not allowed now. */
+bool enter(void);
+/* One that is allowed anywhere. */
+void act_outside(void);
+/* Handles a callback that the model does not cover; see stream_act_some(). */
+void outside_act_some(void);
+struct out *new_out(enum out_kind kind); /* NULL: there are enough. */
+bool is_out_pending(const struct out *out);
+void end_out(struct out *out); /* After it has settled. */
+void follow_out(struct out *out, aloop_future *future);
+
+/* machine_file.c */
+
+char file_byte(unsigned number, size_t at);
+void file_fill(char *buffer, unsigned number, size_t offset, size_t size);
+void files_begin(void);
+void end_open(struct out *out, ssize_t status);
+void end_data(struct out *out, ssize_t status);
+void close_files(void);
+void act_open(void);
+void act_data(void);
+void act_close_file(void);
+
+#endif
