@@ -287,6 +287,7 @@ static void act_settle(void)
 void outside_close(void)
 {
     close_files();
+    close_watches();
     for (unsigned i = 0; i < o.out_count; i++)
         if (o.outs[i].kind >= OPERATION && o.outs[i].kind <= SIGNAL_WAIT &&
             is_out_pending(&o.outs[i])) {
@@ -318,6 +319,14 @@ const struct act outside_acts[] = {
     {"map", act_map},
     {"operation", act_operation},
     {"settle", act_settle},
+    {"poll", act_poll},
+    {"close poll", act_close_poll},
+    {"poll wait", act_poll_wait},
+    {"send", act_send},
+    {"prepare", act_prepare},
+    {"signal", act_signal},
+    {"raise", act_raise},
+    {"signal wait", act_signal_wait},
 };
 
 const size_t outside_act_count = sizeof outside_acts / sizeof outside_acts[0];

@@ -129,4 +129,16 @@ void act_open(void);
 void act_data(void);
 void act_close_file(void);
 
+/* machine_poll.c */
+
+void close_watches(void);
+void act_poll(void);
+void act_close_poll(void);
+void act_poll_wait(void);
+void act_send(void);
+void act_prepare(void);
+void act_signal(void);
+void act_raise(void);
+void act_signal_wait(void);
+
 #endif
