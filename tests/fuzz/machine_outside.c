@@ -129,6 +129,8 @@ static void on_out(aloop_future *future, ssize_t status, void *arg)
         end_data(out, status);
     else if (out->kind == WORK || out->kind == WORK_MAP || out->kind == MAP)
         end_items(out, status);
+    else if (out->kind >= READ_FILE)
+        end_fs(out, status);
     else
         end_other(out, status);
     end_out(out);
@@ -288,6 +290,7 @@ void outside_close(void)
 {
     close_files();
     close_watches();
+    fs_close();
     for (unsigned i = 0; i < o.out_count; i++)
         if (o.outs[i].kind >= OPERATION && o.outs[i].kind <= SIGNAL_WAIT &&
             is_out_pending(&o.outs[i])) {
@@ -303,6 +306,8 @@ void outside_check(void)
     for (int i = 0; i < 2; i++)
         if (o.fds[i] >= 0)
             FUZZ_CHECK(aloop__sys_close(o.fds[i]) == 0);
+    if (o.fds[0] >= 0)
+        fs_check();
 }
 
 const struct act outside_acts[] = {
@@ -326,6 +331,19 @@ const struct act outside_acts[] = {
     {"prepare", act_prepare},
     {"signal", act_signal},
     {"raise", act_raise},
+    {"read file", act_read_file},
+    {"read file", act_read_file},
+    {"write file", act_write_file},
+    {"write file", act_write_file},
+    {"copy", act_copy},
+    {"copy", act_copy},
+    {"scan", act_scan},
+    {"directory", act_dir},
+    {"directory", act_dir},
+    {"close directory", act_close_dir},
+    {"temporary", act_temp},
+    {"tree", act_tree},
+    {"drop whole files", act_drop_fs},
     {"signal wait", act_signal_wait},
 };
 

@@ -129,6 +129,21 @@ void act_open(void);
 void act_data(void);
 void act_close_file(void);
 
+/* machine_fs.c */
+
+void end_fs(struct out *out, ssize_t status);
+void fs_close(void);
+void fs_check(void);
+void act_read_file(void);
+void act_write_file(void);
+void act_copy(void);
+void act_scan(void);
+void act_dir(void);
+void act_close_dir(void);
+void act_temp(void);
+void act_tree(void);
+void act_drop_fs(void);
+
 /* machine_poll.c */
 
 void close_watches(void);
