@@ -13,6 +13,7 @@ void outside_begin(void)
 {
     memset(&o, 0, sizeof o);
     o.fds[0] = o.fds[1] = -1;
+    udp_begin();
 }
 
 bool enter(void)
@@ -131,6 +132,8 @@ static void on_out(aloop_future *future, ssize_t status, void *arg)
         end_items(out, status);
     else if (out->kind >= READ_FILE)
         end_fs(out, status);
+    else if (out->kind >= UDP_RECEIVE)
+        end_udp(out, status);
     else
         end_other(out, status);
     end_out(out);
@@ -164,6 +167,7 @@ static void act_cancel_out(void)
     say("cancel outside operation %d", (int) (out - o.outs));
     out->may_end = true;
     FUZZ_CHECK(aloop_cancel(out->future));
+    udp_cancelled(out);
 }
 
 /* Opens a file, or starts a function, and drops the future.  The file is
@@ -291,6 +295,7 @@ void outside_close(void)
     close_files();
     close_watches();
     fs_close();
+    close_udp();
     for (unsigned i = 0; i < o.out_count; i++)
         if (o.outs[i].kind >= OPERATION && o.outs[i].kind <= SIGNAL_WAIT &&
             is_out_pending(&o.outs[i])) {
@@ -345,6 +350,13 @@ const struct act outside_acts[] = {
     {"tree", act_tree},
     {"drop whole files", act_drop_fs},
     {"signal wait", act_signal_wait},
+    {"udp put", act_udp_put},
+    {"udp put", act_udp_put},
+    {"udp send", act_udp_send},
+    {"udp receive", act_udp_receive},
+    {"udp receive", act_udp_receive},
+    {"udp start", act_udp_start},
+    {"udp close", act_udp_close},
 };
 
 const size_t outside_act_count = sizeof outside_acts / sizeof outside_acts[0];

@@ -156,4 +156,16 @@ void act_signal(void);
 void act_raise(void);
 void act_signal_wait(void);
 
+/* machine_udp.c */
+
+void udp_begin(void);
+void close_udp(void);
+void udp_cancelled(const struct out *out);
+void end_udp(struct out *out, ssize_t status);
+void act_udp_put(void);
+void act_udp_send(void);
+void act_udp_receive(void);
+void act_udp_start(void);
+void act_udp_close(void);
+
 #endif
