@@ -14,6 +14,7 @@ void outside_begin(void)
     memset(&o, 0, sizeof o);
     o.fds[0] = o.fds[1] = -1;
     udp_begin();
+    server_begin();
 }
 
 bool enter(void)
@@ -132,6 +133,8 @@ static void on_out(aloop_future *future, ssize_t status, void *arg)
         end_items(out, status);
     else if (out->kind >= READ_FILE)
         end_fs(out, status);
+    else if (out->kind == SERVER_STOP)
+        end_server(out, status);
     else if (out->kind >= UDP_RECEIVE)
         end_udp(out, status);
     else
@@ -296,6 +299,7 @@ void outside_close(void)
     close_watches();
     fs_close();
     close_udp();
+    close_server();
     for (unsigned i = 0; i < o.out_count; i++)
         if (o.outs[i].kind >= OPERATION && o.outs[i].kind <= SIGNAL_WAIT &&
             is_out_pending(&o.outs[i])) {
@@ -306,6 +310,7 @@ void outside_close(void)
 
 void outside_check(void)
 {
+    server_check();
     for (unsigned i = 0; i < o.out_count; i++)
         FUZZ_CHECK(o.outs[i].has_ended);
     for (int i = 0; i < 2; i++)
@@ -357,6 +362,12 @@ const struct act outside_acts[] = {
     {"udp receive", act_udp_receive},
     {"udp start", act_udp_start},
     {"udp close", act_udp_close},
+    {"serve", act_serve},
+    {"client", act_client},
+    {"client", act_client},
+    {"client talk", act_client_talk},
+    {"client talk", act_client_talk},
+    {"server stop", act_server_stop},
 };
 
 const size_t outside_act_count = sizeof outside_acts / sizeof outside_acts[0];

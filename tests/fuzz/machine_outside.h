@@ -168,4 +168,15 @@ void act_udp_receive(void);
 void act_udp_start(void);
 void act_udp_close(void);
 
+/* machine_server.c */
+
+void server_begin(void);
+void server_check(void); /* After everything was freed. */
+void close_server(void);
+void end_server(const struct out *out, ssize_t status);
+void act_serve(void);
+void act_client(void);
+void act_client_talk(void);
+void act_server_stop(void);
+
 #endif
