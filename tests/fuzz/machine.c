@@ -202,6 +202,7 @@ static void run_act(size_t i)
         {own_acts, 1},
         {scope_acts, scope_act_count},
         {pipe_acts, pipe_act_count},
+        {pair_acts, pair_act_count},
         {outside_acts, outside_act_count},
     };
     size_t total = 0;

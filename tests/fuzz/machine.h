@@ -131,10 +131,11 @@ struct act {
 };
 
 extern const struct act future_acts[], timer_acts[], task_acts[], line_acts[],
-    turn_acts[], stream_acts[], scope_acts[], pipe_acts[], outside_acts[];
+    turn_acts[], stream_acts[], scope_acts[], pipe_acts[], pair_acts[],
+    outside_acts[];
 extern const size_t future_act_count, timer_act_count, task_act_count,
     line_act_count, turn_act_count, stream_act_count, scope_act_count,
-    pipe_act_count, outside_act_count;
+    pipe_act_count, pair_act_count, outside_act_count;
 
 void close_timers(void);
 void free_objects(void);
@@ -144,6 +145,8 @@ void streams_begin(void);
 void streams_close(void);
 void streams_check(void); /* After everything was freed. */
 void stream_connected(ssize_t status);
+void stream_accepted(ssize_t status);
+
 /* machine_outside.c; see streams_begin() and so on. */
 
 void outside_begin(void);

@@ -114,6 +114,8 @@ static void on_io(aloop_future *future, ssize_t status, void *arg)
                    is_breakage(status));
     else if (io->kind == IO_CONNECT)
         stream_connected(status);
+    else if (io->kind == IO_ACCEPT)
+        stream_accepted(status);
     free(io->buffer);
     aloop_future_unref(io->future);
     io->future = NULL;
@@ -129,6 +131,15 @@ void follow(struct io *io, aloop_future *future)
     FUZZ_CHECK(aloop_then(future, on_io, io) == 0);
 }
 
+void end_io(struct io *io)
+{
+    FUZZ_CHECK(!is_pending(io));
+    io->has_ended = true;
+    free(io->buffer);
+    aloop_future_unref(io->future);
+    io->future = NULL;
+}
+
 void drop_reads(const struct end *end)
 {
     collect(end);
@@ -138,11 +149,7 @@ void drop_reads(const struct end *end)
         if (io->end != end || io->kind != IO_READ || io->has_ended ||
             io->future == NULL)
             continue;
-        FUZZ_CHECK(!is_pending(io));
-        io->has_ended = true;
-        free(io->buffer);
-        aloop_future_unref(io->future);
-        io->future = NULL;
+        end_io(io);
     }
 }
 
@@ -159,6 +166,8 @@ void act_read(void)
         return;
     collect(end);
     is_busy = end->is_started || is_reading(end) || is_piped(end);
+    if (end == s.current)
+        s.current_size = 0; /* It may receive later bytes. */
     io->size = size;
     io->is_exact = is_exact;
     io->buffer = lend(size);
@@ -213,7 +222,7 @@ void act_cancel(void)
     if (s.io_count == 0)
         return;
     io = &s.ios[s.io_count - 1 - any_below(s.io_count)];
-    if (io->has_ended || io->kind == IO_CONNECT)
+    if (io->has_ended || io->kind == IO_CONNECT || io->kind == IO_ACCEPT)
         return;
     was_pending = is_pending(io);
     say("cancel operation %d", (int) (io - s.ios));
@@ -260,6 +269,8 @@ static void read_in_task(struct end *end)
                           : aloop_stream_read(end->stream, buffer, size));
     end->has_reader = false;
     check_read(end, buffer, size, is_exact, status);
+    if (status > 0 && end->stream != NULL)
+        unread_some(end, buffer, (size_t) status);
     free(buffer);
 }
 

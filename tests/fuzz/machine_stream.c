@@ -10,7 +10,10 @@ void streams_begin(void)
 {
     s.end_count = s.io_count = s.tasks = 0;
     s.listener = NULL;
-    s.connected = NULL;
+    s.connected = s.accepted = NULL;
+    s.acceptor = NULL;
+    s.current = NULL;
+    pairs_begin();
 }
 
 struct end *any_end(void)
@@ -81,12 +84,45 @@ void check_bytes(struct end *end, const void *data, size_t size)
     }
 }
 
+void take_back(const struct end *end, size_t count)
+{
+    struct end *writer = source_of(peer_of(end));
+
+    for (; count > 0; count--) {
+        if (writer->got_bytes == 0) {
+            do
+                FUZZ_CHECK(writer->got-- > 0);
+            while (writer->pieces[writer->got].fate == GONE);
+            writer->got_bytes = writer->pieces[writer->got].size;
+        }
+        writer->got_bytes--;
+    }
+}
+
+/* A Unix socket and a pipe have no reset.  Their peer gets the end of the
+ * stream after an abort, too, and after a close that lost bytes. */
+static bool is_lossy(const struct end *writer)
+{
+    return writer->is_cut || (writer->has_no_reset && writer->is_closed);
+}
+
+static bool may_have_lost(const struct end *writer)
+{
+    bool is_lost = is_lossy(writer);
+
+    while (!is_lost && writer->fed_by != NULL) {
+        writer = peer_of(writer->fed_by);
+        is_lost = is_lossy(writer);
+    }
+    return is_lost;
+}
+
 /* Checks an end of stream without an error: everything has arrived. */
 void check_eof(const struct end *end)
 {
     struct end *writer = source_of(peer_of(end));
 
-    if (has_failed_pipe(peer_of(end)))
+    if (has_failed_pipe(peer_of(end)) || may_have_lost(peer_of(end)))
         return;
     skip(writer, -1);
     FUZZ_CHECK(writer->got == writer->piece_count);
@@ -144,13 +180,17 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
     else
         FUZZ_CHECK(is_breakage(size));
     end->is_over = size <= 0;
+    s.current = end;
+    s.current_data = data;
+    s.current_size = size > 0 ? (size_t) size : 0;
     stream_act_some();
+    s.current = NULL;
     w.is_inside = false;
 }
 
 /* Connections. */
 
-static void close_end(struct end *end, bool is_abort)
+void close_end(struct end *end, bool is_abort)
 {
     say("%s end %d", is_abort ? "abort" : "close", (int) (end - s.ends));
     if (is_abort)
@@ -191,9 +231,54 @@ void stream_connected(ssize_t status)
         s.ends[s.end_count - 1].is_closed = true;
 }
 
+void stream_accepted(ssize_t status)
+{
+    FUZZ_CHECK(w.is_freeing || status == 0 || status == ALOOP_ECANCELED);
+    if (status == 0)
+        add_end(0, s.accepted);
+    else
+        s.ends[s.end_count - 2].is_closed = true;
+}
+
 static bool is_settled(const struct end *end)
 {
     return end->stream != NULL || end->is_closed;
+}
+
+bool can_connect(void)
+{
+    const struct end *ends = &s.ends[s.end_count];
+
+    return !m.is_running && s.end_count < ENDS_MAX &&
+           (s.end_count == 0 ||
+            (is_settled(&ends[-1]) && is_settled(&ends[-2])));
+}
+
+/* Both ends are futures: an accept, and a connect to a Unix socket. */
+static void act_visit(void)
+{
+    struct end *ends = &s.ends[s.end_count];
+    bool connects_first = any_bit();
+    struct io *io, *accept;
+
+    if (!can_connect() || s.io_count + 2 > IOS_MAX)
+        return;
+    m.is_exact = false;
+    if (s.acceptor == NULL)
+        FUZZ_CHECK(aloop_unix_listen(w.loop, "@machine", NULL, NULL,
+                                     &s.acceptor) == 0);
+    io = new_io(IO_CONNECT, ends);
+    accept = new_io(IO_ACCEPT, ends);
+    say("visit");
+    memset(ends, 0, 2 * sizeof *ends);
+    for (int i = 0; i < 2; i++)
+        ends[i].has_no_reset = ends[i].passes_fds = true;
+    s.end_count += 2;
+    if (connects_first)
+        follow(io, aloop_unix_connect(w.loop, "@machine", &s.connected));
+    follow(accept, aloop_listener_accept(s.acceptor, &s.accepted));
+    if (!connects_first)
+        follow(io, aloop_unix_connect(w.loop, "@machine", &s.connected));
 }
 
 static void act_connect(void)
@@ -201,8 +286,7 @@ static void act_connect(void)
     struct end *ends = &s.ends[s.end_count];
     struct io *io;
 
-    if (m.is_running || s.end_count == ENDS_MAX ||
-        (s.end_count > 0 && !(is_settled(&ends[-1]) && is_settled(&ends[-2]))))
+    if (!can_connect())
         return;
     m.is_exact = false;
     if (s.listener == NULL)
@@ -311,6 +395,9 @@ void streams_close(void)
     if (s.listener != NULL)
         aloop_listener_close(s.listener);
     s.listener = NULL;
+    if (s.acceptor != NULL)
+        aloop_listener_close(s.acceptor);
+    s.acceptor = NULL;
     for (unsigned i = 0; i < s.end_count; i++)
         if (s.ends[i].stream != NULL)
             close_end(&s.ends[i], false);
@@ -322,7 +409,7 @@ const struct act stream_acts[] = {
     {"read", act_read},       {"read", act_read},   {"write", act_write},
     {"write", act_write},     {"wait", act_wait},   {"cancel", act_cancel},
     {"task", act_task},       {"close", act_close}, {"water", act_water},
-    {"break", act_break},
+    {"break", act_break},     {"visit", act_visit},
 };
 
 const size_t stream_act_count = sizeof stream_acts / sizeof stream_acts[0];

@@ -29,19 +29,24 @@ struct piece {
 struct end {
     aloop_stream *stream; /* NULL: not connected yet, or closed. */
     bool is_closed;
-    bool is_started;                 /* on_data may be called. */
-    bool is_over;                    /* Received the end or an error. */
-    bool has_reader;                 /* A task reads. */
-    bool is_shut;                    /* Or will be. */
-    struct io *pipe;                 /* Pipe out of it, at any time; or NULL. */
-    struct end *fed_by;              /* Source of the pipe into it; or NULL. */
+    bool has_no_reset;     /* A Unix socket or a pipe. */
+    bool passes_fds;       /* A Unix socket. */
+    bool has_fds;          /* It may have descriptors that were not taken. */
+    bool is_cut;           /* Its descriptor was closed without a stream. */
+    unsigned filter_count; /* Filters that it has. */
+    bool is_started;       /* on_data may be called. */
+    bool is_over;          /* Received the end or an error. */
+    bool has_reader;       /* A task reads. */
+    bool is_shut;          /* Or will be. */
+    struct io *pipe;       /* Pipe out of it, at any time; or NULL. */
+    struct end *fed_by;    /* Source of the pipe into it; or NULL. */
     struct piece pieces[PIECES_MAX]; /* All that it wrote. */
     unsigned piece_count;
     unsigned got;     /* Pieces that the peer has received. */
     size_t got_bytes; /* Received of the next piece. */
 };
 
-enum io_kind { IO_READ, IO_WRITE, IO_WAIT, IO_CONNECT, IO_PIPE };
+enum io_kind { IO_READ, IO_WRITE, IO_WAIT, IO_CONNECT, IO_ACCEPT, IO_PIPE };
 
 /* An operation that is followed until it ends. */
 struct io {
@@ -64,6 +69,11 @@ struct streams {
     unsigned io_count;
     aloop_listener *listener;
     aloop_stream *connected;
+    aloop_listener *acceptor; /* Accepts by futures. */
+    aloop_stream *accepted;
+    struct end *current;      /* Whose on_data runs, or NULL. */
+    const char *current_data; /* What it was given, and not put back. */
+    size_t current_size;
     unsigned tasks;
 };
 
@@ -78,6 +88,11 @@ void check_eof(const struct end *end);
 unsigned new_piece(struct end *end, char *buffer, size_t size);
 size_t any_size(void);
 bool is_breakage(ssize_t error);
+/* Whether a new pair of ends may be added now. */
+bool can_connect(void);
+/* The last `count` bytes that `end` received are put back. */
+void take_back(const struct end *end, size_t count);
+void close_end(struct end *end, bool is_abort);
 void stream_act_some(void);
 
 /* machine_io.c */
@@ -86,6 +101,8 @@ bool is_pending(const struct io *io);
 bool is_reading(const struct end *end);
 struct io *new_io(enum io_kind kind, struct end *end);
 void follow(struct io *io, aloop_future *future);
+/* Ends an operation that has settled. */
+void end_io(struct io *io);
 /* `end` was closed: its pending reads are not reported. */
 void drop_reads(const struct end *end);
 void act_read(void);
@@ -101,4 +118,8 @@ struct end *source_of(struct end *writer); /* The end that wrote its bytes. */
 bool has_failed_pipe(const struct end *writer);
 void check_pipe(const struct io *io, ssize_t status);
 
+/* machine_pair.c */
+void pairs_begin(void);
+/* Puts back a part of what a reader has received, or nothing. */
+void unread_some(struct end *end, const void *data, size_t size);
 #endif
