@@ -107,6 +107,8 @@ static void on_io(aloop_future *future, ssize_t status, void *arg)
     io->status = status;
     if (io->kind == IO_PIPE)
         check_pipe(io, status);
+    if (io->kind == IO_FILTER)
+        check_filter(io, status);
     if (io->kind == IO_WRITE)
         check_write(io, status);
     else if (io->kind == IO_WAIT)
@@ -226,6 +228,8 @@ void act_cancel(void)
         return;
     was_pending = is_pending(io);
     say("cancel operation %d", (int) (io - s.ios));
+    if (io->kind == IO_FILTER && was_pending)
+        filter_cancelled();
     FUZZ_CHECK(aloop_cancel(io->future) == was_pending);
     FUZZ_CHECK(!is_pending(io));
     if (io->kind != IO_WRITE || !was_pending)
@@ -333,4 +337,5 @@ void streams_check(void)
     FUZZ_CHECK(s.tasks == 0);
     for (unsigned i = 0; i < s.io_count; i++)
         FUZZ_CHECK(s.ios[i].has_ended);
+    filters_check();
 }

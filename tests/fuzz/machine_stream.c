@@ -13,6 +13,7 @@ void streams_begin(void)
     s.connected = s.accepted = NULL;
     s.acceptor = NULL;
     s.current = NULL;
+    filters_begin();
     pairs_begin();
 }
 
@@ -132,7 +133,8 @@ bool is_breakage(ssize_t error)
 {
     return error == ALOOP_ECONNRESET || error == ALOOP_EPIPE ||
            error == ALOOP_ETIMEDOUT || error == ALOOP_ECONNREFUSED ||
-           error == ALOOP_ENOTCONN; /* Shut down after a reset. */
+           error == ALOOP_ENOTCONN || /* Shut down after a reset. */
+           is_filter_error(error);
 }
 
 /* Acts that are allowed anywhere. */
@@ -193,10 +195,12 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
 void close_end(struct end *end, bool is_abort)
 {
     say("%s end %d", is_abort ? "abort" : "close", (int) (end - s.ends));
+    filters_closing(end);
     if (is_abort)
         aloop_stream_abort(end->stream);
     else
         aloop_stream_close(end->stream);
+    filters_closed(end);
     drop_reads(end);
     end->stream = NULL;
     end->is_closed = true;
@@ -404,12 +408,13 @@ void streams_close(void)
 }
 
 const struct act stream_acts[] = {
-    {"connect", act_connect}, {"start", act_start}, {"start", act_start},
-    {"stop", act_stop},       {"put", act_put},     {"put", act_put},
-    {"read", act_read},       {"read", act_read},   {"write", act_write},
-    {"write", act_write},     {"wait", act_wait},   {"cancel", act_cancel},
-    {"task", act_task},       {"close", act_close}, {"water", act_water},
-    {"break", act_break},     {"visit", act_visit},
+    {"connect", act_connect},  {"start", act_start}, {"start", act_start},
+    {"stop", act_stop},        {"put", act_put},     {"put", act_put},
+    {"read", act_read},        {"read", act_read},   {"write", act_write},
+    {"write", act_write},      {"wait", act_wait},   {"cancel", act_cancel},
+    {"task", act_task},        {"close", act_close}, {"water", act_water},
+    {"break", act_break},      {"visit", act_visit}, {"filter", act_filter},
+    {"wake", act_filter_wake},
 };
 
 const size_t stream_act_count = sizeof stream_acts / sizeof stream_acts[0];

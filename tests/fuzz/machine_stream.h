@@ -46,7 +46,15 @@ struct end {
     size_t got_bytes; /* Received of the next piece. */
 };
 
-enum io_kind { IO_READ, IO_WRITE, IO_WAIT, IO_CONNECT, IO_ACCEPT, IO_PIPE };
+enum io_kind {
+    IO_READ,
+    IO_WRITE,
+    IO_WAIT,
+    IO_CONNECT,
+    IO_ACCEPT,
+    IO_PIPE,
+    IO_FILTER
+};
 
 /* An operation that is followed until it ends. */
 struct io {
@@ -55,9 +63,10 @@ struct io {
     aloop_future *future; /* A reference, until it has ended. */
     char *buffer;         /* Lent to it, until it has settled. */
     size_t size;
-    unsigned piece;  /* Of a write. */
+    unsigned piece;  /* Of a write; the number of a filter. */
     bool is_exact;   /* Reads `size` bytes or fails. */
     bool is_checked; /* The data read was checked. */
+    bool is_shaking; /* A handshake was pending before the close. */
     bool has_ended;
     ssize_t status; /* Valid if it has ended. */
 };
@@ -122,4 +131,18 @@ void check_pipe(const struct io *io, ssize_t status);
 void pairs_begin(void);
 /* Puts back a part of what a reader has received, or nothing. */
 void unread_some(struct end *end, const void *data, size_t size);
+
+/* machine_filter.c */
+void filters_begin(void);
+void filters_check(void); /* After everything was freed. */
+/* Before and after a close: every context must be closed. */
+void filters_closing(const struct end *end);
+void filters_closed(const struct end *end);
+void check_filter(const struct io *io, ssize_t status);
+/* A cancel of a handshake breaks its stream. */
+void filter_cancelled(void);
+bool is_filter_error(ssize_t error);
+void act_filter(void);
+void act_filter_wake(void);
+
 #endif
