@@ -1,14 +1,18 @@
 /* Soak test: a loop under mixed load for a given time, which must not need more
  * memory or descriptors at the end than after warming up.
  *
- *     usage: soak [SECONDS]
+ *     usage: soak [SECONDS [OPERATIONS]]
  *
  * All results of the load are checked.  Once a second the load pauses, and the
  * resources that the process needs at rest are recorded.  Prints all samples
  * and the slopes of their second half.  Fails if a slope exceeds its bar, or if
  * memory or a descriptor is left at the end.  A soak of less than a minute has
  * no meaningful slopes, and none is printed.  On SIGINT it ends cleanly, with
- * 130.  Default: 60 seconds. */
+ * 130.  Default: 60 seconds.
+ *
+ * Then it executes so many OPERATIONS on files, most of which are cancelled or
+ * dropped at random, and fails if they leave a descriptor, a thread or memory.
+ * Default: a million in ten minutes. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -21,13 +25,17 @@
 
 #include "support/patient.h"
 
-enum { STUCK_S = 60, EXIT_INTERRUPTED = 130 };
+enum {
+    STUCK_S = 60,
+    EXIT_INTERRUPTED = 130,
+    OPERATIONS_PER_S = 1667 /* File operations, after the mixed load. */
+};
 
 struct soak soak;
 
 static const char *const kind_names[SOAK_KINDS] = {
     "connections", "messages", "look-ups", "timers", "tasks",
-    "items",       "posts",    "signals",  "loops",
+    "items",       "posts",    "signals",  "loops",  "file operations",
 };
 
 static struct {
@@ -170,6 +178,7 @@ static void soak_all(void)
     soak_net_start(group);
     soak_tasks_start(group);
     soak_sync_start(group);
+    soak_files_start(group);
     soak_timers_start();
     soak_threads_start();
     run_load();
@@ -179,6 +188,7 @@ static void soak_all(void)
     soak_threads_end();
     soak_timers_end();
     soak_net_end();
+    soak_files_end();
     if (!run.is_interrupted)
         aloop_signal_close(interrupt);
     aloop_event_free(soak.go);
@@ -204,11 +214,15 @@ int main(int argc, char **argv)
                              .resize = stress_resize,
                              .on_unhandled = on_unhandled};
     unsigned descriptors = stress_descriptors();
+    uint64_t operations;
     bool is_right;
 
     run.seconds = argc > 1 ? strtod(argv[1], NULL) : 60;
-    if (argc > 2 || !(run.seconds > 0 && run.seconds < 1e6)) {
-        fputs("usage: soak [SECONDS]\n", stderr);
+    operations = argc > 2 ? strtoull(argv[2], NULL, 10)
+                          : (uint64_t) (run.seconds * OPERATIONS_PER_S);
+    if (argc > 3 || !(run.seconds > 0 && run.seconds < 1e6) ||
+        operations == 0) {
+        fputs("usage: soak [SECONDS [OPERATIONS]]\n", stderr);
         return 2;
     }
     signal(SIGALRM, on_stuck);
@@ -223,6 +237,8 @@ int main(int argc, char **argv)
     CHECK(stress_descriptors() == descriptors);
     if (run.is_interrupted)
         return EXIT_INTERRUPTED;
+    alarm((unsigned) patient_limit(5 * STUCK_S));
+    is_right = soak_files_alone(operations) && is_right;
     if (!is_right)
         fputs("soak grows\n", stderr);
     return !is_right;

@@ -20,6 +20,7 @@ enum soak_kind {
     SOAK_POSTS,
     SOAK_SIGNALS,
     SOAK_LOOPS,
+    SOAK_FILES,
     SOAK_KINDS
 };
 
@@ -47,6 +48,7 @@ uint64_t soak_random(uint64_t bound);
 void soak_net_start(aloop_group *group);
 void soak_tasks_start(aloop_group *group);
 void soak_sync_start(aloop_group *group);
+void soak_files_start(aloop_group *group);
 void soak_timers_start(void);
 void soak_threads_start(void);
 
@@ -57,6 +59,13 @@ void soak_threads_resume(void);
 void soak_threads_end(void);
 void soak_net_end(void);
 void soak_timers_end(void);
+void soak_files_end(void);
+
+/* Executes `count` operations on files in loops of their own, with random
+ * cancels, and prints what the process needs before and after.  Ends the
+ * program if a descriptor, a thread or a byte is left.  Returns whether the
+ * process does not grow. */
+bool soak_files_alone(uint64_t count);
 
 /* Records the resources in use at a rest (soak_samples.c). */
 void soak_sample(int64_t now_ns);
