@@ -34,8 +34,9 @@ enum {
 struct soak soak;
 
 static const char *const kind_names[SOAK_KINDS] = {
-    "connections", "messages", "look-ups", "timers", "tasks",
-    "items",       "posts",    "signals",  "loops",  "file operations",
+    "connections", "messages",        "look-ups",  "timers",
+    "tasks",       "items",           "posts",     "signals",
+    "loops",       "file operations", "datagrams",
 };
 
 static struct {
@@ -176,6 +177,7 @@ static void soak_all(void)
     CHECK(aloop_signal_start(soak.loop, SIGINT, on_interrupt, NULL,
                              &interrupt) == 0);
     soak_net_start(group);
+    soak_udp_start(group);
     soak_tasks_start(group);
     soak_sync_start(group);
     soak_files_start(group);
@@ -188,6 +190,7 @@ static void soak_all(void)
     soak_threads_end();
     soak_timers_end();
     soak_net_end();
+    soak_udp_end();
     soak_files_end();
     if (!run.is_interrupted)
         aloop_signal_close(interrupt);

@@ -21,6 +21,7 @@ enum soak_kind {
     SOAK_SIGNALS,
     SOAK_LOOPS,
     SOAK_FILES,
+    SOAK_DATAGRAMS,
     SOAK_KINDS
 };
 
@@ -46,6 +47,7 @@ uint64_t soak_random(uint64_t bound);
 
 /* Each of these starts a part of the load, with its tasks in `group`. */
 void soak_net_start(aloop_group *group);
+void soak_udp_start(aloop_group *group);
 void soak_tasks_start(aloop_group *group);
 void soak_sync_start(aloop_group *group);
 void soak_files_start(aloop_group *group);
@@ -58,6 +60,7 @@ bool soak_threads_rest(void);
 void soak_threads_resume(void);
 void soak_threads_end(void);
 void soak_net_end(void);
+void soak_udp_end(void);
 void soak_timers_end(void);
 void soak_files_end(void);
 
