@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs one of the programs and compares what it does with what its header
-# says.  usage: check.sh NAME [RUNNER...] PROGRAM
+# Runs one of the programs, or an example, and compares what it does with what
+# its header says.  usage: check.sh NAME [RUNNER...] PROGRAM
 set -u
 name=$1
 shift
@@ -56,6 +56,10 @@ check_gather() {
 check_chain() {
     took_ms expect $'Coroutine started\nCoroutine finished\n42\n' "$@"
     [ "$took" -ge 1000 ] || fail "slept only $took ms"
+}
+
+check_filter() {
+    expect $'on the wire: Uryyb, jbeyq!\nread: Hello, world!\nline: one\nline: two\nend\n' "$@"
 }
 
 check_deadline() {
