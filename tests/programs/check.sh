@@ -62,6 +62,12 @@ check_filter() {
     expect $'on the wire: Uryyb, jbeyq!\nread: Hello, world!\nline: one\nline: two\nend\n' "$@"
 }
 
+# The answers come after one retry, and the three wait at the same time.
+check_ask() {
+    took_ms expect $'answer to one: ONE (asked again)\nanswer to two: TWO (asked again)\nanswer to three: THREE (asked again)\n' "$@"
+    [ "$took" -ge 100 ] || fail "asked again after only $took ms"
+}
+
 check_deadline() {
     took_ms expect $'slow ended: cancelled, and again: cancelled\nwhole: timed out\nfirst: 7\n' "$@"
     [ "$took" -lt 10000 ] || fail "waited for a cancelled sleep"
