@@ -7,6 +7,7 @@
 int program_gather_main(void);
 int program_chain_main(void);
 int program_deadline_main(void);
+int program_ask_main(void);
 int program_embed_main(void);
 int program_echo_main(int argc, char **argv);
 int program_fetch_main(int argc, char **argv);

@@ -51,6 +51,11 @@ static const struct program {
      .main_plain = program_deadline_main,
      .says = {"slow ended: cancelled, and again: cancelled\n"
               "whole: timed out\nfirst: 7\n"}},
+    {.name = "program_ask",
+     .main_plain = program_ask_main,
+     .says = {"answer to one: ONE (asked again)\n"
+              "answer to two: TWO (asked again)\n"
+              "answer to three: THREE (asked again)\n"}},
     {.name = "program_embed",
      .main_plain = program_embed_main,
      .leaves_loop = true,

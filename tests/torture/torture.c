@@ -76,6 +76,7 @@ static const struct point_scenario scenarios[] = {
     {"program_gather", NULL, true, 0},
     {"program_chain", NULL, true, 0},
     {"program_deadline", NULL, true, 0},
+    {"program_ask", NULL, true, 0},
     {"program_embed", NULL, true, 0},
     {"program_echo", NULL, true, 2},
     {"program_fetch", NULL, true, 2},
