@@ -68,6 +68,13 @@ check_ask() {
     [ "$took" -ge 100 ] || fail "asked again after only $took ms"
 }
 
+# The program works without a standard input, too.
+check_passing() {
+    local lines=$'received: take this\nin the file: written by the sender\ndescriptors left: 0\n'
+    expect "$lines" "$@"
+    expect "$lines" "$@" <&-
+}
+
 check_deadline() {
     took_ms expect $'slow ended: cancelled, and again: cancelled\nwhole: timed out\nfirst: 7\n' "$@"
     [ "$took" -lt 10000 ] || fail "waited for a cancelled sleep"
