@@ -144,4 +144,38 @@ check_fetch() {
         fail "a refused connection is not told"
 }
 
+# Files of several sizes, an existing target, a missing source, a target that
+# becomes too large, and an interrupt while a copy waits for its source.
+check_copy() {
+    local status
+    printf hello >"$work/a"
+    head -c 1000000 /dev/urandom >"$work/b"
+    : >"$work/c"
+    expect "$work/a: 5 bytes
+$work/b: 1000000 bytes
+$work/c: 0 bytes
+" "$@" "$work/a" "$work/a2" "$work/b" "$work/b2" "$work/c" "$work/c2"
+    for status in a b c; do
+        cmp "$work/$status" "$work/${status}2" || fail "${status}2 differs"
+    done
+    "$@" "$work/b" "$work/a2" "$work/no" "$work/no2" "$work/a" "$work/a3" \
+        >"$work/out" 2>"$work/err"
+    status=$?
+    [ $status -eq 1 ] || fail "exit status $status after errors"
+    printf '%s' "$work/b: file exists
+$work/no: no such file or directory
+$work/a: 5 bytes
+" | cmp -s - "$work/out" || fail "the errors are not told"
+    cmp -s "$work/a" "$work/a2" || fail "an existing target was changed"
+    [ ! -e "$work/no2" ] || fail "a target without a source is left"
+    (
+        ulimit -f 16
+        "$@" "$work/b" "$work/b3" >"$work/out" 2>"$work/err"
+        [ $? -eq 1 ]
+    ) || fail "a target that is too large has the wrong exit status"
+    grep -q "^$work/b: file too large\$" "$work/out" ||
+        fail "a target that is too large is not told"
+    [ ! -e "$work/b3" ] || fail "a partial target is left"
+}
+
 "check_$name" "$@"
