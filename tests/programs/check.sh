@@ -176,6 +176,31 @@ $work/a: 5 bytes
     grep -q "^$work/b: file too large\$" "$work/out" ||
         fail "a target that is too large is not told"
     [ ! -e "$work/b3" ] || fail "a partial target is left"
+    check_copy_interrupt "$@"
+}
+
+# The first copy waits for the writer of a FIFO.
+check_copy_interrupt() {
+    local status
+    mkfifo "$work/fifo" || fail "mkfifo"
+    "$@" "$work/fifo" "$work/f2" "$work/b" "$work/b4" \
+        >"$work/out" 2>"$work/err" &
+    server=$!
+    exec 5>"$work/fifo"
+    printf partial >&5
+    until [ -s "$work/f2" ] && [ -e "$work/b4" ] &&
+        [ "$(wc -c <"$work/b4")" -eq 1000000 ]; do
+        kill -0 "$server" || fail "ended early"
+        read -r -t 0.05 <> <(:)
+    done
+    kill -INT "$server"
+    wait "$server"
+    status=$?
+    server=
+    exec 5>&-
+    [ $status -eq 130 ] || fail "exit status $status after SIGINT"
+    [ ! -s "$work/out" ] || fail "prints something after SIGINT"
+    [ ! -e "$work/f2" ] || fail "a partial target is left after SIGINT"
 }
 
 "check_$name" "$@"
