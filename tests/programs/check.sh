@@ -203,4 +203,52 @@ check_copy_interrupt() {
     [ ! -e "$work/f2" ] || fail "a partial target is left after SIGINT"
 }
 
+# Starts the program in the background, and waits for its first line.
+start_until_ready() {
+    : >"$work/out"
+    "$@" >"$work/out" 2>"$work/err" &
+    server=$!
+    until grep -qx ready "$work/out"; do
+        kill -0 "$server" || fail "ended early"
+        read -r -t 0.05 <> <(:)
+    done
+}
+
+end_with() { # SIGNAL STATUS
+    local status
+    kill -s "$1" "$server"
+    wait "$server"
+    status=$?
+    server=
+    [ $status -eq "$2" ] || fail "exit status $status after SIG$1"
+}
+
+# Lines over TCP and over Unix sockets, a stale path, a live one, and the end
+# with an open connection.
+check_shout() {
+    local answer client where
+    client=("${@:1:$#-1}" "$(dirname "${*: -1}")/line_client")
+    free_port
+    start_until_ready "$@" "$port"
+    exec 4<>"/dev/tcp/127.0.0.1/$port" || fail "refused"
+    printf 'hello\nWorld\n' >&4
+    read -r -t 10 answer <&4
+    [ "$answer" = HELLO ] || fail "answered '$answer'"
+    read -r -t 10 answer <&4
+    [ "$answer" = WORLD ] || fail "answered '$answer'"
+    exec 4>&-
+    end_with TERM 0
+    for where in "$work/socket" "@$work"; do
+        [ "$where" = "@$work" ] && [ "$(uname)" != Linux ] && continue
+        start_until_ready "$@" "$where"
+        [ "$("${client[@]}" "$where" "some text")" = "SOME TEXT" ] ||
+            fail "wrong answer at $where"
+        "$@" "$where" >"$work/out2" 2>"$work/err2" && fail "listens twice"
+        grep -q '^shout: address already in use$' "$work/err2" ||
+            fail "a live path is not told"
+        end_with INT 0
+        [ ! -e "$where" ] || fail "the path is left"
+    done
+}
+
 "check_$name" "$@"
