@@ -249,6 +249,24 @@ check_shout() {
         end_with INT 0
         [ ! -e "$where" ] || fail "the path is left"
     done
+    check_shout_stale "$@"
+}
+
+# A server that was killed leaves its path, which the next one replaces.  One
+# that has an open connection ends after a second.
+check_shout_stale() {
+    start_until_ready "$@" "$work/socket"
+    kill -s KILL "$server"
+    wait "$server" 2>/dev/null
+    [ -S "$work/socket" ] || fail "the path is not left by SIGKILL"
+    start_until_ready "$@" "$work/socket"
+    [ "$("${client[@]}" "$work/socket" again)" = AGAIN ] ||
+        fail "the stale path was not replaced"
+    "${client[@]}" "$work/socket" held 9 >/dev/null &
+    until [ "$("${client[@]}" "$work/socket" more)" = MORE ]; do :; done
+    took_ms end_with TERM 0
+    [ ! -e "$work/socket" ] || fail "the path is left"
+    wait
 }
 
 "check_$name" "$@"
