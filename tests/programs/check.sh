@@ -269,4 +269,22 @@ check_shout_stale() {
     wait
 }
 
+# Every kind of input and output, after which the next program of the same shell
+# can still read and write them.
+check_stdio() {
+    local all=$'ONE\nTWO\nEND' told='^2 lines, [0-9]* ticks$'
+    printf 'one\ntwo\nend' >"$work/in"
+    expect "$all" "$@" <"$work/in"
+    grep -q "$told" "$work/err" || fail "the lines of a file are not told"
+    # shellcheck disable=SC2002
+    cat "$work/in" | expect "$all" "$@" || exit 1
+    printf 'first\n' >"$work/appended"
+    "$@" <"$work/in" >>"$work/appended" 2>"$work/err" || fail "cannot append"
+    [ "$(cat "$work/appended")" = "first
+$all" ] || fail "does not append"
+    expect '' "$@" </dev/null
+    grep -q '^0 lines, ' "$work/err" || fail "the end of a device is not told"
+    "$@" <"$work/in" >/dev/null 2>"$work/err" || fail "cannot write a device"
+}
+
 "check_$name" "$@"
