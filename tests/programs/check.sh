@@ -285,6 +285,32 @@ $all" ] || fail "does not append"
     expect '' "$@" </dev/null
     grep -q '^0 lines, ' "$work/err" || fail "the end of a device is not told"
     "$@" <"$work/in" >/dev/null 2>"$work/err" || fail "cannot write a device"
+    check_stdio_fifo "$@"
+    check_stdio_closed "$@"
+}
+
+check_stdio_fifo() {
+    mkfifo "$work/fifo" || fail "mkfifo"
+    cat "$work/in" >"$work/fifo" &
+    expect "$all" "$@" <"$work/fifo"
+    wait
+    cat "$work/fifo" >"$work/through" &
+    "$@" <"$work/in" >"$work/fifo" 2>"$work/err" || fail "cannot write a FIFO"
+    wait
+    [ "$(cat "$work/through")" = "$all" ] || fail "a FIFO got something else"
+}
+
+# A reader that has gone is an error, and no signal.
+check_stdio_closed() {
+    local statuses
+    "$@" <&- >"$work/out" 2>"$work/err"
+    [ $? -eq 1 ] || fail "a closed input has another exit status"
+    "$@" <"$work/in" >&- 2>"$work/err"
+    [ $? -eq 1 ] || fail "a closed output has another exit status"
+    yes | "$@" 2>"$work/err" | head -n 1 >"$work/out"
+    statuses=("${PIPESTATUS[@]}")
+    [ "${statuses[1]}" -eq 1 ] || fail "without a reader: ${statuses[1]}"
+    [ "$(cat "$work/out")" = Y ] || fail "the first line is wrong"
 }
 
 "check_$name" "$@"
