@@ -287,6 +287,12 @@ $all" ] || fail "does not append"
     "$@" <"$work/in" >/dev/null 2>"$work/err" || fail "cannot write a device"
     check_stdio_fifo "$@"
     check_stdio_closed "$@"
+    check_stdio_shared "$@"
+    if ! command -v script >"$work/path"; then
+        echo "skipped: script is not installed; all but terminals passed" >&2
+        exit 77
+    fi
+    check_stdio_terminal "$@"
 }
 
 check_stdio_fifo() {
@@ -311,6 +317,35 @@ check_stdio_closed() {
     statuses=("${PIPESTATUS[@]}")
     [ "${statuses[1]}" -eq 1 ] || fail "without a reader: ${statuses[1]}"
     [ "$(cat "$work/out")" = Y ] || fail "the first line is wrong"
+}
+
+# Two runs and a program that expects its output to block share a pipe.
+check_stdio_shared() {
+    {
+        "$@" </dev/null 2>"$work/err"
+        "$@" <"$work/in" 2>"$work/err"
+        cat "$work/in"
+    } | cat >"$work/out"
+    [ "$(cat "$work/out")" = "$all$(cat "$work/in")" ] ||
+        fail "an output that is shared lost something"
+}
+
+# The word after the end of the input is for cat.
+check_stdio_terminal() {
+    printf '%q ' "$@" >"$work/command"
+    printf '2>%q; cat' "$work/err" >>"$work/command"
+    rm "$work/err"
+    {
+        printf 'typed\n\004'
+        until grep -qs ' lines, ' "$work/err"; do
+            [ $SECONDS -lt $((50 * ${ALOOP_TEST_PATIENCE:-1})) ] || break
+            read -r -t 0.05 <> <(:)
+        done
+        printf 'later\n\004'
+    } | script -qefc "bash $work/command" "$work/typescript" >"$work/out" 2>&1
+    grep -q TYPED "$work/out" || fail "a terminal is not read"
+    grep -q '^1 lines, ' "$work/err" || fail "the lines are not told"
+    [ "$(grep -c later "$work/out")" -eq 2 ] || fail "cat reads nothing"
 }
 
 "check_$name" "$@"
