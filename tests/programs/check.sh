@@ -348,4 +348,22 @@ check_stdio_terminal() {
     [ "$(grep -c later "$work/out")" -eq 2 ] || fail "cat reads nothing"
 }
 
+check_sums() {
+    local status
+    printf foobar >"$work/a"
+    : >"$work/b"
+    head -c 30000000 /dev/zero >"$work/c"
+    expect "85944171f73967e8  $work/a
+cbf29ce484222325  $work/b
+" "$@" "$work/a" "$work/b"
+    grep -q '^ticks: [0-9]' "$work/err" || fail "the ticks are not told"
+    "$@" "$work/no" "$work/c" "$work/a" >"$work/out" 2>"$work/err"
+    status=$?
+    [ $status -eq 1 ] || fail "exit status $status after an error"
+    [ "$(sed -n 1p "$work/out")" = "$work/no: no such file or directory" ] &&
+        [ "$(sed -n 3p "$work/out")" = "85944171f73967e8  $work/a" ] ||
+        fail "the files are not in order"
+    grep -q '^ticks: [1-9]' "$work/err" || fail "the loop was blocked"
+}
+
 "check_$name" "$@"
