@@ -12,12 +12,17 @@
 
 #include "progress.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { LABEL_MAX = 60, BAR_MIN = 8, COLUMNS_MAX = 1000, BUFFER_SIZE = 65536 };
+enum { LABEL_MAX = 60, BAR_MIN = 8, COLUMNS_MAX = 1000 };
+
+/* Clears the line of the cursor and those below it. */
+static const char erase_text[] = "\r\033[J";
 
 static void measure(struct progress *progress)
 {
@@ -38,30 +43,45 @@ static void measure(struct progress *progress)
 
 void progress_init(struct progress *progress, FILE *out)
 {
-    static char buffer[BUFFER_SIZE];
     const char *terminal = getenv("TERM");
 
     *progress = (struct progress){.out = out};
     progress->is_live = isatty(fileno(out)) && terminal != NULL &&
                         strcmp(terminal, "dumb") != 0;
-    if (progress->is_live)
-        setvbuf(out, buffer, _IOFBF, sizeof buffer);
 }
 
-static void erase(struct progress *progress)
+/* Writes all of the text.  stdio is not used, because it loses what it has
+ * buffered if a signal interrupts the write to a terminal. */
+static void write_text(struct progress *progress, const char *text, size_t size)
 {
-    if (progress->is_drawn)
-        fputs("\r\033[J", progress->out);
-    progress->is_drawn = false;
+    int fd = fileno(progress->out);
+
+    fflush(progress->out); /* What was printed before the text. */
+    while (size > 0) {
+        ssize_t written = write(fd, text, size);
+
+        if (written < 0 && errno == EAGAIN)
+            (void) poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
+        else if (written < 0 && errno != EINTR)
+            return;
+        if (written > 0) {
+            text += written;
+            size -= (size_t) written;
+        }
+    }
 }
 
 void progress_begin(struct progress *progress)
 {
     if (!progress->is_live)
         return;
+    progress->drawing = open_memstream(&progress->text, &progress->size);
+    if (progress->drawing == NULL)
+        return;
     measure(progress);
-    erase(progress);
-    fputs("\033[?7l", progress->out);
+    if (progress->is_drawn)
+        fputs(erase_text, progress->drawing);
+    fputs("\033[?7l", progress->drawing);
     progress->lines = 0;
     progress->left_out = 0;
     progress->frame++;
@@ -81,23 +101,24 @@ static void put_bar(struct progress *progress, unsigned width,
     } else {
         end = (unsigned) ((double) received / (double) total * width) + 1;
     }
-    fputs(" [", progress->out);
+    fputs(" [", progress->drawing);
     for (unsigned i = 0; i < width; i++) {
         int c = i < start || i >= end                         ? ' '
                 : total < 0 && i == start                     ? '<'
                 : i + 1 == end && received < (uint64_t) total ? '>'
                                                               : '=';
 
-        putc(c, progress->out);
+        putc(c, progress->drawing);
     }
-    putc(']', progress->out);
+    putc(']', progress->drawing);
 }
 
 /* Replaces characters that could move the cursor. */
 static void put_text(struct progress *progress, const char *text, size_t size)
 {
     for (size_t i = 0; i < size; i++)
-        putc(text[i] >= ' ' && text[i] <= '~' ? text[i] : '?', progress->out);
+        putc(text[i] >= ' ' && text[i] <= '~' ? text[i] : '?',
+             progress->drawing);
 }
 
 /* Writes exactly `width` columns. */
@@ -108,12 +129,12 @@ static void put_label(struct progress *progress, const char *label,
 
     if (size <= width) {
         put_text(progress, label, size);
-        fprintf(progress->out, "%*s", (int) (width - size), "");
+        fprintf(progress->drawing, "%*s", (int) (width - size), "");
     } else if (tail == 0) {
         put_text(progress, label, width);
     } else {
         put_text(progress, label, width - 3 - tail);
-        fputs("...", progress->out);
+        fputs("...", progress->drawing);
         put_text(progress, label + size - tail, tail);
     }
 }
@@ -124,7 +145,7 @@ static bool begin_line(struct progress *progress, unsigned rows)
     if (progress->lines + 1 >= rows)
         return false;
     if (progress->lines++ > 0)
-        putc('\n', progress->out);
+        putc('\n', progress->drawing);
     return true;
 }
 
@@ -135,7 +156,7 @@ void progress_line(struct progress *progress, const char *label,
     unsigned room, wanted, bar = 0;
     int size;
 
-    if (!progress->is_live)
+    if (progress->drawing == NULL)
         return;
     if (!begin_line(progress, progress->rows - 1)) { /* One for "more". */
         progress->left_out++;
@@ -159,26 +180,33 @@ void progress_line(struct progress *progress, const char *label,
     put_label(progress, label, bar > 0 ? wanted : room);
     if (bar > 0)
         put_bar(progress, bar, received, total);
-    fputs(tail, progress->out);
+    fputs(tail, progress->drawing);
 }
 
 void progress_end(struct progress *progress)
 {
-    if (!progress->is_live)
+    FILE *drawing = progress->drawing;
+    bool is_complete;
+
+    if (drawing == NULL)
         return;
     if (progress->left_out > 0 && begin_line(progress, progress->rows))
-        fprintf(progress->out, "+%zu more", progress->left_out);
-    fputs("\r\033[?7h", progress->out);
+        fprintf(drawing, "+%zu more", progress->left_out);
+    fputs("\r\033[?7h", drawing);
     if (progress->lines > 1)
-        fprintf(progress->out, "\033[%uA", progress->lines - 1);
-    progress->is_drawn = progress->lines > 0;
-    fflush(progress->out);
+        fprintf(drawing, "\033[%uA", progress->lines - 1);
+    is_complete = ferror(drawing) == 0;
+    progress->drawing = NULL;
+    if (fclose(drawing) == 0 && is_complete) {
+        write_text(progress, progress->text, progress->size);
+        progress->is_drawn = progress->lines > 0;
+    }
+    free(progress->text);
 }
 
 void progress_clear(struct progress *progress)
 {
-    if (!progress->is_drawn)
-        return;
-    erase(progress);
-    fflush(progress->out);
+    if (progress->is_drawn)
+        write_text(progress, erase_text, sizeof erase_text - 1);
+    progress->is_drawn = false;
 }

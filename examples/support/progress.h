@@ -13,6 +13,9 @@
 
 struct progress {
     FILE *out;
+    FILE *drawing; /* The present drawing in memory, or NULL. */
+    char *text;    /* What it contains, when it is closed. */
+    size_t size;
     bool is_live;     /* `out` is a terminal that can move the cursor. */
     bool is_drawn;    /* There are progress lines below the cursor. */
     unsigned lines;   /* Number of lines in the present drawing. */
@@ -22,13 +25,12 @@ struct progress {
     unsigned frame; /* Number of drawings. */
 };
 
-/* Also buffers the output to a terminal, so that each drawing is written in one
- * piece. */
 void progress_init(struct progress *progress, FILE *out);
 
 /* A drawing consists of progress_begin(), any number of progress_line(), and
- * progress_end().  If some lines do not fit the screen, the last line shows how
- * many are missing. */
+ * progress_end(), which writes it in one piece.  If some lines do not fit the
+ * screen, the last line shows how many are missing.  Without memory, nothing is
+ * drawn. */
 void progress_begin(struct progress *progress);
 /* A long label is shortened in the middle.  `total` is -1 if it is unknown. */
 void progress_line(struct progress *progress, const char *label,
