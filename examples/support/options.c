@@ -53,3 +53,15 @@ bool option_seconds(const char *what, const char *text, int64_t *ret_ns)
     *ret_ns = (int64_t) (value * 1e9);
     return true;
 }
+
+bool option_directory(const char *what, const char *text, const char **ret)
+{
+    size_t size = strlen(text);
+
+    if (size == 0 || size > 800) {
+        fprintf(stderr, "%s: the path has to have 1 to 800 bytes\n", what);
+        return false;
+    }
+    *ret = text;
+    return true;
+}

@@ -18,4 +18,8 @@ bool option_number(const char *what, const char *text, uint64_t min,
 /* Does the same for seconds ("30", "0.5"), from 1 ms to a day. */
 bool option_seconds(const char *what, const char *text, int64_t *ret_ns);
 
+/* Stores the path of a directory in *ret.  If it is empty or has more than 800
+ * bytes, prints a message and returns false. */
+bool option_directory(const char *what, const char *text, const char **ret);
+
 #endif
