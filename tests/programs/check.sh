@@ -366,4 +366,24 @@ cbf29ce484222325  $work/b
     grep -q '^ticks: [1-9]' "$work/err" || fail "the loop was blocked"
 }
 
+# Numeric addresses alone: what the system's resolver knows differs.
+check_example_resolve() {
+    expect "127.0.0.1 127.0.0.1
+::1 ::1
+" "$@" 127.0.0.1 ::1
+    "$@" 1 ::1 >"$work/out" 2>"$work/err"
+    [ $? -eq 1 ] || fail "an error has another exit status"
+    grep -q '^resolve: 1: not a name' "$work/err" || fail "the error is not told"
+    grep -q '^::1 ::1$' "$work/out" || fail "an error stops the others"
+    if [ -c /dev/full ]; then
+        "$@" ::1 >/dev/full 2>"$work/err"
+        [ $? -eq 1 ] || fail "a full disk has another exit status"
+        grep -q '^resolve: cannot write' "$work/err" ||
+            fail "a full disk is not told"
+    fi
+    "$@" >"$work/out" 2>&1
+    [ $? -eq 2 ] || fail "wrong usage has another exit status"
+    "$@" --help | grep -q '^usage: resolve' || fail "there is no help"
+}
+
 "check_$name" "$@"
