@@ -82,6 +82,7 @@ static const struct point_scenario scenarios[] = {
     {"program_fetch", NULL, true, 2},
     {"example_gather", NULL, true, 0},
     {"example_chain", NULL, true, 0},
+    {"example_resolve", NULL, true, 0},
     {"example_scrape", NULL, true, 32},
     {"example_scrape_urls", NULL, true, 2},
     {"example_scrape_interrupted", NULL, true, 32},
