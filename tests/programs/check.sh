@@ -366,6 +366,37 @@ cbf29ce484222325  $work/b
     grep -q '^ticks: [1-9]' "$work/err" || fail "the loop was blocked"
 }
 
+# The example, compared with the test vectors of FIPS 180-4, and with sha256sum.
+check_example_sums() {
+    local size status
+    printf abc >"$work/abc"
+    printf abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq >"$work/448"
+    head -c 1000000 /dev/zero | tr '\0' a >"$work/million"
+    expect "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  $work/abc
+248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1  $work/448
+cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0  $work/million
+" "$@" "$work/abc" "$work/448" "$work/million"
+    for size in 0 1 55 56 63 64 65 119 120 262143 262144 262145 3000000; do
+        head -c $size /dev/urandom >"$work/$size"
+    done
+    printf x >"$work/a\\b"
+    (cd "$work" && sha256sum -- [0-9]* 'a\b') >"$work/expected"
+    (cd "$work" && "$@" -j 3 -- [0-9]* 'a\b') >"$work/out" 2>"$work/err" ||
+        fail "exit status $?"
+    cmp -s "$work/expected" "$work/out" || fail "differs from sha256sum"
+    "$@" "$work/1" "$work" "$work/no" "$work/56" >"$work/out" 2>"$work/err"
+    status=$?
+    [ $status -eq 1 ] || fail "exit status $status after errors"
+    sha256sum "$work/1" "$work/56" | cmp -s - "$work/out" ||
+        fail "an error stops the others"
+    printf 'sums: %s\n' "$work: is a directory" \
+        "$work/no: no such file or directory" | cmp -s - "$work/err" ||
+        fail "the errors are not told"
+    "$@" >"$work/out" 2>&1
+    [ $? -eq 2 ] || fail "wrong usage has another exit status"
+    "$@" --help | grep -q '^usage: sums' || fail "there is no help"
+}
+
 # Numeric addresses alone: what the system's resolver knows differs.
 check_example_resolve() {
     expect "127.0.0.1 127.0.0.1
