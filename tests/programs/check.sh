@@ -417,4 +417,31 @@ check_example_resolve() {
     "$@" --help | grep -q '^usage: resolve' || fail "there is no help"
 }
 
+# The example, compared with tail.
+check_example_tail() {
+    local lines
+    seq 30000 >"$work/long"
+    printf 'one\ntwo\n\nthree' >"$work/cut"
+    : >"$work/empty"
+    printf '\n' >"$work/break"
+    for lines in 0 1 2 3 4 10 29999 30000 40000; do
+        tail -n $lines "$work/long" "$work/cut" "$work/empty" "$work/break" \
+            >"$work/expected"
+        "$@" -n $lines "$work/long" "$work/cut" "$work/empty" "$work/break" \
+            >"$work/out" 2>"$work/err" || fail "exit status $?"
+        cmp -s "$work/expected" "$work/out" || fail "differs from tail -n $lines"
+    done
+    tail "$work/long" >"$work/expected"
+    "$@" "$work/no" "$work/long" >"$work/out" 2>"$work/err"
+    [ $? -eq 1 ] || fail "an error has another exit status"
+    grep -q "^tail: $work/no: no such file or directory\$" "$work/err" ||
+        fail "the error is not told"
+    if [ -c /dev/full ]; then
+        "$@" -f -n 30000 "$work/long" >/dev/full 2>"$work/err"
+        [ $? -eq 1 ] || fail "a full disk has another exit status"
+        grep -q '^tail: cannot write' "$work/err" ||
+            fail "a full disk is not told"
+    fi
+}
+
 "check_$name" "$@"
