@@ -442,6 +442,54 @@ check_example_tail() {
         grep -q '^tail: cannot write' "$work/err" ||
             fail "a full disk is not told"
     fi
+    check_example_tail_follow "$@"
+}
+
+# Waits until the output has a line.
+until_line() { # TEXT
+    local i
+    for ((i = 0; i < 400; i++)); do
+        grep -qxF -- "$1" "$work/out" && return
+        kill -0 "$server" || break
+        read -r -t 0.05 <> <(:)
+    done
+    fail "does not print $1"
+}
+
+# A file is appended to, replaced, made shorter, removed and made again.
+check_example_tail_follow() {
+    printf 'a\n' >"$work/log"
+    "$@" -f -s 0.01 "$work/log" >"$work/out" 2>"$work/err" &
+    server=$!
+    until_line a
+    printf 'b\n' >>"$work/log"
+    until_line b
+    mv "$work/log" "$work/log.1"
+    printf 'c\n' >>"$work/log.1"
+    printf 'd\n' >"$work/log"
+    until_line d
+    printf 'e\n' >>"$work/log"
+    until_line e
+    : >"$work/log"
+    until grep -q 'has become shorter' "$work/err"; do
+        kill -0 "$server" || fail "ended early"
+        read -r -t 0.05 <> <(:)
+    done
+    printf 'f\n' >>"$work/log"
+    until_line f
+    rm "$work/log"
+    until grep -q 'no such file' "$work/err"; do
+        kill -0 "$server" || fail "ended early"
+        read -r -t 0.05 <> <(:)
+    done
+    printf 'g\n' >"$work/log"
+    until_line g
+    kill -TERM "$server"
+    wait "$server"
+    [ $? -eq 130 ] || fail "another exit status after SIGTERM"
+    server=
+    printf '%s\n' a b c d e f g | cmp -s - "$work/out" ||
+        fail "lines are missing or printed twice"
 }
 
 "check_$name" "$@"
