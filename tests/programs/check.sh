@@ -492,4 +492,46 @@ check_example_tail_follow() {
         fail "lines are missing or printed twice"
 }
 
+# The example, compared with cp -r.
+check_example_copy() {
+    mkdir -p "$work/t/sub/deep" "$work/t/empty" "$work/t/closed"
+    head -c 3000000 /dev/urandom >"$work/t/large"
+    printf small >"$work/t/sub/small"
+    : >"$work/t/sub/deep/none"
+    printf '#!/bin/sh\n' >"$work/t/script"
+    printf x >"$work/t/closed/x"
+    chmod 755 "$work/t/script"
+    chmod 500 "$work/t/closed"
+    ln -s sub/small "$work/t/link"
+    ln -s nowhere "$work/t/dangling"
+    cp -r "$work/t" "$work/by_cp"
+    expect "" "$@" -r "$work/t/" "$work/by_us"
+    same_trees "$work/by_cp" "$work/by_us"
+    mkdir "$work/into"
+    mkdir "$work/into/up"
+    expect "" "$@" -r "$work/t/sub/.." "$work/into/up"
+    same_trees "$work/by_cp" "$work/into/up"
+    [ "$(ls "$work/into")" = up ] || fail ".. is copied beside the target"
+    expect "" "$@" -r -j 1 "$work/t" "$work/t/large" "$work/into"
+    same_trees "$work/by_cp" "$work/into/t"
+    cmp "$work/t/large" "$work/into/large" || fail "large differs"
+    printf new >"$work/t/sub/small"
+    expect "" "$@" "$work/t/sub/small" "$work/t/script" "$work/into"
+    expect "" "$@" "$work/t/sub/small" "$work/into/large"
+    cmp "$work/t/sub/small" "$work/into/large" || fail "was not replaced"
+    [ "$(find "$work/into" -name '*.part')" = "" ] || fail "a part is left"
+    chmod -R u+w "$work"
+}
+
+# Names, contents, links and permissions.
+same_trees() {
+    diff -r --no-dereference "$1" "$2" >"$work/out" || fail "$2 differs"
+    (cd "$1" && find . ! -type l -exec ls -ld {} + | awk '{print $1, $NF}') \
+        >"$work/left"
+    (cd "$2" && find . ! -type l -exec ls -ld {} + | awk '{print $1, $NF}') \
+        >"$work/right"
+    diff "$work/left" "$work/right" >"$work/out" ||
+        fail "$2 has other permissions"
+}
+
 "check_$name" "$@"
