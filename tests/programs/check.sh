@@ -520,6 +520,8 @@ check_example_copy() {
     expect "" "$@" "$work/t/sub/small" "$work/into/large"
     cmp "$work/t/sub/small" "$work/into/large" || fail "was not replaced"
     [ "$(find "$work/into" -name '*.part')" = "" ] || fail "a part is left"
+    check_example_copy_errors "$@"
+    check_example_copy_interrupt "$@"
     chmod -R u+w "$work"
 }
 
@@ -532,6 +534,51 @@ same_trees() {
         >"$work/right"
     diff "$work/left" "$work/right" >"$work/out" ||
         fail "$2 has other permissions"
+}
+
+check_example_copy_errors() {
+    local status
+    "$@" "$work/t/large" "$work/no" "$work/t" "$work/into" \
+        >"$work/out" 2>"$work/err"
+    status=$?
+    [ $status -eq 1 ] || fail "exit status $status after errors"
+    printf '%s' "copy: $work/no: no such file or directory
+copy: $work/t: is a directory (-r is not given)
+" | cmp -s - "$work/err" || fail "the errors are not told"
+    cmp -s "$work/t/large" "$work/into/large" || fail "errors end the copy"
+    "$@" "$work/t/large" "$work/t/large" 2>"$work/err"
+    [ $? -eq 1 ] || fail "a file was copied onto itself"
+    "$@" -r "$work/t" "$work/t/sub/t" 2>"$work/err"
+    [ $? -eq 1 ] || fail "a directory was copied into itself"
+    "$@" "$work/t/large" "$work/t/script" "$work/no" 2>"$work/err"
+    [ $? -eq 1 ] || fail "two files were copied to one name"
+    "$@" -r 2>"$work/err"
+    [ $? -eq 2 ] || fail "a missing argument has the wrong exit status"
+    "$@" --help | grep -q '^usage: copy' || fail "--help prints no usage"
+}
+
+# Ends the program while it copies, by SIGTERM, because shells have programs in
+# the background ignore SIGINT.  A file that is faster is complete.
+check_example_copy_interrupt() {
+    local name status
+    mkdir "$work/from" "$work/to"
+    for name in 1 2 3 4 5 6 7 8; do
+        cat "$work/t/large" "$work/t/large" >"$work/from/$name"
+    done
+    "$@" -j 2 "$work/from"/* "$work/to" 2>"$work/err" &
+    server=$!
+    until [ -e "$work/to/2" ] || ! kill -0 "$server" 2>/dev/null; do :; done
+    kill -TERM "$server" 2>/dev/null
+    wait "$server"
+    status=$?
+    server=
+    [ $status -eq 130 ] || [ -e "$work/to/8" ] ||
+        fail "exit status $status after SIGTERM"
+    for name in "$work/to"/*; do
+        [ -e "$name" ] || continue # There are none.
+        cmp -s "$name" "$work/from/${name##*/}" ||
+            fail "a partial file is left after SIGTERM"
+    done
 }
 
 "check_$name" "$@"
