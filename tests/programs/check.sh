@@ -581,4 +581,5 @@ check_example_copy_interrupt() {
     done
 }
 
+. "$here/examples_udp.sh"
 "check_$name" "$@"
