@@ -35,3 +35,40 @@ check_example_udp_echo() {
     [ $? -eq 2 ] || fail "wrong usage has another exit status"
     "$@" --help | grep -q '^usage: udp_echo' || fail "there is no help"
 }
+
+# Asks a server for names.  Compares the output and the exit status.
+dns_prints() { # STATUS OUTPUT ERRORS PROGRAM...
+    local status=$1 expected=$2 errors=$3
+    shift 3
+    "$@" >"$work/out" 2>"$work/err"
+    [ $? -eq "$status" ] || fail "the exit status is not $status"
+    printf '%s' "$expected" | cmp -s - "$work/out" || fail "wrong addresses"
+    grep -v '^--[0-9]*-- ' "$work/err" >"$work/own" # Those of valgrind.
+    printf '%s' "$errors" | cmp -s - "$work/own" || fail "wrong errors"
+}
+
+# A server of our own, whose replies are wrong, and a real one.
+check_example_dns() {
+    local asks
+    start_at_port '' "${@:1:$#-1}" "$(dirname "${*: -1}")/../tests/name_server"
+    asks=("$@" -s 127.0.0.1 -p "$port" -t 0.2 -n 50)
+    dns_prints 0 $'other.test 192.0.2.1\nother.test 2001:db8::1\n' '' \
+        "${asks[@]}" other.test
+    dns_prints 0 $'late.test 192.0.2.1\nlate.test 2001:db8::1\n' '' \
+        "${asks[@]}" late.test
+    dns_prints 0 $'large 192.0.2.1\nOTHER. 192.0.2.1\n' '' \
+        "${asks[@]}" -4 large OTHER.
+    dns_prints 1 '' $'dns: forged: timed out\n' \
+        "${asks[@]}" -t 0.05 -n 2 forged
+    dns_prints 1 $'a 2001:db8::1\n' 'dns: cut: the answer is too large for UDP
+dns: failed: the server could not answer
+dns: none: there is no such name
+dns: x..y: not a name
+' "${asks[@]}" -6 cut failed none x..y a
+    kill "$server"
+    wait "$server" 2>/dev/null
+    server=
+    dns_prints 1 '' $'dns: gone: connection refused\n' "${asks[@]}" gone
+    "$@" -4 -6 x >"$work/out" 2>&1
+    [ $? -eq 2 ] || fail "wrong usage has another exit status"
+}
