@@ -71,4 +71,36 @@ dns: x..y: not a name
     dns_prints 1 '' $'dns: gone: connection refused\n' "${asks[@]}" gone
     "$@" -4 -6 x >"$work/out" 2>&1
     [ $? -eq 2 ] || fail "wrong usage has another exit status"
+    check_example_dns_real "$@"
+}
+
+check_example_dns_real() {
+    local PATH=$PATH:/usr/sbin:/usr/local/sbin records=() i
+    need_tool dnsmasq
+    for ((i = 1; i < 60; i++)); do
+        records+=("--host-record=many.test,192.0.2.$i")
+    done
+    free_port
+    dnsmasq --keep-in-foreground --port="$port" --listen-address=127.0.0.1 \
+        --bind-interfaces --conf-file=/dev/null --no-resolv --no-hosts \
+        --pid-file= --user= --group= --local=/test/ \
+        --host-record=four.test,192.0.2.1 \
+        --host-record=six.test,2001:db8::6 \
+        --host-record=both.test,192.0.2.2,2001:db8::2 \
+        --cname=alias.test,both.test --cname=twice.test,alias.test \
+        "${records[@]}" >"$work/server" 2>&1 &
+    server=$!
+    until_open "$port" # TCP, too.
+    asks=("$@" -s 127.0.0.1 -p "$port")
+    dns_prints 0 'four.test 192.0.2.1
+six.test 2001:db8::6
+both.test 192.0.2.2
+both.test 2001:db8::2
+twice.test 192.0.2.2
+twice.test 2001:db8::2
+' '' "${asks[@]}" four.test six.test both.test twice.test
+    dns_prints 1 '' 'dns: no.test: there is no such name
+dns: many.test: the answer is too large for UDP
+dns: six.test: the name has no such address
+' "${asks[@]}" -4 no.test many.test six.test
 }
