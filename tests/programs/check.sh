@@ -581,5 +581,6 @@ check_example_copy_interrupt() {
     done
 }
 
+. "$here/examples_net.sh"
 . "$here/examples_udp.sh"
 "check_$name" "$@"

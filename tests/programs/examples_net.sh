@@ -1,0 +1,106 @@
+# The examples that use the network, tested with ncat, socat and iperf3.
+# Sourced by check.sh.
+
+need_tool() { # NAME...
+    local tool
+    for tool; do
+        command -v "$tool" >/dev/null && continue
+        echo "skipped: $tool is not installed" >&2
+        exit 77
+    done
+}
+
+# Processes that a check has started, apart from $server, or their groups: a
+# process that is left would keep the output of the test open.  A `wait` for the
+# last process of a pipeline waits for all of it, and the others may read from a
+# descriptor that a check has failed to close.
+helpers=()
+end_helpers() {
+    local helper
+    exec 4>&- 5>&- 6>&- 7>&-
+    for helper in ${helpers[@]+"${helpers[@]}"}; do
+        kill -- "$helper" 2>/dev/null
+        wait "${helper#-}" 2>/dev/null
+    done
+    helpers=()
+}
+
+# Starts the example in the background, with its output in $work/out, and sets
+# $port to the port that it prints.
+start_listening() { # COMMAND...
+    : >"$work/out"
+    "$@" >"$work/out" 2>"$work/err" &
+    server=$!
+    port=
+    until [ -n "$port" ]; do
+        port=$(sed -n 's/^listening on .* port \([0-9]*\)$/\1/p' "$work/out")
+        kill -0 "$server" 2>/dev/null || fail "does not listen"
+        pause
+    done
+}
+
+# Waits a little, and ends the check if it has run for 50 seconds, which is less
+# than its limit in ctest.
+pause() {
+    [ $SECONDS -lt $((50 * ${ALOOP_TEST_PATIENCE:-1})) ] ||
+        fail "hangs in ${FUNCNAME[*]:1}$(printed_so_far)"
+    read -r -t 0.05 <> <(:)
+}
+
+# What the programs have printed, apart from the example.
+printed_so_far() {
+    local file
+    for file in socat iperf3 client dnsmasq; do
+        [ ! -s "$work/$file" ] || printf '\n%s' "$file: $(tail -n 3 "$work/$file")"
+    done
+}
+
+# Runs a program that ends by itself, if it does what it should.
+limited() { # COMMAND...
+    local status
+    timeout -k 5 $((40 * ${ALOOP_TEST_PATIENCE:-1})) "$@"
+    status=$?
+    [ $status -ne 124 ] ||
+        printf '%s: %s has not ended%s\n' "$name" "$*" "$(printed_so_far)" >&2
+    return $status
+}
+
+until_file_has() { # FILE TEXT
+    until grep -qF -- "$2" "$1"; do
+        pause
+    done
+}
+
+# A server of one's own, each of whose connections runs a command.
+serve_with() { # PORT COMMAND
+    set -m # A group of its own.
+    socat -t 60 "TCP-LISTEN:$1,bind=127.0.0.1,reuseaddr,fork" "$2" \
+        2>"$work/socat" &
+    helpers+=("-$!")
+    set +m
+    until_open "$1"
+}
+
+# Wrong usage, help, and errors of a program that listens.
+check_listening_errors() { # NAME EXTRA-ARGUMENTS... -- COMMAND...
+    local example=$1 extra=() status
+    shift
+    while [ "$1" != -- ]; do
+        extra+=("$1")
+        shift
+    done
+    shift
+    "$@" --help | grep -q "^usage: $example" || fail "--help prints no usage"
+    "$@" -h | grep -q "^usage: $example" || fail "-h prints no usage"
+    "$@" -x >"$work/out" 2>"$work/err"
+    status=$?
+    [ $status -eq 2 ] || fail "exit status $status for a wrong option"
+    "$@" -H 10.255.255.1 ${extra[@]+"${extra[@]}"} >"$work/out" 2>"$work/err"
+    status=$?
+    [ $status -eq 1 ] || fail "exit status $status for a wrong address"
+    grep -q "^$example: cannot listen on 10.255.255.1 port .*: address not" \
+        "$work/err" || fail "a wrong address is not told"
+    "$@" -H example.org ${extra[@]+"${extra[@]}"} >"$work/out" 2>"$work/err"
+    grep -q "^$example: cannot listen on example.org port .*: .*" \
+        "$work/err" || fail "a name to listen on is not told"
+}
