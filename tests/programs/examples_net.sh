@@ -104,3 +104,21 @@ check_listening_errors() { # NAME EXTRA-ARGUMENTS... -- COMMAND...
     grep -q "^$example: cannot listen on example.org port .*: .*" \
         "$work/err" || fail "a name to listen on is not told"
 }
+
+# The client ends first, then the target, then a target that computes.
+check_example_proxy() {
+    local target
+    need_tool socat ncat
+    trap 'end_helpers; finish' EXIT
+    check_listening_errors proxy 0 127.0.0.1 1 -- "$@"
+    free_port
+    target=$port
+    head -c 3000000 /dev/urandom >"$work/data"
+    serve_with "$target" EXEC:cat
+    start_listening "$@" -l 0 localhost "$target"
+    limited socat -t 30 - "TCP:127.0.0.1:$port" <"$work/data" | cmp - "$work/data" ||
+        fail "the echo differs"
+    until_file_has "$work/out" ": 3000000 bytes to the target, 3000000 bytes"
+    [ "$(printf 'a\nb' | limited ncat 127.0.0.1 "$port")" = $'a\nb' ] ||
+        fail "ncat gets another echo"
+}
