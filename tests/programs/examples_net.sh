@@ -121,4 +121,39 @@ check_example_proxy() {
     until_file_has "$work/out" ": 3000000 bytes to the target, 3000000 bytes"
     [ "$(printf 'a\nb' | limited ncat 127.0.0.1 "$port")" = $'a\nb' ] ||
         fail "ncat gets another echo"
+    check_example_proxy_halves "$@"
+}
+
+# Each side ends its direction first, and receives more afterwards.
+check_example_proxy_halves() {
+    local target=$port
+    end_with TERM 0
+    end_helpers
+    free_port
+    target=$port
+    mkfifo "$work/gate"
+    serve_with "$target" "EXEC:wc -c"
+    start_listening "$@" 0 127.0.0.1 "$target"
+    [ "$(limited socat -t 30 - "TCP:127.0.0.1:$port" <"$work/data" | tr -d ' ')" = \
+        3000000 ] || fail "no answer after the end of the client"
+    end_with TERM 0
+    end_helpers
+    free_port
+    target=$port
+    serve_with "$target" \
+        "SYSTEM:printf greeting; exec 1>&-; cat >$work/received,pipes"
+    start_listening "$@" 0 127.0.0.1 "$target"
+    socat -t 30 - "TCP:127.0.0.1:$port" <"$work/gate" >"$work/greeting" &
+    helpers+=($!)
+    exec 6>"$work/gate"
+    until [ "$(cat "$work/greeting")" = greeting ]; do
+        pause
+    done
+    cat "$work/data" >&6
+    exec 6>&-
+    until cmp -s "$work/data" "$work/received"; do
+        pause
+    done
+    end_with TERM 0
+    end_helpers
 }
