@@ -122,6 +122,7 @@ check_example_proxy() {
     [ "$(printf 'a\nb' | limited ncat 127.0.0.1 "$port")" = $'a\nb' ] ||
         fail "ncat gets another echo"
     check_example_proxy_halves "$@"
+    check_example_proxy_iperf3 "$@"
 }
 
 # Each side ends its direction first, and receives more afterwards.
@@ -154,6 +155,34 @@ check_example_proxy_halves() {
     until cmp -s "$work/data" "$work/received"; do
         pause
     done
+    end_with TERM 0
+    end_helpers
+}
+
+# Transfers data with iperf3.  Its server listens late, and is busy for a moment
+# after each run.
+transfer() { # OPTION...
+    until iperf3 -c 127.0.0.1 -p "$port" -n 4M "$@" >"$work/client" 2>&1; do
+        grep -qE 'busy|refused|reset|unable to|closed' "$work/client" ||
+            fail "iperf3: $(tail -n 3 "$work/client")"
+        pause
+    done
+}
+
+# Several connections in both directions.
+check_example_proxy_iperf3() {
+    local target
+    if ! command -v iperf3 >/dev/null; then
+        echo "iperf3 is not installed: not compared with it" >&2
+        return
+    fi
+    free_port
+    target=$port
+    iperf3 -s -B 127.0.0.1 -p "$target" >"$work/iperf3" 2>&1 &
+    helpers+=($!)
+    start_listening "$@" 0 127.0.0.1 "$target"
+    transfer -P 4
+    transfer -R
     end_with TERM 0
     end_helpers
 }
