@@ -123,6 +123,7 @@ check_example_proxy() {
         fail "ncat gets another echo"
     check_example_proxy_halves "$@"
     check_example_proxy_iperf3 "$@"
+    check_example_proxy_end "$@"
 }
 
 # Each side ends its direction first, and receives more afterwards.
@@ -184,5 +185,28 @@ check_example_proxy_iperf3() {
     transfer -P 4
     transfer -R
     end_with TERM 0
+    end_helpers
+}
+
+# A target that refuses, and a signal with an open connection.
+check_example_proxy_end() {
+    local target
+    free_port
+    target=$port
+    start_listening "$@" -l 0 127.0.0.1 "$target"
+    limited ncat 127.0.0.1 "$port" </dev/null >/dev/null 2>&1
+    until_file_has "$work/err" "cannot connect to 127.0.0.1 port $target: conn"
+    serve_with "$target" EXEC:cat
+    exec 4<>"/dev/tcp/127.0.0.1/$port" || fail "refused"
+    until_file_has "$work/out" ": connected"
+    kill -TERM "$server"
+    while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+        pause
+    done
+    printf 'still here\n' >&4
+    hears 4 "still here"
+    exec 4>&-
+    wait "$server" || fail "exit status $? after SIGTERM"
+    server=
     end_helpers
 }
