@@ -34,5 +34,8 @@ void torture_run_clients(void);
 /* Does the same, but data may be lost in a run with a fault: the server ignores
  * the results of aloop_stream_put(). */
 void torture_run_clients_of_lossy_server(void);
+/* Does the same for a proxy whose target is an echo on port 7. */
+void torture_run_clients_of_proxy(void);
+/* Runs three clients of a chat room on port 7777, in the same way. */
 
 #endif

@@ -22,10 +22,12 @@ static struct peer {
 } peers[PEERS];
 
 static int listener = -1;
+static int first_served; /* The peers before it are clients. */
 static unsigned steps;
 static unsigned finished; /* Clients that have finished. */
 static bool is_lossy;     /* The server ignores the results of puts. */
 static void (*serve)(struct peer *peer);
+static void (*step)(struct peer *client, unsigned number);
 
 static void hang_up(struct peer *peer)
 {
@@ -105,7 +107,7 @@ static void serve_echo(struct peer *peer)
 
 static void accept_all(void)
 {
-    for (int i = 0; i < PEERS; i++) {
+    for (int i = first_served; i < PEERS; i++) {
         int peer;
 
         if (peers[i].peer >= 0)
@@ -118,14 +120,19 @@ static void accept_all(void)
     }
 }
 
+static void serve_all(void)
+{
+    accept_all();
+    for (int i = first_served; i < PEERS; i++)
+        if (peers[i].peer >= 0)
+            serve(&peers[i]);
+}
+
 /* Runs the servers until the program has exited. */
 static void step_servers(void *arg)
 {
     (void) arg;
-    accept_all();
-    for (int i = 0; i < PEERS; i++)
-        if (peers[i].peer >= 0)
-            serve(&peers[i]);
+    serve_all();
     if (++steps < STEPS) {
         sim_at(10 * MS, step_servers, NULL);
         return;
@@ -191,11 +198,13 @@ static void step_client(struct peer *client, unsigned number)
 static void step_clients(void *arg)
 {
     (void) arg;
+    if (listener >= 0)
+        serve_all();
     for (unsigned i = 0; i < 3; i++) {
         if (steps == 20 * i + 1)
             begin_client(&peers[i], i);
         if (peers[i].peer >= 0)
-            step_client(&peers[i], i);
+            step(&peers[i], i);
     }
     steps++;
     if (steps % 300 == 0) {
@@ -213,9 +222,23 @@ void torture_run_clients_of_lossy_server(void)
     torture_run_clients();
 }
 
-void torture_run_clients(void)
+static void run_clients(void (*step_one)(struct peer *client, unsigned number))
 {
     for (int i = 0; i < PEERS; i++)
         peers[i].peer = -1;
+    step = step_one;
     step_clients(NULL);
+}
+
+void torture_run_clients(void)
+{
+    run_clients(step_client);
+}
+
+void torture_run_clients_of_proxy(void)
+{
+    first_served = 3;
+    serve = serve_echo;
+    listener = sim_listen("127.0.0.1", 7, 16);
+    run_clients(step_client);
 }
