@@ -210,3 +210,39 @@ check_example_proxy_end() {
     server=
     end_helpers
 }
+
+# Runs a command that has to fail with $1, and to print a line with $2.
+fails_with() { # STATUS TEXT COMMAND...
+    local status expected=$1 text=$2
+    shift 2
+    limited "$@" >"$work/out" 2>"$work/err"
+    status=$?
+    [ $status -eq "$expected" ] || fail "exit status $status: $*"
+    grep -qF -- "$text" "$work/err" || fail "does not print '$text'"
+}
+
+check_example_nc() {
+    need_tool socat ncat
+    trap 'end_helpers; finish' EXIT
+    head -c 3000000 /dev/urandom >"$work/data"
+    check_example_nc_errors "$@"
+}
+
+check_example_nc_errors() {
+    "$@" --help | grep -q "^usage: nc" || fail "--help prints no usage"
+    fails_with 2 "usage: nc" "$@"
+    fails_with 2 "usage: nc" "$@" -k 127.0.0.1 1
+    fails_with 2 "-w" "$@" -w never 127.0.0.1 1
+    free_port
+    fails_with 1 "cannot connect to 127.0.0.1 port $port: conn" \
+        "$@" 127.0.0.1 "$port"
+    fails_with 1 "cannot connect to no.such.invalid port 1: " \
+        "$@" no.such.invalid 1
+    fails_with 1 "cannot connect to $work/none: no such file" \
+        "$@" -U "$work/none"
+    fails_with 1 "cannot listen on 10.255.255.1 port 1: " \
+        "$@" -l 10.255.255.1 1
+    fails_with 1 "no connection on $work/socket: timed out" \
+        "$@" -l -w 0.01 -U "$work/socket"
+    [ ! -e "$work/socket" ] || fail "the path is left"
+}
