@@ -226,6 +226,7 @@ check_example_nc() {
     trap 'end_helpers; finish' EXIT
     head -c 3000000 /dev/urandom >"$work/data"
     check_example_nc_errors "$@"
+    check_example_nc_connect "$@"
 }
 
 check_example_nc_errors() {
@@ -245,4 +246,27 @@ check_example_nc_errors() {
     fails_with 1 "no connection on $work/socket: timed out" \
         "$@" -l -w 0.01 -U "$work/socket"
     [ ! -e "$work/socket" ] || fail "the path is left"
+}
+
+# Both directions simultaneously, and an answer after the end of the input.
+check_example_nc_connect() {
+    free_port
+    serve_with "$port" EXEC:cat
+    limited "$@" localhost "$port" <"$work/data" | cmp - "$work/data" ||
+        fail "the echo differs"
+    end_helpers
+    free_port
+    serve_with "$port" "EXEC:wc -c"
+    [ "$(limited "$@" 127.0.0.1 "$port" <"$work/data" | tr -d ' ')" = \
+        3000000 ] || fail "no answer after the end of the input"
+    end_helpers
+    socat -t 30 "UNIX-LISTEN:$work/socket" EXEC:cat 2>"$work/socat" &
+    helpers+=($!)
+    until [ -S "$work/socket" ]; do
+        pause
+    done
+    limited "$@" -U "$work/socket" <"$work/data" | cmp - "$work/data" ||
+        fail "the echo over a Unix socket differs"
+    end_helpers
+    rm -f "$work/socket"
 }
