@@ -227,6 +227,7 @@ check_example_nc() {
     head -c 3000000 /dev/urandom >"$work/data"
     check_example_nc_errors "$@"
     check_example_nc_connect "$@"
+    check_example_nc_input "$@"
 }
 
 check_example_nc_errors() {
@@ -269,4 +270,26 @@ check_example_nc_connect() {
         fail "the echo over a Unix socket differs"
     end_helpers
     rm -f "$work/socket"
+}
+
+# Standard input is a pipe, a FIFO, a device, or closed.
+check_example_nc_input() {
+    free_port
+    serve_with "$port" EXEC:cat
+    # shellcheck disable=SC2002
+    cat "$work/data" | limited "$@" 127.0.0.1 "$port" | cmp - "$work/data" ||
+        fail "the echo of a pipe differs"
+    mkfifo "$work/input"
+    cat "$work/data" >"$work/input" &
+    helpers+=($!)
+    limited "$@" 127.0.0.1 "$port" <"$work/input" | cmp - "$work/data" ||
+        fail "the echo of a FIFO differs"
+    end_helpers
+    free_port
+    serve_with "$port" "EXEC:wc -c"
+    [ "$(limited "$@" 127.0.0.1 "$port" </dev/null | tr -d ' ')" = 0 ] ||
+        fail "no end of /dev/null"
+    [ "$(limited "$@" 127.0.0.1 "$port" <&- | tr -d ' ')" = 0 ] ||
+        fail "no end of a closed input"
+    end_helpers
 }
