@@ -228,6 +228,7 @@ check_example_nc() {
     check_example_nc_errors "$@"
     check_example_nc_connect "$@"
     check_example_nc_input "$@"
+    check_example_nc_listen "$@"
 }
 
 check_example_nc_errors() {
@@ -292,4 +293,25 @@ check_example_nc_input() {
     [ "$(limited "$@" 127.0.0.1 "$port" <&- | tr -d ' ')" = 0 ] ||
         fail "no end of a closed input"
     end_helpers
+}
+
+# The peer has nothing to send while it receives, and the reverse.
+check_example_nc_listen() {
+    free_port
+    start_verbose "$@" -lv 127.0.0.1 0
+    limited ncat --send-only 127.0.0.1 "$port" <"$work/data"
+    ends_with 0
+    cmp "$work/data" "$work/out" || fail "received something else"
+    start_verbose "$@" -lkv 0
+    for i in 1 2; do
+        [ "$(limited ncat --recv-only 127.0.0.1 "$port" </dev/null)" = "" ] ||
+            fail "connection $i received something"
+    done
+    kill -INT "$server"
+    ends_with 130
+    start_verbose "$@" -lv -U "$work/socket"
+    limited socat -t 30 -u "$work/data" "UNIX-CONNECT:$work/socket"
+    ends_with 0
+    cmp "$work/data" "$work/out" || fail "received something else by path"
+    [ ! -e "$work/socket" ] || fail "the path is left"
 }
