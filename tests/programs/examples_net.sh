@@ -229,6 +229,12 @@ check_example_nc() {
     check_example_nc_connect "$@"
     check_example_nc_input "$@"
     check_example_nc_listen "$@"
+    check_example_nc_ends "$@"
+    if ! command -v script >"$work/path"; then
+        echo "skipped: script is not installed; all but terminals passed" >&2
+        exit 77
+    fi
+    check_example_nc_terminal "$@"
 }
 
 check_example_nc_errors() {
@@ -314,4 +320,61 @@ check_example_nc_listen() {
     ends_with 0
     cmp "$work/data" "$work/out" || fail "received something else by path"
     [ ! -e "$work/socket" ] || fail "the path is left"
+}
+
+# Starts the example with `-v`, and sets $port if it prints one.  A background
+# job of a shell ignores SIGINT, unless it has a group of its own.
+start_verbose() { # COMMAND...
+    : >"$work/err"
+    set -m
+    "$@" </dev/null >"$work/out" 2>"$work/err" &
+    server=$!
+    set +m
+    until_file_has "$work/err" "nc: listening on"
+    port=$(sed -n 's/^nc: listening on .* port \([0-9]*\)$/\1/p' "$work/err")
+}
+
+ends_with() { # STATUS
+    local status
+    while kill -0 "$server" 2>/dev/null; do
+        pause
+    done
+    wait "$server"
+    status=$?
+    server=
+    [ $status -eq "$1" ] || fail "exit status $status instead of $1"
+}
+
+# A reader that ends, and a peer that resets.
+check_example_nc_ends() {
+    local statuses
+    free_port
+    serve_with "$port" "SYSTEM:yes 2>&-"
+    limited "$@" 127.0.0.1 "$port" </dev/null 2>"$work/err" |
+        head -n 1 >"$work/out"
+    statuses=("${PIPESTATUS[@]}")
+    [ "${statuses[0]}" -eq 1 ] || fail "without a reader: ${statuses[0]}"
+    [ "$(cat "$work/out")" = y ] || fail "the first line is wrong"
+    grep -q "cannot write standard output: broken pipe" "$work/err" ||
+        fail "does not name the output"
+    end_helpers
+}
+
+# The terminal is not waited for when the peer has ended.
+check_example_nc_terminal() {
+    free_port
+    serve_with "$port" "SYSTEM:read -r line; echo got \$line"
+    printf '%q ' "$@" 127.0.0.1 "$port" >"$work/command"
+    printf '; echo status $?' >>"$work/command"
+    {
+        printf 'typed\n'
+        until grep -qs status "$work/typed"; do
+            [ $SECONDS -lt $((50 * ${ALOOP_TEST_PATIENCE:-1})) ] || break
+            read -r -t 0.05 <> <(:)
+        done
+    } | limited script -qefc "bash $work/command" "$work/typescript" \
+        >"$work/typed" 2>&1
+    grep -q "got typed" "$work/typed" || fail "a terminal is not read"
+    grep -q "status 0" "$work/typed" || fail "a terminal keeps it alive"
+    end_helpers
 }
