@@ -211,6 +211,47 @@ check_example_proxy_end() {
     end_helpers
 }
 
+# Reads the next line of descriptor $1, which has to be $2.
+hears() { # DESCRIPTOR LINE
+    local line=
+    read -r -t $((10 * ${ALOOP_TEST_PATIENCE:-1})) line <&"$1"
+    [ "$line" = "$2" ] || fail "received '$line' instead of '$2'"
+}
+
+joins() { # DESCRIPTOR NAME
+    eval "exec $1<>/dev/tcp/127.0.0.1/$port" || fail "refused"
+    hears "$1" "Your name?"
+    printf '%s\r\n' "$2" >&"$1"
+}
+
+# Clients that talk to each other, and clients that do what they should not.
+check_example_chat() {
+    need_tool socat ncat
+    trap 'end_helpers; finish' EXIT
+    check_listening_errors chat -- "$@"
+    start_listening "$@" -p 0 -n 3
+    joins 4 Ann
+    joins 5 Bob
+    hears 4 "* Bob has joined"
+    printf 'hi\nthere\n' >&4
+    hears 5 "Ann: hi"
+    hears 5 "Ann: there"
+    printf 'esc \033[2J bell \a\n\n' >&5
+    hears 4 "Bob: esc ?[2J bell ?"
+    # Controls of one byte, alone and in UTF-8, and what is no UTF-8.
+    printf '\233m \302\233m \302\240\303\233\342\202\254\360\237\230\200 %b\n' \
+        '\0340\0202\0233 \0300\0233 \0342\0202' >&5
+    hears 4 "Bob: ?m ??m $(printf '\302\240\303\233\342\202\254\360\237\230\200') ??? ?? ??"
+    joins 7 Carl
+    hears 4 "* Carl has joined"
+    hears 5 "* Carl has joined"
+    [ "$(limited ncat 127.0.0.1 "$port" </dev/null)" = "* the room is full" ] ||
+        fail "a client too many is not refused"
+    exec 7>&-
+    hears 4 "* Carl has left"
+    hears 5 "* Carl has left"
+}
+
 # Runs a command that has to fail with $1, and to print a line with $2.
 fails_with() { # STATUS TEXT COMMAND...
     local status expected=$1 text=$2
