@@ -250,6 +250,27 @@ check_example_chat() {
     exec 7>&-
     hears 4 "* Carl has left"
     hears 5 "* Carl has left"
+    check_example_chat_hostile
+}
+
+# The clients on descriptors 4 and 5 are not affected by any of these.
+check_example_chat_hostile() {
+    # A half-close, after a last line without a line break.
+    printf 'Dan\nlast words' | limited socat -t 30 - "TCP:127.0.0.1:$port" \
+        >"$work/dan"
+    [ "$(cat "$work/dan")" = "Your name?" ] || fail "a half-close is no end"
+    hears_of Dan "Dan: last words"
+    # A line without an end.
+    (printf 'Eve\n' && head -c 3000000 /dev/zero | tr '\0' x) |
+        limited socat -u - "TCP:127.0.0.1:$port" 2>"$work/eve"
+    hears_of Eve
+    # A name without an end.
+    head -c 3000000 /dev/zero | tr '\0' x |
+        limited socat -u - "TCP:127.0.0.1:$port" 2>"$work/eve"
+    # A reset.
+    printf 'Fay\nbroken\n' | limited socat -u - "TCP:127.0.0.1:$port,linger=0"
+    printf 'hello\n' >&4
+    hears_last 5 "Ann: hello"
 }
 
 # Runs a command that has to fail with $1, and to print a line with $2.
