@@ -251,6 +251,7 @@ check_example_chat() {
     hears 4 "* Carl has left"
     hears 5 "* Carl has left"
     check_example_chat_hostile
+    check_example_chat_slow "$@"
 }
 
 # The clients on descriptors 4 and 5 are not affected by any of these.
@@ -271,6 +272,65 @@ check_example_chat_hostile() {
     printf 'Fay\nbroken\n' | limited socat -u - "TCP:127.0.0.1:$port,linger=0"
     printf 'hello\n' >&4
     hears_last 5 "Ann: hello"
+}
+
+# Both clients are told that another one joins, what it says, and that it
+# leaves.
+hears_of() { # NAME [LINE]
+    local fd
+    for fd in 4 5; do
+        hears $fd "* $1 has joined"
+        [ $# = 1 ] || hears $fd "$2"
+        hears $fd "* $1 has left"
+    done
+}
+
+# Reads lines until one of them is $2.
+hears_last() { # DESCRIPTOR LINE
+    local line=
+    until [ "$line" = "$2" ]; do
+        read -r -t $((10 * ${ALOOP_TEST_PATIENCE:-1})) line <&"$1" ||
+            fail "does not receive '$2'"
+    done
+}
+
+# A client that never reads is dropped, and one that reads is not.  It is told
+# about the end of the server, while another one still sends.
+check_example_chat_slow() {
+    local sent=0
+    # The clients before may not have left yet, and there has to be room.
+    exec 4>&- 5>&-
+    end_with TERM 0
+    start_listening "$@" -p 0 -n 3
+    joins 4 Ann
+    joins 5 Bob
+    hears 4 "* Bob has joined"
+    # The buffer of the system is small, because it could hold 32 MiB.
+    mkfifo "$work/never"
+    exec 6<>"$work/never"
+    (echo Slow && exec cat "$work/never") 6>&- |
+        socat -u - "TCP:127.0.0.1:$port,rcvbuf=4096" 6>&- 2>"$work/slow" &
+    helpers+=($!)
+    hears_last 4 "* Slow has joined"
+    hears_last 5 "* Slow has joined"
+    cat <&5 >"$work/heard" &
+    helpers+=($!)
+    # No more is put at a time than may wait for the client that reads.
+    yes "$(printf '%0999d' 0)" 2>/dev/null | head -n 200 >"$work/lines"
+    until grep -qF "* Slow has left" "$work/heard"; do
+        cat "$work/lines" >&4
+        sent=$((sent + 200 * 1000))
+        until [ "$(wc -c <"$work/heard")" -ge $sent ]; do
+            pause
+        done
+    done
+    cat "$work/lines" >&4
+    end_with TERM 0
+    until [ "$(tail -n 1 "$work/heard")" = "* the server ends" ]; do
+        pause
+    done
+    exec 4>&- 5>&- 6>&-
+    end_helpers
 }
 
 # Runs a command that has to fail with $1, and to print a line with $2.
