@@ -37,5 +37,7 @@ void torture_run_clients_of_lossy_server(void);
 /* Does the same for a proxy whose target is an echo on port 7. */
 void torture_run_clients_of_proxy(void);
 /* Runs three clients of a chat room on port 7777, in the same way. */
+void torture_run_talkers(void);
+/* Runs three clients of an HTTP server on port 7777, in the same way. */
 
 #endif

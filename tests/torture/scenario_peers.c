@@ -195,6 +195,26 @@ static void step_client(struct peer *client, unsigned number)
     }
 }
 
+/* A client of a chat room sends its name and a line.  The second one then
+ * disconnects, and the first one waits for the line of the third one. */
+static void step_talker(struct peer *client, unsigned number)
+{
+    bool is_there;
+
+    if (client->out_size == CLIENT_BYTES)
+        client->out_size = (size_t) snprintf(client->out, sizeof client->out,
+                                             "c%u\nhello\n", number);
+    is_there = take(client);
+    if (number == 1 && client->sent == client->out_size) {
+        sim_peer_reset(client->peer);
+        client->peer = -1;
+    } else if (!is_there || !give(client)) {
+        hang_up(client);
+    }
+    if (number == 0 && strstr(client->in, "\nc2: hello\n") != NULL)
+        finished = 3;
+}
+
 static void step_clients(void *arg)
 {
     (void) arg;
@@ -233,6 +253,11 @@ static void run_clients(void (*step_one)(struct peer *client, unsigned number))
 void torture_run_clients(void)
 {
     run_clients(step_client);
+}
+
+void torture_run_talkers(void)
+{
+    run_clients(step_talker);
 }
 
 void torture_run_clients_of_proxy(void)
