@@ -269,6 +269,47 @@ check_shout_stale() {
     wait
 }
 
+# Waits for a line of the output, at most ten seconds.
+until_printed() {
+    local i
+    for ((i = 0; i < 200; i++)); do
+        grep -q "$1" "$work/out" && return 0
+        kill -0 "$server" 2>/dev/null || fail "ended early"
+        read -r -t 0.05 <> <(:)
+    done
+    fail "does not print '$1'"
+}
+
+# Sends a line to a port of 127.0.0.1, and expects it back.
+expect_echo() {
+    local answer
+    exec 4<>"/dev/tcp/127.0.0.1/$1" || fail "refused"
+    printf 'hello\n' >&4
+    read -r -t 10 answer <&4
+    [ "$answer" = hello ] || fail "answered '$answer'"
+    exec 4>&-
+}
+
+# One loop serves everything, or several share the connections.
+check_example_multicore() {
+    local loops=1 port total
+    [ "$(uname)" = Linux ] && loops=3 # Elsewhere they may not be shared.
+    : >"$work/out"
+    "$@" -n "$loops" >"$work/out" 2>"$work/err" &
+    server=$!
+    until_printed '^listening on 127.0.0.1 port '
+    port=$(awk '/^listening/ { print $5 }' "$work/out")
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        expect_echo "$port"
+    done
+    end_with TERM 0
+    total=$(awk '/^loop / { total += $3 } END { print total }' "$work/out")
+    [ "$total" = 10 ] || fail "served $total connections"
+    [ "$(grep -c '^loop ' "$work/out")" = "$loops" ] || fail "wrong loops"
+    "$@" -n 0 >"$work/out" 2>"$work/err" && fail "takes no loops"
+    return 0
+}
+
 # Every kind of input and output, after which the next program of the same shell
 # can still read and write them.
 check_stdio() {
