@@ -310,6 +310,27 @@ check_example_multicore() {
     return 0
 }
 
+check_example_systemd_activated() {
+    local folder runner
+    folder=$(dirname "${*: -1}")/../tests
+    runner=("${@:1:$#-1}")
+    free_port
+    : >"$work/out"
+    "${runner[@]}" "$folder/activate" "$port" "$work/socket" "$@" \
+        >"$work/out" 2>"$work/err" &
+    server=$!
+    until_printed '^serving local$'
+    grep -q '^serving web$' "$work/out" || fail "the name is not printed"
+    expect_echo "$port"
+    [ "$("${runner[@]}" "$folder/line_client" "$work/socket" text)" = text ] ||
+        fail "wrong answer at the path"
+    end_with TERM 0
+    [ -e "$work/socket" ] || fail "the path of the manager was removed"
+    LISTEN_PID=1 LISTEN_FDS=2 "$@" >"$work/out" 2>"$work/err" &&
+        fail "takes the descriptors of another process"
+    grep -q 'no sockets were passed' "$work/err" || fail "no message"
+}
+
 # Every kind of input and output, after which the next program of the same shell
 # can still read and write them.
 check_stdio() {
