@@ -1,0 +1,37 @@
+/* Opens files beneath a directory, for the HTTP server. */
+
+#ifndef EXAMPLES_HTTPD_OPEN_H
+#define EXAMPLES_HTTPD_OPEN_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#ifdef PATH_MAX
+enum { HTTPD_PATH_MAX = PATH_MAX };
+#else
+enum { HTTPD_PATH_MAX = 4096 };
+#endif
+
+struct httpd_root {
+    int fd;
+    char path[HTTPD_PATH_MAX]; /* Absolute, without symbolic links. */
+    bool is_open;              /* Links may lead out of it. */
+};
+
+/* Opens a file or a directory for reading.  `name` is relative and has no "..";
+ * "" is the root.  It may block.  Returns a descriptor or a negated errno. */
+int httpd_open_beneath(const struct httpd_root *root, const char *name);
+
+/* Does the same, but fails with -EAGAIN if it might block, or if links have to
+ * be followed, or if the system cannot tell. */
+int httpd_open_cached(const struct httpd_root *root, const char *name);
+
+/* Reads `size` bytes from the beginning of a file.  If `is_cached`, it fails
+ * with -EAGAIN if it might block.  Returns the number of bytes, which is less
+ * at the end of the file, or a negated errno. */
+ssize_t httpd_read_start(int fd, void *buffer, size_t size, bool is_cached);
+
+#endif
