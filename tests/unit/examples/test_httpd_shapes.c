@@ -214,11 +214,93 @@ static void each_shape_has_the_same_outcome_byte_by_byte(void **state)
     stop_httpd();
 }
 
+static void a_zero_byte_in_a_head_is_refused(void **state)
+{
+    static const char value[] = GET HOST "A: b\0c\r\n\r\n"; /* Shape 17. */
+    static const char line[] = "GET\0/f HTTP/1.1\r\n" HOST "\r\n";
+    static const char target[] = "GET /f\0HTTP/1.1\r\n" HOST "\r\n";
+
+    (void) state;
+    start_with_file();
+    ask_bytes(value, sizeof value - 1);
+    assert_string_equal(statuses(), "400x");
+    ask_bytes(line, sizeof line - 1);
+    assert_string_equal(statuses(), "400x");
+    ask_bytes(target, sizeof target - 1);
+    assert_string_equal(statuses(), "400x");
+    stop_httpd();
+}
+
+/* Shapes 47 to 49, and a head without an end. */
+static void large_heads_are_refused(void **state)
+{
+    static char text[64 * 1024];
+    size_t size;
+
+    (void) state;
+    start_with_file();
+    memset(text, 'a', sizeof text);
+    memcpy(text, "GET /", 5);
+    memcpy(text + 9000, " HTTP/1.1\r\nHost: x\r\n\r\n", 23);
+    ask(text);
+    assert_string_equal(statuses(), "414x");
+    memset(text, 'a', sizeof text);
+    memcpy(text, "GET /", 5);
+    ask_bytes(text, sizeof text);
+    assert_string_equal(statuses(), "414x");
+    memcpy(text, GET HOST "A: ", sizeof GET HOST "A: " - 1);
+    memcpy(text + 40000, "\r\n\r\n", 5);
+    ask(text);
+    assert_string_equal(statuses(), "431x");
+    memcpy(text, GET HOST, sizeof GET HOST);
+    size = strlen(text);
+    for (int i = 0; i < 1000; i++)
+        size += (size_t) snprintf(text + size, 16, "A: b\r\n");
+    memcpy(text + size, "\r\n", 3);
+    ask(text);
+    assert_string_equal(statuses(), "431x");
+    stop_httpd();
+}
+
+static void a_half_closed_client_is_answered(void **state)
+{
+    int peer;
+
+    (void) state;
+    start_with_file(); /* Shape 50. */
+    peer = connect_client();
+    got.size = 0;
+    client_sends(peer, NEXT, sizeof NEXT - 1);
+    sim_peer_shutdown(peer);
+    client_receives(peer, MS);
+    assert_string_equal(statuses(), "200x");
+    sim_peer_close(peer);
+    stop_httpd();
+}
+
+static void ranges_and_refusals_name_the_size(void **state)
+{
+    (void) state;
+    start_with_file();
+    ask(GET HOST "Range: bytes=-10\r\n\r\n");
+    assert_non_null(strstr(got.text, "Content-Range: bytes 1014-1023/1024"));
+    assert_non_null(strstr(got.text, "Content-Length: 10\r\n"));
+    ask(GET HOST "Range: bytes=5000-\r\n\r\n");
+    assert_non_null(strstr(got.text, "Content-Range: bytes */1024"));
+    ask("DELETE /f HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_non_null(strstr(got.text, "Allow: GET, HEAD\r\n"));
+    stop_httpd();
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(each_shape_has_its_outcome),
         TEST(each_shape_has_the_same_outcome_byte_by_byte),
+        TEST(a_zero_byte_in_a_head_is_refused),
+        TEST(large_heads_are_refused),
+        TEST(a_half_closed_client_is_answered),
+        TEST(ranges_and_refusals_name_the_size),
     };
 
     return cmocka_run_group_tests(tests, make_file, remove_file);
