@@ -199,6 +199,111 @@ static void a_long_answer_arrives_whole(void **state)
     stop_httpd();
 }
 
+static void a_body_above_the_limit_is_refused(void **state)
+{
+    static char request[4096];
+
+    (void) state;
+    start();
+    ask("POST /post HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n");
+    assert_string_equal(statuses(), "413x");
+    snprintf(request, sizeof request,
+             "POST /post HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+             "\r\n3e9\r\n%1001s\r\n0\r\n\r\n",
+             "");
+    ask(request);
+    assert_string_equal(statuses(), "413x");
+    assert_int_equal(logged_status, 413);
+    stop_httpd();
+}
+
+static void a_body_is_read_after_100(void **state)
+{
+    static const char head[] = "POST /post HTTP/1.1\r\nHost: x\r\n"
+                               "Content-Length: 5\r\n"
+                               "Expect: 100-continue\r\n\r\n";
+    int peer;
+
+    (void) state;
+    start();
+    peer = connect_client();
+    got.size = 0;
+    client_sends(peer, head, sizeof head - 1);
+    client_receives(peer, MS);
+    assert_string_equal(statuses(), "100");
+    client_sends(peer, "hello", 5);
+    client_receives(peer, MS);
+    assert_string_equal(statuses(), "100 200");
+    sim_peer_close(peer);
+    run_for(MS);
+    stop_httpd();
+}
+
+/* Sends a byte each second, and returns after how many seconds the server has
+ * answered or closed. */
+static int drip(const char *text)
+{
+    const char *next = text;
+    int peer = connect_client(), seconds = 0;
+
+    got.size = 0;
+    got.has_ended = false;
+    while (seconds < 100 && !got.has_ended) {
+        sim_peer_send(peer, *next == '\0' ? text : next++, 1);
+        client_receives(peer, ALOOP_SEC(1));
+        seconds++;
+    }
+    sim_peer_close(peer);
+    run_for(MS);
+    return seconds;
+}
+
+static void slow_clients_are_answered_or_closed(void **state)
+{
+    static char request[300] = "POST /post HTTP/1.1\r\nHost: x\r\n"
+                               "Content-Length: 200\r\n\r\n";
+    int peer, seconds;
+
+    (void) state;
+    start();
+    memset(request + strlen(request), 'a', 200);
+    seconds = drip("GET /one HTTP/1.1\r\nHost: xxxxxxxxxxxxxxxxxxxxxxxxxx");
+    assert_string_equal(statuses(), "408x"); /* Slow head. */
+    assert_in_range(seconds, 10, 13);
+    peer = connect_client(); /* Silence. */
+    client_receives(peer, ALOOP_SEC(11));
+    assert_true(got.has_ended);
+    sim_peer_close(peer);
+    peer = connect_client(); /* A slow body. */
+    got.size = 0;
+    client_sends(peer, request, strlen(request) - 200);
+    for (int i = 0; i < 35; i++) {
+        sim_peer_send(peer, "a", 1);
+        client_receives(peer, ALOOP_SEC(1));
+    }
+    assert_string_equal(statuses(), "408x");
+    sim_peer_close(peer);
+    stop_httpd();
+}
+
+static void a_client_that_reads_nothing_is_reset(void **state)
+{
+    int peer;
+
+    (void) state;
+    start();
+    sim_buffer_size(10000);
+    peer = connect_client();
+    client_sends(peer, "GET /much/" END, sizeof "GET /much/" END - 1);
+    run_for(ALOOP_SEC(29));
+    assert_true(sim_peer_connected(peer));
+    run_for(ALOOP_SEC(2));
+    assert_false(sim_peer_connected(peer));
+    assert_int_equal(handler_status, ALOOP_ETIMEDOUT);
+    sim_peer_close(peer);
+    stop_httpd();
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -206,6 +311,10 @@ int main(void)
         TEST(a_handler_that_fails_is_answered_or_reset),
         TEST(an_answer_has_only_valid_fields_and_is_given_once),
         TEST(a_long_answer_arrives_whole),
+        TEST(a_body_above_the_limit_is_refused),
+        TEST(a_body_is_read_after_100),
+        TEST(slow_clients_are_answered_or_closed),
+        TEST(a_client_that_reads_nothing_is_reset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
