@@ -304,6 +304,92 @@ static void a_client_that_reads_nothing_is_reset(void **state)
     stop_httpd();
 }
 
+/* More requests than the buffer holds, in one go. */
+static void many_pipelined_requests_are_answered_in_order(void **state)
+{
+    static char requests[1500 * 40];
+    const char *next = got.text;
+    size_t size = 0;
+
+    (void) state;
+    start();
+    for (int i = 0; i < 1500; i++)
+        size += (size_t) snprintf(requests + size, 48, "GET /deep/%04d" END, i);
+    ask(requests);
+    for (int i = 0; i < 1500; i++) {
+        char text[32];
+
+        snprintf(text, sizeof text, "\r\n\r\n%04d 0\n", i);
+        next = strstr(next, text);
+        assert_non_null(next);
+    }
+    stop_httpd();
+}
+
+static ssize_t stop_in_task(aloop *loop, void *arg)
+{
+    (void) loop;
+    return httpd_stop(httpd, *(const int64_t *) arg);
+}
+
+static void a_stop_closes_idle_connections_and_ends_requests(void **state)
+{
+    int64_t grace_ns = ALOOP_SEC(200);
+    int idle, busy, half, fresh;
+    aloop_future *stop;
+
+    (void) state;
+    start();
+    idle = connect_client();
+    busy = connect_client();
+    half = connect_client();
+    fresh = connect_client();
+    client_sends(idle, "GET /deep/" END, sizeof "GET /deep/" END - 1);
+    client_sends(busy, "GET /slow" END, sizeof "GET /slow" END - 1);
+    client_sends(half, "GET /de", 7);
+    run_for(MS);
+    stop = aloop_spawn(t.loop, stop_in_task, &grace_ns);
+    run_for(MS);
+    got.size = 0;
+    client_receives(idle, MS);
+    assert_string_equal(statuses(), "200x");
+    client_sends(half, "ep/" END, sizeof "ep/" END - 1);
+    got.size = 0;
+    client_receives(half, MS);
+    assert_string_equal(statuses(), "200x");
+    assert_non_null(strstr(got.text, "Connection: close\r\n"));
+    sim_peer_close(idle);
+    sim_peer_close(half);
+    sim_peer_close(fresh);
+    got.size = 0;
+    client_receives(busy, ALOOP_SEC(101));
+    assert_string_equal(statuses(), "200x");
+    sim_peer_close(busy);
+    assert_int_equal(aloop_await(stop), 0);
+}
+
+static void requests_that_take_longer_than_the_grace_are_cancelled(void **state)
+{
+    int busy;
+
+    (void) state;
+    start();
+    busy = connect_client();
+    client_sends(busy, "GET /slow" END, sizeof "GET /slow" END - 1);
+    run_for(MS);
+    assert_int_equal(httpd_stop(httpd, ALOOP_SEC(1)), 1);
+    sim_peer_close(busy);
+}
+
+static void a_server_that_cannot_listen_reports_it(void **state)
+{
+    struct httpd_options options = {.routes = routes, .routes_count = 1};
+
+    (void) state;
+    assert_int_equal(
+        httpd_start(t.loop, "no address", "0", &options, &httpd) < 0, 1);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -315,6 +401,10 @@ int main(void)
         TEST(a_body_is_read_after_100),
         TEST(slow_clients_are_answered_or_closed),
         TEST(a_client_that_reads_nothing_is_reset),
+        TEST(many_pipelined_requests_are_answered_in_order),
+        TEST(a_stop_closes_idle_connections_and_ends_requests),
+        TEST(requests_that_take_longer_than_the_grace_are_cancelled),
+        TEST(a_server_that_cannot_listen_reports_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
