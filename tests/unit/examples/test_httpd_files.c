@@ -1,0 +1,221 @@
+/* Static files of the HTTP server: names, links, listings, conditions, dates.
+ * The folder is one of the real system. */
+
+#define _XOPEN_SOURCE 700
+#define _DARWIN_C_SOURCE /* For mkdtemp(). */
+
+#include "support/httpd_fixture.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../examples/support/httpd_date.h"
+#include "../examples/support/httpd_files.h"
+#include "../examples/support/httpd_match.h"
+#include "../examples/support/httpd_text.h"
+
+static char folder[64];
+static struct httpd_files *files;
+
+/* Returns the path of a name in the folder. */
+static const char *path_of(const char *name)
+{
+    static char paths[2][160];
+    static int turn;
+
+    turn = 1 - turn;
+    snprintf(paths[turn], sizeof paths[turn], "%s/%s", folder, name);
+    return paths[turn];
+}
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *file = fopen(path_of(name), "w");
+
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static const char *const names[] = {
+    "root/<a>&\".txt", "root/in",    "root/inside",
+    "root/absolute",   "root/out",   "root/up",
+    "root/loop",       "root/large", "root/sub/index.html",
+    "root/sub/a:b",    "root/sub",   "root/none/x",
+    "root/none",       "root",       "secret"};
+
+static int make_folder(void **state)
+{
+    FILE *large;
+
+    (void) state;
+    strcpy(folder, "/tmp/aloop-httpd-XXXXXX");
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    assert_int_equal(mkdir(path_of("root"), 0755), 0);
+    assert_int_equal(mkdir(path_of("root/sub"), 0755), 0);
+    assert_int_equal(mkdir(path_of("root/none"), 0755), 0);
+    write_file("secret", "secret");
+    write_file("root/<a>&\".txt", "odd");
+    write_file("root/inside", "inside");
+    write_file("root/sub/index.html", "index");
+    write_file("root/sub/a:b", "colon");
+    write_file("root/none/x", "x");
+    large = fopen(path_of("root/large"), "w");
+    for (int i = 0; i < 40000; i++)
+        fprintf(large, "%05d", i);
+    fclose(large);
+    assert_int_equal(symlink("sub/../inside", path_of("root/in")), 0);
+    assert_int_equal(symlink(path_of("root/inside"), path_of("root/absolute")),
+                     0);
+    assert_int_equal(symlink("../secret", path_of("root/out")), 0);
+    assert_int_equal(symlink("..", path_of("root/up")), 0);
+    assert_int_equal(symlink("loop", path_of("root/loop")), 0);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (unlink(path_of(names[i])) != 0)
+            rmdir(path_of(names[i]));
+    return rmdir(folder);
+}
+
+static void serve_folder(unsigned flags)
+{
+    static struct httpd_route routes[] = {
+        {"GET", "/", httpd_files_serve, NULL},
+        {"GET", "/files/", httpd_files_serve, NULL},
+    };
+    struct httpd_options options = {.routes = routes, .routes_count = 2};
+
+    assert_int_equal(httpd_files_open(path_of("root"), flags, &files), 0);
+    routes[0].arg = routes[1].arg = files;
+    start_httpd(&options);
+}
+
+static void end_folder(void)
+{
+    stop_httpd();
+    httpd_files_close(files);
+}
+
+/* Asks for a path, with more header fields. */
+static void get(const char *path, const char *fields)
+{
+    static char request[1024];
+
+    snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n",
+             path, fields);
+    ask(request);
+}
+
+static const char *got_body(void)
+{
+    const char *body = strstr(got.text, "\r\n\r\n");
+
+    assert_non_null(body);
+    return body + 4;
+}
+
+static void expect_get(const char *path, const char *expected)
+{
+    get(path, "");
+    if (strcmp(statuses(), expected) != 0)
+        fail_msg("%s: %s instead of %s", path, statuses(), expected);
+}
+
+static void only_what_is_beneath_the_root_is_served(void **state)
+{
+    (void) state;
+    serve_folder(0);
+    expect_get("/inside", "200");
+    expect_get("/files/inside", "200");
+    expect_get("/in", "200");
+    assert_string_equal(got_body(), "inside");
+    expect_get("/absolute", "200");
+    expect_get("/out", "404");
+    expect_get("/up/secret", "404");
+    expect_get("/up/root/inside", "200"); /* It is beneath the root. */
+    expect_get("/loop", "404");
+    expect_get("/loop/x", "404");
+    expect_get("/inside/x", "404");
+    expect_get("/inside/", "404");
+    expect_get("/%3Ca%3E%26%22.txt", "200");
+    assert_non_null(strstr(got.text, "text/plain; charset=utf-8"));
+    expect_get("/sub", "301");
+    expect_get("/sub/", "200");
+    expect_get("/none/", "403");
+    expect_get("/nowhere/", "404");
+    expect_get("/", "403");
+    end_folder();
+}
+
+static void links_out_of_the_root_are_followed_on_request(void **state)
+{
+    (void) state;
+    serve_folder(HTTPD_FOLLOW);
+    expect_get("/out", "200");
+    assert_string_equal(got_body(), "secret");
+    expect_get("/up/secret", "200");
+    expect_get("/loop", "404");
+    end_folder();
+}
+
+static void a_redirect_keeps_the_query_and_escapes_the_path(void **state)
+{
+    (void) state;
+    serve_folder(0);
+    get("//sub?a=%22", "");
+    assert_non_null(strstr(got.text, "\r\nLocation: /sub/?a=%22\r\n"));
+    end_folder();
+}
+
+static void a_listing_escapes_names(void **state)
+{
+    (void) state;
+    serve_folder(HTTPD_LIST);
+    expect_get("/", "200");
+    assert_non_null(strstr(got_body(), "<a href=\"./%3Ca%3E%26%22.txt\">"
+                                       "&lt;a&gt;&amp;&quot;.txt</a>"));
+    assert_non_null(strstr(got_body(), "<a href=\"./sub/\">sub/</a>"));
+    assert_null(strstr(got_body(), "<a>&"));
+    expect_get("/none/", "200");
+    expect_get("/nowhere/", "404");
+    end_folder();
+}
+
+static void a_large_file_is_sent_in_pieces(void **state)
+{
+    char end[16];
+
+    (void) state;
+    serve_folder(0);
+    expect_get("/large", "200");
+    assert_int_equal(strlen(got_body()), 200000);
+    assert_string_equal(got_body() + 200000 - 5, "39999");
+    get("/large", "Range: bytes=100000-100004\r\n");
+    assert_string_equal(statuses(), "206");
+    snprintf(end, sizeof end, "%05d", 20000);
+    assert_string_equal(got_body(), end);
+    ask("HEAD /large HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_non_null(strstr(got.text, "Content-Length: 200000\r\n"));
+    assert_string_equal(got_body(), "");
+    end_folder();
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(only_what_is_beneath_the_root_is_served),
+        TEST(links_out_of_the_root_are_followed_on_request),
+        TEST(a_redirect_keeps_the_query_and_escapes_the_path),
+        TEST(a_listing_escapes_names),
+        TEST(a_large_file_is_sent_in_pieces),
+    };
+
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
