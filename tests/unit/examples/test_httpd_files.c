@@ -207,6 +207,107 @@ static void a_large_file_is_sent_in_pieces(void **state)
     end_folder();
 }
 
+static void conditions_compare_tags_and_dates(void **state)
+{
+    char etag[80], fields[200], date[32];
+    const char *start;
+
+    (void) state;
+    serve_folder(0);
+    expect_get("/inside", "200");
+    start = strstr(got.text, "ETag: ") + 6;
+    snprintf(etag, sizeof etag, "%.*s", (int) strcspn(start, "\r"), start);
+    start = strstr(got.text, "Last-Modified: ") + 15;
+    snprintf(date, sizeof date, "%.29s", start);
+    snprintf(fields, sizeof fields, "If-None-Match: \"x,\", W/%s\r\n", etag);
+    get("/inside", fields);
+    assert_string_equal(statuses(), "304");
+    assert_non_null(strstr(got.text, etag));
+    assert_null(strstr(got.text, "Content-Length"));
+    snprintf(fields, sizeof fields, "If-Match: W/%s\r\n", etag);
+    get("/inside", fields);
+    assert_string_equal(statuses(), "412"); /* It must be strong. */
+    snprintf(fields, sizeof fields, "If-Match: %s\r\n", etag);
+    get("/inside", fields);
+    assert_string_equal(statuses(), "200");
+    snprintf(fields, sizeof fields, "If-Modified-Since: %s\r\n", date);
+    get("/inside", fields);
+    assert_string_equal(statuses(), "304");
+    snprintf(fields, sizeof fields, "If-Unmodified-Since: %s\r\n", date);
+    get("/inside", fields);
+    assert_string_equal(statuses(), "200");
+    get("/inside", "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+    assert_string_equal(statuses(), "412");
+    snprintf(fields, sizeof fields, "Range: bytes=0-1\r\nIf-Range: %s\r\n",
+             etag);
+    get("/inside", fields);
+    assert_string_equal(statuses(), "206");
+    snprintf(fields, sizeof fields, "Range: bytes=0-1\r\nIf-Range: W/%s\r\n",
+             etag);
+    get("/inside", fields);
+    assert_string_equal(statuses(), "200");
+    end_folder();
+}
+
+static void malformed_tags_match_nothing(void **state)
+{
+    (void) state;
+    assert_true(httpd_etag_listed("*", "\"a\"", false));
+    assert_true(httpd_etag_listed("\"b\" , \"a\"", "\"a\"", false));
+    assert_true(httpd_etag_listed("W/\"a\"", "\"a\"", true));
+    assert_false(httpd_etag_listed("W/\"a\"", "\"a\"", false));
+    assert_false(httpd_etag_listed("a", "\"a\"", true));
+    assert_false(httpd_etag_listed("\"a", "\"a\"", true));
+    assert_false(httpd_etag_listed("", "\"a\"", true));
+    assert_false(httpd_etag_listed("\"ab\"", "\"a\"", true));
+}
+
+static void a_date_is_read_as_it_was_written(void **state)
+{
+    char text[HTTPD_DATE_SIZE];
+    int64_t seconds = 0;
+
+    (void) state;
+    httpd_date_format(784111777, text);
+    assert_string_equal(text, "Sun, 06 Nov 1994 08:49:37 GMT");
+    for (int64_t s = 0; s < 253402300800; s += 123456789) {
+        httpd_date_format(s, text);
+        assert_true(httpd_date_parse(text, &seconds));
+        assert_int_equal(seconds, s);
+    }
+    httpd_date_format(951782400, text);
+    assert_string_equal(text, "Tue, 29 Feb 2000 00:00:00 GMT");
+    httpd_date_format(-1, text);
+    assert_string_equal(text, "Thu, 01 Jan 1970 00:00:00 GMT");
+    assert_false(httpd_date_parse("", &seconds));
+    assert_false(httpd_date_parse("Sun Nov  6 08:49:37 1994", &seconds));
+    assert_false(httpd_date_parse("Sun, 06 Nux 1994 08:49:37 GMT", &seconds));
+    assert_false(httpd_date_parse("Sun, 06 Nov 1994 24:49:37 GMT", &seconds));
+    assert_false(httpd_date_parse("Sun, 06 Nov 1994 08:49:37 GMT ", &seconds));
+}
+
+static void control_characters_are_replaced_in_html(void **state)
+{
+    struct httpd_text text = {0};
+
+    (void) state;
+    httpd_text_html(&text, "a\n\x7f'");
+    httpd_text_url(&text, "\n\xff/~");
+    httpd_text_add(&text, "", 1);
+    assert_string_equal(text.data, "a&#xfffd;&#xfffd;&#39;%0A%FF/~");
+    free(text.data);
+}
+
+static void a_root_that_cannot_be_opened_is_reported(void **state)
+{
+    (void) state;
+    assert_int_equal(httpd_files_open(path_of("nowhere"), 0, &files),
+                     ALOOP_ENOENT);
+    assert_int_equal(httpd_files_open(path_of("secret"), 0, &files),
+                     ALOOP_ENOTDIR);
+    httpd_files_close(NULL);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -215,6 +316,11 @@ int main(void)
         TEST(a_redirect_keeps_the_query_and_escapes_the_path),
         TEST(a_listing_escapes_names),
         TEST(a_large_file_is_sent_in_pieces),
+        TEST(conditions_compare_tags_and_dates),
+        TEST(malformed_tags_match_nothing),
+        TEST(a_date_is_read_as_it_was_written),
+        TEST(control_characters_are_replaced_in_html),
+        TEST(a_root_that_cannot_be_opened_is_reported),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
