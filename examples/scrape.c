@@ -28,9 +28,9 @@
 
 #include "support/http_error.h"
 #include "support/http_get.h"
-#include "support/http_server.h"
 #include "support/options.h"
 #include "support/progress.h"
+#include "support/slow_pages.h"
 
 enum { REDIRECTS_MAX = 5, HEAD_MAX = 64 * 1024, EXIT_INTERRUPTED = 130 };
 
@@ -217,23 +217,23 @@ static ssize_t run(struct scrape *scrape)
 /* Fetches the three pages of the program's own server. */
 static ssize_t run_demo(struct scrape *scrape)
 {
-    struct page pages[HTTP_SERVER_PAGES] = {0};
-    char urls[HTTP_SERVER_PAGES][64];
-    aloop_listener *listener;
-    ssize_t status = http_server_start(scrape->loop, &listener);
+    struct page pages[SLOW_PAGES] = {0};
+    char urls[SLOW_PAGES][64];
+    struct httpd *httpd;
+    ssize_t status = slow_pages_start(scrape->loop, &httpd);
 
     if (status < 0)
         return status;
-    for (size_t i = 0; i < HTTP_SERVER_PAGES; i++) {
+    for (size_t i = 0; i < SLOW_PAGES; i++) {
         snprintf(urls[i], sizeof urls[i], "http://127.0.0.1:%d%s",
-                 aloop_listener_port(listener), http_server_path(i));
+                 httpd_port(httpd), slow_pages_path(i));
         pages[i].scrape = scrape;
         pages[i].url = urls[i];
     }
     scrape->pages = pages;
-    scrape->count = HTTP_SERVER_PAGES;
+    scrape->count = SLOW_PAGES;
     status = run(scrape);
-    aloop_listener_close(listener);
+    (void) httpd_stop(httpd, 0);
     return status;
 }
 

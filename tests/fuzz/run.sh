@@ -20,6 +20,7 @@ http_body     50000 1024
 http_get      50000 1024
 http_head     50000 1024
 http_server   50000 1024
+httpd         50000 1024
 options       50000 256
 until         50000 256
 url           50000 512
