@@ -1,0 +1,309 @@
+/* An HTTP/1.1 server for the files of a directory, and two JSON endpoints.
+ *
+ *     usage: http_server [-H HOST] [-p PORT] [-j LOOPS] [-c CONNECTIONS]
+ *                        [-g SECONDS] [-dlL] [DIRECTORY]
+ *
+ *     -H HOST         numeric address to listen on (default: 127.0.0.1)
+ *     -p PORT         port to listen on; 0 is any free port (default: 8080)
+ *     -j LOOPS        number of loops, each with a thread (default: 1); 0 is
+ *                     one for each processor
+ *     -c CONNECTIONS  connections that each loop serves simultaneously; more of
+ *                     them wait (default: 10000)
+ *     -g SECONDS      time that requests have to end at the end (default: 10)
+ *     -d              list directories that have no index.html
+ *     -l              print a line for each request
+ *     -L              follow symbolic links that lead out of DIRECTORY
+ *
+ * DIRECTORY is the present one by default.  Files are sent with ranges,
+ * conditional requests and types.  The endpoints are
+ *
+ *     GET /api/status     {"requests":3,"seconds":12.5}
+ *     POST /api/count     the bytes and lines of the body:
+ *                         {"bytes":6,"lines":1}
+ *
+ * Try it: curl -d "one line" http://127.0.0.1:8080/api/count
+ *
+ * SIGINT or SIGTERM ends it: it stops accepting, closes idle connections, and
+ * answers the requests that have begun.  A second signal ends it immediately.
+ */
+
+#define _POSIX_C_SOURCE 200809L
+
+#include <aloop.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "support/httpd_files.h"
+#include "support/options.h"
+
+enum { LOOPS_MAX = 256 };
+
+/* What the command line says, and what all loops share. */
+static struct {
+    const char *host;
+    char port[8];
+    uint64_t loops;
+    uint64_t connections_max;
+    int64_t grace_ns;
+    unsigned flags; /* Of httpd_files_open(). */
+    bool is_logging;
+    const char *directory;
+    struct httpd_files *files; /* It does not change, so that no lock is
+                                  needed. */
+    atomic_ulong requests;
+    int64_t start_ns;
+} server = {.host = "127.0.0.1",
+            .port = "8080",
+            .loops = 1,
+            .connections_max = 10000,
+            .grace_ns = ALOOP_SEC(10),
+            .directory = "."};
+
+/* A loop with its thread. */
+struct worker {
+    pthread_t thread;
+    bool is_running; /* The thread has to be joined. */
+    ssize_t status;
+};
+
+static ssize_t answer_json(struct httpd_request *request, const char *text)
+{
+    return httpd_answer(request, 200, "application/json", text, strlen(text));
+}
+
+static ssize_t serve_status(struct httpd_request *request, void *arg)
+{
+    char text[96];
+
+    (void) arg;
+    snprintf(text, sizeof text, "{\"requests\":%lu,\"seconds\":%.1f}\n",
+             atomic_load(&server.requests),
+             (double) (aloop_now(request->loop) - server.start_ns) / 1e9);
+    return answer_json(request, text);
+}
+
+static ssize_t serve_count(struct httpd_request *request, void *arg)
+{
+    unsigned long long bytes = 0, lines = 0;
+    char buffer[4096], text[96];
+    ssize_t n;
+
+    (void) arg;
+    while ((n = httpd_read(request, buffer, sizeof buffer)) > 0) {
+        bytes += (unsigned long long) n;
+        for (ssize_t i = 0; i < n; i++)
+            lines += buffer[i] == '\n';
+    }
+    if (n < 0)
+        return n; /* The server answers. */
+    snprintf(text, sizeof text, "{\"bytes\":%llu,\"lines\":%llu}\n", bytes,
+             lines);
+    return answer_json(request, text);
+}
+
+static ssize_t serve_file(struct httpd_request *request, void *arg)
+{
+    (void) arg;
+    return httpd_files_serve(request, server.files);
+}
+
+static const struct httpd_route routes[] = {
+    {"GET", "/api/status", serve_status, NULL},
+    {"POST", "/api/count", serve_count, NULL},
+    {"GET", "/", serve_file, NULL},
+};
+
+/* Prints the line of a request, as other servers do ("common log format"), with
+ * the duration in milliseconds. */
+static void print_line(const struct httpd_log *line)
+{
+    char date[32];
+    time_t now = time(NULL);
+    struct tm tm;
+
+    if (gmtime_r(&now, &tm) == NULL ||
+        strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        date[0] = '\0';
+    printf("%s - - [%s] \"%s %s\" %d %llu %.3f\n", line->peer, date,
+           line->method, line->target, line->status,
+           (unsigned long long) line->size, (double) line->duration_ns / 1e6);
+}
+
+static void on_log(const struct httpd_log *line, void *arg)
+{
+    (void) arg;
+    atomic_fetch_add_explicit(&server.requests, 1, memory_order_relaxed);
+    if (server.is_logging)
+        print_line(line);
+}
+
+static void *run_worker(void *arg);
+
+/* Starts the other loops at the port that the first one has, or as many as the
+ * system permits.  From now on their threads read `server`. */
+static void start_others(struct worker *others, uint64_t count)
+{
+    bool is_possible = true;
+
+    for (uint64_t i = 0; i < count && is_possible; i++) {
+        is_possible = pthread_create(&others[i].thread, NULL, run_worker,
+                                     &others[i]) == 0;
+        others[i].is_running = is_possible;
+    }
+}
+
+/* Serves until SIGINT or SIGTERM.  `arg` is NULL, or the first worker.  Returns
+ * 0, 1 after a message, or an error. */
+static ssize_t serve(aloop *loop, void *arg)
+{
+    struct worker *first = arg;
+    aloop_tcp_listen_options listen = {.size = sizeof listen,
+                                       .reuse_port = server.loops > 1};
+    struct httpd_options options = {
+        .routes = routes,
+        .routes_count = sizeof routes / sizeof routes[0],
+        .connections_max = (size_t) server.connections_max,
+        .is_plain_tcp = true,
+        .on_log = on_log,
+        .listen = &listen,
+    };
+    aloop_future *interrupt = aloop_signal_wait(loop, SIGINT);
+    aloop_future *termination = aloop_signal_wait(loop, SIGTERM);
+    struct httpd *httpd;
+    ssize_t status =
+        httpd_start(loop, server.host, server.port, &options, &httpd);
+
+    if (status < 0) {
+        fprintf(stderr, "http_server: cannot listen on %s port %s: %s\n",
+                server.host, server.port, aloop_strerror(status));
+        aloop_future_unref(interrupt);
+        aloop_future_unref(termination);
+        return 1;
+    }
+    if (first != NULL) {
+        server.start_ns = aloop_now(loop);
+        snprintf(server.port, sizeof server.port, "%d", httpd_port(httpd));
+        start_others(first + 1, server.loops - 1);
+        printf("listening on %s port %s\n", server.host, server.port);
+        fflush(stdout);
+    }
+    status = aloop_await(aloop_race(loop, interrupt, termination));
+    (void) httpd_stop(httpd, server.grace_ns);
+    return status < 0 ? status : 0;
+}
+
+/* Runs a loop that is not the first one. */
+static void *run_worker(void *arg)
+{
+    struct worker *worker = arg;
+
+    worker->status = aloop_main(serve, NULL);
+    return NULL;
+}
+
+static int run(void)
+{
+    struct worker *workers = calloc((size_t) server.loops, sizeof *workers);
+    int result = 0;
+
+    if (workers == NULL) {
+        fprintf(stderr, "http_server: %s\n", aloop_strerror(ALOOP_ENOMEM));
+        return 1;
+    }
+    workers[0].status = aloop_main(serve, workers);
+    for (uint64_t i = 1; i < server.loops; i++)
+        if (workers[i].is_running && workers[0].status == 0)
+            pthread_join(workers[i].thread, NULL);
+    for (uint64_t i = 0; i < server.loops; i++) {
+        if (workers[i].status < 0)
+            fprintf(stderr, "http_server: %s\n",
+                    aloop_strerror(workers[i].status));
+        if (workers[i].status != 0)
+            result = 1;
+    }
+    free(workers);
+    return result;
+}
+
+/* POSIX.1-2008 has no name for the number of processors. */
+static uint64_t processors(void)
+{
+#ifdef _SC_NPROCESSORS_ONLN
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return count > 0 ? (uint64_t) count : 1;
+#else
+    return 1;
+#endif
+}
+
+/* Returns 0, the exit status of wrong usage, or -1 after printing the help. */
+static int parse_options(int argc, char **argv)
+{
+    static const char usage[] =
+        "usage: http_server [-H HOST] [-p PORT] [-j LOOPS] [-c CONNECTIONS]\n"
+        "                   [-g SECONDS] [-dlL] [DIRECTORY]\n";
+    bool is_valid = true, is_help = option_help(argc, argv);
+    uint64_t port = 8080;
+    int option;
+
+    while (is_valid && !is_help &&
+           (option = getopt(argc, argv, "H:p:j:c:g:dhlL")) != -1) {
+        if (option == 'h')
+            is_help = true;
+        else if (option == 'H')
+            server.host = optarg;
+        else if (option == 'd')
+            server.flags |= HTTPD_LIST;
+        else if (option == 'l')
+            server.is_logging = true;
+        else if (option == 'L')
+            server.flags |= HTTPD_FOLLOW;
+        else
+            is_valid =
+                option == 'p' ? option_number("-p", optarg, 0, 65535, &port)
+                : option == 'j'
+                    ? option_number("-j", optarg, 0, LOOPS_MAX, &server.loops)
+                : option == 'c' ? option_number("-c", optarg, 1, 1000000,
+                                                &server.connections_max)
+                : option == 'g' ? option_seconds("-g", optarg, &server.grace_ns)
+                                : false;
+    }
+    if (is_help || !is_valid || argc - optind > 1) {
+        fputs(usage, is_help ? stdout : stderr);
+        return is_help ? -1 : 2;
+    }
+    if (server.loops == 0)
+        server.loops = processors();
+    if (optind < argc)
+        server.directory = argv[optind];
+    snprintf(server.port, sizeof server.port, "%u", (unsigned) port);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    int result = parse_options(argc, argv);
+
+    if (result != 0)
+        return result < 0 ? 0 : result;
+    result = httpd_files_open(server.directory, server.flags, &server.files);
+    if (result < 0) {
+        fprintf(stderr, "http_server: %s: %s\n", server.directory,
+                aloop_strerror(result));
+        return 1;
+    }
+    /* sendfile() to a client that has left raises it. */
+    (void) signal(SIGPIPE, SIG_IGN);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    result = run();
+    httpd_files_close(server.files);
+    return result;
+}
