@@ -645,4 +645,5 @@ check_example_copy_interrupt() {
 
 . "$here/examples_net.sh"
 . "$here/examples_udp.sh"
+. "$here/examples_httpd.sh"
 "check_$name" "$@"

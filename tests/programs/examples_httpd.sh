@@ -1,0 +1,81 @@
+# The example http_server, tested with curl, wrk, ab and h2load where they are
+# installed, and with hostile clients.  Sourced by check.sh, after
+# examples_net.sh.
+
+# Fetches a path.  Prints the status, and stores the body in $work/body.
+fetch() { # PATH CURL-OPTION...
+    local path=$1
+    shift
+    timeout 60 curl -sS --path-as-is -o "$work/body" -w '%{http_code}' "$@" \
+        "http://127.0.0.1:$port$path" 2>"$work/curl" ||
+        fail "curl $path: $(cat "$work/curl")"
+}
+
+expect_status() { # STATUS PATH CURL-OPTION...
+    local expected=$1 status
+    shift
+    status=$(fetch "$@") || exit 1
+    [ "$status" = "$expected" ] || fail "$1: $status instead of $expected"
+}
+
+make_site() {
+    mkdir -p "$work/site/sub" "$work/site/list"
+    head -c 1024 /dev/urandom >"$work/site/small.bin"
+    head -c 65536 /dev/urandom >"$work/site/middle.bin"
+    head -c 3000000 /dev/urandom >"$work/site/large.bin"
+    echo index >"$work/site/sub/index.html"
+    : >"$work/site/list/<b>&\"'.txt"
+    echo secret >"$work/secret"
+    ln -s ../secret "$work/site/out"
+    ln -s .. "$work/site/up"
+    ln -s sub/index.html "$work/site/in"
+    mkfifo "$work/site/fifo"
+}
+
+check_http_files() {
+    local name
+    for name in small middle large; do
+        expect_status 200 "/$name.bin"
+        cmp -s "$work/body" "$work/site/$name.bin" || fail "$name.bin differs"
+        expect_status 206 "/$name.bin" -r 1000-1009
+        tail -c +1001 "$work/site/$name.bin" | head -c 10 |
+            cmp -s - "$work/body" || fail "a range of $name.bin differs"
+    done
+    head -c 1000000 "$work/site/large.bin" >"$work/part"
+    timeout 60 curl -sS -C - -o "$work/part" \
+        "http://127.0.0.1:$port/large.bin" || fail "curl -C: $?"
+    cmp -s "$work/part" "$work/site/large.bin" || fail "a resumed file differs"
+    expect_status 301 /sub
+    expect_status 200 /sub/
+    [ "$(cat "$work/body")" = index ] || fail "not index.html"
+    expect_status 200 /list/
+    grep -qF '<a href="./%3Cb%3E%26%22%27.txt">&lt;b&gt;&amp;&quot;&#39;.txt' \
+        "$work/body" || fail "the listing is not escaped"
+    expect_status 200 /in
+    for name in /out /up/secret /none /none/ /fifo /small.bin/; do
+        expect_status 404 "$name"
+    done
+    for name in /../secret /%2e%2e/secret /sub/..%2f../secret; do
+        expect_status 400 "$name"
+    done
+    expect_status 304 /small.bin -z "$work/site/small.bin"
+    timeout 60 curl -sS --etag-save "$work/etag" -o "$work/body" \
+        "http://127.0.0.1:$port/small.bin"
+    expect_status 304 /small.bin --etag-compare "$work/etag"
+    head -c 1024 /dev/urandom >"$work/site/small.bin" # The same size.
+    expect_status 200 /small.bin --etag-compare "$work/etag"
+}
+
+check_example_http_server() {
+    need_tool curl
+    trap 'end_helpers; finish' EXIT
+    check_listening_errors http_server -- "$@"
+    make_site
+    start_listening "$@" -p 0 -d "$work/site"
+    check_http_files
+    start_listening "$@" -p 0 -j 2 -l -L "$work/site"
+    expect_status 200 /out
+    expect_status 403 /list/
+    until_file_has "$work/out" '"GET /out" 200 7 '
+    end_with TERM 0
+}
