@@ -66,6 +66,17 @@ check_http_files() {
     expect_status 200 /small.bin --etag-compare "$work/etag"
 }
 
+check_http_json() {
+    expect_status 200 /api/count -d $'a\nb\n'
+    grep -qx '{"bytes":4,"lines":2}' "$work/body" || fail "counted wrongly"
+    expect_status 200 /api/count -X POST -H 'Transfer-Encoding: chunked' \
+        -H Expect: -T "$work/site/middle.bin"
+    grep -q '{"bytes":65536,' "$work/body" || fail "chunks counted wrongly"
+    expect_status 413 /api/count -X POST -T "$work/site/large.bin"
+    expect_status 405 /api/count
+    expect_status 200 /api/status
+}
+
 check_example_http_server() {
     need_tool curl
     trap 'end_helpers; finish' EXIT
@@ -73,6 +84,7 @@ check_example_http_server() {
     make_site
     start_listening "$@" -p 0 -d "$work/site"
     check_http_files
+    check_http_json
     start_listening "$@" -p 0 -j 2 -l -L "$work/site"
     expect_status 200 /out
     expect_status 403 /list/
