@@ -77,6 +77,30 @@ check_http_json() {
     expect_status 200 /api/status
 }
 
+# Each of them as it is used for measuring.
+check_http_load() {
+    local url=http://127.0.0.1:$port
+    if command -v wrk >/dev/null; then
+        timeout 60 wrk -t1 -c20 -d1s "$url/small.bin" >"$work/load" 2>&1 ||
+            fail "wrk: $(cat "$work/load")"
+        grep -qE 'Socket errors|Non-2xx' "$work/load" &&
+            fail "wrk: $(cat "$work/load")"
+    fi
+    if command -v ab >/dev/null; then
+        timeout 60 ab -q -k -n 200 -c 10 "$url/middle.bin" \
+            >"$work/load" 2>&1 || fail "ab -k: $(cat "$work/load")"
+        grep -q 'Failed requests: *0$' "$work/load" || fail "ab -k failed"
+        timeout 60 ab -q -n 200 -c 10 "$url/small.bin" >"$work/load" 2>&1 ||
+            fail "ab: $(cat "$work/load")"
+        grep -q 'Failed requests: *0$' "$work/load" || fail "ab failed"
+    fi
+    if command -v h2load >/dev/null; then
+        timeout 60 h2load --h1 -n 200 -c 10 -m 5 "$url/small.bin" \
+            >"$work/load" 2>&1 || fail "h2load: $(cat "$work/load")"
+        grep -q '200 succeeded, 0 failed' "$work/load" || fail "h2load failed"
+    fi
+}
+
 check_example_http_server() {
     need_tool curl
     trap 'end_helpers; finish' EXIT
@@ -85,6 +109,7 @@ check_example_http_server() {
     start_listening "$@" -p 0 -d "$work/site"
     check_http_files
     check_http_json
+    check_http_load
     start_listening "$@" -p 0 -j 2 -l -L "$work/site"
     expect_status 200 /out
     expect_status 403 /list/
