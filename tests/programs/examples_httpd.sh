@@ -101,6 +101,26 @@ check_http_load() {
     fi
 }
 
+# Silent clients, one that resets, and one that never reads.
+check_http_hostile() {
+    local i fds=() fd
+    for i in {1..50}; do
+        exec {fd}<>"/dev/tcp/127.0.0.1/$port" || fail "refused"
+        printf 'GET /small.bin HTTP/1.1\r\nA: ' >&"$fd"
+        fds+=("$fd")
+    done
+    exec {fd}<>"/dev/tcp/127.0.0.1/$port"
+    for i in {1..20}; do
+        printf 'GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\n' >&"$fd"
+    done
+    fds+=("$fd")
+    expect_status 200 /small.bin
+    for fd in "${fds[@]}"; do
+        exec {fd}>&- # Unread answers make the system send a reset.
+    done
+    expect_status 200 /small.bin
+}
+
 check_example_http_server() {
     need_tool curl
     trap 'end_helpers; finish' EXIT
@@ -110,6 +130,7 @@ check_example_http_server() {
     check_http_files
     check_http_json
     check_http_load
+    check_http_hostile
     start_listening "$@" -p 0 -j 2 -l -L "$work/site"
     expect_status 200 /out
     expect_status 403 /list/
