@@ -121,6 +121,25 @@ check_http_hostile() {
     expect_status 200 /small.bin
 }
 
+# A request that has begun is answered although the server is being ended.
+check_http_end() {
+    local line
+    exec 5<>"/dev/tcp/127.0.0.1/$port" || fail "refused"
+    printf 'POST /api/count HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na' \
+        >&5
+    expect_status 200 /api/status
+    kill -s TERM "$server"
+    while (exec 6<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+        pause # Until it does not listen any more.
+    done
+    printf 'b' >&5
+    read -r -t 60 line <&5
+    [ "$line" = $'HTTP/1.1 200 OK\r' ] || fail "answered '$line' at the end"
+    exec 5>&-
+    wait "$server" || fail "exit status $? after SIGTERM"
+    server=
+}
+
 check_example_http_server() {
     need_tool curl
     trap 'end_helpers; finish' EXIT
@@ -131,6 +150,7 @@ check_example_http_server() {
     check_http_json
     check_http_load
     check_http_hostile
+    check_http_end
     start_listening "$@" -p 0 -j 2 -l -L "$work/site"
     expect_status 200 /out
     expect_status 403 /list/
