@@ -14,6 +14,7 @@ int program_fetch_main(int argc, char **argv);
 int example_gather_main(int argc, char **argv);
 int example_chain_main(int argc, char **argv);
 int example_chat_main(int argc, char **argv);
+int example_http_server_main(int argc, char **argv);
 int example_proxy_main(int argc, char **argv);
 int example_resolve_main(int argc, char **argv);
 int example_scrape_main(int argc, char **argv);

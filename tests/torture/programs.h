@@ -39,5 +39,6 @@ void torture_run_clients_of_proxy(void);
 /* Runs three clients of a chat room on port 7777, in the same way. */
 void torture_run_talkers(void);
 /* Runs three clients of an HTTP server on port 7777, in the same way. */
+void torture_run_browsers(void);
 
 #endif

@@ -215,6 +215,37 @@ static void step_talker(struct peer *client, unsigned number)
         finished = 3;
 }
 
+/* A client of an HTTP server sends two requests, on one connection.  The second
+ * one disconnects, and the third one stays connected. */
+static void step_browser(struct peer *client, unsigned number)
+{
+    static const char requests[] =
+        "POST /api/count HTTP/1.1\r\nHost: x\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n4\r\na\nb\n\r\n0\r\n\r\n"
+        "GET /no-such-file HTTP/1.1\r\nHost: x\r\n\r\n";
+    bool is_there;
+
+    if (client->out_size == CLIENT_BYTES) {
+        client->out_size = sizeof requests - 1;
+        memcpy(client->out, requests, client->out_size);
+    }
+    is_there = take(client);
+    if (number == 1 && client->in_size > 0) {
+        sim_peer_reset(client->peer);
+        client->peer = -1;
+        finished++;
+    } else if (!is_there || !give(client)) {
+        hang_up(client);
+    } else if (strstr(client->in, "404 Not Found\n") != NULL &&
+               !client->is_answering) {
+        client->is_answering = true; /* All was answered. */
+        torture_expect(!torture_is_rehearsal() ||
+                           strstr(client->in, "{\"bytes\":4,\"lines\":2}\n"),
+                       "wrong bytes are counted");
+        finished++;
+    }
+}
+
 static void step_clients(void *arg)
 {
     (void) arg;
@@ -258,6 +289,11 @@ void torture_run_clients(void)
 void torture_run_talkers(void)
 {
     run_clients(step_talker);
+}
+
+void torture_run_browsers(void)
+{
+    run_clients(step_browser);
 }
 
 void torture_run_clients_of_proxy(void)

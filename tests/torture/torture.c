@@ -89,6 +89,7 @@ static const struct point_scenario scenarios[] = {
     {"example_chain_interrupted", NULL, true, 0},
     {"example_echo_server", NULL, true, 2},
     {"example_chat", NULL, true, 2},
+    {"example_http_server", NULL, true, 2},
     {"example_proxy", NULL, true, 2},
     {"example_echo_client", NULL, true, 2},
     {"example_echo_words", NULL, true, 0},
