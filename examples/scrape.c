@@ -1,16 +1,19 @@
 /* Fetches pages over HTTP, many at a time, and reports on them in order.
  *
- *     usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [-u] [URL...]
+ *     usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [-u]
+ *                   [URL...]
  *
  *     -n LIMIT    maximum number of pages at a time (default: 100)
  *     -t SECONDS  time limit for each page (default: 30)
  *     -m MIB      size limit of each page (default: 16)
  *     -u          report on each page as soon as it has ended
  *
- * Each page is fetched by a task.  On a terminal, each page has a line that
- * shows its progress.  Without a URL, the program starts a server in the same
- * loop.  Its three pages take a second each, and all three are fetched in one
- * second.
+ * Each page is fetched by a task, and all of them over one session, which keeps
+ * the connections.  On a terminal, each page has a line that shows its
+ * progress.  Without a URL, the program starts a server in the same loop.  Its
+ * three pages take a second each, and all three are fetched in one second.
+ *
+ * URLs with https:// work where OpenSSL was found when the program was built.
  *
  * Exit status: 0; 1 if a page failed or its status is 400 or more; 2 for wrong
  * usage; 130 after SIGINT or SIGTERM.  The first signal ends everything cleanly
@@ -26,13 +29,19 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "support/http_error.h"
-#include "support/http_get.h"
+#include "support/http_session.h"
 #include "support/options.h"
 #include "support/progress.h"
 #include "support/slow_pages.h"
 
-enum { REDIRECTS_MAX = 5, HEAD_MAX = 64 * 1024, EXIT_INTERRUPTED = 130 };
+#ifdef WITH_TLS
+#include "bridges/https.h"
+#else /* https:// is an error. */
+#define https_begin(options) ((void) (options), 0)
+#define https_end(options) ((void) (options))
+#endif
+
+enum { REDIRECTS_MAX = 5, EXIT_INTERRUPTED = 130 };
 
 enum page_state { PAGE_WAITING, PAGE_ACTIVE, PAGE_ENDED };
 
@@ -42,19 +51,23 @@ struct page {
     enum page_state state;
     ssize_t status; /* 0 or an error, once the page has ended. */
     bool is_reported;
-    uint64_t received; /* Bytes; see http_progress_cb. */
-    int64_t total;
+    const char *words;   /* For the error. */
+    enum http_step step; /* Where it has failed. */
+    int code;            /* 200, 404, ... */
+    uint64_t received;   /* Bytes. */
+    int64_t total;       /* -1 if it is unknown. */
     int64_t duration_ns;
-    struct http_reply reply;
 };
 
 struct scrape {
     aloop *loop;
+    http_session *session;
     size_t limit;
     int64_t deadline_ns;
     uint64_t body_max;
     bool is_unordered;
-    char **urls; /* `count` of them, from the command line. */
+    bool is_flushing; /* At the end of the turn. */
+    char **urls;      /* `count` of them, from the command line. */
     struct page *pages;
     size_t count;
     size_t first; /* The first page that has not been reported. */
@@ -63,26 +76,31 @@ struct scrape {
 
 static bool is_good(const struct page *page)
 {
-    return page->state == PAGE_ENDED && page->status == 0 &&
-           page->reply.status < 400;
+    return page->state == PAGE_ENDED && page->status == 0 && page->code < 400;
 }
 
 static void print_page(const struct page *page)
 {
     if (page->status < 0)
-        printf("%s: %s\n", page->url, http_strerror(page->status));
+        printf("%s: %s: %s\n", page->url, http_step_name(page->step),
+               page->words);
     else
-        printf("%s: %d, %llu bytes in %.2f s\n", page->url, page->reply.status,
-               (unsigned long long) page->reply.size,
+        printf("%s: %d, %llu bytes in %.2f s\n", page->url, page->code,
+               (unsigned long long) page->received,
                (double) page->duration_ns / 1e9);
 }
 
+/* Pages begin in order, so that those after one that waits are waiting, too. */
 static void draw(struct scrape *scrape)
 {
+    if (!scrape->progress.is_live)
+        return;
     progress_begin(&scrape->progress);
     for (size_t i = scrape->first; i < scrape->count; i++) {
         const struct page *page = &scrape->pages[i];
 
+        if (page->state == PAGE_WAITING)
+            break;
         if (page->state == PAGE_ACTIVE)
             progress_line(&scrape->progress, page->url, page->received,
                           page->total);
@@ -104,6 +122,25 @@ static void report_page(struct page *page)
     page->is_reported = true;
 }
 
+static void flush_output(aloop *loop, void *arg)
+{
+    struct scrape *scrape = arg;
+
+    (void) loop;
+    scrape->is_flushing = false;
+    fflush(stdout);
+}
+
+/* Has the reports of one turn written together. */
+static void flush_later(struct scrape *scrape)
+{
+    if (scrape->is_flushing)
+        return;
+    scrape->is_flushing = true;
+    if (aloop_defer(scrape->loop, flush_output, scrape) < 0)
+        flush_output(scrape->loop, scrape);
+}
+
 /* Reports a page that has ended.  If pages are reported in order, it waits for
  * all pages before it. */
 static void report(struct scrape *scrape, struct page *page)
@@ -120,15 +157,37 @@ static void report(struct scrape *scrape, struct page *page)
     }
     if (!scrape->progress.is_drawn)
         draw(scrape);
-    fflush(stdout);
+    flush_later(scrape);
 }
 
-static void on_progress(uint64_t received, int64_t total, void *arg)
+static ssize_t receive(struct page *page, struct http_reply *reply)
 {
-    struct page *page = arg;
+    char buffer[16 * 1024];
+    ssize_t n;
 
-    page->received = received;
-    page->total = total;
+    page->total = reply->length;
+    while ((n = http_read(reply, buffer, sizeof buffer)) > 0)
+        page->received += (uint64_t) n;
+    return n;
+}
+
+static ssize_t fetch(struct page *page)
+{
+    struct scrape *scrape = page->scrape;
+    struct http_request request = {.url = page->url,
+                                   .redirects_max = REDIRECTS_MAX,
+                                   .body_max = scrape->body_max};
+    struct http_reply reply;
+    ssize_t status = http_open(scrape->session, &request, &reply);
+
+    if (status == 0) {
+        page->code = reply.status;
+        status = receive(page, &reply);
+        http_close(&reply);
+    }
+    page->step = reply.step;
+    page->words = http_error(&reply, status);
+    return status;
 }
 
 /* Fetches one page.  The task stores its status in the page and returns 0,
@@ -137,21 +196,13 @@ static ssize_t fetch_page(aloop *loop, void *arg)
 {
     struct page *page = arg;
     struct scrape *scrape = page->scrape;
-    struct http_get get = {
-        .url = page->url,
-        .head_max = HEAD_MAX,
-        .body_max = scrape->body_max,
-        .redirects_max = REDIRECTS_MAX,
-        .on_progress = on_progress,
-        .arg = page,
-    };
     int64_t start_ns = aloop_now(loop);
     aloop_deadline *deadline = aloop_deadline_begin(loop, scrape->deadline_ns);
 
     page->state = PAGE_ACTIVE;
     page->total = -1;
-    page->status = deadline == NULL ? ALOOP_ENOMEM
-                                    : http_get(loop, &get, &page->reply);
+    page->words = http_strerror(ALOOP_ENOMEM);
+    page->status = deadline == NULL ? ALOOP_ENOMEM : fetch(page);
     aloop_deadline_end(deadline);
     page->state = PAGE_ENDED;
     page->duration_ns = aloop_now(loop) - start_ns;
@@ -180,7 +231,7 @@ static ssize_t finish(struct scrape *scrape, int64_t duration_ns)
         if (can_report(page))
             report_page(page);
         if (is_good(page)) {
-            bytes += page->reply.size;
+            bytes += page->received;
             good++;
         }
     }
@@ -190,6 +241,29 @@ static ssize_t finish(struct scrape *scrape, int64_t duration_ns)
     if (is_interrupted)
         return ALOOP_ECANCELED;
     return good < scrape->count;
+}
+
+/* Fetches the pages over a session with a connection for each of those that are
+ * fetched simultaneously. */
+static ssize_t fetch_all(struct scrape *scrape)
+{
+    struct http_session_options options = {
+        .connections_max = scrape->limit,
+        .agent = "libaloop-scrape",
+    };
+    ssize_t status = https_begin(&options);
+
+    if (status < 0)
+        return status;
+    scrape->session = http_session_new(scrape->loop, &options);
+    status = scrape->session == NULL
+                 ? ALOOP_ENOMEM
+                 : aloop_await(aloop_map(scrape->loop, fetch_page,
+                                         scrape->pages, scrape->count,
+                                         sizeof *scrape->pages, scrape->limit));
+    http_session_free(scrape->session);
+    https_end(&options);
+    return status;
 }
 
 static ssize_t run(struct scrape *scrape)
@@ -203,9 +277,7 @@ static ssize_t run(struct scrape *scrape)
         status = aloop_timer_start(scrape->loop, ALOOP_MS(100), ALOOP_MS(100),
                                    on_redraw, scrape, &redraw);
     if (status == 0)
-        status = aloop_await(aloop_map(scrape->loop, fetch_page, scrape->pages,
-                                       scrape->count, sizeof *scrape->pages,
-                                       scrape->limit));
+        status = fetch_all(scrape);
     aloop_timer_close(redraw);
     if (status < 0 && status != ALOOP_ECANCELED) {
         progress_clear(&scrape->progress);
@@ -267,7 +339,8 @@ static ssize_t amain(aloop *loop, void *arg)
 static int parse_options(int argc, char **argv, struct scrape *scrape)
 {
     static const char usage[] =
-        "usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [-u] [URL...]\n"
+        "usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [-u]"
+        " [URL...]\n"
         "  -n LIMIT    maximum number of pages at a time (default: 100)\n"
         "  -t SECONDS  time limit for each page (default: 30)\n"
         "  -m MIB      size limit of each page (default: 16)\n"

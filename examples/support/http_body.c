@@ -1,70 +1,43 @@
-/* Reads and counts the body of a reply (RFC 9112, sections 6 and 7).
+/* Reads the body of a reply (RFC 9112, sections 6 and 7).
  *
  * A body is chunked, or it has the length of Content-Length, or it ends with
  * the connection.  The first of these that applies decides. */
 
 #include "http_body.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "http_error.h"
 
-struct body {
-    aloop_stream *stream;
-    const struct http_get *get;
-    struct http_reply *reply;
-    int64_t total; /* As for http_progress_cb. */
-    char buffer[16 * 1024];
-};
+enum { CHUNK_LINE_MAX = 256 };
 
-/* Reads once, at most `max` bytes.  Returns the number of bytes, which is 0 at
- * the end of the stream. */
-static ssize_t read_some(struct body *body, uint64_t max)
+void http_body_begin(struct http_body *body, const struct http_head *head,
+                     bool is_empty, struct http_input *input, size_t budget,
+                     uint64_t max)
 {
-    size_t size = max < sizeof body->buffer ? (size_t) max
-                                            : sizeof body->buffer;
-    ssize_t n =
-        aloop_await(aloop_stream_read(body->stream, body->buffer, size));
-
-    if (n <= 0)
-        return n;
-    body->reply->size += (uint64_t) n;
-    if (body->reply->size > body->get->body_max)
-        return HTTP_EBODY;
-    body->get->on_progress(body->reply->size, body->total, body->get->arg);
-    return n;
-}
-
-static ssize_t read_length(struct body *body, uint64_t length)
-{
-    while (length > 0) {
-        ssize_t n = read_some(body, length);
-
-        if (n <= 0)
-            return n < 0 ? n : HTTP_ECUT;
-        length -= (uint64_t) n;
+    *body = (struct http_body){.input = input, .max = max, .budget = budget};
+    if (is_empty || head->status == 204 || head->status == 304) {
+        body->is_done = true;
+    } else if (head->is_coded) {
+        body->framing = HTTP_CHUNKED;
+        body->error = head->is_chunked ? 0 : HTTP_ECODING;
+    } else if (head->length >= 0) {
+        body->framing = HTTP_LENGTH;
+        body->left = (uint64_t) head->length;
+        body->is_done = body->left == 0;
+        body->error = body->left > max ? HTTP_EBODY : 0;
+    } else {
+        body->framing = HTTP_TO_CLOSE;
+        body->left = UINT64_MAX;
     }
-    return 0;
-}
-
-static ssize_t read_to_close(struct body *body)
-{
-    ssize_t n;
-
-    do
-        n = read_some(body, UINT64_MAX);
-    while (n > 0);
-    return n;
 }
 
 static int hex_digit(char c)
 {
-    static const char digits[] = "0123456789abcdef";
-    const char *found = c == '\0' ? NULL
-                                  : strchr(digits, tolower((unsigned char) c));
-
-    return found == NULL ? -1 : (int) (found - digits);
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char) (c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* Parses the first line of a chunk, "1f; extension".  Returns the size, or
@@ -85,70 +58,93 @@ static int64_t parse_chunk(const char *line)
     return line[i] == '\0' || line[i] == ';' ? size : HTTP_ECHUNK;
 }
 
-static ssize_t read_trailers(struct body *body, size_t *budget)
+/* Reads the empty line that ends the data of a chunk, or the line that begins
+ * one.  All that is wrong with these lines is HTTP_ECHUNK. */
+static ssize_t read_chunk_line(struct http_body *body, size_t max, char **ret)
 {
-    char line[1024];
+    ssize_t n = http_input_line(body->input, &max, ret);
+
+    return n == HTTP_EHEAD || n == HTTP_EREPLY ? HTTP_ECHUNK : n;
+}
+
+static ssize_t read_trailers(struct http_body *body)
+{
+    char *line;
     ssize_t n;
 
     do
-        n = http_read_line(body->stream, line, sizeof line, budget);
+        n = http_input_line(body->input, &body->budget, &line);
     while (n > 0);
+    body->is_done = n == 0;
     return n;
 }
 
-/* Reads the empty line that ends the data of a chunk. */
-static ssize_t read_chunk_end(struct body *body)
+/* Reads up to the data of the next chunk, or up to the end of the body. */
+static ssize_t begin_chunk(struct http_body *body)
 {
-    char line[3];
-    size_t budget = sizeof line - 1;
-    ssize_t n = http_read_line(body->stream, line, sizeof line, &budget);
+    char *line;
+    ssize_t n;
+    int64_t size;
 
-    return n > 0 || n == HTTP_EHEAD ? HTTP_ECHUNK : n;
-}
-
-static ssize_t read_chunked(struct body *body, size_t *budget)
-{
-    for (;;) {
-        char line[256];
-        size_t line_budget = sizeof line;
-        ssize_t status =
-            http_read_line(body->stream, line, sizeof line, &line_budget);
-        int64_t size;
-
-        if (status < 0)
-            return status == HTTP_EHEAD ? HTTP_ECHUNK : status;
-        size = parse_chunk(line);
-        if (size < 0)
-            return (ssize_t) size;
-        if (size == 0)
-            return read_trailers(body, budget);
-        status = read_length(body, (uint64_t) size);
-        if (status == 0)
-            status = read_chunk_end(body);
-        if (status < 0)
-            return status;
+    if (body->is_in_chunk) {
+        n = read_chunk_line(body, 2, &line);
+        if (n != 0)
+            return n < 0 ? n : HTTP_ECHUNK;
+        body->is_in_chunk = false;
     }
+    n = read_chunk_line(body, CHUNK_LINE_MAX, &line);
+    if (n < 0)
+        return n;
+    size = parse_chunk(line);
+    if (size < 0)
+        return (ssize_t) size;
+    body->left = (uint64_t) size;
+    body->is_in_chunk = size > 0;
+    body->is_in_end = size == 0;
+    return 0;
 }
 
-ssize_t http_read_body(aloop_stream *stream, const struct http_head *head,
-                       size_t *budget, const struct http_get *get,
-                       struct http_reply *reply)
+static ssize_t read_some(struct http_body *body, void *buffer, size_t size)
 {
-    struct body body;
+    ssize_t n = 0;
 
-    body.stream = stream;
-    body.get = get;
-    body.reply = reply;
-    body.total = head->is_coded ? -1 : head->length;
-    reply->size = 0;
-    if (head->status == 204 || head->status == 304)
-        return 0;
-    if (head->is_coded)
-        return head->is_chunked ? read_chunked(&body, budget) : HTTP_ECODING;
-    if (head->length < 0)
-        return read_to_close(&body);
-    if ((uint64_t) head->length > get->body_max)
+    if (body->framing == HTTP_CHUNKED && body->left == 0 && !body->is_in_end)
+        n = begin_chunk(body);
+    if (n == 0 && body->is_in_end)
+        n = read_trailers(body);
+    if (n < 0 || body->is_done)
+        return n;
+    if (size > body->left)
+        size = (size_t) body->left;
+    /* The last byte is read into the buffer of the input, and what the server
+     * has sent after the body with it, so that the connection is not kept. */
+    if (body->framing == HTTP_LENGTH && size == body->left &&
+        size >= HTTP_DIRECT_MIN)
+        size--;
+    n = http_input_read(body->input, buffer, size);
+    if (n == 0)
+        body->is_done = body->framing == HTTP_TO_CLOSE;
+    if (n <= 0)
+        return n < 0 || body->is_done ? n : HTTP_ECUT;
+    body->received += (uint64_t) n;
+    if (body->received > body->max)
         return HTTP_EBODY;
-    get->on_progress(0, body.total, get->arg);
-    return read_length(&body, (uint64_t) head->length);
+    if (body->framing != HTTP_TO_CLOSE)
+        body->left -= (uint64_t) n;
+    body->is_done = body->framing == HTTP_LENGTH && body->left == 0;
+    return n;
+}
+
+/* After a cancel or a deadline the next call continues, because no bytes are
+ * lost. */
+ssize_t http_body_read(struct http_body *body, void *buffer, size_t size)
+{
+    ssize_t n;
+
+    if (body->error < 0 || body->is_done)
+        return body->error;
+    n = read_some(body, buffer, size);
+    if (n < 0 && n != ALOOP_ECANCELED && n != ALOOP_ETIMEDOUT)
+        body->error = n;
+    return n;
 }

@@ -5,29 +5,34 @@
 
 #include <aloop.h>
 
-#include "url.h"
+#include "http_input.h"
 
 struct http_head {
-    int status;      /* 200 to 999: never an interim reply. */
+    int status;      /* 100 to 999. */
     int64_t length;  /* Content-Length, or -1 if there is none. */
     bool is_coded;   /* There is a transfer coding. */
     bool is_chunked; /* It is "chunked" and no other. */
-    bool has_location;
-    char location[URL_SIZE];
+    bool is_kept;    /* The connection stays open after the body. */
+    bool has_close;  /* There is "Connection: close". */
+    char *fields;    /* "Name", zero byte, "value", zero byte, ... */
+    size_t size;     /* Bytes of the fields. */
+    size_t room;     /* Bytes of the memory. */
 };
 
-/* Reads one line, which ends in LF or CR LF, into `line` without its end.
- * *budget is the number of bytes that the rest of the header may have; the size
- * of the line is subtracted.
+/* Reads one header, also of an interim reply, up to its empty line.  *budget is
+ * the number of bytes that it may have; its size is subtracted.  *ret was
+ * zeroed or is that of an earlier header.
  *
- * Returns the length, HTTP_EHEAD, HTTP_ECUT, HTTP_EREPLY (the line has a zero
- * byte) or the error of the read. */
-ssize_t http_read_line(aloop_stream *stream, char *line, size_t size,
-                       size_t *budget);
-
-/* Reads a header up to its empty line.  Interim replies (1xx) are skipped and
- * use the same budget. */
-ssize_t http_read_head(aloop_stream *stream, size_t *budget,
+ * Returns 0; HTTP_ENOREPLY if the stream ends before the first byte; or the
+ * error of the line or the field that is wrong. */
+ssize_t http_head_read(struct http_input *input, size_t *budget,
                        struct http_head *ret);
+
+/* Returns the value of the first field with that name, in any case of letters,
+ * or NULL. */
+const char *http_head_field(const struct http_head *head, const char *name);
+
+/* Frees the fields. */
+void http_head_free(struct http_head *head);
 
 #endif

@@ -1,4 +1,4 @@
-/* Parses http:// URLs. */
+/* Parses http:// and https:// URLs. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -77,7 +77,7 @@ static int set_host(struct url *url, const char *text, size_t size,
 /* Sets the port from `text`, which is "" or ":port", of `size` bytes. */
 static int set_port(struct url *url, const char *text, size_t size)
 {
-    unsigned long port = 80;
+    unsigned long port = url->is_secure ? 443 : 80;
 
     if (size > 0 && text[0] != ':')
         return HTTP_EURL;
@@ -126,11 +126,10 @@ int url_parse(const char *text, struct url *ret)
     size_t size;
     int error;
 
-    if (strncasecmp(text, "https:", 6) == 0)
-        return HTTP_EHTTPS;
-    if (strncasecmp(text, "http://", 7) != 0)
+    url.is_secure = strncasecmp(text, "https://", 8) == 0;
+    if (!url.is_secure && strncasecmp(text, "http://", 7) != 0)
         return HTTP_EURL;
-    text += 7;
+    text += url.is_secure ? 8 : 7;
     size = strcspn(text, "/?#");
     error = set_authority(&url, text, size);
     if (error == 0)
@@ -161,7 +160,8 @@ int url_resolve(const struct url *base, const char *reference, struct url *ret)
         return url_parse(reference, ret);
     if (strncmp(reference, "//", 2) == 0) {
         char text[URL_SIZE + 512];
-        int size = snprintf(text, sizeof text, "http:%s", reference);
+        int size = snprintf(text, sizeof text, "%s:%s",
+                            base->is_secure ? "https" : "http", reference);
 
         return (size_t) size < sizeof text ? url_parse(text, ret) : HTTP_EURL;
     }
@@ -176,4 +176,15 @@ int url_resolve(const struct url *base, const char *reference, struct url *ret)
     if (error == 0)
         *ret = url;
     return error;
+}
+
+bool url_is_same_origin(const struct url *a, const struct url *b)
+{
+    return a->is_secure == b->is_secure && strcmp(a->port, b->port) == 0 &&
+           strcasecmp(a->host, b->host) == 0;
+}
+
+bool url_has_default_port(const struct url *url)
+{
+    return strcmp(url->port, url->is_secure ? "443" : "80") == 0;
 }

@@ -8,8 +8,7 @@
 
 #include "../../examples/support/http_body.h"
 #include "../../examples/support/http_error.h"
-#include "../../examples/support/http_get.h"
-#include "../../examples/support/http_head.h"
+#include "../../examples/support/url.h"
 #include "fuzz_world.h"
 
 /* Everything that a connection receives before its end. */
@@ -17,12 +16,20 @@ struct fuzz_text {
     const uint8_t *next, *end;
 };
 
-/* Works like http_read_line(). */
-static inline ssize_t fuzz_line(struct fuzz_text *text, char *line, size_t size,
+/* A header as this parser reads it. */
+struct fuzz_head {
+    int status;
+    int64_t length;
+    bool is_coded, is_chunked, is_kept, has_close, has_location;
+    char location[8192]; /* The first one. */
+};
+
+/* Works like http_input_line(). */
+static inline ssize_t fuzz_line(struct fuzz_text *text, char *line,
                                 size_t *budget)
 {
-    size_t room = size - 1 < *budget ? size - 1 : *budget, n = 0;
-    bool has_zero = false, has_end = false;
+    size_t room = *budget < 8192 ? *budget : 8192, n = 0;
+    bool has_end = false, is_wrong;
 
     while (n < room && text->next + n < text->end && !has_end) {
         line[n] = (char) text->next[n];
@@ -32,12 +39,13 @@ static inline ssize_t fuzz_line(struct fuzz_text *text, char *line, size_t size,
         return n == room ? HTTP_EHEAD : HTTP_ECUT;
     text->next += n;
     *budget -= n--;
-    if (n > 0 && line[n - 1] == '\r')
-        n--;
+    is_wrong = n == 0 || line[n - 1] != '\r';
+    n -= n > 0;
     line[n] = '\0';
     for (size_t i = 0; i < n; i++)
-        has_zero = has_zero || line[i] == '\0';
-    return has_zero ? HTTP_EREPLY : (ssize_t) n;
+        is_wrong = is_wrong || line[i] == 0x7f ||
+                   ((unsigned char) line[i] < 0x20 && line[i] != '\t');
+    return is_wrong ? HTTP_EREPLY : (ssize_t) n;
 }
 
 /* Returns the value of `digits` in base `base`, or -1 if it exceeds `max`.
@@ -56,14 +64,33 @@ static inline int64_t fuzz_number(const char *digits, int base, const char *max)
     return (int64_t) strtoull(digits, NULL, base);
 }
 
-static inline int fuzz_field(char *line, struct http_head *ret)
+/* Returns whether a list contains a word. */
+static inline bool fuzz_has_word(const char *list, const char *word)
+{
+    size_t size = strlen(word);
+
+    for (list += strspn(list, ", \t"); *list != '\0';
+         list += strspn(list, ", \t")) {
+        size_t length = strcspn(list, ", \t");
+
+        if (length == size && strncasecmp(list, word, size) == 0)
+            return true;
+        list += length;
+    }
+    return false;
+}
+
+static inline int fuzz_field(char *line, struct fuzz_head *ret)
 {
     char *value = strchr(line, ':'), *end = line + strlen(line);
-    size_t name = strcspn(line, ": \t");
     int64_t length;
 
-    if (value == NULL || name == 0 || line + name != value)
+    if (value == NULL || value == line)
         return HTTP_EREPLY;
+    for (char *c = line; c < value; c++)
+        if ((*c < '0' || *c > '9') && (*c < 'a' || *c > 'z') &&
+            (*c < 'A' || *c > 'Z') && strchr("!#$%&'*+-.^_`|~", *c) == NULL)
+            return HTTP_EREPLY;
     *value++ = '\0';
     while (*value == ' ' || *value == '\t')
         value++;
@@ -78,42 +105,68 @@ static inline int fuzz_field(char *line, struct http_head *ret)
     } else if (strcasecmp(line, "transfer-encoding") == 0) {
         ret->is_chunked = !ret->is_coded && strcasecmp(value, "chunked") == 0;
         ret->is_coded = true;
-    } else if (strcasecmp(line, "location") == 0) {
-        if (strlen(value) >= sizeof ret->location)
-            return HTTP_ELOCATION;
+    } else if (strcasecmp(line, "connection") == 0) {
+        ret->is_kept = ret->is_kept || fuzz_has_word(value, "keep-alive");
+        ret->has_close = ret->has_close || fuzz_has_word(value, "close");
+    } else if (strcasecmp(line, "location") == 0 && !ret->has_location) {
         strcpy(ret->location, value);
         ret->has_location = true;
     }
     return 0;
 }
 
-/* Works like http_read_head(). */
+/* Works like http_head_read(). */
 static inline ssize_t fuzz_head(struct fuzz_text *text, size_t *budget,
-                                struct http_head *ret)
+                                struct fuzz_head *ret)
 {
-    static char line[8192];
+    static char line[8193];
+    bool is_empty = text->next == text->end, is_old;
     ssize_t n;
 
-    do {
-        memset(ret, 0, sizeof *ret);
-        ret->length = -1;
-        n = fuzz_line(text, line, sizeof line, budget);
-        if (n < 0)
-            return n;
-        if (n < 12 || memcmp(line, "HTTP/1.", 7) != 0 ||
-            strspn(line + 7, "0123456789") != 1 || line[8] != ' ' ||
-            strspn(line + 9, "0123456789") != 3 || line[9] == '0' ||
-            (n > 12 && line[12] != ' '))
-            return HTTP_EREPLY;
-        ret->status = atoi(line + 9);
-        while ((n = fuzz_line(text, line, sizeof line, budget)) > 0) {
-            int error = fuzz_field(line, ret);
+    memset(ret, 0, sizeof *ret);
+    ret->length = -1;
+    n = fuzz_line(text, line, budget);
+    if (n < 0)
+        return n == HTTP_ECUT && is_empty ? HTTP_ENOREPLY : n;
+    if (n < 12 || memcmp(line, "HTTP/1.", 7) != 0 ||
+        strspn(line + 7, "0123456789") != 1 || line[8] != ' ' ||
+        strspn(line + 9, "0123456789") != 3 || line[9] == '0' ||
+        (n > 12 && line[12] != ' '))
+        return HTTP_EREPLY;
+    is_old = line[7] == '0';
+    ret->is_kept = !is_old;
+    ret->status = atoi(line + 9);
+    while ((n = fuzz_line(text, line, budget)) > 0) {
+        int error = fuzz_field(line, ret);
 
-            if (error < 0)
-                return error;
-        }
-        if (n < 0)
-            return n;
+        if (error < 0)
+            return error;
+    }
+    if (n < 0)
+        return n;
+    if (ret->has_close || (is_old && ret->is_coded))
+        ret->is_kept = false;
+    return ret->is_coded && ret->length >= 0 ? HTTP_EFRAMING : 0;
+}
+
+/* Skips interim replies, as a session does. */
+static inline ssize_t fuzz_final_head(struct fuzz_text *text, size_t *budget,
+                                      struct fuzz_head *ret)
+{
+    const uint8_t *start = text->next;
+    unsigned interim = 0;
+    ssize_t status;
+
+    do {
+        status = fuzz_head(text, budget, ret);
+        if (status == HTTP_ENOREPLY && text->next != start)
+            return HTTP_ECUT;
+        if (status < 0)
+            return status;
+        if (ret->status == 101)
+            return HTTP_EUPGRADE;
+        if (ret->status < 200 && ++interim > 32)
+            return HTTP_EINTERIM;
     } while (ret->status < 200);
     return 0;
 }
@@ -132,20 +185,29 @@ static inline ssize_t fuzz_take(struct fuzz_text *text, uint64_t size,
     return to_end || taken == size ? 0 : HTTP_ECUT;
 }
 
+/* Reads a line of the chunked coding. */
+static inline ssize_t fuzz_chunk_line(struct fuzz_text *text, char *line,
+                                      size_t max)
+{
+    ssize_t n = fuzz_line(text, line, &max);
+
+    return n == HTTP_EHEAD || n == HTTP_EREPLY ? HTTP_ECHUNK : n;
+}
+
 static inline ssize_t fuzz_chunks(struct fuzz_text *text, size_t *budget,
                                   uint64_t body_max, uint64_t *sum)
 {
     static const char hex[] = "0123456789abcdefABCDEF";
-    char line[1024], *rest;
+    static char line[8193];
+    char *rest;
     ssize_t n;
 
     for (;;) {
-        size_t line_budget = 256;
         int64_t size;
 
-        n = fuzz_line(text, line, 256, &line_budget);
+        n = fuzz_chunk_line(text, line, 256);
         if (n < 0)
-            return n == HTTP_EHEAD ? HTTP_ECHUNK : n;
+            return n;
         rest = line + strspn(line, hex);
         rest += strspn(rest, " \t");
         if (strspn(line, hex) == 0 || (*rest != '\0' && *rest != ';'))
@@ -159,20 +221,19 @@ static inline ssize_t fuzz_chunks(struct fuzz_text *text, size_t *budget,
         n = fuzz_take(text, (uint64_t) size, false, body_max, sum);
         if (n < 0)
             return n;
-        line_budget = 2;
-        n = fuzz_line(text, line, 3, &line_budget);
+        n = fuzz_chunk_line(text, line, 2);
         if (n != 0)
-            return n > 0 || n == HTTP_EHEAD ? HTTP_ECHUNK : n;
+            return n > 0 ? HTTP_ECHUNK : n;
     }
     do
-        n = fuzz_line(text, line, sizeof line, budget);
+        n = fuzz_line(text, line, budget);
     while (n > 0);
     return n;
 }
 
-/* Works like http_read_body(). */
+/* Reads a whole body, as http_body_read() does in several calls. */
 static inline ssize_t fuzz_body(struct fuzz_text *text,
-                                const struct http_head *head, size_t *budget,
+                                const struct fuzz_head *head, size_t *budget,
                                 uint64_t body_max, uint64_t *sum)
 {
     *sum = 0;

@@ -50,7 +50,6 @@ int server_main(int argc, char **argv);
 
 #define amain scrape_amain
 #define main scrape_main
-#define on_progress scrape_on_progress
 #define parse_options scrape_options
 #define run scrape_run
 #include "../../examples/scrape.c"

@@ -17,9 +17,8 @@ machine     1000000 200
 address       50000 128
 graph        100000 256
 http_body     50000 1024
-http_get      50000 1024
 http_head     50000 1024
-http_server   50000 1024
+http_session  50000 1024
 httpd         50000 1024
 options       50000 256
 until         50000 256

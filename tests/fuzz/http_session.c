@@ -1,20 +1,23 @@
-/* Fetching a page, including redirects, with examples/support/http_get.c.  The
- * target plays the server.  It computes the result of its replies with a parser
- * in memory, and checks that each request is well formed.
+/* Requests over a session, including redirects, with
+ * examples/support/http_session.c.  The target plays the server.  It computes
+ * the result of its replies with a parser in memory, and checks that each
+ * request is well formed.
  *
  * The input consists of a byte each for random behaviour, memory and redirects,
  * a URL up to a line feed, and the replies, separated by 0xff. */
 
 #include "fuzz_http.h"
 
-#include "../../examples/support/url.h"
+#include "../../examples/support/http_session.h"
 
 enum { URL_TEXT_MAX = 256, HEAD_MAX = 2048, BODY_MAX = 4096, WAITS_MAX = 400 };
 
 static struct {
     struct fuzz_world world;
-    struct http_get get;
-    struct http_reply reply;
+    http_session *session;
+    struct http_request request_of_user;
+    struct http_page page;
+    unsigned redirects_max;
     struct fuzz_text replies;
     int listeners[2]; /* IPv4, IPv6. */
     int peer;         /* Of the present connection; -1: none. */
@@ -26,18 +29,6 @@ static struct {
 } g;
 
 static const char separator = (char) 0xff;
-
-static ssize_t get_page(aloop *loop, void *arg)
-{
-    (void) arg;
-    return http_get(loop, &g.get, &g.reply);
-}
-
-static void on_progress(uint64_t received, int64_t total, void *arg)
-{
-    FUZZ_CHECK(arg == &g && received <= BODY_MAX);
-    FUZZ_CHECK(total < 0 || received <= (uint64_t) total);
-}
 
 static struct fuzz_text next_reply(struct fuzz_text *replies)
 {
@@ -72,10 +63,10 @@ static void check_request(void)
  * can be checked. */
 static void follow(struct fuzz_text reply)
 {
-    static struct http_head head;
+    static struct fuzz_head head;
     size_t budget = HEAD_MAX;
 
-    if (fuzz_head(&reply, &budget, &head) == 0 && head.has_location)
+    if (fuzz_final_head(&reply, &budget, &head) == 0 && head.has_location)
         url_resolve(&g.asked, head.location, &g.asked);
 }
 
@@ -131,7 +122,7 @@ static bool is_here(const struct url *url)
     return false;
 }
 
-static bool is_redirect(const struct http_head *head)
+static bool is_redirect(const struct fuzz_head *head)
 {
     return head->has_location &&
            (head->status == 301 || head->status == 302 || head->status == 303 ||
@@ -139,10 +130,10 @@ static bool is_redirect(const struct http_head *head)
 }
 
 /* Returns the expected result; 1 stands for any error of connecting. */
-static ssize_t expect(const char *text, struct fuzz_text replies,
-                      struct http_reply *ret)
+static ssize_t expect(const char *text, struct fuzz_text replies, int *ret_code,
+                      uint64_t *ret_size)
 {
-    static struct http_head head;
+    static struct fuzz_head head;
     static struct url url;
     ssize_t status = url_parse(text, &url);
 
@@ -150,16 +141,18 @@ static ssize_t expect(const char *text, struct fuzz_text replies,
         struct fuzz_text reply;
         size_t budget = HEAD_MAX;
 
+        if (url.is_secure)
+            return HTTP_EHTTPS;
         if (!is_here(&url))
             return 1;
         reply = next_reply(&replies);
-        status = fuzz_head(&reply, &budget, &head);
+        status = fuzz_final_head(&reply, &budget, &head);
         if (status < 0)
             break;
-        ret->status = head.status;
-        if (!is_redirect(&head))
-            return fuzz_body(&reply, &head, &budget, BODY_MAX, &ret->size);
-        if (hops == g.get.redirects_max)
+        *ret_code = head.status;
+        if (!is_redirect(&head) || g.redirects_max == 0)
+            return fuzz_body(&reply, &head, &budget, BODY_MAX, ret_size);
+        if (hops == g.redirects_max)
             return HTTP_EREDIRECTS;
         status = url_resolve(&url, head.location, &url);
         if (status == HTTP_EURL)
@@ -170,33 +163,34 @@ static ssize_t expect(const char *text, struct fuzz_text replies,
 
 static void check(const char *text)
 {
-    struct http_reply expected = {0};
     struct fuzz_text replies = g.replies;
-    aloop_future *task;
+    aloop_future *fetch;
     ssize_t status, wanted;
+    uint64_t size = 0;
+    int code = 0;
 
     url_parse(text, &g.asked);
-    task = aloop_spawn(g.world.loop, get_page, NULL);
-    for (int i = 0; i < WAITS_MAX && !aloop_future_is_settled(task); i++) {
+    fetch = http_fetch(g.session, &g.request_of_user, &g.page);
+    for (int i = 0; i < WAITS_MAX && !aloop_future_is_settled(fetch); i++) {
         fuzz_run_for(&g.world, ALOOP_MS(i < 100 ? 1 : 500));
         serve();
     }
-    status = aloop_future_status(task);
-    wanted = expect(text, replies, &expected);
+    status = aloop_future_status(fetch);
+    wanted = expect(text, replies, &code, &size);
     FUZZ_CHECK(status != ALOOP_PENDING);
-    aloop_future_unref(task);
+    aloop_future_unref(fetch);
     if (g.world.has_failed && status < 0)
         return;
     FUZZ_CHECK(wanted == 1 ? status < 0 && status > HTTP_EURL
-                           : status == wanted);
-    FUZZ_CHECK(g.connections <= g.get.redirects_max + 1);
-    if (status == 0)
-        FUZZ_CHECK(g.reply.status == expected.status &&
-                   g.reply.size == expected.size);
+                           : status == (wanted < 0 ? wanted : (ssize_t) size));
+    FUZZ_CHECK(g.connections <= g.redirects_max + 1);
+    if (status >= 0)
+        FUZZ_CHECK(g.page.reply.status == code && g.page.size == size);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const struct http_session_options options = {.head_max = HEAD_MAX};
     static const char *const addresses[] = {"::1", "127.0.0.1", NULL};
     struct fuzz_input input = {data, data + size};
     unsigned seed = fuzz_byte(&input), starve = fuzz_byte(&input);
@@ -205,12 +199,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     unsigned c;
 
     memset(&g, 0, sizeof g);
-    g.get = (struct http_get){.url = text,
-                              .head_max = HEAD_MAX,
-                              .body_max = BODY_MAX,
-                              .redirects_max = fuzz_below(&input, 4),
-                              .on_progress = on_progress,
-                              .arg = &g};
+    g.redirects_max = fuzz_below(&input, 4);
+    g.request_of_user = (struct http_request){
+        .url = text,
+        .body_max = BODY_MAX,
+        .redirects_max = g.redirects_max > 0 ? (int) g.redirects_max : -1};
     while (length < sizeof text - 1 && (c = fuzz_byte(&input)) != '\n' &&
            c != '\0')
         text[length++] = (char) c;
@@ -221,8 +214,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g.listeners[0] = sim_listen("127.0.0.1", 80, 8);
     g.listeners[1] = sim_listen("::1", 80, 8);
     sim_host("h", addresses);
+    g.session = http_session_new(g.world.loop, &options);
+    FUZZ_CHECK(g.session != NULL);
     fuzz_world_starve(&g.world, starve < 200 ? 0 : starve - 199);
     check(text);
+    http_page_free(&g.page);
+    http_session_free(g.session);
     fuzz_world_close(&g.world);
     return 0;
 }
