@@ -1,11 +1,12 @@
 /* Fetches pages over HTTP, many at a time, and reports on them in order.
  *
- *     usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [-u]
+ *     usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [-o DIR] [-u]
  *                   [URL...]
  *
  *     -n LIMIT    maximum number of pages at a time (default: 100)
  *     -t SECONDS  time limit for each page (default: 30)
  *     -m MIB      size limit of each page (default: 16)
+ *     -o DIR      save the pages in DIR, which is made if necessary
  *     -u          report on each page as soon as it has ended
  *
  * Each page is fetched by a task, and all of them over one session, which keeps
@@ -15,6 +16,10 @@
  *
  * URLs with https:// work where OpenSSL was found when the program was built.
  *
+ * A saved page is called NUMBER-HOST-PATH, with "-" for each character that has
+ * a meaning in paths.  It replaces a file of this name when it is complete, and
+ * is called NAME.part before.  It is an error if NAME.part is a symbolic link.
+ *
  * Exit status: 0; 1 if a page failed or its status is 400 or more; 2 for wrong
  * usage; 130 after SIGINT or SIGTERM.  The first signal ends everything cleanly
  * and reports the pages that were fetched.  A second one ends the program
@@ -22,11 +27,15 @@
  */
 
 #define _POSIX_C_SOURCE 200809L
+#define _DARWIN_C_SOURCE /* For O_NOFOLLOW. */
+#define _NETBSD_SOURCE
 
 #include <aloop.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "support/http_session.h"
@@ -41,7 +50,7 @@
 #define https_end(options) ((void) (options))
 #endif
 
-enum { REDIRECTS_MAX = 5, EXIT_INTERRUPTED = 130 };
+enum { REDIRECTS_MAX = 5, PATH_SIZE = 1024, EXIT_INTERRUPTED = 130 };
 
 enum page_state { PAGE_WAITING, PAGE_ACTIVE, PAGE_ENDED };
 
@@ -52,6 +61,7 @@ struct page {
     ssize_t status; /* 0 or an error, once the page has ended. */
     bool is_reported;
     const char *words;   /* For the error. */
+    bool is_saving;      /* The error is one of its file. */
     enum http_step step; /* Where it has failed. */
     int code;            /* 200, 404, ... */
     uint64_t received;   /* Bytes. */
@@ -62,6 +72,7 @@ struct page {
 struct scrape {
     aloop *loop;
     http_session *session;
+    const char *directory; /* For the pages, or NULL. */
     size_t limit;
     int64_t deadline_ns;
     uint64_t body_max;
@@ -79,11 +90,15 @@ static bool is_good(const struct page *page)
     return page->state == PAGE_ENDED && page->status == 0 && page->code < 400;
 }
 
+static const char *step_of(const struct page *page)
+{
+    return page->is_saving ? "saving" : http_step_name(page->step);
+}
+
 static void print_page(const struct page *page)
 {
     if (page->status < 0)
-        printf("%s: %s: %s\n", page->url, http_step_name(page->step),
-               page->words);
+        printf("%s: %s: %s\n", page->url, step_of(page), page->words);
     else
         printf("%s: %d, %llu bytes in %.2f s\n", page->url, page->code,
                (unsigned long long) page->received,
@@ -160,15 +175,84 @@ static void report(struct scrape *scrape, struct page *page)
     flush_later(scrape);
 }
 
-static ssize_t receive(struct page *page, struct http_reply *reply)
+/* Makes the name of a file: "DIR/00001-127.0.0.1-one".  All characters of the
+ * URL that could have a meaning in a path are replaced. */
+static void name_file(const struct page *page, char *ret_path, size_t size)
+{
+    const struct scrape *scrape = page->scrape;
+    const char *text = strstr(page->url, "://");
+    int length = snprintf(ret_path, size, "%s/%05zu-", scrape->directory,
+                          (size_t) (page - scrape->pages) + 1);
+
+    text = text != NULL ? text + 3 : page->url;
+    for (int i = 0; i < 100 && text[i] != '\0'; i++) {
+        char c = text[i];
+        bool is_safe = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                       (c >= '0' && c <= '9') || c == '.' || c == '_';
+
+        if (!is_safe)
+            c = '-';
+        if (length >= 0 && (size_t) length + 6 < size)
+            ret_path[length++] = c;
+    }
+    ret_path[length] = '\0';
+}
+
+/* Reads the body, and writes it to the file if there is one. */
+static ssize_t receive(struct page *page, struct http_reply *reply,
+                       aloop_file *file)
 {
     char buffer[16 * 1024];
     ssize_t n;
 
     page->total = reply->length;
-    while ((n = http_read(reply, buffer, sizeof buffer)) > 0)
+    while ((n = http_read(reply, buffer, sizeof buffer)) > 0) {
         page->received += (uint64_t) n;
+        if (file == NULL)
+            continue;
+        n = aloop_await(aloop_file_write(file, buffer, (size_t) n));
+        page->is_saving = n < 0;
+        if (n < 0)
+            break;
+    }
     return n;
+}
+
+/* Gives a complete file its name, and removes any other.  It is not
+ * interrupted. */
+static ssize_t end_file(aloop *loop, const char *part, const char *path,
+                        bool is_complete)
+{
+    ssize_t status = 0;
+
+    aloop_shield_begin();
+    if (is_complete)
+        status = aloop_await(aloop_fs_rename(loop, part, path));
+    if (!is_complete || status < 0)
+        aloop_await(aloop_fs_unlink(loop, part));
+    aloop_shield_end();
+    return status;
+}
+
+static ssize_t save(struct page *page, struct http_reply *reply)
+{
+    aloop *loop = page->scrape->loop;
+    char path[PATH_SIZE], part[PATH_SIZE + 8];
+    aloop_file *file;
+    ssize_t status, saved;
+
+    name_file(page, path, sizeof path);
+    snprintf(part, sizeof part, "%s.part", path);
+    saved = aloop_await(aloop_file_open(
+        loop, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666, &file));
+    page->is_saving = saved < 0;
+    if (saved < 0)
+        return saved;
+    status = receive(page, reply, file);
+    aloop_file_close(file);
+    saved = end_file(loop, part, path, status == 0);
+    page->is_saving = page->is_saving || saved < 0;
+    return status < 0 ? status : saved;
 }
 
 static ssize_t fetch(struct page *page)
@@ -182,7 +266,8 @@ static ssize_t fetch(struct page *page)
 
     if (status == 0) {
         page->code = reply.status;
-        status = receive(page, &reply);
+        status = scrape->directory != NULL ? save(page, &reply)
+                                           : receive(page, &reply, NULL);
         http_close(&reply);
     }
     page->step = reply.step;
@@ -276,7 +361,10 @@ static ssize_t run(struct scrape *scrape)
     if (scrape->progress.is_live)
         status = aloop_timer_start(scrape->loop, ALOOP_MS(100), ALOOP_MS(100),
                                    on_redraw, scrape, &redraw);
-    if (status == 0)
+    if (status == 0 && scrape->directory != NULL)
+        status = aloop_await(
+            aloop_fs_mkdir_all(scrape->loop, scrape->directory, 0777));
+    if (status >= 0)
         status = fetch_all(scrape);
     aloop_timer_close(redraw);
     if (status < 0 && status != ALOOP_ECANCELED) {
@@ -339,11 +427,12 @@ static ssize_t amain(aloop *loop, void *arg)
 static int parse_options(int argc, char **argv, struct scrape *scrape)
 {
     static const char usage[] =
-        "usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [-u]"
+        "usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [-o DIR] [-u]"
         " [URL...]\n"
         "  -n LIMIT    maximum number of pages at a time (default: 100)\n"
         "  -t SECONDS  time limit for each page (default: 30)\n"
         "  -m MIB      size limit of each page (default: 16)\n"
+        "  -o DIR      save the pages in DIR, which is made if necessary\n"
         "  -u          report on each page as soon as it has ended\n"
         "Without a URL, fetches three slow pages from a server of its own.\n";
     uint64_t limit = 100, mib = 16;
@@ -351,11 +440,13 @@ static int parse_options(int argc, char **argv, struct scrape *scrape)
     int option;
 
     while (is_valid && !is_help &&
-           (option = getopt(argc, argv, "n:t:m:uh")) != -1) {
+           (option = getopt(argc, argv, "n:t:m:o:uh")) != -1) {
         if (option == 'h')
             is_help = true;
         else if (option == 'u')
             scrape->is_unordered = true;
+        else if (option == 'o')
+            is_valid = option_directory("-o", optarg, &scrape->directory);
         else
             is_valid = option == 'n'
                            ? option_number("-n", optarg, 1, 10000, &limit)
