@@ -1,6 +1,6 @@
 /* Fetches pages over HTTP, many at a time, and reports on them in order.
  *
- *     usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [-o DIR] [-u]
+ *     usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [-o DIR] [-u] [--json]
  *                   [URL...]
  *
  *     -n LIMIT    maximum number of pages at a time (default: 100)
@@ -8,6 +8,7 @@
  *     -m MIB      size limit of each page (default: 16)
  *     -o DIR      save the pages in DIR, which is made if necessary
  *     -u          report on each page as soon as it has ended
+ *     -j, --json  report as JSON, one object on each line
  *
  * Each page is fetched by a task, and all of them over one session, which keeps
  * the connections.  On a terminal, each page has a line that shows its
@@ -77,6 +78,7 @@ struct scrape {
     int64_t deadline_ns;
     uint64_t body_max;
     bool is_unordered;
+    bool is_json;
     bool is_flushing; /* At the end of the turn. */
     char **urls;      /* `count` of them, from the command line. */
     struct page *pages;
@@ -95,9 +97,41 @@ static const char *step_of(const struct page *page)
     return page->is_saving ? "saving" : http_step_name(page->step);
 }
 
+/* Prints a string of JSON.  Bytes beyond ASCII are printed as they are. */
+static void print_string(const char *text)
+{
+    putchar('"');
+    for (; *text != '\0'; text++) {
+        if ((unsigned char) *text < ' ' || *text == 0x7f)
+            printf("\\u%04x", (unsigned) *text);
+        else if (*text == '"' || *text == '\\')
+            printf("\\%c", *text);
+        else
+            putchar(*text);
+    }
+    putchar('"');
+}
+
+static void print_json(const struct page *page)
+{
+    fputs("{\"url\": ", stdout);
+    print_string(page->url);
+    if (page->status < 0) {
+        printf(", \"failed\": \"%s\", \"error\": ", step_of(page));
+        print_string(page->words);
+        puts("}");
+    } else {
+        printf(", \"status\": %d, \"bytes\": %llu, \"seconds\": %.3f}\n",
+               page->code, (unsigned long long) page->received,
+               (double) page->duration_ns / 1e9);
+    }
+}
+
 static void print_page(const struct page *page)
 {
-    if (page->status < 0)
+    if (page->scrape->is_json)
+        print_json(page);
+    else if (page->status < 0)
         printf("%s: %s: %s\n", page->url, step_of(page), page->words);
     else
         printf("%s: %d, %llu bytes in %.2f s\n", page->url, page->code,
@@ -320,9 +354,10 @@ static ssize_t finish(struct scrape *scrape, int64_t duration_ns)
             good++;
         }
     }
-    printf("%s%zu of %zu pages, %llu bytes in %.2f s\n",
-           is_interrupted ? "interrupted: " : "", good, scrape->count,
-           (unsigned long long) bytes, (double) duration_ns / 1e9);
+    fprintf(scrape->is_json ? stderr : stdout,
+            "%s%zu of %zu pages, %llu bytes in %.2f s\n",
+            is_interrupted ? "interrupted: " : "", good, scrape->count,
+            (unsigned long long) bytes, (double) duration_ns / 1e9);
     if (is_interrupted)
         return ALOOP_ECANCELED;
     return good < scrape->count;
@@ -427,24 +462,29 @@ static ssize_t amain(aloop *loop, void *arg)
 static int parse_options(int argc, char **argv, struct scrape *scrape)
 {
     static const char usage[] =
-        "usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [-o DIR] [-u]"
+        "usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [-o DIR] [-u] [--json]"
         " [URL...]\n"
         "  -n LIMIT    maximum number of pages at a time (default: 100)\n"
         "  -t SECONDS  time limit for each page (default: 30)\n"
         "  -m MIB      size limit of each page (default: 16)\n"
         "  -o DIR      save the pages in DIR, which is made if necessary\n"
         "  -u          report on each page as soon as it has ended\n"
+        "  -j, --json  report as JSON, one object on each line\n"
         "Without a URL, fetches three slow pages from a server of its own.\n";
     uint64_t limit = 100, mib = 16;
     bool is_valid = true, is_help = option_help(argc, argv);
     int option;
 
     while (is_valid && !is_help &&
-           (option = getopt(argc, argv, "n:t:m:o:uh")) != -1) {
+           (option = getopt(argc, argv, "n:t:m:o:ujh-:")) != -1) {
+        if (option == '-' && strcmp(optarg, "json") == 0)
+            option = 'j'; /* getopt() takes --json as the option "-". */
         if (option == 'h')
             is_help = true;
         else if (option == 'u')
             scrape->is_unordered = true;
+        else if (option == 'j')
+            scrape->is_json = true;
         else if (option == 'o')
             is_valid = option_directory("-o", optarg, &scrape->directory);
         else
