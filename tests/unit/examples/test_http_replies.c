@@ -140,11 +140,103 @@ static void the_outcomes_do_not_depend_on_how_the_bytes_arrive(void **state)
         check(&shapes[i]);
 }
 
+static void a_zero_byte_in_a_value_is_an_error(void **state)
+{
+    static const char text[] = OK "X: a\0b\r\n" LENGTH_5 "\r\nhello";
+    struct answer answers[] = {{text, THEN_KEEP, sizeof text - 1}};
+
+    (void) state;
+    h.answers = answers;
+    assert_int_equal(fetch("http://127.0.0.1/"), HTTP_EREPLY);
+}
+
+static void a_field_of_200_KiB_is_over_the_limit(void **state)
+{
+    size_t size = 200 * 1024;
+    char *text = malloc(size);
+    struct answer answers[] = {{text, THEN_KEEP, size}};
+
+    (void) state;
+    assert_non_null(text);
+    memset(text, 'x', size);
+    memcpy(text, OK "X: ", sizeof OK "X: " - 1);
+    h.answers = answers;
+    assert_int_equal(fetch("http://127.0.0.1/"), HTTP_EHEAD);
+    free(text);
+}
+
+/* A hostile server repeats something; the limit of the session ends it. */
+static void check_endless(const char *start, const char *part, ssize_t expected)
+{
+    size_t size = 300 * 1024, used = strlen(start), step = strlen(part);
+    char *text = malloc(size);
+    struct answer answers[] = {{text, THEN_KEEP, 0}};
+    struct http_request request = {.url = "http://127.0.0.1/",
+                                   .body_max = 100 * 1024};
+
+    assert_non_null(text);
+    memcpy(text, start, used);
+    for (; used + step <= size; used += step)
+        memcpy(text + used, part, step);
+    answers[0].size = used;
+    h.answers = answers;
+    h.requests = 0;
+    assert_int_equal(fetch_with(&request, NULL), expected);
+    free(text);
+}
+
+static void endless_replies_end_at_their_limit(void **state)
+{
+    (void) state;
+    check_endless(OK, "X: y\r\n", HTTP_EHEAD);
+    check_endless(OK CHUNKED "\r\n", "5\r\nhello\r\n", HTTP_EBODY);
+    check_endless(OK CHUNKED "\r\n0\r\n", "X: y\r\n", HTTP_EHEAD);
+    check_endless(OK CHUNKED "\r\n5;", "xxxxxxxx", HTTP_ECHUNK);
+    check_endless(OK "\r\n", "hello", HTTP_EBODY);
+    check_endless("", "HTTP/1.1 100 Continue\r\n\r\n", HTTP_EINTERIM);
+    check_endless(OK "Content-Length: 1000000\r\n\r\n", "hello", HTTP_EBODY);
+}
+
+/* Sends the first `size` bytes of a reply, and then a reset or the end. */
+static void check_cut(const char *text, size_t size, enum then then)
+{
+    struct answer answers[] = {{text, then, size}};
+    struct http_page page;
+    struct http_request request = {.url = "http://127.0.0.1/"};
+    ssize_t status;
+
+    h.answers = answers;
+    h.requests = 0;
+    status = fetch_with(&request, &page);
+    assert_true(status == HTTP_ECUT || status == ALOOP_ECONNRESET);
+    assert_int_equal(h.requests, 1);
+    if (then == THEN_END) /* A reset discards what was not read. */
+        assert_int_equal(page.reply.step == HTTP_STEP_BODY,
+                         size >= strlen(OK CHUNKED "\r\n"));
+    http_page_free(&page);
+}
+
+static void an_end_or_reset_at_each_byte_is_an_error(void **state)
+{
+    static const char text[] = OK CHUNKED
+        "\r\n5\r\nhello\r\n2\r\n, \r\n0\r\nX: y\r\n\r\n";
+
+    (void) state;
+    for (size_t size = 1; size < sizeof text - 1; size++) {
+        check_cut(text, size, THEN_END);
+        check_cut(text, size, THEN_RESET);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         HTTP_TEST(each_shape_of_a_reply_has_its_outcome),
         HTTP_TEST(the_outcomes_do_not_depend_on_how_the_bytes_arrive),
+        HTTP_TEST(a_zero_byte_in_a_value_is_an_error),
+        HTTP_TEST(a_field_of_200_KiB_is_over_the_limit),
+        HTTP_TEST(endless_replies_end_at_their_limit),
+        HTTP_TEST(an_end_or_reset_at_each_byte_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
