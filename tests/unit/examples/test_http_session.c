@@ -112,6 +112,110 @@ static void requests_wait_in_order_for_a_connection(void **state)
     }
 }
 
+static void a_cancelled_request_loses_no_place(void **state)
+{
+    struct http_session_options options = {.connections_max = 1};
+    struct http_request request = {.url = HOME};
+    struct http_page pages[2];
+    aloop_future *first, *second;
+
+    (void) state;
+    restart(&options);
+    h.answers = five;
+    h.is_deaf = true;
+    first = http_fetch(h.session, &request, &pages[0]);
+    second = http_fetch(h.session, &request, &pages[1]);
+    run_for(10 * MS);
+    aloop_cancel(second);
+    assert_int_equal(finish(second), ALOOP_ECANCELED);
+    assert_int_equal(pages[1].reply.step, HTTP_STEP_WAIT);
+    aloop_cancel(first);
+    assert_int_equal(finish(first), ALOOP_ECANCELED);
+    assert_int_equal(pages[0].reply.step, HTTP_STEP_HEAD);
+    h.is_deaf = false;
+    assert_int_equal(fetch(HOME), 5);
+}
+
+static void a_time_limit_closes_the_connection(void **state)
+{
+    static const struct answer answers[] = {{NULL, THEN_KEEP, 0},
+                                            {OK_5, THEN_KEEP, 0}};
+    struct http_request request = {.url = HOME};
+    struct http_page page;
+
+    (void) state;
+    h.answers = answers;
+    assert_int_equal(
+        finish(aloop_timeout(http_fetch(h.session, &request, &page), 50 * MS)),
+        ALOOP_ETIMEDOUT);
+    run_for(10 * MS);
+    assert_int_equal(count_open(), 0);
+    assert_int_equal(fetch(HOME), 5);
+    assert_int_equal(h.accepted, 2);
+}
+
+static void idle_connections_are_closed_after_their_time(void **state)
+{
+    struct http_session_options options = {.idle_ns = ALOOP_SEC(2)};
+
+    (void) state;
+    restart(&options);
+    h.answers = five;
+    assert_int_equal(fetch(HOME), 5);
+    run_for(ALOOP_SEC(1));
+    assert_int_equal(count_open(), 1);
+    run_for(ALOOP_SEC(4));
+    assert_int_equal(count_open(), 0);
+    assert_int_equal(fetch(HOME), 5);
+    assert_int_equal(h.accepted, 2);
+}
+
+static void the_oldest_idle_connection_is_closed_for_another(void **state)
+{
+    static const char *const addresses[] = {"127.0.0.1", NULL};
+    static const char *const urls[] = {"http://a/", "http://b/", "http://c/"};
+    struct http_session_options options = {.idle_max = 2};
+
+    (void) state;
+    sim_host("a", addresses);
+    sim_host("b", addresses);
+    sim_host("c", addresses);
+    restart(&options);
+    h.answers = five;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(fetch(urls[i]), 5);
+        run_for(10 * MS);
+        assert_int_equal(count_open(), i == 0 ? 1 : 2);
+    }
+    assert_int_equal(fetch("http://b/"), 5);
+    assert_int_equal(h.accepted, 3);
+    assert_int_equal(fetch("http://a/"), 5);
+    assert_int_equal(h.accepted, 4);
+}
+
+static void a_connection_that_ends_while_idle_is_not_used(void **state)
+{
+    static const struct answer answers[] = {{OK_5, THEN_END, 0},
+                                            {OK_5, THEN_KEEP, 0}};
+    struct http_request post = {.url = HOME, .method = "POST"};
+
+    (void) state;
+    h.answers = answers;
+    assert_int_equal(fetch(HOME), 5);
+    run_for(10 * MS);
+    assert_int_equal(fetch_with(&post, NULL), 5);
+    assert_int_equal(h.requests, 2);
+    assert_int_equal(h.accepted, 2);
+}
+
+static void kept_connections_do_not_keep_the_loop_alive(void **state)
+{
+    (void) state;
+    h.answers = five;
+    assert_int_equal(fetch(HOME), 5);
+    assert_int_equal(aloop_run(t.loop), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +223,12 @@ int main(void)
         HTTP_TEST(requests_to_an_origin_use_one_connection),
         HTTP_TEST(there_are_no_more_than_connections_max),
         HTTP_TEST(requests_wait_in_order_for_a_connection),
+        HTTP_TEST(a_cancelled_request_loses_no_place),
+        HTTP_TEST(a_time_limit_closes_the_connection),
+        HTTP_TEST(idle_connections_are_closed_after_their_time),
+        HTTP_TEST(the_oldest_idle_connection_is_closed_for_another),
+        HTTP_TEST(a_connection_that_ends_while_idle_is_not_used),
+        HTTP_TEST(kept_connections_do_not_keep_the_loop_alive),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
