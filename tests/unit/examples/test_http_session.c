@@ -216,6 +216,73 @@ static void kept_connections_do_not_keep_the_loop_alive(void **state)
     assert_int_equal(aloop_run(t.loop), 0);
 }
 
+/* Repeated requests.  The server takes the second request of a connection, and
+ * ends the connection instead of answering. */
+
+static void check_stale(struct http_request *request, enum then then,
+                        const char *part, ssize_t expected, unsigned requests)
+{
+    struct answer answers[] = {{OK_5, THEN_KEEP, 0},
+                               {part, then, 0},
+                               {OK_5, THEN_KEEP, 0}};
+
+    restart(NULL);
+    h.answers = answers;
+    request->url = HOME;
+    assert_int_equal(fetch(HOME), 5);
+    assert_int_equal(fetch_with(request, NULL), expected);
+    assert_int_equal(h.requests, requests);
+    assert_int_equal(h.accepted, requests == 3 ? 2 : 1);
+}
+
+static void a_request_on_a_stale_connection_is_repeated_once(void **state)
+{
+    struct http_request get = {0},
+                        put = {.method = "PUT", .body = "x", .body_size = 1};
+    static const struct answer answers[] = {{OK_5, THEN_KEEP, 0},
+                                            {"", THEN_END, 0},
+                                            {"", THEN_END, 0}};
+
+    (void) state;
+    check_stale(&get, THEN_END, "", 5, 3);
+    check_stale(&get, THEN_RESET, "", 5, 3);
+    check_stale(&put, THEN_END, "", 5, 3);
+    restart(NULL);
+    h.answers = answers;
+    assert_int_equal(fetch(HOME), 5);
+    assert_int_equal(fetch(HOME), HTTP_ENOREPLY);
+    assert_int_equal(h.requests, 3);
+}
+
+static void a_post_is_repeated_only_if_that_is_allowed(void **state)
+{
+    struct http_request post = {.method = "POST", .body = "x", .body_size = 1};
+
+    (void) state;
+    check_stale(&post, THEN_END, "", HTTP_ENOREPLY, 2);
+    post.is_repeatable = true;
+    check_stale(&post, THEN_END, "", 5, 3);
+}
+
+static void a_request_is_not_repeated_after_a_byte_of_a_reply(void **state)
+{
+    struct http_request get = {0};
+
+    (void) state;
+    check_stale(&get, THEN_END, "H", HTTP_ECUT, 2);
+    check_stale(&get, THEN_END, "HTTP/1.1 100 x\r\n\r\n", HTTP_ECUT, 2);
+}
+
+static void a_request_on_a_new_connection_is_not_repeated(void **state)
+{
+    static const struct answer answers[] = {{"", THEN_END, 0}};
+
+    (void) state;
+    h.answers = answers;
+    assert_int_equal(fetch(HOME), HTTP_ENOREPLY);
+    assert_int_equal(h.requests, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +296,10 @@ int main(void)
         HTTP_TEST(the_oldest_idle_connection_is_closed_for_another),
         HTTP_TEST(a_connection_that_ends_while_idle_is_not_used),
         HTTP_TEST(kept_connections_do_not_keep_the_loop_alive),
+        HTTP_TEST(a_request_on_a_stale_connection_is_repeated_once),
+        HTTP_TEST(a_post_is_repeated_only_if_that_is_allowed),
+        HTTP_TEST(a_request_is_not_repeated_after_a_byte_of_a_reply),
+        HTTP_TEST(a_request_on_a_new_connection_is_not_repeated),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
