@@ -440,6 +440,114 @@ static void a_request_that_ends_after_a_redirect_keeps_nothing(void **state)
     assert_int_equal(h.accepted, 2);
 }
 
+/* Bodies of requests. */
+
+static struct {
+    size_t size, given; /* Bytes. */
+    ssize_t error;      /* At the end, or 0. */
+    unsigned rewinds;
+} source;
+
+static ssize_t give_bytes(void *buffer, size_t size, void *arg)
+{
+    assert_ptr_equal(arg, &source);
+    if (source.given == source.size)
+        return source.error;
+    if (size > source.size - source.given)
+        size = source.size - source.given;
+    memset(buffer, 'b', size);
+    source.given += size;
+    return (ssize_t) size;
+}
+
+static int rewind_source(void *arg)
+{
+    assert_ptr_equal(arg, &source);
+    source.given = 0;
+    source.rewinds++;
+    return 0;
+}
+
+static struct http_request upload(size_t size, uint64_t promised)
+{
+    memset(&source, 0, sizeof source);
+    source.size = size;
+    return (struct http_request){.url = HOME,
+                                 .method = "PUT",
+                                 .source = give_bytes,
+                                 .source_arg = &source,
+                                 .body_size = promised};
+}
+
+static void a_body_of_unknown_size_is_sent_in_chunks(void **state)
+{
+    struct http_request request = upload(20000, 0);
+
+    (void) state;
+    h.answers = five;
+    assert_int_equal(fetch_with(&request, NULL), 5);
+    assert_logged("Transfer-Encoding: chunked\r\n\r\n2000\r\nbbbb");
+    assert_logged("bbb\r\n0\r\n\r\n");
+    assert_int_equal(fetch(HOME), 5);
+    assert_int_equal(h.accepted, 1);
+}
+
+static void a_body_of_known_size_is_sent_with_its_length(void **state)
+{
+    struct http_request request = upload(20000, 20000);
+
+    (void) state;
+    h.answers = five;
+    assert_int_equal(fetch_with(&request, NULL), 5);
+    assert_logged("Content-Length: 20000\r\n\r\nbbbb");
+    assert_int_equal(fetch(HOME), 5);
+    assert_int_equal(h.accepted, 1);
+}
+
+static void a_post_without_a_body_has_a_length(void **state)
+{
+    struct http_request request = {.url = HOME, .method = "POST"};
+
+    (void) state;
+    h.answers = five;
+    assert_int_equal(fetch_with(&request, NULL), 5);
+    assert_logged("Content-Length: 0\r\n\r\n");
+}
+
+static void a_source_that_fails_or_is_too_short_ends_the_request(void **state)
+{
+    struct http_request request = upload(20000, 20001);
+    struct http_page page;
+
+    (void) state;
+    h.answers = five;
+    assert_int_equal(fetch_with(&request, &page), HTTP_ESOURCE);
+    assert_int_equal(page.reply.step, HTTP_STEP_SEND);
+    request = upload(20000, 0);
+    source.error = ALOOP_EIO;
+    assert_int_equal(fetch_with(&request, NULL), ALOOP_EIO);
+    assert_int_equal(h.requests, 0);
+    http_page_free(&page);
+}
+
+/* The source may read from a connection of its own. */
+static void a_reset_of_a_source_is_none_of_the_connection(void **state)
+{
+    struct http_request request = upload(10, 0);
+
+    (void) state;
+    h.answers = five;
+    request.rewind = rewind_source;
+    source.error = ALOOP_ECONNRESET;
+    assert_int_equal(fetch_with(&request, NULL), ALOOP_ECONNRESET);
+    assert_int_equal(h.requests, 0);
+    assert_int_equal(fetch(HOME), 5);
+    source.given = 0;
+    assert_int_equal(fetch_with(&request, NULL), ALOOP_ECONNRESET);
+    assert_int_equal(h.requests, 1);
+    assert_int_equal(source.rewinds, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -464,6 +572,11 @@ int main(void)
         HTTP_TEST(a_wrong_location_is_an_error_and_a_missing_one_is_none),
         HTTP_TEST(the_body_of_a_redirect_may_be_long_or_wrong),
         HTTP_TEST(a_request_that_ends_after_a_redirect_keeps_nothing),
+        HTTP_TEST(a_body_of_unknown_size_is_sent_in_chunks),
+        HTTP_TEST(a_body_of_known_size_is_sent_with_its_length),
+        HTTP_TEST(a_post_without_a_body_has_a_length),
+        HTTP_TEST(a_source_that_fails_or_is_too_short_ends_the_request),
+        HTTP_TEST(a_reset_of_a_source_is_none_of_the_connection),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
