@@ -548,6 +548,55 @@ static void a_reset_of_a_source_is_none_of_the_connection(void **state)
     assert_int_equal(source.rewinds, 0);
 }
 
+static ssize_t give_too_much(void *buffer, size_t size, void *arg)
+{
+    (void) arg;
+    memset(buffer, 'b', size);
+    return (ssize_t) size + 1;
+}
+
+static void a_source_that_returns_more_than_was_asked_for_is_an_error(
+    void **state)
+{
+    struct http_request request = upload(10, 0);
+
+    (void) state;
+    request.source = give_too_much;
+    h.answers = five;
+    assert_int_equal(fetch_with(&request, NULL), ALOOP_EINVAL);
+    assert_int_equal(h.requests, 0);
+}
+
+static void a_source_is_rewound_for_a_redirect(void **state)
+{
+    static const struct answer answers[] = {{TO("307", "/b"), THEN_KEEP, 0},
+                                            {OK_5, THEN_KEEP, 0},
+                                            {TO("307", "/b"), THEN_KEEP, 0}};
+    struct http_request request = upload(10, 0);
+
+    (void) state;
+    h.answers = answers;
+    request.rewind = rewind_source;
+    assert_int_equal(fetch_with(&request, NULL), 5);
+    assert_int_equal(source.rewinds, 1);
+    assert_logged("a\r\nbbbbbbbbbb\r\n0\r\n\r\n");
+    request = upload(10, 0);
+    assert_int_equal(fetch_with(&request, NULL), HTTP_EREWIND);
+}
+
+static void a_request_whose_source_cannot_rewind_is_not_repeated(void **state)
+{
+    struct http_request request = upload(10, 0);
+
+    (void) state;
+    check_stale(&request, THEN_END, "", HTTP_ENOREPLY, 2);
+    request = upload(10, 0);
+    request.rewind = rewind_source;
+    check_stale(&request, THEN_END, "", 5, 3);
+}
+
+#define REFUSAL "HTTP/1.1 413 x\r\nContent-Length: 3\r\n\r\nbig"
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -577,6 +626,9 @@ int main(void)
         HTTP_TEST(a_post_without_a_body_has_a_length),
         HTTP_TEST(a_source_that_fails_or_is_too_short_ends_the_request),
         HTTP_TEST(a_reset_of_a_source_is_none_of_the_connection),
+        HTTP_TEST(a_source_that_returns_more_than_was_asked_for_is_an_error),
+        HTTP_TEST(a_source_is_rewound_for_a_redirect),
+        HTTP_TEST(a_request_whose_source_cannot_rewind_is_not_repeated),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
