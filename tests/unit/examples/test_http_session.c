@@ -597,6 +597,102 @@ static void a_request_whose_source_cannot_rewind_is_not_repeated(void **state)
 
 #define REFUSAL "HTTP/1.1 413 x\r\nContent-Length: 3\r\n\r\nbig"
 
+/* The server sends its answer although it does not read the body. */
+static void check_early(const char *refusal)
+{
+    struct http_request request = upload(10 * 1024 * 1024, 0);
+    struct http_page page;
+    aloop_future *future;
+
+    restart(NULL);
+    h.is_deaf = true;
+    future = http_fetch(h.session, &request, &page);
+    run_for(100 * MS);
+    assert_true(source.given < source.size);
+    assert_int_equal(
+        sim_peer_send(h.connections[0].peer, refusal, strlen(refusal)),
+        strlen(refusal));
+    assert_int_equal(finish(future), 3);
+    assert_int_equal(page.reply.status, 413);
+    assert_true(source.given < source.size);
+    http_page_free(&page);
+    run_for(10 * MS);
+    assert_true(sim_peer_error(h.connections[0].peer) < 0);
+    h.is_deaf = false;
+    run_for(10 * MS);
+}
+
+static void an_early_reply_ends_a_body(void **state)
+{
+    (void) state;
+    check_early(REFUSAL);
+    check_early("HTTP/1.1 100 Continue\r\n\r\n" REFUSAL);
+}
+
+static void a_body_waits_for_100_continue(void **state)
+{
+    static const struct answer answers[] = {
+        {"HTTP/1.1 100 Continue\r\n\r\n", THEN_KEEP, 0},
+        {OK_5, THEN_KEEP, 0},
+        {"HTTP/1.1 417 x\r\nContent-Length: 0\r\n\r\n", THEN_KEEP, 0},
+        {NULL, THEN_KEEP, 0},
+        {OK_5, THEN_KEEP, 0}};
+    struct http_request request = upload(10, 10);
+
+    (void) state;
+    request.expects_continue = true;
+    h.answers = answers;
+    assert_int_equal(fetch_with(&request, NULL), 5);
+    assert_logged("Expect: 100-continue\r\n\r\nbbbbbbbbbb");
+    request = upload(10, 10);
+    request.expects_continue = true;
+    assert_int_equal(fetch_with(&request, NULL), 0);
+    assert_int_equal(source.given, 0);
+    assert_int_equal(fetch_with(&request, NULL), 5); /* After a second. */
+    assert_int_equal(source.given, 10);
+}
+
+static void a_refusal_right_after_100_continue_is_read(void **state)
+{
+    static const struct answer answers[] = {
+        {"HTTP/1.1 100 Continue\r\n\r\n" REFUSAL, THEN_KEEP, 0}};
+    struct http_request request = upload(10 * 1024 * 1024, 10 * 1024 * 1024);
+
+    (void) state;
+    request.expects_continue = true;
+    h.answers = answers;
+    assert_int_equal(fetch_with(&request, NULL), 3);
+    assert_int_equal(source.given, 0);
+}
+
+/* Requests and replies. */
+
+static void wrong_requests_are_refused(void **state)
+{
+    static const struct http_field fields[] = {
+        {"X", "a\r\nY: b"}, {"X y", "z"},       {"", "z"},
+        {"Host", "x"},      {"te", "trailers"}, {"Content-length", "1"}};
+    struct http_request request = {.url = HOME, .field_count = 1};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        request.fields = &fields[i];
+        assert_int_equal(fetch_with(&request, NULL), HTTP_EREQUEST);
+    }
+    request.field_count = 0;
+    request.method = "GET /";
+    assert_int_equal(fetch_with(&request, NULL), HTTP_EREQUEST);
+    request.method = "CONNECT";
+    assert_int_equal(fetch_with(&request, NULL), HTTP_EREQUEST);
+    request.method = "PUT";
+    request.body_size = 1; /* Without a body. */
+    assert_int_equal(fetch_with(&request, NULL), HTTP_EREQUEST);
+    assert_int_equal(fetch("http://127.0.0.1/a b"), HTTP_EURL);
+    assert_int_equal(fetch("ftp://127.0.0.1/"), HTTP_EURL);
+    assert_int_equal(fetch("https://127.0.0.1/"), HTTP_EHTTPS);
+    assert_int_equal(h.accepted, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -629,6 +725,10 @@ int main(void)
         HTTP_TEST(a_source_that_returns_more_than_was_asked_for_is_an_error),
         HTTP_TEST(a_source_is_rewound_for_a_redirect),
         HTTP_TEST(a_request_whose_source_cannot_rewind_is_not_repeated),
+        HTTP_TEST(an_early_reply_ends_a_body),
+        HTTP_TEST(a_body_waits_for_100_continue),
+        HTTP_TEST(a_refusal_right_after_100_continue_is_read),
+        HTTP_TEST(wrong_requests_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
