@@ -693,6 +693,174 @@ static void wrong_requests_are_refused(void **state)
     assert_int_equal(h.accepted, 0);
 }
 
+static void an_error_names_its_step(void **state)
+{
+    struct http_request request = {.url = "http://127.0.0.1:81/"};
+    struct http_page page;
+
+    (void) state;
+    assert_int_equal(fetch_with(&request, &page), ALOOP_ECONNREFUSED);
+    assert_string_equal(http_step_name(page.reply.step), "connecting");
+    assert_string_equal(page.reply.url.port, "81");
+    http_page_free(&page);
+}
+
+static ssize_t reads_in_pieces(aloop *loop, void *arg)
+{
+    struct http_request request = {.url = HOME};
+    struct http_reply reply;
+    char buffer[3];
+
+    (void) loop;
+    (void) arg;
+    assert_int_equal(http_open(h.session, &request, &reply), 0);
+    assert_string_equal(http_reply_field(&reply, "content-LENGTH"), "5");
+    assert_null(http_reply_field(&reply, "Content"));
+    assert_int_equal(http_read(&reply, buffer, 0), ALOOP_EINVAL);
+    assert_int_equal(http_read(&reply, buffer, 3), 3);
+    assert_memory_equal(buffer, "hel", 3);
+    assert_int_equal(http_read(&reply, buffer, 3), 2);
+    assert_int_equal(http_read(&reply, buffer, 3), 0);
+    http_close(&reply);
+    http_close(&reply);
+    assert_null(http_reply_field(&reply, "Content-Length"));
+    assert_int_equal(http_read(&reply, buffer, 3), ALOOP_EINVAL);
+    request.url = "http://127.0.0.1:81/";
+    assert_int_equal(http_open(h.session, &request, &reply),
+                     ALOOP_ECONNREFUSED);
+    assert_int_equal(http_read(&reply, buffer, 3), ALOOP_EINVAL);
+    return 0;
+}
+
+static void a_task_reads_a_body_in_pieces(void **state)
+{
+    (void) state;
+    h.answers = five;
+    assert_int_equal(finish(aloop_spawn(t.loop, reads_in_pieces, NULL)), 0);
+    assert_int_equal(fetch(HOME), 5);
+    assert_int_equal(h.accepted, 1);
+}
+
+/* Fetches two pages, the second one as soon as the first has ended. */
+static ssize_t reads_two_pages(aloop *loop, void *arg)
+{
+    static char buffer[16 * 1024];
+    struct http_request request = {.url = HOME};
+    struct http_reply reply;
+    ssize_t n;
+
+    (void) loop;
+    (void) arg;
+    assert_int_equal(http_open(h.session, &request, &reply), 0);
+    while ((n = http_read(&reply, buffer, sizeof buffer)) > 0)
+        continue;
+    http_close(&reply);
+    assert_int_equal(n, 0);
+    n = http_open(h.session, &request, &reply);
+    assert_int_equal(n, 0);
+    assert_int_equal(reply.status, 200);
+    http_close(&reply);
+    return 0;
+}
+
+/* The last read of the body is one of exactly that size, so that what follows
+ * is still in the system. */
+static void bytes_after_a_body_are_not_the_next_reply(void **state)
+{
+    static const char head[] =
+        "HTTP/1.1 200 x\r\nContent-Length: 32768\r\n\r\n",
+                      evil[] = "HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n";
+    static char text[sizeof head - 1 + 32768 + sizeof evil - 1];
+    static const struct answer answers[] = {{text, THEN_KEEP, sizeof text},
+                                            {OK_5, THEN_KEEP, 0}};
+
+    (void) state;
+    memset(text, 'b', sizeof text);
+    memcpy(text, head, sizeof head - 1);
+    memcpy(text + sizeof text - (sizeof evil - 1), evil, sizeof evil - 1);
+    h.answers = answers;
+    assert_int_equal(finish(aloop_spawn(t.loop, reads_two_pages, NULL)), 0);
+    assert_int_equal(h.accepted, 2);
+}
+
+static void send_to_client(const char *text, size_t size)
+{
+    assert_int_equal(sim_peer_send(h.connections[0].peer, text, size), size);
+    run_for(10 * MS);
+}
+
+/* The header arrives in two parts, the first of which nearly fills the
+ * buffer. */
+static void bytes_after_a_long_header_are_not_the_next_reply(void **state)
+{
+    static const struct answer answers[] = {{NULL, THEN_KEEP, 0},
+                                            {OK_5, THEN_KEEP, 0}};
+    static const char rest[] = "y\r\n\r\nHTTP/1.1 404 x\r\n"
+                               "Content-Length: 0\r\n\r\n";
+    static char text[16 * 1024 - 5];
+    size_t size = strlen(strcpy(text, "HTTP/1.1 200 x\r\n"
+                                      "Content-Length: 0\r\n"));
+    aloop_future *reading;
+
+    (void) state;
+    memset(text + size, 'y', sizeof text - size);
+    for (; size < sizeof text; size += 100) {
+        memcpy(text + size, "X: ", 3);
+        if (sizeof text - size > 100)
+            memcpy(text + size + 98, "\r\n", 2);
+    }
+    h.answers = answers;
+    reading = aloop_spawn(t.loop, reads_two_pages, NULL);
+    run_for(10 * MS);
+    send_to_client(text, sizeof text);
+    send_to_client(rest, sizeof rest - 1);
+    assert_int_equal(finish(reading), 0);
+    assert_int_equal(h.accepted, 2);
+}
+
+static ssize_t leaves_the_body(aloop *loop, void *arg)
+{
+    struct http_request request = {.url = HOME};
+    struct http_reply reply;
+    ssize_t status = http_open(h.session, &request, &reply);
+
+    (void) loop;
+    if (arg != NULL) {
+        http_session_free(h.session);
+        h.session = NULL;
+    }
+    http_close(&reply);
+    return status;
+}
+
+static void a_connection_with_an_unread_body_is_closed(void **state)
+{
+    (void) state;
+    h.answers = five;
+    assert_int_equal(finish(aloop_spawn(t.loop, leaves_the_body, NULL)), 0);
+    run_for(10 * MS);
+    assert_int_equal(count_open(), 0);
+    assert_int_equal(fetch(HOME), 5);
+}
+
+static void a_session_may_be_freed_before_its_replies(void **state)
+{
+    (void) state;
+    h.answers = five;
+    assert_int_equal(finish(aloop_spawn(t.loop, leaves_the_body, &h)), 0);
+}
+
+static void a_page_larger_than_its_limit_is_an_error(void **state)
+{
+    struct http_request request = {.url = HOME, .body_max = 4};
+
+    (void) state;
+    h.answers = five;
+    assert_int_equal(fetch_with(&request, NULL), HTTP_EBODY);
+    request.body_max = 5;
+    assert_int_equal(fetch_with(&request, NULL), 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -729,6 +897,13 @@ int main(void)
         HTTP_TEST(a_body_waits_for_100_continue),
         HTTP_TEST(a_refusal_right_after_100_continue_is_read),
         HTTP_TEST(wrong_requests_are_refused),
+        HTTP_TEST(an_error_names_its_step),
+        HTTP_TEST(a_task_reads_a_body_in_pieces),
+        HTTP_TEST(bytes_after_a_body_are_not_the_next_reply),
+        HTTP_TEST(bytes_after_a_long_header_are_not_the_next_reply),
+        HTTP_TEST(a_connection_with_an_unread_body_is_closed),
+        HTTP_TEST(a_session_may_be_freed_before_its_replies),
+        HTTP_TEST(a_page_larger_than_its_limit_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
