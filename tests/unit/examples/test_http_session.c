@@ -21,6 +21,13 @@ static void assert_logged(const char *text)
         fail_msg("not sent: %s; but: %s", text, h.log);
 }
 
+static void assert_not_logged(const char *text)
+{
+    h.log[h.logged] = '\0';
+    if (strstr(h.log, text) != NULL)
+        fail_msg("sent: %s", h.log);
+}
+
 static void clear_log(void)
 {
     h.logged = 0;
@@ -861,6 +868,160 @@ static void a_page_larger_than_its_limit_is_an_error(void **state)
     assert_int_equal(fetch_with(&request, NULL), 5);
 }
 
+/* TLS, as a hook that a bridge provides. */
+
+static ssize_t secure_status;
+
+static aloop_future *secure(aloop_stream *stream, const char *host, void *arg,
+                            void **ret_tls)
+{
+    assert_non_null(stream);
+    assert_string_equal(host, "127.0.0.1");
+    assert_ptr_equal(arg, &secure_status);
+    t.calls++;
+    *ret_tls = stream;
+    return aloop_future_new_settled(t.loop, secure_status);
+}
+
+/* The stream is still open. */
+static const char *secure_error(const void *tls, ssize_t error)
+{
+    assert_true(aloop_stream_fd(tls) >= 0);
+    return error == ALOOP_EPROTO || error == ALOOP_ECONNRESET ? "words of TLS"
+                                                              : NULL;
+}
+
+static void https_is_left_to_the_hook(void **state)
+{
+    struct http_session_options options = {.secure = secure,
+                                           .secure_arg = &secure_status};
+    struct http_request request = {.url = "https://127.0.0.1:80/"};
+    struct http_page page;
+
+    (void) state;
+    restart(&options);
+    h.answers = five;
+    secure_status = ALOOP_EPROTO;
+    assert_int_equal(fetch_with(&request, &page), ALOOP_EPROTO);
+    assert_int_equal(page.reply.step, HTTP_STEP_SECURE);
+    http_page_free(&page);
+    secure_status = 0;
+    assert_int_equal(fetch_with(&request, NULL), 5);
+    assert_int_equal(fetch_with(&request, NULL), 5);
+    assert_int_equal(t.calls, 2);
+    assert_logged("Host: 127.0.0.1:80\r\n");
+    assert_int_equal(fetch(HOME), 5); /* Another origin. */
+    assert_int_equal(h.accepted, 3);
+    assert_not_logged(":443");
+}
+
+/* Cancels, after so many steps, a request that is redirected. */
+static void cancel_after(unsigned steps)
+{
+    static const struct answer answers[] = {
+        {"HTTP/1.1 100 x\r\n\r\n" TO("307", "/b"), THEN_KEEP, 0},
+        {"HTTP/1.1 200 x\r\nX: y\r\nTransfer-Encoding: chunked\r\n\r\n"
+         "3\r\nabc\r\n0\r\nX: y\r\n\r\n",
+         THEN_KEEP, 0},
+        {NULL, THEN_KEEP, 0},
+    };
+    struct http_request request = upload(100, 100);
+    struct http_page page;
+    aloop_future *future;
+    ssize_t status;
+
+    h.answers = answers;
+    h.requests = 0;
+    request.rewind = rewind_source;
+    future = http_fetch(h.session, &request, &page);
+    for (; steps > 0 && !aloop_future_is_settled(future); steps--) {
+        assert_int_equal(aloop_await(aloop_sleep(t.loop, MS / 50)), 0);
+        serve();
+    }
+    aloop_cancel(future);
+    status = finish(future);
+    assert_true(status == 3 || status == ALOOP_ECANCELED);
+    http_page_free(&page);
+}
+
+static void a_cancel_at_any_time_affects_no_other_request(void **state)
+{
+    struct http_request request = {.url = HOME};
+
+    (void) state;
+    sim_chaos();
+    for (unsigned steps = 0; steps < 200; steps++) {
+        struct http_page page;
+
+        cancel_after(steps);
+        h.answers = five;
+        h.requests = 0;
+        assert_int_equal(fetch_with(&request, &page), 5);
+        assert_string_equal(page.data, "hello");
+        http_page_free(&page);
+        clear_log();
+    }
+}
+
+static ssize_t opens_securely(aloop *loop, void *arg)
+{
+    struct http_request request = {.url = "https://127.0.0.1:80/"};
+    struct http_reply reply;
+
+    (void) loop;
+    return http_open(arg, &request, &reply);
+}
+
+static void a_session_that_is_freed_starts_no_tls(void **state)
+{
+    struct http_session_options options = {.secure = secure,
+                                           .secure_arg = &secure_status};
+    aloop_future *opening;
+
+    (void) state;
+    restart(&options);
+    h.answers = five;
+    opening = aloop_spawn(t.loop, opens_securely, h.session);
+    assert_int_equal(aloop_yield(t.loop), 0);
+    http_session_free(h.session);
+    h.session = NULL;
+    assert_int_equal(finish(opening), HTTP_ECLOSED);
+    assert_int_equal(t.calls, 0);
+}
+
+static void assert_words(ssize_t error, const char *words)
+{
+    struct http_request request = {.url = "https://127.0.0.1:80/"};
+    struct http_page page;
+
+    assert_int_equal(fetch_with(&request, &page), error);
+    assert_string_equal(http_error(&page.reply, error), words);
+    http_page_free(&page);
+}
+
+static void an_error_of_tls_has_words(void **state)
+{
+    static const struct answer answers[] = {
+        {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", THEN_RESET, 0},
+        {"nonsense\r\n\r\n", THEN_END, 0},
+        {"HTTP/1.1", THEN_RESET, 0}};
+    struct http_session_options options = {.secure = secure,
+                                           .secure_error = secure_error,
+                                           .secure_arg = &secure_status};
+
+    (void) state;
+    restart(&options);
+    h.answers = answers;
+    secure_status = ALOOP_EPROTO;
+    assert_words(ALOOP_EPROTO, "words of TLS");
+    secure_status = ALOOP_ENOMEM;
+    assert_words(ALOOP_ENOMEM, http_strerror(ALOOP_ENOMEM));
+    secure_status = 0;
+    assert_words(ALOOP_ECONNRESET, "words of TLS"); /* In the body. */
+    assert_words(HTTP_EREPLY, http_strerror(HTTP_EREPLY));
+    assert_words(ALOOP_ECONNRESET, "words of TLS"); /* In the header. */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -904,6 +1065,10 @@ int main(void)
         HTTP_TEST(a_connection_with_an_unread_body_is_closed),
         HTTP_TEST(a_session_may_be_freed_before_its_replies),
         HTTP_TEST(a_page_larger_than_its_limit_is_an_error),
+        HTTP_TEST(https_is_left_to_the_hook),
+        HTTP_TEST(a_session_that_is_freed_starts_no_tls),
+        HTTP_TEST(a_cancel_at_any_time_affects_no_other_request),
+        HTTP_TEST(an_error_of_tls_has_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
