@@ -645,5 +645,6 @@ check_example_copy_interrupt() {
 
 . "$here/examples_net.sh"
 . "$here/examples_udp.sh"
+. "$here/examples_http.sh"
 . "$here/examples_httpd.sh"
 "check_$name" "$@"

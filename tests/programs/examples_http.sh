@@ -1,0 +1,115 @@
+# The examples that speak HTTP, tested with nginx.  Sourced by check.sh.
+
+# Starts nginx with a configuration of its own at a free port, and sets $url.
+# It serves $work/www, logs the number of the connection of each request in
+# $work/access, and ends with $server.  With a certificate it speaks TLS.
+start_nginx() { # [CERTIFICATE]
+    local PATH=$PATH:/usr/sbin:/usr/local/sbin user= tls= files=
+    [ $# = 0 ] || tls=' ssl' files="ssl_certificate $1;
+        ssl_certificate_key $1; ssl_protocols TLSv1.2 TLSv1.3;"
+    need_tool nginx
+    [ "$(id -u)" != 0 ] || user='user root;'
+    mkdir -p "$work/www/list"
+    head -c 1024 /dev/zero | tr '\0' p >"$work/www/page"
+    head -c 3000000 /dev/urandom >"$work/www/large"
+    head -c 100000 /dev/zero | tr '\0' s >"$work/www/pieces.html"
+    free_port
+    cat >"$work/conf" <<CONF
+daemon off;
+$user
+worker_processes 1;
+pid $work/pid;
+error_log $work/error;
+events { worker_connections 1024; }
+http {
+    log_format connection '\$connection \$request_method \$status';
+    access_log $work/access connection;
+    client_body_temp_path $work/t1;
+    proxy_temp_path $work/t2;
+    fastcgi_temp_path $work/t3;
+    uwsgi_temp_path $work/t4;
+    scgi_temp_path $work/t5;
+    keepalive_requests 1000000;
+    client_max_body_size 100m;
+    server {
+        listen 127.0.0.1:$port$tls;
+        $files
+        root $work/www;
+        location = /pieces.html { ssi on; } # Its length is not known.
+        location = /away { return 302 /page; }
+        location = /loop { return 302 /loop; }
+        location = /posted { return 200 "\$request_method \$content_length"; }
+        location = /part { # Bytes 5 to 9 of 100 although more was asked for.
+            add_header Content-Range "bytes 5-9/100";
+            return 206 world;
+        }
+        location /put/ { dav_methods PUT; create_full_put_path on; }
+    }
+}
+CONF
+    nginx -e "$work/error" -c "$work/conf" >"$work/nginx" 2>&1 &
+    server=$!
+    until_open "$port"
+    url=http://127.0.0.1:$port
+}
+
+# STATUS OUTPUT COMMAND...: what is printed to standard output.
+gets() {
+    local wanted=$1 output=$2 status
+    shift 2
+    timeout 60 "$@" >"$work/out" 2>"$work/err"
+    status=$?
+    [ $status -eq "$wanted" ] || fail "exit status $status of ${*: -2}"
+    printf '%s' "$output" | cmp -s - "$work/out" || fail "wrong: ${*: -2}"
+}
+
+same() { # FILE FILE
+    cmp -s "$1" "$2" || fail "$1 differs from $2"
+}
+
+check_example_http_get() {
+    local ours=$work/ours
+    start_nginx
+    gets 0 "$(cat "$work/www/page")" "$@" "$url/page"
+    gets 0 "$(cat "$work/www/pieces.html")" "$@" "$url/pieces.html"
+    gets 0 "$(cat "$work/www/page")" "$@" "$url/away"
+    gets 0 $'status: 200\nlength: 1024\ntype: text/plain\n' \
+        "$@" -I "$url/page"
+    gets 0 'POST 5' "$@" -d 'a b c' "$url/posted"
+    gets 0 '' "$@" -o "$ours" "$url/large"
+    same "$work/www/large" "$ours"
+    head -c 1234567 "$work/www/large" >"$ours"
+    gets 0 '' "$@" -c -o "$ours" "$url/large"
+    same "$work/www/large" "$ours"
+    gets 0 '' "$@" -c -o "$ours" "$url/large"
+    same "$work/www/large" "$ours"
+    gets 0 '' "$@" -T "$ours" "$url/put/new"
+    same "$work/www/large" "$work/www/put/new"
+    [ "$(cut -d' ' -f2- "$work/access" | tail -n 4)" = $'GET 200
+GET 206
+GET 416
+PUT 201' ] || fail "the requests are not those expected"
+    gets 0 '' "$@" -H 'If-None-Match: *' -o "$ours" "$url/large"
+    [ "$(tail -n 1 "$work/access" | cut -d' ' -f3)" = 304 ] ||
+        fail "nginx does not answer 304"
+    same "$work/www/large" "$ours"
+    printf 'hello' >"$ours"
+    gets 1 '' "$@" -c -o "$ours" "$url/part"
+    grep -q ': status 206$' "$work/err" || fail "a short range is not told"
+    [ "$(cat "$ours")" = hello ] || fail "a short range was written"
+    gets 1 '' "$@" "$url/no"
+    grep -q "^http_get: $url/no: status 404$" "$work/err" ||
+        fail "a missing page is not told"
+    gets 1 '' "$@" "$url/loop"
+    grep -q 'redirect: too many redirects$' "$work/err" ||
+        fail "a loop is not told"
+    gets 2 '' "$@"
+    gets 2 '' "$@" -d x -T "$ours" "$url/put/new"
+    "$@" --help | grep -q '^usage: http_get' || fail "--help prints no usage"
+    kill -QUIT "$server"
+    wait "$server" || fail "nginx has failed"
+    server=
+    gets 1 '' "$@" "$url/page"
+    grep -q '^http_get: connecting: connection refused$' "$work/err" ||
+        fail "a refused connection is not told"
+}
