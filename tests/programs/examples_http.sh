@@ -113,3 +113,41 @@ PUT 201' ] || fail "the requests are not those expected"
     grep -q '^http_get: connecting: connection refused$' "$work/err" ||
         fail "a refused connection is not told"
 }
+
+# 10,000 pages over 100 connections, fewer under a checker or an emulator.
+check_example_scrape() {
+    local count=10000 i urls=() status
+    [ "${ALOOP_TEST_PATIENCE:-1}" = 1 ] || count=500
+    start_nginx
+    for ((i = 0; i < count; i++)); do
+        urls+=("$url/page")
+    done
+    timeout 300 "$@" -n 100 "${urls[@]}" >"$work/out" 2>"$work/err" ||
+        fail "exit status $?"
+    grep -q "^$count of $count pages, $((count * 1024)) bytes in " \
+        "$work/out" || fail "not all pages were fetched"
+    [ "$(cut -d' ' -f1 "$work/access" | sort -u | wc -l)" -le 101 ] ||
+        fail "the connections were not kept"
+    timeout 60 "$@" --json -o "$work/saved" "$url/large" "$url/no" \
+        "http://127.0.0.1:1/" "$url/pieces.html" >"$work/out" 2>"$work/err"
+    status=$?
+    [ $status -eq 1 ] || fail "exit status $status after errors"
+    sed -E 's/, "(seconds|bytes)": [0-9.]+//g' "$work/out" >"$work/lines"
+    printf '%s\n' "{\"url\": \"$url/large\", \"status\": 200}" \
+        "{\"url\": \"$url/no\", \"status\": 404}" \
+        "{\"url\": \"http://127.0.0.1:1/\", \"failed\": \"connecting\", \
+\"error\": \"connection refused\"}" \
+        "{\"url\": \"$url/pieces.html\", \"status\": 200}" |
+        cmp -s - "$work/lines" || fail "the lines are not the JSON expected"
+    same "$work/www/large" "$work/saved/00001-127.0.0.1-$port-large"
+    same "$work/www/pieces.html" \
+        "$work/saved/00004-127.0.0.1-$port-pieces.html"
+    [ -z "$(find "$work/saved" -name '*.part')" ] ||
+        fail "a partial file is left"
+    printf 'kept' >"$work/victim"
+    ln -s "$work/victim" "$work/saved/00001-127.0.0.1-$port-page.part"
+    timeout 60 "$@" -o "$work/saved" "$url/page" >"$work/out" 2>"$work/err"
+    [ $? -eq 1 ] || fail "a page was saved through a link"
+    grep -q '/page: saving: ' "$work/out" || fail "the link is not told"
+    [ "$(cat "$work/victim")" = kept ] || fail "a link was followed"
+}
