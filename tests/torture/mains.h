@@ -16,6 +16,7 @@ int example_chain_main(int argc, char **argv);
 int example_chat_main(int argc, char **argv);
 int example_http_server_main(int argc, char **argv);
 int example_proxy_main(int argc, char **argv);
+int example_http_get_main(int argc, char **argv);
 int example_resolve_main(int argc, char **argv);
 int example_scrape_main(int argc, char **argv);
 int example_echo_server_main(int argc, char **argv);

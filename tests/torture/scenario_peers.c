@@ -67,6 +67,13 @@ static void answer_request(struct peer *peer)
         strstr(peer->in, "\r\n\r\n") == NULL)
         return;
     peer->is_answering = true;
+    if (strncmp(path, "/kept", 5) == 0) {
+        peer->out_size = (size_t) snprintf(
+            peer->out, sizeof peer->out,
+            "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s\n",
+            strlen(path) + 1, path);
+        return;
+    }
     peer->out_size = (size_t) snprintf(
         peer->out, sizeof peer->out, "HTTP/1.0 %s\r\n%s\r\n%s\n",
         strcmp(path, "/gone") == 0   ? "404 Not Found"
@@ -75,15 +82,24 @@ static void answer_request(struct peer *peer)
         strcmp(path, "/away") == 0 ? "Location: /there\r\n" : "", path);
 }
 
+/* Only a connection that asked for a page such as "/kept" is kept. */
 static void serve_page(struct peer *peer)
 {
-    bool is_there = take(peer);
+    bool is_there = take(peer), is_sent;
 
     if (!peer->is_answering)
         answer_request(peer);
-    if ((!is_there && !peer->is_answering) || !give(peer) ||
-        (peer->is_answering && peer->sent == peer->out_size))
+    if ((!is_there && !peer->is_answering) || !give(peer)) {
         hang_up(peer);
+        return;
+    }
+    is_sent = peer->is_answering && peer->sent == peer->out_size;
+    if (is_sent && is_there && strncmp(peer->in, "GET /kept", 9) == 0) {
+        peer->is_answering = false;
+        peer->in_size = peer->out_size = peer->sent = 0;
+    } else if (is_sent) {
+        hang_up(peer);
+    }
 }
 
 static void serve_echo(struct peer *peer)

@@ -85,6 +85,8 @@ static const struct point_scenario scenarios[] = {
     {"example_resolve", NULL, true, 0},
     {"example_scrape", NULL, true, 32},
     {"example_scrape_urls", NULL, true, 2},
+    {"example_scrape_saved", NULL, true, 4},
+    {"example_http_get", NULL, true, 4},
     {"example_scrape_interrupted", NULL, true, 32},
     {"example_chain_interrupted", NULL, true, 0},
     {"example_echo_server", NULL, true, 2},
