@@ -169,6 +169,56 @@ static void assert_echo(void)
     assert_passes(f.server, f.client, "an answer");
 }
 
+static char byte_at(size_t place)
+{
+    return (char) (place * 31 + place / 251);
+}
+
+static ssize_t send_much(aloop *loop, void *arg)
+{
+    static char bytes[TOTAL];
+    ssize_t status = 0;
+
+    (void) loop;
+    for (size_t i = 0; i < TOTAL; i++)
+        bytes[i] = byte_at(i);
+    for (size_t i = 0, size; i < TOTAL && status >= 0; i += size) {
+        size = 1 + i % CHUNK;
+        if (size > TOTAL - i)
+            size = TOTAL - i;
+        status = aloop_await(aloop_stream_write(arg, bytes + i, size));
+    }
+    return status < 0 ? status : aloop_await(aloop_stream_shutdown(arg));
+}
+
+static ssize_t receive_much(aloop *loop, void *arg)
+{
+    static char bytes[CHUNK];
+    size_t size = 0, wrong = 0;
+    ssize_t n;
+
+    (void) loop;
+    while ((n = aloop_await(aloop_stream_read(arg, bytes, CHUNK))) > 0)
+        for (ssize_t i = 0; i < n; i++)
+            wrong += bytes[i] != byte_at(size++);
+    if (n < 0)
+        return n;
+    return wrong == 0 ? (ssize_t) size : ALOOP_EINVAL;
+}
+
+static void collect(aloop_stream *stream, const void *data, ssize_t size,
+                    void *arg)
+{
+    (void) stream;
+    (void) arg;
+    f.end = size;
+    if (size <= 0)
+        return;
+    assert_true((size_t) size <= sizeof f.got - f.got_size);
+    memcpy(f.got + f.got_size, data, (size_t) size);
+    f.got_size += (size_t) size;
+}
+
 /* Data. */
 
 static void both_ends_read_what_the_other_has_written(void **state)
@@ -191,6 +241,59 @@ static void what_is_put_before_the_handshake_arrives_after_it(void **state)
     assert_memory_equal(f.got, "early", 5);
 }
 
+static void large_transfers_run_in_both_directions(void **state)
+{
+    aloop_future *received[2];
+
+    (void) state;
+    handshake();
+    received[0] = aloop_spawn(f.loop, receive_much, f.client);
+    received[1] = aloop_spawn(f.loop, receive_much, f.server);
+    assert_int_equal(
+        await(aloop_gather(f.loop, aloop_spawn(f.loop, send_much, f.client),
+                           aloop_spawn(f.loop, send_much, f.server))),
+        0);
+    assert_int_equal(await(received[0]), TOTAL);
+    assert_int_equal(await(received[1]), TOTAL);
+}
+
+static void a_callback_is_given_plain_bytes(void **state)
+{
+    (void) state;
+    handshake();
+    f.end = 1;
+    assert_int_equal(aloop_stream_start(f.server, collect, NULL), 0);
+    assert_int_equal(aloop_stream_put(f.client, "to a callback", 13), 0);
+    assert_int_equal(await(aloop_stream_shutdown(f.client)), 0);
+    while (f.end > 0)
+        assert_true(aloop_step(f.loop, -1) >= 0);
+    assert_int_equal(f.end, 0);
+    assert_int_equal(f.got_size, 13);
+    assert_memory_equal(f.got, "to a callback", 13);
+}
+
+static void a_key_update_does_not_disturb_the_data(void **state)
+{
+    (void) state;
+    if (version != TLS1_3_VERSION)
+        skip();
+    handshake();
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(SSL_key_update(f.client_ssl, SSL_KEY_UPDATE_REQUESTED),
+                         1);
+        assert_echo();
+    }
+}
+
+/* The server of TLS 1.3 sends two tickets in front of its data. */
+static void a_context_cannot_make_reads_end_before_data(void **state)
+{
+    (void) state;
+    SSL_CTX_clear_mode(f.client_context, SSL_MODE_AUTO_RETRY);
+    handshake();
+    assert_passes(f.server, f.client, "behind the tickets");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -199,6 +302,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(both_ends_read_what_the_other_has_written),
         TEST(what_is_put_before_the_handshake_arrives_after_it),
+        TEST(large_transfers_run_in_both_directions),
+        TEST(a_callback_is_given_plain_bytes),
+        TEST(a_key_update_does_not_disturb_the_data),
+        TEST(a_context_cannot_make_reads_end_before_data),
     };
     int failed = 0;
 
