@@ -169,6 +169,13 @@ static void assert_echo(void)
     assert_passes(f.server, f.client, "an answer");
 }
 
+static void assert_read(aloop_stream *stream, int status)
+{
+    char byte;
+
+    assert_int_equal(await(aloop_stream_read(stream, &byte, 1)), status);
+}
+
 static char byte_at(size_t place)
 {
     return (char) (place * 31 + place / 251);
@@ -294,6 +301,78 @@ static void a_context_cannot_make_reads_end_before_data(void **state)
     assert_passes(f.server, f.client, "behind the tickets");
 }
 
+/* Updates the keys of the client, which demands that the server does so, too.
+ * TLS is asked for all records, and the stream then sends them. */
+static void demand_key_updates(int count)
+{
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(SSL_key_update(f.client_ssl, SSL_KEY_UPDATE_REQUESTED),
+                         1);
+        assert_int_equal(SSL_do_handshake(f.client_ssl), 1);
+    }
+    assert_int_equal(aloop_stream_filter_wake(f.client), 0);
+    assert_true(aloop_step(f.loop, 0) >= 0);
+}
+
+static void limit_buffer(const aloop_stream *stream, int option)
+{
+    int size = 32 * 1024;
+
+    assert_int_equal(setsockopt(aloop_stream_fd(stream), SOL_SOCKET, option,
+                                &size, sizeof size),
+                     0);
+}
+
+/* Data that wait for the client do not keep the server from reading, but
+ * answers do.  Without a limit 170 KiB would wait. */
+static void answers_wait_for_a_peer_that_does_not_read(void **state)
+{
+    static const char data[TOTAL];
+    size_t waiting;
+    aloop_future *read;
+    char byte;
+
+    (void) state;
+    if (version != TLS1_3_VERSION)
+        skip();
+    handshake();
+    assert_echo();
+    limit_buffer(f.client, SO_RCVBUF);
+    limit_buffer(f.server, SO_SNDBUF);
+    assert_int_equal(aloop_stream_put(f.server, data, TOTAL), 1);
+    read = aloop_stream_read(f.server, &byte, 1);
+    for (int i = 0; i < 16; i++)
+        demand_key_updates(250);
+    waiting = BIO_ctrl_pending(SSL_get_wbio(f.server_ssl));
+    assert_in_range(waiting, 128 * 1024, 150 * 1024);
+    assert_true(aloop_stream_put(f.client, "x", 1) >= 0);
+    assert_int_equal(await(aloop_stream_read_exactly(f.client, f.got, TOTAL)),
+                     TOTAL);
+    assert_int_equal(await(read), 1);
+}
+
+static void tls_runs_inside_of_tls(void **state)
+{
+    (void) state;
+    handshake();
+    handshake();
+    assert_echo();
+    assert_int_equal(await(aloop_stream_shutdown(f.client)), 0);
+    assert_read(f.server, 0);
+}
+
+static void errors_of_other_connections_are_not_taken_for_its_own(void **state)
+{
+    (void) state;
+    handshake();
+    ERR_raise(ERR_LIB_SSL, SSL_R_CERTIFICATE_VERIFY_FAILED);
+    assert_echo();
+    ERR_raise(ERR_LIB_SSL, SSL_R_UNEXPECTED_EOF_WHILE_READING);
+    aloop_stream_close(f.client);
+    f.client = NULL;
+    assert_read(f.server, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -306,6 +385,9 @@ int main(void)
         TEST(a_callback_is_given_plain_bytes),
         TEST(a_key_update_does_not_disturb_the_data),
         TEST(a_context_cannot_make_reads_end_before_data),
+        TEST(answers_wait_for_a_peer_that_does_not_read),
+        TEST(tls_runs_inside_of_tls),
+        TEST(errors_of_other_connections_are_not_taken_for_its_own),
     };
     int failed = 0;
 
