@@ -373,6 +373,74 @@ static void errors_of_other_connections_are_not_taken_for_its_own(void **state)
     assert_read(f.server, 0);
 }
 
+/* Ends. */
+
+static void the_other_direction_continues_after_a_shutdown(void **state)
+{
+    (void) state;
+    handshake();
+    assert_echo();
+    assert_int_equal(await(aloop_stream_shutdown(f.client)), 0);
+    assert_read(f.server, 0);
+    assert_passes(f.server, f.client, "more");
+    assert_int_equal(await(aloop_stream_shutdown(f.server)), 0);
+    assert_read(f.client, 0);
+}
+
+static void an_end_without_close_notify_is_an_error(void **state)
+{
+    (void) state;
+    handshake();
+    assert_int_equal(aloop_stream_put(f.server, "x", 1), 0);
+    SSL_set_quiet_shutdown(f.server_ssl, 1);
+    aloop_stream_close(f.server);
+    f.server = NULL;
+    assert_read(f.client, 1);
+    assert_read(f.client, ALOOP_ECONNRESET);
+    assert_string_equal(tls_error(f.client_ssl, ALOOP_ECONNRESET),
+                        "the peer has cut off TLS");
+}
+
+static void a_reset_is_an_error(void **state)
+{
+    (void) state;
+    handshake();
+    assert_echo();
+    aloop_stream_abort(f.server);
+    f.server = NULL;
+    assert_read(f.client, ALOOP_ECONNRESET);
+}
+
+static void a_reset_ends_a_transfer(void **state)
+{
+    aloop_future *sent;
+
+    (void) state;
+    handshake();
+    sent = aloop_spawn(f.loop, send_much, f.client);
+    assert_int_equal(await(aloop_stream_read_exactly(f.server, f.got, CHUNK)),
+                     CHUNK);
+    aloop_stream_abort(f.server);
+    f.server = NULL;
+    assert_true(await(sent) < 0);
+}
+
+/* The server of TLS 1.3 sends tickets that the client never reads. */
+static void a_client_that_only_writes_and_closes_loses_nothing(void **state)
+{
+    static const char bytes[TOTAL];
+    aloop_future *client = start_client();
+
+    (void) state;
+    assert_true(aloop_stream_put(f.client, bytes, TOTAL) >= 0);
+    assert_int_equal(await(start_server()), 0);
+    assert_int_equal(await(client), 0);
+    aloop_stream_close(f.client);
+    f.client = NULL;
+    assert_int_equal(
+        await(aloop_stream_read_to_end(f.server, f.got, sizeof f.got)), TOTAL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -388,6 +456,11 @@ int main(void)
         TEST(answers_wait_for_a_peer_that_does_not_read),
         TEST(tls_runs_inside_of_tls),
         TEST(errors_of_other_connections_are_not_taken_for_its_own),
+        TEST(the_other_direction_continues_after_a_shutdown),
+        TEST(an_end_without_close_notify_is_an_error),
+        TEST(a_reset_is_an_error),
+        TEST(a_reset_ends_a_transfer),
+        TEST(a_client_that_only_writes_and_closes_loses_nothing),
     };
     int failed = 0;
 
