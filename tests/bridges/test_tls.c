@@ -152,6 +152,14 @@ static void handshake(void)
     assert_handshakes(0, 0);
 }
 
+/* Expects that the client has refused the certificate for this reason. */
+static void assert_refused(const char *words)
+{
+    assert_handshakes(ALOOP_EPROTO, ALOOP_EPROTO);
+    assert_string_equal(tls_error(f.client_ssl, ALOOP_EPROTO), words);
+    assert_non_null(strstr(tls_error(f.server_ssl, ALOOP_EPROTO), "alert"));
+}
+
 static void assert_passes(aloop_stream *from, aloop_stream *to,
                           const char *text)
 {
@@ -441,6 +449,110 @@ static void a_client_that_only_writes_and_closes_loses_nothing(void **state)
         await(aloop_stream_read_to_end(f.server, f.got, sizeof f.got)), TOTAL);
 }
 
+/* Verification. */
+
+static void another_host_is_refused(void **state)
+{
+    (void) state;
+    f.settings.host = "other.test";
+    assert_refused("hostname mismatch");
+}
+
+static void a_numeric_address_can_be_the_host(void **state)
+{
+    (void) state;
+    f.settings.host = "127.0.0.1";
+    handshake();
+    assert_null(SSL_get_servername(f.server_ssl, TLSEXT_NAMETYPE_host_name));
+}
+
+static void another_address_is_refused(void **state)
+{
+    (void) state;
+    f.settings.host = "127.0.0.2";
+    assert_refused("IP address mismatch");
+}
+
+static void an_expired_certificate_is_refused(void **state)
+{
+    (void) state;
+    present(f.server_context, &expired);
+    assert_refused("certificate has expired");
+}
+
+static void a_self_signed_certificate_is_refused(void **state)
+{
+    (void) state;
+    present(f.server_context, &self_signed);
+    assert_refused("self-signed certificate");
+}
+
+static void a_client_that_trusts_none_refuses_all(void **state)
+{
+    (void) state;
+    SSL_CTX_free(f.client_context);
+    f.client_context = new_context(TLS_client_method());
+    assert_refused("unable to get local issuer certificate");
+}
+
+static void verification_can_be_turned_off(void **state)
+{
+    (void) state;
+    present(f.server_context, &self_signed);
+    f.settings = (tls_client){.is_unverified = true};
+    handshake();
+    assert_echo();
+}
+
+static void a_context_cannot_turn_verification_off(void **state)
+{
+    (void) state;
+    SSL_CTX_set_verify(f.client_context, SSL_VERIFY_NONE, NULL);
+    present(f.server_context, &self_signed);
+    assert_refused("self-signed certificate");
+}
+
+static void a_client_without_a_host_is_refused(void **state)
+{
+    static const char *const hosts[] = {NULL, ""};
+
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        f.settings.host = hosts[i];
+        f.client_ssl = (SSL *) &f;
+        assert_int_equal(await(start_client()), ALOOP_EINVAL);
+        assert_null(f.client_ssl);
+    }
+    assert_passes(f.client, f.server, "the stream is unchanged");
+}
+
+static void a_server_can_demand_a_certificate(void **state)
+{
+    (void) state;
+    SSL_CTX_set_verify(f.server_context,
+                       SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    trust(f.server_context, &authority);
+    present(f.client_context, &good);
+    handshake();
+    assert_echo();
+    assert_non_null(SSL_get0_peer_certificate(f.server_ssl));
+}
+
+/* In TLS 1.3 the client is done before the server has refused it. */
+static void a_client_without_a_demanded_certificate_is_refused(void **state)
+{
+    bool is_late = version == TLS1_3_VERSION;
+
+    (void) state;
+    SSL_CTX_set_verify(f.server_context,
+                       SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    assert_handshakes(is_late ? 0 : ALOOP_EPROTO, ALOOP_EPROTO);
+    assert_string_equal(tls_error(f.server_ssl, ALOOP_EPROTO),
+                        "peer did not return a certificate");
+    assert_read(f.client, ALOOP_EPROTO);
+    assert_non_null(strstr(tls_error(f.client_ssl, ALOOP_EPROTO), "alert"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -461,6 +573,17 @@ int main(void)
         TEST(a_reset_is_an_error),
         TEST(a_reset_ends_a_transfer),
         TEST(a_client_that_only_writes_and_closes_loses_nothing),
+        TEST(another_host_is_refused),
+        TEST(a_numeric_address_can_be_the_host),
+        TEST(another_address_is_refused),
+        TEST(an_expired_certificate_is_refused),
+        TEST(a_self_signed_certificate_is_refused),
+        TEST(a_client_that_trusts_none_refuses_all),
+        TEST(verification_can_be_turned_off),
+        TEST(a_context_cannot_turn_verification_off),
+        TEST(a_client_without_a_host_is_refused),
+        TEST(a_server_can_demand_a_certificate),
+        TEST(a_client_without_a_demanded_certificate_is_refused),
     };
     int failed = 0;
 
