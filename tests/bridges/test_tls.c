@@ -664,6 +664,100 @@ static void a_session_with_certificates_can_be_resumed(void **state)
     SSL_SESSION_free(session);
 }
 
+/* The handshake. */
+
+static void garbage_instead_of_a_handshake_is_an_error(void **state)
+{
+    static const char answer[] = "HTTP/1.1 400 Bad Request\r\n\r\n";
+    aloop_future *client = start_client();
+
+    (void) state;
+    assert_int_equal(aloop_stream_put(f.server, answer, sizeof answer - 1), 0);
+    assert_int_equal(await(client), ALOOP_EPROTO);
+    assert_string_equal(tls_error(f.client_ssl, ALOOP_EPROTO),
+                        "wrong version number");
+    assert_read(f.client, ALOOP_EPROTO);
+    assert_true(aloop_stream_put(f.client, "x", 1) < 0);
+}
+
+/* Sends bytes to the client that are not of TLS, and maybe the end. */
+static void send_raw(const char *bytes, size_t size, bool is_end)
+{
+    int fd = aloop_stream_fd(f.server);
+
+    assert_int_equal(send(fd, bytes, size, 0), size);
+    if (is_end)
+        assert_int_equal(shutdown(fd, SHUT_WR), 0);
+}
+
+static void wrong_records_behind_the_data_are_errors(void **state)
+{
+    static const char forged[5 + 32] = "\27\3\3\0\40";
+    static const struct {
+        const char *bytes;
+        size_t size;
+        bool is_end;
+        int status;
+    } cases[] = {
+        {forged, sizeof forged, false, ALOOP_EPROTO},
+        {"\27\3\3\377\377", 5, false, ALOOP_EPROTO}, /* Too long. */
+        {"garbage", 7, false, ALOOP_EPROTO},
+        {forged, sizeof forged - 1, true, ALOOP_ECONNRESET},
+        {forged, 1, true, ALOOP_ECONNRESET},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        handshake();
+        assert_passes(f.server, f.client, "data");
+        send_raw(cases[i].bytes, cases[i].size, cases[i].is_end);
+        assert_read(f.client, cases[i].status);
+        assert_true(aloop_stream_put(f.client, "x", 1) < 0);
+        close_both();
+        connect_both();
+    }
+}
+
+static void a_client_may_leave_behind_any_byte(void **state)
+{
+    char hello[1024];
+    SSL *ssl = SSL_new(f.client_context);
+    int size;
+
+    (void) state;
+    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    SSL_set_connect_state(ssl);
+    assert_int_equal(SSL_do_handshake(ssl), -1);
+    size = BIO_read(SSL_get_wbio(ssl), hello, sizeof hello);
+    SSL_free(ssl);
+    assert_in_range(size, 100, sizeof hello - 1);
+    for (int i = 0; i < size; i += 1 + i / 8) {
+        aloop_future *server = start_server();
+
+        if (i > 0)
+            assert_int_equal(aloop_stream_put(f.client, hello, (size_t) i), 0);
+        aloop_stream_close(f.client);
+        f.client = NULL;
+        assert_int_equal(await(server), ALOOP_ECONNRESET);
+        assert_string_equal(tls_error(f.server_ssl, ALOOP_ECONNRESET),
+                            "the peer has cut off TLS");
+        close_both();
+        connect_both();
+    }
+}
+
+static void a_request_of_http_is_recognised(void **state)
+{
+    static const char request[] = "GET / HTTP/1.0\r\n\r\n";
+    aloop_future *server = start_server();
+
+    (void) state;
+    assert_int_equal(aloop_stream_put(f.client, request, sizeof request - 1),
+                     0);
+    assert_int_equal(await(server), ALOOP_EPROTO);
+    assert_string_equal(tls_error(f.server_ssl, ALOOP_EPROTO), "http request");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -703,6 +797,10 @@ int main(void)
         TEST(ends_without_a_common_version_refuse_each_other),
         TEST(a_session_can_be_resumed),
         TEST(a_session_with_certificates_can_be_resumed),
+        TEST(garbage_instead_of_a_handshake_is_an_error),
+        TEST(wrong_records_behind_the_data_are_errors),
+        TEST(a_client_may_leave_behind_any_byte),
+        TEST(a_request_of_http_is_recognised),
     };
     int failed = 0;
 
