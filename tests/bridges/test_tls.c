@@ -758,6 +758,114 @@ static void a_request_of_http_is_recognised(void **state)
     assert_string_equal(tls_error(f.server_ssl, ALOOP_EPROTO), "http request");
 }
 
+static void an_end_in_the_handshake_is_an_error(void **state)
+{
+    aloop_future *client = start_client();
+
+    (void) state;
+    assert_int_equal(await(aloop_stream_shutdown(f.server)), 0);
+    assert_int_equal(await(client), ALOOP_ECONNRESET);
+}
+
+static void a_handshake_can_have_a_limit(void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_await(aloop_timeout(start_client(), ALOOP_MS(1))),
+                     ALOOP_ETIMEDOUT);
+    assert_read(f.client, ALOOP_ECONNABORTED);
+    assert_string_equal(tls_error(f.client_ssl, ALOOP_ETIMEDOUT),
+                        aloop_strerror(ALOOP_ETIMEDOUT));
+}
+
+static void a_cancelled_handshake_breaks_the_stream(void **state)
+{
+    aloop_future *client = start_client();
+
+    (void) state;
+    assert_true(aloop_step(f.loop, 0) >= 0);
+    assert_int_equal(aloop_cancel(client), 1);
+    assert_int_equal(await(client), ALOOP_EABORTED);
+    assert_read(f.client, ALOOP_ECONNABORTED);
+    aloop_stream_close(f.client);
+    f.client = NULL;
+    assert_int_equal(await(start_server()), ALOOP_ECONNRESET);
+}
+
+static void a_close_in_the_handshake_frees_everything(void **state)
+{
+    aloop_future *client = start_client();
+
+    (void) state;
+    assert_true(aloop_step(f.loop, 0) >= 0);
+    aloop_stream_close(f.client);
+    f.client = NULL;
+    assert_int_equal(await(client), ALOOP_EABORTED);
+}
+
+static void no_tls_is_started_on_a_stream_that_is_read(void **state)
+{
+    char byte;
+    aloop_future *read = aloop_stream_read(f.client, &byte, 1);
+
+    (void) state;
+    f.client_ssl = (SSL *) &f;
+    assert_int_equal(await(start_client()), ALOOP_EBUSY);
+    assert_null(f.client_ssl);
+    assert_string_equal(tls_error(NULL, ALOOP_EBUSY),
+                        aloop_strerror(ALOOP_EBUSY));
+    assert_int_equal(aloop_stream_put(f.server, "x", 1), 0);
+    assert_int_equal(await(read), 1);
+}
+
+/* The first message of the handshake arrives together with the command. */
+static void tls_can_begin_behind_a_command(void **state)
+{
+    aloop_future *client, *server;
+    char line[64];
+
+    (void) state;
+    assert_int_equal(aloop_stream_put(f.client, "STARTTLS\n", 9), 0);
+    client = start_client();
+    for (int i = 0; i < 3; i++)
+        assert_true(aloop_step(f.loop, 0) >= 0);
+    assert_int_equal(
+        await(aloop_stream_read_until(f.server, line, sizeof line, "\n", 1)),
+        9);
+    server = start_server();
+    assert_int_equal(await(server), 0);
+    assert_int_equal(await(client), 0);
+    assert_echo();
+}
+
+static void start_behind_command(aloop_stream *stream, const void *data,
+                                 ssize_t size, void *arg)
+{
+    aloop_future **ret_server = arg;
+
+    assert_true(size > 9);
+    assert_int_equal(
+        aloop_stream_unread(stream, (const char *) data + 9, (size_t) size - 9),
+        0);
+    assert_int_equal(aloop_stream_stop(stream), 0);
+    *ret_server = start_server();
+}
+
+static void a_callback_can_begin_tls_behind_a_command(void **state)
+{
+    aloop_future *client, *server = NULL;
+
+    (void) state;
+    assert_int_equal(aloop_stream_put(f.client, "STARTTLS\n", 9), 0);
+    client = start_client();
+    for (int i = 0; i < 3; i++)
+        assert_true(aloop_step(f.loop, 0) >= 0);
+    assert_int_equal(
+        aloop_stream_start(f.server, start_behind_command, &server), 0);
+    assert_int_equal(await(client), 0);
+    assert_int_equal(await(server), 0);
+    assert_echo();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -801,6 +909,13 @@ int main(void)
         TEST(wrong_records_behind_the_data_are_errors),
         TEST(a_client_may_leave_behind_any_byte),
         TEST(a_request_of_http_is_recognised),
+        TEST(an_end_in_the_handshake_is_an_error),
+        TEST(a_handshake_can_have_a_limit),
+        TEST(a_cancelled_handshake_breaks_the_stream),
+        TEST(a_close_in_the_handshake_frees_everything),
+        TEST(no_tls_is_started_on_a_stream_that_is_read),
+        TEST(tls_can_begin_behind_a_command),
+        TEST(a_callback_can_begin_tls_behind_a_command),
     };
     int failed = 0;
 
