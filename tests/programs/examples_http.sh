@@ -151,3 +151,29 @@ check_example_scrape() {
     grep -q '/page: saving: ' "$work/out" || fail "the link is not told"
     [ "$(cat "$work/victim")" = kept ] || fail "a link was followed"
 }
+
+# The program has the bridge tls.
+check_example_https() {
+    local certificate=$work/certificate urls i
+    need_tool openssl
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test \
+        -addext 'subjectAltName=DNS:localhost,IP:127.0.0.1' \
+        -keyout "$work/key" -out "$certificate" 2>"$work/err" ||
+        fail "openssl makes no certificate"
+    cat "$work/key" >>"$certificate"
+    start_nginx "$certificate"
+    urls=()
+    for ((i = 0; i < 50; i++)); do
+        urls+=("https://localhost:$port/page")
+    done
+    SSL_CERT_FILE=$certificate timeout 60 "$@" -n 2 "${urls[@]}" \
+        >"$work/out" 2>"$work/err" || fail "exit status $?"
+    grep -q '^50 of 50 pages, 51200 bytes in ' "$work/out" ||
+        fail "not all pages were fetched"
+    [ "$(cut -d' ' -f1 "$work/access" | sort -u | wc -l)" -le 2 ] ||
+        fail "the connections were not kept"
+    timeout 60 "$@" "https://localhost:$port/page" >"$work/out" 2>"$work/err"
+    [ $? -eq 1 ] || fail "an unknown certificate was accepted"
+    grep -q '/page: starting TLS: self-signed certificate$' "$work/out" ||
+        fail "the reason of the error is not told"
+}
