@@ -647,4 +647,5 @@ check_example_copy_interrupt() {
 . "$here/examples_udp.sh"
 . "$here/examples_http.sh"
 . "$here/examples_httpd.sh"
+. "$here/examples_tls.sh"
 "check_$name" "$@"
