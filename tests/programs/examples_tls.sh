@@ -75,3 +75,39 @@ check_example_tls_server() {
         fail "wrong message about a certificate"
     "$@" --help | grep -q '^usage: tls_server' || fail "there is no help"
 }
+
+refused() { # WORDS CLIENT...
+    local words=$1
+    shift
+    timeout 60 "$@" >"$work/out" 2>"$work/err" </dev/null
+    [ $? -eq 1 ] || fail "wrong exit status of a refusal"
+    grep -q "^tls_client: .* port $port: TLS: $words\$" "$work/err" ||
+        fail "the reason is not $words"
+}
+
+# The server of OpenSSL answers each line with its reverse.
+check_example_tls_client() {
+    local version
+    command -v openssl >/dev/null || exit 77
+    make_certificate
+    for version in -tls1_2 -tls1_3; do
+        : >"$work/server"
+        timeout 60 openssl s_server -accept 127.0.0.1:0 -rev $version \
+            -cert "$work/cert" -key "$work/key" >"$work/server" 2>&1 &
+        server=$!
+        wait_for_line '^ACCEPT ' "$work/server" "$server"
+        port=$(sed -n 's/^ACCEPT .*://p' "$work/server")
+        expect $'cba\nfed\n' timeout 60 "$@" -C "$work/cert" localhost \
+            "$port" < <(printf 'abc\ndef\n')
+        kill "$server"
+        wait "$server" 2>/dev/null
+        server=
+    done
+    timeout 60 "$@" localhost "$port" >"$work/out" 2>"$work/err" </dev/null
+    [ $? -eq 1 ] || fail "wrong exit status without a server"
+    grep -q "^tls_client: localhost port $port: connect: " "$work/err" ||
+        fail "wrong message without a server"
+    "$@" extra >"$work/out" 2>&1
+    [ $? -eq 2 ] || fail "wrong usage has another exit status"
+    "$@" --help | grep -q '^usage: tls_client' || fail "there is no help"
+}
