@@ -648,4 +648,6 @@ check_example_copy_interrupt() {
 . "$here/examples_http.sh"
 . "$here/examples_httpd.sh"
 . "$here/examples_tls.sh"
+. "$here/examples_apis.sh"
+
 "check_$name" "$@"
