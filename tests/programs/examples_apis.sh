@@ -73,6 +73,7 @@ check_example_two_apis() {
     slow=https://localhost:$port
     good="$one/one: user.name: \"Ann\""$'\n'
     check_example_two_apis_good "$@"
+    check_example_two_apis_json "$@"
 }
 
 check_example_two_apis_good() {
@@ -88,4 +89,23 @@ $two/two: size: 1.5
 " '' "$@" -f 1:user.name "$one/one" "$two/two"
     asks 0 "$good$two/long: user.name: \"Long\""$'\n' '' \
         "$@" -f user.name "$one/one" "$two/long"
+}
+
+# The other document is printed nevertheless.
+check_example_two_apis_json() {
+    asks 1 "$good" "two_apis: $two/two: there is no field size.0
+two_apis: $two/two: there is no field user.first
+" "$@" -f 1:user.name -f 2:size.0 -f 2:user.first "$one/one" "$two/two"
+    asks 1 "$good" "two_apis: $two/bad: parsing: line 2, column 2: \
+invalid token near '?'
+" "$@" -f user.name "$one/one" "$two/bad"
+    asks 1 "$good" "two_apis: $two/cut: parsing: line 2, column 0: \
+'}' expected near end of file
+" "$@" -f user.name "$two/cut" "$one/one"
+    asks 1 "$good" "two_apis: $two/deep: parsing: it has too many \
+levels
+" "$@" -f user.name "$one/one" "$two/deep"
+    asks 1 "$good" "two_apis: $two/none: parsing: line 1, column 0: \
+unexpected token near end of file
+" "$@" -f user.name "$one/one" "$two/none"
 }
