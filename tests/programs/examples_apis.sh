@@ -74,6 +74,8 @@ check_example_two_apis() {
     good="$one/one: user.name: \"Ann\""$'\n'
     check_example_two_apis_good "$@"
     check_example_two_apis_json "$@"
+    check_example_two_apis_http "$@"
+    check_example_two_apis_end "$@"
 }
 
 check_example_two_apis_good() {
@@ -108,4 +110,52 @@ levels
     asks 1 "$good" "two_apis: $two/none: parsing: line 1, column 0: \
 unexpected token near end of file
 " "$@" -f user.name "$one/one" "$two/none"
+}
+
+check_example_two_apis_http() {
+    asks 1 "$good" "two_apis: $two/missing: status 404"$'\n' \
+        "$@" -f user.name "$one/one" "$two/missing"
+    asks 1 "$good" "two_apis: $two/large: reading the body: the page is \
+larger than the limit
+" "$@" -m 1 -f user.name "$one/one" "$two/large"
+    asks 1 "$good" "two_apis: https://localhost:1/: connecting: connection \
+refused
+" "$@" -f user.name https://localhost:1/ "$one/one"
+    asks 1 '' "two_apis: ftp://localhost/: checking the request: not a valid \
+http:// URL
+two_apis: x: checking the request: not a valid http:// URL
+" "$@" ftp://localhost/ x
+    asks 1 "$good" "two_apis: $slow/: reading the header: timed out"$'\n' \
+        "$@" -t $((2 * ${ALOOP_TEST_PATIENCE:-1})) -f user.name "$one/one" \
+        "$slow/"
+    limited "$@" "$one/one" "$two/two" >"$work/out" 2>"$work/err"
+    [ $? -eq 1 ] || fail "an unknown certificate was accepted"
+    [ ! -s "$work/out" ] || fail "prints what an unknown server sends"
+    [ "$(grep -c ': starting TLS: ' "$work/err")" -eq 2 ] ||
+        fail "the step of the errors is not told"
+}
+
+# An interrupt while one of the answers is awaited, and wrong usage.
+check_example_two_apis_end() {
+    local status
+    SSL_CERT_FILE=$work/cert "$@" -t 100 "$one/one" "$slow/interrupted" \
+        >"$work/out" 2>"$work/err" &
+    server=$!
+    until_file_has "$work/third" 'GET /interrupted HTTP/1.1'
+    end_with TERM 130
+    [ -z "$(cat "$work/out" "$work/err")" ] ||
+        fail "prints something after SIGTERM"
+    if [ -c /dev/full ]; then
+        SSL_CERT_FILE=$work/cert limited "$@" "$one/one" "$two/two" \
+            >/dev/full 2>"$work/err"
+        [ $? -eq 1 ] || fail "a full disk has another exit status"
+        grep -q '^two_apis: cannot write' "$work/err" ||
+            fail "a full disk is not told"
+    fi
+    for status in "$one/one" "-f a" "-t 0 a b" "-m 65 a b" "-x a b" "a b c"; do
+        # shellcheck disable=SC2086
+        "$@" $status >"$work/out" 2>"$work/err"
+        [ $? -eq 2 ] || fail "wrong usage has another exit status: $status"
+    done
+    "$@" --help | grep -q '^usage: two_apis' || fail "--help prints no usage"
 }
