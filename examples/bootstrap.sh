@@ -21,6 +21,9 @@ pkg-config pkg-config pkgconf-pkg-config pkgconf pkgconf pkgconf pkgconf
 cmocka     libcmocka-dev libcmocka-devel cmocka-dev cmocka cmocka cmocka
 valgrind   valgrind valgrind,valgrind-devel valgrind,valgrind-dev valgrind - -
 libuv      libuv1-dev libuv-devel libuv-dev libuv libuv libuv
+libssl     libssl-dev openssl-devel openssl-dev openssl openssl@3 openssl
+openssl    openssl openssl openssl openssl openssl@3 openssl
+jansson    libjansson-dev jansson-devel jansson-dev jansson jansson jansson
 aarch64    gcc-aarch64-linux-gnu,libc6-dev-arm64-cross - - - - -
 riscv64    gcc-riscv64-linux-gnu,libc6-dev-riscv64-cross - - - - -
 qemu-aarch64 qemu-user qemu-user qemu-aarch64 qemu-user - -
@@ -29,6 +32,15 @@ gdb        gdb gdb gdb gdb gdb gdb
 spin       spin - - - - spin
 file       file file file file - -
 npm        npm npm npm npm node npm
+ncat       ncat nmap-ncat nmap-ncat nmap nmap nmap
+socat      socat socat socat socat socat socat
+iperf3     iperf3 iperf3 iperf3 iperf3 iperf3 iperf3
+dnsmasq    dnsmasq-base dnsmasq dnsmasq dnsmasq dnsmasq dnsmasq
+nginx      nginx-light nginx nginx nginx nginx nginx
+curl       curl curl curl curl curl curl
+wrk        wrk - wrk wrk wrk wrk
+ab         apache2-utils httpd-tools apache2-utils apache httpd apache24
+h2load     nghttp2-client nghttp2 nghttp2 nghttp2 nghttp2 nghttp2
 clang-tidy clang-tidy clang-tools-extra clang-extra-tools clang llvm llvm
 cppcheck   cppcheck cppcheck cppcheck cppcheck cppcheck cppcheck
 clang-format-14 clang-format-14 - - - - -
@@ -82,9 +94,14 @@ has() { # TOOL
     pkg-config) command -v pkg-config >/dev/null ;;
     cmocka) pkg-config --exists cmocka 2>/dev/null ;;
     libuv) pkg-config --exists libuv 2>/dev/null ;;
+    libssl) pkg-config --exists 'libssl >= 3.0' 2>/dev/null ;;
+    jansson) pkg-config --exists 'jansson >= 2.11' 2>/dev/null ;;
     valgrind)
         command -v valgrind >/dev/null &&
             links "$compiler" "" valgrind/valgrind.h
+        ;;
+    dnsmasq | nginx)
+        PATH=$PATH:/usr/sbin:/usr/local/sbin command -v "$1" >/dev/null
         ;;
     aarch64 | riscv64) links "$1-linux-gnu-gcc" "" ;;
     *) command -v "$1" >/dev/null ;;
