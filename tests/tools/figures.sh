@@ -18,6 +18,7 @@ gcc [0-9.]+|gcc -fanalyzer|0 findings
 clang-tidy [0-9.]+|clang-tidy|0 findings
 cppcheck [0-9.]+|cppcheck|0 findings
 clang-format [0-9.]+|clang-format|0 findings
+bridge [a-z_]+||
 interruptions|interruptions|as many calls ended as programs run
 '
 

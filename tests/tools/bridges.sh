@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Counts the lines of code of each bridge: those of its .c file that are neither
+# empty nor only a comment.  A bridge is a module of examples/bridges with a
+# header.  Fails if one has more than LIMIT lines, because a bridge is meant to
+# be read and copied.
+#
+#     usage: tests/tools/bridges.sh [LIMIT]
+set -u
+limit=${1:-150}
+failed=0
+cd "$(dirname "${BASH_SOURCE[0]}")/../../examples/bridges" || exit 1
+for header in *.h; do
+    name=${header%.h}
+    lines=$(awk '
+        {
+            while (match($0, /\/\*([^*]|\*+[^*\/])*\*+\//))
+                $0 = substr($0, 1, RSTART - 1) substr($0, RSTART + RLENGTH)
+            if (inside && sub(/^.*\*\//, ""))
+                inside = 0
+            else if (inside)
+                next
+            if (sub(/\/\*.*/, ""))
+                inside = 1
+            count += /[^ ]/
+        }
+        END { print count + 0 }' "$name.c")
+    echo "bridge $name: $lines lines of code [bar: at most $limit]"
+    [ "$lines" -le "$limit" ] || failed=1
+done
+exit $failed
