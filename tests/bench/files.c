@@ -1,5 +1,6 @@
-/* Reads of cached files, by hand with pread().  The file is in the working
- * directory, whose file system decides what is possible without a thread. */
+/* Reads of files, by hand with open(), fstat(), pread() and close().  The file
+ * is in the working directory, whose file system decides what is possible
+ * without a thread. */
 
 #define _GNU_SOURCE
 
@@ -10,25 +11,37 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
-enum { READS = 50000 };
+enum { READS = 50000, WHOLE_READS = 20000, COLD_READS = 100 };
 
-static void hand_read(const char *path, void *buffer, size_t count)
+/* The kernel does not read ahead for reads that are so far from each other. */
+enum { COLD_STEP = 64 << 10 };
+
+static void hand_read(const struct reads *reads)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(reads->path, O_RDONLY | O_CLOEXEC);
 
-    for (size_t i = 0; i < count; i++)
-        fail_if(pread(fd, buffer, READ_SIZE, 0) != READ_SIZE, "pread");
+    for (size_t i = 0; i < reads->count; i++)
+        fail_if(pread(fd, reads->buffer, READ_SIZE, read_offset(reads, i)) !=
+                    READ_SIZE,
+                "pread");
     close(fd);
 }
 
-struct reads {
-    const char *path;
-    void *buffer;
-    size_t count;
-};
+static void hand_whole(const struct reads *reads)
+{
+    for (size_t i = 0; i < reads->count; i++) {
+        int fd = open(reads->path, O_RDONLY | O_CLOEXEC);
+        struct stat found;
+
+        fail_if(fstat(fd, &found) < 0 || found.st_size != READ_SIZE, "fstat");
+        fail_if(pread(fd, reads->buffer, READ_SIZE, 0) != READ_SIZE, "pread");
+        close(fd);
+    }
+}
 
 static ssize_t do_reads(aloop *loop, void *arg)
 {
@@ -40,43 +53,128 @@ static ssize_t do_reads(aloop *loop, void *arg)
         "open");
     for (size_t i = 0; i < reads->count; i++)
         fail_if(aloop_await(aloop_file_read_at(file, reads->buffer, READ_SIZE,
-                                               0)) != READ_SIZE,
+                                               read_offset(reads, i))) !=
+                    READ_SIZE,
                 "read");
     aloop_file_close(file);
     return 0;
 }
 
-static void aloop_read(const char *path, void *buffer, size_t count)
+static void aloop_read(const struct reads *reads)
 {
-    struct reads reads = {path, buffer, count};
+    struct reads copy = *reads;
 
-    fail_if(aloop_main(do_reads, &reads) < 0, "reads");
+    fail_if(aloop_main(do_reads, &copy) < 0, "reads");
 }
 
-static const files_peer peers[PEERS] = {
-    [HAND] = hand_read,
-    [ALOOP] = aloop_read,
+static ssize_t do_whole_reads(aloop *loop, void *arg)
+{
+    const struct reads *reads = arg;
+    void *data;
+
+    for (size_t i = 0; i < reads->count; i++) {
+        fail_if(aloop_await(aloop_fs_read_file(loop, reads->path, READ_SIZE,
+                                               &data)) != READ_SIZE,
+                "read");
+        aloop_data_free(loop, data);
+    }
+    return 0;
+}
+
+static void aloop_whole(const struct reads *reads)
+{
+    struct reads copy = *reads;
+
+    fail_if(aloop_main(do_whole_reads, &copy) < 0, "reads");
+}
+
+/* A row of the table. */
+struct kind {
+    const char *text; /* The file system is added. */
+    enum aim aim;
+    double limit;
+    size_t count; /* Of reads in a slice. */
+    size_t step;  /* From one read to the next; 0: the file is cached. */
+    files_peer peers[PEERS];
+};
+
+static const struct kind kinds[] = {
+    {
+        .text = "cached read of 4 KiB",
+        .aim = AIM_RATIO,
+        .limit = 1.3,
+        .count = READS,
+        .peers =
+            {
+                [HAND] = hand_read,
+                [ALOOP] = aloop_read,
 #ifdef BENCH_UV
-    [UV] = files_uv,
+                [UV] = files_uv,
 #endif
+            },
+    },
+    {
+        .text = "cached file of 4 KiB",
+        .aim = AIM_RATIO,
+        .limit = 2,
+        .count = WHOLE_READS,
+        .peers =
+            {
+                [HAND] = hand_whole,
+                [ALOOP] = aloop_whole,
+#ifdef BENCH_UV
+                [UV] = files_uv_whole,
+#endif
+            },
+    },
+    {
+        .text = "cold read of 4 KiB",
+        .aim = AIM_UV,
+        .limit = 1,
+        .count = COLD_READS,
+        .step = COLD_STEP,
+        .peers =
+            {
+                [HAND] = hand_read,
+                [ALOOP] = aloop_read,
+#ifdef BENCH_UV
+                [UV] = files_uv,
+#endif
+            },
+    },
 };
 
 struct load {
     files_peer peer;
-    const char *path;
+    struct reads reads;
 };
+
+/* Removes the file from the page cache. */
+static void make_cold(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    fail_if(fd < 0 || fsync(fd) < 0 ||
+                posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0,
+            "emptying the cache");
+    close(fd);
+}
 
 static void run_load(const void *arg, double *results)
 {
     static _Alignas(64) char buffer[READ_SIZE];
-    const struct load *load = arg;
-    int64_t begin_ns = cpu_ns();
+    struct load load = *(const struct load *) arg;
+    int64_t begin_ns;
 
-    load->peer(load->path, buffer, READS);
-    results[0] = (double) (cpu_ns() - begin_ns) / READS;
+    load.reads.buffer = buffer;
+    if (load.reads.step > 0)
+        make_cold(load.reads.path);
+    begin_ns = cpu_ns();
+    load.peer(&load.reads);
+    results[0] = (double) (cpu_ns() - begin_ns) / (double) load.reads.count;
 }
 
-static const char *file_system(void)
+const char *file_system(void)
 {
     static const struct {
         unsigned long type;
@@ -94,12 +192,25 @@ static const char *file_system(void)
     return "another file system";
 }
 
-static void measure(struct bench *bench, struct row *row, const char *path)
+void make_file(char *path, size_t size)
+{
+    static const char data[READ_SIZE];
+    int fd = mkstemp(path);
+
+    fail_if(fd < 0, "mkstemp");
+    for (size_t done = 0; done < size; done += sizeof data)
+        fail_if(write(fd, data, sizeof data) != sizeof data, "write");
+    close(fd);
+}
+
+static void measure(struct bench *bench, const struct kind *kind,
+                    struct row *row, const char *path)
 {
     for (int round = 0; round < bench->rounds; round++) {
         for (int turn = 0; turn < PEERS; turn++) {
             enum peer peer = peer_at(round, turn);
-            struct load load = {peers[peer], path};
+            struct load load = {kind->peers[peer],
+                                {path, NULL, kind->count, kind->step}};
             double result;
 
             if (load.peer != NULL && in_child(run_load, &load, &result, 1))
@@ -109,19 +220,21 @@ static void measure(struct bench *bench, struct row *row, const char *path)
     row_print(bench, row);
 }
 
-void bench_files(struct bench *bench)
+static void bench_kind(struct bench *bench, const struct kind *kind)
 {
-    static const char data[READ_SIZE];
     char path[] = "aloop_bench.XXXXXX", name[64];
-    struct row row = {.work = name, .aim = AIM_RATIO, .limit = 1.3};
-    int fd;
+    struct row row = {.work = name, .aim = kind->aim, .limit = kind->limit};
 
-    snprintf(name, sizeof name, "cached read of 4 KiB, %s", file_system());
+    snprintf(name, sizeof name, "%s, %s", kind->text, file_system());
     if (!is_wanted(bench, name))
         return;
-    fd = mkstemp(path);
-    fail_if(fd < 0 || write(fd, data, sizeof data) != READ_SIZE, "a file");
-    close(fd);
-    measure(bench, &row, path);
+    make_file(path, READ_SIZE + kind->count * kind->step);
+    measure(bench, kind, &row, path);
     unlink(path);
+}
+
+void bench_files(struct bench *bench)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        bench_kind(bench, &kinds[i]);
 }
