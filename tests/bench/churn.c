@@ -55,7 +55,7 @@ void bench_churn(struct bench *bench)
     for (enum peer peer = HAND; peer < PEERS; peer++) {
         if (!server_exists(bench, peer))
             continue;
-        server_start(&servers[peer], peer, false);
+        server_start(&servers[peer], peer, OVER_TCP, false, NULL);
         churn_for(&servers[peer], 5000000);
         count(&servers[peer], peer, &calls);
     }

@@ -17,12 +17,17 @@ enum { MESSAGE_SIZE = 64, CHUNK_SIZE = 64 * 1024 };
 
 /* Shared with the measuring process. */
 struct server_report {
-    atomic_int port;             /* 0 until it listens. */
+    char path[64];               /* Of a Unix socket; empty: TCP. */
+    atomic_int port;             /* 0 until it listens; 1: the path. */
     _Atomic(int64_t) user_bytes; /* Allocated now. */
+    /* NULL, or a file that the server reads again and again, CHUNK_SIZE bytes
+     * at a time. */
+    const char *read_path;
+    bool has_filter; /* Libaloop only: streams get the filter identity. */
 };
 
-/* Each of these serves on 127.0.0.1 until it is killed.  None of them
- * returns. */
+/* Each of these serves on 127.0.0.1, or on the path of the report, until it is
+ * killed.  None of them returns. */
 void echo_epoll(struct server_report *report, bool framed);
 void echo_aloop(struct server_report *report, bool framed);
 void echo_uv(struct server_report *report, bool framed);

@@ -2,11 +2,13 @@
 
 #include "echo.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include <aloop.h>
 
 #include "bench.h"
+#include "identity.h"
 
 struct server {
     struct server_report *report;
@@ -59,6 +61,8 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
     struct connection *connection;
 
     (void) listener;
+    if (server->report->has_filter)
+        identity_put_on(stream);
     if (!server->framed) {
         aloop_stream_start(stream, on_data, NULL);
         return;
@@ -70,6 +74,24 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
     aloop_stream_start(stream, on_framed, connection);
 }
 
+/* A task that reads the file from its start to its end, again and again. */
+static ssize_t read_always(aloop *loop, void *arg)
+{
+    static _Alignas(64) char chunk[CHUNK_SIZE];
+    int64_t offset = 0;
+    ssize_t n = 0;
+    aloop_file *file;
+
+    fail_if(aloop_await(aloop_file_open(loop, arg, O_RDONLY, 0, &file)) < 0,
+            "open");
+    while (n >= 0) {
+        offset = n == sizeof chunk ? offset + n : 0;
+        n = aloop_await(aloop_file_read_at(file, chunk, sizeof chunk, offset));
+    }
+    fail_if(true, "reading with libaloop");
+    return n;
+}
+
 void echo_aloop(struct server_report *report, bool framed)
 {
     aloop_options options = {.size = sizeof options,
@@ -77,12 +99,21 @@ void echo_aloop(struct server_report *report, bool framed)
                              .resize_context = report};
     struct server server = {report, framed};
     aloop *loop = aloop_new(&options);
+    bool is_unix = report->path[0] != '\0';
     aloop_listener *listener;
+    void *path;
 
-    fail_if(loop == NULL || aloop_tcp_listen(loop, "127.0.0.1", "0", on_stream,
-                                             &server, &listener) < 0,
+    fail_if(loop == NULL ||
+                (is_unix ? aloop_unix_listen(loop, report->path, on_stream,
+                                             &server, &listener)
+                         : aloop_tcp_listen(loop, "127.0.0.1", "0", on_stream,
+                                            &server, &listener)) < 0,
             "listening with libaloop");
-    atomic_store(&report->port, aloop_listener_port(listener));
+    atomic_store(&report->port, is_unix ? 1 : aloop_listener_port(listener));
+    if (report->read_path != NULL) {
+        path = (void *) (uintptr_t) report->read_path;
+        aloop_detach(aloop_spawn(loop, read_always, path));
+    }
     aloop_run(loop);
     exit(1);
 }

@@ -9,16 +9,18 @@
 #include "echo.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "bench.h"
 
-enum { EVENTS = 256, ROUNDS = 4 };
+enum { EVENTS = 256, ROUNDS = 4, TURN_READS = 4 };
 
 struct connection {
     int fd;
@@ -32,6 +34,8 @@ struct server {
     struct server_report *report;
     int epoll_fd;
     int listen_fd;
+    int read_fd; /* The file to be read all the time, or -1. */
+    int64_t read_offset;
     bool framed;
     size_t gathered;
     char in[CHUNK_SIZE];
@@ -146,6 +150,21 @@ static bool readable(struct server *server, struct connection *connection)
     return true;
 }
 
+static void open_unix_listener(struct server *server)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    memcpy(address.sun_path, server->report->path, sizeof server->report->path);
+    server->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    fail_if(server->listen_fd < 0 ||
+                bind(server->listen_fd, (void *) &address, sizeof address) <
+                    0 ||
+                listen(server->listen_fd, 4096) < 0,
+            "listening by hand");
+    watch(server, EPOLL_CTL_ADD, server->listen_fd, EPOLLIN, NULL);
+    atomic_store(&server->report->port, 1);
+}
+
 static void open_listener(struct server *server)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
@@ -165,6 +184,20 @@ static void open_listener(struct server *server)
     atomic_store(&server->report->port, ntohs(address.sin_port));
 }
 
+/* Reads as many bytes of the file as libaloop does in a turn. */
+static void read_some(struct server *server)
+{
+    static _Alignas(64) char chunk[CHUNK_SIZE];
+
+    for (int i = 0; i < TURN_READS; i++) {
+        ssize_t n =
+            pread(server->read_fd, chunk, sizeof chunk, server->read_offset);
+
+        fail_if(n < 0, "reading by hand");
+        server->read_offset = n == sizeof chunk ? server->read_offset + n : 0;
+    }
+}
+
 void echo_epoll(struct server_report *report, bool framed)
 {
     struct server *server = malloc(sizeof *server);
@@ -175,9 +208,17 @@ void echo_epoll(struct server_report *report, bool framed)
     server->framed = framed;
     server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     fail_if(server->epoll_fd < 0, "epoll_create1");
-    open_listener(server);
+    server->read_fd = -1;
+    server->read_offset = 0;
+    if (report->read_path != NULL)
+        server->read_fd = open(report->read_path, O_RDONLY | O_CLOEXEC);
+    if (report->path[0] != '\0')
+        open_unix_listener(server);
+    else
+        open_listener(server);
     for (;;) {
-        int count = epoll_wait(server->epoll_fd, events, EVENTS, -1);
+        int count = epoll_wait(server->epoll_fd, events, EVENTS,
+                               server->read_fd >= 0 ? 0 : -1);
 
         for (int i = 0; i < count; i++) {
             struct connection *connection = events[i].data.ptr;
@@ -188,5 +229,7 @@ void echo_epoll(struct server_report *report, bool framed)
                                                 : readable(server, connection)))
                 drop(server, connection);
         }
+        if (server->read_fd >= 0)
+            read_some(server);
     }
 }

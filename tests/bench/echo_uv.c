@@ -5,6 +5,7 @@
 
 #include "echo.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 
@@ -12,8 +13,15 @@
 
 #include "bench.h"
 
+/* libuv initialises a union of the same size for both kinds of sockets. */
+union socket {
+    uv_stream_t stream;
+    uv_tcp_t tcp;
+    uv_pipe_t pipe;
+};
+
 struct connection {
-    uv_tcp_t tcp; /* Must be first. */
+    union socket socket; /* Must be first. */
     struct partial partial;
 };
 
@@ -98,38 +106,96 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
 
 static void on_connection(uv_stream_t *listener, int status)
 {
-    size_t size = is_framed ? sizeof(struct connection) : sizeof(uv_tcp_t);
+    bool is_unix = server_report->path[0] != '\0';
+    size_t size = is_framed ? sizeof(struct connection)
+                  : is_unix ? sizeof(uv_pipe_t)
+                            : sizeof(uv_tcp_t);
     struct connection *connection = uv_alloc(size);
 
     (void) status;
     if (is_framed)
         connection->partial.size = 0;
-    uv_tcp_init(listener->loop, &connection->tcp);
+    if (is_unix)
+        uv_pipe_init(listener->loop, &connection->socket.pipe, 0);
+    else
+        uv_tcp_init(listener->loop, &connection->socket.tcp);
     if (uv_accept(listener, (uv_stream_t *) connection) == 0)
         uv_read_start((uv_stream_t *) connection, on_alloc, on_read);
     else
         uv_close((uv_handle_t *) connection, on_closed);
 }
 
-void echo_uv(struct server_report *report, bool framed)
+/* Reads of the file, each of which starts the next one in its callback. */
+static struct {
+    uv_fs_t request;
+    uv_file file;
+    char chunk[CHUNK_SIZE];
+    int64_t offset;
+} always;
+
+static void read_always(uv_fs_t *request)
+{
+    uv_buf_t buffer = uv_buf_init(always.chunk, CHUNK_SIZE);
+    uv_loop_t *loop = request->loop;
+
+    fail_if(request->result < 0, "reading with libuv");
+    if (request->result == CHUNK_SIZE)
+        always.offset += CHUNK_SIZE;
+    else
+        always.offset = 0;
+    uv_fs_req_cleanup(request);
+    uv_fs_read(loop, request, always.file, &buffer, 1, always.offset,
+               read_always);
+}
+
+static void begin_reads(uv_fs_t *request)
+{
+    always.file = (uv_file) request->result;
+    read_always(request);
+}
+
+static int listen_on_path(uv_loop_t *loop, union socket *listener)
+{
+    fail_if(uv_pipe_init(loop, &listener->pipe, 0) < 0 ||
+                uv_pipe_bind(&listener->pipe, server_report->path) < 0 ||
+                uv_listen(&listener->stream, 4096, on_connection) < 0,
+            "listening with libuv");
+    return 1;
+}
+
+/* Returns the port. */
+static int listen_on_port(uv_loop_t *loop, union socket *listener)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     int size = sizeof address;
-    uv_tcp_t listener;
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    fail_if(uv_tcp_init(loop, &listener->tcp) < 0 ||
+                uv_tcp_bind(&listener->tcp, (void *) &address, 0) < 0 ||
+                /* Connections inherit it. */
+                uv_tcp_nodelay(&listener->tcp, 1) < 0 ||
+                uv_listen(&listener->stream, 4096, on_connection) < 0 ||
+                uv_tcp_getsockname(&listener->tcp, (void *) &address, &size) <
+                    0,
+            "listening with libuv");
+    return ntohs(address.sin_port);
+}
+
+void echo_uv(struct server_report *report, bool framed)
+{
+    union socket listener;
     uv_loop_t loop;
 
     server_report = report;
     is_framed = framed;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     uv_replace_allocator(uv_alloc, uv_resize, uv_zeroed, uv_release);
-    fail_if(uv_loop_init(&loop) < 0 || uv_tcp_init(&loop, &listener) < 0 ||
-                uv_tcp_bind(&listener, (void *) &address, 0) < 0 ||
-                /* Connections inherit it. */
-                uv_tcp_nodelay(&listener, 1) < 0 ||
-                uv_listen((uv_stream_t *) &listener, 4096, on_connection) < 0 ||
-                uv_tcp_getsockname(&listener, (void *) &address, &size) < 0,
-            "listening with libuv");
-    atomic_store(&report->port, ntohs(address.sin_port));
+    fail_if(uv_loop_init(&loop) < 0, "making a loop of libuv");
+    atomic_store(&report->port, report->path[0] != '\0'
+                                    ? listen_on_path(&loop, &listener)
+                                    : listen_on_port(&loop, &listener));
+    if (report->read_path != NULL)
+        uv_fs_open(&loop, &always.request, report->read_path, O_RDONLY, 0,
+                   begin_reads);
     uv_run(&loop, UV_RUN_DEFAULT);
     exit(1);
 }

@@ -1,4 +1,8 @@
-/* Echo: a number of connections, each with a number of messages in flight. */
+/* Echo: a number of connections, each with a number of messages in flight, over
+ * TCP or Unix sockets.
+ *
+ * The rows OVER_FILTER compare libaloop with itself: the plain echo is in the
+ * column of the echo by hand, and that through a filter in libaloop's. */
 
 #include "server.h"
 
@@ -19,6 +23,7 @@ struct echo {
     bool framed;
     enum aim aim;
     double limit;
+    enum family family;
 };
 
 struct load {
@@ -73,11 +78,24 @@ static double exchange_for(struct load *load, const char *bytes, int64_t ns)
     return messages;
 }
 
+static bool takes_part(const struct bench *bench, const struct echo *echo,
+                       enum peer peer)
+{
+    return server_exists(bench, peer) &&
+           (peer != UV || echo->family != OVER_FILTER);
+}
+
 static void load_open(struct load *load, const struct echo *echo,
                       enum peer peer, const char *bytes)
 {
+    enum family family = echo->family;
+
+    if (family == OVER_FILTER && peer == HAND) {
+        peer = ALOOP;
+        family = OVER_TCP;
+    }
     load->echo = echo;
-    server_start(&load->server, peer, echo->framed);
+    server_start(&load->server, peer, family, echo->framed, NULL);
     for (int i = 0; i < echo->connections; i++)
         load->fds[i] = client_connect(&load->server);
     exchange_for(load, bytes, 5000000);
@@ -104,7 +122,8 @@ static void count(struct load *load, enum peer peer, const char *bytes,
 
 static struct load loads[PEERS];
 
-static void take_turns(struct bench *bench, const char *bytes, struct row *row)
+static void take_turns(struct bench *bench, const struct echo *echo,
+                       const char *bytes, struct row *row)
 {
     int64_t ns = bench->is_quick ? quick_slice_ns : slice_ns;
 
@@ -115,7 +134,7 @@ static void take_turns(struct bench *bench, const char *bytes, struct row *row)
             int64_t before_ns;
             double messages;
 
-            if (!server_exists(bench, peer))
+            if (!takes_part(bench, echo, peer))
                 continue;
             /* Replaces data of the previous peer in the caches. */
             exchange(load, bytes);
@@ -149,27 +168,30 @@ static void run(struct bench *bench, const struct echo *echo)
                        .limit = echo->limit,
                        .digits = 0};
     struct row calls = {.work = "  system calls per message", .digits = 3};
-    struct row instructions = {.work = "  user instructions per message",
-                               .aim = echo->framed ? AIM_NONE : AIM_VALUE,
-                               .limit = 200};
+    struct row instructions = {
+        .work = "  user instructions per message",
+        .aim = echo->framed || echo->family == OVER_FILTER ? AIM_NONE
+                                                           : AIM_VALUE,
+        .limit = 200};
     char bytes[FLIGHT_MAX];
 
     if (!is_wanted(bench, echo->work))
         return;
     fill(echo, bytes);
     for (enum peer peer = HAND; peer < PEERS; peer++)
-        if (server_exists(bench, peer))
+        if (takes_part(bench, echo, peer))
             load_open(&loads[peer], echo, peer, bytes);
-    take_turns(bench, bytes, &time);
+    take_turns(bench, echo, bytes, &time);
     for (enum peer peer = HAND; peer < PEERS; peer++) {
-        if (!server_exists(bench, peer))
+        if (!takes_part(bench, echo, peer))
             continue;
         count(&loads[peer], peer, bytes, SYSTEM_CALLS, &calls);
         count(&loads[peer], peer, bytes, INSTRUCTIONS, &instructions);
         load_close(&loads[peer]);
     }
     row_print(bench, &time);
-    print_bar(echo, &time);
+    if (echo->family != OVER_FILTER)
+        print_bar(echo, &time);
     if (calls.count[ALOOP] > 0)
         row_print(bench, &calls);
     if (instructions.count[ALOOP] > 0)
@@ -215,16 +237,31 @@ static void run_idle(struct bench *bench)
 void bench_echo(struct bench *bench)
 {
     static const struct echo echoes[] = {
-        {"echo 64 B, 1 connection", 1, 64, 1, false, AIM_RATIO, 1.03},
-        {"echo 64 B, 64 connections", 64, 64, 1, false, AIM_RATIO, 1.03},
-        {"echo 64 B, 1000 connections", 1000, 64, 1, false, AIM_RATIO, 1.03},
-        {"echo 64 B, 1 conn., 16 in flight", 1, 64, 16, true, AIM_RATIO, 1.15},
-        {"echo 64 B, 64 conn., 16 in flight", 64, 64, 16, true, AIM_RATIO,
-         1.15},
+        {"echo 64 B, 1 connection", 1, 64, 1, false, AIM_RATIO, 1.03, OVER_TCP},
+        {"echo 64 B, 1 Unix socket", 1, 64, 1, false, AIM_RATIO, 1.03,
+         OVER_UNIX},
+        {"echo 64 B, 64 connections", 64, 64, 1, false, AIM_RATIO, 1.03,
+         OVER_TCP},
+        {"echo 64 B, 64 Unix sockets", 64, 64, 1, false, AIM_RATIO, 1.03,
+         OVER_UNIX},
+        {"echo 64 B, 1000 connections", 1000, 64, 1, false, AIM_RATIO, 1.03,
+         OVER_TCP},
+        {"echo 64 B, 1 conn., 16 in flight", 1, 64, 16, true, AIM_RATIO, 1.15,
+         OVER_TCP},
+        {"echo 64 B, 64 conn., 16 in flight", 64, 64, 16, true, AIM_RATIO, 1.15,
+         OVER_TCP},
+        {"echo 64 B, 64 Unix s., 16 in flight", 64, 64, 16, true, AIM_RATIO,
+         1.15, OVER_UNIX},
         {"echo 64 B, 1000 conn., 16 in flight", 1000, 64, 16, true, AIM_RATIO,
-         1.15},
+         1.15, OVER_TCP},
         {"echo 16 KiB, 64 connections", 64, 16 * 1024, 1, false, AIM_RATIO,
-         1.05},
+         1.05, OVER_TCP},
+        {"echo 16 KiB, 64 Unix sockets", 64, 16 * 1024, 1, false, AIM_RATIO,
+         1.05, OVER_UNIX},
+        {"echo 64 B, 64 conn., plain and filter", 64, 64, 1, false, AIM_RATIO,
+         1.05, OVER_FILTER},
+        {"echo 16 KiB, 64 c., plain and filter", 64, 16 * 1024, 1, false,
+         AIM_RATIO, 1.3, OVER_FILTER},
     };
 
     for (size_t i = 0; i < sizeof echoes / sizeof *echoes; i++)

@@ -16,11 +16,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -116,11 +118,17 @@ static void wait_for_port(const struct server *server)
     fail("starting a server");
 }
 
-void server_start(struct server *server, enum peer peer, bool framed)
+void server_start(struct server *server, enum peer peer, enum family family,
+                  bool framed, const char *read_path)
 {
     server->report = mmap(NULL, sizeof *server->report, PROT_READ | PROT_WRITE,
                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     fail_if(server->report == MAP_FAILED, "mmap");
+    server->report->read_path = read_path;
+    server->report->has_filter = family == OVER_FILTER;
+    if (family == OVER_UNIX)
+        snprintf(server->report->path, sizeof server->report->path,
+                 "/tmp/aloop-bench-%ld-%s", (long) getpid(), kinds[peer].name);
     server->pid = fork();
     fail_if(server->pid < 0, "fork");
     if (server->pid == 0) {
@@ -140,6 +148,8 @@ void server_stop(struct server *server)
 {
     kill(server->pid, SIGTERM);
     waitpid(server->pid, NULL, 0);
+    if (server->report->path[0] != '\0')
+        unlink(server->report->path);
     for (int i = 0; i < COUNTERS; i++)
         if (server->counters[i] >= 0)
             close(server->counters[i]);
@@ -164,21 +174,42 @@ double server_counted(const struct server *server, enum counter counter)
     return (double) count;
 }
 
+static void set_patience(int fd)
+{
+    struct timeval patience = {.tv_sec = 10};
+
+    fail_if(
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0,
+        "setsockopt");
+}
+
+static int client_connect_unix(const struct server *server)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    memcpy(address.sun_path, server->report->path, sizeof server->report->path);
+    fail_if(fd < 0 || connect(fd, (void *) &address, sizeof address) < 0,
+            "connecting");
+    set_patience(fd);
+    return fd;
+}
+
 int client_connect(const struct server *server)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
-    struct timeval patience = {.tv_sec = 10};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int on = 1;
+    int on = 1, fd;
 
+    if (server->report->path[0] != '\0')
+        return client_connect_unix(server);
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     address.sin_port = htons((uint16_t) atomic_load(&server->report->port));
     fail_if(fd < 0, "socket");
     fail_if(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ||
-                setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
-                           sizeof patience) < 0 ||
                 connect(fd, (void *) &address, sizeof address) < 0,
             "connecting");
+    set_patience(fd);
     return fd;
 }
 

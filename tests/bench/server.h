@@ -9,6 +9,9 @@
 #include "bench.h"
 #include "echo.h"
 
+/* OVER_FILTER is TCP, with the filter identity on the server's streams. */
+enum family { OVER_TCP, OVER_UNIX, OVER_FILTER };
+
 enum counter { SYSTEM_CALLS, INSTRUCTIONS, COUNTERS };
 
 struct server {
@@ -20,7 +23,9 @@ struct server {
 
 /* Returns whether the peer takes part. */
 bool server_exists(const struct bench *bench, enum peer peer);
-void server_start(struct server *server, enum peer peer, bool framed);
+/* `read_path` is NULL, or a file that the server reads all the time. */
+void server_start(struct server *server, enum peer peer, enum family family,
+                  bool framed, const char *read_path);
 void server_stop(struct server *server);
 int64_t server_cpu_ns(const struct server *server);
 /* Returns the count since the start, or a negative value. */
