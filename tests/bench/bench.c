@@ -70,6 +70,7 @@ int main(int argc, char **argv)
     bench_turns(&bench);
     bench_work(&bench);
     bench_files(&bench);
+    bench_beside(&bench);
     bench_tasks(&bench);
     printf("\n%d aims missed\n", bench.missed);
     return 0;

@@ -74,6 +74,8 @@ static inline void fail_if(bool failed, const char *what)
 
 /* Moves this process to the common processor. */
 void use_one_processor(void);
+/* Moves this process to the other processors, if there are any. */
+void use_other_processors(void);
 /* Runs fn in a new process, whose memory is in the same state each time.
  * Returns false, and discards the results, if this failed. */
 bool in_child(void (*fn)(const void *arg, double *results), const void *arg,
@@ -86,6 +88,7 @@ enum { RESULTS_MAX = 16 };
 /* Work with sockets: load.c, churn.c. */
 void bench_echo(struct bench *bench);
 void bench_churn(struct bench *bench);
+void bench_beside(struct bench *bench);
 
 /* Work within a process: timers.c, tasks.c, turns.c, work.c. */
 void bench_timers(struct bench *bench);

@@ -58,6 +58,19 @@ void use_one_processor(void)
     sched_setscheduler(0, SCHED_BATCH, &param);
 }
 
+void use_other_processors(void)
+{
+    cpu_set_t now, others;
+
+    if (sched_getaffinity(0, sizeof now, &now) < 0)
+        return;
+    CPU_ZERO(&others);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (!CPU_ISSET(cpu, &now))
+            CPU_SET(cpu, &others);
+    sched_setaffinity(0, sizeof others, &others);
+}
+
 bool in_child(void (*fn)(const void *arg, double *results), const void *arg,
               double *results, int count)
 {
