@@ -66,6 +66,7 @@ int main(int argc, char **argv)
         printf("%-38s not counted: needs root and tracefs\n",
                "  system calls per message");
     bench_churn(&bench);
+    bench_datagrams(&bench);
     bench_timers(&bench);
     bench_turns(&bench);
     bench_work(&bench);

@@ -88,6 +88,7 @@ enum { RESULTS_MAX = 16 };
 /* Work with sockets: load.c, churn.c. */
 void bench_echo(struct bench *bench);
 void bench_churn(struct bench *bench);
+void bench_datagrams(struct bench *bench);
 void bench_beside(struct bench *bench);
 
 /* Work within a process: timers.c, tasks.c, turns.c, work.c. */
