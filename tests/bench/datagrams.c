@@ -8,6 +8,9 @@ enum { DATAGRAMS = 20000, QUICK_DATAGRAMS = 10000 };
 static datagrams_peer *const peers[PEERS] = {
     [HAND] = datagrams_hand,
     [ALOOP] = datagrams_aloop,
+#ifdef BENCH_UV
+    [UV] = datagrams_uv,
+#endif
 };
 
 struct load {
