@@ -67,6 +67,7 @@ int main(int argc, char **argv)
                "  system calls per message");
     bench_churn(&bench);
     bench_datagrams(&bench);
+    bench_runs(&bench);
     bench_timers(&bench);
     bench_turns(&bench);
     bench_work(&bench);
