@@ -8,6 +8,9 @@ enum { BURSTS = 2000, QUICK_BURSTS = 500 };
 static runs_peer *const run_peers[PEERS] = {
     [HAND] = runs_hand,
     [ALOOP] = runs_aloop,
+#ifdef BENCH_UV
+    [UV] = runs_uv,
+#endif
 };
 
 struct runs_load {
