@@ -72,6 +72,9 @@ int main(int argc, char **argv)
     bench_turns(&bench);
     bench_work(&bench);
     bench_files(&bench);
+#ifdef BENCH_TLS
+    bench_tls(&bench);
+#endif
     bench_beside(&bench);
     bench_tasks(&bench);
     printf("\n%d aims missed\n", bench.missed);

@@ -98,5 +98,6 @@ void bench_tasks(struct bench *bench);
 void bench_turns(struct bench *bench);
 void bench_work(struct bench *bench);
 void bench_files(struct bench *bench); /* files.c */
+void bench_tls(struct bench *bench);   /* tls.c, only with OpenSSL */
 
 #endif
