@@ -1,0 +1,308 @@
+/* A fixed amount of work, whose instructions and system calls exact.sh counts.
+ *
+ *     aloop_exact WORKLOAD COUNT
+ *     aloop_exact --list
+ *
+ * It does one kind of work `COUNT` times, in one process.  The difference
+ * between a long and a short run is the cost of the work alone.  The time is
+ * simulated and the order of all events is fixed, so that each run counts the
+ * same.  The cost of an echo includes its client: a send and a receive for each
+ * message. */
+
+#include "bench.h"
+#include "identity.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <aloop.h>
+
+enum { CONNECTIONS_MAX = 64, ECHO_MAX = 16 * 1024, GROUP = 100 };
+
+/* An echo: its connections, the size of its messages, and its server. */
+struct echo {
+    int connections;
+    size_t size;
+    bool has_filter;
+    bool is_task;
+};
+
+struct workload {
+    const char *name;
+    void (*run)(aloop *loop, const struct workload *workload, long count);
+    struct echo echo;
+    ssize_t (*task)(aloop *loop, void *arg);
+};
+
+void fail(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+/* The echo. */
+
+static size_t answered; /* The bytes of the present exchange. */
+
+static void on_data(aloop_stream *stream, const void *data, ssize_t size,
+                    void *arg)
+{
+    (void) arg;
+    if (size > 0) {
+        aloop_stream_put(stream, data, (size_t) size);
+        answered += (size_t) size;
+    } else {
+        aloop_stream_close(stream);
+    }
+}
+
+static ssize_t echo_task(aloop *loop, void *arg)
+{
+    aloop_stream *stream = arg;
+    char buffer[ECHO_MAX];
+    ssize_t n;
+
+    (void) loop;
+    while ((n = aloop_await(aloop_stream_read(stream, buffer, sizeof buffer))) >
+           0) {
+        aloop_await(aloop_stream_write(stream, buffer, (size_t) n));
+        answered += (size_t) n;
+    }
+    aloop_stream_close(stream);
+    return n;
+}
+
+static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
+{
+    const struct echo *echo = arg;
+
+    if (echo->has_filter)
+        identity_put_on(stream);
+    if (echo->is_task)
+        aloop_detach(aloop_spawn(aloop_current(), echo_task, stream));
+    else
+        aloop_stream_start(stream, on_data, NULL);
+    (void) listener;
+}
+
+static int client_open(int port)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET,
+        .sin_port = htons((in_port_t) port),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    fail_if(fd < 0 || connect(fd, (void *) &address, sizeof address) < 0,
+            "connecting");
+    return fd;
+}
+
+/* Sends on all connections, and receives when all were answered. */
+static void exchange(aloop *loop, const struct echo *echo, const int *fds)
+{
+    static char bytes[ECHO_MAX];
+    ssize_t size = (ssize_t) echo->size;
+
+    answered = 0;
+    for (int i = 0; i < echo->connections; i++)
+        fail_if(send(fds[i], bytes, echo->size, 0) != size, "sending");
+    while (answered < echo->size * (size_t) echo->connections)
+        aloop_step(loop, -1);
+    for (int i = 0; i < echo->connections; i++)
+        fail_if(recv(fds[i], bytes, echo->size, MSG_WAITALL) != size,
+                "receiving");
+}
+
+static void run_echo(aloop *loop, const struct workload *workload, long count)
+{
+    const struct echo *echo = &workload->echo;
+    aloop_listener *listener;
+    int fds[CONNECTIONS_MAX];
+
+    fail_if(aloop_tcp_listen(loop, "127.0.0.1", "0", on_stream,
+                             (void *) (uintptr_t) echo, &listener) < 0,
+            "listening");
+    for (int i = 0; i < echo->connections; i++)
+        fds[i] = client_open(aloop_listener_port(listener));
+    exchange(loop, echo, fds);
+    for (long i = 0; i < count; i += echo->connections)
+        exchange(loop, echo, fds);
+}
+
+/* Timers. */
+
+static void on_expire(aloop_timer *timer, void *arg)
+{
+    long *left = arg;
+
+    (void) timer;
+    --*left;
+}
+
+static void make_timers(aloop *loop, aloop_timer **timers, long *left)
+{
+    for (int i = 0; i < GROUP; i++) {
+        timers[i] = aloop_timer_new(loop, on_expire, left);
+        fail_if(timers[i] == NULL, "a timer");
+    }
+}
+
+/* Each is set and expires in the next turn. */
+static void run_expiries(aloop *loop, const struct workload *workload,
+                         long count)
+{
+    aloop_timer *timers[GROUP];
+    long left = count;
+
+    (void) workload;
+    make_timers(loop, timers, &left);
+    while (left > 0) {
+        for (int i = 0; i < GROUP; i++)
+            aloop_timer_restart(timers[i], 1);
+        aloop_step(loop, 0);
+    }
+}
+
+/* Each is set for later, and stopped. */
+static void run_stops(aloop *loop, const struct workload *workload, long count)
+{
+    aloop_timer *timers[GROUP];
+
+    (void) workload;
+    make_timers(loop, timers, &count);
+    for (; count > 0; count -= GROUP) {
+        for (int i = 0; i < GROUP; i++)
+            aloop_timer_restart(timers[i], (int64_t) 1000000000 * (i + 1));
+        for (int i = 0; i < GROUP; i++)
+            aloop_timer_stop(timers[i]);
+    }
+}
+
+/* Deferred calls. */
+
+static void count_call(aloop *loop, void *arg)
+{
+    (void) loop;
+    ++*(long *) arg;
+}
+
+static void run_deferred(aloop *loop, const struct workload *workload,
+                         long count)
+{
+    long calls = 0;
+
+    (void) workload;
+    while (calls < count) {
+        for (int i = 0; i < GROUP; i++)
+            aloop_defer(loop, count_call, &calls);
+        aloop_step(loop, 0);
+    }
+}
+
+/* Tasks. */
+
+static void run_task(aloop *loop, const struct workload *workload, long count)
+{
+    fail_if(aloop_await(aloop_spawn(loop, workload->task, &count)) < 0,
+            "a task");
+}
+
+static ssize_t nothing(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    return 0;
+}
+
+static ssize_t spawn_each(aloop *loop, void *arg)
+{
+    for (long left = *(long *) arg; left > 0; left--)
+        aloop_await(aloop_spawn(loop, nothing, NULL));
+    return 0;
+}
+
+static ssize_t spawn_group(aloop *loop, void *arg)
+{
+    aloop_future *tasks[GROUP];
+
+    for (long left = *(long *) arg; left > 0; left -= GROUP) {
+        for (int i = 0; i < GROUP; i++)
+            tasks[i] = aloop_spawn(loop, nothing, NULL);
+        for (int i = 0; i < GROUP; i++)
+            aloop_await(tasks[i]);
+    }
+    return 0;
+}
+
+static ssize_t gather_two(aloop *loop, void *arg)
+{
+    for (long left = *(long *) arg; left > 0; left--) {
+        aloop_future *first = aloop_spawn(loop, nothing, NULL);
+        aloop_future *second = aloop_spawn(loop, nothing, NULL);
+
+        aloop_await(aloop_gather(loop, first, second));
+    }
+    return 0;
+}
+
+static ssize_t yield_often(aloop *loop, void *arg)
+{
+    for (long left = *(long *) arg; left > 0; left--)
+        aloop_yield(loop);
+    return 0;
+}
+
+static const struct workload workloads[] = {
+    {.name = "echo", .run = run_echo, .echo = {64, 64, false, false}},
+    {.name = "echo-one", .run = run_echo, .echo = {1, 64, false, false}},
+    {.name = "echo-task", .run = run_echo, .echo = {64, 64, false, true}},
+    {.name = "echo-filter", .run = run_echo, .echo = {64, 64, true, false}},
+    {.name = "echo-filter-one", .run = run_echo, .echo = {1, 64, true, false}},
+    {.name = "timer-expire", .run = run_expiries},
+    {.name = "timer-stop", .run = run_stops},
+    {.name = "defer", .run = run_deferred},
+    {.name = "spawn-await", .run = run_task, .task = spawn_each},
+    {.name = "spawn-group", .run = run_task, .task = spawn_group},
+    {.name = "gather-2", .run = run_task, .task = gather_two},
+    {.name = "yield", .run = run_task, .task = yield_often},
+};
+
+/* A loop may leave out calls of the reactor for a limited time, whose number
+ * must not depend on the speed of the machine. */
+static int64_t simulated_clock(void *context)
+{
+    static int64_t now_ns;
+
+    (void) context;
+    return now_ns += 100;
+}
+
+int main(int argc, char **argv)
+{
+    aloop_options options = {.size = sizeof options,
+                             .clock_ns = simulated_clock};
+    aloop *loop = aloop_new(&options);
+    bool is_list = argc == 2 && strcmp(argv[1], "--list") == 0;
+
+    fail_if(loop == NULL, "a loop");
+    for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++) {
+        if (is_list)
+            printf("%s\n", workloads[i].name);
+        if (argc != 3 || strcmp(workloads[i].name, argv[1]) != 0)
+            continue;
+        workloads[i].run(loop, &workloads[i], strtol(argv[2], NULL, 10));
+        aloop_free(loop);
+        return 0;
+    }
+    if (is_list)
+        return 0;
+    fprintf(stderr, "usage: aloop_exact WORKLOAD COUNT\n");
+    return 2;
+}
