@@ -11,6 +11,7 @@ sim|simulation|0 failed
 wake-up|wake-up model|0 lost, the wrong orders found
 classes|classes of failure|0 open
 soak|soak|
+exact|instructions and system calls|at most 3 % from the recorded ones
 storm|signals while asleep|
 fuzz [a-z_]+||0 crashes
 coverage|coverage|95% lines, 88% branches
