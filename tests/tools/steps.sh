@@ -15,7 +15,8 @@ need_everything() {
     compiler=gcc sanitize_flags=-fsanitize=address,undefined
     need cc cxx clang sanitizers cmake ninja pkg-config cmocka valgrind libuv \
         aarch64 qemu-aarch64 riscv64 qemu-riscv64 gdb spin file clang-tidy \
-        cppcheck clang-format-14 npm
+        cppcheck clang-format-14 npm ncat socat iperf3 dnsmasq \
+        libssl openssl jansson nginx curl wrk ab h2load
     compiler= sanitize_flags=
 }
 
