@@ -42,8 +42,12 @@ for compiler in gcc clang; do
         --context ucontext --sanitize $sanitize
 done
 check "clang, release" tests/run --compiler clang --release
-check "clang, epoll, thread" \
-    tests/run --compiler clang --reactor epoll --sanitize thread
+for compiler in gcc clang; do
+    for sanitizer in $sanitize thread; do
+        check "$compiler, epoll, $sanitizer" tests/run --compiler $compiler \
+            --reactor epoll --sanitize $sanitizer
+    done
+done
 check "riscv64 under qemu" tests/run --arch riscv64
 check "other systems" tests/run --cross --whole
 check "other systems, emulated" tests/run --cross --emulate \
