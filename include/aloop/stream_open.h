@@ -75,7 +75,8 @@ ALOOP_API int aloop_stream_open(aloop *loop, int fd, aloop_stream **ret_stream);
  *          received bytes, or there are received descriptors
  *          (aloop_stream_take_fd());
  *          ALOOP_EBADF: the stream has no descriptor any more;
- *          ALOOP_ENOMEM: out of memory for *ret_data.
+ *          ALOOP_ENOMEM: out of memory for *ret_data, or reading has failed
+ *          with it, so that received bytes may be lost.
  *          The stream is unchanged after an error.
  * Memory:  the caller closes the descriptor, and frees *ret_data with
  *          aloop_data_free().  `stream` is no longer valid.

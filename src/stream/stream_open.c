@@ -241,6 +241,8 @@ int aloop_stream_detach(aloop_stream *stream, void **ret_data, size_t *ret_size)
         return ALOOP_EBUSY;
     if (stream->io.fd < 0)
         return ALOOP_EBADF;
+    if (stream->read_error == ALOOP_ENOMEM)
+        return ALOOP_ENOMEM; /* What follows the gap is not the next byte. */
     error = give_input(stream, &data, &size);
     if (error < 0)
         return error;

@@ -526,6 +526,28 @@ static void assert_busy(aloop_stream *stream)
     assert_int_equal(aloop_stream_detach(stream, &data, &size), ALOOP_EBUSY);
 }
 
+static void a_stream_that_has_lost_bytes_cannot_be_detached(void **state)
+{
+    aloop_stream *ends[2];
+    aloop_future *read;
+    char buffer[8];
+    size_t size;
+    void *data;
+
+    (void) state;
+    open_pair(ends);
+    put_text(ends[0], "part");
+    read = aloop_stream_read_exactly(ends[1], buffer, sizeof buffer);
+    run_for(MS);
+    memory.is_out = true;
+    aloop_future_unref(read); /* What it has received has no place. */
+    memory.is_out = false;
+    assert_int_equal(aloop_stream_detach(ends[1], &data, &size), ALOOP_ENOMEM);
+    assert_int_equal(aloop_await(aloop_stream_read(ends[1], buffer, 1)),
+                     ALOOP_ENOMEM);
+    close_both(ends);
+}
+
 static void a_stream_with_something_pending_cannot_be_detached(void **state)
 {
     aloop_stream *ends[2], *others[2];
@@ -631,6 +653,7 @@ int main(void)
         TEST(bytes_cannot_be_unread_while_others_read),
         MEMORY_TEST(an_unread_without_memory_changes_nothing),
         TEST(a_detached_descriptor_comes_with_its_unread_bytes),
+        MEMORY_TEST(a_stream_that_has_lost_bytes_cannot_be_detached),
         TEST(a_stream_with_something_pending_cannot_be_detached),
         TEST(a_callback_can_detach_its_own_stream),
         TEST(null_pointers_are_refused),
