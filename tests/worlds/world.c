@@ -260,6 +260,14 @@ static void make_weather(void)
     }
 }
 
+void inject(const struct fault *own, size_t count)
+{
+    const struct fault *fault = &own[sim_random(count)];
+
+    if (may_break() && !run.is_quiet && chance(2) && sim_faults_pending() < 6)
+        sim_fail(fault->call_name, 1 + (unsigned) sim_random(4), fault->error);
+}
+
 static void choose_weather(void)
 {
     struct sim_options *options = sim_options();

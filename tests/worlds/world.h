@@ -34,9 +34,10 @@ struct world {
     void (*outlive)(void); /* After the loop was freed in any way; or NULL. */
 };
 
-extern const struct world world_chat, world_datagrams, world_echo, world_ends,
-    world_files, world_filters, world_paths, world_proxy, world_serve,
-    world_states, world_sync, world_timers, world_tree, world_work;
+extern const struct world world_channels, world_chat, world_datagrams,
+    world_echo, world_ends, world_files, world_filters, world_paths,
+    world_proxy, world_serve, world_states, world_sync, world_timers,
+    world_tree, world_work;
 
 /* The present run.  It is zeroed before each run. */
 struct run {
@@ -106,6 +107,15 @@ static inline void set_watermarks(aloop_stream *stream, size_t low, size_t high)
 
     CHECK(error == 0 || (error == ALOOP_ENOMEM && run.weather == STARVED));
 }
+
+/* A call that fails only in some worlds, and its error. */
+struct fault {
+    const char *call_name;
+    int error;
+};
+
+/* Makes one of the calls fail now and then, if the weather allows it. */
+void inject(const struct fault *faults, size_t count);
 
 /* Returns zeroed memory that is freed when the run has ended. */
 void *keep(size_t size);
