@@ -29,7 +29,7 @@ static const struct world *const worlds[] = {
     &world_echo,    &world_chat,  &world_proxy,     &world_ends,
     &world_timers,  &world_tree,  &world_states,    &world_sync,
     &world_files,   &world_work,  &world_datagrams, &world_serve,
-    &world_filters, &world_paths, &world_channels,
+    &world_filters, &world_paths, &world_channels,  &world_signals,
 };
 
 enum { WORLDS = sizeof worlds / sizeof worlds[0] };
