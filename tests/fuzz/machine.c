@@ -297,15 +297,27 @@ static void on_unhandled(aloop *loop, int error, const char *what, void *arg)
     w.is_inside = was_inside;
 }
 
-static void begin(const uint8_t *data, size_t size)
+/* Bits of the first byte of the input. */
+enum {
+    IS_EMBEDDED = 1,
+    IS_FREED_AS_IT_IS = 2,
+    IS_IN_CHAOS = 4,
+    HAS_SMALL_BUFFERS = 8,
+    IS_DEBUG = 16 /* The model is the same: a debug loop only reports more. */
+};
+
+/* Returns the bits. */
+static unsigned begin(const uint8_t *data, size_t size)
 {
     aloop_options options = {.size = sizeof options,
                              .resize = resize,
                              .stack_size = 32 * 1024,
                              .on_unhandled = on_unhandled};
+    unsigned bits;
 
     sim_reset(1);
     w.input = (struct fuzz_input){data, data + size};
+    bits = fuzz_byte(&w.input);
     w.task = M_NULL;
     w.is_inside = w.is_freeing = w.is_over = false;
     w.acts = ACTS_MAX;
@@ -318,11 +330,13 @@ static void begin(const uint8_t *data, size_t size)
     w.item = 0;
     streams_begin();
     outside_begin();
+    options.debug = (bits & IS_DEBUG) != 0;
     w.loop = aloop_new(&options);
-    if (w.loop != NULL) /* The model does not predict reports of mistakes. */
-        aloop__debug_close(w.loop);
     FUZZ_CHECK(w.loop != NULL);
+    if (!options.debug) /* In a Debug build of the library each loop is one. */
+        aloop__debug_close(w.loop);
     model_reset(aloop_now(w.loop));
+    return bits;
 }
 
 /* Every task's function has run and returned, and every continuation has
@@ -346,22 +360,21 @@ static void check_system(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    unsigned options;
+    unsigned bits = begin(data, size);
 
-    begin(data, size);
-    options = fuzz_byte(&w.input);
-    w.host_fd = (options & 1) != 0 ? aloop_fd(w.loop) : -1;
-    if ((options & 4) != 0)
+    w.host_fd = (bits & IS_EMBEDDED) != 0 ? aloop_fd(w.loop) : -1;
+    if ((bits & IS_IN_CHAOS) != 0)
         sim_chaos(); /* Waits end early, too. */
-    m.is_exact = (options & 4) == 0;
-    if ((options & 8) != 0)
-        sim_buffer_size(1 + options * 8);
-    say("%s%s%s", w.host_fd >= 0 ? "embedded, " : "",
-        (options & 4) != 0 ? "in chaos, " : "",
-        (options & 2) != 0 ? "freed as it is" : "ended in order");
+    m.is_exact = (bits & IS_IN_CHAOS) == 0;
+    if ((bits & HAS_SMALL_BUFFERS) != 0)
+        sim_buffer_size(1 + bits * 8);
+    say("%s%s%s%s", (bits & IS_DEBUG) != 0 ? "with options.debug, " : "",
+        w.host_fd >= 0 ? "embedded, " : "",
+        (bits & IS_IN_CHAOS) != 0 ? "in chaos, " : "",
+        (bits & IS_FREED_AS_IT_IS) != 0 ? "freed as it is" : "ended in order");
     while (fuzz_left(&w.input) > 0 && w.acts > 0 && model_has_room())
         act();
-    if ((options & 2) == 0)
+    if ((bits & IS_FREED_AS_IT_IS) == 0)
         end_orderly();
     w.is_freeing = true;
     say("free");
