@@ -5,7 +5,9 @@
  * Therefore time is divided into windows of half a second, and memory that was
  * not used for a whole window is freed when the window ends.  This is done in
  * slices with pauses between them.  Each slice is so short that no timer is
- * noticeably late, and the loop does its work in the pauses.
+ * noticeably late, and the loop does its work in the pauses.  On a busy machine
+ * short slices have another advantage: a scheduler lets a thread that computed
+ * for longer wait for longer.
  *
  * Only a loop that keeps more than a small amount reads the clock for this:
  * loop->trim_ns is when it has to act next, or INT64_MAX.  A loop that waits is
@@ -21,8 +23,8 @@
 #include "os/stack.h"
 
 static const int64_t window_ns = 500000000;
-static const int64_t slice_ns = 250000;
-static const int64_t pause_ns = 250000;
+static const int64_t slice_ns = 100000;
+static const int64_t pause_ns = 100000;
 
 /* Limit for one slice.  It matters only if the clock stands still. */
 enum { STEPS_MAX = 1000 };

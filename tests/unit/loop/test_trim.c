@@ -180,6 +180,46 @@ static void a_large_heap_of_deadlines_shrinks_in_small_steps(void **state)
     aloop_free(loop);
 }
 
+enum { FREE_NS = 10000 };
+
+/* On this machine each release of memory takes FREE_NS. */
+static void *free_slowly(void *context, void *old, size_t old_size,
+                         size_t new_size)
+{
+    if (new_size < old_size && old != NULL)
+        sim_advance(FREE_NS);
+    return aloop__alloc_default.resize(context, old, old_size, new_size);
+}
+
+/* A timer may be late by one slice of trimming, which is longer than 100 us by
+ * one release at most.  A few others, as those of the sleep itself, may follow
+ * before this test looks at the clock. */
+static void trimming_makes_no_sleep_late_by_more_than_150_us(void **state)
+{
+    enum { COUNT = 50000, DELAY_NS = 100000 };
+    static aloop_future *sleeps[COUNT];
+    aloop_options options = {.size = sizeof options, .resize = free_slowly};
+    aloop *loop = aloop_new(&options);
+    int64_t latest_ns = 0;
+
+    (void) state;
+    for (int i = 0; i < COUNT; i++)
+        sleeps[i] = aloop_sleep(loop, ALOOP_SEC(100));
+    for (int i = 0; i < COUNT; i++)
+        aloop_future_unref(sleeps[i]);
+    for (int i = 0; i < 20000; i++) {
+        int64_t start_ns = aloop__sys_clock_ns(), late_ns;
+
+        assert_int_equal(aloop_await(aloop_sleep(loop, DELAY_NS)), 0);
+        late_ns = aloop__sys_clock_ns() - start_ns - DELAY_NS;
+        if (late_ns > latest_ns)
+            latest_ns = late_ns;
+    }
+    assert_false(aloop__slab_has_spare(&loop->slab));
+    assert_in_range(latest_ns, FREE_NS, 100000 + 5 * FREE_NS);
+    aloop_free(loop);
+}
+
 static void an_idle_loop_frees_the_memory_of_queued_output(void **state)
 {
     enum { COUNT = 40, SIZE = 60000 };
@@ -239,6 +279,7 @@ int main(void)
         TEST(a_host_is_woken_to_trim_and_then_not_again),
         TEST(an_idle_loop_frees_the_memory_of_sleeps_and_posts),
         TEST(a_large_heap_of_deadlines_shrinks_in_small_steps),
+        TEST(trimming_makes_no_sleep_late_by_more_than_150_us),
         TEST(an_idle_loop_frees_the_memory_of_queued_output),
         TEST(buffers_that_are_used_in_each_window_are_kept),
     };
