@@ -10,11 +10,7 @@
  *
  * Settling calls nothing: all waiters move to the ready queue together and in
  * order.  Therefore code that settles a future may be in the middle of
- * anything, and only has to expect that the future itself is freed.
- *
- * Cancelling works through a list, so that a future that cancels others does
- * not call their ops->cancel.  An ops->cancel runs no code of the application
- * either. */
+ * anything, and only has to expect that the future itself is freed. */
 
 #include "loop/future.h"
 
@@ -426,59 +422,4 @@ void aloop__future_unobserve(aloop_future *future)
         aloop__future_cancel(future);
     future->observers--;
     drop_reference(future);
-}
-
-/* Moves the futures that were asked since the last call to the front of `list`,
- * in their order. */
-static void take_asked(aloop *loop, struct aloop__node *list)
-{
-    struct aloop__node *node = loop->asked.next;
-
-    for (; node != &loop->asked; node = node->next)
-        CONTAINER_OF(node, aloop_future, node)->is_asked = false;
-    list_append(&loop->asked, list);
-    list_append(list, &loop->asked);
-}
-
-/* Cancels futures one after the other.  The futures that one of them cancels
- * come directly after it, as if it had called their ops->cancel, even if they
- * were in the list already.  The stack does not grow, however deep futures are
- * nested.
- *
- * A future that settles while it is in the list leaves it, because settling
- * removes its node from any list. */
-static void cancel_asked(aloop *loop)
-{
-    struct aloop__node list, *node;
-
-    loop->is_cancelling = true;
-    list_init(&list);
-    take_asked(loop, &list);
-    while ((node = list_pop(&list)) != NULL) {
-        aloop_future *future = CONTAINER_OF(node, aloop_future, node);
-
-        list_push(&loop->cancelled, node);
-        future->is_cancelling = true;
-        future->ops->cancel(future); /* May free it. */
-        take_asked(loop, &list);
-    }
-    loop->is_cancelling = false;
-}
-
-/* A second request has no effect: an operation ends once, and a task remembers
- * its cancel.  Called inside an ops->cancel, it only adds the future to
- * loop->asked; the outer call cancels it. */
-void aloop__future_cancel(aloop_future *future)
-{
-    aloop *loop = future->loop;
-
-    if (!aloop__future_pending(future) || future->is_cancelling ||
-        future->is_asked)
-        return;
-    future->is_asked = true;
-    future->is_exempt = false;
-    list_remove(&future->node);
-    list_push(&loop->asked, &future->node);
-    if (!loop->is_cancelling)
-        cancel_asked(loop);
 }
