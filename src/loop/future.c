@@ -10,13 +10,20 @@
  *
  * Settling calls nothing: all waiters move to the ready queue together and in
  * order.  Therefore code that settles a future may be in the middle of
- * anything, and only has to expect that the future itself is freed. */
+ * anything, and only has to expect that the future itself is freed.
+ *
+ * aloop__then_run(), which the turn calls, is the only function here that calls
+ * the application.  It is not in then.c, because the core has to recognise
+ * continuations among the waiters by it, and files of one layer form no
+ * circle. */
 
 #include "loop/future.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "loop/callback.h"
+#include "loop/debug.h"
 #include "loop/host.h"
 #include "loop/quarantine.h"
 
@@ -73,12 +80,6 @@ void *aloop__future_new_in(aloop *loop, const struct aloop__future_ops *ops,
 {
     memset(memory, 0, ops->size);
     return future_begin(init(memory, loop, ops, ALOOP_PENDING));
-}
-
-const char *aloop__future_name(const aloop_future *future)
-{
-    return future->ops->describe != NULL ? future->ops->describe(future)
-                                         : future->ops->name;
 }
 
 const char *aloop__future_item_name(const aloop_future *future, size_t item,
@@ -177,6 +178,22 @@ void aloop__then_chain(aloop_future *future, struct aloop__then *then)
     else
         future->thens.first = then;
     future->thens.last = then;
+}
+
+/* The continuation usually is the first one, because they are called in the
+ * order of the chain. */
+void aloop__then_unchain(aloop_future *future, struct aloop__then *then)
+{
+    struct aloop__then *before = NULL, *at = future->thens.first;
+
+    for (; at != then; at = at->next)
+        before = at;
+    if (before != NULL)
+        before->next = then->next;
+    else
+        future->thens.first = then->next;
+    if (future->thens.last == then)
+        future->thens.last = before;
 }
 
 /* Queues waiters that may include continuations.  These are also chained to the
@@ -422,4 +439,24 @@ void aloop__future_unobserve(aloop_future *future)
         aloop__future_cancel(future);
     future->observers--;
     drop_reference(future);
+}
+
+/* ready->run of all continuations.  It is unchained and freed before the
+ * callback, which may remove or add continuations; the reference is dropped
+ * after it, so that the future is valid until the callback returns. */
+void aloop__then_run(struct aloop__ready *ready)
+{
+    struct aloop__then *then =
+        CONTAINER_OF(ready, struct aloop__then, awaiter.ready);
+    aloop_future *future = then->awaiter.future;
+    aloop_future_cb callback = then->callback;
+    void *arg = then->arg;
+
+    aloop__then_unchain(future, then);
+    aloop__slab_put(&future->loop->slab, then, sizeof *then);
+    future->is_taken = true;
+    aloop__calling(future->loop);
+    callback(future, future->status, arg);
+    aloop__called(future->loop, "a continuation");
+    aloop__future_unobserve(future);
 }

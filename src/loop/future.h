@@ -55,7 +55,7 @@ struct aloop__tie {
     bool has_ended;
 };
 
-/* A continuation; see then.c. */
+/* A continuation; then.c adds and removes it, and future.c calls it. */
 struct aloop__then {
     struct aloop__awaiter awaiter; /* Holds an observer's reference. */
     struct aloop__then *next;      /* In future->thens. */
@@ -203,8 +203,9 @@ void aloop__future_observe(aloop_future *future);
  * future that is not detached, cancels the future. */
 void aloop__future_unobserve(aloop_future *future);
 
-/* Adds a continuation to the chain of a settled future. */
+/* Add a continuation to the chain of a settled future, and take it out. */
 void aloop__then_chain(aloop_future *future, struct aloop__then *then);
+void aloop__then_unchain(aloop_future *future, struct aloop__then *then);
 /* then.c: removes all continuations of the future, which may be freed by
  * that. */
 void aloop__thens_drop(aloop_future *future);
@@ -271,7 +272,11 @@ static inline bool aloop__futures_pending(const aloop *loop)
 const char *aloop__future_item_name(const aloop_future *future, size_t item,
                                     size_t count);
 /* Returns the future's name for reports.  It is valid until the next call. */
-const char *aloop__future_name(const aloop_future *future);
+static inline const char *aloop__future_name(const aloop_future *future)
+{
+    return future->ops->describe != NULL ? future->ops->describe(future)
+                                         : future->ops->name;
+}
 /* Frees a settled future without references. */
 void aloop__future_free(aloop_future *future);
 /* Frees the resources of pending and unreported futures at the loop's end.

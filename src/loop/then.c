@@ -6,7 +6,6 @@
  * they are in the ready queue, and also in a chain of the future so that
  * aloop_unthen() still finds them. */
 
-#include "loop/callback.h"
 #include "loop/debug.h"
 #include "loop/future.h"
 #include "loop/host.h"
@@ -15,42 +14,6 @@
 static struct aloop__then *then_of(struct aloop__node *node)
 {
     return CONTAINER_OF(node, struct aloop__then, awaiter.ready.node);
-}
-
-/* Takes `then` out of the future's chain.  It usually is the first one, because
- * continuations are called in the order of the chain. */
-static void unchain(aloop_future *future, struct aloop__then *then)
-{
-    struct aloop__then *before = NULL, *at = future->thens.first;
-
-    for (; at != then; at = at->next)
-        before = at;
-    if (before != NULL)
-        before->next = then->next;
-    else
-        future->thens.first = then->next;
-    if (future->thens.last == then)
-        future->thens.last = before;
-}
-
-/* ready->run of all continuations.  It is unchained and freed before the
- * callback, which may remove or add continuations; the reference is dropped
- * after it, so that the future is valid until the callback returns. */
-void aloop__then_run(struct aloop__ready *ready)
-{
-    struct aloop__then *then =
-        CONTAINER_OF(ready, struct aloop__then, awaiter.ready);
-    aloop_future *future = then->awaiter.future;
-    aloop_future_cb callback = then->callback;
-    void *arg = then->arg;
-
-    unchain(future, then);
-    aloop__slab_put(&future->loop->slab, then, sizeof *then);
-    future->is_taken = true;
-    aloop__calling(future->loop);
-    callback(future, future->status, arg);
-    aloop__called(future->loop, "a continuation");
-    aloop__future_unobserve(future);
 }
 
 /* Takes over the reference on every path, also if it fails. */
@@ -116,7 +79,7 @@ static void take_back(struct aloop__then *then)
     aloop *loop = future->loop;
 
     if (!aloop__future_pending(future))
-        unchain(future, then);
+        aloop__then_unchain(future, then);
     aloop__awaiter_remove(&then->awaiter);
     aloop__slab_put(&loop->slab, then, sizeof *then);
     if (loop->is_embedded)
