@@ -28,7 +28,7 @@
 #include "os/reactor.h"
 #include "os/sys.h"
 #include "stream/splice.h"
-#include "stream/unwatched.h"
+#include "stream/stream.h"
 
 enum {
     SENDS_MAX = 8, /* Of one stream in one flush. */
@@ -68,8 +68,7 @@ static void shut_if_due(struct aloop__sender *sender)
         stream->write_error != 0 || !aloop__stream_is_ours(stream))
         return;
     error = stream->carrier->shut(stream);
-    if (error == ALOOP_EAGAIN &&
-        (sender->wire != NULL || aloop__unwatched_is_working(stream)))
+    if (error == ALOOP_EAGAIN)
         return; /* The filters give their end first, a thread its result. */
     if (error == ALOOP_ENOTCONN)
         error = aloop__stream_error(stream);
