@@ -13,14 +13,15 @@
  *   stream_start.c  reading by callback
  *   forward.c       from one stream to another
  *   filter_*.c      the carrier with which a stream passes through filters
- *   stream.c        from connected to closed
+ *   stream_close.c  lingering, and the end of the descriptor
+ *   stream.c        from connected to closed: the events of the descriptor
  *   stream_open.c   from a descriptor, pairs, pipes
  *   tty.c           sizes and modes of terminals
  *   stream_address.c, stdio.c, tcp_race.c, tcp_connect.c, unix_connect.c,
  *   listener.c, listener_adopt.c, tcp_listen.c, unix_listen.c, tcp_options.c
  *
  * Sending has consequences for reading and for a close.  sender.c reports
- * them to stream.c by the functions of struct aloop__stream_ops.
+ * them upwards by the functions of struct aloop__stream_ops.
  *
  * Received bytes go to one of two readers.  stream_ready() calls
  * aloop__stream_readable().  If a read operation is pending,
@@ -179,7 +180,7 @@ struct aloop_stream {
     bool has_blocked;    /* The descriptor blocked before it was opened. */
 };
 
-/* The kind of all streams, and what sending reports to stream.c. */
+/* The kind of all streams, and what sending reports to the files above it. */
 struct aloop__stream_ops {
     struct aloop__handle_ops handle;
     /* A closed stream has sent bytes, or cannot send any more. */
@@ -208,12 +209,20 @@ void aloop__stream_set_directions(aloop_stream *stream, bool can_read,
 int aloop__stream_make(aloop *loop, int fd,
                        const struct aloop__carrier *carrier,
                        aloop_stream **ret);
-/* Ends a stream that has nothing to send.  Returns its descriptor, which stays
- * open. */
-int aloop__stream_release(aloop_stream *stream);
 /* Creates a stream for `fd`, a connected socket.  Closes `fd` on failure. */
 int aloop__stream_new(aloop *loop, int fd, const struct aloop__carrier *carrier,
                       aloop_stream **ret);
+
+/* stream_close.c */
+
+/* Ends a stream that has nothing to send.  Returns its descriptor, which stays
+ * open. */
+int aloop__stream_release(aloop_stream *stream);
+/* Closes the descriptor.  The stream is freed at the end of the turn. */
+void aloop__stream_end(aloop_stream *stream);
+/* Functions of struct aloop__stream_ops. */
+void aloop__stream_close_handle(struct aloop__handle *handle);
+void aloop__stream_sent(aloop_stream *stream);
 
 /* carrier.c: the descriptor. */
 
