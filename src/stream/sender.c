@@ -129,8 +129,7 @@ void aloop__stream_fail_writing(aloop_stream *stream, int error)
     aloop__sender_set_sending(sender);
     if (sender->wire != NULL)
         stream->carrier->failed(stream, error);
-    if (sender->forward_to != NULL && aloop__stream_is_ours(stream))
-        aloop__forward_fail(sender->forward_to, error);
+    aloop__stream_ops_of(stream)->failed(stream, error);
     /* This may settle a wait and resume reading. */
     aloop__sender_queue_changed(sender);
     if (has_lost)

@@ -84,6 +84,14 @@ static void stream_ready(struct aloop__io *io, unsigned bits)
         aloop__forward_hung_up(stream, bits);
 }
 
+/* ops->failed: ends the forward to the stream, which may wait only for its
+ * source now.  In a forked child the forward is the parent's. */
+static void stream_writing_failed(aloop_stream *stream, int error)
+{
+    if (stream->sender->forward_to != NULL && aloop__stream_is_ours(stream))
+        aloop__forward_fail(stream->sender->forward_to, error);
+}
+
 /* ops->lost: a failure that dropped bytes of a put is reported by on_data,
  * except one that the peer caused: reading reports that anyway. */
 static void stream_lost(aloop_stream *stream, int error)
@@ -115,6 +123,7 @@ static const struct aloop__stream_ops stream_ops = {
                .fini = stream_fini},
     .sent = aloop__stream_sent,
     .resumed = aloop__stream_resume,
+    .failed = stream_writing_failed,
     .lost = stream_lost,
 };
 

@@ -187,6 +187,8 @@ struct aloop__stream_ops {
     void (*sent)(aloop_stream *stream);
     /* on_data may be called again. */
     void (*resumed)(aloop_stream *stream);
+    /* Writing has ended with `error`. */
+    void (*failed)(aloop_stream *stream, int error);
     /* Bytes of a put were dropped because of `error`.  No future reports it. */
     void (*lost)(aloop_stream *stream, int error);
 };
@@ -444,8 +446,9 @@ int aloop__stream_prepare_writing(aloop_stream *stream);
 
 /* forward.c: cancels a forward because a stream is closed; NULL is allowed. */
 void aloop__forward_end(struct aloop__forward *forward);
-/* Its target has failed; an event has REACTOR_HANGUP or REACTOR_ERROR. */
+/* Writing to its target has failed. */
 void aloop__forward_fail(struct aloop__forward *forward, int error);
+/* Called for an event with REACTOR_HANGUP or REACTOR_ERROR. */
 void aloop__forward_hung_up(aloop_stream *stream, unsigned bits);
 
 #include "stream/pieces.h"
