@@ -38,6 +38,12 @@ struct aloop__carrier {
     /* Frees what the carrier has for the stream, and closes `fd`, which is no
      * longer watched.  `fd` is -1 if the stream has lost its descriptor. */
     void (*close)(aloop_stream *stream, int fd);
+    /* Called by a close, with the number of bytes that were received and that
+     * no reader has taken.  May be NULL. */
+    void (*give_back)(aloop_stream *stream, size_t size);
+    /* Called in a forked child, after the stream has left what it had queued to
+     * the parent.  May be NULL. */
+    void (*fork)(aloop_stream *stream);
     /* A close with unread bytes would reset the connection, so that they are
      * received and dropped before. */
     bool drops_unread;

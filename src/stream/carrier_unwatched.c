@@ -393,6 +393,18 @@ static void unwatched_close(aloop_stream *stream, int fd)
         free_unwatched(u);
 }
 
+/* The close, which follows, moves the position back by `size` more bytes. */
+static void file_give_back(aloop_stream *stream, size_t size)
+{
+    unwatched_of(stream)->unread = size;
+}
+
+/* The bytes of a file that the stream has received are left to the parent. */
+static void file_stream_fork(aloop_stream *stream)
+{
+    unwatched_of(stream)->is_behind = true;
+}
+
 const struct aloop__carrier aloop__carrier_file = {
     .name = "file",
     .receive = file_receive,
@@ -403,13 +415,9 @@ const struct aloop__carrier aloop__carrier_file = {
     .error = file_error,
     .reset = file_reset,
     .close = unwatched_close,
+    .give_back = file_give_back,
+    .fork = file_stream_fork,
 };
-
-void aloop__unwatched_give_back(aloop_stream *stream, size_t size)
-{
-    if (size > 0 && stream->carrier == &aloop__carrier_file)
-        unwatched_of(stream)->unread = size;
-}
 
 size_t aloop__unwatched_left(const aloop_stream *stream, const char **ret_data)
 {
@@ -422,12 +430,6 @@ size_t aloop__unwatched_left(const aloop_stream *stream, const char **ret_data)
         return 0;
     *ret_data = u->input + u->start;
     return u->end - u->start;
-}
-
-void aloop__unwatched_fork(aloop_stream *stream)
-{
-    if (stream->carrier == &aloop__carrier_file)
-        unwatched_of(stream)->is_behind = true;
 }
 
 bool aloop__unwatched_is_working(const aloop_stream *stream)

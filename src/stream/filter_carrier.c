@@ -233,6 +233,15 @@ static void filter_failed(aloop_stream *stream, int error)
     aloop__wire_drop(filters, error);
 }
 
+/* The child has dropped what was queued. */
+static void filter_fork(aloop_stream *stream)
+{
+    struct aloop__filters *filters = aloop__filters_of(stream);
+
+    filters->is_mute = stream->write_error != 0 || stream->sender->has_shut;
+    filters->can_send = true;
+}
+
 const struct aloop__carrier aloop__carrier_filter = {
     .name = "filter",
     .receive = filter_receive,
@@ -243,6 +252,7 @@ const struct aloop__carrier aloop__carrier_filter = {
     .error = filter_error,
     .reset = filter_reset,
     .close = filter_close,
+    .fork = filter_fork,
     .has_input = true,
     .taken = filter_taken,
     .failed = filter_failed,

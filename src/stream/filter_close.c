@@ -165,11 +165,3 @@ void aloop__filters_end(aloop_stream *stream, bool is_orderly)
     if (!filters->is_driving)
         aloop__filters_free(filters);
 }
-
-void aloop__filters_fork(aloop_stream *stream)
-{
-    struct aloop__filters *filters = aloop__filters_of(stream);
-
-    filters->is_mute = stream->write_error != 0 || stream->sender->has_shut;
-    filters->can_send = true;
-}

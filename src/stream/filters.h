@@ -197,7 +197,5 @@ void aloop__handshake_close(struct aloop__filters *filters);
  * stream then has what they gave to send.  If anything was lost, writing has
  * failed. */
 void aloop__filters_end(aloop_stream *stream, bool is_orderly);
-/* Called in a forked child, which has dropped what was queued. */
-void aloop__filters_fork(aloop_stream *stream);
 
 #endif

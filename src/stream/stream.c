@@ -9,9 +9,7 @@
 #include "loop/io.h"
 #include "os/reactor.h"
 #include "os/sys.h"
-#include "stream/filters.h"
 #include "stream/stream.h"
-#include "stream/unwatched.h"
 
 /* In a forked child, leaves the queued bytes and a requested shutdown to the
  * parent.  The child may write bytes of its own, so that this is no error of
@@ -23,13 +21,12 @@ static void stream_fork(struct aloop__handle *handle)
 
     if (stream->is_dispatching)
         handle->loop->lent_size = 0;
-    aloop__unwatched_fork(stream);
     aloop__stream_fail_writing(stream, ALOOP_EPIPE);
     stream->write_error = error;
     if (stream->sender != NULL)
         stream->sender->has_shut = stream->sender->is_shut;
-    if (aloop__stream_is_filtered(stream))
-        aloop__filters_fork(stream);
+    if (stream->carrier->fork != NULL)
+        stream->carrier->fork(stream);
 }
 
 /* The descriptor is broken and nothing reads, or it was closed outside the

@@ -23,7 +23,6 @@
 #include "os/reactor.h"
 #include "os/sys.h"
 #include "stream/stream.h"
-#include "stream/unwatched.h"
 
 #include <string.h>
 
@@ -302,7 +301,8 @@ void aloop__stream_end_reads(aloop_stream *stream)
     }
     if (stream->reading != NULL)
         aloop__future_cancel_checked(&stream->reading->future);
-    aloop__unwatched_give_back(stream, aloop__input_size(stream));
+    if (stream->input != NULL && stream->carrier->give_back != NULL)
+        stream->carrier->give_back(stream, aloop__input_size(stream));
     aloop__input_drop(stream);
 }
 

@@ -14,14 +14,9 @@ int aloop__file_stream_open(aloop *loop, int fd, aloop_stream **ret);
 int aloop__device_open(aloop *loop, int fd,
                        const struct aloop__carrier *watched,
                        aloop_stream **ret);
-/* Makes the close of a file move the position back by `size` more bytes, which
- * no reader has taken.  Does nothing for other streams. */
-void aloop__unwatched_give_back(aloop_stream *stream, size_t size);
 /* Returns how many bytes a thread has read of a device and no reader has taken,
  * and stores where they are.  Those of a file go back to it. */
 size_t aloop__unwatched_left(const aloop_stream *stream, const char **ret_data);
-/* Leaves the bytes of a file that the stream has received to the parent. */
-void aloop__unwatched_fork(aloop_stream *stream);
 /* Returns whether a thread uses the descriptor of the stream. */
 bool aloop__unwatched_is_working(const aloop_stream *stream);
 
