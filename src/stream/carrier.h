@@ -60,8 +60,8 @@ struct aloop__carrier {
 
 /* carrier_*.c */
 extern const struct aloop__carrier aloop__carrier_socket; /* TCP. */
+/* A Unix socket, and one that accepts descriptors; see carrier_fds.c. */
 extern const struct aloop__carrier aloop__carrier_unix;
-/* A Unix socket that accepts descriptors; see carrier_fds.c. */
 extern const struct aloop__carrier aloop__carrier_fds;
 extern const struct aloop__carrier aloop__carrier_pipe;
 /* A device that the reactor can watch. */
@@ -70,5 +70,15 @@ extern const struct aloop__carrier aloop__carrier_file; /* Unwatched. */
 /* Terminals; see carrier_terminal.c. */
 extern const struct aloop__carrier aloop__carrier_terminal;
 extern const struct aloop__carrier aloop__carrier_shared_terminal;
+
+/* Functions of aloop__carrier_socket that the carriers of Unix sockets share. */
+ssize_t aloop__socket_receive(aloop_stream *stream, void *buffer, size_t size);
+ssize_t aloop__socket_send(aloop_stream *stream, const void *data, size_t size);
+ssize_t aloop__socket_send_pieces(aloop_stream *stream,
+                                  const struct sys_piece *pieces, size_t count);
+int aloop__socket_shut(aloop_stream *stream);
+int aloop__socket_error(aloop_stream *stream);
+int aloop__socket_reset(aloop_stream *stream);
+void aloop__socket_close(aloop_stream *stream, int fd);
 
 #endif

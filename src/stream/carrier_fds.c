@@ -1,9 +1,9 @@
-/* Descriptors that are passed with bytes: the Unix sockets of which the
- * application accepts some, and the functions that pass them.
+/* Unix sockets: their carriers, and the descriptors that are passed with
+ * bytes.
  *
  *     put_fds --duplicates--> pieces --messages--> peer
  *                               \--- too many in flight: again by a timer
- *     peer --> aloop__fds_receive() --> ring of numbers --> take_fd
+ *     peer --> fds_receive() --> ring of numbers --> take_fd
  *
  * A stream whose application accepts none has a carrier that receives without
  * them, so that the kernel closes them.  The ring is the state of the other
@@ -77,7 +77,7 @@ bool aloop__fds_are_left(const aloop_stream *stream)
 /* The carrier. */
 
 /* Filters also receive with this.  Then there is no ring. */
-ssize_t aloop__fds_receive(aloop_stream *stream, void *buffer, size_t size)
+static ssize_t fds_receive(aloop_stream *stream, void *buffer, size_t size)
 {
     struct ring *ring = ring_of(stream);
     struct sys_fds received;
@@ -119,7 +119,7 @@ static int delay_passed(aloop *loop, struct aloop__passed *passed)
 }
 
 /* Linux limits the descriptors of one user that were sent and not received. */
-ssize_t aloop__fds_send(aloop_stream *stream, const void *data, size_t size,
+static ssize_t fds_send(aloop_stream *stream, const void *data, size_t size,
                         struct aloop__passed *passed)
 {
     int error;
@@ -151,12 +151,41 @@ static void replace_ring(aloop_stream *stream, struct ring *ring)
     stream->carrier = ring != NULL ? &aloop__carrier_fds : &aloop__carrier_unix;
 }
 
-void aloop__fds_close(aloop_stream *stream, int fd)
+static void fds_close(aloop_stream *stream, int fd)
 {
     replace_ring(stream, NULL);
     if (fd >= 0)
         aloop__sys_close(fd);
 }
+
+const struct aloop__carrier aloop__carrier_unix = {
+    .name = "unix",
+    .receive = aloop__socket_receive,
+    .send = aloop__socket_send,
+    .send_pieces = aloop__socket_send_pieces,
+    .send_fds = fds_send,
+    .watch = aloop__carrier_watch,
+    .shut = aloop__socket_shut,
+    .error = aloop__socket_error,
+    .reset = aloop__socket_reset,
+    .close = aloop__socket_close,
+    .drops_unread = true,
+    .splices = true,
+};
+
+const struct aloop__carrier aloop__carrier_fds = {
+    .name = "unix",
+    .receive = fds_receive,
+    .send = aloop__socket_send,
+    .send_pieces = aloop__socket_send_pieces,
+    .send_fds = fds_send,
+    .watch = aloop__carrier_watch,
+    .shut = aloop__socket_shut,
+    .error = aloop__socket_error,
+    .reset = aloop__socket_reset,
+    .close = fds_close,
+    .drops_unread = true,
+};
 
 /* The public functions. */
 

@@ -340,11 +340,6 @@ static inline void aloop__stream_deliver_later(aloop_stream *stream)
 
 /* carrier_fds.c: descriptors that are passed with bytes. */
 
-/* Functions of aloop__carrier_fds. */
-ssize_t aloop__fds_receive(aloop_stream *stream, void *buffer, size_t size);
-ssize_t aloop__fds_send(aloop_stream *stream, const void *data, size_t size,
-                        struct aloop__passed *passed);
-void aloop__fds_close(aloop_stream *stream, int fd);
 /* Returns whether there are received descriptors that the application has not
  * taken. */
 bool aloop__fds_are_left(const aloop_stream *stream);
