@@ -27,12 +27,6 @@ static const struct options_kind filter_kind = {
     sizeof(aloop_filter), filter_fields,
     sizeof filter_fields / sizeof *filter_fields};
 
-/* The future of a handshake. */
-struct aloop__handshake {
-    aloop_future future;
-    struct aloop__filters *filters;
-};
-
 /* ops->cancel: no one knows the state of the protocol then, so that the stream
  * is broken. */
 static void handshake_cancel(aloop_future *future)
@@ -53,24 +47,6 @@ static const struct aloop__future_ops handshake_ops = {
     .cancel = handshake_cancel,
     .is_live = true,
 };
-
-void aloop__handshake_end(struct aloop__filters *filters, int status)
-{
-    struct aloop__handshake *handshake = filters->handshake;
-
-    filters->handshake = NULL;
-    if (handshake != NULL)
-        aloop__future_settle(&handshake->future, status);
-}
-
-/* No continuation may run after the close, as for reads. */
-void aloop__handshake_close(struct aloop__filters *filters)
-{
-    if (filters->handshake == NULL)
-        return;
-    aloop__thens_drop(&filters->handshake->future);
-    aloop__handshake_end(filters, ALOOP_ECANCELED);
-}
 
 /* Returns whether a piece is queued that is not only bytes.  Such pieces know
  * their stream and cannot be moved to the wire. */

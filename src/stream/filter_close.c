@@ -105,13 +105,6 @@ static void remove_filters(struct aloop__filters *filters)
     list_remove(&filters->run.node);
 }
 
-void aloop__filters_free(struct aloop__filters *filters)
-{
-    aloop *loop = filters->stream->handle.loop;
-
-    aloop__alloc_free(&loop->alloc, filters, sizeof *filters);
-}
-
 /* Returns whether an abort would lose nothing that the library knows of. */
 static bool has_nothing_left(const struct aloop__filters *filters)
 {
@@ -141,6 +134,15 @@ static void close_layers(struct aloop__filters *filters)
     }
 }
 
+/* No continuation may run after the close, as for reads. */
+static void close_handshake(struct aloop__filters *filters)
+{
+    if (filters->handshake == NULL)
+        return;
+    aloop__thens_drop(&filters->handshake->future);
+    aloop__handshake_end(filters, ALOOP_ECANCELED);
+}
+
 /* The peer must not mistake a part for the whole, so that writing fails if
  * anything was lost.  Nothing was if an abort finds nothing queued. */
 void aloop__filters_end(aloop_stream *stream, bool is_orderly)
@@ -148,7 +150,7 @@ void aloop__filters_end(aloop_stream *stream, bool is_orderly)
     struct aloop__filters *filters = aloop__filters_of(stream);
     bool is_idle = has_nothing_left(filters);
 
-    aloop__handshake_close(filters);
+    close_handshake(filters);
     if (is_orderly && can_finish(filters))
         is_idle = finish_layers(filters);
     if (!is_idle && stream->write_error == 0)

@@ -56,6 +56,13 @@ void aloop__filters_put_scratch(struct aloop__filters *filters)
     filters->scratch = NULL;
 }
 
+void aloop__filters_free(struct aloop__filters *filters)
+{
+    aloop *loop = filters->stream->handle.loop;
+
+    aloop__alloc_free(&loop->alloc, filters, sizeof *filters);
+}
+
 void aloop__filters_drive_later(struct aloop__filters *filters)
 {
     aloop *loop = filters->stream->handle.loop;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "loop/buffers.h"
+#include "loop/future.h"
 #include "stream/filters.h"
 
 enum { LAST_ERROR = -4095 }; /* No errno, and no error of ours, is beyond. */
@@ -70,6 +71,15 @@ ssize_t aloop__layer_pull(struct aloop__filters *filters,
         return 0;
     aloop__layer_fail(filters, layer, n);
     return filters->error;
+}
+
+void aloop__handshake_end(struct aloop__filters *filters, int status)
+{
+    struct aloop__handshake *handshake = filters->handshake;
+
+    filters->handshake = NULL;
+    if (handshake != NULL)
+        aloop__future_settle(&handshake->future, status);
 }
 
 void aloop__layer_shake(struct aloop__filters *filters,

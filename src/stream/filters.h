@@ -58,7 +58,11 @@ struct aloop__layer {
     size_t pulled; /* Bytes it has given to pull since it has taken any. */
 };
 
-struct aloop__handshake;
+/* The future of a handshake.  filter.c makes it. */
+struct aloop__handshake {
+    aloop_future future;
+    struct aloop__filters *filters;
+};
 
 struct aloop__filters {
     aloop_stream *stream;
@@ -145,6 +149,8 @@ bool aloop__side_keep(struct aloop__filters *filters,
                       size_t size);
 void aloop__side_drop(struct aloop__filters *filters,
                       struct aloop__filter_side *side);
+/* Ends the pending handshake, if there is one, with `status`. */
+void aloop__handshake_end(struct aloop__filters *filters, int status);
 /* Calls the handshake if it is due. */
 void aloop__layer_shake(struct aloop__filters *filters,
                         struct aloop__layer *layer);
@@ -183,13 +189,6 @@ void aloop__filters_free(struct aloop__filters *filters);
 
 /* filter_carrier.c */
 extern const struct aloop__carrier aloop__carrier_filter;
-
-/* filter.c */
-
-/* Ends the pending handshake, if there is one, with `status`. */
-void aloop__handshake_end(struct aloop__filters *filters, int status);
-/* Ends it because the stream is closed. */
-void aloop__handshake_close(struct aloop__filters *filters);
 
 /* filter_close.c: the end of the filters of a stream, which has some. */
 
