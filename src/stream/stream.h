@@ -3,11 +3,12 @@
  *   splice.c        a pipe through which bytes move without being copied
  *   pieces.c        the queue of bytes to send
  *   carrier.c       the descriptor: what is watched, its errors, a forked child
- *   carrier_*.c     a table of functions for each kind of descriptor, and
- *                   what only some of them can do
+ *   carrier_socket.c, carrier_pipe.c
+ *                   a table of functions for each kind of descriptor
  *   send.c          one call of the carrier, and what it changes in the queue
  *   sender.c        the writing half: sending, and what follows from it
  *   stream_write.c  put, write, drain and shutdown
+ *   carrier_fds.c   Unix sockets, and descriptors that are passed with bytes
  *   stream_input.c  bytes that were received and not consumed
  *   stream_read.c   read operations
  *   stream_start.c  reading by callback
@@ -15,6 +16,8 @@
  *   filter_*.c      the carrier with which a stream passes through filters
  *   stream_close.c  lingering, and the end of the descriptor
  *   stream.c        from connected to closed: the events of the descriptor
+ *   carrier_unwatched.c, carrier_terminal.c
+ *                   carriers that make their streams, and cause their events
  *   stream_open.c   from a descriptor, pairs, pipes
  *   tty.c           sizes and modes of terminals
  *   stream_address.c, stdio.c, tcp_race.c, tcp_connect.c, unix_connect.c,

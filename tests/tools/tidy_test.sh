@@ -133,5 +133,28 @@ expect tests/support/sys_calls.def '1: does not have aloop__sys_a'
 plant src/os/sys_file.h <<<'int aloop__sys_b(void);'
 expect tests/support/sys_calls.def '1: does not have aloop__sys_b'
 plant other '1: does not belong' <<<''
+
+# Circles of files, in symbols as nm prints them.  Two files may use each other,
+# and so may files of different layers.
+list_uses() { # FROM TO...: each TO defines a symbol, which FROM uses.
+    local from=$1 to
+    shift
+    for to; do
+        echo "x/src/$from.c.o: aloop__${from//\//_}_${to//\//_} U"
+        echo "x/src/$to.c.o: aloop__${from//\//_}_${to//\//_} T 0 0"
+    done
+}
+{ list_uses loop/a loop/b loop/c; list_uses loop/b loop/a os/c
+  list_uses os/c loop/a; } >"$work/symbols"
+"$tools/circles.sh" - <"$work/symbols" >"$work/said" || {
+    echo "circles has found one where there is none:"
+    cat "$work/said"
+    wrong=1
+}
+list_uses loop/c loop/b >>"$work/symbols"
+"$tools/circles.sh" - <"$work/symbols" >"$work/said" && wrong=1
+expect src/loop/a.c '1: is in a circle of 3 files'
+"$tools/circles.sh" - </dev/null >"$work/said" && wrong=1
+expect circles ' no objects'
 [ $wrong = 0 ] && echo "tidy: found all of $planted planted mistakes"
 exit $wrong
