@@ -71,7 +71,7 @@ extern const struct aloop__carrier aloop__carrier_file; /* Unwatched. */
 extern const struct aloop__carrier aloop__carrier_terminal;
 extern const struct aloop__carrier aloop__carrier_shared_terminal;
 
-/* Functions of aloop__carrier_socket that the carriers of Unix sockets share. */
+/* Functions of aloop__carrier_socket, which Unix sockets share. */
 ssize_t aloop__socket_receive(aloop_stream *stream, void *buffer, size_t size);
 ssize_t aloop__socket_send(aloop_stream *stream, const void *data, size_t size);
 ssize_t aloop__socket_send_pieces(aloop_stream *stream,
