@@ -60,7 +60,10 @@ static bool has_special_pieces(const struct aloop__sender *sender)
     return false;
 }
 
-/* Returns why no filter can be put on the stream, or 0. */
+/* Returns why no filter can be put on the stream, or 0.  Everything that has
+ * begun to use the bytes of the stream as they are is in the way: a read, a
+ * forward, descriptors, or on_data, unless it is on_data that puts the filter
+ * on, as for STARTTLS. */
 static int check_use(aloop_stream *stream)
 {
     const struct aloop__sender *sender = stream->sender;
@@ -85,7 +88,11 @@ static int check_use(aloop_stream *stream)
     return aloop__io_adopt(stream->handle.loop, &stream->io);
 }
 
-/* Gives a stream its first filters.  What is queued becomes the wire. */
+/* Gives a stream its first filters.  What is queued becomes the wire: it was
+ * written before the filter, so that the peer must get it unchanged, in front
+ * of the first byte of the filter.  The writes among it follow their pieces to
+ * the other sender, where a cancel subtracts them.  Lent bytes are copied
+ * before, because they are lost when on_data returns. */
 static struct aloop__filters *new_filters(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
@@ -132,7 +139,9 @@ static struct aloop__filters *new_filters(aloop_stream *stream)
     return filters;
 }
 
-/* Makes the filters those of the stream. */
+/* Makes the filters those of the stream.  From here on every flush, event and
+ * call of the carrier reaches the driver.  Both senders are counted in
+ * loop->live again, because the pieces have changed hands. */
 static void attach_filters(struct aloop__filters *filters)
 {
     aloop_stream *stream = filters->stream;
@@ -165,7 +174,9 @@ static bool pass_pieces_down(struct aloop__filters *filters)
     return true;
 }
 
-/* Puts the layer on top.  It cannot fail. */
+/* Puts the layer on top.  It cannot fail, so that a stream never has half a
+ * layer.  Input that was received and not consumed was meant for the new layer,
+ * and so was the end behind it. */
 static void add_layer(struct aloop__filters *filters,
                       struct aloop__layer *layer)
 {

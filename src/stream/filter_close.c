@@ -25,7 +25,9 @@ static void offer_pieces(struct aloop__filters *filters)
         filters->top->out.is_ending = true;
 }
 
-/* Returns whether the layers have taken everything. */
+/* Returns whether the layers have taken everything.  A layer that was given the
+ * end, or that has itself ended, owes nothing more.  One that has pulled
+ * without a limit was cut off, and the peer has not got all of it. */
 static bool has_taken_all(const struct aloop__filters *filters)
 {
     const struct aloop__layer *layer;
@@ -39,7 +41,16 @@ static bool has_taken_all(const struct aloop__filters *filters)
 }
 
 /* Runs the layers until they give nothing more.  Returns false if bytes were
- * lost. */
+ * lost.
+ *
+ * on_data may close its own stream while the driver runs.  The driver then has
+ * the scratch memory and keeps it, and its own `is_driving` is restored, so
+ * that it finds the filters as it has left them.  `is_driving` is what lets the
+ * carrier call the layers; without it, offer_pieces() would only get
+ * ALOOP_EAGAIN.
+ *
+ * The loop ends, because each round must move bytes, and `is_finishing` limits
+ * what a layer may give for nothing (FILTER_ENDLESS). */
 static bool finish_layers(struct aloop__filters *filters)
 {
     bool was_driving = filters->is_driving;
@@ -64,7 +75,8 @@ static bool finish_layers(struct aloop__filters *filters)
     return has_taken_all(filters);
 }
 
-/* Returns whether the layers can still send. */
+/* Returns whether the layers can still send.  A layer whose handshake is not
+ * done cannot encode what the application has written. */
 static bool can_finish(const struct aloop__filters *filters)
 {
     const aloop_stream *stream = filters->stream;
@@ -74,7 +86,13 @@ static bool can_finish(const struct aloop__filters *filters)
            aloop__stream_is_ours(stream);
 }
 
-/* Gives the stream the carrier of the descriptor, and the bytes of the wire. */
+/* Gives the stream the carrier of the descriptor, and the bytes of the wire.
+ * After this the stream is one without filters, as if the application had put
+ * the bytes of the wire itself.  The pieces in front of the filters are sent or
+ * dropped by now; those of the wire are appended, and the writes among them
+ * belong to the other sender, in whose count a cancel has to find them.  The
+ * reader's state becomes that of the descriptor, because the end of a filter is
+ * not the end of the peer. */
 static void remove_filters(struct aloop__filters *filters)
 {
     aloop_stream *stream = filters->stream;
@@ -105,7 +123,8 @@ static void remove_filters(struct aloop__filters *filters)
     list_remove(&filters->run.node);
 }
 
-/* Returns whether an abort would lose nothing that the library knows of. */
+/* Returns whether an abort would lose nothing that the library knows of.  What
+ * a layer has inside of it is not known: an abort promises nothing about it. */
 static bool has_nothing_left(const struct aloop__filters *filters)
 {
     const struct aloop__layer *layer;
@@ -144,7 +163,15 @@ static void close_handshake(struct aloop__filters *filters)
 }
 
 /* The peer must not mistake a part for the whole, so that writing fails if
- * anything was lost.  Nothing was if an abort finds nothing queued. */
+ * anything was lost.  Nothing was if an abort finds nothing queued.
+ *
+ * The order matters.  The handshake ends first, because its continuations must
+ * not run after the close.  The layers finish while they are still connected to
+ * the wire.  A failure is reported before the filters are removed, because the
+ * carrier of filters settles the writes that it has taken.  The layers are
+ * closed last: their close may free what the other functions use.  If this runs
+ * inside the driver, which uses `filters` after on_data has returned, the
+ * driver frees the memory. */
 void aloop__filters_end(aloop_stream *stream, bool is_orderly)
 {
     struct aloop__filters *filters = aloop__filters_of(stream);

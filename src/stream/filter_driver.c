@@ -128,7 +128,10 @@ static bool may_pull(struct aloop__filters *filters,
     return filters->wire.queued <= high && !filters->is_mute;
 }
 
-/* Fills the scratch memory from the layer.  Returns whether more may follow. */
+/* Fills the scratch memory from the layer.  Returns whether more may follow.
+ * Several pulls are joined, because a layer may give small records, and each
+ * one would cost a send.  The end is passed on as a mark of the layer below,
+ * which is offered it behind the bytes. */
 static bool pull_once(struct aloop__filters *filters,
                       struct aloop__layer *layer)
 {
@@ -245,7 +248,10 @@ static void read_into_above(struct aloop__filters *filters,
 }
 
 /* Serves the next layer or the reader.  Returns false if the driver must stop,
- * because on_data has closed the stream or forked. */
+ * because on_data has closed the stream or forked.  This is the only place of
+ * the driver in which the application runs with its own callback; after it,
+ * layers may have been added, and `filters` is valid only because the close
+ * leaves it to the driver (`is_closed`). */
 static bool read_from(struct aloop__filters *filters,
                       struct aloop__layer *layer)
 {
@@ -256,6 +262,9 @@ static bool read_from(struct aloop__filters *filters,
     return !filters->is_closed && aloop__stream_is_ours(filters->stream);
 }
 
+/* From the bottom up, so that bytes reach the reader in one round.  Each layer
+ * is pulled after it was fed: an answer of its protocol, such as the next
+ * message of a handshake, has to leave although no one has written anything. */
 static bool move_in(struct aloop__filters *filters)
 {
     struct aloop__layer *layer;
@@ -277,7 +286,10 @@ static bool move_in(struct aloop__filters *filters)
 
 /* What follows. */
 
-/* Bytes that the layers gave before the error are with the reader. */
+/* Bytes that the layers gave before the error are with the reader.  `is_broken`
+ * is set first, because each of the calls may lead here again.  While writing
+ * fails, `is_breaking` keeps the carrier from dropping the wire: an alert that
+ * a layer has given with its error is still to be sent. */
 void aloop__filters_break(struct aloop__filters *filters)
 {
     if (filters->is_broken)
@@ -337,7 +349,10 @@ static bool is_quiet(const struct aloop__filters *filters)
     return true;
 }
 
-/* Returns false if the driver must stop. */
+/* Returns false if the driver must stop.  Two rounds without a move are needed
+ * in general: what the first one did last (a feed that made room, a pull) may
+ * let the second one's beginning move something.  *ret_is_idle is false if a
+ * limit has ended the loop; no event would continue it. */
 static bool run_rounds(struct aloop__filters *filters, bool *ret_is_idle)
 {
     bool has_nothing = is_quiet(filters); /* To move out. */

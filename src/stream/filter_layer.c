@@ -29,7 +29,10 @@ void aloop__layer_fail(struct aloop__filters *filters,
 }
 
 /* Counts the bytes of a result that moved, and fails for one that the contract
- * does not allow. */
+ * does not allow.  filters->moved is what tells the driver that another round
+ * may find something to do; a function that moved bytes and did not count them
+ * would let the stream stop.  Once a layer has failed, its error is the
+ * result. */
 static ssize_t check_result(struct aloop__filters *filters,
                             struct aloop__layer *layer, ssize_t n, size_t size)
 {
@@ -82,6 +85,9 @@ void aloop__handshake_end(struct aloop__filters *filters, int status)
         aloop__future_settle(&handshake->future, status);
 }
 
+/* `is_due` is cleared before the call, because the handshake may ask for
+ * another one.  The layer is ready before the future settles: what waits for it
+ * runs in a later turn and may use the stream. */
 void aloop__layer_shake(struct aloop__filters *filters,
                         struct aloop__layer *layer)
 {
@@ -103,6 +109,10 @@ void aloop__layer_shake(struct aloop__filters *filters,
     aloop__handshake_end(filters, 0);
 }
 
+/* A feed may complete a handshake, or make it possible to answer the peer.
+ * Therefore the handshake follows each feed, before the next bytes, which may
+ * be those of the application already.  A result of 0 would repeat the call
+ * without an end, and is an error. */
 size_t aloop__layer_feed(struct aloop__filters *filters,
                          struct aloop__layer *layer, const char *data,
                          size_t size)
@@ -125,6 +135,9 @@ size_t aloop__layer_feed(struct aloop__filters *filters,
     return done;
 }
 
+/* A layer whose pull has ended can send nothing more, so that nothing is given
+ * to it.  In a close, `pulled` limits a filter that makes bytes out of nothing;
+ * the count begins again when the layer has taken some. */
 size_t aloop__layer_write(struct aloop__filters *filters,
                           struct aloop__layer *layer, const char *data,
                           size_t size)
@@ -224,6 +237,9 @@ static bool take_end(struct aloop__filters *filters, struct aloop__layer *layer,
     return true;
 }
 
+/* The held bytes come first, so that the order is kept, and the end only after
+ * the last of them.  aloop__layer_feed() reads `held` and keeps nothing, so
+ * that the memory does not change under it. */
 void aloop__layer_offer_in(struct aloop__filters *filters,
                            struct aloop__layer *layer)
 {
@@ -243,6 +259,8 @@ void aloop__layer_offer_in(struct aloop__filters *filters,
     layer->is_due = true;
 }
 
+/* As above, but a layer whose handshake is not done takes nothing: it may have
+ * no keys yet. */
 void aloop__layer_offer_out(struct aloop__filters *filters,
                             struct aloop__layer *layer)
 {

@@ -20,7 +20,8 @@ void aloop__wire_drop(struct aloop__filters *filters, int error)
     aloop__sender_set_sending(&filters->wire);
 }
 
-/* Sending has failed, which the core learns. */
+/* Sending has failed, which the core learns.  During a close there is no reader
+ * to learn it, and the caller finds it in write_error. */
 static void fail_sending(struct aloop__filters *filters, int error)
 {
     aloop_stream *stream = filters->stream;
@@ -62,6 +63,11 @@ static void queue_bytes(struct aloop__filters *filters, const char *data,
     aloop__sender_pause_if_due(filters->stream->sender);
 }
 
+/* Directly from the scratch memory while nothing is queued: most records fit
+ * into the socket, and then nothing is copied.  `can_send` is false after a
+ * send was short, until an event of writability, so that a full socket costs
+ * one call and not one for each record.  Bytes in front of the queue would
+ * change the order, so that a queue that is not empty is never passed. */
 void aloop__wire_put(struct aloop__filters *filters, const char *data,
                      size_t size)
 {
@@ -87,6 +93,11 @@ void aloop__wire_put(struct aloop__filters *filters, const char *data,
     queue_bytes(filters, data + n, size - (size_t) n);
 }
 
+/* Called when no layer has anything left to give, or at the end of a close,
+ * which has pulled all that it could get.  Earlier, bytes of a
+ * taken write could still be inside a layer, and its future would settle before
+ * they are sent.  The empty pieces behind the bytes settle in order by the
+ * usual advance; if the wire is empty, immediately. */
 void aloop__wire_mark(struct aloop__filters *filters)
 {
     if (list_empty(&filters->wire.pieces))
@@ -128,6 +139,9 @@ static void shut_inner(struct aloop__filters *filters)
     sender->is_kept = true;
 }
 
+/* At most WIRE_SENDS_MAX times in one run, like the flush of a stream.  The end
+ * of the bottom layer is passed on only after its last byte.  A close does not
+ * shut here: the stream that lingers sends the wire first, and then ends. */
 void aloop__wire_flush(struct aloop__filters *filters)
 {
     struct aloop__sender *wire = &filters->wire;
