@@ -89,6 +89,11 @@ static ssize_t send_alone(aloop_stream *stream,
     return n;
 }
 
+/* Gathers pieces up to the first that must be sent alone: descriptors arrive
+ * with the first byte of their message, and spliced bytes are in a pipe.  A
+ * queue of one piece, the usual case, takes the cheaper call.  *ret_asked lets
+ * the caller see a short send, after which the system would only report
+ * EAGAIN. */
 ssize_t aloop__sender_send(const struct aloop__sender *sender,
                            const struct aloop__carrier *carrier,
                            size_t *ret_asked)
@@ -118,6 +123,11 @@ ssize_t aloop__sender_send(const struct aloop__sender *sender,
     return carrier->send_pieces(stream, pieces, count);
 }
 
+/* The first piece is read again in each round, because settling a write may
+ * free it.  Bytes of a write are not lost in silence: its future has the error.
+ * The counts become 0 at the end, so that nothing that runs in between may rely
+ * on them; settling calls nothing, and a write that is freed has left the
+ * queue. */
 bool aloop__sender_drop(struct aloop__sender *sender, int error)
 {
     bool has_lost = false;
