@@ -320,7 +320,7 @@ DEBUG_READS const char *closed_kind(const struct aloop__handle *handle)
 int aloop__debug_check_handle(const void *handle, const char *function)
 {
     aloop *loop = aloop__running();
-    const char *kind;
+    const char *kind, *name;
     int error;
 
     if (handle == NULL) {
@@ -335,7 +335,12 @@ int aloop__debug_check_handle(const void *handle, const char *function)
     kind = closed_kind(handle);
     if (kind == NULL)
         return 0;
-    aloop__debug_report(loop, MISTAKE_CLOSED, function, kind);
+    /* ops->describe reads more than the quarantine leaves readable. */
+    name = aloop__quarantine_name(loop, handle);
+    if (name == NULL && aloop__handles_have(loop, handle))
+        name = aloop__handle_name(handle);
+    aloop__debug_report(loop, MISTAKE_CLOSED, function,
+                        name != NULL ? name : kind);
     return ALOOP_EINVAL;
 }
 

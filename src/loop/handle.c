@@ -11,6 +11,8 @@
 
 #include "loop/handle.h"
 
+#include <stdio.h>
+
 #include "loop/debug.h"
 #include "loop/host.h"
 #include "loop/quarantine.h"
@@ -78,6 +80,18 @@ void aloop__handle_closed(struct aloop__handle *handle)
         aloop__host_update(handle->loop);
 }
 
+/* Frees a handle of a debug loop.  Its name is copied first, because ops->fini
+ * may free what the name consists of. */
+COLD NOINLINE static void free_and_name(struct aloop__handle *handle)
+{
+    char name[80];
+
+    snprintf(name, sizeof name, "%s", aloop__handle_name(handle));
+    if (handle->ops->fini != NULL)
+        handle->ops->fini(handle);
+    aloop__quarantine_put(handle->loop, handle, handle->ops->size, name);
+}
+
 /* Called at the end of each turn, when no callback of any handle is running,
  * and by the end of the loop. */
 void aloop__handles_free_closed(aloop *loop)
@@ -88,13 +102,30 @@ void aloop__handles_free_closed(aloop *loop)
         struct aloop__handle *handle =
             CONTAINER_OF(node, struct aloop__handle, node);
 
+        if (loop->debug != NULL) {
+            free_and_name(handle);
+            continue;
+        }
         if (handle->ops->fini != NULL)
             handle->ops->fini(handle);
-        if (loop->debug != NULL)
-            aloop__quarantine_put(loop, handle, handle->ops->size, "");
-        else
-            aloop__slab_put(&loop->slab, handle, handle->ops->size);
+        aloop__slab_put(&loop->slab, handle, handle->ops->size);
     }
+}
+
+static bool is_in(const struct aloop__node *list,
+                  const struct aloop__handle *handle)
+{
+    const struct aloop__node *node = list->next;
+
+    while (node != list && node != &handle->node)
+        node = node->next;
+    return node != list;
+}
+
+/* Only a report of a debug loop needs it. */
+bool aloop__handles_have(const aloop *loop, const struct aloop__handle *handle)
+{
+    return is_in(&loop->closed, handle) || is_in(&loop->handles, handle);
 }
 
 /* Visits all handles; only aloop_step() without live objects needs it. */

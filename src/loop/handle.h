@@ -36,6 +36,9 @@ struct aloop__handle_ops {
     void (*fork)(struct aloop__handle *handle);
     /* Frees what a closed handle owns, at the end of the turn.  May be NULL. */
     void (*fini)(struct aloop__handle *handle);
+    /* Returns the name for reports, in place of `name`, which is valid until
+     * the next call.  May be NULL. */
+    const char *(*describe)(const struct aloop__handle *handle);
     /* It is called back only because the loop waits for something else. */
     bool is_passive;
     bool is_fallible; /* The close may report an error. */
@@ -52,6 +55,13 @@ static inline bool aloop__handle_is_ended(const struct aloop__handle *handle)
     return handle->state >= HANDLE_CLOSING;
 }
 
+/* Returns the handle's name for reports.  It is valid until the next call. */
+static inline const char *aloop__handle_name(const struct aloop__handle *handle)
+{
+    return handle->ops->describe != NULL ? handle->ops->describe(handle)
+                                         : handle->ops->name;
+}
+
 /* Returns a zeroed handle of ops->size bytes, which is referenced and inactive.
  * Returns NULL if out of memory. */
 void *aloop__handle_new(aloop *loop, const struct aloop__handle_ops *ops);
@@ -66,6 +76,8 @@ void aloop__handle_reference(struct aloop__handle *handle, bool is_referenced,
  * end of the turn frees it. */
 void aloop__handle_closed(struct aloop__handle *handle);
 void aloop__handles_free_closed(aloop *loop);
+/* Returns whether the handle, which may be freed, is one that the loop has. */
+bool aloop__handles_have(const aloop *loop, const struct aloop__handle *handle);
 void aloop__handles_close_all(aloop *loop);
 /* Closes those whose close may report an error, before the last reports. */
 void aloop__handles_close_fallible(aloop *loop);

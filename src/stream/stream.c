@@ -4,6 +4,8 @@
  * flushes the writing half (sender.c) and then reads (stream_start.c), and what
  * sending reports reaches reading and the close from here. */
 
+#include <stdio.h>
+
 #include "loop/debug.h"
 #include "loop/handle.h"
 #include "loop/io.h"
@@ -110,6 +112,20 @@ static void stream_fini(struct aloop__handle *handle)
                         sizeof *stream->sender);
 }
 
+/* ops->describe: "tcp stream".  A stream that could not be made has no
+ * carrier. */
+static const char *stream_describe(const struct aloop__handle *handle)
+{
+    const aloop_stream *stream =
+        CONTAINER_OF(handle, const aloop_stream, handle);
+    static _Thread_local char text[32];
+
+    if (stream->carrier == NULL)
+        return handle->ops->name;
+    snprintf(text, sizeof text, "%s stream", stream->carrier->name);
+    return text;
+}
+
 /* The table by which src/loop and sender.c reach this file and
  * stream_close.c. */
 static const struct aloop__stream_ops stream_ops = {
@@ -117,7 +133,8 @@ static const struct aloop__stream_ops stream_ops = {
                .size = sizeof(aloop_stream),
                .close = aloop__stream_close_handle,
                .fork = stream_fork,
-               .fini = stream_fini},
+               .fini = stream_fini,
+               .describe = stream_describe},
     .sent = aloop__stream_sent,
     .resumed = aloop__stream_resume,
     .failed = stream_writing_failed,

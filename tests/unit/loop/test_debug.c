@@ -95,7 +95,7 @@ static void a_closed_stream_does_nothing(void **state)
         assert_int_equal(wait_for(aloop_stream_shutdown(stream)), ALOOP_EINVAL);
         assert_int_equal(wait_for(aloop_stream_forward(stream, stream)),
                          ALOOP_EINVAL);
-        assert_mistakes(i == 0 ? 20 : 0, i == 0 ? ": stream was used" : "");
+        assert_mistakes(i == 0 ? 20 : 0, i == 0 ? ": tcp stream was used" : "");
     }
     assert_int_equal(t.noted, 0);
 }
