@@ -27,7 +27,11 @@ static bool is_drained(const struct aloop__filters *filters)
     return true;
 }
 
-/* The layer may have room for held bytes after each read, and give more. */
+/* The layer may have room for held bytes after each read, and give more.
+ *
+ * Bytes come before what ends them: first those of the layer, then its end or
+ * its error, and an error of the descriptor only when no layer has anything
+ * left.  The reader would otherwise lose bytes that arrived before a reset. */
 static ssize_t filter_receive(aloop_stream *stream, void *buffer, size_t size)
 {
     struct aloop__filters *filters = aloop__filters_of(stream);
@@ -183,7 +187,9 @@ static int filter_watch(aloop_stream *stream, unsigned bits)
     return filters->inner->watch(stream, armed ^ REACTOR_HANGUP);
 }
 
-/* The driver notes when the descriptor is shut. */
+/* The end goes through the layers like a byte: each of them may add a last
+ * message.  The answer is always ALOOP_EAGAIN, because shut_inner()
+ * (filter_wire.c) notes when the descriptor is shut. */
 static int filter_shut(aloop_stream *stream)
 {
     struct aloop__filters *filters = aloop__filters_of(stream);
@@ -192,6 +198,8 @@ static int filter_shut(aloop_stream *stream)
     aloop__filters_drive_later(filters);
     return ALOOP_EAGAIN;
 }
+
+/* These act on the descriptor, of which the filters know nothing. */
 
 static int filter_error(aloop_stream *stream)
 {
@@ -208,6 +216,8 @@ static void filter_close(aloop_stream *stream, int fd)
     aloop__filters_of(stream)->inner->close(stream, fd);
 }
 
+/* The layers have taken the last byte of the write, but may still hold it.
+ * aloop__wire_mark() queues its piece behind the bytes that it became. */
 static void filter_taken(aloop_stream *stream, struct aloop__write *write)
 {
     list_push(&aloop__filters_of(stream)->taken, &write->piece.node);
