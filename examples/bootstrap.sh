@@ -24,6 +24,8 @@ libuv      libuv1-dev libuv-devel libuv-dev libuv libuv libuv
 libssl     libssl-dev openssl-devel openssl-dev openssl openssl@3 openssl
 openssl    openssl openssl openssl openssl openssl@3 openssl
 jansson    libjansson-dev jansson-devel jansson-dev jansson jansson jansson
+libpq      libpq-dev libpq-devel libpq-dev postgresql-libs libpq -
+postgres   postgresql postgresql-server postgresql postgresql - -
 aarch64    gcc-aarch64-linux-gnu,libc6-dev-arm64-cross - - - - -
 riscv64    gcc-riscv64-linux-gnu,libc6-dev-riscv64-cross - - - - -
 qemu-aarch64 qemu-user qemu-user qemu-aarch64 qemu-user - -
@@ -95,6 +97,11 @@ has() { # TOOL
     cmocka) pkg-config --exists cmocka 2>/dev/null ;;
     libuv) pkg-config --exists libuv 2>/dev/null ;;
     libssl) pkg-config --exists 'libssl >= 3.0' 2>/dev/null ;;
+    libpq) pkg-config --exists 'libpq >= 12' 2>/dev/null ;;
+    postgres) # Debian has one for each version, outside of PATH.
+        ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 ||
+            command -v postgres >/dev/null
+        ;;
     jansson) pkg-config --exists 'jansson >= 2.11' 2>/dev/null ;;
     valgrind)
         command -v valgrind >/dev/null &&

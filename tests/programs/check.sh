@@ -649,5 +649,6 @@ check_example_copy_interrupt() {
 . "$here/examples_httpd.sh"
 . "$here/examples_tls.sh"
 . "$here/examples_apis.sh"
+. "$here/examples_pg.sh"
 
 "check_$name" "$@"
