@@ -7,7 +7,7 @@
  * it opens another, and so there are never more than permits.
  *
  * An idle connection is watched.  If the server closes it, or sends anything,
- * it is closed. */
+ * it is closed.  The same holds for one that a request is about to take. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -213,16 +213,34 @@ static bool keep(struct http_connection *connection)
     return true;
 }
 
-static struct http_connection *take_idle(struct http_origin *origin)
+/* Takes an idle connection on which nothing has arrived.  What has arrived since
+ * it became idle would be read as the reply of the next request.  The loop has
+ * to look for it first, because the connection may have become idle in this
+ * same turn.
+ *
+ * Returns 1, 0 if there is none, or an error.  The read that is pending then
+ * gets the reply. */
+static ssize_t take_idle(struct http_origin *origin,
+                         struct http_connection **ret)
 {
     struct http_connection *connection;
+    ssize_t status = 0;
 
-    if (origin->idle == NULL)
-        return NULL;
-    connection = unlink_idle(&origin->idle);
-    aloop_stream_stop(connection->stream);
-    aloop_stream_ref(connection->stream);
-    return connection;
+    while (status == 0 && origin->idle != NULL) {
+        aloop_future *reading;
+
+        connection = unlink_idle(&origin->idle);
+        aloop_stream_stop(connection->stream);
+        aloop_stream_ref(connection->stream);
+        reading = http_input_watch(&connection->input);
+        status = aloop_yield(origin->session->loop);
+        if (status == 0 && aloop_future_status(reading) == ALOOP_PENDING) {
+            *ret = connection;
+            return 1;
+        }
+        free_connection(connection, true);
+    }
+    return status;
 }
 
 /* The buffer of the input is not cleared. */
@@ -327,8 +345,8 @@ ssize_t http_pool_get(struct http_reply *reply, bool is_new)
     if (status >= 0) {
         if (is_new)
             close_idle(origin, INT64_MAX);
-        reply->connection = take_idle(origin);
-        if (reply->connection == NULL)
+        status = take_idle(origin, &reply->connection);
+        if (status == 0)
             status = reply->session->is_closed ? HTTP_ECLOSED
                                                : open_connection(origin, reply);
         if (status >= 0)
