@@ -116,11 +116,6 @@ static ssize_t read_some(struct http_body *body, void *buffer, size_t size)
         return n;
     if (size > body->left)
         size = (size_t) body->left;
-    /* The last byte is read into the buffer of the input, and what the server
-     * has sent after the body with it, so that the connection is not kept. */
-    if (body->framing == HTTP_LENGTH && size == body->left &&
-        size >= HTTP_DIRECT_MIN)
-        size--;
     n = http_input_read(body->input, buffer, size);
     if (n == 0)
         body->is_done = body->framing == HTTP_TO_CLOSE;

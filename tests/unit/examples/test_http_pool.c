@@ -100,6 +100,49 @@ static void a_redirect_is_not_followed_on_a_connection_with_more(void **state)
     assert_int_equal(h.accepted, 2);
 }
 
+/* The bytes after the body stay where the check of the next request finds
+ * them. */
+static ssize_t reads_exactly(aloop *loop, void *arg)
+{
+    static char buffer[32768];
+    struct http_request request = {.url = HOME};
+    struct http_reply reply;
+
+    (void) loop;
+    (void) arg;
+    assert_int_equal(http_open(h.session, &request, &reply), 0);
+    assert_int_equal(http_read(&reply, buffer, 16 * 1024),
+                     16 * 1024 - 100); /* What came with the header. */
+    assert_int_equal(http_read(&reply, buffer, sizeof buffer),
+                     sizeof buffer - (16 * 1024 - 100));
+    assert_int_equal(http_read(&reply, buffer, sizeof buffer), 0);
+    http_close(&reply);
+    if (http_open(h.session, &request, &reply) < 0)
+        return -1;
+    http_close(&reply);
+    return reply.status;
+}
+
+static void the_last_read_of_a_body_gets_its_rest_and_no_more(void **state)
+{
+    static const char head[] =
+        "HTTP/1.1 200 x\r\nContent-Length: 32768\r\nX: "
+        "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
+        "\r\n\r\n";
+    static char text[100 + 32768 + sizeof EVIL - 1];
+    static const struct answer answers[] = {{text, THEN_KEEP, sizeof text},
+                                            {OK_5, THEN_KEEP, 0}};
+
+    (void) state;
+    assert_int_equal(sizeof head - 1, 100);
+    memset(text, 'b', sizeof text);
+    memcpy(text, head, 100);
+    memcpy(text + 100 + 32768, EVIL, sizeof EVIL - 1);
+    h.answers = answers;
+    assert_int_equal(finish(aloop_spawn(t.loop, reads_exactly, NULL)), 200);
+    assert_int_equal(h.accepted, 2);
+}
+
 /* A task that is cancelled before it has sent anything. */
 static void a_cancel_while_a_connection_is_checked_loses_no_place(void **state)
 {
@@ -129,6 +172,7 @@ int main(void)
         HTTP_TEST(an_end_right_before_a_request_is_seen),
         HTTP_TEST(a_reply_while_a_connection_is_idle_closes_it),
         HTTP_TEST(a_redirect_is_not_followed_on_a_connection_with_more),
+        HTTP_TEST(the_last_read_of_a_body_gets_its_rest_and_no_more),
         HTTP_TEST(a_cancel_while_a_connection_is_checked_loses_no_place),
     };
 
