@@ -9,6 +9,10 @@
  * to be signed by an authority that the system trusts, or one in the files that
  * the environment names (SSL_CERT_FILE, SSL_CERT_DIR).
  *
+ * A second connection to an origin resumes the TLS session of an earlier one,
+ * if the server allows that.  `options` may serve several sessions of one loop,
+ * which then share what is resumed.
+ *
  * Returns 0, or ALOOP_ENOMEM. */
 int https_begin(struct http_session_options *options);
 

@@ -213,10 +213,10 @@ static bool keep(struct http_connection *connection)
     return true;
 }
 
-/* Takes an idle connection on which nothing has arrived.  What has arrived since
- * it became idle would be read as the reply of the next request.  The loop has
- * to look for it first, because the connection may have become idle in this
- * same turn.
+/* Takes an idle connection on which nothing has arrived.  Data that the server
+ * has sent since it became idle would be read as the reply of the next request.
+ * The loop has to look for them first, because the connection may have become
+ * idle in this same turn.
  *
  * Returns 1, 0 if there is none, or an error.  The read that is pending then
  * gets the reply. */
@@ -283,8 +283,9 @@ static ssize_t open_connection(struct http_origin *origin,
         status = HTTP_ECLOSED;
     } else if (origin->is_secure) {
         reply->step = HTTP_STEP_SECURE;
-        status = aloop_await(session->options.secure(
-            stream, origin->host, session->options.secure_arg, &tls));
+        status = aloop_await(
+            session->options.secure(stream, origin->host, origin->port,
+                                    session->options.secure_arg, &tls));
     }
     if (status >= 0)
         reply->connection = new_connection(origin, stream);

@@ -58,10 +58,11 @@ struct http_session_options {
     const char *agent;
     /* Starts TLS on a connected stream, for https://, and returns a future with
      * the result.  If it fails, the session closes the stream.  `host` is the
-     * name or address that the certificate has to have.  Default: https:// is
-     * HTTP_EHTTPS. */
-    aloop_future *(*secure)(aloop_stream *stream, const char *host, void *arg,
-                            void **ret_tls);
+     * name or address that the certificate has to have, and `port` the decimal
+     * port of the origin.  Both are valid until the call returns.  Default:
+     * https:// is HTTP_EHTTPS. */
+    aloop_future *(*secure)(aloop_stream *stream, const char *host,
+                            const char *port, void *arg, void **ret_tls);
     /* Describes an error of the stream, before the session closes it.  `tls` is
      * what `secure` has set.  Returns a text that stays valid, or NULL if TLS
      * is not the reason.  Default: always NULL. */

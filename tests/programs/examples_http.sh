@@ -3,10 +3,10 @@
 # Starts nginx with a configuration of its own at a free port, and sets $url.
 # It serves $work/www, logs the number of the connection of each request in
 # $work/access, and ends with $server.  With a certificate it speaks TLS.
-start_nginx() { # [CERTIFICATE]
+start_nginx() { # [CERTIFICATE PROTOCOL...]
     local PATH=$PATH:/usr/sbin:/usr/local/sbin user= tls= files=
     [ $# = 0 ] || tls=' ssl' files="ssl_certificate $1;
-        ssl_certificate_key $1; ssl_protocols TLSv1.2 TLSv1.3;"
+        ssl_certificate_key $1; ssl_protocols ${*:2};"
     need_tool nginx
     [ "$(id -u)" != 0 ] || user='user root;'
     mkdir -p "$work/www/list"
@@ -22,7 +22,8 @@ pid $work/pid;
 error_log $work/error;
 events { worker_connections 1024; }
 http {
-    log_format connection '\$connection \$request_method \$status';
+    log_format connection
+        '\$connection \$request_method \$status \$ssl_session_reused';
     access_log $work/access connection;
     client_body_temp_path $work/t1;
     proxy_temp_path $work/t2;
@@ -43,6 +44,7 @@ http {
             add_header Content-Range "bytes 5-9/100";
             return 206 world;
         }
+        location = /once { keepalive_timeout 0; return 200 once; }
         location /put/ { dav_methods PUT; create_full_put_path on; }
     }
 }
@@ -51,6 +53,12 @@ CONF
     server=$!
     until_open "$port"
     url=http://127.0.0.1:$port
+}
+
+stop_nginx() {
+    kill -QUIT "$server"
+    wait "$server" || fail "nginx has failed"
+    server=
 }
 
 # STATUS OUTPUT COMMAND...: what is printed to standard output.
@@ -85,7 +93,7 @@ check_example_http_get() {
     same "$work/www/large" "$ours"
     gets 0 '' "$@" -T "$ours" "$url/put/new"
     same "$work/www/large" "$work/www/put/new"
-    [ "$(cut -d' ' -f2- "$work/access" | tail -n 4)" = $'GET 200
+    [ "$(cut -d' ' -f2-3 "$work/access" | tail -n 4)" = $'GET 200
 GET 206
 GET 416
 PUT 201' ] || fail "the requests are not those expected"
@@ -106,9 +114,7 @@ PUT 201' ] || fail "the requests are not those expected"
     gets 2 '' "$@"
     gets 2 '' "$@" -d x -T "$ours" "$url/put/new"
     "$@" --help | grep -q '^usage: http_get' || fail "--help prints no usage"
-    kill -QUIT "$server"
-    wait "$server" || fail "nginx has failed"
-    server=
+    stop_nginx
     gets 1 '' "$@" "$url/page"
     grep -q '^http_get: connecting: connection refused$' "$work/err" ||
         fail "a refused connection is not told"
@@ -152,6 +158,20 @@ check_example_scrape() {
     [ "$(cat "$work/victim")" = kept ] || fail "a link was followed"
 }
 
+# Each connection but the first resumes the session of TLS of an earlier one.
+check_example_https_resumes() { # PROTOCOL COMMAND...
+    local protocol=$1 once
+    shift
+    rm "$work/access"
+    start_nginx "$certificate" "$protocol"
+    once=https://localhost:$port/once
+    SSL_CERT_FILE=$certificate timeout 60 "$@" -n 1 "$once" "$once" "$once" \
+        >"$work/out" 2>"$work/err" || fail "exit status $?"
+    stop_nginx
+    [ "$(cut -d' ' -f4 "$work/access" | tr -d '\n')" = .rr ] ||
+        fail "no session of $protocol was resumed"
+}
+
 # The program has the bridge tls.
 check_example_https() {
     local certificate=$work/certificate urls i
@@ -161,7 +181,7 @@ check_example_https() {
         -keyout "$work/key" -out "$certificate" 2>"$work/err" ||
         fail "openssl makes no certificate"
     cat "$work/key" >>"$certificate"
-    start_nginx "$certificate"
+    start_nginx "$certificate" TLSv1.2 TLSv1.3
     urls=()
     for ((i = 0; i < 50; i++)); do
         urls+=("https://localhost:$port/page")
@@ -176,4 +196,7 @@ check_example_https() {
     [ $? -eq 1 ] || fail "an unknown certificate was accepted"
     grep -q '/page: starting TLS: self-signed certificate$' "$work/out" ||
         fail "the reason of the error is not told"
+    stop_nginx
+    check_example_https_resumes TLSv1.2 "$@"
+    check_example_https_resumes TLSv1.3 "$@"
 }

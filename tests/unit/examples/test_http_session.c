@@ -872,11 +872,12 @@ static void a_page_larger_than_its_limit_is_an_error(void **state)
 
 static ssize_t secure_status;
 
-static aloop_future *secure(aloop_stream *stream, const char *host, void *arg,
-                            void **ret_tls)
+static aloop_future *secure(aloop_stream *stream, const char *host,
+                            const char *port, void *arg, void **ret_tls)
 {
     assert_non_null(stream);
     assert_string_equal(host, "127.0.0.1");
+    assert_string_equal(port, "80");
     assert_ptr_equal(arg, &secure_status);
     t.calls++;
     *ret_tls = stream;
