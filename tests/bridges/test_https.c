@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <openssl/pem.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@ struct server {
     } connections[CONNECTIONS];
     unsigned accepted, secured, resumed;
     unsigned at_once; /* Connections that are needed before the first reply. */
+    bool is_chatty;   /* Sends a second reply, and keeps the connection. */
 };
 
 static struct certificate own;
@@ -70,6 +72,20 @@ static int remove_file(void **state)
     return 0;
 }
 
+/* Sends two records of TLS, which arrive together, and waits for the end. */
+static void chat(aloop_stream *stream)
+{
+    static const char reply[] =
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+                      more[] = "HTTP/1.1 404 no\r\nContent-Length: 2\r\n\r\nno";
+    char byte;
+
+    (void) aloop_await(aloop_gather(
+        f.loop, aloop_stream_write(stream, reply, sizeof reply - 1),
+        aloop_stream_write(stream, more, sizeof more - 1)));
+    (void) aloop_await(aloop_stream_read(stream, &byte, 1));
+}
+
 /* Answers one request, and ends the connection. */
 static ssize_t answer(aloop *loop, void *arg)
 {
@@ -87,8 +103,12 @@ static ssize_t answer(aloop *loop, void *arg)
         while (server->secured < server->at_once)
             (void) aloop_await(aloop_sleep(loop, ALOOP_MS(1)));
         if (aloop_await(aloop_stream_read_until(stream, head, sizeof head,
-                                                "\r\n\r\n", 4)) > 0)
-            (void) aloop_stream_put(stream, reply, sizeof reply - 1);
+                                                "\r\n\r\n", 4)) > 0) {
+            if (server->is_chatty)
+                chat(stream);
+            else
+                (void) aloop_stream_put(stream, reply, sizeof reply - 1);
+        }
     }
     aloop_stream_close(stream);
     return 0;
@@ -227,6 +247,40 @@ static void a_server_that_forgets_sessions_is_asked_without(void **state)
     assert_int_equal(server->resumed, 0);
 }
 
+static ssize_t fetches_twice(aloop *loop, void *arg)
+{
+    const struct http_request *request = arg;
+    struct http_reply reply;
+    char body[16];
+
+    (void) loop;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(http_open(f.session, request, &reply), 0);
+        assert_int_equal(reply.status, 200);
+        assert_int_equal(http_read(&reply, body, sizeof body), 2);
+        http_close(&reply);
+    }
+    return 0;
+}
+
+/* TLS has decrypted what follows, or could. */
+static void a_reply_that_nothing_asked_for_is_not_that_of_the_next(void **state)
+{
+    struct server *server = &f.servers[0];
+    char url[64];
+    struct http_request request = {.url = url};
+
+    (void) state;
+    server->is_chatty = true;
+    snprintf(url, sizeof url, "https://127.0.0.1:%d/",
+             aloop_listener_port(server->listener));
+    assert_int_equal(
+        aloop_await(aloop_timeout(aloop_spawn(f.loop, fetches_twice, &request),
+                                  ALOOP_SEC(patient_limit(20)))),
+        0);
+    assert_int_equal(server->secured, 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -236,6 +290,7 @@ int main(void)
         TEST(a_session_is_that_of_its_host_and_port),
         TEST(a_ticket_of_tls_1_3_is_used_once),
         TEST(a_server_that_forgets_sessions_is_asked_without),
+        TEST(a_reply_that_nothing_asked_for_is_not_that_of_the_next),
     };
     int failed;
 
