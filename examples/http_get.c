@@ -15,8 +15,11 @@
  * URLs with https:// work where OpenSSL was found when the program was built.
  * Redirects are followed.  An interrupted or failed transfer leaves what has
  * arrived in FILE, and -c continues there.  If the server does not support that
- * it sends everything, and FILE begins again.  A reply whose status is 304 or
- * at least 400 does not change FILE.
+ * or has another version of the page, it sends everything, and FILE begins
+ * again.  Until FILE is complete, FILE.resume has the version, which is an ETag
+ * or the date of the last change.  Without it, -c continues only a page that
+ * was not changed after FILE was, as far as the server tells.  A reply whose
+ * status is 304 or at least 400 does not change FILE.
  *
  * Exit status: 0; 1 if the request failed or its status is 400 or more; 2 for
  * wrong usage; 130 after SIGINT or SIGTERM.
@@ -33,6 +36,7 @@
 #include <unistd.h>
 
 #include "support/http_session.h"
+#include "support/httpd_date.h"
 #include "support/options.h"
 #include "support/progress.h"
 
@@ -43,7 +47,7 @@
 #define https_end(options) ((void) (options))
 #endif
 
-enum { FIELDS_MAX = 32, EXIT_INTERRUPTED = 130 };
+enum { FIELDS_MAX = 32, VERSION_SIZE = 256, EXIT_INTERRUPTED = 130 };
 
 struct get {
     aloop *loop;
@@ -52,10 +56,13 @@ struct get {
     bool is_resumed;    /* -c */
     int64_t limit_ns;   /* 0: none. */
     struct http_request request;
-    struct http_field fields[FIELDS_MAX + 1]; /* One for the range. */
+    struct http_field fields[FIELDS_MAX + 2]; /* Two for the range. */
     size_t field_count;
     char *texts[FIELDS_MAX]; /* Memory of the fields. */
 
+    char *note;                 /* FILE.resume, or NULL. */
+    char version[VERSION_SIZE]; /* What it has, or a date. */
+    bool has_note;
     uint64_t offset; /* Bytes that the file had. */
     aloop_file *source;
     aloop_file *file;     /* The target is this one or */
@@ -125,18 +132,75 @@ static ssize_t open_source(struct get *get)
 
 /* The target. */
 
-/* Asks for the bytes after those that the file has. */
+/* Reads the version of the page that the file is a part of. */
+static bool read_note(struct get *get)
+{
+    void *data = NULL;
+    ssize_t n = aloop_await(
+        aloop_fs_read_file(get->loop, get->note, VERSION_SIZE - 1, &data));
+    const char *text = data;
+
+    if (n > 1 && text[n - 1] == '\n') {
+        snprintf(get->version, sizeof get->version, "%.*s", (int) n - 1, text);
+        get->has_note = true;
+    }
+    aloop_data_free(get->loop, data);
+    return get->has_note;
+}
+
+/* Asks for the bytes after those that the file has, unless the page has
+ * changed. */
 static void ask_for_rest(struct get *get, char *range, size_t size)
 {
+    const char *condition = "If-Range";
     aloop_stat stat;
 
     if (!get->is_resumed ||
         aloop_await(aloop_fs_stat(get->loop, get->path, &stat)) < 0 ||
         stat.type != ALOOP_FILE_REGULAR || stat.size == 0)
         return;
+    if (!read_note(get)) {
+        condition = "If-Unmodified-Since";
+        httpd_date_format(stat.modified_ns / ALOOP_SEC(1), get->version);
+    }
     get->offset = stat.size;
     snprintf(range, size, "bytes=%llu-", (unsigned long long) get->offset);
     get->fields[get->field_count++] = (struct http_field){"Range", range};
+    get->fields[get->field_count++] =
+        (struct http_field){condition, get->version};
+}
+
+/* Returns what identifies the version of the page, or NULL.  A weak ETag does
+ * not, nor a date in the same second as that of the reply. */
+static const char *version_of(const struct http_reply *reply)
+{
+    const char *etag = http_reply_field(reply, "ETag");
+    const char *date = http_reply_field(reply, "Date");
+    const char *modified = http_reply_field(reply, "Last-Modified");
+
+    if (etag != NULL && etag[0] == '"' && strlen(etag) < VERSION_SIZE - 1)
+        return etag;
+    return modified == NULL || date == NULL || strcmp(modified, date) == 0 ||
+                   strlen(modified) >= VERSION_SIZE - 1
+               ? NULL
+               : modified;
+}
+
+/* Notes the version of the page that the file begins to be a part of. */
+static void write_note(struct get *get, const struct http_reply *reply)
+{
+    const char *version = version_of(reply);
+    char text[VERSION_SIZE];
+    ssize_t n = -1;
+
+    if (version != NULL) {
+        n = snprintf(text, sizeof text, "%s\n", version);
+        n = aloop_await(
+            aloop_fs_write_file(get->loop, get->note, text, (size_t) n, 0666));
+    }
+    if (n < 0) /* The file is continued without one. */
+        (void) aloop_await(aloop_fs_unlink(get->loop, get->note));
+    get->has_note = n >= 0;
 }
 
 /* Whether Content-Range is `start`, the size of the file, and `end`.  *ret_rest
@@ -156,6 +220,16 @@ static bool has_range(const struct get *get, const struct http_reply *reply,
     return true;
 }
 
+/* Whether the server has ignored the condition. */
+static bool is_other_version(const struct get *get,
+                             const struct http_reply *reply)
+{
+    const char *version = version_of(reply);
+
+    return get->has_note && version != NULL &&
+           strcmp(version, get->version) != 0;
+}
+
 /* Whether the reply continues at the end of the file, up to the end of the
  * page.  A server may send less than was asked for.  "*" is an unknown size. */
 static bool is_rest(const struct get *get, const struct http_reply *reply)
@@ -164,7 +238,8 @@ static bool is_rest(const struct get *get, const struct http_reply *reply)
     const char *text;
     char *slash;
 
-    if (reply->status != 206 || !has_range(get, reply, "bytes ", '-', &text))
+    if (reply->status != 206 || is_other_version(get, reply) ||
+        !has_range(get, reply, "bytes ", '-', &text))
         return false;
     last = strtoull(text, &slash, 10);
     return *slash == '/' &&
@@ -180,14 +255,33 @@ static bool is_complete(const struct get *get, const struct http_reply *reply)
            has_range(get, reply, "bytes */", '\0', &rest);
 }
 
-static ssize_t open_target(struct get *get, bool continues)
+/* The note is written when the file is empty, so that it always fits. */
+static ssize_t open_target(struct get *get, const struct http_reply *reply,
+                           bool continues)
 {
     int flags = O_WRONLY | O_CREAT | (continues ? O_APPEND : O_TRUNC);
+    aloop_stat stat;
+    ssize_t status;
 
     if (get->path == NULL)
         return aloop_stdio_open(get->loop, STDOUT_FILENO, &get->stream);
-    return aloop_await(
+    status = aloop_await(
         aloop_file_open(get->loop, get->path, flags, 0666, &get->file));
+    if (status == 0 && !continues)
+        status = aloop_await(aloop_file_stat(get->file, &stat));
+    if (status == 0 && !continues && stat.type == ALOOP_FILE_REGULAR)
+        write_note(get, reply);
+    return status;
+}
+
+/* What a thread writes to standard output may fail after the write. */
+static ssize_t end_target(struct get *get)
+{
+    if (get->has_note)
+        (void) aloop_await(aloop_fs_unlink(get->loop, get->note));
+    return get->stream == NULL
+               ? 0
+               : aloop_await(aloop_stream_shutdown(get->stream));
 }
 
 static ssize_t write_target(struct get *get, const void *data, size_t size)
@@ -210,6 +304,14 @@ static ssize_t print_head(struct get *get, const struct http_reply *reply)
     return 0;
 }
 
+static ssize_t complain_of_target(struct get *get, ssize_t error)
+{
+    if (error == ALOOP_ECANCELED || error == ALOOP_ETIMEDOUT)
+        return error;
+    return complain(get, get->path != NULL ? get->path : "output",
+                    aloop_strerror(error));
+}
+
 /* Copies the body to the target. */
 static ssize_t receive(struct get *get, struct http_reply *reply)
 {
@@ -219,13 +321,13 @@ static ssize_t receive(struct get *get, struct http_reply *reply)
     while ((n = http_read(reply, buffer, sizeof buffer)) > 0) {
         n = write_target(get, buffer, (size_t) n);
         if (n < 0)
-            return n == ALOOP_ECANCELED || n == ALOOP_ETIMEDOUT
-                       ? n
-                       : complain(get, get->path != NULL ? get->path : "output",
-                                  aloop_strerror(n));
+            return complain_of_target(get, n);
         get->received += (uint64_t) n;
     }
-    return n;
+    if (n < 0)
+        return n;
+    n = end_target(get);
+    return n < 0 ? complain_of_target(get, n) : n;
 }
 
 static ssize_t handle_reply(struct get *get, struct http_reply *reply)
@@ -235,7 +337,10 @@ static ssize_t handle_reply(struct get *get, struct http_reply *reply)
     ssize_t status;
 
     if (is_complete(get, reply))
-        return 0;
+        return end_target(get);
+    if (reply->status == 412 && get->offset > 0 && !get->has_note)
+        return complain(get, get->path,
+                        "the page was changed later; try without -c");
     if (reply->status >= 400 || (reply->status == 206 && !continues)) {
         snprintf(text, sizeof text, "status %d", reply->status);
         return complain(get, get->request.url, text);
@@ -249,11 +354,8 @@ static ssize_t handle_reply(struct get *get, struct http_reply *reply)
     if (reply->length >= 0 &&
         reply->length <= INT64_MAX - (int64_t) get->received)
         get->total = reply->length + (int64_t) get->received;
-    status = open_target(get, continues);
-    if (status < 0)
-        return complain(get, get->path != NULL ? get->path : "output",
-                        aloop_strerror(status));
-    return receive(get, reply);
+    status = open_target(get, reply, continues);
+    return status < 0 ? complain_of_target(get, status) : receive(get, reply);
 }
 
 static ssize_t transfer(struct get *get, http_session *session)
@@ -311,8 +413,8 @@ static ssize_t amain(aloop *loop, void *arg)
         get->progress.is_live = false; /* The bar is for files. */
     if (get->upload != NULL)
         status = open_source(get);
-    if (status < 0)
-        complain(get, get->upload, aloop_strerror(status));
+    if (status < 0 && status != ALOOP_ECANCELED)
+        status = complain(get, get->upload, aloop_strerror(status));
     if (status == 0 && get->progress.is_live)
         status = aloop_timer_start(loop, ALOOP_MS(100), ALOOP_MS(100),
                                    on_redraw, get, &redraw);
@@ -379,6 +481,18 @@ static bool parse_option(struct get *get, int option)
     return option != '?';
 }
 
+static bool name_note(struct get *get)
+{
+    size_t size = get->path == NULL ? 0 : strlen(get->path) + sizeof ".resume";
+
+    if (size == 0)
+        return true;
+    get->note = malloc(size);
+    if (get->note != NULL)
+        snprintf(get->note, size, "%s.resume", get->path);
+    return get->note != NULL;
+}
+
 /* Returns 0, the exit status of wrong usage, or -1 after printing the help. */
 static int parse_options(int argc, char **argv, struct get *get)
 {
@@ -402,14 +516,16 @@ static int parse_options(int argc, char **argv, struct get *get)
         is_valid = parse_option(get, option);
     }
     if (is_valid && !is_help &&
-        (argc - optind != 1 || (get->is_resumed && get->path == NULL)))
+        (argc - optind != 1 ||
+         (get->is_resumed && (get->path == NULL || get->upload != NULL ||
+                              get->request.method != NULL))))
         is_valid = false;
     if (is_help || !is_valid) {
         fputs(usage, is_help ? stdout : stderr);
         return is_help ? -1 : 2;
     }
     get->request.url = argv[optind];
-    return 0;
+    return name_note(get) ? 0 : 1;
 }
 
 int main(int argc, char **argv)
@@ -425,6 +541,7 @@ int main(int argc, char **argv)
         status = 0; /* The help was printed. */
     for (int i = 0; i < FIELDS_MAX; i++)
         free(get.texts[i]);
+    free(get.note);
     if (status == ALOOP_ECANCELED)
         status = EXIT_INTERRUPTED;
     if (status < 0)

@@ -44,6 +44,7 @@ http {
             add_header Content-Range "bytes 5-9/100";
             return 206 world;
         }
+        location = /slow { alias $work/www/large; limit_rate 500k; }
         location = /once { keepalive_timeout 0; return 200 once; }
         location /put/ { dav_methods PUT; create_full_put_path on; }
     }
@@ -73,6 +74,47 @@ gets() {
 
 same() { # FILE FILE
     cmp -s "$1" "$2" || fail "$1 differs from $2"
+}
+
+# Starts a transfer to $ours, and interrupts it when something has arrived.
+interrupts() { # COMMAND...
+    local nginx=$server
+    rm -f "$ours"
+    "$@" -o "$ours" "$url/slow" >"$work/out" 2>"$work/err" &
+    server=$!
+    until [ -s "$ours" ]; do
+        kill -0 "$server" 2>/dev/null || fail "the transfer has ended"
+        pause
+    done
+    end_with TERM 130
+    server=$nginx
+    [ "$(wc -c <"$ours")" -lt 3000000 ] || fail "it was not interrupted"
+}
+
+# An interrupted transfer is continued, but not with another version.
+check_example_http_get_resumes() {
+    interrupts "$@"
+    gets 0 '' "$@" -c -o "$ours" "$url/large"
+    same "$work/www/large" "$ours"
+    [ "$(tail -n 1 "$work/access" | cut -d' ' -f3)" = 206 ] ||
+        fail "the transfer was not continued"
+    [ ! -e "$ours.resume" ] || fail "a note is left"
+    interrupts "$@"
+    head -c 3000001 /dev/urandom >"$work/www/large"
+    gets 0 '' "$@" -c -o "$ours" "$url/large"
+    same "$work/www/large" "$ours"
+    touch -t 200101010000 "$ours" # Without a note, the page is newer.
+    gets 1 '' "$@" -c -o "$ours" "$url/large"
+    grep -q ': the page was changed later; try without -c$' "$work/err" ||
+        fail "a changed page is not told"
+    same "$work/www/large" "$ours"
+    gets 1 '' "$@" -T "$work/no" "$url/put/new"
+    [ "$(wc -l <"$work/err")" -eq 1 ] || fail "an error is told twice"
+    [ -c /dev/full ] || return 0
+    "$@" "$url/page" >/dev/full 2>"$work/err"
+    [ $? -eq 1 ] || fail "a full disk has another exit status"
+    grep -q '^http_get: output: no space left$' "$work/err" ||
+        fail "a full disk is not told"
 }
 
 check_example_http_get() {
@@ -111,7 +153,9 @@ PUT 201' ] || fail "the requests are not those expected"
     gets 1 '' "$@" "$url/loop"
     grep -q 'redirect: too many redirects$' "$work/err" ||
         fail "a loop is not told"
+    check_example_http_get_resumes "$@"
     gets 2 '' "$@"
+    gets 2 '' "$@" -c -o "$ours" -d x "$url/posted"
     gets 2 '' "$@" -d x -T "$ours" "$url/put/new"
     "$@" --help | grep -q '^usage: http_get' || fail "--help prints no usage"
     stop_nginx
