@@ -81,7 +81,8 @@ static bool is_value(const char *text)
     return true;
 }
 
-int http_check_request(const struct http_request *request)
+int http_check_request(const http_session *session,
+                       const struct http_request *request)
 {
     static const char *const ours[] = {
         "Connection", "Content-Length",    "Expect",  "Host",
@@ -90,8 +91,9 @@ int http_check_request(const struct http_request *request)
     if (request->method != NULL &&
         (!is_token(request->method) || strcmp(request->method, "CONNECT") == 0))
         return HTTP_EREQUEST;
-    if (request->source == NULL && request->body == NULL &&
-        request->body_size > 0)
+    if (!is_value(session->options.agent) ||
+        (request->source == NULL && request->body == NULL &&
+         request->body_size > 0))
         return HTTP_EREQUEST;
     for (size_t i = 0; i < request->field_count; i++) {
         const struct http_field *field = &request->fields[i];

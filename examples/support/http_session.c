@@ -164,7 +164,7 @@ static ssize_t open_reply(http_session *session,
     reply->has_body = request->source != NULL || request->body_size > 0;
     reply->body_max = request->body_max > 0 ? request->body_max : page_max;
     session->users++;
-    status = http_check_request(request);
+    status = http_check_request(session, request);
     if (status == 0)
         status = url_parse(request->url, &reply->url);
     if (status == 0)
