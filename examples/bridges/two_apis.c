@@ -104,7 +104,8 @@ static ssize_t api_ask(aloop *loop, void *arg)
         status = ALOOP_ETIMEDOUT;
     if (status < 0)
         snprintf(api->failure, sizeof api->failure, "%s: %s",
-                 http_step_name(page.reply.step), http_strerror(status));
+                 http_step_name(page.reply.step),
+                 http_error(&page.reply, status));
     else
         read_page(loop, api, &page);
     http_page_free(&page);
