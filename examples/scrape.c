@@ -1,8 +1,10 @@
 /* Fetches pages over HTTP, many at a time, and reports on them in order.
  *
- *     usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [-o DIR] [-u] [--json]
- *                   [URL...]
+ *     usage: scrape [-i FILE] [-n LIMIT] [-t SECONDS] [-m MIB] [-o DIR] [-u]
+ *                   [--json] [URL...]
  *
+ *     -i FILE     fetch also the URLs of FILE, one on each line; - is standard
+ *                 input
  *     -n LIMIT    maximum number of pages at a time (default: 100)
  *     -t SECONDS  time limit for each page (default: 30)
  *     -m MIB      size limit of each page (default: 16)
@@ -33,6 +35,7 @@
 
 #include <aloop.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,7 +83,9 @@ struct scrape {
     bool is_unordered;
     bool is_json;
     bool is_flushing; /* At the end of the turn. */
-    char **urls;      /* `count` of them, from the command line. */
+    char **urls;      /* `count` of them, those of -i first. */
+    const char *list; /* The file of -i, or NULL. */
+    size_t listed;    /* How many are of -i, and have memory of their own. */
     struct page *pages;
     size_t count;
     size_t first; /* The first page that has not been reported. */
@@ -437,7 +442,7 @@ static ssize_t run_urls(struct scrape *scrape)
 {
     ssize_t status;
 
-    scrape->pages = calloc(scrape->count, sizeof *scrape->pages);
+    scrape->pages = calloc(scrape->count + 1, sizeof *scrape->pages);
     if (scrape->pages == NULL)
         return ALOOP_ENOMEM;
     for (size_t i = 0; i < scrape->count; i++) {
@@ -455,15 +460,83 @@ static ssize_t amain(aloop *loop, void *arg)
     struct scrape *scrape = arg;
 
     scrape->loop = loop;
-    return scrape->count > 0 ? run_urls(scrape) : run_demo(scrape);
+    return scrape->count > 0 || scrape->list != NULL ? run_urls(scrape)
+                                                     : run_demo(scrape);
+}
+
+/* Adds a copy of the URL.  Blank lines are none. */
+static bool add_url(struct scrape *scrape, char *line)
+{
+    char **urls, *url;
+
+    line += strspn(line, " \t\r\n");
+    line[strcspn(line, " \t\r\n")] = '\0';
+    if (line[0] == '\0')
+        return true;
+    urls = realloc(scrape->urls, (scrape->listed + 1) * sizeof *urls);
+    if (urls == NULL)
+        return false;
+    scrape->urls = urls;
+    url = strdup(line);
+    if (url != NULL)
+        urls[scrape->listed++] = url;
+    return url != NULL;
+}
+
+/* Reads the file of -i.  The loop does not run yet. */
+static bool read_list(struct scrape *scrape)
+{
+    const char *path = scrape->list;
+    bool is_input = strcmp(path, "-") == 0, is_complete = true;
+    FILE *file = is_input ? stdin : fopen(path, "r");
+    char *line = NULL;
+    size_t room = 0;
+
+    errno = 0;
+    while (file != NULL && is_complete && getline(&line, &room, file) >= 0)
+        is_complete = add_url(scrape, line);
+    if (file == NULL || !is_complete || ferror(file)) {
+        is_complete = false;
+        fprintf(stderr, "scrape: -i: %s: %s\n", path, strerror(errno));
+    }
+    free(line);
+    if (file != NULL && !is_input)
+        fclose(file);
+    return is_complete;
+}
+
+/* Adds the URLs of the command line. */
+static bool add_arguments(struct scrape *scrape, int count, char **arguments)
+{
+    char **urls;
+
+    scrape->count = scrape->listed + (size_t) count;
+    if (scrape->count == 0)
+        return true;
+    urls = realloc(scrape->urls, scrape->count * sizeof *urls);
+    if (urls == NULL)
+        return false;
+    for (int i = 0; i < count; i++)
+        urls[scrape->listed + (size_t) i] = arguments[i];
+    scrape->urls = urls;
+    return true;
+}
+
+static void free_urls(struct scrape *scrape)
+{
+    for (size_t i = 0; i < scrape->listed; i++)
+        free(scrape->urls[i]);
+    free(scrape->urls);
 }
 
 /* Returns 0, the exit status of wrong usage, or -1 after printing the help. */
 static int parse_options(int argc, char **argv, struct scrape *scrape)
 {
     static const char usage[] =
-        "usage: scrape [-n LIMIT] [-t SECONDS] [-m MIB] [-o DIR] [-u] [--json]"
-        " [URL...]\n"
+        "usage: scrape [-i FILE] [-n LIMIT] [-t SECONDS] [-m MIB] [-o DIR] [-u]"
+        " [--json] [URL...]\n"
+        "  -i FILE     fetch also the URLs of FILE, one on each line; - is"
+        " standard input\n"
         "  -n LIMIT    maximum number of pages at a time (default: 100)\n"
         "  -t SECONDS  time limit for each page (default: 30)\n"
         "  -m MIB      size limit of each page (default: 16)\n"
@@ -476,7 +549,7 @@ static int parse_options(int argc, char **argv, struct scrape *scrape)
     int option;
 
     while (is_valid && !is_help &&
-           (option = getopt(argc, argv, "n:t:m:o:ujh-:")) != -1) {
+           (option = getopt(argc, argv, "i:n:t:m:o:ujh-:")) != -1) {
         if (option == '-' && strcmp(optarg, "json") == 0)
             option = 'j'; /* getopt() takes --json as the option "-". */
         if (option == 'h')
@@ -485,6 +558,8 @@ static int parse_options(int argc, char **argv, struct scrape *scrape)
             scrape->is_unordered = true;
         else if (option == 'j')
             scrape->is_json = true;
+        else if (option == 'i')
+            scrape->list = optarg;
         else if (option == 'o')
             is_valid = option_directory("-o", optarg, &scrape->directory);
         else
@@ -502,9 +577,17 @@ static int parse_options(int argc, char **argv, struct scrape *scrape)
     }
     scrape->limit = (size_t) limit;
     scrape->body_max = mib * 1024 * 1024;
-    scrape->urls = argv + optind;
-    scrape->count = (size_t) (argc - optind);
     return 0;
+}
+
+/* The URLs of -i, then those of the command line.  Returns 0, or the exit
+ * status. */
+static int collect_urls(struct scrape *scrape, int count, char **arguments)
+{
+    return (scrape->list == NULL || read_list(scrape)) &&
+                   add_arguments(scrape, count, arguments)
+               ? 0
+               : 1;
 }
 
 int main(int argc, char **argv)
@@ -514,9 +597,13 @@ int main(int argc, char **argv)
                              .cancel_on_interrupt = true};
     ssize_t status = parse_options(argc, argv, &scrape);
 
-    if (status != 0)
-        return status < 0 ? 0 : (int) status;
-    status = aloop_main_with(amain, &scrape, &options);
+    if (status == 0)
+        status = collect_urls(&scrape, argc - optind, argv + optind);
+    if (status == 0)
+        status = aloop_main_with(amain, &scrape, &options);
+    else if (status < 0)
+        status = 0; /* The help was printed. */
+    free_urls(&scrape);
     if (status == ALOOP_ECANCELED)
         status = EXIT_INTERRUPTED;
     if (status < 0)

@@ -200,6 +200,27 @@ check_example_scrape() {
     [ $? -eq 1 ] || fail "a page was saved through a link"
     grep -q '/page: saving: ' "$work/out" || fail "the link is not told"
     [ "$(cat "$work/victim")" = kept ] || fail "a link was followed"
+    check_example_scrape_list "$@"
+}
+
+# URLs of a file and of standard input, before those of the command line.
+check_example_scrape_list() {
+    printf '%s\r\n\n  %s \n%s' "$url/page" "$url/large" "$url/away" \
+        >"$work/list"
+    timeout 60 "$@" -i "$work/list" "$url/no" >"$work/out" 2>"$work/err"
+    [ $? -eq 1 ] || fail "a missing page is no error"
+    [ "$(sed -n 's|.*/\([a-z]*\): .*|\1|p' "$work/out" | tr '\n' ' ')" = \
+        'page large away no ' ] || fail "the list was not fetched in order"
+    timeout 60 "$@" -i - <"$work/list" >"$work/out" 2>"$work/err" ||
+        fail "exit status $?"
+    grep -q '^3 of 3 pages, ' "$work/out" || fail "not all pages were fetched"
+    timeout 60 "$@" -i - </dev/null >"$work/out" 2>"$work/err" ||
+        fail "exit status $? for an empty list"
+    grep -q '^0 of 0 pages, ' "$work/out" || fail "an empty list has pages"
+    timeout 60 "$@" -i "$work/no" >"$work/out" 2>"$work/err"
+    [ $? -eq 1 ] || fail "a missing list is no error"
+    grep -q "^scrape: -i: $work/no: " "$work/err" ||
+        fail "a missing list is not told"
 }
 
 # Each connection but the first resumes the session of TLS of an earlier one.
