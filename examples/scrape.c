@@ -492,7 +492,6 @@ static bool read_list(struct scrape *scrape)
     char *line = NULL;
     size_t room = 0;
 
-    errno = 0;
     while (file != NULL && is_complete && getline(&line, &room, file) >= 0)
         is_complete = add_url(scrape, line);
     if (file == NULL || !is_complete || ferror(file)) {

@@ -219,7 +219,7 @@ check_example_scrape_list() {
     grep -q '^0 of 0 pages, ' "$work/out" || fail "an empty list has pages"
     timeout 60 "$@" -i "$work/no" >"$work/out" 2>"$work/err"
     [ $? -eq 1 ] || fail "a missing list is no error"
-    grep -q "^scrape: -i: $work/no: " "$work/err" ||
+    grep -qi "^scrape: -i: $work/no: no such file" "$work/err" ||
         fail "a missing list is not told"
 }
 
