@@ -251,12 +251,21 @@ static ssize_t list(struct lookup *lookup)
 
 static const char index_name[] = "index.html";
 
+/* Whether the index.html that was looked for is a directory, too.  Then it is
+ * no page. */
+static bool is_no_index(const struct lookup *lookup)
+{
+    return lookup->is_directory && S_ISDIR(lookup->stat.st_mode);
+}
+
 /* Is what a thread of the pool does. */
 static ssize_t lookup_work(void *arg)
 {
     struct lookup *lookup = arg;
     int error = look_up(lookup, false);
 
+    if (error == 0 && is_no_index(lookup))
+        error = -ENOENT;
     if (error != -ENOENT || !lookup->is_directory)
         return error;
     lookup->name[strlen(lookup->name) - (sizeof index_name - 1)] = '\0';
@@ -408,6 +417,8 @@ static ssize_t answer_lookup(struct httpd_request *request,
 {
     ssize_t status = look_up(lookup, true);
 
+    if (status == 0 && is_no_index(lookup))
+        status = -ENOENT;
     if (status == -EAGAIN || (status == -ENOENT && lookup->is_directory))
         status = aloop_await(aloop_work(request->loop, lookup_work, lookup));
     if (status < 0 && aloop_is_cancelled())

@@ -38,12 +38,26 @@ static void write_file(const char *name, const char *text)
     assert_int_equal(fclose(file), 0);
 }
 
-static const char *const names[] = {
-    "root/<a>&\".txt", "root/in",    "root/inside",
-    "root/absolute",   "root/out",   "root/up",
-    "root/loop",       "root/large", "root/sub/index.html",
-    "root/sub/a:b",    "root/sub",   "root/none/x",
-    "root/none",       "root",       "secret"};
+static const char *const names[] = {"root/<a>&\".txt",
+                                    "root/in",
+                                    "root/inside",
+                                    "root/absolute",
+                                    "root/out",
+                                    "root/up",
+                                    "root/loop",
+                                    "root/large",
+                                    "root/sub/index.html",
+                                    "root/sub/a:b",
+                                    "root/sub",
+                                    "root/none/x",
+                                    "root/none",
+                                    "root/odd/index.html/x",
+                                    "root/odd/index.html",
+                                    "root/odd",
+                                    "root/out_index/index.html",
+                                    "root/out_index",
+                                    "root",
+                                    "secret"};
 
 static int make_folder(void **state)
 {
@@ -56,6 +70,10 @@ static int make_folder(void **state)
     assert_int_equal(mkdir(path_of("root"), 0755), 0);
     assert_int_equal(mkdir(path_of("root/sub"), 0755), 0);
     assert_int_equal(mkdir(path_of("root/none"), 0755), 0);
+    assert_int_equal(mkdir(path_of("root/odd"), 0755), 0);
+    assert_int_equal(mkdir(path_of("root/odd/index.html"), 0755), 0);
+    assert_int_equal(mkdir(path_of("root/out_index"), 0755), 0);
+    write_file("root/odd/index.html/x", "x");
     write_file("secret", "secret");
     write_file("root/<a>&\".txt", "odd");
     write_file("root/inside", "inside");
@@ -70,6 +88,8 @@ static int make_folder(void **state)
     assert_int_equal(symlink(path_of("root/inside"), path_of("root/absolute")),
                      0);
     assert_int_equal(symlink("../secret", path_of("root/out")), 0);
+    assert_int_equal(
+        symlink("../../secret", path_of("root/out_index/index.html")), 0);
     assert_int_equal(symlink("..", path_of("root/up")), 0);
     assert_int_equal(symlink("loop", path_of("root/loop")), 0);
     return 0;
@@ -185,6 +205,25 @@ static void a_listing_escapes_names(void **state)
     assert_null(strstr(got_body(), "<a>&"));
     expect_get("/none/", "200");
     expect_get("/nowhere/", "404");
+    end_folder();
+}
+
+/* A redirect would lead to the same request again. */
+static void an_index_that_is_no_file_is_not_used(void **state)
+{
+    (void) state;
+    serve_folder(0);
+    expect_get("/odd/", "403");
+    expect_get("/odd/index.html", "301");
+    expect_get("/odd/index.html/x", "200");
+    expect_get("/out_index/", "403");
+    end_folder();
+    serve_folder(HTTPD_LIST);
+    expect_get("/odd/", "200");
+    assert_non_null(strstr(got_body(), "<a href=\"./index.html/\">"));
+    expect_get("/odd/index.html/", "200");
+    expect_get("/out_index/", "200");
+    assert_null(strstr(got_body(), "secret"));
     end_folder();
 }
 
@@ -315,6 +354,7 @@ int main(void)
         TEST(links_out_of_the_root_are_followed_on_request),
         TEST(a_redirect_keeps_the_query_and_escapes_the_path),
         TEST(a_listing_escapes_names),
+        TEST(an_index_that_is_no_file_is_not_used),
         TEST(a_large_file_is_sent_in_pieces),
         TEST(conditions_compare_tags_and_dates),
         TEST(malformed_tags_match_nothing),
