@@ -41,6 +41,7 @@
 #include <unistd.h>
 
 #include "support/httpd_files.h"
+#include "support/httpd_text.h"
 #include "support/options.h"
 
 enum { LOOPS_MAX = 256 };
@@ -121,9 +122,11 @@ static const struct httpd_route routes[] = {
 };
 
 /* Prints the line of a request, as other servers do ("common log format"), with
- * the duration in milliseconds. */
+ * the duration in milliseconds.  What the client has sent is escaped, so that
+ * it cannot end the field or the line. */
 static void print_line(const struct httpd_log *line)
 {
+    struct httpd_text request = {0};
     char date[32];
     time_t now = time(NULL);
     struct tm tm;
@@ -131,9 +134,14 @@ static void print_line(const struct httpd_log *line)
     if (gmtime_r(&now, &tm) == NULL ||
         strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
         date[0] = '\0';
-    printf("%s - - [%s] \"%s %s\" %d %llu %.3f\n", line->peer, date,
-           line->method, line->target, line->status,
+    httpd_text_log(&request, line->method);
+    httpd_text_string(&request, " ");
+    httpd_text_log(&request, line->target);
+    httpd_text_add(&request, "", 1);
+    printf("%s - - [%s] \"%s\" %d %llu %.3f\n", line->peer, date,
+           request.has_failed ? "-" : request.data, line->status,
            (unsigned long long) line->size, (double) line->duration_ns / 1e6);
+    free(request.data);
 }
 
 static void on_log(const struct httpd_log *line, void *arg)

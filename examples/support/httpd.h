@@ -71,7 +71,8 @@ struct httpd_route {
     void *arg; /* For the handler. */
 };
 
-/* One line of the access log. */
+/* One line of the access log.  The texts are those of the client: escape them
+ * before they are printed (httpd_text_log()). */
 struct httpd_log {
     const char *peer;   /* "127.0.0.1:4711" */
     const char *method; /* "-" if the request is malformed, as is the target. */

@@ -71,3 +71,18 @@ void httpd_text_url(struct httpd_text *text, const char *path)
             httpd_text_add(text, escaped, sizeof escaped);
     }
 }
+
+void httpd_text_log(struct httpd_text *text, const char *string)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (; *string != '\0'; string++) {
+        unsigned char c = (unsigned char) *string;
+        char escaped[4] = {'\\', 'x', digits[c >> 4], digits[c & 15]};
+
+        if (c >= ' ' && c < 0x7f && c != '"' && c != '\\')
+            httpd_text_add(text, string, 1);
+        else
+            httpd_text_add(text, escaped, sizeof escaped);
+    }
+}

@@ -23,4 +23,8 @@ void httpd_text_html(struct httpd_text *text, const char *name);
 /* Adds a path for a URL, with %xx for all but letters, digits and -._~/. */
 void httpd_text_url(struct httpd_text *text, const char *path);
 
+/* Adds a string for a quoted field of a log, with \xhh for quotes, backslashes
+ * and all bytes that are not printable ASCII. */
+void httpd_text_log(struct httpd_text *text, const char *string);
+
 #endif

@@ -155,5 +155,7 @@ check_example_http_server() {
     expect_status 200 /out
     expect_status 403 /list/
     until_file_has "$work/out" '"GET /out" 200 7 '
+    expect_status 404 '/"forged\'
+    until_file_has "$work/out" '"GET /\x22forged\x5c" 404 '
     end_with TERM 0
 }

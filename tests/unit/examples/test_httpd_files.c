@@ -337,6 +337,18 @@ static void control_characters_are_replaced_in_html(void **state)
     free(text.data);
 }
 
+static void what_a_client_sent_is_escaped_in_a_log(void **state)
+{
+    struct httpd_text text = {0};
+
+    (void) state;
+    httpd_text_log(&text, "/a b\" 200\\\r\n\x7f\xff\xc3\xbc~");
+    httpd_text_add(&text, "", 1);
+    assert_string_equal(text.data,
+                        "/a b\\x22 200\\x5c\\x0d\\x0a\\x7f\\xff\\xc3\\xbc~");
+    free(text.data);
+}
+
 static void a_root_that_cannot_be_opened_is_reported(void **state)
 {
     (void) state;
@@ -360,6 +372,7 @@ int main(void)
         TEST(malformed_tags_match_nothing),
         TEST(a_date_is_read_as_it_was_written),
         TEST(control_characters_are_replaced_in_html),
+        TEST(what_a_client_sent_is_escaped_in_a_log),
         TEST(a_root_that_cannot_be_opened_is_reported),
     };
 
