@@ -31,6 +31,7 @@
 
 #include <aloop.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -60,6 +61,8 @@ static struct {
                                   needed. */
     atomic_ulong requests;
     int64_t start_ns;
+    int ready[2]; /* A pipe: each other loop writes whether it serves. */
+    int end[2];   /* A pipe: the other loops end when it is readable. */
 } server = {.host = "127.0.0.1",
             .port = "8080",
             .loops = 1,
@@ -70,7 +73,9 @@ static struct {
 /* A loop with its thread. */
 struct worker {
     pthread_t thread;
-    bool is_running; /* The thread has to be joined. */
+    bool is_first;     /* Its thread is that of main(). */
+    bool is_running;   /* The thread has to be joined. */
+    bool has_reported; /* The thread has written to server.ready. */
     ssize_t status;
 };
 
@@ -154,24 +159,72 @@ static void on_log(const struct httpd_log *line, void *arg)
 
 static void *run_worker(void *arg);
 
-/* Starts the other loops at the port that the first one has, or as many as the
- * system permits.  From now on their threads read `server`. */
-static void start_others(struct worker *others, uint64_t count)
+/* Tells the first loop whether this one serves, once. */
+static void report_ready(struct worker *worker, bool is_serving)
 {
-    bool is_possible = true;
+    ssize_t n = 0;
 
-    for (uint64_t i = 0; i < count && is_possible; i++) {
-        is_possible = pthread_create(&others[i].thread, NULL, run_worker,
-                                     &others[i]) == 0;
-        others[i].is_running = is_possible;
-    }
+    if (!worker->has_reported)
+        n = write(server.ready[1], is_serving ? "y" : "n", 1);
+    (void) n; /* A pipe has room for a byte of each loop. */
+    worker->has_reported = true;
 }
 
-/* Serves until SIGINT or SIGTERM.  `arg` is NULL, or the first worker.  Returns
- * 0, 1 after a message, or an error. */
+/* Starts another loop at the port of the first one, and waits until it serves.
+ * Returns whether it does; otherwise there was or will be a message. */
+static bool start_worker(struct worker *worker)
+{
+    int error = pthread_create(&worker->thread, NULL, run_worker, worker);
+    char report = 'n';
+
+    if (error != 0) {
+        fprintf(stderr, "http_server: cannot start a thread: %s\n",
+                strerror(error));
+        return false;
+    }
+    worker->is_running = true;
+    while (read(server.ready[0], &report, 1) < 0 && errno == EINTR) {
+    }
+    return report == 'y';
+}
+
+/* Ends the other loops, those that have not begun yet, too. */
+static void end_others(void)
+{
+    ssize_t n = write(server.end[1], "", 1);
+
+    (void) n; /* The pipe is empty, or readable already. */
+}
+
+/* Starts the other loops, and serves until SIGINT or SIGTERM. */
+static ssize_t serve_first(aloop *loop, struct httpd *httpd,
+                           struct worker *workers)
+{
+    aloop_future *interrupt = aloop_signal_wait(loop, SIGINT);
+    aloop_future *termination = aloop_signal_wait(loop, SIGTERM);
+    aloop_future *ended = aloop_race(loop, interrupt, termination);
+    bool is_started = true;
+    ssize_t status = 1;
+
+    server.start_ns = aloop_now(loop);
+    snprintf(server.port, sizeof server.port, "%d", httpd_port(httpd));
+    for (uint64_t i = 1; i < server.loops && is_started; i++)
+        is_started = start_worker(&workers[i]);
+    if (is_started) {
+        printf("listening on %s port %s\n", server.host, server.port);
+        fflush(stdout);
+        status = aloop_await(ended);
+    } else {
+        aloop_future_unref(ended);
+    }
+    end_others();
+    return is_started && status > 0 ? 0 : status;
+}
+
+/* Serves until the program ends.  Returns 0, 1 after a message, or an error. */
 static ssize_t serve(aloop *loop, void *arg)
 {
-    struct worker *first = arg;
+    struct worker *worker = arg;
     aloop_tcp_listen_options listen = {.size = sizeof listen,
                                        .reuse_port = server.loops > 1};
     struct httpd_options options = {
@@ -182,8 +235,6 @@ static ssize_t serve(aloop *loop, void *arg)
         .on_log = on_log,
         .listen = &listen,
     };
-    aloop_future *interrupt = aloop_signal_wait(loop, SIGINT);
-    aloop_future *termination = aloop_signal_wait(loop, SIGTERM);
     struct httpd *httpd;
     ssize_t status =
         httpd_start(loop, server.host, server.port, &options, &httpd);
@@ -191,20 +242,17 @@ static ssize_t serve(aloop *loop, void *arg)
     if (status < 0) {
         fprintf(stderr, "http_server: cannot listen on %s port %s: %s\n",
                 server.host, server.port, aloop_strerror(status));
-        aloop_future_unref(interrupt);
-        aloop_future_unref(termination);
         return 1;
     }
-    if (first != NULL) {
-        server.start_ns = aloop_now(loop);
-        snprintf(server.port, sizeof server.port, "%d", httpd_port(httpd));
-        start_others(first + 1, server.loops - 1);
-        printf("listening on %s port %s\n", server.host, server.port);
-        fflush(stdout);
+    if (worker->is_first) {
+        status = serve_first(loop, httpd, worker);
+    } else {
+        report_ready(worker, true);
+        status = aloop_await(
+            aloop_poll_wait(loop, server.end[0], ALOOP_POLL_READABLE));
     }
-    status = aloop_await(aloop_race(loop, interrupt, termination));
     (void) httpd_stop(httpd, server.grace_ns);
-    return status < 0 ? status : 0;
+    return worker->is_first || status < 0 ? status : 0;
 }
 
 /* Runs a loop that is not the first one. */
@@ -212,22 +260,22 @@ static void *run_worker(void *arg)
 {
     struct worker *worker = arg;
 
-    worker->status = aloop_main(serve, NULL);
+    worker->status = aloop_main(serve, worker);
+    report_ready(worker, false);
     return NULL;
 }
 
-static int run(void)
+/* Runs all loops.  A thread exists until it was joined here, whatever the
+ * others do, because it uses its worker and `server`. */
+static int run_workers(struct worker *workers)
 {
-    struct worker *workers = calloc((size_t) server.loops, sizeof *workers);
     int result = 0;
 
-    if (workers == NULL) {
-        fprintf(stderr, "http_server: %s\n", aloop_strerror(ALOOP_ENOMEM));
-        return 1;
-    }
+    workers[0].is_first = true;
     workers[0].status = aloop_main(serve, workers);
+    end_others();
     for (uint64_t i = 1; i < server.loops; i++)
-        if (workers[i].is_running && workers[0].status == 0)
+        if (workers[i].is_running)
             pthread_join(workers[i].thread, NULL);
     for (uint64_t i = 0; i < server.loops; i++) {
         if (workers[i].status < 0)
@@ -236,6 +284,20 @@ static int run(void)
         if (workers[i].status != 0)
             result = 1;
     }
+    return result;
+}
+
+static int run(void)
+{
+    struct worker *workers = calloc((size_t) server.loops, sizeof *workers);
+    int result = 1;
+
+    if (workers == NULL)
+        fprintf(stderr, "http_server: %s\n", aloop_strerror(ALOOP_ENOMEM));
+    else if (pipe(server.ready) < 0 || pipe(server.end) < 0)
+        fprintf(stderr, "http_server: %s\n", strerror(errno));
+    else
+        result = run_workers(workers);
     free(workers);
     return result;
 }

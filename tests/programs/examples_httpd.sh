@@ -121,6 +121,25 @@ check_http_hostile() {
     expect_status 200 /small.bin
 }
 
+# One message, and the exit status 1.
+check_http_start() { # COMMAND...
+    local status
+    timeout 60 "$@" -p "$port" -j 3 "$work/site" >"$work/other" 2>"$work/err"
+    status=$?
+    [ $status -eq 1 ] || fail "exit status $status if the port is in use"
+    [ "$(grep -c 'cannot listen .*: address already in use' "$work/err")" = 1 ] ||
+        fail "a port in use is not told once"
+    # The first loops have begun when there is no descriptor for another one.
+    (ulimit -n 50 && exec timeout 60 "$@" -p 0 -j 60 "$work/site") \
+        >"$work/other" 2>"$work/err"
+    status=$?
+    [ $status -eq 1 ] || fail "exit status $status if a loop cannot start"
+    # A debug loop may report that the start took long.
+    [ "$(grep -vcE 'limit of [0-9]+ open files|^aloop: ' "$work/err")" = 1 ] ||
+        fail "a loop that cannot start is not told once"
+    grep -q listening "$work/other" && fail "listens with too few loops"
+}
+
 # A request that has begun is answered although the server is being ended.
 check_http_end() {
     local line
@@ -148,6 +167,7 @@ check_example_http_server() {
     start_listening "$@" -p 0 -d "$work/site"
     check_http_files
     check_http_json
+    check_http_start "$@"
     check_http_load
     check_http_hostile
     check_http_end
