@@ -8,7 +8,8 @@
  *     -j LOOPS        number of loops, each with a thread (default: 1); 0 is
  *                     one for each processor
  *     -c CONNECTIONS  connections that each loop serves simultaneously; more of
- *                     them wait (default: 10000)
+ *                     them wait (default: 10000, or fewer if the system
+ *                     permits fewer open files)
  *     -g SECONDS      time that requests have to end at the end (default: 10)
  *     -d              list directories that have no index.html
  *     -l              print a line for each request
@@ -38,6 +39,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,7 +47,11 @@
 #include "support/httpd_text.h"
 #include "support/options.h"
 
-enum { LOOPS_MAX = 256 };
+enum {
+    LOOPS_MAX = 256,
+    SPARE_DESCRIPTORS = 16,    /* Of each loop, besides its connections. */
+    CONNECTION_DESCRIPTORS = 2 /* Its socket, and the file that is sent. */
+};
 
 /* What the command line says, and what all loops share. */
 static struct {
@@ -314,6 +320,39 @@ static uint64_t processors(void)
 #endif
 }
 
+/* Raises the limit of open files to what the connections need.  If the system
+ * does not permit that, fewer connections are served simultaneously, so that
+ * files can be opened for those. */
+static void fit_connections(void)
+{
+    uint64_t each = CONNECTION_DESCRIPTORS * server.loops;
+    uint64_t spare = SPARE_DESCRIPTORS * server.loops, permitted;
+    uint64_t needed = each * server.connections_max + spare;
+    struct rlimit limit;
+    uint64_t files; /* rlim_t has a sign on FreeBSD. */
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+        limit.rlim_cur == RLIM_INFINITY || (uint64_t) limit.rlim_cur >= needed)
+        return;
+    files = (uint64_t) limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max == RLIM_INFINITY ||
+                             (uint64_t) limit.rlim_max >= needed
+                         ? (rlim_t) needed
+                         : limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+        files = (uint64_t) limit.rlim_cur;
+    permitted = files > spare ? (files - spare) / each : 0;
+    if (permitted == 0)
+        permitted = 1;
+    if (permitted >= server.connections_max)
+        return;
+    server.connections_max = permitted;
+    fprintf(stderr,
+            "http_server: the limit of %llu open files permits only %llu "
+            "connections for each loop\n",
+            (unsigned long long) files, (unsigned long long) permitted);
+}
+
 /* Returns 0, the exit status of wrong usage, or -1 after printing the help. */
 static int parse_options(int argc, char **argv)
 {
@@ -370,6 +409,7 @@ int main(int argc, char **argv)
                 aloop_strerror(result));
         return 1;
     }
+    fit_connections();
     /* sendfile() to a client that has left raises it. */
     (void) signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ);

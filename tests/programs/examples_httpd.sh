@@ -140,6 +140,34 @@ check_http_start() { # COMMAND...
     grep -q listening "$work/other" && fail "listens with too few loops"
 }
 
+# More clients than there are descriptors do not keep a file from being opened.
+check_http_descriptors() { # COMMAND...
+    local i first fd fds=() line
+    start_listening bash -c 'ulimit -n 64 && exec "$@"' - "$@" -p 0 "$work/site"
+    # valgrind keeps some for itself.
+    grep -qE 'limit of [0-9]+ open files permits only [12][0-9] connections' \
+        "$work/err" ||
+        fail "too few descriptors are not told"
+    exec {first}<>"/dev/tcp/127.0.0.1/$port" || fail "refused"
+    printf 'GET /small.bin HTTP/1.1\r\n' >&"$first"
+    for i in {1..80}; do
+        exec {fd}<>"/dev/tcp/127.0.0.1/$port" || fail "refused"
+        fds+=("$fd")
+    done
+    for fd in "${fds[@]:0:15}"; do # Meanwhile the others are accepted, too.
+        printf 'GET /api/status HTTP/1.1\r\nHost: x\r\n\r\n' >&"$fd"
+        read -r -t 60 line <&"$fd"
+    done
+    printf 'Host: x\r\n\r\n' >&"$first"
+    read -r -t 60 line <&"$first"
+    [ "$line" = $'HTTP/1.1 200 OK\r' ] || fail "'$line' without descriptors"
+    exec {first}>&-
+    for fd in "${fds[@]}"; do
+        exec {fd}>&-
+    done
+    end_with TERM 0
+}
+
 # A request that has begun is answered although the server is being ended.
 check_http_end() {
     local line
@@ -171,6 +199,7 @@ check_example_http_server() {
     check_http_load
     check_http_hostile
     check_http_end
+    check_http_descriptors "$@"
     start_listening "$@" -p 0 -j 2 -l -L "$work/site"
     expect_status 200 /out
     expect_status 403 /list/
