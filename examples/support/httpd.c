@@ -46,6 +46,15 @@ static void log_request(struct httpd_connection *connection)
     options->on_log(&line, options->log_arg);
 }
 
+/* Moves what was received to the beginning of the buffer. */
+static void move_to_front(struct httpd_connection *connection)
+{
+    connection->end -= connection->begin;
+    memmove(connection->buffer, connection->buffer + connection->begin,
+            connection->end);
+    connection->begin = 0;
+}
+
 /* Reads the first bytes of a request, or more of its head.
  *
  * Returns 1, or 0 if there is nothing to answer, or an error. */
@@ -58,12 +67,8 @@ static ssize_t receive_head(struct httpd_connection *connection)
 
     if (is_idle)
         connection->begin = connection->end = 0;
-    if (connection->begin > 0 && connection->end == connection->room) {
-        connection->end -= connection->begin;
-        memmove(connection->buffer, connection->buffer + connection->begin,
-                connection->end);
-        connection->begin = 0;
-    }
+    if (connection->begin > 0 && connection->end == connection->room)
+        move_to_front(connection);
     if (is_idle && httpd->is_stopping) {
         if (connection->served > 0)
             return 0;
@@ -273,6 +278,9 @@ static ssize_t serve_request(struct httpd_connection *connection)
     connection->start_ns = aloop_now(connection->httpd->loop);
     httpd_limit(connection, 0);
     if (status == 1) {
+        /* A chunked body is received behind the head, which has to stay. */
+        if (connection->room - connection->begin - size < HTTPD_BODY_ROOM / 2)
+            move_to_front(connection);
         status = httpd_head_parse(connection->buffer + connection->begin, size,
                                   options->fields_max, connection->paths,
                                   &connection->head);
