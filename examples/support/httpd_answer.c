@@ -174,6 +174,7 @@ ssize_t httpd_begin(struct httpd_request *request, int status, const char *type,
     /* A client that waits for 100 may or may not send its body now. */
     if (connection->must_continue || connection->body_error < 0)
         connection->is_last = true;
+    connection->must_continue = false; /* It would be read as the body. */
     connection->status = status;
     connection->left = length;
     connection->is_bare = connection->head.is_head || status == 204 ||

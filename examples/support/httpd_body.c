@@ -14,7 +14,9 @@ void httpd_body_init(struct httpd_connection *connection)
     const struct httpd_head *head = &connection->head;
 
     connection->has_body_ended = head->length == 0;
-    connection->must_continue = head->has_expect && head->length != 0;
+    /* A client whose body has begun to arrive does not wait. */
+    connection->must_continue = head->has_expect && head->length != 0 &&
+                                connection->begin == connection->end;
     connection->body_error = 0;
     connection->body_left = head->length;
     connection->body_size = 0;

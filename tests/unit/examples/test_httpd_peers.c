@@ -3,7 +3,9 @@
 
 #include "support/httpd_fixture.h"
 
-enum { ROOM = 24 * 1024 }; /* Of a connection's buffer, with the defaults. */
+enum {
+    ROOM = 24 * 1024 /* Of a connection's buffer, with the defaults. */
+};
 
 static ssize_t answer_nothing(struct httpd_request *request, void *arg)
 {
@@ -11,9 +13,24 @@ static ssize_t answer_nothing(struct httpd_request *request, void *arg)
     return httpd_answer(request, 200, NULL, "", 0);
 }
 
+/* Begins the answer before it reads the body. */
+static ssize_t echo(struct httpd_request *request, void *arg)
+{
+    ssize_t n = httpd_begin(request, 200, NULL, -1);
+    char bytes[64];
+
+    (void) arg;
+    if (n == 0)
+        n = httpd_write(request, "a", 1);
+    while (n >= 0 && (n = httpd_read(request, bytes, sizeof bytes)) > 0)
+        n = httpd_write(request, bytes, (size_t) n);
+    return n;
+}
+
 static const struct httpd_route routes[] = {
     {"GET", "/nothing", answer_nothing, NULL},
     {"POST", "/post", answer_length, NULL},
+    {"POST", "/echo", echo, NULL},
 };
 
 static void start(void)
@@ -70,10 +87,72 @@ static void a_chunk_may_end_with_the_buffer(void **state)
     stop_httpd();
 }
 
+static void no_100_is_sent_if_the_body_has_arrived(void **state)
+{
+    (void) state;
+    start();
+    ask(POST EXPECT "Content-Length: 5\r\n\r\nhello");
+    assert_string_equal(statuses(), "200");
+    assert_null(strstr(got.text, "Connection: close"));
+    ask(POST EXPECT "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    assert_string_equal(statuses(), "200");
+    ask(POST EXPECT "Content-Length: 5\r\n\r\nhello" POST
+                    "Content-Length: 1\r\n\r\na");
+    assert_string_equal(statuses(), "200 200");
+    stop_httpd();
+}
+
+static void no_100_is_sent_after_the_answer_has_begun(void **state)
+{
+    static const char head[] = "POST /echo HTTP/1.1\r\nHost: x\r\n" EXPECT
+                               "Content-Length: 5\r\n\r\n";
+    int peer;
+
+    (void) state;
+    start();
+    peer = connect_client();
+    client_sends(peer, head, sizeof head - 1);
+    client_receives(peer, MS);
+    assert_string_equal(statuses(), "200");
+    client_sends(peer, "hello", 5);
+    client_receives(peer, MS);
+    assert_string_equal(statuses(), "200x");
+    assert_non_null(strstr(got.text, "1\r\na\r\n5\r\nhello\r\n0\r\n\r\n"));
+    sim_peer_close(peer);
+    run_for(MS);
+    stop_httpd();
+}
+
+static void no_100_is_sent_after_a_refusal(void **state)
+{
+    int peer;
+
+    (void) state;
+    start();
+    ask("POST /nowhere HTTP/1.1\r\nHost: x\r\n" EXPECT
+        "Content-Length: 5\r\n\r\n");
+    assert_string_equal(statuses(), "404x");
+    peer = connect_client();
+    got.size = 0;
+    client_sends(peer, POST EXPECT "Content-Length: 2000000\r\n\r\n",
+                 sizeof POST EXPECT "Content-Length: 2000000\r\n\r\n" - 1);
+    client_receives(peer, MS);
+    assert_string_equal(statuses(), "413x");
+    client_sends(peer, "body", 4);
+    client_receives(peer, MS);
+    assert_string_equal(statuses(), "413x");
+    sim_peer_close(peer);
+    run_for(MS);
+    stop_httpd();
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         TEST(a_chunk_may_end_with_the_buffer),
+        TEST(no_100_is_sent_if_the_body_has_arrived),
+        TEST(no_100_is_sent_after_the_answer_has_begun),
+        TEST(no_100_is_sent_after_a_refusal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
