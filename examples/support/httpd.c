@@ -83,8 +83,9 @@ static ssize_t receive_head(struct httpd_connection *connection)
     if (n <= 0)
         return is_idle && (n == ALOOP_ETIMEDOUT || n == ALOOP_EABORTED) ? 0 : n;
     connection->end += (size_t) n;
-    if (is_idle)
+    if (!connection->has_begun) /* Empty lines do not begin it again. */
         httpd_limit(connection, httpd->options.head_ns);
+    connection->has_begun = true;
     return 1;
 }
 
@@ -305,7 +306,9 @@ static ssize_t serve_request(struct httpd_connection *connection)
     log_request(connection);
     if (status < 0)
         return status;
-    httpd_limit(connection, options->idle_ns);
+    connection->has_begun = connection->begin < connection->end;
+    httpd_limit(connection,
+                connection->has_begun ? options->head_ns : options->idle_ns);
     return connection->is_last ? 0 : 1;
 }
 
@@ -386,6 +389,10 @@ static ssize_t serve(aloop *loop, aloop_stream *stream, void *arg)
         do
             status = serve_request(connection);
         while (status > 0);
+    /* The library would send the rest of a closed stream without a limit for a
+     * client that receives a byte now and then. */
+    if (status == 0)
+        status = httpd_drain(connection, 0);
     if (status == 0 && connection->is_last)
         linger(connection);
     aloop_deadline_end(connection->deadline);

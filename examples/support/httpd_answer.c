@@ -211,14 +211,29 @@ static int put(struct httpd_connection *connection, const void *data,
     return result;
 }
 
-/* Waits until the client has received enough of what is queued. */
-static ssize_t drain(struct httpd_connection *connection)
+ssize_t httpd_drain(struct httpd_connection *connection, size_t mark)
 {
-    ssize_t status;
+    aloop_stream *stream = connection->stream;
+    size_t low = HTTPD_MARK_LOW, queued;
+    ssize_t status = 0;
 
-    httpd_limit(connection, connection->httpd->options.stall_ns);
-    status = aloop_await(aloop_stream_drain(connection->stream));
-    httpd_limit(connection, 0);
+    while (status == 0 && (queued = aloop_stream_queued(stream)) > mark) {
+        size_t next =
+            queued - mark > HTTPD_STALL_SIZE ? queued - HTTPD_STALL_SIZE : mark;
+
+        if (next != low)
+            status = aloop_stream_set_watermarks(stream, next,
+                                                 next + HTTPD_STALL_SIZE);
+        if (status < 0)
+            return status;
+        low = next;
+        httpd_limit(connection, connection->httpd->options.stall_ns);
+        status = aloop_await(aloop_stream_drain(stream));
+        httpd_limit(connection, 0);
+    }
+    if (low != HTTPD_MARK_LOW && status == 0)
+        status = aloop_stream_set_watermarks(stream, HTTPD_MARK_LOW,
+                                             HTTPD_MARK_HIGH);
     return status;
 }
 
@@ -255,7 +270,7 @@ ssize_t httpd_write(struct httpd_request *request, const void *data,
     } else {
         result = put(connection, data, size);
     }
-    return result == 1 ? drain(connection) : result;
+    return result == 1 ? httpd_drain(connection, HTTPD_MARK_LOW) : result;
 }
 
 ssize_t httpd_answer_end(struct httpd_connection *connection)
@@ -266,7 +281,7 @@ ssize_t httpd_answer_end(struct httpd_connection *connection)
         return ALOOP_EINVAL; /* The client waits for more. */
     result = connection->is_chunked ? put(connection, "0\r\n\r\n", 5)
                                     : put(connection, NULL, 0);
-    return result == 1 ? drain(connection) : result;
+    return result == 1 ? httpd_drain(connection, HTTPD_MARK_LOW) : result;
 }
 
 ssize_t httpd_answer(struct httpd_request *request, int status,
@@ -353,27 +368,10 @@ static ssize_t copy_file(struct httpd_request *request, int fd, int64_t offset,
 
 enum { TURN_MAX = 1024 * 1024 }; /* Bytes in one turn of the loop. */
 
-/* Waits until all that is queued has been sent. */
-static ssize_t flush(struct httpd_connection *connection)
-{
-    ssize_t status;
-
-    if (aloop_stream_queued(connection->stream) == 0)
-        return 0;
-    status =
-        aloop_stream_set_watermarks(connection->stream, 0, HTTPD_MARK_HIGH);
-    if (status == 0)
-        status = drain(connection);
-    if (status == 0)
-        status = aloop_stream_set_watermarks(connection->stream, HTTPD_MARK_LOW,
-                                             HTTPD_MARK_HIGH);
-    return status;
-}
-
 /* Sends the head that is held back, in front of the file if possible. */
 static ssize_t send_head(struct httpd_connection *connection)
 {
-    ssize_t sent = 0, status = flush(connection);
+    ssize_t sent = 0, status = httpd_drain(connection, 0);
 
     if (status == 0 && connection->held > 0)
         sent = send(aloop_stream_fd(connection->stream), connection->answer,
@@ -388,7 +386,7 @@ static ssize_t send_head(struct httpd_connection *connection)
                 connection->held);
     }
     status = put(connection, NULL, 0); /* It reports errors, too. */
-    return status < 0 ? status : flush(connection);
+    return status < 0 ? status : httpd_drain(connection, 0);
 }
 
 /* Waits until the socket accepts more bytes. */

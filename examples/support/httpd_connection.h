@@ -38,6 +38,7 @@ struct httpd_connection {
     aloop_future *idle; /* The read that waits for a request, or NULL. */
     char peer[96];      /* For the log. */
     int64_t start_ns;   /* When the head had arrived. */
+    bool has_begun;     /* A byte of the next request has arrived. */
     unsigned served;    /* Requests. */
 
     /* What has been received, from `begin` to `end`.  While there is a request,
@@ -96,5 +97,9 @@ ssize_t httpd_answer_status(struct httpd_connection *connection, int status,
 
 /* Completes the answer that a handler has begun. */
 ssize_t httpd_answer_end(struct httpd_connection *connection);
+
+/* Waits until no more than `mark` bytes are queued.  The client has stall_ns
+ * for each 64 KiB that it receives. */
+ssize_t httpd_drain(struct httpd_connection *connection, size_t mark);
 
 #endif

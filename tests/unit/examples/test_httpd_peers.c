@@ -4,8 +4,23 @@
 #include "support/httpd_fixture.h"
 
 enum {
-    ROOM = 24 * 1024 /* Of a connection's buffer, with the defaults. */
+    ROOM = 24 * 1024, /* Of a connection's buffer, with the defaults. */
+    BODY = 300 * 1000
 };
+
+static char body[BODY];
+
+static ssize_t answer_whole(struct httpd_request *request, void *arg)
+{
+    (void) arg;
+    return httpd_answer(request, 200, NULL, body, BODY);
+}
+
+static ssize_t answer_part(struct httpd_request *request, void *arg)
+{
+    (void) arg;
+    return httpd_answer(request, 200, NULL, body, 50000);
+}
 
 static ssize_t answer_nothing(struct httpd_request *request, void *arg)
 {
@@ -28,6 +43,8 @@ static ssize_t echo(struct httpd_request *request, void *arg)
 }
 
 static const struct httpd_route routes[] = {
+    {"GET", "/whole", answer_whole, NULL},
+    {"GET", "/part", answer_part, NULL},
     {"GET", "/nothing", answer_nothing, NULL},
     {"POST", "/post", answer_length, NULL},
     {"POST", "/echo", echo, NULL},
@@ -40,9 +57,11 @@ static void start(void)
                                                     sizeof routes[0]};
 
     got.size = 0;
+    memset(body, 'b', sizeof body);
     start_httpd(&options);
 }
 
+#define END " HTTP/1.1\r\nHost: x\r\n\r\n"
 #define POST "POST /post HTTP/1.1\r\nHost: x\r\n"
 #define EXPECT "Expect: 100-continue\r\n"
 
@@ -146,6 +165,146 @@ static void no_100_is_sent_after_a_refusal(void **state)
     stop_httpd();
 }
 
+/* Sends a text once a second, and returns after how many seconds the server has
+ * closed the connection. */
+static int drip(int peer, const char *text)
+{
+    int seconds = 0;
+
+    while (seconds < 200 && sim_peer_connected(peer) &&
+           sim_peer_send(peer, text, strlen(text)) > 0) {
+        run_for(ALOOP_SEC(1));
+        seconds++;
+    }
+    return seconds;
+}
+
+static void bytes_after_the_last_answer_are_read_for_a_limited_time(
+    void **state)
+{
+    static char much[60000];
+    int peer, rounds = 0;
+
+    (void) state;
+    start();
+    peer = connect_client();
+    client_sends(peer, "no request\r\n\r\n", 14);
+    client_receives(peer, MS);
+    assert_string_equal(statuses(), "400x");
+    assert_in_range(drip(peer, "a"), 2, 4);
+    sim_peer_close(peer);
+    peer = connect_client();
+    client_sends(peer, "no request\r\n\r\n", 14);
+    while (rounds < 100 && sim_peer_connected(peer) &&
+           sim_peer_send(peer, much, sizeof much) > 0) {
+        run_for(MS / 10); /* All of it takes less than 2 s. */
+        rounds++;
+    }
+    assert_in_range(rounds, 4, 7);
+    sim_peer_close(peer);
+    stop_httpd();
+}
+
+/* A byte every second, of each kind of beginning.  The limit is 10 s from the
+ * first byte, whatever the server has served before. */
+static void slow_heads_are_ended_wherever_they_begin(void **state)
+{
+    static const char *const beginnings[] = {"",
+                                             "\r\n",
+                                             "GET /nothing" END,
+                                             "GET /nothing" END "G",
+                                             "GET /nothing" END "\r\n",
+                                             POST
+                                             "Content-Length: 1\r\n\r\naP"};
+
+    (void) state;
+    start();
+    for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++) {
+        int peer = connect_client();
+
+        sim_peer_send(peer, beginnings[i], strlen(beginnings[i]));
+        assert_in_range(drip(peer, "a"), 9, 15);
+        sim_peer_close(peer);
+    }
+    stop_httpd();
+}
+
+/* The time does not begin again with each of them. */
+static void slow_empty_lines_are_ended(void **state)
+{
+    int peer, seconds = 0;
+
+    (void) state;
+    start();
+    peer = connect_client();
+    client_sends(peer, "GET /nothing" END, sizeof "GET /nothing" END - 1);
+    client_receives(peer, MS);
+    assert_string_equal(statuses(), "200");
+    for (; seconds < 100 && !got.has_ended; seconds++) {
+        if (seconds % 8 == 0)
+            sim_peer_send(peer, "\r\n", 2);
+        client_receives(peer, ALOOP_SEC(1));
+    }
+    assert_in_range(seconds, 9, 12);
+    sim_peer_close(peer);
+    run_for(MS);
+    stop_httpd();
+}
+
+/* Receives `size` bytes every second.  Returns the seconds until the connection
+ * has ended. */
+static int sip(const char *request, size_t size)
+{
+    int peer, seconds = 0;
+
+    sim_buffer_size(10000);
+    peer = connect_client();
+    got.size = 0;
+    client_sends(peer, request, strlen(request));
+    while (seconds < 2000 && !sim_peer_eof(peer) && sim_peer_connected(peer)) {
+        ssize_t n = sim_peer_receive(peer, got.text + got.size, size);
+
+        got.size += n > 0 ? (size_t) n : 0;
+        run_for(ALOOP_SEC(1));
+        seconds++;
+    }
+    got.text[got.size] = '\0';
+    got.has_ended = sim_peer_eof(peer);
+    sim_peer_close(peer);
+    run_for(MS);
+    return seconds;
+}
+
+/* 64 KiB in 30 s are enough, also of an answer that is given as a whole. */
+static void a_client_that_is_not_too_slow_receives_all(void **state)
+{
+    (void) state;
+    start();
+    assert_in_range(sip("GET /whole HTTP/1.1\r\nHost: x\r\n"
+                        "Connection: close\r\n\r\n",
+                        4000),
+                    70, 100);
+    assert_true(got.has_ended);
+    assert_true(got.size > BODY);
+    stop_httpd();
+}
+
+static void a_client_that_receives_too_slowly_is_reset(void **state)
+{
+    (void) state;
+    start();
+    assert_in_range(sip("GET /whole" END, 100), 29, 33);
+    assert_false(got.has_ended);
+    assert_in_range(sip("GET /part" END, 10), 60, 95); /* Idle, then closed. */
+    assert_false(got.has_ended);
+    assert_in_range(sip("GET /part HTTP/1.1\r\nHost: x\r\n"
+                        "Connection: close\r\n\r\n",
+                        10),
+                    29, 35);
+    assert_false(got.has_ended);
+    stop_httpd();
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -153,6 +312,11 @@ int main(void)
         TEST(no_100_is_sent_if_the_body_has_arrived),
         TEST(no_100_is_sent_after_the_answer_has_begun),
         TEST(no_100_is_sent_after_a_refusal),
+        TEST(bytes_after_the_last_answer_are_read_for_a_limited_time),
+        TEST(slow_heads_are_ended_wherever_they_begin),
+        TEST(slow_empty_lines_are_ended),
+        TEST(a_client_that_is_not_too_slow_receives_all),
+        TEST(a_client_that_receives_too_slowly_is_reset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
