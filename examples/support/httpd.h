@@ -167,15 +167,16 @@ ssize_t httpd_begin(struct httpd_request *request, int status, const char *type,
 ssize_t httpd_write(struct httpd_request *request, const void *data,
                     size_t size);
 
+/* Whether httpd_write_file() sends without copying. */
+bool httpd_has_sendfile(const struct httpd_request *request);
+
 /* Sends `size` bytes of the file `fd`, from `offset`, as a part of the body.
+ * What is not in the page cache is read on a thread of the pool.
  *
  * Returns 0; errors: ALOOP_EOF: the file has fewer bytes; others: as for
  * httpd_write(), and those of reading the file. */
 ssize_t httpd_write_file(struct httpd_request *request, int fd, int64_t offset,
                          int64_t size);
-
-/* Whether httpd_write_file() sends without copying. */
-bool httpd_has_sendfile(const struct httpd_request *request);
 
 /* Returns "Not Found" for 404, and "Status" for a status that is not known. */
 const char *httpd_reason(int status);

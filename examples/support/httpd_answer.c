@@ -3,23 +3,12 @@
  * The head is held back until there is a part of the body, so that both leave
  * in one call. */
 
-#ifdef __linux__
-#define _GNU_SOURCE
-#endif
 #define _POSIX_C_SOURCE 200809L
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "httpd_connection.h"
-
-#ifdef __linux__
-#include <sys/sendfile.h>
-#endif
 
 const char *httpd_reason(int status)
 {
@@ -196,9 +185,8 @@ ssize_t httpd_begin(struct httpd_request *request, int status, const char *type,
     return 0;
 }
 
-/* Queues bytes, after the head that is held back. */
-static int put(struct httpd_connection *connection, const void *data,
-               size_t size)
+int httpd_put(struct httpd_connection *connection, const void *data,
+              size_t size)
 {
     int result = 0;
 
@@ -237,8 +225,7 @@ ssize_t httpd_drain(struct httpd_connection *connection, size_t mark)
     return status;
 }
 
-/* Counts a part of the body.  Returns whether its length permits it. */
-static bool count(struct httpd_connection *connection, uint64_t size)
+bool httpd_count(struct httpd_connection *connection, uint64_t size)
 {
     if (connection->left >= 0 && size > (uint64_t) connection->left)
         return false;
@@ -254,7 +241,7 @@ ssize_t httpd_write(struct httpd_request *request, const void *data,
     struct httpd_connection *connection = httpd_connection_of(request);
     int result;
 
-    if (connection->status == 0 || !count(connection, size))
+    if (connection->status == 0 || !httpd_count(connection, size))
         return ALOOP_EINVAL;
     if (connection->is_bare || size == 0)
         return 0;
@@ -262,13 +249,13 @@ ssize_t httpd_write(struct httpd_request *request, const void *data,
         char line[24];
         int n = snprintf(line, sizeof line, "%zx\r\n", size);
 
-        result = put(connection, line, (size_t) n);
+        result = httpd_put(connection, line, (size_t) n);
         if (result >= 0)
             result = aloop_stream_put(connection->stream, data, size);
         if (result >= 0)
             result = aloop_stream_put(connection->stream, "\r\n", 2);
     } else {
-        result = put(connection, data, size);
+        result = httpd_put(connection, data, size);
     }
     return result == 1 ? httpd_drain(connection, HTTPD_MARK_LOW) : result;
 }
@@ -279,8 +266,8 @@ ssize_t httpd_answer_end(struct httpd_connection *connection)
 
     if (connection->left > 0 && !connection->is_bare)
         return ALOOP_EINVAL; /* The client waits for more. */
-    result = connection->is_chunked ? put(connection, "0\r\n\r\n", 5)
-                                    : put(connection, NULL, 0);
+    result = connection->is_chunked ? httpd_put(connection, "0\r\n\r\n", 5)
+                                    : httpd_put(connection, NULL, 0);
     return result == 1 ? httpd_drain(connection, HTTPD_MARK_LOW) : result;
 }
 
@@ -316,151 +303,4 @@ ssize_t httpd_answer_status(struct httpd_connection *connection, int status,
     }
     return httpd_answer(&connection->request, status, "text/plain", text,
                         (size_t) size);
-}
-
-/* A read of a file on a thread of the pool. */
-struct piece {
-    int fd;
-    size_t size;
-    int64_t offset;
-    char *data;
-};
-
-static ssize_t piece_read(void *arg)
-{
-    struct piece *piece = arg;
-    size_t done = 0;
-
-    while (done < piece->size) {
-        ssize_t n = pread(piece->fd, piece->data + done, piece->size - done,
-                          (off_t) (piece->offset + (int64_t) done));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : ALOOP_EOF;
-        done += (size_t) n;
-    }
-    return (ssize_t) done;
-}
-
-/* Reads and sends a file in pieces. */
-static ssize_t copy_file(struct httpd_request *request, int fd, int64_t offset,
-                         int64_t size)
-{
-    struct piece piece = {.fd = fd, .data = malloc(HTTPD_STALL_SIZE)};
-    ssize_t status = piece.data == NULL ? ALOOP_ENOMEM : 0;
-
-    while (size > 0 && status >= 0) {
-        piece.size = size < HTTPD_STALL_SIZE ? (size_t) size : HTTPD_STALL_SIZE;
-        piece.offset = offset;
-        status = aloop_await(aloop_work(request->loop, piece_read, &piece));
-        if (status >= 0)
-            status = httpd_write(request, piece.data, piece.size);
-        offset += (int64_t) piece.size;
-        size -= (int64_t) piece.size;
-    }
-    free(piece.data);
-    return status;
-}
-
-#ifdef __linux__
-
-enum { TURN_MAX = 1024 * 1024 }; /* Bytes in one turn of the loop. */
-
-/* Sends the head that is held back, in front of the file if possible. */
-static ssize_t send_head(struct httpd_connection *connection)
-{
-    ssize_t sent = 0, status = httpd_drain(connection, 0);
-
-    if (status == 0 && connection->held > 0)
-        sent = send(aloop_stream_fd(connection->stream), connection->answer,
-                    connection->held, MSG_MORE | MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (status < 0 || sent == (ssize_t) connection->held)
-        connection->held = 0;
-    if (status < 0 || connection->held == 0)
-        return status;
-    if (sent > 0) {
-        connection->held -= (size_t) sent;
-        memmove(connection->answer, connection->answer + sent,
-                connection->held);
-    }
-    status = put(connection, NULL, 0); /* It reports errors, too. */
-    return status < 0 ? status : httpd_drain(connection, 0);
-}
-
-/* Waits until the socket accepts more bytes. */
-static ssize_t wait_writable(struct httpd_connection *connection, int socket)
-{
-    ssize_t status;
-
-    httpd_limit(connection, connection->httpd->options.stall_ns);
-    status = aloop_await(
-        aloop_poll_wait(connection->httpd->loop, socket, ALOOP_POLL_WRITABLE));
-    httpd_limit(connection, 0);
-    return status < 0 ? status : 0;
-}
-
-/* Sends a file without copying it.  If the file is not cached, the loop waits
- * for the disk meanwhile. */
-static ssize_t send_file(struct httpd_connection *connection, int fd,
-                         int64_t offset, int64_t size)
-{
-    int socket = aloop_stream_fd(connection->stream);
-    ssize_t status = send_head(connection);
-    off_t position = (off_t) offset;
-    int64_t turn = 0;
-
-    while (size > 0 && status == 0) {
-        ssize_t n = sendfile(socket, fd, &position,
-                             size < TURN_MAX ? (size_t) size : TURN_MAX);
-
-        if (n > 0) {
-            size -= n;
-            turn += n;
-            if (turn >= TURN_MAX && size > 0) {
-                turn = 0;
-                status = aloop_yield(connection->httpd->loop);
-            }
-        } else if (n == 0) {
-            status = ALOOP_EOF;
-        } else if (errno == EAGAIN) {
-            status = wait_writable(connection, socket);
-        } else if (errno != EINTR) {
-            status = -errno;
-        }
-    }
-    return status;
-}
-
-#endif
-
-bool httpd_has_sendfile(const struct httpd_request *request)
-{
-#ifdef __linux__
-    const struct httpd_connection *connection =
-        (const struct httpd_connection *) request;
-
-    return connection->httpd->options.is_plain_tcp;
-#else
-    (void) request;
-    return false;
-#endif
-}
-
-ssize_t httpd_write_file(struct httpd_request *request, int fd, int64_t offset,
-                         int64_t size)
-{
-    struct httpd_connection *connection = httpd_connection_of(request);
-
-    if (connection->is_bare)
-        return count(connection, (uint64_t) size) ? 0 : ALOOP_EINVAL;
-#ifdef __linux__
-    if (connection->httpd->options.is_plain_tcp && !connection->is_chunked) {
-        if (connection->status == 0 || !count(connection, (uint64_t) size))
-            return ALOOP_EINVAL;
-        return send_file(connection, fd, offset, size);
-    }
-#endif
-    return copy_file(request, fd, offset, size);
 }

@@ -3,6 +3,7 @@
 #ifndef EXAMPLES_HTTPD_CONNECTION_H
 #define EXAMPLES_HTTPD_CONNECTION_H
 
+#include <sys/types.h>
 #include <time.h>
 
 #include "httpd.h"
@@ -14,8 +15,17 @@ enum {
     HTTPD_STALL_SIZE = 64 * 1024, /* The unit of httpd_options.stall_ns. */
     HTTPD_MARK_LOW = 64 * 1024,
     HTTPD_MARK_HIGH = 128 * 1024, /* A head and 64 KiB are put in one go. */
+    HTTPD_RECENT_MAX = 256,       /* Pieces of files; see httpd_send.c. */
     HTTPD_EXTRA_MAX = 2048,       /* Of httpd_add_field(). */
     HTTPD_BODY_ROOM = 8192        /* Of the buffer, behind a head. */
+};
+
+/* A piece of a file that was found in the page cache. */
+struct httpd_recent {
+    dev_t device;
+    ino_t inode;
+    int64_t begin, end;
+    int64_t until_ns; /* Then it has to be looked for again. */
 };
 
 struct httpd {
@@ -27,6 +37,7 @@ struct httpd {
     bool is_stopping;
     time_t date_s; /* The second of `date`. */
     char date[HTTPD_DATE_SIZE];
+    struct httpd_recent recent[HTTPD_RECENT_MAX];
 };
 
 struct httpd_connection {
@@ -94,6 +105,13 @@ ssize_t httpd_body_skip(struct httpd_connection *connection);
  * `is_last`. */
 ssize_t httpd_answer_status(struct httpd_connection *connection, int status,
                             bool is_last);
+
+/* Queues bytes, after the head that is held back. */
+int httpd_put(struct httpd_connection *connection, const void *data,
+              size_t size);
+
+/* Counts a part of the body.  Returns whether its length permits it. */
+bool httpd_count(struct httpd_connection *connection, uint64_t size);
 
 /* Completes the answer that a handler has begun. */
 ssize_t httpd_answer_end(struct httpd_connection *connection);

@@ -28,8 +28,8 @@ void httpd_files_close(struct httpd_files *files);
  * struct httpd_files.  What follows the path of the route is the name of the
  * file.
  *
- * The loop is not blocked: what the system has not cached is read on a thread,
- * except for large files that sendfile() sends (httpd_options.is_plain_tcp). */
+ * The loop is not blocked: what the system has not cached is read or sent on a
+ * thread. */
 ssize_t httpd_files_serve(struct httpd_request *request, void *arg);
 
 /* Returns the media type of a name, by its extension. */

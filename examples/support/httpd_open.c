@@ -137,7 +137,7 @@ int httpd_open_cached(const struct httpd_root *root, const char *name)
 
 #endif
 
-static ssize_t read_at(int fd, void *buffer, size_t size, size_t offset,
+static ssize_t read_at(int fd, void *buffer, size_t size, int64_t offset,
                        bool is_cached)
 {
 #if defined(__linux__) && defined(RWF_NOWAIT)
@@ -159,16 +159,42 @@ ssize_t httpd_read_start(int fd, void *buffer, size_t size, bool is_cached)
     size_t done = 0;
 
     while (done < size) {
-        ssize_t n =
-            read_at(fd, (char *) buffer + done, size - done, done, is_cached);
+        ssize_t n = read_at(fd, (char *) buffer + done, size - done,
+                            (int64_t) done, is_cached);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return is_cached ? -EAGAIN : -errno;
+        if (n == 0 && is_cached) /* Linux 5.9 and 5.10 report a false end. */
+            return -EAGAIN;
         if (n == 0)
             break;
         done += (size_t) n;
     }
     return (ssize_t) done;
+}
+
+/* Each read looks at the last byte of a page and at the first one of the next
+ * page. */
+bool httpd_is_cached(int fd, int64_t offset, int64_t size)
+{
+    enum { PAGE = 4096 };
+    int64_t end = offset + size;
+
+    while (offset < end) {
+        int64_t next = offset - offset % PAGE + PAGE;
+        bool has_next = next < end;
+        char bytes[2];
+        ssize_t n;
+
+        do
+            n = read_at(fd, bytes, has_next ? 2 : 1,
+                        has_next ? next - 1 : end - 1, true);
+        while (n < 0 && errno == EINTR);
+        if (n != (has_next ? 2 : 1))
+            return false;
+        offset = next + PAGE;
+    }
+    return true;
 }

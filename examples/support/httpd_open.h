@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -33,5 +34,9 @@ int httpd_open_cached(const struct httpd_root *root, const char *name);
  * with -EAGAIN if it might block.  Returns the number of bytes, which is less
  * at the end of the file, or a negated errno. */
 ssize_t httpd_read_start(int fd, void *buffer, size_t size, bool is_cached);
+
+/* Whether a part of a file can be read without waiting for the disk.  It is not
+ * if the system cannot tell, or if the file is shorter. */
+bool httpd_is_cached(int fd, int64_t offset, int64_t size);
 
 #endif
