@@ -39,7 +39,7 @@ struct httpd_files {
 
 /* One request.  The results are written by one thread at a time. */
 struct lookup {
-    const struct httpd_root *root;
+    struct httpd_root *root;
     const char *title; /* Of a listing: the path of the request. */
     char *name;        /* Relative to the root. */
     bool is_directory; /* The name ends in a slash or is empty. */
@@ -437,7 +437,7 @@ static ssize_t answer_lookup(struct httpd_request *request,
 
 ssize_t httpd_files_serve(struct httpd_request *request, void *arg)
 {
-    const struct httpd_files *files = arg;
+    struct httpd_files *files = arg;
     size_t size = strlen(request->rest);
     char *name = malloc(size + sizeof index_name);
     struct lookup lookup = {

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,8 @@
 #include <sys/syscall.h>
 #endif
 
-/* A FIFO is opened without waiting for its other end. */
+/* If a FIFO has replaced a file, it is opened without waiting for its other
+ * end. */
 enum { OPEN_FLAGS = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY };
 
 static int open_at(int directory, const char *name, int flags)
@@ -38,6 +40,20 @@ static int open_at(int directory, const char *name, int flags)
         fd = openat(directory, name, OPEN_FLAGS | flags);
     while (fd < 0 && errno == EINTR);
     return fd < 0 ? -errno : fd;
+}
+
+/* Opens what the name leads to, if it is a file or a directory. */
+static int open_file(int directory, const char *name, int flags)
+{
+    int follow = (flags & O_NOFOLLOW) != 0 ? AT_SYMLINK_NOFOLLOW : 0;
+    struct stat stat;
+
+    if (fstatat(directory, name, &stat, follow) < 0)
+        return -errno;
+    if (!S_ISREG(stat.st_mode) && !S_ISDIR(stat.st_mode) &&
+        !S_ISLNK(stat.st_mode))
+        return -ENXIO;
+    return open_at(directory, name, flags);
 }
 
 /* Opens one directory after the other, without following links. */
@@ -55,8 +71,8 @@ static int walk(int root, const char *name)
             return -ENAMETOOLONG;
         memcpy(part, size > 0 ? name : ".", size > 0 ? size : 1);
         part[size > 0 ? size : 1] = '\0';
-        fd = open_at(directory, part,
-                     *next == '\0' ? O_NOFOLLOW : O_NOFOLLOW | O_DIRECTORY);
+        fd = *next == '\0' ? open_file(directory, part, O_NOFOLLOW)
+                           : open_at(directory, part, O_NOFOLLOW | O_DIRECTORY);
         if (directory != root)
             close(directory);
         if (fd < 0 || *next == '\0')
@@ -88,55 +104,6 @@ static int walk_resolved(const struct httpd_root *root, const char *name)
     return result;
 }
 
-int httpd_open_beneath(const struct httpd_root *root, const char *name)
-{
-    int fd;
-
-    if (root->is_open)
-        return open_at(root->fd, *name == '\0' ? "." : name, 0);
-    fd = walk(root->fd, name);
-    /* Systems differ in the error for a link. */
-    if (fd == -ELOOP || fd == -ENOTDIR || fd == -EMLINK)
-        fd = walk_resolved(root, name);
-    return fd;
-}
-
-#if defined(__linux__) && defined(SYS_openat2)
-
-/* As in <linux/openat2.h>, which older systems do not have. */
-struct how {
-    uint64_t flags;
-    uint64_t mode;
-    uint64_t resolve;
-};
-
-enum { NO_MAGICLINKS = 0x02, BENEATH = 0x08, CACHED = 0x20 };
-
-int httpd_open_cached(const struct httpd_root *root, const char *name)
-{
-    struct how how = {
-        .flags = OPEN_FLAGS,
-        .resolve = root->is_open ? CACHED : CACHED | BENEATH | NO_MAGICLINKS};
-    long fd = syscall(SYS_openat2, root->fd, *name == '\0' ? "." : name, &how,
-                      sizeof how);
-
-    if (fd >= 0)
-        return (int) fd;
-    /* A name that does not exist needs no second look. */
-    return errno == ENOENT ? -ENOENT : -EAGAIN;
-}
-
-#else
-
-int httpd_open_cached(const struct httpd_root *root, const char *name)
-{
-    (void) root;
-    (void) name;
-    return -EAGAIN;
-}
-
-#endif
-
 static ssize_t read_at(int fd, void *buffer, size_t size, int64_t offset,
                        bool is_cached)
 {
@@ -153,6 +120,90 @@ static ssize_t read_at(int fd, void *buffer, size_t size, int64_t offset,
 #endif
     return pread(fd, buffer, size, (off_t) offset);
 }
+
+/* Returns where root->known has a name, and its hash (FNV-1a). */
+static _Atomic uint32_t *place_of(struct httpd_root *root, const char *name,
+                                  uint32_t *ret_hash)
+{
+    uint64_t hash = 14695981039346656037u;
+
+    for (; *name != '\0'; name++)
+        hash = (hash ^ (unsigned char) *name) * 1099511628211u;
+    *ret_hash = (uint32_t) hash;
+    return &root->known[(hash >> 32) % HTTPD_KNOWN_MAX];
+}
+
+/* Notes whether httpd_open_cached() may open the name. */
+static void learn(struct httpd_root *root, const char *name, int fd)
+{
+    uint32_t hash;
+    _Atomic uint32_t *place = place_of(root, name, &hash);
+    struct stat stat;
+    char byte;
+
+    if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode) &&
+        (read_at(fd, &byte, 1, 0, true) >= 0 || errno == EAGAIN))
+        atomic_store_explicit(place, hash, memory_order_relaxed);
+}
+
+int httpd_open_beneath(struct httpd_root *root, const char *name)
+{
+    int fd;
+
+    if (root->is_open) {
+        fd = open_file(root->fd, *name == '\0' ? "." : name, 0);
+    } else {
+        fd = walk(root->fd, name);
+        /* Systems differ in the error for a link. */
+        if (fd == -ELOOP || fd == -ENOTDIR || fd == -EMLINK)
+            fd = walk_resolved(root, name);
+    }
+    if (fd >= 0)
+        learn(root, name, fd);
+    return fd;
+}
+
+#if defined(__linux__) && defined(SYS_openat2)
+
+/* As in <linux/openat2.h>, which older systems do not have. */
+struct how {
+    uint64_t flags;
+    uint64_t mode;
+    uint64_t resolve;
+};
+
+enum { NO_MAGICLINKS = 0x02, BENEATH = 0x08, CACHED = 0x20 };
+
+int httpd_open_cached(struct httpd_root *root, const char *name)
+{
+    uint32_t hash;
+    _Atomic uint32_t *place = place_of(root, name, &hash);
+    bool is_known = atomic_load_explicit(place, memory_order_relaxed) == hash;
+    /* Other names are only looked up. */
+    struct how how = {
+        .flags = is_known ? OPEN_FLAGS : O_PATH | O_CLOEXEC,
+        .resolve = root->is_open ? CACHED : CACHED | BENEATH | NO_MAGICLINKS};
+    long fd = syscall(SYS_openat2, root->fd, *name == '\0' ? "." : name, &how,
+                      sizeof how);
+
+    if (fd >= 0 && is_known)
+        return (int) fd;
+    if (fd >= 0)
+        close((int) fd);
+    /* A name that does not exist needs no second look. */
+    return fd < 0 && errno == ENOENT ? -ENOENT : -EAGAIN;
+}
+
+#else
+
+int httpd_open_cached(struct httpd_root *root, const char *name)
+{
+    (void) root;
+    (void) name;
+    return -EAGAIN;
+}
+
+#endif
 
 ssize_t httpd_read_start(int fd, void *buffer, size_t size, bool is_cached)
 {

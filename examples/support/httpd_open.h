@@ -16,19 +16,27 @@ enum { HTTPD_PATH_MAX = PATH_MAX };
 enum { HTTPD_PATH_MAX = 4096 };
 #endif
 
+enum { HTTPD_KNOWN_MAX = 16384 };
+
 struct httpd_root {
     int fd;
+    /* Hashes of names that were regular files of a file system that can be
+     * asked what is cached.  Threads share them. */
+    _Atomic uint32_t known[HTTPD_KNOWN_MAX];
     char path[HTTPD_PATH_MAX]; /* Absolute, without symbolic links. */
     bool is_open;              /* Links may lead out of it. */
 };
 
 /* Opens a file or a directory for reading.  `name` is relative and has no "..";
- * "" is the root.  It may block.  Returns a descriptor or a negated errno. */
-int httpd_open_beneath(const struct httpd_root *root, const char *name);
+ * "" is the root.  It may block.  FIFOs, devices and sockets are not opened,
+ * because that can have effects: the error is -ENXIO.  Returns a descriptor or
+ * a negated errno. */
+int httpd_open_beneath(struct httpd_root *root, const char *name);
 
-/* Does the same, but fails with -EAGAIN if it might block, or if links have to
- * be followed, or if the system cannot tell. */
-int httpd_open_cached(const struct httpd_root *root, const char *name);
+/* Does the same for a name that was a regular file before.  It fails with
+ * -EAGAIN if it might block, or if links have to be followed, or if the system
+ * cannot tell. */
+int httpd_open_cached(struct httpd_root *root, const char *name);
 
 /* Reads `size` bytes from the beginning of a file.  If `is_cached`, it fails
  * with -EAGAIN if it might block.  Returns the number of bytes, which is less

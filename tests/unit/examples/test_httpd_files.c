@@ -7,8 +7,14 @@
 #include "support/httpd_fixture.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#ifdef __linux__
+#include <sys/inotify.h>
+#endif
 
 #include "../examples/support/httpd_date.h"
 #include "../examples/support/httpd_files.h"
@@ -56,6 +62,9 @@ static const char *const names[] = {"root/<a>&\".txt",
                                     "root/odd",
                                     "root/out_index/index.html",
                                     "root/out_index",
+                                    "root/fifo",
+                                    "root/socket",
+                                    "root/empty",
                                     "root",
                                     "secret"};
 
@@ -227,6 +236,66 @@ static void an_index_that_is_no_file_is_not_used(void **state)
     end_folder();
 }
 
+/* Opens of the FIFO are counted where the system does that. */
+static int watch_opens(const char *path)
+{
+#ifdef __linux__
+    int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+
+    assert_true(inotify_add_watch(watch, path, IN_OPEN) >= 0);
+    return watch;
+#else
+    (void) path;
+    return -1;
+#endif
+}
+
+/* To open a FIFO releases a process that waits to write to it. */
+static void what_is_no_file_is_refused_without_being_opened(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0), watch;
+    char events[256];
+
+    (void) state;
+    assert_int_equal(mkfifo(path_of("root/fifo"), 0644), 0);
+    strncpy(address.sun_path, path_of("root/socket"),
+            sizeof address.sun_path - 1);
+    assert_int_equal(
+        bind(fd, (const struct sockaddr *) &address, sizeof address), 0);
+    watch = watch_opens(path_of("root/fifo"));
+    for (unsigned flags = 0; flags <= HTTPD_FOLLOW; flags++) {
+        serve_folder(flags);
+        for (int i = 0; i < 2; i++) {
+            expect_get("/fifo", "404");
+            expect_get("/socket", "404");
+        }
+        end_folder();
+    }
+    close(fd);
+    if (watch >= 0)
+        assert_int_equal(read(watch, events, sizeof events), -1);
+    close(watch);
+}
+
+static void a_file_may_become_a_directory(void **state)
+{
+    (void) state;
+    serve_folder(0);
+    write_file("root/empty", "text");
+    expect_get("/empty", "200");
+    expect_get("/empty", "200");
+    assert_int_equal(unlink(path_of("root/empty")), 0);
+    expect_get("/empty", "404");
+    assert_int_equal(mkdir(path_of("root/empty"), 0755), 0);
+    expect_get("/empty", "301");
+    assert_int_equal(rmdir(path_of("root/empty")), 0);
+    assert_int_equal(mkfifo(path_of("root/empty"), 0644), 0);
+    expect_get("/empty", "404");
+    assert_int_equal(unlink(path_of("root/empty")), 0);
+    end_folder();
+}
+
 static void a_large_file_is_sent_in_pieces(void **state)
 {
     char end[16];
@@ -367,6 +436,8 @@ int main(void)
         TEST(a_redirect_keeps_the_query_and_escapes_the_path),
         TEST(a_listing_escapes_names),
         TEST(an_index_that_is_no_file_is_not_used),
+        TEST(what_is_no_file_is_refused_without_being_opened),
+        TEST(a_file_may_become_a_directory),
         TEST(a_large_file_is_sent_in_pieces),
         TEST(conditions_compare_tags_and_dates),
         TEST(malformed_tags_match_nothing),
