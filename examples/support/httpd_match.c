@@ -113,6 +113,8 @@ int httpd_range(const struct httpd_request *request,
     if (*value != '\0' || (first < 0 && last < 0) ||
         (last >= 0 && last < first))
         return 200;
+    if (first < 0 && last > 0 && size == 0)
+        return 200;  /* No range has no bytes. */
     if (first < 0) { /* "-N" is the last N bytes. */
         first = last < size ? size - last : 0;
         last = size - 1;

@@ -6,6 +6,7 @@
 
 #include "support/httpd_fixture.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -296,6 +297,91 @@ static void a_file_may_become_a_directory(void **state)
     end_folder();
 }
 
+/* A suffix can be satisfied by no bytes, but no range names them. */
+static void an_empty_file_has_no_ranges(void **state)
+{
+    (void) state;
+    write_file("root/empty", "");
+    serve_folder(0);
+    expect_get("/empty", "200");
+    assert_non_null(strstr(got.text, "Content-Length: 0\r\n"));
+    get("/empty", "Range: bytes=0-\r\n");
+    assert_string_equal(statuses(), "416");
+    assert_non_null(strstr(got.text, "Content-Range: bytes */0\r\n"));
+    get("/empty", "Range: bytes=-0\r\n");
+    assert_string_equal(statuses(), "416");
+    get("/empty", "Range: bytes=-5\r\n");
+    assert_string_equal(statuses(), "200");
+    assert_non_null(strstr(got.text, "Content-Length: 0\r\n"));
+    end_folder();
+    unlink(path_of("root/empty"));
+}
+
+static void ranges_are_combined_with_conditions(void **state)
+{
+    static const struct {
+        const char *fields;
+        const char *expected;
+        const char *body;
+    } cases[] = {
+        {"Range: bytes=-1000\r\n", "206", "inside"},
+        {"Range: bytes=2-99999999999999999999\r\n", "206", "side"},
+        {"Range: bytes=5-5\r\n", "206", "e"},
+        {"Range: bytes=6-\r\n", "416", "416 Range Not Satisfiable\n"},
+        {"Range: bytes=99999999999999999999-\r\n", "416",
+         "416 Range Not Satisfiable\n"},
+        {"Range: bytes=0-0, 2-3\r\n", "200", "inside"},
+        {"Range: bytes=0-0,\r\n", "200", "inside"},
+        {"Range: bytes=\r\n", "200", "inside"},
+        {"Range: bytes=--1\r\n", "200", "inside"},
+        {"Range: bytes=0-1\r\nIf-Range: *\r\n", "200", "inside"},
+        {"Range: bytes=6-\r\nIf-Range: \"other\"\r\n", "200", "inside"},
+        {"Range: bytes=0-1\r\nIf-None-Match: *\r\n", "304", ""},
+        {"Range: bytes=6-\r\nIf-None-Match: *\r\n", "304", ""},
+        {"Range: bytes=0-1\r\nIf-Match: \"other\"\r\n", "412",
+         "412 Precondition Failed\n"},
+    };
+
+    (void) state;
+    serve_folder(0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        get("/inside", cases[i].fields);
+        if (strcmp(statuses(), cases[i].expected) != 0 ||
+            strcmp(got_body(), cases[i].body) != 0)
+            fail_msg("%s: %s, %s", cases[i].fields, statuses(), got_body());
+    }
+    ask("HEAD /inside HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1\r\n\r\n");
+    assert_string_equal(statuses(), "200");
+    assert_non_null(strstr(got.text, "Content-Length: 6\r\n"));
+    assert_string_equal(got_body(), "");
+    end_folder();
+}
+
+/* The client must not take a part for the whole. */
+static void a_file_that_shrinks_ends_in_a_reset(void **state)
+{
+    int peer;
+
+    (void) state;
+    write_file("root/empty", "");
+    assert_int_equal(truncate(path_of("root/empty"), 400000), 0);
+    serve_folder(0);
+    sim_buffer_size(10000);
+    peer = connect_client();
+    got.size = 0;
+    client_sends(peer, "GET /empty HTTP/1.1\r\nHost: x\r\n\r\n", 32);
+    run_for(MS);
+    assert_int_equal(truncate(path_of("root/empty"), 300000), 0);
+    for (int i = 0; i < 100 && sim_peer_connected(peer); i++)
+        client_receives(peer, MS);
+    assert_false(got.has_ended);
+    assert_int_equal(sim_peer_error(peer), -ECONNRESET);
+    sim_peer_close(peer);
+    run_for(MS);
+    end_folder();
+    unlink(path_of("root/empty"));
+}
+
 static void a_large_file_is_sent_in_pieces(void **state)
 {
     char end[16];
@@ -438,6 +524,9 @@ int main(void)
         TEST(an_index_that_is_no_file_is_not_used),
         TEST(what_is_no_file_is_refused_without_being_opened),
         TEST(a_file_may_become_a_directory),
+        TEST(an_empty_file_has_no_ranges),
+        TEST(ranges_are_combined_with_conditions),
+        TEST(a_file_that_shrinks_ends_in_a_reset),
         TEST(a_large_file_is_sent_in_pieces),
         TEST(conditions_compare_tags_and_dates),
         TEST(malformed_tags_match_nothing),
