@@ -1,0 +1,364 @@
+/* Filters that break their contract, and limits of what filters do. */
+
+#include "support/script_fixture.h"
+
+/* Filters that break their contract. */
+
+static void results_that_are_not_allowed_break_the_stream(void **state)
+{
+    static const ssize_t wrong[] = {1 << 20, ALOOP_EBADF, ALOOP_PENDING,
+                                    -100000};
+    char text[8];
+
+    (void) state;
+    for (size_t i = 0; i < 4; i++)
+        for (int function = 0; function < 4; function++) {
+            aloop_stream *stream = scripted();
+            ssize_t *results[] = {&s.feed, &s.read, &s.write, &s.pull};
+
+            *results[function] = wrong[i];
+            aloop_stream_put(stream, "abc", 3);
+            sim_peer_send(c.peer, "def", 3);
+            assert_int_equal(aloop_await(aloop_stream_read(stream, text, 8)),
+                             ALOOP_EINVAL);
+            assert_int_equal(aloop_stream_put(stream, "x", 1), ALOOP_EINVAL);
+            assert_quiet_for_a_second();
+            aloop_stream_close(stream);
+            assert_int_equal(calls_of('C'), 1);
+        }
+}
+
+static ssize_t pull_once_then_fail(void *context, void *data, size_t size)
+{
+    (void) context;
+    (void) size;
+    note_letter('P');
+    if (calls_of('P') > 1)
+        return ALOOP_EPROTO;
+    memcpy(data, "half", 4);
+    return 4;
+}
+
+static void an_error_of_pull_is_no_end(void **state)
+{
+    aloop_filter filter = plain_script;
+
+    (void) state;
+    filter.pull = pull_once_then_fail;
+    for (int below = 0; below < 2; below++) {
+        aloop_stream *stream = connected();
+        aloop_future *shutdown;
+
+        s = (struct script){0};
+        if (below > 0)
+            assert_int_equal(aloop_await(aloop_stream_filter(
+                                 stream, &passing_filter, new_passing(8, 8))),
+                             0);
+        assert_int_equal(aloop_await(aloop_stream_filter(stream, &filter, &s)),
+                         0);
+        aloop_stream_put(stream, "abc", 3);
+        shutdown = aloop_stream_shutdown(stream);
+        assert_int_equal(aloop_await(shutdown), ALOOP_EPROTO);
+        assert_received("half");
+        assert_false(sim_peer_eof(c.peer));
+        aloop_stream_close(stream);
+        run_for(MS);
+        assert_int_equal(sim_peer_error(c.peer), ALOOP_ECONNRESET);
+    }
+}
+
+static void a_shutdown_fails_if_the_filter_refuses_the_end(void **state)
+{
+    aloop_stream *stream = scripted();
+    aloop_future *shutdown = aloop_stream_shutdown(stream);
+
+    (void) state;
+    s.write = ALOOP_EPROTO;
+    s.out_ended = true;
+    assert_int_equal(aloop_await(shutdown), ALOOP_EPROTO);
+    aloop_stream_close(stream);
+}
+
+static void an_error_fails_all_that_waits_behind_the_bytes_before_it(
+    void **state)
+{
+    aloop_stream *stream = scripted();
+    aloop_future *read, *write, *drain;
+    char text[8];
+
+    (void) state;
+    s.write = ALOOP_EAGAIN;
+    send_text("abc");
+    write = aloop_stream_write(stream, text, 8);
+    aloop_stream_set_watermarks(stream, 0, 4);
+    drain = aloop_stream_drain(stream);
+    read = aloop_stream_read_exactly(stream, text, 8);
+    run_for(MS);
+    s.read = ALOOP_EPROTO;
+    send_text("d");
+    assert_int_equal(aloop_await(read), ALOOP_EPROTO);
+    assert_int_equal(aloop_await(write), ALOOP_EPROTO);
+    assert_int_equal(aloop_await(drain), ALOOP_EPROTO);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, text, 8)), 3);
+    assert_int_equal(aloop_await(aloop_stream_read(stream, text, 8)),
+                     ALOOP_EPROTO);
+    aloop_stream_abort(stream);
+    assert_int_equal(calls_of('w'), 0);
+    assert_int_equal(calls_of('C'), 1);
+}
+
+static void a_filter_that_takes_nothing_costs_no_time(void **state)
+{
+    aloop_stream *stream = scripted();
+
+    (void) state;
+    s.feed = ALOOP_EAGAIN;
+    s.write = ALOOP_EAGAIN;
+    aloop_stream_start(stream, collect, NULL);
+    aloop_stream_put(stream, "abc", 3);
+    send_text("def");
+    assert_quiet_for_a_second();
+    assert_int_equal(aloop_stream_queued(stream), 3);
+    aloop_stream_close(stream); /* What was refused is lost. */
+    run_for(MS);
+    assert_int_equal(sim_peer_error(c.peer), ALOOP_ECONNRESET);
+}
+
+/* Replies of on_data. */
+
+static const void *last_write;
+
+static ssize_t note_write(void *context, const void *data, size_t size)
+{
+    last_write = data;
+    return script_write(context, data, size);
+}
+
+static void reply(aloop_stream *stream, const void *data, ssize_t size,
+                  void *arg)
+{
+    const void **ret_data = arg;
+
+    *ret_data = data;
+    if (size <= 0)
+        return;
+    assert_int_equal(aloop_stream_put(stream, data, (size_t) size), 0);
+    assert_true(aloop_stream_queued(stream) >= (size_t) size);
+}
+
+static void an_echo_repeats_only_the_calls_that_find_nothing(void **state)
+{
+    aloop_stream *stream = scripted();
+    const void *data;
+
+    (void) state;
+    aloop_stream_start(stream, reply, &data);
+    run_for(MS);
+    s.calls_count = 0;
+    send_text("abc");
+    s.calls[s.calls_count] = '\0';
+    assert_string_equal(s.calls, "FRRWPPRP");
+    assert_received("abc");
+    aloop_stream_close(stream);
+}
+
+static void replies_are_written_out_of_the_receive_buffer(void **state)
+{
+    aloop_stream *stream = connected();
+    aloop_filter filter = plain_script;
+    const void *data;
+
+    (void) state;
+    s = (struct script){0};
+    filter.write = note_write;
+    assert_int_equal(aloop_await(aloop_stream_filter(stream, &filter, &s)), 0);
+    aloop_stream_start(stream, reply, &data);
+    send_text("abc");
+    assert_ptr_equal(last_write, data);
+    assert_received("abc");
+    aloop_stream_close(stream);
+}
+
+static void replies_that_the_filter_refuses_are_kept_in_order(void **state)
+{
+    aloop_stream *stream = scripted();
+    const void *data;
+
+    (void) state;
+    aloop_stream_start(stream, reply, &data);
+    s.write = ALOOP_EAGAIN;
+    send_text("abc");
+    assert_int_equal(aloop_stream_queued(stream), 3);
+    send_text("def");
+    assert_int_equal(aloop_stream_queued(stream), 6);
+    s.write = 0;
+    assert_int_equal(aloop_stream_filter_wake(stream), 0);
+    assert_received("abcdef");
+    aloop_stream_close(stream);
+}
+
+static ssize_t endless_pull(void *context, void *data, size_t size)
+{
+    (void) context;
+    memset(data, 'x', size);
+    return (ssize_t) size;
+}
+
+static void output_without_an_end_is_limited_by_the_peer(void **state)
+{
+    aloop_stream *stream = connected();
+    aloop_filter filter = plain_script;
+
+    (void) state;
+    s = (struct script){0};
+    filter.pull = endless_pull;
+    assert_int_equal(aloop_await(aloop_stream_filter(stream, &filter, &s)), 0);
+    run_for(MS);
+    assert_in_range(aloop_stream_queued(stream), 1, 256 * 1024);
+    assert_quiet_for_a_second();
+    aloop_stream_close(stream); /* It returns. */
+    assert_int_equal(calls_of('C'), 1);
+    run_for(MS);
+    assert_int_equal(sim_peer_error(c.peer), ALOOP_ECONNRESET);
+}
+
+/* Endless output of a filter that refuses bytes, of one above another filter,
+ * and of one whose stream may queue without a limit. */
+static void a_close_with_output_without_an_end_returns(void **state)
+{
+    aloop_filter endless = passing_filter, refusing = passing_filter;
+
+    (void) state;
+    endless.pull = endless_pull;
+    refusing.pull = endless_pull;
+    refusing.write = refuse_write;
+    for (int i = 0; i < 3; i++) {
+        aloop_stream *stream = connected();
+
+        if (i == 1)
+            aloop_detach(aloop_stream_filter(stream, &passing_filter,
+                                             new_passing(8192, 8192)));
+        assert_int_equal(
+            aloop_await(aloop_stream_filter(
+                stream, i == 1 ? &endless : &refusing, new_passing(8, 8))),
+            0);
+        aloop_stream_put(stream, "abc", 3);
+        if (i == 2) {
+            aloop_stream_set_watermarks(stream, 0, SIZE_MAX);
+            aloop_step(t.loop, 0);
+        }
+        aloop_stream_close(stream);
+        run_for(MS);
+        assert_int_equal(sim_peer_error(c.peer), ALOOP_ECONNRESET);
+    }
+}
+
+static void a_filter_that_waits_for_the_peer_is_fed_without_a_reader(
+    void **state)
+{
+    aloop_stream *stream = scripted();
+
+    (void) state;
+    s.write = ALOOP_EAGAIN;
+    aloop_stream_put(stream, "abc", 3);
+    run_for(MS);
+    assert_int_equal(calls_of('F'), 0);
+    send_text("go");
+    assert_int_equal(calls_of('F'), 1);
+    s.write = 0;
+    send_text("on");
+    assert_received("abc");
+    aloop_stream_close(stream);
+}
+
+static void a_wake_in_a_function_of_the_filter_is_for_the_next_turn(
+    void **state)
+{
+    aloop_stream *stream = scripted();
+
+    (void) state;
+    s.wakes = stream;
+    aloop_stream_start(stream, collect, NULL);
+    send_text("abc");
+    assert_int_equal(c.got_size, 3);
+    assert_null(s.wakes);
+    assert_quiet_for_a_second();
+    aloop_stream_close(stream);
+}
+
+/* The filter has room for a part of the bytes.  What it gives to make room for
+ * the rest cannot be sent, which drops the rest. */
+static void sending_may_fail_while_the_filter_takes_bytes(void **state)
+{
+    static char bytes[100000];
+
+    (void) state;
+    for (int i = 0; i < 4; i++) {
+        aloop_stream *stream = connected();
+        aloop_future *write = NULL;
+
+        assert_int_equal(aloop_await(aloop_stream_filter(
+                             stream, &passing_filter, new_passing(1000, 1000))),
+                         0);
+        if (i % 2 == 0)
+            assert_int_equal(aloop_stream_put(stream, bytes, sizeof bytes), 1);
+        write = aloop_stream_write(stream, bytes, sizeof bytes);
+        sim_peer_break(c.peer, ALOOP_ECONNRESET);
+        if (i < 2) {
+            assert_true(aloop_await(write) < 0);
+            assert_true(aloop_stream_put(stream, "x", 1) < 0);
+            assert_int_equal(aloop_stream_queued(stream), 0);
+        }
+        aloop_stream_close(stream);
+        assert_true(aloop_future_status(write) < 0);
+        aloop_future_unref(write);
+        run_for(MS);
+    }
+}
+
+static aloop_stream *woken;
+
+static ssize_t wake_always(void *context, void *data, size_t size)
+{
+    (void) context;
+    (void) data;
+    (void) size;
+    assert_int_equal(aloop_stream_filter_wake(woken), 0);
+    return ALOOP_EAGAIN;
+}
+
+static void a_filter_that_always_wakes_lets_a_step_return(void **state)
+{
+    aloop_filter filter = plain_script;
+
+    (void) state;
+    s = (struct script){0};
+    filter.pull = wake_always;
+    woken = connected();
+    assert_int_equal(aloop_await(aloop_stream_filter(woken, &filter, &s)), 0);
+    assert_true(aloop_step(t.loop, MS) >= 0);
+    assert_true(aloop_step(t.loop, -1) >= 0);
+    aloop_stream_abort(woken);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(results_that_are_not_allowed_break_the_stream),
+        TEST(an_error_fails_all_that_waits_behind_the_bytes_before_it),
+        TEST(an_error_of_pull_is_no_end),
+        TEST(a_shutdown_fails_if_the_filter_refuses_the_end),
+        TEST(a_filter_that_takes_nothing_costs_no_time),
+        TEST(an_echo_repeats_only_the_calls_that_find_nothing),
+        TEST(replies_are_written_out_of_the_receive_buffer),
+        TEST(replies_that_the_filter_refuses_are_kept_in_order),
+        TEST(output_without_an_end_is_limited_by_the_peer),
+        TEST(a_close_with_output_without_an_end_returns),
+        TEST(a_filter_that_waits_for_the_peer_is_fed_without_a_reader),
+        TEST(a_wake_in_a_function_of_the_filter_is_for_the_next_turn),
+        TEST(a_filter_that_always_wakes_lets_a_step_return),
+        TEST(sending_may_fail_while_the_filter_takes_bytes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
