@@ -28,8 +28,8 @@ struct aloop__carrier {
                         struct aloop__passed *passed);
     /* Watches exactly `bits` and records them in stream->io.armed. */
     int (*watch)(aloop_stream *stream, unsigned bits);
-    /* Ends writing.  ALOOP_EAGAIN: bytes are still being written, and a flush
-     * of the stream will follow. */
+    /* Ends writing.  ALOOP_EAGAIN, if `shuts_later`: bytes are still being
+     * written, and a flush of the stream will follow. */
     int (*shut)(aloop_stream *stream);
     int (*error)(aloop_stream *stream); /* Takes the pending error. */
     /* Makes the close drop queued bytes and notify the peer, if the kind of
@@ -47,6 +47,7 @@ struct aloop__carrier {
     /* A close with unread bytes would reset the connection, so that they are
      * received and dropped before. */
     bool drops_unread;
+    bool shuts_later;
     /* A forward may move bytes between descriptors of such carriers. */
     bool splices;
     /* It may have bytes that cause no event.  `watch` is called for each reader

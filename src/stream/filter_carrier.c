@@ -263,6 +263,7 @@ const struct aloop__carrier aloop__carrier_filter = {
     .reset = filter_reset,
     .close = filter_close,
     .fork = filter_fork,
+    .shuts_later = true,
     .has_input = true,
     .taken = filter_taken,
     .failed = filter_failed,
