@@ -54,23 +54,28 @@
 #define https_end(options) ((void) (options))
 #endif
 
-enum { REDIRECTS_MAX = 5, PATH_SIZE = 1024, EXIT_INTERRUPTED = 130 };
+enum {
+    REDIRECTS_MAX = 5,
+    PATH_SIZE = 1024,
+    SAVE_SIZE = 16 * 1024, /* Bytes of one read of a page that is saved. */
+    EXIT_INTERRUPTED = 130
+};
 
 enum page_state { PAGE_WAITING, PAGE_ACTIVE, PAGE_ENDED };
 
 struct page {
     struct scrape *scrape;
     const char *url;
+    ssize_t status;    /* 0 or an error, once the page has ended. */
+    const char *words; /* For the error. */
+    uint64_t received; /* Bytes. */
+    int64_t total;     /* -1 if it is unknown. */
+    int64_t duration_ns;
     enum page_state state;
-    ssize_t status; /* 0 or an error, once the page has ended. */
-    bool is_reported;
-    const char *words;   /* For the error. */
-    bool is_saving;      /* The error is one of its file. */
     enum http_step step; /* Where it has failed. */
     int code;            /* 200, 404, ... */
-    uint64_t received;   /* Bytes. */
-    int64_t total;       /* -1 if it is unknown. */
-    int64_t duration_ns;
+    bool is_reported;
+    bool is_saving; /* The error is one of its file. */
 };
 
 struct scrape {
@@ -239,13 +244,12 @@ static void name_file(const struct page *page, char *ret_path, size_t size)
 
 /* Reads the body, and writes it to the file if there is one. */
 static ssize_t receive(struct page *page, struct http_reply *reply,
-                       aloop_file *file)
+                       aloop_file *file, char *buffer, size_t size)
 {
-    char buffer[16 * 1024];
     ssize_t n;
 
     page->total = reply->length;
-    while ((n = http_read(reply, buffer, sizeof buffer)) > 0) {
+    while ((n = http_read(reply, buffer, size)) > 0) {
         page->received += (uint64_t) n;
         if (file == NULL)
             continue;
@@ -277,21 +281,37 @@ static ssize_t save(struct page *page, struct http_reply *reply)
 {
     aloop *loop = page->scrape->loop;
     char path[PATH_SIZE], part[PATH_SIZE + 8];
+    char *buffer = malloc(SAVE_SIZE);
     aloop_file *file;
     ssize_t status, saved;
 
     name_file(page, path, sizeof path);
     snprintf(part, sizeof part, "%s.part", path);
-    saved = aloop_await(aloop_file_open(
-        loop, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666, &file));
+    saved = buffer == NULL
+                ? ALOOP_ENOMEM
+                : aloop_await(aloop_file_open(
+                      loop, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW,
+                      0666, &file));
     page->is_saving = saved < 0;
-    if (saved < 0)
+    if (saved < 0) {
+        free(buffer);
         return saved;
-    status = receive(page, reply, file);
+    }
+    status = receive(page, reply, file, buffer, SAVE_SIZE);
+    free(buffer);
     aloop_file_close(file);
     saved = end_file(loop, part, path, status == 0);
     page->is_saving = page->is_saving || saved < 0;
     return status < 0 ? status : saved;
+}
+
+/* Reads the body of a page that is not saved.  Each page of memory on the stack
+ * counts for each task. */
+static ssize_t drop_body(struct page *page, struct http_reply *reply)
+{
+    char buffer[2048];
+
+    return receive(page, reply, NULL, buffer, sizeof buffer);
 }
 
 static ssize_t fetch(struct page *page)
@@ -306,7 +326,7 @@ static ssize_t fetch(struct page *page)
     if (status == 0) {
         page->code = reply.status;
         status = scrape->directory != NULL ? save(page, &reply)
-                                           : receive(page, &reply, NULL);
+                                           : drop_body(page, &reply);
         http_close(&reply);
     }
     page->step = reply.step;
