@@ -13,6 +13,9 @@
  * if the server allows that.  `options` may serve several sessions of one loop,
  * which then share what is resumed.
  *
+ * OpenSSL is initialised by the first connection over TLS, and with it the
+ * certificates are loaded, which blocks for some milliseconds.
+ *
  * Returns 0, or ALOOP_ENOMEM. */
 int https_begin(struct http_session_options *options);
 
