@@ -3,61 +3,21 @@
 # pages of 1 KiB from nginx over 100 connections, in one run.  Each client is
 # measured three times, in turn, and the best of each counts.
 #
-#     usage: tests/bench/clients.sh [SCRAPE]
+#     usage: tests/bench/clients.sh SCRAPE
 #
-# SCRAPE is that of examples/run by default.  It needs nginx, curl, aiohttp for
+# SCRAPE is that of a release build.  It needs nginx, curl, aiohttp for
 # /usr/bin/python3 (python3-aiohttp) and time.
 set -eu
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-scrape=${1:-$root/build/examples/examples/scrape}
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/programs_common.sh"
+scrape=${1:?"usage: tests/bench/clients.sh SCRAPE"}
 count=10000
-PATH=$PATH:/usr/sbin:/usr/local/sbin
-for tool in nginx curl "$scrape" /usr/bin/time; do
-    command -v "$tool" >/dev/null || { echo "not found: $tool" >&2; exit 1; }
-done
-/usr/bin/python3 -c 'import aiohttp' || exit 1
-
-work=$(mktemp -d "${TMPDIR:-/tmp}/aloop.XXXXXX")
-server=
-finish() {
-    [ -z "$server" ] || { kill -QUIT "$server" && wait "$server"; } || :
-    rm -rf "$work"
-}
-trap finish EXIT
-
-port=$((20000 + RANDOM % 10000))
-while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
-    port=$((port + 1))
-done
-url=http://127.0.0.1:$port/page
+require nginx curl "$scrape" /usr/bin/time
+require_python aiohttp
 mkdir "$work/www"
 head -c 1024 /dev/zero | tr '\0' p >"$work/www/page"
-[ "$(id -u)" != 0 ] || echo 'user root;' >"$work/conf"
-cat >>"$work/conf" <<CONF
-daemon off;
-worker_processes 1;
-pid $work/pid;
-error_log $work/error;
-events { worker_connections 1024; }
-http {
-    access_log off;
-    client_body_temp_path $work/t1;
-    proxy_temp_path $work/t2;
-    fastcgi_temp_path $work/t3;
-    uwsgi_temp_path $work/t4;
-    scgi_temp_path $work/t5;
-    server {
-        listen 127.0.0.1:$port;
-        root $work/www;
-    }
-}
-CONF
-nginx -e "$work/error" -c "$work/conf" &
-server=$!
-for ((i = 0; i < 100; i++)); do
-    ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
-    read -r -t 0.05 <> <(:) || :
-done
+start_nginx
+url=http://127.0.0.1:$nginx_port/page
 
 cat >"$work/session.py" <<'PYTHON'
 import asyncio
@@ -86,7 +46,6 @@ for ((i = 0; i < count; i++)); do
     urls+=("$url")
 done
 
-clients=(scrape aiohttp curl)
 run_scrape() { "${measure[@]}" "$scrape" -n 100 "${urls[@]}"; }
 run_aiohttp() {
     "${measure[@]}" /usr/bin/python3 "$work/session.py" "$url" "$count"
@@ -96,17 +55,22 @@ run_curl() {
         -o /dev/null "$url?[1-$count]"
 }
 for ((i = 0; i < 3; i++)); do
-    for client in "${clients[@]}"; do
+    for client in scrape aiohttp curl; do
         measure=(timeout 120 /usr/bin/time -o "$work/$client" -a -f '%U %S %M')
         "run_$client" >"$work/out"
     done
 done
-printf '%-8s  %22s  %s\n' client 'requests per CPU second' 'peak memory'
-for client in "${clients[@]}"; do
-    awk -v client="$client" -v count="$count" '
-        { rate = count / ($1 + $2 + 0.001) }
-        rate > best { best = rate }
-        { peak = $3 > peak ? $3 : peak }
-        END { printf "%-8s  %22d  %.1f MiB\n", client, best, peak / 1024 }
-    ' "$work/$client"
-done
+rate() { # CLIENT: requests per CPU second.
+    awk -v n=$count '{ rate = n / ($1 + $2 + 0.001) }
+        rate > best { best = rate } END { printf "%.0f\n", best }' "$work/$1"
+}
+peak() { # CLIENT: memory in KiB.
+    awk '$3 > peak { peak = $3 } END { print peak }' "$work/$1"
+}
+title
+row "pages per CPU second" scrape "aiohttp's session" \
+    "$(rate scrape)" "$(rate aiohttp)" ">= 10"
+row "peak memory, KiB" scrape "aiohttp's session" \
+    "$(peak scrape)" "$(peak aiohttp)" "<= 0.25"
+row "pages per CPU second" scrape "curl --parallel" \
+    "$(rate scrape)" "$(rate curl)" ">= 3"
