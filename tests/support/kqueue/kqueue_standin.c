@@ -257,6 +257,9 @@ static int change_note(int fd, struct queue *queue, const struct kevent *change)
     queue->notes = reach(queue->notes, &queue->note_count, (size_t) ident,
                          sizeof *queue->notes);
     note = &queue->notes[ident];
+    /* A library that calls the close() of libc may have closed the number. */
+    if (is_watched(note) && update(fd, ident, note, true) == ENOENT)
+        memset(note, 0, sizeof *note);
     old = *note;
     if ((change->flags & EV_ADD) == 0 && !note->has_filter[filter])
         return ENOENT;
