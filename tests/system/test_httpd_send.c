@@ -224,12 +224,11 @@ static ssize_t get_other(aloop *loop, void *arg)
     return n;
 }
 
-static void a_cold_file_does_not_block_the_loop(void **state)
+static void get_cold_file(void)
 {
     int fd = open(f.path, O_RDONLY | O_CLOEXEC);
     aloop_future *file, *other;
 
-    (void) state;
     assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
     close(fd);
     atomic_store(&f.is_held, true);
@@ -239,6 +238,18 @@ static void a_cold_file_does_not_block_the_loop(void **state)
     assert_int_equal(aloop_await(file), SIZE);
     assert_memory_equal(f.got, f.file, SIZE);
     assert_int_equal(f.cold_on_loop, 0);
+}
+
+/* Looking for a piece makes the system read it ahead.  If a fast disk completes
+ * that before the look ends, no thread is needed, so this is repeated. */
+static void a_cold_file_does_not_block_the_loop(void **state)
+{
+    get_cold_file();
+    for (int i = 0; i < 20 && f.on_pool == 0; i++) {
+        tear_down(state);
+        set_up(state);
+        get_cold_file();
+    }
     assert_true(f.on_pool > 0);
 }
 
