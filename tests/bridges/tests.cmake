@@ -1,0 +1,111 @@
+# The tests of bridges.  It is included by the file in the folder above, so that
+# paths are relative to that.
+
+# bridges/test_X.c: the bridges of ../examples/bridges, on the real system.
+# tests/run --bridges builds this target and runs the tests with this label.
+add_custom_target(bridge_tests)
+function(is_of_bridges test)
+    set_property(TEST ${test} APPEND PROPERTY LABELS bridges)
+    add_dependencies(bridge_tests ${ARGN})
+endfunction()
+
+# A test of bridges, on the real system, with the examples' files and a library.
+function(add_bridge_test name source library)
+    add_aloop_test(bridges_${name} ${source} aloop_os)
+    foreach(path IN LISTS ARGN)
+        target_sources(bridges_${name} PRIVATE
+            ${PROJECT_SOURCE_DIR}/examples/${path})
+    endforeach()
+    target_include_directories(bridges_${name} PRIVATE
+        ${PROJECT_SOURCE_DIR}/examples)
+    target_link_libraries(bridges_${name} PRIVATE PkgConfig::${library})
+    is_of_bridges(bridges_${name} bridges_${name})
+endfunction()
+
+pkg_check_modules(LIBSSL QUIET IMPORTED_TARGET libssl>=3.0 libcrypto)
+if(LIBSSL_FOUND)
+    add_bridge_test(tls bridges/test_tls.c LIBSSL bridges/tls.c)
+    file(GLOB https_sources CONFIGURE_DEPENDS
+        RELATIVE ${PROJECT_SOURCE_DIR}/examples
+        ${PROJECT_SOURCE_DIR}/examples/support/http_*.c)
+    add_bridge_test(https bridges/test_https.c LIBSSL ${https_sources}
+        support/url.c bridges/https.c bridges/tls.c bridges/tls_sessions.c)
+    # valgrind takes seconds to start a program with OpenSSL.
+    if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
+        foreach(name tls_client tls_server)
+            add_example_test(${name} ${name} tls_client tls_server)
+            is_of_bridges(example_${name} tls_client tls_server)
+        endforeach()
+    endif()
+    if(ALOOP_EXAMPLES)
+        add_example_test(https scrape)
+        is_of_bridges(example_https scrape)
+        set_tests_properties(example_https PROPERTIES RESOURCE_LOCK port)
+    endif()
+    # The tests of streams through TLS.  A checker that is slow would find
+    # nothing here that it does not find in the test above.
+    set(tls_tests ${filtered_tests})
+    if(ALOOP_TEST_RUNNER)
+        set(tls_tests)
+    endif()
+    foreach(name IN LISTS tls_tests)
+        add_aloop_test(test_${name}_tls unit/stream/test_${name}.c aloop_sim)
+        target_sources(test_${name}_tls PRIVATE
+            ${PROJECT_SOURCE_DIR}/examples/bridges/tls.c)
+        target_include_directories(test_${name}_tls PRIVATE
+            ${PROJECT_SOURCE_DIR}/examples)
+        target_compile_definitions(test_${name}_tls PRIVATE
+            FILTER_STEP=0 FILTER_TLS)
+        target_link_libraries(test_${name}_tls PRIVATE PkgConfig::LIBSSL)
+        is_of_bridges(test_${name}_tls test_${name}_tls)
+    endforeach()
+else()
+    message(STATUS "The tests of the bridge tls are skipped: no libssl 3.0")
+endif()
+
+pkg_check_modules(JANSSON QUIET IMPORTED_TARGET jansson>=2.11)
+if(JANSSON_FOUND)
+    add_bridge_test(json_doc bridges/test_json_doc.c JANSSON
+        bridges/json_doc.c)
+else()
+    message(STATUS
+        "The tests of the bridge json_doc are skipped: no jansson 2.11")
+endif()
+
+pkg_check_modules(LIBPQ QUIET IMPORTED_TARGET libpq>=12)
+if(LIBPQ_FOUND)
+    foreach(source IN ITEMS bridges/test_pg.c bridges/test_pg_pool.c
+            bridges/test_pg_statement.c)
+        string(REGEX REPLACE ".*/test_(.*)\\.c" "\\1" name ${source})
+        add_executable(bridges_${name} ${source})
+        foreach(part IN ITEMS pg pg_cancel pg_pool pg_run pg_statement)
+            target_sources(bridges_${name} PRIVATE
+                ${PROJECT_SOURCE_DIR}/examples/bridges/${part}.c)
+        endforeach()
+        target_include_directories(bridges_${name} PRIVATE
+            ${CMAKE_CURRENT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/examples)
+        target_link_libraries(bridges_${name} PRIVATE
+            aloop_build aloop_core aloop_os PkgConfig::CMOCKA PkgConfig::LIBPQ)
+        aloop_is_plain_c11(bridges_${name})
+        add_test(NAME bridges_${name} COMMAND
+            bash ${CMAKE_CURRENT_SOURCE_DIR}/programs/postgres.sh
+            ${ALOOP_TEST_RUNNER} $<TARGET_FILE:bridges_${name}>)
+        uses_real_system(bridges_${name} bridges_${name})
+        is_of_bridges(bridges_${name} bridges_${name})
+        set_tests_properties(bridges_${name} PROPERTIES RESOURCE_LOCK port)
+    endforeach()
+    # valgrind would print more errors than are expected.
+    if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
+        add_example_test(pg_users pg_users)
+        is_of_bridges(example_pg_users pg_users)
+        set_tests_properties(example_pg_users PROPERTIES RESOURCE_LOCK port)
+    endif()
+else()
+    message(STATUS "The tests of the bridge pg are skipped: no libpq 12")
+endif()
+
+if(ALOOP_EXAMPLES AND LIBSSL_FOUND AND JANSSON_FOUND
+        AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
+    add_example_test(two_apis two_apis)
+    is_of_bridges(example_two_apis two_apis)
+endif()
