@@ -26,6 +26,17 @@ openssl    openssl openssl openssl openssl openssl@3 openssl
 jansson    libjansson-dev jansson-devel jansson-dev jansson jansson jansson
 libpq      libpq-dev libpq-devel libpq-dev postgresql-libs libpq -
 postgres   postgresql postgresql-server postgresql postgresql - -
+libcurl    libcurl4-openssl-dev libcurl-devel curl-dev curl curl curl
+hiredis    libhiredis-dev hiredis-devel hiredis-dev hiredis hiredis hiredis
+redis      redis-server redis redis redis redis redis
+libcares   libc-ares-dev c-ares-devel c-ares-dev c-ares c-ares c-ares
+glib       libglib2.0-dev glib2-devel glib-dev glib2 glib glib
+libevent   libevent-dev libevent-devel libevent-dev libevent libevent libevent
+libnghttp2 libnghttp2-dev libnghttp2-devel nghttp2-dev libnghttp2 libnghttp2 -
+nghttpd    nghttp2-server nghttp2 nghttp2 nghttp2 nghttp2 nghttp2
+websockets python3-websockets python3-websockets py3-websockets - - -
+chromium   chromium chromium chromium chromium - chromium
+nginx-dev  nginx-dev - - - - -
 aarch64    gcc-aarch64-linux-gnu,libc6-dev-arm64-cross - - - - -
 riscv64    gcc-riscv64-linux-gnu,libc6-dev-riscv64-cross - - - - -
 qemu-aarch64 qemu-user qemu-user qemu-aarch64 qemu-user - -
@@ -95,7 +106,10 @@ has() { # TOOL
     ninja) command -v ninja >/dev/null || command -v make >/dev/null ;;
     pkg-config) command -v pkg-config >/dev/null ;;
     cmocka) pkg-config --exists cmocka 2>/dev/null ;;
-    libuv) pkg-config --exists libuv 2>/dev/null ;;
+    libuv | libcurl | hiredis | libcares | libevent | libnghttp2)
+        pkg-config --exists "$1" 2>/dev/null
+        ;;
+    glib) pkg-config --exists glib-2.0 gio-2.0 2>/dev/null ;;
     libssl) pkg-config --exists 'libssl >= 3.0' 2>/dev/null ;;
     libpq) pkg-config --exists 'libpq >= 12' 2>/dev/null ;;
     postgres) # Debian has one for each version, outside of PATH.
@@ -103,6 +117,9 @@ has() { # TOOL
             command -v postgres >/dev/null
         ;;
     jansson) pkg-config --exists 'jansson >= 2.11' 2>/dev/null ;;
+    redis) command -v redis-server >/dev/null ;;
+    websockets) /usr/bin/python3 -c 'import websockets' 2>/dev/null ;;
+    nginx-dev) [ -e /usr/share/nginx/src/conf_flags ] ;;
     valgrind)
         command -v valgrind >/dev/null &&
             links "$compiler" "" valgrind/valgrind.h

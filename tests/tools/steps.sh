@@ -16,7 +16,7 @@ need_everything() {
     need cc cxx clang sanitizers cmake ninja pkg-config cmocka valgrind libuv \
         aarch64 qemu-aarch64 riscv64 qemu-riscv64 gdb spin file clang-tidy \
         cppcheck clang-format-14 npm ncat socat iperf3 dnsmasq \
-        libssl openssl jansson nginx libpq postgres curl wrk ab h2load
+        curl wrk ab h2load "${bridge_libraries[@]}" "${bridge_servers[@]}"
     compiler= sanitize_flags=
 }
 
