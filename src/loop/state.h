@@ -170,12 +170,16 @@ struct aloop {
     bool is_dying;  /* Inside aloop_free(). */
     /* All futures are being cancelled, because the loop ends. */
     bool is_ending;
-    size_t task_ends;  /* Number of tasks that have ended so far. */
-    bool is_embedded;  /* aloop_fd() was called. */
-    unsigned skipped;  /* Turns since the reactor was last asked. */
-    int64_t waited_ns; /* When the reactor was last asked. */
-    int64_t floor_ns;  /* Lower bound of the loop's clock. */
-    uintptr_t thread;  /* Runs the loop; valid in a turn. */
+    size_t task_ends; /* Number of tasks that have ended so far. */
+    bool is_embedded; /* aloop_fd() was called. */
+    unsigned skipped; /* Turns since the reactor was last asked. */
+    /* The last turns were so short that not each has to read the clock. */
+    bool is_brisk;
+    bool is_lazy;                /* The turn may leave out the reactor. */
+    const aloop_future *awaited; /* By run_until_settled() of await.c. */
+    int64_t waited_ns;           /* When the reactor was last asked. */
+    int64_t floor_ns;            /* Lower bound of the loop's clock. */
+    uintptr_t thread;            /* Runs the loop; valid in a turn. */
     /* The items of prepare.c, in the order of their starts; the next one that
      * this round calls; and the number of the round. */
     struct aloop__node prepares;
@@ -261,8 +265,8 @@ struct aloop {
     uint64_t known_paths[KNOWN_PATHS];
 
     /* Tasks; task.c. */
-    struct aloop__stacks *stacks;   /* NULL until they are first used. */
-    struct aloop__task *current;    /* The task that is running, or NULL. */
+    struct aloop__stacks *stacks;       /* NULL until they are first used. */
+    struct aloop__task *current;        /* The task that is running, or NULL. */
     struct aloop__context *context; /* The loop's own; task.c creates it. */
     void (*fini_tasks)(aloop *loop);
     /* Returns whether awaits of the task should end early. */

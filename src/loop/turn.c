@@ -22,13 +22,16 @@
  *
  * Work that any phase queues runs in the next turn, so that no chain of
  * callbacks can keep a turn from reaching the wait.  If there is such work, the
- * turn does not sleep.
+ * turn does not sleep.  If phases 4 to 11 would do nothing, and may leave out
+ * the wait, the next turn begins right after phase 3; see is_turn_quiet().
  *
  * A callback may fork.  In the child it is the last callback of the turn,
  * unless it calls aloop_after_fork().  The rest of the turn's work stays
  * queued. */
 
 #include "loop/turn.h"
+
+#include <errno.h>
 
 #include "aloop/task.h"
 
@@ -50,9 +53,11 @@
 
 /* SKIPS_MAX and skip_ns limit for how long a busy loop may leave out the call
  * of the reactor.  Each call is a system call, and would take most of the time
- * of a turn with a few short callbacks. */
-enum { SKIPS_MAX = 32, EVENTS_MAX = 256 };
-static const int64_t skip_ns = 20000;
+ * of a turn with a few short callbacks.  Reading the clock would take half of
+ * what is left then.  Therefore only each eighth of these turns reads it while
+ * the time between two readings is below brisk_ns. */
+enum { SKIPS_MAX = 32, CLOCK_SKIPS = 8, EVENTS_MAX = 256 };
+static const int64_t skip_ns = 20000, brisk_ns = 4000;
 
 enum { STEP_TURNS_MAX = 256 }; /* Turns of a step that call nothing. */
 
@@ -63,10 +68,9 @@ static void take_batch(aloop *loop)
 }
 
 /* Due timers are taken first and fired afterwards; see aloop__timers_take(). */
-static void run_timers(aloop *loop)
+static void run_timers(aloop *loop, int64_t now_ns)
 {
-    if (loop->timers.count > 0)
-        aloop__timers_take(&loop->timers, aloop__now(loop));
+    aloop__timers_take(&loop->timers, now_ns);
     while (!list_empty(&loop->timers.due) && !aloop__is_foreign(loop))
         aloop__timers_fire(&loop->timers);
 }
@@ -147,16 +151,65 @@ static int64_t time_left(aloop *loop, int64_t max_wait_ns)
     return max_wait_ns < 0 || left_ns < max_wait_ns ? left_ns : max_wait_ns;
 }
 
+/* Reads the clock, and returns whether the reactor was asked a short time ago.
+ * A task may be running, whose errno the clock of the application may change.
+ * The clock does not go back, and the differences always fit an unsigned
+ * type. */
+NOINLINE static bool is_early(aloop *loop)
+{
+    int64_t before_ns = loop->floor_ns;
+    int error = errno;
+    int64_t now_ns = aloop__now(loop);
+
+    errno = error;
+    loop->is_brisk = (uint64_t) now_ns - (uint64_t) before_ns <
+                     (uint64_t) brisk_ns;
+    return (uint64_t) now_ns - (uint64_t) loop->waited_ns < (uint64_t) skip_ns;
+}
+
 /* Returns whether this turn may skip the call of the reactor. */
 static bool may_skip(aloop *loop)
 {
     if (list_empty(&loop->ready) || loop->is_stopping ||
         ++loop->skipped > SKIPS_MAX)
         return false;
-    /* The clock does not go back, and the difference always fits an unsigned
-     * type. */
-    return (uint64_t) aloop__now(loop) - (uint64_t) loop->waited_ns <
-           (uint64_t) skip_ns;
+    if ((loop->is_brisk && loop->skipped % CLOCK_SKIPS != 0) || is_early(loop))
+        return true;
+    loop->skipped = SKIPS_MAX; /* Until the reactor is asked. */
+    return false;
+}
+
+/* Returns whether the phases of this turn after its batch have nothing to do,
+ * but for the wait.  A debug loop measures each turn, and where only a system
+ * call tells a forked child from its parent, each turn makes it. */
+static bool is_turn_quiet(const aloop *loop)
+{
+    return list_empty(&loop->flushing) && list_empty(&loop->unreported) &&
+           list_empty(&loop->closed) && list_empty(&loop->prepares) &&
+           !aloop__has_posts(loop) && loop->debug == NULL && loop->is_marked &&
+           !aloop__is_foreign(loop) &&
+           (loop->awaited == NULL || aloop__future_pending(loop->awaited));
+}
+
+/* Returns whether the next turn may begin instead of the rest of this one. */
+static bool may_begin_again(aloop *loop)
+{
+    return loop->is_lazy && is_turn_quiet(loop) && may_skip(loop);
+}
+
+/* See turn.h.  Timers that are due come before the next batch, and are not
+ * fired on the stack of a task. */
+struct aloop__ready *aloop__turn_next(aloop *loop)
+{
+    if (loop->debug != NULL || aloop__is_foreign(loop))
+        return NULL;
+    if (list_empty(&loop->batch)) {
+        if (!may_begin_again(loop) ||
+            aloop__timers_next(&loop->timers) <= loop->floor_ns)
+            return NULL;
+        take_batch(loop);
+    }
+    return CONTAINER_OF(loop->batch.next, struct aloop__ready, node);
 }
 
 /* A function of its own, because its large array would be in the frame of
@@ -178,6 +231,7 @@ static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool is_lazy)
     count = aloop__trim_wait(loop, left_ns, events, EVENTS_MAX);
     if (is_lazy) {
         loop->skipped = 0;
+        loop->is_brisk = false; /* The wait may have been long. */
         loop->waited_ns = loop->floor_ns;
     }
     aloop__io_keep_errors(loop, events, count);
@@ -245,9 +299,15 @@ static int run_turn(aloop *loop, int64_t max_wait_ns, bool is_lazy)
     int error = 0;
 
     turn_begin(&turn);
+    loop->is_lazy = is_lazy && !loop->is_stepping; /* A step counts turns. */
     take_batch(loop);
-    run_timers(loop);
+    run_timers(loop, loop->timers.count > 0 ? aloop__now(loop) : 0);
     run_batch(loop);
+    while (may_begin_again(loop)) {
+        take_batch(loop);
+        run_timers(loop, loop->floor_ns);
+        run_batch(loop);
+    }
     if (aloop__has_posts(loop))
         aloop__wake_hooks_run(loop);
     flush(loop);

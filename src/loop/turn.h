@@ -11,4 +11,10 @@
  * the error of the wait. */
 int aloop__turn(aloop *loop, int64_t max_wait_ns, bool is_lazy);
 
+/* For a task that waits or ends in the batch of a turn: returns what the loop
+ * would run next, which may be the first item of the next turn.  Returns NULL
+ * if the loop has to find that out itself, or in a debug loop.  The item stays
+ * in the batch. */
+struct aloop__ready *aloop__turn_next(aloop *loop);
+
 #endif

@@ -160,6 +160,7 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
     aloop__awaiter_init(&awaiter, await_ended, NULL);
     aloop__awaiter_add(&awaiter, future);
     /* A loop that is not alive has nothing that could settle the future. */
+    loop->awaited = future;
     while (error == 0 && aloop__future_pending(future)) {
         error = aloop__is_alive(loop) ? aloop__turn(loop, -1, true)
                                       : ALOOP_EDEADLK;
@@ -176,6 +177,7 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
         end_await(loop, future);
     }
     aloop__leave(loop);
+    loop->awaited = NULL;
     aloop__awaiter_remove(&awaiter);
     if (loop->is_embedded)
         aloop__host_update(

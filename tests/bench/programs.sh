@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Compares the examples with the programs that people use for the same work, and
-# prints one table: clients.sh, servers.sh and databases.sh say what is compared
-# and how.  Figures are for each second of CPU time; higher is better, except
-# for memory.
+# prints one table.  The scripts that it runs say what is compared and how.
+# Figures are for each second of CPU time; higher is better, except for memory
+# and sleeps.
 #
 #     usage: tests/bench/programs.sh BUILD-DIRECTORY
 #
