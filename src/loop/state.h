@@ -137,7 +137,7 @@ struct aloop__quarantine;
 struct aloop__reactor;
 struct aloop__retired;
 struct aloop__stacks;
-struct aloop__context;
+struct aloop__switching;
 struct aloop__task;
 struct aloop__pool;
 struct aloop__reports;
@@ -267,7 +267,7 @@ struct aloop {
     /* Tasks; task.c. */
     struct aloop__stacks *stacks;       /* NULL until they are first used. */
     struct aloop__task *current;        /* The task that is running, or NULL. */
-    struct aloop__context *context; /* The loop's own; task.c creates it. */
+    struct aloop__switching *switching; /* Of task/switch.c, or NULL. */
     void (*fini_tasks)(aloop *loop);
     /* Returns whether awaits of the task should end early. */
     bool (*is_interrupted)(const struct aloop__task *task);

@@ -6,6 +6,7 @@
 #ifndef ALOOP_OS_CONTEXT_H
 #define ALOOP_OS_CONTEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* A context that is not running.  Only the implementation accesses the
@@ -40,6 +41,14 @@ void aloop__context_switch(struct aloop__context *from,
 /* Does the same for a context that is never resumed. */
 _Noreturn void aloop__context_switch_last(struct aloop__context *from,
                                           struct aloop__context *to);
+
+/* Returns whether the running context has the floating-point control words of
+ * `home`, which is suspended.  If it cannot tell, it returns false. */
+bool aloop__context_is_like(const struct aloop__context *home);
+
+/* Gives the running context the errno and the exception state of a new one.  It
+ * is in its first frame. */
+void aloop__context_renew(void);
 
 /* Frees what a context holds besides its stack.  The context has ended, was
  * never started, or is freed while it is suspended.  Must be called from

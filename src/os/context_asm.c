@@ -75,6 +75,8 @@ enum {
     FRAME_WORDS = 8,
     BOOT_SKIP = 1
 };
+/* The bits of the control words that are not status bits, or unused. */
+static const uintptr_t control_mask = 0xffff0000ffc0;
 
 /* Returns mxcsr, and the x87 control word in the upper half. */
 HOOK uintptr_t control_words(void)
@@ -143,6 +145,7 @@ enum {
     FRAME_WORDS = 22,
     BOOT_SKIP = 4
 };
+static const uintptr_t control_mask = ~(uintptr_t) 0;
 
 HOOK uintptr_t control_words(void)
 {
@@ -240,6 +243,7 @@ enum {
     FRAME_WORDS = 26,
     BOOT_SKIP = 4
 };
+static const uintptr_t control_mask = ~(uintptr_t) 0;
 
 HOOK uintptr_t control_words(void)
 {
@@ -394,6 +398,18 @@ UNINSTRUMENTED _Noreturn void aloop__context_switch_last(
 {
     context_leave(from, to, true);
     __builtin_unreachable();
+}
+
+bool aloop__context_is_like(const struct aloop__context *home)
+{
+    const uintptr_t *frame = home->sp;
+
+    return ((frame[WORD_CONTROL] ^ control_words()) & control_mask) == 0;
+}
+
+UNINSTRUMENTED void aloop__context_renew(void)
+{
+    hook_renew();
 }
 
 void aloop__context_fini(struct aloop__context *context)

@@ -249,16 +249,21 @@ HOOK void hook_restore(struct hook_kept *kept)
         *kept->home = kept->exceptions;
 }
 
+/* Gives the running context the errno and the exception state of a new one. */
+HOOK void hook_renew(void)
+{
+    struct aloop__exceptions *home = aloop__exceptions_here();
+
+    *hook_errno_here() = 0;
+    if (home != NULL)
+        memset(home, 0, sizeof *home);
+}
+
 /* Begins a new context, on its own stack. */
 HOOK void hook_enter(struct aloop__context *self)
 {
-    struct aloop__exceptions *home;
-
     hook_arrive(self);
-    errno = 0;
-    home = aloop__exceptions_here();
-    if (home != NULL)
-        memset(home, 0, sizeof *home);
+    hook_renew();
 }
 
 #endif

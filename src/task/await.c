@@ -23,10 +23,10 @@
 #include "loop/live.h"
 #include "loop/running.h"
 #include "loop/turn.h"
-#include "os/context.h"
 #include "os/unwind.h"
 #include "task/cycle.h"
 #include "task/interrupt.h"
+#include "task/switch.h"
 
 /* STREAK_MAX: after so many awaits of settled futures, a task gives way to
  * others.  END_TURNS_MAX limits end_await(). */
@@ -67,15 +67,6 @@ static ssize_t await_outcome(aloop_future *future, int interrupt)
     return status;
 }
 
-/* Switches to the loop.  Returns when task_resumed() runs the task's ready
- * node, which the caller has queued or added to the waiters of a future. */
-static void suspend(struct aloop__task *task)
-{
-    task->state = TASK_WAITING;
-    task->streak = 0;
-    aloop__context_switch(&task->context, task->future.loop->context);
-}
-
 /* Waits until the future has settled, or until the task has left it because of
  * an interrupt (`is_leaving`).  A task that was already cancelled is suspended
  * as well, at least until the next turn.  Therefore a task that ignores its
@@ -84,7 +75,7 @@ static void wait_once(struct aloop__task *task, aloop_future *future)
 {
     aloop__awaiter_add(&task->awaiter, future);
     aloop__task_interrupt(task);
-    suspend(task);
+    aloop__task_suspend(task);
     task->awaiter.future = NULL;
 }
 
@@ -254,6 +245,6 @@ ssize_t aloop_yield(aloop *loop)
     if (here != loop)
         return ALOOP_EINVAL;
     aloop__ready_push(loop, &task->awaiter.ready);
-    suspend(task);
+    aloop__task_suspend(task);
     return aloop__task_reason(task);
 }

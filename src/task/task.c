@@ -1,4 +1,4 @@
-/* Tasks, from spawn to end.
+/* Tasks as futures: spawn, cancel, names, and the end of their memory.
  *
  *     NEW --first run--> RUNNING <--suspend/resume--> WAITING
  *                           |
@@ -6,15 +6,8 @@
  *
  * A task is a future that has a stack.  Its awaiter is the item by which it
  * runs: aloop_spawn_at() adds the awaiter to the ready queue, later the
- * settling of an awaited future does (await.c), and the batch of a turn then
- * calls task_resumed().  Nothing else switches to a task.  Tasks switch only to
- * and from the loop, and never to each other, so that the order of the ready
- * queue is the order in which tasks run.  Callbacks run on the thread's own
- * stack.
- *
- * A task gets its stack when it first runs, so that a series of short tasks
- * reuses one that is still in the cache.  The loop gives the stack back,
- * because a task cannot do so while it runs on it.
+ * settling of an awaited future does (await.c).  switch.c runs what the batch
+ * of a turn has.
  *
  * The task itself holds no reference to its future.  Settling the future may
  * free the task, and is therefore the last thing that happens to it. */
@@ -33,7 +26,7 @@
 #include "task/deadline.h"
 #include "task/interrupt.h"
 #include "task/overrun.h"
-#include "task/retired.h"
+#include "task/switch.h"
 #include "task/task_state.h"
 
 enum { NAME_MAX_SIZE = 64 };
@@ -51,31 +44,12 @@ static void task_cancel(aloop_future *future)
     aloop__task_interrupt(task);
 }
 
-/* Gives the stack to the pool of the loop, if the task has one.  Runs on the
- * stack of the loop.  A debug loop makes the stack inaccessible for a while, if
- * it can.  Otherwise it fills the stack with a pattern: code that has outlived
- * the task, and still points there, then reads no values that look right. */
-static void give_stack_back(struct aloop__task *task)
-{
-    aloop *loop = task->future.loop;
-
-    if (task->stack.low == NULL)
-        return;
-    aloop__context_fini(&task->context);
-    if (loop->debug == NULL || !aloop__retired_put(task)) {
-        if (loop->debug != NULL)
-            aloop__quarantine_fill(task->stack.low, task->stack.size);
-        aloop__stack_put(loop->stacks, &task->stack);
-    }
-    task->stack.low = NULL;
-}
-
 /* The stack is still there only if the loop was freed before the task ended. */
 static void task_fini(aloop_future *future)
 {
     struct aloop__task *task = aloop__task_of(future);
 
-    give_stack_back(task);
+    aloop__task_stack_put(task);
     if (task->name_room > 0)
         aloop__slab_put(&future->loop->slab, task->name, task->name_room);
 }
@@ -109,92 +83,12 @@ static bool is_task(const aloop_future *future)
     return future->ops == &task_ops;
 }
 
-/* The first frame of every task.  It does not return, because there is no frame
- * to return to: its last switch continues task_resumed(), which sees the
- * state. */
-static void task_boot(void *arg)
-{
-    struct aloop__task *task = arg;
-    aloop *loop = task->future.loop;
-
-    task->result = task->fn(loop, task->arg);
-    task->state = TASK_ENDED;
-    aloop__context_switch_last(&task->context, loop->context);
-}
-
-/* Called on the stack of the loop, for a task whose function has returned, or
- * could not start.  The order matters: the timers of open deadlines point to
- * the task, and settling the future may free the task. */
-static void end_task(struct aloop__task *task, ssize_t result)
-{
-    task->future.loop->task_ends++;
-    aloop__deadlines_end(task);
-    give_stack_back(task);
-    if (result == ALOOP_PENDING)
-        result = ALOOP_EINVAL; /* It is not a status. */
-    aloop__future_settle(&task->future, result);
-}
-
-/* Gives a task its stack and prepares its first frame, just before its first
- * run.  The pool of stacks is created for the first task of the loop.  Without
- * a stack, after an error, `stack.low` remains NULL. */
-static int start_task(struct aloop__task *task)
-{
-    aloop *loop = task->future.loop;
-    int error = 0;
-
-    if (loop->stacks == NULL)
-        error = aloop__stacks_open(&loop->alloc, loop->options.stack_size,
-                                   &loop->stacks);
-    if (error == 0)
-        error = aloop__stack_get(loop->stacks, task->stack_size, &task->stack);
-    if (error == 0)
-        aloop__context_init(&task->context, task->stack.low, task->stack.size,
-                            task_boot, task);
-    return error;
-}
-
-/* Runs a task until it waits or ends: ready->run of the awaiter of every task.
- *
- * The checks of a debug loop come while the task is still loop->current and has
- * its stack.  An overrun ends the process, and the report names the current
- * task. */
-static void task_resumed(struct aloop__ready *ready)
-{
-    struct aloop__task *task =
-        CONTAINER_OF(ready, struct aloop__task, awaiter.ready);
-    aloop *loop = task->future.loop;
-
-    if (task->state == TASK_NEW) {
-        if (start_task(task) < 0) {
-            task->state = TASK_ENDED;
-            /* For any error, as the contract states. */
-            end_task(task, ALOOP_ENOMEM);
-            return;
-        }
-    }
-    aloop__calling(loop);
-    task->state = TASK_RUNNING;
-    loop->current = task;
-    aloop__context_switch(loop->context, &task->context);
-    if (loop->debug != NULL) {
-        aloop__overrun_check(task);
-        aloop__debug_called_task(&task->future);
-    }
-    loop->current = NULL;
-    if (task->state == TASK_ENDED)
-        end_task(task, task->result);
-}
-
 /* loop->fini_tasks.  It is called after all futures were freed, so that no task
  * has a stack. */
 static void fini_tasks(aloop *loop)
 {
     aloop__overrun_unwatch(loop);
-    if (loop->stacks != NULL)
-        aloop__stacks_close(loop->stacks);
-    aloop__context_fini_thread(loop->context);
-    aloop__alloc_free(&loop->alloc, loop->context, sizeof *loop->context);
+    aloop__switching_close(loop);
 }
 
 /* loop->is_interrupted, by which lower layers ask whether an await of the
@@ -204,17 +98,17 @@ static bool task_is_interrupted(const struct aloop__task *task)
     return aloop__task_reason(task) != 0;
 }
 
-/* Prepares the loop for its first task: makes its own context, which each task
- * switches back to, and sets the hooks through which lower layers reach this
- * one.  A loop without tasks has none of this. */
+/* Prepares the loop for its first task, and sets the hooks through which lower
+ * layers reach this one.  A loop without tasks has none of this. */
 static int prepare_loop(aloop *loop)
 {
-    if (loop->context != NULL)
+    int error;
+
+    if (loop->switching != NULL)
         return 0;
-    loop->context = aloop__alloc_zero(&loop->alloc, sizeof *loop->context);
-    if (loop->context == NULL)
-        return ALOOP_ENOMEM;
-    aloop__context_init_thread(loop->context);
+    error = aloop__switching_open(loop);
+    if (error < 0)
+        return error;
     loop->fini_tasks = fini_tasks;
     loop->is_interrupted = task_is_interrupted;
     aloop__overrun_watch(loop);
@@ -295,7 +189,7 @@ aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
     task = aloop__future_new(loop, &task_ops);
     if (task == NULL)
         return NULL;
-    aloop__awaiter_init(&task->awaiter, task_resumed, &task->future);
+    aloop__awaiter_init(&task->awaiter, aloop__task_resumed, &task->future);
     list_init(&task->deadlines);
     task->fn = fn;
     task->arg = arg;

@@ -1,0 +1,244 @@
+/* How tasks start, are suspended, continue and end.
+ *
+ * The batch of a turn calls aloop__task_resumed(), which switches from the
+ * loop's stack to that of the task.  When this task waits or ends, the thread
+ * goes straight to what the loop would run next, if that is a task:
+ *
+ *     the next item of the batch         the task that waits    that ends
+ *     this very task                     continues              -
+ *     another task that is suspended     switches to it         the same
+ *     a task that has not begun          switches to it         runs it here
+ *     anything else, or nothing          switches to the loop   the same
+ *
+ * aloop__turn_next() finds that item.  So tasks run in the order of the ready
+ * queue, as if each had gone back to the loop, and callbacks run on the
+ * thread's own stack.  In a debug loop every task goes back, because the loop
+ * checks the task's stack there.  A task that has changed the floating-point
+ * control words goes back before a new one begins, which has those of the loop.
+ *
+ * A task gets its stack when it first runs, so that a series of short tasks
+ * reuses one that is still in the cache.  A task that ends on its own stack
+ * cannot give it back.  It leaves the stack in loop->switching, where the next
+ * task on it or the next one that continues finds it. */
+
+#include "task/switch.h"
+
+#include "loop/callback.h"
+#include "loop/debug.h"
+#include "loop/future.h"
+#include "loop/quarantine.h"
+#include "loop/turn.h"
+#include "task/deadline.h"
+#include "task/overrun.h"
+#include "task/retired.h"
+
+struct aloop__switching {
+    struct aloop__context home; /* Of the loop, while a task runs. */
+    /* What the last task that has ended ran on.  `stack.low` is NULL if there
+     * is nothing to give back. */
+    struct aloop__context left;
+    struct aloop__stack stack;
+};
+
+int aloop__switching_open(aloop *loop)
+{
+    loop->switching = aloop__alloc_zero(&loop->alloc, sizeof *loop->switching);
+    if (loop->switching == NULL)
+        return ALOOP_ENOMEM;
+    aloop__context_init_thread(&loop->switching->home);
+    return 0;
+}
+
+void aloop__switching_close(aloop *loop)
+{
+    if (loop->stacks != NULL)
+        aloop__stacks_close(loop->stacks);
+    aloop__context_fini_thread(&loop->switching->home);
+    aloop__alloc_free(&loop->alloc, loop->switching, sizeof *loop->switching);
+}
+
+/* A debug loop makes the stack inaccessible for a while, if it can.  Otherwise
+ * it fills the stack with a pattern: code that has outlived the task, and still
+ * points there, then reads no values that look right. */
+void aloop__task_stack_put(struct aloop__task *task)
+{
+    aloop *loop = task->future.loop;
+
+    if (task->stack.low == NULL)
+        return;
+    aloop__context_fini(&task->context);
+    if (loop->debug == NULL || !aloop__retired_put(task)) {
+        if (loop->debug != NULL)
+            aloop__quarantine_fill(task->stack.low, task->stack.size);
+        aloop__stack_put(loop->stacks, &task->stack);
+    }
+    task->stack.low = NULL;
+}
+
+/* The same for the stack that an ended task has left.  Called on any other
+ * stack. */
+static void put_left_stack(aloop *loop)
+{
+    struct aloop__switching *switching = loop->switching;
+
+    if (switching->stack.low == NULL)
+        return;
+    aloop__context_fini(&switching->left);
+    aloop__stack_put(loop->stacks, &switching->stack);
+    switching->stack.low = NULL;
+}
+
+/* Settles a task whose function has returned, or could not start.  The order
+ * matters: the timers of open deadlines point to the task, and settling the
+ * future may free the task. */
+static void end_task(struct aloop__task *task, ssize_t result)
+{
+    task->future.loop->task_ends++;
+    aloop__deadlines_end(task);
+    aloop__task_stack_put(task);
+    if (result == ALOOP_PENDING)
+        result = ALOOP_EINVAL; /* It is not a status. */
+    aloop__future_settle(&task->future, result);
+}
+
+/* Returns the task that the loop would run next, or NULL. */
+static struct aloop__task *next_task(aloop *loop)
+{
+    struct aloop__ready *ready = aloop__turn_next(loop);
+
+    return ready != NULL && ready->run == aloop__task_resumed
+               ? CONTAINER_OF(ready, struct aloop__task, awaiter.ready)
+               : NULL;
+}
+
+/* Makes it the one that runs.  The caller switches to it. */
+static void task_runs(struct aloop__task *task)
+{
+    aloop *loop = task->future.loop;
+
+    list_remove(&task->awaiter.ready.node);
+    aloop__calling(loop);
+    task->state = TASK_RUNNING;
+    loop->current = task;
+}
+
+/* Ends a task on its own stack, and leaves that stack to what runs next.
+ * Returns a task that is to run on the same stack, if there is one. */
+static struct aloop__task *end_and_go_on(struct aloop__task *task)
+{
+    aloop *loop = task->future.loop;
+    struct aloop__switching *switching = loop->switching;
+    struct aloop__context *to = &switching->home;
+    size_t stack_size = task->stack_size;
+
+    loop->current = NULL;
+    switching->left = task->context;
+    switching->stack = task->stack;
+    task->stack.low = NULL;
+    end_task(task, task->result);
+    task = next_task(loop);
+    if (task != NULL && task->state == TASK_WAITING) {
+        task_runs(task);
+        to = &task->context;
+    } else if (task != NULL && task->stack_size == stack_size &&
+               aloop__context_is_like(&switching->home)) {
+        task_runs(task);
+        aloop__context_renew();
+        task->context = switching->left;
+        task->stack = switching->stack;
+        switching->stack.low = NULL;
+        return task;
+    }
+    aloop__context_switch_last(&switching->left, to);
+}
+
+/* The first frame of every task, and of those that run on the same stack later.
+ * It does not return, because there is no frame to return to. */
+static void task_boot(void *arg)
+{
+    struct aloop__task *task = arg;
+    aloop *loop = task->future.loop;
+
+    for (;;) {
+        task->result = task->fn(loop, task->arg);
+        task->state = TASK_ENDED;
+        if (loop->debug != NULL) /* aloop__task_resumed() sees the state. */
+            aloop__context_switch_last(&task->context, &loop->switching->home);
+        task = end_and_go_on(task);
+    }
+}
+
+/* Gives a task its stack and prepares its first frame, just before its first
+ * run.  The pool of stacks is created for the first task of the loop.  Without
+ * a stack, after an error, `stack.low` remains NULL. */
+static int start_task(struct aloop__task *task)
+{
+    aloop *loop = task->future.loop;
+    int error = 0;
+
+    if (loop->stacks == NULL)
+        error = aloop__stacks_open(&loop->alloc, loop->options.stack_size,
+                                   &loop->stacks);
+    if (error == 0)
+        error = aloop__stack_get(loop->stacks, task->stack_size, &task->stack);
+    if (error == 0)
+        aloop__context_init(&task->context, task->stack.low, task->stack.size,
+                            task_boot, task);
+    return error;
+}
+
+/* The checks of a debug loop come while the task is still loop->current and has
+ * its stack.  An overrun ends the process, and the report names the current
+ * task.  In other loops, the task may have been freed when the switch returns,
+ * and the last of several tasks has switched back. */
+void aloop__task_resumed(struct aloop__ready *ready)
+{
+    struct aloop__task *task =
+        CONTAINER_OF(ready, struct aloop__task, awaiter.ready);
+    aloop *loop = task->future.loop;
+
+    if (task->state == TASK_NEW && start_task(task) < 0) {
+        task->state = TASK_ENDED;
+        end_task(task, ALOOP_ENOMEM); /* As the contract states. */
+        return;
+    }
+    task_runs(task);
+    aloop__context_switch(&loop->switching->home, &task->context);
+    if (loop->debug != NULL) {
+        aloop__overrun_check(task);
+        aloop__debug_called_task(&task->future);
+    }
+    loop->current = NULL;
+    put_left_stack(loop);
+    if (loop->debug != NULL && task->state == TASK_ENDED)
+        end_task(task, task->result);
+}
+
+/* Returns the context that continues while `task` waits. */
+static struct aloop__context *context_after(struct aloop__task *task)
+{
+    aloop *loop = task->future.loop;
+    struct aloop__context *home = &loop->switching->home;
+    struct aloop__task *next = next_task(loop);
+
+    if (next == NULL)
+        return home;
+    /* If it cannot start, the loop tries again, and ends it. */
+    if (next->state == TASK_NEW &&
+        (!aloop__context_is_like(home) || start_task(next) < 0))
+        return home;
+    task_runs(next);
+    return &next->context;
+}
+
+void aloop__task_suspend(struct aloop__task *task)
+{
+    struct aloop__context *to;
+
+    task->state = TASK_WAITING;
+    task->streak = 0;
+    to = context_after(task);
+    if (to != &task->context)
+        aloop__context_switch(&task->context, to);
+    put_left_stack(task->future.loop);
+}

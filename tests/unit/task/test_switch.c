@@ -1,0 +1,250 @@
+/* How tasks follow each other: the order of what runs, and what a task that
+ * runs on the stack of another one finds. */
+
+#include <errno.h>
+#include <fenv.h>
+
+#include "support/fixture.h"
+
+static ssize_t notes_twice(aloop *loop, void *arg)
+{
+    int number = (int) (intptr_t) arg;
+
+    note(number);
+    aloop_yield(loop);
+    note(number + 10);
+    return number;
+}
+
+static void notes(aloop *loop, void *arg)
+{
+    (void) loop;
+    note((int) (intptr_t) arg);
+}
+
+static void tasks_and_deferred_calls_run_in_the_order_of_the_queue(void **state)
+{
+    (void) state;
+    aloop_detach(aloop_spawn(t.loop, notes_twice, (void *) 1));
+    aloop_defer(t.loop, notes, (void *) 2);
+    aloop_detach(aloop_spawn(t.loop, notes_twice, (void *) 3));
+    aloop_detach(aloop_spawn(t.loop, notes_twice, (void *) 4));
+    aloop_defer(t.loop, notes, (void *) 5);
+    aloop_run(t.loop);
+    assert_noted(1, 2, 3, 4, 5, 11, 13, 14);
+}
+
+static ssize_t sets_errno_and_rounding(aloop *loop, void *arg)
+{
+    (void) loop;
+    errno = EDOM;
+    if (arg != NULL)
+        fesetround(FE_UPWARD);
+    return 0;
+}
+
+static ssize_t finds_a_fresh_state(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    return errno == 0 && fegetround() == FE_TONEAREST;
+}
+
+static void a_task_after_an_ended_one_has_a_fresh_errno_and_rounding(
+    void **state)
+{
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        aloop_future *last;
+
+        aloop_detach(aloop_spawn(t.loop, sets_errno_and_rounding,
+                                 i == 0 ? NULL : t.loop));
+        last = aloop_spawn(t.loop, finds_a_fresh_state, NULL);
+        assert_int_equal(aloop_await(last), 1);
+    }
+}
+
+static ssize_t awaits_with_its_own_rounding(aloop *loop, void *arg)
+{
+    ssize_t status;
+
+    (void) arg;
+    fesetround(FE_UPWARD);
+    status = aloop_await(aloop_spawn(loop, finds_a_fresh_state, NULL));
+    return status == 1 && fegetround() == FE_UPWARD;
+}
+
+static void a_task_that_another_one_awaits_has_the_rounding_of_the_loop(
+    void **state)
+{
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_spawn(t.loop, awaits_with_its_own_rounding, NULL)),
+        1);
+}
+
+static ssize_t returns_its_number(aloop *loop, void *arg)
+{
+    (void) loop;
+    return (intptr_t) arg;
+}
+
+/* The second and fourth have another size, so that they cannot run where the
+ * one before them has ended. */
+static void tasks_with_stacks_of_several_sizes_follow_each_other(void **state)
+{
+    aloop_task_options large = {.size = sizeof large, .stack_size = 1 << 20};
+    aloop_future *tasks[5];
+
+    (void) state;
+    for (intptr_t i = 0; i < 5; i++)
+        tasks[i] = aloop_spawn_at(t.loop, returns_its_number, (void *) i,
+                                  i % 2 == 0 ? NULL : &large, "task", "here");
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(aloop_await(tasks[i]), i);
+}
+
+static ssize_t yields_often(aloop *loop, void *arg)
+{
+    int count = (int) (intptr_t) arg;
+
+    for (int i = 0; i < count; i++)
+        aloop_yield(loop);
+    return 0;
+}
+
+static void tasks_that_yield_ask_the_reactor_after_32_turns(void **state)
+{
+    aloop_future *task;
+    unsigned before;
+
+    (void) state;
+    before = sim_wakes();
+    task = aloop_spawn(t.loop, yields_often, (void *) 330);
+    assert_int_equal(aloop_await(task), 0);
+    assert_in_range(sim_wakes() - before, 10, 12);
+}
+
+static ssize_t computes_and_yields(aloop *loop, void *arg)
+{
+    (void) arg;
+    for (int i = 0; i < 50; i++)
+        aloop_yield(loop); /* Short turns, so that few read the clock. */
+    for (int i = 0; i < 20; i++) {
+        sim_advance(MS);
+        aloop_yield(loop);
+    }
+    return 0;
+}
+
+/* The clock is read again in the eighth of the long turns at the latest. */
+static void tasks_that_compute_ask_the_reactor_in_each_turn(void **state)
+{
+    aloop_future *task;
+    unsigned before;
+
+    (void) state;
+    before = sim_wakes();
+    task = aloop_spawn(t.loop, computes_and_yields, NULL);
+    assert_int_equal(aloop_await(task), 0);
+    assert_in_range(sim_wakes() - before, 1 + 13, 1 + 21);
+}
+
+static void on_timer(aloop_timer *timer, void *arg)
+{
+    (void) arg;
+    note(100);
+    aloop_timer_close(timer);
+}
+
+static ssize_t waits_for_the_timer(aloop *loop, void *arg)
+{
+    (void) arg;
+    for (int i = 0; i < 1000 && t.noted == 0; i++) {
+        sim_advance(ALOOP_US(5));
+        aloop_yield(loop);
+    }
+    note(1);
+    return 0;
+}
+
+static void a_timer_fires_between_tasks_that_yield(void **state)
+{
+    int64_t begin = aloop_now(t.loop);
+    aloop_timer *timer;
+
+    (void) state;
+    aloop_timer_start(t.loop, MS, 0, on_timer, NULL, &timer);
+    aloop_detach(aloop_spawn(t.loop, waits_for_the_timer, NULL));
+    aloop_detach(aloop_spawn(t.loop, waits_for_the_timer, NULL));
+    aloop_run(t.loop);
+    assert_noted(100, 1, 1);
+    assert_in_range(aloop_now(t.loop) - begin, MS, MS + ALOOP_US(20));
+}
+
+static ssize_t yields_until_all_have_ended(aloop *loop, void *arg)
+{
+    aloop_future *other = arg;
+
+    while (!aloop_future_is_settled(other))
+        aloop_yield(loop);
+    t.calls++;
+    aloop_future_unref(other);
+    aloop_yield(loop);
+    t.calls++;
+    return 0;
+}
+
+static void an_await_outside_returns_in_the_turn_in_which_it_settles(
+    void **state)
+{
+    aloop_future *first = aloop_spawn(t.loop, yields_often, (void *) 3);
+    aloop_future *second = aloop_spawn(t.loop, yields_until_all_have_ended,
+                                       aloop_future_ref(first));
+
+    (void) state;
+    assert_int_equal(aloop_await(first), 0);
+    assert_int_equal(t.calls, 1);
+    assert_int_equal(aloop_await(second), 0);
+    assert_int_equal(t.calls, 2);
+}
+
+static ssize_t frees_a_stack_after_many(aloop *loop, void *arg)
+{
+    (void) arg;
+    for (int i = 0; i < 100; i++) {
+        aloop_future *tasks[3];
+
+        for (intptr_t j = 0; j < 3; j++)
+            tasks[j] = aloop_spawn(
+                loop, j == 1 ? yields_often : returns_its_number, (void *) j);
+        for (int j = 2; j >= 0; j--)
+            if (aloop_await(tasks[j]) != (j == 1 ? 0 : j))
+                return ALOOP_EINVAL;
+    }
+    return 0;
+}
+
+static void many_tasks_that_end_and_wait_in_turn_leave_nothing(void **state)
+{
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_spawn(t.loop, frees_a_stack_after_many, NULL)), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(tasks_and_deferred_calls_run_in_the_order_of_the_queue),
+        TEST(a_task_after_an_ended_one_has_a_fresh_errno_and_rounding),
+        TEST(a_task_that_another_one_awaits_has_the_rounding_of_the_loop),
+        TEST(tasks_with_stacks_of_several_sizes_follow_each_other),
+        TEST(tasks_that_yield_ask_the_reactor_after_32_turns),
+        TEST(tasks_that_compute_ask_the_reactor_in_each_turn),
+        TEST(a_timer_fires_between_tasks_that_yield),
+        TEST(an_await_outside_returns_in_the_turn_in_which_it_settles),
+        TEST(many_tasks_that_end_and_wait_in_turn_leave_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
