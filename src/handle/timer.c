@@ -160,7 +160,6 @@ int aloop_timer_set_period(aloop_timer *timer, int64_t period_ns)
     return 0;
 }
 
-/* The entry keeps no place in the heap; a later start may need memory. */
 int aloop_timer_stop(aloop_timer *timer)
 {
     int error = aloop__check_handle(timer, __func__);
@@ -169,7 +168,7 @@ int aloop_timer_stop(aloop_timer *timer)
     if (error < 0)
         return error;
     loop = timer->handle.loop;
-    aloop__timed_clear(loop, &timer->timed);
+    aloop__timed_suspend(loop, &timer->timed);
     aloop__handle_set_active(&timer->handle, false);
     return 0;
 }

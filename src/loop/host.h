@@ -8,9 +8,10 @@
 /* Updates the time at which an embedded loop wakes its host.  Must be called
  * when the work of the loop has changed outside of a turn. */
 void aloop__host_update(aloop *loop);
-/* Like aloop__timed_start() and aloop__timed_stop(), and notify the host. */
+/* Like aloop__timed_start(), _stop() and _pause(), and notify the host. */
 int aloop__timed_set(aloop *loop, struct aloop__timed *timed, int64_t when_ns);
 void aloop__timed_clear(aloop *loop, struct aloop__timed *timed);
+void aloop__timed_suspend(aloop *loop, struct aloop__timed *timed);
 static inline void aloop__ready_push(aloop *loop, struct aloop__ready *ready)
 {
     list_push(&loop->ready, &ready->node);

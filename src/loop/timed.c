@@ -5,7 +5,8 @@
  * later time only writes it to the timed object.  The entry is then out of
  * date, which its different `order` shows.  It is too close to the top, and is
  * corrected when it reaches the top.  Therefore postponing an idle timeout for
- * every message costs two writes.
+ * every message costs two writes.  So does a pause, which leaves the entry of
+ * an object that is not started any more; at the top it is removed.
  *
  * A started object is in exactly one place: in the heap or, once it is due, in
  * timers->due.  The turn that takes it there also empties that list. */
@@ -14,7 +15,12 @@
 
 #include "aloop/error.h"
 
-enum { ARITY = 4, ROOM_MIN = 64 };
+/* One call corrects at most SETTLE_MAX entries.  There may be as many as there
+ * are objects, and a whole heap of a million takes a tenth of a second. */
+enum { ARITY = 4, ROOM_MIN = 64, SETTLE_MAX = 256 };
+
+/* The `order` of an object that is not started, but may have an entry. */
+enum { PAUSED = 0 };
 
 /* In one step the heap shrinks by one of so many parts of its size, but at
  * least by so many entries.  The allocator needs time for each page that it
@@ -139,18 +145,26 @@ static void remove_entry(struct aloop__timers *timers, size_t i)
         sift_down(timers, i, last);
 }
 
+/* An object that is due but has not fired does not fire in this turn. */
+static void leave_due(struct aloop__timed *timed)
+{
+    if (timed->place != PLACE_DUE)
+        return;
+    list_remove(&timed->due);
+    timed->place = 0;
+}
+
 /* Every start gets a new number, also one that only moves a deadline: among
  * equal deadlines, the object that was started last fires last. */
 int aloop__timed_start(struct aloop__timers *timers, struct aloop__timed *timed,
                        int64_t when_ns)
 {
     struct aloop__entry entry = {when_ns, timed};
-    size_t place = timed->place;
+    size_t place = timed->place == PLACE_DUE ? 0 : timed->place;
 
     if (place == 0 && timers->count == timers->room && grow(timers) < 0)
         return ALOOP_ENOMEM;
-    /* If the object is due but has not fired, it does not fire in this turn. */
-    list_remove(&timed->due);
+    leave_due(timed);
     timed->when_ns = when_ns;
     timed->order = ++timers->order;
     if (place > 0 && when_ns >= timers->heap[place - 1].when_ns)
@@ -164,31 +178,44 @@ int aloop__timed_start(struct aloop__timers *timers, struct aloop__timed *timed,
  * stopped. */
 void aloop__timed_stop(struct aloop__timers *timers, struct aloop__timed *timed)
 {
-    list_remove(&timed->due);
+    leave_due(timed);
     if (timed->place > 0)
         remove_entry(timers, timed->place - 1);
 }
 
+/* Only the object is written.  A later start finds its entry again. */
+void aloop__timed_pause(struct aloop__timed *timed)
+{
+    leave_due(timed);
+    timed->order = PAUSED;
+}
+
 /* Corrects the entry at the top until it is up to date.  Entries below it may
  * be out of date, too, but they are never too late: the top has the earliest
- * deadline.  Each entry is corrected at most once for each time that its
- * deadline was moved. */
-static void settle_top(struct aloop__timers *timers)
+ * deadline.  Each entry is corrected at most once for each time that its object
+ * was moved or paused.  Returns false if SETTLE_MAX entries were not enough:
+ * the top is then too early. */
+static bool settle_top(struct aloop__timers *timers)
 {
-    while (timers->count > 0) {
+    for (int i = 0; i < SETTLE_MAX && timers->count > 0; i++) {
         struct aloop__timed *timed = timers->heap[0].timed;
         struct aloop__entry entry = {timed->when_ns, timed};
 
         if (timed->entry_order == timed->order)
-            return;
+            return true;
+        if (timed->order == PAUSED) {
+            remove_entry(timers, 0);
+            continue;
+        }
         timed->entry_order = timed->order;
         sift_down(timers, 0, entry);
     }
+    return timers->count == 0;
 }
 
 int64_t aloop__timers_next(struct aloop__timers *timers)
 {
-    settle_top(timers);
+    (void) settle_top(timers);
     return timers->count == 0 ? INT64_MAX : timers->heap[0].when_ns;
 }
 
@@ -198,10 +225,12 @@ int64_t aloop__timers_next(struct aloop__timers *timers)
  * batch from ending. */
 void aloop__timers_take(struct aloop__timers *timers, int64_t now_ns)
 {
-    while (timers->count > 0 && aloop__timers_next(timers) <= now_ns) {
+    while (settle_top(timers) && timers->count > 0 &&
+           timers->heap[0].when_ns <= now_ns) {
         struct aloop__timed *timed = timers->heap[0].timed;
 
         remove_entry(timers, 0);
+        timed->place = PLACE_DUE;
         list_push(&timers->due, &timed->due);
     }
 }

@@ -13,13 +13,18 @@
 /* An object with a deadline.  It must be initialised by aloop__timed_init()
  * before use. */
 struct aloop__timed {
-    struct aloop__node due; /* In timers->due until it fires. */
+    /* A start and a pause touch only these, which in a timer are on the cache
+     * line of its handle. */
     int64_t when_ns;
-    uint64_t order;       /* Number of its start; breaks ties. */
-    uint64_t entry_order; /* The `order` that its heap entry has. */
-    size_t place;         /* Heap index plus 1, or 0 if not in it. */
+    uint64_t order; /* Number of its start; breaks ties. */
+    size_t place;   /* Heap index plus 1, 0, or PLACE_DUE. */
+    /* The others. */
+    uint64_t entry_order;   /* The `order` that its heap entry has. */
+    struct aloop__node due; /* In timers->due until it fires. */
     void (*fire)(struct aloop__timed *timed);
 };
+
+#define PLACE_DUE SIZE_MAX /* The object is in timers->due. */
 
 /* A heap of this many entries is never shrunk. */
 enum { SPARE_ROOM_MIN = 4096 };
@@ -52,7 +57,13 @@ int aloop__timed_start(struct aloop__timers *timers, struct aloop__timed *timed,
 void aloop__timed_stop(struct aloop__timers *timers,
                        struct aloop__timed *timed);
 
-/* Returns the earliest deadline, or INT64_MAX if there is none. */
+/* Does the same at less cost, for an object that stays in memory until
+ * aloop__timed_stop(). */
+void aloop__timed_pause(struct aloop__timed *timed);
+
+/* Returns the earliest deadline, or INT64_MAX if there is none.  After many
+ * deadlines were moved or paused, the result may be too early.  Each further
+ * call brings it nearer. */
 int64_t aloop__timers_next(struct aloop__timers *timers);
 
 /* The interface to trim.c, which describes these functions.  The heap is shrunk
@@ -75,6 +86,7 @@ static inline void aloop__timers_fire(struct aloop__timers *timers)
         CONTAINER_OF(timers->due.next, struct aloop__timed, due);
 
     list_remove(&timed->due);
+    timed->place = 0;
     timed->fire(timed); /* May free it. */
 }
 
