@@ -221,17 +221,26 @@ static int put_close(struct websocket_stream *socket, int code,
     return result < 0 ? result : 0;
 }
 
-/* Drops what arrives before the close of the peer, for a limited time. */
+int websocket_close(struct websocket_stream *socket, int code,
+                    const char *reason)
+{
+    int result = socket->has_closed ? ALOOP_EPIPE
+                                    : put_close(socket, code, reason);
+
+    if (result == 0)
+        result = aloop_timer_restart(socket->timer, socket->options.answer_ns);
+    return result;
+}
+
+/* Drops what arrives before the close of the peer. */
 static ssize_t wait_for_close(struct websocket_stream *socket)
 {
     struct websocket_event event;
-    ssize_t status =
-        aloop_timer_restart(socket->timer, socket->options.answer_ns);
+    ssize_t status;
 
-    if (status == 0)
-        do
-            status = websocket_receive(socket, &event);
-        while (status > 0 || (status == ALOOP_EABORTED && !socket->is_silent));
+    do
+        status = websocket_receive(socket, &event);
+    while (status > 0 || (status == ALOOP_EABORTED && !socket->is_silent));
     return status == ALOOP_EPROTO || status == ALOOP_EOF ? 0 : status;
 }
 
@@ -249,7 +258,7 @@ ssize_t websocket_end(struct websocket_stream *socket, ssize_t status, int code,
     else if (status == 0 || status == ALOOP_EPROTO)
         result = put_close(socket, socket->code, "");
     else if (status == 1 || status == ALOOP_EABORTED)
-        result = put_close(socket, code, reason);
+        result = websocket_close(socket, code, reason);
     else if (status == ALOOP_EOF)
         result = 0;
     if (result == 0 && (status == 1 || status == ALOOP_EABORTED))

@@ -91,6 +91,12 @@ int websocket_send(struct websocket_stream *socket, bool is_text,
 int websocket_ping(struct websocket_stream *socket, const void *data,
                    size_t size);
 
+/* Sends a close.  The caller continues to receive until the peer has closed,
+ * for which that has options.answer_ns, but nothing can be sent any more.
+ * Returns as aloop_stream_put(), or ALOOP_EPIPE if a close was sent. */
+int websocket_close(struct websocket_stream *socket, int code,
+                    const char *reason);
+
 /* Ends a connection whose websocket_receive() has returned `status`, or 1 if
  * this end closes first.
  *
