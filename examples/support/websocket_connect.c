@@ -72,14 +72,15 @@ static int send_request(struct websocket_client *client, const struct url *url,
                         const char *key)
 {
     bool is_ipv6 = strchr(url->host, ':') != NULL;
+    bool has_port = !url_has_default_port(url);
     char request[REQUEST_SIZE];
     int size =
         snprintf(request, sizeof request,
-                 "GET %s HTTP/1.1\r\nHost: %s%s%s:%s\r\nUpgrade: websocket\r\n"
+                 "GET %s HTTP/1.1\r\nHost: %s%s%s%s%s\r\nUpgrade: websocket\r\n"
                  "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                  "Sec-WebSocket-Key: %s\r\n\r\n",
                  url->target, is_ipv6 ? "[" : "", url->host, is_ipv6 ? "]" : "",
-                 url->port, key);
+                 has_port ? ":" : "", has_port ? url->port : "", key);
 
     return aloop_stream_put(client->socket.stream, request, (size_t) size);
 }
