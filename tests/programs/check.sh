@@ -650,5 +650,6 @@ check_example_copy_interrupt() {
 . "$here/examples_tls.sh"
 . "$here/examples_apis.sh"
 . "$here/examples_pg.sh"
+. "$here/examples_websocket.sh"
 
 "check_$name" "$@"
