@@ -104,6 +104,12 @@ else()
     message(STATUS "The tests of the bridge pg are skipped: no libpq 12")
 endif()
 
+# A browser, which talks to websocket_echo.
+if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER)
+    add_example_test(websocket_browser websocket_echo http_server)
+    is_of_bridges(example_websocket_browser websocket_echo http_server)
+endif()
+
 if(ALOOP_EXAMPLES AND LIBSSL_FOUND AND JANSSON_FOUND
         AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
     add_example_test(two_apis two_apis)
