@@ -16,8 +16,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
     exit 2
 }
 result=0
-run() { # SCRIPT PROGRAM
-    WITHOUT_TITLE=1 bash "$here/$1" "$2"
+run() { # SCRIPT PROGRAM...
+    WITHOUT_TITLE=1 bash "$here/$1" "${@:2}"
     case $? in
     0) ;;
     77) echo "$1: its rows are left out" >&2 ;;
@@ -32,4 +32,5 @@ if [ -x "$1/tests/bench/aloop_queries" ]; then
 else
     echo "databases.sh: its rows are left out, because there is no libpq" >&2
 fi
+run sockets.sh "$1/examples/websocket_echo" "$1/tests/bench/aloop_sockets"
 exit $result
