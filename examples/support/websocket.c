@@ -130,7 +130,7 @@ void websocket_mask(void *data, size_t size, const unsigned char key[4],
                     size_t offset)
 {
     unsigned char *bytes = data, mask[8];
-    uint64_t mask_word, word;
+    uint64_t mask_word, word = 0;
 
     for (size_t i = 0; i < sizeof mask; i++)
         mask[i] = key[(offset + i) % 4];
@@ -296,15 +296,14 @@ size_t websocket_head(enum websocket_opcode opcode, bool is_last, uint64_t size,
 size_t websocket_close_payload(int code, const char *reason,
                                unsigned char ret[WEBSOCKET_CONTROL_MAX])
 {
-    size_t size = strlen(reason);
+    size_t size = 0;
 
     if (code == WEBSOCKET_NO_CODE)
         return 0;
-    if (size > WEBSOCKET_CONTROL_MAX - 2) {
-        size = WEBSOCKET_CONTROL_MAX - 2;
-        while (((unsigned char) reason[size] & 0xc0) == 0x80)
-            size--; /* Not inside a character. */
-    }
+    while (size < WEBSOCKET_CONTROL_MAX - 2 && reason[size] != '\0')
+        size++;
+    while (size > 0 && ((unsigned char) reason[size] & 0xc0) == 0x80)
+        size--; /* Not inside a character. */
     ret[0] = (unsigned char) (code >> 8);
     ret[1] = (unsigned char) code;
     memcpy(ret + 2, reason, size);
@@ -316,10 +315,11 @@ static void encode(const unsigned char *data, size_t size, char *ret)
 {
     for (size_t i = 0; i < size; i += 3) {
         size_t count = size - i < 3 ? size - i : 3;
-        uint32_t bits = 0;
+        unsigned char block[3] = {0};
+        uint32_t bits;
 
-        for (size_t k = 0; k < 3; k++)
-            bits = bits << 8 | (k < count ? data[i + k] : 0);
+        memcpy(block, data + i, count);
+        bits = (uint32_t) block[0] << 16 | (uint32_t) block[1] << 8 | block[2];
         for (size_t k = 0; k < 4; k++)
             *ret++ = '=';
         for (size_t k = 0; k <= count; k++)

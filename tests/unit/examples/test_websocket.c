@@ -280,6 +280,8 @@ static void a_reason_is_cut_between_characters(void **state)
     assert_int_equal(websocket_close_payload(1000, reason, payload), 125);
     memcpy(reason + 121, "\xe2\x82\xac", 3); /* It would end behind 123. */
     assert_int_equal(websocket_close_payload(1000, reason, payload), 123);
+    memset(reason, 0x80, sizeof reason - 1); /* No character begins. */
+    assert_int_equal(websocket_close_payload(1000, reason, payload), 2);
 }
 
 int main(void)
