@@ -288,7 +288,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool is_client = fuzz_below(&input, 2) != 0;
     size_t step = 1 + fuzz_byte(&input);
     unsigned limit = fuzz_byte(&input);
-    uint64_t max = limit >= 250 ? UINT64_MAX : limit * 4;
+    uint64_t max = limit >= 250 ? UINT64_MAX : (uint64_t) limit * 4;
     size_t left = fuzz_left(&input);
 
     if (left > TEXT_MAX / 16)

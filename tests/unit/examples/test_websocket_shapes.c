@@ -17,7 +17,7 @@ static const struct shape {
 } shapes[] = {
 #define F(first, text) \
     { \
-        (first) | 0x100, text, sizeof text - 1 \
+        (first) | 0x100, (text), sizeof(text) - 1 \
     }
     {"text of 0 bytes", {F(TEXT, "")}, "text()"},
     {"text", {F(TEXT, "hello"), F(TEXT, "you")}, "text(hello) text(you)"},
@@ -225,7 +225,7 @@ static void expect_for(const char *bytes, size_t size, const char *expected)
 }
 
 #define EXPECT_FOR(bytes, expected) \
-    expect_for(bytes, sizeof bytes - 1, expected)
+    expect_for((bytes), sizeof(bytes) - 1, (expected))
 
 static void wrong_heads_are_refused_before_their_payload(void **state)
 {
