@@ -188,6 +188,60 @@ static void a_client_that_never_answers_a_close_is_reset(void **state)
     stop_httpd();
 }
 
+/* Closes, and receives only after the time for the answer. */
+static ssize_t close_and_sleep(struct httpd_request *request, void *arg)
+{
+    struct websocket_stream socket;
+    struct websocket_event part;
+    ssize_t status =
+        websocket_upgrade(request, &socket_options, &socket_origins, &socket);
+
+    (void) arg;
+    if (status <= 0)
+        return status;
+    assert_int_equal(websocket_close(&socket, 1000, ""), 0);
+    assert_int_equal(aloop_await(aloop_sleep(t.loop, ALOOP_SEC(25))), 0);
+    socket_status = websocket_receive(&socket, &part);
+    return websocket_end(&socket, socket_status, 0, "");
+}
+
+static void the_time_for_a_close_may_pass_between_receives(void **state)
+{
+    int peer;
+
+    (void) state;
+    start_sockets(close_and_sleep);
+    peer = connect_client();
+    client_sends(peer, HANDSHAKE, sizeof HANDSHAKE - 1);
+    run_for(ALOOP_SEC(26));
+    assert_int_equal(socket_status, ALOOP_ETIMEDOUT);
+    sim_peer_close(peer);
+    stop_httpd();
+}
+
+/* The timer of each connection, too, is gone when that has ended. */
+static void connections_leave_no_memory(void **state)
+{
+    size_t bytes = 0;
+
+    (void) state;
+    start_echo();
+    for (int i = 0; i < 300; i++) {
+        int peer = open_socket();
+
+        add_text(TEXT, "a");
+        add_frame(CLOSE, "\x03\xe8", 2);
+        send_frames(peer);
+        client_receives(peer, MS);
+        sim_peer_close(peer);
+        run_for(ALOOP_SEC(40));
+        if (i == 100)
+            bytes = memory.bytes;
+    }
+    assert_int_equal(memory.bytes, bytes);
+    stop_httpd();
+}
+
 static void answer_close(void *arg)
 {
     int peer = (int) (intptr_t) arg;
@@ -457,6 +511,8 @@ int main(void)
         MEMORY_TEST(without_an_interval_no_client_is_pinged),
         MEMORY_TEST(a_server_that_closes_first_waits_for_the_close),
         MEMORY_TEST(a_client_that_never_answers_a_close_is_reset),
+        MEMORY_TEST(the_time_for_a_close_may_pass_between_receives),
+        MEMORY_TEST(connections_leave_no_memory),
         MEMORY_TEST(a_stop_closes_connections_with_1001),
         MEMORY_TEST(a_stop_waits_no_longer_than_for_a_close),
         MEMORY_TEST(a_client_that_does_not_receive_is_paused),
