@@ -130,7 +130,7 @@ void websocket_mask(void *data, size_t size, const unsigned char key[4],
                     size_t offset)
 {
     unsigned char *bytes = data, mask[8];
-    uint64_t mask_word, word = 0;
+    uint64_t mask_word, word;
 
     for (size_t i = 0; i < sizeof mask; i++)
         mask[i] = key[(offset + i) % 4];
