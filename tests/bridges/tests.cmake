@@ -22,6 +22,38 @@ function(add_bridge_test name source library)
     is_of_bridges(bridges_${name} bridges_${name})
 endfunction()
 
+# The same beside a server: a script of programs/ runs it.
+function(add_bridge_test_beside server name source library)
+    add_executable(bridges_${name} ${source})
+    foreach(path IN LISTS ARGN)
+        target_sources(bridges_${name} PRIVATE
+            ${PROJECT_SOURCE_DIR}/examples/${path})
+    endforeach()
+    target_include_directories(bridges_${name} PRIVATE
+        ${CMAKE_CURRENT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/examples)
+    target_link_libraries(bridges_${name} PRIVATE aloop_build aloop_core
+        aloop_os PkgConfig::CMOCKA PkgConfig::${library})
+    aloop_is_plain_c11(bridges_${name})
+    if(ALOOP_HAVE_WRAP) # The memory of the bridge can run out.
+        target_link_options(bridges_${name} PRIVATE LINKER:--wrap=calloc)
+        target_compile_definitions(bridges_${name} PRIVATE WITH_WRAP)
+    endif()
+    add_test(NAME bridges_${name} COMMAND
+        bash ${CMAKE_CURRENT_SOURCE_DIR}/programs/${server}.sh
+        ${ALOOP_TEST_RUNNER} $<TARGET_FILE:bridges_${name}>)
+    uses_real_system(bridges_${name} bridges_${name})
+    is_of_bridges(bridges_${name} bridges_${name})
+    set_tests_properties(bridges_${name} PROPERTIES RESOURCE_LOCK port)
+endfunction()
+
+pkg_check_modules(LIBCURL QUIET IMPORTED_TARGET libcurl>=7.62)
+if(LIBCURL_FOUND)
+    add_bridge_test_beside(nginx curl_client bridges/test_curl_client.c LIBCURL
+        bridges/curl_client.c bridges/curl_loop.c)
+else()
+    message(STATUS "The tests of the bridge curl are skipped: no libcurl 7.62")
+endif()
+
 pkg_check_modules(LIBSSL QUIET IMPORTED_TARGET libssl>=3.0 libcrypto)
 if(LIBSSL_FOUND)
     add_bridge_test(tls bridges/test_tls.c LIBSSL bridges/tls.c)
