@@ -35,7 +35,10 @@ function(add_bridge_test_beside server name source library)
         aloop_os PkgConfig::CMOCKA PkgConfig::${library})
     aloop_is_plain_c11(bridges_${name})
     if(ALOOP_HAVE_WRAP) # The memory of the bridge can run out.
-        target_link_options(bridges_${name} PRIVATE LINKER:--wrap=calloc)
+        foreach(symbol IN ITEMS calloc aloop_operation_new aloop_poll_set_events
+                aloop_poll_start aloop_timer_new aloop_timer_restart)
+            target_link_options(bridges_${name} PRIVATE LINKER:--wrap=${symbol})
+        endforeach()
         target_compile_definitions(bridges_${name} PRIVATE WITH_WRAP)
     endif()
     add_test(NAME bridges_${name} COMMAND
