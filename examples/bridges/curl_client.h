@@ -31,7 +31,8 @@
  * transfers, but must not free the client.
  *
  * Names of hosts are looked up by libcurl: on threads, if it was built in the
- * usual way. */
+ * usual way.  A cancel does not wait for a thread, but with libcurl before 7.87
+ * it does, and blocks the loop meanwhile. */
 
 #ifndef BRIDGES_CURL_CLIENT_H
 #define BRIDGES_CURL_CLIENT_H
