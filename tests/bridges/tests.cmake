@@ -49,6 +49,14 @@ function(add_bridge_test_beside server name source library)
     set_tests_properties(bridges_${name} PROPERTIES RESOURCE_LOCK port)
 endfunction()
 
+pkg_check_modules(LIBCARES QUIET IMPORTED_TARGET libcares>=1.16)
+if(LIBCARES_FOUND)
+    add_bridge_test_beside(dnsmasq cares bridges/test_cares.c LIBCARES
+        bridges/cares.c bridges/cares_channel.c)
+else()
+    message(STATUS "The tests of the bridge cares are skipped: no c-ares 1.16")
+endif()
+
 pkg_check_modules(LIBCURL QUIET IMPORTED_TARGET libcurl>=7.62)
 if(LIBCURL_FOUND)
     add_bridge_test_beside(nginx curl_client bridges/test_curl_client.c LIBCURL
