@@ -53,6 +53,12 @@ pkg_check_modules(LIBCARES QUIET IMPORTED_TARGET libcares>=1.16)
 if(LIBCARES_FOUND)
     add_bridge_test_beside(dnsmasq cares bridges/test_cares.c LIBCARES
         bridges/cares.c bridges/cares_channel.c)
+    if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
+        add_example_test(cares_resolve cares_resolve)
+        is_of_bridges(example_cares_resolve cares_resolve)
+        set_tests_properties(example_cares_resolve
+            PROPERTIES RESOURCE_LOCK port)
+    endif()
 else()
     message(STATUS "The tests of the bridge cares are skipped: no c-ares 1.16")
 endif()

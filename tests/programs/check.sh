@@ -649,6 +649,7 @@ check_example_copy_interrupt() {
 . "$here/examples_httpd.sh"
 . "$here/examples_tls.sh"
 . "$here/examples_apis.sh"
+. "$here/examples_cares.sh"
 . "$here/examples_curl.sh"
 . "$here/examples_pg.sh"
 . "$here/examples_websocket.sh"
