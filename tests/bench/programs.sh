@@ -33,4 +33,5 @@ else
     echo "databases.sh: its rows are left out, because there is no libpq" >&2
 fi
 run sockets.sh "$1/examples/websocket_echo" "$1/tests/bench/aloop_sockets"
+run bridges.sh "$1/tests/bench"
 exit $result
