@@ -1,4 +1,5 @@
-/* Look-ups of names by c-ares, without threads: a bridge to copy into a program.
+/* Look-ups of names by c-ares, without threads: a bridge to copy into a
+ * program.
  *
  *     cares_resolver *resolver = cares_resolver_new(loop, NULL);
  *     aloop_address addresses[8];

@@ -1,5 +1,5 @@
-/* Fetches pages with libcurl, in a loop of this library or in libcurl's own, for
- * bridges.sh.
+/* Fetches pages with libcurl, in a loop of this library or in libcurl's own,
+ * for bridges.sh.
  *
  *     usage: aloop_transfers aloop|own COUNT URL
  *

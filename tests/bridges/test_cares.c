@@ -118,7 +118,8 @@ static aloop_future *begin_unheard(void)
                          f.addresses, ADDRESSES_MAX);
 }
 
-/* Expects that nothing is watched or waited for, and that the resolver works. */
+/* Expects that nothing is watched or waited for, and that the resolver
+ * works. */
 static void assert_quiet(void)
 {
     assert_false(aloop_alive(f.loop));
