@@ -25,7 +25,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/aloop.XXXXXX") || exit 1
 dnsmasq=
 finish() {
     [ -z "$dnsmasq" ] || { kill "$dnsmasq" 2>/dev/null &&
-        kill -CONT "$dnsmasq" && wait "$dnsmasq"; }
+        kill -CONT "$dnsmasq" 2>/dev/null && wait "$dnsmasq"; }
     rm -rf "$work"
 }
 trap finish EXIT
