@@ -169,3 +169,18 @@ if(ALOOP_EXAMPLES AND LIBSSL_FOUND AND JANSSON_FOUND
     add_example_test(two_apis two_apis)
     is_of_bridges(example_two_apis two_apis)
 endif()
+
+# Other loops: a loop inside them, and some inside a loop.
+function(add_loop_test name library) # FILE...
+    add_bridge_test(${name} bridges/test_${name}.c ${library} ${ARGN})
+    foreach(symbol IN ITEMS malloc calloc realloc)
+        target_link_options(bridges_${name} PRIVATE LINKER:--wrap=${symbol})
+    endforeach()
+endfunction()
+
+pkg_check_modules(LIBEVENT QUIET IMPORTED_TARGET libevent_core>=2.0)
+if(LIBEVENT_FOUND AND ALOOP_HAVE_WRAP)
+    add_loop_test(event LIBEVENT bridges/event_host.c)
+else()
+    message(STATUS "The tests of the bridge event are skipped: no libevent 2.0")
+endif()
