@@ -185,6 +185,13 @@ else()
     message(STATUS "The tests of the bridge event are skipped: no libevent 2.0")
 endif()
 
+pkg_check_modules(GLIB QUIET IMPORTED_TARGET glib-2.0>=2.58 gio-2.0)
+if(GLIB_FOUND AND ALOOP_HAVE_WRAP)
+    add_loop_test(glib GLIB bridges/glib_host.c bridges/glib_inside.c)
+else()
+    message(STATUS "The tests of the bridge glib are skipped: no GLib 2.58")
+endif()
+
 pkg_check_modules(LIBUV QUIET IMPORTED_TARGET libuv>=1.27)
 if(LIBUV_FOUND AND ALOOP_HAVE_WRAP)
     add_loop_test(uv LIBUV bridges/uv_host.c bridges/uv_inside.c)
