@@ -34,4 +34,5 @@ else
 fi
 run sockets.sh "$1/examples/websocket_echo" "$1/tests/bench/aloop_sockets"
 run bridges.sh "$1/tests/bench"
+run hosted.sh "$1/tests/bench/aloop_hosted"
 exit $result
