@@ -24,8 +24,8 @@
  *   handle that is started while the loop does not run is noticed if
  *   uv_inside_start() follows.
  *
- * A forked child calls aloop_after_fork(), uv_inside_stop(), uv_loop_fork(), and
- * then uv_inside_start() to continue. */
+ * A forked child calls aloop_after_fork(), uv_inside_stop(), uv_loop_fork(),
+ * and then uv_inside_start() to continue. */
 
 #ifndef BRIDGES_UV_INSIDE_H
 #define BRIDGES_UV_INSIDE_H

@@ -171,8 +171,8 @@ if(ALOOP_EXAMPLES AND LIBSSL_FOUND AND JANSSON_FOUND
 endif()
 
 # Other loops: a loop inside them, and some inside a loop.
-function(add_loop_test name library) # FILE...
-    add_bridge_test(${name} bridges/test_${name}.c ${library} ${ARGN})
+function(add_loop_test name source library) # FILE...
+    add_bridge_test(${name} ${source} ${library} ${ARGN})
     foreach(symbol IN ITEMS malloc calloc realloc)
         target_link_options(bridges_${name} PRIVATE LINKER:--wrap=${symbol})
     endforeach()
@@ -180,21 +180,23 @@ endfunction()
 
 pkg_check_modules(LIBEVENT QUIET IMPORTED_TARGET libevent_core>=2.0)
 if(LIBEVENT_FOUND AND ALOOP_HAVE_WRAP)
-    add_loop_test(event LIBEVENT bridges/event_host.c)
+    add_loop_test(event bridges/test_event.c LIBEVENT bridges/event_host.c)
 else()
     message(STATUS "The tests of the bridge event are skipped: no libevent 2.0")
 endif()
 
 pkg_check_modules(GLIB QUIET IMPORTED_TARGET glib-2.0>=2.58 gio-2.0)
 if(GLIB_FOUND AND ALOOP_HAVE_WRAP)
-    add_loop_test(glib GLIB bridges/glib_host.c bridges/glib_inside.c)
+    add_loop_test(glib bridges/test_glib.c GLIB
+        bridges/glib_host.c bridges/glib_inside.c)
 else()
     message(STATUS "The tests of the bridge glib are skipped: no GLib 2.58")
 endif()
 
 pkg_check_modules(LIBUV QUIET IMPORTED_TARGET libuv>=1.27)
 if(LIBUV_FOUND AND ALOOP_HAVE_WRAP)
-    add_loop_test(uv LIBUV bridges/uv_host.c bridges/uv_inside.c)
+    add_loop_test(uv bridges/test_uv.c LIBUV
+        bridges/uv_host.c bridges/uv_inside.c)
 else()
     message(STATUS "The tests of the bridge uv are skipped: no libuv 1.27")
 endif()
