@@ -262,10 +262,30 @@ static void both_have_descriptors_and_timers(void **state)
 
 /* Memory. */
 
-static void refuse_more(void)
+static void ignore_poll(aloop_poll *poll, unsigned events, void *arg)
 {
+    (void) poll;
+    (void) events;
+    (void) arg;
+}
+
+/* Uses up what the loop has kept for polls, too. */
+static void refuse_more(aloop *loop, void *arg)
+{
+    aloop_poll *poll;
+    int polls = 0;
+
+    (void) arg;
     g.is_out = true;
+    while (aloop_poll_start(loop, g.pipe[1], 0, ignore_poll, NULL, &poll) == 0)
+        assert_true(++polls < 10000);
     assert_int_equal(write(g.pipe[1], "xxx", 3), 3);
+}
+
+/* In the next turn, when closed polls have been freed. */
+static void refuse_soon(void)
+{
+    assert_int_equal(aloop_defer(f.loop, refuse_more, NULL), 0);
 }
 
 /* The loop can make no poll, and looks again later. */
@@ -273,7 +293,7 @@ static void the_guest_continues_when_memory_is_exhausted(void **state)
 {
     (void) state;
     guest_watch(g.pipe[0], take_byte);
-    guest_after_ms(5, refuse_more);
+    guest_after_ms(5, refuse_soon);
 
     await_end();
 

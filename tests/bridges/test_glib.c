@@ -105,8 +105,9 @@ static void a_closed_descriptor_ends_the_source(void **state)
 
     (void) state;
     host_stop();
-    assert_int_equal(host_start(f.loop, child_idle), 0);
+    assert_int_equal(host_start(f.loop, count_idle_call), 0);
     close(fd);
+    host_after_ms(20, host_end);
 
     host_run();
 
@@ -138,6 +139,29 @@ static void a_callback_of_the_loop_may_iterate_the_context(void **state)
 
     assert_int_equal(f.calls, 2);
     assert_int_equal(f.turns, 1);
+}
+
+static void iterate_in_vain(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    for (int i = 0; i < 10; i++)
+        g_main_context_iteration(e.context, FALSE);
+    f.turns++;
+}
+
+/* The source is ready, but the loop runs already. */
+static void the_source_continues_after_the_loop_was_busy(void **state)
+{
+    (void) state;
+    spawn(sleep_and_end);
+    assert_int_equal(aloop_defer(f.loop, iterate_in_vain, NULL), 0);
+    assert_int_equal(aloop_await(aloop_sleep(f.loop, ALOOP_MS(1))), 0);
+    assert_int_equal(f.turns, 1);
+
+    host_run();
+
+    assert_int_equal(f.calls, 1);
 }
 
 static void a_source_may_outlive_its_context(void **state)
@@ -428,6 +452,7 @@ int main(void)
         HOST_TESTS,
         TEST(a_closed_descriptor_ends_the_source),
         TEST(a_callback_of_the_loop_may_iterate_the_context),
+        TEST(the_source_continues_after_the_loop_was_busy),
         TEST(a_source_may_outlive_its_context),
         GUEST_TESTS,
         GUEST_TEST(idle_sources_run),

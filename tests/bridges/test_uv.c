@@ -236,9 +236,10 @@ static void a_loop_of_libuv_that_is_not_alive_takes_no_turns(void **state)
     aloop_prepare *prepare;
 
     (void) state;
-    uv_unref((uv_handle_t *) &e.async);
     assert_int_equal(aloop_prepare_start(f.loop, count_wait, NULL, &prepare),
                      0);
+    assert_int_equal(aloop_await(aloop_sleep(f.loop, ALOOP_MS(1))), 0);
+    uv_unref((uv_handle_t *) &e.async);
     assert_int_equal(aloop_await(aloop_sleep(f.loop, ALOOP_MS(1))), 0);
     guest_post(count);
 
