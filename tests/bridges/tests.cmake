@@ -189,6 +189,12 @@ pkg_check_modules(GLIB QUIET IMPORTED_TARGET glib-2.0>=2.58 gio-2.0)
 if(GLIB_FOUND AND ALOOP_HAVE_WRAP)
     add_loop_test(glib bridges/test_glib.c GLIB
         bridges/glib_host.c bridges/glib_inside.c)
+    # TSan and valgrind do not know the locks and lists of GLib's threads.
+    if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind"
+            AND NOT CMAKE_C_FLAGS MATCHES "thread")
+        add_example_test(glib_watch glib_watch)
+        is_of_bridges(example_glib_watch glib_watch)
+    endif()
 else()
     message(STATUS "The tests of the bridge glib are skipped: no GLib 2.58")
 endif()

@@ -653,5 +653,6 @@ check_example_copy_interrupt() {
 . "$here/examples_curl.sh"
 . "$here/examples_pg.sh"
 . "$here/examples_websocket.sh"
+. "$here/examples_glib.sh"
 
 "check_$name" "$@"
