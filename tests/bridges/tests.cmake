@@ -191,7 +191,7 @@ if(GLIB_FOUND AND ALOOP_HAVE_WRAP)
         bridges/glib_host.c bridges/glib_inside.c)
     # TSan and valgrind do not know the locks and lists of GLib's threads.
     if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind"
-            AND NOT CMAKE_C_FLAGS MATCHES "thread")
+            AND NOT ALOOP_SANITIZE MATCHES "thread")
         add_example_test(glib_watch glib_watch)
         is_of_bridges(example_glib_watch glib_watch)
     endif()
