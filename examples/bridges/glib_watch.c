@@ -97,9 +97,9 @@ static GFileMonitor *watch(const char *path)
 static ssize_t print_changes(void)
 {
     struct change change;
-    ssize_t status;
 
     for (;;) {
+        ssize_t status;
         aloop_future *next = aloop_channel_receive(f.changes, &change);
 
         if (f.limit_ns != 0)

@@ -305,11 +305,13 @@ static void guest_start_reports_that_memory_is_exhausted(void **state)
 {
     /* The stand-in for kqueue ends the process if it gets no memory. */
     int max = strcmp(aloop_reactor(), "kqueue") == 0 ? 1 : 100;
-    int failed = 0, error;
+    int failed = 0;
 
     (void) state;
     guest_stop();
     for (int nth = 1; nth <= max && failed == nth - 1; nth++) {
+        int error;
+
         refuse_memory(nth);
         error = guest_start(f.loop);
         failed += refuse_memory(0);

@@ -79,9 +79,9 @@ static void host_after_ms(int delay_ms, host_fn fn)
         event_base_once(e.base, -1, EV_TIMEOUT, timer_due, copy, &delay), 0);
 }
 
-static bool host_after_fork(void)
+static void host_after_fork(void)
 {
-    return event_reinit(e.base) == 0;
+    CHECK(event_reinit(e.base) == 0);
 }
 
 /* The loop keeps the base alive only by the event. */

@@ -110,9 +110,9 @@ static void host_after_ms(int delay_ms, host_fn fn)
         uv_timer_start(&timer->timer, timer_due, (uint64_t) delay_ms, 0), 0);
 }
 
-static bool host_after_fork(void)
+static void host_after_fork(void)
 {
-    return uv_loop_fork(&e.uv) == 0;
+    CHECK(uv_loop_fork(&e.uv) == 0);
 }
 
 /* Another handle watches the descriptor. */
@@ -190,7 +190,7 @@ static void guest_unwatch(void)
     e.watch = NULL;
 }
 
-static void count(void)
+static void count_call(void)
 {
     f.calls++;
 }
@@ -200,7 +200,7 @@ static ssize_t start_last_timer(aloop *loop, void *arg)
     ssize_t status = aloop_await(aloop_sleep(loop, ALOOP_MS(5)));
 
     (void) arg;
-    host_after_ms(10, count);
+    host_after_ms(10, count_call);
     return status;
 }
 
@@ -209,7 +209,7 @@ static void the_loop_lives_as_long_as_libuv(void **state)
 {
     (void) state;
     uv_unref((uv_handle_t *) &e.async);
-    host_after_ms(10, count);
+    host_after_ms(10, count_call);
     aloop_future_unref(g.end);
     g.end = NULL;
     assert_int_equal(aloop_run(f.loop), 0);
@@ -241,7 +241,7 @@ static void a_loop_of_libuv_that_is_not_alive_takes_no_turns(void **state)
     assert_int_equal(aloop_await(aloop_sleep(f.loop, ALOOP_MS(1))), 0);
     uv_unref((uv_handle_t *) &e.async);
     assert_int_equal(aloop_await(aloop_sleep(f.loop, ALOOP_MS(1))), 0);
-    guest_post(count);
+    guest_post(count_call);
 
     assert_int_equal(aloop_await(aloop_sleep(f.loop, ALOOP_MS(50))), 0);
 
