@@ -148,7 +148,7 @@ static int run_own(aloop *loop)
 static int run_epoll(aloop *loop)
 {
     struct epoll_event event = {.events = EPOLLIN};
-    int queue = epoll_create1(0), status;
+    int queue = epoll_create1(EPOLL_CLOEXEC), status;
 
     status = epoll_ctl(queue, EPOLL_CTL_ADD, aloop_fd(loop), &event);
     while (status == 0 && aloop_alive(loop))
@@ -242,7 +242,7 @@ static int run_with_uv(aloop *loop)
 {
     uv_loop_t *uv = uv_default_loop();
     uv_async_t async; /* Keeps it alive, or it would not be looked at. */
-    uv_inside *inside;
+    uv_inside *inside = NULL;
     int status = uv_async_init(uv, &async, NULL);
 
     if (status == 0)
@@ -301,7 +301,7 @@ int main(int argc, char **argv)
         puts(ways[i].name);
     if (argc == 2)
         return strcmp(argv[1], "--list") != 0;
-    f.count = argc == 3 ? atol(argv[2]) : 0;
+    f.count = argc == 3 ? strtol(argv[2], NULL, 10) : 0;
     for (size_t i = 0; i < count && f.count > 0; i++)
         if (strcmp(argv[1], ways[i].name) == 0)
             return measure(&ways[i]) != 0;

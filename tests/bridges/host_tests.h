@@ -410,7 +410,7 @@ static void start_reports_that_descriptors_are_exhausted(void **state)
 
     (void) state;
     host_stop();
-    getrlimit(RLIMIT_NOFILE, &old);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
     none = old;
     none.rlim_cur = 0;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);

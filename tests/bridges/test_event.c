@@ -70,7 +70,7 @@ static void timer_due(evutil_socket_t fd, short events, void *arg)
 
 static void host_after_ms(int delay_ms, host_fn fn)
 {
-    struct timeval delay = {delay_ms / 1000, delay_ms % 1000 * 1000};
+    struct timeval delay = {delay_ms / 1000, delay_ms % 1000 * 1000L};
     host_fn *copy = &e.timers[e.timer_count++];
 
     assert_true(e.timer_count <= sizeof e.timers / sizeof e.timers[0]);

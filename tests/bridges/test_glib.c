@@ -100,7 +100,7 @@ static void host_after_fork(void)
 
 static void a_closed_descriptor_ends_the_source(void **state)
 {
-    int fd = aloop_fd(f.loop), other = dup(fd);
+    int fd = aloop_fd(f.loop), other = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
     (void) state;
     host_stop();
