@@ -1,0 +1,77 @@
+/* Answers to requests of HTTP/2: what has arrived, in memory. */
+
+#include "http2_answer.h"
+
+#include <nghttp2/nghttp2.h>
+#include <stdlib.h>
+#include <string.h>
+
+int http2_bytes_add(struct http2_bytes *bytes, const void *data, size_t size,
+                    size_t max)
+{
+    if (size > max || bytes->size > max - size)
+        return HTTP2_ETOOLARGE;
+    if (bytes->size + size >= bytes->room) {
+        size_t needed = bytes->size + size + 1, twice = 2 * bytes->room;
+        size_t room = needed > twice ? needed : twice;
+        char *grown = realloc(bytes->data, room);
+
+        if (grown == NULL)
+            return ALOOP_ENOMEM;
+        bytes->data = grown;
+        bytes->room = room;
+    }
+    if (size > 0)
+        memcpy(bytes->data + bytes->size, data, size);
+    bytes->size += size;
+    bytes->data[bytes->size] = '\0';
+    return 0;
+}
+
+const char *http2_answer_next(const struct http2_answer *answer,
+                              const char *name, const char **ret_value)
+{
+    const struct http2_bytes *head = &answer->head;
+
+    if (name == NULL) {
+        name = head->data;
+    } else { /* Skips the name and the value. */
+        name += strlen(name) + 1;
+        name += strlen(name) + 1;
+    }
+    if (head->size == 0 || name == head->data + head->size)
+        return NULL;
+    *ret_value = name + strlen(name) + 1;
+    return name;
+}
+
+const char *http2_answer_field(const struct http2_answer *answer,
+                               const char *name)
+{
+    const char *value, *field = NULL;
+
+    while ((field = http2_answer_next(answer, field, &value)) != NULL)
+        if (strcmp(field, name) == 0)
+            return value;
+    return NULL;
+}
+
+void http2_answer_free(struct http2_answer *answer)
+{
+    free(answer->head.data);
+    free(answer->body.data);
+    answer->head = answer->body = (struct http2_bytes){0};
+}
+
+const char *http2_error(const struct http2_answer *answer, ssize_t status)
+{
+    if (status == HTTP2_EREFUSED)
+        return "the server does not process the request";
+    if (status == HTTP2_ERESET)
+        return nghttp2_http2_strerror(answer->reset_code);
+    if (status == HTTP2_ETOOLARGE)
+        return "the answer is larger than the limit";
+    if (status == HTTP2_ECLOSED)
+        return "the connection was closed";
+    return aloop_strerror((int) status);
+}
