@@ -126,6 +126,17 @@ else()
         "The tests of the bridge json_doc are skipped: no jansson 2.11")
 endif()
 
+pkg_check_modules(LIBNGHTTP2 QUIET IMPORTED_TARGET libnghttp2>=1.50)
+if(LIBNGHTTP2_FOUND)
+    foreach(name IN ITEMS http2)
+        add_bridge_test(${name} bridges/test_${name}.c LIBNGHTTP2
+            bridges/http2.c bridges/http2_answer.c bridges/http2_request.c
+            bridges/http2_session.c bridges/http2_submit.c)
+    endforeach()
+else()
+    message(STATUS "The tests of the bridge http2 are skipped: no libnghttp2")
+endif()
+
 pkg_check_modules(LIBPQ QUIET IMPORTED_TARGET libpq>=12)
 if(LIBPQ_FOUND)
     foreach(source IN ITEMS bridges/test_pg.c bridges/test_pg_pool.c
