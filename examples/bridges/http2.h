@@ -33,9 +33,10 @@
  *     header fields of an answer      HTTP2_HEAD_MAX
  *     body of an answer               request.body_max; with request.on_body,
  *                                     HTTP2_WINDOW that are not consumed
- *     output                          64 KiB, and as many small frames as
- *                                     HTTP2_FRAMES_MAX; a server that causes
- *                                     more and reads none is disconnected
+ *     output                          64 KiB, a frame for each stream, and
+ *                                     1,000 answers to PING and SETTINGS; a
+ *                                     server that causes more and reads none is
+ *                                     disconnected (ALOOP_EPROTO)
  *     requests at a time              options.streams_max, and what the server
  *                                     allows; others wait, in their order
  *
@@ -52,8 +53,7 @@ enum {
     HTTP2_HEAD_MAX = 64 * 1024, /* Bytes of all fields of an answer. */
     HTTP2_WINDOW = 256 * 1024,  /* Bytes that a stream may be ahead. */
     HTTP2_BODY_MAX = 16 << 20,  /* The default of body_max. */
-    HTTP2_STREAMS_MAX = 100,    /* The default of streams_max. */
-    HTTP2_FRAMES_MAX = 4096     /* Frames that wait for the server to read. */
+    HTTP2_STREAMS_MAX = 100     /* The default of streams_max. */
 };
 
 typedef struct http2 http2;

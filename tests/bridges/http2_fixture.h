@@ -321,8 +321,10 @@ static inline void assert_ends(ssize_t status)
 /* Lets the loop run until the server has received some frames of a type. */
 static inline void until(int type, unsigned count)
 {
-    while (f.counts[type] < count)
+    while (f.counts[type] < count) {
+        assert_non_null(f.server); /* The client has ended the connection. */
         assert_true(aloop_step(f.loop, -1) >= 0);
+    }
 }
 
 /* Lets the client receive what the server has sent, and the server the

@@ -128,11 +128,14 @@ endif()
 
 pkg_check_modules(LIBNGHTTP2 QUIET IMPORTED_TARGET libnghttp2>=1.50)
 if(LIBNGHTTP2_FOUND)
-    foreach(name IN ITEMS http2)
+    foreach(name IN ITEMS http2 http2_faults)
         add_bridge_test(${name} bridges/test_${name}.c LIBNGHTTP2
             bridges/http2.c bridges/http2_answer.c bridges/http2_request.c
             bridges/http2_session.c bridges/http2_submit.c)
     endforeach()
+    target_link_options(bridges_http2_faults PRIVATE
+        -Wl,--wrap=calloc,--wrap=realloc
+        -Wl,--wrap=nghttp2_session_client_new2)
 else()
     message(STATUS "The tests of the bridge http2 are skipped: no libnghttp2")
 endif()
