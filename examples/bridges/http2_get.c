@@ -16,9 +16,9 @@
  *     -v          print status, size and path of each page to standard error
  *
  * All URLs have the same scheme, host and port, and a PATH begins with a slash.
- * The bodies are printed in the order of the URLs, or saved as NUMBER-PATH, with
- * "-" for each character that has a meaning in paths.  With -n or -o a line at
- * the end says how many there were.
+ * The bodies are printed in the order of the URLs, or saved as NUMBER-PATH,
+ * with "-" for each character that has a meaning in paths.  With -n or -o a
+ * line at the end says how many there were.
  *
  * The server of http:// has to speak HTTP/2 immediately (prior knowledge); that
  * of https:// agrees on it in the handshake of TLS, and is available where
@@ -345,21 +345,18 @@ static ssize_t fetch_all(aloop *loop)
     return status;
 }
 
-static ssize_t run(aloop *loop, void *arg)
-{
-    (void) arg;
-    return fetch_all(loop);
-}
-
 static ssize_t amain(aloop *loop, void *arg)
 {
-    ssize_t status = aloop_await(
-        aloop_timeout(aloop_spawn(loop, run, arg), settings.limit_ns));
+    aloop_deadline *limit = aloop_deadline_begin(loop, settings.limit_ns);
+    ssize_t status = limit == NULL ? ALOOP_ENOMEM : fetch_all(loop);
 
+    (void) arg;
+    if (aloop_deadline_end(limit) > 0) {
+        complain(authority, aloop_strerror(ALOOP_ETIMEDOUT));
+        status = ALOOP_ETIMEDOUT;
+    }
     if (aloop_is_cancelled())
         return ALOOP_ECANCELED;
-    if (status == ALOOP_ETIMEDOUT)
-        complain(authority, aloop_strerror((int) status));
     return status < 0;
 }
 

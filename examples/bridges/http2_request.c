@@ -1,5 +1,5 @@
-/* The requests of a connection of HTTP/2: their way from the caller to a stream,
- * and to their end.
+/* The requests of a connection of HTTP/2: their way from the caller to a
+ * stream, and to their end.
  *
  * Those that wait are in a ring of their own, and not in the session, so that a
  * cancel finds them immediately. */

@@ -1,5 +1,6 @@
-/* For the tests of the bridge to nghttp2: a connection, and a server in the same
- * loop, which writes frames byte by byte, so that it can break every rule. */
+/* For the tests of the bridge to nghttp2: a connection, and a server in the
+ * same loop, which writes frames byte by byte, so that it can break every
+ * rule. */
 
 #ifndef HTTP2_FIXTURE_H
 #define HTTP2_FIXTURE_H

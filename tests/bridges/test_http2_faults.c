@@ -498,8 +498,8 @@ static void random_frames_do_no_harm(void **state)
     }
 }
 
-/* No memory.  One request for memory fails: of the bridge, of nghttp2, or of the
- * loop inside of a function of the bridge. */
+/* No memory.  One request for memory fails: of the bridge, of nghttp2, or of
+ * the loop inside of a function of the bridge. */
 
 static struct {
     unsigned calls, fails_at; /* 0: none fails. */

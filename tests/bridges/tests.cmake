@@ -128,14 +128,22 @@ endif()
 
 pkg_check_modules(LIBNGHTTP2 QUIET IMPORTED_TARGET libnghttp2>=1.50)
 if(LIBNGHTTP2_FOUND)
-    foreach(name IN ITEMS http2 http2_faults)
-        add_bridge_test(${name} bridges/test_${name}.c LIBNGHTTP2
+    foreach(source IN ITEMS bridges/test_http2.c bridges/test_http2_faults.c)
+        string(REGEX REPLACE ".*/test_(.*)\\.c" "\\1" name ${source})
+        add_bridge_test(${name} ${source} LIBNGHTTP2
             bridges/http2.c bridges/http2_answer.c bridges/http2_request.c
             bridges/http2_session.c bridges/http2_submit.c)
     endforeach()
     target_link_options(bridges_http2_faults PRIVATE
         -Wl,--wrap=calloc,--wrap=realloc
         -Wl,--wrap=nghttp2_session_client_new2)
+    # valgrind takes seconds to start a program with OpenSSL.
+    if(ALOOP_EXAMPLES AND LIBSSL_FOUND
+            AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
+        add_example_test(http2_get http2_get)
+        is_of_bridges(example_http2_get http2_get)
+        set_tests_properties(example_http2_get PROPERTIES RESOURCE_LOCK port)
+    endif()
 else()
     message(STATUS "The tests of the bridge http2 are skipped: no libnghttp2")
 endif()

@@ -651,6 +651,7 @@ check_example_copy_interrupt() {
 . "$here/examples_apis.sh"
 . "$here/examples_cares.sh"
 . "$here/examples_curl.sh"
+. "$here/examples_http2.sh"
 . "$here/examples_pg.sh"
 . "$here/examples_websocket.sh"
 . "$here/examples_glib.sh"
