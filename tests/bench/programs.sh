@@ -35,4 +35,9 @@ fi
 run sockets.sh "$1/examples/websocket_echo" "$1/tests/bench/aloop_sockets"
 run bridges.sh "$1/tests/bench"
 run hosted.sh "$1/tests/bench/aloop_hosted"
+if [ -x "$1/examples/bridges/http2_get" ]; then
+    run streams.sh "$1/examples/bridges/http2_get"
+else
+    echo "streams.sh: its rows are left out, because there is no libnghttp2" >&2
+fi
 exit $result

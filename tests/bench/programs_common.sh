@@ -1,5 +1,5 @@
-# Functions that the scripts of programs.sh share: nginx, and the rows of their
-# table.  Sourced by bash.
+# Functions that clients.sh, servers.sh, databases.sh and streams.sh share:
+# nginx, and the rows of their table.  Sourced by bash.
 
 PATH=$PATH:/usr/sbin:/usr/local/sbin
 work=$(mktemp -d "${TMPDIR:-/tmp}/aloop.XXXXXX")
