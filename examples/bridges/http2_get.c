@@ -215,12 +215,11 @@ static ssize_t link_acquire(aloop *loop, struct link **ret)
     }
     if (session.link == NULL && session.error == 0)
         session.error = link_open(loop);
-    status = session.error;
-    *ret = session.link;
-    if (status == 0)
+    if (session.link != NULL)
         session.link->users++;
+    *ret = session.link;
     (void) aloop_mutex_unlock(session.mutex);
-    return status;
+    return session.error;
 }
 
 /* The pages. */
@@ -285,10 +284,10 @@ static ssize_t fetch(aloop *loop, struct page *page)
     ssize_t status = HTTP2_EREFUSED;
 
     for (int i = 0; i < TRIES_MAX && status == HTTP2_EREFUSED; i++) {
-        struct link *link;
+        struct link *link = NULL;
 
         status = link_acquire(loop, &link);
-        if (status < 0) {
+        if (link == NULL) {
             page->words = "there is no connection";
             return status;
         }
@@ -434,7 +433,9 @@ static bool add_targets(int count, char **arguments)
             return false;
         }
         settings.targets[i] = strdup(url.target);
-        settings.target_count += settings.targets[i] != NULL;
+        if (settings.targets[i] == NULL)
+            return false;
+        settings.target_count++;
     }
     is_v6 = strchr(origin.host, ':') != NULL;
     snprintf(authority, sizeof authority, "%s%s%s%s%s", is_v6 ? "[" : "",
@@ -444,25 +445,28 @@ static bool add_targets(int count, char **arguments)
     return settings.target_count == (size_t) count;
 }
 
+static void init_page(struct page *page, const char *target)
+{
+    struct http2_request *request = &page->request;
+
+    page->target = target;
+    page->status = ALOOP_PENDING;
+    request->path = target;
+    request->fields = settings.fields;
+    request->field_count = settings.field_count;
+    request->body = settings.data;
+    request->body_size = settings.data != NULL ? strlen(settings.data) : 0;
+    request->on_body = settings.count > 0 ? count_body : NULL;
+    request->arg = page;
+}
+
 static bool make_pages(void)
 {
     page_count = settings.count > 0 ? (size_t) settings.count
                                     : settings.target_count;
     pages = calloc(page_count, sizeof *pages);
-    for (size_t i = 0; i < page_count && pages != NULL; i++) {
-        struct page *page = &pages[i];
-
-        page->target = settings.targets[i % settings.target_count];
-        page->status = ALOOP_PENDING;
-        page->request = (struct http2_request){
-            .path = page->target,
-            .fields = settings.fields,
-            .field_count = settings.field_count,
-            .body = settings.data,
-            .body_size = settings.data != NULL ? strlen(settings.data) : 0,
-            .on_body = settings.count > 0 ? count_body : NULL,
-            .arg = page};
-    }
+    for (size_t i = 0; i < page_count && pages != NULL; i++)
+        init_page(&pages[i], settings.targets[i % settings.target_count]);
     return pages != NULL;
 }
 
