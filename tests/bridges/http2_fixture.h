@@ -46,11 +46,12 @@ static struct {
     unsigned accepted;
     uint8_t in[IN_ROOM];
     size_t in_size;
-    unsigned counts[16];              /* Frames that have arrived, by type. */
-    uint32_t last_id;                 /* Of the last HEADERS. */
-    uint32_t code;                    /* Of the last RST_STREAM or GOAWAY. */
-    size_t body;                      /* Bytes of DATA. */
-    bool is_silent;                   /* It answers no request. */
+    unsigned counts[16]; /* Frames that have arrived, by type. */
+    uint32_t last_id;    /* Of the last HEADERS. */
+    uint32_t code;       /* Of the last RST_STREAM or GOAWAY. */
+    size_t body;         /* Bytes of DATA. */
+    bool has_no_ack;     /* It does not acknowledge the settings. */
+    bool is_silent;      /* It answers no request. */
     void (*on_frame)(struct frame *); /* Called for each frame, or NULL. */
 } f;
 
@@ -149,7 +150,8 @@ static inline uint32_t get_32(const uint8_t *from)
 static inline void take_frame(struct frame *frame)
 {
     f.counts[frame->type & 15]++;
-    if (frame->type == NGHTTP2_SETTINGS && (frame->flags & ACK) == 0)
+    if (frame->type == NGHTTP2_SETTINGS && (frame->flags & ACK) == 0 &&
+        !f.has_no_ack)
         send_frame(NGHTTP2_SETTINGS, ACK, 0, NULL, 0);
     if (frame->type == NGHTTP2_HEADERS)
         f.last_id = frame->id;

@@ -127,6 +127,25 @@ static void after_goaway_the_server_answers_what_it_has_begun(void **state)
     assert_int_equal(http2_status(f.http2), HTTP2_EREFUSED);
 }
 
+static void goaway_refuses_what_waits_immediately(void **state)
+{
+    struct http2_answer page, waiting;
+    aloop_future *first, *second;
+
+    (void) state;
+    send_setting(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 1);
+    exchange();
+    first = begin(&page);
+    second = http2_request(f.http2, &get, &waiting);
+    send_goaway(1, NGHTTP2_NO_ERROR);
+
+    assert_settles(second, &waiting, HTTP2_EREFUSED);
+
+    assert_false(aloop_future_is_settled(first));
+    answer(1, "hello");
+    assert_settles(first, &page, 200);
+}
+
 static void a_server_may_announce_the_end_twice(void **state)
 {
     struct http2_answer pages[2];
@@ -274,9 +293,12 @@ static void violations_on_a_stream_end_its_request_alone(void **state)
 static void a_push_before_the_settings_is_a_violation(void **state)
 {
     struct http2_answer page;
-    aloop_future *request = begin(&page);
+    aloop_future *request;
 
     (void) state;
+    f.has_no_ack = true;
+    connect_with(0);
+    request = begin(&page);
     for (char id = 2; id < 100; id = (char) (id + 2)) {
         char payload[] = "\0\0\0\0\x82\x84\x86\x81";
 
@@ -434,25 +456,37 @@ static void a_server_that_reads_may_send_many_pings(void **state)
     assert_usable();
 }
 
-static void a_server_that_does_not_read_limits_the_output(void **state)
+enum { LARGE = 32 << 20 };
+
+/* Begins a request whose body fills the output. */
+static aloop_future *fill_output(struct http2_request *post, char *body,
+                                 struct http2_answer *page)
 {
-    enum { SIZE = 32 << 20 };
-    char *body = calloc(1, SIZE);
-    struct http2_request post = {.path = "/", .body = body, .body_size = SIZE};
-    struct http2_answer page;
     aloop_future *request;
 
-    (void) state;
+    *post =
+        (struct http2_request){.path = "/", .body = body, .body_size = LARGE};
     send_setting(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0x7fffffff);
     send_number(NGHTTP2_WINDOW_UPDATE, 0, 0x7fffffff - 65535);
     exchange();
     stop_reading();
-    request = http2_request(f.http2, &post, &page);
+    request = http2_request(f.http2, post, page);
     for (int i = 0; i < 100; i++) {
         send_frame(NGHTTP2_PING, 0, 0, "12345678", 8);
         assert_true(aloop_step(f.loop, 0) >= 0);
         assert_true(aloop_stream_queued(f.client) <= 2 * 65536);
     }
+    return request;
+}
+
+static void a_server_that_does_not_read_limits_the_output(void **state)
+{
+    char *body = calloc(1, LARGE);
+    struct http2_request post;
+    struct http2_answer page;
+    aloop_future *request = fill_output(&post, body, &page);
+
+    (void) state;
     assert_int_equal(aloop_cancel(request), 1);
     assert_int_equal(await(request), ALOOP_EABORTED);
     free(body); /* No frame refers to it. */
@@ -461,6 +495,25 @@ static void a_server_that_does_not_read_limits_the_output(void **state)
     until(NGHTTP2_RST_STREAM, 1);
 
     assert_usable();
+}
+
+static void a_free_does_not_wait_for_a_server_that_does_not_read(void **state)
+{
+    char *body = calloc(1, LARGE);
+    struct http2_request post;
+    struct http2_answer page;
+    aloop_future *request = fill_output(&post, body, &page);
+
+    (void) state;
+    http2_free(f.http2);
+    f.http2 = NULL;
+    free(body);
+
+    assert_int_equal(await(request), HTTP2_ECLOSED);
+
+    assert_int_equal(aloop_stream_start(f.server, server_data, NULL), 0);
+    while (f.server != NULL) /* It is reset. */
+        assert_true(aloop_step(f.loop, -1) >= 0);
 }
 
 /* Everything that random frames cause is an error. */
@@ -596,6 +649,31 @@ static aloop_future *request_inside(const struct http2_request *request,
     return future;
 }
 
+/* The fields need memory again and again. */
+static void answer_with_fields(struct frame *frame)
+{
+    char block[256] = "\x88";
+
+    if (frame->type != NGHTTP2_HEADERS && frame->type != NGHTTP2_DATA)
+        return;
+    if ((frame->flags & END_STREAM) == 0)
+        return;
+    for (int i = 0; i < 4; i++)
+        add_field(block, "name-of-a-field", "value-of-that-field");
+    send_head(frame->id, block, 0);
+    send_data(frame->id, "hello", 5, END_STREAM);
+}
+
+static void assert_fields(const struct http2_answer *page)
+{
+    const char *value, *name = NULL;
+
+    while ((name = http2_answer_next(page, name, &value)) != NULL) {
+        assert_string_equal(name, "name-of-a-field");
+        assert_string_equal(value, "value-of-that-field");
+    }
+}
+
 /* Requests of each kind, of which one is cancelled.  If the compression of
  * fields has no memory, nghttp2 reports a violation of the protocol. */
 static void use_connection(void)
@@ -623,6 +701,7 @@ static void use_connection(void)
                     status == ALOOP_EABORTED || status == HTTP2_EREFUSED ||
                     status == HTTP2_ERESET || status == ALOOP_EPROTO);
         assert_true(status != 200 || pages[i].body.size == 5);
+        assert_fields(&pages[i]);
         http2_answer_free(&pages[i]);
     }
 }
@@ -634,6 +713,8 @@ static void an_allocation_that_fails_is_an_error(void **state)
     char port[8];
 
     (void) state;
+    f.is_silent = true;
+    f.on_frame = answer_with_fields;
     snprintf(port, sizeof port, "%d", aloop_listener_port(f.listener));
     for (unsigned at = 1; has_failed; at++) {
         memory.fails_at = 0;
@@ -669,13 +750,14 @@ int main(void)
         TEST(a_reset_stream_is_told_with_its_code),
         TEST(an_answer_before_the_end_of_the_request_counts),
         TEST(after_goaway_the_server_answers_what_it_has_begun),
+        TEST(goaway_refuses_what_waits_immediately),
         TEST(a_server_may_announce_the_end_twice),
         TEST(an_end_with_a_reason_tells_it),
         TEST(the_death_of_the_server_ends_all_requests),
         TEST(an_answer_of_http_1_is_a_violation),
         TEST(violations_end_the_connection),
         TEST(violations_on_a_stream_end_its_request_alone),
-        TEST(a_push_before_the_settings_is_a_violation),
+        TEST_ALONE(a_push_before_the_settings_is_a_violation),
         TEST(a_head_above_the_limit_ends_its_request),
         TEST(a_bomb_of_fields_ends_its_request),
         TEST(a_head_without_an_end_is_a_violation),
@@ -683,6 +765,7 @@ int main(void)
         TEST(a_flood_by_a_server_that_does_not_read_is_ended),
         TEST(a_server_that_reads_may_send_many_pings),
         TEST(a_server_that_does_not_read_limits_the_output),
+        TEST(a_free_does_not_wait_for_a_server_that_does_not_read),
         TEST(random_frames_do_no_harm),
         TEST_MEMORY(an_allocation_that_fails_is_an_error),
     };
