@@ -40,8 +40,8 @@
  *     requests at a time              options.streams_max, and what the server
  *                                     allows; others wait, in their order
  *
- * Server push is turned off.  A connection that is idle does not keep the loop
- * alive, and its end is noticed immediately. */
+ * A server that pushes is disconnected.  A connection that is idle does not
+ * keep the loop alive, and its end is noticed immediately. */
 
 #ifndef BRIDGES_HTTP2_H
 #define BRIDGES_HTTP2_H
