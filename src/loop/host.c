@@ -12,39 +12,52 @@
 
 #include "loop/clock.h"
 #include "loop/live.h"
+#include "loop/loop_options.h"
 #include "loop/prepare.h"
 #include "loop/timed.h"
 #include "loop/trim.h"
 #include "os/reactor.h"
 
-/* Returns the time until a turn has something to do: 0 if it has now, negative
- * if only an event can cause that.  The result is the minimum of the next
- * deadline, the next limit of a prepare, and the next step of trimming. */
-static int64_t due_in(aloop *loop)
+/* Converts a time of the loop's clock, which may be the application's, to the
+ * system's clock.  A time that has passed becomes INT64_MIN. */
+static int64_t by_system(aloop *loop, int64_t when_ns)
 {
-    int64_t when_ns, left_ns, trim_ns;
+    int64_t left_ns;
+
+    if (when_ns == INT64_MAX || aloop__options_use_system_clock(&loop->options))
+        return when_ns;
+    left_ns = aloop__until(aloop__now(loop), when_ns);
+    return left_ns == 0 ? INT64_MIN
+                        : aloop__after(aloop__sys_clock_ns(), left_ns);
+}
+
+/* Returns from when on a turn has something to do, by the system's clock:
+ * INT64_MIN if it is queued, INT64_MAX if only an event can cause that.  The
+ * result is the minimum of the next deadline, the next limit of a prepare, and
+ * the next step of trimming. */
+static int64_t due_ns(aloop *loop)
+{
+    int64_t when_ns, trim_ns;
 
     if (aloop__has_work(loop) || !list_empty(&loop->closed) ||
         !list_empty(&loop->timers.due))
-        return 0;
+        return INT64_MIN;
     when_ns = aloop__timers_next(&loop->timers);
     if (!list_empty(&loop->prepares)) {
         int64_t limit_ns = aloop__prepares_next(loop);
 
         when_ns = limit_ns < when_ns ? limit_ns : when_ns;
     }
-    left_ns = when_ns == INT64_MAX ? -1
-                                   : aloop__until(aloop__now(loop), when_ns);
-    trim_ns = aloop__trim_left(loop);
-    return left_ns < 0 || (trim_ns >= 0 && trim_ns < left_ns) ? trim_ns
-                                                              : left_ns;
+    when_ns = by_system(loop, when_ns);
+    trim_ns = aloop__trim_next(loop);
+    return trim_ns < when_ns ? trim_ns : when_ns;
 }
 
 /* In a forked child the reactor is still the parent's, and its alarm, too. */
 void aloop__host_update(aloop *loop)
 {
     if (!loop->is_running && !aloop__is_foreign(loop))
-        aloop__reactor_alarm(loop->reactor, due_in(loop));
+        aloop__reactor_alarm(loop->reactor, due_ns(loop));
 }
 
 /* Layers above use these instead of aloop__timed_start() and the two others,

@@ -73,3 +73,8 @@ bool aloop__loop_options_take(aloop_options *options,
     options->debug = options->debug || DEBUG_BUILD;
     return true;
 }
+
+bool aloop__options_use_system_clock(const aloop_options *options)
+{
+    return options->clock_ns == system_clock;
+}

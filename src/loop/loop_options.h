@@ -11,5 +11,7 @@ bool aloop__options_are_valid(const aloop_options *given);
  * size of the options is not one that this library knows. */
 bool aloop__loop_options_take(aloop_options *options,
                               const aloop_options *given);
+/* Returns whether the clock of these options is aloop__sys_clock_ns(). */
+bool aloop__options_use_system_clock(const aloop_options *options);
 
 #endif

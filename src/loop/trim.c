@@ -119,23 +119,31 @@ static void act(aloop *loop)
         loop->trim_ns = has_spare(loop) ? now_ns + window_ns : INT64_MAX;
 }
 
-int64_t aloop__trim_left(aloop *loop)
+int64_t aloop__trim_next(aloop *loop)
 {
-    if (loop->trim_ns != INT64_MAX)
-        return aloop__until(aloop__sys_clock_ns(), loop->trim_ns);
-    if (!has_spare(loop))
-        return -1;
-    /* This ends a window without a beginning, so that the first full window can
-     * begin. */
-    end_window(loop);
-    loop->trim_ns = aloop__sys_clock_ns() + window_ns;
-    return window_ns;
+    if (loop->trim_ns == INT64_MAX && has_spare(loop)) {
+        /* This ends a window without a beginning, so that the first full window
+         * can begin. */
+        end_window(loop);
+        loop->trim_ns = aloop__sys_clock_ns() + window_ns;
+    }
+    return loop->trim_ns;
+}
+
+/* Returns the time until there may be memory to free, or a negative number if
+ * there is none. */
+static int64_t trim_left(aloop *loop)
+{
+    int64_t next_ns = aloop__trim_next(loop);
+
+    return next_ns == INT64_MAX ? -1
+                                : aloop__until(aloop__sys_clock_ns(), next_ns);
 }
 
 static NOINLINE int wait_and_trim(aloop *loop, int64_t timeout_ns,
                                   struct aloop__event *events, int max)
 {
-    int64_t left_ns = aloop__trim_left(loop), end_ns = 0;
+    int64_t left_ns = trim_left(loop), end_ns = 0;
 
     if (left_ns >= 0 && timeout_ns > 0)
         end_ns = aloop__after(aloop__sys_clock_ns(), timeout_ns);
@@ -144,14 +152,14 @@ static NOINLINE int wait_and_trim(aloop *loop, int64_t timeout_ns,
 
         if (left_ns == 0) {
             act(loop);
-            left_ns = aloop__trim_left(loop);
+            left_ns = trim_left(loop);
         }
         if (end_ns != 0)
             timeout_ns = aloop__until(aloop__sys_clock_ns(), end_ns);
         if (left_ns < 0 || (timeout_ns >= 0 && timeout_ns <= left_ns))
             return aloop__reactor_wait(loop->reactor, timeout_ns, events, max);
         count = aloop__reactor_wait(loop->reactor, left_ns, events, max);
-        left_ns = aloop__trim_left(loop);
+        left_ns = trim_left(loop);
         if (count != 0 || left_ns > 0)
             return count; /* Early, because of a signal. */
     }

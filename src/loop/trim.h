@@ -9,9 +9,9 @@
 
 struct aloop__event;
 
-/* Returns the time until there may be memory to free, or a negative number if
- * there is none. */
-int64_t aloop__trim_left(aloop *loop);
+/* Returns when there may be memory to free, by the system's clock, or INT64_MAX
+ * if there is none. */
+int64_t aloop__trim_next(aloop *loop);
 
 /* Like aloop__reactor_wait().  Also frees memory when it is time for that,
  * before or during the wait. */

@@ -84,10 +84,11 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
  * then. */
 int aloop__reactor_fd(struct aloop__reactor *reactor);
 
-/* Makes that descriptor readable after delay_ns, or immediately if it is 0.  A
- * negative delay cancels the alarm.  The alarm itself is never reported as an
- * event. */
-int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns);
+/* Makes that descriptor readable from when_ns on, by aloop__sys_clock_ns(), or
+ * immediately if that time has passed.  INT64_MAX cancels the alarm.  The alarm
+ * itself is never reported as an event.  With epoll and kqueue, the call costs
+ * nothing if the alarm is set to that time already. */
+int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t when_ns);
 
 /* Forgets all watched descriptors and replaces the kernel object, while
  * aloop__reactor_fd() stays the same where possible.  Used in a forked child,

@@ -35,6 +35,7 @@ struct aloop__reactor {
     int epoll_fd;
     int host_fd; /* -1 until it is requested, together with alarm_fd. */
     int alarm_fd;
+    int64_t alarm_ns;                   /* The time that it is set to. */
     unsigned owner;                     /* The process that opened them. */
     struct aloop__poll_host *poll_host; /* Used instead of the two, or NULL. */
     bool is_published;                  /* Whether poll_host is polling. */
@@ -61,6 +62,7 @@ int aloop__reactor_open(const struct aloop__alloc *alloc,
     reactor->alloc = alloc;
     reactor->epoll_fd = fd;
     reactor->host_fd = reactor->alarm_fd = -1;
+    reactor->alarm_ns = INT64_MAX;
     reactor->owner = aloop__sys_process_adopt(0);
     *ret = reactor;
     return 0;
@@ -275,15 +277,24 @@ int aloop__reactor_fd(struct aloop__reactor *reactor)
                                       : reactor->host_fd;
 }
 
-int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
+/* The alarm stays due until it is set again, because nothing reads it. */
+int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t when_ns)
 {
-    int fd = aloop__reactor_fd(reactor);
+    int error = aloop__reactor_fd(reactor);
 
-    if (fd < 0 || reactor->poll_host == NULL)
-        return fd < 0 ? fd : aloop__sys_alarm_set(reactor->alarm_fd, delay_ns);
-    aloop__poll_host_alarm(reactor->poll_host, delay_ns);
-    publish_epoll(reactor);
-    return 0;
+    if (error < 0)
+        return error;
+    if (reactor->poll_host != NULL) {
+        aloop__poll_host_alarm(reactor->poll_host, when_ns);
+        publish_epoll(reactor);
+        return 0;
+    }
+    if (when_ns == reactor->alarm_ns)
+        return 0;
+    error = aloop__sys_alarm_set(reactor->alarm_fd, when_ns);
+    if (error == 0)
+        reactor->alarm_ns = when_ns;
+    return error;
 }
 
 /* Replaces host_fd and alarm_fd in a forked child.  The parent's objects must
@@ -299,8 +310,10 @@ static int replace_epoll_host(struct aloop__reactor *reactor, int epoll_fd)
     if (error < 0)
         aloop__sys_close(host_fd);
     aloop__sys_close(error < 0 ? alarm_fd : reactor->alarm_fd);
-    if (error == 0)
+    if (error == 0) {
         reactor->alarm_fd = alarm_fd;
+        reactor->alarm_ns = INT64_MAX;
+    }
     return error;
 }
 

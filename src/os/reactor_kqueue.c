@@ -71,7 +71,9 @@ enum { KQUEUE_BATCH = 256 };
 struct aloop__reactor {
     const struct aloop__alloc *alloc;
     int queue_fd;
-    int host_fd;    /* -1 until it is requested. */
+    int host_fd; /* -1 until it is requested. */
+    /* The time of the alarm in host_fd.  INT64_MAX: there is none. */
+    int64_t alarm_ns;
     unsigned owner; /* The process that opened them. */
     struct kevent batch[KQUEUE_BATCH];
 };
@@ -94,6 +96,7 @@ int aloop__reactor_open(const struct aloop__alloc *alloc,
     reactor->alloc = alloc;
     reactor->queue_fd = fd;
     reactor->host_fd = -1;
+    reactor->alarm_ns = INT64_MAX;
     reactor->owner = aloop__sys_process_adopt(0);
     *ret = reactor;
     return 0;
@@ -359,27 +362,42 @@ int aloop__reactor_fd(struct aloop__reactor *reactor)
     return fd;
 }
 
+/* Returns the time from now until the alarm, which is not 0 for a kernel that
+ * refuses that. */
+static int64_t alarm_delay(int64_t when_ns)
+{
+    int64_t now_ns = aloop__sys_clock_ns();
+
+    if (when_ns <= now_ns)
+        return 1;
+    return when_ns - now_ns < ALARM_MAX_NS ? when_ns - now_ns : ALARM_MAX_NS;
+}
+
 /* The old timer is deleted first, because not every system restarts a timer
  * that is added again.  This is a call of its own, because it fails if there is
- * no timer. */
-int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
+ * no timer.
+ *
+ * A timer that has expired stays due, because nothing takes its event. */
+int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t when_ns)
 {
-    int fd = aloop__reactor_fd(reactor);
+    int fd = aloop__reactor_fd(reactor), error;
     struct kevent change = change_of(&alarm_kind, 0, EV_DELETE, 0);
+    int64_t delay_ns;
 
-    if (fd < 0)
-        return fd;
+    if (fd < 0 || when_ns == reactor->alarm_ns)
+        return fd < 0 ? fd : 0;
     aloop__sys_kevent(fd, &change, 1, NULL, 0, 0);
-    if (delay_ns < 0)
+    reactor->alarm_ns = INT64_MAX;
+    if (when_ns == INT64_MAX)
         return 0;
-    if (delay_ns > ALARM_MAX_NS)
-        delay_ns = ALARM_MAX_NS;
+    delay_ns = alarm_delay(when_ns);
     change = change_of(&alarm_kind, 0, EV_ADD | EV_ONESHOT, 0);
     change.fflags = TIMER_UNIT;
     change.data = delay_ns / TIMER_UNIT_NS + (delay_ns % TIMER_UNIT_NS != 0);
-    if (change.data == 0)
-        change.data = 1;
-    return aloop__sys_kevent(fd, &change, 1, NULL, 0, 0);
+    error = aloop__sys_kevent(fd, &change, 1, NULL, 0, 0);
+    if (error == 0)
+        reactor->alarm_ns = when_ns;
+    return error;
 }
 
 /* Replaces the host's queue in a forked child, under its old number if that is
@@ -390,6 +408,7 @@ static int replace_host_queue(struct aloop__reactor *reactor, int queue_fd)
 
     if (fd < 0)
         return fd;
+    reactor->alarm_ns = INT64_MAX;
     if (fd != reactor->host_fd && fcntl(reactor->host_fd, F_GETFD) < 0 &&
         aloop__sys_move(fd, reactor->host_fd) == 0)
         return 0;

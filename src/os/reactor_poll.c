@@ -351,13 +351,13 @@ int aloop__reactor_fd(struct aloop__reactor *reactor)
     return aloop__poll_host_fd(reactor->host);
 }
 
-int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
+int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t when_ns)
 {
     int fd = aloop__reactor_fd(reactor);
 
     if (fd < 0)
         return fd;
-    aloop__poll_host_alarm(reactor->host, delay_ns);
+    aloop__poll_host_alarm(reactor->host, when_ns);
     publish_watched(reactor);
     return 0;
 }

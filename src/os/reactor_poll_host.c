@@ -253,15 +253,12 @@ int aloop__poll_host_fd(const struct aloop__poll_host *host)
     return host->parts.host_fds[0];
 }
 
-void aloop__poll_host_alarm(struct aloop__poll_host *host, int64_t delay_ns)
+void aloop__poll_host_alarm(struct aloop__poll_host *host, int64_t when_ns)
 {
-    int64_t now_ns = aloop__sys_clock_ns();
-    bool is_set = delay_ns >= 0 && delay_ns < NEVER - now_ns;
-
     if (!is_ours(host))
         return;
     aloop__sys_mutex_lock(host->parts.mutex);
-    host->due_ns = is_set ? now_ns + delay_ns : NEVER;
+    host->due_ns = when_ns;
     aloop__sys_mutex_unlock(host->parts.mutex);
 }
 

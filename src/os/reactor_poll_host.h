@@ -24,8 +24,9 @@ void aloop__poll_host_close(struct aloop__poll_host *host);
 
 int aloop__poll_host_fd(const struct aloop__poll_host *host);
 
-/* Sets the time after which the next publication is due; negative: never. */
-void aloop__poll_host_alarm(struct aloop__poll_host *host, int64_t delay_ns);
+/* Sets the time, by aloop__sys_clock_ns(), from which on the next publication
+ * is due; INT64_MAX: never. */
+void aloop__poll_host_alarm(struct aloop__poll_host *host, int64_t when_ns);
 
 /* Makes the descriptor readable as soon as one of `fds` is ready or the alarm
  * is due.  Earlier readiness is dropped.

@@ -336,10 +336,10 @@ int aloop__sys_epoll_ctl(int epoll, int operation, int fd,
  * returned. */
 int aloop__sys_epoll_wait(int epoll, struct epoll_event *events, int count,
                           int64_t timeout_ns);
-/* The alarm is a descriptor that becomes readable after delay_ns; a negative
- * delay disarms it. */
+/* The alarm is a descriptor that is readable from when_ns on, by
+ * aloop__sys_clock_ns(); INT64_MAX disarms it. */
 int aloop__sys_alarm_open(void);
-int aloop__sys_alarm_set(int fd, int64_t delay_ns);
+int aloop__sys_alarm_set(int fd, int64_t when_ns);
 
 int aloop__sys_kqueue_open(void);
 int aloop__sys_kevent(int queue, const struct kevent *changes, int change_count,

@@ -156,13 +156,21 @@ int aloop__sys_alarm_open(void)
     return fd < 0 ? -errno : fd;
 }
 
-int aloop__sys_alarm_set(int fd, int64_t delay_ns)
+/* The time is absolute, and so not limited as a timeout is: the limit would
+ * have passed on a machine that has run for years. */
+int aloop__sys_alarm_set(int fd, int64_t when_ns)
 {
     struct itimerspec timer = {0};
+    int64_t s = when_ns / NS_PER_S;
 
-    if (delay_ns >= 0) /* For the kernel, 0 means never. */
-        timer.it_value = timespec_of(delay_ns > 0 ? delay_ns : 1);
-    return timerfd_settime(fd, 0, &timer, NULL) < 0 ? -errno : 0;
+    if (when_ns <= 0) { /* For the kernel, 0 means never. */
+        timer.it_value.tv_nsec = 1;
+    } else if (when_ns != INT64_MAX) {
+        timer.it_value.tv_sec = (time_t) (s < INT32_MAX ? s : INT32_MAX);
+        timer.it_value.tv_nsec = (long) (when_ns % NS_PER_S);
+    }
+    return timerfd_settime(fd, TFD_TIMER_ABSTIME, &timer, NULL) < 0 ? -errno
+                                                                    : 0;
 }
 
 #endif /* __linux__ */

@@ -22,7 +22,7 @@ struct aloop__reactor {
     const struct aloop__alloc *alloc;
     int fd;                /* Stands for the kernel's object. */
     int host_fd;           /* -1 before aloop__reactor_fd(). */
-    int64_t alarm_ns;      /* World time; INT64_MAX: not set. */
+    int64_t alarm_ns;      /* By the clock; INT64_MAX: not set. */
     struct watch *watches; /* In the order in which they were set. */
     size_t size, capacity;
     size_t first; /* Where the next wait begins, if not all events fit. */
@@ -337,19 +337,25 @@ static void tick(void *arg)
     (void) arg;
 }
 
-int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t delay_ns)
+/* An alarm that is set already is not a call of the system. */
+int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t when_ns)
 {
-    int fault = sim__enter(CALL_reactor_alarm);
-    int64_t alarm_ns = delay_ns < 0 ? INT64_MAX
-                                    : sim__add_ns(sim__world.now_ns, delay_ns);
+    int64_t due_ns;
+    int fault;
 
-    sim__trace(delay_ns);
+    sim__trace(when_ns);
+    if (when_ns == reactor->alarm_ns)
+        return 0;
+    fault = sim__enter(CALL_reactor_alarm);
     if (fault < 0)
         return fault;
     change(reactor, reactor->host_fd);
-    if (alarm_ns != reactor->alarm_ns && alarm_ns != INT64_MAX)
-        sim__schedule(alarm_ns, tick, NULL);
-    reactor->alarm_ns = alarm_ns;
+    due_ns = sim__world.now_ns;
+    if (when_ns > due_ns + sim__world.jump_ns)
+        due_ns = when_ns - sim__world.jump_ns;
+    if (when_ns != INT64_MAX)
+        sim__schedule(due_ns, tick, NULL);
+    reactor->alarm_ns = when_ns;
     return 0;
 }
 
@@ -381,7 +387,7 @@ bool sim__reactor_readable(const struct aloop__reactor *reactor)
 {
     if (reactor == NULL)
         return false;
-    if (reactor->alarm_ns <= sim__world.now_ns)
+    if (reactor->alarm_ns <= sim__world.now_ns + sim__world.jump_ns)
         return true;
     for (size_t i = 0; i < reactor->size; i++)
         if (reactor->watches[i].file->references > 0 &&

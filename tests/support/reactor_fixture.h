@@ -170,7 +170,7 @@ static inline bool is_readable(int fd, int timeout_ms)
 /* The reactor call at the end of a turn, here without a timer. */
 static inline void end_turn(void)
 {
-    assert_int_equal(aloop__reactor_alarm(f.reactor, -1), 0);
+    assert_int_equal(aloop__reactor_alarm(f.reactor, INT64_MAX), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -525,7 +525,7 @@ static void closing_leaves_no_descriptor(void **state)
     (void) state;
     assert_int_equal(aloop__reactor_open(&aloop__alloc_default, &reactor), 0);
     aloop__reactor_fd(reactor);
-    aloop__reactor_alarm(reactor, 1000 * MS);
+    aloop__reactor_alarm(reactor, aloop__sys_clock_ns() + 1000 * MS);
     assert_int_equal(aloop__reactor_renew(reactor), 0);
 
     aloop__reactor_close(reactor);

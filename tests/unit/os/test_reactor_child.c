@@ -25,12 +25,14 @@ static int run_child(int fd, int peer)
         return 4;
     if (wait_for(f.reactor, &event) != 1 || event.generation != 5)
         return 5;
-    if (aloop__reactor_alarm(f.reactor, -1) != 0 || !is_readable(host, -1))
+    if (aloop__reactor_alarm(f.reactor, INT64_MAX) != 0 ||
+        !is_readable(host, -1))
         return 6;
     aloop__reactor_set(f.reactor, fd, 5, REACTOR_READ, 0);
-    if (aloop__reactor_alarm(f.reactor, -1) != 0 || is_readable(host, 0))
+    if (aloop__reactor_alarm(f.reactor, INT64_MAX) != 0 || is_readable(host, 0))
         return 7;
-    if (aloop__reactor_alarm(f.reactor, MS) != 0 || !is_readable(host, -1))
+    if (aloop__reactor_alarm(f.reactor, aloop__sys_clock_ns() + MS) != 0 ||
+        !is_readable(host, -1))
         return 8;
     aloop__reactor_close(f.reactor);
     return fcntl(host, F_GETFD) < 0 ? 0 : 9;

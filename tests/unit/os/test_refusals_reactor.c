@@ -95,12 +95,12 @@ static int use_all(struct aloop__reactor *reactor, int fd)
     if (error == 0)
         error = aloop__reactor_fd(reactor);
     if (error >= 0)
-        error = aloop__reactor_alarm(reactor, 1000000);
+        error = aloop__reactor_alarm(reactor, aloop__sys_clock_ns() + 1000000);
     if (error == 0)
         error = aloop__reactor_renew(reactor);
     if (error == 0)
         error = aloop__reactor_set(reactor, fd, 2, 0, REACTOR_READ);
-    return error < 0 ? error : aloop__reactor_alarm(reactor, -1);
+    return error < 0 ? error : aloop__reactor_alarm(reactor, INT64_MAX);
 }
 
 static void a_reactor_works_after_any_refused_call(void **state)
@@ -144,7 +144,7 @@ static int renew_refused(struct aloop__reactor *reactor, int n, int fd)
     was = was_refused();
     if (error != (was ? -ENOMEM : 0) || aloop__reactor_renew(reactor) < 0 ||
         aloop__reactor_set(reactor, fd, 2, 0, REACTOR_READ) < 0 ||
-        aloop__reactor_alarm(reactor, -1) < 0 ||
+        aloop__reactor_alarm(reactor, INT64_MAX) < 0 ||
         aloop__reactor_fd(reactor) != host_fd || !is_readable(host_fd) ||
         bits_of(reactor, fd) != REACTOR_READ)
         return CHILD_FAILED;
@@ -209,7 +209,7 @@ static int renew_interrupted(struct aloop__reactor *reactor, const char *call,
     was_refused();
     if (result < 0 || aloop__reactor_fd(reactor) != host_fd ||
         aloop__reactor_set(reactor, fd, 2, 0, REACTOR_READ) < 0 ||
-        aloop__reactor_alarm(reactor, -1) < 0 || !is_readable(host_fd))
+        aloop__reactor_alarm(reactor, INT64_MAX) < 0 || !is_readable(host_fd))
         return CHILD_FAILED;
     aloop__reactor_close(reactor);
     return CHILD_OK;
@@ -252,12 +252,13 @@ static int check_host(struct aloop__reactor *reactor, const int pair[2])
         return 1;
     if (aloop__reactor_alarm(reactor, 0) < 0 || !is_readable(fd))
         return 2;
-    if (aloop__reactor_alarm(reactor, -1) < 0 || patient_poll(&host, 1, 0) != 0)
+    if (aloop__reactor_alarm(reactor, INT64_MAX) < 0 ||
+        patient_poll(&host, 1, 0) != 0)
         return 3;
-    if (aloop__reactor_alarm(reactor, 1000000) < 0 || !is_readable(fd) ||
-        bits_of(reactor, pair[0]) != -1)
+    if (aloop__reactor_alarm(reactor, aloop__sys_clock_ns() + 1000000) < 0 ||
+        !is_readable(fd) || bits_of(reactor, pair[0]) != -1)
         return 4;
-    aloop__reactor_alarm(reactor, -1);
+    aloop__reactor_alarm(reactor, INT64_MAX);
     if (aloop__sys_send(pair[1], "x", 1) != 1 || !is_readable(fd) ||
         aloop__reactor_set(reactor, pair[0], 9, REACTOR_READ, 0) < 0 ||
         patient_poll(&host, 1, 0) != 0 ||
@@ -265,7 +266,7 @@ static int check_host(struct aloop__reactor *reactor, const int pair[2])
         !is_readable(fd) || bits_of(reactor, pair[0]) != REACTOR_READ ||
         aloop__sys_recv(pair[0], &byte, 1) != 1)
         return 5;
-    return aloop__reactor_alarm(reactor, -1) < 0 ? 6 : 0;
+    return aloop__reactor_alarm(reactor, INT64_MAX) < 0 ? 6 : 0;
 }
 
 static int renew_without_timerfd(struct aloop__reactor *reactor,
