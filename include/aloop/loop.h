@@ -107,6 +107,11 @@ ALOOP_API int aloop_run(aloop *loop);
  *     more             one wait of at most so long before something runs
  *     less than 0      the same without a limit
  *
+ * After aloop_fd(), a step with 0 is that of a host.  Then further turns follow
+ * while there is something to do, up to 16 in all, as long as the step has
+ * taken less than 0.1 ms when the next one begins.  They may leave descriptors
+ * that have become ready since the first one to the next step.
+ *
  * The call does not wait once something has run, or while there is work.  It
  * returns without having called anything in these cases:
  *
@@ -169,8 +174,13 @@ ALOOP_API int64_t aloop_now(aloop *loop);
  *
  * It is readable exactly when aloop_step(loop, 0) has something to do, due
  * timers and posts from other threads included, so the host needs no timeout.
- * The descriptor does not change until aloop_free().  The poll reactor starts a
- * thread for it, which exists as long as the loop.
+ * A step updates it when it returns, and so do aloop_run() and awaits outside
+ * of tasks.  The descriptor does not change until aloop_free().  The poll
+ * reactor starts a thread for it, which exists as long as the loop.
+ *
+ * A step may leave work, after which the descriptor is still readable.  A host
+ * that is notified only of changes (EPOLLET, EV_CLEAR) has to call aloop_step()
+ * until poll() finds the descriptor not readable.
  *
  * Errors:  ALOOP_EINVAL: `loop` is NULL;
  *          others: no descriptor, memory or thread is available, and nothing

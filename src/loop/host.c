@@ -5,14 +5,13 @@
  * would do has no descriptor: queued work, deadlines, limits of prepares and
  * trimming.  For these an embedded loop sets the alarm of the reactor.  Every
  * function that changes them calls aloop__host_update() if `is_embedded`; while
- * a turn runs this does nothing, because the end of the turn does it once.  A
- * loop that is not embedded pays only for the test of `is_embedded`. */
+ * a turn runs this does nothing, because it is done once when the loop returns to
+ * its caller.  A loop that is not embedded pays only for the test of `is_embedded`. */
 
 #include "loop/host.h"
 
 #include "loop/clock.h"
 #include "loop/live.h"
-#include "loop/loop_options.h"
 #include "loop/prepare.h"
 #include "loop/timed.h"
 #include "loop/trim.h"
@@ -24,7 +23,7 @@ static int64_t by_system(aloop *loop, int64_t when_ns)
 {
     int64_t left_ns;
 
-    if (when_ns == INT64_MAX || aloop__options_use_system_clock(&loop->options))
+    if (when_ns == INT64_MAX || !loop->has_own_clock)
         return when_ns;
     left_ns = aloop__until(aloop__now(loop), when_ns);
     return left_ns == 0 ? INT64_MIN
@@ -53,8 +52,16 @@ static int64_t due_ns(aloop *loop)
     return trim_ns < when_ns ? trim_ns : when_ns;
 }
 
+bool aloop__host_is_due(aloop *loop)
+{
+    int64_t when_ns = due_ns(loop);
+
+    return when_ns == INT64_MIN ||
+           (when_ns != INT64_MAX && when_ns <= aloop__sys_clock_ns());
+}
+
 /* In a forked child the reactor is still the parent's, and its alarm, too. */
-void aloop__host_update(aloop *loop)
+NOINLINE void aloop__host_update(aloop *loop)
 {
     if (!loop->is_running && !aloop__is_foreign(loop))
         aloop__reactor_alarm(loop->reactor, due_ns(loop));

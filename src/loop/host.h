@@ -8,6 +8,8 @@
 /* Updates the time at which an embedded loop wakes its host.  Must be called
  * when the work of the loop has changed outside of a turn. */
 void aloop__host_update(aloop *loop);
+/* Returns whether a turn has something to do now, apart from events. */
+bool aloop__host_is_due(aloop *loop);
 /* Like aloop__timed_start(), _stop() and _pause(), and notify the host. */
 int aloop__timed_set(aloop *loop, struct aloop__timed *timed, int64_t when_ns);
 void aloop__timed_clear(aloop *loop, struct aloop__timed *timed);

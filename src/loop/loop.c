@@ -119,6 +119,7 @@ aloop *aloop_new(const aloop_options *options)
         return NULL;
     loop->alloc = alloc;
     loop->options = chosen;
+    loop->has_own_clock = !aloop__options_use_system_clock(&chosen);
     loop->floor_ns = INT64_MIN;
     loop->trim_ns = INT64_MAX;
     loop->process = aloop__sys_process_adopt(0);

@@ -172,10 +172,15 @@ struct aloop {
     bool is_ending;
     size_t task_ends; /* Number of tasks that have ended so far. */
     bool is_embedded; /* aloop_fd() was called. */
+    bool has_events;  /* The last wait has returned events. */
+    /* Looks of hosted steps that have found nothing, and that were left out
+     * since then; see turn.c. */
+    uint8_t vain_looks;
     unsigned skipped; /* Turns since the reactor was last asked. */
     /* The last turns were so short that not each has to read the clock. */
     bool is_brisk;
     bool is_lazy;                /* The turn may leave out the reactor. */
+    bool has_own_clock;          /* The application supplies it. */
     const aloop_future *awaited; /* By run_until_settled() of await.c. */
     int64_t waited_ns;           /* When the reactor was last asked. */
     int64_t floor_ns;            /* Lower bound of the loop's clock. */

@@ -61,6 +61,13 @@ static const int64_t skip_ns = 20000, brisk_ns = 4000;
 
 enum { STEP_TURNS_MAX = 256 }; /* Turns of a step that call nothing. */
 
+/* Limits of a step inside a host, which has to wait for its own descriptors,
+ * too.  Each further turn saves two waits, about 10 us. */
+enum { HOSTED_TURNS_MAX = 16 };
+static const int64_t hosted_ns = 100000;
+
+enum { VAIN_LOOKS_MAX = 2, LOOKS_LEFT_OUT = 16 }; /* See looks_again(). */
+
 /* The batch is empty, unless the last turn ended in the middle. */
 static void take_batch(aloop *loop)
 {
@@ -229,6 +236,7 @@ static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool is_lazy)
     left_ns = time_left(loop, max_wait_ns);
     loop->has_closed_io = loop->has_new_io = false;
     count = aloop__trim_wait(loop, left_ns, events, EVENTS_MAX);
+    loop->has_events = count > 0;
     if (is_lazy) {
         loop->skipped = 0;
         loop->is_brisk = false; /* The wait may have been long. */
@@ -287,8 +295,6 @@ static void turn_end(struct turn *turn)
         aloop__fault_stack_leave(&loop->fault_stack);
     aloop__running_set(turn->outer);
     loop->is_running = false;
-    if (loop->is_embedded)
-        aloop__host_update(loop);
 }
 
 /* turn_end() is a cleanup, because a callback of the application may leave the
@@ -335,6 +341,87 @@ static bool is_due(aloop *loop)
            aloop__timers_next(&loop->timers) <= aloop__now(loop);
 }
 
+/* Returns whether a step inside a host looks for events once more, after it has
+ * called those who waited for some.  What they did may have caused the next
+ * events, as between two streams of the same loop, and the look is cheaper than
+ * a return to the host.  If the last looks were in vain, most are left out. */
+static bool looks_again(aloop *loop)
+{
+    if (!loop->has_events)
+        return false;
+    if (loop->vain_looks < VAIN_LOOKS_MAX)
+        return true;
+    return ++loop->vain_looks == VAIN_LOOKS_MAX + LOOKS_LEFT_OUT;
+}
+
+static void note_look(aloop *loop)
+{
+    if (loop->has_events)
+        loop->vain_looks = 0;
+    else if (loop->vain_looks < VAIN_LOOKS_MAX)
+        loop->vain_looks++;
+    else
+        loop->vain_looks = VAIN_LOOKS_MAX;
+}
+
+/* The step of a host, which does not wait.  The alarm is set once, at its
+ * end. */
+static NOINLINE int run_hosted(aloop *loop)
+{
+    int64_t begin_ns = aloop__now(loop);
+    int error = aloop__turn(loop, 0, false);
+
+    loop->skipped = 0;
+    loop->waited_ns = begin_ns;
+    for (int i = 1; i < HOSTED_TURNS_MAX && error == 0; i++) {
+        bool is_look = false;
+
+        if (loop->is_stopping ||
+            (!aloop__host_is_due(loop) && !(is_look = looks_again(loop))) ||
+            aloop__until(begin_ns, aloop__now(loop)) >= hosted_ns)
+            break;
+        error = aloop__turn(loop, 0, true);
+        if (is_look)
+            note_look(loop);
+    }
+    return error;
+}
+
+/* Runs turns until the application has been called, or nothing is due.  The
+ * event that ended the wait may need a few turns for that: a deadline settles a
+ * future, which resumes a task.  Work that queues itself, as that of a filter
+ * with endless output does, would otherwise keep the step from returning. */
+static NOINLINE int run_until_called(aloop *loop)
+{
+    int error = 0;
+
+    for (int i = 0; i < STEP_TURNS_MAX && error == 0 && loop->called == 0 &&
+                    !loop->is_stopping && is_due(loop);
+         i++)
+        error = aloop__turn(loop, 0, false);
+    return error;
+}
+
+/* If a signal has interrupted the wait, it is left to the next step, which does
+ * not wait. */
+static int run_with_wait(aloop *loop, int64_t max_wait_ns)
+{
+    int error = aloop__turn(loop, max_wait_ns, false);
+
+    if (error == 0 && loop->called == 0 && max_wait_ns != 0)
+        error = run_until_called(loop);
+    return error;
+}
+
+/* The thread does not run the loop any more.  Its host may have to wait for
+ * something else than before. */
+static void leave_loop(aloop *loop)
+{
+    aloop__leave(loop);
+    if (loop->is_embedded)
+        aloop__host_update(loop);
+}
+
 int aloop_step(aloop *loop, int64_t max_wait_ns)
 {
     int error = aloop__check_loop(loop, __func__), cancellation;
@@ -347,18 +434,11 @@ int aloop_step(aloop *loop, int64_t max_wait_ns)
     loop->thread = aloop__sys_thread_self();
     loop->is_stepping = true;
     loop->called = 0;
-    error = aloop__turn(loop, max_wait_ns, false);
-    /* The event that ended the wait may need a few more turns until the
-     * application is called: a deadline settles a future, which resumes a task.
-     * If a signal has interrupted the wait, it is left to the next step, which
-     * does not wait.  Work that queues itself, as that of a filter with endless
-     * output does, would otherwise keep the step from returning. */
-    for (int i = 0; i < STEP_TURNS_MAX && error == 0 && max_wait_ns != 0 &&
-                    loop->called == 0 && !loop->is_stopping && is_due(loop);
-         i++)
-        error = aloop__turn(loop, 0, false);
+    error = max_wait_ns == 0 && loop->is_embedded
+                ? run_hosted(loop)
+                : run_with_wait(loop, max_wait_ns);
     loop->is_stepping = loop->is_stopping = false;
-    aloop__leave(loop);
+    leave_loop(loop);
     aloop__cancel_restore(cancellation);
     return error < 0 ? error : aloop__is_alive(loop);
 }
@@ -380,7 +460,7 @@ int aloop_run(aloop *loop)
         error = aloop__turn(loop, -1, true);
     is_stopped = loop->is_stopping;
     loop->is_stopping = false;
-    aloop__leave(loop);
+    leave_loop(loop);
     aloop__cancel_restore(cancellation);
     return error < 0 ? error : is_stopped;
 }

@@ -225,6 +225,8 @@ static ssize_t yield_outside(aloop *loop)
     cancellation = aloop__cancel_disable();
     error = aloop__turn(loop, 0, false);
     aloop__leave(loop);
+    if (loop->is_embedded)
+        aloop__host_update(loop);
     aloop__cancel_restore(cancellation);
     return error;
 }

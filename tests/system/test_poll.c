@@ -395,7 +395,8 @@ static void what_cannot_be_watched_is_always_ready(void **state)
 
             assert_int_equal(patient_poll(&one, 1, -1), 1);
             assert_int_equal(events_now(&f.a), READABLE | WRITABLE);
-            assert_int_equal(f.a.calls, 1);
+            /* Once in each turn, and a step of a host has several. */
+            assert_in_range(f.a.calls, 1, 16);
         }
         aloop_poll_close(f.a.poll);
         assert_int_equal(aloop_await(aloop_poll_wait(f.loop, fds[i], READABLE)),
