@@ -19,7 +19,7 @@ void outside_begin(void)
 
 bool enter(void)
 {
-    if (m.is_running)
+    if (m.is_running || m.is_hosted)
         return false;
     m.is_exact = false;
     if (o.fds[0] >= 0)

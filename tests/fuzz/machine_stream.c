@@ -253,7 +253,7 @@ bool can_connect(void)
 {
     const struct end *ends = &s.ends[s.end_count];
 
-    return !m.is_running && s.end_count < ENDS_MAX &&
+    return !m.is_running && !m.is_hosted && s.end_count < ENDS_MAX &&
            (s.end_count == 0 ||
             (is_settled(&ends[-1]) && is_settled(&ends[-2])));
 }

@@ -27,6 +27,9 @@ static void turn(int64_t wait_ns)
     check_host();
     w.wakes = sim_wakes();
     m.is_stepping = m.is_exact && wait_ns != 0;
+    m.is_hosted = m.is_exact && wait_ns == 0 && w.loop->is_embedded;
+    m.hosted_turns = 1;
+    m.begin_ns = m.now_ns;
     m.has_called = false;
     model_turn_begin(wait_ns);
     if (m.is_exact) {
@@ -43,7 +46,7 @@ static void turn(int64_t wait_ns)
                    (m.is_stuck ? ALOOP_EDEADLK : (int) model_alive()));
     else
         FUZZ_CHECK(result == 1 || (result == 0 && !model_alive()));
-    m.is_stepping = false;
+    m.is_stepping = m.is_hosted = false;
     check_time();
     check_host();
 }
@@ -158,13 +161,14 @@ static void defer(void)
         model_queue((struct m_work){M_DEFER, *number, 0});
 }
 
-/* In a run, the loop decides in which turn the post runs. */
+/* In a run, and in the step of a host, the loop decides in which turn the post
+ * runs. */
 static void post(void)
 {
     int *number;
     int result;
 
-    if (m.is_running || (number = new_number()) == NULL)
+    if (m.is_running || m.is_hosted || (number = new_number()) == NULL)
         return;
     say("post %d", *number);
     arm();
@@ -179,7 +183,7 @@ static void post(void)
 
 static void wake(void)
 {
-    if (m.is_running)
+    if (m.is_running || m.is_hosted)
         return;
     say("wake");
     aloop_wake(w.loop);

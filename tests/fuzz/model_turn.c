@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+/* Limits of the step of a host: its turns, and the time until the last one
+ * begins. */
+enum { HOSTED_TURNS_MAX = 16, HOSTED_NS = 100000 };
+
 void model_queue(struct m_work work)
 {
     FUZZ_CHECK(m.ready.end < M_WORK);
@@ -349,6 +353,15 @@ static bool continues_step(void)
            (m.ready.first < m.ready.end || model_next_ns() <= m.now_ns);
 }
 
+/* Returns whether the step of a host runs another turn.  Turns that only look
+ * for events are left out, because none is left. */
+static bool continues_hosted(void)
+{
+    return !m.is_stopping && m.hosted_turns < HOSTED_TURNS_MAX &&
+           m.now_ns - m.begin_ns < HOSTED_NS &&
+           (model_has_work() || model_next_ns() <= m.now_ns);
+}
+
 /* Lets a stop interrupt an await outside of tasks. */
 static void interrupt(void)
 {
@@ -368,6 +381,11 @@ static bool begin_next_turn(void)
         m.has_closed = false;
     m.phase = M_OUT;
     if (m.is_stepping && continues_step()) {
+        model_turn_begin(0);
+        return true;
+    }
+    if (m.is_hosted && continues_hosted()) {
+        m.hosted_turns++;
         model_turn_begin(0);
         return true;
     }
