@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,6 +31,7 @@ struct echo {
     size_t size;
     bool has_filter;
     bool is_task;
+    bool is_hosted; /* The loop runs inside a loop that waits with epoll. */
 };
 
 struct workload {
@@ -104,6 +106,28 @@ static int client_open(int port)
     return fd;
 }
 
+static int host_fd = -1; /* The epoll instance of the host, which has one. */
+
+static void host_open(aloop *loop)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    host_fd = epoll_create1(EPOLL_CLOEXEC);
+    fail_if(host_fd < 0 ||
+                epoll_ctl(host_fd, EPOLL_CTL_ADD, aloop_fd(loop), &event) < 0,
+            "a host");
+}
+
+/* Waits, and runs what there is to do. */
+static void advance(aloop *loop, bool is_hosted)
+{
+    struct epoll_event event;
+
+    if (is_hosted)
+        fail_if(epoll_wait(host_fd, &event, 1, -1) != 1, "epoll_wait");
+    aloop_step(loop, is_hosted ? 0 : -1);
+}
+
 /* Sends on all connections, and receives when all were answered. */
 static void exchange(aloop *loop, const struct echo *echo, const int *fds)
 {
@@ -114,7 +138,7 @@ static void exchange(aloop *loop, const struct echo *echo, const int *fds)
     for (int i = 0; i < echo->connections; i++)
         fail_if(send(fds[i], bytes, echo->size, 0) != size, "sending");
     while (answered < echo->size * (size_t) echo->connections)
-        aloop_step(loop, -1);
+        advance(loop, echo->is_hosted);
     for (int i = 0; i < echo->connections; i++)
         fail_if(recv(fds[i], bytes, echo->size, MSG_WAITALL) != size,
                 "receiving");
@@ -129,11 +153,41 @@ static void run_echo(aloop *loop, const struct workload *workload, long count)
     fail_if(aloop_tcp_listen(loop, "127.0.0.1", "0", on_stream,
                              (void *) (uintptr_t) echo, &listener) < 0,
             "listening");
+    if (echo->is_hosted)
+        host_open(loop);
     for (int i = 0; i < echo->connections; i++)
         fds[i] = client_open(aloop_listener_port(listener));
     exchange(loop, echo, fds);
     for (long i = 0; i < count; i += echo->connections)
         exchange(loop, echo, fds);
+}
+
+/* A round trip between two streams of the loop. */
+
+static void on_answer(aloop_stream *stream, const void *data, ssize_t size,
+                      void *arg)
+{
+    (void) arg;
+    fail_if(size <= 0, "an answer");
+    aloop_stream_put(stream, data, (size_t) size);
+    answered++;
+}
+
+static void run_pair(aloop *loop, const struct workload *workload, long count)
+{
+    static const char message[64];
+    bool is_hosted = workload->echo.is_hosted;
+    aloop_stream *client, *server;
+
+    fail_if(aloop_stream_pair(loop, &client, &server) < 0, "a pair");
+    aloop_stream_start(server, on_data, NULL);
+    aloop_stream_start(client, on_answer, NULL);
+    if (is_hosted)
+        host_open(loop);
+    aloop_stream_put(client, message, sizeof message);
+    answered = 0;
+    while (answered < (size_t) count * (1 + sizeof message))
+        advance(loop, is_hosted);
 }
 
 /* Timers. */
@@ -265,6 +319,17 @@ static const struct workload workloads[] = {
     {.name = "echo-task", .run = run_echo, .echo = {64, 64, false, true}},
     {.name = "echo-filter", .run = run_echo, .echo = {64, 64, true, false}},
     {.name = "echo-filter-one", .run = run_echo, .echo = {1, 64, true, false}},
+    {.name = "echo-hosted",
+     .run = run_echo,
+     .echo = {64, 64, .is_hosted = true}},
+    {.name = "echo-hosted-one",
+     .run = run_echo,
+     .echo = {1, 64, .is_hosted = true}},
+    {.name = "echo-hosted-task",
+     .run = run_echo,
+     .echo = {64, 64, .is_task = true, .is_hosted = true}},
+    {.name = "pair", .run = run_pair},
+    {.name = "pair-hosted", .run = run_pair, .echo = {.is_hosted = true}},
     {.name = "timer-expire", .run = run_expiries},
     {.name = "timer-stop", .run = run_stops},
     {.name = "defer", .run = run_deferred},
