@@ -76,6 +76,7 @@ int main(int argc, char **argv)
     bench_tls(&bench);
 #endif
     bench_beside(&bench);
+    bench_embedded(&bench);
     bench_tasks(&bench);
     printf("\n%d aims missed\n", bench.missed);
     return 0;
