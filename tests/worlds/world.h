@@ -42,6 +42,7 @@ extern const struct world world_channels, world_chat, world_datagrams,
 /* The present run.  It is zeroed before each run. */
 struct run {
     aloop *loop;
+    int host_fd; /* Of the loop that it runs inside, or -1. */
     enum weather weather;
     bool jumps;      /* The clock may jump. */
     bool is_quiet;   /* No more faults: the end has begun. */

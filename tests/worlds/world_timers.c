@@ -165,7 +165,7 @@ static void on_expire(aloop_timer *timer, void *arg)
     CHECK(model->timer == timer && model->life == expiry->life);
     CHECK(model->is_set && now_ns >= model->when_ns);
     CHECK(run.jumps || now_ns == model->when_ns);
-    CHECK(model->turn != run.turns || run.is_freeing);
+    CHECK(model->turn != run.turns || run.is_freeing || run.host_fd >= 0);
     check_order(model);
     expiries++;
     if (model->period_ns > 0) {
