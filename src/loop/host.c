@@ -5,8 +5,9 @@
  * would do has no descriptor: queued work, deadlines, limits of prepares and
  * trimming.  For these an embedded loop sets the alarm of the reactor.  Every
  * function that changes them calls aloop__host_update() if `is_embedded`; while
- * a turn runs this does nothing, because it is done once when the loop returns to
- * its caller.  A loop that is not embedded pays only for the test of `is_embedded`. */
+ * a turn runs this does nothing, because it is done once, when the loop returns
+ * to its caller.  A loop that is not embedded pays only for the test of
+ * `is_embedded`. */
 
 #include "loop/host.h"
 

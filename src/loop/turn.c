@@ -344,7 +344,7 @@ static bool is_due(aloop *loop)
 /* Returns whether a step inside a host looks for events once more, after it has
  * called those who waited for some.  What they did may have caused the next
  * events, as between two streams of the same loop, and the look is cheaper than
- * a return to the host.  If the last looks were in vain, most are left out. */
+ * a return to the host.  If the last looks found nothing, most are left out. */
 static bool looks_again(aloop *loop)
 {
     if (!loop->has_events)

@@ -220,7 +220,7 @@ struct model {
     bool is_exact;    /* All state of the loop is known to the model. */
     bool is_running;  /* Inside aloop_run() or an await outside. */
     bool is_stepping; /* Inside aloop_step(), which returns after a callback. */
-    bool is_hosted;   /* Inside that of a host, which goes on. */
+    bool is_hosted;   /* Inside that of a host, which continues. */
     int hosted_turns; /* Those of this step that have begun. */
     int64_t begin_ns; /* When this step began. */
     bool has_called;  /* The step has made a callback. */

@@ -1,5 +1,5 @@
-/* Steps inside a host: how far they go on, and what they cost.  The costs are
- * the waits of the reactor and the settings of the alarm. */
+/* Steps inside a host: how long they continue, and what they cost.  The costs
+ * are the waits of the reactor and the settings of the alarm. */
 
 #include "support/fixture.h"
 
@@ -43,7 +43,7 @@ static void defer_again(aloop *loop, void *arg)
         aloop_defer(loop, defer_again, as_arg(left - 1));
 }
 
-static void a_step_goes_on_while_there_is_work(void **state)
+static void a_step_continues_while_there_is_work(void **state)
 {
     (void) state;
     aloop_defer(t.loop, defer_again, as_arg(10));
@@ -479,7 +479,7 @@ static void unreferenced_handles_run_and_do_not_keep_alive(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HOSTED(a_step_goes_on_while_there_is_work),
+        HOSTED(a_step_continues_while_there_is_work),
         HOSTED(without_a_host_a_step_is_one_turn),
         HOSTED(work_without_an_end_leaves_the_host_its_turn),
         HOSTED(a_timer_without_a_delay_leaves_the_host_its_turn),
