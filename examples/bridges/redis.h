@@ -17,6 +17,7 @@
  *
  *     redis.h              a connection
  *     redis_command.h      commands and replies
+ *     redis_connect.h      connecting by TCP
  *
  * Each command is an operation.  Any number of them may be in flight on a
  * connection, from any number of tasks; their replies arrive in the order of
