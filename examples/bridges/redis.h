@@ -18,6 +18,7 @@
  *     redis.h              a connection
  *     redis_command.h      commands and replies
  *     redis_connect.h      connecting by TCP
+ *     redis_subscribe.h    the messages of channels (SUBSCRIBE)
  *
  * Each command is an operation.  Any number of them may be in flight on a
  * connection, from any number of tasks; their replies arrive in the order of
