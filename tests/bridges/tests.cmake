@@ -186,6 +186,31 @@ if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER)
     is_of_bridges(example_websocket_browser websocket_echo http_server)
 endif()
 
+pkg_check_modules(HIREDIS QUIET IMPORTED_TARGET hiredis>=0.14)
+if(HIREDIS_FOUND)
+    foreach(name IN ITEMS redis)
+        add_executable(bridges_${name} bridges/test_${name}.c)
+        foreach(part IN ITEMS redis redis_command redis_connect
+                redis_subscribe)
+            target_sources(bridges_${name} PRIVATE
+                ${PROJECT_SOURCE_DIR}/examples/bridges/${part}.c)
+        endforeach()
+        target_include_directories(bridges_${name} PRIVATE
+            ${CMAKE_CURRENT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/examples)
+        target_link_libraries(bridges_${name} PRIVATE aloop_build aloop_core
+            aloop_os PkgConfig::CMOCKA PkgConfig::HIREDIS)
+        aloop_is_plain_c11(bridges_${name})
+        add_test(NAME bridges_${name} COMMAND
+            bash ${CMAKE_CURRENT_SOURCE_DIR}/programs/redis.sh
+            ${ALOOP_TEST_RUNNER} $<TARGET_FILE:bridges_${name}>)
+        uses_real_system(bridges_${name} bridges_${name})
+        is_of_bridges(bridges_${name} bridges_${name})
+        set_tests_properties(bridges_${name} PROPERTIES RESOURCE_LOCK port)
+    endforeach()
+else()
+    message(STATUS "The tests of the bridge redis are skipped: no hiredis 0.14")
+endif()
+
 if(ALOOP_EXAMPLES AND LIBSSL_FOUND AND JANSSON_FOUND
         AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
     add_example_test(two_apis two_apis)
