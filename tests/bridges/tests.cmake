@@ -188,7 +188,7 @@ endif()
 
 pkg_check_modules(HIREDIS QUIET IMPORTED_TARGET hiredis>=0.14)
 if(HIREDIS_FOUND)
-    foreach(name IN ITEMS redis redis_hostile)
+    foreach(name IN ITEMS redis redis_hostile redis_subscribe)
         add_executable(bridges_${name} bridges/test_${name}.c)
         foreach(part IN ITEMS redis redis_command redis_connect
                 redis_subscribe)
