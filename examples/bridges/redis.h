@@ -20,6 +20,7 @@
  *     redis_connect.h      connecting by TCP
  *     redis_subscribe.h    the messages of channels (SUBSCRIBE)
  *     redis_queue.h        a queue of jobs on a stream (XADD, XREADGROUP)
+ *     redis_worker.h       a worker, which runs the jobs of a queue
  *
  * Each command is an operation.  Any number of them may be in flight on a
  * connection, from any number of tasks; their replies arrive in the order of
