@@ -188,8 +188,10 @@ endif()
 
 pkg_check_modules(HIREDIS QUIET IMPORTED_TARGET hiredis>=0.14)
 if(HIREDIS_FOUND)
-    foreach(name IN ITEMS redis redis_hostile redis_subscribe)
-        add_executable(bridges_${name} bridges/test_${name}.c)
+    foreach(source IN ITEMS bridges/test_redis.c bridges/test_redis_hostile.c
+            bridges/test_redis_subscribe.c)
+        string(REGEX REPLACE ".*/test_(.*)\\.c" "\\1" name ${source})
+        add_executable(bridges_${name} ${source})
         foreach(part IN ITEMS redis redis_command redis_connect
                 redis_subscribe)
             target_sources(bridges_${name} PRIVATE
@@ -207,6 +209,13 @@ if(HIREDIS_FOUND)
         is_of_bridges(bridges_${name} bridges_${name})
         set_tests_properties(bridges_${name} PROPERTIES RESOURCE_LOCK port)
     endforeach()
+    # Workers that valgrind runs would be too slow to be killed in time.
+    if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
+        add_example_test(redis_workers redis_workers)
+        is_of_bridges(example_redis_workers redis_workers)
+        set_tests_properties(example_redis_workers PROPERTIES
+            RESOURCE_LOCK port)
+    endif()
 else()
     message(STATUS "The tests of the bridge redis are skipped: no hiredis 0.14")
 endif()

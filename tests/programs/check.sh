@@ -655,5 +655,6 @@ check_example_copy_interrupt() {
 . "$here/examples_pg.sh"
 . "$here/examples_websocket.sh"
 . "$here/examples_glib.sh"
+. "$here/examples_redis.sh"
 
 "check_$name" "$@"
