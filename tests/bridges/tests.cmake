@@ -188,8 +188,9 @@ endif()
 
 pkg_check_modules(HIREDIS QUIET IMPORTED_TARGET hiredis>=0.14)
 if(HIREDIS_FOUND)
+    find_library(HIREDIS_STATIC libhiredis.a)
     foreach(source IN ITEMS bridges/test_redis.c bridges/test_redis_hostile.c
-            bridges/test_redis_subscribe.c)
+            bridges/test_redis_memory.c bridges/test_redis_subscribe.c)
         string(REGEX REPLACE ".*/test_(.*)\\.c" "\\1" name ${source})
         add_executable(bridges_${name} ${source})
         foreach(part IN ITEMS redis redis_command redis_connect
@@ -200,7 +201,12 @@ if(HIREDIS_FOUND)
         target_include_directories(bridges_${name} PRIVATE
             ${CMAKE_CURRENT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/examples)
         target_link_libraries(bridges_${name} PRIVATE aloop_build aloop_core
-            aloop_os PkgConfig::CMOCKA PkgConfig::HIREDIS)
+            aloop_os PkgConfig::CMOCKA)
+        # Its calls are redirected only if it is linked statically.
+        if(name STREQUAL "redis_memory" AND HIREDIS_STATIC)
+            target_link_libraries(bridges_${name} PRIVATE ${HIREDIS_STATIC})
+        endif()
+        target_link_libraries(bridges_${name} PRIVATE PkgConfig::HIREDIS)
         aloop_is_plain_c11(bridges_${name})
         add_test(NAME bridges_${name} COMMAND
             bash ${CMAKE_CURRENT_SOURCE_DIR}/programs/redis.sh
@@ -208,6 +214,9 @@ if(HIREDIS_FOUND)
         uses_real_system(bridges_${name} bridges_${name})
         is_of_bridges(bridges_${name} bridges_${name})
         set_tests_properties(bridges_${name} PROPERTIES RESOURCE_LOCK port)
+    endforeach()
+    foreach(call IN ITEMS malloc calloc realloc)
+        target_link_options(bridges_redis_memory PRIVATE LINKER:--wrap=${call})
     endforeach()
     # Workers that valgrind runs would be too slow to be killed in time.
     if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
