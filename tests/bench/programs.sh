@@ -40,4 +40,9 @@ if [ -x "$1/examples/bridges/http2_get" ]; then
 else
     echo "streams.sh: its rows are left out, because there is no libnghttp2" >&2
 fi
+if [ -x "$1/tests/bench/aloop_commands" ]; then
+    run databases_redis.sh "$1/tests/bench/aloop_commands"
+else
+    echo "databases_redis.sh: its rows are left out: no hiredis or libuv" >&2
+fi
 exit $result
