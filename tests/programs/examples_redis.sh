@@ -57,6 +57,7 @@ check_example_redis_workers() {
     : >"$work/errors"
     check_example_redis_workers_good "$@" -p "$port" -k good
     check_example_redis_workers_killed "$@" -p "$port" -k killed
+    check_example_redis_workers_kept "$@" -p "$port" -k kept
     check_example_redis_workers_stopped "$@" -p "$port" -k stopped
     check_example_redis_workers_drain "$@" -p "$port" -k drain
     check_example_redis_workers_server "$@" -p "$port" -k server
@@ -65,6 +66,7 @@ check_example_redis_workers() {
 
 # The results, and jobs that fail as often as allowed.
 check_example_redis_workers_good() {
+    SECONDS=0 # Each check has the whole limit of pause().
     local hash text
     text=$'two\nlines'
     hash=$(sha256sum <"$0" | sed 's/ .*//')
@@ -93,6 +95,7 @@ check_example_redis_workers_good() {
 # Six workers are killed while they run jobs.  None is lost, and none has two
 # results.
 check_example_redis_workers_killed() {
+    SECONDS=0
     local i first
     # shellcheck disable=SC2046
     limited "$@" add sleep $(for ((i = 1; i <= 60; i++)); do
@@ -116,10 +119,23 @@ check_example_redis_workers_killed() {
     finish_workers
 }
 
+# A job that takes longer than -c stays with its worker.
+check_example_redis_workers_kept() {
+    SECONDS=0
+    : >"$work/errors"
+    limited "$@" add sleep 5 >"$work/ids" || fail "cannot add"
+    start_worker "$@" work -c 2
+    start_worker "$@" work -c 2
+    one_result_each 1 "$@"
+    finish_workers
+    [ ! -s "$work/errors" ] || fail "two workers run the same job"
+}
+
 # A worker that was stopped is late: another one has run its job.
 check_example_redis_workers_stopped() {
+    SECONDS=0
     local stopped
-    limited "$@" add sleep 0.5 >"$work/ids" || fail "cannot add"
+    limited "$@" add sleep 4 >"$work/ids" || fail "cannot add"
     start_worker "$@" work -n 1 -c 1 -i stopped
     stopped=$worker
     until_line "takes the job" '^stopped: 1 running' "$@" status
@@ -128,7 +144,7 @@ check_example_redis_workers_stopped() {
     one_result_each 1 "$@"
     kill -CONT "$stopped"
     until_line "notices that it was late" \
-        'sleep 0.5: (it had ended before|another worker has taken it)' \
+        'sleep 4: (it had ended before|another worker has taken it)' \
         cat "$work/errors"
     one_result_each 1 "$@"
     finish_workers
@@ -137,7 +153,8 @@ check_example_redis_workers_stopped() {
 # After SIGTERM a worker ends its jobs, takes no others, and leaves the group;
 # jobs that take too long are given back.
 check_example_redis_workers_drain() {
-    limited "$@" add sleep 1 1 1 >"$work/ids" || fail "cannot add"
+    SECONDS=0
+    limited "$@" add sleep 3 3 0.1 >"$work/ids" || fail "cannot add"
     start_worker "$@" work -n 2 -i drained
     until_line "takes two jobs" '^drained: 2 running' "$@" status
     workers=()
@@ -162,6 +179,7 @@ check_example_redis_workers_drain() {
 
 # The server is killed and started again, while jobs run.
 check_example_redis_workers_server() {
+    SECONDS=0
     limited "$@" add sleep 0.2 0.2 0.2 0.2 0.2 0.2 0.2 0.2 >"$work/ids" ||
         fail "cannot add"
     start_worker "$@" work -n 2 -c 1 -a 1000
