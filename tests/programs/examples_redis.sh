@@ -124,10 +124,13 @@ check_example_redis_workers_kept() {
     SECONDS=0
     : >"$work/errors"
     limited "$@" add sleep 5 >"$work/ids" || fail "cannot add"
-    start_worker "$@" work -c 2
-    start_worker "$@" work -c 2
+    start_worker "$@" work -n 1 -c 2
+    start_worker "$@" work -n 1 -c 2
     one_result_each 1 "$@"
-    finish_workers
+    # One that had taken the job, too, would end it now.
+    kill -TERM "${workers[@]}"
+    wait "${workers[@]}"
+    workers=()
     [ ! -s "$work/errors" ] || fail "two workers run the same job"
 }
 
