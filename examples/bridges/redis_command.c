@@ -68,7 +68,7 @@ aloop_future *redis_command(struct redis *redis, redisReply **ret,
     size = redisvFormatCommand(&command, format, list);
     va_end(list);
     future = put_command(redis, ret, command, size);
-    free(command);
+    redisFreeCommand(command);
     return future;
 }
 
@@ -81,7 +81,7 @@ aloop_future *redis_command_argv(struct redis *redis, redisReply **ret,
     long long size = redisFormatCommandArgv(&command, count, arguments, sizes);
 
     future = put_command(redis, ret, command, size);
-    free(command);
+    redisFreeCommand(command);
     return future;
 }
 
