@@ -271,3 +271,33 @@ if(LIBUV_FOUND AND ALOOP_HAVE_WRAP)
 else()
     message(STATUS "The tests of the bridge uv are skipped: no libuv 1.27")
 endif()
+
+# Tests of modules, in servers that are built without a sanitizer.  They load
+# its runtime first.
+set(module_environment)
+set(has_module_tests ${ALOOP_EXAMPLES})
+if(ALOOP_SANITIZE MATCHES "address")
+    set(runtime libasan.so)
+    if(CMAKE_C_COMPILER_ID MATCHES "Clang")
+        set(runtime libclang_rt.asan-${CMAKE_SYSTEM_PROCESSOR}.so)
+    endif()
+    execute_process(OUTPUT_STRIP_TRAILING_WHITESPACE OUTPUT_VARIABLE runtime
+        COMMAND ${CMAKE_C_COMPILER} -print-file-name=${runtime})
+    set(module_environment ENVIRONMENT ALOOP_TEST_PRELOAD=${runtime})
+elseif(ALOOP_SANITIZE)
+    set(has_module_tests OFF)
+    message(STATUS "The tests of modules are skipped: another sanitizer")
+endif()
+function(add_module_test name)
+    add_example_test(${name} ${name})
+    is_of_bridges(example_${name} ${name})
+    set_tests_properties(example_${name} PROPERTIES
+        RESOURCE_LOCK port ${module_environment})
+endfunction()
+
+find_program(REDIS_SERVER redis-server)
+if(NOT REDIS_SERVER OR CMAKE_CROSSCOMPILING) # It would be this machine's.
+    message(STATUS "The tests of redis_module are skipped: no redis-server")
+elseif(has_module_tests)
+    add_module_test(redis_module)
+endif()

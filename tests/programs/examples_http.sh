@@ -45,6 +45,7 @@ http {
             return 206 world;
         }
         location = /slow { alias $work/www/large; limit_rate 500k; }
+        location = /crawl { alias $work/www/large; limit_rate 1k; }
         location = /once { keepalive_timeout 0; return 200 once; }
         location /put/ { dav_methods PUT; create_full_put_path on; }
     }
