@@ -274,7 +274,7 @@ endif()
 
 # Tests of modules, in servers that are built without a sanitizer.  They load
 # its runtime first.
-set(module_environment)
+set(module_runner ${ALOOP_TEST_RUNNER})
 set(has_module_tests ${ALOOP_EXAMPLES})
 if(ALOOP_SANITIZE MATCHES "address")
     set(runtime libasan.so)
@@ -283,16 +283,16 @@ if(ALOOP_SANITIZE MATCHES "address")
     endif()
     execute_process(OUTPUT_STRIP_TRAILING_WHITESPACE OUTPUT_VARIABLE runtime
         COMMAND ${CMAKE_C_COMPILER} -print-file-name=${runtime})
-    set(module_environment ENVIRONMENT ALOOP_TEST_PRELOAD=${runtime})
+    set(module_runner env LD_PRELOAD=${runtime})
 elseif(ALOOP_SANITIZE)
     set(has_module_tests OFF)
     message(STATUS "The tests of modules are skipped: another sanitizer")
 endif()
 function(add_module_test name)
+    set(ALOOP_TEST_RUNNER ${module_runner})
     add_example_test(${name} ${name})
     is_of_bridges(example_${name} ${name})
-    set_tests_properties(example_${name} PROPERTIES
-        RESOURCE_LOCK port ${module_environment})
+    set_tests_properties(example_${name} PROPERTIES RESOURCE_LOCK port)
 endfunction()
 
 find_program(REDIS_SERVER redis-server)

@@ -8,9 +8,8 @@ start_redis() { # [RUNNER...] MODULE
     free_port
     redis_port=$port
     module=${*: -1}
-    LD_PRELOAD=${ALOOP_TEST_PRELOAD:-} "${@:1:$#-1}" "$(command -v \
-        redis-server)" --port "$redis_port" --bind 127.0.0.1 --save '' \
-        --appendonly no --dir "$work" --enable-module-command yes \
+    "${@:1:$#-1}" redis-server --port "$redis_port" --bind 127.0.0.1 \
+        --save '' --appendonly no --dir "$work" --enable-module-command yes \
         >"$work/redis" 2>&1 &
     redis=$!
     until_open "$redis_port"
