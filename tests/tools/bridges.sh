@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Counts the lines of code of each bridge: those of its .c file that are neither
-# empty nor only a comment.  A bridge is a module of examples/bridges with a
-# header.  Fails if one has more than LIMIT lines, because a bridge is meant to
-# be read and copied.
+# empty nor only a comment.  A bridge is a file of examples/bridges, or of a
+# folder there, that is not a program.  Fails if one has more than LIMIT lines,
+# because a bridge is meant to be read and copied.
 #
 #     usage: tests/tools/bridges.sh [LIMIT]
 set -u
 limit=${1:-150}
 failed=0
 cd "$(dirname "${BASH_SOURCE[0]}")/../../examples/bridges" || exit 1
-for header in *.h; do
-    name=${header%.h}
+while read -r file; do
+    name=${file##*/}
+    name=${name%.c}
     lines=$(awk '
         {
             while (match($0, /\/\*([^*]|\*+[^*\/])*\*+\//))
@@ -23,8 +24,8 @@ for header in *.h; do
                 inside = 1
             count += /[^ ]/
         }
-        END { print count + 0 }' "$name.c")
+        END { print count + 0 }' "$file")
     echo "bridge $name: $lines lines of code [bar: at most $limit]"
     [ "$lines" -le "$limit" ] || failed=1
-done
+done < <(grep -L '^int main(' ./*.c ./*/*.c)
 exit $failed
