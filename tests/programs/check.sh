@@ -656,6 +656,7 @@ check_example_copy_interrupt() {
 . "$here/examples_websocket.sh"
 . "$here/examples_glib.sh"
 . "$here/examples_redis.sh"
+. "$here/examples_nginx_module.sh"
 . "$here/examples_redis_module.sh"
 
 "check_$name" "$@"

@@ -46,6 +46,7 @@ http {
         }
         location = /slow { alias $work/www/large; limit_rate 500k; }
         location = /crawl { alias $work/www/large; limit_rate 1k; }
+        location = /status { stub_status; access_log off; }
         location = /once { keepalive_timeout 0; return 200 once; }
         location /put/ { dav_methods PUT; create_full_put_path on; }
     }

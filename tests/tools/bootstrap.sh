@@ -5,4 +5,4 @@
 bridge_libraries=(libssl jansson libpq libcurl hiredis libcares glib libuv
     libevent libnghttp2)
 bridge_servers=(openssl nginx postgres redis dnsmasq nghttpd websockets
-    chromium nginx-dev)
+    chromium nginx-dev curl h2load)
