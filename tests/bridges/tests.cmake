@@ -284,6 +284,9 @@ if(ALOOP_SANITIZE MATCHES "address")
     execute_process(OUTPUT_STRIP_TRAILING_WHITESPACE OUTPUT_VARIABLE runtime
         COMMAND ${CMAKE_C_COMPILER} -print-file-name=${runtime})
     set(module_runner env LD_PRELOAD=${runtime})
+elseif(ALOOP_TEST_RUNNER MATCHES "valgrind")
+    # A process that a server has forked frees less than everything.
+    list(APPEND module_runner --leak-check=no)
 elseif(ALOOP_SANITIZE)
     set(has_module_tests OFF)
     message(STATUS "The tests of modules are skipped: another sanitizer")
