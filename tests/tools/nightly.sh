@@ -42,13 +42,19 @@ for compiler in gcc clang; do
         --context ucontext --sanitize $sanitize
 done
 check "clang, release" tests/run --compiler clang --release
+check "gcc, shared, release" tests/run --compiler gcc --shared --release
+check "gcc, shared, release, valgrind" \
+    tests/run --compiler gcc --shared --release --valgrind
 for compiler in gcc clang; do
+    check "$compiler, epoll" tests/run --compiler $compiler --reactor epoll
     for sanitizer in $sanitize thread; do
         check "$compiler, epoll, $sanitizer" tests/run --compiler $compiler \
             --reactor epoll --sanitize $sanitizer
     done
 done
-check "riscv64 under qemu" tests/run --arch riscv64
+for arch in aarch64 riscv64; do
+    check "$arch under qemu" tests/run --arch $arch
+done
 check "other systems" tests/run --cross --whole
 check "other systems, emulated" tests/run --cross --emulate \
     aarch64-linux-musl riscv64-linux-musl
