@@ -21,7 +21,7 @@ start_worker() { # COMMAND... OPTION...
 }
 
 # A checker is slow, and a failed test should not wait for ever.
-until_line() { # WHAT PATTERN COMMAND...
+until_output() { # WHAT PATTERN COMMAND...
     local what=$1 pattern=$2 i
     shift 2
     for ((i = 0; i < 600; i++)); do
@@ -37,7 +37,7 @@ until_line() { # WHAT PATTERN COMMAND...
 one_result_each() { # COUNT COMMAND...
     local count=$1
     shift
-    until_line "$count jobs done" "^0 waiting, 0 running, $count done, 0 failed" \
+    until_output "$count jobs done" "^0 waiting, 0 running, $count done, 0 failed" \
         "$@" status
     "$@" results | sed 's/ .*//' | sort >"$work/results"
     sort "$work/ids" | cmp -s - "$work/results" ||
@@ -82,7 +82,7 @@ check_example_redis_workers_good() {
         "sha256 $0: $hash" | cmp -s - "$work/out" || fail "other results"
     limited "$@" add fail x >"$work/ids" && limited "$@" add nonsense y \
         >>"$work/ids" || fail "cannot add"
-    until_line "failed" '^0 waiting, 0 running, 3 done, 2 failed' "$@" status
+    until_output "failed" '^0 waiting, 0 running, 3 done, 2 failed' "$@" status
     limited "$@" results -f | cut -d ' ' -f 2- | sort >"$work/out"
     printf '%s\n' 'fail x: input/output error' \
         'nonsense y: the type is not known' | cmp -s - "$work/out" ||
@@ -107,7 +107,7 @@ check_example_redis_workers_killed() {
     for ((i = 0; i < 6; i++)); do
         first=first-$i
         [ $i -lt 3 ] || first=next-$i
-        until_line "does $first run jobs" "^$first: [1-9] running" "$@" status
+        until_output "does $first run jobs" "^$first: [1-9] running" "$@" status
         kill -KILL "${workers[0]}" && wait "${workers[0]}" 2>/dev/null
         workers=("${workers[@]:1}")
         start_worker "$@" work -n 3 -c 1 -a 1000 -i "next-$((i + 3))"
@@ -141,12 +141,12 @@ check_example_redis_workers_stopped() {
     limited "$@" add sleep 4 >"$work/ids" || fail "cannot add"
     start_worker "$@" work -n 1 -c 1 -i stopped
     stopped=$worker
-    until_line "takes the job" '^stopped: 1 running' "$@" status
+    until_output "takes the job" '^stopped: 1 running' "$@" status
     kill -STOP "$stopped"
     start_worker "$@" work -n 1 -c 1 -i other
     one_result_each 1 "$@"
     kill -CONT "$stopped"
-    until_line "notices that it was late" \
+    until_output "notices that it was late" \
         'sleep 4: (it had ended before|another worker has taken it)' \
         cat "$work/errors"
     one_result_each 1 "$@"
@@ -159,7 +159,7 @@ check_example_redis_workers_drain() {
     SECONDS=0
     limited "$@" add sleep 3 3 0.1 >"$work/ids" || fail "cannot add"
     start_worker "$@" work -n 2 -i drained
-    until_line "takes two jobs" '^drained: 2 running' "$@" status
+    until_output "takes two jobs" '^drained: 2 running' "$@" status
     workers=()
     server=$worker
     end_with TERM 130
@@ -171,12 +171,12 @@ check_example_redis_workers_drain() {
     finish_workers
     limited "$@" add sleep 1000 >"$work/ids" || fail "cannot add"
     start_worker "$@" work -g 0.2 -i hasty
-    until_line "takes the job" '^hasty: 1 running' "$@" status
+    until_output "takes the job" '^hasty: 1 running' "$@" status
     workers=()
     server=$worker
     end_with TERM 130
     start_worker "$@" work -c 60 -i heir
-    until_line "gives the job back" '^heir: 1 running' "$@" status
+    until_output "gives the job back" '^heir: 1 running' "$@" status
     finish_workers
 }
 
@@ -186,9 +186,9 @@ check_example_redis_workers_server() {
     limited "$@" add sleep 0.2 0.2 0.2 0.2 0.2 0.2 0.2 0.2 >"$work/ids" ||
         fail "cannot add"
     start_worker "$@" work -n 2 -c 1 -a 1000
-    until_line "runs jobs" ' 2 running' "$@" status
+    until_output "runs jobs" ' 2 running' "$@" status
     kill -KILL "$redis_pid" && wait "$redis_pid" 2>/dev/null
-    until_line "tells the loss" 'redis_workers: the server has closed' \
+    until_output "tells the loss" 'redis_workers: the server has closed' \
         cat "$work/errors"
     start_redis "$redis_work" "$port" --appendonly yes &&
         until_redis_is_ready "$port" || fail "$(cat "$redis_work/log")"
@@ -200,7 +200,7 @@ check_example_redis_workers_server() {
     kill -CONT "$redis_pid"
     wait "$server" || fail "cannot add to a server that was stopped"
     server=
-    until_line "runs the late job" ' 9 done' "$@" status
+    until_output "runs the late job" ' 9 done' "$@" status
     finish_workers
 }
 

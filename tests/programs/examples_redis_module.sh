@@ -4,7 +4,7 @@
 
 # Starts redis-server without the module, and sets $redis, its process, and
 # $redis_port.  The checker that runs the tests, if any, runs the server.
-start_redis() { # [RUNNER...] MODULE
+start_loading_redis() { # [RUNNER...] MODULE
     free_port
     redis_port=$port
     module=${*: -1}
@@ -15,7 +15,7 @@ start_redis() { # [RUNNER...] MODULE
     until_open "$redis_port"
 }
 
-finish_redis() {
+finish_loading_redis() {
     [ -z "$redis" ] || { kill -KILL "$redis" && wait "$redis"; } 2>/dev/null
     finish
 }
@@ -83,9 +83,9 @@ check_example_redis_module() {
     need_tool redis-server
     need_tool redis-cli
     redis=
-    trap finish_redis EXIT
+    trap finish_loading_redis EXIT
     start_nginx
-    start_redis "$@"
+    start_loading_redis "$@"
     fds=$(count_fds)
     replies OK module load "$module"
     check_redis_replies

@@ -127,6 +127,8 @@ plant include/aloop/a.h '1: does not begin' \
     <<<'/** Result. */'$'\n''ALOOP_API void aloop_a(void);'
 plant include/aloop/a.h '1: not in include/aloop.h' <<<''
 plant examples/a.c '1: not in examples' <<<''
+plant tests/programs/examples_a.sh '2: defines a' \
+    <<<'a() { :; }'$'\n''a() { :; }'
 plant tests/tools/mutants.txt '1: a: not in' <<<'a src/loop/a.c'$'\n''-int a;'
 plant src/os/sys.h <<<'int aloop__sys_a(void);'
 expect tests/support/sys_calls.def '1: does not have aloop__sys_a'
