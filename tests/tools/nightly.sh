@@ -60,6 +60,8 @@ check "other systems, emulated" tests/run --cross --emulate \
     aarch64-linux-musl riscv64-linux-musl
 check "torture, $sanitize" \
     tests/run --compiler gcc --sanitize $sanitize --torture
+check "torture, $sanitize, release" \
+    tests/run --compiler gcc --sanitize $sanitize --torture --release
 check "simulation, $sanitize" \
     tests/run --compiler gcc --sanitize $sanitize --sim 10000
 beside "simulation" tests/run --compiler gcc --sim 100000
