@@ -27,13 +27,6 @@ enum { PAUSED = 0 };
  * gives back, and a whole heap of a million entries took some milliseconds. */
 enum { SHRINK_PARTS = 16, SHRINK_MIN = 4096 };
 
-/* An entry of the heap.  Its deadline may be earlier than that of the
- * object. */
-struct aloop__entry {
-    int64_t when_ns;
-    struct aloop__timed *timed;
-};
-
 void aloop__timers_open(struct aloop__timers *timers,
                         const struct aloop__alloc *alloc)
 {
@@ -213,7 +206,7 @@ static bool settle_top(struct aloop__timers *timers)
     return timers->count == 0;
 }
 
-int64_t aloop__timers_next(struct aloop__timers *timers)
+int64_t aloop__timers_settle(struct aloop__timers *timers)
 {
     (void) settle_top(timers);
     return timers->count == 0 ? INT64_MAX : timers->heap[0].when_ns;

@@ -29,6 +29,13 @@ struct aloop__timed {
 /* A heap of this many entries is never shrunk. */
 enum { SPARE_ROOM_MIN = 4096 };
 
+/* An entry of the heap.  Its deadline may be earlier than that of the
+ * object. */
+struct aloop__entry {
+    int64_t when_ns;
+    struct aloop__timed *timed;
+};
+
 struct aloop__timers {
     const struct aloop__alloc *alloc;
     struct aloop__entry *heap; /* Four children each; the first is next. */
@@ -64,7 +71,18 @@ void aloop__timed_pause(struct aloop__timed *timed);
 /* Returns the earliest deadline, or INT64_MAX if there is none.  After many
  * deadlines were moved or paused, the result may be too early.  Each further
  * call brings it nearer. */
-int64_t aloop__timers_next(struct aloop__timers *timers);
+int64_t aloop__timers_settle(struct aloop__timers *timers);
+static inline int64_t aloop__timers_next(struct aloop__timers *timers)
+{
+    return timers->count == 0 ? INT64_MAX : aloop__timers_settle(timers);
+}
+
+/* Returns false if no object is due at now_ns. */
+static inline bool aloop__timers_may_be_due(const struct aloop__timers *timers,
+                                            int64_t now_ns)
+{
+    return timers->count > 0 && timers->heap[0].when_ns <= now_ns;
+}
 
 /* The interface to trim.c, which describes these functions.  The heap is shrunk
  * after a window if most of it was unused at both ends of the window. */

@@ -74,10 +74,12 @@ static void take_batch(aloop *loop)
     list_append(&loop->batch, &loop->ready);
 }
 
-/* Due timers are taken first and fired afterwards; see aloop__timers_take(). */
-static void run_timers(aloop *loop, int64_t now_ns)
+/* Due timers are taken first and fired afterwards; see aloop__timers_take().
+ * The clock was read before. */
+static void run_timers(aloop *loop)
 {
-    aloop__timers_take(&loop->timers, now_ns);
+    if (aloop__timers_may_be_due(&loop->timers, loop->floor_ns))
+        aloop__timers_take(&loop->timers, loop->floor_ns);
     while (!list_empty(&loop->timers.due) && !aloop__is_foreign(loop))
         aloop__timers_fire(&loop->timers);
 }
@@ -198,10 +200,11 @@ static bool is_turn_quiet(const aloop *loop)
            (loop->awaited == NULL || aloop__future_pending(loop->awaited));
 }
 
-/* Returns whether the next turn may begin instead of the rest of this one. */
+/* Returns whether the next turn may begin instead of the rest of this one.  The
+ * turn must be lazy. */
 static bool may_begin_again(aloop *loop)
 {
-    return loop->is_lazy && is_turn_quiet(loop) && may_skip(loop);
+    return is_turn_quiet(loop) && may_skip(loop);
 }
 
 /* See turn.h.  Timers that are due come before the next batch, and are not
@@ -211,7 +214,7 @@ struct aloop__ready *aloop__turn_next(aloop *loop)
     if (loop->debug != NULL || aloop__is_foreign(loop))
         return NULL;
     if (list_empty(&loop->batch)) {
-        if (!may_begin_again(loop) ||
+        if (!loop->is_lazy || !may_begin_again(loop) ||
             aloop__timers_next(&loop->timers) <= loop->floor_ns)
             return NULL;
         take_batch(loop);
@@ -306,14 +309,13 @@ static int run_turn(aloop *loop, int64_t max_wait_ns, bool is_lazy)
 
     turn_begin(&turn);
     loop->is_lazy = is_lazy && !loop->is_stepping; /* A step counts turns. */
-    take_batch(loop);
-    run_timers(loop, loop->timers.count > 0 ? aloop__now(loop) : 0);
-    run_batch(loop);
-    while (may_begin_again(loop)) {
+    if (loop->timers.count > 0)
+        (void) aloop__now(loop);
+    do {
         take_batch(loop);
-        run_timers(loop, loop->floor_ns);
+        run_timers(loop);
         run_batch(loop);
-    }
+    } while (loop->is_lazy && may_begin_again(loop));
     if (aloop__has_posts(loop))
         aloop__wake_hooks_run(loop);
     flush(loop);
