@@ -51,8 +51,8 @@ static void resolver_ready(aloop_poll *poll, unsigned events, void *arg)
     ares_socket_t fd = aloop_poll_fd(poll);
 
     ares_process_fd(resolver->channel,
-                    events & ALOOP_POLL_READABLE ? fd : ARES_SOCKET_BAD,
-                    events & ALOOP_POLL_WRITABLE ? fd : ARES_SOCKET_BAD);
+                    (events & ALOOP_POLL_READABLE) ? fd : ARES_SOCKET_BAD,
+                    (events & ALOOP_POLL_WRITABLE) ? fd : ARES_SOCKET_BAD);
     cares_update(resolver);
 }
 

@@ -42,8 +42,8 @@ static int loop_watch(CURL *easy, curl_socket_t fd, int what, void *arg,
 {
     struct curl_loop *curl = arg;
     aloop_poll *poll = of_socket;
-    unsigned events = (what & CURL_POLL_IN ? ALOOP_POLL_READABLE : 0u) |
-                      (what & CURL_POLL_OUT ? ALOOP_POLL_WRITABLE : 0u);
+    unsigned events = ((what & CURL_POLL_IN) != 0 ? ALOOP_POLL_READABLE : 0u) |
+                      ((what & CURL_POLL_OUT) != 0 ? ALOOP_POLL_WRITABLE : 0u);
     int error = 0;
 
     (void) easy;

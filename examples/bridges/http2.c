@@ -21,13 +21,13 @@ static void connection_drained(aloop_future *drain, ssize_t status, void *arg);
 static int send_frames(http2 *connection)
 {
     const uint8_t *data;
-    ssize_t size, status = 0;
+    ssize_t status = 0;
 
     while (connection->drain == NULL) {
         bool is_opened = connection->error == 0 &&
                          http2_open_stream(connection);
+        ssize_t size = nghttp2_session_mem_send(connection->session, &data);
 
-        size = nghttp2_session_mem_send(connection->session, &data);
         if (size == 0 && !is_opened)
             return 0;
         if (size < 0)

@@ -42,7 +42,7 @@ static int stream_field(nghttp2_session *session, const nghttp2_frame *frame,
     if (answer->head_received > HTTP2_HEAD_MAX) {
         error = HTTP2_ETOOLARGE;
     } else if (name[0] == ':') { /* An answer behind 1xx replaces that. */
-        answer->status = atoi((const char *) value);
+        answer->status = (int) strtol((const char *) value, NULL, 10);
         answer->head.size = 0;
     } else { /* nghttp2 ends both with zero, and no other byte is zero. */
         error =

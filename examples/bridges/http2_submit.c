@@ -44,7 +44,7 @@ static ssize_t body_read(nghttp2_session *session, int32_t id, uint8_t *buffer,
     size = left < room ? left : room;
     memcpy(buffer, (const char *) answer->request->body + answer->sent, size);
     answer->sent += size;
-    if (size == left)
+    if (answer->sent == answer->request->body_size)
         *flags |= NGHTTP2_DATA_FLAG_EOF;
     return (ssize_t) size;
 }

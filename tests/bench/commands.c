@@ -48,7 +48,7 @@ static ssize_t amain(aloop *loop, void *arg)
         aloop_await(redis_connect(loop, "127.0.0.1", port, &redis));
 
     (void) arg;
-    for (long sent = 0; status >= 0 && sent < wanted; sent += batch)
+    for (long done = 0; status >= 0 && done < wanted; done += batch)
         status = run_batch(loop, redis);
     if (status >= 0)
         status = aloop_await(redis_command(redis, &reply, "GET key"));

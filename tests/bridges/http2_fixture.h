@@ -126,10 +126,10 @@ static inline void add_field(char *block, const char *name, const char *value)
 
     block[size] = 0x10; /* Never indexed: no zero byte. */
     block[size + 1] = (char) strlen(name);
-    strcpy(block + size + 2, name);
+    memcpy(block + size + 2, name, strlen(name) + 1);
     size = strlen(block);
     block[size] = (char) strlen(value);
-    strcpy(block + size + 1, value);
+    memcpy(block + size + 1, value, strlen(value) + 1);
 }
 
 static inline void answer(uint32_t id, const char *body)

@@ -100,16 +100,18 @@ static inline void turn(void)
 static inline void until_blocked(int count)
 {
     char line[32];
-    redisReply *info = NULL;
+    bool is_blocked;
 
     snprintf(line, sizeof line, "blocked_clients:%d\r", count);
     do {
-        freeReplyObject(info);
+        redisReply *info = NULL;
+
         turn();
         assert_true(aloop_await(redis_command(f.admin, &info, "INFO clients")) >
                     0);
-    } while (strstr(info->str, line) == NULL);
-    freeReplyObject(info);
+        is_blocked = info != NULL && strstr(info->str, line) != NULL;
+        freeReplyObject(info);
+    } while (!is_blocked);
 }
 
 static inline pid_t server_pid(void)

@@ -209,9 +209,10 @@ static void a_page_is_fetched(void **state)
 static const char *named_url(void)
 {
     static char url[64];
+    const char *plain = getenv("NGINX_PLAIN");
 
-    snprintf(url, sizeof url, "http://nginx.test%s",
-             strrchr(getenv("NGINX_PLAIN"), ':'));
+    assert_non_null(plain);
+    snprintf(url, sizeof url, "http://nginx.test%s", strrchr(plain, ':'));
     return url;
 }
 
@@ -707,9 +708,7 @@ static void a_server_that_ends_is_an_error(void **state)
  * whether there are so many. */
 static bool survives(const char *server, int count, unsigned fails_at)
 {
-
     curl_client *client = f.client;
-    ssize_t status = 0;
     bool is_over;
 
     for (int i = 0; i < count; i++)
@@ -719,7 +718,8 @@ static bool survives(const char *server, int count, unsigned fails_at)
     for (int i = 0; i < count; i++)
         f.pages[i].future = curl_fetch(f.client, f.pages[i].easy);
     for (int i = 0; i < count; i++) {
-        status = aloop_await(f.pages[i].future);
+        ssize_t status = aloop_await(f.pages[i].future);
+
         assert_true(status <= 0);
         assert_true(status < 0 || f.pages[i].size == PAGE_SIZE);
         curl_easy_cleanup(f.pages[i].easy);

@@ -102,6 +102,7 @@ static void host_after_ms(int delay_ms, host_fn fn)
 {
     struct timer *timer = malloc(sizeof *timer);
 
+    assert_non_null(timer);
     timer->fn = fn;
     timer->timer.data = timer;
     assert_int_equal(uv_timer_init(&e.uv, &timer->timer), 0);
