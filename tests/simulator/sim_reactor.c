@@ -351,7 +351,7 @@ int aloop__reactor_alarm(struct aloop__reactor *reactor, int64_t when_ns)
         return fault;
     change(reactor, reactor->host_fd);
     due_ns = sim__world.now_ns;
-    if (when_ns > due_ns + sim__world.jump_ns)
+    if (when_ns != INT64_MAX && when_ns > due_ns + sim__world.jump_ns)
         due_ns = when_ns - sim__world.jump_ns;
     if (when_ns != INT64_MAX)
         sim__schedule(due_ns, tick, NULL);
