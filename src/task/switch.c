@@ -23,6 +23,8 @@
 
 #include "task/switch.h"
 
+#include <errno.h>
+
 #include "loop/callback.h"
 #include "loop/debug.h"
 #include "loop/future.h"
@@ -75,17 +77,24 @@ void aloop__task_stack_put(struct aloop__task *task)
     task->stack.low = NULL;
 }
 
-/* The same for the stack that an ended task has left.  Called on any other
- * stack. */
-static void put_left_stack(aloop *loop)
+/* The same for the stack that an ended task has left.  The task that continues
+ * has its errno already, which the allocator of the application may change. */
+NOINLINE static void give_left_stack(aloop *loop)
 {
     struct aloop__switching *switching = loop->switching;
+    int error = errno;
 
-    if (switching->stack.low == NULL)
-        return;
     aloop__context_fini(&switching->left);
     aloop__stack_put(loop->stacks, &switching->stack);
     switching->stack.low = NULL;
+    errno = error;
+}
+
+/* Called on any other stack. */
+static void put_left_stack(aloop *loop)
+{
+    if (loop->switching->stack.low != NULL)
+        give_left_stack(loop);
 }
 
 /* Settles a task whose function has returned, or could not start.  The order
@@ -214,6 +223,15 @@ void aloop__task_resumed(struct aloop__ready *ready)
         end_task(task, task->result);
 }
 
+/* Starts a task while another one is suspended, whose errno may not change. */
+NOINLINE static int start_next(struct aloop__task *next)
+{
+    int error = errno, result = start_task(next);
+
+    errno = error;
+    return result;
+}
+
 /* Returns the context that continues while `task` waits. */
 static struct aloop__context *context_after(struct aloop__task *task)
 {
@@ -225,7 +243,7 @@ static struct aloop__context *context_after(struct aloop__task *task)
         return home;
     /* If it cannot start, the loop tries again, and ends it. */
     if (next->state == TASK_NEW &&
-        (!aloop__context_is_like(home) || start_task(next) < 0))
+        (!aloop__context_is_like(home) || start_next(next) < 0))
         return home;
     task_runs(next);
     return &next->context;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fenv.h>
+#include <stdlib.h>
 
 #include "support/fixture.h"
 
@@ -81,6 +82,50 @@ static void a_task_that_another_one_awaits_has_the_rounding_of_the_loop(
     assert_int_equal(
         aloop_await(aloop_spawn(t.loop, awaits_with_its_own_rounding, NULL)),
         1);
+}
+
+static ssize_t yields_with_errno(aloop *loop, void *arg)
+{
+    (void) arg;
+    errno = EDOM;
+    aloop_yield(loop);
+    return errno == EDOM;
+}
+
+/* An allocator of the application, which may change errno. */
+static void *resize_with_errno(void *context, void *old, size_t old_size,
+                               size_t new_size)
+{
+    void *memory = NULL;
+
+    (void) context;
+    (void) old_size;
+    if (new_size > 0)
+        memory = realloc(old, new_size);
+    else
+        free(old);
+    errno = ENOMEM;
+    return memory;
+}
+
+/* A large stack is mapped by the task before, and unmapped by the one after. */
+static void errno_of_a_task_survives_the_start_and_end_of_others(void **state)
+{
+    enum { TASKS = 10 };
+    aloop_task_options large = {.size = sizeof large, .stack_size = 1 << 20};
+    aloop_options options = {.size = sizeof options,
+                             .resize = resize_with_errno};
+    aloop *loop = aloop_new(&options);
+    aloop_future *tasks[TASKS];
+
+    (void) state;
+    assert_non_null(loop);
+    for (int i = 0; i < TASKS; i++)
+        tasks[i] = aloop_spawn_at(loop, yields_with_errno, NULL,
+                                  i % 2 == 0 ? NULL : &large, "task", "here");
+    for (int i = 0; i < TASKS; i++)
+        assert_int_equal(aloop_await(tasks[i]), 1);
+    aloop_free(loop);
 }
 
 static ssize_t returns_its_number(aloop *loop, void *arg)
@@ -238,6 +283,7 @@ int main(void)
         TEST(tasks_and_deferred_calls_run_in_the_order_of_the_queue),
         TEST(a_task_after_an_ended_one_has_a_fresh_errno_and_rounding),
         TEST(a_task_that_another_one_awaits_has_the_rounding_of_the_loop),
+        TEST(errno_of_a_task_survives_the_start_and_end_of_others),
         TEST(tasks_with_stacks_of_several_sizes_follow_each_other),
         TEST(tasks_that_yield_ask_the_reactor_after_32_turns),
         TEST(tasks_that_compute_ask_the_reactor_in_each_turn),
