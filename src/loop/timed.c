@@ -206,6 +206,11 @@ static bool settle_top(struct aloop__timers *timers)
     return timers->count == 0;
 }
 
+bool aloop__timers_are_exact(struct aloop__timers *timers)
+{
+    return timers->count <= SETTLE_MAX || settle_top(timers);
+}
+
 int64_t aloop__timers_settle(struct aloop__timers *timers)
 {
     (void) settle_top(timers);

@@ -404,12 +404,19 @@ static NOINLINE int run_until_called(aloop *loop)
     return error;
 }
 
-/* If a signal has interrupted the wait, it is left to the next step, which does
- * not wait. */
+/* A wait until a deadline that is too early would end the step with nothing to
+ * call.  Therefore the deadlines are corrected first, by turns that do not
+ * wait.  If a signal has interrupted the wait, it is left to the next step,
+ * which does not wait. */
 static int run_with_wait(aloop *loop, int64_t max_wait_ns)
 {
-    int error = aloop__turn(loop, max_wait_ns, false);
+    int error = 0;
 
+    while (max_wait_ns != 0 && error == 0 && loop->called == 0 &&
+           !aloop__timers_are_exact(&loop->timers))
+        error = aloop__turn(loop, 0, false);
+    if (error == 0 && loop->called == 0)
+        error = aloop__turn(loop, max_wait_ns, false);
     if (error == 0 && loop->called == 0 && max_wait_ns != 0)
         error = run_until_called(loop);
     return error;

@@ -30,6 +30,31 @@ static void a_stop_before_a_step_or_an_await_ends_the_next_run(void **state)
     assert_int_equal(aloop_run(t.loop), 0);
 }
 
+static void on_timer(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    note((int) (intptr_t) arg);
+}
+
+static void stopped_timers_do_not_end_a_step(void **state)
+{
+    enum { TIMERS = 1000 };
+    aloop_timer *timers[TIMERS + 1];
+    int64_t begin = aloop_now(t.loop);
+
+    (void) state;
+    for (int i = 0; i < TIMERS; i++)
+        aloop_timer_start(t.loop, MS + i, 0, on_timer, NULL, &timers[i]);
+    aloop_timer_start(t.loop, 5 * MS, 0, on_timer, (void *) 1, &timers[TIMERS]);
+    for (int i = 0; i < TIMERS; i++)
+        aloop_timer_stop(timers[i]);
+    aloop_step(t.loop, -1);
+    assert_noted(1);
+    assert_true(aloop_now(t.loop) == begin + 5 * MS);
+    for (int i = 0; i <= TIMERS; i++)
+        aloop_timer_close(timers[i]);
+}
+
 static void is_busy_and_defers_again(aloop *loop, void *arg)
 {
     sim_advance(MS);
@@ -370,6 +395,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_stop_ends_a_step_and_nothing_else),
         TEST(a_stop_before_a_step_or_an_await_ends_the_next_run),
+        TEST(stopped_timers_do_not_end_a_step),
         TEST(a_busy_loop_polls_the_reactor_from_the_beginning),
         TEST(work_queued_by_a_callback_runs_in_the_next_turn),
         TEST(deferred_calls_run_first_in_first_out),
