@@ -115,7 +115,7 @@ static ssize_t print_changes(void)
 
 static ssize_t amain(aloop *loop, void *arg)
 {
-    GFileMonitor **monitors = g_new0(GFileMonitor *, f.count);
+    GFileMonitor **monitors = g_new0(GFileMonitor *, (gsize) f.count);
     struct change change;
     glib_inside *inside = NULL;
     bool is_good = true;
