@@ -1,7 +1,7 @@
 /* Connections to Redis, by hiredis: a bridge to copy into a program.
  *
  *     struct redis *redis;
- *     redisReply *reply;
+ *     redisReply *reply = NULL;
  *     ssize_t status = aloop_await(
  *         redis_connect(loop, "127.0.0.1", "6379", &redis));
  *

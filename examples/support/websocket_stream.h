@@ -63,8 +63,8 @@ struct websocket_stream {
 int websocket_begin(aloop *loop, const struct websocket_options *options,
                     struct websocket_stream *socket);
 
-/* Receives the next part of a message, which is never NOTHING, PING or CLOSE.
- * Pongs are reported only if the caller asks for them with `has_pongs`.
+/* Receives the next part of a message: ret->kind is WEBSOCKET_DATA.  Pings are
+ * answered, and pongs are dropped.
  *
  *     result             meaning
  *     1                  *ret is a part, and is valid until the next call
