@@ -10,7 +10,6 @@
 #include "http2.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "http2_request.h"
 #include "http2_session.h"
@@ -123,12 +122,15 @@ static void connection_data(aloop_stream *stream, const void *data,
 int http2_start(aloop *loop, aloop_stream *stream, const http2_options *options,
                 http2 **ret)
 {
-    size_t size = strlen(options->authority) + 1;
-    http2 *connection = calloc(1, sizeof *connection + size);
-    int error = ALOOP_ENOMEM;
+    http2 *connection;
+    int error = loop == NULL || stream == NULL || ret == NULL ? ALOOP_EINVAL
+                                                              : 0;
 
-    *ret = NULL;
-    if (connection == NULL) {
+    if (ret != NULL)
+        *ret = NULL;
+    if (error == 0)
+        error = http2_new_connection(options, &connection);
+    if (error < 0) {
         aloop_stream_abort(stream);
         return error;
     }
@@ -137,7 +139,6 @@ int http2_start(aloop *loop, aloop_stream *stream, const http2_options *options,
     connection->is_secure = options->is_secure;
     connection->streams_max = options->streams_max > 0 ? options->streams_max
                                                        : HTTP2_STREAMS_MAX;
-    memcpy(connection->authority, options->authority, size);
     error = http2_new_session(connection);
     if (error == 0) /* Its limit would count the output of requests, too. */
         error = aloop_stream_set_auto_pause(stream, false);

@@ -108,7 +108,8 @@ struct http2_request {
  * first request.
  *
  * Returns: 0.
- * Errors:  ALOOP_EINVAL: an argument or the authority is NULL;
+ * Errors:  ALOOP_EINVAL: an argument or the authority is NULL, or the authority
+ *          is empty or has characters that HTTP does not allow there;
  *          ALOOP_ENOMEM: out of memory;
  *          others: as for aloop_stream_start().
  * Memory:  the stream belongs to the connection, also after an error, which

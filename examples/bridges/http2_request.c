@@ -6,7 +6,25 @@
 
 #include "http2_request.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "http2_submit.h"
+
+int http2_new_connection(const http2_options *options, http2 **ret)
+{
+    const char *authority = options != NULL ? options->authority : NULL;
+    size_t size = authority != NULL ? strlen(authority) : 0;
+
+    if (size == 0 ||
+        !nghttp2_check_authority((const uint8_t *) authority, size))
+        return ALOOP_EINVAL;
+    *ret = calloc(1, sizeof **ret + size + 1);
+    if (*ret == NULL)
+        return ALOOP_ENOMEM;
+    memcpy((*ret)->authority, authority, size);
+    return 0;
+}
 
 static void ring_add(struct http2_answer **ring, struct http2_answer *answer)
 {

@@ -28,6 +28,10 @@ struct http2 {
     char authority[];
 };
 
+/* Makes a connection without a session, of which only the authority is set.
+ * Returns 0, ALOOP_EINVAL or ALOOP_ENOMEM. */
+int http2_new_connection(const http2_options *options, http2 **ret);
+
 /* Opens a stream for the oldest request that waits, if there may be one more.
  * A request that cannot be made settles.  Returns whether there was one. */
 bool http2_open_stream(http2 *connection);

@@ -149,6 +149,27 @@ static void wrong_requests_are_refused(void **state)
     http2_answer_free(&page);
 }
 
+static void a_connection_without_what_it_needs_is_refused(void **state)
+{
+    http2_options good = {.authority = "server.test"}, none = {0},
+                  wrong = {.authority = "a\r\nb"};
+    const http2_options *options[] = {NULL, &none, &wrong};
+    http2 *ret = f.http2;
+
+    (void) state;
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        aloop_stream *client, *server;
+
+        assert_int_equal(aloop_stream_pair(f.loop, &client, &server), 0);
+        assert_int_equal(http2_start(f.loop, client, options[i], &ret),
+                         ALOOP_EINVAL);
+        assert_null(ret);
+        aloop_stream_close(server);
+    }
+    assert_int_equal(http2_start(f.loop, NULL, &good, &ret), ALOOP_EINVAL);
+    assert_null(ret);
+}
+
 /* Many requests. */
 
 enum { MANY = 1000 };
@@ -631,6 +652,7 @@ int main(void)
         TEST(interim_answers_are_skipped_and_trailers_kept),
         TEST(a_body_is_sent_with_its_length_and_the_fields),
         TEST(wrong_requests_are_refused),
+        TEST(a_connection_without_what_it_needs_is_refused),
         TEST(many_requests_share_the_connection),
         TEST_ALONE(requests_above_the_limit_wait_in_their_order),
         TEST(the_server_limits_the_streams),
