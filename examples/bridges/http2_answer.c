@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http2.h"
+
 int http2_bytes_add(struct http2_bytes *bytes, const void *data, size_t size,
                     size_t max)
 {
@@ -26,6 +28,30 @@ int http2_bytes_add(struct http2_bytes *bytes, const void *data, size_t size,
     bytes->size += size;
     bytes->data[bytes->size] = '\0';
     return 0;
+}
+
+int http2_answer_add(struct http2_answer *answer, const char *name,
+                     size_t name_size, const char *value, size_t value_size)
+{
+    size_t before = answer->head.size;
+    int error;
+
+    answer->head_received += name_size + value_size + 2;
+    if (answer->head_received > HTTP2_HEAD_MAX)
+        return HTTP2_ETOOLARGE;
+    if (name[0] == ':') { /* An answer behind 1xx replaces that. */
+        answer->status = atoi(value);
+        answer->head.size = 0;
+        return answer->status >= 100 ? 0 : HTTP2_ERESET;
+    }
+    /* nghttp2 ends both with zero, and no other byte is zero. */
+    error = http2_bytes_add(&answer->head, name, name_size + 1, HTTP2_HEAD_MAX);
+    if (error == 0)
+        error = http2_bytes_add(&answer->head, value, value_size + 1,
+                                HTTP2_HEAD_MAX);
+    if (error < 0)
+        answer->head.size = before; /* No name is without its value. */
+    return error;
 }
 
 const char *http2_answer_next(const struct http2_answer *answer,

@@ -88,4 +88,9 @@ const char *http2_error(const struct http2_answer *answer, ssize_t status);
 int http2_bytes_add(struct http2_bytes *bytes, const void *data, size_t size,
                     size_t max);
 
+/* For the bridge: adds a field, or stores the status.  Returns 0,
+ * HTTP2_ETOOLARGE, ALOOP_ENOMEM, or HTTP2_ERESET for a status below 100. */
+int http2_answer_add(struct http2_answer *answer, const char *name,
+                     size_t name_size, const char *value, size_t value_size);
+
 #endif

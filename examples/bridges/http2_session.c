@@ -4,8 +4,6 @@
 
 #include "http2_session.h"
 
-#include <stdlib.h>
-
 #include "http2_request.h"
 
 /* Data of all streams together are consumed when they arrive; only the limit of
@@ -30,30 +28,18 @@ static int stream_field(nghttp2_session *session, const nghttp2_frame *frame,
 {
     struct http2_answer *answer =
         nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-    size_t before;
-    int error = 0;
+    int error;
 
     (void) flags;
     (void) arg;
     if (answer == NULL)
         return 0;
-    before = answer->head.size;
-    answer->head_received += name_size + value_size + 2;
-    if (answer->head_received > HTTP2_HEAD_MAX) {
-        error = HTTP2_ETOOLARGE;
-    } else if (name[0] == ':') { /* An answer behind 1xx replaces that. */
-        answer->status = (int) strtol((const char *) value, NULL, 10);
-        answer->head.size = 0;
-    } else { /* nghttp2 ends both with zero, and no other byte is zero. */
-        error =
-            http2_bytes_add(&answer->head, name, name_size + 1, HTTP2_HEAD_MAX);
-        if (error == 0)
-            error = http2_bytes_add(&answer->head, value, value_size + 1,
-                                    HTTP2_HEAD_MAX);
-    }
+    error = http2_answer_add(answer, (const char *) name, name_size,
+                             (const char *) value, value_size);
     if (error < 0) {
-        answer->head.size = before; /* No name is without its value. */
-        http2_settle(answer, error, NGHTTP2_CANCEL);
+        answer->reset_code = error == HTTP2_ERESET ? NGHTTP2_PROTOCOL_ERROR
+                                                   : NGHTTP2_CANCEL;
+        http2_settle(answer, error, answer->reset_code);
     }
     return 0;
 }

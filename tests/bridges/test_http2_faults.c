@@ -273,6 +273,8 @@ static void violations_on_a_stream_end_its_request_alone(void **state)
                                          "\x88\x88", /* Upper case; two. */
                                          "\x88\x10\12connection\5close",
                                          "\x10\7:status\3abc",
+                                         "\x10\7:status\003099",
+                                         "\x10\7:status\003000",
                                          "\x88\x10\1a\2\r\n",
                                          "\x88\x10\16content-length\00299"};
     struct http2_answer page;
