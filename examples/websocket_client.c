@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "support/options.h"
+#include "support/plain_text.h"
 #include "support/websocket_connect.h"
 
 enum { INPUT_SIZE = 16 * 1024 };
@@ -119,13 +120,16 @@ static ssize_t report(const struct websocket_stream *socket, ssize_t status)
 
     if (status == 0 && is_normal)
         return 0;
-    if (status == 0)
-        fprintf(stderr, "websocket_client: the server has closed: %d %.*s\n",
-                socket->code, (int) socket->reason_size, socket->reason);
-    else if (status == ALOOP_EPROTO)
+    if (status == 0) {
+        fprintf(stderr, "websocket_client: the server has closed: %d ",
+                socket->code);
+        print_plain(stderr, socket->reason, socket->reason_size);
+        putc('\n', stderr);
+    } else if (status == ALOOP_EPROTO) {
         fprintf(stderr, "websocket_client: closed with %d\n", socket->code);
-    else
+    } else {
         fprintf(stderr, "websocket_client: %s\n", aloop_strerror(status));
+    }
     return 1;
 }
 

@@ -145,7 +145,7 @@ import websockets
 async def echo(socket):
     async for message in socket:
         if message == "end":
-            await socket.close(4000, "as you like")
+            await socket.close(4000, "as\nyou\x1b[2Jlike")
         else:
             await socket.send(message)
 
@@ -210,7 +210,7 @@ check_example_websocket_client() {
     status=$?
     exec 4>&-
     [ $status -eq 1 ] || fail "exit status $status after a close with 4000"
-    grep -q 'the server has closed: 4000 as you like$' "$work/err" ||
+    grep -q 'the server has closed: 4000 as you \[2Jlike$' "$work/err" ||
         fail "the reason of a close is not told"
     end_with TERM 0
 }
