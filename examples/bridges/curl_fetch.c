@@ -22,7 +22,6 @@
 
 #include <aloop.h>
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +29,7 @@
 
 #include "bridges/curl_client.h"
 #include "support/options.h"
+#include "support/plain_text.h"
 
 enum { EXIT_INTERRUPTED = 130, HTTP_ERROR = 400 };
 
@@ -127,11 +127,7 @@ static ssize_t amain(aloop *loop, void *arg)
 static void complain(const char *url, const char *words)
 {
     fprintf(stderr, "curl_fetch: %s: ", url);
-    for (; *words != '\0'; words++) {
-        int c = (unsigned char) *words;
-
-        putc(iscntrl(c) ? ' ' : c, stderr);
-    }
+    print_plain(stderr, words, strlen(words));
     putc('\n', stderr);
 }
 

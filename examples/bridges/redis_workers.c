@@ -35,15 +35,14 @@
  *     redis_workers add sleep 1 2 3 4 5 6
  *     redis_workers work
  *
- * The exit status is 0; 1 after an error; 2 for wrong usage; and of `work` 130
- * after SIGINT or SIGTERM.  A second signal ends it immediately.
+ * The exit status is 0; 1 after an error; 2 for wrong usage; 130 after SIGINT or
+ * SIGTERM.  A second signal ends it immediately.
  */
 
 #define _POSIX_C_SOURCE 200809L
 
 #include <aloop.h>
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +51,7 @@
 
 #include "bridges/redis_worker.h"
 #include "support/options.h"
+#include "support/plain_text.h"
 #include "support/sha256.h"
 
 enum { PIECE = 64 * 1024, EXIT_INTERRUPTED = 130, PAGE = 1000 };
@@ -126,14 +126,9 @@ static const struct redis_job_type types[] = {{"echo", job_echo},
 
 /* Output. */
 
-/* Prints any text on one line, without control characters. */
 static void print_text(FILE *file, const char *text)
 {
-    for (; *text != '\0'; text++) {
-        int c = (unsigned char) *text;
-
-        putc(iscntrl(c) ? ' ' : c, file);
-    }
+    print_plain(file, text, strlen(text));
 }
 
 static void on_event(const struct redis_job *job, ssize_t status,
