@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+#define TIMEOUT_MAX_NS ALOOP_SEC(3600)
+
 struct cares_watch {
     struct cares_watch *next;
     aloop_poll *poll;
@@ -104,18 +106,25 @@ static void resolver_watch(void *arg, ares_socket_t fd, int is_read,
         resolver->error = error;
 }
 
+/* c-ares doubles the time with each try, in an int. */
+static int timeout_ms(int64_t timeout_ns)
+{
+    return timeout_ns > TIMEOUT_MAX_NS
+               ? (int) (TIMEOUT_MAX_NS / ALOOP_MS(1))
+               : (int) ((timeout_ns + ALOOP_MS(1) - 1) / ALOOP_MS(1));
+}
+
 cares_resolver *cares_resolver_new(aloop *loop, const cares_options *options)
 {
     static const cares_options defaults = {0};
     const cares_options *set = options != NULL ? options : &defaults;
     cares_resolver *resolver = calloc(1, sizeof *resolver);
     char dns_only[] = "b";
-    struct ares_options ares = {
-        .sock_state_cb = resolver_watch,
-        .sock_state_cb_data = resolver,
-        .timeout = (int) ((set->timeout_ns + ALOOP_MS(1) - 1) / ALOOP_MS(1)),
-        .tries = set->tries,
-        .lookups = dns_only};
+    struct ares_options ares = {.sock_state_cb = resolver_watch,
+                                .sock_state_cb_data = resolver,
+                                .timeout = timeout_ms(set->timeout_ns),
+                                .tries = set->tries,
+                                .lookups = dns_only};
     int mask = ARES_OPT_SOCK_STATE_CB |
                (set->timeout_ns > 0 ? ARES_OPT_TIMEOUTMS : 0) |
                (set->tries > 0 ? ARES_OPT_TRIES : 0) |

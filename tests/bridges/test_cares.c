@@ -302,6 +302,20 @@ static void a_server_that_does_not_answer_costs_few_turns(void **state)
     assert_false(aloop_alive(f.loop));
 }
 
+/* As a number of milliseconds it does not fit into the int of c-ares. */
+static void a_try_with_a_limit_of_years_does_not_end_early(void **state)
+{
+    int64_t years_ns = ALOOP_MS((INT64_C(1) << 32) + 1);
+
+    (void) state;
+    open_silent(years_ns, 2);
+
+    assert_int_equal(aloop_await(aloop_timeout(begin_unheard(), ALOOP_MS(100))),
+                     ALOOP_ETIMEDOUT);
+
+    assert_quiet();
+}
+
 /* Ends that come early. */
 
 static void one_deadline_ends_all(void **state)
@@ -483,6 +497,7 @@ int main(void)
         TEST(a_resolver_that_is_missing_counts_as_no_memory),
         TEST(a_refused_query_is_a_temporary_failure),
         TEST(a_server_that_does_not_answer_costs_few_turns),
+        TEST(a_try_with_a_limit_of_years_does_not_end_early),
         TEST(one_deadline_ends_all),
         TEST(a_cancel_of_all_closes_the_descriptors),
         TEST(a_cancel_ends_one_query_alone),
