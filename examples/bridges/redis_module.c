@@ -168,12 +168,13 @@ static int fetch_command(redis_context *context, redis_string **argv, int argc)
                : redis.reply_arity(context);
 }
 
+/* After an error the descriptor may stay readable. */
 static void loop_ready(int fd, void *arg, int mask)
 {
-    (void) fd;
     (void) arg;
     (void) mask;
-    aloop_step(loop, 0);
+    if (aloop_step(loop, 0) < 0)
+        redis.delete_event(fd, REDIS_READABLE);
 }
 
 int RedisModule_OnLoad(redis_context *context, redis_string **argv, int argc)

@@ -40,10 +40,11 @@ static ngx_int_t location_handler(ngx_http_request_t *client)
         client, ngx_http_get_module_loc_conf(client, ngx_http_aloop_module));
 }
 
+/* After an error the descriptor may stay readable. */
 static void loop_ready(ngx_event_t *event)
 {
-    (void) event;
-    aloop_step(loop, 0);
+    if (aloop_step(loop, 0) < 0)
+        ngx_del_event(event, NGX_READ_EVENT, 0);
 }
 
 /* Runs in each process that the master forks, and without a master. */
@@ -67,7 +68,8 @@ static void worker_end(ngx_cycle_t *cycle)
 {
     (void) cycle;
     if (watch != NULL) {
-        ngx_del_event(watch->read, NGX_READ_EVENT, 0);
+        if (watch->read->active)
+            ngx_del_event(watch->read, NGX_READ_EVENT, 0);
         ngx_free_connection(watch);
         watch->fd = (ngx_socket_t) -1;
     }
