@@ -164,7 +164,7 @@ void aloop_jobs_end(void)
         job->client = NULL;
         aloop_cancel(job->operation);
     }
-    while (jobs != NULL)
-        aloop_step(loop, -1);
+    while (jobs != NULL && aloop_step(loop, -1) >= 0)
+        ;
     http_session_free(session);
 }
