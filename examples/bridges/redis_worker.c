@@ -87,6 +87,8 @@ static ssize_t serve(struct redis_worker *worker)
 
     worker->take = take;
     keep = aloop_spawn(worker->loop, keep_run, worker);
+    if (keep == NULL)
+        aloop_cancel(take); /* Others would take the jobs. */
     status = aloop_await(aloop_future_ref(take));
     aloop_shield_begin();
     if (aloop_is_cancelled())
