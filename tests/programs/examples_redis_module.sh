@@ -97,7 +97,10 @@ check_example_redis_module() {
         replies OK aloop.sleep 1
         replies $'200\n'"$(cat "$work/www/page")" aloop.fetch "$url/page"
         replies OK module unload aloop
-        [ "$(count_fds)" = "$fds" ] || fail "descriptors are left"
+        # The server closes the connection of redis-cli a little later.
+        while [ "$(count_fds)" -gt "$fds" ]; do
+            pause # Fails if descriptors are left.
+        done
     done
     check_redis_end
 }
@@ -112,7 +115,7 @@ check_redis_replies() {
     replies $'200\nonce' aloop.fetch "$url/once" 10000
     [ "$(ask_redis aloop.fetch "$url/no" | head -n 1)" = 404 ] ||
         fail "a missing page has another status"
-    replies 'ERR reading the body: timed out' aloop.fetch "$url/crawl" 100
+    replies 'ERR reading the body: timed out' aloop.fetch "$url/crawl" 1000
     replies 'ERR connecting: connection refused' aloop.fetch http://127.0.0.1:1
     replies 'ERR checking the request: not a valid http:// URL' aloop.fetch x
     replies "$invalid" aloop.fetch "$url/page" -1
