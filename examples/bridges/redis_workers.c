@@ -35,8 +35,8 @@
  *     redis_workers add sleep 1 2 3 4 5 6
  *     redis_workers work
  *
- * The exit status is 0; 1 after an error; 2 for wrong usage; 130 after SIGINT or
- * SIGTERM.  A second signal ends it immediately.
+ * The exit status is 0; 1 after an error; 2 for wrong usage; 130 after SIGINT
+ * or SIGTERM.  A second signal ends it immediately.
  */
 
 #define _POSIX_C_SOURCE 200809L
