@@ -185,8 +185,9 @@ static ssize_t add_all(struct redis_queue *queue)
         for (int i = 0; i < count; i++)
             adds[i] =
                 redis_queue_add(queue, arguments[0], arguments[i + 1], &ids[i]);
-        status = aloop_await(
-            aloop_gather_array(queue->redis->loop, (size_t) count, adds));
+        status = aloop_await(aloop_timeout(
+            aloop_gather_array(queue->redis->loop, (size_t) count, adds),
+            ALOOP_SEC(10) + count * ALOOP_MS(1)));
         snprintf(queue->words, sizeof queue->words, "%s",
                  redis_error(queue->redis, NULL, status));
     }
