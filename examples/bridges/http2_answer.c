@@ -40,7 +40,7 @@ int http2_answer_add(struct http2_answer *answer, const char *name,
     if (answer->head_received > HTTP2_HEAD_MAX)
         return HTTP2_ETOOLARGE;
     if (name[0] == ':') { /* An answer behind 1xx replaces that. */
-        answer->status = atoi(value);
+        answer->status = (int) strtol(value, NULL, 10);
         answer->head.size = 0;
         return answer->status >= 100 ? 0 : HTTP2_ERESET;
     }

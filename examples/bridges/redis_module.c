@@ -1,6 +1,6 @@
 /* A Redis module that runs a loop inside redis-server.
  *
- *     redis-server --loadmodule build/examples/bridges/redis_module.so
+ *     redis-server --loadmodule /path/to/redis_module.so
  *
  * It adds two commands.  Neither blocks the server, which answers other clients
  * meanwhile; the client of the command waits for its reply.

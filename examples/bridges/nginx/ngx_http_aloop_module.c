@@ -1,6 +1,6 @@
 /* A module of nginx that runs a loop inside each worker process.
  *
- *     load_module build/examples/bridges/nginx/objs/ngx_http_aloop_module.so;
+ *     load_module /path/to/ngx_http_aloop_module.so;
  *     ...
  *         location = /page { aloop_fetch http://127.0.0.1:8080/; }
  *         location = /pause { aloop_sleep 20ms; }
