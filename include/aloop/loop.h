@@ -174,6 +174,8 @@ ALOOP_API int64_t aloop_now(aloop *loop);
  *
  * It is readable exactly when aloop_step(loop, 0) has something to do, due
  * timers and posts from other threads included, so the host needs no timeout.
+ * After hundreds of timers were stopped or moved together, that may be only the
+ * correction of their queue, at the time at which one of them was due before.
  * A step updates it when it returns, and so do aloop_run() and awaits outside
  * of tasks.  The descriptor does not change until aloop_free().  The poll
  * reactor starts a thread for it, which exists as long as the loop.
