@@ -34,13 +34,6 @@ function(add_bridge_test_beside server name source library)
     target_link_libraries(bridges_${name} PRIVATE aloop_build aloop_core
         aloop_os PkgConfig::CMOCKA PkgConfig::${library})
     aloop_is_plain_c11(bridges_${name})
-    if(ALOOP_HAVE_WRAP) # The memory of the bridge can run out.
-        foreach(symbol IN ITEMS calloc aloop_operation_new aloop_poll_set_events
-                aloop_poll_start aloop_timer_new aloop_timer_restart)
-            target_link_options(bridges_${name} PRIVATE LINKER:--wrap=${symbol})
-        endforeach()
-        target_compile_definitions(bridges_${name} PRIVATE WITH_WRAP)
-    endif()
     add_test(NAME bridges_${name} COMMAND
         bash ${CMAKE_CURRENT_SOURCE_DIR}/programs/${server}.sh
         ${ALOOP_TEST_RUNNER} $<TARGET_FILE:bridges_${name}>)
@@ -49,10 +42,22 @@ function(add_bridge_test_beside server name source library)
     set_tests_properties(bridges_${name} PROPERTIES RESOURCE_LOCK port)
 endfunction()
 
+# Lets calls of such a test fail on request.
+function(refuse_calls_of test)
+    if(ALOOP_HAVE_WRAP) # The memory of the bridge can run out.
+        foreach(symbol IN ITEMS calloc aloop_operation_new aloop_poll_set_events
+                aloop_poll_start aloop_timer_new aloop_timer_restart)
+            target_link_options(${test} PRIVATE LINKER:--wrap=${symbol})
+        endforeach()
+        target_compile_definitions(${test} PRIVATE WITH_WRAP)
+    endif()
+endfunction()
+
 pkg_check_modules(LIBCARES QUIET IMPORTED_TARGET libcares>=1.16)
 if(LIBCARES_FOUND)
     add_bridge_test_beside(dnsmasq cares bridges/test_cares.c LIBCARES
         bridges/cares.c bridges/cares_channel.c)
+    refuse_calls_of(bridges_cares)
     if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
         add_example_test(cares_resolve cares_resolve)
         is_of_bridges(example_cares_resolve cares_resolve)
@@ -67,6 +72,7 @@ pkg_check_modules(LIBCURL QUIET IMPORTED_TARGET libcurl>=7.62)
 if(LIBCURL_FOUND)
     add_bridge_test_beside(nginx curl_client bridges/test_curl_client.c LIBCURL
         bridges/curl_client.c bridges/curl_loop.c)
+    refuse_calls_of(bridges_curl_client)
     if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
         add_example_test(curl_fetch curl_fetch)
         is_of_bridges(example_curl_fetch curl_fetch)
@@ -153,22 +159,9 @@ if(LIBPQ_FOUND)
     foreach(source IN ITEMS bridges/test_pg.c bridges/test_pg_pool.c
             bridges/test_pg_statement.c)
         string(REGEX REPLACE ".*/test_(.*)\\.c" "\\1" name ${source})
-        add_executable(bridges_${name} ${source})
-        foreach(part IN ITEMS pg pg_cancel pg_pool pg_run pg_statement)
-            target_sources(bridges_${name} PRIVATE
-                ${PROJECT_SOURCE_DIR}/examples/bridges/${part}.c)
-        endforeach()
-        target_include_directories(bridges_${name} PRIVATE
-            ${CMAKE_CURRENT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/examples)
-        target_link_libraries(bridges_${name} PRIVATE
-            aloop_build aloop_core aloop_os PkgConfig::CMOCKA PkgConfig::LIBPQ)
-        aloop_is_plain_c11(bridges_${name})
-        add_test(NAME bridges_${name} COMMAND
-            bash ${CMAKE_CURRENT_SOURCE_DIR}/programs/postgres.sh
-            ${ALOOP_TEST_RUNNER} $<TARGET_FILE:bridges_${name}>)
-        uses_real_system(bridges_${name} bridges_${name})
-        is_of_bridges(bridges_${name} bridges_${name})
-        set_tests_properties(bridges_${name} PROPERTIES RESOURCE_LOCK port)
+        add_bridge_test_beside(postgres ${name} ${source} LIBPQ
+            bridges/pg.c bridges/pg_cancel.c bridges/pg_pool.c
+            bridges/pg_run.c bridges/pg_statement.c)
     endforeach()
     # valgrind would print more errors than are expected.
     if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
@@ -192,29 +185,13 @@ if(HIREDIS_FOUND)
     foreach(source IN ITEMS bridges/test_redis.c bridges/test_redis_hostile.c
             bridges/test_redis_memory.c bridges/test_redis_subscribe.c)
         string(REGEX REPLACE ".*/test_(.*)\\.c" "\\1" name ${source})
-        add_executable(bridges_${name} ${source})
-        foreach(part IN ITEMS redis redis_command redis_connect
-                redis_subscribe)
-            target_sources(bridges_${name} PRIVATE
-                ${PROJECT_SOURCE_DIR}/examples/bridges/${part}.c)
-        endforeach()
-        target_include_directories(bridges_${name} PRIVATE
-            ${CMAKE_CURRENT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/examples)
-        target_link_libraries(bridges_${name} PRIVATE aloop_build aloop_core
-            aloop_os PkgConfig::CMOCKA)
-        # Its calls are redirected only if it is linked statically.
-        if(name STREQUAL "redis_memory" AND HIREDIS_STATIC)
-            target_link_libraries(bridges_${name} PRIVATE ${HIREDIS_STATIC})
-        endif()
-        target_link_libraries(bridges_${name} PRIVATE PkgConfig::HIREDIS)
-        aloop_is_plain_c11(bridges_${name})
-        add_test(NAME bridges_${name} COMMAND
-            bash ${CMAKE_CURRENT_SOURCE_DIR}/programs/redis.sh
-            ${ALOOP_TEST_RUNNER} $<TARGET_FILE:bridges_${name}>)
-        uses_real_system(bridges_${name} bridges_${name})
-        is_of_bridges(bridges_${name} bridges_${name})
-        set_tests_properties(bridges_${name} PROPERTIES RESOURCE_LOCK port)
+        add_bridge_test_beside(redis ${name} ${source} HIREDIS
+            bridges/redis.c bridges/redis_command.c bridges/redis_connect.c
+            bridges/redis_subscribe.c)
     endforeach()
+    if(HIREDIS_STATIC) # Otherwise its calls would not be redirected.
+        target_link_libraries(bridges_redis_memory PRIVATE ${HIREDIS_STATIC})
+    endif()
     foreach(call IN ITEMS malloc calloc realloc)
         target_link_options(bridges_redis_memory PRIVATE LINKER:--wrap=${call})
     endforeach()
