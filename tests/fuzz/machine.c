@@ -120,11 +120,18 @@ struct ref null_ref(void)
     return (struct ref){NULL, M_NULL};
 }
 
+void give_back(struct ref ref)
+{
+    aloop_future_unref(ref.future);
+    model_unref(ref.id);
+    if (!w.is_inside && w.task < 0 && atomic_load(&w.loop->is_waking))
+        m.is_woken = true;
+}
+
 static void drop(struct ref ref)
 {
     say("  drops #%d", ref.id);
-    aloop_future_unref(ref.future);
-    model_unref(ref.id);
+    give_back(ref);
 }
 
 void keep(aloop_future *future, int id)

@@ -115,6 +115,8 @@ struct ref null_ref(void);
 void keep(aloop_future *future, int id); /* May drop another one. */
 struct ref borrow(void);                 /* One of them, which is kept. */
 struct ref give(void);                   /* One of them, to be given away. */
+/* Drops a reference.  A debug loop is woken if it reports this as a mistake. */
+void give_back(struct ref ref);
 /* Checks the future that a call has returned.  Returns false if the call failed
  * because memory was missing, and has made nothing. */
 bool is_made(const aloop_future *future, bool has_failed);

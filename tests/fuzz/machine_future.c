@@ -98,8 +98,7 @@ static void unref(void)
     struct ref ref = give();
 
     say("unref #%d", ref.id);
-    aloop_future_unref(ref.future);
-    model_unref(ref.id);
+    give_back(ref);
 }
 
 static void detach(void)

@@ -131,8 +131,7 @@ ssize_t await_ref(struct ref ref)
         return await_in_callback(ref);
     if (m.is_exact && !m.is_woken)
         return await_outside(ref);
-    aloop_future_unref(ref.future);
-    model_unref(ref.id);
+    give_back(ref);
     return ALOOP_EAGAIN; /* The time of a wake-up is not known. */
 }
 
@@ -278,8 +277,7 @@ static void await_often(void)
         model_ref(ref.id);
         await_ref(ref);
     }
-    aloop_future_unref(ref.future);
-    model_unref(ref.id);
+    give_back(ref);
 }
 
 /* Checks what a task can query about itself. */

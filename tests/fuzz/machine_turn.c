@@ -221,12 +221,8 @@ void end_orderly(void)
 {
     say("the end begins");
     w.acts = 0;
-    while (w.ref_count > 0) {
-        struct ref ref = w.refs[--w.ref_count];
-
-        aloop_future_unref(ref.future);
-        model_unref(ref.id);
-    }
+    while (w.ref_count > 0)
+        give_back(w.refs[--w.ref_count]);
     close_timers();
     free_objects();
     while (m.holds > 0) {
