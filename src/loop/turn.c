@@ -55,7 +55,8 @@
  * of the reactor.  Each call is a system call, and would take most of the time
  * of a turn with a few short callbacks.  Reading the clock would take half of
  * what is left then.  Therefore only each eighth of these turns reads it while
- * the time between two readings is below brisk_ns. */
+ * the time between two readings is below brisk_ns, and no deadline is queued.
+ * With deadlines each turn reads it, so that none is late by several turns. */
 enum { SKIPS_MAX = 32, CLOCK_SKIPS = 8, EVENTS_MAX = 256 };
 static const int64_t skip_ns = 20000, brisk_ns = 4000;
 
@@ -182,7 +183,10 @@ static bool may_skip(aloop *loop)
     if (list_empty(&loop->ready) || loop->is_stopping ||
         ++loop->skipped > SKIPS_MAX)
         return false;
-    if ((loop->is_brisk && loop->skipped % CLOCK_SKIPS != 0) || is_early(loop))
+    if (loop->is_brisk && loop->timers.count == 0 &&
+        loop->skipped % CLOCK_SKIPS != 0)
+        return true;
+    if (is_early(loop))
         return true;
     loop->skipped = SKIPS_MAX; /* Until the reactor is asked. */
     return false;

@@ -227,6 +227,33 @@ static void a_timer_fires_between_tasks_that_yield(void **state)
     assert_in_range(aloop_now(t.loop) - begin, MS, MS + ALOOP_US(20));
 }
 
+static void on_timer_of_task(aloop_timer *timer, void *arg)
+{
+    *(bool *) arg = true;
+    aloop_timer_close(timer);
+}
+
+static ssize_t computes_past_a_timer(aloop *loop, void *arg)
+{
+    bool has_fired = false;
+    aloop_timer *timer;
+
+    (void) arg;
+    aloop_timer_start(loop, MS, 0, on_timer_of_task, &has_fired, &timer);
+    for (int i = 0; i < 50; i++)
+        aloop_yield(loop);
+    sim_advance(MS);
+    aloop_yield(loop);
+    return has_fired;
+}
+
+static void a_timer_fires_after_the_first_long_turn(void **state)
+{
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_spawn(t.loop, computes_past_a_timer, NULL)), true);
+}
+
 static ssize_t yields_until_all_have_ended(aloop *loop, void *arg)
 {
     aloop_future *other = arg;
@@ -288,6 +315,7 @@ int main(void)
         TEST(tasks_that_yield_ask_the_reactor_after_32_turns),
         TEST(tasks_that_compute_ask_the_reactor_in_each_turn),
         TEST(a_timer_fires_between_tasks_that_yield),
+        TEST(a_timer_fires_after_the_first_long_turn),
         TEST(an_await_outside_returns_in_the_turn_in_which_it_settles),
         TEST(many_tasks_that_end_and_wait_in_turn_leave_nothing),
     };
