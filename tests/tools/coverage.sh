@@ -208,6 +208,7 @@ compiler=gcc
 need cc cmake ninja pkg-config cmocka
 make_ends "$dir/ends.o" || exit 1
 reach epoll asm -E "$elsewhere" || exit 1
+build_targets=(system_tests)
 step "torturing" "$dir/torture.log" \
     "$dir/epoll/tests/torture" --every 13 --seconds 60 --jobs "$jobs" || exit 1
 build_targets=(system_tests)

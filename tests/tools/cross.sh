@@ -171,10 +171,9 @@ run_limited() {
 
 # Runs the programs, examples and tests that do not need cmocka.
 run_all() { # DIR RUNNER...
-    local dir=$1 name torture=(--every 20) seeds=200
+    local dir=$1 name torture=(--every 100 --jobs "$jobs") seeds=50
     shift
-    [ $# = 0 ] || torture=(--every 100 --seconds 120) seeds=5
-    torture+=(--jobs "$jobs")
+    [ $# = 0 ] || torture+=(--seconds 120) seeds=5
     for name in gather chain; do
         run_limited "$@" "$dir/examples/$name" || return 1
     done

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Runs what takes too long for .ci/run: every test on every reactor and context
-# switch, including those that do not depend on them; Linux with musl on other
-# processors; all points of the torture under the sanitizers; more seeds, a
-# longer soak, more fuzzing, and the mutants.
+# Runs what takes too long for .ci/run: the whole static analysis; every test on
+# every reactor and context switch, including those that do not depend on them;
+# compilers for all other systems; Linux with musl on other processors; all
+# points of the torture under the sanitizers; more seeds, a longer soak, more
+# fuzzing, and the mutants.
 #
 #     usage: tests/run --nightly
 #
@@ -21,6 +22,7 @@ whole_limit_s=20000
 . tests/tools/steps.sh
 
 need_everything
+check "static analysis" tests/run --analyze
 for reactor in kqueue poll; do
     check "gcc, $reactor" tests/run --compiler gcc --reactor $reactor
     check "clang, $reactor" tests/run --compiler clang --reactor $reactor
