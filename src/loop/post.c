@@ -1,8 +1,7 @@
-/* Functions that other threads post, and deferred functions.
+/* Functions that other threads post.
  *
  *     aloop_post()  --> loop->posts (newest first, lock-free) --> wake-up
  *     take()        --> loop->post_batch (oldest first) --> run_posts()
- *     aloop_defer() --> loop->ready, on the loop's own thread
  *
  * Posting threads push onto a lock-free stack and then wake the loop (wake.c).
  * The loop does not sleep while the stack has entries.  A thread may be delayed
@@ -27,89 +26,6 @@ struct aloop__post {
     aloop_fn fn;
     void *arg;
 };
-
-/* A deferred function, in the ready queue. */
-struct call {
-    struct aloop__ready ready;
-    aloop *loop;
-    aloop_fn fn;
-    void *arg;
-};
-
-/* ready->run of a deferred call.  It is freed before the function is called,
- * which may defer or revoke other calls. */
-static void run_call(struct aloop__ready *ready)
-{
-    struct call *call = CONTAINER_OF(ready, struct call, ready);
-    aloop *loop = call->loop;
-    aloop_fn fn = call->fn;
-    void *arg = call->arg;
-
-    aloop__slab_put(&loop->slab, call, sizeof *call);
-    aloop__calling(loop);
-    fn(loop, arg);
-    aloop__called(loop, "a function of aloop_defer()");
-}
-
-int aloop_defer(aloop *loop, aloop_fn fn, void *arg)
-{
-    struct call *call;
-
-    int error = aloop__check_loop(loop, __func__);
-
-    if (error < 0)
-        return error;
-    if (fn == NULL)
-        return ALOOP_EINVAL;
-    call = aloop__slab_take(&loop->slab, sizeof *call);
-    if (call == NULL)
-        return ALOOP_ENOMEM;
-    list_init(&call->ready.node);
-    call->ready.run = run_call;
-    call->loop = loop;
-    call->fn = fn;
-    call->arg = arg;
-    aloop__ready_push(loop, &call->ready);
-    return 0;
-}
-
-/* Returns the first call in a list of work that would call fn(arg), or NULL. */
-static struct call *find_call(const struct aloop__node *list, aloop_fn fn,
-                              const void *arg)
-{
-    for (struct aloop__node *node = list->next; node != list;
-         node = node->next) {
-        struct aloop__ready *ready =
-            CONTAINER_OF(node, struct aloop__ready, node);
-        struct call *call = CONTAINER_OF(ready, struct call, ready);
-
-        if (ready->run == run_call && call->fn == fn && call->arg == arg)
-            return call;
-    }
-    return NULL;
-}
-
-/* The batch of this turn comes first, because its calls are older. */
-int aloop_defer_cancel(aloop *loop, aloop_fn fn, void *arg)
-{
-    int error = aloop__check_loop(loop, __func__);
-    struct call *call;
-
-    if (error < 0)
-        return error;
-    if (fn == NULL)
-        return ALOOP_EINVAL;
-    call = find_call(&loop->batch, fn, arg);
-    if (call == NULL)
-        call = find_call(&loop->ready, fn, arg);
-    if (call == NULL)
-        return 0;
-    list_remove(&call->ready.node);
-    aloop__slab_put(&loop->slab, call, sizeof *call);
-    if (loop->is_embedded)
-        aloop__host_update(loop);
-    return 1;
-}
 
 /* Runs on any thread.  `posting` is counted around the whole access to the
  * loop, so that aloop_free() can wait until no thread is inside. */

@@ -1,4 +1,4 @@
-/* Posts and deferred calls, on the simulated system.  A wake-up may be late,
+/* Posts, on the simulated system.  A wake-up may be late,
  * because the posting thread can be delayed between its push and its write. */
 
 #include "support/fixture.h"
@@ -210,81 +210,6 @@ static void a_loop_is_freed_after_its_last_post_has_returned(void **state)
     assert_int_equal(sim_calls("aloop__sys_thread_yield"), 3);
 }
 
-static void a_deferred_call_that_was_taken_back_does_not_run(void **state)
-{
-    (void) state;
-    for (int i = 1; i <= 3; i++)
-        aloop_defer(t.loop, note_call, as_arg(i));
-    assert_int_equal(aloop_defer_cancel(t.loop, note_call, as_arg(2)), 1);
-    assert_int_equal(aloop_defer_cancel(t.loop, note_call, as_arg(2)), 0);
-    assert_int_equal(aloop_defer_cancel(t.loop, count_call, as_arg(1)), 0);
-    aloop_run(t.loop);
-    assert_noted(1, 3);
-    assert_int_equal(aloop_defer_cancel(t.loop, note_call, as_arg(1)), 0);
-}
-
-static void equal_deferred_calls_are_taken_back_oldest_first(void **state)
-{
-    (void) state;
-    aloop_defer(t.loop, note_call, as_arg(1));
-    aloop_defer(t.loop, note_call, as_arg(2));
-    aloop_defer(t.loop, note_call, as_arg(1));
-    assert_int_equal(aloop_defer_cancel(t.loop, note_call, as_arg(1)), 1);
-    aloop_run(t.loop);
-    assert_noted(2, 1);
-}
-
-/* Takes back the call with `arg`, and defers two more. */
-static void take_back(aloop *loop, void *arg)
-{
-    aloop_defer(loop, note_call, as_arg(7));
-    aloop_defer(loop, note_call, arg);
-    assert_int_equal(aloop_defer_cancel(loop, note_call, arg), 1);
-    note(8);
-}
-
-static void a_call_of_the_present_turn_is_taken_back_first(void **state)
-{
-    (void) state;
-    aloop_defer(t.loop, take_back, as_arg(1));
-    aloop_defer(t.loop, note_call, as_arg(1));
-    aloop_defer(t.loop, note_call, as_arg(2));
-    aloop_step(t.loop, 0);
-    assert_noted(8, 2);
-    aloop_run(t.loop);
-    assert_noted(8, 2, 7, 1);
-}
-
-static void nothing_else_that_is_queued_is_taken_back(void **state)
-{
-    aloop_future *promise = aloop_future_new(t.loop);
-
-    (void) state;
-    aloop_then(aloop_future_ref(promise), note_status, NULL);
-    aloop_future_resolve(promise, 5);
-    aloop_future_unref(promise);
-    aloop_post(t.loop, note_call, as_arg(6));
-    assert_int_equal(aloop_defer_cancel(t.loop, note_call, as_arg(6)), 0);
-    aloop_run(t.loop);
-    assert_noted(5, 6);
-}
-
-static void a_loop_whose_last_call_was_taken_back_has_nothing_to_do(
-    void **state)
-{
-    int fd = aloop_fd(t.loop);
-
-    (void) state;
-    aloop_defer(t.loop, note_call, NULL);
-    assert_true(sim_fd_readable(fd));
-    assert_true(aloop_alive(t.loop));
-    assert_int_equal(aloop_defer_cancel(t.loop, note_call, NULL), 1);
-    assert_false(sim_fd_readable(fd));
-    assert_false(aloop_alive(t.loop));
-    assert_int_equal(aloop_defer_cancel(NULL, note_call, NULL), ALOOP_EINVAL);
-    assert_int_equal(aloop_defer_cancel(t.loop, NULL, NULL), ALOOP_EINVAL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,11 +224,6 @@ int main(void)
         TEST(a_burst_of_posts_costs_one_wake_up),
         TEST(queued_posts_are_dropped_with_the_loop),
         TEST(a_loop_is_freed_after_its_last_post_has_returned),
-        TEST(a_deferred_call_that_was_taken_back_does_not_run),
-        TEST(equal_deferred_calls_are_taken_back_oldest_first),
-        TEST(a_call_of_the_present_turn_is_taken_back_first),
-        TEST(nothing_else_that_is_queued_is_taken_back),
-        TEST(a_loop_whose_last_call_was_taken_back_has_nothing_to_do),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
