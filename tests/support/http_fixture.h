@@ -11,6 +11,12 @@
 
 #include "../../examples/support/http_session.h"
 
+#define OK_5 "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+#define HOME "http://127.0.0.1/"
+#define TO(status, location) \
+    "HTTP/1.1 " status " x\r\nContent-Length: 2\r\nLocation: " location \
+    "\r\n\r\nno"
+
 enum { CONNECTIONS = 8, REQUEST_ROOM = 64 * 1024 };
 
 /* What the server does after an answer. */
@@ -20,6 +26,11 @@ struct answer {
     const char *text; /* NULL: none, so that the client waits. */
     enum then then;
     size_t size; /* 0: that of the text. */
+};
+
+static const struct answer five[] = {
+    {OK_5, THEN_KEEP, 0}, {OK_5, THEN_KEEP, 0}, {OK_5, THEN_KEEP, 0},
+    {OK_5, THEN_KEEP, 0}, {OK_5, THEN_KEEP, 0},
 };
 
 static struct {
@@ -207,6 +218,29 @@ static inline ssize_t fetch(const char *url)
     struct http_request request = {.url = url};
 
     return fetch_with(&request, NULL);
+}
+
+static inline void assert_logged(const char *text)
+{
+    h.log[h.logged] = '\0';
+    if (strstr(h.log, text) == NULL)
+        fail_msg("not sent: %s; but: %s", text, h.log);
+}
+
+static inline void clear_log(void)
+{
+    h.logged = 0;
+    h.requests = 0;
+}
+
+/* Ends the session and what the server knows of it. */
+static inline void restart(const struct http_session_options *options)
+{
+    http_session_free(h.session);
+    run_for(10 * MS);
+    h.accepted = 0;
+    clear_log();
+    start_session(options);
 }
 
 #endif

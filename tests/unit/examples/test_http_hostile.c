@@ -5,9 +5,6 @@
 
 #include <stdio.h>
 
-#define OK_5 "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
-#define HOME "http://127.0.0.1/"
-
 static const char *const replies[] = {
     OK_5,
     "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
@@ -17,16 +14,6 @@ static const char *const replies[] = {
     "HTTP/1.1 204 No Content\r\nDate: x\r\n\r\n",
     "HTTP/1.1 404 Not Found\r\nX: y\r\nContent-Length: 0\r\n\r\n",
 };
-
-/* Ends the session and what the server knows of it. */
-static void restart(void)
-{
-    http_session_free(h.session);
-    run_for(10 * MS);
-    h.accepted = h.requests = 0;
-    h.logged = 0;
-    start_session(NULL);
-}
 
 /* Sends the first `size` bytes of a reply.  If `is_kept`, the connection has
  * had a request before. */
@@ -41,7 +28,7 @@ static void check_part(const char *text, size_t size, enum then then,
     struct http_page page;
     ssize_t status;
 
-    restart();
+    restart(NULL);
     h.answers = is_kept ? answers : answers + 1;
     if (is_kept)
         assert_int_equal(fetch(HOME), 5);
@@ -78,7 +65,7 @@ static void check_error(const char *text, size_t size, ssize_t expected)
 {
     struct answer answers[] = {{text, THEN_KEEP, size}};
 
-    restart();
+    restart(NULL);
     h.answers = answers;
     assert_int_equal(fetch(HOME), expected);
     assert_int_equal(h.requests, 1);
@@ -147,7 +134,7 @@ static void check_no_body(const char *method, const char *head)
 
     snprintf(text, sizeof text, "%s%s", head,
              "HTTP/1.1 500 x\r\nContent-Length: 0\r\n\r\n");
-    restart();
+    restart(NULL);
     h.answers = answers;
     assert_int_equal(fetch_with(&request, NULL), 0);
     assert_int_equal(fetch(HOME), 5);

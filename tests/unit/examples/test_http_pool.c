@@ -3,15 +3,7 @@
 
 #include "support/http_fixture.h"
 
-#define OK_5 "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 #define EVIL "HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n"
-#define HOME "http://127.0.0.1/"
-
-static const struct answer five[] = {
-    {OK_5, THEN_KEEP, 0},
-    {OK_5, THEN_KEEP, 0},
-    {OK_5, THEN_KEEP, 0},
-};
 
 static void send_evil(void)
 {
