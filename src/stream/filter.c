@@ -3,7 +3,12 @@
  * A filter is put on top of those that there are.  What the stream has queued
  * belongs in front of it: to the layer below, or to the wire.  What the stream
  * has received and not consumed is behind it: its first input.  So a filter can
- * be put on in the middle of a stream. */
+ * be put on in the middle of a stream.
+ *
+ * Putting a filter on has three steps, and only the first two can fail: the
+ * memory is allocated, queued bytes go where they belong, the layer is linked.
+ * After a failure the stream works as before.  The caller has given `context`
+ * away in any case, so that each path that fails calls the filter's close. */
 
 #include "aloop/filter.h"
 
@@ -27,8 +32,10 @@ static const struct options_kind filter_kind = {
     sizeof(aloop_filter), filter_fields,
     sizeof filter_fields / sizeof *filter_fields};
 
-/* ops->cancel: no one knows the state of the protocol then, so that the stream
- * is broken. */
+/* ops->cancel: the state of the protocol is unknown after that, so that the
+ * stream is broken.  `handshake` is cleared first, because breaking the stream
+ * would settle the future again.  The driver is queued and not called: it may
+ * be running, or the caller may be using the stream. */
 static void handshake_cancel(aloop_future *future)
 {
     struct aloop__filters *filters =
@@ -41,6 +48,8 @@ static void handshake_cancel(aloop_future *future)
     aloop__filters_drive_later(filters);
 }
 
+/* A pending handshake keeps the loop alive, as a pending connect does: the
+ * stream itself may be neither read nor written yet. */
 static const struct aloop__future_ops handshake_ops = {
     .name = "stream filter",
     .size = sizeof(struct aloop__handshake),
@@ -77,7 +86,7 @@ static int check_use(aloop_stream *stream)
          aloop__filters_of(stream)->handshake != NULL))
         return ALOOP_EBUSY;
     if (sender != NULL && sender->is_shut)
-        return ALOOP_EPIPE;
+        return ALOOP_EPIPE; /* The filter could not send its handshake. */
     if (stream->read_error != 0)
         return stream->read_error;
     /* An end of a pipe has only one direction. */
@@ -85,6 +94,8 @@ static int check_use(aloop_stream *stream)
         return stream->write_error;
     if (stream->io.fd < 0)
         return ALOOP_EBADF;
+    /* In a forked child the descriptor becomes the child's before anything of
+     * the stream is moved. */
     return aloop__io_adopt(stream->handle.loop, &stream->io);
 }
 
@@ -100,6 +111,8 @@ static struct aloop__filters *new_filters(aloop_stream *stream)
     struct aloop__filters *filters = NULL;
     struct aloop__node *node;
 
+    /* What can fail comes first.  Owning the lent bytes changes nothing that
+     * the application could see. */
     if (sender != NULL && aloop__pieces_own(sender))
         filters = aloop__alloc_new(&loop->alloc, sizeof *filters);
     if (filters == NULL)
@@ -116,6 +129,8 @@ static struct aloop__filters *new_filters(aloop_stream *stream)
         .is_deaf = stream->has_ended,
         .is_mute = stream->write_error != 0,
     };
+    /* `can_send` and `can_receive` continue what the core knows: nothing waits
+     * until output is accepted, and the last receive has left more. */
     list_init(&filters->wire.flush.node);
     list_init(&filters->wire.pieces);
     list_init(&filters->wire.waits);
@@ -135,6 +150,7 @@ static struct aloop__filters *new_filters(aloop_stream *stream)
     filters->wire.replies = sender->replies;
     sender->queued = 0;
     sender->replies = 0;
+    /* The filters are found through the sender; see aloop__filters_of(). */
     sender->is_kept = true;
     return filters;
 }
@@ -150,13 +166,18 @@ static void attach_filters(struct aloop__filters *filters)
     sender->wire = &filters->wire;
     sender->flush.run = aloop__filters_flush;
     stream->carrier = &aloop__carrier_filter;
+    /* `inner_ready` and `inner_flush` have what is replaced here, for the end
+     * of the filters in a close. */
     stream->io.on_ready = aloop__filters_ready;
     aloop__sender_set_sending(sender);
     aloop__sender_set_sending(&filters->wire);
 }
 
 /* Copies what is queued into the layer on which another one is put.  Writes
- * settle as if the layer had taken them already. */
+ * settle as if the layer had taken them already: their bytes are copied, and
+ * behind the new layer they would not be the bytes of the stream any more.  A
+ * failure in the middle does no harm, because each piece is either still queued
+ * or held by the layer, in the same order. */
 static bool pass_pieces_down(struct aloop__filters *filters)
 {
     struct aloop__sender *sender = filters->stream->sender;
@@ -183,6 +204,7 @@ static void add_layer(struct aloop__filters *filters,
     aloop_stream *stream = filters->stream;
     struct aloop__layer *below = filters->top;
 
+    /* The new layer was never pulled, and its handshake may have output. */
     filters->is_dry = false;
     layer->below = below;
     layer->in.held = stream->input;
@@ -196,7 +218,10 @@ static void add_layer(struct aloop__filters *filters,
     filters->top = layer;
 }
 
-/* Makes a layer, on the filters that there are or on new ones. */
+/* Makes a layer, on the filters that there are or on new ones.  The handshake
+ * is called by the driver when the turn flushes, not here: no function of a
+ * filter that is on runs before the caller has the future.  A layer without a
+ * handshake is ready from the beginning. */
 static int put_on(aloop_stream *stream, const aloop_filter *filter,
                   void *context)
 {
@@ -218,6 +243,8 @@ static int put_on(aloop_stream *stream, const aloop_filter *filter,
         aloop__alloc_free(alloc, layer, sizeof *layer);
         return ALOOP_ENOMEM;
     }
+    /* New filters are attached last, when they have a layer: the carrier and
+     * the driver rely on `top` and `bottom`. */
     add_layer(filters, layer);
     if (!aloop__stream_is_filtered(stream))
         attach_filters(filters);
@@ -226,7 +253,9 @@ static int put_on(aloop_stream *stream, const aloop_filter *filter,
 }
 
 /* Puts the filter on.  The future is made first, because a filter that is on
- * cannot be taken off.  Returns NULL if there is no memory for it. */
+ * cannot be taken off.  Returns NULL if there is no memory for it.  While the
+ * handshake is pending, check_use() refuses a second filter, so that one field
+ * is enough. */
 static aloop_future *put_on_shaking(aloop_stream *stream,
                                     const aloop_filter *filter, void *context)
 {
@@ -279,6 +308,8 @@ aloop_future *aloop_stream_filter(aloop_stream *stream,
     if (error == 0)
         error = check_use(stream);
     if (error < 0) {
+        /* If `filter` is not valid, `all` is zero, and no close is called: in a
+         * struct of another layout it would be at another place. */
         if (all.close != NULL)
             all.close(context);
         return stream == NULL || error == ALOOP_EPERM
@@ -299,6 +330,9 @@ int aloop_stream_filter_wake(aloop_stream *stream)
     if (!aloop__stream_is_filtered(stream))
         return ALOOP_ENOTSUP;
     filters = aloop__filters_of(stream);
+    /* Only the top layer can have a handshake that is not done: the next filter
+     * is put on after it.  A function of a filter may be the caller, so that
+     * the driver is queued and never entered here. */
     filters->top->is_due = true;
     if (list_empty(&filters->run.node))
         aloop__ready_push(stream->handle.loop, &filters->run);

@@ -5,7 +5,10 @@
  * failed is not called any more, except for `pull`.
  *
  * Bytes that a layer refuses are kept in memory, in front of it.  Nothing else
- * is given to it before it has taken them. */
+ * is given to it before it has taken them.
+ *
+ * Nothing here changes the list of layers, frees one, or calls the core of
+ * streams, so that the driver may hold a layer over each of these calls. */
 
 #include <string.h>
 
@@ -15,8 +18,10 @@
 
 enum { LAST_ERROR = -4095 }; /* No errno, and no error of ours, is beyond. */
 
-/* EBADF would mean that the descriptor of the stream is lost, and EAGAIN that
- * there is no error. */
+/* EBADF would mean that the descriptor of the stream is lost, EAGAIN that there
+ * is no error, and PENDING is the status of no settled future.  The first error
+ * is the cause; those of other layers after it are only consequences.  The
+ * driver passes it on when its round has ended (aloop__filters_break()). */
 void aloop__layer_fail(struct aloop__filters *filters,
                        struct aloop__layer *layer, ssize_t error)
 {
@@ -43,6 +48,8 @@ static ssize_t check_result(struct aloop__filters *filters,
     return layer->has_failed ? filters->error : n;
 }
 
+/* `is_dry` lets the carrier report an error of the descriptor only when no
+ * layer has bytes left for the reader. */
 ssize_t aloop__layer_read(struct aloop__filters *filters,
                           struct aloop__layer *layer, void *data, size_t size)
 {
@@ -68,6 +75,9 @@ ssize_t aloop__layer_pull(struct aloop__filters *filters,
     }
     if (n == ALOOP_EAGAIN)
         return n;
+    /* Either end is final.  Only a result of 0 is passed to the peer as an end
+     * of the stream; after an error the peer must not mistake what it has for
+     * everything. */
     layer->has_pull_end = true;
     layer->has_given_end = n == 0;
     if (n == 0)
@@ -76,6 +86,8 @@ ssize_t aloop__layer_pull(struct aloop__filters *filters,
     return filters->error;
 }
 
+/* There may be no pending future: an error in the middle of a close and the
+ * close itself both end the handshake. */
 void aloop__handshake_end(struct aloop__filters *filters, int status)
 {
     struct aloop__handshake *handshake = filters->handshake;
@@ -105,6 +117,7 @@ void aloop__layer_shake(struct aloop__filters *filters,
         return;
     }
     layer->is_ready = true;
+    /* No byte moved, but the queued bytes of the writer can move now. */
     filters->moved++;
     aloop__handshake_end(filters, 0);
 }
@@ -171,7 +184,10 @@ void aloop__side_drop(struct aloop__filters *filters,
 }
 
 /* The memory is as large as the bytes, because a slow peer may keep it for a
- * long time. */
+ * long time.  It is bounded by what the driver moves in one step: a layer that
+ * holds something is given nothing else, and only bytes that were queued before
+ * another filter was put on find older ones here.  On failure the old bytes
+ * stay as they are. */
 bool aloop__side_keep(struct aloop__filters *filters,
                       struct aloop__filter_side *side, const char *data,
                       size_t size)
@@ -193,6 +209,8 @@ bool aloop__side_keep(struct aloop__filters *filters,
     return true;
 }
 
+/* Bytes of the peer cannot be asked for again.  If there is no memory for what
+ * the layer has refused, the stream has lost some, and has to fail. */
 void aloop__layer_feed_all(struct aloop__filters *filters,
                            struct aloop__layer *layer, const char *data,
                            size_t size)
@@ -204,6 +222,8 @@ void aloop__layer_feed_all(struct aloop__filters *filters,
         aloop__layer_fail(filters, layer, ALOOP_ENOMEM);
 }
 
+/* The same towards the peer.  After the end of pull the layer could not send
+ * the bytes any more, so that losing them is no further error. */
 void aloop__layer_write_all(struct aloop__filters *filters,
                             struct aloop__layer *layer, const char *data,
                             size_t size)
@@ -224,8 +244,10 @@ static void consume_held(struct aloop__filters *filters,
         aloop__side_drop(filters, side);
 }
 
-/* Returns whether the layer is to be given the end now, and notes that it
- * is. */
+/* Returns whether the layer is to be given the end now, and notes that it is,
+ * before the function of the application is called: it must see the end once,
+ * whatever it does.  The end counts as a move, because a layer often answers it
+ * with bytes of its own, such as close_notify. */
 static bool take_end(struct aloop__filters *filters, struct aloop__layer *layer,
                      struct aloop__filter_side *side)
 {
