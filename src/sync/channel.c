@@ -8,7 +8,11 @@
  *
  * Therefore a new sender that finds room, or a new receiver that finds an item,
  * overtakes no waiter.  The item of a waiting sender stays in the memory that
- * the sender has lent. */
+ * the sender has lent.
+ *
+ * No item is lost or doubled by a cancel: a transfer settles in the same call
+ * in which its item is copied, and after that it can no longer be cancelled.
+ * Before that nothing was copied, and it only leaves its queue. */
 
 #include "aloop/channel.h"
 
@@ -63,7 +67,9 @@ static struct transfer *first_of(struct aloop__wait_queue *queue)
                           : CONTAINER_OF(waiter, struct transfer, waiter);
 }
 
-/* Closes the channel.  Waiting transfers fail; items in the ring stay. */
+/* Closes the channel.  Waiting transfers fail; items in the ring stay, for
+ * receivers that come later.  A second call finds empty queues.  The order does
+ * not matter, because only one of the queues has waiters. */
 static void shut_channel(aloop_channel *channel)
 {
     channel->is_closed = true;
@@ -123,7 +129,8 @@ void aloop_channel_free(aloop_channel *channel)
     channel_close(&channel->handle);
 }
 
-/* Returns the place of the item `i` behind the oldest one. */
+/* Returns the place of the item `i` behind the oldest one.  A sum that is
+ * larger than the capacity is never computed, because it may overflow. */
 static char *ring_place(aloop_channel *channel, size_t i)
 {
     size_t left = channel->capacity - channel->first;
@@ -209,7 +216,8 @@ aloop_future *aloop_channel_send(aloop_channel *channel, const void *item)
     if (result < 0)
         return aloop__future_refused(result);
     /* This is done first, so that no item is sent without a future to report
-     * it. */
+     * it.  A future that was settled immediately is the same object: the caller
+     * cannot tell the two cases apart, and an await of it does not switch. */
     transfer = aloop__waiter_new(channel->handle.loop, &send_ops);
     if (transfer == NULL)
         return NULL;
@@ -261,6 +269,7 @@ bool aloop_channel_is_closed(const aloop_channel *channel)
 
 size_t aloop_channel_count(const aloop_channel *channel)
 {
+    /* Items of waiting senders do not count: they are not the channel's yet. */
     return aloop__check_handle(channel, __func__) < 0 ? 0 : channel->count;
 }
 

@@ -1,7 +1,11 @@
 /* Events: flags that tasks wait for.
  *
  * Setting an event resumes all waiters; it stays set until it is cleared, and
- * waits that begin meanwhile settle immediately. */
+ * waits that begin meanwhile settle immediately.
+ *
+ * A wait takes nothing from the event, so that there is nothing to give back
+ * after a cancel.  This is the difference from a semaphore, and why plain
+ * waiters are enough. */
 
 #include "aloop/sync.h"
 #include "loop/debug.h"
@@ -33,7 +37,8 @@ aloop_event *aloop_event_new(aloop *loop)
 }
 
 /* The futures of waits that have settled may outlive the event, because they
- * have no pointer to it. */
+ * have no pointer to it.  Settling comes first, because it takes the waiters
+ * out of the queue, which is a part of the event. */
 void aloop_event_free(aloop_event *event)
 {
     if (event == NULL || aloop__check_loop(event->queue.loop, __func__) < 0)

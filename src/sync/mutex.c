@@ -2,12 +2,19 @@
  *
  * A task that unlocks a mutex gives it directly to the first waiter, which owns
  * it before its task runs.  No other task can lock it in between, so that the
- * order of the waiters is kept. */
+ * order of the waiters is kept.
+ *
+ * A lock that was given and not received must not stay locked.  The waiter may
+ * be cancelled between the unlock and its own turn; "completed wins", so that
+ * its await still returns success and the task unlocks.  If instead the future
+ * is dropped unread, aloop__permit_fini() gives the permit back. */
 
 #include "loop/debug.h"
 #include "loop/future.h"
 #include "sync/semaphore.h"
 
+/* Not live: a wait for a lock is only an entry of a queue.  What will unlock
+ * the mutex is what keeps the loop running. */
 static const struct aloop__future_ops lock_ops = {
     .name = "mutex lock",
     .size = sizeof(struct aloop__permit),
@@ -28,6 +35,8 @@ aloop_mutex *aloop_mutex_new(aloop *loop)
     return mutex;
 }
 
+/* Waiters fail with ALOOP_ECLOSED.  The future of the task that holds the lock
+ * may live longer than the mutex, and loses its link to it. */
 void aloop_mutex_free(aloop_mutex *mutex)
 {
     if (mutex == NULL ||
