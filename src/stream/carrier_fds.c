@@ -7,7 +7,18 @@
  *
  * A stream whose application accepts none has a carrier that receives without
  * them, so that the kernel closes them.  The ring is the state of the other
- * carrier.  It has room for as many as the application accepts. */
+ * carrier.  It has room for as many as the application accepts.
+ *
+ * A descriptor has exactly one owner at any time, who closes it:
+ *
+ *     the application        what it passes to put_fds, and what it has taken
+ *     `copies` of put_fds    duplicates that are in no piece yet
+ *     a piece                duplicates that were not sent yet
+ *     the kernel             what was sent and not received
+ *     the ring               what was received and not taken
+ *
+ * Duplicates are necessary because a put returns before anything is sent, and
+ * the application may then close its own. */
 
 #include <errno.h>
 #include <limits.h>
@@ -22,10 +33,13 @@
 #include "stream/stream.h"
 
 enum { RING_MAX = 65536 };
+/* The delays double from the first to the second: short ones for a limit that
+ * is exceeded briefly, and not much load for one that stays exceeded. */
 static const int64_t pass_again_min_ns = ALOOP_MS(1),
                      pass_again_max_ns = ALOOP_MS(50);
 
-/* Received descriptors, the oldest one at `first`. */
+/* Received descriptors, the oldest one at `first`.  Its memory is bounded by
+ * what the application accepts, never by what the peer sends. */
 struct ring {
     size_t room;
     size_t first;
@@ -56,7 +70,8 @@ static int take_first(struct ring *ring)
     return fd;
 }
 
-/* Closes the descriptor if the ring is full, or NULL. */
+/* Closes the descriptor if the ring is full, or NULL.  Those that wait already
+ * are kept, because their messages came first. */
 static void keep_fd(struct ring *ring, int fd)
 {
     if (ring == NULL || ring->count == ring->room) {
@@ -76,7 +91,10 @@ bool aloop__fds_are_left(const aloop_stream *stream)
 
 /* The carrier. */
 
-/* Filters also receive with this.  Then there is no ring. */
+/* Filters also receive with this.  Then there is no ring, because the carrier
+ * of the stream is another one.  A loss is noted once: take_fd() reports it
+ * after the descriptors that arrived before, and how many there were is not
+ * known. */
 static ssize_t fds_receive(aloop_stream *stream, void *buffer, size_t size)
 {
     struct ring *ring = ring_of(stream);
@@ -92,7 +110,8 @@ static ssize_t fds_receive(aloop_stream *stream, void *buffer, size_t size)
     return n;
 }
 
-/* timed->fire */
+/* timed->fire.  The piece is still the first of the queue: only a flush could
+ * send it, and fds_send() has refused each one until now. */
 static void passed_due(struct aloop__timed *timed)
 {
     struct aloop__passed *passed =
@@ -102,6 +121,9 @@ static void passed_due(struct aloop__timed *timed)
     aloop__sender_flush_later(passed->sender);
 }
 
+/* Begins to wait.  The timer belongs to the piece, and ends with it, so that
+ * nothing is left if the stream is closed meanwhile.  An error is one of memory
+ * for the timer; without a timer the piece would never be sent. */
 static int delay_passed(aloop *loop, struct aloop__passed *passed)
 {
     int error;
@@ -118,7 +140,11 @@ static int delay_passed(aloop *loop, struct aloop__passed *passed)
     return error;
 }
 
-/* Linux limits the descriptors of one user that were sent and not received. */
+/* Linux limits the descriptors of one user that were sent and not received.
+ * Other processes may use up that limit, so that exceeding it is no error of
+ * the stream, and no event tells when it is over.  While `is_delayed` the
+ * sender does not watch for output, because the socket would accept bytes and
+ * cause events without a pause; a flush for another reason ends here. */
 static ssize_t fds_send(aloop_stream *stream, const void *data, size_t size,
                         struct aloop__passed *passed)
 {
@@ -135,7 +161,9 @@ static ssize_t fds_send(aloop_stream *stream, const void *data, size_t size,
     return error < 0 ? error : ALOOP_EAGAIN;
 }
 
-/* Gives the stream another ring, or none, and moves what fits into it. */
+/* Gives the stream another ring, or none, and moves what fits into it.  The
+ * carrier and the ring change together: ring_of() concludes from the carrier
+ * that there is one. */
 static void replace_ring(aloop_stream *stream, struct ring *ring)
 {
     struct ring *old = ring_of(stream);
@@ -153,11 +181,14 @@ static void replace_ring(aloop_stream *stream, struct ring *ring)
 
 static void fds_close(aloop_stream *stream, int fd)
 {
+    /* No one can take the descriptors that are left: they are closed. */
     replace_ring(stream, NULL);
     if (fd >= 0)
         aloop__sys_close(fd);
 }
 
+/* The two tables differ in `receive` and `close`, and in `splices`: bytes that
+ * are moved inside the kernel lose the descriptors that they came with. */
 const struct aloop__carrier aloop__carrier_unix = {
     .name = "unix",
     .receive = aloop__socket_receive,
@@ -207,6 +238,8 @@ int aloop_stream_set_fds_max(aloop_stream *stream, size_t count_max)
         return ALOOP_ENOMEM;
     if (ring != NULL)
         *ring = (struct ring){.room = count_max};
+    /* The ring is found through the sender, which must not be freed when it has
+     * nothing to send. */
     sender->is_kept = true;
     replace_ring(stream, ring);
     return 0;
@@ -222,6 +255,7 @@ int aloop_stream_take_fd(aloop_stream *stream)
     if (stream->carrier->send_fds == NULL)
         return ALOOP_ENOTSUP;
     ring = ring_of(stream);
+    /* What has arrived comes before the report that something was lost. */
     if (ring != NULL && ring->count > 0)
         return take_first(ring);
     if (ring == NULL || ring->lost == 0)
@@ -249,7 +283,12 @@ static int duplicate_all(int *copies, const int *fds, size_t count)
 }
 
 /* Makes the pieces of a call: one byte with the most descriptors of a message,
- * as often as necessary, and the rest.  Returns false if out of memory. */
+ * as often as necessary, and the rest.  Returns false if out of memory; then
+ * the descriptors stay the caller's.  put_fds has checked that each message has
+ * a byte.
+ *
+ * They are made in a list of their own, so that a failure leaves the queue as
+ * it was: the application must never have sent a part of its descriptors. */
 static bool make_pieces(aloop *loop, struct aloop__node *made, const char *data,
                         size_t size, const int *fds, size_t count)
 {
@@ -275,7 +314,7 @@ static bool make_pieces(aloop *loop, struct aloop__node *made, const char *data,
 }
 
 /* Queues pieces with duplicates of the descriptors, which it makes in
- * `copies`. */
+ * `copies`.  Nothing can fail once the first piece is queued. */
 static int queue_fds(aloop_stream *stream, const char *data, size_t size,
                      const int *fds, size_t count, int *copies)
 {
@@ -314,6 +353,7 @@ int aloop_stream_put_fds(aloop_stream *stream, const void *data, size_t size,
         return ALOOP_EINVAL;
     if (stream->carrier->send_fds == NULL)
         return ALOOP_ENOTSUP;
+    /* It makes the sender, and copies lent bytes, which come first. */
     error = aloop__stream_prepare_writing(stream);
     if (error < 0)
         return error;

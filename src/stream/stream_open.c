@@ -1,5 +1,15 @@
 /* Streams of descriptors that exist, pairs and pipes, and the way back from a
- * stream to its descriptor. */
+ * stream to its descriptor.
+ *
+ * A descriptor that exists belongs to the caller until a function succeeds, and
+ * may be shared with other processes, so that a failure must leave it as it
+ * was.  What has to be undone is therefore done last, or undone:
+ *
+ *     examine      reads flags, and changes nothing
+ *     carrier      chosen by what the descriptor is
+ *     blocking     changed for all who share the open file; set back on failure
+ *     stream       owns the descriptor from here on
+ *     directions   decided by how the descriptor was opened; cannot fail */
 
 #include "aloop/stream_open.h"
 
@@ -13,7 +23,9 @@
 #include "stream/terminal.h"
 #include "stream/unwatched.h"
 
-/* A direction for which the descriptor is not open counts as ended. */
+/* A direction for which the descriptor is not open counts as ended.  So no
+ * function needs a case of its own for it: reading finds the end, and writing
+ * the error of a pipe without a reader. */
 void aloop__stream_set_directions(aloop_stream *stream, bool can_read,
                                   bool can_write)
 {
@@ -21,7 +33,12 @@ void aloop__stream_set_directions(aloop_stream *stream, bool can_read,
     stream->write_error = (short) (can_write ? 0 : ALOOP_EPIPE);
 }
 
-/* Finds the carrier for a descriptor. */
+/* Finds the carrier for a descriptor.
+ *
+ * A socket must be connected, which the call for the address of the peer finds
+ * out: sending would otherwise fail later, as if the peer had gone.  Some
+ * systems report EINVAL for a socket that was shut down.  The family is that of
+ * the local address, because the peer of a Unix socket may have no name. */
 static int choose_carrier(int fd, const struct sys_descriptor *what,
                           const struct aloop__carrier **ret)
 {
@@ -46,7 +63,8 @@ static int choose_carrier(int fd, const struct sys_descriptor *what,
     return error == ALOOP_EINVAL ? ALOOP_ENOTCONN : error;
 }
 
-/* Makes a stream of a descriptor that can be made non-blocking. */
+/* Makes a stream of a descriptor that can be made non-blocking.  That is done
+ * first, because the carrier may be used as soon as there is a stream. */
 static int open_nonblocking(aloop *loop, int fd,
                             const struct sys_descriptor *what,
                             aloop_stream **ret)
@@ -64,12 +82,16 @@ static int open_nonblocking(aloop *loop, int fd,
     return error;
 }
 
+/* The flags of a terminal are not changed, because the shell that has started
+ * the program would find its own input non-blocking afterwards. */
 static int open_terminal(aloop *loop, int fd, const struct sys_descriptor *what,
                          aloop_stream **ret)
 {
     return aloop__terminal_open(loop, fd, what->is_blocking, ret);
 }
 
+/* Files have no readiness: a reactor reports them as always ready, or refuses
+ * them.  Whether they block is not asked, because threads use them. */
 static int open_file(aloop *loop, int fd, const struct sys_descriptor *what,
                      aloop_stream **ret)
 {
@@ -87,6 +109,8 @@ static int open_device(aloop *loop, int fd, const struct sys_descriptor *what,
     if (error < 0 || what->is_blocking == (*ret)->io.is_unwatched)
         return error;
     error = aloop__sys_file_set_blocking(fd, (*ret)->io.is_unwatched);
+    /* The stream is taken back without its descriptor, which stays the
+     * caller's as after every failure. */
     if (error < 0)
         (void) aloop__stream_release(*ret);
     return error;
@@ -94,6 +118,8 @@ static int open_device(aloop *loop, int fd, const struct sys_descriptor *what,
 
 int aloop_stream_open(aloop *loop, int fd, aloop_stream **ret_stream)
 {
+    /* One function for each kind that aloop__sys_examine() reports.  Those that
+     * are no streams fail in choose_carrier(). */
     static int (*const opens[])(aloop * loop, int fd,
                                 const struct sys_descriptor *what,
                                 aloop_stream **ret) = {
@@ -117,13 +143,16 @@ int aloop_stream_open(aloop *loop, int fd, aloop_stream **ret_stream)
     error = opens[what.kind](loop, fd, &what, &stream);
     if (error < 0)
         return error;
+    /* For aloop_stream_detach(), which restores it. */
     stream->has_blocked = what.is_blocking;
     aloop__stream_set_directions(stream, what.can_read, what.can_write);
     *ret_stream = stream;
     return 0;
 }
 
-/* Makes streams of two new descriptors.  Closes both on failure. */
+/* Makes streams of two new descriptors.  Closes both on failure: they are the
+ * library's, and the caller has not seen them.  The first stream owns its
+ * descriptor already when the second one fails. */
 static int make_both(aloop *loop, const int fds[2],
                      const struct aloop__carrier *carrier,
                      aloop_stream *ret_streams[2])
@@ -155,6 +184,9 @@ int aloop_stream_pair(aloop *loop, aloop_stream **ret_stream,
     error = aloop__sys_socket_pair(fds);
     if (error < 0)
         return error;
+    /* Results are stored only after both exist, so that they stay untouched on
+     * failure.  Any of the two may be closed first; they do not know each
+     * other. */
     error = make_both(loop, fds, &aloop__carrier_unix, streams);
     if (error < 0)
         return error;
@@ -186,7 +218,9 @@ int aloop_pipe_open(aloop *loop, aloop_stream **ret_read_end,
 }
 
 /* Returns whether something is pending that needs the descriptor.  What on_data
- * has lent is queued when it returns. */
+ * has lent is queued when it returns, so that it is not sent yet either.
+ * Filters have a state that only their stream can continue, and a thread that
+ * uses the descriptor would use its number after it was reused. */
 static bool is_in_use(const aloop_stream *stream)
 {
     const aloop *loop = stream->handle.loop;
@@ -199,7 +233,9 @@ static bool is_in_use(const aloop_stream *stream)
            (stream->is_dispatching && loop->lent_size > 0);
 }
 
-/* Copies the input, which the caller drops.  Returns ALOOP_ENOMEM. */
+/* Copies the input, which the caller drops.  Returns ALOOP_ENOMEM.  Bytes that
+ * were put back or not consumed are in front of those that a thread has read
+ * ahead. */
 static int give_input(aloop_stream *stream, void **ret_data, size_t *ret_size)
 {
     size_t size = aloop__input_size(stream);
@@ -243,6 +279,8 @@ int aloop_stream_detach(aloop_stream *stream, void **ret_data, size_t *ret_size)
         return ALOOP_EBADF;
     if (stream->read_error == ALOOP_ENOMEM)
         return ALOOP_ENOMEM; /* What follows the gap is not the next byte. */
+    /* This is the last step that can fail.  Until here the stream is as it was,
+     * and the application can continue with it. */
     error = give_input(stream, &data, &size);
     if (error < 0)
         return error;
@@ -251,6 +289,9 @@ int aloop_stream_detach(aloop_stream *stream, void **ret_data, size_t *ret_size)
         *ret_size = size;
     }
     aloop__input_drop(stream);
+    /* Read before the release, which frees the stream at the end of the turn.
+     * A watched descriptor was made non-blocking, one that threads use was made
+     * blocking: it has changed if it was the opposite. */
     has_blocked = stream->has_blocked;
     was_changed = has_blocked != stream->io.is_unwatched;
     fd = aloop__stream_release(stream);
