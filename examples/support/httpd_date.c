@@ -31,19 +31,22 @@ static void put_number(char *text, int digits, int64_t number)
 
 void httpd_date_format(int64_t seconds, char ret[HTTPD_DATE_SIZE])
 {
-    int64_t days, rest, year;
-    int month = 1;
+    int64_t days, rest, era_day, era_year, year;
+    int month;
 
     if (seconds < 0 || seconds > 253402300799)
         seconds = 0;
-    days = seconds / 86400;
+    /* The opposite of days_of(): the three terms take the leap days out. */
+    days = seconds / 86400 + 719468;
     rest = seconds % 86400;
-    year = 1970 + days / 366;
-    while (days_of(year + 1, 1, 1) <= days)
-        year++;
-    while (month < 12 && days_of(year, month + 1, 1) <= days)
-        month++;
-    days -= days_of(year, month, 1);
+    era_day = days % 146097;
+    era_year = (era_day - era_day / 1460 + era_day / 36524 - era_day / 146096) /
+               365;
+    days = era_day - (era_year * 365 + era_year / 4 - era_year / 100);
+    month = (int) ((5 * days + 2) / 153);
+    days -= (153 * month + 2) / 5;
+    month += month < 10 ? 3 : -9;
+    year = (seconds / 86400 + 719468) / 146097 * 400 + era_year + (month <= 2);
     memcpy(ret, "???, 00 ??? 0000 00:00:00 GMT", HTTPD_DATE_SIZE);
     memcpy(ret, &weekdays[3 * (size_t) (seconds / 86400 % 7)], 3);
     memcpy(ret + 8, &months[3 * (size_t) (month - 1)], 3);

@@ -120,7 +120,8 @@ const char *httpd_type_of(const char *name)
     if (dot == NULL || strchr(dot, '/') != NULL)
         return "application/octet-stream";
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (strcasecmp(dot + 1, types[i].extension) == 0)
+        if ((dot[1] | ('a' ^ 'A')) == types[i].extension[0] &&
+            strcasecmp(dot + 1, types[i].extension) == 0)
             return types[i].type;
     return "application/octet-stream";
 }

@@ -14,6 +14,13 @@
 static const char token_marks[] = "!#$%&'*+-.^_`|~";
 static const char host_marks[] = "-._~!$&'()*+,;=%:[]";
 
+/* Whether two names are the same, in any case.  Most are not, and differ in
+ * their first letters. */
+static bool is_same_name(const char *a, const char *b)
+{
+    return ((*a ^ *b) & ~('a' ^ 'A')) == 0 && strcasecmp(a, b) == 0;
+}
+
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
@@ -281,7 +288,7 @@ static int parse_field(struct framing *framing, char *line, size_t size,
         *--end = '\0';
     head->fields[head->fields_count++] = (struct httpd_field){line, value};
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-        if (strcasecmp(line, fields[i].name) == 0)
+        if (is_same_name(line, fields[i].name))
             return fields[i].parse(framing, value);
     return 0;
 }
@@ -438,7 +445,7 @@ int httpd_head_parse(char *text, size_t size, size_t fields_max, char *paths,
 const char *httpd_head_field(const struct httpd_head *head, const char *name)
 {
     for (size_t i = 0; i < head->fields_count; i++)
-        if (strcasecmp(head->fields[i].name, name) == 0)
+        if (is_same_name(head->fields[i].name, name))
             return head->fields[i].value;
     return NULL;
 }
