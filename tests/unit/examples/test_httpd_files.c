@@ -66,6 +66,9 @@ static const char *const names[] = {"root/<a>&\".txt",
                                     "root/fifo",
                                     "root/socket",
                                     "root/empty",
+                                    "root/closed/index.html",
+                                    "root/closed/open",
+                                    "root/closed",
                                     "root",
                                     "secret"};
 
@@ -83,6 +86,9 @@ static int make_folder(void **state)
     assert_int_equal(mkdir(path_of("root/odd"), 0755), 0);
     assert_int_equal(mkdir(path_of("root/odd/index.html"), 0755), 0);
     assert_int_equal(mkdir(path_of("root/out_index"), 0755), 0);
+    assert_int_equal(mkdir(path_of("root/closed"), 0755), 0);
+    write_file("root/closed/index.html", "closed");
+    write_file("root/closed/open", "open");
     write_file("root/odd/index.html/x", "x");
     write_file("secret", "secret");
     write_file("root/<a>&\".txt", "odd");
@@ -235,6 +241,45 @@ static void an_index_that_is_no_file_is_not_used(void **state)
     expect_get("/out_index/", "200");
     assert_null(strstr(got_body(), "secret"));
     end_folder();
+}
+
+/* Asks for a path.  Root may read everything, so that the process is another
+ * user meanwhile. */
+static void expect_get_by_user(const char *path, const char *expected)
+{
+    uid_t user = geteuid();
+
+    if (user == 0)
+        assert_int_equal(seteuid(65534), 0);
+    get(path, "");
+    assert_int_equal(seteuid(user), 0);
+    if (strcmp(statuses(), expected) != 0)
+        fail_msg("%s: %s instead of %s", path, statuses(), expected);
+}
+
+/* The directory is not listed instead, because it has an index.  A server that
+ * has served the index before opens it in another way. */
+static void expect_unreadable(unsigned flags, bool was_served)
+{
+    assert_int_equal(chmod(path_of("root/closed/index.html"), 0644), 0);
+    serve_folder(flags);
+    if (was_served)
+        expect_get("/closed/", "200");
+    assert_int_equal(chmod(path_of("root/closed/index.html"), 0), 0);
+    expect_get_by_user("/closed/", "403");
+    assert_null(strstr(got_body(), "index.html"));
+    expect_get_by_user("/closed/index.html", "403");
+    expect_get_by_user("/closed/open", "200");
+    end_folder();
+}
+
+static void an_index_that_cannot_be_read_is_refused(void **state)
+{
+    (void) state;
+    expect_unreadable(0, false);
+    expect_unreadable(0, true);
+    expect_unreadable(HTTPD_LIST, false);
+    expect_unreadable(HTTPD_LIST, true);
 }
 
 /* Opens of the FIFO are counted where the system does that. */
@@ -522,6 +567,7 @@ int main(void)
         TEST(a_redirect_keeps_the_query_and_escapes_the_path),
         TEST(a_listing_escapes_names),
         TEST(an_index_that_is_no_file_is_not_used),
+        TEST(an_index_that_cannot_be_read_is_refused),
         TEST(what_is_no_file_is_refused_without_being_opened),
         TEST(a_file_may_become_a_directory),
         TEST(an_empty_file_has_no_ranges),
