@@ -22,7 +22,7 @@
  *     POST /api/count     the bytes and lines of the body:
  *                         {"bytes":6,"lines":1}
  *
- * Try it: curl -d "one line" http://127.0.0.1:8080/api/count
+ * Try it: echo hello | curl --data-binary @- http://127.0.0.1:8080/api/count
  *
  * SIGINT or SIGTERM ends it: it stops accepting, closes idle connections, and
  * answers the requests that have begun.  A second signal ends it immediately.
@@ -358,7 +358,19 @@ static int parse_options(int argc, char **argv)
 {
     static const char usage[] =
         "usage: http_server [-H HOST] [-p PORT] [-j LOOPS] [-c CONNECTIONS]\n"
-        "                   [-g SECONDS] [-dlL] [DIRECTORY]\n";
+        "                   [-g SECONDS] [-dlL] [DIRECTORY]\n"
+        "  -H HOST         numeric address to listen on (default: 127.0.0.1)\n"
+        "  -p PORT         port to listen on; 0 is any free port (default: "
+        "8080)\n"
+        "  -j LOOPS        number of loops; 0 is one for each processor "
+        "(default: 1)\n"
+        "  -c CONNECTIONS  connections that each loop serves (default: 10000)\n"
+        "  -g SECONDS      time that requests have to end at the end (default: "
+        "10)\n"
+        "  -d              list directories that have no index.html\n"
+        "  -l              print a line for each request\n"
+        "  -L              follow symbolic links that lead out of DIRECTORY\n"
+        "Serves the files of DIRECTORY (default: the present one).\n";
     bool is_valid = true, is_help = option_help(argc, argv);
     uint64_t port = 8080;
     int option;

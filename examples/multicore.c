@@ -149,7 +149,13 @@ static int run(struct worker *workers, unsigned count)
 
 static void usage(FILE *file)
 {
-    fprintf(file, "usage: multicore [-p PORT] [-n LOOPS] [-c CONNECTIONS]\n");
+    fputs(
+        "usage: multicore [-p PORT] [-n LOOPS] [-c CONNECTIONS]\n"
+        "  -p PORT         port to listen on (default: any free port)\n"
+        "  -n LOOPS        number of loops (default: one for each processor)\n"
+        "  -c CONNECTIONS  connections that each loop serves (default: no "
+        "limit)\n",
+        file);
 }
 
 /* POSIX.1-2008 has no name for the number of processors.  Some systems hide

@@ -172,7 +172,20 @@ int main(int argc, char **argv)
     static const char usage[] =
         "usage: websocket_echo [-H HOST] [-p PORT] [-c CONNECTIONS] [-m "
         "BYTES]\n"
-        "                      [-i SECONDS] [-t SECONDS] [-o ORIGIN]... [-l]\n";
+        "                      [-i SECONDS] [-t SECONDS] [-o ORIGIN]... [-l]\n"
+        "  -H HOST         numeric address to listen on (default: 127.0.0.1)\n"
+        "  -p PORT         port to listen on; 0 is any free port (default: "
+        "8080)\n"
+        "  -c CONNECTIONS  connections at most (default: 1000)\n"
+        "  -m BYTES        largest message (default: 1048576)\n"
+        "  -i SECONDS      ping a client that is silent for this time "
+        "(default: "
+        "20)\n"
+        "  -t SECONDS      time for an answer to a ping or a close (default: "
+        "20)\n"
+        "  -o ORIGIN       accept browsers only from pages of this origin\n"
+        "  -l              print a line for each connection, when it has "
+        "ended\n";
     bool is_valid = true, is_help = option_help(argc, argv);
     ssize_t status;
     int option;
