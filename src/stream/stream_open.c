@@ -210,6 +210,8 @@ int aloop_pipe_open(aloop *loop, aloop_stream **ret_read_end,
     error = make_both(loop, fds, &aloop__carrier_pipe, streams);
     if (error < 0)
         return error;
+    /* No event arrives before the loop waits again, so that no end can be seen
+     * with the direction that it does not have. */
     aloop__stream_set_directions(streams[0], true, false);
     aloop__stream_set_directions(streams[1], false, true);
     *ret_read_end = streams[0];
