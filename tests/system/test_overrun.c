@@ -211,8 +211,12 @@ static void a_frame_larger_than_the_guard_is_reported(void **state)
     assert_non_null(strstr(text, ") has overrun its stack of "));
 }
 
+/* ASan has a report of its own. */
 static bool reports_the_end_of(const char *name)
 {
+    if (WITH_ASAN)
+        return strstr(text, "use-after-poison") != NULL;
+
     const char *line = strstr(text, name);
 
     return line != NULL && strstr(line, "test_overrun.c:") != NULL &&
@@ -222,8 +226,6 @@ static bool reports_the_end_of(const char *name)
 static void a_local_of_an_ended_task_is_not_accessible(void **state)
 {
     (void) state;
-    if (WITH_ASAN)
-        skip(); /* It has a report of its own. */
     assert_true(dies(reads_the_local_of_another, SIG_DFL));
     assert_true(reports_the_end_of("aloop: task leaves_a_pointer ("));
     assert_true(dies(spawns_and_ends, SIG_DFL));
