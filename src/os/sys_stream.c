@@ -58,6 +58,19 @@ static enum sys_kind kind_of(int fd, mode_t mode)
     return SYS_KIND_OTHER;
 }
 
+/* Without MSG_NOSIGNAL, a send to a socket of the application raises SIGPIPE,
+ * unless the socket has the flag that those of the library have. */
+static void silence(int fd)
+{
+#if defined(__APPLE__) && !defined(MSG_NOSIGNAL)
+    int value = 1;
+
+    (void) setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &value, sizeof value);
+#else
+    (void) fd;
+#endif
+}
+
 /* A descriptor of a name (O_PATH) has the type of the file that it names, but
  * cannot be used for I/O. */
 int aloop__sys_examine(int fd, struct sys_descriptor *ret)
@@ -77,6 +90,8 @@ int aloop__sys_examine(int fd, struct sys_descriptor *ret)
     if ((flags & O_PATH) != 0)
         ret->kind = SYS_KIND_OTHER;
 #endif
+    if (ret->kind == SYS_KIND_SOCKET)
+        silence(fd);
     return 0;
 }
 

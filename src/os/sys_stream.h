@@ -26,7 +26,8 @@ struct sys_descriptor {
     bool is_blocking;
 };
 
-/* Returns -EBADF if `fd` is not open. */
+/* Returns -EBADF if `fd` is not open.  A stream socket raises no SIGPIPE from
+ * now on, if send() has no flag for that. */
 int aloop__sys_examine(int fd, struct sys_descriptor *ret);
 /* Opens two stream sockets that are connected to each other. */
 int aloop__sys_socket_pair(int fds[2]);
