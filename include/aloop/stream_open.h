@@ -65,6 +65,9 @@ ALOOP_API int aloop_stream_open(aloop *loop, int fd, aloop_stream **ret_stream);
  * from the descriptor.  *ret_data is NULL if there is nothing.  If `ret_data`
  * is NULL, such bytes make the function fail.
  *
+ * Reads that have completed still run their continuations (aloop_then()).  They
+ * are not of the stream any more.
+ *
  * A descriptor that blocked before aloop_stream_open() blocks again.  Any other
  * is non-blocking.
  *
@@ -76,7 +79,9 @@ ALOOP_API int aloop_stream_open(aloop *loop, int fd, aloop_stream **ret_stream);
  *          (aloop_stream_take_fd());
  *          ALOOP_EBADF: the stream has no descriptor any more;
  *          ALOOP_ENOMEM: out of memory for *ret_data, or reading has failed
- *          with it, so that received bytes may be lost.
+ *          with it, so that received bytes may be lost;
+ *          others: the error with which sending has failed, so that bytes may
+ *          be lost.
  *          The stream is unchanged after an error.
  * Memory:  the caller closes the descriptor, and frees *ret_data with
  *          aloop_data_free().  `stream` is no longer valid.

@@ -20,11 +20,13 @@ static void stream_fork(struct aloop__handle *handle)
 {
     aloop_stream *stream = CONTAINER_OF(handle, aloop_stream, handle);
     short error = stream->write_error;
+    bool has_failed = stream->has_failed;
 
     if (stream->is_dispatching)
         handle->loop->lent_size = 0;
     aloop__stream_fail_writing(stream, ALOOP_EPIPE);
     stream->write_error = error;
+    stream->has_failed = has_failed;
     if (stream->sender != NULL)
         stream->sender->has_shut = stream->sender->is_shut;
     if (stream->carrier->fork != NULL)
@@ -87,6 +89,7 @@ static void stream_ready(struct aloop__io *io, unsigned bits)
  * source now.  In a forked child the forward is the parent's. */
 static void stream_writing_failed(aloop_stream *stream, int error)
 {
+    stream->has_failed = true;
     if (stream->sender->forward_to != NULL && aloop__stream_is_ours(stream))
         aloop__forward_fail(stream->sender->forward_to, error);
 }
@@ -95,6 +98,7 @@ static void stream_writing_failed(aloop_stream *stream, int error)
  * except one that the peer caused: reading reports that anyway. */
 static void stream_lost(aloop_stream *stream, int error)
 {
+    stream->has_failed = true;
     if (stream->on_data != NULL && !aloop__handle_is_ended(&stream->handle) &&
         error != ALOOP_EPIPE && error != ALOOP_ECONNRESET &&
         error != ALOOP_ETIMEDOUT)

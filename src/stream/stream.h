@@ -180,7 +180,9 @@ struct aloop_stream {
     bool has_ended;      /* The peer has ended its side. */
     bool is_hot;         /* The last receive filled its buffer. */
     bool is_dispatching; /* Inside its own on_data. */
-    bool has_blocked;    /* The descriptor blocked before it was opened. */
+    /* The descriptor blocked before it was opened. */
+    bool has_blocked : 1;
+    bool has_failed : 1; /* Sending has, so that bytes may be lost. */
 };
 
 /* The kind of all streams, and what sending reports to the files above it. */
@@ -418,6 +420,9 @@ void aloop__stream_fail_read(aloop_stream *stream, int error);
 /* For a close: cancels the pending operation, drops the continuations of all
  * reads, and the bytes that were not used. */
 void aloop__stream_end_reads(aloop_stream *stream);
+/* For a detach: the continuations of all reads, which have settled, will run
+ * although the stream ends. */
+void aloop__stream_forget_reads(aloop_stream *stream);
 
 /* stream_start.c: reading by callback. */
 

@@ -281,6 +281,8 @@ int aloop_stream_detach(aloop_stream *stream, void **ret_data, size_t *ret_size)
         return ALOOP_EBADF;
     if (stream->read_error == ALOOP_ENOMEM)
         return ALOOP_ENOMEM; /* What follows the gap is not the next byte. */
+    if (stream->has_failed)
+        return stream->write_error;
     /* This is the last step that can fail.  Until here the stream is as it was,
      * and the application can continue with it. */
     error = give_input(stream, &data, &size);
@@ -291,6 +293,7 @@ int aloop_stream_detach(aloop_stream *stream, void **ret_data, size_t *ret_size)
         *ret_size = size;
     }
     aloop__input_drop(stream);
+    aloop__stream_forget_reads(stream);
     /* Read before the release, which frees the stream at the end of the turn.
      * A watched descriptor was made non-blocking, one that threads use was made
      * blocking: it has changed if it was the opposite. */

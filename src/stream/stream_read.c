@@ -306,6 +306,12 @@ void aloop__stream_end_reads(aloop_stream *stream)
     aloop__input_drop(stream);
 }
 
+void aloop__stream_forget_reads(aloop_stream *stream)
+{
+    while (stream->reads != NULL)
+        remove_read(stream->reads);
+}
+
 /* Returns a pending operation, which is not stream->reading yet, or NULL if out
  * of memory. */
 static struct aloop__read *new_read(aloop_stream *stream, enum kind kind)

@@ -612,6 +612,60 @@ static void a_callback_can_detach_its_own_stream(void **state)
     aloop__sys_close(fd);
 }
 
+static void note_read(aloop_future *future, ssize_t status, void *arg)
+{
+    (void) future;
+    *(ssize_t *) arg = status;
+}
+
+static void a_read_that_has_completed_calls_back_after_a_detach(void **state)
+{
+    aloop_stream *ends[2];
+    ssize_t status = ALOOP_PENDING;
+    char buffer[8];
+    size_t size;
+    void *data;
+    int fd;
+
+    (void) state;
+    open_pair(ends);
+    put_text(ends[0], "line\nrest");
+    expect_text(ends[1], "line\n");
+    aloop_then(aloop_stream_read(ends[1], buffer, 3), note_read, &status);
+    fd = aloop_stream_detach(ends[1], &data, &size);
+    assert_true(fd >= 0);
+    assert_int_equal(status, ALOOP_PENDING);
+    run_for(MS);
+    assert_int_equal(status, 3);
+    assert_memory_equal(buffer, "res", 3);
+    assert_int_equal(size, 1);
+    aloop_data_free(t.loop, data);
+    aloop_stream_close(ends[0]);
+    aloop__sys_close(fd);
+}
+
+static void a_detach_reports_that_what_was_put_was_not_sent(void **state)
+{
+    aloop_stream *ends[2], *others[2];
+    size_t size;
+    void *data;
+    int fd;
+
+    (void) state;
+    open_pipe(ends);
+    open_pipe(others);
+    aloop_stream_close(ends[0]);
+    put_text(ends[1], "lost");
+    run_for(MS);
+    assert_int_equal(aloop_stream_detach(ends[1], &data, &size), ALOOP_EPIPE);
+    assert_int_equal(aloop_stream_put(ends[1], "x", 1), ALOOP_EPIPE);
+    aloop_stream_close(ends[1]);
+    fd = aloop_stream_detach(others[0], &data, &size); /* It never sends. */
+    assert_true(fd >= 0);
+    aloop_stream_close(others[1]);
+    aloop__sys_close(fd);
+}
+
 static void null_pointers_are_refused(void **state)
 {
     aloop_stream *stream;
@@ -656,6 +710,8 @@ int main(void)
         MEMORY_TEST(a_stream_that_has_lost_bytes_cannot_be_detached),
         TEST(a_stream_with_something_pending_cannot_be_detached),
         TEST(a_callback_can_detach_its_own_stream),
+        TEST(a_read_that_has_completed_calls_back_after_a_detach),
+        TEST(a_detach_reports_that_what_was_put_was_not_sent),
         TEST(null_pointers_are_refused),
     };
 
