@@ -250,6 +250,8 @@ static void filter_fork(aloop_stream *stream)
 
     filters->is_mute = stream->write_error != 0 || stream->sender->has_shut;
     filters->can_send = true;
+    if (filters->inner->fork != NULL)
+        filters->inner->fork(stream);
 }
 
 const struct aloop__carrier aloop__carrier_filter = {

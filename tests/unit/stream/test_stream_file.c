@@ -442,6 +442,29 @@ static void a_forked_child_leaves_what_was_read_to_its_parent(void **state)
     assert_int_equal(aloop__sys_close(fd), 0);
 }
 
+static void a_forked_child_leaves_what_was_read_for_a_filter(void **state)
+{
+    aloop_stream *stream = NULL;
+    int fd;
+
+    (void) state;
+    sim_file_put("/a", "one\ntwo\n", 8);
+    sim_file_evict("/a");
+    fd = open_duplicate("/a", O_RDWR, &stream);
+    assert_int_equal(aloop_await(aloop_stream_filter(stream, &passing_filter,
+                                                     new_passing(4, 4))),
+                     0);
+    aloop_detach(aloop_stream_read(stream, got, 1));
+    while (position_of(fd) == 0)
+        aloop_step(t.loop, 0);
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    assert_int_equal(aloop_stream_put(stream, "", 0), 0);
+    aloop_stream_close(stream);
+    assert_int_equal(position_of(fd), 8);
+    assert_int_equal(aloop__sys_close(fd), 0);
+}
+
 static void a_file_that_was_closed_outside_is_reported(void **state)
 {
     aloop_stream *stream, *second = NULL;
@@ -639,6 +662,7 @@ int main(void)
         TEST(a_loop_is_freed_while_threads_use_a_file),
         TEST(a_forked_child_reads_a_file_itself),
         TEST(a_forked_child_leaves_what_was_read_to_its_parent),
+        TEST(a_forked_child_leaves_what_was_read_for_a_filter),
         TEST(a_file_that_was_closed_outside_is_reported),
         TEST(a_device_that_is_always_ready_needs_no_thread),
         TEST(a_device_that_blocks_is_used_by_threads),
