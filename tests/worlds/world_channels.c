@@ -103,20 +103,6 @@ static void forget_start(struct chain *chain, const struct end *end)
     }
 }
 
-/* Nothing is called for a read that has settled and whose stream was detached
- * then, but its bytes are in the buffer. */
-static void finish_reads(struct chain *chain, const struct end *end)
-{
-    for (size_t i = 0; i < chain->flow_count && !chain->is_over; i++) {
-        struct flow *flow = &chain->flows[i];
-
-        if (reading_end(flow) != end || flow->reading == NULL)
-            continue;
-        unfollow(&flow->reader);
-        finish_read(flow, ALOOP_ECANCELED);
-    }
-}
-
 static void adopt(struct chain *chain, struct end *end)
 {
     int result = aloop_stream_open(run.loop, end->fd, &end->stream);
@@ -204,7 +190,6 @@ static void act_move(struct flow *flow)
     end->fd = fd;
     end->stream = NULL;
     forget_start(chain, end);
-    finish_reads(chain, end);
 }
 
 /* Links. */
