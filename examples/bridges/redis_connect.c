@@ -43,13 +43,16 @@ static void connect_cancel(aloop_future *operation, void *arg)
 aloop_future *redis_connect(aloop *loop, const char *host, const char *port,
                             struct redis **ret)
 {
-    struct connecting *connecting = calloc(1, sizeof *connecting);
-    aloop_future *operation =
-        connecting != NULL
-            ? aloop_operation_new(loop, connect_cancel, connecting)
-            : NULL;
+    struct connecting *connecting;
+    aloop_future *operation;
 
+    if (ret == NULL)
+        return aloop_future_new_settled(loop, ALOOP_EINVAL);
     *ret = NULL;
+    connecting = calloc(1, sizeof *connecting);
+    operation = connecting != NULL
+                    ? aloop_operation_new(loop, connect_cancel, connecting)
+                    : NULL;
     if (operation == NULL) {
         free(connecting);
         return NULL;
@@ -59,7 +62,10 @@ aloop_future *redis_connect(aloop *loop, const char *host, const char *port,
     connecting->ret = ret;
     connecting->connect =
         aloop_tcp_connect(loop, host, port, &connecting->stream);
-    if (aloop_then(connecting->connect, connect_ended, connecting) < 0)
+    if (aloop_then(connecting->connect, connect_ended, connecting) < 0) {
+        /* The drop has cancelled the connect, unless it had settled. */
+        aloop_stream_abort(connecting->stream);
         connect_ended(NULL, ALOOP_ENOMEM, connecting);
+    }
     return operation;
 }

@@ -58,6 +58,23 @@ static void ignore_unhandled(aloop *loop, int error, const char *what,
     (void) arg;
 }
 
+/* Continuations fail on request, when their future has settled. */
+int __real_aloop_then(aloop_future *future, aloop_future_cb callback,
+                      void *arg);
+int __wrap_aloop_then(aloop_future *future, aloop_future_cb callback,
+                      void *arg);
+static bool is_then_refused;
+
+int __wrap_aloop_then(aloop_future *future, aloop_future_cb callback, void *arg)
+{
+    if (!is_then_refused)
+        return __real_aloop_then(future, callback, arg);
+    while (!aloop_future_is_settled(future))
+        assert_int_equal(aloop_await(aloop_sleep(f.loop, 0)), 0);
+    aloop_future_unref(future);
+    return ALOOP_ENOMEM;
+}
+
 /* The scenario. */
 
 static bool is_expected(ssize_t status)
@@ -166,9 +183,32 @@ static void each_allocation_may_fail(void **state)
     assert_true(failed > 20);
 }
 
+static void a_connect_without_a_continuation_leaves_nothing(void **state)
+{
+    struct redis *redis;
+    ssize_t status;
+    int fds;
+
+    (void) state;
+    f.loop = aloop_new(NULL);
+    assert_non_null(f.loop);
+    turn();
+    fds = open_descriptors(FDS_MAX); /* With those of the loop. */
+    is_then_refused = true;
+
+    status = aloop_await(redis_connect(f.loop, "127.0.0.1", port(), &redis));
+    is_then_refused = false;
+
+    assert_int_equal(status, ALOOP_ENOMEM);
+    assert_null(redis);
+    assert_int_equal(open_descriptors(FDS_MAX), fds);
+    assert_int_equal(aloop_free(f.loop), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_connect_without_a_continuation_leaves_nothing),
         cmocka_unit_test(each_allocation_may_fail),
     };
 

@@ -192,7 +192,7 @@ if(HIREDIS_FOUND)
     if(HIREDIS_STATIC) # Otherwise its calls would not be redirected.
         target_link_libraries(bridges_redis_memory PRIVATE ${HIREDIS_STATIC})
     endif()
-    foreach(call IN ITEMS malloc calloc realloc)
+    foreach(call IN ITEMS malloc calloc realloc aloop_then)
         target_link_options(bridges_redis_memory PRIVATE LINKER:--wrap=${call})
     endforeach()
     # Workers that valgrind runs would be too slow to be killed in time.
