@@ -158,6 +158,8 @@ int http2_start(aloop *loop, aloop_stream *stream, const http2_options *options,
 
 int http2_status(const http2 *connection)
 {
+    if (connection == NULL)
+        return ALOOP_EINVAL;
     if (connection->error == 0 && connection->is_ending)
         return HTTP2_EREFUSED;
     return connection->error;

@@ -146,8 +146,8 @@ int http2_start(aloop *loop, aloop_stream *stream, const http2_options *options,
  *          protocol on it; see answer->reset_code;
  *          HTTP2_ETOOLARGE: the answer is larger than a limit;
  *          ALOOP_EINVAL: the path is missing, or the request has text that HTTP
- *          does not allow;
- *          ALOOP_ENOMEM: out of memory;
+ *          does not allow, or an argument is NULL;
+ *          ALOOP_ENOMEM: out of memory, or `connection` is NULL;
  *          others: see above.
  * Memory:  `request`, what it refers to, and `answer` are borrowed until the
  *          future settles.  The caller then calls http2_answer_free(), also
@@ -168,7 +168,8 @@ void http2_consume(struct http2_answer *answer, size_t size);
 /**
  * Returns 0 if a connection can make requests.
  *
- * Errors:  HTTP2_EREFUSED: the server has announced the end;
+ * Errors:  ALOOP_EINVAL: `connection` is NULL;
+ *          HTTP2_EREFUSED: the server has announced the end;
  *          others: what has ended the connection, as above.
  */
 int http2_status(const http2 *connection);

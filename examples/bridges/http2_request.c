@@ -116,9 +116,12 @@ aloop_future *http2_request(http2 *connection,
 {
     aloop_future *operation;
 
-    *answer =
-        (struct http2_answer){.connection = connection, .request = request};
-    if (!http2_is_valid(request))
+    if (answer != NULL)
+        *answer =
+            (struct http2_answer){.connection = connection, .request = request};
+    if (connection == NULL)
+        return NULL;
+    if (request == NULL || answer == NULL || !http2_is_valid(request))
         return aloop_future_new_settled(connection->loop, ALOOP_EINVAL);
     if (http2_status(connection) < 0)
         return aloop_future_new_settled(connection->loop, HTTP2_EREFUSED);

@@ -12,6 +12,8 @@ bool http2_is_valid(const struct http2_request *request)
     const char *method = request->method, *path = request->path;
 
     if (path == NULL || request->field_count > HTTP2_FIELDS_MAX ||
+        (request->fields == NULL && request->field_count > 0) ||
+        (request->body == NULL && request->body_size > 0) ||
         !nghttp2_check_path((const uint8_t *) path, strlen(path)) ||
         (method != NULL &&
          !nghttp2_check_method((const uint8_t *) method, strlen(method))))
@@ -19,7 +21,8 @@ bool http2_is_valid(const struct http2_request *request)
     for (size_t i = 0; i < request->field_count; i++) {
         const struct http2_field *field = &request->fields[i];
 
-        if (!nghttp2_check_header_name((const uint8_t *) field->name,
+        if (field->name == NULL || field->value == NULL ||
+            !nghttp2_check_header_name((const uint8_t *) field->name,
                                        strlen(field->name)) ||
             !nghttp2_check_header_value_rfc9113((const uint8_t *) field->value,
                                                 strlen(field->value)))

@@ -14,6 +14,8 @@ struct redis_call {
     redisReply **ret;        /* NULL: the reply is dropped. */
 };
 
+enum { FORMAT_WRONG = -2 }; /* As hiredis says it. */
+
 /* Sending. */
 
 static void call_cancel(aloop_future *operation, void *arg)
@@ -34,6 +36,8 @@ static aloop_future *put_command(struct redis *redis, redisReply **ret,
 
     if (ret != NULL)
         *ret = NULL;
+    if (redis == NULL)
+        return NULL;
     if (error == 0 && redis_is_lost(redis))
         error = REDIS_ELOST;
     call = error == 0 ? calloc(1, sizeof *call) : NULL;
@@ -65,7 +69,8 @@ aloop_future *redis_command(struct redis *redis, redisReply **ret,
     int size;
 
     va_start(list, format);
-    size = redisvFormatCommand(&command, format, list);
+    size = format == NULL ? FORMAT_WRONG
+                          : redisvFormatCommand(&command, format, list);
     va_end(list);
     future = put_command(redis, ret, command, size);
     redisFreeCommand(command);
@@ -78,7 +83,10 @@ aloop_future *redis_command_argv(struct redis *redis, redisReply **ret,
 {
     char *command = NULL;
     aloop_future *future;
-    long long size = redisFormatCommandArgv(&command, count, arguments, sizes);
+    long long size =
+        count <= 0 || arguments == NULL
+            ? FORMAT_WRONG
+            : redisFormatCommandArgv(&command, count, arguments, sizes);
 
     future = put_command(redis, ret, command, size);
     redisFreeCommand(command);

@@ -24,8 +24,9 @@
  * Errors:  REDIS_EREPLY: *ret is an error of the server;
  *          REDIS_ELOST: the connection has ended; see redis_error();
  *          REDIS_ECLOSED: redis_close() was called;
- *          ALOOP_EINVAL: the format is malformed;
- *          ALOOP_ENOMEM: out of memory, and nothing was sent.
+ *          ALOOP_EINVAL: the format is malformed or NULL;
+ *          ALOOP_ENOMEM: out of memory, and nothing was sent, or `redis` is
+ *          NULL.
  * Memory:  the arguments are copied.  *ret is borrowed until the future
  *          settles, and is NULL if there is no reply.  The caller then calls
  *          freeReplyObject(), which allows NULL.  If `ret` is NULL, the reply

@@ -149,6 +149,31 @@ static void wrong_requests_are_refused(void **state)
     http2_answer_free(&page);
 }
 
+static void missing_arguments_are_errors(void **state)
+{
+    const struct http2_field nameless = {NULL, "x", false},
+                             empty = {"x", NULL, false};
+    const struct http2_request
+        good = {.path = "/"},
+        wrong[] = {{.path = "/", .fields = &nameless, .field_count = 1},
+                   {.path = "/", .fields = &empty, .field_count = 1},
+                   {.path = "/", .field_count = 1},
+                   {.path = "/", .body_size = 1}};
+    struct http2_answer page;
+
+    (void) state;
+    assert_int_equal(await(http2_request(NULL, &good, &page)), ALOOP_ENOMEM);
+    http2_answer_free(&page);
+    assert_int_equal(await(http2_request(f.http2, NULL, &page)), ALOOP_EINVAL);
+    http2_answer_free(&page);
+    assert_int_equal(await(http2_request(f.http2, &good, NULL)), ALOOP_EINVAL);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(await(http2_request(f.http2, &wrong[i], &page)),
+                         ALOOP_EINVAL);
+    assert_int_equal(http2_status(NULL), ALOOP_EINVAL);
+    assert_int_equal(http2_status(f.http2), 0);
+}
+
 static void a_connection_without_what_it_needs_is_refused(void **state)
 {
     http2_options good = {.authority = "server.test"}, none = {0},
@@ -647,6 +672,7 @@ static void an_idle_connection_does_not_keep_the_loop_alive(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(missing_arguments_are_errors),
         TEST(a_request_has_an_answer_with_fields_and_a_body),
         TEST(an_answer_may_have_no_body),
         TEST(interim_answers_are_skipped_and_trailers_kept),

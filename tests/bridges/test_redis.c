@@ -503,9 +503,31 @@ static void a_stopped_server_does_not_block_the_loop(void **state)
     assert_usable();
 }
 
+static void missing_arguments_are_errors(void **state)
+{
+    redisReply *reply = (redisReply *) 1;
+
+    (void) state;
+    assert_int_equal(aloop_await(redis_command(NULL, &reply, "PING")),
+                     ALOOP_ENOMEM);
+    assert_null(reply);
+    assert_int_equal(aloop_await(redis_command_argv(NULL, NULL, 0, NULL, NULL)),
+                     ALOOP_ENOMEM);
+    assert_int_equal(aloop_await(redis_command(f.redis, NULL, NULL)),
+                     ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(redis_command_argv(f.redis, NULL, 1, NULL, NULL)),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(redis_connect(f.loop, "127.0.0.1", port(), NULL)),
+        ALOOP_EINVAL);
+    assert_usable();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(missing_arguments_are_errors),
         TEST(a_refused_connection_has_words),
         TEST(connects_by_name),
         TEST(a_cancelled_connect_leaves_no_connection),
