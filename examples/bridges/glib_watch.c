@@ -4,7 +4,8 @@
  *
  *     -t SECONDS  ends when nothing has changed for so long (default: never)
  *
- * Prints a line for each change: the change, a colon, and the path.  The files
+ * Prints a line for each change: the change, a colon, and the path, in which
+ * control characters, quotes and backslashes are escaped as in C.  The files
  * of a directory are watched, but not those of the directories in it.  The exit
  * status is 0; 1 if a path cannot be watched; 2 for wrong usage; 130 after
  * SIGINT or SIGTERM.
@@ -92,6 +93,22 @@ static GFileMonitor *watch(const char *path)
     return monitor;
 }
 
+/* A name can have any characters, also those that end a line or are commands
+ * to a terminal.  Text of UTF-8 stays as it is. */
+static char *escape(const char *path)
+{
+    char high[129];
+    bool is_plain = g_utf8_validate(path, -1, NULL);
+
+    for (int i = 0; i < 128; i++)
+        high[i] = (char) (128 + i);
+    high[128] = '\0';
+    for (const char *c = path; is_plain && *c != '\0'; c = g_utf8_next_char(c))
+        is_plain = g_utf8_get_char(c) < 128 ||
+                   !g_unichar_iscntrl(g_utf8_get_char(c));
+    return g_strescape(path, is_plain ? high : NULL);
+}
+
 /* Prints changes until an error, a cancel or the time limit.  The latter is no
  * error. */
 static ssize_t print_changes(void)
@@ -99,6 +116,7 @@ static ssize_t print_changes(void)
     struct change change;
 
     for (;;) {
+        char *path;
         ssize_t status;
         aloop_future *next = aloop_channel_receive(f.changes, &change);
 
@@ -107,8 +125,10 @@ static ssize_t print_changes(void)
         status = aloop_await(next);
         if (status < 0)
             return status == ALOOP_ETIMEDOUT ? 0 : status;
-        printf("%s: %s\n", event_name(change.event), change.path);
+        path = escape(change.path);
+        printf("%s: %s\n", event_name(change.event), path);
         fflush(stdout);
+        g_free(path);
         g_free(change.path);
     }
 }

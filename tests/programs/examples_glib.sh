@@ -17,6 +17,10 @@ check_example_glib_watch() {
     until_line "complete: $work/watched/a"
     rm "$work/watched/a"
     until_line "deleted: $work/watched/a"
+    : >"$work/watched/"$'b\n\e[2J\xc2\x9b\xff'
+    until_line "created: $work/watched/b\\n\\033[2J\\302\\233\\377"
+    : >"$work/watched/ä"
+    until_line "created: $work/watched/ä"
     : >"$work/single" # It did not exist.
     until_line "created: $work/single"
     kill -TERM "$server"
