@@ -1,10 +1,13 @@
 /* Look-ups of names by c-ares, without threads: a bridge to copy into a
  * program.
  *
- *     cares_resolver *resolver = cares_resolver_new(loop, NULL);
+ *     cares_resolver *resolver;
  *     aloop_address addresses[8];
- *     ssize_t count = aloop_await(cares_resolve(
- *         resolver, "example.org", "443", ALOOP_FAMILY_ANY, addresses, 8));
+ *     ssize_t count = cares_resolver_new(loop, NULL, &resolver);
+ *
+ *     if (count == 0)
+ *         count = aloop_await(cares_resolve(
+ *             resolver, "example.org", "443", ALOOP_FAMILY_ANY, addresses, 8));
  *
  *     if (count < 0)
  *         fprintf(stderr, "%s\n", aloop_strerror(count));
@@ -47,12 +50,14 @@ typedef struct cares_options {
  *
  * It reads the configuration of the system.  `options` may be NULL.
  *
- * Returns: the resolver, or NULL if out of memory or if options->servers is
- *          malformed.
- * Memory:  the options are copied.  The caller frees the resolver by
- *          cares_resolver_free(), before the loop.
+ * Returns: 0.
+ * Errors:  ALOOP_EINVAL: options->servers is malformed;
+ *          ALOOP_ENOMEM: out of memory.
+ * Memory:  the options are copied.  The caller frees *ret, which is NULL after
+ *          an error, by cares_resolver_free(), before the loop.
  */
-cares_resolver *cares_resolver_new(aloop *loop, const cares_options *options);
+ssize_t cares_resolver_new(aloop *loop, const cares_options *options,
+                           cares_resolver **ret);
 
 /**
  * Frees a resolver.

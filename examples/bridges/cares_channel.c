@@ -114,7 +114,19 @@ static int timeout_ms(int64_t timeout_ns)
                : (int) ((timeout_ns + ALOOP_MS(1) - 1) / ALOOP_MS(1));
 }
 
-cares_resolver *cares_resolver_new(aloop *loop, const cares_options *options)
+static ssize_t set_servers(cares_resolver *resolver, const char *servers)
+{
+    int code = servers[0] == '\0' ? ARES_EBADSTR
+                                  : ares_set_servers_ports_csv(
+                                        resolver->channel, servers);
+
+    return code == ARES_SUCCESS  ? 0
+           : code == ARES_ENOMEM ? ALOOP_ENOMEM
+                                 : ALOOP_EINVAL;
+}
+
+ssize_t cares_resolver_new(aloop *loop, const cares_options *options,
+                           cares_resolver **ret)
 {
     static const cares_options defaults = {0};
     const cares_options *set = options != NULL ? options : &defaults;
@@ -130,21 +142,26 @@ cares_resolver *cares_resolver_new(aloop *loop, const cares_options *options)
                (set->tries > 0 ? ARES_OPT_TRIES : 0) |
                (set->is_dns_only ? ARES_OPT_LOOKUPS : 0);
 
+    ssize_t error = 0;
+
+    *ret = NULL;
     if (resolver == NULL)
-        return NULL;
+        return ALOOP_ENOMEM;
     resolver->loop = loop;
     resolver->timer = aloop_timer_new(loop, resolver_due, resolver);
     if (ares_init_options(&resolver->channel, &ares, mask) != ARES_SUCCESS)
         resolver->channel = NULL;
-    if (resolver->timer == NULL || resolver->channel == NULL ||
-        (set->servers != NULL &&
-         ares_set_servers_ports_csv(resolver->channel, set->servers) !=
-             ARES_SUCCESS)) {
+    if (resolver->timer == NULL || resolver->channel == NULL)
+        error = ALOOP_ENOMEM;
+    else if (set->servers != NULL)
+        error = set_servers(resolver, set->servers);
+    if (error < 0) {
         cares_resolver_free(resolver);
-        return NULL;
+        return error;
     }
     aloop_timer_unref(resolver->timer);
-    return resolver;
+    *ret = resolver;
+    return 0;
 }
 
 void cares_resolver_free(cares_resolver *resolver)

@@ -66,9 +66,9 @@ static ssize_t amain(aloop *loop, void *arg)
     ssize_t status;
 
     (void) arg;
-    resolver = cares_resolver_new(loop, &options);
-    if (resolver == NULL)
-        return ALOOP_EINVAL;
+    status = cares_resolver_new(loop, &options, &resolver);
+    if (status < 0)
+        return status;
     for (size_t i = 0; i < name_count; i++)
         names[i].status = ALOOP_ECANCELED; /* The limit may be shorter. */
     status = aloop_await(
@@ -158,6 +158,16 @@ static int report_all(void)
     return 1;
 }
 
+/* Returns the exit status. */
+static int complain_of_servers(void)
+{
+    fprintf(stderr,
+            "-s: \"%s\" is not the address of a name server, such as"
+            " 127.0.0.1:5353, or several with commas\n",
+            settings.servers);
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
     aloop_options options = {.size = sizeof options,
@@ -171,10 +181,10 @@ int main(int argc, char **argv)
                            : aloop_main_with(amain, NULL, &options);
     if (status == ALOOP_ECANCELED)
         result = EXIT_INTERRUPTED;
+    else if (status == ALOOP_EINVAL)
+        result = complain_of_servers();
     else if (status < 0)
-        fprintf(stderr, "cares_resolve: %s\n",
-                status == ALOOP_EINVAL ? "there is no such name server"
-                                       : aloop_strerror(status));
+        fprintf(stderr, "cares_resolve: %s\n", aloop_strerror(status));
     else
         result = report_all();
     free(names);

@@ -63,7 +63,9 @@ static ssize_t amain(aloop *loop, void *arg)
     ssize_t status;
 
     (void) arg;
-    resolver = cares_resolver_new(loop, &options);
+    status = cares_resolver_new(loop, &options, &resolver);
+    if (status < 0)
+        return status;
     status = aloop_await(aloop_map(loop, worker, items, WORKERS, 1, WORKERS));
     cares_resolver_free(resolver);
     return status;

@@ -29,12 +29,15 @@ cares_resolve: a..b: invalid argument
 
 # A server that is stopped does not answer.
 check_example_cares_resolve_end() {
-    local usage
+    local usage servers
     dns_prints 1 '' \
         $'cares_resolve: x.test: temporary failure in name resolution\n' \
         limited "$@" -s 127.0.0.1:1 x.test
-    dns_prints 1 '' $'cares_resolve: there is no such name server\n' \
-        "$@" -s x x.test
+    for servers in x '' 127.0.0.1:99999x; do
+        dns_prints 2 '' "-s: \"$servers\" is not the address of a name server, \
+such as 127.0.0.1:5353, or several with commas
+" "$@" -s "$servers" x.test
+    done
     kill -STOP "$DNS_PID"
     dns_prints 1 '' 'cares_resolve: four.test: timed out
 cares_resolve: six.test: timed out
