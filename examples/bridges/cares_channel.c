@@ -116,9 +116,9 @@ static int timeout_ms(int64_t timeout_ns)
 
 static ssize_t set_servers(cares_resolver *resolver, const char *servers)
 {
-    int code = servers[0] == '\0' ? ARES_EBADSTR
-                                  : ares_set_servers_ports_csv(
-                                        resolver->channel, servers);
+    int code = servers[0] == '\0'
+                   ? ARES_EBADSTR
+                   : ares_set_servers_ports_csv(resolver->channel, servers);
 
     return code == ARES_SUCCESS  ? 0
            : code == ARES_ENOMEM ? ALOOP_ENOMEM
