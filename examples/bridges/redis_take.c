@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SEARCHES_MAX = 1000 }; /* The next call continues. */
+
 static bool is_array(const redisReply *reply, size_t count)
 {
     return reply->type == REDIS_REPLY_ARRAY && reply->elements >= count;
@@ -64,8 +66,9 @@ static ssize_t claim(struct redis_queue *queue, struct redis_job *ret)
     ssize_t status = 1;
     bool is_job = false;
 
-    while (status > 0 && !is_job &&
-           aloop_now(queue->redis->loop) >= queue->claim_at_ns) {
+    for (int i = 0; i < SEARCHES_MAX && status > 0 && !is_job &&
+                    aloop_now(queue->redis->loop) >= queue->claim_at_ns;
+         i++) {
         redisReply *reply;
 
         status = redis_queue_finish(
@@ -104,7 +107,7 @@ ssize_t redis_queue_take(struct redis_queue *queue, int64_t wait_ns,
     if (status != 0)
         return status;
     if (wait_ns > left_ns)
-        wait_ns = left_ns;
+        wait_ns = left_ns > 0 ? left_ns : 0;
     status = redis_queue_finish(
         queue, queue->reader,
         redis_command(queue->reader, &reply,

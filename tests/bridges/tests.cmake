@@ -195,6 +195,10 @@ if(HIREDIS_FOUND)
     foreach(call IN ITEMS malloc calloc realloc aloop_then)
         target_link_options(bridges_redis_memory PRIVATE LINKER:--wrap=${call})
     endforeach()
+    add_bridge_test(redis_queue bridges/test_redis_queue.c HIREDIS
+        bridges/redis.c bridges/redis_command.c bridges/redis_connect.c
+        bridges/redis_job.c bridges/redis_queue.c bridges/redis_take.c
+        bridges/redis_worker.c)
     # Workers that valgrind runs would be too slow to be killed in time.
     if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
         add_example_test(redis_workers redis_workers)
