@@ -25,10 +25,10 @@ ssize_t redis_queue_finish(struct redis_queue *queue, const struct redis *redis,
 }
 
 /* Does the same for a command of which only the status matters. */
-static ssize_t finish(struct redis_queue *queue, aloop_future *command,
-                      redisReply **reply)
+static ssize_t finish(struct redis_queue *queue, const struct redis *redis,
+                      aloop_future *command, redisReply **reply)
 {
-    ssize_t status = redis_queue_finish(queue, queue->redis, command, reply, 0);
+    ssize_t status = redis_queue_finish(queue, redis, command, reply, 0);
 
     freeReplyObject(*reply);
     return status;
@@ -45,7 +45,7 @@ static ssize_t open_one(aloop *loop, struct redis_queue *queue,
         0);
 
     if (status >= 0 && queue->password != NULL)
-        status = finish(queue,
+        status = finish(queue, *ret,
                         redis_command(*ret, &reply, "AUTH %s", queue->password),
                         &reply);
     return status;
@@ -79,8 +79,9 @@ ssize_t redis_queue_open(aloop *loop, struct redis_queue *queue, bool can_take)
     if (status >= 0 && can_take)
         status = open_one(loop, queue, &queue->reader);
     if (status >= 0 && can_take)
-        status = queue->reader_id = finish(
-            queue, redis_command(queue->reader, &reply, "CLIENT ID"), &reply);
+        status = queue->reader_id =
+            finish(queue, queue->reader,
+                   redis_command(queue->reader, &reply, "CLIENT ID"), &reply);
     return status;
 }
 
@@ -145,7 +146,7 @@ ssize_t redis_queue_end(struct redis_queue *queue, const struct redis_job *job,
     redisReply *reply;
 
     return finish(
-        queue,
+        queue, queue->redis,
         redis_command(queue->redis, &reply, "EVAL %s 2 %s %s%s %s %s %s %s %s",
                       script, queue->key, queue->key,
                       has_failed ? ":failed" : ":done", job->id, queue->worker,
@@ -165,7 +166,7 @@ ssize_t redis_queue_leave(struct redis_queue *queue)
         " return 1";
     redisReply *reply;
 
-    return finish(queue,
+    return finish(queue, queue->redis,
                   redis_command(queue->redis, &reply, "EVAL %s 1 %s %s", script,
                                 queue->key, queue->worker),
                   &reply);
@@ -175,7 +176,7 @@ ssize_t redis_queue_stop(struct redis_queue *queue)
 {
     redisReply *reply;
 
-    return finish(queue,
+    return finish(queue, queue->redis,
                   redis_command(queue->redis, &reply, "CLIENT UNBLOCK %lld",
                                 (long long) queue->reader_id),
                   &reply);

@@ -276,6 +276,24 @@ static void errors_of_the_server_have_words(void **state)
     }
 }
 
+static void each_step_of_opening_may_be_refused(void **state)
+{
+    static const char *const commands[] = {"AUTH", "XGROUP", "CLIENT"};
+
+    (void) state;
+    f.queue.password = "secret";
+    for (size_t i = 0; i < 6; i++) {
+        f.rule =
+            (struct rule){commands[i / 2], i % 2 == 0 ? "-ERR no\r\n" : ""};
+        assert_int_equal(redis_queue_open(f.loop, &f.queue, true),
+                         i % 2 == 0 ? REDIS_EREPLY : REDIS_ELOST);
+        assert_string_equal(
+            f.queue.words,
+            i % 2 == 0 ? "ERR no" : "the server has closed the connection");
+        redis_queue_close(&f.queue);
+    }
+}
+
 static void a_group_that_exists_is_no_error(void **state)
 {
     (void) state;
@@ -463,6 +481,7 @@ int main(void)
         TEST(the_number_of_an_attempt_may_be_missing),
         TEST(a_search_for_jobs_that_never_ends_is_bounded),
         TEST(errors_of_the_server_have_words),
+        TEST(each_step_of_opening_may_be_refused),
         TEST(a_group_that_exists_is_no_error),
         TEST(a_server_may_die_between_a_take_and_the_end_of_the_job),
         TEST(a_visit_can_be_cancelled_at_each_step),
