@@ -37,20 +37,22 @@ enum {
 };
 
 /* Settles the drains and shutdowns whose condition is met, or all if writing
- * has failed.  Settling removes no other wait from the list. */
+ * has failed.  All drains have the same condition, and so do all shutdowns:
+ * nothing is visited while neither is met, because many may wait for many
+ * flushes.  Settling removes no other wait from the list. */
 static void settle_waits(struct aloop__sender *sender)
 {
+    int error = sender->stream->write_error;
+    bool is_drained = error != 0 || aloop__sender_is_drained(sender);
+    bool has_shut = error != 0 || sender->has_shut;
     struct aloop__node *node = sender->waits.next;
 
-    while (node != &sender->waits) {
+    while ((is_drained || has_shut) && node != &sender->waits) {
         struct aloop__stream_wait *wait =
             CONTAINER_OF(node, struct aloop__stream_wait, node);
-        int error = sender->stream->write_error;
 
         node = node->next;
-        if (error == 0 &&
-            (wait->is_shutdown ? !sender->has_shut
-                               : !aloop__sender_is_drained(sender)))
+        if (wait->is_shutdown ? !has_shut : !is_drained)
             continue;
         list_remove(&wait->node);
         aloop__future_settle(&wait->future, error);
