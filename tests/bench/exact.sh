@@ -79,7 +79,9 @@ if [ "${2:-}" = --update ]; then
     exit
 fi
 
-awk -v compiler="$compiler" -v workloads="$workloads" -v margin=$margin '
+bash "$here/growth.sh" "$dir" | tee "$dir/growth.txt" | sed '$d'
+awk -v compiler="$compiler" -v grown="$(tail -n 1 "$dir/growth.txt")" \
+    -v workloads="$workloads" -v margin=$margin '
     # Compares a figure with what was recorded.
     function compare(name, what, is, was,    change) {
         if (was == "" || is == "") {
@@ -104,6 +106,7 @@ awk -v compiler="$compiler" -v workloads="$workloads" -v margin=$margin '
     NR == FNR { instructions[$1] = $2; calls[$1] = $3; next }
     { present[$1] = $2; present_calls[$1] = $3 }
     END {
+        split(grown, part, " ") # N passed, N failed, 0 skipped
         for (i = split(workloads, names); i > 0; i--) {
             name = names[i]
             printf "%-16s %10s instructions %8s system calls\n", name,
@@ -122,6 +125,8 @@ awk -v compiler="$compiler" -v workloads="$workloads" -v margin=$margin '
             print "If the change is intended: tests/run --exact --update"
         printf "exact: %d figures compared, the largest difference is " \
             "%+.1f %%\n", passed + failed, largest
+        passed += part[1]
+        failed += part[3]
         printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
         exit failed > 0
     }' "$record" "$figures"
