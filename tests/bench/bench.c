@@ -1,6 +1,6 @@
 /* The benchmark: libaloop compared with the same work by hand and with libuv.
  *
- *     aloop_bench [--quick] [--only TEXT]
+ *     aloop_bench [--quick] [[--only] TEXT]
  *
  * Everything runs on 127.0.0.1 and ends by itself. */
 
@@ -15,9 +15,9 @@ static const struct bench full = {.rounds = 41}, quick = {.rounds = 9};
 static int usage(void)
 {
     fprintf(stderr,
-            "usage: aloop_bench [--quick] [--only TEXT]\n"
+            "usage: aloop_bench [--quick] [[--only] TEXT]\n"
             "  --quick      takes a sixth of the time, but is less exact\n"
-            "  --only TEXT  only rows with TEXT in their names\n");
+            "  TEXT         only rows with TEXT in their names\n");
     return 2;
 }
 
@@ -47,6 +47,8 @@ int main(int argc, char **argv)
             bench.is_quick = true;
         } else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
             only = argv[++i];
+        } else if (argv[i][0] != '-' && only == NULL) {
+            only = argv[i];
         } else {
             return usage();
         }
@@ -76,6 +78,7 @@ int main(int argc, char **argv)
     bench_tls(&bench);
 #endif
     bench_beside(&bench);
+    bench_latency(&bench);
     bench_embedded(&bench);
     bench_tasks(&bench);
     printf("\n%d aims missed\n", bench.missed);

@@ -86,13 +86,14 @@ uint32_t random_next(uint32_t *state);
 enum { RESULTS_MAX = 16 };
 
 /* Work with sockets: load.c, churn.c, datagrams.c, runs.c, beside.c,
- * embedded.c. */
+ * embedded.c, latency.c. */
 void bench_echo(struct bench *bench);
 void bench_churn(struct bench *bench);
 void bench_datagrams(struct bench *bench);
 void bench_runs(struct bench *bench);
 void bench_beside(struct bench *bench);
 void bench_embedded(struct bench *bench);
+void bench_latency(struct bench *bench);
 
 /* Work within a process: timers.c, tasks.c, turns.c, work.c. */
 void bench_timers(struct bench *bench);

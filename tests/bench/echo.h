@@ -15,6 +15,9 @@
 
 enum { MESSAGE_SIZE = 64, CHUNK_SIZE = 64 * 1024 };
 
+/* 100,000 expiries a second. */
+enum { TIMERS = 1000, TIMER_PERIOD_MS = 10 };
+
 /* Shared with the measuring process. */
 struct server_report {
     char path[64];               /* Of a Unix socket; empty: TCP. */
@@ -23,6 +26,7 @@ struct server_report {
     /* NULL, or a file that the server reads again and again, CHUNK_SIZE bytes
      * at a time. */
     const char *read_path;
+    bool has_timers; /* TIMERS timers, each of which expires every 10 ms. */
     bool has_filter; /* Libaloop only: streams get the filter identity. */
 };
 

@@ -92,6 +92,24 @@ static ssize_t read_always(aloop *loop, void *arg)
     return n;
 }
 
+static void on_expire(aloop_timer *timer, void *arg)
+{
+    (void) timer;
+    ++*(long *) arg;
+}
+
+static void start_timers(aloop *loop)
+{
+    static aloop_timer *timers[TIMERS];
+    static long expired;
+    int64_t period_ns = ALOOP_MS(TIMER_PERIOD_MS);
+
+    for (int i = 0; i < TIMERS; i++)
+        fail_if(aloop_timer_start(loop, period_ns / TIMERS * i, period_ns,
+                                  on_expire, &expired, &timers[i]) < 0,
+                "a timer");
+}
+
 void echo_aloop(struct server_report *report, bool framed)
 {
     aloop_options options = {.size = sizeof options,
@@ -114,6 +132,8 @@ void echo_aloop(struct server_report *report, bool framed)
         path = (void *) (uintptr_t) report->read_path;
         aloop_detach(aloop_spawn(loop, read_always, path));
     }
+    if (report->has_timers)
+        start_timers(loop);
     aloop_run(loop);
     exit(1);
 }

@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -198,6 +199,32 @@ static void read_some(struct server *server)
     }
 }
 
+/* Waits for events.  All timers have the same period, so that the next one is
+ * always the one that waits longest. */
+static int wait_for_timers(struct server *server, struct epoll_event *events)
+{
+    static const int64_t gap_ns = TIMER_PERIOD_MS * INT64_C(1000000) / TIMERS;
+    static int64_t next_ns, expired;
+    int64_t left_ns = next_ns - wall_ns();
+    struct timespec wait = {.tv_nsec = left_ns > 0 ? left_ns : 0};
+    int count = epoll_pwait2(server->epoll_fd, events, EVENTS, &wait, NULL);
+    int64_t now_ns = wall_ns();
+
+    if (next_ns == 0)
+        next_ns = now_ns;
+    for (; next_ns <= now_ns; next_ns += gap_ns)
+        expired++;
+    return count;
+}
+
+static int wait_for_events(struct server *server, struct epoll_event *events)
+{
+    if (server->report->has_timers)
+        return wait_for_timers(server, events);
+    return epoll_wait(server->epoll_fd, events, EVENTS,
+                      server->read_fd >= 0 ? 0 : -1);
+}
+
 void echo_epoll(struct server_report *report, bool framed)
 {
     struct server *server = malloc(sizeof *server);
@@ -217,8 +244,7 @@ void echo_epoll(struct server_report *report, bool framed)
     else
         open_listener(server);
     for (;;) {
-        int count = epoll_wait(server->epoll_fd, events, EVENTS,
-                               server->read_fd >= 0 ? 0 : -1);
+        int count = wait_for_events(server, events);
 
         for (int i = 0; i < count; i++) {
             struct connection *connection = events[i].data.ptr;

@@ -154,6 +154,24 @@ static void begin_reads(uv_fs_t *request)
     read_always(request);
 }
 
+static void on_expire(uv_timer_t *timer)
+{
+    ++*(long *) timer->data;
+}
+
+static void start_timers(uv_loop_t *loop)
+{
+    static uv_timer_t timers[TIMERS];
+    static long expired;
+
+    for (int i = 0; i < TIMERS; i++) {
+        uv_timer_init(loop, &timers[i]);
+        timers[i].data = &expired;
+        uv_timer_start(&timers[i], on_expire,
+                       (uint64_t) (i % TIMER_PERIOD_MS + 1), TIMER_PERIOD_MS);
+    }
+}
+
 static int listen_on_path(uv_loop_t *loop, union socket *listener)
 {
     fail_if(uv_pipe_init(loop, &listener->pipe, 0) < 0 ||
@@ -196,6 +214,8 @@ void echo_uv(struct server_report *report, bool framed)
     if (report->read_path != NULL)
         uv_fs_open(&loop, &always.request, report->read_path, O_RDONLY, 0,
                    begin_reads);
+    if (report->has_timers)
+        start_timers(&loop);
     uv_run(&loop, UV_RUN_DEFAULT);
     exit(1);
 }

@@ -118,17 +118,16 @@ static void wait_for_port(const struct server *server)
     fail("starting a server");
 }
 
-void server_start(struct server *server, enum peer peer, enum family family,
-                  bool framed, const char *read_path)
+static void report_new(struct server *server)
 {
     server->report = mmap(NULL, sizeof *server->report, PROT_READ | PROT_WRITE,
                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     fail_if(server->report == MAP_FAILED, "mmap");
-    server->report->read_path = read_path;
-    server->report->has_filter = family == OVER_FILTER;
-    if (family == OVER_UNIX)
-        snprintf(server->report->path, sizeof server->report->path,
-                 "/tmp/aloop-bench-%ld-%s", (long) getpid(), kinds[peer].name);
+}
+
+/* Starts the process.  The report has what the server needs to know. */
+static void start(struct server *server, enum peer peer, bool framed)
+{
     server->pid = fork();
     fail_if(server->pid < 0, "fork");
     if (server->pid == 0) {
@@ -142,6 +141,25 @@ void server_start(struct server *server, enum peer peer, enum family family,
     fail_if(clock_getcpuclockid(server->pid, &server->clock) != 0,
             "finding a server's clock");
     open_counters(server);
+}
+
+void server_start(struct server *server, enum peer peer, enum family family,
+                  bool framed, const char *read_path)
+{
+    report_new(server);
+    server->report->read_path = read_path;
+    server->report->has_filter = family == OVER_FILTER;
+    if (family == OVER_UNIX)
+        snprintf(server->report->path, sizeof server->report->path,
+                 "/tmp/aloop-bench-%ld-%s", (long) getpid(), kinds[peer].name);
+    start(server, peer, framed);
+}
+
+void server_start_with_timers(struct server *server, enum peer peer)
+{
+    report_new(server);
+    server->report->has_timers = true;
+    start(server, peer, false);
 }
 
 void server_stop(struct server *server)
