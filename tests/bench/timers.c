@@ -54,22 +54,30 @@ static uint32_t *shuffled(size_t count)
     return order;
 }
 
+static size_t live; /* The number of timers of start_and_stop(). */
+
 static void start_and_stop(const void *arg, double *results)
 {
     const struct timers_peer *peer = arg;
-    int64_t *when_ns = moments(MANY, 1000 * second_ns);
-    uint32_t *order = shuffled(MANY);
-    int64_t begin_ns, middle_ns;
+    int64_t *when_ns = moments(live, 1000 * second_ns);
+    uint32_t *order = shuffled(live);
+    int64_t start_ns = 0, stop_ns = 0;
+    size_t count = 0;
 
-    peer->open(MANY);
+    peer->open(live);
     peer->start(when_ns); /* Maps all the memory. */
     peer->stop(order);
-    begin_ns = cpu_ns();
-    peer->start(when_ns);
-    middle_ns = cpu_ns();
-    peer->stop(order);
-    results[0] = (double) (middle_ns - begin_ns) / MANY;
-    results[1] = (double) (cpu_ns() - middle_ns) / MANY;
+    for (; count < MANY / 4 || count < live; count += live) {
+        int64_t begin_ns = cpu_ns(), middle_ns;
+
+        peer->start(when_ns);
+        middle_ns = cpu_ns();
+        peer->stop(order);
+        start_ns += middle_ns - begin_ns;
+        stop_ns += cpu_ns() - middle_ns;
+    }
+    results[0] = (double) start_ns / (double) count;
+    results[1] = (double) stop_ns / (double) count;
 }
 
 static void move(const void *arg, double *results)
@@ -129,16 +137,47 @@ static void measure(struct bench *bench, int rounds,
     row_print(bench, second);
 }
 
+/* Starting and stopping, for each number of timers. */
+static void measure_live(struct bench *bench)
+{
+    static const struct {
+        const char *start, *stop;
+        size_t live;
+        int rounds, quick_rounds;
+        double stop_limit; /* 0: no aim. */
+    } sizes[] = {
+        {"timers, 1 k live: start", "timers, 1 k live: stop at random", 1000, 7,
+         3, 10},
+        {"timers, 10 k live: start", "timers, 10 k live: stop at random", 10000,
+         7, 3, 10},
+        {"timers, 100 k live: start", "timers, 100 k live: stop at random",
+         100000, 7, 3, 40},
+        {"timers, 1 M live: start", "timers, 1 M live: stop at random", MANY, 7,
+         3, 85},
+        {"timers, 4 M live: start", "timers, 4 M live: stop at random",
+         4 * (size_t) MANY, 1, 0, 0},
+    };
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct row start = {.work = sizes[i].start,
+                            .aim = AIM_VALUE,
+                            .limit = sizes[i].live == MANY ? 12 : 16,
+                            .digits = 1};
+        struct row stop = {.work = sizes[i].stop,
+                           .aim = sizes[i].stop_limit > 0 ? AIM_VALUE
+                                                          : AIM_NONE,
+                           .limit = sizes[i].stop_limit,
+                           .digits = 1};
+        int rounds = bench->is_quick ? sizes[i].quick_rounds : sizes[i].rounds;
+
+        live = sizes[i].live;
+        if (rounds > 0)
+            measure(bench, rounds, start_and_stop, &start, &stop);
+    }
+}
+
 void bench_timers(struct bench *bench)
 {
-    struct row start = {.work = "timers, 1 M live: start",
-                        .aim = AIM_VALUE,
-                        .limit = 12,
-                        .digits = 1};
-    struct row stop = {.work = "timers, 1 M live: stop at random",
-                       .aim = AIM_VALUE,
-                       .limit = 85,
-                       .digits = 1};
     struct row again = {.work = "timers, 10 k live: re-arm",
                         .aim = AIM_VALUE,
                         .limit = 4,
@@ -152,9 +191,8 @@ void bench_timers(struct bench *bench)
     struct row early = {.work = "  how early at the most, ns",
                         .aim = AIM_VALUE,
                         .limit = 0};
-    int rounds = bench->is_quick ? 3 : 7;
 
-    measure(bench, rounds, start_and_stop, &start, &stop);
+    measure_live(bench);
     measure(bench, bench->rounds, move, &again, &make);
     measure(bench, bench->is_quick ? 1 : FIRING_ROUNDS, fire, &fired, &early);
 }
