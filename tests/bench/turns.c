@@ -2,7 +2,7 @@
 
 #include "turns.h"
 
-enum { DEFERRED = 2000000, ROUND_TRIPS = 10000 };
+enum { DEFERRED = 2000000, BATCH = 1000, MANY = 1000000, ROUND_TRIPS = 10000 };
 
 static const struct turns_peer *const peers[PEERS] = {
     [HAND] = &turns_hand,
@@ -17,10 +17,20 @@ static void defer(const void *arg, double *results)
     const struct turns_peer *peer = arg;
     int64_t begin_ns;
 
-    peer->defer(DEFERRED / 10);
+    peer->defer(DEFERRED / 10, BATCH);
     begin_ns = cpu_ns();
-    peer->defer(DEFERRED);
+    peer->defer(DEFERRED, BATCH);
     results[0] = (double) (cpu_ns() - begin_ns) / DEFERRED;
+}
+
+/* All of them are queued simultaneously, in memory that is new. */
+static void defer_many(const void *arg, double *results)
+{
+    const struct turns_peer *peer = arg;
+    int64_t begin_ns = cpu_ns();
+
+    peer->defer(MANY, MANY);
+    results[0] = (double) (cpu_ns() - begin_ns) / MANY;
 }
 
 static void ping_pong(const void *arg, double *results)
@@ -54,10 +64,15 @@ void bench_turns(struct bench *bench)
                            .aim = AIM_VALUE,
                            .limit = 6,
                            .digits = 1};
+    struct row many = {.work = "deferred call, 1 M at a time",
+                       .aim = AIM_VALUE,
+                       .limit = 20,
+                       .digits = 1};
     struct row trips = {.work = "ping-pong between two threads",
                         .aim = AIM_RATIO,
                         .limit = 1.15};
 
     measure(bench, &deferred, defer);
+    measure(bench, &many, defer_many);
     measure(bench, &trips, ping_pong);
 }

@@ -7,12 +7,10 @@
 
 #include "bench.h"
 
-enum { DEFER_BATCH = 1000 };
-
 struct turns_peer {
-    /* Makes `count` calls, each deferred to the next turn, in batches of one
-     * turn. */
-    void (*defer)(size_t count);
+    /* Makes `count` calls, each deferred to the next turn, `batch` of them in
+     * each turn. */
+    void (*defer)(size_t count, size_t batch);
     /* Lets two threads wake each other alternately, `count` times each. */
     void (*ping_pong)(size_t count);
 };

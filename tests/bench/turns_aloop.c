@@ -16,12 +16,12 @@ static void count_call(aloop *loop, void *arg)
     ++*calls;
 }
 
-static void peer_defer(size_t count)
+static void peer_defer(size_t count, size_t batch)
 {
     aloop *loop = aloop_new(NULL);
 
-    for (size_t done = 0; done < count; done += DEFER_BATCH) {
-        for (size_t i = 0; i < DEFER_BATCH; i++)
+    for (size_t done = 0; done < count; done += batch) {
+        for (size_t i = 0; i < batch; i++)
             aloop_defer(loop, count_call, &calls_made);
         aloop_step(loop, 0);
     }

@@ -22,22 +22,24 @@ static void count_call(void *arg)
     ++*calls;
 }
 
-static void hand_defer(size_t count)
+static void hand_defer(size_t count, size_t batch)
 {
-    static struct call queue[DEFER_BATCH];
+    struct call *queue = malloc(batch * sizeof *queue);
     struct epoll_event event;
     int epoll_fd = epoll_create1(0);
 
-    for (size_t done = 0; done < count; done += DEFER_BATCH) {
-        for (size_t i = 0; i < DEFER_BATCH; i++) {
+    fail_if(queue == NULL, "malloc");
+    for (size_t done = 0; done < count; done += batch) {
+        for (size_t i = 0; i < batch; i++) {
             queue[i] = (struct call){count_call, &calls_made};
             __asm__ volatile("" : : "r"(&queue[i]) : "memory");
         }
-        for (size_t i = 0; i < DEFER_BATCH; i++)
+        for (size_t i = 0; i < batch; i++)
             queue[i].fn(queue[i].arg);
         epoll_wait(epoll_fd, &event, 1, 0);
     }
     close(epoll_fd);
+    free(queue);
 }
 
 struct side {
