@@ -150,6 +150,21 @@ static double resident(void)
     return (double) pages * (double) sysconf(_SC_PAGESIZE);
 }
 
+/* Returns the bytes of the page tables of this process. */
+static double page_tables(void)
+{
+    FILE *file = fopen("/proc/self/status", "re");
+    char line[256];
+    long kib = -1;
+
+    fail_if(file == NULL, "opening /proc/self/status");
+    while (kib < 0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "VmPTE:", 6) == 0)
+            kib = strtol(line + 6, NULL, 10);
+    fclose(file);
+    return (double) kib * 1024;
+}
+
 struct crowd {
     size_t count;
     size_t parked;
@@ -170,7 +185,7 @@ static ssize_t park(aloop *loop, void *arg)
 static ssize_t run_crowd(aloop *loop, void *arg)
 {
     struct crowd *crowd = arg;
-    double before = resident();
+    double before = resident(), tables = page_tables();
     int64_t begin_ns = cpu_ns();
 
     crowd->promise = aloop_future_new(loop);
@@ -180,6 +195,7 @@ static ssize_t run_crowd(aloop *loop, void *arg)
         continue;
     crowd->results[0] = (double) (cpu_ns() - begin_ns) / (double) crowd->count;
     crowd->results[1] = (resident() - before) / (double) crowd->count;
+    crowd->results[2] = (page_tables() - tables) / (double) crowd->count;
     begin_ns = cpu_ns();
     for (size_t i = 0; i < crowd->count; i++)
         aloop_cancel(crowd->tasks[i]);
@@ -187,7 +203,7 @@ static ssize_t run_crowd(aloop *loop, void *arg)
         if (aloop_await(crowd->tasks[i]) != ALOOP_EABORTED)
             return -1;
     aloop_future_unref(crowd->promise);
-    crowd->results[2] = (double) (cpu_ns() - begin_ns) / (double) crowd->count;
+    crowd->results[3] = (double) (cpu_ns() - begin_ns) / (double) crowd->count;
     return 0;
 }
 
@@ -205,27 +221,30 @@ static void measure_crowd(const void *arg, double *results)
 static void bench_crowd(struct bench *bench)
 {
     size_t count = bench->is_quick ? QUICK_MANY : MANY;
-    char name[3][48];
-    struct row rows[3] = {{.work = name[0]},
+    char name[4][48];
+    struct row rows[4] = {{.work = name[0]},
                           {.work = name[1], .aim = AIM_VALUE, .limit = 4300},
-                          {.work = name[2]}};
-    double results[3];
+                          {.work = name[2], .aim = AIM_VALUE, .limit = 130},
+                          {.work = name[3]}};
+    double results[4];
     long pages = sysconf(_SC_AVPHYS_PAGES);
 
     snprintf(name[0], sizeof name[0], "%zu k tasks: spawn and park",
              count / 1000);
     snprintf(name[1], sizeof name[1], "%zu k tasks parked: bytes each",
              count / 1000);
-    snprintf(name[2], sizeof name[2], "%zu k tasks: cancel and join",
+    snprintf(name[2], sizeof name[2], "%zu k tasks: page tables each",
+             count / 1000);
+    snprintf(name[3], sizeof name[3], "%zu k tasks: cancel and join",
              count / 1000);
     if (!is_wanted(bench, name[0]))
         return;
     if ((double) pages * (double) sysconf(_SC_PAGESIZE) < 7e3 * (double) count)
         printf("%-38s skipped: not enough memory\n", name[0]);
-    else if (!in_child(measure_crowd, &count, results, 3))
+    else if (!in_child(measure_crowd, &count, results, 4))
         printf("%-38s FAILED\n", name[0]);
     else
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 4; i++) {
             row_add(&rows[i], ALOOP, results[i]);
             row_print(bench, &rows[i]);
         }
