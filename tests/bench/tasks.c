@@ -11,12 +11,19 @@
 
 #include <aloop.h>
 
-enum { CALLS = 200000, GROUP = 1000, MANY = 1000000, QUICK_MANY = 100000 };
+enum {
+    CALLS = 200000,
+    GROUP = 1000,
+    CROWD = 10000,
+    MANY = 1000000,
+    QUICK_MANY = 100000
+};
 
 struct results {
     double join_ns;
     double gather_ns;
     double yield_ns;
+    double crowd_ns; /* A yield among CROWD tasks. */
     double pong_ns;
 };
 
@@ -67,6 +74,30 @@ static double yield_in_turn(aloop *loop)
     for (int i = 0; i < 10; i++)
         tasks[i] = aloop_spawn(loop, yield_often, NULL);
     for (int i = 0; i < 10; i++)
+        aloop_await(tasks[i]);
+    return (double) (cpu_ns() - begin_ns) / CALLS;
+}
+
+static ssize_t yield_rarely(aloop *loop, void *arg)
+{
+    (void) arg;
+    for (int i = 0; i < CALLS / CROWD; i++)
+        aloop_yield(loop);
+    return 0;
+}
+
+/* Their stacks do not fit into the caches.  The cost of spawning them is not
+ * included. */
+static double yield_in_crowd(aloop *loop)
+{
+    static aloop_future *tasks[CROWD];
+    int64_t begin_ns;
+
+    for (int i = 0; i < CROWD; i++)
+        tasks[i] = aloop_spawn(loop, yield_rarely, NULL);
+    aloop_yield(loop);
+    begin_ns = cpu_ns();
+    for (int i = 0; i < CROWD; i++)
         aloop_await(tasks[i]);
     return (double) (cpu_ns() - begin_ns) / CALLS;
 }
@@ -122,6 +153,7 @@ static ssize_t run_short(aloop *loop, void *arg)
     results->gather_ns = join_group(loop);
     results->yield_ns = yield_in_turn(loop);
     results->pong_ns = ping_pong(loop);
+    results->crowd_ns = yield_in_crowd(loop);
     return 0;
 }
 
@@ -135,6 +167,7 @@ static void measure_short(const void *arg, double *results)
     results[1] = got.gather_ns;
     results[2] = got.yield_ns;
     results[3] = got.pong_ns;
+    results[4] = got.crowd_ns;
 }
 
 /* Returns the bytes of memory that this process has in use.  Page tables belong
@@ -252,7 +285,7 @@ static void bench_crowd(struct bench *bench)
 
 void bench_tasks(struct bench *bench)
 {
-    struct row rows[4] = {
+    struct row rows[5] = {
         {.work = "task: spawn, run, join; one at a time",
          .digits = 1,
          .aim = AIM_VALUE,
@@ -263,17 +296,21 @@ void bench_tasks(struct bench *bench)
          .limit = 60},
         {.work = "task: yield", .digits = 1},
         {.work = "task: await a promise, ping-pong", .digits = 1},
+        {.work = "task: yield among 10 k",
+         .digits = 1,
+         .aim = AIM_VALUE,
+         .limit = 50},
     };
-    double results[4];
+    double results[5];
 
     if (is_wanted(bench, rows[0].work) || is_wanted(bench, rows[2].work)) {
         for (int i = 0; i < bench->rounds; i++) {
-            if (!in_child(measure_short, NULL, results, 4))
+            if (!in_child(measure_short, NULL, results, 5))
                 continue;
-            for (int j = 0; j < 4; j++)
+            for (int j = 0; j < 5; j++)
                 row_add(&rows[j], ALOOP, results[j]);
         }
-        for (int j = 0; j < 4; j++)
+        for (int j = 0; j < 5; j++)
             row_print(bench, &rows[j]);
     }
     bench_crowd(bench);
