@@ -74,6 +74,8 @@ static inline void fail_if(bool failed, const char *what)
 
 /* Moves this process to the common processor. */
 void use_one_processor(void);
+/* Lets this process run on all processors that it had at the start. */
+void use_all_processors(void);
 /* Moves this process to the other processors, if there are any. */
 void use_other_processors(void);
 /* Runs fn in a new process, whose memory is in the same state each time.

@@ -40,22 +40,29 @@ _Noreturn void fail(const char *what)
     exit(1);
 }
 
+static cpu_set_t all_processors; /* As they were at the start. */
+
 /* Runs everything on one processor, where a process that wakes up does not
  * preempt another one.  Each process then completes its work before it waits.
  * Failures are ignored; the figures vary more in this case. */
 void use_one_processor(void)
 {
     struct sched_param param = {0};
-    cpu_set_t all, one;
+    cpu_set_t one;
 
     CPU_ZERO(&one);
-    if (sched_getaffinity(0, sizeof all, &all) == 0) {
+    if (sched_getaffinity(0, sizeof all_processors, &all_processors) == 0) {
         for (size_t cpu = CPU_SETSIZE; cpu-- > 0 && CPU_COUNT(&one) == 0;)
-            if (CPU_ISSET(cpu, &all))
+            if (CPU_ISSET(cpu, &all_processors))
                 CPU_SET(cpu, &one);
         sched_setaffinity(0, sizeof one, &one);
     }
     sched_setscheduler(0, SCHED_BATCH, &param);
+}
+
+void use_all_processors(void)
+{
+    sched_setaffinity(0, sizeof all_processors, &all_processors);
 }
 
 void use_other_processors(void)

@@ -42,6 +42,18 @@ static void ping_pong(const void *arg, double *results)
     results[0] = (double) (cpu_ns() - begin_ns) / ROUND_TRIPS;
 }
 
+/* In real time, because each thread waits on a processor of its own. */
+static void ping_pong_apart(const void *arg, double *results)
+{
+    const struct turns_peer *peer = arg;
+    int64_t begin_ns;
+
+    use_all_processors();
+    begin_ns = wall_ns();
+    peer->ping_pong(ROUND_TRIPS);
+    results[0] = (double) (wall_ns() - begin_ns) / ROUND_TRIPS;
+}
+
 static void measure(struct bench *bench, struct row *row,
                     void (*fn)(const void *arg, double *results))
 {
@@ -71,8 +83,12 @@ void bench_turns(struct bench *bench)
     struct row trips = {.work = "ping-pong between two threads",
                         .aim = AIM_RATIO,
                         .limit = 1.15};
+    struct row apart = {.work = "ping-pong on two processors, real time",
+                        .aim = AIM_RATIO,
+                        .limit = 1.02};
 
     measure(bench, &deferred, defer);
     measure(bench, &many, defer_many);
     measure(bench, &trips, ping_pong);
+    measure(bench, &apart, ping_pong_apart);
 }
