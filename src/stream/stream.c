@@ -15,7 +15,10 @@
 
 /* In a forked child, leaves the queued bytes and a requested shutdown to the
  * parent.  The child may write bytes of its own, so that this is no error of
- * the stream. */
+ * the stream.
+ *
+ * Failing is the way to drop the bytes, because it settles everything that
+ * waits for them.  The two fields that it sets are restored afterwards. */
 static void stream_fork(struct aloop__handle *handle)
 {
     aloop_stream *stream = CONTAINER_OF(handle, aloop_stream, handle);
@@ -50,7 +53,11 @@ static void stream_failed(aloop_stream *stream)
 
 /* Sending comes first: it may take the last bytes of a pause away, so that
  * reading continues.  It may also end the stream, and therefore what is watched
- * is read again after it. */
+ * is read again after it.
+ *
+ * An error alone goes to a reader or a writer, whose next call finds out what
+ * it is and what was received before it.  Only if there is neither a reader nor
+ * bytes that can be sent, stream_failed() asks for it. */
 static void serve_events(aloop_stream *stream, unsigned bits)
 {
     const struct aloop__io *io = &stream->io;
@@ -145,6 +152,8 @@ static const struct aloop__stream_ops stream_ops = {
     .lost = stream_lost,
 };
 
+/* The descriptor stays the caller's after a failure.  The handle is then closed
+ * without its operations, which would use the carrier that it does not have. */
 int aloop__stream_make(aloop *loop, int fd,
                        const struct aloop__carrier *carrier, aloop_stream **ret)
 {

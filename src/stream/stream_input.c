@@ -13,6 +13,8 @@
 
 #include <string.h>
 
+/* The pool of buffers may return more bytes than were requested.  They are all
+ * used, because the buffer must be put back with the size that it has. */
 struct aloop__input *aloop__input_new(aloop *loop, size_t size)
 {
     size_t whole = sizeof(struct aloop__input) + size;
@@ -36,7 +38,10 @@ void aloop__input_drop(aloop_stream *stream)
 }
 
 /* Puts bytes in front of the input.  Returns false if out of memory, and
- * nothing has changed then. */
+ * nothing has changed then.
+ *
+ * Bytes that are given back were usually taken from the same buffer before, so
+ * that there is room for them in front of the rest. */
 static bool prepend_input(aloop_stream *stream, const char *bytes, size_t size)
 {
     size_t rest = aloop__input_size(stream);
@@ -60,6 +65,9 @@ static bool prepend_input(aloop_stream *stream, const char *bytes, size_t size)
     return true;
 }
 
+/* Giving back cannot fail, because the operation ends with another status.
+ * Without memory the bytes are lost.  Later bytes must not be taken for them;
+ * therefore reading fails from now on. */
 void aloop__input_give_back(aloop_stream *stream, const char *bytes,
                             size_t size)
 {

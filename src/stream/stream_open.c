@@ -83,7 +83,8 @@ static int open_nonblocking(aloop *loop, int fd,
 }
 
 /* The flags of a terminal are not changed, because the shell that has started
- * the program would find its own input non-blocking afterwards. */
+ * the program would find its own input non-blocking afterwards.  The terminal
+ * is opened again instead, which makes an open file with flags of its own. */
 static int open_terminal(aloop *loop, int fd, const struct sys_descriptor *what,
                          aloop_stream **ret)
 {

@@ -240,7 +240,11 @@ static bool settle_if_complete(struct aloop__read *op)
 
 /* Receives once for the operation.  Returns the number of bytes; after a failed
  * allocation it is 0 and the operation has settled.  stream->input is empty
- * here, because a pending operation has taken all that it had. */
+ * here, because a pending operation has taken all that it had.
+ *
+ * A read that wants much saves the copy.  One with a delimiter does not know
+ * how much it wants, and must not take bytes behind the delimiter into the
+ * caller's buffer. */
 static size_t receive_for(struct aloop__read *op)
 {
     aloop_stream *stream = op->stream;

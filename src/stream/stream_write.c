@@ -17,6 +17,10 @@
 #include "os/reactor.h"
 #include "stream/stream.h"
 
+/* Checks whether something can be queued, and makes the writing half for it.
+ * An error of the connection is returned before ALOOP_EPIPE, because it tells
+ * more.  The adoption is last: a forked child that is refused before it leaves
+ * the stream to its parent. */
 int aloop__stream_prepare_writing(aloop_stream *stream)
 {
     struct aloop__sender *sender;
