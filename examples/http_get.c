@@ -58,7 +58,6 @@ struct get {
     struct http_request request;
     struct http_field fields[FIELDS_MAX + 2]; /* Two for the range. */
     size_t field_count;
-    char *texts[FIELDS_MAX]; /* Memory of the fields. */
 
     char *note;                 /* FILE.resume, or NULL. */
     char version[VERSION_SIZE]; /* What it has, or a date. */
@@ -432,26 +431,19 @@ static ssize_t amain(aloop *loop, void *arg)
     return status;
 }
 
-/* Adds "Name: value" to the fields. */
-static bool add_field(struct get *get, const char *text)
+/* Adds "Name: value" to the fields, which refer to the text. */
+static bool add_field(struct get *get, char *text)
 {
-    const char *colon = strchr(text, ':');
-    char *copy;
+    char *colon = strchr(text, ':');
 
     if (colon == NULL || get->field_count == FIELDS_MAX) {
         fprintf(stderr, "-H: \"%s\" is not \"Name: value\", or is too much\n",
                 text);
         return false;
     }
-    copy = malloc(strlen(text) + 1);
-    if (copy == NULL)
-        return false;
-    memcpy(copy, text, strlen(text) + 1);
-    copy[colon - text] = '\0';
-    colon = copy + (colon - text) + 1;
-    get->texts[get->field_count] = copy;
+    *colon++ = '\0';
     get->fields[get->field_count++] =
-        (struct http_field){copy, colon + strspn(colon, " ")};
+        (struct http_field){text, colon + strspn(colon, " ")};
     return true;
 }
 
@@ -539,8 +531,6 @@ int main(int argc, char **argv)
         status = aloop_main_with(amain, &get, &options);
     else if (status < 0)
         status = 0; /* The help was printed. */
-    for (int i = 0; i < FIELDS_MAX; i++)
-        free(get.texts[i]);
     free(get.note);
     if (status == ALOOP_ECANCELED)
         status = EXIT_INTERRUPTED;
