@@ -141,7 +141,6 @@ ssize_t cares_resolver_new(aloop *loop, const cares_options *options,
                (set->timeout_ns > 0 ? ARES_OPT_TIMEOUTMS : 0) |
                (set->tries > 0 ? ARES_OPT_TRIES : 0) |
                (set->is_dns_only ? ARES_OPT_LOOKUPS : 0);
-
     ssize_t error = 0;
 
     *ret = NULL;
