@@ -31,7 +31,7 @@ static void put_number(char *text, int digits, int64_t number)
 
 void httpd_date_format(int64_t seconds, char ret[HTTPD_DATE_SIZE])
 {
-    int64_t days, rest, era_day, era_year, year;
+    int64_t days, rest, era, era_day, era_year, year;
     int month;
 
     if (seconds < 0 || seconds > 253402300799)
@@ -39,6 +39,7 @@ void httpd_date_format(int64_t seconds, char ret[HTTPD_DATE_SIZE])
     /* The opposite of days_of(): the three terms take the leap days out. */
     days = seconds / 86400 + 719468;
     rest = seconds % 86400;
+    era = days / 146097;
     era_day = days % 146097;
     era_year = (era_day - era_day / 1460 + era_day / 36524 - era_day / 146096) /
                365;
@@ -46,7 +47,7 @@ void httpd_date_format(int64_t seconds, char ret[HTTPD_DATE_SIZE])
     month = (int) ((5 * days + 2) / 153);
     days -= (153 * month + 2) / 5;
     month += month < 10 ? 3 : -9;
-    year = (seconds / 86400 + 719468) / 146097 * 400 + era_year + (month <= 2);
+    year = era * 400 + era_year + (month <= 2);
     memcpy(ret, "???, 00 ??? 0000 00:00:00 GMT", HTTPD_DATE_SIZE);
     memcpy(ret, &weekdays[3 * (size_t) (seconds / 86400 % 7)], 3);
     memcpy(ret + 8, &months[3 * (size_t) (month - 1)], 3);
