@@ -1,7 +1,10 @@
 /* The carrier of a stream with filters: what the core of streams calls.
  *
  * It receives from the top layer and sends to it, but only while the driver
- * runs.  Elsewhere the answer is ALOOP_EAGAIN, and the driver is queued. */
+ * runs.  Elsewhere the answer is ALOOP_EAGAIN, and the driver is queued.  The
+ * core needs no rule for that: as after a full socket, it keeps the bytes in
+ * its queue, or the reader pending.  The driver then calls the core, and so
+ * these functions again, on the stack of the loop. */
 
 #include <string.h>
 
@@ -16,7 +19,9 @@
 enum { JOIN_MAX = 16 * 1024 };
 enum { OFFERS_MAX = 64 }; /* Of the same bytes, with pulls in between. */
 
-/* Returns whether nothing is left below the top layer. */
+/* Returns whether no layer has anything left for the reader.  The driver reads
+ * each layer after it has fed it, so that the result of the last read, which
+ * `is_dry` records, describes the layer. */
 static bool is_drained(const struct aloop__filters *filters)
 {
     const struct aloop__layer *layer;
@@ -27,7 +32,9 @@ static bool is_drained(const struct aloop__filters *filters)
     return true;
 }
 
-/* The layer may have room for held bytes after each read, and give more.
+/* The layer may have room for held bytes after each read, and give more.  They
+ * are offered when it has nothing left, and it is read again if it took some.
+ * filters->moved counts both, so that the loop ends when neither happens.
  *
  * Bytes come before what ends them: first those of the layer, then its end or
  * its error, and an error of the descriptor only when no layer has anything
@@ -69,7 +76,11 @@ static ssize_t filter_receive(aloop_stream *stream, void *buffer, size_t size)
 }
 
 /* Counts how many of the first `size` bytes are replies.  If none are queued,
- * they are those that on_data has lent. */
+ * they are those that on_data has lent.
+ *
+ * The bytes leave the queue of the core when the layers take them, but on_data
+ * must stay paused until they are sent.  filters->replies remembers them until
+ * queue_bytes() (filter_wire.c) counts them among the bytes that they became. */
 static size_t count_replies(const struct aloop__sender *sender, size_t size)
 {
     struct aloop__node *node = sender->pieces.next;
@@ -88,7 +99,8 @@ static size_t count_replies(const struct aloop__sender *sender, size_t size)
 
 /* Returns how many bytes the top layer takes.  When it refuses bytes, pulling
  * may make room for them.  It may also find that sending has failed, which
- * frees the bytes if they were put. */
+ * frees the bytes if they were put.  OFFERS_MAX limits a filter that takes a
+ * few bytes in each call; the rest stays queued for the next run. */
 static size_t offer(struct aloop__filters *filters, const char *data,
                     size_t size)
 {
@@ -140,7 +152,10 @@ static size_t offer_some(struct aloop__filters *filters,
 }
 
 /* All pieces are offered before the driver pulls.  If sending fails meanwhile,
- * they are gone, and those that were taken must not be counted. */
+ * they are gone, and those that were taken must not be counted.
+ *
+ * `is_filling` lasts until the driver has pulled.  In between the bytes are in
+ * neither of the two queues, and a drain would settle too early. */
 static ssize_t filter_send_pieces(aloop_stream *stream,
                                   const struct sys_piece *pieces, size_t count)
 {
@@ -174,7 +189,9 @@ static ssize_t filter_send(aloop_stream *stream, const void *data, size_t size)
 }
 
 /* The driver watches the descriptor when it ends.  It may have bytes of the
- * layers for a reader that begins now.  A hang-up concerns only the
+ * layers for a reader that begins now.  `bits` are not recorded: what has to be
+ * watched depends on the layers, and watch_again() (filter_driver.c) decides it
+ * by the state of the reader and the writer.  A hang-up concerns only the
  * descriptor. */
 static int filter_watch(aloop_stream *stream, unsigned bits)
 {
@@ -223,8 +240,9 @@ static void filter_taken(aloop_stream *stream, struct aloop__write *write)
     list_push(&aloop__filters_of(stream)->taken, &write->piece.node);
 }
 
-/* What the layers gave before an error is still sent.  All other errors are
- * those of the descriptor. */
+/* Writes that were taken have left the queue of the core, so that dropping it
+ * has not settled them.  What the layers gave before an error is still sent.
+ * All other errors are those of the descriptor. */
 static void filter_failed(aloop_stream *stream, int error)
 {
     struct aloop__filters *filters = aloop__filters_of(stream);
@@ -243,7 +261,9 @@ static void filter_failed(aloop_stream *stream, int error)
     aloop__wire_drop(filters, error);
 }
 
-/* The child has dropped what was queued. */
+/* The child has dropped what was queued, which stream_fork() (stream.c) does by
+ * a failure.  That has set `is_mute`, but the child may write bytes of its own.
+ * Whether the descriptor has room is unknown, so that the next send tries it. */
 static void filter_fork(aloop_stream *stream)
 {
     struct aloop__filters *filters = aloop__filters_of(stream);

@@ -41,6 +41,7 @@ enum {
     MOVED_MAX = 4 * 1024 * 1024 /* Bytes of one run, at each function. */
 };
 
+/* Streams that wait have no such buffer: one run needs it, and returns it. */
 bool aloop__filters_take_scratch(struct aloop__filters *filters)
 {
     filters->scratch_size = BUFFER_LARGE;
@@ -63,6 +64,8 @@ void aloop__filters_free(struct aloop__filters *filters)
     aloop__alloc_free(&loop->alloc, filters, sizeof *filters);
 }
 
+/* The flush of the turn runs the driver, so that several requests of one turn
+ * lead to one run.  While it runs, its next round does what is asked. */
 void aloop__filters_drive_later(struct aloop__filters *filters)
 {
     aloop *loop = filters->stream->handle.loop;
@@ -381,6 +384,9 @@ static bool run_rounds(struct aloop__filters *filters, bool *ret_is_idle)
     return true;
 }
 
+/* If writability is not watched, no event would set `can_send` again, and only a
+ * send shows whether there is room.  A close inside the driver leaves the
+ * memory of the filters to it, because its callers still use them. */
 void aloop__filters_drive(struct aloop__filters *filters)
 {
     aloop_stream *stream = filters->stream;
@@ -419,6 +425,9 @@ void aloop__filters_drive(struct aloop__filters *filters)
         aloop__ready_push(stream->handle.loop, &filters->run);
 }
 
+/* An error or a hang-up counts as input and as room: the calls find out which
+ * error it is, and receive first what arrived before it.  `is_unused` stays set
+ * if no layer wanted the input; watch_again() then ends the interest in it. */
 void aloop__filters_ready(struct aloop__io *io, unsigned bits)
 {
     aloop_stream *stream = CONTAINER_OF(io, aloop_stream, io);
@@ -439,6 +448,9 @@ void aloop__filters_ready(struct aloop__io *io, unsigned bits)
     if ((bits & (REACTOR_HANGUP | REACTOR_ERROR)) != 0)
         aloop__forward_hung_up(stream, bits);
 }
+
+/* These two run the driver because it was asked for, not because of an event.
+ * The request may have changed what a layer can give. */
 
 void aloop__filters_flush(struct aloop__ready *ready)
 {

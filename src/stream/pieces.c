@@ -54,7 +54,9 @@ static size_t room_left(const struct aloop__sender *sender)
     return piece->room - (size_t) (piece->data + piece->size - bytes);
 }
 
-/* Counts bytes that were added to the piece, and whether they are a reply. */
+/* Counts bytes that were added to the piece, and whether they are a reply.
+ * Bytes that other code puts on the same stream never pause its on_data; see
+ * aloop_stream_start(). */
 static void count_put(struct aloop__sender *sender, struct aloop__piece *piece,
                       size_t size)
 {
@@ -141,7 +143,8 @@ static struct aloop__piece *copy_bytes(aloop *loop, const char *data,
 }
 
 /* Replaces a lent piece by an owned one, in the same place.  A part of the lent
- * bytes may have been sent already. */
+ * bytes may have been sent already.  sender->replies
+ * does not change, because the new piece has the same ones. */
 static bool own_piece(struct aloop__sender *sender, struct aloop__piece *lent)
 {
     struct aloop__piece *piece = copy_bytes(
@@ -197,6 +200,9 @@ int aloop__pieces_put(struct aloop__sender *sender, const char *data,
 
 /* Descriptors. */
 
+/* Called when the descriptors were sent, and then the kernel has references of
+ * its own, or when the piece is freed.  The rest of the bytes is sent like any
+ * others, and may be gathered with them. */
 void aloop__piece_close_fds(struct aloop__piece *piece)
 {
     struct aloop__passed *passed = aloop__piece_passed(piece);
@@ -208,6 +214,10 @@ void aloop__piece_close_fds(struct aloop__piece *piece)
     piece->kind = PIECE_OWNED;
 }
 
+/* All in one buffer, so that queueing it later cannot fail:
+ *
+ *     piece | padding | struct aloop__passed, numbers | bytes
+ *                                                       ^ piece->data */
 struct aloop__piece *aloop__pieces_new_fds(aloop *loop, const char *data,
                                            size_t size, const int *fds,
                                            size_t count)
@@ -235,6 +245,7 @@ void aloop__pieces_drop_fds(aloop *loop, struct aloop__piece *piece)
     aloop__buffer_put(loop, piece, sizeof *piece + piece->room);
 }
 
+/* count_put() adds the size, so that the piece is empty before. */
 void aloop__pieces_queue_fds(struct aloop__sender *sender,
                              struct aloop__piece *piece)
 {
