@@ -39,14 +39,17 @@ struct accept {
     aloop_stream **ret_stream;
 };
 
-/* Returns whether there is a receiver for the next stream. */
+/* Returns whether there is a receiver for the next stream.  Each accept asks
+ * this before, because a stream without a receiver would have to be closed,
+ * although it looks established to its peer. */
 static bool has_receiver(const aloop_listener *listener)
 {
     return (listener->on_stream != NULL && !listener->is_paused) ||
            listener->accepts.count > 0;
 }
 
-/* Called after a future was added to or removed from the queue. */
+/* Called after a future was added to or removed from the queue.  A listener
+ * that nothing waits for must not keep the loop alive. */
 static void accepts_changed(aloop_listener *listener)
 {
     aloop__handle_set_active(
@@ -55,7 +58,8 @@ static void accepts_changed(aloop_listener *listener)
             (listener->on_stream != NULL || listener->accepts.count > 0));
 }
 
-/* ops->cancel */
+/* ops->cancel.  No connection is lost: a future gets its stream in the call
+ * that settles it, so that a pending one has none. */
 static void accept_cancel(aloop_future *future)
 {
     struct aloop__wait_queue *queue = aloop__waiter_of(future)->queue;
@@ -72,7 +76,9 @@ static const struct aloop__future_ops accept_ops = {
     .cancel = accept_cancel,
 };
 
-/* Closes the descriptor, which may be -1. */
+/* Closes the descriptor, which may be -1.  The kind comes first: as long as the
+ * listener listens, no other program takes the path of a Unix socket for a
+ * stale one. */
 static void close_descriptor(aloop_listener *listener, int fd)
 {
     if (listener->kind->close != NULL)
@@ -81,7 +87,9 @@ static void close_descriptor(aloop_listener *listener, int fd)
         aloop__sys_close(fd);
 }
 
-/* handle->close, and the end of a listener that could not be opened. */
+/* handle->close, and the end of a listener that could not be opened.  The
+ * descriptor is removed from the reactor before it is closed: afterwards its
+ * number may belong to another one. */
 static void listener_close(struct aloop__handle *handle)
 {
     aloop_listener *listener = CONTAINER_OF(handle, aloop_listener, handle);
@@ -110,7 +118,9 @@ static void report_listener(const aloop_listener *listener, int error,
     aloop__unhandled(listener->handle.loop, error, whole);
 }
 
-/* Called when the descriptor was closed outside the loop's control. */
+/* Called when the descriptor was closed outside the loop's control.  Futures
+ * get the error.  A callback has no parameter for it, so that it is reported.
+ * The listener itself stays, because only the application may close it. */
 static void lost_descriptor(aloop_listener *listener)
 {
     aloop *loop = listener->handle.loop;
@@ -188,7 +198,9 @@ static int judge(aloop_listener *listener, int error)
     return 0;
 }
 
-/* Gives a stream to the callback, or to the future that waits longest. */
+/* Gives a stream to the callback, or to the future that waits longest.  The
+ * callback may close the listener, so that nothing here uses it afterwards.
+ * Settling a future calls nothing: its task resumes in a later turn. */
 static void deliver_stream(aloop_listener *listener, aloop_stream *stream)
 {
     aloop *loop = listener->handle.loop;
@@ -208,7 +220,11 @@ static void deliver_stream(aloop_listener *listener, aloop_stream *stream)
 
 /* Accepts one connection, for which there is a receiver.  Returns 0, or the
  * reason why none can be accepted now.  The callback may close the listener,
- * whose memory is valid until the end of the turn. */
+ * whose memory is valid until the end of the turn.
+ *
+ * aloop__stream_new() closes the connection if it fails.  A success ends a
+ * series of failures, also for reports: the next one is a new event for the
+ * application. */
 static int accept_one(aloop_listener *listener)
 {
     aloop_stream *stream;
@@ -226,7 +242,9 @@ static int accept_one(aloop_listener *listener)
     return 0;
 }
 
-/* Accepts up to `burst` connections, and adapts the limit. */
+/* Accepts up to `burst` connections, and adapts the limit.  Events are
+ * level-triggered: connections that are left cause the next one, after other
+ * descriptors had their turn. */
 static void accept_burst(aloop_listener *listener)
 {
     unsigned accepted = 0;
@@ -269,7 +287,11 @@ static void listener_ready(struct aloop__io *io, unsigned bits)
 
 /* The retry timer is put into the heap here, far in the future: with its place
  * in the heap, suspending needs no memory, which may be exhausted at that
- * time. */
+ * time.
+ *
+ * A failure ends in listener_close(), whatever was reached before.  An adopted
+ * descriptor belongs to the application until the start has succeeded: it is
+ * taken out of `io` before, so that the close finds none. */
 int aloop__listener_start(aloop *loop, const struct aloop__listener_kind *kind,
                           const void *place, aloop_listener_cb on_stream,
                           void *arg, aloop_listener **ret_listener)
@@ -312,6 +334,9 @@ int aloop__listener_start(aloop *loop, const struct aloop__listener_kind *kind,
     return 0;
 }
 
+/* Until now connections stayed in the backlog, possibly unwatched.  The
+ * callback is set only after everything that can fail, so that a failure
+ * changes nothing that the application sees. */
 int aloop__listener_deliver_to(aloop_listener *listener,
                                aloop_listener_cb on_stream, void *arg)
 {
