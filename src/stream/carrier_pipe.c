@@ -1,4 +1,6 @@
-/* The carriers of pipes and FIFOs, and of devices that can be watched.
+/* The carriers of pipes and FIFOs, and of devices that can be watched.  Their
+ * descriptors do not block.  Standard input and output, which other programs
+ * share and which must keep blocking, have the carriers of stdio.c.
  *
  * An end of a pipe has one direction.  The other one of its stream has ended
  * from the beginning (stream_open.c), so that only a FIFO that is open for both
@@ -27,7 +29,11 @@ static ssize_t pipe_send(aloop_stream *stream, const void *data, size_t size)
     return aloop__sys_pipe_write(stream->io.fd, &piece, 1);
 }
 
-/* A reader gets the end of the pipe when the last writer has closed it. */
+/* A pipe has no half-close: a reader gets the end when the last writer has
+ * closed its descriptor.  So the descriptor is closed here, while the stream
+ * stays open for its application.  The number must leave the reactor first.
+ *
+ * A FIFO that is open for both would lose its reading side with it. */
 static int pipe_shut(aloop_stream *stream)
 {
     int fd;
@@ -39,13 +45,16 @@ static int pipe_shut(aloop_stream *stream)
     return 0;
 }
 
-/* Only the end of all readers is reported as an error. */
+/* Only the end of all readers is reported as an error, and that to the writer:
+ * the reactor reports an error without a number, and this is the only cause. */
 static int pipe_error(aloop_stream *stream)
 {
     (void) stream;
     return ALOOP_EPIPE;
 }
 
+/* What is in the pipe already reaches its reader in any case.  The caller drops
+ * the pieces that were not sent, so that nothing is left to be done. */
 static int pipe_reset(aloop_stream *stream)
 {
     (void) stream;
@@ -72,7 +81,8 @@ const struct aloop__carrier aloop__carrier_pipe = {
     .splices = true,
 };
 
-/* Devices have no end to send. */
+/* Devices have no end to send.  A shutdown succeeds when the bytes before it
+ * are written, so that code for any stream may end with one. */
 static int device_shut(aloop_stream *stream)
 {
     (void) stream;

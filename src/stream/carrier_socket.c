@@ -1,5 +1,10 @@
 /* The carrier of TCP sockets.  carrier_fds.c uses its functions for Unix
- * sockets. */
+ * sockets.
+ *
+ * Each function is one call of the system, which repeats it after a signal and
+ * raises no SIGPIPE (os/sys.h).  What an error means for the stream is decided
+ * by the core, for all carriers: it records the first one that ends the
+ * connection (aloop__io_failed()), and reports that one to each later call. */
 
 #include "os/sys.h"
 #include "stream/stream.h"
@@ -20,11 +25,14 @@ ssize_t aloop__socket_send_pieces(aloop_stream *stream,
     return aloop__sys_sendv(stream->io.fd, pieces, count);
 }
 
+/* The kernel sends the end after the bytes that it still has. */
 int aloop__socket_shut(aloop_stream *stream)
 {
     return aloop__sys_shutdown_write(stream->io.fd);
 }
 
+/* SO_ERROR is reported once.  0 does not mean that there was no error: a send
+ * or the reactor may have consumed it; see aloop__stream_error(). */
 int aloop__socket_error(aloop_stream *stream)
 {
     return aloop__sys_socket_error(stream->io.fd);

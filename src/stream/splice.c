@@ -83,6 +83,10 @@ static struct spliced *last_piece(struct aloop__sender *sender,
     return spliced;
 }
 
+/* The piece exists before anything is received: bytes in the pipe without a
+ * piece would never be sent, and those behind them would take their place.  A
+ * child that adopted a stream would take bytes of its parent out of the
+ * pipe. */
 ssize_t aloop__splice_receive(struct aloop__splice *splice,
                               const aloop_stream *from,
                               struct aloop__sender *sender)

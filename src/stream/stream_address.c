@@ -1,4 +1,8 @@
-/* The addresses of the two ends of a stream. */
+/* The addresses of the two ends of a stream.
+ *
+ * They are asked for in each call and not kept: few programs need them, and an
+ * idle connection is to take little memory.  The price is that a system forgets
+ * the address of the peer when the connection is broken. */
 
 #include "handle/address.h"
 #include "loop/debug.h"
@@ -11,8 +15,16 @@
 enum { ADDRESS_TEXT_MAX = 128 };
 
 /* A system has no address for a broken connection, and reports ENOTCONN or
- * EINVAL.  Returns the error of the connection instead.  Only sockets have
- * addresses. */
+ * EINVAL.  Returns the error of the connection instead:
+ *
+ *     an error was recorded                     that error
+ *     both ends have closed the connection      the error as it is: no error
+ *                                               has ended it
+ *     otherwise                                 ECONNRESET: it was reset, and
+ *                                               no read has received that yet
+ *
+ * SO_ERROR is not asked for: the system reports it once, and the next read
+ * needs it.  Only sockets have addresses. */
 static int address_error(const aloop_stream *stream, int error)
 {
     bool is_gone = error == ALOOP_ENOTCONN || error == ALOOP_EINVAL;
@@ -29,8 +41,9 @@ static int address_error(const aloop_stream *stream, int error)
 
 typedef int ask_fn(int fd, struct sys_address *ret);
 
-/* Stores the address that `ask` returns.  `target` is where the caller puts
- * it. */
+/* Stores the address that `ask` returns.  `target` is where the caller puts it,
+ * and is checked here, before the system is asked: misuse gives the same error
+ * whatever the state of the connection is. */
 static int ask_address(const aloop_stream *stream, ask_fn *ask,
                        const void *target, const char *function,
                        struct sys_address *ret)
