@@ -41,7 +41,9 @@ struct aloop__terminal *aloop__terminal_state(const aloop_stream *stream)
     return stream->sender != NULL ? stream->sender->carried : NULL;
 }
 
-/* timed->fire: watches again what was held. */
+/* timed->fire: watches again what was held.  If the process is still in the
+ * background, the next call fails with EIO as before, and holds the event for
+ * another second. */
 static void terminal_retry(struct aloop__timed *timed)
 {
     struct aloop__terminal *terminal =
@@ -60,6 +62,9 @@ static void terminal_retry(struct aloop__timed *timed)
         aloop__stream_fail_reading(stream, error);
 }
 
+/* Most terminals are only read and written, and need no state.  It exists from
+ * the first raw mode, watch of the size or failure in the background on.  It is
+ * in the writing half, which therefore is kept. */
 struct aloop__terminal *aloop__terminal_get(aloop_stream *stream)
 {
     struct aloop__sender *sender = aloop__sender_get(stream);
@@ -79,7 +84,9 @@ struct aloop__terminal *aloop__terminal_get(aloop_stream *stream)
 }
 
 /* Stops watching `bit` for a while.  Returns what the call that has failed with
- * EIO returns. */
+ * EIO returns.  One timer serves both directions: an event that is held later
+ * only waits for less than a second.  terminal_watch() leaves out what is held,
+ * so that the core may ask for it meanwhile. */
 static int hold_terminal(struct aloop__terminal *terminal, unsigned bit)
 {
     aloop_stream *stream = terminal->stream;
@@ -97,8 +104,10 @@ static int hold_terminal(struct aloop__terminal *terminal, unsigned bit)
     return ALOOP_EAGAIN;
 }
 
-/* The last end of a slave is the end for its master.  A second try shows
- * whether the process is in the foreground again. */
+/* EIO has three meanings.  For a master it is the end: the last descriptor of
+ * the slave was closed.  In the background it holds the event.  Otherwise the
+ * process may be in the foreground again since the read has failed, so
+ * that a second read decides. */
 static ssize_t terminal_receive(aloop_stream *stream, void *buffer, size_t size)
 {
     int fd = stream->io.fd;
@@ -145,7 +154,8 @@ static ssize_t terminal_send(aloop_stream *stream, const void *data,
 }
 
 /* Another program that reads the same terminal may take the input in between.
- * Then the read waits for the next input. */
+ * Then the read waits for the next input, and with it the loop.  Only a flag of
+ * the open file could prevent that, and the shell has the same open file. */
 static ssize_t shared_receive(aloop_stream *stream, void *buffer, size_t size)
 {
     if (!aloop__sys_tty_is_ready(stream->io.fd, false))
@@ -183,7 +193,7 @@ static int terminal_shut(aloop_stream *stream)
     return 0;
 }
 
-/* It has hung up. */
+/* It has hung up.  A terminal has no pending error that could be asked for. */
 static int terminal_error(aloop_stream *stream)
 {
     (void) stream;
@@ -236,7 +246,8 @@ const struct aloop__carrier aloop__carrier_shared_terminal = {
 };
 
 /* An open file that does not block needs no other carrier, also if it is
- * shared. */
+ * shared: the program that made it so expects that.  A stream without filters
+ * and state may change its carrier here, because nothing was called yet. */
 int aloop__terminal_open(aloop *loop, int fd, bool is_blocking,
                          aloop_stream **ret)
 {

@@ -80,7 +80,8 @@ static ssize_t filter_receive(aloop_stream *stream, void *buffer, size_t size)
  *
  * The bytes leave the queue of the core when the layers take them, but on_data
  * must stay paused until they are sent.  filters->replies remembers them until
- * queue_bytes() (filter_wire.c) counts them among the bytes that they became. */
+ * queue_bytes() (filter_wire.c) counts them among the bytes that they became.
+ * */
 static size_t count_replies(const struct aloop__sender *sender, size_t size)
 {
     struct aloop__node *node = sender->pieces.next;
@@ -263,7 +264,8 @@ static void filter_failed(aloop_stream *stream, int error)
 
 /* The child has dropped what was queued, which stream_fork() (stream.c) does by
  * a failure.  That has set `is_mute`, but the child may write bytes of its own.
- * Whether the descriptor has room is unknown, so that the next send tries it. */
+ * Whether the descriptor has room is unknown, so that the next send tries it.
+ * */
 static void filter_fork(aloop_stream *stream)
 {
     struct aloop__filters *filters = aloop__filters_of(stream);

@@ -384,8 +384,8 @@ static bool run_rounds(struct aloop__filters *filters, bool *ret_is_idle)
     return true;
 }
 
-/* If writability is not watched, no event would set `can_send` again, and only a
- * send shows whether there is room.  A close inside the driver leaves the
+/* If writability is not watched, no event would set `can_send` again, and only
+ * a send shows whether there is room.  A close inside the driver leaves the
  * memory of the filters to it, because its callers still use them. */
 void aloop__filters_drive(struct aloop__filters *filters)
 {

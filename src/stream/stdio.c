@@ -35,12 +35,16 @@ struct reopened {
     const struct aloop__carrier *carrier;
 };
 
+/* The state is in the writing half, also for a stream that only reads, because
+ * streams of all other kinds do without such a field. */
 static struct reopened *reopened_of(const aloop_stream *stream)
 {
     return stream->sender->carried;
 }
 
-/* What all have in common. */
+/* What all have in common.  A shutdown succeeds and does nothing: the reader of
+ * standard output gets its end when the last program has closed it.  A reset of
+ * a socket would break the connection of the other programs. */
 
 static int stdio_shut(aloop_stream *stream)
 {
@@ -55,7 +59,8 @@ static int stdio_reset(aloop_stream *stream)
 }
 
 /* There is no state if its memory could not be allocated, and for sockets and
- * devices. */
+ * devices.  Both descriptors are this stream's alone: the duplicate shares only
+ * the open file, and that of the second one belongs to no other program. */
 static void stdio_close(aloop_stream *stream, int fd)
 {
     struct reopened *reopened = stream->sender != NULL ? reopened_of(stream)
@@ -72,14 +77,18 @@ static void stdio_close(aloop_stream *stream, int fd)
         aloop__sys_close(fd);
 }
 
-/* Only the end of all readers is reported as an error. */
+/* Only the end of all readers is reported as an error.  The reactor reports it
+ * without a number. */
 static int stdio_error(aloop_stream *stream)
 {
     (void) stream;
     return ALOOP_EPIPE;
 }
 
-/* Polled descriptors. */
+/* Polled descriptors.  The last resort: between the poll and the call another
+ * program may take the input or the room, and then the call blocks the loop.  A
+ * write takes no more than what a pipe that is ready accepts, so that it blocks
+ * for no other reason. */
 
 static ssize_t polled_receive(aloop_stream *stream, void *buffer, size_t size)
 {
@@ -111,7 +120,10 @@ static const struct aloop__carrier carrier_polled = {
     .close = stdio_close,
 };
 
-/* FIFOs with a second open file. */
+/* FIFOs with a second open file.  It has a flag of its own, O_NONBLOCK, and the
+ * same bytes.  Both files are watched as one: what is ready for the first one
+ * is ready for the second one, and EAGAIN of the second one only leads to
+ * another wait. */
 
 static ssize_t fifo_receive(aloop_stream *stream, void *buffer, size_t size)
 {
@@ -143,10 +155,13 @@ static const struct aloop__carrier carrier_fifo = {
     .close = stdio_close,
 };
 
-/* Pipes. */
+/* Pipes.  The first call finds out whether the system allows calls that do not
+ * block.  Opening a stream cannot ask, because a read would take bytes.
+ * The answer is kept: a system or a FIFO that has refused once always does. */
 
 /* Returns the carrier to use after a refusal.  A FIFO without a reader cannot
- * be opened for writing; the polled write reports that. */
+ * be opened for writing; the polled write reports that.  Both directions use
+ * the same answer, which depends on the open file and not on the call. */
 static const struct aloop__carrier *replacement(aloop_stream *stream)
 {
     struct reopened *reopened = reopened_of(stream);
@@ -203,7 +218,9 @@ static const struct aloop__carrier carrier_shared_pipe = {
     .close = stdio_close,
 };
 
-/* Sockets: each call of theirs has a flag. */
+/* Sockets: each call of theirs has a flag, so that nothing has to be found out.
+ * They have a carrier of their own because that of TCP shuts and resets the
+ * connection, which belongs to the other programs, too. */
 
 static ssize_t shared_socket_receive(aloop_stream *stream, void *buffer,
                                      size_t size)
@@ -241,7 +258,9 @@ static const struct aloop__carrier carrier_shared_socket = {
     .close = stdio_close,
 };
 
-/* Opening.  `fd` is the duplicate, and stays the caller's on failure. */
+/* Opening.  `fd` is the duplicate, and stays the caller's on failure.  There is
+ * one function for each kind, all of one type, because share() finds them in a
+ * table. */
 
 static int refuse_kind(aloop *loop, int fd, const struct sys_descriptor *what,
                        aloop_stream **ret)
@@ -260,6 +279,9 @@ static int share_socket(aloop *loop, int fd, const struct sys_descriptor *what,
     return aloop__stream_make(loop, fd, &carrier_shared_socket, ret);
 }
 
+/* The state is allocated here, so that no later call can fail for memory: the
+ * first read or write would have no other way to report that than to end the
+ * stream.  `is_kept` keeps the writing half, which has the state. */
 static int share_pipe(aloop *loop, int fd, const struct sys_descriptor *what,
                       aloop_stream **ret)
 {
@@ -297,6 +319,9 @@ static int share_terminal(aloop *loop, int fd,
     return aloop__terminal_open(loop, fd, what->is_blocking, ret);
 }
 
+/* A device that the reactor can watch is polled before each call, because its
+ * open file blocks.  Others have a thread or calls that do not block, see
+ * carrier_unwatched.c. */
 static int share_device(aloop *loop, int fd, const struct sys_descriptor *what,
                         aloop_stream **ret)
 {
@@ -304,7 +329,8 @@ static int share_device(aloop *loop, int fd, const struct sys_descriptor *what,
     return aloop__device_open(loop, fd, &carrier_polled, ret);
 }
 
-/* Makes a stream of a duplicate. */
+/* Makes a stream of a duplicate.  A stream closes its descriptor at its end,
+ * and `fd` must stay open for printf() and for other streams of it. */
 static int share(aloop *loop, int fd, const struct sys_descriptor *what,
                  aloop_stream **ret)
 {
@@ -328,7 +354,11 @@ static int share(aloop *loop, int fd, const struct sys_descriptor *what,
 }
 
 /* A stream that is detached blocks again if its descriptor does, which concerns
- * only a terminal with an open file of its own. */
+ * only a terminal with an open file of its own.
+ *
+ * The directions are those of the open file.  A read of one that is open for
+ * writing only would fail with EBADF, which the core would take for a
+ * descriptor that was closed outside the loop's control. */
 int aloop_stdio_open(aloop *loop, int fd, aloop_stream **ret_stream)
 {
     int error = aloop__check_loop(loop, __func__);
