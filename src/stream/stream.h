@@ -16,7 +16,7 @@
  *   filter_*.c      the carrier with which a stream passes through filters
  *   stream_close.c  lingering, and the end of the descriptor
  *   stream.c        from connected to closed: the events of the descriptor
- *   carrier_unwatched.c, carrier_terminal.c
+ *   unwatched_job.c, carrier_unwatched.c, carrier_terminal.c
  *                   carriers that make their streams, and cause their events
  *   stream_open.c   from a descriptor, pairs, pipes
  *   tty.c           sizes and modes of terminals
