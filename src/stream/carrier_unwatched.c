@@ -34,7 +34,9 @@ static struct aloop__unwatched *unwatched_of(const aloop_stream *stream)
     return stream->sender->carried;
 }
 
-/* The stream may end in here. */
+/* A flush follows each write of a thread: it sends what was refused meanwhile,
+ * and settles a shutdown that waits for the thread.  The stream may end in
+ * here. */
 static void after_writing(struct aloop__unwatched *u)
 {
     aloop_stream *stream = u->stream;
@@ -74,6 +76,10 @@ static int unwatched_watch(aloop_stream *stream, unsigned bits)
     return 0;
 }
 
+/* A read that does not block is tried first.  EAGAIN means that the bytes are
+ * not in the page cache now; any other error that the call is never possible,
+ * so that it is not tried again (`is_uncached`).  A thread finds out what is
+ * wrong with the file itself, and its error is the one that counts. */
 static ssize_t file_receive(aloop_stream *stream, void *buffer, size_t size)
 {
     struct aloop__unwatched *u = unwatched_of(stream);
@@ -144,12 +150,14 @@ static int file_shut(aloop_stream *stream)
     return u->is_working && u->is_write ? ALOOP_EAGAIN : u->write_error;
 }
 
+/* Called only if something else has failed without a number. */
 static int file_error(aloop_stream *stream)
 {
     (void) stream;
     return ALOOP_EIO;
 }
 
+/* Bytes that a thread has begun to write cannot be dropped any more. */
 static int file_reset(aloop_stream *stream)
 {
     aloop__unwatched_take_back(unwatched_of(stream));
@@ -227,7 +235,9 @@ bool aloop__unwatched_is_working(const aloop_stream *stream)
            unwatched_of(stream)->is_working;
 }
 
-/* Gives a stream this carrier with its state, or releases the stream. */
+/* Gives a stream this carrier with its state, or releases the stream.
+ * `is_unwatched` keeps a forked child from adding the descriptor to its
+ * reactor, which would refuse it. */
 static int add_state(aloop_stream *stream, bool is_device)
 {
     aloop *loop = stream->handle.loop;

@@ -2,7 +2,19 @@
  * have read.
  *
  * There is one job at a time, which owns the buffer until it is done or taken
- * back.  carrier_unwatched.c decides when a job is needed. */
+ * back.  carrier_unwatched.c decides when a job is needed.
+ *
+ *     on the loop's thread                on a thread of the pool
+ *     read, write: submit_transfer() ---> unwatched_work()
+ *     unwatched_done()               <---
+ *       a read: keep_result(), until a reader has taken all
+ *       a write: has_written, until carrier_unwatched.c has reported it
+ *
+ * The thread reads `fd`, `size` and `is_write` and writes `status` and the
+ * buffer.  The loop changes none of them while `is_working`, so that no lock is
+ * needed beyond that of the pool.  The state outlives its stream if a thread is
+ * still at work; it is freed, and the descriptor closed, when the job is
+ * done. */
 
 #include <string.h>
 
@@ -10,6 +22,8 @@
 #include "os/sys_file.h"
 #include "stream/unwatched.h"
 
+/* While a job runs nothing is queued, because its end does that.  Otherwise the
+ * loop would spin for the time of a slow read. */
 void aloop__unwatched_queue(struct aloop__unwatched *u)
 {
     if (!u->is_working && list_empty(&u->due.node) &&
@@ -17,6 +31,8 @@ void aloop__unwatched_queue(struct aloop__unwatched *u)
         aloop__ready_push(u->loop, &u->due);
 }
 
+/* All of it: the bytes count as sent already, so that nothing could be done
+ * with a short count.  A write of 0 bytes would repeat without an end. */
 static ssize_t write_buffer(const struct aloop__unwatched *u)
 {
     size_t done = 0;
@@ -42,6 +58,8 @@ static void unwatched_work(struct aloop__job *job)
                             : aloop__sys_read(u->fd, u->buffer, u->size);
 }
 
+/* `buffer` is NULL afterwards, so that a second call has no effect: a result
+ * takes the buffer of its job over. */
 static void drop_buffer(aloop *loop, char **buffer, size_t room)
 {
     if (*buffer != NULL)
@@ -65,7 +83,8 @@ void aloop__unwatched_free(struct aloop__unwatched *u)
     aloop__alloc_free(&u->loop->alloc, u, sizeof *u);
 }
 
-/* Makes the buffer of the job the result. */
+/* Makes the buffer of the job the result, so that nothing is copied.  An error
+ * or the end is a result without bytes, which the next reader takes. */
 static void keep_result(struct aloop__unwatched *u, ssize_t status)
 {
     u->has_result = true;
@@ -123,7 +142,8 @@ static void unwatched_done(struct aloop__job *job, int error)
     aloop__unwatched_free(u);
 }
 
-/* Gives the buffer to a thread. */
+/* Gives the buffer to a thread.  Files have a lane of their own in the pool: a
+ * slow disk does not delay look-ups of names. */
 static int submit_transfer(struct aloop__unwatched *u, bool is_write,
                            size_t size)
 {
@@ -147,6 +167,8 @@ static int make_buffer(struct aloop__unwatched *u, size_t size)
     return u->buffer == NULL ? ALOOP_ENOMEM : 0;
 }
 
+/* The thread reads no more than the reader has asked for: what it reads too
+ * much would move the position, which other programs may share. */
 int aloop__unwatched_read(struct aloop__unwatched *u, size_t size)
 {
     int error = make_buffer(u, size);
@@ -154,6 +176,9 @@ int aloop__unwatched_read(struct aloop__unwatched *u, size_t size)
     return error < 0 ? error : submit_transfer(u, false, size);
 }
 
+/* Copied, because the core frees the pieces as soon as they count as sent.
+ * What does not fit is sent after the job.  After the write the position is
+ * that of the written bytes, and nothing is given back (`is_behind`). */
 ssize_t aloop__unwatched_write(struct aloop__unwatched *u,
                                const struct sys_piece *pieces, size_t count)
 {
@@ -194,6 +219,7 @@ ssize_t aloop__unwatched_take_result(struct aloop__unwatched *u, void *buffer,
     return size > 0 ? (ssize_t) size : result;
 }
 
+/* A job that a thread has begun cannot be stopped; unwatched_done() follows. */
 void aloop__unwatched_take_back(struct aloop__unwatched *u)
 {
     if (!u->is_working || !aloop__pool_take_back(u->loop, &u->job))
