@@ -245,7 +245,7 @@ static bool is_rest(const struct get *get, const struct http_reply *reply)
            (slash[1] == '*' || strtoull(slash + 1, NULL, 10) == last + 1);
 }
 
-/* Whether the server says that the file is complete. */
+/* Whether the server reports that the file is complete. */
 static bool is_complete(const struct get *get, const struct http_reply *reply)
 {
     const char *rest;

@@ -53,7 +53,7 @@ enum {
     CONNECTION_DESCRIPTORS = 2 /* Its socket, and the file that is sent. */
 };
 
-/* What the command line says, and what all loops share. */
+/* What the command line sets, and what all loops share. */
 static struct {
     const char *host;
     char port[8];

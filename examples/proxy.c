@@ -32,7 +32,7 @@
 
 enum { ADDRESS_SIZE = 96, SPARE_DESCRIPTORS = 32 };
 
-/* What the command line says.  The tasks read it. */
+/* What the command line sets.  The tasks read it. */
 static struct proxy {
     const char *host;
     const char *port;

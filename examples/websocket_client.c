@@ -31,7 +31,7 @@
 
 enum { INPUT_SIZE = 16 * 1024 };
 
-/* What the command line says. */
+/* What the command line sets. */
 static struct {
     const char *url;
     bool is_binary;

@@ -42,7 +42,7 @@
 
 enum { ORIGINS_MAX = 16 };
 
-/* What the command line says. */
+/* What the command line sets. */
 static struct {
     const char *host;
     const char *port;

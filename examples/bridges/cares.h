@@ -37,7 +37,7 @@ typedef struct cares_options {
     const char *servers;
     /* How long the first try waits for an answer; later ones wait longer.  It
      * is rounded up to milliseconds, and is at most one hour.  Default: 5 s, or
-     * what /etc/resolv.conf says. */
+     * what /etc/resolv.conf sets. */
     int64_t timeout_ns;
     /* How often each server is asked.  Default: 4, or as above. */
     int tries;

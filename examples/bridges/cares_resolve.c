@@ -39,7 +39,7 @@ static struct name *names;
 static size_t name_count;
 static cares_resolver *resolver;
 
-/* What the command line says. */
+/* What the command line sets. */
 static struct {
     const char *servers;
     uint64_t running_max;

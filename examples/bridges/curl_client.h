@@ -88,7 +88,7 @@ void curl_client_free(curl_client *client);
  * Status:  0: libcurl has completed the transfer.  For HTTP this includes
  *          answers such as 404, unless CURLOPT_FAILONERROR is set.
  * Errors:  CURL_CLIENT_ERROR(code): it failed, with this CURLcode; the buffer
- *          of CURLOPT_ERRORBUFFER, if there is one, says why;
+ *          of CURLOPT_ERRORBUFFER, if there is one, shows why;
  *          ALOOP_EBUSY: the call was made in a callback of libcurl;
  *          ALOOP_EINVAL: `easy` is in use already, or is not an easy handle;
  *          ALOOP_ENOMEM: out of memory, or `client` or `easy` is NULL;

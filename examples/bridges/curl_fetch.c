@@ -46,7 +46,7 @@ static size_t page_count;
 static int64_t took_ns;
 static curl_client *client;
 
-/* What the command line says. */
+/* What the command line sets. */
 static struct {
     const char *ca_file;
     int64_t limit_ns;

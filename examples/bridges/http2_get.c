@@ -18,7 +18,7 @@
  * All URLs have the same scheme, host and port, and a PATH begins with a slash.
  * The bodies are printed in the order of the URLs, or saved as NUMBER-PATH,
  * with "-" for each character that has a meaning in paths.  With -n or -o a
- * line at the end says how many there were.
+ * line at the end shows how many there were.
  *
  * The server of http:// has to speak HTTP/2 immediately (prior knowledge); that
  * of https:// agrees on it in the handshake of TLS, and is available where
@@ -54,7 +54,7 @@ enum {
     EXIT_INTERRUPTED = 130
 };
 
-/* What the command line says. */
+/* What the command line sets. */
 static struct {
     char **targets; /* Paths with queries. */
     size_t target_count;

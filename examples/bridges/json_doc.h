@@ -35,7 +35,7 @@ enum { JSON_DOC_DEPTH_MAX = 128 }; /* Arrays and objects inside each other. */
  *
  * Returns: 0.
  * Errors:  ALOOP_EPROTO: the text is not JSON, has too many levels, or has
- *          something that jansson refuses; *ret_error says what and where.  Its
+ *          something jansson refuses; *ret_error shows what and where.  Its
  *          text has no control characters, whatever the document contains;
  *          ALOOP_ENOMEM: out of memory;
  *          ALOOP_EAGAIN: a thread is needed, and none could be started;

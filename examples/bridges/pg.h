@@ -92,7 +92,7 @@ struct pg {
  *
  * Returns: 0.
  * Errors:  PG_ECONNECT: no host can be used, or `conninfo` is malformed;
- *          *ret_error says why, for each host that was tried;
+ *          *ret_error shows why, for each host that was tried;
  *          ALOOP_ECANCELED, ALOOP_ETIMEDOUT: as for aloop_await();
  *          ALOOP_ENOMEM: out of memory.
  * Memory:  `conninfo` is borrowed until the call returns.  The caller calls

@@ -91,7 +91,7 @@ void pg_pool_free(pg_pool *pool);
  *          ALOOP_ECANCELED, ALOOP_ETIMEDOUT: as for aloop_await();
  *          ALOOP_ENOMEM: out of memory.
  * Memory:  the caller calls pg_pool_release() for *ret_pg, which is NULL after
- *          an error, and PQclear() for *ret_error, which says why, or is NULL.
+ *          an error, and PQclear() for *ret_error, which shows why, or is NULL.
  * Context: a task.
  */
 ssize_t pg_pool_acquire(pg_pool *pool, struct pg **ret_pg,
@@ -124,7 +124,7 @@ typedef struct pg_reply {
  * gathered with others.  When it has settled, the connection is free again.
  *
  * Status:  as for pg_run().
- * Errors:  as for pg_pool_acquire() and pg_run().  reply->result then says why,
+ * Errors:  as for pg_pool_acquire() and pg_run().  reply->result shows why,
  *          or is NULL; see pg_error().
  * Memory:  `call` is copied; what it refers to, and `reply`, are borrowed until
  *          the future settles.  The caller then calls PQclear() for

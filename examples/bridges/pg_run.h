@@ -75,11 +75,11 @@ typedef struct pg_call {
  * COPY FROM STDIN is refused, since there is no input for it.
  *
  * Returns: the number of rows that the query returned or has changed.
- * Errors:  PG_EQUERY: the query failed; *ret_result says why, and PQresultError
- *          Field(*ret_result, PG_DIAG_SQLSTATE) is the code of the error, or
- *          NULL if libpq refused the query, such as one with more than 65,535
+ * Errors:  PG_EQUERY: the query failed; *ret_result shows why, and
+ *          PQresultErrorField(*ret_result, PG_DIAG_SQLSTATE) is the code of the
+ *          error, or NULL if libpq refused the query, as one with over 65,535
  *          parameters;
- *          PG_ELOST: the connection has ended; *ret_result says why if that is
+ *          PG_ELOST: the connection has ended; *ret_result shows why if that is
  *          known.  Whether the query has had an effect is not known;
  *          ALOOP_EBUSY: another query is in progress on the connection;
  *          ALOOP_ECANCELED, ALOOP_ETIMEDOUT: see above; *ret_result is NULL;

@@ -55,7 +55,7 @@ typedef ssize_t (*pg_body)(struct pg *pg, void *arg);
  * Returns: what the body returns.
  * Errors:  PG_EABORTED: as in the table;
  *          PG_EQUERY, PG_ELOST, ...: as for pg_run(), if BEGIN or COMMIT
- *          fails; *ret_error then says why, for example that a deferred
+ *          fails; *ret_error then shows why, for example that a deferred
  *          constraint is violated;
  *          others: what the body returns.
  * Memory:  the caller calls PQclear() for *ret_error, which is NULL unless

@@ -50,7 +50,7 @@ static struct user users[USERS_MAX];
 static size_t user_count;
 static int64_t took_ns;
 
-/* What the command line says. */
+/* What the command line sets. */
 static struct {
     const char *conninfo;
     int64_t pause_ns, limit_ns;

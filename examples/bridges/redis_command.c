@@ -14,7 +14,7 @@ struct redis_call {
     redisReply **ret;        /* NULL: the reply is dropped. */
 };
 
-enum { FORMAT_WRONG = -2 }; /* As hiredis says it. */
+enum { FORMAT_WRONG = -2 }; /* What hiredis returns. */
 
 /* Sending. */
 

@@ -100,7 +100,7 @@ static inline aloop_future *redis_unsubscribe(
  *
  * Status:  0.
  * Errors:  ALOOP_ECLOSED: the connection has ended, and all messages before
- *          were received; redis_error(redis, NULL, REDIS_ELOST) says why;
+ *          were received; redis_error(redis, NULL, REDIS_ELOST) shows why;
  *          others: as for aloop_channel_receive().
  * Memory:  borrows *ret until the future settles.  After a success the caller
  *          calls freeReplyObject().

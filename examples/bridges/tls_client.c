@@ -22,7 +22,7 @@
 #include "bridges/tls.h"
 #include "support/options.h"
 
-/* What the command line says. */
+/* What the command line sets. */
 static struct {
     const char *host;
     const char *port;

@@ -30,7 +30,7 @@
 
 enum { CONNECTIONS_MAX = 500, ADDRESS_SIZE = 96 };
 
-/* What the command line says. */
+/* What the command line sets. */
 static struct {
     const char *host;
     const char *port;

@@ -54,7 +54,7 @@ struct field {
 
 static struct api apis[APIS];
 
-/* What the command line says. */
+/* What the command line sets. */
 static struct {
     struct field fields[FIELDS_MAX];
     size_t field_count;

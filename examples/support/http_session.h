@@ -188,7 +188,7 @@ ssize_t http_read(struct http_reply *reply, void *buffer, size_t size);
 const char *http_reply_field(const struct http_reply *reply, const char *name);
 
 /* Returns a short English description of an error that a function has returned
- * for this reply.  If TLS is the reason, it says why, for example "certificate
+ * for this reply.  If TLS is the reason, it shows why, for example "certificate
  * has expired".  It is allowed after http_close(), too. */
 const char *http_error(const struct http_reply *reply, ssize_t error);
 

@@ -1,5 +1,5 @@
 /* The queue of jobs on Redis, and its workers, with a server in the same loop
- * that answers each command with what the test says. */
+ * that answers each command with what the test sets. */
 
 #define _POSIX_C_SOURCE 200809L
 

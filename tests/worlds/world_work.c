@@ -5,8 +5,8 @@
  * order, and no more of them run simultaneously than there are threads.  A map
  * runs each item once at most, no more than its limit simultaneously, and none
  * after it has settled.  An operation is asked to end once at most, and settles
- * with what its maker says.  All bytes that are sent arrive through polls that
- * pause, change and are closed. */
+ * with the status of its maker.  All bytes that are sent arrive through polls
+ * that pause, change and are closed. */
 
 #include "world.h"
 

@@ -14,7 +14,7 @@
  * Not imitated: every other filter and flag (EINVAL, to be noticed); `data`
  * (always 1); which error came with EV_EOF (always ECONNRESET: asking would
  * take it; while the environment has KQUEUE_STANDIN_TAKES_ERRORS it is asked
- * for and taken, as libkqueue does); regular files (EPERM, as epoll says);
+ * for and taken, as libkqueue does); regular files (EPERM, as with epoll);
  * sockets that were never connected (epoll calls them hung up); the moment at
  * which a wait sees what another thread changes. */
 

@@ -5,7 +5,7 @@
 
 enum { FRAMES_MAX = 5 };
 
-/* What a client sends, and what it receives, as websocket_fixture.h says. */
+/* What a client sends, and what it receives, see websocket_fixture.h. */
 static const struct shape {
     const char *name;
     struct {

@@ -33,7 +33,7 @@ static void assert_costs(unsigned waits_now, unsigned alarms_now)
     assert_int_equal(sim_calls("aloop__reactor_alarm") - alarms, alarms_now);
 }
 
-/* Defers itself as often as `arg` says. */
+/* Defers itself as often as `arg` demands. */
 static void defer_again(aloop *loop, void *arg)
 {
     int left = (int) (intptr_t) arg;
