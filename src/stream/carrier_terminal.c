@@ -178,6 +178,7 @@ static ssize_t shared_send_pieces(aloop_stream *stream,
     return shared_send(stream, pieces->data, pieces->size);
 }
 
+/* What is held stays out, whatever the core asks for; terminal_retry() asks. */
 static int terminal_watch(aloop_stream *stream, unsigned bits)
 {
     const struct aloop__terminal *terminal = aloop__terminal_state(stream);

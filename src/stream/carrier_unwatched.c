@@ -65,7 +65,9 @@ static void unwatched_due(struct aloop__ready *ready)
         aloop__unwatched_queue(u);
 }
 
-/* A file never hangs up. */
+/* A file never hangs up.  The stream is queued without a test of readiness: a
+ * call that is not possible now gives its work to a thread, whose end queues
+ * the stream again. */
 static int unwatched_watch(aloop_stream *stream, unsigned bits)
 {
     struct aloop__unwatched *u = unwatched_of(stream);
@@ -142,7 +144,8 @@ static ssize_t file_send(aloop_stream *stream, const void *data, size_t size)
     return file_send_pieces(stream, &piece, 1);
 }
 
-/* EAGAIN: the flush after the job calls again. */
+/* EAGAIN: the flush after the job calls again.  A shutdown must not succeed
+ * before the job, whose error it reports. */
 static int file_shut(aloop_stream *stream)
 {
     const struct aloop__unwatched *u = unwatched_of(stream);
@@ -189,7 +192,8 @@ static void unwatched_close(aloop_stream *stream, int fd)
         aloop__unwatched_free(u);
 }
 
-/* The close, which follows, moves the position back by `size` more bytes. */
+/* Only counts, because a thread may still use the position.  The close, which
+ * follows, moves the position back by `size` more bytes. */
 static void file_give_back(aloop_stream *stream, size_t size)
 {
     unwatched_of(stream)->unread = size;

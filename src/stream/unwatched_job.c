@@ -160,6 +160,7 @@ static int submit_transfer(struct aloop__unwatched *u, bool is_write,
     return error;
 }
 
+/* The buffers of the loop are reused, so that a long file costs one of them. */
 static int make_buffer(struct aloop__unwatched *u, size_t size)
 {
     u->room = size;
