@@ -25,6 +25,7 @@ endfunction()
 # The same beside a server: a script of programs/ runs it.
 function(add_bridge_test_beside server name source library)
     add_executable(bridges_${name} ${source})
+    target_compile_options(bridges_${name} PRIVATE ${test_options})
     foreach(path IN LISTS ARGN)
         target_sources(bridges_${name} PRIVATE
             ${PROJECT_SOURCE_DIR}/examples/${path})
