@@ -2,12 +2,8 @@
 # paths are relative to that.
 
 # bridges/test_X.c: the bridges of ../examples/bridges, on the real system.
-# tests/run --bridges builds this target and runs the tests with this label.
-add_custom_target(bridge_tests)
-function(is_of_bridges test)
-    set_property(TEST ${test} APPEND PROPERTY LABELS bridges)
-    add_dependencies(bridge_tests ${ARGN})
-endfunction()
+# tests/run --bridges builds the target bridges_tests and runs the tests with
+# the label bridges.  These are not among the system tests.
 
 # A test of bridges, on the real system, with the examples' files and a library.
 function(add_bridge_test name source library)
@@ -19,7 +15,6 @@ function(add_bridge_test name source library)
     target_include_directories(bridges_${name} PRIVATE
         ${PROJECT_SOURCE_DIR}/examples)
     target_link_libraries(bridges_${name} PRIVATE PkgConfig::${library})
-    is_of_bridges(bridges_${name} bridges_${name})
 endfunction()
 
 # The same beside a server: a script of programs/ runs it.
@@ -39,7 +34,6 @@ function(add_bridge_test_beside server name source library)
         bash ${CMAKE_CURRENT_SOURCE_DIR}/programs/${server}.sh
         ${ALOOP_TEST_RUNNER} $<TARGET_FILE:bridges_${name}>)
     uses_real_system(bridges_${name} bridges_${name})
-    is_of_bridges(bridges_${name} bridges_${name})
     set_tests_properties(bridges_${name} PROPERTIES RESOURCE_LOCK port)
 endfunction()
 
@@ -59,9 +53,8 @@ if(LIBCARES_FOUND)
     add_bridge_test_beside(dnsmasq cares bridges/test_cares.c LIBCARES
         bridges/cares.c bridges/cares_channel.c)
     refuse_calls_of(bridges_cares)
-    if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
+    if(NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
         add_example_test(cares_resolve cares_resolve)
-        is_of_bridges(example_cares_resolve cares_resolve)
         set_tests_properties(example_cares_resolve
             PROPERTIES RESOURCE_LOCK port)
     endif()
@@ -74,9 +67,8 @@ if(LIBCURL_FOUND)
     add_bridge_test_beside(nginx curl_client bridges/test_curl_client.c LIBCURL
         bridges/curl_client.c bridges/curl_loop.c)
     refuse_calls_of(bridges_curl_client)
-    if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
+    if(NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
         add_example_test(curl_fetch curl_fetch)
-        is_of_bridges(example_curl_fetch curl_fetch)
         set_tests_properties(example_curl_fetch PROPERTIES RESOURCE_LOCK port)
     endif()
 else()
@@ -92,17 +84,13 @@ if(LIBSSL_FOUND)
     add_bridge_test(https bridges/test_https.c LIBSSL ${https_sources}
         support/url.c bridges/https.c bridges/tls.c bridges/tls_sessions.c)
     # valgrind takes seconds to start a program with OpenSSL.
-    if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
+    if(NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
         foreach(name tls_client tls_server)
             add_example_test(${name} ${name} tls_client tls_server)
-            is_of_bridges(example_${name} tls_client tls_server)
         endforeach()
     endif()
-    if(ALOOP_EXAMPLES)
-        add_example_test(https scrape)
-        is_of_bridges(example_https scrape)
-        set_tests_properties(example_https PROPERTIES RESOURCE_LOCK port)
-    endif()
+    add_example_test(https scrape)
+    set_tests_properties(example_https PROPERTIES RESOURCE_LOCK port)
     # The tests of streams through TLS.  A checker that is slow would find
     # nothing here that it does not find in the test above.
     set(tls_tests ${filtered_tests})
@@ -118,7 +106,8 @@ if(LIBSSL_FOUND)
         target_compile_definitions(test_${name}_tls PRIVATE
             FILTER_STEP=0 FILTER_TLS)
         target_link_libraries(test_${name}_tls PRIVATE PkgConfig::LIBSSL)
-        is_of_bridges(test_${name}_tls test_${name}_tls)
+        set_property(TEST test_${name}_tls PROPERTY LABELS bridges)
+        add_dependencies(bridges_tests test_${name}_tls)
     endforeach()
 else()
     message(STATUS "The tests of the bridge tls are skipped: no libssl 3.0")
@@ -145,10 +134,9 @@ if(LIBNGHTTP2_FOUND)
         -Wl,--wrap=calloc,--wrap=realloc
         -Wl,--wrap=nghttp2_session_client_new2)
     # valgrind takes seconds to start a program with OpenSSL.
-    if(ALOOP_EXAMPLES AND LIBSSL_FOUND
+    if(LIBSSL_FOUND
             AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
         add_example_test(http2_get http2_get)
-        is_of_bridges(example_http2_get http2_get)
         set_tests_properties(example_http2_get PROPERTIES RESOURCE_LOCK port)
     endif()
 else()
@@ -165,9 +153,8 @@ if(LIBPQ_FOUND)
             bridges/pg_run.c bridges/pg_statement.c)
     endforeach()
     # valgrind would print more errors than are expected.
-    if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
+    if(NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
         add_example_test(pg_users pg_users)
-        is_of_bridges(example_pg_users pg_users)
         set_tests_properties(example_pg_users PROPERTIES RESOURCE_LOCK port)
     endif()
 else()
@@ -175,9 +162,8 @@ else()
 endif()
 
 # A browser, which talks to websocket_echo.
-if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER)
+if(NOT ALOOP_TEST_RUNNER)
     add_example_test(websocket_browser websocket_echo http_server)
-    is_of_bridges(example_websocket_browser websocket_echo http_server)
 endif()
 
 pkg_check_modules(HIREDIS QUIET IMPORTED_TARGET hiredis>=0.14)
@@ -201,9 +187,8 @@ if(HIREDIS_FOUND)
         bridges/redis_job.c bridges/redis_queue.c bridges/redis_take.c
         bridges/redis_worker.c)
     # Workers that valgrind runs would be too slow to be killed in time.
-    if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
+    if(NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
         add_example_test(redis_workers redis_workers)
-        is_of_bridges(example_redis_workers redis_workers)
         set_tests_properties(example_redis_workers PROPERTIES
             RESOURCE_LOCK port)
     endif()
@@ -211,10 +196,9 @@ else()
     message(STATUS "The tests of the bridge redis are skipped: no hiredis 0.14")
 endif()
 
-if(ALOOP_EXAMPLES AND LIBSSL_FOUND AND JANSSON_FOUND
+if(LIBSSL_FOUND AND JANSSON_FOUND
         AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
     add_example_test(two_apis two_apis)
-    is_of_bridges(example_two_apis two_apis)
 endif()
 
 # Other loops: a loop inside them, and some inside a loop.
@@ -237,10 +221,9 @@ if(GLIB_FOUND AND ALOOP_HAVE_WRAP)
     add_loop_test(glib bridges/test_glib.c GLIB
         bridges/glib_host.c bridges/glib_inside.c)
     # TSan and valgrind do not know the locks and lists of GLib's threads.
-    if(ALOOP_EXAMPLES AND NOT ALOOP_TEST_RUNNER MATCHES "valgrind"
+    if(NOT ALOOP_TEST_RUNNER MATCHES "valgrind"
             AND NOT ALOOP_SANITIZE MATCHES "thread")
         add_example_test(glib_watch glib_watch)
-        is_of_bridges(example_glib_watch glib_watch)
     endif()
 else()
     message(STATUS "The tests of the bridge glib are skipped: no GLib 2.58")
@@ -257,7 +240,7 @@ endif()
 # Tests of modules, in servers that are built without a sanitizer.  They load
 # its runtime first.
 set(module_runner ${ALOOP_TEST_RUNNER})
-set(has_module_tests ${ALOOP_EXAMPLES})
+set(has_module_tests ON)
 if(ALOOP_SANITIZE MATCHES "address")
     set(runtime libasan.so)
     if(CMAKE_C_COMPILER_ID MATCHES "Clang")
@@ -278,7 +261,6 @@ function(add_module_test target file)
         bash ${CMAKE_CURRENT_SOURCE_DIR}/programs/check.sh
         example_${target} ${module_runner} ${file})
     uses_real_system(example_${target} ${target})
-    is_of_bridges(example_${target} ${target})
     set_tests_properties(example_${target} PROPERTIES RESOURCE_LOCK port)
 endfunction()
 
