@@ -210,7 +210,7 @@ make_ends "$dir/ends.o" || exit 1
 reach epoll asm -E "$elsewhere" || exit 1
 build_targets=(system_tests)
 step "torturing" "$dir/torture.log" \
-    "$dir/epoll/tests/torture" --every 13 --seconds 60 --jobs "$jobs" || exit 1
+    "$dir/epoll/tests/torture" --every 31 --seconds 60 --jobs "$jobs" || exit 1
 build_targets=(system_tests)
 reach kqueue asm -R "$own" || exit 1
 reach poll ucontext -R "$own" || exit 1
