@@ -72,7 +72,8 @@ ALOOP_API aloop_future *aloop_work(aloop *loop, aloop_work_fn fn, void *arg);
  * future settles when the items that have begun have ended.
  *
  * Status:  0.
- * Errors:  ALOOP_EINVAL: an argument is wrong, or `fn` returned ALOOP_PENDING;
+ * Errors:  ALOOP_EINVAL: an argument is wrong, the items are larger than any
+ *          array, or `fn` returned ALOOP_PENDING;
  *          ALOOP_ECANCELED: it was cancelled before all items had begun;
  *          ALOOP_EAGAIN, ALOOP_ENOMEM: no thread could be started;
  *          ALOOP_EPERM: the loop belongs to another process;

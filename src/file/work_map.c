@@ -231,7 +231,8 @@ aloop_future *aloop_work_map(aloop *loop, aloop_work_fn fn, void *items,
 
     if (error < 0)
         return aloop__future_refused(error);
-    if (fn == NULL || (items == NULL && count > 0))
+    if (fn == NULL || (items == NULL && count > 0) ||
+        (item_size > 0 && count > PTRDIFF_MAX / item_size))
         return aloop__future_failed(loop, ALOOP_EINVAL);
     if (count == 0)
         return aloop_future_new_settled(loop, 0);
