@@ -332,19 +332,37 @@ static ssize_t replace(struct item *item)
     return status;
 }
 
+/* Reports the error of a copy.  It names both files if the source can be read,
+ * because the error may be that of the target. */
+static ssize_t check_copy(aloop *loop, struct item *item, ssize_t status)
+{
+    size_t size = strlen(item->from) + strlen(item->to) + sizeof " to ";
+    char *both;
+
+    if (status >= 0 || status == ALOOP_ECANCELED ||
+        aloop_await(aloop_fs_access(loop, item->from, R_OK)) < 0)
+        return check(item->copy, item->from, status);
+    both = malloc(size);
+    if (both == NULL)
+        return ALOOP_ENOMEM;
+    snprintf(both, size, "%s to %s", item->from, item->to);
+    status = check(item->copy, both, status);
+    free(both);
+    return status;
+}
+
 /* Copies one file.  Returns only errors that end the others, too. */
 static ssize_t copy_file(aloop *loop, void *arg)
 {
     struct item *item = arg;
     ssize_t status;
 
-    (void) loop;
     item->is_active = true;
     status = copy_to(item, item->to);
     if (status == ALOOP_EEXIST)
         status = replace(item);
     item->is_active = false;
-    return check(item->copy, item->from, status);
+    return check_copy(loop, item, status);
 }
 
 static void on_redraw(aloop_timer *timer, void *arg)
