@@ -610,6 +610,9 @@ copy: $work/t: is a directory (-r is not given)
     cmp -s "$work/t/large" "$work/into/large" || fail "errors end the copy"
     "$@" "$work/t/large" "$work/t/large" 2>"$work/err"
     [ $? -eq 1 ] || fail "a file was copied onto itself"
+    "$@" "$work/t/large" "$work/no/copy" 2>"$work/err"
+    grep -q "/large to $work/no/copy: no such file or directory\$" \
+        "$work/err" || fail "the error of a target does not name it"
     "$@" -r "$work/t" "$work/t/sub/t" 2>"$work/err"
     [ $? -eq 1 ] || fail "a directory was copied into itself"
     "$@" "$work/t/large" "$work/t/script" "$work/no" 2>"$work/err"
