@@ -16,8 +16,10 @@
  * pressure, and more than the longest record.  Reading causes answers, such as
  * those to updates of keys.  It pauses at the second limit, which only a peer
  * reaches that asks for answers and does not read them.  Data that it does not
- * read never pause reading, because it may first want to send its own. */
-enum { HELD_MAX = 64 * 1024, ANSWERS_MAX = 128 * 1024 };
+ * read never pause reading, because it may first want to send its own.  The
+ * messages of TLS in front of data are limited, because a peer could keep the
+ * loop busy with updates of keys. */
+enum { HELD_MAX = 64 * 1024, ANSWERS_MAX = 128 * 1024, MESSAGES_MAX = 64 };
 
 /* Returns why the last call has not succeeded: ALOOP_EAGAIN, an error, or 0 for
  * close_notify.  In a handshake that is an error, too. */
@@ -65,6 +67,7 @@ static ssize_t tls_feed(void *context, const void *data, size_t size)
     return BIO_write(in, data, n) == n ? n : ALOOP_ENOMEM;
 }
 
+/* SSL_read_ex() returns after each message of TLS, which data may follow. */
 static ssize_t tls_read(void *context, void *data, size_t size)
 {
     size_t n;
@@ -72,20 +75,27 @@ static ssize_t tls_read(void *context, void *data, size_t size)
     if (BIO_ctrl_pending(SSL_get_wbio(context)) >= ANSWERS_MAX)
         return ALOOP_EAGAIN;
     ERR_clear_error();
-    return SSL_read_ex(context, data, size, &n) ? (ssize_t) n : judge(context);
+    for (int i = 0; i < MESSAGES_MAX; i++) {
+        ssize_t result = SSL_read_ex(context, data, size, &n) ? (ssize_t) n
+                                                              : judge(context);
+
+        if (result != ALOOP_EAGAIN || !BIO_ctrl_pending(SSL_get_rbio(context)))
+            return result;
+    }
+    ERR_raise(ERR_LIB_SSL, SSL_R_TOO_MANY_KEY_UPDATES);
+    return judge(context);
 }
 
 static ssize_t tls_write(void *context, const void *data, size_t size)
 {
-    size_t n = 0;
+    size_t n;
 
     ERR_clear_error();
-    if (size > 0 && BIO_ctrl_pending(SSL_get_wbio(context)) >= HELD_MAX)
+    if (size == 0)
+        return SSL_shutdown(context) >= 0 ? 0 : judge(context);
+    if (BIO_ctrl_pending(SSL_get_wbio(context)) >= HELD_MAX)
         return ALOOP_EAGAIN;
-    if (size > 0 ? SSL_write_ex(context, data, size, &n)
-                 : SSL_shutdown(context) >= 0)
-        return (ssize_t) n;
-    return judge(context);
+    return SSL_write_ex(context, data, size, &n) ? (ssize_t) n : judge(context);
 }
 
 /* What TLS gives after a failure is an alert. */
@@ -133,11 +143,11 @@ static bool set_client(SSL *ssl, const tls_client *client)
 static bool set_up(SSL *ssl, const tls_client *client)
 {
     SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
-    /* The stream offers the rest of a write from another address.  A read that
-     * finds a message of TLS continues with the data behind it. */
+    /* The stream offers the rest of a write from another address. */
     SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
                           SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                          SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
+                          SSL_MODE_RELEASE_BUFFERS);
+    SSL_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
     SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION);
     if (SSL_get_min_proto_version(ssl) < TLS1_2_VERSION)
         SSL_set_min_proto_version(ssl, TLS1_2_VERSION);
@@ -180,10 +190,9 @@ static int select_alpn(SSL *ssl, const unsigned char **ret_name,
 
 int tls_set_alpn(SSL_CTX *context, const char *names)
 {
-    const unsigned char *list = (const unsigned char *) names;
     unsigned size = (unsigned) strlen(names);
 
-    if (size == 0 || SSL_CTX_set_alpn_protos(context, list, size) != 0)
+    if (size == 0 || SSL_CTX_set_alpn_protos(context, (void *) names, size))
         return ALOOP_EINVAL;
     SSL_CTX_set_alpn_select_cb(context, select_alpn, (void *) names);
     return 0;
