@@ -124,6 +124,50 @@ static void a_filter_that_takes_nothing_costs_no_time(void **state)
     assert_int_equal(sim_peer_error(c.peer), ALOOP_ECONNRESET);
 }
 
+/* The bytes that were refused come first when the filter takes some again. */
+static void nothing_is_received_while_the_filter_refuses_bytes(void **state)
+{
+    aloop_stream *stream = scripted();
+    unsigned calls;
+
+    (void) state;
+    s.feed = ALOOP_EAGAIN;
+    aloop_stream_start(stream, collect, NULL);
+    send_text("abc");
+    calls = sim_calls("aloop__sys_recv");
+    send_text("def");
+    assert_quiet_for_a_second();
+    assert_int_equal(sim_calls("aloop__sys_recv"), calls);
+    s.feed = 0;
+    assert_int_equal(aloop_stream_filter_wake(stream), 0);
+    run_for(MS);
+    assert_int_equal(c.got_size, 6);
+    assert_memory_equal(c.got, "abcdef", 6);
+    aloop_stream_close(stream);
+}
+
+/* Each round moves a byte from one filter to the other, and the driver ends
+ * before the last one.  All have been received, so that no event follows. */
+static void filters_that_need_many_rounds_need_no_event(void **state)
+{
+    aloop_stream *stream = connected();
+    char sent[1000], got[sizeof sent];
+
+    (void) state;
+    for (size_t i = 0; i < sizeof sent; i++)
+        sent[i] = (char) i;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(aloop_await(aloop_stream_filter(
+                             stream, &passing_filter, new_passing(1, 1))),
+                         0);
+    sim_peer_send(c.peer, sent, sizeof sent);
+    assert_int_equal(
+        aloop_await(aloop_stream_read_exactly(stream, got, sizeof got)),
+        sizeof got);
+    assert_memory_equal(got, sent, sizeof got);
+    aloop_stream_close(stream);
+}
+
 /* Replies of on_data. */
 
 static const void *last_write;
@@ -349,6 +393,8 @@ int main(void)
         TEST(an_error_of_pull_is_no_end),
         TEST(a_shutdown_fails_if_the_filter_refuses_the_end),
         TEST(a_filter_that_takes_nothing_costs_no_time),
+        TEST(nothing_is_received_while_the_filter_refuses_bytes),
+        TEST(filters_that_need_many_rounds_need_no_event),
         TEST(an_echo_repeats_only_the_calls_that_find_nothing),
         TEST(replies_are_written_out_of_the_receive_buffer),
         TEST(replies_that_the_filter_refuses_are_kept_in_order),
