@@ -133,11 +133,7 @@ static ssize_t transfer_begin(struct transfer *transfer)
 
     if (code != CURLM_OK)
         return curl_loop_error(code);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
-#if CURL_AT_LEAST_VERSION(7, 87, 0)
-    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-#endif
+    curl_loop_set_options(easy);
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer->old_private);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     transfer->next = client->transfers;

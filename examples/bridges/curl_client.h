@@ -79,11 +79,12 @@ void curl_client_free(curl_client *client);
 /**
  * Begins the transfer of an easy handle.
  *
- * The bridge sets these options of `easy`: CURLOPT_NOSIGNAL and
- * CURLOPT_PIPEWAIT to 1, so that transfers wait for a connection that they can
- * share instead of making more; CURLOPT_QUICK_EXIT to 1, so that a cancel does
- * not wait for a look-up of a name; and CURLOPT_PRIVATE, which has its old
- * value again when the transfer has ended.
+ * The bridge sets these options of `easy`: CURLOPT_NOSIGNAL to 1;
+ * CURLOPT_PIPEWAIT to 1 if its URL begins with "https:", so that transfers wait
+ * for a connection that they can share instead of making more;
+ * CURLOPT_QUICK_EXIT to 1, so that a cancel does not wait for a look-up of a
+ * name; and CURLOPT_PRIVATE, which has its old value again when the transfer
+ * has ended.
  *
  * Status:  0: libcurl has completed the transfer.  For HTTP this includes
  *          answers such as 404, unless CURLOPT_FAILONERROR is set.

@@ -6,6 +6,8 @@
 
 #include "curl_loop.h"
 
+#include <strings.h>
+
 /* Lets libcurl work. */
 static void act(struct curl_loop *curl, curl_socket_t fd, int events)
 {
@@ -99,4 +101,20 @@ void curl_loop_close(struct curl_loop *curl)
     curl_multi_cleanup(curl->multi); /* Ends the remaining polls. */
     curl->is_inside = false;
     aloop_timer_close(curl->timer);
+}
+
+/* A transfer that waits for a connection to share learns that one of http://
+ * cannot be shared when the transfer of that connection ends, so that all of
+ * them would run one after the other. */
+void curl_loop_set_options(CURL *easy)
+{
+    const char *url = NULL;
+
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_getinfo(easy, CURLINFO_EFFECTIVE_URL, &url);
+    if (url != NULL && strncasecmp(url, "https:", 6) == 0)
+        curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+#if CURL_AT_LEAST_VERSION(7, 87, 0)
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+#endif
 }

@@ -44,6 +44,9 @@ int curl_loop_open(struct curl_loop *curl, aloop *loop,
 /* Closes the multi handle, which has no transfers any more. */
 void curl_loop_close(struct curl_loop *curl);
 
+/* Sets the options of each transfer that suit a loop. */
+void curl_loop_set_options(CURL *easy);
+
 /* Returns the error of the library for a result of libcurl. */
 static inline ssize_t curl_loop_error(CURLMcode code)
 {

@@ -274,6 +274,21 @@ static void a_hundred_transfers_use_six_connections_of_http_1_1(void **state)
     assert_false(aloop_alive(f.loop));
 }
 
+static void a_transfer_does_not_wait_for_another_one_without_tls(void **state)
+{
+    aloop_future *slow = begin(&f.pages[0], "NGINX_PLAIN", "/slow");
+
+    (void) state;
+
+    assert_int_equal(aloop_await(begin(&f.pages[1], "NGINX_PLAIN", "/page")),
+                     0);
+
+    assert_int_equal(f.pages[1].size, PAGE_SIZE);
+    assert_false(aloop_future_is_settled(slow));
+    aloop_cancel(slow);
+    aloop_future_unref(slow);
+}
+
 static void the_number_of_connections_can_be_changed(void **state)
 {
     (void) state;
@@ -766,6 +781,7 @@ int main(void)
         TEST(a_connection_is_used_again),
         TEST(a_hundred_transfers_share_one_connection_of_http_2),
         TEST(a_hundred_transfers_use_six_connections_of_http_1_1),
+        TEST(a_transfer_does_not_wait_for_another_one_without_tls),
         TEST(the_number_of_connections_can_be_changed),
         TEST(the_private_pointer_of_the_user_is_kept),
         TEST(one_deadline_ends_all_over_http_2),
