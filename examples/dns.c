@@ -240,6 +240,9 @@ static bool parse_options(int argc, char **argv, struct dns *dns)
             dns->family = option == '4' ? ALOOP_FAMILY_IPV4 : ALOOP_FAMILY_IPV6;
         } else if (option == 's') {
             is_valid = aloop_address_parse(optarg, &dns->server) == 0;
+            if (!is_valid)
+                fprintf(stderr, "-s: \"%s\" is not a numeric address\n",
+                        optarg);
         } else if (option == 'p') {
             is_valid = option_number("-p", optarg, 1, 65535, &port);
         } else if (option == 't') {
@@ -289,5 +292,9 @@ int main(int argc, char **argv)
     status = aloop_main(amain, &dns);
     if (status < 0)
         fprintf(stderr, "dns: %s\n", aloop_strerror(status));
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fputs("dns: cannot write the addresses\n", stderr);
+        return 1;
+    }
     return status != 0;
 }

@@ -71,6 +71,10 @@ dns: x..y: not a name
     dns_prints 1 '' $'dns: gone: connection refused\n' "${asks[@]}" gone
     "$@" -4 -6 x >"$work/out" 2>&1
     [ $? -eq 2 ] || fail "wrong usage has another exit status"
+    "$@" -s localhost x >"$work/out" 2>"$work/err"
+    [ $? -eq 2 ] || fail "a server without an address has another exit status"
+    grep -q '^-s: "localhost" is not a numeric address$' "$work/err" ||
+        fail "a server without an address is not told"
     check_example_dns_real "$@"
 }
 
@@ -103,4 +107,9 @@ twice.test 2001:db8::2
 dns: many.test: the answer is too large for UDP
 dns: six.test: the name has no such address
 ' "${asks[@]}" -4 no.test many.test six.test
+    [ -c /dev/full ] || return 0
+    "${asks[@]}" four.test >/dev/full 2>"$work/err"
+    [ $? -eq 1 ] || fail "a full disk has another exit status"
+    grep -q '^dns: cannot write the addresses$' "$work/err" ||
+        fail "a full disk is not told"
 }
