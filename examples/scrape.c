@@ -22,6 +22,10 @@
  * A saved page is called NUMBER-HOST-PATH, with "-" for each character that has
  * a meaning in paths.  It replaces a file of this name when it is complete, and
  * is called NAME.part before.  It is an error if NAME.part is a symbolic link.
+ * The body of an answer whose status is 400 or more is no page and not saved.
+ *
+ * If the results cannot be written, everything ends in the same way as after a
+ * signal.
  *
  * Exit status: 0; 1 if a page failed or its status is 400 or more; 2 for wrong
  * usage; 130 after SIGINT or SIGTERM.  The first signal ends everything cleanly
@@ -37,6 +41,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +60,7 @@
 #endif
 
 enum {
+    FAILURE_MIN = 400, /* The least status of an answer that is no page. */
     REDIRECTS_MAX = 5,
     PATH_SIZE = 1024,
     SAVE_SIZE = 16 * 1024, /* Bytes of one read of a page that is saved. */
@@ -87,10 +93,11 @@ struct scrape {
     uint64_t body_max;
     bool is_unordered;
     bool is_json;
-    bool is_flushing; /* At the end of the turn. */
-    char **urls;      /* `count` of them, those of -i first. */
-    const char *list; /* The file of -i, or NULL. */
-    size_t listed;    /* How many are of -i, and have memory of their own. */
+    bool is_flushing;       /* At the end of the turn. */
+    aloop_future *fetching; /* All pages, or NULL. */
+    char **urls;            /* `count` of them, those of -i first. */
+    const char *list;       /* The file of -i, or NULL. */
+    size_t listed; /* How many are of -i, and have memory of their own. */
     struct page *pages;
     size_t count;
     size_t first; /* The first page that has not been reported. */
@@ -99,7 +106,8 @@ struct scrape {
 
 static bool is_good(const struct page *page)
 {
-    return page->state == PAGE_ENDED && page->status == 0 && page->code < 400;
+    return page->state == PAGE_ENDED && page->status == 0 &&
+           page->code < FAILURE_MIN;
 }
 
 static const char *step_of(const struct page *page)
@@ -187,7 +195,8 @@ static void flush_output(aloop *loop, void *arg)
 
     (void) loop;
     scrape->is_flushing = false;
-    fflush(stdout);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        aloop_cancel(scrape->fetching); /* NULL is allowed. */
 }
 
 /* Has the reports of one turn written together. */
@@ -325,8 +334,9 @@ static ssize_t fetch(struct page *page)
 
     if (status == 0) {
         page->code = reply.status;
-        status = scrape->directory != NULL ? save(page, &reply)
-                                           : drop_body(page, &reply);
+        status = scrape->directory != NULL && reply.status < FAILURE_MIN
+                     ? save(page, &reply)
+                     : drop_body(page, &reply);
         http_close(&reply);
     }
     page->step = reply.step;
@@ -401,29 +411,45 @@ static ssize_t fetch_all(struct scrape *scrape)
     if (status < 0)
         return status;
     scrape->session = http_session_new(scrape->loop, &options);
-    status = scrape->session == NULL
-                 ? ALOOP_ENOMEM
-                 : aloop_await(aloop_map(scrape->loop, fetch_page,
-                                         scrape->pages, scrape->count,
-                                         sizeof *scrape->pages, scrape->limit));
+    if (scrape->session != NULL)
+        scrape->fetching = aloop_map(scrape->loop, fetch_page, scrape->pages,
+                                     scrape->count, sizeof *scrape->pages,
+                                     scrape->limit);
+    status = aloop_await(scrape->fetching); /* NULL: ALOOP_ENOMEM. */
+    scrape->fetching = NULL;
     http_session_free(scrape->session);
     https_end(&options);
     return status;
+}
+
+/* Makes the folder of -o.  Returns 0, 1 after a message, or ALOOP_ECANCELED. */
+static ssize_t make_directory(struct scrape *scrape)
+{
+    ssize_t status;
+
+    if (scrape->directory == NULL)
+        return 0;
+    status =
+        aloop_await(aloop_fs_mkdir_all(scrape->loop, scrape->directory, 0777));
+    if (status >= 0 || status == ALOOP_ECANCELED)
+        return status < 0 ? status : 0;
+    fprintf(stderr, "scrape: -o: %s: %s\n", scrape->directory,
+            aloop_strerror(status));
+    return 1;
 }
 
 static ssize_t run(struct scrape *scrape)
 {
     int64_t start_ns = aloop_now(scrape->loop);
     aloop_timer *redraw = NULL;
-    ssize_t status = 0;
+    ssize_t status = make_directory(scrape);
 
+    if (status != 0)
+        return status;
     progress_init(&scrape->progress, stdout);
     if (scrape->progress.is_live)
         status = aloop_timer_start(scrape->loop, ALOOP_MS(100), ALOOP_MS(100),
                                    on_redraw, scrape, &redraw);
-    if (status == 0 && scrape->directory != NULL)
-        status = aloop_await(
-            aloop_fs_mkdir_all(scrape->loop, scrape->directory, 0777));
     if (status >= 0)
         status = fetch_all(scrape);
     aloop_timer_close(redraw);
@@ -616,6 +642,7 @@ int main(int argc, char **argv)
                              .cancel_on_interrupt = true};
     ssize_t status = parse_options(argc, argv, &scrape);
 
+    (void) signal(SIGPIPE, SIG_IGN); /* Files must not be left incomplete. */
     if (status == 0)
         status = collect_urls(&scrape, argc - optind, argv + optind);
     if (status == 0)

@@ -194,8 +194,15 @@ check_example_scrape() {
     same "$work/www/large" "$work/saved/00001-127.0.0.1-$port-large"
     same "$work/www/pieces.html" \
         "$work/saved/00004-127.0.0.1-$port-pieces.html"
-    [ -z "$(find "$work/saved" -name '*.part')" ] ||
-        fail "a partial file is left"
+    [ "$(find "$work/saved" -type f | wc -l)" -eq 2 ] ||
+        fail "a partial file is left, or the body of an error is saved"
+    timeout 60 "$@" -o "$work/list/no" "$url/page" >"$work/out" 2>"$work/err"
+    [ $? -eq 0 ] || fail "folders are not made"
+    timeout 60 "$@" -o "$work/access/no" "$url/page" >"$work/out" 2>"$work/err"
+    [ $? -eq 1 ] || fail "a folder in a file has another exit status"
+    grep -q "^scrape: -o: $work/access/no: not a directory$" "$work/err" ||
+        fail "a folder in a file is not told"
+    check_example_scrape_output "$@"
     printf 'kept' >"$work/victim"
     ln -s "$work/victim" "$work/saved/00001-127.0.0.1-$port-page.part"
     timeout 60 "$@" -o "$work/saved" "$url/page" >"$work/out" 2>"$work/err"
@@ -205,15 +212,35 @@ check_example_scrape() {
     check_example_scrape_list "$@"
 }
 
+# A pipe without a reader, and a full disk, end all transfers.
+check_example_scrape_output() {
+    local status
+    mkfifo "$work/pipe"
+    exec 7<>"$work/pipe" 8>"$work/pipe" 7<&-
+    timeout 60 "$@" -t 300 -o "$work/ended" "$url/page" "$url/crawl" \
+        >&8 2>"$work/err"
+    status=$?
+    exec 8>&-
+    [ $status -eq 1 ] || fail "exit status $status after a pipe was closed"
+    [ -z "$(find "$work/ended" -name '*.part')" ] ||
+        fail "a partial file is left after a pipe was closed"
+    [ -c /dev/full ] || return 0
+    timeout 60 "$@" -t 300 "$url/page" "$url/crawl" >/dev/full 2>"$work/err"
+    status=$?
+    [ $status -eq 1 ] || fail "exit status $status for a full disk"
+    grep -q '^scrape: cannot write the results$' "$work/err" ||
+        fail "a full disk is not told"
+}
+
 # URLs of a file and of standard input, before those of the command line.
 check_example_scrape_list() {
     printf '%s\r\n\n  %s \n%s' "$url/page" "$url/large" "$url/away" \
-        >"$work/list"
-    timeout 60 "$@" -i "$work/list" "$url/no" >"$work/out" 2>"$work/err"
+        >"$work/urls"
+    timeout 60 "$@" -i "$work/urls" "$url/no" >"$work/out" 2>"$work/err"
     [ $? -eq 1 ] || fail "a missing page is no error"
     [ "$(sed -n 's|.*/\([a-z]*\): .*|\1|p' "$work/out" | tr '\n' ' ')" = \
         'page large away no ' ] || fail "the list was not fetched in order"
-    timeout 60 "$@" -i - <"$work/list" >"$work/out" 2>"$work/err" ||
+    timeout 60 "$@" -i - <"$work/urls" >"$work/out" 2>"$work/err" ||
         fail "exit status $?"
     grep -q '^3 of 3 pages, ' "$work/out" || fail "not all pages were fetched"
     timeout 60 "$@" -i - </dev/null >"$work/out" 2>"$work/err" ||
