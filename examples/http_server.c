@@ -12,7 +12,8 @@
  *                     permits fewer open files)
  *     -g SECONDS      time that requests have to end at the end (default: 10)
  *     -d              list directories that have no index.html
- *     -l              print a line for each request
+ *     -l              print a line for each request; lines are dropped while the
+ *                     output does not accept them
  *     -L              follow symbolic links that lead out of DIRECTORY
  *
  * DIRECTORY is the present one by default.  Files are sent with ranges,
@@ -49,6 +50,7 @@
 
 enum {
     LOOPS_MAX = 256,
+    LOG_MAX = 1024 * 1024,     /* Bytes of the log that may wait. */
     SPARE_DESCRIPTORS = 16,    /* Of each loop, besides its connections. */
     CONNECTION_DESCRIPTORS = 2 /* Its socket, and the file that is sent. */
 };
@@ -83,7 +85,11 @@ struct worker {
     bool is_running;   /* The thread has to be joined. */
     bool has_reported; /* The thread has written to server.ready. */
     ssize_t status;
+    aloop_stream *log;  /* Standard output, or NULL: no log. */
+    unsigned long lost; /* Lines of the log that were dropped. */
 };
+
+static const int64_t log_end_ns = ALOOP_SEC(1);
 
 static ssize_t answer_json(struct httpd_request *request, const char *text)
 {
@@ -132,35 +138,58 @@ static const struct httpd_route routes[] = {
     {"GET", "/", serve_file, NULL},
 };
 
-/* Prints the line of a request, as other servers do ("common log format"), with
+/* Writes the line of a request, as other servers do ("common log format"), with
  * the duration in milliseconds.  What the client has sent is escaped, so that
- * it cannot end the field or the line. */
-static void print_line(const struct httpd_log *line)
+ * it cannot end the field or the line.  No request waits for the output. */
+static void write_line(struct worker *worker, const struct httpd_log *line)
 {
-    struct httpd_text request = {0};
-    char date[32];
+    struct httpd_text text = {0};
+    char date[32], part[192];
     time_t now = time(NULL);
     struct tm tm;
 
     if (gmtime_r(&now, &tm) == NULL ||
         strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
         date[0] = '\0';
-    httpd_text_log(&request, line->method);
-    httpd_text_string(&request, " ");
-    httpd_text_log(&request, line->target);
-    httpd_text_add(&request, "", 1);
-    printf("%s - - [%s] \"%s\" %d %llu %.3f\n", line->peer, date,
-           request.has_failed ? "-" : request.data, line->status,
-           (unsigned long long) line->size, (double) line->duration_ns / 1e6);
-    free(request.data);
+    snprintf(part, sizeof part, "%s - - [%s] \"", line->peer, date);
+    httpd_text_string(&text, part);
+    httpd_text_log(&text, line->method);
+    httpd_text_string(&text, " ");
+    httpd_text_log(&text, line->target);
+    snprintf(part, sizeof part, "\" %d %llu %.3f\n", line->status,
+             (unsigned long long) line->size, (double) line->duration_ns / 1e6);
+    httpd_text_string(&text, part);
+    if (text.has_failed || aloop_stream_queued(worker->log) > LOG_MAX ||
+        aloop_stream_put(worker->log, text.data, text.size) < 0)
+        worker->lost++;
+    free(text.data);
 }
 
 static void on_log(const struct httpd_log *line, void *arg)
 {
-    (void) arg;
+    struct worker *worker = arg;
+
     atomic_fetch_add_explicit(&server.requests, 1, memory_order_relaxed);
-    if (server.is_logging)
-        print_line(line);
+    if (worker->log != NULL)
+        write_line(worker, line);
+}
+
+/* Writes the rest of the log, unless the output does not accept it. */
+static void end_log(struct worker *worker)
+{
+    ssize_t status;
+
+    if (worker->log == NULL)
+        return;
+    status = aloop_await(
+        aloop_timeout(aloop_stream_shutdown(worker->log), log_end_ns));
+    if (status < 0)
+        fprintf(stderr, "http_server: cannot write the log: %s\n",
+                aloop_strerror(status));
+    if (worker->lost > 0)
+        fprintf(stderr, "http_server: %lu lines of the log were dropped\n",
+                worker->lost);
+    aloop_stream_abort(worker->log);
 }
 
 static void *run_worker(void *arg);
@@ -239,12 +268,21 @@ static ssize_t serve(aloop *loop, void *arg)
         .connections_max = (size_t) server.connections_max,
         .is_plain_tcp = true,
         .on_log = on_log,
+        .log_arg = worker,
         .listen = &listen,
     };
     struct httpd *httpd;
     ssize_t status =
         httpd_start(loop, server.host, server.port, &options, &httpd);
 
+    if (status == 0 && server.is_logging) {
+        status = aloop_stdio_open(loop, STDOUT_FILENO, &worker->log);
+        if (status < 0) {
+            (void) httpd_stop(httpd, 0);
+            fprintf(stderr, "http_server: -l: %s\n", aloop_strerror(status));
+            return 1;
+        }
+    }
     if (status < 0) {
         fprintf(stderr, "http_server: cannot listen on %s port %s: %s\n",
                 server.host, server.port, aloop_strerror(status));
@@ -258,6 +296,7 @@ static ssize_t serve(aloop *loop, void *arg)
             aloop_poll_wait(loop, server.end[0], ALOOP_POLL_READABLE));
     }
     (void) httpd_stop(httpd, server.grace_ns);
+    end_log(worker);
     return worker->is_first || status < 0 ? status : 0;
 }
 

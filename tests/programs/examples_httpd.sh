@@ -187,6 +187,26 @@ check_http_end() {
     server=
 }
 
+# A reader of the log that has stopped delays neither answers nor the end.
+check_http_log() { # COMMAND...
+    local line long
+    mkfifo "$work/log"
+    exec 7<>"$work/log"
+    "$@" -p 0 -l "$work/site" >&7 2>"$work/err" 7<&- &
+    server=$!
+    read -r -t 60 line <&7 || fail "does not listen"
+    port=${line##* }
+    long=$(head -c 7900 /dev/zero | tr '\0' l)
+    timeout 120 curl -sS -o /dev/null \
+        "http://127.0.0.1:$port/[1-200]$long" 2>"$work/curl" ||
+        fail "not answered while nobody reads the log: $(cat "$work/curl")"
+    end_with TERM 0
+    grep -q '^http_server: cannot write the log: timed out$' "$work/err" &&
+        grep -qE '^http_server: [0-9]+ lines of the log were dropped$' \
+            "$work/err" || fail "a log that is not read is not told"
+    exec 7<&-
+}
+
 check_example_http_server() {
     need_tool curl
     trap 'end_helpers; finish' EXIT
@@ -207,4 +227,5 @@ check_example_http_server() {
     expect_status 404 '/"forged\'
     until_file_has "$work/out" '"GET /\x22forged\x5c" 404 '
     end_with TERM 0
+    check_http_log "$@"
 }

@@ -125,9 +125,9 @@ static const struct program {
     {.name = "example_http_server",
      .main_argued = example_http_server_main,
      .outside = torture_run_browsers,
-     .arguments = {"-p", "7777", "-l"},
-     .says = {"listening on 127.0.0.1 port 7777\n",
-              "\"POST /api/count\" 200 22 ", "\"GET /no-such-file\" 404 14 "}},
+     /* Not with -l: the simulated system has no standard output. */
+     .arguments = {"-p", "7777"},
+     .says = {"listening on 127.0.0.1 port 7777\n"}},
     {.name = "example_proxy",
      .main_argued = example_proxy_main,
      .outside = torture_run_clients_of_proxy,
