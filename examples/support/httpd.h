@@ -140,7 +140,7 @@ ssize_t httpd_read(struct httpd_request *request, void *buffer, size_t size);
 /* Adds a header field to the answer, before it begins.
  *
  * Returns 0; ALOOP_EINVAL: the name or the value is not allowed;
- * ALOOP_ENOSPC: there are more than 2 KiB of them. */
+ * ALOOP_ENOSPC: there are more than 8 KiB of them. */
 int httpd_add_field(struct httpd_request *request, const char *name,
                     const char *value);
 

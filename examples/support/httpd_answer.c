@@ -75,7 +75,7 @@ void httpd_answer_init(struct httpd_connection *connection)
 static void append(struct httpd_connection *connection, const char *text,
                    size_t size)
 {
-    memcpy(connection->answer + connection->held, text, size);
+    memmove(connection->answer + connection->held, text, size);
     connection->held += size;
 }
 
@@ -100,13 +100,13 @@ int httpd_add_field(struct httpd_request *request, const char *name,
                     const char *value)
 {
     struct httpd_connection *connection = httpd_connection_of(request);
-    char *line = connection->extra + connection->extra_size, *end;
+    char *extra = connection->answer + HTTPD_FRONT_MAX;
+    char *line = extra + connection->extra_size, *end;
     size_t name_size = strlen(name), value_size = strlen(value);
 
     if (connection->status != 0)
         return ALOOP_EALREADY;
-    if (name_size + value_size + 4 >
-        sizeof connection->extra - connection->extra_size)
+    if (name_size + value_size + 4 > HTTPD_EXTRA_MAX - connection->extra_size)
         return ALOOP_ENOSPC;
     memcpy(line, name, name_size);
     memcpy(line + name_size, ": ", 2);
@@ -182,7 +182,8 @@ ssize_t httpd_begin(struct httpd_request *request, int status, const char *type,
     }
     append_framing(connection, length);
     append_text(connection, "\r\n");
-    append(connection, connection->extra, connection->extra_size);
+    append(connection, connection->answer + HTTPD_FRONT_MAX,
+           connection->extra_size);
     append_text(connection, "\r\n");
     return 0;
 }

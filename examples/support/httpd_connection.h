@@ -16,8 +16,9 @@ enum {
     HTTPD_MARK_LOW = 64 * 1024,
     HTTPD_MARK_HIGH = 128 * 1024, /* A head and 64 KiB are put in one go. */
     HTTPD_RECENT_MAX = 256,       /* Pieces of files; see httpd_send.c. */
-    HTTPD_EXTRA_MAX = 2048,       /* Of httpd_add_field(). */
-    HTTPD_BODY_ROOM = 8192        /* Of the buffer, behind a head. */
+    HTTPD_FRONT_MAX = 512,  /* Bytes of a head without httpd_add_field(). */
+    HTTPD_EXTRA_MAX = 8448, /* Of httpd_add_field(): a target and more. */
+    HTTPD_BODY_ROOM = 8192  /* Of the buffer, behind a head. */
 };
 
 /* A piece of a file that was found in the page cache. */
@@ -71,13 +72,14 @@ struct httpd_connection {
     int status;   /* 0: it has not begun. */
     bool is_bare; /* Nothing of the body is sent. */
     bool is_chunked;
-    bool is_last;      /* The connection is closed after it. */
-    int64_t left;      /* Bytes of the body; -1: not known. */
-    uint64_t sent;     /* Bytes of the body. */
-    size_t held;       /* Bytes of `answer` that were not put yet. */
-    size_t extra_size; /* Bytes of `extra`. */
-    char extra[HTTPD_EXTRA_MAX];
-    char answer[HTTPD_EXTRA_MAX + 512]; /* The head. */
+    bool is_last;  /* The connection is closed after it. */
+    int64_t left;  /* Bytes of the body; -1: not known. */
+    uint64_t sent; /* Bytes of the body. */
+    size_t held;   /* Bytes of `answer` that were not put yet. */
+    /* The head.  Before it begins, the fields that were added are behind the
+     * place of the others. */
+    size_t extra_size; /* Bytes of those fields. */
+    char answer[HTTPD_FRONT_MAX + HTTPD_EXTRA_MAX];
 
     struct httpd_head head;
     char *paths; /* See httpd_head_parse(). */

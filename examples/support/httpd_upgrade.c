@@ -55,17 +55,20 @@ int httpd_upgrade(struct httpd_request *request, const char *protocol,
                   struct httpd_upgrade *ret)
 {
     struct httpd_connection *connection = httpd_connection_of(request);
-    int size;
+    char *extra = connection->answer + HTTPD_FRONT_MAX, *end;
 
     if (connection->status != 0)
         return ALOOP_EALREADY;
-    size = snprintf(connection->answer, sizeof connection->answer,
-                    "HTTP/1.1 101 %s\r\nUpgrade: %.100s\r\n"
-                    "Connection: Upgrade\r\n%.*s\r\n",
-                    httpd_reason(101), protocol, (int) connection->extra_size,
-                    connection->extra);
+    end = connection->answer + snprintf(connection->answer, HTTPD_FRONT_MAX,
+                                        "HTTP/1.1 101 %s\r\nUpgrade: %.100s\r\n"
+                                        "Connection: Upgrade\r\n",
+                                        httpd_reason(101), protocol);
+    memmove(end, extra, connection->extra_size);
+    end += connection->extra_size;
+    *end++ = '\r';
+    *end++ = '\n';
     connection->status = 101;
-    connection->held = (size_t) size;
+    connection->held = (size_t) (end - connection->answer);
     connection->is_bare = connection->is_last = true;
     *ret = (struct httpd_upgrade){
         .stream = connection->stream,

@@ -62,7 +62,7 @@ static ssize_t answer_short(struct httpd_request *request, void *arg)
 /* Adds fields that are allowed, and some that are not. */
 static ssize_t answer_fields(struct httpd_request *request, void *arg)
 {
-    static char large[4000];
+    static char large[9000];
 
     (void) arg;
     memset(large, 'a', sizeof large - 1);

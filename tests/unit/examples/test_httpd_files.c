@@ -210,6 +210,24 @@ static void a_redirect_keeps_the_query_and_escapes_the_path(void **state)
     end_folder();
 }
 
+static void a_redirect_may_have_a_long_query(void **state)
+{
+    static char query[7900], request[8000], location[8000];
+
+    (void) state;
+    memset(query, 'q', sizeof query - 1);
+    snprintf(request, sizeof request, "GET /sub?%s HTTP/1.1\r\nHost: x\r\n\r\n",
+             query);
+    snprintf(location, sizeof location, "\r\nLocation: /sub/?%s\r\n", query);
+    serve_folder(0);
+
+    ask(request);
+
+    assert_string_equal(statuses(), "301");
+    assert_non_null(strstr(got.text, location));
+    end_folder();
+}
+
 static void a_listing_escapes_names(void **state)
 {
     (void) state;
@@ -565,6 +583,7 @@ int main(void)
         TEST(only_what_is_beneath_the_root_is_served),
         TEST(links_out_of_the_root_are_followed_on_request),
         TEST(a_redirect_keeps_the_query_and_escapes_the_path),
+        TEST(a_redirect_may_have_a_long_query),
         TEST(a_listing_escapes_names),
         TEST(an_index_that_is_no_file_is_not_used),
         TEST(an_index_that_cannot_be_read_is_refused),
