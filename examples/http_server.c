@@ -12,8 +12,8 @@
  *                     permits fewer open files)
  *     -g SECONDS      time that requests have to end at the end (default: 10)
  *     -d              list directories that have no index.html
- *     -l              print a line for each request; lines are dropped while the
- *                     output does not accept them
+ *     -l              print a line for each request; lines are dropped if too
+ *                     many wait for the output
  *     -L              follow symbolic links that lead out of DIRECTORY
  *
  * DIRECTORY is the present one by default.  Files are sent with ranges,
