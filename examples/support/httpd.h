@@ -33,6 +33,7 @@
 #include <aloop.h>
 
 struct httpd;
+struct stat;
 
 /* A request, which is valid until its handler returns.  All texts belong to the
  * request, and none is NULL unless that is said. */
@@ -171,12 +172,13 @@ ssize_t httpd_write(struct httpd_request *request, const void *data,
 bool httpd_has_sendfile(const struct httpd_request *request);
 
 /* Sends `size` bytes of the file `fd`, from `offset`, as a part of the body.
- * What is not in the page cache is read on a thread of the pool.
+ * What is not in the page cache is read on a thread of the pool.  `stat` is what
+ * fstat() has returned for the file.
  *
  * Returns 0; errors: ALOOP_EOF: the file has fewer bytes; others: as for
  * httpd_write(), and those of reading the file. */
-ssize_t httpd_write_file(struct httpd_request *request, int fd, int64_t offset,
-                         int64_t size);
+ssize_t httpd_write_file(struct httpd_request *request, int fd,
+                         const struct stat *stat, int64_t offset, int64_t size);
 
 /* Returns "Not Found" for 404, and "Status" for a status that is not known. */
 const char *httpd_reason(int status);

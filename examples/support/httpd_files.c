@@ -345,7 +345,8 @@ static ssize_t send_part(struct httpd_request *request, struct lookup *lookup,
         return result;
     return lookup->data != NULL
                ? httpd_write(request, lookup->data + first, (size_t) count)
-               : httpd_write_file(request, lookup->fd, first, count);
+               : httpd_write_file(request, lookup->fd, &lookup->stat, first,
+                                  count);
 }
 
 /* The part of the time of modification below a second. */

@@ -235,21 +235,15 @@ static ssize_t send_piece(struct httpd_connection *connection,
 
 /* Sends a part of a file without copying it. */
 static ssize_t send_file(struct httpd_connection *connection, int fd,
-                         int64_t offset, int64_t size)
+                         const struct stat *stat, int64_t offset, int64_t size)
 {
-    struct transfer transfer = {.fd = fd,
-                                .socket = aloop_stream_fd(connection->stream),
-                                .offset = offset,
-                                .left = size};
+    struct transfer transfer = {
+        .fd = fd,
+        .socket = aloop_stream_fd(connection->stream),
+        .offset = offset,
+        .left = size,
+        .cached = {.device = stat->st_dev, .inode = stat->st_ino}};
     ssize_t status = send_head(connection);
-    struct stat stat;
-
-    if (status == 0 && fstat(fd, &stat) < 0)
-        status = -errno;
-    if (status == 0) {
-        transfer.cached.device = stat.st_dev;
-        transfer.cached.inode = stat.st_ino;
-    }
 
     while (transfer.left > 0 && status == 0) {
         status = send_piece(connection, &transfer);
@@ -286,8 +280,8 @@ bool httpd_has_sendfile(const struct httpd_request *request)
 #endif
 }
 
-ssize_t httpd_write_file(struct httpd_request *request, int fd, int64_t offset,
-                         int64_t size)
+ssize_t httpd_write_file(struct httpd_request *request, int fd,
+                         const struct stat *stat, int64_t offset, int64_t size)
 {
     struct httpd_connection *connection = httpd_connection_of(request);
 
@@ -298,8 +292,9 @@ ssize_t httpd_write_file(struct httpd_request *request, int fd, int64_t offset,
         if (connection->status == 0 ||
             !httpd_count(connection, (uint64_t) size))
             return ALOOP_EINVAL;
-        return send_file(connection, fd, offset, size);
+        return send_file(connection, fd, stat, offset, size);
     }
 #endif
+    (void) stat;
     return copy_file(request, fd, offset, size);
 }
