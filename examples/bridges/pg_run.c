@@ -173,6 +173,8 @@ ssize_t pg_run(struct pg *pg, const pg_call *call, PGresult **ret_result)
     if (is_sent && PQtransactionStatus(pg->conn) == PQTRANS_ACTIVE)
         status = interrupt(pg, call, status, ret_result);
     pg->is_busy = false;
+    if (PQstatus(pg->conn) == CONNECTION_BAD)
+        pg_drop(pg); /* libpq has ended it because of a wrong message. */
     if (pg_is_lost(pg) && status == PG_EQUERY)
         status = PG_ELOST;
     if (*ret_result == NULL && (status == PG_EQUERY || status == PG_ELOST))

@@ -145,8 +145,8 @@ endif()
 
 pkg_check_modules(LIBPQ QUIET IMPORTED_TARGET libpq>=12)
 if(LIBPQ_FOUND)
-    foreach(source IN ITEMS bridges/test_pg.c bridges/test_pg_pool.c
-            bridges/test_pg_statement.c)
+    foreach(source IN ITEMS bridges/test_pg.c bridges/test_pg_hostile.c
+            bridges/test_pg_pool.c bridges/test_pg_statement.c)
         string(REGEX REPLACE ".*/test_(.*)\\.c" "\\1" name ${source})
         add_bridge_test_beside(postgres ${name} ${source} LIBPQ
             bridges/pg.c bridges/pg_cancel.c bridges/pg_pool.c
