@@ -172,8 +172,8 @@ ssize_t httpd_write(struct httpd_request *request, const void *data,
 bool httpd_has_sendfile(const struct httpd_request *request);
 
 /* Sends `size` bytes of the file `fd`, from `offset`, as a part of the body.
- * What is not in the page cache is read on a thread of the pool.  `stat` is what
- * fstat() has returned for the file.
+ * What is not in the page cache is read on a thread of the pool.  `stat` is the
+ * result of fstat() for the file.
  *
  * Returns 0; errors: ALOOP_EOF: the file has fewer bytes; others: as for
  * httpd_write(), and those of reading the file. */
