@@ -48,8 +48,8 @@ typedef void (*glib_host_cb)(aloop *loop, int status, void *arg);
  *
  * Returns: 0.
  * Errors:  ALOOP_EINVAL: `loop` or `ret_source` is NULL;
- *          ALOOP_ENOMEM: out of memory.  (GLib itself ends the process then.)
- *          others: as for aloop_fd().
+ *          others: as for aloop_fd().  GLib ends the process if it is out of
+ *          memory.
  * Memory:  the caller calls glib_host_stop(), before aloop_free(), and before
  *          or after the end of the context.
  */

@@ -1,5 +1,6 @@
 /* Tests of a loop inside the loop of another library, the host.  The file that
- * includes this one defines the functions at the beginning. */
+ * includes this one defines the functions at the beginning, and before that
+ * HOST_ALLOCATES: whether the start of the bridge allocates memory itself. */
 
 #ifndef HOST_TESTS_H
 #define HOST_TESTS_H
@@ -399,7 +400,7 @@ static void start_reports_that_memory_is_exhausted(void **state)
         }
     }
     assert_int_equal(aloop_free(loop), 0);
-    assert_true(failed >= 1);
+    assert_int_equal(failed >= 1, HOST_ALLOCATES);
 }
 
 static void start_reports_that_descriptors_are_exhausted(void **state)

@@ -3,6 +3,8 @@
 
 #define _POSIX_C_SOURCE 200809L
 
+enum { HOST_ALLOCATES = 0 }; /* GLib does, and ends the process on failure. */
+
 #include "host_tests.h"
 
 #include "bridges/glib_host.h"
@@ -138,6 +140,27 @@ static void a_callback_of_the_loop_may_iterate_the_context(void **state)
 
     assert_int_equal(f.calls, 2);
     assert_int_equal(f.turns, 1);
+}
+
+static void iterate_and_count(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    host_after_ms(20, count_and_end);
+    for (; f.calls == 0; f.turns++)
+        g_main_context_iteration(e.context, TRUE);
+}
+
+/* The descriptor of the loop stays readable until the callback returns. */
+static void a_context_that_a_callback_iterates_waits_for_events(void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_defer(f.loop, iterate_and_count, NULL), 0);
+
+    host_run();
+
+    assert_int_equal(f.calls, 1);
+    assert_in_range(f.turns, 1, 10);
 }
 
 static void iterate_in_vain(aloop *loop, void *arg)
@@ -451,6 +474,7 @@ int main(void)
         HOST_TESTS,
         TEST(a_closed_descriptor_ends_the_source),
         TEST(a_callback_of_the_loop_may_iterate_the_context),
+        TEST(a_context_that_a_callback_iterates_waits_for_events),
         TEST(the_source_continues_after_the_loop_was_busy),
         TEST(a_source_may_outlive_its_context),
         GUEST_TESTS,

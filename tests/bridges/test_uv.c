@@ -2,6 +2,8 @@
 
 #define _POSIX_C_SOURCE 200809L
 
+enum { HOST_ALLOCATES = 1 };
+
 #include "host_tests.h"
 
 #include "bridges/uv_host.h"
