@@ -1,26 +1,32 @@
 /* The same work in the loop's own aloop_run() and inside the loops of others,
  * for hosted.sh.
  *
- *     usage: aloop_hosted HOST ROUND_TRIPS
+ *     usage: aloop_hosted HOST ROUND_TRIPS [remote]
  *            aloop_hosted --list
  *
  * HOST is "own", "epoll" (a bare epoll loop), or a library.  With "glib-inside"
  * and "libuv-inside" aloop_run() has a loop of that library in it, which has
  * nothing to do.
  *
- * A client sends 64 bytes over TCP to an echo server in the same loop and waits
- * for them, ROUND_TRIPS times; then a task sleeps five times for 10 ms.  Prints
- * the CPU time of a round trip in nanoseconds, and the time of the sleeps in
+ * A client sends 64 bytes over TCP to an echo server and waits for them,
+ * ROUND_TRIPS times; then a task sleeps five times for 10 ms.  The client is in
+ * the same loop, or, with "remote", in another process, so that the loop waits
+ * for each message.  Prints the CPU time of a round trip in nanoseconds, that
+ * of another process not included, and the time of the sleeps in
  * microseconds. */
 
 #define _POSIX_C_SOURCE 200809L
 
 #include <aloop.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,7 +49,8 @@ static struct {
     long left;
     aloop_future *end; /* Of them. */
     size_t received;   /* Of the present message. */
-    double cpu_ns, sleeps_us;
+    bool is_remote;
+    double start, cpu_ns, sleeps_us;
 } f;
 
 static double seconds(clockid_t clock)
@@ -56,14 +63,27 @@ static double seconds(clockid_t clock)
 
 /* The work. */
 
+/* The trips of a client in another process, which waits for each message. */
+static void count_remote(void)
+{
+    f.left--;
+    if (f.left == f.count)
+        f.start = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    if (f.left == 0)
+        aloop_future_resolve(f.end, 0);
+}
+
 static void server_data(aloop_stream *stream, const void *data, ssize_t size,
                         void *arg)
 {
     (void) arg;
-    if (size > 0)
-        aloop_stream_put(stream, data, (size_t) size);
-    else
+    if (size <= 0) {
         aloop_stream_close(stream);
+        return;
+    }
+    aloop_stream_put(stream, data, (size_t) size);
+    if (f.is_remote)
+        count_remote();
 }
 
 static void server_accepted(aloop_listener *listener, aloop_stream *stream,
@@ -105,10 +125,60 @@ static ssize_t trips(aloop *loop, aloop_stream *client, long count)
     return status;
 }
 
+static ssize_t near_trips(aloop *loop, const char *port)
+{
+    aloop_stream *client;
+    ssize_t status =
+        aloop_await(aloop_tcp_connect(loop, "127.0.0.1", port, &client));
+
+    if (status < 0)
+        return status;
+    aloop_tcp_set_nodelay(client, true);
+    aloop_stream_start(client, client_data, NULL);
+    status = trips(loop, client, WARM_UP);
+    f.start = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    if (status == 0)
+        status = trips(loop, client, f.count);
+    f.cpu_ns = (seconds(CLOCK_PROCESS_CPUTIME_ID) - f.start) * 1e9;
+    aloop_stream_close(client);
+    return status;
+}
+
+/* The other process. */
+static void run_client(int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((in_port_t) port),
+                                  .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int fd = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
+    char message[SIZE] = {0};
+    bool is_good = connect(fd, (void *) &address, sizeof address) == 0 &&
+                   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) ==
+                       0;
+
+    for (long i = 0; i < WARM_UP + f.count && is_good; i++)
+        is_good = send(fd, message, SIZE, 0) == SIZE &&
+                  recv(fd, message, SIZE, MSG_WAITALL) == SIZE;
+    _exit(is_good ? 0 : 1);
+}
+
+static ssize_t remote_trips(aloop *loop, int port)
+{
+    ssize_t status;
+
+    f.end = aloop_future_new(loop);
+    f.left = WARM_UP + f.count;
+    if (fork() == 0)
+        run_client(port);
+    status = aloop_await(aloop_future_ref(f.end));
+    aloop_future_unref(f.end);
+    f.cpu_ns = (seconds(CLOCK_PROCESS_CPUTIME_ID) - f.start) * 1e9;
+    return status;
+}
+
 static ssize_t work(aloop *loop, void *arg)
 {
     aloop_listener *listener;
-    aloop_stream *client;
     char port[16];
     double start;
     ssize_t status = aloop_tcp_listen(loop, "127.0.0.1", "0", server_accepted,
@@ -118,17 +188,10 @@ static ssize_t work(aloop *loop, void *arg)
     if (status < 0)
         return status;
     snprintf(port, sizeof port, "%d", aloop_listener_port(listener));
-    status = aloop_await(aloop_tcp_connect(loop, "127.0.0.1", port, &client));
-    if (status < 0)
-        return status;
-    aloop_tcp_set_nodelay(client, true);
-    aloop_stream_start(client, client_data, NULL);
-    status = trips(loop, client, WARM_UP);
-    start = seconds(CLOCK_PROCESS_CPUTIME_ID);
-    if (status == 0)
-        status = trips(loop, client, f.count);
-    f.cpu_ns = (seconds(CLOCK_PROCESS_CPUTIME_ID) - start) * 1e9;
-    aloop_stream_close(client);
+    if (f.is_remote)
+        status = remote_trips(loop, aloop_listener_port(listener));
+    else
+        status = near_trips(loop, port);
     start = seconds(CLOCK_MONOTONIC);
     for (int i = 0; i < SLEEPS && status == 0; i++)
         status = aloop_await(aloop_sleep(loop, ALOOP_MS(10)));
@@ -301,10 +364,11 @@ int main(int argc, char **argv)
         puts(ways[i].name);
     if (argc == 2)
         return strcmp(argv[1], "--list") != 0;
-    f.count = argc == 3 ? strtol(argv[2], NULL, 10) : 0;
+    f.is_remote = argc == 4 && strcmp(argv[3], "remote") == 0;
+    f.count = argc == 3 || f.is_remote ? strtol(argv[2], NULL, 10) : 0;
     for (size_t i = 0; i < count && f.count > 0; i++)
         if (strcmp(argv[1], ways[i].name) == 0)
             return measure(&ways[i]) != 0;
-    fputs("usage: aloop_hosted HOST ROUND_TRIPS\n", stderr);
+    fputs("usage: aloop_hosted HOST ROUND_TRIPS [remote]\n", stderr);
     return 2;
 }
