@@ -202,24 +202,44 @@ static ssize_t link_open(aloop *loop)
     return 0;
 }
 
-/* Gives the caller a connection that can make requests. */
-static ssize_t link_acquire(aloop *loop, struct link **ret)
+/* Returns the current connection if it can make requests, or NULL. */
+static struct link *link_current(void)
+{
+    return session.link != NULL && http2_status(session.link->http2) == 0
+               ? session.link
+               : NULL;
+}
+
+/* Replaces the current connection, unless another task has done so while this
+ * one has waited for its turn. */
+static ssize_t link_renew(aloop *loop)
 {
     ssize_t status = aloop_await(aloop_mutex_lock(session.mutex));
 
     if (status < 0)
         return status;
-    if (session.link != NULL && http2_status(session.link->http2) < 0) {
+    if (link_current() == NULL && session.link != NULL) {
         link_release(session.link);
         session.link = NULL;
     }
     if (session.link == NULL && session.error == 0)
         session.error = link_open(loop);
-    if (session.link != NULL)
-        session.link->users++;
-    *ret = session.link;
     (void) aloop_mutex_unlock(session.mutex);
     return session.error;
+}
+
+/* Gives the caller a connection that can make requests.  A mutex is passed on
+ * once in a turn, so that it is left out if there is such a connection: the
+ * requests of a turn leave together. */
+static ssize_t link_acquire(aloop *loop, struct link **ret)
+{
+    ssize_t status = link_current() != NULL ? 0 : link_renew(loop);
+
+    if (status < 0 || session.link == NULL)
+        return status;
+    session.link->users++;
+    *ret = session.link;
+    return 0;
 }
 
 /* The pages. */
