@@ -109,10 +109,10 @@ done
 title
 unit="requests per CPU second"
 row "$unit" "nginx, sleep 20ms" "nginx, empty location" "$(rate sleep)" \
-    "$(rate empty)" ">= 0.1"
+    "$(rate empty)" ">= 0.2"
 row "$unit" "nginx, aloop_fetch" "nginx, proxy_pass" "$(rate fetch)" \
-    "$(rate proxy)" ">= 0.1"
+    "$(rate proxy)" ">= 0.6"
 row "$unit" "redis, ALOOP.SLEEP 20" "redis, PING" "$(rate redis_sleep)" \
-    "$(rate redis_ping)" ">= 0.1"
+    "$(rate redis_ping)" ">= 0.15"
 row "$unit" "redis, ALOOP.FETCH" "redis, PING" "$(rate redis_fetch)" \
-    "$(rate redis_ping)" ">= 0.05"
+    "$(rate redis_ping)" ">= 0.15"

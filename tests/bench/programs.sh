@@ -45,4 +45,10 @@ if [ -x "$1/tests/bench/aloop_commands" ]; then
 else
     echo "databases_redis.sh: its rows are left out: no hiredis or libuv" >&2
 fi
+if [ -e "$1/examples/bridges/redis_module.so" ] &&
+    [ -e "$1/examples/bridges/nginx/objs/ngx_http_aloop_module.so" ]; then
+    run modules.sh "$1"
+else
+    echo "modules.sh: its rows are left out: no nginx-dev or redis-server" >&2
+fi
 exit $result

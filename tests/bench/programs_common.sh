@@ -1,4 +1,4 @@
-# Functions that clients.sh, servers.sh, databases.sh and streams.sh share:
+# Functions that the scripts of programs.sh share:
 # nginx, and the rows of their table.  Sourced by bash.
 
 PATH=$PATH:/usr/sbin:/usr/local/sbin
