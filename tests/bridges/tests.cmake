@@ -264,11 +264,35 @@ function(add_module_test target file)
     set_tests_properties(example_${target} PROPERTIES RESOURCE_LOCK port)
 endfunction()
 
+# The same servers, in whose modules allocations fail.  The library would have to
+# come before that of ASan, which does not allow it.
+set(has_refused_tests OFF)
+if(has_module_tests AND NOT ALOOP_SANITIZE AND NOT ALOOP_TEST_RUNNER AND
+        NOT APPLE AND NOT CMAKE_CROSSCOMPILING)
+    set(has_refused_tests ON)
+    add_library(refuse_in_module MODULE bridges/refuse_in_module.c)
+    target_link_libraries(refuse_in_module PRIVATE
+        aloop_build ${CMAKE_DL_LIBS})
+    set_target_properties(refuse_in_module PROPERTIES PREFIX "" SUFFIX .so)
+endif()
+function(add_refused_test target file)
+    add_test(NAME example_${target}_memory COMMAND
+        bash ${CMAKE_CURRENT_SOURCE_DIR}/programs/check.sh
+        example_${target}_memory
+        env LD_PRELOAD=$<TARGET_FILE:refuse_in_module> ${file})
+    uses_real_system(example_${target}_memory ${target} refuse_in_module)
+    set_tests_properties(example_${target}_memory
+        PROPERTIES RESOURCE_LOCK port)
+endfunction()
+
 find_program(REDIS_SERVER redis-server)
 if(NOT REDIS_SERVER OR CMAKE_CROSSCOMPILING) # It would be this machine's.
     message(STATUS "The tests of redis_module are skipped: no redis-server")
 elseif(has_module_tests)
     add_module_test(redis_module $<TARGET_FILE:redis_module>)
+    if(has_refused_tests)
+        add_refused_test(redis_module $<TARGET_FILE:redis_module>)
+    endif()
 endif()
 
 if(NOT EXISTS /usr/share/nginx/src/conf_flags OR CMAKE_CROSSCOMPILING)
@@ -276,4 +300,7 @@ if(NOT EXISTS /usr/share/nginx/src/conf_flags OR CMAKE_CROSSCOMPILING)
 elseif(has_module_tests)
     set(file examples/bridges/nginx/objs/ngx_http_aloop_module.so)
     add_module_test(nginx_module ${PROJECT_BINARY_DIR}/${file})
+    if(has_refused_tests)
+        add_refused_test(nginx_module ${PROJECT_BINARY_DIR}/${file})
+    endif()
 endif()

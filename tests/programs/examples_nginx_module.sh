@@ -218,3 +218,25 @@ check_nginx_quit() {
     wait "$load" && fail "a request is answered after TERM"
     stop_nginx
 }
+
+# The same with an allocation of the module that fails; see refuse_each().
+check_example_nginx_module_memory() {
+    local url host_url h2_url
+    host=
+    trap finish_host EXIT
+    need_tool curl
+    start_nginx
+    refuse_in ngx_http_aloop_module
+    start_host "$@"
+    refuse_each '^50[02]$' get_status /short
+    refuse_each '^50[02]$' get_status /page
+    refuse_each '^500$' get_status /day -m 0.2
+    answers 50 200 /short
+    answers 50 200 /page
+    end_host QUIT
+    stop_nginx
+}
+
+get_status() { # PATH [CURL-OPTION...]
+    limited curl -sS -o /dev/null -w '%{http_code}\n' "${@:2}" "$host_url$1"
+}

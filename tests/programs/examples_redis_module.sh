@@ -245,3 +245,56 @@ check_redis_end() {
     [ $status -eq 0 ] || fail "exit status $status: $(cat "$work/redis")"
     disconnect_clients
 }
+
+# A server in whose module each allocation fails once; see
+# tests/bridges/refuse_in_module.c.
+check_example_redis_module_memory() {
+    local redis_port module
+    need_tool redis-server
+    need_tool redis-cli
+    redis=
+    trap finish_loading_redis EXIT
+    start_nginx
+    refuse_in redis_module
+    start_loading_redis "$@"
+    refuse_each 'ERR Error loading' ask_redis module load "$module"
+    refuse_each 'out of memory$' ask_redis aloop.sleep 1
+    refuse_each 'out of memory$' ask_redis aloop.fetch "$url/page"
+    refuse_each 'out of memory$' ask_redis aloop.fetch "$url/once"
+    refuse_each 'out of memory$' ask_redis aloop.fetch http://127.0.0.1:1/
+    replies $'200\n'"$(cat "$work/www/page")" aloop.fetch "$url/page"
+    replies OK module unload aloop
+    ask_redis shutdown nosave
+    wait "$redis" || fail "exit status $?: $(cat "$work/redis")"
+    redis=
+}
+
+refuse_in() { # MODULE
+    export REFUSE_MODULE=$1 REFUSE_COUNT=$work/count
+    printf '\0\0\0\0' >"$work/count"
+}
+
+# Runs a command again and again: in the nth run the nth allocation fails, and
+# the output has the words.  The last run has fewer allocations.  One allocation
+# may fail without an effect: that in which a debug loop keeps freed objects.
+refuse_each() { # WORDS COMMAND...
+    local n left
+    rm -f "$work/same"
+    for ((n = 1; n < 100; n++)); do
+        # shellcheck disable=SC2059
+        printf "\\x$(printf %02x $n)" |
+            dd of="$work/count" conv=notrunc status=none
+        "${@:2}" >"$work/out" 2>&1
+        left=$(od -An -tu4 "$work/count" | tr -d ' ')
+        printf '\0' | dd of="$work/count" conv=notrunc status=none
+        [ "$left" -eq 0 ] || break
+        grep -q "$1" "$work/out" && continue
+        [ ! -e "$work/same" ] || fail "allocation $n of ${*:2}"
+        cp "$work/out" "$work/same"
+    done
+    [ "$left" -gt 0 ] || fail "allocations without an end: ${*:2}"
+    [ $n -gt 1 ] || fail "no allocation fails: ${*:2}"
+    ! grep -q "$1" "$work/out" || fail "a failure without a cause: ${*:2}"
+    [ ! -e "$work/same" ] || cmp -s "$work/same" "$work/out" ||
+        fail "another output without memory: ${*:2}"
+}
