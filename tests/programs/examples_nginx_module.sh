@@ -216,7 +216,27 @@ check_nginx_quit() {
     done
     end_host TERM
     wait "$load" && fail "a request is answered after TERM"
-    stop_nginx
+    start_host "$@"
+    check_nginx_death
+    end_host QUIT
+}
+
+# The other server ends in the middle of its answer, and then refuses.
+check_nginx_death() {
+    local request
+    (answers 1 502 /crawl) &
+    request=$!
+    until [ "$(in_progress "$url")" -eq 1 ]; do
+        pause
+    done
+    kill -TERM "$server"
+    wait "$server"
+    server=
+    wait "$request" || fail "a page is not refused after its server's end"
+    grep -q 'reading the body: the connection ended' "$work/host_error" ||
+        fail "the end of a connection is not told"
+    answers 1 502 /page
+    answers 50 200 /short
 }
 
 # The same with an allocation of the module that fails; see refuse_each().
