@@ -26,8 +26,9 @@ ALOOP_API int aloop_stream_put(aloop_stream *stream, const void *data,
 /**
  * Sends bytes without copying, after all that was written before.
  *
- * They leave at the end of the turn.  Awaiting each of many small writes takes
- * a turn for each: put those, and drain when put returns 1.
+ * They leave at the end of the turn, or when a task awaits the write and
+ * nothing else is queued.  Awaiting each of many small writes takes a call of
+ * the system for each: put those, and drain when put returns 1.
  *
  *     a cancel                           effect
  *     before the first byte was sent     nothing is sent

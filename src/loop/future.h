@@ -24,6 +24,10 @@ struct aloop__future_ops {
      * other futures, their `cancel` is called only after it has returned; see
      * aloop_cancel(). */
     void (*cancel)(aloop_future *future);
+    /* Called before a task begins to wait for a pending future: may do now what
+     * the turn would do at its end, and so settle it.  It runs on the stack of
+     * the task.  NULL for most kinds. */
+    void (*hurry)(aloop_future *future);
     /* See aloop__future_next().  For kinds with several awaiters; NULL for
      * others. */
     aloop_future *(*next)(aloop_future *future, const void **cursor);

@@ -2,8 +2,8 @@
  *
  * A put adds copied bytes to the pieces (pieces.c); a write operation adds a
  * piece that refers to the caller's bytes.  Neither sends: sender.c does that
- * when the callback of the stream returns or the turn ends, so that all that
- * was written until then leaves in one system call.
+ * when the callback of the stream returns, a task awaits a write or the turn
+ * ends, so that all that was written until then leaves in one system call.
  *
  * The caller's bytes of a write must not change until its future has settled,
  * which is when all of them were passed to the kernel or the piece was removed.
@@ -119,11 +119,17 @@ static void write_cancel(aloop_future *future)
     aloop__sender_flush_later(sender); /* A shutdown or a close may be due. */
 }
 
+static void write_hurry(aloop_future *future)
+{
+    aloop__sender_hurry(CONTAINER_OF(future, struct aloop__write, future));
+}
+
 /* It is not live: sender->is_sending counts for all pieces together. */
 static const struct aloop__future_ops write_ops = {
     .name = "stream write",
     .size = sizeof(struct aloop__write),
     .cancel = write_cancel,
+    .hurry = write_hurry,
 };
 
 /* The piece is inside the operation, so that a write needs one allocation and

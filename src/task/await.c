@@ -29,8 +29,9 @@
 #include "task/switch.h"
 
 /* STREAK_MAX: after so many awaits of settled futures, a task gives way to
- * others.  END_TURNS_MAX limits end_await(). */
-enum { STREAK_MAX = 64, END_TURNS_MAX = 1000 };
+ * others.  One that was hurried counts as HURRY_COST of them, because it took a
+ * call of the system.  END_TURNS_MAX limits end_await(). */
+enum { STREAK_MAX = 64, HURRY_COST = 8, END_TURNS_MAX = 1000 };
 
 /* Drops `future` without delivering its status.  An error is marked as handled,
  * because `error` already reports a failure.  A success is not marked, so that
@@ -79,6 +80,18 @@ static void wait_once(struct aloop__task *task, aloop_future *future)
     task->awaiter.future = NULL;
 }
 
+/* Has the work of a pending future done now, if its kind can do that, and
+ * returns whether the future has settled.  An interrupt comes first: it ends the
+ * operation before it has begun. */
+NOINLINE static bool hurry(struct aloop__task *task, aloop_future *future)
+{
+    if (task->streak + HURRY_COST >= STREAK_MAX || aloop__task_reason(task) < 0)
+        return false;
+    task->streak += HURRY_COST;
+    future->ops->hurry(future);
+    return !aloop__future_pending(future);
+}
+
 /* The rest of aloop_await() in a task, which suspends the task until the future
  * has settled, or for one turn if it has already.  Takes over the reference to
  * the future.  Meanwhile other code may cancel the task or the future, and add
@@ -88,6 +101,9 @@ NOINLINE static ssize_t await_suspended(struct aloop__task *task,
 {
     int interrupt;
 
+    if (aloop__future_pending(future) && future->ops->hurry != NULL &&
+        hurry(task, future))
+        return await_outcome(future, 0);
     if (aloop__future_pending(future) && aloop__is_awaited_by(future, task))
         return refuse_mistake(future, ALOOP_EDEADLK, MISTAKE_CIRCLE);
     wait_once(task, future);
