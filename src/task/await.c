@@ -75,7 +75,8 @@ static ssize_t await_outcome(aloop_future *future, int interrupt)
 static void wait_once(struct aloop__task *task, aloop_future *future)
 {
     aloop__awaiter_add(&task->awaiter, future);
-    aloop__task_interrupt(task);
+    if (future->loop->was_interrupted)
+        aloop__task_interrupt(task);
     aloop__task_suspend(task);
     task->awaiter.future = NULL;
 }
@@ -85,7 +86,8 @@ static void wait_once(struct aloop__task *task, aloop_future *future)
  * operation before it has begun. */
 NOINLINE static bool hurry(struct aloop__task *task, aloop_future *future)
 {
-    if (task->streak + HURRY_COST >= STREAK_MAX || aloop__task_reason(task) < 0)
+    if (task->streak + HURRY_COST >= STREAK_MAX ||
+        (future->loop->was_interrupted && aloop__task_reason(task) < 0))
         return false;
     task->streak += HURRY_COST;
     future->ops->hurry(future);
