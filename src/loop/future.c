@@ -75,6 +75,32 @@ void *aloop__future_new(aloop *loop, const struct aloop__future_ops *ops)
     return future_begin(future_of(loop, ops, ALOOP_PENDING));
 }
 
+/* Returns a future in memory that is not cleared, or NULL if out of memory. */
+static inline aloop_future *bare_future(aloop *loop,
+                                        const struct aloop__future_ops *ops,
+                                        ssize_t status)
+{
+    aloop_future *future = aloop__slab_take_inline(&loop->slab, ops->size);
+
+    if (future == NULL)
+        future = aloop__quarantine_take(loop, ops->size);
+    if (future == NULL)
+        return NULL;
+    *future =
+        (aloop_future){.loop = loop, .ops = ops, .status = status, .refs = 1};
+    list_init(&future->node);
+    return future;
+}
+
+void *aloop__future_new_bare(aloop *loop, const struct aloop__future_ops *ops)
+{
+    aloop_future *future = bare_future(loop, ops, ALOOP_PENDING);
+
+    if (future != NULL)
+        list_init(&future->waiters);
+    return future_begin(future);
+}
+
 void *aloop__future_new_in(aloop *loop, const struct aloop__future_ops *ops,
                            void *memory)
 {
@@ -311,21 +337,14 @@ static const struct aloop__future_ops failed_ops = {
     .cancel = operation_cancel,
 };
 
-/* Takes memory that is not cleared, because reads of cached files settle
- * immediately, and many of them take less time than a call of the system. */
+/* Reads of cached files settle immediately, and many of them take less time
+ * than a call of the system. */
 aloop_future *aloop__future_new_settled(aloop *loop, ssize_t status)
 {
-    aloop_future *future = aloop__slab_take_inline(&loop->slab, sizeof *future);
+    aloop_future *future = bare_future(loop, &failed_ops, status);
 
     if (future == NULL)
-        future = aloop__quarantine_take(loop, sizeof *future);
-    if (future == NULL)
         return NULL;
-    *future = (aloop_future){.loop = loop,
-                             .ops = &failed_ops,
-                             .status = status,
-                             .refs = 1};
-    list_init(&future->node);
     list_push(&loop->kept, &future->node);
     return future;
 }

@@ -134,6 +134,10 @@ struct aloop_future {
  * members of the object are zero.  Returns NULL if out of memory. */
 void *aloop__future_new(aloop *loop, const struct aloop__future_ops *ops);
 
+/* Like aloop__future_new(), but the other members of the object have no value
+ * yet.  For small objects that are created often. */
+void *aloop__future_new_bare(aloop *loop, const struct aloop__future_ops *ops);
+
 /* Like aloop__future_new(), in memory that the caller took from the slab. */
 void *aloop__future_new_in(aloop *loop, const struct aloop__future_ops *ops,
                            void *memory);

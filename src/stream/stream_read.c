@@ -320,7 +320,7 @@ void aloop__stream_forget_reads(aloop_stream *stream)
  * of memory. */
 static struct aloop__read *new_read(aloop_stream *stream, enum kind kind)
 {
-    struct aloop__read *op = aloop__future_new(
+    struct aloop__read *op = aloop__future_new_bare(
         stream->handle.loop, kind == UNTIL ? &read_ops : &plain_ops);
 
     if (op == NULL)
@@ -328,6 +328,7 @@ static struct aloop__read *new_read(aloop_stream *stream, enum kind kind)
     op->stream = stream;
     add_read(stream, op);
     op->kind = kind;
+    op->filled = 0;
     return op;
 }
 
@@ -381,6 +382,7 @@ static aloop_future *start_read(aloop_stream *stream, enum kind kind,
     op->buffer = buffer;
     op->size = size;
     if (kind == UNTIL) {
+        op->searched = 0;
         op->delimiter_size = delimiter_size;
         memcpy(op->delimiter, delimiter, delimiter_size);
     }

@@ -149,15 +149,15 @@ aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
         return aloop__future_failed(stream->handle.loop, error);
     if (size == 0)
         return aloop_future_new_settled(stream->handle.loop, 0);
-    write = aloop__future_new(stream->handle.loop, &write_ops);
+    write = aloop__future_new_bare(stream->handle.loop, &write_ops);
     if (write == NULL)
         return NULL;
     write->sender = stream->sender;
     write->size = size;
+    write->piece = (struct aloop__piece){.data = data,
+                                         .size = size,
+                                         .kind = PIECE_WRITE};
     list_init(&write->piece.node);
-    write->piece.data = data;
-    write->piece.size = size;
-    write->piece.kind = PIECE_WRITE;
     list_push(&write->sender->pieces, &write->piece.node);
     aloop__sender_queued_more(write->sender, size);
     return &write->future;
