@@ -58,7 +58,7 @@ static void stream_failed(aloop_stream *stream)
  * An error alone goes to a reader or a writer, whose next call finds out what
  * it is and what was received before it.  Only if there is neither a reader nor
  * bytes that can be sent, stream_failed() asks for it. */
-static void serve_events(aloop_stream *stream, unsigned bits)
+static NOINLINE void serve_events(aloop_stream *stream, unsigned bits)
 {
     const struct aloop__io *io = &stream->io;
     unsigned armed = io->armed & ~(unsigned) REACTOR_HANGUP;

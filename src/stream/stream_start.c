@@ -53,6 +53,13 @@ static void call_end(aloop_stream *stream)
     call_on_data(stream, NULL, stream->read_error);
 }
 
+/* Returns whether received bytes can be passed to on_data. */
+static bool may_receive(const aloop_stream *stream)
+{
+    return aloop__stream_wants_data(stream) &&
+           !aloop__stream_is_paused(stream) && stream->input == NULL;
+}
+
 /* Receives and calls on_data, until less than a full buffer was received or the
  * budget of the turn is used up.  Receiving again after a short receive would
  * usually find nothing, and would cost a system call for each message. */
@@ -65,15 +72,14 @@ static void run_callback(aloop_stream *stream)
         call_on_data(stream, NULL, ALOOP_ENOMEM);
         return;
     }
-    for (int i = 0; i < STREAM_ROUNDS_MAX && aloop__stream_wants_data(stream) &&
-                    !aloop__stream_is_over(stream) && stream->input == NULL;
+    for (int i = 0; i < STREAM_ROUNDS_MAX && !aloop__stream_is_over(stream);
          i++) {
         size_t n = aloop__stream_receive(stream, buffer, RECEIVE_SIZE);
 
         if (n == 0)
             break;
         call_on_data(stream, buffer, (ssize_t) n);
-        if (!stream->is_hot || aloop__stream_is_paused(stream) ||
+        if (!stream->is_hot || !may_receive(stream) ||
             !aloop__stream_is_ours(stream)) /* The callback may fork. */
             return;
     }
@@ -87,8 +93,7 @@ void aloop__stream_readable(aloop_stream *stream)
 {
     if (stream->reading != NULL)
         aloop__stream_run_read(stream->reading);
-    else if (aloop__stream_wants_data(stream) &&
-             !aloop__stream_is_paused(stream) && stream->input == NULL)
+    else if (may_receive(stream))
         run_callback(stream);
     else
         aloop__stream_unwant(stream, REACTOR_READ); /* There is no reader. */

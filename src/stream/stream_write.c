@@ -65,12 +65,17 @@ static bool lend_received(aloop_stream *stream, const char *data, size_t size)
     return true;
 }
 
-/* A function of its own, so that a put that lends saves no registers for it. */
+/* A function of its own, so that a put that lends saves no registers for it.
+ * The size is limited so that the size of a piece cannot overflow. */
 static NOINLINE int put_copy(aloop_stream *stream, const void *data,
                              size_t size)
 {
-    int error = aloop__stream_prepare_writing(stream);
+    int error;
 
+    if ((data == NULL && size > 0) ||
+        size > PTRDIFF_MAX - sizeof(struct aloop__piece))
+        return ALOOP_EINVAL;
+    error = aloop__stream_prepare_writing(stream);
     if (error == 0 && size > 0)
         error = aloop__pieces_put(stream->sender, data, size);
     if (error < 0)
@@ -79,17 +84,14 @@ static NOINLINE int put_copy(aloop_stream *stream, const void *data,
     return aloop__sender_queued(stream->sender) > stream->sender->high;
 }
 
-/* Returns 1 if the caller should wait for a drain before it puts more.  The
- * size is limited so that the size of a piece cannot overflow. */
+/* Returns 1 if the caller should wait for a drain before it puts more.  Bytes
+ * that can be lent are valid arguments. */
 int aloop_stream_put(aloop_stream *stream, const void *data, size_t size)
 {
     int error = aloop__check_handle(stream, __func__);
 
     if (error < 0)
         return error;
-    if ((data == NULL && size > 0) ||
-        size > PTRDIFF_MAX - sizeof(struct aloop__piece))
-        return ALOOP_EINVAL;
     if (stream->is_dispatching && lend_received(stream, data, size))
         return 0;
     return put_copy(stream, data, size);
@@ -154,9 +156,8 @@ aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
         return NULL;
     write->sender = stream->sender;
     write->size = size;
-    write->piece = (struct aloop__piece){.data = data,
-                                         .size = size,
-                                         .kind = PIECE_WRITE};
+    write->piece =
+        (struct aloop__piece){.data = data, .size = size, .kind = PIECE_WRITE};
     list_init(&write->piece.node);
     list_push(&write->sender->pieces, &write->piece.node);
     aloop__sender_queued_more(write->sender, size);
