@@ -170,13 +170,13 @@ static size_t find_delimiter(struct aloop__read *op)
 static void fill(struct aloop__read *op)
 {
     aloop_stream *stream = op->stream;
-    size_t size = aloop__input_size(stream);
-    size_t before = op->filled, end;
+    size_t before = op->filled, size, end;
 
+    if (stream->input == NULL || op->filled == op->size)
+        return;
+    size = aloop__input_size(stream);
     if (size > op->size - op->filled)
         size = op->size - op->filled;
-    if (size == 0)
-        return;
     memcpy(op->buffer + op->filled, stream->input->bytes + stream->input->start,
            size);
     op->filled += size;
@@ -191,15 +191,16 @@ static void fill(struct aloop__read *op)
  * because the end may follow instead. */
 static bool is_complete(const struct aloop__read *op, ssize_t *ret_status)
 {
-    bool is_full = op->filled == op->size;
-    bool has_found = op->kind == UNTIL && op->filled > op->searched &&
-                     op->filled - op->searched == op->delimiter_size &&
-                     memcmp(op->buffer + op->searched, op->delimiter,
-                            op->delimiter_size) == 0;
+    bool is_full, has_found;
 
     *ret_status = (ssize_t) op->filled;
     if (op->kind == SOME)
         return op->filled > 0;
+    is_full = op->filled == op->size;
+    has_found = op->kind == UNTIL && op->filled > op->searched &&
+                op->filled - op->searched == op->delimiter_size &&
+                memcmp(op->buffer + op->searched, op->delimiter,
+                       op->delimiter_size) == 0;
     if (op->kind == EXACTLY)
         return is_full;
     if (op->kind == UNTIL && !has_found)
@@ -344,9 +345,28 @@ static aloop_future *settled_read(aloop_stream *stream, int status)
     return &op->future;
 }
 
-/* Starts an operation of any kind.  It is first served from stream->input.  It
- * receives immediately only if the last receive filled its buffer, because
- * otherwise there is probably nothing to receive. */
+/* An operation is first served from stream->input.  It receives immediately
+ * only if the last receive filled its buffer, because otherwise there is
+ * probably nothing to receive. */
+static NOINLINE aloop_future *begin_read(struct aloop__read *op)
+{
+    aloop_stream *stream = op->stream;
+    int error = 0;
+
+    stream->reading = op;
+    if ((stream->input != NULL || aloop__stream_is_over(stream)) &&
+        settle_if_complete(op))
+        return &op->future;
+    if (stream->is_hot)
+        aloop__stream_run_read(op);
+    if (stream->reading == op)
+        error = aloop__stream_want_input(stream, REACTOR_READ);
+    if (error < 0)
+        settle_read(op, error);
+    return &op->future;
+}
+
+/* Starts an operation of any kind. */
 static aloop_future *start_read(aloop_stream *stream, enum kind kind,
                                 void *buffer, size_t size,
                                 const void *delimiter, size_t delimiter_size)
@@ -386,16 +406,7 @@ static aloop_future *start_read(aloop_stream *stream, enum kind kind,
         op->delimiter_size = delimiter_size;
         memcpy(op->delimiter, delimiter, delimiter_size);
     }
-    stream->reading = op;
-    if (settle_if_complete(op))
-        return &op->future;
-    if (stream->is_hot)
-        aloop__stream_run_read(op);
-    if (stream->reading == op)
-        error = aloop__stream_want_input(stream, REACTOR_READ);
-    if (error < 0)
-        settle_read(op, error);
-    return &op->future;
+    return begin_read(op);
 }
 
 aloop_future *aloop_stream_read(aloop_stream *stream, void *buffer, size_t size)
