@@ -32,7 +32,7 @@ int aloop__stream_prepare_writing(aloop_stream *stream)
         return ALOOP_ENOMEM;
     if (sender->is_shut)
         return ALOOP_EPIPE;
-    return aloop__stream_adopt(stream);
+    return aloop__stream_is_ours(stream) ? 0 : aloop__stream_adopt(stream);
 }
 
 /* Returns whether what on_data puts out of the receive buffer can be sent from
@@ -160,7 +160,8 @@ aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
         (struct aloop__piece){.data = data, .size = size, .kind = PIECE_WRITE};
     list_init(&write->piece.node);
     list_push(&write->sender->pieces, &write->piece.node);
-    aloop__sender_queued_more(write->sender, size);
+    write->sender->queued += size; /* It is no reply: on_data does not pause. */
+    aloop__sender_flush_later(write->sender);
     return &write->future;
 }
 
