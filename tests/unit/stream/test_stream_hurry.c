@@ -87,6 +87,29 @@ static void bytes_that_are_queued_leave_together_with_an_awaited_write(
     aloop_stream_close(stream);
 }
 
+static ssize_t awaits_the_first_of_two(aloop *loop, void *arg)
+{
+    aloop_future *first = aloop_stream_write(arg, "one ", 4);
+    aloop_future *second = aloop_stream_write(arg, "two", 3);
+
+    (void) loop;
+    assert_int_equal(aloop_await(first), 4);
+    return aloop_await(second);
+}
+
+static void a_write_behind_an_awaited_one_leaves_together_with_it(void **state)
+{
+    aloop_stream *stream = connected();
+    unsigned before = sends();
+
+    (void) state;
+    assert_int_equal(run(awaits_the_first_of_two, stream), 3);
+
+    assert_int_equal(sends() - before, 1);
+    assert_received("one two");
+    aloop_stream_close(stream);
+}
+
 static ssize_t writes_cancelled(aloop *loop, void *arg)
 {
     (void) loop;
@@ -159,6 +182,7 @@ int main(void)
         TEST(an_awaited_write_needs_no_turn),
         TEST(a_task_that_only_writes_gives_way_after_a_few_sends),
         TEST(bytes_that_are_queued_leave_together_with_an_awaited_write),
+        TEST(a_write_behind_an_awaited_one_leaves_together_with_it),
         TEST(a_cancelled_task_sends_nothing),
         TEST(what_the_system_does_not_take_is_sent_later),
         TEST(a_send_that_fails_ends_the_await),
