@@ -82,8 +82,8 @@ static void wait_once(struct aloop__task *task, aloop_future *future)
 }
 
 /* Has the work of a pending future done now, if its kind can do that, and
- * returns whether the future has settled.  An interrupt comes first: it ends the
- * operation before it has begun. */
+ * returns whether the future has settled.  An interrupt comes first: it ends
+ * the operation before it has begun. */
 NOINLINE static bool hurry(struct aloop__task *task, aloop_future *future)
 {
     if (task->streak + HURRY_COST >= STREAK_MAX ||
