@@ -1,4 +1,5 @@
-/* The benchmark: libaloop compared with the same work by hand and with libuv.
+/* The benchmark: libaloop compared with the same work by hand and with libuv,
+ * libev and libevent.
  *
  *     aloop_bench [--quick] [[--only] TEXT]
  *
@@ -60,6 +61,13 @@ int main(int argc, char **argv)
     printf("libuv was not found (Debian: libuv1-dev); its columns are "
            "empty.\n");
 #endif
+#ifndef BENCH_EV
+    printf("libev was not found (Debian: libev-dev); its column is empty.\n");
+#endif
+#ifndef BENCH_EVENT
+    printf("libevent was not found (Debian: libevent-dev); its column is "
+           "empty.\n");
+#endif
     raise_limits();
     use_one_processor();
     table_head();
@@ -81,6 +89,6 @@ int main(int argc, char **argv)
     bench_latency(&bench);
     bench_embedded(&bench);
     bench_tasks(&bench);
-    printf("\n%d aims missed\n", bench.missed);
+    table_end(&bench);
     return 0;
 }

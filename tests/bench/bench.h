@@ -1,10 +1,10 @@
 /* Common parts of the benchmark.
  *
- * Every row of the table measures one piece of work, done by up to three peers:
- * by hand, with libaloop and with libuv.  The peers run alternately in short
- * slices (A B C A B C ...) on one processor, and CPU time is compared.  Ratios
- * are computed within each round, and their median is printed, so that a
- * disturbance affects a round and not a peer. */
+ * Every row of the table measures one piece of work, done by up to five peers:
+ * by hand, with libaloop, and with libuv, libev and libevent.  The peers run
+ * alternately in short slices (A B C A B C ...) on one processor, and CPU time
+ * is compared.  Ratios are computed within each round, and their median is
+ * printed, so that a disturbance affects a round and not a peer. */
 
 #ifndef BENCH_H
 #define BENCH_H
@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum peer { HAND, ALOOP, UV, PEERS };
+enum peer { HAND, ALOOP, UV, EV, EVENT, PEERS };
 
 enum { ROUNDS_MAX = 64 };
 
@@ -49,6 +49,8 @@ struct bench {
 /* table.c */
 
 void table_head(void);
+/* Prints all rows that have an aim again, and how many missed it. */
+void table_end(const struct bench *bench);
 /* Adds a value of this round.  Negative values are ignored. */
 void row_add(struct row *row, enum peer peer, double value);
 /* Returns the median, or a negative value if there is none. */

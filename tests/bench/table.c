@@ -1,5 +1,7 @@
 /* The table: medians, ratios, and comparisons with the aims. */
 
+#define _GNU_SOURCE /* For open_memstream(). */
+
 #include "bench.h"
 
 #include <stdio.h>
@@ -57,13 +59,25 @@ static struct spread ratio_spread(const struct row *row, enum peer over,
     return spread_of(ratios, count);
 }
 
+/* The rows with aims, which are printed again at the end. */
+static struct {
+    char *text;
+    size_t size;
+} aimed;
+
+static void print_titles(void)
+{
+    printf("%-38s %9s %9s  %-19s %9s %6s %9s %6s %9s %6s  %s\n", "", "by hand",
+           "libaloop", "ratio", "libuv", "ratio", "libev", "ratio", "libevent",
+           "ratio", "aim");
+}
+
 void table_head(void)
 {
-    printf("CPU time; by hand, libaloop and libuv run alternately on one "
-           "processor.\nMedians; the middle half of the rounds is in "
-           "brackets.\n\n");
-    printf("%-38s %9s %9s  %-19s %9s %6s  %s\n", "", "by hand", "libaloop",
-           "ratio", "libuv", "ratio", "aim");
+    printf("CPU time; by hand, libaloop, libuv, libev and libevent run "
+           "alternately on one\nprocessor.  Medians; the middle half of the "
+           "rounds is in brackets.  Ratios are\nto the work by hand.\n\n");
+    print_titles();
 }
 
 void row_add(struct row *row, enum peer peer, double value)
@@ -82,17 +96,17 @@ double row_ratio(const struct row *row, enum peer over, enum peer under)
     return ratio_spread(row, over, under).median;
 }
 
-static void print_value(const struct row *row, enum peer peer)
+static void print_value(FILE *file, const struct row *row, enum peer peer)
 {
     double value = row_value(row, peer);
 
     if (value < 0)
-        printf(" %9s", "-");
+        fprintf(file, " %9s", "-");
     else
-        printf(" %9.*f", row->digits, value);
+        fprintf(file, " %9.*f", row->digits, value);
 }
 
-static void print_ratio(const struct row *row)
+static void print_ratio(FILE *file, const struct row *row)
 {
     struct spread ratio = ratio_spread(row, ALOOP, HAND);
     struct spread value = value_spread(row, ALOOP);
@@ -104,7 +118,7 @@ static void print_ratio(const struct row *row)
     else if (value.median >= 0 && row->count[ALOOP] > 1)
         snprintf(text, sizeof text, "      (%.*f-%.*f)", row->digits, value.low,
                  row->digits, value.high);
-    printf("  %-19s", text);
+    fprintf(file, "  %-19s", text);
 }
 
 /* Returns what is compared with the limit. */
@@ -117,29 +131,69 @@ static double aimed_value(const struct row *row)
     return row_value(row, ALOOP);
 }
 
-void row_print(struct bench *bench, const struct row *row)
+static void print_row(FILE *file, const struct row *row)
 {
-    double ratio = row_ratio(row, UV, HAND);
     double got = aimed_value(row);
 
-    printf("%-38s", row->work);
-    print_value(row, HAND);
-    print_value(row, ALOOP);
-    print_ratio(row);
-    print_value(row, UV);
-    if (ratio < 0)
-        printf(" %6s", "");
-    else
-        printf(" %6.2f", ratio);
-    if (row->aim != AIM_NONE && got >= 0) {
-        bool is_met = got <= row->limit;
+    fprintf(file, "%-38s", row->work);
+    print_value(file, row, HAND);
+    print_value(file, row, ALOOP);
+    print_ratio(file, row);
+    for (enum peer peer = UV; peer < PEERS; peer++) {
+        double ratio = row_ratio(row, peer, HAND);
 
-        bench->missed += !is_met;
-        printf("  <= %.*f%s%s", row->aim == AIM_RATIO ? 2 : 0, row->limit,
-               row->aim == AIM_UV ? " libuv" : "", is_met ? "" : "  missed");
+        print_value(file, row, peer);
+        if (ratio < 0)
+            fprintf(file, " %6s", "");
+        else
+            fprintf(file, " %6.2f", ratio);
     }
-    printf("\n");
+    if (row->aim != AIM_NONE && got >= 0)
+        fprintf(file, "  <= %.*f%s%s", row->aim == AIM_RATIO ? 2 : 0,
+                row->limit, row->aim == AIM_UV ? " libuv" : "",
+                got <= row->limit ? "" : "  missed");
+    fprintf(file, "\n");
+}
+
+/* Adds a row to the last table. */
+static void keep(const struct row *row)
+{
+    char *line = NULL;
+    size_t size = 0;
+    FILE *file = open_memstream(&line, &size);
+
+    fail_if(file == NULL, "open_memstream");
+    print_row(file, row);
+    fclose(file);
+    aimed.text = realloc(aimed.text, aimed.size + size + 1);
+    fail_if(aimed.text == NULL, "realloc");
+    memcpy(aimed.text + aimed.size, line, size + 1);
+    aimed.size += size;
+    free(line);
+}
+
+void row_print(struct bench *bench, const struct row *row)
+{
+    double got = aimed_value(row);
+
+    print_row(stdout, row);
     fflush(stdout);
+    if (row->aim == AIM_NONE || got < 0)
+        return;
+    bench->missed += got > row->limit;
+    keep(row);
+}
+
+void table_end(const struct bench *bench)
+{
+    if (aimed.text != NULL) {
+        printf("\nThe rows with aims:\n");
+        print_titles();
+        fputs(aimed.text, stdout);
+    }
+    printf("\n%d aims missed\n", bench->missed);
+    free(aimed.text);
+    aimed.text = NULL;
 }
 
 bool is_wanted(const struct bench *bench, const char *work)
