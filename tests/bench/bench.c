@@ -75,6 +75,7 @@ int main(int argc, char **argv)
     if (only == NULL && !bench.has_counters)
         printf("%-38s not counted: needs root and tracefs\n",
                "  system calls per message");
+    bench_exchange(&bench);
     bench_churn(&bench);
     bench_datagrams(&bench);
     bench_runs(&bench);

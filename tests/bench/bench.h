@@ -98,6 +98,7 @@ void bench_runs(struct bench *bench);
 void bench_beside(struct bench *bench);
 void bench_embedded(struct bench *bench);
 void bench_latency(struct bench *bench);
+void bench_exchange(struct bench *bench); /* exchange.c */
 
 /* Work within a process: timers.c, tasks.c, turns.c, work.c. */
 void bench_timers(struct bench *bench);

@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { MESSAGE_SIZE = 64, CHUNK_SIZE = 64 * 1024 };
+enum { MESSAGE_SIZE = 64, FRAME_MAX = 1024, CHUNK_SIZE = 64 * 1024 };
 
 /* 100,000 expiries a second. */
 enum { TIMERS = 1000, TIMER_PERIOD_MS = 10 };
@@ -41,8 +41,8 @@ void *counted_resize(struct server_report *report, void *old, size_t size);
 
 /* The received beginning of an incomplete message. */
 struct partial {
-    char bytes[MESSAGE_SIZE];
     size_t size;
+    char bytes[FRAME_MAX];
 };
 
 typedef void (*frame_fn)(void *arg, const char *frame, size_t size);
@@ -54,7 +54,7 @@ static inline size_t frame_size(const char *bytes)
     size_t size = (size_t) (unsigned char) bytes[0] << 8 |
                   (unsigned char) bytes[1];
 
-    return size < 2 || size > MESSAGE_SIZE ? MESSAGE_SIZE : size;
+    return size < 2 || size > FRAME_MAX ? FRAME_MAX : size;
 }
 
 /* Calls on_frame for each complete message in the data so far. */

@@ -40,7 +40,7 @@ struct server {
     bool framed;
     size_t gathered;
     char in[CHUNK_SIZE];
-    char out[CHUNK_SIZE + MESSAGE_SIZE];
+    char out[CHUNK_SIZE + FRAME_MAX];
 };
 
 static void watch(struct server *server, int op, int fd, uint32_t events,

@@ -73,15 +73,15 @@ built_files() {
 
 # Prints the same for all files of the tree.  Files that this configuration
 # leaves out (other reactors, the kqueue stand-in, fuzz targets) get simple
-# options.  Only files that need libuv, or the headers that nginx's configure
-# makes, may be skipped.
+# options.  Only files that need libuv, libev or libevent, or the headers that
+# nginx's configure makes, may be skipped.
 list_files() {
     local file line
     find "$root"/{src,examples,tests} -name '*.c' | sort |
         while read -r file; do
             if line=$(grep -F -m 1 "$file " "$work/built"); then
                 echo "$line"
-            elif [[ $file = */tests/bench/*_uv.c ||
+            elif [[ $file = */tests/bench/*_@(ev|event|uv).c ||
                 $file = */examples/bridges/nginx/*.c ]]; then
                 echo "${file#"$root"/}" >>"$work/skipped"
             else
