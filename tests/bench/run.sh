@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the benchmark in a build directory, prints how long it takes, and
-# prints its table.
+# prints its table.  Before the table come the user instructions and system
+# calls of a message, which are exact.
 #
 #     usage: tests/bench/run.sh BUILD-DIRECTORY [--quick] [TEXT]
 #
@@ -17,13 +18,25 @@ if ! grep -q '^CMAKE_BUILD_TYPE:.*=Release' "$dir/CMakeCache.txt"; then
     echo "tests/bench/run.sh: $dir is not a Release build, so" \
         "assertions are measured, too" >&2
 fi
-cmake --build "$dir" --target aloop_bench >/dev/null
-takes="about three minutes"
+for target in aloop_bench aloop_messages; do
+    cmake --build "$dir" --target $target >/dev/null
+done
+takes="about six minutes" text=
 for argument; do
     case $argument in
-    --quick) takes="about half a minute" ;;
-    --only | [!-]*) takes="as long as its part of the table" && break ;;
+    --quick) takes="about a minute" ;;
+    --only) ;;
+    [!-]*) takes="as long as its part of the table" text=$argument ;;
     esac
 done
 echo "The benchmark takes $takes, on an otherwise idle machine."
+case "user instructions and system calls per message" in
+*"$text"*)
+    if command -v valgrind >/dev/null; then
+        bash "$(dirname "$0")/messages.sh" "$dir"
+    else
+        echo "valgrind was not found; no instructions are counted."
+    fi
+    ;;
+esac
 exec "$dir/tests/bench/aloop_bench" "$@"
