@@ -17,10 +17,15 @@ enum {
 static const int64_t second_ns = 1000000000;
 
 static const struct timers_peer *const peers[PEERS] = {
-    [HAND] = &timers_hand,
-    [ALOOP] = &timers_aloop,
+    [HAND] = &timers_hand,   [ALOOP] = &timers_aloop,
 #ifdef BENCH_UV
     [UV] = &timers_uv,
+#endif
+#ifdef BENCH_EV
+    [EV] = &timers_ev,
+#endif
+#ifdef BENCH_EVENT
+    [EVENT] = &timers_event,
 #endif
 };
 

@@ -23,7 +23,8 @@ struct timers_peer {
     void (*make)(size_t times);
 };
 
-extern const struct timers_peer timers_hand, timers_aloop, timers_uv;
+extern const struct timers_peer timers_hand, timers_aloop, timers_uv, timers_ev,
+    timers_event;
 
 /* Records how early a timer is, for one in SAMPLE timers, because reading the
  * clock takes time. */
