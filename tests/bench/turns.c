@@ -2,13 +2,24 @@
 
 #include "turns.h"
 
-enum { DEFERRED = 2000000, BATCH = 1000, MANY = 1000000, ROUND_TRIPS = 10000 };
+enum {
+    DEFERRED = 2000000,
+    BATCH = 1000,
+    MANY = 1000000,
+    ROUND_TRIPS = 10000,
+    POSTS = 200000
+};
 
 static const struct turns_peer *const peers[PEERS] = {
-    [HAND] = &turns_hand,
-    [ALOOP] = &turns_aloop,
+    [HAND] = &turns_hand,   [ALOOP] = &turns_aloop,
 #ifdef BENCH_UV
     [UV] = &turns_uv,
+#endif
+#ifdef BENCH_EV
+    [EV] = &turns_ev,
+#endif
+#ifdef BENCH_EVENT
+    [EVENT] = &turns_event,
 #endif
 };
 
@@ -54,6 +65,27 @@ static void ping_pong_apart(const void *arg, double *results)
     results[0] = (double) (wall_ns() - begin_ns) / ROUND_TRIPS;
 }
 
+/* Of both threads. */
+static void post(const void *arg, double *results)
+{
+    const struct turns_peer *peer = arg;
+    int64_t begin_ns = cpu_ns();
+
+    peer->post(POSTS);
+    results[0] = (double) (cpu_ns() - begin_ns) / POSTS;
+}
+
+static bool has(const struct turns_peer *peer,
+                void (*fn)(const void *arg, double *results))
+{
+    if (peer == NULL)
+        return false;
+    if (fn == post)
+        return peer->post != NULL;
+    return fn == defer || fn == defer_many ? peer->defer != NULL
+                                           : peer->ping_pong != NULL;
+}
+
 static void measure(struct bench *bench, struct row *row,
                     void (*fn)(const void *arg, double *results))
 {
@@ -63,7 +95,7 @@ static void measure(struct bench *bench, struct row *row,
         for (enum peer peer = HAND; peer < PEERS; peer++) {
             double result;
 
-            if (peers[peer] != NULL && in_child(fn, peers[peer], &result, 1))
+            if (has(peers[peer], fn) && in_child(fn, peers[peer], &result, 1))
                 row_add(row, peer, result);
         }
     }
@@ -86,9 +118,14 @@ void bench_turns(struct bench *bench)
     struct row apart = {.work = "ping-pong on two processors, real time",
                         .aim = AIM_RATIO,
                         .limit = 1.02};
+    struct row posts = {.work = "post to another thread, both threads",
+                        .aim = AIM_VALUE,
+                        .limit = 35,
+                        .digits = 1};
 
     measure(bench, &deferred, defer);
     measure(bench, &many, defer_many);
     measure(bench, &trips, ping_pong);
     measure(bench, &apart, ping_pong_apart);
+    measure(bench, &posts, post);
 }

@@ -94,4 +94,41 @@ static void peer_ping_pong(size_t count)
     aloop_free(side->loop);
 }
 
-const struct turns_peer turns_aloop = {peer_defer, peer_ping_pong};
+static void count_last(aloop *loop, void *arg)
+{
+    (void) arg;
+    aloop_release(loop);
+}
+
+static void *run_held(void *arg)
+{
+    struct meeting *meeting = arg;
+    struct side *side = &meeting->sides[0];
+
+    side->loop = aloop_new(NULL);
+    aloop_hold(side->loop);
+    pthread_barrier_wait(&meeting->barrier);
+    run(side);
+    pthread_barrier_wait(&meeting->barrier);
+    aloop_free(side->loop);
+    return NULL;
+}
+
+static void peer_post(size_t count)
+{
+    struct meeting meeting = {.sides = {{0}}};
+    aloop *loop;
+    pthread_t thread;
+
+    pthread_barrier_init(&meeting.barrier, NULL, 2);
+    fail_if(pthread_create(&thread, NULL, run_held, &meeting) != 0, "a thread");
+    pthread_barrier_wait(&meeting.barrier);
+    loop = meeting.sides[0].loop;
+    for (size_t i = 1; i < count; i++)
+        aloop_post(loop, count_call, &calls_made);
+    aloop_post(loop, count_last, NULL);
+    pthread_barrier_wait(&meeting.barrier);
+    pthread_join(thread, NULL);
+}
+
+const struct turns_peer turns_aloop = {peer_defer, peer_ping_pong, peer_post};

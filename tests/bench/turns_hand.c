@@ -8,6 +8,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "post_queue.h"
+
 struct call {
     void (*fn)(void *arg);
     void *arg;
@@ -97,4 +99,44 @@ static void hand_ping_pong(size_t count)
     pthread_join(thread, NULL);
 }
 
-const struct turns_peer turns_hand = {hand_defer, hand_ping_pong};
+static struct post_queue posted;
+static bool is_over;
+
+static void set_over(void *arg)
+{
+    bool *flag = arg;
+
+    *flag = true;
+}
+
+static void *run_posts(void *arg)
+{
+    struct side *side = arg;
+    struct epoll_event event;
+    uint64_t value;
+
+    while (!is_over) {
+        while (epoll_wait(side->epoll_fd, &event, 1, -1) != 1 ||
+               read(side->own_fd, &value, sizeof value) < 0)
+            continue;
+        post_run(&posted);
+    }
+    return NULL;
+}
+
+static void hand_post(size_t count)
+{
+    struct side side;
+    pthread_t thread;
+
+    side_open(&side, 0);
+    fail_if(pthread_create(&thread, NULL, run_posts, &side) != 0, "a thread");
+    for (size_t i = 1; i < count; i++)
+        if (post_push(&posted, count_call, &calls_made))
+            wake(side.own_fd);
+    if (post_push(&posted, set_over, &is_over))
+        wake(side.own_fd);
+    pthread_join(thread, NULL);
+}
+
+const struct turns_peer turns_hand = {hand_defer, hand_ping_pong, hand_post};

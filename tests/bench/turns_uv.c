@@ -9,6 +9,8 @@
 
 #include <uv.h>
 
+#include "post_queue.h"
+
 static size_t calls_made;
 
 static void on_idle(uv_idle_t *idle)
@@ -81,4 +83,44 @@ static void peer_ping_pong(size_t count)
     pthread_join(thread, NULL);
 }
 
-const struct turns_peer turns_uv = {peer_defer, peer_ping_pong};
+/* The calls are in a queue of the program. */
+static struct post_queue posted;
+
+static void count_call(void *arg)
+{
+    size_t *calls = arg;
+
+    ++*calls;
+}
+
+static void stop(void *arg)
+{
+    struct side *side = arg;
+
+    uv_stop(&side->loop);
+}
+
+static void on_posts(uv_async_t *async)
+{
+    (void) async;
+    post_run(&posted);
+}
+
+static void peer_post(size_t count)
+{
+    static struct side side;
+    pthread_t thread;
+
+    fail_if(uv_loop_init(&side.loop) < 0 ||
+                uv_async_init(&side.loop, &side.async, on_posts) < 0,
+            "making a loop");
+    fail_if(pthread_create(&thread, NULL, run, &side) != 0, "a thread");
+    for (size_t i = 1; i < count; i++)
+        if (post_push(&posted, count_call, &calls_made))
+            uv_async_send(&side.async);
+    if (post_push(&posted, stop, &side))
+        uv_async_send(&side.async);
+    pthread_join(thread, NULL);
+}
+
+const struct turns_peer turns_uv = {peer_defer, peer_ping_pong, peer_post};
