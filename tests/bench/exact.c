@@ -25,7 +25,8 @@
 
 enum { CONNECTIONS_MAX = 64, ECHO_MAX = 16 * 1024, GROUP = 100 };
 
-/* An echo: its connections, the size of its messages, and its server. */
+/* An echo: its connections, the size of its messages, and its server.  Of posts,
+ * the number that a turn takes is that of the connections. */
 struct echo {
     int connections;
     size_t size;
@@ -260,6 +261,20 @@ static void run_deferred(aloop *loop, const struct workload *workload,
     }
 }
 
+/* Posts, of the loop's own thread. */
+
+static void run_posts(aloop *loop, const struct workload *workload, long count)
+{
+    int group = workload->echo.connections;
+    long calls = 0;
+
+    while (calls < count) {
+        for (int i = 0; i < group; i++)
+            aloop_post(loop, count_call, &calls);
+        aloop_step(loop, -1);
+    }
+}
+
 /* Tasks. */
 
 static void run_task(aloop *loop, const struct workload *workload, long count)
@@ -333,6 +348,8 @@ static const struct workload workloads[] = {
     {.name = "timer-expire", .run = run_expiries},
     {.name = "timer-stop", .run = run_stops},
     {.name = "defer", .run = run_deferred},
+    {.name = "post", .run = run_posts, .echo = {.connections = GROUP}},
+    {.name = "post-one", .run = run_posts, .echo = {.connections = 1}},
     {.name = "spawn-await", .run = run_task, .task = spawn_each},
     {.name = "spawn-group", .run = run_task, .task = spawn_group},
     {.name = "gather-2", .run = run_task, .task = gather_two},
