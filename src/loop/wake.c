@@ -3,7 +3,10 @@
  * The first caller that finds the flag `is_waking` clear writes to the wake-up
  * descriptor, so that a burst costs one system call.  The loop drains the
  * descriptor, clears the flag, and only then looks for the cause of the
- * wake-up.  In any other order a wake-up between these steps could be lost. */
+ * wake-up.  In any other order a wake-up between these steps could be lost.
+ *
+ * With epoll and an eventfd, each write is an event of its own.  The loop then
+ * need not read the descriptor, whose counter never becomes full. */
 
 #include "loop/wake.h"
 
@@ -64,6 +67,13 @@ void aloop__wake_hooks_run(aloop *loop)
     }
 }
 
+/* Returns whether each wake-up is reported once.  A pipe, which has two
+ * descriptors, becomes full unless it is read. */
+static bool has_edges(const aloop *loop)
+{
+    return aloop__reactor_has_edges && loop->wake_fds[0] == loop->wake_fds[1];
+}
+
 static void wake_received(struct aloop__io *io, unsigned bits)
 {
     aloop *loop = CONTAINER_OF(io, aloop, wake_io);
@@ -71,7 +81,8 @@ static void wake_received(struct aloop__io *io, unsigned bits)
     (void) bits;
     if (io->fd < 0) /* A child has closed it; aloop__wake_renew() is next. */
         return;
-    aloop__sys_wake_drain(loop->wake_fds[0]);
+    if (!has_edges(loop))
+        aloop__sys_wake_drain(loop->wake_fds[0]);
     atomic_store(&loop->is_waking, false);
     aloop__wake_hooks_run(loop);
 }
@@ -83,7 +94,9 @@ static int watch_wake(aloop *loop)
 
     loop->wake_io.process = IO_ANY_PROCESS;
     if (error == 0)
-        error = aloop__io_arm(loop, &loop->wake_io, REACTOR_READ);
+        error = aloop__io_arm(loop, &loop->wake_io,
+                              has_edges(loop) ? REACTOR_READ | REACTOR_EDGE
+                                              : REACTOR_READ);
     return error;
 }
 

@@ -23,7 +23,10 @@ enum {
     /* Both directions are closed, or the other end of a pipe is.  The end of
      * the input alone is only REACTOR_READ, because the output may continue. */
     REACTOR_HANGUP = 8,
-    REACTOR_PRIORITY = 16 /* Urgent data, such as TCP's out-of-band data. */
+    REACTOR_PRIORITY = 16, /* Urgent data, such as TCP's out-of-band data. */
+    /* Each change is reported once, and not until the descriptor is read.  Only
+     * for an event descriptor, and only if aloop__reactor_has_edges. */
+    REACTOR_EDGE = 32
 };
 
 /* Generations are from 1 to this number, which has 30 bits. */
@@ -41,6 +44,7 @@ struct aloop__event {
 struct aloop__reactor;
 
 extern const char aloop__reactor_name[]; /* "epoll", "kqueue" or "poll". */
+extern const bool aloop__reactor_has_edges;
 
 /* Creates a reactor.  `alloc` must outlive it. */
 int aloop__reactor_open(const struct aloop__alloc *alloc,

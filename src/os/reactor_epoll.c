@@ -44,6 +44,7 @@ struct aloop__reactor {
 };
 
 const char aloop__reactor_name[] = "epoll";
+const bool aloop__reactor_has_edges = true;
 
 /* The host's objects are opened only if the application asks for aloop_fd(). */
 int aloop__reactor_open(const struct aloop__alloc *alloc,
@@ -174,6 +175,8 @@ static int change_watch(const struct aloop__reactor *reactor, int fd,
         event.events |= EPOLLOUT;
     if ((now & REACTOR_PRIORITY) != 0)
         event.events |= EPOLLPRI;
+    if ((now & REACTOR_EDGE) != 0)
+        event.events |= EPOLLET;
     event.data.u64 = key_of(fd, generation, now);
     error = aloop__sys_epoll_ctl(reactor->epoll_fd,
                                  was == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd,

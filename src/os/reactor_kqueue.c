@@ -79,6 +79,7 @@ struct aloop__reactor {
 };
 
 const char aloop__reactor_name[] = "kqueue";
+const bool aloop__reactor_has_edges = false;
 
 int aloop__reactor_open(const struct aloop__alloc *alloc,
                         struct aloop__reactor **ret)

@@ -50,6 +50,7 @@ struct aloop__reactor {
 };
 
 const char aloop__reactor_name[] = "poll";
+const bool aloop__reactor_has_edges = false;
 
 /* Makes room for one more entry in both arrays, or in neither. */
 static int grow_entries(struct aloop__reactor *reactor)

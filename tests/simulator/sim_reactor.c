@@ -29,6 +29,7 @@ struct aloop__reactor {
 };
 
 const char aloop__reactor_name[] = "sim";
+const bool aloop__reactor_has_edges = false;
 
 static int open_fd(struct aloop__reactor *reactor)
 {

@@ -493,6 +493,25 @@ static void many_wake_ups_make_the_descriptor_readable_once(void **state)
     aloop__sys_wake_close(fds);
 }
 
+/* Elsewhere each wake-up is drained, as in the test before. */
+static void an_edge_is_reported_once_and_needs_no_drain(void **state)
+{
+    int fds[2];
+
+    (void) state;
+    assert_int_equal(aloop__sys_wake_open(fds), 0);
+    if (aloop__reactor_has_edges && fds[0] == fds[1]) {
+        set(fds[0], 1, 0, REACTOR_READ | REACTOR_EDGE);
+        for (int i = 0; i < 3; i++) {
+            aloop__sys_wake_signal(fds[1]);
+            aloop__sys_wake_signal(fds[1]);
+            assert_int_equal(bits_now(fds[0], 1), REACTOR_READ);
+            assert_int_equal(count_now(), 0);
+        }
+    }
+    aloop__sys_wake_close(fds);
+}
+
 static void signal_wake(void *arg)
 {
     aloop__sys_wake_signal(*(const int *) arg);
@@ -640,6 +659,7 @@ int main(void)
         TEST(a_huge_timeout_waits_until_a_signal_arrives),
         TEST(a_huge_timeout_does_not_hide_an_event),
         TEST(many_wake_ups_make_the_descriptor_readable_once),
+        TEST(an_edge_is_reported_once_and_needs_no_drain),
         TEST(a_thread_wakes_a_wait),
         TEST(closing_leaves_no_descriptor),
         TEST(running_out_of_descriptors_changes_nothing),
