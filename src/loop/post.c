@@ -44,7 +44,10 @@ int aloop_post(aloop *loop, aloop_fn fn, void *arg)
     post->next = atomic_load(&loop->posts);
     while (!atomic_compare_exchange_weak(&loop->posts, &post->next, post))
         ;
-    aloop_wake(loop);
+    /* The exchange comes before this look in the order of all threads, so that
+     * a wake-up that is still under way finds the post. */
+    if (!atomic_load(&loop->is_waking))
+        aloop_wake(loop);
     atomic_fetch_sub(&loop->posting, 1);
     return 0;
 }
