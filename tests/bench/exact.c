@@ -25,8 +25,8 @@
 
 enum { CONNECTIONS_MAX = 64, ECHO_MAX = 16 * 1024, GROUP = 100 };
 
-/* An echo: its connections, the size of its messages, and its server.  Of posts,
- * the number that a turn takes is that of the connections. */
+/* An echo: its connections, the size of its messages, and its server.  For
+ * posts, `connections` is how many of them a turn takes. */
 struct echo {
     int connections;
     size_t size;

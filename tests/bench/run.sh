@@ -21,7 +21,7 @@ fi
 for target in aloop_bench aloop_messages; do
     cmake --build "$dir" --target $target >/dev/null
 done
-takes="about six minutes" text=
+takes="several minutes" text=
 for argument; do
     case $argument in
     --quick) takes="about a minute" ;;
