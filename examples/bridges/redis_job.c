@@ -20,6 +20,18 @@ static ssize_t run_type(aloop *loop, struct redis_running *running)
                : ALOOP_ENOSYS;
 }
 
+/* Gives a job back, for any worker that looks for one. */
+static ssize_t give_back(struct redis_worker *worker,
+                         const struct redis_job *job)
+{
+    redisReply *lost = NULL;
+    ssize_t status =
+        redis_queue_keep(&worker->queue, 1, &job->id, GIVEN_BACK_NS, &lost);
+
+    freeReplyObject(lost);
+    return status;
+}
+
 /* Ends a job whose function has returned `status`. */
 static void end_job(struct redis_worker *worker, struct redis_running *running,
                     ssize_t status)
@@ -32,13 +44,10 @@ static void end_job(struct redis_worker *worker, struct redis_running *running,
     ssize_t ended = 1;
 
     if (running->is_lost) {
+        ended = 0;
         words = "another worker has taken it";
     } else if (status == ALOOP_ECANCELED) {
-        redisReply *lost;
-
-        ended =
-            redis_queue_keep(&worker->queue, 1, &job->id, GIVEN_BACK_NS, &lost);
-        freeReplyObject(lost);
+        ended = give_back(worker, job);
         words = "given back";
     } else if (status >= 0 || job->attempt >= options->attempts_max) {
         ended = redis_queue_end(&worker->queue, job, status < 0, words);
@@ -56,14 +65,19 @@ static ssize_t job_run(aloop *loop, void *arg)
 {
     struct redis_running *running = arg, **link;
     struct redis_worker *worker = running->worker;
-    ssize_t status = run_type(loop, running);
+    ssize_t status;
 
+    *running->has_begun = true;
+    running->next = worker->first;
+    worker->first = running;
+    status = run_type(loop, running);
     aloop_shield_begin();
     end_job(worker, running, status);
     aloop_shield_end();
     for (link = &worker->first; *link != running; link = &(*link)->next)
         ;
     *link = running->next;
+    aloop_detach(running->task);
     freeReplyObject(running->job.reply);
     free(running);
     aloop_semaphore_release(worker->free, 1);
@@ -80,25 +94,47 @@ static struct redis_running *find(const struct redis_worker *worker,
     return running;
 }
 
-/* A job that this worker runs already was not kept in time, and came back. */
-void redis_job_start(struct redis_worker *worker, const struct redis_job *job)
+/* Makes the task of a job, and waits until it has begun.  A task for whose
+ * stack there is no memory never begins. */
+static bool begin(struct redis_worker *worker, const struct redis_job *job)
 {
-    struct redis_running *running =
-        find(worker, job->id) == NULL ? calloc(1, sizeof *running) : NULL;
+    struct redis_running *running = calloc(1, sizeof *running);
+    bool has_begun = false;
+    aloop_future *task;
 
-    if (running != NULL)
-        running->task = aloop_spawn(worker->loop, job_run, running);
-    if (running == NULL || running->task == NULL) {
-        free(running);
-        freeReplyObject(job->reply);
-        aloop_semaphore_release(worker->free, 1);
-        return;
-    }
+    if (running == NULL)
+        return false;
     running->worker = worker;
     running->job = *job;
-    running->next = worker->first;
-    worker->first = running;
-    aloop_detach(running->task);
+    running->has_begun = &has_begun;
+    task = running->task = aloop_spawn(worker->loop, job_run, running);
+    while (!has_begun && !aloop_future_is_settled(task))
+        (void) aloop_yield(worker->loop);
+    if (!has_begun) {
+        (void) aloop_future_status(task);
+        aloop_future_unref(task);
+        free(running);
+        return false;
+    }
+    return true;
+}
+
+void redis_job_start(struct redis_worker *worker, const struct redis_job *job)
+{
+    /* One that this worker runs was not kept in time, and came back. */
+    bool is_known = find(worker, job->id) != NULL;
+
+    if (!is_known && begin(worker, job))
+        return;
+    if (!is_known) {
+        aloop_shield_begin();
+        (void) give_back(worker, job);
+        aloop_shield_end();
+        worker->options->on_event(job, ALOOP_ENOMEM,
+                                  aloop_strerror(ALOOP_ENOMEM));
+    }
+    freeReplyObject(job->reply);
+    aloop_semaphore_release(worker->free, 1);
 }
 
 void redis_job_lose(const struct redis_worker *worker, const char *id)
@@ -116,4 +152,17 @@ void redis_job_cancel_all(const struct redis_worker *worker)
     for (struct redis_running *running = worker->first; running != NULL;
          running = running->next)
         aloop_cancel(running->task);
+}
+
+void redis_job_wait_all(const struct redis_worker *worker, int64_t until_ns)
+{
+    ssize_t status = 0;
+
+    while (worker->first != NULL && status >= 0) {
+        aloop_future *task = aloop_future_ref(worker->first->task);
+
+        if (until_ns < INT64_MAX)
+            task = aloop_timeout(task, until_ns - aloop_now(worker->loop));
+        status = aloop_await(task);
+    }
 }

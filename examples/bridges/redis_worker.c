@@ -1,13 +1,14 @@
 /* A worker.
  *
- * One task takes jobs, one keeps those that run, and each job is a task.  A
- * task that has all permits of the semaphore knows that no job runs. */
+ * One task takes jobs, one keeps those that run, and each job is a task.  None
+ * of them outlives the worker, also if there is no memory. */
 
 #include "redis_job.h"
 #include "redis_take.h"
 
 #define TAKE_NS ALOOP_SEC(2)
 #define AGAIN_NS ALOOP_SEC(1)
+#define STOP_NS ALOOP_MS(50)
 
 /* The tasks of a worker. */
 
@@ -38,6 +39,7 @@ static ssize_t keep_run(aloop *loop, void *arg)
     struct redis_worker *worker = arg;
     ssize_t status = 0;
 
+    worker->is_keeping = true;
     while (status >= 0) {
         const char *ids[REDIS_KEEP_MAX];
         redisReply *lost = NULL;
@@ -56,70 +58,79 @@ static ssize_t keep_run(aloop *loop, void *arg)
                 redis_job_lose(worker, lost->element[i]->str);
         freeReplyObject(lost);
     }
+    worker->is_keeping = false;
     aloop_cancel(worker->take); /* Others would take the jobs. */
     return status;
 }
 
-/* Waits for the jobs that run, for a while. */
+/* Waits for the jobs that run, for a while.  The task that takes jobs may begin
+ * to wait after a stop, so that another one follows. */
 static void drain(struct redis_worker *worker)
 {
-    size_t all = worker->options->jobs_max;
     int64_t until_ns = aloop_now(worker->loop) + worker->options->drain_ns;
-    ssize_t status;
+    ssize_t status = ALOOP_ETIMEDOUT;
 
     worker->is_draining = true;
-    (void) redis_queue_stop(&worker->queue);
-    status = aloop_await(aloop_timeout(aloop_future_ref(worker->take),
-                                       until_ns - aloop_now(worker->loop)));
+    while (status == ALOOP_ETIMEDOUT && aloop_now(worker->loop) < until_ns) {
+        int64_t left_ns = until_ns - aloop_now(worker->loop);
+
+        (void) redis_queue_stop(&worker->queue);
+        status =
+            aloop_await(aloop_timeout(aloop_future_ref(worker->take),
+                                      left_ns < STOP_NS ? left_ns : STOP_NS));
+    }
     if (status >= 0)
-        status = aloop_await(
-            aloop_timeout(aloop_semaphore_acquire(worker->free, all),
-                          until_ns - aloop_now(worker->loop)));
-    if (status >= 0)
-        aloop_semaphore_release(worker->free, all);
+        redis_job_wait_all(worker, until_ns);
 }
 
 /* Works until the task is cancelled or the connection is lost. */
 static ssize_t serve(struct redis_worker *worker)
 {
-    aloop_future *take = aloop_spawn(worker->loop, take_run, worker), *keep;
-    ssize_t status;
+    aloop_future *keep = aloop_spawn(worker->loop, keep_run, worker);
+    ssize_t status, kept;
 
-    worker->take = take;
-    keep = aloop_spawn(worker->loop, keep_run, worker);
-    if (keep == NULL)
-        aloop_cancel(take); /* Others would take the jobs. */
-    status = aloop_await(aloop_future_ref(take));
+    while (!worker->is_keeping && !aloop_future_is_settled(keep))
+        (void) aloop_yield(worker->loop);
+    if (worker->is_keeping) /* Others would take the jobs. */
+        worker->take = aloop_spawn(worker->loop, take_run, worker);
+    status = aloop_await(aloop_future_ref(worker->take));
     aloop_shield_begin();
     if (aloop_is_cancelled())
         drain(worker);
-    aloop_cancel(take);
-    (void) aloop_await(aloop_future_ref(take));
+    aloop_cancel(worker->take);
+    (void) aloop_await(aloop_future_ref(worker->take));
     redis_job_cancel_all(worker);
-    if (aloop_await(aloop_semaphore_acquire(worker->free,
-                                            worker->options->jobs_max)) >= 0)
-        aloop_semaphore_release(worker->free, worker->options->jobs_max);
+    redis_job_wait_all(worker, INT64_MAX);
     aloop_cancel(keep);
-    (void) aloop_await(keep);
-    aloop_future_unref(take);
+    kept = aloop_await(keep);
+    aloop_future_unref(worker->take);
+    worker->take = NULL;
     (void) redis_queue_leave(&worker->queue);
     aloop_shield_end();
-    return status;
+    return kept < 0 && kept != ALOOP_EABORTED ? kept : status;
+}
+
+static void report(struct redis_worker *worker, ssize_t status)
+{
+    worker->options->on_event(NULL, status,
+                              status == ALOOP_ENOMEM ? aloop_strerror(status)
+                                                     : worker->queue.words);
 }
 
 ssize_t redis_worker_run(aloop *loop,
                          const struct redis_worker_options *options)
 {
-    struct redis_worker worker = {.loop = loop,
-                                  .options = options,
-                                  .queue = options->queue};
+    struct redis_worker worker = {
+        .loop = loop,
+        .options = options,
+        .queue = options->queue,
+        .free = aloop_semaphore_new(loop, options->jobs_max)};
+    ssize_t status = worker.free == NULL ? ALOOP_ENOMEM : 0;
     bool was_open = false;
-    ssize_t status = 0;
 
-    worker.free = aloop_semaphore_new(loop, options->jobs_max);
-    if (worker.free == NULL)
-        return ALOOP_ENOMEM;
-    while (!aloop_is_cancelled()) {
+    if (status < 0)
+        report(&worker, status);
+    while (status >= 0 && !aloop_is_cancelled()) {
         status = redis_queue_open(loop, &worker.queue, true);
         if (status >= 0) {
             was_open = true;
@@ -127,10 +138,9 @@ ssize_t redis_worker_run(aloop *loop,
         }
         redis_queue_close(&worker.queue);
         if (status < 0 && !aloop_is_cancelled())
-            options->on_event(NULL, status, worker.queue.words);
-        if (!was_open)
-            break;
-        (void) aloop_await(aloop_sleep(loop, AGAIN_NS));
+            report(&worker, status);
+        if (was_open)
+            status = aloop_await(aloop_sleep(loop, AGAIN_NS));
     }
     aloop_semaphore_free(worker.free);
     return aloop_is_cancelled() ? ALOOP_ECANCELED : status;

@@ -56,11 +56,13 @@ struct redis_worker_options {
  * not ended after drain_ns are cancelled and given back, for other workers.
  *
  * If the connection is lost, the jobs that run are cancelled, and it is made
- * again, after pauses of a second.
+ * again, after pauses of a second.  A job for which there is no memory is
+ * reported and given back.
  *
  * Returns: ALOOP_ECANCELED.
  * Errors:  those of redis_queue_open(), if the first attempt fails; on_event
- *          was called with the reason.
+ *          was called with the reason;
+ *          ALOOP_ENOMEM: out of memory, at the start or for a pause.
  * Context: a task.
  */
 ssize_t redis_worker_run(aloop *loop,
