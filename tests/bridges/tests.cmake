@@ -186,6 +186,16 @@ if(HIREDIS_FOUND)
         bridges/redis.c bridges/redis_command.c bridges/redis_connect.c
         bridges/redis_job.c bridges/redis_queue.c bridges/redis_take.c
         bridges/redis_worker.c)
+    add_bridge_test_beside(redis redis_worker bridges/test_redis_worker.c HIREDIS
+        bridges/redis.c bridges/redis_command.c bridges/redis_connect.c
+        bridges/redis_job.c bridges/redis_queue.c bridges/redis_take.c
+        bridges/redis_worker.c)
+    if(HIREDIS_STATIC)
+        target_link_libraries(bridges_redis_worker PRIVATE ${HIREDIS_STATIC})
+    endif()
+    foreach(call IN ITEMS malloc calloc realloc aloop_semaphore_acquire)
+        target_link_options(bridges_redis_worker PRIVATE LINKER:--wrap=${call})
+    endforeach()
     # Workers that valgrind runs would be too slow to be killed in time.
     if(NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
         add_example_test(redis_workers redis_workers)
