@@ -19,7 +19,9 @@
  *     redis_command.h      commands and replies
  *     redis_connect.h      connecting by TCP
  *     redis_subscribe.h    the messages of channels (SUBSCRIBE)
- *     redis_queue.h        a queue of jobs on a stream (XADD, XREADGROUP)
+ *     redis_queue.h        a queue of jobs on a stream (XADD)
+ *     redis_take.h         taking a job (XREADGROUP, XAUTOCLAIM)
+ *     redis_hold.h         keeping a job, and ending it (XCLAIM, XACK)
  *     redis_worker.h       a worker, which runs the jobs of a queue
  *
  * Each command is an operation.  Any number of them may be in flight on a

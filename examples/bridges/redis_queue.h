@@ -1,5 +1,6 @@
 /* A queue of jobs on a Redis stream, for any number of workers on any number of
- * machines; see redis_worker.h for a worker.
+ * machines; see redis_worker.h for a worker, and for one of your own
+ * redis_take.h and redis_hold.h.
  *
  *     key                  contents
  *     KEY                  a stream of jobs that wait or run, with the fields
@@ -13,12 +14,19 @@
  *
  *     what is promised     a job that was added ends, whatever happens to
  *                          workers, as long as one of them runs; and it has one
- *                          result, because only one of its ends takes effect
+ *                          result, that of the run that ends first, because the
+ *                          server acknowledges a job once, and adds the result
+ *                          in the same step
  *     what is not          that a job runs only once: one whose worker was
  *                          killed, or was cut off, runs again, maybe while the
  *                          first one still runs
  *     the server           has to keep its data when it restarts (appendonly
- *                          yes), or jobs are lost with it
+ *                          yes), or jobs are lost with it.  A job that a worker
+ *                          has ended comes back if the server dies before it
+ *                          has written that down (appendfsync); the same holds
+ *                          if a replica takes its place.  In a cluster the name
+ *                          KEY has a part in braces, such as {jobs}, and the
+ *                          workers connect to the node that has it
  *
  * It needs Redis 6.2.  The functions await; one that the server does not answer
  * for 10 s fails with ALOOP_ETIMEDOUT. */
@@ -29,8 +37,6 @@
 #include "redis_command.h"
 
 #define REDIS_GROUP "workers"
-
-enum { REDIS_KEEP_MAX = 256 }; /* Jobs that one call can keep. */
 
 struct redis_queue {
     /* The application sets these. */
@@ -70,26 +76,14 @@ aloop_future *redis_queue_add(struct redis_queue *queue, const char *type,
 /* Lets a redis_queue_take() that waits return. */
 ssize_t redis_queue_stop(struct redis_queue *queue);
 
-/* Keeps jobs: the server takes them as kept `idle_ns` ago.  With more than the
- * claim_ns of other workers they are given back.  `count` is up to
- * REDIS_KEEP_MAX.  *ret_lost are the ids of those that another worker has
- * taken, or that have ended.  Returns their number, or an error. */
-ssize_t redis_queue_keep(struct redis_queue *queue, size_t count,
-                         const char *const *ids, int64_t idle_ns,
-                         redisReply **ret_lost);
-
-/* Ends a job with a result, or for `has_failed` with an error.  Returns 1, 0 if
- * it had ended before, or an error: then it may have ended. */
-ssize_t redis_queue_end(struct redis_queue *queue, const struct redis_job *job,
-                        bool has_failed, const char *result);
-
-/* Removes the worker from the group if it has no job. */
-ssize_t redis_queue_leave(struct redis_queue *queue);
-
 /* For the parts of this module: waits for a reply, and keeps the words of an
  * error. */
 ssize_t redis_queue_finish(struct redis_queue *queue, const struct redis *redis,
                            aloop_future *command, redisReply **reply,
                            int64_t wait_ns);
+
+/* Does the same for a command of which only the status matters. */
+ssize_t redis_queue_status(struct redis_queue *queue, const struct redis *redis,
+                           aloop_future *command, redisReply **reply);
 
 #endif

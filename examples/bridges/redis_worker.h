@@ -17,7 +17,7 @@
 #ifndef BRIDGES_REDIS_WORKER_H
 #define BRIDGES_REDIS_WORKER_H
 
-#include "redis_queue.h"
+#include "redis_hold.h"
 
 /**
  * Runs a job, in a task of its own.

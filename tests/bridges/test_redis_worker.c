@@ -336,6 +336,94 @@ static void the_loop_can_be_freed_at_each_step_of_a_worker(void **state)
     end_at_each_step(true);
 }
 
+/* Two workers, of which one was stopped until the other has taken its job. */
+
+static struct {
+    struct redis_queue queue;
+    struct redis_job job;
+} late, heir;
+
+static int set_up_late(void **state)
+{
+    (void) state;
+    memset(&f, 0, sizeof f);
+    f.fds = open_descriptors(FDS_MAX);
+    make_loop();
+    add_jobs(1);
+    late.queue = queue_of("late", ALOOP_MS(1));
+    heir.queue = queue_of("heir", ALOOP_MS(1));
+    open_queue(&late.queue);
+    open_queue(&heir.queue);
+    assert_int_equal(redis_queue_take(&late.queue, ALOOP_MS(1), &late.job), 1);
+    do
+        heir.queue.claim_at_ns = 0;
+    while (redis_queue_take(&heir.queue, ALOOP_MS(1), &heir.job) == 0);
+    assert_string_equal(heir.job.id, late.job.id);
+    assert_int_equal(heir.job.attempt, 2);
+    return 0;
+}
+
+static int tear_down_late(void **state)
+{
+    (void) state;
+    freeReplyObject(late.job.reply);
+    freeReplyObject(heir.job.reply);
+    redis_queue_close(&late.queue);
+    redis_queue_close(&heir.queue);
+    assert_one_result_each(1);
+    free_loop();
+    return 0;
+}
+
+static void the_first_result_counts(void **state)
+{
+    (void) state;
+    assert_int_equal(redis_queue_end(&late.queue, &late.job, false, "x"), 1);
+
+    assert_int_equal(redis_queue_end(&heir.queue, &heir.job, false, "y"), 0);
+    assert_int_equal(redis_queue_end(&heir.queue, &heir.job, true, "z"), 0);
+    assert_int_equal(redis_queue_end(&late.queue, &late.job, false, "x"), 0);
+}
+
+static void a_late_error_does_not_count(void **state)
+{
+    (void) state;
+    assert_int_equal(redis_queue_end(&late.queue, &late.job, true, "x"), 0);
+
+    assert_int_equal(redis_queue_end(&heir.queue, &heir.job, false, "y"), 1);
+}
+
+static void a_late_worker_learns_that_it_has_lost_the_job(void **state)
+{
+    redisReply *lost;
+
+    (void) state;
+    assert_int_equal(redis_queue_keep(&late.queue, 1, &late.job.id, 0, &lost),
+                     1);
+    assert_string_equal(lost->element[0]->str, late.job.id);
+    freeReplyObject(lost);
+
+    assert_int_equal(redis_queue_keep(&heir.queue, 1, &heir.job.id, 0, &lost),
+                     0);
+    freeReplyObject(lost);
+    assert_int_equal(redis_queue_end(&heir.queue, &heir.job, false, "y"), 1);
+}
+
+static void a_job_whose_result_is_refused_does_not_end(void **state)
+{
+    (void) state;
+    assert_int_equal(aloop_await(redis_command(heir.queue.redis, NULL,
+                                               "SET jobs:done %s", "text")),
+                     2);
+
+    assert_int_equal(redis_queue_end(&heir.queue, &heir.job, false, "y"),
+                     REDIS_EREPLY);
+
+    assert_int_equal(
+        aloop_await(redis_command(heir.queue.redis, NULL, "DEL jobs:done")), 1);
+    assert_int_equal(redis_queue_end(&heir.queue, &heir.job, false, "y"), 1);
+}
+
 static int set_up_loop(void **state)
 {
     (void) state;
@@ -347,6 +435,8 @@ static int set_up_loop(void **state)
 
 #undef TEST
 #define TEST(name) cmocka_unit_test_setup(name, set_up_loop)
+#define TEST_LATE(name) \
+    cmocka_unit_test_setup_teardown(name, set_up_late, tear_down_late)
 
 int main(void)
 {
@@ -356,6 +446,10 @@ int main(void)
         TEST(a_cancelled_worker_waits_for_its_jobs_without_permits),
         TEST(a_worker_can_be_cancelled_at_each_step),
         TEST(the_loop_can_be_freed_at_each_step_of_a_worker),
+        TEST_LATE(the_first_result_counts),
+        TEST_LATE(a_late_error_does_not_count),
+        TEST_LATE(a_late_worker_learns_that_it_has_lost_the_job),
+        TEST_LATE(a_job_whose_result_is_refused_does_not_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

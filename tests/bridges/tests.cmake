@@ -184,11 +184,13 @@ if(HIREDIS_FOUND)
     endforeach()
     add_bridge_test(redis_queue bridges/test_redis_queue.c HIREDIS
         bridges/redis.c bridges/redis_command.c bridges/redis_connect.c
-        bridges/redis_job.c bridges/redis_queue.c bridges/redis_take.c
+        bridges/redis_hold.c bridges/redis_job.c bridges/redis_queue.c
+        bridges/redis_take.c
         bridges/redis_worker.c)
     add_bridge_test_beside(redis redis_worker bridges/test_redis_worker.c HIREDIS
         bridges/redis.c bridges/redis_command.c bridges/redis_connect.c
-        bridges/redis_job.c bridges/redis_queue.c bridges/redis_take.c
+        bridges/redis_hold.c bridges/redis_job.c bridges/redis_queue.c
+        bridges/redis_take.c
         bridges/redis_worker.c)
     if(HIREDIS_STATIC)
         target_link_libraries(bridges_redis_worker PRIVATE ${HIREDIS_STATIC})
