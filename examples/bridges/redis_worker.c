@@ -112,9 +112,10 @@ static ssize_t serve(struct redis_worker *worker)
 
 static void report(struct redis_worker *worker, ssize_t status)
 {
-    worker->options->on_event(NULL, status,
-                              status == ALOOP_ENOMEM ? aloop_strerror(status)
-                                                     : worker->queue.words);
+    bool is_own = status == ALOOP_ENOMEM || status == ALOOP_EINVAL;
+
+    worker->options->on_event(
+        NULL, status, is_own ? aloop_strerror(status) : worker->queue.words);
 }
 
 ssize_t redis_worker_run(aloop *loop,
@@ -128,6 +129,9 @@ ssize_t redis_worker_run(aloop *loop,
     ssize_t status = worker.free == NULL ? ALOOP_ENOMEM : 0;
     bool was_open = false;
 
+    if (options->jobs_max == 0 || options->jobs_max > REDIS_KEEP_MAX ||
+        options->queue.claim_ns < ALOOP_MS(1))
+        status = ALOOP_EINVAL;
     if (status < 0)
         report(&worker, status);
     while (status >= 0 && !aloop_is_cancelled()) {

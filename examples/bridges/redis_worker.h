@@ -40,7 +40,7 @@ struct redis_worker_options {
     /* The members that redis_queue_open() needs. */
     struct redis_queue queue;
     const struct redis_job_type *types;
-    size_t jobs_max;      /* At a time; up to REDIS_KEEP_MAX. */
+    size_t jobs_max;      /* At a time; from 1 to REDIS_KEEP_MAX. */
     int64_t attempts_max; /* A job that fails so often is not tried again. */
     int64_t drain_ns;     /* For jobs that run at the end. */
     /* Receives what has happened: to a job, or if that is NULL to the
@@ -62,6 +62,8 @@ struct redis_worker_options {
  * Returns: ALOOP_ECANCELED.
  * Errors:  those of redis_queue_open(), if the first attempt fails; on_event
  *          was called with the reason;
+ *          ALOOP_EINVAL: jobs_max is not in its range, or claim_ns is less
+ *          than a millisecond;
  *          ALOOP_ENOMEM: out of memory, at the start or for a pause.
  * Context: a task.
  */
