@@ -59,6 +59,8 @@ static struct {
     unsigned commands;  /* That have arrived. */
     unsigned silent_at; /* From this one on it does not answer; 0: never. */
     unsigned events, jobs_lost, connections_lost, begun, ended;
+    ssize_t status;   /* Of the last event. */
+    bool is_stubborn; /* A job ends well when it is cancelled. */
 } f;
 
 /* The server. */
@@ -396,7 +398,7 @@ static ssize_t wait_long(aloop *loop, const char *argument, char *result,
     status = aloop_await(aloop_sleep(loop, ALOOP_SEC(1000)));
     snprintf(result, size, "done");
     f.ended++;
-    return status;
+    return f.is_stubborn ? 0 : status;
 }
 
 static aloop_future *worker;
@@ -404,8 +406,8 @@ static aloop_future *worker;
 static void note_event(const struct redis_job *job, ssize_t status,
                        const char *words)
 {
-    (void) status;
     assert_true(words[0] != '\0');
+    f.status = status;
     f.events++;
     f.jobs_lost += job != NULL;
     f.connections_lost += job == NULL;
@@ -422,6 +424,7 @@ static ssize_t work(aloop *loop, void *arg)
                                            .types = types,
                                            .jobs_max = 1,
                                            .attempts_max = 3,
+                                           .drain_ns = ALOOP_MS(2),
                                            .on_event = note_event};
 
     (void) arg;
@@ -462,6 +465,87 @@ static void the_jobs_of_a_worker_end_with_the_connection(void **state)
     assert_int_equal(f.connections_lost, 1);
 }
 
+/* Another worker has taken it. */
+static void a_result_of_a_job_that_was_lost_is_none(void **state)
+{
+    (void) state;
+    f.queue.claim_ns = ALOOP_MS(4);
+    f.rule = (struct rule){"EVAL", "*1\r\n$3\r\n1-0\r\n"};
+    f.is_stubborn = true;
+    until_begun();
+
+    while (f.events == 0)
+        assert_true(aloop_step(f.loop, -1) >= 0);
+
+    assert_int_equal(f.jobs_lost, 1);
+    assert_int_equal(f.status, ALOOP_EALREADY);
+    aloop_cancel(worker);
+    assert_int_equal(aloop_await(worker), ALOOP_EABORTED);
+}
+
+/* The worker goes on, or ends with the words of the server. */
+static void a_worker_survives_any_reply_to_each_command(void **state)
+{
+    static const char *const commands[] = {
+        "XGROUP",     "CLIENT",   "XAUTOCLAIM", "XPENDING",
+        "XREADGROUP", "XPENDING", "EVAL",       "UNBLOCK"};
+    static const char *const replies[] = {
+        "",
+        "-LOADING Redis is loading the dataset in memory\r\n",
+        "-BUSY Redis is busy running a script\r\n",
+        "-NOAUTH Authentication required.\r\n",
+        "-MOVED 3999 127.0.0.1:6381\r\n",
+        "-NOGROUP No such key\r\n",
+        "+OK\r\n",
+        ":5\r\n",
+        ":-5\r\n",
+        "$-1\r\n",
+        "$3\r\n1-0\r\n",
+        "*-1\r\n",
+        "*0\r\n",
+        "*1\r\n:1\r\n",
+        "*2\r\n*1\r\n$-1\r\n*0\r\n"};
+    enum { REPLIES = sizeof replies / sizeof replies[0] };
+
+    for (size_t i = 0; i < REPLIES * sizeof commands / sizeof commands[0];
+         i++) {
+        f.rule = (struct rule){commands[i / REPLIES], replies[i % REPLIES]};
+        f.has_claim = i / REPLIES < 4;
+        worker = aloop_spawn(f.loop, work, NULL);
+        for (int turns = 0; turns < 50 && f.begun == 0 && f.events == 0;
+             turns++)
+            assert_true(aloop_step(f.loop, ALOOP_MS(1)) >= 0);
+
+        aloop_cancel(worker);
+        (void) aloop_await(worker);
+
+        assert_int_equal(f.begun, f.ended);
+        free_loop();
+        assert_int_equal(set_up(state), 0);
+    }
+}
+
+static void wrong_options_of_a_worker_are_refused(void **state)
+{
+    struct redis_worker_options options = {.queue = f.queue,
+                                           .types = types,
+                                           .jobs_max = 1,
+                                           .attempts_max = 3,
+                                           .on_event = note_event};
+
+    (void) state;
+    options.jobs_max = 0;
+    assert_int_equal(redis_worker_run(f.loop, &options), ALOOP_EINVAL);
+    options.jobs_max = REDIS_KEEP_MAX + 1;
+    assert_int_equal(redis_worker_run(f.loop, &options), ALOOP_EINVAL);
+    options.jobs_max = 1;
+    options.queue.claim_ns = ALOOP_US(999);
+    assert_int_equal(redis_worker_run(f.loop, &options), ALOOP_EINVAL);
+
+    assert_int_equal(f.connections_lost, 3);
+    assert_int_equal(f.commands, 0);
+}
+
 static void a_loop_with_a_worker_can_be_freed(void **state)
 {
     (void) state;
@@ -488,6 +572,9 @@ int main(void)
         TEST(the_loop_can_be_freed_at_each_step_of_a_visit),
         TEST(a_worker_that_is_cancelled_gives_its_job_back),
         TEST(the_jobs_of_a_worker_end_with_the_connection),
+        TEST(a_result_of_a_job_that_was_lost_is_none),
+        TEST(a_worker_survives_any_reply_to_each_command),
+        TEST(wrong_options_of_a_worker_are_refused),
         TEST(a_loop_with_a_worker_can_be_freed),
     };
 
