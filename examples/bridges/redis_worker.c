@@ -68,19 +68,18 @@ static ssize_t keep_run(aloop *loop, void *arg)
 static void drain(struct redis_worker *worker)
 {
     int64_t until_ns = aloop_now(worker->loop) + worker->options->drain_ns;
-    ssize_t status = ALOOP_ETIMEDOUT;
+    int64_t pause_ns = ALOOP_MS(1);
+    ssize_t status = 0;
 
     worker->is_draining = true;
-    while (status == ALOOP_ETIMEDOUT && aloop_now(worker->loop) < until_ns) {
-        int64_t left_ns = until_ns - aloop_now(worker->loop);
-
+    while (status >= 0 && !aloop_future_is_settled(worker->take) &&
+           aloop_now(worker->loop) < until_ns) {
         (void) redis_queue_stop(&worker->queue);
-        status =
-            aloop_await(aloop_timeout(aloop_future_ref(worker->take),
-                                      left_ns < STOP_NS ? left_ns : STOP_NS));
+        status = aloop_await(aloop_sleep(worker->loop, pause_ns));
+        if (pause_ns < STOP_NS)
+            pause_ns *= 2;
     }
-    if (status >= 0)
-        redis_job_wait_all(worker, until_ns);
+    redis_job_wait_all(worker, until_ns);
 }
 
 /* Works until the task is cancelled or the connection is lost. */
