@@ -534,6 +534,7 @@ static void wrong_options_of_a_worker_are_refused(void **state)
                                            .on_event = note_event};
 
     (void) state;
+    worker = NULL;
     options.jobs_max = 0;
     assert_int_equal(redis_worker_run(f.loop, &options), ALOOP_EINVAL);
     options.jobs_max = REDIS_KEEP_MAX + 1;
