@@ -54,7 +54,13 @@
 #include "support/plain_text.h"
 #include "support/sha256.h"
 
-enum { PIECE = 64 * 1024, EXIT_INTERRUPTED = 130, PAGE = 1000 };
+enum {
+    PIECE = 64 * 1024,
+    EXIT_INTERRUPTED = 130,
+    /* Results are asked for in pages, because their arguments can be long. */
+    PAGE = 100,
+    PAGES_MAX = 2000 /* The queue keeps about half as many. */
+};
 
 /* The types of jobs. */
 
@@ -232,20 +238,24 @@ static const redisReply *value_of(const redisReply *pairs, const char *name)
 
 static ssize_t print_status(struct redis_queue *queue)
 {
-    ssize_t all = length_of(queue, ""), done = length_of(queue, ":done");
-    ssize_t failed = length_of(queue, ":failed");
+    static const char *const suffixes[] = {"", ":done", ":failed"};
+    ssize_t lengths[3], status = 0;
     long long running = 0;
-    redisReply *workers;
-    ssize_t status =
-        ask(queue, &workers,
-            redis_command(queue->redis, &workers,
-                          "XINFO CONSUMERS %s " REDIS_GROUP, queue->key));
+    redisReply *workers = NULL;
 
+    for (int i = 0; i < 3 && status >= 0; i++)
+        status = lengths[i] = length_of(queue, suffixes[i]);
+    if (status >= 0)
+        status =
+            ask(queue, &workers,
+                redis_command(queue->redis, &workers,
+                              "XINFO CONSUMERS %s " REDIS_GROUP, queue->key));
     for (size_t i = 0; status > 0 && i < workers->elements; i++)
         running += value_of(workers->element[i], "pending")->integer;
     if (status >= 0)
         printf("%lld waiting, %lld running, %zd done, %zd failed\n",
-               (long long) all - running, running, done, failed);
+               (long long) lengths[0] - running, running, lengths[1],
+               lengths[2]);
     for (size_t i = 0; status > 0 && i < workers->elements; i++) {
         const redisReply *worker = workers->element[i];
         const redisReply *name = value_of(worker, "name");
@@ -282,7 +292,7 @@ static ssize_t print_results(struct redis_queue *queue)
     char from[64] = "-";
     ssize_t status = PAGE;
 
-    while (status == PAGE) {
+    for (int pages = 0; status == PAGE && pages < PAGES_MAX; pages++) {
         redisReply *entries;
 
         status =
