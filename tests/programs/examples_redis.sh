@@ -61,6 +61,7 @@ check_example_redis_workers() {
     check_example_redis_workers_stopped "$@" -p "$port" -k stopped
     check_example_redis_workers_drain "$@" -p "$port" -k drain
     check_example_redis_workers_server "$@" -p "$port" -k server
+    check_example_redis_workers_pages "$@" -p "$port" -k pages
     check_example_redis_workers_usage "$@"
 }
 
@@ -202,6 +203,20 @@ check_example_redis_workers_server() {
     server=
     until_output "runs the late job" ' 9 done' "$@" status
     finish_workers
+}
+
+# More results than are asked for at a time, and a key that has none.
+check_example_redis_workers_pages() {
+    SECONDS=0
+    limited "$@" add echo {1..250} >"$work/ids" || fail "cannot add"
+    start_worker "$@" work
+    one_result_each 250 "$@"
+    finish_workers
+    redis-cli -p "$port" set pages:failed text >"$work/out"
+    ! limited "$@" status >"$work/out" 2>"$work/err" ||
+        fail "a wrong key has results"
+    grep -q '^redis_workers: WRONGTYPE' "$work/err" ||
+        fail "a wrong key is not told"
 }
 
 check_example_redis_workers_usage() {
