@@ -74,12 +74,14 @@ static void drain(struct redis_worker *worker)
     worker->is_draining = true;
     while (status >= 0 && !aloop_future_is_settled(worker->take) &&
            aloop_now(worker->loop) < until_ns) {
-        (void) redis_queue_stop(&worker->queue);
-        status = aloop_await(aloop_sleep(worker->loop, pause_ns));
+        status = redis_queue_stop(&worker->queue);
+        if (status >= 0)
+            status = aloop_await(aloop_sleep(worker->loop, pause_ns));
         if (pause_ns < STOP_NS)
             pause_ns *= 2;
     }
-    redis_job_wait_all(worker, until_ns);
+    if (status >= 0)
+        redis_job_wait_all(worker, until_ns);
 }
 
 /* Works until the task is cancelled or the connection is lost. */
