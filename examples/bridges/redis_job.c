@@ -158,7 +158,8 @@ void redis_job_wait_all(const struct redis_worker *worker, int64_t until_ns)
 {
     ssize_t status = 0;
 
-    while (worker->first != NULL && status >= 0) {
+    /* While the loop is freed, awaits return before a job has ended. */
+    while (worker->first != NULL && (status >= 0 || until_ns == INT64_MAX)) {
         aloop_future *task = aloop_future_ref(worker->first->task);
 
         if (until_ns < INT64_MAX)

@@ -84,6 +84,16 @@ static void drain(struct redis_worker *worker)
         redis_job_wait_all(worker, until_ns);
 }
 
+/* Cancels a task, and returns its status when it has ended.  While the loop is
+ * freed, awaits return before that. */
+static ssize_t end_task(aloop_future *task)
+{
+    aloop_cancel(task);
+    while (!aloop_future_is_settled(task))
+        (void) aloop_await(aloop_future_ref(task));
+    return aloop_await(task);
+}
+
 /* Works until the task is cancelled or the connection is lost. */
 static ssize_t serve(struct redis_worker *worker)
 {
@@ -98,14 +108,11 @@ static ssize_t serve(struct redis_worker *worker)
     aloop_shield_begin();
     if (aloop_is_cancelled())
         drain(worker);
-    aloop_cancel(worker->take);
-    (void) aloop_await(aloop_future_ref(worker->take));
+    (void) end_task(worker->take);
+    worker->take = NULL;
     redis_job_cancel_all(worker);
     redis_job_wait_all(worker, INT64_MAX);
-    aloop_cancel(keep);
-    kept = aloop_await(keep);
-    aloop_future_unref(worker->take);
-    worker->take = NULL;
+    kept = end_task(keep);
     (void) redis_queue_leave(&worker->queue);
     aloop_shield_end();
     return kept < 0 && kept != ALOOP_EABORTED ? kept : status;
