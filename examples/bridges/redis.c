@@ -111,8 +111,9 @@ static void *redis_create_array(const redisReadTask *task, size_t count)
 {
     struct redis *redis = task->privdata;
 
-    redis->is_too_long = redis->elements + (size_t) count >
-                         redis->reply_elements_max;
+    redis->is_too_long = redis->elements > redis->reply_elements_max ||
+                         (size_t) count >
+                             redis->reply_elements_max - redis->elements;
     if (redis->is_too_long)
         return NULL;
     redis->elements += (size_t) count;

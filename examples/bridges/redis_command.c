@@ -83,11 +83,13 @@ aloop_future *redis_command_argv(struct redis *redis, redisReply **ret,
 {
     char *command = NULL;
     aloop_future *future;
-    long long size =
-        count <= 0 || arguments == NULL
-            ? FORMAT_WRONG
-            : redisFormatCommandArgv(&command, count, arguments, sizes);
+    bool is_valid = count > 0 && arguments != NULL;
+    long long size = FORMAT_WRONG;
 
+    for (int i = 0; is_valid && i < count; i++)
+        is_valid = arguments[i] != NULL;
+    if (is_valid)
+        size = redisFormatCommandArgv(&command, count, arguments, sizes);
     future = put_command(redis, ret, command, size);
     redisFreeCommand(command);
     return future;

@@ -10,7 +10,9 @@
  *
  * The format is that of redisCommand(): %s is a string, %b a pointer and a
  * size_t, %d and the like are numbers; each is one argument, whatever it
- * contains.
+ * contains, and not NULL.  Any number of commands may be in flight, each with
+ * about 500 bytes of memory; a program that has more than it wants to keep
+ * awaits some of them first.
  *
  *     event                     effect
  *     a cancel                  the command settles, and its reply is dropped
@@ -24,7 +26,8 @@
  * Errors:  REDIS_EREPLY: *ret is an error of the server;
  *          REDIS_ELOST: the connection has ended; see redis_error();
  *          REDIS_ECLOSED: redis_close() was called;
- *          ALOOP_EINVAL: the format is malformed or NULL;
+ *          ALOOP_EINVAL: the format is malformed or NULL, or one of the
+ *          `arguments` is;
  *          ALOOP_ENOMEM: out of memory, and nothing was sent, or `redis` is
  *          NULL.
  * Memory:  the arguments are copied.  *ret is borrowed until the future

@@ -44,7 +44,7 @@ struct redis_subscriber *redis_subscriber_new(struct redis *redis,
 {
     struct redis_subscriber *subscriber;
 
-    if (redis_is_lost(redis) || redis->first != NULL)
+    if (redis == NULL || redis_is_lost(redis) || redis->first != NULL)
         return NULL;
     subscriber = calloc(1, sizeof *subscriber);
     if (subscriber == NULL)
@@ -84,6 +84,8 @@ aloop_future *redis_message(struct redis_subscriber *subscriber,
     aloop_future *future;
 
     *ret = NULL;
+    if (subscriber == NULL)
+        return NULL;
     future = aloop_channel_receive(subscriber->messages, ret);
     if (subscriber->late != NULL &&
         aloop_channel_try_send(subscriber->messages, &subscriber->late) == 0) {

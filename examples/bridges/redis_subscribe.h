@@ -36,8 +36,8 @@ struct redis_subscriber {
  * `capacity`, from 1, nothing more is read from the server until one of them is
  * received.  The server ends a connection for which it keeps too much.
  *
- * Returns: the subscriber, or NULL if out of memory or the connection has ended
- *          or waits for replies.
+ * Returns: the subscriber, or NULL if out of memory, or if the connection is
+ *          NULL, has ended or waits for replies.
  * Memory:  the connection stays the caller's.
  */
 struct redis_subscriber *redis_subscriber_new(struct redis *redis,
@@ -57,16 +57,18 @@ void redis_subscriber_free(struct redis_subscriber *subscriber);
  * Messages are received from then on.
  *
  * Status:  0 or more.
- * Errors:  as for redis_command().
+ * Errors:  as for redis_command_argv(); ALOOP_ENOMEM: `subscriber` is NULL.
  * Memory:  `channel` is copied.
  */
 ALOOP_MUST_USE
 static inline aloop_future *redis_subscribe_with(
     struct redis_subscriber *subscriber, const char *channel, bool is_pattern)
 {
-    return redis_command(subscriber->redis, NULL,
-                         is_pattern ? "PSUBSCRIBE %s" : "SUBSCRIBE %s",
-                         channel);
+    const char *arguments[] = {is_pattern ? "PSUBSCRIBE" : "SUBSCRIBE",
+                               channel};
+
+    return redis_command_argv(subscriber != NULL ? subscriber->redis : NULL,
+                              NULL, 2, arguments, NULL);
 }
 
 ALOOP_MUST_USE
@@ -81,9 +83,11 @@ ALOOP_MUST_USE
 static inline aloop_future *redis_unsubscribe_with(
     struct redis_subscriber *subscriber, const char *channel, bool is_pattern)
 {
-    return redis_command(subscriber->redis, NULL,
-                         is_pattern ? "PUNSUBSCRIBE %s" : "UNSUBSCRIBE %s",
-                         channel);
+    const char *arguments[] = {is_pattern ? "PUNSUBSCRIBE" : "UNSUBSCRIBE",
+                               channel};
+
+    return redis_command_argv(subscriber != NULL ? subscriber->redis : NULL,
+                              NULL, 2, arguments, NULL);
 }
 
 ALOOP_MUST_USE
@@ -101,6 +105,7 @@ static inline aloop_future *redis_unsubscribe(
  * Status:  0.
  * Errors:  ALOOP_ECLOSED: the connection has ended, and all messages before
  *          were received; redis_error(redis, NULL, REDIS_ELOST) shows why;
+ *          ALOOP_ENOMEM: `subscriber` is NULL, or out of memory;
  *          others: as for aloop_channel_receive().
  * Memory:  borrows *ret until the future settles.  After a success the caller
  *          calls freeReplyObject().
