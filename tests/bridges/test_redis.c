@@ -505,6 +505,7 @@ static void a_stopped_server_does_not_block_the_loop(void **state)
 
 static void missing_arguments_are_errors(void **state)
 {
+    const char *arguments[] = {"GET", NULL};
     redisReply *reply = (redisReply *) 1;
 
     (void) state;
@@ -517,6 +518,9 @@ static void missing_arguments_are_errors(void **state)
                      ALOOP_EINVAL);
     assert_int_equal(
         aloop_await(redis_command_argv(f.redis, NULL, 1, NULL, NULL)),
+        ALOOP_EINVAL);
+    assert_int_equal(
+        aloop_await(redis_command_argv(f.redis, NULL, 2, arguments, NULL)),
         ALOOP_EINVAL);
     assert_int_equal(
         aloop_await(redis_connect(f.loop, "127.0.0.1", port(), NULL)),

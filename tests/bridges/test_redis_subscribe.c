@@ -195,6 +195,40 @@ static void a_wait_ends_with_the_subscriber(void **state)
     assert_int_equal(aloop_await(wait), ALOOP_ECLOSED);
 }
 
+/* They come between the command and its reply. */
+static void messages_arrive_while_a_channel_is_left(void **state)
+{
+    aloop_future *leave;
+
+    (void) state;
+    ADMIN("PUBLISH news 1");
+    leave = redis_unsubscribe(subscriber, "news");
+    ADMIN("PUBLISH news 2");
+
+    assert_true(aloop_await(leave) >= 0);
+
+    assert_received("news", "1");
+    assert_int_equal(ADMIN("PUBLISH news 3"), 0);
+    redis_subscriber_free(subscriber);
+    subscriber = NULL;
+    assert_usable();
+}
+
+static void missing_arguments_are_errors(void **state)
+{
+    redisReply *none = (redisReply *) 1;
+
+    (void) state;
+    assert_null(redis_subscriber_new(NULL, 1));
+    assert_int_equal(aloop_await(redis_subscribe(NULL, "news")), ALOOP_ENOMEM);
+    assert_int_equal(aloop_await(redis_unsubscribe(NULL, "news")),
+                     ALOOP_ENOMEM);
+    assert_int_equal(aloop_await(redis_subscribe(subscriber, NULL)),
+                     ALOOP_EINVAL);
+    assert_int_equal(aloop_await(redis_message(NULL, &none)), ALOOP_ENOMEM);
+    assert_null(none);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +243,8 @@ int main(void)
         TEST(the_end_of_the_connection_comes_after_the_messages),
         TEST(a_subscriber_is_freed_with_messages_that_wait),
         TEST(a_wait_ends_with_the_subscriber),
+        TEST(messages_arrive_while_a_channel_is_left),
+        TEST(missing_arguments_are_errors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
