@@ -11,7 +11,7 @@
  * The format is that of redisCommand(): %s is a string, %b a pointer and a
  * size_t, %d and the like are numbers; each is one argument, whatever it
  * contains, and not NULL.  Any number of commands may be in flight, each with
- * about 500 bytes of memory; a program that has more than it wants to keep
+ * about 300 bytes of memory; a program that has more than it wants to keep
  * awaits some of them first.
  *
  *     event                     effect
