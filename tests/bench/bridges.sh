@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Compares the bridges with the loops that other libraries bring along: libcurl
 # with curl_multi_poll(), beside nginx, and c-ares with select(), beside
-# dnsmasq.  The two ways run in turn, five times each, and the medians count.
+# dnsmasq; and with aiodns, if python3-aiodns is installed.  The first two ways
+# run in turn, all run five times, and the
+# medians count.
 #
 #     usage: tests/bench/bridges.sh DIRECTORY
 #
@@ -17,6 +19,33 @@ require nginx
 mkdir "$work/www"
 head -c 1024 /dev/zero | tr '\0' p >"$work/www/page"
 start_nginx
+
+cat >"$work/names.py" <<'PYTHON'
+import asyncio
+import resource
+import sys
+
+import aiodns
+
+
+async def main(count, server):
+    host, port = server.rsplit(":", 1)
+    resolver = aiodns.DNSResolver(
+        nameservers=[host], udp_port=int(port), timeout=0.5, tries=10)
+    numbers = iter(range(count))
+
+    async def worker():
+        for n in numbers:
+            assert await resolver.query(f"n{n % 300}.test.", "A")
+
+    await asyncio.gather(*(worker() for _ in range(50)))
+
+
+count = int(sys.argv[1])
+asyncio.run(main(count, sys.argv[2]))
+usage = resource.getrusage(resource.RUSAGE_SELF)
+print(round(count / (usage.ru_utime + usage.ru_stime)))
+PYTHON
 
 # Runs a program in both ways.
 alternate() { # NAME COMMAND-AFTER-THE-WAY...
@@ -46,4 +75,14 @@ if [ -x "$1/aloop_names" ]; then
     alternate "$1/aloop_names" 20000 "$DNS_SERVER"
     row "look-ups per CPU second" "cares_resolve()" "c-ares, select()" \
         "$(median aloop_names aloop)" "$(median aloop_names own)" ">= 0.9"
+    if /usr/bin/python3 -c 'import aiodns' 2>/dev/null; then
+        for ((i = 0; i < 5; i++)); do
+            timeout 120 /usr/bin/python3 "$work/names.py" 20000 "$DNS_SERVER" \
+                >>"$work/aloop_names_aiodns"
+        done
+        row "look-ups per CPU second" "cares_resolve()" "aiodns" \
+            "$(median aloop_names aloop)" "$(median aloop_names aiodns)" ">= 2"
+    else
+        echo "bridges.sh: aiodns is left out: no python3-aiodns" >&2
+    fi
 fi
