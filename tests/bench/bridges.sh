@@ -2,8 +2,7 @@
 # Compares the bridges with the loops that other libraries bring along: libcurl
 # with curl_multi_poll(), beside nginx, and c-ares with select(), beside
 # dnsmasq; and with aiodns, if python3-aiodns is installed.  The first two ways
-# run in turn, all run five times, and the
-# medians count.
+# run in turn, all run five times, and the medians count.
 #
 #     usage: tests/bench/bridges.sh DIRECTORY
 #
