@@ -1,5 +1,5 @@
-/* The jobs of a queue that a worker has taken: it keeps them, ends them or gives
- * them back; see redis_queue.h. */
+/* The jobs of a queue that a worker has taken: it keeps them, ends them or
+ * gives them back; see redis_queue.h. */
 
 #ifndef BRIDGES_REDIS_HOLD_H
 #define BRIDGES_REDIS_HOLD_H

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Compares the bridge to Redis with hiredis in its own adapter for libuv, with
 # hiredis without a loop, and with redis.asyncio: "INCR key" one by one, and
-# 1,000 in flight at a time (in redis.asyncio, a pipeline), in one run beside one
-# server.  The clients run in turn, each five times, and the medians of their CPU
-# time are compared.
+# 1,000 in flight at a time (in redis.asyncio, a pipeline), in one run beside
+# one server.  The clients run in turn, each five times, and the medians of
+# their CPU time are compared.
 #
 #     usage: tests/bench/databases_redis.sh COMMANDS
 #
