@@ -32,12 +32,22 @@
 
 enum { LOOPS_MAX = 256, CHUNK = 16384 };
 
+/* How many loops besides the first one have begun to wait for signals, or have
+ * failed. */
+struct start {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned count;
+};
+
 /* One loop with its thread. */
 struct worker {
     pthread_t thread;
     char port[8];
     size_t connections_max;
     bool is_shared; /* There are other loops. */
+    bool has_started;
+    struct start *start;
     unsigned served;
     ssize_t status;
     struct worker *others; /* The first worker starts them. */
@@ -62,6 +72,32 @@ static ssize_t echo(aloop *loop, aloop_stream *stream, void *arg)
 
 static void *run_worker(void *arg);
 
+static void report_start(struct worker *worker)
+{
+    struct start *start = worker->start;
+
+    if (worker->has_started)
+        return;
+    worker->has_started = true;
+    pthread_mutex_lock(&start->lock);
+    start->count++;
+    pthread_cond_signal(&start->changed);
+    pthread_mutex_unlock(&start->lock);
+}
+
+/* Waits until all loops watch the signals: a loop that begins later would not
+ * learn of an earlier one, and would not end.  This blocks the first loop,
+ * which serves no connection yet. */
+static void await_others(struct worker *first)
+{
+    struct start *start = first->start;
+
+    pthread_mutex_lock(&start->lock);
+    while (start->count < first->others_count)
+        pthread_cond_wait(&start->changed, &start->lock);
+    pthread_mutex_unlock(&start->lock);
+}
+
 /* Starts the other loops at the port that the first one has. */
 static int start_others(struct worker *first)
 {
@@ -76,6 +112,7 @@ static int start_others(struct worker *first)
             return -error;
         }
     }
+    await_others(first);
     return 0;
 }
 
@@ -97,7 +134,10 @@ static ssize_t serve(aloop *loop, void *arg)
     if (status == 0) {
         snprintf(worker->port, sizeof worker->port, "%d",
                  aloop_listener_port(aloop_server_listener(server)));
-        status = start_others(worker);
+        if (worker->others == NULL)
+            report_start(worker);
+        else
+            status = start_others(worker);
         if (status == 0 && worker->others != NULL) {
             printf("listening on 127.0.0.1 port %s\n", worker->port);
             fflush(stdout);
@@ -118,6 +158,7 @@ static void *run_worker(void *arg)
     struct worker *worker = arg;
 
     worker->status = aloop_main(serve, worker);
+    report_start(worker); /* It may have failed. */
     return NULL;
 }
 
@@ -125,8 +166,12 @@ static void *run_worker(void *arg)
  * the process ends. */
 static int run(struct worker *workers, unsigned count)
 {
+    struct start start = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                          .changed = PTHREAD_COND_INITIALIZER};
     int result = 0;
 
+    for (unsigned i = 0; i < count; i++)
+        workers[i].start = &start;
     workers[0].others = &workers[1];
     workers[0].others_count = count - 1;
     run_worker(&workers[0]);
