@@ -42,6 +42,7 @@ riscv64    gcc-riscv64-linux-gnu,libc6-dev-riscv64-cross - - - - -
 qemu-aarch64 qemu-user qemu-user qemu-aarch64 qemu-user - -
 qemu-riscv64 qemu-user qemu-user qemu-riscv64 qemu-user - -
 gdb        gdb gdb gdb gdb gdb gdb
+musl       musl - musl musl - -
 spin       spin - - - - spin
 file       file file file file - -
 npm        npm npm npm npm node npm
@@ -118,6 +119,7 @@ has() { # TOOL
         ;;
     jansson) pkg-config --exists 'jansson >= 2.11' 2>/dev/null ;;
     redis) command -v redis-server >/dev/null ;;
+    musl) ls /lib/ld-musl-*.so.1 >/dev/null 2>&1 ;;
     websockets) /usr/bin/python3 -c 'import websockets' 2>/dev/null ;;
     nginx-dev) [ -e /usr/share/nginx/src/conf_flags ] ;;
     valgrind)

@@ -190,8 +190,11 @@ check() { # TARGET SYSTEM PROCESSOR REACTOR CONTEXT FORMAT
     local link=-dynamic level=-O0 format
     format=${6/statically/dynamically}
     if find_runner "$2" "$3"; then
-        is_run=1 link=-static level=-O2 format=$6
+        is_run=1 level=-O2
         how="linked, run${runner:+ under ${runner[0]}}"
+        # A static program needs no musl here, but zig compiles all of it first,
+        # which takes a minute.
+        [ -e "/lib/ld-musl-$3.so.1" ] || link=-static format=$6
     fi
     [ "$3" != "$(uname -m)" ] && [ "$3" != amd64 ] && [ -z "$is_run" ] ||
         is_whole=1

@@ -14,8 +14,8 @@ trap '[ -z "$beside_pid" ] || kill "$beside_pid" 2>/dev/null' EXIT
 need_everything() {
     compiler=gcc sanitize_flags=-fsanitize=address,undefined
     need cc cxx clang sanitizers cmake ninja pkg-config cmocka valgrind libuv \
-        aarch64 qemu-aarch64 riscv64 qemu-riscv64 gdb spin file clang-tidy \
-        cppcheck clang-format-14 npm ncat socat iperf3 dnsmasq \
+        aarch64 qemu-aarch64 riscv64 qemu-riscv64 gdb spin file musl \
+        clang-tidy cppcheck clang-format-14 npm ncat socat iperf3 dnsmasq \
         curl wrk ab h2load "${bridge_libraries[@]}" "${bridge_servers[@]}"
     compiler= sanitize_flags=
 }
