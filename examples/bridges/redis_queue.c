@@ -9,6 +9,12 @@
 
 #define REPLY_NS ALOOP_SEC(10)
 
+void redis_queue_explain(struct redis_queue *queue, const char *words)
+{
+    snprintf(queue->words, sizeof queue->words, "%.100s:%.20s: %s", queue->host,
+             queue->port, words);
+}
+
 ssize_t redis_queue_finish(struct redis_queue *queue, const struct redis *redis,
                            aloop_future *command, redisReply **reply,
                            int64_t wait_ns)
@@ -16,8 +22,7 @@ ssize_t redis_queue_finish(struct redis_queue *queue, const struct redis *redis,
     ssize_t status = aloop_await(aloop_timeout(command, wait_ns + REPLY_NS));
 
     if (status < 0)
-        snprintf(queue->words, sizeof queue->words, "%s",
-                 redis_error(redis, *reply, status));
+        redis_queue_explain(queue, redis_error(redis, *reply, status));
     return status;
 }
 

@@ -51,7 +51,7 @@ struct redis_queue {
     ssize_t reader_id;    /* The server's number of that connection. */
     int64_t claim_at_ns;  /* When to look for jobs that are not kept. */
     char cursor[48];      /* Where this search continues. */
-    char words[128];      /* Of the last error. */
+    char words[256];      /* Of the last error: "HOST:PORT: REASON". */
 };
 
 struct redis_job {
@@ -75,6 +75,9 @@ aloop_future *redis_queue_add(struct redis_queue *queue, const char *type,
 
 /* Lets a redis_queue_take() that waits return. */
 ssize_t redis_queue_stop(struct redis_queue *queue);
+
+/* Keeps the reason of an error, as `words` of the queue. */
+void redis_queue_explain(struct redis_queue *queue, const char *words);
 
 /* For the parts of this module: waits for a reply, and keeps the words of an
  * error. */

@@ -194,8 +194,7 @@ static ssize_t add_all(struct redis_queue *queue)
         status = aloop_await(aloop_timeout(
             aloop_gather_array(queue->redis->loop, (size_t) count, adds),
             ALOOP_SEC(10) + count * ALOOP_MS(1)));
-        snprintf(queue->words, sizeof queue->words, "%s",
-                 redis_error(queue->redis, NULL, status));
+        redis_queue_explain(queue, redis_error(queue->redis, NULL, status));
     }
     for (int i = 0; ids != NULL && i < count; i++) {
         if (ids[i] != NULL && ids[i]->type == REDIS_REPLY_STRING)

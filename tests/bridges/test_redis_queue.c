@@ -160,6 +160,14 @@ static void open_queue(void)
     assert_int_equal(redis_queue_open(f.loop, &f.queue, true), 7);
 }
 
+static void assert_words(const char *reason)
+{
+    char words[128];
+
+    snprintf(words, sizeof words, "127.0.0.1:%s: %s", f.port, reason);
+    assert_string_equal(f.queue.words, words);
+}
+
 static ssize_t take(void)
 {
     return redis_queue_take(&f.queue, ALOOP_MS(1), &f.job);
@@ -274,7 +282,7 @@ static void errors_of_the_server_have_words(void **state)
         assert_int_equal(i < 2 ? take()
                                : redis_queue_end(&f.queue, &f.job, false, "y"),
                          REDIS_EREPLY);
-        assert_string_equal(f.queue.words, "ERR no");
+        assert_words("ERR no");
     }
 }
 
@@ -289,9 +297,8 @@ static void each_step_of_opening_may_be_refused(void **state)
             (struct rule){commands[i / 2], i % 2 == 0 ? "-ERR no\r\n" : ""};
         assert_int_equal(redis_queue_open(f.loop, &f.queue, true),
                          i % 2 == 0 ? REDIS_EREPLY : REDIS_ELOST);
-        assert_string_equal(
-            f.queue.words,
-            i % 2 == 0 ? "ERR no" : "the server has closed the connection");
+        assert_words(i % 2 == 0 ? "ERR no"
+                                : "the server has closed the connection");
         redis_queue_close(&f.queue);
     }
 }
@@ -314,7 +321,7 @@ static void a_server_may_die_between_a_take_and_the_end_of_the_job(void **state)
     assert_int_equal(redis_queue_end(&f.queue, &f.job, false, "y"),
                      REDIS_ELOST);
 
-    assert_string_equal(f.queue.words, "the server has closed the connection");
+    assert_words("the server has closed the connection");
     freeReplyObject(f.job.reply);
 }
 

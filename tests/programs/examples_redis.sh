@@ -189,7 +189,7 @@ check_example_redis_workers_server() {
     start_worker "$@" work -n 2 -c 1 -a 1000
     until_output "runs jobs" ' 2 running' "$@" status
     kill -KILL "$redis_pid" && wait "$redis_pid" 2>/dev/null
-    until_output "tells the loss" 'redis_workers: the server has closed' \
+    until_output "tells the loss" "redis_workers: 127.0.0.1:$port: the server has" \
         cat "$work/errors"
     start_redis "$redis_work" "$port" --appendonly yes &&
         until_redis_is_ready "$port" || fail "$(cat "$redis_work/log")"
@@ -215,7 +215,7 @@ check_example_redis_workers_pages() {
     redis-cli -p "$port" set pages:failed text >"$work/out"
     ! limited "$@" status >"$work/out" 2>"$work/err" ||
         fail "a wrong key has results"
-    grep -q '^redis_workers: WRONGTYPE' "$work/err" ||
+    grep -q "^redis_workers: 127.0.0.1:$port: WRONGTYPE" "$work/err" ||
         fail "a wrong key is not told"
 }
 
@@ -231,12 +231,14 @@ check_example_redis_workers_usage() {
     [ $? -eq 1 ] || fail "a refused connection has another exit status"
     limited "$@" -p 1 work >>"$work/out" 2>>"$work/err"
     [ $? -eq 1 ] || fail "a refused worker has another exit status"
-    printf 'redis_workers: connection refused\n%.0s' 1 2 |
+    limited "$@" -p 1 add echo x >>"$work/out" 2>>"$work/err"
+    [ $? -eq 1 ] || fail "a refused job has another exit status"
+    printf 'redis_workers: 127.0.0.1:1: connection refused\n%.0s' 1 2 3 |
         cmp -s - "$work/err" || fail "a refused connection is not told"
     REDIS_PASSWORD=wrong limited "$@" -p "$port" status >"$work/out" \
         2>"$work/err"
     [ $? -eq 1 ] || fail "a wrong password has another exit status"
-    grep -q '^redis_workers: ERR AUTH' "$work/err" ||
+    grep -q "^redis_workers: 127.0.0.1:$port: ERR AUTH" "$work/err" ||
         fail "a wrong password is not told"
     "$@" --help | grep -q '^usage: redis_workers' || fail "--help prints no usage"
 }
