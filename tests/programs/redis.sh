@@ -12,13 +12,14 @@
 #
 # Other scripts source this file for its functions.
 
-# Starts a server in a new directory, and sets $redis_pid.
+# Starts a server in a new directory, and sets $redis_pid.  With --hz it looks
+# every 2 ms, instead of 100 ms, whether a time limit of a client is over.
 start_redis() { # DIR PORT [OPTION...]
     local dir=$1 port=$2
     shift 2
     mkdir -p "$dir" || return
     redis-server --port "$port" --bind 127.0.0.1 --save '' --appendonly no \
-        --dir "$dir" --pidfile "$dir/pid" \
+        --hz 500 --dir "$dir" --pidfile "$dir/pid" \
         --unixsocket "$dir/socket" "$@" >>"$dir/log" 2>&1 &
     redis_pid=$!
 }
