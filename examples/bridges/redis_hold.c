@@ -38,6 +38,28 @@ ssize_t redis_queue_keep(struct redis_queue *queue, size_t count,
                               ret_lost, 0);
 }
 
+ssize_t redis_queue_give_back(struct redis_queue *queue,
+                              const struct redis_job *job)
+{
+    static const char script[] =
+        "if #redis.call('XPENDING', KEYS[1], '" REDIS_GROUP
+        "', ARGV[2], ARGV[2], 1, ARGV[1]) == 0 then"
+        "  return 0"
+        " end"
+        " redis.call('XCLAIM', KEYS[1], '" REDIS_GROUP
+        "', ARGV[1], 0, ARGV[2], 'IDLE', 1000000000, 'RETRYCOUNT', ARGV[3],"
+        "  'JUSTID')"
+        " return 1";
+    redisReply *reply;
+
+    return redis_queue_status(queue, queue->redis,
+                              redis_command(queue->redis, &reply,
+                                            "EVAL %s 1 %s %s %s %lld", script,
+                                            queue->key, queue->worker, job->id,
+                                            (long long) job->attempt - 1),
+                              &reply);
+}
+
 ssize_t redis_queue_end(struct redis_queue *queue, const struct redis_job *job,
                         bool has_failed, const char *result)
 {

@@ -8,13 +8,17 @@
 
 enum { REDIS_KEEP_MAX = 256 }; /* Jobs that one call can keep. */
 
-/* Keeps jobs: the server takes them as kept `idle_ns` ago.  With more than the
- * claim_ns of other workers they are given back.  `count` is up to
+/* Keeps jobs: the server takes them as kept `idle_ns` ago.  `count` is up to
  * REDIS_KEEP_MAX.  *ret_lost are the ids of those that another worker has
  * taken, or that have ended.  Returns their number, or an error. */
 ssize_t redis_queue_keep(struct redis_queue *queue, size_t count,
                          const char *const *ids, int64_t idle_ns,
                          redisReply **ret_lost);
+
+/* Gives a job back, for any worker that looks for one.  The attempt does not
+ * count.  Returns 1, or 0 if another worker has the job or it has ended. */
+ssize_t redis_queue_give_back(struct redis_queue *queue,
+                              const struct redis_job *job);
 
 /* Ends a job with a result, or for `has_failed` with an error.
  *

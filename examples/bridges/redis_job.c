@@ -5,13 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Longer than claim_ns of any worker. */
-#define GIVEN_BACK_NS ALOOP_SEC(1000000)
+/* Whether a job was delivered more often than it may be tried: no worker has
+ * lived until it ended. */
+static bool is_given_up(const struct redis_worker *worker,
+                        const struct redis_job *job)
+{
+    return job->attempt > worker->options->attempts_max;
+}
 
 static ssize_t run_type(aloop *loop, struct redis_running *running)
 {
     const struct redis_job_type *type = running->worker->options->types;
 
+    if (is_given_up(running->worker, &running->job))
+        return ALOOP_ECONNABORTED;
     while (type->name != NULL && strcmp(type->name, running->job.type) != 0)
         type++;
     return type->name != NULL
@@ -20,34 +27,24 @@ static ssize_t run_type(aloop *loop, struct redis_running *running)
                : ALOOP_ENOSYS;
 }
 
-/* Gives a job back, for any worker that looks for one. */
-static ssize_t give_back(struct redis_worker *worker,
-                         const struct redis_job *job)
-{
-    redisReply *lost = NULL;
-    ssize_t status =
-        redis_queue_keep(&worker->queue, 1, &job->id, GIVEN_BACK_NS, &lost);
-
-    freeReplyObject(lost);
-    return status;
-}
-
 /* Ends a job whose function has returned `status`. */
 static void end_job(struct redis_worker *worker, struct redis_running *running,
                     ssize_t status)
 {
     const struct redis_worker_options *options = worker->options;
     const struct redis_job *job = &running->job;
-    const char *words = status == ALOOP_ENOSYS ? "the type is not known"
-                        : status < 0           ? aloop_strerror(status)
-                                               : running->result;
+    const char *words = is_given_up(worker, job)
+                            ? "no worker has lived until it ended"
+                        : status == ALOOP_ENOSYS ? "the type is not known"
+                        : status < 0             ? aloop_strerror(status)
+                                                 : running->result;
     ssize_t ended = 1;
 
     if (running->is_lost) {
         ended = 0;
         words = "another worker has taken it";
     } else if (status == ALOOP_ECANCELED) {
-        ended = give_back(worker, job);
+        ended = redis_queue_give_back(&worker->queue, job);
         words = "given back";
     } else if (status >= 0 || job->attempt >= options->attempts_max) {
         ended = redis_queue_end(&worker->queue, job, status < 0, words);
@@ -128,7 +125,7 @@ void redis_job_start(struct redis_worker *worker, const struct redis_job *job)
         return;
     if (!is_known) {
         aloop_shield_begin();
-        (void) give_back(worker, job);
+        (void) redis_queue_give_back(&worker->queue, job);
         aloop_shield_end();
         worker->options->on_event(job, ALOOP_ENOMEM,
                                   aloop_strerror(ALOOP_ENOMEM));

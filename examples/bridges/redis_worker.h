@@ -40,9 +40,11 @@ struct redis_worker_options {
     /* The members that redis_queue_open() needs. */
     struct redis_queue queue;
     const struct redis_job_type *types;
-    size_t jobs_max;      /* At a time; from 1 to REDIS_KEEP_MAX. */
-    int64_t attempts_max; /* A job that fails so often is not tried again. */
-    int64_t drain_ns;     /* For jobs that run at the end. */
+    size_t jobs_max; /* At a time; from 1 to REDIS_KEEP_MAX. */
+    /* A job that fails so often is not tried again.  One that was delivered
+     * more often, because its workers were killed, fails without a run. */
+    int64_t attempts_max;
+    int64_t drain_ns; /* For jobs that run at the end. */
     /* Receives what has happened: to a job, or if that is NULL to the
      * connection.  `status` is 0 or more if the job has ended well. */
     void (*on_event)(const struct redis_job *job, ssize_t status,

@@ -59,8 +59,10 @@ static struct {
     unsigned commands;  /* That have arrived. */
     unsigned silent_at; /* From this one on it does not answer; 0: never. */
     unsigned events, jobs_lost, connections_lost, begun, ended;
-    ssize_t status;   /* Of the last event. */
-    bool is_stubborn; /* A job ends well when it is cancelled. */
+    ssize_t status; /* Of the last event. */
+    char words[64];
+    bool has_failed_job; /* A job was moved to the failed ones. */
+    bool is_stubborn;    /* A job ends well when it is cancelled. */
 } f;
 
 /* The server. */
@@ -91,6 +93,7 @@ static void peer_data(aloop_stream *stream, const void *data, ssize_t size,
         snprintf(command, sizeof command, "%.*s", (int) size,
                  (const char *) data);
         f.commands++;
+        f.has_failed_job |= strstr(command, "jobs:failed") != NULL;
         answer = answer_to(command);
     }
     if (answer == NULL)
@@ -415,6 +418,7 @@ static void note_event(const struct redis_job *job, ssize_t status,
 {
     assert_true(words[0] != '\0');
     f.status = status;
+    snprintf(f.words, sizeof f.words, "%s", words);
     f.events++;
     f.jobs_lost += job != NULL;
     f.connections_lost += job == NULL;
@@ -486,6 +490,25 @@ static void a_result_of_a_job_that_was_lost_is_none(void **state)
 
     assert_int_equal(f.jobs_lost, 1);
     assert_int_equal(f.status, ALOOP_EALREADY);
+    aloop_cancel(worker);
+    assert_int_equal(aloop_await(worker), ALOOP_EABORTED);
+}
+
+static void a_job_that_was_delivered_too_often_fails_without_a_run(void **state)
+{
+    (void) state;
+    f.rule = (struct rule){"XPENDING\r\n$4\r\njobs",
+                           "*1\r\n*4\r\n$3\r\n1-0\r\n$2\r\nme\r\n:5\r\n:4\r\n"};
+    f.has_claim = true;
+    worker = aloop_spawn(f.loop, work, NULL);
+
+    while (f.events == 0)
+        assert_true(aloop_step(f.loop, -1) >= 0);
+
+    assert_int_equal(f.begun, 0);
+    assert_int_equal(f.status, ALOOP_ECONNABORTED);
+    assert_string_equal(f.words, "no worker has lived until it ended");
+    assert_true(f.has_failed_job);
     aloop_cancel(worker);
     assert_int_equal(aloop_await(worker), ALOOP_EABORTED);
 }
@@ -581,6 +604,7 @@ int main(void)
         TEST(a_worker_that_is_cancelled_gives_its_job_back),
         TEST(the_jobs_of_a_worker_end_with_the_connection),
         TEST(a_result_of_a_job_that_was_lost_is_none),
+        TEST(a_job_that_was_delivered_too_often_fails_without_a_run),
         TEST(a_worker_survives_any_reply_to_each_command),
         TEST(wrong_options_of_a_worker_are_refused),
         TEST(a_loop_with_a_worker_can_be_freed),

@@ -423,6 +423,21 @@ static void a_job_whose_result_is_refused_does_not_end(void **state)
     assert_int_equal(redis_queue_end(&heir.queue, &heir.job, false, "y"), 1);
 }
 
+static void an_attempt_that_was_given_back_does_not_count(void **state)
+{
+    (void) state;
+    assert_int_equal(redis_queue_give_back(&late.queue, &late.job), 0);
+    assert_int_equal(redis_queue_give_back(&heir.queue, &heir.job), 1);
+
+    freeReplyObject(late.job.reply);
+    late.job.reply = NULL;
+    late.queue.claim_at_ns = 0;
+    assert_int_equal(redis_queue_take(&late.queue, ALOOP_MS(1), &late.job), 1);
+
+    assert_int_equal(late.job.attempt, 2);
+    assert_int_equal(redis_queue_end(&late.queue, &late.job, false, "y"), 1);
+}
+
 static int set_up_loop(void **state)
 {
     (void) state;
@@ -449,6 +464,7 @@ int main(void)
         TEST_LATE(a_late_error_does_not_count),
         TEST_LATE(a_late_worker_learns_that_it_has_lost_the_job),
         TEST_LATE(a_job_whose_result_is_refused_does_not_end),
+        TEST_LATE(an_attempt_that_was_given_back_does_not_count),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

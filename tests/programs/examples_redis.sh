@@ -57,6 +57,7 @@ check_example_redis_workers() {
     : >"$work/errors"
     check_example_redis_workers_good "$@" -p "$port" -k good
     check_example_redis_workers_killed "$@" -p "$port" -k killed
+    check_example_redis_workers_deadly "$@" -p "$port" -k deadly
     check_example_redis_workers_kept "$@" -p "$port" -k kept
     check_example_redis_workers_stopped "$@" -p "$port" -k stopped
     check_example_redis_workers_drain "$@" -p "$port" -k drain
@@ -117,6 +118,27 @@ check_example_redis_workers_killed() {
     grep -qE '^first-[0-9]: [1-9] running' "$work/out" ||
         fail "no job was left by a worker that was killed"
     one_result_each 60 "$@"
+    finish_workers
+}
+
+# Each worker that runs the job is killed.  The one after the last attempt does
+# not run it.
+check_example_redis_workers_deadly() {
+    SECONDS=0
+    local i
+    limited "$@" add sleep 1000 >"$work/ids" || fail "cannot add"
+    for i in 1 2; do
+        start_worker "$@" work -a 2 -c 0.5 -i "victim-$i"
+        until_output "runs the job" "^victim-$i: 1 running" "$@" status
+        kill -KILL "$worker" && wait "$worker" 2>/dev/null
+        workers=()
+    done
+    start_worker "$@" work -a 2 -c 0.5
+    until_output "gives up" '^0 waiting, 0 running, 0 done, 1 failed' \
+        "$@" status
+    limited "$@" results -f | grep -q \
+        ' sleep 1000: no worker has lived until it ended$' ||
+        fail "a job that kills its workers does not fail"
     finish_workers
 }
 
