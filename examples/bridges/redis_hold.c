@@ -107,3 +107,30 @@ ssize_t redis_queue_leave(struct redis_queue *queue)
                                             queue->key, queue->worker),
                               &reply);
 }
+
+ssize_t redis_queue_remove_idle(struct redis_queue *queue, int64_t idle_ns)
+{
+    static const char script[] =
+        "local count = 0"
+        " for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], "
+        "'" REDIS_GROUP "')) do"
+        "  local worker = {}"
+        "  for i = 1, #row, 2 do"
+        "   worker[row[i]] = row[i + 1]"
+        "  end"
+        "  if worker.name ~= ARGV[1] and worker.pending == 0"
+        "    and worker.idle >= tonumber(ARGV[2]) then"
+        "   redis.call('XGROUP', 'DELCONSUMER', KEYS[1], '" REDIS_GROUP
+        "', worker.name)"
+        "   count = count + 1"
+        "  end"
+        " end"
+        " return count";
+    redisReply *reply;
+
+    return redis_queue_status(
+        queue, queue->redis,
+        redis_command(queue->redis, &reply, "EVAL %s 1 %s %s %lld", script,
+                      queue->key, queue->worker, (long long) idle_ns / 1000000),
+        &reply);
+}

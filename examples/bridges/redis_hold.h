@@ -36,4 +36,11 @@ ssize_t redis_queue_end(struct redis_queue *queue, const struct redis_job *job,
 /* Removes the worker from the group if it has no job. */
 ssize_t redis_queue_leave(struct redis_queue *queue);
 
+/* Removes other workers that have no job, and that have not asked for one for
+ * `idle_ns`, from the group: those that were killed.  The server checks and
+ * removes in one step, because the jobs of a worker would go with it.  One that
+ * lives after all is a member again when it asks for a job.  Returns how many
+ * were removed. */
+ssize_t redis_queue_remove_idle(struct redis_queue *queue, int64_t idle_ns);
+
 #endif

@@ -7,6 +7,7 @@
 #include "redis_take.h"
 
 #define TAKE_NS ALOOP_SEC(2)
+#define IDLE_NS ALOOP_SEC(600)
 #define AGAIN_NS ALOOP_SEC(1)
 #define STOP_NS ALOOP_MS(50)
 
@@ -37,6 +38,7 @@ static ssize_t take_run(aloop *loop, void *arg)
 static ssize_t keep_run(aloop *loop, void *arg)
 {
     struct redis_worker *worker = arg;
+    int64_t remove_at_ns = 0;
     ssize_t status = 0;
 
     worker->is_keeping = true;
@@ -57,6 +59,10 @@ static ssize_t keep_run(aloop *loop, void *arg)
             if (lost->element[i]->str != NULL)
                 redis_job_lose(worker, lost->element[i]->str);
         freeReplyObject(lost);
+        if (status >= 0 && aloop_now(loop) >= remove_at_ns) {
+            status = redis_queue_remove_idle(&worker->queue, IDLE_NS);
+            remove_at_ns = aloop_now(loop) + IDLE_NS;
+        }
     }
     worker->is_keeping = false;
     aloop_cancel(worker->take); /* Others would take the jobs. */

@@ -59,7 +59,8 @@ struct redis_worker_options {
  *
  * If the connection is lost, the jobs that run are cancelled, and it is made
  * again, after pauses of a second.  A job for which there is no memory is
- * reported and given back.
+ * reported and given back.  Workers of the group that were killed are removed
+ * from it when they have no job and were silent for 10 minutes.
  *
  * Returns: ALOOP_ECANCELED.
  * Errors:  those of redis_queue_open(), if the first attempt fails; on_event

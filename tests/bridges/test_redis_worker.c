@@ -438,6 +438,64 @@ static void an_attempt_that_was_given_back_does_not_count(void **state)
     assert_int_equal(redis_queue_end(&late.queue, &late.job, false, "y"), 1);
 }
 
+static int consumers(void)
+{
+    return (int) aloop_await(
+        redis_command(heir.queue.redis, NULL, "XINFO CONSUMERS jobs workers"));
+}
+
+static void an_idle_worker_without_jobs_is_removed(void **state)
+{
+    (void) state;
+    assert_int_equal(redis_queue_remove_idle(&heir.queue, ALOOP_SEC(1000)), 0);
+    assert_int_equal(consumers(), 2);
+
+    assert_int_equal(redis_queue_remove_idle(&heir.queue, 0), 1);
+
+    assert_int_equal(consumers(), 1);
+    assert_int_equal(redis_queue_end(&heir.queue, &heir.job, false, "y"), 1);
+}
+
+static void an_idle_worker_with_a_job_stays(void **state)
+{
+    (void) state;
+    assert_int_equal(redis_queue_remove_idle(&late.queue, 0), 0);
+
+    assert_int_equal(consumers(), 2);
+    assert_int_equal(redis_queue_end(&heir.queue, &heir.job, false, "y"), 1);
+}
+
+static ssize_t take_late(aloop *loop, void *arg)
+{
+    (void) loop;
+    (void) arg;
+    return redis_queue_take(&late.queue, ALOOP_SEC(1000), &late.job);
+}
+
+static void a_worker_that_waits_and_was_removed_receives_a_job(void **state)
+{
+    aloop_future *take;
+
+    (void) state;
+    assert_int_equal(redis_queue_end(&heir.queue, &heir.job, false, "y"), 1);
+    freeReplyObject(late.job.reply);
+    late.job.reply = NULL;
+    late.queue.claim_ns = ALOOP_SEC(1000);
+    late.queue.claim_at_ns = aloop_now(f.loop) + ALOOP_SEC(1000);
+    take = aloop_spawn(f.loop, take_late, NULL);
+    f.admin = heir.queue.redis;
+    until_blocked(1);
+    assert_int_equal(redis_queue_remove_idle(&heir.queue, 0), 1);
+
+    assert_true(ADMIN("DEL jobs:done") >= 0);
+    assert_true(ADMIN("XADD jobs * type step argument 0") > 0);
+    f.admin = NULL;
+
+    assert_int_equal(aloop_await(take), 1);
+    assert_int_equal(consumers(), 2);
+    assert_int_equal(redis_queue_end(&late.queue, &late.job, false, "y"), 1);
+}
+
 static int set_up_loop(void **state)
 {
     (void) state;
@@ -465,6 +523,9 @@ int main(void)
         TEST_LATE(a_late_worker_learns_that_it_has_lost_the_job),
         TEST_LATE(a_job_whose_result_is_refused_does_not_end),
         TEST_LATE(an_attempt_that_was_given_back_does_not_count),
+        TEST_LATE(an_idle_worker_without_jobs_is_removed),
+        TEST_LATE(an_idle_worker_with_a_job_stays),
+        TEST_LATE(a_worker_that_waits_and_was_removed_receives_a_job),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
