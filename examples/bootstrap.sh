@@ -34,6 +34,10 @@ glib       libglib2.0-dev glib2-devel glib-dev glib2 glib glib
 libevent   libevent-dev libevent-devel libevent-dev libevent libevent libevent
 libnghttp2 libnghttp2-dev libnghttp2-devel nghttp2-dev libnghttp2 libnghttp2 -
 nghttpd    nghttp2-server nghttp2 nghttp2 nghttp2 nghttp2 nghttp2
+aiodns     python3-aiodns python3-aiodns py3-aiodns - - -
+aiohttp    python3-aiohttp python3-aiohttp py3-aiohttp - - -
+asyncpg    python3-asyncpg python3-asyncpg py3-asyncpg - - -
+redis.asyncio python3-redis python3-redis py3-redis - - -
 websockets python3-websockets python3-websockets py3-websockets - - -
 chromium   chromium chromium chromium chromium - chromium
 nginx-dev  nginx-dev - - - - -
@@ -120,7 +124,9 @@ has() { # TOOL
     jansson) pkg-config --exists 'jansson >= 2.11' 2>/dev/null ;;
     redis) command -v redis-server >/dev/null ;;
     musl) ls /lib/ld-musl-*.so.1 >/dev/null 2>&1 ;;
-    websockets) /usr/bin/python3 -c 'import websockets' 2>/dev/null ;;
+    aiodns | aiohttp | asyncpg | redis.asyncio | websockets)
+        /usr/bin/python3 -c "import $1" 2>/dev/null
+        ;;
     nginx-dev) [ -e /usr/share/nginx/src/conf_flags ] ;;
     valgrind)
         command -v valgrind >/dev/null &&
