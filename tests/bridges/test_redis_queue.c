@@ -61,8 +61,9 @@ static struct {
     unsigned events, jobs_lost, connections_lost, begun, ended;
     ssize_t status; /* Of the last event. */
     char words[64];
-    bool has_failed_job; /* A job was moved to the failed ones. */
-    bool is_stubborn;    /* A job ends well when it is cancelled. */
+    bool has_failed_job;   /* A job was moved to the failed ones. */
+    bool has_removed_idle; /* The worker looked for killed ones. */
+    bool is_stubborn;      /* A job ends well when it is cancelled. */
 } f;
 
 /* The server. */
@@ -94,6 +95,7 @@ static void peer_data(aloop_stream *stream, const void *data, ssize_t size,
                  (const char *) data);
         f.commands++;
         f.has_failed_job |= strstr(command, "jobs:failed") != NULL;
+        f.has_removed_idle |= strstr(command, "'CONSUMERS'") != NULL;
         answer = answer_to(command);
     }
     if (answer == NULL)
@@ -513,6 +515,21 @@ static void a_job_that_was_delivered_too_often_fails_without_a_run(void **state)
     assert_int_equal(aloop_await(worker), ALOOP_EABORTED);
 }
 
+static void a_worker_looks_for_killed_ones(void **state)
+{
+    (void) state;
+    f.queue.claim_ns = ALOOP_MS(4);
+    f.rule = (struct rule){"EVAL", "*0\r\n"}; /* No job was lost. */
+    until_begun();
+
+    while (!f.has_removed_idle)
+        assert_true(aloop_step(f.loop, -1) >= 0);
+
+    assert_int_equal(f.events, 0);
+    aloop_cancel(worker);
+    assert_int_equal(aloop_await(worker), ALOOP_EABORTED);
+}
+
 /* The worker goes on, or ends with the words of the server. */
 static void a_worker_survives_any_reply_to_each_command(void **state)
 {
@@ -605,6 +622,7 @@ int main(void)
         TEST(the_jobs_of_a_worker_end_with_the_connection),
         TEST(a_result_of_a_job_that_was_lost_is_none),
         TEST(a_job_that_was_delivered_too_often_fails_without_a_run),
+        TEST(a_worker_looks_for_killed_ones),
         TEST(a_worker_survives_any_reply_to_each_command),
         TEST(wrong_options_of_a_worker_are_refused),
         TEST(a_loop_with_a_worker_can_be_freed),
