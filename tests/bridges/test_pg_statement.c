@@ -301,6 +301,69 @@ static void a_lost_connection_begins_no_transaction(void **state)
     PQclear(body.error);
 }
 
+/* The end of the loop. */
+
+static struct {
+    bool is_in_query, has_ended;
+    ssize_t status;
+} visit;
+
+static ssize_t visit_body(struct pg *pg, void *arg)
+{
+    PGresult *result;
+    ssize_t status = pg_exec(pg, "select 1", 0, NULL, &result);
+
+    (void) arg;
+    PQclear(result);
+    if (status < 0)
+        return status;
+    visit.is_in_query = true;
+    status = pg_exec(pg, "select pg_sleep(1000)", 0, NULL, &result);
+    PQclear(result);
+    return status;
+}
+
+static ssize_t visit_run(aloop *loop, void *arg)
+{
+    struct pg *pg;
+    PGresult *error;
+
+    (void) arg;
+    visit.status = pg_connect(loop, "", &pg, &error);
+    if (visit.status >= 0)
+        visit.status = pg_transaction(pg, visit_body, NULL, &error);
+    PQclear(error);
+    pg_close(pg);
+    visit.has_ended = true;
+    return 0;
+}
+
+/* Frees the loop after each number of turns, until the query is sent and a few
+ * more.  What an await in a shield begins then must not use the connection. */
+static void the_loop_can_be_freed_at_each_step_of_a_transaction(void **state)
+{
+    int after = 0;
+
+    (void) state;
+    pg_close(f.pg);
+    pg_close(f.admin);
+    f.pg = f.admin = NULL;
+    for (int turns = 0; after < 3; turns++) {
+        memset(&visit, 0, sizeof visit);
+        aloop_detach(aloop_spawn(f.loop, visit_run, NULL));
+        for (int i = 0; i < turns; i++)
+            assert_true(aloop_step(f.loop, ALOOP_MS(1)) >= 0);
+        after += visit.is_in_query;
+
+        assert_int_equal(aloop_free(f.loop), 0);
+
+        assert_true(visit.has_ended || turns == 0); /* It never began. */
+        assert_true(visit.status < 0 || turns == 0);
+        assert_int_equal(open_descriptors(FDS_MAX), f.fds);
+        f.loop = aloop_new(NULL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +382,7 @@ int main(void)
         TEST(an_inner_transaction_is_rolled_back_alone),
         TEST(a_rollback_that_is_not_answered_ends_the_connection),
         TEST(a_lost_connection_begins_no_transaction),
+        TEST(the_loop_can_be_freed_at_each_step_of_a_transaction),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
