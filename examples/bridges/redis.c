@@ -122,7 +122,7 @@ static void *redis_create_array(const redisReadTask *task, size_t count)
 
 /* Connections. */
 
-struct redis *redis_new(aloop *loop, aloop_stream *stream)
+struct redis *redis_start(aloop *loop, aloop_stream *stream)
 {
     struct redis *redis = calloc(1, sizeof *redis);
     redisReader *reader = redisReaderCreate();

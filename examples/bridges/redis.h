@@ -87,7 +87,7 @@ struct redis {
  * Returns: the connection, or NULL if out of memory or `stream` is NULL.
  * Memory:  takes over the stream, also on failure.
  */
-struct redis *redis_new(aloop *loop, aloop_stream *stream);
+struct redis *redis_start(aloop *loop, aloop_stream *stream);
 
 /**
  * Ends a connection, and frees it.

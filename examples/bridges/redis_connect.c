@@ -24,7 +24,7 @@ static void connect_ended(aloop_future *future, ssize_t status, void *arg)
         aloop_stream_close(connecting->stream);
         status = ALOOP_ECANCELED;
     } else if (status >= 0) {
-        *connecting->ret = redis_new(connecting->loop, connecting->stream);
+        *connecting->ret = redis_start(connecting->loop, connecting->stream);
         status = *connecting->ret != NULL ? 0 : ALOOP_ENOMEM;
     }
     aloop_operation_settle(connecting->operation, status);

@@ -93,7 +93,7 @@ static void a_connection_of_a_unix_socket_works_too(void **state)
                      0);
     redis_close(f.redis);
 
-    f.redis = redis_new(f.loop, stream);
+    f.redis = redis_start(f.loop, stream);
 
     assert_usable();
 }

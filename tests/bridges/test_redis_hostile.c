@@ -40,7 +40,7 @@ static int set_up(void **state)
     f.loop = aloop_new(NULL);
     if (aloop_stream_pair(f.loop, &stream, &f.peer) < 0)
         return -1;
-    f.redis = redis_new(f.loop, stream);
+    f.redis = redis_start(f.loop, stream);
     return f.redis == NULL ? -1 : 0;
 }
 
