@@ -165,7 +165,7 @@ int http2_status(const http2 *connection)
     return connection->error;
 }
 
-void http2_free(http2 *connection)
+void http2_close(http2 *connection)
 {
     if (connection == NULL)
         return;

@@ -19,7 +19,7 @@
  *         printf("%d, %zu bytes\n", answer.status, answer.body.size);
  *     http2_answer_free(&answer);
  *     ...
- *     http2_free(connection);
+ *     http2_close(connection);
  *
  * The stream is a connection to a server that is known to speak HTTP/2, or one
  * with TLS on which both ends have agreed on it; see bridges/tls.h:
@@ -114,7 +114,7 @@ struct http2_request {
  *          others: as for aloop_stream_start().
  * Memory:  the stream belongs to the connection, also after an error, which
  *          closes it.  `options` and the authority are copied.  The caller
- *          calls http2_free() for *ret, which is NULL after an error.
+ *          calls http2_close() for *ret, which is NULL after an error.
  */
 int http2_start(aloop *loop, aloop_stream *stream, const http2_options *options,
                 http2 **ret);
@@ -135,7 +135,7 @@ int http2_start(aloop *loop, aloop_stream *stream, const http2_options *options,
  *     the server ends it and has sent   HTTP2_ERESET         HTTP2_EREFUSED
  *     a reason (GOAWAY)
  *     a violation of the protocol       ALOOP_EPROTO         HTTP2_EREFUSED
- *     http2_free()                      HTTP2_ECLOSED        HTTP2_ECLOSED
+ *     http2_close()                     HTTP2_ECLOSED        HTTP2_ECLOSED
  *
  * "-" means that the server answers the requests that it has begun.
  *
@@ -180,6 +180,6 @@ int http2_status(const http2 *connection);
  * Pending requests settle with HTTP2_ECLOSED.  It is called before
  * aloop_free(), or by a task that this ends.  NULL is allowed.
  */
-void http2_free(http2 *connection);
+void http2_close(http2 *connection);
 
 #endif

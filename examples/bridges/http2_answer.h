@@ -15,7 +15,7 @@ enum {
     HTTP2_EREFUSED = -6100,
     HTTP2_ERESET = -6101,    /* The server has reset the stream. */
     HTTP2_ETOOLARGE = -6102, /* The answer is larger than its limit. */
-    HTTP2_ECLOSED = -6103    /* The connection was freed. */
+    HTTP2_ECLOSED = -6103    /* The connection was closed. */
 };
 
 /* Bytes in memory.  A zero byte follows them, which does not count. */

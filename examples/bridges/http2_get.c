@@ -169,7 +169,7 @@ static void link_release(struct link *link)
 {
     if (--link->users > 0)
         return;
-    http2_free(link->http2);
+    http2_close(link->http2);
     free(link);
 }
 

@@ -270,7 +270,7 @@ static inline int tear_down(void **state)
 {
     (void) state;
     if (f.loop != NULL) {
-        http2_free(f.http2);
+        http2_close(f.http2);
         aloop_listener_close(f.listener);
         if (f.server != NULL)
             aloop_stream_abort(f.server);

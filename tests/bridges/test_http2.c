@@ -552,7 +552,7 @@ static void the_callback_may_cancel_the_request(void **state)
 static void free_connection(struct http2_answer *page)
 {
     (void) page;
-    http2_free(f.http2);
+    http2_close(f.http2);
     f.http2 = NULL;
 }
 
@@ -610,7 +610,7 @@ static void a_free_settles_the_requests(void **state)
     request_many(4);
     until(NGHTTP2_HEADERS, 2);
 
-    http2_free(f.http2);
+    http2_close(f.http2);
     f.http2 = NULL;
 
     for (size_t i = 0; i < 4; i++)
@@ -618,7 +618,7 @@ static void a_free_settles_the_requests(void **state)
     until(NGHTTP2_GOAWAY, 1);
     assert_int_equal(f.code, NGHTTP2_NO_ERROR);
     free_many(4);
-    http2_free(NULL);
+    http2_close(NULL);
 }
 
 static ssize_t fetch_task(aloop *loop, void *arg)
@@ -636,7 +636,7 @@ static ssize_t fetch_task(aloop *loop, void *arg)
     assert_int_equal(http2_start(loop, stream, &options, &own), 0);
     status = aloop_await(http2_request(own, &get, &page));
     http2_answer_free(&page);
-    http2_free(own);
+    http2_close(own);
     *(ssize_t *) arg = status;
     return status;
 }

@@ -31,7 +31,7 @@ static void assert_settles(aloop_future *request, struct http2_answer *page,
 /* Ends both connections, and makes new ones. */
 static void connect_again(void)
 {
-    http2_free(f.http2);
+    http2_close(f.http2);
     f.http2 = NULL;
     if (f.server != NULL)
         aloop_stream_abort(f.server);
@@ -507,7 +507,7 @@ static void a_free_does_not_wait_for_a_server_that_does_not_read(void **state)
     aloop_future *request = fill_output(&post, body, &page);
 
     (void) state;
-    http2_free(f.http2);
+    http2_close(f.http2);
     f.http2 = NULL;
     free(body);
 
@@ -730,7 +730,7 @@ static void an_allocation_that_fails_is_an_error(void **state)
         if (http2_start(f.loop, f.client, &options, &f.http2) == 0)
             use_connection();
         memory.is_inside = true;
-        http2_free(f.http2);
+        http2_close(f.http2);
         memory.is_inside = false;
         f.http2 = NULL;
         has_failed = memory.calls >= at;
