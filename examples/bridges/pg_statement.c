@@ -132,7 +132,7 @@ void pg_clean_up(struct pg *pg, const char *script)
 
 /* The savepoints of all levels have the same name: a statement refers to the
  * latest of them. */
-ssize_t pg_transaction(struct pg *pg, pg_body body, void *arg,
+ssize_t pg_transaction(struct pg *pg, pg_body_fn body, void *arg,
                        PGresult **ret_error)
 {
     bool is_inner = PQtransactionStatus(pg->conn) == PQTRANS_INTRANS;

@@ -33,7 +33,7 @@ ssize_t pg_run_prepared(struct pg *pg, const pg_call *call,
  *
  * Returns: the result of pg_transaction(); a negative one rolls back.
  */
-typedef ssize_t (*pg_body)(struct pg *pg, void *arg);
+typedef ssize_t (*pg_body_fn)(struct pg *pg, void *arg);
 
 /**
  * Runs body(pg, arg) in a transaction.
@@ -61,7 +61,7 @@ typedef ssize_t (*pg_body)(struct pg *pg, void *arg);
  * Memory:  the caller calls PQclear() for *ret_error, which is NULL unless
  *          BEGIN or COMMIT has failed.
  */
-ssize_t pg_transaction(struct pg *pg, pg_body body, void *arg,
+ssize_t pg_transaction(struct pg *pg, pg_body_fn body, void *arg,
                        PGresult **ret_error);
 
 /* Runs a script as pg_run() does, without a result: *ret_error is NULL unless
