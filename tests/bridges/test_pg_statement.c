@@ -339,21 +339,27 @@ static ssize_t visit_run(aloop *loop, void *arg)
 }
 
 /* Frees the loop after each number of turns, until the query is sent and a few
- * more.  What an await in a shield begins then must not use the connection. */
-static void the_loop_can_be_freed_at_each_step_of_a_transaction(void **state)
+ * more; with `is_cancelled` after a cancel of the query, and a few turns.  What
+ * an await in a shield begins then must not use the connection. */
+static void end_at_each_step(bool is_cancelled)
 {
     int after = 0;
 
-    (void) state;
     pg_close(f.pg);
     pg_close(f.admin);
     f.pg = f.admin = NULL;
-    for (int turns = 0; after < 3; turns++) {
+    for (int turns = 0; after < 4; turns++) {
+        aloop_future *task = aloop_spawn(f.loop, visit_run, NULL);
+
         memset(&visit, 0, sizeof visit);
-        aloop_detach(aloop_spawn(f.loop, visit_run, NULL));
-        for (int i = 0; i < turns; i++)
+        for (int i = 0; i < turns || (is_cancelled && !visit.is_in_query); i++)
             assert_true(aloop_step(f.loop, ALOOP_MS(1)) >= 0);
         after += visit.is_in_query;
+        if (is_cancelled)
+            aloop_cancel(task);
+        for (int i = 1; is_cancelled && i < after; i++)
+            assert_true(aloop_step(f.loop, ALOOP_US(100)) >= 0);
+        aloop_detach(task);
 
         assert_int_equal(aloop_free(f.loop), 0);
 
@@ -362,6 +368,18 @@ static void the_loop_can_be_freed_at_each_step_of_a_transaction(void **state)
         assert_int_equal(open_descriptors(FDS_MAX), f.fds);
         f.loop = aloop_new(NULL);
     }
+}
+
+static void the_loop_can_be_freed_at_each_step_of_a_transaction(void **state)
+{
+    (void) state;
+    end_at_each_step(false);
+}
+
+static void the_loop_can_be_freed_while_a_query_is_cancelled(void **state)
+{
+    (void) state;
+    end_at_each_step(true);
 }
 
 int main(void)
@@ -383,6 +401,7 @@ int main(void)
         TEST(a_rollback_that_is_not_answered_ends_the_connection),
         TEST(a_lost_connection_begins_no_transaction),
         TEST(the_loop_can_be_freed_at_each_step_of_a_transaction),
+        TEST(the_loop_can_be_freed_while_a_query_is_cancelled),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
