@@ -309,7 +309,8 @@ static void stream_flush_due(struct aloop__ready *ready)
 }
 
 /* Returns whether the write is all that the flush of the turn would send, by
- * one call that needs little of the stack. */
+ * one call that needs little of the stack.  A shutdown follows the last byte
+ * even if its future was dropped. */
 static bool is_alone(const struct aloop__sender *sender,
                      const struct aloop__write *write)
 {
@@ -318,8 +319,9 @@ static bool is_alone(const struct aloop__sender *sender,
     return sender->pieces.next == &write->piece.node &&
            sender->pieces.prev == &write->piece.node &&
            !list_empty(&sender->flush.node) && list_empty(&sender->waits) &&
-           sender->wire == NULL && !stream->io.is_unwatched &&
-           stream->io.fd >= 0 && aloop__stream_is_ours(stream) &&
+           !sender->is_shut && sender->wire == NULL &&
+           !stream->io.is_unwatched && stream->io.fd >= 0 &&
+           aloop__stream_is_ours(stream) &&
            !aloop__handle_is_ended(&stream->handle);
 }
 

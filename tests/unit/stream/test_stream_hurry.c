@@ -176,6 +176,28 @@ static void a_send_that_fails_ends_the_await(void **state)
     aloop_stream_close(stream);
 }
 
+static ssize_t shuts_without_waiting(aloop *loop, void *arg)
+{
+    aloop_future *write = aloop_stream_write(arg, "last", 4);
+
+    (void) loop;
+    aloop_future_unref(aloop_stream_shutdown(arg));
+    return aloop_await(write);
+}
+
+static void a_shutdown_without_an_owner_follows_an_awaited_write(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    assert_int_equal(run(shuts_without_waiting, stream), 4);
+
+    assert_received("last");
+    run_for(MS);
+    assert_true(sim_peer_eof(c.peer));
+    aloop_stream_close(stream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +208,7 @@ int main(void)
         TEST(a_cancelled_task_sends_nothing),
         TEST(what_the_system_does_not_take_is_sent_later),
         TEST(a_send_that_fails_ends_the_await),
+        TEST(a_shutdown_without_an_owner_follows_an_awaited_write),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
