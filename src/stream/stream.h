@@ -105,7 +105,8 @@ struct aloop__input {
 };
 
 /* The writing half of a stream.  The stream has it while there is something to
- * send, and longer if `is_kept`. */
+ * send, longer if `is_kept`, and after aloop__sender_hurry() until its next
+ * flush. */
 struct aloop__sender {
     aloop_stream *stream;
     /* In loop->flushing while bytes are to be sent. */
