@@ -110,6 +110,27 @@ static void a_write_behind_an_awaited_one_leaves_together_with_it(void **state)
     aloop_stream_close(stream);
 }
 
+static ssize_t gathers_two(aloop *loop, void *arg)
+{
+    aloop_future *first = aloop_stream_write(arg, "one ", 4);
+    aloop_future *second = aloop_stream_write(arg, "two", 3);
+
+    return aloop_await(aloop_gather(loop, first, second));
+}
+
+static void writes_of_a_gather_leave_together(void **state)
+{
+    aloop_stream *stream = connected();
+    unsigned before = sends();
+
+    (void) state;
+    assert_int_equal(run(gathers_two, stream), 0);
+
+    assert_int_equal(sends() - before, 1);
+    assert_received("one two");
+    aloop_stream_close(stream);
+}
+
 static ssize_t writes_cancelled(aloop *loop, void *arg)
 {
     (void) loop;
@@ -205,6 +226,7 @@ int main(void)
         TEST(a_task_that_only_writes_gives_way_after_a_few_sends),
         TEST(bytes_that_are_queued_leave_together_with_an_awaited_write),
         TEST(a_write_behind_an_awaited_one_leaves_together_with_it),
+        TEST(writes_of_a_gather_leave_together),
         TEST(a_cancelled_task_sends_nothing),
         TEST(what_the_system_does_not_take_is_sent_later),
         TEST(a_send_that_fails_ends_the_await),
