@@ -82,6 +82,7 @@ steps_of() { # FUNCTION
         / take\(|\(take\(/ { print "take" }
         /aloop__wake_hooks_run\(loop\);/ { print "take" }
         /atomic_compare_exchange_weak\(&loop->posts,/ { print "push" }
+        /atomic_load\(&loop->is_waking\)/ { print "look" }
         / aloop_wake\(loop\);/ { print "wake" }
         / wait_and_dispatch\(loop,/ { print "wait" }' "$source" | xargs
 }
@@ -94,18 +95,24 @@ has_steps() { # FUNCTION STEPS
 : >log
 has_steps wake_received "drain clear take"
 source=$here/../../src/loop/post.c has_steps posts_woken "take"
-source=$here/../../src/loop/post.c has_steps aloop_post "push wake"
+source=$here/../../src/loop/post.c has_steps aloop_post "push look wake"
 source=$here/../../src/loop/turn.c has_steps run_turn "take wait"
 right=$(order drain clear take)
 holds "drain, clear, take: 2 threads, 3 posts each" $right -DPOSTS=3
 holds "drain, clear, take: 3 threads, 1 post each" \
     $right -DTHREADS=3 -DPOSTS=1
+holds "an event per write: 3 threads, 1 post each" \
+    $right -DEDGE -DTHREADS=3 -DPOSTS=1
+holds "an event per write, and one more" $right -DEDGE -DRENEWAL
 breaks "drain, take, clear" $(order drain take clear)
 breaks "take, drain, clear" $(order take drain clear)
 breaks "take, clear, drain" $(order take clear drain)
 breaks "clear, drain, take" $(order clear drain take)
 breaks "clear, take, drain" $(order clear take drain)
+breaks "an event per write: take, clear" $(order drain take clear) -DEDGE
 breaks "waking before pushing" $right -DWAKE_FIRST
+breaks "looking before pushing" $right -DLOOK_FIRST
+breaks "an event per write: looking before pushing" $right -DEDGE -DLOOK_FIRST
 error='assertion violated' breaks "a turn that does not look" $right \
     -DNO_TURN_TAKE
 [ $failed = 0 ] &&

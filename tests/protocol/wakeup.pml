@@ -15,7 +15,10 @@
  * itself.
  *
  * STEP1, STEP2 and STEP3 give the order in which the loop drains, clears and
- * takes.  With WAKE_FIRST a thread wakes the loop before it pushes. */
+ * takes.  With EDGE the wait itself takes the event, and nothing is drained.
+ * With RENEWAL the descriptor is reported once more, as a new set of epoll does
+ * while the counter is not 0.  With WAKE_FIRST a thread wakes the loop before it
+ * pushes, and with LOOK_FIRST it looks at the flag before that. */
 
 #ifndef THREADS
 #define THREADS 2
@@ -46,6 +49,8 @@ node nodes[NODES];
 byte posts = NONE; /* Top of the stack. */
 bool is_waking;    /* A wake-up is in progress. */
 byte unread;       /* Writes in the descriptor, readable if not 0. */
+bool was_written;  /* Its counter is not 0, if it is never drained. */
+bool was_renewed;  /* It was reported once more. */
 byte ran[THREADS]; /* Number of posts of each thread that have run. */
 
 /* A posting thread. */
@@ -77,12 +82,25 @@ inline push(n)
     atomic { seen = 0; n = 0 }
 }
 
+inline signal()
+{
+    d_step { unread++; was_written = true }
+}
+
 inline wake()
 {
     if
     :: atomic { !is_waking -> is_waking = true };
-       unread++
+       signal()
     :: is_waking
+    fi
+}
+
+inline look_and_wake()
+{
+    if
+    :: is_waking
+    :: !is_waking -> wake()
     fi
 }
 
@@ -91,6 +109,7 @@ proctype poster(byte me)
     byte number;
     byte mine;
     byte seen; /* Top of the stack when it was last read. */
+    bool looked; /* The flag when it was last read. */
 
     do
     :: number < POSTS ->
@@ -99,8 +118,18 @@ proctype poster(byte me)
        wake();
        push(mine);
 #else
+#ifdef LOOK_FIRST
+       looked = is_waking;
        push(mine);
-       wake();
+       if
+       :: looked
+       :: !looked -> wake()
+       fi;
+       looked = false;
+#else
+       push(mine);
+       look_and_wake();
+#endif
 #endif
        number++
     :: else -> break
@@ -109,7 +138,14 @@ proctype poster(byte me)
 
 /* The loop. */
 
-inline drain() { unread = 0 }
+inline drain()
+{
+#ifdef EDGE
+    skip
+#else
+    unread = 0
+#endif
+}
 
 inline clear() { is_waking = false }
 
@@ -156,6 +192,15 @@ inline run_posts()
     od
 }
 
+inline dispatch()
+{
+    STEP1();
+    STEP2();
+    STEP3();
+    run_posts();
+    is_busy = false
+}
+
 proctype loop()
 {
     byte total;
@@ -172,13 +217,18 @@ proctype loop()
        assert(!is_busy || oldest != NONE);
        run_posts();
        is_busy = posts != NONE;
-       if
-       :: unread > 0 -> /* If not readable and not busy, it sleeps here. */
-          STEP1();
-          STEP2();
-          STEP3();
-          run_posts();
-          is_busy = false
+       if /* If not readable and not busy, it sleeps here. */
+#ifdef EDGE
+       :: atomic { unread > 0 -> unread = 0 };
+          dispatch()
+#else
+       :: unread > 0 ->
+          dispatch()
+#endif
+#ifdef RENEWAL
+       :: atomic { was_written && !was_renewed -> was_renewed = true };
+          dispatch()
+#endif
        :: is_busy && unread == 0
        fi
     :: else -> break
