@@ -297,6 +297,7 @@ static void turn_end(struct turn *turn)
     if (!turn->is_over) {
         aloop__unwind_stop();
         aloop__leave(loop);
+        aloop__wake_repeat(loop);
     }
     if (loop->is_watching_faults)
         aloop__fault_stack_leave(&loop->fault_stack);

@@ -28,6 +28,14 @@ void aloop_wake(aloop *loop)
     aloop__sys_wake_signal(loop->wake_fds[1]);
 }
 
+/* The event of a wake-up that was under way may not have been dispatched, and
+ * epoll does not report it again. */
+void aloop__wake_repeat(aloop *loop)
+{
+    atomic_store(&loop->is_waking, false);
+    aloop_wake(loop);
+}
+
 void aloop__wake_hook_add(aloop *loop, struct aloop__wake_hook *hook)
 {
     list_remove(&hook->node);

@@ -11,6 +11,9 @@ int aloop__wake_open(aloop *loop);
 void aloop__wake_close(aloop *loop);
 int aloop__wake_renew(aloop *loop);
 
+/* Wakes the loop again, after a turn that has not returned. */
+void aloop__wake_repeat(aloop *loop);
+
 /* Makes every wake-up call hook->run, until the hook is removed. */
 void aloop__wake_hook_add(aloop *loop, struct aloop__wake_hook *hook);
 void aloop__wake_hook_remove(struct aloop__wake_hook *hook);
