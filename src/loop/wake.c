@@ -56,23 +56,42 @@ static void run_hook(const aloop *loop, struct aloop__node *node)
         hook->run(hook);
 }
 
+/* The hooks that have not run yet. */
+struct hooks_left {
+    aloop *loop;
+    struct aloop__node list;
+};
+
+/* A cleanup, because a hook may end the thread by pthread_exit(). */
+static void keep_hooks(struct hooks_left *left)
+{
+    list_append(&left->loop->wake_hooks, &left->list);
+}
+
 /* A hook may call the application, which may add or remove hooks.  A single
  * hook, the usual case, needs no second list. */
-void aloop__wake_hooks_run(aloop *loop)
+static NOINLINE void run_hooks(aloop *loop)
 {
-    struct aloop__node todo, *node = loop->wake_hooks.next;
+    __attribute__((cleanup(keep_hooks))) struct hooks_left left = {loop, {0}};
+    struct aloop__node *node;
 
-    assert(!list_empty(&loop->wake_hooks)); /* That of the posts remains. */
-    if (node == loop->wake_hooks.prev) {
-        run_hook(loop, node);
-        return;
-    }
-    list_init(&todo);
-    list_append(&todo, &loop->wake_hooks);
-    while ((node = list_pop(&todo)) != NULL) {
+    list_init(&left.list);
+    list_append(&left.list, &loop->wake_hooks);
+    while ((node = list_pop(&left.list)) != NULL) {
         list_push(&loop->wake_hooks, node);
         run_hook(loop, node);
     }
+}
+
+void aloop__wake_hooks_run(aloop *loop)
+{
+    struct aloop__node *node = loop->wake_hooks.next;
+
+    assert(!list_empty(&loop->wake_hooks)); /* That of the posts remains. */
+    if (node == loop->wake_hooks.prev)
+        run_hook(loop, node);
+    else
+        run_hooks(loop);
 }
 
 /* Returns whether each wake-up is reported once.  A pipe, which has two

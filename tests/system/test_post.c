@@ -561,6 +561,15 @@ static void a_loop_is_freed_after_a_thread_ended_before_its_wake_up(
     close(exiting.pipe[1]);
 }
 
+static void a_loop_is_freed_after_a_post_ended_its_thread(void **state)
+{
+    (void) state;
+    begin_work();
+    assert_int_equal(aloop_post(f.loop, exit_thread, NULL), 0);
+
+    exit_and_free();
+}
+
 static void invalid_arguments_are_refused(void **state)
 {
     (void) state;
@@ -590,6 +599,7 @@ int main(void)
         TEST(a_loop_may_be_made_run_and_freed_on_three_threads),
         TEST(a_task_keeps_its_errno_on_another_thread),
         TEST(a_loop_is_freed_after_a_thread_ended_before_its_wake_up),
+        TEST(a_loop_is_freed_after_a_post_ended_its_thread),
         TEST(invalid_arguments_are_refused),
     };
 
