@@ -297,6 +297,7 @@ static void turn_end(struct turn *turn)
     if (!turn->is_over) {
         aloop__unwind_stop();
         aloop__leave(loop);
+        loop->io_walks = NULL; /* They were on the stack of the thread. */
         aloop__wake_repeat(loop);
     }
     if (loop->is_watching_faults)
