@@ -68,6 +68,10 @@ static struct {
     struct httpd_files *files; /* It does not change, so that no lock is
                                   needed. */
     atomic_ulong requests;
+    aloop *log_loop;          /* The first one, which writes the log. */
+    aloop_stream *log;        /* Standard output, or NULL: no log. */
+    atomic_size_t log_posted; /* Bytes of lines on the way to log_loop. */
+    atomic_ulong log_lost;    /* Lines that were dropped. */
     int64_t start_ns;
     int ready[2]; /* A pipe: each other loop writes whether it serves. */
     int end[2];   /* A pipe: the other loops end when it is readable. */
@@ -85,8 +89,6 @@ struct worker {
     bool is_running;   /* The thread has to be joined. */
     bool has_reported; /* The thread has written to server.ready. */
     ssize_t status;
-    aloop_stream *log;  /* Standard output, or NULL: no log. */
-    unsigned long lost; /* Lines of the log that were dropped. */
 };
 
 static const int64_t log_end_ns = ALOOP_SEC(1);
@@ -138,15 +140,32 @@ static const struct httpd_route routes[] = {
     {"GET", "/", serve_file, NULL},
 };
 
+/* Writes and frees a line.  It runs in the first loop: in a pipe the lines of
+ * several loops would be mixed. */
+static void put_line(aloop *loop, void *arg)
+{
+    char *line = arg;
+    size_t size = strlen(line);
+
+    (void) loop;
+    atomic_fetch_sub(&server.log_posted, size + 1);
+    if (aloop_stream_queued(server.log) > LOG_MAX ||
+        aloop_stream_put(server.log, line, size) < 0)
+        atomic_fetch_add(&server.log_lost, 1);
+    free(line);
+}
+
 /* Writes the line of a request, as other servers do ("common log format"), with
  * the duration in milliseconds.  What the client has sent is escaped, so that
  * it cannot end the field or the line.  No request waits for the output. */
-static void write_line(struct worker *worker, const struct httpd_log *line)
+static void write_line(const struct worker *worker,
+                       const struct httpd_log *line)
 {
     struct httpd_text text = {0};
     char date[32], part[192];
     time_t now = time(NULL);
     struct tm tm;
+    size_t size;
 
     if (gmtime_r(&now, &tm) == NULL ||
         strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
@@ -158,38 +177,56 @@ static void write_line(struct worker *worker, const struct httpd_log *line)
     httpd_text_log(&text, line->target);
     snprintf(part, sizeof part, "\" %d %llu %.3f\n", line->status,
              (unsigned long long) line->size, (double) line->duration_ns / 1e6);
-    httpd_text_string(&text, part);
-    if (text.has_failed || aloop_stream_queued(worker->log) > LOG_MAX ||
-        aloop_stream_put(worker->log, text.data, text.size) < 0)
-        worker->lost++;
-    free(text.data);
+    httpd_text_add(&text, part, strlen(part) + 1);
+    size = text.size;
+    atomic_fetch_add(&server.log_posted, size);
+    if (!text.has_failed && worker->is_first) {
+        put_line(NULL, text.data);
+    } else if (text.has_failed || atomic_load(&server.log_posted) > LOG_MAX ||
+               aloop_post(server.log_loop, put_line, text.data) < 0) {
+        atomic_fetch_sub(&server.log_posted, size);
+        atomic_fetch_add(&server.log_lost, 1);
+        free(text.data);
+    }
 }
 
 static void on_log(const struct httpd_log *line, void *arg)
 {
-    struct worker *worker = arg;
-
     atomic_fetch_add_explicit(&server.requests, 1, memory_order_relaxed);
-    if (worker->log != NULL)
-        write_line(worker, line);
+    if (server.log != NULL)
+        write_line(arg, line);
 }
 
-/* Writes the rest of the log, unless the output does not accept it. */
-static void end_log(struct worker *worker)
+/* Waits for the threads of the other loops, which end_others() ends. */
+static void join_others(struct worker *workers)
 {
+    for (uint64_t i = 1; i < server.loops; i++) {
+        if (workers[i].is_running)
+            pthread_join(workers[i].thread, NULL);
+        workers[i].is_running = false;
+    }
+}
+
+/* Writes the rest of the log, unless the output does not accept it.  The yield
+ * lets the posts of the other loops run. */
+static void end_log(aloop *loop)
+{
+    unsigned long lost;
     ssize_t status;
 
-    if (worker->log == NULL)
+    if (server.log == NULL)
         return;
+    (void) aloop_yield(loop);
     status = aloop_await(
-        aloop_timeout(aloop_stream_shutdown(worker->log), log_end_ns));
+        aloop_timeout(aloop_stream_shutdown(server.log), log_end_ns));
     if (status < 0)
         fprintf(stderr, "http_server: cannot write the log: %s\n",
                 aloop_strerror(status));
-    if (worker->lost > 0)
+    lost = atomic_load(&server.log_lost);
+    if (lost > 0)
         fprintf(stderr, "http_server: %lu lines of the log were dropped\n",
-                worker->lost);
-    aloop_stream_abort(worker->log);
+                lost);
+    aloop_stream_abort(server.log);
 }
 
 static void *run_worker(void *arg);
@@ -275,8 +312,9 @@ static ssize_t serve(aloop *loop, void *arg)
     ssize_t status =
         httpd_start(loop, server.host, server.port, &options, &httpd);
 
-    if (status == 0 && server.is_logging) {
-        status = aloop_stdio_open(loop, STDOUT_FILENO, &worker->log);
+    if (status == 0 && server.is_logging && worker->is_first) {
+        server.log_loop = loop;
+        status = aloop_stdio_open(loop, STDOUT_FILENO, &server.log);
         if (status < 0) {
             (void) httpd_stop(httpd, 0);
             fprintf(stderr, "http_server: -l: %s\n", aloop_strerror(status));
@@ -296,7 +334,10 @@ static ssize_t serve(aloop *loop, void *arg)
             aloop_poll_wait(loop, server.end[0], ALOOP_POLL_READABLE));
     }
     (void) httpd_stop(httpd, server.grace_ns);
-    end_log(worker);
+    if (worker->is_first) {
+        join_others(worker);
+        end_log(loop);
+    }
     return worker->is_first || status < 0 ? status : 0;
 }
 
@@ -319,9 +360,7 @@ static int run_workers(struct worker *workers)
     workers[0].is_first = true;
     workers[0].status = aloop_main(serve, workers);
     end_others();
-    for (uint64_t i = 1; i < server.loops; i++)
-        if (workers[i].is_running)
-            pthread_join(workers[i].thread, NULL);
+    join_others(workers);
     for (uint64_t i = 0; i < server.loops; i++) {
         if (workers[i].status < 0)
             fprintf(stderr, "http_server: %s\n",

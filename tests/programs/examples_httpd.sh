@@ -207,6 +207,25 @@ check_http_log() { # COMMAND...
     exec 7<&-
 }
 
+# In a full pipe, the lines of several loops are not mixed.
+check_http_log_loops() { # COMMAND...
+    local line long
+    exec 7<>"$work/log"
+    "$@" -p 0 -j 2 -l "$work/site" >&7 2>"$work/err" 7<&- &
+    server=$!
+    read -r -t 60 line <&7 || fail "does not listen"
+    port=${line##* }
+    long=$(head -c 7900 /dev/zero | tr '\0' l)
+    timeout 120 curl -sS -o /dev/null -H 'Connection: close' \
+        "http://127.0.0.1:$port/[1-100]$long" 2>"$work/curl" ||
+        fail "not answered by two loops: $(cat "$work/curl")"
+    timeout 60 head -n 100 <&7 >"$work/lines"
+    [ "$(grep -cE '^[0-9.]+:[0-9]+ - - \[[^]]*\] "GET /[0-9]+l+" 404 [0-9. ]+$' \
+        "$work/lines")" = 100 ] || fail "the lines of two loops are mixed"
+    end_with TERM 0
+    exec 7<&-
+}
+
 check_example_http_server() {
     need_tool curl
     trap 'end_helpers; finish' EXIT
@@ -228,4 +247,5 @@ check_example_http_server() {
     until_file_has "$work/out" '"GET /\x22forged\x5c" 404 '
     end_with TERM 0
     check_http_log "$@"
+    check_http_log_loops "$@"
 }
