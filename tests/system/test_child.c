@@ -206,7 +206,7 @@ static bool is_readable(void)
 {
     struct pollfd host = {.fd = aloop_fd(f.loop), .events = POLLIN};
 
-    return poll(&host, 1, 0) != 0;
+    return patient_poll(&host, 1, 0) != 0;
 }
 
 static void count_timer(aloop_timer *timer, void *arg)

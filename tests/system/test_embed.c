@@ -48,7 +48,7 @@ static int tear_down(void **state)
 
 static bool is_readable(void)
 {
-    return poll(&f.host, 1, 0) == 1;
+    return patient_poll(&f.host, 1, 0) == 1;
 }
 
 /* Runs the host's loop until `calls` callbacks have run. */

@@ -795,7 +795,7 @@ static bool is_readable(int fd)
 {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
 
-    return poll(&wait, 1, 0) == 1;
+    return patient_poll(&wait, 1, 0) == 1;
 }
 
 #ifdef __linux__
