@@ -62,6 +62,8 @@ static const struct point_scenario scenarios[] = {
     {"whole_fifo", torture_whole_fifo, false, 0},
     {"temporary", torture_temporary, false, 0},
     {"paths", torture_paths, false, 0},
+    {"attributes", torture_attributes, false, 0},
+    {"offsets", torture_offsets, false, 0},
     {"dirs", torture_dirs, false, 0},
     {"copies", torture_copies, false, 0},
     {"embed", torture_embed, false, 0},

@@ -96,6 +96,8 @@ ssize_t torture_whole(aloop *loop);
 ssize_t torture_whole_fifo(aloop *loop);
 ssize_t torture_temporary(aloop *loop);
 ssize_t torture_paths(aloop *loop);
+ssize_t torture_attributes(aloop *loop);
+ssize_t torture_offsets(aloop *loop);
 ssize_t torture_dirs(aloop *loop);
 ssize_t torture_copies(aloop *loop);
 ssize_t torture_embed(aloop *loop);
