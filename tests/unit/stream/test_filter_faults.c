@@ -124,6 +124,31 @@ static void a_filter_that_takes_nothing_costs_no_time(void **state)
     assert_int_equal(sim_peer_error(c.peer), ALOOP_ECONNRESET);
 }
 
+/* Takes bytes only directly after a read.  The next pull uses the room. */
+static ssize_t feed_after_read(void *context, const void *data, size_t size)
+{
+    if (s.calls_count == 0 || s.calls[s.calls_count - 1] != 'R')
+        return ALOOP_EAGAIN;
+    return script_feed(context, data, size);
+}
+
+static void refused_bytes_are_offered_again_after_a_read(void **state)
+{
+    aloop_stream *stream = connected();
+    aloop_filter filter = plain_script;
+    char text[8];
+
+    (void) state;
+    s = (struct script){0};
+    filter.feed = feed_after_read;
+    assert_int_equal(aloop_await(aloop_stream_filter(stream, &filter, &s)), 0);
+    send_text("abc");
+    assert_int_equal(
+        aloop_await(aloop_timeout(aloop_stream_read(stream, text, 8), MS)), 3);
+    assert_memory_equal(text, "abc", 3);
+    aloop_stream_close(stream);
+}
+
 /* The bytes that were refused come first when the filter takes some again. */
 static void nothing_is_received_while_the_filter_refuses_bytes(void **state)
 {
@@ -393,6 +418,7 @@ int main(void)
         TEST(an_error_of_pull_is_no_end),
         TEST(a_shutdown_fails_if_the_filter_refuses_the_end),
         TEST(a_filter_that_takes_nothing_costs_no_time),
+        TEST(refused_bytes_are_offered_again_after_a_read),
         TEST(nothing_is_received_while_the_filter_refuses_bytes),
         TEST(filters_that_need_many_rounds_need_no_event),
         TEST(an_echo_repeats_only_the_calls_that_find_nothing),
