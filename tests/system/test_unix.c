@@ -273,6 +273,59 @@ static void a_connect_waits_while_the_backlog_is_full(void **state)
     }
     aloop_listener_close(listener);
 }
+/* Connects to an abstract name, as another user if that is permitted, and stays
+ * until the other end of `hold` is closed. */
+static void connect_as(const char *name, uint32_t user, uint32_t group,
+                       int hold)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = strlen(name);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    char byte;
+
+    memcpy(address.sun_path + 1, name + 1, length - 1);
+    CHECK(user == getuid() || (setgid(group) == 0 && setuid(user) == 0));
+    CHECK(connect(fd, (const struct sockaddr *) &address,
+                  (socklen_t) (offsetof(struct sockaddr_un, sun_path) +
+                               length)) == 0);
+    CHECK(read(hold, &byte, 1) == 0);
+    _exit(0);
+}
+
+static void a_stream_tells_who_connected_to_it(void **state)
+{
+    uint32_t user = getuid() == 0 ? 1 : getuid();
+    uint32_t group = getuid() == 0 ? 2 : getgid();
+    uint32_t found_user = 99, found_group = 99;
+    aloop_stream *stream = NULL;
+    int64_t process = 0;
+    int hold[2], status = 0;
+    char name[32];
+    pid_t child;
+
+    (void) state;
+    snprintf(name, sizeof name, "@aloop-peer-%d", (int) getpid());
+    assert_int_equal(listen_at(name), 0);
+    assert_int_equal(pipe(hold), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        close(hold[1]);
+        connect_as(name, user, group, hold[0]);
+    }
+    close(hold[0]);
+    assert_int_equal(aloop_await(aloop_listener_accept(listener, &stream)), 0);
+    assert_int_equal(
+        aloop_unix_peer(stream, &process, &found_user, &found_group), 0);
+    assert_int_equal(process, child);
+    assert_int_equal(found_user, user);
+    assert_int_equal(found_group, group);
+    close(hold[1]);
+    assert_true(patient_waitpid(child, &status, 0) == child);
+    assert_int_equal(status, 0);
+    aloop_stream_close(stream);
+    aloop_listener_close(listener);
+}
 #endif
 
 int main(void)
@@ -287,6 +340,7 @@ int main(void)
         TEST(of_several_servers_that_start_only_one_replaces_a_path),
 #ifdef __linux__
         TEST(a_connect_waits_while_the_backlog_is_full),
+        TEST(a_stream_tells_who_connected_to_it),
 #endif
     };
 
