@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -335,6 +336,61 @@ static void a_socket_with_all_options_works(void **state)
 }
 
 #ifdef __linux__
+/* Opens a socket that is told the TTL of each datagram. */
+static int open_with_ttl(uint16_t *ret_port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
+
+    assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_RECVTTL, &on, sizeof on), 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *) &address, size), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *) &address, &size), 0);
+    *ret_port = ntohs(address.sin_port);
+    return fd;
+}
+
+/* Returns the TTL of the next datagram, or -1. */
+static int received_ttl(int fd)
+{
+    char bytes[8], control[64];
+    struct iovec part = {bytes, sizeof bytes};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof control};
+    struct cmsghdr *header;
+    int ttl = -1;
+
+    assert_int_equal(recvmsg(fd, &message, MSG_DONTWAIT), 3);
+    header = CMSG_FIRSTHDR(&message);
+    if (header != NULL && header->cmsg_type == IP_TTL)
+        memcpy(&ttl, CMSG_DATA(header), sizeof ttl);
+    return ttl;
+}
+
+static void a_broadcast_arrives_with_the_ttl_that_was_set(void **state)
+{
+    aloop_udp_options options = {.size = sizeof options,
+                                 .broadcast = true,
+                                 .hops_max = 3};
+    aloop_address local, everybody;
+    aloop_udp *udp = open_udp("127.0.0.1", &options, &local);
+    uint16_t port;
+    int fd = open_with_ttl(&port);
+    char text[32];
+
+    (void) state;
+    snprintf(text, sizeof text, "127.255.255.255:%d", port);
+    assert_int_equal(aloop_address_parse(text, &everybody), 0);
+    assert_int_equal(aloop_await(aloop_udp_send(udp, "one", 3, &everybody)), 3);
+    assert_int_equal(received_ttl(fd), 3);
+    assert_int_equal(aloop_await(aloop_udp_send(f.a, "two", 3, &everybody)),
+                     ALOOP_EACCES);
+    close(fd);
+    aloop_udp_close(udp);
+}
+
 static void sockets_with_reuse_port_share_a_port(void **state)
 {
     aloop_udp_options options = {.size = sizeof options, .reuse_port = true};
@@ -531,6 +587,7 @@ int main(void)
 #ifdef __linux__
         UDP_TEST(runs_of_datagrams_above_the_mtu_arrive),
         UDP_TEST(a_member_receives_through_the_interface_that_it_has_chosen),
+        UDP_TEST(a_broadcast_arrives_with_the_ttl_that_was_set),
         UDP_TEST(sockets_with_reuse_port_share_a_port),
 #endif
         UDP_TEST(a_member_receives_from_its_group_on_loopback),
