@@ -132,21 +132,33 @@ static ssize_t feed_after_read(void *context, const void *data, size_t size)
     return script_feed(context, data, size);
 }
 
+/* The reader of the first one is the application, that of the second one is
+ * another filter. */
 static void refused_bytes_are_offered_again_after_a_read(void **state)
 {
-    aloop_stream *stream = connected();
     aloop_filter filter = plain_script;
     char text[8];
 
     (void) state;
-    s = (struct script){0};
     filter.feed = feed_after_read;
-    assert_int_equal(aloop_await(aloop_stream_filter(stream, &filter, &s)), 0);
-    send_text("abc");
-    assert_int_equal(
-        aloop_await(aloop_timeout(aloop_stream_read(stream, text, 8), MS)), 3);
-    assert_memory_equal(text, "abc", 3);
-    aloop_stream_close(stream);
+    for (int above = 0; above < 2; above++) {
+        aloop_stream *stream = connected();
+
+        s = (struct script){0};
+        assert_int_equal(aloop_await(aloop_stream_filter(stream, &filter, &s)),
+                         0);
+        if (above > 0)
+            assert_int_equal(aloop_await(aloop_stream_filter(
+                                 stream, &passing_filter, new_passing(8, 8))),
+                             0);
+        send_text("abc");
+        assert_int_equal(
+            aloop_await(aloop_timeout(aloop_stream_read(stream, text, 8), MS)),
+            3);
+        assert_memory_equal(text, "abc", 3);
+        aloop_stream_close(stream);
+        sim_peer_close(c.peer);
+    }
 }
 
 /* The bytes that were refused come first when the filter takes some again. */
