@@ -104,6 +104,31 @@ static struct file *any_file(void)
     return file->file == NULL || file->is_opening ? NULL : file;
 }
 
+/* Starts a read, of two buffers if `is_split`. */
+static aloop_future *start_read(struct out *out, bool is_split)
+{
+    aloop_file *file = out->file->file;
+    int64_t offset = (int64_t) out->offset;
+
+    if (out->at_position > 0)
+        return is_split ? aloop_file_readv(file, out->parts, 2)
+                        : aloop_file_read(file, out->buffer, out->size);
+    return is_split ? aloop_file_readv_at(file, out->parts, 2, offset)
+                    : aloop_file_read_at(file, out->buffer, out->size, offset);
+}
+
+static aloop_future *start_write(struct out *out, bool is_split)
+{
+    aloop_file *file = out->file->file;
+    int64_t offset = (int64_t) out->offset;
+
+    if (out->at_position > 0)
+        return is_split ? aloop_file_writev(file, out->parts, 2)
+                        : aloop_file_write(file, out->buffer, out->size);
+    return is_split ? aloop_file_writev_at(file, out->parts, 2, offset)
+                    : aloop_file_write_at(file, out->buffer, out->size, offset);
+}
+
 /* Reads and writes, at the position or at an offset. */
 void act_data(void)
 {
@@ -130,19 +155,15 @@ void act_data(void)
         file->unfinished++;
         out->at_position = ++file->begun;
     }
+    out->parts[0] = (struct iovec){out->buffer, size / 2};
+    out->parts[1] = (struct iovec){out->buffer + size / 2, size - size / 2};
     file_fill(out->buffer, file->number, offset, size);
     say("%s %zu at %zu%s", out->kind == READ ? "read" : "write", size, offset,
         out->at_position > 0 ? ", the position" : "");
     if (out->kind == READ)
-        follow_out(out, out->at_position > 0
-                            ? aloop_file_read(file->file, out->buffer, size)
-                            : aloop_file_read_at(file->file, out->buffer, size,
-                                                 (int64_t) offset));
+        follow_out(out, start_read(out, (how & 4) != 0));
     else
-        follow_out(out, out->at_position > 0
-                            ? aloop_file_write(file->file, out->buffer, size)
-                            : aloop_file_write_at(file->file, out->buffer, size,
-                                                  (int64_t) offset));
+        follow_out(out, start_write(out, (how & 4) != 0));
 }
 
 static void close_file(struct file *file)

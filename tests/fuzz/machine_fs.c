@@ -120,6 +120,27 @@ static void end_tree(struct out *out, ssize_t status)
     FUZZ_CHECK(status <= DEPTH_MAX || out->kind == REMOVE_TREE);
 }
 
+static void end_stat(struct out *out, ssize_t status)
+{
+    FUZZ_CHECK((out->stat.type == ALOOP_FILE_REGULAR) == (status >= 0));
+    FUZZ_CHECK(status < 0 || out->path[1] != 'f' ||
+               out->stat.size == FILE_SIZE);
+}
+
+static void end_resolve(struct out *out, ssize_t status)
+{
+    FUZZ_CHECK((out->data != NULL) == (status >= 0));
+    FUZZ_CHECK(status < 0 || status == 1);
+    if (status >= 0)
+        aloop_addresses_free(out->data);
+}
+
+static void end_rename(struct out *out, ssize_t status)
+{
+    (void) out;
+    FUZZ_CHECK(status <= 0);
+}
+
 /* The errors that an operation may have if it is not cancelled. */
 static bool is_possible(const struct out *out, ssize_t error)
 {
@@ -132,6 +153,11 @@ static bool is_possible(const struct out *out, ssize_t error)
     case COPY:
         return (may_be_missing && error == ALOOP_ENOENT) ||
                (!out->is_replacing && error == ALOOP_EEXIST);
+    case STAT:
+    case RENAME:
+        return may_be_missing && error == ALOOP_ENOENT;
+    case RESOLVE:
+        return error == ALOOP_EHOSTNOTFOUND;
     case SCAN:
         return error == ALOOP_EFBIG;
     case MAKE_TREE:
@@ -152,6 +178,8 @@ void end_fs(struct out *out, ssize_t status)
         [SCAN] = end_scan,         [DIR_OPEN] = end_dir_open,
         [DIR_READ] = end_dir_read, [TEMP] = end_temp,
         [MAKE_TREE] = end_tree,    [REMOVE_TREE] = end_tree,
+        [STAT] = end_stat,         [RENAME] = end_rename,
+        [RESOLVE] = end_resolve,
     };
 
     if (status < 0)
@@ -319,6 +347,50 @@ void act_tree(void)
     say("%s the tree", is_removed ? "remove" : "make");
     follow_out(out, is_removed ? aloop_fs_remove_all(w.loop, "/tree")
                                : aloop_fs_mkdir_all(w.loop, "/tree/a/b", 0755));
+}
+
+/* With a link or the file that it leads to; there is none. */
+void act_stat(void)
+{
+    unsigned byte = fuzz_byte(&w.input);
+    struct out *out;
+
+    if (!enter() || (out = new_out(STAT)) == NULL)
+        return;
+    choose_path(out, "frww"[byte % 4], byte / 4 % 6);
+    say("describe %s", out->path);
+    follow_out(out, (byte & 128) != 0
+                        ? aloop_fs_lstat(w.loop, out->path, &out->stat)
+                        : aloop_fs_stat(w.loop, out->path, &out->stat));
+}
+
+/* To another name of a file with the same bytes. */
+void act_rename(void)
+{
+    unsigned byte = fuzz_byte(&w.input);
+    char to[8];
+    struct out *out;
+
+    if (!enter() || (out = new_out(RENAME)) == NULL)
+        return;
+    choose_path(out, 'w', byte % 4);
+    snprintf(to, sizeof to, "/w%u", out->number + 2 * (byte / 4 % 3));
+    say("rename %s to %s", out->path, to);
+    follow_out(out, aloop_fs_rename(w.loop, out->path, to));
+}
+
+/* An address, which needs no thread, and a name. */
+void act_resolve(void)
+{
+    unsigned byte = fuzz_byte(&w.input);
+    struct out *out;
+
+    if (!enter() || (out = new_out(RESOLVE)) == NULL)
+        return;
+    say("look up");
+    follow_out(out, aloop_resolve(
+                        w.loop, (byte & 1) != 0 ? "127.0.0.1" : "nowhere", "80",
+                        ALOOP_FAMILY_ANY, (aloop_address **) &out->data));
 }
 
 /* Drops operations of whole files, which then deliver nothing. */

@@ -368,6 +368,9 @@ const struct act outside_acts[] = {
     {"client talk", act_client_talk},
     {"client talk", act_client_talk},
     {"server stop", act_server_stop},
+    {"stat", act_stat},
+    {"rename", act_rename},
+    {"resolve", act_resolve},
 };
 
 const size_t outside_act_count = sizeof outside_acts / sizeof outside_acts[0];

@@ -46,7 +46,10 @@ enum out_kind {
     DIR_READ,
     TEMP,
     MAKE_TREE,
-    REMOVE_TREE
+    REMOVE_TREE,
+    STAT,
+    RENAME,
+    RESOLVE
 };
 
 struct file {
@@ -83,6 +86,8 @@ struct out {
     aloop_dir_entry batch[BATCH_MAX];
     aloop_file *temp;
     bool is_replacing;
+    aloop_stat stat;
+    struct iovec parts[2];
     uint64_t copied; /* As the last call of the progress has reported. */
 };
 
@@ -142,6 +147,9 @@ void act_dir(void);
 void act_close_dir(void);
 void act_temp(void);
 void act_tree(void);
+void act_stat(void);
+void act_rename(void);
+void act_resolve(void);
 void act_drop_fs(void);
 
 /* machine_poll.c */
