@@ -336,7 +336,7 @@ static void a_socket_with_all_options_works(void **state)
 }
 
 #ifdef __linux__
-/* Opens a socket that is told the TTL of each datagram. */
+/* Opens a socket that receives the TTL of each datagram, too. */
 static int open_with_ttl(uint16_t *ret_port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
