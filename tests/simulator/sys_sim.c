@@ -216,23 +216,27 @@ int64_t sim__delay_ns(void)
            (int64_t) sim_random((uint64_t) range_ns + 1);
 }
 
-/* FNV-1a, over bytes. */
-void sim__trace_bytes(const void *data, size_t size)
-{
-    const unsigned char *bytes = data;
-
-    for (size_t i = 0; i < size; i++) {
-        sim__world.hash ^= bytes[i];
-        sim__world.hash *= UINT64_C(0x100000001b3);
-    }
-}
-
-/* Over the value, so that the byte order of the machine has no effect. */
+/* As FNV-1a, but over words of eight bytes: one multiplication for each byte
+ * took a third of the time of tests that send much. */
 void sim__trace(int64_t value)
 {
     sim__world.hash ^= (uint64_t) value;
     sim__world.hash *= UINT64_C(0x100000001b3);
     sim__world.hash ^= sim__world.hash >> 29;
+}
+
+/* The byte order of the machine has an effect on it. */
+void sim__trace_bytes(const void *data, size_t size)
+{
+    const unsigned char *bytes = data;
+
+    for (size_t done = 0; done < size; done += sizeof(int64_t)) {
+        size_t left = size - done;
+        int64_t word = 0;
+
+        memcpy(&word, bytes + done, left < sizeof word ? left : sizeof word);
+        sim__trace(word);
+    }
 }
 
 uint64_t sim_trace_hash(void)

@@ -2,6 +2,8 @@
 
 #include "torture.h"
 
+#include <string.h>
+
 void torture_keep(ssize_t *error, ssize_t status)
 {
     if (*error >= 0 && status < 0)
@@ -41,6 +43,9 @@ aloop_stream *torture_stream(aloop *loop, int *ret_peer)
     return NULL;
 }
 
+/* After so many bytes, torture_byte() begins again. */
+enum { PERIOD = 251 * 53 };
+
 unsigned char torture_byte(size_t i)
 {
     return (unsigned char) ('A' + (i * 7 + i / 251) % 53);
@@ -49,17 +54,22 @@ unsigned char torture_byte(size_t i)
 void torture_fill(void *bytes, size_t first, size_t size)
 {
     unsigned char *at = bytes;
+    size_t done = 0;
 
-    for (size_t i = 0; i < size; i++)
-        at[i] = torture_byte(first + i);
+    for (; done < size && done < PERIOD; done++)
+        at[done] = torture_byte(first + done);
+    for (size_t part; done < size; done += part) {
+        part = size - done < PERIOD ? size - done : PERIOD;
+        memcpy(at + done, at + done - PERIOD, part);
+    }
 }
 
 bool torture_matches(const void *bytes, size_t first, size_t size)
 {
     const unsigned char *at = bytes;
 
-    for (size_t i = 0; i < size; i++)
+    for (size_t i = 0; i < size && i < PERIOD; i++)
         if (at[i] != torture_byte(first + i))
             return false;
-    return true;
+    return size <= PERIOD || memcmp(at + PERIOD, at, size - PERIOD) == 0;
 }
