@@ -88,7 +88,9 @@ ALOOP_API int aloop_free(aloop *loop);
  * pthread_cancel() of a thread that runs a loop (here, in aloop_step(), in an
  * await outside of tasks or in aloop_free()) takes effect after that call has
  * returned; post an aloop_stop() to end it.  After a pthread_exit() in a
- * callback, the loop can only be freed, by another thread.
+ * callback, the loop can only be freed, by another thread; not even that if the
+ * callback was compiled without unwind tables, as it is by default on riscv64
+ * (-funwind-tables).
  *
  * Returns: 0 when nothing is left, 1 when stopped.
  * Errors:  ALOOP_EBUSY: the loop runs already;
