@@ -100,20 +100,6 @@ static void count_last(aloop *loop, void *arg)
     aloop_release(loop);
 }
 
-static void *run_held(void *arg)
-{
-    struct meeting *meeting = arg;
-    struct side *side = &meeting->sides[0];
-
-    side->loop = aloop_new(NULL);
-    aloop_hold(side->loop);
-    pthread_barrier_wait(&meeting->barrier);
-    run(side);
-    pthread_barrier_wait(&meeting->barrier);
-    aloop_free(side->loop);
-    return NULL;
-}
-
 static void peer_post(size_t count)
 {
     struct meeting meeting = {.sides = {{0}}};
@@ -121,9 +107,9 @@ static void peer_post(size_t count)
     pthread_t thread;
 
     pthread_barrier_init(&meeting.barrier, NULL, 2);
-    fail_if(pthread_create(&thread, NULL, run_held, &meeting) != 0, "a thread");
+    fail_if(pthread_create(&thread, NULL, run_side, &meeting) != 0, "a thread");
     pthread_barrier_wait(&meeting.barrier);
-    loop = meeting.sides[0].loop;
+    loop = meeting.sides[1].loop;
     for (size_t i = 1; i < count; i++)
         aloop_post(loop, count_call, &calls_made);
     aloop_post(loop, count_last, NULL);
