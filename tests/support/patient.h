@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "os/tools.h"
 
@@ -58,6 +59,26 @@ static inline pid_t patient_waitpid(pid_t child, int *ret_status, int flags)
         ended = waitpid(child, ret_status, flags);
     while (ended < 0 && errno == EINTR);
     return ended;
+}
+
+static inline ssize_t patient_read(int fd, void *buffer, size_t size)
+{
+    ssize_t count;
+
+    do
+        count = read(fd, buffer, size);
+    while (count < 0 && errno == EINTR);
+    return count;
+}
+
+static inline ssize_t patient_write(int fd, const void *data, size_t size)
+{
+    ssize_t count;
+
+    do
+        count = write(fd, data, size);
+    while (count < 0 && errno == EINTR);
+    return count;
 }
 
 static inline int64_t patient_now_ms(void)

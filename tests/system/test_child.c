@@ -45,7 +45,7 @@ static void prepare(void)
     aloop_stream_start(f.server, on_data, NULL);
     f.host = (struct pollfd){.fd = aloop_fd(f.loop), .events = POLLIN};
     assert_true(f.host.fd >= 0);
-    assert_int_equal(write(aloop_stream_fd(f.client), "secret", 6), 6);
+    assert_int_equal(patient_write(aloop_stream_fd(f.client), "secret", 6), 6);
     post_from_a_thread();
 }
 
@@ -267,8 +267,7 @@ static void run_as_process_1(void (*play)(void))
         play();
         _exit(0);
     }
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        continue;
+    patient_waitpid(child, &status, 0);
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 

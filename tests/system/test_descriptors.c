@@ -175,8 +175,7 @@ static pid_t connect_from_a_child(int clients, int *ret_pipe)
         CHECK(aloop_await(aloop_tcp_connect(f.loop, "127.0.0.1", f.port,
                                             &stream)) == 0);
     }
-    while (read(fds[0], &byte, 1) != 0) /* Wait until the parent is finished. */
-        CHECK(errno == EINTR);
+    CHECK(patient_read(fds[0], &byte, 1) == 0); /* The parent is finished. */
     _exit(0);
 }
 

@@ -533,14 +533,14 @@ static void a_descriptor_keeps_its_position_when_it_changes_hands(void **state)
     (void) state;
     put_file("a", "0123456789", 10);
     fd = open(in_folder("a"), O_RDONLY);
-    assert_int_equal(read(fd, text, 2), 2);
+    assert_int_equal(patient_read(fd, text, 2), 2);
     assert_int_equal(aloop_file_adopt(d.loop, fd, &file), 0);
     assert_int_equal(aloop_file_fd(file), fd);
     assert_int_equal(aloop_file_position(file), 2);
     assert_int_equal(read_file(file, text, 3), 3);
     assert_string_equal(text, "234");
     assert_int_equal(aloop_file_detach(file), fd);
-    assert_int_equal(read(fd, text, 3), 3);
+    assert_int_equal(patient_read(fd, text, 3), 3);
     assert_string_equal(text, "567");
     close(fd);
     assert_int_equal(aloop_file_adopt(d.loop, -1, &file), ALOOP_EINVAL);
@@ -609,7 +609,7 @@ static void an_eventfd_has_no_position(void **state)
     assert_int_equal(aloop_file_position(file), ALOOP_ESPIPE);
     read = aloop_file_read(file, &received, sizeof received);
     aloop_step(d.loop, 0);
-    assert_int_equal(write(fd, &sent, sizeof sent), sizeof sent);
+    assert_int_equal(patient_write(fd, &sent, sizeof sent), sizeof sent);
     assert_int_equal(aloop_await(read), sizeof received);
     assert_int_equal(received, sent);
     aloop_file_close(file);
@@ -848,7 +848,7 @@ static void a_write_that_has_waited_fails_without_a_thread(void **state)
         CHECK(aloop_after_fork(d.loop) == 0);
         if (!forbid_threads())
             _exit(CHILD_SKIPS);
-        CHECK(read(aloop_file_fd(reader), sent, sizeof sent) > 0);
+        CHECK(patient_read(aloop_file_fd(reader), sent, sizeof sent) > 0);
         for (int i = 0; i < 100; i++)
             aloop_step(d.loop, 0);
         CHECK(aloop_future_status(write) == ALOOP_EAGAIN);

@@ -26,6 +26,7 @@
 
 #include "../examples/support/httpd.h"
 #include "../examples/support/httpd_files.h"
+#include "support/patient.h"
 
 enum { SIZE = 1500 * 1000, HUGE = 64 * 1024 * 1024 };
 
@@ -102,7 +103,7 @@ static void write_file(void)
     assert_true(fd >= 0);
     for (size_t i = 0; i < SIZE; i++)
         f.file[i] = (char) ('a' + i / 7 % 26);
-    assert_int_equal(write(fd, f.file, SIZE), SIZE);
+    assert_int_equal(patient_write(fd, f.file, SIZE), SIZE);
     assert_int_equal(fsync(fd), 0);
     close(fd);
 }

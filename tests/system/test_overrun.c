@@ -173,9 +173,9 @@ static bool dies(aloop_task_fn fn, void (*handler)(int number))
     }
     (void) close(fds[1]);
     do {
-        count = read(fds[0], text + length, sizeof text - 1 - length);
+        count = patient_read(fds[0], text + length, sizeof text - 1 - length);
         length += count > 0 ? (size_t) count : 0;
-    } while (count > 0 || (count < 0 && errno == EINTR));
+    } while (count > 0);
     text[length] = '\0';
     (void) close(fds[0]);
     assert_int_equal(patient_waitpid(pid, &status, 0), pid);

@@ -106,7 +106,7 @@ static unsigned events_of(int fd, unsigned events)
 
 static void put_byte(int fd)
 {
-    assert_int_equal(write(fd, "x", 1), 1);
+    assert_int_equal(patient_write(fd, "x", 1), 1);
 }
 
 static void close_all(const int *fds, int count)
@@ -147,7 +147,7 @@ static void a_pipe_reports_data_and_the_ends_of_both_sides(void **state)
     assert_int_equal(events_of(ends[0], READABLE), READABLE);
     close(ends[1]);
     assert_int_equal(events_of(ends[0], READABLE), READABLE | HANGUP);
-    assert_int_equal(read(ends[0], ends + 1, 1), 1);
+    assert_int_equal(patient_read(ends[0], ends + 1, 1), 1);
     assert_int_equal(events_of(ends[0], READABLE), READABLE | HANGUP);
     close(ends[0]);
 
@@ -166,7 +166,7 @@ static void a_full_pipe_without_a_reader_is_writable(void **state)
     (void) state;
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
-    while (write(ends[1], bytes, sizeof bytes) > 0)
+    while (patient_write(ends[1], bytes, sizeof bytes) > 0)
         continue;
     assert_int_equal(events_of(ends[1], WRITABLE), 0);
     close(ends[0]);
@@ -410,7 +410,6 @@ static void what_cannot_be_watched_is_always_ready(void **state)
 static void the_flags_of_a_terminal_do_not_change(void **state)
 {
     int master = posix_openpt(O_RDWR | O_NOCTTY), terminal, flags, own;
-    ssize_t n;
 
     (void) state;
     assert_true(master >= 0);
@@ -421,10 +420,7 @@ static void the_flags_of_a_terminal_do_not_change(void **state)
     own = fcntl(terminal, F_GETFD);
     assert_int_equal(start(&f.a, terminal, READABLE), 0);
     assert_int_equal(events_now(&f.a), 0);
-    do
-        n = write(master, "line\n", 5);
-    while (n < 0 && errno == EINTR);
-    assert_int_equal(n, 5);
+    assert_int_equal(patient_write(master, "line\n", 5), 5);
     assert_int_equal(aloop_await(aloop_poll_wait(f.loop, terminal, READABLE)),
                      READABLE);
     assert_int_equal(events_now(&f.a), READABLE);
@@ -590,7 +586,7 @@ static bool set_trigger(int fd)
     };
 
     for (int i = 0; i < 2; i++)
-        if (write(fd, triggers[i], strlen(triggers[i]) + 1) > 0)
+        if (patient_write(fd, triggers[i], strlen(triggers[i]) + 1) > 0)
             return true;
     print_message("skipped: a trigger: %s\n", strerror(errno));
     return false;

@@ -512,7 +512,7 @@ static void exit_thread_readable(aloop_poll *poll, unsigned events, void *arg)
 static void cause_two_events(aloop *loop, void *arg)
 {
     (void) arg;
-    assert_int_equal(write(exiting.pipe[1], "x", 1), 1);
+    assert_int_equal(patient_write(exiting.pipe[1], "x", 1), 1);
     aloop_wake(loop);
 }
 

@@ -16,6 +16,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "support/patient.h"
+
 enum { ROWS_MAX = 60, WIDTH_MAX = 200 };
 
 static struct {
@@ -121,13 +123,11 @@ static void print(const char *text)
     size_t size = strlen(text);
 
     while (size > 0) {
-        ssize_t written = write(fileno(f.out), text, size);
+        ssize_t written = patient_write(fileno(f.out), text, size);
 
-        assert_true(written > 0 || errno == EINTR);
-        if (written > 0) {
-            text += written;
-            size -= (size_t) written;
-        }
+        assert_true(written > 0);
+        text += written;
+        size -= (size_t) written;
     }
 }
 
@@ -140,9 +140,7 @@ static void show(void)
 
     print("\a"); /* Marks the end, because a terminal reports none. */
     for (;;) {
-        do {
-            size = read(f.master, text, sizeof text - 1);
-        } while (size < 0 && errno == EINTR);
+        size = patient_read(f.master, text, sizeof text - 1);
         assert_true(size > 0);
         text[size] = '\0';
         for (const char *at = text; *at != '\0'; at++) {

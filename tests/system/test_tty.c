@@ -47,11 +47,11 @@ static void type(const char *text)
     size_t size = strlen(text);
 
     while (size > 0) {
-        ssize_t n = write(pty.master, text, size);
+        ssize_t n = patient_write(pty.master, text, size);
 
-        CHECK(n > 0 || errno == EINTR);
-        text += n > 0 ? n : 0;
-        size -= n > 0 ? (size_t) n : 0;
+        CHECK(n > 0);
+        text += n;
+        size -= (size_t) n;
     }
 }
 
@@ -322,7 +322,7 @@ static int read_in_background(void)
     for (int i = 0; i < 5; i++)
         CHECK(aloop_step(loop, 0) >= 0);
     CHECK(!aloop_future_is_settled(future));
-    CHECK(write(job_ready[1], "r", 1) == 1);
+    CHECK(patient_write(job_ready[1], "r", 1) == 1);
     CHECK(aloop_await(future) == 5);
     CHECK(memcmp(buffer, "line\n", 5) == 0);
     aloop_stream_close(stream);
@@ -333,14 +333,10 @@ static int lead_ignoring_job(void)
 {
     pid_t job;
     char byte;
-    ssize_t n;
 
     type("line\n");
     job = start_job(read_in_background);
-    do {
-        n = read(job_ready[0], &byte, 1);
-    } while (n < 0 && errno == EINTR);
-    CHECK(n == 1);
+    CHECK(patient_read(job_ready[0], &byte, 1) == 1);
     return move_to_foreground(job);
 }
 

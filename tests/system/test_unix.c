@@ -92,7 +92,7 @@ static void pass_descriptor(aloop_stream *from, aloop_stream *to)
     assert_int_equal(aloop_await(aloop_stream_read_exactly(to, text, 2)), 2);
     received = aloop_stream_take_fd(to);
     assert_true(received >= 0);
-    assert_int_equal(write(received, "data", 4), 4);
+    assert_int_equal(patient_write(received, "data", 4), 4);
     assert_int_equal(lseek(fd, 0, SEEK_CUR), 4);
     close(received);
     close(fd);
@@ -181,12 +181,8 @@ static void a_path_that_was_replaced_is_not_removed(void **state)
 static int read_byte(int fd)
 {
     unsigned char byte = 0;
-    ssize_t count;
 
-    do
-        count = read(fd, &byte, 1);
-    while (count < 0 && errno == EINTR);
-    return count == 1 ? byte : -1;
+    return patient_read(fd, &byte, 1) == 1 ? byte : -1;
 }
 
 /* Listens if it can, tells the result, and lives until the parent has closed
@@ -200,7 +196,7 @@ static void start_server(const char *path, int start, int result, int hold)
     CHECK(loop != NULL);
     read_byte(start);
     byte = aloop_unix_listen(loop, path, NULL, NULL, &mine) == 0 ? 1 : 0;
-    CHECK(write(result, &byte, 1) == 1);
+    CHECK(patient_write(result, &byte, 1) == 1);
     read_byte(hold);
     _exit(0);
 }
@@ -288,7 +284,7 @@ static void connect_as(const char *name, uint32_t user, uint32_t group,
     CHECK(connect(fd, (const struct sockaddr *) &address,
                   (socklen_t) (offsetof(struct sockaddr_un, sun_path) +
                                length)) == 0);
-    CHECK(read(hold, &byte, 1) == 0);
+    CHECK(patient_read(hold, &byte, 1) == 0);
     _exit(0);
 }
 

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "aloop.h"
+#include "support/patient.h"
 #include "support/threads.h"
 
 enum { JOBS = 10000, FLYING = 64, ROUNDS = 100, ROUND_JOBS = 50 };
@@ -321,13 +322,13 @@ static ssize_t forks_and_returns(void *arg)
         alarm(10);
         return 0;
     }
-    return child > 0 && waitpid(child, &status, 0) == child &&
+    return child > 0 && patient_waitpid(child, &status, 0) == child &&
            WIFEXITED(status);
 }
 
 static ssize_t writes_a_byte(void *arg)
 {
-    return write(*(int *) arg, "x", 1);
+    return patient_write(*(int *) arg, "x", 1);
 }
 
 static void a_child_that_returns_from_a_function_runs_no_other(void **state)
@@ -347,7 +348,7 @@ static void a_child_that_returns_from_a_function_runs_no_other(void **state)
     writer = aloop_work(loop, writes_a_byte, &ends[1]);
     statuses[0] = aloop_await(forker);
     statuses[1] = aloop_await(writer);
-    size = read(ends[0], bytes, sizeof bytes);
+    size = patient_read(ends[0], bytes, sizeof bytes);
     aloop_free(loop); /* tear_down() waits for its threads. */
     close(ends[0]);
     close(ends[1]);

@@ -122,6 +122,8 @@ plant src/loop/a.c '1: includes a file' <<<'#include "other/a.h"'
 plant src/loop/a.c '1: the library never' <<<'void f(void) { abort(); }'
 plant src/loop/a.c <<<'/* abort(); */'
 plant tests/unit/loop/test_a.c '1: a unit test' <<<'void f(void) { sleep(1); }'
+plant tests/system/test_a.c '1: a call that a' \
+    <<<'void f(void) { read(0, p, 1); }'
 plant include/aloop/a.h '1: is public' <<<'ALOOP_API void aloop_a(void);'
 plant include/aloop/a.h '1: does not begin' \
     <<<'/** Result. */'$'\n''ALOOP_API void aloop_a(void);'
