@@ -76,4 +76,34 @@ static inline void list_append(struct aloop__node *list,
     list_init(from);
 }
 
+/* The members of a list that are still to be handled.  Those that are added
+ * meanwhile belong to the next round, so that each round ends.  The head is on
+ * the stack of a thread, which a member's code may end by pthread_exit().
+ * Therefore a round is declared with the attribute cleanup(list_round_end):
+ *
+ *     __attribute__((cleanup(list_round_end))) struct list_round round;
+ *
+ *     list_round_begin(&round, list);
+ *     while ((node = list_pop(&round.rest)) != NULL)
+ *         ... */
+struct list_round {
+    struct aloop__node *list;
+    struct aloop__node rest;
+};
+
+static inline void list_round_begin(struct list_round *round,
+                                    struct aloop__node *list)
+{
+    round->list = list;
+    list_init(&round->rest);
+    list_append(&round->rest, list);
+}
+
+/* Puts the members that were not handled back, before those that were added. */
+static inline void list_round_end(struct list_round *round)
+{
+    list_append(&round->rest, round->list);
+    list_append(round->list, &round->rest);
+}
+
 #endif

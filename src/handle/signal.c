@@ -174,22 +174,26 @@ static void deliver_signal(aloop *loop, aloop_signal *watch)
 }
 
 /* Calls back for all watches.  A closed watch stays allocated until the end of
- * the turn, and closing it removes it from `todo`. */
-static void signals_received(struct aloop__wake_hook *hook)
+ * the turn, and closing it removes it from the round.  The rest of the round is
+ * not empty at the end if a callback has forked. */
+static void deliver_to_all(aloop *loop)
 {
-    aloop *loop = CONTAINER_OF(hook, aloop, signal_hook);
-    struct aloop__node todo, *node;
+    __attribute__((cleanup(list_round_end))) struct list_round round;
+    struct aloop__node *node;
 
-    if (!atomic_exchange(&loop->was_signalled, false))
-        return;
-    list_init(&todo);
-    list_append(&todo, &loop->signals);
-    while (!aloop__is_foreign(loop) && (node = list_pop(&todo)) != NULL) {
+    list_round_begin(&round, &loop->signals);
+    while (!aloop__is_foreign(loop) && (node = list_pop(&round.rest)) != NULL) {
         list_push(&loop->signals, node);
         deliver_signal(loop, CONTAINER_OF(node, aloop_signal, node));
     }
-    /* Not empty if a callback has forked. */
-    list_append(&loop->signals, &todo);
+}
+
+static void signals_received(struct aloop__wake_hook *hook)
+{
+    aloop *loop = CONTAINER_OF(hook, aloop, signal_hook);
+
+    if (atomic_exchange(&loop->was_signalled, false))
+        deliver_to_all(loop);
 }
 
 int aloop_signal_start(aloop *loop, int number, aloop_signal_cb on_signal,

@@ -148,20 +148,26 @@ static struct aloop__report *stored(const struct aloop__reports *reports,
     return CONTAINER_OF(node, struct aloop__report, node);
 }
 
-/* Delivers one report, and returns its memory. */
+/* Delivers one report, and returns its memory.  Its text is copied first,
+ * because the hook may end the thread by pthread_exit(). */
 static void deliver(aloop *loop, struct aloop__node *node)
 {
     struct aloop__report *report = stored(loop->reports, node);
+    char what[REPORT_TEXT_SIZE];
+    int error;
 
     if (report == NULL) {
         aloop_future *future = CONTAINER_OF(node, aloop_future, node);
 
-        call_hook(loop, (int) future->status, aloop__future_name(future));
+        error = (int) future->status;
+        snprintf(what, sizeof what, "%s", aloop__future_name(future));
         aloop__future_free(future);
     } else {
-        call_hook(loop, report->error, report->what);
+        error = report->error;
+        memcpy(what, report->what, sizeof what);
         list_push(&loop->reports->spare, node);
     }
+    call_hook(loop, error, what);
 }
 
 /* Reports how many errors found no memory for a report. */
@@ -179,21 +185,22 @@ static void deliver_lost(aloop *loop)
 
 /* One round: reports that the hook causes follow in the next turn, so that a
  * hook that always fails does not keep the turn from ending. */
+static void deliver_all(aloop *loop)
+{
+    __attribute__((cleanup(list_round_end))) struct list_round round;
+    struct aloop__node *node;
+
+    list_round_begin(&round, &loop->unreported);
+    while (!aloop__is_foreign(loop) && (node = list_pop(&round.rest)) != NULL)
+        deliver(loop, node);
+    if (!aloop__is_foreign(loop))
+        deliver_lost(loop);
+}
+
 void aloop__reports_deliver(aloop *loop)
 {
-    struct aloop__node list, *node;
-
-    if (!list_empty(&loop->unreported)) {
-        list_init(&list);
-        list_append(&list, &loop->unreported); /* The hook may add reports. */
-        while (!aloop__is_foreign(loop) && (node = list_pop(&list)) != NULL)
-            deliver(loop, node);
-        if (!aloop__is_foreign(loop))
-            deliver_lost(loop);
-        list_append(&list, &loop->unreported);
-        /* The reports that the hook has added come last. */
-        list_append(&loop->unreported, &list);
-    }
+    if (!list_empty(&loop->unreported))
+        deliver_all(loop);
     if (loop->reports->withheld > 0)
         (void) may_write(loop->reports);
 }

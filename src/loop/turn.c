@@ -85,18 +85,6 @@ static void run_timers(aloop *loop)
         aloop__timers_fire(&loop->timers);
 }
 
-static void run_all(struct aloop__node *list)
-{
-    struct aloop__node *node;
-
-    while ((node = list_pop(list)) != NULL) {
-        struct aloop__ready *ready =
-            CONTAINER_OF(node, struct aloop__ready, node);
-
-        ready->run(ready);
-    }
-}
-
 /* An item is removed before it runs, because it may free what contains it, and
  * may be queued again. */
 static void run_batch(aloop *loop)
@@ -115,16 +103,25 @@ static void run_batch(aloop *loop)
     }
 }
 
+static NOINLINE void flush_all(aloop *loop)
+{
+    __attribute__((cleanup(list_round_end))) struct list_round round;
+    struct aloop__node *node;
+
+    list_round_begin(&round, &loop->flushing);
+    while ((node = list_pop(&round.rest)) != NULL) {
+        struct aloop__ready *ready =
+            CONTAINER_OF(node, struct aloop__ready, node);
+
+        ready->run(ready);
+    }
+}
+
 /* Only one round, because sending may call back and so add streams again. */
 static void flush(aloop *loop)
 {
-    struct aloop__node list;
-
-    if (list_empty(&loop->flushing))
-        return;
-    list_init(&list);
-    list_append(&list, &loop->flushing);
-    run_all(&list);
+    if (!list_empty(&loop->flushing))
+        flush_all(loop);
 }
 
 /* Returns whether the turn may wait at all.

@@ -56,28 +56,15 @@ static void run_hook(const aloop *loop, struct aloop__node *node)
         hook->run(hook);
 }
 
-/* The hooks that have not run yet. */
-struct hooks_left {
-    aloop *loop;
-    struct aloop__node list;
-};
-
-/* A cleanup, because a hook may end the thread by pthread_exit(). */
-static void keep_hooks(struct hooks_left *left)
-{
-    list_append(&left->loop->wake_hooks, &left->list);
-}
-
 /* A hook may call the application, which may add or remove hooks.  A single
  * hook, the usual case, needs no second list. */
 static NOINLINE void run_hooks(aloop *loop)
 {
-    __attribute__((cleanup(keep_hooks))) struct hooks_left left = {loop, {0}};
+    __attribute__((cleanup(list_round_end))) struct list_round round;
     struct aloop__node *node;
 
-    list_init(&left.list);
-    list_append(&left.list, &loop->wake_hooks);
-    while ((node = list_pop(&left.list)) != NULL) {
+    list_round_begin(&round, &loop->wake_hooks);
+    while ((node = list_pop(&round.rest)) != NULL) {
         list_push(&loop->wake_hooks, node);
         run_hook(loop, node);
     }

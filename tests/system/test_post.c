@@ -478,98 +478,6 @@ static void a_task_keeps_its_errno_on_another_thread(void **state)
     assert_int_equal(aloop_await(task), 0);
 }
 
-/* A job that runs until a callback ends the thread of the loop. */
-static struct {
-    atomic_bool has_begun;
-    atomic_bool may_end;
-    int pipe[2];
-} exiting;
-
-static ssize_t work_until_the_exit(void *arg)
-{
-    atomic_store(&exiting.has_begun, true);
-    while (!atomic_load(&exiting.may_end))
-        sched_yield();
-    return arg == NULL ? 0 : -1;
-}
-
-static void exit_thread(aloop *loop, void *arg)
-{
-    (void) loop;
-    (void) arg;
-    atomic_store(&exiting.may_end, true);
-    pthread_exit(NULL);
-}
-
-static void exit_thread_readable(aloop_poll *poll, unsigned events, void *arg)
-{
-    (void) poll;
-    (void) events;
-    exit_thread(NULL, arg);
-}
-
-/* The turn finds two events: first the pipe, and then the wake-up. */
-static void cause_two_events(aloop *loop, void *arg)
-{
-    (void) arg;
-    assert_int_equal(patient_write(exiting.pipe[1], "x", 1), 1);
-    aloop_wake(loop);
-}
-
-static void *run_until_the_exit(void *arg)
-{
-    (void) arg;
-    f.ran = 0;
-    aloop_run(f.loop);
-    return NULL;
-}
-
-static void begin_work(void)
-{
-    atomic_store(&exiting.has_begun, false);
-    atomic_store(&exiting.may_end, false);
-    aloop_detach(aloop_work(f.loop, work_until_the_exit, NULL));
-    while (!atomic_load(&exiting.has_begun))
-        assert_true(aloop_step(f.loop, 0) >= 0);
-}
-
-static void exit_and_free(void)
-{
-    run_on_a_thread(run_until_the_exit, NULL);
-    assert_int_equal(aloop_free(f.loop), 0);
-    f.loop = NULL;
-}
-
-/* Waits for the job, whose end is a wake-up. */
-static void a_loop_is_freed_after_a_thread_ended_before_its_wake_up(
-    void **state)
-{
-    aloop_poll *poll;
-
-    (void) state;
-    begin_work();
-    assert_int_equal(pipe(exiting.pipe), 0);
-    assert_int_equal(aloop_poll_start(f.loop, exiting.pipe[0],
-                                      ALOOP_POLL_READABLE, exit_thread_readable,
-                                      NULL, &poll),
-                     0);
-    assert_int_equal(aloop_defer(f.loop, cause_two_events, NULL), 0);
-
-    exit_and_free();
-
-    close(exiting.pipe[0]);
-    close(exiting.pipe[1]);
-}
-
-static void a_loop_is_freed_after_a_post_ended_its_thread(void **state)
-{
-    (void) state;
-    begin_work();
-    assert_int_equal(aloop_post(f.loop, exit_thread, NULL), 0);
-
-    exit_and_free();
-}
-
 static void invalid_arguments_are_refused(void **state)
 {
     (void) state;
@@ -598,8 +506,6 @@ int main(void)
         TEST(a_call_from_another_thread_is_refused_while_a_debug_loop_runs),
         TEST(a_loop_may_be_made_run_and_freed_on_three_threads),
         TEST(a_task_keeps_its_errno_on_another_thread),
-        TEST(a_loop_is_freed_after_a_thread_ended_before_its_wake_up),
-        TEST(a_loop_is_freed_after_a_post_ended_its_thread),
         TEST(invalid_arguments_are_refused),
     };
 
