@@ -151,7 +151,9 @@ static bool is_possible(const struct out *out, ssize_t error)
         return (may_be_missing && error == ALOOP_ENOENT) ||
                (out->size < FILE_SIZE && error == ALOOP_EFBIG);
     case COPY:
-        return (may_be_missing && error == ALOOP_ENOENT) ||
+        /* EINVAL: a rename meanwhile has made both names those of one file. */
+        return (may_be_missing &&
+                (error == ALOOP_ENOENT || error == ALOOP_EINVAL)) ||
                (!out->is_replacing && error == ALOOP_EEXIST);
     case STAT:
     case RENAME:
