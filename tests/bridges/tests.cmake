@@ -7,7 +7,7 @@
 
 # A test of bridges, on the real system, with the examples' files and a library.
 function(add_bridge_test name source library)
-    add_aloop_test(bridges_${name} ${source} aloop_os)
+    add_aloop_test(bridges_${name} ${source} whole_os)
     foreach(path IN LISTS ARGN)
         target_sources(bridges_${name} PRIVATE
             ${PROJECT_SOURCE_DIR}/examples/${path})
@@ -27,8 +27,8 @@ function(add_bridge_test_beside server name source library)
     endforeach()
     target_include_directories(bridges_${name} PRIVATE
         ${CMAKE_CURRENT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/examples)
-    target_link_libraries(bridges_${name} PRIVATE aloop_build aloop_core
-        aloop_os PkgConfig::CMOCKA PkgConfig::${library})
+    target_link_libraries(bridges_${name} PRIVATE aloop_build whole_os
+        PkgConfig::CMOCKA PkgConfig::${library})
     aloop_is_plain_c11(bridges_${name})
     add_test(NAME bridges_${name} COMMAND
         bash ${CMAKE_CURRENT_SOURCE_DIR}/programs/${server}.sh
@@ -98,7 +98,7 @@ if(LIBSSL_FOUND)
         set(tls_tests)
     endif()
     foreach(name IN LISTS tls_tests)
-        add_aloop_test(test_${name}_tls unit/stream/test_${name}.c aloop_sim)
+        add_aloop_test(test_${name}_tls unit/stream/test_${name}.c whole_sim)
         target_sources(test_${name}_tls PRIVATE
             ${PROJECT_SOURCE_DIR}/examples/bridges/tls.c)
         target_include_directories(test_${name}_tls PRIVATE
