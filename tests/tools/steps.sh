@@ -8,8 +8,8 @@
 
 total_passed=0 total_failed=0 total_skipped=0
 rows=
-beside_pid= beside_name=
-trap '[ -z "$beside_pid" ] || kill "$beside_pid" 2>/dev/null' EXIT
+beside_names=() beside_pids=()
+trap '[ ${#beside_pids[@]} = 0 ] || kill "${beside_pids[@]}" 2>/dev/null' EXIT
 
 need_everything() {
     compiler=gcc sanitize_flags=-fsanitize=address,undefined
@@ -98,20 +98,32 @@ check() { # NAME COMMAND...
     report_step "$1" "$steps_dir/log"
 }
 
-# Starts a step that leaves a processor idle and has a build directory of its
-# own.  It runs at the same time as the next steps, until settle is called.
+# Starts a step that has a build directory of its own.  It runs at the same time
+# as the next steps, and after those that were started in this way before.  Only
+# the limit for all steps ends it: with `nice`, it waits for the others.
 beside() { # NAME COMMAND...
-    beside_name=$1
-    (run_step "$steps_dir/beside" "${@:2}") &
-    beside_pid=$!
+    local log=$steps_dir/beside.${#beside_names[@]}
+    local before=${beside_pids[*]: -1}
+    (
+        while [ -n "$before" ] && kill -0 "$before" 2>/dev/null; do
+            sleep 1
+        done
+        step_limit_s=$whole_limit_s
+        run_step "$log" "${@:2}"
+    ) &
+    beside_pids+=($!)
+    beside_names+=("$1")
 }
 
-# Waits for the step that beside has started, and reports it.
+# Waits for the steps that beside has started, and reports them.
 settle() {
-    wait "$beside_pid"
-    beside_pid=
-    printf '%s ... ' "$beside_name"
-    report_step "$beside_name" "$steps_dir/beside"
+    local i
+    for i in "${!beside_names[@]}"; do
+        wait "${beside_pids[i]}"
+        printf '%s ... ' "${beside_names[i]}"
+        report_step "${beside_names[i]}" "$steps_dir/beside.$i"
+    done
+    beside_names=() beside_pids=()
 }
 
 # Prints the table, and the line with the total counts.

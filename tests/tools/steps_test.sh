@@ -58,12 +58,18 @@ try 'echo 1 passed, 0 failed, 0 skipped'
 is_now 8 7 5 "a step beside another"
 settle >"$steps_dir/said"
 is_now 9 8 5 "the step that ran beside it"
+beside "first" bash -c "sleep 2; touch '$steps_dir/first'
+    echo 1 passed, 0 failed, 0 skipped"
+beside "second" bash -c "[ -e '$steps_dir/first' ] &&
+    echo 1 passed, 0 failed, 0 skipped"
+settle >"$steps_dir/said"
+is_now 11 8 5 "two steps beside others, one after the other"
 ! conclude_steps >"$steps_dir/said" || wrong=1
-reports '^9 passed, 8 failed, 5 skipped$'
+reports '^11 passed, 8 failed, 5 skipped$'
 
 SECONDS=$whole_limit_s
 try 'echo 1 passed, 0 failed, 0 skipped'
-is_now 9 9 5 "a step that cannot start"
+is_now 11 9 5 "a step that cannot start"
 reports '^a step ... not started'
 conclude_steps >"$steps_dir/said"
 reports '^a step (not started) '
