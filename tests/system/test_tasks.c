@@ -19,13 +19,13 @@
 #include "os/tools.h"
 #include "support/patient.h"
 
-enum { MANY = 100000, ASAN = 20000, SLOW = 500, TSAN = 100 };
+enum { MANY = 100000, FEWER = 20000, SLOW = 500, TSAN = 100 };
 
 /* Returns how many tasks to park.  Each costs a fiber under TSan, and time
- * under Valgrind and ASan. */
+ * under Valgrind, ASan and an emulator. */
 static size_t count_of_tasks(void)
 {
-    size_t count = WITH_ASAN ? ASAN : MANY;
+    size_t count = WITH_ASAN || patient_runs_on_qemu() ? FEWER : MANY;
 
 #if WITH_VALGRIND
     if (RUNNING_ON_VALGRIND)
@@ -219,8 +219,11 @@ static void a_cancelled_thread_ends_after_its_loop_is_stopped(void **state)
  * aloop_post() is still running. */
 static void a_post_may_end_and_free_its_loop(void **state)
 {
+    /* These take long to let another thread run. */
+    bool is_slow = patient_runs_on_valgrind() || patient_runs_on_qemu();
+
     (void) state;
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < (is_slow ? 20 : 200); i++) {
         struct cancelled test = {.is_busy = true};
         pthread_t thread;
 

@@ -344,7 +344,7 @@ static void stacks_used_in_each_window_are_kept(void **state)
     get_touched(COUNT);
     put_many(COUNT);
     (void) end_window();
-    for (int window = 0; window < 100; window++) {
+    for (int window = 0; window < (is_slow() ? 10 : 100); window++) {
         for (int i = 0; i < COUNT; i++)
             (void) aloop__stack_get(f.stacks, 0, &f.stack[i]);
         put_many(COUNT);
