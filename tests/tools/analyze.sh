@@ -168,7 +168,7 @@ gcc_file() { # N FILE OPTION...
 clang_tidy_file() { # N FILE OPTION...
     local out=$work/clang-tidy/$1 result word depth=() nodes=100000
     # Less deeply, as gcc.  The time grows with the number of nodes.
-    [ -z "$is_quick" ] || nodes=30000
+    [ -z "$is_quick" ] || nodes=10000
     if [ -n "$is_quick" ] || [[ $2 = "$root"/tests/* ]]; then
         for word in -Xclang -analyzer-config -Xclang max-nodes=$nodes; do
             depth+=("--extra-arg=$word")
