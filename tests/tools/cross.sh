@@ -7,7 +7,8 @@
 #
 # The tests are compiled once for each system: for this machine's processor, or
 # for all with --whole.  For the others, only the library, the examples and the
-# programs are built, because the tests hardly depend on the processor.
+# programs are built, because the tests hardly depend on the processor.  With
+# --quick, the tests are not compiled for NetBSD and OpenBSD either.
 #
 # With --emulate, programs for Linux on other processors are run too, if there
 # is an emulator.  This compiles musl for each processor, which takes longer
@@ -111,7 +112,7 @@ configure() { # SYSTEM PROCESSOR DIR OPTIMISATION
         "-DCMAKE_C_COMPILER=$3/tools/cc" "-DCMAKE_AR=$3/tools/ar" \
         "-DCMAKE_RANLIB=$3/tools/ranlib" -DALOOP_WERROR=ON \
         -DALOOP_TESTS=ON -DALOOP_EXAMPLES=ON \
-        "-DCMAKE_C_FLAGS_RELWITHDEBINFO=$4 -g"
+        "-DCMAKE_C_FLAGS_RELWITHDEBINFO=$4"
 }
 
 # Compiles everything, or everything except the tests.  Programs that need
@@ -198,6 +199,7 @@ check() { # TARGET SYSTEM PROCESSOR REACTOR CONTEXT FORMAT
     fi
     [ "$3" != "$(uname -m)" ] && [ "$3" != amd64 ] && [ -z "$is_run" ] ||
         is_whole=1
+    [ -z "$quick" ] || [[ $2 != @(NetBSD|OpenBSD) ]] || is_whole=
     wrap_tools "$1" "$dir/tools" $link || return 1
     configure "$2" "$3" "$dir" $level || return 1
     compile "$dir" "$is_whole" || return 1
@@ -232,12 +234,13 @@ report() { # TARGET...
     die "usage: cross.sh BUILD-DIR [--list | [OPTION...] TARGET...]"
 work=$1
 shift
-emulate= whole=
+emulate= whole= quick=
 while [[ ${1:-} = --* ]]; do
     case $1 in
     --list) targets; exit ;;
     --emulate) emulate=1 ;;
     --whole) whole=1 ;;
+    --quick) quick=1 ;;
     *) die "there is no option $1" ;;
     esac
     shift
