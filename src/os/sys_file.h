@@ -73,6 +73,13 @@ ssize_t aloop__sys_pread_cached(int fd, void *buffer, size_t size,
 /* Returns whether the kernel is known to return wrong counts from
  * aloop__sys_pread_cached() (Linux 5.9 and 5.10), or has no such call. */
 bool aloop__sys_pread_cached_is_broken(void);
+/* Returns whether the file is on a file system that keeps its files in memory
+ * or in the swap area, and nowhere else (tmpfs).  The call may block. */
+bool aloop__sys_is_in_memory(int fd);
+/* The same as aloop__sys_pread_cached(), but for these file systems, which do
+ * not support that call.  Returns -EAGAIN if the swap area has a part. */
+ssize_t aloop__sys_pread_memory(int fd, void *buffer, size_t size,
+                                int64_t offset);
 
 enum sys_seek {
     SYS_SEEK_CURRENT,

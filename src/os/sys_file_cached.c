@@ -27,14 +27,19 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 
 /* The headers of older systems do not have these. */
 #ifndef SYS_openat2
 #define SYS_openat2 437
 #endif
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
 enum { NOT_WAITING = 8 };        /* RWF_NOWAIT */
 enum { ONLY_CACHED = 0x20 };     /* RESOLVE_CACHED */
 enum { DONT_SYNC = 0x4000 };     /* AT_STATX_DONT_SYNC */
+enum { TMPFS = 0x01021994 };     /* TMPFS_MAGIC */
 #define CLONE _IOW(0x94, 9, int) /* FICLONE */
 
 /* The argument of openat2(). */
@@ -42,6 +47,20 @@ struct open_how {
     uint64_t flags;
     uint64_t mode;
     uint64_t resolve;
+};
+
+/* The arguments of cachestat(). */
+struct cache_range {
+    uint64_t offset;
+    uint64_t size;
+};
+
+struct cache_pages {
+    uint64_t cached;
+    uint64_t dirty;
+    uint64_t in_writeback;
+    uint64_t evicted;
+    uint64_t recently_evicted;
 };
 
 /* openat2() with RESOLVE_CACHED, which Linux has since version 5.12. */
@@ -97,6 +116,36 @@ ssize_t aloop__sys_pread_cached(int fd, void *buffer, size_t size,
         return -EINVAL;
     count = read_cached(fd, &vector, offset);
     return count >= 0 ? count : repeat_cached(fd, &vector, offset);
+}
+
+bool aloop__sys_is_in_memory(int fd)
+{
+    struct statfs found;
+    int result;
+
+    REPEAT(result = fstatfs(fd, &found));
+    return result == 0 && (unsigned long) found.f_type == TMPFS;
+}
+
+/* cachestat(), which Linux has since version 6.5, counts pages in the swap area
+ * as evicted.  Holes, and what is behind the end, are not counted. */
+ssize_t aloop__sys_pread_memory(int fd, void *buffer, size_t size,
+                                int64_t offset)
+{
+    struct cache_range range = {(uint64_t) offset, size};
+    struct cache_pages pages;
+    ssize_t count;
+
+    if (offset < 0)
+        return -EINVAL;
+    if (size > SYS_TRANSFER_MAX)
+        range.size = SYS_TRANSFER_MAX;
+    if (syscall(SYS_cachestat, fd, &range, &pages, 0) < 0)
+        return -errno;
+    if (pages.evicted > 0)
+        return -EAGAIN;
+    REPEAT(count = pread(fd, buffer, (size_t) range.size, (off_t) offset));
+    return count < 0 ? -errno : count;
 }
 
 /* Returns the version of the kernel as major * 1000 + minor, or 0 if it is
@@ -175,6 +224,22 @@ ssize_t aloop__sys_pread_cached(int fd, void *buffer, size_t size,
 bool aloop__sys_pread_cached_is_broken(void)
 {
     return true;
+}
+
+bool aloop__sys_is_in_memory(int fd)
+{
+    (void) fd;
+    return false;
+}
+
+ssize_t aloop__sys_pread_memory(int fd, void *buffer, size_t size,
+                                int64_t offset)
+{
+    (void) fd;
+    (void) buffer;
+    (void) size;
+    (void) offset;
+    return -ENOSYS;
 }
 
 /* The calls of macOS that share blocks create the target themselves. */

@@ -513,13 +513,11 @@ static bool is_cached(struct sim_node *node, int64_t offset)
     return false;
 }
 
-ssize_t sim__read_cached(const struct sim_file *file, void *buffer, size_t size,
-                         int64_t offset)
+static ssize_t read_cached(const struct sim_file *file, void *buffer,
+                           size_t size, int64_t offset)
 {
     size_t done = 0, count = 0;
 
-    if (file->node->device->cached_read_error < 0)
-        return file->node->device->cached_read_error;
     do {
         if (!is_cached(file->node, offset + (int64_t) done))
             break;
@@ -533,6 +531,14 @@ ssize_t sim__read_cached(const struct sim_file *file, void *buffer, size_t size,
     return (ssize_t) done;
 }
 
+ssize_t sim__read_cached(const struct sim_file *file, void *buffer, size_t size,
+                         int64_t offset)
+{
+    int error = file->node->device->cached_read_error;
+
+    return error < 0 ? error : read_cached(file, buffer, size, offset);
+}
+
 ssize_t aloop__sys_pread_cached(int fd, void *buffer, size_t size,
                                 int64_t offset)
 {
@@ -543,6 +549,30 @@ ssize_t aloop__sys_pread_cached(int fd, void *buffer, size_t size,
     if (file == NULL)
         return error == -EISDIR ? -EOPNOTSUPP : error;
     return offset < 0 ? -EINVAL : sim__read_cached(file, buffer, size, offset);
+}
+
+bool aloop__sys_is_in_memory(int fd)
+{
+    const struct sim_file *file = NULL;
+
+    if (sim__enter_file(CALL_sys_is_in_memory, SIM_LOOKS) == 0)
+        file = sim__file(fd);
+    return file != NULL && file->node != NULL &&
+           file->node->device->is_in_memory;
+}
+
+ssize_t aloop__sys_pread_memory(int fd, void *buffer, size_t size,
+                                int64_t offset)
+{
+    int error;
+    const struct sim_file *file =
+        enter_regular(CALL_sys_pread_memory, SIM_CACHED, fd, O_RDONLY, &error);
+
+    if (file == NULL)
+        return error;
+    if (!file->node->device->is_in_memory)
+        return -EOPNOTSUPP;
+    return offset < 0 ? -EINVAL : read_cached(file, buffer, size, offset);
 }
 
 bool aloop__sys_pread_cached_is_broken(void)

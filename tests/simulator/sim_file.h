@@ -21,6 +21,8 @@ struct sim_device {
     /* -EOPNOTSUPP: as tmpfs, and old kernels also for pipes.  0: it supports
      * them. */
     int cached_read_error;
+    /* As tmpfs, whose cached_read_error is -EOPNOTSUPP, too. */
+    bool is_in_memory;
     int reopen_error;      /* Of aloop__sys_reopen(); 0: it works. */
     int cached_open_error; /* -EPERM: as a filter.  0: it supports them. */
     /* Files get larger or smaller after aloop__sys_fstat_cached(), whose sizes
