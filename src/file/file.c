@@ -118,6 +118,7 @@ static void set_up(aloop_file *file, int fd, int flags,
     file->has_position = traits->has_position;
     file->position = traits->position;
     file->is_cached = traits->is_cached;
+    file->is_in_memory = traits->is_in_memory;
 }
 
 static struct aloop__opening *opening_of(struct aloop__file_op *op)
@@ -138,6 +139,7 @@ void aloop__file_look(struct aloop__opening *opening, int fd)
                         !aloop__sys_file_is_direct(opening->flags) &&
                         (opening->flags & O_ACCMODE) != O_WRONLY &&
                         aloop__device_look(&opening->look, fd, stat.device);
+    traits->is_in_memory = opening->look.is_in_memory;
 }
 
 static ssize_t open_work(struct aloop__file_op *op)
@@ -242,11 +244,14 @@ static aloop_future *open_later(aloop *loop, const char *path, int flags,
 }
 
 /* Makes a file of a descriptor that this thread has opened. */
-static aloop_future *open_now(aloop *loop, int fd, int flags,
+static aloop_future *open_now(aloop *loop, int fd, int flags, uint64_t device,
                               aloop_file **ret_file)
 {
-    static const struct aloop__file_traits traits = {.has_position = true,
-                                                     .is_cached = true};
+    struct aloop__file_traits traits = {
+        .has_position = true,
+        .is_cached = true,
+        .is_in_memory = aloop__device_is_in_memory(&loop->devices, device),
+    };
     aloop_file *file = file_new(loop);
     aloop_future *future = NULL;
 
@@ -280,7 +285,7 @@ aloop_future *aloop_file_open(aloop *loop, const char *path, int flags,
     if (unsuited >= 0)
         aloop__file_close_later(loop, unsuited);
     if (fd >= 0)
-        return open_now(loop, fd, flags, ret_file);
+        return open_now(loop, fd, flags, stat.device, ret_file);
     return open_later(loop, path, flags, mode, ret_file);
 }
 
@@ -303,6 +308,8 @@ int aloop_file_adopt(aloop *loop, int fd, aloop_file **ret_file)
     traits.is_cached = is_known && stat.type == ALOOP_FILE_REGULAR &&
                        !aloop__sys_file_is_direct(flags) &&
                        !aloop__sys_pread_cached_is_broken();
+    traits.is_in_memory = traits.is_cached && aloop__device_is_in_memory(
+                                                  &loop->devices, stat.device);
     file = file_new(loop);
     if (file == NULL)
         return ALOOP_ENOMEM;

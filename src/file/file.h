@@ -30,6 +30,7 @@ struct aloop_file {
     bool is_blocking;  /* Not O_NONBLOCK. */
     bool is_ours;      /* O_NONBLOCK was set by the library. */
     bool is_cached;    /* aloop__file_read_cached() may try it. */
+    bool is_in_memory; /* Then it calls aloop__sys_pread_memory(). */
     /* After a read that was not in the cache, how many reads do not try it, and
      * how many of them are left; see file_cached.c. */
     uint8_t backoff;
@@ -72,6 +73,7 @@ struct aloop__file_use {
 struct aloop__file_traits {
     bool has_position;
     bool is_cached;
+    bool is_in_memory;
     int64_t position;
 };
 

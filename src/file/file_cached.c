@@ -89,9 +89,9 @@ static inline size_t fill_cached(aloop_file *file, struct iovec buffer,
     size_t moved = 0;
 
     while (moved < buffer.iov_len && !*ret_is_over) {
-        ssize_t n = aloop__sys_pread_cached(
-            file->fd, (char *) buffer.iov_base + moved, buffer.iov_len - moved,
-            offset + (int64_t) moved);
+        ssize_t n = aloop__file_pread_now(
+            file->fd, file->is_in_memory, (char *) buffer.iov_base + moved,
+            buffer.iov_len - moved, offset + (int64_t) moved);
 
         if (n > 0) {
             moved += (size_t) n;
@@ -163,7 +163,8 @@ NOINLINE static ssize_t finish_usual(aloop_file *file, struct iovec buffer,
 static inline ssize_t read_usual(aloop_file *file, void *buffer, size_t size,
                                  int64_t offset, ssize_t *ret_moved)
 {
-    ssize_t count = aloop__sys_pread_cached(file->fd, buffer, size, offset);
+    ssize_t count = aloop__file_pread_now(file->fd, file->is_in_memory, buffer,
+                                          size, offset);
 
     if (count != (ssize_t) size)
         count = finish_usual(file, (struct iovec){buffer, size}, offset, count,

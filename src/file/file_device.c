@@ -5,6 +5,10 @@
  * kernel has accepted a read of it that does not wait.  It refuses such reads
  * for FUSE and for file systems of the network, whose opens wait for a server.
  *
+ * It also refuses them for tmpfs, whose names and files are always in memory,
+ * except for pages in the swap area.  There the kernel is asked for such pages
+ * first, and the read is an ordinary one.
+ *
  * To open a name may have effects: it releases a writer that waits for a reader
  * of a FIFO, and calls the driver of a device.  Therefore the name is looked up
  * before, without opening it.  What was opened is checked again, because
@@ -15,15 +19,28 @@
 #include "file/file_device.h"
 
 #include "file/file.h"
-#include "os/sys_file.h"
+
+/* Returns the index of a device, or devices->count. */
+static unsigned find_device(const struct aloop__devices *devices,
+                            uint64_t device)
+{
+    unsigned i = 0;
+
+    while (i < devices->count && devices->ids[i] != device)
+        i++;
+    return i;
+}
 
 static bool is_known_device(const struct aloop__devices *devices,
                             uint64_t device)
 {
-    for (unsigned i = 0; i < devices->count; i++)
-        if (devices->ids[i] == device)
-            return true;
-    return false;
+    return find_device(devices, device) < devices->count;
+}
+
+bool aloop__device_is_in_memory(const struct aloop__devices *devices,
+                                uint64_t device)
+{
+    return (devices->in_memory >> find_device(devices, device) & 1) != 0;
 }
 
 bool aloop__device_look(struct aloop__device_look *look, int fd,
@@ -32,11 +49,13 @@ bool aloop__device_look(struct aloop__device_look *look, int fd,
     ssize_t count;
     char byte;
 
+    look->is_in_memory = aloop__device_is_in_memory(&look->known, device);
     if (is_known_device(&look->known, device))
         return true;
-    if (aloop__sys_pread_cached_is_broken())
+    look->is_in_memory = aloop__sys_is_in_memory(fd);
+    if (!look->is_in_memory && aloop__sys_pread_cached_is_broken())
         return false;
-    count = aloop__sys_pread_cached(fd, &byte, 1, 0);
+    count = aloop__file_pread_now(fd, look->is_in_memory, &byte, 1, 0);
     look->device = device;
     look->is_new = count >= 0 || count == ALOOP_EAGAIN;
     return look->is_new;
@@ -47,9 +66,11 @@ void aloop__device_learn(aloop *loop, const struct aloop__device_look *look)
 {
     struct aloop__devices *devices = &loop->devices;
 
-    if (look->is_new && devices->count < DEVICES_MAX &&
-        !is_known_device(devices, look->device))
-        devices->ids[devices->count++] = look->device;
+    if (!look->is_new || devices->count == DEVICES_MAX ||
+        is_known_device(devices, look->device))
+        return;
+    devices->in_memory |= (uint8_t) (look->is_in_memory << devices->count);
+    devices->ids[devices->count++] = look->device;
 }
 
 static bool is_suited(const struct aloop__devices *devices, int fd,

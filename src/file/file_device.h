@@ -5,13 +5,27 @@
 
 #include "aloop/stat.h"
 #include "loop/state.h"
+#include "os/sys_file.h"
 
 /* What a thread finds out about the device of a file, for the loop. */
 struct aloop__device_look {
     struct aloop__devices known; /* A copy of the loop's, for the thread. */
     uint64_t device;
-    bool is_new; /* It is to be added to those of the loop. */
+    bool is_new;       /* It is to be added to those of the loop. */
+    bool is_in_memory; /* It keeps its files there. */
 };
+
+/* Returns whether a known device keeps its files in memory. */
+bool aloop__device_is_in_memory(const struct aloop__devices *devices,
+                                uint64_t device);
+/* Reads a file on the loop's thread, from memory or from the page cache. */
+static inline ssize_t aloop__file_pread_now(int fd, bool is_in_memory,
+                                            void *buffer, size_t size,
+                                            int64_t offset)
+{
+    return is_in_memory ? aloop__sys_pread_memory(fd, buffer, size, offset)
+                        : aloop__sys_pread_cached(fd, buffer, size, offset);
+}
 
 /* On a thread: returns whether files of the device can be read without waiting.
  * The file is a regular one that is open for reading.  It is asked if the

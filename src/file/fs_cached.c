@@ -44,19 +44,20 @@ static void note_miss(struct aloop__devices *devices)
     devices->skips = devices->backoff;
 }
 
-/* Reads a file that claims to have `size` bytes into a buffer that has room for
- * one more.  Returns the number of bytes, or an error if the end of the file is
+/* Reads a file that claims to have stat->size bytes into a buffer that has room
+ * for one more.  Returns the number of bytes, or an error if the end of the file is
  * not in the cache or the file has grown.  A read that ends at `size` although
  * it asked for more has found the end. */
-static ssize_t read_whole(struct aloop__devices *devices, int fd, char *buffer,
-                          size_t size)
+static ssize_t read_whole(struct aloop__devices *devices, int fd,
+                          const aloop_stat *stat, char *buffer)
 {
-    size_t done = 0;
+    bool is_in_memory = aloop__device_is_in_memory(devices, stat->device);
+    size_t size = (size_t) stat->size, done = 0;
     ssize_t count;
 
     do {
-        count = aloop__sys_pread_cached(fd, buffer + done, size + 1 - done,
-                                        (int64_t) done);
+        count = aloop__file_pread_now(fd, is_in_memory, buffer + done,
+                                      size + 1 - done, (int64_t) done);
         if (count > 0)
             done += (size_t) count;
     } while (count > 0 && done < size);
@@ -130,8 +131,7 @@ ssize_t aloop__fs_read_cached(aloop *loop, const char *path, size_t size_max,
         return fd;
     block = aloop__data_new((size_t) stat.size + 1);
     if (block != NULL)
-        count = read_whole(&loop->devices, fd, aloop__data_bytes(block),
-                           (size_t) stat.size);
+        count = read_whole(&loop->devices, fd, &stat, aloop__data_bytes(block));
     if (count < 0) {
         aloop__data_drop(block);
         return count;

@@ -124,7 +124,8 @@ enum { DEVICES_MAX = 8, KNOWN_PATHS = 32 };
 struct aloop__devices {
     uint64_t ids[DEVICES_MAX]; /* As in aloop_stat. */
     uint8_t count;
-    bool is_refused; /* The system has no such call, or forbids it. */
+    uint8_t in_memory; /* Bit N is set if ids[N] keeps its files in memory. */
+    bool is_refused;   /* The system has no such call, or forbids it. */
     /* After a whole file that was not in the cache, how many of them are not
      * tried, and how many of these are left; see file/fs_cached.c. */
     uint8_t backoff;
