@@ -502,6 +502,18 @@ static void a_pool_that_cannot_be_opened_leaves_nothing(void **state)
     assert_int_equal(p.jobs[0].error, ALOOP_ENOMEM);
 }
 
+static void the_default_numbers_are_4_4_and_the_processors(void **state)
+{
+    aloop *loop = aloop_new(NULL);
+
+    (void) state;
+    assert_int_equal(aloop__pool_threads_max(loop, LANE_FILE), 4);
+    assert_int_equal(aloop__pool_threads_max(loop, LANE_RESOLVER), 4);
+    assert_int_equal(aloop__pool_threads_max(loop, LANE_WORK),
+                     aloop__sys_processors());
+    assert_int_equal(aloop_free(loop), 0);
+}
+
 static void the_number_of_resolver_threads_can_be_set(void **state)
 {
     static const char *const here[] = {"127.0.0.1", NULL};
@@ -555,6 +567,7 @@ int main(void)
         TEST(without_any_thread_a_job_fails_in_the_flush),
         TEST(one_thread_is_enough_if_a_second_cannot_start),
         TEST(a_pool_that_cannot_be_opened_leaves_nothing),
+        TEST(the_default_numbers_are_4_4_and_the_processors),
         TEST(the_number_of_resolver_threads_can_be_set),
     };
 
