@@ -51,6 +51,29 @@ static void a_file_is_read_with_a_zero_behind_it(void **state)
     aloop_data_free(t.loop, NULL);
 }
 
+/* Short counts need more calls of the system. */
+static void a_file_is_read_by_one_job(void **state)
+{
+    static char big[300000];
+    unsigned notifies, opens;
+    void *data;
+
+    (void) state;
+    no_cached_opens();
+    sim_file_put("/d/big", big, sizeof big);
+    assert_int_equal(read_whole("/d/a", 100, &data), 3);
+    aloop_data_free(t.loop, data);
+    notifies = sim_calls("aloop__sys_condition_notify");
+    opens = sim_calls("aloop__sys_openat");
+    sim_options()->short_file_percent = 50;
+
+    assert_int_equal(read_whole("/d/big", sizeof big, &data), sizeof big);
+
+    assert_int_equal(sim_calls("aloop__sys_condition_notify"), notifies + 1);
+    assert_int_equal(sim_calls("aloop__sys_openat"), opens + 1);
+    aloop_data_free(t.loop, data);
+}
+
 static void an_empty_file_gives_data_that_are_empty(void **state)
 {
     void *data;
@@ -571,6 +594,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         DATA_TEST(a_file_is_read_with_a_zero_behind_it),
+        DATA_TEST(a_file_is_read_by_one_job),
         DATA_TEST(an_empty_file_gives_data_that_are_empty),
         DATA_TEST(a_file_of_one_byte_more_than_allowed_is_efbig),
         DATA_TEST(short_counts_do_not_end_a_file),
