@@ -166,6 +166,29 @@ void act_data(void)
         follow_out(out, start_write(out, (how & 4) != 0));
 }
 
+/* What needs no position: attributes, the size, which stays the same, and
+ * synchronization. */
+void act_change(void)
+{
+    unsigned how = fuzz_byte(&w.input) % 4;
+    struct file *file = any_file();
+    struct out *out;
+
+    if (file == NULL ||
+        (out = new_out(how == 0 ? FILE_STAT : FILE_CHANGE)) == NULL)
+        return;
+    out->file = file;
+    out->number = file->number;
+    say("change %u of file %d", how, (int) (file - o.files));
+    if (how == 0)
+        follow_out(out, aloop_file_stat(file->file, &out->stat));
+    else if (how == 1)
+        follow_out(out, aloop_file_truncate(file->file, FILE_SIZE));
+    else
+        follow_out(out, how == 2 ? aloop_file_sync(file->file)
+                                 : aloop_file_datasync(file->file));
+}
+
 static void close_file(struct file *file)
 {
     for (unsigned i = 0; i < o.out_count; i++)

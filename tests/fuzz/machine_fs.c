@@ -135,10 +135,16 @@ static void end_resolve(struct out *out, ssize_t status)
         aloop_addresses_free(out->data);
 }
 
-static void end_rename(struct out *out, ssize_t status)
+static void end_nothing(struct out *out, ssize_t status)
 {
     (void) out;
     FUZZ_CHECK(status <= 0);
+}
+
+static void end_file_stat(struct out *out, ssize_t status)
+{
+    FUZZ_CHECK((out->stat.type == ALOOP_FILE_REGULAR) == (status >= 0));
+    FUZZ_CHECK(status < 0 || (status == 0 && out->stat.size == FILE_SIZE));
 }
 
 /* The errors that an operation may have if it is not cancelled. */
@@ -157,6 +163,7 @@ static bool is_possible(const struct out *out, ssize_t error)
                (!out->is_replacing && error == ALOOP_EEXIST);
     case STAT:
     case RENAME:
+    case FS_TRUNCATE:
         return may_be_missing && error == ALOOP_ENOENT;
     case RESOLVE:
         return error == ALOOP_EHOSTNOTFOUND;
@@ -175,13 +182,14 @@ static bool is_possible(const struct out *out, ssize_t error)
 void end_fs(struct out *out, ssize_t status)
 {
     static void (*const ends[])(struct out * out, ssize_t status) = {
-        [READ_FILE] = end_read,    [WRITE_FILE] = end_write,
-        [REPLACE] = end_write,     [COPY] = end_copy,
-        [SCAN] = end_scan,         [DIR_OPEN] = end_dir_open,
-        [DIR_READ] = end_dir_read, [TEMP] = end_temp,
-        [MAKE_TREE] = end_tree,    [REMOVE_TREE] = end_tree,
-        [STAT] = end_stat,         [RENAME] = end_rename,
-        [RESOLVE] = end_resolve,
+        [READ_FILE] = end_read,      [WRITE_FILE] = end_write,
+        [REPLACE] = end_write,       [COPY] = end_copy,
+        [SCAN] = end_scan,           [DIR_OPEN] = end_dir_open,
+        [DIR_READ] = end_dir_read,   [TEMP] = end_temp,
+        [MAKE_TREE] = end_tree,      [REMOVE_TREE] = end_tree,
+        [STAT] = end_stat,           [RENAME] = end_nothing,
+        [RESOLVE] = end_resolve,     [FS_TRUNCATE] = end_nothing,
+        [FILE_CHANGE] = end_nothing, [FILE_STAT] = end_file_stat,
     };
 
     if (status < 0)
@@ -379,6 +387,19 @@ void act_rename(void)
     snprintf(to, sizeof to, "/w%u", out->number + 2 * (byte / 4 % 3));
     say("rename %s to %s", out->path, to);
     follow_out(out, aloop_fs_rename(w.loop, out->path, to));
+}
+
+/* To any size: what is added are zeros. */
+void act_truncate(void)
+{
+    unsigned byte = fuzz_byte(&w.input);
+    struct out *out;
+
+    if (!enter() || (out = new_out(FS_TRUNCATE)) == NULL)
+        return;
+    choose_path(out, 'w', byte % 6);
+    say("set the size of %s", out->path);
+    follow_out(out, aloop_fs_truncate(w.loop, out->path, byte / 8 * 500));
 }
 
 /* An address, which needs no thread, and a name. */

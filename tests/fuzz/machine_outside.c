@@ -371,6 +371,8 @@ const struct act outside_acts[] = {
     {"stat", act_stat},
     {"rename", act_rename},
     {"resolve", act_resolve},
+    {"truncate", act_truncate},
+    {"change", act_change},
 };
 
 const size_t outside_act_count = sizeof outside_acts / sizeof outside_acts[0];

@@ -49,7 +49,10 @@ enum out_kind {
     REMOVE_TREE,
     STAT,
     RENAME,
-    RESOLVE
+    RESOLVE,
+    FS_TRUNCATE,
+    FILE_STAT,
+    FILE_CHANGE
 };
 
 struct file {
@@ -132,6 +135,7 @@ void end_data(struct out *out, ssize_t status);
 void close_files(void);
 void act_open(void);
 void act_data(void);
+void act_change(void);
 void act_close_file(void);
 
 /* machine_fs.c */
@@ -149,6 +153,7 @@ void act_temp(void);
 void act_tree(void);
 void act_stat(void);
 void act_rename(void);
+void act_truncate(void);
 void act_resolve(void);
 void act_drop_fs(void);
 
