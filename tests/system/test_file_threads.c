@@ -1,0 +1,375 @@
+/* The threads for files on the real system: whose memory they use, and which
+ * file systems need them. */
+
+#define _GNU_SOURCE /* For unshare() and syscall(). */
+
+#include "support/folder_fixture.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/wait.h>
+
+#include "base/alloc.h"
+#include "support/child.h"
+#include "support/child_result.h"
+
+#if defined __linux__
+#include <linux/fuse.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#endif
+
+/* Memory. */
+
+static struct {
+    pthread_t owner;
+    unsigned calls;
+    unsigned strange; /* From other threads. */
+} memory;
+
+static void *resize(void *context, void *old, size_t old_size, size_t new_size)
+{
+    (void) context;
+    if (pthread_equal(pthread_self(), memory.owner))
+        memory.calls++;
+    else
+        memory.strange++; /* Only one thread has to do this. */
+    return aloop__alloc_default.resize(NULL, old, old_size, new_size);
+}
+
+static ssize_t use_memory(void *arg)
+{
+    void *block = malloc(1000);
+
+    (void) arg;
+    free(block);
+    return block != NULL ? 0 : ALOOP_ENOMEM;
+}
+
+/* Does what needs memory while a thread works: files whose size is unknown,
+ * names, copies, trees and look-ups. */
+static void use_all_lanes(void)
+{
+    char from[600], to[600], text[600];
+    aloop_dir_entry *entries = NULL;
+    aloop_address *addresses = NULL;
+    void *data = NULL;
+
+    snprintf(from, sizeof from, "%s/from", d.folder);
+    snprintf(to, sizeof to, "%s/to", d.folder);
+    assert_true(
+        aloop_await(aloop_fs_write_file(d.loop, from, text, 500, 0600)) == 500);
+    assert_true(aloop_await(aloop_fs_replace_file(d.loop, from, text, 600,
+                                                  0600)) == 600);
+    assert_int_equal(aloop_await(aloop_fs_copy(d.loop, from, to, NULL)), 600);
+    (void) aloop_await(
+        aloop_fs_read_file(d.loop, "/proc/self/maps", 1 << 24, &data));
+    aloop_data_free(d.loop, data);
+    assert_int_equal(
+        aloop_await(aloop_fs_scan(d.loop, d.folder, 100, &entries)), 2);
+    aloop_data_free(d.loop, entries);
+    assert_true(aloop_await(aloop_fs_realpath(d.loop, d.folder, text,
+                                              sizeof text)) > 0);
+    snprintf(text, sizeof text, "%s/tree/a/b", d.folder);
+    assert_true(aloop_await(aloop_fs_mkdir_all(d.loop, text, 0700)) >= 0);
+    snprintf(text, sizeof text, "%s/tree", d.folder);
+    assert_true(aloop_await(aloop_fs_remove_all(d.loop, text)) >= 0);
+    (void) aloop_await(
+        aloop_resolve(d.loop, "localhost", "80", ALOOP_FAMILY_ANY, &addresses));
+    aloop_addresses_free(addresses);
+    assert_int_equal(aloop_await(aloop_work(d.loop, use_memory, NULL)), 0);
+}
+
+static void threads_use_no_memory_of_the_loop(void **state)
+{
+    aloop_options options = {.size = sizeof options, .resize = resize};
+
+    (void) state;
+    memory.owner = pthread_self();
+    memory.calls = memory.strange = 0;
+    reopen_loop(&options);
+    use_all_lanes();
+    assert_int_equal(aloop_free(d.loop), 0);
+    assert_true(memory.calls > 0);
+    assert_int_equal(memory.strange, 0);
+    open_loop(NULL);
+}
+
+#if defined __linux__
+
+/* File systems. */
+
+enum { TMPFS = 0x01021994, CACHESTAT = 451, OPENAT2 = 437, SIZE = 10 };
+
+static bool is_settled(aloop_future *future, ssize_t expected)
+{
+    bool result = aloop_future_is_settled(future);
+
+    assert_int_equal(aloop_await(future), expected);
+    return result;
+}
+
+/* Returns whether the kernel has the calls, and a tmpfs for them. */
+static bool has_tmpfs(const char *folder)
+{
+    struct statfs found;
+
+    return statfs(folder, &found) == 0 && found.f_type == TMPFS &&
+           syscall(CACHESTAT, -1, NULL, NULL, 0) < 0 && errno == EBADF &&
+           syscall(OPENAT2, -1, "x", NULL, 0) < 0 && errno == EINVAL;
+}
+
+static void files_of_tmpfs_are_read_without_a_thread(void **state)
+{
+    char path[] = "/dev/shm/aloop.XXXXXX", bytes[SIZE];
+    aloop_file *file = NULL;
+    int fd = has_tmpfs("/dev/shm") ? mkstemp(path) : -1;
+
+    (void) state;
+    if (fd < 0)
+        skip();
+    assert_int_equal(write(fd, "0123456789", SIZE), SIZE);
+    close(fd);
+    assert_false(
+        is_settled(aloop_file_open(d.loop, path, O_RDONLY, 0, &file), 0));
+    assert_true(is_settled(aloop_file_read(file, bytes, SIZE), SIZE));
+    aloop_file_close(file);
+    assert_true(
+        is_settled(aloop_file_open(d.loop, path, O_RDONLY, 0, &file), 0));
+    assert_true(is_settled(aloop_file_read_at(file, bytes, SIZE, 4), 6));
+    assert_memory_equal(bytes, "456789", 6);
+    assert_true(is_settled(aloop_file_read_at(file, bytes, SIZE, 10), 0));
+    aloop_file_close(file);
+    assert_int_equal(unlink(path), 0);
+    wait_for_threads();
+}
+
+/* A file system whose server is a process, which answers when it may. */
+
+struct fuse_answer {
+    struct fuse_out_header header;
+    union {
+        struct fuse_init_out init;
+        struct fuse_entry_out entry;
+        struct fuse_attr_out attributes;
+        struct fuse_open_out open;
+        char data[SIZE];
+    } body;
+};
+
+static struct {
+    int device;
+    int asked[2];   /* The server writes a byte for each request. */
+    int allowed[2]; /* And reads one before its answer. */
+    int requests, held;
+    bool is_held;
+} f;
+
+static struct fuse_attr attributes_of(uint64_t node)
+{
+    return (struct fuse_attr){.ino = node,
+                              .size = node == 1 ? 0 : SIZE,
+                              .mode = node == 1 ? S_IFDIR | 0755
+                                                : S_IFREG | 0644,
+                              .nlink = 1,
+                              .blksize = 4096};
+}
+
+/* Returns the size of the body, or a negative error. */
+static int answer_of(const struct fuse_in_header *in, struct fuse_answer *out)
+{
+    const struct fuse_read_in *read_in = (const void *) (in + 1);
+    size_t offset;
+
+    switch (in->opcode) {
+    case FUSE_INIT:
+        out->body.init = (struct fuse_init_out){.major = FUSE_KERNEL_VERSION,
+                                                .minor = 31,
+                                                .max_write = 4096};
+        return sizeof out->body.init;
+    case FUSE_LOOKUP:
+        if (strcmp((const char *) (in + 1), "a") != 0)
+            return -ENOENT;
+        out->body.entry =
+            (struct fuse_entry_out){.nodeid = 2, .attr = attributes_of(2)};
+        return sizeof out->body.entry;
+    case FUSE_GETATTR:
+        out->body.attributes =
+            (struct fuse_attr_out){.attr = attributes_of(in->nodeid)};
+        return sizeof out->body.attributes;
+    case FUSE_OPEN:
+        return sizeof out->body.open;
+    case FUSE_READ:
+        offset = read_in->offset < SIZE ? read_in->offset : SIZE;
+        memcpy(out->body.data, &"0123456789"[offset], SIZE - offset);
+        return (int) (SIZE - offset);
+    case FUSE_FLUSH:
+    case FUSE_RELEASE:
+        return 0;
+    default:
+        return -ENOSYS;
+    }
+}
+
+static void serve(void)
+{
+    static _Alignas(8) char request[1 << 18];
+    const struct fuse_in_header *in = (const void *) request;
+
+    while (read(f.device, request, sizeof request) > 0) {
+        struct fuse_answer out = {.header.unique = in->unique};
+        int result = answer_of(in, &out);
+        char byte = 0;
+
+        if (in->opcode == FUSE_FORGET || in->opcode == FUSE_BATCH_FORGET ||
+            in->opcode == FUSE_INTERRUPT)
+            continue;
+        if (in->opcode != FUSE_INIT &&
+            (patient_write(f.asked[1], &byte, 1) != 1 ||
+             patient_read(f.allowed[0], &byte, 1) != 1))
+            _exit(1);
+        out.header.error = result < 0 ? result : 0;
+        out.header.len =
+            (uint32_t) (sizeof out.header + (result > 0 ? (size_t) result : 0));
+        CHECK(patient_write(f.device, &out, out.header.len) > 0 ||
+              errno == ENOENT);
+    }
+    _exit(0);
+}
+
+static void allow(void)
+{
+    CHECK(patient_write(f.allowed[1], "", 1) == 1);
+}
+
+/* Only the loop lets the server answer: a call that blocked the loop would not
+ * return. */
+static void on_asked(aloop_poll *poll, unsigned events, void *arg)
+{
+    char byte;
+
+    (void) poll;
+    (void) events;
+    (void) arg;
+    CHECK(patient_read(f.asked[0], &byte, 1) == 1);
+    f.requests++;
+    if (f.is_held)
+        f.held++;
+    else
+        allow();
+}
+
+static bool mount_fuse(void)
+{
+    char options[100];
+
+    f.device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    snprintf(options, sizeof options,
+             "fd=%d,rootmode=40000,user_id=0,group_id=0", f.device);
+    return f.device >= 0 && unshare(CLONE_NEWNS) == 0 &&
+           mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount("aloop", d.folder, "fuse", MS_NOSUID | MS_NODEV, options) == 0;
+}
+
+/* Uses the file in each way, several times: what is known of it after the first
+ * one must not make the loop call the server. */
+static void use_slow_file(const char *path)
+{
+    char bytes[SIZE + 1] = "";
+    aloop_file *file = NULL;
+    aloop_stat stat;
+    void *data;
+
+    CHECK(aloop_await(aloop_file_open(d.loop, path, O_RDONLY, 0, &file)) == 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK(aloop_await(aloop_file_read_at(file, bytes, SIZE, 0)) == SIZE);
+        CHECK(strcmp(bytes, "0123456789") == 0);
+        CHECK(aloop_await(aloop_file_stat(file, &stat)) == 0);
+        CHECK(stat.size == SIZE);
+    }
+    CHECK(aloop_await(aloop_fs_stat(d.loop, path, &stat)) == 0);
+    CHECK(aloop_await(aloop_fs_read_file(d.loop, path, 100, &data)) == SIZE);
+    aloop_data_free(d.loop, data);
+    aloop_file_close(file);
+    wait_for_threads();
+}
+
+/* While the server is silent, timers fire, and a cancel waits for the
+ * thread. */
+static void wait_for_silent_server(const char *path)
+{
+    aloop_stat stat;
+    aloop_future *look = aloop_fs_stat(d.loop, path, &stat);
+
+    f.is_held = true;
+    while (f.held == 0)
+        CHECK(aloop_step(d.loop, -1) >= 0);
+    aloop_cancel(look);
+    for (int i = 0; i < 3; i++)
+        CHECK(aloop_await(aloop_sleep(d.loop, ALOOP_MS(1))) == 0);
+    CHECK(!aloop_future_is_settled(look));
+    f.is_held = false;
+    allow();
+    CHECK(aloop_await(look) == 0);
+    wait_for_threads();
+}
+
+static void run_child(void)
+{
+    aloop_poll *poll;
+    pid_t server;
+    int status;
+    char path[600];
+
+    if (!mount_fuse())
+        _exit(CHILD_SKIPS);
+    CHECK(pipe(f.asked) == 0 && pipe(f.allowed) == 0);
+    server = fork();
+    if (server == 0)
+        serve();
+    alarm((unsigned) patient_limit(60)); /* If the loop is blocked. */
+    close(f.device);
+    CHECK(aloop_free(d.loop) == 0); /* That of the parent. */
+    d.loop = aloop_new(NULL);
+    CHECK(aloop_poll_start(d.loop, f.asked[0], ALOOP_POLL_READABLE, on_asked,
+                           NULL, &poll) == 0);
+    snprintf(path, sizeof path, "%s/a", d.folder);
+    for (int i = 0; i < 3; i++)
+        use_slow_file(path);
+    wait_for_silent_server(path);
+    CHECK(f.requests > 20);
+    CHECK(aloop_free(d.loop) == 0);
+    CHECK(umount2(d.folder, MNT_DETACH) == 0);
+    CHECK(patient_waitpid(server, &status, 0) == server);
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+static void a_slow_server_of_files_does_not_block_the_loop(void **state)
+{
+    pid_t child;
+
+    (void) state;
+    if (!HAS_THREADS_AFTER_FORK)
+        skip();
+    child = fork();
+    if (child == 0)
+        run_child();
+    if (!has_child_succeeded(child))
+        skip();
+}
+
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(threads_use_no_memory_of_the_loop),
+#if defined __linux__
+        TEST(files_of_tmpfs_are_read_without_a_thread),
+        TEST(a_slow_server_of_files_does_not_block_the_loop),
+#endif
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
