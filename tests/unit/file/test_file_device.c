@@ -433,6 +433,87 @@ static void files_of_an_unknown_device_are_read_by_a_thread(void **state)
     assert_int_equal(sim_calls("aloop__sys_look_up_cached"), 4);
 }
 
+/* Files in memory, as those of tmpfs. */
+
+static struct sim_device *mount_memory(void)
+{
+    struct sim_device *device = sim_mount("/m");
+
+    device->cached_read_error = -EOPNOTSUPP;
+    device->is_in_memory = true;
+    sim_file_put("/m/a", "0123456789", 10);
+    return device;
+}
+
+static void files_in_memory_need_no_thread(void **state)
+{
+    aloop_file *file = NULL;
+    char text[8] = "";
+
+    (void) state;
+    mount_memory();
+    assert_false(reads_now("/m/a", "0123456789"));
+    assert_true(reads_now("/m/a", "0123456789"));
+    assert_int_equal(
+        aloop_await(aloop_file_open(t.loop, "/m/a", O_RDONLY, 0, &file)), 0);
+    assert_int_equal(aloop_await(aloop_file_read(file, text, 4)), 4);
+    assert_int_equal(aloop_await(aloop_file_read(file, text + 4, 3)), 3);
+    assert_string_equal(text, "0123456");
+    aloop_file_close(file);
+    aloop_run(t.loop);
+    assert_int_equal(sim_calls("aloop__sys_openat"), 1);
+    assert_int_equal(sim_calls("aloop__sys_preadv"), 0);
+    assert_int_equal(sim_calls("aloop__sys_pread_cached"), 0);
+    assert_true(reads_now("/m/a", "0123456789"));
+}
+
+static void each_device_is_read_in_its_own_way(void **state)
+{
+    (void) state;
+    mount_memory();
+    assert_false(reads_now("/m/a", "0123456789"));
+    assert_false(reads_now("/a", "0123456789"));
+    for (int i = 0; i < 3; i++) {
+        assert_true(reads_now("/a", "0123456789"));
+        assert_true(reads_now("/m/a", "0123456789"));
+    }
+    assert_int_equal(sim_calls("aloop__sys_openat"), 2);
+}
+
+static void what_is_in_the_swap_area_is_read_by_a_thread(void **state)
+{
+    aloop_file *file = NULL;
+    char text[4];
+
+    (void) state;
+    mount_memory();
+    assert_false(reads_now("/m/a", "0123456789"));
+    sim_file_evict("/m/a");
+    assert_false(reads_now("/m/a", "0123456789"));
+    sim_file_evict("/m/a");
+    assert_int_equal(
+        aloop_await(aloop_file_open(t.loop, "/m/a", O_RDONLY, 0, &file)), 0);
+    assert_int_equal(aloop_await(aloop_file_read(file, text, 4)), 4);
+    assert_int_equal(sim_calls("aloop__sys_preadv"), 1);
+    aloop_file_close(file);
+}
+
+static void a_system_that_does_not_tell_is_asked_with_each_file(void **state)
+{
+    static const int errors[] = {-ENOSYS, -EPERM, -EOPNOTSUPP};
+
+    (void) state;
+    mount_memory();
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        sim_fail("aloop__sys_pread_memory", 1, errors[i]);
+        assert_false(reads_now("/m/a", "0123456789"));
+    }
+    assert_int_equal(sim_calls("aloop__sys_open_cached"), 0);
+    assert_false(reads_now("/m/a", "0123456789"));
+    sim_fail("aloop__sys_pread_memory", 1, -EPERM); /* The file of another. */
+    assert_false(reads_now("/m/a", "0123456789"));
+}
+
 /* The open of the FIFO has released its writer, so that it must not be closed
  * before the writer has written. */
 static void a_fifo_that_replaces_a_known_file_is_read_to_its_end(void **state)
@@ -586,6 +667,10 @@ int main(void)
         TEST(whole_files_without_a_thread_have_a_limit_in_each_turn),
         TEST(the_size_of_a_whole_file_is_limited_by_the_caller),
         TEST(files_of_an_unknown_device_are_read_by_a_thread),
+        TEST(files_in_memory_need_no_thread),
+        TEST(each_device_is_read_in_its_own_way),
+        TEST(what_is_in_the_swap_area_is_read_by_a_thread),
+        TEST(a_system_that_does_not_tell_is_asked_with_each_file),
         TEST(a_fifo_that_replaces_a_known_file_is_read_to_its_end),
         TEST(a_path_that_is_too_long_is_left_to_the_pool),
         TEST(a_cancel_ends_a_task_that_reads_cached_files),
