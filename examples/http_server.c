@@ -17,7 +17,9 @@
  *     -L              follow symbolic links that lead out of DIRECTORY
  *
  * DIRECTORY is the present one by default.  Files are sent with ranges,
- * conditional requests and types.  The endpoints are
+ * conditional requests and types.  Up to 64 of them stay open, for at most a
+ * second each: a change of a file has an effect immediately, that of a
+ * directory above it after a second.  The endpoints are
  *
  *     GET /api/status     {"requests":3,"seconds":12.5}
  *     POST /api/count     the bytes and lines of the body:
@@ -52,6 +54,8 @@ enum {
     LOOPS_MAX = 256,
     LOG_MAX = 1024 * 1024,     /* Bytes of the log that may wait. */
     SPARE_DESCRIPTORS = 16,    /* Of each loop, besides its connections. */
+    KEPT_MAX = 64,             /* Files of each loop that stay open. */
+    FILES_MIN = 1024,          /* Of each loop, so that files stay open. */
     CONNECTION_DESCRIPTORS = 2 /* Its socket, and the file that is sent. */
 };
 
@@ -61,6 +65,7 @@ static struct {
     char port[8];
     uint64_t loops;
     uint64_t connections_max;
+    uint64_t kept_max; /* For httpd_options. */
     int64_t grace_ns;
     unsigned flags; /* Of httpd_files_open(). */
     bool is_logging;
@@ -79,6 +84,7 @@ static struct {
             .port = "8080",
             .loops = 1,
             .connections_max = 10000,
+            .kept_max = KEPT_MAX,
             .grace_ns = ALOOP_SEC(10),
             .directory = "."};
 
@@ -304,6 +310,7 @@ static ssize_t serve(aloop *loop, void *arg)
         .routes_count = sizeof routes / sizeof routes[0],
         .connections_max = (size_t) server.connections_max,
         .is_plain_tcp = true,
+        .kept_max = (size_t) server.kept_max,
         .on_log = on_log,
         .log_arg = worker,
         .listen = &listen,
@@ -404,7 +411,7 @@ static uint64_t processors(void)
 static void fit_connections(void)
 {
     uint64_t each = CONNECTION_DESCRIPTORS * server.loops;
-    uint64_t spare = SPARE_DESCRIPTORS * server.loops, permitted;
+    uint64_t spare = (SPARE_DESCRIPTORS + KEPT_MAX) * server.loops, permitted;
     uint64_t needed = each * server.connections_max + spare;
     struct rlimit limit;
     uint64_t files; /* rlim_t has a sign on FreeBSD. */
@@ -419,6 +426,10 @@ static void fit_connections(void)
                          : limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
         files = (uint64_t) limit.rlim_cur;
+    if (files / server.loops < FILES_MIN) {
+        server.kept_max = 0;
+        spare = SPARE_DESCRIPTORS * server.loops;
+    }
     permitted = files > spare ? (files - spare) / each : 0;
     if (permitted == 0)
         permitted = 1;

@@ -443,9 +443,12 @@ int httpd_start(aloop *loop, const char *host, const char *port,
     httpd->loop = loop;
     httpd->options = *options;
     set_defaults(&httpd->options);
+    if (options->kept_max > 0) /* Without memory, none are kept. */
+        httpd->kept = httpd_kept_new(loop, options->kept_max);
     result = aloop_tcp_serve(loop, host, port, serve, httpd, &server,
                              &httpd->server);
     if (result < 0) {
+        httpd_kept_free(httpd->kept);
         free(httpd);
         return result;
     }
@@ -471,6 +474,7 @@ ssize_t httpd_stop(struct httpd *httpd, int64_t grace_ns)
         if (connection->idle != NULL && connection->served > 0)
             aloop_cancel(connection->idle);
     status = aloop_await(stopped);
+    httpd_kept_free(httpd->kept);
     free(httpd);
     return status;
 }

@@ -99,6 +99,8 @@ struct httpd_options {
      * larger files are sent by sendfile(), where there is one.  It raises
      * SIGPIPE, which the program has to ignore. */
     bool is_plain_tcp;
+    size_t kept_max; /* Files that stay open for the next requests, for at most
+                        a second each; see httpd_kept.h [none]. */
     void (*on_log)(const struct httpd_log *line, void *arg); /* [no log] */
     void *log_arg;
     const aloop_tcp_listen_options *listen; /* [those of the library] */

@@ -10,6 +10,7 @@
 #include "httpd_chunks.h"
 #include "httpd_date.h"
 #include "httpd_head.h"
+#include "httpd_kept.h"
 
 enum {
     HTTPD_STALL_SIZE = 64 * 1024, /* The unit of httpd_options.stall_ns. */
@@ -39,6 +40,7 @@ struct httpd {
     time_t date_s; /* The second of `date`. */
     char date[HTTPD_DATE_SIZE];
     struct httpd_recent recent[HTTPD_RECENT_MAX];
+    struct httpd_kept *kept; /* Or NULL. */
 };
 
 struct httpd_connection {

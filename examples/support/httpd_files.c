@@ -2,7 +2,8 @@
  *
  * A look-up opens a file and reads it if it is small.  It is tried on the
  * thread of the loop with calls that do not block, and otherwise runs on a
- * thread of the pool. */
+ * thread of the pool.  A file that the thread of the loop has opened is kept;
+ * see httpd_kept.h. */
 
 #define _XOPEN_SOURCE 700 /* POSIX.1-2008, with realpath(). */
 #define _DARWIN_C_SOURCE
@@ -20,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "httpd_connection.h"
 #include "httpd_date.h"
 #include "httpd_match.h"
 #include "httpd_open.h"
@@ -40,12 +42,13 @@ struct httpd_files {
 /* One request.  The results are written by one thread at a time. */
 struct lookup {
     struct httpd_root *root;
-    const char *title; /* Of a listing: the path of the request. */
-    char *name;        /* Relative to the root. */
-    bool is_directory; /* The name ends in a slash or is empty. */
-    bool is_listing;   /* Listings are allowed. */
-    off_t small_max;   /* Bytes of a file that is read as a whole. */
-    int fd;            /* -1, or what was opened. */
+    const char *title;            /* Of a listing: the path of the request. */
+    char *name;                   /* Relative to the root. */
+    bool is_directory;            /* The name ends in a slash or is empty. */
+    bool is_listing;              /* Listings are allowed. */
+    off_t small_max;              /* Bytes of a file that is read as a whole. */
+    int fd;                       /* -1, or what was opened. */
+    struct httpd_kept_file *kept; /* The owner of `fd`; NULL: the look-up. */
     struct stat stat;
     char *data;             /* The whole of a small file. */
     struct httpd_text page; /* A listing. */
@@ -414,10 +417,29 @@ static ssize_t answer_file(struct httpd_request *request, struct lookup *lookup)
                : answer_status(request, status);
 }
 
+/* Looks up without blocking, in the files that are kept, too. */
+static int look_up_cached(struct httpd_request *request, struct lookup *lookup)
+{
+    struct httpd *httpd = httpd_connection_of(request)->httpd;
+    int error;
+
+    lookup->kept = httpd_kept_find(httpd->kept, lookup->root, lookup->name);
+    if (lookup->kept != NULL) {
+        lookup->fd = lookup->kept->fd;
+        lookup->stat = lookup->kept->stat;
+        return read_small(lookup, true);
+    }
+    error = look_up(lookup, true);
+    if (lookup->fd >= 0 && S_ISREG(lookup->stat.st_mode))
+        lookup->kept = httpd_kept_add(httpd->kept, lookup->root, lookup->name,
+                                      lookup->fd, &lookup->stat);
+    return error;
+}
+
 static ssize_t answer_lookup(struct httpd_request *request,
                              struct lookup *lookup)
 {
-    ssize_t status = look_up(lookup, true);
+    ssize_t status = look_up_cached(request, lookup);
 
     if (status == 0 && is_no_index(lookup))
         status = -ENOENT;
@@ -461,7 +483,9 @@ ssize_t httpd_files_serve(struct httpd_request *request, void *arg)
     if (!lookup.is_directory)
         name[size] = '\0';
     status = answer_lookup(request, &lookup);
-    if (lookup.fd >= 0)
+    if (lookup.kept != NULL)
+        httpd_kept_release(lookup.kept);
+    else if (lookup.fd >= 0)
         close(lookup.fd);
     free(lookup.data);
     free(lookup.page.data);

@@ -7,6 +7,7 @@
 #include "support/httpd_fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -126,7 +127,9 @@ static void serve_folder(unsigned flags)
         {"GET", "/", httpd_files_serve, NULL},
         {"GET", "/files/", httpd_files_serve, NULL},
     };
-    struct httpd_options options = {.routes = routes, .routes_count = 2};
+    struct httpd_options options = {.routes = routes,
+                                    .routes_count = 2,
+                                    .kept_max = 4};
 
     assert_int_equal(httpd_files_open(path_of("root"), flags, &files), 0);
     routes[0].arg = routes[1].arg = files;
@@ -361,6 +364,114 @@ static void a_file_may_become_a_directory(void **state)
 }
 
 /* A suffix can be satisfied by no bytes, but no range names them. */
+/* Asks often enough for the file to stay open: its name is found, the file is
+ * opened, and it is used again. */
+static void keep_file(const char *path, const char *body)
+{
+    for (int i = 0; i < 3; i++) {
+        expect_get(path, "200");
+        assert_string_equal(got_body(), body);
+    }
+}
+
+static void a_file_that_stays_open_is_sent_as_it_is_now(void **state)
+{
+    (void) state;
+    serve_folder(0);
+    write_file("root/empty", "first");
+    keep_file("/empty", "first");
+    write_file("root/empty", "longer than before");
+    keep_file("/empty", "longer than before");
+    write_file("root/none/x", "another file");
+    assert_int_equal(rename(path_of("root/none/x"), path_of("root/empty")), 0);
+    keep_file("/empty", "another file");
+    assert_int_equal(link(path_of("root/empty"), path_of("root/none/x")), 0);
+    keep_file("/empty", "another file");
+    assert_int_equal(unlink(path_of("root/empty")), 0);
+    expect_get("/empty", "404");
+    keep_file("/none/x", "another file");
+    assert_int_equal(unlink(path_of("root/none/x")), 0);
+    end_folder();
+}
+
+static unsigned count_descriptors(void)
+{
+    unsigned count = 0;
+
+    for (int fd = 0; fd < 256; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static void a_file_stays_open_for_a_second(void **state)
+{
+    unsigned before;
+
+    (void) state;
+    serve_folder(0);
+    before = count_descriptors();
+    keep_file("/inside", "inside");
+    keep_file("/sub/", "index");
+    assert_true(count_descriptors() <= before + 2);
+    assert_int_equal(rename(path_of("root/sub"), path_of("root/out_index/sub")),
+                     0);
+    run_for(ALOOP_SEC(1));
+    assert_int_equal(count_descriptors(), before);
+    expect_get("/sub/", "404");
+    assert_int_equal(rename(path_of("root/out_index/sub"), path_of("root/sub")),
+                     0);
+    end_folder();
+}
+
+static void few_files_stay_open(void **state)
+{
+    char path[32];
+    unsigned before;
+
+    (void) state;
+    serve_folder(0);
+    before = count_descriptors();
+    for (int i = 0; i < 20; i++) {
+        snprintf(path, sizeof path, "root/%d", i);
+        write_file(path, path);
+        keep_file(path + strlen("root"), path);
+    }
+    assert_true(count_descriptors() <= before + 4);
+    for (int i = 0; i < 20; i++) {
+        snprintf(path, sizeof path, "root/%d", i);
+        assert_int_equal(unlink(path_of(path)), 0);
+    }
+    end_folder();
+    assert_true(count_descriptors() < before);
+}
+
+/* The first client has received only a part when the file is replaced. */
+static void a_file_that_is_replaced_is_sent_to_its_end(void **state)
+{
+    static const char request[] = "GET /large HTTP/1.1\r\nHost: x\r\n\r\n";
+    int peer;
+
+    (void) state;
+    serve_folder(0);
+    for (int i = 0; i < 3; i++)
+        expect_get("/large", "200");
+    sim_buffer_size(4096);
+    peer = connect_client();
+    client_sends(peer, request, sizeof request - 1);
+    run_for(MS);
+    assert_int_equal(rename(path_of("root/large"), path_of("root/none/x")), 0);
+    write_file("root/large", "small");
+    keep_file("/large", "small");
+    got.size = 0;
+    client_receives(peer, MS);
+    assert_int_equal(strlen(got_body()), 200000);
+    assert_string_equal(got_body() + 200000 - 5, "39999");
+    sim_peer_close(peer);
+    run_for(MS);
+    assert_int_equal(rename(path_of("root/none/x"), path_of("root/large")), 0);
+    end_folder();
+}
+
 static void an_empty_file_has_no_ranges(void **state)
 {
     (void) state;
@@ -589,6 +700,10 @@ int main(void)
         TEST(an_index_that_cannot_be_read_is_refused),
         TEST(what_is_no_file_is_refused_without_being_opened),
         TEST(a_file_may_become_a_directory),
+        TEST(a_file_that_stays_open_is_sent_as_it_is_now),
+        TEST(a_file_stays_open_for_a_second),
+        TEST(few_files_stay_open),
+        TEST(a_file_that_is_replaced_is_sent_to_its_end),
         TEST(an_empty_file_has_no_ranges),
         TEST(ranges_are_combined_with_conditions),
         TEST(a_file_that_shrinks_ends_in_a_reset),
