@@ -12,6 +12,7 @@
 enum { FIRST = 3 };
 
 static struct sim_file **table; /* Index: number - FIRST; NULL: free. */
+static struct sim_file *standard[FIRST]; /* Those below FIRST, or NULL. */
 static unsigned table_size;
 static unsigned open_count;
 static unsigned open_max; /* 0: no limit. */
@@ -19,6 +20,8 @@ static struct sim_file *files;
 
 struct sim_file *sim__peek(int fd)
 {
+    if (fd >= 0 && fd < FIRST)
+        return standard[fd];
     if (fd < FIRST || (unsigned) fd - FIRST >= table_size)
         return NULL;
     return table[fd - FIRST];
@@ -91,6 +94,18 @@ struct sim_file *sim__fd_replace(int fd)
     return file;
 }
 
+void sim__fd_standard(int fd, int from)
+{
+    if (standard[fd] != NULL)
+        sim__file_drop(standard[fd]);
+    standard[fd] = NULL;
+    if (from < 0)
+        return;
+    standard[fd] = table[from - FIRST];
+    table[from - FIRST] = NULL;
+    open_count--;
+}
+
 void sim__file_drop(struct sim_file *file)
 {
     if (--file->references > 0)
@@ -110,8 +125,12 @@ int sim__fd_close(int fd)
         sim__world.bad_closes++;
         return -EBADF;
     }
-    table[fd - FIRST] = NULL;
-    open_count--;
+    if (fd < FIRST) {
+        standard[fd] = NULL;
+    } else {
+        table[fd - FIRST] = NULL;
+        open_count--;
+    }
     sim__file_drop(file);
     return 0;
 }
@@ -323,6 +342,8 @@ void sim__fd_end(void)
         files = file->next;
         free(file);
     }
+    for (int i = 0; i < FIRST; i++)
+        standard[i] = NULL;
     free(table);
     table = NULL;
     table_size = 0;

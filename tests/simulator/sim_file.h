@@ -57,6 +57,19 @@ ssize_t sim_file_get(const char *path, void *buffer, size_t size);
 /* Returns the number of names below the directory, at any depth. */
 unsigned sim_file_count(const char *path);
 
+/* The standard descriptors, 0 to 2, are closed in a new world.  They block, as
+ * those of a shell do, and count as no descriptors of the library.
+ *
+ * Makes a standard descriptor for writing: a file that exists already, or for
+ * NULL a pipe without a name, which another program reads. */
+void sim_standard_output(int fd, const char *path);
+/* The other program reads from that pipe.  Returns the number of bytes. */
+size_t sim_standard_read(int fd, void *buffer, size_t size);
+/* Fills that pipe, so that it accepts nothing before it is read. */
+void sim_standard_fill(int fd);
+/* The other program closes its end. */
+void sim_standard_leave(int fd);
+
 /* Files belong to root, and the caller is root.  Another user has no more than
  * the permissions. */
 void sim_file_user(uint32_t user);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 #include "sim_files.h"
 
@@ -134,4 +135,56 @@ int aloop__sys_reopen(int fd)
     if (file->node->device->reopen_error < 0)
         return file->node->device->reopen_error;
     return sim__open_node(file->node, (file->flags & O_ACCMODE) | O_NONBLOCK);
+}
+
+/* A pipe has its reader before it is opened, so that the open does not wait. */
+void sim_standard_output(int fd, const char *path)
+{
+    struct sim_walk walk;
+    struct sim_node *node;
+
+    sim__fd_standard(fd, -1);
+    if (path == NULL) {
+        node = sim__node_new(sim__root, ALOOP_FILE_FIFO, 0600);
+        node->readers = 1;
+    } else if (sim__find(SYS_CWD, path, true, &walk) == 0) {
+        node = walk.node;
+    } else {
+        return;
+    }
+    sim__fd_standard(fd, sim__open_node(node, O_WRONLY));
+}
+
+static struct sim_node *standard_node(int fd)
+{
+    const struct sim_file *file = sim__peek(fd);
+
+    return file != NULL ? file->node : NULL;
+}
+
+size_t sim_standard_read(int fd, void *buffer, size_t size)
+{
+    struct sim_node *node = standard_node(fd);
+
+    if (node == NULL || node->type != ALOOP_FILE_FIFO)
+        return 0;
+    if (size > node->used)
+        size = node->used;
+    memcpy(buffer, node->bytes, size);
+    node->used -= size;
+    memmove(node->bytes, node->bytes + size, node->used);
+    return size;
+}
+
+void sim_standard_fill(int fd)
+{
+    struct sim_node *node = standard_node(fd);
+
+    memset(node->bytes + node->used, '.', SIM_FIFO_SIZE - node->used);
+    node->used = SIM_FIFO_SIZE;
+}
+
+void sim_standard_leave(int fd)
+{
+    standard_node(fd)->readers--;
 }

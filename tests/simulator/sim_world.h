@@ -95,6 +95,9 @@ int sim__fd_take(struct sim_file *file);
 /* Drops a reference.  The last one closes the description. */
 void sim__file_drop(struct sim_file *file);
 int sim__fd_close(int fd);
+/* Moves the description of `from` to a number from 0 to 2, which are never
+ * given to others.  -1: closes the number. */
+void sim__fd_standard(int fd, int from);
 /* Makes another description of the same kind under the same number. */
 struct sim_file *sim__fd_replace(int fd);
 unsigned sim__ready_bits(const struct sim_file *file); /* REACTOR_*. */

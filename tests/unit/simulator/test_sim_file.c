@@ -6,6 +6,8 @@
 
 #include "support/file_tests.h"
 
+#include "os/sys_stdio.h"
+#include "os/sys_stream.h"
 #include "simulator/sim.h"
 #include "simulator/sim_file.h"
 
@@ -380,6 +382,33 @@ static void equal_seeds_give_equal_runs(void **state)
     assert_true(hash_of_a_run(1) != hash_of_a_run(2));
 }
 
+/* The number 1 is that of another program, too: a call on it may not block. */
+static void a_standard_output_is_a_pipe_of_another_program(void **state)
+{
+    struct sys_piece piece = {"text", 4};
+    struct sys_descriptor what;
+    unsigned opened = sim_descriptors_open();
+    char bytes[8];
+
+    (void) state;
+    assert_int_equal(aloop__sys_examine(1, &what), -EBADF);
+    sim_standard_output(1, NULL);
+    assert_int_equal(sim_descriptors_open(), opened);
+    assert_int_equal(aloop__sys_examine(1, &what), 0);
+    assert_int_equal(what.kind, SYS_KIND_PIPE);
+    assert_true(what.is_blocking && what.can_write && !what.can_read);
+    assert_int_equal(aloop__sys_write_now(1, &piece, 1), 4);
+    assert_int_equal(sim_standard_read(1, bytes, sizeof bytes), 4);
+    assert_memory_equal(bytes, "text", 4);
+    sim_standard_fill(1);
+    assert_int_equal(aloop__sys_write_now(1, &piece, 1), -EAGAIN);
+    assert_int_equal(sim_standard_read(1, bytes, sizeof bytes), sizeof bytes);
+    sim_standard_leave(1);
+    assert_int_equal(aloop__sys_write_now(1, &piece, 1), -EPIPE);
+    assert_int_equal(aloop__sys_close(1), 0);
+    assert_int_equal(aloop__sys_examine(1, &what), -EBADF);
+}
+
 int main(void)
 {
     static const struct CMUnitTest same_tests[] = {FILE_TESTS};
@@ -399,6 +428,7 @@ int main(void)
         FILE_TEST(cached_calls_miss_at_random),
         FILE_TEST(a_fifo_is_ready_when_it_can_be_read),
         FILE_TEST(a_call_that_would_block_the_loop_is_a_bad_use),
+        FILE_TEST(a_standard_output_is_a_pipe_of_another_program),
         FILE_TEST(calls_that_may_block_are_counted_on_the_main_flow),
         cmocka_unit_test(equal_seeds_give_equal_runs),
     };
