@@ -143,7 +143,8 @@ static void unwatched_done(struct aloop__job *job, int error)
 }
 
 /* Gives the buffer to a thread.  Files have a lane of their own in the pool: a
- * slow disk does not delay look-ups of names. */
+ * slow disk does not delay look-ups of names.  A pool that cannot be made is no
+ * EAGAIN of the descriptor, either. */
 static int submit_transfer(struct aloop__unwatched *u, bool is_write,
                            size_t size)
 {
@@ -157,7 +158,7 @@ static int submit_transfer(struct aloop__unwatched *u, bool is_write,
     u->is_working = error == 0;
     if (error < 0)
         drop_buffer(u->loop, &u->buffer, u->room);
-    return error;
+    return error == ALOOP_EAGAIN ? ALOOP_ENOMEM : error;
 }
 
 /* The buffers of the loop are reused, so that a long file costs one of them. */

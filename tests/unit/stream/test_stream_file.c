@@ -135,6 +135,24 @@ static void a_thread_that_cannot_start_is_an_error(void **state)
     aloop_stream_close(stream);
 }
 
+/* EAGAIN of a mutex is no EAGAIN of the file, after which the loop would try
+ * again in each turn. */
+static void a_pool_that_cannot_be_made_is_an_error(void **state)
+{
+    aloop_stream *stream;
+
+    (void) state;
+    sim_file_put("/a", "hello", 5);
+    sim_file_evict("/a");
+    stream = open_stream("/a", O_RDWR);
+    sim_fail_from("aloop__sys_mutex_open", 1, ALOOP_EAGAIN);
+    assert_int_equal(read_some(stream, 9), ALOOP_ENOMEM);
+    assert_int_equal(aloop_stream_put(stream, "a", 1), 0);
+    assert_int_equal(aloop_await(aloop_stream_shutdown(stream)), ALOOP_ENOMEM);
+    sim_forgive();
+    aloop_stream_close(stream);
+}
+
 /* The position. */
 
 static int64_t position_of(int fd)
@@ -646,6 +664,7 @@ int main(void)
         TEST(a_callback_gets_a_file_and_its_end),
         TEST(an_error_of_a_read_ends_the_stream),
         TEST(a_thread_that_cannot_start_is_an_error),
+        TEST(a_pool_that_cannot_be_made_is_an_error),
         TEST(the_position_of_a_file_is_used_and_moved),
         TEST(what_no_reader_has_taken_goes_back_to_the_file),
         TEST(what_follows_a_line_goes_back_to_the_file),
