@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "simulator/sim_file.h"
 #include "torture.h"
 
 enum { ARGUMENTS_MAX = 8, OUTPUT_MAX = 4096, EXIT_INTERRUPTED = 130 };
@@ -29,6 +30,47 @@ static void raise_interrupt(void *arg)
 static void interrupt_soon(void)
 {
     sim_at(ALOOP_MS(500), raise_interrupt, NULL);
+}
+
+/* Standard outputs of a server: it may not wait for any of them. */
+
+/* Reads the log now and then, and passes it on to the output of the test. */
+static void read_log(void *arg)
+{
+    char text[100];
+    size_t size = sim_standard_read(STDOUT_FILENO, text, sizeof text);
+
+    (void) arg;
+    fwrite(text, 1, size, stdout);
+    sim_at(ALOOP_MS(70), read_log, NULL);
+}
+
+static void browse_slow_log(void)
+{
+    sim_standard_output(STDOUT_FILENO, NULL);
+    read_log(NULL);
+    torture_run_browsers();
+}
+
+static void browse_full_log(void)
+{
+    sim_standard_output(STDOUT_FILENO, NULL);
+    sim_standard_fill(STDOUT_FILENO);
+    torture_run_browsers();
+}
+
+static void browse_left_log(void)
+{
+    sim_standard_output(STDOUT_FILENO, NULL);
+    sim_standard_leave(STDOUT_FILENO);
+    torture_run_browsers();
+}
+
+static void browse_file_log(void)
+{
+    sim_file_put("/tmp/log", "", 0);
+    sim_standard_output(STDOUT_FILENO, "/tmp/log");
+    torture_run_browsers();
 }
 
 static const struct program {
@@ -125,8 +167,27 @@ static const struct program {
     {.name = "example_http_server",
      .main_argued = example_http_server_main,
      .outside = torture_run_browsers,
-     /* Not with -l: the simulated system has no standard output. */
      .arguments = {"-p", "7777"},
+     .says = {"listening on 127.0.0.1 port 7777\n"}},
+    {.name = "example_http_server_slow",
+     .main_argued = example_http_server_main,
+     .outside = browse_slow_log,
+     .arguments = {"-l", "-p", "7777"},
+     .says = {"\"POST /api/count\" 200 22 ", "\"GET /no-such-file\" 404 "}},
+    {.name = "example_http_server_full",
+     .main_argued = example_http_server_main,
+     .outside = browse_full_log,
+     .arguments = {"-l", "-p", "7777"},
+     .says = {"http_server: cannot write the log: timed out\n"}},
+    {.name = "example_http_server_left",
+     .main_argued = example_http_server_main,
+     .outside = browse_left_log,
+     .arguments = {"-l", "-p", "7777"},
+     .says = {"http_server: cannot write the log: broken pipe\n"}},
+    {.name = "example_http_server_file",
+     .main_argued = example_http_server_main,
+     .outside = browse_file_log,
+     .arguments = {"-l", "-p", "7777"},
      .says = {"listening on 127.0.0.1 port 7777\n"}},
     {.name = "example_proxy",
      .main_argued = example_proxy_main,
