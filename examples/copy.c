@@ -6,8 +6,9 @@
  *     -j LIMIT  maximum number of files at a time (default: 8)
  *
  * If TO is a directory, the copies get the names that they have, in it.  A file
- * that exists is replaced when its copy is complete.  On a terminal, each file
- * that is being copied has a line that shows its progress.
+ * that exists is replaced when its copy is complete; a device or a FIFO is not.
+ * On a terminal, each file that is being copied has a line that shows its
+ * progress.
  *
  * Exit status: 0; 1 if a file was not copied; 2 for wrong usage; 130 after
  * SIGINT or SIGTERM, which leave no partial file behind.  A second signal ends
@@ -319,6 +320,8 @@ static ssize_t replace(struct item *item)
         return status;
     if (to.type == ALOOP_FILE_DIRECTORY)
         return ALOOP_EISDIR;
+    if (to.type != ALOOP_FILE_REGULAR) /* A rename would remove it. */
+        return refuse(item->copy, item->to, "is not a regular file");
     if (is_same(&from, &to))
         return refuse(item->copy, item->from, "is the same file as its copy");
     temporary = malloc(size);

@@ -610,6 +610,11 @@ copy: $work/t: is a directory (-r is not given)
     cmp -s "$work/t/large" "$work/into/large" || fail "errors end the copy"
     "$@" "$work/t/large" "$work/t/large" 2>"$work/err"
     [ $? -eq 1 ] || fail "a file was copied onto itself"
+    mkfifo "$work/fifo"
+    "$@" "$work/t/large" "$work/fifo" 2>"$work/err"
+    [ $? -eq 1 ] && [ -p "$work/fifo" ] &&
+        grep -qx "copy: $work/fifo: is not a regular file" "$work/err" ||
+        fail "a FIFO was replaced"
     "$@" "$work/t/large" "$work/no/copy" 2>"$work/err"
     grep -q "/large to $work/no/copy: no such file or directory\$" \
         "$work/err" || fail "the error of a target does not name it"
