@@ -36,6 +36,7 @@
 #include <aloop.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -498,12 +499,26 @@ static int parse_options(int argc, char **argv)
     return 0;
 }
 
+/* Gives standard descriptors that are closed to /dev/null.  Otherwise a file or
+ * a pipe of the server would get their numbers, and what is printed. */
+static void hold_standard(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     int result = parse_options(argc, argv);
 
     if (result != 0)
         return result < 0 ? 0 : result;
+    hold_standard();
     result = httpd_files_open(server.directory, server.flags, &server.files);
     if (result < 0) {
         fprintf(stderr, "http_server: %s: %s\n", server.directory,

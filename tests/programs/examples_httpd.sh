@@ -226,6 +226,20 @@ check_http_log_loops() { # COMMAND...
     exec 7<&-
 }
 
+# No descriptor of the server gets the number of its closed output.
+check_http_closed_output() { # COMMAND...
+    free_port
+    "$@" -p "$port" -l "$work/site" >&- 2>"$work/err" &
+    server=$!
+    until (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+        kill -0 "$server" 2>/dev/null ||
+            fail "needs an output: $(cat "$work/err")"
+        pause
+    done
+    expect_status 404 /no-such-file
+    end_with TERM 0
+}
+
 check_example_http_server() {
     need_tool curl
     trap 'end_helpers; finish' EXIT
@@ -248,4 +262,5 @@ check_example_http_server() {
     end_with TERM 0
     check_http_log "$@"
     check_http_log_loops "$@"
+    check_http_closed_output "$@"
 }
