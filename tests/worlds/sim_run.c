@@ -30,7 +30,7 @@ static const struct world *const worlds[] = {
     &world_timers,  &world_tree,  &world_states,    &world_sync,
     &world_files,   &world_work,  &world_datagrams, &world_serve,
     &world_filters, &world_paths, &world_channels,  &world_signals,
-    &world_passing, &world_names,
+    &world_passing, &world_names, &world_terminals,
 };
 
 enum { WORLDS = sizeof worlds / sizeof worlds[0] };

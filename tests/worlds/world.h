@@ -37,7 +37,8 @@ struct world {
 extern const struct world world_channels, world_chat, world_datagrams,
     world_echo, world_ends, world_files, world_filters, world_names,
     world_passing, world_paths, world_proxy, world_serve, world_signals,
-    world_states, world_sync, world_timers, world_tree, world_work;
+    world_states, world_sync, world_terminals, world_timers, world_tree,
+    world_work;
 
 /* The present run.  It is zeroed before each run. */
 struct run {
