@@ -245,12 +245,19 @@ int aloop__sys_ipv6_only(int fd)
 
 /* Other systems than these have SO_REUSEPORT, but give all connections to one
  * of the sockets. */
+#if defined(__linux__)
+#define REUSE_PORT SO_REUSEPORT
+#elif defined(SO_REUSEPORT_LB)
+#define REUSE_PORT SO_REUSEPORT_LB
+#endif
+
+/* A kernel that is older than the option does not know it. */
 int aloop__sys_reuse_port(int fd)
 {
-#if defined(__linux__)
-    return set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-#elif defined(SO_REUSEPORT_LB)
-    return set_option(fd, SOL_SOCKET, SO_REUSEPORT_LB, 1);
+#if defined(REUSE_PORT)
+    int error = set_option(fd, SOL_SOCKET, REUSE_PORT, 1);
+
+    return error == -ENOPROTOOPT || error == -EOPNOTSUPP ? -ENOTSUP : error;
 #else
     (void) fd;
     return -ENOTSUP;

@@ -41,11 +41,14 @@ enum {
 
 enum { NO_OPTION = -1 };
 
+/* A kernel may be older than an option that the headers know. */
 static int set_number(int fd, int level, int name, int value)
 {
     if (name == NO_OPTION)
         return -ENOTSUP;
-    return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
+    if (setsockopt(fd, level, name, &value, sizeof value) == 0)
+        return 0;
+    return errno == ENOPROTOOPT || errno == EOPNOTSUPP ? -ENOTSUP : -errno;
 }
 
 /* Some systems accept only a byte for these options. */

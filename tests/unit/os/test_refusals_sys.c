@@ -99,6 +99,28 @@ static void assert_flags(int fd)
     assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
 }
 
+/* The options of tcp_options.h and udp_options.h that a kernel may not know. */
+static void an_option_that_the_kernel_does_not_know_is_not_supported(
+    void **state)
+{
+    static const int errors[] = {ENOPROTOOPT, EOPNOTSUPP};
+    struct sys_udp udp;
+    int fd = aloop__sys_tcp_socket(SYS_INET);
+
+    (void) state;
+    assert_true(fd >= 0);
+    assert_int_equal(aloop__sys_udp_open(SYS_INET, false, &udp), 0);
+    for (size_t i = 0; i < COUNT(errors); i++) {
+        refuse("setsockopt", errors[i], 1);
+        assert_int_equal(aloop__sys_reuse_port(fd), ALOOP_ENOTSUP);
+        refuse("setsockopt", errors[i], 1);
+        assert_int_equal(aloop__sys_udp_set(&udp, SYS_UDP_REUSE_PORT, 1),
+                         ALOOP_ENOTSUP);
+    }
+    aloop__sys_close(fd);
+    aloop__sys_close(udp.fd);
+}
+
 static void accept_works_without_accept4(void **state)
 {
     struct sys_address address;
@@ -474,6 +496,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(an_interrupted_call_is_repeated_or_has_a_result),
         TEST(each_error_of_a_call_is_returned),
+        TEST(an_option_that_the_kernel_does_not_know_is_not_supported),
         TEST(accept_works_without_accept4),
         TEST(a_socket_has_its_flags_even_if_socket_refuses_them),
         TEST(pairs_have_their_flags_even_if_the_system_refuses_them),
