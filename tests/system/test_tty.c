@@ -180,6 +180,44 @@ static void a_terminal_whose_master_is_closed_has_ended(void **state)
     aloop_free(loop);
 }
 
+static volatile sig_atomic_t broken_pipes;
+
+static void count_broken_pipe(int number)
+{
+    (void) number;
+    broken_pipes++;
+}
+
+/* The slave is written to by an open file of its own and by the shared one, and
+ * so is the master of a slave that is closed. */
+static void a_terminal_that_has_hung_up_raises_no_signal(void **state)
+{
+    aloop *loop = aloop_new(NULL);
+    aloop_stream *streams[2], *master;
+    void (*before)(int) = signal(SIGPIPE, count_broken_pipe);
+
+    (void) state;
+    broken_pipes = 0;
+    open_pty();
+    streams[0] = open_stream(loop, dup(pty.slave));
+    streams[1] = open_stream(loop, pty.slave);
+    close(pty.master);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(aloop_await(aloop_stream_write(streams[i], "a", 1)),
+                         ALOOP_EIO);
+        assert_int_equal(aloop_stream_put(streams[i], "a", 1), ALOOP_EIO);
+        aloop_stream_close(streams[i]);
+    }
+    open_pty();
+    close(pty.slave);
+    master = open_stream(loop, pty.master);
+    assert_int_equal(aloop_await(aloop_stream_write(master, "a", 1)), 1);
+    aloop_stream_close(master);
+    aloop_free(loop);
+    assert_int_equal(broken_pipes, 0);
+    signal(SIGPIPE, before);
+}
+
 /* Runs `body` as the leader of a session whose terminal is a new one.  Its
  * result is the status of the process. */
 static void run_session(int (*body)(void))
@@ -433,6 +471,7 @@ int main(void)
         cmocka_unit_test(raw_mode_delivers_each_byte_and_is_restored),
         cmocka_unit_test(a_master_and_its_slave_are_connected),
         cmocka_unit_test(a_terminal_whose_master_is_closed_has_ended),
+        cmocka_unit_test(a_terminal_that_has_hung_up_raises_no_signal),
         cmocka_unit_test(a_change_of_the_size_is_reported),
         cmocka_unit_test(a_handler_of_a_signal_can_restore_the_mode),
         cmocka_unit_test(
