@@ -391,34 +391,61 @@ static void a_broadcast_arrives_with_the_ttl_that_was_set(void **state)
     aloop_udp_close(udp);
 }
 
+static void count_share(aloop_udp *udp, const void *data, ssize_t size,
+                        const aloop_address *from, void *arg)
+{
+    (void) udp;
+    (void) data;
+    (void) from;
+    assert_int_equal(size, 1);
+    (*(int *) arg)++;
+    if (++f.count == f.expected)
+        aloop_stop(f.loop);
+}
+
+/* Each sender has a port of its own, by which the system chooses a socket. */
 static void sockets_with_reuse_port_share_a_port(void **state)
 {
+    enum { SENDERS = 40 };
+    int shares[2] = {0};
     aloop_udp_options options = {.size = sizeof options, .reuse_port = true};
     aloop_address local;
-    aloop_udp *first = open_udp("127.0.0.1", &options, &local), *second = NULL;
+    aloop_udp *first = open_udp("127.0.0.1", &options, &local);
+    aloop_udp *second = NULL, *refused = NULL;
     char port[8];
 
     (void) state;
     snprintf(port, sizeof port, "%d", aloop_address_port(&local));
     assert_int_equal(
         aloop_udp_open_with(f.loop, "127.0.0.1", port, &options, &second), 0);
-    assert_int_equal(aloop_udp_open(f.loop, "127.0.0.1", port, &second),
+    assert_int_equal(aloop_udp_open(f.loop, "127.0.0.1", port, &refused),
                      ALOOP_EADDRINUSE);
-    (void) first;
+    assert_int_equal(aloop_udp_start(first, count_share, &shares[0]), 0);
+    assert_int_equal(aloop_udp_start(second, count_share, &shares[1]), 0);
+    for (int i = 0; i < SENDERS; i++) {
+        aloop_address from;
+
+        assert_int_equal(
+            aloop_await(aloop_udp_send(open_udp("127.0.0.1", NULL, &from), "x",
+                                       1, &local)),
+            1);
+    }
+    run_until(SENDERS);
+    assert_in_range(shares[0], 1, SENDERS - 1);
+    assert_int_equal(shares[0] + shares[1], SENDERS);
 }
 #endif
 
 static void a_member_receives_from_its_group_on_loopback(void **state)
 {
     aloop_udp_options options = {.size = sizeof options, .reuse_address = true};
-    aloop_address group, local, source;
+    aloop_address group, local;
     aloop_udp *member = open_udp("0.0.0.0", &options, &local);
     unsigned interface = 1; /* lo */
     int error;
 
     (void) state;
     assert_int_equal(aloop_address_parse("239.255.7.9", &group), 0);
-    assert_int_equal(aloop_address_parse("127.0.0.1", &source), 0);
     error = aloop_udp_join(member, &group, interface, NULL);
     if (error < 0)
         return; /* The machine has no multicast. */
@@ -431,6 +458,38 @@ static void a_member_receives_from_its_group_on_loopback(void **state)
     aloop_address_set_port(&group, 0);
     assert_int_equal(aloop_udp_leave(member, &group, interface, NULL), 0);
     assert_true(aloop_udp_leave(member, &group, interface, NULL) < 0);
+}
+
+/* What is sent to a host comes after what is sent to a group. */
+static void a_member_receives_only_from_the_source_that_it_has_joined(
+    void **state)
+{
+    static const char *const sources[] = {"127.0.0.9", "127.0.0.1"};
+    aloop_udp_options options = {.size = sizeof options, .reuse_address = true};
+    aloop_address group, host, source;
+    aloop_udp *member = open_udp("0.0.0.0", &options, &host);
+    unsigned interface = 1; /* lo */
+
+    (void) state;
+    assert_int_equal(aloop_address_parse("127.0.0.1", &source), 0);
+    aloop_address_set_port(&source, aloop_address_port(&host));
+    host = source;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(aloop_address_parse("232.255.7.9", &group), 0);
+        assert_int_equal(aloop_address_parse(sources[i], &source), 0);
+        if (aloop_udp_join(member, &group, interface, &source) < 0)
+            skip(); /* The machine has no multicast. */
+        aloop_address_set_port(&group, aloop_address_port(&host));
+        if (aloop_udp_set_multicast(f.a, interface, 1, true) < 0 ||
+            aloop_await(aloop_udp_send(f.a, "group", 5, &group)) < 0)
+            skip();
+        assert_int_equal(aloop_await(aloop_udp_send(f.a, "own", 3, &host)), 3);
+        assert_int_equal(receive(member, NULL), i == 1 ? 5 : 3);
+        aloop_address_set_port(&group, 0);
+        assert_int_equal(aloop_udp_leave(member, &group, interface, &source),
+                         0);
+    }
+    assert_int_equal(receive(member, NULL), 3);
 }
 
 #ifdef __linux__
@@ -591,6 +650,7 @@ int main(void)
         UDP_TEST(sockets_with_reuse_port_share_a_port),
 #endif
         UDP_TEST(a_member_receives_from_its_group_on_loopback),
+        UDP_TEST(a_member_receives_only_from_the_source_that_it_has_joined),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
