@@ -15,6 +15,7 @@ void outside_begin(void)
     o.fds[0] = o.fds[1] = -1;
     udp_begin();
     server_begin();
+    tty_begin();
 }
 
 bool enter(void)
@@ -133,6 +134,8 @@ static void on_out(aloop_future *future, ssize_t status, void *arg)
         end_items(out, status);
     else if (out->kind >= READ_FILE)
         end_fs(out, status);
+    else if (out->kind == TTY_READ)
+        end_tty(out, status);
     else if (out->kind == SERVER_STOP)
         end_server(out, status);
     else if (out->kind >= UDP_RECEIVE)
@@ -300,6 +303,7 @@ void outside_close(void)
     fs_close();
     close_udp();
     close_server();
+    close_tty();
     for (unsigned i = 0; i < o.out_count; i++)
         if (o.outs[i].kind >= OPERATION && o.outs[i].kind <= SIGNAL_WAIT &&
             is_out_pending(&o.outs[i])) {
@@ -311,6 +315,7 @@ void outside_close(void)
 void outside_check(void)
 {
     server_check();
+    tty_check();
     for (unsigned i = 0; i < o.out_count; i++)
         FUZZ_CHECK(o.outs[i].has_ended);
     for (int i = 0; i < 2; i++)
@@ -373,6 +378,14 @@ const struct act outside_acts[] = {
     {"resolve", act_resolve},
     {"truncate", act_truncate},
     {"change", act_change},
+    {"terminal user", act_tty_user},
+    {"terminal user", act_tty_user},
+    {"terminal user", act_tty_user},
+    {"terminal mode", act_tty_mode},
+    {"terminal put", act_tty_put},
+    {"terminal read", act_tty_read},
+    {"terminal read", act_tty_read},
+    {"terminal close", act_tty_close},
 };
 
 const size_t outside_act_count = sizeof outside_acts / sizeof outside_acts[0];

@@ -37,6 +37,7 @@ enum out_kind {
     UDP_RECEIVE, /* These three in this order. */
     UDP_SEND,
     UDP_DRAIN,
+    TTY_READ,
     READ_FILE,
     WRITE_FILE,
     REPLACE,
@@ -191,5 +192,17 @@ void act_serve(void);
 void act_client(void);
 void act_client_talk(void);
 void act_server_stop(void);
+
+/* machine_tty.c */
+
+void tty_begin(void);
+void tty_check(void); /* After everything was freed. */
+void close_tty(void);
+void end_tty(const struct out *out, ssize_t status);
+void act_tty_user(void);
+void act_tty_mode(void);
+void act_tty_put(void);
+void act_tty_read(void);
+void act_tty_close(void);
 
 #endif
