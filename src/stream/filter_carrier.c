@@ -165,7 +165,8 @@ static ssize_t filter_send_pieces(aloop_stream *stream,
 
     if (filters->error != 0)
         return filters->error;
-    if (!filters->is_driving || !filters->top->is_ready) {
+    if (!filters->is_driving || !filters->top->is_ready ||
+        filters->has_forked) {
         aloop__filters_drive_later(filters);
         return ALOOP_EAGAIN;
     }
@@ -272,6 +273,7 @@ static void filter_fork(aloop_stream *stream)
 
     filters->is_mute = stream->write_error != 0 || stream->sender->has_shut;
     filters->can_send = true;
+    filters->has_forked = true;
     if (filters->inner->fork != NULL)
         filters->inner->fork(stream);
 }

@@ -62,6 +62,8 @@ static bool finish_layers(struct aloop__filters *filters)
     filters->is_finishing = true;
     for (layer = filters->top; layer != NULL; layer = layer->below)
         layer->pulled = 0;
+    if (filters->has_forked)
+        aloop__filters_leave(filters);
     do {
         filters->moved = 0;
         offer_pieces(filters);

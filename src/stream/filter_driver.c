@@ -364,6 +364,8 @@ static bool run_rounds(struct aloop__filters *filters, bool *ret_is_idle)
 
     for (int i = 0; i < ROUNDS_MAX && idle < 2 && moved < MOVED_MAX; i++) {
         filters->moved = 0;
+        if (filters->has_forked)
+            aloop__filters_leave(filters);
         /* No other function of a filter is called before it. */
         aloop__layer_shake(filters, filters->top);
         if (!has_nothing || !filters->is_dry)
@@ -382,6 +384,15 @@ static bool run_rounds(struct aloop__filters *filters, bool *ret_is_idle)
     }
     *ret_is_idle = idle >= 2;
     return true;
+}
+
+/* What the layers have to give is a part of what was queued before the fork,
+ * and the parent sends it.  After this they are in the same state as those of
+ * the parent when it has sent everything. */
+void aloop__filters_leave(struct aloop__filters *filters)
+{
+    aloop__filters_pull(filters, filters->top);
+    filters->has_forked = false;
 }
 
 /* If writability is not watched, no event would set `can_send` again, and only

@@ -74,7 +74,7 @@ void aloop__wire_put(struct aloop__filters *filters, const char *data,
     aloop_stream *stream = filters->stream;
     ssize_t n = 0;
 
-    if (!may_send(filters))
+    if (filters->has_forked || !may_send(filters))
         return;
     if (filters->can_send && list_empty(&filters->wire.pieces))
         n = filters->inner->send(stream, data, size);

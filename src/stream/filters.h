@@ -100,6 +100,7 @@ struct aloop__filters {
     bool is_unused;    /* There was an event of input that no one needed. */
     bool is_deaf;      /* The end of the peer was received. */
     bool is_mute;      /* Nothing more can be sent: broken, or shut. */
+    bool has_forked;   /* What the layers have to give is the parent's. */
 };
 
 /* What `struct aloop__sender wire` belongs to. */
@@ -174,6 +175,8 @@ void aloop__filters_drive(struct aloop__filters *filters);
 /* Pulls from the layer and those below it. */
 void aloop__filters_pull(struct aloop__filters *filters,
                          struct aloop__layer *layer);
+/* In a child of a fork, leaves what the layers have to give to the parent. */
+void aloop__filters_leave(struct aloop__filters *filters);
 /* Has the driver run in this turn, if that is possible, or in the next one. */
 void aloop__filters_drive_later(struct aloop__filters *filters);
 /* Passes `error` to everything that waits for the stream. */

@@ -94,6 +94,7 @@ if(LIBSSL_FOUND)
     # The tests of streams through TLS.  A checker that is slow would find
     # nothing here that it does not find in the test above.
     set(tls_tests ${filtered_tests})
+    list(REMOVE_ITEM tls_tests stream_sender)
     if(ALOOP_TEST_RUNNER)
         set(tls_tests)
     endif()
