@@ -9,7 +9,10 @@
  * before its wait.
  *
  * A post is memory of the loop's allocator, which must therefore be
- * thread-safe; the slab is not. */
+ * thread-safe; the slab is not.  Posts that have run are given back to the
+ * posting threads as a chain, loop->spare_posts.  A thread takes the whole
+ * chain and leaves what follows the first post of it, so that no thread looks
+ * into a chain that another one may take. */
 
 #include "loop/post.h"
 
@@ -20,12 +23,48 @@
 #include "os/reactor.h"
 #include "os/sys.h"
 
+/* At most so many are kept that have run, and twice as many together with those
+ * in loop->spare_posts. */
+enum { KEPT_MAX = 1024 };
+
 /* A function that was posted. */
 struct aloop__post {
     struct aloop__post *next;
     aloop_fn fn;
     void *arg;
 };
+
+static void free_posts(aloop *loop, struct aloop__post *post)
+{
+    while (post != NULL) {
+        struct aloop__post *next = post->next;
+
+        aloop__alloc_free(&loop->alloc, post, sizeof *post);
+        post = next;
+    }
+}
+
+/* Leaves unused posts to the next thread.  They replace those that another
+ * thread has left meanwhile. */
+static void leave_spare(aloop *loop, struct aloop__post *posts)
+{
+    free_posts(loop, atomic_exchange(&loop->spare_posts, posts));
+}
+
+/* Runs on any thread.  Returns a post without contents, or NULL if out of
+ * memory. */
+static struct aloop__post *post_new(aloop *loop)
+{
+    struct aloop__post *post = NULL;
+
+    if (atomic_load_explicit(&loop->spare_posts, memory_order_relaxed) != NULL)
+        post = atomic_exchange(&loop->spare_posts, NULL);
+    if (post == NULL)
+        return aloop__alloc_new(&loop->alloc, sizeof *post);
+    if (post->next != NULL)
+        leave_spare(loop, post->next);
+    return post;
+}
 
 /* Runs on any thread.  `posting` is counted around the whole access to the
  * loop, so that aloop_free() can wait until no thread is inside. */
@@ -35,7 +74,7 @@ int aloop_post(aloop *loop, aloop_fn fn, void *arg)
 
     if (loop == NULL || fn == NULL)
         return ALOOP_EINVAL;
-    post = aloop__alloc_new(&loop->alloc, sizeof *post);
+    post = post_new(loop);
     if (post == NULL)
         return ALOOP_ENOMEM;
     post->fn = fn;
@@ -78,6 +117,29 @@ static void take(aloop *loop)
     *end = oldest;
 }
 
+/* Keeps a post that is not needed any more, or frees it. */
+static void keep(aloop *loop, struct aloop__post *post)
+{
+    if (loop->kept_count == KEPT_MAX) {
+        aloop__alloc_free(&loop->alloc, post, sizeof *post);
+        return;
+    }
+    post->next = loop->kept_posts;
+    loop->kept_posts = post;
+    loop->kept_count++;
+}
+
+/* Gives the kept posts back to the posting threads, if these have none. */
+static void give_kept(aloop *loop)
+{
+    if (loop->kept_posts == NULL ||
+        atomic_load_explicit(&loop->spare_posts, memory_order_relaxed) != NULL)
+        return;
+    leave_spare(loop, loop->kept_posts);
+    loop->kept_posts = NULL;
+    loop->kept_count = 0;
+}
+
 /* A post is removed from the batch before it runs: it may fork, and the child
  * must not run it again.  Posts that follow it stay in the batch for the
  * child. */
@@ -88,7 +150,7 @@ static void run_posts(aloop *loop)
         struct aloop__post copy = *post;
 
         loop->post_batch = copy.next;
-        aloop__alloc_free(&loop->alloc, post, sizeof *post);
+        keep(loop, post);
         aloop__calling(loop);
         copy.fn(loop, copy.arg);
         aloop__called(loop, "a function of aloop_post()");
@@ -104,6 +166,7 @@ static void posts_woken(struct aloop__wake_hook *hook)
         return;
     take(loop);
     run_posts(loop);
+    give_kept(loop);
 }
 
 /* Pushes the batch back, oldest first, so that take() restores the order. */
@@ -129,14 +192,8 @@ void aloop__posts_open(aloop *loop)
 /* Their functions never run; only the memory is freed. */
 void aloop__posts_close(aloop *loop)
 {
-    struct aloop__post *post;
-
     take(loop);
-    post = loop->post_batch;
-    while (post != NULL) {
-        struct aloop__post *next = post->next;
-
-        aloop__alloc_free(&loop->alloc, post, sizeof *post);
-        post = next;
-    }
+    free_posts(loop, loop->post_batch);
+    free_posts(loop, loop->kept_posts);
+    free_posts(loop, atomic_load(&loop->spare_posts));
 }

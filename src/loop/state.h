@@ -258,6 +258,11 @@ struct aloop {
     /* Posts that were taken from `posts`, oldest first.  NULL between turns,
      * except in a child that was forked by a post. */
     struct aloop__post *post_batch;
+    /* Memory of posts that have run: what the loop keeps, and what it has given
+     * to the posting threads. */
+    struct aloop__post *kept_posts;
+    unsigned kept_count;
+    _Atomic(struct aloop__post *) spare_posts;
     atomic_uint was_signalled;     /* A signal was received. */
     struct aloop__node wake_hooks; /* Of struct aloop__wake_hook. */
     struct aloop__wake_hook post_hook;

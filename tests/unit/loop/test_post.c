@@ -1,7 +1,7 @@
 /* Posts, on the simulated system.  A wake-up may be late,
  * because the posting thread can be delayed between its push and its write. */
 
-#include "support/fixture.h"
+#include "support/memory_fixture.h"
 
 #include <signal.h>
 
@@ -210,6 +210,57 @@ static void a_loop_is_freed_after_its_last_post_has_returned(void **state)
     assert_int_equal(sim_calls("aloop__sys_thread_yield"), 3);
 }
 
+/* Posts `count` calls, and runs them. */
+static void post_and_run(int count)
+{
+    for (int i = 0; i < count; i++)
+        post(&one);
+    aloop_step(t.loop, 0);
+    t.noted = 0;
+}
+
+static void posts_use_the_memory_of_earlier_ones(void **state)
+{
+    unsigned calls;
+
+    (void) state;
+    post_and_run(10);
+    calls = memory.calls;
+
+    for (int i = 0; i < 20; i++)
+        post_and_run(10);
+
+    assert_int_equal(memory.calls, calls);
+}
+
+static void the_memory_of_a_large_burst_is_freed(void **state)
+{
+    size_t bytes = memory.bytes;
+
+    (void) state;
+    for (int i = 0; i < 4; i++)
+        post_and_run(20000);
+
+    assert_true(memory.bytes <= bytes + 2048 * 4 * sizeof(void *));
+}
+
+/* Each of two threads finds the memory that the other one has left. */
+static void a_thread_that_posts_meanwhile_loses_no_memory(void **state)
+{
+    struct aloop__post *others;
+
+    (void) state;
+    post_and_run(10);
+    others = atomic_exchange(&t.loop->spare_posts, NULL);
+    post_and_run(5);
+    assert_non_null(atomic_load(&t.loop->spare_posts));
+
+    t.loop->kept_posts = others; /* The other thread leaves its own. */
+    t.loop->kept_count = 10;
+    post_and_run(20);
+    post_and_run(20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +275,9 @@ int main(void)
         TEST(a_burst_of_posts_costs_one_wake_up),
         TEST(queued_posts_are_dropped_with_the_loop),
         TEST(a_loop_is_freed_after_its_last_post_has_returned),
+        MEMORY_TEST(posts_use_the_memory_of_earlier_ones),
+        MEMORY_TEST(the_memory_of_a_large_burst_is_freed),
+        MEMORY_TEST(a_thread_that_posts_meanwhile_loses_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
