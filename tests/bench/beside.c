@@ -11,7 +11,7 @@
 #include "files.h"
 #include "server.h"
 
-enum { SAMPLES = 200, WARM_UP = 20, CACHED_SIZE = 64 << 20 };
+enum { SAMPLES = 100, WARM_UP = 20, CACHED_SIZE = 64 << 20 };
 
 static int by_size(const void *a, const void *b)
 {

@@ -3,7 +3,7 @@
 
 #include "datagrams.h"
 
-enum { DATAGRAMS = 20000, QUICK_DATAGRAMS = 10000 };
+enum { DATAGRAMS = 8000, QUICK_DATAGRAMS = 4000 };
 
 static datagrams_peer *const peers[PEERS] = {
     [HAND] = datagrams_hand,

@@ -15,7 +15,7 @@
 
 #include <aloop.h>
 
-enum { SIZE = 64, CONNECTIONS_MAX = 64, ROUND_TRIPS = 20000 };
+enum { SIZE = 64, CONNECTIONS_MAX = 64, ROUND_TRIPS = 8000 };
 
 /* Without connections, the client is a stream of the same loop. */
 struct embedded_load {

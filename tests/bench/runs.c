@@ -3,7 +3,7 @@
 
 #include "runs.h"
 
-enum { BURSTS = 2000, QUICK_BURSTS = 500 };
+enum { BURSTS = 1000, QUICK_BURSTS = 300 };
 
 static runs_peer *const run_peers[PEERS] = {
     [HAND] = runs_hand,

@@ -11,7 +11,7 @@ enum {
     FEW = 10000,
     MOVES = 50,
     MAKES = 100000,
-    FIRING_ROUNDS = 5
+    FIRING_ROUNDS = 3
 };
 
 static const int64_t second_ns = 1000000000;

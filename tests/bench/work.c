@@ -3,7 +3,7 @@
 
 #include "work.h"
 
-enum { JOBS = 50000, BATCH = 32 };
+enum { JOBS = 20000, BATCH = 32 };
 
 static const work_peer *const peers[PEERS] = {
     [HAND] = &work_hand,
