@@ -21,10 +21,10 @@ fi
 for target in aloop_bench aloop_messages; do
     cmake --build "$dir" --target $target >/dev/null
 done
-takes="several minutes" text=
+takes="a quarter of an hour" text=
 for argument; do
     case $argument in
-    --quick) takes="about a minute" ;;
+    --quick) takes="some minutes" ;;
     --only) ;;
     [!-]*) takes="as long as its part of the table" text=$argument ;;
     esac
