@@ -45,7 +45,6 @@ void aloop__timed_init(struct aloop__timed *timed,
                        void (*fire)(struct aloop__timed *timed))
 {
     *timed = (struct aloop__timed){.fire = fire};
-    list_init(&timed->due);
 }
 
 /* The order of the heap.  Equal deadlines are in the order of their starts. */
@@ -160,8 +159,9 @@ int aloop__timed_start(struct aloop__timers *timers, struct aloop__timed *timed,
     leave_due(timed);
     timed->when_ns = when_ns;
     timed->order = ++timers->order;
-    if (place > 0 && when_ns >= timers->heap[place - 1].when_ns)
+    if (place > 0 && when_ns >= timed->entry_when_ns)
         return 0; /* The entry is corrected at the top. */
+    timed->entry_when_ns = when_ns;
     timed->entry_order = timed->order;
     sift_up(timers, place > 0 ? place - 1 : timers->count++, entry);
     return 0;
@@ -200,6 +200,7 @@ static bool settle_top(struct aloop__timers *timers)
             remove_entry(timers, 0);
             continue;
         }
+        timed->entry_when_ns = timed->when_ns;
         timed->entry_order = timed->order;
         sift_down(timers, 0, entry);
     }
@@ -229,6 +230,7 @@ void aloop__timers_take(struct aloop__timers *timers, int64_t now_ns)
 
         remove_entry(timers, 0);
         timed->place = PLACE_DUE;
+        list_init(&timed->due);
         list_push(&timers->due, &timed->due);
     }
 }

@@ -19,8 +19,15 @@ struct aloop__timed {
     uint64_t order; /* Number of its start; breaks ties. */
     size_t place;   /* Heap index plus 1, 0, or PLACE_DUE. */
     /* The others. */
-    uint64_t entry_order;   /* The `order` that its heap entry has. */
-    struct aloop__node due; /* In timers->due until it fires. */
+    union {
+        /* What its heap entry has.  The copy of the deadline spares a look at
+         * the heap, whose entry is rarely in the cache. */
+        struct {
+            int64_t entry_when_ns;
+            uint64_t entry_order;
+        };
+        struct aloop__node due; /* In timers->due until it fires. */
+    };
     void (*fire)(struct aloop__timed *timed);
 };
 
