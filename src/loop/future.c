@@ -380,6 +380,21 @@ ssize_t aloop__future_take(aloop_future *future)
     return status;
 }
 
+/* If the caller has the only reference, there are no waiters to queue and no
+ * continuations. */
+ssize_t aloop__future_settle_and_take(aloop_future *future, ssize_t status)
+{
+    if (future->refs != 1 || future->is_tied) {
+        aloop__future_settle(future, status);
+        return aloop__future_take(future);
+    }
+    future->loop->live -= future->ops->is_live;
+    future->status = status;
+    future->is_taken = true;
+    aloop__future_free(future);
+    return status;
+}
+
 /* A member whose grant another composition keeps already stays in the list of
  * that one, which decides about it. */
 void aloop__grants_keep(struct aloop__node *grants, aloop_future *member)

@@ -25,9 +25,10 @@ struct aloop__future_ops {
      * aloop_cancel(). */
     void (*cancel)(aloop_future *future);
     /* Called before a task begins to wait for a pending future: may do now what
-     * the turn would do at its end, and so settle it.  It runs on the stack of
-     * the task.  NULL for most kinds. */
-    void (*hurry)(aloop_future *future);
+     * the turn would do at its end.  Returns the status, with which the caller
+     * settles it, or ALOOP_PENDING if it waits or a failure has settled it.  It
+     * runs on the stack of the task.  NULL for most kinds. */
+    ssize_t (*hurry)(aloop_future *future);
     /* See aloop__future_next().  For kinds with several awaiters; NULL for
      * others. */
     aloop_future *(*next)(aloop_future *future, const void **cursor);
@@ -232,6 +233,8 @@ int aloop__future_cancel_checked(aloop_future *future);
 /* Returns the status of a settled future to a waiter, and drops the waiter's
  * reference. */
 ssize_t aloop__future_take(aloop_future *future);
+/* Settles a future and takes the status for a caller that has a reference. */
+ssize_t aloop__future_settle_and_take(aloop_future *future, ssize_t status);
 
 /* tie.c: for a composition that is out of memory.  Takes over the references
  * and cancels the futures.  Returns one of them, which fails with ALOOP_ENOMEM

@@ -325,28 +325,13 @@ static bool is_alone(const struct aloop__sender *sender,
            !aloop__handle_is_ended(&stream->handle);
 }
 
-/* The task continues without a turn if the system accepts all bytes.  The
- * writing half is kept for its next write. */
-void aloop__sender_hurry(struct aloop__write *write)
+/* Does what follows if the system has accepted `n` bytes, and not all.  An error
+ * settles the write. */
+static NOINLINE void hurried_short(struct aloop__sender *sender, ssize_t n)
 {
-    struct aloop__sender *sender = write->sender;
     aloop_stream *stream = sender->stream;
     int error = 0;
-    ssize_t n;
 
-    if (!is_alone(sender, write))
-        return;
-    n = stream->carrier->send(stream, write->piece.data, write->piece.size);
-    if (n == ALOOP_EAGAIN)
-        n = 0;
-    list_remove(&sender->flush.node);
-    if (n == (ssize_t) write->size) {
-        sender->queued = 0;
-        list_remove(&write->piece.node);
-        aloop__sender_set_sending(sender);
-        aloop__future_settle(&write->future, n);
-        return;
-    }
     if (n < 0)
         error = aloop__io_failed(&stream->io, (int) n);
     else
@@ -355,6 +340,28 @@ void aloop__sender_hurry(struct aloop__write *write)
         error = aloop__stream_want(stream, REACTOR_WRITE);
     if (error < 0)
         aloop__stream_fail_writing(stream, error);
+}
+
+/* The task continues without a turn if the system accepts all bytes.  The
+ * writing half is kept for its next write. */
+ssize_t aloop__sender_hurry(struct aloop__write *write)
+{
+    struct aloop__sender *sender = write->sender;
+    aloop_stream *stream = sender->stream;
+    ssize_t n;
+
+    if (!is_alone(sender, write))
+        return ALOOP_PENDING;
+    n = stream->carrier->send(stream, write->piece.data, write->piece.size);
+    list_remove(&sender->flush.node);
+    if (n != (ssize_t) write->size) {
+        hurried_short(sender, n == ALOOP_EAGAIN ? 0 : n);
+        return ALOOP_PENDING;
+    }
+    sender->queued = 0;
+    list_remove(&write->piece.node);
+    aloop__sender_set_sending(sender);
+    return n;
 }
 
 /* After on_data. */

@@ -370,8 +370,10 @@ void aloop__sender_queued_more(struct aloop__sender *sender, size_t size);
  * kernel accepts more, or because it is scheduled already. */
 void aloop__sender_flush_later(struct aloop__sender *sender);
 /* Sends the bytes of a write that a task awaits, if nothing else is queued and
- * a flush is due. */
-void aloop__sender_hurry(struct aloop__write *write);
+ * a flush is due.  Returns their number if the system has accepted all of them,
+ * and the caller settles the write.  Otherwise ALOOP_PENDING: it waits, or has
+ * failed and settled. */
+ssize_t aloop__sender_hurry(struct aloop__write *write);
 /* Called after fewer bytes are queued, or the watermarks have changed.  Settles
  * drains and shutdowns, and resumes reading. */
 void aloop__sender_queue_changed(struct aloop__sender *sender);

@@ -121,9 +121,9 @@ static void write_cancel(aloop_future *future)
     aloop__sender_flush_later(sender); /* A shutdown or a close may be due. */
 }
 
-static void write_hurry(aloop_future *future)
+static ssize_t write_hurry(aloop_future *future)
 {
-    aloop__sender_hurry(CONTAINER_OF(future, struct aloop__write, future));
+    return aloop__sender_hurry(CONTAINER_OF(future, struct aloop__write, future));
 }
 
 /* It is not live: sender->is_sending counts for all pieces together. */

@@ -81,19 +81,6 @@ static void wait_once(struct aloop__task *task, aloop_future *future)
     task->awaiter.future = NULL;
 }
 
-/* Has the work of a pending future done now, if its kind can do that, and
- * returns whether the future has settled.  An interrupt comes first: it ends
- * the operation before it has begun. */
-NOINLINE static bool hurry(struct aloop__task *task, aloop_future *future)
-{
-    if (task->streak + HURRY_COST >= STREAK_MAX ||
-        (future->loop->was_interrupted && aloop__task_reason(task) < 0))
-        return false;
-    task->streak += HURRY_COST;
-    future->ops->hurry(future);
-    return !aloop__future_pending(future);
-}
-
 /* The rest of aloop_await() in a task, which suspends the task until the future
  * has settled, or for one turn if it has already.  Takes over the reference to
  * the future.  Meanwhile other code may cancel the task or the future, and add
@@ -103,9 +90,6 @@ NOINLINE static ssize_t await_suspended(struct aloop__task *task,
 {
     int interrupt;
 
-    if (aloop__future_pending(future) && future->ops->hurry != NULL &&
-        hurry(task, future))
-        return await_outcome(future, 0);
     if (aloop__future_pending(future) && aloop__is_awaited_by(future, task))
         return refuse_mistake(future, ALOOP_EDEADLK, MISTAKE_CIRCLE);
     wait_once(task, future);
@@ -131,6 +115,26 @@ NOINLINE static ssize_t await_suspended(struct aloop__task *task,
     task->is_leaving = false;
     aloop__future_unref_checked(future);
     return interrupt;
+}
+
+/* The same for a pending future whose kind can have its work done now, without
+ * a wait.  An interrupt comes first: it ends the operation before it has
+ * begun. */
+NOINLINE static ssize_t await_hurried(struct aloop__task *task,
+                                      aloop_future *future)
+{
+    ssize_t status;
+
+    if (task->streak + HURRY_COST >= STREAK_MAX ||
+        (future->loop->was_interrupted && aloop__task_reason(task) < 0))
+        return await_suspended(task, future);
+    task->streak += HURRY_COST;
+    status = future->ops->hurry(future);
+    if (status != ALOOP_PENDING)
+        return aloop__future_settle_and_take(future, status);
+    if (!aloop__future_pending(future))
+        return await_outcome(future, 0);
+    return await_suspended(task, future);
 }
 
 static void await_ended(struct aloop__ready *ready)
@@ -223,6 +227,8 @@ ssize_t aloop_await(aloop_future *future)
         return refuse_mistake(future, ALOOP_EINVAL, MISTAKE_LOOP);
     if (loop == NULL || loop->current == NULL)
         return await_outside(future);
+    if (aloop__future_pending(future) && future->ops->hurry != NULL)
+        return await_hurried(loop->current, future);
     if (!aloop__future_pending(future) && ++loop->current->streak < STREAK_MAX)
         return await_outcome(future, 0);
     return await_suspended(loop->current, future);
