@@ -67,18 +67,26 @@ void *aloop__slab_get(struct aloop__slab *slab, size_t size);
 /* Does the same without clearing the object, for small objects that are created
  * often. */
 void *aloop__slab_take(struct aloop__slab *slab, size_t size);
-/* Does the same inline, for a constant size. */
-static inline void *aloop__slab_take_inline(struct aloop__slab *slab,
-                                            size_t size)
+/* Does the same inline, for a constant size.  Returns NULL if no object of this
+ * size is free. */
+static inline void *aloop__slab_take_free(struct aloop__slab *slab, size_t size)
 {
     size_t units = (size + SLAB_STEP - 1) / SLAB_STEP;
     struct slab_free *object = slab->free[units - 1];
 
     if (object == NULL)
-        return aloop__slab_take(slab, size);
+        return NULL;
     slab->free[units - 1] = object->next;
     slab->used += units;
     return object;
+}
+/* The same, but NULL means that it is out of memory. */
+static inline void *aloop__slab_take_inline(struct aloop__slab *slab,
+                                            size_t size)
+{
+    void *object = aloop__slab_take_free(slab, size);
+
+    return object != NULL ? object : aloop__slab_take(slab, size);
 }
 /* Frees an object that was allocated with the same `size`.  `object` may be
  * NULL. */

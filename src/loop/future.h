@@ -139,6 +139,24 @@ void *aloop__future_new(aloop *loop, const struct aloop__future_ops *ops);
  * yet.  For small objects that are created often. */
 void *aloop__future_new_bare(aloop *loop, const struct aloop__future_ops *ops);
 
+/* Does the same inline, for a constant `ops` and the operations that are
+ * created most often. */
+static inline void *aloop__future_new_inline(
+    aloop *loop, const struct aloop__future_ops *ops)
+{
+    aloop_future *future = aloop__slab_take_free(&loop->slab, ops->size);
+
+    if (future == NULL)
+        return aloop__future_new_bare(loop, ops);
+    *future = (aloop_future){
+        .loop = loop, .ops = ops, .status = ALOOP_PENDING, .refs = 1};
+    list_init(&future->node);
+    list_init(&future->waiters);
+    list_push(&loop->pending, &future->node);
+    loop->live += ops->is_live;
+    return future;
+}
+
 /* Like aloop__future_new(), in memory that the caller took from the slab. */
 void *aloop__future_new_in(aloop *loop, const struct aloop__future_ops *ops,
                            void *memory);

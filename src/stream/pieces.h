@@ -3,6 +3,7 @@
 #ifndef ALOOP_STREAM_PIECES_H
 #define ALOOP_STREAM_PIECES_H
 
+#include "os/reactor.h"
 #include "stream/stream.h"
 
 /* pieces.c: the queue of bytes to send. */
@@ -56,6 +57,23 @@ static inline void aloop__sender_set_sending(struct aloop__sender *sender)
     loop->live += is_sending;
     loop->live -= sender->is_sending;
     sender->is_sending = is_sending;
+}
+
+/* Schedules a flush after a change of the queue, unless one will follow anyway:
+ * after on_data, when the kernel accepts more, or because it is scheduled
+ * already. */
+static inline void aloop__sender_flush_later(struct aloop__sender *sender)
+{
+    const aloop_stream *stream = sender->stream;
+    aloop *loop = stream->handle.loop;
+
+    aloop__sender_set_sending(sender);
+    if (stream->is_dispatching || (stream->io.armed & REACTOR_WRITE) != 0 ||
+        !list_empty(&sender->flush.node))
+        return;
+    list_push(&loop->flushing, &sender->flush.node);
+    if (loop->is_embedded)
+        aloop__host_update(loop);
 }
 
 /* Closes the descriptors of a PIECE_FDS, which becomes a PIECE_OWNED. */

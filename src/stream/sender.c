@@ -195,22 +195,6 @@ static void flush_sender(struct aloop__sender *sender)
     after_sending(sender);
 }
 
-/* Nothing is scheduled if a flush follows anyway: when on_data returns, or when
- * the kernel accepts more. */
-void aloop__sender_flush_later(struct aloop__sender *sender)
-{
-    aloop_stream *stream = sender->stream;
-    aloop *loop = stream->handle.loop;
-
-    aloop__sender_set_sending(sender);
-    if (stream->is_dispatching || (stream->io.armed & REACTOR_WRITE) != 0 ||
-        !list_empty(&sender->flush.node))
-        return;
-    list_push(&loop->flushing, &sender->flush.node);
-    if (loop->is_embedded)
-        aloop__host_update(loop);
-}
-
 /* The writing half. */
 
 static void stream_flush_due(struct aloop__ready *ready);

@@ -366,9 +366,6 @@ void aloop__stream_send_replies(aloop_stream *stream);
 void aloop__stream_queue_lent(aloop_stream *stream);
 /* Counts bytes that were queued, and schedules a flush. */
 void aloop__sender_queued_more(struct aloop__sender *sender, size_t size);
-/* Schedules a flush, unless one will follow anyway: after on_data, when the
- * kernel accepts more, or because it is scheduled already. */
-void aloop__sender_flush_later(struct aloop__sender *sender);
 /* Sends the bytes of a write that a task awaits, if nothing else is queued and
  * a flush is due.  Returns their number if the system has accepted all of them,
  * and the caller settles the write.  Otherwise ALOOP_PENDING: it waits, or has
@@ -416,9 +413,22 @@ static inline void aloop__input_consume(aloop_stream *stream, size_t size)
 
 /* stream_read.c: read operations. */
 
-/* Receives once, and records the end of the stream or an error.  Returns the
- * number of bytes. */
-size_t aloop__stream_receive(aloop_stream *stream, char *buffer, size_t size);
+/* Records what a receive that has returned `n`, 0 or an error, has found out. */
+void aloop__stream_received_none(aloop_stream *stream, ssize_t n);
+/* Receives once.  Returns the number of bytes.  It is the only place that
+ * receives.  What it finds out about the connection is recorded in the stream,
+ * and its callers look there after a result of 0. */
+static inline size_t aloop__stream_receive(aloop_stream *stream, char *buffer,
+                                           size_t size)
+{
+    ssize_t n = stream->carrier->receive(stream, buffer, size);
+
+    stream->is_hot = n == (ssize_t) size;
+    if (n > 0)
+        return (size_t) n;
+    aloop__stream_received_none(stream, n);
+    return 0;
+}
 /* Receives for the read operation, at most STREAM_ROUNDS_MAX times. */
 void aloop__stream_run_read(struct aloop__read *op);
 /* Settles the pending read operation, if there is one, with an error. */

@@ -54,25 +54,16 @@ struct aloop__read {
     char delimiter[DELIMITER_MAX];
 };
 
-/* The only place that receives.  What it finds out about the connection is
- * recorded in the stream, and its callers look there after a result of 0.
- *
- * SO_ERROR is reported once.  If another call consumed it, recv() returns 0,
+/* SO_ERROR is reported once.  If another call consumed it, recv() returns 0,
  * which is not an end of stream. */
-size_t aloop__stream_receive(aloop_stream *stream, char *buffer, size_t size)
+void aloop__stream_received_none(aloop_stream *stream, ssize_t n)
 {
-    ssize_t n = stream->carrier->receive(stream, buffer, size);
-
-    stream->is_hot = n == (ssize_t) size;
-    if (n > 0)
-        return (size_t) n;
     if (n == 0 && stream->io.error != 0)
         stream->read_error = stream->io.error;
     else if (n == 0)
         stream->has_ended = true;
     else if (n != ALOOP_EAGAIN)
         stream->read_error = (short) aloop__io_failed(&stream->io, (int) n);
-    return 0;
 }
 
 /* Operations. */
@@ -270,10 +261,9 @@ static size_t receive_for(struct aloop__read *op)
     return n;
 }
 
-/* Called when the descriptor is readable, and by a read that begins.  The
- * operation may settle in each round; it is compared with stream->reading
- * before it is used. */
-void aloop__stream_run_read(struct aloop__read *op)
+/* Receives in several rounds.  The operation may settle in each; it is compared
+ * with stream->reading before it is used. */
+static NOINLINE void receive_rounds(struct aloop__read *op)
 {
     aloop_stream *stream = op->stream;
 
@@ -286,6 +276,23 @@ void aloop__stream_run_read(struct aloop__read *op)
             !stream->is_hot)
             return;
     }
+}
+
+/* Called when the descriptor is readable, and by a read that begins.  Any bytes
+ * complete most reads, so that one round is enough. */
+void aloop__stream_run_read(struct aloop__read *op)
+{
+    aloop_stream *stream = op->stream;
+
+    if (op->kind != SOME || op->size < DIRECT_MIN) {
+        receive_rounds(op);
+        return;
+    }
+    op->filled = aloop__stream_receive(stream, op->buffer, op->size);
+    if (op->filled > 0)
+        settle_read(op, (ssize_t) op->filled);
+    else
+        settle_if_complete(op);
 }
 
 void aloop__stream_fail_read(aloop_stream *stream, int error)
@@ -319,9 +326,9 @@ void aloop__stream_forget_reads(aloop_stream *stream)
 
 /* Returns a pending operation, which is not stream->reading yet, or NULL if out
  * of memory. */
-static struct aloop__read *new_read(aloop_stream *stream, enum kind kind)
+static inline struct aloop__read *new_read(aloop_stream *stream, enum kind kind)
 {
-    struct aloop__read *op = aloop__future_new_bare(
+    struct aloop__read *op = aloop__future_new_inline(
         stream->handle.loop, kind == UNTIL ? &read_ops : &plain_ops);
 
     if (op == NULL)
@@ -335,7 +342,7 @@ static struct aloop__read *new_read(aloop_stream *stream, enum kind kind)
 
 /* Returns a read that has already settled.  It is in stream->reads too, because
  * a close must drop its continuations.  NULL means that it is out of memory. */
-static aloop_future *settled_read(aloop_stream *stream, int status)
+static NOINLINE aloop_future *settled_read(aloop_stream *stream, int status)
 {
     struct aloop__read *op = new_read(stream, SOME);
 
@@ -348,7 +355,7 @@ static aloop_future *settled_read(aloop_stream *stream, int status)
 /* An operation is first served from stream->input.  It receives immediately
  * only if the last receive filled its buffer, because otherwise there is
  * probably nothing to receive. */
-static NOINLINE aloop_future *begin_read(struct aloop__read *op)
+static inline aloop_future *begin_read(struct aloop__read *op)
 {
     aloop_stream *stream = op->stream;
     int error = 0;
@@ -366,32 +373,27 @@ static NOINLINE aloop_future *begin_read(struct aloop__read *op)
     return &op->future;
 }
 
-/* Starts an operation of any kind. */
-static aloop_future *start_read(aloop_stream *stream, enum kind kind,
-                                void *buffer, size_t size,
-                                const void *delimiter, size_t delimiter_size)
+/* Starts an operation of any kind.  It is inline because the kind is constant
+ * in each function that calls it. */
+static inline __attribute__((always_inline)) aloop_future *start_read(
+    aloop_stream *stream, enum kind kind, void *buffer, size_t size,
+    const void *delimiter, size_t delimiter_size, const char *function)
 {
-    static const char *const functions[] = {
-        [SOME] = "aloop_stream_read",
-        [EXACTLY] = "aloop_stream_read_exactly",
-        [UNTIL] = "aloop_stream_read_until",
-        [TO_END] = "aloop_stream_read_to_end",
-    };
-    /* Kinds that accept a size of 0: it cannot be mistaken for an end or a
-     * delimiter. */
-    static const bool allows_nothing[] = {[EXACTLY] = true, [TO_END] = true};
-    int error = aloop__check_handle(stream, functions[kind]);
+    /* A size of 0 cannot be mistaken for an end or a delimiter. */
+    bool allows_nothing = kind == EXACTLY || kind == TO_END;
+    int error = aloop__check_handle(stream, function);
     struct aloop__read *op;
 
     if (error < 0)
         return aloop__future_refused(error);
     if ((buffer == NULL && size > 0) || size > PTRDIFF_MAX ||
-        (size == 0 && !allows_nothing[kind]))
+        (size == 0 && !allows_nothing))
         return settled_read(stream, ALOOP_EINVAL);
     if (stream->reading != NULL || stream->on_data != NULL ||
         stream->forward_from != NULL)
         return settled_read(stream, ALOOP_EBUSY);
-    error = aloop__io_adopt(stream->handle.loop, &stream->io);
+    if (!aloop__stream_is_ours(stream))
+        error = aloop__io_adopt(stream->handle.loop, &stream->io);
     if (error < 0)
         return settled_read(stream, error);
     if (size == 0)
@@ -411,13 +413,13 @@ static aloop_future *start_read(aloop_stream *stream, enum kind kind,
 
 aloop_future *aloop_stream_read(aloop_stream *stream, void *buffer, size_t size)
 {
-    return start_read(stream, SOME, buffer, size, NULL, 0);
+    return start_read(stream, SOME, buffer, size, NULL, 0, __func__);
 }
 
 aloop_future *aloop_stream_read_exactly(aloop_stream *stream, void *buffer,
                                         size_t size)
 {
-    return start_read(stream, EXACTLY, buffer, size, NULL, 0);
+    return start_read(stream, EXACTLY, buffer, size, NULL, 0, __func__);
 }
 
 aloop_future *aloop_stream_read_until(aloop_stream *stream, void *buffer,
@@ -428,11 +430,12 @@ aloop_future *aloop_stream_read_until(aloop_stream *stream, void *buffer,
         (delimiter == NULL || delimiter_size == 0 ||
          delimiter_size > DELIMITER_MAX))
         return settled_read(stream, ALOOP_EINVAL);
-    return start_read(stream, UNTIL, buffer, size, delimiter, delimiter_size);
+    return start_read(stream, UNTIL, buffer, size, delimiter, delimiter_size,
+                      __func__);
 }
 
 aloop_future *aloop_stream_read_to_end(aloop_stream *stream, void *buffer,
                                        size_t size)
 {
-    return start_read(stream, TO_END, buffer, size, NULL, 0);
+    return start_read(stream, TO_END, buffer, size, NULL, 0, __func__);
 }

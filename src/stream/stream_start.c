@@ -54,7 +54,7 @@ static void call_end(aloop_stream *stream)
 }
 
 /* Returns whether received bytes can be passed to on_data. */
-static bool may_receive(const aloop_stream *stream)
+static inline bool may_receive(const aloop_stream *stream)
 {
     return aloop__stream_wants_data(stream) &&
            !aloop__stream_is_paused(stream) && stream->input == NULL;
@@ -65,8 +65,11 @@ static bool may_receive(const aloop_stream *stream)
  * usually find nothing, and would cost a system call for each message. */
 static void run_callback(aloop_stream *stream)
 {
-    char *buffer = aloop__receive_buffer(stream->handle.loop);
+    aloop *loop = stream->handle.loop;
+    char *buffer = loop->receive_buffer;
 
+    if (buffer == NULL)
+        buffer = aloop__receive_buffer(loop);
     if (buffer == NULL) {
         aloop__stream_unwant(stream, REACTOR_READ);
         call_on_data(stream, NULL, ALOOP_ENOMEM);

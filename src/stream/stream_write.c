@@ -35,6 +35,14 @@ int aloop__stream_prepare_writing(aloop_stream *stream)
     return aloop__stream_is_ours(stream) ? 0 : aloop__stream_adopt(stream);
 }
 
+/* Returns whether something can be queued in a writing half that there is. */
+static inline bool is_prepared(const aloop_stream *stream)
+{
+    return stream->write_error == 0 && stream->sender != NULL &&
+           !stream->is_dispatching && !stream->sender->is_shut &&
+           aloop__stream_is_ours(stream);
+}
+
 /* Returns whether what on_data puts out of the receive buffer can be sent from
  * there: nothing is queued in front of it.  A stream with filters always has a
  * writing half. */
@@ -146,12 +154,13 @@ aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
         return aloop__future_refused(error);
     if ((data == NULL && size > 0) || size > PTRDIFF_MAX)
         return aloop__future_failed(stream->handle.loop, ALOOP_EINVAL);
-    error = aloop__stream_prepare_writing(stream);
+    if (!is_prepared(stream))
+        error = aloop__stream_prepare_writing(stream);
     if (error < 0)
         return aloop__future_failed(stream->handle.loop, error);
     if (size == 0)
         return aloop_future_new_settled(stream->handle.loop, 0);
-    write = aloop__future_new_bare(stream->handle.loop, &write_ops);
+    write = aloop__future_new_inline(stream->handle.loop, &write_ops);
     if (write == NULL)
         return NULL;
     write->sender = stream->sender;
