@@ -45,6 +45,15 @@ static inline void list_push(struct aloop__node *list, struct aloop__node *node)
     list->prev = node;
 }
 
+/* Does the same for a node that has no value yet. */
+static inline void list_push_new(struct aloop__node *list,
+                                 struct aloop__node *node)
+{
+    *node = (struct aloop__node){list->prev, list};
+    list->prev->next = node;
+    list->prev = node;
+}
+
 static inline void list_remove(struct aloop__node *node)
 {
     node->prev->next = node->next;

@@ -16,17 +16,6 @@
 
 #include "base/chunk.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SLAB_SINGLE 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SLAB_SINGLE 1
-#endif
-#endif
-#ifndef SLAB_SINGLE
-#define SLAB_SINGLE 0
-#endif
-
 enum {
     DRAW_BATCH = 32, /* Objects moved from `aging` or `stale` at a time. */
     STEP = 128       /* Objects that one step of trimming returns. */

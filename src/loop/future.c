@@ -151,7 +151,7 @@ static void free_one(aloop_future *future)
     }
     if (future->ops->fini != NULL)
         future->ops->fini(future);
-    aloop__slab_put(&future->loop->slab, future, future->ops->size);
+    aloop__slab_put_inline(&future->loop->slab, future, future->ops->size);
 }
 
 /* A fini may drop other futures.  They are queued and freed afterwards, so that
@@ -176,7 +176,7 @@ NOINLINE static void free_in_order(aloop_future *future)
 void aloop__future_free(aloop_future *future)
 {
     list_remove(&future->node);
-    if (future->ops->fini == NULL)
+    if (future->ops->fini == NULL || future->ops->is_leaf)
         free_one(future);
     else
         free_in_order(future);

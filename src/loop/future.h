@@ -39,6 +39,7 @@ struct aloop__future_ops {
     bool is_live;    /* A pending one keeps the loop alive. */
     bool is_promise; /* The application settles it. */
     bool is_task;
+    bool is_leaf; /* Its fini drops no other future. */
 };
 
 /* Every future that waits for other futures contains a tie.  It lets two things
@@ -148,11 +149,12 @@ static inline void *aloop__future_new_inline(
 
     if (future == NULL)
         return aloop__future_new_bare(loop, ops);
-    *future = (aloop_future){
-        .loop = loop, .ops = ops, .status = ALOOP_PENDING, .refs = 1};
-    list_init(&future->node);
+    *future = (aloop_future){.loop = loop,
+                             .ops = ops,
+                             .status = ALOOP_PENDING,
+                             .refs = 1};
     list_init(&future->waiters);
-    list_push(&loop->pending, &future->node);
+    list_push_new(&loop->pending, &future->node);
     loop->live += ops->is_live;
     return future;
 }

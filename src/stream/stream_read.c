@@ -121,6 +121,7 @@ static const struct aloop__future_ops read_ops = {
     .cancel = read_cancel,
     .fini = read_fini,
     .is_live = true,
+    .is_leaf = true,
 };
 
 /* Most reads have no delimiter and do not need memory for one. */
@@ -130,6 +131,7 @@ static const struct aloop__future_ops plain_ops = {
     .cancel = read_cancel,
     .fini = read_fini,
     .is_live = true,
+    .is_leaf = true,
 };
 
 /* Returns the offset behind the delimiter in the filled part of the buffer, or
