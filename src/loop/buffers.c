@@ -118,7 +118,8 @@ bool aloop__buffers_trim(aloop *loop)
 char *aloop__receive_buffer(aloop *loop)
 {
     if (loop->receive_buffer == NULL)
-        loop->receive_buffer = aloop__alloc_new(&loop->alloc, RECEIVE_SIZE);
+        loop->receive_buffer =
+            aloop__alloc_new(&loop->alloc, RECEIVE_SIZE + CORK_SIZE);
     return loop->receive_buffer;
 }
 

@@ -5,7 +5,10 @@
 
 #include "loop/state.h"
 
-enum { RECEIVE_SIZE = 64 * 1024 };
+enum {
+    RECEIVE_SIZE = 64 * 1024,
+    CORK_SIZE = 4 * 1024 /* Behind the receive buffer; see stream_write.c. */
+};
 enum { BUFFER_SMALL = 4096, BUFFER_LARGE = 64 * 1024 };
 /* Unused buffers of up to this many bytes are kept. */
 enum { SPARE_BYTES_MIN = 128 * 1024 };

@@ -226,16 +226,22 @@ struct aloop {
     /* Descriptors, by number. */
     struct aloop__io_entry *ios;
     size_t io_count;
-    uint32_t generation;  /* The last one that was assigned. */
-    bool has_closed_io;   /* A watch has ended since the last wait. */
-    bool has_new_io;      /* A watcher that shares was added since then. */
-    bool is_renewal_due;  /* The last aloop__io_renew() has failed. */
-    char *receive_buffer; /* Of RECEIVE_SIZE bytes; allocated on first use. */
-    char *batch_buffer;   /* Of BATCH_SIZE bytes; allocated on first use. */
-    /* Bytes of the receive buffer that the on_data of a stream has put.  They
-     * are sent when it returns; see aloop__stream_send_replies(). */
+    uint32_t generation; /* The last one that was assigned. */
+    bool has_closed_io;  /* A watch has ended since the last wait. */
+    bool has_new_io;     /* A watcher that shares was added since then. */
+    bool is_renewal_due; /* The last aloop__io_renew() has failed. */
+    /* Of RECEIVE_SIZE and then CORK_SIZE bytes; allocated on first use. */
+    char *receive_buffer;
+    char *batch_buffer; /* Of BATCH_SIZE bytes; allocated on first use. */
+    /* The stream whose on_data is running, or NULL. */
+    const struct aloop_stream *dispatching;
+    /* Bytes of the receive buffer, or of the cork behind it, that the on_data
+     * of a stream has put.  They are sent when it returns; see
+     * aloop__stream_send_replies(). */
     const char *lent;
     size_t lent_size;
+    /* How many bytes behind these on_data may put without further checks. */
+    size_t lent_room;
     struct {
         struct aloop__free_buffer *first; /* Returned in this window. */
         struct aloop__free_buffer *aging; /* Returned before this window. */

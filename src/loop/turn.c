@@ -208,18 +208,24 @@ static bool may_begin_again(aloop *loop)
     return is_turn_quiet(loop) && may_skip(loop);
 }
 
-/* See turn.h.  Timers that are due come before the next batch, and are not
- * fired on the stack of a task. */
+/* Begins the next turn, and returns its first item.  Timers that are due come
+ * before the next batch, and are not fired on the stack of a task. */
+static NOINLINE struct aloop__ready *next_of_next_turn(aloop *loop)
+{
+    if (!loop->is_lazy || !may_begin_again(loop) ||
+        aloop__timers_next(&loop->timers) <= loop->floor_ns)
+        return NULL;
+    take_batch(loop);
+    return CONTAINER_OF(loop->batch.next, struct aloop__ready, node);
+}
+
+/* See turn.h. */
 struct aloop__ready *aloop__turn_next(aloop *loop)
 {
     if (loop->debug != NULL || aloop__is_foreign(loop))
         return NULL;
-    if (list_empty(&loop->batch)) {
-        if (!loop->is_lazy || !may_begin_again(loop) ||
-            aloop__timers_next(&loop->timers) <= loop->floor_ns)
-            return NULL;
-        take_batch(loop);
-    }
+    if (list_empty(&loop->batch))
+        return next_of_next_turn(loop);
     return CONTAINER_OF(loop->batch.next, struct aloop__ready, node);
 }
 
@@ -295,6 +301,7 @@ static void turn_end(struct turn *turn)
         aloop__unwind_stop();
         aloop__leave(loop);
         loop->io_walks = NULL; /* They were on the stack of the thread. */
+        loop->dispatching = NULL;
         aloop__wake_repeat(loop);
     }
     if (loop->is_watching_faults)

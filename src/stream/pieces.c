@@ -61,7 +61,7 @@ static void count_put(struct aloop__sender *sender, struct aloop__piece *piece,
                       size_t size)
 {
     piece->size += size;
-    if (!sender->stream->is_dispatching)
+    if (!aloop__stream_is_dispatching(sender->stream))
         return;
     piece->replies += size;
     sender->replies += size;
@@ -104,7 +104,7 @@ static struct aloop__piece *new_piece(aloop *loop, size_t size)
 static bool is_lendable(const struct aloop__sender *sender, const char *data,
                         size_t size)
 {
-    return size >= LEND_MIN && sender->stream->is_dispatching &&
+    return size >= LEND_MIN && aloop__stream_is_dispatching(sender->stream) &&
            aloop__is_received(sender->stream->handle.loop, data, size);
 }
 

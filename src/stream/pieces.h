@@ -68,7 +68,8 @@ static inline void aloop__sender_flush_later(struct aloop__sender *sender)
     aloop *loop = stream->handle.loop;
 
     aloop__sender_set_sending(sender);
-    if (stream->is_dispatching || (stream->io.armed & REACTOR_WRITE) != 0 ||
+    if (aloop__stream_is_dispatching(stream) ||
+        (stream->io.armed & REACTOR_WRITE) != 0 ||
         !list_empty(&sender->flush.node))
         return;
     list_push(&loop->flushing, &sender->flush.node);

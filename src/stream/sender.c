@@ -126,6 +126,7 @@ void aloop__stream_fail_writing(aloop_stream *stream, int error)
     bool has_lost;
 
     stream->write_error = (short) error;
+    stream->handle.loop->lent_room = 0;
     if (sender == NULL)
         return;
     has_lost = aloop__sender_drop(sender, error);
@@ -216,6 +217,7 @@ static struct aloop__sender *new_sender(aloop_stream *stream)
     list_init(&sender->pieces);
     list_init(&sender->waits);
     stream->sender = sender;
+    stream->handle.loop->lent_room = 0; /* Nothing may pass it. */
     return sender;
 }
 
@@ -246,7 +248,7 @@ struct aloop__sender *aloop__sender_get(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
     struct aloop__sender *sender = stream->sender;
-    size_t size = stream->is_dispatching ? loop->lent_size : 0;
+    size_t size = aloop__stream_is_dispatching(stream) ? loop->lent_size : 0;
 
     if (sender == NULL)
         sender = new_sender(stream);
@@ -267,7 +269,7 @@ void aloop__stream_queue_lent(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
 
-    if (!stream->is_dispatching || loop->lent_size == 0 ||
+    if (!aloop__stream_is_dispatching(stream) || loop->lent_size == 0 ||
         aloop__sender_get(stream) != NULL)
         return;
     loop->lent_size = 0;
@@ -300,11 +302,9 @@ static bool is_alone(const struct aloop__sender *sender,
 {
     const aloop_stream *stream = sender->stream;
 
-    return sender->pieces.next == &write->piece.node &&
-           sender->pieces.prev == &write->piece.node &&
+    return sender->queued == write->piece.size && sender->wire == NULL &&
            !list_empty(&sender->flush.node) && list_empty(&sender->waits) &&
-           !sender->is_shut && sender->wire == NULL &&
-           !stream->io.is_unwatched && stream->io.fd >= 0 &&
+           !sender->is_shut && !stream->io.is_unwatched && stream->io.fd >= 0 &&
            aloop__stream_is_ours(stream) &&
            !aloop__handle_is_ended(&stream->handle);
 }
@@ -401,7 +401,7 @@ static NOINLINE void lent_not_sent(aloop_stream *stream, size_t size, ssize_t n)
     }
 }
 
-/* Sends the bytes that on_data has lent.  This is the shortest way of an echo:
+/* Sends the bytes that on_data has lent.  This is the shortest way of an answer:
  * one send, and no memory. */
 static void send_lent(aloop_stream *stream)
 {

@@ -25,8 +25,8 @@ static void stream_fork(struct aloop__handle *handle)
     short error = stream->write_error;
     bool has_failed = stream->has_failed;
 
-    if (stream->is_dispatching)
-        handle->loop->lent_size = 0;
+    if (aloop__stream_is_dispatching(stream))
+        handle->loop->lent_size = handle->loop->lent_room = 0;
     aloop__stream_fail_writing(stream, ALOOP_EPIPE);
     stream->write_error = error;
     stream->has_failed = has_failed;

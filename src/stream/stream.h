@@ -176,11 +176,10 @@ struct aloop_stream {
     struct aloop__input *input; /* NULL if there are none. */
     /* The forward that reads this stream, or NULL. */
     struct aloop__forward *forward_from;
-    short read_error;    /* The error that ended reading, or 0. */
-    short write_error;   /* The error that ended writing, or 0. */
-    bool has_ended;      /* The peer has ended its side. */
-    bool is_hot;         /* The last receive filled its buffer. */
-    bool is_dispatching; /* Inside its own on_data. */
+    short read_error;  /* The error that ended reading, or 0. */
+    short write_error; /* The error that ended writing, or 0. */
+    bool has_ended;    /* The peer has ended its side. */
+    bool is_hot;       /* The last receive filled its buffer. */
     /* The descriptor blocked before it was opened. */
     bool has_blocked : 1;
     bool has_failed : 1; /* Sending has, so that bytes may be lost. */
@@ -276,6 +275,12 @@ int aloop__stream_adopt(aloop_stream *stream);
 static inline bool aloop__stream_is_ours(const aloop_stream *stream)
 {
     return aloop__io_is_ours(stream->handle.loop, &stream->io);
+}
+
+/* Returns whether its on_data is running. */
+static inline bool aloop__stream_is_dispatching(const aloop_stream *stream)
+{
+    return stream->handle.loop->dispatching == stream;
 }
 
 /* Returns whether the bytes are in the loop's receive buffer. */

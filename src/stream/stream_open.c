@@ -233,7 +233,7 @@ static bool is_in_use(const aloop_stream *stream)
            (stream->sender != NULL && stream->sender->forward_to != NULL) ||
            aloop__fds_are_left(stream) || aloop__stream_is_filtered(stream) ||
            aloop__unwatched_is_working(stream) ||
-           (stream->is_dispatching && loop->lent_size > 0);
+           (aloop__stream_is_dispatching(stream) && loop->lent_size > 0);
 }
 
 /* Copies the input, which the caller drops.  Returns ALOOP_ENOMEM.  Bytes that

@@ -26,19 +26,28 @@
 
 /* Calls on_data.  Afterwards it sends what the callback has put, in one system
  * call, and copies lent bytes that were not sent.  Lending requires
- * `is_dispatching`, which is set only in here.  The callback may close the
+ * loop->dispatching, which is set only in here.  The callback may close the
  * stream or fork. */
 static void call_on_data(aloop_stream *stream, const char *data, ssize_t size)
 {
-    if (size <= 0)
-        aloop__handle_set_active(&stream->handle, false);
-    stream->is_dispatching = true;
-    stream->handle.loop->lent_size = 0; /* A thread that ended left it set. */
-    aloop__calling(stream->handle.loop);
+    aloop *loop = stream->handle.loop;
+
+    loop->dispatching = stream;
+    loop->lent_size = 0; /* A callback that has ended its thread left it. */
+    aloop__calling(loop);
     stream->on_data(stream, data, size, stream->arg);
-    aloop__called(stream->handle.loop, "the callback of a stream");
-    stream->is_dispatching = false;
+    aloop__called(loop, "the callback of a stream");
+    loop->dispatching = NULL;
     aloop__stream_send_replies(stream);
+}
+
+/* Calls on_data the last time, with 0 or an error. */
+static NOINLINE void call_last(aloop_stream *stream, int error)
+{
+    aloop__stream_unwant(stream, REACTOR_READ);
+    aloop__handle_set_active(&stream->handle, false);
+    stream->handle.loop->lent_room = 0;
+    call_on_data(stream, NULL, error);
 }
 
 /* Reports the end or the error to on_data, once: the call makes the handle
@@ -49,8 +58,7 @@ static void call_end(aloop_stream *stream)
     if (!aloop__stream_wants_data(stream) || !aloop__stream_is_over(stream) ||
         stream->input != NULL)
         return;
-    aloop__stream_unwant(stream, REACTOR_READ);
-    call_on_data(stream, NULL, stream->read_error);
+    call_last(stream, stream->read_error);
 }
 
 /* Returns whether received bytes can be passed to on_data. */
@@ -63,7 +71,7 @@ static inline bool may_receive(const aloop_stream *stream)
 /* Receives and calls on_data, until less than a full buffer was received or the
  * budget of the turn is used up.  Receiving again after a short receive would
  * usually find nothing, and would cost a system call for each message. */
-static void run_callback(aloop_stream *stream)
+static NOINLINE void run_callback(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
     char *buffer = loop->receive_buffer;
@@ -71,8 +79,7 @@ static void run_callback(aloop_stream *stream)
     if (buffer == NULL)
         buffer = aloop__receive_buffer(loop);
     if (buffer == NULL) {
-        aloop__stream_unwant(stream, REACTOR_READ);
-        call_on_data(stream, NULL, ALOOP_ENOMEM);
+        call_last(stream, ALOOP_ENOMEM);
         return;
     }
     for (int i = 0; i < STREAM_ROUNDS_MAX && !aloop__stream_is_over(stream);
@@ -81,6 +88,9 @@ static void run_callback(aloop_stream *stream)
 
         if (n == 0)
             break;
+        loop->lent = buffer;
+        loop->lent_room =
+            stream->sender == NULL && stream->write_error == 0 ? n : 0;
         call_on_data(stream, buffer, (ssize_t) n);
         if (!stream->is_hot || !may_receive(stream) ||
             !aloop__stream_is_ours(stream)) /* The callback may fork. */
@@ -142,6 +152,7 @@ void aloop__stream_deliver(struct aloop__ready *ready)
         return;
     if (input != NULL) {
         stream->input = NULL;
+        stream->handle.loop->lent_room = 0;
         call_on_data(stream, input->bytes + input->start,
                      (ssize_t) (input->end - input->start));
         aloop__buffer_put(stream->handle.loop, input,

@@ -17,6 +17,8 @@
 #include "os/reactor.h"
 #include "stream/stream.h"
 
+#include <string.h>
+
 /* Checks whether something can be queued, and makes the writing half for it.
  * An error of the connection is returned before ALOOP_EPIPE, because it tells
  * more.  The adoption is last: a forked child that is refused before it leaves
@@ -39,7 +41,7 @@ int aloop__stream_prepare_writing(aloop_stream *stream)
 static inline bool is_prepared(const aloop_stream *stream)
 {
     return stream->write_error == 0 && stream->sender != NULL &&
-           !stream->is_dispatching && !stream->sender->is_shut &&
+           !aloop__stream_is_dispatching(stream) && !stream->sender->is_shut &&
            aloop__stream_is_ours(stream);
 }
 
@@ -62,21 +64,42 @@ static bool lend_received(aloop_stream *stream, const char *data, size_t size)
 {
     aloop *loop = stream->handle.loop;
 
-    if (!may_lend(stream) || size == 0 || stream->write_error != 0 ||
-        !aloop__stream_is_ours(stream) ||
+    if (!may_lend(stream) || size == 0 ||
         !aloop__is_received(loop, data, size) ||
         (loop->lent_size > 0 && data != loop->lent + loop->lent_size))
         return false;
     if (loop->lent_size == 0)
         loop->lent = data;
     loop->lent_size += size;
+    loop->lent_room = 0;
     return true;
 }
 
-/* A function of its own, so that a put that lends saves no registers for it.
- * The size is limited so that the size of a piece cannot overflow. */
-static NOINLINE int put_copy(aloop_stream *stream, const void *data,
-                             size_t size)
+/* Copies other bytes that on_data puts into the cork, a small buffer of the
+ * loop, behind bytes that are lent already, and lends them from there.  Small
+ * answers so need no writing half either.  Returns false if the stream has one,
+ * or there is not enough room. */
+static bool cork(aloop_stream *stream, const char *data, size_t size)
+{
+    aloop *loop = stream->handle.loop;
+    size_t lent_size = loop->lent_size;
+    char *bytes;
+
+    if (stream->sender != NULL || loop->receive_buffer == NULL ||
+        data == NULL || lent_size > CORK_SIZE || size > CORK_SIZE - lent_size)
+        return false;
+    bytes = loop->receive_buffer + RECEIVE_SIZE;
+    if (lent_size > 0 && loop->lent != bytes)
+        memcpy(bytes, loop->lent, lent_size);
+    memcpy(bytes + lent_size, data, size);
+    loop->lent = bytes;
+    loop->lent_size = lent_size + size;
+    loop->lent_room = 0;
+    return true;
+}
+
+/* The size is limited so that the size of a piece cannot overflow. */
+static int put_copy(aloop_stream *stream, const void *data, size_t size)
 {
     int error;
 
@@ -92,17 +115,41 @@ static NOINLINE int put_copy(aloop_stream *stream, const void *data,
     return aloop__sender_queued(stream->sender) > stream->sender->high;
 }
 
-/* Returns 1 if the caller should wait for a drain before it puts more.  Bytes
- * that can be lent are valid arguments. */
-int aloop_stream_put(aloop_stream *stream, const void *data, size_t size)
+/* A function of its own, so that a put that lends saves no registers for it. */
+static NOINLINE int put_checked(aloop_stream *stream, const void *data,
+                                size_t size)
 {
-    int error = aloop__check_handle(stream, __func__);
+    int error = aloop__check_handle(stream, "aloop_stream_put");
 
     if (error < 0)
         return error;
-    if (stream->is_dispatching && lend_received(stream, data, size))
+    if (aloop__stream_is_dispatching(stream) && stream->write_error == 0 &&
+        aloop__stream_is_ours(stream) &&
+        (lend_received(stream, data, size) || cork(stream, data, size)))
         return 0;
     return put_copy(stream, data, size);
+}
+
+/* Returns whether the bytes follow those that on_data has lent, so that they
+ * need no more checks than whether on_data has forked. */
+static inline bool is_next_to_lend(const aloop_stream *stream, const char *data,
+                                   size_t size)
+{
+    const aloop *loop = stream->handle.loop;
+
+    return aloop__stream_is_dispatching(stream) && size <= loop->lent_room &&
+           data == loop->lent + loop->lent_size && !aloop__is_foreign(loop);
+}
+
+/* Returns 1 if the caller should wait for a drain before it puts more. */
+int aloop_stream_put(aloop_stream *stream, const void *data, size_t size)
+{
+    if (stream == NULL || aloop__is_checked_handle(stream) ||
+        !is_next_to_lend(stream, data, size))
+        return put_checked(stream, data, size);
+    stream->handle.loop->lent_size += size;
+    stream->handle.loop->lent_room -= size;
+    return 0;
 }
 
 /* ops->cancel of a write: takes its piece out of the queue, and with it the
@@ -131,7 +178,8 @@ static void write_cancel(aloop_future *future)
 
 static ssize_t write_hurry(aloop_future *future)
 {
-    return aloop__sender_hurry(CONTAINER_OF(future, struct aloop__write, future));
+    return aloop__sender_hurry(
+        CONTAINER_OF(future, struct aloop__write, future));
 }
 
 /* It is not live: sender->is_sending counts for all pieces together. */
@@ -167,8 +215,7 @@ aloop_future *aloop_stream_write(aloop_stream *stream, const void *data,
     write->size = size;
     write->piece =
         (struct aloop__piece){.data = data, .size = size, .kind = PIECE_WRITE};
-    list_init(&write->piece.node);
-    list_push(&write->sender->pieces, &write->piece.node);
+    list_push_new(&write->sender->pieces, &write->piece.node);
     write->sender->queued += size; /* It is no reply: on_data does not pause. */
     aloop__sender_flush_later(write->sender);
     return &write->future;
@@ -197,7 +244,9 @@ size_t aloop_stream_queued(const aloop_stream *stream)
 {
     if (aloop__check_handle(stream, __func__) < 0)
         return 0;
-    return (stream->is_dispatching ? stream->handle.loop->lent_size : 0) +
+    return (aloop__stream_is_dispatching(stream)
+                ? stream->handle.loop->lent_size
+                : 0) +
            (stream->sender != NULL ? aloop__sender_queued(stream->sender) : 0);
 }
 

@@ -1,5 +1,5 @@
 /* Bytes of the receive buffer that on_data puts: they are sent without a copy
- * when it returns.  And the writing half of a stream, which is given back. */
+ * when it returns.  Small answers, which are sent from the cork.  And the writing half of a stream, which is given back. */
 
 #include "support/stream_fixture.h"
 
@@ -105,6 +105,24 @@ static void a_write_follows_received_bytes(void **state)
     stream = started(&fn, "put, ");
     assert_received("put, written");
     assert_int_equal(aloop_await(operation), 7);
+    aloop_stream_abort(stream);
+}
+
+static void write_and_put(aloop_stream *stream, const char *data, size_t size)
+{
+    operation = aloop_stream_write(stream, "written ", 8);
+    assert_int_equal(aloop_stream_put(stream, data, size), 0);
+}
+
+static void received_bytes_follow_a_write(void **state)
+{
+    static reply_fn *const fn = write_and_put;
+    aloop_stream *stream;
+
+    (void) state;
+    stream = started(&fn, "received");
+    assert_received("written received");
+    assert_int_equal(aloop_await(operation), 8);
     aloop_stream_abort(stream);
 }
 
@@ -250,6 +268,75 @@ static void a_failed_send_of_received_bytes_ends_writing(void **state)
     aloop_stream_abort(stream);
 }
 
+/* Small answers. */
+
+static void put_an_answer(aloop_stream *stream, const char *data, size_t size)
+{
+    assert_int_equal(aloop_stream_put(stream, "<", 1), 0);
+    assert_int_equal(aloop_stream_put(stream, data, size), 0);
+    assert_int_equal(aloop_stream_put(stream, ">", 1), 0);
+    assert_int_equal(aloop_stream_queued(stream), size + 2);
+    assert_null(stream->sender);
+}
+
+static void small_answers_leave_in_one_call_and_need_no_writing_half(
+    void **state)
+{
+    static reply_fn *const fn = put_an_answer;
+    unsigned before = sim_calls("aloop__sys_send");
+    unsigned gathered = sim_calls("aloop__sys_sendv");
+    aloop_stream *stream;
+
+    (void) state;
+    stream = started(&fn, "answer");
+    assert_received("<answer>");
+    assert_int_equal(sim_calls("aloop__sys_send") - before, 1);
+    assert_int_equal(sim_calls("aloop__sys_sendv") - gathered, 0);
+    aloop_stream_abort(stream);
+}
+
+static void put_large_ones(aloop_stream *stream, const char *data, size_t size)
+{
+    static char large[CORK_SIZE];
+
+    memset(large, '#', sizeof large);
+    assert_int_equal(aloop_stream_put(stream, data, size), 0);
+    assert_int_equal(aloop_stream_put(stream, ":", 1), 0);
+    assert_int_equal(aloop_stream_put(stream, large, sizeof large), 0);
+    assert_int_equal(aloop_stream_put(stream, data, size), 0);
+}
+
+static void an_answer_with_large_parts_keeps_the_order_of_puts(void **state)
+{
+    static reply_fn *const fn = put_large_ones;
+    aloop_stream *stream;
+
+    (void) state;
+    stream = started(&fn, "bytes");
+    receive_all();
+    assert_int_equal(c.in_size, CORK_SIZE + 11);
+    assert_memory_equal(c.in, "bytes:##", 8);
+    assert_memory_equal(c.in + CORK_SIZE + 4, "##bytes", 7);
+    aloop_stream_abort(stream);
+}
+
+static void a_small_answer_that_the_kernel_does_not_accept_is_kept(void **state)
+{
+    static reply_fn *const fn = put_an_answer;
+    aloop_stream *stream = connected();
+
+    (void) state;
+    fill(stream);
+    assert_int_equal(
+        aloop_stream_start(stream, reply, (void *) (uintptr_t) &fn), 0);
+    send_text("answer");
+    receive_all();
+    receive_all();
+    assert_memory_equal(c.in + c.in_size - 8, "<answer>", 8);
+    assert_int_equal(aloop_stream_queued(stream), 0);
+    aloop_stream_abort(stream);
+}
+
 static void a_stream_that_has_sent_everything_keeps_no_writing_half(
     void **state)
 {
@@ -284,6 +371,7 @@ int main(void)
         TEST(received_bytes_put_out_of_order_keep_the_order_of_puts),
         TEST(other_bytes_follow_received_ones),
         TEST(a_write_follows_received_bytes),
+        TEST(received_bytes_follow_a_write),
         TEST(a_shutdown_follows_received_bytes),
         TEST(a_close_sends_received_bytes_first),
         TEST(an_abort_drops_received_bytes),
@@ -291,6 +379,9 @@ int main(void)
         WIRE_TEST(received_bytes_that_the_kernel_does_not_accept_are_kept),
         TEST(a_pause_by_lent_bytes_ends_when_they_are_sent),
         TEST(a_failed_send_of_received_bytes_ends_writing),
+        PLAIN_TEST(small_answers_leave_in_one_call_and_need_no_writing_half),
+        TEST(an_answer_with_large_parts_keeps_the_order_of_puts),
+        PLAIN_TEST(a_small_answer_that_the_kernel_does_not_accept_is_kept),
         PLAIN_TEST(a_stream_that_has_sent_everything_keeps_no_writing_half),
         TEST(changed_watermarks_outlive_the_queued_bytes),
     };

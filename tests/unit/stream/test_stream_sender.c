@@ -2,6 +2,8 @@
 
 #include "support/stream_fixture.h"
 
+#include "loop/buffers.h"
+
 #include <string.h>
 
 static char text[4 * BUFFER]; /* A pattern with a long period. */
@@ -25,7 +27,8 @@ static int set_up_text(void **state)
 
 /* The stream is still watched for writability. */
 
-/* Replies so that the received bytes are lent, and uses up the memory. */
+/* Replies so that the received bytes are lent behind a reply that is too large
+ * for the cork, and uses up the memory. */
 static void reply_and_use_up_memory(aloop_stream *stream, const void *data,
                                     ssize_t size, void *arg)
 {
@@ -33,7 +36,7 @@ static void reply_and_use_up_memory(aloop_stream *stream, const void *data,
     note((int) size);
     if (size <= 0)
         return;
-    assert_int_equal(aloop_stream_put(stream, "reply:", 6), 0);
+    assert_int_equal(aloop_stream_put(stream, text, CORK_SIZE + 1), 0);
     assert_int_equal(aloop_stream_put(stream, data, (size_t) size), 0);
     memory.is_out = true;
 }
