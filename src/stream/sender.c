@@ -13,10 +13,10 @@
  *                       when the turn flushes
  *     after EAGAIN      stream_ready() (stream.c), when the kernel accepts more
  *
- * Bytes that on_data echoes out of the receive buffer need no writing half, if
- * the kernel accepts all of them: loop->lent only remembers where they are.
- * They come before everything that is queued later; aloop__sender_get() ensures
- * this.
+ * Bytes that on_data echoes out of the receive buffer, or that a put has copied
+ * into the cork, need no writing half, if the kernel accepts all of them:
+ * loop->lent only remembers where they are.  They come before everything that
+ * is queued later; aloop__sender_get() ensures this.
  *
  * Nothing here calls the application.  What sending changes is reported to
  * stream.c by the functions of struct aloop__stream_ops, which may end the
@@ -309,8 +309,8 @@ static bool is_alone(const struct aloop__sender *sender,
            !aloop__handle_is_ended(&stream->handle);
 }
 
-/* Does what follows if the system has accepted `n` bytes, and not all.  An error
- * settles the write. */
+/* Does what follows if the system has accepted `n` bytes, and not all.  An
+ * error settles the write. */
 static NOINLINE void hurried_short(struct aloop__sender *sender, ssize_t n)
 {
     aloop_stream *stream = sender->stream;
@@ -401,8 +401,8 @@ static NOINLINE void lent_not_sent(aloop_stream *stream, size_t size, ssize_t n)
     }
 }
 
-/* Sends the bytes that on_data has lent.  This is the shortest way of an answer:
- * one send, and no memory. */
+/* Sends the bytes that on_data has lent.  This is the shortest way of an
+ * answer: one send, and no memory. */
 static void send_lent(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;

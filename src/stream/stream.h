@@ -418,7 +418,7 @@ static inline void aloop__input_consume(aloop_stream *stream, size_t size)
 
 /* stream_read.c: read operations. */
 
-/* Records what a receive that has returned `n`, 0 or an error, has found out. */
+/* Records what a receive has found out that has returned 0 or an error. */
 void aloop__stream_received_none(aloop_stream *stream, ssize_t n);
 /* Receives once.  Returns the number of bytes.  It is the only place that
  * receives.  What it finds out about the connection is recorded in the stream,

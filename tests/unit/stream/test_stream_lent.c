@@ -1,5 +1,6 @@
 /* Bytes of the receive buffer that on_data puts: they are sent without a copy
- * when it returns.  Small answers, which are sent from the cork.  And the writing half of a stream, which is given back. */
+ * when it returns.  Small answers, which are sent from the cork.  And the
+ * writing half of a stream, which is given back. */
 
 #include "support/stream_fixture.h"
 
