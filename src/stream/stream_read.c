@@ -291,6 +291,8 @@ void aloop__stream_run_read(struct aloop__read *op)
         return;
     }
     op->filled = aloop__stream_receive(stream, op->buffer, op->size);
+    if (stream->reading != op)
+        return;
     if (op->filled > 0)
         settle_read(op, (ssize_t) op->filled);
     else
