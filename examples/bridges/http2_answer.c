@@ -8,6 +8,8 @@
 
 #include "http2.h"
 
+enum { ROOM_MIN = 512 }; /* All fields of most answers. */
+
 int http2_bytes_add(struct http2_bytes *bytes, const void *data, size_t size,
                     size_t max)
 {
@@ -16,8 +18,11 @@ int http2_bytes_add(struct http2_bytes *bytes, const void *data, size_t size,
     if (bytes->size + size >= bytes->room) {
         size_t needed = bytes->size + size + 1, twice = 2 * bytes->room;
         size_t room = needed > twice ? needed : twice;
-        char *grown = realloc(bytes->data, room);
+        char *grown;
 
+        if (room < ROOM_MIN)
+            room = ROOM_MIN;
+        grown = realloc(bytes->data, room);
         if (grown == NULL)
             return ALOOP_ENOMEM;
         bytes->data = grown;

@@ -78,9 +78,10 @@ int32_t http2_submit(struct http2_answer *answer)
         nv_of(":scheme", connection->is_secure ? "https" : "http", false);
     fields[count++] = nv_of(":authority", connection->authority, false);
     fields[count++] = nv_of(":path", request->path, false);
-    snprintf(size, sizeof size, "%zu", request->body_size);
-    if (has_body)
+    if (has_body) {
+        snprintf(size, sizeof size, "%zu", request->body_size);
         fields[count++] = nv_of("content-length", size, false);
+    }
     for (size_t i = 0; i < request->field_count; i++)
         fields[count++] = nv_of(request->fields[i].name,
                                 request->fields[i].value,
