@@ -92,6 +92,8 @@ int curl_loop_open(struct curl_loop *curl, aloop *loop,
     curl_multi_setopt(curl->multi, CURLMOPT_TIMERDATA, curl);
     curl_multi_setopt(curl->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
                       (long) CURL_LOOP_HOST_MAX);
+    curl_multi_setopt(curl->multi, CURLMOPT_MAXCONNECTS,
+                      (long) CURL_LOOP_IDLE_MAX);
     return 0;
 }
 

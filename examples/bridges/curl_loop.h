@@ -11,7 +11,10 @@
 #include <aloop.h>
 #include <curl/curl.h>
 
-enum { CURL_LOOP_HOST_MAX = 6 }; /* Connections to one host. */
+enum {
+    CURL_LOOP_HOST_MAX = 6,  /* Connections to one host. */
+    CURL_LOOP_IDLE_MAX = 100 /* Connections that are kept. */
+};
 
 struct curl_loop {
     CURLM *multi;

@@ -274,6 +274,22 @@ static void a_hundred_transfers_use_six_connections_of_http_1_1(void **state)
     assert_false(aloop_alive(f.loop));
 }
 
+/* By itself libcurl keeps four connections for each transfer in progress, so
+ * that the last transfers of many would close those of the others. */
+static void connections_stay_open_after_many_transfers(void **state)
+{
+    int fds = open_descriptors(FDS_MAX);
+
+    (void) state;
+    curl_multi_setopt(curl_client_multi(f.client),
+                      CURLMOPT_MAX_HOST_CONNECTIONS, (long) MANY);
+
+    assert_int_equal(aloop_await(begin_many("NGINX_PLAIN", "/page")), 0);
+
+    assert_in_range(connections_of_all(), 10, MANY);
+    assert_true(open_descriptors(FDS_MAX) >= fds + connections_of_all());
+}
+
 static void a_transfer_does_not_wait_for_another_one_without_tls(void **state)
 {
     aloop_future *slow = begin(&f.pages[0], "NGINX_PLAIN", "/slow");
@@ -781,6 +797,7 @@ int main(void)
         TEST(a_connection_is_used_again),
         TEST(a_hundred_transfers_share_one_connection_of_http_2),
         TEST(a_hundred_transfers_use_six_connections_of_http_1_1),
+        TEST(connections_stay_open_after_many_transfers),
         TEST(a_transfer_does_not_wait_for_another_one_without_tls),
         TEST(the_number_of_connections_can_be_changed),
         TEST(the_private_pointer_of_the_user_is_kept),
