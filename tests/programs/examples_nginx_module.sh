@@ -241,12 +241,12 @@ check_nginx_death() {
 
 # The same with an allocation of the module that fails; see refuse_each().
 check_example_nginx_module_memory() {
-    local url host_url h2_url
+    local url host_url h2_url without_effect
     host=
     trap finish_host EXIT
     need_tool curl
     start_nginx
-    refuse_in ngx_http_aloop_module
+    refuse_in ngx_http_aloop_module "$@"
     start_host "$@"
     refuse_each '^50[02]$' get_status /short
     refuse_each '^50[02]$' get_status /page
@@ -258,5 +258,5 @@ check_example_nginx_module_memory() {
 }
 
 get_status() { # PATH [CURL-OPTION...]
-    limited curl -sS -o /dev/null -w '%{http_code}\n' "${@:2}" "$host_url$1"
+    limited curl -s -o /dev/null -w '%{http_code}\n' "${@:2}" "$host_url$1"
 }
