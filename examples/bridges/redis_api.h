@@ -2,8 +2,8 @@
  * systems do not install.  The server gives the addresses of the functions; its
  * documentation has each one under the name that redis_api.c gives for it. */
 
-#ifndef EXAMPLES_REDIS_API_H
-#define EXAMPLES_REDIS_API_H
+#ifndef BRIDGES_REDIS_API_H
+#define BRIDGES_REDIS_API_H
 
 #include <aloop.h>
 

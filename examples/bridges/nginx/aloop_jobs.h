@@ -1,7 +1,7 @@
 /* Requests of nginx that wait for operations of a loop. */
 
-#ifndef EXAMPLES_NGINX_ALOOP_JOBS_H
-#define EXAMPLES_NGINX_ALOOP_JOBS_H
+#ifndef BRIDGES_NGINX_ALOOP_JOBS_H
+#define BRIDGES_NGINX_ALOOP_JOBS_H
 
 #include <ngx_config.h>
 #include <ngx_core.h>
