@@ -81,7 +81,7 @@ if [ -x "$1/aloop_names" ]; then
                 >>"$work/aloop_names_aiodns"
         done
         row "look-ups per CPU second" "cares_resolve()" "aiodns" \
-            "$(median aloop_names aloop)" "$(median aloop_names aiodns)" ">= 2"
+            "$(median aloop_names aloop)" "$(median aloop_names aiodns)" ">= 5"
     else
         echo "bridges.sh: aiodns is left out: no python3-aiodns" >&2
     fi
