@@ -241,7 +241,7 @@ check_nginx_death() {
 
 # The same with an allocation of the module that fails; see refuse_each().
 check_example_nginx_module_memory() {
-    local url host_url h2_url without_effect
+    local url host_url h2_url
     host=
     trap finish_host EXIT
     need_tool curl
