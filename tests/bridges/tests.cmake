@@ -293,7 +293,8 @@ if(has_module_tests AND NOT ALOOP_TEST_RUNNER AND NOT APPLE AND
     target_link_libraries(refuse_in_module PRIVATE
         aloop_build ${CMAKE_DL_LIBS})
     if(ALOOP_SANITIZE) # It is called before the runtime is ready.
-        target_compile_options(refuse_in_module PRIVATE -fno-sanitize=all)
+        set_source_files_properties(bridges/refuse_in_module.c PROPERTIES
+            COMPILE_OPTIONS -fno-sanitize=all)
     endif()
     set_target_properties(refuse_in_module PROPERTIES PREFIX "" SUFFIX .so)
 endif()
