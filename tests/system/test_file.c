@@ -1,58 +1,19 @@
 /* Open files on the real system. */
 
-#define _GNU_SOURCE /* For mkdtemp(), and pipes with a known size. */
+#define _GNU_SOURCE /* For mkdtemp(). */
 
-#include "support/folder_fixture.h"
+#include "support/open_file_fixture.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "os/sys_file.h"
 #include "support/child.h"
 #include "support/child_result.h"
 #include "support/patient.h"
 
-#ifdef __linux__
-#include <sys/eventfd.h>
-#endif
-
-enum { PIECES = 2000, OTHER_USER = 12345, TRIES = 100 };
-
-static aloop_file *open_here(const char *name, int flags)
-{
-    aloop_file *file = NULL;
-
-    assert_int_equal(aloop_await(aloop_file_open(d.loop, in_folder(name), flags,
-                                                 0644, &file)),
-                     0);
-    assert_non_null(file);
-    return file;
-}
-
-static ssize_t open_status(const char *path, int flags)
-{
-    aloop_file *file = NULL;
-    ssize_t status =
-        aloop_await(aloop_file_open(d.loop, path, flags, 0644, &file));
-
-    if (status < 0)
-        assert_null(file);
-    aloop_file_close(file);
-    return status;
-}
-
-static ssize_t read_file(aloop_file *file, void *buffer, size_t size)
-{
-    return aloop_await(aloop_file_read(file, buffer, size));
-}
-
-static ssize_t write_text(aloop_file *file, const char *text)
-{
-    return aloop_await(aloop_file_write(file, text, strlen(text)));
-}
+enum { PIECES = 2000 };
 
 static void what_is_written_can_be_read_back(void **state)
 {
@@ -561,164 +522,6 @@ static void a_detached_descriptor_blocks_as_it_was_opened(void **state)
     close(fd);
 }
 
-static void a_fifo_is_read_without_a_thread(void **state)
-{
-    aloop_file *reader, *writer;
-    aloop_future *read;
-    char text[16] = "";
-
-    (void) state;
-    assert_int_equal(mkfifo(in_folder("f"), 0600), 0);
-    assert_int_equal(open_status(in_folder("f"), O_WRONLY), ALOOP_ENXIO);
-    reader = open_here("f", O_RDONLY);
-    assert_int_equal(aloop_file_position(reader), ALOOP_ESPIPE);
-    assert_int_equal(aloop_file_seek(reader, 0, SEEK_SET), ALOOP_ESPIPE);
-    assert_int_equal(aloop_await(aloop_file_seek_end(reader, 0)), ALOOP_ESPIPE);
-    assert_int_equal(aloop_await(aloop_file_read_at(reader, text, 1, 0)),
-                     ALOOP_ESPIPE);
-    jam_files();
-    read = aloop_file_read(reader, text, sizeof text);
-    aloop_step(d.loop, 0);
-    aloop_cancel(read);
-    assert_int_equal(aloop_future_status(read), ALOOP_ECANCELED);
-    aloop_future_unref(read);
-    free_files();
-    read = aloop_file_read(reader, text, sizeof text);
-    aloop_step(d.loop, 0);
-    writer = open_here("f", O_WRONLY);
-    assert_int_equal(write_text(writer, "hello"), 5);
-    assert_int_equal(aloop_await(read), 5);
-    assert_string_equal(text, "hello");
-    read = aloop_file_read(reader, text, sizeof text);
-    aloop_file_close(writer);
-    assert_int_equal(aloop_await(read), 0);
-    aloop_file_close(reader);
-}
-
-#ifdef __linux__
-/* It accepts seeks, but no reads at an offset. */
-static void an_eventfd_has_no_position(void **state)
-{
-    uint64_t sent = 7, received = 0;
-    aloop_file *file;
-    aloop_future *read;
-    int fd = eventfd(0, EFD_CLOEXEC);
-
-    (void) state;
-    assert_int_equal(aloop_file_adopt(d.loop, fd, &file), 0);
-    assert_int_equal(aloop_file_position(file), ALOOP_ESPIPE);
-    read = aloop_file_read(file, &received, sizeof received);
-    aloop_step(d.loop, 0);
-    assert_int_equal(patient_write(fd, &sent, sizeof sent), sizeof sent);
-    assert_int_equal(aloop_await(read), sizeof received);
-    assert_int_equal(received, sent);
-    aloop_file_close(file);
-}
-#endif
-
-static void a_close_ends_reads_that_wait(void **state)
-{
-    aloop_file *reader;
-    aloop_future *reads[2];
-    char text[16];
-
-    (void) state;
-    assert_int_equal(mkfifo(in_folder("f"), 0600), 0);
-    reader = open_here("f", O_RDONLY);
-    reads[0] = aloop_file_read(reader, text, sizeof text);
-    reads[1] = aloop_file_read(reader, text, sizeof text);
-    aloop_step(d.loop, 0);
-    aloop_file_close(reader);
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(aloop_future_status(reads[i]), ALOOP_ECANCELED);
-        aloop_future_unref(reads[i]);
-    }
-}
-
-/* Creates a pipe whose ends are files.  It has room for a page. */
-static void open_pipe(aloop_file **ret_reader, aloop_file **ret_writer,
-                      int flags)
-{
-    int fds[2];
-
-    assert_int_equal(pipe(fds), 0);
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(fcntl(fds[i], F_SETFL, flags), 0);
-#ifdef F_SETPIPE_SZ
-    fcntl(fds[1], F_SETPIPE_SZ, 4096);
-#endif
-    assert_int_equal(aloop_file_adopt(d.loop, fds[0], ret_reader), 0);
-    assert_int_equal(aloop_file_adopt(d.loop, fds[1], ret_writer), 0);
-}
-
-static void pass_through_pipe(int flags)
-{
-    static char sent[50000], received[sizeof sent];
-    aloop_file *reader, *writer;
-    aloop_future *write;
-    size_t size = 0;
-    ssize_t n;
-
-    for (size_t i = 0; i < sizeof sent; i++)
-        sent[i] = (char) (i * 3 + i / 256);
-    open_pipe(&reader, &writer, flags);
-    write = aloop_file_write(writer, sent, sizeof sent);
-    while (size < sizeof sent) {
-        n = read_file(reader, received + size, sizeof received - size);
-        assert_true(n > 0);
-        size += (size_t) n;
-    }
-    assert_int_equal(aloop_await(write), sizeof sent);
-    assert_memory_equal(sent, received, sizeof sent);
-    aloop_file_close(writer);
-    assert_int_equal(read_file(reader, received, 1), 0);
-    aloop_file_close(reader);
-}
-
-static void all_bytes_pass_through_a_small_pipe(void **state)
-{
-    (void) state;
-    pass_through_pipe(O_NONBLOCK);
-}
-
-static void all_bytes_pass_through_a_pipe_that_blocks(void **state)
-{
-    (void) state;
-    pass_through_pipe(0);
-}
-
-static void a_write_that_waits_for_room_can_be_cancelled(void **state)
-{
-    static char data[50000];
-    aloop_file *reader, *writer;
-    aloop_future *write, *read;
-    char byte;
-
-    (void) state;
-    for (int flags = 0; flags <= O_NONBLOCK; flags += O_NONBLOCK) {
-        open_pipe(&reader, &writer, flags);
-        write = aloop_file_write(writer, data, sizeof data);
-        read = aloop_file_read(reader, &byte, 1);
-        assert_int_equal(aloop_await(read), 1);
-        aloop_cancel(write);
-        assert_int_equal(aloop_await(write), ALOOP_EABORTED);
-        aloop_file_close(reader);
-        aloop_file_close(writer);
-    }
-}
-
-static void a_broken_pipe_raises_no_signal(void **state)
-{
-    aloop_file *reader, *writer;
-
-    (void) state;
-    open_pipe(&reader, &writer, O_NONBLOCK);
-    aloop_file_close(reader);
-    assert_int_equal(aloop_run(d.loop), 0);
-    assert_int_equal(write_text(writer, "x"), ALOOP_EPIPE);
-    aloop_file_close(writer);
-}
-
 static void devices_that_are_always_ready_can_be_used(void **state)
 {
     aloop_file *file;
@@ -791,81 +594,6 @@ static void a_forked_child_uses_files_after_it_has_adopted_the_loop(
     aloop_file_close(file);
 }
 
-static bool is_readable(int fd)
-{
-    struct pollfd wait = {.fd = fd, .events = POLLIN};
-
-    return patient_poll(&wait, 1, 0) == 1;
-}
-
-#ifdef __linux__
-static void *run_no_thread(void *arg)
-{
-    return arg;
-}
-#endif
-
-/* Becomes a user who may have no process.  Returns whether the system refuses
- * threads then. */
-static bool forbid_threads(void)
-{
-#ifdef __linux__
-    struct rlimit none = {0, 0};
-    pthread_t thread;
-
-    if (setrlimit(RLIMIT_NPROC, &none) < 0 ||
-        (geteuid() == 0 && setresuid(OTHER_USER, OTHER_USER, 0) < 0))
-        return false;
-    if (pthread_create(&thread, NULL, run_no_thread, NULL) != 0)
-        return true;
-    pthread_join(thread, NULL);
-#endif
-    return false;
-}
-
-/* The write has filled the pipe and waits.  No thread can continue it in the
- * child. */
-static void a_write_that_has_waited_fails_without_a_thread(void **state)
-{
-    static char sent[50000];
-    aloop_file *reader, *writer;
-    aloop_future *write;
-    bool is_tested;
-    pid_t child;
-
-    (void) state;
-    if (!HAS_THREADS_AFTER_FORK)
-        skip();
-    open_pipe(&reader, &writer, O_NONBLOCK);
-    write = aloop_file_write(writer, sent, sizeof sent);
-    do
-        wait_for_threads();
-    while (!is_readable(aloop_file_fd(reader)));
-    child = fork();
-    if (child == 0) {
-        uid_t user = geteuid();
-
-        CHECK(aloop_after_fork(d.loop) == 0);
-        if (!forbid_threads())
-            _exit(CHILD_SKIPS);
-        CHECK(patient_read(aloop_file_fd(reader), sent, sizeof sent) > 0);
-        for (int i = 0; i < 100; i++)
-            aloop_step(d.loop, 0);
-        CHECK(aloop_future_status(write) == ALOOP_EAGAIN);
-        aloop_future_unref(write);
-        CHECK(aloop_free(d.loop) == 0);
-        CHECK(seteuid(user) == 0); /* For coverage data. */
-        _exit(0);
-    }
-    is_tested = has_child_succeeded(child);
-    aloop_cancel(write);
-    aloop_future_unref(write);
-    aloop_file_close(writer);
-    aloop_file_close(reader);
-    if (!is_tested)
-        skip();
-}
-
 static void operations_in_flight_end_in_a_forked_child(void **state)
 {
     aloop_file *file = open_here("a", O_RDWR | O_CREAT);
@@ -909,191 +637,6 @@ static void a_debug_loop_reports_the_use_of_a_closed_file(void **state)
     assert_int_equal(d.unhandled, ALOOP_EMISUSE);
 }
 
-/* Whether the file system of the folder supports it. */
-static bool has_cached_reads(void)
-{
-    aloop_file *file;
-    aloop_future *read;
-    char text[4];
-    bool is_settled;
-
-    put_file("probe", "abcd", 4);
-    file = open_here("probe", O_RDONLY);
-    read = aloop_file_read(file, text, 4);
-    is_settled = aloop_future_is_settled(read);
-    assert_int_equal(aloop_await(read), 4);
-    aloop_file_close(file);
-    return is_settled;
-}
-
-static void cached_reads_settle_without_a_thread(void **state)
-{
-    static char data[100000], buffer[sizeof data];
-    struct iovec pieces[] = {{buffer, 3}, {NULL, 0}, {buffer + 3, 90}};
-    aloop_file *file;
-    aloop_future *read;
-
-    (void) state;
-    if (!has_cached_reads())
-        skip();
-    for (size_t i = 0; i < sizeof data; i++)
-        data[i] = (char) (i / 100);
-    put_file("a", data, sizeof data);
-    file = open_here("a", O_RDONLY);
-    jam_files();
-    read = aloop_file_read(file, buffer, 4096);
-    assert_int_equal(aloop_future_status(read), 4096);
-    assert_memory_equal(buffer, data, 4096);
-    aloop_future_unref(read);
-    assert_int_equal(aloop_file_position(file), 4096);
-    read = aloop_file_read_at(file, buffer, 65536, sizeof data - 10);
-    assert_int_equal(aloop_future_status(read), 10);
-    aloop_future_unref(read);
-    read = aloop_file_readv(file, pieces, 3);
-    assert_int_equal(aloop_future_status(read), 93);
-    assert_memory_equal(buffer, data + 4096, 93);
-    aloop_future_unref(read);
-    read = aloop_file_read(file, buffer, 65537);
-    assert_false(aloop_future_is_settled(read));
-    free_files();
-    assert_int_equal(aloop_await(read), 65537);
-    aloop_file_close(file);
-}
-
-/* Returns whether the system can also open files of the folder without waiting.
- * It may refuse that now and then, for example while another process mounts a
- * file system; the tests try it again. */
-static bool has_cached_opens(void)
-{
-    int fd = -1;
-
-    if (!has_cached_reads())
-        return false;
-    for (int i = 0; i < TRIES && fd < 0; i++)
-        fd = aloop__sys_open_cached(in_folder("probe"), O_RDONLY);
-    return fd >= 0 && close(fd) == 0;
-}
-
-static void a_file_of_a_known_file_system_is_opened_without_a_thread(
-    void **state)
-{
-    aloop_file *file = NULL;
-    char text[8] = "";
-    int fd;
-
-    (void) state;
-    if (!has_cached_opens())
-        skip();
-    jam_files();
-    for (int i = 0; i < TRIES && file == NULL; i++)
-        aloop_future_unref(
-            aloop_file_open(d.loop, in_folder("probe"), O_RDONLY, 0, &file));
-    assert_non_null(file);
-    free_files();
-    assert_int_equal(aloop_await(aloop_file_read(file, text, 8)), 4);
-    assert_string_equal(text, "abcd");
-    fd = aloop_file_detach(file);
-    assert_int_equal(fcntl(fd, F_GETFL) & (O_NONBLOCK | O_ACCMODE), O_RDONLY);
-    assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
-    assert_int_equal(lseek(fd, 0, SEEK_CUR), 4);
-    close(fd);
-}
-
-static void a_small_file_of_a_known_file_system_is_read_without_a_thread(
-    void **state)
-{
-    void *data = NULL;
-    aloop_future *read;
-
-    (void) state;
-    if (!has_cached_opens())
-        skip();
-    jam_files();
-    for (int i = 0; i < TRIES && data == NULL; i++)
-        aloop_future_unref(
-            aloop_fs_read_file(d.loop, in_folder("probe"), 4, &data));
-    assert_non_null(data);
-    assert_string_equal(data, "abcd");
-    aloop_data_free(d.loop, data);
-    read = aloop_fs_read_file(d.loop, in_folder("probe"), 3, &data);
-    assert_false(aloop_future_is_settled(read));
-    free_files();
-    assert_int_equal(aloop_await(read), ALOOP_EFBIG);
-}
-
-static void cached_reads_have_a_limit_in_each_turn(void **state)
-{
-    static char data[65536], buffers[8][sizeof data];
-    aloop_file *file;
-    int settled = 0;
-
-    (void) state;
-    if (!has_cached_reads())
-        skip();
-    put_file("a", data, sizeof data);
-    file = open_here("a", O_RDONLY);
-    aloop_step(d.loop, 0);
-    for (int i = 0; i < 8; i++) {
-        aloop_future *read =
-            aloop_file_read_at(file, buffers[i], sizeof data, 0);
-
-        settled += aloop_future_is_settled(read);
-        aloop_detach(read);
-    }
-    assert_int_equal(settled, 4);
-    assert_int_equal(aloop_run(d.loop), 0);
-    aloop_file_close(file);
-}
-
-/* A task that reads what is cached, until its read fails. */
-static ssize_t read_on(aloop *loop, void *arg)
-{
-    char byte;
-    ssize_t status = 1;
-
-    (void) loop;
-    while (status >= 0)
-        status = aloop_await(aloop_file_read_at(arg, &byte, 1, 0));
-    return status;
-}
-
-static void a_cancel_ends_a_task_that_reads_what_is_cached(void **state)
-{
-    aloop_file *file;
-    aloop_future *task;
-
-    (void) state;
-    put_file("a", "abcd", 4);
-    file = open_here("a", O_RDONLY);
-    task = aloop_spawn(d.loop, read_on, file);
-    for (int i = 0; i < 10; i++)
-        aloop_step(d.loop, 0);
-    aloop_cancel(task);
-    assert_int_equal(aloop_await(task), ALOOP_EABORTED);
-    aloop_file_close(file);
-}
-
-static ssize_t read_with_deadline(aloop *loop, void *arg)
-{
-    aloop_deadline *deadline = aloop_deadline_begin(loop, 0);
-    ssize_t status = read_on(loop, arg);
-
-    aloop_deadline_end(deadline);
-    return status == ALOOP_ETIMEDOUT ? 0 : status;
-}
-
-static void a_deadline_ends_a_task_that_reads_what_is_cached(void **state)
-{
-    aloop_file *file;
-
-    (void) state;
-    put_file("a", "abcd", 4);
-    file = open_here("a", O_RDONLY);
-    assert_int_equal(aloop_await(aloop_spawn(d.loop, read_with_deadline, file)),
-                     0);
-    aloop_file_close(file);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1124,28 +667,12 @@ int main(void)
         TEST(an_open_that_was_dropped_leaves_no_descriptor),
         TEST(a_detached_open_delivers_the_file),
         TEST(a_descriptor_keeps_its_position_when_it_changes_hands),
-#ifdef __linux__
-        TEST(an_eventfd_has_no_position),
-#endif
         TEST(a_detached_descriptor_blocks_as_it_was_opened),
-        TEST(a_fifo_is_read_without_a_thread),
-        TEST(a_close_ends_reads_that_wait),
-        TEST(all_bytes_pass_through_a_small_pipe),
-        TEST(all_bytes_pass_through_a_pipe_that_blocks),
-        TEST(a_write_that_has_waited_fails_without_a_thread),
-        TEST(a_write_that_waits_for_room_can_be_cancelled),
-        TEST(a_broken_pipe_raises_no_signal),
         TEST(devices_that_are_always_ready_can_be_used),
         TEST(the_limit_of_file_sizes_is_an_error),
         TEST(a_forked_child_uses_files_after_it_has_adopted_the_loop),
         TEST(operations_in_flight_end_in_a_forked_child),
         TEST(a_debug_loop_reports_the_use_of_a_closed_file),
-        TEST(cached_reads_settle_without_a_thread),
-        TEST(a_file_of_a_known_file_system_is_opened_without_a_thread),
-        TEST(a_small_file_of_a_known_file_system_is_read_without_a_thread),
-        TEST(cached_reads_have_a_limit_in_each_turn),
-        TEST(a_cancel_ends_a_task_that_reads_what_is_cached),
-        TEST(a_deadline_ends_a_task_that_reads_what_is_cached),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,7 @@
 
 #define _GNU_SOURCE /* For mkdtemp() and unshare(). */
 
-#include "support/folder_fixture.h"
+#include "support/open_file_fixture.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -43,16 +43,6 @@ static aloop_future *read_fifo(const char *name, void **ret_data)
 {
     assert_int_equal(mkfifo(in_folder(name), 0600), 0);
     return aloop_fs_read_file(d.loop, d.path, BIG, ret_data);
-}
-
-static aloop_file *open_here(const char *name, int flags)
-{
-    aloop_file *file = NULL;
-
-    assert_int_equal(
-        aloop_await(aloop_file_open(d.loop, in_folder(name), flags, 0, &file)),
-        0);
-    return file;
 }
 
 static void a_file_is_read_up_to_the_size_that_is_allowed(void **state)
