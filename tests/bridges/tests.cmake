@@ -78,6 +78,7 @@ endif()
 pkg_check_modules(LIBSSL QUIET IMPORTED_TARGET libssl>=3.0 libcrypto)
 if(LIBSSL_FOUND)
     add_bridge_test(tls bridges/test_tls.c LIBSSL bridges/tls.c)
+    add_bridge_test(tls_verify bridges/test_tls_verify.c LIBSSL bridges/tls.c)
     file(GLOB https_sources CONFIGURE_DEPENDS
         RELATIVE ${PROJECT_SOURCE_DIR}/examples
         ${PROJECT_SOURCE_DIR}/examples/support/http_*.c)
