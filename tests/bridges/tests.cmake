@@ -64,9 +64,13 @@ endif()
 
 pkg_check_modules(LIBCURL QUIET IMPORTED_TARGET libcurl>=7.62)
 if(LIBCURL_FOUND)
-    add_bridge_test_beside(nginx curl_client bridges/test_curl_client.c LIBCURL
-        bridges/curl_client.c bridges/curl_loop.c)
-    refuse_calls_of(bridges_curl_client)
+    foreach(source IN ITEMS bridges/test_curl_client.c
+            bridges/test_curl_faults.c)
+        string(REGEX REPLACE ".*/test_(.*)\\.c" "\\1" name ${source})
+        add_bridge_test_beside(nginx ${name} ${source} LIBCURL
+            bridges/curl_client.c bridges/curl_loop.c)
+    endforeach()
+    refuse_calls_of(bridges_curl_faults)
     if(NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
         add_example_test(curl_fetch curl_fetch)
         set_tests_properties(example_curl_fetch PROPERTIES RESOURCE_LOCK port)
