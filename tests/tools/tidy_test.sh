@@ -113,6 +113,7 @@ plant src/loop/a.c '1: has something left' <<<"/* TO""DO */"
 plant src/loop/a.c '1: function of 61' <"$work/long"
 plant src/loop/a.c '501: file of more' < <(printf '\n%.0s' {1..501})
 plant include/aloop/a.h '251: file of more' < <(printf '\n%.0s' {1..251})
+plant tests/system/test_a.c '801: file of more' < <(printf '\n%.0s' {1..801})
 plant src/loop/a.c '1: platform' <<<'#ifdef __linux__'
 plant src/loop/a.c '1: system header' <<<'#include <unistd.h>'
 plant src/loop/a.c '1: feature macro' <<<'#define _GNU_SOURCE'
