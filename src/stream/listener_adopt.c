@@ -1,5 +1,12 @@
 /* Listeners of descriptors that the application has, such as those that a
- * service manager passes. */
+ * service manager passes.
+ *
+ * Who closes the descriptor depends on the start: after an error it is still
+ * the application's, and after a success the listener closes it.  Both kinds
+ * have `is_adopted` for this.
+ *
+ * The path of a Unix socket is never removed: the program that has made it, and
+ * not this one, knows whether others still use it. */
 
 #include <errno.h>
 
@@ -22,7 +29,11 @@ static const struct aloop__listener_kind adopted_unix_kind = {
     .is_adopted = true,
 };
 
-/* kind->open: the family of the socket selects the kind. */
+/* kind->open: the family of the socket selects the kind.  The listener begins
+ * as one of TCP, because the family is known only here.
+ *
+ * aloop__sys_listen_adopt() comes first: it refuses a socket that does not
+ * listen before anything of it is changed. */
 static int adopted_open(aloop_listener *listener, const void *place)
 {
     int fd = *(const int *) place;
@@ -45,6 +56,8 @@ static int adopted_open(aloop_listener *listener, const void *place)
     return fd;
 }
 
+/* A negative number would look like an error of kind->open, and is refused
+ * before. */
 int aloop_listener_adopt(aloop *loop, int fd, aloop_listener_cb on_stream,
                          void *arg, aloop_listener **ret_listener)
 {

@@ -1,6 +1,13 @@
 /* Connecting by TCP: a name is resolved, or an address is parsed, and then the
  * addresses race; see tcp_race.c.  The descriptor of the winner becomes a
- * stream. */
+ * stream.
+ *
+ *     connect_to() --> resolver --> connect_resolved() --> race
+ *                  `-- a numeric address ----------------> race
+ *     race --> connect_ended() --> the future settles
+ *
+ * At each time the resolver or the race refers to the operation, never both,
+ * and neither does after the future has settled. */
 
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +27,7 @@ enum { PEER_SIZE = 288 }; /* The longest name and a port. */
 /* The future of aloop_tcp_connect(). */
 struct connect {
     aloop_future future;
-    aloop_stream **ret_stream;
+    aloop_stream **ret_stream; /* Written only by a success. */
     /* NULL unless the name is being resolved. */
     struct aloop__resolve *resolve;
     struct aloop__race race;
@@ -29,7 +36,8 @@ struct connect {
 };
 
 /* ops->cancel: settles immediately.  A thread may still be in the resolver, but
- * does not use this operation. */
+ * does not use this operation.  A race that has not started is stopped too: its
+ * list of attempts is empty. */
 static void connect_cancel(aloop_future *future)
 {
     struct connect *connect = CONTAINER_OF(future, struct connect, future);
@@ -40,6 +48,8 @@ static void connect_cancel(aloop_future *future)
     aloop__future_settle(future, ALOOP_ECANCELED);
 }
 
+/* ops->fini: reports may describe a future until it is freed, so that the text
+ * is freed no earlier. */
 static void connect_fini(aloop_future *future)
 {
     struct connect *connect = CONTAINER_OF(future, struct connect, future);
@@ -47,7 +57,8 @@ static void connect_fini(aloop_future *future)
     aloop__slab_put(&future->loop->slab, connect->peer, connect->peer_room);
 }
 
-/* ops->describe: "connect to HOST:PORT". */
+/* ops->describe: "connect to HOST:PORT".  The text is valid until the next call
+ * on this thread; loops of other threads may do the same simultaneously. */
 static const char *connect_describe(const aloop_future *future)
 {
     static _Thread_local char text[PEER_SIZE + 16];
@@ -60,7 +71,8 @@ static const char *connect_describe(const aloop_future *future)
 }
 
 /* Keeps a text for reports.  A failure is ignored, because nothing else needs
- * the text. */
+ * the text.  An address with colons gets brackets, so that the port can be
+ * distinguished.  A longer text is cut off. */
 static void remember_peer(struct connect *connect, const char *host,
                           const char *port)
 {
@@ -84,7 +96,8 @@ static const struct aloop__future_ops connect_ops = {
     .is_live = true,
 };
 
-/* race->ended */
+/* race->ended: `result` is a connected descriptor or an error.  If no stream
+ * can be made of the descriptor, aloop__stream_new() closes it. */
 static void connect_ended(struct aloop__race *race, int result)
 {
     struct connect *connect = CONTAINER_OF(race, struct connect, race);
@@ -99,7 +112,10 @@ static void connect_ended(struct aloop__race *race, int result)
     aloop__future_settle(&connect->future, error);
 }
 
-/* Called by the resolver in a later phase or turn. */
+/* Called by the resolver in a later phase or turn, never inside
+ * aloop__resolve_start(), so that the application has the future by then.  The
+ * pointer is reset first: the race may settle the future, and a cancel must not
+ * reach a look-up that has ended. */
 static void connect_resolved(void *arg, const struct sys_address *addresses,
                              int count)
 {
@@ -112,6 +128,8 @@ static void connect_resolved(void *arg, const struct sys_address *addresses,
         aloop__race_start(&connect->race, addresses, (size_t) count);
 }
 
+/* Returns NULL if out of memory.  The race is initialised even if there is a
+ * look-up before it, because a cancel stops it in either case. */
 static struct connect *connect_new(aloop *loop, aloop_stream **ret_stream)
 {
     struct connect *connect = aloop__future_new(loop, &connect_ops);
@@ -124,7 +142,10 @@ static struct connect *connect_new(aloop *loop, aloop_stream **ret_stream)
 }
 
 /* A numeric address needs no resolver and no thread: its attempt starts in
- * here.  `local` may be NULL. */
+ * here, and may settle the future before it is returned.  `local` may be NULL.
+ *
+ * A look-up that cannot start fails the future instead of the call, because the
+ * functions of this file report all errors but a lack of memory by a future. */
 static aloop_future *connect_to(aloop *loop, const char *host, const char *port,
                                 const aloop_address *local,
                                 aloop_stream **ret_stream)
@@ -161,6 +182,7 @@ aloop_future *aloop_tcp_connect(aloop *loop, const char *host, const char *port,
                      : connect_to(loop, host, port, NULL, ret_stream);
 }
 
+/* In the order of the struct; see base/options.h. */
 static const struct options_field connect_option_fields[] = {
     OPTIONS_FIELD(aloop_tcp_connect_options, size),
     OPTIONS_FIELD(aloop_tcp_connect_options, local),
@@ -173,6 +195,9 @@ static const struct options_kind connect_option_kind = {
     sizeof connect_option_fields / sizeof connect_option_fields[0],
 };
 
+/* A local address of zeros means none.  One whose family is neither zero nor
+ * known is an error, because to ignore it would connect from another address
+ * than the application wants. */
 aloop_future *aloop_tcp_connect_with(aloop *loop, const char *host,
                                      const char *port,
                                      const aloop_tcp_connect_options *options,
@@ -192,6 +217,8 @@ aloop_future *aloop_tcp_connect_with(aloop *loop, const char *host,
                       ret_stream);
 }
 
+/* A race of one address, so that timeouts of the attempt, a connect to itself
+ * and a fork are treated as for names. */
 aloop_future *aloop_tcp_connect_address(aloop *loop,
                                         const aloop_address *address,
                                         aloop_stream **ret_stream)

@@ -1,5 +1,9 @@
 /* Listening by TCP: where, and with which options; see listener.c for the
- * listener itself. */
+ * listener itself.
+ *
+ * No name is looked up here, because the listener exists when the call returns,
+ * and a look-up would have to block.  A host is therefore a numeric address, a
+ * name of the loopback interface, or NULL for all addresses. */
 
 #include <stddef.h>
 
@@ -12,23 +16,28 @@
 #include "stream/listener.h"
 #include "stream/stream.h"
 
+/* Connections of a burst wait here until the next turn.  A system with a lower
+ * limit uses that without an error. */
 enum { BACKLOG = 4096 };
 
-/* Where to listen: an address or, if that is NULL, a host and a port. */
+/* Where to listen: an address or, if that is NULL, a host and a port.  All
+ * pointers are the caller's, and are used only until the listener is open. */
 struct place {
     const struct sys_address *address;
     const char *host, *port;
     aloop_tcp_listen_options options;
 };
 
-/* Sets the options of a socket that is not bound yet. */
+/* Sets the options of a socket that is not bound yet: bind() decides by them
+ * whether the address is free and which families it covers. */
 static int set_listen_options(int fd, enum sys_family family,
                               const aloop_tcp_listen_options *options)
 {
     int error = 0;
 
-    /* Both are not necessary.  If an address is still held, bind() reports it.
-     * Accepted sockets inherit the second one. */
+    /* Failures of these two are ignored.  If an old connection still occupies
+     * the address, bind() reports it.  Accepted sockets inherit the second one,
+     * which saves a call for each connection; without it replies are slower. */
     aloop__sys_reuse_address(fd, family);
     aloop__sys_no_delay(fd, true);
     if (options->ipv6_only)
@@ -38,7 +47,8 @@ static int set_listen_options(int fd, enum sys_family family,
     return error;
 }
 
-/* Returns a listening descriptor, or an error. */
+/* Returns a listening descriptor, or an error.  After a failure there is no
+ * descriptor left, so that the kind needs no function to close one. */
 static int open_socket(const struct sys_address *address,
                        const aloop_tcp_listen_options *options)
 {
@@ -60,7 +70,8 @@ static int open_socket(const struct sys_address *address,
     return error;
 }
 
-/* Opens a listening socket.  Returns the descriptor or an error. */
+/* Does the same at a numeric address, or at all addresses if `host` is NULL.
+ * What is a name, and would have to be looked up, is ALOOP_ENOTNUMERIC. */
 static int open_at(const char *host, const struct place *place)
 {
     struct sys_address address;
@@ -70,7 +81,9 @@ static int open_at(const char *host, const struct place *place)
 }
 
 /* Clients of "localhost" try both families, clients of "127.0.0.1" only IPv4.
- * Therefore IPv4 is used, if the system has it and it is allowed. */
+ * Therefore IPv4 is used, if the system has it and it is allowed.  Other errors
+ * than a missing family are final: a port that is in use with IPv4 would be
+ * another server's, and clients of "localhost" would reach either. */
 static int open_at_localhost(const struct place *place)
 {
     int fd = ALOOP_EAFNOSUPPORT;
@@ -82,7 +95,9 @@ static int open_at_localhost(const struct place *place)
     return fd;
 }
 
-/* kind->open */
+/* kind->open.  An address needs no parsing.  A close of a listener with
+ * `reuse_port` accepts the connections in its backlog first, because the system
+ * has chosen this socket for them and gives them to no other one. */
 static int tcp_open(aloop_listener *listener, const void *arg)
 {
     const struct place *place = arg;
@@ -95,6 +110,7 @@ static int tcp_open(aloop_listener *listener, const void *arg)
     return open_at(place->host, place);
 }
 
+/* There is no `close`: unlike a Unix socket, TCP leaves nothing behind. */
 static const struct aloop__listener_kind tcp_kind = {
     .open = tcp_open,
     .carrier = &aloop__carrier_socket,
@@ -115,6 +131,7 @@ int aloop_tcp_listen(aloop *loop, const char *host, const char *port,
                                  on_stream, arg, ret_listener);
 }
 
+/* In the order of the struct; see base/options.h. */
 static const struct options_field tcp_option_fields[] = {
     OPTIONS_FIELD(aloop_tcp_listen_options, size),
     OPTIONS_FIELD(aloop_tcp_listen_options, backlog),
@@ -129,6 +146,8 @@ static const struct options_kind tcp_option_kind = {
     sizeof tcp_option_fields / sizeof tcp_option_fields[0],
 };
 
+/* NULL options, or those of an older program, leave zeros, which select the
+ * defaults in open_socket(). */
 int aloop_tcp_listen_with(aloop *loop, const char *host, const char *port,
                           aloop_listener_cb on_stream, void *arg,
                           const aloop_tcp_listen_options *options,
@@ -147,6 +166,7 @@ int aloop_tcp_listen_with(aloop *loop, const char *host, const char *port,
                                  ret_listener);
 }
 
+/* The family is checked before the import, which needs a valid address. */
 int aloop_tcp_listen_address(aloop *loop, const aloop_address *address,
                              aloop_listener_cb on_stream, void *arg,
                              aloop_listener **ret_listener)

@@ -1,8 +1,12 @@
 /* Options of connected TCP sockets.
  *
  * Nothing here asks what the carrier of a stream is, because a stream keeps its
- * socket whatever is put on it.  The family of the local address tells whether
- * the socket is of TCP. */
+ * socket whatever is put on it: a stream of TLS has the options of TCP, too.
+ * The family of the local address shows whether the socket is of TCP.
+ *
+ * Each function sets its option immediately, and the system is the only place
+ * where it is stored.  Bytes that are queued in the library are sent with the
+ * new setting. */
 
 #include <errno.h>
 #include <limits.h>
@@ -18,7 +22,11 @@ enum {
     PROBES_MAX = 127         /* and no more probes. */
 };
 
-/* Returns the descriptor, or an error.  Stores its family. */
+/* Returns the descriptor, or an error.  Stores its family, by which the option
+ * for the traffic class is chosen.
+ *
+ * A pipe or a terminal has no local address, and the system reports ENOTSOCK.
+ * For the application that is the same as a Unix socket: not of TCP. */
 static int tcp_socket_of(const aloop_stream *stream, const char *function,
                          enum sys_family *ret_family)
 {
@@ -38,8 +46,9 @@ static int tcp_socket_of(const aloop_stream *stream, const char *function,
     return stream->io.fd;
 }
 
-/* Rounds up.  Returns ALOOP_EINVAL if the time is negative or the result is
- * more than `max`. */
+/* Rounds up, so that a short time does not become 0, which selects the default
+ * of the system.  Returns ALOOP_EINVAL if the time is negative or the result is
+ * more than `max`.  The division comes first, because a sum could overflow. */
 static int in_units(int64_t time_ns, int64_t unit_ns, int max)
 {
     int64_t units = time_ns / unit_ns + (time_ns % unit_ns > 0);
@@ -55,6 +64,8 @@ int aloop_tcp_set_nodelay(aloop_stream *stream, bool is_on)
     return fd < 0 ? fd : aloop__sys_no_delay(fd, is_on);
 }
 
+/* If the probes are switched off, the other two are checked nevertheless: a
+ * wrong argument should not depend on the first one. */
 int aloop_tcp_set_keepalive(aloop_stream *stream, int64_t probe_after_ns,
                             int64_t interval_ns, int count)
 {
@@ -87,6 +98,8 @@ int aloop_tcp_set_user_timeout(aloop_stream *stream, int64_t timeout_ns)
                           : aloop__sys_user_timeout(fd, timeout_ms);
 }
 
+/* The system takes an int.  If the second size fails, the first one stays: the
+ * system has no call that sets both. */
 int aloop_tcp_set_buffers(aloop_stream *stream, size_t receive_size,
                           size_t send_size)
 {

@@ -43,6 +43,7 @@ static int check_terminal(const aloop_stream *stream, const char *function)
 
 /* The size. */
 
+/* The results are stored only after the last call that may fail. */
 int aloop_tty_size(const aloop_stream *stream, unsigned *ret_columns,
                    unsigned *ret_rows)
 {
@@ -79,7 +80,8 @@ static void size_signalled(aloop_signal *watch, int number, void *arg)
     terminal->on_resize(stream, size.columns, size.rows, terminal->arg);
 }
 
-/* aloop_free() closes all watches itself, perhaps before the streams. */
+/* Ends the calls about the size.  aloop_free() closes all watches itself,
+ * perhaps before the streams; then the pointer may be that of freed memory. */
 static void end_resize(struct aloop__terminal *terminal)
 {
     if (terminal->watch != NULL && !terminal->stream->handle.loop->is_dying)
@@ -87,6 +89,8 @@ static void end_resize(struct aloop__terminal *terminal)
     terminal->watch = NULL;
 }
 
+/* Remembers the present size, with which the first signal compares, and watches
+ * the signal.  A watch alone should not keep the loop alive. */
 static int begin_resize(struct aloop__terminal *terminal)
 {
     aloop_stream *stream = terminal->stream;
@@ -101,6 +105,8 @@ static int begin_resize(struct aloop__terminal *terminal)
     return error;
 }
 
+/* To end the calls makes no state for a stream that never had one.  The
+ * callback is stored last, so that an error leaves the previous one. */
 int aloop_tty_on_resize(aloop_stream *stream, aloop_tty_cb on_resize, void *arg)
 {
     int error = check_terminal(stream, __func__);
@@ -126,7 +132,9 @@ int aloop_tty_on_resize(aloop_stream *stream, aloop_tty_cb on_resize, void *arg)
 /* Raw mode: functions that are called inside the lock. */
 
 /* Returns another stream of this process that needs raw mode on the same
- * terminal, or NULL. */
+ * terminal, or NULL.  A terminal is compared by its device, because several
+ * descriptors may be of one.  A forked child has copies of the entries of its
+ * parent, which it does not count: the parent is responsible for them. */
 static struct aloop__terminal *find_partner(
     const struct aloop__terminal *terminal)
 {
@@ -142,6 +150,8 @@ static struct aloop__terminal *find_partner(
     return NULL;
 }
 
+/* Derives the raw mode from the mode before it, and not from the present one,
+ * which a shell may have changed while the process was stopped. */
 static int set_raw_mode(const struct aloop__terminal *terminal)
 {
     struct sys_tty_mode mode = terminal->before;
@@ -150,7 +160,9 @@ static int set_raw_mode(const struct aloop__terminal *terminal)
     return aloop__sys_tty_set_mode(terminal->raw_fd, &mode);
 }
 
-/* A terminal that has hung up has no mode to restore. */
+/* Removes a stream from the list, and restores the mode if it was the last one
+ * of its terminal.  A failure is ignored: a terminal that has hung up has no
+ * mode to restore. */
 static void unlist_terminal(struct aloop__terminal *terminal)
 {
     list_remove(&terminal->raw);
@@ -159,6 +171,9 @@ static void unlist_terminal(struct aloop__terminal *terminal)
         (void) aloop__sys_tty_set_mode(terminal->raw_fd, &terminal->before);
 }
 
+/* Adds a stream to the list and sets the mode.  After an error it is not in the
+ * list.  The present mode of a terminal that is raw already is not the one to
+ * restore, so that the first stream's is copied. */
 static int enlist_terminal(struct aloop__terminal *terminal)
 {
     const struct aloop__terminal *partner;
@@ -183,6 +198,8 @@ static int enlist_terminal(struct aloop__terminal *terminal)
 
 /* Raw mode: functions that take the lock. */
 
+/* The descriptor is closed after the stream has left the list, because a
+ * handler restores modes by the descriptors of the list. */
 static void end_raw(struct aloop__terminal *terminal)
 {
     if (terminal->raw_fd < 0)
@@ -194,6 +211,10 @@ static void end_raw(struct aloop__terminal *terminal)
     terminal->raw_fd = -1;
 }
 
+/* The duplicate outlives a descriptor that other code closes or detaches, so
+ * that the mode can still be restored.  The master of a pseudo-terminal is
+ * refused, because its mode is that of the other end, which other programs
+ * use. */
 static int begin_raw(struct aloop__terminal *terminal)
 {
     int fd = terminal->stream->io.fd;
@@ -217,6 +238,8 @@ static int begin_raw(struct aloop__terminal *terminal)
     return error;
 }
 
+/* For a stream that is in the list: sets the mode again, after the process was
+ * stopped and continued. */
 static int renew_raw(struct aloop__terminal *terminal)
 {
     int error;
@@ -228,7 +251,8 @@ static int renew_raw(struct aloop__terminal *terminal)
 }
 
 /* A forked child that uses a stream of its parent begins with what the parent
- * has remembered, which is dropped without a change of the terminal. */
+ * has remembered, which is dropped without a change of the terminal.  end_raw()
+ * does this, and has no effect on a stream that is not in the list. */
 int aloop_tty_set_raw(aloop_stream *stream, bool is_raw)
 {
     int error = check_terminal(stream, __func__);
@@ -247,13 +271,16 @@ int aloop_tty_set_raw(aloop_stream *stream, bool is_raw)
     return is_raw ? begin_raw(terminal) : 0;
 }
 
+/* Called when the stream ends or is detached, before its descriptor is given
+ * away or closed. */
 void aloop__terminal_leave(struct aloop__terminal *terminal)
 {
     end_resize(terminal);
     end_raw(terminal);
 }
 
-/* Called in handlers, too. */
+/* Called in handlers, too, which must not change errno.  The streams stay in
+ * the list, because the program may continue, and a second call is harmless. */
 void aloop_tty_reset(void)
 {
     int error = errno;

@@ -2,7 +2,7 @@
  *
  * A connect is complete, or has failed, when the call returns.  The exception
  * is a listener whose backlog is full: the system then reports EAGAIN, and no
- * event tells when there is room again.  Therefore a timer tries again, each
+ * event reports when there is room again.  Therefore a timer tries again, each
  * time with a new socket, so that nothing is shared with a forked child. */
 
 #include <errno.h>
@@ -18,19 +18,23 @@
 #include "os/sys.h"
 #include "stream/stream.h"
 
-enum { UNIX_NAME_SIZE = 128 };
+enum { UNIX_NAME_SIZE = 128 }; /* More than a path of a socket can have. */
+
+/* The interval doubles from the first to the second.  A server that is only
+ * busy has room again soon, and one that hangs should cost little. */
 static const int64_t retry_min_ns = ALOOP_MS(1), retry_max_ns = ALOOP_MS(50);
 
 /* The future of aloop_unix_connect(). */
 struct unix_connect {
     aloop_future future;
-    aloop_stream **ret_stream;
+    aloop_stream **ret_stream; /* Written only by a success. */
     struct aloop__timed timed; /* Due at the next attempt. */
     int64_t retry_ns;          /* From this attempt to the next one. */
     struct sys_address address;
 };
 
-/* ops->cancel */
+/* ops->cancel: settles immediately.  Between two attempts there is a timer and
+ * no descriptor, so that nothing else has to end. */
 static void unix_connect_cancel(aloop_future *future)
 {
     struct unix_connect *connect =
@@ -40,7 +44,8 @@ static void unix_connect_cancel(aloop_future *future)
     aloop__future_settle(future, ALOOP_ECANCELED);
 }
 
-/* ops->describe: "connect to PATH". */
+/* ops->describe: "connect to PATH".  The text is valid until the next call on
+ * this thread. */
 static const char *unix_connect_describe(const aloop_future *future)
 {
     static _Thread_local char text[UNIX_NAME_SIZE + 16];
@@ -61,7 +66,12 @@ static const struct aloop__future_ops unix_connect_ops = {
     .is_live = true,
 };
 
-/* Returns the descriptor of a connection, or an error. */
+/* Returns the descriptor of a connection, or an error; ALOOP_EAGAIN means that
+ * another attempt may succeed.
+ *
+ * The socket does not block.  For a full backlog a system reports EAGAIN or
+ * EINPROGRESS.  The socket is closed in both cases, so that the next attempt is
+ * the same on all systems. */
 static int connect_once(const struct sys_address *address)
 {
     int fd = aloop__sys_tcp_socket(SYS_UNIX);
@@ -76,7 +86,10 @@ static int connect_once(const struct sys_address *address)
     return error == -EINPROGRESS ? ALOOP_EAGAIN : error;
 }
 
-/* Settles, or starts the timer. */
+/* Makes an attempt.  Settles the future, or starts the timer for the next one.
+ * There is no limit of attempts, because a full backlog is no error: with TCP,
+ * too, only a timeout of the application ends the wait.  Without memory for the
+ * timer the future fails. */
 static void try_connect(struct unix_connect *connect)
 {
     aloop *loop = connect->future.loop;
@@ -109,6 +122,9 @@ static void unix_connect_due(struct aloop__timed *timed)
     try_connect(CONTAINER_OF(timed, struct unix_connect, timed));
 }
 
+/* The first attempt is made in here, because it is usually the only one.  Then
+ * the future has settled before it is returned.  The path is converted before
+ * the future is made, so that a path that is too long needs no operation. */
 aloop_future *aloop_unix_connect(aloop *loop, const char *path,
                                  aloop_stream **ret_stream)
 {
@@ -134,7 +150,9 @@ aloop_future *aloop_unix_connect(aloop *loop, const char *path,
     return &connect->future;
 }
 
-/* SO_PEERCRED answers for sockets of any family. */
+/* SO_PEERCRED answers for sockets of any family, with numbers that mean nothing
+ * for TCP.  Therefore the family is checked first.  The results are stored only
+ * after the last call that may fail. */
 int aloop_unix_peer(const aloop_stream *stream, int64_t *ret_process,
                     uint32_t *ret_user, uint32_t *ret_group)
 {

@@ -1,7 +1,7 @@
 /* Listening on Unix sockets.
  *
- * A path outlives the process that has made it.  What tells whether it is stale
- * is a connect: it is refused if no process listens there.  Between that and
+ * A path outlives the process that has made it.  A connect shows whether it is
+ * stale: it is refused if no process listens there.  Between that and
  * the unlink another process may have put its own socket there, and between the
  * bind and the listen a live socket looks stale.  Therefore all of it is done
  * under a lock (flock) of the directory:
@@ -25,13 +25,17 @@
 #include "stream/stream.h"
 
 enum { UNIX_BACKLOG = 4096, UNIX_MODE_MAX = 0777 };
+
+/* A listener holds the lock only for a few calls of the system.  A program that
+ * locks the directory for its own purposes may hold it for longer, and may not
+ * block the loop for all of that time. */
 static const int64_t lock_patience_ns = ALOOP_MS(100);
 
 /* The file of a listener, in listener->own. */
 struct unix_file {
-    size_t room; /* Bytes of this object. */
-    int dir;     /* The open directory, or SYS_CWD if it cannot be opened. */
-    bool is_made;
+    size_t room;  /* Bytes of this object. */
+    int dir;      /* The open directory, or SYS_CWD if it cannot be opened. */
+    bool is_made; /* The close has a path to remove. */
     unsigned process; /* Which has made it. */
     uint64_t device;  /* Its identity. */
     uint64_t inode;
@@ -158,6 +162,8 @@ static int bind_and_listen(struct unix_file *file, int fd,
     return error;
 }
 
+/* Returns NULL if out of memory.  The directory stays open until the close, so
+ * that the path can be removed after a chdir() or a rename of a directory. */
 static struct unix_file *new_file(aloop *loop, const char *path)
 {
     size_t size = strlen(path) + 1;
@@ -172,7 +178,8 @@ static struct unix_file *new_file(aloop *loop, const char *path)
     return file;
 }
 
-/* Listens on a path. */
+/* Listens on a path.  After a failure unix_close() frees the file, because the
+ * start of the listener calls it then, too. */
 static int listen_on_path(aloop_listener *listener, int fd,
                           const struct sys_address *address,
                           const struct unix_place *place)
@@ -192,7 +199,9 @@ static int listen_on_path(aloop_listener *listener, int fd,
     return error;
 }
 
-/* kind->open */
+/* kind->open.  A name that begins with "@" is not in the file system: nothing
+ * is left of it when its socket is closed, so that it needs neither lock nor
+ * file. */
 static int unix_open(aloop_listener *listener, const void *arg)
 {
     const struct unix_place *place = arg;
@@ -254,6 +263,7 @@ static const struct aloop__listener_kind unix_kind = {
     .carrier = &aloop__carrier_unix,
 };
 
+/* In the order of the struct; see base/options.h. */
 static const struct options_field unix_option_fields[] = {
     OPTIONS_FIELD(aloop_unix_options, size),
     OPTIONS_FIELD(aloop_unix_options, backlog),
@@ -267,6 +277,9 @@ static const struct options_kind unix_option_kind = {
     sizeof unix_option_fields / sizeof unix_option_fields[0],
 };
 
+/* A mode of an abstract name is refused, because there is no file that could
+ * have it, and the application would rely on a protection that does not
+ * exist. */
 static int listen_with(aloop *loop, const char *path,
                        aloop_listener_cb on_stream, void *arg,
                        const aloop_unix_options *options,
