@@ -18,7 +18,7 @@
  * or has another version of the page, it sends everything, and FILE begins
  * again.  Until FILE is complete, FILE.resume has the version, which is an ETag
  * or the date of the last change.  Without it, -c continues only a page that
- * was not changed after FILE was, as far as the server tells.  A reply whose
+ * was not changed after FILE was, as far as the server knows.  A reply whose
  * status is 304 or at least 400 does not change FILE.
  *
  * Exit status: 0; 1 if the request failed or its status is 400 or more; 2 for

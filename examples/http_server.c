@@ -238,7 +238,7 @@ static void end_log(aloop *loop)
 
 static void *run_worker(void *arg);
 
-/* Tells the first loop whether this one serves, once. */
+/* Reports to the first loop whether this one serves, once. */
 static void report_ready(struct worker *worker, bool is_serving)
 {
     ssize_t n = 0;

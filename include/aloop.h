@@ -60,9 +60,9 @@
  *             more mistakes, and return ALOOP_EPERM on a wrong thread.
  *   Options:  structs that begin with their `size`; NULL and zero fields select
  *             the defaults, see aloop/options.h.
- *   Memory:   the library owns every object.  A handle is gone after its close;
- *             a future after its last reference.  ALOOP_ENOMEM may be returned
- *             by whatever allocates, and a NULL future means the same.
+ *   Memory:   the library owns every object.  A handle is freed after its
+ *             close, a future after its last reference.  ALOOP_ENOMEM may be
+ *             returned by whatever allocates, and a NULL future means the same.
  *   Context:  the thread that runs the loop, from a callback, a task or outside
  *             of both.  Only aloop_post() and aloop_wake() may be called on
  *             other threads.

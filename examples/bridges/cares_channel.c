@@ -1,7 +1,7 @@
 /* A channel of c-ares in a loop.
  *
  * c-ares announces its descriptors by resolver_watch(), inside of any of its
- * functions, and cannot be told that one cannot be watched.  All queries end
+ * functions, and accepts no report that one cannot be watched.  All queries end
  * then, which makes it close all descriptors. */
 
 #include "cares_channel.h"

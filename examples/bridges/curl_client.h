@@ -16,8 +16,8 @@
  *     curl_client_free(client);
  *
  * A transfer is an operation: tasks await it, it is gathered with others, and
- * deadlines and cancels end it.  What is transferred, and where to, is said by
- * the options of its easy handle, which belongs to the caller.
+ * deadlines and cancels end it.  Its easy handle, which belongs to the caller,
+ * has the options for what is transferred and where to.
  *
  * A client keeps connections and the cache of names for its transfers.  Many
  * transfers from one host share one connection if the server speaks HTTP/2, and

@@ -27,7 +27,7 @@ struct http_body {
 };
 
 /* Begins the body that `head` announces.  `is_empty` means that there is none,
- * whatever the fields say: the request was HEAD.
+ * whatever the fields are: the request was HEAD.
  *
  * If the coding is unknown, or the length exceeds the limit, the first read
  * returns the error. */

@@ -141,7 +141,7 @@ static bool is_chunked(const struct http_request *request)
     return request->source != NULL && request->body_size == 0;
 }
 
-/* The fields that tell how long the body is. */
+/* The fields that describe how long the body is. */
 static void add_framing(struct out *out, const struct http_reply *reply)
 {
     static const char *const with_body[] = {"POST", "PUT", "PATCH", NULL};

@@ -36,7 +36,7 @@ struct httpd;
 struct stat;
 
 /* A request, which is valid until its handler returns.  All texts belong to the
- * request, and none is NULL unless that is said. */
+ * request, and none is NULL unless its comment allows that. */
 struct httpd_request {
     aloop *loop;
     const char *method;

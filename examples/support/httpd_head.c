@@ -189,7 +189,7 @@ int64_t httpd_path_decode(const char *text, size_t size, char *ret)
     return (int64_t) n;
 }
 
-/* What the fields have said about the framing. */
+/* What is known about the framing from the fields. */
 struct framing {
     struct httpd_head *head;
     unsigned lengths;

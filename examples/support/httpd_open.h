@@ -35,7 +35,7 @@ int httpd_open_beneath(struct httpd_root *root, const char *name);
 
 /* Does the same for a name that was a regular file before.  It fails with
  * -EAGAIN if it might block, or if links have to be followed, or if the system
- * cannot tell. */
+ * cannot find out. */
 int httpd_open_cached(struct httpd_root *root, const char *name);
 
 /* Reads `size` bytes from the beginning of a file.  If `is_cached`, it fails
@@ -44,7 +44,7 @@ int httpd_open_cached(struct httpd_root *root, const char *name);
 ssize_t httpd_read_start(int fd, void *buffer, size_t size, bool is_cached);
 
 /* Whether a part of a file can be read without waiting for the disk.  It is not
- * if the system cannot tell, or if the file is shorter. */
+ * if the system cannot find out, or if the file is shorter. */
 bool httpd_is_cached(int fd, int64_t offset, int64_t size);
 
 #endif

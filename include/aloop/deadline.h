@@ -37,7 +37,7 @@ ALOOP_API int aloop_deadline_restart(aloop_deadline *deadline,
 /**
  * Ends the scope of a deadline, and returns whether it expired.
  *
- * The result tells whether this deadline is the reason for an ALOOP_ETIMEDOUT
+ * The result is whether this deadline is the reason for an ALOOP_ETIMEDOUT
  * that was returned in its scope:
  *
  *     what happened first                              result

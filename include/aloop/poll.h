@@ -40,7 +40,7 @@
  * turn, until the poll is closed.
  *
  * What PRIORITY means depends on the descriptor.  In all but the first line
- * READABLE does not tell whether there is something new:
+ * READABLE does not show whether there is something new:
  *
  *     descriptor             PRIORITY when
  *     a TCP socket           an out-of-band byte (MSG_OOB) is pending

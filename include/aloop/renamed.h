@@ -1,7 +1,7 @@
 /* Earlier names of functions.
  *
  * Programs that were written for the first development versions compile with
- * them.  They will be gone in version 0.2: use the names on the right. */
+ * them.  Version 0.2 will not have them: use the names on the right. */
 
 #ifndef ALOOP_RENAMED_H
 #define ALOOP_RENAMED_H

@@ -38,7 +38,7 @@ ALOOP_BEGIN
  *
  * The descriptor becomes non-blocking, also for other processes that share its
  * open file.  A device becomes blocking instead if threads use it, because no
- * event would tell them when to try again.  A terminal does not change: its
+ * event would show them when to try again.  A terminal does not change: its
  * number gets an open file of its own.  Where that is impossible, because the
  * terminal has no name that can be opened, the shared one is used as it is,
  * with at most 256 bytes in one write.  The master of a pseudo-terminal becomes

@@ -105,7 +105,7 @@ ALOOP_API aloop_future *aloop_unix_connect(aloop *loop, const char *path,
  * Stores the process, user and group at the other end of a stream.
  *
  * They are those of the time when the peer connected or began to listen.  The
- * process is 0 where the system does not tell it.  A process number may belong
+ * process is 0 where the system does not know it.  A process number may belong
  * to another process when it is used.
  *
  * Returns: 0.

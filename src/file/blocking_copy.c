@@ -155,7 +155,7 @@ static int copy_stretch(struct copy_ends *ends)
     if (data >= ends->offset)
         hole = aloop__sys_seek(ends->from, data, SYS_SEEK_HOLE);
     if (data < ends->offset || hole <= data) {
-        ends->has_holes = false; /* The file cannot tell: copy everything. */
+        ends->has_holes = false; /* No reliable answer: copy everything. */
         return 0;
     }
     ends->offset = data;

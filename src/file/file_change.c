@@ -23,8 +23,8 @@ static struct change *change_from(struct aloop__file_op *op)
 }
 
 /* The four works, each on a thread.  stat_work() writes to the operation,
- * because the memory of the caller may be gone if the future is not wanted any
- * more. */
+ * because the memory of the caller may be freed if the future is not wanted
+ * any more. */
 static ssize_t stat_work(struct aloop__file_op *op)
 {
     struct change *change = change_from(op);

@@ -8,7 +8,7 @@
 #include "file/file.h"
 #include "loop/report.h"
 
-/* An operation that closes a descriptor, after the file is gone. */
+/* An operation that closes a descriptor, after the file was freed. */
 struct closing {
     struct aloop__file_op op;
     int fd;
@@ -25,8 +25,9 @@ static void close_here(aloop *loop, int fd)
         aloop__unhandled(loop, error, "file close");
 }
 
-/* kind->work.  `has_begun` tells the loop's thread that the descriptor must not
- * be closed a second time: its number may belong to another file by then. */
+/* kind->work.  `has_begun` informs the loop's thread that the descriptor must
+ * not be closed a second time: its number may belong to another file by
+ * then. */
 static ssize_t close_work(struct aloop__file_op *op)
 {
     struct closing *closing = CONTAINER_OF(op, struct closing, op);

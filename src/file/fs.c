@@ -4,7 +4,7 @@
  * and how many paths and which kind of result it has.  All share one struct.
  *
  * A thread writes its result into the operation, never into memory of the
- * caller: that may be gone if the future was dropped.  The *_done function
+ * caller: that may be freed if the future was dropped.  The *_done function
  * copies the result on the loop's thread, if the future is still wanted. */
 
 #include "aloop/fs.h"

@@ -38,7 +38,7 @@ static void copy_piece_done(struct aloop__blocking_copy *copy)
     aloop_wake(copy_op->op.future.loop);
 }
 
-/* The memory of `arg` may be gone if the future was dropped. */
+/* The memory of `arg` may be freed if the future was dropped. */
 static void report_progress(struct copy_op *copy_op)
 {
     aloop *loop = copy_op->op.future.loop;

@@ -18,7 +18,7 @@ static inline void aloop__calling(aloop *loop)
 
 /* Notes a callback of a handle, and returns whether it may run.  No such
  * callback runs inside aloop_free(), because the memory of its `arg` may be
- * gone. */
+ * freed. */
 static inline bool aloop__may_call(aloop *loop)
 {
     aloop__calling(loop);

@@ -188,7 +188,7 @@ static void end_futures(aloop *loop)
 
 /* Frees all objects.  The pool comes first, because its threads may use
  * descriptors of handles.  Reports and futures are in the same list, from which
- * the reports must be gone before it is treated as a list of futures.  The
+ * the reports must be removed before it is treated as a list of futures.  The
  * stacks of tasks are closed after the futures, which give theirs back. */
 static void end_loop(aloop *loop)
 {

@@ -191,7 +191,7 @@ static bool may_skip(aloop *loop)
 
 /* Returns whether the phases of this turn after its batch have nothing to do,
  * but for the wait.  A debug loop measures each turn, and where only a system
- * call tells a forked child from its parent, each turn makes it. */
+ * call distinguishes a forked child from its parent, each turn makes it. */
 static bool is_turn_quiet(const aloop *loop)
 {
     return list_empty(&loop->flushing) && list_empty(&loop->unreported) &&

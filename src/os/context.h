@@ -43,7 +43,7 @@ _Noreturn void aloop__context_switch_last(struct aloop__context *from,
                                           struct aloop__context *to);
 
 /* Returns whether the running context has the floating-point control words of
- * `home`, which is suspended.  If it cannot tell, it returns false. */
+ * `home`, which is suspended.  If that is unknown, it returns false. */
 bool aloop__context_is_like(const struct aloop__context *home);
 
 /* Gives the running context the errno and the exception state of a new one.  It

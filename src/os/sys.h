@@ -189,7 +189,7 @@ int aloop__sys_unix_address(const char *path, struct sys_address *ret);
 
 /* The process at the other end, as it was when the ends were connected. */
 struct sys_unix_peer {
-    int64_t process; /* 0: the system does not tell. */
+    int64_t process; /* 0: the system does not know it. */
     uint32_t user;
     uint32_t group;
 };

@@ -90,7 +90,7 @@ enum sys_seek {
 };
 
 /* Returns the offset.  -ENXIO means that there is no more data.  -EINVAL means
- * that the file cannot tell, -ESPIPE that it has no position. */
+ * that the file does not know, -ESPIPE that it has no position. */
 int64_t aloop__sys_seek(int fd, int64_t offset, enum sys_seek how);
 int aloop__sys_ftruncate(int fd, int64_t size);
 /* Writes the file to the disk: with its attributes, or only what is needed to

@@ -19,7 +19,7 @@
 #endif
 
 /* Each system has its own option and struct.  `process` stays 0 where the
- * system does not tell. */
+ * system does not know it. */
 #if defined(SO_PEERCRED) /* Linux, OpenBSD */
 
 #ifdef __OpenBSD__

@@ -142,7 +142,7 @@ static int delay_passed(aloop *loop, struct aloop__passed *passed)
 
 /* Linux limits the descriptors of one user that were sent and not received.
  * Other processes may use up that limit, so that exceeding it is no error of
- * the stream, and no event tells when it is over.  While `is_delayed` the
+ * the stream, and no event shows when it is over.  While `is_delayed` the
  * sender does not watch for output, because the socket would accept bytes and
  * cause events without a pause; a flush for another reason ends here. */
 static ssize_t fds_send(aloop_stream *stream, const void *data, size_t size,

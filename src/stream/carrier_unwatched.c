@@ -47,7 +47,7 @@ static void after_writing(struct aloop__unwatched *u)
     aloop__stream_flush(stream);
 }
 
-/* ready->run.  The state is gone if the stream has ended meanwhile.  In a
+/* ready->run.  The state is freed if the stream has ended meanwhile.  In a
  * forked child nothing happens before it uses the stream. */
 static void unwatched_due(struct aloop__ready *ready)
 {

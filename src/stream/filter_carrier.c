@@ -153,7 +153,7 @@ static size_t offer_some(struct aloop__filters *filters,
 }
 
 /* All pieces are offered before the driver pulls.  If sending fails meanwhile,
- * they are gone, and those that were taken must not be counted.
+ * they are freed, and those that were taken must not be counted.
  *
  * `is_filling` lasts until the driver has pulled.  In between the bytes are in
  * neither of the two queues, and a drain would settle too early. */

@@ -34,8 +34,8 @@ void aloop__layer_fail(struct aloop__filters *filters,
 }
 
 /* Counts the bytes of a result that moved, and fails for one that the contract
- * does not allow.  filters->moved is what tells the driver that another round
- * may find something to do; a function that moved bytes and did not count them
+ * does not allow.  filters->moved shows the driver that another round may
+ * find something to do; a function that moved bytes and did not count them
  * would let the stream stop.  Once a layer has failed, its error is the
  * result. */
 static ssize_t check_result(struct aloop__filters *filters,

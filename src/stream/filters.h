@@ -94,7 +94,7 @@ struct aloop__filters {
     bool is_closed;    /* Closed while the driver runs, which then frees it. */
     bool is_finishing; /* The close takes everything that the layers give. */
     bool is_broken;    /* The core knows `error`. */
-    bool is_breaking;  /* The core is being told; the wire is kept. */
+    bool is_breaking;  /* The core is being notified; the wire is kept. */
     bool can_receive;  /* The descriptor probably has input. */
     bool can_send;     /* It probably accepts output. */
     bool is_unused;    /* There was an event of input that no one needed. */

@@ -184,7 +184,7 @@ static bool is_shortage(int error)
 }
 
 /* Decides about a failed accept.  Most errors concern one connection, which is
- * gone (see accept(2)); 0 is returned then, and the next one is tried.  After
+ * lost (see accept(2)); 0 is returned then, and the next one is tried.  After
  * several failures in a row this is no longer assumed, and the error is
  * returned. */
 static int judge(aloop_listener *listener, int error)

@@ -85,7 +85,7 @@ struct aloop__piece {
 
 /* Descriptors to send, which belong to their piece.  If too many descriptors
  * are in flight, the piece is sent again when a timer fires, because no event
- * tells that there are fewer. */
+ * shows that there are fewer. */
 struct aloop__passed {
     struct aloop__sender *sender; /* NULL before the piece is queued. */
     struct aloop__timed retry;    /* Active while `is_delayed`. */

@@ -36,7 +36,7 @@ void aloop__stream_set_directions(aloop_stream *stream, bool can_read,
 /* Finds the carrier for a descriptor.
  *
  * A socket must be connected, which the call for the address of the peer finds
- * out: sending would otherwise fail later, as if the peer had gone.  Some
+ * out: sending would otherwise fail later, as if the peer had closed.  Some
  * systems report EINVAL for a socket that was shut down.  The family is that of
  * the local address, because the peer of a Unix socket may have no name. */
 static int choose_carrier(int fd, const struct sys_descriptor *what,
@@ -101,7 +101,7 @@ static int open_file(aloop *loop, int fd, const struct sys_descriptor *what,
 }
 
 /* A device that the reactor cannot watch is used by threads.  Their calls have
- * to wait, because no event tells when EAGAIN would end. */
+ * to wait, because no event shows when EAGAIN would end. */
 static int open_device(aloop *loop, int fd, const struct sys_descriptor *what,
                        aloop_stream **ret)
 {

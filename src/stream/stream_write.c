@@ -12,17 +12,17 @@
  * A stream that has no memory for its writing half cannot be written to, but
  * nothing that was written before is lost. */
 
+#include <string.h>
+
 #include "loop/debug.h"
 #include "loop/future.h"
 #include "os/reactor.h"
 #include "stream/stream.h"
 
-#include <string.h>
-
-/* Checks whether something can be queued, and makes the writing half for it.
- * An error of the connection is returned before ALOOP_EPIPE, because it tells
- * more.  The adoption is last: a forked child that is refused before it leaves
- * the stream to its parent. */
+/* Checks whether something can be queued, and makes the writing half for it. An
+ * error of the connection is returned before ALOOP_EPIPE, because it is more
+ * precise.  The adoption is last: a forked child that is refused before it
+ * leaves the stream to its parent. */
 int aloop__stream_prepare_writing(aloop_stream *stream)
 {
     struct aloop__sender *sender;

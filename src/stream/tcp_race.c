@@ -203,7 +203,7 @@ static void start_over(struct attempt *attempt)
     try_next(race);
 }
 
-/* on_ready of an attempt: it has connected or failed.  `bits` do not tell
+/* on_ready of an attempt: it has connected or failed.  `bits` do not show
  * which: the error, and the address of the peer, do. */
 static void attempt_ready(struct aloop__io *io, unsigned bits)
 {

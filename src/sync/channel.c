@@ -217,7 +217,7 @@ aloop_future *aloop_channel_send(aloop_channel *channel, const void *item)
         return aloop__future_refused(result);
     /* This is done first, so that no item is sent without a future to report
      * it.  A future that was settled immediately is the same object: the caller
-     * cannot tell the two cases apart, and an await of it does not switch. */
+     * cannot distinguish the two cases, and an await of it does not switch. */
     transfer = aloop__waiter_new(channel->handle.loop, &send_ops);
     if (transfer == NULL)
         return NULL;

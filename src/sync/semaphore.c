@@ -12,7 +12,7 @@
 #include "loop/wait_queue.h"
 #include "sync/semaphore.h"
 
-/* While a permit is linked, the semaphore can tell it that it was freed.  The
+/* While a permit is linked, the semaphore can mark it when it is freed.  The
  * node of the waiter is free for this list, because a waiter that was served or
  * has not yet queued is in no wait queue. */
 void aloop__permit_link(struct aloop__permit *permit,
@@ -93,7 +93,7 @@ void aloop__permit_fini(aloop_future *future)
     if (semaphore == NULL)
         return;
     aloop__permit_unlink(permit);
-    /* A status that was read has told the application that it owns the permits,
+    /* If the status was read, the application knows that it owns the permits,
      * so that only the application gives them back. */
     if (permit->is_given && !future->is_taken)
         aloop__semaphore_give(semaphore, permit->count);

@@ -110,8 +110,8 @@ static bool shows_successes(const struct gather *gather)
     return status >= 0;
 }
 
-/* ops->fini: the last reference is gone, and with it the last chance to read
- * the status. */
+/* ops->fini: the last reference was dropped, and with it the last chance to
+ * read the status. */
 static void gather_fini(aloop_future *future)
 {
     struct gather *gather = gather_of(future);

@@ -49,7 +49,8 @@ void aloop__task_interrupt(struct aloop__task *task)
     }
     task->interrupt = reason;
     /* The future continues for its other owners.  await_suspended() drops the
-     * reference of the task, or cancels the future if they are gone by then. */
+     * reference of the task, or cancels the future if they have ended by
+     * then. */
     aloop__awaiter_remove(&task->awaiter);
     task->is_leaving = true;
     aloop__ready_push(task->future.loop, &task->awaiter.ready);

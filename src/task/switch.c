@@ -11,7 +11,7 @@
  *     anything else, or nothing          switches to the loop   the same
  *
  * aloop__turn_next() finds that item.  So tasks run in the order of the ready
- * queue, as if each had gone back to the loop, and callbacks run on the
+ * queue, as if each had returned to the loop, and callbacks run on the
  * thread's own stack.  In a debug loop every task goes back, because the loop
  * checks the task's stack there.  A task that has changed the floating-point
  * control words goes back before a new one begins, which has those of the loop.

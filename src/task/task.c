@@ -203,8 +203,9 @@ aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
     return &task->future;
 }
 
-/* The caller gets a pointer without a reference.  `is_lent` tells the checks of
- * a debug loop that this pointer may be used although its user owns nothing. */
+/* The caller gets a pointer without a reference.  `is_lent` informs the checks
+ * of a debug loop that this pointer may be used although its user owns
+ * nothing. */
 aloop_future *aloop_current_task(void)
 {
     struct aloop__task *task = aloop__task_current();
