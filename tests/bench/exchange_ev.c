@@ -1,5 +1,5 @@
-/* An echo service with libev, which tells that a socket is readable.  The rest
- * is the work of the program. */
+/* An echo service with libev, which reports that a socket is readable.  The
+ * rest is the work of the program. */
 
 #include "exchange.h"
 

@@ -1,5 +1,5 @@
-/* An echo service with libevent, which tells that a socket is readable.  The
- * rest is the work of the program. */
+/* An echo service with libevent, which reports that a socket is readable.
+ * The rest is the work of the program. */
 
 #define _GNU_SOURCE /* Needed by event2/event.h. */
 

@@ -412,7 +412,7 @@ static aloop_timer **timers_new(aloop *loop, size_t count)
     return timers;
 }
 
-/* Stopped entries stay in the heap until they come to its top. */
+/* Stopped entries stay in the heap until they reach its top. */
 static void run_stop_marks(aloop *loop, size_t count)
 {
     aloop_timer **timers = timers_new(loop, count);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compares the examples with the programs that people use for the same work, and
-# prints one table.  The scripts that it runs say what is compared and how.
+# prints one table.  The scripts that it runs explain what is compared.
 # Figures are for each second of CPU time; higher is better, except for memory
 # and sleeps.
 #

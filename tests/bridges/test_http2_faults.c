@@ -43,7 +43,7 @@ static void connect_again(void)
 
 /* Resets. */
 
-static void a_reset_stream_is_told_with_its_code(void **state)
+static void a_reset_stream_is_reported_with_its_code(void **state)
 {
     static const struct {
         uint32_t code;
@@ -162,7 +162,7 @@ static void a_server_may_announce_the_end_twice(void **state)
     assert_settles(first, &pages[0], 200);
 }
 
-static void an_end_with_a_reason_tells_it(void **state)
+static void an_end_with_a_reason_reports_it(void **state)
 {
     struct http2_answer page;
     aloop_future *request = begin(&page);
@@ -749,12 +749,12 @@ static void an_allocation_that_fails_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_reset_stream_is_told_with_its_code),
+        TEST(a_reset_stream_is_reported_with_its_code),
         TEST(an_answer_before_the_end_of_the_request_counts),
         TEST(after_goaway_the_server_answers_what_it_has_begun),
         TEST(goaway_refuses_what_waits_immediately),
         TEST(a_server_may_announce_the_end_twice),
-        TEST(an_end_with_a_reason_tells_it),
+        TEST(an_end_with_a_reason_reports_it),
         TEST(the_death_of_the_server_ends_all_requests),
         TEST(an_answer_of_http_1_is_a_violation),
         TEST(violations_end_the_connection),

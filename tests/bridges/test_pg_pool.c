@@ -172,7 +172,7 @@ static aloop_future *hold(struct user *user)
     return task;
 }
 
-static void let_go(struct user *user, aloop_future *task)
+static void end_use(struct user *user, aloop_future *task)
 {
     aloop_event_set(user->until);
     (void) aloop_await(task);
@@ -195,7 +195,7 @@ static void a_task_waits_for_a_connection_until_the_maximum(void **state)
                      PG_EWAIT);
 
     assert_null(reply.result);
-    let_go(&user, task);
+    end_use(&user, task);
     assert_int_equal(number_of("select 5"), 5);
 }
 
@@ -216,7 +216,7 @@ static void a_limit_of_the_task_is_not_that_of_the_pool(void **state)
                                   ALOOP_MS(20))),
         ALOOP_ETIMEDOUT);
 
-    let_go(&user, task);
+    end_use(&user, task);
     assert_int_equal(number_of("select 5"), 5);
 }
 
@@ -452,7 +452,7 @@ static void a_freed_pool_ends_those_who_wait(void **state)
 
     assert_int_equal(aloop_await(waiting), PG_ECLOSED);
     assert_null(reply.result);
-    let_go(&user, task); /* The last user frees it. */
+    end_use(&user, task); /* The last user frees it. */
     f.pool = NULL;
 }
 
@@ -472,7 +472,7 @@ static void a_waiting_task_that_is_cancelled_takes_no_connection(void **state)
 
     aloop_cancel(first);
     assert_int_equal(aloop_await(first), ALOOP_EABORTED);
-    let_go(&user, task);
+    end_use(&user, task);
 
     assert_int_equal(aloop_await(second), 1);
     PQclear(other.result);

@@ -530,7 +530,7 @@ static void a_worker_looks_for_killed_ones(void **state)
     assert_int_equal(aloop_await(worker), ALOOP_EABORTED);
 }
 
-/* The worker goes on, or ends with the words of the server. */
+/* The worker continues, or ends with the words of the server. */
 static void a_worker_survives_any_reply_to_each_command(void **state)
 {
     static const char *const commands[] = {

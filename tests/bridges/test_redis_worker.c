@@ -152,7 +152,7 @@ static void assert_one_result_each(int count)
 
 /* A worker. */
 
-/* A cancel does not end it at once. */
+/* A cancel does not end it immediately. */
 static ssize_t step(aloop *loop, const char *argument, char *result,
                     size_t size)
 {

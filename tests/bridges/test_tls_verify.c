@@ -119,7 +119,7 @@ static void a_client_without_a_demanded_certificate_is_refused(void **state)
 
 /* Extensions. */
 
-static void the_server_is_told_the_name_of_the_host(void **state)
+static void the_server_receives_the_name_of_the_host(void **state)
 {
     (void) state;
     handshake();
@@ -242,7 +242,7 @@ int main(void)
         TEST(a_client_without_a_host_is_refused),
         TEST(a_server_can_demand_a_certificate),
         TEST(a_client_without_a_demanded_certificate_is_refused),
-        TEST(the_server_is_told_the_name_of_the_host),
+        TEST(the_server_receives_the_name_of_the_host),
         TEST(the_first_common_protocol_of_the_server_is_selected),
         TEST(an_end_without_protocols_accepts_those_of_the_other),
         TEST(ends_without_a_common_protocol_refuse_each_other),

@@ -2,7 +2,7 @@
  * callbacks and tasks execute the input.  Each call is checked with the model.
  *
  * An act is one call, or a few that belong together.  It takes its arguments
- * from the input, makes the call, tells the model, and compares.  The flow
+ * from the input, makes the call, informs the model, and compares.  The flow
  * outside of the loop, callbacks and tasks all choose acts from one table.  One
  * array holds every reference of the driver. */
 

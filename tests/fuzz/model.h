@@ -22,8 +22,8 @@
  * whenever a callback or a task runs, and at the end of turns, when there must
  * be none.  The model advances its internal state in these calls.
  *
- * After a failure that the driver has caused (no memory), the driver tells the
- * model what failed; the other rules still apply. */
+ * After a failure that the driver has caused (no memory), the driver reports to
+ * the model what failed; the other rules still apply. */
 
 #ifndef MODEL_H
 #define MODEL_H

@@ -136,7 +136,7 @@ struct model {
     bool is_client;
     uint64_t max;
     unsigned message; /* Its opcode, or 0. */
-    bool is_told;
+    bool is_reported;
     size_t size;
     uint64_t announced;
     uint8_t bytes[TEXT_MAX];
@@ -214,9 +214,9 @@ static void tell_data(struct model *model, struct story *story,
         end(story, 1007);
         return;
     }
-    if (!model->is_told && (size > 0 || is_last)) {
+    if (!model->is_reported && (size > 0 || is_last)) {
         add(story, model->message == 1 ? "T" : "B", 1);
-        model->is_told = true;
+        model->is_reported = true;
     }
     add(story, payload, size);
     if (is_last) {
@@ -256,7 +256,7 @@ static size_t read_frame(struct model *model, const uint8_t *data, size_t size,
             model->message = opcode;
             model->size = 0;
             model->announced = 0;
-            model->is_told = false;
+            model->is_reported = false;
         }
         model->announced += value;
         tell_data(model, story, payload, left, data[0] >= 128 && left == value);

@@ -9,7 +9,7 @@ static atomic_uint id;
 static unsigned last_id;
 static unsigned harms;
 static bool is_vforked;
-static bool is_unmarked; /* No mark tells that a process is a child. */
+static bool is_unmarked; /* No mark shows that a process is a child. */
 static bool has_parents_id;
 
 void sim_fork(void)

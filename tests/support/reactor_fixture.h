@@ -56,7 +56,7 @@ static inline int keep(int fd)
     return fd;
 }
 
-static inline void let_go(int fd)
+static inline void close_end(int fd)
 {
     for (size_t i = 0; i < f.end_count; i++)
         if (f.ends[i] == fd)

@@ -10,7 +10,7 @@ enum { LONG_PATH = 1 << 20, DEPTH = 900 };
 
 static char deep_name[] = "deep";
 
-/* Makes a tree that is deeper than any path can say. */
+/* Makes a tree that is deeper than any path can name. */
 static void make_deep(void)
 {
     int parent = open(d.folder, O_RDONLY | O_DIRECTORY);
@@ -45,7 +45,7 @@ static void a_link_at_the_end_of_the_path_is_removed_itself(void **state)
         aloop_await(aloop_fs_remove_all(d.loop, in_folder("link/"))), 1);
 }
 
-static void each_call_does_what_its_name_says(void **state)
+static void each_call_does_what_its_name_promises(void **state)
 {
     char a[600], b[600], text[600];
     aloop_stat stat = {0}, link_stat = {0};
@@ -149,7 +149,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_tree_deeper_than_any_path_is_removed),
         TEST(a_link_at_the_end_of_the_path_is_removed_itself),
-        TEST(each_call_does_what_its_name_says),
+        TEST(each_call_does_what_its_name_promises),
         TEST(attributes_reach_the_file_system),
         TEST(each_kind_of_bad_path_has_its_error),
         TEST(paths_are_copied),

@@ -185,7 +185,7 @@ static int read_byte(int fd)
     return patient_read(fd, &byte, 1) == 1 ? byte : -1;
 }
 
-/* Listens if it can, tells the result, and lives until the parent has closed
+/* Listens if it can, reports the result, and lives until the parent has closed
  * `hold`. */
 static void start_server(const char *path, int start, int result, int hold)
 {
@@ -288,7 +288,7 @@ static void connect_as(const char *name, uint32_t user, uint32_t group,
     _exit(0);
 }
 
-static void a_stream_tells_who_connected_to_it(void **state)
+static void a_stream_knows_who_connected_to_it(void **state)
 {
     uint32_t user = getuid() == 0 ? 1 : getuid();
     uint32_t group = getuid() == 0 ? 2 : getgid();
@@ -336,7 +336,7 @@ int main(void)
         TEST(of_several_servers_that_start_only_one_replaces_a_path),
 #ifdef __linux__
         TEST(a_connect_waits_while_the_backlog_is_full),
-        TEST(a_stream_tells_who_connected_to_it),
+        TEST(a_stream_knows_who_connected_to_it),
 #endif
     };
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks that every C file is formatted as .clang-format says, or formats it.
+# Checks that every C file is formatted as .clang-format demands, or formats it.
 # Prints FILE:LINE: for each place that differs.  Exits with 77 if there is no
 # clang-format 14: other versions format differently.
 #

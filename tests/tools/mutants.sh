@@ -3,7 +3,7 @@
 # time, builds the copy, and prints which kinds of tests fail.  A fault counts
 # as failed if no test catches it, if it does not apply or if it does not
 # compile.  A test that only exceeds its time limit has not caught a fault,
-# unless the table says that the fault hangs.
+# unless the fault hangs according to the table.
 #
 #     usage: tests/tools/mutants.sh DIR [CMAKE-OPTION...] [-- NAME...]
 set -u

@@ -40,7 +40,7 @@ static void expect_bytes(aloop_future *read, size_t offset, size_t size,
                    "a read gives other bytes");
 }
 
-/* Moves the position.  The system may not have told that there is one. */
+/* Moves the position.  The system may not have reported that there is one. */
 static void seek_to(aloop_file *file, int64_t position)
 {
     int64_t result = aloop_file_seek(file, position, SEEK_SET);

@@ -79,67 +79,67 @@ static const struct program {
     int (*main_argued)(int argc, char **argv);
     void (*outside)(void); /* Starts its peers; or NULL. */
     const char *arguments[ARGUMENTS_MAX];
-    const char *says[4]; /* Texts that its output must contain. */
-    bool leaves_loop;    /* Exits early without freeing its loop. */
-    bool is_interrupted; /* Has an exit status for an interrupt. */
+    const char *prints[4]; /* Texts that its output must contain. */
+    bool leaves_loop;      /* Exits early without freeing its loop. */
+    bool is_interrupted;   /* Has an exit status for an interrupt. */
 } programs[] = {
     {.name = "program_gather",
      .main_plain = program_gather_main,
-     .says = {gathered}},
+     .prints = {gathered}},
     {.name = "program_chain",
      .main_plain = program_chain_main,
-     .says = {chained}},
+     .prints = {chained}},
     {.name = "program_deadline",
      .main_plain = program_deadline_main,
-     .says = {"slow ended: cancelled, and again: cancelled\n"
-              "whole: timed out\nfirst: 7\n"}},
+     .prints = {"slow ended: cancelled, and again: cancelled\n"
+                "whole: timed out\nfirst: 7\n"}},
     {.name = "program_ask",
      .main_plain = program_ask_main,
-     .says = {"answer to one: ONE (asked again)\n"
-              "answer to two: TWO (asked again)\n"
-              "answer to three: THREE (asked again)\n"}},
+     .prints = {"answer to one: ONE (asked again)\n"
+                "answer to two: TWO (asked again)\n"
+                "answer to three: THREE (asked again)\n"}},
     {.name = "program_embed",
      .main_plain = program_embed_main,
      .leaves_loop = true,
-     .says = {"tick\ntick\ntick\nhost done\n"}},
+     .prints = {"tick\ntick\ntick\nhost done\n"}},
     {.name = "program_echo",
      .main_argued = program_echo_main,
      .outside = torture_run_clients_of_lossy_server,
      .arguments = {"7777"},
-     .says = {"1 open\n"}},
+     .prints = {"1 open\n"}},
     {.name = "program_fetch",
      .main_argued = program_fetch_main,
      .outside = torture_serve_pages,
      .arguments = {"8080", "/one", "/gone", "/two"},
-     .says = {"/one: ", "\n\r\n/one\n", "404 Not Found", "/two: "}},
+     .prints = {"/one: ", "\n\r\n/one\n", "404 Not Found", "/two: "}},
     {.name = "example_gather",
      .main_argued = example_gather_main,
-     .says = {gathered}},
+     .prints = {gathered}},
     {.name = "example_chain",
      .main_argued = example_chain_main,
-     .says = {chained}},
+     .prints = {chained}},
     {.name = "example_resolve",
      .main_argued = example_resolve_main,
      .arguments = {"::1", "localhost", "10.0.0.1"},
-     .says = {"::1 ::1\n", "localhost 127.0.0.1\n", "10.0.0.1 10.0.0.1\n"}},
+     .prints = {"::1 ::1\n", "localhost 127.0.0.1\n", "10.0.0.1 10.0.0.1\n"}},
     {.name = "example_scrape",
      .main_argued = example_scrape_main,
      .arguments = {"-n", "2"},
-     .says = {"/one: 200, 20000 bytes", "/three: 200, 80000 bytes",
-              "3 of 3 pages, 140000 bytes"}},
+     .prints = {"/one: 200, 20000 bytes", "/three: 200, 80000 bytes",
+                "3 of 3 pages, 140000 bytes"}},
     {.name = "example_scrape_urls",
      .main_argued = example_scrape_main,
      .outside = torture_serve_pages,
      .arguments = {"-t", "5", "http://localhost:8080/one",
                    "http://127.0.0.1:8080/away"},
-     .says = {"/one: 200, 5 bytes", "/away: 200, 7 bytes",
-              "2 of 2 pages, 12 bytes"}},
+     .prints = {"/one: 200, 5 bytes", "/away: 200, 7 bytes",
+                "2 of 2 pages, 12 bytes"}},
     {.name = "example_scrape_saved",
      .main_argued = example_scrape_main,
      .outside = torture_serve_pages,
      .arguments = {"-n", "1", "-o", "/tmp/pages", "http://localhost:8080/kept",
                    "http://localhost:8080/kept2"},
-     .says = {"/kept: 200, 6 bytes", "/kept2: 200, 7 bytes"}},
+     .prints = {"/kept: 200, 6 bytes", "/kept2: 200, 7 bytes"}},
     {.name = "example_http_get",
      .main_argued = example_http_get_main,
      .outside = torture_serve_pages,
@@ -149,63 +149,63 @@ static const struct program {
      .outside = interrupt_soon,
      .is_interrupted = true,
      .arguments = {"-u"},
-     .says = {"interrupted: 0 of 3 pages, 0 bytes in 0.50 s\n"}},
+     .prints = {"interrupted: 0 of 3 pages, 0 bytes in 0.50 s\n"}},
     {.name = "example_chain_interrupted",
      .main_argued = example_chain_main,
      .outside = interrupt_soon,
      .is_interrupted = true,
-     .says = {"Coroutine started\n"}},
+     .prints = {"Coroutine started\n"}},
     {.name = "example_echo_server",
      .main_argued = example_echo_server_main,
      .outside = torture_run_clients,
      .arguments = {"-i", "10"},
-     .says = {"listening on 127.0.0.1 port 7777\n"}},
+     .prints = {"listening on 127.0.0.1 port 7777\n"}},
     {.name = "example_chat",
      .main_argued = example_chat_main,
      .outside = torture_run_talkers,
-     .says = {"listening on 127.0.0.1 port 7777\n"}},
+     .prints = {"listening on 127.0.0.1 port 7777\n"}},
     {.name = "example_http_server",
      .main_argued = example_http_server_main,
      .outside = torture_run_browsers,
      .arguments = {"-p", "7777"},
-     .says = {"listening on 127.0.0.1 port 7777\n"}},
+     .prints = {"listening on 127.0.0.1 port 7777\n"}},
     {.name = "example_http_server_slow",
      .main_argued = example_http_server_main,
      .outside = browse_slow_log,
      .arguments = {"-l", "-p", "7777"},
-     .says = {"\"POST /api/count\" 200 22 ", "\"GET /no-such-file\" 404 "}},
+     .prints = {"\"POST /api/count\" 200 22 ", "\"GET /no-such-file\" 404 "}},
     {.name = "example_http_server_full",
      .main_argued = example_http_server_main,
      .outside = browse_full_log,
      .arguments = {"-l", "-p", "7777"},
-     .says = {"http_server: cannot write the log: timed out\n"}},
+     .prints = {"http_server: cannot write the log: timed out\n"}},
     {.name = "example_http_server_left",
      .main_argued = example_http_server_main,
      .outside = browse_left_log,
      .arguments = {"-l", "-p", "7777"},
-     .says = {"http_server: cannot write the log: broken pipe\n"}},
+     .prints = {"http_server: cannot write the log: broken pipe\n"}},
     {.name = "example_http_server_file",
      .main_argued = example_http_server_main,
      .outside = browse_file_log,
      .arguments = {"-l", "-p", "7777"},
-     .says = {"listening on 127.0.0.1 port 7777\n"}},
+     .prints = {"listening on 127.0.0.1 port 7777\n"}},
     {.name = "example_proxy",
      .main_argued = example_proxy_main,
      .outside = torture_run_clients_of_proxy,
      .arguments = {"-l", "7777", "localhost", "7"},
-     .says = {"listening on 127.0.0.1 port 7777\n", ": ended after ",
-              ": 600 bytes to the target, 600 bytes back\n",
-              ": failed after "}},
+     .prints = {"listening on 127.0.0.1 port 7777\n", ": ended after ",
+                ": 600 bytes to the target, 600 bytes back\n",
+                ": failed after "}},
     {.name = "example_echo_client",
      .main_argued = example_echo_client_main,
      .outside = torture_serve_echo,
      .arguments = {"-c", "4", "-s", "700", "localhost", "7777"},
-     .says = {"4 messages, 2800 bytes"}},
+     .prints = {"4 messages, 2800 bytes"}},
     {.name = "example_echo_words",
      .main_argued = example_echo_client_main,
      .outside = torture_serve_echo,
      .arguments = {"127.0.0.1", "7777", "hello", "world"},
-     .says = {"hello\nworld\n2 messages, 12 bytes"}},
+     .prints = {"hello\nworld\n2 messages, 12 bytes"}},
 };
 
 enum { PROGRAMS = sizeof programs / sizeof programs[0] };
@@ -235,12 +235,12 @@ static void check_output(const struct program *program)
 
     fflush(stdout);
     n = pread(fileno(output.file), text, sizeof text - 1, 0);
-    torture_expect(n > 0 || program->says[0] == NULL, "prints nothing");
+    torture_expect(n > 0 || program->prints[0] == NULL, "prints nothing");
     text[n > 0 ? n : 0] = '\0';
-    for (size_t i = 0; i < 4 && program->says[i] != NULL; i++)
-        if (strstr(text, program->says[i]) == NULL) {
+    for (size_t i = 0; i < 4 && program->prints[i] != NULL; i++)
+        if (strstr(text, program->prints[i]) == NULL) {
             torture_expect(write(output.saved, text, (size_t) n) == n, "");
-            torture_expect(false, program->says[i]);
+            torture_expect(false, program->prints[i]);
         }
 }
 

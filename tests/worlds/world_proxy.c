@@ -29,7 +29,7 @@ struct served {
     struct request request;
     size_t got;   /* Received: first of the request, then of the text. */
     size_t sent;  /* Bytes sent of the other text. */
-    bool is_told; /* The end of the text was received. */
+    bool has_all; /* The end of the text was received. */
     bool is_shut; /* The end of the other text was sent. */
     bool is_closed;
     struct served *next;
@@ -109,7 +109,7 @@ static void on_shut(struct follow *follow, ssize_t status)
         return;
     CHECK(status == 0 || may_break() || run.is_freeing);
     served->is_shut = status == 0;
-    if (status < 0 || served->is_told)
+    if (status < 0 || served->has_all)
         close_served(served, status == 0);
 }
 
@@ -174,7 +174,7 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
         close_served(served, false);
     } else {
         CHECK(served->got == head + served->request.up);
-        served->is_told = true;
+        served->has_all = true;
         if (served->is_shut)
             close_served(served, true);
     }

@@ -225,7 +225,7 @@ int kqueue(void)
     return fd;
 }
 
-/* Tells epoll what the note's filters come to; 0 or an errno. */
+/* Sets the events that the note's filters need; returns 0 or an errno. */
 static int update(int fd, int ident, struct note *note, bool is_known)
 {
     struct epoll_event event = {.data = {.u64 = (uint64_t) ident}};

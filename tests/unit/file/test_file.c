@@ -373,7 +373,7 @@ static void a_forked_child_that_frees_the_loop_reports_nothing(void **state)
     t.loop = aloop_new(&options);
 }
 
-/* Only its process number tells that it is one. */
+/* Only its process number shows that it is one. */
 static void a_child_that_is_not_marked_cannot_use_files(void **state)
 {
     aloop_file *file, *other;

@@ -360,7 +360,7 @@ static void an_alarm_that_failed_is_set_by_the_next_step(void **state)
     (void) state;
     sim_fail("aloop__reactor_alarm", 1, ALOOP_ENOMEM);
     timer = start_timer(MS, 1);
-    assert_false(sim_poll(fd, 2 * MS)); /* Nothing can tell the host. */
+    assert_false(sim_poll(fd, 2 * MS)); /* Nothing can wake the host. */
     assert_int_equal(aloop_step(t.loop, 0), 0);
 
     assert_noted(1);

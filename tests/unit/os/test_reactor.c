@@ -124,8 +124,8 @@ static void the_end_of_a_stream_is_readable(void **state)
     set(pair[0], 1, 0, REACTOR_READ);
     set(ends[0], 2, 0, REACTOR_READ);
 
-    let_go(pair[1]);
-    let_go(ends[1]);
+    close_end(pair[1]);
+    close_end(ends[1]);
 
     assert_true((bits_now(pair[0], 1) & REACTOR_READ) != 0);
     assert_true((bits_now(ends[0], 2) & REACTOR_READ) != 0);
@@ -153,7 +153,7 @@ static void a_hang_up_is_an_error_if_only_writing_is_watched(void **state)
     open_pair(pair);
     set(pair[0], 1, 0, REACTOR_WRITE);
 
-    let_go(pair[1]);
+    close_end(pair[1]);
 
     assert_int_equal(bits_now(pair[0], 1), REACTOR_WRITE | REACTOR_ERROR);
 }
@@ -167,7 +167,7 @@ static void a_pipe_without_a_reader_reports_an_error(void **state)
     open_pipe(ends);
     set(ends[1], 1, 0, REACTOR_WRITE);
 
-    let_go(ends[0]);
+    close_end(ends[0]);
 
     assert_true((bits_now(ends[1], 1) & REACTOR_ERROR) != 0);
 }
@@ -182,7 +182,7 @@ static void a_reset_is_readable_and_an_error(void **state)
     set(pair[0], 1, 0, REACTOR_READ);
 
     aloop__sys_reset_on_close(pair[1]);
-    let_go(pair[1]);
+    close_end(pair[1]);
 
     assert_true(is_readable(pair[0], -1));
     assert_int_equal(bits_now(pair[0], 1), REACTOR_READ | REACTOR_ERROR);
@@ -220,7 +220,7 @@ static void a_closed_descriptor_is_refused_and_can_be_removed(void **state)
     set(pair[0], 1, 0, REACTOR_READ);
     put_byte(pair[1]);
 
-    let_go(pair[0]);
+    close_end(pair[0]);
 
     set(pair[0], 1, REACTOR_READ, 0);
     assert_int_equal(aloop__reactor_set(f.reactor, pair[0], 2, 0, REACTOR_READ),
@@ -240,7 +240,7 @@ static void changing_the_mask_of_a_closed_descriptor_fails(void **state)
         skip();
     open_pair(pair);
     set(pair[0], 1, 0, both);
-    let_go(pair[0]);
+    close_end(pair[0]);
 
     assert_int_equal(
         aloop__reactor_set(f.reactor, pair[0], 1, both, REACTOR_WRITE), -EBADF);
@@ -275,7 +275,7 @@ static void a_closed_descriptor_is_reported_at_most_once(void **state)
     set(other[0], 1, 0, REACTOR_READ);
     set(pair[0], 2, 0, REACTOR_READ);
 
-    let_go(pair[0]);
+    close_end(pair[0]);
 
     assert_true((bits_now(pair[0], 2) & ~(unsigned) REACTOR_ERROR) == 0);
     assert_int_equal(count_now(), 0);

@@ -150,7 +150,7 @@ static void the_host_s_descriptor_may_have_the_lowest_number(void **state)
     aloop__reactor_close(f.reactor);
     keep(dup(STDERR_FILENO)); /* Takes the old number. */
     assert_int_equal(aloop__reactor_open(&aloop__alloc_default, &f.reactor), 0);
-    let_go(low);
+    close_end(low);
     assert_int_equal(aloop__reactor_fd(f.reactor), low);
     open_pair(pair);
     set(pair[0], 1, 0, REACTOR_READ);

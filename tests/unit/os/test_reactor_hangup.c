@@ -18,9 +18,9 @@ static void a_hang_up_differs_from_an_error_only_where_requested(void **state)
     set(other[0], 2, 0, REACTOR_READ | REACTOR_WRITE);
     set(ends[0], 3, 0, REACTOR_READ | REACTOR_HANGUP);
 
-    let_go(asking[1]);
-    let_go(other[1]);
-    let_go(ends[1]);
+    close_end(asking[1]);
+    close_end(other[1]);
+    close_end(ends[1]);
 
     assert_int_equal(bits_now(asking[0], 1), REACTOR_READ | REACTOR_HANGUP);
     assert_int_equal(bits_now(other[0], 2),
@@ -56,7 +56,7 @@ static void a_reset_is_an_error_and_a_hang_up(void **state)
     set(pair[0], 1, 0, REACTOR_READ | REACTOR_HANGUP);
 
     aloop__sys_reset_on_close(pair[1]);
-    let_go(pair[1]);
+    close_end(pair[1]);
 
     assert_true(is_readable(pair[0], -1));
     assert_int_equal(bits_now(pair[0], 1),
@@ -74,7 +74,7 @@ static void a_hang_up_can_be_watched_without_reading_and_writing(void **state)
     set(pair[0], 2, REACTOR_READ, REACTOR_HANGUP);
     assert_int_equal(bits_now(pair[0], 2), 0);
 
-    let_go(pair[1]);
+    close_end(pair[1]);
 
     assert_int_equal(bits_now(pair[0], 2), REACTOR_HANGUP);
     set(pair[0], 3, REACTOR_HANGUP, REACTOR_READ);
@@ -95,7 +95,7 @@ static void a_pipe_without_readers_is_reported_to_one_who_does_not_write(
     set(ends[1], 1, 0, REACTOR_HANGUP);
     assert_int_equal(bits_now(ends[1], 1), 0);
 
-    let_go(ends[0]);
+    close_end(ends[0]);
 
     assert_true((bits_now(ends[1], 1) & (REACTOR_ERROR | REACTOR_HANGUP)) != 0);
 }
@@ -156,7 +156,7 @@ static void a_hang_up_is_an_error_beside_urgent_data_alone(void **state)
     assert_int_equal(aloop__sys_shutdown_write(pair[1]), 0);
     assert_int_equal(bits_now(pair[0], 1), 0);
     assert_int_equal(aloop__sys_shutdown_write(pair[0]), 0);
-    let_go(pair[1]);
+    close_end(pair[1]);
 
     assert_int_equal(bits_now(pair[0], 1), REACTOR_ERROR);
 }
@@ -166,7 +166,7 @@ static bool is_watching(int fd, unsigned bits)
     return aloop__reactor_is_watching(f.reactor, fd, 1, bits);
 }
 
-static void a_replaced_descriptor_can_be_told_from_the_watched_one(void **state)
+static void a_replaced_descriptor_differs_from_the_watched_one(void **state)
 {
     static const unsigned masks[] = {REACTOR_READ, REACTOR_WRITE,
                                      REACTOR_HANGUP};
@@ -186,7 +186,7 @@ static void a_replaced_descriptor_can_be_told_from_the_watched_one(void **state)
 
         assert_int_equal(dup2(other[0], pair[0]), pair[0]);
         assert_false(is_watching(pair[0], masks[i]));
-        let_go(pair[0]);
+        close_end(pair[0]);
         assert_false(is_watching(pair[0], masks[i]));
         set(pair[0], 1, masks[i], 0);
         assert_int_equal(count_now(), 0);
@@ -203,7 +203,7 @@ int main(void)
         TEST(a_pipe_without_readers_is_reported_to_one_who_does_not_write),
         TEST(urgent_data_is_reported_only_where_it_was_requested),
         TEST(a_hang_up_is_an_error_beside_urgent_data_alone),
-        TEST(a_replaced_descriptor_can_be_told_from_the_watched_one),
+        TEST(a_replaced_descriptor_differs_from_the_watched_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,10 +78,10 @@ static void a_descriptor_that_the_host_watched_closes_immediately(void **state)
         assert_false(is_readable(fd, 1)); /* The host waits. */
 
         set(pair[0], 1, REACTOR_READ, 0);
-        let_go(pair[0]);
+        close_end(pair[0]);
 
         assert_true(is_readable(pair[1], 0)); /* The hang-up has arrived. */
-        let_go(pair[1]);
+        close_end(pair[1]);
     }
 }
 

@@ -402,7 +402,7 @@ static void an_unhandled_connect_is_reported_with_its_path(void **state)
     assert_string_equal(t.unhandled_what, "connect to /no");
 }
 
-static void a_stream_tells_who_its_peer_is(void **state)
+static void a_stream_knows_who_its_peer_is(void **state)
 {
     aloop_stream *stream = NULL;
     int64_t process = 0;
@@ -474,7 +474,7 @@ int main(void)
         TEST(a_connect_that_waits_can_be_cancelled),
         TEST(a_connect_without_a_listener_fails_with_its_reason),
         TEST(an_unhandled_connect_is_reported_with_its_path),
-        TEST(a_stream_tells_who_its_peer_is),
+        TEST(a_stream_knows_who_its_peer_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
