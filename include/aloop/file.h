@@ -36,11 +36,13 @@ ALOOP_BEGIN
  * and one for writing fails without a reader.  Its operations wait in the loop
  * rather than on a thread, and reads do not wait for the buffer to be full.
  *
- * An open that succeeds although it was cancelled delivers the file.  If the
- * future is dropped before it has settled, the file is closed, and *ret_file is
- * not written.  A file that was delivered belongs to the caller, also if the
- * future is dropped then.  The future may already have settled when the
- * function returns.
+ *     the future                            the file
+ *     was cancelled, but the open           is delivered: *ret_file is written
+ *     succeeds
+ *     is dropped before it has settled      is closed; *ret_file is not written
+ *     is dropped after it has settled       belongs to the caller
+ *
+ * The future may already have settled when the function returns.
  *
  * Status:  0.
  * Errors:  ALOOP_EINVAL: `loop`, `path` or `ret_file` is NULL;

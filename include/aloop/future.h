@@ -98,8 +98,8 @@ ALOOP_API int aloop_then(aloop_future *future, aloop_future_cb callback,
  *
  * This is the first one with this `callback` and `arg`.  It will not be called,
  * and its reference is dropped.  If that was the last reference to a pending
- * operation, the operation is cancelled.  An error that nothing else has looked
- * at is reported to the unhandled-error hook, with the last reference.  Closing
+ * operation, the operation is cancelled.  An error that no other code has read
+ * is reported to the unhandled-error hook, with the last reference.  Closing
  * a stream does the same with the continuations of its reads.
  *
  * The future has to exist: the caller owns a reference, or knows that the

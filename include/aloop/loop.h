@@ -51,8 +51,8 @@ ALOOP_API aloop *aloop_new(const aloop_options *options);
  *     streams with unsent bytes     are reset; aloop_main() waits for them
  *     tasks that continue to        lose their stacks after 10,000 turns in
  *     await                         which no task ends
- *     functions of aloop_work()  are waited for if they have begun, while posts
- *                                run; others never run
+ *     functions of aloop_work()     are waited for if they have begun, while
+ *                                   posts run; others never run
  *     a thread in the system's      is not waited for; it uses neither the loop
  *     resolver                      nor its allocator, and frees its memory
  *                                   itself when the resolver returns
@@ -81,16 +81,19 @@ ALOOP_API int aloop_free(aloop *loop);
  * is pending, a closed stream still has bytes to send, or work is queued.  The
  * loop may be run again after this function has returned.
  *
- * An exception that leaves a callback or a task ends a C++ program, with
- * std::terminate() where it was thrown or in this call, because the functions
- * that called the callback cannot be unwound.
+ * Three other ends hold for all calls that run a loop: this one, aloop_step(),
+ * an await outside of tasks, and aloop_free().
  *
- * pthread_cancel() of a thread that runs a loop (here, in aloop_step(), in an
- * await outside of tasks or in aloop_free()) takes effect after that call has
- * returned; post an aloop_stop() to end it.  After a pthread_exit() in a
- * callback, the loop can only be freed, by another thread; not even that if the
- * callback was compiled without unwind tables, as it is by default on riscv64
- * (-funwind-tables).
+ *     event                         effect
+ *     an exception leaves a         std::terminate(), where it was thrown or in
+ *     callback or a task (C++)      the call, because the functions that called
+ *                                   the callback cannot be unwound
+ *     pthread_cancel() of the       takes effect after the call has returned;
+ *     thread                        post an aloop_stop() to end it
+ *     pthread_exit() in a           the loop can only be freed, by another
+ *     callback                      thread; not even that if the callback was
+ *                                   compiled without unwind tables, the default
+ *                                   on riscv64 (-funwind-tables)
  *
  * Returns: 0 when nothing is left, 1 when stopped.
  * Errors:  ALOOP_EBUSY: the loop runs already;

@@ -76,7 +76,7 @@ typedef ssize_t (*aloop_task_fn)(aloop *loop, void *arg);
  *
  * Set `size` to sizeof(aloop_task_options), by the rule of aloop/options.h.
  * aloop_spawn_with() does that.  Fields that are zero are taken from
- * `defaults`, unless that is NULL; its own `defaults` is not looked at.
+ * `defaults`, unless that is NULL; its own `defaults` is ignored.
  */
 typedef struct aloop_task_options {
     size_t size;

@@ -32,15 +32,21 @@ typedef struct aloop_unix_options {
 /**
  * Listens for connections on a path.
  *
- * A socket that an earlier process has left at the path is replaced, if no
- * process listens on it any more.  Any other file is not.  This is done under a
- * lock (flock) of the directory, so that of several processes that start
- * simultaneously only one listens.  The path is removed when the listener is
- * closed, if it is still that of the listener.
+ *     what is at the path                   effect
+ *     nothing                               a socket is made
+ *     a socket on which no process          is replaced
+ *     listens any more
+ *     the same, but the directory may       ALOOP_EADDRINUSE
+ *     not be read
+ *     a socket on which a process           ALOOP_EADDRINUSE
+ *     listens, or any other file
  *
- * The listener keeps a descriptor of the directory.  Without the permission to
- * read the directory nothing is replaced.  The call may wait for 100 ms if
- * another process holds the lock, and so may the close.
+ * This is done under a lock (flock) of the directory, so that of several
+ * processes that start simultaneously only one listens.  The call may wait for
+ * 100 ms if another process holds the lock, and so may the close.
+ *
+ * The path is removed when the listener is closed, if it is still that of the
+ * listener, which keeps a descriptor of the directory.
  *
  * `on_stream` may be NULL; see aloop_listener_accept().
  *
