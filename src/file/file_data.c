@@ -175,7 +175,7 @@ static bool data_done(struct aloop__file_op *op)
     struct aloop__node *queue = queue_of(data);
     bool is_first = first_in(queue) == data;
 
-    if (data->would_block && op->status == ALOOP_EAGAIN)
+    if (data->was_blocked && op->status == ALOOP_EAGAIN)
         op->status = wait_again(data);
     if (op->status == ALOOP_PENDING)
         return false;
@@ -225,7 +225,7 @@ static void stop_waiting(aloop_file *file, struct aloop__node *queue, int error)
     if (data == NULL || !data->is_waiting)
         return;
     data->is_waiting = false;
-    data->would_block = false; /* The work sets it, if it runs. */
+    data->was_blocked = false; /* The work sets it, if it runs. */
     arm_waiting(file);
     if (error == 0)
         error = aloop__file_op_try_submit(&data->use.op);

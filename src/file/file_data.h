@@ -21,7 +21,7 @@ struct aloop__file_data {
     bool is_seek; /* It only moves the position, to `offset`. */
     bool is_at_position;
     bool is_waiting;  /* For the reactor. */
-    bool would_block; /* The work has ended because of that. */
+    bool was_blocked; /* The work has ended because of that. */
     size_t skip;      /* Bytes of the first buffer that are done. */
     size_t size;      /* Of all buffers. */
     size_t moved;     /* Bytes that were read or written. */

@@ -136,7 +136,7 @@ ssize_t aloop__file_data_work(struct aloop__file_op *op)
     const aloop_file *file = data->use.file;
     ssize_t status = transfer_all(data);
 
-    data->would_block = status == ALOOP_EAGAIN && !file->has_position;
+    data->was_blocked = status == ALOOP_EAGAIN && !file->has_position;
     if (file->is_append && data->is_write && file->has_position)
         data->offset = aloop__sys_seek(file->fd, 0, SYS_SEEK_CURRENT);
     return status;

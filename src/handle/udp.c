@@ -190,7 +190,7 @@ static int open_udp(aloop *loop, const char *host, const char *port,
     if (udp == NULL)
         return ALOOP_ENOMEM;
     udp->io.fd = -1;
-    udp->joins_received = options->join_received;
+    udp->is_receive_joined = options->join_received;
     aloop__udp_receive_init(udp);
     aloop__udp_send_init(udp);
     error = open_host(host, port, options, &udp->sys);

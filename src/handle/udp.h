@@ -33,7 +33,7 @@ struct aloop_udp {
     /* The descriptor was closed outside the loop's control.  Its number may
      * belong to another one. */
     bool is_lost;
-    bool joins_received; /* A buffer may get several datagrams. */
+    bool is_receive_joined; /* A buffer may get several datagrams. */
 
     /* Receiving: by the callback or the operation, never by both. */
     aloop_udp_cb on_datagram;

@@ -276,7 +276,7 @@ static unsigned prepare_batch(aloop_udp *udp, struct sys_receive *receives)
         receives[i].buffer = buffer + (size_t) i * BATCH_STRIDE;
         receives[i].room = SYS_DATAGRAM_ROOM;
     }
-    if (udp->receiving == NULL || udp->joins_received)
+    if (udp->receiving == NULL || udp->is_receive_joined)
         return buffer != NULL ? count : 0;
     receives[0].buffer = udp->receiving->buffer;
     receives[0].room = udp->receiving->size < SYS_DATAGRAM_ROOM

@@ -107,9 +107,9 @@ bool aloop__sys_tty_is_background(int fd)
 }
 
 /* An error or a hang-up is found by the call that follows. */
-bool aloop__sys_tty_is_ready(int fd, bool writes)
+bool aloop__sys_tty_is_ready(int fd, bool is_writing)
 {
-    struct pollfd event = {.fd = fd, .events = writes ? POLLOUT : POLLIN};
+    struct pollfd event = {.fd = fd, .events = is_writing ? POLLOUT : POLLIN};
 
     return aloop__sys_poll(&event, 1, 0) > 0;
 }

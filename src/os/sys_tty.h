@@ -27,7 +27,7 @@ bool aloop__sys_tty_is_master(int fd);
  * has it.  Then a read may fail with EIO although the terminal works. */
 bool aloop__sys_tty_is_background(int fd);
 /* Returns whether a descriptor that blocks can be read now, or written. */
-bool aloop__sys_tty_is_ready(int fd, bool writes);
+bool aloop__sys_tty_is_ready(int fd, bool is_writing);
 
 /* Returns a number that is different for each terminal. */
 int aloop__sys_tty_device(int fd, uint64_t *ret);

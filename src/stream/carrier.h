@@ -28,7 +28,7 @@ struct aloop__carrier {
                         struct aloop__passed *passed);
     /* Watches exactly `bits` and records them in stream->io.armed. */
     int (*watch)(aloop_stream *stream, unsigned bits);
-    /* Ends writing.  ALOOP_EAGAIN, if `shuts_later`: bytes are still being
+    /* Ends writing.  ALOOP_EAGAIN, if `is_shut_later`: bytes are still being
      * written, and a flush of the stream will follow. */
     int (*shut)(aloop_stream *stream);
     int (*error)(aloop_stream *stream); /* Takes the pending error. */
@@ -46,10 +46,10 @@ struct aloop__carrier {
     void (*fork)(aloop_stream *stream);
     /* A close with unread bytes would reset the connection, so that they are
      * received and dropped before. */
-    bool drops_unread;
-    bool shuts_later;
+    bool is_unread_dropped;
+    bool is_shut_later;
     /* A forward may move bytes between descriptors of such carriers. */
-    bool splices;
+    bool has_splice;
     /* It may have bytes that cause no event.  `watch` is called for each reader
      * that begins, even if input is watched. */
     bool has_input;

@@ -187,8 +187,8 @@ static void fds_close(aloop_stream *stream, int fd)
         aloop__sys_close(fd);
 }
 
-/* The two tables differ in `receive` and `close`, and in `splices`: bytes that
- * are moved inside the kernel lose the descriptors that they came with. */
+/* The two tables differ in `receive` and `close`, and in `has_splice`: bytes
+ * that are moved inside the kernel lose the descriptors that they came with. */
 const struct aloop__carrier aloop__carrier_unix = {
     .name = "unix",
     .receive = aloop__socket_receive,
@@ -200,8 +200,8 @@ const struct aloop__carrier aloop__carrier_unix = {
     .error = aloop__socket_error,
     .reset = aloop__socket_reset,
     .close = aloop__socket_close,
-    .drops_unread = true,
-    .splices = true,
+    .is_unread_dropped = true,
+    .has_splice = true,
 };
 
 const struct aloop__carrier aloop__carrier_fds = {
@@ -215,7 +215,7 @@ const struct aloop__carrier aloop__carrier_fds = {
     .error = aloop__socket_error,
     .reset = aloop__socket_reset,
     .close = fds_close,
-    .drops_unread = true,
+    .is_unread_dropped = true,
 };
 
 /* The public functions. */

@@ -78,7 +78,7 @@ const struct aloop__carrier aloop__carrier_pipe = {
     .error = pipe_error,
     .reset = pipe_reset,
     .close = pipe_close,
-    .splices = true,
+    .has_splice = true,
 };
 
 /* Devices have no end to send.  A shutdown succeeds when the bytes before it

@@ -62,6 +62,6 @@ const struct aloop__carrier aloop__carrier_socket = {
     .error = aloop__socket_error,
     .reset = aloop__socket_reset,
     .close = aloop__socket_close,
-    .drops_unread = true,
-    .splices = true,
+    .is_unread_dropped = true,
+    .has_splice = true,
 };

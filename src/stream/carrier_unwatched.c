@@ -217,7 +217,7 @@ const struct aloop__carrier aloop__carrier_file = {
     .close = unwatched_close,
     .give_back = file_give_back,
     .fork = file_stream_fork,
-    .shuts_later = true,
+    .is_shut_later = true,
 };
 
 size_t aloop__unwatched_left(const aloop_stream *stream, const char **ret_data)

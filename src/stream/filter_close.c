@@ -187,10 +187,11 @@ void aloop__filters_end(aloop_stream *stream, bool is_orderly)
     else if (!is_idle)
         aloop__wire_drop(filters, ALOOP_ECANCELED);
     remove_filters(filters);
-    stream->sender->drops_input = is_orderly && stream->write_error == 0 &&
-                                  filters->inner->drops_unread &&
-                                  aloop__stream_is_ours(stream) &&
-                                  !aloop__stream_is_over(stream);
+    stream->sender->is_dropping_input = is_orderly &&
+                                        stream->write_error == 0 &&
+                                        filters->inner->is_unread_dropped &&
+                                        aloop__stream_is_ours(stream) &&
+                                        !aloop__stream_is_over(stream);
     close_layers(filters);
     filters->is_closed = true;
     if (!filters->is_driving)

@@ -48,11 +48,11 @@ struct aloop__forward {
      * first. */
     aloop_stream *from;
     aloop_stream *to;
-    bool is_closing;    /* `step` is the shutdown. */
-    bool is_emptying;   /* `from` was reset: what it has left is queued. */
-    bool has_hung_up;   /* `from` has ended orderly in both directions. */
-    bool cannot_splice; /* The system has refused it. */
-    ssize_t moved;      /* Bytes forwarded so far. */
+    bool is_closing;  /* `step` is the shutdown. */
+    bool is_emptying; /* `from` was reset: what it has left is queued. */
+    bool has_hung_up; /* `from` has ended orderly in both directions. */
+    bool was_refused; /* The system has refused it. */
+    ssize_t moved;    /* Bytes forwarded so far. */
     size_t bulk; /* Copied since a receive of less than SPLICE_MIN bytes. */
     struct aloop__splice *splice; /* NULL: it has no pipe. */
     /* The function of `from` that handles events, which forward_ready()
@@ -155,11 +155,11 @@ static bool is_splicing(const struct aloop__forward *forward)
 {
     const aloop_stream *from = forward->from;
 
-    return forward->bulk >= SPLICE_AFTER && !forward->cannot_splice &&
+    return forward->bulk >= SPLICE_AFTER && !forward->was_refused &&
            !forward->is_emptying && from->on_data == forward_data &&
            aloop__stream_wants_data(from) && from->input == NULL &&
-           !aloop__stream_is_over(from) && from->carrier->splices &&
-           forward->to->carrier->splices && aloop__stream_is_ours(from) &&
+           !aloop__stream_is_over(from) && from->carrier->has_splice &&
+           forward->to->carrier->has_splice && aloop__stream_is_ours(from) &&
            aloop__stream_prepare_writing(forward->to) == 0;
 }
 
@@ -172,7 +172,7 @@ static bool splice_once(struct aloop__forward *forward)
     ssize_t n = aloop__splice_receive(forward->splice, forward->from, sender);
 
     if (n < 0 && is_refusal((int) -n))
-        forward->cannot_splice = true;
+        forward->was_refused = true;
     else if (n < 0 && n != ALOOP_EAGAIN)
         aloop__io_failed(&forward->from->io, (int) n);
     if (n <= 0)
@@ -206,12 +206,12 @@ static void count_copied(struct aloop__forward *forward, size_t size)
 
     forward->bulk = size >= SPLICE_MIN ? forward->bulk + size : 0;
     if (forward->bulk < SPLICE_AFTER || forward->splice != NULL ||
-        forward->cannot_splice || !from->carrier->splices ||
-        !forward->to->carrier->splices)
+        forward->was_refused || !from->carrier->has_splice ||
+        !forward->to->carrier->has_splice)
         return;
     forward->splice = aloop__splice_open(from->handle.loop);
     if (forward->splice == NULL) {
-        forward->cannot_splice = true;
+        forward->was_refused = true;
         return;
     }
     forward->on_ready = from->io.on_ready;

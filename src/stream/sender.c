@@ -71,7 +71,7 @@ static void shut_if_due(struct aloop__sender *sender)
         stream->write_error != 0 || !aloop__stream_is_ours(stream))
         return;
     error = stream->carrier->shut(stream);
-    if (error == ALOOP_EAGAIN && stream->carrier->shuts_later)
+    if (error == ALOOP_EAGAIN && stream->carrier->is_shut_later)
         return; /* The filters give their end first, a thread its result. */
     if (error == ALOOP_ENOTCONN)
         error = aloop__stream_error(stream);

@@ -141,7 +141,7 @@ struct aloop__sender {
     /* Of a wire: the filters have taken bytes and may give some.  No drain
      * settles. */
     bool is_filling;
-    bool drops_input; /* A close drops input until the peer ends. */
+    bool is_dropping_input; /* A close drops input until the peer ends. */
 };
 
 /* A write operation. */

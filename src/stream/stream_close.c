@@ -152,7 +152,7 @@ static void drop_unread(aloop_stream *stream)
 
     if (stream->has_ended || stream->read_error != 0 ||
         stream->write_error != 0 || stream->io.fd < 0 ||
-        !stream->carrier->drops_unread)
+        !stream->carrier->is_unread_dropped)
         return;
     /* Not the receive buffer, because an on_data may be using it. */
     buffer = aloop__buffer_get(loop, &size);
@@ -242,7 +242,7 @@ void aloop__stream_sent(aloop_stream *stream)
     if (stream->io.on_ready == stream_draining)
         return;
     if (!aloop__stream_is_busy(stream) && stream->write_error == 0 &&
-        stream->sender->drops_input && stream->sender->linger != NULL)
+        stream->sender->is_dropping_input && stream->sender->linger != NULL)
         begin_drain(stream);
     else if (!aloop__stream_is_busy(stream))
         end_orderly(stream);
@@ -320,7 +320,7 @@ void aloop_stream_close(aloop_stream *stream)
         aloop__filters_end(stream, true);
     if (!aloop__stream_is_ours(stream) ||
         (!aloop__stream_is_busy(stream) &&
-         (stream->sender == NULL || !stream->sender->drops_input)))
+         (stream->sender == NULL || !stream->sender->is_dropping_input)))
         end_orderly(stream);
     else
         begin_linger(stream);

@@ -384,14 +384,14 @@ static inline __attribute__((always_inline)) aloop_future *start_read(
     const void *delimiter, size_t delimiter_size, const char *function)
 {
     /* A size of 0 cannot be mistaken for an end or a delimiter. */
-    bool allows_nothing = kind == EXACTLY || kind == TO_END;
+    bool is_empty_allowed = kind == EXACTLY || kind == TO_END;
     int error = aloop__check_handle(stream, function);
     struct aloop__read *op;
 
     if (error < 0)
         return aloop__future_refused(error);
     if ((buffer == NULL && size > 0) || size > PTRDIFF_MAX ||
-        (size == 0 && !allows_nothing))
+        (size == 0 && !is_empty_allowed))
         return settled_read(stream, ALOOP_EINVAL);
     if (stream->reading != NULL || stream->on_data != NULL ||
         stream->forward_from != NULL)

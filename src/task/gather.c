@@ -157,10 +157,11 @@ static ssize_t as_outcome(const struct gather *gather, ssize_t status)
 /* Whether `status` decides the outcome. */
 static bool decides(const struct gather *gather, ssize_t status)
 {
-    static const bool on_success[] = {false, false, true, true};
-    static const bool on_failure[] = {true, false, false, true};
+    static const bool is_final_success[] = {false, false, true, true};
+    static const bool is_final_failure[] = {true, false, false, true};
 
-    return status < 0 ? on_failure[gather->rule] : on_success[gather->rule];
+    return status < 0 ? is_final_failure[gather->rule]
+                      : is_final_success[gather->rule];
 }
 
 /* Enters the status of one member into the results.  This may decide the

@@ -258,10 +258,10 @@ bool aloop__sys_tty_is_background(int fd)
     return file != NULL && file->tty->is_background;
 }
 
-bool aloop__sys_tty_is_ready(int fd, bool writes)
+bool aloop__sys_tty_is_ready(int fd, bool is_writing)
 {
     const struct sim_file *file = find_file(fd);
-    unsigned bit = writes ? REACTOR_WRITE : REACTOR_READ;
+    unsigned bit = is_writing ? REACTOR_WRITE : REACTOR_READ;
 
     sim__note(CALL_sys_tty_is_ready);
     return file != NULL && (sim__tty_bits(file) & (bit | REACTOR_ERROR)) != 0;

@@ -43,7 +43,7 @@ struct sim_udp {
     struct sim_socket *socket;
     bool is_connected;
     bool may_broadcast;
-    bool joins_received;
+    bool is_receive_joined;
     size_t flying;                /* In the send buffer, with overhead. */
     size_t waiting;               /* In the receive buffer, with overhead. */
     struct sim_datagram *arrived; /* The first one. */
@@ -463,7 +463,7 @@ int aloop__sys_udp_set(const struct sys_udp *udp, enum sys_udp_option option,
     if (option == SYS_UDP_BROADCAST)
         socket->udp->may_broadcast = value != 0;
     if (option == SYS_UDP_JOIN_RECEIVED)
-        socket->udp->joins_received = value != 0;
+        socket->udp->is_receive_joined = value != 0;
     return 0;
 }
 
@@ -592,7 +592,7 @@ int aloop__sys_udp_receive(const struct sys_udp *udp,
         receive->is_truncated = (size_t) size > receive->room;
         receive->size = receive->is_truncated ? receive->room : (size_t) size;
         receive->segment = 0;
-        if (socket->udp->joins_received && !receive->is_truncated)
+        if (socket->udp->is_receive_joined && !receive->is_truncated)
             join_more(socket, receive, &sender);
         sim__trace_bytes(receive->buffer, receive->size);
     }
