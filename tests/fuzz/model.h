@@ -318,59 +318,59 @@ struct m_sight model_next(void);
 /* model_task.c: tasks, deadlines, await. */
 
 int model_spawn(void);
-void model_end(int task, ssize_t status); /* Called when the body returns. */
-void model_interrupt(int task);
+void model_end(int task_id, ssize_t status); /* Called when the body returns. */
+void model_interrupt(int task_id);
 /* Returns whether the await ends immediately, with its status.  Otherwise
  * model_next() will report it. */
-bool model_await(int task, int id, ssize_t *ret_status);
+bool model_await(int task_id, int future, ssize_t *ret_status);
 /* Lets the task yield. */
-void model_yield(int task);
+void model_yield(int task_id);
 /* Handles the task's queued work.  Returns false if the task continues to
  * wait. */
-bool model_resume(int task, ssize_t *ret_status);
+bool model_resume(int task_id, ssize_t *ret_status);
 int model_deadline(int task, int64_t when_ns);
 void model_deadline_set(int deadline, int64_t when_ns);
 int model_deadline_end(int deadline);
 void model_deadline_passes(int deadline);
 ssize_t model_outcome(int id, int interrupt);
 ssize_t model_refuse(int id, ssize_t error);
-bool model_condition_wait(int task, int condition, int mutex,
+bool model_condition_wait(int task_id, int condition, int mutex,
                           ssize_t *ret_status);
 
 /* model_whole.c: futures that wait for several others. */
 
 int model_compose(enum m_kind kind, int count, const int *members);
-void model_member(int whole, int place);
-void model_members_cancel(int whole);
+void model_member(int whole_id, int place);
+void model_members_cancel(int whole_id);
 int model_timeout(int target, int64_t when_ns);
-void model_limit(int timeout);
-void model_end_limited(int timeout, ssize_t reason);
+void model_limit(int timeout_id);
+void model_end_limited(int timeout_id, ssize_t reason);
 /* Returns the task, or M_NULL if the group refuses it. */
-int model_group_spawn(int group);
-int model_group_wait(int group);
-int model_group_share(int group); /* Adds a user to the first wait. */
-void model_group_cancel(int group);
-void model_group_free(int group);
-void model_joined(int group, int task);
+int model_group_spawn(int group_id);
+int model_group_wait(int group_id);
+int model_group_share(int group_id); /* Adds a user to the first wait. */
+void model_group_cancel(int group_id);
+void model_group_free(int group_id);
+void model_joined(int group_id, int task);
 
 /* model_line.c: futures that wait in line. */
 
 int model_object(enum m_object_kind kind, size_t count);
-void model_object_free(int object);
-int model_try_send(int channel, int item);
-int model_try_receive(int channel, int *ret_item);
-int model_send(int channel, int item);
-int model_receive(int channel);
-void model_channel_close(int channel);
-int model_try_acquire(int semaphore, size_t count);
-int model_acquire(int semaphore, size_t count);
-void model_release(int semaphore, size_t count);
-int model_unlock(int mutex);
-int model_event_wait(int event);
-void model_event_set(int event);
-int model_barrier_wait(int barrier);
-int model_notify(int condition);
-void model_notify_all(int condition);
+void model_object_free(int object_id);
+int model_try_send(int channel_id, int item);
+int model_try_receive(int channel_id, int *ret_item);
+int model_send(int channel_id, int item);
+int model_receive(int channel_id);
+void model_channel_close(int channel_id);
+int model_try_acquire(int semaphore_id, size_t count);
+int model_acquire(int semaphore_id, size_t count);
+void model_release(int semaphore_id, size_t count);
+int model_unlock(int mutex_id);
+int model_event_wait(int event_id);
+void model_event_set(int event_id);
+int model_barrier_wait(int barrier_id);
+int model_notify(int condition_id);
+void model_notify_all(int condition_id);
 void model_line_push(struct m_line *line, int id);
 bool model_line_remove(struct m_line *line, int id);
 void model_line_settle(struct m_line *line, ssize_t status);
@@ -382,7 +382,7 @@ void model_grants_drop(int id, bool is_taken); /* Defined in model_whole.c. */
 void model_whole_gone(int id);
 void model_link(int id, int semaphore);
 void model_unlink(int id);
-void model_serve(int semaphore);
-void model_give(int semaphore, size_t count);
+void model_serve(int semaphore_id);
+void model_give(int semaphore_id, size_t count);
 
 #endif

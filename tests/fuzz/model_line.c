@@ -79,18 +79,18 @@ int model_object(enum m_object_kind kind, size_t count)
     return m.object_count++;
 }
 
-void model_object_free(int id)
+void model_object_free(int object_id)
 {
-    struct m_object *object = &m.objects[id];
+    struct m_object *object = &m.objects[object_id];
 
     if (object->kind == M_GROUP) {
-        model_group_free(id);
+        model_group_free(object_id);
         return;
     }
     object->is_freed = true;
     m.has_closed = m.has_closed || object->kind == M_CHANNEL;
     for (int i = 0; i < m.future_count; i++)
-        if (!m.futures[i].is_gone && m.futures[i].giver == id)
+        if (!m.futures[i].is_gone && m.futures[i].giver == object_id)
             model_unlink(i);
     model_line_settle(&object->senders, ALOOP_ECLOSED);
     model_line_settle(&object->line, ALOOP_ECLOSED);
@@ -98,9 +98,9 @@ void model_object_free(int id)
 
 /* Channels. */
 
-int model_try_send(int id, int item)
+int model_try_send(int channel_id, int item)
 {
-    struct m_object *channel = &m.objects[id];
+    struct m_object *channel = &m.objects[channel_id];
 
     if (channel->is_on)
         return ALOOP_ECLOSED;
@@ -115,9 +115,9 @@ int model_try_send(int id, int item)
     return 0;
 }
 
-int model_try_receive(int id, int *ret_item)
+int model_try_receive(int channel_id, int *ret_item)
 {
-    struct m_object *channel = &m.objects[id];
+    struct m_object *channel = &m.objects[channel_id];
     bool is_sent = channel->senders.count > 0;
     int sent = is_sent ? model_at(channel->senders.futures[0])->item : 0;
 
@@ -138,13 +138,14 @@ int model_try_receive(int id, int *ret_item)
     return 0;
 }
 
-int model_send(int id, int item)
+int model_send(int channel_id, int item)
 {
-    int result = model_try_send(id, item);
+    int result = model_try_send(channel_id, item);
     int future;
 
     if (result == ALOOP_EAGAIN) {
-        future = wait_in_line(M_SEND, id, &m.objects[id].senders);
+        future =
+            wait_in_line(M_SEND, channel_id, &m.objects[channel_id].senders);
     } else {
         future = model_new(M_SEND);
         model_settle(future, result);
@@ -153,25 +154,25 @@ int model_send(int id, int item)
     return future;
 }
 
-int model_receive(int id)
+int model_receive(int channel_id)
 {
     int item = 0;
-    int result = model_try_receive(id, &item);
+    int result = model_try_receive(channel_id, &item);
     int future;
 
     if (result == ALOOP_EAGAIN)
-        return wait_in_line(M_RECEIVE, id, &m.objects[id].line);
+        return wait_in_line(M_RECEIVE, channel_id, &m.objects[channel_id].line);
     future = model_new(M_RECEIVE);
     model_settle(future, result);
     model_at(future)->item = item;
     return future;
 }
 
-void model_channel_close(int id)
+void model_channel_close(int channel_id)
 {
-    m.objects[id].is_on = true;
-    model_line_settle(&m.objects[id].senders, ALOOP_ECLOSED);
-    model_line_settle(&m.objects[id].line, ALOOP_ECLOSED);
+    m.objects[channel_id].is_on = true;
+    model_line_settle(&m.objects[channel_id].senders, ALOOP_ECLOSED);
+    model_line_settle(&m.objects[channel_id].line, ALOOP_ECLOSED);
 }
 
 /* Semaphores, and mutexes, which are semaphores with one permit. */
@@ -190,9 +191,9 @@ void model_unlink(int id)
     permit->giver = -1;
 }
 
-void model_serve(int id)
+void model_serve(int semaphore_id)
 {
-    struct m_object *semaphore = &m.objects[id];
+    struct m_object *semaphore = &m.objects[semaphore_id];
 
     while (semaphore->line.count > 0) {
         int first = semaphore->line.futures[0];
@@ -203,17 +204,17 @@ void model_serve(int id)
                 return;
             semaphore->count -= permit->permits;
             permit->is_given = permit->is_grant = true;
-            model_link(first, id);
+            model_link(first, semaphore_id);
             semaphore->last_given = first;
         }
         settle_first(&semaphore->line, 0);
     }
 }
 
-void model_give(int id, size_t count)
+void model_give(int semaphore_id, size_t count)
 {
-    m.objects[id].count += count;
-    model_serve(id);
+    m.objects[semaphore_id].count += count;
+    model_serve(semaphore_id);
 }
 
 /* Returns permits that were given and not received. */
@@ -229,9 +230,9 @@ void model_permit_gone(int id)
         model_give(semaphore, permit->permits);
 }
 
-int model_try_acquire(int id, size_t count)
+int model_try_acquire(int semaphore_id, size_t count)
 {
-    struct m_object *semaphore = &m.objects[id];
+    struct m_object *semaphore = &m.objects[semaphore_id];
 
     if (semaphore->line.count > 0 || semaphore->count < count)
         return ALOOP_EAGAIN;
@@ -239,67 +240,69 @@ int model_try_acquire(int id, size_t count)
     return 0;
 }
 
-int model_acquire(int id, size_t count)
+int model_acquire(int semaphore_id, size_t count)
 {
-    int permit = wait_in_line(M_PERMIT, id, &m.objects[id].line);
+    int permit =
+        wait_in_line(M_PERMIT, semaphore_id, &m.objects[semaphore_id].line);
 
     model_at(permit)->permits = count;
-    model_serve(id);
+    model_serve(semaphore_id);
     return permit;
 }
 
-void model_release(int id, size_t count)
+void model_release(int semaphore_id, size_t count)
 {
-    model_give(id, count);
+    model_give(semaphore_id, count);
 }
 
-int model_unlock(int id)
+int model_unlock(int mutex_id)
 {
-    struct m_object *mutex = &m.objects[id];
+    struct m_object *mutex = &m.objects[mutex_id];
 
     if (mutex->count > 0)
         return ALOOP_EPERM;
     if (mutex->last_given >= 0)
         model_at(mutex->last_given)->is_given = false;
-    model_give(id, 1);
+    model_give(mutex_id, 1);
     return 0;
 }
 
 /* Events, barriers, conditions. */
 
-int model_event_wait(int id)
+int model_event_wait(int event_id)
 {
-    return m.objects[id].is_on ? model_done(0)
-                               : wait_in_line(M_PLAIN, id, &m.objects[id].line);
+    return m.objects[event_id].is_on
+               ? model_done(0)
+               : wait_in_line(M_PLAIN, event_id, &m.objects[event_id].line);
 }
 
-void model_event_set(int id)
+void model_event_set(int event_id)
 {
-    m.objects[id].is_on = true;
-    model_line_settle(&m.objects[id].line, 0);
+    m.objects[event_id].is_on = true;
+    model_line_settle(&m.objects[event_id].line, 0);
 }
 
-int model_barrier_wait(int id)
+int model_barrier_wait(int barrier_id)
 {
-    struct m_line *line = &m.objects[id].line;
-    int future = wait_in_line(M_PLAIN, id, line);
+    struct m_line *line = &m.objects[barrier_id].line;
+    int future = wait_in_line(M_PLAIN, barrier_id, line);
     ssize_t place = 0;
 
-    if ((size_t) line->count == m.objects[id].capacity)
+    if ((size_t) line->count == m.objects[barrier_id].capacity)
         while (line->count > 0)
             settle_first(line, place++);
     return future;
 }
 
-int model_notify(int id)
+int model_notify(int condition_id)
 {
-    if (m.objects[id].line.count == 0)
+    if (m.objects[condition_id].line.count == 0)
         return 0;
-    settle_first(&m.objects[id].line, 0);
+    settle_first(&m.objects[condition_id].line, 0);
     return 1;
 }
 
-void model_notify_all(int id)
+void model_notify_all(int condition_id)
 {
-    model_line_settle(&m.objects[id].line, 0);
+    model_line_settle(&m.objects[condition_id].line, 0);
 }

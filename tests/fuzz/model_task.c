@@ -40,25 +40,25 @@ static int reason(int id)
 
 /* Ends the present await if there is a reason: together with its future if the
  * await is the only owner, or alone otherwise. */
-void model_interrupt(int id)
+void model_interrupt(int task_id)
 {
-    struct m_task *task = task_of(id);
+    struct m_task *task = task_of(task_id);
     int future = task->awaiting;
 
-    if (reason(id) == 0 || future < 0 || task->interrupt != 0 ||
+    if (reason(task_id) == 0 || future < 0 || task->interrupt != 0 ||
         !model_pending(future))
         return;
     if (model_is_ours(future)) {
         if (!model_at(future)->is_cancelling || task->was_cancelled)
-            task->interrupt = reason(id);
+            task->interrupt = reason(task_id);
         model_cancel(future);
         return;
     }
-    task->interrupt = reason(id);
-    model_unwait(future, resume(id));
+    task->interrupt = reason(task_id);
+    model_unwait(future, resume(task_id));
     task->awaiting = M_NULL;
     task->has_dropped = true;
-    model_queue(resume(id));
+    model_queue(resume(task_id));
 }
 
 ssize_t model_outcome(int id, int interrupt)
@@ -146,15 +146,15 @@ static void wait_once(int id, int future)
     model_interrupt(id);
 }
 
-bool model_await(int id, int future, ssize_t *ret_status)
+bool model_await(int task_id, int future, ssize_t *ret_status)
 {
-    struct m_task *task = task_of(id);
+    struct m_task *task = task_of(task_id);
 
     if (future < 0) {
         *ret_status = model_peek(future);
         return true;
     }
-    if (leads_to(future, id)) {
+    if (leads_to(future, task_id)) {
         *ret_status = model_refuse(future, ALOOP_EDEADLK);
         return true;
     }
@@ -162,15 +162,15 @@ bool model_await(int id, int future, ssize_t *ret_status)
         *ret_status = model_outcome(future, 0);
         return true;
     }
-    wait_once(id, future);
+    wait_once(task_id, future);
     return false;
 }
 
-void model_yield(int id)
+void model_yield(int task_id)
 {
-    task_of(id)->is_waiting = task_of(id)->is_yielding = true;
-    task_of(id)->streak = 0;
-    model_queue(resume(id));
+    task_of(task_id)->is_waiting = task_of(task_id)->is_yielding = true;
+    task_of(task_id)->streak = 0;
+    model_queue(resume(task_id));
 }
 
 /* Handles the queued work of an await.  Returns whether the await is over. */
@@ -235,9 +235,9 @@ static bool finish_condition(int id, ssize_t *ret_status)
     return true;
 }
 
-bool model_resume(int id, ssize_t *ret_status)
+bool model_resume(int task_id, ssize_t *ret_status)
 {
-    struct m_task *task = task_of(id);
+    struct m_task *task = task_of(task_id);
 
     *ret_status = 0;
     if (!task->has_started) {
@@ -247,17 +247,18 @@ bool model_resume(int id, ssize_t *ret_status)
     FUZZ_CHECK(task->is_waiting && !task->has_ended);
     if (task->is_yielding) {
         task->is_waiting = task->is_yielding = false;
-        *ret_status = reason(id);
+        *ret_status = reason(task_id);
         return true;
     }
-    if (!finish_await(id, ret_status))
+    if (!finish_await(task_id, ret_status))
         return false;
-    return task->permit == M_NULL || finish_condition(id, ret_status);
+    return task->permit == M_NULL || finish_condition(task_id, ret_status);
 }
 
-bool model_condition_wait(int id, int condition, int mutex, ssize_t *ret_status)
+bool model_condition_wait(int task_id, int condition, int mutex,
+                          ssize_t *ret_status)
 {
-    struct m_task *task = task_of(id);
+    struct m_task *task = task_of(task_id);
     int permit, waiter;
 
     if (m.objects[mutex].count > 0) {
@@ -273,9 +274,9 @@ bool model_condition_wait(int id, int condition, int mutex, ssize_t *ret_status)
     model_give(mutex, 1);
     task->permit = permit;
     task->is_relocking = false;
-    if (!model_await(id, waiter, ret_status))
+    if (!model_await(task_id, waiter, ret_status))
         return false;
-    return finish_condition(id, ret_status);
+    return finish_condition(task_id, ret_status);
 }
 
 /* Deadlines. */
@@ -330,12 +331,12 @@ int model_deadline_end(int deadline)
     return is_first;
 }
 
-void model_end(int id, ssize_t status)
+void model_end(int task_id, ssize_t status)
 {
     for (int i = 0; i < m.timed_count; i++)
-        if (m.timeds[i].kind == M_DEADLINE && m.timeds[i].who == id &&
+        if (m.timeds[i].kind == M_DEADLINE && m.timeds[i].who == task_id &&
             !m.timeds[i].is_closed)
             model_deadline_end(i);
-    task_of(id)->has_ended = true;
-    model_settle(id, status == ALOOP_PENDING ? ALOOP_EINVAL : status);
+    task_of(task_id)->has_ended = true;
+    model_settle(task_id, status == ALOOP_PENDING ? ALOOP_EINVAL : status);
 }

@@ -17,9 +17,9 @@ static ssize_t as_own(int id, ssize_t status)
                : status;
 }
 
-void model_members_cancel(int id)
+void model_members_cancel(int whole_id)
 {
-    struct m_whole *whole = whole_of(id);
+    struct m_whole *whole = whole_of(whole_id);
 
     for (int i = 0; i < whole->count; i++)
         if (!whole->has_ended[i])
@@ -106,31 +106,31 @@ void model_whole_gone(int id)
                                                future->kind == M_SETTLED));
 }
 
-void model_member(int id, int place)
+void model_member(int whole_id, int place)
 {
-    struct m_whole *whole = whole_of(id);
-    bool is_settled_kind = model_at(id)->kind == M_SETTLED;
+    struct m_whole *whole = whole_of(whole_id);
+    bool is_settled_kind = model_at(whole_id)->kind == M_SETTLED;
     bool is_late = whole->is_decided;
     int member = whole->members[place];
 
     whole->has_ended[place] = true;
     whole->left--;
-    note(id, place, model_peek(member));
+    note(whole_id, place, model_peek(member));
     whole->members[place] = M_NULL;
     if (member >= 0)
         model_consume(member);
     if (member >= 0 && is_late)
         model_unref(member);
     else if (member >= 0)
-        keep(id, member);
+        keep(whole_id, member);
     if (whole->left > 0)
         return;
-    if (is_settled_kind && model_at(id)->is_cancelling && whole->has_lost)
+    if (is_settled_kind && model_at(whole_id)->is_cancelling && whole->has_lost)
         whole->outcome = ALOOP_ECANCELED;
     if (!is_settled_kind && whole->outcome < 0)
-        model_grants_drop(id, false);
-    model_at(id)->is_grant = whole->grant_count > 0;
-    model_settle(id, whole->outcome);
+        model_grants_drop(whole_id, false);
+    model_at(whole_id)->is_grant = whole->grant_count > 0;
+    model_settle(whole_id, whole->outcome);
 }
 
 /* Ties `id` to `lead` if possible.  Returns the lead. */
@@ -191,27 +191,28 @@ int model_timeout(int target, int64_t when_ns)
 }
 
 /* A limit that passes after a cancel of the target has no effect. */
-void model_end_limited(int id, ssize_t reason)
+void model_end_limited(int timeout_id, ssize_t reason)
 {
-    int target = whole_of(id)->members[0];
+    int target = whole_of(timeout_id)->members[0];
 
     if (!model_at(target)->is_cancelling && model_cancel(target) == 1)
-        whole_of(id)->reason = reason;
+        whole_of(timeout_id)->reason = reason;
 }
 
-void model_limit(int id)
+void model_limit(int timeout_id)
 {
-    struct m_whole *whole = whole_of(id);
+    struct m_whole *whole = whole_of(timeout_id);
     ssize_t status = model_peek(whole->members[0]);
 
     model_consume(whole->members[0]);
-    keep(id, whole->members[0]);
-    model_at(id)->is_grant = whole->grant_count > 0;
+    keep(timeout_id, whole->members[0]);
+    model_at(timeout_id)->is_grant = whole->grant_count > 0;
     whole->members[0] = M_NULL;
-    model_clear(model_at(id)->timed);
+    model_clear(model_at(timeout_id)->timed);
     if (status == ALOOP_ECANCELED)
-        status = whole->reason != 0 ? whole->reason : as_own(id, status);
-    model_settle(id, status);
+        status = whole->reason != 0 ? whole->reason
+                                    : as_own(timeout_id, status);
+    model_settle(timeout_id, status);
 }
 
 /* Groups. */
@@ -234,54 +235,54 @@ static ssize_t outcome(struct m_object *group)
     return group->has_lost ? ALOOP_ECANCELED : 0;
 }
 
-int model_group_spawn(int id)
+int model_group_spawn(int group_id)
 {
-    struct m_object *group = &m.objects[id];
+    struct m_object *group = &m.objects[group_id];
     int task;
 
     if (group->is_ending)
         return M_NULL;
     task = model_spawn();
     model_line_push(&group->members, task);
-    model_wait(task, (struct m_work){M_JOINED, id, task});
+    model_wait(task, (struct m_work){M_JOINED, group_id, task});
     return task;
 }
 
-int model_group_wait(int id)
+int model_group_wait(int group_id)
 {
-    struct m_object *group = &m.objects[id];
+    struct m_object *group = &m.objects[group_id];
     int wait = model_new(M_WAIT);
 
     if (group->members.count == 0) {
         model_settle(wait, outcome(group));
         return wait;
     }
-    model_at(wait)->line = id;
+    model_at(wait)->line = group_id;
     model_line_push(&group->line, wait);
     return wait;
 }
 
-int model_group_share(int id)
+int model_group_share(int group_id)
 {
-    int first = m.objects[id].line.futures[0];
+    int first = m.objects[group_id].line.futures[0];
 
-    FUZZ_CHECK(m.objects[id].line.count > 0);
+    FUZZ_CHECK(m.objects[group_id].line.count > 0);
     model_at(first)->is_common = true;
     model_ref(first);
     return first;
 }
 
-void model_group_cancel(int id)
+void model_group_cancel(int group_id)
 {
-    m.objects[id].was_cancelled = true;
-    end_all(&m.objects[id]);
+    m.objects[group_id].was_cancelled = true;
+    end_all(&m.objects[group_id]);
 }
 
-void model_group_free(int id)
+void model_group_free(int group_id)
 {
-    struct m_object *group = &m.objects[id];
+    struct m_object *group = &m.objects[group_id];
 
-    model_group_cancel(id);
+    model_group_cancel(group_id);
     group->is_freed = true;
     if (group->members.count == 0)
         model_unref(group->failed);
@@ -305,9 +306,9 @@ static void note_task(struct m_object *group, int task)
 
 /* A member has ended.  The group handles its error, unless the task has another
  * owner. */
-void model_joined(int id, int task)
+void model_joined(int group_id, int task)
 {
-    struct m_object *group = &m.objects[id];
+    struct m_object *group = &m.objects[group_id];
 
     model_line_remove(&group->members, task);
     note_task(group, task);

@@ -181,7 +181,7 @@ void sim_fork(void);
  * numbers differ.  Must be called before aloop_new(). */
 void sim_unmark(void);
 /* While this is set, calls of the library come from a vforked child. */
-void sim_vfork(bool is_vforked);
+void sim_vfork(bool is_vforked_now);
 /* How many times a child changed an object that it shares with its parent:
  * received, sent, shut down, watched, woke.  Closing and accepting do not
  * count. */

@@ -72,7 +72,7 @@ void sim_standard_leave(int fd);
 
 /* Files belong to root, and the caller is root.  Another user has no more than
  * the permissions. */
-void sim_file_user(uint32_t user);
+void sim_file_user(uint32_t user_now);
 /* Limits the size of files (RLIMIT_FSIZE); -1: no limit. */
 void sim_file_size_max(int64_t size);
 /* Drops a file from the page cache, so that cached reads miss. */

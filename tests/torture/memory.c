@@ -171,8 +171,8 @@ void *__real_aloop__sys_pages_map(size_t size);
 void *__wrap_aloop__sys_pages_map(size_t size);
 void __real_aloop__sys_pages_unmap(void *pages, size_t size);
 void __wrap_aloop__sys_pages_unmap(void *pages, size_t size);
-int __real_aloop__sys_pages_guard(void *pages, size_t size, bool light);
-int __wrap_aloop__sys_pages_guard(void *pages, size_t size, bool light);
+int __real_aloop__sys_pages_guard(void *pages, size_t size, bool is_light);
+int __wrap_aloop__sys_pages_guard(void *pages, size_t size, bool is_light);
 
 const struct aloop__alloc __wrap_aloop__alloc_default = {point_resize, NULL};
 
@@ -234,12 +234,12 @@ void __wrap_aloop__sys_pages_unmap(void *pages, size_t size)
     __real_aloop__sys_pages_unmap(pages, size);
 }
 
-int __wrap_aloop__sys_pages_guard(void *pages, size_t size, bool light)
+int __wrap_aloop__sys_pages_guard(void *pages, size_t size, bool is_light)
 {
     int fault = sim__enter(CALL_sys_pages_guard);
 
     return fault < 0 ? fault
-                     : __real_aloop__sys_pages_guard(pages, size, light);
+                     : __real_aloop__sys_pages_guard(pages, size, is_light);
 }
 
 #endif

@@ -225,7 +225,7 @@ static void plan_posts(void)
 static const struct {
     const char *call_name;
     int errors[16];
-} faults[] = {
+} call_faults[] = {
 #define BOTH(...) __VA_ARGS__
 #define PEER(function, libc, on_eintr, arguments, lasting, passing) \
     {"aloop__" #function, {BOTH lasting, BOTH passing}},
@@ -238,17 +238,17 @@ static const int breaks[] = {-ECONNABORTED, -EHOSTUNREACH, -ETIMEDOUT,
 
 static void make_weather(void)
 {
-    enum { FAULTS = sizeof faults / sizeof faults[0] };
+    enum { FAULTS = sizeof call_faults / sizeof call_faults[0] };
 
     if (!may_break() || run.is_quiet)
         return;
     if (chance(2) && sim_faults_pending() < 4) {
         size_t i = (size_t) sim_random(FAULTS), count = 0;
 
-        while (faults[i].errors[count] != 0)
+        while (call_faults[i].errors[count] != 0)
             count++;
-        sim_fail(faults[i].call_name, 1 + (unsigned) sim_random(4),
-                 faults[i].errors[sim_random(count)]);
+        sim_fail(call_faults[i].call_name, 1 + (unsigned) sim_random(4),
+                 call_faults[i].errors[sim_random(count)]);
     }
     if (chance(1))
         sim_break(breaks[sim_random(sizeof breaks / sizeof breaks[0])]);
@@ -261,9 +261,9 @@ static void make_weather(void)
     }
 }
 
-void inject(const struct fault *own, size_t count)
+void inject(const struct fault *faults, size_t count)
 {
-    const struct fault *fault = &own[sim_random(count)];
+    const struct fault *fault = &faults[sim_random(count)];
 
     if (may_break() && !run.is_quiet && chance(2) && sim_faults_pending() < 6)
         sim_fail(fault->call_name, 1 + (unsigned) sim_random(4), fault->error);

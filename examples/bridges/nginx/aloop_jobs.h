@@ -17,7 +17,7 @@ struct aloop_location {
 
 /* Prepares a worker process for requests.  Returns whether that was possible.
  * Both functions are called once in a process. */
-bool aloop_jobs_begin(aloop *loop, ngx_log_t *log);
+bool aloop_jobs_begin(aloop *with_loop, ngx_log_t *log);
 
 /* Ends the operations of all requests, which are not answered. */
 void aloop_jobs_end(void);

@@ -547,7 +547,7 @@ static int milliseconds(const struct timespec *timeout)
                   (timeout->tv_nsec + 999999) / 1000000);
 }
 
-int kevent(int fd, const struct kevent *changes, int change_count,
+int kevent(int queue, const struct kevent *changes, int change_count,
            struct kevent *events, int event_count,
            const struct timespec *timeout)
 {
@@ -559,12 +559,13 @@ int kevent(int fd, const struct kevent *changes, int change_count,
         errno = EINVAL;
         return -1;
     }
-    count = apply_all(fd, changes, change_count, events, event_count);
+    count = apply_all(queue, changes, change_count, events, event_count);
     if (count != 0 || event_count == 0)
         return count;
-    count = epoll_wait(fd, ready, event_count < BATCH ? event_count : BATCH,
+    count = epoll_wait(queue, ready, event_count < BATCH ? event_count : BATCH,
                        milliseconds(timeout));
-    return count < 0 ? -1 : report_all(fd, ready, count, events, event_count);
+    return count < 0 ? -1
+                     : report_all(queue, ready, count, events, event_count);
 }
 
 /* POLLHUP is the end of each direction whose events are asked for.  The system
