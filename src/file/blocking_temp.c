@@ -7,7 +7,8 @@
 
 enum { UNIQUE_TRIES_MAX = 100, UNIQUE_SIZE = 6 };
 
-/* Writes a new ending over the last characters. */
+/* Writes a new ending over the last characters.  The names need not be equally
+ * frequent, so that the remainder of a byte is good enough. */
 static int make_unique(char *name)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
@@ -32,7 +33,9 @@ static int create_file(const char *name)
                              O_RDWR | O_CREAT | O_EXCL | O_NONBLOCK, 0600);
 }
 
-/* Tries names until one does not exist yet. */
+/* Tries names until one does not exist yet.  The system checks and creates in
+ * one step, so that no other process can take the name in between.  The number
+ * of tries is limited for directories that are full of such names. */
 static int try_names(char *name, int (*create)(const char *name))
 {
     int result = -EEXIST;

@@ -33,6 +33,11 @@ int aloop__blocking_sync_directory(int dir)
     return is_refused || error == -ENOTSUP ? 0 : error;
 }
 
+/* Writes the next piece.  A piece is small enough that a cancel takes effect
+ * soon, and a thread does not hold one call for the whole file.
+ *
+ * Offsets are used for regular files only, because a FIFO or a device has none.
+ * Some drivers report that only with the first write, which moved nothing. */
 static ssize_t write_piece(struct aloop__blocking_data *data)
 {
     size_t left = data->size - data->done;
@@ -52,6 +57,8 @@ static ssize_t write_piece(struct aloop__blocking_data *data)
     return count == 0 ? -EFBIG : count; /* Do not repeat it indefinitely. */
 }
 
+/* data->done is kept after an error, so that a call that has to wait continues
+ * there. */
 int aloop__blocking_write_all(struct aloop__blocking_data *data)
 {
     while (data->done < data->size) {
@@ -80,6 +87,10 @@ static int open_to_write(struct aloop__blocking_data *data)
     return error;
 }
 
+/* May be called several times for one operation.  A descriptor that has to wait
+ * stays open for the loop, which watches it; after any other result it is
+ * closed, and the first error is the result.  `is_busy` covers the whole call:
+ * a forked child must not use what a thread of its parent was changing. */
 int aloop__blocking_write(struct aloop__blocking_data *data)
 {
     int error = 0, close_error;

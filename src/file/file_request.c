@@ -13,7 +13,9 @@ static int64_t offset_of(int64_t offset)
     return offset < 0 ? INT64_MIN : offset;
 }
 
-/* The array of one buffer is on the stack; aloop__file_start() copies it. */
+/* The array of one buffer is on the stack; aloop__file_start() copies it.  The
+ * cast removes a const that struct iovec cannot have; a write does not change
+ * the bytes. */
 static aloop_future *write_single(aloop_file *file, const char *function,
                                   const void *data, size_t size, int64_t offset)
 {

@@ -5,6 +5,9 @@
 
 #include "loop/debug.h"
 
+/* The watch ends before the descriptor is closed, because its number may belong
+ * to another file afterwards.  A thread closes it: close() may have to write
+ * data to a slow device, which must not block the loop. */
 void aloop__file_end(aloop_file *file)
 {
     aloop__io_close(file->handle.loop, &file->watch.io);
@@ -37,6 +40,8 @@ void *aloop__file_use_new(aloop_file *file,
     return use;
 }
 
+/* The last operation of a file that was closed meanwhile ends the file, so that
+ * no thread ever uses a descriptor that is closed. */
 void aloop__file_use_left(struct aloop__file_use *use)
 {
     aloop_file *file = use->file;

@@ -35,7 +35,11 @@ static struct fs_op *fs_op_of(struct aloop__file_op *op)
     return CONTAINER_OF(op, struct fs_op, op);
 }
 
-/* The calls, on a thread. */
+/* The calls, on a thread.
+ *
+ * They return what the call has returned, except where systems differ: the
+ * errors are then those of the contract in aloop/fs.h.  What a call has done is
+ * not undone after a cancel. */
 
 static ssize_t path_stat_work(struct aloop__file_op *op)
 {
@@ -87,7 +91,8 @@ static ssize_t symlink_work(struct aloop__file_op *op)
     return aloop__sys_symlinkat(op->path, SYS_CWD, op->target);
 }
 
-/* Takes the memory for a text. */
+/* Takes the memory for a text.  It has the size of the longest path, because
+ * the length is known only after the call. */
 static int text_new(struct fs_op *fs)
 {
     fs->text = aloop__alloc_new(&aloop__alloc_default, SYS_PATH_MAX);
@@ -113,6 +118,8 @@ static ssize_t readlink_work(struct aloop__file_op *op)
     return text_fits(fs, length);
 }
 
+/* The system may need more room than the caller has given, so that the text is
+ * compared with the caller's size only afterwards. */
 static ssize_t realpath_work(struct aloop__file_op *op)
 {
     struct fs_op *fs = fs_op_of(op);
@@ -180,12 +187,15 @@ static ssize_t path_truncate_work(struct aloop__file_op *op)
     return error;
 }
 
+/* A large tree takes long, so that the flag of a cancel is read between two
+ * names. */
 static ssize_t remove_all_work(struct aloop__file_op *op)
 {
     return aloop__blocking_remove_all(op->path, &op->is_cancelled);
 }
 
-/* The results, on the loop's thread. */
+/* The results, on the loop's thread.  Each of these functions returns true: the
+ * operation has ended. */
 
 /* Returns whether there is a result, and a caller that receives it. */
 static bool is_wanted(const struct aloop__file_op *op)
@@ -226,6 +236,8 @@ static void text_fini(struct aloop__file_op *op)
     aloop__alloc_free(&aloop__alloc_default, fs_op_of(op)->text, SYS_PATH_MAX);
 }
 
+/* A row of the table: a name for reports, the number of paths, and members of
+ * struct aloop__file_op_kind. */
 #define KIND(text, count, ...) \
     { \
         .ops = FILE_OP_FUTURE(text, struct fs_op), .paths = (count), \
@@ -277,7 +289,8 @@ static const struct aloop__file_op_kind kinds[] = {
     [FS_REMOVE_ALL] = KIND("remove_all", 1, .work = remove_all_work),
 };
 
-/* What a call takes, beside its paths. */
+/* What a call takes, beside its paths.  `ret` is written only when the future
+ * settles with a success. */
 struct takes {
     int64_t number;
     int64_t second;
@@ -286,7 +299,9 @@ struct takes {
 };
 
 /* Starts an operation.  `is_valid` is whether the arguments that have no path
- * are in their range. */
+ * are in their range.  A wrong one is treated like a missing path, so that one
+ * place decides which of several errors a call reports: that of the loop comes
+ * first. */
 static aloop_future *start(aloop *loop, enum fs_kind kind, const char *function,
                            const char *path, const char *target, bool is_valid,
                            struct takes takes)

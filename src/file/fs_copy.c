@@ -29,7 +29,8 @@ static struct copy_op *copy_op_of(struct aloop__file_op *op)
     return CONTAINER_OF(op, struct copy_op, op);
 }
 
-/* On the thread.  The loop exists at least until the job has ended. */
+/* copy->on_piece, on the thread.  The loop exists at least until the job has
+ * ended.  Several pieces may become one report: the flag does not count. */
 static void copy_piece_done(struct aloop__blocking_copy *copy)
 {
     struct copy_op *copy_op = CONTAINER_OF(copy, struct copy_op, copy);
@@ -52,11 +53,14 @@ static void report_progress(struct copy_op *copy_op)
     aloop__called(loop, "the progress callback of aloop_fs_copy()");
 }
 
+/* hook->run */
 static void copy_woken(struct aloop__wake_hook *hook)
 {
     report_progress(CONTAINER_OF(hook, struct copy_op, hook));
 }
 
+/* kind->work.  The status is a ssize_t, which is too small for the largest file
+ * of a system of 32 bits. */
 static ssize_t copy_work(struct aloop__file_op *op)
 {
     struct copy_op *copy_op = copy_op_of(op);

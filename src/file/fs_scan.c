@@ -71,6 +71,7 @@ static ssize_t scan_directory(struct scan_op *scan)
     return result < 0 ? result : make_result(scan);
 }
 
+/* kind->work */
 static ssize_t scan_work(struct aloop__file_op *op)
 {
     struct scan_op *scan = scan_op_of(op);
@@ -86,7 +87,7 @@ static ssize_t scan_work(struct aloop__file_op *op)
     return result;
 }
 
-/* If the operation was dropped, scan_fini() frees the block. */
+/* kind->done.  If the operation was dropped, scan_fini() frees the block. */
 static bool scan_done(struct aloop__file_op *op)
 {
     struct scan_op *scan = scan_op_of(op);
@@ -98,6 +99,8 @@ static bool scan_done(struct aloop__file_op *op)
     return true;
 }
 
+/* kind->fini.  After a fork, a thread that exists only in the parent may have
+ * left any of the three. */
 static void scan_fini(struct aloop__file_op *op)
 {
     struct scan_op *scan = scan_op_of(op);

@@ -98,6 +98,8 @@ static bool temp_done(struct aloop__file_op *op)
     return temp->opening.use.file == NULL || aloop__file_open_done(op);
 }
 
+/* kind->cancel: no thread will run the operation any more.  A removal that was
+ * taken back from the pool is made here. */
 static void temp_cancel(struct aloop__file_op *op)
 {
     struct temp_op *temp = temp_op_of(op);
@@ -125,7 +127,8 @@ static const struct aloop__file_op_kind mkstemp_kind = {
     .cancel = temp_cancel,
 };
 
-/* Returns the name, or NULL if it has no ending that is to be replaced. */
+/* Returns the name, or NULL if it has no ending that is to be replaced.  NULL
+ * is a path that is refused, with ALOOP_EINVAL. */
 static char *check_template(char *name)
 {
     size_t size = name == NULL ? 0 : strlen(name);

@@ -12,7 +12,8 @@ struct signal_wait {
     aloop_signal *watch;
 };
 
-/* ops->cancel */
+/* ops->cancel.  The watch is closed first, so that signal_waited() cannot run
+ * any more. */
 static void signal_wait_cancel(aloop_future *future)
 {
     aloop_signal_close(CONTAINER_OF(future, struct signal_wait, future)->watch);
@@ -26,6 +27,8 @@ static const struct aloop__future_ops signal_wait_ops = {
     .is_live = true,
 };
 
+/* The callback of the watch.  The handler has ended the watch for the system
+ * already; this frees its memory. */
 static void signal_waited(aloop_signal *watch, int number, void *arg)
 {
     struct signal_wait *wait = arg;

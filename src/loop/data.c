@@ -59,7 +59,8 @@ struct aloop__data *aloop__data_new(size_t size)
 }
 
 /* realloc() may move pages instead of copying their bytes, but does not keep
- * the alignment. */
+ * the alignment.  Then `kept` bytes are moved to the new aligned place.  After
+ * a failure the old block is unchanged. */
 struct aloop__data *aloop__data_resize(struct aloop__data *data, size_t kept,
                                        size_t size)
 {
@@ -89,6 +90,9 @@ void *aloop__data_bytes(struct aloop__data *data)
     return (char *) data + ALIGNMENT;
 }
 
+/* From here on the application may free the block, and aloop_free() frees it
+ * otherwise.  Before, it belongs to an operation, whose thread may be using it,
+ * so that it is not in the list. */
 void *aloop__data_give(aloop *loop, struct aloop__data *data)
 {
     list_push(&loop->datas, &data->node);

@@ -6,6 +6,8 @@
 #include "loop/report.h"
 #include "os/sys.h"
 
+/* The default of `work_threads` depends on the processors and is found in
+ * pool.c. */
 enum { FILE_THREADS = 4, RESOLVER_THREADS = 4 };
 
 static int64_t system_clock(void *context)
@@ -53,6 +55,8 @@ bool aloop__options_are_valid(const aloop_options *given)
     return aloop__options_take(&loop_option_kind, given, &options);
 }
 
+/* The context of an allocator belongs to its function, so that a context
+ * without a function is dropped. */
 bool aloop__loop_options_take(aloop_options *options,
                               const aloop_options *given)
 {
@@ -74,6 +78,8 @@ bool aloop__loop_options_take(aloop_options *options,
     return true;
 }
 
+/* The alarm of aloop_fd() counts the system's time, so that a loop with another
+ * clock has to convert its deadlines. */
 bool aloop__options_use_system_clock(const aloop_options *options)
 {
     return options->clock_ns == system_clock;

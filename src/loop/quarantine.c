@@ -58,6 +58,7 @@ static void poison(const struct kept_object *at)
     (void) at;
 }
 
+/* The slab writes into objects that are free. */
 static void unpoison(const struct kept_object *at)
 {
 #if WITH_ASAN
@@ -106,6 +107,7 @@ void aloop__quarantine_put(aloop *loop, void *object, size_t size,
     poison(at);
 }
 
+/* The result shows whether it is worth trying an allocation again. */
 bool aloop__quarantine_drain(aloop *loop)
 {
     bool was_any = loop->quarantine->count > 0;

@@ -16,12 +16,16 @@ bool aloop__sys_file_is_direct(int flags)
 #endif
 }
 
+/* The flags that are allowed change neither the file nor its contents.  Any
+ * flag that is not known here counts as one that may. */
 bool aloop__sys_file_only_reads(int flags)
 {
     return (flags & ~(O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY)) ==
            O_RDONLY;
 }
 
+/* O_NONBLOCK has no effect on a directory, and does not wait for the writer of
+ * a FIFO before O_DIRECTORY refuses it. */
 int aloop__sys_open_directory(int dir, const char *path, bool is_followed)
 {
     int flags = O_RDONLY | O_DIRECTORY | O_NONBLOCK;

@@ -14,6 +14,8 @@
 
 #ifdef __linux__
 
+/* SPLICE_F_NONBLOCK concerns the pipe only.  The descriptors at the other end
+ * are non-blocking themselves. */
 static ssize_t splice_now(int from, int to, size_t size)
 {
     ssize_t moved;
@@ -42,13 +44,14 @@ ssize_t aloop__sys_splice_out(int pipe_end, int fd, size_t size)
     return moved;
 }
 
-/* The system limits the pages of one user. */
+/* A failure leaves the pipe as it is: the system limits the pages of one user,
+ * and a smaller pipe only needs more calls. */
 void aloop__sys_pipe_grow(int fd, size_t size)
 {
     (void) fcntl(fd, F_SETPIPE_SZ, (int) size);
 }
 
-#else
+#else /* The forward copies, after the first call has failed. */
 
 ssize_t aloop__sys_splice_in(int fd, int pipe_end, size_t size)
 {
