@@ -55,6 +55,8 @@ int aloop__sys_listen_adopt(int fd)
     return 0;
 }
 
+/* The numbers are set before the probes are switched on, so that the first
+ * probe has them already.  0 leaves what the system has. */
 int aloop__sys_keepalive(int fd, const struct sys_keepalive *keepalive)
 {
 #if defined(TCP_KEEPIDLE) && defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
@@ -81,6 +83,8 @@ int aloop__sys_keepalive(int fd, const struct sys_keepalive *keepalive)
                : set_tcp_number(fd, SOL_SOCKET, SO_KEEPALIVE, keepalive->is_on);
 }
 
+/* Two systems have the limit in seconds, which is rounded up: the connection
+ * must not end before its time. */
 int aloop__sys_user_timeout(int fd, int timeout_ms)
 {
 #if defined(TCP_USER_TIMEOUT)

@@ -54,7 +54,9 @@ static int open_again(int fd)
 #endif
 }
 
-/* To open a master again would make another terminal. */
+/* To open a master again would make another terminal.  The new open file gets
+ * the number of the old one, and keeps its close-on-exec flag, because a
+ * program that is executed may expect its standard input there. */
 int aloop__sys_tty_separate(int fd)
 {
     bool is_inherited;
@@ -99,6 +101,8 @@ bool aloop__sys_tty_is_master(int fd)
 #endif
 }
 
+/* Without a controlling terminal there is no foreground, and no call stops the
+ * process. */
 bool aloop__sys_tty_is_background(int fd)
 {
     pid_t group = tcgetpgrp(fd);

@@ -94,7 +94,9 @@ int aloop__sys_unix_peer(int fd, struct sys_unix_peer *ret)
     return error;
 }
 
-/* flock() with a limit of time does not exist, so that the call is repeated. */
+/* flock() with a limit of time does not exist, so that the call is repeated.
+ * Other listeners hold the lock for a few calls only.  A signal handler that
+ * interrupts the pause shortens it, which is harmless. */
 int aloop__sys_lock(int fd, int64_t patience_ns)
 {
     static const struct timespec pause = {.tv_nsec = 1000000};

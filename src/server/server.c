@@ -57,7 +57,8 @@ struct server_stop {
     aloop_server *server;
 };
 
-/* The function of a member. */
+/* The function of a member.  The stream belongs to the function of the
+ * application from here on, so that free_connection() does not abort it. */
 static ssize_t serve_connection(aloop *loop, void *arg)
 {
     struct connection *connection = arg;
@@ -84,7 +85,8 @@ static void report_refusal(aloop_server *server, int error)
     server->has_reported = true;
 }
 
-/* Makes a member. */
+/* Makes a member of the group.  If there is no memory, the peer sees a reset
+ * and the server continues: other connections may end and free theirs. */
 static void begin_connection(struct connection *connection)
 {
     aloop_server *server = connection->server;
@@ -100,13 +102,17 @@ static void begin_connection(struct connection *connection)
     }
 }
 
+/* The group counts members until they have ended, and not until they are
+ * cancelled, so that a cancel makes no room. */
 static bool server_is_full(const aloop_server *server)
 {
     return aloop_group_count(server->group) >= server->connections_max;
 }
 
 /* on_stream of the listener.  It is called for a full server only while the
- * listener is being closed. */
+ * listener is being closed: the system has given these connections to this
+ * socket alone, and they wait for a member to end.  A full server does not
+ * accept.  Its peers wait in the backlog, which costs the process nothing. */
 static void server_accepted(aloop_listener *listener, aloop_stream *stream,
                             void *arg)
 {
@@ -132,7 +138,10 @@ static void server_accepted(aloop_listener *listener, aloop_stream *stream,
 }
 
 /* The owner of the group is notified of each member that has ended.  A task
- * without memory for its stack has not run. */
+ * without memory for its stack has not run, and still has its stream.
+ *
+ * Only a server that is being stopped has connections that wait, and it has no
+ * listener any more. */
 static void connection_ended(void *owner, void *arg, ssize_t status)
 {
     aloop_server *server = owner;
@@ -153,7 +162,8 @@ static void connection_ended(void *owner, void *arg, ssize_t status)
         aloop__listener_pause(server->listener, false);
 }
 
-/* Frees what a server has.  It has no members. */
+/* Frees what a server has.  It has no members.  The listener has ended before,
+ * or was never the server's. */
 static void free_server(aloop_server *server)
 {
     aloop *loop = server->loop;
@@ -164,7 +174,9 @@ static void free_server(aloop_server *server)
     aloop__slab_put(&loop->slab, server, sizeof *server);
 }
 
-/* Ends the time of the connections. */
+/* Ends the time of the connections.  The first of several calls decides how
+ * many the stop reports: the others find connections that are ending
+ * already. */
 static void cancel_connections(aloop_server *server)
 {
     if (server->cut == 0)
@@ -172,7 +184,7 @@ static void cancel_connections(aloop_server *server)
     aloop_group_cancel(server->group);
 }
 
-/* timed->fire */
+/* timed->fire: the grace of a stop is over. */
 static void server_due(struct aloop__timed *timed)
 {
     cancel_connections(CONTAINER_OF(timed, aloop_server, grace));
@@ -194,7 +206,8 @@ static const struct aloop__future_ops stop_ops = {
     .is_live = true,
 };
 
-/* Settles the future of a stop, which has its memory now. */
+/* Settles the future of a stop, which has its memory now.  The server is freed
+ * first, so that code that awaits the stop finds nothing left of it. */
 static void finish_stop(struct server_stop *stop)
 {
     aloop_server *server = stop->server;
@@ -262,7 +275,8 @@ static aloop_server *new_server(aloop *loop, aloop_server_fn fn, void *arg,
     return NULL;
 }
 
-/* Makes a server of a listener.  The arguments were checked. */
+/* Makes a server of a listener.  The arguments were checked.  After an error
+ * the listener is unchanged and still the caller's. */
 static int serve_listener(aloop_listener *listener, aloop_server_fn fn,
                           void *arg, const aloop_server_options *options,
                           aloop_server **ret_server)
