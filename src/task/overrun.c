@@ -55,16 +55,25 @@ static void end_line(const aloop *loop, char *line, size_t length)
     (void) aloop__sys_stderr_write(&loop->reports->file, line, length);
 }
 
+/* Begins a line with the task and where it was spawned.  Returns its length. */
+static size_t begin_line(char *line, size_t size, const char *name,
+                         const char *where)
+{
+    size_t length = append(line, 0, size, "aloop: task ");
+
+    length = append(line, length, size, name);
+    length = append(line, length, size, " (");
+    length = append(line, length, size, where);
+    return append(line, length, size, ") has ");
+}
+
 static void report_overrun(const struct aloop__task *task)
 {
     char line[OVERRUN_LINE_SIZE];
     size_t size = sizeof line - 1,
-           length = append(line, 0, size, "aloop: task ");
+           length = begin_line(line, size, task->name, task->where);
 
-    length = append(line, length, size, task->name);
-    length = append(line, length, size, " (");
-    length = append(line, length, size, task->where);
-    length = append(line, length, size, ") has overrun its stack of ");
+    length = append(line, length, size, "overrun its stack of ");
     length = append_number(line, length, size, task->stack.size);
     length = append(line, length, size, " bytes");
     end_line(task->future.loop, line, length);
@@ -75,13 +84,10 @@ static void report_use(const aloop *loop,
 {
     char line[OVERRUN_LINE_SIZE];
     size_t size = sizeof line - 1,
-           length = append(line, 0, size, "aloop: task ");
+           length = begin_line(line, size, task->name, task->where);
 
-    length = append(line, length, size, task->name);
-    length = append(line, length, size, " (");
-    length = append(line, length, size, task->where);
     length = append(line, length, size,
-                    ") has ended, but a local variable of it "
+                    "ended, but a local variable of it "
                     "was used; pass memory that lives longer");
     end_line(loop, line, length);
 }
