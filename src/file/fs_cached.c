@@ -45,9 +45,9 @@ static void note_miss(struct aloop__devices *devices)
 }
 
 /* Reads a file that claims to have stat->size bytes into a buffer that has room
- * for one more.  Returns the number of bytes, or an error if the end of the file is
- * not in the cache or the file has grown.  A read that ends at `size` although
- * it asked for more has found the end. */
+ * for one more.  Returns the number of bytes, or an error if the end of the
+ * file is not in the cache or the file has grown.  A read that ends at `size`
+ * although it asked for more has found the end. */
 static ssize_t read_whole(struct aloop__devices *devices, int fd,
                           const aloop_stat *stat, char *buffer)
 {
