@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "support/child.h"
 #include "support/child_result.h"
+#include "support/patient.h"
 
 #if defined __linux__
 #include <linux/fuse.h>
@@ -129,7 +130,7 @@ static void files_of_tmpfs_are_read_without_a_thread(void **state)
     (void) state;
     if (fd < 0)
         skip();
-    assert_int_equal(write(fd, "0123456789", SIZE), SIZE);
+    assert_int_equal(patient_write(fd, "0123456789", SIZE), SIZE);
     close(fd);
     assert_false(
         is_settled(aloop_file_open(d.loop, path, O_RDONLY, 0, &file), 0));
@@ -217,7 +218,7 @@ static void serve(void)
     static _Alignas(8) char request[1 << 18];
     const struct fuse_in_header *in = (const void *) request;
 
-    while (read(f.device, request, sizeof request) > 0) {
+    while (patient_read(f.device, request, sizeof request) > 0) {
         struct fuse_answer out = {.header.unique = in->unique};
         int result = answer_of(in, &out);
         char byte = 0;
