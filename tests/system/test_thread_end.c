@@ -9,12 +9,15 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "aloop.h"
@@ -211,6 +214,83 @@ static void a_loop_is_freed_after_a_signal_ended_its_thread(void **state)
     assert_true(f.has_exited);
 }
 
+static int listen_locally(struct sockaddr_in *ret_address)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *) &address, size), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *) &address, &size), 0);
+    *ret_address = address;
+    return fd;
+}
+
+/* Makes a stream over TCP, and returns the descriptor of its peer. */
+static int connect_stream(aloop_stream **ret_stream)
+{
+    struct sockaddr_in address;
+    int listener = listen_locally(&address);
+    int peer = socket(AF_INET, SOCK_STREAM, 0), fd;
+
+    assert_int_equal(
+        connect(peer, (struct sockaddr *) &address, sizeof address), 0);
+    fd = accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    close(listener);
+    assert_int_equal(aloop_stream_open(f.loop, fd, ret_stream), 0);
+    return peer;
+}
+
+static void put_and_exit(aloop_stream *stream, const void *data, ssize_t size,
+                         void *arg)
+{
+    const char *other = arg;
+
+    if (other != NULL)
+        assert_int_equal(aloop_stream_put(stream, other, 1), 0);
+    assert_int_equal(aloop_stream_put(stream, data, (size_t) size), 0);
+    exit_thread(NULL, NULL);
+}
+
+/* An end would hide from the peer that it has not got all bytes. */
+static void expect_a_reset(const char *other)
+{
+    aloop_stream *stream;
+    int peer = connect_stream(&stream);
+    char byte;
+
+    assert_int_equal(
+        aloop_stream_start(stream, put_and_exit, (void *) (uintptr_t) other),
+        0);
+    assert_int_equal(patient_write(peer, "x", 1), 1);
+
+    run_until_the_exit();
+    free_loop();
+
+    assert_true(f.has_exited);
+    assert_int_equal(patient_read(peer, &byte, 1), -1);
+    assert_int_equal(errno, ECONNRESET);
+    close(peer);
+}
+
+static void a_peer_is_reset_if_the_thread_ended_before_an_echo_was_sent(
+    void **state)
+{
+    (void) state;
+    expect_a_reset(NULL);
+}
+
+static void a_peer_is_reset_if_the_thread_ended_before_an_answer_was_sent(
+    void **state)
+{
+    (void) state;
+    expect_a_reset("<");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -220,6 +300,8 @@ int main(void)
         TEST(a_loop_is_freed_after_a_post_ended_its_thread),
         TEST(reports_after_one_that_ended_the_thread_are_delivered),
         TEST(a_loop_is_freed_after_a_signal_ended_its_thread),
+        TEST(a_peer_is_reset_if_the_thread_ended_before_an_echo_was_sent),
+        TEST(a_peer_is_reset_if_the_thread_ended_before_an_answer_was_sent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
