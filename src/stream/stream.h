@@ -400,6 +400,12 @@ void aloop__input_drop(aloop_stream *stream);
  * gap. */
 void aloop__input_give_back(aloop_stream *stream, const char *bytes,
                             size_t size);
+/* Takes over a buffer of received bytes, which may be none, and puts it behind
+ * the input. */
+void aloop__input_add(aloop_stream *stream, struct aloop__input *input);
+/* Copies received bytes behind the input.  If out of memory, reading ends with
+ * an error. */
+void aloop__input_append(aloop_stream *stream, const char *bytes, size_t size);
 
 /* Returns the number of bytes. */
 static inline size_t aloop__input_size(const aloop_stream *stream)

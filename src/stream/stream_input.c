@@ -77,6 +77,44 @@ void aloop__input_give_back(aloop_stream *stream, const char *bytes,
     aloop__input_drop(stream); /* These bytes follow the gap. */
 }
 
+/* Usually there is no older input: the bytes were received because there was
+ * none.  A filter that is asked for them may cancel the operation, which then
+ * gives its bytes back. */
+void aloop__input_add(aloop_stream *stream, struct aloop__input *input)
+{
+    struct aloop__input *older = stream->input;
+    aloop *loop = stream->handle.loop;
+
+    if (input->end == 0) {
+        aloop__buffer_put(loop, input, sizeof *input + input->room);
+        return;
+    }
+    stream->input = input;
+    if (older == NULL)
+        return;
+    aloop__input_give_back(stream, older->bytes + older->start,
+                           older->end - older->start);
+    aloop__buffer_put(loop, older, sizeof *older + older->room);
+}
+
+/* Without memory the bytes are lost, as in aloop__input_give_back(), but not
+ * those in front of them. */
+void aloop__input_append(aloop_stream *stream, const char *bytes, size_t size)
+{
+    struct aloop__input *input;
+
+    if (size == 0)
+        return;
+    input = aloop__input_new(stream->handle.loop, size);
+    if (input == NULL) {
+        stream->read_error = ALOOP_ENOMEM;
+        return;
+    }
+    memcpy(input->bytes, bytes, size);
+    input->end = size;
+    aloop__input_add(stream, input);
+}
+
 /* on_data gets the bytes in a later turn, because it may be running now. */
 int aloop_stream_unread(aloop_stream *stream, const void *data, size_t size)
 {

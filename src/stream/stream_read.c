@@ -232,6 +232,22 @@ static bool settle_if_complete(struct aloop__read *op)
     return true;
 }
 
+/* Receives once into the buffer of the operation.  Returns the number of bytes.
+ * A filter may cancel the operation meanwhile, and so free it.  The bytes are
+ * then left to the next one. */
+static inline size_t receive_directly(struct aloop__read *op)
+{
+    aloop_stream *stream = op->stream;
+    char *buffer = op->buffer + op->filled;
+    size_t n = aloop__stream_receive(stream, buffer, op->size - op->filled);
+
+    if (stream->reading == op)
+        op->filled += n;
+    else
+        aloop__input_append(stream, buffer, n);
+    return n;
+}
+
 /* Receives once for the operation.  Returns the number of bytes; after a failed
  * allocation it is 0 and the operation has settled.  stream->input is empty
  * here, because a pending operation has taken all that it had.
@@ -242,24 +258,19 @@ static bool settle_if_complete(struct aloop__read *op)
 static size_t receive_for(struct aloop__read *op)
 {
     aloop_stream *stream = op->stream;
-    size_t left = op->size - op->filled;
+    struct aloop__input *input;
     size_t n;
 
-    if (op->kind != UNTIL && left >= DIRECT_MIN) {
-        n = aloop__stream_receive(stream, op->buffer + op->filled, left);
-        op->filled += n;
-        return n;
-    }
-    stream->input = aloop__input_new(stream->handle.loop, DIRECT_MIN);
-    if (stream->input == NULL) {
+    if (op->kind != UNTIL && op->size - op->filled >= DIRECT_MIN)
+        return receive_directly(op);
+    input = aloop__input_new(stream->handle.loop, DIRECT_MIN);
+    if (input == NULL) {
         settle_read(op, ALOOP_ENOMEM);
         return 0;
     }
-    n = aloop__stream_receive(stream, stream->input->bytes,
-                              stream->input->room);
-    stream->input->end = n;
-    if (n == 0)
-        aloop__input_drop(stream);
+    n = aloop__stream_receive(stream, input->bytes, input->room);
+    input->end = n;
+    aloop__input_add(stream, input);
     return n;
 }
 
@@ -290,7 +301,7 @@ void aloop__stream_run_read(struct aloop__read *op)
         receive_rounds(op);
         return;
     }
-    op->filled = aloop__stream_receive(stream, op->buffer, op->size);
+    receive_directly(op);
     if (stream->reading != op)
         return;
     if (op->filled > 0)

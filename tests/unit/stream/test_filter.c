@@ -365,6 +365,56 @@ static void small_filters_move_large_amounts(void **state)
     aloop_stream_close(stream);
 }
 
+/* A read that the filter drops, when it is asked for the bytes. */
+static aloop_future *victim;
+
+static ssize_t dropping_read(void *context, void *data, size_t size)
+{
+    aloop_future *read = victim;
+
+    victim = NULL;
+    aloop_future_unref(read);
+    return passing_read(context, data, size);
+}
+
+/* Sends bytes to a read of `size` bytes and has the filter drop it when the
+ * others arrive.  A read of exactly so many has received the first ones. */
+static void drop_a_read(bool is_exact, size_t size)
+{
+    aloop_filter filter = passing_filter;
+    aloop_stream *stream = connected();
+    char *buffer = malloc(size), got[8];
+    aloop_future *read;
+
+    filter.read = dropping_read;
+    assert_int_equal(aloop_await(aloop_stream_filter(
+                         stream, &filter, new_passing(PASSING_ROOM, 100))),
+                     0);
+    read = is_exact ? aloop_stream_read_exactly(stream, buffer, size)
+                    : aloop_stream_read(stream, buffer, size);
+    if (is_exact)
+        send_text("abcd");
+    assert_false(aloop_future_is_settled(read));
+    victim = read;
+    send_text(is_exact ? "efgh" : "abcdefgh");
+    assert_null(victim);
+    free(buffer);
+
+    assert_int_equal(aloop_await(aloop_stream_read_exactly(stream, got, 8)), 8);
+    assert_memory_equal(got, "abcdefgh", 8);
+    aloop_stream_close(stream);
+}
+
+static void a_read_that_its_filter_drops_leaves_all_bytes_to_the_next(
+    void **state)
+{
+    (void) state;
+    drop_a_read(false, 64);
+    drop_a_read(false, 4096);
+    drop_a_read(true, 64);
+    drop_a_read(true, 4096);
+}
+
 static void put_on_filter(aloop_stream *stream, const void *data, ssize_t size,
                           void *arg)
 {
@@ -537,6 +587,7 @@ int main(void)
         TEST(a_pull_of_zero_ends_the_writing_side),
         TEST(a_write_settles_when_its_bytes_are_sent),
         TEST(a_write_that_the_filter_has_taken_breaks_when_cancelled),
+        TEST(a_read_that_its_filter_drops_leaves_all_bytes_to_the_next),
         TEST(a_write_without_output_settles_when_one_before_it_is_cancelled),
         TEST(a_feed_that_fails_during_a_read_is_followed_by_no_read),
         TEST(filters_stack_and_each_ends_before_the_one_below),
