@@ -338,6 +338,225 @@ static void a_small_answer_that_the_kernel_does_not_accept_is_kept(void **state)
     aloop_stream_abort(stream);
 }
 
+static aloop_stream *other;
+
+static void put_on_both(aloop_stream *stream, const char *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        assert_int_equal(aloop_stream_put(stream, "<", 1), 0);
+        assert_int_equal(aloop_stream_put(other, data + i, 1), 0);
+        assert_int_equal(aloop_stream_put(stream, data + i, 1), 0);
+    }
+    assert_int_equal(aloop_stream_queued(other), size);
+    assert_int_equal(aloop_stream_queued(stream), 2 * size);
+}
+
+static void an_answer_does_not_mix_with_bytes_for_another_stream(void **state)
+{
+    static reply_fn *const fn = put_on_both;
+    aloop_stream *stream;
+    char text[8];
+
+    (void) state;
+    other = connected();
+    stream = started(&fn, "abc");
+    assert_received("<a<b<c");
+    assert_int_equal(sim_peer_receive(c.other_peer, text, sizeof text), 3);
+    assert_memory_equal(text, "abc", 3);
+    aloop_stream_abort(stream);
+    aloop_stream_abort(other);
+}
+
+static void put_and_replace(aloop_stream *stream, const char *data, size_t size)
+{
+    static reply_fn *const fn = put_between;
+
+    assert_int_equal(aloop_stream_put(stream, "[", 1), 0);
+    assert_int_equal(
+        aloop_stream_start(stream, reply, (void *) (uintptr_t) &fn), 0);
+    assert_int_equal(aloop_stream_put(stream, data, size), 0);
+}
+
+static void an_answer_continues_after_its_callback_was_replaced(void **state)
+{
+    static reply_fn *const fn = put_and_replace;
+    aloop_stream *stream;
+
+    (void) state;
+    stream = started(&fn, "one");
+    send_text("two");
+    assert_received("[onetwo-two");
+    aloop_stream_abort(stream);
+}
+
+static void put_and_forward(aloop_stream *stream, const char *data, size_t size)
+{
+    assert_int_equal(aloop_stream_put(stream, "<", 1), 0);
+    assert_int_equal(aloop_stream_put(stream, data, size), 0);
+    operation = aloop_stream_forward(other, stream);
+    assert_int_equal(aloop_stream_put(stream, ">", 1), 0);
+}
+
+static void forwarded_bytes_follow_an_answer(void **state)
+{
+    static reply_fn *const fn = put_and_forward;
+    aloop_stream *stream;
+
+    (void) state;
+    other = connected();
+    stream = started(&fn, "answer");
+    sim_peer_send(c.other_peer, "forwarded", 9);
+    assert_received("<answer>forwarded");
+    aloop_stream_abort(other);
+    assert_int_equal(aloop_await(operation), ALOOP_EABORTED);
+    aloop_stream_abort(stream);
+}
+
+static void put_and_detach(aloop_stream *stream, const char *data, size_t size)
+{
+    assert_int_equal(aloop_stream_put(stream, "<", 1), 0);
+    assert_int_equal(aloop_stream_detach(stream, NULL, NULL), ALOOP_EBUSY);
+    assert_int_equal(aloop_stream_put(stream, data, size), 0);
+}
+
+static void a_stream_with_an_answer_is_not_detached(void **state)
+{
+    static reply_fn *const fn = put_and_detach;
+    aloop_stream *stream;
+
+    (void) state;
+    stream = started(&fn, "answer");
+    assert_received("<answer");
+    aloop_stream_abort(stream);
+}
+
+static void put_and_configure(aloop_stream *stream, const char *data,
+                              size_t size)
+{
+    assert_int_equal(aloop_stream_put(stream, "<", 1), 0);
+    assert_int_equal(aloop_stream_set_auto_pause(stream, false), 0);
+    assert_int_equal(aloop_stream_put(stream, data, size), 0);
+    assert_int_equal(aloop_stream_set_watermarks(stream, 1, 2), 0);
+    assert_int_equal(aloop_stream_put(stream, ">", 1), 1);
+    assert_int_equal(aloop_stream_set_linger(stream, ALOOP_SEC(1)), 0);
+    aloop_stream_close(stream);
+}
+
+static void an_answer_survives_changes_of_its_stream(void **state)
+{
+    static reply_fn *const fn = put_and_configure;
+
+    (void) state;
+    started(&fn, "answer");
+    assert_received("<answer>");
+    assert_true(sim_peer_eof(c.peer));
+}
+
+static void put_and_fork(aloop_stream *stream, const char *data, size_t size)
+{
+    if (t.calls++ > 0)
+        return;
+    assert_int_equal(aloop_stream_put(stream, data, 1), 0);
+    assert_int_equal(aloop_stream_put(stream, "parent", 6), 0);
+    sim_fork();
+    assert_int_equal(aloop_stream_put(stream, data + 1, 1), ALOOP_EPERM);
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    assert_int_equal(aloop_stream_queued(stream), 0);
+    assert_int_equal(aloop_stream_put(stream, data + 1, size - 1), 0);
+    assert_int_equal(aloop_stream_put(stream, "ren", 3), 0);
+}
+
+/* The parent has the same bytes to send. */
+static void an_answer_before_a_fork_is_left_to_the_parent(void **state)
+{
+    static reply_fn *const fn = put_and_fork;
+    aloop_stream *stream;
+
+    (void) state;
+    stream = started(&fn, "-child");
+    assert_int_equal(t.calls, 1);
+    assert_received("children");
+    aloop_stream_abort(stream);
+}
+
+static void put_and_read(aloop_stream *stream, const char *data, size_t size)
+{
+    static char buffer[4096];
+
+    assert_int_equal(aloop_stream_put(stream, data, size), 0);
+    assert_int_equal(aloop_stream_put(stream, "!", 1), 0);
+    assert_int_equal(aloop_stream_stop(stream), 0);
+    operation = aloop_stream_read(stream, buffer, sizeof buffer);
+}
+
+static void an_answer_leaves_before_a_read_that_its_callback_begins(
+    void **state)
+{
+    static reply_fn *const fn = put_and_read;
+    aloop_stream *stream;
+
+    (void) state;
+    stream = started(&fn, "answer");
+    assert_received("answer!");
+    send_text("next");
+    assert_int_equal(aloop_await(operation), 4);
+    aloop_stream_abort(stream);
+}
+
+static void put_and_abort_small(aloop_stream *stream, const char *data,
+                                size_t size)
+{
+    assert_int_equal(aloop_stream_put(stream, "<", 1), 0);
+    put_and_abort(stream, data, size);
+}
+
+static void an_abort_drops_an_answer(void **state)
+{
+    static reply_fn *const fn = put_and_abort_small;
+    char byte;
+
+    (void) state;
+    started(&fn, "dropped");
+    assert_true(sim_peer_receive(c.peer, &byte, 1) <= 0);
+    assert_reset(c.peer);
+}
+
+static void put_parts_around_the_cork(aloop_stream *stream, const char *data,
+                                      size_t size)
+{
+    static char part[CORK_SIZE];
+
+    memset(part, '#', sizeof part);
+    assert_int_equal(size, LONG);
+    assert_int_equal(aloop_stream_put(stream, part, 100), 0);
+    assert_int_equal(aloop_stream_put(stream, data, size), 0);
+    assert_int_equal(aloop_stream_put(stream, data, size), 0);
+    assert_int_equal(aloop_stream_put(stream, part, 1), 0);
+    assert_int_equal(aloop_stream_put(stream, data, size), 0);
+    assert_int_equal(aloop_stream_queued(stream), 3 * LONG + 101);
+}
+
+/* The second put of the received bytes does not fit into the cork any more. */
+static void answers_at_the_limit_of_the_cork_keep_the_order_of_puts(
+    void **state)
+{
+    static reply_fn *const fn = put_parts_around_the_cork;
+    static char text[LONG + 1];
+    aloop_stream *stream;
+
+    (void) state;
+    for (size_t i = 0; i < LONG; i++)
+        text[i] = (char) ('a' + i % 23);
+    stream = started(&fn, text);
+    receive_all();
+    assert_int_equal(c.in_size, 3 * LONG + 101);
+    assert_memory_equal(c.in + 100, text, LONG);
+    assert_memory_equal(c.in + 100 + LONG, text, LONG);
+    assert_memory_equal(c.in + 100 + 2 * LONG, "#a", 2);
+    assert_memory_equal(c.in + 101 + 2 * LONG, text, LONG);
+    aloop_stream_abort(stream);
+}
+
 static void a_stream_that_has_sent_everything_keeps_no_writing_half(
     void **state)
 {
@@ -383,6 +602,15 @@ int main(void)
         PLAIN_TEST(small_answers_leave_in_one_call_and_need_no_writing_half),
         TEST(an_answer_with_large_parts_keeps_the_order_of_puts),
         PLAIN_TEST(a_small_answer_that_the_kernel_does_not_accept_is_kept),
+        TEST(an_answer_does_not_mix_with_bytes_for_another_stream),
+        TEST(an_answer_continues_after_its_callback_was_replaced),
+        TEST(forwarded_bytes_follow_an_answer),
+        TEST(a_stream_with_an_answer_is_not_detached),
+        TEST(an_answer_survives_changes_of_its_stream),
+        TEST(an_answer_before_a_fork_is_left_to_the_parent),
+        TEST(an_answer_leaves_before_a_read_that_its_callback_begins),
+        TEST(an_abort_drops_an_answer),
+        TEST(answers_at_the_limit_of_the_cork_keep_the_order_of_puts),
         PLAIN_TEST(a_stream_that_has_sent_everything_keeps_no_writing_half),
         TEST(changed_watermarks_outlive_the_queued_bytes),
     };
