@@ -18,7 +18,11 @@ ALOOP_BEGIN
  *          ALOOP_ENOMEM: out of memory, and nothing is queued;
  *          ALOOP_EPIPE: the writing side was shut down or is broken;
  *          others: what an earlier send failed with.
- * Memory:  the bytes are copied before the function returns.
+ * Memory:  the bytes are copied before the function returns.  In the stream's
+ *          own `on_data` they may get their memory only when it has returned
+ *          and the system does not accept all of them.  If there is none, they
+ *          are lost, writing fails with ALOOP_ENOMEM, and `on_data` is called
+ *          with that error.  A close then resets the connection.
  */
 ALOOP_API int aloop_stream_put(aloop_stream *stream, const void *data,
                                size_t size);

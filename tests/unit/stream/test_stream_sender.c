@@ -65,6 +65,68 @@ static void a_stream_whose_replies_were_lost_survives_becoming_writable(
     assert_reset(c.peer);
 }
 
+/* The parts of a small answer. */
+static void answer_and_use_up_memory(aloop_stream *stream, const void *data,
+                                     ssize_t size, void *arg)
+{
+    const bool *is_closing = arg;
+
+    note((int) size);
+    if (size <= 0)
+        return;
+    assert_int_equal(aloop_stream_put(stream, "<", 1), 0);
+    assert_int_equal(aloop_stream_put(stream, data, (size_t) size), 0);
+    memory.is_out = true;
+    if (*is_closing)
+        aloop_stream_close(stream);
+}
+
+/* Has the system accept nothing of an answer, and no memory be left for it. */
+static aloop_stream *answered_without_memory(const bool *is_closing)
+{
+    aloop_stream *stream = connected();
+
+    assert_int_equal(aloop_stream_start(stream, answer_and_use_up_memory,
+                                        (void *) (uintptr_t) is_closing),
+                     0);
+    sim_fail("aloop__sys_send", 1, ALOOP_EAGAIN);
+    assert_int_equal(sim_peer_send(c.peer, "answer", 6), 6);
+    for (int i = 0; i < 10; i++)
+        aloop_step(t.loop, MS);
+    memory.is_out = false;
+    return stream;
+}
+
+/* The puts have returned 0. */
+static void an_answer_that_cannot_be_kept_is_reported_by_the_callback(
+    void **state)
+{
+    static const bool is_closing = false;
+    aloop_stream *stream = answered_without_memory(&is_closing);
+
+    (void) state;
+    assert_noted(6, ALOOP_ENOMEM);
+    assert_int_equal(sim_faults_pending(), 0);
+    assert_int_equal(aloop_stream_queued(stream), 0);
+    assert_int_equal(aloop_stream_put(stream, "x", 1), ALOOP_ENOMEM);
+    aloop_stream_close(stream);
+    run_for(MS);
+    assert_reset(c.peer);
+}
+
+static void a_close_that_cannot_keep_an_answer_resets(void **state)
+{
+    static const bool is_closing = true;
+    char byte;
+
+    (void) state;
+    answered_without_memory(&is_closing);
+    assert_noted(6);
+    assert_int_equal(sim_faults_pending(), 1);
+    assert_true(sim_peer_receive(c.peer, &byte, 1) <= 0);
+    assert_reset(c.peer);
+}
+
 static void reply_and_fork(aloop_stream *stream, const void *data, ssize_t size,
                            void *arg)
 {
@@ -106,6 +168,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PLAIN_SENDER(
             a_stream_whose_replies_were_lost_survives_becoming_writable),
+        PLAIN_SENDER(an_answer_that_cannot_be_kept_is_reported_by_the_callback),
+        PLAIN_SENDER(a_close_that_cannot_keep_an_answer_resets),
         SENDER(a_child_of_a_callback_can_use_a_stream_that_was_blocked),
     };
 
