@@ -131,13 +131,14 @@ static NOINLINE int put_checked(aloop_stream *stream, const void *data,
 }
 
 /* Returns whether the bytes follow those that on_data has lent, so that they
- * need no more checks than whether on_data has forked. */
+ * need no more checks than whether on_data has forked.  A size of 0 is left to
+ * the other checks: loop->lent may be NULL, which must not be added to. */
 static inline bool is_next_to_lend(const aloop_stream *stream, const char *data,
                                    size_t size)
 {
     const aloop *loop = stream->handle.loop;
 
-    return aloop__stream_is_dispatching(stream) && size <= loop->lent_room &&
+    return aloop__stream_is_dispatching(stream) && size - 1 < loop->lent_room &&
            data == loop->lent + loop->lent_size && !aloop__is_foreign(loop);
 }
 

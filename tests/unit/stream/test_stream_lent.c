@@ -479,6 +479,37 @@ static void an_answer_before_a_fork_is_left_to_the_parent(void **state)
     aloop_stream_abort(stream);
 }
 
+static void put_nothing(aloop_stream *stream, const char *data, size_t size)
+{
+    (void) data;
+    (void) size;
+    t.calls++;
+    assert_int_equal(aloop_stream_put(stream, "", 0), 0);
+    assert_int_equal(aloop_stream_put(stream, NULL, 0), 0);
+    assert_int_equal(aloop_stream_put(stream, "x", SIZE_MAX), ALOOP_EINVAL);
+    assert_int_equal(aloop_stream_put(stream, NULL, 1), ALOOP_EINVAL);
+}
+
+/* Nothing was received before, so that nothing can be lent. */
+static void puts_of_no_bytes_do_nothing_even_before_the_first_receive(
+    void **state)
+{
+    static reply_fn *const fn = put_nothing;
+    aloop_stream *stream = connected();
+
+    (void) state;
+    assert_int_equal(aloop_stream_unread(stream, "text", 4), 0);
+    assert_int_equal(
+        aloop_stream_start(stream, reply, (void *) (uintptr_t) &fn), 0);
+    run_for(MS);
+    assert_int_equal(t.calls, 1);
+    assert_int_equal(aloop_stream_queued(stream), 0);
+    send_text("more");
+    assert_int_equal(t.calls, 2);
+    assert_received("");
+    aloop_stream_abort(stream);
+}
+
 static void put_and_read(aloop_stream *stream, const char *data, size_t size)
 {
     static char buffer[4096];
@@ -608,6 +639,7 @@ int main(void)
         TEST(a_stream_with_an_answer_is_not_detached),
         TEST(an_answer_survives_changes_of_its_stream),
         TEST(an_answer_before_a_fork_is_left_to_the_parent),
+        TEST(puts_of_no_bytes_do_nothing_even_before_the_first_receive),
         TEST(an_answer_leaves_before_a_read_that_its_callback_begins),
         TEST(an_abort_drops_an_answer),
         TEST(answers_at_the_limit_of_the_cork_keep_the_order_of_puts),
