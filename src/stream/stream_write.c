@@ -98,6 +98,14 @@ static bool cork(aloop_stream *stream, const char *data, size_t size)
     return true;
 }
 
+/* Returns whether more bytes are lent than the high-water mark allows.  Without
+ * a writing half its usual value, which they cannot exceed, holds. */
+static bool exceeds_mark(const aloop_stream *stream)
+{
+    return stream->sender != NULL &&
+           stream->handle.loop->lent_size > stream->sender->high;
+}
+
 /* The size is limited so that the size of a piece cannot overflow. */
 static int put_copy(aloop_stream *stream, const void *data, size_t size)
 {
@@ -126,7 +134,7 @@ static NOINLINE int put_checked(aloop_stream *stream, const void *data,
     if (aloop__stream_is_dispatching(stream) && stream->write_error == 0 &&
         aloop__stream_is_ours(stream) &&
         (lend_received(stream, data, size) || cork(stream, data, size)))
-        return 0;
+        return exceeds_mark(stream);
     return put_copy(stream, data, size);
 }
 

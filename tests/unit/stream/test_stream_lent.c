@@ -602,6 +602,27 @@ static void a_stream_that_has_sent_everything_keeps_no_writing_half(
     aloop_stream_abort(stream);
 }
 
+static void put_more_than_the_mark(aloop_stream *stream, const char *data,
+                                   size_t size)
+{
+    t.calls++;
+    assert_int_equal(aloop_stream_put(stream, data, size), 1);
+}
+
+static void a_put_of_received_bytes_reports_the_high_water_mark(void **state)
+{
+    static reply_fn *const fn = put_more_than_the_mark;
+    aloop_stream *stream = connected();
+
+    (void) state;
+    assert_int_equal(aloop_stream_set_watermarks(stream, 2, 4), 0);
+    assert_int_equal(
+        aloop_stream_start(stream, reply, (void *) (uintptr_t) &fn), 0);
+    send_text("12345");
+    assert_int_equal(t.calls, 1);
+    aloop_stream_abort(stream);
+}
+
 static void changed_watermarks_outlive_the_queued_bytes(void **state)
 {
     aloop_stream *stream = connected();
@@ -644,6 +665,7 @@ int main(void)
         TEST(an_abort_drops_an_answer),
         TEST(answers_at_the_limit_of_the_cork_keep_the_order_of_puts),
         PLAIN_TEST(a_stream_that_has_sent_everything_keeps_no_writing_half),
+        TEST(a_put_of_received_bytes_reports_the_high_water_mark),
         TEST(changed_watermarks_outlive_the_queued_bytes),
     };
 
