@@ -479,6 +479,69 @@ static void an_answer_before_a_fork_is_left_to_the_parent(void **state)
     aloop_stream_abort(stream);
 }
 
+static void echo_and_fork(aloop_stream *stream, const char *data, size_t size)
+{
+    if (t.calls++ > 0)
+        return;
+    assert_int_equal(aloop_stream_put(stream, data, 1), 0);
+    sim_fork();
+    assert_int_equal(aloop_stream_put(stream, data + 1, 1), ALOOP_EPERM);
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    assert_int_equal(aloop_stream_put(stream, data + 1, 1), 0);
+    assert_int_equal(aloop_stream_put(stream, data + 2, size - 2), 0);
+}
+
+static void an_echo_before_a_fork_is_left_to_the_parent(void **state)
+{
+    static reply_fn *const fn = echo_and_fork;
+    aloop_stream *stream;
+
+    (void) state;
+    stream = started(&fn, "-child");
+    assert_int_equal(t.calls, 1);
+    assert_received("child");
+    aloop_stream_abort(stream);
+}
+
+static void put_again_behind_a_write(aloop_stream *stream, const char *data,
+                                     size_t size)
+{
+    assert_int_equal(aloop_stream_put(stream, data, 1), 0);
+    operation = aloop_stream_write(stream, "written", 7);
+    assert_int_equal(aloop_stream_put(stream, data, 1), 0);
+    assert_int_equal(aloop_stream_put(stream, data + 1, size - 1), 0);
+}
+
+static void bytes_that_were_lent_may_be_put_again_behind_a_write(void **state)
+{
+    static reply_fn *const fn = put_again_behind_a_write;
+    aloop_stream *stream;
+
+    (void) state;
+    stream = started(&fn, "abc");
+    assert_received("awrittenabc");
+    assert_int_equal(aloop_await(operation), 7);
+    aloop_stream_abort(stream);
+}
+
+static void note_put(aloop_stream *stream, const char *data, size_t size)
+{
+    note(aloop_stream_put(stream, data, size));
+    sim_fail("aloop__sys_send", 1, -EPIPE);
+}
+
+static void an_echo_after_a_failed_send_is_refused(void **state)
+{
+    static reply_fn *const fn = note_put;
+    aloop_stream *stream;
+
+    (void) state;
+    stream = started(&fn, "1");
+    send_text("2");
+    assert_noted(0, ALOOP_EPIPE);
+    aloop_stream_abort(stream);
+}
+
 static void put_nothing(aloop_stream *stream, const char *data, size_t size)
 {
     (void) data;
@@ -660,6 +723,9 @@ int main(void)
         TEST(a_stream_with_an_answer_is_not_detached),
         TEST(an_answer_survives_changes_of_its_stream),
         TEST(an_answer_before_a_fork_is_left_to_the_parent),
+        TEST(an_echo_before_a_fork_is_left_to_the_parent),
+        TEST(bytes_that_were_lent_may_be_put_again_behind_a_write),
+        WIRE_TEST(an_echo_after_a_failed_send_is_refused),
         TEST(puts_of_no_bytes_do_nothing_even_before_the_first_receive),
         TEST(an_answer_leaves_before_a_read_that_its_callback_begins),
         TEST(an_abort_drops_an_answer),
