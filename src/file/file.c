@@ -138,7 +138,7 @@ void aloop__file_look(struct aloop__opening *opening, int fd)
     traits->is_cached = is_known && stat.type == ALOOP_FILE_REGULAR &&
                         !aloop__sys_file_is_direct(opening->flags) &&
                         (opening->flags & O_ACCMODE) != O_WRONLY &&
-                        aloop__device_look(&opening->look, fd, stat.device);
+                        aloop__device_look(&opening->look, fd);
     traits->is_in_memory = opening->look.is_in_memory;
 }
 
@@ -244,13 +244,13 @@ static aloop_future *open_later(aloop *loop, const char *path, int flags,
 }
 
 /* Makes a file of a descriptor that this thread has opened. */
-static aloop_future *open_now(aloop *loop, int fd, int flags, uint64_t device,
+static aloop_future *open_now(aloop *loop, int fd, int flags, bool is_in_memory,
                               aloop_file **ret_file)
 {
     struct aloop__file_traits traits = {
         .has_position = true,
         .is_cached = true,
-        .is_in_memory = aloop__device_is_in_memory(&loop->devices, device),
+        .is_in_memory = is_in_memory,
     };
     aloop_file *file = file_new(loop);
     aloop_future *future = NULL;
@@ -274,18 +274,18 @@ aloop_future *aloop_file_open(aloop *loop, const char *path, int flags,
 {
     int error = aloop__check_loop(loop, __func__);
     int fd = ALOOP_EAGAIN, unsuited = -1;
-    aloop_stat stat;
+    struct aloop__device_file found;
 
     if (error < 0)
         return aloop__future_refused(error);
     if (ret_file != NULL && aloop__file_may_open_known(loop, path, flags) &&
         aloop__file_look_known(loop, path, UINT64_MAX) == 0)
-        fd = aloop__file_open_known(loop, path, flags, UINT64_MAX, &stat,
+        fd = aloop__file_open_known(loop, path, flags, UINT64_MAX, &found,
                                     &unsuited);
     if (unsuited >= 0)
         aloop__file_close_later(loop, unsuited);
     if (fd >= 0)
-        return open_now(loop, fd, flags, stat.device, ret_file);
+        return open_now(loop, fd, flags, found.is_in_memory, ret_file);
     return open_later(loop, path, flags, mode, ret_file);
 }
 
@@ -294,7 +294,7 @@ int aloop_file_adopt(aloop *loop, int fd, aloop_file **ret_file)
 {
     int error = aloop__check_loop(loop, __func__), flags;
     struct aloop__file_traits traits;
-    aloop_stat stat;
+    struct aloop__device_file found;
     aloop_file *file;
     bool is_known;
 
@@ -303,13 +303,12 @@ int aloop_file_adopt(aloop *loop, int fd, aloop_file **ret_file)
     flags = aloop__sys_file_flags(fd);
     if (flags < 0)
         return flags;
-    is_known = aloop__sys_fstat_cached(fd, &stat) == 0;
-    find_position(fd, is_known ? stat.type : ALOOP_FILE_REGULAR, &traits);
-    traits.is_cached = is_known && stat.type == ALOOP_FILE_REGULAR &&
+    is_known = aloop__device_stat(&loop->devices, fd, &found) == 0;
+    find_position(fd, is_known ? found.stat.type : ALOOP_FILE_REGULAR, &traits);
+    traits.is_cached = is_known && found.stat.type == ALOOP_FILE_REGULAR &&
                        !aloop__sys_file_is_direct(flags) &&
                        !aloop__sys_pread_cached_is_broken();
-    traits.is_in_memory = traits.is_cached && aloop__device_is_in_memory(
-                                                  &loop->devices, stat.device);
+    traits.is_in_memory = traits.is_cached && found.is_in_memory;
     file = file_new(loop);
     if (file == NULL)
         return ALOOP_ENOMEM;

@@ -9,6 +9,12 @@
  * except for pages in the swap area.  There the kernel is asked for such pages
  * first, and the read is an ordinary one.
  *
+ * When a file system without a disk is unmounted, the next one gets the number
+ * of its device, and may be one of FUSE.  Therefore the number of the mount,
+ * which is used only once, stands for the device.  Where the system does not
+ * have it, no device is noted as one in memory, because an ordinary read of
+ * another one would wait.
+ *
  * To open a name may have effects: it releases a writer that waits for a reader
  * of a FIFO, and calls the driver of a device.  Therefore the name is looked up
  * before, without opening it.  What was opened is checked again, because
@@ -21,44 +27,59 @@
 #include "file/file.h"
 
 /* Returns the index of a device, or devices->count. */
-static unsigned find_device(const struct aloop__devices *devices,
-                            uint64_t device)
+static unsigned find_device(const struct aloop__devices *devices, uint64_t id)
 {
     unsigned i = 0;
 
-    while (i < devices->count && devices->ids[i] != device)
+    while (i < devices->count && devices->ids[i] != id)
         i++;
     return i;
 }
 
-static bool is_known_device(const struct aloop__devices *devices,
-                            uint64_t device)
+static bool is_known_device(const struct aloop__devices *devices, uint64_t id)
 {
-    return find_device(devices, device) < devices->count;
+    return find_device(devices, id) < devices->count;
 }
 
-bool aloop__device_is_in_memory(const struct aloop__devices *devices,
-                                uint64_t device)
+/* Returns whether a known device keeps its files in memory. */
+static bool keeps_in_memory(const struct aloop__devices *devices, uint64_t id)
 {
-    return (devices->in_memory >> find_device(devices, device) & 1) != 0;
+    return (devices->in_memory >> find_device(devices, id) & 1) != 0;
 }
 
-bool aloop__device_look(struct aloop__device_look *look, int fd,
-                        uint64_t device)
+int aloop__device_stat(const struct aloop__devices *devices, int fd,
+                       struct aloop__device_file *ret)
 {
+    uint64_t mount;
+    int error = aloop__sys_fstat_cached(fd, &ret->stat, &mount);
+
+    if (error < 0)
+        return error;
+    ret->id = mount != 0 ? mount : ret->stat.device;
+    ret->has_mount = mount != 0;
+    ret->is_in_memory = keeps_in_memory(devices, ret->id);
+    return 0;
+}
+
+bool aloop__device_look(struct aloop__device_look *look, int fd)
+{
+    struct aloop__device_file file = {.has_mount = false};
+    bool is_found = aloop__device_stat(&look->known, fd, &file) == 0;
     ssize_t count;
     char byte;
 
-    look->is_in_memory = aloop__device_is_in_memory(&look->known, device);
-    if (is_known_device(&look->known, device))
+    look->is_in_memory = file.is_in_memory;
+    if (is_found && is_known_device(&look->known, file.id))
         return true;
     look->is_in_memory = aloop__sys_is_in_memory(fd);
     if (!look->is_in_memory && aloop__sys_pread_cached_is_broken())
         return false;
     count = aloop__file_pread_now(fd, look->is_in_memory, &byte, 1, 0);
-    look->device = device;
-    look->is_new = count >= 0 || count == ALOOP_EAGAIN;
-    return look->is_new;
+    if (count < 0 && count != ALOOP_EAGAIN)
+        return false;
+    look->id = file.id;
+    look->is_new = is_found && (file.has_mount || !look->is_in_memory);
+    return true;
 }
 
 /* When the list is full, files of other devices are opened by the pool. */
@@ -67,18 +88,18 @@ void aloop__device_learn(aloop *loop, const struct aloop__device_look *look)
     struct aloop__devices *devices = &loop->devices;
 
     if (!look->is_new || devices->count == DEVICES_MAX ||
-        is_known_device(devices, look->device))
+        is_known_device(devices, look->id))
         return;
     devices->in_memory |= (uint8_t) (look->is_in_memory << devices->count);
-    devices->ids[devices->count++] = look->device;
+    devices->ids[devices->count++] = look->id;
 }
 
 static bool is_suited(const struct aloop__devices *devices, int fd,
-                      uint64_t size_max, aloop_stat *ret_stat)
+                      uint64_t size_max, struct aloop__device_file *ret)
 {
-    return aloop__sys_fstat_cached(fd, ret_stat) == 0 &&
-           ret_stat->type == ALOOP_FILE_REGULAR && ret_stat->size <= size_max &&
-           is_known_device(devices, ret_stat->device);
+    return aloop__device_stat(devices, fd, ret) == 0 &&
+           ret->stat.type == ALOOP_FILE_REGULAR && ret->stat.size <= size_max &&
+           is_known_device(devices, ret->id);
 }
 
 /* A kernel without this call returns ENOSYS, and a filter of calls EPERM. */
@@ -101,17 +122,18 @@ int aloop__file_look_known(aloop *loop, const char *path, uint64_t size_max)
     struct aloop__devices *devices = &loop->devices;
     int fd = aloop__sys_look_up_cached(path);
     bool is_suited_name;
-    aloop_stat stat;
+    struct aloop__device_file file;
 
     if (fd < 0)
         return note_refusal(devices, fd);
-    is_suited_name = is_suited(devices, fd, size_max, &stat);
+    is_suited_name = is_suited(devices, fd, size_max, &file);
     aloop__sys_close(fd);
     return is_suited_name ? 0 : ALOOP_EAGAIN;
 }
 
 int aloop__file_open_known(aloop *loop, const char *path, int flags,
-                           uint64_t size_max, aloop_stat *ret_stat,
+                           uint64_t size_max,
+                           struct aloop__device_file *ret_file,
                            int *ret_unsuited)
 {
     struct aloop__devices *devices = &loop->devices;
@@ -120,7 +142,7 @@ int aloop__file_open_known(aloop *loop, const char *path, int flags,
     *ret_unsuited = -1;
     if (fd < 0)
         return note_refusal(devices, fd);
-    if (is_suited(devices, fd, size_max, ret_stat))
+    if (is_suited(devices, fd, size_max, ret_file))
         return fd;
     *ret_unsuited = fd;
     return ALOOP_EAGAIN;

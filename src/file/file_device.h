@@ -10,14 +10,22 @@
 /* What a thread finds out about the device of a file, for the loop. */
 struct aloop__device_look {
     struct aloop__devices known; /* A copy of the loop's, for the thread. */
-    uint64_t device;
-    bool is_new;       /* It is to be added to those of the loop. */
-    bool is_in_memory; /* It keeps its files there. */
+    uint64_t id;                 /* As in known.ids. */
+    bool is_new;                 /* It is to be added to those of the loop. */
+    bool is_in_memory;           /* It keeps its files there. */
 };
 
-/* Returns whether a known device keeps its files in memory. */
-bool aloop__device_is_in_memory(const struct aloop__devices *devices,
-                                uint64_t device);
+/* What a look at a file without waiting has found. */
+struct aloop__device_file {
+    aloop_stat stat;
+    uint64_t id;       /* That of its device, as in aloop__devices. */
+    bool has_mount;    /* It is the number of a mount. */
+    bool is_in_memory; /* It is known that its device keeps its files there. */
+};
+
+/* Looks at a file without waiting.  Returns 0 or an error. */
+int aloop__device_stat(const struct aloop__devices *devices, int fd,
+                       struct aloop__device_file *ret);
 /* Reads a file on the loop's thread, from memory or from the page cache. */
 static inline ssize_t aloop__file_pread_now(int fd, bool is_in_memory,
                                             void *buffer, size_t size,
@@ -30,8 +38,7 @@ static inline ssize_t aloop__file_pread_now(int fd, bool is_in_memory,
 /* On a thread: returns whether files of the device can be read without waiting.
  * The file is a regular one that is open for reading.  It is asked if the
  * device is not known. */
-bool aloop__device_look(struct aloop__device_look *look, int fd,
-                        uint64_t device);
+bool aloop__device_look(struct aloop__device_look *look, int fd);
 /* On the loop's thread: adds a device that is new. */
 void aloop__device_learn(aloop *loop, const struct aloop__device_look *look);
 
@@ -42,12 +49,13 @@ bool aloop__file_may_open_known(aloop *loop, const char *path, int flags);
  * without opening it.  Returns 0 if so. */
 int aloop__file_look_known(aloop *loop, const char *path, uint64_t size_max);
 /* Opens a regular file of a known device, with at most `size_max` bytes,
- * without waiting.  Returns its descriptor, and *ret_stat.  After an error the
+ * without waiting.  Returns its descriptor, and *ret_file.  After an error the
  * pool has to try it, because the error may be that of this way to open.
  * *ret_unsuited is -1, or a descriptor of something else, which is left to the
  * pool. */
 int aloop__file_open_known(aloop *loop, const char *path, int flags,
-                           uint64_t size_max, aloop_stat *ret_stat,
+                           uint64_t size_max,
+                           struct aloop__device_file *ret_file,
                            int *ret_unsuited);
 
 #endif

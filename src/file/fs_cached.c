@@ -44,19 +44,18 @@ static void note_miss(struct aloop__devices *devices)
     devices->skips = devices->backoff;
 }
 
-/* Reads a file that claims to have stat->size bytes into a buffer that has room
+/* Reads a file that claims to have stat.size bytes into a buffer that has room
  * for one more.  Returns the number of bytes, or an error if the end of the
  * file is not in the cache or the file has grown.  A read that ends at `size`
  * although it asked for more has found the end. */
 static ssize_t read_whole(struct aloop__devices *devices, int fd,
-                          const aloop_stat *stat, char *buffer)
+                          const struct aloop__device_file *file, char *buffer)
 {
-    bool is_in_memory = aloop__device_is_in_memory(devices, stat->device);
-    size_t size = (size_t) stat->size, done = 0;
+    size_t size = (size_t) file->stat.size, done = 0;
     ssize_t count;
 
     do {
-        count = aloop__file_pread_now(fd, is_in_memory, buffer + done,
+        count = aloop__file_pread_now(fd, file->is_in_memory, buffer + done,
                                       size + 1 - done, (int64_t) done);
         if (count > 0)
             done += (size_t) count;
@@ -85,7 +84,7 @@ static uint64_t hash_path(const char *path)
 /* Opens the file.  Returns a negative error if the pool has to do the rest; it
  * gets *ret_fd, unless that is -1. */
 static int open_whole(aloop *loop, const char *path, size_t size_max,
-                      aloop_stat *ret_stat, int *ret_fd)
+                      struct aloop__device_file *ret_file, int *ret_fd)
 {
     uint64_t hash = hash_path(path);
     uint64_t *known = &loop->known_paths[hash % KNOWN_PATHS];
@@ -98,7 +97,7 @@ static int open_whole(aloop *loop, const char *path, size_t size_max,
         if (error < 0)
             return error;
     }
-    fd = aloop__file_open_known(loop, path, O_RDONLY, size_max, ret_stat,
+    fd = aloop__file_open_known(loop, path, O_RDONLY, size_max, ret_file,
                                 ret_fd);
     if (fd < 0 && *known == hash)
         *known = 0;
@@ -113,7 +112,7 @@ ssize_t aloop__fs_read_cached(aloop *loop, const char *path, size_t size_max,
                               struct aloop__data **ret_block, int *ret_fd)
 {
     size_t left;
-    aloop_stat stat;
+    struct aloop__device_file file;
     struct aloop__data *block;
     ssize_t count = ALOOP_ENOMEM;
     int fd;
@@ -126,12 +125,12 @@ ssize_t aloop__fs_read_cached(aloop *loop, const char *path, size_t size_max,
         return ALOOP_EAGAIN;
     if (size_max >= left) /* One more byte shows the end. */
         size_max = left - 1;
-    fd = open_whole(loop, path, size_max, &stat, ret_fd);
+    fd = open_whole(loop, path, size_max, &file, ret_fd);
     if (fd < 0)
         return fd;
-    block = aloop__data_new((size_t) stat.size + 1);
+    block = aloop__data_new((size_t) file.stat.size + 1);
     if (block != NULL)
-        count = read_whole(&loop->devices, fd, &stat, aloop__data_bytes(block));
+        count = read_whole(&loop->devices, fd, &file, aloop__data_bytes(block));
     if (count < 0) {
         aloop__data_drop(block);
         return count;

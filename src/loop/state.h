@@ -122,7 +122,7 @@ enum { DEVICES_MAX = 8, KNOWN_PATHS = 32 };
 /* The file systems whose files are opened on the loop's thread; see
  * file/file_device.c. */
 struct aloop__devices {
-    uint64_t ids[DEVICES_MAX]; /* As in aloop_stat. */
+    uint64_t ids[DEVICES_MAX]; /* Numbers of mounts or of devices. */
     uint8_t count;
     uint8_t in_memory; /* Bit N is set if ids[N] keeps its files in memory. */
     bool is_refused;   /* The system has no such call, or forbids it. */

@@ -109,8 +109,10 @@ ssize_t aloop__sys_copy_range(int from, int64_t from_offset, int to,
 
 int aloop__sys_fstat(int fd, aloop_stat *ret);
 /* Takes what is known without asking a server (statx with AT_STATX_DONT_SYNC),
- * and returns -ENOSYS where there is no such call. */
-int aloop__sys_fstat_cached(int fd, aloop_stat *ret);
+ * and returns -ENOSYS where there is no such call.  *ret_mount is the number of
+ * the mount, which no later one gets, or 0 if it is unknown (before Linux
+ * 6.8). */
+int aloop__sys_fstat_cached(int fd, aloop_stat *ret, uint64_t *ret_mount);
 int aloop__sys_statat(int dir, const char *path, bool is_followed,
                       aloop_stat *ret);
 int aloop__sys_statvfs(const char *path, aloop_statvfs *ret);

@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/param.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -39,6 +40,8 @@
 enum { NOT_WAITING = 8 };        /* RWF_NOWAIT */
 enum { ONLY_CACHED = 0x20 };     /* RESOLVE_CACHED */
 enum { DONT_SYNC = 0x4000 };     /* AT_STATX_DONT_SYNC */
+enum { UNIQUE_MOUNT = 0x4000 };  /* STATX_MNT_ID_UNIQUE */
+enum { MOUNT_AT = 0x90 };        /* Of stx_mnt_id in struct statx. */
 enum { TMPFS = 0x01021994 };     /* TMPFS_MAGIC */
 #define CLONE _IOW(0x94, 9, int) /* FICLONE */
 
@@ -280,13 +283,16 @@ static int64_t statx_time_ns(struct statx_timestamp time)
     return aloop__file_time_ns(time.tv_sec, time.tv_nsec);
 }
 
-int aloop__sys_fstat_cached(int fd, aloop_stat *ret)
+int aloop__sys_fstat_cached(int fd, aloop_stat *ret, uint64_t *ret_mount)
 {
     struct statx found;
 
-    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH | DONT_SYNC, STATX_BASIC_STATS,
-                &found) < 0)
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH | DONT_SYNC,
+                STATX_BASIC_STATS | UNIQUE_MOUNT, &found) < 0)
         return -errno;
+    *ret_mount = 0;
+    if ((found.stx_mask & UNIQUE_MOUNT) != 0)
+        memcpy(ret_mount, (const char *) &found + MOUNT_AT, sizeof *ret_mount);
     *ret = (aloop_stat){
         .type = aloop__file_type(found.stx_mode),
         .mode = found.stx_mode & 07777,
@@ -306,10 +312,11 @@ int aloop__sys_fstat_cached(int fd, aloop_stat *ret)
 
 #else
 
-int aloop__sys_fstat_cached(int fd, aloop_stat *ret)
+int aloop__sys_fstat_cached(int fd, aloop_stat *ret, uint64_t *ret_mount)
 {
     (void) fd;
     (void) ret;
+    (void) ret_mount;
     return -ENOSYS;
 }
 

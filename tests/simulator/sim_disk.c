@@ -96,10 +96,13 @@ static struct sim_device *add_device(void)
     struct device *device = sim__allocate(NULL, sizeof *device);
 
     *device = (struct device){
-        .options = {.id = ++devices_made, .clone_error = -EOPNOTSUPP},
+        .options = {.id = devices_made + 1,
+                    .mount = (1u << 31) + devices_made,
+                    .clone_error = -EOPNOTSUPP},
         .next = devices,
     };
     devices = device;
+    devices_made++;
     return &device->options;
 }
 

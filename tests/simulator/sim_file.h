@@ -17,7 +17,8 @@
 
 /* A file system.  By default it supports everything but clones. */
 struct sim_device {
-    uint64_t id; /* The number that stat() returns. */
+    uint64_t id;    /* The number that stat() returns. */
+    uint64_t mount; /* The number of its mount, 0: unknown, as before 6.8. */
     /* -EOPNOTSUPP: as tmpfs, and old kernels also for pipes.  0: it supports
      * them. */
     int cached_read_error;

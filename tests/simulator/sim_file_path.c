@@ -68,13 +68,16 @@ int aloop__sys_fstat(int fd, aloop_stat *ret)
     return stat_file(CALL_sys_fstat, SIM_LOOKS, fd, ret);
 }
 
-int aloop__sys_fstat_cached(int fd, aloop_stat *ret)
+int aloop__sys_fstat_cached(int fd, aloop_stat *ret, uint64_t *ret_mount)
 {
     int error = stat_file(CALL_sys_fstat_cached, SIM_CACHED, fd, ret);
     const struct sim_file *file = error == 0 ? sim__file(fd) : NULL;
 
-    if (file != NULL && file->node != NULL)
+    *ret_mount = 0;
+    if (file != NULL && file->node != NULL) {
         ret->size += (uint64_t) file->node->device->cached_size_error;
+        *ret_mount = file->node->device->mount;
+    }
     return error;
 }
 

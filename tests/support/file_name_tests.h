@@ -388,6 +388,7 @@ static void a_full_fifo_takes_no_more(void **state)
 static void a_cached_open_opens_the_file_or_refuses(void **state)
 {
     aloop_stat status;
+    uint64_t mount;
     int fd;
 
     (void) state;
@@ -400,7 +401,7 @@ static void a_cached_open_opens_the_file_or_refuses(void **state)
     }
     fd = aloop__sys_look_up_cached(path_of("a"));
     if (fd >= 0) {
-        int error = aloop__sys_fstat_cached(fd, &status);
+        int error = aloop__sys_fstat_cached(fd, &status, &mount);
 
         if (error == 0)
             assert_int_equal(status.inode, stat_of("a").inode);
@@ -436,13 +437,14 @@ static void a_cached_read_is_right_or_refused(void **state)
 static void cached_attributes_are_the_attributes(void **state)
 {
     aloop_stat cached, status;
+    uint64_t mount;
     int fd = create("a"), error;
 
     (void) state;
     memset(&cached, 0, sizeof cached);
     memset(&status, 0, sizeof status);
     put(fd, "text", 0);
-    error = aloop__sys_fstat_cached(fd, &cached);
+    error = aloop__sys_fstat_cached(fd, &cached, &mount);
     assert_int_equal(aloop__sys_fstat(fd, &status), 0);
     if (error == 0) {
         assert_int_equal(cached.type, status.type);
@@ -457,7 +459,7 @@ static void cached_attributes_are_the_attributes(void **state)
         assert_int_equal(cached.changed_ns, status.changed_ns);
     } else
         assert_int_equal(error, -ENOSYS);
-    assert_true(aloop__sys_fstat_cached(-1, &cached) < 0);
+    assert_true(aloop__sys_fstat_cached(-1, &cached, &mount) < 0);
     aloop__sys_close(fd);
 }
 

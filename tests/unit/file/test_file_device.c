@@ -514,6 +514,36 @@ static void a_system_that_does_not_tell_is_asked_with_each_file(void **state)
     assert_false(reads_now("/m/a", "0123456789"));
 }
 
+/* Another file system is mounted in the place of the first one, gets the number
+ * of its device, and waits for a server. */
+static void the_next_device_with_a_number_has_to_be_known(void **state)
+{
+    struct sim_device *device;
+
+    (void) state;
+    device = mount_memory();
+    assert_false(reads_now("/m/a", "0123456789"));
+    assert_true(reads_now("/m/a", "0123456789"));
+    device->mount += 100;
+    device->is_in_memory = false;
+    for (int i = 0; i < 3; i++) {
+        assert_false(reads_now("/m/a", "0123456789"));
+        assert_false(opens_now("/m/a", O_RDONLY));
+    }
+    assert_int_equal(sim_calls("aloop__sys_pread_memory"), 2);
+}
+
+static void without_numbers_of_mounts_memory_is_left_to_the_pool(void **state)
+{
+    (void) state;
+    mount_memory()->mount = 0;
+    sim_device("/a")->mount = 0;
+    for (int i = 0; i < 3; i++)
+        assert_false(reads_now("/m/a", "0123456789"));
+    assert_false(reads_now("/a", "0123456789"));
+    assert_true(reads_now("/a", "0123456789"));
+}
+
 /* The open of the FIFO has released its writer, so that it must not be closed
  * before the writer has written. */
 static void a_fifo_that_replaces_a_known_file_is_read_to_its_end(void **state)
@@ -671,6 +701,8 @@ int main(void)
         TEST(each_device_is_read_in_its_own_way),
         TEST(what_is_in_the_swap_area_is_read_by_a_thread),
         TEST(a_system_that_does_not_tell_is_asked_with_each_file),
+        TEST(the_next_device_with_a_number_has_to_be_known),
+        TEST(without_numbers_of_mounts_memory_is_left_to_the_pool),
         TEST(a_fifo_that_replaces_a_known_file_is_read_to_its_end),
         TEST(a_path_that_is_too_long_is_left_to_the_pool),
         TEST(a_cancel_ends_a_task_that_reads_cached_files),
