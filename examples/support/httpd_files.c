@@ -445,6 +445,10 @@ static ssize_t answer_lookup(struct httpd_request *request,
         status = -ENOENT;
     if (status == -EAGAIN || (status == -ENOENT && lookup->is_directory))
         status = aloop_await(aloop_work(request->loop, lookup_work, lookup));
+    if (status == -EMFILE || status == -ENFILE) {
+        httpd_kept_clear(httpd_connection_of(request)->httpd->kept);
+        status = aloop_await(aloop_work(request->loop, lookup_work, lookup));
+    }
     if (status < 0 && aloop_is_cancelled())
         return ALOOP_ECANCELED;
     if (status < 0)

@@ -161,13 +161,18 @@ void httpd_kept_release(struct httpd_kept_file *file)
     free(file);
 }
 
+void httpd_kept_clear(struct httpd_kept *kept)
+{
+    for (size_t i = 0; kept != NULL && i < kept->max; i++)
+        if (kept->files[i] != NULL)
+            drop(&kept->files[i]);
+}
+
 void httpd_kept_free(struct httpd_kept *kept)
 {
     if (kept == NULL)
         return;
-    for (size_t i = 0; i < kept->max; i++)
-        if (kept->files[i] != NULL)
-            drop(&kept->files[i]);
+    httpd_kept_clear(kept);
     aloop_timer_close(kept->timer);
     free(kept);
 }

@@ -45,6 +45,10 @@ struct httpd_kept_file *httpd_kept_add(struct httpd_kept *kept,
 
 void httpd_kept_release(struct httpd_kept_file *file);
 
+/* Keeps no file any longer, so that other descriptors can be opened.  Those in
+ * use are closed after their last use.  `kept` may be NULL. */
+void httpd_kept_clear(struct httpd_kept *kept);
+
 /* Closes all files.  None may be in use.  NULL is allowed. */
 void httpd_kept_free(struct httpd_kept *kept);
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -445,6 +446,27 @@ static void few_files_stay_open(void **state)
     assert_true(count_descriptors() < before);
 }
 
+/* At the limit, the descriptors of kept files are free for others. */
+static void files_that_stay_open_leave_descriptors_to_others(void **state)
+{
+    struct rlimit before, limit;
+    int next;
+
+    (void) state;
+    serve_folder(0);
+    keep_file("/inside", "inside");
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    next = dup(STDOUT_FILENO);
+    assert_int_equal(close(next), 0);
+    limit = before;
+    limit.rlim_cur = (rlim_t) next;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    get("/large", "");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_string_equal(statuses(), "200");
+    end_folder();
+}
+
 /* The first client has received only a part when the file is replaced. */
 static void a_file_that_is_replaced_is_sent_to_its_end(void **state)
 {
@@ -703,6 +725,7 @@ int main(void)
         TEST(a_file_that_stays_open_is_sent_as_it_is_now),
         TEST(a_file_stays_open_for_a_second),
         TEST(few_files_stay_open),
+        TEST(files_that_stay_open_leave_descriptors_to_others),
         TEST(a_file_that_is_replaced_is_sent_to_its_end),
         TEST(an_empty_file_has_no_ranges),
         TEST(ranges_are_combined_with_conditions),
