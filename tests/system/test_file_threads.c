@@ -165,6 +165,7 @@ static struct {
     int allowed[2]; /* And reads one before its answer. */
     int requests, held;
     bool is_held;
+    bool is_known; /* The kernel may keep names and attributes. */
 } f;
 
 static struct fuse_attr attributes_of(uint64_t node)
@@ -193,7 +194,10 @@ static int answer_of(const struct fuse_in_header *in, struct fuse_answer *out)
         if (strcmp((const char *) (in + 1), "a") != 0)
             return -ENOENT;
         out->body.entry =
-            (struct fuse_entry_out){.nodeid = 2, .attr = attributes_of(2)};
+            (struct fuse_entry_out){.nodeid = 2,
+                                    .entry_valid = f.is_known ? 3600 : 0,
+                                    .attr_valid = f.is_known ? 3600 : 0,
+                                    .attr = attributes_of(2)};
         return sizeof out->body.entry;
     case FUSE_GETATTR:
         out->body.attributes =
@@ -261,6 +265,13 @@ static void on_asked(aloop_poll *poll, unsigned events, void *arg)
         allow();
 }
 
+/* Mounts in the folder are those of this process. */
+static bool may_mount(void)
+{
+    return unshare(CLONE_NEWNS) == 0 &&
+           mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
 static bool mount_fuse(void)
 {
     char options[100];
@@ -268,9 +279,28 @@ static bool mount_fuse(void)
     f.device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
     snprintf(options, sizeof options,
              "fd=%d,rootmode=40000,user_id=0,group_id=0", f.device);
-    return f.device >= 0 && unshare(CLONE_NEWNS) == 0 &&
-           mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
+    return f.device >= 0 &&
            mount("aloop", d.folder, "fuse", MS_NOSUID | MS_NODEV, options) == 0;
+}
+
+/* The next file system without a disk gets the number of its device, unless
+ * another process is faster. */
+static void use_tmpfs_before(void)
+{
+    char path[600];
+    void *data;
+
+    CHECK(mount("aloop", d.folder, "tmpfs", MS_NOSUID | MS_NODEV, "") == 0);
+    snprintf(path, sizeof path, "%s/b", d.folder);
+    CHECK(aloop_await(aloop_fs_write_file(d.loop, path, "0123456789", SIZE,
+                                          0600)) == SIZE);
+    for (int i = 0; i < 2; i++) {
+        CHECK(aloop_await(aloop_fs_read_file(d.loop, path, SIZE, &data)) ==
+              SIZE);
+        aloop_data_free(d.loop, data);
+    }
+    wait_for_threads();
+    CHECK(umount(d.folder) == 0);
 }
 
 /* Uses the file in each way, several times: what is known of it after the first
@@ -316,13 +346,20 @@ static void wait_for_silent_server(const char *path)
     wait_for_threads();
 }
 
-static void run_child(void)
+static void run_child(bool is_second)
 {
     aloop_poll *poll;
     pid_t server;
     int status;
     char path[600];
 
+    CHECK(aloop_free(d.loop) == 0); /* That of the parent. */
+    d.loop = aloop_new(NULL);
+    if (!may_mount())
+        _exit(CHILD_SKIPS);
+    if (is_second)
+        use_tmpfs_before();
+    f.is_known = is_second;
     if (!mount_fuse())
         _exit(CHILD_SKIPS);
     CHECK(pipe(f.asked) == 0 && pipe(f.allowed) == 0);
@@ -331,33 +368,44 @@ static void run_child(void)
         serve();
     alarm((unsigned) patient_limit(60)); /* If the loop is blocked. */
     close(f.device);
-    CHECK(aloop_free(d.loop) == 0); /* That of the parent. */
-    d.loop = aloop_new(NULL);
     CHECK(aloop_poll_start(d.loop, f.asked[0], ALOOP_POLL_READABLE, on_asked,
                            NULL, &poll) == 0);
     snprintf(path, sizeof path, "%s/a", d.folder);
     for (int i = 0; i < 3; i++)
         use_slow_file(path);
-    wait_for_silent_server(path);
-    CHECK(f.requests > 20);
+    if (!is_second) {
+        wait_for_silent_server(path);
+        CHECK(f.requests > 20);
+    }
     CHECK(aloop_free(d.loop) == 0);
     CHECK(umount2(d.folder, MNT_DETACH) == 0);
     CHECK(patient_waitpid(server, &status, 0) == server);
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
-static void a_slow_server_of_files_does_not_block_the_loop(void **state)
+static void use_slow_server(bool is_second)
 {
     pid_t child;
 
-    (void) state;
     if (!HAS_THREADS_AFTER_FORK)
         skip();
     child = fork();
     if (child == 0)
-        run_child();
+        run_child(is_second);
     if (!has_child_succeeded(child))
         skip();
+}
+
+static void a_slow_server_of_files_does_not_block_the_loop(void **state)
+{
+    (void) state;
+    use_slow_server(false);
+}
+
+static void a_slow_server_in_the_place_of_tmpfs_does_not_either(void **state)
+{
+    (void) state;
+    use_slow_server(true);
 }
 
 #endif
@@ -369,6 +417,7 @@ int main(void)
 #if defined __linux__
         TEST(files_of_tmpfs_are_read_without_a_thread),
         TEST(a_slow_server_of_files_does_not_block_the_loop),
+        TEST(a_slow_server_in_the_place_of_tmpfs_does_not_either),
 #endif
     };
 
