@@ -246,7 +246,7 @@ check_example_nginx_module_memory() {
     trap finish_host EXIT
     need_tool curl
     start_nginx
-    refuse_in ngx_http_aloop_module "$@"
+    refuse_in ngx_http_aloop_module 1 "$@"
     start_host "$@"
     refuse_each '^50[02]$' get_status /short
     refuse_each '^50[02]$' get_status /page
