@@ -22,6 +22,8 @@ int http2_bytes_add(struct http2_bytes *bytes, const void *data, size_t size,
 
         if (room < ROOM_MIN)
             room = ROOM_MIN;
+        if (room - 1 > max)
+            room = max + 1; /* `needed` is not more than that. */
         grown = realloc(bytes->data, room);
         if (grown == NULL)
             return ALOOP_ENOMEM;

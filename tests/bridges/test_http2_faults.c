@@ -384,6 +384,22 @@ static void a_head_without_an_end_is_a_violation(void **state)
     assert_settles(request, &page, ALOOP_EPROTO);
 }
 
+static void an_answer_has_no_more_memory_than_its_limit(void **state)
+{
+    char part[300] = {0};
+    struct http2_bytes bytes = {0};
+
+    (void) state;
+
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(http2_bytes_add(&bytes, part, sizeof part, 3000), 0);
+
+    assert_int_equal(bytes.size, 3000);
+    assert_int_equal(bytes.room, 3001);
+    assert_int_equal(http2_bytes_add(&bytes, part, 1, 3000), HTTP2_ETOOLARGE);
+    free(bytes.data);
+}
+
 static void a_body_above_the_limit_ends_its_request(void **state)
 {
     struct http2_request small = {.path = "/", .body_max = 8};
@@ -763,6 +779,7 @@ int main(void)
         TEST(a_head_above_the_limit_ends_its_request),
         TEST(a_bomb_of_fields_ends_its_request),
         TEST(a_head_without_an_end_is_a_violation),
+        TEST(an_answer_has_no_more_memory_than_its_limit),
         TEST(a_body_above_the_limit_ends_its_request),
         TEST(a_flood_by_a_server_that_does_not_read_is_ended),
         TEST(a_server_that_reads_may_send_many_pings),
