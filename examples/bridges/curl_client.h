@@ -23,9 +23,9 @@
  * transfers from one host share one connection if the server speaks HTTP/2, and
  * use up to six connections otherwise; the others wait.  A TLS handshake
  * occupies the loop for one to three milliseconds, so that a hundred
- * connections would delay all timers.  Up to 100 connections stay open for
- * later transfers.  CURLMOPT_MAX_HOST_CONNECTIONS and CURLMOPT_MAXCONNECTS
- * change the numbers; see curl_client_multi().
+ * connections would delay all timers.  CURLMOPT_MAX_HOST_CONNECTIONS changes
+ * the number; see curl_client_multi().  Connections stay open for later
+ * transfers: up to 100, or as many as there were transfers at a time.
  *
  * The callbacks of an easy handle (CURLOPT_WRITEFUNCTION, ...) run in a turn of
  * the loop, and also inside aloop_cancel(), and cannot await.  They may cancel

@@ -8,6 +8,14 @@
 
 #include <strings.h>
 
+/* Sets how many connections libcurl keeps.  If there are more, it closes one
+ * with each transfer that ends, also while all of them are in use. */
+static void set_kept_max(struct curl_loop *curl, int count)
+{
+    curl->kept_max = count;
+    curl_multi_setopt(curl->multi, CURLMOPT_MAXCONNECTS, (long) count);
+}
+
 /* Lets libcurl work. */
 static void act(struct curl_loop *curl, curl_socket_t fd, int events)
 {
@@ -20,6 +28,8 @@ static void act(struct curl_loop *curl, curl_socket_t fd, int events)
     curl->is_inside = false;
     if (error != 0)
         curl->error = error;
+    else if (running > curl->kept_max)
+        set_kept_max(curl, running);
     curl->on_action(curl);
 }
 
@@ -92,8 +102,7 @@ int curl_loop_open(struct curl_loop *curl, aloop *loop,
     curl_multi_setopt(curl->multi, CURLMOPT_TIMERDATA, curl);
     curl_multi_setopt(curl->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
                       (long) CURL_LOOP_HOST_MAX);
-    curl_multi_setopt(curl->multi, CURLMOPT_MAXCONNECTS,
-                      (long) CURL_LOOP_IDLE_MAX);
+    set_kept_max(curl, CURL_LOOP_KEPT_MIN);
     return 0;
 }
 

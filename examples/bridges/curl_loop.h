@@ -13,7 +13,7 @@
 
 enum {
     CURL_LOOP_HOST_MAX = 6,  /* Connections to one host. */
-    CURL_LOOP_IDLE_MAX = 100 /* Connections that are kept. */
+    CURL_LOOP_KEPT_MIN = 100 /* Connections that may be kept. */
 };
 
 struct curl_loop {
@@ -29,6 +29,7 @@ struct curl_loop {
     aloop *loop;
     aloop_timer *timer;
     void (*on_action)(struct curl_loop *curl);
+    int kept_max; /* Connections that libcurl keeps. */
 };
 
 /**

@@ -170,6 +170,36 @@ static void connections_stay_open_after_many_transfers(void **state)
     assert_true(open_descriptors(FDS_MAX) >= fds + connections_of_all());
 }
 
+/* The limit of kept connections has to follow, or each transfer that ends would
+ * close a connection. */
+static void connections_stay_open_if_more_than_a_hundred_are_used(void **state)
+{
+    enum { COUNT = 150, ROUNDS = 4 };
+    static struct page pages[COUNT];
+    aloop_future *futures[COUNT];
+    long connects = 0;
+
+    (void) state;
+    curl_multi_setopt(curl_client_multi(f.client),
+                      CURLMOPT_MAX_HOST_CONNECTIONS, (long) COUNT);
+
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < COUNT; i++)
+            futures[i] = begin(&pages[i], "NGINX_PLAIN", "/page");
+        assert_int_equal(
+            aloop_await(aloop_gather_array(f.loop, COUNT, futures)), 0);
+        for (int i = 0; i < COUNT; i++) {
+            long count = 0;
+
+            curl_easy_getinfo(pages[i].easy, CURLINFO_NUM_CONNECTS, &count);
+            connects += count;
+            curl_easy_cleanup(pages[i].easy);
+        }
+    }
+
+    assert_in_range(connects, 101, COUNT);
+}
+
 static void a_transfer_does_not_wait_for_another_one_without_tls(void **state)
 {
     aloop_future *slow = begin(&f.pages[0], "NGINX_PLAIN", "/slow");
@@ -387,6 +417,7 @@ int main(void)
         TEST(a_hundred_transfers_share_one_connection_of_http_2),
         TEST(a_hundred_transfers_use_six_connections_of_http_1_1),
         TEST(connections_stay_open_after_many_transfers),
+        TEST(connections_stay_open_if_more_than_a_hundred_are_used),
         TEST(a_transfer_does_not_wait_for_another_one_without_tls),
         TEST(the_number_of_connections_can_be_changed),
         TEST(the_private_pointer_of_the_user_is_kept),
