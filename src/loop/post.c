@@ -74,12 +74,14 @@ int aloop_post(aloop *loop, aloop_fn fn, void *arg)
 
     if (loop == NULL || fn == NULL)
         return ALOOP_EINVAL;
+    atomic_fetch_add(&loop->posting, 1);
     post = post_new(loop);
-    if (post == NULL)
+    if (post == NULL) {
+        atomic_fetch_sub(&loop->posting, 1);
         return ALOOP_ENOMEM;
+    }
     post->fn = fn;
     post->arg = arg;
-    atomic_fetch_add(&loop->posting, 1);
     post->next = atomic_load(&loop->posts);
     while (!atomic_compare_exchange_weak(&loop->posts, &post->next, post))
         ;

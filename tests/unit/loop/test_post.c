@@ -210,6 +210,39 @@ static void a_loop_is_freed_after_its_last_post_has_returned(void **state)
     assert_int_equal(sim_calls("aloop__sys_thread_yield"), 3);
 }
 
+static struct {
+    unsigned posting; /* Of the loop, at the last request for memory. */
+    bool is_out;
+} seen;
+
+static void *look_at_posting(void *context, void *old, size_t old_size,
+                             size_t new_size)
+{
+    (void) context;
+    if (t.loop != NULL && new_size > 0)
+        seen.posting = atomic_load(&t.loop->posting);
+    return seen.is_out && new_size > 0
+               ? NULL
+               : aloop__alloc_default.resize(NULL, old, old_size, new_size);
+}
+
+/* Otherwise aloop_free() would not wait for this thread. */
+static void a_thread_is_counted_before_it_uses_the_loop(void **state)
+{
+    aloop_options options = {.size = sizeof options, .resize = look_at_posting};
+
+    (void) state;
+    aloop_free(t.loop);
+    t.loop = NULL;
+    t.loop = aloop_new(&options);
+    post(&one);
+    assert_int_equal(seen.posting, 1);
+    seen.is_out = true;
+    assert_int_equal(aloop_post(t.loop, note_post, NULL), ALOOP_ENOMEM);
+    seen.is_out = false;
+    assert_int_equal(atomic_load(&t.loop->posting), 0);
+}
+
 /* Posts `count` calls, and runs them. */
 static void post_and_run(int count)
 {
@@ -275,6 +308,7 @@ int main(void)
         TEST(a_burst_of_posts_costs_one_wake_up),
         TEST(queued_posts_are_dropped_with_the_loop),
         TEST(a_loop_is_freed_after_its_last_post_has_returned),
+        TEST(a_thread_is_counted_before_it_uses_the_loop),
         MEMORY_TEST(posts_use_the_memory_of_earlier_ones),
         MEMORY_TEST(the_memory_of_a_large_burst_is_freed),
         MEMORY_TEST(a_thread_that_posts_meanwhile_loses_no_memory),
