@@ -25,14 +25,14 @@
 #include "stream/stream.h"
 
 /* A call of on_data. */
-struct call {
+struct data_call {
     aloop_stream *stream;
     bool is_over;
 };
 
 /* Also runs when on_data ends its thread.  What it has put is then queued, so
  * that aloop_free() finds it and resets the connection. */
-static void end_call(struct call *call)
+static void end_data_call(struct data_call *call)
 {
     if (!call->is_over)
         aloop__stream_queue_lent(call->stream);
@@ -44,7 +44,8 @@ static void end_call(struct call *call)
  * stream or fork. */
 static void call_on_data(aloop_stream *stream, const char *data, ssize_t size)
 {
-    __attribute__((cleanup(end_call))) struct call call = {.stream = stream};
+    __attribute__((cleanup(end_data_call))) struct data_call call = {
+        .stream = stream};
     aloop *loop = stream->handle.loop;
 
     loop->dispatching = stream;
