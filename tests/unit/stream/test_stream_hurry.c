@@ -219,6 +219,61 @@ static void a_shutdown_without_an_owner_follows_an_awaited_write(void **state)
     aloop_stream_close(stream);
 }
 
+/* Other users of a write that a task awaits. */
+
+static ssize_t awaits_a_write_with_others(aloop *loop, void *arg)
+{
+    aloop_future *write = aloop_stream_write(arg, "bytes", 5);
+
+    (void) loop;
+    assert_int_equal(aloop_then(aloop_future_ref(write), note_status, NULL), 0);
+    assert_int_equal(aloop_then(aloop_future_ref(write), note_status, arg), 0);
+    aloop_future_ref(write);
+    assert_int_equal(aloop_unthen(write, note_status, arg), 1);
+    assert_int_equal(aloop_await(write), 5);
+    assert_int_equal(aloop_future_status(write), 5);
+    return aloop_await(write);
+}
+
+static void others_learn_of_a_write_that_was_sent_in_the_await(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    assert_int_equal(run(awaits_a_write_with_others, stream), 5);
+    run_for(MS);
+    assert_noted(5);
+    assert_received("bytes");
+    aloop_stream_close(stream);
+}
+
+static ssize_t writes_too_late(aloop *loop, void *arg)
+{
+    aloop_deadline *deadline = aloop_deadline_begin(loop, MS);
+    aloop_future *first = aloop_stream_write(arg, "first", 5);
+
+    assert_int_equal(aloop_await(first), 5);
+    assert_int_equal(aloop_await(aloop_sleep(loop, 2 * MS)), ALOOP_ETIMEDOUT);
+    first = aloop_stream_write(arg, "second", 6);
+    assert_int_equal(aloop_cancel(first), 1);
+    assert_int_equal(aloop_await(first), ALOOP_EABORTED);
+    assert_int_equal(aloop_await(aloop_stream_write(arg, "", 0)), 0);
+    assert_int_equal(aloop_await(aloop_stream_write(arg, "third", 5)),
+                     ALOOP_ETIMEDOUT);
+    assert_int_equal(aloop_deadline_end(deadline), 1);
+    return aloop_await(aloop_stream_write(arg, "fourth", 6));
+}
+
+static void writes_after_a_deadline_or_a_cancel_send_nothing(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    assert_int_equal(run(writes_too_late, stream), 6);
+    assert_received("firstfourth");
+    aloop_stream_close(stream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +285,8 @@ int main(void)
         TEST(a_cancelled_task_sends_nothing),
         TEST(what_the_system_does_not_take_is_sent_later),
         TEST(a_send_that_fails_ends_the_await),
+        TEST(others_learn_of_a_write_that_was_sent_in_the_await),
+        TEST(writes_after_a_deadline_or_a_cancel_send_nothing),
         TEST(a_shutdown_without_an_owner_follows_an_awaited_write),
     };
 
