@@ -36,6 +36,9 @@ struct aloop__handle_ops {
     void (*fork)(struct aloop__handle *handle);
     /* Frees what a closed handle owns, at the end of the turn.  May be NULL. */
     void (*fini)(struct aloop__handle *handle);
+    /* Called if a callback of loop->dispatching has ended its thread.  NULL for
+     * all other kinds. */
+    void (*unwound)(struct aloop__handle *handle);
     /* Returns the name for reports, in place of `name`, which is valid until
      * the next call.  May be NULL. */
     const char *(*describe)(const struct aloop__handle *handle);

@@ -233,8 +233,8 @@ struct aloop {
     /* Of RECEIVE_SIZE and then CORK_SIZE bytes; allocated on first use. */
     char *receive_buffer;
     char *batch_buffer; /* Of BATCH_SIZE bytes; allocated on first use. */
-    /* The stream whose on_data is running, or NULL. */
-    const struct aloop_stream *dispatching;
+    /* The handle of the stream whose on_data is running, or NULL. */
+    struct aloop__handle *dispatching;
     /* Bytes of the receive buffer, or of the cork behind it, that the on_data
      * of a stream has put.  They are sent when it returns; see
      * aloop__stream_send_replies(). */

@@ -301,6 +301,8 @@ static void turn_end(struct turn *turn)
         aloop__unwind_stop();
         aloop__leave(loop);
         loop->io_walks = NULL; /* They were on the stack of the thread. */
+        if (loop->dispatching != NULL)
+            loop->dispatching->ops->unwound(loop->dispatching);
         loop->dispatching = NULL;
         aloop__wake_repeat(loop);
     }

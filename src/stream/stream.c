@@ -123,6 +123,13 @@ static void stream_fini(struct aloop__handle *handle)
                         sizeof *stream->sender);
 }
 
+/* ops->unwound: what on_data has put is queued, so that aloop_free() finds it
+ * and resets the connection. */
+static void stream_unwound(struct aloop__handle *handle)
+{
+    aloop__stream_queue_lent(CONTAINER_OF(handle, aloop_stream, handle));
+}
+
 /* ops->describe: "tcp stream".  A stream that could not be made has no
  * carrier. */
 static const char *stream_describe(const struct aloop__handle *handle)
@@ -145,6 +152,7 @@ static const struct aloop__stream_ops stream_ops = {
                .close = aloop__stream_close_handle,
                .fork = stream_fork,
                .fini = stream_fini,
+               .unwound = stream_unwound,
                .describe = stream_describe},
     .sent = aloop__stream_sent,
     .resumed = aloop__stream_resume,

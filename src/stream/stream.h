@@ -280,7 +280,7 @@ static inline bool aloop__stream_is_ours(const aloop_stream *stream)
 /* Returns whether its on_data is running. */
 static inline bool aloop__stream_is_dispatching(const aloop_stream *stream)
 {
-    return stream->handle.loop->dispatching == stream;
+    return stream->handle.loop->dispatching == &stream->handle;
 }
 
 /* Returns whether the bytes are in the loop's receive buffer. */

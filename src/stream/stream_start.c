@@ -24,36 +24,19 @@
 #include "os/reactor.h"
 #include "stream/stream.h"
 
-/* A call of on_data. */
-struct data_call {
-    aloop_stream *stream;
-    bool is_over;
-};
-
-/* Also runs when on_data ends its thread.  What it has put is then queued, so
- * that aloop_free() finds it and resets the connection. */
-static void end_data_call(struct data_call *call)
-{
-    if (!call->is_over)
-        aloop__stream_queue_lent(call->stream);
-}
-
 /* Calls on_data.  Afterwards it sends what the callback has put, in one system
  * call, and copies lent bytes that were not sent.  Lending requires
  * loop->dispatching, which is set only in here.  The callback may close the
  * stream or fork. */
 static void call_on_data(aloop_stream *stream, const char *data, ssize_t size)
 {
-    __attribute__((cleanup(end_data_call))) struct data_call call = {
-        .stream = stream};
     aloop *loop = stream->handle.loop;
 
-    loop->dispatching = stream;
+    loop->dispatching = &stream->handle;
     loop->lent_size = 0;
     aloop__calling(loop);
     stream->on_data(stream, data, size, stream->arg);
     aloop__called(loop, "the callback of a stream");
-    call.is_over = true;
     loop->dispatching = NULL;
     aloop__stream_send_replies(stream);
 }
