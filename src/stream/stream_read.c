@@ -296,16 +296,19 @@ static NOINLINE void receive_rounds(struct aloop__read *op)
 void aloop__stream_run_read(struct aloop__read *op)
 {
     aloop_stream *stream = op->stream;
+    char *buffer;
+    size_t n;
 
     if (op->kind != SOME || op->size < DIRECT_MIN) {
         receive_rounds(op);
         return;
     }
-    receive_directly(op);
+    buffer = op->buffer;
+    n = aloop__stream_receive(stream, buffer, op->size);
     if (stream->reading != op)
-        return;
-    if (op->filled > 0)
-        settle_read(op, (ssize_t) op->filled);
+        aloop__input_append(stream, buffer, n);
+    else if (n > 0)
+        settle_read(op, (ssize_t) n);
     else
         settle_if_complete(op);
 }
