@@ -43,14 +43,20 @@ typedef struct aloop_copy_options {
  * is not known, are copied until a read finds their end.  So are files that
  * change meanwhile: then the target has a mixture.
  *
- * - A new target gets the permissions of the source, limited by the umask and
- *   without the set-id and sticky bits.  A target that exists keeps its own.
- *   Owner, times and extended attributes are not copied.
- * - A symbolic link is followed, except by a new target: a link that leads
- *   nowhere exists.
- * - A failure or a cancel removes the target after it was closed, but only if
- *   this operation has created it and its name was not given to another file.
- *   A target that existed is left with a part of the data.
+ *                          a new target              a target that exists
+ *     permissions          those of the source,      its own
+ *                          limited by the umask,
+ *                          without the set-id and
+ *                          sticky bits
+ *     a symbolic link      is not followed: a link   is followed
+ *                          that leads nowhere is a
+ *                          target that exists
+ *     a failure or cancel  removes it after it was   leaves it with a part of
+ *                          closed, unless another    the data
+ *                          file has its name by then
+ *
+ * - Owner, times and extended attributes are not copied.
+ * - A symbolic link `from` is followed.
  * - A file that is copied onto itself is left as it is.
  * - With `is_synced`, the data and the name of the target survive a crash.
  *

@@ -41,10 +41,12 @@ ALOOP_API aloop_future *aloop_dir_open(aloop *loop, const char *path,
  * with lstat(2); the type is ALOOP_FILE_UNKNOWN only if that fails, for example
  * because the file has been removed.
  *
- * After an error all later reads fail with the same error, so that no name is
- * left out unnoticed.  A cancel is not such an error: the next read continues
- * with the next name.  A read that is dropped while a thread works on it loses
- * its names.
+ *     a read                       the next read
+ *     has failed                   fails with the same error, and so do all
+ *                                  later ones: no name is left out unnoticed
+ *     was cancelled                continues with the next name
+ *     was dropped while a thread   continues behind the names of the dropped
+ *     worked on it                 read, which are lost
  *
  * Status:  the number of names, 0 only at the end.  Less than `count` is not
  *          the end.

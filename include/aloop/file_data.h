@@ -39,8 +39,8 @@ ALOOP_API aloop_future *aloop_file_read(aloop_file *file, void *buffer,
  * Writes all bytes at the position, which moves behind them.
  *
  * After an error, such as ALOOP_ENOSPC, the position shows how many were
- * written.  With O_APPEND the bytes are appended to the
- * file, and the position is their end.
+ * written.  With O_APPEND the bytes are appended to the file, and the position
+ * is their end.
  *
  * Status:  `size`.
  * Errors:  ALOOP_EINVAL: `file` is NULL, `data` is NULL and `size` is not 0, or

@@ -37,10 +37,10 @@ ALOOP_API void aloop_group_free(aloop_group *group);
 /**
  * Adds a task to a group.
  *
- * It will run fn(loop, arg), from the next turn on.
- * The arguments have the same meaning as those of aloop_spawn_at().  Programs
- * in C use aloop_group_spawn() and aloop_group_spawn_with(), which add the name
- * of the function and the place.
+ * It will run fn(loop, arg), from the next turn on.  The arguments have the
+ * same meaning as those of aloop_spawn_at().  Programs in C use
+ * aloop_group_spawn() and aloop_group_spawn_with(), which add the name of the
+ * function and the place.
  *
  * Returns: 0.
  * Errors:  ALOOP_ECANCELED: the group has failed or was cancelled;

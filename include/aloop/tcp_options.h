@@ -99,10 +99,16 @@ ALOOP_API aloop_future *aloop_tcp_connect_with(
  *
  * After `probe_after_ns` without data a probe is sent every `interval_ns`.  If
  * `count` of them are not answered, the connection ends with ALOOP_ETIMEDOUT.
- * Times are rounded up to seconds, and are at most 32767 seconds.  0 leaves the
- * setting of the system, often 2 hours, 75 seconds and 9.  A negative
- * `probe_after_ns` switches the probes off, as they are initially.  OpenBSD has
- * no settings of a connection, so that all three must be 0 there.
+ *
+ *     value                        effect
+ *     more than 0                  is set; times are rounded up to seconds, and
+ *                                  are at most 32767 seconds
+ *     0                            the setting of the system, often 2 hours, 75
+ *                                  seconds and 9
+ *     `probe_after_ns` less        no probes are sent, as initially
+ *     than 0
+ *
+ * OpenBSD has no settings of a connection, so that all three must be 0 there.
  *
  * Returns: 0, or an error of the list above.
  */

@@ -93,7 +93,7 @@ ALOOP_API int aloop_udp_connect(aloop_udp *udp, const aloop_address *peer);
 /**
  * Calls `on_datagram` for each datagram, from the next turn on.
  *
- * One turn receives a limited number, so that other handles are not delayed. A
+ * One turn receives a limited number, so that other handles are not delayed.  A
  * second call replaces the callback.
  *
  * Returns: 0.
