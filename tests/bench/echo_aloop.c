@@ -12,7 +12,7 @@
 
 struct server {
     struct server_report *report;
-    bool framed;
+    bool is_framed;
 };
 
 struct connection {
@@ -63,7 +63,7 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
     (void) listener;
     if (server->report->has_filter)
         identity_put_on(stream);
-    if (!server->framed) {
+    if (!server->is_framed) {
         aloop_stream_start(stream, on_data, NULL);
         return;
     }
@@ -110,12 +110,12 @@ static void start_timers(aloop *loop)
                 "a timer");
 }
 
-void echo_aloop(struct server_report *report, bool framed)
+void echo_aloop(struct server_report *report, bool is_framed)
 {
     aloop_options options = {.size = sizeof options,
                              .resize = resize,
                              .resize_context = report};
-    struct server server = {report, framed};
+    struct server server = {report, is_framed};
     aloop *loop = aloop_new(&options);
     bool is_unix = report->path[0] != '\0';
     aloop_listener *listener;

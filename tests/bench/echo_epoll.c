@@ -37,7 +37,7 @@ struct server {
     int listen_fd;
     int read_fd; /* The file to be read all the time, or -1. */
     int64_t read_offset;
-    bool framed;
+    bool is_framed;
     size_t gathered;
     char in[CHUNK_SIZE];
     char out[CHUNK_SIZE + FRAME_MAX];
@@ -70,7 +70,7 @@ static void accept_all(struct server *server)
             return;
         connection = counted_resize(server->report, NULL, sizeof *connection);
         *connection = (struct connection){.fd = fd};
-        if (server->framed) {
+        if (server->is_framed) {
             connection->partial = counted_resize(server->report, NULL,
                                                  sizeof *connection->partial);
             connection->partial->size = 0;
@@ -137,7 +137,7 @@ static bool readable(struct server *server, struct connection *connection)
 
         if (n <= 0)
             return n < 0 && errno == EAGAIN;
-        if (server->framed) {
+        if (server->is_framed) {
             server->gathered = 0;
             split(connection->partial, server->in, (size_t) n, gather, server);
             if (server->gathered > 0)
@@ -225,14 +225,14 @@ static int wait_for_events(struct server *server, struct epoll_event *events)
                       server->read_fd >= 0 ? 0 : -1);
 }
 
-void echo_epoll(struct server_report *report, bool framed)
+void echo_epoll(struct server_report *report, bool is_framed)
 {
     struct server *server = malloc(sizeof *server);
     struct epoll_event events[EVENTS];
 
     fail_if(server == NULL, "malloc");
     server->report = report;
-    server->framed = framed;
+    server->is_framed = is_framed;
     server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     fail_if(server->epoll_fd < 0, "epoll_create1");
     server->read_fd = -1;

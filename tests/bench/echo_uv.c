@@ -32,7 +32,7 @@ struct left {
 };
 
 static struct server_report *server_report;
-static bool is_framed;
+static bool has_frames;
 static char chunk[CHUNK_SIZE];
 
 static void *uv_alloc(size_t size)
@@ -97,7 +97,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
 
     if (size < 0)
         uv_close((uv_handle_t *) stream, on_closed);
-    else if (is_framed)
+    else if (has_frames)
         split(&connection->partial, buffer->base, (size_t) size, on_frame,
               stream);
     else if (size > 0)
@@ -107,13 +107,13 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
 static void on_connection(uv_stream_t *listener, int status)
 {
     bool is_unix = server_report->path[0] != '\0';
-    size_t size = is_framed ? sizeof(struct connection)
-                  : is_unix ? sizeof(uv_pipe_t)
-                            : sizeof(uv_tcp_t);
+    size_t size = has_frames ? sizeof(struct connection)
+                  : is_unix  ? sizeof(uv_pipe_t)
+                             : sizeof(uv_tcp_t);
     struct connection *connection = uv_alloc(size);
 
     (void) status;
-    if (is_framed)
+    if (has_frames)
         connection->partial.size = 0;
     if (is_unix)
         uv_pipe_init(listener->loop, &connection->socket.pipe, 0);
@@ -199,13 +199,13 @@ static int listen_on_port(uv_loop_t *loop, union socket *listener)
     return ntohs(address.sin_port);
 }
 
-void echo_uv(struct server_report *report, bool framed)
+void echo_uv(struct server_report *report, bool is_framed)
 {
     union socket listener;
     uv_loop_t loop;
 
     server_report = report;
-    is_framed = framed;
+    has_frames = is_framed;
     uv_replace_allocator(uv_alloc, uv_resize, uv_zeroed, uv_release);
     fail_if(uv_loop_init(&loop) < 0, "making a loop of libuv");
     atomic_store(&report->port, report->path[0] != '\0'

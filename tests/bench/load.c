@@ -20,7 +20,7 @@ struct echo {
     int connections;
     size_t size; /* Size of a message. */
     int in_flight;
-    bool framed;
+    bool is_framed;
     enum aim aim;
     double limit;
     enum family family;
@@ -39,7 +39,7 @@ static void fill(const struct echo *echo, char *bytes)
     size_t size = echo->size * (size_t) echo->in_flight;
 
     memset(bytes, 'x', size);
-    for (size_t i = 0; i < size && echo->framed; i += echo->size) {
+    for (size_t i = 0; i < size && echo->is_framed; i += echo->size) {
         bytes[i] = (char) (echo->size >> 8);
         bytes[i + 1] = (char) (echo->size & 255);
     }
@@ -95,7 +95,7 @@ static void load_open(struct load *load, const struct echo *echo,
         family = OVER_TCP;
     }
     load->echo = echo;
-    server_start(&load->server, peer, family, echo->framed, NULL);
+    server_start(&load->server, peer, family, echo->is_framed, NULL);
     for (int i = 0; i < echo->connections; i++)
         load->fds[i] = client_connect(&load->server);
     exchange_for(load, bytes, 5000000);
@@ -153,7 +153,7 @@ static void print_bar(const struct echo *echo, const struct row *row)
     double less = row_ratio(row, UV, ALOOP);
     double ratio = row_ratio(row, ALOOP, HAND);
 
-    if (!echo->framed)
+    if (!echo->is_framed)
         printf("%-38s %s\n", "  bar: <= 1.10 of by hand",
                ratio <= 1.10 ? "met" : "MISSED");
     else if (less >= 0)
@@ -170,8 +170,8 @@ static void run(struct bench *bench, const struct echo *echo)
     struct row calls = {.work = "  system calls per message", .digits = 3};
     struct row instructions = {
         .work = "  user instructions per message",
-        .aim = echo->framed || echo->family == OVER_FILTER ? AIM_NONE
-                                                           : AIM_VALUE,
+        .aim = echo->is_framed || echo->family == OVER_FILTER ? AIM_NONE
+                                                              : AIM_VALUE,
         .limit = 200};
     char bytes[FLIGHT_MAX];
 

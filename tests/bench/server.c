@@ -30,7 +30,7 @@ enum { LIFE_SECONDS = 300, START_SECONDS = 10 };
 
 static const struct {
     const char *name; /* Of the process, for profilers. */
-    void (*serve)(struct server_report *report, bool framed);
+    void (*serve)(struct server_report *report, bool is_framed);
 } kinds[PEERS] = {
     [HAND] = {"echo-hand", echo_epoll},
     [ALOOP] = {"echo-aloop", echo_aloop},
@@ -126,7 +126,7 @@ static void report_new(struct server *server)
 }
 
 /* Starts the process.  The report has what the server needs to know. */
-static void start(struct server *server, enum peer peer, bool framed)
+static void start(struct server *server, enum peer peer, bool is_framed)
 {
     server->pid = fork();
     fail_if(server->pid < 0, "fork");
@@ -134,7 +134,7 @@ static void start(struct server *server, enum peer peer, bool framed)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         prctl(PR_SET_NAME, kinds[peer].name);
         alarm(LIFE_SECONDS);
-        kinds[peer].serve(server->report, framed);
+        kinds[peer].serve(server->report, is_framed);
         _exit(1);
     }
     wait_for_port(server);
@@ -144,7 +144,7 @@ static void start(struct server *server, enum peer peer, bool framed)
 }
 
 void server_start(struct server *server, enum peer peer, enum family family,
-                  bool framed, const char *read_path)
+                  bool is_framed, const char *read_path)
 {
     report_new(server);
     server->report->read_path = read_path;
@@ -152,7 +152,7 @@ void server_start(struct server *server, enum peer peer, enum family family,
     if (family == OVER_UNIX)
         snprintf(server->report->path, sizeof server->report->path,
                  "/tmp/aloop-bench-%ld-%s", (long) getpid(), kinds[peer].name);
-    start(server, peer, framed);
+    start(server, peer, is_framed);
 }
 
 void server_start_with_timers(struct server *server, enum peer peer)

@@ -25,7 +25,7 @@ struct server {
 bool server_exists(const struct bench *bench, enum peer peer);
 /* `read_path` is NULL, or a file that the server reads all the time. */
 void server_start(struct server *server, enum peer peer, enum family family,
-                  bool framed, const char *read_path);
+                  bool is_framed, const char *read_path);
 /* Starts a plain server over TCP whose timers expire 100,000 times a second. */
 void server_start_with_timers(struct server *server, enum peer peer);
 void server_stop(struct server *server);

@@ -269,13 +269,13 @@ static unsigned socket_bits(const struct sim_socket *socket)
         return socket->waiting > 0 ? REACTOR_READ : 0;
     if (socket->state == SIM_FRESH)
         return REACTOR_WRITE | REACTOR_HANGUP;
-    if (is_dead || socket->size > 0 || socket->fin_arrived)
+    if (is_dead || socket->size > 0 || socket->has_received_fin)
         bits |= REACTOR_READ;
-    if (is_dead || (is_up && (socket->fin_sent || sim__room(socket) > 0)))
+    if (is_dead || (is_up && (socket->has_sent_fin || sim__room(socket) > 0)))
         bits |= REACTOR_WRITE;
     if (socket->error < 0)
         bits |= REACTOR_ERROR;
-    if (is_dead || (socket->fin_sent && socket->fin_arrived))
+    if (is_dead || (socket->has_sent_fin && socket->has_received_fin))
         bits |= REACTOR_HANGUP;
     if (socket->is_urgent)
         bits |= REACTOR_PRIORITY;
@@ -327,7 +327,7 @@ bool sim_poll(int fd, int64_t timeout_ns)
             return true;
         next_ns = sim__next_ns() < end_ns ? sim__next_ns() : end_ns;
         if (next_ns == INT64_MAX)
-            sim__world.deadlocked = true;
+            sim__world.is_deadlocked = true;
         if (next_ns == INT64_MAX || sim__world.now_ns >= end_ns)
             return false;
         sim__world.now_ns = next_ns;

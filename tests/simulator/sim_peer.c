@@ -202,7 +202,7 @@ bool sim_peer_eof(int peer)
 {
     const struct sim_socket *socket = peer_at(peer);
 
-    return socket->fin_arrived && socket->size == 0;
+    return socket->has_received_fin && socket->size == 0;
 }
 
 int sim_peer_error(int peer)

@@ -309,7 +309,7 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
             return count;
         next_ns = sim__next_ns();
         if (next_ns == INT64_MAX && timeout_ns < 0) {
-            sim__world.deadlocked = true;
+            sim__world.is_deadlocked = true;
             return -EDEADLK;
         }
         sim__world.now_ns = next_ns < end_ns ? next_ns : end_ns;

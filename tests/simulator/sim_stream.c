@@ -74,7 +74,7 @@ static void on_fin(struct sim_socket *socket, const struct sim_segment *segment)
 {
     (void) segment;
     if (socket->state != SIM_DEAD)
-        socket->fin_arrived = true;
+        socket->has_received_fin = true;
 }
 
 static void on_rst(struct sim_socket *socket, const struct sim_segment *segment)
@@ -85,7 +85,7 @@ static void on_rst(struct sim_socket *socket, const struct sim_segment *segment)
     if (socket->state == SIM_CONNECTING)
         socket->error = -ECONNREFUSED;
     else
-        socket->error = socket->fin_arrived ? -EPIPE : -ECONNRESET;
+        socket->error = socket->has_received_fin ? -EPIPE : -ECONNRESET;
     socket->state = SIM_DEAD;
 }
 
@@ -142,9 +142,9 @@ void sim__segment(struct sim_socket *to, enum sim_segment_kind kind,
 
 void sim__finish(struct sim_socket *socket)
 {
-    if (!socket->fin_sent)
+    if (!socket->has_sent_fin)
         sim__segment(socket->other, SIM_FIN, NULL, 0);
-    socket->fin_sent = true;
+    socket->has_sent_fin = true;
 }
 
 /* Removes the segments that travel to `to`.  The answer to a SYN stays, because
@@ -221,7 +221,7 @@ static int send_refusal(struct sim_socket *socket)
             socket->error = 0;
         return error;
     }
-    if (socket->state != SIM_CONNECTED || socket->fin_sent)
+    if (socket->state != SIM_CONNECTED || socket->has_sent_fin)
         return -EPIPE;
     return 0;
 }
@@ -282,7 +282,7 @@ static ssize_t nothing(struct sim_socket *socket)
 {
     int error = socket->error;
 
-    if (socket->fin_arrived)
+    if (socket->has_received_fin)
         return 0;
     if (error < 0) {
         if (!socket->outside)

@@ -267,7 +267,7 @@ static void await_end(struct sys_thread *thread)
         if (run_thread(thread) || sim__threads_run())
             continue;
         if (sim__next_ns() == INT64_MAX) {
-            sim__world.deadlocked = true;
+            sim__world.is_deadlocked = true;
             thread->is_forgotten = true;
             thread->state = READY;
             continue;

@@ -30,7 +30,7 @@ struct sim_world {
     unsigned bad_closes;
     unsigned bad_locks;
     unsigned wakes;
-    bool deadlocked;
+    bool is_deadlocked;
     bool interrupted; /* A handler has run: the wait ends. */
 };
 
@@ -169,8 +169,8 @@ struct sim_socket {
     uint64_t sent_to;             /* Bytes that were ever sent to this end. */
     uint64_t taken;               /* Bytes that were ever received by it. */
     struct sim_passed *passed;    /* Those that it has not received. */
-    bool fin_sent;
-    bool fin_arrived;
+    bool has_sent_fin;
+    bool has_received_fin;
     bool is_urgent; /* See sim_set_urgent(). */
 
     struct sim_udp *udp; /* Of a socket for datagrams, else NULL. */

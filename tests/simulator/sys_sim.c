@@ -398,7 +398,7 @@ void sim_chaos(void)
 
 bool sim_deadlocked(void)
 {
-    return sim__world.deadlocked;
+    return sim__world.is_deadlocked;
 }
 
 unsigned sim_wakes(void)

@@ -58,13 +58,13 @@ static struct {
 
 /* The server: callbacks. */
 
-static void drop(struct member *member, bool orderly)
+static void drop(struct member *member, bool is_orderly)
 {
     aloop_stream *stream = member->stream;
 
     CHECK(stream != NULL);
     member->stream = NULL;
-    if (orderly)
+    if (is_orderly)
         aloop_stream_close(stream);
     else
         aloop_stream_abort(stream);

@@ -31,9 +31,9 @@ static struct {
     unsigned open;
 } w;
 
-static void close_link(struct link *link, bool orderly)
+static void close_link(struct link *link, bool is_orderly)
 {
-    if (orderly)
+    if (is_orderly)
         aloop_stream_close(link->stream);
     else
         aloop_stream_abort(link->stream);

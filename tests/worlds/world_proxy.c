@@ -75,11 +75,11 @@ static void start_task(aloop_task_fn fn, void *arg)
 
 /* The server: callbacks. */
 
-static void close_served(struct served *served, bool orderly)
+static void close_served(struct served *served, bool is_orderly)
 {
     CHECK(!served->is_closed);
     served->is_closed = true;
-    if (orderly)
+    if (is_orderly)
         aloop_stream_close(served->stream);
     else
         aloop_stream_abort(served->stream);
