@@ -251,6 +251,8 @@ int main(void)
         TEST(a_session_can_be_resumed),
         TEST(a_session_with_certificates_can_be_resumed),
     };
+    int failed = RUN_TESTS(tests, TLS1_2_VERSION);
 
-    return RUN_TESTS(tests, TLS1_2_VERSION) + RUN_TESTS(tests, TLS1_3_VERSION);
+    failed += RUN_TESTS(tests, TLS1_3_VERSION);
+    return failed;
 }
