@@ -217,11 +217,20 @@ static int answer_of(const struct fuse_in_header *in, struct fuse_answer *out)
     }
 }
 
+/* Returns whether a call waits for the answer.  The kernel sends FUSE_RELEASE
+ * some time after the close. */
+static bool is_awaited(const struct fuse_in_header *in)
+{
+    return in->opcode != FUSE_INIT && in->opcode != FUSE_RELEASE;
+}
+
 static void serve(void)
 {
     static _Alignas(8) char request[1 << 18];
     const struct fuse_in_header *in = (const void *) request;
 
+    close(f.asked[0]);
+    close(f.allowed[1]);
     while (patient_read(f.device, request, sizeof request) > 0) {
         struct fuse_answer out = {.header.unique = in->unique};
         int result = answer_of(in, &out);
@@ -230,9 +239,8 @@ static void serve(void)
         if (in->opcode == FUSE_FORGET || in->opcode == FUSE_BATCH_FORGET ||
             in->opcode == FUSE_INTERRUPT)
             continue;
-        if (in->opcode != FUSE_INIT &&
-            (patient_write(f.asked[1], &byte, 1) != 1 ||
-             patient_read(f.allowed[0], &byte, 1) != 1))
+        if (is_awaited(in) && (patient_write(f.asked[1], &byte, 1) != 1 ||
+                               patient_read(f.allowed[0], &byte, 1) != 1))
             _exit(1);
         out.header.error = result < 0 ? result : 0;
         out.header.len =
