@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -102,6 +103,30 @@ static inline int patient_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
         ready = poll(fds, count, timeout_ms);
     }
     return ready;
+}
+
+/* A connect of TCP that a signal interrupts continues, and makes the socket
+ * writable. */
+static inline int patient_connect(int fd, const struct sockaddr *address,
+                                  socklen_t size)
+{
+    struct pollfd one = {.fd = fd, .events = POLLOUT};
+
+    while (connect(fd, address, size) < 0 && errno != EISCONN)
+        if ((errno != EINTR && errno != EALREADY) ||
+            patient_poll(&one, 1, patient_limit(10000)) != 1)
+            return -1;
+    return 0;
+}
+
+static inline int patient_accept(int listener)
+{
+    int fd;
+
+    do
+        fd = accept(listener, NULL, NULL);
+    while (fd < 0 && errno == EINTR);
+    return fd;
 }
 
 #endif

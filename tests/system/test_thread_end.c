@@ -237,8 +237,8 @@ static int connect_stream(aloop_stream **ret_stream)
     int peer = socket(AF_INET, SOCK_STREAM, 0), fd;
 
     assert_int_equal(
-        connect(peer, (struct sockaddr *) &address, sizeof address), 0);
-    fd = accept(listener, NULL, NULL);
+        patient_connect(peer, (struct sockaddr *) &address, sizeof address), 0);
+    fd = patient_accept(listener);
     assert_true(fd >= 0);
     close(listener);
     assert_int_equal(aloop_stream_open(f.loop, fd, ret_stream), 0);

@@ -281,9 +281,9 @@ static void connect_as(const char *name, uint32_t user, uint32_t group,
 
     memcpy(address.sun_path + 1, name + 1, length - 1);
     CHECK(user == getuid() || (setgid(group) == 0 && setuid(user) == 0));
-    CHECK(connect(fd, (const struct sockaddr *) &address,
-                  (socklen_t) (offsetof(struct sockaddr_un, sun_path) +
-                               length)) == 0);
+    CHECK(patient_connect(fd, (const struct sockaddr *) &address,
+                          (socklen_t) (offsetof(struct sockaddr_un, sun_path) +
+                                       length)) == 0);
     CHECK(patient_read(hold, &byte, 1) == 0);
     _exit(0);
 }
