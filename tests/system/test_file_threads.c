@@ -52,7 +52,7 @@ static ssize_t use_memory(void *arg)
  * names, copies, trees and look-ups. */
 static void use_all_lanes(void)
 {
-    char from[600], to[600], text[600];
+    char from[600], to[600], text[600] = "";
     aloop_dir_entry *entries = NULL;
     aloop_address *addresses = NULL;
     void *data = NULL;
