@@ -446,15 +446,22 @@ static void few_files_stay_open(void **state)
     assert_true(count_descriptors() < before);
 }
 
-/* At the limit, the descriptors of kept files are free for others. */
+/* At the limit, the descriptors of kept files are free for others.  Without
+ * openat2(2), as under valgrind, no file is kept. */
 static void files_that_stay_open_leave_descriptors_to_others(void **state)
 {
     struct rlimit before, limit;
+    unsigned opened;
     int next;
 
     (void) state;
     serve_folder(0);
+    opened = count_descriptors();
     keep_file("/inside", "inside");
+    if (count_descriptors() == opened) {
+        end_folder();
+        skip();
+    }
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     next = dup(STDOUT_FILENO);
     assert_int_equal(close(next), 0);
