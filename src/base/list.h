@@ -108,9 +108,12 @@ static inline void list_round_begin(struct list_round *round,
     list_append(&round->rest, list);
 }
 
-/* Puts the members that were not handled back, before those that were added. */
+/* Puts the members that were not handled back, before those that were added.
+ * Nearly always there are none. */
 static inline void list_round_end(struct list_round *round)
 {
+    if (list_empty(&round->rest))
+        return;
     list_append(&round->rest, round->list);
     list_append(round->list, &round->rest);
 }
