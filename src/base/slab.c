@@ -177,12 +177,8 @@ void *aloop__slab_get(struct aloop__slab *slab, size_t size)
     return object == NULL ? NULL : memset(object, 0, size);
 }
 
-/* The memory of the object becomes the link of the list. */
 void aloop__slab_put(struct aloop__slab *slab, void *object, size_t size)
 {
-    struct slab_free *free_object = object;
-    size_t class = class_of(size);
-
     if (object == NULL)
         return;
     if (SLAB_SINGLE) {
@@ -190,9 +186,7 @@ void aloop__slab_put(struct aloop__slab *slab, void *object, size_t size)
         aloop__chunk_free_single(slab, object);
         return;
     }
-    slab->used -= class + 1;
-    free_object->next = slab->free[class];
-    slab->free[class] = free_object;
+    aloop__slab_put_free(slab, object, size);
 }
 
 /* A class that still has stale objects keeps both of its lists.  Joining two

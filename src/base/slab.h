@@ -99,6 +99,18 @@ static inline void *aloop__slab_take_inline(struct aloop__slab *slab,
 
     return object != NULL ? object : aloop__slab_take(slab, size);
 }
+/* Adds an object of a chunk to those that are free.  Its memory becomes the
+ * link of the list. */
+static inline void aloop__slab_put_free(struct aloop__slab *slab, void *object,
+                                        size_t size)
+{
+    size_t units = (size + SLAB_STEP - 1) / SLAB_STEP;
+    struct slab_free *free_object = object;
+
+    free_object->next = slab->free[units - 1];
+    slab->free[units - 1] = free_object;
+    slab->used -= units;
+}
 /* Frees an object that was allocated with the same `size`.  `object` may be
  * NULL. */
 void aloop__slab_put(struct aloop__slab *slab, void *object, size_t size);
@@ -108,16 +120,10 @@ void aloop__slab_put(struct aloop__slab *slab, void *object, size_t size);
 static inline void aloop__slab_put_inline(struct aloop__slab *slab,
                                           void *object, size_t size)
 {
-    struct slab_free *free_object = object;
-    size_t units = (size + SLAB_STEP - 1) / SLAB_STEP;
-
-    if (SLAB_SINGLE || slab->room == 0) {
+    if (SLAB_SINGLE || slab->room == 0)
         aloop__slab_put(slab, object, size);
-        return;
-    }
-    free_object->next = slab->free[units - 1];
-    slab->free[units - 1] = free_object;
-    slab->used -= units;
+    else
+        aloop__slab_put_free(slab, object, size);
 }
 
 /* Trimming.  Time is divided into windows.  An object that stayed free during a
