@@ -18,7 +18,8 @@
  * has chosen.  The identifier of a question is random, and everything that is
  * not the reply to this question is ignored until the time is over.
  *
- * Exit status: 0; 1 if a name has failed; 2 for wrong usage.
+ * Exit status: 0; 1 if a name has failed; 2 for wrong usage; 130 after SIGINT
+ * or SIGTERM.
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -279,6 +280,8 @@ int main(int argc, char **argv)
     struct dns dns = {.family = ALOOP_FAMILY_ANY,
                       .delay_ns = ALOOP_SEC(2),
                       .tries = 3};
+    aloop_options options = {.size = sizeof options,
+                             .cancel_on_interrupt = true};
     ssize_t status;
 
     if (option_help(argc, argv)) {
@@ -289,12 +292,14 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
-    status = aloop_main(amain, &dns);
-    if (status < 0)
+    status = aloop_main_with(amain, &dns, &options);
+    if (status < 0 && status != ALOOP_ECANCELED)
         fprintf(stderr, "dns: %s\n", aloop_strerror(status));
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fputs("dns: cannot write the addresses\n", stderr);
         return 1;
     }
+    if (status == ALOOP_ECANCELED)
+        return 130;
     return status != 0;
 }

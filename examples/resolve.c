@@ -10,7 +10,8 @@
  * error is printed on standard error, and the other arguments are still looked
  * up.
  *
- * Exit status: 0; 1 if an argument has failed; 2 for wrong usage.
+ * Exit status: 0; 1 if an argument has failed; 2 for wrong usage; 130 after
+ * SIGINT or SIGTERM.
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -144,6 +145,8 @@ int main(int argc, char **argv)
                                 "  -4, -6  only addresses of IPv4, or of IPv6\n"
                                 "  -r      look up the names of addresses\n";
     struct resolve resolve = {.family = ALOOP_FAMILY_ANY};
+    aloop_options options = {.size = sizeof options,
+                             .cancel_on_interrupt = true};
     ssize_t status;
 
     if (option_help(argc, argv)) {
@@ -154,12 +157,14 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
-    status = aloop_main(amain, &resolve);
-    if (status < 0)
+    status = aloop_main_with(amain, &resolve, &options);
+    if (status < 0 && status != ALOOP_ECANCELED)
         fprintf(stderr, "resolve: %s\n", aloop_strerror(status));
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fputs("resolve: cannot write the results\n", stderr);
         return 1;
     }
+    if (status == ALOOP_ECANCELED)
+        return 130;
     return status != 0;
 }

@@ -47,6 +47,22 @@ dns_prints() { # STATUS OUTPUT ERRORS PROGRAM...
     printf '%s' "$errors" | cmp -s - "$work/own" || fail "wrong errors"
 }
 
+# The error of the first name shows that the second one is waited for.
+check_dns_signal() { # PROGRAM...
+    local name_server=$server
+    : >"$work/err"
+    "$@" -t 200 x..y forged >"$work/out" 2>"$work/err" &
+    server=$!
+    until grep -q '^dns: x..y' "$work/err"; do
+        kill -0 "$server" || fail "ended early"
+        read -r -t 0.05 <> <(:)
+    done
+    end_with TERM 130
+    server=$name_server
+    [ "$(grep -c '^dns: ' "$work/err")" -eq 1 ] ||
+        fail "prints something after SIGTERM"
+}
+
 # A server of our own, whose replies are wrong, and a real one.
 check_example_dns() {
     local asks
@@ -65,6 +81,7 @@ dns: failed: the server could not answer
 dns: none: there is no such name
 dns: x..y: not a name
 ' "${asks[@]}" -6 cut failed none x..y a
+    check_dns_signal "${asks[@]}"
     kill "$server"
     wait "$server" 2>/dev/null
     server=
