@@ -1,16 +1,19 @@
-/* Work with many members, whose instructions growth.sh counts for each number.
+/* Work with many members, whose instructions growth.sh counts for each number,
+ * and whose CPU time members.sh measures.
  *
  *     aloop_growth WORKLOAD COUNT
  *     aloop_growth --list
  *
- * It does one kind of work with `COUNT` members, in one process.  The cost of
- * each member must not depend on how many there are. */
+ * It does one kind of work with `COUNT` members, in one process, and prints the
+ * CPU nanoseconds of each member.  The cost of each member must not depend on
+ * how many there are. */
 
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <aloop.h>
@@ -574,15 +577,21 @@ int main(int argc, char **argv)
 
     for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++) {
         aloop *loop;
+        size_t count;
+        clock_t begin;
 
         if (is_list)
             printf("%s\n", workloads[i].name);
         if (argc != 3 || strcmp(workloads[i].name, argv[1]) != 0)
             continue;
+        count = strtoul(argv[2], NULL, 10);
+        begin = clock();
         loop = aloop_new(NULL);
-        check(loop != NULL, "a loop");
-        workloads[i].run(loop, strtoul(argv[2], NULL, 10));
+        check(loop != NULL && count > 0, "a loop and members");
+        workloads[i].run(loop, count);
         aloop_free(loop);
+        printf("%.1f\n", 1e9 / CLOCKS_PER_SEC * (double) (clock() - begin) /
+                             (double) count);
         return 0;
     }
     if (is_list)

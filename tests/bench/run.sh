@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the benchmark in a build directory, prints how long it takes, and
 # prints its table.  Before the table come the user instructions and system
-# calls of a message, which are exact.
+# calls of a message, which are exact, and work with many members.
 #
 #     usage: tests/bench/run.sh BUILD-DIRECTORY [--quick] [TEXT]
 #
@@ -18,7 +18,7 @@ if ! grep -q '^CMAKE_BUILD_TYPE:.*=Release' "$dir/CMakeCache.txt"; then
     echo "tests/bench/run.sh: $dir is not a Release build, so" \
         "assertions are measured, too" >&2
 fi
-for target in aloop_bench aloop_messages; do
+for target in aloop_bench aloop_growth aloop_messages; do
     cmake --build "$dir" --target $target >/dev/null
 done
 takes="a quarter of an hour" text=
@@ -38,5 +38,8 @@ case "user instructions and system calls per message" in
         echo "valgrind was not found; no instructions are counted."
     fi
     ;;
+esac
+case "work with 1 k to 1 M members" in
+*"$text"*) bash "$(dirname "$0")/members.sh" "$dir" ;;
 esac
 exec "$dir/tests/bench/aloop_bench" "$@"
