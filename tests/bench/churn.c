@@ -53,7 +53,7 @@ void bench_churn(struct bench *bench)
     if (!is_wanted(bench, row.work))
         return;
     for (enum peer peer = HAND; peer < PEERS; peer++) {
-        if (!server_exists(bench, peer))
+        if (!server_echoes(bench, peer))
             continue;
         server_start(&servers[peer], peer, OVER_TCP, false, NULL);
         churn_for(&servers[peer], 5000000);
@@ -65,7 +65,7 @@ void bench_churn(struct bench *bench)
             int64_t before_ns;
             double connections;
 
-            if (!server_exists(bench, peer))
+            if (!server_echoes(bench, peer))
                 continue;
             before_ns = server_cpu_ns(&servers[peer]);
             connections = churn_for(&servers[peer], ns);
@@ -75,7 +75,7 @@ void bench_churn(struct bench *bench)
         }
     }
     for (enum peer peer = HAND; peer < PEERS; peer++)
-        if (server_exists(bench, peer))
+        if (server_echoes(bench, peer))
             server_stop(&servers[peer]);
     row_print(bench, &row);
     if (calls.count[ALOOP] > 0)

@@ -31,10 +31,13 @@ struct server_report {
 };
 
 /* Each of these serves on 127.0.0.1, or on the path of the report, until it is
- * killed.  None of them returns. */
+ * killed.  None of them returns.  Those of libev and libevent have nothing of
+ * the report but the port. */
 void echo_epoll(struct server_report *report, bool is_framed);
 void echo_aloop(struct server_report *report, bool is_framed);
 void echo_uv(struct server_report *report, bool is_framed);
+void echo_ev(struct server_report *report, bool is_framed);
+void echo_event(struct server_report *report, bool is_framed);
 
 /* Works like realloc(), and counts bytes in report->user_bytes. */
 void *counted_resize(struct server_report *report, void *old, size_t size);

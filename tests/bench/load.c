@@ -81,6 +81,8 @@ static double exchange_for(struct load *load, const char *bytes, int64_t ns)
 static bool takes_part(const struct bench *bench, const struct echo *echo,
                        enum peer peer)
 {
+    if (echo->family == OVER_TCP)
+        return server_echoes(bench, peer);
     return server_exists(bench, peer) &&
            (peer != UV || echo->family != OVER_FILTER);
 }

@@ -32,10 +32,15 @@ static const struct {
     const char *name; /* Of the process, for profilers. */
     void (*serve)(struct server_report *report, bool is_framed);
 } kinds[PEERS] = {
-    [HAND] = {"echo-hand", echo_epoll},
-    [ALOOP] = {"echo-aloop", echo_aloop},
+    [HAND] = {"echo-hand", echo_epoll},   [ALOOP] = {"echo-aloop", echo_aloop},
 #ifdef BENCH_UV
     [UV] = {"echo-uv", echo_uv},
+#endif
+#ifdef BENCH_EV
+    [EV] = {"echo-ev", echo_ev},
+#endif
+#ifdef BENCH_EVENT
+    [EVENT] = {"echo-event", echo_event},
 #endif
 };
 
@@ -55,9 +60,14 @@ void *counted_resize(struct server_report *report, void *old, size_t size)
     return memory;
 }
 
-bool server_exists(const struct bench *bench, enum peer peer)
+bool server_echoes(const struct bench *bench, enum peer peer)
 {
     return kinds[peer].serve != NULL && (peer != UV || bench->has_uv);
+}
+
+bool server_exists(const struct bench *bench, enum peer peer)
+{
+    return peer <= UV && server_echoes(bench, peer);
 }
 
 static int open_counter(pid_t pid, uint32_t type, uint64_t config)

@@ -21,7 +21,9 @@ struct server {
     int counters[COUNTERS]; /* -1: cannot be counted here. */
 };
 
-/* Returns whether the peer takes part. */
+/* Returns whether the peer has a server that echoes over TCP. */
+bool server_echoes(const struct bench *bench, enum peer peer);
+/* Returns whether it has one for everything that a report can ask for. */
 bool server_exists(const struct bench *bench, enum peer peer);
 /* `read_path` is NULL, or a file that the server reads all the time. */
 void server_start(struct server *server, enum peer peer, enum family family,
