@@ -77,7 +77,8 @@ ALOOP_BEGIN
  */
 typedef struct aloop_filter {
     size_t size;
-    /* A name for reports, such as "tls"; NULL is "filter". */
+    /* A name for debuggers, such as "tls"; may be NULL.  The library does not
+     * use it. */
     const char *name;
     /* Takes bytes of the peer. */
     ssize_t (*feed)(void *context, const void *data, size_t size);
@@ -87,8 +88,10 @@ typedef struct aloop_filter {
     ssize_t (*write)(void *context, const void *data, size_t size);
     /* Gives bytes for the peer. */
     ssize_t (*pull)(void *context, void *data, size_t size);
-    int (*handshake)(void *context); /* May be NULL. */
-    void (*close)(void *context);    /* May be NULL. */
+    /* Takes the next step before the first byte; NULL: there is none. */
+    int (*handshake)(void *context);
+    /* Frees the context; NULL: there is nothing to free. */
+    void (*close)(void *context);
 } aloop_filter;
 
 /**
@@ -117,8 +120,8 @@ typedef struct aloop_filter {
  * filter that gives 16 MiB without taking any.
  *
  * Status:  0 when the handshake is done; immediately if there is none.
- * Errors:  ALOOP_EINVAL: `stream` or a function is NULL, or `filter->size` is
- *          wrong;
+ * Errors:  ALOOP_EINVAL: `stream`, `filter` or a function is NULL, or
+ *          `filter->size` is wrong;
  *          ALOOP_EBUSY: the stream is read, started or forwarded, descriptors
  *          were not sent or not taken yet, or the handshake of another filter
  *          is pending;
@@ -130,7 +133,8 @@ typedef struct aloop_filter {
  * Memory:  copies `filter`.  `context` is the stream's from this call on, until
  *          `close` was called.  That is before the call returns if it fails
  *          immediately, and else before aloop_stream_close() or
- *          aloop_stream_abort() returns.
+ *          aloop_stream_abort() returns.  Only if `filter` is NULL or its size
+ *          is wrong, `close` is not called, and `context` stays the caller's.
  */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_stream_filter(aloop_stream *stream,
