@@ -21,6 +21,8 @@ ALOOP_BEGIN
  * Makes a channel for up to `capacity` items of `item_size` bytes.
  *
  * With a capacity of 0 each send waits until a receiver has taken its item.
+ * Items that are dropped with the channel are only bytes to the library: what
+ * they point to stays the application's.
  *
  * Returns: the channel, or NULL if out of memory, `loop` is NULL or `item_size`
  *          is 0.
@@ -76,7 +78,8 @@ ALOOP_API aloop_future *aloop_channel_receive(aloop_channel *channel,
  * Sends a copy of *item without waiting.
  *
  * Returns: 0.
- * Errors:  ALOOP_EAGAIN: the channel is full;
+ * Errors:  ALOOP_EAGAIN: the channel is full, or has a capacity of 0 and no
+ *          receiver waits;
  *          ALOOP_ECLOSED: the channel is closed;
  *          ALOOP_EINVAL: an argument is NULL.
  */
@@ -86,7 +89,7 @@ ALOOP_API int aloop_channel_try_send(aloop_channel *channel, const void *item);
  * Receives an item into *ret_item without waiting.
  *
  * Returns: 0.
- * Errors:  ALOOP_EAGAIN: the channel is empty;
+ * Errors:  ALOOP_EAGAIN: the channel is empty, and no send waits;
  *          ALOOP_ECLOSED: the channel is closed, and no items are left;
  *          ALOOP_EINVAL: an argument is NULL.
  */

@@ -54,7 +54,8 @@ ALOOP_BEGIN
  * reference for each.
  *
  * Status:  0.
- * Errors:  ALOOP_EABORTED: the first error is that of a member that was
+ * Errors:  ALOOP_EINVAL: an argument is wrong;
+ *          ALOOP_EABORTED: the first error is that of a member that was
  *          cancelled by others;
  *          ALOOP_ECANCELED: this future was cancelled;
  *          others: the first error of a member.
@@ -129,10 +130,10 @@ ALOOP_API aloop_future *aloop_race_array(aloop *loop, size_t count,
 /**
  * Runs `fn` as a task for each of `count` items.
  *
- * Its argument is the address of the item, items + i * item_size.  The tasks
- * start in order, and at most `limit` run simultaneously; 0 is no limit.  On
- * the first error the other tasks are cancelled and awaited, and no further
- * task starts.
+ * The argument of `fn` is the address of the item, items + i * item_size.  With
+ * an `item_size` of 0 it is `items` for each of them.  The tasks start in
+ * order, and at most `limit` run simultaneously; 0 is no limit.  On the first
+ * error the other tasks are cancelled and awaited, and no further task starts.
  *
  * Status:  0.
  * Errors:  ALOOP_EINVAL: an argument is wrong;

@@ -13,8 +13,9 @@ ALOOP_BEGIN
  * Begins a deadline for the following code of the running task.
  *
  * Once it has passed, awaits that would have to wait end with ALOOP_ETIMEDOUT,
- * until aloop_deadline_end().  Scopes have to be ended innermost first.  A
- * deadline that passes after the task was cancelled has no effect.
+ * until aloop_deadline_end().  A `delay_ns` of 0 or less passes at the first of
+ * these.  Scopes have to be ended innermost first.  A deadline that passes
+ * after the task was cancelled has no effect.
  *
  * Returns: the scope, or NULL if out of memory, or outside of a task of `loop`.
  * Memory:  the library owns the scope, until its end.

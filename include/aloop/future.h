@@ -1,4 +1,5 @@
-/* Futures: the results of operations, tasks and promises.
+/* Futures: the results of operations (such as a read), of tasks, and of
+ * promises, which the application settles itself.
  *
  * A future is pending, then settles once, with a status: 0 or more is success
  * and often a count, less is an error.  Futures are reference-counted, and a
@@ -45,6 +46,8 @@ ALOOP_API aloop_future *aloop_future_new(aloop *loop);
 /**
  * Makes a future that has already settled with `status`.
  *
+ * ALOOP_PENDING is no status: the future then has failed with ALOOP_EINVAL.
+ *
  * Returns: the future, or NULL if out of memory.
  * Memory:  the caller owns the one reference.
  */
@@ -59,7 +62,7 @@ ALOOP_API aloop_future *aloop_future_new_settled(aloop *loop, ssize_t status);
  *
  * Returns: 0.
  * Errors:  ALOOP_EALREADY: the promise has settled already;
- *          ALOOP_EINVAL: `future` is not a promise, or `status` is
+ *          ALOOP_EINVAL: `future` is NULL or not a promise, or `status` is
  *          ALOOP_PENDING.
  * Memory:  the reference stays the caller's.
  */
@@ -96,11 +99,11 @@ ALOOP_API int aloop_then(aloop_future *future, aloop_future_cb callback,
 /**
  * Removes a continuation that has not been called.
  *
- * This is the first one with this `callback` and `arg`.  It will not be called,
- * and its reference is dropped.  If that was the last reference to a pending
- * operation, the operation is cancelled.  An error that no other code has read
- * is reported to the unhandled-error hook, with the last reference.  Closing
- * a stream does the same with the continuations of its reads.
+ * Of several, it is the first one with this `callback` and `arg`.  It will not
+ * be called, and its reference is dropped.  If that was the last reference to a
+ * pending operation, the operation is cancelled.  An error that no other code
+ * has read is reported to the loop's on_unhandled, with the last reference.
+ * Closing a stream does the same with the continuations of its reads.
  *
  * The future has to exist: the caller owns a reference, or knows that the
  * continuation has not been called.
