@@ -13,11 +13,11 @@ ALOOP_BEGIN
 /**
  * Is called with the progress of a copy.
  *
- * `total` is the size of the source when the copy began; a source that grows
- * meanwhile can make `copied` larger.  Both include holes.  The function is
- * called about once for each MiB, and at most once in a turn of the loop.  The
- * last call of a copy that succeeds has `copied` equal to the size of the
- * target, and comes before the future settles.
+ * Both numbers are bytes, holes included.  `total` is the size of the source
+ * when the copy began; a source that grows meanwhile can make `copied` larger.
+ * The function is called about once for each MiB, and at most once in a turn of
+ * the loop.  The last call of a copy that succeeds has `copied` equal to the
+ * size of the target, and comes before the future settles.
  *
  * Context: a callback of the loop.  It may cancel the copy, or drop its future,
  *          after which no call follows.
@@ -30,12 +30,12 @@ typedef struct aloop_copy_options {
     size_t size;       /* sizeof(aloop_copy_options). */
     bool is_replacing; /* Empty and write a target that exists. */
     bool is_synced;    /* Succeed only when the target is on the disk. */
-    aloop_copy_cb on_progress;
-    void *arg;
+    aloop_copy_cb on_progress; /* NULL: no call. */
+    void *arg;                 /* Of `on_progress`. */
 } aloop_copy_options;
 
 /**
- * Copies the data of a regular file.
+ * Copies the data of a regular file to the path `to`.
  *
  * The fastest way that the file systems offer is taken: blocks are shared
  * (reflink, ioctl_ficlone(2)), copied inside the kernel (copy_file_range(2)),

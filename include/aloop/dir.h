@@ -12,9 +12,9 @@ ALOOP_BEGIN
 
 /** Is one name in a directory. */
 typedef struct aloop_dir_entry {
-    const char *name; /* Without the path of the directory. */
-    aloop_file_type type;
-    uint64_t inode;
+    const char *name;     /* Without the path of the directory. */
+    aloop_file_type type; /* Of the name itself, not of a link's target. */
+    uint64_t inode;       /* Its number in the file system. */
 } aloop_dir_entry;
 
 /**
@@ -66,9 +66,9 @@ ALOOP_API aloop_future *aloop_dir_read(aloop_dir *dir,
 /**
  * Closes a directory.
  *
- * Takes effect immediately.  A pending read settles with an error, which is
- * ALOOP_ECANCELED if nothing else has failed.  The descriptor is closed on the
- * pool, after that.  NULL is allowed.
+ * It takes effect immediately: the directory must not be used any more.  A
+ * pending read settles with an error, which is ALOOP_ECANCELED if nothing else
+ * has failed.  A thread closes the descriptor after that.  NULL is allowed.
  */
 ALOOP_API void aloop_dir_close(aloop_dir *dir);
 

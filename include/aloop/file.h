@@ -69,14 +69,17 @@ ALOOP_API aloop_future *aloop_file_open(aloop *loop, const char *path,
  * Errors:  ALOOP_EINVAL: `loop` or `ret_file` is NULL, or `fd` is negative;
  *          ALOOP_EBADF: `fd` is not open;
  *          ALOOP_ENOMEM: there is no memory for the file.
+ * Memory:  after a success the library owns `fd` and the file, until
+ *          aloop_file_close() or aloop_file_detach(); else `fd` stays the
+ *          caller's.
  */
 ALOOP_API int aloop_file_adopt(aloop *loop, int fd, aloop_file **ret_file);
 
 /**
  * Frees a file without closing its descriptor, which it returns.
  *
- * The descriptor gets the position of the file, and blocks if
- * aloop_file_open() was not asked for O_NONBLOCK.
+ * The descriptor gets the position of the file.  It blocks if aloop_file_open()
+ * has opened it without O_NONBLOCK.  One that was adopted keeps its flags.
  *
  * Returns: the descriptor.
  * Errors:  ALOOP_EBUSY: operations are in flight, and nothing has changed;
@@ -103,7 +106,13 @@ ALOOP_API int aloop_file_detach(aloop_file *file);
  */
 ALOOP_API void aloop_file_close(aloop_file *file);
 
-/** Returns the descriptor of a file, or ALOOP_EINVAL for NULL. */
+/**
+ * Returns the descriptor of a file.
+ *
+ * Errors:  ALOOP_EINVAL: `file` is NULL.
+ * Memory:  the descriptor belongs to the file.  Its own position (lseek(2)) is
+ *          not that of the file.
+ */
 ALOOP_API int aloop_file_fd(const aloop_file *file);
 
 /**
@@ -140,6 +149,8 @@ ALOOP_API aloop_future *aloop_file_seek_end(aloop_file *file, int64_t offset);
 
 /**
  * Returns the position of a file.
+ *
+ * An operation at the position moves it before its future settles.
  *
  * Errors:  ALOOP_EINVAL: `file` is NULL;
  *          ALOOP_ESPIPE: the file has no position.

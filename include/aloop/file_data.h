@@ -26,7 +26,8 @@ ALOOP_BEGIN
  *          ALOOP_EBADF: the file is not open for reading;
  *          ALOOP_EISDIR: it is a directory;
  *          ALOOP_EIO, ...: see read(2);
- *          ALOOP_ECANCELED: the file was closed before the operation began;
+ *          ALOOP_ECANCELED: the operation was cancelled, or the file closed,
+ *          before it began;
  *          ALOOP_EPERM: the loop belongs to the parent of this process.
  * Memory:  borrows `buffer` until the future settles, also if the future is
  *          dropped.

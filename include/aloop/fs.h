@@ -1,8 +1,8 @@
 /* Operations on names of files.
  *
- * Each function does what the system call does that its first sentence names,
- * on a thread of the pool, so that the loop is not blocked.  What holds for all
- * of them:
+ * Each function does its work on a thread, so that the loop is not blocked.  If
+ * there is a system call that does the same, the first sentence names it.  What
+ * holds for all of them:
  *
  *   paths     are copied, so that they need not outlive the call.  A relative
  *             path begins in the working directory of the process at the time
@@ -108,7 +108,7 @@ ALOOP_API aloop_future *aloop_fs_rename(aloop *loop, const char *from,
                                         const char *to);
 
 /**
- * Gives a file the second name `path`, as link(2) does.
+ * Gives the file `target` one more name, `path`, as link(2) does.
  *
  * Status:  0.
  * Errors:  ALOOP_EEXIST: `path` exists;
