@@ -32,8 +32,8 @@ typedef struct aloop_address {
     uint8_t host[16]; /* In the order of the network; IPv4 uses four bytes. */
     uint32_t scope;   /* Number of the interface, of a link-local address. */
     uint32_t flow;    /* Flow information of IPv6, as in a sockaddr_in6. */
-    uint16_t port;
-    uint8_t family; /* An aloop_family. */
+    uint16_t port;    /* In the order of the machine. */
+    uint8_t family;   /* An aloop_family. */
     uint8_t unused[5];
 } aloop_address;
 
@@ -110,7 +110,7 @@ ALOOP_API bool aloop_address_equal(const aloop_address *a,
 ALOOP_API aloop_family aloop_address_family(const aloop_address *address);
 
 /**
- * Returns the port of an address, and 0 if it has none.
+ * Returns the port of an address; 0 if it has none, and for NULL.
  *
  * Context: any thread.
  */

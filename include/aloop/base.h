@@ -61,6 +61,9 @@
 /** Is the third number of this header's version. */
 #define ALOOP_VERSION_PATCH 0
 
+/* Durations are int64_t nanoseconds, of up to 292 years.  The `count` of these
+ * macros may be a fraction.  A result that does not fit is undefined. */
+
 /** Converts a number of nanoseconds to a duration. */
 #define ALOOP_NS(count) ((int64_t) (count))
 
@@ -86,6 +89,8 @@
 /** Expands to the place in the source, "file.c:12", for use in reports. */
 #define ALOOP_HERE __FILE__ ":" ALOOP_TEXT(__LINE__)
 
+/* The objects of the interface.  Each is described in the header of its name;
+ * `aloop` is the loop, see aloop/loop.h. */
 typedef struct aloop aloop;
 typedef struct aloop_future aloop_future;
 typedef struct aloop_timer aloop_timer;
