@@ -26,7 +26,7 @@ ALOOP_API aloop_deadline *aloop_deadline_begin(aloop *loop, int64_t delay_ns);
 /**
  * Moves a deadline to `delay_ns` from now.
  *
- * A deadline that has passed starts again.
+ * One that has passed starts again, as if it had not passed.
  *
  * Returns: 0.
  * Errors:  ALOOP_EINVAL: `deadline` is NULL;
