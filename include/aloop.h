@@ -8,6 +8,11 @@
  *     a task).  Callback code attaches aloop_then() to it; a task calls
  *     aloop_await().
  *
+ * A task is a function on a stack of its own, which may wait; see aloop/task.h.
+ * A future is pending until it settles, which gives it a status.  A turn is one
+ * pass of the loop: it runs what is due, sends what was written and waits for
+ * events.
+ *
  * Names follow one table.  Exceptions are stated with the function.
  *
  *   name                     effect                          on failure
@@ -56,8 +61,9 @@
  *             has failed with it; counts and questions return 0 or false, and
  *             aloop_channel_is_closed() true.  As a future, NULL has failed
  *             with ALOOP_ENOMEM.
- *   Misuse:   an argument out of range gives ALOOP_EINVAL.  Debug loops report
- *             more mistakes, and return ALOOP_EPERM on a wrong thread.
+ *   Misuse:   an argument out of range gives ALOOP_EINVAL.  Debug loops
+ *             (aloop_options.debug) report more mistakes, and return
+ *             ALOOP_EPERM on a wrong thread.
  *   Options:  structs that begin with their `size`; NULL and zero fields select
  *             the defaults, see aloop/options.h.
  *   Memory:   the library owns every object.  A handle is freed after its
