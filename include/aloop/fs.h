@@ -22,7 +22,10 @@
  *             settles with its own status, so that the caller always learns
  *             what has happened.
  *   result    is written through `ret_` when the future settles, so the memory
- *             behind it must exist until then.
+ *             behind it must exist until then.  If the future is dropped before
+ *             that, nothing is written, and what the operation has opened or
+ *             allocated is closed or freed.  If it is dropped later, these are
+ *             the caller's.
  *   order     operations run side by side.  Await one before starting another
  *             that depends on it. */
 
