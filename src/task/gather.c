@@ -37,6 +37,14 @@ static const char *const gather_functions[] = {
     [RACE] = "aloop_race_array",
 };
 
+/* For reports. */
+static const char *const gather_names[] = {
+    [GATHER] = "gather",
+    [SETTLED] = "gather_settled",
+    [ANY] = "any",
+    [RACE] = "race",
+};
+
 struct gather {
     aloop_future future;
     enum rule rule;
@@ -136,13 +144,21 @@ static aloop_future *gather_next(aloop_future *future, const void **cursor)
     return member < end ? member->future : NULL;
 }
 
+/* ops->describe */
+static const char *gather_describe(const aloop_future *future)
+{
+    return gather_names[CONTAINER_OF(future, const struct gather, future)
+                            ->rule];
+}
+
 static const struct aloop__future_ops gather_ops = {
-    .name = "group",
+    .name = "gather",
     .size = sizeof(struct gather),
     .tie = offsetof(struct gather, tie),
     .cancel = gather_cancel,
     .next = gather_next,
     .fini = gather_fini,
+    .describe = gather_describe,
 };
 
 /* Translates a member's status for the gather.  ALOOP_ECANCELED would mean that

@@ -310,6 +310,27 @@ static void a_report_of_a_map_names_the_item(void **state)
     assert_string_equal(t.unhandled_what, "map, item 3 of 5,");
 }
 
+static void a_report_of_a_composition_names_its_function(void **state)
+{
+    aloop_future *members[] = {aloop_future_new_settled(t.loop, ALOOP_EPERM)};
+
+    (void) state;
+    aloop_detach(aloop_gather_array(t.loop, 1, members));
+    aloop_run(t.loop);
+    assert_int_equal(t.unhandled_error, ALOOP_EPERM);
+    assert_string_equal(t.unhandled_what, "gather");
+
+    members[0] = aloop_future_new_settled(t.loop, ALOOP_EPERM);
+    aloop_detach(aloop_race_array(t.loop, 1, members, NULL));
+    aloop_run(t.loop);
+    assert_string_equal(t.unhandled_what, "race");
+
+    members[0] = aloop_future_new_settled(t.loop, ALOOP_EPERM);
+    aloop_detach(aloop_any_array(t.loop, 1, members, NULL));
+    aloop_run(t.loop);
+    assert_string_equal(t.unhandled_what, "any");
+}
+
 /* The report is one line with a newline, even if the name of the place is
  * long. */
 static void a_report_with_a_long_place_is_truncated(void **state)
@@ -375,6 +396,7 @@ int main(void)
         TEST(a_report_of_a_listener_names_its_address),
         TEST(a_report_of_a_connect_names_host_and_port),
         TEST(a_report_of_a_map_names_the_item),
+        TEST(a_report_of_a_composition_names_its_function),
         TEST(a_report_with_a_long_place_is_truncated),
         TEST(the_hook_runs_at_the_end_of_a_turn_and_not_in_a_call),
     };
