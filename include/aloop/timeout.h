@@ -11,6 +11,8 @@ ALOOP_BEGIN
 /**
  * Waits for `future`, and cancels it once `delay_ns` have passed.
  *
+ * With 0 or less the limit passes in the next turn.
+ *
  * The result settles when `future` has ended:
  *
  *     what cancelled `future` first    `future` ends with    status

@@ -56,8 +56,9 @@ ALOOP_API aloop_timer *aloop_timer_new(aloop *loop, aloop_timer_cb on_expire,
 /**
  * Makes a timer, running or stopped, expire `delay_ns` from now.
  *
- * The previous expiry is cancelled.  Among equal deadlines this one is the
- * last, as after a start.
+ * The delay has the meaning that aloop_timer_start() describes.  The previous
+ * expiry is cancelled.  Among equal deadlines this one is the last, as after a
+ * start.
  *
  * Returns: 0.
  * Errors:  ALOOP_EINVAL: `timer` is NULL;
@@ -133,7 +134,9 @@ ALOOP_API void aloop_timer_close(aloop_timer *timer);
 /**
  * Waits for `delay_ns`.
  *
- * With 0 or less the future settles in the next turn.
+ * With 0 or less the future settles in the next turn.  A delay beyond the range
+ * of the clock, such as INT64_MAX, has no end: only a cancel settles the
+ * future.
  *
  * Status:  0.
  * Errors:  ALOOP_EINVAL: `loop` is NULL;
@@ -145,7 +148,8 @@ ALOOP_API aloop_future *aloop_sleep(aloop *loop, int64_t delay_ns);
 /**
  * Waits until a time on the loop's clock.
  *
- * `when_ns` is a sum with aloop_now().
+ * `when_ns` is a sum with aloop_now().  If that time has passed, the future
+ * settles in the next turn.
  *
  * Status:  0.
  * Errors:  ALOOP_EINVAL: `loop` is NULL;
