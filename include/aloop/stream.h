@@ -49,8 +49,9 @@ typedef void (*aloop_stream_cb)(aloop_stream *stream, const void *data,
  *
  * Reading pauses while more than the high-water mark of bytes are queued that
  * `on_data` itself has put on this stream (replies), and continues when no more
- * than the low-water mark of them are left.  So a peer that sends and never
- * reads the replies costs no more memory than that.  Nothing else pauses
+ * than the low-water mark of them are left (64 and 16 KiB, unless
+ * aloop_stream_set_watermarks() has changed them).  So a peer that sends and
+ * never reads the replies costs no more memory than that.  Nothing else pauses
  * reading: neither what was put by other code, nor what aloop_stream_write() or
  * a forward sends.  Reads by futures and forwards are never paused.
  *
@@ -207,7 +208,8 @@ ALOOP_API void aloop_stream_unref(aloop_stream *stream);
  *                           close             abort           aloop_free()
  *     a pending read        is cancelled      is cancelled    is cancelled
  *     queued bytes          are sent          are dropped     are dropped
- *     pending writes        settle            are cancelled   are cancelled
+ *     pending writes,       settle            are cancelled   are cancelled
+ *     drains, shutdowns
  *     unread input          is dropped        is dropped      is dropped
  *     the peer receives     the bytes, then   a reset         a reset if bytes
  *                           the end                           were queued, else

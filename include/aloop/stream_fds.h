@@ -15,9 +15,10 @@ ALOOP_BEGIN
  * More than 253 descriptors need several messages, and each of these needs a
  * byte.
  *
- * A peer that does not accept descriptors gets only the bytes.  If too many
- * descriptors of the user are on their way to other processes, these wait, and
- * so does what is written after them.
+ * A peer that does not accept descriptors gets only the bytes.  The system
+ * limits how many descriptors of one user (uid) may be on their way to other
+ * processes.  Beyond this limit these wait, and so does what is written after
+ * them.
  *
  * Returns: 0, or 1 if more than the high-water mark of bytes are queued now.
  * Errors:  ALOOP_EINVAL: an argument is NULL, `size` or `count` is 0, or there

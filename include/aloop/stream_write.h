@@ -13,7 +13,8 @@ ALOOP_BEGIN
  * They are sent after the present callback, or at the end of the turn.  When
  * the result is 1, the caller should wait for aloop_stream_drain().
  *
- * Returns: 0, or 1 if more than the high-water mark of bytes are queued now.
+ * Returns: 0, or 1 if more than the high-water mark of bytes are queued now,
+ *          see aloop_stream_set_watermarks().
  * Errors:  ALOOP_EINVAL: an argument is wrong;
  *          ALOOP_ENOMEM: out of memory, and nothing is queued;
  *          ALOOP_EPIPE: the writing side was shut down or is broken;
@@ -55,8 +56,11 @@ ALOOP_API aloop_future *aloop_stream_write(aloop_stream *stream,
 /**
  * Waits until no more than the low-water mark of bytes are queued.
  *
+ * A close of the stream does not end the wait, because it sends what is queued.
+ *
  * Status:  0.
  * Errors:  ALOOP_EINVAL: `stream` is NULL;
+ *          ALOOP_ECANCELED: the wait was cancelled, or the stream aborted;
  *          ALOOP_ENOMEM: out of memory;
  *          others: what sending failed with.
  */
@@ -66,11 +70,14 @@ ALOOP_API aloop_future *aloop_stream_drain(aloop_stream *stream);
 /**
  * Ends the writing side, once everything that was written has been sent.
  *
- * The peer then receives an end of stream.  Reading continues.  The shutdown is
- * not undone by cancelling or dropping the future, which only ends the wait.
+ * The peer then receives an end of stream.  Reading continues.  Nothing can be
+ * written after this call.  The shutdown is not undone by cancelling or
+ * dropping the future, which only ends the wait.  A second call waits for the
+ * same end.
  *
- * Status:  0, once the peer has been sent the end.
+ * Status:  0, once the end has been sent to the peer.
  * Errors:  ALOOP_EINVAL: `stream` is NULL;
+ *          ALOOP_ECANCELED: the wait was cancelled, or the stream aborted;
  *          ALOOP_ENOMEM: out of memory;
  *          others: what sending failed with.
  */
