@@ -18,8 +18,8 @@
  *     error of                     is reported to
  *     aloop_udp_put(), known       its caller
  *     immediately
- *     aloop_udp_put(), when the    the unhandled-error hook, once until a
- *     datagram is sent             datagram was sent again
+ *     aloop_udp_put(), when the    on_unhandled, once until a datagram was
+ *     datagram is sent             sent again
  *     aloop_udp_send()             its future
  *     an earlier datagram that     the reader, or the next one, if the socket
  *     the peer's machine refused   is connected: ALOOP_ECONNREFUSED and the
@@ -66,14 +66,16 @@ typedef void (*aloop_udp_cb)(aloop_udp *udp, const void *data, ssize_t size,
  *          ALOOP_EADDRINUSE: another socket has the port;
  *          ALOOP_EADDRNOTAVAIL: `host` is not an address of this machine;
  *          ALOOP_EINVAL: an argument is NULL or malformed;
- *          ALOOP_EMFILE, ALOOP_ENFILE, ALOOP_ENOMEM.
+ *          ALOOP_EMFILE, ALOOP_ENFILE: no descriptor is left;
+ *          ALOOP_ENOMEM: out of memory;
+ *          others: what the system reported.
  * Memory:  the library owns the socket, until aloop_udp_close().
  */
 ALOOP_API int aloop_udp_open(aloop *loop, const char *host, const char *port,
                              aloop_udp **ret_udp);
 
 /**
- * Sets the only peer of a socket.
+ * Connects a socket, which sets its only peer.
  *
  * From then on the socket receives nothing from other addresses, not even what
  * arrived before and was not received yet.  It is notified of datagrams that
@@ -94,7 +96,7 @@ ALOOP_API int aloop_udp_connect(aloop_udp *udp, const aloop_address *peer);
  * Calls `on_datagram` for each datagram, from the next turn on.
  *
  * One turn receives a limited number, so that other handles are not delayed.  A
- * second call replaces the callback.
+ * second call replaces callback and argument.
  *
  * Returns: 0.
  * Errors:  ALOOP_EBUSY: a receive is pending;
@@ -150,7 +152,7 @@ ALOOP_API aloop_future *aloop_udp_receive(aloop_udp *udp, void *buffer,
  *          ALOOP_EINVAL: another argument is wrong, or `to` has no port;
  *          ALOOP_EBADF: the descriptor was closed outside the loop's control;
  *          ALOOP_ENOMEM: out of memory, and nothing is queued.
- * Memory:  the bytes are copied before the function returns.
+ * Memory:  copies the bytes and `to`.
  */
 ALOOP_API int aloop_udp_put(aloop_udp *udp, const void *data, size_t size,
                             const aloop_address *to);
@@ -163,10 +165,11 @@ ALOOP_API int aloop_udp_put(aloop_udp *udp, const void *data, size_t size,
  * Status:  `size`, once the system has taken the datagram.
  * Errors:  ALOOP_EACCES: the address is a broadcast address, and the socket was
  *          not opened for that;
- *          ALOOP_EMSGSIZE: as of aloop_udp_put(), or too large for the network;
+ *          ALOOP_EMSGSIZE: as for aloop_udp_put(), or too large for the
+ *          network;
  *          ALOOP_ECANCELED: cancelled, or the socket was closed;
- *          others: what the system refuses it with.
- * Memory:  borrows `data` until the future settles.
+ *          others: as for aloop_udp_put(), or what the system refuses it with.
+ * Memory:  borrows `data` until the future settles, and copies `to`.
  */
 ALOOP_MUST_USE
 ALOOP_API aloop_future *aloop_udp_send(aloop_udp *udp, const void *data,
@@ -174,6 +177,8 @@ ALOOP_API aloop_future *aloop_udp_send(aloop_udp *udp, const void *data,
 
 /**
  * Waits until no more than 64 KiB are queued.
+ *
+ * They are counted as aloop_udp_queued() counts them.
  *
  * Status:  0.
  * Errors:  ALOOP_EINVAL: `udp` is NULL;
@@ -205,6 +210,7 @@ ALOOP_API int aloop_udp_local(const aloop_udp *udp, aloop_address *ret_address);
  *
  * Errors:  ALOOP_EINVAL: `udp` is NULL;
  *          ALOOP_EBADF: it was closed outside the loop's control.
+ * Memory:  the descriptor belongs to the socket.
  */
 ALOOP_API int aloop_udp_fd(const aloop_udp *udp);
 

@@ -8,23 +8,32 @@
 
 ALOOP_BEGIN
 
-/** Selects the properties of a socket; zero fields select the defaults. */
+/**
+ * Holds the options of a UDP socket.
+ *
+ * Set `size` to sizeof(aloop_udp_options) and the fields that are needed.  See
+ * aloop/options.h.
+ */
 typedef struct aloop_udp_options {
-    size_t size; /* sizeof(aloop_udp_options). */
+    size_t size; /* Bytes of this struct. */
     /* Other sockets of this user may have the same port.  The system spreads
      * datagrams over them, so that one sender always gets the same socket. */
     bool reuse_port;
     /* Other sockets may have the same port, for multicast.  A datagram to a
      * single host goes to only one of them. */
     bool reuse_address;
-    bool ipv6_only; /* A socket on "::" has no IPv4. */
+    /* A socket on "::" receives no IPv4.  Default: it has both families. */
+    bool ipv6_only;
     bool broadcast; /* Datagrams to broadcast addresses may be sent. */
     /* The system joins datagrams of one sender before they are received, which
      * saves most of the cost of many large ones.  The reader gets them one by
      * one.  Ignored where the system does not support it. */
     bool join_received;
-    int hops_max;          /* TTL of IPv4; 1 to 255. */
-    size_t receive_buffer; /* Of the system, in bytes. */
+    /* Routers that a datagram may pass: TTL of IPv4, hop limit of IPv6; 1 to
+     * 255.  Default: that of the system, usually 64. */
+    int hops_max;
+    /* Bytes of the system's buffers.  Default: those of the system. */
+    size_t receive_buffer;
     size_t send_buffer;
 } aloop_udp_options;
 
@@ -84,8 +93,8 @@ ALOOP_API int aloop_udp_leave(aloop_udp *udp, const aloop_address *group,
  *     argument     meaning                                    initially
  *     interface    the number of the interface; 0 lets the    0
  *                  system choose
- *     hops_max     TTL of IPv4, 0 to 255; 1 stays in the      1
- *                  local network
+ *     hops_max     TTL or hop limit, 0 to 255; 1 stays in     1
+ *                  the local network
  *     is_looped    sockets of this machine receive them, too  true
  *
  * Returns: 0.
