@@ -70,7 +70,9 @@ ALOOP_API aloop_future *aloop_gather_array(aloop *loop, size_t count,
  * Waits for all of `count` futures and reports every status.
  *
  * No member is cancelled because of another one.  `ret_statuses[i]` becomes the
- * status of `futures[i]`; `ret_statuses` may be NULL.
+ * status of `futures[i]`, also if this future is cancelled or limited by
+ * aloop_timeout(): those that had succeeded before show it.  `ret_statuses` may
+ * be NULL.
  *
  * Status:  how many members succeeded.
  * Errors:  ALOOP_ECANCELED: this future was cancelled, and so was a member;
