@@ -102,7 +102,7 @@ ALOOP_API int aloop_then(aloop_future *future, aloop_future_cb callback,
  * Of several, it is the first one with this `callback` and `arg`.  It will not
  * be called, and its reference is dropped.  If that was the last reference to a
  * pending operation, the operation is cancelled.  An error that no other code
- * has read is reported to the loop's on_unhandled, with the last reference.
+ * has read is reported to on_unhandled, when the last reference is dropped.
  * Closing a stream does the same with the continuations of its reads.
  *
  * The future has to exist: the caller owns a reference, or knows that the

@@ -43,8 +43,11 @@ typedef struct aloop_server_options {
      * own needs a limit: that of the process (RLIMIT_NOFILE), less what the
      * rest of the program uses, divided by the number for each connection. */
     size_t connections_max;
-    size_t stack_size; /* Of the tasks; see aloop_task_options. */
-    /* For aloop_tcp_serve() only.  NULL: the defaults. */
+    /* Usable bytes of each task's stack.  Default: aloop_options.stack_size of
+     * the loop. */
+    size_t stack_size;
+    /* Options of the listener, for aloop_tcp_serve() only.  NULL: the
+     * defaults. */
     const aloop_tcp_listen_options *listen;
 } aloop_server_options;
 
@@ -52,13 +55,18 @@ typedef struct aloop_server_options {
  * Serves TCP connections, each in a task of its own.
  *
  * `host` and `port` are as for aloop_tcp_listen().  The server keeps the loop
- * alive until it is stopped.
+ * alive until it is stopped.  The end of the root task of aloop_main() does not
+ * wait for that: it cancels the connections.  So the root task waits first, for
+ * example for a signal, and then for aloop_server_stop().
  *
  * Returns: 0.
  * Errors:  ALOOP_EINVAL: an argument or an option is wrong;
  *          others: as for aloop_tcp_listen_with().
  * Memory:  copies the options.  The library owns the server, until the future
  *          of aloop_server_stop() settles, or until aloop_free().
+ * Example: aloop_tcp_serve(loop, NULL, "80", serve, NULL, NULL, &server);
+ *          aloop_await(aloop_signal_wait(loop, SIGTERM));
+ *          aloop_await(aloop_server_stop(server, ALOOP_SEC(10)));
  */
 ALOOP_API int aloop_tcp_serve(aloop *loop, const char *host, const char *port,
                               aloop_server_fn fn, void *arg,

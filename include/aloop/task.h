@@ -51,11 +51,11 @@
  * process ends, and a frame that skipped the guard is detected at the task's
  * next wait.
  *
- * A parked task costs one page of memory for a shallow stack, 577 bytes of page
- * tables and 288 KiB of address space (measured on x86-64); of that the guard
- * takes 193 bytes of page tables.  Pages of a stack that were touched once are
- * kept for the next task, and returned to the system after half a second
- * without use.
+ * A task that waits costs one page of memory for a shallow stack, 577 bytes of
+ * page tables and 288 KiB of address space (measured on x86-64); of that the
+ * guard takes 193 bytes of page tables.  Pages of a stack that were touched
+ * once are kept for the next task, and returned to the system after half a
+ * second without use.
  *
  * Instrumentation that keeps one stack for each thread does not work with
  * tasks: -fsanitize=safe-stack, -fsanitize=shadow-call-stack, -fsplit-stack. */
@@ -79,10 +79,12 @@ typedef ssize_t (*aloop_task_fn)(aloop *loop, void *arg);
  * `defaults`, unless that is NULL; its own `defaults` is ignored.
  */
 typedef struct aloop_task_options {
-    size_t size;
+    size_t size; /* Bytes of this struct. */
     const struct aloop_task_options *defaults;
-    const char *name;  /* For reports; copied.  Default: the function's. */
-    size_t stack_size; /* Usable bytes; smaller values are raised to 32 KiB. */
+    const char *name; /* For reports; copied.  Default: the function's. */
+    /* Usable bytes of the stack; smaller values are raised to 32 KiB.  Default:
+     * aloop_options.stack_size of the loop. */
+    size_t stack_size;
 } aloop_task_options;
 
 /**

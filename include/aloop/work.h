@@ -20,8 +20,8 @@ ALOOP_BEGIN
  * It may block and compute, and `errno` is its own.  It must return: it may
  * neither throw an exception, nor end its thread by pthread_exit(), nor leave
  * by longjmp().  A child that it forks should end by exec() or _exit().  If the
- * function returns there, the thread ends, which is the only one of the child,
- * and the child ends with the status 0.
+ * function returns in the child, the only thread of the child ends, and with it
+ * the child, with the exit status 0.
  *
  * Returns: the status of the future.
  * Context: of the library it may only call aloop_post(), for example to report
@@ -88,9 +88,9 @@ ALOOP_API aloop_future *aloop_work_map(aloop *loop, aloop_work_fn fn,
 
 /** Names the lanes of a loop's pool. */
 typedef enum aloop_lane {
-    ALOOP_LANE_FILE,
-    ALOOP_LANE_RESOLVER,
-    ALOOP_LANE_WORK
+    ALOOP_LANE_FILE,     /* Files and file systems. */
+    ALOOP_LANE_RESOLVER, /* Look-ups of names and addresses. */
+    ALOOP_LANE_WORK      /* aloop_work() and aloop_work_map(). */
 } aloop_lane;
 
 /**
@@ -100,12 +100,12 @@ typedef enum aloop_lane {
  * in no field, nor does the thread that is still in it.
  */
 typedef struct aloop_pool_info {
-    size_t size;
-    unsigned threads;
+    size_t size;       /* Bytes of this struct. */
+    unsigned threads;  /* That exist now. */
     unsigned idle;     /* Threads without a job. */
     size_t queued;     /* Jobs that have not begun. */
     size_t running;    /* Jobs that have begun; the loop has no result yet. */
-    int64_t oldest_ns; /* Age of the oldest of these jobs; 0: there is none. */
+    int64_t oldest_ns; /* Age of the oldest running job; 0: there is none. */
 } aloop_pool_info;
 
 /**
