@@ -59,10 +59,10 @@ ALOOP_API int aloop_tcp_listen_address(aloop *loop,
 /**
  * Connects to `host` and `port` by TCP.
  *
- * `host` is a name or a numeric address, for which no thread is used.  `port`
- * is a number or the name of a service.  If there are several addresses they
- * race, IPv6 and IPv4 in turn, 250 ms apart or as soon as the one before has
- * failed (RFC 8305, section 5).  The first to connect wins.
+ * `host` is a name, or a numeric address, which needs no thread.  `port` is a
+ * number or the name of a service.  If there are several addresses they race,
+ * IPv6 and IPv4 in turn, 250 ms apart or as soon as the one before has failed
+ * (RFC 8305, section 5).  The first to connect wins.
  *
  * A connect has succeeded when there is a peer.  A connection whose two ends
  * are the same address and port counts as refused.  TCP makes such a connection

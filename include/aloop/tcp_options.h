@@ -119,9 +119,10 @@ ALOOP_API int aloop_tcp_set_keepalive(aloop_stream *stream,
 /**
  * Limits how long sent bytes may wait for their acknowledgement.
  *
- * Then the connection ends with ALOOP_ETIMEDOUT (RFC 5482).  The time is
- * rounded up to milliseconds, and on macOS and FreeBSD to seconds; 0 selects
- * the default of the system.  NetBSD and OpenBSD have no such limit.
+ * When `timeout_ns` have passed without one, the connection ends with
+ * ALOOP_ETIMEDOUT (RFC 5482).  The time is rounded up to milliseconds, and on
+ * macOS and FreeBSD to seconds; 0 selects the default of the system.  NetBSD
+ * and OpenBSD have no such limit.
  *
  * Returns: 0, or an error of the list above.
  */
@@ -129,7 +130,7 @@ ALOOP_API int aloop_tcp_set_user_timeout(aloop_stream *stream,
                                          int64_t timeout_ns);
 
 /**
- * Sets the sizes of the system's buffers of a connection.
+ * Sets the sizes of the system's buffers of a connection, in bytes.
  *
  * 0 leaves a size as it is.  Linux doubles a size for its own use, limits it,
  * and no longer adapts the buffer to the connection.

@@ -24,8 +24,8 @@ typedef struct aloop_unix_options {
     /* Connections that may wait to be accepted; the system has a limit of its
      * own.  Default: 4096. */
     int backlog;
-    /* Permissions of the path, such as 0600, whatever the umask is.  Who may
-     * not write to it cannot connect.  Default: 0777, less the umask. */
+    /* Permissions of the path, such as 0600, whatever the umask is.  A user who
+     * may not write to it cannot connect.  Default: 0777, less the umask. */
     unsigned mode;
 } aloop_unix_options;
 
@@ -56,8 +56,9 @@ typedef struct aloop_unix_options {
  *          ALOOP_ENOTSUP: the system has no abstract names;
  *          ALOOP_EADDRINUSE: a process listens there, there is another file, or
  *          another process holds the lock of the directory;
- *          ALOOP_ENOENT, ALOOP_EACCES, ...: the directory;
- *          ALOOP_EMFILE: no more descriptors;
+ *          ALOOP_ENOENT, ALOOP_EACCES, ...: the directory does not exist, or
+ *          no file may be made in it;
+ *          ALOOP_EMFILE: no descriptor is left;
  *          ALOOP_ENOMEM: out of memory;
  *          others: what the system reported.
  * Memory:  copies `path`.  The library owns the listener, until
@@ -112,13 +113,12 @@ ALOOP_API aloop_future *aloop_unix_connect(aloop *loop, const char *path,
  *
  * They are those of the time when the peer connected or began to listen.  The
  * process is 0 where the system does not know it.  A process number may belong
- * to another process when it is used.
+ * to another process when it is used.  Each of the three pointers may be NULL.
  *
  * Returns: 0.
  * Errors:  ALOOP_EINVAL: the stream is no Unix socket, or is NULL;
  *          ALOOP_EBADF: the stream has no descriptor any more;
  *          others: what the system reported.
- * Memory:  pointers that are NULL get nothing.
  */
 ALOOP_API int aloop_unix_peer(const aloop_stream *stream, int64_t *ret_process,
                               uint32_t *ret_user, uint32_t *ret_group);
