@@ -131,11 +131,13 @@ ALOOP_API int aloop_stream_fd(const aloop_stream *stream);
  * Writes the peer's address to `text`: "127.0.0.1:80", "[::1]:80".
  *
  * An IPv4 address that a listener on every address reports as IPv6 is written
- * as IPv4.  A `size` of 96 is always enough.
+ * as IPv4.  The address of a Unix socket is its path, or an empty text if it
+ * has none, as the connecting end.  A `size` of 128 is always enough.
  *
  * Returns: the length of the text, without its terminating 0.
  * Errors:  ALOOP_ENOSPC: `size` is too small, and nothing is written;
  *          ALOOP_EINVAL: `stream` or `text` is NULL;
+ *          ALOOP_EAFNOSUPPORT: the stream is no socket;
  *          ALOOP_EBADF: the stream has no descriptor any more;
  *          ALOOP_ENOTCONN: both ends have closed the connection;
  *          others: the error that ended the connection, ALOOP_ECONNRESET if
@@ -152,6 +154,7 @@ ALOOP_API int aloop_stream_peer(const aloop_stream *stream, char *text,
  * Returns: the length of the text, without its terminating 0.
  * Errors:  ALOOP_ENOSPC: `size` is too small, and nothing is written;
  *          ALOOP_EINVAL: `stream` or `text` is NULL;
+ *          ALOOP_EAFNOSUPPORT: the stream is no socket;
  *          ALOOP_EBADF: the stream has no descriptor any more;
  *          others: the error that ended the connection.
  */
