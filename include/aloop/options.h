@@ -53,7 +53,8 @@ typedef void (*aloop_error_cb)(aloop *loop, int error, const char *what,
  * - a call on another thread while the loop runs;
  * - a future that is used after its last reference was given away;
  * - a handle that is used after it was closed or freed, or is NULL;
- * - an await or a yield in a callback, and an await that would never end;
+ * - an await or a yield in a callback;
+ * - an await of a future that itself waits for the task that awaits it;
  * - a task that ends because it was dropped without an aloop_cancel();
  * - a callback or a task that occupied the loop for 100 ms or more.
  *

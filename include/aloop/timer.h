@@ -99,7 +99,7 @@ ALOOP_API int aloop_timer_set_period(aloop_timer *timer, int64_t period_ns);
  */
 ALOOP_API int aloop_timer_stop(aloop_timer *timer);
 
-/** Returns whether a timer will expire; false for NULL. */
+/** Returns whether a timer is running, not stopped; false for NULL. */
 ALOOP_API bool aloop_timer_is_active(const aloop_timer *timer);
 
 /**
