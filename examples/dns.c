@@ -1,4 +1,4 @@
-/* Asks a name server over UDP for the addresses of names, all at a time.
+/* Asks a name server over UDP for the addresses of names, simultaneously.
  *
  *     usage: dns [-4 | -6] [-s SERVER] [-p PORT] [-t SECONDS] [-n TRIES]
  *                NAME...

@@ -196,7 +196,8 @@ static void usage(FILE *file)
 {
     fputs(
         "usage: multicore [-p PORT] [-n LOOPS] [-c CONNECTIONS]\n"
-        "  -p PORT         port to listen on (default: any free port)\n"
+        "  -p PORT         port of 127.0.0.1 to listen on (default: any free "
+        "port)\n"
         "  -n LOOPS        number of loops (default: one for each processor)\n"
         "  -c CONNECTIONS  connections that each loop serves (default: no "
         "limit)\n",
