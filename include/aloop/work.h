@@ -100,12 +100,14 @@ typedef enum aloop_lane {
  * in no field, nor does the thread that is still in it.
  */
 typedef struct aloop_pool_info {
-    size_t size;       /* Bytes of this struct. */
-    unsigned threads;  /* That exist now. */
-    unsigned idle;     /* Threads without a job. */
-    size_t queued;     /* Jobs that have not begun. */
-    size_t running;    /* Jobs that have begun; the loop has no result yet. */
-    int64_t oldest_ns; /* Age of the oldest running job; 0: there is none. */
+    size_t size;      /* Bytes of this struct. */
+    unsigned threads; /* That exist now. */
+    unsigned idle;    /* Threads without a job. */
+    size_t queued;    /* Jobs that have not begun. */
+    size_t running;   /* Jobs that have begun; the loop has no result yet. */
+    /* Nanoseconds since the oldest of the jobs, queued or running, was given to
+     * the lane; 0: there is none. */
+    int64_t oldest_ns;
 } aloop_pool_info;
 
 /**
