@@ -84,7 +84,7 @@ ALOOP_API int aloop_stream_open(aloop *loop, int fd, aloop_stream **ret_stream);
  *          be lost.
  *          The stream is unchanged after an error.
  * Memory:  the caller closes the descriptor, and frees *ret_data with
- *          aloop_data_free().  `stream` is no longer valid.
+ *          aloop_data_free(), see fs_data.h.  `stream` is no longer valid.
  */
 ALOOP_API int aloop_stream_detach(aloop_stream *stream, void **ret_data,
                                   size_t *ret_size);
