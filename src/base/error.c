@@ -28,8 +28,9 @@ static const struct error_entry error_entries[] = {
     {-ECONNREFUSED, "ECONNREFUSED", "connection refused"},
     {-ECONNRESET, "ECONNRESET", "connection reset by peer"},
     {-EDEADLK, "EDEADLK",
-     "waiting would never end; a callback can use aloop_then() instead, or "
-     "spawn a task"},
+     "waiting would never end; a callback can use aloop_then() or spawn a "
+     "task, and a promise needs a second reference, of the one that settles "
+     "it"},
     {-EDESTADDRREQ, "EDESTADDRREQ", "destination address required"},
     {-EDOM, "EDOM", "argument out of domain"},
     {-EDQUOT, "EDQUOT", "disk quota exceeded"},
