@@ -60,6 +60,12 @@ static void pack(struct corpus *corpus, const char *archive)
     printf("%s: %zu inputs in %s\n", FUZZ_TARGET, corpus->count, archive);
 }
 
+static int fail_usage(void)
+{
+    fputs(usage, stderr);
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
     const char *archive = NULL, *directory = NULL;
@@ -72,13 +78,14 @@ int main(int argc, char **argv)
             archive = argv[++i];
         else if (strcmp(argv[i], "--unpack") == 0 && i + 1 < argc)
             directory = argv[++i];
+        else if (strncmp(argv[i], "--", 2) == 0)
+            return fail_usage();
         else
             corpus_load(&corpus, argv[i]);
     if (archive != NULL) {
         pack(&corpus, archive);
     } else if (corpus.count == 0) {
-        fputs(usage, stderr);
-        return 2;
+        return fail_usage();
     } else {
         corpus_sort(&corpus);
         if (directory != NULL)

@@ -331,7 +331,12 @@ static int run_all(const char *which)
 
 static int fail_usage(const char *what)
 {
-    fprintf(stderr, "torture: unknown argument: %s\n", what);
+    fprintf(stderr,
+            "torture: unknown argument: %s\n"
+            "usage: torture [--every K] [--seconds S] [--least N] [--jobs J]\n"
+            "               [SCENARIO[@WORLD]]\n"
+            "       torture [--seconds S] SCENARIO@WORLD KIND CALL NTH ERROR\n",
+            what);
     return 2;
 }
 
