@@ -96,13 +96,17 @@ ALOOP_API int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn,
  *     returns ALOOP_ECANCELED, but     fails with ALOOP_EABORTED
  *     was not cancelled
  *
- * A group that did not fail and was not cancelled may be used again.
+ * A group that did not fail and was not cancelled may be used again.  Of any
+ * other group, each further wait has the same result.
  *
  * Status:  0.
  * Errors:  ALOOP_ECANCELED: the group was cancelled, a member ended because of
- *          that, and no member failed;
+ *          that, and no member failed.  An await returns ALOOP_EABORTED instead
+ *          if the caller was not cancelled;
  *          ALOOP_EABORTED: as in the table;
- *          ALOOP_EDEADLK: from an await, the caller is a member;
+ *          ALOOP_EDEADLK: from an await, the caller is a member, and the group
+ *          is cancelled because the await drops the wait;
+ *          ALOOP_EINVAL: `group` is NULL;
  *          others: the first error of a member.
  * Memory:  the result is NULL, which is ALOOP_ENOMEM, only if the group has no
  *          members.  If there is no memory for one more wait, the result is a

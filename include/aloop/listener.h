@@ -24,7 +24,8 @@ ALOOP_BEGIN
  * Receives the stream of a peer that has connected.
  *
  * Memory:  the callback takes over `stream`, and closes it in the end.
- * Context: a turn of the loop.
+ * Context: a turn of the loop, or the close of a listener with `reuse_port`
+ *          (tcp_options.h).  The callback may close the listener.
  */
 typedef void (*aloop_listener_cb)(aloop_listener *listener,
                                   aloop_stream *stream, void *arg);
@@ -66,8 +67,11 @@ ALOOP_API int aloop_listener_adopt(aloop *loop, int fd,
  * pending.
  *
  * Status:  0.
- * Errors:  ALOOP_ECANCELED: the listener was closed;
- *          ALOOP_EBADF: the listener has no descriptor any more;
+ * Errors:  ALOOP_ECANCELED: the listener was closed, or the accept cancelled.
+ *          An await returns ALOOP_EABORTED instead if the caller was not
+ *          cancelled;
+ *          ALOOP_EBADF: the listener has no descriptor any more: the number was
+ *          closed by other code;
  *          ALOOP_EINVAL: the listener has a callback, or an argument is NULL;
  *          ALOOP_ENOMEM: there is no memory for the future itself.
  * Memory:  borrows *ret_stream until the future settles.  It is written before
@@ -82,7 +86,8 @@ ALOOP_API aloop_future *aloop_listener_accept(aloop_listener *listener,
  * Stores the address that a listener listens on.
  *
  * Returns: 0.
- * Errors:  ALOOP_EINVAL: an argument is NULL;
+ * Errors:  ALOOP_EAFNOSUPPORT: the listener is one of Unix sockets;
+ *          ALOOP_EINVAL: an argument is NULL;
  *          ALOOP_EBADF: the listener has no descriptor any more.
  */
 ALOOP_API int aloop_listener_address(const aloop_listener *listener,
@@ -90,6 +95,8 @@ ALOOP_API int aloop_listener_address(const aloop_listener *listener,
 
 /**
  * Returns the port that a listener listens on.
+ *
+ * It is 0 for a listener of Unix sockets.
  *
  * Errors:  ALOOP_EINVAL: `listener` is NULL;
  *          ALOOP_EBADF: the listener has no descriptor any more.
@@ -124,7 +131,8 @@ ALOOP_API void aloop_listener_unref(aloop_listener *listener);
  *
  * It takes effect immediately: no callback runs after this returns.  Pending
  * accepts settle with ALOOP_ECANCELED.  Streams that the listener accepted
- * continue.  NULL is allowed.
+ * continue.  The call has no effect on the listener of a server (server.h).
+ * NULL is allowed.
  *
  * Memory:  `listener` is no longer valid.
  */
