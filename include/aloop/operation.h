@@ -10,14 +10,6 @@
  * pointer is the same one but counts as no reference, so that the operation is
  * cancelled when the user drops it.
  *
- *     aloop_future *fetch_page(aloop *loop, struct page *page)
- *     {
- *         page->operation = aloop_operation_new(loop, page_cancel, page);
- *         if (page->operation != NULL)
- *             begin(page);
- *         return page->operation;
- *     }
- *
  *     static void page_ended(struct page *page, ssize_t status)
  *     {
  *         aloop_operation_settle(page->operation, status);
@@ -27,6 +19,14 @@
  *     {
  *         stop(arg);
  *         aloop_operation_settle(operation, ALOOP_ECANCELED);
+ *     }
+ *
+ *     aloop_future *fetch_page(aloop *loop, struct page *page)
+ *     {
+ *         page->operation = aloop_operation_new(loop, page_cancel, page);
+ *         if (page->operation != NULL)
+ *             begin(page);
+ *         return page->operation;
  *     }
  *
  * The maker settles an operation only when nothing uses the memory of its user
