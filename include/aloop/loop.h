@@ -1,5 +1,9 @@
 /* The loop, which runs callbacks and tasks on the thread that calls it.
  *
+ * It works in turns.  A turn runs the timers that are due and what was queued
+ * when it began, sends what was written, waits for descriptors, and runs the
+ * callbacks of those that are ready.  What a turn queues runs in the next one.
+ *
  * While a thread is inside aloop_run(), aloop_step(), or an aloop_await()
  * outside of tasks, the loop belongs to that thread.  Other threads may then
  * only call aloop_post() and aloop_wake(); debug loops check this.  At other
@@ -77,8 +81,9 @@ ALOOP_API int aloop_free(aloop *loop);
 /**
  * Runs turns until nothing is left to wait for, or until aloop_stop().
  *
- * A loop is alive while a referenced handle is active, an operation or a task
- * is pending, a closed stream still has bytes to send, or work is queued.  The
+ * A loop is alive while a referenced handle is active (it may call back, and
+ * was not unreferenced, as by aloop_timer_unref()), an operation or a task is
+ * pending, a closed stream still has bytes to send, or work is queued.  The
  * loop may be run again after this function has returned.
  *
  * Three other ends hold for all calls that run a loop: this one, aloop_step(),
@@ -153,9 +158,9 @@ ALOOP_API int aloop_step(aloop *loop, int64_t max_wait_ns);
  *                              for
  *     aloop_main()             does the same with the program's root task
  *
- * None of these affects a later aloop_run().  Called while the loop does not
- * run, the function makes the next aloop_run() return 1 without a turn; steps
- * and awaits before that are not affected.
+ * None of these affects a later aloop_run().  NULL has no effect.  Called while
+ * the loop does not run, the function makes the next aloop_run() return 1
+ * without a turn; steps and awaits before that are not affected.
  */
 ALOOP_API void aloop_stop(aloop *loop);
 
@@ -177,13 +182,16 @@ ALOOP_API int64_t aloop_now(aloop *loop);
 /**
  * Returns the one descriptor that a host loop has to watch.
  *
- * It is readable exactly when aloop_step(loop, 0) has something to do, due
- * timers and posts from other threads included, so the host needs no timeout.
- * After hundreds of timers were stopped or moved together, that may be only the
- * correction of their queue, at the time at which one of them was due before.
- * A step updates it when it returns, and so do aloop_run() and awaits outside
- * of tasks.  The descriptor does not change until aloop_free().  The poll
- * reactor starts a thread for it, which exists as long as the loop.
+ * A host loop is another event loop, inside which this one runs by steps.  The
+ * descriptor is readable exactly when aloop_step(loop, 0) has something to do,
+ * due timers and posts from other threads included, so the host needs no
+ * timeout.  After hundreds of timers were stopped or moved together, that may
+ * be only the correction of their queue, at the time at which one of them was
+ * due before.  A step updates the descriptor when it returns, and so do
+ * aloop_run() and awaits outside of tasks; a call of the host that queues work
+ * or starts a timer updates it immediately.  Its number does not change until
+ * aloop_free().  The poll reactor starts a thread for it, which exists as long
+ * as the loop.
  *
  * A step may leave work, after which the descriptor is still readable.  A host
  * that is notified only of changes (EPOLLET, EV_CLEAR) has to call aloop_step()

@@ -15,9 +15,10 @@ ALOOP_BEGIN
  * When `fn` has returned, what still runs is cancelled and awaited, closed
  * streams send what they still have, and everything is freed.
  *
- * Status:  the result of `fn`, ALOOP_ECANCELED included.
+ * Status:  the result of `fn`, ALOOP_ECANCELED included, or the error that kept
+ *          the loop from waiting.
  * Errors:  ALOOP_EINVAL: `fn` is NULL;
- *          ALOOP_ENOMEM: the loop could not be made;
+ *          ALOOP_ENOMEM: memory or descriptors are exhausted;
  *          ALOOP_EDEADLK: the caller is a callback or a task of some loop, and
  *          `fn` has not run.
  * Context: outside of every loop.
@@ -43,10 +44,11 @@ ALOOP_API ssize_t aloop_main(aloop_task_fn fn, void *arg);
  *
  * Before the function returns, the signals' dispositions are restored.
  *
- * Status:  the result of `fn`, ALOOP_ECANCELED included.
+ * Status:  the result of `fn`, ALOOP_ECANCELED included, or the error that kept
+ *          the loop from waiting.
  * Errors:  ALOOP_EINVAL: `fn` is NULL, or the options are refused because of
  *          their size;
- *          ALOOP_ENOMEM: the loop could not be made;
+ *          ALOOP_ENOMEM: memory or descriptors are exhausted;
  *          ALOOP_EDEADLK: the caller is a callback or a task of some loop;
  *          others: what aloop_signal_start() failed with.  On all of these
  *          errors `fn` has not run.

@@ -73,19 +73,22 @@ typedef void (*aloop_error_cb)(aloop *loop, int error, const char *what,
 typedef struct aloop_options {
     /* Bytes of this struct, as the caller was compiled with it. */
     size_t size;
-    /* Allocator: as realloc(), and is given the old size.  With a new_size of 0
-     * it frees and returns NULL.  Must be thread-safe if aloop_post() is called
-     * on other threads.  Default: realloc() and free(), and whole pages from
-     * the system for small objects. */
+    /* Allocator: as realloc(), with the same alignment, and is given the old
+     * size.  With a new_size of 0 it frees and returns NULL.  Must be
+     * thread-safe if aloop_post() is called on other threads.  `resize_context`
+     * is its first argument.  Default: realloc() and free(), and whole pages
+     * from the system for small objects. */
     void *(*resize)(void *context, void *old, size_t old_size, size_t new_size);
     void *resize_context;
     /* Clock: nanoseconds that never decrease (a decrease is ignored).  Any
      * value is allowed; sums and differences saturate.  Waits still use the
-     * clock of the system.  Default: the monotonic clock. */
+     * clock of the system.  `clock_context` is its argument.  Default: the
+     * monotonic clock. */
     int64_t (*clock_ns)(void *context);
     void *clock_context;
-    /* Usable bytes of a task's stack.  Default: 192 KiB; 48 KiB where address
-     * space is scarce, see aloop/task.h. */
+    /* Usable bytes of a task's stack; smaller values are raised to 32 KiB.
+     * Default: 192 KiB; 48 KiB where address space is scarce, see
+     * aloop/task.h. */
     size_t stack_size;
     /* Threads for name look-ups, started on demand.  Threads whose look-up was
      * cancelled are not counted; together with these there are at most 64.
@@ -96,7 +99,8 @@ typedef struct aloop_options {
      * were omitted.  The default never blocks.  It writes only while descriptor
      * 2 is the file that it was when the loop was made, and nothing if it was
      * closed then or had been opened by the program itself (closed by exec, not
-     * writable, an internet socket). */
+     * writable, an internet socket).  `on_unhandled_arg` is its last
+     * argument. */
     aloop_error_cb on_unhandled;
     void *on_unhandled_arg;
     /* Detects mistakes, as described above; costs some speed and about 128 KiB.

@@ -63,7 +63,8 @@ ALOOP_API void aloop_wake(aloop *loop);
 /**
  * Keeps the loop alive until aloop_release(), as an active handle does.
  *
- * This is for work that another thread will post.  Holds are counted.
+ * This is for work that another thread will post.  Holds are counted.  NULL has
+ * no effect.
  */
 ALOOP_API void aloop_hold(aloop *loop);
 
@@ -71,7 +72,7 @@ ALOOP_API void aloop_hold(aloop *loop);
  * Ends one hold of aloop_hold().
  *
  * A call without a matching hold has no effect, whatever else keeps the loop
- * alive.
+ * alive.  NULL has none either.
  */
 ALOOP_API void aloop_release(aloop *loop);
 

@@ -43,8 +43,8 @@ typedef int64_t (*aloop_prepare_cb)(aloop_prepare *prepare, void *arg);
  *   aloop_prepare_ref(): it waits for nothing itself, and a loop with nothing
  *   else would never end.  A bridge that waits for something has a poll, a
  *   timer or an operation for that.
- * - aloop_step() does not count the callback as one.  It returns when a limit
- *   has passed, also if nothing else was called.
+ * - The callback does not count as one for which aloop_step() returns.  That
+ *   returns when a limit has passed, also if nothing else was called.
  * - aloop_fd() becomes readable when a limit has passed, and when `on_prepare`
  *   has to be called again because callbacks have run since its last call.  A
  *   host that changes what the limit depends on, outside of the loop's

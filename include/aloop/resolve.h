@@ -30,9 +30,9 @@ ALOOP_BEGIN
  *                                for one
  *     "[::1]", "host:80", "*"    an error: neither an address nor a name
  *
- * `service` is a port number, the name of a TCP service, or NULL for the port
- * 0.  If `host` is an address and `service` a number, no thread is used, and
- * the future has settled when this returns.
+ * `service` is a decimal port number, the name of a TCP service, or NULL for
+ * the port 0.  If `host` is an address and `service` a number, no thread is
+ * used, and the future has settled when this returns.
  *
  * With ALOOP_FAMILY_IPV4 or ALOOP_FAMILY_IPV6 as `family` only such addresses
  * are looked up, with ALOOP_FAMILY_ANY both.
@@ -46,8 +46,9 @@ ALOOP_BEGIN
  *          has no address of `family`;
  *          ALOOP_EAGAINDNS: the look-up failed temporarily;
  *          ALOOP_ERESOLVE: the look-up failed;
- *          ALOOP_ENAMETOOLONG: `host` has more than 253 bytes, without a dot at
- *          the end, a part of it more than 63, or `service` more than 63;
+ *          ALOOP_ENAMETOOLONG: `host` has more than 253 bytes, where a dot at
+ *          its end does not count, or a part of `host` between dots, or
+ *          `service`, has more than 63;
  *          ALOOP_ENODEV: the interface of a link-local address does not exist;
  *          ALOOP_EINVAL: `host` is an error of the table, `service` is empty or
  *          a number above 65535, or an argument is wrong;
