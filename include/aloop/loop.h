@@ -62,8 +62,9 @@ ALOOP_API aloop *aloop_new(const aloop_options *options);
  *                                   itself when the resolver returns
  *
  * Futures that were never awaited, detached or unreferenced are reported to
- * on_unhandled.  The first report has their number and ALOOP_EHELD.  Then each
- * of the first five follows, with its error, or ALOOP_EHELD if it has none.
+ * on_unhandled, also those that did not settle within the turns above.  The
+ * first report has their number and ALOOP_EHELD.  Then each of the first five
+ * follows, with its error, or ALOOP_EHELD if it has none.
  *
  * In a forked child without a successful aloop_after_fork(), nothing runs: no
  * callback, task, post or continuation.  The call frees the child's copy,

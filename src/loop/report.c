@@ -207,6 +207,14 @@ void aloop__reports_deliver(aloop *loop)
 
 /* Futures that are still kept when the loop ends. */
 
+/* Returns whether the application has a reference.  Futures that are in
+ * loop->kept have settled with one.  A pending future did not settle within the
+ * turns of aloop_free(), and may have waiters or no references. */
+static bool is_held(const aloop_future *future)
+{
+    return !aloop__future_pending(future) || future->refs > future->waiting;
+}
+
 /* Returns the error of a future that failed before the loop's end cancelled it.
  * For other futures returns ALOOP_EHELD. */
 static int error_of(const aloop_future *future)
@@ -218,29 +226,42 @@ static int error_of(const aloop_future *future)
     return has_failed ? (int) future->status : ALOOP_EHELD;
 }
 
-/* Reports the futures that the application still holds: their number, and the
- * names of the first few. */
-static void report_kept(aloop *loop)
+/* Counts the held futures of a list, and reports the names of the first `most`
+ * of them. */
+static size_t report_held(aloop *loop, const struct aloop__node *list,
+                          size_t most)
 {
-    const struct aloop__node *node = loop->kept.next;
+    const struct aloop__node *node = list->next;
     char what[REPORT_TEXT_SIZE];
     size_t count = 0;
 
-    for (; node != &loop->kept; node = node->next)
-        count++;
+    for (; node != list; node = node->next) {
+        const aloop_future *future = CONTAINER_OF(node, aloop_future, node);
+
+        if (!is_held(future) || count++ >= most)
+            continue;
+        snprintf(what, sizeof what, "future still held: %s",
+                 aloop__future_name(future));
+        aloop__unhandled(loop, error_of(future), what);
+    }
+    return count;
+}
+
+/* Reports the futures that the application still holds: their number, and the
+ * names of the first few.  Pending ones have all been cancelled. */
+static void report_kept(aloop *loop)
+{
+    size_t settled = report_held(loop, &loop->kept, 0);
+    size_t count = settled + report_held(loop, &loop->cancelled, 0);
+    char what[REPORT_TEXT_SIZE];
+
     if (count == 0)
         return;
     snprintf(what, sizeof what, "%zu future%s", count, count == 1 ? "" : "s");
     aloop__unhandled(loop, ALOOP_EHELD, what);
-    node = loop->kept.next;
-    for (int i = 0; i < KEPT_NAMED && node != &loop->kept; i++) {
-        const aloop_future *future = CONTAINER_OF(node, aloop_future, node);
-
-        snprintf(what, sizeof what, "future still held: %s",
-                 aloop__future_name(future));
-        aloop__unhandled(loop, error_of(future), what);
-        node = node->next;
-    }
+    (void) report_held(loop, &loop->kept, KEPT_NAMED);
+    if (settled < KEPT_NAMED)
+        (void) report_held(loop, &loop->cancelled, KEPT_NAMED - settled);
 }
 
 /* Drops the reports that the hook itself has caused by now; they are not

@@ -237,6 +237,27 @@ static void only_the_first_of_many_held_futures_are_named(void **state)
     assert_string_equal(t.unhandled_what, "future still held: operation");
 }
 
+static ssize_t waits_for_operation(aloop *loop, void *arg)
+{
+    (void) arg;
+    return aloop_await(aloop_operation_new(loop, NULL, NULL));
+}
+
+static void held_futures_that_never_settle_are_reported(void **state)
+{
+    (void) state;
+    held = aloop_operation_new(t.loop, NULL, NULL);
+    aloop_detach(aloop_operation_new(t.loop, NULL, NULL));
+    held = aloop_spawn(t.loop, waits_for_operation, NULL);
+    aloop_detach(aloop_spawn(t.loop, waits_for_operation, NULL));
+
+    free_loop();
+
+    assert_int_equal(t.unhandled, 1 + 2);
+    assert_int_equal(t.unhandled_error, ALOOP_EHELD);
+    assert_memory_equal(t.unhandled_what, "future still held: task ", 24);
+}
+
 static void a_future_that_was_released_in_any_way_is_not_reported(void **state)
 {
     aloop_future *promise = aloop_future_new(t.loop);
@@ -457,6 +478,7 @@ int main(void)
         TEST(a_task_that_always_awaits_again_does_not_block_free),
         TEST(futures_that_are_held_to_the_end_are_reported),
         TEST(only_the_first_of_many_held_futures_are_named),
+        TEST(held_futures_that_never_settle_are_reported),
         TEST(a_future_that_was_released_in_any_way_is_not_reported),
         TEST(a_hook_cannot_run_or_free_a_loop_that_is_freed),
         TEST(aloop_main_reports_futures_that_were_not_released),
