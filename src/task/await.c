@@ -21,6 +21,7 @@
 #include "loop/future.h"
 #include "loop/host.h"
 #include "loop/live.h"
+#include "loop/pool.h"
 #include "loop/running.h"
 #include "loop/turn.h"
 #include "os/unwind.h"
@@ -30,8 +31,8 @@
 
 /* STREAK_MAX: after so many awaits of settled futures, a task gives way to
  * others.  One that was hurried counts as HURRY_COST of them, because it took a
- * call of the system.  END_TURNS_MAX limits end_await(). */
-enum { STREAK_MAX = 64, HURRY_COST = 8, END_TURNS_MAX = 1000 };
+ * call of the system.  END_FAILURES_MAX limits end_await(). */
+enum { STREAK_MAX = 64, HURRY_COST = 8, END_FAILURES_MAX = 1000 };
 
 /* Drops `future` without delivering its status.  An error is marked as handled,
  * because `error` already reports a failure.  A success is not marked, so that
@@ -142,13 +143,24 @@ static void await_ended(struct aloop__ready *ready)
     (void) ready; /* The queued node alone keeps the turn from sleeping. */
 }
 
-/* Ends an await after the reactor has failed and the loop cannot sleep any
- * more.  Cancels `future` and runs a limited number of turns that do not
- * wait. */
+/* Ends an await after the reactor has failed.  Cancels `future`, and waits
+ * until it has ended, because it may use memory of the caller.  If the reactor
+ * fails again and again, no thread can wake the loop.  Threads of the pool are
+ * then awaited without it, as in aloop_free(), and everything else is left. */
 static void end_await(aloop *loop, aloop_future *future)
 {
+    int failures = 0;
+
     aloop__future_cancel_checked(future);
-    for (int i = 0; i < END_TURNS_MAX && aloop__future_pending(future); i++)
+    while (aloop__future_pending(future) && aloop__is_alive(loop) &&
+           failures < END_FAILURES_MAX)
+        if (aloop__turn(loop, -1, true) < 0)
+            failures++;
+    if (!aloop__future_pending(future) || aloop__is_foreign(loop) ||
+        !aloop__pool_is_working(loop))
+        return;
+    aloop__pool_close(loop);
+    for (int i = 0; i < END_FAILURES_MAX && aloop__future_pending(future); i++)
         aloop__turn(loop, 0, false);
 }
 

@@ -1,6 +1,8 @@
 /* Tests of aloop_await(): outside of tasks, in callbacks, and when a cancel or
  * a stop ends it early. */
 
+#include "aloop/work.h"
+#include "os/sys.h"
 #include "support/memory_fixture.h"
 #include <errno.h>
 
@@ -261,6 +263,59 @@ static void a_stopped_await_waits_until_the_task_has_ended(void **state)
     assert_int_equal(aloop_run(t.loop), 0);
 }
 
+/* Takes a second. */
+static ssize_t slow_work(void *arg)
+{
+    struct sys_address *found;
+
+    (void) aloop__sys_resolve("slow", "80", SYS_FAMILY_NONE, &found);
+    aloop__sys_resolve_free(found);
+    *(bool *) arg = true;
+    return 7;
+}
+
+static ssize_t awaits_slow_work(aloop *loop, void *arg)
+{
+    return aloop_await(aloop_work(loop, slow_work, arg));
+}
+
+/* The function has begun when the wait fails, and uses the caller's memory. */
+static void an_await_whose_wait_fails_still_waits_for_threads(void **state)
+{
+    aloop_future *task;
+    bool has_ended = false;
+
+    (void) state;
+    sim_host_delay("slow", ALOOP_SEC(1));
+    task = aloop_spawn(t.loop, awaits_slow_work, &has_ended);
+    aloop_step(t.loop, 0);
+    sim_fail("aloop__reactor_wait", 1, ALOOP_ENOMEM);
+
+    assert_int_equal(aloop_await(aloop_timeout(task, ALOOP_SEC(9))), 7);
+
+    assert_true(has_ended);
+    assert_int_equal(sim_faults_pending(), 0);
+    assert_int_equal(aloop_run(t.loop), 0);
+}
+
+static void an_await_that_can_never_wait_still_waits_for_threads(void **state)
+{
+    aloop_future *task;
+    bool has_ended = false;
+
+    (void) state;
+    sim_host_delay("slow", ALOOP_SEC(1));
+    task = aloop_spawn(t.loop, awaits_slow_work, &has_ended);
+    aloop_step(t.loop, 0);
+    sim_fail_from("aloop__reactor_wait", 1, ALOOP_EBADF);
+
+    assert_int_equal(aloop_await(aloop_timeout(task, ALOOP_SEC(9))), 7);
+
+    assert_true(has_ended);
+    sim_forgive();
+    assert_int_equal(aloop_run(t.loop), 0);
+}
+
 static void a_stopped_await_leaves_a_future_with_another_owner(void **state)
 {
     aloop_future *sleep = aloop_sleep(t.loop, 5 * MS);
@@ -359,6 +414,8 @@ int main(void)
         TEST(a_cancelled_waiter_can_be_awaited_by_the_task_that_it_awaited),
         TEST(a_stop_ends_an_await_outside_of_tasks_like_a_cancel),
         TEST(a_stopped_await_waits_until_the_task_has_ended),
+        TEST(an_await_whose_wait_fails_still_waits_for_threads),
+        TEST(an_await_that_can_never_wait_still_waits_for_threads),
         TEST(a_stopped_await_leaves_a_future_with_another_owner),
         TEST(an_await_succeeds_if_the_stop_comes_too_late),
         TEST(a_stop_in_an_await_or_a_yield_does_not_end_a_later_await),
