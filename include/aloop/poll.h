@@ -82,7 +82,7 @@
 
 ALOOP_BEGIN
 
-/** Events of a descriptor: bits, to be combined with `|`. */
+/** Is an event of a descriptor, as in the first table: bits for `|`. */
 enum {
     ALOOP_POLL_READABLE = 1,
     ALOOP_POLL_WRITABLE = 2,

@@ -66,9 +66,10 @@ ALOOP_API int aloop_prepare_start(aloop *loop, aloop_prepare_cb on_prepare,
 ALOOP_API void aloop_prepare_ref(aloop_prepare *prepare);
 
 /**
- * Stops a prepare from keeping the loop alive, as it does initially.
+ * Stops a prepare from keeping the loop alive.
  *
- * The prepare itself continues.  A second call has no effect.
+ * This is its state after the start.  The prepare itself continues.  A second
+ * call has no effect.
  */
 ALOOP_API void aloop_prepare_unref(aloop_prepare *prepare);
 
