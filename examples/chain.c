@@ -46,11 +46,11 @@ int main(int argc, char **argv)
     ssize_t status;
 
     if (argc > 1) {
-        bool help = strcmp(argv[1], "-h") == 0 ||
-                    strcmp(argv[1], "--help") == 0;
+        bool is_help = strcmp(argv[1], "-h") == 0 ||
+                       strcmp(argv[1], "--help") == 0;
 
-        fprintf(help ? stdout : stderr, "usage: chain\n");
-        return help ? 0 : 2;
+        fprintf(is_help ? stdout : stderr, "usage: chain\n");
+        return is_help ? 0 : 2;
     }
     status = aloop_main_with(amain, NULL, &options);
     if (status == ALOOP_ECANCELED)

@@ -48,11 +48,11 @@ int main(int argc, char **argv)
     ssize_t status;
 
     if (argc > 1) {
-        bool help = strcmp(argv[1], "-h") == 0 ||
-                    strcmp(argv[1], "--help") == 0;
+        bool is_help = strcmp(argv[1], "-h") == 0 ||
+                       strcmp(argv[1], "--help") == 0;
 
-        fprintf(help ? stdout : stderr, "usage: gather\n");
-        return help ? 0 : 2;
+        fprintf(is_help ? stdout : stderr, "usage: gather\n");
+        return is_help ? 0 : 2;
     }
     status = aloop_main(amain, NULL);
     if (status < 0)

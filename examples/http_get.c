@@ -124,8 +124,8 @@ static ssize_t open_source(struct get *get)
     get->request.source_arg = get;
     if (stat.type == ALOOP_FILE_REGULAR)
         get->request.body_size = stat.size; /* 0: in chunks. */
-    get->request.expects_continue = get->request.body_size >
-                                    UINT64_C(1024) * 1024;
+    get->request.has_expectation = get->request.body_size >
+                                   UINT64_C(1024) * 1024;
     return 0;
 }
 
@@ -256,9 +256,9 @@ static bool is_complete(const struct get *get, const struct http_reply *reply)
 
 /* The note is written when the file is empty, so that it always fits. */
 static ssize_t open_target(struct get *get, const struct http_reply *reply,
-                           bool continues)
+                           bool is_continued)
 {
-    int flags = O_WRONLY | O_CREAT | (continues ? O_APPEND : O_TRUNC);
+    int flags = O_WRONLY | O_CREAT | (is_continued ? O_APPEND : O_TRUNC);
     aloop_stat stat;
     ssize_t status;
 
@@ -266,9 +266,9 @@ static ssize_t open_target(struct get *get, const struct http_reply *reply,
         return aloop_stdio_open(get->loop, STDOUT_FILENO, &get->stream);
     status = aloop_await(
         aloop_file_open(get->loop, get->path, flags, 0666, &get->file));
-    if (status == 0 && !continues)
+    if (status == 0 && !is_continued)
         status = aloop_await(aloop_file_stat(get->file, &stat));
-    if (status == 0 && !continues && stat.type == ALOOP_FILE_REGULAR)
+    if (status == 0 && !is_continued && stat.type == ALOOP_FILE_REGULAR)
         write_note(get, reply);
     return status;
 }
@@ -331,7 +331,7 @@ static ssize_t receive(struct get *get, struct http_reply *reply)
 
 static ssize_t handle_reply(struct get *get, struct http_reply *reply)
 {
-    bool continues = is_rest(get, reply);
+    bool is_continued = is_rest(get, reply);
     char text[32];
     ssize_t status;
 
@@ -340,7 +340,7 @@ static ssize_t handle_reply(struct get *get, struct http_reply *reply)
     if (reply->status == 412 && get->offset > 0 && !get->has_note)
         return complain(get, get->path,
                         "the page was changed later; try without -c");
-    if (reply->status >= 400 || (reply->status == 206 && !continues)) {
+    if (reply->status >= 400 || (reply->status == 206 && !is_continued)) {
         snprintf(text, sizeof text, "status %d", reply->status);
         return complain(get, get->request.url, text);
     }
@@ -348,12 +348,12 @@ static ssize_t handle_reply(struct get *get, struct http_reply *reply)
         return print_head(get, reply);
     if (reply->status == 304) /* It has no body, unlike the page. */
         return 0;
-    get->received = continues ? get->offset : 0;
+    get->received = is_continued ? get->offset : 0;
     get->total = -1;
     if (reply->length >= 0 &&
         reply->length <= INT64_MAX - (int64_t) get->received)
         get->total = reply->length + (int64_t) get->received;
-    status = open_target(get, reply, continues);
+    status = open_target(get, reply, is_continued);
     return status < 0 ? complain_of_target(get, status) : receive(get, reply);
 }
 

@@ -152,7 +152,7 @@ static void add_framing(struct out *out, const struct http_reply *reply)
         add_length(out, reply->request->body_size);
     else if (is_in(reply->method, with_body))
         add_length(out, 0);
-    if (reply->has_body && reply->request->expects_continue)
+    if (reply->has_body && reply->request->has_expectation)
         add_field(out, "Expect", "100-continue");
 }
 
@@ -333,7 +333,7 @@ static ssize_t send_request(struct http_reply *reply)
 
     if (status < 0 || !reply->has_body)
         return status;
-    if (reply->request->expects_continue)
+    if (reply->request->has_expectation)
         status = wait_for_continue(reply);
     if (status < 0 || reply->has_head)
         return status;

@@ -120,7 +120,7 @@ struct http_request {
 
     /* Asks the server whether it wants the body (Expect: 100-continue), and
      * waits for its answer for at most a second. */
-    bool expects_continue;
+    bool has_expectation;
     /* Allows to send a method other than GET, HEAD, PUT, DELETE, OPTIONS and
      * TRACE twice, if a kept connection turned out to be closed and not a byte
      * of a reply has arrived.  The server may have acted on the first one. */

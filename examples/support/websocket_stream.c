@@ -61,11 +61,11 @@ static bool has_received(struct websocket_stream *socket)
 {
     int64_t queued = (int64_t) aloop_stream_queued(socket->stream);
     int64_t sent = socket->put_size - queued;
-    bool result = socket->was_full && sent > socket->sent_size;
+    bool has_sent = socket->was_full && sent > socket->sent_size;
 
     socket->was_full = queued > 0;
     socket->sent_size = sent;
-    return result;
+    return has_sent;
 }
 
 static void websocket_due(aloop_timer *timer, void *arg)

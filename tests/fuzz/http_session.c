@@ -27,10 +27,10 @@ enum {
 struct kind {
     const char *method;
     bool has_body, has_source, can_rewind;
-    bool is_chunked;    /* The source gives a body of unknown size; one of no
+    bool is_chunked;      /* The source gives a body of unknown size; one of no
                          * bytes always is. */
-    bool is_repeatable; /* By its method or by the option. */
-    bool expects;       /* Expect: 100-continue */
+    bool is_repeatable;   /* By its method or by the option. */
+    bool has_expectation; /* Expect: 100-continue */
 };
 
 static const struct kind kinds[16] = {
@@ -49,7 +49,7 @@ static struct {
     struct http_page page;
     const struct kind *kind;
     unsigned redirects_max, seed;
-    bool keeps;
+    bool may_keep;
     struct fuzz_text replies;
     int listeners[2]; /* IPv4, IPv6. */
     struct peer {
@@ -210,7 +210,7 @@ static void give_reply(struct peer *peer)
 
     g.requests++;
     peer->size = 0;
-    if (g.keeps && can_keep) {
+    if (g.may_keep && can_keep) {
         sim_buffer_size(size + 65536);
         FUZZ_CHECK(sim_peer_send(peer->number, reply.next, size) ==
                    (ssize_t) size);
@@ -293,7 +293,7 @@ static void add_kept(const struct url *url, struct fuzz_text reply,
 {
     bool is_more;
 
-    if (g.keeps && is_exact(reply, method, &is_more) && g.kept_count < PEERS)
+    if (g.may_keep && is_exact(reply, method, &is_more) && g.kept_count < PEERS)
         g.kept[g.kept_count++] = *url;
 }
 
@@ -424,10 +424,10 @@ static bool check(const char *text)
  * has sent arrives. */
 static void check_all(const char *text, int count)
 {
-    bool goes_on = true;
+    bool is_valid = true;
 
-    for (int i = 0; i < count && goes_on; i++) {
-        goes_on = check(text);
+    for (int i = 0; i < count && is_valid; i++) {
+        is_valid = check(text);
         http_page_free(&g.page);
         for (int j = 0; j < 20; j++) {
             fuzz_run_for(&g.world, ALOOP_MS(10));
@@ -446,7 +446,7 @@ static void set_request(struct fuzz_input *input, const char *url)
         .url = url,
         .fields = &secret,
         .field_count = 1,
-        .expects_continue = g.kind->expects,
+        .has_expectation = g.kind->has_expectation,
         .is_repeatable = g.kind->is_repeatable,
         .body_max = BODY_MAX,
         .redirects_max = g.redirects_max > 0 ? (int) g.redirects_max : -1};
@@ -480,7 +480,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&g, 0, sizeof g);
     g.seed = seed;
     g.redirects_max = options & 3;
-    g.keeps = (options & 4) != 0;
+    g.may_keep = (options & 4) != 0;
     g.kind = &kinds[options >> 4];
     if (g.kind->method == NULL)
         g.kind = &kinds[0];

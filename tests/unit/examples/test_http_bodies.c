@@ -270,12 +270,12 @@ static void a_body_waits_for_100_continue(void **state)
     struct http_request request = upload(10, 10);
 
     (void) state;
-    request.expects_continue = true;
+    request.has_expectation = true;
     h.answers = answers;
     assert_int_equal(fetch_with(&request, NULL), 5);
     assert_logged("Expect: 100-continue\r\n\r\nbbbbbbbbbb");
     request = upload(10, 10);
-    request.expects_continue = true;
+    request.has_expectation = true;
     assert_int_equal(fetch_with(&request, NULL), 0);
     assert_int_equal(source.given, 0);
     assert_int_equal(fetch_with(&request, NULL), 5); /* After a second. */
@@ -289,7 +289,7 @@ static void a_refusal_right_after_100_continue_is_read(void **state)
     struct http_request request = upload(10 * 1024 * 1024, 10 * 1024 * 1024);
 
     (void) state;
-    request.expects_continue = true;
+    request.has_expectation = true;
     h.answers = answers;
     assert_int_equal(fetch_with(&request, NULL), 3);
     assert_int_equal(source.given, 0);
