@@ -68,9 +68,9 @@ int64_t wall_ns(void);
 int64_t cpu_ns(void);
 /* Prints what failed, and ends the process. */
 _Noreturn void fail(const char *what);
-static inline void fail_if(bool failed, const char *what)
+static inline void fail_if(bool has_failed, const char *what)
 {
-    if (failed)
+    if (has_failed)
         fail(what);
 }
 

@@ -133,7 +133,7 @@ static bool readable(struct server *server, struct connection *connection)
 {
     for (int i = 0; i < ROUNDS && connection->left == NULL; i++) {
         ssize_t n = recv(connection->fd, server->in, sizeof server->in, 0);
-        bool ok = true;
+        bool is_open = true;
 
         if (n <= 0)
             return n < 0 && errno == EAGAIN;
@@ -141,12 +141,13 @@ static bool readable(struct server *server, struct connection *connection)
             server->gathered = 0;
             split(connection->partial, server->in, (size_t) n, gather, server);
             if (server->gathered > 0)
-                ok = answer(server, connection, server->out, server->gathered);
+                is_open =
+                    answer(server, connection, server->out, server->gathered);
         } else {
-            ok = answer(server, connection, server->in, (size_t) n);
+            is_open = answer(server, connection, server->in, (size_t) n);
         }
-        if (!ok || (size_t) n < sizeof server->in)
-            return ok;
+        if (!is_open || (size_t) n < sizeof server->in)
+            return is_open;
     }
     return true;
 }

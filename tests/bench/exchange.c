@@ -83,22 +83,22 @@ static void run(struct bench *bench, const struct exchange_row *of)
                       .limit = of->limit};
     int64_t ns = bench->is_quick ? quick_slice_ns : slice_ns;
     struct exchange_load loads[PEERS];
-    bool takes_part[PEERS];
+    bool is_present[PEERS];
 
     if (!is_wanted(bench, of->work))
         return;
     for (enum peer peer = HAND; peer < PEERS; peer++)
-        takes_part[peer] = begin(&loads[peer], peer, of);
+        is_present[peer] = begin(&loads[peer], peer, of);
     for (int round = 0; round < bench->rounds; round++) {
         for (int turn = 0; turn < PEERS; turn++) {
             enum peer peer = peer_at(round, turn);
 
-            if (takes_part[peer])
+            if (is_present[peer])
                 row_add(&row, peer, measure_slice(&loads[peer], ns));
         }
     }
     for (enum peer peer = HAND; peer < PEERS; peer++)
-        if (takes_part[peer])
+        if (is_present[peer])
             exchange_end(&loads[peer]);
     row_print(bench, &row);
 }

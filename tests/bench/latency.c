@@ -110,14 +110,14 @@ static void send_next(struct client *client, int64_t due_ns)
     client_send(client->fds[i], message, sizeof message);
 }
 
-static void receive_one(struct client *client, int i, bool counts)
+static void receive_one(struct client *client, int i, bool is_counted)
 {
     char answer[MESSAGE_SIZE];
     int64_t ns;
 
     client_receive(client->fds[i], answer, sizeof answer);
     client->idle[(client->first + client->idle_count++) % CONNECTIONS] = i;
-    if (!counts)
+    if (!is_counted)
         return;
     ns = wall_ns() - client->due_ns[i];
     client->counts[bucket_of(ns)]++;
@@ -172,16 +172,16 @@ static bool measure(enum peer peer, const struct setting *setting,
     struct client client = {.server = &server,
                             .setting = setting,
                             .rate = rate};
-    bool ok;
+    bool is_ok;
 
     if (setting->has_timers)
         server_start_with_timers(&server, peer);
     else
         server_start(&server, peer, OVER_TCP, false,
                      setting->has_reads ? path : NULL);
-    ok = in_child(run_client, &client, results, FIGURES);
+    is_ok = in_child(run_client, &client, results, FIGURES);
     server_stop(&server);
-    return ok;
+    return is_ok;
 }
 
 static void run_setting(struct bench *bench, const struct setting *setting,

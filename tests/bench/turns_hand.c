@@ -104,9 +104,9 @@ static bool is_over;
 
 static void set_over(void *arg)
 {
-    bool *flag = arg;
+    bool *is_set = arg;
 
-    *flag = true;
+    *is_set = true;
 }
 
 static void *run_posts(void *arg)

@@ -121,7 +121,7 @@ struct body {
     ssize_t result;
     struct body *inner; /* A transaction inside this one. */
     ssize_t inner_status;
-    bool ignores_errors;
+    bool may_fail;
     PGresult *error;
     ssize_t status; /* Of the transaction. */
 };
@@ -134,7 +134,7 @@ static ssize_t run_body(struct pg *pg, void *arg)
     assert_ptr_equal(pg, f.pg);
     assert_int_equal(PQtransactionStatus(pg->conn), PQTRANS_INTRANS);
     status = query(body->sql);
-    if (status < 0 && !body->ignores_errors)
+    if (status < 0 && !body->may_fail)
         return status;
     if (body->inner != NULL)
         body->inner_status =
@@ -212,7 +212,7 @@ static void an_error_of_a_query_rolls_back(void **state)
 static void an_error_that_the_body_ignores_rolls_back(void **state)
 {
     struct body body = {.sql = "insert into t values (1 / 0)",
-                        .ignores_errors = true};
+                        .may_fail = true};
 
     (void) state;
     make_table();

@@ -18,8 +18,8 @@ typedef int rethrow_fn(void (*pause)(void *arg), void *arg, int number);
 
 static rethrow_fn *rethrow;
 static const char *plugin;
-static void *handle; /* Stays open. */
-static bool moves;   /* Moves the loop to another thread. */
+static void *handle;  /* Stays open. */
+static bool is_moved; /* Moves the loop to another thread. */
 
 static int load(void)
 {
@@ -66,7 +66,7 @@ static ssize_t task(aloop *loop, void *arg)
     struct job *job = arg;
 
     fill_stack();
-    if (rethrow == NULL && (moves || job->number > 1))
+    if (rethrow == NULL && (is_moved || job->number > 1))
         (void) aloop_yield(loop);
     if (rethrow == NULL && load() < 0)
         return ALOOP_EINVAL;
@@ -95,7 +95,7 @@ int main(int argc, char **argv)
     if (argc < 2)
         return 2;
     plugin = argv[1];
-    moves = strcmp(when, "thread") == 0;
+    is_moved = strcmp(when, "thread") == 0;
     if (strcmp(when, "first") == 0 && load() < 0)
         return 1;
     for (int i = 0; i < COUNT; i++) {
@@ -103,7 +103,7 @@ int main(int argc, char **argv)
         jobs[i].number = i + 1;
         jobs[i].task = aloop_spawn(loop, task, &jobs[i]);
     }
-    if (!moves)
+    if (!is_moved)
         (void) await_all(&failed);
     else if (aloop_step(loop, 0) < 0 || rethrow != NULL ||
              pthread_create(&thread, NULL, await_all, &failed) != 0 ||
