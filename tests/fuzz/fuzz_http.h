@@ -171,18 +171,18 @@ static inline ssize_t fuzz_final_head(struct fuzz_text *text, size_t *budget,
     return 0;
 }
 
-/* Takes `size` bytes of a body, or everything if `to_end`. */
+/* Takes `size` bytes of a body, or everything if `is_rest`. */
 static inline ssize_t fuzz_take(struct fuzz_text *text, uint64_t size,
-                                bool to_end, uint64_t body_max, uint64_t *sum)
+                                bool is_rest, uint64_t body_max, uint64_t *sum)
 {
     uint64_t left = (uint64_t) (text->end - text->next);
-    uint64_t taken = to_end || left < size ? left : size;
+    uint64_t taken = is_rest || left < size ? left : size;
 
     text->next += taken;
     *sum += taken;
     if (*sum > body_max)
         return HTTP_EBODY;
-    return to_end || taken == size ? 0 : HTTP_ECUT;
+    return is_rest || taken == size ? 0 : HTTP_ECUT;
 }
 
 /* Reads a line of the chunked coding. */

@@ -277,7 +277,7 @@ static bool is_over(const struct graph_node *node)
 static bool step(void)
 {
     int64_t next_ns = GRAPH_NEVER, present_ns = now_ns();
-    bool all_over = true;
+    bool is_all_over = true;
 
     for (size_t i = 0; i < w.graph.count; i++) {
         struct graph_node *node = &w.graph.nodes[i];
@@ -286,9 +286,9 @@ static bool step(void)
             act_on(node, present_ns);
         if (due_ns(node) < next_ns)
             next_ns = due_ns(node);
-        all_over = all_over && is_over(node);
+        is_all_over = is_all_over && is_over(node);
     }
-    if (all_over)
+    if (is_all_over)
         return false;
     if (next_ns != GRAPH_NEVER) {
         aloop_step(w.world.loop, next_ns - present_ns);

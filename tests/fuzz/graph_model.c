@@ -44,17 +44,17 @@ static struct graph_end await_end(const struct graph_node *node,
                                   bool is_final)
 {
     size_t member = node->members[0];
-    bool passes_on = !is_held(member);
-    struct graph_end end =
-        solve(member, start_ns, passes_on ? cancel_ns : GRAPH_NEVER, is_final);
+    bool is_passed_on = !is_held(member);
+    struct graph_end end = solve(
+        member, start_ns, is_passed_on ? cancel_ns : GRAPH_NEVER, is_final);
     bool is_cancelled = cancel_ns < end.at_ns ||
-                        (passes_on && cancel_ns == end.at_ns);
+                        (is_passed_on && cancel_ns == end.at_ns);
 
     end.index = GRAPH_MEMBERS;
     end.is_instant = false;
-    if ((!passes_on && cancel_ns == end.at_ns) || end.is_vague)
+    if ((!is_passed_on && cancel_ns == end.at_ns) || end.is_vague)
         end.is_loose = true;
-    if (is_cancelled && !passes_on) { /* The await drops its reference. */
+    if (is_cancelled && !is_passed_on) { /* The await drops its reference. */
         end.at_ns = graph_later(cancel_ns, start_ns);
         end.status = ALOOP_ECANCELED;
     } else if (end.status == ALOOP_ECANCELED && !is_cancelled) {
@@ -185,9 +185,9 @@ static void stop_members(const struct graph_node *node, int64_t start_ns,
     int64_t stop_ns = first < node->count ? ends[first].at_ns : GRAPH_NEVER;
 
     for (size_t i = 0; i < node->count; i++) {
-        bool decides = first < node->count && !is_tie &&
-                       node->members[i] == node->members[first];
-        bool is_late = !decides && ends[i].at_ns >= stop_ns;
+        bool is_decisive = first < node->count && !is_tie &&
+                           node->members[i] == node->members[first];
+        bool is_late = !is_decisive && ends[i].at_ns >= stop_ns;
 
         ends[i] = solve(node->members[i], start_ns,
                         is_late ? graph_earlier(cancel_ns, stop_ns) : cancel_ns,

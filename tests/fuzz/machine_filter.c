@@ -19,9 +19,9 @@ static struct layer {
     enum place fails; /* Which function fails, after `fails_in` calls. */
     unsigned fails_in;
     int error;
-    bool shakes;
-    bool needs_wake, is_woken; /* The handshake waits for a wake. */
-    bool needs_byte, has_sent; /* It sends a byte, and waits for one. */
+    bool has_handshake;
+    bool is_wake_needed, is_woken; /* The handshake waits for a wake. */
+    bool is_byte_needed, has_sent; /* It sends a byte, and waits for one. */
     bool has_shaken, has_failed, is_closed, is_inside;
     bool was_fed_end, has_read_end, was_written_end, has_pulled_end;
 } layers[FILTERS_MAX];
@@ -51,7 +51,7 @@ static int go_in(struct layer *layer, enum place place)
 {
     FUZZ_CHECK(!w.is_over && !layer->is_closed && !layer->is_inside);
     FUZZ_CHECK(!layer->has_failed || place == IN_PULL);
-    FUZZ_CHECK(!layer->shakes || layer->has_shaken || place == IN_FEED ||
+    FUZZ_CHECK(!layer->has_handshake || layer->has_shaken || place == IN_FEED ||
                place == IN_PULL || place == IN_SHAKE);
     if (layer->has_failed)
         return ALOOP_EAGAIN;
@@ -120,15 +120,16 @@ static int layer_shake(void *context)
     int error = go_in(layer, IN_SHAKE);
     char byte = 'h';
 
-    FUZZ_CHECK(layer->shakes && !layer->has_shaken);
+    FUZZ_CHECK(layer->has_handshake && !layer->has_shaken);
     if (error < 0)
         return error;
-    if (layer->needs_byte && !layer->has_sent)
+    if (layer->is_byte_needed && !layer->has_sent)
         passing_give(&layer->passing.out, "h", 1);
     layer->has_sent = true;
-    if (layer->needs_wake && !layer->is_woken)
+    if (layer->is_wake_needed && !layer->is_woken)
         return ALOOP_EAGAIN;
-    if (layer->needs_byte && passing_take(&layer->passing.in, &byte, 1) != 1) {
+    if (layer->is_byte_needed &&
+        passing_take(&layer->passing.in, &byte, 1) != 1) {
         layer->has_failed = layer->passing.in.has_ended;
         return layer->has_failed ? ALOOP_ECONNRESET : ALOOP_EAGAIN;
     }
@@ -179,7 +180,7 @@ void check_filter(const struct io *io, ssize_t status)
     const struct layer *layer = &layers[io->piece];
 
     if (status == 0)
-        FUZZ_CHECK(!layer->shakes || layer->has_shaken);
+        FUZZ_CHECK(!layer->has_handshake || layer->has_shaken);
     else
         FUZZ_CHECK(status == ALOOP_EBUSY || status == ALOOP_ECANCELED ||
                    is_breakage(status));
@@ -241,7 +242,7 @@ static bool put_layer(struct end *end, struct layer *layer)
     struct io *io = new_io(IO_FILTER, end);
     ssize_t status;
 
-    if (layer->shakes)
+    if (layer->has_handshake)
         filter.handshake = layer_shake;
     io->piece = (unsigned) (layer - layers);
     follow(io, aloop_stream_filter(end->stream, &filter, layer));
@@ -293,7 +294,7 @@ static void shake_hands(struct end *end)
     for (int i = 0; i < 2; i++) {
         struct layer *layer = new_layer(i == 0 ? end : peer);
 
-        layer->shakes = layer->needs_byte = true;
+        layer->has_handshake = layer->is_byte_needed = true;
         has_one = put_layer(i == 0 ? end : peer, layer);
         if (has_one)
             continue;
@@ -318,10 +319,10 @@ void act_filter(void)
         return;
     }
     layer = new_layer(end);
-    layer->shakes = layer->needs_wake = kind == 4;
+    layer->has_handshake = layer->is_wake_needed = kind == 4;
     if (kind == 3 || kind == 5) {
         layer->fails = kind == 5 ? IN_SHAKE : (enum place)(1 + any_below(4));
-        layer->shakes = kind == 5;
+        layer->has_handshake = kind == 5;
         layer->fails_in = any_below(6);
         layer->error = any_bit() ? ALOOP_EPROTO : ALOOP_ECONNRESET;
         may_fail = true;

@@ -49,7 +49,7 @@ static void act_pair(void)
     for (int i = 0; i < 2; i++) {
         ends[i].stream = streams[i];
         ends[i].has_no_reset = true;
-        ends[i].passes_fds = !is_pipe;
+        ends[i].can_pass_fds = !is_pipe;
     }
     ends[0].is_shut = is_pipe;
     s.end_count += 2;
@@ -79,7 +79,7 @@ static void act_put_fds(void)
     if (!disarm())
         FUZZ_CHECK(result == 0 || result == 1 || is_breakage(result) ||
                    (result == ALOOP_ENOTSUP &&
-                    (!end->passes_fds || end->filter_count > 0)));
+                    (!end->can_pass_fds || end->filter_count > 0)));
     end->has_fds = end->has_fds || result >= 0;
     for (size_t i = 0; i < count; i++) {
         if (result >= 0)
@@ -119,8 +119,8 @@ static void act_take_fds(void)
         check_fd(peer_of(end), fd);
         FUZZ_CHECK(aloop__sys_close(fd) == 0);
     }
-    FUZZ_CHECK(fd ==
-               (end->passes_fds && !has_filter ? ALOOP_EAGAIN : ALOOP_ENOTSUP));
+    FUZZ_CHECK(fd == (end->can_pass_fds && !has_filter ? ALOOP_EAGAIN
+                                                       : ALOOP_ENOTSUP));
 }
 
 static void act_fds_max(void)
@@ -138,7 +138,7 @@ static void act_fds_max(void)
     if (!disarm())
         FUZZ_CHECK(
             result ==
-            (end->passes_fds && end->filter_count == 0 ? 0 : ALOOP_ENOTSUP));
+            (end->can_pass_fds && end->filter_count == 0 ? 0 : ALOOP_ENOTSUP));
     end->has_fds = true;
 }
 

@@ -262,7 +262,7 @@ bool can_connect(void)
 static void act_visit(void)
 {
     struct end *ends = &s.ends[s.end_count];
-    bool connects_first = any_bit();
+    bool is_connect_first = any_bit();
     struct io *io, *accept;
 
     if (!can_connect() || s.io_count + 2 > IOS_MAX)
@@ -276,12 +276,12 @@ static void act_visit(void)
     say("visit");
     memset(ends, 0, 2 * sizeof *ends);
     for (int i = 0; i < 2; i++)
-        ends[i].has_no_reset = ends[i].passes_fds = true;
+        ends[i].has_no_reset = ends[i].can_pass_fds = true;
     s.end_count += 2;
-    if (connects_first)
+    if (is_connect_first)
         follow(io, aloop_unix_connect(w.loop, "@machine", &s.connected));
     follow(accept, aloop_listener_accept(s.acceptor, &s.accepted));
-    if (!connects_first)
+    if (!is_connect_first)
         follow(io, aloop_unix_connect(w.loop, "@machine", &s.connected));
 }
 

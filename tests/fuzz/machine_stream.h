@@ -30,7 +30,7 @@ struct end {
     aloop_stream *stream; /* NULL: not connected yet, or closed. */
     bool is_closed;
     bool has_no_reset;     /* A Unix socket or a pipe. */
-    bool passes_fds;       /* A Unix socket. */
+    bool can_pass_fds;     /* A Unix socket. */
     bool has_fds;          /* It may have descriptors that were not taken. */
     bool is_cut;           /* Its descriptor was closed without a stream. */
     unsigned filter_count; /* Filters that it has. */

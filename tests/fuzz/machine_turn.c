@@ -92,7 +92,7 @@ static void stop(void)
     if (w.is_inside || w.task >= 0)
         m.is_stopping = true;
     else
-        m.stops_next = true;
+        m.is_stopping_next = true;
 }
 
 /* Simulates a callback that takes that long. */
@@ -233,7 +233,7 @@ void end_orderly(void)
     outside_close();
     if (m.is_woken)
         turn(0);
-    if (m.stops_next)
+    if (m.is_stopping_next)
         run(); /* Ends immediately. */
     run();
     streams_close(); /* A connection may have been accepted only now. */

@@ -14,7 +14,7 @@ void model_reset(int64_t now_ns)
     m.phase = M_OUT;
     m.is_exact = true;
     m.is_running = m.is_stopping = m.is_woken = m.has_closed = false;
-    m.is_stepping = m.stops_next = false;
+    m.is_stepping = m.is_stopping_next = false;
     m.outside = M_NULL;
     m.holds = m.live = 0;
     m.ready.first = m.ready.end = 0;

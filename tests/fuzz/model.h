@@ -225,10 +225,10 @@ struct model {
     int64_t begin_ns; /* When this step began. */
     bool has_called;  /* The step has made a callback. */
     bool is_stopping; /* Stops in this turn. */
-    bool stops_next;  /* Or before the next run. */
-    bool has_left;    /* The await outside was ended by a stop. */
-    int interrupt;    /* Result of that await. */
-    bool is_stuck;    /* The wait can never end. */
+    bool is_stopping_next; /* Or before the next run. */
+    bool has_left;         /* The await outside was ended by a stop. */
+    int interrupt;         /* Result of that await. */
+    bool is_stuck;         /* The wait can never end. */
     int64_t max_wait_ns;
     int outside;     /* The future awaited outside, or M_NULL. */
     int holds, live; /* `live` without timers. */

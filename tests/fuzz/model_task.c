@@ -81,47 +81,47 @@ ssize_t model_refuse(int id, ssize_t error)
     return error;
 }
 
-static bool any_leads_to(const int *ids, int count, int task, bool *seen);
+static bool any_leads_to(const int *ids, int count, int task, bool *was_seen);
 
 /* Returns whether a follower of `lead` waits for `task`, or is it. */
-static bool a_follower_leads_to(int lead, int task, bool *seen)
+static bool a_follower_leads_to(int lead, int task, bool *was_seen)
 {
     for (int i = 0; i < m.future_count; i++)
         if (!m.futures[i].is_gone && m.futures[i].lead == lead &&
-            any_leads_to(&i, 1, task, seen))
+            any_leads_to(&i, 1, task, was_seen))
             return true;
     return false;
 }
 
 /* Returns whether a member that `id` waits for waits for `task`. */
-static bool a_member_leads_to(int id, int task, bool *seen)
+static bool a_member_leads_to(int id, int task, bool *was_seen)
 {
     const struct m_line *members;
 
     if (model_at(id)->kind != M_WAIT || model_at(id)->line < 0)
         return false; /* Or it has ended, and is pending for its followers. */
     members = &m.objects[model_at(id)->line].members;
-    return any_leads_to(members->futures, members->count, task, seen);
+    return any_leads_to(members->futures, members->count, task, was_seen);
 }
 
 /* Returns whether one of `ids` waits for `task`, through tasks, composites and
  * groups. */
-static bool any_leads_to(const int *ids, int count, int task, bool *seen)
+static bool any_leads_to(const int *ids, int count, int task, bool *was_seen)
 {
     for (int i = 0; i < count; i++) {
         const struct m_future *it;
         int id = ids[i];
 
-        if (id < 0 || !model_pending(id) || seen[id])
+        if (id < 0 || !model_pending(id) || was_seen[id])
             continue;
         if (id == task)
             return true;
-        seen[id] = true;
+        was_seen[id] = true;
         it = model_at(id);
-        if ((it->followers > 0 && a_follower_leads_to(id, task, seen)) ||
-            any_leads_to(&it->task.awaiting, 1, task, seen) ||
-            any_leads_to(it->whole.members, it->whole.count, task, seen) ||
-            a_member_leads_to(id, task, seen))
+        if ((it->followers > 0 && a_follower_leads_to(id, task, was_seen)) ||
+            any_leads_to(&it->task.awaiting, 1, task, was_seen) ||
+            any_leads_to(it->whole.members, it->whole.count, task, was_seen) ||
+            a_member_leads_to(id, task, was_seen))
             return true;
     }
     return false;
@@ -129,9 +129,9 @@ static bool any_leads_to(const int *ids, int count, int task, bool *seen)
 
 static bool leads_to(int future, int task)
 {
-    bool seen[M_FUTURES] = {false};
+    bool was_seen[M_FUTURES] = {false};
 
-    return any_leads_to(&future, 1, task, seen);
+    return any_leads_to(&future, 1, task, was_seen);
 }
 
 static void wait_once(int id, int future)

@@ -428,8 +428,8 @@ void model_run_begin(int outside)
     m.is_stuck = m.is_stopping = m.has_left = false;
     m.interrupt = 0;
     if (outside == M_NULL) {
-        m.is_stopping = m.stops_next;
-        m.stops_next = false;
+        m.is_stopping = m.is_stopping_next;
+        m.is_stopping_next = false;
     }
     m.outside = outside;
     if (outside >= 0)

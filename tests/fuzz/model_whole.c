@@ -49,8 +49,8 @@ int model_compose(enum m_kind kind, int count, const int *members)
 
 static void note(int id, int place, ssize_t status)
 {
-    static const bool success_decides[] = {false, false, true, true};
-    static const bool failure_decides[] = {true, false, false, true};
+    static const bool is_success_decisive[] = {false, false, true, true};
+    static const bool is_failure_decisive[] = {true, false, false, true};
     struct m_whole *whole = whole_of(id);
     int rule = (int) model_at(id)->kind - M_GATHER;
 
@@ -58,7 +58,7 @@ static void note(int id, int place, ssize_t status)
     whole->has_lost = whole->has_lost || status == ALOOP_ECANCELED;
     if (whole->is_decided)
         return;
-    if (status < 0 ? failure_decides[rule] : success_decides[rule]) {
+    if (status < 0 ? is_failure_decisive[rule] : is_success_decisive[rule]) {
         whole->is_decided = true;
         whole->outcome = as_own(id, status);
         whole->winner = place;
