@@ -36,11 +36,11 @@ struct sim_options {
     unsigned loss_percent;        /* A datagram does not arrive. */
     unsigned duplicate_percent;   /* It arrives twice. */
     unsigned reorder_percent;     /* It is delayed, and arrives later. */
-    bool shuffle;                 /* Events of a wait are in random order. */
-    bool no_ipv6;                 /* IPv6 sockets fail with EAFNOSUPPORT. */
+    bool is_shuffled;             /* Events of a wait are in random order. */
+    bool has_no_ipv6;             /* IPv6 sockets fail with EAFNOSUPPORT. */
     /* The reactor reports a socket's error and clears it, as kqueue may. */
-    bool takes_errors;
-    bool wake_pair;     /* The wake-up channel has two descriptors. */
+    bool is_error_cleared;
+    bool has_wake_pair; /* The wake-up channel has two descriptors. */
     size_t buffer_size; /* Of each direction of a connection. */
     /* Files; see also sim_file.h.  Each call on a thread of the pool takes a
      * random time up to this one. */

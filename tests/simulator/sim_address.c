@@ -339,7 +339,7 @@ int aloop__sys_address_parse(const char *host, const char *port,
     if (number < 0)
         return number;
     if (host == NULL)
-        host = sim__world.options.no_ipv6 ? "0.0.0.0" : "::";
+        host = sim__world.options.has_no_ipv6 ? "0.0.0.0" : "::";
     if (inet_pton(AF_INET, host, &inet) == 1)
         *ret = from_inet(inet);
     else if (parse_inet6(host, ret) < 0)

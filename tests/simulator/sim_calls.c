@@ -47,7 +47,7 @@ int aloop__sys_tcp_socket(enum sys_family family)
     if (fault < 0)
         return fault;
     if (family == SYS_FAMILY_NONE ||
-        (family == SYS_INET6 && sim__world.options.no_ipv6))
+        (family == SYS_INET6 && sim__world.options.has_no_ipv6))
         return -EAFNOSUPPORT;
     fd = sim__fd_open(SIM_SOCKET, &file);
     if (fd >= 0)
@@ -63,7 +63,7 @@ int aloop__sys_reuse_address(int fd, enum sys_family family)
 
     (void) family;
     if (socket != NULL)
-        socket->reuse = true;
+        socket->has_reuse = true;
     return error;
 }
 
@@ -73,7 +73,7 @@ int aloop__sys_ipv6_only(int fd)
     struct sim_socket *socket = enter(CALL_sys_ipv6_only, fd, &error);
 
     if (socket != NULL)
-        socket->v6_only = true;
+        socket->is_v6_only = true;
     return error;
 }
 
@@ -83,7 +83,7 @@ int aloop__sys_reuse_port(int fd)
     struct sim_socket *socket = enter(CALL_sys_reuse_port, fd, &error);
 
     if (socket != NULL)
-        socket->reuse_port = true;
+        socket->has_reuse_port = true;
     return error;
 }
 
@@ -139,7 +139,7 @@ int aloop__sys_reset_on_close(int fd)
         enter_to_change(CALL_sys_reset_on_close, fd, &error);
 
     if (socket != NULL)
-        socket->reset_on_close = true;
+        socket->is_reset_on_close = true;
     return error;
 }
 

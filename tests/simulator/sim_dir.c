@@ -61,8 +61,8 @@ int aloop__sys_dir_read(struct sys_dir *dir, struct sys_dir_entry *ret)
     if (entry == NULL)
         return 0;
     dir->last = entry->order;
-    ret->type = node->device->hides_types ? ALOOP_FILE_UNKNOWN
-                                          : entry->node->type;
+    ret->type = node->device->has_no_types ? ALOOP_FILE_UNKNOWN
+                                           : entry->node->type;
     ret->inode = entry->node->inode;
     memcpy(ret->name, entry->name, strlen(entry->name) + 1);
     sim__trace_bytes(ret->name, strlen(ret->name));

@@ -213,7 +213,7 @@ int aloop__sys_wake_open(int fds[2])
     fd = sim__fd_open(SIM_WAKE, &file);
     if (fd < 0)
         return fd;
-    other = sim__world.options.wake_pair ? sim__fd_take(file) : fd;
+    other = sim__world.options.has_wake_pair ? sim__fd_take(file) : fd;
     if (other < 0) {
         sim__fd_close(fd);
         return other;
@@ -223,7 +223,7 @@ int aloop__sys_wake_open(int fds[2])
     return 0;
 }
 
-static void set_signalled(int fd, bool signalled)
+static void set_signalled(int fd, bool is_signalled)
 {
     struct sim_file *file = sim__file(fd);
 
@@ -231,7 +231,7 @@ static void set_signalled(int fd, bool signalled)
         return;
     sim__change(file);
     if (file->kind == SIM_WAKE)
-        file->signalled = signalled;
+        file->is_signalled = is_signalled;
     else
         sim__world.bad_uses++;
 }
@@ -293,7 +293,7 @@ unsigned sim__ready_bits(const struct sim_file *file)
     if (file->kind == SIM_REGULAR || file->node != NULL)
         return REACTOR_READ | REACTOR_WRITE;
     if (file->kind == SIM_WAKE)
-        return REACTOR_WRITE | (file->signalled ? REACTOR_READ : 0);
+        return REACTOR_WRITE | (file->is_signalled ? REACTOR_READ : 0);
     return sim__reactor_readable(file->reactor) ? REACTOR_READ : 0;
 }
 

@@ -37,23 +37,24 @@ static bool is_writer(int flags)
 
 int sim__fifo_open(struct sim_node *node, int flags)
 {
-    bool reads = is_reader(flags), writes = is_writer(flags);
+    bool can_read = is_reader(flags), can_write = is_writer(flags);
     int error = 0;
 
-    if (writes && !reads && node->readers == 0 && (flags & O_NONBLOCK) != 0)
+    if (can_write && !can_read && node->readers == 0 &&
+        (flags & O_NONBLOCK) != 0)
         return -ENXIO;
     if (node->bytes == NULL)
         node->bytes = sim__allocate(NULL, SIM_FIFO_SIZE);
-    if (reads && node->readers++ == 0)
+    if (can_read && node->readers++ == 0)
         node->had_writer = node->writers > 0;
-    if (writes) {
+    if (can_write) {
         node->writers++;
         node->had_writer = true;
     }
     /* A reader without O_NONBLOCK waits for a writer, and the reverse. */
     while (error == 0 && (flags & O_NONBLOCK) == 0 &&
-           ((reads && !writes && !node->had_writer) ||
-            (writes && node->readers == 0)))
+           ((can_read && !can_write && !node->had_writer) ||
+            (can_write && node->readers == 0)))
         if (!wait_step(flags, 0, &error))
             sim__fifo_gone(node, flags);
     return error;

@@ -29,13 +29,13 @@ struct sim_device {
     /* Files get larger or smaller after aloop__sys_fstat_cached(), whose sizes
      * are wrong by this. */
     int cached_size_error;
-    int clone_error;     /* Of aloop__sys_clone(); 0: it supports clones. */
-    int copy_error;      /* Of aloop__sys_copy_range(). */
-    bool copies_nothing; /* Instead it returns 0, as Linux 5.3 on /proc. */
-    int search_error;    /* Of seeks to data and holes. */
-    uint64_t size_max;   /* Bytes in blocks; then ENOSPC.  0: no limit. */
-    bool is_read_only;   /* Changes fail with EROFS. */
-    bool hides_types;    /* Directories do not have the types. */
+    int clone_error;       /* Of aloop__sys_clone(); 0: it supports clones. */
+    int copy_error;        /* Of aloop__sys_copy_range(). */
+    bool has_empty_copies; /* Instead it returns 0, as Linux 5.3 on /proc. */
+    int search_error;      /* Of seeks to data and holes. */
+    uint64_t size_max;     /* Bytes in blocks; then ENOSPC.  0: no limit. */
+    bool is_read_only;     /* Changes fail with EROFS. */
+    bool has_no_types;     /* Directories do not have the types. */
 };
 
 /* Returns the device of a file, NULL if there is no such file.  Tests change

@@ -192,7 +192,7 @@ ssize_t aloop__sys_copy_range(int from, int64_t from_offset, int to,
         return error;
     if (from_offset < 0 || to_offset < 0)
         return -EINVAL;
-    if (source->node->device->copies_nothing)
+    if (source->node->device->has_empty_copies)
         return 0;
     count = (ssize_t) sim__read_node(
         source->node, bytes, size < SIM_BLOCK ? size : SIM_BLOCK, from_offset);

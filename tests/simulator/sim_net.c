@@ -41,7 +41,7 @@ void sim_break(int error)
     unsigned count = 0;
 
     for (struct sim_socket *at = sim__sockets; at != NULL; at = at->next)
-        if (at->state == SIM_CONNECTED && !at->gone && !at->outside &&
+        if (at->state == SIM_CONNECTED && !at->was_closed && !at->is_outside &&
             sim_random(++count) == 0)
             chosen = at;
     if (chosen != NULL)
@@ -56,7 +56,7 @@ bool sim__covers(const struct sim_socket *socket,
     if (!sim__address_is_any(&socket->local))
         return false;
     return socket->family == aloop__sys_address_family(address) ||
-           (socket->family == SYS_INET6 && !socket->v6_only);
+           (socket->family == SYS_INET6 && !socket->is_v6_only);
 }
 
 static bool overlap(const struct sim_socket *a, const struct sim_socket *b)
@@ -70,15 +70,15 @@ static bool is_in_use(const struct sim_socket *socket, bool is_listening)
 {
     for (struct sim_socket *other = sim__sockets; other != NULL;
          other = other->next) {
-        bool shares = socket->reuse && other->reuse;
-        bool shares_port = socket->reuse_port && other->reuse_port;
+        bool is_shared = socket->has_reuse && other->has_reuse;
+        bool is_port_shared = socket->has_reuse_port && other->has_reuse_port;
 
-        if (other == socket || other->gone || other->local.size == 0 ||
-            shares_port || sim__is_unix(other) ||
+        if (other == socket || other->was_closed || other->local.size == 0 ||
+            is_port_shared || sim__is_unix(other) ||
             (other->udp == NULL) != (socket->udp == NULL) ||
             !overlap(socket, other))
             continue;
-        if (other->state == SIM_LISTENING || (!shares && !is_listening))
+        if (other->state == SIM_LISTENING || (!is_shared && !is_listening))
             return true;
     }
     return false;
@@ -94,7 +94,7 @@ static uint16_t draw_port(void)
 
 int sim__bind(struct sim_socket *socket, const struct sys_address *address)
 {
-    bool any_port = aloop__sys_address_port(address) == 0;
+    bool is_any_port = aloop__sys_address_port(address) == 0;
 
     if (aloop__sys_address_family(address) != socket->family)
         return -EAFNOSUPPORT;
@@ -104,11 +104,11 @@ int sim__bind(struct sim_socket *socket, const struct sys_address *address)
         return sim__unix_bind(socket, address);
     socket->local = *address;
     for (int tries = PORT_FIRST; tries < UINT16_MAX; tries++) {
-        if (any_port)
+        if (is_any_port)
             sim__address_set_port(&socket->local, draw_port());
         if (!is_in_use(socket, false))
             return 0;
-        if (!any_port)
+        if (!is_any_port)
             break;
     }
     socket->local.size = 0;
@@ -188,9 +188,9 @@ static struct sim_socket *answer(struct sim_socket *listener,
     struct sim_socket *server = sim__socket_new(listener->family);
     bool is_mapped = listener->family != client->family;
 
-    server->outside = listener->outside;
-    server->reuse = listener->reuse;
-    server->v6_only = listener->v6_only;
+    server->is_outside = listener->is_outside;
+    server->has_reuse = listener->has_reuse;
+    server->is_v6_only = listener->is_v6_only;
     server->listener = listener;
     server->local = is_mapped ? sim__address_mapped(&client->remote)
                               : client->remote;
@@ -228,11 +228,11 @@ static void queue_later(void *arg)
     struct sim_socket *server = arg;
 
     server->listener->coming--;
-    if (!server->listener->gone) {
+    if (!server->listener->was_closed) {
         queue(server);
         return;
     }
-    server->reset_on_close = true;
+    server->is_reset_on_close = true;
     sim__socket_gone(server);
 }
 
@@ -313,7 +313,7 @@ static void on_syn(void *arg)
     struct sim_socket *client = arg;
     struct sim_socket *listener = find_listener(&client->remote);
 
-    if (client->gone || client->state != SIM_CONNECTING)
+    if (client->was_closed || client->state != SIM_CONNECTING)
         return;
     client->attempts++;
     sim__trace(client->attempts);
@@ -381,20 +381,20 @@ void sim__socket_gone(struct sim_socket *socket)
 {
     struct sim_socket *server;
 
-    if (socket->gone)
+    if (socket->was_closed)
         return;
-    socket->gone = true;
+    socket->was_closed = true;
     if (socket->udp != NULL) {
         sim__udp_gone(socket);
     } else if (socket->state == SIM_LISTENING) {
         forget_listener(socket);
         while ((server = sim__take(socket)) != NULL) {
-            server->reset_on_close = true;
+            server->is_reset_on_close = true;
             sim__socket_gone(server);
         }
     } else if (socket->state == SIM_CONNECTED) {
         if (socket->size > 0 ||
-            (socket->reset_on_close && socket->family != SYS_UNIX))
+            (socket->is_reset_on_close && socket->family != SYS_UNIX))
             sim__abort(socket);
         else
             sim__finish(socket);

@@ -43,7 +43,7 @@ static struct sim_socket *new_outside(const struct sys_address *address)
     struct sim_socket *socket =
         sim__socket_new(aloop__sys_address_family(address));
 
-    socket->outside = true;
+    socket->is_outside = true;
     return socket;
 }
 
@@ -70,8 +70,8 @@ int sim_listen(const char *host, uint16_t port, int backlog)
     struct sim_socket *socket = new_outside(&address);
     int error;
 
-    socket->reuse = true;
-    socket->v6_only = true;
+    socket->has_reuse = true;
+    socket->is_v6_only = true;
     error = sim__bind(socket, &address);
     if (error == 0)
         error = sim__listen(socket, backlog);
@@ -120,7 +120,7 @@ int sim_udp_open(const char *host, uint16_t port)
     int error;
 
     sim__udp_init(socket);
-    socket->v6_only = true;
+    socket->is_v6_only = true;
     error = sim__bind(socket, &address);
     return error < 0 ? error : add_peer(socket);
 }
@@ -187,7 +187,7 @@ void sim_peer_reset(int peer)
 {
     struct sim_socket *socket = peer_at(peer);
 
-    socket->reset_on_close = true;
+    socket->is_reset_on_close = true;
     if (sim__is_unix(socket) && socket->state == SIM_CONNECTED)
         sim__abort(socket);
     sim__socket_gone(socket);

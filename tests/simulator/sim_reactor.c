@@ -235,7 +235,7 @@ static int take_error(const struct watch *watch)
     struct sim_socket *socket = watch->file->socket;
     int error;
 
-    if (!sim__world.options.takes_errors || socket == NULL)
+    if (!sim__world.options.is_error_cleared || socket == NULL)
         return 0;
     error = socket->error;
     socket->error = 0;
@@ -250,7 +250,7 @@ static int collect(struct aloop__reactor *reactor, struct aloop__event *events,
 
     sweep(reactor);
     count = find_ready(reactor);
-    if (sim__world.options.shuffle)
+    if (sim__world.options.is_shuffled)
         shuffle(watches, count);
     if (count > (size_t) max) {
         count = (size_t) max;
@@ -290,7 +290,7 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
     int64_t end_ns = end_of(timeout_ns);
 
     sim__world.wakes++;
-    sim__world.interrupted = false;
+    sim__world.was_interrupted = false;
     if (sim__locks_held())
         sim__world.bad_locks++;
     if (fault < 0)
@@ -302,7 +302,7 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
         sim__happen();
         sim__trace(sim__world.now_ns);
         /* As in a kernel, it ends without events. */
-        if (sim__world.interrupted)
+        if (sim__world.was_interrupted)
             return 0;
         count = collect(reactor, events, max);
         if (count > 0 || sim__world.now_ns >= end_ns)

@@ -54,7 +54,7 @@ static void on_data(struct sim_socket *socket,
                     const struct sim_segment *segment)
 {
     socket->flying -= segment->size;
-    if (socket->gone)
+    if (socket->was_closed)
         sim__abort(socket);
     else if (socket->state != SIM_DEAD)
         append(socket, segment->bytes, segment->size);
@@ -64,7 +64,7 @@ static void on_accepted(struct sim_socket *socket,
                         const struct sim_segment *segment)
 {
     (void) segment;
-    if (socket->gone)
+    if (socket->was_closed)
         sim__abort(socket);
     else if (socket->state == SIM_CONNECTING)
         socket->state = SIM_CONNECTED;
@@ -179,7 +179,7 @@ void sim__abort(struct sim_socket *socket)
 
 void sim__break(struct sim_socket *socket, int error)
 {
-    if (socket->state != SIM_CONNECTED || socket->gone)
+    if (socket->state != SIM_CONNECTED || socket->was_closed)
         return;
     sim__abort(socket);
     socket->error = error;
@@ -217,7 +217,7 @@ static int send_refusal(struct sim_socket *socket)
     if (socket->state == SIM_CONNECTING)
         return -EAGAIN;
     if (error < 0) {
-        if (!socket->outside)
+        if (!socket->is_outside)
             socket->error = 0;
         return error;
     }
@@ -230,7 +230,7 @@ static int send_refusal(struct sim_socket *socket)
 static ssize_t share(const struct sim_socket *socket, size_t size,
                      unsigned short_percent)
 {
-    if (socket->outside)
+    if (socket->is_outside)
         return (ssize_t) size;
     if (sim__chance(sim__world.options.spurious_percent))
         return -EAGAIN;
@@ -285,7 +285,7 @@ static ssize_t nothing(struct sim_socket *socket)
     if (socket->has_received_fin)
         return 0;
     if (error < 0) {
-        if (!socket->outside)
+        if (!socket->is_outside)
             socket->error = 0;
         return error;
     }
@@ -302,7 +302,7 @@ ssize_t sim__send_files(struct sim_socket *socket,
     struct sim_passed *passed, **last;
     uint64_t at;
 
-    if (sent <= 0 || socket->other->gone)
+    if (sent <= 0 || socket->other->was_closed)
         return sent;
     at = socket->other->sent_to - (uint64_t) sent;
     passed = sim__allocate(NULL, sizeof *passed + count * sizeof *files);

@@ -55,7 +55,7 @@ static uintptr_t last_wait;
 static void (*handlers[SYS_SIGNAL_MAX + 1])(int number);
 static bool is_pending[SYS_SIGNAL_MAX + 1];
 static unsigned received[SYS_SIGNAL_MAX + 1];
-static bool signal_locked, in_handler;
+static bool is_signal_locked, is_in_handler;
 
 static pthread_mutex_t turn_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t main_turn_passed = PTHREAD_COND_INITIALIZER;
@@ -245,18 +245,18 @@ __attribute__((noinline)) static bool run_thread(struct sys_thread *thread)
  * others. */
 bool sim__threads_run(void)
 {
-    bool any_ran = false;
+    bool has_run = false;
     struct sys_thread *thread = threads;
 
     if (running() != NULL) /* The caller is a thread itself. */
         return false;
     while (thread != NULL)
         if (run_thread(thread)) {
-            any_ran = true;
+            has_run = true;
             thread = threads;
         } else
             thread = thread->next;
-    return any_ran;
+    return has_run;
 }
 
 /* Lets time pass until the thread has ended.  If it never ends, it is ended
@@ -328,11 +328,11 @@ int aloop__sys_mutex_open(struct sys_mutex **ret)
 }
 
 /* Sets the lock, and counts a mistake if it is already in that state. */
-static void set_lock(bool *lock, bool locked)
+static void set_lock(bool *is_locked, bool is_taken)
 {
-    if (*lock == locked)
+    if (*is_locked == is_taken)
         sim__world.bad_locks++;
-    *lock = locked;
+    *is_locked = is_taken;
 }
 
 static void free_mutex(struct sys_mutex *mutex)
@@ -469,7 +469,7 @@ unsigned sim__locks_open(void)
 
 bool sim__locks_held(void)
 {
-    bool is_held = signal_locked;
+    bool is_held = is_signal_locked;
 
     for (struct sys_mutex *at = mutexes; at != NULL; at = at->next)
         is_held |= at->is_locked;
@@ -523,16 +523,16 @@ void sim__signals_fork(void)
 static void deliver(void)
 {
     for (int number = 1; number <= SYS_SIGNAL_MAX; number++) {
-        if (!is_pending[number] || signal_locked || in_handler)
+        if (!is_pending[number] || is_signal_locked || is_in_handler)
             continue;
         is_pending[number] = false;
         if (handlers[number] == NULL)
             continue;
-        in_handler = true;
+        is_in_handler = true;
         received[number]++;
         handlers[number](number);
-        in_handler = false;
-        sim__world.interrupted = true;
+        is_in_handler = false;
+        sim__world.was_interrupted = true;
     }
 }
 
@@ -563,30 +563,30 @@ unsigned sim__signals_caught(void)
 void aloop__sys_signal_lock(void)
 {
     sim__note(CALL_sys_signal_lock);
-    if (in_handler)
+    if (is_in_handler)
         sim__world.bad_locks++;
-    set_lock(&signal_locked, true);
+    set_lock(&is_signal_locked, true);
 }
 
 void aloop__sys_signal_unlock(void)
 {
     sim__note(CALL_sys_signal_unlock);
-    set_lock(&signal_locked, false);
+    set_lock(&is_signal_locked, false);
     deliver();
 }
 
 void aloop__sys_signal_lock_in_handler(void)
 {
     sim__note(CALL_sys_signal_lock_in_handler);
-    if (!in_handler)
+    if (!is_in_handler)
         sim__world.bad_locks++;
-    set_lock(&signal_locked, true);
+    set_lock(&is_signal_locked, true);
 }
 
 void aloop__sys_signal_unlock_in_handler(void)
 {
     sim__note(CALL_sys_signal_unlock_in_handler);
-    set_lock(&signal_locked, false);
+    set_lock(&is_signal_locked, false);
 }
 
 /* Begins again after each thread, which may free others. */
@@ -626,7 +626,7 @@ void sim__thread_end(void)
         is_pending[number] = false;
         received[number] = 0;
     }
-    signal_locked = in_handler = false;
+    is_signal_locked = is_in_handler = false;
     self = SELF_MAIN;
     next_self = SELF_FIRST;
 }

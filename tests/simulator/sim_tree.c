@@ -108,7 +108,7 @@ static void add_entry(struct sim_names *names, const char *name,
     uint64_t order = ++last_order << 32;
     size_t at, size = strlen(name) + 1;
 
-    if (sim__world.options.shuffle)
+    if (sim__world.options.is_shuffled)
         order = sim_random(UINT64_MAX - 1) + 1;
     if (names->count == names->capacity) {
         names->capacity = 2 * names->capacity + 4;

@@ -20,7 +20,7 @@ struct sim_tty {
     struct sys_tty_size size;
     bool is_raw;
     bool is_background;
-    bool stops_output;
+    bool is_output_stopped;
     bool has_hung_up;
     bool is_unnamed;
     bool is_master;
@@ -93,10 +93,10 @@ void sim_tty_resize(struct sim_tty *tty, unsigned columns, unsigned rows)
 }
 
 void sim_tty_background(struct sim_tty *tty, bool is_background,
-                        bool stops_output)
+                        bool is_output_stopped)
 {
     tty->is_background = is_background;
-    tty->stops_output = stops_output;
+    tty->is_output_stopped = is_output_stopped;
 }
 
 void sim_tty_hang_up(struct sim_tty *tty)
@@ -186,7 +186,7 @@ ssize_t sim__tty_write(struct sim_file *file, const struct sys_piece *pieces,
     size_t written = 0;
 
     sim__change(file);
-    if (tty->has_hung_up || (tty->is_background && tty->stops_output))
+    if (tty->has_hung_up || (tty->is_background && tty->is_output_stopped))
         return -EIO;
     for (size_t i = 0; i < count; i++) {
         size_t room = TTY_ROOM - tty->output_size;

@@ -21,7 +21,7 @@ size_t sim_tty_take(struct sim_tty *tty, char *text, size_t size);
 void sim_tty_resize(struct sim_tty *tty, unsigned columns, unsigned rows);
 /* In the background reads fail; writes too if it stops output. */
 void sim_tty_background(struct sim_tty *tty, bool is_background,
-                        bool stops_output);
+                        bool is_output_stopped);
 void sim_tty_hang_up(struct sim_tty *tty);
 /* Makes it one that cannot be opened again. */
 void sim_tty_unname(struct sim_tty *tty);

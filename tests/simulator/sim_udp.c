@@ -173,7 +173,7 @@ static bool is_from_peer(const struct sim_udp *udp,
 static bool is_for(const struct sim_udp *udp,
                    const struct sim_datagram *datagram)
 {
-    if (udp->socket->gone || udp->socket->local.size == 0 ||
+    if (udp->socket->was_closed || udp->socket->local.size == 0 ||
         aloop__sys_address_port(&udp->socket->local) !=
             aloop__sys_address_port(&datagram->to) ||
         !is_from_peer(udp, datagram))
@@ -204,7 +204,7 @@ static void refuse_sender(void *arg)
 {
     struct sim_udp *sender = arg;
 
-    if (!sender->socket->gone && sender->is_connected)
+    if (!sender->socket->was_closed && sender->is_connected)
         sender->socket->error = -ECONNREFUSED;
 }
 
@@ -303,7 +303,7 @@ static int refusal_of(const struct sim_udp *udp, const struct sys_address *to,
     if (is_broadcast(to) && !udp->may_broadcast)
         return -EACCES;
     if (sim__address_is_unreachable(to) ||
-        (is_inet6 && udp->socket->v6_only &&
+        (is_inet6 && udp->socket->is_v6_only &&
          aloop__sys_address_family(to) == SYS_INET))
         return -ENETUNREACH;
     return 0;
@@ -330,8 +330,9 @@ ssize_t sim__udp_send(struct sim_socket *socket, const aloop_address *to,
     error = refusal_of(udp, &address, size);
     if (error < 0)
         return error;
-    if (!socket->outside && (sim__chance(sim__world.options.spurious_percent) ||
-                             udp->flying >= sim__world.options.buffer_size))
+    if (!socket->is_outside &&
+        (sim__chance(sim__world.options.spurious_percent) ||
+         udp->flying >= sim__world.options.buffer_size))
         return -EAGAIN;
     travel(udp, &address, data, size);
     return (ssize_t) size;
@@ -433,13 +434,13 @@ int aloop__sys_udp_open(enum sys_family family, bool is_v6_only,
     if (fault < 0)
         return fault;
     if ((family != SYS_INET && family != SYS_INET6) ||
-        (family == SYS_INET6 && sim__world.options.no_ipv6))
+        (family == SYS_INET6 && sim__world.options.has_no_ipv6))
         return -EAFNOSUPPORT;
     fd = sim__fd_open(SIM_SOCKET, &file);
     if (fd < 0)
         return fd;
     file->socket = sim__socket_new(family);
-    file->socket->v6_only = is_v6_only;
+    file->socket->is_v6_only = is_v6_only;
     sim__udp_init(file->socket);
     *ret = (struct sys_udp){
         .fd = fd,
@@ -459,7 +460,7 @@ int aloop__sys_udp_set(const struct sys_udp *udp, enum sys_udp_option option,
         return error;
     sim__trace(value);
     if (option == SYS_UDP_REUSE_PORT || option == SYS_UDP_REUSE_ADDRESS)
-        socket->reuse = value != 0;
+        socket->has_reuse = value != 0;
     if (option == SYS_UDP_BROADCAST)
         socket->udp->may_broadcast = value != 0;
     if (option == SYS_UDP_JOIN_RECEIVED)

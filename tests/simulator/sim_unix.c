@@ -49,7 +49,7 @@ int sim__unix_format(const struct sys_address *address, char *text, size_t size)
 static struct sim_socket *find_abstract(const struct sys_address *address)
 {
     for (struct sim_socket *at = sim__sockets; at != NULL; at = at->next)
-        if (!at->gone && at->listener == NULL && at->local.size > 0 &&
+        if (!at->was_closed && at->listener == NULL && at->local.size > 0 &&
             sim__address_same(&at->local, address))
             return at;
     return NULL;
@@ -58,7 +58,7 @@ static struct sim_socket *find_abstract(const struct sys_address *address)
 static struct sim_socket *find_bound(const struct sim_node *node)
 {
     for (struct sim_socket *at = sim__sockets; at != NULL; at = at->next)
-        if (!at->gone && at->node == node)
+        if (!at->was_closed && at->node == node)
             return at;
     return NULL;
 }

@@ -31,7 +31,7 @@ struct sim_world {
     unsigned bad_locks;
     unsigned wakes;
     bool is_deadlocked;
-    bool interrupted; /* A handler has run: the wait ends. */
+    bool was_interrupted; /* A handler has run: the wait ends. */
 };
 
 extern struct sim_world sim__world;
@@ -71,7 +71,7 @@ struct sim_file {
     struct sim_file *next; /* In the list of all. */
     enum sim_kind kind;
     unsigned references; /* Numbers and sim_keep_open(); 0: closed. */
-    bool signalled;      /* Of SIM_WAKE. */
+    bool is_signalled;   /* Of SIM_WAKE. */
     bool is_parents;     /* Shared with a parent by sim_fork(). */
     struct sim_socket *socket;
     struct aloop__reactor *reactor;
@@ -141,15 +141,15 @@ struct sim_socket {
     enum sys_family family;
     struct sys_address local; /* Size 0: not bound. */
     struct sys_address remote;
-    bool reuse;
-    bool reuse_port;
-    bool v6_only;
+    bool has_reuse;
+    bool has_reuse_port;
+    bool is_v6_only;
     unsigned mode;         /* Unix: of the file that a bind makes. */
     struct sim_node *node; /* Unix: the file that the bind has made. */
-    bool reset_on_close;
-    bool gone;    /* It was closed; it may still be sending. */
-    bool outside; /* A peer's, without random behaviour of calls. */
-    int error;    /* Pending: 0 or a negated errno. */
+    bool is_reset_on_close;
+    bool was_closed; /* It was closed; it may still be sending. */
+    bool is_outside; /* A peer's, without random behaviour of calls. */
+    int error;       /* Pending: 0 or a negated errno. */
 
     unsigned backlog;            /* Listening: one more may wait. */
     unsigned waiting;            /* Listening: connections that wait. */

@@ -32,7 +32,7 @@ struct fault {
     enum sim_call call; /* SIM_CALLS: any call. */
     unsigned left;
     int error;
-    bool lasts; /* Later calls fail as well. */
+    bool is_lasting; /* Later calls fail as well. */
 };
 
 struct sim_world sim__world;
@@ -268,14 +268,14 @@ int sim__enter(enum sim_call call)
     sim__note(call);
     for (struct fault **at = &faults; *at != NULL;) {
         struct fault *fault = *at;
-        bool matches = fault->call == SIM_CALLS || fault->call == call;
+        bool is_matching = fault->call == SIM_CALLS || fault->call == call;
 
-        if (!matches || --fault->left > 0) {
+        if (!is_matching || --fault->left > 0) {
             at = &fault->next;
             continue;
         }
         error = fault->error;
-        if (fault->lasts) {
+        if (fault->is_lasting) {
             fault->left = 1;
             at = &fault->next;
         } else {
@@ -287,13 +287,14 @@ int sim__enter(enum sim_call call)
     return error;
 }
 
-static void add_fault(const char *name, unsigned nth, int error, bool lasts)
+static void add_fault(const char *name, unsigned nth, int error,
+                      bool is_lasting)
 {
     struct fault *fault = sim__allocate(NULL, sizeof *fault);
     enum sim_call call = name != NULL ? find_call(name) : SIM_CALLS;
 
     assert(nth > 0 && error < 0);
-    *fault = (struct fault){faults, call, nth, error, lasts};
+    *fault = (struct fault){faults, call, nth, error, is_lasting};
     faults = fault;
 }
 
@@ -393,7 +394,7 @@ void sim_chaos(void)
     options->file_delay_max_ns = 5000000;
     options->short_file_percent = 20;
     options->miss_percent = 10;
-    options->shuffle = true;
+    options->is_shuffled = true;
 }
 
 bool sim_deadlocked(void)

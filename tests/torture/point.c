@@ -95,13 +95,13 @@ static void make_world(enum point_world world)
         options->short_file_percent = 70;
         options->miss_percent = 50;
         options->connect_now_percent = 50;
-        options->wake_pair = true;
+        options->has_wake_pair = true;
     }
     if (world == WORLD_TIGHT) {
         options->buffer_size = 2048;
         options->early_percent = 30;
         options->spurious_percent = 30;
-        options->no_ipv6 = true;
+        options->has_no_ipv6 = true;
     }
     sim_host("localhost", both);
     sim_host("many", many);

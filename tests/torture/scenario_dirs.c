@@ -17,7 +17,7 @@ static void put_files(void)
 
     for (int i = 0; i < FILES; i++)
         sim_file_put(paths[i], "x", 1);
-    sim_device("/tmp/d")->hides_types = true;
+    sim_device("/tmp/d")->has_no_types = true;
 }
 
 /* Reads all names, in batches.  One read is cancelled. */

@@ -282,8 +282,8 @@ static void choose_weather(void)
         options->delay_max_ns = options->delay_min_ns;
     sim_buffer_size(chance(50) ? between(600, 6000) : between(6000, 200000));
     run.jumps = may_break() && chance(50);
-    options->takes_errors = may_break() && chance(50);
-    options->wake_pair = chance(50);
+    options->is_error_cleared = may_break() && chance(50);
+    options->has_wake_pair = chance(50);
 }
 
 /* The step of a host, which waits without a limit until it is needed.  A jump

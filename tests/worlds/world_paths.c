@@ -677,7 +677,7 @@ static void start(void)
         device->clone_error = -EOPNOTSUPP;
     if (chance(50))
         device->copy_error = -EXDEV;
-    device->hides_types = chance(30);
+    device->has_no_types = chance(30);
     if (may_break() && chance(30))
         device->size_max = between(8, 30) * 4096;
     if (may_break() && chance(20))

@@ -127,7 +127,7 @@ static void no_error_of_the_kernels_copy_ends_the_copy(void **state)
 static void a_count_of_0_from_the_kernels_copy_is_not_the_end(void **state)
 {
     (void) state;
-    sim_device("/")->copies_nothing = true;
+    sim_device("/")->has_empty_copies = true;
     assert_int_equal(copy("/a", "/b"), SIZE);
     expect_content("/b", text, SIZE);
     assert_int_equal(sim_calls("aloop__sys_copy_range"), 1);

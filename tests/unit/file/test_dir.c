@@ -103,7 +103,7 @@ static void types_are_found_where_the_directory_has_none(void **state)
     sim_file_mkdir("/x/n");
     assert_int_equal(type_in_x(), ALOOP_FILE_DIRECTORY);
     assert_int_equal(sim_calls("aloop__sys_statat"), 0);
-    sim_device("/x")->hides_types = true;
+    sim_device("/x")->has_no_types = true;
     assert_int_equal(type_in_x(), ALOOP_FILE_DIRECTORY);
     assert_int_equal(sim_calls("aloop__sys_statat"), 1);
     sim_fail("aloop__sys_statat", 1, -ENOENT);
@@ -301,7 +301,7 @@ static void a_scan_sorts_the_names_by_their_bytes(void **state)
     sim_file_mkdir("/s/B");
     sim_file_fifo("/s/a");
     sim_file_put("/s/A", "", 0);
-    sim_device("/s")->hides_types = true;
+    sim_device("/s")->has_no_types = true;
     assert_int_equal(aloop_await(aloop_fs_scan(t.loop, "/s", 6, &entries)), 6);
     assert_string_equal(entries[3].name, "aa");
     assert_string_equal(entries[4].name, "a\xff");

@@ -200,7 +200,7 @@ static void a_cancel_ends_a_removal_between_two_names(void **state)
 static void remove_all_needs_no_types(void **state)
 {
     (void) state;
-    sim_device("/d")->hides_types = true;
+    sim_device("/d")->has_no_types = true;
     sim_file_put("/d/x/y/z", "x", 1);
     assert_int_equal(aloop_await(aloop_fs_remove_all(t.loop, "/d")), 5);
     assert_int_equal(sim_file_get("/d", NULL, 0), -ENOENT);

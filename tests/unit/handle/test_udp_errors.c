@@ -47,7 +47,7 @@ static void a_socket_that_is_not_connected_is_not_notified_of_refusals(
 static void a_refusal_that_the_reactor_took_is_reported(void **state)
 {
     (void) state;
-    sim_options()->takes_errors = true;
+    sim_options()->is_error_cleared = true;
     connect_to_port("127.0.0.1:9");
     start();
     assert_int_equal(aloop_udp_put(u.udp, "x", 1, NULL), 0);

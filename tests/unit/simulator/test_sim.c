@@ -158,7 +158,7 @@ static void a_wake_up_is_readable_until_drained(void **state)
     (void) state;
     assert_int_equal(aloop__sys_wake_open(one), 0);
     assert_int_equal(one[0], one[1]);
-    sim_options()->wake_pair = true;
+    sim_options()->has_wake_pair = true;
     assert_int_equal(aloop__sys_wake_open(two), 0);
     assert_int_not_equal(two[0], two[1]);
 
@@ -511,14 +511,14 @@ static uint64_t carry(uint64_t seed)
 
         assert_true(count >= 0);
         for (int i = 0; i < count; i++) {
-            bool sends = f.events[i].fd == fds[0];
+            bool is_sending = f.events[i].fd == fds[0];
             ssize_t moved =
-                sends ? aloop__sys_send(fds[0], sent + out, LOAD - out)
-                      : aloop__sys_recv(fds[1], received + in, LOAD - in);
+                is_sending ? aloop__sys_send(fds[0], sent + out, LOAD - out)
+                           : aloop__sys_recv(fds[1], received + in, LOAD - in);
 
             assert_true(moved >= 0 || moved == -EAGAIN);
             if (moved > 0)
-                *(sends ? &out : &in) += (size_t) moved;
+                *(is_sending ? &out : &in) += (size_t) moved;
         }
         if (out == LOAD)
             unwatch(fds[0]);

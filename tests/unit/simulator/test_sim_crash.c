@@ -108,22 +108,23 @@ static void what_was_synced_survives(void **state)
 
 static void a_new_file_without_a_sync_has_any_state(void **state)
 {
-    bool seen[FOUNDS] = {false};
+    bool was_seen[FOUNDS] = {false};
 
     (void) state;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         begin(seed);
         write_file("/a", new_bytes, false);
         sim_file_crash();
-        seen[look_at("/a")] = true;
+        was_seen[look_at("/a")] = true;
         end();
     }
-    assert_true(seen[NOTHING] && seen[EMPTY] && seen[NEW] && seen[OTHER]);
+    assert_true(was_seen[NOTHING] && was_seen[EMPTY] && was_seen[NEW] &&
+                was_seen[OTHER]);
 }
 
 static void an_overwritten_file_may_be_a_mixture(void **state)
 {
-    bool seen[FOUNDS] = {false};
+    bool was_seen[FOUNDS] = {false};
 
     (void) state;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
@@ -131,17 +132,17 @@ static void an_overwritten_file_may_be_a_mixture(void **state)
         sim_file_put("/a", old_bytes, BIG);
         write_file("/a", new_bytes, false);
         sim_file_crash();
-        seen[look_at("/a")] = true;
+        was_seen[look_at("/a")] = true;
         end();
     }
-    assert_true(seen[OLD] && seen[NEW] && seen[OTHER]);
-    assert_false(seen[NOTHING]);
+    assert_true(was_seen[OLD] && was_seen[NEW] && was_seen[OTHER]);
+    assert_false(was_seen[NOTHING]);
 }
 
 /* Replaces /a by /b, with the syncs that are asked for, crashes, and notes what
  * /a and /b are. */
-static void replace(bool is_file_synced, bool is_dir_synced, bool seen[FOUNDS],
-                    bool seen_other[FOUNDS])
+static void replace(bool is_file_synced, bool is_dir_synced,
+                    bool was_seen[FOUNDS], bool was_seen_other[FOUNDS])
 {
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         begin(seed);
@@ -151,8 +152,8 @@ static void replace(bool is_file_synced, bool is_dir_synced, bool seen[FOUNDS],
         if (is_dir_synced)
             sync_dir("/");
         sim_file_crash();
-        seen[look_at("/a")] = true;
-        seen_other[look_at("/b")] = true;
+        was_seen[look_at("/a")] = true;
+        was_seen_other[look_at("/b")] = true;
         end();
     }
 }
@@ -160,43 +161,47 @@ static void replace(bool is_file_synced, bool is_dir_synced, bool seen[FOUNDS],
 static void a_replaced_file_is_old_or_new_if_the_new_one_was_synced(
     void **state)
 {
-    bool seen[FOUNDS] = {false}, seen_other[FOUNDS] = {false};
+    bool was_seen[FOUNDS] = {false}, was_seen_other[FOUNDS] = {false};
 
     (void) state;
-    replace(true, false, seen, seen_other);
-    assert_true(seen[OLD] && seen[NEW]);
-    assert_false(seen[NOTHING] || seen[EMPTY] || seen[OTHER]);
-    assert_true(seen_other[NOTHING] && seen_other[NEW]);
-    assert_false(seen_other[EMPTY] || seen_other[OLD] || seen_other[OTHER]);
+    replace(true, false, was_seen, was_seen_other);
+    assert_true(was_seen[OLD] && was_seen[NEW]);
+    assert_false(was_seen[NOTHING] || was_seen[EMPTY] || was_seen[OTHER]);
+    assert_true(was_seen_other[NOTHING] && was_seen_other[NEW]);
+    assert_false(was_seen_other[EMPTY] || was_seen_other[OLD] ||
+                 was_seen_other[OTHER]);
 }
 
 static void a_replaced_file_is_new_after_a_sync_of_the_directory(void **state)
 {
-    bool seen[FOUNDS] = {false}, seen_other[FOUNDS] = {false};
+    bool was_seen[FOUNDS] = {false}, was_seen_other[FOUNDS] = {false};
 
     (void) state;
-    replace(true, true, seen, seen_other);
-    assert_false(seen[OLD] || seen[NOTHING] || seen[EMPTY] || seen[OTHER]);
-    assert_false(seen_other[NEW] || seen_other[EMPTY] || seen_other[OLD]);
+    replace(true, true, was_seen, was_seen_other);
+    assert_false(was_seen[OLD] || was_seen[NOTHING] || was_seen[EMPTY] ||
+                 was_seen[OTHER]);
+    assert_false(was_seen_other[NEW] || was_seen_other[EMPTY] ||
+                 was_seen_other[OLD]);
 }
 
 static void a_replaced_file_may_be_empty_if_the_new_one_was_not_synced(
     void **state)
 {
-    bool seen[FOUNDS] = {false}, seen_other[FOUNDS] = {false};
+    bool was_seen[FOUNDS] = {false}, was_seen_other[FOUNDS] = {false};
 
     (void) state;
-    replace(false, false, seen, seen_other);
-    assert_true(seen[OLD] && seen[NEW] && seen[EMPTY] && seen[OTHER]);
-    memset(seen, 0, sizeof seen);
-    replace(false, true, seen, seen_other);
-    assert_true(seen[EMPTY] && seen[NEW] && seen[OTHER]);
-    assert_false(seen[OLD]);
+    replace(false, false, was_seen, was_seen_other);
+    assert_true(was_seen[OLD] && was_seen[NEW] && was_seen[EMPTY] &&
+                was_seen[OTHER]);
+    memset(was_seen, 0, sizeof was_seen);
+    replace(false, true, was_seen, was_seen_other);
+    assert_true(was_seen[EMPTY] && was_seen[NEW] && was_seen[OTHER]);
+    assert_false(was_seen[OLD]);
 }
 
 static void a_removed_file_may_come_back_with_its_content(void **state)
 {
-    bool seen[FOUNDS] = {false};
+    bool was_seen[FOUNDS] = {false};
 
     (void) state;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
@@ -204,18 +209,18 @@ static void a_removed_file_may_come_back_with_its_content(void **state)
         sim_file_put("/a", old_bytes, BIG);
         assert_int_equal(aloop__sys_unlinkat(SYS_CWD, "/a"), 0);
         sim_file_crash();
-        seen[look_at("/a")] = true;
+        was_seen[look_at("/a")] = true;
         end();
     }
-    assert_true(seen[OLD] && seen[NOTHING]);
-    assert_false(seen[EMPTY] || seen[OTHER]);
+    assert_true(was_seen[OLD] && was_seen[NOTHING]);
+    assert_false(was_seen[EMPTY] || was_seen[OTHER]);
 }
 
 /* A sync of one directory makes a move from another one durable, together with
  * what preceded the move there. */
 static void a_move_is_in_one_of_both_directories(void **state)
 {
-    bool seen[2] = {false};
+    bool was_seen[2] = {false};
 
     (void) state;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
@@ -235,10 +240,10 @@ static void a_move_is_in_one_of_both_directories(void **state)
         is_new = look_at("/to/b") == NEW;
         assert_true(is_old != is_new);
         assert_true(is_new || !is_synced);
-        seen[is_new] = true;
+        was_seen[is_new] = true;
         end();
     }
-    assert_true(seen[0] && seen[1]);
+    assert_true(was_seen[0] && was_seen[1]);
 }
 
 static void a_sync_after_one_that_failed_proves_nothing(void **state)

@@ -208,7 +208,7 @@ static void types_may_be_missing_from_a_directory(void **state)
 
     (void) state;
     create_with("a", "");
-    sim_device(ft.path)->hides_types = true;
+    sim_device(ft.path)->has_no_types = true;
     dir = open_dir(".");
     assert_int_equal(aloop__sys_dir_read(dir, &entry), 1);
     assert_int_equal(entry.type, ALOOP_FILE_UNKNOWN);

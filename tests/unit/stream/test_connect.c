@@ -114,7 +114,7 @@ static void a_refused_connection_fails_with_its_error(void **state)
 static void an_error_that_the_reactor_consumed_is_the_status(void **state)
 {
     (void) state;
-    sim_options()->takes_errors = true;
+    sim_options()->is_error_cleared = true;
     assert_int_equal(connect_to("127.0.0.1"), ALOOP_ECONNREFUSED);
     sim_blackhole("10.0.0.1");
     assert_int_equal(connect_to("10.0.0.1"), ALOOP_ETIMEDOUT);
@@ -547,7 +547,7 @@ static void address_families_alternate_starting_with_the_first(void **state)
 static void a_machine_without_ipv6_tries_ipv4_immediately(void **state)
 {
     (void) state;
-    sim_options()->no_ipv6 = true;
+    sim_options()->has_no_ipv6 = true;
     sim_listen("10.0.0.1", 80, 1);
     host("2001:db8::1", "2001:db8::2", "10.0.0.1", NULL);
 

@@ -57,7 +57,7 @@ static void fail_in_shutdown(aloop_stream *stream, int error)
 /* The wait consumes SO_ERROR, like a kqueue that is emulated with epoll. */
 static void fail_in_wait(aloop_stream *stream, int error)
 {
-    sim_options()->takes_errors = true;
+    sim_options()->is_error_cleared = true;
     sim_peer_break(c.peer, error);
     (void) stream;
     run_for(MS);
@@ -65,7 +65,7 @@ static void fail_in_wait(aloop_stream *stream, int error)
 
 static void fail_in_wait_for_writing(aloop_stream *stream, int error)
 {
-    sim_options()->takes_errors = true;
+    sim_options()->is_error_cleared = true;
     fail_in_query(stream, error);
 }
 
@@ -213,7 +213,7 @@ static void the_end_can_be_read_after_a_write_failed_with_epipe(void **state)
 
     (void) state;
     for (int takes = 0; takes < 2; takes++) {
-        sim_options()->takes_errors = takes;
+        sim_options()->is_error_cleared = takes;
         if (takes)
             stream = connected();
         sim_peer_send(c.peer, "all", 3);
@@ -258,7 +258,7 @@ static void a_write_fails_with_the_error_that_the_reactor_consumed(void **state)
     char buffer[8];
 
     (void) state;
-    sim_options()->takes_errors = true;
+    sim_options()->is_error_cleared = true;
     sim_peer_break(c.peer, ALOOP_EHOSTUNREACH);
     assert_int_equal(aloop_await(aloop_stream_read(stream, buffer, 8)),
                      ALOOP_EHOSTUNREACH);
@@ -291,7 +291,7 @@ static void an_error_that_the_reactor_consumed_reaches_all_callbacks(
     int peer;
 
     (void) state;
-    sim_options()->takes_errors = true;
+    sim_options()->is_error_cleared = true;
     stream = connected_to(&peer);
     neighbour = connected();
     sim_peer_send(c.peer, bytes, sizeof bytes);
