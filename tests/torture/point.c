@@ -45,7 +45,7 @@ void torture_report_to(int fd)
 void torture_called(struct torture_watch *watch)
 {
     torture_expect(!run.is_over, "a callback after aloop_free()");
-    torture_expect(!watch->closed, watch->what);
+    torture_expect(!watch->is_closed, watch->what);
     watch->calls++;
     torture_expect(watch->calls_max == 0 || watch->calls <= watch->calls_max,
                    watch->what);
@@ -147,7 +147,7 @@ static ssize_t run_scenario(const struct point_scenario *scenario)
     if (scenario->run == NULL)
         return torture_program(scenario->name);
 #endif
-    if (scenario->makes_loop)
+    if (scenario->has_own_loop)
         return scenario->run(NULL);
     loop = aloop_new(&options);
     if (loop == NULL)

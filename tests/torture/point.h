@@ -29,7 +29,7 @@ extern const struct point_call point_calls[POINT_CALLS];
 struct point_scenario {
     const char *name;
     torture_fn run; /* NULL: a whole program. */
-    bool makes_loop;
+    bool has_own_loop;
     unsigned every; /* Runs one in this many points; 0: all. */
 };
 

@@ -11,7 +11,7 @@ static struct transfer {
     char *target;
     int64_t due_ns;
     ssize_t status;
-    bool ends_slowly; /* It writes once more after a cancel. */
+    bool is_slow; /* It writes once more after a cancel. */
     int cancels;
 } transfers[TRANSFERS];
 
@@ -38,7 +38,7 @@ static void transfer_cancel(aloop_future *operation, void *arg)
     transfer->cancels++;
     transfer->status = ALOOP_ECANCELED;
     transfer->due_ns = aloop_now(bridged) + 2 * MS;
-    if (!transfer->ends_slowly || is_over)
+    if (!transfer->is_slow || is_over)
         end_transfer(transfer);
 }
 
@@ -53,7 +53,7 @@ static aloop_future *begin(char *target, int64_t delay_ns)
         return NULL;
     transfer->target = target;
     transfer->due_ns = aloop_now(bridged) + delay_ns;
-    transfer->ends_slowly = transfer_count % 2 == 1;
+    transfer->is_slow = transfer_count % 2 == 1;
     transfer_count++;
     return transfer->operation;
 }
@@ -161,6 +161,6 @@ ssize_t torture_bridge(aloop *loop)
     end_library();
     aloop_prepare_close(prepare);
     aloop_timer_close(timer);
-    moved.closed = true;
+    moved.is_closed = true;
     return error;
 }

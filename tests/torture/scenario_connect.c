@@ -173,7 +173,7 @@ static void on_data(aloop_stream *stream, const void *data, ssize_t size,
     torture_expect(stream == side->stream, "the callback of another stream");
     if (size > 0 && aloop_stream_put(stream, data, (size_t) size) >= 0)
         return;
-    side->watch.closed = true;
+    side->watch.is_closed = true;
     aloop_stream_close(stream);
 }
 
@@ -187,7 +187,7 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
     *side = (struct side){{"a callback after close", 0, 0, false}, stream};
     if (aloop_stream_start(stream, on_data, side) == 0)
         return;
-    side->watch.closed = true;
+    side->watch.is_closed = true;
     aloop_stream_close(stream);
 }
 
@@ -256,7 +256,7 @@ ssize_t torture_listen(aloop *loop)
                    "bytes were not echoed");
     torture_keep(&error, torture_pass(loop, 100 * MS));
     aloop_listener_close(listener);
-    listening.closed = true;
+    listening.is_closed = true;
     torture_keep(&error, torture_pass(loop, 100 * MS));
     return error;
 }

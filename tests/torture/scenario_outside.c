@@ -20,7 +20,7 @@ static void on_signal(aloop_signal *watch, int number, void *arg)
     if (i != 1)
         return;
     aloop_signal_close(signals[1]);
-    signal_watches[1].closed = true;
+    signal_watches[1].is_closed = true;
 }
 
 static void raise_both(void *arg)
@@ -53,9 +53,9 @@ ssize_t torture_signals(aloop *loop)
         if (passed == 0 && is_started[i])
             torture_expect(signal_watches[i].calls == (i == 1 ? 1 : 3),
                            "a signal was lost");
-        if (is_started[i] && !signal_watches[i].closed)
+        if (is_started[i] && !signal_watches[i].is_closed)
             aloop_signal_close(signals[i]);
-        signal_watches[i].closed = true;
+        signal_watches[i].is_closed = true;
     }
     torture_expect(!sim_signal_caught(SIGUSR1) && !sim_signal_caught(SIGTERM),
                    "a handler stays installed");
@@ -112,7 +112,7 @@ static void on_tick(aloop_timer *timer, void *arg)
     torture_called(watch);
     if (watch->calls < 20)
         return;
-    watch->closed = true;
+    watch->is_closed = true;
     aloop_timer_close(timer);
 }
 
@@ -194,7 +194,7 @@ static void end_kept(aloop_stream *stream, struct torture_watch *watch,
         return;
     sim_keep_open(aloop_stream_fd(stream));
     end(stream);
-    watch->closed = true;
+    watch->is_closed = true;
 }
 
 ssize_t torture_kept(aloop *loop)
@@ -221,7 +221,7 @@ ssize_t torture_kept(aloop *loop)
     if (listener != NULL)
         sim_keep_open(aloop_listener_fd(listener));
     aloop_listener_close(listener);
-    kept_watches[1].closed = true;
+    kept_watches[1].is_closed = true;
     for (int i = 0; i < 2; i++)
         if (peers[i] >= 0)
             sim_peer_send(peers[i], "x", 1);

@@ -26,7 +26,7 @@ static void on_ready(aloop_poll *poll, unsigned events, void *arg)
         aloop__sys_recv(aloop_poll_fd(poll), &byte, 1);
     if (polled->watch.calls < polled->watch.calls_max)
         return;
-    polled->watch.closed = true;
+    polled->watch.is_closed = true;
     aloop_poll_close(poll);
 }
 
@@ -59,9 +59,9 @@ static int start(aloop *loop, struct polled *polled, int fd, unsigned events)
 static void close_polls(void)
 {
     for (int i = 0; i < POLLS; i++) {
-        if (polls[i].is_started && !polls[i].watch.closed)
+        if (polls[i].is_started && !polls[i].watch.is_closed)
             aloop_poll_close(polls[i].poll);
-        polls[i].watch.closed = true;
+        polls[i].watch.is_closed = true;
     }
 }
 

@@ -80,7 +80,7 @@ static const struct program {
     void (*outside)(void); /* Starts its peers; or NULL. */
     const char *arguments[ARGUMENTS_MAX];
     const char *prints[4]; /* Texts that its output must contain. */
-    bool leaves_loop;      /* Exits early without freeing its loop. */
+    bool is_loop_left;     /* Exits early without freeing its loop. */
     bool is_interrupted;   /* Has an exit status for an interrupt. */
 } programs[] = {
     {.name = "program_gather",
@@ -100,7 +100,7 @@ static const struct program {
                 "answer to three: THREE (asked again)\n"}},
     {.name = "program_embed",
      .main_plain = program_embed_main,
-     .leaves_loop = true,
+     .is_loop_left = true,
      .prints = {"tick\ntick\ntick\nhost done\n"}},
     {.name = "program_echo",
      .main_argued = program_echo_main,
@@ -267,7 +267,7 @@ static ssize_t run_program(const struct program *program)
         status = 0;
     torture_expect(status >= 0 && status <= 2,
                    "exits with an unexpected status");
-    if (program->leaves_loop && status != 0)
+    if (program->is_loop_left && status != 0)
         torture_leave_memory();
     if (torture_is_rehearsal())
         check_output(program);

@@ -171,18 +171,18 @@ ssize_t torture_on_stack(aloop *loop)
     return error;
 }
 
-static bool cleaned_up[4];
+static bool has_cleaned_up[4];
 
 /* A task that cleans up after a cancel. */
 static ssize_t clean_up_slowly(aloop *loop, void *arg)
 {
-    bool *clean = arg;
+    bool *is_clean = arg;
     ssize_t status = torture_pass(loop, ALOOP_SEC(1));
 
     aloop_shield_begin();
     torture_pass(loop, MS);
     aloop_shield_end();
-    *clean = true;
+    *is_clean = true;
     return status;
 }
 
@@ -197,9 +197,11 @@ static ssize_t parent(aloop *loop, void *arg)
  * reference, and when the loop is freed. */
 ssize_t torture_cancel(aloop *loop)
 {
-    aloop_future *early = aloop_spawn(loop, clean_up_slowly, &cleaned_up[0]);
-    aloop_future *late = aloop_spawn(loop, parent, &cleaned_up[1]);
-    aloop_future *dropped = aloop_spawn(loop, clean_up_slowly, &cleaned_up[2]);
+    aloop_future *early =
+        aloop_spawn(loop, clean_up_slowly, &has_cleaned_up[0]);
+    aloop_future *late = aloop_spawn(loop, parent, &has_cleaned_up[1]);
+    aloop_future *dropped =
+        aloop_spawn(loop, clean_up_slowly, &has_cleaned_up[2]);
     ssize_t error = 0, status;
 
     if (early == NULL || late == NULL || dropped == NULL)
@@ -214,9 +216,10 @@ ssize_t torture_cancel(aloop *loop)
     torture_keep(&error, status == ALOOP_EABORTED ? 0 : status);
     torture_keep(&error, torture_pass(loop, 10 * MS));
     if (error == 0)
-        torture_expect(cleaned_up[0] && cleaned_up[1] && cleaned_up[2],
+        torture_expect(has_cleaned_up[0] && has_cleaned_up[1] &&
+                           has_cleaned_up[2],
                        "a cancelled task did not clean up");
-    aloop_detach(aloop_spawn(loop, clean_up_slowly, &cleaned_up[3]));
+    aloop_detach(aloop_spawn(loop, clean_up_slowly, &has_cleaned_up[3]));
     torture_keep(&error, torture_pass(loop, 5 * MS));
     return error;
 }
@@ -290,8 +293,8 @@ static ssize_t leave_all(aloop *loop, void *arg)
                  aloop_timer_start(loop, MS, MS, on_tick, &tick_watch, &timer));
     torture_keep(&error, aloop_tcp_listen(loop, "127.0.0.1", "90", on_stream,
                                           NULL, &listener));
-    aloop_detach(aloop_spawn(loop, clean_up_slowly, &cleaned_up[0]));
-    aloop_detach(aloop_spawn(loop, parent, &cleaned_up[1]));
+    aloop_detach(aloop_spawn(loop, clean_up_slowly, &has_cleaned_up[0]));
+    aloop_detach(aloop_spawn(loop, parent, &has_cleaned_up[1]));
     torture_keep(
         &error,
         torture_await(aloop_tcp_connect(loop, "localhost", "80", &stream), 10));

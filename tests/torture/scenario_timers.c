@@ -9,7 +9,7 @@ struct tick {
     aloop *loop;
     aloop_timer *timer;
     int64_t due_ns;
-    bool started;
+    bool was_started;
 };
 
 static struct tick ticks[TICKS];
@@ -22,7 +22,7 @@ static void on_tick(aloop_timer *timer, void *arg)
     torture_called(&tick->watch);
     torture_expect(timer == tick->timer, "the callback of another timer");
     torture_expect(aloop_now(tick->loop) >= tick->due_ns, "a timer is early");
-    tick->watch.closed = true;
+    tick->watch.is_closed = true;
     aloop_timer_close(timer);
 }
 
@@ -33,11 +33,11 @@ static void on_period(aloop_timer *timer, void *arg)
     torture_called(&tick->watch);
     if (tick->watch.calls < PERIODS)
         return;
-    tick->watch.closed = true;
+    tick->watch.is_closed = true;
     aloop_timer_close(timer);
-    if (stopped.started)
+    if (stopped.was_started)
         torture_expect(aloop_timer_stop(stopped.timer) == 0, "stop fails");
-    stopped.watch.closed = true;
+    stopped.watch.is_closed = true;
 }
 
 static void start(aloop *loop, struct tick *tick, int64_t delay_ns,
@@ -53,16 +53,16 @@ static void start(aloop *loop, struct tick *tick, int64_t delay_ns,
                                &tick->timer);
     torture_expect((status == 0) == (tick->timer != NULL),
                    "a failed start writes its result, or a good one does not");
-    tick->started = status == 0;
+    tick->was_started = status == 0;
     torture_keep(error, status);
 }
 
 static void expect_all_ran(void)
 {
     for (size_t i = 0; i < TICKS; i++)
-        torture_expect(ticks[i].watch.calls == ticks[i].started,
+        torture_expect(ticks[i].watch.calls == ticks[i].was_started,
                        "a timer never ran");
-    torture_expect(!periodic.started || periodic.watch.calls == PERIODS,
+    torture_expect(!periodic.was_started || periodic.watch.calls == PERIODS,
                    "a periodic timer has stopped");
 }
 
@@ -75,21 +75,21 @@ ssize_t torture_timers(aloop *loop)
     start(loop, &periodic, 3 * MS, 3 * MS, on_period, &error);
     start(loop, &stopped, 100 * MS, 0, on_tick, &error);
     start(loop, &again, MS, 0, on_tick, &error);
-    if (again.started && aloop_timer_restart(again.timer, 300 * MS) < 0)
+    if (again.was_started && aloop_timer_restart(again.timer, 300 * MS) < 0)
         error = ALOOP_ENOMEM;
     start(loop, &sooner, 500 * MS, 0, on_tick, &error);
     sooner.due_ns = aloop_now(loop) + 5 * MS;
-    if (sooner.started && aloop_timer_restart(sooner.timer, 5 * MS) < 0)
+    if (sooner.was_started && aloop_timer_restart(sooner.timer, 5 * MS) < 0)
         error = ALOOP_ENOMEM;
-    if (stopped.started && !periodic.started)
+    if (stopped.was_started && !periodic.was_started)
         aloop_timer_stop(stopped.timer);
     passed = torture_pass(loop, 30 * MS);
     torture_keep(&error, passed);
-    torture_expect(passed < 0 || sooner.watch.calls == sooner.started,
+    torture_expect(passed < 0 || sooner.watch.calls == sooner.was_started,
                    "a moved timer does not run when due");
-    if (again.started) {
+    if (again.was_started) {
         aloop_timer_close(again.timer);
-        again.watch.closed = true;
+        again.watch.is_closed = true;
     }
     int status = aloop_run(loop);
     torture_keep(&error, status);
@@ -134,7 +134,7 @@ static void resolve_all(aloop *loop, void *arg)
 /* Promises with callbacks. */
 ssize_t torture_then(aloop *loop)
 {
-    bool attached[PROMISES] = {false};
+    bool is_attached[PROMISES] = {false};
     ssize_t error = 0;
     int status;
 
@@ -146,7 +146,7 @@ ssize_t torture_then(aloop *loop)
                      ? ALOOP_ENOMEM
                      : aloop_then(aloop_future_ref(promises[i]), on_promise,
                                   &promise_watches[i]);
-        attached[i] = status == 0;
+        is_attached[i] = status == 0;
         torture_keep(&error, status);
     }
     torture_keep(&error, aloop_defer(loop, resolve_all, NULL));
@@ -157,7 +157,7 @@ ssize_t torture_then(aloop *loop)
     status = aloop_run(loop);
     torture_keep(&error, status);
     for (size_t i = 0; i < PROMISES; i++) {
-        if (status == 0 && attached[i] && deferred.calls > 0)
+        if (status == 0 && is_attached[i] && deferred.calls > 0)
             torture_expect(promise_watches[i].calls == 1,
                            "a continuation never runs");
         aloop_future_unref(promises[i]);

@@ -116,7 +116,7 @@ ssize_t torture_udp(aloop *loop)
     torture_keep(&error, torture_pass(loop, 30 * MS));
     if (echo_udp != NULL)
         aloop_udp_close(echo_udp);
-    echo_watch.closed = true;
+    echo_watch.is_closed = true;
     torture_keep(&error, aloop_run(loop));
     return error;
 }

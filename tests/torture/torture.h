@@ -28,7 +28,7 @@ struct torture_watch {
     const char *what;
     unsigned calls;
     unsigned calls_max; /* 0: no limit. */
-    bool closed;        /* No more calls are allowed. */
+    bool is_closed;     /* No more calls are allowed. */
 };
 
 void torture_called(struct torture_watch *watch);
