@@ -252,7 +252,7 @@ static void make_weather(void)
     }
     if (chance(1))
         sim_break(breaks[sim_random(sizeof breaks / sizeof breaks[0])]);
-    if (run.jumps && chance(1)) {
+    if (run.has_jumps && chance(1)) {
         int64_t ns = chance(70) ? any_delay_ns(ALOOP_SEC(3))
                                 : -any_delay_ns(ALOOP_US(50));
 
@@ -281,7 +281,7 @@ static void choose_weather(void)
     if (options->delay_max_ns < options->delay_min_ns)
         options->delay_max_ns = options->delay_min_ns;
     sim_buffer_size(chance(50) ? between(600, 6000) : between(6000, 200000));
-    run.jumps = may_break() && chance(50);
+    run.has_jumps = may_break() && chance(50);
     options->is_error_cleared = may_break() && chance(50);
     options->has_wake_pair = chance(50);
 }
@@ -291,9 +291,9 @@ static void choose_weather(void)
 static int host_step(void)
 {
     bool is_readable =
-        sim_poll(run.host_fd, run.jumps ? ALOOP_SEC(1) : INT64_C(-1));
+        sim_poll(run.host_fd, run.has_jumps ? ALOOP_SEC(1) : INT64_C(-1));
 
-    CHECK(is_readable || run.jumps);
+    CHECK(is_readable || run.has_jumps);
     return aloop_step(run.loop, 0);
 }
 

@@ -45,7 +45,7 @@ struct run {
     aloop *loop;
     int host_fd; /* Of the loop that it runs inside, or -1. */
     enum weather weather;
-    bool jumps;      /* The clock may jump. */
+    bool has_jumps;  /* The clock may jump. */
     bool is_quiet;   /* No more faults: the end has begun. */
     bool is_freeing; /* Inside aloop_free(). */
     bool is_over;    /* The library must not call the program any more. */

@@ -27,7 +27,7 @@ static struct {
     aloop_address address;
     unsigned left;           /* Clients that have not ended. */
     unsigned asked, replied; /* Rounds. */
-    bool sends;              /* The server sends instead of putting. */
+    bool is_sending;         /* The server sends instead of putting. */
 } w;
 
 /* Datagrams begin with the number of their text. */
@@ -61,7 +61,7 @@ static void reply(aloop_udp *udp, const unsigned char *bytes, size_t size,
 
     if (aloop_udp_queued(udp) > QUEUED_MAX)
         return;
-    if (!w.sends) {
+    if (!w.is_sending) {
         CHECK(aloop_udp_put(udp, bytes, size, to) >= 0 || may_fail());
         return;
     }
@@ -176,7 +176,7 @@ static void on_client_end(struct follow *follow, ssize_t status)
 static void start(void)
 {
     memset(&w, 0, sizeof w);
-    w.sends = chance(50);
+    w.is_sending = chance(50);
     sim_options()->loss_percent = (unsigned) between(0, 40);
     sim_options()->duplicate_percent = (unsigned) between(0, 30);
     sim_options()->reorder_percent = (unsigned) between(0, 50);

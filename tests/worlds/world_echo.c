@@ -46,7 +46,7 @@ struct served {
 static struct {
     aloop_listener *listener;
     char port[8];
-    bool serves_by_task;
+    bool has_tasks;
     struct served *served;
     unsigned left; /* Clients that have not ended. */
     unsigned rounds_done, rounds_wanted;
@@ -125,7 +125,7 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
     served->stream = stream;
     served->next = w.served;
     w.served = served;
-    if (w.serves_by_task)
+    if (w.has_tasks)
         follow(aloop_spawn(run.loop, serve, served), on_serve_end, served);
     else if (aloop_stream_start(stream, on_data, served) < 0)
         close_served(served, false);
@@ -420,7 +420,7 @@ static void start(void)
     int port;
 
     memset(&w, 0, sizeof w);
-    w.serves_by_task = chance(50);
+    w.has_tasks = chance(50);
     CHECK(aloop_tcp_listen(run.loop, NULL, "0", on_stream, NULL, &w.listener) ==
           0);
     port = aloop_listener_port(w.listener);
@@ -462,7 +462,7 @@ static void close_world(void)
     aloop_listener_close(w.listener);
     for (struct served *served = w.served; served != NULL;
          served = served->next)
-        if (!served->is_closed && !w.serves_by_task)
+        if (!served->is_closed && !w.has_tasks)
             close_served(served, true);
 }
 

@@ -66,7 +66,8 @@ static struct {
     struct opened opened[OPENED_MAX];
     struct op ops[OPS_MAX];
     unsigned acts;
-    bool ends_all; /* Before it closes files, which ends operations, too. */
+    bool
+        is_ending_all; /* Before it closes files, which ends operations, too. */
     aloop_timer *heart;
     aloop_future *readers[READERS];
     unsigned reading;
@@ -598,7 +599,7 @@ static void start(void)
         sim_file_size_max((int64_t) between(1, CONTENT_MAX / 2));
     if (may_break() && chance(20))
         sim_file_stop_after((unsigned) between(1, 30));
-    w.ends_all = chance(75);
+    w.is_ending_all = chance(75);
     w.acts = chance(25) ? ACTS_MAX : ACTS_MAX / 4;
     CHECK(aloop_timer_start(run.loop, 0, ALOOP_US(between(1, 3000)), on_heart,
                             NULL, &w.heart) == 0);
@@ -616,7 +617,7 @@ static bool is_done(void)
     aloop_timer_close(w.heart);
     w.heart = NULL;
     for (int i = 0; i < OPS_MAX; i++)
-        if (w.ops[i].is_used && w.ends_all)
+        if (w.ops[i].is_used && w.is_ending_all)
             return false;
     return true;
 }

@@ -48,8 +48,8 @@ struct line {
     const struct parcel *sent[PER_LINE_MAX];
     size_t at[PER_LINE_MAX]; /* The byte that it was sent with. */
     size_t sent_count;
-    size_t taken; /* Those before are not expected any more. */
-    bool drops;   /* It may lose some. */
+    size_t taken;  /* Those before are not expected any more. */
+    bool may_drop; /* It may lose some. */
     size_t accepted;
     aloop_future *reading;
     char bytes[READ_MAX];
@@ -206,7 +206,7 @@ static void act_pass_many(struct line *line)
     int fds[MANY];
     size_t count = chance(10) ? MANY : between(1, 5);
 
-    if (!can_pass(line) || line->drops || chance(80))
+    if (!can_pass(line) || line->may_drop || chance(80))
         return;
     fds[0] = sim_file();
     CHECK(fds[0] >= 0);
@@ -297,16 +297,17 @@ static void open_parcel(struct line *line, int fd, size_t first, size_t last)
 static void use(struct line *line, int fd)
 {
     struct line *next = w.lines[sim_random(LINES)];
-    const struct parcel *parcel = line->drops ? NULL : line->sent[line->taken];
+    const struct parcel *parcel = line->may_drop ? NULL
+                                                 : line->sent[line->taken];
     size_t first = line->taken;
 
     CHECK(first < line->sent_count);
-    line->taken += !line->drops;
+    line->taken += !line->may_drop;
     if (parcel != NULL && can_pass(next) && chance(40))
         pass(next, &parcel, &fd, 1);
-    else if ((line->drops || parcel != NULL) && chance(80))
+    else if ((line->may_drop || parcel != NULL) && chance(80))
         open_parcel(line, fd, first,
-                    line->drops ? line->sent_count : line->taken);
+                    line->may_drop ? line->sent_count : line->taken);
     else
         close_fd(fd);
 }
@@ -340,7 +341,7 @@ static void act_take(struct line *line)
 /* What was sent with the bytes before `got` must be there. */
 static void check_arrived(struct line *line)
 {
-    while (!line->drops && line->out != NULL &&
+    while (!line->may_drop && line->out != NULL &&
            line->taken < line->sent_count && line->at[line->taken] < line->got)
         CHECK(take_one(line) || line->out == NULL);
 }
@@ -407,8 +408,8 @@ static void accept_fds(struct line *line, size_t count_max)
 static void act_accept(struct line *line)
 {
     if (line->out != NULL)
-        accept_fds(line,
-                   line->drops ? between(0, 4) : between(PER_LINE_MAX, 1000));
+        accept_fds(line, line->may_drop ? between(0, 4)
+                                        : between(PER_LINE_MAX, 1000));
 }
 
 /* The reading end becomes another stream.  It refuses that while descriptors
@@ -433,9 +434,9 @@ static void act_move(struct line *line)
     result = aloop_stream_open(run.loop, fd, &line->out);
     if (result == 0) {
         line->accepted = 0;
-        accept_fds(line, line->drops ? between(0, 4) : PER_LINE_MAX);
+        accept_fds(line, line->may_drop ? between(0, 4) : PER_LINE_MAX);
         if (line->accepted == 0)
-            line->drops = true;
+            line->may_drop = true;
         result = aloop_stream_unread(line->out, data, size);
     } else
         close_fd(fd);
@@ -510,14 +511,14 @@ static void start_line(size_t i)
     line->id = (unsigned) i;
     line->total = between(2, TEXT_MAX);
     line->text = keep(line->total);
-    line->drops = chance(40) || may_break();
+    line->may_drop = chance(40) || may_break();
     text_fill(line->id, 0, line->text, line->total);
     if (aloop_stream_pair(run.loop, &line->in, &line->out) < 0) {
         CHECK(may_break());
         line->is_over = true;
         return;
     }
-    accept_fds(line, line->drops ? between(0, 4) : PER_LINE_MAX);
+    accept_fds(line, line->may_drop ? between(0, 4) : PER_LINE_MAX);
 }
 
 static void start(void)

@@ -251,7 +251,7 @@ static void on_client(aloop_listener *listener, aloop_stream *stream, void *arg)
 struct client {
     struct request request;
     aloop_stream *stream;
-    bool writes_first;
+    bool is_write_first;
 };
 
 static ssize_t send_all(aloop *loop, void *arg)
@@ -308,7 +308,7 @@ static aloop_future *exchange(aloop *loop, struct client *client)
 {
     aloop_future *sends = aloop_spawn(loop, send_all, client);
 
-    if (client->writes_first) {
+    if (client->is_write_first) {
         ssize_t result = aloop_await(sends);
 
         return result < 0 ? aloop_future_new_settled(loop, result)
@@ -361,7 +361,7 @@ static void start(void)
             .up = (uint32_t) between(0, chance(50) ? 200 : BODY_MAX),
             .down = (uint32_t) between(1, chance(50) ? 200 : BODY_MAX),
         };
-        client->writes_first = chance(50);
+        client->is_write_first = chance(50);
         start_task(run_client, client);
     }
 }

@@ -16,7 +16,7 @@ struct guest {
     unsigned id;
     unsigned words;
     int64_t delay_ns;
-    bool breaks_off;
+    bool is_aborting;
 };
 
 static struct {
@@ -81,7 +81,7 @@ static ssize_t visit(aloop *loop, void *arg)
             wait_for(aloop_tcp_connect(loop, "127.0.0.1", w.port, &stream));
     for (unsigned i = 0; i < guest->words && result >= 0; i++)
         result = exchange_word(stream, guest->id, &at);
-    if (result < 0 || guest->breaks_off)
+    if (result < 0 || guest->is_aborting)
         aloop_stream_abort(stream);
     else
         aloop_stream_close(stream);
@@ -156,7 +156,7 @@ static void start(void)
         guest->id = (unsigned) i + 1;
         guest->words = (unsigned) between(0, WORDS_MAX);
         guest->delay_ns = any_delay_ns(ALOOP_SEC(20));
-        guest->breaks_off = chance(20);
+        guest->is_aborting = chance(20);
         start_part(visit, guest);
     }
     *stop_ns = any_delay_ns(ALOOP_SEC(30));

@@ -164,7 +164,7 @@ static void on_expire(aloop_timer *timer, void *arg)
     CHECK(!run.is_over);
     CHECK(model->timer == timer && model->life == expiry->life);
     CHECK(model->is_set && now_ns >= model->when_ns);
-    CHECK(run.jumps || now_ns == model->when_ns);
+    CHECK(run.has_jumps || now_ns == model->when_ns);
     CHECK(model->turn != run.turns || run.is_freeing || run.host_fd >= 0);
     check_order(model);
     expiries++;
@@ -204,7 +204,7 @@ static void on_crowd(aloop_timer *timer, void *arg)
     CHECK(!run.is_over);
     CHECK(one->timer == timer && one->is_set);
     CHECK(aloop_now(run.loop) >= one->when_ns);
-    CHECK(run.jumps || aloop_now(run.loop) == one->when_ns);
+    CHECK(run.has_jumps || aloop_now(run.loop) == one->when_ns);
     CHECK(last == NULL || last->when_ns < one->when_ns ||
           (last->when_ns == one->when_ns && last->order < one->order));
     one->is_set = false;

@@ -65,7 +65,7 @@ static ssize_t nap(aloop *loop, struct family *family)
 
     (void) family;
     CHECK(result < 0 || aloop_now(loop) - start_ns >= ns);
-    CHECK(result < 0 || run.jumps || aloop_now(loop) - start_ns == ns);
+    CHECK(result < 0 || run.has_jumps || aloop_now(loop) - start_ns == ns);
     return result;
 }
 
@@ -142,7 +142,7 @@ static ssize_t limit(aloop *loop, struct family *family)
         aloop_await(aloop_timeout(aloop_sleep(loop, ALOOP_SEC(25)), ns));
 
     (void) family;
-    CHECK(result != 0 || run.jumps);
+    CHECK(result != 0 || run.has_jumps);
     CHECK(result != ALOOP_ETIMEDOUT || family->depth != 0 ||
           aloop_now(loop) - start_ns >= ns);
     return result;
