@@ -132,12 +132,12 @@ static inline void serve_connection(struct connection *connection)
     connection->size += n > 0 ? (size_t) n : 0;
     while (connection->peer >= 0 && sim_peer_error(connection->peer) == 0 &&
            (size = request_size(connection)) > 0) {
-        bool expects = strstr(connection->in, "Expect: ") != NULL &&
-                       !connection->is_continued;
+        bool has_expectation = strstr(connection->in, "Expect: ") != NULL &&
+                               !connection->is_continued;
 
-        connection->is_continued = expects;
+        connection->is_continued = has_expectation;
         answer(connection);
-        if (expects)
+        if (has_expectation)
             return;
         memcpy(h.log + h.logged, connection->in, size);
         h.logged += size;

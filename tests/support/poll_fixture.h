@@ -27,7 +27,7 @@ struct watched {
     aloop_poll *poll;
     int calls;
     unsigned events; /* Of the last call. */
-    bool reads, pauses, closes;
+    bool is_reading, is_pausing, is_closing;
     struct watched *closes_other, *starts_other;
 };
 
@@ -44,11 +44,11 @@ static inline void on_ready(aloop_poll *poll, unsigned events, void *arg)
     assert_ptr_equal(poll, w->poll);
     w->calls++;
     w->events = events;
-    if (w->reads && (events & READABLE) != 0)
+    if (w->is_reading && (events & READABLE) != 0)
         assert_true(aloop__sys_recv(aloop_poll_fd(poll), &byte, 1) >= 0);
-    if (w->pauses)
+    if (w->is_pausing)
         assert_int_equal(aloop_poll_set_events(poll, 0), 0);
-    if (w->closes)
+    if (w->is_closing)
         aloop_poll_close(poll);
     if (w->closes_other != NULL)
         aloop_poll_close(w->closes_other->poll);

@@ -101,10 +101,10 @@ static inline void refuse(const char *call, int error, int times)
 
 static inline bool was_refused(void)
 {
-    bool was = f.refused > 0;
+    bool was_refused = f.refused > 0;
 
     f.times = f.refused = 0;
-    return was;
+    return was_refused;
 }
 
 /* Refuses the nth call of those that allocate something of the system,

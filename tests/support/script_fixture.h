@@ -20,8 +20,8 @@ static struct script {
     ssize_t pull;
     int handshake;   /* Result of the handshake. */
     bool has_shaken; /* The handshake sends and needs a byte. */
-    bool in_ended;
-    bool out_ended;
+    bool has_input_ended;
+    bool has_output_ended;
     size_t write_max;    /* The largest write. */
     aloop_stream *wakes; /* A stream to wake in the next read. */
 } s;
@@ -64,7 +64,7 @@ static inline ssize_t script_feed(void *context, const void *data, size_t size)
     assert_true((data == NULL) == (size == 0));
     if (s.feed != 0)
         return s.feed;
-    s.in_ended = s.in_ended || size == 0;
+    s.has_input_ended = s.has_input_ended || size == 0;
     return data == NULL
                ? 0
                : script_take(s.in, &s.in_size, sizeof s.in, data, size);
@@ -79,7 +79,7 @@ static inline ssize_t script_read(void *context, void *data, size_t size)
     s.wakes = NULL;
     if (s.read != 0)
         return s.read;
-    return script_give(s.in, &s.in_size, s.in_ended, data, size);
+    return script_give(s.in, &s.in_size, s.has_input_ended, data, size);
 }
 
 static inline ssize_t script_write(void *context, const void *data, size_t size)
@@ -91,7 +91,7 @@ static inline ssize_t script_write(void *context, const void *data, size_t size)
         s.write_max = size;
     if (s.write != 0)
         return s.write;
-    s.out_ended = s.out_ended || size == 0;
+    s.has_output_ended = s.has_output_ended || size == 0;
     return data == NULL
                ? 0
                : script_take(s.out, &s.out_size, sizeof s.out, data, size);
@@ -103,7 +103,7 @@ static inline ssize_t script_pull(void *context, void *data, size_t size)
     note_letter('P');
     if (s.pull != 0)
         return s.pull;
-    return script_give(s.out, &s.out_size, s.out_ended, data, size);
+    return script_give(s.out, &s.out_size, s.has_output_ended, data, size);
 }
 
 /* A client that sends "h" and expects "h". */

@@ -31,7 +31,7 @@ static void readiness_is_reported_until_it_is_used(void **state)
     assert_int_equal(p[0].calls, 3);
     assert_int_equal(p[0].events, READABLE);
 
-    p[0].reads = true;
+    p[0].is_reading = true;
     turns(4);
     assert_int_equal(p[0].calls, 5); /* One for each byte. */
 }
@@ -173,7 +173,7 @@ static void a_paused_poll_leaves_the_set(void **state)
 
     (void) state;
     start(&p[0], fds[0], READABLE);
-    p[0].pauses = true;
+    p[0].is_pausing = true;
     hang_up();
     turns(1);
     assert_int_equal(p[0].calls, 1);
@@ -228,7 +228,7 @@ static void a_close_is_immediate(void **state)
 static void a_poll_may_be_closed_in_its_callback(void **state)
 {
     (void) state;
-    p[0].closes = true;
+    p[0].is_closing = true;
     start(&p[0], fds[0], READABLE);
     start(&p[1], fds[0], READABLE);
     send_bytes(1, 1);

@@ -166,7 +166,7 @@ static void a_turn_that_finds_a_regular_file_does_not_wait(void **state)
     (void) state;
     start(&p[0], fds[0], READABLE);
     start(&p[1], fds[0], READABLE);
-    p[1].closes = true;
+    p[1].is_closing = true;
     replace_number_by_file();
     assert_int_equal(aloop_poll_set_events(p[0].poll, WRITABLE), 0);
     aloop_poll_close(p[0].poll);
@@ -215,7 +215,7 @@ static void a_regular_file_is_ready_once_in_each_turn(void **state)
 
     assert_int_equal(aloop_poll_set_events(p[3].poll, WRITABLE), 0);
     assert_int_equal(aloop_poll_set_events(p[1].poll, 0), 0);
-    p[0].closes = true;
+    p[0].is_closing = true;
     turns(2);
     assert_int_equal(p[0].calls, 4);
     assert_int_equal(p[1].calls, 3);

@@ -203,7 +203,7 @@ static void a_pull_of_zero_ends_the_writing_side(void **state)
     aloop_stream *stream = scripted();
 
     (void) state;
-    s.out_ended = true;
+    s.has_output_ended = true;
     assert_int_equal(aloop_stream_filter_wake(stream), 0);
     run_for(MS);
     assert_true(sim_peer_eof(c.peer));

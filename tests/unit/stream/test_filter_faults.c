@@ -74,7 +74,7 @@ static void a_shutdown_fails_if_the_filter_refuses_the_end(void **state)
 
     (void) state;
     s.write = ALOOP_EPROTO;
-    s.out_ended = true;
+    s.has_output_ended = true;
     assert_int_equal(aloop_await(shutdown), ALOOP_EPROTO);
     aloop_stream_close(stream);
 }
