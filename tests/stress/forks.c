@@ -74,7 +74,7 @@ static struct poster {
     } ring[RING];
 } posters[POSTERS];
 
-static atomic_bool posters_over;
+static atomic_bool is_posting_over;
 
 /* A child closes what it shares with its parent before the turn continues.
  * Otherwise it would read data that was sent to the parent. */
@@ -252,7 +252,7 @@ static void *post_all_the_time(void *arg)
     struct poster *poster = arg;
     unsigned number = 0;
 
-    while (!atomic_load(&posters_over)) {
+    while (!atomic_load(&is_posting_over)) {
         while (number - atomic_load(&poster->ran) < RING) {
             struct post *post = &poster->ring[number % RING];
 
@@ -327,12 +327,12 @@ static void run_child(void)
     _exit(0);
 }
 
-static void collect_children(bool shall_wait)
+static void collect_children(bool is_blocking)
 {
     int status;
     pid_t child;
 
-    while ((child = waitpid(-1, &status, shall_wait ? 0 : WNOHANG)) > 0 ||
+    while ((child = waitpid(-1, &status, is_blocking ? 0 : WNOHANG)) > 0 ||
            (child < 0 && errno == EINTR)) {
         if (child < 0)
             continue;
@@ -415,7 +415,7 @@ int main(int argc, char **argv)
     fork_often((unsigned) count);
     f.is_over = true;
     CHECK(aloop_await(aloop_group_wait(group)) == 0);
-    atomic_store(&posters_over, true);
+    atomic_store(&is_posting_over, true);
     for (int i = 0; i < POSTERS; i++)
         pthread_join(posters[i].thread, NULL);
     CHECK(aloop_free(f.loop) == 0);

@@ -105,10 +105,10 @@ enum { TMPFS = 0x01021994, CACHESTAT = 451, OPENAT2 = 437, SIZE = 10 };
 
 static bool is_settled(aloop_future *future, ssize_t expected)
 {
-    bool result = aloop_future_is_settled(future);
+    bool was_settled = aloop_future_is_settled(future);
 
     assert_int_equal(aloop_await(future), expected);
-    return result;
+    return was_settled;
 }
 
 /* Returns whether the kernel has the calls, and a tmpfs for them. */

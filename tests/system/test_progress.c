@@ -27,7 +27,7 @@ static struct {
     unsigned rows, columns;
     char screen[ROWS_MAX][WIDTH_MAX + 1];
     unsigned row, column;
-    bool wraps;
+    bool can_wrap;
 } f;
 
 static void clear_row(unsigned row)
@@ -52,7 +52,7 @@ static int set_up(void **state)
 
     (void) state;
     memset(&f, 0, sizeof f);
-    f.wraps = true;
+    f.can_wrap = true;
     for (unsigned i = 0; i < ROWS_MAX; i++)
         clear_row(i);
     f.master = posix_openpt(O_RDWR | O_NOCTTY);
@@ -86,7 +86,7 @@ static void next_row(void)
 static void put_char(char c)
 {
     if (f.column == f.columns) {
-        if (f.wraps) {
+        if (f.can_wrap) {
             f.column = 0;
             next_row();
         } else {
@@ -111,7 +111,7 @@ static size_t escape(const char *text)
             clear_row(i);
     } else {
         assert_memory_equal(text, "\033[?7", 4);
-        f.wraps = text[size - 1] == 'h';
+        f.can_wrap = text[size - 1] == 'h';
     }
     return size;
 }
@@ -197,7 +197,7 @@ static void a_line_is_as_wide_as_the_terminal(void **state)
         for (unsigned row = 0; row < 3; row++)
             assert_int_equal(length_of(row), widths[i] - 1);
         assert_blank_from(3);
-        assert_true(f.row == 0 && f.column == 0 && f.wraps);
+        assert_true(f.row == 0 && f.column == 0 && f.can_wrap);
     }
 }
 

@@ -38,11 +38,11 @@ static int tear_down(void **state)
     return aloop_free(f.loop);
 }
 
-static int listen_with(const char *host, const char *port, bool reuse_port,
+static int listen_with(const char *host, const char *port, bool is_port_shared,
                        aloop_listener **ret)
 {
     aloop_tcp_listen_options options = {.size = sizeof options,
-                                        .reuse_port = reuse_port};
+                                        .reuse_port = is_port_shared};
 
     return aloop_tcp_listen_with(f.loop, host, port, NULL, NULL, &options, ret);
 }

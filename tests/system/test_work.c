@@ -234,7 +234,7 @@ static void a_map_runs_each_item_once(void **state)
 }
 
 static struct {
-    atomic_bool continues;
+    atomic_bool may_continue;
     int posts;
 } progress;
 
@@ -243,7 +243,7 @@ static void note_post(aloop *loop, void *arg)
     (void) loop;
     (void) arg;
     if (++progress.posts == 3)
-        atomic_store(&progress.continues, false);
+        atomic_store(&progress.may_continue, false);
 }
 
 /* Returns only after the loop has run some of the posts. */
@@ -251,7 +251,7 @@ static ssize_t post_until_noted(void *arg)
 {
     ssize_t posted = 0;
 
-    while (atomic_load(&progress.continues)) {
+    while (atomic_load(&progress.may_continue)) {
         if (aloop_post(arg, note_post, NULL) == 0)
             posted++;
         sched_yield();
@@ -264,7 +264,7 @@ static void a_function_reports_its_progress_by_posts(void **state)
     aloop_future *future;
 
     (void) state;
-    atomic_store(&progress.continues, true);
+    atomic_store(&progress.may_continue, true);
     progress.posts = 0;
     future = aloop_work(f.loop, post_until_noted, f.loop);
 
@@ -276,7 +276,7 @@ static void a_function_reports_its_progress_by_posts(void **state)
 static void posts_run_while_a_loop_that_is_freed_waits(void **state)
 {
     (void) state;
-    atomic_store(&progress.continues, true);
+    atomic_store(&progress.may_continue, true);
     progress.posts = 0;
     aloop_detach(aloop_work(f.loop, post_until_noted, f.loop));
     aloop_step(f.loop, 0);
@@ -284,7 +284,7 @@ static void posts_run_while_a_loop_that_is_freed_waits(void **state)
     assert_int_equal(aloop_free(f.loop), 0);
 
     f.loop = NULL;
-    assert_true(progress.posts >= 3 || atomic_load(&progress.continues));
+    assert_true(progress.posts >= 3 || atomic_load(&progress.may_continue));
     atomic_store(&f.resizes_on_threads, 0);
 }
 
