@@ -10,7 +10,7 @@ static aloop_stream *stream;
 static aloop_listener *listener;
 static aloop_signal *watch;
 static bool has_forked;
-static bool takes_over; /* The child calls aloop_after_fork() immediately. */
+static bool is_adopting; /* The child calls aloop_after_fork() immediately. */
 
 static void fork_once(void)
 {
@@ -18,7 +18,7 @@ static void fork_once(void)
         return;
     has_forked = true;
     sim_fork();
-    if (takes_over)
+    if (is_adopting)
         assert_int_equal(aloop_after_fork(t.loop), 0);
 }
 
@@ -96,7 +96,7 @@ static void queue(int i, bool is_taken_over)
     t.loop = aloop_new(&options);
     t.calls = 0;
     has_forked = false;
-    takes_over = is_taken_over;
+    is_adopting = is_taken_over;
     queue_two[i]();
 }
 
@@ -161,7 +161,7 @@ static void a_child_forked_in_a_signal_callback_gets_no_old_signals(
     (void) state;
     for (int i = 0; i < 2; i++) {
         has_forked = false;
-        takes_over = i == 1;
+        is_adopting = i == 1;
         aloop_signal_start(t.loop, SIGUSR1, fork_or_count_signal, NULL, &watch);
         aloop_signal_start(t.loop, SIGUSR1, fork_or_count_signal, NULL, &other);
         for (int k = 0; k < 3; k++)
@@ -198,7 +198,7 @@ static void a_child_forked_in_on_data_receives_nothing_more(void **state)
     (void) state;
     for (int i = 0; i < 2; i++) {
         has_forked = false;
-        takes_over = i == 1;
+        is_adopting = i == 1;
         stream = connected();
         assert_int_equal(sim_peer_send(c.peer, full, BUFFER), BUFFER);
         sim_pass(MS);
@@ -228,7 +228,7 @@ static void fork_in_accept(aloop_listener *from, aloop_stream *accepted,
 static void a_child_forked_in_an_accept_callback_accepts_no_more(void **state)
 {
     (void) state;
-    has_forked = takes_over = false;
+    has_forked = is_adopting = false;
     aloop_tcp_listen(t.loop, "127.0.0.1", "81", fork_in_accept, NULL,
                      &listener);
     for (int i = 0; i < 6; i++)
@@ -261,7 +261,7 @@ static void a_child_forked_while_the_loop_is_freed_waits_for_no_thread(
     unsigned before;
 
     (void) state;
-    has_forked = takes_over = false;
+    has_forked = is_adopting = false;
     assert_true(renew(1));
     sim_host_delay("slow", ALOOP_SEC(1));
     aloop_detach(aloop_tcp_connect(t.loop, "localhost", "82", &other));

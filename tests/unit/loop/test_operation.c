@@ -6,9 +6,9 @@
 static struct maker {
     aloop_future *operation; /* NULL after it was settled. */
     int cancels;
-    int settled;        /* The result of the last settle. */
-    bool settles_later; /* Not in on_cancel. */
-    ssize_t status;     /* That on_cancel settles with. */
+    int settled;           /* The result of the last settle. */
+    bool is_settled_later; /* Not in on_cancel. */
+    ssize_t status;        /* That on_cancel settles with. */
 } maker;
 
 static void settle(ssize_t status)
@@ -22,7 +22,7 @@ static void on_cancel(aloop_future *operation, void *arg)
     assert_ptr_equal(operation, maker.operation);
     assert_ptr_equal(arg, &maker);
     maker.cancels++;
-    if (!maker.settles_later)
+    if (!maker.is_settled_later)
         settle(maker.status);
 }
 
@@ -94,7 +94,7 @@ static void a_cancel_asks_the_maker_once_inside_the_call(void **state)
     aloop_future *operation = make();
 
     (void) state;
-    maker.settles_later = true;
+    maker.is_settled_later = true;
     assert_int_equal(aloop_cancel(operation), 1);
     assert_int_equal(maker.cancels, 1);
     assert_int_equal(aloop_cancel(operation), 1);
@@ -125,7 +125,7 @@ static void a_dropped_operation_is_valid_until_it_is_settled(void **state)
 {
     (void) state;
     make();
-    maker.settles_later = true;
+    maker.is_settled_later = true;
     aloop_future_unref(maker.operation);
     assert_true(aloop_alive(t.loop));
     assert_false(aloop_future_is_settled(maker.operation));
@@ -254,7 +254,7 @@ static void a_timeout_ends_when_the_maker_has_settled(void **state)
     assert_int_equal(maker.cancels, 1);
 
     make();
-    maker.settles_later = true;
+    maker.is_settled_later = true;
     work_until(10 * MS);
     assert_int_equal(aloop_await(aloop_timeout(maker.operation, 3 * MS)), 7);
     assert_true(aloop_now(t.loop) - begin == 13 * MS);
@@ -292,7 +292,7 @@ static void a_cancelled_task_waits_for_the_maker(void **state)
 
     (void) state;
     turns(1);
-    maker.settles_later = true;
+    maker.is_settled_later = true;
     assert_int_equal(aloop_cancel(task), 1);
     assert_int_equal(maker.cancels, 1);
     aloop_timer_start(t.loop, 5 * MS, 0, use_lent, &lent, &timer);
@@ -358,7 +358,7 @@ static void a_composition_out_of_memory_waits_for_the_maker(void **state)
     aloop_future *gather;
 
     (void) state;
-    maker.settles_later = true;
+    maker.is_settled_later = true;
     while (aloop_operation_new(t.loop, NULL, NULL) != NULL)
         memory.is_out = true;
     gather = aloop_gather_array(t.loop, 2, members);
@@ -535,7 +535,7 @@ static void a_maker_may_settle_in_a_later_turn_of_the_end(void **state)
 
     (void) state;
     turns(1);
-    maker.settles_later = true;
+    maker.is_settled_later = true;
     aloop_detach(task);
     maker.cancels = 0;
     aloop_then(aloop_operation_new(t.loop, settle_in_the_next_turn, NULL),
@@ -551,7 +551,7 @@ static void an_operation_that_is_never_settled_leaves_no_memory(void **state)
 {
     (void) state;
     make();
-    maker.settles_later = true;
+    maker.is_settled_later = true;
     aloop_detach(maker.operation);
     aloop_then(aloop_operation_new(t.loop, NULL, NULL), note_status, NULL);
     aloop_free(t.loop);

@@ -22,7 +22,7 @@ struct flow {
     struct aloop__stack stack;
     void (*body)(struct flow *flow);
     int number;
-    bool over;
+    bool is_over;
 };
 
 enum { FLOWS_MAX = 50 };
@@ -72,7 +72,7 @@ static void run(void *arg)
     struct flow *flow = arg;
 
     flow->body(flow);
-    flow->over = true;
+    flow->is_over = true;
     aloop__context_switch_last(&flow->context, &f.thread);
 }
 
@@ -122,7 +122,7 @@ static void flows_take_turns(void **state)
     struct flow *one = start(0, trace_thrice), *two = start(1, trace_thrice);
 
     (void) state;
-    while (!one->over || !two->over) {
+    while (!one->is_over || !two->is_over) {
         resume(one);
         resume(two);
     }
@@ -180,7 +180,7 @@ static void deep_frames_survive_switches_at_each_level(void **state)
     struct flow *one = start(0, descend_far), *two = start(1, descend_far);
 
     (void) state;
-    while (!one->over || !two->over) {
+    while (!one->is_over || !two->is_over) {
         resume(one);
         resume(two);
     }
@@ -216,18 +216,18 @@ static bool values_survive(void (*step)(struct flow *flow), struct flow *flow,
     return sum == *seed * 280 && memcmp(&before, &after, sizeof before) == 0;
 }
 
-static bool survived[2];
+static bool has_survived[2];
 static volatile unsigned long seeds[2] = {123457, 7654321};
 
 static void keep_values(struct flow *flow)
 {
-    survived[flow->number] =
+    has_survived[flow->number] =
         values_survive(wait_turn, flow, &seeds[flow->number]);
 }
 
 static void switch_to_the_other(struct flow *flow)
 {
-    if (!flow->over)
+    if (!flow->is_over)
         resume(flow);
 }
 
@@ -237,15 +237,15 @@ static void preserved_registers_hold_their_values(void **state)
     struct flow *one = start(0, keep_values), *two = start(1, keep_values);
 
     (void) state;
-    bool mine = values_survive(switch_to_the_other, one, &seed);
-    while (!one->over || !two->over) {
+    bool is_kept = values_survive(switch_to_the_other, one, &seed);
+    while (!one->is_over || !two->is_over) {
         switch_to_the_other(two);
         switch_to_the_other(one);
     }
 
-    assert_true(mine);
-    assert_true(survived[0]);
-    assert_true(survived[1]);
+    assert_true(is_kept);
+    assert_true(has_survived[0]);
+    assert_true(has_survived[1]);
     end(one);
     end(two);
 }
@@ -372,7 +372,7 @@ static void a_new_flow_inherits_the_rounding_mode(void **state)
     set_rounding(UPWARD);
     struct flow *flow = start(0, change_rounding);
     set_rounding(NEAREST);
-    while (!flow->over)
+    while (!flow->is_over)
         resume(flow);
 
     assert_int_equal(roundings[0], UPWARD);
@@ -495,7 +495,7 @@ static void longjmp_works_within_a_flow(void **state)
 
     (void) state;
     jumps = 0;
-    while (!one->over || !two->over) {
+    while (!one->is_over || !two->is_over) {
         switch_to_the_other(one);
         switch_to_the_other(two);
     }
@@ -516,7 +516,7 @@ static void a_flow_can_be_freed_at_any_time(void **state)
     end(waits);
 
     struct flow *again = start(2, trace_thrice);
-    while (!again->over)
+    while (!again->is_over)
         resume(again);
     end(again);
     assert_string_equal(f.trace, "bccc");

@@ -356,7 +356,7 @@ static void events_that_do_not_fit_are_reported_by_later_waits(void **state)
 {
     enum { PAIRS = 8, MAX = 3 };
     struct aloop__event events[MAX + 1];
-    bool seen[FDS_MAX] = {false};
+    bool was_seen[FDS_MAX] = {false};
     int pairs[PAIRS][2], seen_count = 0;
 
     (void) state;
@@ -371,8 +371,8 @@ static void events_that_do_not_fit_are_reported_by_later_waits(void **state)
 
         assert_in_range(count, 1, MAX);
         for (int i = 0; i < count; i++) {
-            seen_count += !seen[events[i].fd];
-            seen[events[i].fd] = true;
+            seen_count += !was_seen[events[i].fd];
+            was_seen[events[i].fd] = true;
         }
     }
 

@@ -137,19 +137,20 @@ static void a_reactor_works_after_any_refused_call(void **state)
 static int renew_refused(struct aloop__reactor *reactor, int n, int fd)
 {
     int host_fd = aloop__reactor_fd(reactor), error;
-    bool was;
+    bool is_refused;
 
     refuse_nth(n, ENOMEM);
     error = aloop__reactor_renew(reactor);
-    was = was_refused();
-    if (error != (was ? -ENOMEM : 0) || aloop__reactor_renew(reactor) < 0 ||
+    is_refused = was_refused();
+    if (error != (is_refused ? -ENOMEM : 0) ||
+        aloop__reactor_renew(reactor) < 0 ||
         aloop__reactor_set(reactor, fd, 2, 0, REACTOR_READ) < 0 ||
         aloop__reactor_alarm(reactor, INT64_MAX) < 0 ||
         aloop__reactor_fd(reactor) != host_fd || !is_readable(host_fd) ||
         bits_of(reactor, fd) != REACTOR_READ)
         return CHILD_FAILED;
     aloop__reactor_close(reactor);
-    return was ? CHILD_OK : CHILD_UNREFUSED;
+    return is_refused ? CHILD_OK : CHILD_UNREFUSED;
 }
 
 /* The poll reactor needs a thread to serve a host, and a child may be unable to

@@ -122,10 +122,10 @@ static void trimming_frees_pages_and_keeps_guards(void **state)
     assert_int_equal(pipe(fds), 0);
     assert_int_equal(aloop__sys_pages_guard(pages, size, false), 0);
     *top(&last) = 1;
-    bool before = is_resident(&last);
+    bool was_resident = is_resident(&last);
     aloop__sys_pages_trim(pages, 2 * size);
 
-    assert_true(before);
+    assert_true(was_resident);
     assert_false(is_resident(&last));
     assert_int_equal(*top(&last), 0);
     assert_int_equal(write(fds[1], pages, 1), -1);
