@@ -94,14 +94,14 @@ static void read_pieces(bool is_client, uint64_t max, size_t step,
     FUZZ_CHECK(frames.has_ended == ret->has_ended);
 }
 
-/* Whether the bytes can begin a text, by decoding each character.  *ret_whole:
- * whether they can be all of it. */
-static bool is_utf8(const uint8_t *data, size_t size, bool *ret_whole)
+/* Returns whether the bytes can begin a text, by decoding each character.  Sets
+ * *ret_is_whole to whether they can be all of it. */
+static bool is_utf8(const uint8_t *data, size_t size, bool *ret_is_whole)
 {
     static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
     size_t i = 0;
 
-    *ret_whole = true;
+    *ret_is_whole = true;
     while (i < size) {
         unsigned c = data[i];
         size_t more = c < 0x80             ? 0
@@ -121,7 +121,7 @@ static bool is_utf8(const uint8_t *data, size_t size, bool *ret_whole)
                 return false;
             low = low << 6 | (has_byte ? data[i] & 0x3fu : 0);
             high = high << 6 | (has_byte ? data[i] & 0x3fu : 0x3f);
-            *ret_whole = *ret_whole && has_byte;
+            *ret_is_whole = *ret_is_whole && has_byte;
         }
         /* Is there a character between both, with the bytes that follow? */
         if (high < least[more] || low > 0x10ffff ||
