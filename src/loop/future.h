@@ -119,9 +119,9 @@ struct aloop_future {
      * given back unless the status is taken.  A composition of such futures has
      * a grant, too. */
     bool is_grant : 1;
-    bool is_granted : 1; /* In the list of a composition's grants. */
-    bool is_taken : 1;   /* The application has received its status. */
-    bool is_told : 1;    /* A composition or group has received its status. */
+    bool is_granted : 1;  /* In the list of a composition's grants. */
+    bool is_taken : 1;    /* The application has received its status. */
+    bool is_included : 1; /* A composition or group has received its status. */
     /* Several callers received this future instead of one each, because there
      * was no memory for more.  Each may end it as if it were the only owner. */
     bool is_common : 1;
@@ -265,10 +265,10 @@ aloop_future *aloop__futures_tie(aloop *loop, size_t count,
 
 /* Notes that the status has become part of another future's status, so that an
  * error needs no report of its own. */
-static inline void aloop__future_tell(aloop_future *future)
+static inline void aloop__future_include(aloop_future *future)
 {
     future->is_handled = true;
-    future->is_told = true;
+    future->is_included = true;
 }
 
 /* For compositions.  A composition keeps its members that settled with a grant

@@ -104,7 +104,7 @@ int aloop_unthen(aloop_future *future, aloop_future_cb callback, void *arg)
         return 0;
     take_back(then);
     if (!aloop__future_pending(future) && future->thens.first == NULL &&
-        !future->is_taken && !future->is_told)
+        !future->is_taken && !future->is_included)
         future->is_handled = false; /* An error is to be reported again. */
     aloop__future_unobserve(future);
     aloop__operations_notify(loop);

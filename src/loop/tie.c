@@ -22,7 +22,7 @@ static void follow(aloop_future *future, aloop_future *lead)
     aloop__tie_of(future)->lead = lead;
     aloop__tie_of(lead)->followers++;
     future->is_tied = true;
-    aloop__future_tell(future);
+    aloop__future_include(future);
 }
 
 /* Whether the caller's reference is that of the only owner of a pending

@@ -227,7 +227,7 @@ static void stop_ended(struct aloop__ready *ready)
     aloop_future *wait = stop->members.future;
 
     stop->members.future = NULL;
-    aloop__future_tell(wait);
+    aloop__future_include(wait);
     aloop__future_unref_checked(wait);
     finish_stop(stop);
 }

@@ -233,7 +233,7 @@ static void gather_member_ended(struct aloop__ready *ready)
     gather->left--;
     gather_note(gather, (size_t) (member - gather->members), status);
     if (has_future)
-        aloop__future_tell(future);
+        aloop__future_include(future);
     /* A grant that arrives after the decision is given back, because the caller
      * is not notified of it. */
     if (has_future && !is_late)

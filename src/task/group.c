@@ -108,7 +108,7 @@ static void group_release(aloop_group *group)
 static ssize_t group_outcome(aloop_group *group)
 {
     if (group->error < 0) {
-        aloop__future_tell(group->failed);
+        aloop__future_include(group->failed);
         return group->error;
     }
     return group->has_lost ? ALOOP_ECANCELED : 0;
@@ -164,7 +164,7 @@ static void group_member_ended(struct aloop__ready *ready)
      * its error.  If the group has the only ones, which are two, the error
      * stays unhandled until a wait delivers it. */
     if (task != group->failed || task->refs > 2)
-        aloop__future_tell(task);
+        aloop__future_include(task);
     else
         task->is_handled = false;
     aloop__future_unref_checked(task);

@@ -87,7 +87,7 @@ static void timeout_target_ended(struct aloop__ready *ready)
     ssize_t status = target->status;
 
     timeout->target.future = NULL;
-    aloop__future_tell(target);
+    aloop__future_include(target);
     aloop__grants_keep(&timeout->grants, target);
     timeout->future.is_grant = !list_empty(&timeout->grants);
     aloop__timed_clear(loop, &timeout->timed);
