@@ -24,7 +24,7 @@ static void udp_lost(aloop_udp *udp)
     udp->is_lost = true;
     aloop__udp_unwant(udp, REACTOR_READ | REACTOR_WRITE);
     aloop__udp_drop_queue(udp, ALOOP_EBADF);
-    aloop__udp_tell_reader(udp, ALOOP_EBADF);
+    aloop__udp_pass_error(udp, ALOOP_EBADF);
 }
 
 /* A reactor may have taken the error of the socket, so that no call reports it
@@ -45,7 +45,7 @@ static void udp_ready(struct aloop__io *io, unsigned bits)
         return;
     }
     if (error != 0)
-        aloop__udp_tell_reader(udp, error);
+        aloop__udp_pass_error(udp, error);
     if ((bits & (REACTOR_WRITE | REACTOR_ERROR)) != 0 &&
         (io->armed & REACTOR_WRITE) != 0)
         aloop__udp_flush(udp);

@@ -102,7 +102,7 @@ void aloop__udp_receive_init(aloop_udp *udp);
 void aloop__udp_readable(aloop_udp *udp);
 /* Passes an error that concerns an earlier datagram, or the descriptor, to the
  * reader, or keeps it for the next one.  Calls nothing of the application. */
-void aloop__udp_tell_reader(aloop_udp *udp, int error);
+void aloop__udp_pass_error(aloop_udp *udp, int error);
 /* For a close: no reader is called any more, and the held datagrams are
  * dropped. */
 void aloop__udp_end_receiving(aloop_udp *udp);

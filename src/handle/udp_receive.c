@@ -119,7 +119,7 @@ static void deliver_later(aloop_udp *udp)
 
 /* The system keeps an error until a call takes it.  Here a send has taken it,
  * so that it is kept in the same way. */
-void aloop__udp_tell_reader(aloop_udp *udp, int error)
+void aloop__udp_pass_error(aloop_udp *udp, int error)
 {
     if (udp->receiving != NULL) {
         settle_receive(udp, error);

@@ -152,7 +152,7 @@ static void blame_earlier(aloop_udp *udp)
 
     udp->first_error = 0;
     if (error < 0)
-        aloop__udp_tell_reader(udp, error);
+        aloop__udp_pass_error(udp, error);
 }
 
 /* Decides about the first datagram after an error.  Returns whether the queue
@@ -216,7 +216,7 @@ static int suspend_sending(aloop_udp *udp)
 static void sending_lost(aloop_udp *udp)
 {
     fail_first(udp, ALOOP_EBADF); /* Reports it, if that is a put. */
-    aloop__udp_tell_reader(udp, ALOOP_EBADF);
+    aloop__udp_pass_error(udp, ALOOP_EBADF);
 }
 
 /* A queue that is left is continued later: when the descriptor is writable, or
