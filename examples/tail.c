@@ -51,20 +51,20 @@ struct tail {
     char buffer[PIECE];
 };
 
-static void tell(const struct follow *follow, const char *what)
+static void print_note(const struct follow *follow, const char *what)
 {
     fflush(stdout);
     fprintf(stderr, "tail: %s: %s\n", follow->path, what);
 }
 
 /* Prints an error once, until another one or a success follows. */
-static void tell_error(struct tail *tail, struct follow *follow, ssize_t error)
+static void print_error(struct tail *tail, struct follow *follow, ssize_t error)
 {
     tail->has_failed = true;
     if (error == follow->error || error == ALOOP_ECANCELED)
         return;
     follow->error = error;
-    tell(follow, aloop_strerror(error));
+    print_note(follow, aloop_strerror(error));
 }
 
 static void print(struct tail *tail, const struct follow *follow, size_t size)
@@ -174,8 +174,8 @@ static ssize_t change_file(aloop *loop, struct tail *tail,
         status = (ssize_t) open_file(loop, follow);
     if (status < 0)
         return status;
-    tell(follow, is_replaced ? "was replaced; following the new file"
-                             : "has appeared; following the new file");
+    print_note(follow, is_replaced ? "was replaced; following the new file"
+                                   : "has appeared; following the new file");
     return print_rest(tail, follow);
 }
 
@@ -195,7 +195,8 @@ static ssize_t look(aloop *loop, struct tail *tail, struct follow *follow)
         return change_file(loop, tail, follow);
     follow->error = 0;
     if ((int64_t) stat.size < follow->offset) {
-        tell(follow, "has become shorter; printing it from its beginning");
+        print_note(follow,
+                   "has become shorter; printing it from its beginning");
         follow->offset = 0;
     }
     return print_rest(tail, follow);
@@ -212,7 +213,7 @@ static ssize_t for_each(aloop *loop, struct tail *tail,
         if (aloop_is_cancelled())
             return ALOOP_ECANCELED;
         if (status < 0)
-            tell_error(tail, &tail->all[i], status);
+            print_error(tail, &tail->all[i], status);
     }
     return fflush(stdout) == 0 && !ferror(stdout) ? 0 : ALOOP_EIO;
 }
