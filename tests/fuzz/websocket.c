@@ -178,8 +178,8 @@ static void end(struct story *story, int code)
     add_word(story, 'e', code, NULL, 0);
 }
 
-static void tell_control(struct story *story, unsigned opcode,
-                         const uint8_t *payload, size_t size)
+static void add_control(struct story *story, unsigned opcode,
+                        const uint8_t *payload, size_t size)
 {
     int code = size >= 2 ? payload[0] << 8 | payload[1] : 0;
     bool is_whole;
@@ -201,8 +201,8 @@ static void tell_control(struct story *story, unsigned opcode,
 }
 
 /* Adds a part of a message. */
-static void tell_data(struct model *model, struct story *story,
-                      const uint8_t *payload, size_t size, bool is_last)
+static void add_data(struct model *model, struct story *story,
+                     const uint8_t *payload, size_t size, bool is_last)
 {
     bool is_whole;
 
@@ -250,7 +250,7 @@ static size_t read_frame(struct model *model, const uint8_t *data, size_t size,
                      (extra > 0 ? data[head + i % 4] : 0);
     if (opcode >= 8) {
         if (left == value)
-            tell_control(story, opcode, payload, left);
+            add_control(story, opcode, payload, left);
     } else {
         if (opcode != 0) {
             model->message = opcode;
@@ -259,7 +259,7 @@ static size_t read_frame(struct model *model, const uint8_t *data, size_t size,
             model->is_reported = false;
         }
         model->announced += value;
-        tell_data(model, story, payload, left, data[0] >= 128 && left == value);
+        add_data(model, story, payload, left, data[0] >= 128 && left == value);
     }
     return left == value ? head + extra + left : 0;
 }

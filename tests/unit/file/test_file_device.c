@@ -498,7 +498,7 @@ static void what_is_in_the_swap_area_is_read_by_a_thread(void **state)
     aloop_file_close(file);
 }
 
-static void a_system_that_does_not_tell_is_asked_with_each_file(void **state)
+static void a_system_that_does_not_answer_is_asked_for_each_file(void **state)
 {
     static const int errors[] = {-ENOSYS, -EPERM, -EOPNOTSUPP};
 
@@ -700,7 +700,7 @@ int main(void)
         TEST(files_in_memory_need_no_thread),
         TEST(each_device_is_read_in_its_own_way),
         TEST(what_is_in_the_swap_area_is_read_by_a_thread),
-        TEST(a_system_that_does_not_tell_is_asked_with_each_file),
+        TEST(a_system_that_does_not_answer_is_asked_for_each_file),
         TEST(the_next_device_with_a_number_has_to_be_known),
         TEST(without_numbers_of_mounts_memory_is_left_to_the_pool),
         TEST(a_fifo_that_replaces_a_known_file_is_read_to_its_end),
