@@ -30,7 +30,7 @@ static inline void list_init(struct aloop__node *node)
 }
 
 /* Returns whether a list has no members, or a node is in no list. */
-static inline bool list_empty(const struct aloop__node *node)
+static inline bool list_is_empty(const struct aloop__node *node)
 {
     return node->next == node;
 }
@@ -38,7 +38,7 @@ static inline bool list_empty(const struct aloop__node *node)
 /* Adds `node`, which is in no list, behind the last member. */
 static inline void list_push(struct aloop__node *list, struct aloop__node *node)
 {
-    assert(list_empty(node));
+    assert(list_is_empty(node));
     node->prev = list->prev;
     node->next = list;
     list->prev->next = node;
@@ -76,7 +76,7 @@ static inline struct aloop__node *list_pop(struct aloop__node *list)
 static inline void list_append(struct aloop__node *list,
                                struct aloop__node *from)
 {
-    if (list_empty(from))
+    if (list_is_empty(from))
         return;
     list->prev->next = from->next;
     from->next->prev = list->prev;
@@ -112,7 +112,7 @@ static inline void list_round_begin(struct list_round *round,
  * Nearly always there are none. */
 static inline void list_round_end(struct list_round *round)
 {
-    if (list_empty(&round->rest))
+    if (list_is_empty(&round->rest))
         return;
     list_append(&round->rest, round->list);
     list_append(round->list, &round->rest);

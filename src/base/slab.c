@@ -113,7 +113,7 @@ static void refill(struct aloop__slab *slab, size_t class)
 {
     struct aloop__slab_class *at = &slab->classes[class];
 
-    if (!list_empty(&at->partial))
+    if (!list_is_empty(&at->partial))
         draw_chunk(slab, class,
                    CONTAINER_OF(at->partial.next, struct aloop__chunk, node));
     else if (at->aging != NULL)

@@ -52,7 +52,7 @@ static void file_close(struct aloop__handle *handle)
         end_waiting(file);
     }
     if (handle->state == HANDLE_CLOSING &&
-        (is_forced || list_empty(&file->operations)))
+        (is_forced || list_is_empty(&file->operations)))
         aloop__file_end(file);
 }
 
@@ -327,7 +327,7 @@ int aloop_file_detach(aloop_file *file)
         return fd;
     if (aloop__is_foreign_by_pid(file->handle.loop))
         return ALOOP_EPERM;
-    if (!list_empty(&file->operations))
+    if (!list_is_empty(&file->operations))
         return ALOOP_EBUSY;
     if (file->has_position) /* The kernel does not know it. */
         aloop__sys_seek(file->fd, file->position, SYS_SEEK_START);
@@ -370,7 +370,7 @@ int64_t aloop_file_seek(aloop_file *file, int64_t offset, int origin)
         return ALOOP_ESPIPE;
     if (origin != SEEK_SET && origin != SEEK_CUR)
         return ALOOP_EINVAL;
-    if (!list_empty(&file->queues[FILE_READS]))
+    if (!list_is_empty(&file->queues[FILE_READS]))
         return ALOOP_EBUSY;
     if (origin == SEEK_CUR && offset > INT64_MAX - file->position)
         return ALOOP_EOVERFLOW;

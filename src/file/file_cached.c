@@ -215,7 +215,7 @@ aloop_future *aloop_file_read(aloop_file *file, void *buffer, size_t size)
 
     if (is_usual(file, buffer, size, 0) &&
         file->position <= INT64_MAX - CACHED_MAX &&
-        list_empty(&file->queues[FILE_READS]))
+        list_is_empty(&file->queues[FILE_READS]))
         count = read_usual(file, buffer, size, file->position, &moved);
     if (count < 0)
         return read_unusual(file, __func__, buffer, size, FILE_AT_POSITION,

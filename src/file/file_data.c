@@ -31,7 +31,7 @@
 
 static struct aloop__file_data *first_in(const struct aloop__node *queue)
 {
-    return list_empty(queue)
+    return list_is_empty(queue)
                ? NULL
                : CONTAINER_OF(queue->next, struct aloop__file_data, queued);
 }
@@ -303,7 +303,7 @@ static bool read_now(aloop_file *file,
 {
     bool is_queued = request->offset == FILE_AT_POSITION, is_complete;
 
-    if (is_queued && !list_empty(&file->queues[FILE_READS]))
+    if (is_queued && !list_is_empty(&file->queues[FILE_READS]))
         return false;
     *ret_moved = aloop__file_read_cached(
         file, request->buffers, size,
@@ -327,7 +327,7 @@ static aloop_future *start_data(aloop_file *file,
     size_t moved = request->moved;
     bool was_tried = !request->is_write && file->is_cached &&
                      (request->offset != FILE_AT_POSITION ||
-                      list_empty(&file->queues[FILE_READS]));
+                      list_is_empty(&file->queues[FILE_READS]));
     struct aloop__file_data *data;
 
     if (request->was_tried)

@@ -47,6 +47,7 @@ void aloop__file_use_left(struct aloop__file_use *use)
     aloop_file *file = use->file;
 
     list_remove(&use->node);
-    if (file->handle.state == HANDLE_CLOSING && list_empty(&file->operations))
+    if (file->handle.state == HANDLE_CLOSING &&
+        list_is_empty(&file->operations))
         aloop__file_end(file);
 }

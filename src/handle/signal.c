@@ -45,12 +45,12 @@ static struct aloop__node signal_watches[SYS_SIGNAL_MAX + 1];
 /* Removes the watch from its list.  Called inside the lock. */
 static void end_watch(aloop_signal *watch)
 {
-    if (list_empty(&watch->shared))
+    if (list_is_empty(&watch->shared))
         return;
     list_remove(&watch->shared);
     watch->last = aloop__sys_signal_received(watch->number);
     atomic_store(&watch->is_ended, true);
-    if (list_empty(&signal_watches[watch->number]))
+    if (list_is_empty(&signal_watches[watch->number]))
         aloop__sys_signal_restore(watch->number);
 }
 

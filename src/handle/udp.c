@@ -280,7 +280,7 @@ int aloop_udp_connect(aloop_udp *udp, const aloop_address *peer)
     address = aloop__address_unmapped(peer);
     if (!aloop__udp_has_family(udp, &address))
         return ALOOP_EAFNOSUPPORT;
-    if (!list_empty(&udp->queue))
+    if (!list_is_empty(&udp->queue))
         aloop__udp_flush(udp);
     error = associate_udp(udp, &address);
     if (error < 0)

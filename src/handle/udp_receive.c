@@ -113,7 +113,7 @@ static void give_error(aloop_udp *udp, int error)
 
 static void deliver_later(aloop_udp *udp)
 {
-    if (list_empty(&udp->deliver.node))
+    if (list_is_empty(&udp->deliver.node))
         aloop__ready_push(udp->handle.loop, &udp->deliver);
 }
 
@@ -191,7 +191,7 @@ static void continue_receiving(aloop_udp *udp)
 
     if (!wants_call(udp))
         return;
-    if (!list_empty(&udp->held)) {
+    if (!list_is_empty(&udp->held)) {
         deliver_later(udp);
         return;
     }
@@ -205,7 +205,7 @@ static void udp_deliver(struct aloop__ready *ready)
 {
     aloop_udp *udp = CONTAINER_OF(ready, aloop_udp, deliver);
 
-    for (int i = 0; i < RECEIVES_MAX && !list_empty(&udp->held) &&
+    for (int i = 0; i < RECEIVES_MAX && !list_is_empty(&udp->held) &&
                     has_reader(udp) && !aloop__is_foreign(udp->handle.loop);
          i++)
         give_held(udp);
@@ -343,7 +343,7 @@ void aloop__udp_readable(aloop_udp *udp)
 {
     unsigned total = 0, count;
 
-    if (!has_reader(udp) || !list_empty(&udp->held)) {
+    if (!has_reader(udp) || !list_is_empty(&udp->held)) {
         aloop__udp_unwant(udp, REACTOR_READ);
         return;
     }
@@ -351,7 +351,7 @@ void aloop__udp_readable(aloop_udp *udp)
         count = receive_batch(udp);
         total += count;
     } while (count > 0 && total < RECEIVES_MAX && has_reader(udp) &&
-             list_empty(&udp->held) &&
+             list_is_empty(&udp->held) &&
              aloop__io_is_ours(udp->handle.loop, &udp->io));
 }
 
@@ -411,7 +411,7 @@ int aloop_udp_start(aloop_udp *udp, aloop_udp_cb on_datagram, void *arg)
     udp->on_datagram = on_datagram;
     udp->arg = arg;
     aloop__handle_set_active(&udp->handle, true);
-    if (!list_empty(&udp->held) || udp->error != 0)
+    if (!list_is_empty(&udp->held) || udp->error != 0)
         deliver_later(udp);
     return 0;
 }
@@ -480,7 +480,7 @@ aloop_future *aloop_udp_receive(aloop_udp *udp, void *buffer, size_t size,
     error = refuse_receive(udp, buffer, size);
     if (error == 0) {
         udp->receiving = op;
-        if (!list_empty(&udp->held))
+        if (!list_is_empty(&udp->held))
             give_held(udp);
         else if (udp->error != 0)
             settle_receive(udp, take_error(udp));

@@ -59,7 +59,7 @@ static struct aloop__udp_send *send_of(struct aloop__datagram *datagram)
  * wait for fewer.  Called after every change of the queue. */
 static void queue_changed(aloop_udp *udp)
 {
-    bool is_sending = !list_empty(&udp->queue);
+    bool is_sending = !list_is_empty(&udp->queue);
     struct aloop__node *node;
 
     udp->handle.loop->live += is_sending;
@@ -109,7 +109,7 @@ static void fail_first(aloop_udp *udp, int error)
 
 void aloop__udp_drop_queue(aloop_udp *udp, int error)
 {
-    while (!list_empty(&udp->queue))
+    while (!list_is_empty(&udp->queue))
         finish_first(udp, error);
     udp->first_error = 0;
     queue_changed(udp);
@@ -176,7 +176,7 @@ static bool judge_send(aloop_udp *udp, int error)
  * or 0.  Each call removes a datagram, or is followed by one that does. */
 static int send_batches(aloop_udp *udp, unsigned calls_max)
 {
-    while (calls_max-- > 0 && !list_empty(&udp->queue)) {
+    while (calls_max-- > 0 && !list_is_empty(&udp->queue)) {
         int sent = send_batch(udp);
 
         if (sent == ALOOP_EBADF)
@@ -191,7 +191,7 @@ static int send_batches(aloop_udp *udp, unsigned calls_max)
         while (sent-- > 0)
             finish_first(udp, 0);
     }
-    return list_empty(&udp->queue) ? 0 : ALOOP_EAGAIN;
+    return list_is_empty(&udp->queue) ? 0 : ALOOP_EAGAIN;
 }
 
 /* Tries again after a while, which becomes longer each time.  Without memory
@@ -265,7 +265,7 @@ static void flush_udp_later(aloop_udp *udp)
 
     queue_changed(udp);
     if (udp->is_suspended || (udp->io.armed & REACTOR_WRITE) != 0 ||
-        !list_empty(&udp->flush.node))
+        !list_is_empty(&udp->flush.node))
         return;
     list_push(&loop->flushing, &udp->flush.node);
     if (loop->is_embedded)

@@ -70,7 +70,7 @@ static struct calls *last_with_room(aloop *loop)
     struct aloop__ready *last =
         CONTAINER_OF(loop->ready.prev, struct aloop__ready, node);
 
-    if (list_empty(&loop->ready) || last->run != run_calls ||
+    if (list_is_empty(&loop->ready) || last->run != run_calls ||
         calls_of(last)->end == CALLS_MAX)
         return NULL;
     return calls_of(last);

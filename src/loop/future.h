@@ -293,8 +293,8 @@ void aloop__future_look_again(aloop_future *future);
 /* Returns whether any future has not settled. */
 static inline bool aloop__futures_pending(const aloop *loop)
 {
-    return !list_empty(&loop->pending) || !list_empty(&loop->cancelled) ||
-           !list_empty(&loop->exempt);
+    return !list_is_empty(&loop->pending) || !list_is_empty(&loop->cancelled) ||
+           !list_is_empty(&loop->exempt);
 }
 
 /* For ops->describe of kinds that have items: returns the name of the kind with

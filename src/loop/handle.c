@@ -191,7 +191,7 @@ void aloop__handles_close_all(aloop *loop)
 {
     /* A close moves its handle to another list, and may close other handles.
      * Therefore the loop always takes the first one. */
-    while (!list_empty(&loop->handles)) {
+    while (!list_is_empty(&loop->handles)) {
         struct aloop__handle *handle =
             CONTAINER_OF(loop->handles.next, struct aloop__handle, node);
 

@@ -39,11 +39,11 @@ static int64_t due_ns(aloop *loop)
 {
     int64_t when_ns, trim_ns;
 
-    if (aloop__has_work(loop) || !list_empty(&loop->closed) ||
-        !list_empty(&loop->timers.due))
+    if (aloop__has_work(loop) || !list_is_empty(&loop->closed) ||
+        !list_is_empty(&loop->timers.due))
         return INT64_MIN;
     when_ns = aloop__timers_next(&loop->timers);
-    if (!list_empty(&loop->prepares)) {
+    if (!list_is_empty(&loop->prepares)) {
         int64_t limit_ns = aloop__prepares_next(loop);
 
         when_ns = limit_ns < when_ns ? limit_ns : when_ns;

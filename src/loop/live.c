@@ -8,8 +8,8 @@
 
 bool aloop__has_work(const aloop *loop)
 {
-    return !list_empty(&loop->ready) || !list_empty(&loop->flushing) ||
-           !list_empty(&loop->unreported) || aloop__has_posts(loop);
+    return !list_is_empty(&loop->ready) || !list_is_empty(&loop->flushing) ||
+           !list_is_empty(&loop->unreported) || aloop__has_posts(loop);
 }
 
 /* Timers are not asked: what they belong to counts in loop->live, unless it is

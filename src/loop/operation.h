@@ -14,7 +14,7 @@ COLD void aloop__operations_call(aloop *loop);
  * functions leave the operations to the next turn. */
 static inline void aloop__operations_notify(aloop *loop)
 {
-    if (!list_empty(&loop->notify) && !loop->is_notifying &&
+    if (!list_is_empty(&loop->notify) && !loop->is_notifying &&
         !aloop__is_foreign(loop))
         aloop__operations_call(loop);
 }

@@ -115,8 +115,8 @@ static void pool_flush_due(struct aloop__ready *ready)
 
     for (int i = 0; i < LANE_COUNT && !aloop__is_foreign_by_pid(pool->loop);
          i++)
-        if (!list_empty(&pool->lanes[i].given[URGENT]) ||
-            !list_empty(&pool->lanes[i].given[NORMAL]))
+        if (!list_is_empty(&pool->lanes[i].given[URGENT]) ||
+            !list_is_empty(&pool->lanes[i].given[NORMAL]))
             hand_over(pool, &pool->lanes[i]);
 }
 
@@ -205,7 +205,7 @@ static void flush_later(struct aloop__pool *pool)
 {
     aloop *loop = pool->loop;
 
-    if (!list_empty(&pool->flush.node))
+    if (!list_is_empty(&pool->flush.node))
         return;
     pool->now_ns = aloop__sys_clock_ns();
     list_push(&loop->flushing, &pool->flush.node);

@@ -140,7 +140,7 @@ void aloop__pool_forget(aloop *loop)
             job->drop(job);
     }
     for (int i = 0; i < LANE_COUNT; i++)
-        while (!list_empty(&pool->lanes[i].known))
+        while (!list_is_empty(&pool->lanes[i].known))
             forget_job(pool, CONTAINER_OF(pool->lanes[i].known.next,
                                           struct aloop__job, known));
     forget_workers(pool);

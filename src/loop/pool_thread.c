@@ -32,8 +32,8 @@ static struct aloop__node *pop_job(struct aloop__pool_lane *lane)
 
 static bool has_jobs(const struct aloop__pool_lane *lane)
 {
-    return !list_empty(&lane->queues[URGENT]) ||
-           !list_empty(&lane->queues[NORMAL]);
+    return !list_is_empty(&lane->queues[URGENT]) ||
+           !list_is_empty(&lane->queues[NORMAL]);
 }
 
 /* Whether the thread may take another job.  There are too many threads when one
@@ -56,10 +56,10 @@ static bool wait_for_jobs(struct aloop__worker *worker)
     /* Before the first one: last in, first out. */
     list_push(lane->idle.next, &worker->node);
     lane->idle_count++;
-    while (error == 0 && !list_empty(&worker->node))
+    while (error == 0 && !list_is_empty(&worker->node))
         error = aloop__sys_condition_wait(worker->condition,
                                           worker->pool->mutex, timeout_ns);
-    if (list_empty(&worker->node))
+    if (list_is_empty(&worker->node))
         return true;
     list_remove(&worker->node);
     lane->idle_count--;
@@ -227,7 +227,7 @@ static int start_one(struct aloop__pool *pool, struct aloop__pool_lane *lane)
 
     if (lane->live + lane->left >= lane->threads_all)
         return ALOOP_EAGAIN;
-    if (list_empty(&lane->unused) && new_worker(pool, lane) == NULL)
+    if (list_is_empty(&lane->unused) && new_worker(pool, lane) == NULL)
         return ALOOP_ENOMEM;
     worker = CONTAINER_OF(lane->unused.next, struct aloop__worker, node);
     error = aloop__sys_thread_start(worker_run, worker, lane->stack_size,

@@ -199,7 +199,7 @@ static void deliver_all(aloop *loop)
 
 void aloop__reports_deliver(aloop *loop)
 {
-    if (!list_empty(&loop->unreported))
+    if (!list_is_empty(&loop->unreported))
         deliver_all(loop);
     if (loop->reports->withheld > 0)
         (void) may_write(loop->reports);

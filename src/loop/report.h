@@ -44,7 +44,7 @@ void aloop__reports_close(aloop *loop);
 void aloop__reports_deliver(aloop *loop);
 static inline bool aloop__reports_are_due(const aloop *loop)
 {
-    return !list_empty(&loop->unreported) || loop->reports->withheld > 0;
+    return !list_is_empty(&loop->unreported) || loop->reports->withheld > 0;
 }
 
 /* Delivers the last reports when the loop is freed.  They include the number of

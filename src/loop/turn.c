@@ -81,7 +81,7 @@ static void run_timers(aloop *loop)
 {
     if (aloop__timers_may_be_due(&loop->timers, loop->floor_ns))
         aloop__timers_take(&loop->timers, loop->floor_ns);
-    while (!list_empty(&loop->timers.due) && !aloop__is_foreign(loop))
+    while (!list_is_empty(&loop->timers.due) && !aloop__is_foreign(loop))
         aloop__timers_fire(&loop->timers);
 }
 
@@ -89,7 +89,7 @@ static void run_timers(aloop *loop)
  * may be queued again. */
 static void run_batch(aloop *loop)
 {
-    while (!list_empty(&loop->batch) && !aloop__is_foreign(loop)) {
+    while (!list_is_empty(&loop->batch) && !aloop__is_foreign(loop)) {
         struct aloop__ready *ready =
             CONTAINER_OF(loop->batch.next, struct aloop__ready, node);
 
@@ -97,7 +97,7 @@ static void run_batch(aloop *loop)
         ready->run(ready);
     }
     /* A callback has forked.  The rest goes before the next turn's work. */
-    if (!list_empty(&loop->batch)) {
+    if (!list_is_empty(&loop->batch)) {
         list_append(&loop->batch, &loop->ready);
         list_append(&loop->ready, &loop->batch);
     }
@@ -120,7 +120,7 @@ static NOINLINE void flush_all(aloop *loop)
 /* Only one round, because sending may call back and so add streams again. */
 static void flush(aloop *loop)
 {
-    if (!list_empty(&loop->flushing))
+    if (!list_is_empty(&loop->flushing))
         flush_all(loop);
 }
 
@@ -177,7 +177,7 @@ NOINLINE static bool is_early(aloop *loop)
 /* Returns whether this turn may skip the call of the reactor. */
 static bool may_skip(aloop *loop)
 {
-    if (list_empty(&loop->ready) || loop->is_stopping ||
+    if (list_is_empty(&loop->ready) || loop->is_stopping ||
         ++loop->skipped > SKIPS_MAX)
         return false;
     if (loop->is_brisk && loop->timers.count == 0 &&
@@ -194,8 +194,8 @@ static bool may_skip(aloop *loop)
  * call distinguishes a forked child from its parent, each turn makes it. */
 static bool is_turn_quiet(const aloop *loop)
 {
-    return list_empty(&loop->flushing) && list_empty(&loop->unreported) &&
-           list_empty(&loop->closed) && list_empty(&loop->prepares) &&
+    return list_is_empty(&loop->flushing) && list_is_empty(&loop->unreported) &&
+           list_is_empty(&loop->closed) && list_is_empty(&loop->prepares) &&
            !aloop__has_posts(loop) && loop->debug == NULL && loop->is_marked &&
            !aloop__is_foreign(loop) &&
            (loop->awaited == NULL || aloop__future_pending(loop->awaited));
@@ -224,7 +224,7 @@ struct aloop__ready *aloop__turn_next(aloop *loop)
 {
     if (loop->debug != NULL || aloop__is_foreign(loop))
         return NULL;
-    if (list_empty(&loop->batch))
+    if (list_is_empty(&loop->batch))
         return next_of_next_turn(loop);
     return CONTAINER_OF(loop->batch.next, struct aloop__ready, node);
 }
@@ -237,7 +237,7 @@ static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool is_lazy)
     int64_t left_ns;
     int count;
 
-    if (!list_empty(&loop->prepares))
+    if (!list_is_empty(&loop->prepares))
         max_wait_ns = aloop__prepares_run(loop, max_wait_ns);
     if (aloop__is_foreign_by_pid(loop)) /* A callback has forked. */
         return ALOOP_EPERM;
@@ -335,7 +335,7 @@ static int run_turn(aloop *loop, int64_t max_wait_ns, bool is_lazy)
         error = wait_and_dispatch(loop, max_wait_ns, is_lazy);
     flush(loop);
     deliver_reports(loop);
-    if (!list_empty(&loop->closed))
+    if (!list_is_empty(&loop->closed))
         aloop__handles_free_closed(loop);
     turn.is_over = true;
     return error;
@@ -351,7 +351,7 @@ int aloop__turn(aloop *loop, int64_t max_wait_ns, bool is_lazy)
 /* Returns whether a turn without a wait would have something to do now. */
 static bool is_due(aloop *loop)
 {
-    return !list_empty(&loop->ready) ||
+    return !list_is_empty(&loop->ready) ||
            aloop__timers_next(&loop->timers) <= aloop__now(loop);
 }
 

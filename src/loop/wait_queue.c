@@ -44,7 +44,7 @@ void aloop__wait_queue_push(struct aloop__wait_queue *queue,
 
 struct aloop__waiter *aloop__wait_queue_first(struct aloop__wait_queue *queue)
 {
-    if (list_empty(&queue->waiters))
+    if (list_is_empty(&queue->waiters))
         return NULL;
     return CONTAINER_OF(queue->waiters.next, struct aloop__waiter, node);
 }

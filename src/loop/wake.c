@@ -74,7 +74,7 @@ void aloop__wake_hooks_run(aloop *loop)
 {
     struct aloop__node *node = loop->wake_hooks.next;
 
-    assert(!list_empty(&loop->wake_hooks)); /* That of the posts remains. */
+    assert(!list_is_empty(&loop->wake_hooks)); /* That of the posts remains. */
     if (node == loop->wake_hooks.prev)
         run_hook(loop, node);
     else

@@ -408,7 +408,7 @@ int aloop__stack_get(struct aloop__stacks *stacks, size_t size,
         slot_take(stacks, stacks->slabs[id / SLAB_SLOTS], id % SLAB_SLOTS, ret);
         return 0;
     }
-    if (!list_empty(&stacks->bare)) {
+    if (!list_is_empty(&stacks->bare)) {
         struct slab *some = CONTAINER_OF(stacks->bare.next, struct slab, node);
 
         slot_take(stacks, some, slot_bare(some), ret);

@@ -307,7 +307,7 @@ static bool make_pieces(aloop *loop, struct aloop__node *made, const char *data,
         fds += part;
         count -= part;
     }
-    while (count > 0 && !list_empty(made))
+    while (count > 0 && !list_is_empty(made))
         aloop__pieces_drop_fds(
             loop, CONTAINER_OF(made->next, struct aloop__piece, node));
     return count == 0;
@@ -329,7 +329,7 @@ static int queue_fds(aloop_stream *stream, const char *data, size_t size,
             aloop__sys_close(copies[i]);
         return ALOOP_ENOMEM;
     }
-    while (!list_empty(&made)) {
+    while (!list_is_empty(&made)) {
         struct aloop__node *first = made.next;
 
         list_remove(first);

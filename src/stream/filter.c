@@ -182,7 +182,7 @@ static bool pass_pieces_down(struct aloop__filters *filters)
 {
     struct aloop__sender *sender = filters->stream->sender;
 
-    while (!list_empty(&sender->pieces)) {
+    while (!list_is_empty(&sender->pieces)) {
         const struct aloop__piece *piece =
             CONTAINER_OF(sender->pieces.next, struct aloop__piece, node);
 
@@ -334,7 +334,7 @@ int aloop_stream_filter_wake(aloop_stream *stream)
      * is put on after it.  A function of a filter may be the caller, so that
      * the driver is queued and never entered here. */
     filters->top->is_due = true;
-    if (list_empty(&filters->run.node))
+    if (list_is_empty(&filters->run.node))
         aloop__ready_push(stream->handle.loop, &filters->run);
     return 0;
 }

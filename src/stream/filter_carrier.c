@@ -85,7 +85,7 @@ static ssize_t filter_receive(aloop_stream *stream, void *buffer, size_t size)
 static size_t count_replies(const struct aloop__sender *sender, size_t size)
 {
     struct aloop__node *node = sender->pieces.next;
-    size_t replies = list_empty(&sender->pieces) ? size : 0;
+    size_t replies = list_is_empty(&sender->pieces) ? size : 0;
 
     for (; size > 0 && node != &sender->pieces; node = node->next) {
         const struct aloop__piece *piece =
@@ -249,7 +249,7 @@ static void filter_failed(aloop_stream *stream, int error)
 {
     struct aloop__filters *filters = aloop__filters_of(stream);
 
-    while (!list_empty(&filters->taken)) {
+    while (!list_is_empty(&filters->taken)) {
         struct aloop__piece *piece =
             CONTAINER_OF(filters->taken.next, struct aloop__piece, node);
 

@@ -16,12 +16,12 @@ static void offer_pieces(struct aloop__filters *filters)
     size_t asked;
     ssize_t n = 1;
 
-    while (n > 0 && !list_empty(&sender->pieces)) {
+    while (n > 0 && !list_is_empty(&sender->pieces)) {
         n = aloop__sender_send(sender, filters->stream->carrier, &asked);
         if (n > 0)
             aloop__sender_advance(sender, (size_t) n);
     }
-    if (list_empty(&sender->pieces))
+    if (list_is_empty(&sender->pieces))
         filters->top->out.is_ending = true;
 }
 
@@ -135,7 +135,7 @@ static bool has_nothing_left(const struct aloop__filters *filters)
         if (layer->out.held != NULL)
             return false;
     return aloop__sender_queued(filters->stream->sender) == 0 &&
-           list_empty(&filters->taken) && filters->top->is_ready &&
+           list_is_empty(&filters->taken) && filters->top->is_ready &&
            filters->error == 0;
 }
 

@@ -70,7 +70,7 @@ void aloop__filters_drive_later(struct aloop__filters *filters)
 {
     aloop *loop = filters->stream->handle.loop;
 
-    if (!list_empty(&filters->wire.flush.node) || filters->is_driving)
+    if (!list_is_empty(&filters->wire.flush.node) || filters->is_driving)
         return;
     list_push(&loop->flushing, &filters->wire.flush.node);
     if (loop->is_embedded)
@@ -340,7 +340,7 @@ static bool is_quiet(const struct aloop__filters *filters)
     const struct aloop__layer *layer = filters->top;
 
     if (!filters->is_dry || filters->error != 0 ||
-        !list_empty(&filters->wire.pieces) ||
+        !list_is_empty(&filters->wire.pieces) ||
         filters->stream->sender->is_paused ||
         aloop__stream_is_busy(filters->stream))
         return false;
@@ -405,8 +405,8 @@ void aloop__filters_drive(struct aloop__filters *filters)
 
     if (!aloop__stream_is_ours(stream) || filters->is_driving)
         return;
-    if (!list_empty(&filters->wire.flush.node) ||
-        !list_empty(&filters->run.node))
+    if (!list_is_empty(&filters->wire.flush.node) ||
+        !list_is_empty(&filters->run.node))
         filters->is_dry = false; /* It was asked for more than an event. */
     list_remove(&filters->wire.flush.node);
     list_remove(&filters->run.node);
@@ -432,7 +432,7 @@ void aloop__filters_drive(struct aloop__filters *filters)
     if (is_left)
         return;
     watch_again(filters);
-    if (!is_idle && list_empty(&filters->run.node))
+    if (!is_idle && list_is_empty(&filters->run.node))
         aloop__ready_push(stream->handle.loop, &filters->run);
 }
 

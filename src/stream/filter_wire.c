@@ -76,7 +76,7 @@ void aloop__wire_put(struct aloop__filters *filters, const char *data,
 
     if (filters->has_forked || !may_send(filters))
         return;
-    if (filters->can_send && list_empty(&filters->wire.pieces))
+    if (filters->can_send && list_is_empty(&filters->wire.pieces))
         n = filters->inner->send(stream, data, size);
     if (n == ALOOP_EAGAIN)
         n = 0;
@@ -100,9 +100,9 @@ void aloop__wire_put(struct aloop__filters *filters, const char *data,
  * usual advance; if the wire is empty, immediately. */
 void aloop__wire_mark(struct aloop__filters *filters)
 {
-    if (list_empty(&filters->wire.pieces))
+    if (list_is_empty(&filters->wire.pieces))
         filters->replies = 0; /* The layers have made no bytes of the rest. */
-    if (list_empty(&filters->taken))
+    if (list_is_empty(&filters->taken))
         return;
     list_append(&filters->wire.pieces, &filters->taken);
     aloop__sender_advance(&filters->wire, 0);

@@ -49,7 +49,7 @@ static size_t room_left(const struct aloop__sender *sender)
         CONTAINER_OF(sender->pieces.prev, struct aloop__piece, node);
     const char *bytes = (const char *) (piece + 1);
 
-    if (list_empty(&sender->pieces) || piece->kind != PIECE_OWNED)
+    if (list_is_empty(&sender->pieces) || piece->kind != PIECE_OWNED)
         return 0;
     return piece->room - (size_t) (piece->data + piece->size - bytes);
 }
@@ -167,7 +167,7 @@ static size_t next_room(const struct aloop__sender *sender, size_t size)
     const struct aloop__piece *last =
         CONTAINER_OF(sender->pieces.prev, struct aloop__piece, node);
 
-    if (!list_empty(&sender->pieces) && last->kind != PIECE_OWNED)
+    if (!list_is_empty(&sender->pieces) && last->kind != PIECE_OWNED)
         return size;
     return size < small ? small : size;
 }

@@ -43,7 +43,7 @@ static inline bool aloop__sender_is_delayed(const struct aloop__sender *sender)
     struct aloop__piece *first =
         CONTAINER_OF(sender->pieces.next, struct aloop__piece, node);
 
-    return !list_empty(&sender->pieces) && first->kind == PIECE_FDS &&
+    return !list_is_empty(&sender->pieces) && first->kind == PIECE_FDS &&
            aloop__piece_passed(first)->is_delayed;
 }
 
@@ -52,7 +52,7 @@ static inline bool aloop__sender_is_delayed(const struct aloop__sender *sender)
 static inline void aloop__sender_set_sending(struct aloop__sender *sender)
 {
     aloop *loop = sender->stream->handle.loop;
-    bool is_sending = !list_empty(&sender->pieces);
+    bool is_sending = !list_is_empty(&sender->pieces);
 
     loop->live += is_sending;
     loop->live -= sender->is_sending;
@@ -70,7 +70,7 @@ static inline void aloop__sender_flush_later(struct aloop__sender *sender)
     aloop__sender_set_sending(sender);
     if (aloop__stream_is_dispatching(stream) ||
         (stream->io.armed & REACTOR_WRITE) != 0 ||
-        !list_empty(&sender->flush.node))
+        !list_is_empty(&sender->flush.node))
         return;
     list_push(&loop->flushing, &sender->flush.node);
     if (loop->is_embedded)

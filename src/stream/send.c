@@ -53,7 +53,7 @@ static void count_sent(struct aloop__sender *sender, struct aloop__piece *piece,
  * taken waits as such behind the bytes that it became. */
 static bool is_marked(const struct aloop__sender *sender)
 {
-    return !list_empty(&sender->pieces) && first_piece(sender)->size == 0;
+    return !list_is_empty(&sender->pieces) && first_piece(sender)->size == 0;
 }
 
 /* A write settles as soon as its last byte was accepted, even if the send ended
@@ -132,7 +132,7 @@ bool aloop__sender_drop(struct aloop__sender *sender, int error)
 {
     bool has_lost = false;
 
-    while (!list_empty(&sender->pieces)) {
+    while (!list_is_empty(&sender->pieces)) {
         struct aloop__piece *piece = first_piece(sender);
         bool is_write = piece->kind == PIECE_WRITE;
 

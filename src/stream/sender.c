@@ -113,7 +113,7 @@ static void resume_if_drained(struct aloop__sender *sender)
 
 void aloop__sender_queue_changed(struct aloop__sender *sender)
 {
-    if (!list_empty(&sender->waits))
+    if (!list_is_empty(&sender->waits))
         settle_waits(sender);
     resume_if_drained(sender);
 }
@@ -145,7 +145,7 @@ void aloop__stream_fail_writing(aloop_stream *stream, int error)
  * unsent bytes are left. */
 static bool send_all(struct aloop__sender *sender)
 {
-    for (int i = 0; i < SENDS_MAX && !list_empty(&sender->pieces); i++) {
+    for (int i = 0; i < SENDS_MAX && !list_is_empty(&sender->pieces); i++) {
         aloop_stream *stream = sender->stream;
         size_t asked;
         ssize_t n = aloop__sender_send(sender, stream->carrier, &asked);
@@ -161,7 +161,7 @@ static bool send_all(struct aloop__sender *sender)
         if ((size_t) n < asked)
             return true;
     }
-    return !list_empty(&sender->pieces);
+    return !list_is_empty(&sender->pieces);
 }
 
 /* Does what follows from a send, or from the end of writing.  The order
@@ -303,8 +303,9 @@ static bool is_alone(const struct aloop__sender *sender,
     const aloop_stream *stream = sender->stream;
 
     return sender->queued == write->piece.size && sender->wire == NULL &&
-           !list_empty(&sender->flush.node) && list_empty(&sender->waits) &&
-           !sender->is_shut && !stream->io.is_unwatched && stream->io.fd >= 0 &&
+           !list_is_empty(&sender->flush.node) &&
+           list_is_empty(&sender->waits) && !sender->is_shut &&
+           !stream->io.is_unwatched && stream->io.fd >= 0 &&
            aloop__stream_is_ours(stream) &&
            !aloop__handle_is_ended(&stream->handle);
 }

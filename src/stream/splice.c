@@ -70,7 +70,7 @@ static struct spliced *last_piece(struct aloop__sender *sender,
         CONTAINER_OF(sender->pieces.prev, struct aloop__piece, node);
     struct spliced *spliced;
 
-    if (!list_empty(&sender->pieces) && last->kind == PIECE_SPLICED &&
+    if (!list_is_empty(&sender->pieces) && last->kind == PIECE_SPLICED &&
         spliced_of(last)->splice == splice)
         return spliced_of(last);
     spliced =
@@ -102,9 +102,9 @@ ssize_t aloop__splice_receive(struct aloop__splice *splice,
     n = aloop__sys_splice_in(from->io.fd, splice->fds[1], SPLICE_PIPE_SIZE);
     if (n > 0) {
         spliced->piece.size += (size_t) n;
-        if (list_empty(&spliced->piece.node))
+        if (list_is_empty(&spliced->piece.node))
             list_push(&sender->pieces, &spliced->piece.node);
-    } else if (list_empty(&spliced->piece.node)) {
+    } else if (list_is_empty(&spliced->piece.node)) {
         aloop__splice_free_piece(sender->stream->handle.loop, &spliced->piece);
     }
     return n;

@@ -302,8 +302,8 @@ static inline bool aloop__stream_is_over(const aloop_stream *stream)
 /* Returns whether bytes are queued or a drain or shutdown is pending. */
 static inline bool aloop__stream_is_busy(const aloop_stream *stream)
 {
-    return stream->sender != NULL && !(list_empty(&stream->sender->pieces) &&
-                                       list_empty(&stream->sender->waits));
+    return stream->sender != NULL && !(list_is_empty(&stream->sender->pieces) &&
+                                       list_is_empty(&stream->sender->waits));
 }
 
 /* Returns whether on_data must wait for the peer.  The callback of a forward
@@ -345,7 +345,7 @@ static inline bool aloop__sender_is_drained(const struct aloop__sender *sender)
 /* Queues aloop__stream_deliver(). */
 static inline void aloop__stream_deliver_later(aloop_stream *stream)
 {
-    if (list_empty(&stream->deliver.node))
+    if (list_is_empty(&stream->deliver.node))
         aloop__ready_push(stream->handle.loop, &stream->deliver);
 }
 

@@ -52,7 +52,7 @@ static bool may_lend(const aloop_stream *stream)
 {
     return stream->sender == NULL ||
            (stream->sender->wire != NULL &&
-            list_empty(&stream->sender->wire->pieces) &&
+            list_is_empty(&stream->sender->wire->pieces) &&
             !stream->sender->is_shut && !aloop__stream_is_busy(stream));
 }
 
@@ -179,7 +179,7 @@ static void write_cancel(aloop_future *future)
     if (is_torn) /* The peer must not see a gap. */
         aloop__stream_fail_writing(stream, ALOOP_EPIPE);
     aloop__stream_cut_short(stream);
-    if (list_empty(&sender->pieces))
+    if (list_is_empty(&sender->pieces))
         aloop__stream_unwant(stream, REACTOR_WRITE);
     aloop__sender_queue_changed(sender);
     aloop__sender_flush_later(sender); /* A shutdown or a close may be due. */

@@ -47,7 +47,7 @@ void aloop__race_stop(struct aloop__race *race)
     aloop *loop = race->loop;
 
     aloop__timed_stop(&loop->timers, &race->timed);
-    while (!list_empty(&race->attempts))
+    while (!list_is_empty(&race->attempts))
         free_attempt(CONTAINER_OF(race->attempts.next, struct attempt, node));
     aloop__alloc_free(&loop->alloc, race->addresses,
                       race->count * sizeof *race->addresses);
@@ -175,7 +175,7 @@ static void try_next(struct aloop__race *race)
     }
     if (error == 1) {
         end_race(race, fd);
-    } else if (list_empty(&race->attempts)) {
+    } else if (list_is_empty(&race->attempts)) {
         end_race(race, race->last_error);
     } else if (race->next < race->count) {
         /* If out of memory for the timer, the next attempt starts when one

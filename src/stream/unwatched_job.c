@@ -26,7 +26,7 @@
  * loop would spin for the time of a slow read. */
 void aloop__unwatched_queue(struct aloop__unwatched *u)
 {
-    if (!u->is_working && list_empty(&u->due.node) &&
+    if (!u->is_working && list_is_empty(&u->due.node) &&
         (u->stream->io.armed != 0 || u->has_written))
         aloop__ready_push(u->loop, &u->due);
 }

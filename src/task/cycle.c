@@ -184,7 +184,7 @@ bool aloop__cycle_search(aloop_future *future, struct aloop__task *task)
     if (future == &task->future)
         return true;
     if (waits_for_nothing(future) ||
-        (list_empty(&task->future.waiters) && task->tie.lead == NULL))
+        (list_is_empty(&task->future.waiters) && task->tie.lead == NULL))
         return false;
     return search(future, task);
 }

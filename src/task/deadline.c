@@ -142,6 +142,6 @@ int aloop_deadline_end(aloop_deadline *deadline)
  * timers point to the task. */
 void aloop__deadlines_end(struct aloop__task *task)
 {
-    while (!list_empty(&task->deadlines))
+    while (!list_is_empty(&task->deadlines))
         end_scope(CONTAINER_OF(task->deadlines.prev, aloop_deadline, node));
 }

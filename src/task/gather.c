@@ -214,7 +214,7 @@ static void gather_finish(struct gather *gather)
     free_members(gather); /* The settled gather may be kept for long. */
     if (gather->rule != SETTLED && gather->outcome < 0)
         aloop__grants_drop(&gather->grants, false);
-    gather->future.is_grant = !list_empty(&gather->grants);
+    gather->future.is_grant = !list_is_empty(&gather->grants);
     aloop__future_settle(&gather->future, gather->outcome);
 }
 

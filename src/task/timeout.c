@@ -89,7 +89,7 @@ static void timeout_target_ended(struct aloop__ready *ready)
     timeout->target.future = NULL;
     aloop__future_include(target);
     aloop__grants_keep(&timeout->grants, target);
-    timeout->future.is_grant = !list_empty(&timeout->grants);
+    timeout->future.is_grant = !list_is_empty(&timeout->grants);
     aloop__timed_clear(loop, &timeout->timed);
     if (status == ALOOP_ECANCELED)
         status = cancel_status(timeout);

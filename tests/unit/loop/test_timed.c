@@ -40,7 +40,7 @@ static void start(int i, int64_t when_ns)
 static void fire_until(int64_t now_ns)
 {
     aloop__timers_take(&timers, now_ns);
-    while (!list_empty(&timers.due))
+    while (!list_is_empty(&timers.due))
         aloop__timers_fire(&timers);
 }
 
