@@ -20,7 +20,7 @@ void aloop__awaiter_add(struct aloop__awaiter *awaiter, aloop_future *future)
 {
     awaiter->future = future;
     future->is_handled = true;
-    if (!aloop__future_pending(future)) {
+    if (!aloop__future_is_pending(future)) {
         aloop__ready_push(future->loop, &awaiter->ready);
         return;
     }
@@ -37,7 +37,7 @@ void aloop__awaiter_remove(struct aloop__awaiter *awaiter)
 
     awaiter->future = NULL;
     list_remove(&awaiter->ready.node);
-    if (!aloop__future_pending(future))
+    if (!aloop__future_is_pending(future))
         return;
     if (--future->waiting == 0)
         future->is_handled = false; /* No waiter is left to read the status. */
@@ -59,7 +59,7 @@ aloop_future *aloop__future_next_of_many(aloop_future *future,
 {
     /* A future that has ended and is pending only because of its followers has
      * freed its awaiters. */
-    if (!aloop__future_pending(future) || future->ops->next == NULL ||
+    if (!aloop__future_is_pending(future) || future->ops->next == NULL ||
         (future->is_tied && aloop__tie_of(future)->has_ended))
         return NULL;
     return future->ops->next(future, cursor);

@@ -261,7 +261,7 @@ static void settle(aloop_future *future, ssize_t status)
 {
     aloop *loop = future->loop;
 
-    assert(aloop__future_pending(future) && status != ALOOP_PENDING);
+    assert(aloop__future_is_pending(future) && status != ALOOP_PENDING);
     future->status = status;
     list_remove(&future->node);
     if (future->refs > future->waiting)
@@ -431,7 +431,7 @@ static void drop_reference(aloop_future *future)
 {
     if (--future->refs > 0)
         aloop__promise_check(future);
-    else if (!aloop__future_pending(future))
+    else if (!aloop__future_is_pending(future))
         free_or_report(future);
 }
 
@@ -446,7 +446,7 @@ NOINLINE static void unref_pending(aloop_future *future)
 
 void aloop__future_unref(aloop_future *future)
 {
-    if (aloop__future_pending(future))
+    if (aloop__future_is_pending(future))
         unref_pending(future);
     else
         drop_reference(future);
@@ -468,7 +468,7 @@ void aloop__future_observe(aloop_future *future)
  * continued. */
 void aloop__future_unobserve(aloop_future *future)
 {
-    if (aloop__future_pending(future) && future->refs == 1 &&
+    if (aloop__future_is_pending(future) && future->refs == 1 &&
         !future->is_detached)
         aloop__future_cancel(future);
     future->observers--;

@@ -180,7 +180,7 @@ aloop_future *aloop__future_refused(int error);
  * which all functions treat as a future that has failed with ALOOP_ENOMEM. */
 aloop_future *aloop__future_failed(aloop *loop, int error);
 
-static inline bool aloop__future_pending(const aloop_future *future)
+static inline bool aloop__future_is_pending(const aloop_future *future)
 {
     return future->status == ALOOP_PENDING;
 }
@@ -194,7 +194,7 @@ static inline struct aloop__tie *aloop__tie_of(aloop_future *future)
  * any more. */
 static inline void aloop__promise_check(aloop_future *future)
 {
-    if (aloop__future_pending(future) && future->ops->is_promise &&
+    if (aloop__future_is_pending(future) && future->ops->is_promise &&
         future->refs == future->waiting)
         aloop__future_settle(future, ALOOP_EDEADLK);
 }
@@ -291,7 +291,7 @@ void aloop__future_ask_again(aloop_future *future);
  * it. */
 void aloop__future_look_again(aloop_future *future);
 /* Returns whether any future has not settled. */
-static inline bool aloop__futures_pending(const aloop *loop)
+static inline bool aloop__futures_are_pending(const aloop *loop)
 {
     return !list_is_empty(&loop->pending) || !list_is_empty(&loop->cancelled) ||
            !list_is_empty(&loop->exempt);

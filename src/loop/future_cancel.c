@@ -50,7 +50,7 @@ void aloop__future_cancel(aloop_future *future)
 {
     aloop *loop = future->loop;
 
-    if (!aloop__future_pending(future) || future->is_cancelling ||
+    if (!aloop__future_is_pending(future) || future->is_cancelling ||
         future->is_asked)
         return;
     future->is_asked = true;

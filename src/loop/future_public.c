@@ -49,7 +49,7 @@ int aloop_future_resolve(aloop_future *future, ssize_t status)
     if (future == NULL || future->ops != &promise_ops ||
         status == ALOOP_PENDING)
         return ALOOP_EINVAL;
-    if (!aloop__future_pending(future))
+    if (!aloop__future_is_pending(future))
         return ALOOP_EALREADY;
     aloop__future_settle(future, status);
     return 0;
@@ -67,7 +67,7 @@ aloop_future *aloop_future_ref(aloop_future *future)
  * before. */
 static bool is_lost_task(const aloop_future *future)
 {
-    return future->ops->is_task && aloop__future_pending(future) &&
+    return future->ops->is_task && aloop__future_is_pending(future) &&
            aloop__future_is_ours(future) && !future->is_cancelling &&
            !future->loop->is_dying;
 }
@@ -112,7 +112,7 @@ static int cancel(aloop_future *future, aloop **ret_loop)
     if (error < 0)
         return error;
     if (future == NULL || future->loop == NULL ||
-        !aloop__future_pending(future))
+        !aloop__future_is_pending(future))
         return 0;
     *ret_loop = future->loop;
     aloop__future_cancel(future);
@@ -154,7 +154,7 @@ ssize_t aloop_future_status(aloop_future *future)
 
     if (error < 0 || future == NULL)
         return error < 0 ? error : ALOOP_ENOMEM;
-    if (future->loop != NULL && !aloop__future_pending(future)) {
+    if (future->loop != NULL && !aloop__future_is_pending(future)) {
         future->is_handled = true;
         future->is_taken = true;
     }
@@ -165,5 +165,5 @@ bool aloop_future_is_settled(const aloop_future *future)
 {
     return future == NULL ||
            aloop__check_future(future, __func__, USE_LOOK) < 0 ||
-           !aloop__future_pending(future);
+           !aloop__future_is_pending(future);
 }

@@ -179,8 +179,8 @@ static void end_futures(aloop *loop)
             least = loop->slab.used;
         ends = loop->task_ends;
     } while (!aloop__is_foreign(loop) &&
-             (aloop__futures_pending(loop) || !list_is_empty(&loop->ready) ||
-              aloop__pool_is_working(loop)) &&
+             (aloop__futures_are_pending(loop) ||
+              !list_is_empty(&loop->ready) || aloop__pool_is_working(loop)) &&
              ++stalled_turns < STALLED_TURNS_MAX && ++turns < FREE_TURNS_MAX);
     if (!aloop__is_foreign(loop))
         aloop__futures_cancel_all(loop, true);

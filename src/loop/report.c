@@ -212,7 +212,7 @@ void aloop__reports_deliver(aloop *loop)
  * turns of aloop_free(), and may have waiters or no references. */
 static bool is_held(const aloop_future *future)
 {
-    return !aloop__future_pending(future) || future->refs > future->waiting;
+    return !aloop__future_is_pending(future) || future->refs > future->waiting;
 }
 
 /* Returns the error of a future that failed before the loop's end cancelled it.
@@ -220,7 +220,7 @@ static bool is_held(const aloop_future *future)
 static int error_of(const aloop_future *future)
 {
     bool has_failed =
-        future->status < 0 && !aloop__future_pending(future) &&
+        future->status < 0 && !aloop__future_is_pending(future) &&
         !(future->status == ALOOP_ECANCELED && future->is_cancelling);
 
     return has_failed ? (int) future->status : ALOOP_EHELD;

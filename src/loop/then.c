@@ -36,7 +36,7 @@ int aloop_then(aloop_future *future, aloop_future_cb callback, void *arg)
     then->next = NULL;
     then->callback = callback;
     then->arg = arg;
-    if (!aloop__future_pending(future))
+    if (!aloop__future_is_pending(future))
         aloop__then_chain(future, then);
     aloop__future_observe(future);
     aloop__awaiter_add(&then->awaiter, future);
@@ -57,7 +57,7 @@ static struct aloop__then *find(aloop_future *future, aloop_future_cb callback,
     struct aloop__node *node;
     struct aloop__then *then;
 
-    if (!aloop__future_pending(future)) {
+    if (!aloop__future_is_pending(future)) {
         for (then = future->thens.first; then != NULL; then = then->next)
             if (matches(then, callback, arg))
                 return then;
@@ -78,7 +78,7 @@ static void take_back(struct aloop__then *then)
     aloop_future *future = then->awaiter.future;
     aloop *loop = future->loop;
 
-    if (!aloop__future_pending(future))
+    if (!aloop__future_is_pending(future))
         aloop__then_unchain(future, then);
     aloop__awaiter_remove(&then->awaiter);
     aloop__slab_put(&loop->slab, then, sizeof *then);
@@ -103,7 +103,7 @@ int aloop_unthen(aloop_future *future, aloop_future_cb callback, void *arg)
     if (then == NULL)
         return 0;
     take_back(then);
-    if (!aloop__future_pending(future) && future->thens.first == NULL &&
+    if (!aloop__future_is_pending(future) && future->thens.first == NULL &&
         !future->is_taken && !future->is_included)
         future->is_handled = false; /* An error is to be reported again. */
     aloop__future_unobserve(future);

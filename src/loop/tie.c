@@ -29,7 +29,7 @@ static void follow(aloop_future *future, aloop_future *lead)
  * future. */
 static bool is_last_owners(const aloop_future *future)
 {
-    return aloop__future_pending(future) && aloop__future_is_ours(future) &&
+    return aloop__future_is_pending(future) && aloop__future_is_ours(future) &&
            future->ops->tie != 0;
 }
 

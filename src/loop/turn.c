@@ -137,7 +137,7 @@ static bool may_wait(aloop *loop, int64_t max_wait_ns)
     if (max_wait_ns == 0 || loop->is_stopping || aloop__has_work(loop))
         return false;
     if (loop->is_finishing)
-        return loop->called == 0 && aloop__futures_pending(loop);
+        return loop->called == 0 && aloop__futures_are_pending(loop);
     if (!loop->is_stepping)
         return is_alive;
     return loop->called == 0 &&
@@ -198,7 +198,7 @@ static bool is_turn_quiet(const aloop *loop)
            list_is_empty(&loop->closed) && list_is_empty(&loop->prepares) &&
            !aloop__has_posts(loop) && loop->debug == NULL && loop->is_marked &&
            !aloop__is_foreign(loop) &&
-           (loop->awaited == NULL || aloop__future_pending(loop->awaited));
+           (loop->awaited == NULL || aloop__future_is_pending(loop->awaited));
 }
 
 /* Returns whether the next turn may begin instead of the rest of this one.  The

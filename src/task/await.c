@@ -39,7 +39,7 @@ enum { STREAK_MAX = 64, HURRY_COST = 8, END_FAILURES_MAX = 1000 };
  * a granted lock is given back. */
 static ssize_t refuse(aloop_future *future, int error)
 {
-    if (!aloop__future_pending(future) && future->status < 0)
+    if (!aloop__future_is_pending(future) && future->status < 0)
         future->is_handled = true;
     aloop__future_unref(future);
     return error;
@@ -91,7 +91,7 @@ NOINLINE static ssize_t await_suspended(struct aloop__task *task,
 {
     int interrupt;
 
-    if (aloop__future_pending(future) && aloop__is_awaited_by(future, task))
+    if (aloop__future_is_pending(future) && aloop__is_awaited_by(future, task))
         return refuse_mistake(future, ALOOP_EDEADLK, MISTAKE_CIRCLE);
     wait_once(task, future);
     if (aloop__check_future(future, "aloop_await", USE_LOOK) < 0)
@@ -102,7 +102,7 @@ NOINLINE static ssize_t await_suspended(struct aloop__task *task,
      * cancel the future and wait for its end.  It must not do so if the future
      * has begun to wait for this task in the meantime, because neither would
      * end. */
-    if (task->is_leaving && aloop__future_pending(future) &&
+    if (task->is_leaving && aloop__future_is_pending(future) &&
         aloop__future_is_ours(future) && !aloop__is_awaited_by(future, task)) {
         /* The other owners have dropped their references as well, so that the
          * task is now the only owner and cancels the future. */
@@ -133,7 +133,7 @@ NOINLINE static ssize_t await_hurried(struct aloop__task *task,
     status = future->ops->hurry(future);
     if (status != ALOOP_PENDING)
         return aloop__future_settle_and_take(future, status);
-    if (!aloop__future_pending(future))
+    if (!aloop__future_is_pending(future))
         return await_outcome(future, 0);
     return await_suspended(task, future);
 }
@@ -152,15 +152,15 @@ static void end_await(aloop *loop, aloop_future *future)
     int failures = 0;
 
     aloop__future_cancel_checked(future);
-    while (aloop__future_pending(future) && aloop__is_alive(loop) &&
+    while (aloop__future_is_pending(future) && aloop__is_alive(loop) &&
            failures < END_FAILURES_MAX)
         if (aloop__turn(loop, -1, true) < 0)
             failures++;
-    if (!aloop__future_pending(future) || aloop__is_foreign(loop) ||
+    if (!aloop__future_is_pending(future) || aloop__is_foreign(loop) ||
         !aloop__pool_is_working(loop))
         return;
     aloop__pool_close(loop);
-    for (int i = 0; i < END_FAILURES_MAX && aloop__future_pending(future); i++)
+    for (int i = 0; i < END_FAILURES_MAX && aloop__future_is_pending(future); i++)
         aloop__turn(loop, 0, false);
 }
 
@@ -186,7 +186,7 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
     aloop__awaiter_add(&awaiter, future);
     /* A loop that is not alive has nothing that could settle the future. */
     loop->awaited = future;
-    while (error == 0 && aloop__future_pending(future)) {
+    while (error == 0 && aloop__future_is_pending(future)) {
         error = aloop__is_alive(loop) ? aloop__turn(loop, -1, true)
                                       : ALOOP_EDEADLK;
         if (!loop->is_stopping || interrupt != 0)
@@ -207,7 +207,7 @@ static ssize_t run_until_settled(aloop *loop, aloop_future *future)
     if (loop->is_embedded)
         aloop__host_update(
             loop); /* The turn may have counted `awaiter` as work. */
-    if (!aloop__future_pending(future))
+    if (!aloop__future_is_pending(future))
         return await_outcome(future, interrupt);
     return refuse(future, error < 0 ? error : interrupt);
 }
@@ -239,9 +239,10 @@ ssize_t aloop_await(aloop_future *future)
         return refuse_mistake(future, ALOOP_EINVAL, MISTAKE_LOOP);
     if (loop == NULL || loop->current == NULL)
         return await_outside(future);
-    if (aloop__future_pending(future) && future->ops->hurry != NULL)
+    if (aloop__future_is_pending(future) && future->ops->hurry != NULL)
         return await_hurried(loop->current, future);
-    if (!aloop__future_pending(future) && ++loop->current->streak < STREAK_MAX)
+    if (!aloop__future_is_pending(future) &&
+        ++loop->current->streak < STREAK_MAX)
         return await_outcome(future, 0);
     return await_suspended(loop->current, future);
 }

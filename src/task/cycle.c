@@ -55,7 +55,7 @@ static enum progress reach(struct side *side, aloop_future *future)
 {
     struct aloop__tie *tie;
 
-    if (!aloop__future_pending(future) || future->ops->tie == 0)
+    if (!aloop__future_is_pending(future) || future->ops->tie == 0)
         return CONTINUES; /* It waits for no future. */
     tie = aloop__tie_of(future);
     if (tie->found == NULL)

@@ -37,7 +37,7 @@ void aloop__task_interrupt(struct aloop__task *task)
     int reason = aloop__task_reason(task);
 
     if (reason == 0 || future == NULL || task->interrupt != 0 ||
-        !aloop__future_pending(future))
+        !aloop__future_is_pending(future))
         return;
     if (aloop__future_is_ours(future)) {
         /* A deadline is not the reason if the future was cancelled before. */

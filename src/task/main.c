@@ -78,7 +78,7 @@ static int finish_loop(aloop *loop)
      * has to cancel it.  With is_finishing, a turn that has run a task, or that
      * has ended the last future, returns without sleeping. */
     loop->is_finishing = true;
-    while (error == 0 && aloop__futures_pending(loop)) {
+    while (error == 0 && aloop__futures_are_pending(loop)) {
         aloop__futures_cancel_all(loop, false);
         loop->called = 0;
         error = aloop__turn(loop, -1, true);

@@ -142,7 +142,7 @@ static void the_end_of_a_program_visits_each_link_of_a_chain_twice(void **state)
     for (int i = 1; i <= SHARED; i++)
         links[i] = aloop_spawn(t.loop, awaits_shared_future, links[i - 1]);
     aloop_step(t.loop, 0);
-    for (; aloop__futures_pending(t.loop); turns++) {
+    for (; aloop__futures_are_pending(t.loop); turns++) {
         visits += count_pending();
         aloop__futures_cancel_all(t.loop, false);
         aloop_step(t.loop, 0);
