@@ -17,8 +17,8 @@
 #include "loop/host.h"
 #include "loop/quarantine.h"
 
-/* Whether the handle keeps the loop alive. */
-static bool counts(const struct aloop__handle *handle)
+/* Returns whether the handle keeps the loop alive. */
+static bool keeps_alive(const struct aloop__handle *handle)
 {
     return aloop__handle_is_active(handle) && handle->is_referenced;
 }
@@ -41,9 +41,9 @@ void *aloop__handle_new(aloop *loop, const struct aloop__handle_ops *ops)
 static void set_state(struct aloop__handle *handle,
                       enum aloop__handle_state state)
 {
-    handle->loop->live -= counts(handle);
+    handle->loop->live -= keeps_alive(handle);
     handle->state = (uint8_t) state;
-    handle->loop->live += counts(handle);
+    handle->loop->live += keeps_alive(handle);
 }
 
 /* No effect on a handle that the application has closed: a callback that closes
@@ -66,9 +66,9 @@ void aloop__handle_reference(struct aloop__handle *handle, bool is_referenced,
 {
     if (handle == NULL || aloop__check_handle(handle, function) < 0)
         return;
-    handle->loop->live -= counts(handle);
+    handle->loop->live -= keeps_alive(handle);
     handle->is_referenced = is_referenced;
-    handle->loop->live += counts(handle);
+    handle->loop->live += keeps_alive(handle);
 }
 
 void aloop__handle_closed(struct aloop__handle *handle)
@@ -129,7 +129,7 @@ bool aloop__handles_have(const aloop *loop, const struct aloop__handle *handle)
 }
 
 /* Visits all handles; only aloop_step() without live objects needs it. */
-bool aloop__handles_active(const aloop *loop)
+bool aloop__handles_are_active(const aloop *loop)
 {
     const struct aloop__node *node = loop->handles.next;
 

@@ -85,7 +85,7 @@ void aloop__handles_close_all(aloop *loop);
 /* Closes those whose close may report an error, before the last reports. */
 void aloop__handles_close_fallible(aloop *loop);
 /* Returns whether any handle is active, referenced or not, and not passive. */
-bool aloop__handles_active(const aloop *loop);
+bool aloop__handles_are_active(const aloop *loop);
 /* Calls ops->close again for handles that are closed but still have something
  * to do.  That stops them. */
 void aloop__handles_close_lingering(aloop *loop);

@@ -141,7 +141,7 @@ static bool may_wait(aloop *loop, int64_t max_wait_ns)
     if (!loop->is_stepping)
         return is_alive;
     return loop->called == 0 &&
-           (is_alive || max_wait_ns > 0 || aloop__handles_active(loop));
+           (is_alive || max_wait_ns > 0 || aloop__handles_are_active(loop));
 }
 
 /* Returns how long the wait may last. */
