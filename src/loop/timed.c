@@ -47,8 +47,10 @@ void aloop__timed_init(struct aloop__timed *timed,
     *timed = (struct aloop__timed){.fire = fire};
 }
 
-/* The order of the heap.  Equal deadlines are in the order of their starts. */
-static bool before(const struct aloop__entry *a, const struct aloop__entry *b)
+/* Returns whether `a` is before `b` in the heap.  Equal deadlines are in the
+ * order of their starts. */
+static bool is_before(const struct aloop__entry *a,
+                      const struct aloop__entry *b)
 {
     if (a->when_ns != b->when_ns)
         return a->when_ns < b->when_ns;
@@ -72,7 +74,7 @@ static void sift_up(struct aloop__timers *timers, size_t i,
     while (i > 0) {
         size_t parent = (i - 1) / ARITY;
 
-        if (!before(&entry, &timers->heap[parent]))
+        if (!is_before(&entry, &timers->heap[parent]))
             break;
         put(timers, i, timers->heap[parent]);
         i = parent;
@@ -88,7 +90,7 @@ static size_t least_child(const struct aloop__timers *timers, size_t i)
     size_t least = first;
 
     for (size_t child = first + 1; child < end; child++)
-        if (before(&timers->heap[child], &timers->heap[least]))
+        if (is_before(&timers->heap[child], &timers->heap[least]))
             least = child;
     return least;
 }
@@ -100,7 +102,7 @@ static void sift_down(struct aloop__timers *timers, size_t i,
     while (i * ARITY + 1 < timers->count) {
         size_t child = least_child(timers, i);
 
-        if (!before(&timers->heap[child], &entry))
+        if (!is_before(&timers->heap[child], &entry))
             break;
         put(timers, i, timers->heap[child]);
         i = child;
@@ -131,7 +133,7 @@ static void remove_entry(struct aloop__timers *timers, size_t i)
     timers->heap[i].timed->place = 0;
     if (i == timers->count)
         return;
-    if (i > 0 && before(&last, &timers->heap[(i - 1) / ARITY]))
+    if (i > 0 && is_before(&last, &timers->heap[(i - 1) / ARITY]))
         sift_up(timers, i, last);
     else
         sift_down(timers, i, last);
