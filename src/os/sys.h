@@ -119,8 +119,8 @@ enum sys_family aloop__sys_address_family(const struct sys_address *address);
 uint16_t aloop__sys_address_port(const struct sys_address *address);
 /* Returns whether both are the same endpoint: family, host, interface and
  * port. */
-bool aloop__sys_address_same(const struct sys_address *a,
-                             const struct sys_address *b);
+bool aloop__sys_address_is_same(const struct sys_address *a,
+                                const struct sys_address *b);
 /* Writes "127.0.0.1:80", also for ::ffff:127.0.0.1, or "[::1]:80".  Returns the
  * length without the terminating zero, or -ENOSPC if `size` is too small; 96 is
  * enough for IPv4 and IPv6. */

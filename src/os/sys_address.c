@@ -102,8 +102,8 @@ uint16_t aloop__sys_address_port(const struct sys_address *address)
 }
 
 /* Compares fields, because bytes without a meaning may differ. */
-bool aloop__sys_address_same(const struct sys_address *a,
-                             const struct sys_address *b)
+bool aloop__sys_address_is_same(const struct sys_address *a,
+                                const struct sys_address *b)
 {
     enum sys_family family = aloop__sys_address_family(a);
     struct sockaddr_in6 a6, b6;

@@ -106,7 +106,7 @@ static int check_peer(int fd)
         error = aloop__sys_local_address(fd, &local);
     else if (error == ALOOP_ENOTCONN || error == ALOOP_EINVAL)
         error = ALOOP_ECONNREFUSED; /* Nothing reports the real reason. */
-    if (error == 0 && aloop__sys_address_same(&peer, &local)) {
+    if (error == 0 && aloop__sys_address_is_same(&peer, &local)) {
         aloop__sys_reset_on_close(fd);
         error = ALOOP_ECONNREFUSED;
     }

@@ -132,7 +132,8 @@ void sim__address_set_port(struct sys_address *address, uint16_t port)
     }
 }
 
-bool sim__address_same(const struct sys_address *a, const struct sys_address *b)
+bool sim__address_is_same(const struct sys_address *a,
+                          const struct sys_address *b)
 {
     if (aloop__sys_address_family(a) != aloop__sys_address_family(b))
         return false;
@@ -145,11 +146,11 @@ bool sim__address_same(const struct sys_address *a, const struct sys_address *b)
     return memcmp(&host_a, &host_b, sizeof host_a) == 0;
 }
 
-bool aloop__sys_address_same(const struct sys_address *a,
-                             const struct sys_address *b)
+bool aloop__sys_address_is_same(const struct sys_address *a,
+                                const struct sys_address *b)
 {
     return aloop__sys_address_port(a) == aloop__sys_address_port(b) &&
-           sim__address_same(a, b);
+           sim__address_is_same(a, b);
 }
 
 static struct sys_address parsed(const char *host)
@@ -167,7 +168,7 @@ bool sim__address_is_any(const struct sys_address *address)
     struct sys_address any = parsed(
         aloop__sys_address_family(address) == SYS_INET ? "0.0.0.0" : "::");
 
-    return sim__address_same(address, &any);
+    return sim__address_is_same(address, &any);
 }
 
 struct sys_address sim__address_source(const struct sys_address *to)
@@ -477,7 +478,7 @@ static struct host *find_address(const struct sys_address *address)
 {
     for (struct host *host = hosts; host != NULL; host = host->next)
         for (size_t i = 0; i < host->count; i++)
-            if (sim__address_same(&host->addresses[i], address))
+            if (sim__address_is_same(&host->addresses[i], address))
                 return host;
     return NULL;
 }
@@ -526,7 +527,7 @@ static bool is_silent(const struct sys_address *address, bool is_blackhole)
 {
     for (struct silent *silent = silents; silent != NULL; silent = silent->next)
         if (silent->is_blackhole == is_blackhole &&
-            sim__address_same(&silent->address, address))
+            sim__address_is_same(&silent->address, address))
             return true;
     return false;
 }

@@ -51,7 +51,7 @@ void sim_break(int error)
 bool sim__covers(const struct sim_socket *socket,
                  const struct sys_address *address)
 {
-    if (sim__address_same(&socket->local, address))
+    if (sim__address_is_same(&socket->local, address))
         return true;
     if (!sim__address_is_any(&socket->local))
         return false;
@@ -159,7 +159,7 @@ static struct sim_socket *find_listener(const struct sys_address *address)
 
     for (struct sim_socket *at = listeners; at != NULL; at = at->after) {
         int rank = 1 + (at->family == aloop__sys_address_family(address)) +
-                   sim__address_same(&at->local, address);
+                   sim__address_is_same(&at->local, address);
 
         if (!sim__is_unix(at) &&
             aloop__sys_address_port(&at->local) ==
@@ -290,7 +290,7 @@ int sim__join(struct sim_socket *client, const struct sys_address *address)
  * This is a simultaneous open (RFC 9293, 3.5). */
 static bool meets_itself(struct sim_socket *client)
 {
-    if (!aloop__sys_address_same(&client->local, &client->remote))
+    if (!aloop__sys_address_is_same(&client->local, &client->remote))
         return false;
     sim__pair(client, client);
     return true;

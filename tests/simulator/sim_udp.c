@@ -155,9 +155,9 @@ static bool has_joined(const struct sim_udp *udp,
 {
     for (const struct sim_group *group = udp->groups; group != NULL;
          group = group->next)
-        if (sim__address_same(&group->host, &datagram->to) &&
+        if (sim__address_is_same(&group->host, &datagram->to) &&
             (group->source.size == 0 ||
-             sim__address_same(&group->source, &datagram->from)))
+             sim__address_is_same(&group->source, &datagram->from)))
             return true;
     return false;
 }
@@ -167,7 +167,7 @@ static bool is_from_peer(const struct sim_udp *udp,
                          const struct sim_datagram *datagram)
 {
     return !udp->is_connected ||
-           aloop__sys_address_same(&udp->socket->remote, &datagram->from);
+           aloop__sys_address_is_same(&udp->socket->remote, &datagram->from);
 }
 
 static bool is_for(const struct sim_udp *udp,
@@ -484,10 +484,10 @@ static bool is_membership(const struct sim_group *group,
                           const struct sim_group *wanted)
 {
     return group->interface == wanted->interface &&
-           sim__address_same(&group->host, &wanted->host) &&
+           sim__address_is_same(&group->host, &wanted->host) &&
            group->source.size == wanted->source.size &&
            (group->source.size == 0 ||
-            sim__address_same(&group->source, &wanted->source));
+            sim__address_is_same(&group->source, &wanted->source));
 }
 
 int aloop__sys_udp_join(const struct sys_udp *udp,
@@ -555,7 +555,7 @@ static void join_more(struct sim_socket *socket, struct sys_receive *receive,
     while (segment > 0 && socket->udp->arrived != NULL &&
            socket->udp->arrived->size == segment &&
            receive->size + segment <= receive->room &&
-           aloop__sys_address_same(&socket->udp->arrived->from, sender)) {
+           aloop__sys_address_is_same(&socket->udp->arrived->from, sender)) {
         sim__udp_receive(socket, (char *) receive->buffer + receive->size,
                          segment, &receive->from);
         receive->size += segment;

@@ -50,7 +50,7 @@ static struct sim_socket *find_abstract(const struct sys_address *address)
 {
     for (struct sim_socket *at = sim__sockets; at != NULL; at = at->next)
         if (!at->was_closed && at->listener == NULL && at->local.size > 0 &&
-            sim__address_same(&at->local, address))
+            sim__address_is_same(&at->local, address))
             return at;
     return NULL;
 }

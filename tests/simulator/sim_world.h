@@ -285,8 +285,8 @@ void sim__address_end(void);
 bool sim__address_is_blackhole(const struct sys_address *address);
 bool sim__address_is_unreachable(const struct sys_address *address);
 void sim__address_set_port(struct sys_address *address, uint16_t port);
-bool sim__address_same(const struct sys_address *a,
-                       const struct sys_address *b); /* Ignores ports. */
+bool sim__address_is_same(const struct sys_address *a,
+                          const struct sys_address *b); /* Ignores ports. */
 bool sim__address_is_any(const struct sys_address *address);
 /* The address, with port 0, from which a machine connects to `to`. */
 struct sys_address sim__address_source(const struct sys_address *to);

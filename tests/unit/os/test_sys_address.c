@@ -73,14 +73,14 @@ static void two_addresses_are_equal_if_all_their_parts_are(void **state)
     for (size_t i = 0; i < COUNT(rows); i++) {
         assert_int_equal(
             aloop__sys_address_parse(rows[i].host, rows[i].port, &a), 0);
-        assert_false(aloop__sys_address_same(&a, &none));
+        assert_false(aloop__sys_address_is_same(&a, &none));
         for (size_t j = 0; j < COUNT(rows); j++) {
             assert_int_equal(
                 aloop__sys_address_parse(rows[j].host, rows[j].port, &b), 0);
-            assert_int_equal(aloop__sys_address_same(&a, &b), i == j);
+            assert_int_equal(aloop__sys_address_is_same(&a, &b), i == j);
         }
     }
-    assert_true(aloop__sys_address_same(&none, &none));
+    assert_true(aloop__sys_address_is_same(&none, &none));
 }
 
 static void every_port_is_parsed_and_formatted(void **state)
