@@ -129,7 +129,7 @@ static size_t slot_size_for(const struct aloop__stacks *stacks, size_t usable)
 int aloop__stacks_open(const struct aloop__alloc *alloc, size_t size,
                        struct aloop__stacks **ret)
 {
-    bool is_scarce = sizeof(void *) < 8 || aloop__sys_pages_scarce();
+    bool is_scarce = sizeof(void *) < 8 || aloop__sys_pages_are_scarce();
     struct aloop__stacks *stacks = aloop__alloc_zero(alloc, sizeof *stacks);
     size_t slots;
 
@@ -271,12 +271,12 @@ static int slab_map(struct aloop__stacks *stacks, struct slab *slab,
                     uint8_t slots)
 {
     if (slots > 1 && stacks->may_be_locked)
-        stacks->may_be_locked = aloop__sys_pages_locked(NULL);
+        stacks->may_be_locked = aloop__sys_pages_are_locked(NULL);
     if (stacks->may_be_locked)
         slots = 1;
     map_most(slab, slots);
     if (slab->pages != NULL && slab->slots > 1 &&
-        aloop__sys_pages_locked(slab->pages)) {
+        aloop__sys_pages_are_locked(slab->pages)) {
         stacks->may_be_locked = true;
         aloop__sys_pages_unmap(slab->pages, slab->slots * slab->slot_size);
         map_most(slab, 1);

@@ -315,11 +315,11 @@ int aloop__sys_pages_protect(void *pages, size_t size, bool is_on);
 void aloop__sys_pages_trim(void *pages, size_t size);
 /* Returns whether the address space of the process is limited (RLIMIT_AS and
  * the like), or its mappings are locked into memory. */
-bool aloop__sys_pages_scarce(void);
+bool aloop__sys_pages_are_scarce(void);
 /* Returns whether the mapping that begins at `pages` is locked into memory
  * (mlockall), so that it uses all of its memory and counts towards that limit.
  * If `pages` is NULL, the answer is about the next mapping. */
-bool aloop__sys_pages_locked(void *pages);
+bool aloop__sys_pages_are_locked(void *pages);
 
 /* The calls of the reactors.  Each is used by one reactor only. */
 

@@ -148,7 +148,7 @@ void aloop__sys_pages_trim(void *pages, size_t size)
 #if defined(__linux__)
 
 /* Locked pages cannot be trimmed, which is how this detects them. */
-bool aloop__sys_pages_locked(void *pages)
+bool aloop__sys_pages_are_locked(void *pages)
 {
     size_t size = aloop__sys_page_size();
     void *page = pages != NULL ? pages : aloop__sys_pages_map(size);
@@ -165,7 +165,7 @@ bool aloop__sys_pages_locked(void *pages)
 #else
 
 /* There is no way to detect it.  At a limit, mapping fails. */
-bool aloop__sys_pages_locked(void *pages)
+bool aloop__sys_pages_are_locked(void *pages)
 {
     (void) pages;
     return false;
@@ -179,7 +179,7 @@ static bool is_limited(const struct rlimit *limit)
 }
 
 /* Large mappings cost nothing unless a limit counts them. */
-bool aloop__sys_pages_scarce(void)
+bool aloop__sys_pages_are_scarce(void)
 {
     struct rlimit limit;
 
@@ -192,5 +192,5 @@ bool aloop__sys_pages_scarce(void)
     if (getrlimit(RLIMIT_DATA, &limit) == 0 && is_limited(&limit))
         return true;
 #endif
-    return aloop__sys_pages_locked(NULL);
+    return aloop__sys_pages_are_locked(NULL);
 }

@@ -95,7 +95,7 @@ static void a_limit_on_memory_makes_stacks_smaller(void **state)
     struct aloop__stack large, small;
 
     (void) state;
-    if (aloop__sys_pages_scarce())
+    if (aloop__sys_pages_are_scarce())
         skip();
     assert_int_equal(aloop__stacks_open(&aloop__alloc_default, 0, &stacks), 0);
     assert_int_equal(aloop__stack_get(stacks, 0, &large), 0);
@@ -110,7 +110,7 @@ static void a_limit_on_memory_makes_stacks_smaller(void **state)
         getrlimit((unsigned) limits[i], &limit);
         if (limit.rlim_cur != RLIM_INFINITY / 2)
             skip(); /* An emulator ignores the limit. */
-        assert_true(aloop__sys_pages_scarce());
+        assert_true(aloop__sys_pages_are_scarce());
         assert_int_equal(aloop__stacks_open(&aloop__alloc_default, 0, &stacks),
                          0);
         assert_int_equal(aloop__stack_get(stacks, 0, &small), 0);
@@ -118,7 +118,7 @@ static void a_limit_on_memory_makes_stacks_smaller(void **state)
         assert_int_equal(setrlimit((unsigned) limits[i], &before), 0);
         assert_true(small.size < large.size / 2);
     }
-    assert_false(aloop__sys_pages_scarce());
+    assert_false(aloop__sys_pages_are_scarce());
 }
 
 int main(void)

@@ -118,7 +118,7 @@ static void endless_recursion_hits_the_guard(void **state)
 static void a_frame_of_64_kib_does_not_step_over_the_guard(void **state)
 {
     (void) state;
-    if (sizeof(void *) < 8 || aloop__sys_pages_scarce())
+    if (sizeof(void *) < 8 || aloop__sys_pages_are_scarce())
         skip();
     assert_true(child_dies(overrun_in_one_step));
 }
@@ -165,7 +165,7 @@ static void a_hundred_thousand_stacks_can_be_in_use(void **state)
     size_t count = is_slow() ? 500 : 100000;
 
     (void) state;
-    if (sizeof(void *) < 8 || aloop__sys_pages_scarce())
+    if (sizeof(void *) < 8 || aloop__sys_pages_are_scarce())
         skip();
     get_many(count);
     for (size_t i = 0; i < count; i++)

@@ -223,7 +223,7 @@ static void little_memory_remains_after_a_burst(void **state)
     size_t count = is_slow() ? 500 : 10000, live;
 
     (void) state;
-    if (sizeof(void *) < 8 || aloop__sys_pages_scarce())
+    if (sizeof(void *) < 8 || aloop__sys_pages_are_scarce())
         skip();
     get_touched(100);
     put_many(100);
@@ -255,7 +255,7 @@ static void the_record_of_many_stacks_is_freed_in_small_steps(void **state)
     size_t count = 40000, live;
 
     (void) state;
-    if (is_slow() || sizeof(void *) < 8 || aloop__sys_pages_scarce())
+    if (is_slow() || sizeof(void *) < 8 || aloop__sys_pages_are_scarce())
         skip();
     get_many(1);
     put_many(1);
@@ -286,7 +286,7 @@ static void the_record_of_many_stacks_is_freed_if_it_cannot_shrink(void **state)
     size_t count = 20000, live;
 
     (void) state;
-    if (is_slow() || sizeof(void *) < 8 || aloop__sys_pages_scarce())
+    if (is_slow() || sizeof(void *) < 8 || aloop__sys_pages_are_scarce())
         skip();
     get_many(count);
     put_many(count);
