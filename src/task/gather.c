@@ -106,8 +106,8 @@ static void free_members(struct gather *gather)
     gather->members = NULL;
 }
 
-/* Whether the status shows the caller which members have succeeded, so that the
- * caller knows which grants it has received. */
+/* Returns whether the status shows the caller which members have succeeded, so
+ * that the caller knows which grants it has received. */
 static bool shows_successes(const struct gather *gather)
 {
     ssize_t status = gather->future.status;
@@ -170,8 +170,8 @@ static ssize_t as_outcome(const struct gather *gather, ssize_t status)
                : status;
 }
 
-/* Whether `status` decides the outcome. */
-static bool decides(const struct gather *gather, ssize_t status)
+/* Returns whether `status` decides the outcome. */
+static bool is_final_status(const struct gather *gather, ssize_t status)
 {
     static const bool is_final_success[] = {false, false, true, true};
     static const bool is_final_failure[] = {true, false, false, true};
@@ -191,7 +191,7 @@ static void gather_note(struct gather *gather, size_t i, ssize_t status)
         return;
     if (gather->rule == SETTLED) {
         gather->outcome += status >= 0;
-    } else if (decides(gather, status)) {
+    } else if (is_final_status(gather, status)) {
         gather->is_decided = true;
         gather->outcome = as_outcome(gather, status);
         if (gather->ret_index != NULL)
