@@ -278,7 +278,7 @@ aloop_future *aloop_file_open(aloop *loop, const char *path, int flags,
 
     if (error < 0)
         return aloop__future_refused(error);
-    if (ret_file != NULL && aloop__file_may_open_known(loop, path, flags) &&
+    if (ret_file != NULL && aloop__file_charge_known(loop, path, flags) &&
         aloop__file_look_known(loop, path, UINT64_MAX) == 0)
         fd = aloop__file_open_known(loop, path, flags, UINT64_MAX, &found,
                                     &unsuited);

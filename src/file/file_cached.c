@@ -32,7 +32,7 @@ static bool is_caller_interrupted(const aloop *loop)
            loop->is_interrupted(loop->current);
 }
 
-bool aloop__file_may_open_cached(aloop *loop)
+bool aloop__file_charge_open(aloop *loop)
 {
     if (CACHED_TURN_MAX - loop->cached_bytes < OPEN_BYTES ||
         is_caller_interrupted(loop))
@@ -57,7 +57,9 @@ static inline bool is_within_limits(const aloop_file *file, size_t size)
            !is_caller_interrupted(loop);
 }
 
-static bool may_read_cached(aloop_file *file, size_t size)
+/* Returns whether to read from the page cache now.  A read that is skipped is
+ * counted. */
+static bool choose_cached(aloop_file *file, size_t size)
 {
     if (!is_within_limits(file, size))
         return false;
@@ -113,7 +115,7 @@ size_t aloop__file_read_cached(aloop_file *file, const struct iovec *buffers,
     size_t moved = 0;
 
     *ret_is_complete = false;
-    if (!may_read_cached(file, size) || offset > INT64_MAX - (int64_t) size)
+    if (!choose_cached(file, size) || offset > INT64_MAX - (int64_t) size)
         return 0;
     for (; moved < size && !is_over; buffers++)
         moved += fill_cached(file, *buffers, offset + (int64_t) moved, &is_over,

@@ -109,12 +109,12 @@ static int note_refusal(struct aloop__devices *devices, int error)
     return error;
 }
 
-bool aloop__file_may_open_known(aloop *loop, const char *path, int flags)
+bool aloop__file_charge_known(aloop *loop, const char *path, int flags)
 {
     return loop->devices.count > 0 && !loop->devices.is_refused &&
            path != NULL && aloop__sys_file_only_reads(flags) &&
            !loop->is_dying && !aloop__is_foreign_by_pid(loop) &&
-           aloop__file_may_open_cached(loop);
+           aloop__file_charge_open(loop);
 }
 
 int aloop__file_look_known(aloop *loop, const char *path, uint64_t size_max)

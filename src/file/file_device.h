@@ -42,9 +42,10 @@ bool aloop__device_look(struct aloop__device_look *look, int fd);
 /* On the loop's thread: adds a device that is new. */
 void aloop__device_learn(aloop *loop, const struct aloop__device_look *look);
 
-/* Returns whether this turn may open a file on the loop's thread, and counts
- * that.  The two functions below are called after a success only. */
-bool aloop__file_may_open_known(aloop *loop, const char *path, int flags);
+/* Before the loop's thread opens a file, counts that against what this turn may
+ * do.  Returns false if it may not.  The two functions below are called after a
+ * success only. */
+bool aloop__file_charge_known(aloop *loop, const char *path, int flags);
 /* Looks up whether a name is one of a file that aloop__file_open_known() opens,
  * without opening it.  Returns 0 if so. */
 int aloop__file_look_known(aloop *loop, const char *path, uint64_t size_max);

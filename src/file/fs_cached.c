@@ -25,13 +25,14 @@
 
 enum { WHOLE_SKIPS_MAX = 64 };
 
-/* Returns whether this turn may try it.  The path is checked there, too. */
-static bool may_read_whole(aloop *loop, const char *path)
+/* Returns whether to try it in this turn.  The path is checked there, too.  A
+ * file that is skipped is counted. */
+static bool choose_whole(aloop *loop, const char *path)
 {
     struct aloop__devices *devices = &loop->devices;
 
     if (devices->skips == 0)
-        return aloop__file_may_open_known(loop, path, O_RDONLY);
+        return aloop__file_charge_known(loop, path, O_RDONLY);
     devices->skips--;
     return false;
 }
@@ -118,7 +119,7 @@ ssize_t aloop__fs_read_cached(aloop *loop, const char *path, size_t size_max,
     int fd;
 
     *ret_fd = -1;
-    if (!may_read_whole(loop, path))
+    if (!choose_whole(loop, path))
         return ALOOP_EAGAIN;
     left = aloop__file_cached_left(loop);
     if (left == 0)
