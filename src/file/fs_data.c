@@ -97,8 +97,9 @@ static int wait_for_data(struct data_op *data_op, unsigned bits)
     return submit_again(data_op);
 }
 
-/* Returns false if the operation is still under way. */
-static bool has_ended(struct data_op *data_op, unsigned bits)
+/* Waits for the descriptor, if the operation has to.  Returns false if it is
+ * still under way. */
+static bool end_or_wait(struct data_op *data_op, unsigned bits)
 {
     struct aloop__file_op *op = &data_op->op;
 
@@ -112,7 +113,7 @@ static bool read_done(struct aloop__file_op *op)
 {
     struct data_op *data_op = data_op_of(op);
 
-    if (!has_ended(data_op, REACTOR_READ))
+    if (!end_or_wait(data_op, REACTOR_READ))
         return false;
     if (op->status >= 0)
         aloop__device_learn(op->future.loop, &data_op->data.look);
@@ -126,7 +127,7 @@ static bool read_done(struct aloop__file_op *op)
 
 static bool write_done(struct aloop__file_op *op)
 {
-    return has_ended(data_op_of(op), REACTOR_WRITE);
+    return end_or_wait(data_op_of(op), REACTOR_WRITE);
 }
 
 /* In a forked child, a thread of the parent may have been changing the
