@@ -202,8 +202,9 @@ static void group_join(aloop_group *group, struct membership *member,
     aloop__awaiter_add(&member->task, task);
 }
 
-/* Reserves the memory for a wait, unless there is a pending one to share. */
-static bool can_be_waited_for(aloop_group *group)
+/* Reserves the memory for a wait, unless there is a pending one to share.
+ * Returns false if out of memory. */
+static bool reserve_wait(aloop_group *group)
 {
     if (group->spare == NULL)
         group->spare = aloop__slab_take(&group->waits.loop->slab,
@@ -226,7 +227,7 @@ int aloop_group_spawn_at(aloop_group *group, aloop_task_fn fn, void *arg,
     if (group->is_ending)
         return ALOOP_ECANCELED;
     loop = group->waits.loop;
-    if (!can_be_waited_for(group))
+    if (!reserve_wait(group))
         return ALOOP_ENOMEM;
     member = aloop__slab_get(&loop->slab, sizeof *member);
     if (member == NULL)
