@@ -199,11 +199,12 @@ static int send_messages(int fd, struct outgoing *out)
     return send_singly(fd, out);
 }
 
-/* Returns whether the system may have refused a run of datagrams of `size`
- * bytes, and would send them one by one.  EIO is the error of a way on which
+/* After an error, limits the size of the datagrams of later runs.  Returns
+ * whether the system may have refused a run of datagrams of `size` bytes, and
+ * would send them one by one.  EIO is the error of a way on which
  * no run can be divided, such as one with encryption.  The other errors concern
  * the size. */
-static bool is_run_refused(struct sys_udp *udp, int error, size_t size)
+static bool limit_runs(struct sys_udp *udp, int error, size_t size)
 {
     if (error == -EIO)
         udp->run_segment_max = 0;
@@ -225,7 +226,7 @@ int aloop__sys_udp_send(struct sys_udp *udp,
     make_messages(udp, &out, datagrams, count);
     sent = send_messages(udp->fd, &out);
     if (sent < 0 && out.datagrams[0] > 1 &&
-        is_run_refused(udp, sent, datagrams[0].size)) {
+        limit_runs(udp, sent, datagrams[0].size)) {
         make_messages(udp, &out, datagrams, count);
         sent = send_messages(udp->fd, &out);
     }
