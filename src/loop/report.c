@@ -75,9 +75,9 @@ static void write_withheld(struct aloop__reports *reports)
     reports->written++;
 }
 
-/* Returns whether a line may be written in this second.  A new second begins
- * with the number of lines that were withheld. */
-static bool may_write(struct aloop__reports *reports)
+/* Begins a new second, if it is time, with the number of lines that were
+ * withheld.  Returns whether a line may be written in this second. */
+static bool begin_second(struct aloop__reports *reports)
 {
     int64_t now_ns = aloop__sys_clock_ns();
 
@@ -101,7 +101,7 @@ void aloop__report_by_default(aloop *loop, int error, const char *what,
     const char *detail = is_mistake ? "" : aloop_strerror(error);
 
     (void) arg;
-    if (may_write(reports) &&
+    if (begin_second(reports) &&
         write_line(reports, what, verb, detail) != ALOOP_EAGAIN)
         reports->written++;
     else
@@ -202,7 +202,7 @@ void aloop__reports_deliver(aloop *loop)
     if (!list_is_empty(&loop->unreported))
         deliver_all(loop);
     if (loop->reports->withheld > 0)
-        (void) may_write(loop->reports);
+        (void) begin_second(loop->reports);
 }
 
 /* Futures that are still kept when the loop ends. */
