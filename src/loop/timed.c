@@ -209,7 +209,7 @@ static bool settle_top(struct aloop__timers *timers)
     return timers->count == 0;
 }
 
-bool aloop__timers_are_exact(struct aloop__timers *timers)
+bool aloop__timers_correct(struct aloop__timers *timers)
 {
     return timers->count <= SETTLE_MAX || settle_top(timers);
 }

@@ -91,9 +91,9 @@ static inline bool aloop__timers_may_be_due(const struct aloop__timers *timers,
     return timers->count > 0 && timers->heap[0].when_ns <= now_ns;
 }
 
-/* Returns whether the next deadline is not too early.  Each call brings it
- * nearer, too. */
-bool aloop__timers_are_exact(struct aloop__timers *timers);
+/* Brings the next deadline nearer to its exact value.  Returns whether it is
+ * not too early any more. */
+bool aloop__timers_correct(struct aloop__timers *timers);
 
 /* The interface to trim.c, which describes these functions.  The heap is shrunk
  * after a window if most of it was unused at both ends of the window. */

@@ -425,7 +425,7 @@ static int run_with_wait(aloop *loop, int64_t max_wait_ns)
     int error = 0;
 
     while (max_wait_ns != 0 && error == 0 && loop->called == 0 &&
-           !aloop__timers_are_exact(&loop->timers))
+           !aloop__timers_correct(&loop->timers))
         error = aloop__turn(loop, 0, false);
     if (error == 0 && loop->called == 0)
         error = aloop__turn(loop, max_wait_ns, false);
