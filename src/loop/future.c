@@ -277,7 +277,7 @@ static void settle(aloop_future *future, ssize_t status)
 /* A future that leads others, because a composition was out of memory, settles
  * after the last of them; see tie.c.  Its own status is replaced, because it
  * stands for the composition.  Returns whether it has to wait. */
-static bool tie_defers(aloop_future *future, ssize_t *status)
+static bool tie_defer(aloop_future *future, ssize_t *status)
 {
     struct aloop__tie *tie = aloop__tie_of(future);
 
@@ -302,7 +302,7 @@ static aloop_future *tie_follow(aloop_future *future, aloop_future *lead)
  * the future. */
 NOINLINE static void settle_tied(aloop_future *future, ssize_t status)
 {
-    while (future != NULL && !tie_defers(future, &status)) {
+    while (future != NULL && !tie_defer(future, &status)) {
         aloop_future *lead = aloop__tie_of(future)->lead;
 
         settle(future, status);
