@@ -67,7 +67,7 @@ enum { STEP_TURNS_MAX = 256 }; /* Turns of a step that call nothing. */
 enum { HOSTED_TURNS_MAX = 16 };
 static const int64_t hosted_ns = 100000;
 
-enum { VAIN_LOOKS_MAX = 2, LOOKS_LEFT_OUT = 16 }; /* See looks_again(). */
+enum { VAIN_LOOKS_MAX = 2, LOOKS_LEFT_OUT = 16 }; /* See plan_look(). */
 
 /* The batch is empty, unless the last turn ended in the middle. */
 static void take_batch(aloop *loop)
@@ -162,7 +162,7 @@ static int64_t time_left(aloop *loop, int64_t max_wait_ns)
  * A task may be running, whose errno the clock of the application may change.
  * The clock does not go back, and the differences always fit an unsigned
  * type. */
-NOINLINE static bool is_early(aloop *loop)
+NOINLINE static bool check_clock(aloop *loop)
 {
     int64_t before_ns = loop->floor_ns;
     int error = errno;
@@ -174,8 +174,9 @@ NOINLINE static bool is_early(aloop *loop)
     return (uint64_t) now_ns - (uint64_t) loop->waited_ns < (uint64_t) skip_ns;
 }
 
-/* Returns whether this turn may skip the call of the reactor. */
-static bool may_skip(aloop *loop)
+/* Counts an attempt to skip the call of the reactor.  Returns whether this turn
+ * may skip it. */
+static bool try_skip(aloop *loop)
 {
     if (list_is_empty(&loop->ready) || loop->is_stopping ||
         ++loop->skipped > SKIPS_MAX)
@@ -183,7 +184,7 @@ static bool may_skip(aloop *loop)
     if (loop->is_brisk && loop->timers.count == 0 &&
         loop->skipped % CLOCK_SKIPS != 0)
         return true;
-    if (is_early(loop))
+    if (check_clock(loop))
         return true;
     loop->skipped = SKIPS_MAX; /* Until the reactor is asked. */
     return false;
@@ -201,18 +202,18 @@ static bool is_turn_quiet(const aloop *loop)
            (loop->awaited == NULL || aloop__future_is_pending(loop->awaited));
 }
 
-/* Returns whether the next turn may begin instead of the rest of this one.  The
- * turn must be lazy. */
-static bool may_begin_again(aloop *loop)
+/* Tries to skip the rest of this turn.  Returns whether the next one may begin
+ * instead.  The turn must be lazy. */
+static bool try_begin_again(aloop *loop)
 {
-    return is_turn_quiet(loop) && may_skip(loop);
+    return is_turn_quiet(loop) && try_skip(loop);
 }
 
 /* Begins the next turn, and returns its first item.  Timers that are due come
  * before the next batch, and are not fired on the stack of a task. */
 static NOINLINE struct aloop__ready *next_of_next_turn(aloop *loop)
 {
-    if (!loop->is_lazy || !may_begin_again(loop) ||
+    if (!loop->is_lazy || !try_begin_again(loop) ||
         aloop__timers_next(&loop->timers) <= loop->floor_ns)
         return NULL;
     take_batch(loop);
@@ -327,11 +328,11 @@ static int run_turn(aloop *loop, int64_t max_wait_ns, bool is_lazy)
         take_batch(loop);
         run_timers(loop);
         run_batch(loop);
-    } while (loop->is_lazy && may_begin_again(loop));
+    } while (loop->is_lazy && try_begin_again(loop));
     if (aloop__has_posts(loop))
         aloop__wake_hooks_run(loop);
     flush(loop);
-    if (!is_lazy || !may_skip(loop))
+    if (!is_lazy || !try_skip(loop))
         error = wait_and_dispatch(loop, max_wait_ns, is_lazy);
     flush(loop);
     deliver_reports(loop);
@@ -355,11 +356,12 @@ static bool is_due(aloop *loop)
            aloop__timers_next(&loop->timers) <= aloop__now(loop);
 }
 
-/* Returns whether a step inside a host looks for events once more, after it has
- * called those who waited for some.  What they did may have caused the next
- * events, as between two streams of the same loop, and the look is cheaper than
- * a return to the host.  If the last looks found nothing, most are left out. */
-static bool looks_again(aloop *loop)
+/* Decides whether a step inside a host looks for events once more, after it has
+ * called those who waited for some, and counts the look or its omission.  What
+ * they did may have caused the next events, as between two streams of the same
+ * loop, and the look is cheaper than a return to the host.  If the last looks
+ * found nothing, most are left out. */
+static bool plan_look(aloop *loop)
 {
     if (!loop->has_events)
         return false;
@@ -391,7 +393,7 @@ static NOINLINE int run_hosted(aloop *loop)
         bool is_look = false;
 
         if (loop->is_stopping ||
-            (!aloop__host_is_due(loop) && !(is_look = looks_again(loop))) ||
+            (!aloop__host_is_due(loop) && !(is_look = plan_look(loop))) ||
             aloop__until(begin_ns, aloop__now(loop)) >= hosted_ns)
             break;
         error = aloop__turn(loop, 0, true);
