@@ -141,7 +141,7 @@ static uint64_t hash(uint64_t key, const char *text)
     return key * 31 + 1;
 }
 
-/* Whether an equal report was made.  Called with the lock. */
+/* Returns whether an equal report was made.  Called with the lock. */
 static bool is_known(const struct aloop__debug *debug, uint64_t key)
 {
     for (unsigned i = 0; i < debug->count; i++)
@@ -351,7 +351,8 @@ void aloop__debug_calling(aloop *loop)
     loop->debug->called_ns = aloop__sys_clock_ns();
 }
 
-/* Whether the callback that runs now, or has returned, has run for too long. */
+/* Returns whether the callback that runs now, or has returned, has run for too
+ * long. */
 static bool has_blocked(const aloop *loop)
 {
     return aloop__until(loop->debug->called_ns, aloop__sys_clock_ns()) >=

@@ -120,9 +120,9 @@ const char *aloop__future_item_name(const aloop_future *future, size_t item,
     return text;
 }
 
-/* Whether the error of a settled future is to be reported: no code has read it,
- * and it is not the ALOOP_ECANCELED of a cancel.  While the loop is being freed
- * errors are expected, because everything is cancelled. */
+/* Returns whether the error of a settled future is to be reported: no code has
+ * read it, and it is not the ALOOP_ECANCELED of a cancel.  While the loop is
+ * being freed errors are expected, because everything is cancelled. */
 static bool is_unhandled(const aloop_future *future)
 {
     return future->status < 0 && !future->is_handled &&

@@ -8,9 +8,9 @@
 
 #include "loop/future.h"
 
-/* Whether a waiter exists that will cancel the future in time.  Continuations
- * do not, and groups do it only on request.  An await outside of a task cannot
- * be pending here, because the loop does not run twice. */
+/* Returns whether a waiter exists that will cancel the future in time.
+ * Continuations do not, and groups do it only on request.  An await outside of
+ * a task cannot be pending here, because the loop does not run twice. */
 static bool has_cancelling_waiter(const aloop_future *future)
 {
     const struct aloop__node *node = future->waiters.next;

@@ -63,7 +63,7 @@ aloop_future *aloop_future_ref(aloop_future *future)
     return future;
 }
 
-/* Whether dropping the reference cancels a task that was not cancelled
+/* Returns whether dropping the reference cancels a task that was not cancelled
  * before. */
 static bool is_lost_task(const aloop_future *future)
 {

@@ -36,8 +36,9 @@ static bool has_jobs(const struct aloop__pool_lane *lane)
            !list_is_empty(&lane->queues[NORMAL]);
 }
 
-/* Whether the thread may take another job.  There are too many threads when one
- * has returned from a job that was left, whose place another one has taken. */
+/* Returns whether the thread may take another job.  There are too many threads
+ * when one has returned from a job that was left, whose place another one has
+ * taken. */
 static bool may_continue(const struct aloop__worker *worker)
 {
     return !worker->pool->is_closing &&

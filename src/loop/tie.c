@@ -25,7 +25,7 @@ static void follow(aloop_future *future, aloop_future *lead)
     aloop__future_include(future);
 }
 
-/* Whether the caller's reference is that of the only owner of a pending
+/* Returns whether the caller's reference is that of the only owner of a pending
  * future. */
 static bool is_last_owners(const aloop_future *future)
 {

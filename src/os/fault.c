@@ -40,7 +40,7 @@ static struct sigaction *before_of(int number)
     return &fault_signals[number == fault_signals[0].number ? 0 : 1].before;
 }
 
-/* Whether the action is a default and no handler. */
+/* Returns whether the action is a default and no handler. */
 static bool is_plain(const struct sigaction *action)
 {
     return (action->sa_flags & SA_SIGINFO) == 0 &&

@@ -5,7 +5,7 @@
 
 #include "task/task_state.h"
 
-/* Whether `future` waits, directly or through others, for `task`. */
+/* Returns whether `future` waits, directly or through others, for `task`. */
 bool aloop__cycle_search(aloop_future *future, struct aloop__task *task);
 
 static inline bool aloop__is_awaited_by(aloop_future *future,
