@@ -202,8 +202,8 @@ static void write_note(struct get *get, const struct http_reply *reply)
     get->has_note = n >= 0;
 }
 
-/* Whether Content-Range is `start`, the size of the file, and `end`.  *ret_rest
- * is what follows. */
+/* Returns whether Content-Range is `start`, the size of the file, and `end`.
+ * *ret_rest is what follows. */
 static bool has_range(const struct get *get, const struct http_reply *reply,
                       const char *start, char end, const char **ret_rest)
 {
@@ -219,7 +219,7 @@ static bool has_range(const struct get *get, const struct http_reply *reply,
     return true;
 }
 
-/* Whether the server has ignored the condition. */
+/* Returns whether the server has ignored the condition. */
 static bool is_other_version(const struct get *get,
                              const struct http_reply *reply)
 {
@@ -229,8 +229,9 @@ static bool is_other_version(const struct get *get,
            strcmp(version, get->version) != 0;
 }
 
-/* Whether the reply continues at the end of the file, up to the end of the
- * page.  A server may send less than was asked for.  "*" is an unknown size. */
+/* Returns whether the reply continues at the end of the file, up to the end of
+ * the page.  A server may send less than was asked for.  "*" is an unknown
+ * size. */
 static bool is_rest(const struct get *get, const struct http_reply *reply)
 {
     unsigned long long last;
@@ -245,7 +246,7 @@ static bool is_rest(const struct get *get, const struct http_reply *reply)
            (slash[1] == '*' || strtoull(slash + 1, NULL, 10) == last + 1);
 }
 
-/* Whether the server reports that the file is complete. */
+/* Returns whether the server reports that the file is complete. */
 static bool is_complete(const struct get *get, const struct http_reply *reply)
 {
     const char *rest;

@@ -18,8 +18,8 @@ struct parsing {
     json_error_t *error;
 };
 
-/* Whether a document has too many levels.  The text may be malformed; before
- * the first fault the count is exact, and jansson stops there. */
+/* Returns whether a document has too many levels.  The text may be malformed;
+ * before the first fault the count is exact, and jansson stops there. */
 static bool is_too_deep(const char *text, size_t size)
 {
     bool is_in_string = false;

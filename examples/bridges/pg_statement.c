@@ -69,7 +69,7 @@ static ssize_t prepare(struct pg *pg, const pg_call *call,
     return 0;
 }
 
-/* Whether an error means that a statement has to be prepared again:
+/* Returns whether an error means that a statement has to be prepared again:
  * invalid_sql_statement_name, or a result that has other columns. */
 static bool is_stale(const PGresult *result)
 {

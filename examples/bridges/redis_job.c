@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether a job was delivered more often than it may be tried: no worker has
- * lived until it ended. */
+/* Returns whether a job was delivered more often than it may be tried: no
+ * worker has lived until it ended. */
 static bool is_given_up(const struct redis_worker *worker,
                         const struct redis_job *job)
 {

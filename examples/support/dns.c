@@ -152,7 +152,8 @@ static bool is_same(const struct name *a, const struct name *b)
     return a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
 }
 
-/* Whether the header and the question are those of a reply to `question`. */
+/* Returns whether the header and the question are those of a reply to
+ * `question`. */
 static bool is_reply(struct reader *reader, const struct dns_question *question,
                      unsigned *ret_flags, unsigned *ret_records,
                      struct name *ret_name)

@@ -340,8 +340,9 @@ static ssize_t send_request(struct http_reply *reply)
     return send_body(reply);
 }
 
-/* Whether the server no longer reads, so that it may have replied already.  The
- * same error of a source means that the server still waits for the body. */
+/* Returns whether the server no longer reads, so that it may have replied
+ * already.  The same error of a source means that the server still waits for
+ * the body. */
 static bool is_refused(const struct http_reply *reply, ssize_t status)
 {
     return !reply->has_failed &&

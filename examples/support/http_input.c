@@ -48,7 +48,8 @@ ssize_t http_input_fill(struct http_input *input, int64_t limit_ns)
     return n;
 }
 
-/* Whether the line consists of tabs and characters that are not controls. */
+/* Returns whether the line consists of tabs and characters that are not
+ * controls. */
 static bool is_text(const char *line, size_t size)
 {
     for (size_t i = 0; i < size; i++) {

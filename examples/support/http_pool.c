@@ -188,7 +188,7 @@ static void on_unexpected(aloop_stream *stream, const void *data, ssize_t size,
     free_if_unused(origin);
 }
 
-/* Whether the connection is kept: it is idle now. */
+/* Returns whether the connection is kept: it is idle now. */
 static bool keep(struct http_connection *connection)
 {
     struct http_origin *origin = connection->origin;

@@ -46,9 +46,9 @@ static ssize_t rewind_body(struct http_reply *reply)
     return request->rewind(request->source_arg);
 }
 
-/* Whether the request may be sent again after `error`: the connection was kept
- * and has ended without a byte of a reply, so that the server has most likely
- * closed it before the request. */
+/* Returns whether the request may be sent again after `error`: the connection
+ * was kept and has ended without a byte of a reply, so that the server has most
+ * likely closed it before the request. */
 static bool can_repeat(const struct http_reply *reply, ssize_t error)
 {
     static const char *const idempotent[] = {

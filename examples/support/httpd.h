@@ -170,7 +170,7 @@ ssize_t httpd_begin(struct httpd_request *request, int status, const char *type,
 ssize_t httpd_write(struct httpd_request *request, const void *data,
                     size_t size);
 
-/* Whether httpd_write_file() sends without copying. */
+/* Returns whether httpd_write_file() sends without copying. */
 bool httpd_has_sendfile(const struct httpd_request *request);
 
 /* Sends `size` bytes of the file `fd`, from `offset`, as a part of the body.

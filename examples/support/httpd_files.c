@@ -255,8 +255,8 @@ static ssize_t list(struct lookup *lookup)
 
 static const char index_name[] = "index.html";
 
-/* Whether the index.html that was looked for is a directory, too.  Then it is
- * no page. */
+/* Returns whether the index.html that was looked for is a directory, too.  Then
+ * it is no page. */
 static bool is_no_index(const struct lookup *lookup)
 {
     return lookup->is_directory && S_ISDIR(lookup->stat.st_mode);

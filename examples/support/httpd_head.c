@@ -14,8 +14,8 @@
 static const char token_marks[] = "!#$%&'*+-.^_`|~";
 static const char host_marks[] = "-._~!$&'()*+,;=%:[]";
 
-/* Whether two names are the same, in any case.  Most are not, and differ in
- * their first letters. */
+/* Returns whether two names are the same, in any case.  Most are not, and
+ * differ in their first letters. */
 static bool is_same_name(const char *a, const char *b)
 {
     return ((*a ^ *b) & ~('a' ^ 'A')) == 0 && strcasecmp(a, b) == 0;
@@ -31,7 +31,7 @@ static bool is_alphanumeric(char c)
     return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/* Whether text has only letters, digits and `marks`. */
+/* Returns whether text has only letters, digits and `marks`. */
 static bool consists_of(const char *text, size_t size, const char *marks)
 {
     for (size_t i = 0; i < size; i++)
@@ -46,7 +46,8 @@ static bool is_token(const char *text, size_t size)
     return size > 0 && consists_of(text, size, token_marks);
 }
 
-/* Whether a field may have this value: no control characters but tabs. */
+/* Returns whether a field may have this value: no control characters but tabs.
+ */
 static bool is_value(const char *text, size_t size)
 {
     for (size_t i = 0; i < size; i++) {

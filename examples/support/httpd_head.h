@@ -50,10 +50,10 @@ int httpd_head_parse(char *text, size_t size, size_t fields_max, char *paths,
 /* Returns the value of the first field of that name, or NULL. */
 const char *httpd_head_field(const struct httpd_head *head, const char *name);
 
-/* Whether a comma-separated list contains the token, in any case. */
+/* Returns whether a comma-separated list contains the token, in any case. */
 bool httpd_list_has(const char *list, const char *token);
 
-/* Whether a line without its end is "Name: value". */
+/* Returns whether a line without its end is "Name: value". */
 bool httpd_is_field(const char *line, size_t size);
 
 /* Decodes %xx, and removes "." and "..", from the path of a target.

@@ -37,7 +37,8 @@ bool httpd_etag_listed(const char *list, const char *etag, bool is_weak)
     return false;
 }
 
-/* Whether the field has a date that is valid, and is before `seconds`. */
+/* Returns whether the field has a date that is valid, and is before `seconds`.
+ */
 static bool is_before(const char *date, int64_t seconds, bool *ret_is_valid)
 {
     int64_t value = 0;

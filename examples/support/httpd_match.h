@@ -27,8 +27,8 @@ int httpd_range(const struct httpd_request *request,
                 const struct httpd_version *version, int64_t size,
                 int64_t *ret_first, int64_t *ret_count);
 
-/* Whether a list of entity tags has this one, or is "*".  The weak comparison
- * ignores "W/"; the strong one refuses tags with it. */
+/* Returns whether a list of entity tags has this one, or is "*".  The weak
+ * comparison ignores "W/"; the strong one refuses tags with it. */
 bool httpd_etag_listed(const char *list, const char *etag, bool is_weak);
 
 #endif

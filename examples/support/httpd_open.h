@@ -43,8 +43,8 @@ int httpd_open_cached(struct httpd_root *root, const char *name);
  * at the end of the file, or a negated errno. */
 ssize_t httpd_read_start(int fd, void *buffer, size_t size, bool is_cached);
 
-/* Whether a part of a file can be read without waiting for the disk.  It is not
- * if the system cannot find out, or if the file is shorter. */
+/* Returns whether a part of a file can be read without waiting for the disk.
+ * It is not if the system cannot find out, or if the file is shorter. */
 bool httpd_is_cached(int fd, int64_t offset, int64_t size);
 
 #endif

@@ -27,7 +27,7 @@ const char *httpd_field_at(const struct httpd_request *request,
     return NULL;
 }
 
-/* Whether one of the lists with that name contains the token. */
+/* Returns whether one of the lists with that name contains the token. */
 static bool has_token(const struct httpd_request *request, const char *name,
                       const char *token)
 {

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Whether --help is among the leading options.  getopt() supports only short
- * options. */
+/* Returns whether --help is among the leading options.  getopt() supports only
+ * short options. */
 bool option_help(int argc, char **argv);
 
 /* Parses a decimal number from `min` to `max` and stores it in *ret.  If `text`

@@ -16,7 +16,7 @@ struct utf8 {
  * a byte that cannot follow those before it; then it may not be continued. */
 bool utf8_add(struct utf8 *text, const void *data, size_t size);
 
-/* Whether the text could end here: not inside a character. */
+/* Returns whether the text could end here: not inside a character. */
 bool utf8_is_whole(const struct utf8 *text);
 
 #endif

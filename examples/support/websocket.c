@@ -179,7 +179,7 @@ static void report_data(struct websocket *frames, const void *data, size_t size,
         frames->message = 0;
 }
 
-/* Whether a peer may send the code (7.4, and IANA's registry). */
+/* Returns whether a peer may send the code (7.4, and IANA's registry). */
 static bool is_code(int code)
 {
     return (code >= 1000 && code <= 1014 && code != 1004 &&

@@ -117,7 +117,8 @@ enum { WEBSOCKET_KEY_SIZE = 25, WEBSOCKET_ACCEPT_SIZE = 29 };
 void websocket_key(const unsigned char random[16],
                    char ret[WEBSOCKET_KEY_SIZE]);
 
-/* Whether a text is the value of a Sec-WebSocket-Key: 16 bytes in base64. */
+/* Returns whether a text is the value of a Sec-WebSocket-Key: 16 bytes in
+ * base64. */
 bool websocket_is_key(const char *text);
 
 /* Writes the value of Sec-WebSocket-Accept for a key (4.2.2), with a zero

@@ -55,8 +55,9 @@ static int wait_after(struct websocket_stream *socket, int result)
     return result;
 }
 
-/* Whether the peer has received bytes since the last call.  If the queue was
- * empty, bytes that left it may only be in the buffers of the system. */
+/* Returns whether the peer has received bytes since the last call.  If the
+ * queue was empty, bytes that left it may only be in the buffers of the system.
+ */
 static bool has_received(struct websocket_stream *socket)
 {
     int64_t queued = (int64_t) aloop_stream_queued(socket->stream);

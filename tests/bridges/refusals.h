@@ -16,7 +16,7 @@ static struct {
     unsigned fails_at; /* The number of the call that fails, from 1; or 0. */
 } refusals;
 
-/* Whether the call that should fail did not happen. */
+/* Returns whether the call that should fail did not happen. */
 static inline bool refusals_are_over(void)
 {
     return refusals.calls < refusals.fails_at;

@@ -179,8 +179,8 @@ static void follow(struct fuzz_text reply)
         redirect(head.status, &g.method, &g.has_body);
 }
 
-/* Whether a connection can be kept after this reply.  *ret_is_more is whether
- * something follows it. */
+/* Returns whether a connection can be kept after this reply.  *ret_is_more is
+ * whether something follows it. */
 static bool is_exact(struct fuzz_text reply, const char *method,
                      bool *ret_is_more)
 {
@@ -297,7 +297,7 @@ static void add_kept(const struct url *url, struct fuzz_text reply,
         g.kept[g.kept_count++] = *url;
 }
 
-/* Whether the session reads nothing more of the body. */
+/* Returns whether the session reads nothing more of the body. */
 static bool is_empty(const struct fuzz_head *head, const char *method)
 {
     return strcmp(method, "HEAD") == 0 || head->status == 204 ||

@@ -97,7 +97,7 @@ void check_eof(const struct end *end);
 unsigned new_piece(struct end *end, char *buffer, size_t size);
 size_t any_size(void);
 bool is_breakage(ssize_t error);
-/* Whether a new pair of ends may be added now. */
+/* Returns whether a new pair of ends may be added now. */
 bool can_connect(void);
 /* The last `count` bytes that `end` received are put back. */
 void take_back(const struct end *end, size_t count);

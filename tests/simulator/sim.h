@@ -78,7 +78,8 @@ void sim_pass(int64_t ns);
 /* Calls fn(arg) after `delay_ns`, during a wait, as another thread.  It may
  * call only those functions of the library that other threads may call. */
 void sim_at(int64_t delay_ns, sim_fn fn, void *arg);
-/* Whether a wait failed with -EDEADLK because it would never have ended. */
+/* Returns whether a wait failed with -EDEADLK because it would never have
+ * ended. */
 bool sim_deadlocked(void);
 /* Number of waits of the reactor.  It shows whether the loop spins. */
 unsigned sim_wakes(void);
@@ -165,7 +166,8 @@ int sim_pair(int fds[2]);
 int sim_file(void);
 /* Makes a socket have urgent data (REACTOR_PRIORITY), or none. */
 void sim_set_urgent(int fd, bool is_urgent);
-/* Whether poll would report `fd` as readable; also for aloop__reactor_fd(). */
+/* Returns whether poll would report `fd` as readable; also for
+ * aloop__reactor_fd(). */
 bool sim_fd_readable(int fd);
 /* Waits as the poll of a host loop: lets time pass until `fd` is readable, and
  * returns true, or until the time is over.  There is no limit if timeout_ns is

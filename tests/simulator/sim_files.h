@@ -146,7 +146,7 @@ enum sim_file_call { SIM_CACHED, SIM_LOOKS, SIM_CHANGES };
 int sim__enter_file(enum sim_call call, enum sim_file_call kind);
 /* Lets the time of a call pass that may wait for a disk. */
 void sim__take_time(void);
-/* Whether the caller is a thread, which can sleep. */
+/* Returns whether the caller is a thread, which can sleep. */
 bool sim__may_sleep(void);
 int64_t sim__file_size_max(void); /* INT64_MAX: no limit. */
 

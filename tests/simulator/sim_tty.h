@@ -28,7 +28,7 @@ void sim_tty_unname(struct sim_tty *tty);
 /* Makes it the master of a pseudo-terminal; a hang-up closes the slave. */
 void sim_tty_make_master(struct sim_tty *tty);
 bool sim_tty_is_raw(const struct sim_tty *tty);
-/* Whether the descriptor blocks. */
+/* Returns whether the descriptor blocks. */
 bool sim_tty_blocks(int fd);
 
 #endif

@@ -191,7 +191,8 @@ int sim__connect(struct sim_socket *client, const struct sys_address *address);
 /* Connects from outside: the SYN is sent, and `client` counts as connected. */
 int sim__join(struct sim_socket *client, const struct sys_address *address);
 void sim__pair(struct sim_socket *a, struct sim_socket *b);
-/* Whether what is sent to `address` is for `socket`, if the ports are equal. */
+/* Returns whether what is sent to `address` is for `socket`, if the ports are
+ * equal. */
 bool sim__covers(const struct sim_socket *socket,
                  const struct sys_address *address);
 /* Closes a socket whose last number was closed. */
@@ -267,7 +268,7 @@ void sim__change(const struct sim_file *file);
 
 /* sim_reactor.c, sim_thread.c, sim_address.c, sim_peer.c. */
 
-/* Whether the descriptor of `reactor` is readable. */
+/* Returns whether the descriptor of `reactor` is readable. */
 bool sim__reactor_readable(const struct aloop__reactor *reactor);
 
 /* Runs the threads that have started or have slept long enough.  Returns false

@@ -16,8 +16,8 @@
 
 #include "os/tools.h"
 
-/* Whether signals interrupt this program all the time.  The waits of the
- * library are then many and short, so that their number has no meaning. */
+/* Returns whether signals interrupt this program all the time.  The waits of
+ * the library are then many and short, so that their number has no meaning. */
 static inline bool is_interrupted(void)
 {
     return getenv("ALOOP_EINTR_COUNTS") != NULL;

@@ -135,8 +135,8 @@ static inline bool is_over(const char *name)
     return strcmp(stream_over(), name) == 0;
 }
 
-/* Whether a peer is notified that queued bytes were dropped.  The peer of a
- * Unix socket gets an end. */
+/* Returns whether a peer is notified that queued bytes were dropped.  The peer
+ * of a Unix socket gets an end. */
 static inline bool has_resets(void)
 {
     return !is_over("unix");

@@ -9,7 +9,7 @@
 
 enum { TRIES = 100 };
 
-/* Whether the file system of the folder supports it. */
+/* Returns whether the file system of the folder supports it. */
 static bool has_cached_reads(void)
 {
     aloop_file *file;

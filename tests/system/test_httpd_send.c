@@ -46,7 +46,7 @@ static struct {
     char file[SIZE], got[SIZE + 4096];
 } f;
 
-/* Whether the page cache has a part of a file. */
+/* Returns whether the page cache has a part of a file. */
 static bool is_resident(int fd, off_t offset, size_t size)
 {
     enum { PAGES_MAX = 4096 };

@@ -48,15 +48,15 @@ void content_written(struct change *change, bool is_whole)
     change->ended = content_now();
 }
 
-/* Whether the change has certainly written the byte. */
+/* Returns whether the change has certainly written the byte. */
 static bool covers(const struct change *change, size_t at)
 {
     return change->is_whole && change->low == change->high &&
            at >= change->low && at - change->low < change->size;
 }
 
-/* Whether a byte that was there at `ended` is certainly replaced for a read
- * that began at `begun`. */
+/* Returns whether a byte that was there at `ended` is certainly replaced for a
+ * read that began at `begun`. */
 static bool is_replaced(const struct content *content, size_t at,
                         unsigned ended, unsigned begun)
 {

@@ -89,7 +89,7 @@ static inline bool is_two_way(const struct chain *chain)
     return chain->flow_count == 2;
 }
 
-/* Whether an error is no surprise. */
+/* Returns whether an error is no surprise. */
 static inline bool may_fail(const struct chain *chain)
 {
     return may_break() || chain->is_harmed;
@@ -111,7 +111,7 @@ bool is_made(const aloop_future *future);
 /* Drops a reference, and returns the status, or `status` if the operation could
  * not be followed. */
 ssize_t take_status(aloop_future **future, ssize_t status);
-/* Whether the end may come before all bytes. */
+/* Returns whether the end may come before all bytes. */
 bool may_be_cut(const struct flow *flow);
 /* Takes what a read that has settled has read. */
 void finish_read(struct flow *flow, ssize_t status);

@@ -76,7 +76,7 @@ void chain_fail(struct flow *flow)
 
 /* Detaching and adopting. */
 
-/* Whether an end has a reason to refuse a detach. */
+/* Returns whether an end has a reason to refuse a detach. */
 static bool is_busy(struct chain *chain, const struct end *end)
 {
     for (size_t i = 0; i < chain->flow_count; i++) {

@@ -465,7 +465,7 @@ static bool report(const struct note *note, int ident, int filter,
     return true;
 }
 
-/* Whether the filter for reading has reported all of this already. */
+/* Returns whether the filter for reading has reported all of this already. */
 static bool is_old(const struct note *note, int filter, unsigned events)
 {
     return filter == 0 && note->is_clear && (events & ~note->reported) == 0;
