@@ -83,8 +83,8 @@ static struct aloop__chunk *find_chunk(const struct aloop__slab *slab,
     return slab->map[place];
 }
 
-/* Replaces the map by one of another size.  If out of memory it stays as it
- * is. */
+/* Replaces the map by one of another size.  Returns false if out of memory, and
+ * leaves it as it is. */
 static bool resize_map(struct aloop__slab *slab, size_t size)
 {
     struct aloop__chunk **old = slab->map;

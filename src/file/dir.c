@@ -57,6 +57,7 @@ static ssize_t dir_close_work(struct aloop__file_op *op)
     return 0;
 }
 
+/* kind->done.  The handle is closed here if no thread has done it. */
 static bool dir_close_done(struct aloop__file_op *op)
 {
     close_dir_now(CONTAINER_OF(op, struct dir_closing, op));
@@ -171,7 +172,8 @@ static void dir_close_unseen(struct dir_opening *opening)
         dir_close(&dir->handle);
 }
 
-/* The loop may have ended the handle while the thread opened the directory. */
+/* kind->done.  The loop may have ended the handle while the thread opened the
+ * directory. */
 static bool dir_open_done(struct aloop__file_op *op)
 {
     struct dir_opening *opening = dir_opening_of(op);
@@ -262,6 +264,7 @@ static void dir_read_end(struct dir_read *read)
     dir->reading = NULL;
 }
 
+/* kind->done. */
 static bool dir_read_done(struct aloop__file_op *op)
 {
     struct dir_read *read = dir_read_of(op);

@@ -203,6 +203,7 @@ static bool is_wanted(const struct aloop__file_op *op)
     return op->status >= 0 && aloop__file_op_is_wanted(op);
 }
 
+/* kind->done, of three kinds: each copies its result to the caller. */
 static bool stat_done(struct aloop__file_op *op)
 {
     const struct fs_op *fs = fs_op_of(op);

@@ -72,8 +72,8 @@ static ssize_t copy_work(struct aloop__file_op *op)
     return copied < PTRDIFF_MAX ? (ssize_t) copied : PTRDIFF_MAX;
 }
 
-/* The callback may cancel the operation, or drop it.  `is_ending` and the
- * additional reference keep it until it ends after this function. */
+/* kind->done.  The callback may cancel the operation, or drop it.  `is_ending`
+ * and the additional reference keep it until it ends after this function. */
 static bool copy_done(struct aloop__file_op *op)
 {
     struct copy_op *copy_op = copy_op_of(op);

@@ -109,6 +109,7 @@ static bool end_or_wait(struct data_op *data_op, unsigned bits)
     return op->status < 0;
 }
 
+/* kind->done. */
 static bool read_done(struct aloop__file_op *op)
 {
     struct data_op *data_op = data_op_of(op);
@@ -125,6 +126,7 @@ static bool read_done(struct aloop__file_op *op)
     return true;
 }
 
+/* kind->done. */
 static bool write_done(struct aloop__file_op *op)
 {
     return end_or_wait(data_op_of(op), REACTOR_WRITE);

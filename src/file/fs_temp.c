@@ -79,8 +79,9 @@ static bool is_unseen(const struct temp_op *temp)
            (use->file != NULL && aloop__handle_is_ended(&use->file->handle));
 }
 
-/* After a success that is unseen, the operation runs a second time, to remove
- * what it has created.  If no thread can do that, it is done here. */
+/* kind->done.  After a success that is unseen, the operation runs a second
+ * time, to remove what it has created.  If no thread can do that, it is done
+ * here. */
 static bool temp_done(struct aloop__file_op *op)
 {
     struct temp_op *temp = temp_op_of(op);

@@ -75,8 +75,9 @@ static bool has_items(struct work_map *map)
     return atomic_load(&map->next) < map->count;
 }
 
-/* Takes the next item.  The counter is never moved beyond `count`, so that it
- * cannot overflow, and decide() is not undone. */
+/* Takes the next item.  Returns false if there is none.  The counter is never
+ * moved beyond `count`, so that it cannot overflow, and decide() is not
+ * undone. */
 static bool take_item(struct work_map *map, size_t *ret_item)
 {
     *ret_item = atomic_load(&map->next);

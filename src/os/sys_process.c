@@ -42,8 +42,8 @@ static atomic_uint last_id;
 
 enum { WIPE_ON_FORK = 18, NO_ADVICE = 9999 };
 
-/* The second call must fail.  An emulator may accept any advice and ignore
- * it. */
+/* Lets the kernel clear the page in a child.  Returns false if it cannot.  The
+ * second call must fail: an emulator may accept any advice and ignore it. */
 static bool clear_on_fork(void *page, size_t size)
 {
     return madvise(page, size, WIPE_ON_FORK) == 0 &&

@@ -107,9 +107,10 @@ unsigned aloop__sys_signal_received(int number)
     return atomic_load(&aloop__sys_process()->received[number]);
 }
 
-/* Takes the lock if it is free.  It contains the pid of its holder.  If the
- * page was not cleared, a forked child recognises by that pid that the holder
- * is a thread of its parent, and takes the lock over. */
+/* Takes the lock if it is free.  Returns whether the caller has it.  It
+ * contains the pid of its holder.  If the page was not cleared, a forked child
+ * recognises by that pid that the holder is a thread of its parent, and takes
+ * the lock over. */
 static bool take_lock(void)
 {
     atomic_int *lock = &aloop__sys_process()->signal_lock;

@@ -173,11 +173,12 @@ static void attach_filters(struct aloop__filters *filters)
     aloop__sender_set_sending(&filters->wire);
 }
 
-/* Copies what is queued into the layer on which another one is put.  Writes
- * settle as if the layer had taken them already: their bytes are copied, and
- * behind the new layer they would not be the bytes of the stream any more.  A
- * failure in the middle does no harm, because each piece is either still queued
- * or held by the layer, in the same order. */
+/* Copies what is queued into the layer on which another one is put.  Returns
+ * false if out of memory.  Writes settle as if the layer had taken them
+ * already: their bytes are copied, and behind the new layer they would not be
+ * the bytes of the stream any more.  A failure in the middle does no harm,
+ * because each piece is either still queued or held by the layer, in the same
+ * order. */
 static bool pass_pieces_down(struct aloop__filters *filters)
 {
     struct aloop__sender *sender = filters->stream->sender;

@@ -265,9 +265,11 @@ static bool read_from(struct aloop__filters *filters,
     return !filters->is_closed && aloop__stream_is_ours(filters->stream);
 }
 
-/* From the bottom up, so that bytes reach the reader in one round.  Each layer
- * is pulled after it was fed: an answer of its protocol, such as the next
- * message of a handshake, has to leave although no one has written anything. */
+/* Moves received bytes through the layers.  Returns false if the driver must
+ * stop.  They move from the bottom up, so that bytes reach the reader in one
+ * round.  Each layer is pulled after it was fed: an answer of its protocol,
+ * such as the next message of a handshake, has to leave although no one has
+ * written anything. */
 static bool move_in(struct aloop__filters *filters)
 {
     struct aloop__layer *layer;

@@ -142,9 +142,9 @@ static struct aloop__piece *copy_bytes(aloop *loop, const char *data,
     return piece;
 }
 
-/* Replaces a lent piece by an owned one, in the same place.  A part of the lent
- * bytes may have been sent already.  sender->replies
- * does not change, because the new piece has the same ones. */
+/* Replaces a lent piece by an owned one, in the same place.  Returns false if
+ * out of memory.  A part of the lent bytes may have been sent already.
+ * sender->replies does not change, because the new piece has the same ones. */
 static bool own_piece(struct aloop__sender *sender, struct aloop__piece *lent)
 {
     struct aloop__piece *piece = copy_bytes(

@@ -152,10 +152,10 @@ static bool waits_for_nothing(aloop_future *future)
            aloop__future_next(future, &cursor) == NULL;
 }
 
-/* Both sides are visited alternately until they meet or one of them is
- * exhausted.  A lower side that is open cannot prove by its exhaustion that
- * there is no cycle.  The search then continues on the upper side alone, whose
- * edges are all known. */
+/* Returns whether there is a path from `future` to the task.  Both sides are
+ * visited alternately until they meet or one of them is exhausted.  A lower
+ * side that is open cannot prove by its exhaustion that there is no cycle.  The
+ * search then continues on the upper side alone, whose edges are all known. */
 NOINLINE static bool search(aloop_future *future, struct aloop__task *task)
 {
     struct side below = {.is_above = false}, above = {.is_above = true};
