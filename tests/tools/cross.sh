@@ -75,9 +75,9 @@ install_zig() {
 # that conflicts with that of some systems.
 offer_cmocka() {
     local header
-    # shellcheck disable=SC2046
+    # shellcheck disable=SC2046,SC2086
     header=$(echo '#include <cmocka.h>' |
-        "$compiler" $(pkg-config --cflags cmocka) -E - 2>/dev/null |
+        $compiler $(pkg-config --cflags cmocka) -E - 2>/dev/null |
         sed -n 's/^# 1 "\(.*cmocka\.h\)".*/\1/p' | head -n 1)
     [ -n "$header" ] || die "not found: cmocka.h"
     mkdir -p "$work/include" "$work/pkgconfig" || exit 1
