@@ -28,9 +28,11 @@ figures=$dir/exact.txt
 # Prints the version of the compiler, the processor, and the version of libc,
 # which has its own memcpy() for processors with AVX2.
 compiler_of() { # BUILD-DIRECTORY
-    local cc
-    cc=$(sed -n 's/^CMAKE_C_COMPILER:[^=]*=//p' "$1/CMakeCache.txt")
-    printf '%s %s%s %s\n' "$("$cc" -dM -E -x c /dev/null |
+    local cc # It may have a second word, such as "ccache gcc".
+    cc=$(sed -nE 's/^set\(CMAKE_C_COMPILER(_ARG1)? "(.*)"\)$/\2/p' \
+        "$1"/CMakeFiles/*/CMakeCCompiler.cmake)
+    # shellcheck disable=SC2086
+    printf '%s %s%s %s\n' "$($cc -dM -E -x c /dev/null |
         sed -n 's/^#define __VERSION__ "\(.*\)"/\1/p')" "$(uname -m)" \
         "$(grep -qw avx2 /proc/cpuinfo && echo +avx2)" \
         "$(getconf GNU_LIBC_VERSION)"
