@@ -105,6 +105,13 @@ awk -v compiler="$compiler" -v grown="$(tail -n 1 "$dir/growth.txt")" \
     }
     /^#/ { next }
     NR == FNR && $1 == "compiler" { recorded = substr($0, 10); next }
+    rows[FILENAME, $1]++ || !index("\n" workloads "\n", "\n" $1 "\n") {
+        printf "failed: %s: %s in %s\n", $1,
+            (rows[FILENAME, $1] > 1 ? "another row" : "no such workload"),
+            FILENAME
+        failed++
+        next
+    }
     NR == FNR { instructions[$1] = $2; calls[$1] = $3; next }
     { present[$1] = $2; present_calls[$1] = $3 }
     END {
