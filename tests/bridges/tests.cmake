@@ -264,8 +264,10 @@ if(ALOOP_SANITIZE MATCHES "address")
     if(CMAKE_C_COMPILER_ID MATCHES "Clang")
         set(runtime libclang_rt.asan-${CMAKE_SYSTEM_PROCESSOR}.so)
     endif()
+    # The compiler may have several words, such as "ccache clang".
+    separate_arguments(words UNIX_COMMAND "${CMAKE_C_COMPILER_ARG1}")
     execute_process(OUTPUT_STRIP_TRAILING_WHITESPACE OUTPUT_VARIABLE runtime
-        COMMAND ${CMAKE_C_COMPILER} -print-file-name=${runtime})
+        COMMAND ${CMAKE_C_COMPILER} ${words} -print-file-name=${runtime})
     set(module_runner env LD_PRELOAD=${runtime})
 elseif(ALOOP_TEST_RUNNER MATCHES "valgrind")
     # A process that a server has forked frees less than everything.
