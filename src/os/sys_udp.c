@@ -22,12 +22,9 @@ enum {
     OPTION_GRO = 104,             /* UDP_GRO */
     OPTION_MULTICAST_ALL = 49,    /* IP_MULTICAST_ALL */
     OPTION_MULTICAST_ALL_V6 = 29, /* IPV6_MULTICAST_ALL */
-    OPTION_REUSE_PORT = SO_REUSEPORT
 };
-#elif defined(SO_REUSEPORT_LB)
-enum { OPTION_GRO = -1, OPTION_REUSE_PORT = SO_REUSEPORT_LB };
 #else
-enum { OPTION_GRO = -1, OPTION_REUSE_PORT = -1 };
+enum { OPTION_GRO = -1 };
 #endif
 
 #ifdef IPV6_JOIN_GROUP
@@ -149,6 +146,15 @@ static int set_inet_interface(int fd, int level, int name, int value)
 #endif
 }
 
+/* As for a listener.  A new socket does not have the option, so that nothing is
+ * to be done for 0. */
+static int set_reuse_port(int fd, int level, int name, int value)
+{
+    (void) level;
+    (void) name;
+    return value == 0 ? 0 : aloop__sys_reuse_port(fd);
+}
+
 /* An option of IPv4 or of IPv6, and the function that sets it. */
 struct udp_option {
     int (*set)(int fd, int level, int name, int value);
@@ -159,7 +165,7 @@ struct udp_option {
 /* The second column is for sockets of IPv6; without it, the first is for
  * both. */
 static const struct udp_option udp_options[SYS_UDP_OPTIONS][2] = {
-    [SYS_UDP_REUSE_PORT] = {{set_number, SOL_SOCKET, OPTION_REUSE_PORT}},
+    [SYS_UDP_REUSE_PORT] = {{set_reuse_port, 0, 0}},
     [SYS_UDP_REUSE_ADDRESS] = {{set_number, SOL_SOCKET, SO_REUSEADDR}},
     [SYS_UDP_BROADCAST] = {{set_number, SOL_SOCKET, SO_BROADCAST}},
     [SYS_UDP_RECEIVE_BUFFER] = {{set_number, SOL_SOCKET, SO_RCVBUF}},
