@@ -1,4 +1,4 @@
-/* The numbers of new descriptors.
+/* The numbers and the flags of new descriptors.
  *
  * The system gives the lowest number that is free.  If a program has closed its
  * standard input, output or error, that is one of theirs.  Then printf() would
@@ -34,6 +34,15 @@ int aloop__above_standard(int fd)
     close(fd);
     errno = error;
     return moved;
+}
+
+int aloop__set_both_flags(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -1;
+    return fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
 int aloop__number_reserve(int fd, int *ret_number)
@@ -79,4 +88,15 @@ int aloop__both_above_standard(int result, int fds[2])
     fds[0] = first;
     fds[1] = second;
     return 0;
+}
+
+int aloop__both_with_flags(int result, int fds[2])
+{
+    if (aloop__both_above_standard(result, fds) < 0)
+        return -1;
+    if (aloop__set_both_flags(fds[0]) == 0 &&
+        aloop__set_both_flags(fds[1]) == 0)
+        return 0;
+    (void) close_rest(fds[0]);
+    return close_rest(fds[1]);
 }

@@ -8,7 +8,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -75,44 +74,26 @@ static int result_of(int result)
     return result < 0 ? -errno : result;
 }
 
-/* Makes `fd` non-blocking and close-on-exec. */
-static int set_flags(int fd)
-{
-    int flags = fcntl(fd, F_GETFL);
-
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-        return -errno;
-    return result_of(fcntl(fd, F_SETFD, FD_CLOEXEC));
-}
-
 /* Sets the flags on a new descriptor.  If that fails, or `fd` is -1, it returns
  * -1 and errno has the reason. */
 static int with_flags(int fd)
 {
-    int error = fd < 0 ? 0 : set_flags(fd);
+    int error;
 
-    if (error == 0)
+    if (fd < 0 || aloop__set_both_flags(fd) == 0)
         return fd;
+    error = errno;
     close(fd);
-    errno = -error;
+    errno = error;
     return -1;
 }
 
-/* Opens a pipe whose ends are non-blocking and close-on-exec. */
 static int open_pipe(int fds[2])
 {
     int ends[2];
-    int error = result_of(aloop__both_above_standard(pipe(ends), ends));
 
-    if (error < 0)
-        return error;
-    for (int i = 0; i < 2 && error == 0; i++)
-        error = set_flags(ends[i]);
-    if (error < 0) {
-        close(ends[0]);
-        close(ends[1]);
-        return error;
-    }
+    if (aloop__both_with_flags(pipe(ends), ends) < 0)
+        return -errno;
     fds[0] = ends[0];
     fds[1] = ends[1];
     return 0;

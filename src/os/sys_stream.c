@@ -97,41 +97,11 @@ int aloop__sys_examine(int fd, struct sys_descriptor *ret)
 
 /* Pairs. */
 
-static int set_both_flags(int fd)
+/* Stores two new descriptors, unless `result` is -1. */
+static int take_ends(int result, const int ends[2], int fds[2])
 {
-    int flags = fcntl(fd, F_GETFL);
-
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
-        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+    if (result < 0)
         return -errno;
-    return 0;
-}
-
-/* Returns two new descriptors, unless `result` is an error. */
-static int take_ends(int result, int ends[2], int fds[2])
-{
-    if (aloop__both_above_standard(result, ends) < 0)
-        return -errno;
-    fds[0] = ends[0];
-    fds[1] = ends[1];
-    return 0;
-}
-
-/* The same, and sets their flags.  If that fails, both are closed. */
-static int with_both_flags(int result, int ends[2], int fds[2])
-{
-    int error = take_ends(result, ends, ends);
-
-    if (error < 0)
-        return error;
-    error = set_both_flags(ends[0]);
-    if (error == 0)
-        error = set_both_flags(ends[1]);
-    if (error < 0) {
-        close(ends[0]);
-        close(ends[1]);
-        return error;
-    }
     fds[0] = ends[0];
     fds[1] = ends[1];
     return 0;
@@ -147,11 +117,12 @@ int aloop__sys_socket_pair(int fds[2])
 #if HAVE_FLAGS
     error = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
                        ends);
-    error = take_ends(error, ends, fds);
+    error = take_ends(aloop__both_above_standard(error, ends), ends, fds);
 #endif
     if (error < 0 && is_refusal(-error))
-        error = with_both_flags(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), ends,
-                                fds);
+        error = take_ends(aloop__both_with_flags(
+                              socketpair(AF_UNIX, SOCK_STREAM, 0, ends), ends),
+                          ends, fds);
     if (error < 0)
         return error;
     (void) aloop__sigpipe_set_in_file(fds[0], 1);
@@ -165,10 +136,12 @@ int aloop__sys_pipe(int fds[2])
     int error = -EINVAL;
 
 #if HAVE_FLAGS
-    error = take_ends(pipe2(ends, O_NONBLOCK | O_CLOEXEC), ends, fds);
+    error = take_ends(
+        aloop__both_above_standard(pipe2(ends, O_NONBLOCK | O_CLOEXEC), ends),
+        ends, fds);
 #endif
     if (error < 0 && is_refusal(-error))
-        error = with_both_flags(pipe(ends), ends, fds);
+        error = take_ends(aloop__both_with_flags(pipe(ends), ends), ends, fds);
     if (error == 0)
         (void) aloop__sigpipe_set_in_file(fds[1], 1);
     return error;

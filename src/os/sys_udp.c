@@ -7,7 +7,6 @@
 #include "os/sys_udp.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -73,8 +72,7 @@ static int open_flagged(int family)
     fd = aloop__above_standard(socket(family, SOCK_DGRAM, 0));
     if (fd < 0)
         return -errno;
-    if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ||
-        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+    if (aloop__set_both_flags(fd) < 0) {
         int error = -errno;
 
         aloop__sys_close(fd);
