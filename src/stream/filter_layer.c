@@ -235,22 +235,30 @@ void aloop__layer_write_all(struct aloop__filters *filters,
         aloop__layer_fail(filters, layer, ALOOP_ENOMEM);
 }
 
-/* Removes bytes that were taken. */
-static void consume_held(struct aloop__filters *filters,
-                         struct aloop__filter_side *side, size_t size)
-{
-    side->held->start += size;
-    if (side->held->start == side->held->end)
-        aloop__side_drop(filters, side);
-}
-
-/* Returns whether the layer is to be given the end now, and notes that it is,
+/* Gives the layer what `side` holds, and then the end if it is due.  The held
+ * bytes come first, so that the order is kept, and the end only after the last
+ * of them.  `offer_bytes` reads `held` and keeps nothing, so that the memory
+ * does not change under it.
+ *
+ * Returns whether the layer is to be given the end now, and notes that it is,
  * before the function of the application is called: it must see the end once,
  * whatever it does.  The end counts as a move, because a layer often answers it
  * with bytes of its own, such as close_notify. */
-static bool take_end(struct aloop__filters *filters, struct aloop__layer *layer,
-                     struct aloop__filter_side *side)
+static bool offer_held(struct aloop__filters *filters,
+                       struct aloop__layer *layer,
+                       struct aloop__filter_side *side,
+                       size_t (*offer_bytes)(struct aloop__filters *filters,
+                                             struct aloop__layer *layer,
+                                             const char *data, size_t size))
 {
+    struct aloop__input *held = side->held;
+
+    if (held != NULL && !layer->has_failed) {
+        held->start += offer_bytes(filters, layer, held->bytes + held->start,
+                                   held->end - held->start);
+        if (held->start == held->end)
+            aloop__side_drop(filters, side);
+    }
     if (!side->is_ending || side->has_ended || side->held != NULL ||
         layer->has_failed)
         return false;
@@ -259,21 +267,12 @@ static bool take_end(struct aloop__filters *filters, struct aloop__layer *layer,
     return true;
 }
 
-/* The held bytes come first, so that the order is kept, and the end only after
- * the last of them.  aloop__layer_feed() reads `held` and keeps nothing, so
- * that the memory does not change under it. */
 void aloop__layer_offer_in(struct aloop__filters *filters,
                            struct aloop__layer *layer)
 {
-    struct aloop__input *held = layer->in.held;
     ssize_t n;
 
-    if (held != NULL && !layer->has_failed)
-        consume_held(filters, &layer->in,
-                     aloop__layer_feed(filters, layer,
-                                       held->bytes + held->start,
-                                       held->end - held->start));
-    if (!take_end(filters, layer, &layer->in))
+    if (!offer_held(filters, layer, &layer->in, aloop__layer_feed))
         return;
     n = layer->filter.feed(layer->context, NULL, 0);
     if (n != 0)
@@ -281,22 +280,15 @@ void aloop__layer_offer_in(struct aloop__filters *filters,
     layer->is_due = true;
 }
 
-/* As above, but a layer whose handshake is not done takes nothing: it may have
- * no keys yet. */
+/* A layer whose handshake is not done takes nothing: it may have no keys
+ * yet. */
 void aloop__layer_offer_out(struct aloop__filters *filters,
                             struct aloop__layer *layer)
 {
-    struct aloop__input *held = layer->out.held;
     ssize_t n;
 
-    if (!layer->is_ready || layer->has_pull_end)
-        return;
-    if (held != NULL && !layer->has_failed)
-        consume_held(filters, &layer->out,
-                     aloop__layer_write(filters, layer,
-                                        held->bytes + held->start,
-                                        held->end - held->start));
-    if (!take_end(filters, layer, &layer->out))
+    if (!layer->is_ready || layer->has_pull_end ||
+        !offer_held(filters, layer, &layer->out, aloop__layer_write))
         return;
     n = layer->filter.write(layer->context, NULL, 0);
     if (n != 0)
