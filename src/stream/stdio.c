@@ -334,9 +334,7 @@ static int share_device(aloop *loop, int fd, const struct sys_descriptor *what,
 static int share(aloop *loop, int fd, const struct sys_descriptor *what,
                  aloop_stream **ret)
 {
-    static int (*const shares[])(aloop * loop, int fd,
-                                 const struct sys_descriptor *what,
-                                 aloop_stream **ret) = {
+    static aloop__stream_open_fn *const shares[] = {
         [SYS_KIND_OTHER] = refuse_kind,       [SYS_KIND_SOCKET] = share_socket,
         [SYS_KIND_LISTENER] = refuse_kind,    [SYS_KIND_PIPE] = share_pipe,
         [SYS_KIND_FILE] = share_file,         [SYS_KIND_DEVICE] = share_device,
@@ -354,27 +352,11 @@ static int share(aloop *loop, int fd, const struct sys_descriptor *what,
 }
 
 /* A stream that is detached blocks again if its descriptor does, which concerns
- * only a terminal with an open file of its own.
- *
- * The directions are those of the open file.  A read of one that is open for
- * writing only would fail with EBADF, which the core would take for a
- * descriptor that was closed outside the loop's control. */
+ * only a terminal with an open file of its own. */
 int aloop_stdio_open(aloop *loop, int fd, aloop_stream **ret_stream)
 {
     int error = aloop__check_loop(loop, __func__);
-    struct sys_descriptor what;
-    aloop_stream *stream = NULL;
 
-    if (error < 0 || ret_stream == NULL)
-        return error < 0 ? error : ALOOP_EINVAL;
-    error = aloop__sys_examine(fd, &what);
-    if (error < 0)
-        return error;
-    error = share(loop, fd, &what, &stream);
-    if (error < 0)
-        return error;
-    stream->has_blocked = what.is_blocking;
-    aloop__stream_set_directions(stream, what.can_read, what.can_write);
-    *ret_stream = stream;
-    return 0;
+    return error < 0 ? error
+                     : aloop__stream_open_by(loop, fd, share, ret_stream);
 }

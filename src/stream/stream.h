@@ -206,8 +206,18 @@ static inline const struct aloop__stream_ops *aloop__stream_ops_of(
 }
 
 /* stream_open.c */
+
 void aloop__stream_set_directions(aloop_stream *stream, bool can_read,
                                   bool can_write);
+struct sys_descriptor;
+
+/* Makes a stream of a descriptor that aloop__sys_examine() has described. */
+typedef int aloop__stream_open_fn(aloop *loop, int fd,
+                                  const struct sys_descriptor *what,
+                                  aloop_stream **ret);
+/* Examines `fd`, has `open_as` make a stream, and sets its directions. */
+int aloop__stream_open_by(aloop *loop, int fd, aloop__stream_open_fn *open_as,
+                          aloop_stream **ret_stream);
 
 /* stream.c */
 

@@ -117,13 +117,12 @@ static int open_device(aloop *loop, int fd, const struct sys_descriptor *what,
     return error;
 }
 
-int aloop_stream_open(aloop *loop, int fd, aloop_stream **ret_stream)
+/* One function for each kind that aloop__sys_examine() reports.  Those that are
+ * no streams fail in choose_carrier(). */
+static int open_by_kind(aloop *loop, int fd, const struct sys_descriptor *what,
+                        aloop_stream **ret)
 {
-    /* One function for each kind that aloop__sys_examine() reports.  Those that
-     * are no streams fail in choose_carrier(). */
-    static int (*const opens[])(aloop * loop, int fd,
-                                const struct sys_descriptor *what,
-                                aloop_stream **ret) = {
+    static aloop__stream_open_fn *const opens[] = {
         [SYS_KIND_OTHER] = open_nonblocking,
         [SYS_KIND_SOCKET] = open_nonblocking,
         [SYS_KIND_LISTENER] = open_nonblocking,
@@ -132,16 +131,25 @@ int aloop_stream_open(aloop *loop, int fd, aloop_stream **ret_stream)
         [SYS_KIND_TERMINAL] = open_terminal,
         [SYS_KIND_DEVICE] = open_device,
     };
-    int error = aloop__check_loop(loop, __func__);
+
+    return opens[what->kind](loop, fd, what, ret);
+}
+
+/* The directions are those of the open file.  A read of one that is open for
+ * writing only would fail with EBADF, which the core would take for a
+ * descriptor that was closed outside the loop's control. */
+int aloop__stream_open_by(aloop *loop, int fd, aloop__stream_open_fn *open_as,
+                          aloop_stream **ret_stream)
+{
     struct sys_descriptor what;
     aloop_stream *stream = NULL;
+    int error;
 
-    if (error < 0 || ret_stream == NULL)
-        return error < 0 ? error : ALOOP_EINVAL;
+    if (ret_stream == NULL)
+        return ALOOP_EINVAL;
     error = aloop__sys_examine(fd, &what);
-    if (error < 0)
-        return error;
-    error = opens[what.kind](loop, fd, &what, &stream);
+    if (error == 0)
+        error = open_as(loop, fd, &what, &stream);
     if (error < 0)
         return error;
     /* For aloop_stream_detach(), which restores it. */
@@ -149,6 +157,15 @@ int aloop_stream_open(aloop *loop, int fd, aloop_stream **ret_stream)
     aloop__stream_set_directions(stream, what.can_read, what.can_write);
     *ret_stream = stream;
     return 0;
+}
+
+int aloop_stream_open(aloop *loop, int fd, aloop_stream **ret_stream)
+{
+    int error = aloop__check_loop(loop, __func__);
+
+    return error < 0
+               ? error
+               : aloop__stream_open_by(loop, fd, open_by_kind, ret_stream);
 }
 
 /* Makes streams of two new descriptors.  Closes both on failure: they are the
