@@ -36,20 +36,19 @@
 #include <aloop.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "support/httpd_files.h"
 #include "support/httpd_text.h"
 #include "support/options.h"
+#include "support/process.h"
 
 enum {
     LOOPS_MAX = 256,
@@ -394,18 +393,6 @@ static int run(void)
     return result;
 }
 
-/* POSIX.1-2008 has no name for the number of processors. */
-static uint64_t processors(void)
-{
-#ifdef _SC_NPROCESSORS_ONLN
-    long count = sysconf(_SC_NPROCESSORS_ONLN);
-
-    return count > 0 ? (uint64_t) count : 1;
-#else
-    return 1;
-#endif
-}
-
 /* Raises the limit of open files to what the connections need.  If the system
  * does not permit that, fewer connections are served simultaneously, so that
  * files can be opened for those. */
@@ -414,19 +401,10 @@ static void fit_connections(void)
     uint64_t each = CONNECTION_DESCRIPTORS * server.loops;
     uint64_t spare = (SPARE_DESCRIPTORS + KEPT_MAX) * server.loops, permitted;
     uint64_t needed = each * server.connections_max + spare;
-    struct rlimit limit;
-    uint64_t files; /* rlim_t has a sign on FreeBSD. */
+    uint64_t files = process_allow_files(needed);
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
-        limit.rlim_cur == RLIM_INFINITY || (uint64_t) limit.rlim_cur >= needed)
+    if (files == 0)
         return;
-    files = (uint64_t) limit.rlim_cur;
-    limit.rlim_cur = limit.rlim_max == RLIM_INFINITY ||
-                             (uint64_t) limit.rlim_max >= needed
-                         ? (rlim_t) needed
-                         : limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
-        files = (uint64_t) limit.rlim_cur;
     if (files / server.loops < FILES_MIN) {
         server.kept_max = 0;
         spare = SPARE_DESCRIPTORS * server.loops;
@@ -492,24 +470,11 @@ static int parse_options(int argc, char **argv)
         return is_help ? -1 : 2;
     }
     if (server.loops == 0)
-        server.loops = processors();
+        server.loops = process_processors();
     if (optind < argc)
         server.directory = argv[optind];
     snprintf(server.port, sizeof server.port, "%u", (unsigned) port);
     return 0;
-}
-
-/* Gives standard descriptors that are closed to /dev/null.  Otherwise a file or
- * a pipe of the server would get their numbers, and what is printed. */
-static void hold_standard(void)
-{
-    int fd;
-
-    do
-        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd >= 0)
-        close(fd);
 }
 
 int main(int argc, char **argv)
@@ -518,7 +483,7 @@ int main(int argc, char **argv)
 
     if (result != 0)
         return result < 0 ? 0 : result;
-    hold_standard();
+    process_hold_standard();
     result = httpd_files_open(server.directory, server.flags, &server.files);
     if (result < 0) {
         fprintf(stderr, "http_server: %s: %s\n", server.directory,

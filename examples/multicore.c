@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "support/options.h"
+#include "support/process.h"
 
 enum { LOOPS_MAX = 256, CHUNK = 16384 };
 
@@ -204,22 +205,9 @@ static void usage(FILE *file)
         file);
 }
 
-/* POSIX.1-2008 has no name for the number of processors.  Some systems hide
- * theirs from programs that request only POSIX. */
-static uint64_t loops_default(void)
-{
-#ifdef _SC_NPROCESSORS_ONLN
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-
-    return processors > 0 ? (uint64_t) processors : 1;
-#else
-    return 1;
-#endif
-}
-
 int main(int argc, char **argv)
 {
-    uint64_t port = 0, loops = loops_default(), connections = 0;
+    uint64_t port = 0, loops = process_processors(), connections = 0;
     struct worker *workers;
     int option, result;
 

@@ -1,0 +1,19 @@
+/* What a process has from its system: processors and descriptors. */
+
+#ifndef EXAMPLES_PROCESS_H
+#define EXAMPLES_PROCESS_H
+
+#include <stdint.h>
+
+/* Returns the number of processors, or 1 if the system does not report it. */
+uint64_t process_processors(void);
+
+/* Raises the limit of open files to `needed`, or as far as the system permits.
+ * Returns the new limit, or 0 if the one that there was is high enough. */
+uint64_t process_allow_files(uint64_t needed);
+
+/* Gives standard descriptors that are closed to /dev/null.  Otherwise a file or
+ * a pipe of the program would get their numbers, and what is printed. */
+void process_hold_standard(void);
+
+#endif
