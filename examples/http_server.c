@@ -42,17 +42,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "support/access_log.h"
 #include "support/httpd_files.h"
-#include "support/httpd_text.h"
 #include "support/options.h"
 #include "support/process.h"
 
 enum {
     LOOPS_MAX = 256,
-    LOG_MAX = 1024 * 1024,     /* Bytes of the log that may wait. */
     SPARE_DESCRIPTORS = 16,    /* Of each loop, besides its connections. */
     KEPT_MAX = 64,             /* Files of each loop that stay open. */
     FILES_MIN = 1024,          /* Of each loop, so that files stay open. */
@@ -73,10 +71,6 @@ static struct {
     struct httpd_files *files; /* It does not change, so that no lock is
                                   needed. */
     atomic_ulong requests;
-    aloop *log_loop;          /* The first one, which writes the log. */
-    aloop_stream *log;        /* Standard output, or NULL: no log. */
-    atomic_size_t log_posted; /* Bytes of lines on the way to log_loop. */
-    atomic_ulong log_lost;    /* Lines that were dropped. */
     int64_t start_ns;
     int ready[2]; /* A pipe: each other loop writes whether it serves. */
     int end[2];   /* A pipe: the other loops end when it is readable. */
@@ -96,8 +90,6 @@ struct worker {
     bool has_reported; /* The thread has written to server.ready. */
     ssize_t status;
 };
-
-static const int64_t log_end_ns = ALOOP_SEC(1);
 
 static ssize_t answer_json(struct httpd_request *request, const char *text)
 {
@@ -146,61 +138,12 @@ static const struct httpd_route routes[] = {
     {"GET", "/", serve_file, NULL},
 };
 
-/* Writes and frees a line.  It runs in the first loop: in a pipe the lines of
- * several loops would be mixed. */
-static void put_line(aloop *loop, void *arg)
-{
-    char *line = arg;
-    size_t size = strlen(line);
-
-    (void) loop;
-    atomic_fetch_sub(&server.log_posted, size + 1);
-    if (aloop_stream_queued(server.log) > LOG_MAX ||
-        aloop_stream_put(server.log, line, size) < 0)
-        atomic_fetch_add(&server.log_lost, 1);
-    free(line);
-}
-
-/* Writes the line of a request, as other servers do ("common log format"), with
- * the duration in milliseconds.  What the client has sent is escaped, so that
- * it cannot end the field or the line.  No request waits for the output. */
-static void write_line(const struct worker *worker,
-                       const struct httpd_log *line)
-{
-    struct httpd_text text = {0};
-    char date[32], part[192];
-    time_t now = time(NULL);
-    struct tm tm;
-    size_t size;
-
-    if (gmtime_r(&now, &tm) == NULL ||
-        strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-        date[0] = '\0';
-    snprintf(part, sizeof part, "%s - - [%s] \"", line->peer, date);
-    httpd_text_string(&text, part);
-    httpd_text_log(&text, line->method);
-    httpd_text_string(&text, " ");
-    httpd_text_log(&text, line->target);
-    snprintf(part, sizeof part, "\" %d %llu %.3f\n", line->status,
-             (unsigned long long) line->size, (double) line->duration_ns / 1e6);
-    httpd_text_add(&text, part, strlen(part) + 1);
-    size = text.size;
-    atomic_fetch_add(&server.log_posted, size);
-    if (!text.has_failed && worker->is_first) {
-        put_line(NULL, text.data);
-    } else if (text.has_failed || atomic_load(&server.log_posted) > LOG_MAX ||
-               aloop_post(server.log_loop, put_line, text.data) < 0) {
-        atomic_fetch_sub(&server.log_posted, size);
-        atomic_fetch_add(&server.log_lost, 1);
-        free(text.data);
-    }
-}
-
 static void on_log(const struct httpd_log *line, void *arg)
 {
+    const struct worker *worker = arg;
+
     atomic_fetch_add_explicit(&server.requests, 1, memory_order_relaxed);
-    if (server.log != NULL)
-        write_line(arg, line);
+    access_log_write(worker->is_first, line);
 }
 
 /* Waits for the threads of the other loops, which end_others() ends. */
@@ -213,26 +156,17 @@ static void join_others(struct worker *workers)
     }
 }
 
-/* Writes the rest of the log, unless the output does not accept it.  The yield
- * lets the posts of the other loops run. */
-static void end_log(aloop *loop)
+static void end_log(void)
 {
     unsigned long lost;
-    ssize_t status;
+    ssize_t status = access_log_close(&lost);
 
-    if (server.log == NULL)
-        return;
-    (void) aloop_yield(loop);
-    status = aloop_await(
-        aloop_timeout(aloop_stream_shutdown(server.log), log_end_ns));
     if (status < 0)
         fprintf(stderr, "http_server: cannot write the log: %s\n",
                 aloop_strerror(status));
-    lost = atomic_load(&server.log_lost);
     if (lost > 0)
         fprintf(stderr, "http_server: %lu lines of the log were dropped\n",
                 lost);
-    aloop_stream_abort(server.log);
 }
 
 static void *run_worker(void *arg);
@@ -320,8 +254,7 @@ static ssize_t serve(aloop *loop, void *arg)
         httpd_start(loop, server.host, server.port, &options, &httpd);
 
     if (status == 0 && server.is_logging && worker->is_first) {
-        server.log_loop = loop;
-        status = aloop_stdio_open(loop, STDOUT_FILENO, &server.log);
+        status = access_log_open(loop);
         if (status < 0) {
             (void) httpd_stop(httpd, 0);
             fprintf(stderr, "http_server: -l: %s\n", aloop_strerror(status));
@@ -343,7 +276,7 @@ static ssize_t serve(aloop *loop, void *arg)
     (void) httpd_stop(httpd, server.grace_ns);
     if (worker->is_first) {
         join_others(worker);
-        end_log(loop);
+        end_log();
     }
     return worker->is_first || status < 0 ? status : 0;
 }
