@@ -46,41 +46,19 @@
 
 #include "support/access_log.h"
 #include "support/httpd_files.h"
-#include "support/options.h"
 #include "support/process.h"
+#include "support/server_options.h"
 
-enum {
-    LOOPS_MAX = 256,
-    SPARE_DESCRIPTORS = 16,    /* Of each loop, besides its connections. */
-    KEPT_MAX = 64,             /* Files of each loop that stay open. */
-    FILES_MIN = 1024,          /* Of each loop, so that files stay open. */
-    CONNECTION_DESCRIPTORS = 2 /* Its socket, and the file that is sent. */
-};
-
-/* What the command line sets, and what all loops share. */
+/* What all loops share. */
 static struct {
-    const char *host;
-    char port[8];
-    uint64_t loops;
-    uint64_t connections_max;
-    uint64_t kept_max; /* For httpd_options. */
-    int64_t grace_ns;
-    unsigned flags; /* Of httpd_files_open(). */
-    bool is_logging;
-    const char *directory;
+    struct http_server_options options;
     struct httpd_files *files; /* It does not change, so that no lock is
                                   needed. */
     atomic_ulong requests;
     int64_t start_ns;
     int ready[2]; /* A pipe: each other loop writes whether it serves. */
     int end[2];   /* A pipe: the other loops end when it is readable. */
-} server = {.host = "127.0.0.1",
-            .port = "8080",
-            .loops = 1,
-            .connections_max = 10000,
-            .kept_max = KEPT_MAX,
-            .grace_ns = ALOOP_SEC(10),
-            .directory = "."};
+} server;
 
 /* A loop with its thread. */
 struct worker {
@@ -149,7 +127,7 @@ static void on_log(const struct httpd_log *line, void *arg)
 /* Waits for the threads of the other loops, which end_others() ends. */
 static void join_others(struct worker *workers)
 {
-    for (uint64_t i = 1; i < server.loops; i++) {
+    for (uint64_t i = 1; i < server.options.loops; i++) {
         if (workers[i].is_running)
             pthread_join(workers[i].thread, NULL);
         workers[i].is_running = false;
@@ -219,11 +197,13 @@ static ssize_t serve_first(aloop *loop, struct httpd *httpd,
     ssize_t status = 1;
 
     server.start_ns = aloop_now(loop);
-    snprintf(server.port, sizeof server.port, "%d", httpd_port(httpd));
-    for (uint64_t i = 1; i < server.loops && is_started; i++)
+    snprintf(server.options.port, sizeof server.options.port, "%d",
+             httpd_port(httpd));
+    for (uint64_t i = 1; i < server.options.loops && is_started; i++)
         is_started = start_worker(&workers[i]);
     if (is_started) {
-        printf("listening on %s port %s\n", server.host, server.port);
+        printf("listening on %s port %s\n", server.options.host,
+               server.options.port);
         fflush(stdout);
         status = aloop_await(ended);
     } else {
@@ -238,22 +218,22 @@ static ssize_t serve(aloop *loop, void *arg)
 {
     struct worker *worker = arg;
     aloop_tcp_listen_options listen = {.size = sizeof listen,
-                                       .reuse_port = server.loops > 1};
+                                       .reuse_port = server.options.loops > 1};
     struct httpd_options options = {
         .routes = routes,
         .routes_count = sizeof routes / sizeof routes[0],
-        .connections_max = (size_t) server.connections_max,
+        .connections_max = (size_t) server.options.connections_max,
         .is_plain_tcp = true,
-        .kept_max = (size_t) server.kept_max,
+        .kept_max = (size_t) server.options.kept_max,
         .on_log = on_log,
         .log_arg = worker,
         .listen = &listen,
     };
     struct httpd *httpd;
-    ssize_t status =
-        httpd_start(loop, server.host, server.port, &options, &httpd);
+    ssize_t status = httpd_start(loop, server.options.host, server.options.port,
+                                 &options, &httpd);
 
-    if (status == 0 && server.is_logging && worker->is_first) {
+    if (status == 0 && server.options.is_logging && worker->is_first) {
         status = access_log_open(loop);
         if (status < 0) {
             (void) httpd_stop(httpd, 0);
@@ -263,7 +243,8 @@ static ssize_t serve(aloop *loop, void *arg)
     }
     if (status < 0) {
         fprintf(stderr, "http_server: cannot listen on %s port %s: %s\n",
-                server.host, server.port, aloop_strerror(status));
+                server.options.host, server.options.port,
+                aloop_strerror(status));
         return 1;
     }
     if (worker->is_first) {
@@ -273,7 +254,7 @@ static ssize_t serve(aloop *loop, void *arg)
         status = aloop_await(
             aloop_poll_wait(loop, server.end[0], ALOOP_POLL_READABLE));
     }
-    (void) httpd_stop(httpd, server.grace_ns);
+    (void) httpd_stop(httpd, server.options.grace_ns);
     if (worker->is_first) {
         join_others(worker);
         end_log();
@@ -301,7 +282,7 @@ static int run_workers(struct worker *workers)
     workers[0].status = aloop_main(serve, workers);
     end_others();
     join_others(workers);
-    for (uint64_t i = 0; i < server.loops; i++) {
+    for (uint64_t i = 0; i < server.options.loops; i++) {
         if (workers[i].status < 0)
             fprintf(stderr, "http_server: %s\n",
                     aloop_strerror(workers[i].status));
@@ -313,7 +294,8 @@ static int run_workers(struct worker *workers)
 
 static int run(void)
 {
-    struct worker *workers = calloc((size_t) server.loops, sizeof *workers);
+    struct worker *workers =
+        calloc((size_t) server.options.loops, sizeof *workers);
     int result = 1;
 
     if (workers == NULL)
@@ -326,104 +308,21 @@ static int run(void)
     return result;
 }
 
-/* Raises the limit of open files to what the connections need.  If the system
- * does not permit that, fewer connections are served simultaneously, so that
- * files can be opened for those. */
-static void fit_connections(void)
-{
-    uint64_t each = CONNECTION_DESCRIPTORS * server.loops;
-    uint64_t spare = (SPARE_DESCRIPTORS + KEPT_MAX) * server.loops, permitted;
-    uint64_t needed = each * server.connections_max + spare;
-    uint64_t files = process_allow_files(needed);
-
-    if (files == 0)
-        return;
-    if (files / server.loops < FILES_MIN) {
-        server.kept_max = 0;
-        spare = SPARE_DESCRIPTORS * server.loops;
-    }
-    permitted = files > spare ? (files - spare) / each : 0;
-    if (permitted == 0)
-        permitted = 1;
-    if (permitted >= server.connections_max)
-        return;
-    server.connections_max = permitted;
-    fprintf(stderr,
-            "http_server: the limit of %llu open files permits only %llu "
-            "connections for each loop\n",
-            (unsigned long long) files, (unsigned long long) permitted);
-}
-
-/* Returns 0, the exit status of wrong usage, or -1 after printing the help. */
-static int parse_options(int argc, char **argv)
-{
-    static const char usage[] =
-        "usage: http_server [-H HOST] [-p PORT] [-j LOOPS] [-c CONNECTIONS]\n"
-        "                   [-g SECONDS] [-dlL] [DIRECTORY]\n"
-        "  -H HOST         numeric address to listen on (default: 127.0.0.1)\n"
-        "  -p PORT         port to listen on; 0 is any free port (default: "
-        "8080)\n"
-        "  -j LOOPS        number of loops; 0 is one for each processor "
-        "(default: 1)\n"
-        "  -c CONNECTIONS  connections that each loop serves (default: 10000)\n"
-        "  -g SECONDS      time that requests have to end at the end (default: "
-        "10)\n"
-        "  -d              list directories that have no index.html\n"
-        "  -l              print a line for each request\n"
-        "  -L              follow symbolic links that lead out of DIRECTORY\n"
-        "Serves the files of DIRECTORY (default: the present one).\n";
-    bool is_valid = true, is_help = option_help(argc, argv);
-    uint64_t port = 8080;
-    int option;
-
-    while (is_valid && !is_help &&
-           (option = getopt(argc, argv, "H:p:j:c:g:dhlL")) != -1) {
-        if (option == 'h')
-            is_help = true;
-        else if (option == 'H')
-            server.host = optarg;
-        else if (option == 'd')
-            server.flags |= HTTPD_LIST;
-        else if (option == 'l')
-            server.is_logging = true;
-        else if (option == 'L')
-            server.flags |= HTTPD_FOLLOW;
-        else
-            is_valid =
-                option == 'p' ? option_number("-p", optarg, 0, 65535, &port)
-                : option == 'j'
-                    ? option_number("-j", optarg, 0, LOOPS_MAX, &server.loops)
-                : option == 'c' ? option_number("-c", optarg, 1, 1000000,
-                                                &server.connections_max)
-                : option == 'g' ? option_seconds("-g", optarg, &server.grace_ns)
-                                : false;
-    }
-    if (is_help || !is_valid || argc - optind > 1) {
-        fputs(usage, is_help ? stdout : stderr);
-        return is_help ? -1 : 2;
-    }
-    if (server.loops == 0)
-        server.loops = process_processors();
-    if (optind < argc)
-        server.directory = argv[optind];
-    snprintf(server.port, sizeof server.port, "%u", (unsigned) port);
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
-    int result = parse_options(argc, argv);
+    int result = http_server_parse(argc, argv, &server.options);
 
     if (result != 0)
         return result < 0 ? 0 : result;
     process_hold_standard();
-    result = httpd_files_open(server.directory, server.flags, &server.files);
+    result = httpd_files_open(server.options.directory, server.options.flags,
+                              &server.files);
     if (result < 0) {
-        fprintf(stderr, "http_server: %s: %s\n", server.directory,
+        fprintf(stderr, "http_server: %s: %s\n", server.options.directory,
                 aloop_strerror(result));
         return 1;
     }
-    fit_connections();
+    http_server_fit(&server.options);
     /* sendfile() to a client that has left raises it. */
     (void) signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
