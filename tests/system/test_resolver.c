@@ -108,22 +108,6 @@ static void *resize(void *context, void *old, size_t old_size, size_t new_size)
     return NULL;
 }
 
-static void *nothing(void *arg)
-{
-    return arg;
-}
-
-/* A checker may add a thread of its own when the first thread starts. */
-static int start_first_thread(void **state)
-{
-    pthread_t first;
-
-    (void) state;
-    if (pthread_create(&first, NULL, nothing, NULL) != 0)
-        return -1;
-    return pthread_join(first, NULL);
-}
-
 static int set_up(void **state)
 {
     aloop_options options = {.size = sizeof options, .resize = resize};

@@ -65,22 +65,6 @@ static aloop *new_loop(void)
     return aloop_new(&options);
 }
 
-static void *nothing(void *arg)
-{
-    return arg;
-}
-
-/* A checker may add a thread of its own when the first thread starts. */
-static int start_first_thread(void **state)
-{
-    pthread_t first;
-
-    (void) state;
-    if (pthread_create(&first, NULL, nothing, NULL) != 0)
-        return -1;
-    return pthread_join(first, NULL);
-}
-
 static int set_up(void **state)
 {
     (void) state;
