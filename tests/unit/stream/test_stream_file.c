@@ -119,15 +119,15 @@ static void an_error_of_a_read_ends_the_stream(void **state)
     aloop_stream_close(stream);
 }
 
-static void a_thread_that_cannot_start_is_an_error(void **state)
+/* A stream of a file that is not in the page cache needs a thread. */
+static void expect_no_thread(const char *call)
 {
     aloop_stream *stream;
 
-    (void) state;
     sim_file_put("/a", "hello", 5);
     sim_file_evict("/a");
     stream = open_stream("/a", O_RDWR);
-    sim_fail_from("aloop__sys_thread_start", 1, ALOOP_EAGAIN);
+    sim_fail_from(call, 1, ALOOP_EAGAIN);
     assert_int_equal(read_some(stream, 9), ALOOP_ENOMEM);
     assert_int_equal(aloop_stream_put(stream, "a", 1), 0);
     assert_int_equal(aloop_await(aloop_stream_shutdown(stream)), ALOOP_ENOMEM);
@@ -135,22 +135,18 @@ static void a_thread_that_cannot_start_is_an_error(void **state)
     aloop_stream_close(stream);
 }
 
+static void a_thread_that_cannot_start_is_an_error(void **state)
+{
+    (void) state;
+    expect_no_thread("aloop__sys_thread_start");
+}
+
 /* EAGAIN of a mutex is no EAGAIN of the file, after which the loop would try
  * again in each turn. */
 static void a_pool_that_cannot_be_made_is_an_error(void **state)
 {
-    aloop_stream *stream;
-
     (void) state;
-    sim_file_put("/a", "hello", 5);
-    sim_file_evict("/a");
-    stream = open_stream("/a", O_RDWR);
-    sim_fail_from("aloop__sys_mutex_open", 1, ALOOP_EAGAIN);
-    assert_int_equal(read_some(stream, 9), ALOOP_ENOMEM);
-    assert_int_equal(aloop_stream_put(stream, "a", 1), 0);
-    assert_int_equal(aloop_await(aloop_stream_shutdown(stream)), ALOOP_ENOMEM);
-    sim_forgive();
-    aloop_stream_close(stream);
+    expect_no_thread("aloop__sys_mutex_open");
 }
 
 /* The position. */
