@@ -7,11 +7,9 @@
 
 #define _XOPEN_SOURCE 700 /* POSIX.1-2008, with realpath(). */
 #define _DARWIN_C_SOURCE
-#define _NETBSD_SOURCE /* For dirfd(). */
 
 #include "httpd_files.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,6 +21,7 @@
 
 #include "httpd_connection.h"
 #include "httpd_date.h"
+#include "httpd_listing.h"
 #include "httpd_match.h"
 #include "httpd_open.h"
 #include "httpd_text.h"
@@ -30,7 +29,6 @@
 enum {
     SMALL_MAX = 64 * 1024,    /* Bytes of a file that is read as a whole. */
     SENDFILE_MIN = 32 * 1024, /* From here on sendfile() costs less. */
-    NAMES_MAX = 10000,        /* In a listing. */
     ETAG_SIZE = 64
 };
 
@@ -171,86 +169,14 @@ static int look_up(struct lookup *lookup, bool is_cached)
     return read_small(lookup, is_cached);
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *) a, *(char *const *) b);
-}
-
-/* Reads the names of a directory.  Returns their number or an error. */
-static int read_names(DIR *directory, char *names[NAMES_MAX])
-{
-    const struct dirent *entry;
-    int count = 0;
-
-    while (count < NAMES_MAX && (entry = readdir(directory)) != NULL) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        names[count] = strdup(entry->d_name);
-        if (names[count] == NULL)
-            break;
-        count++;
-    }
-    return count;
-}
-
-/* "./" keeps a name with a colon from being a URL of its own. */
-static void add_name(struct httpd_text *page, const char *name, bool is_folder)
-{
-    httpd_text_string(page, "<li><a href=\"./");
-    httpd_text_url(page, name);
-    httpd_text_string(page, is_folder ? "/\">" : "\">");
-    httpd_text_html(page, name);
-    httpd_text_string(page, is_folder ? "/</a>\n" : "</a>\n");
-}
-
-static void write_listing(struct lookup *lookup, DIR *directory, char **names,
-                          int count)
-{
-    struct httpd_text *page = &lookup->page;
-
-    httpd_text_string(page, "<!DOCTYPE html>\n<meta charset=\"utf-8\">\n"
-                            "<title>");
-    httpd_text_html(page, lookup->title);
-    httpd_text_string(page, "</title>\n<h1>");
-    httpd_text_html(page, lookup->title);
-    httpd_text_string(page, "</h1>\n<ul>\n<li><a href=\"../\">../</a>\n");
-    for (int i = 0; i < count; i++) {
-        struct stat stat;
-        bool is_folder = fstatat(dirfd(directory), names[i], &stat, 0) == 0 &&
-                         S_ISDIR(stat.st_mode);
-
-        add_name(page, names[i], is_folder);
-    }
-    httpd_text_string(page, "</ul>\n");
-}
-
 /* Lists the directory without an index.html. */
 static ssize_t list(struct lookup *lookup)
 {
     int fd = httpd_open_beneath(lookup->root, lookup->name);
-    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-    char **names;
-    int count;
 
-    if (fd < 0)
-        return fd;
-    if (directory == NULL) {
-        close(fd);
-        return -ENOTDIR;
-    }
-    names = lookup->is_listing ? malloc(NAMES_MAX * sizeof *names) : NULL;
-    if (names == NULL) {
-        closedir(directory);
-        return lookup->is_listing ? -ENOMEM : -EACCES;
-    }
-    count = read_names(directory, names);
-    qsort(names, (size_t) count, sizeof *names, compare_names);
-    write_listing(lookup, directory, names, count);
-    for (int i = 0; i < count; i++)
-        free(names[i]);
-    free(names);
-    closedir(directory);
-    return lookup->page.has_failed ? -ENOMEM : 0;
+    return fd < 0 ? fd
+                  : httpd_listing_write(fd, lookup->title, lookup->is_listing,
+                                        &lookup->page);
 }
 
 static const char index_name[] = "index.html";
