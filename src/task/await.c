@@ -160,7 +160,8 @@ static void end_await(aloop *loop, aloop_future *future)
         !aloop__pool_is_working(loop))
         return;
     aloop__pool_close(loop);
-    for (int i = 0; i < END_FAILURES_MAX && aloop__future_is_pending(future); i++)
+    for (int i = 0; i < END_FAILURES_MAX && aloop__future_is_pending(future);
+         i++)
         aloop__turn(loop, 0, false);
 }
 
