@@ -38,6 +38,9 @@ int aloop__sys_open_directory(int dir, const char *path, bool is_followed);
  * another error where that is refused or does not exist (ENOSYS, EPERM, ...).
  * -ENOENT is final.  Files of servers (FUSE, NFS) may block nevertheless. */
 int aloop__sys_open_cached(const char *path, int flags);
+/* Does the same, but crosses no mount point on its way from the working
+ * directory or the root directory (RESOLVE_NO_XDEV). */
+int aloop__sys_open_near_cached(const char *path, int flags);
 /* Like aloop__sys_open_cached(), but only looks the name up (O_PATH), so that
  * no driver and no server is asked.  The result is only good for
  * aloop__sys_fstat_cached() and aloop__sys_close(). */
@@ -111,7 +114,7 @@ int aloop__sys_fstat(int fd, aloop_stat *ret);
 /* Takes what is known without asking a server (statx with AT_STATX_DONT_SYNC),
  * and returns -ENOSYS where there is no such call.  *ret_mount is the number of
  * the mount, which no later one gets, or 0 if it is unknown (before Linux
- * 6.8). */
+ * 6.8).  A descriptor of SYS_CWD is the working directory. */
 int aloop__sys_fstat_cached(int fd, aloop_stat *ret, uint64_t *ret_mount);
 int aloop__sys_statat(int dir, const char *path, bool is_followed,
                       aloop_stat *ret);

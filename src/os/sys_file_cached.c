@@ -39,6 +39,7 @@
 #endif
 enum { NOT_WAITING = 8 };        /* RWF_NOWAIT */
 enum { ONLY_CACHED = 0x20 };     /* RESOLVE_CACHED */
+enum { ONE_MOUNT = 0x01 };       /* RESOLVE_NO_XDEV */
 enum { DONT_SYNC = 0x4000 };     /* AT_STATX_DONT_SYNC */
 enum { UNIQUE_MOUNT = 0x4000 };  /* STATX_MNT_ID_UNIQUE */
 enum { MOUNT_AT = 0x90 };        /* Of stx_mnt_id in struct statx. */
@@ -67,9 +68,10 @@ struct cache_pages {
 };
 
 /* openat2() with RESOLVE_CACHED, which Linux has since version 5.12. */
-static int open_known(const char *path, int flags)
+static int open_known(const char *path, int flags, unsigned resolve)
 {
-    struct open_how how = {.flags = (unsigned) flags, .resolve = ONLY_CACHED};
+    struct open_how how = {.flags = (unsigned) flags,
+                           .resolve = ONLY_CACHED | resolve};
     long fd;
 
     REPEAT(fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how));
@@ -78,12 +80,18 @@ static int open_known(const char *path, int flags)
 
 int aloop__sys_open_cached(const char *path, int flags)
 {
-    return open_known(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    return open_known(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0);
+}
+
+int aloop__sys_open_near_cached(const char *path, int flags)
+{
+    return open_known(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
+                      ONE_MOUNT);
 }
 
 int aloop__sys_look_up_cached(const char *path)
 {
-    return open_known(path, O_PATH | O_CLOEXEC);
+    return open_known(path, O_PATH | O_CLOEXEC, 0);
 }
 
 /* The offset is passed as two numbers.  The second one has an effect only where
@@ -202,6 +210,13 @@ ssize_t aloop__sys_copy_range(int from, int64_t from_offset, int to,
 #else
 
 int aloop__sys_open_cached(const char *path, int flags)
+{
+    (void) path;
+    (void) flags;
+    return -ENOSYS;
+}
+
+int aloop__sys_open_near_cached(const char *path, int flags)
 {
     (void) path;
     (void) flags;

@@ -152,6 +152,19 @@ int aloop__sys_open_cached(const char *path, int flags)
     return error < 0 ? error : sim__open_node(walk.node, flags | O_NONBLOCK);
 }
 
+/* The working directory is "/". */
+int aloop__sys_open_near_cached(const char *path, int flags)
+{
+    struct sim_walk walk;
+    int error = find_cached(CALL_sys_open_near_cached, path, flags, &walk);
+
+    if (error == 0)
+        error = check_access(walk.node, flags);
+    if (error == 0 && walk.node->device != sim__root->device)
+        error = -EXDEV;
+    return error < 0 ? error : sim__open_node(walk.node, flags | O_NONBLOCK);
+}
+
 int aloop__sys_look_up_cached(const char *path)
 {
     struct sim_walk walk;

@@ -41,15 +41,10 @@ static struct sim_node *node_of_open(int fd, int *ret_error)
     return *ret_error == 0 ? file->node : NULL;
 }
 
-static int stat_file(enum sim_call call, enum sim_file_call kind, int fd,
-                     aloop_stat *ret)
+static int stat_open(int fd, aloop_stat *ret)
 {
-    int error = sim__enter_file(call, kind);
-    const struct sim_file *file;
+    const struct sim_file *file = sim__file(fd);
 
-    if (error < 0)
-        return error;
-    file = sim__file(fd);
     if (file == NULL)
         return -EBADF;
     if (file->node != NULL)
@@ -65,18 +60,28 @@ static int stat_file(enum sim_call call, enum sim_file_call kind, int fd,
 
 int aloop__sys_fstat(int fd, aloop_stat *ret)
 {
-    return stat_file(CALL_sys_fstat, SIM_LOOKS, fd, ret);
+    int error = sim__enter_file(CALL_sys_fstat, SIM_LOOKS);
+
+    return error < 0 ? error : stat_open(fd, ret);
 }
 
 int aloop__sys_fstat_cached(int fd, aloop_stat *ret, uint64_t *ret_mount)
 {
-    int error = stat_file(CALL_sys_fstat_cached, SIM_CACHED, fd, ret);
-    const struct sim_file *file = error == 0 ? sim__file(fd) : NULL;
+    int error = sim__enter_file(CALL_sys_fstat_cached, SIM_CACHED);
+    const struct sim_node *node = sim__root; /* The working directory. */
 
     *ret_mount = 0;
-    if (file != NULL && file->node != NULL) {
-        ret->size += (uint64_t) file->node->device->cached_size_error;
-        *ret_mount = file->node->device->mount;
+    if (error < 0)
+        return error;
+    if (fd != SYS_CWD) {
+        error = stat_open(fd, ret);
+        node = error == 0 ? sim__file(fd)->node : NULL;
+    } else {
+        describe(node, ret);
+    }
+    if (node != NULL) {
+        ret->size += (uint64_t) node->device->cached_size_error;
+        *ret_mount = node->device->mount;
     }
     return error;
 }

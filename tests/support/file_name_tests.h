@@ -399,6 +399,12 @@ static void a_cached_open_opens_the_file_or_refuses(void **state)
         assert_true((aloop__sys_file_flags(fd) & O_NONBLOCK) != 0);
         assert_int_equal(aloop__sys_close(fd), 0);
     }
+    fd = aloop__sys_open_near_cached(path_of("a"), O_RDONLY);
+    if (fd >= 0) {
+        expect_text(fd, "text");
+        assert_true((aloop__sys_file_flags(fd) & O_NONBLOCK) != 0);
+        assert_int_equal(aloop__sys_close(fd), 0);
+    }
     fd = aloop__sys_look_up_cached(path_of("a"));
     if (fd >= 0) {
         int error = aloop__sys_fstat_cached(fd, &status, &mount);

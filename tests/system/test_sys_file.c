@@ -78,6 +78,11 @@ static void a_descriptor_is_close_on_exec(void **state)
         assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
         aloop__sys_close(fd);
     }
+    fd = aloop__sys_open_near_cached(path_of("a"), O_RDONLY);
+    if (fd >= 0) {
+        assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+        aloop__sys_close(fd);
+    }
     fd = aloop__sys_look_up_cached(path_of("a"));
     if (fd >= 0) {
         assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
