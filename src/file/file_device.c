@@ -20,7 +20,14 @@
  * before, without opening it.  What was opened is checked again, because
  * another process may have replaced the name in between.  To open for writing
  * may have to wait for the quotas of the owner to be read, and is left to the
- * pool. */
+ * pool.
+ *
+ * A path that was opened recently needs no look if its file is in the mount of
+ * the root directory, or for a relative path in that of the working directory,
+ * and that mount is known: the kernel is told to cross no other mount, so that
+ * it opens nothing of a file system that was mounted in the meantime.  A
+ * process that calls chroot() for a root on a file system with a server, and
+ * uses the same paths there, may wait for that server. */
 
 #include "file/file_device.h"
 
@@ -131,14 +138,11 @@ int aloop__file_look_known(aloop *loop, const char *path, uint64_t size_max)
     return is_suited_name ? 0 : ALOOP_EAGAIN;
 }
 
-int aloop__file_open_known(aloop *loop, const char *path, int flags,
-                           uint64_t size_max,
-                           struct aloop__device_file *ret_file,
-                           int *ret_unsuited)
+/* Takes the result of an open. */
+static int check_opened(struct aloop__devices *devices, int fd,
+                        uint64_t size_max, struct aloop__device_file *ret_file,
+                        int *ret_unsuited)
 {
-    struct aloop__devices *devices = &loop->devices;
-    int fd = aloop__sys_open_cached(path, flags);
-
     *ret_unsuited = -1;
     if (fd < 0)
         return note_refusal(devices, fd);
@@ -146,4 +150,61 @@ int aloop__file_open_known(aloop *loop, const char *path, int flags,
         return fd;
     *ret_unsuited = fd;
     return ALOOP_EAGAIN;
+}
+
+int aloop__file_open_known(aloop *loop, const char *path, int flags,
+                           uint64_t size_max,
+                           struct aloop__device_file *ret_file,
+                           int *ret_unsuited)
+{
+    return check_opened(&loop->devices, aloop__sys_open_cached(path, flags),
+                        size_max, ret_file, ret_unsuited);
+}
+
+/* Finds the device where a path begins.  That of the root directory is looked
+ * for once: it stays mounted while a process uses it. */
+static bool find_start(aloop *loop, const char *path, uint64_t *ret_id)
+{
+    struct aloop__devices *devices = &loop->devices;
+    bool is_absolute = path[0] == '/', is_found;
+    struct aloop__device_file start;
+    int fd = SYS_CWD;
+
+    *ret_id = devices->root;
+    if (is_absolute && devices->root != 0)
+        return true;
+    if (is_absolute && (fd = aloop__sys_look_up_cached("/")) < 0)
+        return false;
+    is_found = aloop__device_stat(devices, fd, &start) == 0;
+    if (is_absolute)
+        aloop__sys_close(fd);
+    if (!is_found)
+        return false;
+    if (is_absolute)
+        devices->root = start.id;
+    *ret_id = start.id;
+    return true;
+}
+
+bool aloop__file_is_near(aloop *loop, const char *path,
+                         const struct aloop__device_file *file)
+{
+    uint64_t id;
+
+    return find_start(loop, path, &id) && id == file->id;
+}
+
+int aloop__file_open_near(aloop *loop, const char *path, uint64_t size_max,
+                          struct aloop__device_file *ret_file,
+                          int *ret_unsuited)
+{
+    struct aloop__devices *devices = &loop->devices;
+    uint64_t id;
+
+    *ret_unsuited = -1;
+    /* The working directory may have changed. */
+    if (!find_start(loop, path, &id) || !is_known_device(devices, id))
+        return ALOOP_EAGAIN;
+    return check_opened(devices, aloop__sys_open_near_cached(path, O_RDONLY),
+                        size_max, ret_file, ret_unsuited);
 }

@@ -58,5 +58,15 @@ int aloop__file_open_known(aloop *loop, const char *path, int flags,
                            uint64_t size_max,
                            struct aloop__device_file *ret_file,
                            int *ret_unsuited);
+/* Returns whether a file that was opened is in the mount where its path begins.
+ * A later open of the path by aloop__file_open_near() then needs no look. */
+bool aloop__file_is_near(aloop *loop, const char *path,
+                         const struct aloop__device_file *file);
+/* Does the same as aloop__file_open_known() for reading, but fails if there is
+ * another mount on the way.  It does not wait for the server of a file system
+ * that was mounted there after aloop__file_is_near(). */
+int aloop__file_open_near(aloop *loop, const char *path, uint64_t size_max,
+                          struct aloop__device_file *ret_file,
+                          int *ret_unsuited);
 
 #endif

@@ -8,7 +8,8 @@
  * The look at a name before its file is opened takes as long as a third of all
  * other calls.  It is left out for paths that were recently read here; the loop
  * remembers hashes of them.  Such a path is opened although it is unsuited only
- * if its file was replaced in the meantime.
+ * if its file was replaced in the meantime by another one of the same file
+ * system: aloop__file_open_near() opens no other.
  *
  * If a step fails, a thread of the pool reads the file from its start.  It gets
  * the descriptor if there is one.  That is also right for one that turns out to
@@ -82,6 +83,22 @@ static uint64_t hash_path(const char *path)
     return hash;
 }
 
+/* Opens a file whose path is not known, and notes the path in *known. */
+static int open_new(aloop *loop, const char *path, size_t size_max,
+                    struct aloop__device_file *ret_file, int *ret_unsuited,
+                    uint64_t *known)
+{
+    int fd = aloop__file_look_known(loop, path, size_max);
+
+    if (fd < 0)
+        return fd;
+    fd = aloop__file_open_known(loop, path, O_RDONLY, size_max, ret_file,
+                                ret_unsuited);
+    if (fd >= 0 && aloop__file_is_near(loop, path, ret_file))
+        *known = hash_path(path);
+    return fd;
+}
+
 /* Opens the file.  Returns a negative error if the pool has to do the rest; it
  * gets *ret_fd, unless that is -1. */
 static int open_whole(aloop *loop, const char *path, size_t size_max,
@@ -89,23 +106,18 @@ static int open_whole(aloop *loop, const char *path, size_t size_max,
 {
     uint64_t hash = hash_path(path);
     uint64_t *known = &loop->known_paths[hash % KNOWN_PATHS];
-    int fd;
+    int fd = ALOOP_EAGAIN;
 
     *ret_fd = -1;
-    if (hash == 0 || *known != hash) {
-        int error = aloop__file_look_known(loop, path, size_max);
-
-        if (error < 0)
-            return error;
+    if (hash != 0 && *known == hash) {
+        fd = aloop__file_open_near(loop, path, size_max, ret_file, ret_fd);
+        if (fd < 0)
+            *known = 0;
     }
-    fd = aloop__file_open_known(loop, path, O_RDONLY, size_max, ret_file,
-                                ret_fd);
-    if (fd < 0 && *known == hash)
-        *known = 0;
-    if (fd >= 0) {
-        *known = hash;
+    if (fd < 0 && *ret_fd < 0)
+        fd = open_new(loop, path, size_max, ret_file, ret_fd, known);
+    if (fd >= 0)
         *ret_fd = fd;
-    }
     return fd;
 }
 

@@ -123,6 +123,7 @@ enum { DEVICES_MAX = 8, KNOWN_PATHS = 32 };
  * file/file_device.c. */
 struct aloop__devices {
     uint64_t ids[DEVICES_MAX]; /* Numbers of mounts or of devices. */
+    uint64_t root;             /* That of the root directory; 0: not known. */
     uint8_t count;
     uint8_t in_memory; /* Bit N is set if ids[N] keeps its files in memory. */
     bool is_refused;   /* The system has no such call, or forbids it. */
@@ -278,7 +279,8 @@ struct aloop {
     struct aloop__pool *pool; /* NULL until it is first used. */
     size_t cached_bytes; /* Of files, read from the page cache in this turn. */
     struct aloop__devices devices;
-    /* Hashes of paths that file/fs_cached.c has read; 0: none. */
+    /* Hashes of paths that file/fs_cached.c has read, and that
+     * aloop__file_open_near() opens; 0: none. */
     uint64_t known_paths[KNOWN_PATHS];
 
     /* Tasks; task.c. */

@@ -269,11 +269,55 @@ static void a_path_is_looked_up_before_its_first_read_only(void **state)
     assert_false(reads_now("/a", "0123456789"));
     for (int i = 0; i < 4; i++)
         assert_true(reads_now("/a", "0123456789"));
-    assert_int_equal(sim_calls("aloop__sys_look_up_cached"), 1);
-    sim_fail("aloop__sys_open_cached", 1, -EAGAIN);
-    assert_false(reads_now("/a", "0123456789"));
-    assert_true(reads_now("/a", "0123456789"));
     assert_int_equal(sim_calls("aloop__sys_look_up_cached"), 2);
+    sim_fail("aloop__sys_open_near_cached", 1, -EAGAIN);
+    assert_true(reads_now("/a", "0123456789"));
+    assert_true(reads_now("/a", "0123456789"));
+    assert_int_equal(sim_calls("aloop__sys_look_up_cached"), 3);
+}
+
+/* "a" is in the working directory.  Its mount is looked for each time. */
+static void a_relative_path_is_looked_up_before_its_first_read_only(
+    void **state)
+{
+    (void) state;
+    assert_false(reads_now("a", "0123456789"));
+    for (int i = 0; i < 4; i++)
+        assert_true(reads_now("a", "0123456789"));
+    assert_int_equal(sim_calls("aloop__sys_look_up_cached"), 1);
+    assert_int_equal(sim_calls("aloop__sys_open_near_cached"), 3);
+    sim_device("a")->mount += 100; /* As after a chdir(). */
+    assert_false(reads_now("a", "0123456789"));
+    assert_int_equal(sim_calls("aloop__sys_open_near_cached"), 3);
+    assert_int_equal(sim_calls("aloop__sys_open_cached"), 1);
+}
+
+static void a_path_with_a_mount_on_its_way_is_looked_up_each_time(void **state)
+{
+    (void) state;
+    sim_mount("/m");
+    sim_file_put("/m/a", "text", 4);
+    assert_false(reads_now("/m/a", "text"));
+    for (int i = 0; i < 3; i++)
+        assert_true(reads_now("/m/a", "text"));
+    assert_int_equal(sim_calls("aloop__sys_open_near_cached"), 0);
+    assert_int_equal(sim_calls("aloop__sys_look_up_cached"), 3 + 1);
+}
+
+/* The file system of a known path waits for a server now. */
+static void a_known_path_leads_to_no_other_device(void **state)
+{
+    (void) state;
+    sim_file_put("/d/a", "text", 4);
+    assert_false(reads_now("/d/a", "text"));
+    for (int i = 0; i < 2; i++)
+        assert_true(reads_now("/d/a", "text"));
+    assert_int_equal(aloop_await(aloop_fs_unlink(t.loop, "/d/a")), 0);
+    sim_mount("/d")->cached_read_error = -EOPNOTSUPP;
+    sim_file_put("/d/a", "text", 4);
+    for (int i = 0; i < 2; i++)
+        assert_false(reads_now("/d/a", "text"));
+    assert_int_equal(sim_calls("aloop__sys_open_cached"), 1);
 }
 
 /* Each step fails once.  Those from the third on have a descriptor, which the
@@ -558,7 +602,8 @@ static void a_fifo_that_replaces_a_known_file_is_read_to_its_end(void **state)
     assert_int_equal(aloop_await(aloop_fs_unlink(t.loop, "/a")), 0);
     sim_file_fifo("/a");
     read = aloop_fs_read_file(t.loop, "/a", 100, &data);
-    assert_int_equal(sim_calls("aloop__sys_open_cached"), 2);
+    assert_int_equal(sim_calls("aloop__sys_open_cached"), 1);
+    assert_int_equal(sim_calls("aloop__sys_open_near_cached"), 1);
     assert_int_equal(
         aloop_await(aloop_file_open(t.loop, "/a", O_WRONLY, 0, &writer)), 0);
     assert_int_equal(aloop_await(aloop_file_write(writer, "abc", 3)), 3);
@@ -689,6 +734,9 @@ int main(void)
         TEST(an_open_without_memory_leaves_no_descriptor),
         TEST(a_known_device_needs_no_thread_to_read_a_file),
         TEST(a_path_is_looked_up_before_its_first_read_only),
+        TEST(a_relative_path_is_looked_up_before_its_first_read_only),
+        TEST(a_path_with_a_mount_on_its_way_is_looked_up_each_time),
+        TEST(a_known_path_leads_to_no_other_device),
         TEST(a_thread_continues_where_a_step_has_failed),
         TEST(a_thread_reads_all_of_a_file_that_is_cached_in_part),
         TEST(a_file_that_changes_meanwhile_is_read_to_its_end),
