@@ -291,24 +291,35 @@ static bool mount_fuse(void)
            mount("aloop", d.folder, "fuse", MS_NOSUID | MS_NODEV, options) == 0;
 }
 
-/* The next file system without a disk gets the number of its device, unless
- * another process is faster. */
-static void use_tmpfs_before(void)
+/* What was read before, where the slow server is now. */
+enum before { NOTHING, FILE_OF_TMPFS, FILE_OF_FOLDER, FILE_OF_WORKING_FOLDER };
+
+static void read_whole(const char *path)
 {
-    char path[600];
     void *data;
 
-    CHECK(mount("aloop", d.folder, "tmpfs", MS_NOSUID | MS_NODEV, "") == 0);
-    snprintf(path, sizeof path, "%s/b", d.folder);
     CHECK(aloop_await(aloop_fs_write_file(d.loop, path, "0123456789", SIZE,
                                           0600)) == SIZE);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         CHECK(aloop_await(aloop_fs_read_file(d.loop, path, SIZE, &data)) ==
               SIZE);
         aloop_data_free(d.loop, data);
     }
     wait_for_threads();
-    CHECK(umount(d.folder) == 0);
+}
+
+/* The next file system without a disk gets the number of the device of the
+ * tmpfs, unless another process is faster. */
+static void use_before(enum before before, const char *path)
+{
+    if (before == FILE_OF_TMPFS)
+        CHECK(mount("aloop", d.folder, "tmpfs", MS_NOSUID | MS_NODEV, "") == 0);
+    if (before == FILE_OF_WORKING_FOLDER)
+        CHECK(chdir(d.folder) == 0);
+    if (before != NOTHING)
+        read_whole(path);
+    if (before == FILE_OF_TMPFS)
+        CHECK(umount(d.folder) == 0);
 }
 
 /* Uses the file in each way, several times: what is known of it after the first
@@ -354,20 +365,27 @@ static void wait_for_silent_server(const char *path)
     wait_for_threads();
 }
 
-static void run_child(bool is_second)
+static ssize_t enter_folder(void *arg)
+{
+    (void) arg;
+    return chdir(d.folder);
+}
+
+static void run_child(enum before before)
 {
     aloop_poll *poll;
     pid_t server;
     int status;
-    char path[600];
+    char path[600] = "a";
 
     CHECK(aloop_free(d.loop) == 0); /* That of the parent. */
     d.loop = aloop_new(NULL);
     if (!may_mount())
         _exit(CHILD_SKIPS);
-    if (is_second)
-        use_tmpfs_before();
-    f.is_known = is_second;
+    if (before != FILE_OF_WORKING_FOLDER)
+        snprintf(path, sizeof path, "%s/a", d.folder);
+    use_before(before, path);
+    f.is_known = before != NOTHING;
     if (!mount_fuse())
         _exit(CHILD_SKIPS);
     CHECK(pipe(f.asked) == 0 && pipe(f.allowed) == 0);
@@ -378,20 +396,21 @@ static void run_child(bool is_second)
     close(f.device);
     CHECK(aloop_poll_start(d.loop, f.asked[0], ALOOP_POLL_READABLE, on_asked,
                            NULL, &poll) == 0);
-    snprintf(path, sizeof path, "%s/a", d.folder);
+    if (before == FILE_OF_WORKING_FOLDER)
+        CHECK(aloop_await(aloop_work(d.loop, enter_folder, NULL)) == 0);
     for (int i = 0; i < 3; i++)
         use_slow_file(path);
-    if (!is_second) {
+    if (before == NOTHING) {
         wait_for_silent_server(path);
         CHECK(f.requests > 20);
     }
     CHECK(aloop_free(d.loop) == 0);
-    CHECK(umount2(d.folder, MNT_DETACH) == 0);
+    CHECK(chdir("/") == 0 && umount2(d.folder, MNT_DETACH) == 0);
     CHECK(patient_waitpid(server, &status, 0) == server);
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
-static void use_slow_server(bool is_second)
+static void use_slow_server(enum before before)
 {
     pid_t child;
 
@@ -400,7 +419,7 @@ static void use_slow_server(bool is_second)
         skip();
     child = fork();
     if (child == 0)
-        run_child(is_second);
+        run_child(before);
     if (!has_child_succeeded(child))
         skip();
 }
@@ -408,13 +427,25 @@ static void use_slow_server(bool is_second)
 static void a_slow_server_of_files_does_not_block_the_loop(void **state)
 {
     (void) state;
-    use_slow_server(false);
+    use_slow_server(NOTHING);
 }
 
 static void a_slow_server_in_the_place_of_tmpfs_does_not_either(void **state)
 {
     (void) state;
-    use_slow_server(true);
+    use_slow_server(FILE_OF_TMPFS);
+}
+
+static void a_slow_server_in_the_place_of_a_known_path_does_not(void **state)
+{
+    (void) state;
+    use_slow_server(FILE_OF_FOLDER);
+}
+
+static void a_slow_server_of_the_new_working_folder_does_not(void **state)
+{
+    (void) state;
+    use_slow_server(FILE_OF_WORKING_FOLDER);
 }
 
 #endif
@@ -427,6 +458,8 @@ int main(void)
         TEST(files_of_tmpfs_are_read_without_a_thread),
         TEST(a_slow_server_of_files_does_not_block_the_loop),
         TEST(a_slow_server_in_the_place_of_tmpfs_does_not_either),
+        TEST(a_slow_server_in_the_place_of_a_known_path_does_not),
+        TEST(a_slow_server_of_the_new_working_folder_does_not),
 #endif
     };
 
