@@ -133,15 +133,17 @@ static _Atomic uint32_t *place_of(struct httpd_root *root, const char *name,
     return &root->known[(hash >> 32) % HTTPD_KNOWN_MAX];
 }
 
-/* Notes whether httpd_open_cached() may open the name. */
+/* Notes whether httpd_open_cached() may open the name.  The root is asked, too,
+ * because a file system may be mounted on the way to the file. */
 static void learn(struct httpd_root *root, const char *name, int fd)
 {
     uint32_t hash;
     _Atomic uint32_t *place = place_of(root, name, &hash);
-    struct stat stat;
+    struct stat stat, root_stat;
     char byte;
 
     if (fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode) &&
+        fstat(root->fd, &root_stat) == 0 && root_stat.st_dev == stat.st_dev &&
         (read_at(fd, &byte, 1, 0, true) >= 0 || errno == EAGAIN))
         atomic_store_explicit(place, hash, memory_order_relaxed);
 }
@@ -172,17 +174,19 @@ struct how {
     uint64_t resolve;
 };
 
-enum { NO_MAGICLINKS = 0x02, BENEATH = 0x08, CACHED = 0x20 };
+enum { NO_XDEV = 0x01, NO_MAGICLINKS = 0x02, BENEATH = 0x08, CACHED = 0x20 };
 
+/* Nothing is opened of a file system that was mounted after the name was
+ * learnt, because its server may be slow. */
 int httpd_open_cached(struct httpd_root *root, const char *name)
 {
     uint32_t hash;
     _Atomic uint32_t *place = place_of(root, name, &hash);
     bool is_known = atomic_load_explicit(place, memory_order_relaxed) == hash;
     /* Other names are only looked up. */
-    struct how how = {
-        .flags = is_known ? OPEN_FLAGS : O_PATH | O_CLOEXEC,
-        .resolve = root->is_open ? CACHED : CACHED | BENEATH | NO_MAGICLINKS};
+    struct how how = {.flags = is_known ? OPEN_FLAGS : O_PATH | O_CLOEXEC,
+                      .resolve = CACHED | (is_known ? NO_XDEV : 0) |
+                                 (root->is_open ? 0 : BENEATH | NO_MAGICLINKS)};
     long fd = syscall(SYS_openat2, root->fd, *name == '\0' ? "." : name, &how,
                       sizeof how);
 

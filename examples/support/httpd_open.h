@@ -20,8 +20,8 @@ enum { HTTPD_KNOWN_MAX = 16384 };
 
 struct httpd_root {
     int fd;
-    /* Hashes of names that were regular files of a file system that can be
-     * asked what is cached.  Threads share them. */
+    /* Hashes of names that were regular files of the root's file system, which
+     * can be asked what is cached.  Threads share them. */
     _Atomic uint32_t known[HTTPD_KNOWN_MAX];
     char path[HTTPD_PATH_MAX]; /* Absolute, without symbolic links. */
     bool is_open;              /* Links may lead out of it. */
@@ -33,9 +33,9 @@ struct httpd_root {
  * a negated errno. */
 int httpd_open_beneath(struct httpd_root *root, const char *name);
 
-/* Does the same for a name that was a regular file before.  It fails with
- * -EAGAIN if it might block, or if links have to be followed, or if the system
- * cannot find out. */
+/* Does the same for a name that was a regular file before, of the file system
+ * of the root.  It fails with -EAGAIN if it might block, or if links have to be
+ * followed, or if the system cannot find out. */
 int httpd_open_cached(struct httpd_root *root, const char *name);
 
 /* Reads `size` bytes from the beginning of a file.  If `is_cached`, it fails
