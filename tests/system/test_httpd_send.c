@@ -13,12 +13,14 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -26,6 +28,9 @@
 
 #include "../examples/support/httpd.h"
 #include "../examples/support/httpd_files.h"
+#include "../examples/support/httpd_open.h"
+#include "support/child.h"
+#include "support/child_result.h"
 #include "support/patient.h"
 
 enum { SIZE = 1500 * 1000, HUGE = 64 * 1024 * 1024 };
@@ -323,6 +328,76 @@ static void a_client_that_receives_nothing_is_ended(void **state)
     assert_int_equal(aloop_await(aloop_spawn(f.loop, read_nothing, NULL)), 0);
 }
 
+/* Returns whether the loop's thread may open the file now.  The system may
+ * refuse that now and then. */
+static bool opens_now(struct httpd_root *root)
+{
+    enum { TRIES = 100 };
+    int fd = -EAGAIN;
+
+    for (int i = 0; i < TRIES && fd == -EAGAIN; i++)
+        fd = httpd_open_cached(root, "other/a");
+    CHECK(fd >= 0 || fd == -EAGAIN);
+    return fd >= 0 && close(fd) == 0;
+}
+
+static void create(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    CHECK(fd >= 0 && patient_write(fd, "x", 1) == 1 && close(fd) == 0);
+}
+
+static void open_on_pool(struct httpd_root *root)
+{
+    int fd = httpd_open_beneath(root, "other/a");
+
+    CHECK(fd >= 0 && close(fd) == 0);
+}
+
+static void mount_later(void)
+{
+    static struct httpd_root root;
+    char folder[80], path[96];
+
+    snprintf(folder, sizeof folder, "%s/other", f.folder);
+    snprintf(path, sizeof path, "%s/a", folder);
+    root.fd = open(f.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CHECK(realpath(f.folder, root.path) != NULL && mkdir(folder, 0700) == 0);
+    create(path);
+    open_on_pool(&root);
+    if (!opens_now(&root) || unshare(CLONE_NEWNS) < 0 ||
+        mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("aloop", folder, "tmpfs", MS_NOSUID | MS_NODEV, "") < 0)
+        _exit(CHILD_SKIPS);
+    create(path);
+    CHECK(!opens_now(&root));
+    open_on_pool(&root);
+    CHECK(!opens_now(&root));
+    CHECK(umount(folder) == 0);
+    open_on_pool(&root);
+    CHECK(opens_now(&root));
+    _exit(0);
+}
+
+static void files_of_a_later_mount_are_opened_by_the_pool(void **state)
+{
+    char folder[80], path[96];
+    pid_t child = fork();
+    bool has_succeeded;
+
+    (void) state;
+    if (child == 0)
+        mount_later();
+    has_succeeded = has_child_succeeded(child);
+    snprintf(folder, sizeof folder, "%s/other", f.folder);
+    snprintf(path, sizeof path, "%s/a", folder);
+    unlink(path);
+    rmdir(folder);
+    if (!has_succeeded)
+        skip();
+}
+
 #define SEND_TEST(name, data) \
     { \
 #name, name, set_up, tear_down, data \
@@ -337,6 +412,7 @@ int main(void)
         SEND_TEST(a_file_that_shrinks_ends_in_a_reset, NULL),
         SEND_TEST(a_client_that_resets_does_not_end_the_server, NULL),
         SEND_TEST(a_client_that_receives_nothing_is_ended, &is_impatient),
+        SEND_TEST(files_of_a_later_mount_are_opened_by_the_pool, NULL),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
