@@ -44,7 +44,7 @@ static int open_to_read(struct aloop__blocking_data *data)
         return -EISDIR;
     data->has_to_wait = stat.type != ALOOP_FILE_REGULAR;
     if (!data->has_to_wait)
-        (void) aloop__device_look(&data->look, data->fd);
+        (void) aloop__device_look(&data->look, data->fd, stat.device);
     if (!data->has_to_wait && stat.size > 0) {
         error = check_size(data, stat.size);
         size = stat.size;

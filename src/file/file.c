@@ -138,7 +138,7 @@ void aloop__file_look(struct aloop__opening *opening, int fd)
     traits->is_cached = is_known && stat.type == ALOOP_FILE_REGULAR &&
                         !aloop__sys_file_is_direct(opening->flags) &&
                         (opening->flags & O_ACCMODE) != O_WRONLY &&
-                        aloop__device_look(&opening->look, fd);
+                        aloop__device_look(&opening->look, fd, stat.device);
     traits->is_in_memory = opening->look.is_in_memory;
 }
 

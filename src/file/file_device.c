@@ -31,6 +31,8 @@
 
 #include "file/file_device.h"
 
+#include <errno.h>
+
 #include "file/file.h"
 
 /* Returns the index of a device, or devices->count. */
@@ -68,13 +70,17 @@ int aloop__device_stat(const struct aloop__devices *devices, int fd,
     return 0;
 }
 
-bool aloop__device_look(struct aloop__device_look *look, int fd)
+bool aloop__device_look(struct aloop__device_look *look, int fd,
+                        uint64_t device)
 {
     struct aloop__device_file file = {.has_mount = false};
-    bool is_found = aloop__device_stat(&look->known, fd, &file) == 0;
+    bool is_found;
     ssize_t count;
     char byte;
 
+    if (device == look->known.refusing && device != 0)
+        return false;
+    is_found = aloop__device_stat(&look->known, fd, &file) == 0;
     look->is_in_memory = file.is_in_memory;
     if (is_found && is_known_device(&look->known, file.id))
         return true;
@@ -82,9 +88,11 @@ bool aloop__device_look(struct aloop__device_look *look, int fd)
     if (!look->is_in_memory && aloop__sys_pread_cached_is_broken())
         return false;
     count = aloop__file_pread_now(fd, look->is_in_memory, &byte, 1, 0);
+    look->id = file.id;
+    if (!look->is_in_memory && count == -EOPNOTSUPP)
+        look->refusing = device;
     if (count < 0 && count != ALOOP_EAGAIN)
         return false;
-    look->id = file.id;
     look->is_new = is_found && (file.has_mount || !look->is_in_memory);
     return true;
 }
@@ -94,6 +102,8 @@ void aloop__device_learn(aloop *loop, const struct aloop__device_look *look)
 {
     struct aloop__devices *devices = &loop->devices;
 
+    if (look->refusing != 0)
+        devices->refusing = look->refusing;
     if (!look->is_new || devices->count == DEVICES_MAX ||
         is_known_device(devices, look->id))
         return;

@@ -11,8 +11,9 @@
 struct aloop__device_look {
     struct aloop__devices known; /* A copy of the loop's, for the thread. */
     uint64_t id;                 /* As in known.ids. */
-    bool is_new;                 /* It is to be added to those of the loop. */
-    bool is_in_memory;           /* It keeps its files there. */
+    uint64_t refusing; /* It becomes known.refusing, unless it is 0. */
+    bool is_new;       /* It is to be added to those of the loop. */
+    bool is_in_memory; /* It keeps its files there. */
 };
 
 /* What a look at a file without waiting has found. */
@@ -37,9 +38,10 @@ static inline ssize_t aloop__file_pread_now(int fd, bool is_in_memory,
 
 /* On a thread: returns whether files of the device can be read without waiting.
  * The file is a regular one that is open for reading.  It is asked if the
- * device is not known. */
-bool aloop__device_look(struct aloop__device_look *look, int fd);
-/* On the loop's thread: adds a device that is new. */
+ * device, whose number stat() has given, is not known. */
+bool aloop__device_look(struct aloop__device_look *look, int fd,
+                        uint64_t device);
+/* On the loop's thread: adds a device that is new, or notes its refusal. */
 void aloop__device_learn(aloop *loop, const struct aloop__device_look *look);
 
 /* Before the loop's thread opens a file, counts that against what this turn may

@@ -124,6 +124,9 @@ enum { DEVICES_MAX = 8, KNOWN_PATHS = 32 };
 struct aloop__devices {
     uint64_t ids[DEVICES_MAX]; /* Numbers of mounts or of devices. */
     uint64_t root;             /* That of the root directory; 0: not known. */
+    /* The number of the last device that refuses reads that do not wait, 0:
+     * none.  A later device with the number has only slower reads. */
+    uint64_t refusing;
     uint8_t count;
     uint8_t in_memory; /* Bit N is set if ids[N] keeps its files in memory. */
     bool is_refused;   /* The system has no such call, or forbids it. */

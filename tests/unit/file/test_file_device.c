@@ -103,6 +103,8 @@ static void a_device_that_refuses_cached_reads_is_never_known(void **state)
     for (int i = 0; i < 3; i++)
         assert_false(opens_now("/m/a", O_RDONLY));
     assert_int_equal(sim_calls("aloop__sys_open_cached"), 0);
+    assert_int_equal(sim_calls("aloop__sys_pread_cached"), 1 + 1);
+    assert_true(opens_now("/a", O_RDONLY));
 }
 
 static void a_device_is_asked_for_cached_reads_until_it_is_known(void **state)
