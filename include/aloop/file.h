@@ -11,10 +11,10 @@
  *
  * Linux answers reads of up to 64 KiB from its page cache on the loop's own
  * thread, where the file system supports that without blocking (ext4, xfs and
- * btrfs do; overlay, tmpfs and FUSE do not).  It also opens files there for
- * reading, if their names are cached and a thread has opened or read another
- * file of that file system.  The future has then settled when the function
- * returns. */
+ * btrfs do, and tmpfs since Linux 6.8; overlay and FUSE do not).  It also opens
+ * files there for reading, if their names are cached and a thread has opened or
+ * read another file of that file system.  The future has then settled when the
+ * function returns. */
 
 #ifndef ALOOP_FILE_H
 #define ALOOP_FILE_H

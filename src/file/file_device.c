@@ -18,14 +18,15 @@
  * To open a name may have effects: it releases a writer that waits for a reader
  * of a FIFO, and calls the driver of a device.  Therefore the name is looked up
  * before, without opening it.  What was opened is checked again, because
- * another process may have replaced the name in between.  To open for writing
- * may have to wait for the quotas of the owner to be read, and is left to the
- * pool.
+ * another process may have replaced the name in between.  (If it has mounted a
+ * file system with a server there, between these two calls, the open may wait
+ * for that server.)  To open for writing may have to wait for the quotas of the
+ * owner to be read, and is left to the pool.
  *
  * A path that was opened recently needs no look if its file is in the mount of
  * the root directory, or for a relative path in that of the working directory,
- * and that mount is known: the kernel is told to cross no other mount, so that
- * it opens nothing of a file system that was mounted in the meantime.  A
+ * and that mount is known: the kernel then crosses no other mount, so that it
+ * opens nothing of a file system that was mounted in the meantime.  A
  * process that calls chroot() for a root on a file system with a server, and
  * uses the same paths there, may wait for that server. */
 
@@ -177,23 +178,23 @@ static bool find_start(aloop *loop, const char *path, uint64_t *ret_id)
 {
     struct aloop__devices *devices = &loop->devices;
     bool is_absolute = path[0] == '/', is_found;
-    struct aloop__device_file start;
+    struct aloop__device_file start = {.id = 0};
     int fd = SYS_CWD;
 
     *ret_id = devices->root;
     if (is_absolute && devices->root != 0)
         return true;
-    if (is_absolute && (fd = aloop__sys_look_up_cached("/")) < 0)
+    if (is_absolute)
+        fd = aloop__sys_look_up_cached("/");
+    if (is_absolute && fd < 0)
         return false;
     is_found = aloop__device_stat(devices, fd, &start) == 0;
+    *ret_id = start.id;
     if (is_absolute)
         aloop__sys_close(fd);
-    if (!is_found)
-        return false;
-    if (is_absolute)
+    if (is_absolute && is_found)
         devices->root = start.id;
-    *ret_id = start.id;
-    return true;
+    return is_found;
 }
 
 bool aloop__file_is_near(aloop *loop, const char *path,
