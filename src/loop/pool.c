@@ -302,6 +302,7 @@ static void leave_running(struct aloop__pool *pool, struct aloop__job *job)
     if (atomic_compare_exchange_strong(&job->state, &running, JOB_LEFT)) {
         job->worker->left = job;
         lane->left++;
+        atomic_fetch_add(&lane->ended_jobs, 1);
         lane->live--;
         /* If no thread can be started, the one whose job was left will take
          * jobs again when it has finished that. */

@@ -45,8 +45,9 @@ struct aloop__pool_lane {
     /* Protected by the mutex: */
     struct aloop__node queues[ORDERS]; /* Jobs that a thread may take. */
     size_t begun;                      /* Jobs that threads have taken. */
-    unsigned live; /* Threads, except those in a left job. */
-    unsigned left; /* Threads in a left job. */
+    atomic_size_t ended_jobs; /* Of these, those that need no thread more. */
+    unsigned live;            /* Threads, except those in a left job. */
+    unsigned left;            /* Threads in a left job. */
     unsigned idle_count;
     struct aloop__node idle;     /* Last in, first out. */
     struct aloop__node unused;   /* Places without a thread. */

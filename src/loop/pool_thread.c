@@ -128,6 +128,7 @@ static void return_job(struct aloop__worker *worker, struct aloop__job *job)
         drop_left(worker, job);
         return;
     }
+    atomic_fetch_add(&worker->lane->ended_jobs, 1);
     first = atomic_load_explicit(&pool->finished, memory_order_relaxed);
     do
         job->next_finished = first;
@@ -255,15 +256,19 @@ static unsigned count_jobs(const struct aloop__pool_lane *lane, unsigned most)
     return count;
 }
 
+/* A thread that has ended its job, and has informed the loop, takes another one
+ * soon, as one that was just started does. */
 int aloop__workers_start(struct aloop__pool *pool,
                          struct aloop__pool_lane *lane)
 {
+    size_t busy = lane->begun - atomic_load(&lane->ended_jobs);
     unsigned more =
         lane->live < lane->threads_max ? lane->threads_max - lane->live : 0;
-    unsigned jobs = count_jobs(lane, lane->idle_count + more);
+    unsigned ready = lane->live > busy ? lane->live - (unsigned) busy : 0;
+    unsigned jobs = count_jobs(lane, ready + more);
     int error = 0;
 
-    for (; jobs > lane->idle_count && error == 0; jobs--)
+    for (; jobs > ready && error == 0; jobs--)
         error = start_one(pool, lane);
     return lane->live > 0 ? 0 : error;
 }
