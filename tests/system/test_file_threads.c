@@ -146,6 +146,31 @@ static void files_of_tmpfs_are_read_without_a_thread(void **state)
     wait_for_threads();
 }
 
+static unsigned count_threads(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    unsigned count = 0;
+
+    while (tasks != NULL && readdir(tasks) != NULL)
+        count++;
+    if (tasks != NULL)
+        closedir(tasks);
+    return count;
+}
+
+/* The thread may not be idle yet when the loop has another operation. */
+static void operations_one_after_the_other_need_one_thread(void **state)
+{
+    unsigned before = count_threads();
+    aloop_stat stat;
+
+    (void) state;
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(aloop_await(aloop_fs_stat(d.loop, d.folder, &stat)),
+                         0);
+    assert_int_equal(count_threads(), before > 0 ? before + 1 : 0);
+}
+
 /* A file system whose server is a process, which answers when it may. */
 
 struct fuse_answer {
@@ -456,6 +481,7 @@ int main(void)
         TEST(threads_use_no_memory_of_the_loop),
 #if defined __linux__
         TEST(files_of_tmpfs_are_read_without_a_thread),
+        TEST(operations_one_after_the_other_need_one_thread),
         TEST(a_slow_server_of_files_does_not_block_the_loop),
         TEST(a_slow_server_in_the_place_of_tmpfs_does_not_either),
         TEST(a_slow_server_in_the_place_of_a_known_path_does_not),
