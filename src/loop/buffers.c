@@ -37,11 +37,18 @@ static struct aloop__free_buffer *draw(aloop *loop, size_t class,
     return buffer;
 }
 
+/* Returns the first class that may have room for `size` bytes.  The drivers of
+ * filters take the largest one for each event, so that it is not searched. */
+static inline size_t first_class(size_t size)
+{
+    return size > classes[BUFFER_CLASSES - 2].size ? BUFFER_CLASSES - 1 : 0;
+}
+
 /* Buffers of the window before are used only if there are no others, so that
  * they become stale when the load has fallen. */
 void *aloop__buffer_get(aloop *loop, size_t *size)
 {
-    for (size_t i = 0; i < BUFFER_CLASSES; i++) {
+    for (size_t i = first_class(*size); i < BUFFER_CLASSES; i++) {
         struct aloop__free_buffer *buffer;
 
         if (*size > classes[i].size)
@@ -62,7 +69,7 @@ void aloop__buffer_put(aloop *loop, void *memory, size_t size)
 {
     struct aloop__free_buffer *buffer = memory;
 
-    for (size_t i = 0; i < BUFFER_CLASSES; i++) {
+    for (size_t i = first_class(size); i < BUFFER_CLASSES; i++) {
         if (size != classes[i].size ||
             loop->buffers[i].count == classes[i].kept_max)
             continue;

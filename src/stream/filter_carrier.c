@@ -85,8 +85,10 @@ static ssize_t filter_receive(aloop_stream *stream, void *buffer, size_t size)
 static size_t count_replies(const struct aloop__sender *sender, size_t size)
 {
     struct aloop__node *node = sender->pieces.next;
-    size_t replies = list_is_empty(&sender->pieces) ? size : 0;
+    size_t replies = 0;
 
+    if (list_is_empty(&sender->pieces))
+        return size;
     for (; size > 0 && node != &sender->pieces; node = node->next) {
         const struct aloop__piece *piece =
             CONTAINER_OF(node, struct aloop__piece, node);
@@ -152,30 +154,32 @@ static size_t offer_some(struct aloop__filters *filters,
     return done;
 }
 
-/* All pieces are offered before the driver pulls.  If sending fails meanwhile,
- * they are freed, and those that were taken must not be counted.
+/* Returns whether the top layer may be offered something now.  If not, the
+ * result of a send is *ret, and the driver will call the core again. */
+static inline bool may_offer(struct aloop__filters *filters, ssize_t *ret)
+{
+    *ret = filters->error;
+    if (filters->error != 0)
+        return false;
+    *ret = ALOOP_EAGAIN;
+    if (filters->is_driving && filters->top->is_ready && !filters->has_forked)
+        return true;
+    aloop__filters_drive_later(filters);
+    return false;
+}
+
+/* Returns the result of a send of which `done` bytes were taken.  If sending
+ * has failed meanwhile, the bytes are freed, and those that were taken must not
+ * be counted.
  *
  * `is_filling` lasts until the driver has pulled.  In between the bytes are in
  * neither of the two queues, and a drain would settle too early. */
-static ssize_t filter_send_pieces(aloop_stream *stream,
-                                  const struct sys_piece *pieces, size_t count)
+static ssize_t offered(struct aloop__filters *filters, size_t done)
 {
-    struct aloop__filters *filters = aloop__filters_of(stream);
-    size_t done = 0, taken = 0, size = 0, n;
+    const aloop_stream *stream = filters->stream;
 
-    if (filters->error != 0)
-        return filters->error;
-    if (!filters->is_driving || !filters->top->is_ready ||
-        filters->has_forked) {
-        aloop__filters_drive_later(filters);
-        return ALOOP_EAGAIN;
-    }
-    for (size_t i = 0; i < count && taken == size; i += n) {
-        taken = offer_some(filters, pieces + i, count - i, &n, &size);
-        if (stream->write_error != 0)
-            return stream->write_error;
-        done += taken;
-    }
+    if (stream->write_error != 0)
+        return stream->write_error;
     filters->replies += count_replies(stream->sender, done);
     filters->wire.is_filling = true;
     if (done > 0)
@@ -183,11 +187,32 @@ static ssize_t filter_send_pieces(aloop_stream *stream,
     return filters->error != 0 ? filters->error : ALOOP_EAGAIN;
 }
 
+/* All pieces are offered before the driver pulls. */
+static ssize_t filter_send_pieces(aloop_stream *stream,
+                                  const struct sys_piece *pieces, size_t count)
+{
+    struct aloop__filters *filters = aloop__filters_of(stream);
+    size_t done = 0, taken = 0, size = 0, n;
+    ssize_t result;
+
+    if (!may_offer(filters, &result))
+        return result;
+    for (size_t i = 0; i < count && taken == size && stream->write_error == 0;
+         i += n) {
+        taken = offer_some(filters, pieces + i, count - i, &n, &size);
+        done += taken;
+    }
+    return offered(filters, done);
+}
+
 static ssize_t filter_send(aloop_stream *stream, const void *data, size_t size)
 {
-    struct sys_piece piece = {data, size};
+    struct aloop__filters *filters = aloop__filters_of(stream);
+    ssize_t result;
 
-    return filter_send_pieces(stream, &piece, 1);
+    return may_offer(filters, &result)
+               ? offered(filters, offer(filters, data, size))
+               : result;
 }
 
 /* The driver watches the descriptor when it ends.  It may have bytes of the

@@ -164,14 +164,16 @@ void aloop__filters_pull(struct aloop__filters *filters,
     bool is_dry = layer == filters->top;
 
     for (; layer != NULL; layer = layer->below) {
-        int i = 0;
+        bool has_room = false, has_more = true;
 
-        aloop__layer_offer_out(filters, layer);
-        while (i < PULLS_MAX && may_pull(filters, layer) &&
-               pull_once(filters, layer))
-            i++;
-        is_dry = is_dry && i < PULLS_MAX && layer->out.held == NULL &&
-                 (layer->has_pull_end || may_pull(filters, layer));
+        if (layer->out.held != NULL || layer->out.is_ending)
+            aloop__layer_offer_out(filters, layer);
+        for (int i = 0; i < PULLS_MAX && has_more; i++) {
+            has_room = may_pull(filters, layer);
+            has_more = has_room && pull_once(filters, layer);
+        }
+        is_dry = is_dry && !has_more && layer->out.held == NULL &&
+                 (layer->has_pull_end || has_room);
     }
     filters->wire.is_filling = false;
     filters->is_dry = is_dry;
@@ -315,11 +317,13 @@ static void watch_again(struct aloop__filters *filters)
     unsigned bits = stream->io.armed;
     int error;
 
-    if (wants_input(filters))
-        bits |= REACTOR_READ;
-    else if (filters->is_unused || filters->is_deaf || filters->error != 0 ||
-             filters->receive_error != 0)
-        bits &= ~(unsigned) REACTOR_READ;
+    bool is_needless = filters->is_unused || filters->is_deaf ||
+                       filters->error != 0 || filters->receive_error != 0;
+
+    if ((bits & REACTOR_READ) == 0 || is_needless)
+        bits = wants_input(filters) ? bits | REACTOR_READ
+               : is_needless        ? bits & ~(unsigned) REACTOR_READ
+                                    : bits;
     filters->is_unused = false;
     bits &= ~(unsigned) REACTOR_WRITE;
     if (filters->wire.queued > 0 ||

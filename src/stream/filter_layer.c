@@ -217,7 +217,7 @@ void aloop__layer_feed_all(struct aloop__filters *filters,
 {
     size_t done = aloop__layer_feed(filters, layer, data, size);
 
-    if (!layer->has_failed &&
+    if (done < size && !layer->has_failed &&
         !aloop__side_keep(filters, &layer->in, data + done, size - done))
         aloop__layer_fail(filters, layer, ALOOP_ENOMEM);
 }
@@ -230,7 +230,7 @@ void aloop__layer_write_all(struct aloop__filters *filters,
 {
     size_t done = aloop__layer_write(filters, layer, data, size);
 
-    if (!layer->has_failed && !layer->has_pull_end &&
+    if (done < size && !layer->has_failed && !layer->has_pull_end &&
         !aloop__side_keep(filters, &layer->out, data + done, size - done))
         aloop__layer_fail(filters, layer, ALOOP_ENOMEM);
 }
