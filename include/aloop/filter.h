@@ -59,6 +59,11 @@ ALOOP_BEGIN
  *   refused bytes, because then more are coming.
  * - `pull` is also called after `handshake` and `read`, so that these may cause
  *   output.  They may also make room for bytes that `feed` has refused.
+ * - `is_idle` saves calls that find nothing.  Without it, `read` and `pull` are
+ *   repeated until both return ALOOP_EAGAIN.  It is asked after bytes were
+ *   given, and returns true if neither of the two has anything left: no bytes,
+ *   no end and no error.  Then they are called again only after another
+ *   function or a wake.
  * - After an error only `pull` is called.  What it gives is sent, for example
  *   an alert.
  * - `close` is called once.  No function is called after it.
@@ -92,6 +97,9 @@ typedef struct aloop_filter {
     int (*handshake)(void *context);
     /* Frees the context; NULL: there is nothing to free. */
     void (*close)(void *context);
+    /* Returns whether read and pull have nothing left.  NULL: both are called
+     * once more to find that out. */
+    bool (*is_idle)(void *context);
 } aloop_filter;
 
 /**

@@ -24,9 +24,10 @@ static const struct options_field filter_fields[] = {
     OPTIONS_FIELD(aloop_filter, feed),      OPTIONS_FIELD(aloop_filter, read),
     OPTIONS_FIELD(aloop_filter, write),     OPTIONS_FIELD(aloop_filter, pull),
     OPTIONS_FIELD(aloop_filter, handshake), OPTIONS_FIELD(aloop_filter, close),
+    OPTIONS_FIELD(aloop_filter, is_idle),
 };
 
-OPTIONS_LAST(aloop_filter, close);
+OPTIONS_LAST(aloop_filter, is_idle);
 
 static const struct options_kind filter_kind = {
     sizeof(aloop_filter), filter_fields,

@@ -57,10 +57,13 @@ static ssize_t filter_receive(aloop_stream *stream, void *buffer, size_t size)
 
         n = aloop__layer_read(filters, top, (char *) buffer + done,
                               size - done);
-        if (n > 0)
+        if (n > 0) {
             done += (size_t) n;
-        else if (n == ALOOP_EAGAIN)
+            if (top->in.held == NULL && aloop__layer_ask_idle(top))
+                break;
+        } else if (n == ALOOP_EAGAIN) {
             aloop__layer_offer_in(filters, top);
+        }
         if (n <= 0 && (n != ALOOP_EAGAIN || moved == filters->moved))
             break;
     }

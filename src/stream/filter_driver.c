@@ -144,8 +144,11 @@ static bool pull_once(struct aloop__filters *filters,
     while (n > 0 && size < filters->scratch_size) {
         n = aloop__layer_pull(filters, layer, filters->scratch + size,
                               filters->scratch_size - size);
-        if (n > 0)
-            size += (size_t) n;
+        if (n <= 0)
+            break;
+        size += (size_t) n;
+        if (aloop__layer_ask_idle(layer))
+            n = 0;
     }
     if (size > 0 && layer->below == NULL)
         aloop__wire_put(filters, filters->scratch, size);
@@ -358,6 +361,19 @@ static bool is_quiet(const struct aloop__filters *filters)
     return true;
 }
 
+/* Returns whether another round would find nothing: no layer has anything left,
+ * and nothing can be received. */
+static bool is_settled(const struct aloop__filters *filters)
+{
+    const struct aloop__layer *layer;
+
+    for (layer = filters->top; layer != NULL; layer = layer->below)
+        if (!layer->is_idle)
+            return false;
+    return filters->receive_error == 0 &&
+           (!filters->can_receive || !wants_input(filters));
+}
+
 /* Returns false if the driver must stop.  Two rounds without a move are needed
  * in general: what the first one did last (a feed that made room, a pull) may
  * let the second one's beginning move something.  *ret_is_idle is false if a
@@ -386,7 +402,9 @@ static bool run_rounds(struct aloop__filters *filters, bool *ret_is_idle)
         }
         moved += filters->moved;
         has_nothing = is_quiet(filters);
-        idle = filters->moved > 0 ? 0 : idle + 1 + has_nothing;
+        idle = filters->moved == 0                  ? idle + 1 + has_nothing
+               : has_nothing && is_settled(filters) ? 2
+                                                    : 0;
     }
     *ret_is_idle = idle >= 2;
     return true;
@@ -401,6 +419,16 @@ void aloop__filters_leave(struct aloop__filters *filters)
     filters->has_forked = false;
 }
 
+/* A request to run may have changed what a layer can give. */
+static void forget_idle(struct aloop__filters *filters)
+{
+    struct aloop__layer *layer;
+
+    filters->is_dry = false;
+    for (layer = filters->top; layer != NULL; layer = layer->below)
+        layer->is_idle = false;
+}
+
 /* If writability is not watched, no event would set `can_send` again, and only
  * a send shows whether there is room.  A close inside the driver leaves the
  * memory of the filters to it, because its callers still use them. */
@@ -413,7 +441,7 @@ void aloop__filters_drive(struct aloop__filters *filters)
         return;
     if (!list_is_empty(&filters->wire.flush.node) ||
         !list_is_empty(&filters->run.node))
-        filters->is_dry = false; /* It was asked for more than an event. */
+        forget_idle(filters); /* It was asked for more than an event. */
     list_remove(&filters->wire.flush.node);
     list_remove(&filters->run.node);
     if (!aloop__filters_take_scratch(filters)) {
@@ -466,15 +494,14 @@ void aloop__filters_ready(struct aloop__io *io, unsigned bits)
         aloop__forward_hung_up(stream, bits);
 }
 
-/* These two run the driver because it was asked for, not because of an event.
- * The request may have changed what a layer can give. */
+/* These two run the driver because it was asked for, not because of an event. */
 
 void aloop__filters_flush(struct aloop__ready *ready)
 {
     struct aloop__filters *filters = aloop__filters_of(
         CONTAINER_OF(ready, struct aloop__sender, flush)->stream);
 
-    filters->is_dry = false;
+    forget_idle(filters);
     aloop__filters_drive(filters);
 }
 
@@ -483,6 +510,6 @@ void aloop__filters_run(struct aloop__ready *ready)
     struct aloop__filters *filters =
         CONTAINER_OF(ready, struct aloop__filters, run);
 
-    filters->is_dry = false;
+    forget_idle(filters);
     aloop__filters_drive(filters);
 }

@@ -53,8 +53,10 @@ static ssize_t check_result(struct aloop__filters *filters,
 ssize_t aloop__layer_read(struct aloop__filters *filters,
                           struct aloop__layer *layer, void *data, size_t size)
 {
-    ssize_t n = layer->filter.read(layer->context, data, size);
+    ssize_t n = ALOOP_EAGAIN;
 
+    if (!layer->is_idle)
+        n = layer->filter.read(layer->context, data, size);
     n = check_result(filters, layer, n, size);
     layer->has_read_end = n == 0;
     layer->is_dry = n <= 0;
@@ -66,8 +68,10 @@ ssize_t aloop__layer_read(struct aloop__filters *filters,
 ssize_t aloop__layer_pull(struct aloop__filters *filters,
                           struct aloop__layer *layer, void *data, size_t size)
 {
-    ssize_t n = layer->filter.pull(layer->context, data, size);
+    ssize_t n = ALOOP_EAGAIN;
 
+    if (!layer->is_idle)
+        n = layer->filter.pull(layer->context, data, size);
     if (n > 0 && (size_t) n <= size) {
         filters->moved += (size_t) n;
         layer->pulled += (size_t) n;
@@ -84,6 +88,16 @@ ssize_t aloop__layer_pull(struct aloop__filters *filters,
         return 0;
     aloop__layer_fail(filters, layer, n);
     return filters->error;
+}
+
+/* The answer of a layer whose handshake goes on, or that has failed, is not
+ * asked for: it may have nothing and still owe its future or an end. */
+bool aloop__layer_ask_idle(struct aloop__layer *layer)
+{
+    layer->is_idle = layer->filter.is_idle != NULL && layer->is_ready &&
+                     !layer->has_failed &&
+                     layer->filter.is_idle(layer->context);
+    return layer->is_idle;
 }
 
 /* There may be no pending future: an error in the middle of a close and the
@@ -108,6 +122,7 @@ void aloop__layer_shake(struct aloop__filters *filters,
     if (layer->is_ready || layer->has_failed || !layer->is_due)
         return;
     layer->is_due = false;
+    layer->is_idle = false;
     filters->is_dry = false;
     error = layer->filter.handshake(layer->context);
     if (error == ALOOP_EAGAIN)
@@ -132,6 +147,7 @@ size_t aloop__layer_feed(struct aloop__filters *filters,
 {
     size_t done = 0;
 
+    layer->is_idle = false;
     while (done < size && !layer->has_failed) {
         ssize_t n =
             layer->filter.feed(layer->context, data + done, size - done);
@@ -157,6 +173,7 @@ size_t aloop__layer_write(struct aloop__filters *filters,
 {
     size_t done = 0;
 
+    layer->is_idle = false;
     while (done < size && !layer->has_failed && !layer->has_pull_end) {
         ssize_t n =
             layer->filter.write(layer->context, data + done, size - done);
@@ -263,6 +280,7 @@ static bool offer_held(struct aloop__filters *filters,
         layer->has_failed)
         return false;
     side->has_ended = true;
+    layer->is_idle = false;
     filters->moved++;
     return true;
 }

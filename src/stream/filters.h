@@ -55,6 +55,8 @@ struct aloop__layer {
     bool has_pull_end;             /* pull has returned 0 or an error. */
     bool has_given_end;            /* pull has returned 0. */
     bool is_dry;                   /* The last read had nothing. */
+    /* It has said so, and none of its functions was called since. */
+    bool is_idle;
     size_t pulled; /* Bytes it has given to pull since it has taken any. */
 };
 
@@ -116,12 +118,14 @@ static inline struct aloop__filters *aloop__filters_of(
  * mistaken for something else become ALOOP_EINVAL. */
 void aloop__layer_fail(struct aloop__filters *filters,
                        struct aloop__layer *layer, ssize_t error);
-/* Call `read` and `pull`.  Return a number of bytes, 0 at the end, and
- * otherwise an error. */
+/* Call `read` and `pull`, unless the layer is idle.  Return a number of bytes, 0
+ * at the end, and otherwise an error. */
 ssize_t aloop__layer_read(struct aloop__filters *filters,
                           struct aloop__layer *layer, void *data, size_t size);
 ssize_t aloop__layer_pull(struct aloop__filters *filters,
                           struct aloop__layer *layer, void *data, size_t size);
+/* Asks a layer that has just given bytes whether it is idle. */
+bool aloop__layer_ask_idle(struct aloop__layer *layer);
 /* Call `feed` and `write` until all bytes are taken.  Return the number of
  * bytes that were. */
 size_t aloop__layer_feed(struct aloop__filters *filters,

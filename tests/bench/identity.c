@@ -99,6 +99,13 @@ static ssize_t identity_pull(void *context, void *data, size_t size)
     return give(&((struct identity *) context)->out, data, size);
 }
 
+static bool identity_is_idle(void *context)
+{
+    const struct identity *identity = context;
+
+    return identity->in.buffer == NULL && identity->out.buffer == NULL;
+}
+
 static const aloop_filter identity_filter = {
     .size = sizeof identity_filter,
     .name = "identity",
@@ -107,6 +114,7 @@ static const aloop_filter identity_filter = {
     .write = identity_write,
     .pull = identity_pull,
     .close = free,
+    .is_idle = identity_is_idle,
 };
 
 void identity_put_on(aloop_stream *stream)
