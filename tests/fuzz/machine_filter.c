@@ -11,7 +11,7 @@
 
 enum { FILTERS_MAX = 12 };
 
-enum place { NOWHERE, IN_FEED, IN_READ, IN_WRITE, IN_PULL, IN_SHAKE };
+enum place { NOWHERE, IN_FEED, IN_READ, IN_WRITE, IN_PULL, IN_SHAKE, IN_IDLE };
 
 static struct layer {
     struct passing_filter passing; /* The first member: its functions. */
@@ -112,6 +112,15 @@ static ssize_t layer_pull(void *context, void *data, size_t size)
     n = passing_take(&layer->passing.out, data, size);
     layer->has_pulled_end = n == 0;
     return n;
+}
+
+static bool layer_is_idle(void *context)
+{
+    struct layer *layer = context;
+
+    FUZZ_CHECK(go_in(layer, IN_IDLE) == 0);
+    FUZZ_CHECK(!layer->has_failed && (!layer->has_handshake || layer->has_shaken));
+    return layer->fails == NOWHERE && passing_is_idle(&layer->passing);
 }
 
 static int layer_shake(void *context)
@@ -244,6 +253,8 @@ static bool put_layer(struct end *end, struct layer *layer)
 
     if (layer->has_handshake)
         filter.handshake = layer_shake;
+    if ((layer - layers) % 2 == 0)
+        filter.is_idle = layer_is_idle;
     io->piece = (unsigned) (layer - layers);
     follow(io, aloop_stream_filter(end->stream, &filter, layer));
     status = is_pending(io) ? 0 : aloop_future_status(io->future);

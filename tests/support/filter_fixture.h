@@ -98,6 +98,18 @@ static inline ssize_t passing_pull(void *context, void *data, size_t size)
     return passing_take(&f->out, data, size);
 }
 
+static inline bool passing_has(const struct passing *p)
+{
+    return p->end > p->start || p->has_ended;
+}
+
+static inline bool passing_is_idle(void *context)
+{
+    const struct passing_filter *f = context;
+
+    return !passing_has(&f->in) && !passing_has(&f->out);
+}
+
 static const aloop_filter passing_filter = {
     .size = sizeof passing_filter,
     .name = "passing",
@@ -106,6 +118,7 @@ static const aloop_filter passing_filter = {
     .write = passing_write,
     .pull = passing_pull,
     .close = free,
+    .is_idle = passing_is_idle,
 };
 
 /* Returns a context for `passing_filter`, which frees it. */

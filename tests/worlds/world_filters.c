@@ -93,6 +93,8 @@ static ssize_t put_filter(struct side *side, bool is_first)
     f->reads_left = SIZE_MAX;
     if (side->talk->may_fail && chance(30))
         f->reads_left = between(0, 30);
+    if (f->reads_left != SIZE_MAX || chance(50))
+        filter.is_idle = NULL; /* An error is not nothing. */
     filter.close = close_context;
     filter.read = read_some;
     if (is_first)

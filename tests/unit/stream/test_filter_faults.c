@@ -243,6 +243,94 @@ static void an_echo_repeats_only_the_calls_that_find_nothing(void **state)
     aloop_stream_close(stream);
 }
 
+/* Filters that can be idle. */
+
+static bool script_is_idle(void *context)
+{
+    (void) context;
+    return s.in_size == 0 && s.out_size == 0 && !s.has_input_ended && !s.has_output_ended &&
+           s.read == 0 && s.pull == 0;
+}
+
+/* Returns a stream with a filter that can be idle, which has read nothing. */
+static aloop_stream *idle_one(aloop_stream_cb on_data, void *arg)
+{
+    aloop_stream *stream = connected();
+    aloop_filter filter = plain_script;
+
+    s = (struct script){0};
+    filter.is_idle = script_is_idle;
+    assert_int_equal(aloop_await(aloop_stream_filter(stream, &filter, &s)), 0);
+    aloop_stream_start(stream, on_data, arg);
+    run_for(MS);
+    s.calls_count = 0;
+    return stream;
+}
+
+static void an_idle_filter_is_called_only_for_what_it_has(void **state)
+{
+    const void *data;
+    aloop_stream *stream = idle_one(reply, &data);
+
+    (void) state;
+    for (int i = 0; i < 3; i++) {
+        s.calls_count = 0;
+        c.in_size = 0;
+        send_text("abc");
+        s.calls[s.calls_count] = '\0';
+        assert_string_equal(s.calls, "FRWP");
+        assert_received("abc");
+    }
+    aloop_stream_close(stream);
+}
+
+static void an_idle_filter_is_called_after_a_wake(void **state)
+{
+    const void *data;
+    aloop_stream *stream = idle_one(reply, &data);
+
+    (void) state;
+    send_text("abc");
+    assert_received("abc");
+    s.in[0] = 'd'; /* As if a thread had ended its work. */
+    s.in_size = 1;
+    assert_int_equal(aloop_stream_filter_wake(stream), 0);
+    assert_received("abcd");
+    aloop_stream_close(stream);
+}
+
+/* The wake is older than the answer that the filter is idle. */
+static void a_wake_in_a_read_of_an_idle_filter_is_kept(void **state)
+{
+    const void *data;
+    aloop_stream *stream = idle_one(reply, &data);
+
+    (void) state;
+    s.wakes = stream;
+    send_text("abc");
+    run_for(MS);
+    s.calls[s.calls_count] = '\0';
+    assert_string_equal(s.calls, "FRWPPRP");
+    aloop_stream_close(stream);
+}
+
+static void ends_reach_a_filter_that_was_idle_and_leave_it(void **state)
+{
+    aloop_stream *stream = idle_one(collect, NULL);
+    unsigned long calls = (unsigned long) t.calls;
+
+    (void) state;
+    send_text("abc");
+    sim_peer_shutdown(c.peer);
+    assert_int_equal(aloop_await(aloop_stream_shutdown(stream)), 0);
+    run_for(MS);
+    assert_int_equal(calls_of('f'), 1);
+    assert_int_equal(calls_of('w'), 1);
+    assert_int_equal(t.calls, calls + 2); /* The bytes and the end. */
+    assert_true(sim_peer_eof(c.peer));
+    aloop_stream_close(stream);
+}
+
 static void replies_are_written_out_of_the_receive_buffer(void **state)
 {
     aloop_stream *stream = connected();
@@ -434,6 +522,10 @@ int main(void)
         TEST(nothing_is_received_while_the_filter_refuses_bytes),
         TEST(filters_that_need_many_rounds_need_no_event),
         TEST(an_echo_repeats_only_the_calls_that_find_nothing),
+        TEST(an_idle_filter_is_called_only_for_what_it_has),
+        TEST(an_idle_filter_is_called_after_a_wake),
+        TEST(a_wake_in_a_read_of_an_idle_filter_is_kept),
+        TEST(ends_reach_a_filter_that_was_idle_and_leave_it),
         TEST(replies_are_written_out_of_the_receive_buffer),
         TEST(replies_that_the_filter_refuses_are_kept_in_order),
         TEST(output_without_an_end_is_limited_by_the_peer),
