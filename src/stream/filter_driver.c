@@ -36,8 +36,8 @@
 
 enum {
     ROUNDS_MAX = 64,
-    PULLS_MAX = 8,              /* Full buffers of one layer in one call. */
-    READS_MAX = 4,              /* The same of a layer that is not the top. */
+    READS_MAX =
+        4, /* Full buffers of a layer that is not the top, in one call. */
     MOVED_MAX = 4 * 1024 * 1024 /* Bytes of one run, at each function. */
 };
 
@@ -75,6 +75,16 @@ void aloop__filters_drive_later(struct aloop__filters *filters)
     list_push(&loop->flushing, &filters->wire.flush.node);
     if (loop->is_embedded)
         aloop__host_update(loop);
+}
+
+/* Gives bytes to a layer, and keeps what it refuses.  Nothing may be held. */
+static void feed_all(struct aloop__filters *filters, struct aloop__layer *layer,
+                     const char *data, size_t size)
+{
+    size_t done = aloop__layer_feed(filters, layer, data, size);
+
+    if (done < size)
+        aloop__layer_keep_in(filters, layer, data + done, size - done);
 }
 
 /* Whether bytes are wanted. */
@@ -116,74 +126,6 @@ static bool wants_input(const struct aloop__filters *filters)
 
 /* Towards the peer. */
 
-/* Returns whether there is room for what the layer gives. */
-static bool may_pull(struct aloop__filters *filters,
-                     const struct aloop__layer *layer)
-{
-    size_t high = filters->is_finishing ? SIZE_MAX
-                                        : filters->stream->sender->high;
-
-    if (layer->has_pull_end ||
-        (filters->is_finishing && layer->pulled >= FILTER_ENDLESS))
-        return false;
-    if (layer->below != NULL)
-        return layer->below->out.held == NULL && !layer->below->has_failed;
-    return filters->wire.queued <= high && !filters->is_mute;
-}
-
-/* Fills the scratch memory from the layer.  Returns whether more may follow.
- * Several pulls are joined, because a layer may give small records, and each
- * one would cost a send.  The end is passed on as a mark of the layer below,
- * which is offered it behind the bytes. */
-static bool pull_once(struct aloop__filters *filters,
-                      struct aloop__layer *layer)
-{
-    size_t size = 0;
-    ssize_t n = 1;
-
-    while (n > 0 && size < filters->scratch_size) {
-        n = aloop__layer_pull(filters, layer, filters->scratch + size,
-                              filters->scratch_size - size);
-        if (n <= 0)
-            break;
-        size += (size_t) n;
-        if (aloop__layer_ask_idle(layer))
-            n = 0;
-    }
-    if (size > 0 && layer->below == NULL)
-        aloop__wire_put(filters, filters->scratch, size);
-    else if (size > 0)
-        aloop__layer_write_all(filters, layer->below, filters->scratch, size);
-    if (layer->has_given_end && layer->below != NULL)
-        layer->below->out.is_ending = true;
-    return n > 0;
-}
-
-/* If the last layer has nothing left, the writes that were taken are in the
- * wire. */
-void aloop__filters_pull(struct aloop__filters *filters,
-                         struct aloop__layer *layer)
-{
-    bool is_dry = layer == filters->top;
-
-    for (; layer != NULL; layer = layer->below) {
-        bool has_room = false, has_more = true;
-
-        if (layer->out.held != NULL || layer->out.is_ending)
-            aloop__layer_offer_out(filters, layer);
-        for (int i = 0; i < PULLS_MAX && has_more; i++) {
-            has_room = may_pull(filters, layer);
-            has_more = has_room && pull_once(filters, layer);
-        }
-        is_dry = is_dry && !has_more && layer->out.held == NULL &&
-                 (layer->has_pull_end || has_room);
-    }
-    filters->wire.is_filling = false;
-    filters->is_dry = is_dry;
-    if (is_dry)
-        aloop__wire_mark(filters);
-}
-
 /* Lets the core offer what was written, and pulls.  Above a layer that has
  * failed nothing can leave.  Shutdowns fail with its error, also if it has
  * given its end. */
@@ -222,8 +164,7 @@ static void receive(struct aloop__filters *filters)
                            ++filters->receives < STREAM_ROUNDS_MAX;
     if (n > 0) {
         filters->moved += (size_t) n;
-        aloop__layer_feed_all(filters, filters->bottom, filters->scratch,
-                              (size_t) n);
+        feed_all(filters, filters->bottom, filters->scratch, (size_t) n);
     } else if (n == 0 && stream->io.error == 0) {
         filters->is_deaf = true;
         filters->bottom->in.is_ending = true;
@@ -247,7 +188,7 @@ static void read_into_above(struct aloop__filters *filters,
                                       filters->scratch_size);
 
         if (n > 0)
-            aloop__layer_feed_all(filters, above, filters->scratch, (size_t) n);
+            feed_all(filters, above, filters->scratch, (size_t) n);
         else if (n == 0)
             above->in.is_ending = true;
         if (n <= 0)
@@ -282,9 +223,12 @@ static bool move_in(struct aloop__filters *filters)
     receive(filters);
     for (layer = filters->bottom; layer != NULL && !layer->has_failed;
          layer = layer->above) {
-        aloop__layer_shake(filters, layer); /* on_data may have put it on. */
-        aloop__layer_offer_in(filters, layer);
-        aloop__layer_shake(filters, layer);
+        if (!layer->is_ready) /* on_data may have put it on. */
+            aloop__layer_shake(filters, layer);
+        if (layer->in.held != NULL || layer->in.is_ending)
+            aloop__layer_offer_in(filters, layer);
+        if (!layer->is_ready)
+            aloop__layer_shake(filters, layer);
         if (layer->is_ready && !layer->has_failed && !read_from(filters, layer))
             return false;
         if (layer->in.held != NULL)
@@ -380,7 +324,11 @@ static bool is_settled(const struct aloop__filters *filters)
  * limit has ended the loop; no event would continue it. */
 static bool run_rounds(struct aloop__filters *filters, bool *ret_is_idle)
 {
-    bool has_nothing = is_quiet(filters); /* To move out. */
+    /* To move out. */
+    bool has_nothing = filters->is_quiet && filters->is_dry &&
+                       filters->error == 0 &&
+                       !filters->stream->sender->is_paused &&
+                       !aloop__stream_is_busy(filters->stream);
     size_t moved = 0;
     int idle = 0;
 
@@ -389,7 +337,8 @@ static bool run_rounds(struct aloop__filters *filters, bool *ret_is_idle)
         if (filters->has_forked)
             aloop__filters_leave(filters);
         /* No other function of a filter is called before it. */
-        aloop__layer_shake(filters, filters->top);
+        if (!filters->top->is_ready)
+            aloop__layer_shake(filters, filters->top);
         if (!has_nothing || !filters->is_dry)
             move_out(filters);
         if (!move_in(filters))
@@ -406,17 +355,9 @@ static bool run_rounds(struct aloop__filters *filters, bool *ret_is_idle)
                : has_nothing && is_settled(filters) ? 2
                                                     : 0;
     }
+    filters->is_quiet = has_nothing;
     *ret_is_idle = idle >= 2;
     return true;
-}
-
-/* What the layers have to give is a part of what was queued before the fork,
- * and the parent sends it.  After this they are in the same state as those of
- * the parent when it has sent everything. */
-void aloop__filters_leave(struct aloop__filters *filters)
-{
-    aloop__filters_pull(filters, filters->top);
-    filters->has_forked = false;
 }
 
 /* A request to run may have changed what a layer can give. */
@@ -494,7 +435,7 @@ void aloop__filters_ready(struct aloop__io *io, unsigned bits)
         aloop__forward_hung_up(stream, bits);
 }
 
-/* These two run the driver because it was asked for, not because of an event. */
+/* These two run the driver because it was asked for, and not for an event. */
 
 void aloop__filters_flush(struct aloop__ready *ready)
 {

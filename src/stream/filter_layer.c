@@ -34,51 +34,34 @@ void aloop__layer_fail(struct aloop__filters *filters,
 }
 
 /* Counts the bytes of a result that moved, and fails for one that the contract
- * does not allow.  filters->moved shows the driver that another round may
- * find something to do; a function that moved bytes and did not count them
- * would let the stream stop.  Once a layer has failed, its error is the
- * result. */
+ * does not allow.  Once a layer has failed, its error is the result. */
 static ssize_t check_result(struct aloop__filters *filters,
                             struct aloop__layer *layer, ssize_t n, size_t size)
 {
-    if (n > 0 && (size_t) n <= size)
-        filters->moved += (size_t) n;
-    else if (n != 0 && n != ALOOP_EAGAIN)
+    if (!aloop__layer_moved(filters, n, size) && n != 0 && n != ALOOP_EAGAIN)
         aloop__layer_fail(filters, layer, n);
     return layer->has_failed ? filters->error : n;
 }
 
 /* `is_dry` lets the carrier report an error of the descriptor only when no
  * layer has bytes left for the reader. */
-ssize_t aloop__layer_read(struct aloop__filters *filters,
-                          struct aloop__layer *layer, void *data, size_t size)
+ssize_t aloop__layer_read_nothing(struct aloop__filters *filters,
+                                  struct aloop__layer *layer, ssize_t n)
 {
-    ssize_t n = ALOOP_EAGAIN;
-
-    if (!layer->is_idle)
-        n = layer->filter.read(layer->context, data, size);
-    n = check_result(filters, layer, n, size);
+    if (n != 0 && n != ALOOP_EAGAIN)
+        aloop__layer_fail(filters, layer, n);
+    if (layer->has_failed)
+        n = filters->error;
     layer->has_read_end = n == 0;
-    layer->is_dry = n <= 0;
+    layer->is_dry = true;
     return n;
 }
 
 /* An error of pull is final, too, but an earlier one of another function is
  * none of pull. */
-ssize_t aloop__layer_pull(struct aloop__filters *filters,
-                          struct aloop__layer *layer, void *data, size_t size)
+ssize_t aloop__layer_pull_end(struct aloop__filters *filters,
+                              struct aloop__layer *layer, ssize_t n)
 {
-    ssize_t n = ALOOP_EAGAIN;
-
-    if (!layer->is_idle)
-        n = layer->filter.pull(layer->context, data, size);
-    if (n > 0 && (size_t) n <= size) {
-        filters->moved += (size_t) n;
-        layer->pulled += (size_t) n;
-        return n;
-    }
-    if (n == ALOOP_EAGAIN)
-        return n;
     /* Either end is final.  Only a result of 0 is passed to the peer as an end
      * of the stream; after an error the peer must not mistake what it has for
      * everything. */
@@ -88,16 +71,6 @@ ssize_t aloop__layer_pull(struct aloop__filters *filters,
         return 0;
     aloop__layer_fail(filters, layer, n);
     return filters->error;
-}
-
-/* The answer of a layer whose handshake goes on, or that has failed, is not
- * asked for: it may have nothing and still owe its future or an end. */
-bool aloop__layer_ask_idle(struct aloop__layer *layer)
-{
-    layer->is_idle = layer->filter.is_idle != NULL && layer->is_ready &&
-                     !layer->has_failed &&
-                     layer->filter.is_idle(layer->context);
-    return layer->is_idle;
 }
 
 /* There may be no pending future: an error in the middle of a close and the
@@ -159,7 +132,8 @@ size_t aloop__layer_feed(struct aloop__filters *filters,
             break;
         done += (size_t) n;
         layer->is_due = true;
-        aloop__layer_shake(filters, layer);
+        if (!layer->is_ready)
+            aloop__layer_shake(filters, layer);
     }
     return done;
 }
@@ -228,27 +202,23 @@ bool aloop__side_keep(struct aloop__filters *filters,
 
 /* Bytes of the peer cannot be asked for again.  If there is no memory for what
  * the layer has refused, the stream has lost some, and has to fail. */
-void aloop__layer_feed_all(struct aloop__filters *filters,
-                           struct aloop__layer *layer, const char *data,
-                           size_t size)
+void aloop__layer_keep_in(struct aloop__filters *filters,
+                          struct aloop__layer *layer, const char *data,
+                          size_t size)
 {
-    size_t done = aloop__layer_feed(filters, layer, data, size);
-
-    if (done < size && !layer->has_failed &&
-        !aloop__side_keep(filters, &layer->in, data + done, size - done))
+    if (!layer->has_failed &&
+        !aloop__side_keep(filters, &layer->in, data, size))
         aloop__layer_fail(filters, layer, ALOOP_ENOMEM);
 }
 
 /* The same towards the peer.  After the end of pull the layer could not send
  * the bytes any more, so that losing them is no further error. */
-void aloop__layer_write_all(struct aloop__filters *filters,
-                            struct aloop__layer *layer, const char *data,
-                            size_t size)
+void aloop__layer_keep_out(struct aloop__filters *filters,
+                           struct aloop__layer *layer, const char *data,
+                           size_t size)
 {
-    size_t done = aloop__layer_write(filters, layer, data, size);
-
-    if (done < size && !layer->has_failed && !layer->has_pull_end &&
-        !aloop__side_keep(filters, &layer->out, data + done, size - done))
+    if (!layer->has_failed && !layer->has_pull_end &&
+        !aloop__side_keep(filters, &layer->out, data, size))
         aloop__layer_fail(filters, layer, ALOOP_ENOMEM);
 }
 

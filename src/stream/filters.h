@@ -2,6 +2,7 @@
  *
  *   filter_layer.c    calls of the functions of one filter
  *   filter_wire.c     the bytes that leave the last filter
+ *   filter_pull.c     moves bytes from the filters to the wire
  *   filter_driver.c   moves bytes through all filters of a stream
  *   filter_carrier.c  the carrier that the stream sees
  *   filter_close.c    the end of filters
@@ -93,6 +94,7 @@ struct aloop__filters {
     /* The last pull of each layer found nothing, and nothing was called since
      * that could change this, except on behalf of the reader. */
     bool is_dry;
+    bool is_quiet;     /* Nothing had to leave when the driver has ended. */
     bool is_closed;    /* Closed while the driver runs, which then frees it. */
     bool is_finishing; /* The close takes everything that the layers give. */
     bool is_broken;    /* The core knows `error`. */
@@ -118,14 +120,65 @@ static inline struct aloop__filters *aloop__filters_of(
  * mistaken for something else become ALOOP_EINVAL. */
 void aloop__layer_fail(struct aloop__filters *filters,
                        struct aloop__layer *layer, ssize_t error);
-/* Call `read` and `pull`, unless the layer is idle.  Return a number of bytes, 0
- * at the end, and otherwise an error. */
-ssize_t aloop__layer_read(struct aloop__filters *filters,
-                          struct aloop__layer *layer, void *data, size_t size);
-ssize_t aloop__layer_pull(struct aloop__filters *filters,
-                          struct aloop__layer *layer, void *data, size_t size);
-/* Asks a layer that has just given bytes whether it is idle. */
-bool aloop__layer_ask_idle(struct aloop__layer *layer);
+/* Returns whether `n`, of `size`, is a number of bytes that have moved, and
+ * counts them.  filters->moved shows the driver that another round may find
+ * something to do; a function that moved bytes and did not count them would let
+ * the stream stop. */
+static inline bool aloop__layer_moved(struct aloop__filters *filters, ssize_t n,
+                                      size_t size)
+{
+    if (n <= 0 || (size_t) n > size)
+        return false;
+    filters->moved += (size_t) n;
+    return true;
+}
+
+/* Record and return the result of a read that gave nothing, and of a pull that
+ * will give nothing more. */
+ssize_t aloop__layer_read_nothing(struct aloop__filters *filters,
+                                  struct aloop__layer *layer, ssize_t n);
+ssize_t aloop__layer_pull_end(struct aloop__filters *filters,
+                              struct aloop__layer *layer, ssize_t n);
+/* Call `read` and `pull`, unless the layer is idle.  Return a number of bytes,
+ * 0 at the end, and otherwise an error. */
+static inline ssize_t aloop__layer_read(struct aloop__filters *filters,
+                                        struct aloop__layer *layer, void *data,
+                                        size_t size)
+{
+    ssize_t n = ALOOP_EAGAIN;
+
+    if (!layer->is_idle)
+        n = layer->filter.read(layer->context, data, size);
+    if (!aloop__layer_moved(filters, n, size) || layer->has_failed)
+        return aloop__layer_read_nothing(filters, layer, n);
+    layer->is_dry = false;
+    return n;
+}
+static inline ssize_t aloop__layer_pull(struct aloop__filters *filters,
+                                        struct aloop__layer *layer, void *data,
+                                        size_t size)
+{
+    ssize_t n = ALOOP_EAGAIN;
+
+    if (!layer->is_idle)
+        n = layer->filter.pull(layer->context, data, size);
+    if (n == ALOOP_EAGAIN)
+        return n;
+    if (!aloop__layer_moved(filters, n, size))
+        return aloop__layer_pull_end(filters, layer, n);
+    layer->pulled += (size_t) n;
+    return n;
+}
+/* Asks a layer that has just given bytes whether it is idle.  One that is not
+ * ready, or that has failed, is not asked: it may have nothing and still owe
+ * its future or an end. */
+static inline bool aloop__layer_ask_idle(struct aloop__layer *layer)
+{
+    layer->is_idle = layer->filter.is_idle != NULL && layer->is_ready &&
+                     !layer->has_failed &&
+                     layer->filter.is_idle(layer->context);
+    return layer->is_idle;
+}
 /* Call `feed` and `write` until all bytes are taken.  Return the number of
  * bytes that were. */
 size_t aloop__layer_feed(struct aloop__filters *filters,
@@ -134,14 +187,13 @@ size_t aloop__layer_feed(struct aloop__filters *filters,
 size_t aloop__layer_write(struct aloop__filters *filters,
                           struct aloop__layer *layer, const char *data,
                           size_t size);
-/* The same with bytes that are kept as far as they are refused.  Nothing may be
- * held. */
-void aloop__layer_feed_all(struct aloop__filters *filters,
+/* Keep the bytes that the layer has refused.  Nothing may be held. */
+void aloop__layer_keep_in(struct aloop__filters *filters,
+                          struct aloop__layer *layer, const char *data,
+                          size_t size);
+void aloop__layer_keep_out(struct aloop__filters *filters,
                            struct aloop__layer *layer, const char *data,
                            size_t size);
-void aloop__layer_write_all(struct aloop__filters *filters,
-                            struct aloop__layer *layer, const char *data,
-                            size_t size);
 /* Offer what is held, and then the end if it is due. */
 void aloop__layer_offer_in(struct aloop__filters *filters,
                            struct aloop__layer *layer);
@@ -172,15 +224,18 @@ void aloop__wire_mark(struct aloop__filters *filters);
 /* Drops everything.  Writes fail with `error`. */
 void aloop__wire_drop(struct aloop__filters *filters, int error);
 
-/* filter_driver.c */
+/* filter_pull.c */
 
-/* Moves bytes until nothing moves any more, or a budget is used up. */
-void aloop__filters_drive(struct aloop__filters *filters);
 /* Pulls from the layer and those below it. */
 void aloop__filters_pull(struct aloop__filters *filters,
                          struct aloop__layer *layer);
 /* In a child of a fork, leaves what the layers have to give to the parent. */
 void aloop__filters_leave(struct aloop__filters *filters);
+
+/* filter_driver.c */
+
+/* Moves bytes until nothing moves any more, or a budget is used up. */
+void aloop__filters_drive(struct aloop__filters *filters);
 /* Has the driver run in this turn, if that is possible, or in the next one. */
 void aloop__filters_drive_later(struct aloop__filters *filters);
 /* Passes `error` to everything that waits for the stream. */

@@ -217,7 +217,6 @@ static struct aloop__sender *new_sender(aloop_stream *stream)
     list_init(&sender->pieces);
     list_init(&sender->waits);
     stream->sender = sender;
-    stream->handle.loop->lent_room = 0; /* Nothing may pass it. */
     return sender;
 }
 
@@ -248,8 +247,11 @@ struct aloop__sender *aloop__sender_get(aloop_stream *stream)
 {
     aloop *loop = stream->handle.loop;
     struct aloop__sender *sender = stream->sender;
-    size_t size = aloop__stream_is_dispatching(stream) ? loop->lent_size : 0;
+    bool is_dispatching = aloop__stream_is_dispatching(stream);
+    size_t size = is_dispatching ? loop->lent_size : 0;
 
+    if (is_dispatching)
+        loop->lent_room = 0; /* Nothing may pass what will be queued. */
     if (sender == NULL)
         sender = new_sender(stream);
     if (sender == NULL || size == 0)

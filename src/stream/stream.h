@@ -338,6 +338,17 @@ static inline bool aloop__stream_is_filtered(const aloop_stream *stream)
     return stream->sender != NULL && stream->sender->wire != NULL;
 }
 
+/* Returns whether what on_data puts out of the receive buffer can be sent from
+ * there: nothing is queued in front of it.  A stream with filters always has a
+ * writing half. */
+static inline bool aloop__stream_may_lend(const aloop_stream *stream)
+{
+    return stream->sender == NULL ||
+           (stream->sender->wire != NULL &&
+            list_is_empty(&stream->sender->wire->pieces) &&
+            !stream->sender->is_shut && !aloop__stream_is_busy(stream));
+}
+
 /* Returns the number of bytes that are queued in front of filters and behind
  * them. */
 static inline size_t aloop__sender_queued(const struct aloop__sender *sender)

@@ -68,6 +68,16 @@ static inline bool may_receive(const aloop_stream *stream)
            !aloop__stream_is_paused(stream) && stream->input == NULL;
 }
 
+/* Returns whether on_data may lend `size` received bytes without more checks.
+ * The high-water mark of a stream without a writing half is the usual one,
+ * which they cannot exceed. */
+static inline bool may_lend(const aloop_stream *stream, size_t size)
+{
+    return stream->write_error == 0 &&
+           (stream->sender == NULL ||
+            (aloop__stream_may_lend(stream) && size <= stream->sender->high));
+}
+
 /* Receives and calls on_data, until less than a full buffer was received or the
  * budget of the turn is used up.  Receiving again after a short receive would
  * usually find nothing, and would cost a system call for each message. */
@@ -89,8 +99,7 @@ static NOINLINE void run_callback(aloop_stream *stream)
         if (n == 0)
             break;
         loop->lent = buffer;
-        loop->lent_room =
-            stream->sender == NULL && stream->write_error == 0 ? n : 0;
+        loop->lent_room = may_lend(stream, n) ? n : 0;
         call_on_data(stream, buffer, (ssize_t) n);
         if (!stream->is_hot || !may_receive(stream) ||
             !aloop__stream_is_ours(stream)) /* The callback may fork. */

@@ -45,17 +45,6 @@ static inline bool is_prepared(const aloop_stream *stream)
            aloop__stream_is_ours(stream);
 }
 
-/* Returns whether what on_data puts out of the receive buffer can be sent from
- * there: nothing is queued in front of it.  A stream with filters always has a
- * writing half. */
-static bool may_lend(const aloop_stream *stream)
-{
-    return stream->sender == NULL ||
-           (stream->sender->wire != NULL &&
-            list_is_empty(&stream->sender->wire->pieces) &&
-            !stream->sender->is_shut && !aloop__stream_is_busy(stream));
-}
-
 /* Lends received bytes that on_data puts, so that they are sent when it returns
  * and need no writing half.  Several puts are joined if their bytes are
  * adjacent.  Returns false if that is not possible: the stream has bytes to
@@ -64,7 +53,7 @@ static bool lend_received(aloop_stream *stream, const char *data, size_t size)
 {
     aloop *loop = stream->handle.loop;
 
-    if (!may_lend(stream) || size == 0 ||
+    if (!aloop__stream_may_lend(stream) || size == 0 ||
         !aloop__is_received(loop, data, size) ||
         (loop->lent_size > 0 && data != loop->lent + loop->lent_size))
         return false;
