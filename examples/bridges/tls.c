@@ -10,7 +10,6 @@
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
-#include <string.h>
 
 /* A memory BIO accepts any number of bytes.  The first limit is the back
  * pressure, and more than the longest record.  Reading causes answers, such as
@@ -114,10 +113,28 @@ static void tls_close(void *context)
     SSL_free(context);
 }
 
-/* In the order of the members. */
-static const aloop_filter tls_filter = {sizeof tls_filter, "tls",     tls_feed,
-                                        tls_read,          tls_write, tls_pull,
-                                        tls_handshake,     tls_close};
+/* Nothing is left if no bytes wait in front of TLS, inside of it or behind it,
+ * and there is no end or failure to pass on. */
+static bool tls_is_idle(void *context)
+{
+    return SSL_has_pending(context) == 0 &&
+           BIO_ctrl_pending(SSL_get_rbio(context)) == 0 &&
+           BIO_ctrl_pending(SSL_get_wbio(context)) == 0 &&
+           SSL_get_shutdown(context) == 0 &&
+           SSL_get_app_data((SSL *) context) == NULL;
+}
+
+static const aloop_filter tls_filter = {
+    .size = sizeof tls_filter,
+    .name = "tls",
+    .feed = tls_feed,
+    .read = tls_read,
+    .write = tls_write,
+    .pull = tls_pull,
+    .handshake = tls_handshake,
+    .close = tls_close,
+    .is_idle = tls_is_idle,
+};
 
 /* The start. */
 
@@ -173,29 +190,6 @@ aloop_future *tls_start(aloop_stream *stream, SSL_CTX *context,
                                      &tls_filter, ssl);
     *ret_ssl = aloop_future_is_settled(future) ? NULL : ssl;
     return future;
-}
-
-static int select_alpn(SSL *ssl, const unsigned char **ret_name,
-                       unsigned char *ret_size, const unsigned char *offered,
-                       unsigned offered_size, void *names)
-{
-    int result = SSL_select_next_proto((unsigned char **) ret_name, ret_size,
-                                       names, (unsigned) strlen(names), offered,
-                                       offered_size);
-
-    (void) ssl;
-    return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK
-                                            : SSL_TLSEXT_ERR_ALERT_FATAL;
-}
-
-int tls_set_alpn(SSL_CTX *context, const char *names)
-{
-    unsigned size = (unsigned) strlen(names);
-
-    if (size == 0 || SSL_CTX_set_alpn_protos(context, (void *) names, size))
-        return ALOOP_EINVAL;
-    SSL_CTX_set_alpn_select_cb(context, select_alpn, (void *) names);
-    return 0;
 }
 
 const char *tls_error(const SSL *ssl, ssize_t status)

@@ -107,7 +107,8 @@ aloop_future *tls_start(aloop_stream *stream, SSL_CTX *context,
 #define TLS_ALPN_HTTP_1_1 "\10http/1.1"
 
 /**
- * Sets the protocols that the connections of a context may speak (ALPN).
+ * Sets the protocols that the connections of a context may speak (ALPN).  It is
+ * in a file of its own, tls_alpn.c.
  *
  * `names` is a list in the order of preference, in the form of TLS, such as
  * TLS_ALPN_H2 TLS_ALPN_HTTP_1_1.  A client offers them.  A server selects the

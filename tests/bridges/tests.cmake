@@ -82,12 +82,14 @@ endif()
 pkg_check_modules(LIBSSL QUIET IMPORTED_TARGET libssl>=3.0 libcrypto)
 if(LIBSSL_FOUND)
     add_bridge_test(tls bridges/test_tls.c LIBSSL bridges/tls.c)
-    add_bridge_test(tls_verify bridges/test_tls_verify.c LIBSSL bridges/tls.c)
+    add_bridge_test(tls_verify bridges/test_tls_verify.c LIBSSL bridges/tls.c
+        bridges/tls_alpn.c)
     file(GLOB https_sources CONFIGURE_DEPENDS
         RELATIVE ${PROJECT_SOURCE_DIR}/examples
         ${PROJECT_SOURCE_DIR}/examples/support/http_*.c)
     add_bridge_test(https bridges/test_https.c LIBSSL ${https_sources}
-        support/url.c bridges/https.c bridges/tls.c bridges/tls_sessions.c)
+        support/url.c bridges/https.c bridges/tls.c bridges/tls_alpn.c
+        bridges/tls_sessions.c)
     # valgrind takes seconds to start a program with OpenSSL.
     if(NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
         foreach(name tls_client tls_server)
