@@ -114,6 +114,7 @@ static size_t offer(struct aloop__filters *filters, const char *data,
     size_t done = 0, moved;
     int i = 0;
 
+    filters->wire.is_offering = true;
     do {
         moved = filters->moved;
         done += aloop__layer_write(filters, top, data + done, size - done);
@@ -121,6 +122,7 @@ static size_t offer(struct aloop__filters *filters, const char *data,
             aloop__filters_pull(filters, top);
     } while (done < size && moved != filters->moved && filters->error == 0 &&
              filters->stream->write_error == 0 && ++i < OFFERS_MAX);
+    filters->wire.is_offering = false;
     return done;
 }
 

@@ -140,7 +140,8 @@ size_t aloop__layer_feed(struct aloop__filters *filters,
 
 /* A layer whose pull has ended can send nothing more, so that nothing is given
  * to it.  In a close, `pulled` limits a filter that makes bytes out of nothing;
- * the count begins again when the layer has taken some. */
+ * the count begins again when the layer has taken some.  The bytes of the
+ * application are not valid any more if the layer has cancelled their write. */
 size_t aloop__layer_write(struct aloop__filters *filters,
                           struct aloop__layer *layer, const char *data,
                           size_t size)
@@ -148,7 +149,8 @@ size_t aloop__layer_write(struct aloop__filters *filters,
     size_t done = 0;
 
     layer->is_idle = false;
-    while (done < size && !layer->has_failed && !layer->has_pull_end) {
+    while (done < size && !layer->has_failed && !layer->has_pull_end &&
+           (layer->above != NULL || filters->stream->write_error == 0)) {
         ssize_t n =
             layer->filter.write(layer->context, data + done, size - done);
 

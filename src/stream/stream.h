@@ -141,6 +141,8 @@ struct aloop__sender {
     /* Of a wire: the filters have taken bytes and may give some.  No drain
      * settles. */
     bool is_filling;
+    /* Of a wire: the top filter is being given bytes. */
+    bool is_offering;
     bool is_dropping_input; /* A close drops input until the peer ends. */
 };
 

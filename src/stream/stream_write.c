@@ -151,8 +151,9 @@ int aloop_stream_put(aloop_stream *stream, const void *data, size_t size)
 }
 
 /* ops->cancel of a write: takes its piece out of the queue, and with it the
- * caller's bytes.  If a part of them was sent already, the stream cannot
- * continue behind the gap, and writing fails.  The rest of the function does
+ * caller's bytes.  If a part of them was sent already, or a filter that takes
+ * them has cancelled it, the stream cannot continue behind the gap, and writing
+ * fails.  The rest of the function does
  * what follows when the queue has become shorter. */
 static void write_cancel(aloop_future *future)
 {
@@ -160,7 +161,8 @@ static void write_cancel(aloop_future *future)
         CONTAINER_OF(future, struct aloop__write, future);
     struct aloop__sender *sender = write->sender;
     aloop_stream *stream = sender->stream;
-    bool is_torn = write->piece.size < write->size;
+    bool is_torn = write->piece.size < write->size ||
+                   (sender->wire != NULL && sender->wire->is_offering);
 
     sender->queued -= write->piece.size;
     list_remove(&write->piece.node);

@@ -415,6 +415,43 @@ static void a_read_that_its_filter_drops_leaves_all_bytes_to_the_next(
     drop_a_read(true, 4096);
 }
 
+/* Takes one byte of a write, which it drops. */
+static ssize_t dropping_write(void *context, const void *data, size_t size)
+{
+    aloop_future *write = victim;
+
+    assert_true(size > 0);
+    assert_memory_equal(data, "abcd", 4);
+    victim = NULL;
+    free((void *) (uintptr_t) data);
+    aloop_future_unref(write);
+    return passing_write(context, "a", 1);
+}
+
+static void a_write_that_its_filter_drops_breaks_the_writing_side(void **state)
+{
+    aloop_filter filter = passing_filter;
+    aloop_stream *stream = connected();
+    static const char record[16384]; /* Not joined to the first write. */
+    char *bytes = malloc(4);
+    aloop_future *next;
+
+    (void) state;
+    filter.write = dropping_write;
+    assert_int_equal(aloop_await(aloop_stream_filter(stream, &filter,
+                                                     new_passing(100, 100))),
+                     0);
+    memcpy(bytes, "abcd", 4);
+    victim = aloop_stream_write(stream, bytes, 4);
+    next = aloop_stream_write(stream, record, sizeof record);
+    assert_int_equal(aloop_await(next), ALOOP_EPIPE);
+    assert_null(victim);
+    assert_int_equal(aloop_stream_put(stream, "z", 1), ALOOP_EPIPE);
+    aloop_stream_close(stream);
+    run_for(MS);
+    assert_int_equal(sim_peer_error(c.peer), ALOOP_ECONNRESET);
+}
+
 static void put_on_filter(aloop_stream *stream, const void *data, ssize_t size,
                           void *arg)
 {
@@ -588,6 +625,7 @@ int main(void)
         TEST(a_write_settles_when_its_bytes_are_sent),
         TEST(a_write_that_the_filter_has_taken_breaks_when_cancelled),
         TEST(a_read_that_its_filter_drops_leaves_all_bytes_to_the_next),
+        TEST(a_write_that_its_filter_drops_breaks_the_writing_side),
         TEST(a_write_without_output_settles_when_one_before_it_is_cancelled),
         TEST(a_feed_that_fails_during_a_read_is_followed_by_no_read),
         TEST(filters_stack_and_each_ends_before_the_one_below),
