@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "os/sys.h"
+#include "os/tools.h"
 
 /* Their mappings are a quarter of vm.max_map_count, by default 65,530. */
 enum { MPROTECT_MAX = 8192 };
@@ -22,14 +23,40 @@ void aloop__guard_release(unsigned count)
     atomic_fetch_sub_explicit(&mprotected, count, memory_order_relaxed);
 }
 
-enum aloop__guard aloop__guard_make(void *pages, size_t size, bool is_light)
+/* The tools do not know the call that makes several guards. */
+void aloop__guards_init(struct aloop__guards *guards)
 {
-    if (is_light && aloop__sys_pages_guard(pages, size, true) == 0)
-        return GUARD_LIGHT;
+    guards->has_light = aloop__sys_pages_have_light_guards();
+    guards->has_groups = guards->has_light && !tools_hide_stacks();
+}
+
+/* Returns whether mprotect() has made the guard. */
+static bool make_by_mprotect(void *pages, size_t size)
+{
     if (atomic_fetch_add_explicit(&mprotected, 1, memory_order_relaxed) <
             MPROTECT_MAX &&
         aloop__sys_pages_guard(pages, size, false) == 0)
-        return GUARD_MPROTECT;
+        return true;
     aloop__guard_release(1);
-    return GUARD_NONE;
+    return false;
+}
+
+/* A means that has failed once is not tried again.  No light guard works in
+ * locked memory, after mlockall(). */
+uint8_t aloop__guards_make(struct aloop__guards *guards, char *slots,
+                           size_t slot_size, unsigned count, size_t size,
+                           uint8_t *ret_mprotected)
+{
+    if (count > SYS_PARTS_MAX)
+        count = SYS_PARTS_MAX;
+    if (count > 1 && guards->has_groups) {
+        if (aloop__sys_pages_prepare(slots, slot_size, count, size))
+            return (uint8_t) count;
+        guards->has_groups = false;
+    }
+    if (guards->has_light && aloop__sys_pages_guard(slots, size, true) == 0)
+        return 1;
+    guards->has_light = guards->has_groups = false;
+    *ret_mprotected += make_by_mprotect(slots, size);
+    return 1;
 }

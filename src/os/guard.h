@@ -5,15 +5,24 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-/* How a guard is made.  A light one (MADV_GUARD_INSTALL) does not split a
- * mapping. */
-enum aloop__guard { GUARD_NONE, GUARD_LIGHT, GUARD_MPROTECT };
+/* The means that work, best first; otherwise mprotect() remains. */
+struct aloop__guards {
+    bool has_groups; /* Several light guards can be made together. */
+    bool has_light;  /* A light guard (MADV_GUARD_INSTALL) splits no mapping. */
+};
 
-/* Makes the best available guard, a light one only if `is_light`, and returns
- * its kind. */
-enum aloop__guard aloop__guard_make(void *pages, size_t size, bool is_light);
-/* Reports that `count` guards of kind GUARD_MPROTECT were unmapped. */
+void aloop__guards_init(struct aloop__guards *guards);
+
+/* Makes the guard of at least the first of `count` slots, of `size` bytes at
+ * its beginning.  If several are made together, each of these slots also gets
+ * memory for its last page, where a stack begins.  Returns how many slots are
+ * done, and adds the guards that mprotect() made to *mprotected. */
+uint8_t aloop__guards_make(struct aloop__guards *guards, char *slots,
+                           size_t slot_size, unsigned count, size_t size,
+                           uint8_t *mprotected);
+/* Reports that `count` guards that mprotect() made were unmapped. */
 void aloop__guard_release(unsigned count);
 
 #endif

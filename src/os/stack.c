@@ -13,7 +13,8 @@
  * calls that such a function makes before it uses its buffer.  Compared with 64
  * KiB this costs 64 bytes of page table per stack, and 0.1 us when a slot is
  * used for the first time.  Elsewhere the guard has 16 KiB, which still catches
- * the 9 KiB frames of C libraries.  It is made when the slot is first used.
+ * the 9 KiB frames of C libraries.  It is made when the slot is first used,
+ * but together with those of the next slots if there are several slabs.
  *
  * Colour.  Frames of different stacks at the same distance from a page boundary
  * would compete for the same few sets of the first-level cache.  Up to 2 KiB at
@@ -73,6 +74,7 @@ struct slab {
     uint32_t index; /* In stacks->slabs. */
     uint8_t slots;
     uint8_t fresh;      /* Slots from this one on were never used. */
+    uint8_t prepared;   /* Slots before this one have a guard. */
     uint8_t kept;       /* Slots before `fresh` that are not bare. */
     uint8_t mprotected; /* Slots whose guard mprotect() made. */
     bool is_dedicated;  /* Has one larger stack and lives as long as that. */
@@ -88,9 +90,9 @@ struct aloop__stacks {
     size_t size; /* Usable bytes of a stack by default. */
     size_t slot_size;
     size_t guard_size;
-    uint8_t slots;         /* In each new slab. */
-    bool has_light_guards; /* Guards that split no mapping work. */
-    bool may_be_locked;    /* The next mapping, into memory. */
+    uint8_t slots; /* In each new slab. */
+    struct aloop__guards guards;
+    bool may_be_locked; /* The next mapping, into memory. */
 
     struct slab **slabs; /* slab_count entries; NULL is a vacancy. */
     uint32_t slab_count, slab_max;
@@ -153,7 +155,7 @@ int aloop__stacks_open(const struct aloop__alloc *alloc, size_t size,
     stacks->slots = (uint8_t) (slots < 1            ? 1
                                : slots > SLAB_SLOTS ? SLAB_SLOTS
                                                     : slots);
-    stacks->has_light_guards = aloop__sys_pages_have_light_guards();
+    aloop__guards_init(&stacks->guards);
     stacks->may_be_locked = true;
     list_init(&stacks->bare);
     *ret = stacks;
@@ -324,27 +326,19 @@ fail:
     return -ENOMEM;
 }
 
-/* Makes the guard of a slot, by the cheapest means that works. */
-static void slot_guard(struct aloop__stacks *stacks, struct slab *slab,
-                       uint32_t slot)
-{
-    enum aloop__guard guard = aloop__guard_make(
-        slot_pages(slab, slot), stacks->guard_size, stacks->has_light_guards);
-
-    if (guard != GUARD_LIGHT)
-        /* They do not work in locked memory, after mlockall(). */
-        stacks->has_light_guards = false;
-    if (guard == GUARD_MPROTECT)
-        slab->mprotected++;
-}
-
-/* Prepares a slot that was never used. */
+/* Takes a slot that was never used.  Makes its guard, and those of the slots
+ * that follow it, unless the pool has only this slab. */
 static uint32_t slot_fresh(struct aloop__stacks *stacks, struct slab *slab)
 {
-    uint32_t slot = slab->fresh++;
+    uint32_t slot = slab->fresh;
+    uint32_t count = stacks->slot_count > SLAB_SLOTS ? slab->slots - slot : 1;
 
+    if (slot == slab->prepared)
+        slab->prepared += aloop__guards_make(
+            &stacks->guards, slot_pages(slab, slot), slab->slot_size, count,
+            stacks->guard_size, &slab->mprotected);
+    slab->fresh++;
     slab->kept++;
-    slot_guard(stacks, slab, slot);
     tools_slot_init(&slab->tools, slot,
                     slot_pages(slab, slot) + stacks->guard_size,
                     slab->slot_size - stacks->guard_size);

@@ -307,6 +307,12 @@ void aloop__sys_pages_unmap(void *pages, size_t size);
 bool aloop__sys_pages_have_light_guards(void);
 /* Makes every access to the range fault, by a light guard or by mprotect(). */
 int aloop__sys_pages_guard(void *pages, size_t size, bool is_light);
+/* Prepares `count` parts of a mapping, up to SYS_PARTS_MAX, in two calls of the
+ * system: makes a light guard at the beginning of each, and backs the last page
+ * of each with memory.  Returns false if a guard is missing. */
+enum { SYS_PARTS_MAX = 16 };
+bool aloop__sys_pages_prepare(void *pages, size_t part_size, unsigned count,
+                              size_t guard_size);
 /* Makes every access to the range fault, or allows it again.  It contains no
  * guard. */
 int aloop__sys_pages_protect(void *pages, size_t size, bool is_on);

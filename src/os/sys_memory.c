@@ -14,6 +14,8 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #if !defined(MAP_ANONYMOUS)
@@ -59,7 +61,8 @@ void aloop__sys_pages_unmap(void *pages, size_t size)
 
 #if defined(__linux__)
 
-enum { GUARD_INSTALL = 102 }; /* MADV_GUARD_INSTALL, since Linux 6.13. */
+/* MADV_POPULATE_WRITE since Linux 5.14, MADV_GUARD_INSTALL since 6.13. */
+enum { POPULATE_WRITE = 23, GUARD_INSTALL = 102 };
 
 /* Guards pages by a mark in the page table.  The mapping is not split, so that
  * the number of mappings of the process, which the kernel limits, does not
@@ -68,6 +71,37 @@ static int guard_light(void *pages, size_t size)
 {
     return madvise(pages, size, GUARD_INSTALL) == 0 ? 0 : -errno;
 }
+
+#if defined(SYS_process_madvise)
+
+/* Gives the same advice about `size` bytes at the beginning of each part.
+ * Returns false if any of them was refused. */
+static bool advise_parts(char *pages, size_t part_size, unsigned count,
+                         size_t size, int advice)
+{
+    enum { PIDFD_SELF = -10000 }; /* Since Linux 6.14: this process. */
+    struct iovec parts[SYS_PARTS_MAX];
+
+    for (unsigned i = 0; i < count; i++)
+        parts[i] = (struct iovec){pages + i * part_size, size};
+    return syscall(SYS_process_madvise, PIDFD_SELF, parts,
+                   (unsigned long) count, advice, 0U) == (long) (count * size);
+}
+
+/* The pages that are backed by memory are not faulted in one by one later. */
+bool aloop__sys_pages_prepare(void *pages, size_t part_size, unsigned count,
+                              size_t guard_size)
+{
+    size_t size = aloop__sys_page_size();
+    char *last = (char *) pages + part_size - size;
+
+    if (!advise_parts(pages, part_size, count, guard_size, GUARD_INSTALL))
+        return false;
+    (void) advise_parts(last, part_size, count, size, POPULATE_WRITE);
+    return true;
+}
+
+#endif
 
 /* Returns whether the kernel fails to read from `page`.  If no descriptor is
  * left for this test, it returns false. */
@@ -109,6 +143,20 @@ static int guard_light(void *pages, size_t size)
 
 bool aloop__sys_pages_have_light_guards(void)
 {
+    return false;
+}
+
+#endif
+
+#if !defined(__linux__) || !defined(SYS_process_madvise)
+
+bool aloop__sys_pages_prepare(void *pages, size_t part_size, unsigned count,
+                              size_t guard_size)
+{
+    (void) pages;
+    (void) part_size;
+    (void) count;
+    (void) guard_size;
     return false;
 }
 

@@ -163,7 +163,7 @@ static inline const char *name_of_call(long number)
         {SYS_write, "write"},         {437, "openat2"},
         {SYS_preadv2, "preadv2"},     {SYS_pwritev2, "pwritev2"},
         {SYS_statx, "statx"},         {SYS_copy_file_range, "copy_file_range"},
-        {SYS_getrandom, "getrandom"},
+        {SYS_getrandom, "getrandom"}, {440, "process_madvise"},
     };
 
     for (size_t i = 0; i < COUNT(calls); i++)

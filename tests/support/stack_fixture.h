@@ -141,6 +141,22 @@ static inline char *top(const struct aloop__stack *stack)
     return (char *) stack->low + stack->size - 1;
 }
 
+/* Returns whether the kernel fails to read each page of the guard. */
+static inline bool is_guarded(const struct aloop__stack *stack, size_t size)
+{
+    const char *low = stack->low;
+    bool is_readable = false;
+    int fds[2];
+
+    assert_int_equal(pipe(fds), 0);
+    for (size_t at = 1; at <= size && !is_readable;
+         at += aloop__sys_page_size())
+        is_readable = write(fds[1], low - at, 1) >= 0 || errno != EFAULT;
+    (void) close(fds[0]);
+    (void) close(fds[1]);
+    return !is_readable;
+}
+
 /* Contexts of child_dies(). */
 static struct aloop__context child, thread;
 

@@ -6,6 +6,8 @@
 
 #include <sys/resource.h>
 
+#include "os/tools.h"
+
 static void a_light_guard_is_used_after_a_successful_trial(void **state)
 {
     size_t size = aloop__sys_page_size();
@@ -88,6 +90,48 @@ static void stacks_use_mprotect_if_light_guards_fail(void **state)
     aloop__stacks_close(stacks);
 }
 
+#if defined(SYS_process_madvise)
+
+static bool is_unreadable(const char *byte)
+{
+    int fds[2];
+    bool is_faulting;
+
+    assert_int_equal(pipe(fds), 0);
+    is_faulting = write(fds[1], byte, 1) < 0 && errno == EFAULT;
+    (void) close(fds[0]);
+    (void) close(fds[1]);
+    return is_faulting;
+}
+
+/* The first slab has 64 stacks, each of which is prepared alone. */
+static void stacks_are_prepared_alone_if_groups_are_refused(void **state)
+{
+    enum { MANY = 64 + 64 + 1 };
+    static const int errors[] = {ENOSYS, EPERM, EINVAL, EBADF, ENOMEM};
+    struct aloop__stacks *stacks;
+    struct aloop__stack stack;
+
+    (void) state;
+    if (tools_hide_stacks())
+        skip(); /* They are not prepared in groups. */
+    f.advice = ADVICE_TAKEN;
+    for (size_t i = 0; i < COUNT(errors); i++) {
+        refuse("process_madvise", errors[i], 1);
+        f.protected = 0;
+        assert_int_equal(aloop__stacks_open(&aloop__alloc_default, 0, &stacks),
+                         0);
+        for (int taken = 0; taken < MANY; taken++) {
+            assert_int_equal(aloop__stack_get(stacks, 0, &stack), 0);
+            assert_int_equal(f.refused, taken >= 64);
+            assert_true(is_unreadable((char *) stack.low - 1));
+        }
+        aloop__stacks_close(stacks);
+    }
+}
+
+#endif
+
 static void a_limit_on_memory_makes_stacks_smaller(void **state)
 {
     static const int limits[] = {RLIMIT_AS, RLIMIT_DATA};
@@ -128,6 +172,9 @@ int main(void)
         TEST(a_light_guard_that_has_no_effect_is_not_used),
         TEST(a_trial_that_cannot_be_made_shows_no_light_guards),
         TEST(stacks_use_mprotect_if_light_guards_fail),
+#if defined(SYS_process_madvise)
+        TEST(stacks_are_prepared_alone_if_groups_are_refused),
+#endif
         TEST(a_limit_on_memory_makes_stacks_smaller),
     };
 

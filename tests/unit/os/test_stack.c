@@ -131,6 +131,22 @@ static void a_dedicated_stack_has_a_guard(void **state)
     assert_true(child_dies(overrun_in_small_steps));
 }
 
+/* More than one slab: those after the first are prepared in groups. */
+static void each_of_many_stacks_has_a_guard(void **state)
+{
+    enum { MANY = 200 };
+    size_t size = sizeof(void *) < 8 || aloop__sys_pages_are_scarce() ? 16 * KIB
+                                                                  : 96 * KIB;
+
+    (void) state;
+    get_many(MANY);
+    for (size_t i = 0; i < MANY; i++) {
+        assert_true(is_guarded(&f.stack[i], size));
+        *(volatile char *) f.stack[i].low = 1; /* It is above the guard. */
+    }
+    put_many(MANY);
+}
+
 #ifdef WITH_WRAPS
 
 static void without_light_guards_stacks_use_mprotect(void **state)
@@ -188,6 +204,7 @@ int main(void)
         TEST(endless_recursion_hits_the_guard),
         TEST(a_frame_of_64_kib_does_not_step_over_the_guard),
         TEST(a_dedicated_stack_has_a_guard),
+        TEST(each_of_many_stacks_has_a_guard),
 #ifdef WITH_WRAPS
         TEST_HEAVY(without_light_guards_stacks_use_mprotect),
         TEST_HEAVY(the_number_of_mprotect_guards_is_limited),
