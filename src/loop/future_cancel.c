@@ -18,6 +18,13 @@ static void take_asked(aloop *loop, struct aloop__node *list)
     list_append(list, &loop->asked);
 }
 
+static void cancel_one(aloop_future *future)
+{
+    list_push(&future->loop->cancelled, &future->node);
+    future->is_cancelling = true;
+    future->ops->cancel(future); /* May free it. */
+}
+
 /* Cancels futures one after the other.  The futures that one of them cancels
  * come directly after it, as if it had called their ops->cancel, even if they
  * were in the list already.  The stack does not grow, however deep futures are
@@ -25,22 +32,16 @@ static void take_asked(aloop *loop, struct aloop__node *list)
  *
  * A future that settles while it is in the list leaves it, because settling
  * removes its node from any list. */
-static void cancel_asked(aloop *loop)
+NOINLINE static void cancel_asked(aloop *loop)
 {
     struct aloop__node list, *node;
 
-    loop->is_cancelling = true;
     list_init(&list);
     take_asked(loop, &list);
     while ((node = list_pop(&list)) != NULL) {
-        aloop_future *future = CONTAINER_OF(node, aloop_future, node);
-
-        list_push(&loop->cancelled, node);
-        future->is_cancelling = true;
-        future->ops->cancel(future); /* May free it. */
+        cancel_one(CONTAINER_OF(node, aloop_future, node));
         take_asked(loop, &list);
     }
-    loop->is_cancelling = false;
 }
 
 /* A second request has no effect: an operation ends once, and a task remembers
@@ -53,10 +54,16 @@ void aloop__future_cancel(aloop_future *future)
     if (!aloop__future_is_pending(future) || future->is_cancelling ||
         future->is_asked)
         return;
-    future->is_asked = true;
     future->is_exempt = false;
     list_remove(&future->node);
-    list_push(&loop->asked, &future->node);
-    if (!loop->is_cancelling)
+    if (loop->is_cancelling) {
+        future->is_asked = true;
+        list_push(&loop->asked, &future->node);
+        return;
+    }
+    loop->is_cancelling = true;
+    cancel_one(future);
+    if (!list_is_empty(&loop->asked))
         cancel_asked(loop);
+    loop->is_cancelling = false;
 }
