@@ -314,8 +314,6 @@ __asm__(FUNCTION(aloop__context_jump)
 #define SIGNED_RETURN(address, sp) (address)
 #endif
 
-enum { FETCH_LINES = 4, FETCH_LINE_SIZE = 64 };
-
 void aloop__context_init_thread(struct aloop__context *context)
 {
     memset(context, 0, sizeof *context);
@@ -361,15 +359,6 @@ UNINSTRUMENTED void aloop__context_init(struct aloop__context *context,
         SIGNED_RETURN((uintptr_t) aloop__context_boot + BOOT_SKIP, top);
 }
 
-/* Prefetches the stack that a resumed context reads next.  Its frame and those
- * of its callers are on several cache lines, which would otherwise be loaded
- * one after the other. */
-HOOK void fetch(const struct aloop__context *context)
-{
-    for (int i = 1; i < FETCH_LINES; i++)
-        __builtin_prefetch((const char *) context->sp + i * FETCH_LINE_SIZE);
-}
-
 /* The only place where a context is suspended and where the switch is called,
  * also for contexts that end.  Therefore the processor predicts the return of
  * the switch right each time.  This saves a fifth of the cost of a context that
@@ -379,7 +368,7 @@ __attribute__((noinline)) UNINSTRUMENTED static void context_leave(
 {
     struct hook_kept kept;
 
-    fetch(to);
+    aloop__context_fetch(to);
     hook_keep(&kept);
     hook_leave(from, to, is_last);
     aloop__context_jump(&from->sp, to->sp);

@@ -120,12 +120,31 @@ static struct aloop__task *next_task(aloop *loop)
                : NULL;
 }
 
+/* Begins to load what the next two switches will read, if `node` of the batch
+ * belongs to a suspended task: the frames of that task, and the item behind it.
+ * With many tasks, none of this is in the cache any more. */
+static void fetch_following(const struct aloop__node *node)
+{
+    const struct aloop__ready *ready =
+        CONTAINER_OF(node, struct aloop__ready, node);
+    const struct aloop__task *task =
+        CONTAINER_OF(ready, struct aloop__task, awaiter.ready);
+
+    if (ready->run != aloop__task_resumed || task->state != TASK_WAITING)
+        return;
+    aloop__context_fetch(&task->context);
+    __builtin_prefetch(node->next);
+}
+
 /* Makes it the one that runs.  The caller switches to it. */
 static void task_runs(struct aloop__task *task)
 {
     aloop *loop = task->future.loop;
+    struct aloop__node *node = &task->awaiter.ready.node;
 
-    list_remove(&task->awaiter.ready.node);
+    if (node->next != &loop->batch)
+        fetch_following(node->next);
+    list_remove(node);
     aloop__calling(loop);
     task->state = TASK_RUNNING;
     loop->current = task;

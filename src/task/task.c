@@ -127,7 +127,7 @@ static bool copy_name(struct aloop__task *task, const char *name)
     if (task->name == NULL)
         return false;
     memcpy(task->name, name, room - 1); /* The slab's memory is zeroed. */
-    task->name_room = room;
+    task->name_room = (uint8_t) room;
     return true;
 }
 

@@ -17,30 +17,32 @@ enum aloop__task_state {
 };
 
 struct aloop__task {
+    /* A switch reads the first two cache lines: `sp` of the context is the last
+     * word of them. */
     aloop_future future;
     /* Resumes the task.  Its node is queued, or among the waiters of the
      * awaited future. */
     struct aloop__awaiter awaiter;
-    struct aloop__tie tie;
+    uint8_t state; /* An enum aloop__task_state. */
+    bool is_cancelled;
+    /* The present await ends although its future is still pending. */
+    bool is_leaving;
+    uint8_t name_room; /* Bytes of the copy; 0: not a copy. */
+    int interrupt;     /* Why the present await ends early, or 0. */
     struct aloop__context context;
     struct aloop__stack stack;
+    struct aloop__node deadlines; /* Scopes, innermost last. */
+    size_t stack_size;            /* Bytes; 0: the default of the loop. */
+    ssize_t result;
+    unsigned shields;  /* Shields that have not ended. */
+    unsigned streak;   /* Consecutive awaits that did not suspend. */
+    unsigned passed;   /* The number of scopes whose deadline passed. */
+    unsigned passings; /* The last number given; reset when `passed` is 0. */
     aloop_task_fn fn;
     void *arg;
     char *name;        /* A copy, or the caller's literal. */
     const char *where; /* "file.c:12", a literal. */
-    size_t name_room;  /* Bytes of the copy; 0: not a copy. */
-    size_t stack_size; /* Bytes; 0: the default of the loop. */
-    ssize_t result;
-    enum aloop__task_state state;
-    bool is_cancelled;
-    unsigned shields; /* Shields that have not ended. */
-    unsigned streak;  /* Consecutive awaits that did not suspend. */
-    int interrupt;    /* Why the present await ends early, or 0. */
-    /* The present await ends although its future is still pending. */
-    bool is_leaving;
-    struct aloop__node deadlines; /* Scopes, innermost last. */
-    unsigned passed;   /* The number of scopes whose deadline passed. */
-    unsigned passings; /* The last number given; reset when `passed` is 0. */
+    struct aloop__tie tie;
 };
 
 static inline struct aloop__task *aloop__task_of(const aloop_future *future)
