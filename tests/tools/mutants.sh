@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Applies each fault of tests/tools/mutants.txt to a copy of the tree, one at a
-# time, builds the copy, and prints which kinds of tests fail.  A fault counts
-# as failed if no test catches it, if it does not apply or if it does not
-# compile.  A test that only exceeds its time limit has not caught a fault,
-# unless the fault hangs according to the table.
+# time, builds the copy, and prints which tests fail.  The unit tests of the
+# fault's folder run first.  All unit tests run only if none of those fails, and
+# all tests only if no unit test fails.  With --all, all tests run for each
+# fault.  A fault counts as failed if no test catches it, if it does not apply
+# or if it does not compile.  A test that only exceeds its time limit has not
+# caught a fault, unless the fault hangs according to the table.
 #
-#     usage: tests/tools/mutants.sh DIR [CMAKE-OPTION...] [-- NAME...]
+#     usage: tests/tools/mutants.sh DIR [CMAKE-OPTION...] [-- [--all] NAME...]
 set -u
 . "$(dirname "${BASH_SOURCE[0]}")/bootstrap.sh"
 dir=$1
@@ -16,10 +18,16 @@ while [ $# -gt 0 ] && [ "$1" != -- ]; do
     shift
 done
 [ $# = 0 ] || shift
+rounds='folder unit all'
+if [ "${1:-}" = --all ]; then
+    rounds=all
+    shift
+fi
 table=$root/tests/tools/mutants.txt
 tree=$dir/tree
 kinds='unit system programs torture sim fuzz'
-# Tests that do not run the library's code, or take too long.
+# Tests that do not run the library's code, or take too long; those of the
+# bridges are left out, too.
 left_out='^(tidy|tidy_test|classes|steps|backtrace|shadow_stack|soak'
 left_out+='|(consumer|protocol|stress|bench)_.*)$'
 
@@ -56,66 +64,112 @@ mutated() { # NAME FILE
 }
 
 # Prints each kind of tests in which a test failed, or in which a test exceeded
-# its time limit.
+# its time limit, with the name of the first one and the number of the others.
 kinds_of() { # failed|timed-out
     awk -v kinds="$kinds" -v wanted="$1" '
         function kind_of(name) {
             if (name ~ /^test_/)
                 return "unit"
-            if (name ~ /^program_/)
+            if (name ~ /^(program|example)_/)
                 return "programs"
             sub(/_.*/, "", name)
             return name
         }
         $2 == "Test" && /\*\*\*/ && !/\*\*\*(Skipped|Not Run)/ {
             how = /\*\*\*Timeout/ ? "timed-out" : "failed"
-            if (how == wanted)
-                is_in[kind_of($4)] = 1
+            kind = kind_of($4)
+            if (how == wanted && count[kind]++ == 0)
+                first[kind] = $4
         }
         END {
-            count = split(kinds, kind, " ")
-            for (i = 1; i <= count; i++)
-                if (kind[i] in is_in)
-                    printf "%s ", kind[i]
+            n = split(kinds, names, " ")
+            for (i = 1; i <= n; i++) {
+                kind = names[i]
+                more = count[kind] > 1 ? " +" (count[kind] - 1) : ""
+                if (count[kind] > 0)
+                    printf "%s (%s%s) ", kind, first[kind], more
+            }
         }' "$dir/tests.log"
 }
 
-build() {
-    cmake --build "$dir/build" --parallel "$jobs" >"$dir/build.log" 2>&1
+# Sets the tests of a round: their targets, or none for all tests.
+choose() { # folder|unit|all FILE
+    local folder=${2#src/} file name
+    tests=()
+    [ "$1" != all ] || return
+    [ "$1" = folder ] && folder=${folder%/*} || folder='*'
+    for file in "$root"/tests/unit/$folder/test_*.c; do
+        name=${file##*/}
+        name=${name%.c}
+        # Some systems have fewer tests.
+        [[ $known != *" $name "* ]] || tests+=("$name")
+    done
 }
 
+build() {
+    cmake --build "$dir/build" --parallel "$jobs" \
+        ${tests[@]+--target "${tests[@]}"} >"$dir/build.log" 2>&1
+}
+
+# Runs the chosen tests, and those that use the same programs.
 run() {
-    ctest --test-dir "$dir/build" -j2 -E "$left_out" --no-tests=error \
+    local names
+    names=$(IFS='|' && echo "${tests[*]-.*}")
+    ctest --test-dir "$dir/build" -j2 --no-tests=error -LE '^bridges$' \
+        -R "^($names)(_over_.*)?\$" -E "$left_out" \
         >"$dir/tests.log" 2>&1 </dev/null
+}
+
+# Ends the run if the chosen tests fail without a fault.  They run only once.
+sound=';'
+check_sound() {
+    [[ $sound != *";${tests[*]-all};"* ]] || return 0
+    if ! build || ! run; then
+        say "without a fault:"
+        tail -n 40 "$dir/build.log" "$dir/tests.log"
+        exit 1
+    fi
+    sound+="${tests[*]-all};"
+}
+
+# Runs the chosen tests with the fault in $dir/mutated, and sets `result`.
+# Succeeds if a test caught the fault.
+try_round() { # FILE [hangs]
+    local caught= late= is_built
+    check_sound
+    cp "$dir/mutated" "$tree/$1"
+    build
+    is_built=$?
+    [ $is_built != 0 ] || run
+    cp "$root/$1" "$tree/$1"
+    if [ $is_built != 0 ]; then
+        result="does not compile: $(grep -m 1 'error:' "$dir/build.log")"
+        return 1
+    fi
+    caught=$(kinds_of failed)
+    late=$(kinds_of timed-out)
+    result="$caught${late:+timed out: $late}"
+    [ -n "$caught" ] || [ "${2:-}${late:+ late}" = "hangs late" ] || {
+        result="NOT CAUGHT $result"
+        return 1
+    }
 }
 
 # Applies one fault and prints the result.  Succeeds if a test caught the fault.
 try() { # NAME FILE [hangs]
-    local name=$1 file=$2 sign=${3:-} caught late result=0
-    printf '%-24s ' "$name"
-    if ! mutated "$name" "$root/$file" >"$dir/mutated"; then
-        echo 'does not apply'
-        return 1
-    fi
-    cp "$dir/mutated" "$tree/$file"
-    if build; then
-        run
-        caught=$(kinds_of failed)
-        late=$(kinds_of timed-out)
-        [ -z "$late" ] || late="timed out: $late"
-        if [ -n "$caught" ] || [ "$sign${late:+ late}" = "hangs late" ]; then
-            echo "$caught$late"
-        else
-            echo "NOT CAUGHT $late"
-            result=1
-        fi
+    local name=$1 file=$2 sign=${3:-} start=$SECONDS round result is_caught=1
+    if mutated "$name" "$root/$file" >"$dir/mutated"; then
+        for round in $rounds; do
+            choose "$round" "$file"
+            try_round "$file" "$sign"
+            is_caught=$?
+            [[ $is_caught != 0 && $result != "does not"* ]] || break
+        done
     else
-        echo 'does not compile'
-        grep -m 3 'error:' "$dir/build.log"
-        result=1
+        result='does not apply'
     fi
-    cp "$root/$file" "$tree/$file"
-    return $result
+    printf '%-26s %3d s  %s\n' "$name" $((SECONDS - start)) "$result"
+    return $is_caught
 }
 
 mkdir -p "$dir" || exit 1
@@ -123,14 +177,12 @@ rm -rf "$tree"
 mkdir "$tree" || exit 1
 cp -R "$root/include" "$root/src" "$root/tests" "$root/examples" \
     "$root/CMakeLists.txt" "$root/LICENSE" "$root/README.md" "$tree" || exit 1
+! command -v ccache >/dev/null ||
+    options+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
 step "configuring" "$dir/configure.log" cmake -S "$tree" -B "$dir/build" \
-    -G "$(generator)" "${options[@]}" -DALOOP_TEST_TIMEOUT=30 || exit 1
-step "building without a fault" "$dir/build.log" \
-    cmake --build "$dir/build" --parallel "$jobs" || exit 1
-step "testing without a fault" "$dir/log" run || {
-    tail -n 40 "$dir/tests.log"
-    exit 1
-}
+    -G "$(generator)" "${options[@]}" -DALOOP_TEST_TIMEOUT=60 || exit 1
+known=" $(ctest --test-dir "$dir/build" -N | sed -n 's/.*Test *#.*: //p' |
+    tr '\n' ' ')"
 
 passed=0 failed=0
 while read -r name file sign; do
