@@ -460,6 +460,27 @@ static void a_cached_read_makes_one_call(void **state)
     aloop_file_close(file);
 }
 
+static void cached_reads_have_a_limit_in_each_turn(void **state)
+{
+    enum { SIZE = 64 * 1024, READS = 6, LIMIT = 4 };
+    static char data[SIZE], buffers[READS][SIZE];
+    aloop_future *reads[READS];
+    aloop_file *file;
+    size_t count = 0;
+
+    (void) state;
+    sim_file_put("/a", data, SIZE);
+    file = open_a(O_RDONLY);
+    aloop_step(t.loop, 0);
+    for (size_t i = 0; i < READS; i++) {
+        reads[i] = aloop_file_read_at(file, buffers[i], SIZE, 0);
+        count += aloop_future_is_settled(reads[i]);
+    }
+    assert_int_equal(count, LIMIT);
+    assert_int_equal(aloop_await(aloop_gather_array(t.loop, READS, reads)), 0);
+    aloop_file_close(file);
+}
+
 static void cached_reads_of_several_buffers_need_no_thread(void **state)
 {
     aloop_file *file = open_a(O_RDONLY);
@@ -685,6 +706,7 @@ int main(void)
         OTHER_TEST(a_file_is_closed_where_no_thread_can_be_started),
         OTHER_TEST(a_device_that_refuses_seeks_has_no_position),
         TEST(a_cached_read_makes_one_call),
+        TEST(cached_reads_have_a_limit_in_each_turn),
         TEST(cached_reads_of_several_buffers_need_no_thread),
         TEST(the_end_of_a_cached_file_is_found_without_a_thread),
         TEST(reads_that_miss_the_cache_back_off),

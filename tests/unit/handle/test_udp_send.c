@@ -446,6 +446,18 @@ static void a_connected_socket_receives_from_its_peer_only(void **state)
         aloop_await(aloop_udp_receive(u.udp, u.buffer, ROOM, NULL)), 3);
 }
 
+static void a_connect_drops_what_others_have_sent_before(void **state)
+{
+    int stranger = sim_udp_open("127.0.0.1", 5001);
+
+    (void) state;
+    sim_udp_send(stranger, "127.0.0.1", 4000, "x", 1);
+    connect_to("127.0.0.1:5000");
+    sim_udp_send(u.peer, "127.0.0.1", 4000, "one", 3);
+    assert_int_equal(
+        aloop_await(aloop_udp_receive(u.udp, u.buffer, ROOM, NULL)), 3);
+}
+
 static void a_second_connect_that_fails_keeps_the_first_peer(void **state)
 {
     aloop_address peer = address_of("10.0.0.1:5000");
@@ -652,6 +664,7 @@ int main(void)
         UDP_TEST(a_lost_descriptor_fails_sends),
         UDP_TEST(a_connected_socket_sends_to_its_peer),
         UDP_TEST(a_connected_socket_receives_from_its_peer_only),
+        UDP_TEST(a_connect_drops_what_others_have_sent_before),
         UDP_TEST(a_connect_that_fails_changes_nothing),
         UDP_TEST(a_second_connect_that_fails_keeps_the_first_peer),
         UDP_TEST(a_socket_that_can_return_to_no_peer_is_not_connected),

@@ -77,6 +77,17 @@ static void a_paused_object_starts_again_at_any_time(void **state)
     assert_noted(3, 0, 1, 2);
 }
 
+static void a_postponed_object_starts_again_at_an_earlier_time(void **state)
+{
+    (void) state;
+    start(1, 10);
+    start(1, 30);
+    fire_until(15); /* This corrects its entry. */
+    start(1, 20);
+    fire_until(20);
+    assert_noted(1);
+}
+
 static void equal_deadlines_fire_in_the_order_of_the_last_starts(void **state)
 {
     (void) state;
@@ -177,6 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         QUEUE_TEST(a_paused_object_does_not_fire),
         QUEUE_TEST(a_paused_object_starts_again_at_any_time),
+        QUEUE_TEST(a_postponed_object_starts_again_at_an_earlier_time),
         QUEUE_TEST(equal_deadlines_fire_in_the_order_of_the_last_starts),
         QUEUE_TEST(a_paused_object_can_be_freed_after_a_stop),
         QUEUE_TEST(an_object_that_is_due_can_be_paused_and_started),

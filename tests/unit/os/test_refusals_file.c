@@ -75,6 +75,13 @@ static void reads_of_the_cache_are_known_to_be_wrong_on_some_kernels(
     assert_true(aloop__sys_pread_cached_is_broken());
 }
 
+static void a_page_in_the_swap_area_is_not_read(void **state)
+{
+    (void) state;
+    f.has_evicted = true;
+    assert_int_equal(aloop__sys_pread_memory(-1, two_bytes, 1, 0), -EAGAIN);
+}
+
 static void an_old_kernel_is_not_asked_to_copy(void **state)
 {
     (void) state;
@@ -141,6 +148,7 @@ int main(void)
         TEST(calls_with_several_pieces_are_repeated_and_return_errors),
         TEST(random_bytes_come_from_the_device_if_the_call_is_refused),
         TEST(reads_of_the_cache_are_known_to_be_wrong_on_some_kernels),
+        TEST(a_page_in_the_swap_area_is_not_read),
         TEST(an_old_kernel_is_not_asked_to_copy),
         TEST(an_error_is_not_the_end_of_a_directory),
         TEST(a_descriptor_that_cannot_be_listed_is_closed),

@@ -79,6 +79,36 @@ static void a_descriptor_arrives_with_the_bytes_of_its_call(void **state)
     close_ends();
 }
 
+static void descriptors_are_taken_in_the_order_of_the_call(void **state)
+{
+    int a[2], b[2], passed[2];
+    char byte;
+
+    (void) state;
+    assert_int_equal(sim_pair(a), 0);
+    assert_int_equal(sim_pair(b), 0);
+    passed[0] = a[0];
+    passed[1] = b[0];
+    open_ends(2);
+    assert_int_equal(aloop_stream_put_fds(ends[0], "ab", 2, passed, 2), 0);
+    expect_text("ab");
+
+    for (size_t i = 0; i < 2; i++) {
+        passed[i] = aloop_stream_take_fd(ends[1]);
+        assert_int_equal(aloop__sys_send(passed[i], "ab" + i, 1), 1);
+    }
+    sim_pass(MS);
+
+    assert_int_equal(aloop__sys_recv(a[1], &byte, 1), 1);
+    assert_int_equal(byte, 'a');
+    for (size_t i = 0; i < 2; i++) {
+        aloop__sys_close(a[i]);
+        aloop__sys_close(b[i]);
+        aloop__sys_close(passed[i]);
+    }
+    close_ends();
+}
+
 static void a_stream_accepts_no_descriptors_at_first(void **state)
 {
     (void) state;
@@ -147,6 +177,22 @@ static void descriptors_for_which_no_number_is_left_are_reported_once(
     close_ends();
 }
 
+static void a_change_of_the_limit_keeps_the_report_of_lost_descriptors(
+    void **state)
+{
+    (void) state;
+    open_ends(4);
+    put_with("text", 3);
+    aloop_step(t.loop, 0); /* They are sent. */
+    sim_descriptors_max(sim_descriptors_open() + 1);
+    expect_text("text");
+    assert_int_equal(aloop_stream_set_fds_max(ends[1], 5), 0);
+    aloop__sys_close(aloop_stream_take_fd(ends[1]));
+    assert_int_equal(aloop_stream_take_fd(ends[1]), ALOOP_EMFILE);
+    sim_descriptors_max(0);
+    close_ends();
+}
+
 /* With a filter, aloop_stream_take_fd() cannot return or report them. */
 static void with_a_filter_received_and_lost_descriptors_are_dropped(
     void **state)
@@ -176,6 +222,25 @@ static void a_put_waits_while_too_many_descriptors_are_in_flight(void **state)
     run_for(MS);
     assert_quiet_for(ALOOP_MS(500), 20);
     assert_int_equal(aloop_stream_queued(ends[0]), 8);
+    sim_forgive();
+    expect_text("textmore");
+    expect_fds(2);
+    close_ends();
+}
+
+static void a_put_does_not_shorten_the_wait_to_pass_descriptors(void **state)
+{
+    unsigned calls;
+
+    (void) state;
+    open_ends(4);
+    sim_fail_from("aloop__sys_send_fds", 1, -ETOOMANYREFS);
+    put_with("text", 2);
+    turns(1);
+    calls = sim_calls("aloop__sys_send_fds");
+    assert_int_equal(aloop_stream_put(ends[0], "more", 4), 0);
+    turns(1);
+    assert_int_equal(sim_calls("aloop__sys_send_fds"), calls);
     sim_forgive();
     expect_text("textmore");
     expect_fds(2);
@@ -263,13 +328,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_descriptor_arrives_with_the_bytes_of_its_call),
+        TEST(descriptors_are_taken_in_the_order_of_the_call),
         TEST(a_stream_accepts_no_descriptors_at_first),
         TEST(descriptors_beyond_the_limit_are_closed),
         TEST(many_descriptors_need_several_messages),
         TEST(queued_descriptors_are_closed_with_the_stream),
         TEST(descriptors_for_which_no_number_is_left_are_reported_once),
+        TEST(a_change_of_the_limit_keeps_the_report_of_lost_descriptors),
         TEST(with_a_filter_received_and_lost_descriptors_are_dropped),
         TEST(a_put_waits_while_too_many_descriptors_are_in_flight),
+        TEST(a_put_does_not_shorten_the_wait_to_pass_descriptors),
         TEST(a_stream_that_waits_to_pass_descriptors_can_end),
         MEMORY_TEST(a_put_that_fails_keeps_no_descriptors),
         TEST(wrong_arguments_are_refused),

@@ -132,6 +132,22 @@ static void a_terminal_that_cannot_be_opened_again_never_blocks_the_loop(
     assert_int_equal(aloop__sys_close(fd), 0);
 }
 
+/* A longer write may block after POLLOUT. */
+static void a_shared_terminal_is_written_in_small_parts(void **state)
+{
+    aloop_stream *stream = NULL;
+    int fd;
+
+    (void) state;
+    tty = sim_tty_open(&fd);
+    sim_tty_unname(tty);
+    assert_int_equal(aloop_stream_open(t.loop, fd, &stream), 0);
+    assert_int_equal(aloop_stream_put(stream, c.in, 1000), 0);
+    turns(1);
+    assert_in_range(sim_tty_take(tty, c.in, sizeof c.in), 1, 512);
+    aloop_stream_close(stream);
+}
+
 static void a_shutdown_of_a_terminal_only_ends_writing(void **state)
 {
     aloop_stream *stream = open_terminal();
@@ -602,6 +618,7 @@ int main(void)
         TEST(an_echo_on_a_terminal_is_sent),
         TEST(other_descriptors_of_the_terminal_keep_blocking),
         TEST(a_terminal_that_cannot_be_opened_again_never_blocks_the_loop),
+        TEST(a_shared_terminal_is_written_in_small_parts),
         TEST(a_shutdown_of_a_terminal_only_ends_writing),
         TEST(a_terminal_that_hangs_up_ends),
         TEST(a_hang_up_fails_writing_if_nothing_reads),
