@@ -502,30 +502,6 @@ static void the_end_of_the_loop_ends_all_polls(void **state)
     aloop__sys_close(file);
 }
 
-static ssize_t sleep_after_a_cancel(aloop *loop, void *arg)
-{
-    (void) arg;
-    aloop_await(aloop_sleep(loop, ALOOP_SEC(1)));
-    return aloop_await(aloop_sleep(loop, MS));
-}
-
-static void a_ready_poll_ends_no_wait_of_a_loop_that_is_freed(void **state)
-{
-    unsigned before;
-
-    (void) state;
-    start(&p[0], fds[0], READABLE);
-    send_bytes(1, 1);
-    aloop_detach(aloop_spawn(t.loop, sleep_after_a_cancel, NULL));
-    turns(1);
-    before = sim_wakes();
-
-    assert_int_equal(aloop_free(t.loop), 0);
-    t.loop = NULL;
-
-    assert_in_range(sim_wakes() - before, 1, 10);
-}
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -554,7 +530,6 @@ int main(void)
         POLL_TEST(a_poll_continues_in_a_child),
         POLL_TEST(a_child_that_is_not_marked_cannot_watch),
         POLL_TEST(the_end_of_the_loop_ends_all_polls),
-        POLL_TEST(a_ready_poll_ends_no_wait_of_a_loop_that_is_freed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

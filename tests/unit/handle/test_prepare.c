@@ -440,6 +440,35 @@ static void a_host_calls_again_after_callbacks_that_may_change_the_limit(
     assert_true(t.noted >= 3);
 }
 
+static void stop_when_readable(aloop_poll *poll, unsigned events, void *arg)
+{
+    (void) events;
+    (void) arg;
+    aloop_poll_close(poll);
+    aloop_stop(t.loop);
+}
+
+static void a_host_calls_again_after_an_event_that_ended_the_step(void **state)
+{
+    aloop_poll *poll;
+    int fd = aloop_fd(t.loop), fds[2];
+
+    (void) state;
+    start(note_prepare, 9);
+    assert_int_equal(sim_pair(fds), 0);
+    assert_int_equal(aloop_poll_start(t.loop, fds[0], ALOOP_POLL_READABLE,
+                                      stop_when_readable, NULL, &poll),
+                     0);
+    turns(2);
+    assert_false(sim_fd_readable(fd));
+    assert_int_equal(aloop__sys_send(fds[1], "x", 1), 1);
+    sim_pass(MS);
+    turns(1);
+    assert_true(sim_fd_readable(fd));
+    aloop__sys_close(fds[0]);
+    aloop__sys_close(fds[1]);
+}
+
 /* A library that has a loop of its own, such as GLib: it has one timer, which a
  * task of the outer loop starts. */
 
@@ -596,6 +625,7 @@ int main(void)
         PREPARE_TEST(a_host_is_not_woken_without_a_limit),
         PREPARE_TEST(
             a_host_calls_again_after_callbacks_that_may_change_the_limit),
+        PREPARE_TEST(a_host_calls_again_after_an_event_that_ended_the_step),
         PREPARE_TEST(a_timer_of_an_inner_loop_fires_when_due),
         PREPARE_TEST(a_timer_of_an_inner_loop_fires_in_a_host),
         PREPARE_TEST(bad_arguments_are_refused),

@@ -452,6 +452,7 @@ static void a_connect_drops_what_others_have_sent_before(void **state)
 
     (void) state;
     sim_udp_send(stranger, "127.0.0.1", 4000, "x", 1);
+    sim_pass(MS);
     connect_to("127.0.0.1:5000");
     sim_udp_send(u.peer, "127.0.0.1", 4000, "one", 3);
     assert_int_equal(

@@ -3,6 +3,8 @@
 
 #include "support/pool_fixture.h"
 
+#include "aloop/poll.h"
+
 static void closing_cancels_jobs_that_have_not_run(void **state)
 {
     (void) state;
@@ -86,6 +88,42 @@ static void freeing_the_loop_waits_for_jobs_that_use_its_memory(void **state)
     for (int i = 0; i < JOBS; i++)
         assert_int_equal(p.jobs[i].error, 0);
     assert_int_equal(sim_threads_open(), 0);
+}
+
+static void on_ready(aloop_poll *poll, unsigned events, void *arg)
+{
+    (void) poll;
+    (void) events;
+    (void) arg;
+    t.calls++;
+}
+
+static void a_ready_poll_does_not_end_the_wait_for_jobs(void **state)
+{
+    aloop_poll *poll;
+    int fds[2];
+    unsigned before;
+
+    (void) state;
+    limit(1);
+    p.lane = LANE_FILE;
+    make_slow();
+    submit_many(1);
+    assert_int_equal(sim_pair(fds), 0);
+    assert_int_equal(aloop_poll_start(t.loop, fds[0], ALOOP_POLL_READABLE,
+                                      on_ready, NULL, &poll),
+                     0);
+    turn();
+    assert_int_equal(aloop__sys_send(fds[1], "x", 1), 1);
+    before = sim_wakes();
+
+    assert_int_equal(aloop_free(t.loop), 0);
+
+    t.loop = NULL;
+    assert_in_range(sim_wakes() - before, 1, 4);
+    assert_int_equal(t.calls, 0);
+    aloop__sys_close(fds[0]);
+    aloop__sys_close(fds[1]);
 }
 
 /* Without its reactor the loop cannot be woken. */
@@ -213,6 +251,7 @@ int main(void)
         TEST(freeing_the_loop_joins_idle_threads),
         TEST(freeing_the_loop_does_not_wait_for_look_ups),
         TEST(freeing_the_loop_waits_for_jobs_that_use_its_memory),
+        TEST(a_ready_poll_does_not_end_the_wait_for_jobs),
         TEST(a_loop_that_cannot_wait_still_waits_for_jobs_when_freed),
         TEST(a_job_is_refused_while_the_pool_closes),
         TEST(forgetting_cancels_jobs_without_using_threads),

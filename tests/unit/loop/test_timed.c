@@ -81,6 +81,7 @@ static void a_postponed_object_starts_again_at_an_earlier_time(void **state)
 {
     (void) state;
     start(1, 10);
+    start(2, 25);
     start(1, 30);
     fire_until(15); /* This corrects its entry. */
     start(1, 20);
