@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include "loop/state.h"
+#include "loop/wake.h"
 
 static void note_post(aloop *loop, void *arg)
 {
@@ -181,6 +182,27 @@ static void a_burst_of_posts_costs_one_wake_up(void **state)
     assert_true(sim_calls("aloop__sys_wake_signal") - before <= 1);
 }
 
+/* As if a thread woke the loop after the hook has looked. */
+static void wake_again(struct aloop__wake_hook *hook)
+{
+    (void) hook;
+    if (t.calls++ == 0)
+        aloop_wake(t.loop);
+}
+
+static void a_wake_up_while_hooks_run_lets_them_run_again(void **state)
+{
+    struct aloop__wake_hook hook = {.run = wake_again};
+
+    (void) state;
+    list_init(&hook.node);
+    aloop__wake_hook_add(t.loop, &hook);
+    aloop_wake(t.loop);
+    turns(4);
+    assert_int_equal(t.calls, 2);
+    aloop__wake_hook_remove(&hook);
+}
+
 static void queued_posts_are_dropped_with_the_loop(void **state)
 {
     (void) state;
@@ -306,6 +328,7 @@ int main(void)
         TEST(a_queued_post_keeps_the_loop_alive),
         TEST(posts_wake_a_loop_that_sleeps),
         TEST(a_burst_of_posts_costs_one_wake_up),
+        TEST(a_wake_up_while_hooks_run_lets_them_run_again),
         TEST(queued_posts_are_dropped_with_the_loop),
         TEST(a_loop_is_freed_after_its_last_post_has_returned),
         TEST(a_thread_is_counted_before_it_uses_the_loop),
