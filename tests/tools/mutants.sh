@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Applies each fault of tests/tools/mutants.txt to a copy of the tree, one at a
 # time, builds the copy, and prints which tests fail.  The unit tests of the
-# fault's folder run first.  All unit tests run only if none of those fails, and
-# all tests only if no unit test fails.  With --all, all tests run for each
-# fault.  A fault counts as failed if no test catches it, if it does not apply
-# or if it does not compile.  A test that only exceeds its time limit has not
-# caught a fault, unless the fault hangs according to the table.
+# fault's folder run first, with those that the table names.  All unit tests run
+# only if none of those fails, and all tests only if no unit test fails.  With
+# --all, all tests run for each fault.  A fault counts as failed if no test
+# catches it, if it does not apply or if it does not compile.  A test that only
+# exceeds its time limit has not caught a fault, unless the fault hangs
+# according to the table.
 #
 #     usage: tests/tools/mutants.sh DIR [CMAKE-OPTION...] [-- [--all] NAME...]
 set -u
@@ -93,21 +94,23 @@ kinds_of() { # failed|timed-out
 }
 
 # Sets the tests of a round: their targets, or none for all tests.
-choose() { # folder|unit|all FILE
-    local folder=${2#src/} file name
+choose() { # folder|unit|all FILE WORD...
+    local round=$1 folder=${2#src/} name
+    folder=${folder%/*}
     tests=()
-    [ "$1" != all ] || return
-    [ "$1" = folder ] && folder=${folder%/*} || folder='*'
-    for file in "$root"/tests/unit/$folder/test_*.c; do
-        name=${file##*/}
-        name=${name%.c}
-        # Some systems have fewer tests.
-        [[ $known != *" $name "* ]] || tests+=("$name")
+    for name in "${@:3}"; do
+        [[ $round != folder || $name = hangs || $name = release ]] ||
+            tests+=("$name")
+    done
+    for name in $known; do
+        [[ $round = unit ||
+            $round = folder && -e $root/tests/unit/$folder/$name.c ]] &&
+            tests+=("$name")
     done
 }
 
 build() {
-    cmake --build "$dir/build" --parallel "$jobs" \
+    cmake --build "$dir/$type" --parallel "$jobs" \
         ${tests[@]+--target "${tests[@]}"} >"$dir/build.log" 2>&1
 }
 
@@ -115,7 +118,7 @@ build() {
 run() {
     local names
     names=$(IFS='|' && echo "${tests[*]-.*}")
-    ctest --test-dir "$dir/build" -j2 --no-tests=error -LE '^bridges$' \
+    ctest --test-dir "$dir/$type" -j2 --no-tests=error -LE '^bridges$' \
         -R "^($names)(_over_.*)?\$" -E "$left_out" \
         >"$dir/tests.log" 2>&1 </dev/null
 }
@@ -123,18 +126,19 @@ run() {
 # Ends the run if the chosen tests fail without a fault.  They run only once.
 sound=';'
 check_sound() {
-    [[ $sound != *";${tests[*]-all};"* ]] || return 0
+    local key="$type ${tests[*]-all};"
+    [[ $sound != *";$key"* ]] || return 0
     if ! build || ! run; then
         say "without a fault:"
         tail -n 40 "$dir/build.log" "$dir/tests.log"
         exit 1
     fi
-    sound+="${tests[*]-all};"
+    sound+=$key
 }
 
 # Runs the chosen tests with the fault in $dir/mutated, and sets `result`.
 # Succeeds if a test caught the fault.
-try_round() { # FILE [hangs]
+try_round() { # FILE WORD...
     local caught= late= is_built
     check_sound
     cp "$dir/mutated" "$tree/$1"
@@ -149,19 +153,21 @@ try_round() { # FILE [hangs]
     caught=$(kinds_of failed)
     late=$(kinds_of timed-out)
     result="$caught${late:+timed out: $late}"
-    [ -n "$caught" ] || [ "${2:-}${late:+ late}" = "hangs late" ] || {
+    [ -n "$caught" ] || [[ -n $late && " $* " = *" hangs "* ]] || {
         result="NOT CAUGHT $result"
         return 1
     }
 }
 
 # Applies one fault and prints the result.  Succeeds if a test caught the fault.
-try() { # NAME FILE [hangs]
-    local name=$1 file=$2 sign=${3:-} start=$SECONDS round result is_caught=1
+try() { # NAME FILE WORD...
+    local name=$1 file=$2 start=$SECONDS round type=build result is_caught=1
+    shift 2
+    [[ " $* " != *" release "* ]] || type=release
     if mutated "$name" "$root/$file" >"$dir/mutated"; then
         for round in $rounds; do
-            choose "$round" "$file"
-            try_round "$file" "$sign"
+            choose "$round" "$file" "$@"
+            try_round "$file" "$@"
             is_caught=$?
             [[ $is_caught != 0 && $result != "does not"* ]] || break
         done
@@ -179,15 +185,21 @@ cp -R "$root/include" "$root/src" "$root/tests" "$root/examples" \
     "$root/CMakeLists.txt" "$root/LICENSE" "$root/README.md" "$tree" || exit 1
 ! command -v ccache >/dev/null ||
     options+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
-step "configuring" "$dir/configure.log" cmake -S "$tree" -B "$dir/build" \
-    -G "$(generator)" "${options[@]}" -DALOOP_TEST_TIMEOUT=60 || exit 1
-known=" $(ctest --test-dir "$dir/build" -N | sed -n 's/.*Test *#.*: //p' |
-    tr '\n' ' ')"
+configure() { # TYPE OPTION...
+    step "configuring $1" "$dir/configure.log" cmake -S "$tree" \
+        -B "$dir/$1" -G "$(generator)" "${options[@]}" \
+        -DALOOP_TEST_TIMEOUT=60 "${@:2}"
+}
+configure build && configure release -DCMAKE_BUILD_TYPE=Release || exit 1
+
+# Unit tests that have a program of their own.
+known=$(ctest --test-dir "$dir/build" -N -LE '^bridges$' |
+    sed -n 's/.* Test *#.*: \(test_.*\)/\1/p' | grep -v '_over_')
 
 passed=0 failed=0
-while read -r name file sign; do
+while read -r name file words; do
     [ $# = 0 ] || [[ " $* " = *" $name "* ]] || continue
-    if try "$name" "$file" "$sign"; then
+    if try "$name" "$file" $words; then
         passed=$((passed + 1))
     else
         failed=$((failed + 1))
