@@ -95,7 +95,7 @@ static void descriptors_are_taken_in_the_order_of_the_call(void **state)
 
     for (size_t i = 0; i < 2; i++) {
         passed[i] = aloop_stream_take_fd(ends[1]);
-        assert_int_equal(aloop__sys_send(passed[i], "ab" + i, 1), 1);
+        assert_int_equal(aloop__sys_send(passed[i], &"ab"[i], 1), 1);
     }
     sim_pass(MS);
 
