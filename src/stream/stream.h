@@ -141,8 +141,7 @@ struct aloop__sender {
     /* Of a wire: the filters have taken bytes and may give some.  No drain
      * settles. */
     bool is_filling;
-    /* Of a wire: the top filter is being given bytes. */
-    bool is_offering;
+    bool is_offering; /* Of a wire: the top filter is being given bytes. */
     bool is_dropping_input; /* A close drops input until the peer ends. */
 };
 
@@ -478,8 +477,7 @@ void aloop__stream_forget_reads(aloop_stream *stream);
 
 /* Called when the descriptor is readable or broken. */
 void aloop__stream_readable(aloop_stream *stream);
-/* Calls on_data for bytes, an end or an error that are known without an
- * event. */
+/* Calls on_data for bytes, an end or an error that need no event. */
 void aloop__stream_deliver(struct aloop__ready *ready);
 /* aloop_stream_start() and aloop_stream_stop(), without their checks.  A
  * forward uses them for a stream on which those functions fail. */

@@ -119,7 +119,8 @@ static bool layer_is_idle(void *context)
     struct layer *layer = context;
 
     FUZZ_CHECK(go_in(layer, IN_IDLE) == 0);
-    FUZZ_CHECK(!layer->has_failed && (!layer->has_handshake || layer->has_shaken));
+    FUZZ_CHECK(!layer->has_failed &&
+               (!layer->has_handshake || layer->has_shaken));
     return layer->fails == NOWHERE && passing_is_idle(&layer->passing);
 }
 

@@ -135,8 +135,9 @@ static void a_dedicated_stack_has_a_guard(void **state)
 static void each_of_many_stacks_has_a_guard(void **state)
 {
     enum { MANY = 200 };
-    size_t size = sizeof(void *) < 8 || aloop__sys_pages_are_scarce() ? 16 * KIB
-                                                                  : 96 * KIB;
+    size_t size = sizeof(void *) < 8 || aloop__sys_pages_are_scarce()
+                      ? 16 * KIB
+                      : 96 * KIB;
 
     (void) state;
     get_many(MANY);

@@ -248,8 +248,8 @@ static void an_echo_repeats_only_the_calls_that_find_nothing(void **state)
 static bool script_is_idle(void *context)
 {
     (void) context;
-    return s.in_size == 0 && s.out_size == 0 && !s.has_input_ended && !s.has_output_ended &&
-           s.read == 0 && s.pull == 0;
+    return s.in_size == 0 && s.out_size == 0 && !s.has_input_ended &&
+           !s.has_output_ended && s.read == 0 && s.pull == 0;
 }
 
 /* Returns a stream with a filter that can be idle, which has read nothing. */
