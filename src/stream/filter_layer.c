@@ -14,6 +14,7 @@
 
 #include "loop/buffers.h"
 #include "loop/future.h"
+#include "stream/input.h"
 #include "stream/filters.h"
 
 enum { LAST_ERROR = -4095 }; /* No errno, and no error of ours, is beyond. */

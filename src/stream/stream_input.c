@@ -9,7 +9,7 @@
 #include "aloop/stream_open.h"
 #include "loop/buffers.h"
 #include "loop/debug.h"
-#include "stream/stream.h"
+#include "stream/input.h"
 
 #include <string.h>
 

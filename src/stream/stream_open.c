@@ -19,6 +19,7 @@
 #include "loop/debug.h"
 #include "os/sys_file.h"
 #include "os/sys_stream.h"
+#include "stream/input.h"
 #include "stream/stream.h"
 #include "stream/terminal.h"
 #include "stream/unwatched.h"

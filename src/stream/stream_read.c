@@ -22,6 +22,7 @@
 #include "loop/io.h"
 #include "os/reactor.h"
 #include "os/sys.h"
+#include "stream/input.h"
 #include "stream/stream.h"
 
 #include <string.h>
