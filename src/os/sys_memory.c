@@ -14,9 +14,12 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
+
+#if defined(__linux__)
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <unistd.h>
+#endif
 
 #if !defined(MAP_ANONYMOUS)
 #define MAP_ANONYMOUS MAP_ANON
