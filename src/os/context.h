@@ -39,7 +39,7 @@ static inline void aloop__context_fetch(const struct aloop__context *context)
 {
     enum { LINES = 4, LINE_SIZE = 64 };
 
-    for (int i = 0; i < LINES; i++)
+    for (size_t i = 0; i < LINES; i++)
         __builtin_prefetch((const char *) context->sp + i * LINE_SIZE);
 }
 

@@ -18,10 +18,11 @@ void aloop__guards_init(struct aloop__guards *guards);
 /* Makes the guard of at least the first of `count` slots, of `size` bytes at
  * its beginning.  If several are made together, each of these slots also gets
  * memory for its last page, where a stack begins.  Returns how many slots are
- * done, and adds the guards that mprotect() made to *mprotected. */
+ * done, and adds the guards that mprotect() made to
+ * *ret_mprotected. */
 uint8_t aloop__guards_make(struct aloop__guards *guards, char *slots,
                            size_t slot_size, unsigned count, size_t size,
-                           uint8_t *mprotected);
+                           uint8_t *ret_mprotected);
 /* Reports that `count` guards that mprotect() made were unmapped. */
 void aloop__guard_release(unsigned count);
 

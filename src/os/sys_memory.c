@@ -79,14 +79,14 @@ static int guard_light(void *pages, size_t size)
 
 /* Gives the same advice about `size` bytes at the beginning of each part.
  * Returns false if any of them was refused. */
-static bool advise_parts(char *pages, size_t part_size, unsigned count,
+static bool advise_parts(void *pages, size_t part_size, unsigned count,
                          size_t size, int advice)
 {
     enum { PIDFD_SELF = -10000 }; /* Since Linux 6.14: this process. */
     struct iovec parts[SYS_PARTS_MAX];
 
     for (unsigned i = 0; i < count; i++)
-        parts[i] = (struct iovec){pages + i * part_size, size};
+        parts[i] = (struct iovec){(char *) pages + i * part_size, size};
     return syscall(SYS_process_madvise, PIDFD_SELF, parts,
                    (unsigned long) count, advice, 0U) == (long) (count * size);
 }

@@ -309,11 +309,12 @@ static bool is_quiet(const struct aloop__filters *filters)
  * and nothing can be received. */
 static bool is_settled(const struct aloop__filters *filters)
 {
-    const struct aloop__layer *layer;
+    const struct aloop__layer *layer = filters->top;
 
-    for (layer = filters->top; layer != NULL; layer = layer->below)
+    do
         if (!layer->is_idle)
             return false;
+    while ((layer = layer->below) != NULL);
     return filters->receive_error == 0 &&
            (!filters->can_receive || !wants_input(filters));
 }

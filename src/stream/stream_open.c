@@ -151,7 +151,7 @@ int aloop__stream_open_by(aloop *loop, int fd, aloop__stream_open_fn *open_as,
     error = aloop__sys_examine(fd, &what);
     if (error == 0)
         error = open_as(loop, fd, &what, &stream);
-    if (error < 0)
+    if (error < 0 || stream == NULL)
         return error;
     /* For aloop_stream_detach(), which restores it. */
     stream->has_blocked = what.is_blocking;
