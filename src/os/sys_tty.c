@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,21 +152,14 @@ int aloop__sys_tty_mode(int fd, struct sys_tty_mode *ret)
     return 0;
 }
 
-/* SIGTTOU, which a change from the background raises, would stop the process.
- * While it is blocked the change is allowed. */
 int aloop__sys_tty_set_mode(int fd, const struct sys_tty_mode *mode)
 {
     struct termios copy;
-    sigset_t blocked, before;
     int error = 0;
 
     memcpy(&copy, mode->bytes, sizeof copy);
-    sigemptyset(&blocked);
-    sigaddset(&blocked, SIGTTOU);
-    pthread_sigmask(SIG_BLOCK, &blocked, &before);
     while (error == 0 && tcsetattr(fd, TCSANOW, &copy) < 0)
         error = errno == EINTR ? 0 : -errno;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
 }
 

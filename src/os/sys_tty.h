@@ -36,7 +36,8 @@ int aloop__sys_tty_size(int fd, struct sys_tty_size *ret);
 int aloop__sys_tty_size_signal(void);
 
 int aloop__sys_tty_mode(int fd, struct sys_tty_mode *ret);
-/* Keeps the input.  Does not stop a process in the background.
+/* Keeps the input.  The caller has the signal lock, under which signals are
+ * blocked: SIGTTOU would stop a process in the background.
  * Async-signal-safe. */
 int aloop__sys_tty_set_mode(int fd, const struct sys_tty_mode *mode);
 /* Changes how input is treated: raw.  Output stays as it is. */
