@@ -81,8 +81,8 @@ static ssize_t tls_read(void *context, void *data, size_t size)
         if (result != ALOOP_EAGAIN || !BIO_ctrl_pending(SSL_get_rbio(context)))
             return result;
     }
-    ERR_raise(ERR_LIB_SSL, SSL_R_TOO_MANY_KEY_UPDATES);
-    return judge(context);
+    SSL_set_app_data((SSL *) context, "too many messages of TLS without data");
+    return ALOOP_EPROTO;
 }
 
 static ssize_t tls_write(void *context, const void *data, size_t size)

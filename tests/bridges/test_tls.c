@@ -198,7 +198,7 @@ static void a_flood_of_key_updates_ends_the_connection(void **state)
     demand_key_updates(1000);
     assert_int_equal(await(read), ALOOP_EPROTO);
     assert_string_equal(tls_error(f.server_ssl, ALOOP_EPROTO),
-                        "too many key updates");
+                        "too many messages of TLS without data");
 }
 
 static void tls_runs_inside_of_tls(void **state)
