@@ -50,8 +50,9 @@ static ssize_t exchange(aloop *loop, aloop_stream *stream)
     if (status == 0) {
         up = aloop_stream_forward(in, stream);
         status = aloop_await(aloop_stream_forward(stream, out));
-        if (aloop_future_is_settled(up) && status >= 0 &&
-            aloop_future_status(up) < 0)
+        /* The loop reports a failure whose status is not read. */
+        if (aloop_future_is_settled(up) && aloop_future_status(up) < 0 &&
+            status >= 0)
             status = aloop_future_status(up);
         aloop_future_unref(up);
     }

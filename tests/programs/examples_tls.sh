@@ -85,6 +85,29 @@ refused() { # WORDS CLIENT...
         fail "the reason is not $words"
 }
 
+# Ends the server, which does not end TLS then.  The client reports that once,
+# although both directions fail.
+cut_off() { # CLIENT...
+    local client
+    : >"$work/out"
+    mkfifo "$work/in"
+    timeout 60 "$@" -C "$work/cert" localhost "$port" \
+        <"$work/in" >"$work/out" 2>"$work/err" &
+    client=$!
+    exec 4>"$work/in"
+    printf 'abc\n' >&4
+    wait_for_line '^cba$' "$work/out" "$client"
+    kill "$server"
+    wait "$server" 2>/dev/null
+    server=
+    wait "$client"
+    [ $? -eq 1 ] || fail "wrong exit status without an end of TLS"
+    exec 4>&-
+    rm "$work/in"
+    [ "$(<"$work/err")" = "tls_client: localhost port $port: connection: the\
+ peer has cut off TLS" ] || fail "a missing end of TLS is not reported once"
+}
+
 # The server of OpenSSL answers each line with its reverse.
 check_example_tls_client() {
     local version
@@ -99,9 +122,7 @@ check_example_tls_client() {
         port=$(sed -n 's/^ACCEPT .*://p' "$work/server")
         expect $'cba\nfed\n' timeout 60 "$@" -C "$work/cert" localhost \
             "$port" < <(printf 'abc\ndef\n')
-        kill "$server"
-        wait "$server" 2>/dev/null
-        server=
+        cut_off "$@"
     done
     timeout 60 "$@" localhost "$port" >"$work/out" 2>"$work/err" </dev/null
     [ $? -eq 1 ] || fail "wrong exit status without a server"
