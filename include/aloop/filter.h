@@ -73,8 +73,9 @@ ALOOP_BEGIN
  * - They must not call functions of their stream, except
  *   aloop_stream_filter_wake().  They must not await.
  * - They may cancel or drop a future of their stream.  A read leaves its bytes
- *   to the next one, also those that `read` is giving.  A write that is
- *   cancelled inside of `write` breaks the writing side.
+ *   to the next one, also those that `read` is giving; its buffer must exist
+ *   until the next turn.  A write that is cancelled inside of `write` breaks
+ *   the writing side.
  * - They run on the stack of the loop, except that aloop_stream_close() and
  *   aloop_stream_abort() call them on the stack of their caller.
  * - `data` is borrowed until the function returns.
