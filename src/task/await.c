@@ -146,23 +146,22 @@ static void await_ended(struct aloop__ready *ready)
 /* Ends an await after the reactor has failed.  Cancels `future`, and waits
  * until it has ended, because it may use memory of the caller.  If the reactor
  * fails again and again, no thread can wake the loop.  Threads of the pool are
- * then awaited without it, as in aloop_free(), and everything else is left. */
+ * then awaited without it, as in aloop_free(), and everything else is left.  A
+ * task may use threads again after that. */
 static void end_await(aloop *loop, aloop_future *future)
 {
     int failures = 0;
 
     aloop__future_cancel_checked(future);
     while (aloop__future_is_pending(future) && aloop__is_alive(loop) &&
-           failures < END_FAILURES_MAX)
-        if (aloop__turn(loop, -1, true) < 0)
-            failures++;
-    if (!aloop__future_is_pending(future) || aloop__is_foreign(loop) ||
-        !aloop__pool_is_working(loop))
-        return;
-    aloop__pool_close(loop);
-    for (int i = 0; i < END_FAILURES_MAX && aloop__future_is_pending(future);
-         i++)
-        aloop__turn(loop, 0, false);
+           !aloop__is_foreign_by_pid(loop) && failures < 2 * END_FAILURES_MAX) {
+        if (aloop__turn(loop, -1, true) == 0)
+            continue;
+        failures++;
+        if (failures >= END_FAILURES_MAX && aloop__pool_is_working(loop) &&
+            !aloop__is_foreign_by_pid(loop)) /* A callback may have forked. */
+            aloop__pool_close(loop);
+    }
 }
 
 /* The body of aloop_await() outside of a task.  Takes over the reference to the

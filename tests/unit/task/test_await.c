@@ -1,6 +1,7 @@
 /* Tests of aloop_await(): outside of tasks, in callbacks, and when a cancel or
  * a stop ends it early. */
 
+#include "aloop/fork.h"
 #include "aloop/work.h"
 #include "os/sys.h"
 #include "support/memory_fixture.h"
@@ -316,6 +317,86 @@ static void an_await_that_can_never_wait_still_waits_for_threads(void **state)
     assert_int_equal(aloop_run(t.loop), 0);
 }
 
+struct works {
+    int begun, ended;
+};
+
+static ssize_t slow_counted_work(void *arg)
+{
+    struct works *works = arg;
+    bool has_ended = false;
+
+    works->begun++;
+    (void) slow_work(&has_ended);
+    works->ended++;
+    return 7;
+}
+
+/* A cancel does not reach the second function. */
+static ssize_t awaits_two_slow_works(aloop *loop, void *arg)
+{
+    ssize_t status;
+
+    aloop_shield_begin();
+    (void) aloop_await(aloop_work(loop, slow_counted_work, arg));
+    status = aloop_await(aloop_work(loop, slow_counted_work, arg));
+    aloop_shield_end();
+    return status;
+}
+
+static void an_await_that_can_never_wait_waits_for_later_threads(void **state)
+{
+    struct works works = {0, 0};
+    aloop_future *task;
+    int ended;
+
+    (void) state;
+    sim_host_delay("slow", ALOOP_SEC(1));
+    task = aloop_spawn(t.loop, awaits_two_slow_works, &works);
+    aloop_step(t.loop, 0);
+    sim_fail_from("aloop__reactor_wait", 1, ALOOP_EBADF);
+
+    (void) aloop_await(task);
+
+    ended = works.ended;
+    sim_forgive();
+    assert_int_equal(aloop_run(t.loop), 0);
+    assert_int_equal(works.begun, ended);
+}
+
+static void use_unmarked_system(void)
+{
+    aloop_free(t.loop);
+    sim_unmark();
+    t.loop = aloop_new(NULL);
+}
+
+static ssize_t works_and_forks(aloop *loop, void *arg)
+{
+    aloop_future *work = aloop_work(loop, slow_counted_work, arg);
+
+    (void) aloop_await(aloop_sleep(loop, MS));
+    sim_fork();
+    return aloop_await(work);
+}
+
+/* The thread is the parent's, and would never end. */
+static void an_await_that_has_forked_waits_for_no_thread(void **state)
+{
+    struct works works = {0, 0};
+
+    (void) state;
+    sim_host_delay("slow", ALOOP_SEC(1));
+    use_unmarked_system();
+
+    assert_int_equal(aloop_await(aloop_spawn(t.loop, works_and_forks, &works)),
+                     ALOOP_EPERM);
+
+    assert_int_equal(works.ended, 0);
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    assert_int_equal(sim_harms(), 0);
+}
+
 static void a_stopped_await_leaves_a_future_with_another_owner(void **state)
 {
     aloop_future *sleep = aloop_sleep(t.loop, 5 * MS);
@@ -416,6 +497,8 @@ int main(void)
         TEST(a_stopped_await_waits_until_the_task_has_ended),
         TEST(an_await_whose_wait_fails_still_waits_for_threads),
         TEST(an_await_that_can_never_wait_still_waits_for_threads),
+        TEST(an_await_that_can_never_wait_waits_for_later_threads),
+        TEST(an_await_that_has_forked_waits_for_no_thread),
         TEST(a_stopped_await_leaves_a_future_with_another_owner),
         TEST(an_await_succeeds_if_the_stop_comes_too_late),
         TEST(a_stop_in_an_await_or_a_yield_does_not_end_a_later_await),
