@@ -169,7 +169,7 @@ static void end_futures(aloop *loop)
             aloop__turn(loop, 0, false);
         else if (aloop__turn(loop, -1, false) == 0)
             stalled_turns = 0;
-        else if (!aloop__is_foreign(loop))
+        else if (!aloop__is_foreign_by_pid(loop))
             aloop__pool_close(loop); /* It waits without the reactor. */
         if (loop->slab.used < least)
             stalled_turns = turns = 0;
@@ -178,11 +178,11 @@ static void end_futures(aloop *loop)
         if (loop->slab.used < least)
             least = loop->slab.used;
         ends = loop->task_ends;
-    } while (!aloop__is_foreign(loop) &&
+    } while (!aloop__is_foreign_by_pid(loop) &&
              (aloop__futures_are_pending(loop) ||
               !list_is_empty(&loop->ready) || aloop__pool_is_working(loop)) &&
              ++stalled_turns < STALLED_TURNS_MAX && ++turns < FREE_TURNS_MAX);
-    if (!aloop__is_foreign(loop))
+    if (!aloop__is_foreign_by_pid(loop))
         aloop__futures_cancel_all(loop, true);
 }
 
@@ -236,11 +236,11 @@ int aloop_free(aloop *loop)
     cancellation = aloop__cancel_disable();
     loop->thread = aloop__sys_thread_self();
     end_futures(loop);
-    if (!aloop__is_foreign(loop)) {
+    if (!aloop__is_foreign_by_pid(loop)) {
         aloop__handles_close_fallible(loop);
         aloop__reports_finish(loop);
     }
-    if (aloop__is_foreign(loop)) { /* A task or the hook has forked. */
+    if (aloop__is_foreign_by_pid(loop)) { /* A task or the hook has forked. */
         (void) free_foreign(loop);
     } else {
         aloop__posts_settle(loop);

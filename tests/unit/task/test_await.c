@@ -397,6 +397,34 @@ static void an_await_that_has_forked_waits_for_no_thread(void **state)
     assert_int_equal(sim_harms(), 0);
 }
 
+static ssize_t forks_when_cancelled(aloop *loop, void *arg)
+{
+    (void) aloop_await(aloop_sleep(loop, ALOOP_SEC(9)));
+    sim_fork();
+    *(bool *) arg = true;
+    return 0;
+}
+
+static void a_child_of_the_end_of_its_loop_waits_for_no_thread(void **state)
+{
+    struct works works = {0, 0};
+    bool has_forked = false;
+
+    (void) state;
+    sim_host_delay("slow", ALOOP_SEC(1));
+    use_unmarked_system();
+    aloop_detach(aloop_spawn(t.loop, forks_when_cancelled, &has_forked));
+    aloop_detach(aloop_work(t.loop, slow_counted_work, &works));
+    aloop_step(t.loop, 0);
+
+    assert_int_equal(aloop_free(t.loop), 0);
+
+    t.loop = NULL;
+    assert_true(has_forked);
+    assert_int_equal(works.ended, 0);
+    assert_int_equal(sim_harms(), 0);
+}
+
 static void a_stopped_await_leaves_a_future_with_another_owner(void **state)
 {
     aloop_future *sleep = aloop_sleep(t.loop, 5 * MS);
@@ -499,6 +527,7 @@ int main(void)
         TEST(an_await_that_can_never_wait_still_waits_for_threads),
         TEST(an_await_that_can_never_wait_waits_for_later_threads),
         TEST(an_await_that_has_forked_waits_for_no_thread),
+        TEST(a_child_of_the_end_of_its_loop_waits_for_no_thread),
         TEST(a_stopped_await_leaves_a_future_with_another_owner),
         TEST(an_await_succeeds_if_the_stop_comes_too_late),
         TEST(a_stop_in_an_await_or_a_yield_does_not_end_a_later_await),
