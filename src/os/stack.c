@@ -13,8 +13,8 @@
  * calls that such a function makes before it uses its buffer.  Compared with 64
  * KiB this costs 64 bytes of page table per stack, and 0.1 us when a slot is
  * used for the first time.  Elsewhere the guard has 16 KiB, which still catches
- * the 9 KiB frames of C libraries.  It is made when the slot is first used,
- * but together with those of the next slots if there are several slabs.
+ * the 9 KiB frames of C libraries.  It is made when the slot is first used, but
+ * together with those of the next slots if the pool has more than 64 slots.
  *
  * Colour.  Frames of different stacks at the same distance from a page boundary
  * would compete for the same few sets of the first-level cache.  Up to 2 KiB at
@@ -327,7 +327,7 @@ fail:
 }
 
 /* Takes a slot that was never used.  Makes its guard, and those of the slots
- * that follow it, unless the pool has only this slab. */
+ * that follow it in a pool with more slots than one slab of small stacks. */
 static uint32_t slot_fresh(struct aloop__stacks *stacks, struct slab *slab)
 {
     uint32_t slot = slab->fresh;
