@@ -188,7 +188,7 @@ cp -R "$root/include" "$root/src" "$root/tests" "$root/examples" \
 configure() { # TYPE OPTION...
     step "configuring $1" "$dir/configure.log" cmake -S "$tree" \
         -B "$dir/$1" -G "$(generator)" "${options[@]}" \
-        -DALOOP_TEST_TIMEOUT=60 "${@:2}"
+        -DALOOP_TEST_TIMEOUT=120 "${@:2}"
 }
 configure build && configure release -DCMAKE_BUILD_TYPE=Release || exit 1
 
