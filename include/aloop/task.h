@@ -182,9 +182,10 @@ ALOOP_API aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
  *          compositions, or on a promise without another owner;
  *          ALOOP_EINVAL: the future belongs to another loop than the one that
  *          runs on this thread;
- *          others: outside of tasks, the system could not wait, and the future
- *          was cancelled and has ended.  If the system can never wait again,
- *          only what threads of the pool do has certainly ended.
+ *          others: outside of tasks, the system could not wait.  The future was
+ *          cancelled and has ended, unless it has another owner.  If the system
+ *          can never wait again, only what threads of the pool do has certainly
+ *          ended.
  * Memory:  takes over the caller's reference, whatever the result.
  * See:     aloop_deadline_begin(), aloop_shield_begin().
  */
