@@ -32,7 +32,7 @@
 /* STREAK_MAX: after so many awaits of settled futures, a task gives way to
  * others.  One that was hurried counts as HURRY_COST of them, because it took a
  * call of the system.  END_FAILURES_MAX limits end_await(). */
-enum { STREAK_MAX = 64, HURRY_COST = 8, END_FAILURES_MAX = 1000 };
+enum { STREAK_MAX = 64, HURRY_COST = 8, END_FAILURES_MAX = 500 };
 
 /* Drops `future` without delivering its status.  An error is marked as handled,
  * because `error` already reports a failure.  A success is not marked, so that
