@@ -40,8 +40,9 @@ ALOOP_API int aloop_defer_cancel(aloop *loop, aloop_fn fn, void *arg);
  *
  * Posts run first in, first out, each exactly once.  A queued post keeps the
  * loop alive, but the intention to post does not: call aloop_hold() first.  The
- * function may end the loop, even if aloop_post() has not returned yet:
- * aloop_free() waits for it.  A call must not begin after that of aloop_free().
+ * function may end the loop, even if its aloop_post() has not returned yet:
+ * aloop_free() waits for it.  Calls whose functions have not run must have
+ * returned before aloop_free() is called.
  *
  * Returns: 0.
  * Errors:  ALOOP_EINVAL: `loop` or `fn` is NULL;

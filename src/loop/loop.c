@@ -319,7 +319,7 @@ static int renew(aloop *loop, unsigned process)
     /* Signal handlers must not wake the parent; the child has no other
      * threads. */
     atomic_store(&loop->is_waking, true);
-    atomic_store(&loop->posting, 0);
+    aloop__posts_fork(loop);
     loop->process = process;
     error = aloop__io_renew(loop);
     if (error == 0)

@@ -3,16 +3,19 @@
  *     aloop_post()  --> loop->posts (newest first, lock-free) --> wake-up
  *     take()        --> loop->post_batch (oldest first) --> run_posts()
  *
- * Posting threads push onto a lock-free stack and then wake the loop (wake.c).
- * The loop does not sleep while the stack has entries.  A thread may be delayed
- * between its push and its wake-up; therefore each turn also takes the stack
- * before its wait.
+ * Posting threads push onto a lock-free stack.  The one that finds it empty then
+ * wakes the loop (wake.c), which takes all.  This thread may be delayed between
+ * its push and its wake-up; therefore each turn also takes the stack before its
+ * wait.
  *
- * A post is memory of the loop's allocator, which must therefore be
- * thread-safe; the slab is not.  Posts that have run are given back to the
- * posting threads as a chain, loop->spare_posts.  A thread takes the whole
- * chain and leaves what follows the first post of it, so that no thread looks
- * into a chain that another one may take. */
+ * Posts are parts of blocks, which are memory of the loop's allocator.  That
+ * must therefore be thread-safe; the slab is not.  Threads take the posts of
+ * one block, loop->open_posts, in turn.  The loop frees a block, or keeps it
+ * for later posts, when all posts of it have run.  Only the thread that has set
+ * the flag loop->is_post_taken uses the blocks.  A thread that finds it set
+ * does not wait, but allocates a post of its own.  In a forked child it may
+ * still be set by a thread that does not exist there.  The child then never
+ * uses or frees the blocks of that moment, which may be half changed. */
 
 #include "loop/post.h"
 
@@ -23,73 +26,155 @@
 #include "os/reactor.h"
 #include "os/sys.h"
 
-/* At most so many are kept that have run, and twice as many together with those
- * in loop->spare_posts. */
-enum { KEPT_MAX = 1024 };
+enum {
+    BLOCK_POSTS = 16,
+    SPARE_MAX = 64, /* At most so many unused blocks are kept. */
+};
 
 /* A function that was posted. */
 struct aloop__post {
     struct aloop__post *next;
     aloop_fn fn;
     void *arg;
+    struct aloop__post_block *block; /* NULL: it has memory of its own. */
 };
 
-static void free_posts(aloop *loop, struct aloop__post *post)
-{
-    while (post != NULL) {
-        struct aloop__post *next = post->next;
+/* The loop alone changes `left`.  Everything else is changed only while
+ * loop->is_post_taken is set. */
+struct aloop__post_block {
+    struct aloop__post_block *next;
+    unsigned used; /* Posts that were taken. */
+    struct aloop__post posts[BLOCK_POSTS];
+    unsigned left; /* Posts that have not run, unused ones included. */
+};
 
-        aloop__alloc_free(&loop->alloc, post, sizeof *post);
-        post = next;
-    }
+static bool try_take(aloop *loop)
+{
+    return !atomic_exchange_explicit(&loop->is_post_taken, true,
+                                     memory_order_acquire);
 }
 
-/* Leaves unused posts to the next thread.  They replace those that another
- * thread has left meanwhile. */
-static void leave_spare(aloop *loop, struct aloop__post *posts)
+static void let_go(aloop *loop)
 {
-    free_posts(loop, atomic_exchange(&loop->spare_posts, posts));
+    atomic_store_explicit(&loop->is_post_taken, false, memory_order_release);
+}
+
+/* Returns an unused block, or NULL if out of memory. */
+static NOINLINE struct aloop__post_block *open_block(aloop *loop)
+{
+    struct aloop__post_block *block = loop->spare_posts;
+
+    if (block != NULL) {
+        loop->spare_posts = block->next;
+        loop->spare_count--;
+    } else {
+        block = aloop__alloc_new(&loop->alloc, sizeof *block);
+        if (block == NULL)
+            return NULL;
+    }
+    block->used = 0;
+    block->left = BLOCK_POSTS;
+    loop->open_posts = block;
+    return block;
+}
+
+/* Returns a post of the open block, or NULL if out of memory. */
+static struct aloop__post *next_of_block(aloop *loop)
+{
+    struct aloop__post_block *block = loop->open_posts;
+    struct aloop__post *post;
+
+    if (block == NULL)
+        block = open_block(loop);
+    if (block == NULL)
+        return NULL;
+    post = &block->posts[block->used++];
+    post->block = block;
+    if (block->used == BLOCK_POSTS)
+        loop->open_posts = NULL;
+    return post;
 }
 
 /* Runs on any thread.  Returns a post without contents, or NULL if out of
  * memory. */
 static struct aloop__post *post_new(aloop *loop)
 {
-    struct aloop__post *post = NULL;
+    struct aloop__post *post;
 
-    if (atomic_load_explicit(&loop->spare_posts, memory_order_relaxed) != NULL)
-        post = atomic_exchange(&loop->spare_posts, NULL);
-    if (post == NULL)
-        return aloop__alloc_new(&loop->alloc, sizeof *post);
-    if (post->next != NULL)
-        leave_spare(loop, post->next);
+    if (try_take(loop)) {
+        post = next_of_block(loop);
+        let_go(loop);
+        return post;
+    }
+    post = aloop__alloc_new(&loop->alloc, sizeof *post);
+    if (post != NULL)
+        post->block = NULL;
     return post;
 }
 
-/* Runs on any thread.  `posting` is counted around the whole access to the
- * loop, so that aloop_free() can wait until no thread is inside. */
+/* Keeps a block of which all posts have run, or frees it. */
+static NOINLINE void block_end(aloop *loop, struct aloop__post_block *block)
+{
+    if (try_take(loop)) {
+        if (loop->spare_count < SPARE_MAX) {
+            block->next = loop->spare_posts;
+            loop->spare_posts = block;
+            loop->spare_count++;
+            block = NULL;
+        }
+        let_go(loop);
+    }
+    aloop__alloc_free(&loop->alloc, block, sizeof *block);
+}
+
+/* Runs on the loop's thread when a post is not needed any more. */
+static void post_end(aloop *loop, struct aloop__post *post)
+{
+    if (post->block == NULL)
+        aloop__alloc_free(&loop->alloc, post, sizeof *post);
+    else if (--post->block->left == 0)
+        block_end(loop, post->block);
+}
+
+/* Pushes a post onto those of other calls, or returns false if there are none.
+ * The loop is not touched after the push, because the post may have ended it.
+ * The call that found the stack empty wakes the loop. */
+static bool try_push(aloop *loop, struct aloop__post *post)
+{
+    post->next = atomic_load_explicit(&loop->posts, memory_order_relaxed);
+    while (post->next != NULL)
+        if (atomic_compare_exchange_weak(&loop->posts, &post->next, post))
+            return true;
+    return false;
+}
+
+/* Pushes a post, and wakes the loop if the stack was empty.  `posting` is
+ * counted around the push and the wake-up, so that aloop_free() can wait until
+ * no thread is between them. */
+static NOINLINE void push_and_wake(aloop *loop, struct aloop__post *post)
+{
+    atomic_fetch_add(&loop->posting, 1);
+    while (!atomic_compare_exchange_weak(&loop->posts, &post->next, post))
+        ;
+    if (post->next == NULL)
+        aloop_wake(loop);
+    atomic_fetch_sub(&loop->posting, 1);
+}
+
+/* Runs on any thread. */
 int aloop_post(aloop *loop, aloop_fn fn, void *arg)
 {
     struct aloop__post *post;
 
     if (loop == NULL || fn == NULL)
         return ALOOP_EINVAL;
-    atomic_fetch_add(&loop->posting, 1);
     post = post_new(loop);
-    if (post == NULL) {
-        atomic_fetch_sub(&loop->posting, 1);
+    if (post == NULL)
         return ALOOP_ENOMEM;
-    }
     post->fn = fn;
     post->arg = arg;
-    post->next = atomic_load(&loop->posts);
-    while (!atomic_compare_exchange_weak(&loop->posts, &post->next, post))
-        ;
-    /* The exchange comes before this look in the order of all threads, so that
-     * a wake-up that is still under way finds the post. */
-    if (!atomic_load(&loop->is_waking))
-        aloop_wake(loop);
-    atomic_fetch_sub(&loop->posting, 1);
+    if (!try_push(loop, post))
+        push_and_wake(loop, post);
     return 0;
 }
 
@@ -119,29 +204,6 @@ static void take(aloop *loop)
     *end = oldest;
 }
 
-/* Keeps a post that is not needed any more, or frees it. */
-static void keep(aloop *loop, struct aloop__post *post)
-{
-    if (loop->kept_count == KEPT_MAX) {
-        aloop__alloc_free(&loop->alloc, post, sizeof *post);
-        return;
-    }
-    post->next = loop->kept_posts;
-    loop->kept_posts = post;
-    loop->kept_count++;
-}
-
-/* Gives the kept posts back to the posting threads, if these have none. */
-static void give_kept(aloop *loop)
-{
-    if (loop->kept_posts == NULL ||
-        atomic_load_explicit(&loop->spare_posts, memory_order_relaxed) != NULL)
-        return;
-    leave_spare(loop, loop->kept_posts);
-    loop->kept_posts = NULL;
-    loop->kept_count = 0;
-}
-
 /* A post is removed from the batch before it runs: it may fork, and the child
  * must not run it again.  Posts that follow it stay in the batch for the
  * child. */
@@ -152,7 +214,7 @@ static void run_posts(aloop *loop)
         struct aloop__post copy = *post;
 
         loop->post_batch = copy.next;
-        keep(loop, post);
+        post_end(loop, post);
         aloop__calling(loop);
         copy.fn(loop, copy.arg);
         aloop__called(loop, "a function of aloop_post()");
@@ -168,7 +230,6 @@ static void posts_woken(struct aloop__wake_hook *hook)
         return;
     take(loop);
     run_posts(loop);
-    give_kept(loop);
 }
 
 /* Pushes the batch back, oldest first, so that take() restores the order. */
@@ -184,6 +245,16 @@ void aloop__posts_requeue(aloop *loop)
     }
 }
 
+void aloop__posts_fork(aloop *loop)
+{
+    atomic_store(&loop->posting, 0);
+    if (!try_take(loop)) {
+        loop->open_posts = loop->spare_posts = NULL;
+        loop->spare_count = 0;
+    }
+    let_go(loop);
+}
+
 void aloop__posts_open(aloop *loop)
 {
     list_init(&loop->post_hook.node);
@@ -194,8 +265,20 @@ void aloop__posts_open(aloop *loop)
 /* Their functions never run; only the memory is freed. */
 void aloop__posts_close(aloop *loop)
 {
+    struct aloop__post *post;
+
     take(loop);
-    free_posts(loop, loop->post_batch);
-    free_posts(loop, loop->kept_posts);
-    free_posts(loop, atomic_load(&loop->spare_posts));
+    while ((post = loop->post_batch) != NULL) {
+        loop->post_batch = post->next;
+        post_end(loop, post);
+    }
+    if (!try_take(loop))
+        return; /* Only in a forked child. */
+    aloop__alloc_free(&loop->alloc, loop->open_posts, sizeof *loop->open_posts);
+    while (loop->spare_posts != NULL) {
+        struct aloop__post_block *block = loop->spare_posts;
+
+        loop->spare_posts = block->next;
+        aloop__alloc_free(&loop->alloc, block, sizeof *block);
+    }
 }

@@ -147,6 +147,7 @@ struct aloop__task;
 struct aloop__pool;
 struct aloop__reports;
 struct aloop__post;
+struct aloop__post_block;
 
 struct aloop {
     struct aloop__alloc alloc;
@@ -264,15 +265,14 @@ struct aloop {
     struct aloop__io wake_io;
     atomic_uint is_waking;               /* A wake-up is under way. */
     _Atomic(struct aloop__post *) posts; /* Last in, first out. */
-    atomic_uint posting;                 /* Threads inside aloop_post(). */
+    atomic_uint posting;                 /* Threads that push and wake. */
     /* Posts that were taken from `posts`, oldest first.  NULL between turns,
      * except in a child that was forked by a post. */
     struct aloop__post *post_batch;
-    /* Memory of posts that have run: what the loop keeps, and what it has given
-     * to the posting threads. */
-    struct aloop__post *kept_posts;
-    unsigned kept_count;
-    _Atomic(struct aloop__post *) spare_posts;
+    atomic_uint is_post_taken; /* A thread uses the next three; see post.c. */
+    struct aloop__post_block *open_posts;
+    struct aloop__post_block *spare_posts;
+    unsigned spare_count;
     atomic_uint was_signalled;     /* A signal was received. */
     struct aloop__node wake_hooks; /* Of struct aloop__wake_hook. */
     struct aloop__wake_hook post_hook;

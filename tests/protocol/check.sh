@@ -83,7 +83,8 @@ steps_of() { # FUNCTION
         / take\(|\(take\(/ { print "take" }
         /aloop__wake_hooks_run\(loop\);/ { print "take" }
         /atomic_compare_exchange_weak\(&loop->posts,/ { print "push" }
-        /atomic_load\(&loop->is_waking\)/ { print "look" }
+        /while \(post->next != NULL\)/ { print "full" }
+        /if \(post->next == NULL\)/ { print "empty" }
         / aloop_wake\(loop\);/ { print "wake" }
         / wait_and_dispatch\(loop,/ { print "wait" }' "$source" | xargs
 }
@@ -96,7 +97,8 @@ has_steps() { # FUNCTION STEPS
 : >log
 has_steps wake_received "drain clear take"
 source=$here/../../src/loop/post.c has_steps posts_woken "take"
-source=$here/../../src/loop/post.c has_steps aloop_post "push look wake"
+source=$here/../../src/loop/post.c has_steps try_push "full push"
+source=$here/../../src/loop/post.c has_steps push_and_wake "push empty wake"
 source=$here/../../src/loop/turn.c has_steps run_turn "take wait"
 right=$(order drain clear take)
 holds "drain, clear, take: 2 threads, 3 posts each" $right -DPOSTS=3

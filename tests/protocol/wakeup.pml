@@ -17,8 +17,9 @@
  * STEP1, STEP2 and STEP3 give the order in which the loop drains, clears and
  * takes.  With EDGE the wait itself takes the event, and nothing is drained.
  * With RENEWAL the descriptor is reported once more, as a new set of epoll does
- * while the counter is not 0.  With WAKE_FIRST a thread wakes the loop before it
- * pushes, and with LOOK_FIRST it looks at the flag before that. */
+ * while the counter is not 0.  A thread wakes the loop if its push has found the
+ * stack empty.  With WAKE_FIRST it wakes the loop before it pushes, and with
+ * LOOK_FIRST it looks whether the stack is empty before that. */
 
 #ifndef THREADS
 #define THREADS 2
@@ -70,7 +71,7 @@ inline new_node(n, of_thread, of_number)
 }
 
 /* A node is visible to others only when it is on the stack, so writing its
- * successor is not a separate step. */
+ * successor is not a separate step.  Sets `was_empty`. */
 inline push(n)
 {
     seen = posts;
@@ -79,7 +80,7 @@ inline push(n)
        break
     :: atomic { posts != seen -> seen = posts }
     od;
-    atomic { seen = 0; n = 0 }
+    atomic { was_empty = (seen == NONE); seen = 0; n = 0 }
 }
 
 inline signal()
@@ -96,20 +97,13 @@ inline wake()
     fi
 }
 
-inline look_and_wake()
-{
-    if
-    :: is_waking
-    :: !is_waking -> wake()
-    fi
-}
-
 proctype poster(byte me)
 {
     byte number;
     byte mine;
     byte seen; /* Top of the stack when it was last read. */
-    bool looked; /* The flag when it was last read. */
+    bool was_empty; /* The stack, before the push. */
+    bool looked; /* What an early look has found. */
 
     do
     :: number < POSTS ->
@@ -119,17 +113,17 @@ proctype poster(byte me)
        push(mine);
 #else
 #ifdef LOOK_FIRST
-       looked = is_waking;
+       looked = (posts == NONE);
        push(mine);
-       if
-       :: looked
-       :: !looked -> wake()
-       fi;
+       was_empty = looked;
        looked = false;
 #else
        push(mine);
-       look_and_wake();
 #endif
+       if
+       :: was_empty -> was_empty = false; wake()
+       :: !was_empty
+       fi;
 #endif
        number++
     :: else -> break

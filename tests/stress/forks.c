@@ -26,8 +26,8 @@ enum {
     CLIENTS = 6,
     POSTERS = 2,
     RING = 32,
-    POST_SIZE_MAX = 64,
-    UNUSED_POSTS_MAX = 2048, /* That the loop keeps for the next posts. */
+    POST_BLOCK_SIZE_MAX = 640,
+    POST_BLOCKS_MAX = 65, /* That the loop keeps for the next posts. */
     MESSAGE_MAX = 30000,
     STUCK_S = 20,
     EXIT_SKIPPED = 77
@@ -321,10 +321,10 @@ static void run_child(void)
     if (f.way == CONTINUES)
         continue_in_child();
     CHECK(aloop_free(f.loop) == 0);
-    /* A post that was in progress in another thread is leaked here, with the
-     * unused ones that the thread had just taken. */
+    /* A post that was in progress in another thread is leaked here, with its
+     * block.  If the thread was taking it, the unused blocks are, too. */
     CHECK(atomic_load(&stress_bytes) <=
-          (POSTERS + UNUSED_POSTS_MAX) * POST_SIZE_MAX);
+          (POSTERS + POST_BLOCKS_MAX) * POST_BLOCK_SIZE_MAX);
     /* A look-up in progress may have had a file open. */
     CHECK(stress_descriptors() <= f.open_before + 1);
     _exit(0);

@@ -239,8 +239,8 @@ static void a_loop_is_freed_right_after_the_post_that_ends_it(void **state)
         aloop_hold(loop);
         pthread_create(&thread, NULL, post_release, loop);
         assert_int_equal(aloop_run(loop), 0);
-        pthread_join(thread, NULL);
         assert_int_equal(aloop_free(loop), 0);
+        pthread_join(thread, NULL);
     }
 }
 

@@ -232,39 +232,6 @@ static void a_loop_is_freed_after_its_last_post_has_returned(void **state)
     assert_int_equal(sim_calls("aloop__sys_thread_yield"), 3);
 }
 
-static struct {
-    unsigned posting; /* Of the loop, at the last request for memory. */
-    bool is_out;
-} seen;
-
-static void *look_at_posting(void *context, void *old, size_t old_size,
-                             size_t new_size)
-{
-    (void) context;
-    if (t.loop != NULL && new_size > 0)
-        seen.posting = atomic_load(&t.loop->posting);
-    return seen.is_out && new_size > 0
-               ? NULL
-               : aloop__alloc_default.resize(NULL, old, old_size, new_size);
-}
-
-/* Otherwise aloop_free() would not wait for this thread. */
-static void a_thread_is_counted_before_it_uses_the_loop(void **state)
-{
-    aloop_options options = {.size = sizeof options, .resize = look_at_posting};
-
-    (void) state;
-    aloop_free(t.loop);
-    t.loop = NULL;
-    t.loop = aloop_new(&options);
-    post(&one);
-    assert_int_equal(seen.posting, 1);
-    seen.is_out = true;
-    assert_int_equal(aloop_post(t.loop, note_post, NULL), ALOOP_ENOMEM);
-    seen.is_out = false;
-    assert_int_equal(atomic_load(&t.loop->posting), 0);
-}
-
 /* Posts `count` calls, and runs them. */
 static void post_and_run(int count)
 {
@@ -279,7 +246,7 @@ static void posts_use_the_memory_of_earlier_ones(void **state)
     unsigned calls;
 
     (void) state;
-    post_and_run(10);
+    post_and_run(20); /* Of two blocks, which then alternate. */
     calls = memory.calls;
 
     for (int i = 0; i < 20; i++)
@@ -299,21 +266,54 @@ static void the_memory_of_a_large_burst_is_freed(void **state)
     assert_true(memory.bytes <= bytes + 2048 * 4 * sizeof(void *));
 }
 
-/* Each of two threads finds the memory that the other one has left. */
-static void a_thread_that_posts_meanwhile_loses_no_memory(void **state)
+/* Imitates a thread that has begun to take a post of a block.  What it changes
+ * has no valid contents meanwhile. */
+static void take_blocks(void)
 {
-    struct aloop__post *others;
+    atomic_store(&t.loop->is_post_taken, true);
+    t.loop->open_posts = t.loop->spare_posts = (void *) (uintptr_t) 1;
+    t.loop->spare_count = 1;
+}
+
+static void a_post_beside_another_one_has_memory_of_its_own(void **state)
+{
+    size_t bytes = memory.bytes;
 
     (void) state;
-    post_and_run(10);
-    others = atomic_exchange(&t.loop->spare_posts, NULL);
-    post_and_run(5);
-    assert_non_null(atomic_load(&t.loop->spare_posts));
+    take_blocks();
+    post(&one);
+    assert_true(memory.bytes > bytes);
+    aloop_step(t.loop, 0);
 
-    t.loop->kept_posts = others; /* The other thread leaves its own. */
-    t.loop->kept_count = 10;
-    post_and_run(20);
-    post_and_run(20);
+    assert_noted(1);
+    assert_int_equal(memory.bytes, bytes);
+    t.loop->open_posts = t.loop->spare_posts = NULL;
+    t.loop->spare_count = 0;
+    atomic_store(&t.loop->is_post_taken, false);
+}
+
+/* The thread does not exist in the child. */
+static void a_child_forgets_what_a_thread_was_taking(void **state)
+{
+    (void) state;
+    take_blocks();
+    sim_fork();
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+
+    post_and_run(40);
+
+    assert_false(atomic_load(&t.loop->is_post_taken));
+    assert_true(t.loop->spare_count > 0);
+}
+
+static void a_child_frees_nothing_that_a_thread_was_taking(void **state)
+{
+    (void) state;
+    take_blocks();
+    sim_fork();
+
+    assert_int_equal(aloop_free(t.loop), 0);
+    t.loop = NULL;
 }
 
 int main(void)
@@ -331,10 +331,11 @@ int main(void)
         TEST(a_wake_up_while_hooks_run_lets_them_run_again),
         TEST(queued_posts_are_dropped_with_the_loop),
         TEST(a_loop_is_freed_after_its_last_post_has_returned),
-        TEST(a_thread_is_counted_before_it_uses_the_loop),
         MEMORY_TEST(posts_use_the_memory_of_earlier_ones),
         MEMORY_TEST(the_memory_of_a_large_burst_is_freed),
-        MEMORY_TEST(a_thread_that_posts_meanwhile_loses_no_memory),
+        MEMORY_TEST(a_post_beside_another_one_has_memory_of_its_own),
+        MEMORY_TEST(a_child_forgets_what_a_thread_was_taking),
+        MEMORY_TEST(a_child_frees_nothing_that_a_thread_was_taking),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
