@@ -91,10 +91,16 @@ NOINLINE static struct calls *add_calls(aloop *loop)
     return calls;
 }
 
-int aloop_defer(aloop *loop, aloop_fn fn, void *arg)
+static void add_call(struct calls *calls, aloop_fn fn, void *arg)
+{
+    calls->calls[calls->end++] = (struct call){fn, arg};
+}
+
+/* Not inline, so that the usual call saves no registers. */
+static NOINLINE int defer_checked(aloop *loop, aloop_fn fn, void *arg)
 {
     struct calls *calls;
-    int error = aloop__check_loop(loop, __func__);
+    int error = aloop__check_loop(loop, "aloop_defer");
 
     if (error < 0)
         return error;
@@ -105,7 +111,20 @@ int aloop_defer(aloop *loop, aloop_fn fn, void *arg)
         calls = add_calls(loop);
     if (calls == NULL)
         return ALOOP_ENOMEM;
-    calls->calls[calls->end++] = (struct call){fn, arg};
+    add_call(calls, fn, arg);
+    return 0;
+}
+
+int aloop_defer(aloop *loop, aloop_fn fn, void *arg)
+{
+    struct calls *calls;
+
+    if (loop == NULL || loop->debug != NULL || fn == NULL)
+        return defer_checked(loop, fn, arg);
+    calls = last_with_room(loop);
+    if (calls == NULL)
+        return defer_checked(loop, fn, arg);
+    add_call(calls, fn, arg);
     return 0;
 }
 
