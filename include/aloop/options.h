@@ -115,6 +115,12 @@ typedef struct aloop_options {
     /* Threads for aloop_work(), at most 1024, started on demand.  Default: the
      * number of processors on which the process may run. */
     unsigned work_threads;
+    /* Nanoseconds by which timers, sleeps and deadlines may be late, so that
+     * those that are due at nearly the same time share a wake-up.  They still
+     * never expire early, and expire in order.  What is due when the loop would
+     * begin to wait is not delayed.  A negative value counts as 0.  Default: 0,
+     * they expire as exactly as the clock allows. */
+    int64_t timer_slack_ns;
 } aloop_options;
 
 ALOOP_END

@@ -32,3 +32,14 @@ int64_t aloop__until(int64_t now_ns, int64_t when_ns)
         return INT64_MAX;
     return when_ns - now_ns;
 }
+
+/* A deadline that has passed is not delayed by the slack. */
+int64_t aloop__deadline_next(aloop *loop)
+{
+    int64_t when_ns = aloop__timers_next(&loop->timers);
+    int64_t slack_ns = loop->options.timer_slack_ns;
+
+    if (slack_ns <= 0 || when_ns <= aloop__now(loop))
+        return when_ns;
+    return aloop__after(when_ns, slack_ns);
+}

@@ -14,4 +14,8 @@ int64_t aloop__after(int64_t now_ns, int64_t delay_ns);
  * has passed. */
 int64_t aloop__until(int64_t now_ns, int64_t when_ns);
 
+/* Returns until when a wait may last for the sake of the next deadline:
+ * INT64_MAX if there is none. */
+int64_t aloop__deadline_next(aloop *loop);
+
 #endif

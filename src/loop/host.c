@@ -42,7 +42,7 @@ static int64_t due_ns(aloop *loop)
     if (aloop__has_work(loop) || !list_is_empty(&loop->closed) ||
         !list_is_empty(&loop->timers.due))
         return INT64_MIN;
-    when_ns = aloop__timers_next(&loop->timers);
+    when_ns = aloop__deadline_next(loop);
     if (!list_is_empty(&loop->prepares)) {
         int64_t limit_ns = aloop__prepares_next(loop);
 

@@ -32,8 +32,9 @@ static const struct options_field loop_option_fields[] = {
     OPTIONS_FIELD(aloop_options, cancel_on_interrupt),
     OPTIONS_FIELD(aloop_options, file_threads),
     OPTIONS_FIELD(aloop_options, work_threads),
+    OPTIONS_FIELD(aloop_options, timer_slack_ns),
 };
-OPTIONS_LAST(aloop_options, work_threads);
+OPTIONS_LAST(aloop_options, timer_slack_ns);
 
 /* Debug builds of the library make debug loops. */
 #if defined(NDEBUG)

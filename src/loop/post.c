@@ -3,10 +3,10 @@
  *     aloop_post()  --> loop->posts (newest first, lock-free) --> wake-up
  *     take()        --> loop->post_batch (oldest first) --> run_posts()
  *
- * Posting threads push onto a lock-free stack.  The one that finds it empty then
- * wakes the loop (wake.c), which takes all.  This thread may be delayed between
- * its push and its wake-up; therefore each turn also takes the stack before its
- * wait.
+ * Posting threads push onto a lock-free stack.  The thread that finds it empty
+ * then wakes the loop (wake.c), which takes all.  That thread may be delayed
+ * between its push and its wake-up; therefore each turn also takes the stack
+ * before its wait.
  *
  * Posts are parts of blocks, which are memory of the loop's allocator.  That
  * must therefore be thread-safe; the slab is not.  Threads take the posts of

@@ -151,7 +151,7 @@ static int64_t time_left(aloop *loop, int64_t max_wait_ns)
 
     if (!may_wait(loop, max_wait_ns))
         return 0;
-    when_ns = aloop__timers_next(&loop->timers);
+    when_ns = aloop__deadline_next(loop);
     if (when_ns == INT64_MAX)
         return max_wait_ns;
     left_ns = aloop__until(aloop__now(loop), when_ns);
