@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "os/sys.h"
 #include "simulator/sim_file.h"
 #include "content.h"
 
@@ -33,13 +34,14 @@ struct opened {
     struct content *content;
     aloop_file *file; /* NULL: not open yet. */
     bool is_append;
+    bool has_dropped;     /* An operation that may still be in flight. */
     size_t low, high;     /* The position is between these. */
     unsigned at_position; /* Operations at the position. */
     unsigned started;     /* How many of them began at any time. */
     size_t ahead;         /* Bytes by which they may move it. */
 };
 
-enum kind { OPEN, READ, WRITE, STAT, TRUNCATE, SYNC };
+enum kind { OPEN, READ, WRITE, STAT, TRUNCATE, SYNC, SEEK };
 
 struct op {
     aloop_future *future; /* A reference. */
@@ -55,6 +57,7 @@ struct op {
     struct change *change;
     unsigned begun;
     size_t low, high; /* Its offset is between these. */
+    int64_t target;   /* SEEK: the position that it leads to. */
     size_t size;
     unsigned char *buffer;
     struct iovec pieces[PIECES];
@@ -226,15 +229,34 @@ static void end_sync(struct op *op, ssize_t status)
     op->content->has_failed = op->content->has_failed || status < 0;
 }
 
+/* Nothing else was in flight, so that the size was known.  One that has failed
+ * leaves the position as it was. */
+static void end_seek(struct op *op, ssize_t status)
+{
+    CHECK(status < 0 || op->target >= 0);
+    if (status >= 0 && op->opened != NULL)
+        op->opened->low = op->opened->high = (size_t) op->target;
+    move(op, 0, 0);
+    if (status >= 0 && op->opened != NULL)
+        CHECK(op->opened->low == (size_t) op->target);
+}
+
+static bool is_refused(const struct op *op, ssize_t status)
+{
+    return op->kind == SEEK && op->target < 0 && status == ALOOP_EINVAL;
+}
+
 /* Handles an operation whose future has settled. */
 static void end_op(struct op *op)
 {
     static void (*const ends[])(struct op * op, ssize_t status) = {
-        end_open, end_read, end_write, end_stat, end_truncate, end_sync,
+        end_open,     end_read, end_write, end_stat,
+        end_truncate, end_sync, end_seek,
     };
     ssize_t status = aloop_future_status(op->future);
 
-    CHECK(status >= 0 || is_allowed(status, op->may_end));
+    CHECK(status >= 0 || is_allowed(status, op->may_end) ||
+          is_refused(op, status));
     op->content->active--;
     if (op->is_exclusive)
         op->content->is_exclusive = false;
@@ -255,6 +277,29 @@ static void end_ops(void)
 }
 
 /* Acts. */
+
+/* The file is closed, which ends its operations. */
+static void forget_opened(struct opened *opened)
+{
+    for (int i = 0; i < OPS_MAX; i++)
+        if (w.ops[i].is_used && w.ops[i].opened == opened) {
+            w.ops[i].opened = NULL;
+            w.ops[i].may_end = true;
+        }
+    opened->file = NULL;
+    opened->content = NULL;
+}
+
+static void close_opened(struct opened *opened)
+{
+    aloop_file_close(opened->file);
+    forget_opened(opened);
+}
+
+static void close_descriptor(void *arg)
+{
+    (void) aloop__sys_close(*(int *) arg);
+}
 
 static struct opened *any_opened(void)
 {
@@ -422,6 +467,64 @@ static void act_seek(void)
     opened->low = opened->high = (size_t) offset;
 }
 
+/* Moves the position to somewhere before the end, or in front of the file, with
+ * nothing else in flight. */
+static void act_seek_end(void)
+{
+    struct opened *opened = any_opened();
+    size_t distance;
+    struct op *op;
+
+    if (opened == NULL || opened->content->active > 0 ||
+        opened->at_position > 0 || (op = new_op(SEEK, opened)) == NULL)
+        return;
+    op->content->is_exclusive = op->is_exclusive = true;
+    distance = between(0, op->content->known_size + chance(20));
+    op->target = (int64_t) op->content->known_size - (int64_t) distance;
+    use_position(op);
+    op->future = aloop_file_seek_end(opened->file, -(int64_t) distance);
+}
+
+static bool has_pending(const struct opened *opened)
+{
+    for (int i = 0; i < OPS_MAX; i++)
+        if (w.ops[i].is_used && w.ops[i].opened == opened &&
+            !aloop_future_is_settled(w.ops[i].future))
+            return true;
+    return false;
+}
+
+/* Takes the descriptor out of the file, and makes another file of it at the
+ * same position, if nothing uses the first one. */
+static void act_hand_over(void)
+{
+    struct opened *opened = any_opened();
+    int64_t position;
+    int fd, expected, error;
+
+    if (opened == NULL)
+        return;
+    position = aloop_file_position(opened->file);
+    expected = aloop_file_fd(opened->file);
+    fd = aloop_file_detach(opened->file);
+    if (fd == ALOOP_EBUSY) {
+        CHECK(opened->content->active > 0 || opened->has_dropped);
+        CHECK(aloop_file_fd(opened->file) == expected);
+        return;
+    }
+    CHECK(fd == expected && !has_pending(opened));
+    error = aloop_file_adopt(run.loop, fd, &opened->file);
+    if (error < 0) {
+        CHECK(error == ALOOP_ENOMEM && run.weather == STARVED);
+        sim_as_thread(close_descriptor, &fd);
+        forget_opened(opened);
+        return;
+    }
+    opened->has_dropped = false;
+    CHECK(aloop_file_fd(opened->file) == fd);
+    CHECK(aloop_file_position(opened->file) == position);
+}
+
 static void act_cancel(void)
 {
     size_t first = (size_t) sim_random(OPS_MAX);
@@ -435,18 +538,6 @@ static void act_cancel(void)
         aloop_cancel(op->future);
         return;
     }
-}
-
-static void close_opened(struct opened *opened)
-{
-    for (int i = 0; i < OPS_MAX; i++)
-        if (w.ops[i].is_used && w.ops[i].opened == opened) {
-            w.ops[i].opened = NULL;
-            w.ops[i].may_end = true;
-        }
-    aloop_file_close(opened->file);
-    opened->file = NULL;
-    opened->content = NULL;
 }
 
 static void act_close(void)
@@ -469,6 +560,8 @@ static void act_drop(void)
     op->content->active--;
     if (op->kind == OPEN)
         op->opened->content = NULL;
+    else if (op->opened != NULL)
+        op->opened->has_dropped = true;
     op->is_used = false;
     content_settle(op->content);
 }
@@ -498,10 +591,11 @@ static void act_fail(void)
 static void on_heart(aloop_timer *timer, void *arg)
 {
     static void (*const acts[])(void) = {
-        act_open,   act_open,     act_open,  act_read,  act_read,
-        act_read,   act_read,     act_write, act_write, act_write,
-        act_stat,   act_truncate, act_sync,  act_seek,  act_cancel,
-        act_cancel, act_close,    act_drop,  act_fail,
+        act_open,     act_open,     act_open,  act_read,  act_read,
+        act_read,     act_read,     act_write, act_write, act_write,
+        act_stat,     act_truncate, act_sync,  act_seek,  act_cancel,
+        act_cancel,   act_close,    act_drop,  act_fail,  act_hand_over,
+        act_seek_end,
     };
 
     (void) timer;
