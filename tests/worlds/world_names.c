@@ -70,12 +70,28 @@ static ssize_t look(aloop *loop, struct plot *plot, const char *path,
         return error;
     CHECK(stat.type == ALOOP_FILE_REGULAR && stat.links == links);
     CHECK(stat.size == plot->known.size && stat.mode == plot->known.mode);
+    CHECK(stat.user == plot->known.user && stat.group == plot->known.group);
     CHECK(plot->known.modified_ns == 0 ||
           stat.modified_ns == plot->known.modified_ns);
     return 0;
 }
 
 /* Steps. */
+
+/* What the file has is in use. */
+static ssize_t look_at_system(aloop *loop, const struct plot *plot)
+{
+    aloop_statvfs system = {.size = 0};
+    ssize_t error = expect(aloop_fs_statvfs(loop, plot->dir, &system), 0);
+
+    if (error < 0)
+        return error;
+    CHECK(system.block_size > 0 && system.name_max >= strlen("file0"));
+    CHECK(system.available_size <= system.free_size);
+    CHECK(system.free_size + plot->known.size <= system.size);
+    CHECK(system.free_files <= system.files && !system.is_read_only);
+    return 0;
+}
 
 static ssize_t step_rename(aloop *loop, struct plot *plot)
 {
@@ -103,6 +119,23 @@ static ssize_t step_replace(aloop *loop, struct plot *plot)
         return error;
     plot->known.size = size;
     plot->known.modified_ns = 0;
+    error = look(loop, plot, file_of(plot), 1);
+    return error < 0 ? error : look_at_system(loop, plot);
+}
+
+/* Changes both ids or one of them. */
+static ssize_t change_owner(aloop *loop, struct plot *plot)
+{
+    uint32_t user = chance(30) ? UINT32_MAX : (uint32_t) between(0, 9);
+    uint32_t group = chance(30) ? UINT32_MAX : (uint32_t) between(0, 9);
+    ssize_t error = expect(aloop_fs_chown(loop, file_of(plot), user, group), 0);
+
+    if (error < 0)
+        return error;
+    if (user != UINT32_MAX)
+        plot->known.user = user;
+    if (group != UINT32_MAX)
+        plot->known.group = group;
     return look(loop, plot, file_of(plot), 1);
 }
 
@@ -116,6 +149,9 @@ static ssize_t step_change(aloop *loop, struct plot *plot)
     if (error < 0)
         return error;
     plot->known.mode = mode;
+    error = change_owner(loop, plot);
+    if (error < 0)
+        return error;
     error = expect(aloop_fs_truncate(loop, file_of(plot), (int64_t) size), 0);
     if (error < 0)
         return error;
@@ -177,8 +213,28 @@ static ssize_t step_directory(aloop *loop, struct plot *plot)
     return error;
 }
 
+/* Checks the text of address `i` of "here", and looks up its name. */
+static ssize_t look_up_name(aloop *loop, const aloop_address *address, int i)
+{
+    static const char *const texts[] = {"10.0.0.1", "10.0.0.2"};
+    char text[96], name[16] = "";
+    aloop_address parsed;
+    ssize_t error;
+
+    CHECK(aloop_address_family(address) == ALOOP_FAMILY_IPV4);
+    CHECK(aloop_address_format_host(address, text, sizeof text) == 8);
+    CHECK(strcmp(text, texts[i]) == 0);
+    CHECK(aloop_address_format(address, text, sizeof text) == 11);
+    CHECK(aloop_address_parse(text, &parsed) == 0);
+    CHECK(aloop_address_equal(&parsed, address));
+    error = expect(aloop_resolve_name(loop, address, name, sizeof name), 4);
+    CHECK(strcmp(name, error == 0 ? "here" : "") == 0);
+    return error;
+}
+
 static ssize_t step_resolve(aloop *loop, struct plot *plot)
 {
+    aloop_address one;
     aloop_address *addresses = NULL;
     ssize_t error = expect(
         aloop_resolve(loop, "here", "80", ALOOP_FAMILY_ANY, &addresses), 2);
@@ -189,7 +245,11 @@ static ssize_t step_resolve(aloop *loop, struct plot *plot)
         return error;
     for (int i = 0; i < 2; i++)
         CHECK(aloop_address_port(&addresses[i]) == 80);
+    one = addresses[chance(50)];
+    error = look_up_name(loop, &one, aloop_address_equal(&one, &addresses[1]));
     aloop_addresses_free(addresses);
+    if (error < 0)
+        return error;
     return expect(
         aloop_resolve(loop, "nowhere", "80", ALOOP_FAMILY_ANY, &addresses),
         ALOOP_EHOSTNOTFOUND);
@@ -270,6 +330,7 @@ static void on_heart(aloop_timer *timer, void *arg)
         {"aloop__sys_readlinkat", -EIO},     {"aloop__sys_realpath", -EIO},
         {"aloop__sys_mkdirat", -ENOSPC},     {"aloop__sys_rmdirat", -EIO},
         {"aloop__sys_chmodat", -EIO},        {"aloop__sys_utimensat", -EIO},
+        {"aloop__sys_chownat", -EIO},        {"aloop__sys_statvfs", -EIO},
         {"aloop__sys_ftruncate", -EIO},      {"aloop__sys_openat", -EMFILE},
         {"aloop__sys_thread_start", -EAGAIN}};
 
