@@ -258,6 +258,7 @@ static void on_ready(aloop_poll *poll, unsigned events, void *arg)
     ssize_t result;
 
     CHECK(*(aloop_poll **) arg == poll && events != 0);
+    CHECK(aloop_poll_fd(poll) == w.fds[0]);
     if (chance(30))
         return; /* It is called again. */
     result = aloop__sys_recv(w.fds[0], &byte, 1);
@@ -294,6 +295,52 @@ static void act_poll(void)
     }
 }
 
+/* A poll that does not keep the loop alive has its callbacks like others. */
+static void act_refer(void)
+{
+    aloop_poll *poll = w.polls[sim_random(POLLS)];
+
+    if (poll == NULL)
+        return;
+    if (chance(50))
+        aloop_poll_ref(poll);
+    else
+        aloop_poll_unref(poll);
+}
+
+/* Nothing else keeps the loop alive. */
+static void check_references(void)
+{
+    CHECK(!aloop_alive(run.loop));
+    start_poll(0);
+    if (w.polls[0] == NULL)
+        return;
+    CHECK(aloop_alive(run.loop));
+    aloop_poll_unref(w.polls[0]);
+    aloop_poll_unref(w.polls[0]);
+    CHECK(!aloop_alive(run.loop));
+    aloop_poll_ref(w.polls[0]);
+    CHECK(aloop_alive(run.loop));
+    aloop_poll_close(w.polls[0]);
+    CHECK(!aloop_alive(run.loop));
+}
+
+/* The state of the lane includes all functions that have not ended. */
+static void check_lane(void)
+{
+    aloop_pool_info info = {.size = sizeof info};
+    size_t pending = 0;
+
+    for (unsigned i = 0; i < w.count; i++)
+        pending += w.jobs[i]->kind == JOB && w.jobs[i]->future != NULL &&
+                   !aloop_future_is_settled(w.jobs[i]->future);
+    CHECK(aloop_pool_info_get(run.loop, ALOOP_LANE_WORK, &info) == 0);
+    CHECK(info.threads <= THREADS && info.idle <= info.threads);
+    CHECK(w.inside <= info.threads && w.inside <= info.running);
+    CHECK(info.queued + info.running >= pending);
+    CHECK(info.oldest_ns == 0 || info.queued + info.running > 0);
+}
+
 static void act_send(void)
 {
     unsigned char byte = text_byte(1, w.sent);
@@ -304,13 +351,14 @@ static void act_send(void)
 
 static void on_heart(aloop_timer *timer, void *arg)
 {
-    static void (*const acts[])(void) = {act_start, act_start,  act_cancel,
-                                         act_drop,  act_settle, act_settle,
-                                         act_poll,  act_send,   act_send};
+    static void (*const acts[])(void) = {
+        act_start,  act_start, act_cancel, act_drop, act_settle,
+        act_settle, act_poll,  act_refer,  act_send, act_send};
 
     (void) timer;
     (void) arg;
     end_jobs();
+    check_lane();
     for (size_t i = between(1, 5); i > 0; i--)
         acts[sim_random(sizeof acts / sizeof acts[0])]();
 }
@@ -345,8 +393,10 @@ static bool is_done(void)
 static void close_world(void)
 {
     aloop_timer_close(w.heart);
-    for (size_t i = 0; i < POLLS; i++)
+    for (size_t i = 0; i < POLLS; i++) {
         aloop_poll_close(w.polls[i]);
+        w.polls[i] = NULL;
+    }
     for (unsigned i = 0; i < w.count; i++) {
         struct job *job = w.jobs[i];
 
@@ -362,6 +412,7 @@ static void check(void)
     for (unsigned i = 0; i < w.count; i++)
         CHECK(w.jobs[i]->future == NULL);
     CHECK(w.inside == 0);
+    check_references();
 }
 
 static void outlive(void)
