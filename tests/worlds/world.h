@@ -110,6 +110,18 @@ static inline void set_watermarks(aloop_stream *stream, size_t low, size_t high)
     CHECK(error == 0 || (error == ALOOP_ENOMEM && run.weather == STARVED));
 }
 
+/* Checks that nothing but `object` keeps the loop alive, and only while it is
+ * referenced. */
+#define CHECK_REFERENCES(object, ref, unref) \
+    do { \
+        CHECK(aloop_alive(run.loop)); \
+        (unref)(object); \
+        (unref)(object); \
+        CHECK(!aloop_alive(run.loop)); \
+        (ref)(object); \
+        CHECK(aloop_alive(run.loop)); \
+    } while (0)
+
 /* A call that fails only in some worlds, and its error. */
 struct fault {
     const char *call_name;

@@ -208,8 +208,29 @@ static void close_all(void)
     w.server = NULL;
 }
 
+/* A socket that is started, alone. */
+static void check_references(void)
+{
+    aloop_address local = {0};
+    aloop_udp *udp;
+
+    if (aloop_udp_open(run.loop, "127.0.0.1", "4000", &udp) < 0) {
+        CHECK(may_break());
+        return;
+    }
+    CHECK(aloop_udp_fd(udp) >= 0);
+    if (aloop_udp_local(udp, &local) == 0)
+        CHECK(aloop_address_equal(&local, &w.address));
+    if (aloop_udp_start(udp, on_question, NULL) == 0)
+        CHECK_REFERENCES(udp, aloop_udp_ref, aloop_udp_unref);
+    aloop_udp_close(udp);
+    CHECK(!aloop_alive(run.loop));
+}
+
 static void check(void)
 {
+    if (w.address.family != ALOOP_FAMILY_NONE)
+        check_references();
     CHECK(w.replied == w.asked || may_break());
 }
 

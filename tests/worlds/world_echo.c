@@ -129,6 +129,8 @@ static void on_stream(aloop_listener *listener, aloop_stream *stream, void *arg)
         follow(aloop_spawn(run.loop, serve, served), on_serve_end, served);
     else if (aloop_stream_start(stream, on_data, served) < 0)
         close_served(served, false);
+    else if (chance(30) && aloop_stream_set_auto_pause(stream, false) < 0)
+        CHECK(run.weather == STARVED);
 }
 
 /* Reads `size` bytes in one of several ways. */
@@ -466,12 +468,40 @@ static void close_world(void)
             close_served(served, true);
 }
 
+static void on_stray(aloop_stream *stream, const void *data, ssize_t size,
+                     void *arg)
+{
+    (void) stream;
+    (void) data;
+    (void) arg;
+    CHECK(size <= 0);
+}
+
+/* A listener and a stream, each alone. */
+static void check_references(void)
+{
+    aloop_stream *ends[2];
+
+    if (aloop_tcp_listen(run.loop, NULL, "0", on_stream, NULL, &w.listener) ==
+        0) {
+        CHECK_REFERENCES(w.listener, aloop_listener_ref, aloop_listener_unref);
+        aloop_listener_close(w.listener);
+    }
+    if (aloop_stream_pair(run.loop, &ends[0], &ends[1]) < 0)
+        return;
+    if (aloop_stream_start(ends[0], on_stray, NULL) == 0)
+        CHECK_REFERENCES(ends[0], aloop_stream_ref, aloop_stream_unref);
+    aloop_stream_abort(ends[0]);
+    aloop_stream_abort(ends[1]);
+}
+
 static void check(void)
 {
     CHECK(w.rounds_done == w.rounds_wanted || may_break());
     for (struct served *served = w.served; served != NULL;
          served = served->next)
         CHECK(served->is_closed);
+    check_references();
 }
 
 const struct world world_echo = {"echo",      start, is_done,

@@ -7,7 +7,6 @@
 
 #include "world.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum { GUESTS_MAX = 12, WORDS_MAX = 5, WORD_MAX = 300 };
@@ -20,14 +19,33 @@ struct guest {
 };
 
 static struct {
-    aloop_server *server; /* NULL when it is being stopped. */
-    char port[8];         /* Empty: at a Unix socket. */
-    const char *path;
+    aloop_server *server;  /* NULL when it is being stopped. */
+    aloop_address address; /* Of TCP. */
+    const char *path;      /* At a Unix socket; NULL: by TCP. */
     size_t max;
     size_t now; /* Connections that are served. */
     unsigned left;
     bool has_stopped;
 } w;
+
+/* Both ends have an address, unless the other one has reset the connection. */
+static void check_addresses(const aloop_stream *stream, bool is_guest)
+{
+    aloop_address local = {0}, peer = {0};
+    int error = aloop_stream_local_address(stream, &local);
+
+    if (error == 0)
+        error = aloop_stream_peer_address(stream, &peer);
+    if (w.path != NULL) {
+        CHECK(error == ALOOP_EAFNOSUPPORT || may_break());
+        return;
+    }
+    CHECK(error == 0 || error == ALOOP_ECONNRESET || may_break());
+    if (error < 0)
+        return;
+    CHECK(aloop_address_equal(is_guest ? &peer : &local, &w.address));
+    CHECK(!aloop_address_equal(&local, &peer));
+}
 
 static ssize_t host(aloop *loop, aloop_stream *stream, void *arg)
 {
@@ -36,6 +54,7 @@ static ssize_t host(aloop *loop, aloop_stream *stream, void *arg)
 
     CHECK(loop == run.loop && arg == &w && !w.has_stopped);
     CHECK(++w.now <= w.max);
+    check_addresses(stream, false);
     while (n > 0) {
         n = aloop_await(aloop_stream_read(stream, bytes, sizeof bytes));
         if (n > 0)
@@ -77,8 +96,9 @@ static ssize_t visit(aloop *loop, void *arg)
     if (result == 0 && w.path != NULL)
         result = wait_for(aloop_unix_connect(loop, w.path, &stream));
     else if (result == 0)
-        result =
-            wait_for(aloop_tcp_connect(loop, "127.0.0.1", w.port, &stream));
+        result = wait_for(aloop_tcp_connect_address(loop, &w.address, &stream));
+    if (result == 0)
+        check_addresses(stream, true);
     for (unsigned i = 0; i < guest->words && result >= 0; i++)
         result = exchange_word(stream, guest->id, &at);
     if (result < 0 || guest->is_aborting)
@@ -135,11 +155,19 @@ static void open_server(void)
               0);
         return;
     }
-    options.listen = &listen;
-    CHECK(aloop_tcp_serve(run.loop, "127.0.0.1", "0", host, &w, &options,
-                          &w.server) == 0);
-    snprintf(w.port, sizeof w.port, "%d",
-             aloop_listener_port(aloop_server_listener(w.server)));
+    if (chance(50)) {
+        CHECK(aloop_tcp_listen_with(run.loop, "127.0.0.1", "0", NULL, NULL,
+                                    &listen, &listener) == 0);
+        CHECK(aloop_listener_serve(listener, host, &w, &options, &w.server) ==
+              0);
+    } else {
+        options.listen = &listen;
+        CHECK(aloop_tcp_serve(run.loop, "127.0.0.1", "0", host, &w, &options,
+                              &w.server) == 0);
+    }
+    listener = aloop_server_listener(w.server);
+    CHECK(aloop_listener_address(listener, &w.address) == 0);
+    CHECK(aloop_address_port(&w.address) == aloop_listener_port(listener));
 }
 
 static void start(void)
@@ -179,7 +207,19 @@ static void close_world(void)
 
 static void check(void)
 {
+    aloop_listener *listener;
+    int error;
+
     CHECK(w.now == 0);
+    if (w.path != NULL)
+        return;
+    error =
+        aloop_tcp_listen_address(run.loop, &w.address, NULL, NULL, &listener);
+    CHECK(error == 0 || may_break());
+    if (error < 0)
+        return;
+    CHECK(aloop_listener_port(listener) == aloop_address_port(&w.address));
+    aloop_listener_close(listener);
 }
 
 const struct world world_serve = {"serve",     start, is_done,

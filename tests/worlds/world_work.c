@@ -315,12 +315,7 @@ static void check_references(void)
     start_poll(0);
     if (w.polls[0] == NULL)
         return;
-    CHECK(aloop_alive(run.loop));
-    aloop_poll_unref(w.polls[0]);
-    aloop_poll_unref(w.polls[0]);
-    CHECK(!aloop_alive(run.loop));
-    aloop_poll_ref(w.polls[0]);
-    CHECK(aloop_alive(run.loop));
+    CHECK_REFERENCES(w.polls[0], aloop_poll_ref, aloop_poll_unref);
     aloop_poll_close(w.polls[0]);
     CHECK(!aloop_alive(run.loop));
 }
