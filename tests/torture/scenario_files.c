@@ -168,8 +168,10 @@ ssize_t torture_open_files(aloop *loop)
         aloop__sys_close(fd);
         return status;
     }
-    fd = aloop_file_detach(adopted);
-    torture_expect(fd >= 0, "an idle file cannot be detached");
+    torture_expect(aloop_file_fd(adopted) == fd,
+                   "a file has another descriptor than it was made of");
+    torture_expect(aloop_file_detach(adopted) == fd,
+                   "an idle file cannot be detached");
     status = aloop_file_adopt(loop, fd, &adopted);
     if (status < 0)
         aloop__sys_close(fd);

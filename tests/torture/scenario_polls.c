@@ -45,9 +45,11 @@ static void send_byte(void *arg)
 
 static int start(aloop *loop, struct polled *polled, int fd, unsigned events)
 {
-    int status =
-        aloop_poll_start(loop, fd, events, on_ready, polled, &polled->poll);
+    int status;
 
+    polled->poll = NULL;
+    status =
+        aloop_poll_start(loop, fd, events, on_ready, polled, &polled->poll);
     polled->watch = (struct torture_watch){"a closed poll runs", 0, BYTES, 0};
     polled->is_started = status == 0;
     torture_expect((status == 0) == (polled->poll != NULL),
@@ -65,6 +67,33 @@ static void close_polls(void)
     }
 }
 
+/* A poll that is not referenced is called like any other. */
+static void unreference(int i)
+{
+    if (!polls[i].is_started)
+        return;
+    aloop_poll_unref(polls[i].poll);
+    aloop_poll_unref(polls[i].poll);
+}
+
+/* A poll alone keeps the loop alive while it is referenced. */
+static ssize_t refer(aloop *loop)
+{
+    bool was_alive = aloop_alive(loop);
+    int status = start(loop, &polls[0], poll_fds[0], ALOOP_POLL_WRITABLE);
+    aloop_poll *poll = polls[0].poll;
+
+    if (status < 0)
+        return status;
+    torture_expect(aloop_alive(loop), "a poll does not keep the loop alive");
+    aloop_poll_unref(poll);
+    torture_expect(aloop_alive(loop) == was_alive,
+                   "a poll without a reference keeps the loop alive");
+    aloop_poll_ref(poll);
+    torture_expect(aloop_alive(loop), "a reference has no effect");
+    return 0;
+}
+
 ssize_t torture_polls(aloop *loop)
 {
     int file = sim_file(), status;
@@ -78,6 +107,8 @@ ssize_t torture_polls(aloop *loop)
     if (polls[1].is_started)
         torture_keep(&error,
                      aloop_poll_set_events(polls[1].poll, ALOOP_POLL_WRITABLE));
+    unreference(0);
+    unreference(2);
     bytes_left = BYTES;
     sim_at(MS, send_byte, &error);
     status = (int) torture_await(
@@ -91,6 +122,8 @@ ssize_t torture_polls(aloop *loop)
             torture_expect(polls[i].watch.calls == BYTES, "a poll is silent");
     close_polls();
     torture_keep(&error, aloop_run(loop));
+    torture_keep(&error, refer(loop));
+    close_polls();
     aloop__sys_close(poll_fds[0]);
     aloop__sys_close(poll_fds[1]);
     aloop__sys_close(file);

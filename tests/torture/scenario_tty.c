@@ -1,5 +1,8 @@
-/* Torture: terminals. */
+/* Torture: terminals, and the standard output. */
 
+#include <string.h>
+
+#include "simulator/sim_file.h"
 #include "simulator/sim_tty.h"
 #include "torture.h"
 
@@ -55,5 +58,29 @@ ssize_t torture_tty(aloop *loop)
     torture_keep(&error, torture_pass(loop, 10 * MS));
     torture_expect(!sim_tty_is_raw(tty) || !torture_is_rehearsal(),
                    "the terminal stays raw");
+    return error;
+}
+
+/* Writes to a pipe that other programs share. */
+ssize_t torture_stdio(aloop *loop)
+{
+    static aloop_stream *stream;
+    char text[8] = "";
+    ssize_t error = 0;
+
+    stream = NULL;
+    sim_standard_output(1, NULL);
+    torture_keep(&error, aloop_stdio_open(loop, 1, &stream));
+    torture_expect((error == 0) == (stream != NULL),
+                   "a failed open writes its result, or a good one does not");
+    if (stream == NULL)
+        return error;
+    torture_expect(aloop_stream_fd(stream) > 2, "the standard output is used");
+    torture_keep(&error, torture_await(aloop_stream_write(stream, "ab", 2), 5));
+    if (error >= 0)
+        torture_expect(sim_standard_read(1, text, sizeof text) == 2 &&
+                           memcmp(text, "ab", 2) == 0,
+                       "the standard output gets other bytes");
+    aloop_stream_close(stream);
     return error;
 }

@@ -40,6 +40,7 @@ static const struct point_scenario scenarios[] = {
     {"slow_names", torture_slow_names, false, 0},
     {"unix", torture_unix, false, 0},
     {"tty", torture_tty, false, 0},
+    {"stdio", torture_stdio, false, 0},
     {"serve", torture_serve, false, 0},
     {"options", torture_options, false, 0},
     {"adopt", torture_adopt, false, 0},

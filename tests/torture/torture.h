@@ -75,6 +75,7 @@ ssize_t torture_slow_names(aloop *loop);
 ssize_t torture_listen(aloop *loop);
 ssize_t torture_unix(aloop *loop);
 ssize_t torture_tty(aloop *loop);
+ssize_t torture_stdio(aloop *loop);
 ssize_t torture_serve(aloop *loop);
 ssize_t torture_options(aloop *loop);
 ssize_t torture_adopt(aloop *loop);
