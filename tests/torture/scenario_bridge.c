@@ -155,6 +155,10 @@ ssize_t torture_bridge(aloop *loop)
                    "a deferred call is not taken back");
     status = aloop_prepare_start(loop, library_prepare, NULL, &prepare);
     torture_keep(&error, status);
+    if (status == 0) {
+        aloop_prepare_ref(prepare);
+        aloop_prepare_unref(prepare);
+    }
     if (status == 0)
         torture_keep(&error,
                      torture_await(aloop_spawn(loop, uses_transfers, NULL), 9));

@@ -44,6 +44,11 @@ ssize_t torture_signals(aloop *loop)
                                     &signal_watches[i], &signals[i]);
         is_started[i] = status == 0;
         torture_keep(&error, status);
+        if (is_started[i]) {
+            aloop_signal_unref(signals[i]); /* It is still called. */
+            if (i == 2)
+                aloop_signal_ref(signals[i]);
+        }
     }
     for (int i = 0; i < 3; i++) {
         sim_at(MS, raise_both, NULL);

@@ -42,7 +42,8 @@ ssize_t torture_group(aloop *loop)
                    "a member still runs after the wait");
     /* One member fails and ends the others. */
     torture_keep(&error, aloop_group_spawn(group, member, &delays[3]));
-    torture_keep(&error, aloop_group_spawn(group, member, &delays[4]));
+    torture_keep(&error, aloop_group_spawn_with(group, member, &delays[4],
+                                                .name = "last"));
     status = torture_await(aloop_group_wait(group), 5);
     torture_keep(&error, status == ALOOP_EPERM ? 0 : status);
     torture_expect(status != ALOOP_EPERM || live == 0,
@@ -72,8 +73,12 @@ static ssize_t produce(aloop *loop, void *arg)
         if (status >= 0)
             status = torture_await(aloop_channel_send(channel, &i), 5);
         sent += status >= 0;
+        torture_expect(channel == NULL || aloop_channel_count(channel) <= 2,
+                       "a channel has more items than its capacity");
     }
     aloop_channel_close(channel);
+    torture_expect(channel == NULL || aloop_channel_is_closed(channel),
+                   "a close has no effect");
     return status;
 }
 
@@ -107,6 +112,8 @@ ssize_t torture_channel(aloop *loop)
     channel = aloop_channel_new(loop, sizeof(int), 2);
     if (channel == NULL || other == NULL)
         error = ALOOP_ENOMEM;
+    torture_expect(channel == NULL || aloop_channel_capacity(channel) == 2,
+                   "a channel has another capacity");
     torture_keep(
         &error, aloop_await(aloop_gather(loop, aloop_spawn(loop, produce, NULL),
                                          aloop_spawn(loop, consume, NULL))));
@@ -197,6 +204,8 @@ static ssize_t start_waiters(aloop *loop, void *arg)
     torture_keep(&status, aloop_mutex_unlock(mutex));
     torture_keep(&status, torture_pass(loop, 5 * MS));
     torture_keep(&status, aloop_event_set(event));
+    torture_expect(event == NULL || aloop_event_is_set(event),
+                   "a set has no effect");
     return status;
 }
 
@@ -220,6 +229,8 @@ ssize_t torture_sync(aloop *loop)
         torture_leave_objects();
         return error;
     }
+    torture_expect(barrier == NULL || aloop_barrier_waiting(barrier) == 0,
+                   "a barrier counts waits that have ended");
     aloop_barrier_free(barrier);
     aloop_event_free(event);
     aloop_semaphore_free(semaphore);

@@ -1,5 +1,7 @@
 /* Tasks that are composed, cancelled, under deadlines, and left behind. */
 
+#include <string.h>
+
 #include "torture.h"
 
 /* Tasks in work() that have begun and not ended. */
@@ -81,8 +83,12 @@ static ssize_t compose(aloop *loop, void *arg)
 ssize_t torture_tasks(aloop *loop)
 {
     ssize_t error = 0;
-    aloop_future *stray = aloop_spawn(loop, work, &delays[0]);
+    aloop_future *stray =
+        aloop_spawn_with(loop, work, &delays[0], .name = "stray");
 
+    torture_expect(stray == NULL ||
+                       strcmp(aloop_task_name(stray), "stray") == 0,
+                   "a task has another name");
     torture_keep(&error, stray == NULL ? ALOOP_ENOMEM : aloop_await(stray));
     torture_keep(&error, aloop_await(aloop_spawn(loop, compose, NULL)));
     torture_keep(&error, aloop_run(loop));

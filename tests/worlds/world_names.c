@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "os/sys.h"
@@ -218,8 +219,10 @@ static ssize_t look_up_name(aloop *loop, const aloop_address *address, int i)
 {
     static const char *const texts[] = {"10.0.0.1", "10.0.0.2"};
     char text[96], name[16] = "";
-    aloop_address parsed;
+    struct sockaddr_storage storage;
+    aloop_address parsed, converted;
     ssize_t error;
+    int size;
 
     CHECK(aloop_address_family(address) == ALOOP_FAMILY_IPV4);
     CHECK(aloop_address_format_host(address, text, sizeof text) == 8);
@@ -227,6 +230,12 @@ static ssize_t look_up_name(aloop *loop, const aloop_address *address, int i)
     CHECK(aloop_address_format(address, text, sizeof text) == 11);
     CHECK(aloop_address_parse(text, &parsed) == 0);
     CHECK(aloop_address_equal(&parsed, address));
+    size = aloop_address_to_sockaddr(address, (struct sockaddr *) &storage,
+                                     sizeof storage);
+    CHECK(size > 0 &&
+          aloop_address_from_sockaddr((struct sockaddr *) &storage,
+                                      (size_t) size, &converted) == 0);
+    CHECK(aloop_address_equal(&converted, address));
     error = expect(aloop_resolve_name(loop, address, name, sizeof name), 4);
     CHECK(strcmp(name, error == 0 ? "here" : "") == 0);
     return error;
