@@ -148,6 +148,24 @@ plant src/os/sys_file.h <<<'int aloop__sys_b(void);'
 expect tests/support/sys_calls.def '1: does not have aloop__sys_b'
 plant other '1: does not belong' <<<''
 
+# Public functions that no world calls, and exceptions that are none.
+create_tree
+add include/aloop/a.h <<<'ALOOP_API int aloop_a(void);'$'\n''ALOOP_API aloop *
+    aloop_b(void);'$'\n''ALOOP_API int aloop_c(void);'
+add tests/worlds/world_a.c <<<'int a = aloop_a() + aloop_d();'
+add tests/tools/unreached.txt <<<'aloop_c is a text'$'\n''aloop_a is a text
+aloop_d is a text
+aloop_e'
+"$tools/tidy" "$tree" >"$work/said"
+expect include/aloop/a.h '3: aloop_b is called by no world'
+for finding in '2: aloop_a is no' '3: aloop_d is no' '4: aloop_e has no'; do
+    expect tests/tools/unreached.txt "$finding"
+done
+if grep -q 'aloop_c is called' "$work/said"; then
+    echo "tidy has found a mistake where there is none"
+    wrong=1
+fi
+
 # Circles of files, in symbols as nm prints them.  Two files may use each other,
 # and so may files of different layers.
 list_uses() { # FROM TO...: each TO defines a symbol, which FROM uses.
