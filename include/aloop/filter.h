@@ -70,8 +70,9 @@ ALOOP_BEGIN
  *
  * Rules for the functions:
  *
- * - They must not call functions of their stream, except
- *   aloop_stream_filter_wake().  They must not await.
+ * - They must not call functions of their stream, also not to close it, except
+ *   aloop_stream_filter_wake().  A debug loop reports such a call, which has no
+ *   effect there.  They must not await.
  * - They may cancel or drop a future of their stream.  A read leaves its bytes
  *   to the next one, also those that `read` is giving; its buffer must exist
  *   until the next turn.  A write that is cancelled inside of `write` breaks

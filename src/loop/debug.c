@@ -66,6 +66,9 @@ static const struct {
     [MISTAKE_NULL] = {"the argument is NULL",
                       "check the status of the call that should have set the "
                       "pointer; if it fails, the pointer is unchanged"},
+    [MISTAKE_INSIDE] = {"was used in a function of its filter",
+                        "use aloop_defer() to use it in the next turn; only "
+                        "aloop_stream_filter_wake() may be called there"},
     [MISTAKE_CALLBACK] = {"cannot be awaited here, because a callback cannot "
                           "wait",
                           "use aloop_then() instead, or spawn a task that "
@@ -317,7 +320,22 @@ DEBUG_READS const char *closed_kind(const struct aloop__handle *handle)
     return handle->state >= HANDLE_CLOSING ? handle->ops->name : NULL;
 }
 
-int aloop__debug_check_handle(const void *handle, const char *function)
+static bool is_inside(const struct aloop__handle *handle)
+{
+    return handle->ops->is_inside != NULL && handle->ops->is_inside(handle);
+}
+
+/* Reports that the handle, which is open, must not be used now. */
+static int refuse_inside(const struct aloop__handle *handle,
+                         const char *function)
+{
+    aloop__debug_report(handle->loop, MISTAKE_INSIDE, function,
+                        aloop__handle_name(handle));
+    return ALOOP_EINVAL;
+}
+
+int aloop__debug_check_handle(const void *handle, const char *function,
+                              bool may_be_inside)
 {
     aloop *loop = aloop__running();
     const char *kind, *name;
@@ -334,7 +352,9 @@ int aloop__debug_check_handle(const void *handle, const char *function)
         return error;
     kind = closed_kind(handle);
     if (kind == NULL)
-        return 0;
+        return may_be_inside || !is_inside(handle)
+                   ? 0
+                   : refuse_inside(handle, function);
     /* ops->describe reads more than the quarantine leaves readable. */
     name = aloop__quarantine_name(loop, handle);
     if (name == NULL && aloop__handles_have(loop, handle))

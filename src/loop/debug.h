@@ -18,6 +18,7 @@ enum aloop__mistake {
     MISTAKE_WAITED,   /* A future that only its waiters refer to. */
     MISTAKE_CLOSED,   /* A handle that was closed. */
     MISTAKE_NULL,     /* NULL instead of a handle. */
+    MISTAKE_INSIDE,   /* A stream, in a function of its filter. */
     MISTAKE_CALLBACK, /* An await in a callback. */
     MISTAKE_YIELD,    /* A yield in a callback. */
     MISTAKE_CIRCLE,   /* An await of a future that waits for the task. */
@@ -65,7 +66,8 @@ COLD void aloop__debug_leave(aloop *loop);
 
 /* The checks, for debug loops only. */
 COLD int aloop__debug_check_loop(aloop *loop, const char *function);
-COLD int aloop__debug_check_handle(const void *handle, const char *function);
+COLD int aloop__debug_check_handle(const void *handle, const char *function,
+                                   bool may_be_inside);
 COLD int aloop__debug_check_future(const aloop_future *future,
                                    const char *function, enum aloop__use use);
 
@@ -89,8 +91,8 @@ DEBUG_READS bool aloop__is_checked_future(const aloop_future *future)
 }
 
 /* Return 0 if a public function may continue.  Return ALOOP_EINVAL for NULL,
- * and for objects that are closed or have no references left.  Return
- * ALOOP_EPERM on the wrong thread. */
+ * for objects that are closed or have no references left, and for streams in a
+ * function of their filter.  Return ALOOP_EPERM on the wrong thread. */
 
 static inline int aloop__check_loop(aloop *loop, const char *function)
 {
@@ -104,7 +106,16 @@ static inline int aloop__check_handle(const void *handle, const char *function)
 {
     if (handle != NULL && !aloop__is_checked_handle(handle))
         return 0;
-    return aloop__debug_check_handle(handle, function);
+    return aloop__debug_check_handle(handle, function, false);
+}
+
+/* The same for a function that may also be called inside. */
+static inline int aloop__check_handle_inside(const void *handle,
+                                             const char *function)
+{
+    if (handle != NULL && !aloop__is_checked_handle(handle))
+        return 0;
+    return aloop__debug_check_handle(handle, function, true);
 }
 
 /* NULL and the constants that misuse returns are valid futures. */

@@ -42,6 +42,9 @@ struct aloop__handle_ops {
     /* Returns the name for reports, in place of `name`, which is valid until
      * the next call.  May be NULL. */
     const char *(*describe)(const struct aloop__handle *handle);
+    /* Returns whether a function of the application runs that must not use the
+     * handle.  May be NULL. */
+    bool (*is_inside)(const struct aloop__handle *handle);
     /* It is called back only because the loop waits for something else. */
     bool is_passive;
     bool is_fallible; /* The close may report an error. */

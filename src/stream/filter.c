@@ -324,7 +324,7 @@ aloop_future *aloop_stream_filter(aloop_stream *stream,
 
 int aloop_stream_filter_wake(aloop_stream *stream)
 {
-    int error = aloop__check_handle(stream, __func__);
+    int error = aloop__check_handle_inside(stream, __func__);
     struct aloop__filters *filters;
 
     if (error < 0)

@@ -11,6 +11,7 @@
 #include "loop/io.h"
 #include "os/reactor.h"
 #include "os/sys.h"
+#include "stream/filters.h"
 #include "stream/stream.h"
 
 /* In a forked child, leaves the queued bytes and a requested shutdown to the
@@ -144,6 +145,18 @@ static const char *stream_describe(const struct aloop__handle *handle)
     return text;
 }
 
+/* ops->is_inside: the driver calls the functions of filters.  Between them it
+ * only calls on_data, which may use the stream. */
+static bool stream_is_inside(const struct aloop__handle *handle)
+{
+    const aloop_stream *stream =
+        CONTAINER_OF(handle, const aloop_stream, handle);
+
+    return aloop__stream_is_filtered(stream) &&
+           aloop__filters_of(stream)->is_driving &&
+           !aloop__stream_is_dispatching(stream);
+}
+
 /* The table by which src/loop and sender.c reach this file and
  * stream_close.c. */
 static const struct aloop__stream_ops stream_ops = {
@@ -153,7 +166,8 @@ static const struct aloop__stream_ops stream_ops = {
                .fork = stream_fork,
                .fini = stream_fini,
                .unwound = stream_unwound,
-               .describe = stream_describe},
+               .describe = stream_describe,
+               .is_inside = stream_is_inside},
     .sent = aloop__stream_sent,
     .resumed = aloop__stream_resume,
     .failed = stream_writing_failed,

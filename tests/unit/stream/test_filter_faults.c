@@ -1,5 +1,6 @@
 /* Filters that break their contract, and limits of what filters do. */
 
+#include "support/debug_fixture.h"
 #include "support/script_fixture.h"
 
 /* Filters that break their contract. */
@@ -511,6 +512,95 @@ static void a_filter_that_always_wakes_lets_a_step_return(void **state)
     aloop_stream_abort(woken);
 }
 
+/* Functions of a filter that use their stream, once. */
+
+static aloop_stream *misused;
+static bool is_misused;
+
+static bool misuse(void)
+{
+    bool was_misused = is_misused;
+
+    is_misused = true;
+    return !was_misused;
+}
+
+static ssize_t feed_and_close(void *context, const void *data, size_t size)
+{
+    if (misuse())
+        aloop_stream_close(misused);
+    return script_feed(context, data, size);
+}
+
+static ssize_t read_and_abort(void *context, void *data, size_t size)
+{
+    if (misuse())
+        aloop_stream_abort(misused);
+    return script_read(context, data, size);
+}
+
+static ssize_t write_and_put(void *context, const void *data, size_t size)
+{
+    if (misuse())
+        assert_int_equal(aloop_stream_put(misused, "no", 2), ALOOP_EINVAL);
+    return script_write(context, data, size);
+}
+
+static ssize_t pull_and_stop(void *context, void *data, size_t size)
+{
+    if (misuse())
+        assert_int_equal(aloop_stream_stop(misused), ALOOP_EINVAL);
+    return script_pull(context, data, size);
+}
+
+static int shake_and_unread(void *context)
+{
+    if (misuse())
+        assert_int_equal(aloop_stream_unread(misused, "no", 2), ALOOP_EINVAL);
+    return script_handshake(context);
+}
+
+static void use_misused(void)
+{
+    char text[8] = "";
+
+    send_text("hdown");
+    assert_int_equal(aloop_stream_put(misused, "up", 2), 0);
+    assert_int_equal(aloop_await(aloop_stream_read_exactly(misused, text, 4)),
+                     4);
+    assert_string_equal(text, "down");
+    assert_received("hup");
+    aloop_stream_close(misused);
+    assert_int_equal(calls_of('C'), 1);
+}
+
+static void a_filter_that_uses_its_stream_is_reported(void **state)
+{
+    static const char *const functions[] = {
+        "aloop_stream_close", "aloop_stream_abort", "aloop_stream_put",
+        "aloop_stream_stop", "aloop_stream_unread"};
+    aloop_future *shaken;
+
+    (void) state;
+    for (int i = 0; i < 5; i++) {
+        aloop_filter filter = shaking_script;
+
+        filter.feed = i == 0 ? feed_and_close : filter.feed;
+        filter.read = i == 1 ? read_and_abort : filter.read;
+        filter.write = i == 2 ? write_and_put : filter.write;
+        filter.pull = i == 3 ? pull_and_stop : filter.pull;
+        filter.handshake = i == 4 ? shake_and_unread : filter.handshake;
+        s = (struct script){0};
+        is_misused = false;
+        misused = connected();
+        shaken = aloop_stream_filter(misused, &filter, &s);
+        use_misused();
+        aloop_future_unref(shaken);
+        assert_mistake(functions[i], "filter stream was used in a function",
+                       "aloop_defer");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -535,6 +625,7 @@ int main(void)
         TEST(a_wake_in_a_function_of_the_filter_is_for_the_next_turn),
         TEST(a_filter_that_always_wakes_lets_a_step_return),
         TEST(sending_may_fail_while_the_filter_takes_bytes),
+        DEBUG_TEST(a_filter_that_uses_its_stream_is_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
