@@ -75,7 +75,8 @@ ALOOP_BEGIN
  *   effect there.  They must not await.
  * - They may cancel or drop a future of their stream.  A read leaves its bytes
  *   to the next one, also those that `read` is giving; its buffer must exist
- *   until the next turn.  A write that is cancelled inside of `write` breaks
+ *   until the next turn.  A write that is cancelled inside of `write`, or
+ *   inside of a `pull` that is called because `write` has refused bytes, breaks
  *   the writing side.
  * - They run on the stack of the loop, except that aloop_stream_close() and
  *   aloop_stream_abort() call them on the stack of their caller.

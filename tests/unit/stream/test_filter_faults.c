@@ -601,6 +601,44 @@ static void a_filter_that_uses_its_stream_is_reported(void **state)
     }
 }
 
+static aloop_future *offered_write;
+static char *offered_bytes;
+
+static ssize_t pull_and_cancel(void *context, void *data, size_t size)
+{
+    aloop_future *write = offered_write;
+
+    if (calls_of('W') > 0 && write != NULL) {
+        offered_write = NULL;
+        aloop_future_unref(write);
+        free(offered_bytes);
+    }
+    return script_pull(context, data, size);
+}
+
+static void a_cancel_in_a_pull_after_refused_bytes_breaks_writing(void **state)
+{
+    aloop_filter filter = plain_script;
+
+    (void) state;
+    filter.pull = pull_and_cancel;
+    for (int is_refusing = 0; is_refusing < 2; is_refusing++) {
+        aloop_stream *stream = connected();
+
+        s = (struct script){0};
+        assert_int_equal(aloop_await(aloop_stream_filter(stream, &filter, &s)),
+                         0);
+        s.write = is_refusing ? ALOOP_EAGAIN : 0;
+        offered_bytes = calloc(2, sizeof s.out);
+        offered_write =
+            aloop_stream_write(stream, offered_bytes, 2 * sizeof s.out);
+        run_for(MS);
+        assert_null(offered_write);
+        assert_int_equal(aloop_stream_put(stream, "z", 1), ALOOP_EPIPE);
+        aloop_stream_close(stream);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -626,6 +664,7 @@ int main(void)
         TEST(a_filter_that_always_wakes_lets_a_step_return),
         TEST(sending_may_fail_while_the_filter_takes_bytes),
         DEBUG_TEST(a_filter_that_uses_its_stream_is_reported),
+        TEST(a_cancel_in_a_pull_after_refused_bytes_breaks_writing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
