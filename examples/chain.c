@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "support/process.h"
+
 /* Any function may suspend the task that calls it. */
 static ssize_t compute(aloop *loop, int *ret_answer)
 {
@@ -43,19 +45,13 @@ int main(int argc, char **argv)
 {
     aloop_options options = {.size = sizeof options,
                              .cancel_on_interrupt = true};
-    ssize_t status;
 
     if (argc > 1) {
         bool is_help = strcmp(argv[1], "-h") == 0 ||
                        strcmp(argv[1], "--help") == 0;
 
         fprintf(is_help ? stdout : stderr, "usage: chain\n");
-        return is_help ? 0 : 2;
+        return process_end("chain", is_help ? 0 : 2);
     }
-    status = aloop_main_with(amain, NULL, &options);
-    if (status == ALOOP_ECANCELED)
-        return 130; /* The status that shells use for SIGINT. */
-    if (status < 0)
-        fprintf(stderr, "chain: %s\n", aloop_strerror(status));
-    return status < 0;
+    return process_end("chain", aloop_main_with(amain, NULL, &options));
 }

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "support/options.h"
+#include "support/process.h"
 
 enum {
     NAME_SIZE = 24,
@@ -360,9 +361,6 @@ int main(int argc, char **argv)
     ssize_t status = parse_options(argc, argv);
 
     if (status != 0)
-        return status < 0 ? 0 : (int) status;
-    status = aloop_main(amain, NULL);
-    if (status < 0)
-        fprintf(stderr, "chat: %s\n", aloop_strerror(status));
-    return status != 0;
+        return process_end("chat", status < 0 ? 0 : status);
+    return process_end("chat", aloop_main(amain, NULL));
 }

@@ -25,9 +25,10 @@
 #include <unistd.h>
 
 #include "support/options.h"
+#include "support/process.h"
 #include "support/progress.h"
 
-enum { LINK_MAX_BYTES = 4096, NAMES_MAX = 100000000, EXIT_INTERRUPTED = 130 };
+enum { LINK_MAX_BYTES = 4096, NAMES_MAX = 100000000 };
 
 /* A file or a directory that is to be copied. */
 struct item {
@@ -485,11 +486,6 @@ int main(int argc, char **argv)
     ssize_t status = parse_options(argc, argv, &copy);
 
     if (status != 0)
-        return status < 0 ? 0 : (int) status;
-    status = aloop_main_with(amain, &copy, &options);
-    if (status == ALOOP_ECANCELED)
-        return EXIT_INTERRUPTED;
-    if (status < 0)
-        fprintf(stderr, "copy: %s\n", aloop_strerror(status));
-    return status < 0 ? 1 : (int) status;
+        return process_end("copy", status < 0 ? 0 : status);
+    return process_end("copy", aloop_main_with(amain, &copy, &options));
 }

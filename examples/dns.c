@@ -33,6 +33,7 @@
 
 #include "support/dns.h"
 #include "support/options.h"
+#include "support/process.h"
 
 struct dns {
     aloop_family family;
@@ -282,24 +283,14 @@ int main(int argc, char **argv)
                       .tries = 3};
     aloop_options options = {.size = sizeof options,
                              .cancel_on_interrupt = true};
-    ssize_t status;
 
     if (option_help(argc, argv)) {
         fputs(usage, stdout);
-        return 0;
+        return process_end("dns", 0);
     }
     if (!parse_options(argc, argv, &dns)) {
         fputs(usage, stderr);
         return 2;
     }
-    status = aloop_main_with(amain, &dns, &options);
-    if (status < 0 && status != ALOOP_ECANCELED)
-        fprintf(stderr, "dns: %s\n", aloop_strerror(status));
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fputs("dns: cannot write the addresses\n", stderr);
-        return 1;
-    }
-    if (status == ALOOP_ECANCELED)
-        return 130;
-    return status != 0;
+    return process_end("dns", aloop_main_with(amain, &dns, &options));
 }

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "support/options.h"
+#include "support/process.h"
 
 struct client {
     const char *host;
@@ -129,13 +130,7 @@ static int run(struct client *client)
                (unsigned long long) client->done,
                (unsigned long long) client->bytes,
                seconds > 0 ? (double) client->done / seconds : 0.0);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fputs("echo_client: cannot write the results\n", stderr);
-        return 1;
-    }
-    if (status == ALOOP_ECANCELED)
-        return 130; /* The status that shells use for SIGINT. */
-    if (status < 0)
+    if (status < 0 && status != ALOOP_ECANCELED)
         fprintf(stderr, "echo_client: %s port %s: %s\n", client->host,
                 client->port,
                 status == ALOOP_EOF      ? "the server closed the connection"
@@ -144,7 +139,9 @@ static int run(struct client *client)
     else if (client->is_wrong)
         fprintf(stderr, "echo_client: the answer to message %llu differs\n",
                 (unsigned long long) client->done + 1);
-    return status < 0 || client->is_wrong;
+    return process_end("echo_client", status == ALOOP_ECANCELED
+                                          ? status
+                                          : status < 0 || client->is_wrong);
 }
 
 /* Returns 0, the exit status of wrong usage, or -1 after printing the help. */
@@ -199,7 +196,7 @@ int main(int argc, char **argv)
     int status = parse_options(argc, argv, &client);
 
     if (status != 0)
-        return status < 0 ? 0 : status;
+        return process_end("echo_client", status < 0 ? 0 : status);
     client.sent = malloc(client.size);
     client.received = malloc(client.size);
     if (client.sent != NULL && client.received != NULL) {

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "support/options.h"
+#include "support/process.h"
 
 enum { SIGNALS = 2 };
 
@@ -231,7 +232,7 @@ int main(int argc, char **argv)
     }
     if (is_help || !is_valid || optind < argc) {
         fputs(usage, is_help ? stdout : stderr);
-        return is_help ? 0 : 2;
+        return process_end("echo_server", is_help ? 0 : 2);
     }
     return serve(&server) < 0;
 }

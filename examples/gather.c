@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "support/process.h"
+
 struct job {
     const char *name;
     int seconds;
@@ -45,17 +47,12 @@ static ssize_t amain(aloop *loop, void *arg)
 
 int main(int argc, char **argv)
 {
-    ssize_t status;
-
     if (argc > 1) {
         bool is_help = strcmp(argv[1], "-h") == 0 ||
                        strcmp(argv[1], "--help") == 0;
 
         fprintf(is_help ? stdout : stderr, "usage: gather\n");
-        return is_help ? 0 : 2;
+        return process_end("gather", is_help ? 0 : 2);
     }
-    status = aloop_main(amain, NULL);
-    if (status < 0)
-        fprintf(stderr, "gather: %s\n", aloop_strerror(status));
-    return status < 0;
+    return process_end("gather", aloop_main(amain, NULL));
 }

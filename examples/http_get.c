@@ -38,6 +38,7 @@
 #include "support/http_session.h"
 #include "support/httpd_date.h"
 #include "support/options.h"
+#include "support/process.h"
 #include "support/progress.h"
 
 #ifdef WITH_TLS
@@ -47,7 +48,7 @@
 #define https_end(options) ((void) (options))
 #endif
 
-enum { FIELDS_MAX = 32, VERSION_SIZE = 256, EXIT_INTERRUPTED = 130 };
+enum { FIELDS_MAX = 32, VERSION_SIZE = 256 };
 
 struct get {
     aloop *loop;
@@ -533,13 +534,5 @@ int main(int argc, char **argv)
     else if (status < 0)
         status = 0; /* The help was printed. */
     free(get.note);
-    if (status == ALOOP_ECANCELED)
-        status = EXIT_INTERRUPTED;
-    if (status < 0)
-        fprintf(stderr, "http_get: %s\n", aloop_strerror(status));
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fputs("http_get: cannot write the output\n", stderr);
-        return 1;
-    }
-    return status < 0 ? 1 : (int) status;
+    return process_end("http_get", status);
 }

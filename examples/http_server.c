@@ -313,7 +313,7 @@ int main(int argc, char **argv)
     int result = http_server_parse(argc, argv, &server.options);
 
     if (result != 0)
-        return result < 0 ? 0 : result;
+        return process_end("http_server", result < 0 ? 0 : result);
     process_hold_standard();
     result = httpd_files_open(server.options.directory, server.options.flags,
                               &server.files);

@@ -213,7 +213,7 @@ int main(int argc, char **argv)
 
     if (option_help(argc, argv)) {
         usage(stdout);
-        return 0;
+        return process_end("multicore", 0);
     }
     while ((option = getopt(argc, argv, "p:n:c:")) != -1) {
         bool is_valid =

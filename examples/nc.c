@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "support/options.h"
+#include "support/process.h"
 
 static struct options {
     const char *host; /* Or NULL with -U. */
@@ -267,9 +268,6 @@ int main(int argc, char **argv)
     ssize_t status = parse_options(argc, argv);
 
     if (status != 0)
-        return status < 0 ? 0 : (int) status;
-    status = aloop_main(amain, NULL);
-    if (status < 0)
-        fprintf(stderr, "nc: %s\n", aloop_strerror(status));
-    return status < 0 ? 1 : (int) status;
+        return process_end("nc", status < 0 ? 0 : status);
+    return process_end("nc", aloop_main(amain, NULL));
 }

@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "support/options.h"
+#include "support/process.h"
 
 enum { ADDRESS_SIZE = 96, SPARE_DESCRIPTORS = 32 };
 
@@ -236,9 +237,6 @@ int main(int argc, char **argv)
     ssize_t status = parse_options(argc, argv);
 
     if (status != 0)
-        return status < 0 ? 0 : (int) status;
-    status = aloop_main(amain, NULL);
-    if (status < 0)
-        fprintf(stderr, "proxy: %s\n", aloop_strerror(status));
-    return status != 0;
+        return process_end("proxy", status < 0 ? 0 : status);
+    return process_end("proxy", aloop_main(amain, NULL));
 }

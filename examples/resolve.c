@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "support/options.h"
+#include "support/process.h"
 
 enum { NAME_SIZE = 1025, TEXT_SIZE = 96 };
 
@@ -147,24 +148,14 @@ int main(int argc, char **argv)
     struct resolve resolve = {.family = ALOOP_FAMILY_ANY};
     aloop_options options = {.size = sizeof options,
                              .cancel_on_interrupt = true};
-    ssize_t status;
 
     if (option_help(argc, argv)) {
         fputs(usage, stdout);
-        return 0;
+        return process_end("resolve", 0);
     }
     if (!parse_options(argc, argv, &resolve)) {
         fputs(usage, stderr);
         return 2;
     }
-    status = aloop_main_with(amain, &resolve, &options);
-    if (status < 0 && status != ALOOP_ECANCELED)
-        fprintf(stderr, "resolve: %s\n", aloop_strerror(status));
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fputs("resolve: cannot write the results\n", stderr);
-        return 1;
-    }
-    if (status == ALOOP_ECANCELED)
-        return 130;
-    return status != 0;
+    return process_end("resolve", aloop_main_with(amain, &resolve, &options));
 }

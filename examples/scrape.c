@@ -49,6 +49,7 @@
 
 #include "support/http_session.h"
 #include "support/options.h"
+#include "support/process.h"
 #include "support/progress.h"
 #include "support/slow_pages.h"
 
@@ -63,8 +64,7 @@ enum {
     FAILURE_MIN = 400, /* The least status of an answer that is no page. */
     REDIRECTS_MAX = 5,
     PATH_SIZE = 1024,
-    SAVE_SIZE = 16 * 1024, /* Bytes of one read of a page that is saved. */
-    EXIT_INTERRUPTED = 130
+    SAVE_SIZE = 16 * 1024 /* Bytes of one read of a page that is saved. */
 };
 
 enum page_state { PAGE_WAITING, PAGE_ACTIVE, PAGE_ENDED };
@@ -650,13 +650,5 @@ int main(int argc, char **argv)
     else if (status < 0)
         status = 0; /* The help was printed. */
     free_urls(&scrape);
-    if (status == ALOOP_ECANCELED)
-        status = EXIT_INTERRUPTED;
-    if (status < 0)
-        fprintf(stderr, "scrape: %s\n", aloop_strerror(status));
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fputs("scrape: cannot write the results\n", stderr);
-        return 1;
-    }
-    return status < 0 ? 1 : (int) status;
+    return process_end("scrape", status);
 }

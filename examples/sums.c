@@ -24,10 +24,11 @@
 #include <unistd.h>
 
 #include "support/options.h"
+#include "support/process.h"
 #include "support/progress.h"
 #include "support/sha256.h"
 
-enum { PIECE = 256 * 1024, EXIT_INTERRUPTED = 130 };
+enum { PIECE = 256 * 1024 };
 
 struct sums;
 
@@ -243,7 +244,7 @@ int main(int argc, char **argv)
     ssize_t status = parse_options(argc, argv, &sums);
 
     if (status != 0)
-        return status < 0 ? 0 : (int) status;
+        return process_end("sums", status < 0 ? 0 : status);
     sums.all = calloc(sums.count, sizeof *sums.all);
     status = ALOOP_ENOMEM;
     if (sums.all != NULL) {
@@ -252,13 +253,5 @@ int main(int argc, char **argv)
         status = aloop_main_with(amain, &sums, &options);
         free(sums.all);
     }
-    if (status == ALOOP_ECANCELED)
-        return EXIT_INTERRUPTED;
-    if (status < 0)
-        fprintf(stderr, "sums: %s\n", aloop_strerror(status));
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fputs("sums: cannot write the results\n", stderr);
-        return 1;
-    }
-    return status < 0 ? 1 : (int) status;
+    return process_end("sums", status);
 }

@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "support/options.h"
+#include "support/process.h"
 
 enum { FIRST_FD = 3, FDS_MAX = 64, CHUNK = 16384 };
 
@@ -154,7 +155,8 @@ int main(int argc, char **argv)
     if (option_help(argc, argv) || argc > 1) {
         fprintf(argc > 1 && !option_help(argc, argv) ? stderr : stdout,
                 "usage: systemd_activated\n");
-        return option_help(argc, argv) ? 0 : 2;
+        return process_end("systemd_activated",
+                           option_help(argc, argv) ? 0 : 2);
     }
     return aloop_main(amain, NULL) < 0;
 }

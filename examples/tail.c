@@ -27,8 +27,9 @@
 #include <unistd.h>
 
 #include "support/options.h"
+#include "support/process.h"
 
-enum { PIECE = 64 * 1024, EXIT_INTERRUPTED = 130 };
+enum { PIECE = 64 * 1024 };
 
 struct follow {
     const char *path;
@@ -274,7 +275,7 @@ int main(int argc, char **argv)
     ssize_t status = parse_options(argc, argv, &tail);
 
     if (status != 0 || tail.count == 0)
-        return status < 0 ? 0 : (int) status;
+        return process_end("tail", status < 0 ? 0 : status);
     tail.all = calloc(tail.count, sizeof *tail.all);
     status = ALOOP_ENOMEM;
     if (tail.all != NULL) {
@@ -283,13 +284,5 @@ int main(int argc, char **argv)
         status = aloop_main_with(amain, &tail, &options);
         free(tail.all);
     }
-    if (status == ALOOP_ECANCELED)
-        return EXIT_INTERRUPTED;
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fputs("tail: cannot write the lines\n", stderr);
-        return 1;
-    }
-    if (status < 0)
-        fprintf(stderr, "tail: %s\n", aloop_strerror(status));
-    return status < 0 ? 1 : (int) status;
+    return process_end("tail", status);
 }

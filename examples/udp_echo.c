@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "support/options.h"
+#include "support/process.h"
 
 enum { SIGNALS = 2, QUEUE_MAX = 256 * 1024 };
 
@@ -107,7 +108,7 @@ int main(int argc, char **argv)
 
     if (option_help(argc, argv)) {
         fputs(usage, stdout);
-        return 0;
+        return process_end("udp_echo", 0);
     }
     while (is_valid && (option = getopt(argc, argv, "p:H:")) != -1) {
         if (option == 'H')

@@ -27,6 +27,7 @@
 
 #include "support/options.h"
 #include "support/plain_text.h"
+#include "support/process.h"
 #include "support/websocket_connect.h"
 
 enum { INPUT_SIZE = 16 * 1024 };
@@ -196,11 +197,7 @@ int main(int argc, char **argv)
     ssize_t status = parse_options(argc, argv);
 
     if (status != 0)
-        return status < 0 ? 0 : (int) status;
-    status = aloop_main_with(amain, NULL, &options);
-    if (status == ALOOP_ECANCELED)
-        return 130; /* The status that shells use for SIGINT. */
-    if (status < 0)
-        fprintf(stderr, "websocket_client: %s\n", aloop_strerror(status));
-    return status != 0;
+        return process_end("websocket_client", status < 0 ? 0 : status);
+    return process_end("websocket_client",
+                       aloop_main_with(amain, NULL, &options));
 }

@@ -38,6 +38,7 @@
 #include "support/httpd.h"
 #include "support/httpd_text.h"
 #include "support/options.h"
+#include "support/process.h"
 #include "support/websocket_httpd.h"
 
 enum { ORIGINS_MAX = 16 };
@@ -199,7 +200,7 @@ int main(int argc, char **argv)
     }
     if (is_help || !is_valid || optind < argc) {
         fputs(usage, is_help ? stdout : stderr);
-        return is_help ? 0 : 2;
+        return process_end("websocket_echo", is_help ? 0 : 2);
     }
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     status = aloop_main(serve, NULL);

@@ -26,8 +26,9 @@
 
 #include "bridges/cares.h"
 #include "support/options.h"
+#include "support/process.h"
 
-enum { EXIT_INTERRUPTED = 130, ADDRESSES_MAX = 64 };
+enum { ADDRESSES_MAX = 64 };
 
 struct name {
     const char *text;
@@ -152,10 +153,7 @@ static int report_all(void)
 
     for (size_t i = 0; i < name_count; i++)
         is_good = report(&names[i]) && is_good;
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return !is_good;
-    fputs("cares_resolve: cannot write the results\n", stderr);
-    return 1;
+    return !is_good;
 }
 
 /* Returns the exit status. */
@@ -173,20 +171,15 @@ int main(int argc, char **argv)
     aloop_options options = {.size = sizeof options,
                              .cancel_on_interrupt = true};
     ssize_t status = parse_options(argc, argv);
-    int result = 1;
 
     if (status != 0)
-        return status < 0 ? 0 : (int) status;
+        return process_end("cares_resolve", status < 0 ? 0 : status);
     status = names == NULL ? ALOOP_ENOMEM
                            : aloop_main_with(amain, NULL, &options);
-    if (status == ALOOP_ECANCELED)
-        result = EXIT_INTERRUPTED;
-    else if (status == ALOOP_EINVAL)
-        result = complain_of_servers();
-    else if (status < 0)
-        fprintf(stderr, "cares_resolve: %s\n", aloop_strerror(status));
-    else
-        result = report_all();
+    if (status == ALOOP_EINVAL)
+        status = complain_of_servers();
+    else if (status >= 0)
+        status = report_all();
     free(names);
-    return result;
+    return process_end("cares_resolve", status);
 }

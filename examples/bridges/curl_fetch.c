@@ -30,8 +30,9 @@
 #include "bridges/curl_client.h"
 #include "support/options.h"
 #include "support/plain_text.h"
+#include "support/process.h"
 
-enum { EXIT_INTERRUPTED = 130, HTTP_ERROR = 400 };
+enum { HTTP_ERROR = 400 };
 
 struct page {
     const char *url;
@@ -203,10 +204,7 @@ static int report_all(void)
     }
     printf("%zu of %zu pages, %" CURL_FORMAT_CURL_OFF_T " bytes in %.2f s\n",
            good, page_count, size, (double) took_ns / 1e9);
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return good != page_count;
-    fputs("curl_fetch: cannot write the results\n", stderr);
-    return 1;
+    return good != page_count;
 }
 
 int main(int argc, char **argv)
@@ -214,20 +212,15 @@ int main(int argc, char **argv)
     aloop_options options = {.size = sizeof options,
                              .cancel_on_interrupt = true};
     ssize_t status = parse_options(argc, argv);
-    int result = 1;
 
     if (status != 0)
-        return status < 0 ? 0 : (int) status;
+        return process_end("curl_fetch", status < 0 ? 0 : status);
     status = pages == NULL || curl_global_init(CURL_GLOBAL_DEFAULT) != 0
                  ? ALOOP_ENOMEM
                  : aloop_main_with(amain, NULL, &options);
-    if (status == ALOOP_ECANCELED)
-        result = EXIT_INTERRUPTED;
-    else if (status < 0)
-        fprintf(stderr, "curl_fetch: %s\n", aloop_strerror(status));
-    else
-        result = report_all();
+    if (status >= 0)
+        status = report_all();
     curl_global_cleanup();
     free(pages);
-    return result;
+    return process_end("curl_fetch", status);
 }

@@ -26,8 +26,9 @@
 
 #include "bridges/glib_inside.h"
 #include "support/options.h"
+#include "support/process.h"
 
-enum { EXIT_INTERRUPTED = 130, CHANGES_MAX = 1000 };
+enum { CHANGES_MAX = 1000 };
 
 struct change {
     GFileMonitorEvent event;
@@ -196,13 +197,9 @@ int main(int argc, char **argv)
     ssize_t status = parse_options(argc, argv);
 
     if (status != 0)
-        return status < 0 ? 0 : (int) status;
+        return process_end("glib_watch", status < 0 ? 0 : status);
     status = aloop_main_with(amain, NULL, &options);
     if (f.lost != 0)
         fprintf(stderr, "glib_watch: %u changes are not printed\n", f.lost);
-    if (status == ALOOP_ECANCELED)
-        return EXIT_INTERRUPTED;
-    if (status < 0)
-        fprintf(stderr, "glib_watch: %s\n", aloop_strerror(status));
-    return status != 0;
+    return process_end("glib_watch", status);
 }

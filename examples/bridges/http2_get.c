@@ -42,6 +42,7 @@
 
 #include "bridges/http2.h"
 #include "support/options.h"
+#include "support/process.h"
 #include "support/url.h"
 
 #ifdef WITH_TLS
@@ -50,8 +51,7 @@
 
 enum {
     PAGES_MAX = 1000000,
-    TRIES_MAX = 3, /* Of a request that makes no progress. */
-    EXIT_INTERRUPTED = 130
+    TRIES_MAX = 3 /* Of a request that makes no progress. */
 };
 
 /* What the command line sets. */
@@ -579,7 +579,7 @@ int main(int argc, char **argv)
     if (status != 0) {
         free_pages();
         free_context();
-        return status < 0 ? 0 : (int) status;
+        return process_end("http2_get", status < 0 ? 0 : status);
     }
     status = aloop_main_with(amain, NULL, &options);
     free_context();
@@ -587,11 +587,7 @@ int main(int argc, char **argv)
         complain(authority, aloop_strerror((int) status));
     is_good = status != ALOOP_ECANCELED && report();
     free_pages();
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        complain("output", "cannot write the pages");
-        return 1;
-    }
-    if (status == ALOOP_ECANCELED)
-        return EXIT_INTERRUPTED;
-    return status != 0 || !is_good;
+    if (status != ALOOP_ECANCELED)
+        status = status != 0 || !is_good;
+    return process_end("http2_get", status);
 }

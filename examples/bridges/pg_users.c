@@ -37,8 +37,9 @@
 
 #include "bridges/pg_pool.h"
 #include "support/options.h"
+#include "support/process.h"
 
-enum { USERS_MAX = 100, EXIT_INTERRUPTED = 130 };
+enum { USERS_MAX = 100 };
 
 struct user {
     const char *id;
@@ -194,10 +195,8 @@ int main(int argc, char **argv)
     ssize_t status = parse_options(argc, argv);
 
     if (status != 0)
-        return status < 0 ? 0 : (int) status;
+        return process_end("pg_users", status < 0 ? 0 : status);
     status = aloop_main_with(amain, NULL, &options);
-    if (status < 0 && status != ALOOP_ECANCELED)
-        fprintf(stderr, "pg_users: %s\n", aloop_strerror(status));
     for (size_t i = 0; i < user_count; i++) {
         if (status >= 0 && !report(&users[i]))
             is_good = false;
@@ -205,11 +204,5 @@ int main(int argc, char **argv)
     }
     if (status >= 0)
         printf("%zu queries in %.2f s\n", user_count, (double) took_ns / 1e9);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fputs("pg_users: cannot write the results\n", stderr);
-        return 1;
-    }
-    if (status == ALOOP_ECANCELED)
-        return EXIT_INTERRUPTED;
-    return status < 0 || !is_good;
+    return process_end("pg_users", status < 0 ? status : !is_good);
 }

@@ -52,11 +52,11 @@
 #include "bridges/redis_worker.h"
 #include "support/options.h"
 #include "support/plain_text.h"
+#include "support/process.h"
 #include "support/sha256.h"
 
 enum {
     PIECE = 64 * 1024,
-    EXIT_INTERRUPTED = 130,
     /* Results are asked for in pages, because their arguments can be long. */
     PAGE = 100,
     PAGES_MAX = 2000 /* The queue keeps about half as many. */
@@ -459,7 +459,7 @@ int main(int argc, char **argv)
 
     if (option_help(argc, argv)) {
         fputs(usage, stdout);
-        return 0;
+        return process_end("redis_workers", 0);
     }
     command = parse(argc, argv);
     if (command == NULL) {
@@ -471,11 +471,7 @@ int main(int argc, char **argv)
     status = command->run == NULL
                  ? aloop_main_with(work, NULL, &options)
                  : aloop_main_with(visit, (void *) command, &options);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fputs("redis_workers: cannot write the results\n", stderr);
-        return 1;
-    }
-    if (status == ALOOP_ECANCELED)
-        return EXIT_INTERRUPTED;
-    return status < 0;
+    /* Other errors have been printed. */
+    return process_end("redis_workers",
+                       status == ALOOP_ECANCELED ? status : status < 0);
 }

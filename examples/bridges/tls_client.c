@@ -21,6 +21,7 @@
 
 #include "bridges/tls.h"
 #include "support/options.h"
+#include "support/process.h"
 
 /* What the command line sets. */
 static struct {
@@ -163,15 +164,11 @@ int main(int argc, char **argv)
     SSL_CTX *context;
 
     if (status != 0)
-        return status < 0 ? 0 : (int) status;
+        return process_end("tls_client", status < 0 ? 0 : status);
     context = new_context();
     if (context == NULL)
         return 1;
     status = aloop_main_with(amain, context, &options);
     SSL_CTX_free(context);
-    if (status == ALOOP_ECANCELED)
-        return 130; /* The status that shells use for SIGINT. */
-    if (status < 0)
-        fprintf(stderr, "tls_client: %s\n", aloop_strerror((int) status));
-    return status != 0;
+    return process_end("tls_client", status);
 }

@@ -27,6 +27,7 @@
 
 #include "bridges/tls.h"
 #include "support/options.h"
+#include "support/process.h"
 
 enum { CONNECTIONS_MAX = 500, ADDRESS_SIZE = 96 };
 
@@ -149,7 +150,7 @@ int main(int argc, char **argv)
     SSL_CTX *context;
 
     if (status != 0)
-        return status < 0 ? 0 : (int) status;
+        return process_end("tls_server", status < 0 ? 0 : status);
     context = new_context(argv[optind + 1], argv[optind + 2]);
     if (context == NULL)
         return 1;

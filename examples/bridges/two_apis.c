@@ -37,8 +37,9 @@
 #include "bridges/json_doc.h"
 #include "support/http_session.h"
 #include "support/options.h"
+#include "support/process.h"
 
-enum { APIS = 2, FIELDS_MAX = 64, EXIT_INTERRUPTED = 130 };
+enum { APIS = 2, FIELDS_MAX = 64 };
 
 struct api {
     const char *url;
@@ -248,18 +249,12 @@ int main(int argc, char **argv)
     ssize_t status = parse_options(argc, argv);
 
     if (status != 0)
-        return status < 0 ? 0 : (int) status;
+        return process_end("two_apis", status < 0 ? 0 : status);
     status = aloop_main_with(amain, NULL, &options);
-    if (status < 0 && status != ALOOP_ECANCELED)
-        fprintf(stderr, "two_apis: %s\n", aloop_strerror(status));
     for (size_t i = 0; i < APIS; i++) {
         if (status >= 0 && !report(i + 1))
             status = 1;
         json_decref(apis[i].document);
     }
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fputs("two_apis: cannot write the results\n", stderr);
-        return 1;
-    }
-    return status == ALOOP_ECANCELED ? EXIT_INTERRUPTED : status != 0;
+    return process_end("two_apis", status);
 }

@@ -2,7 +2,10 @@
 
 #include "process.h"
 
+#include <aloop.h>
+
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -46,4 +49,17 @@ void process_hold_standard(void)
     while (fd >= 0 && fd <= STDERR_FILENO);
     if (fd >= 0)
         close(fd);
+}
+
+int process_end(const char *program, ssize_t status)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "%s: cannot write the output\n", program);
+        return 1;
+    }
+    if (status == ALOOP_ECANCELED)
+        return 130;
+    if (status < 0)
+        fprintf(stderr, "%s: %s\n", program, aloop_strerror(status));
+    return status < 0 ? 1 : (int) status;
 }

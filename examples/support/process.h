@@ -4,6 +4,7 @@
 #define EXAMPLES_PROCESS_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Returns the number of processors, or 1 if the system does not report it. */
 uint64_t process_processors(void);
@@ -15,5 +16,10 @@ uint64_t process_allow_files(uint64_t needed);
 /* Gives standard descriptors that are closed to /dev/null.  Otherwise a file or
  * a pipe of the program would get their numbers, and what is printed. */
 void process_hold_standard(void);
+
+/* Returns the exit status of a program that has ended with `status`: 1 after an
+ * error, which is printed, or if standard output could not be written; 130, as
+ * in shells after SIGINT, if a signal has cancelled it; else `status`. */
+int process_end(const char *program, ssize_t status);
 
 #endif

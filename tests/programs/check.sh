@@ -651,6 +651,31 @@ check_example_copy_interrupt() {
     done
 }
 
+# Each of the programs fails if its help cannot be written, and so do those that
+# need no arguments if their output cannot.
+check_example_help() { # PROGRAM...
+    local program status
+    for program; do
+        "$program" --help 2>&1 | grep -q '^usage: ' ||
+            fail "$program has no help"
+        [ -c /dev/full ] || continue
+        "$program" --help >/dev/full 2>"$work/err"
+        status=$?
+        [ $status -eq 1 ] ||
+            fail "$program --help on a full device has exit status $status"
+        grep -q ': cannot write the output$' "$work/err" ||
+            fail "$program --help does not tell that the device is full"
+        case $program in
+        */chain | */gather)
+            "$program" >/dev/full 2>"$work/err"
+            status=$?
+            [ $status -eq 1 ] ||
+                fail "$program on a full device has exit status $status"
+            ;;
+        esac
+    done
+}
+
 . "$here/examples_net.sh"
 . "$here/examples_udp.sh"
 . "$here/examples_http.sh"

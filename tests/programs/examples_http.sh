@@ -228,7 +228,7 @@ check_example_scrape_output() {
     timeout 60 "$@" -t 300 "$url/page" "$url/crawl" >/dev/full 2>"$work/err"
     status=$?
     [ $status -eq 1 ] || fail "exit status $status for a full disk"
-    grep -q '^scrape: cannot write the results$' "$work/err" ||
+    grep -q '^scrape: cannot write the output$' "$work/err" ||
         fail "a full disk is not told"
 }
 

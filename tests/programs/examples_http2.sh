@@ -135,7 +135,7 @@ check_example_http2_get_pages() {
     [ -c /dev/full ] || return 0
     limited "$@" "$url/one" >/dev/full 2>"$work/err"
     [ $? -eq 1 ] || fail "a full disk has another exit status"
-    http2_tells 'http2_get: output: cannot write'
+    http2_tells 'http2_get: cannot write'
 }
 
 check_example_http2_get_many() {

@@ -127,6 +127,6 @@ dns: six.test: the name has no such address
     [ -c /dev/full ] || return 0
     "${asks[@]}" four.test >/dev/full 2>"$work/err"
     [ $? -eq 1 ] || fail "a full disk has another exit status"
-    grep -q '^dns: cannot write the addresses$' "$work/err" ||
+    grep -q '^dns: cannot write the output$' "$work/err" ||
         fail "a full disk is not told"
 }
