@@ -329,11 +329,17 @@ static ssize_t yield_often(aloop *loop, void *arg)
 }
 
 static const struct workload workloads[] = {
-    {.name = "echo", .run = run_echo, .echo = {64, 64, false, false}},
-    {.name = "echo-one", .run = run_echo, .echo = {1, 64, false, false}},
-    {.name = "echo-task", .run = run_echo, .echo = {64, 64, false, true}},
-    {.name = "echo-filter", .run = run_echo, .echo = {64, 64, true, false}},
-    {.name = "echo-filter-one", .run = run_echo, .echo = {1, 64, true, false}},
+    {.name = "echo", .run = run_echo, .echo = {64, 64, false, false, false}},
+    {.name = "echo-one", .run = run_echo, .echo = {1, 64, false, false, false}},
+    {.name = "echo-task",
+     .run = run_echo,
+     .echo = {64, 64, false, true, false}},
+    {.name = "echo-filter",
+     .run = run_echo,
+     .echo = {64, 64, true, false, false}},
+    {.name = "echo-filter-one",
+     .run = run_echo,
+     .echo = {1, 64, true, false, false}},
     {.name = "echo-hosted",
      .run = run_echo,
      .echo = {64, 64, .is_hosted = true}},

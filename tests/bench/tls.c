@@ -136,7 +136,7 @@ static ssize_t do_move(aloop *loop, void *arg)
 {
     struct run *run = arg;
     tls_client settings = {.host = "peer"};
-    aloop_stream *client, *server;
+    aloop_stream *client, *server = NULL;
     SSL *ssl[2];
     void *sender[2];
     aloop_future *sent;
