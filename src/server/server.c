@@ -174,13 +174,11 @@ static void free_server(aloop_server *server)
     aloop__slab_put(&loop->slab, server, sizeof *server);
 }
 
-/* Ends the time of the connections.  The first of several calls decides how
- * many the stop reports: the others find connections that are ending
- * already. */
+/* Ends the time of the connections.  The stop reports how many there were,
+ * unless it is cancelled itself, which makes a second call of this. */
 static void cancel_connections(aloop_server *server)
 {
-    if (server->cut == 0)
-        server->cut = aloop_group_count(server->group);
+    server->cut = aloop_group_count(server->group);
     aloop_group_cancel(server->group);
 }
 
