@@ -265,6 +265,14 @@ static bool matches_name(const char *text, size_t scenario, size_t world)
            strcmp(text + length + 1, world_names[world]) == 0;
 }
 
+static bool is_name(const char *text)
+{
+    for (size_t i = 0; i < SCENARIOS * WORLDS; i++)
+        if (matches_name(text, i / WORLDS, i % WORLDS))
+            return true;
+    return false;
+}
+
 /* Runs scenarios in worlds, one after the other, until none is left. */
 static void run_job(const char *which)
 {
@@ -423,6 +431,8 @@ int main(int argc, char **argv)
         return replay(argv + first);
     if (argc - first > 1 || (argc > first && argv[first][0] == '-'))
         return fail_usage(argv[argc - 1]);
+    if (argc > first && !is_name(argv[first]))
+        return fail_usage(argv[first]);
     torture.is_named = argc > first;
     return run_all(argc > first ? argv[first] : NULL);
 }
