@@ -29,6 +29,22 @@ static void results_that_are_not_allowed_break_the_stream(void **state)
         }
 }
 
+static void a_read_has_what_the_filter_had_refused_before_it(void **state)
+{
+    static char text[3 * sizeof s.in], answer[sizeof text];
+    aloop_stream *stream = scripted();
+
+    (void) state;
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char) i;
+    assert_int_equal(sim_peer_send(c.peer, text, sizeof text), sizeof text);
+    assert_int_equal(
+        aloop_await(aloop_stream_read(stream, answer, sizeof answer)),
+        sizeof text);
+    assert_memory_equal(answer, text, sizeof text);
+    aloop_stream_close(stream);
+}
+
 static ssize_t pull_once_then_fail(void *context, void *data, size_t size)
 {
     (void) context;
@@ -648,6 +664,7 @@ int main(void)
         TEST(a_shutdown_fails_if_the_filter_refuses_the_end),
         TEST(a_filter_that_takes_nothing_costs_no_time),
         TEST(refused_bytes_are_offered_again_after_a_read),
+        TEST(a_read_has_what_the_filter_had_refused_before_it),
         TEST(nothing_is_received_while_the_filter_refuses_bytes),
         TEST(filters_that_need_many_rounds_need_no_event),
         TEST(an_echo_repeats_only_the_calls_that_find_nothing),
