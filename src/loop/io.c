@@ -36,8 +36,8 @@
 #include "os/reactor.h"
 #include "os/sys_stream.h"
 
-/* Makes the table contain `fd`.  It grows to a power of two, and never
- * shrinks. */
+/* Makes the table contain `fd`.  It grows by a quarter: each idle connection
+ * pays for its share of what is unused.  It never shrinks. */
 static int make_room(aloop *loop, size_t fd)
 {
     size_t count = loop->io_count == 0 ? 64 : loop->io_count;
@@ -46,7 +46,7 @@ static int make_room(aloop *loop, size_t fd)
     if (fd < loop->io_count)
         return 0;
     while (count <= fd)
-        count *= 2;
+        count += count / 4;
     ios = aloop__alloc_resize(&loop->alloc, loop->ios,
                               loop->io_count * sizeof *ios,
                               count * sizeof *ios);
