@@ -24,6 +24,9 @@ struct aloop__handle {
     const struct aloop__handle_ops *ops;
     uint8_t state;      /* enum aloop__handle_state */
     bool is_referenced; /* True in a new handle. */
+    /* Bytes that the kind may use, because they cost nothing here; see struct
+     * aloop_stream. */
+    unsigned char own[6];
 };
 
 /* The properties of one kind of handle. */

@@ -161,7 +161,20 @@ struct aloop__stream_wait {
 };
 
 struct aloop_stream {
-    struct aloop__handle handle;
+    union {
+        struct aloop__handle handle;
+        /* What fits into handle.own. */
+        struct {
+            unsigned char before_own[offsetof(struct aloop__handle, own)];
+            bool is_hot;        /* The last receive filled its buffer. */
+            bool has_ended : 1; /* The peer has ended its side. */
+            /* The descriptor blocked before it was opened. */
+            bool has_blocked : 1;
+            bool has_failed : 1; /* Sending has; bytes may be lost. */
+            short read_error;    /* The error that ended reading, or 0. */
+            short write_error;   /* The error that ended writing, or 0. */
+        };
+    };
     struct aloop__io io;
     const struct aloop__carrier *carrier;
     struct aloop__sender *sender; /* NULL if there is nothing to send. */
@@ -177,14 +190,10 @@ struct aloop_stream {
     struct aloop__input *input; /* NULL if there are none. */
     /* The forward that reads this stream, or NULL. */
     struct aloop__forward *forward_from;
-    short read_error;  /* The error that ended reading, or 0. */
-    short write_error; /* The error that ended writing, or 0. */
-    bool has_ended;    /* The peer has ended its side. */
-    bool is_hot;       /* The last receive filled its buffer. */
-    /* The descriptor blocked before it was opened. */
-    bool has_blocked : 1;
-    bool has_failed : 1; /* Sending has, so that bytes may be lost. */
 };
+
+_Static_assert(offsetof(aloop_stream, io) == sizeof(struct aloop__handle),
+               "fields of the stream do not fit into handle.own");
 
 /* The kind of all streams, and what sending reports to the files above it. */
 struct aloop__stream_ops {
