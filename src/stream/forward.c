@@ -67,7 +67,7 @@ static void finish_forward(struct aloop__forward *forward, ssize_t status)
         forward->from->io.on_ready = forward->on_ready;
         aloop__splice_drop(forward->future.loop, forward->splice);
     }
-    forward->from->forward_from = NULL;
+    forward->from->is_forwarded = false;
     forward->to->sender->forward_to = NULL;
     aloop__stream_stop(forward->from);
     aloop__future_settle(&forward->future, status);
@@ -190,7 +190,7 @@ static bool splice_once(struct aloop__forward *forward)
 static void forward_ready(struct aloop__io *io, unsigned bits)
 {
     struct aloop__forward *forward =
-        CONTAINER_OF(io, aloop_stream, io)->forward_from;
+        CONTAINER_OF(io, aloop_stream, io)->arg;
 
     if (bits == REACTOR_READ && io->fd >= 0 &&
         (io->armed & REACTOR_READ) != 0 && is_splicing(forward) &&
@@ -318,7 +318,7 @@ void aloop__forward_hung_up(aloop_stream *stream, unsigned bits)
     aloop__stream_unwant(stream, REACTOR_HANGUP);
     if (sender != NULL && sender->forward_to != NULL && !sender->has_shut)
         target_failed(stream, (bits & REACTOR_HANGUP) != 0);
-    forward = stream->forward_from;
+    forward = aloop__stream_forward_from(stream);
     if (forward == NULL || (bits & REACTOR_HANGUP) == 0)
         return;
     if ((bits & REACTOR_ERROR) == 0 && stream->io.error == 0)
@@ -359,8 +359,8 @@ aloop_future *aloop_stream_forward(aloop_stream *from, aloop_stream *to)
     sender = aloop__sender_get(to);
     if (sender == NULL)
         return NULL;
-    if (from->on_data != NULL || from->reading != NULL ||
-        from->forward_from != NULL || sender->forward_to != NULL || from == to)
+    if (from->on_data != NULL || from->reading != NULL || from->is_forwarded ||
+        sender->forward_to != NULL || from == to)
         return aloop__future_failed(loop, ALOOP_EBUSY);
     forward = aloop__future_new(loop, &forward_ops);
     if (forward == NULL)
@@ -368,7 +368,8 @@ aloop_future *aloop_stream_forward(aloop_stream *from, aloop_stream *to)
     aloop__awaiter_init(&forward->step, forward_step, &forward->future);
     forward->from = from;
     forward->to = to;
-    from->forward_from = forward;
+    from->is_forwarded = true;
+    from->arg = forward;
     sender->forward_to = forward;
     sender->is_kept = true;
     error = start_forward(forward);

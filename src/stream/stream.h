@@ -170,9 +170,10 @@ struct aloop_stream {
             bool has_ended : 1; /* The peer has ended its side. */
             /* The descriptor blocked before it was opened. */
             bool has_blocked : 1;
-            bool has_failed : 1; /* Sending has; bytes may be lost. */
-            short read_error;    /* The error that ended reading, or 0. */
-            short write_error;   /* The error that ended writing, or 0. */
+            bool has_failed : 1;   /* Sending has; bytes may be lost. */
+            bool is_forwarded : 1; /* A forward reads it, which is `arg`. */
+            short read_error;      /* The error that ended reading, or 0. */
+            short write_error;     /* The error that ended writing, or 0. */
         };
     };
     struct aloop__io io;
@@ -182,14 +183,14 @@ struct aloop_stream {
     struct aloop__ready deliver;
     /* Reading, by a callback or an operation, never by both. */
     aloop_stream_cb on_data;
+    /* Of on_data.  If `is_forwarded`, it is the struct aloop__forward, also
+     * while on_data is NULL. */
     void *arg;
     struct aloop__read *reading;
     /* All read operations that exist, the newest first: `reading`, and those
      * that have settled. */
     struct aloop__read *reads;
     struct aloop__input *input; /* NULL if there are none. */
-    /* The forward that reads this stream, or NULL. */
-    struct aloop__forward *forward_from;
 };
 
 _Static_assert(offsetof(aloop_stream, io) == sizeof(struct aloop__handle),
@@ -331,7 +332,7 @@ static inline bool aloop__stream_is_busy(const aloop_stream *stream)
 static inline bool aloop__stream_is_paused(const aloop_stream *stream)
 {
     return stream->sender != NULL && stream->sender->is_paused &&
-           stream->forward_from == NULL;
+           !stream->is_forwarded;
 }
 
 /* Returns whether on_data may be called. */
@@ -469,6 +470,13 @@ void aloop__stream_fail_reading(aloop_stream *stream, int error);
 /* Returns why nothing can be written, or 0.  Creates the writing half, which
  * the next flush of the stream releases if it stays unused. */
 int aloop__stream_prepare_writing(aloop_stream *stream);
+
+/* Returns the forward that reads the stream, or NULL. */
+static inline struct aloop__forward *aloop__stream_forward_from(
+    const aloop_stream *stream)
+{
+    return stream->is_forwarded ? stream->arg : NULL;
+}
 
 /* forward.c: cancels a forward because a stream is closed; NULL is allowed. */
 void aloop__forward_end(struct aloop__forward *forward);

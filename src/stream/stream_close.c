@@ -50,7 +50,7 @@ static void stream_draining(struct aloop__io *io, unsigned bits);
 static void begin_close(aloop_stream *stream)
 {
     aloop__stream_queue_lent(stream);
-    aloop__forward_end(stream->forward_from);
+    aloop__forward_end(aloop__stream_forward_from(stream));
     if (stream->sender != NULL)
         aloop__forward_end(stream->sender->forward_to);
     aloop__stream_stop(stream);

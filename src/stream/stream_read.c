@@ -409,7 +409,7 @@ static inline __attribute__((always_inline)) aloop_future *start_read(
         (size == 0 && !is_empty_allowed))
         return settled_read(stream, ALOOP_EINVAL);
     if (stream->reading != NULL || stream->on_data != NULL ||
-        stream->forward_from != NULL)
+        stream->is_forwarded)
         return settled_read(stream, ALOOP_EBUSY);
     if (!aloop__stream_is_ours(stream))
         error = aloop__io_adopt(stream->handle.loop, &stream->io);

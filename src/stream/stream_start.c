@@ -206,7 +206,7 @@ int aloop_stream_start(aloop_stream *stream, aloop_stream_cb on_data, void *arg)
 
     if (error < 0 || on_data == NULL)
         return error < 0 ? error : ALOOP_EINVAL;
-    if (stream->reading != NULL || stream->forward_from != NULL)
+    if (stream->reading != NULL || stream->is_forwarded)
         return ALOOP_EBUSY;
     return aloop__stream_start(stream, on_data, arg);
 }
@@ -217,7 +217,7 @@ int aloop_stream_stop(aloop_stream *stream)
 
     if (error < 0)
         return error;
-    if (stream->forward_from != NULL)
+    if (stream->is_forwarded)
         return ALOOP_EBUSY;
     aloop__stream_stop(stream);
     return 0;
