@@ -29,6 +29,18 @@ int aloop__stream_error(aloop_stream *stream)
     return aloop__io_failed(&stream->io, error);
 }
 
+/* SO_ERROR is reported once.  If another call consumed it, recv() returns 0,
+ * which is not an end of stream. */
+void aloop__stream_received_none(aloop_stream *stream, ssize_t n)
+{
+    if (n == 0 && stream->io.error != 0)
+        stream->read_error = stream->io.error;
+    else if (n == 0)
+        stream->has_ended = true;
+    else if (n != ALOOP_EAGAIN)
+        stream->read_error = (short) aloop__io_failed(&stream->io, (int) n);
+}
+
 /* Bytes or an end that the parent had received already cause no event in the
  * child, so that on_data is called for them without one. */
 int aloop__stream_adopt(aloop_stream *stream)

@@ -78,7 +78,7 @@ static int check_use(aloop_stream *stream)
 {
     const struct aloop__sender *sender = stream->sender;
 
-    if (stream->reading != NULL || stream->is_forwarded ||
+    if (stream->is_reading || stream->is_forwarded ||
         (stream->on_data != NULL && !aloop__stream_is_dispatching(stream)) ||
         (sender != NULL &&
          (sender->forward_to != NULL || has_special_pieces(sender))) ||

@@ -68,6 +68,7 @@ static void finish_forward(struct aloop__forward *forward, ssize_t status)
         aloop__splice_drop(forward->future.loop, forward->splice);
     }
     forward->from->is_forwarded = false;
+    forward->from->reads = NULL;
     forward->to->sender->forward_to = NULL;
     aloop__stream_stop(forward->from);
     aloop__future_settle(&forward->future, status);
@@ -189,8 +190,7 @@ static bool splice_once(struct aloop__forward *forward)
 /* io->on_ready of `from` while there is a pipe. */
 static void forward_ready(struct aloop__io *io, unsigned bits)
 {
-    struct aloop__forward *forward =
-        CONTAINER_OF(io, aloop_stream, io)->arg;
+    struct aloop__forward *forward = CONTAINER_OF(io, aloop_stream, io)->arg;
 
     if (bits == REACTOR_READ && io->fd >= 0 &&
         (io->armed & REACTOR_READ) != 0 && is_splicing(forward) &&
@@ -359,9 +359,11 @@ aloop_future *aloop_stream_forward(aloop_stream *from, aloop_stream *to)
     sender = aloop__sender_get(to);
     if (sender == NULL)
         return NULL;
-    if (from->on_data != NULL || from->reading != NULL || from->is_forwarded ||
+    if (from->on_data != NULL || from->is_reading || from->is_forwarded ||
         sender->forward_to != NULL || from == to)
         return aloop__future_failed(loop, ALOOP_EBUSY);
+    if (aloop__stream_keep_reads(from) < 0)
+        return NULL;
     forward = aloop__future_new(loop, &forward_ops);
     if (forward == NULL)
         return NULL;

@@ -227,7 +227,8 @@ static void release_if_idle(aloop_stream *stream)
 {
     struct aloop__sender *sender = stream->sender;
 
-    if (sender->is_kept || aloop__stream_is_busy(stream))
+    if (sender->is_kept || sender->reads != NULL ||
+        aloop__stream_is_busy(stream))
         return;
     stream->sender = NULL;
     aloop__slab_put(&stream->handle.loop->slab, sender, sizeof *sender);

@@ -49,51 +49,9 @@
 #include "loop/host.h"
 #include "loop/io.h"
 #include "stream/carrier.h"
+#include "stream/piece.h"
 
 enum { STREAM_ROUNDS_MAX = 4 }; /* Receives of one stream in one turn. */
-
-/* Who owns the bytes of a piece. */
-enum aloop__piece_kind {
-    PIECE_OWNED, /* Copied by a put: in `room` bytes behind the piece. */
-    /* Put by on_data directly out of the loop's receive buffer.  The bytes stay
-     * valid until on_data returns. */
-    PIECE_LENT,
-    PIECE_WRITE, /* Part of a write operation; the bytes are the caller's. */
-    /* This and the following kind are sent one at a time.
-     *
-     * Copied, and sent with the descriptors of a struct aloop__passed, which is
-     * behind the piece and in front of the bytes.  It becomes a PIECE_OWNED
-     * when they are sent. */
-    PIECE_FDS,
-    /* In the pipe of a forward; see splice.c. */
-    PIECE_SPLICED
-};
-
-/* Bytes to send. */
-struct aloop__piece {
-    struct aloop__node node; /* In sender->pieces. */
-    /* The bytes that were not sent yet.  NULL: they are in a pipe. */
-    const char *data;
-    size_t size; /* Their number. */
-    /* How many of them on_data has put.  If the piece has other bytes too, the
-     * replies count as the first ones, so that other bytes never keep a stream
-     * paused. */
-    size_t replies;
-    size_t room; /* PIECE_OWNED and PIECE_FDS only, else 0. */
-    enum aloop__piece_kind kind;
-};
-
-/* Descriptors to send, which belong to their piece.  If too many descriptors
- * are in flight, the piece is sent again when a timer fires, because no event
- * shows that there are fewer. */
-struct aloop__passed {
-    struct aloop__sender *sender; /* NULL before the piece is queued. */
-    struct aloop__timed retry;    /* Active while `is_delayed`. */
-    int64_t retry_ns;             /* The next delay, or 0 for the shortest. */
-    bool is_delayed;
-    size_t count;
-    int fds[];
-};
 
 /* Bytes that were received but not consumed yet: [start, end).  It exists only
  * while it has bytes, except while a read operation receives into it. */
@@ -113,9 +71,12 @@ struct aloop__sender {
     struct aloop__ready flush;
     struct aloop__node pieces;
     struct aloop__node waits; /* Drains and shutdowns. */
-    size_t queued;            /* Bytes in `pieces`. */
-    size_t replies;           /* Bytes in `pieces` that on_data has put. */
-    size_t low;               /* The watermarks. */
+    /* Read operations that still exist although on_data or a forward reads
+     * now. */
+    struct aloop__read *reads;
+    size_t queued;  /* Bytes in `pieces`. */
+    size_t replies; /* Bytes in `pieces` that on_data has put. */
+    size_t low;     /* The watermarks. */
     size_t high;
     struct aloop__linger *linger; /* While a closed stream is still sending. */
     /* The state of a carrier that has one, or NULL. */
@@ -172,6 +133,7 @@ struct aloop_stream {
             bool has_blocked : 1;
             bool has_failed : 1;   /* Sending has; bytes may be lost. */
             bool is_forwarded : 1; /* A forward reads it, which is `arg`. */
+            bool is_reading : 1;   /* The first of `reads` is pending. */
             short read_error;      /* The error that ended reading, or 0. */
             short write_error;     /* The error that ended writing, or 0. */
         };
@@ -183,13 +145,15 @@ struct aloop_stream {
     struct aloop__ready deliver;
     /* Reading, by a callback or an operation, never by both. */
     aloop_stream_cb on_data;
-    /* Of on_data.  If `is_forwarded`, it is the struct aloop__forward, also
-     * while on_data is NULL. */
-    void *arg;
-    struct aloop__read *reading;
-    /* All read operations that exist, the newest first: `reading`, and those
-     * that have settled. */
-    struct aloop__read *reads;
+    union {
+        /* Of on_data.  If `is_forwarded`, it is the struct aloop__forward, also
+         * while on_data is NULL. */
+        void *arg;
+        /* Otherwise, all read operations that exist: the pending one, and then
+         * those that have settled.  sender->reads has those that have settled
+         * if the stream has `arg`. */
+        struct aloop__read *reads;
+    };
     struct aloop__input *input; /* NULL if there are none. */
 };
 
@@ -286,6 +250,8 @@ static inline void aloop__stream_unwant(aloop_stream *stream, unsigned bits)
         stream->carrier->watch(stream, stream->io.armed & ~bits);
 }
 
+/* Records what a receive has found out that has returned 0 or an error. */
+void aloop__stream_received_none(aloop_stream *stream, ssize_t n);
 /* Returns the error of a broken connection, never 0. */
 int aloop__stream_error(aloop_stream *stream);
 /* Takes the stream over in a forked child, see aloop__io_adopt(), and has
@@ -318,6 +284,12 @@ static inline bool aloop__is_received(const aloop *loop, const char *data,
 static inline bool aloop__stream_is_over(const aloop_stream *stream)
 {
     return stream->has_ended || stream->read_error != 0;
+}
+
+/* Returns whether the stream has `arg` and not `reads`. */
+static inline bool aloop__stream_has_arg(const aloop_stream *stream)
+{
+    return stream->is_forwarded || stream->on_data != NULL;
 }
 
 /* Returns whether bytes are queued or a drain or shutdown is pending. */
@@ -422,8 +394,6 @@ void aloop__stream_fail_writing(aloop_stream *stream, int error);
 
 /* stream_read.c: read operations. */
 
-/* Records what a receive has found out that has returned 0 or an error. */
-void aloop__stream_received_none(aloop_stream *stream, ssize_t n);
 /* Receives once.  Returns the number of bytes.  It is the only place that
  * receives.  What it finds out about the connection is recorded in the stream,
  * and its callers look there after a result of 0. */
@@ -445,6 +415,9 @@ void aloop__stream_fail_read(aloop_stream *stream, int error);
 /* For a close: cancels the pending operation, drops the continuations of all
  * reads, and the bytes that were not used. */
 void aloop__stream_end_reads(aloop_stream *stream);
+/* Makes room for stream->arg: keeps reads that have settled elsewhere.  Returns
+ * ALOOP_ENOMEM, and nothing has changed then. */
+int aloop__stream_keep_reads(aloop_stream *stream);
 /* For a detach: the continuations of all reads, which have settled, will run
  * although the stream ends. */
 void aloop__stream_forget_reads(aloop_stream *stream);

@@ -124,7 +124,7 @@ int aloop_stream_unread(aloop_stream *stream, const void *data, size_t size)
         return error;
     if ((data == NULL && size > 0) || size > PTRDIFF_MAX)
         return ALOOP_EINVAL;
-    if (stream->reading != NULL || stream->is_forwarded)
+    if (stream->is_reading || stream->is_forwarded)
         return ALOOP_EBUSY;
     if (size == 0)
         return 0;

@@ -246,7 +246,7 @@ static bool is_in_use(const aloop_stream *stream)
 {
     const aloop *loop = stream->handle.loop;
 
-    return aloop__stream_is_busy(stream) || stream->reading != NULL ||
+    return aloop__stream_is_busy(stream) || stream->is_reading ||
            stream->is_forwarded ||
            (stream->sender != NULL && stream->sender->forward_to != NULL) ||
            aloop__fds_are_left(stream) || aloop__stream_is_filtered(stream) ||

@@ -3,7 +3,7 @@
  *     kernel --> buffer of the operation                     it wants much
  *     kernel --> stream->input --fill()--> the same buffer   it wants little
  *
- * At most one operation is pending, stream->reading.  It first takes what is in
+ * At most one operation is pending, the first of stream->reads.  It first takes what is in
  * stream->input.  If that is not enough it receives: directly into its own
  * buffer or, if it wants little or looks for a delimiter, into stream->input.
  * It and the following operations take their bytes from there, so that many
@@ -36,11 +36,10 @@ enum {
  * end. */
 enum kind { SOME, EXACTLY, UNTIL, TO_END };
 
-/* The future of a read.  `reading` of its stream points to it while it is
- * pending. */
+/* The future of a read. */
 struct aloop__read {
     aloop_future future;
-    /* In stream->reads, or in no list if `at` is NULL. */
+    /* In stream->reads or sender->reads, or in no list if `at` is NULL. */
     struct aloop__read *next;
     struct aloop__read **at; /* The pointer that points to this read. */
     aloop_stream *stream;
@@ -55,27 +54,13 @@ struct aloop__read {
     char delimiter[DELIMITER_MAX];
 };
 
-/* SO_ERROR is reported once.  If another call consumed it, recv() returns 0,
- * which is not an end of stream. */
-void aloop__stream_received_none(aloop_stream *stream, ssize_t n)
-{
-    if (n == 0 && stream->io.error != 0)
-        stream->read_error = stream->io.error;
-    else if (n == 0)
-        stream->has_ended = true;
-    else if (n != ALOOP_EAGAIN)
-        stream->read_error = (short) aloop__io_failed(&stream->io, (int) n);
-}
-
-/* Operations. */
-
 /* Ends the pending operation.  After a failure the bytes are given back before
  * the future settles, because that may free the operation. */
 static void settle_read(struct aloop__read *op, ssize_t status)
 {
     aloop_stream *stream = op->stream;
 
-    stream->reading = NULL;
+    stream->is_reading = false;
     if (status < 0)
         aloop__input_give_back(stream, op->buffer, op->filled);
     aloop__future_settle(&op->future, status);
@@ -89,15 +74,15 @@ static void read_cancel(aloop_future *future)
                 ALOOP_ECANCELED);
 }
 
-/* Adds the operation to stream->reads, in which a close finds the continuations
- * of all reads that exist, settled ones included. */
-static void add_read(aloop_stream *stream, struct aloop__read *op)
+/* Adds the operation to a list, in which a close finds the continuations of all
+ * reads that exist, settled ones included. */
+static inline void add_read(struct aloop__read **list, struct aloop__read *op)
 {
-    op->next = stream->reads;
+    op->next = *list;
     if (op->next != NULL)
         op->next->at = &op->next;
-    op->at = &stream->reads;
-    stream->reads = op;
+    op->at = list;
+    *list = op;
 }
 
 /* Called when the operation is freed, or before that by a close. */
@@ -109,6 +94,14 @@ static void remove_read(struct aloop__read *op)
     if (op->next != NULL)
         op->next->at = op->at;
     op->at = NULL;
+}
+
+/* Returns any of the reads that exist, or NULL. */
+static struct aloop__read *any_read(const aloop_stream *stream)
+{
+    if (!aloop__stream_has_arg(stream) && stream->reads != NULL)
+        return stream->reads;
+    return stream->sender != NULL ? stream->sender->reads : NULL;
 }
 
 static void read_fini(aloop_future *future)
@@ -233,6 +226,13 @@ static bool settle_if_complete(struct aloop__read *op)
     return true;
 }
 
+/* Returns whether the operation, which may be freed, is the pending one. */
+static inline bool is_pending(const aloop_stream *stream,
+                              const struct aloop__read *op)
+{
+    return stream->is_reading && stream->reads == op;
+}
+
 /* Receives once into the buffer of the operation.  Returns the number of bytes.
  * A filter may cancel the operation meanwhile, and so free it.  The bytes are
  * then left to the next one. */
@@ -242,7 +242,7 @@ static inline size_t receive_directly(struct aloop__read *op)
     char *buffer = op->buffer + op->filled;
     size_t n = aloop__stream_receive(stream, buffer, op->size - op->filled);
 
-    if (stream->reading == op)
+    if (is_pending(stream, op))
         op->filled += n;
     else
         aloop__input_append(stream, buffer, n);
@@ -275,8 +275,8 @@ static size_t receive_for(struct aloop__read *op)
     return n;
 }
 
-/* Receives in several rounds.  The operation may settle in each; it is compared
- * with stream->reading before it is used. */
+/* Receives in several rounds.  The operation may settle in each, and so be
+ * freed. */
 static NOINLINE void receive_rounds(struct aloop__read *op)
 {
     aloop_stream *stream = op->stream;
@@ -286,7 +286,7 @@ static NOINLINE void receive_rounds(struct aloop__read *op)
     for (int i = 0; i < STREAM_ROUNDS_MAX; i++) {
         size_t n = receive_for(op);
 
-        if (stream->reading != op || settle_if_complete(op) || n == 0 ||
+        if (!is_pending(stream, op) || settle_if_complete(op) || n == 0 ||
             !stream->is_hot)
             return;
     }
@@ -306,7 +306,7 @@ void aloop__stream_run_read(struct aloop__read *op)
     }
     buffer = op->buffer;
     n = aloop__stream_receive(stream, buffer, op->size);
-    if (stream->reading != op)
+    if (!is_pending(stream, op))
         aloop__input_append(stream, buffer, n);
     else if (n > 0)
         settle_read(op, (ssize_t) n);
@@ -316,22 +316,23 @@ void aloop__stream_run_read(struct aloop__read *op)
 
 void aloop__stream_fail_read(aloop_stream *stream, int error)
 {
-    if (stream->reading != NULL)
-        settle_read(stream->reading, error);
+    if (stream->is_reading)
+        settle_read(stream->reads, error);
 }
 
 /* After the close, `arg` of their continuations may be invalid, so that none of
  * them may run.  The pending read settles with ALOOP_ECANCELED. */
 void aloop__stream_end_reads(aloop_stream *stream)
 {
+    struct aloop__read *pending = stream->is_reading ? stream->reads : NULL;
     struct aloop__read *op;
 
-    while ((op = stream->reads) != NULL) {
+    while ((op = any_read(stream)) != NULL) {
         remove_read(op);
         aloop__thens_drop(&op->future);
     }
-    if (stream->reading != NULL)
-        aloop__future_cancel_checked(&stream->reading->future);
+    if (stream->is_reading)
+        aloop__future_cancel_checked(&pending->future);
     if (stream->input != NULL && stream->carrier->give_back != NULL)
         stream->carrier->give_back(stream, aloop__input_size(stream));
     aloop__input_drop(stream);
@@ -339,12 +340,37 @@ void aloop__stream_end_reads(aloop_stream *stream)
 
 void aloop__stream_forget_reads(aloop_stream *stream)
 {
-    while (stream->reads != NULL)
-        remove_read(stream->reads);
+    struct aloop__read *op;
+
+    while ((op = any_read(stream)) != NULL)
+        remove_read(op);
 }
 
-/* Returns a pending operation, which is not stream->reading yet, or NULL if out
- * of memory. */
+/* There is rarely one: a continuation of a read that starts a callback. */
+static NOINLINE int keep_reads(aloop_stream *stream)
+{
+    struct aloop__sender *sender = aloop__sender_get(stream);
+
+    if (sender == NULL)
+        return ALOOP_ENOMEM;
+    while (stream->reads != NULL) {
+        struct aloop__read *op = stream->reads;
+
+        remove_read(op);
+        add_read(&sender->reads, op);
+    }
+    return 0;
+}
+
+int aloop__stream_keep_reads(aloop_stream *stream)
+{
+    return aloop__stream_has_arg(stream) || stream->reads == NULL
+               ? 0
+               : keep_reads(stream);
+}
+
+/* Returns a pending operation, which is in no list yet, or NULL if out of
+ * memory. */
 static inline struct aloop__read *new_read(aloop_stream *stream, enum kind kind)
 {
     struct aloop__read *op = aloop__future_new_inline(
@@ -353,20 +379,30 @@ static inline struct aloop__read *new_read(aloop_stream *stream, enum kind kind)
     if (op == NULL)
         return NULL;
     op->stream = stream;
-    add_read(stream, op);
     op->kind = kind;
     op->filled = 0;
     return op;
 }
 
-/* Returns a read that has already settled.  It is in stream->reads too, because
- * a close must drop its continuations.  NULL means that it is out of memory. */
+/* Returns a read that has already settled.  It is in a list too, because a
+ * close must drop its continuations, but not in front of the pending one.  NULL
+ * means that it is out of memory. */
 static NOINLINE aloop_future *settled_read(aloop_stream *stream, int status)
 {
-    struct aloop__read *op = new_read(stream, SOME);
+    bool has_arg = aloop__stream_has_arg(stream);
+    struct aloop__sender *sender = has_arg ? aloop__sender_get(stream) : NULL;
+    struct aloop__read *op;
 
+    if (has_arg && sender == NULL)
+        return NULL;
+    op = new_read(stream, SOME);
     if (op == NULL)
         return NULL;
+    if (has_arg)
+        add_read(&sender->reads, op);
+    else
+        add_read(stream->is_reading ? &stream->reads->next : &stream->reads,
+                 op);
     aloop__future_settle(&op->future, status);
     return &op->future;
 }
@@ -377,16 +413,19 @@ static NOINLINE aloop_future *settled_read(aloop_stream *stream, int status)
 static inline aloop_future *begin_read(struct aloop__read *op)
 {
     aloop_stream *stream = op->stream;
-    int error = 0;
+    int error;
 
-    stream->reading = op;
+    add_read(&stream->reads, op);
+    stream->is_reading = true;
     if ((stream->input != NULL || aloop__stream_is_over(stream)) &&
         settle_if_complete(op))
         return &op->future;
-    if (stream->is_hot)
+    if (stream->is_hot) {
         aloop__stream_run_read(op);
-    if (stream->reading == op)
-        error = aloop__stream_want_input(stream, REACTOR_READ);
+        if (!is_pending(stream, op))
+            return &op->future;
+    }
+    error = aloop__stream_want_input(stream, REACTOR_READ);
     if (error < 0)
         settle_read(op, error);
     return &op->future;
@@ -408,8 +447,7 @@ static inline __attribute__((always_inline)) aloop_future *start_read(
     if ((buffer == NULL && size > 0) || size > PTRDIFF_MAX ||
         (size == 0 && !is_empty_allowed))
         return settled_read(stream, ALOOP_EINVAL);
-    if (stream->reading != NULL || stream->on_data != NULL ||
-        stream->is_forwarded)
+    if (stream->is_reading || aloop__stream_has_arg(stream))
         return settled_read(stream, ALOOP_EBUSY);
     if (!aloop__stream_is_ours(stream))
         error = aloop__io_adopt(stream->handle.loop, &stream->io);

@@ -113,8 +113,8 @@ static NOINLINE void run_callback(aloop_stream *stream)
  * again has saved two system calls. */
 void aloop__stream_readable(aloop_stream *stream)
 {
-    if (stream->reading != NULL)
-        aloop__stream_run_read(stream->reading);
+    if (stream->is_reading)
+        aloop__stream_run_read(stream->reads);
     else if (may_receive(stream))
         run_callback(stream);
     else
@@ -184,6 +184,8 @@ int aloop__stream_start(aloop_stream *stream, aloop_stream_cb on_data,
         aloop__stream_deliver_later(stream);
     if (!aloop__stream_is_over(stream) && !aloop__stream_is_paused(stream))
         error = aloop__stream_want_input(stream, REACTOR_READ);
+    if (error == 0)
+        error = aloop__stream_keep_reads(stream);
     if (error < 0)
         return error;
     stream->on_data = on_data;
@@ -195,6 +197,8 @@ int aloop__stream_start(aloop_stream *stream, aloop_stream_cb on_data,
 /* Nothing is lost: bytes stay in the kernel or in stream->input. */
 void aloop__stream_stop(aloop_stream *stream)
 {
+    if (stream->on_data != NULL && !stream->is_forwarded)
+        stream->reads = NULL; /* It was `arg`. */
     stream->on_data = NULL;
     list_remove(&stream->deliver.node);
     aloop__handle_set_active(&stream->handle, false);
@@ -206,7 +210,7 @@ int aloop_stream_start(aloop_stream *stream, aloop_stream_cb on_data, void *arg)
 
     if (error < 0 || on_data == NULL)
         return error < 0 ? error : ALOOP_EINVAL;
-    if (stream->reading != NULL || stream->is_forwarded)
+    if (stream->is_reading || stream->is_forwarded)
         return ALOOP_EBUSY;
     return aloop__stream_start(stream, on_data, arg);
 }
