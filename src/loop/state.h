@@ -228,6 +228,10 @@ struct aloop {
     struct aloop__node datas; /* Of struct aloop__data that were given. */
     struct aloop__reports *reports;
 
+    /* Calls the streams that have ended and had no memory to be queued; see
+     * stream/stream.c.  Its `run` is NULL until then. */
+    struct aloop__ready stream_ends;
+
     /* Descriptors, by number. */
     struct aloop__io_entry *ios;
     size_t io_count;

@@ -54,7 +54,7 @@ int aloop__stream_adopt(aloop_stream *stream)
     if (error == 0 && stream->io.is_unwatched)
         error = stream->carrier->watch(stream, bits);
     if (error == 0 && aloop__stream_wants_data(stream) &&
-        (aloop__stream_is_over(stream) || stream->input != NULL))
+        (aloop__stream_is_over(stream) || stream->has_input))
         aloop__stream_deliver_later(stream);
     return error;
 }

@@ -18,6 +18,7 @@
 #include "loop/io.h"
 #include "os/reactor.h"
 #include "stream/filters.h"
+#include "stream/input.h"
 
 static const struct options_field filter_fields[] = {
     OPTIONS_FIELD(aloop_filter, size),      OPTIONS_FIELD(aloop_filter, name),
@@ -209,8 +210,7 @@ static void add_layer(struct aloop__filters *filters,
     /* The new layer was never pulled, and its handshake may have output. */
     filters->is_dry = false;
     layer->below = below;
-    layer->in.held = stream->input;
-    stream->input = NULL;
+    layer->in.held = aloop__input_take(stream);
     layer->in.is_ending = stream->has_ended;
     stream->has_ended = false;
     if (below != NULL)

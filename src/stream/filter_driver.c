@@ -95,7 +95,7 @@ static bool reader_wants(const aloop_stream *stream)
     if (aloop__stream_is_over(stream))
         return false;
     return stream->is_reading ||
-           (aloop__stream_wants_data(stream) && stream->input == NULL &&
+           (aloop__stream_wants_data(stream) && !stream->has_input &&
             !aloop__stream_is_paused(stream));
 }
 

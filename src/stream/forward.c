@@ -158,7 +158,7 @@ static bool is_splicing(const struct aloop__forward *forward)
 
     return forward->bulk >= SPLICE_AFTER && !forward->was_refused &&
            !forward->is_emptying && from->on_data == forward_data &&
-           aloop__stream_wants_data(from) && from->input == NULL &&
+           aloop__stream_wants_data(from) && !from->has_input &&
            !aloop__stream_is_over(from) && from->carrier->has_splice &&
            forward->to->carrier->has_splice && aloop__stream_is_ours(from) &&
            aloop__stream_prepare_writing(forward->to) == 0;

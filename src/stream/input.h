@@ -8,6 +8,13 @@
 /* Returns an empty buffer for `size` bytes or more, or NULL if out of
  * memory. */
 struct aloop__input *aloop__input_new(aloop *loop, size_t size);
+/* Does the same for the input of a stream, which gets the writing half that
+ * will have it. */
+struct aloop__input *aloop__input_new_for(aloop_stream *stream, size_t size);
+/* Takes the input away from the stream.  Returns NULL if there is none. */
+struct aloop__input *aloop__input_take(aloop_stream *stream);
+/* Frees an input that no stream has.  NULL is allowed. */
+void aloop__input_free(aloop *loop, struct aloop__input *input);
 /* Frees the input.  There may be none. */
 void aloop__input_drop(aloop_stream *stream);
 /* Puts the bytes of an operation that failed back in front of the input.  If
@@ -25,15 +32,18 @@ void aloop__input_append(aloop_stream *stream, const char *bytes, size_t size);
 /* Returns the number of bytes. */
 static inline size_t aloop__input_size(const aloop_stream *stream)
 {
-    return stream->input == NULL ? 0
-                                 : stream->input->end - stream->input->start;
+    const struct aloop__sender *sender = stream->sender;
+
+    return stream->has_input ? sender->input->end - sender->input->start : 0;
 }
 
 /* Removes bytes from the front. */
 static inline void aloop__input_consume(aloop_stream *stream, size_t size)
 {
-    stream->input->start += size;
-    if (stream->input->start == stream->input->end)
+    struct aloop__input *input = stream->sender->input;
+
+    input->start += size;
+    if (input->start == input->end)
         aloop__input_drop(stream);
 }
 

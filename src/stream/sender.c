@@ -213,6 +213,7 @@ static struct aloop__sender *new_sender(aloop_stream *stream)
                                      .low = WATER_LOW,
                                      .high = WATER_HIGH,
                                      .has_auto_pause = true};
+    list_init(&sender->deliver.node);
     list_init(&sender->flush.node);
     list_init(&sender->pieces);
     list_init(&sender->waits);
@@ -227,8 +228,8 @@ static void release_if_idle(aloop_stream *stream)
 {
     struct aloop__sender *sender = stream->sender;
 
-    if (sender->is_kept || sender->reads != NULL ||
-        aloop__stream_is_busy(stream))
+    if (sender->is_kept || stream->has_input || sender->reads != NULL ||
+        !list_is_empty(&sender->deliver.node) || aloop__stream_is_busy(stream))
         return;
     stream->sender = NULL;
     aloop__slab_put(&stream->handle.loop->slab, sender, sizeof *sender);

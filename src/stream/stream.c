@@ -124,6 +124,62 @@ static void stream_fini(struct aloop__handle *handle)
                         sizeof *stream->sender);
 }
 
+/* ready->run of sender->deliver. */
+static void stream_deliver_due(struct aloop__ready *ready)
+{
+    aloop__stream_deliver(
+        CONTAINER_OF(ready, struct aloop__sender, deliver)->stream);
+}
+
+/* Returns whether on_data waits for nothing but the report of an end or an
+ * error. */
+static bool is_end_due(const struct aloop__handle *handle)
+{
+    const aloop_stream *stream =
+        CONTAINER_OF(handle, const aloop_stream, handle);
+
+    return handle->ops->fini == stream_fini && !stream->has_input &&
+           aloop__stream_is_over(stream) && aloop__stream_wants_data(stream) &&
+           aloop__stream_is_ours(stream);
+}
+
+/* ready->run of loop->ends: finds one stream that had no memory to be queued,
+ * and returns in the next turn, because on_data may change the list. */
+static void stream_end_due(struct aloop__ready *ready)
+{
+    aloop *loop = CONTAINER_OF(ready, aloop, stream_ends);
+    struct aloop__node *node = loop->handles.next;
+
+    while (node != &loop->handles &&
+           !is_end_due(CONTAINER_OF(node, struct aloop__handle, node)))
+        node = node->next;
+    if (node == &loop->handles)
+        return;
+    aloop__ready_push(loop, ready);
+    aloop__stream_deliver(CONTAINER_OF(
+        CONTAINER_OF(node, struct aloop__handle, node), aloop_stream, handle));
+}
+
+/* ops->due.  A stream without a writing half gets one for its place in the
+ * queue.  It has no input, so that without memory all streams can be searched
+ * for those that have ended. */
+static void stream_due(aloop_stream *stream)
+{
+    aloop *loop = stream->handle.loop;
+    struct aloop__sender *sender = aloop__sender_get(stream);
+    struct aloop__ready *ready = &loop->stream_ends;
+
+    if (sender == NULL)
+        sender = stream->sender;
+    if (sender != NULL)
+        ready = &sender->deliver;
+    else if (ready->run == NULL)
+        list_init(&ready->node);
+    ready->run = sender != NULL ? stream_deliver_due : stream_end_due;
+    if (list_is_empty(&ready->node))
+        aloop__ready_push(loop, ready);
+}
+
 /* ops->unwound: what on_data has put is queued, so that aloop_free() finds it
  * and resets the connection. */
 static void stream_unwound(struct aloop__handle *handle)
@@ -170,6 +226,7 @@ static const struct aloop__stream_ops stream_ops = {
                .is_inside = stream_is_inside},
     .sent = aloop__stream_sent,
     .resumed = aloop__stream_resume,
+    .due = stream_due,
     .failed = stream_writing_failed,
     .lost = stream_lost,
 };
@@ -190,8 +247,6 @@ int aloop__stream_make(aloop *loop, int fd,
         return error;
     }
     stream->carrier = carrier;
-    list_init(&stream->deliver.node);
-    stream->deliver.run = aloop__stream_deliver;
     *ret = stream;
     return 0;
 }

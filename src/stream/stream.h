@@ -30,7 +30,7 @@
  * aloop__stream_readable().  If a read operation is pending,
  * aloop__stream_run_read() receives for it, and settles it when it is complete.
  * Otherwise the bytes are received into the loop's receive buffer and passed to
- * on_data.  `input` has bytes that a read operation received but did not use,
+ * on_data.  sender->input has bytes that a read operation received but did not use,
  * and bytes that the application has put back.  While it exists nothing is
  * received, so that the order of bytes is kept.
  *
@@ -62,21 +62,26 @@ struct aloop__input {
     char bytes[];
 };
 
-/* The writing half of a stream.  The stream has it while there is something to
- * send, longer if `is_kept`, and after aloop__sender_hurry() until its next
- * flush. */
+/* The writing half of a stream, and what else an idle one does without.  The
+ * stream has it while there is something to send, longer if `is_kept` or one of
+ * the first three fields is in use, and after aloop__sender_hurry() until its
+ * next flush. */
 struct aloop__sender {
+    /* Queued if on_data must be called without a readiness event. */
+    struct aloop__ready deliver;
+    /* Bytes for the next reader, if stream->has_input. */
+    struct aloop__input *input;
+    /* Read operations that still exist although on_data or a forward reads
+     * now. */
+    struct aloop__read *reads;
     aloop_stream *stream;
     /* In loop->flushing while bytes are to be sent. */
     struct aloop__ready flush;
     struct aloop__node pieces;
     struct aloop__node waits; /* Drains and shutdowns. */
-    /* Read operations that still exist although on_data or a forward reads
-     * now. */
-    struct aloop__read *reads;
-    size_t queued;  /* Bytes in `pieces`. */
-    size_t replies; /* Bytes in `pieces` that on_data has put. */
-    size_t low;     /* The watermarks. */
+    size_t queued;            /* Bytes in `pieces`. */
+    size_t replies;           /* Bytes in `pieces` that on_data has put. */
+    size_t low;               /* The watermarks. */
     size_t high;
     struct aloop__linger *linger; /* While a closed stream is still sending. */
     /* The state of a carrier that has one, or NULL. */
@@ -134,15 +139,14 @@ struct aloop_stream {
             bool has_failed : 1;   /* Sending has; bytes may be lost. */
             bool is_forwarded : 1; /* A forward reads it, which is `arg`. */
             bool is_reading : 1;   /* The first of `reads` is pending. */
+            bool has_input : 1;    /* There is sender->input. */
             short read_error;      /* The error that ended reading, or 0. */
             short write_error;     /* The error that ended writing, or 0. */
         };
     };
     struct aloop__io io;
     const struct aloop__carrier *carrier;
-    struct aloop__sender *sender; /* NULL if there is nothing to send. */
-    /* Queued if on_data must be called without a readiness event. */
-    struct aloop__ready deliver;
+    struct aloop__sender *sender; /* NULL if the stream is idle. */
     /* Reading, by a callback or an operation, never by both. */
     aloop_stream_cb on_data;
     union {
@@ -154,19 +158,20 @@ struct aloop_stream {
          * if the stream has `arg`. */
         struct aloop__read *reads;
     };
-    struct aloop__input *input; /* NULL if there are none. */
 };
 
 _Static_assert(offsetof(aloop_stream, io) == sizeof(struct aloop__handle),
                "fields of the stream do not fit into handle.own");
 
-/* The kind of all streams, and what sending reports to the files above it. */
+/* The kind of all streams, and what is reported to the files above. */
 struct aloop__stream_ops {
     struct aloop__handle_ops handle;
     /* A closed stream has sent bytes, or cannot send any more. */
     void (*sent)(aloop_stream *stream);
     /* on_data may be called again. */
     void (*resumed)(aloop_stream *stream);
+    /* on_data must be called without an event. */
+    void (*due)(aloop_stream *stream);
     /* Writing has ended with `error`. */
     void (*failed)(aloop_stream *stream, int error);
     /* Bytes of a put were dropped because of `error`.  No future reports it. */
@@ -346,11 +351,10 @@ static inline bool aloop__sender_is_drained(const struct aloop__sender *sender)
            (sender->wire == NULL || !sender->wire->is_filling);
 }
 
-/* Queues aloop__stream_deliver(). */
+/* Has on_data called in the next turn, without an event. */
 static inline void aloop__stream_deliver_later(aloop_stream *stream)
 {
-    if (list_is_empty(&stream->deliver.node))
-        aloop__ready_push(stream->handle.loop, &stream->deliver);
+    aloop__stream_ops_of(stream)->due(stream);
 }
 
 /* carrier_fds.c: descriptors that are passed with bytes. */
@@ -427,7 +431,7 @@ void aloop__stream_forget_reads(aloop_stream *stream);
 /* Called when the descriptor is readable or broken. */
 void aloop__stream_readable(aloop_stream *stream);
 /* Calls on_data for bytes, an end or an error that need no event. */
-void aloop__stream_deliver(struct aloop__ready *ready);
+void aloop__stream_deliver(aloop_stream *stream);
 /* aloop_stream_start() and aloop_stream_stop(), without their checks.  A
  * forward uses them for a stream on which those functions fail. */
 int aloop__stream_start(aloop_stream *stream, aloop_stream_cb on_data,

@@ -80,9 +80,10 @@ static int take_descriptor(aloop_stream *stream)
 {
     end_linger(stream);
     aloop__stream_fail_writing(stream, ALOOP_ECANCELED);
-    if (stream->sender != NULL)
+    if (stream->sender != NULL) {
         list_remove(&stream->sender->flush.node);
-    list_remove(&stream->deliver.node);
+        list_remove(&stream->sender->deliver.node);
+    }
     return aloop__io_close(stream->handle.loop, &stream->io);
 }
 

@@ -1,4 +1,4 @@
-/* Bytes of a stream that were received and not consumed: stream->input.
+/* Bytes of a stream that were received and not consumed: sender->input.
  *
  *     read operations ---> what they have not used --+
  *     aloop_stream_unread() -------------------------+--> the next reader
@@ -12,6 +12,13 @@
 #include "stream/input.h"
 
 #include <string.h>
+
+/* Sets the input of a stream, which has had none or has given it away. */
+static void set_input(aloop_stream *stream, struct aloop__input *input)
+{
+    stream->sender->input = input;
+    stream->has_input = input != NULL;
+}
 
 /* The pool of buffers may return more bytes than were requested.  They are all
  * used, because the buffer must be put back with the size that it has. */
@@ -28,13 +35,33 @@ struct aloop__input *aloop__input_new(aloop *loop, size_t size)
     return input;
 }
 
+struct aloop__input *aloop__input_new_for(aloop_stream *stream, size_t size)
+{
+    return aloop__sender_get(stream) != NULL
+               ? aloop__input_new(stream->handle.loop, size)
+               : NULL;
+}
+
+struct aloop__input *aloop__input_take(aloop_stream *stream)
+{
+    struct aloop__input *input = NULL;
+
+    if (stream->has_input) {
+        input = stream->sender->input;
+        set_input(stream, NULL);
+    }
+    return input;
+}
+
+void aloop__input_free(aloop *loop, struct aloop__input *input)
+{
+    if (input != NULL)
+        aloop__buffer_put(loop, input, sizeof *input + input->room);
+}
+
 void aloop__input_drop(aloop_stream *stream)
 {
-    if (stream->input == NULL)
-        return;
-    aloop__buffer_put(stream->handle.loop, stream->input,
-                      sizeof *stream->input + stream->input->room);
-    stream->input = NULL;
+    aloop__input_free(stream->handle.loop, aloop__input_take(stream));
 }
 
 /* Puts bytes in front of the input.  Returns false if out of memory, and
@@ -45,23 +72,23 @@ void aloop__input_drop(aloop_stream *stream)
 static bool prepend_input(aloop_stream *stream, const char *bytes, size_t size)
 {
     size_t rest = aloop__input_size(stream);
-    struct aloop__input *input = stream->input;
+    struct aloop__input *older = rest > 0 ? stream->sender->input : NULL;
+    struct aloop__input *input;
 
-    if (input != NULL && input->start >= size) {
-        input->start -= size;
-        memcpy(input->bytes + input->start, bytes, size);
+    if (older != NULL && older->start >= size) {
+        older->start -= size;
+        memcpy(older->bytes + older->start, bytes, size);
         return true;
     }
-    input = aloop__input_new(stream->handle.loop, size + rest);
+    input = aloop__input_new_for(stream, size + rest);
     if (input == NULL)
         return false;
     memcpy(input->bytes, bytes, size);
-    if (rest > 0)
-        memcpy(input->bytes + size, stream->input->bytes + stream->input->start,
-               rest);
+    if (older != NULL)
+        memcpy(input->bytes + size, older->bytes + older->start, rest);
     input->end = size + rest;
     aloop__input_drop(stream);
-    stream->input = input;
+    set_input(stream, input);
     return true;
 }
 
@@ -82,19 +109,20 @@ void aloop__input_give_back(aloop_stream *stream, const char *bytes,
  * gives its bytes back. */
 void aloop__input_add(aloop_stream *stream, struct aloop__input *input)
 {
-    struct aloop__input *older = stream->input;
     aloop *loop = stream->handle.loop;
+    struct aloop__input *older;
 
     if (input->end == 0) {
-        aloop__buffer_put(loop, input, sizeof *input + input->room);
+        aloop__input_free(loop, input);
         return;
     }
-    stream->input = input;
+    older = aloop__input_take(stream);
+    set_input(stream, input);
     if (older == NULL)
         return;
     aloop__input_give_back(stream, older->bytes + older->start,
                            older->end - older->start);
-    aloop__buffer_put(loop, older, sizeof *older + older->room);
+    aloop__input_free(loop, older);
 }
 
 /* Without memory the bytes are lost, as in aloop__input_give_back(), but not
@@ -105,7 +133,7 @@ void aloop__input_append(aloop_stream *stream, const char *bytes, size_t size)
 
     if (size == 0)
         return;
-    input = aloop__input_new(stream->handle.loop, size);
+    input = aloop__input_new_for(stream, size);
     if (input == NULL) {
         stream->read_error = ALOOP_ENOMEM;
         return;

@@ -274,7 +274,9 @@ static int give_input(aloop_stream *stream, void **ret_data, size_t *ret_size)
         return ALOOP_ENOMEM;
     bytes = aloop__data_bytes(data);
     if (size > 0)
-        memcpy(bytes, stream->input->bytes + stream->input->start, size);
+        memcpy(bytes,
+               stream->sender->input->bytes + stream->sender->input->start,
+               size);
     if (left_size > 0)
         memcpy(bytes + size, left, left_size);
     *ret_data = aloop__data_give(stream->handle.loop, data);
@@ -294,7 +296,7 @@ int aloop_stream_detach(aloop_stream *stream, void **ret_data, size_t *ret_size)
         return error < 0 ? error : ALOOP_EINVAL;
     if (is_in_use(stream) ||
         (ret_data == NULL &&
-         (stream->input != NULL || aloop__unwatched_left(stream, &left) > 0)))
+         (stream->has_input || aloop__unwatched_left(stream, &left) > 0)))
         return ALOOP_EBUSY;
     if (stream->io.fd < 0)
         return ALOOP_EBADF;

@@ -1,17 +1,17 @@
 /* Read operations of a stream; stream_start.c has the callback.
  *
  *     kernel --> buffer of the operation                     it wants much
- *     kernel --> stream->input --fill()--> the same buffer   it wants little
+ *     kernel --> sender->input --fill()--> the same buffer   it wants little
  *
  * At most one operation is pending, the first of stream->reads.  It first takes what is in
- * stream->input.  If that is not enough it receives: directly into its own
- * buffer or, if it wants little or looks for a delimiter, into stream->input.
+ * sender->input.  If that is not enough it receives: directly into its own
+ * buffer or, if it wants little or looks for a delimiter, into sender->input.
  * It and the following operations take their bytes from there, so that many
  * small reads cost one system call.
  *
  * No byte is lost or changes its place.  Nothing is received while
- * stream->input has bytes, and an operation that fails gives the bytes that it
- * took back to the front of stream->input.
+ * sender->input has bytes, and an operation that fails gives the bytes that it
+ * took back to the front of sender->input.
  *
  * The caller's buffer is used only while the operation is pending.  Settling
  * calls nothing: the application reads again in a later turn, never inside this
@@ -28,7 +28,7 @@
 #include <string.h>
 
 enum {
-    DIRECT_MIN = 2048, /* Smaller reads use stream->input. */
+    DIRECT_MIN = 2048, /* Smaller reads use sender->input. */
     DELIMITER_MAX = 256
 };
 
@@ -152,24 +152,25 @@ static size_t find_delimiter(struct aloop__read *op)
     return 0;
 }
 
-/* Moves bytes that the operation can use out of stream->input.  What follows
+/* Moves bytes that the operation can use out of sender->input.  What follows
  * the delimiter belongs to the next operation, and stays. */
 static void fill(struct aloop__read *op)
 {
     aloop_stream *stream = op->stream;
     size_t before = op->filled, size, end;
+    const struct aloop__input *input;
 
-    if (stream->input == NULL || op->filled == op->size)
+    if (!stream->has_input || op->filled == op->size)
         return;
+    input = stream->sender->input;
     size = aloop__input_size(stream);
     if (size > op->size - op->filled)
         size = op->size - op->filled;
-    memcpy(op->buffer + op->filled, stream->input->bytes + stream->input->start,
-           size);
+    memcpy(op->buffer + op->filled, input->bytes + input->start, size);
     op->filled += size;
     end = op->kind == UNTIL ? find_delimiter(op) : 0;
     if (end > 0)
-        op->filled = end; /* The rest stays in stream->input. */
+        op->filled = end; /* The rest stays in sender->input. */
     aloop__input_consume(stream, op->filled - before);
 }
 
@@ -210,7 +211,7 @@ static ssize_t status_at_end(const struct aloop__read *op)
     return op->kind == SOME ? 0 : ALOOP_EOF;
 }
 
-/* Settles the operation if stream->input or the end of the stream allows it.
+/* Settles the operation if sender->input or the end of the stream allows it.
  * Returns whether it has settled; `op` may be freed then. */
 static bool settle_if_complete(struct aloop__read *op)
 {
@@ -219,7 +220,7 @@ static bool settle_if_complete(struct aloop__read *op)
     fill(op);
     if (is_complete(op, &status))
         settle_read(op, status);
-    else if (aloop__stream_is_over(op->stream) && op->stream->input == NULL)
+    else if (aloop__stream_is_over(op->stream) && !op->stream->has_input)
         settle_read(op, status_at_end(op));
     else
         return false;
@@ -250,7 +251,7 @@ static inline size_t receive_directly(struct aloop__read *op)
 }
 
 /* Receives once for the operation.  Returns the number of bytes; after a failed
- * allocation it is 0 and the operation has settled.  stream->input is empty
+ * allocation it is 0 and the operation has settled.  sender->input is empty
  * here, because a pending operation has taken all that it had.
  *
  * A read that wants much saves the copy.  One with a delimiter does not know
@@ -264,7 +265,7 @@ static size_t receive_for(struct aloop__read *op)
 
     if (op->kind != UNTIL && op->size - op->filled >= DIRECT_MIN)
         return receive_directly(op);
-    input = aloop__input_new(stream->handle.loop, DIRECT_MIN);
+    input = aloop__input_new_for(stream, DIRECT_MIN);
     if (input == NULL) {
         settle_read(op, ALOOP_ENOMEM);
         return 0;
@@ -333,7 +334,7 @@ void aloop__stream_end_reads(aloop_stream *stream)
     }
     if (stream->is_reading)
         aloop__future_cancel_checked(&pending->future);
-    if (stream->input != NULL && stream->carrier->give_back != NULL)
+    if (stream->has_input && stream->carrier->give_back != NULL)
         stream->carrier->give_back(stream, aloop__input_size(stream));
     aloop__input_drop(stream);
 }
@@ -407,7 +408,7 @@ static NOINLINE aloop_future *settled_read(aloop_stream *stream, int status)
     return &op->future;
 }
 
-/* An operation is first served from stream->input.  It receives immediately
+/* An operation is first served from sender->input.  It receives immediately
  * only if the last receive filled its buffer, because otherwise there is
  * probably nothing to receive. */
 static inline aloop_future *begin_read(struct aloop__read *op)
@@ -417,7 +418,7 @@ static inline aloop_future *begin_read(struct aloop__read *op)
 
     add_read(&stream->reads, op);
     stream->is_reading = true;
-    if ((stream->input != NULL || aloop__stream_is_over(stream)) &&
+    if ((stream->has_input || aloop__stream_is_over(stream)) &&
         settle_if_complete(op))
         return &op->future;
     if (stream->is_hot) {

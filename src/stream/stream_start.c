@@ -22,6 +22,7 @@
 #include "loop/host.h"
 #include "loop/io.h"
 #include "os/reactor.h"
+#include "stream/input.h"
 #include "stream/stream.h"
 
 /* Calls on_data.  Afterwards it sends what the callback has put, in one system
@@ -51,12 +52,12 @@ static NOINLINE void call_last(aloop_stream *stream, int error)
 }
 
 /* Reports the end or the error to on_data, once: the call makes the handle
- * inactive, and then no data is wanted.  Bytes in stream->input come before the
+ * inactive, and then no data is wanted.  Bytes in sender->input come before the
  * end. */
 static void call_end(aloop_stream *stream)
 {
     if (!aloop__stream_wants_data(stream) || !aloop__stream_is_over(stream) ||
-        stream->input != NULL)
+        stream->has_input)
         return;
     call_last(stream, stream->read_error);
 }
@@ -65,7 +66,7 @@ static void call_end(aloop_stream *stream)
 static inline bool may_receive(const aloop_stream *stream)
 {
     return aloop__stream_wants_data(stream) &&
-           !aloop__stream_is_paused(stream) && stream->input == NULL;
+           !aloop__stream_is_paused(stream) && !stream->has_input;
 }
 
 /* Returns whether on_data may lend `size` received bytes without more checks.
@@ -138,7 +139,7 @@ void aloop__stream_resume(aloop_stream *stream)
 
     if (!aloop__stream_wants_data(stream) || aloop__stream_is_paused(stream))
         return;
-    if (stream->input != NULL)
+    if (stream->has_input)
         aloop__stream_deliver_later(stream);
     else if (!aloop__stream_is_over(stream))
         error = aloop__stream_want_input(stream, REACTOR_READ);
@@ -146,28 +147,26 @@ void aloop__stream_resume(aloop_stream *stream)
         aloop__stream_fail_reading(stream, error);
 }
 
-/* ready->run of stream->deliver.  Bytes that an operation left over, and an end
+/* Bytes that an operation left over, and an end
  * that is already known, cause no event of the descriptor.  The buffer is taken
  * away from the stream before the call, because on_data may start an operation
  * that makes a new one, or put bytes back.  In a pause the bytes wait for
  * aloop__stream_resume(). */
-void aloop__stream_deliver(struct aloop__ready *ready)
+void aloop__stream_deliver(aloop_stream *stream)
 {
-    aloop_stream *stream = CONTAINER_OF(ready, aloop_stream, deliver);
-    struct aloop__input *input = stream->input;
+    struct aloop__input *input;
 
     if (!aloop__stream_wants_data(stream) || !aloop__stream_is_ours(stream) ||
-        (input != NULL && aloop__stream_is_paused(stream)))
+        (stream->has_input && aloop__stream_is_paused(stream)))
         return;
+    input = aloop__input_take(stream);
     if (input != NULL) {
-        stream->input = NULL;
         stream->handle.loop->lent_room = 0;
         call_on_data(stream, input->bytes + input->start,
                      (ssize_t) (input->end - input->start));
-        aloop__buffer_put(stream->handle.loop, input,
-                          sizeof *input + input->room);
+        aloop__input_free(stream->handle.loop, input);
     }
-    if (stream->input == NULL && aloop__stream_is_ours(stream))
+    if (!stream->has_input && aloop__stream_is_ours(stream))
         call_end(stream);
     aloop__stream_resume(stream);
 }
@@ -180,7 +179,7 @@ int aloop__stream_start(aloop_stream *stream, aloop_stream_cb on_data,
 
     if (error < 0)
         return error;
-    if (aloop__stream_is_over(stream) || stream->input != NULL)
+    if (aloop__stream_is_over(stream) || stream->has_input)
         aloop__stream_deliver_later(stream);
     if (!aloop__stream_is_over(stream) && !aloop__stream_is_paused(stream))
         error = aloop__stream_want_input(stream, REACTOR_READ);
@@ -194,13 +193,14 @@ int aloop__stream_start(aloop_stream *stream, aloop_stream_cb on_data,
     return 0;
 }
 
-/* Nothing is lost: bytes stay in the kernel or in stream->input. */
+/* Nothing is lost: bytes stay in the kernel or in sender->input. */
 void aloop__stream_stop(aloop_stream *stream)
 {
     if (stream->on_data != NULL && !stream->is_forwarded)
         stream->reads = NULL; /* It was `arg`. */
     stream->on_data = NULL;
-    list_remove(&stream->deliver.node);
+    if (stream->sender != NULL)
+        list_remove(&stream->sender->deliver.node);
     aloop__handle_set_active(&stream->handle, false);
 }
 
