@@ -36,7 +36,7 @@
 #include "os/reactor.h"
 #include "os/sys_stream.h"
 
-/* Makes the table contain `fd`.  It grows by a quarter: each idle connection
+/* Makes the table contain `fd`.  It grows by an eighth: each idle connection
  * pays for its share of what is unused.  It never shrinks. */
 static int make_room(aloop *loop, size_t fd)
 {
@@ -46,7 +46,7 @@ static int make_room(aloop *loop, size_t fd)
     if (fd < loop->io_count)
         return 0;
     while (count <= fd)
-        count += count / 4;
+        count += count / 8;
     ios = aloop__alloc_resize(&loop->alloc, loop->ios,
                               loop->io_count * sizeof *ios,
                               count * sizeof *ios);
