@@ -365,15 +365,39 @@ int aloop__sys_peer_address(int fd, struct sys_address *ret)
     return take_address(result, &address, size, ret);
 }
 
+/* Linux limits the size itself. */
+static size_t limited(size_t size)
+{
+#ifndef __linux__
+    if (size > TRANSFER_MAX)
+        return TRANSFER_MAX;
+#endif
+    return size;
+}
+
+static ssize_t receive_once(int fd, void *buffer, size_t size)
+{
+    return recv(fd, buffer, limited(size), MSG_DONTWAIT);
+}
+
+/* The first call is outside of the loop, and what follows a failure is in a
+ * function of its own, so that the usual case saves few registers. */
+__attribute__((cold, noinline)) static ssize_t receive_again(int fd,
+                                                             void *buffer,
+                                                             size_t size)
+{
+    ssize_t count = -1;
+
+    while (count < 0 && errno == EINTR)
+        count = receive_once(fd, buffer, size);
+    return count < 0 ? -errno : count;
+}
+
 ssize_t aloop__sys_recv(int fd, void *buffer, size_t size)
 {
-    ssize_t count;
+    ssize_t count = receive_once(fd, buffer, size);
 
-    do {
-        count = recv(fd, buffer, size < TRANSFER_MAX ? size : TRANSFER_MAX,
-                     MSG_DONTWAIT);
-    } while (count < 0 && errno == EINTR);
-    return count < 0 ? -errno : count;
+    return count < 0 ? receive_again(fd, buffer, size) : count;
 }
 
 /* Returns whether a send is to be repeated.  macOS reports EPROTOTYPE for a
@@ -387,15 +411,27 @@ static bool is_repeatable(int error)
 #endif
 }
 
+static ssize_t send_once(int fd, const void *data, size_t size)
+{
+    return send(fd, data, limited(size), SEND_FLAGS);
+}
+
+__attribute__((cold, noinline)) static ssize_t send_again(int fd,
+                                                          const void *data,
+                                                          size_t size)
+{
+    ssize_t count = -1;
+
+    while (count < 0 && is_repeatable(errno))
+        count = send_once(fd, data, size);
+    return count < 0 ? -errno : count;
+}
+
 ssize_t aloop__sys_send(int fd, const void *data, size_t size)
 {
-    ssize_t count;
+    ssize_t count = send_once(fd, data, size);
 
-    do {
-        count = send(fd, data, size < TRANSFER_MAX ? size : TRANSFER_MAX,
-                     SEND_FLAGS);
-    } while (count < 0 && is_repeatable(errno));
-    return count < 0 ? -errno : count;
+    return count < 0 ? send_again(fd, data, size) : count;
 }
 
 /* Sends up to SYS_PIECES_MAX pieces.  sendmsg() is used instead of writev(),
