@@ -247,9 +247,11 @@ struct aloop {
     /* Bytes of the receive buffer, or of the cork behind it, that the on_data
      * of a stream has put.  They are sent when it returns; see
      * aloop__stream_send_replies(). */
-    const char *lent;
     size_t lent_size;
-    /* How many bytes behind these on_data may put without further checks. */
+    const char *lent;
+    /* How many bytes behind these on_data may put without further checks.  It
+     * is not beside lent_size, because compilers would combine the changes of
+     * both in a vector, which takes more instructions. */
     size_t lent_room;
     struct {
         struct aloop__free_buffer *first; /* Returned in this window. */

@@ -387,14 +387,13 @@ static int queue_rest(aloop_stream *stream, const char *data, size_t size)
     return aloop__stream_want(stream, REACTOR_WRITE);
 }
 
-/* Does what follows if the system has not accepted all lent bytes: `n` is what
- * it has returned. */
-static NOINLINE void lent_not_sent(aloop_stream *stream, size_t size, ssize_t n)
+/* It is also called if the filters have failed, which they have reported. */
+void aloop__stream_send_rest(aloop_stream *stream, size_t size, ssize_t n)
 {
     int error;
 
     if (stream->write_error != 0)
-        return; /* The filters have reported why sending failed. */
+        return;
     if (n == ALOOP_EAGAIN)
         n = 0;
     error = n < 0 ? aloop__io_failed(&stream->io, (int) n)
@@ -406,24 +405,7 @@ static NOINLINE void lent_not_sent(aloop_stream *stream, size_t size, ssize_t n)
     }
 }
 
-/* Sends the bytes that on_data has lent.  This is the shortest way of an
- * answer: one send, and no memory. */
-static void send_lent(aloop_stream *stream)
-{
-    aloop *loop = stream->handle.loop;
-    size_t size = loop->lent_size;
-    ssize_t n;
-
-    loop->lent_size = 0;
-    if (stream->io.fd < 0 || !aloop__stream_is_ours(stream))
-        return;
-    n = stream->carrier->send(stream, loop->lent, size);
-    if (n != (ssize_t) size)
-        lent_not_sent(stream, size, n);
-}
-
-/* Sends what on_data has queued. */
-static NOINLINE void send_queued(aloop_stream *stream)
+void aloop__stream_send_queued(aloop_stream *stream)
 {
     struct aloop__sender *sender = stream->sender;
 
@@ -432,16 +414,6 @@ static NOINLINE void send_queued(aloop_stream *stream)
     if (sender->has_lent)
         own_pieces(sender);
     release_if_idle(stream);
-}
-
-/* Either there are pieces or there are lent bytes, because aloop__sender_get()
- * turns these into pieces. */
-void aloop__stream_send_replies(aloop_stream *stream)
-{
-    if (stream->handle.loop->lent_size > 0)
-        send_lent(stream);
-    else if (stream->sender != NULL)
-        send_queued(stream);
 }
 
 /* The caller has taken a piece out of the queue.  In an ordinary cancel the

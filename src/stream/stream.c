@@ -12,6 +12,7 @@
 #include "os/reactor.h"
 #include "os/sys.h"
 #include "stream/filters.h"
+#include "stream/plain.h"
 #include "stream/stream.h"
 
 /* In a forked child, leaves the queued bytes and a requested shutdown to the
@@ -59,7 +60,7 @@ static void stream_failed(aloop_stream *stream)
  * An error alone goes to a reader or a writer, whose next call finds out what
  * it is and what was received before it.  Only if there is neither a reader nor
  * bytes that can be sent, stream_failed() asks for it. */
-static NOINLINE void serve_events(aloop_stream *stream, unsigned bits)
+static void serve_events(aloop_stream *stream, unsigned bits)
 {
     const struct aloop__io *io = &stream->io;
     unsigned armed = io->armed & ~(unsigned) REACTOR_HANGUP;
@@ -77,20 +78,27 @@ static NOINLINE void serve_events(aloop_stream *stream, unsigned bits)
 }
 
 /* A hang-up, which only forwards watch, is an error. */
-static void stream_ready(struct aloop__io *io, unsigned bits)
+static NOINLINE void serve_all(aloop_stream *stream, unsigned bits)
 {
-    aloop_stream *stream = CONTAINER_OF(io, aloop_stream, io);
-
-    /* The usual case.  A watcher that has lost its descriptor is not armed. */
-    if (bits == REACTOR_READ && io->armed == REACTOR_READ) {
-        aloop__stream_readable(stream);
-        return;
-    }
     serve_events(stream, (bits & REACTOR_HANGUP) == 0
                              ? bits
                              : (bits ^ REACTOR_HANGUP) | REACTOR_ERROR);
     if ((bits & (REACTOR_HANGUP | REACTOR_ERROR)) != 0)
         aloop__forward_hung_up(stream, bits);
+}
+
+/* Usually there is only input, and only input is wanted.  A watcher that has
+ * lost its descriptor is not armed. */
+static void stream_ready(struct aloop__io *io, unsigned bits)
+{
+    aloop_stream *stream = CONTAINER_OF(io, aloop_stream, io);
+
+    if (bits != REACTOR_READ || io->armed != REACTOR_READ)
+        serve_all(stream, bits);
+    else if (aloop__stream_is_plain(stream))
+        aloop__stream_serve_plain(stream);
+    else
+        aloop__stream_readable(stream);
 }
 
 /* ops->failed: ends the forward to the stream, which may wait only for its

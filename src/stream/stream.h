@@ -312,11 +312,10 @@ static inline bool aloop__stream_is_paused(const aloop_stream *stream)
            !stream->is_forwarded;
 }
 
-/* Returns whether on_data may be called. */
+/* Returns whether on_data may be called.  An active stream has one. */
 static inline bool aloop__stream_wants_data(const aloop_stream *stream)
 {
-    return stream->on_data != NULL &&
-           aloop__handle_is_active(&stream->handle) &&
+    return aloop__handle_is_active(&stream->handle) &&
            !stream->handle.loop->is_dying;
 }
 
@@ -371,9 +370,11 @@ struct aloop__sender *aloop__sender_get(aloop_stream *stream);
 /* Sends the queued pieces and does everything that follows from it.  Without a
  * writing half, it only ends the watching for writability. */
 void aloop__stream_flush(aloop_stream *stream);
-/* Called after on_data has returned: sends what it has put, and copies lent
- * bytes that were not sent. */
-void aloop__stream_send_replies(aloop_stream *stream);
+/* Does what follows if the system has not accepted all of `size` lent bytes:
+ * `n` is what it has returned. */
+void aloop__stream_send_rest(aloop_stream *stream, size_t size, ssize_t n);
+/* Sends what on_data has queued. */
+void aloop__stream_send_queued(aloop_stream *stream);
 /* Called before a close: queues the bytes of loop->lent, if on_data closes
  * its own stream. */
 void aloop__stream_queue_lent(aloop_stream *stream);
@@ -428,8 +429,12 @@ void aloop__stream_forget_reads(aloop_stream *stream);
 
 /* stream_start.c: reading by callback. */
 
-/* Called when the descriptor is readable or broken. */
+/* Called when the descriptor is readable or broken.  If there is no reader, the
+ * interest is ended only now, so that a stream that was stopped and started
+ * again has saved two system calls. */
 void aloop__stream_readable(aloop_stream *stream);
+/* Does the same for a stream that is plain; see plain.h. */
+void aloop__stream_serve_plain(aloop_stream *stream);
 /* Calls on_data for bytes, an end or an error that need no event. */
 void aloop__stream_deliver(aloop_stream *stream);
 /* aloop_stream_start() and aloop_stream_stop(), without their checks.  A

@@ -23,13 +23,15 @@
 #include "loop/io.h"
 #include "os/reactor.h"
 #include "stream/input.h"
+#include "stream/plain.h"
 #include "stream/stream.h"
 
 /* Calls on_data.  Afterwards it sends what the callback has put, in one system
  * call, and copies lent bytes that were not sent.  Lending requires
  * loop->dispatching, which is set only in here.  The callback may close the
  * stream or fork. */
-static void call_on_data(aloop_stream *stream, const char *data, ssize_t size)
+static inline __attribute__((always_inline)) void call_on_data(
+    aloop_stream *stream, const char *data, ssize_t size)
 {
     aloop *loop = stream->handle.loop;
 
@@ -54,7 +56,7 @@ static NOINLINE void call_last(aloop_stream *stream, int error)
 /* Reports the end or the error to on_data, once: the call makes the handle
  * inactive, and then no data is wanted.  Bytes in sender->input come before the
  * end. */
-static void call_end(aloop_stream *stream)
+static NOINLINE void call_end(aloop_stream *stream)
 {
     if (!aloop__stream_wants_data(stream) || !aloop__stream_is_over(stream) ||
         stream->has_input)
@@ -82,19 +84,12 @@ static inline bool may_lend(const aloop_stream *stream, size_t size)
 /* Receives and calls on_data, until less than a full buffer was received or the
  * budget of the turn is used up.  Receiving again after a short receive would
  * usually find nothing, and would cost a system call for each message. */
-static NOINLINE void run_callback(aloop_stream *stream)
+static void receive_up_to(aloop_stream *stream, int rounds)
 {
     aloop *loop = stream->handle.loop;
     char *buffer = loop->receive_buffer;
 
-    if (buffer == NULL)
-        buffer = aloop__receive_buffer(loop);
-    if (buffer == NULL) {
-        call_last(stream, ALOOP_ENOMEM);
-        return;
-    }
-    for (int i = 0; i < STREAM_ROUNDS_MAX && !aloop__stream_is_over(stream);
-         i++) {
+    for (int i = 0; i < rounds && !aloop__stream_is_over(stream); i++) {
         size_t n = aloop__stream_receive(stream, buffer, RECEIVE_SIZE);
 
         if (n == 0)
@@ -109,9 +104,31 @@ static NOINLINE void run_callback(aloop_stream *stream)
     call_end(stream);
 }
 
-/* Called for each event while reading is watched.  If there is no reader, the
- * interest is ended only now, so that a stream that was stopped and started
- * again has saved two system calls. */
+/* Called after the first receive has filled the buffer. */
+static NOINLINE void receive_more(aloop_stream *stream)
+{
+    if (may_receive(stream) && aloop__stream_is_ours(stream))
+        receive_up_to(stream, STREAM_ROUNDS_MAX - 1);
+}
+
+/* Allocates the receive buffer, if there is none yet.  Returns false if out of
+ * memory, which ends the stream. */
+static inline bool ensure_buffer(aloop_stream *stream)
+{
+    aloop *loop = stream->handle.loop;
+
+    if (loop->receive_buffer != NULL || aloop__receive_buffer(loop) != NULL)
+        return true;
+    call_last(stream, ALOOP_ENOMEM);
+    return false;
+}
+
+static NOINLINE void run_callback(aloop_stream *stream)
+{
+    if (ensure_buffer(stream))
+        receive_up_to(stream, STREAM_ROUNDS_MAX);
+}
+
 void aloop__stream_readable(aloop_stream *stream)
 {
     if (stream->is_reading)
@@ -120,6 +137,27 @@ void aloop__stream_readable(aloop_stream *stream)
         run_callback(stream);
     else
         aloop__stream_unwant(stream, REACTOR_READ); /* There is no reader. */
+}
+
+/* The first round of run_callback(), which usually is the only one, with as few
+ * tests as possible. */
+void aloop__stream_serve_plain(aloop_stream *stream)
+{
+    aloop *loop = stream->handle.loop;
+    size_t n;
+
+    if (!ensure_buffer(stream))
+        return;
+    n = aloop__stream_receive(stream, loop->receive_buffer, RECEIVE_SIZE);
+    if (n == 0) {
+        call_end(stream);
+        return;
+    }
+    loop->lent = loop->receive_buffer;
+    loop->lent_room = n;
+    call_on_data(stream, loop->receive_buffer, (ssize_t) n);
+    if (stream->is_hot)
+        receive_more(stream);
 }
 
 /* A pending operation fails immediately, a callback in the next turn.  The
