@@ -256,18 +256,6 @@ int aloop__io_close(aloop *loop, struct aloop__io *io)
     return fd;
 }
 
-/* Returns NULL if the event is about an earlier descriptor of its number. */
-static const struct aloop__io_entry *entry_of_event(
-    const aloop *loop, const struct aloop__event *event)
-{
-    const struct aloop__io_entry *entry;
-
-    if ((size_t) event->fd >= loop->io_count) /* Also if it is negative. */
-        return NULL;
-    entry = &loop->ios[event->fd];
-    return entry->generation == event->generation ? entry : NULL;
-}
-
 /* Returns whether the error concerns only the call, not the connection. */
 static bool is_passing(int error)
 {
@@ -287,30 +275,20 @@ int aloop__io_failed(struct aloop__io *io, int error)
     return io->error != 0 ? io->error : error;
 }
 
-static NOINLINE void keep_all_errors(const aloop *loop,
-                                     const struct aloop__event *events,
-                                     int count)
-{
-    for (int i = 0; i < count; i++) {
-        const struct aloop__io_entry *entry = NULL;
-        struct aloop__io *io;
-
-        if (events[i].error != 0)
-            entry = entry_of_event(loop, &events[i]);
-        io = entry != NULL ? entry->first : NULL;
-        for (; io != NULL; io = aloop__io_after(io))
-            aloop__io_failed(io, events[i].error);
-    }
-}
-
 void aloop__io_keep_errors(aloop *loop, const struct aloop__event *events,
                            int count)
 {
-    for (int i = 0; i < count; i++)
-        if (events[i].error != 0) { /* Rare, and therefore apart. */
-            keep_all_errors(loop, events, count);
-            return;
-        }
+    for (int i = 0; i < count; i++) {
+        int error = aloop__event_error(&events[i]);
+        const struct aloop__io_entry *entry = NULL;
+        struct aloop__io *io;
+
+        if (error != 0)
+            entry = aloop__io_entry_of(loop, &events[i]);
+        io = entry != NULL ? entry->first : NULL;
+        for (; io != NULL; io = aloop__io_after(io))
+            aloop__io_failed(io, error);
+    }
 }
 
 /* The part of an event that a watcher wants.  A hang-up is an error to those
@@ -332,10 +310,8 @@ static bool is_new_watcher(const aloop *loop, struct aloop__io *io)
                loop->io_joins;
 }
 
-/* Gives an event to the watchers from `first` on, if there are any.  Renews the
- * set if none of them wants it and none was closed. */
-static NOINLINE void dispatch_all(aloop *loop, struct aloop__io *first,
-                                  unsigned bits)
+/* Renews the set if no watcher wants the event and none was closed. */
+void aloop__io_dispatch_all(aloop *loop, struct aloop__io *first, unsigned bits)
 {
     bool is_expected = loop->has_closed_io;
     struct aloop__io_walk walk;
@@ -355,25 +331,6 @@ static NOINLINE void dispatch_all(aloop *loop, struct aloop__io *first,
     aloop__io_walk_end(loop, &walk);
     if (!is_expected && !aloop__is_foreign(loop))
         aloop__io_renew(loop);
-}
-
-/* The usual case is an owner without other watchers.  An entry without watchers
- * has a generation that no event has. */
-void aloop__io_dispatch(aloop *loop, const struct aloop__event *event)
-{
-    const struct aloop__io_entry *entry = entry_of_event(loop, event);
-    struct aloop__io *io;
-
-    if (entry == NULL) {
-        dispatch_all(loop, NULL, event->bits);
-        return;
-    }
-    io = entry->first;
-    assert(io != NULL);
-    if (io->is_shared || io->armed == 0)
-        dispatch_all(loop, io, event->bits);
-    else if (aloop__io_is_ours(loop, io)) /* A callback may have forked. */
-        io->on_ready(io, event->bits);
 }
 
 /* The set of the child does not contain the descriptor yet; `armed` is what the

@@ -4,6 +4,7 @@
 #define ALOOP_LOOP_IO_H
 
 #include "loop/state.h"
+#include "os/reactor.h"
 
 /* A watcher that shares its descriptor with others. */
 struct aloop__io_shared {
@@ -42,14 +43,14 @@ int aloop__io_close(aloop *loop, struct aloop__io *io);
  * connection.  Returns the error to report, which is the recorded one if there
  * is one, unless `error` concerns only the call. */
 int aloop__io_failed(struct aloop__io *io, int error);
-struct aloop__event;
 /* Records the errors in the events of one wait, before a callback can use the
  * descriptors.  The reactor may have consumed these errors, so that the socket
  * does not report them again. */
 void aloop__io_keep_errors(aloop *loop, const struct aloop__event *events,
                            int count);
-/* Calls the watchers of the descriptor that want an event of the reactor. */
-void aloop__io_dispatch(aloop *loop, const struct aloop__event *event);
+/* Calls the watchers from `first` on, if there are any, that want an event. */
+void aloop__io_dispatch_all(aloop *loop, struct aloop__io *first,
+                            unsigned bits);
 /* Creates the set of watched descriptors again: after a fork, or if the reactor
  * reports a descriptor that cannot be removed.  What a number belongs to now is
  * watched. */
@@ -60,6 +61,40 @@ static inline bool aloop__io_is_ours(const aloop *loop,
 {
     return (io->process == loop->process || io->process == IO_ANY_PROCESS) &&
            !aloop__is_foreign(loop);
+}
+
+/* Returns NULL if the event is about an earlier descriptor of its number. */
+static inline const struct aloop__io_entry *aloop__io_entry_of(
+    const aloop *loop, const struct aloop__event *event)
+{
+    size_t fd = (uint32_t) aloop__event_fd(event);
+    const struct aloop__io_entry *entry;
+
+    if (fd >= loop->io_count) /* Also if it is negative. */
+        return NULL;
+    entry = &loop->ios[fd];
+    return entry->generation == aloop__event_generation(event) ? entry : NULL;
+}
+
+/* Calls the watchers of the descriptor that want an event of the reactor.  The
+ * usual case is an owner without other watchers.  An entry without watchers has
+ * a generation that no event has. */
+static inline void aloop__io_dispatch(aloop *loop,
+                                      const struct aloop__event *event)
+{
+    const struct aloop__io_entry *entry = aloop__io_entry_of(loop, event);
+    unsigned bits = aloop__event_bits(event);
+    struct aloop__io *io;
+
+    if (entry == NULL) {
+        aloop__io_dispatch_all(loop, NULL, bits);
+        return;
+    }
+    io = entry->first;
+    if (io->is_shared || io->armed == 0)
+        aloop__io_dispatch_all(loop, io, bits);
+    else if (aloop__io_is_ours(loop, io)) /* A callback may have forked. */
+        io->on_ready(io, bits);
 }
 
 /* Must be called before the application uses the descriptor.  A forked child

@@ -253,7 +253,8 @@ static int wait_and_dispatch(aloop *loop, int64_t max_wait_ns, bool is_lazy)
         loop->is_brisk = false; /* The wait may have been long. */
         loop->waited_ns = loop->floor_ns;
     }
-    aloop__io_keep_errors(loop, events, count);
+    if (aloop__reactor_has_errors)
+        aloop__io_keep_errors(loop, events, count);
     for (int i = 0; i < count; i++)
         aloop__io_dispatch(loop, &events[i]);
     return count < 0 ? count : 0;

@@ -32,19 +32,55 @@ enum {
 /* Generations are from 1 to this number, which has 30 bits. */
 #define REACTOR_GENERATION_MAX UINT32_C(0x3fffffff)
 
+/* An event.  Its layout is that of struct epoll_event, so that most events of
+ * epoll need no translation. */
 struct aloop__event {
-    int fd;
-    uint32_t generation;
-    unsigned bits; /* REACTOR_*. */
-    /* The negated errno that was reported with REACTOR_ERROR, or 0 if there was
-     * none.  The socket may not report it again. */
-    int error;
+    /* REACTOR_*, and in the upper half the errno that was reported with
+     * REACTOR_ERROR, or 0 if there was none.  The socket may not report it
+     * again. */
+    uint32_t bits;
+    uint64_t key; /* The generation, two bits of the reactor, the descriptor. */
+#if defined(__linux__) && defined(__x86_64__)
+} __attribute__((packed));
+#else
 };
+#endif
+
+/* `error` is a negated errno, or 0. */
+static inline struct aloop__event aloop__event_of(int fd, uint32_t generation,
+                                                  unsigned bits, int error)
+{
+    return (struct aloop__event){
+        .bits = bits | (uint32_t) -error << 16,
+        .key = (uint64_t) generation << 34 | (uint32_t) fd,
+    };
+}
+
+static inline int aloop__event_fd(const struct aloop__event *event)
+{
+    return (int) (uint32_t) event->key;
+}
+
+static inline uint32_t aloop__event_generation(const struct aloop__event *event)
+{
+    return (uint32_t) (event->key >> 34);
+}
+
+static inline unsigned aloop__event_bits(const struct aloop__event *event)
+{
+    return (uint16_t) event->bits;
+}
+
+static inline int aloop__event_error(const struct aloop__event *event)
+{
+    return -(int) (event->bits >> 16);
+}
 
 struct aloop__reactor;
 
 extern const char aloop__reactor_name[]; /* "epoll", "kqueue" or "poll". */
 extern const bool aloop__reactor_has_edges;
+extern const bool aloop__reactor_has_errors; /* An event may have an errno. */
 
 /* Creates a reactor.  `alloc` must outlive it. */
 int aloop__reactor_open(const struct aloop__alloc *alloc,

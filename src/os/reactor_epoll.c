@@ -19,16 +19,24 @@
 
 #include "os/reactor.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/epoll.h>
 
 #include "os/reactor_poll_host.h"
 #include "os/refusal.h"
 #include "os/sys.h"
 
-enum { EPOLL_BATCH = 256 };
+static_assert(sizeof(struct aloop__event) == sizeof(struct epoll_event) &&
+                  offsetof(struct aloop__event, bits) ==
+                      offsetof(struct epoll_event, events) &&
+                  offsetof(struct aloop__event, key) ==
+                      offsetof(struct epoll_event, data) &&
+                  (int) REACTOR_READ == (int) EPOLLIN,
+              "the kernel writes events of this layout");
 
 struct aloop__reactor {
     const struct aloop__alloc *alloc;
@@ -40,11 +48,11 @@ struct aloop__reactor {
     struct aloop__poll_host *poll_host; /* Used instead of the two, or NULL. */
     bool is_published;                  /* Whether poll_host is polling. */
     struct pollfd polled[2]; /* By poll_host: its own, and epoll_fd. */
-    struct epoll_event batch[EPOLL_BATCH];
 };
 
 const char aloop__reactor_name[] = "epoll";
 const bool aloop__reactor_has_edges = true;
+const bool aloop__reactor_has_errors = false;
 
 /* The host's objects are opened only if the application asks for aloop_fd(). */
 int aloop__reactor_open(const struct aloop__alloc *alloc,
@@ -97,15 +105,19 @@ static uint64_t key_of(int fd, uint32_t generation, unsigned bits)
            (uint64_t) fd;
 }
 
-/* The bits of a rare event with this key.  It is cold so that the loop around
- * it stays short. */
-__attribute__((cold, noinline)) static unsigned rare_bits(uint64_t key,
-                                                          uint32_t events)
+/* Translates the bits of an event in its place.  It is no part of the loop
+ * around it, which would save more registers. */
+__attribute__((noinline)) static void translate(struct aloop__event *event)
 {
-    bool is_read = (key >> 32 & 1) != 0;
-    bool is_hangup = (key >> 33 & 1) != 0;
+    uint32_t events = event->bits;
+    bool is_read = (event->key >> 32 & 1) != 0;
+    bool is_hangup = (event->key >> 33 & 1) != 0;
     unsigned bits = 0;
 
+    if ((events & EPOLLIN) != 0)
+        bits |= REACTOR_READ;
+    if ((events & EPOLLOUT) != 0)
+        bits |= REACTOR_WRITE;
     if ((events & EPOLLPRI) != 0)
         bits |= REACTOR_PRIORITY;
     if ((events & EPOLLERR) != 0)
@@ -114,25 +126,7 @@ __attribute__((cold, noinline)) static unsigned rare_bits(uint64_t key,
         bits |= is_hangup ? REACTOR_HANGUP : REACTOR_ERROR;
     if ((events & (EPOLLERR | EPOLLHUP)) != 0 && is_read)
         bits |= REACTOR_READ;
-    return bits;
-}
-
-/* Translates one event.  `error` stays 0: epoll does not report the reason. */
-static struct aloop__event event_of_epoll(const struct epoll_event *event)
-{
-    uint64_t key = event->data.u64;
-    struct aloop__event ret = {
-        .fd = (int) (uint32_t) key,
-        .generation = (uint32_t) (key >> 34),
-    };
-
-    if ((event->events & EPOLLIN) != 0)
-        ret.bits |= REACTOR_READ;
-    if ((event->events & EPOLLOUT) != 0)
-        ret.bits |= REACTOR_WRITE;
-    if ((event->events & ~(uint32_t) (EPOLLIN | EPOLLOUT)) != 0)
-        ret.bits |= rare_bits(key, event->events);
-    return ret;
+    event->bits = bits;
 }
 
 /* Lets the thread of poll_host poll epoll_fd, until the next wait of the
@@ -222,11 +216,11 @@ int aloop__reactor_wait(struct aloop__reactor *reactor, int64_t timeout_ns,
 
     if (reactor->is_published)
         withdraw_epoll(reactor);
-    count = aloop__sys_epoll_wait(reactor->epoll_fd, reactor->batch,
-                                  max < EPOLL_BATCH ? max : EPOLL_BATCH,
-                                  timeout_ns);
+    count = aloop__sys_epoll_wait(
+        reactor->epoll_fd, (struct epoll_event *) events, max, timeout_ns);
     for (int i = 0; i < count; i++)
-        events[i] = event_of_epoll(&reactor->batch[i]);
+        if (events[i].bits != EPOLLIN) /* Which is REACTOR_READ. */
+            translate(&events[i]);
     return count;
 }
 

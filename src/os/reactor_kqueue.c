@@ -80,6 +80,7 @@ struct aloop__reactor {
 
 const char aloop__reactor_name[] = "kqueue";
 const bool aloop__reactor_has_edges = false;
+const bool aloop__reactor_has_errors = true;
 
 int aloop__reactor_open(const struct aloop__alloc *alloc,
                         struct aloop__reactor **ret)
@@ -293,25 +294,26 @@ static unsigned bits_at_end(const struct kevent *event, uintptr_t udata)
 /* The result has no bits if nothing that was requested has happened. */
 static struct aloop__event event_of_kevent(const struct kevent *event)
 {
-    struct aloop__event ret = {.fd = (int) event->ident};
+    unsigned bits;
     uintptr_t udata;
+    int error = 0;
 
     memcpy(&udata, &event->udata, sizeof udata);
-    ret.generation = (uint32_t) (udata >> 2);
     if (event->filter == EVFILT_WRITE)
-        ret.bits = REACTOR_WRITE;
+        bits = REACTOR_WRITE;
     else if (event->filter == EVFILT_READ)
-        ret.bits = (udata & UDATA_QUIET) != 0 ? 0 : REACTOR_READ;
+        bits = (udata & UDATA_QUIET) != 0 ? 0 : REACTOR_READ;
     else
-        ret.bits = REACTOR_PRIORITY;
+        bits = REACTOR_PRIORITY;
     if ((event->flags & EV_ERROR) != 0) {
-        ret.bits |= REACTOR_ERROR;
-        ret.error = -(int) event->data;
-    } else if ((event->flags & EV_EOF) != 0 && ret.bits != REACTOR_PRIORITY) {
-        ret.bits |= bits_at_end(event, udata);
-        ret.error = -(int) event->fflags;
+        bits |= REACTOR_ERROR;
+        error = -(int) event->data;
+    } else if ((event->flags & EV_EOF) != 0 && bits != REACTOR_PRIORITY) {
+        bits |= bits_at_end(event, udata);
+        error = -(int) event->fflags;
     }
-    return ret;
+    return aloop__event_of((int) event->ident, (uint32_t) (udata >> 2), bits,
+                           error);
 }
 
 /* Events without bits are left out: the quiet filter reports changes of the

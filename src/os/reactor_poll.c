@@ -51,6 +51,7 @@ struct aloop__reactor {
 
 const char aloop__reactor_name[] = "poll";
 const bool aloop__reactor_has_edges = false;
+const bool aloop__reactor_has_errors = false;
 
 /* Makes room for one more entry in both arrays, or in neither. */
 static int grow_entries(struct aloop__reactor *reactor)
@@ -300,11 +301,8 @@ static int collect(struct aloop__reactor *reactor, struct aloop__event *events,
             i = 1;
         fd = &reactor->fds[i];
         if (fd->revents != 0)
-            events[count++] = (struct aloop__event){
-                .fd = fd->fd,
-                .generation = reactor->marks[i].generation,
-                .bits = bits_of(fd),
-            };
+            events[count++] = aloop__event_of(
+                fd->fd, reactor->marks[i].generation, bits_of(fd), 0);
     }
     reactor->last = i;
     return count;
@@ -315,7 +313,7 @@ static void drop_closed(struct aloop__reactor *reactor,
                         const struct aloop__event *events, int count)
 {
     for (int k = 0; k < count; k++) {
-        size_t place = place_of_fd(reactor, events[k].fd);
+        size_t place = place_of_fd(reactor, aloop__event_fd(&events[k]));
 
         if ((reactor->fds[place].revents & POLLNVAL) != 0)
             drop_entry(reactor, place);

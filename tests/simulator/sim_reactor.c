@@ -30,6 +30,7 @@ struct aloop__reactor {
 
 const char aloop__reactor_name[] = "sim";
 const bool aloop__reactor_has_edges = false;
+const bool aloop__reactor_has_errors = true;
 
 static int open_fd(struct aloop__reactor *reactor)
 {
@@ -259,12 +260,13 @@ static int collect(struct aloop__reactor *reactor, struct aloop__event *events,
     for (size_t i = 0; i < count; i++) {
         const struct watch *watch = &watches[watches[i].ready];
 
-        events[i] = (struct aloop__event){watch->fd, watch->generation,
-                                          bits_of(watch), 0};
-        events[i].error = take_error(watch);
+        unsigned bits = bits_of(watch);
+
+        events[i] = aloop__event_of(watch->fd, watch->generation, bits,
+                                    take_error(watch));
         sim__trace(watch->fd);
         sim__trace(watch->generation);
-        sim__trace(events[i].bits);
+        sim__trace(bits);
     }
     return (int) count;
 }

@@ -141,9 +141,9 @@ static inline unsigned bits_now(int fd, uint32_t generation)
 
     assert_true(count >= 0);
     for (int i = 0; i < count; i++)
-        if (events[i].fd == fd) {
-            assert_int_equal(events[i].generation, generation);
-            bits |= events[i].bits;
+        if (aloop__event_fd(&events[i]) == fd) {
+            assert_int_equal(aloop__event_generation(&events[i]), generation);
+            bits |= aloop__event_bits(&events[i]);
         }
     return bits;
 }

@@ -562,19 +562,16 @@ static void a_refusal_leaves_the_other_watchers_as_they_are(void **state)
 /* The reactor may have consumed it. */
 static void every_watcher_keeps_the_error_of_an_event(void **state)
 {
-    const struct aloop__event event = {
-        .fd = w_pair[0],
-        .bits = REACTOR_ERROR,
-        .error = ALOOP_ECONNRESET,
-    };
-    struct aloop__event events[2] = {event, event};
+    struct aloop__event events[2];
 
     (void) state;
     own(w_pair[0], REACTOR_READ);
     share(&w[0], w_pair[0], 0);
-    events[0].generation = t.loop->generation - 1; /* Of an earlier one. */
-    events[0].error = ALOOP_ETIMEDOUT;
-    events[1].generation = t.loop->generation;
+    events[0] = aloop__event_of(w_pair[0],
+                                t.loop->generation - 1, /* An earlier one. */
+                                REACTOR_ERROR, ALOOP_ETIMEDOUT);
+    events[1] = aloop__event_of(w_pair[0], t.loop->generation, REACTOR_ERROR,
+                                ALOOP_ECONNRESET);
     aloop__io_keep_errors(t.loop, events, 2);
 
     assert_int_equal(w[0].shared.io.error, ALOOP_ECONNRESET);

@@ -25,9 +25,9 @@ static void a_readable_descriptor_is_reported_with_its_generation(void **state)
     put_byte(pair[1]);
 
     assert_int_equal(wait_for(f.reactor, &event), 1);
-    assert_int_equal(event.fd, pair[0]);
-    assert_int_equal(event.generation, REACTOR_GENERATION_MAX);
-    assert_int_equal(event.bits, REACTOR_READ);
+    assert_int_equal(aloop__event_fd(&event), pair[0]);
+    assert_int_equal(aloop__event_generation(&event), REACTOR_GENERATION_MAX);
+    assert_int_equal(aloop__event_bits(&event), REACTOR_READ);
 }
 
 static void readiness_is_reported_until_the_data_is_read(void **state)
@@ -327,7 +327,7 @@ static void events_of_an_open_duplicate_are_stale_until_a_renewal(void **state)
 
     assert_in_range(count, 0, 1);
     for (int i = 0; i < count; i++)
-        assert_int_equal(events[i].generation, 1);
+        assert_int_equal(aloop__event_generation(&events[i]), 1);
     assert_int_equal(aloop__reactor_renew(f.reactor), 0);
     assert_int_equal(count_now(), 0);
     set(old[0], 3, 0, REACTOR_READ);
@@ -371,8 +371,10 @@ static void events_that_do_not_fit_are_reported_by_later_waits(void **state)
 
         assert_in_range(count, 1, MAX);
         for (int i = 0; i < count; i++) {
-            seen_count += !was_seen[events[i].fd];
-            was_seen[events[i].fd] = true;
+            int fd = aloop__event_fd(&events[i]);
+
+            seen_count += !was_seen[fd];
+            was_seen[fd] = true;
         }
     }
 
@@ -531,7 +533,7 @@ static void a_thread_wakes_a_wait(void **state)
                      0);
 
     assert_int_equal(wait_for(f.reactor, &event), 1);
-    assert_int_equal(event.generation, 7);
+    assert_int_equal(aloop__event_generation(&event), 7);
     aloop__sys_thread_join(thread);
     aloop__sys_wake_close(fds);
 }

@@ -23,7 +23,8 @@ static int run_child(int fd, int peer)
     if (aloop__reactor_set(f.reactor, fd, 5, 0, REACTOR_READ) != 0 ||
         write(peer, "x", 1) != 1)
         return 4;
-    if (wait_for(f.reactor, &event) != 1 || event.generation != 5)
+    if (wait_for(f.reactor, &event) != 1 ||
+        aloop__event_generation(&event) != 5)
         return 5;
     if (aloop__reactor_alarm(f.reactor, INT64_MAX) != 0 ||
         !is_readable(host, -1))

@@ -161,7 +161,7 @@ static void renewing_keeps_the_descriptor_that_the_host_watches(void **state)
     assert_int_equal(aloop__reactor_wait(host, 0, &event, 1), 0);
     set(pair[0], 1, 0, REACTOR_READ);
     assert_int_equal(wait_for(host, &event), 1);
-    assert_int_equal(event.generation, 9);
+    assert_int_equal(aloop__event_generation(&event), 9);
     take_byte(pair[0]);
     end_turn();
     assert_int_equal(aloop__reactor_wait(host, 0, &event, 1), 0);

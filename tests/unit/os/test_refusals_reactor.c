@@ -81,9 +81,10 @@ static int bits_of(struct aloop__reactor *reactor, int fd)
 {
     struct aloop__event event;
 
-    if (aloop__reactor_wait(reactor, 0, &event, 1) != 1 || event.fd != fd)
+    if (aloop__reactor_wait(reactor, 0, &event, 1) != 1 ||
+        aloop__event_fd(&event) != fd)
         return -1;
-    return (int) event.bits;
+    return (int) aloop__event_bits(&event);
 }
 
 /* Makes every call that takes resources of the system.  Returns the first

@@ -104,9 +104,9 @@ static void a_description_kept_open_is_reported_until_a_renewal(void **state)
     unwatch(fds[0]);
     aloop__sys_send(fds[1], "a", 1);
     assert_int_equal(wait_ns(SECOND), 1);
-    assert_int_equal(f.events[0].fd, fds[0]);
-    assert_int_equal(f.events[0].generation, 7);
-    assert_int_equal(f.events[0].bits, REACTOR_READ);
+    assert_int_equal(aloop__event_fd(&f.events[0]), fds[0]);
+    assert_int_equal(aloop__event_generation(&f.events[0]), 7);
+    assert_int_equal(aloop__event_bits(&f.events[0]), REACTOR_READ);
     assert_int_equal(sim_descriptors_open(), 2);
     assert_false(sim_fd_readable(fds[1]));
 
@@ -145,7 +145,7 @@ static void events_that_do_not_fit_are_reported_by_later_waits(void **state)
 
     for (int i = 0; i < 4; i++) {
         assert_int_equal(aloop__reactor_wait(f.reactor, 0, f.events, 1), 1);
-        seen |= 1u << f.events[0].fd;
+        seen |= 1u << aloop__event_fd(&f.events[0]);
     }
 
     assert_int_equal(seen, 15u << fds[0]);
@@ -511,7 +511,7 @@ static uint64_t carry(uint64_t seed)
 
         assert_true(count >= 0);
         for (int i = 0; i < count; i++) {
-            bool is_sending = f.events[i].fd == fds[0];
+            bool is_sending = aloop__event_fd(&f.events[i]) == fds[0];
             ssize_t moved =
                 is_sending ? aloop__sys_send(fds[0], sent + out, LOAD - out)
                            : aloop__sys_recv(fds[1], received + in, LOAD - in);
