@@ -314,6 +314,18 @@ static void turn_end(struct turn *turn)
     loop->is_running = false;
 }
 
+/* A function of its own, because most turns of a server have only events. */
+static NOINLINE void run_queued(aloop *loop)
+{
+    if (loop->timers.count > 0)
+        (void) aloop__now(loop);
+    do {
+        take_batch(loop);
+        run_timers(loop);
+        run_batch(loop);
+    } while (loop->is_lazy && try_begin_again(loop));
+}
+
 /* turn_end() is a cleanup, because a callback of the application may leave the
  * turn without returning. */
 static int run_turn(aloop *loop, int64_t max_wait_ns, bool is_lazy)
@@ -323,13 +335,9 @@ static int run_turn(aloop *loop, int64_t max_wait_ns, bool is_lazy)
 
     turn_begin(&turn);
     loop->is_lazy = is_lazy && !loop->is_stepping; /* A step counts turns. */
-    if (loop->timers.count > 0)
-        (void) aloop__now(loop);
-    do {
-        take_batch(loop);
-        run_timers(loop);
-        run_batch(loop);
-    } while (loop->is_lazy && try_begin_again(loop));
+    if (!list_is_empty(&loop->ready) || !list_is_empty(&loop->batch) ||
+        loop->timers.count > 0 || !list_is_empty(&loop->timers.due))
+        run_queued(loop);
     if (aloop__has_posts(loop))
         aloop__wake_hooks_run(loop);
     flush(loop);

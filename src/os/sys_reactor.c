@@ -132,20 +132,29 @@ static int wait_exactly(int epoll, struct epoll_event *events, int count,
 
 #endif
 
-/* Prefers the call that waits with a resolution of nanoseconds.  A wait of 0,
- * and one without an end, need no such call. */
+/* Prefers the call that waits with a resolution of nanoseconds. */
+__attribute__((noinline)) static int wait_until(int epoll,
+                                                struct epoll_event *events,
+                                                int count, int64_t timeout_ns)
+{
+    int timeout_ms = milliseconds(timeout_ns);
+    int result = -ENOSYS;
+
+    if (timeout_ms < INT_MAX)
+        result = wait_exactly(epoll, events, count, timeout_ns);
+    return result != -ENOSYS
+               ? result
+               : wait_result(epoll_wait(epoll, events, count, timeout_ms));
+}
+
+/* A wait of 0, and one without an end, need no such call. */
 int aloop__sys_epoll_wait(int epoll, struct epoll_event *events, int count,
                           int64_t timeout_ns)
 {
-    int timeout_ms = milliseconds(timeout_ns);
-
-    if (timeout_ns > 0 && timeout_ms < INT_MAX) {
-        int result = wait_exactly(epoll, events, count, timeout_ns);
-
-        if (result != -ENOSYS)
-            return result;
-    }
-    return wait_result(epoll_wait(epoll, events, count, timeout_ms));
+    if (timeout_ns > 0)
+        return wait_until(epoll, events, count, timeout_ns);
+    return wait_result(
+        epoll_wait(epoll, events, count, timeout_ns < 0 ? -1 : 0));
 }
 
 int aloop__sys_alarm_open(void)
