@@ -79,9 +79,18 @@ void aloop__timed_pause(struct aloop__timed *timed);
  * deadlines were moved or paused, the result may be too early.  Each further
  * call brings it nearer. */
 int64_t aloop__timers_settle(struct aloop__timers *timers);
+
+/* Returns whether there is a deadline that can pass.  A listener keeps one of
+ * INT64_MAX in the queue, which must not make each turn read the clock. */
+static inline bool aloop__timers_can_pass(const struct aloop__timers *timers)
+{
+    return timers->count > 0 && timers->heap[0].when_ns != INT64_MAX;
+}
+
 static inline int64_t aloop__timers_next(struct aloop__timers *timers)
 {
-    return timers->count == 0 ? INT64_MAX : aloop__timers_settle(timers);
+    return aloop__timers_can_pass(timers) ? aloop__timers_settle(timers)
+                                          : INT64_MAX;
 }
 
 /* Returns false if no object is due at now_ns. */

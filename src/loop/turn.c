@@ -181,7 +181,7 @@ static bool try_skip(aloop *loop)
     if (list_is_empty(&loop->ready) || loop->is_stopping ||
         ++loop->skipped > SKIPS_MAX)
         return false;
-    if (loop->is_brisk && loop->timers.count == 0 &&
+    if (loop->is_brisk && !aloop__timers_can_pass(&loop->timers) &&
         loop->skipped % CLOCK_SKIPS != 0)
         return true;
     if (check_clock(loop))
@@ -317,7 +317,7 @@ static void turn_end(struct turn *turn)
 /* A function of its own, because most turns of a server have only events. */
 static NOINLINE void run_queued(aloop *loop)
 {
-    if (loop->timers.count > 0)
+    if (aloop__timers_can_pass(&loop->timers))
         (void) aloop__now(loop);
     do {
         take_batch(loop);
@@ -336,7 +336,8 @@ static int run_turn(aloop *loop, int64_t max_wait_ns, bool is_lazy)
     turn_begin(&turn);
     loop->is_lazy = is_lazy && !loop->is_stepping; /* A step counts turns. */
     if (!list_is_empty(&loop->ready) || !list_is_empty(&loop->batch) ||
-        loop->timers.count > 0 || !list_is_empty(&loop->timers.due))
+        aloop__timers_can_pass(&loop->timers) ||
+        !list_is_empty(&loop->timers.due))
         run_queued(loop);
     if (aloop__has_posts(loop))
         aloop__wake_hooks_run(loop);

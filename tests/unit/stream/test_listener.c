@@ -28,6 +28,32 @@ static void connections_are_accepted_in_order(void **state)
     aloop_listener_close(l.listener);
 }
 
+static int64_t count_reading(void *context)
+{
+    ++*(int *) context;
+    return 0;
+}
+
+static void a_turn_of_a_listening_loop_reads_no_clock(void **state)
+{
+    int readings = 0;
+    aloop_options options = {.size = sizeof options,
+                             .clock_ns = count_reading,
+                             .clock_context = &readings};
+    aloop *loop = aloop_new(&options);
+    aloop_listener *listener;
+
+    (void) state;
+    assert_int_equal(
+        aloop_tcp_listen(loop, "127.0.0.1", "0", on_stream, &l, &listener), 0);
+    aloop_step(loop, 0);
+    readings = 0;
+    aloop_step(loop, 0);
+
+    assert_int_equal(readings, 0);
+    aloop_free(loop);
+}
+
 static void a_null_host_listens_on_every_local_address(void **state)
 {
     (void) state;
@@ -466,6 +492,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(connections_are_accepted_in_order),
+        TEST(a_turn_of_a_listening_loop_reads_no_clock),
         TEST(a_null_host_listens_on_every_local_address),
         TEST(listening_on_localhost_needs_no_look_up),
         TEST(localhost_is_ipv6_if_there_is_no_ipv4),
