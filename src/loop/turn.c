@@ -436,12 +436,12 @@ static int run_with_wait(aloop *loop, int64_t max_wait_ns)
 {
     int error = 0;
 
-    while (max_wait_ns != 0 && error == 0 && loop->called == 0 &&
+    while (error == 0 && loop->called == 0 &&
            !aloop__timers_correct(&loop->timers))
         error = aloop__turn(loop, 0, false);
     if (error == 0 && loop->called == 0)
         error = aloop__turn(loop, max_wait_ns, false);
-    if (error == 0 && loop->called == 0 && max_wait_ns != 0)
+    if (error == 0 && loop->called == 0)
         error = run_until_called(loop);
     return error;
 }
@@ -467,9 +467,12 @@ int aloop_step(aloop *loop, int64_t max_wait_ns)
     loop->thread = aloop__sys_thread_self();
     loop->is_stepping = true;
     loop->called = 0;
-    error = max_wait_ns == 0 && loop->is_embedded
-                ? run_hosted(loop)
-                : run_with_wait(loop, max_wait_ns);
+    if (max_wait_ns != 0)
+        error = run_with_wait(loop, max_wait_ns);
+    else if (loop->is_embedded)
+        error = run_hosted(loop);
+    else
+        error = aloop__turn(loop, 0, false);
     loop->is_stepping = loop->is_stopping = false;
     leave_loop(loop);
     aloop__cancel_restore(cancellation);
