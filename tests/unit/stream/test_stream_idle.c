@@ -136,25 +136,76 @@ static void no_continuation_of_a_read_runs_after_a_close_during_a_forward(
     aloop_stream_close(to);
 }
 
-/* The one that is refused is newer than the one that is pending. */
+/* What is not sent needs the memory of a stream as well. */
+static void what_has_to_be_kept_is_kept_when_everything_is_sent(void **state)
+{
+    aloop_stream *stream = connected();
+    aloop_future *read = aloop_stream_read(stream, NULL, 4);
+
+    (void) state;
+    assert_int_equal(aloop_stream_start(stream, collect, NULL), 0);
+    assert_int_equal(aloop_stream_put(stream, "1", 1), 0);
+    run_for(MS);
+    assert_ptr_equal(stream->sender->reads, read);
+    assert_int_equal(aloop_await(read), ALOOP_EINVAL);
+
+    assert_int_equal(aloop_stream_stop(stream), 0);
+    assert_int_equal(aloop_stream_unread(stream, "abc", 3), 0);
+    assert_int_equal(aloop_stream_put(stream, "2", 1), 0);
+    run_for(MS);
+    assert_int_equal(aloop_stream_start(stream, collect, NULL), 0);
+    run_for(MS);
+    assert_int_equal(c.got_size, 3);
+    assert_received("12");
+    aloop_stream_close(stream);
+}
+
+static void start_again(aloop *loop, void *stream)
+{
+    (void) loop;
+    assert_int_equal(aloop_stream_start(stream, note_size, NULL), 0);
+    assert_int_equal(aloop_stream_put(stream, "1", 1), 0);
+}
+
+/* The flush of the turn is between the start and the call. */
+static void an_end_is_reported_when_everything_is_sent_before(void **state)
+{
+    aloop_stream *stream = connected();
+
+    (void) state;
+    assert_int_equal(aloop_stream_start(stream, note_size, NULL), 0);
+    sim_peer_shutdown(c.peer);
+    run_for(MS);
+    assert_noted(0);
+
+    aloop_defer(t.loop, start_again, stream);
+    run_for(MS);
+    assert_noted(0, 0);
+    assert_received("1");
+    aloop_stream_close(stream);
+}
+
+/* The one that is refused is newer than the one that is pending, and exists when
+ * that one ends. */
 static void a_read_stays_pending_when_another_is_refused(void **state)
 {
     aloop_stream *stream = connected();
     char buffer[4], other[4];
+    aloop_future *read = aloop_stream_read(stream, buffer, 4);
+    aloop_future *refused = aloop_stream_read(stream, other, 4);
 
     (void) state;
-    aloop_then(aloop_stream_read(stream, buffer, 4), note_status, NULL);
-    aloop_then(aloop_stream_read(stream, other, 4), note_status, NULL);
-    run_for(MS);
-    assert_noted(ALOOP_EBUSY);
     send_text("abc");
-    assert_noted(ALOOP_EBUSY, 3);
+    assert_int_equal(aloop_await(read), 3);
+    assert_int_equal(aloop_await(refused), ALOOP_EBUSY);
 
-    aloop_then(aloop_stream_read(stream, buffer, 4), note_status, NULL);
-    aloop_then(aloop_stream_read(stream, other, 4), note_status, NULL);
+    read = aloop_stream_read(stream, buffer, 4);
+    refused = aloop_stream_read(stream, other, 4);
     aloop_stream_close(stream);
-    run_for(MS);
-    assert_noted(ALOOP_EBUSY, 3);
+    assert_int_equal(aloop_future_status(read), ALOOP_ECANCELED);
+    assert_int_equal(aloop_future_status(refused), ALOOP_EBUSY);
+    aloop_future_unref(read);
+    aloop_future_unref(refused);
 }
 
 static void on_data_does_not_begin_without_memory_for_reads_that_have_settled(
@@ -185,6 +236,8 @@ int main(void)
         TEST(reads_that_have_settled_are_reported_while_on_data_reads),
         TEST(no_continuation_of_a_read_runs_after_a_close_while_on_data_reads),
         TEST(no_continuation_of_a_read_runs_after_a_close_during_a_forward),
+        TEST(what_has_to_be_kept_is_kept_when_everything_is_sent),
+        TEST(an_end_is_reported_when_everything_is_sent_before),
         TEST(a_read_stays_pending_when_another_is_refused),
         MEMORY_TEST(
             on_data_does_not_begin_without_memory_for_reads_that_have_settled),
