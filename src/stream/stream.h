@@ -30,8 +30,8 @@
  * aloop__stream_readable().  If a read operation is pending,
  * aloop__stream_run_read() receives for it, and settles it when it is complete.
  * Otherwise the bytes are received into the loop's receive buffer and passed to
- * on_data.  sender->input has bytes that a read operation received but did not use,
- * and bytes that the application has put back.  While it exists nothing is
+ * on_data.  sender->input has bytes that a read operation received but did not
+ * use, and bytes that the application has put back.  While it exists nothing is
  * received, so that the order of bytes is kept.
  *
  * Written bytes become pieces.  aloop__stream_flush() sends them: when on_data

@@ -3,11 +3,11 @@
  *     kernel --> buffer of the operation                     it wants much
  *     kernel --> sender->input --fill()--> the same buffer   it wants little
  *
- * At most one operation is pending, the first of stream->reads.  It first takes what is in
- * sender->input.  If that is not enough it receives: directly into its own
- * buffer or, if it wants little or looks for a delimiter, into sender->input.
- * It and the following operations take their bytes from there, so that many
- * small reads cost one system call.
+ * At most one operation is pending, the first of stream->reads.  It takes what
+ * is in sender->input.  If that is not enough it receives: directly into its
+ * own buffer or, if it wants little or looks for a delimiter, into
+ * sender->input.  It and the following operations take their bytes from there,
+ * so that many small reads cost one system call.
  *
  * No byte is lost or changes its place.  Nothing is received while
  * sender->input has bytes, and an operation that fails gives the bytes that it

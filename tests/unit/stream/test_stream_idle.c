@@ -185,8 +185,8 @@ static void an_end_is_reported_when_everything_is_sent_before(void **state)
     aloop_stream_close(stream);
 }
 
-/* The one that is refused is newer than the one that is pending, and exists when
- * that one ends. */
+/* The one that is refused is newer than the one that is pending, and exists
+ * when that one ends. */
 static void a_read_stays_pending_when_another_is_refused(void **state)
 {
     aloop_stream *stream = connected();
