@@ -214,6 +214,36 @@ static void a_child_forked_in_on_data_receives_nothing_more(void **state)
     }
 }
 
+static void answer_and_fork(aloop_stream *from, const void *data, ssize_t size,
+                            void *arg)
+{
+    (void) arg;
+    assert_int_equal(aloop_stream_put(from, data, (size_t) size), 0);
+    fork_once();
+}
+
+static void a_child_forked_in_on_data_leaves_the_answer_to_its_parent(
+    void **state)
+{
+    char byte;
+
+    (void) state;
+    has_forked = is_adopting = false;
+    stream = connected();
+    assert_int_equal(sim_peer_send(c.peer, "x", 1), 1);
+    sim_pass(MS);
+    aloop_stream_start(stream, answer_and_fork, NULL);
+
+    aloop_step(t.loop, MS);
+    sim_pass(MS);
+
+    assert_true(has_forked);
+    assert_int_equal(sim_peer_receive(c.peer, &byte, 1), 0);
+    assert_int_equal(aloop_after_fork(t.loop), 0);
+    aloop_stream_close(stream);
+    aloop_step(t.loop, 0);
+}
+
 static void fork_in_accept(aloop_listener *from, aloop_stream *accepted,
                            void *arg)
 {
@@ -290,6 +320,7 @@ int main(void)
         TEST(after_fork_in_the_callback_continues_the_turn),
         TEST(a_child_forked_in_a_signal_callback_gets_no_old_signals),
         TEST(a_child_forked_in_on_data_receives_nothing_more),
+        TEST(a_child_forked_in_on_data_leaves_the_answer_to_its_parent),
         TEST(a_child_forked_in_an_accept_callback_accepts_no_more),
         TEST(a_child_forked_while_the_loop_is_freed_waits_for_no_thread),
     };

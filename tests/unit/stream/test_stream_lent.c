@@ -54,6 +54,34 @@ static void received_bytes_put_in_a_row_are_sent_in_one_call(void **state)
     aloop_stream_abort(stream);
 }
 
+static void put_nothing_of_it(aloop_stream *stream, const char *data,
+                              size_t size)
+{
+    (void) stream;
+    (void) data;
+    (void) size;
+}
+
+static void a_full_receive_buffer_is_followed_by_a_receive_in_the_same_turn(
+    void **state)
+{
+    static const char full[BUFFER];
+    static reply_fn *const fn = put_nothing_of_it;
+    aloop_stream *stream = connected();
+    unsigned before;
+
+    (void) state;
+    assert_int_equal(sim_peer_send(c.peer, full, BUFFER), BUFFER);
+    sim_pass(MS);
+    aloop_stream_start(stream, reply, (void *) (uintptr_t) &fn);
+    before = sim_calls("aloop__sys_recv");
+
+    aloop_step(t.loop, 0);
+
+    assert_int_equal(sim_calls("aloop__sys_recv") - before, 2);
+    aloop_stream_abort(stream);
+}
+
 static void put_backwards(aloop_stream *stream, const char *data, size_t size)
 {
     for (size_t i = size; i-- > 0;)
@@ -702,6 +730,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WIRE_TEST(received_bytes_put_in_a_row_are_sent_in_one_call),
+        TEST(a_full_receive_buffer_is_followed_by_a_receive_in_the_same_turn),
         TEST(received_bytes_put_out_of_order_keep_the_order_of_puts),
         TEST(other_bytes_follow_received_ones),
         TEST(a_write_follows_received_bytes),
