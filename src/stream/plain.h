@@ -9,10 +9,9 @@
  * in either direction, and nothing has ended. */
 static inline bool aloop__stream_is_plain(const aloop_stream *stream)
 {
-    return !stream->is_reading && aloop__stream_wants_data(stream) &&
-           stream->sender == NULL &&
-           !stream->has_ended && stream->read_error == 0 &&
-           stream->write_error == 0;
+    return stream->sender == NULL && aloop__stream_wants_data(stream) &&
+           !stream->is_reading && !stream->has_ended &&
+           stream->read_error == 0 && stream->write_error == 0;
 }
 
 /* Called after on_data has returned: sends what it has put, and copies lent

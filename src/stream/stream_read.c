@@ -228,8 +228,8 @@ static bool settle_if_complete(struct aloop__read *op)
 }
 
 /* Returns whether the operation, which may be freed, is the pending one. */
-static inline bool is_pending(const aloop_stream *stream,
-                              const struct aloop__read *op)
+static inline bool is_pending_read(const aloop_stream *stream,
+                                   const struct aloop__read *op)
 {
     return stream->is_reading && stream->reads == op;
 }
@@ -243,7 +243,7 @@ static inline size_t receive_directly(struct aloop__read *op)
     char *buffer = op->buffer + op->filled;
     size_t n = aloop__stream_receive(stream, buffer, op->size - op->filled);
 
-    if (is_pending(stream, op))
+    if (is_pending_read(stream, op))
         op->filled += n;
     else
         aloop__input_append(stream, buffer, n);
@@ -287,7 +287,7 @@ static NOINLINE void receive_rounds(struct aloop__read *op)
     for (int i = 0; i < STREAM_ROUNDS_MAX; i++) {
         size_t n = receive_for(op);
 
-        if (!is_pending(stream, op) || settle_if_complete(op) || n == 0 ||
+        if (!is_pending_read(stream, op) || settle_if_complete(op) || n == 0 ||
             !stream->is_hot)
             return;
     }
@@ -307,7 +307,7 @@ void aloop__stream_run_read(struct aloop__read *op)
     }
     buffer = op->buffer;
     n = aloop__stream_receive(stream, buffer, op->size);
-    if (!is_pending(stream, op))
+    if (!is_pending_read(stream, op))
         aloop__input_append(stream, buffer, n);
     else if (n > 0)
         settle_read(op, (ssize_t) n);
@@ -423,7 +423,7 @@ static inline aloop_future *begin_read(struct aloop__read *op)
         return &op->future;
     if (stream->is_hot) {
         aloop__stream_run_read(op);
-        if (!is_pending(stream, op))
+        if (!is_pending_read(stream, op))
             return &op->future;
     }
     error = aloop__stream_want_input(stream, REACTOR_READ);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Counts the user instructions and the system calls of an echoed message of
-# 64 B, one of 64 connections, for each peer: those of the service alone, that is
-# of a turn of its loop, and those with the client, which sends and receives.
+# 64 B, one of 64 connections, for each peer: those of the service alone, that
+# is of a turn of its loop, and those with the client, which sends and receives.
 #
 #     usage: tests/bench/messages.sh BUILD-DIRECTORY
 #
