@@ -76,6 +76,7 @@ static const struct aloop__future_ops task_ops = {
     .describe = task_describe,
     .is_live = true,
     .is_task = true,
+    .is_leaf = true,
 };
 
 static bool is_task(const aloop_future *future)
@@ -186,17 +187,23 @@ aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
         return aloop__future_failed(loop, ALOOP_EINVAL);
     if (prepare_loop(loop) < 0)
         return NULL;
-    task = aloop__future_new(loop, &task_ops);
+    task = aloop__future_new_inline(loop, &task_ops);
     if (task == NULL)
         return NULL;
     aloop__awaiter_init(&task->awaiter, aloop__task_resumed, &task->future);
     list_init(&task->deadlines);
+    task->state = TASK_NEW;
+    task->is_cancelled = task->is_leaving = false;
+    task->name_room = 0;
+    task->interrupt = 0;
+    task->stack.low = NULL;
+    task->stack_size = chosen.stack_size;
+    task->shields = task->streak = task->passed = task->passings = 0;
     task->fn = fn;
     task->arg = arg;
     task->name = (char *) (uintptr_t) (name != NULL ? name : "?");
     task->where = where != NULL ? where : "?";
-    task->state = TASK_NEW;
-    task->stack_size = chosen.stack_size;
+    task->tie = (struct aloop__tie){0};
     if (chosen.name != NULL && !copy_name(task, chosen.name))
         return aloop__future_drop_new(&task->future);
     aloop__ready_push(loop, &task->awaiter.ready);

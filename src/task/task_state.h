@@ -16,6 +16,7 @@ enum aloop__task_state {
     TASK_ENDED    /* The function has returned `result`. */
 };
 
+/* aloop_spawn_at() initialises each member but the context and the result. */
 struct aloop__task {
     /* A switch reads the first two cache lines: `sp` of the context is the last
      * word of them. */
