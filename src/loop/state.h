@@ -185,7 +185,7 @@ struct aloop {
     unsigned skipped; /* Turns since the reactor was last asked. */
     /* The last turns were so short that not each has to read the clock. */
     bool is_brisk;
-    bool is_lazy;                /* The turn may leave out the reactor. */
+    bool is_lazy;                /* The turn may be left after its batch. */
     bool has_own_clock;          /* The application supplies it. */
     const aloop_future *awaited; /* By run_until_settled() of await.c. */
     int64_t waited_ns;           /* When the reactor was last asked. */

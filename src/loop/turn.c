@@ -176,7 +176,7 @@ NOINLINE static bool check_clock(aloop *loop)
 
 /* Counts an attempt to skip the call of the reactor.  Returns whether this turn
  * may skip it. */
-static bool try_skip(aloop *loop)
+static inline bool try_skip(aloop *loop)
 {
     if (list_is_empty(&loop->ready) || loop->is_stopping ||
         ++loop->skipped > SKIPS_MAX)
@@ -191,42 +191,30 @@ static bool try_skip(aloop *loop)
 }
 
 /* Returns whether the phases of this turn after its batch have nothing to do,
- * but for the wait.  A debug loop measures each turn, and where only a system
- * call distinguishes a forked child from its parent, each turn makes it. */
-static bool is_turn_quiet(const aloop *loop)
+ * but for the wait. */
+static inline bool is_turn_quiet(const aloop *loop)
 {
     return list_is_empty(&loop->flushing) && list_is_empty(&loop->unreported) &&
            list_is_empty(&loop->closed) && list_is_empty(&loop->prepares) &&
-           !aloop__has_posts(loop) && loop->debug == NULL && loop->is_marked &&
-           !aloop__is_foreign(loop) &&
+           !aloop__has_posts(loop) &&
            (loop->awaited == NULL || aloop__future_is_pending(loop->awaited));
 }
 
 /* Tries to skip the rest of this turn.  Returns whether the next one may begin
- * instead.  The turn must be lazy. */
-static bool try_begin_again(aloop *loop)
+ * instead. */
+static inline bool try_begin_again(aloop *loop)
 {
-    return is_turn_quiet(loop) && try_skip(loop);
+    return loop->is_lazy && is_turn_quiet(loop) && try_skip(loop);
 }
 
-/* Begins the next turn, and returns its first item.  Timers that are due come
- * before the next batch, and are not fired on the stack of a task. */
-static NOINLINE struct aloop__ready *next_of_next_turn(aloop *loop)
+/* See turn.h.  Timers that are due come before the next batch, and are not
+ * fired on the stack of a task. */
+NOINLINE struct aloop__ready *aloop__turn_next_of_next(aloop *loop)
 {
-    if (!loop->is_lazy || !try_begin_again(loop) ||
+    if (!try_begin_again(loop) ||
         aloop__timers_next(&loop->timers) <= loop->floor_ns)
         return NULL;
     take_batch(loop);
-    return CONTAINER_OF(loop->batch.next, struct aloop__ready, node);
-}
-
-/* See turn.h. */
-struct aloop__ready *aloop__turn_next(aloop *loop)
-{
-    if (loop->debug != NULL || aloop__is_foreign(loop))
-        return NULL;
-    if (list_is_empty(&loop->batch))
-        return next_of_next_turn(loop);
     return CONTAINER_OF(loop->batch.next, struct aloop__ready, node);
 }
 
@@ -323,7 +311,7 @@ static NOINLINE void run_queued(aloop *loop)
         take_batch(loop);
         run_timers(loop);
         run_batch(loop);
-    } while (loop->is_lazy && try_begin_again(loop));
+    } while (!aloop__is_foreign(loop) && try_begin_again(loop));
 }
 
 /* turn_end() is a cleanup, because a callback of the application may leave the
@@ -334,7 +322,10 @@ static int run_turn(aloop *loop, int64_t max_wait_ns, bool is_lazy)
     int error = 0;
 
     turn_begin(&turn);
-    loop->is_lazy = is_lazy && !loop->is_stepping; /* A step counts turns. */
+    /* A step counts turns, and a debug loop measures each.  Where only a system
+     * call distinguishes a forked child from its parent, each turn makes it. */
+    loop->is_lazy = is_lazy && !loop->is_stepping && loop->debug == NULL &&
+                    loop->is_marked;
     if (!list_is_empty(&loop->ready) || !list_is_empty(&loop->batch) ||
         aloop__timers_can_pass(&loop->timers) ||
         !list_is_empty(&loop->timers.due))

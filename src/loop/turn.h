@@ -11,10 +11,21 @@
  * the error of the wait. */
 int aloop__turn(aloop *loop, int64_t max_wait_ns, bool is_lazy);
 
+/* Begins the next turn if the rest of this one may be left out, and returns its
+ * first item, which stays in the batch.  Otherwise returns NULL. */
+struct aloop__ready *aloop__turn_next_of_next(aloop *loop);
+
 /* For a task that waits or ends in the batch of a turn: returns what the loop
  * would run next, which may be the first item of the next turn.  Returns NULL
  * if the loop has to find that out itself, or in a debug loop.  The item stays
  * in the batch. */
-struct aloop__ready *aloop__turn_next(aloop *loop);
+static inline struct aloop__ready *aloop__turn_next(aloop *loop)
+{
+    if (loop->debug != NULL || aloop__is_foreign(loop))
+        return NULL;
+    if (list_is_empty(&loop->batch))
+        return aloop__turn_next_of_next(loop);
+    return CONTAINER_OF(loop->batch.next, struct aloop__ready, node);
+}
 
 #endif
