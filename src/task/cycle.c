@@ -152,6 +152,21 @@ static bool waits_for_nothing(aloop_future *future)
            aloop__future_next(future, &cursor) == NULL;
 }
 
+/* This is true, for example, of a task that only an await outside of any task
+ * waits for. */
+static bool is_awaited_by_nothing(const struct aloop__task *task)
+{
+    const struct aloop__node *waiters = &task->future.waiters;
+    const struct aloop__node *first = waiters->next;
+
+    if (task->tie.lead != NULL || first->next != waiters)
+        return false;
+    return first == waiters ||
+           next_owner(
+               CONTAINER_OF(first, const struct aloop__awaiter, ready.node),
+               NULL) == NULL;
+}
+
 /* Returns whether there is a path from `future` to the task.  Both sides are
  * visited alternately until they meet or one of them is exhausted.  A lower
  * side that is open cannot prove by its exhaustion that there is no cycle.  The
@@ -183,8 +198,7 @@ bool aloop__cycle_search(aloop_future *future, struct aloop__task *task)
 {
     if (future == &task->future)
         return true;
-    if (waits_for_nothing(future) ||
-        (list_is_empty(&task->future.waiters) && task->tie.lead == NULL))
+    if (waits_for_nothing(future) || is_awaited_by_nothing(task))
         return false;
     return search(future, task);
 }

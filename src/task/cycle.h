@@ -5,9 +5,10 @@
 
 #include "task/task_state.h"
 
-/* Returns whether `future` waits, directly or through others, for `task`. */
+/* The same as aloop__is_awaited_by() for a future with a tie. */
 bool aloop__cycle_search(aloop_future *future, struct aloop__task *task);
 
+/* Returns whether `future` waits, directly or through others, for `task`. */
 static inline bool aloop__is_awaited_by(aloop_future *future,
                                         struct aloop__task *task)
 {
