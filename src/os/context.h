@@ -61,6 +61,14 @@ bool aloop__context_is_like(const struct aloop__context *home);
  * is in its first frame. */
 void aloop__context_renew(void);
 
+/* Returns whether a context may begin again after its end.  Not where a checker
+ * has to see each begin and each end. */
+bool aloop__context_can_repeat(void);
+
+/* Prepares a suspended context to begin again, with the floating-point control
+ * words of the caller.  When it is resumed, it calls aloop__context_renew(). */
+void aloop__context_repeat(struct aloop__context *context);
+
 /* Frees what a context holds besides its stack.  The context has ended, was
  * never started, or is freed while it is suspended.  Must be called from
  * another context. */

@@ -401,6 +401,16 @@ UNINSTRUMENTED void aloop__context_renew(void)
     hook_renew();
 }
 
+bool aloop__context_can_repeat(void)
+{
+    return !tools_hide_stacks() && !WITH_TSAN;
+}
+
+void aloop__context_repeat(struct aloop__context *context)
+{
+    ((uintptr_t *) context->sp)[WORD_CONTROL] = control_words();
+}
+
 void aloop__context_fini(struct aloop__context *context)
 {
     hook_fini(context);

@@ -108,6 +108,17 @@ UNINSTRUMENTED void aloop__context_renew(void)
     hook_renew();
 }
 
+/* What getcontext() saves cannot be changed. */
+bool aloop__context_can_repeat(void)
+{
+    return false;
+}
+
+void aloop__context_repeat(struct aloop__context *context)
+{
+    (void) context;
+}
+
 void aloop__context_fini(struct aloop__context *context)
 {
     hook_fini(context);

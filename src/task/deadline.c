@@ -140,7 +140,7 @@ int aloop_deadline_end(aloop_deadline *deadline)
 
 /* Called by end_task() before the future of the task settles, because the
  * timers point to the task. */
-void aloop__deadlines_end(struct aloop__task *task)
+void aloop__deadlines_end_open(struct aloop__task *task)
 {
     while (!list_is_empty(&task->deadlines))
         end_scope(CONTAINER_OF(task->deadlines.prev, aloop_deadline, node));

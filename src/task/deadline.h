@@ -5,7 +5,14 @@
 
 #include "task/task_state.h"
 
+/* Ends the scopes that are open. */
+void aloop__deadlines_end_open(struct aloop__task *task);
+
 /* Ends the scopes that are still open when the task's function returns. */
-void aloop__deadlines_end(struct aloop__task *task);
+static inline void aloop__deadlines_end(struct aloop__task *task)
+{
+    if (!list_is_empty(&task->deadlines))
+        aloop__deadlines_end_open(task);
+}
 
 #endif

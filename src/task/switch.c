@@ -19,7 +19,9 @@
  * A task gets its stack when it first runs, so that a series of short tasks
  * reuses one that is still in the cache.  A task that ends on its own stack
  * cannot give it back.  It leaves the stack in loop->switching, where the next
- * task on it or the next one that continues finds it. */
+ * task on it finds it.  One of the usual size is kept there, with its first
+ * frame: the next task that begins resumes that frame.  Any other is given back
+ * by what runs next. */
 
 #include "task/switch.h"
 
@@ -40,6 +42,8 @@ struct aloop__switching {
      * is nothing to give back. */
     struct aloop__context left;
     struct aloop__stack stack;
+    bool is_kept; /* `left` waits in end_and_go_on() for a new task. */
+    bool can_keep;
 };
 
 int aloop__switching_open(aloop *loop)
@@ -48,6 +52,7 @@ int aloop__switching_open(aloop *loop)
     if (loop->switching == NULL)
         return ALOOP_ENOMEM;
     aloop__context_init_thread(&loop->switching->home);
+    loop->switching->can_keep = aloop__context_can_repeat();
     return 0;
 }
 
@@ -62,12 +67,10 @@ void aloop__switching_close(aloop *loop)
 /* A debug loop makes the stack inaccessible for a while, if it can.  Otherwise
  * it fills the stack with a pattern: code that has outlived the task, and still
  * points there, then reads no values that look right. */
-void aloop__task_stack_put(struct aloop__task *task)
+void aloop__task_stack_give(struct aloop__task *task)
 {
     aloop *loop = task->future.loop;
 
-    if (task->stack.low == NULL)
-        return;
     aloop__context_fini(&task->context);
     if (loop->debug == NULL || !aloop__retired_put(task)) {
         if (loop->debug != NULL)
@@ -87,13 +90,14 @@ NOINLINE static void give_left_stack(aloop *loop)
     aloop__context_fini(&switching->left);
     aloop__stack_put(loop->stacks, &switching->stack);
     switching->stack.low = NULL;
+    switching->is_kept = false;
     errno = error;
 }
 
 /* Called on any other stack. */
 static void put_left_stack(aloop *loop)
 {
-    if (loop->switching->stack.low != NULL)
+    if (loop->switching->stack.low != NULL && !loop->switching->is_kept)
         give_left_stack(loop);
 }
 
@@ -151,15 +155,18 @@ static void task_runs(struct aloop__task *task)
 }
 
 /* Ends a task on its own stack, and leaves that stack to what runs next.
- * Returns a task that is to run on the same stack, if there is one. */
+ * Returns the next task that is to run on the same stack, if there is one. */
 static struct aloop__task *end_and_go_on(struct aloop__task *task)
 {
     aloop *loop = task->future.loop;
     struct aloop__switching *switching = loop->switching;
     struct aloop__context *to = &switching->home;
     size_t stack_size = task->stack_size;
+    bool goes_on = false;
 
     loop->current = NULL;
+    if (switching->is_kept)
+        give_left_stack(loop);
     switching->left = task->context;
     switching->stack = task->stack;
     task->stack.low = NULL;
@@ -171,13 +178,21 @@ static struct aloop__task *end_and_go_on(struct aloop__task *task)
     } else if (task != NULL && task->stack_size == stack_size &&
                aloop__context_is_like(&switching->home)) {
         task_runs(task);
-        aloop__context_renew();
-        task->context = switching->left;
-        task->stack = switching->stack;
-        switching->stack.low = NULL;
-        return task;
+        goes_on = true;
     }
-    aloop__context_switch_last(&switching->left, to);
+    if (!goes_on) {
+        switching->is_kept = switching->can_keep && stack_size == 0;
+        if (!switching->is_kept)
+            aloop__context_switch_last(&switching->left, to);
+        aloop__context_switch(&switching->left, to);
+    }
+    aloop__context_renew();
+    task = loop->current;
+    task->context = switching->left;
+    task->stack = switching->stack;
+    switching->stack.low = NULL;
+    switching->is_kept = false;
+    return task;
 }
 
 /* The first frame of every task, and of those that run on the same stack later.
@@ -215,6 +230,27 @@ static int start_task(struct aloop__task *task)
     return error;
 }
 
+/* The same while another task may be suspended, whose errno may not change. */
+NOINLINE static int start_apart(struct aloop__task *task)
+{
+    int error = errno, result = start_task(task);
+
+    errno = error;
+    return result;
+}
+
+/* Returns the context in which a new task begins, which is the one that was
+ * kept or one of its own.  Returns NULL if there is no memory for it. */
+static struct aloop__context *begin_context(struct aloop__task *task)
+{
+    struct aloop__switching *switching = task->future.loop->switching;
+
+    if (!switching->is_kept || task->stack_size > 0)
+        return start_apart(task) < 0 ? NULL : &task->context;
+    aloop__context_repeat(&switching->left);
+    return &switching->left;
+}
+
 /* The checks of a debug loop come while the task is still loop->current and has
  * its stack.  An overrun ends the process, and the report names the current
  * task.  In other loops, the task may have been freed when the switch returns,
@@ -224,14 +260,16 @@ void aloop__task_resumed(struct aloop__ready *ready)
     struct aloop__task *task =
         CONTAINER_OF(ready, struct aloop__task, awaiter.ready);
     aloop *loop = task->future.loop;
+    struct aloop__context *to = task->state == TASK_NEW ? begin_context(task)
+                                                        : &task->context;
 
-    if (task->state == TASK_NEW && start_task(task) < 0) {
+    if (to == NULL) {
         task->state = TASK_ENDED;
         end_task(task, ALOOP_ENOMEM); /* As the contract states. */
         return;
     }
     task_runs(task);
-    aloop__context_switch(&loop->switching->home, &task->context);
+    aloop__context_switch(&loop->switching->home, to);
     if (loop->debug != NULL) {
         aloop__overrun_check(task);
         aloop__debug_called_task(&task->future);
@@ -242,30 +280,22 @@ void aloop__task_resumed(struct aloop__ready *ready)
         end_task(task, task->result);
 }
 
-/* Starts a task while another one is suspended, whose errno may not change. */
-NOINLINE static int start_next(struct aloop__task *next)
-{
-    int error = errno, result = start_task(next);
-
-    errno = error;
-    return result;
-}
-
 /* Returns the context that continues while `task` waits. */
 static struct aloop__context *context_after(struct aloop__task *task)
 {
     aloop *loop = task->future.loop;
-    struct aloop__context *home = &loop->switching->home;
+    struct aloop__context *home = &loop->switching->home, *to;
     struct aloop__task *next = next_task(loop);
 
     if (next == NULL)
         return home;
-    /* If it cannot start, the loop tries again, and ends it. */
-    if (next->state == TASK_NEW &&
-        (!aloop__context_is_like(home) || start_next(next) < 0))
+    to = &next->context;
+    if (next->state == TASK_NEW)
+        to = aloop__context_is_like(home) ? begin_context(next) : NULL;
+    if (to == NULL) /* If it cannot start, the loop tries again, and ends it. */
         return home;
     task_runs(next);
-    return &next->context;
+    return to;
 }
 
 void aloop__task_suspend(struct aloop__task *task)

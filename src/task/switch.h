@@ -17,8 +17,13 @@ void aloop__task_resumed(struct aloop__ready *ready);
  * the caller has queued or added to the waiters of a future. */
 void aloop__task_suspend(struct aloop__task *task);
 
-/* Gives the stack to the pool of the loop, if the task has one.  The task must
- * not be running on it. */
-void aloop__task_stack_put(struct aloop__task *task);
+/* Gives the stack of a task that has one to the pool of the loop.  The task
+ * must not be running on it. */
+void aloop__task_stack_give(struct aloop__task *task);
+static inline void aloop__task_stack_put(struct aloop__task *task)
+{
+    if (task->stack.low != NULL)
+        aloop__task_stack_give(task);
+}
 
 #endif

@@ -84,6 +84,41 @@ static void a_task_that_another_one_awaits_has_the_rounding_of_the_loop(
         1);
 }
 
+static ssize_t awaits_two_in_turn(aloop *loop, void *arg)
+{
+    aloop_await(aloop_spawn(loop, sets_errno_and_rounding, arg));
+    errno = ERANGE;
+    if (aloop_await(aloop_spawn(loop, finds_a_fresh_state, NULL)) != 1)
+        return ALOOP_EINVAL;
+    return errno == ERANGE;
+}
+
+/* The second one begins on the stack that was kept after the first one. */
+static void a_task_after_an_awaited_one_has_a_fresh_errno_and_rounding(
+    void **state)
+{
+    (void) state;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(aloop_await(aloop_spawn(t.loop, awaits_two_in_turn,
+                                                 i == 0 ? NULL : t.loop)),
+                         1);
+}
+
+/* The loop itself begins the second one, after its own rounding has changed. */
+static void a_task_on_a_kept_stack_has_the_present_rounding_of_the_loop(
+    void **state)
+{
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_spawn(t.loop, finds_a_fresh_state, NULL)), 1);
+    fesetround(FE_UPWARD);
+    assert_int_equal(
+        aloop_await(aloop_spawn(t.loop, finds_a_fresh_state, NULL)), 0);
+    fesetround(FE_TONEAREST);
+    assert_int_equal(
+        aloop_await(aloop_spawn(t.loop, finds_a_fresh_state, NULL)), 1);
+}
+
 static ssize_t yields_with_errno(aloop *loop, void *arg)
 {
     (void) arg;
@@ -147,6 +182,27 @@ static void tasks_with_stacks_of_several_sizes_follow_each_other(void **state)
                                   i % 2 == 0 ? NULL : &large, "task", "here");
     for (int i = 0; i < 5; i++)
         assert_int_equal(aloop_await(tasks[i]), i);
+}
+
+static ssize_t awaits_several_sizes(aloop *loop, void *arg)
+{
+    aloop_task_options large = {.size = sizeof large, .stack_size = 1 << 20};
+
+    (void) arg;
+    for (intptr_t i = 0; i < 6; i++)
+        if (aloop_await(aloop_spawn_at(loop, returns_its_number, (void *) i,
+                                       i % 3 == 0 ? NULL : &large, "task",
+                                       "here")) != i)
+            return ALOOP_EINVAL;
+    return 0;
+}
+
+static void awaited_tasks_with_stacks_of_several_sizes_follow_each_other(
+    void **state)
+{
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_spawn(t.loop, awaits_several_sizes, NULL)), 0);
 }
 
 static ssize_t yields_often(aloop *loop, void *arg)
@@ -310,8 +366,11 @@ int main(void)
         TEST(tasks_and_deferred_calls_run_in_the_order_of_the_queue),
         TEST(a_task_after_an_ended_one_has_a_fresh_errno_and_rounding),
         TEST(a_task_that_another_one_awaits_has_the_rounding_of_the_loop),
+        TEST(a_task_after_an_awaited_one_has_a_fresh_errno_and_rounding),
+        TEST(a_task_on_a_kept_stack_has_the_present_rounding_of_the_loop),
         TEST(errno_of_a_task_survives_the_start_and_end_of_others),
         TEST(tasks_with_stacks_of_several_sizes_follow_each_other),
+        TEST(awaited_tasks_with_stacks_of_several_sizes_follow_each_other),
         TEST(tasks_that_yield_ask_the_reactor_after_32_turns),
         TEST(tasks_that_compute_ask_the_reactor_in_each_turn),
         TEST(a_timer_fires_between_tasks_that_yield),
