@@ -254,7 +254,7 @@ HOOK void hook_renew(void)
 {
     struct aloop__exceptions *home = aloop__exceptions_here();
 
-    *hook_errno_here() = 0;
+    *hook_errno_of(hook_thread_here()) = 0;
     if (home != NULL)
         memset(home, 0, sizeof *home);
 }

@@ -8,11 +8,15 @@
 /* The same as aloop__is_awaited_by() for a future with a tie. */
 bool aloop__cycle_search(aloop_future *future, struct aloop__task *task);
 
-/* Returns whether `future` waits, directly or through others, for `task`. */
+/* Returns whether `future` waits, directly or through others, for `task`.  A
+ * task that has not begun waits for nothing. */
 static inline bool aloop__is_awaited_by(aloop_future *future,
                                         struct aloop__task *task)
 {
-    return future->ops->tie != 0 && aloop__cycle_search(future, task);
+    if (future->ops->tie == 0 || (future->ops->is_task && !future->is_tied &&
+                                  aloop__task_of(future)->state == TASK_NEW))
+        return false;
+    return aloop__cycle_search(future, task);
 }
 
 /* group.c: returns, one per call, the pending waits of the group whose member
