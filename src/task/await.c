@@ -75,10 +75,12 @@ static ssize_t await_outcome(aloop_future *future, int interrupt)
  * cancel and awaits again and again does not keep the loop from working. */
 static void wait_once(struct aloop__task *task, aloop_future *future)
 {
+    aloop *loop = future->loop;
+
     aloop__awaiter_add(&task->awaiter, future);
-    if (future->loop->was_interrupted)
+    if (loop->was_interrupted)
         aloop__task_interrupt(task);
-    aloop__task_suspend(task);
+    aloop__task_suspend(loop);
     task->awaiter.future = NULL;
 }
 
@@ -284,6 +286,6 @@ ssize_t aloop_yield(aloop *loop)
     if (here != loop)
         return ALOOP_EINVAL;
     aloop__ready_push(loop, &task->awaiter.ready);
-    aloop__task_suspend(task);
-    return aloop__task_reason(task);
+    aloop__task_suspend(loop);
+    return loop->was_interrupted ? aloop__task_reason(task) : 0;
 }

@@ -36,6 +36,8 @@
 #include "task/overrun.h"
 #include "task/retired.h"
 
+enum { AHEAD = 3 }; /* See fetch_following(). */
+
 struct aloop__switching {
     struct aloop__context home; /* Of the loop, while a task runs. */
     /* What the last task that has ended ran on.  `stack.low` is NULL if there
@@ -115,7 +117,7 @@ static void end_task(struct aloop__task *task, ssize_t result)
 }
 
 /* Returns the task that the loop would run next, or NULL. */
-static struct aloop__task *next_task(aloop *loop)
+static inline struct aloop__task *next_task(aloop *loop)
 {
     struct aloop__ready *ready = aloop__turn_next(loop);
 
@@ -124,16 +126,25 @@ static struct aloop__task *next_task(aloop *loop)
                : NULL;
 }
 
-/* Begins to load what the next two switches will read, if `node` of the batch
- * belongs to a suspended task: the frames of that task, and the item behind it.
- * With many tasks, none of this is in the cache any more. */
-static void fetch_following(const struct aloop__node *node)
+/* Begins to load what later switches will read, if the item of the batch that
+ * is AHEAD switches away belongs to a suspended task: the frames of that task,
+ * and the item behind it.  With many tasks, none of this is in the cache any
+ * more, and loading it takes longer than one switch.  The items before it were
+ * loaded in this way by earlier switches.  gcc would leave out calls of a
+ * function that only loads. */
+static inline __attribute__((always_inline)) void fetch_following(
+    const aloop *loop, const struct aloop__node *node)
 {
-    const struct aloop__ready *ready =
-        CONTAINER_OF(node, struct aloop__ready, node);
-    const struct aloop__task *task =
-        CONTAINER_OF(ready, struct aloop__task, awaiter.ready);
+    const struct aloop__ready *ready;
+    const struct aloop__task *task;
 
+    for (int i = 0; i < AHEAD; i++) {
+        node = node->next;
+        if (node == &loop->batch)
+            return;
+    }
+    ready = CONTAINER_OF(node, struct aloop__ready, node);
+    task = CONTAINER_OF(ready, struct aloop__task, awaiter.ready);
     if (ready->run != aloop__task_resumed || task->state != TASK_WAITING)
         return;
     aloop__context_fetch(&task->context);
@@ -141,13 +152,11 @@ static void fetch_following(const struct aloop__node *node)
 }
 
 /* Makes it the one that runs.  The caller switches to it. */
-static void task_runs(struct aloop__task *task)
+static void task_runs(aloop *loop, struct aloop__task *task)
 {
-    aloop *loop = task->future.loop;
     struct aloop__node *node = &task->awaiter.ready.node;
 
-    if (node->next != &loop->batch)
-        fetch_following(node->next);
+    fetch_following(loop, node);
     list_remove(node);
     aloop__calling(loop);
     task->state = TASK_RUNNING;
@@ -173,11 +182,11 @@ static struct aloop__task *end_and_go_on(struct aloop__task *task)
     end_task(task, task->result);
     task = next_task(loop);
     if (task != NULL && task->state == TASK_WAITING) {
-        task_runs(task);
+        task_runs(loop, task);
         to = &task->context;
     } else if (task != NULL && task->stack_size == stack_size &&
                aloop__context_is_like(&switching->home)) {
-        task_runs(task);
+        task_runs(loop, task);
         goes_on = true;
     }
     if (!goes_on) {
@@ -268,7 +277,7 @@ void aloop__task_resumed(struct aloop__ready *ready)
         end_task(task, ALOOP_ENOMEM); /* As the contract states. */
         return;
     }
-    task_runs(task);
+    task_runs(loop, task);
     aloop__context_switch(&loop->switching->home, to);
     if (loop->debug != NULL) {
         aloop__overrun_check(task);
@@ -280,10 +289,9 @@ void aloop__task_resumed(struct aloop__ready *ready)
         end_task(task, task->result);
 }
 
-/* Returns the context that continues while `task` waits. */
-static struct aloop__context *context_after(struct aloop__task *task)
+/* Returns the context that continues while the running task waits. */
+static struct aloop__context *context_after(aloop *loop)
 {
-    aloop *loop = task->future.loop;
     struct aloop__context *home = &loop->switching->home, *to;
     struct aloop__task *next = next_task(loop);
 
@@ -294,18 +302,19 @@ static struct aloop__context *context_after(struct aloop__task *task)
         to = aloop__context_is_like(home) ? begin_context(next) : NULL;
     if (to == NULL) /* If it cannot start, the loop tries again, and ends it. */
         return home;
-    task_runs(next);
+    task_runs(loop, next);
     return to;
 }
 
-void aloop__task_suspend(struct aloop__task *task)
+void aloop__task_suspend(aloop *loop)
 {
+    struct aloop__task *task = loop->current;
     struct aloop__context *to;
 
     task->state = TASK_WAITING;
     task->streak = 0;
-    to = context_after(task);
+    to = context_after(loop);
     if (to != &task->context)
         aloop__context_switch(&task->context, to);
-    put_left_stack(task->future.loop);
+    put_left_stack(loop);
 }

@@ -18,8 +18,8 @@ enum aloop__task_state {
 
 /* aloop_spawn_at() initialises each member but the context and the result. */
 struct aloop__task {
-    /* A switch reads the first two cache lines: `sp` of the context is the last
-     * word of them. */
+    /* A switch accesses only the second cache line: `sp` of the context is its
+     * last word. */
     aloop_future future;
     /* Resumes the task.  Its node is queued, or among the waiters of the
      * awaited future. */
@@ -28,17 +28,17 @@ struct aloop__task {
     bool is_cancelled;
     /* The present await ends although its future is still pending. */
     bool is_leaving;
-    uint8_t name_room; /* Bytes of the copy; 0: not a copy. */
-    int interrupt;     /* Why the present await ends early, or 0. */
+    uint8_t streak; /* Consecutive awaits that did not suspend. */
+    int interrupt;  /* Why the present await ends early, or 0. */
     struct aloop__context context;
     struct aloop__stack stack;
     struct aloop__node deadlines; /* Scopes, innermost last. */
     size_t stack_size;            /* Bytes; 0: the default of the loop. */
     ssize_t result;
     unsigned shields;  /* Shields that have not ended. */
-    unsigned streak;   /* Consecutive awaits that did not suspend. */
     unsigned passed;   /* The number of scopes whose deadline passed. */
     unsigned passings; /* The last number given; reset when `passed` is 0. */
+    uint8_t name_room; /* Bytes of the copy; 0: not a copy. */
     aloop_task_fn fn;
     void *arg;
     char *name;        /* A copy, or the caller's literal. */
