@@ -194,11 +194,11 @@ aloop_future *aloop_spawn_at(aloop *loop, aloop_task_fn fn, void *arg,
     list_init(&task->deadlines);
     task->state = TASK_NEW;
     task->is_cancelled = task->is_leaving = false;
-    task->name_room = 0;
+    task->streak = task->name_room = 0;
     task->interrupt = 0;
     task->stack.low = NULL;
     task->stack_size = chosen.stack_size;
-    task->shields = task->streak = task->passed = task->passings = 0;
+    task->shields = task->passed = task->passings = 0;
     task->fn = fn;
     task->arg = arg;
     task->name = (char *) (uintptr_t) (name != NULL ? name : "?");
