@@ -201,17 +201,17 @@ static inline bool is_turn_quiet(const aloop *loop)
 }
 
 /* Tries to skip the rest of this turn.  Returns whether the next one may begin
- * instead. */
+ * instead.  The turn must be lazy. */
 static inline bool try_begin_again(aloop *loop)
 {
-    return loop->is_lazy && is_turn_quiet(loop) && try_skip(loop);
+    return is_turn_quiet(loop) && try_skip(loop);
 }
 
 /* See turn.h.  Timers that are due come before the next batch, and are not
  * fired on the stack of a task. */
 NOINLINE struct aloop__ready *aloop__turn_next_of_next(aloop *loop)
 {
-    if (!try_begin_again(loop) ||
+    if (!loop->is_lazy || !try_begin_again(loop) ||
         (loop->timers.count > 0 &&
          aloop__timers_settle(&loop->timers) <= loop->floor_ns))
         return NULL;
@@ -312,7 +312,8 @@ static NOINLINE void run_queued(aloop *loop)
         take_batch(loop);
         run_timers(loop);
         run_batch(loop);
-    } while (!aloop__is_foreign(loop) && try_begin_again(loop));
+    } while (loop->is_lazy && !aloop__is_foreign(loop) &&
+             try_begin_again(loop));
 }
 
 /* turn_end() is a cleanup, because a callback of the application may leave the
