@@ -198,7 +198,7 @@ bool aloop__cycle_search(aloop_future *future, struct aloop__task *task)
 {
     if (future == &task->future)
         return true;
-    if (waits_for_nothing(future) || is_awaited_by_nothing(task))
+    if (is_awaited_by_nothing(task) || waits_for_nothing(future))
         return false;
     return search(future, task);
 }

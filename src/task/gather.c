@@ -99,8 +99,10 @@ static void free_members(struct gather *gather)
     aloop *loop = gather->future.loop;
     size_t size = gather->count * sizeof *gather->members;
 
+    if (gather->members == NULL)
+        return;
     if (size <= SLAB_MAX)
-        aloop__slab_put(&loop->slab, gather->members, size);
+        aloop__slab_put_inline(&loop->slab, gather->members, size);
     else
         aloop__alloc_free(&loop->alloc, gather->members, size);
     gather->members = NULL;
@@ -289,20 +291,23 @@ static aloop_future *gather_new(aloop *loop, enum rule rule, size_t count,
     }
     if (count == 0)
         return aloop_future_new_settled(loop, rule >= ANY ? ALOOP_EINVAL : 0);
-    gather = aloop__future_new(loop, &gather_ops);
+    gather = aloop__future_new_inline(loop, &gather_ops);
     if (gather == NULL)
         return aloop__futures_tie(loop, count, futures);
     list_init(&gather->grants);
-    gather->members = new_members(loop, count);
-    if (gather->members == NULL) {
-        aloop__future_drop_new(&gather->future);
-        return aloop__futures_tie(loop, count, futures);
-    }
+    gather->tie = (struct aloop__tie){0};
+    gather->is_decided = gather->has_lost = false;
+    gather->outcome = 0;
     gather->rule = rule;
     gather->count = count;
     gather->left = count;
     gather->ret_statuses = ret_statuses;
     gather->ret_index = ret_index;
+    gather->members = new_members(loop, count);
+    if (gather->members == NULL) {
+        aloop__future_drop_new(&gather->future);
+        return aloop__futures_tie(loop, count, futures);
+    }
     for (size_t i = 0; i < count; i++)
         gather_join(gather, &gather->members[i], futures[i]);
     return &gather->future;
