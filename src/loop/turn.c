@@ -212,8 +212,7 @@ static inline bool try_begin_again(aloop *loop)
 NOINLINE struct aloop__ready *aloop__turn_next_of_next(aloop *loop)
 {
     if (!loop->is_lazy || !try_begin_again(loop) ||
-        (loop->timers.count > 0 &&
-         aloop__timers_settle(&loop->timers) <= loop->floor_ns))
+        aloop__timers_next(&loop->timers) <= loop->floor_ns)
         return NULL;
     take_batch(loop);
     return CONTAINER_OF(loop->batch.next, struct aloop__ready, node);
