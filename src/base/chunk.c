@@ -4,9 +4,9 @@
  * key is the number of the 8 KiB page in which a chunk begins.  Every chunk is
  * larger than such a page, so that no two chunks begin in the same one.  An
  * object is looked up in its own page and then in the pages before it, as far
- * as the largest chunk reaches.  A computation from the address alone is not
+ * as a large chunk reaches.  A computation from the address alone is not
  * possible, because the allocator may align chunks no better than malloc()
- * does. */
+ * does.  Only huge chunks are aligned. */
 
 #include "base/chunk.h"
 
@@ -118,23 +118,30 @@ static struct aloop__chunk *new_chunk(struct aloop__slab *slab, size_t size)
     return chunk;
 }
 
+static size_t size_of_next(const struct aloop__slab *slab, size_t class)
+{
+    if (slab->chunk_alloc != slab->alloc &&
+        slab->classes[class].room >= HUGE_ROOM)
+        return CHUNK_SIZE_HUGE;
+    return slab->map_count < SMALL_CHUNKS ? CHUNK_SIZE : CHUNK_SIZE_LARGE;
+}
+
 /* The map grows before the chunk exists, so that a failure has nothing to
  * undo. */
 struct aloop__chunk *aloop__chunk_new(struct aloop__slab *slab, size_t class)
 {
-    size_t size = slab->map_count < SMALL_CHUNKS ? CHUNK_SIZE
-                                                 : CHUNK_SIZE_LARGE;
     struct aloop__chunk *chunk;
 
     if (slab->map_count * 2 >= slab->map_size &&
         !resize_map(slab,
                     slab->map_size == 0 ? MAP_SIZE_MIN : slab->map_size * 2))
         return NULL;
-    chunk = new_chunk(slab, size);
+    chunk = new_chunk(slab, size_of_next(slab, class));
     if (chunk == NULL)
         return NULL;
     insert(slab, chunk);
     slab->map_count++;
+    slab->classes[class].room += chunk->size;
     slab->room += aloop__chunk_room(chunk, class) * (class + 1);
     return chunk;
 }
@@ -149,10 +156,17 @@ void aloop__chunk_free(struct aloop__slab *slab, size_t class,
     slab->map[place] = NULL;
     close_gap(slab, place);
     slab->map_count--;
+    slab->classes[class].room -= chunk->size;
     slab->room -= room;
     slab->returned -= room;
     list_remove(&chunk->node);
     aloop__alloc_free(slab->chunk_alloc, chunk, chunk->size);
+}
+
+static bool has_object(const struct aloop__chunk *chunk, const void *object)
+{
+    return chunk != NULL && (const char *) chunk < (const char *) object &&
+           (const char *) object < (const char *) chunk + chunk->size;
 }
 
 /* The chunk that is found first need not be that of the object: one that begins
@@ -161,14 +175,16 @@ struct aloop__chunk *aloop__chunk_of(const struct aloop__slab *slab,
                                      const void *object)
 {
     uintptr_t page = page_of(object);
+    uintptr_t huge = (uintptr_t) object & -(uintptr_t) CHUNK_SIZE_HUGE;
     size_t place;
+    struct aloop__chunk *chunk =
+        find_chunk(slab, huge >> SLAB_PAGE_SHIFT, &place);
 
+    if (has_object(chunk, object))
+        return chunk;
     for (int i = 0; i <= PAGES_BEFORE; i++) {
-        struct aloop__chunk *chunk =
-            find_chunk(slab, page - (uintptr_t) i, &place);
-
-        if (chunk != NULL && (const char *) chunk < (const char *) object &&
-            (const char *) object < (const char *) chunk + chunk->size)
+        chunk = find_chunk(slab, page - (uintptr_t) i, &place);
+        if (has_object(chunk, object))
             return chunk;
     }
     assert(false);

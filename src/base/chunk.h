@@ -8,11 +8,14 @@
 #include "base/slab.h"
 
 /* The first chunks of a slab are small, because many programs need little
- * memory.  Later ones are large, because each chunk costs system calls. */
+ * memory.  Later ones are large, because each chunk costs system calls.  A
+ * class whose chunks have HUGE_ROOM bytes gets huge ones: the memory that an
+ * unused one wastes is then at most half of what is used. */
 enum {
     CHUNK_SIZE = 16 * 1024 - 64,
     CHUNK_SIZE_LARGE = 64 * 1024 - 64,
-    SMALL_CHUNKS = 128 /* Together 2 MiB. */
+    SMALL_CHUNKS = 128, /* Together 2 MiB. */
+    HUGE_ROOM = 2 * CHUNK_SIZE_HUGE
 };
 
 /* The header of a chunk; its objects follow.  The header fills one cache line,

@@ -31,6 +31,10 @@
 
 enum { SLAB_STEP = 32, SLAB_CLASSES = 20, SLAB_MAX = SLAB_STEP * SLAB_CLASSES };
 
+/* Chunks of this size contain many objects of one class.  They fill one huge
+ * page, so that the objects need few entries of the TLB. */
+enum { CHUNK_SIZE_HUGE = 2 * 1024 * 1024 };
+
 struct aloop__chunk;
 
 /* A free object.  The link is stored in the object itself. */
@@ -51,6 +55,7 @@ struct aloop__slab {
         struct aloop__node partial;
         /* A small chunk in `partial` whose objects are all free, or NULL. */
         struct aloop__chunk *empty;
+        size_t room; /* Size of all chunks in bytes. */
     } classes[SLAB_CLASSES];
     /* All chunks that are in no `partial` list. */
     struct aloop__node chunks;
@@ -65,7 +70,8 @@ struct aloop__slab {
     size_t map_count;
 };
 
-/* Initialises a slab.  Only chunks are allocated with `chunk_alloc`. */
+/* Initialises a slab.  Only chunks are allocated with `chunk_alloc`.  Unless it
+ * is `alloc`, it must align blocks of CHUNK_SIZE_HUGE bytes to their size. */
 void aloop__slab_open(struct aloop__slab *slab,
                       const struct aloop__alloc *alloc,
                       const struct aloop__alloc *chunk_alloc);

@@ -47,6 +47,8 @@ static void *resize_pages(void *context, void *old, size_t old_size,
                           size_t size)
 {
     (void) context;
+    if (size == CHUNK_SIZE_HUGE)
+        return aloop__sys_pages_map_huge(size);
     if (size > 0)
         return aloop__sys_pages_map(size);
     aloop__sys_pages_unmap(old, old_size);

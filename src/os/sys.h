@@ -301,6 +301,9 @@ size_t aloop__sys_page_size(void);
 /* Maps zeroed pages, without reserving memory and never huge ones.  Returns
  * NULL on failure. */
 void *aloop__sys_pages_map(size_t size);
+/* Maps `size` bytes, a power of two, that are aligned to their size.  They are
+ * huge pages if the system has some.  Returns NULL on failure. */
+void *aloop__sys_pages_map_huge(size_t size);
 void aloop__sys_pages_unmap(void *pages, size_t size);
 /* Returns whether light guards (MADV_GUARD_INSTALL) work, which a trial
  * shows.  They split no mapping. */

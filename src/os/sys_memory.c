@@ -1,8 +1,8 @@
-/* Pages for the stacks of tasks.
+/* Pages for the stacks of tasks, and for small objects.
  *
- * Mappings reserve no memory, so that the address space of a million stacks
- * costs nothing until it is used.  They have no huge pages, because a huge page
- * would make the first page of each stack cost 2 MiB. */
+ * Mappings for stacks reserve no memory, so that the address space of a million
+ * stacks costs nothing until it is used.  They have no huge pages, because a
+ * huge page would make the first page of each stack cost 2 MiB. */
 
 #define _GNU_SOURCE
 #define _DARWIN_C_SOURCE
@@ -55,6 +55,27 @@ void *aloop__sys_pages_map(size_t size)
     (void) madvise(pages, size, MADV_NOHUGEPAGE);
 #endif
     return pages;
+}
+
+/* A mapping of twice the size contains an aligned part.  The rest is
+ * unmapped. */
+void *aloop__sys_pages_map_huge(size_t size)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    char *pages = mmap(NULL, size * 2, PROT_READ | PROT_WRITE, flags, -1, 0);
+    size_t before;
+
+    if (pages == MAP_FAILED)
+        return NULL;
+    before = -(uintptr_t) pages & (size - 1);
+    if (before > 0)
+        (void) munmap(pages, before);
+    if (before < size)
+        (void) munmap(pages + before + size, size - before);
+#if defined(MADV_HUGEPAGE)
+    (void) madvise(pages + before, size, MADV_HUGEPAGE);
+#endif
+    return pages + before;
 }
 
 void aloop__sys_pages_unmap(void *pages, size_t size)

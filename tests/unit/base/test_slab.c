@@ -12,12 +12,13 @@
 
 #include "base/slab.h"
 
-enum { MANY = 10000, ROUNDS = 40000 };
+enum { MANY = 10000, HUGE_MANY = 80000, ROUNDS = 40000 };
 
 static struct {
     struct aloop__slab slab;
     size_t bytes[2];   /* [1]: in use by chunks; [0]: by the rest. */
     unsigned calls[2]; /* Number of allocations, same index. */
+    size_t largest;    /* Size of the largest allocation. */
     unsigned fails_in; /* The nth allocation from now fails; 0: none. */
 } f;
 
@@ -29,6 +30,9 @@ static void *resize(void *context, void *old, size_t old_size, size_t size)
         return NULL;
     f.bytes[kind] += size - old_size;
     f.calls[kind] += size > 0;
+    f.largest = size > f.largest ? size : f.largest;
+    if (kind == 1 && size == CHUNK_SIZE_HUGE)
+        return aligned_alloc(size, size);
     if (size > 0)
         return realloc(old, size);
     free(old);
@@ -232,6 +236,51 @@ static void objects_never_overlap_while_the_slab_is_trimmed(void **state)
     assert_true(f.slab.used == 0);
 }
 
+/* They are found again by their addresses, which trimming needs. */
+static void many_objects_of_one_class_are_in_huge_chunks(void **state)
+{
+    static unsigned char *objects[HUGE_MANY];
+    unsigned calls;
+
+    (void) state;
+    skip_unless_shared();
+    for (size_t i = 0; i < HUGE_MANY; i++) {
+        objects[i] = aloop__slab_get(&f.slab, 128);
+        assert_non_null(objects[i]);
+        memset(objects[i], (int) (i % 251), 128);
+    }
+    assert_int_equal(f.largest, CHUNK_SIZE_HUGE);
+    assert_true(f.bytes[1] < 128 * HUGE_MANY + CHUNK_SIZE_HUGE);
+    calls = f.calls[1];
+    aloop__slab_put(&f.slab, aloop__slab_get(&f.slab, 500), 500);
+    assert_int_equal(f.calls[1], calls + 1);
+    assert_true(f.bytes[1] < 128 * HUGE_MANY + CHUNK_SIZE_HUGE + 65536);
+    for (size_t i = 0; i < HUGE_MANY; i++) {
+        for (size_t j = 0; j < 128; j++)
+            assert_int_equal(objects[i][j], i % 251);
+        aloop__slab_put(&f.slab, objects[i], 128);
+    }
+    end_window();
+    end_window();
+    assert_true(f.bytes[1] < 65536);
+}
+
+static void a_slab_with_one_allocator_has_no_huge_chunks(void **state)
+{
+    struct aloop__slab slab;
+    void *object = NULL;
+
+    (void) state;
+    skip_unless_shared();
+    aloop__slab_open(&slab, &plain, &plain);
+    for (size_t i = 0; i < HUGE_MANY; i++) {
+        object = aloop__slab_get(&slab, 128);
+        assert_non_null(object);
+    }
+    assert_true(f.largest < 65536 * 2);
+    aloop__slab_close(&slab);
+}
+
 static void out_of_memory_returns_null_and_loses_nothing(void **state)
 {
     static void *objects[MANY];
@@ -269,6 +318,8 @@ int main(void)
         TEST(memory_used_in_each_window_is_kept),
         TEST(a_burst_during_a_trim_reuses_the_untrimmed_objects),
         TEST(objects_never_overlap_while_the_slab_is_trimmed),
+        TEST(many_objects_of_one_class_are_in_huge_chunks),
+        TEST(a_slab_with_one_allocator_has_no_huge_chunks),
         TEST(out_of_memory_returns_null_and_loses_nothing),
     };
 
