@@ -22,6 +22,9 @@ enum { ARITY = 4, ROOM_MIN = 64, SETTLE_MAX = 256 };
 /* The `order` of an object that is not started, but may have an entry. */
 enum { PAUSED = 0 };
 
+/* The entries before this index are probably in a fast cache. */
+enum { FAST_END = 1024 };
+
 /* In one step the heap shrinks by one of so many parts of its size, but at
  * least by so many entries.  The allocator needs time for each page that it
  * gives back, and a whole heap of a million entries took some milliseconds. */
@@ -63,7 +66,12 @@ static void put(struct aloop__timers *timers, size_t i,
                 struct aloop__entry entry)
 {
     timers->heap[i] = entry;
-    entry.timed->place = i + 1;
+    entry.timed->place = i;
+}
+
+static size_t parent_of(size_t i)
+{
+    return (i - TOP - 1) / ARITY + TOP;
 }
 
 /* Puts an entry into the heap at `i`, which is free, or above it: entries that
@@ -71,8 +79,8 @@ static void put(struct aloop__timers *timers, size_t i,
 static void sift_up(struct aloop__timers *timers, size_t i,
                     struct aloop__entry entry)
 {
-    while (i > 0) {
-        size_t parent = (i - 1) / ARITY;
+    while (i > TOP) {
+        size_t parent = parent_of(i);
 
         if (!is_before(&entry, &timers->heap[parent]))
             break;
@@ -82,29 +90,60 @@ static void sift_up(struct aloop__timers *timers, size_t i,
     put(timers, i, entry);
 }
 
-/* Returns the child of `i` that fires first.  There is at least one. */
-static size_t least_child(const struct aloop__timers *timers, size_t i)
+/* Returns the index of the first child.  The others follow it. */
+static size_t first_child(size_t i)
 {
-    size_t first = i * ARITY + 1;
-    size_t end = first + ARITY < timers->count ? first + ARITY : timers->count;
-    size_t least = first;
+    return (i - TOP) * ARITY + TOP + 1;
+}
 
-    for (size_t child = first + 1; child < end; child++)
-        if (is_before(&timers->heap[child], &timers->heap[least]))
-            least = child;
-    return least;
+/* Returns which of `count` entries fires first.  Only equal deadlines need a
+ * branch that depends on them: it would be mispredicted often. */
+static inline size_t first_of(const struct aloop__entry *entries, size_t count)
+{
+    int64_t first_ns = entries[0].when_ns;
+    size_t first = 0;
+
+    for (size_t i = 1; i < count; i++) {
+        int64_t when_ns = entries[i].when_ns;
+
+        if (when_ns == first_ns) {
+            if (is_before(&entries[i], &entries[first]))
+                first = i;
+            continue;
+        }
+        first = when_ns < first_ns ? i : first;
+        first_ns = when_ns < first_ns ? when_ns : first_ns;
+    }
+    return first;
+}
+
+/* Has the cache load the children of four siblings, which begin at `first`: it
+ * takes as long as choosing one of the four. */
+static inline void fetch_children(const struct aloop__entry *heap, size_t first,
+                                  size_t end)
+{
+    size_t child = first_child(first);
+
+    if (first < FAST_END || child + ARITY * ARITY > end)
+        return;
+    for (size_t i = 0; i < ARITY; i++)
+        __builtin_prefetch(&heap[child + i * ARITY]);
 }
 
 /* Puts an entry into the heap at `i`, which is free, or below it. */
 static void sift_down(struct aloop__timers *timers, size_t i,
                       struct aloop__entry entry)
 {
-    while (i * ARITY + 1 < timers->count) {
-        size_t child = least_child(timers, i);
+    struct aloop__entry *heap = timers->heap;
+    size_t end = TOP + timers->count, child;
 
-        if (!is_before(&timers->heap[child], &entry))
+    while ((child = first_child(i)) < end) {
+        fetch_children(heap, child, end);
+        child += child + ARITY <= end ? first_of(&heap[child], ARITY)
+                                      : first_of(&heap[child], end - child);
+        if (!is_before(&heap[child], &entry))
             break;
-        put(timers, i, timers->heap[child]);
+        put(timers, i, heap[child]);
         i = child;
     }
     put(timers, i, entry);
@@ -128,12 +167,13 @@ static int grow(struct aloop__timers *timers)
  * came from another branch, and may belong above or below that place. */
 static void remove_entry(struct aloop__timers *timers, size_t i)
 {
-    struct aloop__entry last = timers->heap[--timers->count];
+    size_t end = TOP + --timers->count;
+    struct aloop__entry last = timers->heap[end];
 
     timers->heap[i].timed->place = 0;
-    if (i == timers->count)
+    if (i == end)
         return;
-    if (i > 0 && is_before(&last, &timers->heap[(i - 1) / ARITY]))
+    if (i > TOP && is_before(&last, &timers->heap[parent_of(i)]))
         sift_up(timers, i, last);
     else
         sift_down(timers, i, last);
@@ -156,7 +196,7 @@ int aloop__timed_start(struct aloop__timers *timers, struct aloop__timed *timed,
     struct aloop__entry entry = {when_ns, timed};
     size_t place = timed->place == PLACE_DUE ? 0 : timed->place;
 
-    if (place == 0 && timers->count == timers->room && grow(timers) < 0)
+    if (place == 0 && TOP + timers->count >= timers->room && grow(timers) < 0)
         return ALOOP_ENOMEM;
     leave_due(timed);
     timed->when_ns = when_ns;
@@ -165,7 +205,7 @@ int aloop__timed_start(struct aloop__timers *timers, struct aloop__timed *timed,
         return 0; /* The entry is corrected at the top. */
     timed->entry_when_ns = when_ns;
     timed->entry_order = timed->order;
-    sift_up(timers, place > 0 ? place - 1 : timers->count++, entry);
+    sift_up(timers, place > 0 ? place : TOP + timers->count++, entry);
     return 0;
 }
 
@@ -175,7 +215,7 @@ void aloop__timed_stop(struct aloop__timers *timers, struct aloop__timed *timed)
 {
     leave_due(timed);
     if (timed->place > 0)
-        remove_entry(timers, timed->place - 1);
+        remove_entry(timers, timed->place);
 }
 
 /* Only the object is written.  A later start finds its entry again. */
@@ -193,18 +233,18 @@ void aloop__timed_pause(struct aloop__timed *timed)
 static bool settle_top(struct aloop__timers *timers)
 {
     for (int i = 0; i < SETTLE_MAX && timers->count > 0; i++) {
-        struct aloop__timed *timed = timers->heap[0].timed;
+        struct aloop__timed *timed = timers->heap[TOP].timed;
         struct aloop__entry entry = {timed->when_ns, timed};
 
         if (timed->entry_order == timed->order)
             return true;
         if (timed->order == PAUSED) {
-            remove_entry(timers, 0);
+            remove_entry(timers, TOP);
             continue;
         }
         timed->entry_when_ns = timed->when_ns;
         timed->entry_order = timed->order;
-        sift_down(timers, 0, entry);
+        sift_down(timers, TOP, entry);
     }
     return timers->count == 0;
 }
@@ -217,7 +257,7 @@ bool aloop__timers_correct(struct aloop__timers *timers)
 int64_t aloop__timers_settle(struct aloop__timers *timers)
 {
     (void) settle_top(timers);
-    return timers->count == 0 ? INT64_MAX : timers->heap[0].when_ns;
+    return timers->count == 0 ? INT64_MAX : timers->heap[TOP].when_ns;
 }
 
 /* Deadlines are taken first and fired afterwards, because firing calls the
@@ -227,10 +267,10 @@ int64_t aloop__timers_settle(struct aloop__timers *timers)
 void aloop__timers_take(struct aloop__timers *timers, int64_t now_ns)
 {
     while (settle_top(timers) && timers->count > 0 &&
-           timers->heap[0].when_ns <= now_ns) {
-        struct aloop__timed *timed = timers->heap[0].timed;
+           timers->heap[TOP].when_ns <= now_ns) {
+        struct aloop__timed *timed = timers->heap[TOP].timed;
 
-        remove_entry(timers, 0);
+        remove_entry(timers, TOP);
         timed->place = PLACE_DUE;
         list_init(&timed->due);
         list_push(&timers->due, &timed->due);

@@ -17,7 +17,7 @@ struct aloop__timed {
      * line of its handle. */
     int64_t when_ns;
     uint64_t order; /* Number of its start; breaks ties. */
-    size_t place;   /* Heap index plus 1, 0, or PLACE_DUE. */
+    size_t place;   /* Heap index, 0, or PLACE_DUE. */
     /* The others. */
     union {
         /* What its heap entry has.  The copy of the deadline spares a look at
@@ -43,11 +43,16 @@ struct aloop__entry {
     struct aloop__timed *timed;
 };
 
+/* The heap begins at this index, so that the four children of a node, which are
+ * 64 bytes, are on one cache line: large blocks of most allocators begin 16
+ * bytes behind a page. */
+enum { TOP = 2 };
+
 struct aloop__timers {
     const struct aloop__alloc *alloc;
-    struct aloop__entry *heap; /* Four children each; the first is next. */
+    struct aloop__entry *heap; /* Four children each; that at TOP is next. */
     size_t count;
-    size_t room;
+    size_t room; /* Includes the entries before TOP. */
     uint64_t order;
     struct aloop__node due;
     /* Most of the heap was unused when the last window ended. */
@@ -97,7 +102,7 @@ static inline int64_t aloop__timers_next(struct aloop__timers *timers)
 static inline bool aloop__timers_may_be_due(const struct aloop__timers *timers,
                                             int64_t now_ns)
 {
-    return timers->count > 0 && timers->heap[0].when_ns <= now_ns;
+    return timers->count > 0 && timers->heap[TOP].when_ns <= now_ns;
 }
 
 /* Brings the next deadline nearer to its exact value.  Returns whether it is

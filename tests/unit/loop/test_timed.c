@@ -2,6 +2,7 @@
  * again, and the order in which they fire. */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "support/fixture.h"
 #include "loop/timed.h"
@@ -182,6 +183,47 @@ static void nothing_fires_because_of_entries_that_were_not_corrected(
     assert_noted(0, 1);
 }
 
+static struct {
+    const struct aloop__timed *last;
+    int fired, misplaced;
+} many;
+
+static void fire_many(struct aloop__timed *timed)
+{
+    const struct aloop__timed *last = many.last;
+
+    if (last != NULL &&
+        (timed->when_ns < last->when_ns ||
+         (timed->when_ns == last->when_ns && timed->order < last->order)))
+        many.misplaced++;
+    many.last = timed;
+    many.fired++;
+}
+
+/* Each deadline is that of ten objects.  Some leave the middle of the heap, and
+ * some move to an earlier or later time. */
+static void many_objects_fire_by_their_deadlines_and_starts(void **state)
+{
+    enum { STOPPED = COUNT / 4, TIMES = COUNT / 10 };
+
+    (void) state;
+    memset(&many, 0, sizeof many);
+    for (int i = 0; i < COUNT; i++) {
+        aloop__timed_init(&objects[i], fire_many);
+        start(i, i * 7919 % TIMES);
+    }
+    for (int i = 0; i < COUNT; i += 4)
+        aloop__timed_stop(&timers, &objects[i]);
+    for (int i = 1; i < COUNT; i += 4)
+        start(i, i * 6007 % TIMES);
+    for (int64_t now_ns = 0; now_ns < TIMES; now_ns += 97)
+        fire_until(now_ns);
+    fire_until(TIMES);
+    assert_int_equal(many.fired, COUNT - STOPPED);
+    assert_int_equal(many.misplaced, 0);
+    assert_int_equal(aloop__timers_next(&timers), INT64_MAX);
+}
+
 int main(void)
 {
 #define QUEUE_TEST(name) \
@@ -195,6 +237,7 @@ int main(void)
         QUEUE_TEST(an_object_that_is_due_can_be_paused_and_started),
         QUEUE_TEST(one_call_corrects_256_entries_at_most),
         QUEUE_TEST(nothing_fires_because_of_entries_that_were_not_corrected),
+        QUEUE_TEST(many_objects_fire_by_their_deadlines_and_starts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
