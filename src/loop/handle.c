@@ -46,14 +46,6 @@ static void set_state(struct aloop__handle *handle,
     handle->loop->live += keeps_alive(handle);
 }
 
-/* No effect on a handle that the application has closed: a callback that closes
- * its own handle may be followed by code that stops it. */
-void aloop__handle_set_active(struct aloop__handle *handle, bool is_active)
-{
-    if (!aloop__handle_is_ended(handle))
-        set_state(handle, is_active ? HANDLE_ACTIVE : HANDLE_IDLE);
-}
-
 void aloop__handle_closing(struct aloop__handle *handle)
 {
     set_state(handle, HANDLE_CLOSING);

@@ -11,8 +11,8 @@
  *     IDLE <----> ACTIVE --close--> CLOSING ----> CLOSED --end of turn--> freed
  */
 enum aloop__handle_state {
-    HANDLE_IDLE,
-    HANDLE_ACTIVE,  /* Counts in loop->live if also `is_referenced`. */
+    HANDLE_IDLE = false,
+    HANDLE_ACTIVE = true, /* Counts in loop->live if also `is_referenced`. */
     HANDLE_CLOSING, /* Closed by the application; it has something to finish. */
     HANDLE_CLOSED   /* In loop->closed. */
 };
@@ -74,7 +74,19 @@ static inline const char *aloop__handle_name(const struct aloop__handle *handle)
 /* Returns a zeroed handle of ops->size bytes, which is referenced and inactive.
  * Returns NULL if out of memory. */
 void *aloop__handle_new(aloop *loop, const struct aloop__handle_ops *ops);
-void aloop__handle_set_active(struct aloop__handle *handle, bool is_active);
+/* No effect on a handle that the application has closed: a callback that closes
+ * its own handle may be followed by code that stops it. */
+static inline void aloop__handle_set_active(struct aloop__handle *handle,
+                                            bool is_active)
+{
+    if (handle->state == is_active || aloop__handle_is_ended(handle))
+        return;
+    handle->state = is_active;
+    if (handle->is_referenced && is_active)
+        handle->loop->live++;
+    else if (handle->is_referenced)
+        handle->loop->live--;
+}
 /* Ends a handle for the application: it is not active any more, and no callback
  * runs.  aloop__handle_closed() follows, now or later. */
 void aloop__handle_closing(struct aloop__handle *handle);

@@ -68,27 +68,9 @@ NOINLINE void aloop__host_update(aloop *loop)
         aloop__reactor_alarm(loop->reactor, due_ns(loop));
 }
 
-/* Layers above use these instead of aloop__timed_start() and the two others,
- * which know no loop. */
-int aloop__timed_set(aloop *loop, struct aloop__timed *timed, int64_t when_ns)
-{
-    int error = aloop__timed_start(&loop->timers, timed, when_ns);
-
-    if (loop->is_embedded)
-        aloop__host_update(loop);
-    return error;
-}
-
 void aloop__timed_clear(aloop *loop, struct aloop__timed *timed)
 {
     aloop__timed_stop(&loop->timers, timed);
-    if (loop->is_embedded)
-        aloop__host_update(loop);
-}
-
-void aloop__timed_suspend(aloop *loop, struct aloop__timed *timed)
-{
-    aloop__timed_pause(timed);
     if (loop->is_embedded)
         aloop__host_update(loop);
 }

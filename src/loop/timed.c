@@ -19,9 +19,6 @@
  * are objects, and a whole heap of a million takes a tenth of a second. */
 enum { ARITY = 4, ROOM_MIN = 64, SETTLE_MAX = 256 };
 
-/* The `order` of an object that is not started, but may have an entry. */
-enum { PAUSED = 0 };
-
 /* The entries before this index are probably in a fast cache. */
 enum { FAST_END = 1024 };
 
@@ -179,30 +176,25 @@ static void remove_entry(struct aloop__timers *timers, size_t i)
         sift_down(timers, i, last);
 }
 
-/* An object that is due but has not fired does not fire in this turn. */
-static void leave_due(struct aloop__timed *timed)
+void aloop__timed_leave_due(struct aloop__timed *timed)
 {
-    if (timed->place != PLACE_DUE)
-        return;
     list_remove(&timed->due);
     timed->place = 0;
 }
 
-/* Every start gets a new number, also one that only moves a deadline: among
- * equal deadlines, the object that was started last fires last. */
-int aloop__timed_start(struct aloop__timers *timers, struct aloop__timed *timed,
-                       int64_t when_ns)
+/* The object is not in the heap, or its entry there is too late. */
+int aloop__timed_insert(struct aloop__timers *timers,
+                        struct aloop__timed *timed, int64_t when_ns)
 {
     struct aloop__entry entry = {when_ns, timed};
     size_t place = timed->place == PLACE_DUE ? 0 : timed->place;
 
     if (place == 0 && TOP + timers->count >= timers->room && grow(timers) < 0)
         return ALOOP_ENOMEM;
-    leave_due(timed);
+    if (timed->place == PLACE_DUE)
+        aloop__timed_leave_due(timed);
     timed->when_ns = when_ns;
     timed->order = ++timers->order;
-    if (place > 0 && when_ns >= timed->entry_when_ns)
-        return 0; /* The entry is corrected at the top. */
     timed->entry_when_ns = when_ns;
     timed->entry_order = timed->order;
     sift_up(timers, place > 0 ? place : TOP + timers->count++, entry);
@@ -213,16 +205,10 @@ int aloop__timed_start(struct aloop__timers *timers, struct aloop__timed *timed,
  * stopped. */
 void aloop__timed_stop(struct aloop__timers *timers, struct aloop__timed *timed)
 {
-    leave_due(timed);
-    if (timed->place > 0)
+    if (timed->place == PLACE_DUE)
+        aloop__timed_leave_due(timed);
+    else if (timed->place > 0)
         remove_entry(timers, timed->place);
-}
-
-/* Only the object is written.  A later start finds its entry again. */
-void aloop__timed_pause(struct aloop__timed *timed)
-{
-    leave_due(timed);
-    timed->order = PAUSED;
 }
 
 /* Corrects the entry at the top until it is up to date.  Entries below it may

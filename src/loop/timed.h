@@ -33,6 +33,9 @@ struct aloop__timed {
 
 #define PLACE_DUE SIZE_MAX /* The object is in timers->due. */
 
+/* The `order` of an object that is not started, but may have an entry. */
+enum { PAUSED = 0 };
+
 /* A heap of this many entries is never shrunk. */
 enum { SPARE_ROOM_MIN = 4096 };
 
@@ -67,18 +70,41 @@ void aloop__timers_close(struct aloop__timers *timers);
 
 void aloop__timed_init(struct aloop__timed *timed,
                        void (*fire)(struct aloop__timed *timed));
+/* The part of aloop__timed_start() that changes the heap. */
+int aloop__timed_insert(struct aloop__timers *timers,
+                        struct aloop__timed *timed, int64_t when_ns);
 /* Starts the object or moves its deadline.  Returns ALOOP_ENOMEM, which can
- * happen only if the object was not in the heap. */
-int aloop__timed_start(struct aloop__timers *timers, struct aloop__timed *timed,
-                       int64_t when_ns);
+ * happen only if the object was not in the heap.
+ *
+ * Every start gets a new number, also one that only moves a deadline: among
+ * equal deadlines, the object that was started last fires last. */
+static inline int aloop__timed_start(struct aloop__timers *timers,
+                                     struct aloop__timed *timed,
+                                     int64_t when_ns)
+{
+    if (timed->place == 0 || timed->place == PLACE_DUE ||
+        when_ns < timed->entry_when_ns)
+        return aloop__timed_insert(timers, timed, when_ns);
+    timed->when_ns = when_ns;
+    timed->order = ++timers->order;
+    return 0; /* The entry is corrected at the top. */
+}
 /* Stops the object, even if it is in the batch that is firing.  May be called
  * again. */
 void aloop__timed_stop(struct aloop__timers *timers,
                        struct aloop__timed *timed);
 
-/* Does the same at less cost, for an object that stays in memory until
- * aloop__timed_stop(). */
-void aloop__timed_pause(struct aloop__timed *timed);
+/* Removes an object from timers->due, so that it does not fire in this turn. */
+void aloop__timed_leave_due(struct aloop__timed *timed);
+/* Does the same as aloop__timed_stop() at less cost, for an object that stays
+ * in memory until then.  Only the object is written.  A later start finds its
+ * entry again. */
+static inline void aloop__timed_pause(struct aloop__timed *timed)
+{
+    if (timed->place == PLACE_DUE)
+        aloop__timed_leave_due(timed);
+    timed->order = PAUSED;
+}
 
 /* Returns the earliest deadline, or INT64_MAX if there is none.  After many
  * deadlines were moved or paused, the result may be too early.  Each further
