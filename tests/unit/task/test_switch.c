@@ -360,6 +360,39 @@ static void many_tasks_that_end_and_wait_in_turn_leave_nothing(void **state)
         aloop_await(aloop_spawn(t.loop, frees_a_stack_after_many, NULL)), 0);
 }
 
+static uintptr_t lowest, highest; /* Addresses on the stacks of tasks. */
+
+static ssize_t notes_its_stack(aloop *loop, void *arg)
+{
+    char here = 0;
+    uintptr_t address = (uintptr_t) &here;
+
+    (void) arg;
+    lowest = address < lowest ? address : lowest;
+    highest = address > highest ? address : highest;
+    aloop_yield(loop);
+    return here;
+}
+
+/* Two stacks are in use at a time, and one of them is kept when both tasks have
+ * ended.  A stack that was lost in each round would take a range of its own. */
+static void the_stacks_of_ended_tasks_are_used_again(void **state)
+{
+    enum { ROUNDS = 1000, RANGE = 64 << 20 };
+
+    (void) state;
+    lowest = UINTPTR_MAX;
+    highest = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        aloop_future *first = aloop_spawn(t.loop, notes_its_stack, NULL);
+        aloop_future *second = aloop_spawn(t.loop, notes_its_stack, NULL);
+
+        assert_int_equal(aloop_await(first), 0);
+        assert_int_equal(aloop_await(second), 0);
+    }
+    assert_in_range(highest - lowest, 0, RANGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +410,7 @@ int main(void)
         TEST(a_timer_fires_after_the_first_long_turn),
         TEST(an_await_outside_returns_in_the_turn_in_which_it_settles),
         TEST(many_tasks_that_end_and_wait_in_turn_leave_nothing),
+        TEST(the_stacks_of_ended_tasks_are_used_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
