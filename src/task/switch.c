@@ -171,7 +171,7 @@ static struct aloop__task *end_and_go_on(struct aloop__task *task)
     struct aloop__switching *switching = loop->switching;
     struct aloop__context *to = &switching->home;
     size_t stack_size = task->stack_size;
-    bool goes_on = false;
+    bool may_go_on = false;
 
     loop->current = NULL;
     if (switching->is_kept)
@@ -187,9 +187,9 @@ static struct aloop__task *end_and_go_on(struct aloop__task *task)
     } else if (task != NULL && task->stack_size == stack_size &&
                aloop__context_is_like(&switching->home)) {
         task_runs(loop, task);
-        goes_on = true;
+        may_go_on = true;
     }
-    if (!goes_on) {
+    if (!may_go_on) {
         switching->is_kept = switching->can_keep && stack_size == 0;
         if (!switching->is_kept)
             aloop__context_switch_last(&switching->left, to);

@@ -13,8 +13,8 @@ void aloop__switching_close(aloop *loop);
  * task. */
 void aloop__task_resumed(struct aloop__ready *ready);
 
-/* Suspends the task that the loop is running.  Returns when its ready node runs, which
- * the caller has queued or added to the waiters of a future. */
+/* Suspends the task that the loop is running.  Returns when its ready node
+ * runs, which the caller has queued or added to the waiters of a future. */
 void aloop__task_suspend(aloop *loop);
 
 /* Gives the stack of a task that has one to the pool of the loop.  The task
