@@ -43,10 +43,6 @@ struct aloop__filter_side {
 
 /* A filter on a stream. */
 struct aloop__layer {
-    aloop_filter filter;
-    void *context;
-    struct aloop__layer *above; /* NULL: the reader and the writer. */
-    struct aloop__layer *below; /* NULL: the wire. */
     struct aloop__filter_side in;
     struct aloop__filter_side out; /* Unused in the top layer, but for ends. */
     bool is_ready;                 /* The handshake is done. */
@@ -59,6 +55,10 @@ struct aloop__layer {
     /* It has said so, and none of its functions was called since. */
     bool is_idle;
     size_t pulled; /* Bytes it has given to pull since it has taken any. */
+    void *context;
+    aloop_filter filter;
+    struct aloop__layer *above; /* NULL: the reader and the writer. */
+    struct aloop__layer *below; /* NULL: the wire. */
 };
 
 /* The future of a handshake.  filter.c makes it. */
@@ -67,29 +67,12 @@ struct aloop__handshake {
     struct aloop__filters *filters;
 };
 
+/* What each message needs comes first, in few lines of the processor's cache. */
 struct aloop__filters {
     aloop_stream *stream;
-    /* The bytes that leave the bottom layer, and those that were written before
-     * the first filter.  A write that the filters have taken is in it as an
-     * empty piece, behind the bytes that it became. */
-    struct aloop__sender wire;
-    struct aloop__node taken;           /* Pieces of writes before that. */
     const struct aloop__carrier *inner; /* The carrier of the descriptor. */
-    /* What stream->io and stream->sender call without filters. */
-    void (*inner_ready)(struct aloop__io *io, unsigned bits);
-    void (*inner_flush)(struct aloop__ready *ready);
     struct aloop__layer *top;
     struct aloop__layer *bottom;
-    struct aloop__handshake *handshake; /* The pending future, or NULL. */
-    struct aloop__ready run; /* Queued if the driver must run in any case. */
-    char *scratch;           /* Memory of the driver while it runs. */
-    size_t scratch_size;
-    int receives;   /* Of the present run of the driver. */
-    int sends;      /* The same. */
-    size_t moved;   /* Bytes that layers have taken and given in this round. */
-    size_t replies; /* Bytes of on_data that were taken and not pulled. */
-    int error;      /* The error that breaks the stream, or 0. */
-    int receive_error; /* The error of the descriptor, or 0. */
     bool is_driving;
     /* The last pull of each layer found nothing, and nothing was called since
      * that could change this, except on behalf of the reader. */
@@ -105,6 +88,24 @@ struct aloop__filters {
     bool is_deaf;      /* The end of the peer was received. */
     bool is_mute;      /* Nothing more can be sent: broken, or shut. */
     bool has_forked;   /* What the layers have to give is the parent's. */
+    int receives;      /* Of the present run of the driver. */
+    int sends;         /* The same. */
+    int error;         /* The error that breaks the stream, or 0. */
+    int receive_error; /* The error of the descriptor, or 0. */
+    size_t moved;   /* Bytes that layers have taken and given in this round. */
+    size_t replies; /* Bytes of on_data that were taken and not pulled. */
+    struct aloop__node taken; /* Pieces of writes that are not in `wire` yet. */
+    /* The bytes that leave the bottom layer, and those that were written before
+     * the first filter.  A write that the filters have taken is in it as an
+     * empty piece, behind the bytes that it became. */
+    struct aloop__sender wire;
+    char *scratch; /* Memory of the driver while it runs its rounds. */
+    size_t scratch_size;
+    /* What stream->io and stream->sender call without filters. */
+    void (*inner_ready)(struct aloop__io *io, unsigned bits);
+    void (*inner_flush)(struct aloop__ready *ready);
+    struct aloop__handshake *handshake; /* The pending future, or NULL. */
+    struct aloop__ready run; /* Queued if the driver must run in any case. */
 };
 
 /* What `struct aloop__sender wire` belongs to. */

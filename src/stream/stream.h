@@ -75,19 +75,8 @@ struct aloop__sender {
      * now. */
     struct aloop__read *reads;
     aloop_stream *stream;
-    /* In loop->flushing while bytes are to be sent. */
-    struct aloop__ready flush;
     struct aloop__node pieces;
     struct aloop__node waits; /* Drains and shutdowns. */
-    size_t queued;            /* Bytes in `pieces`. */
-    size_t replies;           /* Bytes in `pieces` that on_data has put. */
-    size_t low;               /* The watermarks. */
-    size_t high;
-    struct aloop__linger *linger; /* While a closed stream is still sending. */
-    /* The state of a carrier that has one, or NULL. */
-    void *carried;
-    /* The forward that writes to this stream, or NULL. */
-    struct aloop__forward *forward_to;
     /* What the filters of the stream have to send, or NULL if it has none.
      * `pieces` are for the filters then; see filters.h. */
     struct aloop__sender *wire;
@@ -109,6 +98,17 @@ struct aloop__sender {
     bool is_filling;
     bool is_offering; /* Of a wire: the top filter is being given bytes. */
     bool is_dropping_input; /* A close drops input until the peer ends. */
+    size_t high;            /* The watermarks. */
+    size_t low;
+    size_t queued;  /* Bytes in `pieces`. */
+    size_t replies; /* Bytes in `pieces` that on_data has put. */
+    /* In loop->flushing while bytes are to be sent. */
+    struct aloop__ready flush;
+    struct aloop__linger *linger; /* While a closed stream is still sending. */
+    /* The state of a carrier that has one, or NULL. */
+    void *carried;
+    /* The forward that writes to this stream, or NULL. */
+    struct aloop__forward *forward_to;
 };
 
 /* A write operation. */
