@@ -39,32 +39,23 @@ static bool is_drained(const struct aloop__filters *filters)
  * Bytes come before what ends them: first those of the layer, then its end or
  * its error, and an error of the descriptor only when no layer has anything
  * left.  The reader would otherwise lose bytes that arrived before a reset. */
-static ssize_t filter_receive(aloop_stream *stream, void *buffer, size_t size)
+ssize_t aloop__filters_read_rest(struct aloop__filters *filters, char *buffer,
+                                 size_t size, ssize_t n)
 {
-    struct aloop__filters *filters = aloop__filters_of(stream);
     struct aloop__layer *top = filters->top;
-    size_t done = 0;
-    ssize_t n = 1;
+    size_t done = n > 0 ? (size_t) n : 0, moved = filters->moved;
 
-    if (filters->error != 0)
-        return filters->error;
-    if (!filters->is_driving || !top->is_ready) {
-        aloop__filters_drive_later(filters);
-        return ALOOP_EAGAIN;
-    }
-    while (done < size && !top->has_read_end && !top->has_failed) {
-        size_t moved = filters->moved;
-
-        n = aloop__layer_read(filters, top, (char *) buffer + done,
-                              size - done);
-        if (n > 0) {
-            done += (size_t) n;
-            if (top->in.held == NULL && aloop__layer_ask_idle(top))
-                break;
-        } else if (n == ALOOP_EAGAIN) {
+    while (done < size) {
+        if (n == ALOOP_EAGAIN)
             aloop__layer_offer_in(filters, top);
-        }
-        if (n <= 0 && (n != ALOOP_EAGAIN || moved == filters->moved))
+        if ((n <= 0 && (n != ALOOP_EAGAIN || moved == filters->moved)) ||
+            top->has_failed)
+            break;
+        moved = filters->moved;
+        n = aloop__layer_read(filters, top, buffer + done, size - done);
+        if (n > 0)
+            done += (size_t) n;
+        if (n > 0 && top->in.held == NULL && aloop__layer_ask_idle(top))
             break;
     }
     if (done > 0)
@@ -76,6 +67,21 @@ static ssize_t filter_receive(aloop_stream *stream, void *buffer, size_t size)
     if (n == ALOOP_EAGAIN && filters->receive_error != 0 && is_drained(filters))
         return filters->receive_error;
     return n;
+}
+
+static ssize_t filter_receive(aloop_stream *stream, void *buffer, size_t size)
+{
+    struct aloop__filters *filters = aloop__filters_of(stream);
+
+    if (filters->error != 0)
+        return filters->error;
+    if (!filters->is_driving || !filters->top->is_ready) {
+        aloop__filters_drive_later(filters);
+        return ALOOP_EAGAIN;
+    }
+    if (filters->top->has_read_end)
+        return 0;
+    return aloop__filters_read(filters, buffer, size);
 }
 
 /* Counts how many of the first `size` bytes are replies.  If none are queued,
@@ -103,25 +109,41 @@ static size_t count_replies(const struct aloop__sender *sender, size_t size)
     return replies;
 }
 
-/* Returns how many bytes the top layer takes.  When it refuses bytes, pulling
- * may make room for them.  It may also find that sending has failed, which
- * frees the bytes if they were put.  OFFERS_MAX limits a filter that takes a
- * few bytes in each call; the rest stays queued for the next run. */
-static size_t offer(struct aloop__filters *filters, const char *data,
-                    size_t size)
+/* Continues an offer of which `done` bytes were taken, and returns how many are
+ * taken in all.  When the layer refuses bytes, pulling may make room for them.  It may also find that
+ * sending has failed, which frees the bytes if they were put.  OFFERS_MAX limits
+ * a filter that takes a few bytes in each call; the rest stays queued for the
+ * next run. */
+static NOINLINE size_t offer_rest(struct aloop__filters *filters,
+                                  const char *data, size_t size, size_t done)
 {
     struct aloop__layer *top = filters->top;
-    size_t done = 0, moved;
-    int i = 0;
+    size_t moved = filters->moved - done;
 
-    filters->wire.is_offering = true;
-    do {
+    for (int i = 1; i <= OFFERS_MAX; i++) {
+        if (!top->has_failed)
+            aloop__filters_pull(filters, top);
+        if (moved == filters->moved || filters->error != 0 ||
+            filters->stream->write_error != 0)
+            break;
         moved = filters->moved;
         done += aloop__layer_write(filters, top, data + done, size - done);
-        if (done < size && !top->has_failed)
-            aloop__filters_pull(filters, top);
-    } while (done < size && moved != filters->moved && filters->error == 0 &&
-             filters->stream->write_error == 0 && ++i < OFFERS_MAX);
+        if (done == size)
+            break;
+    }
+    return done;
+}
+
+/* Returns how many bytes the top layer takes. */
+static inline size_t offer(struct aloop__filters *filters, const char *data,
+                           size_t size)
+{
+    size_t done;
+
+    filters->wire.is_offering = true;
+    done = aloop__layer_write(filters, filters->top, data, size);
+    if (done < size)
+        done = offer_rest(filters, data, size, done);
     filters->wire.is_offering = false;
     return done;
 }

@@ -77,16 +77,6 @@ void aloop__filters_drive_later(struct aloop__filters *filters)
         aloop__host_update(loop);
 }
 
-/* Gives bytes to a layer, and keeps what it refuses.  Nothing may be held. */
-static void feed_all(struct aloop__filters *filters, struct aloop__layer *layer,
-                     const char *data, size_t size)
-{
-    size_t done = aloop__layer_feed(filters, layer, data, size);
-
-    if (done < size)
-        aloop__layer_keep_in(filters, layer, data + done, size - done);
-}
-
 /* Whether bytes are wanted. */
 
 /* Returns whether a reader wants what the top layer gives. */
@@ -164,7 +154,8 @@ static void receive(struct aloop__filters *filters)
                            ++filters->receives < STREAM_ROUNDS_MAX;
     if (n > 0) {
         filters->moved += (size_t) n;
-        feed_all(filters, filters->bottom, filters->scratch, (size_t) n);
+        aloop__layer_feed_all(filters, filters->bottom, filters->scratch,
+                              (size_t) n);
     } else if (n == 0 && stream->io.error == 0) {
         filters->is_deaf = true;
         filters->bottom->in.is_ending = true;
@@ -188,7 +179,7 @@ static void read_into_above(struct aloop__filters *filters,
                                       filters->scratch_size);
 
         if (n > 0)
-            feed_all(filters, above, filters->scratch, (size_t) n);
+            aloop__layer_feed_all(filters, above, filters->scratch, (size_t) n);
         else if (n == 0)
             above->in.is_ending = true;
         if (n <= 0)

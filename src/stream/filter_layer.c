@@ -115,55 +115,50 @@ void aloop__layer_shake(struct aloop__filters *filters,
  * Therefore the handshake follows each feed, before the next bytes, which may
  * be those of the application already.  A result of 0 would repeat the call
  * without an end, and is an error. */
-size_t aloop__layer_feed(struct aloop__filters *filters,
-                         struct aloop__layer *layer, const char *data,
-                         size_t size)
+size_t aloop__layer_feed_rest(struct aloop__filters *filters,
+                              struct aloop__layer *layer, const char *data,
+                              size_t size, ssize_t n)
 {
     size_t done = 0;
 
-    layer->is_idle = false;
-    while (done < size && !layer->has_failed) {
-        ssize_t n =
-            layer->filter.feed(layer->context, data + done, size - done);
-
+    while (true) {
         if (n == 0)
             aloop__layer_fail(filters, layer, ALOOP_EINVAL);
         n = check_result(filters, layer, n, size - done);
         if (n < 0)
-            break;
+            return done;
         done += (size_t) n;
         layer->is_due = true;
         if (!layer->is_ready)
             aloop__layer_shake(filters, layer);
+        if (done == size || layer->has_failed)
+            return done;
+        n = layer->filter.feed(layer->context, data + done, size - done);
     }
-    return done;
 }
 
-/* A layer whose pull has ended can send nothing more, so that nothing is given
- * to it.  In a close, `pulled` limits a filter that makes bytes out of nothing;
- * the count begins again when the layer has taken some.  The bytes of the
+/* In a close, `pulled` limits a filter that makes bytes out of nothing; the
+ * count begins again when the layer has taken some.  The bytes of the
  * application are not valid any more if the layer has cancelled their write. */
-size_t aloop__layer_write(struct aloop__filters *filters,
-                          struct aloop__layer *layer, const char *data,
-                          size_t size)
+size_t aloop__layer_write_rest(struct aloop__filters *filters,
+                               struct aloop__layer *layer, const char *data,
+                               size_t size, ssize_t n)
 {
     size_t done = 0;
 
-    layer->is_idle = false;
-    while (done < size && !layer->has_failed && !layer->has_pull_end &&
-           (layer->above != NULL || filters->stream->write_error == 0)) {
-        ssize_t n =
-            layer->filter.write(layer->context, data + done, size - done);
-
+    while (true) {
         if (n == 0)
             aloop__layer_fail(filters, layer, ALOOP_EINVAL);
         n = check_result(filters, layer, n, size - done);
         if (n < 0)
-            break;
+            return done;
         done += (size_t) n;
         layer->pulled = 0;
+        if (done == size ||
+            (layer->above == NULL && filters->stream->write_error != 0))
+            return done;
+        n = layer->filter.write(layer->context, data + done, size - done);
     }
-    return done;
 }
 
 /* What is held. */

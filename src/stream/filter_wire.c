@@ -34,7 +34,7 @@ static void fail_sending(struct aloop__filters *filters, int error)
 }
 
 /* Returns whether the descriptor may be given bytes. */
-static bool may_send(const struct aloop__filters *filters)
+static inline bool may_send(const struct aloop__filters *filters)
 {
     return !filters->is_mute && filters->stream->io.fd >= 0 &&
            aloop__stream_is_ours(filters->stream);
@@ -63,34 +63,41 @@ static void queue_bytes(struct aloop__filters *filters, const char *data,
     aloop__sender_pause_if_due(filters->stream->sender);
 }
 
-/* Directly from the scratch memory while nothing is queued: most records fit
- * into the socket, and then nothing is copied.  `can_send` is false after a
- * send was short, until an event of writability, so that a full socket costs
- * one call and not one for each record.  Bytes in front of the queue would
- * change the order, so that a queue that is not empty is never passed. */
-void aloop__wire_put(struct aloop__filters *filters, const char *data,
-                     size_t size)
+void aloop__wire_put_rest(struct aloop__filters *filters, const char *data,
+                          size_t size, ssize_t n)
 {
-    aloop_stream *stream = filters->stream;
-    ssize_t n = 0;
-
-    if (filters->has_forked || !may_send(filters))
-        return;
-    if (filters->can_send && list_is_empty(&filters->wire.pieces))
-        n = filters->inner->send(stream, data, size);
     if (n == ALOOP_EAGAIN)
         n = 0;
     if (n < 0) {
         fail_sending(filters, (int) n);
         return;
     }
-    filters->can_send = filters->can_send && (size_t) n == size &&
-                        ++filters->sends < WIRE_SENDS_MAX;
+    filters->can_send = false;
     filters->replies -= filters->replies < (size_t) n ? filters->replies
                                                       : (size_t) n;
-    if ((size_t) n == size)
-        return;
     queue_bytes(filters, data + n, size - (size_t) n);
+}
+
+/* Directly from the memory of the driver while nothing is queued: most records
+ * fit into the socket, and then nothing is copied.  `can_send` is false after a
+ * send was short, until an event of writability, so that a full socket costs
+ * one call and not one for each record.  Bytes in front of the queue would
+ * change the order, so that a queue that is not empty is never passed. */
+void aloop__wire_put(struct aloop__filters *filters, const char *data,
+                     size_t size)
+{
+    ssize_t n = 0;
+
+    if (filters->has_forked || !may_send(filters))
+        return;
+    if (filters->can_send && list_is_empty(&filters->wire.pieces))
+        n = filters->inner->send(filters->stream, data, size);
+    if (n != (ssize_t) size) {
+        aloop__wire_put_rest(filters, data, size, n);
+        return;
+    }
+    filters->can_send = ++filters->sends < WIRE_SENDS_MAX;
+    filters->replies -= filters->replies < size ? filters->replies : size;
 }
 
 /* Called when no layer has anything left to give, or at the end of a close,

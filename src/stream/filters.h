@@ -180,14 +180,51 @@ static inline bool aloop__layer_ask_idle(struct aloop__layer *layer)
                      layer->filter.is_idle(layer->context);
     return layer->is_idle;
 }
-/* Call `feed` and `write` until all bytes are taken.  Return the number of
- * bytes that were. */
-size_t aloop__layer_feed(struct aloop__filters *filters,
-                         struct aloop__layer *layer, const char *data,
-                         size_t size);
-size_t aloop__layer_write(struct aloop__filters *filters,
-                          struct aloop__layer *layer, const char *data,
-                          size_t size);
+/* Continue when the first call has returned `n`, and call until all bytes are
+ * taken. */
+size_t aloop__layer_feed_rest(struct aloop__filters *filters,
+                              struct aloop__layer *layer, const char *data,
+                              size_t size, ssize_t n);
+size_t aloop__layer_write_rest(struct aloop__filters *filters,
+                               struct aloop__layer *layer, const char *data,
+                               size_t size, ssize_t n);
+/* Call `feed` and `write` until all bytes are taken, usually once.  Return the
+ * number of bytes that were. */
+static inline size_t aloop__layer_feed(struct aloop__filters *filters,
+                                       struct aloop__layer *layer,
+                                       const char *data, size_t size)
+{
+    ssize_t n;
+
+    if (size == 0 || layer->has_failed)
+        return 0;
+    layer->is_idle = false;
+    n = layer->filter.feed(layer->context, data, size);
+    if (n != (ssize_t) size || !layer->is_ready)
+        return aloop__layer_feed_rest(filters, layer, data, size, n);
+    filters->moved += size;
+    layer->is_due = true;
+    return size;
+}
+/* A layer whose pull has ended can send nothing more, so that nothing is given
+ * to it. */
+static inline size_t aloop__layer_write(struct aloop__filters *filters,
+                                        struct aloop__layer *layer,
+                                        const char *data, size_t size)
+{
+    ssize_t n;
+
+    if (size == 0 || layer->has_failed || layer->has_pull_end ||
+        (layer->above == NULL && filters->stream->write_error != 0))
+        return 0;
+    layer->is_idle = false;
+    n = layer->filter.write(layer->context, data, size);
+    if (n != (ssize_t) size)
+        return aloop__layer_write_rest(filters, layer, data, size, n);
+    filters->moved += size;
+    layer->pulled = 0;
+    return size;
+}
 /* Keep the bytes that the layer has refused.  Nothing may be held. */
 void aloop__layer_keep_in(struct aloop__filters *filters,
                           struct aloop__layer *layer, const char *data,
@@ -195,6 +232,15 @@ void aloop__layer_keep_in(struct aloop__filters *filters,
 void aloop__layer_keep_out(struct aloop__filters *filters,
                            struct aloop__layer *layer, const char *data,
                            size_t size);
+/* Gives bytes to a layer, and keeps what it refuses.  Nothing may be held. */
+static inline void aloop__layer_feed_all(struct aloop__filters *filters,
+                                         struct aloop__layer *layer,
+                                         const char *data, size_t size)
+{
+    size_t done = aloop__layer_feed(filters, layer, data, size);
+    if (done < size)
+        aloop__layer_keep_in(filters, layer, data + done, size - done);
+}
 /* Offer what is held, and then the end if it is due. */
 void aloop__layer_offer_in(struct aloop__filters *filters,
                            struct aloop__layer *layer);
@@ -218,6 +264,9 @@ void aloop__layer_shake(struct aloop__filters *filters,
 /* Sends or queues the bytes of the bottom layer. */
 void aloop__wire_put(struct aloop__filters *filters, const char *data,
                      size_t size);
+/* Queues what was not sent when a send has returned `n`, or fails. */
+void aloop__wire_put_rest(struct aloop__filters *filters, const char *data,
+                          size_t size, ssize_t n);
 /* Sends what is queued, and the end if it is due. */
 void aloop__wire_flush(struct aloop__filters *filters);
 /* Marks the place behind which writes settle that the layers have taken. */
@@ -251,6 +300,22 @@ void aloop__filters_put_scratch(struct aloop__filters *filters);
 void aloop__filters_free(struct aloop__filters *filters);
 
 /* filter_carrier.c */
+
+/* Continues when the first read has returned `n`. */
+ssize_t aloop__filters_read_rest(struct aloop__filters *filters, char *buffer,
+                                 size_t size, ssize_t n);
+/* Reads what the top layer has, usually with one call.  Returns what `receive`
+ * of a carrier returns. */
+static inline ssize_t aloop__filters_read(struct aloop__filters *filters,
+                                          char *buffer, size_t size)
+{
+    struct aloop__layer *top = filters->top;
+    ssize_t n = aloop__layer_read(filters, top, buffer, size);
+
+    if (n > 0 && top->in.held == NULL && aloop__layer_ask_idle(top))
+        return n;
+    return aloop__filters_read_rest(filters, buffer, size, n);
+}
 extern const struct aloop__carrier aloop__carrier_filter;
 
 /* filter_close.c: the end of the filters of a stream, which has some. */
