@@ -209,6 +209,7 @@ static void add_layer(struct aloop__filters *filters,
 
     /* The new layer was never pulled, and its handshake may have output. */
     filters->is_dry = false;
+    filters->is_resting = false;
     layer->below = below;
     layer->in.held = aloop__input_take(stream);
     layer->in.is_ending = stream->has_ended;

@@ -110,10 +110,11 @@ static size_t count_replies(const struct aloop__sender *sender, size_t size)
 }
 
 /* Continues an offer of which `done` bytes were taken, and returns how many are
- * taken in all.  When the layer refuses bytes, pulling may make room for them.  It may also find that
- * sending has failed, which frees the bytes if they were put.  OFFERS_MAX limits
- * a filter that takes a few bytes in each call; the rest stays queued for the
- * next run. */
+ * taken in all.  When the layer refuses bytes, pulling may make room for them.
+ * It may also find that sending has failed, which frees the bytes if they were
+ * put.  serve_message() (filter_event.c) takes no memory for a pull before one
+ * is needed.  OFFERS_MAX limits a filter that takes a few bytes in each call;
+ * the rest stays queued for the next run. */
 static NOINLINE size_t offer_rest(struct aloop__filters *filters,
                                   const char *data, size_t size, size_t done)
 {
@@ -121,7 +122,8 @@ static NOINLINE size_t offer_rest(struct aloop__filters *filters,
     size_t moved = filters->moved - done;
 
     for (int i = 1; i <= OFFERS_MAX; i++) {
-        if (!top->has_failed)
+        if (!top->has_failed &&
+            (filters->scratch != NULL || aloop__filters_take_scratch(filters)))
             aloop__filters_pull(filters, top);
         if (moved == filters->moved || filters->error != 0 ||
             filters->stream->write_error != 0)
@@ -301,6 +303,7 @@ static void filter_failed(aloop_stream *stream, int error)
 {
     struct aloop__filters *filters = aloop__filters_of(stream);
 
+    filters->is_resting = false;
     while (!list_is_empty(&filters->taken)) {
         struct aloop__piece *piece =
             CONTAINER_OF(filters->taken.next, struct aloop__piece, node);

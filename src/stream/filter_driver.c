@@ -79,16 +79,6 @@ void aloop__filters_drive_later(struct aloop__filters *filters)
 
 /* Whether bytes are wanted. */
 
-/* Returns whether a reader wants what the top layer gives. */
-static bool reader_wants(const aloop_stream *stream)
-{
-    if (aloop__stream_is_over(stream))
-        return false;
-    return stream->is_reading ||
-           (aloop__stream_wants_data(stream) && !stream->has_input &&
-            !aloop__stream_is_paused(stream));
-}
-
 /* Returns whether a layer has refused bytes and nothing is to be sent. */
 static bool is_waiting_for_peer(const struct aloop__filters *filters)
 {
@@ -110,7 +100,8 @@ static bool wants_input(const struct aloop__filters *filters)
     if (filters->is_deaf || filters->receive_error != 0 ||
         filters->error != 0 || filters->bottom->in.held != NULL)
         return false;
-    return !filters->top->is_ready || reader_wants(filters->stream) ||
+    return !filters->top->is_ready ||
+           aloop__filters_are_read(filters->stream) ||
            is_waiting_for_peer(filters);
 }
 
@@ -137,33 +128,6 @@ static void move_out(struct aloop__filters *filters)
 }
 
 /* From the peer. */
-
-/* Receives once.  The end and errors are noted; they take effect behind the
- * bytes before them. */
-static void receive(struct aloop__filters *filters)
-{
-    aloop_stream *stream = filters->stream;
-    ssize_t n;
-
-    if (!filters->can_receive || !wants_input(filters))
-        return;
-    n = filters->inner->receive(stream, filters->scratch,
-                                filters->scratch_size);
-    filters->is_unused = false;
-    filters->can_receive = n == (ssize_t) filters->scratch_size &&
-                           ++filters->receives < STREAM_ROUNDS_MAX;
-    if (n > 0) {
-        filters->moved += (size_t) n;
-        aloop__layer_feed_all(filters, filters->bottom, filters->scratch,
-                              (size_t) n);
-    } else if (n == 0 && stream->io.error == 0) {
-        filters->is_deaf = true;
-        filters->bottom->in.is_ending = true;
-    } else if (n != ALOOP_EAGAIN) {
-        filters->receive_error =
-            n == 0 ? stream->io.error : aloop__io_failed(&stream->io, (int) n);
-    }
-}
 
 /* Moves what a layer gives into the one above it. */
 static void read_into_above(struct aloop__filters *filters,
@@ -197,7 +161,7 @@ static bool read_from(struct aloop__filters *filters,
 {
     if (layer->above != NULL)
         read_into_above(filters, layer);
-    else if (reader_wants(filters->stream))
+    else if (aloop__filters_are_read(filters->stream))
         aloop__stream_readable(filters->stream);
     return !filters->is_closed && aloop__stream_is_ours(filters->stream);
 }
@@ -211,7 +175,9 @@ static bool move_in(struct aloop__filters *filters)
 {
     struct aloop__layer *layer;
 
-    receive(filters);
+    if (filters->can_receive && wants_input(filters))
+        aloop__filters_receive(filters, filters->scratch,
+                               filters->scratch_size);
     for (layer = filters->bottom; layer != NULL && !layer->has_failed;
          layer = layer->above) {
         if (!layer->is_ready) /* on_data may have put it on. */
@@ -348,9 +314,12 @@ static bool run_rounds(struct aloop__filters *filters, bool *ret_is_idle)
                                                     : 0;
     }
     filters->is_quiet = has_nothing;
+    filters->is_resting = aloop__filters_are_at_rest(filters);
     *ret_is_idle = idle >= 2;
     return true;
 }
+
+/* What runs the driver. */
 
 /* A request to run may have changed what a layer can give. */
 static void forget_idle(struct aloop__filters *filters)
@@ -377,16 +346,16 @@ void aloop__filters_drive(struct aloop__filters *filters)
         forget_idle(filters); /* It was asked for more than an event. */
     list_remove(&filters->wire.flush.node);
     list_remove(&filters->run.node);
+    filters->receives = 0;
+    filters->sends = 0;
+    if ((stream->io.armed & REACTOR_WRITE) == 0)
+        filters->can_send = true;
     if (!aloop__filters_take_scratch(filters)) {
         aloop__layer_fail(filters, filters->top, ALOOP_ENOMEM);
         aloop__filters_break(filters);
         watch_again(filters);
         return;
     }
-    filters->receives = 0;
-    filters->sends = 0;
-    if ((stream->io.armed & REACTOR_WRITE) == 0)
-        filters->can_send = true;
     filters->is_driving = true;
     is_left = !run_rounds(filters, &is_idle);
     filters->is_driving = false;
@@ -401,30 +370,6 @@ void aloop__filters_drive(struct aloop__filters *filters)
     watch_again(filters);
     if (!is_idle && list_is_empty(&filters->run.node))
         aloop__ready_push(stream->handle.loop, &filters->run);
-}
-
-/* An error or a hang-up counts as input and as room: the calls find out which
- * error it is, and receive first what arrived before it.  `is_unused` stays set
- * if no layer wanted the input; watch_again() then ends the interest in it. */
-void aloop__filters_ready(struct aloop__io *io, unsigned bits)
-{
-    aloop_stream *stream = CONTAINER_OF(io, aloop_stream, io);
-    struct aloop__filters *filters = aloop__filters_of(stream);
-
-    if (io->fd < 0) { /* Closed outside the loop's control. */
-        filters->is_mute = true;
-        filters->top->has_failed = true;
-        filters->error = ALOOP_EBADF;
-    }
-    if ((bits & (REACTOR_READ | REACTOR_ERROR | REACTOR_HANGUP)) != 0) {
-        filters->can_receive = io->fd >= 0;
-        filters->is_unused = true;
-    }
-    if ((bits & (REACTOR_WRITE | REACTOR_ERROR | REACTOR_HANGUP)) != 0)
-        filters->can_send = true;
-    aloop__filters_drive(filters);
-    if ((bits & (REACTOR_HANGUP | REACTOR_ERROR)) != 0)
-        aloop__forward_hung_up(stream, bits);
 }
 
 /* These two run the driver because it was asked for, and not for an event. */

@@ -4,6 +4,7 @@
  *   filter_wire.c     the bytes that leave the last filter
  *   filter_pull.c     moves bytes from the filters to the wire
  *   filter_driver.c   moves bytes through all filters of a stream
+ *   filter_event.c    serves the usual event in a shorter way
  *   filter_carrier.c  the carrier that the stream sees
  *   filter_close.c    the end of filters
  *   filter.c          the public functions
@@ -67,7 +68,7 @@ struct aloop__handshake {
     struct aloop__filters *filters;
 };
 
-/* What each message needs comes first, in few lines of the processor's cache. */
+/* What each message needs comes first, in few lines of the cache. */
 struct aloop__filters {
     aloop_stream *stream;
     const struct aloop__carrier *inner; /* The carrier of the descriptor. */
@@ -78,6 +79,7 @@ struct aloop__filters {
      * that could change this, except on behalf of the reader. */
     bool is_dry;
     bool is_quiet;     /* Nothing had to leave when the driver has ended. */
+    bool is_resting;   /* The next input can be served by serve_message(). */
     bool is_closed;    /* Closed while the driver runs, which then frees it. */
     bool is_finishing; /* The close takes everything that the layers give. */
     bool is_broken;    /* The core knows `error`. */
@@ -238,6 +240,7 @@ static inline void aloop__layer_feed_all(struct aloop__filters *filters,
                                          const char *data, size_t size)
 {
     size_t done = aloop__layer_feed(filters, layer, data, size);
+
     if (done < size)
         aloop__layer_keep_in(filters, layer, data + done, size - done);
 }
@@ -290,14 +293,47 @@ void aloop__filters_drive(struct aloop__filters *filters);
 void aloop__filters_drive_later(struct aloop__filters *filters);
 /* Passes `error` to everything that waits for the stream. */
 void aloop__filters_break(struct aloop__filters *filters);
-/* stream->io, stream->sender and filters->run call these. */
-void aloop__filters_ready(struct aloop__io *io, unsigned bits);
+/* stream->sender and filters->run call these. */
 void aloop__filters_flush(struct aloop__ready *ready);
 void aloop__filters_run(struct aloop__ready *ready);
 /* Takes memory for the driver.  Returns false if out of memory. */
 bool aloop__filters_take_scratch(struct aloop__filters *filters);
 void aloop__filters_put_scratch(struct aloop__filters *filters);
 void aloop__filters_free(struct aloop__filters *filters);
+
+/* filter_event.c */
+
+/* Returns whether a reader wants what the top layer gives. */
+static inline bool aloop__filters_are_read(const aloop_stream *stream)
+{
+    if (aloop__stream_is_over(stream))
+        return false;
+    return stream->is_reading ||
+           (aloop__stream_wants_data(stream) && !stream->has_input &&
+            !aloop__stream_is_paused(stream));
+}
+
+/* Returns whether the stream is at rest: one filter, which has nothing left,
+ * and nothing in front of it or behind it. */
+static inline bool aloop__filters_are_at_rest(
+    const struct aloop__filters *filters)
+{
+    const struct aloop__layer *layer = filters->top;
+
+    return layer == filters->bottom && layer->is_idle && !layer->has_pull_end &&
+           layer->in.held == NULL && !layer->in.is_ending &&
+           !layer->out.is_ending && filters->error == 0 &&
+           filters->receive_error == 0 && !filters->can_receive &&
+           !filters->is_mute && !filters->has_forked &&
+           list_is_empty(&filters->wire.pieces) &&
+           !aloop__stream_is_busy(filters->stream) &&
+           !filters->stream->sender->is_paused;
+}
+/* Receives once, and feeds what was received to the bottom layer. */
+void aloop__filters_receive(struct aloop__filters *filters, char *buffer,
+                            size_t size);
+/* stream->io calls it. */
+void aloop__filters_ready(struct aloop__io *io, unsigned bits);
 
 /* filter_carrier.c */
 

@@ -435,6 +435,8 @@ void aloop__stream_forget_reads(aloop_stream *stream);
 void aloop__stream_readable(aloop_stream *stream);
 /* Does the same for a stream that is plain; see plain.h. */
 void aloop__stream_serve_plain(aloop_stream *stream);
+/* Passes the first `size` bytes of the loop's receive buffer to on_data. */
+void aloop__stream_give(aloop_stream *stream, size_t size);
 /* Calls on_data for bytes, an end or an error that need no event. */
 void aloop__stream_deliver(aloop_stream *stream);
 /* aloop_stream_start() and aloop_stream_stop(), without their checks.  A

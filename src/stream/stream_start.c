@@ -81,6 +81,15 @@ static inline bool may_lend(const aloop_stream *stream, size_t size)
             (aloop__stream_may_lend(stream) && size <= stream->sender->high));
 }
 
+void aloop__stream_give(aloop_stream *stream, size_t size)
+{
+    aloop *loop = stream->handle.loop;
+
+    loop->lent = loop->receive_buffer;
+    loop->lent_room = may_lend(stream, size) ? size : 0;
+    call_on_data(stream, loop->receive_buffer, (ssize_t) size);
+}
+
 /* Receives and calls on_data, until less than a full buffer was received or the
  * budget of the turn is used up.  Receiving again after a short receive would
  * usually find nothing, and would cost a system call for each message. */
