@@ -73,8 +73,8 @@ static inline void move_message(struct aloop__filters *filters)
     ssize_t n, sent;
 
     receive(filters, buffer, RECEIVE_SIZE);
-    if (layer->is_idle || layer->in.held != NULL || layer->has_failed)
-        return; /* Nothing was received, or the filter has not taken it. */
+    if (layer->is_idle || layer->has_failed)
+        return; /* Nothing was received, or the filter fails. */
     if (stream->on_data == NULL) {
         aloop__stream_readable(stream); /* For a read operation. */
     } else {

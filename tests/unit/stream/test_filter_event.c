@@ -257,6 +257,8 @@ static void an_error_of_each_function_breaks_the_stream(void **state)
 
         *results[i] = ALOOP_EPROTO;
         send_text("abc");
+        if (results[i] == &s.feed)
+            assert_int_equal(calls_of('R'), 0);
         assert_noted(ALOOP_EPROTO);
         assert_int_equal(aloop_stream_put(stream, "d", 1), ALOOP_EPROTO);
         aloop_stream_close(stream);
