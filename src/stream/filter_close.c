@@ -54,10 +54,9 @@ static bool has_taken_all(const struct aloop__filters *filters)
 static bool finish_layers(struct aloop__filters *filters)
 {
     bool was_driving = filters->is_driving;
-    bool has_scratch = filters->scratch != NULL;
     struct aloop__layer *layer;
 
-    if (!has_scratch && !aloop__filters_take_scratch(filters))
+    if (filters->scratch == NULL && !aloop__filters_take_scratch(filters))
         return false;
     filters->is_driving = true;
     filters->is_finishing = true;
@@ -72,7 +71,7 @@ static bool finish_layers(struct aloop__filters *filters)
         aloop__wire_flush(filters);
     } while (filters->moved > 0 && filters->error == 0 && !filters->is_mute);
     filters->is_driving = was_driving;
-    if (!has_scratch)
+    if (!was_driving)
         aloop__filters_put_scratch(filters);
     aloop__wire_mark(filters);
     return has_taken_all(filters);
