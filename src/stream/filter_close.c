@@ -93,8 +93,9 @@ static bool can_finish(const struct aloop__filters *filters)
  * the bytes of the wire itself.  The pieces in front of the filters are sent or
  * dropped by now; those of the wire are appended, and the writes among them
  * belong to the other sender, in whose count a cancel has to find them.  The
- * reader's state becomes that of the descriptor, because the end of a filter is
- * not the end of the peer. */
+ * driver may have used up its sends, so that no event would flush the bytes.
+ * The reader's state becomes that of the descriptor, because the end of a
+ * filter is not the end of the peer. */
 static void remove_filters(struct aloop__filters *filters)
 {
     aloop_stream *stream = filters->stream;
@@ -123,6 +124,8 @@ static void remove_filters(struct aloop__filters *filters)
     aloop__sender_set_sending(&filters->wire);
     list_remove(&filters->wire.flush.node);
     list_remove(&filters->run.node);
+    if (aloop__stream_is_busy(stream) && aloop__stream_is_ours(stream))
+        aloop__sender_flush_later(sender);
 }
 
 /* Returns whether an abort would lose nothing that the library knows of.  What

@@ -132,6 +132,37 @@ static void the_end_of_the_loop_closes_the_filter(void **state)
     assert_int_equal(calls_of('C'), 1);
 }
 
+/* Gives one byte in every second call, so that each costs a send. */
+static ssize_t pull_slowly(void *context, void *data, size_t size)
+{
+    (void) size;
+    return calls_of('P') % 2 == 0 ? script_pull(context, data, 1)
+                                  : (note_letter('P'), ALOOP_EAGAIN);
+}
+
+static void a_close_sends_after_a_run_that_has_used_up_its_sends(void **state)
+{
+    aloop_filter filter = plain_script;
+
+    (void) state;
+    filter.pull = pull_slowly;
+    for (int count = 1; count < 12; count++) {
+        aloop_stream *stream = connected();
+
+        s = (struct script){0};
+        assert_int_equal(aloop_await(aloop_stream_filter(stream, &filter, &s)),
+                         0);
+        aloop_stream_put(stream, "0123456789ab", (size_t) count);
+        run_for(MS);
+        s.out[s.out_size++] = '.'; /* What the filter adds to the end. */
+        aloop_stream_close(stream);
+        run_for(MS);
+        receive_all();
+        assert_int_equal(c.in_size, count + 1);
+        assert_true(sim_peer_eof(c.peer));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +173,7 @@ int main(void)
         TEST(an_abort_gives_the_filter_no_end),
         TEST(a_write_that_filters_have_taken_ends_with_the_stream),
         TEST(the_end_of_the_loop_closes_the_filter),
+        TEST(a_close_sends_after_a_run_that_has_used_up_its_sends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
