@@ -29,7 +29,9 @@ ALOOP_BEGIN
  *     read        given      the end         has nothing     broken
  *     write       taken      (size 0 only)   takes nothing   broken
  *     pull        given      the end         has nothing     broken
+ *     lend        given      the end         has nothing     broken
  *     handshake   -          done            continues       failed
+ *     keep        -          done            -               broken
  *
  * Results:
  *
@@ -64,6 +66,14 @@ ALOOP_BEGIN
  *   given, and returns true if neither of the two has anything left: no bytes,
  *   no end and no error.  Then they are called again only after another
  *   function or a wake.
+ * - `lend` saves a copy.  It is called instead of `pull`, and what is said of
+ *   `pull` holds for it.  It sets *ret_data to memory of the filter, and may
+ *   return any number of bytes.  The stream uses them only until it calls
+ *   another function of the filter.
+ * - `keep` saves another one.  With it, the filter may use the bytes that
+ *   `feed` has taken until `keep` is called, which copies those that are still
+ *   needed.  That is before other bytes are fed, and before the stream waits
+ *   for input.  After an error and before `close` it is not called.
  * - After an error only `pull` is called.  What it gives is sent, for example
  *   an alert.
  * - `close` is called once.  No function is called after it.
@@ -80,7 +90,8 @@ ALOOP_BEGIN
  *   the writing side.
  * - They run on the stack of the loop, except that aloop_stream_close() and
  *   aloop_stream_abort() call them on the stack of their caller.
- * - `data` is borrowed until the function returns.
+ * - `data` is borrowed until the function returns, or for `feed` with `keep`
+ *   until that returns.
  *
  * A filter that takes and gives nothing more costs no time; a deadline of the
  * application is what ends such a stream.  Whether reading is possible after a
@@ -97,7 +108,7 @@ typedef struct aloop_filter {
     ssize_t (*read)(void *context, void *data, size_t size);
     /* Takes bytes of the writer. */
     ssize_t (*write)(void *context, const void *data, size_t size);
-    /* Gives bytes for the peer. */
+    /* Gives bytes for the peer; NULL: `lend` does. */
     ssize_t (*pull)(void *context, void *data, size_t size);
     /* Takes the next step before the first byte; NULL: there is none. */
     int (*handshake)(void *context);
@@ -106,6 +117,10 @@ typedef struct aloop_filter {
     /* Returns whether read and pull have nothing left.  NULL: both are called
      * once more to find that out. */
     bool (*is_idle)(void *context);
+    /* Gives bytes for the peer in memory of the filter; NULL: `pull` does. */
+    ssize_t (*lend)(void *context, const void **ret_data);
+    /* Copies what is needed of the last feed; NULL: `feed` has done that. */
+    int (*keep)(void *context);
 } aloop_filter;
 
 /**

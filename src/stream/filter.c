@@ -25,10 +25,11 @@ static const struct options_field filter_fields[] = {
     OPTIONS_FIELD(aloop_filter, feed),      OPTIONS_FIELD(aloop_filter, read),
     OPTIONS_FIELD(aloop_filter, write),     OPTIONS_FIELD(aloop_filter, pull),
     OPTIONS_FIELD(aloop_filter, handshake), OPTIONS_FIELD(aloop_filter, close),
-    OPTIONS_FIELD(aloop_filter, is_idle),
+    OPTIONS_FIELD(aloop_filter, is_idle),   OPTIONS_FIELD(aloop_filter, lend),
+    OPTIONS_FIELD(aloop_filter, keep),
 };
 
-OPTIONS_LAST(aloop_filter, is_idle);
+OPTIONS_LAST(aloop_filter, keep);
 
 static const struct options_kind filter_kind = {
     sizeof(aloop_filter), filter_fields,
@@ -305,8 +306,9 @@ aloop_future *aloop_stream_filter(aloop_stream *stream,
     bool is_valid = filter != NULL &&
                     aloop__options_take(&filter_kind, filter, &all);
 
-    if (error == 0 && (!is_valid || all.feed == NULL || all.read == NULL ||
-                       all.write == NULL || all.pull == NULL))
+    if (error == 0 &&
+        (!is_valid || all.feed == NULL || all.read == NULL ||
+         all.write == NULL || (all.pull == NULL && all.lend == NULL)))
         error = ALOOP_EINVAL;
     if (error == 0)
         error = check_use(stream);

@@ -148,6 +148,7 @@ static void close_layers(struct aloop__filters *filters)
     aloop *loop = filters->stream->handle.loop;
     struct aloop__layer *layer;
 
+    filters->borrower = NULL;
     while ((layer = filters->top) != NULL) {
         filters->top = layer->below;
         if (layer->filter.close != NULL)

@@ -52,6 +52,7 @@ bool aloop__filters_take_scratch(struct aloop__filters *filters)
 
 void aloop__filters_put_scratch(struct aloop__filters *filters)
 {
+    aloop__layer_end_loan(filters);
     aloop__buffer_put(filters->stream->handle.loop, filters->scratch,
                       filters->scratch_size);
     filters->scratch = NULL;
@@ -188,6 +189,7 @@ static bool move_in(struct aloop__filters *filters)
             aloop__layer_shake(filters, layer);
         if (layer->is_ready && !layer->has_failed && !read_from(filters, layer))
             return false;
+        aloop__layer_end_loan(filters);
         if (layer->in.held != NULL)
             aloop__layer_offer_in(filters, layer);
         aloop__filters_pull(filters, layer);

@@ -111,6 +111,20 @@ void aloop__layer_shake(struct aloop__filters *filters,
     aloop__handshake_end(filters, 0);
 }
 
+/* After an error the layer is not called, and its close needs no bytes. */
+void aloop__layer_end_loan(struct aloop__filters *filters)
+{
+    struct aloop__layer *layer = filters->borrower;
+    int error;
+
+    if (layer == NULL)
+        return;
+    filters->borrower = NULL;
+    error = layer->has_failed ? 0 : layer->filter.keep(layer->context);
+    if (error != 0)
+        aloop__layer_fail(filters, layer, error);
+}
+
 /* A feed may complete a handshake, or make it possible to answer the peer.
  * Therefore the handshake follows each feed, before the next bytes, which may
  * be those of the application already.  A result of 0 would repeat the call
@@ -128,9 +142,13 @@ size_t aloop__layer_feed_rest(struct aloop__filters *filters,
         if (n < 0)
             return done;
         done += (size_t) n;
+        if (layer->filter.keep != NULL)
+            filters->borrower = layer;
         layer->is_due = true;
         if (!layer->is_ready)
             aloop__layer_shake(filters, layer);
+        if (done < size)
+            aloop__layer_end_loan(filters);
         if (done == size || layer->has_failed)
             return done;
         n = layer->filter.feed(layer->context, data + done, size - done);
@@ -253,12 +271,24 @@ static bool offer_held(struct aloop__filters *filters,
     return true;
 }
 
+/* Held bytes are freed when the layer has taken them. */
+static size_t feed_held(struct aloop__filters *filters,
+                        struct aloop__layer *layer, const char *data,
+                        size_t size)
+{
+    size_t done = aloop__layer_feed(filters, layer, data, size);
+
+    aloop__layer_end_loan(filters);
+    return done;
+}
+
 void aloop__layer_offer_in(struct aloop__filters *filters,
                            struct aloop__layer *layer)
 {
     ssize_t n;
 
-    if (!offer_held(filters, layer, &layer->in, aloop__layer_feed))
+    aloop__layer_end_loan(filters);
+    if (!offer_held(filters, layer, &layer->in, feed_held))
         return;
     n = layer->filter.feed(layer->context, NULL, 0);
     if (n != 0)

@@ -33,16 +33,15 @@ static void write_all(struct aloop__filters *filters,
         aloop__layer_keep_out(filters, layer, data + done, size - done);
 }
 
-/* Fills the scratch memory from the layer.  Returns whether more may follow.
- * Several pulls are joined, because a layer may give small records, and each
- * one would cost a send.  The end is passed on as a mark of the layer below,
- * which is offered it behind the bytes. */
-static bool pull_once(struct aloop__filters *filters,
-                      struct aloop__layer *layer)
+/* Fills the scratch memory from the layer.  Several pulls are joined, because a
+ * layer may give small records, and each one would cost a send. */
+static ssize_t fill_scratch(struct aloop__filters *filters,
+                            struct aloop__layer *layer, size_t *ret_size)
 {
     size_t size = 0;
     ssize_t n = 1;
 
+    aloop__layer_end_loan(filters);
     while (n > 0 && size < filters->scratch_size) {
         n = aloop__layer_pull(filters, layer, filters->scratch + size,
                               filters->scratch_size - size);
@@ -52,13 +51,35 @@ static bool pull_once(struct aloop__filters *filters,
         if (aloop__layer_ask_idle(layer))
             n = 0;
     }
+    *ret_size = size;
+    return n;
+}
+
+/* Moves what the layer gives.  Returns whether more may follow.  The end is
+ * passed on as a mark of the layer below, which is offered it behind the
+ * bytes.  A layer that lends is asked whether it is idle when its bytes are not
+ * needed any more. */
+static bool pull_once(struct aloop__filters *filters,
+                      struct aloop__layer *layer)
+{
+    bool has_lent = layer->filter.lend != NULL;
+    const char *data = filters->scratch;
+    size_t size = 0;
+    ssize_t n;
+
+    if (has_lent) {
+        n = aloop__layer_lend(filters, layer, &data);
+        size = n > 0 ? (size_t) n : 0;
+    } else {
+        n = fill_scratch(filters, layer, &size);
+    }
     if (size > 0 && layer->below == NULL)
-        aloop__wire_put(filters, filters->scratch, size);
+        aloop__wire_put(filters, data, size);
     else if (size > 0)
-        write_all(filters, layer->below, filters->scratch, size);
+        write_all(filters, layer->below, data, size);
     if (layer->has_given_end && layer->below != NULL)
         layer->below->out.is_ending = true;
-    return n > 0;
+    return n > 0 && !(has_lent && aloop__layer_ask_idle(layer));
 }
 
 /* If the last layer has nothing left, the writes that were taken are in the

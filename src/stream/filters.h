@@ -74,6 +74,8 @@ struct aloop__filters {
     const struct aloop__carrier *inner; /* The carrier of the descriptor. */
     struct aloop__layer *top;
     struct aloop__layer *bottom;
+    /* The layer that uses the bytes of its last feed, or NULL. */
+    struct aloop__layer *borrower;
     bool is_driving;
     /* The last pull of each layer found nothing, and nothing was called since
      * that could change this, except on behalf of the reader. */
@@ -157,6 +159,17 @@ static inline ssize_t aloop__layer_read(struct aloop__filters *filters,
     layer->is_dry = false;
     return n;
 }
+static inline ssize_t aloop__layer_pulled(struct aloop__filters *filters,
+                                          struct aloop__layer *layer, ssize_t n,
+                                          size_t size)
+{
+    if (n == ALOOP_EAGAIN)
+        return n;
+    if (!aloop__layer_moved(filters, n, size))
+        return aloop__layer_pull_end(filters, layer, n);
+    layer->pulled += (size_t) n;
+    return n;
+}
 static inline ssize_t aloop__layer_pull(struct aloop__filters *filters,
                                         struct aloop__layer *layer, void *data,
                                         size_t size)
@@ -165,12 +178,21 @@ static inline ssize_t aloop__layer_pull(struct aloop__filters *filters,
 
     if (!layer->is_idle)
         n = layer->filter.pull(layer->context, data, size);
-    if (n == ALOOP_EAGAIN)
-        return n;
-    if (!aloop__layer_moved(filters, n, size))
-        return aloop__layer_pull_end(filters, layer, n);
-    layer->pulled += (size_t) n;
-    return n;
+    return aloop__layer_pulled(filters, layer, n, size);
+}
+/* The same with memory of the layer, which lends its bytes. */
+static inline ssize_t aloop__layer_lend(struct aloop__filters *filters,
+                                        struct aloop__layer *layer,
+                                        const char **ret_data)
+{
+    const void *data = NULL;
+    ssize_t n = ALOOP_EAGAIN;
+
+    if (!layer->is_idle)
+        n = layer->filter.lend(layer->context, &data);
+    *ret_data = data;
+    return aloop__layer_pulled(filters, layer, n,
+                               data != NULL ? PTRDIFF_MAX : 0);
 }
 /* Asks a layer that has just given bytes whether it is idle.  One that is not
  * ready, or that has failed, is not asked: it may have nothing and still owe
@@ -182,6 +204,9 @@ static inline bool aloop__layer_ask_idle(struct aloop__layer *layer)
                      layer->filter.is_idle(layer->context);
     return layer->is_idle;
 }
+/* Ends the use of the bytes of the last feed, if a layer still has it.  It must
+ * be called before their memory changes. */
+void aloop__layer_end_loan(struct aloop__filters *filters);
 /* Continue when the first call has returned `n`, and call until all bytes are
  * taken. */
 size_t aloop__layer_feed_rest(struct aloop__filters *filters,
@@ -198,11 +223,12 @@ static inline size_t aloop__layer_feed(struct aloop__filters *filters,
 {
     ssize_t n;
 
+    aloop__layer_end_loan(filters);
     if (size == 0 || layer->has_failed)
         return 0;
     layer->is_idle = false;
     n = layer->filter.feed(layer->context, data, size);
-    if (n != (ssize_t) size || !layer->is_ready)
+    if (n != (ssize_t) size || !layer->is_ready || layer->filter.keep != NULL)
         return aloop__layer_feed_rest(filters, layer, data, size, n);
     filters->moved += size;
     layer->is_due = true;
@@ -243,6 +269,8 @@ static inline void aloop__layer_feed_all(struct aloop__filters *filters,
 
     if (done < size)
         aloop__layer_keep_in(filters, layer, data + done, size - done);
+    if (filters->top != filters->bottom) /* Reads will use the memory. */
+        aloop__layer_end_loan(filters);
 }
 /* Offer what is held, and then the end if it is due. */
 void aloop__layer_offer_in(struct aloop__filters *filters,
@@ -321,6 +349,7 @@ static inline bool aloop__filters_are_at_rest(
     const struct aloop__layer *layer = filters->top;
 
     return layer == filters->bottom && layer->is_idle && !layer->has_pull_end &&
+           layer->filter.lend == NULL && layer->filter.keep == NULL &&
            layer->in.held == NULL && !layer->in.is_ending &&
            !layer->out.is_ending && filters->error == 0 &&
            filters->receive_error == 0 && !filters->can_receive &&
