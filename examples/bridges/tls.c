@@ -1,21 +1,23 @@
-/* TLS on a stream, by OpenSSL with two memory BIOs:
+/* TLS on a stream, by OpenSSL with a BIO of its own, which is in tls_bio.h:
  *
- *     peer --> feed --> rbio --> SSL_read  --> reader
- *     peer <-- pull <-- wbio <-- SSL_write <-- writer
+ *     peer --> feed --> BIO --> SSL_read  --> reader
+ *     peer <-- lend <-- BIO <-- SSL_write <-- writer
  *
- * The context of the filter is the SSL.  Its application data is NULL, or the
- * reason in words after TLS has failed. */
+ * The application data of the SSL is NULL, or the reason in words after TLS has
+ * failed. */
 
 #include "tls.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
-/* A memory BIO accepts any number of bytes.  The first limit is the back
- * pressure, and more than the longest record.  Reading causes answers, such as
- * those to updates of keys.  It pauses at the second limit, which only a peer
- * reaches that asks for answers and does not read them.  Data that it does not
- * read never pause reading, because it may first want to send its own.  The
+#include "tls_bio.h"
+
+/* The BIO accepts any number of bytes.  The first limit is the back pressure of
+ * the writer, and more than the longest record.  Reading causes answers, such
+ * as those to updates of keys.  It pauses at the second limit, which only a
+ * peer reaches that asks for answers and does not read them.  Data that it does
+ * not read never pause reading, because it may first want to send its own.  The
  * messages of TLS in front of data are limited, because a peer could keep the
  * loop busy with updates of keys. */
 enum { HELD_MAX = 64 * 1024, ANSWERS_MAX = 128 * 1024, MESSAGES_MAX = 64 };
@@ -47,93 +49,88 @@ static int judge(SSL *ssl)
 /* The functions of the filter.  Errors that other connections have left in the
  * queue of the thread would be taken for those of this one. */
 
-static int tls_handshake(void *context)
+static SSL *begin(const tls_connection *tls)
 {
-    ERR_clear_error();
-    return SSL_do_handshake(context) == 1 ? 0 : judge(context);
+    if (ERR_peek_error() != 0) /* It costs much less than to clear nothing. */
+        ERR_clear_error();
+    return tls->ssl;
 }
 
-static ssize_t tls_feed(void *context, const void *data, size_t size)
+static int tls_handshake(void *context)
 {
-    BIO *in = SSL_get_rbio(context);
-    size_t room = HELD_MAX - BIO_ctrl_pending(in);
-    int n = (int) (size < room ? size : room);
+    SSL *ssl = begin(context);
 
-    if (size == 0) /* After its bytes, a read of the BIO returns the end. */
-        BIO_set_mem_eof_return(in, 0);
-    if (n == 0)
-        return size == 0 ? 0 : ALOOP_EAGAIN;
-    return BIO_write(in, data, n) == n ? n : ALOOP_ENOMEM;
+    return SSL_do_handshake(ssl) == 1 ? 0 : judge(ssl);
 }
 
 /* SSL_read_ex() returns after each message of TLS, which data may follow. */
 static ssize_t tls_read(void *context, void *data, size_t size)
 {
+    const tls_connection *tls = context;
+    SSL *ssl = begin(tls);
     size_t n;
 
-    if (BIO_ctrl_pending(SSL_get_wbio(context)) >= ANSWERS_MAX)
+    if (tls->out_size >= ANSWERS_MAX)
         return ALOOP_EAGAIN;
-    ERR_clear_error();
     for (int i = 0; i < MESSAGES_MAX; i++) {
-        ssize_t result = SSL_read_ex(context, data, size, &n) ? (ssize_t) n
-                                                              : judge(context);
+        ssize_t result = SSL_read_ex(ssl, data, size, &n) ? (ssize_t) n
+                                                          : judge(ssl);
 
-        if (result != ALOOP_EAGAIN || !BIO_ctrl_pending(SSL_get_rbio(context)))
+        if (result != ALOOP_EAGAIN || tls_connection_unread(tls) == 0)
             return result;
     }
-    SSL_set_app_data((SSL *) context, "too many messages of TLS without data");
+    SSL_set_app_data(ssl, "too many messages of TLS without data");
     return ALOOP_EPROTO;
 }
 
 static ssize_t tls_write(void *context, const void *data, size_t size)
 {
+    const tls_connection *tls = context;
+    SSL *ssl = begin(tls);
     size_t n;
 
-    ERR_clear_error();
     if (size == 0)
-        return SSL_shutdown(context) >= 0 ? 0 : judge(context);
-    if (BIO_ctrl_pending(SSL_get_wbio(context)) >= HELD_MAX)
+        return SSL_shutdown(ssl) >= 0 ? 0 : judge(ssl);
+    if (tls->out_size >= HELD_MAX)
         return ALOOP_EAGAIN;
-    return SSL_write_ex(context, data, size, &n) ? (ssize_t) n : judge(context);
+    return SSL_write_ex(ssl, data, size, &n) ? (ssize_t) n : judge(ssl);
 }
 
 /* What TLS gives after a failure is an alert. */
-static ssize_t tls_pull(void *context, void *data, size_t size)
+static ssize_t tls_lend(void *context, const void **ret_data)
 {
-    int n = BIO_read(SSL_get_wbio(context), data,
-                     size < HELD_MAX ? (int) size : HELD_MAX);
-    bool has_ended = SSL_get_app_data((SSL *) context) != NULL ||
-                     (SSL_get_shutdown(context) & SSL_SENT_SHUTDOWN) != 0;
+    tls_connection *tls = context;
+    ssize_t n = (ssize_t) tls->out_size;
+    bool has_ended = SSL_get_app_data(tls->ssl) != NULL ||
+                     (SSL_get_shutdown(tls->ssl) & SSL_SENT_SHUTDOWN) != 0;
 
+    *ret_data = tls->out;
+    tls->out_size = 0;
     return n > 0 ? n : has_ended ? 0 : ALOOP_EAGAIN;
-}
-
-static void tls_close(void *context)
-{
-    SSL_free(context);
 }
 
 /* Nothing is left if no bytes wait in front of TLS, inside of it or behind it,
  * and there is no end or failure to pass on. */
 static bool tls_is_idle(void *context)
 {
-    return SSL_has_pending(context) == 0 &&
-           BIO_ctrl_pending(SSL_get_rbio(context)) == 0 &&
-           BIO_ctrl_pending(SSL_get_wbio(context)) == 0 &&
-           SSL_get_shutdown(context) == 0 &&
-           SSL_get_app_data((SSL *) context) == NULL;
+    const tls_connection *tls = context;
+
+    return tls_connection_unread(tls) == 0 && tls->out_size == 0 &&
+           SSL_has_pending(tls->ssl) == 0 && SSL_get_shutdown(tls->ssl) == 0 &&
+           SSL_get_app_data(tls->ssl) == NULL;
 }
 
 static const aloop_filter tls_filter = {
     .size = sizeof tls_filter,
     .name = "tls",
-    .feed = tls_feed,
+    .feed = tls_connection_feed,
     .read = tls_read,
     .write = tls_write,
-    .pull = tls_pull,
     .handshake = tls_handshake,
-    .close = tls_close,
+    .close = tls_connection_close,
     .is_idle = tls_is_idle,
+    .lend = tls_lend,
+    .keep = tls_connection_keep,
 };
 
 /* The start. */
@@ -159,7 +156,6 @@ static bool set_client(SSL *ssl, const tls_client *client)
 
 static bool set_up(SSL *ssl, const tls_client *client)
 {
-    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
     /* The stream offers the rest of a write from another address. */
     SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
                           SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
@@ -168,8 +164,6 @@ static bool set_up(SSL *ssl, const tls_client *client)
     SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION);
     if (SSL_get_min_proto_version(ssl) < TLS1_2_VERSION)
         SSL_set_min_proto_version(ssl, TLS1_2_VERSION);
-    if (SSL_get_rbio(ssl) == NULL || SSL_get_wbio(ssl) == NULL)
-        return false;
     if (client != NULL)
         return set_client(ssl, client);
     SSL_set_accept_state(ssl);
@@ -182,12 +176,13 @@ static bool set_up(SSL *ssl, const tls_client *client)
 aloop_future *tls_start(aloop_stream *stream, SSL_CTX *context,
                         const tls_client *client, SSL **ret_ssl)
 {
-    SSL *ssl = SSL_new(context);
+    tls_connection *tls = tls_connection_new(context);
+    SSL *ssl = tls != NULL ? tls->ssl : NULL;
     aloop_future *future = NULL; /* This counts as ALOOP_ENOMEM. */
 
-    if (ssl != NULL) /* Without a stream the result is ALOOP_EINVAL. */
+    if (tls != NULL) /* Without a stream the result is ALOOP_EINVAL. */
         future = aloop_stream_filter(set_up(ssl, client) ? stream : NULL,
-                                     &tls_filter, ssl);
+                                     &tls_filter, tls);
     *ret_ssl = aloop_future_is_settled(future) ? NULL : ssl;
     return future;
 }

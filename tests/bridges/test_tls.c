@@ -177,7 +177,7 @@ static void answers_wait_for_a_peer_that_does_not_read(void **state)
         demand_key_updates(25);
         assert_true(aloop_stream_put(f.client, "x", 1) >= 0);
     }
-    waiting = BIO_ctrl_pending(SSL_get_wbio(f.server_ssl));
+    waiting = BIO_ctrl_wpending(SSL_get_wbio(f.server_ssl));
     assert_in_range(waiting, 128 * 1024, 150 * 1024);
     assert_int_equal(await(aloop_stream_read_exactly(f.client, f.got, TOTAL)),
                      TOTAL);

@@ -81,15 +81,16 @@ endif()
 
 pkg_check_modules(LIBSSL QUIET IMPORTED_TARGET libssl>=3.0 libcrypto)
 if(LIBSSL_FOUND)
-    add_bridge_test(tls bridges/test_tls.c LIBSSL bridges/tls.c)
+    add_bridge_test(tls bridges/test_tls.c LIBSSL bridges/tls.c
+        bridges/tls_bio.c)
     add_bridge_test(tls_verify bridges/test_tls_verify.c LIBSSL bridges/tls.c
-        bridges/tls_alpn.c)
+        bridges/tls_alpn.c bridges/tls_bio.c)
     file(GLOB https_sources CONFIGURE_DEPENDS
         RELATIVE ${PROJECT_SOURCE_DIR}/examples
         ${PROJECT_SOURCE_DIR}/examples/support/http_*.c)
     add_bridge_test(https bridges/test_https.c LIBSSL ${https_sources}
         support/url.c bridges/https.c bridges/tls.c bridges/tls_alpn.c
-        bridges/tls_sessions.c)
+        bridges/tls_bio.c bridges/tls_sessions.c)
     # valgrind takes seconds to start a program with OpenSSL.
     if(NOT ALOOP_TEST_RUNNER MATCHES "valgrind")
         foreach(name tls_client tls_server)
@@ -108,7 +109,8 @@ if(LIBSSL_FOUND)
     foreach(name IN LISTS tls_tests)
         add_aloop_test(test_${name}_tls unit/stream/test_${name}.c whole_sim)
         target_sources(test_${name}_tls PRIVATE
-            ${PROJECT_SOURCE_DIR}/examples/bridges/tls.c)
+            ${PROJECT_SOURCE_DIR}/examples/bridges/tls.c
+            ${PROJECT_SOURCE_DIR}/examples/bridges/tls_bio.c)
         target_include_directories(test_${name}_tls PRIVATE
             ${PROJECT_SOURCE_DIR}/examples)
         target_compile_definitions(test_${name}_tls PRIVATE
