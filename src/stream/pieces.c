@@ -174,11 +174,13 @@ static size_t next_room(const struct aloop__sender *sender, size_t size)
 
 /* All memory is allocated before the first byte is copied, so that a failure
  * queues nothing.  A put that is larger than the room of the last piece is
- * divided. */
+ * divided, unless most of it would be in the next one: pieces of 16 KiB then
+ * stay whole, and a filter makes one record of each. */
 int aloop__pieces_put(struct aloop__sender *sender, const char *data,
                       size_t size)
 {
-    size_t left = room_left(sender);
+    size_t room = room_left(sender);
+    size_t left = room < size / 2 ? 0 : room;
     size_t first = size < left ? size : left;
     struct aloop__piece *piece = NULL;
 

@@ -609,6 +609,36 @@ static void an_allocation_that_fails_breaks_or_refuses_and_leaks_nothing(
     assert_true(failures > 2);
 }
 
+static size_t whole_writes; /* Of 16 KiB. */
+
+static ssize_t count_whole(void *context, const void *data, size_t size)
+{
+    (void) context;
+    (void) data;
+    note_letter('W');
+    whole_writes += size == 16384;
+    return (ssize_t) size;
+}
+
+static void puts_of_the_size_of_a_record_are_not_divided(void **state)
+{
+    static const char record[16384];
+    aloop_filter filter = plain_script;
+    aloop_stream *stream = connected();
+
+    (void) state;
+    s = (struct script){0};
+    whole_writes = 0;
+    filter.write = count_whole;
+    assert_int_equal(aloop_await(aloop_stream_filter(stream, &filter, &s)), 0);
+    for (int i = 0; i < 5; i++)
+        assert_true(aloop_stream_put(stream, record, sizeof record) >= 0);
+    run_for(MS);
+    assert_int_equal(whole_writes, 5);
+    assert_int_equal(calls_of('W'), 5);
+    aloop_stream_abort(stream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -634,6 +664,7 @@ int main(void)
         TEST(a_filter_that_fails_immediately_is_closed_in_the_call),
         TEST(a_filter_without_memory_leaves_no_bytes_in_the_receive_buffer),
         TEST(an_allocation_that_fails_breaks_or_refuses_and_leaks_nothing),
+        TEST(puts_of_the_size_of_a_record_are_not_divided),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
