@@ -112,13 +112,11 @@ void aloop__layer_shake(struct aloop__filters *filters,
 }
 
 /* After an error the layer is not called, and its close needs no bytes. */
-void aloop__layer_end_loan(struct aloop__filters *filters)
+void aloop__layer_keep_fed(struct aloop__filters *filters)
 {
     struct aloop__layer *layer = filters->borrower;
     int error;
 
-    if (layer == NULL)
-        return;
     filters->borrower = NULL;
     error = layer->has_failed ? 0 : layer->filter.keep(layer->context);
     if (error != 0)

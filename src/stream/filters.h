@@ -204,9 +204,15 @@ static inline bool aloop__layer_ask_idle(struct aloop__layer *layer)
                      layer->filter.is_idle(layer->context);
     return layer->is_idle;
 }
+/* Has the borrower keep what it needs. */
+void aloop__layer_keep_fed(struct aloop__filters *filters);
 /* Ends the use of the bytes of the last feed, if a layer still has it.  It must
  * be called before their memory changes. */
-void aloop__layer_end_loan(struct aloop__filters *filters);
+static inline void aloop__layer_end_loan(struct aloop__filters *filters)
+{
+    if (filters->borrower != NULL)
+        aloop__layer_keep_fed(filters);
+}
 /* Continue when the first call has returned `n`, and call until all bytes are
  * taken. */
 size_t aloop__layer_feed_rest(struct aloop__filters *filters,
