@@ -1,4 +1,5 @@
-/* TLS on a stream, by OpenSSL 3: a bridge to copy into a program.
+/* TLS on a stream, by OpenSSL 3: a bridge to copy into a program, with tls.c
+ * and tls_bio.[ch].
  *
  * It is a filter, which encrypts what is written to a stream and decrypts what
  * is read.  Every function of aloop/stream.h works unchanged on top of it.
