@@ -98,6 +98,21 @@ static inline ssize_t passing_pull(void *context, void *data, size_t size)
     return passing_take(&f->out, data, size);
 }
 
+/* The same as passing_pull(), without a copy. */
+static inline ssize_t passing_lend(void *context, const void **ret_data)
+{
+    struct passing *p = &((struct passing_filter *) context)->out;
+    size_t size = p->end - p->start;
+
+    if (size == 0)
+        return p->has_ended ? 0 : ALOOP_EAGAIN;
+    if (size > p->step)
+        size = p->step;
+    *ret_data = p->bytes + p->start;
+    p->start += size;
+    return (ssize_t) size;
+}
+
 static inline bool passing_has(const struct passing *p)
 {
     return p->end > p->start || p->has_ended;

@@ -95,6 +95,8 @@ static ssize_t put_filter(struct side *side, bool is_first)
         f->reads_left = between(0, 30);
     if (f->reads_left != SIZE_MAX || chance(50))
         filter.is_idle = NULL; /* An error is not nothing. */
+    if (chance(50))
+        filter.lend = passing_lend;
     filter.close = close_context;
     filter.read = read_some;
     if (is_first)
