@@ -115,7 +115,7 @@ int64_t aloop__timers_settle(struct aloop__timers *timers);
  * INT64_MAX in the queue, which must not make each turn read the clock. */
 static inline bool aloop__timers_can_pass(const struct aloop__timers *timers)
 {
-    return timers->count > 0 && timers->heap[0].when_ns != INT64_MAX;
+    return timers->count > 0 && timers->heap[TOP].when_ns != INT64_MAX;
 }
 
 static inline int64_t aloop__timers_next(struct aloop__timers *timers)
