@@ -151,6 +151,8 @@ static int64_t time_left(aloop *loop, int64_t max_wait_ns)
 
     if (!may_wait(loop, max_wait_ns))
         return 0;
+    if (!aloop__timers_can_pass(&loop->timers))
+        return max_wait_ns;
     when_ns = aloop__deadline_next(loop);
     if (when_ns == INT64_MAX)
         return max_wait_ns;
