@@ -1,9 +1,19 @@
 /* Opening on the loop's own thread, of names that the kernel has in its caches.
  *
  * Only regular files are opened so, on devices (file systems) that are known
- * not to wait: a thread of the pool has opened a file there before, and the
- * kernel has accepted a read of it that does not wait.  It refuses such reads
- * for FUSE and for file systems of the network, whose opens wait for a server.
+ * not to wait.  Either a thread of the pool has opened a file there before, and
+ * the kernel has accepted a read of it that does not wait.  It refuses such
+ * reads for FUSE and for file systems of the network, whose opens wait for a
+ * server.  Or the kernel says without waiting that the mount is of a type that
+ * has a local disk.  Then a program that only reads cached files never starts a
+ * thread, beside which each call with a descriptor would take longer.
+ *
+ * Nothing of that asks a server either: the look-up of the name uses what the
+ * kernel has in its caches, and fails at what a server would have to confirm,
+ * or where something would be mounted; the look at the attributes takes those
+ * that are known (AT_STATX_DONT_SYNC); aloop__sys_mount_is_local() takes the
+ * type from the table of mounts.  While no device is known, this is tried for
+ * one file of the loop, so that one without such file systems loses no time.
  *
  * It also refuses them for tmpfs, whose names and files are always in memory,
  * except for pages in the swap area.  There the kernel is asked for such pages
@@ -99,25 +109,45 @@ bool aloop__device_look(struct aloop__device_look *look, int fd,
 }
 
 /* When the list is full, files of other devices are opened by the pool. */
+static void add_device(struct aloop__devices *devices, uint64_t id,
+                       bool is_in_memory)
+{
+    if (devices->count == DEVICES_MAX || is_known_device(devices, id))
+        return;
+    devices->in_memory |= (uint8_t) (is_in_memory << devices->count);
+    devices->ids[devices->count++] = id;
+}
+
 void aloop__device_learn(aloop *loop, const struct aloop__device_look *look)
 {
     struct aloop__devices *devices = &loop->devices;
 
     if (look->refusing != 0)
         devices->refusing = look->refusing;
-    if (!look->is_new || devices->count == DEVICES_MAX ||
-        is_known_device(devices, look->id))
-        return;
-    devices->in_memory |= (uint8_t) (look->is_in_memory << devices->count);
-    devices->ids[devices->count++] = look->id;
+    if (look->is_new)
+        add_device(devices, look->id, look->is_in_memory);
 }
 
-static bool is_suited(const struct aloop__devices *devices, int fd,
-                      uint64_t size_max, struct aloop__device_file *ret)
+/* Returns whether a device is known.  The kernel is asked once for the type of
+ * a new mount; any error leaves the device to the pool. */
+static bool judge(struct aloop__devices *devices,
+                  const struct aloop__device_file *file)
+{
+    if (file->has_mount && file->id != devices->strange &&
+        !is_known_device(devices, file->id)) {
+        devices->strange = file->id;
+        if (aloop__sys_mount_is_local(file->id) > 0)
+            add_device(devices, file->id, false);
+    }
+    return is_known_device(devices, file->id);
+}
+
+static bool is_suited(struct aloop__devices *devices, int fd, uint64_t size_max,
+                      struct aloop__device_file *ret)
 {
     return aloop__device_stat(devices, fd, ret) == 0 &&
            ret->stat.type == ALOOP_FILE_REGULAR && ret->stat.size <= size_max &&
-           is_known_device(devices, ret->id);
+           judge(devices, ret);
 }
 
 /* A kernel without this call returns ENOSYS, and a filter of calls EPERM. */
@@ -129,10 +159,12 @@ static int note_refusal(struct aloop__devices *devices, int error)
 
 bool aloop__file_charge_known(aloop *loop, const char *path, int flags)
 {
-    return loop->devices.count > 0 && !loop->devices.is_refused &&
-           path != NULL && aloop__sys_file_only_reads(flags) &&
-           !loop->is_dying && !aloop__is_foreign_by_pid(loop) &&
-           aloop__file_charge_open(loop);
+    const struct aloop__devices *devices = &loop->devices;
+
+    return (devices->count > 0 || !devices->has_looked) &&
+           !devices->is_refused && path != NULL &&
+           aloop__sys_file_only_reads(flags) && !loop->is_dying &&
+           !aloop__is_foreign_by_pid(loop) && aloop__file_charge_open(loop);
 }
 
 int aloop__file_look_known(aloop *loop, const char *path, uint64_t size_max)
@@ -142,6 +174,7 @@ int aloop__file_look_known(aloop *loop, const char *path, uint64_t size_max)
     bool is_suited_name;
     struct aloop__device_file file;
 
+    devices->has_looked = true;
     if (fd < 0)
         return note_refusal(devices, fd);
     is_suited_name = is_suited(devices, fd, size_max, &file);

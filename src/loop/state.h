@@ -127,9 +127,12 @@ struct aloop__devices {
     /* The number of the last device that refuses reads that do not wait, 0:
      * none.  A later device with the number has only slower reads. */
     uint64_t refusing;
+    /* The last mount whose type says nothing; 0: none. */
+    uint64_t strange;
     uint8_t count;
     uint8_t in_memory; /* Bit N is set if ids[N] keeps its files in memory. */
     bool is_refused;   /* The system has no such call, or forbids it. */
+    bool has_looked;   /* The loop's thread has looked at a file. */
     /* After a whole file that was not in the cache, how many of them are not
      * tried, and how many of these are left; see file/fs_cached.c. */
     uint8_t backoff;

@@ -79,6 +79,11 @@ bool aloop__sys_pread_cached_is_broken(void);
 /* Returns whether the file is on a file system that keeps its files in memory
  * or in the swap area, and nowhere else (tmpfs).  The call may block. */
 bool aloop__sys_is_in_memory(int fd);
+/* Returns 1 if the mount is one of a local disk whose file system supports
+ * aloop__sys_pread_cached(), and 0 if it may not be.  Returns an error where
+ * the kernel has no such call (before Linux 6.8), or forbids it.  It does not
+ * wait for a disk or a server. */
+int aloop__sys_mount_is_local(uint64_t mount);
 /* The same as aloop__sys_pread_cached(), but for these file systems, which do
  * not support that call.  Returns -EAGAIN if the swap area has a part. */
 ssize_t aloop__sys_pread_memory(int fd, void *buffer, size_t size,

@@ -37,12 +37,16 @@
 #ifndef SYS_cachestat
 #define SYS_cachestat 451
 #endif
+#ifndef SYS_statmount
+#define SYS_statmount 457
+#endif
 enum { NOT_WAITING = 8 };        /* RWF_NOWAIT */
 enum { ONLY_CACHED = 0x20 };     /* RESOLVE_CACHED */
 enum { ONE_MOUNT = 0x01 };       /* RESOLVE_NO_XDEV */
 enum { DONT_SYNC = 0x4000 };     /* AT_STATX_DONT_SYNC */
 enum { UNIQUE_MOUNT = 0x4000 };  /* STATX_MNT_ID_UNIQUE */
 enum { MOUNT_AT = 0x90 };        /* Of stx_mnt_id in struct statx. */
+enum { SUPER_BLOCK = 0x01 };     /* STATMOUNT_SB_BASIC */
 enum { TMPFS = 0x01021994 };     /* TMPFS_MAGIC */
 #define CLONE _IOW(0x94, 9, int) /* FICLONE */
 
@@ -65,6 +69,23 @@ struct cache_pages {
     uint64_t in_writeback;
     uint64_t evicted;
     uint64_t recently_evicted;
+};
+
+/* The arguments of statmount(). */
+struct mount_query {
+    uint32_t size;
+    uint32_t unused;
+    uint64_t mount;
+    uint64_t wanted;
+};
+
+struct mount_answer {
+    uint32_t size;
+    uint32_t options;
+    uint64_t found; /* The bit SUPER_BLOCK if there is a type. */
+    uint32_t device_major;
+    uint32_t device_minor;
+    uint64_t type;
 };
 
 /* openat2() with RESOLVE_CACHED, which Linux has since version 5.12. */
@@ -136,6 +157,28 @@ bool aloop__sys_is_in_memory(int fd)
 
     REPEAT(result = fstatfs(fd, &found));
     return result == 0 && (unsigned long) found.f_type == TMPFS;
+}
+
+/* statmount(), which Linux has since version 6.8, copies what the kernel notes
+ * of each mount, and calls no file system, as fstatfs() would.  It takes the
+ * lock of the table of mounts, which nobody holds while waiting for a disk or a
+ * server.  (A reader of /proc/self/mountinfo holds it together with others.)
+ *
+ * The types are those of ext2 to ext4, xfs and btrfs. */
+int aloop__sys_mount_is_local(uint64_t mount)
+{
+    static const uint64_t types[] = {0xef53, 0x58465342, 0x9123683e};
+    struct mount_query query = {.size = sizeof query,
+                                .mount = mount,
+                                .wanted = SUPER_BLOCK};
+    struct mount_answer answer;
+
+    if (syscall(SYS_statmount, &query, &answer, sizeof answer, 0) < 0)
+        return -errno;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if ((answer.found & SUPER_BLOCK) != 0 && answer.type == types[i])
+            return 1;
+    return 0;
 }
 
 /* cachestat(), which Linux has since version 6.5, counts pages in the swap area
@@ -248,6 +291,12 @@ bool aloop__sys_is_in_memory(int fd)
 {
     (void) fd;
     return false;
+}
+
+int aloop__sys_mount_is_local(uint64_t mount)
+{
+    (void) mount;
+    return -ENOSYS;
 }
 
 ssize_t aloop__sys_pread_memory(int fd, void *buffer, size_t size,

@@ -118,6 +118,18 @@ bool sim__has_space(const struct sim_device *device)
     return used + SIM_BLOCK <= device->size_max;
 }
 
+int aloop__sys_mount_is_local(uint64_t mount)
+{
+    int error = sim__enter_file(CALL_sys_mount_is_local, SIM_CACHED);
+    const struct device *device = devices;
+
+    if (error < 0 || sim__world.options.has_old_kernel)
+        return error < 0 ? error : -ENOSYS;
+    while (device != NULL && device->options.mount != mount)
+        device = device->next;
+    return device == NULL ? -ENOENT : device->options.is_local;
+}
+
 /* Names. */
 
 static char *copy_text(const char *text)

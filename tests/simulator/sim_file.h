@@ -24,6 +24,7 @@ struct sim_device {
     int cached_read_error;
     /* As tmpfs, whose cached_read_error is -EOPNOTSUPP, too. */
     bool is_in_memory;
+    bool is_local;         /* aloop__sys_mount_is_local() finds it. */
     int reopen_error;      /* Of aloop__sys_reopen(); 0: it works. */
     int cached_open_error; /* -EPERM: as a filter.  0: it supports them. */
     /* Files get larger or smaller after aloop__sys_fstat_cached(), whose sizes

@@ -58,7 +58,8 @@ enum {
     PIECE_MAX = 0x7ffff000,
     GUARD_INSTALL = 102,
     FDS_MAX = 256,
-    CACHESTAT = 451
+    CACHESTAT = 451,
+    STATMOUNT = 457
 };
 
 /* The present refusal, and records of calls. */
@@ -170,7 +171,7 @@ static inline const char *name_of_call(long number)
         {SYS_preadv2, "preadv2"},     {SYS_pwritev2, "pwritev2"},
         {SYS_statx, "statx"},         {SYS_copy_file_range, "copy_file_range"},
         {SYS_getrandom, "getrandom"}, {440, "process_madvise"},
-        {CACHESTAT, "cachestat"},
+        {CACHESTAT, "cachestat"},     {STATMOUNT, "statmount"},
     };
 
     for (size_t i = 0; i < COUNT(calls); i++)
