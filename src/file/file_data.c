@@ -6,6 +6,7 @@
  *         v                                               |
  *     begin_next() --the first of its queue--> begin_data() <--+
  *         |
+ *         +--cached, but not in this turn-> begin_data() again, in the next one
  *         +--has a position---------------> pool --> data_done()
  *         +--none: wait in the reactor----> pool --> data_done(), or wait again
  *
@@ -132,6 +133,11 @@ static bool begin_data(struct aloop__file_data *data, bool was_tried)
         op->status = (ssize_t) data->moved;
         return false;
     }
+    if (!data->is_write && data->moved == 0 &&
+        aloop__file_is_for_next_turn(file, data->size)) {
+        aloop__file_op_postpone(op);
+        return true;
+    }
     op->status = file->has_position ? ALOOP_EPERM : wait_until_ready(data);
     if (op->status == ALOOP_EPERM)
         op->status = aloop__file_op_try_submit(op);
@@ -185,28 +191,43 @@ static bool data_done(struct aloop__file_op *op)
     return true;
 }
 
-/* kind->cancel: the operation waits in its queue, in the reactor or in the
- * pool.  `data` may be freed when it has ended; the queue is part of the
- * file. */
-static void data_cancel(struct aloop__file_op *op)
+/* Ends an operation that is not in the pool, and begins the next one.  `data`
+ * may be freed when it has ended; the queue is part of the file. */
+static void end_data(struct aloop__file_data *data, ssize_t status)
 {
-    struct aloop__file_data *data = aloop__file_data_of(op);
     aloop_file *file = data->use.file;
     struct aloop__node *queue = queue_of(data);
     bool is_first = first_in(queue) == data, was_waiting = data->is_waiting;
 
-    leave_file(data, ALOOP_ECANCELED);
+    leave_file(data, status);
     if (was_waiting)
         arm_waiting(file);
-    aloop__file_op_end(op, ALOOP_ECANCELED);
+    aloop__file_op_end(&data->use.op, status);
     if (is_first)
         begin_next(queue, false);
+}
+
+/* kind->cancel: the operation waits in its queue, in the reactor, in the pool
+ * or for the next turn. */
+static void data_cancel(struct aloop__file_op *op)
+{
+    end_data(aloop__file_data_of(op), ALOOP_ECANCELED);
+}
+
+/* kind->again */
+static void data_again(struct aloop__file_op *op)
+{
+    struct aloop__file_data *data = aloop__file_data_of(op);
+
+    if (!begin_data(data, false))
+        end_data(data, op->status);
 }
 
 static const struct aloop__file_op_kind data_read_kind = {
     .ops = FILE_OP_FUTURE("file read", struct aloop__file_data),
     .work = aloop__file_data_work,
     .done = data_done,
+    .again = data_again,
     .cancel = data_cancel,
 };
 

@@ -27,6 +27,7 @@
 struct aloop__file_op {
     aloop_future future;
     struct aloop__job job;
+    struct aloop__ready again; /* For the next turn, if it was postponed. */
     /* Of work(); an error if it did not run. */
     ssize_t status;
     const char *path;   /* Copies, or NULL.  They are one block. */
@@ -36,6 +37,7 @@ struct aloop__file_op {
     atomic_uint is_cancelled;
     atomic_uint is_at_work; /* A thread is inside work(). */
     bool is_submitted;      /* The pool has the job. */
+    bool is_postponed;
     bool has_no_parts; /* The paths and what the kind refers to were freed. */
 };
 
@@ -52,6 +54,8 @@ struct aloop__file_op_kind {
      * with op->status.  After false the kind submits it again, or ends it, now
      * or later.  NULL counts as true. */
     bool (*done)(struct aloop__file_op *op);
+    /* Called in the turn after aloop__file_op_postpone(). */
+    void (*again)(struct aloop__file_op *op);
     /* Called if the operation is cancelled while no thread works for it: it was
      * taken back from the pool, or it was never there.  Ends it, now or later.
      * NULL ends it with ALOOP_ECANCELED. */
@@ -89,7 +93,10 @@ aloop_future *aloop__file_op_submit(struct aloop__file_op *op);
 int aloop__file_op_try_submit(struct aloop__file_op *op);
 /* Like aloop__file_op_try_submit(), ahead of all others that wait. */
 int aloop__file_op_submit_first(struct aloop__file_op *op);
-/* Takes the operation back from the pool.  Returns false if a thread has begun
+/* Has kind->again called in the next turn, which looks for events before that:
+ * this turn has used the loop's thread for long enough. */
+void aloop__file_op_postpone(struct aloop__file_op *op);
+/* Takes the operation back from the pool, or from the next turn.  Returns false if a thread has begun
  * it. */
 bool aloop__file_op_take_back(struct aloop__file_op *op);
 /* Settles an operation that is not in the pool, after fini().  Does not call

@@ -51,13 +51,13 @@
 #include "os/reactor.h"
 #include "os/unwind.h"
 
-/* SKIPS_MAX and skip_ns limit for how long a busy loop may leave out the call
+/* TURN_SKIPS_MAX and skip_ns limit for how long a busy loop may leave out the call
  * of the reactor.  Each call is a system call, and would take most of the time
  * of a turn with a few short callbacks.  Reading the clock would take half of
  * what is left then.  Therefore only each eighth of these turns reads it while
  * the time between two readings is below brisk_ns, and no deadline is queued.
  * With deadlines each turn reads it, so that none is late by several turns. */
-enum { SKIPS_MAX = 32, CLOCK_SKIPS = 8, EVENTS_MAX = 256 };
+enum { CLOCK_SKIPS = 8, EVENTS_MAX = 256 };
 static const int64_t skip_ns = 20000, brisk_ns = 4000;
 
 enum { STEP_TURNS_MAX = 256 }; /* Turns of a step that call nothing. */
@@ -181,14 +181,14 @@ NOINLINE static bool check_clock(aloop *loop)
 static inline bool try_skip(aloop *loop)
 {
     if (list_is_empty(&loop->ready) || loop->is_stopping ||
-        ++loop->skipped > SKIPS_MAX)
+        ++loop->skipped > TURN_SKIPS_MAX)
         return false;
     if (loop->is_brisk && !aloop__timers_can_pass(&loop->timers) &&
         loop->skipped % CLOCK_SKIPS != 0)
         return true;
     if (check_clock(loop))
         return true;
-    loop->skipped = SKIPS_MAX; /* Until the reactor is asked. */
+    aloop__turn_look(loop);
     return false;
 }
 

@@ -14,6 +14,13 @@ int aloop__turn(aloop *loop, int64_t max_wait_ns, bool is_lazy);
 /* Begins the next turn if the rest of this one may be left out, and returns its
  * first item, which stays in the batch.  Otherwise returns NULL. */
 struct aloop__ready *aloop__turn_next_of_next(aloop *loop);
+enum { TURN_SKIPS_MAX = 32 }; /* See turn.c. */
+
+/* Has the turn that runs look for events, because it has taken long. */
+static inline void aloop__turn_look(aloop *loop)
+{
+    loop->skipped = TURN_SKIPS_MAX;
+}
 
 /* For a task that waits or ends in the batch of a turn: returns what the loop
  * would run next, which may be the first item of the next turn.  Returns NULL
