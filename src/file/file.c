@@ -117,8 +117,8 @@ static void set_up(aloop_file *file, int fd, int flags,
     file->is_blocking = (flags & O_NONBLOCK) == 0;
     file->has_position = traits->has_position;
     file->position = traits->position;
-    file->is_cached = traits->is_cached;
-    file->is_in_memory = traits->is_in_memory;
+    file->cache.is_used = traits->is_cached;
+    file->cache.is_in_memory = traits->is_in_memory;
 }
 
 static struct aloop__opening *opening_of(struct aloop__file_op *op)

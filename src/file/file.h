@@ -22,6 +22,16 @@
 
 enum { FILE_READS, FILE_WRITES, FILE_QUEUES };
 
+/* How reads use the page cache; see file_cached.c. */
+struct aloop__file_cache {
+    bool is_used;      /* aloop__file_read_cached() may try it. */
+    bool is_in_memory; /* Then it calls aloop__sys_pread_memory(). */
+    /* After a read that was not in the cache, how many reads do not try it, and
+     * how many of them are left. */
+    uint8_t backoff;
+    uint8_t skips;
+};
+
 struct aloop_file {
     struct aloop__handle handle;
     int fd;            /* -1 until it is open. */
@@ -29,12 +39,7 @@ struct aloop_file {
     bool is_append;    /* O_APPEND */
     bool is_blocking;  /* Not O_NONBLOCK. */
     bool is_ours;      /* O_NONBLOCK was set by the library. */
-    bool is_cached;    /* aloop__file_read_cached() may try it. */
-    bool is_in_memory; /* Then it calls aloop__sys_pread_memory(). */
-    /* After a read that was not in the cache, how many reads do not try it, and
-     * how many of them are left; see file_cached.c. */
-    uint8_t backoff;
-    uint8_t skips;
+    struct aloop__file_cache cache;
     int64_t position;
     struct aloop__node operations; /* Of struct aloop__file_use. */
     /* Reads and writes (struct data) that are served in order.  The first one

@@ -18,6 +18,8 @@
 
 #include "file/file_data.h"
 
+#include <string.h>
+
 #include "loop/debug.h"
 #include "os/sys_file.h"
 
@@ -49,18 +51,16 @@ size_t aloop__file_cached_left(const aloop *loop)
     return left < CACHED_MAX ? left : CACHED_MAX;
 }
 
-static inline bool is_within_limits(const aloop_file *file, size_t size)
+static inline bool is_within_limits(const aloop *loop, size_t size)
 {
-    const aloop *loop = file->handle.loop;
-
-    return file->is_cached && size <= CACHED_MAX &&
-           size <= CACHED_TURN_MAX - loop->cached_bytes &&
+    return size <= CACHED_MAX && size <= CACHED_TURN_MAX - loop->cached_bytes &&
            !is_caller_interrupted(loop);
 }
 
 bool aloop__file_is_for_next_turn(const aloop_file *file, size_t size)
 {
-    return file->is_cached && file->skips == 0 && size <= CACHED_MAX &&
+    return file->cache.is_used && file->cache.skips == 0 &&
+           size <= CACHED_MAX &&
            size > CACHED_TURN_MAX - file->handle.loop->cached_bytes;
 }
 
@@ -68,11 +68,11 @@ bool aloop__file_is_for_next_turn(const aloop_file *file, size_t size)
  * counted. */
 static bool choose_cached(aloop_file *file, size_t size)
 {
-    if (!is_within_limits(file, size))
+    if (!file->cache.is_used || !is_within_limits(file->handle.loop, size))
         return false;
-    if (file->skips == 0)
+    if (file->cache.skips == 0)
         return true;
-    file->skips--;
+    file->cache.skips--;
     return false;
 }
 
@@ -80,12 +80,13 @@ static bool choose_cached(aloop_file *file, size_t size)
 static void note_failure(aloop_file *file, ssize_t error)
 {
     if (error != ALOOP_EAGAIN) {
-        file->is_cached = false;
+        file->cache.is_used = false;
         return;
     }
-    if (file->backoff < BACKOFF_MAX)
-        file->backoff = file->backoff == 0 ? 1 : (uint8_t) (2 * file->backoff);
-    file->skips = file->backoff;
+    if (file->cache.backoff < BACKOFF_MAX)
+        file->cache.backoff =
+            file->cache.backoff == 0 ? 1 : (uint8_t) (2 * file->cache.backoff);
+    file->cache.skips = file->cache.backoff;
 }
 
 /* Fills one buffer.  Returns how many bytes were read.  *ret_is_over is set if
@@ -98,9 +99,10 @@ static inline size_t fill_cached(aloop_file *file, struct iovec buffer,
     size_t moved = 0;
 
     while (moved < buffer.iov_len && !*ret_is_over) {
-        ssize_t n = aloop__file_pread_now(
-            file->fd, file->is_in_memory, (char *) buffer.iov_base + moved,
-            buffer.iov_len - moved, offset + (int64_t) moved);
+        ssize_t n = aloop__file_pread_now(file->fd, file->cache.is_in_memory,
+                                          (char *) buffer.iov_base + moved,
+                                          buffer.iov_len - moved,
+                                          offset + (int64_t) moved);
 
         if (n > 0) {
             moved += (size_t) n;
@@ -129,20 +131,24 @@ size_t aloop__file_read_cached(aloop_file *file, const struct iovec *buffers,
                              &has_ended);
     *ret_is_complete = moved == size || has_ended;
     if (*ret_is_complete)
-        file->backoff = 0;
+        file->cache.backoff = 0;
     file->handle.loop->cached_bytes += moved;
     return moved;
 }
 
-/* Returns whether a read is of the usual kind: valid arguments, no back-off, no
- * operation before it, and no loop whose calls are checked. */
+/* Returns whether a read is of the usual kind: valid arguments, what was read
+ * before was in the page cache, no operation before it, and no loop whose calls
+ * are checked. */
 static inline bool is_usual(const aloop_file *file, const void *buffer,
                             size_t size, int64_t offset)
 {
+    static const struct aloop__file_cache usual = {.is_used = true};
+
     return file != NULL && !aloop__is_checked_handle(file) && buffer != NULL &&
            size > 0 && offset >= 0 && offset <= INT64_MAX - CACHED_MAX &&
-           file->skips == 0 && !aloop__is_foreign(file->handle.loop) &&
-           is_within_limits(file, size);
+           memcmp(&file->cache, &usual, sizeof usual) == 0 &&
+           !aloop__is_foreign(file->handle.loop) &&
+           is_within_limits(file->handle.loop, size);
 }
 
 /* Does the rest of a read whose first call has returned `first`.  Returns the
@@ -172,16 +178,13 @@ NOINLINE static ssize_t finish_usual(aloop_file *file, struct iovec buffer,
 static inline ssize_t read_usual(aloop_file *file, void *buffer, size_t size,
                                  int64_t offset, ssize_t *ret_moved)
 {
-    ssize_t count = aloop__file_pread_now(file->fd, file->is_in_memory, buffer,
-                                          size, offset);
+    ssize_t count = aloop__sys_pread_cached(file->fd, buffer, size, offset);
 
     if (count != (ssize_t) size)
         count = finish_usual(file, (struct iovec){buffer, size}, offset, count,
                              ret_moved);
-    if (count < 0)
-        return count;
-    file->backoff = 0;
-    file->handle.loop->cached_bytes += (size_t) count;
+    if (count >= 0)
+        file->handle.loop->cached_bytes += (size_t) count;
     return count;
 }
 
@@ -203,6 +206,31 @@ NOINLINE static aloop_future *read_unusual(aloop_file *file,
                                    });
 }
 
+NOINLINE static aloop_future *new_hit(aloop *loop, ssize_t count)
+{
+    aloop_future *future = aloop__future_new_settled(loop, count);
+
+    if (future != NULL && loop->hit == NULL && loop->debug == NULL) {
+        list_remove(&future->node); /* From loop->kept. */
+        loop->hit = future;
+    }
+    return future;
+}
+
+/* Returns the settled future of a read.  It and its await take a part of the
+ * time that can be measured.  Therefore the loop uses one future, loop->hit,
+ * again and again, while there is no reference to it. */
+static inline aloop_future *future_of(aloop *loop, ssize_t count)
+{
+    aloop_future *hit = loop->hit;
+
+    if (hit == NULL || hit->refs > 0)
+        return new_hit(loop, count);
+    hit->refs = 1;
+    hit->status = count;
+    return hit;
+}
+
 aloop_future *aloop_file_read_at(aloop_file *file, void *buffer, size_t size,
                                  int64_t offset)
 {
@@ -214,7 +242,7 @@ aloop_future *aloop_file_read_at(aloop_file *file, void *buffer, size_t size,
         count = read_usual(file, buffer, size, offset, &moved);
     if (count < 0)
         return read_unusual(file, __func__, buffer, size, offset, moved);
-    return aloop__future_new_settled(file->handle.loop, count);
+    return future_of(file->handle.loop, count);
 }
 
 aloop_future *aloop_file_read(aloop_file *file, void *buffer, size_t size)
@@ -229,7 +257,7 @@ aloop_future *aloop_file_read(aloop_file *file, void *buffer, size_t size)
     if (count < 0)
         return read_unusual(file, __func__, buffer, size, FILE_AT_POSITION,
                             moved);
-    future = aloop__future_new_settled(file->handle.loop, count);
+    future = future_of(file->handle.loop, count);
     if (future != NULL)
         file->position += count;
     return future;

@@ -125,7 +125,7 @@ static bool begin_data(struct aloop__file_data *data, bool was_tried)
         return false;
     if (data->is_at_position)
         data->offset = file->position;
-    if (!was_tried && !data->is_write && file->is_cached)
+    if (!was_tried && !data->is_write && file->cache.is_used)
         aloop__file_data_advance(
             data, aloop__file_read_cached(file, data->buffers, data->size,
                                           data->offset, &is_complete));
@@ -346,7 +346,7 @@ static aloop_future *start_data(aloop_file *file,
 {
     aloop_future *future = NULL;
     size_t moved = request->moved;
-    bool was_tried = !request->is_write && file->is_cached &&
+    bool was_tried = !request->is_write && file->cache.is_used &&
                      (request->offset != FILE_AT_POSITION ||
                       list_is_empty(&file->queues[FILE_READS]));
     struct aloop__file_data *data;

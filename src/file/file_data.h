@@ -56,8 +56,8 @@ struct aloop__file_request {
 aloop_future *aloop__file_start(aloop_file *file,
                                 const struct aloop__file_request *request);
 
-/* file_cached.c: returns whether a read that was not tried in this turn, because
- * it has read enough, is to be tried in the next one. */
+/* file_cached.c: returns whether a read was not tried only because this turn
+ * has read enough, so that it is to be tried in the next one. */
 bool aloop__file_is_for_next_turn(const aloop_file *file, size_t size);
 /* file_cached.c: reads into `buffers` what the page cache has.  Returns the
  * number of bytes.  *ret_is_complete is set to whether all `size` bytes were

@@ -4,7 +4,7 @@
  * not to wait.  Either a thread of the pool has opened a file there before, and
  * the kernel has accepted a read of it that does not wait.  It refuses such
  * reads for FUSE and for file systems of the network, whose opens wait for a
- * server.  Or the kernel says without waiting that the mount is of a type that
+ * server.  Or the kernel reports without waiting a type of the mount that
  * has a local disk.  Then a program that only reads cached files never starts a
  * thread, beside which each call with a descriptor would take longer.
  *

@@ -96,8 +96,8 @@ int aloop__file_op_submit_first(struct aloop__file_op *op);
 /* Has kind->again called in the next turn, which looks for events before that:
  * this turn has used the loop's thread for long enough. */
 void aloop__file_op_postpone(struct aloop__file_op *op);
-/* Takes the operation back from the pool, or from the next turn.  Returns false if a thread has begun
- * it. */
+/* Takes the operation back from the pool, or from the next turn.  Returns
+ * false if a thread has begun it. */
 bool aloop__file_op_take_back(struct aloop__file_op *op);
 /* Settles an operation that is not in the pool, after fini().  Does not call
  * done(). */

@@ -176,7 +176,11 @@ NOINLINE static void free_in_order(aloop_future *future)
 void aloop__future_free(aloop_future *future)
 {
     list_remove(&future->node);
-    if (future->ops->fini == NULL || future->ops->is_leaf)
+    if (future == future->loop->hit) /* Ready for its next use. */
+        *future = (aloop_future){.node = future->node,
+                                 .loop = future->loop,
+                                 .ops = future->ops};
+    else if (future->ops->fini == NULL || future->ops->is_leaf)
         free_one(future);
     else
         free_in_order(future);
@@ -337,8 +341,7 @@ static const struct aloop__future_ops failed_ops = {
     .cancel = operation_cancel,
 };
 
-/* Reads of cached files settle immediately, and many of them take less time
- * than a call of the system. */
+/* Reads of cached files settle immediately. */
 aloop_future *aloop__future_new_settled(aloop *loop, ssize_t status)
 {
     aloop_future *future = bare_future(loop, &failed_ops, status);

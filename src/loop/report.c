@@ -251,10 +251,13 @@ static size_t report_held(aloop *loop, const struct aloop__node *list,
  * names of the first few.  Pending ones have all been cancelled. */
 static void report_kept(aloop *loop)
 {
-    size_t settled = report_held(loop, &loop->kept, 0);
-    size_t count = settled + report_held(loop, &loop->cancelled, 0);
+    size_t settled, count;
     char what[REPORT_TEXT_SIZE];
 
+    if (loop->hit != NULL && loop->hit->refs > 0)
+        list_push(&loop->kept, &loop->hit->node);
+    settled = report_held(loop, &loop->kept, 0);
+    count = settled + report_held(loop, &loop->cancelled, 0);
     if (count == 0)
         return;
     snprintf(what, sizeof what, "%zu future%s", count, count == 1 ? "" : "s");

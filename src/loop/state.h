@@ -127,7 +127,7 @@ struct aloop__devices {
     /* The number of the last device that refuses reads that do not wait, 0:
      * none.  A later device with the number has only slower reads. */
     uint64_t refusing;
-    /* The last mount whose type says nothing; 0: none. */
+    /* The last mount whose type was asked for; 0: none. */
     uint64_t strange;
     uint8_t count;
     uint8_t in_memory; /* Bit N is set if ids[N] keeps its files in memory. */
@@ -289,6 +289,7 @@ struct aloop {
     struct aloop__node signals;          /* Of this loop; see signal.c. */
 
     struct aloop__pool *pool; /* NULL until it is first used. */
+    aloop_future *hit;   /* See file/file_cached.c; NULL until it is used. */
     size_t cached_bytes; /* Of files, read from the page cache in this turn. */
     struct aloop__devices devices;
     /* Hashes of paths that file/fs_cached.c has read, and that

@@ -51,12 +51,13 @@
 #include "os/reactor.h"
 #include "os/unwind.h"
 
-/* TURN_SKIPS_MAX and skip_ns limit for how long a busy loop may leave out the call
- * of the reactor.  Each call is a system call, and would take most of the time
- * of a turn with a few short callbacks.  Reading the clock would take half of
- * what is left then.  Therefore only each eighth of these turns reads it while
- * the time between two readings is below brisk_ns, and no deadline is queued.
- * With deadlines each turn reads it, so that none is late by several turns. */
+/* TURN_SKIPS_MAX and skip_ns limit for how long a busy loop may leave out the
+ * call of the reactor.  Each call is a system call, and would take most of the
+ * time of a turn with a few short callbacks.  Reading the clock would take half
+ * of what is left then.  Therefore only each eighth of these turns reads it
+ * while the time between two readings is below brisk_ns, and no deadline is
+ * queued.  With deadlines each turn reads it, so that none is late by several
+ * turns. */
 enum { CLOCK_SKIPS = 8, EVENTS_MAX = 256 };
 static const int64_t skip_ns = 20000, brisk_ns = 4000;
 

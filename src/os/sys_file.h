@@ -68,9 +68,9 @@ ssize_t aloop__sys_pwritev(int fd, const struct sys_piece *pieces, size_t count,
 ssize_t aloop__sys_read(int fd, void *buffer, size_t size);
 ssize_t aloop__sys_writev(int fd, const struct sys_piece *pieces, size_t count);
 /* Reads what is in the page cache: preadv2() with RWF_NOWAIT.  Returns -EAGAIN
- * if the first byte is not, and another error where the file system does not
- * support that.  A count that is less than `size` is not the end of the file;
- * 0 is. */
+ * if the first byte is not, or if a signal has interrupted it, and another
+ * error where the file system does not support that.  A count that is less than
+ * `size` is not the end of the file; 0 is. */
 ssize_t aloop__sys_pread_cached(int fd, void *buffer, size_t size,
                                 int64_t offset);
 /* Returns whether the kernel is known to return wrong counts from

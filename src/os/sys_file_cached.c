@@ -115,39 +115,24 @@ int aloop__sys_look_up_cached(const char *path)
     return open_known(path, O_PATH | O_CLOEXEC, 0);
 }
 
-/* The offset is passed as two numbers.  The second one has an effect only where
- * a number has 32 bits. */
-static inline long read_cached(int fd, const struct iovec *vector,
-                               int64_t offset)
-{
-    return syscall(SYS_preadv2, fd, vector, 1L, (long) offset,
-                   (long) (offset >> 32), NOT_WAITING);
-}
-
-/* A function of its own, so that the usual case saves no registers.  Returns
- * the result of a call that has failed, repeated after an interruption. */
-__attribute__((noinline)) static ssize_t repeat_cached(
-    int fd, const struct iovec *vector, int64_t offset)
-{
-    long count = -1;
-
-    while (count < 0 && errno == EINTR)
-        count = read_cached(fd, vector, offset);
-    return count < 0 ? -errno : count;
-}
-
-/* The call does not write to errno, because this is a hot path. */
+/* The call does not write to errno, because this is a hot path, and is not
+ * repeated after an interruption, so that it saves no registers: it does not
+ * wait, so that a signal should not interrupt it. */
 ssize_t aloop__sys_pread_cached(int fd, void *buffer, size_t size,
                                 int64_t offset)
 {
-    struct iovec vector = {buffer,
-                           size < SYS_TRANSFER_MAX ? size : SYS_TRANSFER_MAX};
+    struct iovec vector = {buffer, size};
     long count;
 
     if (offset < 0)
         return -EINVAL;
-    count = read_cached(fd, &vector, offset);
-    return count >= 0 ? count : repeat_cached(fd, &vector, offset);
+    /* The offset is passed as two numbers.  The second one has an effect only
+     * where a number has 32 bits. */
+    count = syscall(SYS_preadv2, fd, &vector, 1L, (long) offset,
+                    (long) (offset >> 32), NOT_WAITING);
+    if (count >= 0)
+        return count;
+    return errno == EINTR ? -EAGAIN : -errno;
 }
 
 bool aloop__sys_is_in_memory(int fd)
@@ -161,8 +146,8 @@ bool aloop__sys_is_in_memory(int fd)
 
 /* statmount(), which Linux has since version 6.8, copies what the kernel notes
  * of each mount, and calls no file system, as fstatfs() would.  It takes the
- * lock of the table of mounts, which nobody holds while waiting for a disk or a
- * server.  (A reader of /proc/self/mountinfo holds it together with others.)
+ * lock of the table of mounts, which no task holds while it waits for a disk or
+ * a server.  (A reader of /proc/self/mountinfo holds it together with others.)
  *
  * The types are those of ext2 to ext4, xfs and btrfs. */
 int aloop__sys_mount_is_local(uint64_t mount)

@@ -1,5 +1,5 @@
 /* Opening and reading files on the loop's own thread, on the simulated system.
- * A thread has to open the first file of each device, whose type says nothing;
+ * A thread has to open the first file of each device, whose type is not known;
  * the loop looks at the first file of all. */
 
 #include "support/memory_fixture.h"

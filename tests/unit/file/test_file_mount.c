@@ -267,6 +267,74 @@ static void the_end_of_the_loop_ends_reads_that_wait_for_a_turn(void **state)
         aloop_detach(r.reads[i]);
 }
 
+/* The loop uses one future for reads that are awaited immediately. */
+
+static aloop_future *read_one(aloop_file *file, char *ret, int64_t offset)
+{
+    aloop_future *read = aloop_file_read_at(file, ret, 1, offset);
+
+    assert_int_equal(aloop_future_status(read), 1);
+    return read;
+}
+
+static void on_read(aloop_future *future, ssize_t status, void *arg)
+{
+    (void) future;
+    *(ssize_t *) arg = status;
+}
+
+static ssize_t read_in_a_task(aloop *loop, void *arg)
+{
+    char bytes[3];
+    ssize_t seen = 0;
+    aloop_future *kept, *read;
+
+    (void) loop;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(aloop_await(read_one(arg, bytes, i)), 1);
+    kept = aloop_future_ref(read_one(arg, bytes, 0));
+    assert_int_equal(aloop_await(kept), 1);
+    read = read_one(arg, bytes + 1, 1);
+    assert_ptr_not_equal(read, kept);
+    assert_int_equal(aloop_future_status(kept), 1);
+    aloop_future_unref(kept);
+    assert_int_equal(aloop_await(read), 1);
+    read = read_one(arg, bytes + 2, 2);
+    assert_int_equal(aloop_then(read, on_read, &seen), 0);
+    assert_int_equal(aloop_await(read_one(arg, bytes, 3)), 1);
+    assert_int_equal(bytes[0], '3');
+    aloop_yield(loop);
+    assert_int_equal(seen, 1);
+    return aloop_await(aloop_gather(loop, read_one(arg, bytes, 1),
+                                    read_one(arg, bytes + 1, 2)));
+}
+
+static void reads_that_are_held_have_futures_of_their_own(void **state)
+{
+    aloop_file *file = NULL;
+
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_file_open(t.loop, "/a", O_RDONLY, 0, &file)), 0);
+    assert_int_equal(aloop_await(aloop_spawn(t.loop, read_in_a_task, file)), 0);
+    aloop_file_close(file);
+}
+
+static void a_read_that_is_held_at_the_end_is_reported(void **state)
+{
+    aloop_file *file = NULL;
+    char byte;
+
+    (void) state;
+    assert_int_equal(
+        aloop_await(aloop_file_open(t.loop, "/a", O_RDONLY, 0, &file)), 0);
+    (void) read_one(file, &byte, 0);
+    assert_int_equal(aloop_free(t.loop), 0);
+    t.loop = NULL;
+    assert_int_equal(t.unhandled, 2);
+    t.unhandled = 0;
+}
+
 static ssize_t count_turns(aloop *loop, void *arg)
 {
     while (*(int *) arg >= 0) {
@@ -310,6 +378,8 @@ int main(void)
         TEST(a_close_ends_reads_that_wait_for_a_turn),
         TEST(the_end_of_the_loop_ends_reads_that_wait_for_a_turn),
         TEST(a_task_that_reads_lets_others_run),
+        TEST(reads_that_are_held_have_futures_of_their_own),
+        TEST(a_read_that_is_held_at_the_end_is_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
