@@ -24,6 +24,7 @@
 #include "os/sys.h"
 
 enum { THREADS_MAX = 64, WORK_THREADS_MAX = 1024, KIB = 1024 };
+static const int64_t retry_ns = 10000000;
 
 /* Only the work lane runs code of the application, which may need any size of
  * stack. */
@@ -88,6 +89,37 @@ static void fail_jobs(struct aloop__pool *pool, struct aloop__pool_lane *lane,
     }
 }
 
+/* The threads that exist may be blocked for long.  Without memory for the
+ * deadline, the next submission tries it again. */
+static void retry_if_short(struct aloop__pool *pool,
+                           const struct aloop__pool_lane *lane)
+{
+    aloop *loop = pool->loop;
+
+    if (lane->is_short)
+        (void) aloop__timed_set(loop, &pool->retry,
+                                aloop__now(loop) + retry_ns);
+}
+
+/* pool->retry.  The loop is the only one that starts threads, so that it may
+ * read is_short without the mutex. */
+static void retry_due(struct aloop__timed *timed)
+{
+    struct aloop__pool *pool = CONTAINER_OF(timed, struct aloop__pool, retry);
+
+    for (int i = 0; i < LANE_COUNT && !aloop__is_foreign_by_pid(pool->loop);
+         i++) {
+        struct aloop__pool_lane *lane = &pool->lanes[i];
+
+        if (!lane->is_short)
+            continue;
+        aloop__sys_mutex_lock(pool->mutex);
+        (void) aloop__workers_start(pool, lane);
+        aloop__sys_mutex_unlock(pool->mutex);
+        retry_if_short(pool, lane);
+    }
+}
+
 /* Gives the jobs since the last flush to the threads.  One thread is woken,
  * after the mutex was unlocked, so that it does not wait for that; it wakes
  * others. */
@@ -106,6 +138,8 @@ static void hand_over(struct aloop__pool *pool, struct aloop__pool_lane *lane)
         aloop__sys_condition_notify(idle->condition);
     if (error < 0)
         fail_jobs(pool, lane, error);
+    else
+        retry_if_short(pool, lane);
 }
 
 /* ready->run of pool->flush, in the flush of the turn. */
@@ -189,6 +223,7 @@ static int open_pool(aloop *loop)
     }
     pool->loop = loop;
     pool->refs = 1;
+    aloop__timed_init(&pool->retry, retry_due);
     list_init(&pool->flush.node);
     pool->flush.run = pool_flush_due;
     for (enum aloop__lane lane = 0; lane < LANE_COUNT; lane++)
@@ -304,12 +339,12 @@ static void leave_running(struct aloop__pool *pool, struct aloop__job *job)
         lane->left++;
         atomic_fetch_add(&lane->ended_jobs, 1);
         lane->live--;
-        /* If no thread can be started, the one whose job was left will take
-         * jobs again when it has finished that. */
         if (!aloop__is_foreign_by_pid(pool->loop) && !pool->is_closing)
             (void) aloop__workers_start(pool, lane);
     }
     unlock_unless_foreign(pool);
+    if (!pool->is_closed)
+        retry_if_short(pool, lane);
 }
 
 void aloop__pool_leave(aloop *loop, struct aloop__job *job)

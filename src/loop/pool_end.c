@@ -79,6 +79,7 @@ void aloop__pool_close(aloop *loop)
     if (pool == NULL)
         return;
     pool->is_closed = true;
+    aloop__timed_stop(&loop->timers, &pool->retry);
     aloop__wake_hook_remove(&pool->hook);
     list_remove(&pool->flush.node);
     for (int i = 0; i < LANE_COUNT; i++)
@@ -132,6 +133,7 @@ void aloop__pool_forget(aloop *loop)
     if (pool == NULL)
         return;
     pool->is_closed = true;
+    aloop__timed_stop(&loop->timers, &pool->retry);
     aloop__wake_hook_remove(&pool->hook);
     list_remove(&pool->flush.node);
     for (job = atomic_load(&pool->finished); job != NULL; job = next) {

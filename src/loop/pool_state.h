@@ -8,6 +8,7 @@
 #define ALOOP_LOOP_POOL_STATE_H
 
 #include "loop/pool.h"
+#include "loop/timed.h"
 #include "loop/wake.h"
 
 /* States of a job.  Those of the last two change without the mutex:
@@ -49,6 +50,7 @@ struct aloop__pool_lane {
     unsigned live;            /* Threads, except those in a left job. */
     unsigned left;            /* Threads in a left job. */
     unsigned idle_count;
+    bool is_short;               /* A thread could not be started. */
     struct aloop__node idle;     /* Last in, first out. */
     struct aloop__node unused;   /* Places without a thread. */
     struct aloop__worker *ended; /* A thread that the next one to end joins. */
@@ -60,6 +62,7 @@ struct aloop__pool {
     struct aloop__wake_hook hook;
     struct aloop__ready flush; /* In loop->flushing if jobs were given. */
     int64_t now_ns;            /* Valid while `flush` is queued. */
+    struct aloop__timed retry; /* Set if a lane is short of threads. */
     bool is_closed;            /* No job is accepted. */
     struct aloop__pool_lane lanes[LANE_COUNT];
     _Atomic(struct aloop__job *) finished; /* Last in, first out. */
@@ -81,8 +84,8 @@ void aloop__pool_collect(struct aloop__pool *pool);
 /* pool_thread.c. */
 
 /* Starts as many threads as there are jobs for, within the limits.  Returns an
- * error only if the lane has no thread that takes jobs.  Called with the mutex
- * locked. */
+ * error only if the lane has no thread that takes jobs, and otherwise notes in
+ * lane->is_short that one is missing.  Called with the mutex locked. */
 int aloop__workers_start(struct aloop__pool *pool,
                          struct aloop__pool_lane *lane);
 /* Takes the thread that was idle last from the idle ones, or returns NULL.

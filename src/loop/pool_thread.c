@@ -270,6 +270,7 @@ int aloop__workers_start(struct aloop__pool *pool,
 
     for (; jobs > ready && error == 0; jobs--)
         error = start_one(pool, lane);
+    lane->is_short = error < 0;
     return lane->live > 0 ? 0 : error;
 }
 

@@ -488,6 +488,30 @@ static void one_thread_is_enough_if_a_second_cannot_start(void **state)
     assert_int_equal(look().threads, 1);
 }
 
+/* The only thread is blocked.  A job that has no thread yet gets one soon,
+ * although nothing else is submitted. */
+static void a_thread_that_cannot_start_is_tried_again(void **state)
+{
+    (void) state;
+    limit(4);
+    make_slow();
+    submit(0);
+    turn();
+    p.is_slow = false;
+    sim_fail("aloop__sys_thread_start", 1, ALOOP_EAGAIN);
+    submit(1);
+    turn();
+    assert_false(p.jobs[1].is_done);
+
+    for (int i = 0; i < 20 && !p.jobs[1].is_done; i++)
+        aloop_await(aloop_sleep(t.loop, ALOOP_MS(5)));
+
+    assert_true(p.jobs[1].is_done);
+    assert_false(p.jobs[0].is_done);
+    aloop_run(t.loop);
+    assert_noted(1, 0);
+}
+
 static void a_pool_that_cannot_be_opened_leaves_nothing(void **state)
 {
     (void) state;
@@ -566,6 +590,7 @@ int main(void)
         TEST(there_are_at_most_64_threads_including_those_left),
         TEST(without_any_thread_a_job_fails_in_the_flush),
         TEST(one_thread_is_enough_if_a_second_cannot_start),
+        TEST(a_thread_that_cannot_start_is_tried_again),
         TEST(a_pool_that_cannot_be_opened_leaves_nothing),
         TEST(the_default_numbers_are_4_4_and_the_processors),
         TEST(the_number_of_resolver_threads_can_be_set),
