@@ -41,6 +41,7 @@ struct aloop__blocking_data {
     size_t size_max;           /* At most PTRDIFF_MAX. */
     struct aloop__data *block; /* The result, or NULL. */
     size_t capacity;           /* Of the block. */
+    uint64_t size_claimed;     /* 0: the size is not known. */
     struct aloop__device_look look;
     /* For writing: */
     const void *bytes;

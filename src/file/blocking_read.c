@@ -2,7 +2,8 @@
  *
  * The size that the system claims is only a hint: files of /proc claim 0, files
  * grow and shrink, and one read may return less than there is.  So the file
- * ends where a read returns 0. */
+ * ends where a read returns 0.  It also ends where it claims to end, if a read
+ * has asked for one byte more: that saves the last read of nearly all files. */
 
 #include <errno.h>
 
@@ -47,7 +48,7 @@ static int open_to_read(struct aloop__blocking_data *data)
         (void) aloop__device_look(&data->look, data->fd, stat.device);
     if (!data->has_to_wait && stat.size > 0) {
         error = check_size(data, stat.size);
-        size = stat.size;
+        size = data->size_claimed = stat.size;
     }
     if (error < 0)
         return error;
@@ -81,26 +82,28 @@ static int grow_block(struct aloop__blocking_data *data)
     return 0;
 }
 
-/* Reads a piece.  Returns the number of bytes, which is 0 at the end.  There is
+/* Reads a piece.  Returns 0 at the end, and else the number of bytes.  There is
  * always room for the zero, because the read of the end has room for a byte. */
 static ssize_t read_piece(struct aloop__blocking_data *data)
 {
     int error = grow_block(data);
     size_t size = data->capacity - data->done;
+    size_t asked = size < BLOCKING_PIECE ? size : BLOCKING_PIECE;
     char *bytes = aloop__data_bytes(data->block);
     ssize_t count;
 
     if (error < 0)
         return error;
-    count = aloop__sys_read(data->fd, bytes + data->done,
-                            size < BLOCKING_PIECE ? size : BLOCKING_PIECE);
+    count = aloop__sys_read(data->fd, bytes + data->done, asked);
     data->has_to_wait = count == -EAGAIN;
-    if (count >= 0) {
-        data->done += (size_t) count;
-        if (count == 0)
-            bytes[data->done] = '\0';
-    }
-    return count;
+    if (count < 0)
+        return count;
+    data->done += (size_t) count;
+    if (count > 0 &&
+        ((size_t) count == asked || data->done != data->size_claimed))
+        return count;
+    bytes[data->done] = '\0';
+    return 0;
 }
 
 static int read_all(struct aloop__blocking_data *data)
