@@ -121,7 +121,8 @@ static ssize_t read_at(int fd, void *buffer, size_t size, int64_t offset,
     return pread(fd, buffer, size, (off_t) offset);
 }
 
-/* Returns where root->known has a name, and its hash (FNV-1a). */
+/* Returns where root->known has a name, and its hash (FNV-1a), which is not 0:
+ * that is an empty place. */
 static _Atomic uint32_t *place_of(struct httpd_root *root, const char *name,
                                   uint32_t *ret_hash)
 {
@@ -129,7 +130,7 @@ static _Atomic uint32_t *place_of(struct httpd_root *root, const char *name,
 
     for (; *name != '\0'; name++)
         hash = (hash ^ (unsigned char) *name) * 1099511628211u;
-    *ret_hash = (uint32_t) hash;
+    *ret_hash = (uint32_t) hash | 1;
     return &root->known[(hash >> 32) % HTTPD_KNOWN_MAX];
 }
 
