@@ -36,7 +36,9 @@
  * A path that was opened recently needs no look if its file is in the mount of
  * the root directory, or for a relative path in that of the working directory,
  * and that mount is known: the kernel then crosses no other mount, so that it
- * opens nothing of a file system that was mounted in the meantime.  A
+ * opens nothing of a file system that was mounted in the meantime.  (A thread
+ * that calls chdir() between the look at the working directory and the open has
+ * the same effect as such a mount: the kernel has no call for both.)  A
  * process that calls chroot() for a root on a file system with a server, and
  * uses the same paths there, may wait for that server. */
 

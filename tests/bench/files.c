@@ -119,8 +119,9 @@ struct kind {
     const char *text; /* The file system is added. */
     enum aim aim;
     double limit;
-    double limit_refused; /* Where the kernel refuses reads of its cache. */
-    size_t count;         /* Of reads in a slice. */
+    bool is_job_on_overlay; /* A thread reads there, and there is no aim. */
+    double limit_refused;   /* Where the kernel refuses reads of its cache. */
+    size_t count;           /* Of reads in a slice. */
     size_t step; /* From one read to the next; 0: the file is cached. */
     files_peer peers[PEERS];
 };
@@ -131,6 +132,7 @@ static const struct kind kinds[] = {
         .aim = AIM_RATIO,
         .limit = 1.3,
         .limit_refused = 3.5,
+        .is_job_on_overlay = true,
         .count = READS,
         .peers =
             {
@@ -146,6 +148,7 @@ static const struct kind kinds[] = {
         .aim = AIM_RATIO,
         .limit = 1.3,
         .limit_refused = 3.5,
+        .is_job_on_overlay = true,
         .count = READS,
         .peers = {[HAND] = hand_read_beside_thread, [ALOOP] = aloop_read},
     },
@@ -272,6 +275,8 @@ static void bench_kind(struct bench *bench, const struct kind *kind)
     char path[] = "aloop_bench.XXXXXX", name[64];
     struct row row = {.work = name, .aim = kind->aim, .limit = limit_of(kind)};
 
+    if (kind->is_job_on_overlay && strcmp(file_system(), "overlayfs") == 0)
+        row.aim = AIM_NONE;
     snprintf(name, sizeof name, "%s, %s", kind->text, file_system());
     if (!is_wanted(bench, name))
         return;
