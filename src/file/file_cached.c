@@ -220,7 +220,7 @@ NOINLINE static aloop_future *new_hit(aloop *loop, ssize_t count)
 /* Returns the settled future of a read.  It and its await take a part of the
  * time that can be measured.  Therefore the loop uses one future, loop->hit,
  * again and again, while there is no reference to it. */
-static inline aloop_future *future_of(aloop *loop, ssize_t count)
+static inline aloop_future *hit_of(aloop *loop, ssize_t count)
 {
     aloop_future *hit = loop->hit;
 
@@ -242,7 +242,7 @@ aloop_future *aloop_file_read_at(aloop_file *file, void *buffer, size_t size,
         count = read_usual(file, buffer, size, offset, &moved);
     if (count < 0)
         return read_unusual(file, __func__, buffer, size, offset, moved);
-    return future_of(file->handle.loop, count);
+    return hit_of(file->handle.loop, count);
 }
 
 aloop_future *aloop_file_read(aloop_file *file, void *buffer, size_t size)
@@ -257,7 +257,7 @@ aloop_future *aloop_file_read(aloop_file *file, void *buffer, size_t size)
     if (count < 0)
         return read_unusual(file, __func__, buffer, size, FILE_AT_POSITION,
                             moved);
-    future = future_of(file->handle.loop, count);
+    future = hit_of(file->handle.loop, count);
     if (future != NULL)
         file->position += count;
     return future;

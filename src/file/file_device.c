@@ -132,8 +132,8 @@ void aloop__device_learn(aloop *loop, const struct aloop__device_look *look)
 
 /* Returns whether a device is known.  The kernel is asked once for the type of
  * a new mount; any error leaves the device to the pool. */
-static bool judge(struct aloop__devices *devices,
-                  const struct aloop__device_file *file)
+static bool is_known_local(struct aloop__devices *devices,
+                           const struct aloop__device_file *file)
 {
     if (file->has_mount && file->id != devices->strange &&
         !is_known_device(devices, file->id)) {
@@ -149,7 +149,7 @@ static bool is_suited(struct aloop__devices *devices, int fd, uint64_t size_max,
 {
     return aloop__device_stat(devices, fd, ret) == 0 &&
            ret->stat.type == ALOOP_FILE_REGULAR && ret->stat.size <= size_max &&
-           judge(devices, ret);
+           is_known_local(devices, ret);
 }
 
 /* A kernel without this call returns ENOSYS, and a filter of calls EPERM. */

@@ -95,7 +95,8 @@ static size_t first_child(size_t i)
 
 /* Returns which of `count` entries fires first.  Only equal deadlines need a
  * branch that depends on them: it would be mispredicted often. */
-static inline size_t first_of(const struct aloop__entry *entries, size_t count)
+static inline size_t earliest_of(const struct aloop__entry *entries,
+                                 size_t count)
 {
     int64_t first_ns = entries[0].when_ns;
     size_t first = 0;
@@ -136,8 +137,8 @@ static void sift_down(struct aloop__timers *timers, size_t i,
 
     while ((child = first_child(i)) < end) {
         fetch_children(heap, child, end);
-        child += child + ARITY <= end ? first_of(&heap[child], ARITY)
-                                      : first_of(&heap[child], end - child);
+        child += child + ARITY <= end ? earliest_of(&heap[child], ARITY)
+                                      : earliest_of(&heap[child], end - child);
         if (!is_before(&heap[child], &entry))
             break;
         put(timers, i, heap[child]);

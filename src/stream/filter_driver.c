@@ -78,6 +78,20 @@ void aloop__filters_drive_later(struct aloop__filters *filters)
         aloop__host_update(loop);
 }
 
+/* An end or an error takes effect behind the bytes before it. */
+void aloop__filters_received_none(struct aloop__filters *filters, ssize_t n)
+{
+    aloop_stream *stream = filters->stream;
+
+    if (n == 0 && stream->io.error == 0) {
+        filters->is_deaf = true;
+        filters->bottom->in.is_ending = true;
+    } else if (n != ALOOP_EAGAIN) {
+        filters->receive_error =
+            n == 0 ? stream->io.error : aloop__io_failed(&stream->io, (int) n);
+    }
+}
+
 /* Whether bytes are wanted. */
 
 /* Returns whether a layer has refused bytes and nothing is to be sent. */

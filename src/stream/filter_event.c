@@ -14,42 +14,6 @@
 #include "os/reactor.h"
 #include "stream/filters.h"
 
-/* Notes an end or an error, which takes effect behind the bytes before it. */
-static NOINLINE void received_none(struct aloop__filters *filters, ssize_t n)
-{
-    aloop_stream *stream = filters->stream;
-
-    if (n == 0 && stream->io.error == 0) {
-        filters->is_deaf = true;
-        filters->bottom->in.is_ending = true;
-    } else if (n != ALOOP_EAGAIN) {
-        filters->receive_error =
-            n == 0 ? stream->io.error : aloop__io_failed(&stream->io, (int) n);
-    }
-}
-
-static inline void receive(struct aloop__filters *filters, char *buffer,
-                           size_t size)
-{
-    ssize_t n = filters->inner->receive(filters->stream, buffer, size);
-
-    filters->is_unused = false;
-    filters->can_receive = n == (ssize_t) size &&
-                           ++filters->receives < STREAM_ROUNDS_MAX;
-    if (n <= 0) {
-        received_none(filters, n);
-        return;
-    }
-    filters->moved += (size_t) n;
-    aloop__layer_feed_all(filters, filters->bottom, buffer, (size_t) n);
-}
-
-void aloop__filters_receive(struct aloop__filters *filters, char *buffer,
-                            size_t size)
-{
-    receive(filters, buffer, size);
-}
-
 /* Returns whether serve_message() can begin. */
 static inline bool may_serve_message(const struct aloop__filters *filters)
 {
@@ -72,7 +36,7 @@ static inline void move_message(struct aloop__filters *filters)
     char *buffer = stream->handle.loop->receive_buffer;
     ssize_t n, sent;
 
-    receive(filters, buffer, RECEIVE_SIZE);
+    aloop__filters_receive(filters, buffer, RECEIVE_SIZE);
     if (layer->is_idle || layer->has_failed)
         return; /* Nothing was received, or the filter fails. */
     if (stream->on_data == NULL) {

@@ -335,6 +335,25 @@ bool aloop__filters_take_scratch(struct aloop__filters *filters);
 void aloop__filters_put_scratch(struct aloop__filters *filters);
 void aloop__filters_free(struct aloop__filters *filters);
 
+/* Notes the result of a receive that gave nothing. */
+void aloop__filters_received_none(struct aloop__filters *filters, ssize_t n);
+/* Receives once, and feeds what was received to the bottom layer. */
+static inline void aloop__filters_receive(struct aloop__filters *filters,
+                                          char *buffer, size_t size)
+{
+    ssize_t n = filters->inner->receive(filters->stream, buffer, size);
+
+    filters->is_unused = false;
+    filters->can_receive = n == (ssize_t) size &&
+                           ++filters->receives < STREAM_ROUNDS_MAX;
+    if (n <= 0) {
+        aloop__filters_received_none(filters, n);
+        return;
+    }
+    filters->moved += (size_t) n;
+    aloop__layer_feed_all(filters, filters->bottom, buffer, (size_t) n);
+}
+
 /* filter_event.c */
 
 /* Returns whether a reader wants what the top layer gives. */
@@ -364,9 +383,6 @@ static inline bool aloop__filters_are_at_rest(
            !aloop__stream_is_busy(filters->stream) &&
            !filters->stream->sender->is_paused;
 }
-/* Receives once, and feeds what was received to the bottom layer. */
-void aloop__filters_receive(struct aloop__filters *filters, char *buffer,
-                            size_t size);
 /* stream->io calls it. */
 void aloop__filters_ready(struct aloop__io *io, unsigned bits);
 

@@ -480,7 +480,7 @@ static void deadlines_saturate_at_the_largest_time(void **state)
     assert_true(aloop__after(INT64_MAX - 1, 5) == INT64_MAX);
 }
 
-enum { ROOM = 64 }; /* Entries of the queue before it has to grow. */
+enum { ROOM = 62 }; /* Entries of the queue before it has to grow. */
 
 /* Takes the entry that the next timer has just left. */
 static void start_more(aloop_timer *timer, void *arg)
