@@ -186,6 +186,15 @@ void aloop__future_free(aloop_future *future)
         free_in_order(future);
 }
 
+void aloop__future_free_hit(aloop *loop)
+{
+    aloop_future *hit = loop->hit;
+
+    loop->hit = NULL;
+    if (hit != NULL && hit->refs == 0)
+        free_one(hit);
+}
+
 /* Frees a future without references, or queues its report.  The report calls
  * the application, which callers of this function are not prepared for;
  * therefore it waits for the end of the turn. */

@@ -310,6 +310,8 @@ static inline const char *aloop__future_name(const aloop_future *future)
 }
 /* Frees a settled future without references. */
 void aloop__future_free(aloop_future *future);
+/* Frees loop->hit, unless it is in use. */
+void aloop__future_free_hit(aloop *loop);
 /* Frees the resources of pending and unreported futures at the loop's end.
  * Their memory is freed with the slab. */
 void aloop__futures_fini(aloop *loop);

@@ -94,6 +94,7 @@ static void destroy_loop(aloop *loop)
     aloop__timers_close(&loop->timers);
     aloop__buffers_close(loop);
     aloop__datas_free(loop);
+    aloop__future_free_hit(loop);
     aloop__debug_close(loop);
     aloop__reports_close(loop);
     aloop__slab_close(&loop->slab);

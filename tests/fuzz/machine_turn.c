@@ -3,6 +3,7 @@
 #include "machine.h"
 
 #include "loop/debug.h"
+#include "loop/future.h"
 #include "loop/quarantine.h"
 #include "loop/turn.h"
 
@@ -214,11 +215,7 @@ static void check_memory(void)
     turn(0); /* Frees closed handles. */
     if (w.loop->debug != NULL)
         aloop__quarantine_drain(w.loop);
-    if (w.loop->hit != NULL && w.loop->hit->refs == 0) { /* Kept for reads. */
-        list_remove(&w.loop->hit->node);
-        aloop__slab_put(&w.loop->slab, w.loop->hit, sizeof *w.loop->hit);
-        w.loop->hit = NULL;
-    }
+    aloop__future_free_hit(w.loop);
     FUZZ_CHECK(w.loop->slab.used == 0);
 }
 
