@@ -393,6 +393,29 @@ static void the_stacks_of_ended_tasks_are_used_again(void **state)
     assert_in_range(highest - lowest, 0, RANGE);
 }
 
+static ssize_t tells_its_frame(aloop *loop, void *arg)
+{
+    (void) loop;
+    *(uintptr_t *) arg = (uintptr_t) __builtin_frame_address(0);
+    return 0;
+}
+
+/* The first task makes the loop map several stacks of the usual size, so that
+ * none of these takes the place of the large one. */
+static void a_large_stack_is_not_kept_for_tasks_of_the_usual_size(void **state)
+{
+    enum { NEAR = 16 * 1024 }; /* No stack is that small. */
+    aloop_task_options large = {.size = sizeof large, .stack_size = 8 << 20};
+    uintptr_t usual, on_large, after;
+
+    (void) state;
+    aloop_await(aloop_spawn(t.loop, tells_its_frame, &usual));
+    aloop_await(aloop_spawn_at(t.loop, tells_its_frame, &on_large, &large,
+                               "task", "here"));
+    aloop_await(aloop_spawn(t.loop, tells_its_frame, &after));
+    assert_false(on_large - after + NEAR < 2 * NEAR);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +434,7 @@ int main(void)
         TEST(an_await_outside_returns_in_the_turn_in_which_it_settles),
         TEST(many_tasks_that_end_and_wait_in_turn_leave_nothing),
         TEST(the_stacks_of_ended_tasks_are_used_again),
+        TEST(a_large_stack_is_not_kept_for_tasks_of_the_usual_size),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
