@@ -169,6 +169,8 @@ void __real_aloop__slab_close(struct aloop__slab *slab);
 void __wrap_aloop__slab_close(struct aloop__slab *slab);
 void *__real_aloop__sys_pages_map(size_t size);
 void *__wrap_aloop__sys_pages_map(size_t size);
+void *__real_aloop__sys_pages_map_huge(size_t size);
+void *__wrap_aloop__sys_pages_map_huge(size_t size);
 void __real_aloop__sys_pages_unmap(void *pages, size_t size);
 void __wrap_aloop__sys_pages_unmap(void *pages, size_t size);
 int __real_aloop__sys_pages_guard(void *pages, size_t size, bool is_light);
@@ -221,6 +223,17 @@ void *__wrap_aloop__sys_pages_map(size_t size)
     void *pages = sim__enter(CALL_sys_pages_map) < 0
                       ? NULL
                       : __real_aloop__sys_pages_map(size);
+
+    if (pages != NULL)
+        memory.page_bytes += size;
+    return pages;
+}
+
+void *__wrap_aloop__sys_pages_map_huge(size_t size)
+{
+    void *pages = sim__enter(CALL_sys_pages_map_huge) < 0
+                      ? NULL
+                      : __real_aloop__sys_pages_map_huge(size);
 
     if (pages != NULL)
         memory.page_bytes += size;

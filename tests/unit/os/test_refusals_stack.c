@@ -165,6 +165,24 @@ static void a_limit_on_memory_makes_stacks_smaller(void **state)
     assert_false(aloop__sys_pages_are_scarce());
 }
 
+static void huge_pages_are_aligned_also_if_the_advice_is_refused(void **state)
+{
+    enum { SIZE = 2 << 20 };
+    char *pages;
+
+    (void) state;
+    refuse("mmap", ENOMEM, 1);
+    assert_null(aloop__sys_pages_map_huge(SIZE));
+    assert_int_equal(f.refused, 1);
+
+    refuse("madvise", EINVAL, 1);
+    pages = aloop__sys_pages_map_huge(SIZE);
+    assert_non_null(pages);
+    assert_int_equal((uintptr_t) pages % SIZE, 0);
+    pages[0] = pages[SIZE - 1] = 1;
+    aloop__sys_pages_unmap(pages, SIZE);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -176,6 +194,7 @@ int main(void)
         TEST(stacks_are_prepared_alone_if_groups_are_refused),
 #endif
         TEST(a_limit_on_memory_makes_stacks_smaller),
+        TEST(huge_pages_are_aligned_also_if_the_advice_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
