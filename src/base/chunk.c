@@ -126,6 +126,18 @@ static size_t size_of_next(const struct aloop__slab *slab, size_t class)
     return slab->map_count < SMALL_CHUNKS ? CHUNK_SIZE : CHUNK_SIZE_LARGE;
 }
 
+/* Where memory is limited, a large chunk may still fit if a huge one does
+ * not. */
+static struct aloop__chunk *new_of_class(struct aloop__slab *slab, size_t class)
+{
+    size_t size = size_of_next(slab, class);
+    struct aloop__chunk *chunk = new_chunk(slab, size);
+
+    if (chunk == NULL && size > CHUNK_SIZE_LARGE)
+        chunk = new_chunk(slab, CHUNK_SIZE_LARGE);
+    return chunk;
+}
+
 /* The map grows before the chunk exists, so that a failure has nothing to
  * undo. */
 struct aloop__chunk *aloop__chunk_new(struct aloop__slab *slab, size_t class)
@@ -136,7 +148,7 @@ struct aloop__chunk *aloop__chunk_new(struct aloop__slab *slab, size_t class)
         !resize_map(slab,
                     slab->map_size == 0 ? MAP_SIZE_MIN : slab->map_size * 2))
         return NULL;
-    chunk = new_chunk(slab, size_of_next(slab, class));
+    chunk = new_of_class(slab, class);
     if (chunk == NULL)
         return NULL;
     insert(slab, chunk);

@@ -20,6 +20,7 @@ static struct {
     unsigned calls[2]; /* Number of allocations, same index. */
     size_t largest;    /* Size of the largest allocation. */
     unsigned fails_in; /* The nth allocation from now fails; 0: none. */
+    bool has_no_huge;  /* Huge chunks fail. */
 } f;
 
 static void *resize(void *context, void *old, size_t old_size, size_t size)
@@ -27,6 +28,8 @@ static void *resize(void *context, void *old, size_t old_size, size_t size)
     size_t kind = (size_t) (uintptr_t) context;
 
     if (size > 0 && f.fails_in > 0 && --f.fails_in == 0)
+        return NULL;
+    if (kind == 1 && size == CHUNK_SIZE_HUGE && f.has_no_huge)
         return NULL;
     f.bytes[kind] += size - old_size;
     f.calls[kind] += size > 0;
@@ -281,6 +284,25 @@ static void a_slab_with_one_allocator_has_no_huge_chunks(void **state)
     aloop__slab_close(&slab);
 }
 
+/* They would need 4 MiB of address space for a moment. */
+static void objects_are_in_smaller_chunks_if_no_huge_one_fits(void **state)
+{
+    static void *objects[HUGE_MANY];
+
+    (void) state;
+    skip_unless_shared();
+    f.has_no_huge = true;
+    for (size_t i = 0; i < HUGE_MANY; i++) {
+        objects[i] = aloop__slab_get(&f.slab, 128);
+        assert_non_null(objects[i]);
+    }
+    for (size_t i = 0; i < HUGE_MANY; i++)
+        aloop__slab_put(&f.slab, objects[i], 128);
+    end_window();
+    end_window();
+    assert_true(f.bytes[1] < 65536);
+}
+
 static void out_of_memory_returns_null_and_loses_nothing(void **state)
 {
     static void *objects[MANY];
@@ -320,6 +342,7 @@ int main(void)
         TEST(objects_never_overlap_while_the_slab_is_trimmed),
         TEST(many_objects_of_one_class_are_in_huge_chunks),
         TEST(a_slab_with_one_allocator_has_no_huge_chunks),
+        TEST(objects_are_in_smaller_chunks_if_no_huge_one_fits),
         TEST(out_of_memory_returns_null_and_loses_nothing),
     };
 
